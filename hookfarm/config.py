@@ -1,0 +1,269 @@
+"""Settings: one table, four sources, one frozen record.
+
+Later over earlier: defaults, the TOML file (`--config`), variables (`HOOKFARM_<NAME>`), options. A wrong
+setting is an InvalidInput that names it, its value and what is allowed. Nothing else reads the environment.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from hookfarm.errors import InvalidInput
+from hookfarm.redaction import origin, redis_address
+from hookfarm.redaction import text as redacted
+
+Network = IPv4Network | IPv6Network
+
+DEFAULT_RETRY_SCHEDULE = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 18000.0, 36000.0)
+MAX_WORKERS = 2000
+
+
+@dataclass(frozen=True)
+class ChainConfig:
+    """One chain and the URLs of the nodes that serve it, the preferred one first."""
+
+    chain_id: int
+    urls: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings, checked. `SETTINGS` says what each of them is."""
+
+    redis_url: str | None
+    workers: int
+    processors: int
+    chains: tuple[ChainConfig, ...]
+    from_block: int | None
+    api: Address
+    state_dir: Path
+    allow_private: tuple[Network, ...]
+    ca_file: Path | None
+    retry_schedule: tuple[float, ...]
+    grace_seconds: float
+    log_level: str
+    log_format: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: `parse` takes a string (variable, option) or a TOML value."""
+
+    name: str
+    parse: Callable[[Any], Any]
+    default: Any
+    summary: str
+
+    @property
+    def variable(self) -> str:
+        return f"HOOKFARM_{self.name.upper()}"
+
+
+def load(
+    options: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    file: Path | None = None,
+) -> Config:
+    """The settings in force. Options that are None or empty were not given."""
+    environment = os.environ if environment is None else environment
+    given: dict[str, tuple[str, Any]] = {}
+    for name, value in _read_file(file).items():
+        given[name] = (name, value)
+    for setting in SETTINGS:
+        if environment.get(setting.variable, "") != "":
+            given[setting.name] = (setting.variable, environment[setting.variable])
+    for name, value in (options or {}).items():
+        if value is not None and value != ():
+            given[name] = (name.replace("_", "-"), value)
+    return Config(**{s.name: _value(s, given) for s in SETTINGS})
+
+
+def _value(setting: Setting, given: Mapping[str, tuple[str, Any]]) -> Any:
+    if setting.name not in given:
+        default = setting.default
+        return default() if callable(default) else default
+    source, raw = given[setting.name]
+    try:
+        return setting.parse(raw)
+    except ValueError as error:
+        raise InvalidInput(source, str(error)) from error
+
+
+def _read_file(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidInput("config", f"cannot read {file}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput("config", f"{file} is not TOML: {error}") from error
+    known = {setting.name for setting in SETTINGS}
+    for name in values:
+        if name not in known:
+            raise InvalidInput(name, f"no such setting in {file}; known: {', '.join(sorted(known))}")
+    return values
+
+
+def integer(low: int, high: int) -> Callable[[Any], int]:
+    """A whole number from `low` to `high`."""
+
+    def parse(raw: Any) -> int:
+        text = str(raw).strip()
+        if isinstance(raw, bool) or not re.fullmatch(r"-?[0-9]{1,18}", text):
+            raise ValueError(f"{raw!r} is not a whole number from {low} to {high}")
+        if not low <= int(text) <= high:
+            raise ValueError(f"{raw!r} is out of range; allowed are {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def one_of(*words: str) -> Callable[[Any], str]:
+    def parse(raw: Any) -> str:
+        if str(raw).lower() not in words:
+            raise ValueError(f"{raw!r} is not allowed; allowed are {', '.join(words)}")
+        return str(raw).lower()
+
+    return parse
+
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def duration(raw: Any) -> float:
+    """Seconds, from a number or from `250ms`, `5s`, `2m`, `10h`, `7d`."""
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*(ms|s|m|h|d)?", str(raw).strip())
+    if isinstance(raw, bool) or not found:
+        raise ValueError(f"{raw!r} is not a duration; write 250ms, 5s, 2m, 10h or 7d")
+    return float(found[1]) * _UNITS[found[2] or "s"]
+
+
+def durations(raw: Any) -> tuple[float, ...]:
+    """`5s,30s,2m` or a TOML list of the same; none at all means no retries."""
+    return tuple(duration(part) for part in _parts(raw, ","))
+
+
+def _parts(raw: Any, separators: str) -> list[Any]:
+    if isinstance(raw, list | tuple):
+        return list(raw)
+    return [part for part in re.split(f"[{separators}]", str(raw)) if part.strip()]
+
+
+def networks(raw: Any) -> tuple[Network, ...]:
+    """CIDR ranges, comma separated."""
+    found: list[Network] = []
+    for part in _parts(raw, ","):
+        try:
+            found.append(ip_network(str(part).strip(), strict=False))
+        except ValueError as error:
+            raise ValueError(f"{part!r} is not an address range; write 127.0.0.0/8,::1/128") from error
+    return tuple(found)
+
+
+def address(raw: Any) -> Address:
+    """HOST:PORT, IPv6 hosts in brackets; port 0 takes a free one."""
+    host, colon, port = str(raw).strip().rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"{raw!r} is not HOST:PORT, for example 127.0.0.1:8400")
+    return Address(host, int(port))
+
+
+def chains(raw: Any) -> tuple[ChainConfig, ...]:
+    """`ID=URL[,URL…]`, several as a list or separated by spaces; in TOML also a table."""
+    if isinstance(raw, Mapping):
+        raw = [f"{k}={v if isinstance(v, str) else ','.join(map(str, v))}" for k, v in raw.items()]
+    found: dict[int, ChainConfig] = {}
+    for part in _parts(raw, r"\s"):
+        chain = _chain(str(part))
+        if chain.chain_id in found:
+            raise ValueError(f"chain {chain.chain_id} is given twice; put its URLs into one")
+        found[chain.chain_id] = chain
+    return tuple(found.values())
+
+
+def _chain(text: str) -> ChainConfig:
+    number, equals, urls = text.strip().partition("=")
+    if not equals or not re.fullmatch(r"[1-9][0-9]{0,15}", number.strip()):
+        raise ValueError(f"{redacted(text)!r} is not ID=URL[,URL…], for example 1=wss://node.example")
+    return ChainConfig(int(number), tuple(_chain_url(url.strip()) for url in urls.split(",")))
+
+
+def _chain_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https", "ws", "wss") and bool(parts.hostname)
+        _ = parts.port
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ValueError(f"{origin(url)!r} is not a node's URL; allowed are ws, wss, http and https")
+    return url
+
+
+def _redis_url(raw: Any) -> str:
+    url = str(raw)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+        valid = bool(parts.hostname) if parts.scheme in ("redis", "rediss") else bool(parts.path)
+    except ValueError:
+        valid = False
+    if not valid or urlsplit(url).scheme not in ("redis", "rediss", "unix"):
+        raise ValueError(
+            f"{redis_address(url)!r} is not a Redis URL; allowed are redis://HOST:PORT/DB,"
+            " rediss://HOST:PORT/DB and unix:///PATH?db=DB"
+        )
+    return url
+
+
+def _path(raw: Any) -> Path:
+    return Path(str(raw)).expanduser().absolute()
+
+
+def _readable_file(raw: Any) -> Path:
+    path = _path(raw)
+    if not path.is_file():
+        raise ValueError(f"{str(raw)!r} is not a file")
+    return path
+
+
+def _default_state_dir() -> Path:
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(base).expanduser().absolute() / "hookfarm"
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("redis_url", _redis_url, None, "Redis to use; without it hookfarm runs its own server"),
+    Setting("workers", integer(1, MAX_WORKERS), 50, "delivery processes"),
+    Setting("processors", integer(1, 64), 1, "message processors"),
+    Setting("chains", chains, (), "chains to watch, ID=URL[,URL…]"),
+    Setting("from_block", integer(0, 2**53), None, "first block of a chain never watched before"),
+    Setting("api", address, Address("127.0.0.1", 8400), "where the HTTP API listens"),
+    Setting("state_dir", _path, _default_state_dir, "where hookfarm keeps its own files"),
+    Setting("allow_private", networks, (), "private address ranges that endpoints may have"),
+    Setting("ca_file", _readable_file, None, "PEM file of further certificate authorities"),
+    Setting("retry_schedule", durations, DEFAULT_RETRY_SCHEDULE, "waits between attempts"),
+    Setting("grace_seconds", duration, 20.0, "how long a stop waits for what is in flight"),
+    Setting("log_level", one_of("debug", "info", "warning", "error"), "info", "least log level"),
+    Setting("log_format", one_of("text", "json"), "text", "form of the log lines"),
+)

@@ -1,0 +1,92 @@
+"""One log line per edge, to stderr: when, level, service, action, fields.
+
+    2026-11-22T18:00:00.123Z info webhook_delivery ready workers=50
+
+`action` is a fixed word or a few; whatever varies is a field, so that a line can be searched by either.
+Secrets are blanked in every line, whoever wrote it.
+"""
+
+import json
+import logging
+import sys
+import time
+from typing import Any, TextIO
+
+from hookfarm import redaction
+
+_STDLIB_ROOT = logging.getLogger()
+
+
+class FieldLogger:
+    """A service's logger: `log.info("ready", workers=50)`."""
+
+    def __init__(self, service: str) -> None:
+        self._logger = logging.getLogger(service)
+
+    def debug(self, action: str, **fields: Any) -> None:
+        self._log(logging.DEBUG, action, fields)
+
+    def info(self, action: str, **fields: Any) -> None:
+        self._log(logging.INFO, action, fields)
+
+    def warning(self, action: str, **fields: Any) -> None:
+        self._log(logging.WARNING, action, fields)
+
+    def error(self, action: str, **fields: Any) -> None:
+        self._log(logging.ERROR, action, fields)
+
+    def exception(self, action: str, **fields: Any) -> None:
+        """An error with the traceback of what is being handled: for the top of a loop only."""
+        self._logger.error(action, extra={"fields": fields}, exc_info=True)
+
+    def _log(self, level: int, action: str, fields: dict[str, Any]) -> None:
+        if self._logger.isEnabledFor(level):
+            self._logger.log(level, action, extra={"fields": fields})
+
+
+def get(service: str) -> FieldLogger:
+    return FieldLogger(service)
+
+
+def configure(level: str = "info", form: str = "text", stream: TextIO | None = None) -> None:
+    """Sets up the process's only handler; calling it again replaces it."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())
+    _STDLIB_ROOT.handlers[:] = [handler]
+    _STDLIB_ROOT.setLevel(level.upper())
+    for chatty in ("web3", "websockets", "aiohttp", "asyncio", "urllib3", "uvicorn"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, _STDLIB_ROOT.level))
+
+
+def _time(record: logging.LogRecord) -> str:
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+    return f"{seconds}.{int(record.msecs):03d}Z"
+
+
+class _TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, Any] = getattr(record, "fields", {})
+        parts = [_time(record), record.levelname.lower(), record.name, record.getMessage()]
+        parts += [f"{name}={_word(value)}" for name, value in fields.items()]
+        if record.exc_info:
+            parts.append("\n" + self.formatException(record.exc_info))
+        return redaction.text(" ".join(parts))
+
+
+def _word(value: object) -> str:
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if not text or set(text) & set(' "=\n') else text
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "service": record.name,
+            "action": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return redaction.text(json.dumps(line, default=str, ensure_ascii=False))

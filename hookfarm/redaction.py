@@ -1,0 +1,34 @@
+"""What may be shown of things that carry secrets.
+
+User information, query strings and the paths of RPC URLs (providers put API keys there) never reach a
+log line, an error, a metric or a process title.
+"""
+
+import re
+from urllib.parse import urlsplit
+
+_SECRETS = re.compile(r"whsec_[A-Za-z0-9+/=_-]+|(?i:bearer )[^\s\"']+")
+_URLS = re.compile(r"\b((?:https?|wss?|rediss?)://)(?:[^\s/@\"']*@)?([^\s/?#\"']+)[^\s\"',]*")
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port of a URL: enough to recognise a node or an endpoint by."""
+    try:
+        parts = urlsplit(url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    except ValueError:
+        return "(unreadable URL)"
+
+
+def redis_address(url: str) -> str:
+    """A Redis URL without user information and query; a socket's path is no secret."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "(unreadable URL)"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def text(message: str) -> str:
+    """`message` with secrets blanked and URLs cut down to their origin."""
+    return _SECRETS.sub("[redacted]", _URLS.sub(r"\1\2", message))
