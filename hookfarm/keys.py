@@ -1,0 +1,70 @@
+"""Every Redis key, in one place.
+
+Public, part of the contract: `<service>:ready`, `<service>:status`, `webhook_delivery:reported:<run>`,
+`events:<chain_id>` with its group, `delivery_queue`. All others are private and carry the hash tag
+`{delivery_queue}` (one slot with the list, so that one script may touch them together) or `hookfarm:`.
+"""
+
+MESSAGE_PROCESSOR = "message_processor"
+WEBHOOK_DELIVERY = "webhook_delivery"
+EVENT_INGESTOR = "event_ingestor"
+
+SERVICES = (MESSAGE_PROCESSOR, WEBHOOK_DELIVERY, EVENT_INGESTOR)
+"""The services in the order in which they start: each consumer before its producer."""
+
+PROCESSOR_GROUP = "message_processors"
+EVENT_FIELD = "event"
+
+DELIVERY_QUEUE = "delivery_queue"
+JOBS = "{delivery_queue}:jobs"
+"""HASH id -> job: the ledger, the truth about what is owed."""
+OPEN = "{delivery_queue}:open"
+"""ZSET id -> sequence: in the list, or in a worker."""
+SEQUENCE = "{delivery_queue}:seq"
+"""STRING: the last sequence given out."""
+RETRY = "{delivery_queue}:retry"
+"""ZSET id -> due time in ms."""
+DEAD = "{delivery_queue}:dead"
+"""ZSET id -> time of death in ms."""
+
+ENDPOINTS = "hookfarm:endpoints"
+"""HASH id -> endpoint as JSON, secrets included."""
+REGISTRY_REVISION = "hookfarm:registry:revision"
+"""STRING: grows by one with every change of the registry."""
+REGISTRY_CHANGES = "hookfarm:registry:changes"
+"""ZSET endpoint id -> the revision that last changed or removed it."""
+
+
+def ready(service: str) -> str:
+    """STRING, exactly `true`, with a TTL."""
+    return f"{service}:ready"
+
+
+def status(service: str) -> str:
+    """STRING, JSON, with the TTL of the ready key."""
+    return f"{service}:status"
+
+
+def reported(run: str) -> str:
+    """STRING: how many delivery processes of this run have entered BRPOP."""
+    return f"{WEBHOOK_DELIVERY}:reported:{run}"
+
+
+def events(chain_id: int) -> str:
+    """STREAM of one chain's events."""
+    return f"events:{chain_id}"
+
+
+def checkpoint(chain_id: int) -> str:
+    """STRING `<number>:<hash>`: the last block wholly published."""
+    return f"hookfarm:chain:{chain_id}:checkpoint"
+
+
+def blocks(chain_id: int) -> str:
+    """HASH number -> hash of the last published blocks, to find a fork point."""
+    return f"hookfarm:chain:{chain_id}:blocks"
+
+
+def identity(chain_id: int) -> str:
+    """STRING: genesis hash, pinned at first contact."""
+    return f"hookfarm:chain:{chain_id}:genesis"
