@@ -1,0 +1,314 @@
+"""Hop 2: the list `delivery_queue` and the ledger behind it, from the processors to the delivery processes.
+
+BRPOP removes an element before the worker has it, so the list holds only an index entry: the job itself stays
+in the ledger until it is settled. A SIGKILL between pop and settle leaves a job that is open, below the
+watermark and held by nobody, which is how it is found again.
+
+    {delivery_queue}:jobs   id -> job (JSON)            the ledger: the truth
+    {delivery_queue}:open   id -> sequence              in the list, or in a worker
+    {delivery_queue}:retry  id -> due ms                waiting for its next attempt
+    {delivery_queue}:dead   id -> ms of death           a dead letter, with its reason in the job
+
+Invariant: the ids of `jobs` are the disjoint union of `open`, `retry` and `dead`. Every move between them
+is one script. Only scripts give out sequences and our own jobs are only ever LPUSHed, so the order of the
+list is the order of sequences.
+
+A job is `{"id":…,"endpoint":…,"attempt":…,…,"payload":{…}}` and an element of the list is the same with
+`"seq":N` in front. `payload` comes last and is never parsed here: the body of every attempt is byte for byte
+what the processor wrote.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import redis
+
+from hookfarm import keys
+from hookfarm.errors import InvalidInput
+from hookfarm.event_stream import Entry
+from hookfarm.lua import Script, forgotten
+from hookfarm.redis_clients import Exchange, Reply, ResponseError, pack
+
+BLOCK_SECONDS = 1
+"""How long one BRPOP waits; a worker's heartbeat when there is nothing to do."""
+FENCE_SECONDS = BLOCK_SECONDS + 2.0
+"""A job that reaches its worker later than this after the BRPOP was sent may already be somebody else's."""
+MAX_JOB_BYTES = 1024 * 1024
+KEPT_GARBAGE_BYTES = 4096
+_PAYLOAD = b',"payload":'
+_SEQUENCE = b'{"seq":'
+_ID = re.compile(r"[0-9A-Za-z_.:-]{1,128}")
+
+_HAND_OFF = Script("hand_off")
+_SETTLE_DELIVERED = Script("settle_delivered")
+_SETTLE_FAILED = Script("settle_failed")
+_GIVE_BACK = Script("give_back")
+_PROMOTE = Script("promote")
+_ADOPT = Script("adopt")
+_BURY = Script("bury")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One delivery as it is enqueued; `body` is the JSON that will be sent."""
+
+    id: str
+    endpoint: str
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """An entry that can never become jobs, and why."""
+
+    raw: bytes
+    reason: str
+
+
+@dataclass(frozen=True)
+class Handled:
+    """What became of one stream entry."""
+
+    entry: Entry
+    jobs: tuple[Job, ...] = ()
+    rejected: Rejected | None = None
+
+
+@dataclass(frozen=True)
+class Taken:
+    """One job in a worker's hands: `header` is all of it but the payload."""
+
+    sequence: int
+    id: str
+    endpoint: str
+    attempt: int
+    header: dict[str, Any]
+    body: bytes
+
+    def after(self, outcome: dict[str, Any], **changes: Any) -> bytes:
+        """The job for the ledger once this attempt has failed with `outcome`; keeps the last few."""
+        outcomes = [*self.header.get("outcomes", []), outcome][-5:]
+        return _encode({**self.header, "outcomes": outcomes, **changes}, self.body)
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """An element that somebody else pushed: not ours until it is adopted."""
+
+    raw: bytes
+
+
+@dataclass
+class Settlement:
+    """What to tell the ledger about the last job; kept until Redis has answered it."""
+
+    script: Script
+    packed: bytes = field(repr=False)
+
+
+def hand_off(exchange: Exchange, handled: Sequence[Handled]) -> int:
+    """Acknowledges the entries and enqueues what became of them, one script a chain; returns how many jobs.
+
+    An entry that somebody else acknowledged first adds nothing.
+    """
+    by_chain: dict[int, list[Handled]] = {}
+    for item in handled:
+        by_chain.setdefault(item.entry.chain_id, []).append(item)
+    enqueued = 0
+    for chain_id, items in by_chain.items():
+        touched = (keys.events(chain_id), keys.JOBS, keys.OPEN, keys.SEQUENCE, keys.DELIVERY_QUEUE, keys.DEAD)
+        enqueued += int(_run(exchange, _HAND_OFF, touched, _hand_off_arguments(items)))
+    return enqueued
+
+
+def _hand_off_arguments(items: Sequence[Handled]) -> list[str | bytes | int]:
+    plain = [item.entry.entry_id for item in items if not item.jobs and item.rejected is None]
+    arguments: list[str | bytes | int] = [keys.PROCESSOR_GROUP, len(plain), *plain]
+    for item in items:
+        parts: list[str | bytes | int] = []
+        for job in item.jobs:
+            parts += [
+                "job",
+                job.id,
+                _encode({"id": job.id, "endpoint": job.endpoint, "attempt": 1}, job.body),
+            ]
+        if item.rejected is not None:
+            source = f"{keys.events(item.entry.chain_id)} {item.entry.entry_id.decode()}"
+            parts += ["dead", *_garbage(item.rejected.raw, item.rejected.reason, source)]
+        if parts:
+            arguments += [item.entry.entry_id, len(parts) // 3, *parts]
+    return arguments
+
+
+def _run(
+    exchange: Exchange, script: Script, touched: Sequence[str], arguments: Sequence[str | bytes | int]
+) -> Reply:
+    exchange.send(script.packed(touched, arguments))
+    reply = exchange.receive()
+    if forgotten(reply):
+        exchange.send(script.packed_load() + script.packed(touched, arguments))
+        exchange.receive()
+        reply = exchange.receive()
+    if isinstance(reply, ResponseError):
+        raise reply
+    return reply
+
+
+def ask(exchange: Exchange, settlement: Settlement | None, report_to: str | None = None) -> None:
+    """Sends, in one write: the settlement of the last job, the report that BRPOP is being entered (an INCR of
+    the counter `report_to`), BRPOP, and the question for the registry's revision.
+
+    Redis runs the report and the BRPOP before it serves anybody else, so a counter of 50 means 50 blocked
+    clients. It answers the revision after the pop, so that is at least as new as the job.
+    """
+    parts = [settlement.packed] if settlement else []
+    if report_to:
+        parts.append(pack(("INCR", report_to)))
+    exchange.send(b"".join((*parts, _POP)))
+
+
+_POP = pack(("BRPOP", keys.DELIVERY_QUEUE, BLOCK_SECONDS)) + pack(("GET", keys.REGISTRY_REVISION))
+
+
+def answer(exchange: Exchange) -> tuple[Taken | Foreign | None, int]:
+    """The job (None after a second of nothing) and the registry's revision."""
+    popped, revision = exchange.receive(), exchange.receive()
+    for reply in (popped, revision):
+        if isinstance(reply, ResponseError):
+            raise reply
+    return (None if popped is None else decode(popped[1])), int(revision or 0)
+
+
+def confirm(exchange: Exchange, settlement: Settlement) -> bool:
+    """Reads the settlement's reply; False = not done, settle again."""
+    reply = exchange.receive()
+    return not isinstance(reply, ResponseError)
+
+
+def settle_now(exchange: Exchange, settlement: Settlement) -> None:
+    """Settles in a round trip of its own, teaching the server the script first."""
+    exchange.send(settlement.script.packed_load() + settlement.packed)
+    exchange.receive()
+    reply = exchange.receive()
+    if isinstance(reply, ResponseError):
+        raise reply
+
+
+def delivered(job_id: str) -> Settlement:
+    """It is done: forget it. Idempotent."""
+    touched = (keys.JOBS, keys.OPEN, keys.RETRY)
+    return Settlement(_SETTLE_DELIVERED, _SETTLE_DELIVERED.packed(touched, (job_id,)))
+
+
+def failed(taken: Taken, job: bytes, retry_in_seconds: float | None) -> Settlement:
+    """Keeps `job` for another attempt, or as a dead letter. Nothing happens if it was requeued meanwhile."""
+    wait = "" if retry_in_seconds is None else int(retry_in_seconds * 1000)
+    touched = (keys.JOBS, keys.OPEN, keys.RETRY, keys.DEAD)
+    return Settlement(_SETTLE_FAILED, _SETTLE_FAILED.packed(touched, (taken.id, taken.sequence, job, wait)))
+
+
+def give_back(taken: Taken) -> Settlement:
+    """Puts it into the list again, unattempted. Nothing happens if it was requeued meanwhile."""
+    touched = (keys.JOBS, keys.OPEN, keys.SEQUENCE, keys.DELIVERY_QUEUE)
+    return Settlement(_GIVE_BACK, _GIVE_BACK.packed(touched, (taken.id, taken.sequence)))
+
+
+def adopt(exchange: Exchange, foreign: Foreign) -> Taken | None:
+    """Enters somebody else's element into the ledger; what is no job is buried with its reason (None)."""
+    try:
+        job_id, endpoint, body = _parse_foreign(foreign.raw)
+    except InvalidInput as error:
+        _bury(exchange, foreign, str(error))
+        return None
+    job = _encode({"id": job_id, "endpoint": endpoint, "attempt": 1}, body)
+    sequence = int(_run(exchange, _ADOPT, (keys.JOBS, keys.OPEN, keys.SEQUENCE), (job_id, job)))
+    if not sequence:
+        _bury(exchange, foreign, f"id: {job_id!r} is already in the queue")
+        return None
+    taken = decode(_SEQUENCE + b"%d," % sequence + job[1:])
+    assert isinstance(taken, Taken)
+    return taken
+
+
+def _bury(exchange: Exchange, foreign: Foreign, reason: str) -> None:
+    _run(exchange, _BURY, (keys.JOBS, keys.DEAD), _garbage(foreign.raw, reason, keys.DELIVERY_QUEUE))
+
+
+def promote(client: "redis.Redis", most: int = 1000) -> int:
+    """Puts the jobs whose retry is due back into the list; returns how many."""
+    touched = (keys.RETRY, keys.JOBS, keys.OPEN, keys.SEQUENCE, keys.DELIVERY_QUEUE)
+    return int(_PROMOTE.call(client, touched, (most,)))
+
+
+@dataclass(frozen=True)
+class Depths:
+    """How many jobs are where; `queued` is the list alone, `open` that and the workers."""
+
+    queued: int
+    open: int
+    retry: int
+    dead: int
+
+
+def depths(client: "redis.Redis") -> Depths:
+    with client.pipeline(transaction=True) as pipe:
+        pipe.llen(keys.DELIVERY_QUEUE)
+        for key in (keys.OPEN, keys.RETRY, keys.DEAD):
+            pipe.zcard(key)
+        return Depths(*pipe.execute())
+
+
+def _encode(header: dict[str, Any], body: bytes) -> bytes:
+    return orjson.dumps(header)[:-1] + _PAYLOAD + body + b"}"
+
+
+def decode(element: bytes) -> Taken | Foreign:
+    """An element of the list: ours, or somebody else's."""
+    if not element.startswith(_SEQUENCE):
+        return Foreign(element)
+    # A string's quotes are escaped, so the first match is the field and nothing inside a value.
+    head, _, rest = element.partition(_PAYLOAD)
+    try:
+        header = orjson.loads(head + b"}")
+        sequence = header.pop("seq")
+        taken = Taken(sequence, header["id"], header["endpoint"], header["attempt"], header, rest[:-1])
+    except (orjson.JSONDecodeError, KeyError):
+        return Foreign(element)
+    shape = (type(sequence), type(taken.id), type(taken.endpoint), type(taken.attempt))
+    return taken if shape == (int, str, str, int) else Foreign(element)
+
+
+def _parse_foreign(raw: bytes) -> tuple[str, str, bytes]:
+    """Id, endpoint and body of an element `{"endpoint":…,"payload":{…}}` with an optional id."""
+    if len(raw) > MAX_JOB_BYTES:
+        raise InvalidInput(keys.DELIVERY_QUEUE, f"{len(raw)} bytes; at most {MAX_JOB_BYTES} are allowed")
+    try:
+        record = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(keys.DELIVERY_QUEUE, f"not JSON: {error}") from error
+    if not isinstance(record, dict):
+        raise InvalidInput(keys.DELIVERY_QUEUE, "not a JSON object")
+    endpoint, payload = record.get("endpoint"), record.get("payload")
+    if not isinstance(endpoint, str) or not _ID.fullmatch(endpoint):
+        raise InvalidInput("endpoint", "must be the id of an endpoint, ep_…")
+    if not isinstance(payload, dict):
+        raise InvalidInput("payload", "must be a JSON object")
+    job_id = record.get("id", f"msg_{hashlib.sha256(raw).hexdigest()[:32]}")
+    if not isinstance(job_id, str) or not _ID.fullmatch(job_id):
+        raise InvalidInput("id", "must be 1 to 128 of 0-9 A-Z a-z _ . : -")
+    # Once more with the standard library, which keeps integers of any size as they are.
+    exact = json.loads(raw)["payload"]
+    return job_id, endpoint, json.dumps(exact, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _garbage(raw: bytes, reason: str, source: str) -> tuple[str, bytes]:
+    """Id and job under which something that is no job is kept among the dead letters."""
+    identity = f"garbage_{hashlib.sha256(source.encode() + raw).hexdigest()[:32]}"
+    shown = raw[:KEPT_GARBAGE_BYTES].decode("utf-8", "backslashreplace")
+    header = {"id": identity, "endpoint": "", "attempt": 0, "reason": reason, "source": source, "raw": shown}
+    return identity, _encode(header, b"null")
