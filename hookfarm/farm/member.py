@@ -1,0 +1,52 @@
+"""One place in the farm and what the master knows of whoever fills it."""
+
+import signal
+import time
+from dataclasses import dataclass
+
+from hookfarm.farm.board import Slot, State
+from hookfarm.farm.group import Group
+
+
+@dataclass
+class Member:
+    """A place of a group. `pid` 0 = nobody: waiting for its turn, or until `due` (monotonic) to be forked."""
+
+    group: Group
+    index: int
+    slot: Slot
+    pid: int = 0
+    gate: int = -1
+    """The writing end of the pipe the child waits at; -1 = its work has begun."""
+    spawned: float = 0.0
+    came_up: bool = False
+    quick_exits: int = 0
+    due: float | None = None
+    aborted: float | None = None
+    """When SIGABRT was sent to it for hanging."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.group.service} {self.index}"
+
+    @property
+    def up(self) -> bool:
+        return self.pid != 0 and self.slot.state == State.UP
+
+    def describe(self) -> str:
+        """Name and trouble, as an error shows it."""
+        state = self.slot.state.name.lower() if self.pid else "gone"
+        return f"{self.name} ({self.slot.reason or state})"
+
+    def note_up(self) -> None:
+        """Remembers that it came up, for the respawn policy."""
+        self.came_up = self.came_up or self.slot.state == State.UP
+
+    def lived(self) -> float:
+        return time.monotonic() - self.spawned
+
+
+def cause_of_death(wait_status: int) -> str:
+    """A wait status in words: `exit 1`, `SIGKILL`."""
+    code = wait_status >> 8 if wait_status & 0x7F == 0 else -(wait_status & 0x7F)
+    return f"exit {code}" if code >= 0 else signal.Signals(-code).name
