@@ -1,0 +1,59 @@
+"""What has to be done for the delivery processes from time to time, and what is told of them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import redis
+
+from hookfarm import keys
+from hookfarm.farm.board import Slot, State
+from hookfarm.webhook_delivery import gauges
+
+PROMOTE_SECONDS = 0.25
+
+
+def all_reported(run: str, workers: int) -> Callable[["redis.Redis"], bool]:
+    """Whether the counter of `run` says that every worker has entered BRPOP."""
+    return lambda client: int(client.get(keys.reported(run)) or 0) >= workers
+
+
+def wake(client: "redis.Redis", slots: Sequence[Slot]) -> None:
+    """Ends the BRPOP of every worker that waits in one; what it has popped is still delivered to it."""
+    waiting = [s for s in slots if s.pid and s.activity == gauges.POLLING and s.state == State.UP]
+    with client.pipeline(transaction=False) as pipe:
+        for slot in waiting:
+            pipe.client_unblock(slot.counter(gauges.CLIENT_ID))
+        pipe.execute()
+
+
+def report(slots: Sequence[Slot]) -> dict[str, Any]:
+    """The delivery part of the status: totals since the farm started, what each worker does, latencies."""
+    posts = gauges.histogram(slots, gauges.POST_TIMES)
+    waits = gauges.histogram(slots, gauges.QUEUE_TIMES)
+    return {
+        "delivered": _total(slots, gauges.DELIVERED),
+        "failed_attempts": _total(slots, gauges.FAILED),
+        "dead": _total(slots, gauges.DEAD),
+        "given_back": _total(slots, gauges.GIVEN_BACK),
+        "adopted": _total(slots, gauges.ADOPTED),
+        "activity": "".join(map(_letter, slots)),
+        "post_seconds": _quantiles(posts),
+        "queued_to_delivered_seconds": _quantiles(waits),
+    }
+
+
+def _total(slots: Sequence[Slot], counter: int) -> int:
+    return sum(slot.counter(counter) for slot in slots)
+
+
+def _quantiles(totals: Sequence[int]) -> dict[str, float | None]:
+    return {"p50": gauges.quantile_seconds(totals, 0.5), "p99": gauges.quantile_seconds(totals, 0.99)}
+
+
+def _letter(slot: Slot) -> str:
+    """One worker in one letter: blocked in BRPOP, posting, restarting or stalled."""
+    if slot.pid == 0 or slot.state == State.BOOTING:
+        return "r"
+    if slot.state != State.UP:
+        return "s"
+    return "p" if slot.activity == gauges.POSTING else "b"

@@ -1,0 +1,94 @@
+"""What a worker knows of endpoints: each prepared once, and again after the registry changed."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import hookfarm
+from hookfarm import keys, registry
+from hookfarm.address_guard import IPNetwork, Target, parse
+from hookfarm.delivery_queue import Taken
+from hookfarm.errors import InvalidInput
+from hookfarm.records import Endpoint
+from hookfarm.redis_clients import Exchange, ResponseError
+from hookfarm.webhook_delivery.signature import signature_header, signing_key
+
+KEPT_ENDPOINTS = 1000
+
+_REQUEST = (
+    b"%bcontent-length: %d\r\nwebhook-id: %b\r\nwebhook-timestamp: %b\r\n"
+    b"webhook-signature: %b\r\nwebhook-attempt: %d\r\n\r\n%b"
+)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An endpoint with everything about it that is the same for all its requests already computed."""
+
+    endpoint: Endpoint
+    target: Target
+    head: bytes
+    keys: tuple[tuple[bytes, float | None], ...]
+
+    def request(self, taken: Taken, now: float) -> bytes:
+        """The whole signed HTTP request of one attempt at `now` (Unix time)."""
+        timestamp = b"%d" % now
+        webhook_id = taken.id.encode()
+        keys_in_force = tuple(key for key, expires in self.keys if expires is None or expires > now)
+        return _REQUEST % (
+            self.head,
+            len(taken.body),
+            webhook_id,
+            timestamp,
+            signature_header(keys_in_force, webhook_id, timestamp, taken.body),
+            taken.attempt,
+            taken.body,
+        )
+
+
+def prepare(endpoint: Endpoint, allowed: Sequence[IPNetwork]) -> Prepared:
+    """InvalidInput where the URL is not, or no longer, allowed."""
+    target = parse(endpoint.url, allowed)
+    lines = [
+        f"POST {target.path} HTTP/1.1",
+        f"host: {target.authority}",
+        f"user-agent: hookfarm/{hookfarm.__version__}",
+        "accept: */*",
+        "accept-encoding: identity",
+        "content-type: application/json",
+        *(f"{name}: {value}" for name, value in endpoint.headers),
+    ]
+    keys_ = tuple((signing_key(secret), expires) for secret, expires in endpoint.secrets)
+    return Prepared(endpoint, target, "\r\n".join([*lines, ""]).encode(), keys_)
+
+
+class Endpoints:
+    """A cache over the registry. A revision it has not seen makes it look again at each endpoint it needs."""
+
+    def __init__(self, exchange: Exchange, allowed: Sequence[IPNetwork]) -> None:
+        self._exchange = exchange
+        self._allowed = allowed
+        self._known: OrderedDict[str, tuple[int, Prepared | InvalidInput | None]] = OrderedDict()
+
+    def get(self, endpoint_id: str, revision: int) -> Prepared | InvalidInput | None:
+        """The endpoint as of `revision`; None where there is none, InvalidInput where it can't be sent to."""
+        at, known = self._known.get(endpoint_id, (-1, None))
+        if at == revision:
+            return known
+        prepared = self._fetch(endpoint_id)
+        self._known[endpoint_id] = (revision, prepared)
+        self._known.move_to_end(endpoint_id)
+        if len(self._known) > KEPT_ENDPOINTS:
+            self._known.popitem(last=False)
+        return prepared
+
+    def _fetch(self, endpoint_id: str) -> Prepared | InvalidInput | None:
+        [stored] = self._exchange.ask(("HGET", keys.ENDPOINTS, endpoint_id))
+        if isinstance(stored, ResponseError):
+            raise stored
+        if stored is None:
+            return None
+        try:
+            return prepare(registry.decode(stored), self._allowed)
+        except InvalidInput as error:
+            return error

@@ -1,0 +1,59 @@
+"""The numbers a delivery process keeps in its slot, and what its `activity` means."""
+
+from collections.abc import Iterable, Sequence
+
+from hookfarm.farm.board import COUNTERS, Slot
+
+POLLING, POSTING = 0, 1
+"""Activities: blocked in BRPOP, or busy with a job."""
+
+CLIENT_ID = 0
+"""Its connection's id at Redis, for CLIENT UNBLOCK."""
+HELD_SEQUENCE = 1
+"""The sequence of the job in its hands, 0 = none."""
+DELIVERED = 2
+FAILED = 3
+"""Attempts that failed."""
+DEAD = 4
+"""Jobs that died in its hands."""
+GIVEN_BACK = 5
+ADOPTED = 6
+
+POST_TIMES = 16
+QUEUE_TIMES = POST_TIMES + 64
+BUCKETS = 64
+assert QUEUE_TIMES + BUCKETS <= COUNTERS
+
+
+def bucket(microseconds: int) -> int:
+    """The histogram bucket of a duration: four to each doubling, so a quantile is right to ±10 %."""
+    if microseconds < 16:
+        return max(0, microseconds >> 2)
+    bits = microseconds.bit_length()
+    return min(BUCKETS - 1, 4 * (bits - 4) + ((microseconds >> (bits - 3)) & 3))
+
+
+def bucket_limit(index: int) -> float:
+    """The upper end of a bucket in microseconds."""
+    bits, quarter = divmod(index, 4)
+    return float((5 + quarter) << (bits + 1)) if bits else 4.0 * (index + 1)
+
+
+def histogram(slots: Iterable[Slot], start: int) -> list[int]:
+    """The buckets from counter `start` on, summed over workers."""
+    totals = [0] * BUCKETS
+    for slot in slots:
+        for index in range(BUCKETS):
+            totals[index] += slot.counter(start + index)
+    return totals
+
+
+def quantile_seconds(totals: Sequence[int], share: float) -> float | None:
+    """The duration that `share` of the observations stay under; None where there are none."""
+    wanted = share * sum(totals)
+    seen = 0
+    for index, count in enumerate(totals):
+        seen += count
+        if count and seen >= wanted:
+            return bucket_limit(index) / 1e6
+    return None

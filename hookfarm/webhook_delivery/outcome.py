@@ -1,0 +1,67 @@
+"""What an attempt came to and what follows from it. The worker performs what is decided here.
+
+2xx is delivered. 410 means the endpoint is gone: it is disabled and the job is dead. Every other status
+(redirects are not followed, so 3xx too) and every transport error is tried again on the schedule, because
+receivers deploy bugs: a 404 at noon is a 200 at one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hookfarm.webhook_delivery import retry_schedule
+
+KEPT_EXCERPT_CHARACTERS = 200
+
+
+@dataclass(frozen=True)
+class Response:
+    """The endpoint answered. `excerpt` is the beginning of the body."""
+
+    status: int
+    retry_after: str | None = None
+    excerpt: bytes = b""
+
+
+@dataclass(frozen=True)
+class TransportError:
+    """The endpoint did not answer, or not in HTTP. `kind` is a fixed word, `detail` is for people."""
+
+    kind: str
+    detail: str
+
+
+Result = Response | TransportError
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do with the job. Not delivered and no `retry_in_seconds`: it is dead, for `reason`."""
+
+    delivered: bool
+    retry_in_seconds: float | None = None
+    reason: str | None = None
+    disable_endpoint: bool = False
+
+
+DELIVERED = Decision(delivered=True)
+
+
+def decide(result: Result, attempt: int, schedule: Sequence[float], chance: float, now: float) -> Decision:
+    """`attempt` counts from 1; `chance` is a random number from 0 to 1; `now` is Unix time."""
+    if isinstance(result, Response):
+        if 200 <= result.status < 300:
+            return DELIVERED
+        if result.status == 410:
+            return Decision(delivered=False, reason="endpoint_gone", disable_endpoint=True)
+    asked = result.retry_after if isinstance(result, Response) else None
+    retry_after = None if asked is None else retry_schedule.parse_retry_after(asked, now)
+    wait = retry_schedule.wait_seconds(schedule, attempt, chance, retry_after)
+    return Decision(delivered=False, retry_in_seconds=wait, reason=None if wait is not None else "exhausted")
+
+
+def describe(result: Result) -> dict[str, str | int]:
+    """The outcome as the job keeps it and the log shows it."""
+    if isinstance(result, TransportError):
+        return {"error": result.kind, "detail": result.detail[:KEPT_EXCERPT_CHARACTERS]}
+    excerpt = result.excerpt[: 4 * KEPT_EXCERPT_CHARACTERS].decode("utf-8", "replace")
+    return {"status": result.status, "detail": excerpt[:KEPT_EXCERPT_CHARACTERS]}

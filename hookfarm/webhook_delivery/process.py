@@ -1,0 +1,39 @@
+"""How a delivery process is put together, before and after its fork."""
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from hookfarm.address_guard import IPNetwork
+from hookfarm.delivery_queue import BLOCK_SECONDS
+from hookfarm.farm.child import Child
+from hookfarm.redis_clients import Exchange, command_client
+from hookfarm.registry import Registry
+from hookfarm.webhook_delivery.connections import Connections, tls_context
+from hookfarm.webhook_delivery.endpoints import Endpoints
+from hookfarm.webhook_delivery.transport import Transport
+from hookfarm.webhook_delivery.worker import Policy, Worker
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What all delivery processes of a farm share: made before the forks, no socket in it."""
+
+    redis_url: str
+    policy: Policy
+    tls: ssl.SSLContext
+    allowed: tuple[IPNetwork, ...]
+
+
+def deployment(redis_url: str, policy: Policy, ca_file: Path | None, allowed: tuple[IPNetwork, ...]) -> Deployment:
+    """Loads certificates and code once, in the master, for all its children."""
+    return Deployment(redis_url, policy, tls_context(ca_file), allowed)
+
+
+def run(child: Child, shared: Deployment) -> None:
+    """A delivery process's whole life: returns once the child was told to stop and has settled."""
+    exchange = Exchange(shared.redis_url, BLOCK_SECONDS)
+    registry = Registry(command_client(shared.redis_url))
+    endpoints = Endpoints(exchange, shared.allowed)
+    transport = Transport(Connections(shared.tls, shared.allowed), give_up=lambda: child.out_of_grace)
+    Worker(child, exchange, endpoints, transport, registry, shared.policy).run()

@@ -1,0 +1,97 @@
+"""Reading one reply, strictly and with limits on everything an endpoint could make endless."""
+
+import httptools
+
+from hookfarm.webhook_delivery.outcome import Response
+
+MAX_BODY_BYTES = 8 * 1024
+MAX_HEADERS = 100
+MAX_HEADER_BYTES = 16 * 1024
+MAX_INTERIM = 5
+
+
+class BadResponse(Exception):
+    """What came is not HTTP, or more of it than is read."""
+
+
+class ResponseReader:
+    """One reply, fed as it arrives. `complete` once all that matters is there.
+
+    A body is read up to 8 kB; the rest is left unread and the connection is of no further use.
+    """
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers = 0
+        self._header_bytes = 0
+        self._interim = 0
+        self._retry_after: str | None = None
+        self._body = b""
+        self._status = 0
+        self.complete = False
+        self.reusable = False
+
+    def feed(self, data: bytes) -> None:
+        """BadResponse where it is not HTTP or exceeds a limit."""
+        if not self._status:
+            self._header_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as error:
+            raise BadResponse("switched protocols") from error
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            raise BadResponse(str(cause if isinstance(cause, BadResponse) else error)) from error
+        if not self._status and self._header_bytes > MAX_HEADER_BYTES:
+            raise BadResponse(f"headers exceed {MAX_HEADER_BYTES} bytes")
+
+    def end(self) -> None:
+        """The endpoint closed the connection; BadResponse where the reply was not whole."""
+        if not self._status:
+            raise BadResponse("closed without a reply" if not self._header_bytes else "cut off in its headers")
+        if not self.complete and self._framed:
+            raise BadResponse("cut off in its body")
+        self.complete = True
+
+    @property
+    def started(self) -> bool:
+        """True once anything of the reply has come."""
+        return self._header_bytes > 0
+
+    def response(self) -> Response:
+        return Response(self._status, self._retry_after, self._body)
+
+    # httptools calls these.
+
+    _framed = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers += 1
+        if self._headers > MAX_HEADERS:
+            raise BadResponse(f"more than {MAX_HEADERS} headers")
+        lowered = name.lower()
+        if lowered == b"retry-after":
+            self._retry_after = value.decode("latin-1")
+        elif lowered in (b"content-length", b"transfer-encoding"):
+            self._framed = True
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status >= 200:
+            self._status = status
+            return
+        self._interim += 1
+        self._framed = False
+        if self._interim > MAX_INTERIM or status == 101:
+            raise BadResponse("too many interim replies" if status != 101 else "switched protocols")
+
+    def on_body(self, data: bytes) -> None:
+        self._body += data[: MAX_BODY_BYTES - len(self._body)]
+        if len(self._body) >= MAX_BODY_BYTES:
+            self.complete = True
+
+    def on_message_complete(self) -> None:
+        if self._status:
+            # A body cut at the limit is complete for us while the rest of it is still on its way.
+            self.reusable = not self.complete and self._parser.should_keep_alive()
+            self.complete = True
