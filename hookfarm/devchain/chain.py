@@ -1,0 +1,172 @@
+"""The chain itself: canonical blocks, the orphans of reorgs, and where each transaction stands.
+
+Pure and single-threaded: the clock is an argument, and the same calls give the same hashes.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from eth_hash.auto import keccak
+
+from hookfarm.devchain.block import Block, genesis, pruned, seal, transactions_after
+from hookfarm.devchain.options import DevchainOptions
+from hookfarm.devchain.transaction import Call, Transaction
+from hookfarm.devchain.transfers import transfers
+from hookfarm.errors import InvalidInput
+
+GENESIS_TIMESTAMP = 1_700_000_000
+EXTRA_DATA = b"hookfarm devchain"
+ORPHANS_KEPT = 1_000
+MAX_BLOCKS_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reorg:
+    """`removed` and `added` are in ascending order and start at the same number."""
+
+    removed: tuple[Block, ...]
+    added: tuple[Block, ...]
+
+
+class Chain:
+    """The chain that `options` (chain_id, seed, logs_per_block, history_logs) describe.
+
+    `logs_mined` counts every log there ever was, `canonical_log_count` without those of orphans.
+    """
+
+    def __init__(self, options: DevchainOptions) -> None:
+        self.options = options
+        self.logs_mined = 0
+        self.canonical_log_count = 0
+        self._branch = 0
+        first = genesis(GENESIS_TIMESTAMP, EXTRA_DATA, self._randomness(0))
+        self._blocks = [first]
+        self._canonical_hashes = {first.hash: 0}
+        self._orphans: OrderedDict[str, Block] = OrderedDict()
+        self._positions: dict[bytes, tuple[int, int]] = {}
+        self._kept_logs = 0
+        self._first_with_body = 0
+
+    @property
+    def head(self) -> Block:
+        return self._blocks[-1]
+
+    @property
+    def first_with_body(self) -> int:
+        """The lowest number whose logs and transactions have not been pruned."""
+        return self._first_with_body
+
+    def block(self, number: int) -> Block | None:
+        return self._blocks[number] if 0 <= number < len(self._blocks) else None
+
+    def block_by_hash(self, block_hash: str) -> Block | None:
+        """Canonical or, for the last `ORPHANS_KEPT` of them, orphaned."""
+        number = self._canonical_hashes.get(block_hash)
+        return self._orphans.get(block_hash) if number is None else self._blocks[number]
+
+    def is_canonical(self, block_hash: str) -> bool:
+        return block_hash in self._canonical_hashes
+
+    def canonical_blocks(self) -> Iterator[Block]:
+        return iter(self._blocks)
+
+    def position(self, transaction_hash: bytes) -> tuple[Block, int] | None:
+        """The canonical block that holds the transaction, and the transaction's index in it."""
+        found = self._positions.get(transaction_hash)
+        return (self._blocks[found[0]], found[1]) if found else None
+
+    def deepest_reorg(self) -> int:
+        """How many blocks a reorg may replace: not genesis, and nothing pruned."""
+        return min(self.head.number, self.head.number - self._first_with_body + 1)
+
+    def mine(self, timestamp: int, calls: Sequence[Call] | None = None) -> Block:
+        """The next block, with the generator's transfers where `calls` is None."""
+        if calls is None:
+            calls = self._generated()
+        transactions = transactions_after(self.head, calls, self.options.chain_id)
+        return self._append(transactions, timestamp)
+
+    def reorg(
+        self,
+        depth: int,
+        timestamp: int,
+        *,
+        length: int | None = None,
+        contents: Sequence[Sequence[Call]] = (),
+        same_transactions: bool = False,
+    ) -> Reorg:
+        """Replaces the last `depth` blocks by `length` others (as many, unless given).
+
+        The first new blocks hold `contents` where it is given, or with `same_transactions` those
+        of the blocks that they replace; the others hold new transfers.
+        """
+        length = depth if length is None else length
+        self._check_reorg(depth, length, contents)
+        removed = self._remove(depth)
+        self._branch += 1
+        added = []
+        for i in range(length):
+            if same_transactions and i < depth:
+                added.append(self._append(removed[i].transactions, timestamp))
+            else:
+                added.append(self.mine(timestamp, contents[i] if i < len(contents) else None))
+        return Reorg(tuple(removed), tuple(added))
+
+    def _check_reorg(self, depth: int, length: int, contents: Sequence[object]) -> None:
+        deepest = self.deepest_reorg()
+        if not 1 <= depth <= deepest:
+            raise InvalidInput("depth", f"{depth}, allowed is 1 to {deepest} at this height")
+        if not depth <= length <= MAX_BLOCKS_AT_ONCE:
+            raise InvalidInput("length", f"{length}, allowed is {depth} to {MAX_BLOCKS_AT_ONCE}")
+        if len(contents) > length:
+            raise InvalidInput("contents", f"for {len(contents)} blocks, but only {length} come")
+
+    def _generated(self) -> list[Call]:
+        number = self.head.number + 1
+        return transfers(self.options.seed, number, self._branch, self.options.logs_per_block)
+
+    def _append(self, transactions: Sequence[Transaction], timestamp: int) -> Block:
+        """Time never runs backwards, but several blocks may share a second, as on rollups."""
+        timestamp = max(timestamp, self.head.header.timestamp)
+        randomness = self._randomness(self.head.number + 1)
+        block = seal(self.head, transactions, timestamp, randomness)
+        self._blocks.append(block)
+        self._canonical_hashes[block.hash] = block.number
+        for index, transaction in enumerate(transactions):
+            self._positions[transaction.hash] = (block.number, index)
+        self.logs_mined += block.log_count
+        self.canonical_log_count += block.log_count
+        self._kept_logs += block.log_count
+        self._prune()
+        return block
+
+    def _remove(self, depth: int) -> list[Block]:
+        removed = self._blocks[-depth:]
+        del self._blocks[-depth:]
+        for block in removed:
+            del self._canonical_hashes[block.hash]
+            self._forget_transactions(block)
+            self.canonical_log_count -= block.log_count
+            self._orphans[block.hash] = block
+        while len(self._orphans) > ORPHANS_KEPT:
+            self._orphans.popitem(last=False)
+        return removed
+
+    def _prune(self) -> None:
+        """Drops the oldest bodies, never the head's."""
+        while self._kept_logs > self.options.history_logs and self._first_with_body < self.head.number:
+            block = self._blocks[self._first_with_body]
+            self._forget_transactions(block)
+            self._blocks[self._first_with_body] = pruned(block)
+            self._first_with_body += 1
+
+    def _forget_transactions(self, block: Block) -> None:
+        for transaction in block.transactions:
+            del self._positions[transaction.hash]
+        self._kept_logs -= block.log_count
+
+    def _randomness(self, number: int) -> bytes:
+        """The header's mixHash: differs by branch, so that even empty blocks differ by it."""
+        options = self.options
+        return keccak(f"{options.chain_id}/{options.seed}/{number}/{self._branch}".encode())

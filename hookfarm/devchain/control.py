@@ -1,0 +1,166 @@
+"""The `devchain_*` methods, with which another process steers the chain.
+
+They are exempt from all faults, so that a silent or failing node can still be told to recover. Logs
+are objects with `address`, `topics` and `data` in hex. Numbers are JSON numbers, not quantities.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
+from types import MappingProxyType
+from typing import Any
+
+from hookfarm.devchain.block import Block
+from hookfarm.devchain.json_views import JsonObject, logs_json
+from hookfarm.devchain.node import Node
+from hookfarm.devchain.rpc_errors import METHOD_NOT_FOUND, RpcError, invalid_params
+from hookfarm.devchain.transaction import Call, Log, call_of_logs
+from hookfarm.devchain.transfers import account
+from hookfarm.errors import InvalidInput
+
+PREFIX = "devchain_"
+
+LOG_FIELDS = frozenset({"address", "topics", "data"})
+REORG_OPTIONS = frozenset({"length", "logs", "same_transactions"})
+
+
+def call_control(node: Node, method: str, params: list[Any]) -> Any:
+    """The result of one control method; RpcError where the method or its parameters are wrong."""
+    handler = CONTROLS.get(method)
+    if handler is None:
+        raise RpcError(METHOD_NOT_FOUND, f"the method {method} does not exist/is not available")
+    try:
+        signature(handler).bind(node, *params)
+    except TypeError as problem:
+        raise invalid_params(f"{method}: {problem}") from problem
+    try:
+        return handler(node, *params)
+    except InvalidInput as problem:
+        raise invalid_params(f"{method}: {problem}") from problem
+
+
+def calls_of(logs: Sequence[Log], per_transaction: int = 1) -> list[Call]:
+    """The logs in order, so many in each transaction (the last one may hold fewer)."""
+    if per_transaction < 1:
+        raise InvalidInput("per_transaction", f"{per_transaction}, allowed is a number from 1")
+    starts = range(0, len(logs), per_transaction)
+    return [call_of_logs(logs[i : i + per_transaction], account(0)) for i in starts]
+
+
+def _mine(node: Node, count: Any = 1) -> list[JsonObject]:
+    return [_summary(block) for block in node.mine(_number("count", count))]
+
+
+def _mine_logs(node: Node, logs: Any, per_transaction: Any = 1) -> JsonObject:
+    calls = calls_of(_logs("logs", logs), _number("per_transaction", per_transaction))
+    return _summary(node.mine_calls(calls))
+
+
+def _reorg(node: Node, depth: Any, options: Any = None) -> JsonObject:
+    options = _object("options", options)
+    unknown = options.keys() - REORG_OPTIONS
+    if unknown:
+        raise InvalidInput("options", f"{min(unknown)} is unknown")
+    length = options.get("length")
+    blocks = _list("logs", options.get("logs", []))
+    change = node.reorg(
+        _number("depth", depth),
+        length=None if length is None else _number("length", length),
+        contents=[calls_of(_logs(f"logs[{i}]", logs)) for i, logs in enumerate(blocks)],
+        same_transactions=bool(options.get("same_transactions", False)),
+    )
+    return {
+        "removed": [_summary(block) for block in change.removed],
+        "added": [_summary(block) for block in change.added],
+    }
+
+
+def _pause(node: Node) -> bool:
+    node.paused = True
+    return True
+
+
+def _resume(node: Node) -> bool:
+    node.paused = False
+    return True
+
+
+def _set_fault(node: Node, kind: Any, parameters: Any = None) -> list[dict[str, object]]:
+    parameters = dict(_object("parameters", parameters))
+    node.set_fault(kind, parameters.pop("count", None), **parameters)
+    return node.faults.listing()
+
+
+def _clear_faults(node: Node, kind: Any = None) -> list[dict[str, object]]:
+    node.faults.clear(kind)
+    return node.faults.listing()
+
+
+def _drop_connections(node: Node) -> int:
+    return node.drop_connections()
+
+
+def _stats(node: Node) -> dict[str, Any]:
+    return node.stats()
+
+
+def _canonical_logs(node: Node) -> list[JsonObject]:
+    return [log for block in node.chain.canonical_blocks() for log in logs_json(block)]
+
+
+CONTROLS: Mapping[str, Callable[..., Any]] = MappingProxyType(
+    {
+        "devchain_mine": _mine,
+        "devchain_mineLogs": _mine_logs,
+        "devchain_reorg": _reorg,
+        "devchain_pause": _pause,
+        "devchain_resume": _resume,
+        "devchain_setFault": _set_fault,
+        "devchain_clearFaults": _clear_faults,
+        "devchain_dropConnections": _drop_connections,
+        "devchain_canonicalLogs": _canonical_logs,
+        "devchain_stats": _stats,
+    }
+)
+
+
+def _summary(block: Block) -> JsonObject:
+    return {"number": block.number, "hash": block.hash, "logs": block.log_count}
+
+
+def _logs(field: str, value: Any) -> list[Log]:
+    logs = []
+    for index, entry in enumerate(_list(field, value)):
+        try:
+            logs.append(_log(entry))
+        except InvalidInput as problem:
+            raise problem.within(f"{field}[{index}]") from problem
+    return logs
+
+
+def _log(entry: Any) -> Log:
+    entry = _object("log", entry)
+    unknown = entry.keys() - LOG_FIELDS
+    if unknown or "address" not in entry:
+        raise InvalidInput("log", f"has {sorted(entry)}, allowed are address, topics and data")
+    topics = _list("topics", entry.get("topics", []))
+    return Log.parse(entry["address"], topics, entry.get("data", "0x"))
+
+
+def _number(field: str, value: Any) -> int:
+    if type(value) is not int:
+        raise InvalidInput(field, f"{value!r}, allowed is a number")
+    return value
+
+
+def _list(field: str, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise InvalidInput(field, f"{value!r}, allowed is a list")
+    return value
+
+
+def _object(field: str, value: Any) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InvalidInput(field, f"{value!r}, allowed is an object")
+    return value

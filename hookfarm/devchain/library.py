@@ -1,0 +1,168 @@
+"""A devchain inside a test: the real server on its own thread, steered by plain method calls."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from hookfarm.devchain.block import Block
+from hookfarm.devchain.chain import Reorg
+from hookfarm.devchain.control import calls_of
+from hookfarm.devchain.faults import Value
+from hookfarm.devchain.json_views import JsonObject, logs_json
+from hookfarm.devchain.mining import mine_until
+from hookfarm.devchain.node import Node
+from hookfarm.devchain.options import DevchainOptions
+from hookfarm.devchain.server import Server, listening
+from hookfarm.devchain.transaction import Log
+
+T = TypeVar("T")
+
+CALL_SECONDS = 30.0
+"""More than any operation takes; a test that hangs longer fails with its traceback."""
+
+
+class RunningDevchain:
+    """All methods may be called from any thread; each has happened when it returns."""
+
+    def __init__(self, node: Node, server: Server, loop: asyncio.AbstractEventLoop) -> None:
+        self._node = node
+        self._server = server
+        self._loop = loop
+        self.chain_id = node.options.chain_id
+        self.port = server.port
+        self.http_url = server.http_url
+        self.ws_url = server.ws_url
+
+    def mine(self, n: int = 1) -> list[Block]:
+        """`n` blocks of `logs_per_block` transfers each."""
+        return self._call(lambda: self._node.mine(n))
+
+    def mine_logs(self, logs: Sequence[Log], per_transaction: int = 1) -> Block:
+        """One block with exactly these logs, so many in each of its transactions."""
+        calls = calls_of(logs, per_transaction)
+        return self._call(lambda: self._node.mine_calls(calls))
+
+    def reorg(
+        self,
+        depth: int,
+        *,
+        length: int | None = None,
+        logs: Sequence[Sequence[Log]] = (),
+        same_transactions: bool = False,
+    ) -> Reorg:
+        """Replaces the last `depth` blocks by `length` others (as many, unless given); the first
+        of them hold `logs`, or with `same_transactions` what the old ones held."""
+        contents = [calls_of(each) for each in logs]
+        return self._call(
+            lambda: self._node.reorg(depth, length=length, contents=contents, same_transactions=same_transactions)
+        )
+
+    def head(self) -> Block:
+        return self._call(lambda: self._node.chain.head)
+
+    def block(self, number: int) -> Block | None:
+        """The canonical one."""
+        return self._call(lambda: self._node.chain.block(number))
+
+    def canonical_logs(self) -> list[JsonObject]:
+        """What a faultless `eth_getLogs` over the whole chain answers, pruned blocks left out."""
+        blocks = self._call(lambda: list(self._node.chain.canonical_blocks()))
+        return [log for block in blocks for log in logs_json(block)]
+
+    def pause(self) -> None:
+        """No blocks by the clock until `resume`; `mine` still works."""
+        self._call(lambda: setattr(self._node, "paused", True))
+
+    def resume(self) -> None:
+        self._call(lambda: setattr(self._node, "paused", False))
+
+    def set_fault(self, kind: str, /, count: int | None = None, **parameters: Value) -> None:
+        """See `faults.KINDS`; `count` occasions, or until cleared."""
+        self._call(lambda: self._node.set_fault(kind, count, **parameters))
+
+    def clear_faults(self, kind: str | None = None) -> None:
+        self._call(lambda: self._node.faults.clear(kind))
+
+    def drop_connections(self) -> int:
+        """Resets every open WebSocket once; the number of them."""
+        return self._call(self._node.drop_connections)
+
+    def stats(self) -> dict[str, Any]:
+        """See `Node.stats`."""
+        return self._call(self._node.stats)
+
+    def go_down(self) -> None:
+        """Closes the port and all connections; the chain stays and may be mined on."""
+        self._await(self._server.close())
+
+    def come_up(self) -> None:
+        """Listens on the same port again."""
+        self._await(self._server.start())
+
+    def _call(self, operation: Callable[[], T]) -> T:
+        async def run() -> T:
+            return operation()
+
+        return self._await(run())
+
+    def _await(self, operation: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(operation, self._loop).result(CALL_SECONDS)
+
+
+_Started = tuple[RunningDevchain, Callable[[], object]]
+"""The running devchain, and what ends it."""
+
+
+@contextmanager
+def running_devchain(
+    *,
+    port: int = 0,
+    chain_id: int = 31337,
+    seed: int = 1,
+    block_time: float = 0,
+    logs_per_block: int = 10,
+    **others: Any,
+) -> Iterator[RunningDevchain]:
+    """A devchain on a free port of 127.0.0.1, by default one that mines on demand only.
+
+    `others` are the other fields of DevchainOptions. At the end the thread, the port and all
+    connections are gone.
+    """
+    options = DevchainOptions(
+        port=port,
+        chain_id=chain_id,
+        seed=seed,
+        block_time=block_time,
+        logs_per_block=logs_per_block,
+        **others,
+    )
+    started: Future[_Started] = Future()
+    thread = threading.Thread(target=_run, args=(options, started), name="devchain", daemon=True)
+    thread.start()
+    devchain, stop = started.result()
+    try:
+        yield devchain
+    finally:
+        stop()
+        thread.join()
+
+
+def _run(options: DevchainOptions, started: "Future[_Started]") -> None:
+    """The thread: settles `started` once, with the running one or with what kept it from that."""
+    try:
+        asyncio.run(_serve(options, started))
+    except Exception as problem:
+        if started.done():
+            raise
+        started.set_exception(problem)
+
+
+async def _serve(options: DevchainOptions, started: "Future[_Started]") -> None:
+    node, stop, loop = Node(options), asyncio.Event(), asyncio.get_running_loop()
+    async with listening(node) as server:
+        devchain = RunningDevchain(node, server, loop)
+        started.set_result((devchain, lambda: loop.call_soon_threadsafe(stop.set)))
+        await mine_until(node, stop)

@@ -1,0 +1,113 @@
+"""The JSON-RPC 2.0 envelope: messages, batches, notifications, errors, and the faults per call."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from hookfarm.devchain.control import PREFIX, call_control
+from hookfarm.devchain.methods import call_method
+from hookfarm.devchain.node import Node
+from hookfarm.devchain.rpc_errors import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    RpcError,
+)
+from hookfarm.devchain.subscriptions import Subscriptions
+
+MAX_BATCH = 1_000
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One HTTP body or WebSocket message: its calls, not checked yet."""
+
+    calls: list[Any]
+    is_batch: bool
+
+    def is_control(self) -> bool:
+        """True where every call steers the devchain: such a message is exempt from faults."""
+        return all(_is_control(call) for call in self.calls)
+
+
+def parse_message(raw: bytes | str) -> Message:
+    """RpcError where the message as a whole cannot be answered."""
+    try:
+        content = orjson.loads(raw)
+    except orjson.JSONDecodeError as problem:
+        raise RpcError(PARSE_ERROR, "parse error") from problem
+    if not isinstance(content, list):
+        return Message([content], is_batch=False)
+    if not content:
+        raise RpcError(INVALID_REQUEST, "empty batch")
+    if len(content) > MAX_BATCH:
+        raise RpcError(INVALID_REQUEST, "batch too large")
+    return Message(content, is_batch=True)
+
+
+async def answer(node: Node, message: Message, subscriptions: Subscriptions | None) -> Any:
+    """The JSON to send back; None where the message asked for no answer."""
+    answers = [await _answer_call(node, call, subscriptions) for call in message.calls]
+    wanted = [each for each in answers if each is not None]
+    if message.is_batch:
+        return wanted or None
+    return wanted[0] if wanted else None
+
+
+async def _answer_call(node: Node, call: Any, subscriptions: Subscriptions | None) -> dict[str, Any] | None:
+    request_id = call.get("id") if isinstance(call, dict) else None
+    try:
+        method, params = _checked(call)
+        result = await _result(node, method, params, subscriptions)
+        response = {"jsonrpc": "2.0", "id": request_id, "result": result}
+    except RpcError as problem:
+        response = problem.response(request_id)
+    except Exception:
+        logger.exception("a call failed: %s", call)
+        response = RpcError(INTERNAL_ERROR, "internal error").response(request_id)
+    return None if _is_notification(call) else response
+
+
+def _checked(call: Any) -> tuple[str, list[Any]]:
+    if not isinstance(call, dict) or call.get("jsonrpc") != "2.0":
+        raise RpcError(INVALID_REQUEST, "invalid request")
+    method, params = call.get("method"), call.get("params")
+    if not isinstance(method, str) or isinstance(call.get("id"), dict | list | bool):
+        raise RpcError(INVALID_REQUEST, "invalid request")
+    if params is None:
+        return method, []
+    if not isinstance(params, list):
+        raise RpcError(INVALID_PARAMS, "non-array args")
+    return method, params
+
+
+async def _result(node: Node, method: str, params: list[Any], subscriptions: Subscriptions | None) -> Any:
+    node.requests_by_method[method] += 1
+    if method.startswith(PREFIX):
+        return call_control(node, method, params)
+    latency = node.faults.take("latency", method)
+    if latency:
+        await asyncio.sleep(latency.number("milliseconds") / 1000)
+    error = node.faults.take("error", method)
+    if error:
+        raise RpcError(error.number("code"), error.text("message"))
+    if node.faults.take("nulls", method):
+        return None
+    return call_method(node, method, params, subscriptions)
+
+
+def _is_control(call: Any) -> bool:
+    return isinstance(call, dict) and str(call.get("method")).startswith(PREFIX)
+
+
+def _is_notification(call: Any) -> bool:
+    """A valid request without an id gets no answer; an invalid one gets an error with id null."""
+    if not isinstance(call, dict) or "id" in call:
+        return False
+    return call.get("jsonrpc") == "2.0" and isinstance(call.get("method"), str)

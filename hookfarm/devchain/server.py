@@ -1,0 +1,153 @@
+"""One port that speaks JSON-RPC over HTTP POST and over WebSocket, on any path."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import orjson
+from aiohttp import web
+
+from hookfarm.devchain.mining import mine_until
+from hookfarm.devchain.node import Node
+from hookfarm.devchain.options import DevchainOptions
+from hookfarm.devchain.rpc import answer, parse_message
+from hookfarm.devchain.rpc_errors import RpcError
+from hookfarm.devchain.websocket import MAX_MESSAGE_BYTES, WebSocketClient
+from hookfarm.errors import CouldNotBoot
+
+SHUTDOWN_SECONDS = 1.0
+"""What open requests get before they are cancelled."""
+
+
+async def serve(
+    options: DevchainOptions,
+    *,
+    on_ready: Callable[[str], None] | None = None,
+    stop: asyncio.Event,
+) -> None:
+    """Runs a devchain until `stop`: listens, calls `on_ready` with its http URL, mines on time.
+
+    CouldNotBoot where the address cannot be listened on.
+    """
+    node = Node(options)
+    async with listening(node) as server:
+        if on_ready is not None:
+            on_ready(server.http_url)
+        await mine_until(node, stop)
+
+
+@asynccontextmanager
+async def listening(node: Node) -> AsyncIterator["Server"]:
+    """The node on its port; at the end the port and all connections are closed."""
+    server = Server(node)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.close()
+
+
+class Server:
+    """The HTTP and WebSocket edge of one node; may be closed and started again, on its port."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._clients: set[WebSocketClient] = set()
+        self._closing = asyncio.Event()
+        self._runner: web.AppRunner | None = None
+        self.port = node.options.port
+
+    async def start(self) -> None:
+        self._closing.clear()
+        runner = web.AppRunner(
+            self._application(),
+            access_log=None,
+            handler_cancellation=True,
+            shutdown_timeout=SHUTDOWN_SECONDS,
+        )
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._node.options.host, self.port).start()
+        except OSError as problem:
+            await runner.cleanup()
+            raise CouldNotBoot(f"devchain: cannot listen on {self._authority()}: {problem}") from problem
+        self._runner = runner
+        self.port = runner.addresses[0][1]
+
+    @property
+    def http_url(self) -> str:
+        return f"http://{self._authority()}"
+
+    @property
+    def ws_url(self) -> str:
+        return f"ws://{self._authority()}"
+
+    async def close(self) -> None:
+        """The port is free and every connection closed when it returns; nothing if it is so."""
+        self._closing.set()
+        await asyncio.gather(*(client.close() for client in list(self._clients)))
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def _authority(self) -> str:
+        host = self._node.options.host
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+    def _application(self) -> web.Application:
+        application = web.Application(client_max_size=MAX_MESSAGE_BYTES)
+        application.router.add_post("/{path:.*}", self._post)
+        application.router.add_get("/{path:.*}", self._get, allow_head=False)
+        return application
+
+    async def _post(self, request: web.Request) -> web.StreamResponse:
+        self._node.transport_requests["http"] += 1
+        try:
+            message = parse_message(await request.read())
+        except RpcError as problem:
+            return _json(problem.response(None))
+        if not message.is_control():
+            refusal = await self._refusal(request)
+            if refusal is not None:
+                return refusal
+        response = await answer(self._node, message, None)
+        return web.Response(status=204) if response is None else _json(response)
+
+    async def _get(self, request: web.Request) -> web.StreamResponse:
+        if not web.WebSocketResponse().can_prepare(request):
+            return web.Response(status=405, text="POST JSON-RPC here, or open a WebSocket\n")
+        refusal = await self._refusal(request, silence=False)
+        if refusal is not None:
+            return refusal
+        client = WebSocketClient(self._node, request)
+        self._clients.add(client)
+        try:
+            return await client.run()
+        finally:
+            self._clients.discard(client)
+
+    async def _refusal(self, request: web.Request, *, silence: bool = True) -> web.StreamResponse | None:
+        """What a fault of the transport makes of a request; None where there is no such fault."""
+        faults = self._node.faults
+        if silence and faults.take("silence"):
+            await self._closing.wait()
+            return _cut(request)
+        if faults.take("cut"):
+            return _cut(request)
+        fault = faults.take("http_status")
+        if fault is None:
+            return None
+        seconds = fault.number("retry_after")
+        headers = {} if seconds == 0 else {"Retry-After": str(seconds)}
+        return web.Response(status=fault.number("status"), headers=headers)
+
+
+def _cut(request: web.Request) -> web.StreamResponse:
+    """Resets the connection; the response is never sent, but a handler must return one."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=503)
+
+
+def _json(content: object) -> web.Response:
+    return web.Response(body=orjson.dumps(content), content_type="application/json")

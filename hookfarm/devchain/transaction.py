@@ -1,0 +1,110 @@
+"""Logs, the transactions that emit them, and both as bytes.
+
+Transactions are of type 2 (EIP-1559) and their hash is the keccak of their RLP. Nobody holds the
+keys of the accounts here, so a signature cannot be valid: `r` is the sender's address and `s` is 1,
+which makes the hash commit to the sender. The nonce is the number of transactions before this one
+in the chain, whoever sent them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from eth_hash.auto import keccak
+
+from hookfarm.devchain import bloom, rlp
+from hookfarm.devchain.header import BASE_FEE_PER_GAS
+from hookfarm.devchain.hex_values import parse_data
+from hookfarm.errors import InvalidInput
+
+TYPE = b"\x02"
+PRIORITY_FEE_PER_GAS = 0
+MAX_FEE_PER_GAS = 2 * BASE_FEE_PER_GAS
+GAS_BASE = 21_000
+GAS_PER_LOG = 30_000
+SIGNATURE_S = 1
+MAX_TOPICS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What a contract emits: 20 bytes of address, up to four topics of 32 bytes, any data."""
+
+    address: bytes
+    topics: tuple[bytes, ...]
+    data: bytes
+
+    @classmethod
+    def parse(cls, address: str, topics: Sequence[str] = (), data: str = "0x") -> "Log":
+        """From the hex forms of JSON; InvalidInput names the part that is wrong."""
+        if len(topics) > MAX_TOPICS:
+            raise InvalidInput("topics", f"{len(topics)} topics, at most {MAX_TOPICS} are allowed")
+        return cls(
+            _field("address", address, 20),
+            tuple(_field(f"topics[{i}]", topic, 32) for i, topic in enumerate(topics)),
+            _field("data", data, None),
+        )
+
+    def bloom(self) -> int:
+        return bloom.of_log(self.address, self.topics)
+
+    def encoded(self) -> bytes:
+        return rlp.encode([self.address, self.topics, self.data])
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call that emits logs, before a block gives it its nonce."""
+
+    sender: bytes
+    to: bytes
+    input: bytes
+    logs: tuple[Log, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A call with its nonce and its hash; the same transaction may stand in several blocks."""
+
+    call: Call
+    nonce: int
+    encoded: bytes
+    hash: bytes
+
+    @property
+    def gas(self) -> int:
+        return gas_of(self.call)
+
+
+def gas_of(call: Call) -> int:
+    return GAS_BASE + GAS_PER_LOG * len(call.logs)
+
+
+def transaction_of(call: Call, nonce: int, chain_id: int) -> Transaction:
+    fields: list[rlp.Item] = [
+        chain_id,
+        nonce,
+        PRIORITY_FEE_PER_GAS,
+        MAX_FEE_PER_GAS,
+        gas_of(call),
+        call.to,
+        0,
+        call.input,
+        [],
+        0,
+        int.from_bytes(call.sender, "big"),
+        SIGNATURE_S,
+    ]
+    encoded = TYPE + rlp.encode(fields)
+    return Transaction(call, nonce, encoded, keccak(encoded))
+
+
+def call_of_logs(logs: Sequence[Log], sender: bytes) -> Call:
+    """A bare call of the first log's contract, for logs that a test has made up."""
+    return Call(sender, logs[0].address, b"", tuple(logs))
+
+
+def _field(name: str, text: str, length: int | None) -> bytes:
+    try:
+        return parse_data(text, length)
+    except ValueError as problem:
+        raise InvalidInput(name, f"{text!r}: {problem}") from problem

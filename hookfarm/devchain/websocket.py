@@ -1,0 +1,118 @@
+"""One WebSocket client: its requests answered, its subscriptions fed, its queue bounded.
+
+1. A reader takes messages one by one and puts the answers into the outbox, waiting where it is full.
+2. Notifications go into the outbox at once; a client that lets it overflow is disconnected, as geth
+   does, so that nobody waits for it.
+3. A writer sends the outbox in order.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import orjson
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from hookfarm.devchain.node import Node
+from hookfarm.devchain.rpc import Message, answer, parse_message
+from hookfarm.devchain.rpc_errors import RpcError
+from hookfarm.devchain.subscriptions import Subscriptions
+
+MAX_CALLS_AT_ONCE = 64
+CLOSE_SECONDS = 0.5
+"""What a client gets to answer a close frame."""
+
+MAX_MESSAGE_BYTES = 5 * 1024 * 1024
+
+
+class WebSocketClient:
+    """`run` serves one accepted handshake until the client leaves or is dropped."""
+
+    def __init__(self, node: Node, request: web.Request) -> None:
+        self._node = node
+        self._request = request
+        self._socket = web.WebSocketResponse(timeout=CLOSE_SECONDS, max_msg_size=MAX_MESSAGE_BYTES, compress=False)
+        self._outbox: asyncio.Queue[Any] = asyncio.Queue(node.options.outbox_messages)
+        self._subscriptions = Subscriptions(self._notify)
+        self._calls: set[asyncio.Task[None]] = set()
+        self._free_calls = asyncio.Semaphore(MAX_CALLS_AT_ONCE)
+
+    async def run(self) -> web.WebSocketResponse:
+        await self._socket.prepare(self._request)
+        self._node.listeners.add(self._subscriptions.announce)
+        self._node.connections.add(self.drop)
+        writer = asyncio.create_task(self._write())
+        try:
+            await self._read()
+        finally:
+            self._node.listeners.discard(self._subscriptions.announce)
+            self._node.connections.discard(self.drop)
+            writer.cancel()
+            for call in self._calls:
+                call.cancel()
+            await asyncio.gather(writer, *self._calls, return_exceptions=True)
+        return self._socket
+
+    def drop(self) -> None:
+        """Resets the connection: no close frame, as when a balancer goes away."""
+        if self._request.transport is not None:
+            self._request.transport.abort()
+
+    async def close(self) -> None:
+        """The orderly end, with the code for a server that goes away (RFC 6455, 7.4.1); a client
+        that reads no more is reset."""
+        try:
+            await asyncio.wait_for(self._socket.close(code=WSCloseCode.GOING_AWAY), 2 * CLOSE_SECONDS)
+        except TimeoutError:
+            self.drop()
+
+    async def _read(self) -> None:
+        async for message in self._socket:
+            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                continue
+            self._node.transport_requests["websocket"] += 1
+            try:
+                parsed = parse_message(message.data)
+            except RpcError as problem:
+                await self._outbox.put(problem.response(None))
+                continue
+            if not parsed.is_control() and self._swallowed():
+                continue
+            await self._free_calls.acquire()
+            self._start(self._answer(parsed))
+
+    def _swallowed(self) -> bool:
+        """True where a fault takes the message away: never answered, or the socket is dropped."""
+        if self._node.faults.take("silence"):
+            return True
+        if self._node.faults.take("cut"):
+            self.drop()
+            return True
+        return False
+
+    def _start(self, call: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(call)
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+
+    async def _answer(self, message: Message) -> None:
+        try:
+            response = await answer(self._node, message, self._subscriptions)
+            if response is not None:
+                await self._outbox.put(response)
+        finally:
+            self._free_calls.release()
+
+    def _notify(self, notification: dict[str, Any]) -> None:
+        try:
+            self._outbox.put_nowait(notification)
+        except asyncio.QueueFull:
+            self.drop()
+
+    async def _write(self) -> None:
+        while True:
+            content = await self._outbox.get()
+            try:
+                await self._socket.send_str(orjson.dumps(content).decode())
+            except ConnectionError:
+                return
