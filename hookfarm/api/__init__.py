@@ -1,0 +1,1 @@
+"""What people and orchestrators ask over HTTP."""

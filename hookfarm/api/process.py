@@ -1,0 +1,43 @@
+"""The API's process, seen from the master that forks it. Imports nothing heavy before the fork."""
+
+import asyncio
+import importlib
+import socket
+from collections.abc import Sequence
+
+from hookfarm.config import Address
+from hookfarm.errors import CouldNotBoot
+from hookfarm.farm.child import Child
+
+SERVICE = "api"
+PORT = 0
+"""Counter of the slot: the port it really listens on."""
+_SERVER = "hookfarm.api.server"
+
+
+def prepare() -> None:
+    """The heavy imports: FastAPI takes half a second."""
+    importlib.import_module(_SERVER)
+
+
+def run(child: Child, redis_url: str, address: Address, services: Sequence[str]) -> None:
+    """The child's whole life; CouldNotBoot where the address cannot be listened on."""
+    with listening(address) as listener:
+        child.slot.set_counter(PORT, listener.getsockname()[1])
+        server = importlib.import_module(_SERVER)
+        asyncio.run(server.serve(child, listener, redis_url, services))
+
+
+def listening(address: Address) -> socket.socket:
+    """A listening socket; CouldNotBoot names the address and the reason."""
+    try:
+        family, kind, _, _, place = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(place)
+        listener.listen(128)
+    except OSError as error:
+        raise CouldNotBoot(f"api: cannot listen on {address} ({error.strerror}); choose another --api") from error
+    return listener

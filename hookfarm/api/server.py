@@ -1,0 +1,54 @@
+"""uvicorn inside a farm's child: it stops when the child is told to, and its loop is the heartbeat."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator, Sequence
+
+import uvicorn
+
+from hookfarm.api.app import build
+from hookfarm.farm.child import Child
+from hookfarm.redis_clients import async_client
+
+BEAT_SECONDS = 0.5
+PROMISE_SECONDS = 5.0
+REDIS_TIMEOUT_SECONDS = 2.0
+
+
+class _Server(uvicorn.Server):
+    """Signals are the child's; uvicorn must not take them."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(child: Child, listener: socket.socket, redis_url: str, services: Sequence[str]) -> None:
+    """Serves until the child is told to stop."""
+    client = async_client(redis_url, REDIS_TIMEOUT_SECONDS)
+    settings = uvicorn.Config(
+        build(client, services),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=2,
+    )
+    server = _Server(settings)
+    asyncio.get_running_loop().add_reader(child.stop_fd, setattr, server, "should_exit", True)
+    beating = asyncio.create_task(_beat(child, server))
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        asyncio.get_running_loop().remove_reader(child.stop_fd)
+        beating.cancel()
+        await client.aclose()
+
+
+async def _beat(child: Child, server: uvicorn.Server) -> None:
+    while True:
+        child.slot.promise(PROMISE_SECONDS)
+        if server.started:
+            child.up()
+        await asyncio.sleep(BEAT_SECONDS if server.started else 0.01)

@@ -1,0 +1,209 @@
+"""The keeper: one process per farm that stands between the board and Redis.
+
+1. It waits for Redis and checks the server's settings.
+2. Ten times a second it judges each service by its slots and publishes or withdraws its readiness.
+3. It performs the duties in its table, each at its own interval.
+4. Told to stop, it withdraws all readiness first, says so (QUIET), wakes workers that block in Redis so that
+   they see that they are to stop, and leaves when they are gone.
+
+Only it waits for Redis on the farm's behalf; the master goes on reaping and killing meanwhile. A SIGKILL loses
+nothing: the keys go with their TTL unless its successor refreshes them.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis
+
+from hookfarm import logs, readiness, server_checks
+from hookfarm.errors import CouldNotBoot
+from hookfarm.farm.board import Board, Slot, State
+from hookfarm.farm.child import Child
+from hookfarm.keeper.verdict import DOUBT_SECONDS, Verdict, judge
+from hookfarm.redis_clients import command_client
+
+log = logs.get("keeper")
+
+SERVICE = "keeper"
+TICK_SECONDS = 0.1
+STARTING_TICK_SECONDS = 0.005
+STATUS_SECONDS = 1.0
+REDIS_TIMEOUT_SECONDS = 2.0
+REDIS_BOOT_SECONDS = 8.0
+PROMISE_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A service this farm runs. `report` adds to its status; `confirm` must agree before it is first ready."""
+
+    service: str
+    report: Callable[[Sequence[Slot]], dict[str, Any]]
+    confirm: Callable[["redis.Redis"], bool] | None = None
+
+
+@dataclass(frozen=True)
+class Duty:
+    """Something to be done every so often while the farm runs."""
+
+    name: str
+    every_seconds: float
+    perform: Callable[["redis.Redis"], object]
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What a keeper is to do; `wake` frees workers that block in Redis when the farm stops."""
+
+    redis_url: str
+    watched: tuple[Watched, ...]
+    duties: tuple[Duty, ...]
+    wake: Callable[["redis.Redis", Board], None] | None = None
+    to_delete: tuple[str, ...] = ()
+    """Keys of this run that end with it."""
+
+
+@dataclass
+class _Standing:
+    """What the keeper last said of a service."""
+
+    published: bool = False
+    refreshed: float = 0.0
+    described: float = 0.0
+    doubted: float | None = None
+    """Since when a published service has looked unready."""
+    why: str = field(default="starting")
+
+
+class Keeper:
+    """One keeper; `tick` is one look at everything."""
+
+    def __init__(self, child: Child, orders: Orders) -> None:
+        self._child = child
+        self._board = child.board
+        self._orders = orders
+        self._client = command_client(orders.redis_url, REDIS_TIMEOUT_SECONDS)
+        self._standings = {watched.service: _Standing() for watched in orders.watched}
+        self._due = {duty.name: 0.0 for duty in orders.duties}
+        self._troubled_since: float | None = None
+
+    def run(self) -> None:
+        self._boot()
+        while not self._child.wait(self._pause()):
+            self._child.slot.promise(PROMISE_SECONDS)
+            try:
+                self.tick(time.monotonic())
+                self._redis_is_back()
+            except redis.RedisError as error:
+                self._redis_is_gone(error)
+        self._leave()
+
+    def tick(self, now: float) -> None:
+        """Judges every service and performs what is due. RedisError where Redis did not do it."""
+        for watched in self._orders.watched:
+            self._attend(watched, now)
+        for duty in self._orders.duties:
+            if now >= self._due[duty.name]:
+                self._due[duty.name] = now + duty.every_seconds
+                duty.perform(self._client)
+
+    def _boot(self) -> None:
+        server_checks.await_server(self._client, self._orders.redis_url, REDIS_BOOT_SECONDS, self._child.wait)
+        if self._child.stopping:
+            return
+        try:
+            for warning in server_checks.check(self._client):
+                log.warning("redis settings", warning=warning)
+        except redis.RedisError as error:
+            raise CouldNotBoot(f"Redis: {error}") from error
+        self._child.up()
+
+    def _pause(self) -> float:
+        starting = any(not standing.published for standing in self._standings.values())
+        return STARTING_TICK_SECONDS if starting and self._troubled_since is None else TICK_SECONDS
+
+    def _attend(self, watched: Watched, now: float) -> None:
+        standing = self._standings[watched.service]
+        slots = self._board.slots(watched.service)
+        verdict = judge(watched.service, slots, time.monotonic_ns())
+        if verdict.ready:
+            standing.doubted = None
+            if not standing.published and (watched.confirm is None or watched.confirm(self._client)):
+                self._publish(watched, standing, now)
+        elif standing.published:
+            standing.doubted = now if standing.doubted is None else standing.doubted
+            if now - standing.doubted >= DOUBT_SECONDS:
+                self._withdraw(watched, standing, verdict)
+        standing.why = verdict.why
+        self._keep_fresh(watched, standing, now)
+
+    def _publish(self, watched: Watched, standing: _Standing, now: float) -> None:
+        readiness.publish(self._client, watched.service, self._status(watched, standing))
+        standing.published, standing.refreshed, standing.why = True, now, ""
+        self._board.announce(watched.service, True)
+        log.info("ready", of=watched.service, processes=len(self._board.slots(watched.service)))
+
+    def _withdraw(self, watched: Watched, standing: _Standing, verdict: Verdict) -> None:
+        standing.published, standing.doubted, standing.why = False, None, verdict.why
+        self._board.announce(watched.service, False)
+        log.warning("not ready", of=watched.service, why=verdict.why)
+        readiness.withdraw(self._client, watched.service, self._status(watched, standing))
+
+    def _keep_fresh(self, watched: Watched, standing: _Standing, now: float) -> None:
+        service, status = watched.service, None
+        if now - standing.described >= STATUS_SECONDS:
+            status = self._status(watched, standing)
+            readiness.describe(self._client, service, status, standing.published)
+            standing.described = now
+        if standing.published and not standing.doubted and now - standing.refreshed >= readiness.REFRESH_SECONDS:
+            readiness.publish(self._client, service, status or self._status(watched, standing))
+            standing.refreshed = now
+
+    def _status(self, watched: Watched, standing: _Standing) -> dict[str, Any]:
+        slots = self._board.slots(watched.service)
+        up = sum(slot.pid != 0 and slot.state == State.UP for slot in slots)
+        counted = {"workers": len(slots), "workers_up": up, "why": standing.why}
+        return {**counted, **watched.report(slots)}
+
+    def _redis_is_gone(self, error: redis.RedisError) -> None:
+        for watched in self._orders.watched:
+            self._board.announce(watched.service, False)
+            self._standings[watched.service].published = False
+        if self._troubled_since is None:
+            self._troubled_since = time.monotonic()
+            self._child.stalled(f"Redis: {error}")
+            log.warning("redis is gone", error=str(error))
+
+    def _redis_is_back(self) -> None:
+        if self._troubled_since is not None:
+            log.info("redis is back", after_s=round(time.monotonic() - self._troubled_since, 1))
+            self._troubled_since = None
+            self._child.up()
+
+    def _leave(self) -> None:
+        try:
+            readiness.forget(self._client, [watched.service for watched in self._orders.watched])
+            if self._orders.to_delete:
+                self._client.delete(*self._orders.to_delete)
+        except redis.RedisError as error:
+            log.warning("readiness not withdrawn", error=str(error), expires_in_s=readiness.TTL_SECONDS)
+        self._child.slot.state = State.QUIET
+        while self._others_live():
+            self._child.slot.promise(PROMISE_SECONDS)
+            try:
+                if self._orders.wake:
+                    self._orders.wake(self._client, self._board)
+            except redis.RedisError:
+                return  # Nobody blocks in a server that is gone.
+            time.sleep(TICK_SECONDS / 4)
+
+    def _others_live(self) -> bool:
+        slots = (s for watched in self._orders.watched for s in self._board.slots(watched.service))
+        return any(slot.pid for slot in slots)
+
+
+def run(child: Child, orders: Orders) -> None:
+    """A keeper's whole life."""
+    Keeper(child, orders).run()
