@@ -32,12 +32,15 @@ from hookfarm import keys
 from hookfarm.errors import InvalidInput
 from hookfarm.event_stream import Entry
 from hookfarm.lua import Script, forgotten
-from hookfarm.redis_clients import Exchange, Reply, ResponseError, pack
+from hookfarm.redis_clients import Argument, Exchange, Reply, ResponseError, pack
 
 BLOCK_SECONDS = 1
 """How long one BRPOP waits; a worker's heartbeat when there is nothing to do."""
 FENCE_SECONDS = BLOCK_SECONDS + 2.0
 """A job that reaches its worker later than this after the BRPOP was sent may already be somebody else's."""
+MAX_ORPHANED = 5
+"""How many workers a job may cost before it is taken for the cause."""
+HOLDER_SILENT_MILLISECONDS = 45_000
 MAX_JOB_BYTES = 1024 * 1024
 KEPT_GARBAGE_BYTES = 4096
 _PAYLOAD = b',"payload":'
@@ -48,6 +51,9 @@ _HAND_OFF = Script("hand_off")
 _SETTLE_DELIVERED = Script("settle_delivered")
 _SETTLE_FAILED = Script("settle_failed")
 _GIVE_BACK = Script("give_back")
+_SETTLE = (_SETTLE_DELIVERED, _SETTLE_FAILED, _GIVE_BACK)
+_HOLD = Script("hold")
+_REQUEUE = Script("requeue")
 _PROMOTE = Script("promote")
 _ADOPT = Script("adopt")
 _BURY = Script("bury")
@@ -126,11 +132,11 @@ def hand_off(exchange: Exchange, handled: Sequence[Handled]) -> int:
     return enqueued
 
 
-def _hand_off_arguments(items: Sequence[Handled]) -> list[str | bytes | int]:
+def _hand_off_arguments(items: Sequence[Handled]) -> list[Argument]:
     plain = [item.entry.entry_id for item in items if not item.jobs and item.rejected is None]
-    arguments: list[str | bytes | int] = [keys.PROCESSOR_GROUP, len(plain), *plain]
+    arguments: list[Argument] = [keys.PROCESSOR_GROUP, len(plain), *plain]
     for item in items:
-        parts: list[str | bytes | int] = []
+        parts: list[Argument] = []
         for job in item.jobs:
             parts += [
                 "job",
@@ -145,9 +151,7 @@ def _hand_off_arguments(items: Sequence[Handled]) -> list[str | bytes | int]:
     return arguments
 
 
-def _run(
-    exchange: Exchange, script: Script, touched: Sequence[str], arguments: Sequence[str | bytes | int]
-) -> Reply:
+def _run(exchange: Exchange, script: Script, touched: Sequence[str], arguments: Sequence[Argument]) -> Reply:
     exchange.send(script.packed(touched, arguments))
     reply = exchange.receive()
     if forgotten(reply):
@@ -184,10 +188,21 @@ def answer(exchange: Exchange) -> tuple[Taken | Foreign | None, int]:
     return (None if popped is None else decode(popped[1])), int(revision or 0)
 
 
-def confirm(exchange: Exchange, settlement: Settlement) -> bool:
+def confirm(exchange: Exchange) -> bool:
     """Reads the settlement's reply; False = not done, settle again."""
     reply = exchange.receive()
     return not isinstance(reply, ResponseError)
+
+
+def prepare(exchange: Exchange) -> int:
+    """Teaches the server the scripts of a worker, so that no settlement has to wait for that, and returns the
+    id of the connection."""
+    exchange.send(pack(("CLIENT", "ID")) + b"".join(script.packed_load() for script in _SETTLE))
+    client_id, *loaded = [exchange.receive() for _ in range(1 + len(_SETTLE))]
+    for reply in (client_id, *loaded):
+        if isinstance(reply, ResponseError):
+            raise reply
+    return int(client_id)
 
 
 def settle_now(exchange: Exchange, settlement: Settlement) -> None:
@@ -237,6 +252,54 @@ def adopt(exchange: Exchange, foreign: Foreign) -> Taken | None:
 
 def _bury(exchange: Exchange, foreign: Foreign, reason: str) -> None:
     _run(exchange, _BURY, (keys.JOBS, keys.DEAD), _garbage(foreign.raw, reason, keys.DELIVERY_QUEUE))
+
+
+def hold(client: "redis.Redis", holder: str, watermark: int, held: Sequence[int]) -> list[tuple[str, int]]:
+    """Publishes what the farm `holder` has in hand and returns the orphans, (id, sequence), a batch at most.
+
+    `watermark`: every open job with a smaller sequence had been popped, and what of it this farm's workers have
+    is in `held`. A job below the smallest watermark of all farms and held by none is an orphan. A farm that
+    has not said anything for 45 s is taken for dead.
+    """
+    arguments: list[Argument] = [holder, watermark, HOLDER_SILENT_MILLISECONDS, *held]
+    found = _HOLD.call(client, (keys.HOLDERS, keys.OPEN), arguments)
+    return [(job_id.decode(), int(float(score))) for job_id, score in zip(found[::2], found[1::2], strict=True)]
+
+
+def holders(client: "redis.Redis") -> list[str]:
+    """The farms that have published what they hold and not taken it back."""
+    return [name.decode() if isinstance(name, bytes) else name for name in client.hkeys(keys.HOLDERS)]
+
+
+def release(client: "redis.Redis", holder: str) -> None:
+    """The farm `holder` has nothing in hand any more."""
+    client.hdel(keys.HOLDERS, holder)
+
+
+def requeue_orphan(client: "redis.Redis", job_id: str, sequence: int) -> bool:
+    """Puts an orphan back into the list, or buries it if it has cost too many workers. False = it was settled."""
+    job = client.hget(keys.JOBS, job_id)
+    taken = decode(_SEQUENCE + b"0," + job[1:]) if isinstance(job, bytes) else None
+    if not isinstance(taken, Taken):
+        return False
+    orphaned = int(taken.header.get("orphaned", 0)) + 1
+    dead = orphaned > MAX_ORPHANED
+    changes = {"orphaned": orphaned, **({"reason": "worker_lost"} if dead else {})}
+    touched = (keys.JOBS, keys.OPEN, keys.SEQUENCE, keys.DELIVERY_QUEUE, keys.DEAD)
+    changed = _encode({**taken.header, **changes}, taken.body)
+    return bool(_REQUEUE.call(client, touched, (job_id, sequence, changed, "dead" if dead else "open")))
+
+
+def watermark(client: "redis.Redis") -> int | None:
+    """The sequence of the next job to be popped; None while that is somebody else's element."""
+    with client.pipeline(transaction=True) as pipe:
+        pipe.lindex(keys.DELIVERY_QUEUE, -1)
+        pipe.get(keys.SEQUENCE)
+        tail, last = pipe.execute()
+    if tail is None:
+        return int(last or 0) + 1
+    taken = decode(tail)
+    return taken.sequence if isinstance(taken, Taken) else None
 
 
 def promote(client: "redis.Redis", most: int = 1000) -> int:

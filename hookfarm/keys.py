@@ -26,6 +26,8 @@ RETRY = "{delivery_queue}:retry"
 """ZSET id -> due time in ms."""
 DEAD = "{delivery_queue}:dead"
 """ZSET id -> time of death in ms."""
+HOLDERS = "{delivery_queue}:holders"
+"""HASH farm -> what its workers have in hand: `ms watermark sequence sequence …`."""
 
 ENDPOINTS = "hookfarm:endpoints"
 """HASH id -> endpoint as JSON, secrets included."""

@@ -187,6 +187,7 @@ class Master:
         member.aborted = None
         self._close_gate(member)
         if self._stopping:
+            log.debug("child left", child=member.name, cause=cause_of_death(status))
             return
         could_not_boot = os.WIFEXITED(status) and os.WEXITSTATUS(status) == EXIT_COULD_NOT_BOOT
         if could_not_boot and self._starting:

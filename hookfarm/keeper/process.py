@@ -19,7 +19,7 @@ import redis
 
 from hookfarm import logs, readiness, server_checks
 from hookfarm.errors import CouldNotBoot
-from hookfarm.farm.board import Board, Slot, State
+from hookfarm.farm.board import Slot, State
 from hookfarm.farm.child import Child
 from hookfarm.keeper.verdict import DOUBT_SECONDS, Verdict, judge
 from hookfarm.redis_clients import command_client
@@ -29,7 +29,7 @@ log = logs.get("keeper")
 SERVICE = "keeper"
 TICK_SECONDS = 0.1
 STARTING_TICK_SECONDS = 0.005
-STATUS_SECONDS = 1.0
+STATUS_SECONDS = 0.5
 REDIS_TIMEOUT_SECONDS = 2.0
 REDIS_BOOT_SECONDS = 8.0
 PROMISE_SECONDS = 10.0
@@ -55,14 +55,17 @@ class Duty:
 
 @dataclass(frozen=True)
 class Orders:
-    """What a keeper is to do; `wake` frees workers that block in Redis when the farm stops."""
+    """What a keeper is to do: `before` the first service starts, and `after` the last worker has gone.
+
+    `wake` frees workers that block in Redis when the farm stops.
+    """
 
     redis_url: str
     watched: tuple[Watched, ...]
     duties: tuple[Duty, ...]
-    wake: Callable[["redis.Redis", Board], None] | None = None
-    to_delete: tuple[str, ...] = ()
-    """Keys of this run that end with it."""
+    wake: Callable[["redis.Redis"], None] | None = None
+    before: Callable[["redis.Redis"], None] | None = None
+    after: Callable[["redis.Redis"], None] | None = None
 
 
 @dataclass
@@ -116,6 +119,8 @@ class Keeper:
         try:
             for warning in server_checks.check(self._client):
                 log.warning("redis settings", warning=warning)
+            if self._orders.before:
+                self._orders.before(self._client)
         except redis.RedisError as error:
             raise CouldNotBoot(f"Redis: {error}") from error
         self._child.up()
@@ -185,8 +190,6 @@ class Keeper:
     def _leave(self) -> None:
         try:
             readiness.forget(self._client, [watched.service for watched in self._orders.watched])
-            if self._orders.to_delete:
-                self._client.delete(*self._orders.to_delete)
         except redis.RedisError as error:
             log.warning("readiness not withdrawn", error=str(error), expires_in_s=readiness.TTL_SECONDS)
         self._child.slot.state = State.QUIET
@@ -194,10 +197,12 @@ class Keeper:
             self._child.slot.promise(PROMISE_SECONDS)
             try:
                 if self._orders.wake:
-                    self._orders.wake(self._client, self._board)
+                    self._orders.wake(self._client)
             except redis.RedisError:
                 return  # Nobody blocks in a server that is gone.
             time.sleep(TICK_SECONDS / 4)
+        if self._orders.after:
+            self._orders.after(self._client)
 
     def _others_live(self) -> bool:
         slots = (s for watched in self._orders.watched for s in self._board.slots(watched.service))

@@ -8,6 +8,7 @@ import redis
 from hookfarm import keys
 from hookfarm.farm.board import Slot, State
 from hookfarm.webhook_delivery import gauges
+from hookfarm.webhook_delivery.sweep import Sweep
 
 PROMOTE_SECONDS = 0.25
 
@@ -24,6 +25,12 @@ def wake(client: "redis.Redis", slots: Sequence[Slot]) -> None:
         for slot in waiting:
             pipe.client_unblock(slot.counter(gauges.CLIENT_ID))
         pipe.execute()
+
+
+def forget_run(client: "redis.Redis", sweep: Sweep, run: str) -> None:
+    """What this run of the farm kept in Redis goes with its last worker."""
+    sweep.leave(client)
+    client.delete(keys.reported(run))
 
 
 def report(slots: Sequence[Slot]) -> dict[str, Any]:

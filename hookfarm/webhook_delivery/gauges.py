@@ -4,13 +4,13 @@ from collections.abc import Iterable, Sequence
 
 from hookfarm.farm.board import COUNTERS, Slot
 
-POLLING, POSTING = 0, 1
-"""Activities: blocked in BRPOP, or busy with a job."""
+AWAY, POLLING, POSTING = 0, 1, 2
+"""Activities: without a connection on which it has asked for anything; blocked in BRPOP; busy with a job."""
 
 CLIENT_ID = 0
 """Its connection's id at Redis, for CLIENT UNBLOCK."""
 HELD_SEQUENCE = 1
-"""The sequence of the job in its hands, 0 = none."""
+"""The sequence of the job it has taken, until Redis has answered its settlement; 0 = none."""
 DELIVERED = 2
 FAILED = 3
 """Attempts that failed."""
@@ -18,6 +18,8 @@ DEAD = 4
 """Jobs that died in its hands."""
 GIVEN_BACK = 5
 ADOPTED = 6
+ASKED_NS = 7
+"""When it last sent a BRPOP, CLOCK_MONOTONIC nanoseconds; written before the send."""
 
 POST_TIMES = 16
 QUEUE_TIMES = POST_TIMES + 64

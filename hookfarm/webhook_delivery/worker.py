@@ -5,9 +5,10 @@
 3. The outcome goes out with the next BRPOP, in one write: settle, pop.
 4. Told to stop, it finishes its POST, gives back what it pops meanwhile, settles, and goes.
 
-A SIGKILL between pop and settle leaves the job open in the ledger; a POST that was answered just before is then
-made again with the same webhook-id. After any error on the connection to Redis the outcome is settled first on
-the next one, and a job that arrives too late to be certainly ours (the fence) is given back instead of posted.
+A SIGKILL between pop and settle leaves the job open in the ledger, where the sweep finds it; a POST that was
+answered just before is then made again with the same webhook-id. After any error on the connection to Redis the
+outcome is settled first on the next one, and a job that arrives too late to be certainly ours (the fence) is
+given back instead of posted.
 """
 
 import random
@@ -60,11 +61,12 @@ class Worker:
         self._policy = policy
         self._settlement: Settlement | None = None
         self._reported = False
-        self._asked = 0.0
+        self._asked_ns = 0
         self._troubled_since: float | None = None
 
     def run(self) -> None:
         """Until the child is told to stop. Redis may come and go meanwhile."""
+        self._slot.set_counter(gauges.HELD_SEQUENCE, 0)  # A predecessor's, if it died with a job.
         wait = RECONNECT_FIRST_SECONDS
         while not self._child.stopping:
             try:
@@ -89,7 +91,8 @@ class Worker:
             self._slot.add(gauges.ADOPTED)
             taken = adopted
         self._slot.set_counter(gauges.HELD_SEQUENCE, taken.sequence)
-        late = time.monotonic() - self._asked > delivery_queue.FENCE_SECONDS
+        self._slot.activity = gauges.POSTING
+        late = time.monotonic_ns() - self._asked_ns > delivery_queue.FENCE_SECONDS * 1e9
         if late or self._child.stopping:
             self._give_back(taken)
         else:
@@ -100,26 +103,35 @@ class Worker:
             self._connect()
         settlement = self._settlement
         report_to = None if self._reported else self._policy.report_to
-        self._slot.set_counter(gauges.HELD_SEQUENCE, 0)
-        self._slot.activity = gauges.POLLING
-        self._slot.promise(POLL_PROMISE_SECONDS)
-        self._asked = time.monotonic()
+        self._announce_asking()
         delivery_queue.ask(self._exchange, settlement, report_to)
-        settled = settlement is None or delivery_queue.confirm(self._exchange, settlement)
+        if settlement is not None and delivery_queue.confirm(self._exchange):
+            self._settled()
         if report_to:
             self._read_report()
         taken, revision = delivery_queue.answer(self._exchange)
-        if settlement is not None and not settled:
-            delivery_queue.settle_now(self._exchange, settlement)
-        self._settlement = None
-        return taken, revision
-
-    def _connect(self) -> None:
-        client_id, _ = self._exchange.ask(("CLIENT", "ID"), ("PING",))
-        self._slot.set_counter(gauges.CLIENT_ID, client_id)
         if self._settlement is not None:
             delivery_queue.settle_now(self._exchange, self._settlement)
-            self._settlement = None
+            self._settled()
+        return taken, revision
+
+    def _announce_asking(self) -> None:
+        """For the sweep, and before the BRPOP is sent: what was popped for it earlier is in its hands or lost."""
+        self._asked_ns = time.monotonic_ns()
+        self._slot.set_counter(gauges.ASKED_NS, self._asked_ns)
+        self._slot.activity = gauges.POLLING
+        self._slot.promise(POLL_PROMISE_SECONDS)
+
+    def _settled(self) -> None:
+        """Redis has answered: only now may the sweep no longer see the job in these hands."""
+        self._settlement = None
+        self._slot.set_counter(gauges.HELD_SEQUENCE, 0)
+
+    def _connect(self) -> None:
+        self._slot.set_counter(gauges.CLIENT_ID, delivery_queue.prepare(self._exchange))
+        if self._settlement is not None:
+            delivery_queue.settle_now(self._exchange, self._settlement)
+            self._settled()
         if self._troubled_since is not None:
             log.info(
                 "redis is back", child=self._child.name, after_s=round(time.monotonic() - self._troubled_since, 1)
@@ -141,7 +153,6 @@ class Worker:
         if not isinstance(prepared, Prepared) or problem:
             self._fail(taken, Decision(delivered=False, reason=problem), {"error": problem or ""})
             return
-        self._slot.activity = gauges.POSTING
         self._slot.promise(prepared.endpoint.timeout_seconds + POST_SLACK_SECONDS)
         began = time.monotonic_ns()
         try:
@@ -198,6 +209,10 @@ class Worker:
 
     def _trouble(self, error: RedisError) -> None:
         self._exchange.close()
+        self._slot.activity = gauges.AWAY
+        if self._settlement is None:
+            # What was popped for this connection is nobody's now, and the sweep finds it.
+            self._slot.set_counter(gauges.HELD_SEQUENCE, 0)
         if self._troubled_since is None:
             self._troubled_since = time.monotonic()
             self._child.stalled(f"Redis: {error}")
