@@ -1,0 +1,120 @@
+"""From the options of `hookfarm endpoints` to checked endpoints, and the samples that `test` sends."""
+
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from hookfarm import address_guard
+from hookfarm.config import Config
+from hookfarm.delivery_queue import Taken
+from hookfarm.errors import InvalidInput
+from hookfarm.message_processor import decoder, payload, signature
+from hookfarm.records import Endpoint, Event, Subscription, parse_endpoint
+from hookfarm.webhook_delivery import outcome
+from hookfarm.webhook_delivery.connections import Connections, tls_context
+from hookfarm.webhook_delivery.endpoints import prepare
+from hookfarm.webhook_delivery.transport import Transport
+
+_ZERO_WORD = f"0x{'0' * 64}"
+_ZERO_ADDRESS = f"0x{'0' * 40}"
+_SUBSCRIPTION_OPTIONS = ("chains", "addresses", "event", "topics", "where", "confirmations")
+
+
+def creation(url: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The endpoint that the options of `add` describe, unchecked."""
+    return {**changes(options), "url": url}
+
+
+def changes(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that the options give, unchecked."""
+    record: dict[str, Any] = {}
+    for field in ("url", "description", "timeout_seconds", "enabled"):
+        if options.get(field) is not None:
+            record[field] = options[field]
+    if options["headers"]:
+        record["headers"] = dict(_header(line) for line in options["headers"])
+    if any(options[name] for name in _SUBSCRIPTION_OPTIONS):
+        record["subscriptions"] = _subscriptions(options)
+    return record
+
+
+def _header(line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(":")
+    if not colon:
+        raise InvalidInput("header", f"{line!r} is not NAME:VALUE")
+    return name.strip(), value.strip()
+
+
+def _subscriptions(options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if not options["chains"]:
+        raise InvalidInput("chain", "a subscription needs the chain it is for; give --chain ID")
+    shared = {"addresses": list(options["addresses"]), "event": options["event"]}
+    for name in ("where", "confirmations"):
+        if options[name] not in (None, "0"):
+            shared[name] = options[name]
+    if options["topics"] is not None:
+        try:
+            shared["topics"] = json.loads(options["topics"])
+        except ValueError as error:
+            raise InvalidInput("topics", f"not JSON: {error}") from error
+    return [{"chain_id": chain_id, **shared} for chain_id in options["chains"]]
+
+
+def parse(record: Mapping[str, Any], config: Config, base: Endpoint | None = None) -> Endpoint:
+    """A checked endpoint; InvalidInput names the wrong field."""
+
+    def check_url(url: str) -> str:
+        address_guard.parse(url, config.allow_private)
+        return url
+
+    endpoint = parse_endpoint(record, check_url, base)
+    for index, subscription in enumerate(endpoint.subscriptions):
+        if subscription.event is not None:
+            try:
+                signature.parse(subscription.event)
+            except InvalidInput as error:
+                raise error.within(f"subscriptions[{index}]") from error
+    return endpoint
+
+
+def send_samples(endpoint: Endpoint, config: Config) -> list[dict[str, Any]]:
+    """Posts a signed sample for each subscription (one without any, if there is none); the replies."""
+    prepared = prepare(endpoint, config.allow_private)
+    transport = Transport(Connections(tls_context(config.ca_file), config.allow_private), give_up=lambda: False)
+    replies = []
+    for subscription in endpoint.subscriptions or (None,):
+        taken = _sample(endpoint, subscription)
+        result = transport.post(prepared.target, prepared.request(taken, time.time()), endpoint.timeout_seconds)
+        delivered = isinstance(result, outcome.Response) and 200 <= result.status < 300
+        name = subscription.id if subscription else None
+        replies.append({"subscription": name, "delivered": delivered, **outcome.describe(result)})
+    transport.close()
+    return replies
+
+
+def _sample(endpoint: Endpoint, subscription: Subscription | None) -> Taken:
+    """A delivery of an event that never was: right in form, zero in every argument."""
+    event: Event = {
+        "chain_id": subscription.chain_id if subscription else 1,
+        "block_number": 0,
+        "block_hash": f"0x{secrets.token_hex(32)}",
+        "block_timestamp": int(time.time()),
+        "transaction_hash": _ZERO_WORD,
+        "transaction_index": 0,
+        "log_index": 0,
+        "address": subscription.addresses[0] if subscription and subscription.addresses else _ZERO_ADDRESS,
+        "topics": [],
+        "data": "0x",
+        "removed": False,
+    }
+    decoded = None
+    if subscription is not None and subscription.event is not None:
+        declared = signature.parse(subscription.event)
+        own_topic = [declared.topic0] if declared.topic0 else []
+        event["topics"] = own_topic + [_ZERO_WORD for p in declared.parameters if p.indexed]
+        event["data"] = "0x" + "".join("00" * 32 for p in declared.parameters if not p.indexed)
+        decoded = decoder.decode(declared, event["topics"], event["data"])
+    body = payload.emitted(event, decoded, subscription.id if subscription else "")
+    return Taken(0, f"msg_test_{secrets.token_hex(12)}", endpoint.id, 1, {}, body)

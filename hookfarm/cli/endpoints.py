@@ -1,0 +1,197 @@
+"""`hookfarm endpoints`: the registry from the shell."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hookfarm.cli.options import connected, json_option, print_json, redis_options, settings
+
+
+@click.group()
+def endpoints() -> None:
+    """Manage endpoints: where webhooks go, and what they are sent for."""
+
+
+def _subscription_options(command: Any) -> Any:
+    options = [
+        click.option("--chain", "chains", type=int, multiple=True, metavar="ID", help="Chain id (repeatable)."),
+        click.option("--address", "addresses", multiple=True, metavar="0x…", help="Contract (repeatable) [any]."),
+        click.option("--event", metavar="SIGNATURE", help='E.g. "Transfer(address indexed from, …)" [any].'),
+        click.option("--topics", metavar="JSON", help="Positional topics as in eth_getLogs, instead of --event."),
+        click.option("--where", metavar="CONDITION", help="Condition on decoded arguments."),
+        click.option("--confirmations", metavar="N", help="Blocks to wait, or safe or finalized [0]."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _endpoint_options(command: Any) -> Any:
+    options = [
+        click.option("--description", metavar="TEXT", help="For people."),
+        click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="Sent along (repeatable)."),
+        click.option("--timeout", "timeout_seconds", type=float, metavar="SECONDS", help="Per attempt [15]."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@endpoints.command()
+@click.argument("url")
+@_subscription_options
+@_endpoint_options
+@json_option
+@redis_options
+def add(url: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
+    """Add an endpoint for URL and print its secret: the only time it is shown.
+
+    \b
+    Example: hookfarm endpoints add https://example.com/hook --chain 1 \\
+      --event "Transfer(address indexed from, address indexed to, uint256 value)"
+    """
+    from hookfarm.cli import endpoint_forms
+
+    given = settings(config_file, redis_url=options["redis_url"], state_dir=options["state_dir"])
+    record = endpoint_forms.creation(url, options)
+    endpoint = endpoint_forms.parse(record, given)
+    with connected(given) as client:
+        from hookfarm.registry import Registry
+
+        created = Registry(client).add(endpoint)
+    shown = {**created.public(), "secret": created.secrets[0][0]}
+    if as_json:
+        print_json(shown)
+        return
+    click.echo(f"id      {created.id}")
+    click.echo(f"url     {created.url}")
+    click.echo(f"secret  {shown['secret']}")
+    click.echo("Keep the secret: it is shown only now. With it the receiver verifies what arrives.")
+
+
+@endpoints.command(name="list")
+@json_option
+@redis_options
+def list_(as_json: bool, config_file: Path | None, **options: Any) -> None:
+    """List all endpoints."""
+    with connected(settings(config_file, **options)) as client:
+        from hookfarm.registry import Registry
+
+        found = [endpoint.public() for endpoint in Registry(client).all()]
+    if as_json:
+        print_json(found)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("id", "enabled", "url", "subscriptions", box=None, header_style="bold")
+    for endpoint in found:
+        subscriptions = ", ".join(_subscription_line(s) for s in endpoint["subscriptions"])
+        table.add_row(endpoint["id"], "yes" if endpoint["enabled"] else "no", endpoint["url"], subscriptions)
+    Console(highlight=False, markup=False).print(table)
+
+
+@endpoints.command()
+@click.argument("endpoint_id", metavar="ID")
+@json_option
+@redis_options
+def show(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
+    """Show one endpoint, all of it but its secret."""
+    with connected(settings(config_file, **options)) as client:
+        from hookfarm.registry import Registry
+
+        found = Registry(client).get(endpoint_id).public()
+    if as_json:
+        print_json(found)
+        return
+    for name, value in found.items():
+        if name != "subscriptions":
+            click.echo(f"{name:22} {'' if value is None else value}")
+    for subscription in found["subscriptions"]:
+        click.echo(f"{subscription['id']:22} {_subscription_line(subscription)}")
+
+
+@endpoints.command()
+@click.argument("endpoint_id", metavar="ID")
+@click.option("--url", metavar="URL", help="A new URL.")
+@click.option("--enable/--disable", "enabled", default=None, help="Whether anything is sent to it.")
+@_subscription_options
+@_endpoint_options
+@json_option
+@redis_options
+def update(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
+    """Change an endpoint; --chain and its companions replace all its subscriptions."""
+    from hookfarm.cli import endpoint_forms
+
+    given = settings(config_file, redis_url=options["redis_url"], state_dir=options["state_dir"])
+    record = endpoint_forms.changes(options)
+    with connected(given) as client:
+        from hookfarm.registry import Registry
+
+        registry = Registry(client)
+        changed = endpoint_forms.parse(record, given, base=registry.get(endpoint_id))
+        registry.update(changed)
+    if as_json:
+        print_json(changed.public())
+    else:
+        click.echo(f"updated {changed.id}")
+
+
+@endpoints.command()
+@click.argument("endpoint_id", metavar="ID")
+@redis_options
+def remove(endpoint_id: str, config_file: Path | None, **options: Any) -> None:
+    """Remove an endpoint; what is still queued for it becomes dead letters."""
+    with connected(settings(config_file, **options)) as client:
+        from hookfarm.registry import Registry
+
+        Registry(client).remove(endpoint_id)
+    click.echo(f"removed {endpoint_id}")
+
+
+@endpoints.command()
+@click.argument("endpoint_id", metavar="ID")
+@json_option
+@redis_options
+def test(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
+    """Send a signed sample of each subscription to the endpoint now and print its replies."""
+    import sys
+
+    from hookfarm.cli import endpoint_forms
+
+    given = settings(config_file, **options)
+    with connected(given) as client:
+        from hookfarm.registry import Registry
+
+        endpoint = Registry(client).get(endpoint_id)
+    replies = endpoint_forms.send_samples(endpoint, given)
+    if as_json:
+        print_json(replies)
+    else:
+        for reply in replies:
+            answer = f"HTTP {reply['status']}" if "status" in reply else f"{reply['error']}: {reply['detail']}"
+            click.echo(f"{reply['subscription'] or 'sample'}  {answer}")
+    sys.exit(0 if all(reply["delivered"] for reply in replies) else 1)
+
+
+@endpoints.command(name="rotate-secret")
+@click.argument("endpoint_id", metavar="ID")
+@json_option
+@redis_options
+def rotate_secret(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
+    """Give an endpoint a new secret; the old one goes on signing beside it for a day."""
+    with connected(settings(config_file, **options)) as client:
+        from hookfarm.registry import Registry
+
+        rotated = Registry(client).rotate_secret(endpoint_id)
+    if as_json:
+        print_json({**rotated.public(), "secret": rotated.secrets[0][0]})
+    else:
+        click.echo(f"secret  {rotated.secrets[0][0]}")
+
+
+def _subscription_line(subscription: dict[str, Any]) -> str:
+    what = subscription["event"] or ("topics" if subscription["topics"] else "any log")
+    where = f" of {len(subscription['addresses'])} addresses" if subscription["addresses"] else ""
+    return f"chain {subscription['chain_id']}: {what}{where}"

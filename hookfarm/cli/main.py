@@ -1,0 +1,51 @@
+"""The command `hookfarm`."""
+
+import os
+import sys
+
+import click
+
+import hookfarm
+from hookfarm.cli.endpoints import endpoints
+from hookfarm.cli.start import start
+from hookfarm.cli.status import status
+from hookfarm.cli.wait import wait
+from hookfarm.errors import HookfarmError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(hookfarm.__version__, prog_name="hookfarm")
+def cli() -> None:
+    """EVM event logs as signed webhooks, from a farm of forked processes fed by Redis.
+
+    Every setting can also be given as a variable HOOKFARM_<NAME> or in a TOML file (--config).
+    """
+
+
+for command in (start, wait, status, endpoints):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Runs the command line and exits: 0 done, 1 failed, 2 usage. No traceback reaches a user."""
+    try:
+        cli.main(prog_name="hookfarm", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(1)
+    except HookfarmError as error:
+        _fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        # The reader (head, less) has what it wanted; Python must not complain about it while exiting.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"hookfarm: {message}", err=True)
+    sys.exit(code)

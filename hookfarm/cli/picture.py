@@ -1,0 +1,25 @@
+"""The whole farm at a glance, read from Redis: what `status` prints and the live view shows."""
+
+from typing import Any
+
+import redis
+
+from hookfarm import delivery_queue, keys, readiness
+
+
+def picture(client: "redis.Redis", address: str) -> dict[str, Any]:
+    """Services with readiness and status, queue depths, and where each chain stands."""
+    services = {name: _service(client, name) for name in keys.SERVICES}
+    depths = delivery_queue.depths(client)
+    chains = services[keys.EVENT_INGESTOR].get("chains", [])
+    return {
+        "redis": address,
+        "services": services,
+        "queue": {"queued": depths.queued, "open": depths.open, "retry": depths.retry, "dead": depths.dead},
+        "chains": [{**chain, "stream": client.xlen(keys.events(chain["chain_id"]))} for chain in chains],
+    }
+
+
+def _service(client: "redis.Redis", name: str) -> dict[str, Any]:
+    told = readiness.status(client, name) or {"why": "not running"}
+    return {**told, "ready": readiness.is_ready(client, name)}

@@ -1,0 +1,58 @@
+"""`hookfarm wait`: for scripts and orchestrators, instead of sleeping."""
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from hookfarm import keys
+from hookfarm.cli.options import redis_options, redis_url, settings
+
+
+@click.command()
+@click.argument("services", nargs=-1, required=True, type=click.Choice(keys.SERVICES), metavar="SERVICE…")
+@click.option("--timeout", default=10.0, show_default=True, type=click.FloatRange(min=0), help="Seconds, each.")
+@redis_options
+def wait(
+    services: tuple[str, ...],
+    timeout: float,
+    config_file: Path | None,
+    redis_url: str | None,
+    state_dir: str | None,
+) -> None:
+    """Wait until each SERVICE signals readiness; exit 1 if one does not.
+
+    \b
+    Example: hookfarm wait message_processor webhook_delivery --timeout 10
+    """
+    given = settings(config_file, redis_url=redis_url, state_dir=state_dir)
+    for service in services:
+        click.echo(f"Waiting for {service} to signal readiness...")
+        if not _becomes_ready(_url(given), service, timeout):
+            click.echo(f"{service} did not signal readiness within {timeout:g}s")
+            sys.exit(1)
+        click.echo(f"{service} is ready!")
+
+
+_url = redis_url
+
+
+def _becomes_ready(url: str, service: str, timeout: float) -> bool:
+    """A Redis that is not there yet is waited for like the service."""
+    import redis
+
+    from hookfarm.readiness import WAIT_POLL_SECONDS, is_ready
+    from hookfarm.redis_clients import command_client
+
+    client = command_client(url, max(0.1, min(timeout, 2.0)))
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            if is_ready(client, service):
+                return True
+        except redis.RedisError:
+            pass  # It may be starting too; the deadline decides.
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(WAIT_POLL_SECONDS)
