@@ -1,0 +1,92 @@
+"""The shape of an event: its name, its parameters and their ABI types (Solidity ABI specification).
+
+The elementary types are already in canonical form here (`uint256`, never `uint`).
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from eth_hash.auto import keccak
+
+TUPLE = "tuple"
+_DYNAMIC_BASES = ("bytes", "string")
+
+
+@dataclass(frozen=True)
+class AbiType:
+    """`base` is an elementary type or `tuple`, which alone has components.
+
+    `sizes` are those of its array dimensions, the innermost first; None = any length: `uint8[3][]` has
+    (3, None).
+    """
+
+    base: str
+    components: "tuple[Parameter, ...]" = ()
+    sizes: tuple[int | None, ...] = ()
+
+    @property
+    def canonical(self) -> str:
+        """As it stands in the text that topic0 is the hash of."""
+        base = self.base if self.base != TUPLE else f"({','.join(c.type.canonical for c in self.components)})"
+        return base + "".join("[]" if size is None else f"[{size}]" for size in self.sizes)
+
+    @property
+    def is_hashed_in_topics(self) -> bool:
+        """True where an indexed argument of this type leaves only its Keccak-256 hash in the topic."""
+        return bool(self.sizes) or self.base == TUPLE or self.base in _DYNAMIC_BASES
+
+    @property
+    def tuple_depth(self) -> int:
+        """How many tuples lie in one another; 0 = no tuple."""
+        return (self.base == TUPLE) + max((c.type.tuple_depth for c in self.components), default=0)
+
+    @property
+    def element(self) -> "AbiType":
+        """Of an array: the type of its members."""
+        return AbiType(self.base, self.components, self.sizes[:-1])
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of an event or one member of a tuple; an empty name = it has none."""
+
+    name: str
+    type: AbiType
+    indexed: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class EventSignature:
+    """An event as its contract declares it.
+
+    A declaration that marks no parameter `indexed`, such as `Transfer(address,address,uint256)`, is a
+    short form: it says which event, but not where the arguments stand.
+    """
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    anonymous: bool = False
+
+    @cached_property
+    def canonical(self) -> str:
+        """`Transfer(address,address,uint256)`"""
+        return f"{self.name}({','.join(p.type.canonical for p in self.parameters)})"
+
+    @cached_property
+    def topic0(self) -> str | None:
+        """Keccak-256 of the canonical form in hexadecimal; None for an anonymous event, which has none."""
+        return None if self.anonymous else "0x" + keccak(self.canonical.encode()).hex()
+
+    @cached_property
+    def indexed(self) -> tuple[bool, ...]:
+        return tuple(p.indexed for p in self.parameters)
+
+    @cached_property
+    def topic_count(self) -> int:
+        """How many topics a log has whose arguments stand where this declaration says."""
+        return sum(self.indexed) + (not self.anonymous)
+
+    @cached_property
+    def is_short_form(self) -> bool:
+        """True where topic0 alone decides, because no parameter is marked."""
+        return not self.anonymous and not any(self.indexed)

@@ -1,0 +1,113 @@
+"""Which endpoints want an event, at a cost that does not grow with the number of subscriptions.
+
+Filters of one shape (which dimensions they restrict) share a table from key to filters, so that an event
+costs one look-up per shape, of which there are a few dozen at most, and one step per filter that wants it.
+A table exists only while filters of its shape do.
+
+Pure: no input or output, and the only state is what `put` and `remove` were told.
+"""
+
+from dataclasses import dataclass
+
+from hookfarm.errors import InvalidInput
+from hookfarm.message_processor.abi_types import EventSignature
+from hookfarm.message_processor.decoder import Meanings
+from hookfarm.message_processor.filters import Filter, Shape, compile_filter, dimensions
+from hookfarm.records import Endpoint, Event
+
+_Table = dict[tuple[str, ...], list[Filter]]
+
+
+@dataclass(frozen=True)
+class Match:
+    """One endpoint that wants the event, by the first of its subscriptions that does."""
+
+    endpoint: str
+    subscription: str
+    signature: EventSignature | None
+
+
+class Index:
+    """The subscriptions of all enabled endpoints."""
+
+    def __init__(self) -> None:
+        self._chains: dict[int, dict[Shape, _Table]] = {}
+        self._filters: dict[str, tuple[Filter, ...]] = {}
+
+    @property
+    def chains(self) -> frozenset[int]:
+        """Those that some enabled endpoint's subscription names."""
+        return frozenset(self._chains)
+
+    @property
+    def endpoints(self) -> int:
+        """How many are known that want anything."""
+        return len(self._filters)
+
+    def put(self, endpoint: Endpoint) -> list[InvalidInput]:
+        """Replaces what is known of the endpoint.
+
+        Returns what is wrong with those of its subscriptions that cannot be matched; the others are.
+        """
+        self.remove(endpoint.id)
+        if not endpoint.enabled:
+            return []
+        filters: list[Filter] = []
+        problems: list[InvalidInput] = []
+        for position, subscription in enumerate(endpoint.subscriptions):
+            try:
+                filters.append(compile_filter(endpoint.id, position, subscription))
+            except InvalidInput as error:
+                problems.append(error.within(f"{endpoint.id}.subscriptions[{position}]"))
+        for compiled in filters:
+            self._add(compiled)
+        if filters:
+            self._filters[endpoint.id] = tuple(filters)
+        return problems
+
+    def remove(self, endpoint_id: str) -> None:
+        """Forgets the endpoint; nothing happens where it is not known."""
+        for compiled in self._filters.pop(endpoint_id, ()):
+            self._discard(compiled)
+
+    def match(self, event: Event, meanings: Meanings) -> list[Match]:
+        """One match for each endpoint that wants the event."""
+        log = dimensions(event)
+        count = len(event["topics"])
+        first: dict[str, Filter] = {}
+        for shape, table in self._chains.get(event["chain_id"], {}).items():
+            if shape.fewest <= count <= shape.most:
+                for found in table.get(shape.key(log), ()):
+                    earlier = first.get(found.endpoint)
+                    if (earlier is None or found.position < earlier.position) and _wants(found, log, meanings):
+                        first[found.endpoint] = found
+        return [Match(f.endpoint, f.subscription.id, f.signature) for f in first.values()]
+
+    def _add(self, compiled: Filter) -> None:
+        tables = self._chains.setdefault(compiled.subscription.chain_id, {})
+        table = tables.setdefault(compiled.shape, {})
+        for key in compiled.table_keys():
+            table.setdefault(key, []).append(compiled)
+
+    def _discard(self, compiled: Filter) -> None:
+        chain_id = compiled.subscription.chain_id
+        table = self._chains[chain_id][compiled.shape]
+        for key in compiled.table_keys():
+            table[key].remove(compiled)
+            if not table[key]:
+                del table[key]
+        if not table:
+            del self._chains[chain_id][compiled.shape]
+        if not self._chains[chain_id]:
+            del self._chains[chain_id]
+
+
+def _wants(found: Filter, log: tuple[str, ...], meanings: Meanings) -> bool:
+    """The rest of the question for a filter that was found by its key.
+
+    Nothing but its number of topics tells an anonymous event from others, so its data must fit too.
+    """
+    if found.unkeyed and not found.admits(log):
+        return False
+    signature = found.signature
+    return signature is None or not signature.anonymous or meanings.under(signature) is not None

@@ -1,0 +1,39 @@
+"""The webhook's body and its id (design: "Records")."""
+
+import hashlib
+import time
+from typing import Any
+
+import orjson
+
+from hookfarm.message_processor.decoder import Decoded
+from hookfarm.message_processor.json_numbers import json_integer
+from hookfarm.records import Event
+
+LOG_EMITTED = "log.emitted"
+LAST_TIMESTAMP = 253_402_300_799
+"""9999-12-31T23:59:59Z, the last second that ISO 8601 writes with four digits of year."""
+
+
+def webhook_id(event: Event, endpoint_id: str, kind: str) -> str:
+    """`msg_` and 160 bits of a hash: the same for this log, endpoint and `kind` on every host and re-read."""
+    parts = (event["chain_id"], event["block_hash"], event["log_index"], endpoint_id, kind)
+    digest = hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
+    return f"msg_{digest[:40]}"
+
+
+def iso_time(seconds: int) -> str:
+    """`2026-11-22T18:00:00Z`; `seconds` at most LAST_TIMESTAMP."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def emitted(event: Event, decoded: Decoded | None, subscription_id: str) -> bytes:
+    """The body that tells an endpoint of a log that `subscription_id` matched."""
+    shown: dict[str, Any] = {
+        name: json_integer(value) if type(value) is int else value for name, value in event.items()
+    }
+    shown["event"] = decoded
+    shown["confirmations"] = 0
+    shown["subscription"] = subscription_id
+    timestamp = iso_time(event["block_timestamp"])
+    return orjson.dumps({"type": LOG_EMITTED, "timestamp": timestamp, "data": shown})

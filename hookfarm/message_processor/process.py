@@ -1,0 +1,26 @@
+"""The door to the message processor: what the farm calls in a child.
+
+It imports nothing heavy by itself, so that knowing this service costs a process that does not run it
+nothing: decoding needs eth_abi, 15 MB and a third of a second.
+"""
+
+from collections.abc import Sequence
+from importlib import import_module
+
+from hookfarm.farm.child import Child
+
+
+def prepare() -> None:
+    """Imports what a processor needs, and has Keccak choose its implementation."""
+    from eth_hash.auto import keccak
+
+    import_module("hookfarm.message_processor.processor")
+    keccak(b"")
+
+
+def run(child: Child, redis_url: str, chain_ids: Sequence[int], consumer: str) -> None:
+    """The child's whole life: reads `chain_ids` and every chain that a subscription names; returns when told
+    to stop. `consumer` is its name in the group; a successor of the same name takes over what it left."""
+    from hookfarm.message_processor.processor import Processor
+
+    Processor(child, redis_url, chain_ids, consumer).run()

@@ -1,0 +1,186 @@
+"""The processor's loop: read a batch, bring the index up to date, match, hand off.
+
+1. Take over what a predecessor of the same name read and never acknowledged.
+2. Read new entries and, with them, the registry's revision; where that has moved, apply the changes first, so
+   that an endpoint made before an event was published gets it.
+3. Hand off: one script acknowledges the entries and enqueues their jobs. Dying anywhere before it leaves the
+   entries pending, for the successor or for whoever claims them; dying after it leaves nothing to do.
+4. Once a second claim what other consumers have left pending.
+
+Told to stop, it hands off the batch it holds and returns. Without Redis it waits and begins at 1 again.
+"""
+
+import time
+from collections.abc import Iterable
+
+from redis.exceptions import RedisError
+
+from hookfarm import delivery_queue, event_stream, keys, logs, redis_clients
+from hookfarm.delivery_queue import Handled
+from hookfarm.event_stream import Entry, StreamReader
+from hookfarm.farm.child import Child
+from hookfarm.message_processor import gauges
+from hookfarm.message_processor.fan_out import handle
+from hookfarm.message_processor.live_index import LiveIndex
+from hookfarm.message_processor.outage import Outage
+
+PASS_SECONDS = 1.25
+"""The longest honest pass: half a second in XREADGROUP and the work on one entry."""
+RECONNECT_SECONDS = 10.0
+LOAD_SECONDS = 60.0
+"""For reading the whole registry: 100,000 endpoints take seconds."""
+IDLE_SECONDS = 0.25
+"""How often the registry is asked when there is no chain to read."""
+CLAIM_EVERY_SECONDS = 1.0
+COMMAND_TIMEOUT_SECONDS = 2.0
+HAND_OFF_JOBS = 1000
+HAND_OFF_BYTES = 4 * 1024 * 1024
+"""One script enqueues about this much at most, since Redis serves nobody else meanwhile."""
+BLOCKED_PROBES = 5
+
+_log = logs.get(keys.MESSAGE_PROCESSOR)
+
+
+class Processor:
+    """One consumer of the group; each method is one step of the loop that `run` turns."""
+
+    def __init__(self, child: Child, redis_url: str, chain_ids: Iterable[int], consumer: str) -> None:
+        block_seconds = event_stream.BLOCK_MILLISECONDS / 1000
+        self._child = child
+        self._configured = frozenset(chain_ids)
+        self._exchange = redis_clients.Exchange(redis_url, block_seconds)
+        self._client = redis_clients.command_client(redis_url, COMMAND_TIMEOUT_SECONDS)
+        self._reader = StreamReader(self._exchange, consumer)
+        self._live = LiveIndex(self._client, _log)
+        self._outage = Outage(_log)
+        self._server_run: object = None
+        self._client_id = 0
+        self._is_up = False
+        self._claim_at = 0.0
+
+    def run(self) -> None:
+        """Until the child is told to stop; outages of Redis are waited out."""
+        while not self._child.stopping:
+            try:
+                self.connect()
+                while not self._child.stopping:
+                    self.iterate()
+            except RedisError as error:
+                self._child.wait(self._lost(error))
+        self.close()
+
+    def connect(self) -> None:
+        """Groups made, registry read, a predecessor's entries handed off; RedisError without Redis."""
+        self._child.slot.promise(RECONNECT_SECONDS)
+        server_run = self._client.info("server").get("run_id")
+        [self._client_id] = self._exchange.ask(("CLIENT", "ID"))
+        self._child.slot.set_counter(gauges.CLIENT_ID, self._client_id)
+        self._child.slot.promise(LOAD_SECONDS)
+        if server_run != self._server_run:
+            self._live.reload()
+            self._server_run = server_run
+        self._follow_chains(force=True)
+        while self._reader.chains and (left := self._reader.own_pending()):
+            self._refresh(self._registry_revision())
+            self._handle(left)
+            self._child.slot.add(gauges.RECLAIMED, len(left))
+
+    def iterate(self) -> None:
+        """One pass: at most half a second of waiting, then the whole batch."""
+        self._child.slot.promise(PASS_SECONDS)
+        self._follow_chains()
+        if not self._reader.chains:
+            self._idle()
+            return
+        self._reader.ask()
+        self._announce_blocked()
+        entries, revision = self._reader.answer()
+        self._announce()
+        self._refresh(revision)
+        self._handle(entries)
+        if time.monotonic() >= self._claim_at:
+            self._claim_at = time.monotonic() + CLAIM_EVERY_SECONDS
+            self._claim()
+
+    def close(self) -> None:
+        self._exchange.close()
+        self._client.close()
+
+    def _idle(self) -> None:
+        """No chain is configured and none is named by a subscription: there is nothing to read, yet."""
+        self._announce()
+        self._child.wait(IDLE_SECONDS)
+        self._refresh(self._registry_revision())
+
+    def _follow_chains(self, force: bool = False) -> None:
+        wanted = tuple(sorted(self._configured | self._live.index.chains))
+        if force or wanted != self._reader.chains:
+            self._reader.follow(wanted)
+        self._child.slot.set_counter(gauges.REGISTRY_REVISION, self._live.revision)
+
+    def _registry_revision(self) -> int:
+        return int(self._client.get(keys.REGISTRY_REVISION) or 0)
+
+    def _refresh(self, revision: int) -> None:
+        if revision != self._live.revision:
+            self._child.slot.promise(LOAD_SECONDS)
+            self._live.follow(revision)
+
+    def _claim(self) -> None:
+        claimed = self._reader.abandoned()
+        self._handle(claimed)
+        self._child.slot.add(gauges.RECLAIMED, len(claimed))
+
+    def _handle(self, entries: list[Entry]) -> None:
+        held: list[Handled] = []
+        jobs = size = 0
+        for entry in entries:
+            self._child.slot.promise(PASS_SECONDS)
+            handled = handle(self._live.index, entry)
+            held.append(handled)
+            jobs += len(handled.jobs)
+            size += sum(len(job.body) for job in handled.jobs)
+            if jobs >= HAND_OFF_JOBS or size >= HAND_OFF_BYTES:
+                self._hand_off(held)
+                held, jobs, size = [], 0, 0
+        self._hand_off(held)
+
+    def _hand_off(self, held: list[Handled]) -> None:
+        if not held:
+            return
+        enqueued = delivery_queue.hand_off(self._exchange, held)
+        slot = self._child.slot
+        slot.add(gauges.EVENTS_READ, len(held))
+        slot.add(gauges.EVENTS_MATCHED, sum(bool(h.jobs) for h in held))
+        slot.add(gauges.JOBS_ENQUEUED, enqueued)
+        slot.add(gauges.REJECTED, sum(h.rejected is not None for h in held))
+
+    def _announce_blocked(self) -> None:
+        """Says that it is up as soon as Redis itself says that this connection is blocked in XREADGROUP.
+
+        Where entries are waiting it never blocks; then the answer is the proof.
+        """
+        for _ in range(0 if self._is_up else BLOCKED_PROBES):
+            [seen] = self._client.client_list(client_id=[self._client_id]) or [{}]
+            if "b" in seen.get("flags", "") and seen.get("cmd") == "xreadgroup":
+                self._announce()
+                return
+
+    def _announce(self) -> None:
+        if self._is_up:
+            return
+        self._is_up = True
+        self._child.up()
+        self._outage.over()
+        chains = ",".join(map(str, self._reader.chains))
+        _log.info("reading", chains=chains, endpoints=self._live.index.endpoints)
+
+    def _lost(self, error: RedisError) -> float:
+        """Whatever was read stays pending. Returns how many seconds to wait before connecting again."""
+        reason = f"Redis: {error}"
+        self._child.slot.promise(RECONNECT_SECONDS)
+        self._child.stalled(reason)
+        self._is_up = False
+        self._exchange.close()
+        self._client.connection_pool.disconnect()
+        return self._outage.failed(reason)
