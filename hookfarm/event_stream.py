@@ -16,7 +16,7 @@ from hookfarm.lua import Script
 from hookfarm.records import Event
 from hookfarm.redis_clients import Argument, Exchange, Reply, ResponseError, pack
 
-BLOCK_MILLISECONDS = 1000
+BLOCK_MILLISECONDS = 500
 BATCH_ENTRIES = 500
 ABANDONED_MILLISECONDS = 2000
 """An entry pending this long may be claimed. From a live consumer too: acknowledging decides."""
@@ -122,7 +122,7 @@ class StreamReader:
         self._exchange.send(read + pack(("GET", keys.REGISTRY_REVISION)))
 
     def answer(self) -> tuple[list[Entry], int]:
-        """The entries (none after a second of silence) and the registry's revision."""
+        """The entries (none after half a second of silence) and the registry's revision."""
         found, revision = self._exchange.receive(), self._exchange.receive()
         if isinstance(found, ResponseError):
             if not str(found).startswith("NOGROUP"):

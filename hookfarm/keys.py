@@ -32,7 +32,7 @@ HOLDERS = "{delivery_queue}:holders"
 ENDPOINTS = "hookfarm:endpoints"
 """HASH id -> endpoint as JSON, secrets included."""
 REGISTRY_REVISION = "hookfarm:registry:revision"
-"""STRING: grows by one with every change of the registry."""
+"""STRING: grows with every change of the registry; the microsecond of the last one."""
 REGISTRY_CHANGES = "hookfarm:registry:changes"
 """ZSET endpoint id -> the revision that last changed or removed it."""
 

@@ -21,6 +21,8 @@ MAX_ADDRESSES = 100_000
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 _WORD = re.compile(r"0x[0-9a-f]{64}")
 _DATA = re.compile(r"0x(?:[0-9a-f]{2})*")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+"""What Python makes of bytes on the command line that are no UTF-8; no record can hold it."""
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]{0,2048}")
 _RESERVED_HEADERS = {
@@ -231,7 +233,7 @@ def _subscriptions(raw: object) -> tuple[Subscription, ...]:
 
 
 def _addresses(record: Mapping[str, Any]) -> tuple[str, ...]:
-    raw = record.get("addresses") or []
+    raw = [] if record.get("addresses") is None else record["addresses"]
     if not isinstance(raw, list) or len(raw) > MAX_ADDRESSES:
         raise InvalidInput("addresses", f"{_short(raw)} is not a list of at most {MAX_ADDRESSES} addresses")
     checked = [_hex_value(a, f"addresses[{i}]", _ADDRESS, "20 bytes") for i, a in enumerate(raw)]
@@ -297,6 +299,8 @@ def _text(record: Mapping[str, Any], field: str, longest: int) -> str:
     value = record.get(field)
     if not isinstance(value, str) or len(value) > longest:
         raise InvalidInput(field, f"{_short(value)} is not a text of at most {longest} characters")
+    if _SURROGATE.search(value):
+        raise InvalidInput(field, f"{_short(value)} is not UTF-8")
     return value
 
 
@@ -327,5 +331,8 @@ def _hex_value(value: object, field: str, pattern: re.Pattern[str], what: str) -
 
 def _short(value: object) -> str:
     """A value as an error shows it: recognisable, never long."""
-    shown = repr(value)
+    try:
+        shown = repr(value)
+    except RecursionError:
+        shown = f"a deeply nested {type(value).__name__}"
     return shown if len(shown) <= 80 else f"{shown[:77]}…"

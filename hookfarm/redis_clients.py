@@ -10,7 +10,7 @@ Two kinds, because redis-py's defaults are wrong for a blocking pop: with its 5 
 Nothing connects before it is first used, so that either may be built before a fork and used after it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import hiredis
@@ -119,3 +119,11 @@ class Exchange:
 
     def close(self) -> None:
         self._connection.disconnect()  # type: ignore[no-untyped-call]
+
+
+def unblock(client: redis.Redis, client_ids: Iterable[int]) -> None:
+    """Ends what these connections block in, as if its time were up."""
+    with client.pipeline(transaction=False) as pipe:
+        for client_id in client_ids:
+            pipe.client_unblock(client_id)
+        pipe.execute()

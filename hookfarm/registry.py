@@ -1,6 +1,6 @@
 """The registry of endpoints, in Redis.
 
-Each change is one transaction: the endpoint, the revision that grows by one, and the note of which endpoint
+Each change is one transaction: the endpoint, the revision that grows with it, and the note of which endpoint
 that revision touched. A reader that knows revision N asks only for what changed since, so that a change costs
 a hundred thousand endpoints nothing.
 """

@@ -7,8 +7,10 @@ import socket
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 
 import click
+import redis
 
 from hookfarm import delivery_queue, embedded_server, keys, logs
 from hookfarm.api import process as api_process
@@ -25,6 +27,7 @@ from hookfarm.keeper.process import Duty, Orders, Watched
 from hookfarm.message_processor import process as processor_process
 from hookfarm.message_processor import status as processor_status
 from hookfarm.redaction import redis_address
+from hookfarm.redis_clients import unblock
 from hookfarm.webhook_delivery import duties as delivery_duties
 from hookfarm.webhook_delivery import process as delivery_process
 from hookfarm.webhook_delivery.sweep import SWEEP_SECONDS, Sweep
@@ -91,26 +94,30 @@ def _keeper(url: str, watched: Sequence[Watched], run: str) -> Group:
 
 def _orders(url: str, watched: Sequence[Watched], board: Board, run: str) -> Orders:
     """The keeper's work; what the delivery processes need done is only for the farm that has them."""
-    if all(w.service != keys.WEBHOOK_DELIVERY for w in watched):
-        return Orders(url, tuple(watched), ())
-    slots = board.slots(keys.WEBHOOK_DELIVERY)
-    sweep = Sweep(slots, run)
+    wake = partial(_wake, board=board)
+    if keys.WEBHOOK_DELIVERY not in board.services:
+        return Orders(url, tuple(watched), (), wake)
+    sweep = Sweep(board.slots(keys.WEBHOOK_DELIVERY), run)
     duties = (
         Duty("promote", delivery_duties.PROMOTE_SECONDS, delivery_queue.promote),
         Duty("sweep", SWEEP_SECONDS, sweep.perform),
     )
-    return Orders(
-        url,
-        tuple(watched),
-        duties,
-        wake=partial(delivery_duties.wake, slots=slots),
-        before=sweep.register,
-        after=partial(delivery_duties.forget_run, sweep=sweep, run=run),
-    )
+    leave = partial(delivery_duties.forget_run, sweep=sweep, run=run)
+    return Orders(url, tuple(watched), duties, wake, before=sweep.register, after=leave)
+
+
+def _wake(client: "redis.Redis", board: Board) -> None:
+    """Frees the processes that block in Redis, so that they see at once that they are to stop."""
+    blocking = {
+        keys.MESSAGE_PROCESSOR: processor_status.blocking_clients,
+        keys.WEBHOOK_DELIVERY: delivery_duties.blocking_clients,
+    }
+    waiting = (of(board.slots(service)) for service, of in blocking.items() if service in board.services)
+    unblock(client, chain.from_iterable(waiting))
 
 
 def _processors(config: Config, url: str) -> Group:
-    chain_ids = [chain.chain_id for chain in config.chains]
+    chain_ids = [watched.chain_id for watched in config.chains]
     host = socket.gethostname()
 
     def main(child: Child) -> None:

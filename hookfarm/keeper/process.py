@@ -1,6 +1,7 @@
 """The keeper: one process per farm that stands between the board and Redis.
 
-1. It waits for Redis and checks the server's settings.
+1. It waits for Redis, checks the server's settings, and deletes what an earlier farm of this host, killed before
+   it could, still says of its services.
 2. Ten times a second it judges each service by its slots and publishes or withdraws its readiness.
 3. It performs the duties in its table, each at its own interval.
 4. Told to stop, it withdraws all readiness first, says so (QUIET), wakes workers that block in Redis so that
@@ -72,7 +73,7 @@ class Orders:
 class _Standing:
     """What the keeper last said of a service."""
 
-    published: bool = False
+    published: bool
     refreshed: float = 0.0
     described: float = 0.0
     doubted: float | None = None
@@ -83,12 +84,15 @@ class _Standing:
 class Keeper:
     """One keeper; `tick` is one look at everything."""
 
-    def __init__(self, child: Child, orders: Orders) -> None:
+    def __init__(self, child: Child, orders: Orders, refresh_seconds: float) -> None:
         self._child = child
         self._board = child.board
         self._orders = orders
         self._client = command_client(orders.redis_url, REDIS_TIMEOUT_SECONDS)
-        self._standings = {watched.service: _Standing() for watched in orders.watched}
+        self._refresh_seconds = refresh_seconds
+        # What a predecessor has announced is still in Redis, to be refreshed or withdrawn.
+        self._standings = {w.service: _Standing(self._board.announced(w.service)) for w in orders.watched}
+        self._taken_over = False
         self._due = {duty.name: 0.0 for duty in orders.duties}
         self._troubled_since: float | None = None
 
@@ -105,6 +109,8 @@ class Keeper:
 
     def tick(self, now: float) -> None:
         """Judges every service and performs what is due. RedisError where Redis did not do it."""
+        if not self._taken_over:
+            self._take_over()
         for watched in self._orders.watched:
             self._attend(watched, now)
         for duty in self._orders.duties:
@@ -125,8 +131,15 @@ class Keeper:
             raise CouldNotBoot(f"Redis: {error}") from error
         self._child.up()
 
+    def _take_over(self) -> None:
+        """No key of ours, nor of an earlier farm on this host, may say what has not been judged now."""
+        for service, standing in self._standings.items():
+            if not standing.published:
+                readiness.disown(self._client, service)
+        self._taken_over = True
+
     def _pause(self) -> float:
-        starting = any(not standing.published for standing in self._standings.values())
+        starting = not all(self._board.was_announced(watched.service) for watched in self._orders.watched)
         return STARTING_TICK_SECONDS if starting and self._troubled_since is None else TICK_SECONDS
 
     def _attend(self, watched: Watched, now: float) -> None:
@@ -135,7 +148,7 @@ class Keeper:
         verdict = judge(watched.service, slots, time.monotonic_ns())
         if verdict.ready:
             standing.doubted = None
-            if not standing.published and (watched.confirm is None or watched.confirm(self._client)):
+            if not standing.published and self._confirmed(watched):
                 self._publish(watched, standing, now)
         elif standing.published:
             standing.doubted = now if standing.doubted is None else standing.doubted
@@ -143,6 +156,11 @@ class Keeper:
                 self._withdraw(watched, standing, verdict)
         standing.why = verdict.why
         self._keep_fresh(watched, standing, now)
+
+    def _confirmed(self, watched: Watched) -> bool:
+        """A service that has been ready needs no second proof: Redis may have lost the first."""
+        first = not self._board.was_announced(watched.service)
+        return not first or watched.confirm is None or watched.confirm(self._client)
 
     def _publish(self, watched: Watched, standing: _Standing, now: float) -> None:
         readiness.publish(self._client, watched.service, self._status(watched, standing))
@@ -162,7 +180,7 @@ class Keeper:
             status = self._status(watched, standing)
             readiness.describe(self._client, service, status, standing.published)
             standing.described = now
-        if standing.published and not standing.doubted and now - standing.refreshed >= readiness.REFRESH_SECONDS:
+        if standing.published and not standing.doubted and now - standing.refreshed >= self._refresh_seconds:
             readiness.publish(self._client, service, status or self._status(watched, standing))
             standing.refreshed = now
 
@@ -176,6 +194,7 @@ class Keeper:
         for watched in self._orders.watched:
             self._board.announce(watched.service, False)
             self._standings[watched.service].published = False
+        self._taken_over = False
         if self._troubled_since is None:
             self._troubled_since = time.monotonic()
             self._child.stalled(f"Redis: {error}")
@@ -193,7 +212,7 @@ class Keeper:
         except redis.RedisError as error:
             log.warning("readiness not withdrawn", error=str(error), expires_in_s=readiness.TTL_SECONDS)
         self._child.slot.state = State.QUIET
-        while self._others_live():
+        while self._others_live() and not self._child.orphaned and not self._child.out_of_grace:
             self._child.slot.promise(PROMISE_SECONDS)
             try:
                 if self._orders.wake:
@@ -209,6 +228,6 @@ class Keeper:
         return any(slot.pid for slot in slots)
 
 
-def run(child: Child, orders: Orders) -> None:
+def run(child: Child, orders: Orders, refresh_seconds: float = readiness.REFRESH_SECONDS) -> None:
     """A keeper's whole life."""
-    Keeper(child, orders).run()
+    Keeper(child, orders, refresh_seconds).run()

@@ -3,7 +3,11 @@
 -- KEYS 1 endpoints HASH   2 revision STRING   3 changes ZSET
 -- ARGV 1 endpoint id      2 the endpoint as JSON, or '' to remove it
 -- Returns the new revision.
-local revision = redis.call('INCR', KEYS[2])
+-- Microseconds, so that a server that was flushed or lost writes does not give out a number twice.
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local revision = string.format('%.0f', math.max(tonumber(redis.call('GET', KEYS[2]) or '0') + 1, now))
+redis.call('SET', KEYS[2], revision)
 if ARGV[2] == '' then
   redis.call('HDEL', KEYS[1], ARGV[1])
 else

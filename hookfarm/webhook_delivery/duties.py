@@ -18,13 +18,10 @@ def all_reported(run: str, workers: int) -> Callable[["redis.Redis"], bool]:
     return lambda client: int(client.get(keys.reported(run)) or 0) >= workers
 
 
-def wake(client: "redis.Redis", slots: Sequence[Slot]) -> None:
-    """Ends the BRPOP of every worker that waits in one; what it has popped is still delivered to it."""
-    waiting = [s for s in slots if s.pid and s.activity == gauges.POLLING and s.state == State.UP]
-    with client.pipeline(transaction=False) as pipe:
-        for slot in waiting:
-            pipe.client_unblock(slot.counter(gauges.CLIENT_ID))
-        pipe.execute()
+def blocking_clients(slots: Sequence[Slot]) -> list[int]:
+    """The connections that may be blocked in BRPOP; what one has popped is still delivered to it."""
+    waiting = (s for s in slots if s.pid and s.activity == gauges.POLLING and s.state == State.UP)
+    return [slot.counter(gauges.CLIENT_ID) for slot in waiting]
 
 
 def forget_run(client: "redis.Redis", sweep: Sweep, run: str) -> None:
