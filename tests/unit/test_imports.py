@@ -22,7 +22,7 @@ LAYERS = (
     ("cli",),
 )
 OUTSIDE = {"__init__", "__main__", "scripts"}
-STDLIB_ONLY_FARM = {"errors", "logs"}
+STDLIB_ONLY_FARM = {"errors", "logs", "redaction"}
 
 
 def imports_of(part: str) -> set[str]:

@@ -1,0 +1,106 @@
+"""Blocks and logs as nodes send them -> our records. Anything malformed is a ChainUnavailable."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hookfarm.errors import ChainUnavailable
+from hookfarm.records import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What hookfarm needs of a block's header; `logs_bloom` is None where the chain has none."""
+
+    number: int
+    block_hash: str
+    parent_hash: str
+    timestamp: int
+    logs_bloom: str | None
+
+    @property
+    def bloom_is_zero(self) -> bool:
+        return self.logs_bloom is not None and not self.logs_bloom.strip("0x")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest block of a node: its number, and its header where the node sent it along."""
+
+    number: int
+    header: Header | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A header with the block's events, by log index."""
+
+    header: Header
+    events: tuple[Event, ...]
+
+
+def quantity(raw: object) -> int:
+    """A number as JSON-RPC writes it, `0x1b4`."""
+    if not isinstance(raw, str) or not raw.startswith("0x"):
+        raise ChainUnavailable(f"the node sent {raw!r:.80} where a hexadecimal number belongs")
+    try:
+        return int(raw, 16)
+    except ValueError as error:
+        raise ChainUnavailable(f"the node sent {raw!r:.80} where a hexadecimal number belongs") from error
+
+
+def parse_header(raw: Any) -> Header:
+    """From an answer of `eth_getBlockBy…` or the payload of `newHeads`."""
+    try:
+        bloom = raw.get("logsBloom")
+        return Header(
+            number=quantity(raw["number"]),
+            block_hash=raw["hash"].lower(),
+            parent_hash=raw["parentHash"].lower(),
+            timestamp=quantity(raw["timestamp"]),
+            logs_bloom=bloom.lower() if bloom else None,
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ChainUnavailable("the node sent a block header without what belongs there") from error
+
+
+def parse_logs(chain_id: int, header: Header, raw: Any) -> tuple[Event, ...]:
+    """All logs of one block -> its events, by log index.
+
+    Refused, to be asked for again: logs of another block, and none at all where the header's bloom
+    says that there are some.
+    """
+    try:
+        events = [_event(chain_id, header, log) for log in raw]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ChainUnavailable(f"the node sent a malformed log of block {header.number}") from error
+    if not events and header.logs_bloom is not None and not header.bloom_is_zero:
+        raise ChainUnavailable(f"the node left out the logs of block {header.number}")
+    return tuple(sorted(events, key=lambda event: event["log_index"]))
+
+
+def _event(chain_id: int, header: Header, log: Any) -> Event:
+    if log["blockHash"].lower() != header.block_hash:
+        raise ChainUnavailable(f"the node sent a log of another block than {header.number}")
+    return {
+        "chain_id": chain_id,
+        "block_number": header.number,
+        "block_hash": header.block_hash,
+        "block_timestamp": header.timestamp,
+        "transaction_hash": log["transactionHash"].lower(),
+        "transaction_index": quantity(log["transactionIndex"]),
+        "log_index": quantity(log["logIndex"]),
+        "address": log["address"].lower(),
+        "topics": [topic.lower() for topic in log["topics"]],
+        "data": log["data"].lower(),
+        "removed": False,
+    }
+
+
+def linked(parent_hash: str, blocks: Sequence[Block]) -> Sequence[Block]:
+    """As many of `blocks` as follow each other, the first of them on `parent_hash`."""
+    for i, block in enumerate(blocks):
+        if block.header.parent_hash != parent_hash:
+            return blocks[:i]
+        parent_hash = block.header.block_hash
+    return blocks

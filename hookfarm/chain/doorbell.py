@@ -1,0 +1,49 @@
+"""What a node announces: that there is a newer head. Only the newest is kept; requests fetch the rest."""
+
+import asyncio
+from collections.abc import Callable
+
+from hookfarm.chain.block import Head
+from hookfarm.chain.timing import Pace
+from hookfarm.errors import ChainUnavailable
+
+OnHead = Callable[[Head], None]
+
+
+class Doorbell:
+    """Rung by a connection, waited for by one ingestor."""
+
+    def __init__(self, on_head: OnHead) -> None:
+        self.pace = Pace()
+        self.newest: Head | None = None
+        self._on_head = on_head
+        self._woken = asyncio.Event()
+        self._failure: ChainUnavailable | None = None
+
+    def ring(self, head: Head) -> None:
+        if head.header is not None:
+            self.pace.saw(head.number, head.header.timestamp)
+        self.newest = head
+        self._woken.set()
+        self._on_head(head)
+
+    def fail(self, error: ChainUnavailable) -> None:
+        """The connection is gone: `wait` raises `error`, now and ever after. The first one counts."""
+        self._failure = self._failure or error
+        self._woken.set()
+
+    @property
+    def failed(self) -> bool:
+        return self._failure is not None
+
+    async def wait(self, seconds: float) -> Head | None:
+        """The newest head since the last call; None after `seconds` of silence."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            return None
+        if self._failure is not None:
+            raise self._failure
+        self._woken.clear()
+        return self.newest

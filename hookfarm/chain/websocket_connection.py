@@ -1,0 +1,123 @@
+"""web3's WebSocket provider, with every answer handed straight to the request that waits for it.
+
+web3's own bookkeeping is made for its formatted requests: a raw request spins the event loop until its answer
+is there (a whole CPU while anything is in flight), and an error answer to one ends the listener for all. Both
+hang on methods that are made to be overridden: `make_request`, and `socket_recv`, which web3's listener task
+runs. Here the latter never returns a message; it deals out all of them until the socket is gone.
+"""
+
+import asyncio
+from typing import Any
+
+import orjson
+from web3.exceptions import Web3Exception
+from web3.providers.persistent.websocket import WebSocketProvider
+from web3.types import RPCEndpoint, RPCResponse
+from websockets.exceptions import WebSocketException
+
+from hookfarm.chain.answers import result_of, unavailable
+from hookfarm.chain.block import Head, parse_header
+from hookfarm.chain.doorbell import Doorbell
+from hookfarm.chain.timing import Limits
+from hookfarm.errors import ChainUnavailable
+
+MAX_MESSAGE_BYTES = 256 * 2**20
+"""All logs of a block come in one message; websockets' own limit is 1 MiB."""
+CLOSE_SECONDS = 0.5
+
+_FOREIGN = (OSError, TimeoutError, WebSocketException, Web3Exception, ValueError)
+_ENDS_THE_SOCKET = (*_FOREIGN, ChainUnavailable, asyncio.CancelledError)
+
+
+class WebSocketConnection(WebSocketProvider):
+    """One socket: requests, and the heads it announces as rings of a doorbell."""
+
+    def __init__(self, url: str, doorbell: Doorbell, limits: Limits) -> None:
+        options = {
+            "open_timeout": limits.connect_seconds,
+            "close_timeout": CLOSE_SECONDS,
+            "ping_interval": 20,
+            "ping_timeout": 20,
+            "max_size": MAX_MESSAGE_BYTES,
+            "proxy": None,
+        }
+        super().__init__(
+            url,
+            websocket_kwargs=options,
+            max_connection_retries=1,
+            request_timeout=limits.request_seconds,
+        )
+        self._url = url
+        self._doorbell = doorbell
+        self._waiting: dict[object, asyncio.Future[Any]] = {}
+
+    async def open(self) -> None:
+        try:
+            await self.connect()
+        except _FOREIGN as error:
+            raise unavailable(self._url, error) from error
+        await self.request("eth_subscribe", ["newHeads"])
+
+    async def request(self, method: str, parameters: list[Any]) -> Any:
+        """The result as JSON has it."""
+        try:
+            answer = await self.make_request(RPCEndpoint(method), parameters)
+        except _FOREIGN as error:
+            raise unavailable(self._url, error) from error
+        return result_of(self._url, method, answer)
+
+    async def close(self) -> None:
+        """Never raises: what the socket still says on its way out concerns nobody.
+
+        Not web3's `disconnect`, which swallows a cancellation that comes meanwhile.
+        """
+        if self._message_listener_task is not None:
+            self._message_listener_task.cancel()
+            await asyncio.gather(self._message_listener_task, return_exceptions=True)
+        if self._ws is not None:
+            await self._ws.close()
+
+    async def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        if self._doorbell.failed:
+            raise ConnectionResetError("the connection is closed")
+        request = self.form_request(method, params)
+        answer: asyncio.Future[RPCResponse] = asyncio.get_running_loop().create_future()
+        self._waiting[request["id"]] = answer
+        try:
+            async with asyncio.timeout(self.request_timeout):
+                await self.socket_send(orjson.dumps(request))
+                return await answer
+        finally:
+            del self._waiting[request["id"]]
+
+    async def socket_send(self, request_data: bytes) -> None:
+        """Without web3's `wait_for`, which before Python 3.12 may swallow a cancellation."""
+        assert self._ws is not None
+        await self._ws.send(request_data, text=True)
+
+    async def socket_recv(self) -> RPCResponse:
+        assert self._ws is not None
+        try:
+            while True:
+                self._deal(orjson.loads(await self._ws.recv()))
+        except _ENDS_THE_SOCKET as error:
+            self._fail(error)
+            raise
+
+    def _deal(self, message: Any) -> None:
+        if not isinstance(message, dict):
+            return
+        if message.get("method") == "eth_subscription":
+            header = parse_header(message.get("params", {}).get("result"))
+            self._doorbell.ring(Head(header.number, header))
+            return
+        answer = self._waiting.get(message.get("id"))
+        if answer is not None and not answer.done():
+            answer.set_result(message)
+
+    def _fail(self, error: BaseException) -> None:
+        """The socket is gone: all who wait are told."""
+        self._doorbell.fail(unavailable(self._url, error))
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(ConnectionResetError(str(error) or "the connection was closed"))

@@ -1,0 +1,25 @@
+"""The process of one chain, seen from the master that forks it.
+
+Imports nothing heavy: the master imports this module, and what it has in memory all its children inherit.
+"""
+
+import asyncio
+import importlib
+
+from hookfarm.config import ChainConfig
+from hookfarm.farm.child import Child
+
+_LIFE = "hookfarm.event_ingestor.life"
+
+
+def prepare() -> None:
+    """The heavy imports: web3 takes more than a second."""
+    importlib.import_module(_LIFE)
+
+
+def run(child: Child, chain: ChainConfig, redis_url: str, from_block: int | None) -> None:
+    """The child's whole life; returns once it is told to stop, at whatever moment without losing anything.
+
+    CouldNotBoot or WrongChain, with the reason in one line, where it cannot start.
+    """
+    asyncio.run(importlib.import_module(_LIFE).live(child, chain, redis_url, from_block))

@@ -1,0 +1,165 @@
+"""Moving the checkpoint: forward to a head, back to a fork point, and to its very first place."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+from hookfarm.chain.block import Block, Head, linked
+from hookfarm.chain.block_feed import IN_FLIGHT, BlockFeed
+from hookfarm.chain.node import Node
+from hookfarm.chain.timing import pause_seconds
+from hookfarm.errors import ChainUnavailable
+from hookfarm.event_ingestor.condition import Condition
+from hookfarm.event_ingestor.gauges import Gauges
+from hookfarm.event_ingestor.reorg import find_fork_point
+from hookfarm.event_ingestor.store import Store
+from hookfarm.event_stream import Checkpoint
+from hookfarm.logs import FieldLogger
+
+CATCHING_UP_BLOCKS = IN_FLIGHT
+"""More blocks than this behind the head is worth a log line."""
+
+
+class Publisher:
+    """Knows the checkpoint, as far as this process has seen it; None while `from_block` is still to come.
+
+    ChainUnavailable means: the same again, or from another node. What was published before it stands.
+    """
+
+    def __init__(
+        self,
+        chain_id: int,
+        from_block: int | None,
+        store: Store,
+        condition: Condition,
+        gauges: Gauges,
+        log: FieldLogger,
+    ) -> None:
+        self.checkpoint: Checkpoint | None = None
+        self._chain_id = chain_id
+        self._from_block = from_block
+        self._store = store
+        self._condition = condition
+        self._gauges = gauges
+        self._log = log
+        self._catching_up = False
+        self._conflicts = 0
+
+    async def boot(self, node: Node, head: Head) -> None:
+        """Takes up the stored checkpoint, or stores the first one."""
+        stored = await self._store.checkpoint()
+        if stored is None:
+            await self._start(node, head)
+            return
+        self._move(stored)
+        if self._from_block is not None:
+            self._log.info("from_block ignored", chain=self._chain_id, checkpoint=stored.number)
+
+    async def advance(self, node: Node, head: Head) -> None:
+        """Publishes every block up to `head`, on the branch that the node calls canonical."""
+        at = self.checkpoint or await self._start(node, head)
+        if at is not None:
+            await self._advance(node, head)
+        self._condition.right("chain")
+
+    async def _advance(self, node: Node, head: Head) -> None:
+        if head.header is not None and head.header.block_hash == self._at.block_hash:
+            return
+        if head.number <= self._at.number:
+            await self._return_to_fork_point(node, head)
+        while self._at.number < head.number:
+            self._note_distance(head.number - self._at.number)
+            async with BlockFeed(node, self._chain_id, self._at.number + 1, head) as feed:
+                on_one_branch = await self._publish_all(feed)
+            if not on_one_branch and not await self._return_to_fork_point(node, head):
+                raise ChainUnavailable(f"{node.origin}: contradicts itself about block {self._at.number + 1}")
+        self._note_distance(0)
+
+    @property
+    def _at(self) -> Checkpoint:
+        assert self.checkpoint is not None
+        return self.checkpoint
+
+    async def _start(self, node: Node, head: Head) -> Checkpoint | None:
+        """The first checkpoint: the block before `from_block`, or the head, whose logs are not emitted.
+
+        The genesis block holds no transactions, so starting behind it misses nothing.
+        """
+        number = head.number if self._from_block is None else max(self._from_block - 1, 0)
+        if number > head.number:
+            return None
+        known = head.header if number == head.number else None
+        first = Checkpoint(number, (known or await node.header(number)).block_hash)
+        if await self._store.start_at(first):
+            self._move(first)
+        else:
+            self._move(await self._store.checkpoint() or first)
+        return self.checkpoint
+
+    async def _publish_all(self, feed: BlockFeed) -> bool:
+        """False where a block has another parent than the one before it, which then is the checkpoint."""
+        while blocks := await feed.batch():
+            following = linked(self._at.block_hash, blocks)
+            if following and not await self._publish(following):
+                return True
+            if len(following) < len(blocks):
+                return False
+        return True
+
+    async def _publish(self, blocks: Sequence[Block]) -> bool:
+        """False where the stored checkpoint was another one, which then is ours."""
+        if not await self._store.publish(self._at, blocks):
+            await self._adopt_stored()
+            return False
+        last = blocks[-1].header
+        self._move(Checkpoint(last.number, last.block_hash))
+        self._gauges.published(last, sum(len(block.events) for block in blocks))
+        self._condition.right("chain")
+        self._conflicts = 0
+        return True
+
+    async def _return_to_fork_point(self, node: Node, head: Head) -> bool:
+        """False where the node's chain still holds the checkpoint, or the head below it."""
+        fork = await find_fork_point(node, self._store, self._at, head)
+        if fork is None:
+            return False
+        self._log.warning(
+            "reorg",
+            chain=self._chain_id,
+            depth=self._at.number - fork.block.number,
+            fork_point=fork.block.number,
+            remembered=fork.remembered,
+        )
+        if await self._store.rewind(self._at, fork.block):
+            self._move(fork.block)
+        else:
+            await self._adopt_stored()
+        return True
+
+    async def _adopt_stored(self) -> None:
+        """Somebody else moved the checkpoint, or an earlier try of ours did: go on from where it is.
+
+        Where there is none any more (a flushed server), ours is stored again.
+        """
+        self._conflicts += 1
+        if self._conflicts > 1:
+            await asyncio.sleep(pause_seconds(self._conflicts - 2, random.random()))
+        stored = await self._store.checkpoint()
+        if stored is None:
+            self._log.warning("checkpoint lost, stored again", chain=self._chain_id, checkpoint=self._at.number)
+            await self._store.start_at(self._at)
+        else:
+            self._move(stored)
+
+    def _move(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self._gauges.checkpoint(checkpoint.number)
+
+    def _note_distance(self, blocks: int) -> None:
+        """Logs the two edges of catching up: far behind the head, and no longer behind it at all."""
+        if blocks > CATCHING_UP_BLOCKS and not self._catching_up:
+            self._catching_up = True
+            self._log.info("catching up", chain=self._chain_id, blocks=blocks)
+        elif blocks == 0 and self._catching_up:
+            self._catching_up = False
+            self._log.info("caught up", chain=self._chain_id, checkpoint=self._at.number)

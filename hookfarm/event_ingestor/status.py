@@ -1,0 +1,27 @@
+"""What is told of the ingestors: where each chain stands."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hookfarm.event_ingestor import gauges
+from hookfarm.farm.board import Slot
+
+
+def report(slots: Sequence[Slot]) -> dict[str, Any]:
+    """The ingestors' part of the status: one entry per chain that has been reached."""
+    return {"chains": [_chain(slot) for slot in slots if slot.counter(gauges.CHAIN_ID)]}
+
+
+def _chain(slot: Slot) -> dict[str, Any]:
+    head, checkpoint = slot.counter(gauges.HEAD), slot.counter(gauges.CHECKPOINT)
+    return {
+        "chain_id": slot.counter(gauges.CHAIN_ID),
+        "head": head,
+        "checkpoint": checkpoint,
+        "lag_blocks": max(0, head - checkpoint),
+        "events_published": slot.counter(gauges.EVENTS_PUBLISHED),
+        "head_seen_at_ms": slot.counter(gauges.HEAD_SEEN_AT_MS),
+        "block_timestamp": slot.counter(gauges.BLOCK_TIMESTAMP),
+        "rpc_requests": slot.counter(gauges.RPC_REQUESTS),
+        "why": slot.reason,
+    }

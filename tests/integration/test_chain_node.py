@@ -1,0 +1,213 @@
+"""One node as the chain edge sees it: the devchain over both transports."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+
+import pytest
+
+from hookfarm.chain.block import Head
+from hookfarm.chain.node import Node, connect
+from hookfarm.chain.timing import Limits
+from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.transaction import Log
+from hookfarm.errors import ChainUnavailable
+
+LIMITS = Limits(request_seconds=5, connect_seconds=1, silence_seconds=0.2, probe_seconds=0.2)
+TRANSPORTS = ["ws", "http"]
+LOGS = [Log(b"\x01" * 20, (b"\x02" * 32,), b"\x03"), Log(b"\x04" * 20, (), b"")]
+
+
+@pytest.fixture
+def devchain() -> Iterator[RunningDevchain]:
+    with running_devchain(logs_per_block=3) as devchain:
+        yield devchain
+
+
+def url_of(devchain: RunningDevchain, transport: str) -> str:
+    return devchain.ws_url if transport == "ws" else devchain.http_url
+
+
+def on_node(url: str, scenario: Callable[[Node], Awaitable[None]], limits: Limits = LIMITS) -> None:
+    """Runs the scenario with an open node, which is closed afterwards."""
+
+    async def run() -> None:
+        node = await connect(url, limits, lambda _: None, lambda: None)
+        try:
+            await scenario(node)
+        finally:
+            await node.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_node_gives_its_chain_id_head_headers_and_blocks(devchain: RunningDevchain, transport: str) -> None:
+    async def scenario(node: Node) -> None:
+        assert await node.chain_id() == devchain.chain_id
+        head = await node.head()
+        assert (head.number, head.header) == (2, await node.header(2))
+        assert head.header is not None
+        block = await node.block(devchain.chain_id, head.header)
+        assert [event["log_index"] for event in block.events] == [0, 1, 2]
+
+    devchain.mine(2)
+    on_node(url_of(devchain, transport), scenario)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_new_head_rings(devchain: RunningDevchain, transport: str) -> None:
+    async def scenario(node: Node) -> None:
+        await node.head()
+        while (await node.next_head()).number < 1:
+            pass
+
+    async def mining(node: Node) -> None:
+        waiting = asyncio.create_task(scenario(node))
+        await asyncio.to_thread(devchain.mine, 1)
+        await asyncio.wait_for(waiting, 5)
+
+    on_node(url_of(devchain, transport), mining)
+
+
+def test_a_head_over_websocket_brings_its_header(devchain: RunningDevchain) -> None:
+    async def scenario(node: Node) -> None:
+        await asyncio.to_thread(devchain.mine, 1)
+        head = await node.next_head()
+        mined = devchain.head()
+        assert head == Head(1, head.header)
+        assert head.header is not None
+        assert head.header.block_hash == mined.hash
+
+    on_node(devchain.ws_url, scenario)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_block_that_the_node_does_not_have_is_unavailable(devchain: RunningDevchain, transport: str) -> None:
+    async def scenario(node: Node) -> None:
+        with pytest.raises(ChainUnavailable, match="does not have block 99"):
+            await node.header(99)
+
+    on_node(url_of(devchain, transport), scenario)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_an_error_answer_leaves_the_connection_usable(devchain: RunningDevchain, transport: str) -> None:
+    async def scenario(node: Node) -> None:
+        devchain.set_fault("error", count=1, method="eth_chainId", code=-32005, message="too much")
+        with pytest.raises(ChainUnavailable, match="eth_chainId: -32005 too much"):
+            await node.chain_id()
+        assert await node.chain_id() == devchain.chain_id
+        assert not node.closed
+
+    on_node(url_of(devchain, transport), scenario)
+
+
+def test_a_cut_websocket_fails_all_who_wait_at_once(devchain: RunningDevchain) -> None:
+    async def scenario(node: Node) -> None:
+        devchain.set_fault("latency", method="eth_chainId", milliseconds=60_000)
+        asked = devchain.stats()["methods"].get("eth_chainId", 0)
+        requests = [asyncio.create_task(node.chain_id()) for _ in range(3)]
+        while devchain.stats()["methods"].get("eth_chainId", 0) < asked + 3:
+            await asyncio.sleep(0)
+        devchain.drop_connections()
+        for answer in await asyncio.gather(*requests, return_exceptions=True):
+            assert isinstance(answer, ChainUnavailable)
+            assert "no answer in time" not in str(answer)
+        assert node.closed
+        with pytest.raises(ChainUnavailable):
+            await node.next_head()
+        with pytest.raises(ChainUnavailable):
+            await node.chain_id()
+
+    on_node(devchain.ws_url, scenario)
+
+
+def test_a_failed_poll_closes_an_http_node(devchain: RunningDevchain) -> None:
+    async def scenario(node: Node) -> None:
+        await node.next_head()
+        devchain.set_fault("http_status", status=503)
+        with pytest.raises(ChainUnavailable, match="503"):
+            await node.next_head()
+        assert node.closed
+
+    on_node(devchain.http_url, scenario, Limits())
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_node_that_is_not_there_is_unavailable_by_its_origin(devchain: RunningDevchain, transport: str) -> None:
+    async def scenario(node: Node) -> None:
+        await node.chain_id()
+
+    address = url_of(devchain, transport)
+    devchain.go_down()
+    with pytest.raises(ChainUnavailable) as caught:
+        on_node(f"{address}/v3/canary", scenario)
+    assert address in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+def test_a_quiet_chain_is_no_silent_node(devchain: RunningDevchain) -> None:
+    async def scenario(node: Node) -> None:
+        await node.head()
+        await node.next_head()
+        probes = devchain.stats()["methods"].get("eth_blockNumber", 0)
+        waiting = asyncio.create_task(node.next_head())
+        while devchain.stats()["methods"].get("eth_blockNumber", 0) < probes + 2:
+            await asyncio.sleep(0.01)
+        assert not waiting.done()
+        waiting.cancel()
+
+    on_node(devchain.ws_url, scenario)
+
+
+def test_a_silent_node_is_noticed(devchain: RunningDevchain) -> None:
+    async def scenario(node: Node) -> None:
+        await node.head()
+        await node.next_head()
+        devchain.set_fault("silence")
+        with pytest.raises(ChainUnavailable, match="silent, and does not answer"):
+            await node.next_head()
+
+    on_node(devchain.ws_url, scenario)
+    devchain.clear_faults()
+
+
+def test_a_node_that_forgot_the_subscription_is_noticed(devchain: RunningDevchain) -> None:
+    async def scenario(node: Node) -> None:
+        await node.head()
+        await node.next_head()
+        devchain.set_fault("dropped_heads")
+        devchain.mine(2)
+        with pytest.raises(ChainUnavailable, match="went on to block 2 without announcing it"):
+            await node.next_head()
+
+    on_node(devchain.ws_url, scenario)
+
+
+def test_blocks_without_logs_are_not_asked_for_once_blooms_are_known_to_mean_something() -> None:
+    with running_devchain(logs_per_block=0) as devchain:
+        devchain.mine(1)
+
+        async def scenario(node: Node) -> None:
+            def asked() -> int:
+                return int(devchain.stats()["methods"].get("eth_getLogs", 0))
+
+            header = await node.header(1)
+            assert (await node.block(1, header)).events == ()
+            assert asked() == 1, "zeros alone are no proof"
+            filled = await node.header(devchain.mine_logs(LOGS).number)
+            assert len((await node.block(1, filled)).events) == len(LOGS)
+            assert (await node.block(1, header)).events == ()
+            assert asked() == 2
+
+        on_node(devchain.ws_url, scenario)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_block_with_megabytes_of_logs_comes_whole(devchain: RunningDevchain, transport: str) -> None:
+    async def scenario(node: Node) -> None:
+        block = await node.block(devchain.chain_id, await node.header(1))
+        assert len(block.events) == 4
+
+    devchain.mine_logs([Log(b"\x01" * 20, (), b"\xee" * 600_000)] * 4)
+    on_node(url_of(devchain, transport), scenario)

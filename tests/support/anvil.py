@@ -1,0 +1,193 @@
+"""A real node for tests, anvil, and a contract on it that emits ERC-20 Transfers."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+import urllib3
+
+from tests.support.waiting import eventually
+
+VARIABLE = "HOOKFARM_ANVIL"
+CHECKOUT = Path(__file__).parents[2]
+START_SECONDS = 20.0
+STOP_SECONDS = 10.0
+
+TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
+"""keccak256("Transfer(address,address,uint256)")"""
+TRANSFER_SELECTOR = "a9059cbb"
+"""The first four bytes of keccak256("transfer(address,uint256)")."""
+
+EMITTER = bytes.fromhex(
+    "6020"  # PUSH1 32        bytes to copy
+    "6024"  # PUSH1 36        from calldata: the second argument, value
+    "6000"  # PUSH1 0         to memory
+    "37"  # CALLDATACOPY
+    "6004"  # PUSH1 4
+    "35"  # CALLDATALOAD      topic 2: the first argument, to
+    "33"  # CALLER            topic 1: from
+    f"7f{TRANSFER_TOPIC[2:]}"  # PUSH32   topic 0
+    "6020"  # PUSH1 32        bytes of data
+    "6000"  # PUSH1 0         of memory: value
+    "a3"  # LOG3
+    "6001"  # PUSH1 1
+    "6000"  # PUSH1 0
+    "52"  # MSTORE            true
+    "6020"  # PUSH1 32
+    "6000"  # PUSH1 0
+    "f3"  # RETURN
+)
+"""Whatever is called on it is taken for `transfer(to, value)`: emits Transfer(caller, to, value), returns true."""
+
+_LOADER = bytes.fromhex(
+    f"60{len(EMITTER):02x}"  # PUSH1 length
+    "80"  # DUP1
+    "600b"  # PUSH1 11        where the code below begins: behind these 11 bytes
+    "6000"  # PUSH1 0
+    "39"  # CODECOPY          code -> memory
+    "6000"  # PUSH1 0
+    "f3"  # RETURN            memory is the contract
+)
+
+
+def anvil_binary() -> Path | None:
+    """Where anvil is: the variable HOOKFARM_ANVIL, else what npm installed into the checkout."""
+    if named := os.environ.get(VARIABLE):
+        return Path(named)
+    found = sorted(CHECKOUT.glob("tests/node_modules/@foundry-rs/anvil-*/bin/anvil"))
+    return found[0] if found else None
+
+
+def require_anvil() -> Path:
+    """The binary; where there is none the test is skipped, and fails where CI promises that there is one."""
+    binary = anvil_binary()
+    if binary is not None and binary.is_file():
+        return binary
+    reason = f"no anvil: run bin/test where npm is, or set {VARIABLE}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+class Anvil:
+    """A node on its own port, which it keeps over `kill` and `start`."""
+
+    def __init__(self, binary: Path, options: Sequence[str], port: int, output: IO[bytes]) -> None:
+        self._binary = binary
+        self._options = tuple(options)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._output = output
+        self._http = urllib3.PoolManager(retries=False)
+        self.port = port
+
+    @property
+    def http_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    def call(self, method: str, *parameters: object) -> Any:
+        """One JSON-RPC request; the result, or AssertionError with the node's error."""
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(parameters)}
+        answer = self._http.request("POST", self.http_url, json=body, timeout=10.0).json()
+        assert "error" not in answer, f"{method}: {answer['error']}"
+        return answer["result"]
+
+    def start(self) -> None:
+        self._output.seek(0)
+        self._output.truncate()
+        address = ("--host", "127.0.0.1", "--port", str(self.port))
+        self._process = subprocess.Popen(
+            [self._binary, *address, *self._options], stdout=self._output, stderr=subprocess.STDOUT
+        )
+        self.port = eventually(self._announced_port, within=START_SECONDS, what="anvil listening")
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """SIGTERM, on which it writes its `--state`."""
+        self._end(signal.SIGTERM)
+
+    def freeze(self) -> None:
+        """SIGSTOP: its sockets stay open and silent."""
+        self._send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._send(signal.SIGCONT)
+
+    def close(self) -> None:
+        self.kill()
+        self._http.clear()
+
+    def _send(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def _end(self, number: int) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(STOP_SECONDS)
+            self._process = None
+
+    def _announced_port(self) -> int:
+        assert self._process is not None
+        said = os.pread(self._output.fileno(), 65536, 0).decode()
+        assert self._process.poll() is None, f"anvil ended: {said}"
+        _, announced, rest = said.partition("Listening on ")
+        return int(rest.split()[0].rpartition(":")[2]) if announced and "\n" in rest else 0
+
+
+@contextlib.contextmanager
+def running_anvil(
+    *,
+    port: int = 0,
+    chain_id: int = 31337,
+    block_time: float | None = None,
+    extra: Sequence[str] = (),
+) -> Iterator[Anvil]:
+    """A fresh node, gone at the end. Without `block_time` it makes a block per transaction.
+
+    `extra` are further command line options. Calls `require_anvil`.
+    """
+    options = ["--chain-id", str(chain_id)]
+    if block_time is not None:
+        options += ["--block-time", str(block_time)]
+    with tempfile.TemporaryFile() as output:
+        node = Anvil(require_anvil(), [*options, *extra], port, output)
+        try:
+            node.start()
+            yield node
+        finally:
+            node.close()
+
+
+def deploy_emitter(node: Anvil) -> str:
+    """Puts EMITTER on the chain; its address in lower case, once it is mined."""
+    sender = node.call("eth_accounts")[0]
+    creation = {"from": sender, "data": "0x" + (_LOADER + EMITTER).hex(), "gas": hex(500_000)}
+    transaction = node.call("eth_sendTransaction", creation)
+    receipt = eventually(
+        lambda: node.call("eth_getTransactionReceipt", transaction), what="the contract being mined"
+    )
+    assert receipt["status"] == "0x1", receipt
+    address: str = receipt["contractAddress"]
+    return address.lower()
+
+
+def emit_transfer(node: Anvil, contract: str, to: str, value: int, *, sender: int = 0) -> str:
+    """`transfer(to, value)` from one of the node's ten unlocked accounts; the transaction's hash."""
+    account = node.call("eth_accounts")[sender]
+    data = f"0x{TRANSFER_SELECTOR}{to.removeprefix('0x').lower():0>64}{value:064x}"
+    call = {"from": account, "to": contract, "data": data, "gas": hex(100_000)}
+    transaction: str = node.call("eth_sendTransaction", call)
+    return transaction

@@ -1,0 +1,121 @@
+from typing import Any
+
+import pytest
+
+from hookfarm.chain.block import linked, parse_header, parse_logs, quantity
+from hookfarm.errors import ChainUnavailable
+from hookfarm.records import parse_event
+from tests.unit.chain.samples import SOME_BLOOM, ZERO_BLOOM, block, header, log, word
+
+RAW_HEADER = {
+    "number": "0x10",
+    "hash": "0x" + "AA" * 32,
+    "parentHash": "0x" + "BB" * 32,
+    "timestamp": "0x65",
+    "logsBloom": SOME_BLOOM,
+}
+
+
+def test_a_log_becomes_the_event_of_the_contract() -> None:
+    [event] = parse_logs(137, header(5), [log(header(5), index=3)])
+    assert event == {
+        "chain_id": 137,
+        "block_number": 5,
+        "block_hash": word(5),
+        "block_timestamp": 1_700_000_005,
+        "transaction_hash": "0x" + "ef" * 32,
+        "transaction_index": 2,
+        "log_index": 3,
+        "address": "0x" + "ab" * 20,
+        "topics": [word(1), "0x" + "cd" * 32],
+        "data": "0xbeef",
+        "removed": False,
+    }
+
+
+def test_an_event_passes_the_check_of_those_who_read_the_stream() -> None:
+    [event] = parse_logs(1, header(), [log(header())])
+    assert parse_event(event) == event
+
+
+def test_events_come_by_log_index_however_the_node_ordered_them() -> None:
+    events = parse_logs(1, header(), [log(header(), index) for index in (10, 2, 0, 9)])
+    assert [event["log_index"] for event in events] == [0, 2, 9, 10]
+
+
+def test_no_logs_are_refused_where_the_bloom_says_there_are_some() -> None:
+    with pytest.raises(ChainUnavailable, match="left out the logs of block 5"):
+        parse_logs(1, header(bloom=SOME_BLOOM), [])
+
+
+@pytest.mark.parametrize("bloom", [ZERO_BLOOM, None])
+def test_no_logs_are_fine_where_the_bloom_is_zero_or_missing(bloom: str | None) -> None:
+    assert parse_logs(1, header(bloom=bloom), []) == ()
+
+
+def test_a_log_of_another_block_is_refused() -> None:
+    with pytest.raises(ChainUnavailable, match="another block than 5"):
+        parse_logs(1, header(5), [log(header(6))])
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        None,
+        "0x",
+        [None],
+        [{}],
+        [{**log(header()), "topics": None}],
+        [{**log(header()), "data": 7}],
+        [{**log(header()), "logIndex": "9"}],
+        [{**log(header()), "logIndex": 9}],
+    ],
+)
+def test_a_malformed_answer_about_logs_is_unavailable(raw: Any) -> None:
+    with pytest.raises(ChainUnavailable):
+        parse_logs(1, header(), raw)
+
+
+def test_a_header_is_read_in_lower_case() -> None:
+    found = parse_header(RAW_HEADER)
+    assert (found.number, found.block_hash, found.timestamp) == (16, "0x" + "aa" * 32, 101)
+    assert found.parent_hash == "0x" + "bb" * 32
+
+
+@pytest.mark.parametrize("missing", ["number", "hash", "parentHash", "timestamp"])
+def test_a_header_without_what_belongs_there_is_unavailable(missing: str) -> None:
+    with pytest.raises(ChainUnavailable):
+        parse_header({name: value for name, value in RAW_HEADER.items() if name != missing})
+
+
+@pytest.mark.parametrize("raw", [None, [], "0x1", {**RAW_HEADER, "hash": None}, {**RAW_HEADER, "number": "16"}])
+def test_what_is_no_header_is_unavailable(raw: Any) -> None:
+    with pytest.raises(ChainUnavailable):
+        parse_header(raw)
+
+
+@pytest.mark.parametrize(
+    ("bloom", "is_zero"), [(ZERO_BLOOM, True), (SOME_BLOOM, False), ("0x", True), (None, False)]
+)
+def test_only_a_bloom_of_nothing_but_zeros_is_zero(bloom: str | None, is_zero: bool) -> None:
+    assert header(bloom=bloom).bloom_is_zero == is_zero
+
+
+@pytest.mark.parametrize("raw", [None, 5, "5", "0x", "0xgg", True])
+def test_what_is_no_quantity_is_unavailable(raw: object) -> None:
+    with pytest.raises(ChainUnavailable):
+        quantity(raw)
+
+
+def test_blocks_link_up_to_the_first_one_with_another_parent() -> None:
+    branch = [block(5), block(6), block(7, fork=1, parent_fork=1), block(8, fork=1, parent_fork=1)]
+    assert linked(word(4), branch) == branch[:2]
+
+
+def test_nothing_links_where_the_first_block_has_another_parent() -> None:
+    assert linked(word(3), [block(5), block(6)]) == []
+
+
+def test_a_whole_branch_links() -> None:
+    branch = [block(5), block(6)]
+    assert linked(word(4), branch) == branch

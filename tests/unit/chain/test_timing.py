@@ -1,0 +1,53 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hookfarm.chain.timing import Limits, Pace, pause_seconds, poll_seconds
+
+
+def test_pauses_double_from_a_tenth_of_a_second_to_ten_seconds() -> None:
+    pauses = [pause_seconds(failures, jitter=0) for failures in range(9)]
+    assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10]
+
+
+def test_jitter_takes_away_up_to_half_of_a_pause() -> None:
+    assert pause_seconds(3, jitter=1) == 0.4
+
+
+@given(st.integers(0, 10**9), st.floats(0, 1))
+def test_no_pause_is_longer_than_ten_seconds_or_gone(failures: int, jitter: float) -> None:
+    assert 0.05 <= pause_seconds(failures, jitter) <= 10
+
+
+def test_silence_is_suspicious_after_three_block_times_within_bounds() -> None:
+    limits = Limits()
+    silences = [limits.suspicious_silence(block_seconds) for block_seconds in (None, 0.25, 12, 600)]
+    assert silences == [15, 15, 36, 60]
+
+
+def test_polls_come_four_times_a_block_within_bounds() -> None:
+    assert [poll_seconds(block_seconds) for block_seconds in (None, 0.1, 2, 12)] == [0.25, 0.25, 0.5, 1]
+
+
+def test_limits_leave_a_boot_time_for_a_second_url() -> None:
+    limits = Limits()
+    assert 2 * limits.connect_seconds < limits.boot_seconds < 10
+
+
+def test_pace_is_unknown_until_two_heads_were_seen() -> None:
+    pace = Pace()
+    pace.saw(7, 1000)
+    assert pace.block_seconds is None
+
+
+def test_pace_is_the_mean_over_the_heads_even_where_some_were_missed() -> None:
+    pace = Pace()
+    for number, timestamp in ((7, 1000), (8, 1012), (11, 1048)):
+        pace.saw(number, timestamp)
+    assert pace.block_seconds == 12
+
+
+def test_pace_starts_again_after_a_reorg() -> None:
+    pace = Pace()
+    for number, timestamp in ((7, 1000), (8, 1100), (8, 2000), (9, 2002)):
+        pace.saw(number, timestamp)
+    assert pace.block_seconds == 2

@@ -1,0 +1,37 @@
+from hookfarm.chain.block import Head
+from hookfarm.event_ingestor import gauges
+from hookfarm.event_ingestor.gauges import Gauges
+from hookfarm.farm.board import Board
+from tests.unit.chain.samples import header
+
+
+def test_the_slot_shows_every_number_at_its_place() -> None:
+    [slot] = Board({"event_ingestor": 1}).slots("event_ingestor")
+    numbers = Gauges(slot, 137, clock=lambda: 1_700_000_000.25)
+    numbers.requested()
+    numbers.requested()
+    numbers.head(Head(9))
+    numbers.published(header(7), events=3)
+    numbers.published(header(8), events=4)
+    assert {
+        "head": slot.counter(gauges.HEAD),
+        "checkpoint": slot.counter(gauges.CHECKPOINT),
+        "events": slot.counter(gauges.EVENTS_PUBLISHED),
+        "seen": slot.counter(gauges.HEAD_SEEN_AT_MS),
+        "timestamp": slot.counter(gauges.BLOCK_TIMESTAMP),
+        "requests": slot.counter(gauges.RPC_REQUESTS),
+        "chain": slot.counter(gauges.CHAIN_ID),
+    } == {
+        "head": 9,
+        "checkpoint": 8,
+        "events": 7,
+        "seen": 1_700_000_000_250,
+        "timestamp": 1_700_000_008,
+        "requests": 2,
+        "chain": 137,
+    }
+
+
+def test_the_places_are_those_that_readers_know() -> None:
+    places = (gauges.HEAD, gauges.CHECKPOINT, gauges.EVENTS_PUBLISHED, gauges.HEAD_SEEN_AT_MS)
+    assert (*places, gauges.BLOCK_TIMESTAMP, gauges.RPC_REQUESTS, gauges.CHAIN_ID) == tuple(range(7))
