@@ -1,10 +1,11 @@
 """From the options of `hookfarm endpoints` to checked endpoints, and the samples that `test` sends."""
 
-import json
 import secrets
 import time
 from collections.abc import Mapping
 from typing import Any
+
+import orjson
 
 from hookfarm import address_guard
 from hookfarm.config import Config
@@ -35,7 +36,7 @@ def changes(options: Mapping[str, Any]) -> dict[str, Any]:
             record[field] = options[field]
     if options["headers"]:
         record["headers"] = dict(_header(line) for line in options["headers"])
-    if any(options[name] for name in _SUBSCRIPTION_OPTIONS):
+    if any(options[name] not in (None, ()) for name in _SUBSCRIPTION_OPTIONS):
         record["subscriptions"] = _subscriptions(options)
     return record
 
@@ -56,7 +57,7 @@ def _subscriptions(options: Mapping[str, Any]) -> list[dict[str, Any]]:
             shared[name] = options[name]
     if options["topics"] is not None:
         try:
-            shared["topics"] = json.loads(options["topics"])
+            shared["topics"] = orjson.loads(options["topics"])
         except ValueError as error:
             raise InvalidInput("topics", f"not JSON: {error}") from error
     return [{"chain_id": chain_id, **shared} for chain_id in options["chains"]]

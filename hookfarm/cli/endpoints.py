@@ -129,9 +129,7 @@ def update(endpoint_id: str, as_json: bool, config_file: Path | None, **options:
     with connected(given) as client:
         from hookfarm.registry import Registry
 
-        registry = Registry(client)
-        changed = endpoint_forms.parse(record, given, base=registry.get(endpoint_id))
-        registry.update(changed)
+        changed = Registry(client).edit(endpoint_id, lambda base: endpoint_forms.parse(record, given, base))
     if as_json:
         print_json(changed.public())
     else:

@@ -6,7 +6,10 @@ import sys
 import click
 
 import hookfarm
+from hookfarm.cli.demo import demo
+from hookfarm.cli.devchain import devchain
 from hookfarm.cli.endpoints import endpoints
+from hookfarm.cli.listen import listen
 from hookfarm.cli.start import start
 from hookfarm.cli.status import status
 from hookfarm.cli.wait import wait
@@ -22,7 +25,7 @@ def cli() -> None:
     """
 
 
-for command in (start, wait, status, endpoints):
+for command in (start, demo, wait, status, endpoints, listen, devchain):
     cli.add_command(command)
 
 

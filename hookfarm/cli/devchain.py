@@ -1,0 +1,59 @@
+"""`hookfarm devchain`: a local chain to try things on."""
+
+import asyncio
+import signal
+from dataclasses import fields
+from typing import Any
+
+import click
+
+from hookfarm.cli.numbers import seconds_option, whole_option
+from hookfarm.devchain.options import MAX_LOGS_PER_BLOCK, DevchainOptions
+
+_DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(DevchainOptions)}
+
+
+@click.command()
+@whole_option("--port", 0, 65535, "Port; 0 takes a free one", _DEFAULTS["port"])
+@click.option(
+    "--host", default=_DEFAULTS["host"], metavar="ADDRESS", help=f"Where to listen [{_DEFAULTS['host']}]."
+)
+@whole_option("--chain-id", 1, 2**53 - 1, "Chain id", _DEFAULTS["chain_id"])
+@seconds_option("--block-time", 0, 3600, "Between blocks; 0 mines by devchain_mine alone", _DEFAULTS["block_time"])
+@whole_option("--logs-per-block", 0, MAX_LOGS_PER_BLOCK, "Transfers in each block", _DEFAULTS["logs_per_block"])
+@whole_option("--reorg-every", 0, 1_000_000, "A reorg every so many blocks; 0 = never", _DEFAULTS["reorg_every"])
+@whole_option("--reorg-depth", 1, 1_000, "How many blocks a reorg replaces", _DEFAULTS["reorg_depth"])
+@whole_option("--seed", 0, 2**63, "Decides the genesis hash and all transfers", _DEFAULTS["seed"])
+def devchain(**given: Any) -> None:
+    """Run a local chain that makes ERC-20 transfers, and reorgs and faults on demand, until ctrl-C.
+
+    It speaks JSON-RPC over HTTP and WebSocket on one port. Blocks, reorgs and faults are ordered by the
+    methods devchain_mine, devchain_reorg, devchain_setFault and their kind.
+    """
+    asyncio.run(_run(DevchainOptions(**given)))
+
+
+async def _run(options: DevchainOptions) -> None:
+    from hookfarm.devchain.server import serve
+
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await serve(options, on_ready=lambda url: click.echo(_introduction(options, url)), stop=stop)
+
+
+def _introduction(options: DevchainOptions, http_url: str) -> str:
+    ws_url = http_url.replace("http", "ws", 1)
+    if options.block_time:
+        pace = f"a block every {options.block_time:g} s with {options.logs_per_block:,} transfers"
+    else:
+        pace = f"blocks of {options.logs_per_block:,} transfers by devchain_mine alone"
+    if options.reorg_every:
+        pace += f", a reorg of {options.reorg_depth} blocks every {options.reorg_every} blocks"
+    return (
+        f"devchain {options.chain_id} is ready: {pace}\n"
+        f"  ws    {ws_url}\n"
+        f"  http  {http_url}\n"
+        f"Watch it:  hookfarm start --chain {options.chain_id}={ws_url}\n"
+        "Ctrl-C ends it."
+    )

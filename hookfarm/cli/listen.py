@@ -1,0 +1,93 @@
+"""`hookfarm listen`: a receiver in a terminal, to see what arrives."""
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING
+
+import click
+
+from hookfarm.cli.numbers import whole_option
+from hookfarm.config import Address
+
+if TYPE_CHECKING:
+    from hookfarm.receiver.arrival import Arrival, Tally
+    from hookfarm.receiver.verification import Verifier
+
+_COLOURS = {"verified": "green", "NOT verified": "red", "unverified": "yellow"}
+_WIDEST = max(map(len, _COLOURS))
+
+
+@click.command()
+@whole_option("--port", 0, 65535, "Port; 0 takes a free one", 9000)
+@click.option("--host", default="127.0.0.1", metavar="ADDRESS", help="Address to listen on [127.0.0.1].")
+@click.option("--secret", "secrets", multiple=True, metavar="whsec_…", help="Verify with it (repeatable).")
+@whole_option("--status", 200, 599, "Answer with this status", 204)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, for programs.")
+def listen(port: int, host: str, secrets: tuple[str, ...], status: int, as_json: bool) -> None:
+    """Receive webhooks, verify their signatures and print one line for each, until ctrl-C.
+
+    What is NOT verified by any --secret is answered 401. Without --secret nothing is verified, only shown.
+    """
+    from hookfarm.receiver.verification import Verifier
+
+    asyncio.run(_run(Address(host, port), Verifier(secrets), status, as_json, can_verify=bool(secrets)))
+
+
+async def _run(address: Address, verifier: "Verifier", status: int, as_json: bool, *, can_verify: bool) -> None:
+    from hookfarm.receiver.arrival import Tally
+    from hookfarm.receiver.server import receiving
+
+    stop, loop, tally = asyncio.Event(), asyncio.get_running_loop(), Tally()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    gone: list[BrokenPipeError] = []
+
+    def handle(arrival: "Arrival") -> None:
+        tally.count(arrival)
+        try:
+            _print(arrival, as_json)
+        except BrokenPipeError as error:
+            gone.append(error)
+            stop.set()
+
+    async with receiving(address, verifier, handle, status) as place:
+        click.echo(_introduction(place, can_verify), err=as_json)
+        await stop.wait()
+    if gone:
+        raise gone[0]
+    click.echo("\n" + _summary(tally), err=as_json)
+
+
+def _print(arrival: "Arrival", as_json: bool) -> None:
+    import orjson
+
+    from hookfarm.receiver import line
+
+    if as_json:
+        click.echo(orjson.dumps(line.fields(arrival)))
+        return
+    clock, judgement, rest = line.words(arrival)
+    click.echo(f"{clock}  {click.style(judgement.ljust(_WIDEST), fg=_COLOURS[judgement])}  {rest}")
+
+
+def _introduction(place: Address, can_verify: bool) -> str:
+    host = "127.0.0.1" if place.host in ("0.0.0.0", "::") else place.host
+    url = f"http://{Address(host, place.port)}/"
+    lines = [
+        f"listening on {url}",
+        "To have webhooks sent here (the farm needs the same HOOKFARM_ALLOW_PRIVATE):",
+        f"  HOOKFARM_ALLOW_PRIVATE=127.0.0.0/8 hookfarm endpoints add {url} --chain ID",
+    ]
+    if not can_verify:
+        lines.append("It prints a secret; give it here as --secret whsec_… to have signatures verified.")
+    return "\n".join([*lines, "Ctrl-C ends it."])
+
+
+def _summary(tally: "Tally") -> str:
+    from hookfarm.receiver.verification import Judgement
+
+    parts = [f"received {tally.received:,}"]
+    parts += [f"{j.value} {tally.judged[j]:,}" for j in Judgement if tally.judged[j]]
+    if tally.repeated:
+        parts.append(f"repeated {tally.repeated:,}")
+    return "  ".join(parts)

@@ -1,0 +1,143 @@
+"""The live view: a snapshot -> what the terminal shows. Pure; made for 80 columns, and for more."""
+
+from collections.abc import Iterable
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.constrain import Constrain
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from hookfarm import keys
+from hookfarm.cli.view_numbers import count, duration, elapsed, rate, sparkline
+from hookfarm.cli.view_snapshot import ChainLine, Proof, Quantiles, ServiceLine, Snapshot
+from hookfarm.cli.view_workers import workers
+
+WIDEST = 100
+RIGHT_WIDTH = 34
+SPARKLINE_SECONDS = 34
+_Row = tuple[str, RenderableType, str]
+"""A label, a number, and what is to be said of it."""
+
+
+class View:
+    """One snapshot, in the glyphs that the terminal has."""
+
+    def __init__(self, snapshot: Snapshot, title: str) -> None:
+        self._snapshot = snapshot
+        self._title = title
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Constrain(render(self._snapshot, self._title, ascii_only=options.ascii_only), WIDEST)
+
+
+def render(snapshot: Snapshot, title: str, *, ascii_only: bool = False) -> RenderableType:
+    """The whole view: what flows on the left, the workers and what waits for them on the right."""
+    left = Group(_flow(snapshot, ascii_only), _latencies(snapshot))
+    right = Group(workers(snapshot.activity, ascii_only=ascii_only), _queue(snapshot))
+    body = Table.grid(expand=True)
+    body.add_column(ratio=1)
+    body.add_column(width=RIGHT_WIDTH)
+    body.add_row(left, right)
+    latest = [_latest(snapshot.proof.latest)] if snapshot.proof else []
+    return Group(_headline(snapshot, title), body, *latest, *_troubles(snapshot.services))
+
+
+def _headline(snapshot: Snapshot, title: str) -> RenderableType:
+    line = Table.grid(expand=True, padding=(0, 1))
+    line.add_column(ratio=1)
+    line.add_column(justify="right")
+    state = _state(snapshot)
+    line.add_row(Text.assemble(" ", (title, "bold"), "  ", elapsed(snapshot.seconds)), state)
+    return line
+
+
+def _state(snapshot: Snapshot) -> Text:
+    if snapshot.draining:
+        return Text("waiting for the last webhooks ", style="yellow")
+    if not any(service.workers for service in snapshot.services):
+        return Text("no farm ", style="red")
+    ready = all(service.ready for service in snapshot.services if service.workers)
+    return Text("ready ", style="bold green") if ready else Text("not ready ", style="bold red")
+
+
+def _flow(snapshot: Snapshot, ascii_only: bool) -> RenderableType:
+    proof = snapshot.proof
+    rows = [row for chain in snapshot.chains for row in _chain(chain)] or [("chain", count(None), "")]
+    if proof is not None:
+        rows.insert(1, ("emitted", count(proof.emitted), "logs on the chain"))
+    failures = f"{count(snapshot.failed_attempts)} failed, {count(snapshot.dead)} dead"
+    rows.append(("delivered", count(snapshot.delivered), failures))
+    if proof is not None:
+        rows.append(("verified", _verified(proof), "by the receiver"))
+    rows.append(("per second", rate(snapshot.per_second), ""))
+    bars = Text(sparkline(snapshot.recent[-SPARKLINE_SECONDS:], ascii_only=ascii_only), style="cyan")
+    return _panel("chain to webhook", _rows(rows), Text(), bars)
+
+
+def _chain(chain: ChainLine) -> list[_Row]:
+    behind = f"head, {count(chain.lag_blocks)} behind" if chain.lag_blocks else "head"
+    return [
+        (f"chain {chain.chain_id}", count(chain.head), behind),
+        ("events", count(chain.published), "published"),
+    ]
+
+
+def _verified(proof: Proof) -> Text:
+    return Text(count(proof.verified), style="green" if proof.verified == proof.emitted else "yellow")
+
+
+def _latencies(snapshot: Snapshot) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(width=19)
+    table.add_column(justify="right", width=8)
+    table.add_column(justify="right", width=8)
+    table.add_row("", Text("p50", style="dim"), Text("p99", style="dim"))
+    for label, quantiles in (("POST", snapshot.post), ("queued to delivered", snapshot.queued_to_delivered)):
+        table.add_row(label, *_pair(quantiles))
+    return _panel("latency", table)
+
+
+def _pair(quantiles: Quantiles) -> tuple[str, str]:
+    return duration(quantiles.p50), duration(quantiles.p99)
+
+
+def _queue(snapshot: Snapshot) -> RenderableType:
+    depths = snapshot.queue or {}
+    table = Table.grid(padding=(0, 1))
+    for _ in range(2):
+        table.add_column(width=6)
+        table.add_column(justify="right", width=7)
+    for first, second in (("queued", "open"), ("retry", "dead")):
+        table.add_row(first, count(depths.get(first)), second, count(depths.get(second)))
+    return _panel(keys.DELIVERY_QUEUE, table)
+
+
+def _latest(latest: Iterable[str]) -> RenderableType:
+    lines = [Text(line, no_wrap=True, overflow="ellipsis") for line in latest]
+    return _panel("latest webhooks", *lines)
+
+
+def _troubles(services: Iterable[ServiceLine]) -> list[Text]:
+    """A line for each service that is not ready, and why."""
+    lines = []
+    for service in services:
+        if not service.ready:
+            why = f": {service.why}" if service.why else ""
+            line = Text(f" {service.name} not ready{why}", style="red", no_wrap=True, overflow="ellipsis")
+            lines.append(line)
+    return lines
+
+
+def _rows(rows: Iterable[_Row]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", min_width=9, no_wrap=True)
+    table.add_column(style="dim", no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _panel(title: str, *content: RenderableType) -> Panel:
+    return Panel(Group(*content), title=Text(title), title_align="left", border_style="dim", padding=(0, 1))

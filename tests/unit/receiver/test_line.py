@@ -1,0 +1,94 @@
+import json
+from typing import Any
+
+import pytest
+
+from hookfarm.receiver import line
+from hookfarm.receiver.arrival import Arrival
+from hookfarm.receiver.told import UNREADABLE, Told
+from hookfarm.receiver.verification import UNVERIFIED, VERIFIED, Judgement, Verdict
+
+TRANSFER = {
+    "type": "log.emitted",
+    "data": {
+        "block_hash": "0xab",
+        "log_index": 7,
+        "event": {"name": "Transfer", "args": {"from": "0x" + "ab" * 20, "value": "12"}},
+    },
+}
+
+
+def arrival(body: Any = TRANSFER, verdict: Verdict = VERIFIED, **changes: Any) -> Arrival:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    given = {"at": 0.25, "webhook_id": "msg_" + "0" * 40, "attempt": "2", **changes}
+    return Arrival(verdict=verdict, body=raw, **given)
+
+
+def test_a_line_tells_judgement_id_attempt_type_event_and_arguments() -> None:
+    _, judgement, rest = line.words(arrival())
+    assert judgement == "verified"
+    assert rest == "msg_000000000000…  #2  log.emitted  Transfer  from=0xabab…abab value=12"
+
+
+def test_a_refused_webhook_says_why() -> None:
+    _, judgement, rest = line.words(arrival(verdict=Verdict(Judgement.NOT_VERIFIED, "no signature fits")))
+    assert judgement == "NOT verified"
+    assert rest.endswith("(no signature fits)")
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b"", "not a JSON object, 0 bytes"),
+        (b"\xff\xfe", "not a JSON object, 2 bytes"),
+        (b"[1]", "not a JSON object, 3 bytes"),
+        ({}, "no type"),
+        ({"type": "ping", "data": 5}, "ping"),
+        ({"type": {"a": 1}, "data": {"event": {"name": None, "args": 3}}}, '{"a":1}  null  '),
+    ],
+)
+def test_any_body_makes_one_line(body: Any, shown: str) -> None:
+    _, _, rest = line.words(arrival(body, webhook_id="", attempt=""))
+    assert rest == f"no webhook-id  #?  {shown}"
+
+
+def test_what_a_stranger_sent_cannot_steer_the_terminal_nor_fill_it() -> None:
+    args = {f"\x1b[2J{n}": "\r\n\x07" + "x" * 10_000 for n in range(100)}
+    body = {"type": "a\nb", "data": {"event": {"name": "\x9b31m", "args": args}}}
+    _, _, rest = line.words(arrival(body, webhook_id="\x1b]0;owned\x07"))
+    assert rest.isprintable()
+    assert len(rest) < 600
+
+
+def test_json_has_the_whole_body_and_whether_it_was_verified() -> None:
+    fields = line.fields(arrival())
+    assert fields == {
+        "time": "1970-01-01T00:00:00.250Z",
+        "verified": True,
+        "reason": None,
+        "webhook_id": "msg_" + "0" * 40,
+        "attempt": 2,
+        "body": TRANSFER,
+    }
+    assert line.fields(arrival(verdict=UNVERIFIED))["verified"] is None
+    assert line.fields(arrival(verdict=Verdict(Judgement.NOT_VERIFIED, "x")))["verified"] is False
+    assert line.fields(arrival(attempt="9" * 5000))["attempt"] is None
+    assert line.fields(arrival(b"not JSON"))["body"] == "not JSON"
+
+
+def test_what_is_told_names_the_log_that_the_body_carries() -> None:
+    told = Told.of(arrival(), in_words=True)
+    assert (told.log, told.webhook_id) == ("0xab:7", "msg_" + "0" * 40)
+    assert told.text.endswith("Transfer  from=0xabab…abab value=12")
+    assert Told.parse(told.line().decode().removesuffix("\n")) == told
+
+
+def test_words_may_be_left_out_of_what_is_told() -> None:
+    told = Told.of(arrival(), in_words=False)
+    assert told.text == ""
+    assert Told.parse(told.line().decode().removesuffix("\n")) == told
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"data":null}', b'{"data":{"log_index":1}}'])
+def test_a_webhook_of_no_log_is_told_as_such(body: bytes) -> None:
+    assert Told.of(arrival(body), in_words=True).log == UNREADABLE
