@@ -8,7 +8,7 @@ goes to such an address and no other; a name that changes its mind between creat
 
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
@@ -63,6 +63,8 @@ _ISATAP = 0x5EFE
 
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_NETLOC = re.compile(r"(?:[^\[\]@:%]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
+"""A name, or an IPv6 address in brackets with nothing before, behind or inside (no zone); perhaps a port."""
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\U0010ffff\\]")
 
 
@@ -120,6 +122,8 @@ def _parse(url: str) -> Target:
         raise ValueError(f"{parts.scheme or url[:40]!r} is not allowed; allowed are http:// and https://")
     if "@" in parts.netloc:
         raise ValueError("user information is not allowed")
+    if not _NETLOC.fullmatch(parts.netloc):
+        raise ValueError(f"{parts.netloc!r} is not HOST or HOST:PORT")
     if parts.fragment:
         raise ValueError("a fragment is not allowed")
     port = parts.port  # ValueError where it is no port
@@ -176,23 +180,27 @@ def _how_to_open() -> str:
     return "allowed are public addresses and the ranges in HOOKFARM_ALLOW_PRIVATE"
 
 
-def resolve(target: Target, allowed: Sequence[IPNetwork]) -> IPAddress:
-    """The address to connect to. Every address of the name must be allowed, or AddressRefused."""
-    literal = target.literal
-    addresses = [literal] if literal is not None else _lookup(target)
-    for address in addresses:
-        problem = refusal(address, target.port, allowed)
-        if problem:
-            raise AddressRefused(f"{target.host}: {problem}")
-    return addresses[0]
-
-
-def _lookup(target: Target) -> list[IPAddress]:
+def lookup(target: Target) -> list[IPAddress]:
+    """The addresses that the system's resolver has for the target's name, the preferred one first."""
     try:
         found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise NameNotResolved(f"{target.host} cannot be resolved: {error.strerror or error}") from error
     return [ip_address(str(sockaddr[0]).partition("%")[0]) for *_, sockaddr in found]
+
+
+Lookup = Callable[[Target], list[IPAddress]]
+
+
+def resolve(target: Target, allowed: Sequence[IPNetwork], ask: Lookup = lookup) -> list[IPAddress]:
+    """The addresses to connect to, in this order. Every one of the name must be allowed, or AddressRefused."""
+    literal = target.literal
+    addresses = [literal] if literal is not None else ask(target)
+    for address in addresses:
+        problem = refusal(address, target.port, allowed)
+        if problem:
+            raise AddressRefused(f"{target.host}: {problem}")
+    return addresses
 
 
 def _literal(host: str) -> IPAddress | None:

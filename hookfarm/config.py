@@ -82,7 +82,7 @@ def load(
     environment: Mapping[str, str] | None = None,
     file: Path | None = None,
 ) -> Config:
-    """The settings in force. Options that are None or empty were not given."""
+    """The settings in force. An option that is None or an empty tuple, and an empty variable, was not given."""
     environment = os.environ if environment is None else environment
     given: dict[str, tuple[str, Any]] = {}
     for name, value in _read_file(file).items():
@@ -183,7 +183,7 @@ def address(raw: Any) -> Address:
     """HOST:PORT, IPv6 hosts in brackets; port 0 takes a free one."""
     host, colon, port = str(raw).strip().rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:
+    if not colon or not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError(f"{raw!r} is not HOST:PORT, for example 127.0.0.1:8400")
     return Address(host, int(port))
 
@@ -237,7 +237,12 @@ def _redis_url(raw: Any) -> str:
 
 
 def _path(raw: Any) -> Path:
-    return Path(str(raw)).expanduser().absolute()
+    if not isinstance(raw, str | Path) or not str(raw).strip() or "\0" in str(raw):
+        raise ValueError(f"{raw!r} is not a path")
+    try:
+        return Path(raw).expanduser().absolute()
+    except RuntimeError as error:
+        raise ValueError(f"{str(raw)!r} names a home directory that does not exist") from error
 
 
 def _readable_file(raw: Any) -> Path:
@@ -249,7 +254,10 @@ def _readable_file(raw: Any) -> Path:
 
 def _default_state_dir() -> Path:
     base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(base).expanduser().absolute() / "hookfarm"
+    try:
+        return Path(base).expanduser().absolute() / "hookfarm"
+    except RuntimeError:  # A user without a home, as in some containers.
+        return Path("/var/lib/hookfarm")
 
 
 SETTINGS: tuple[Setting, ...] = (

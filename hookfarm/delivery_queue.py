@@ -23,7 +23,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import redis
@@ -45,6 +45,11 @@ MAX_JOB_BYTES = 1024 * 1024
 KEPT_GARBAGE_BYTES = 4096
 _PAYLOAD = b',"payload":'
 _SEQUENCE = b'{"seq":'
+_SEQUENCE_LIMIT = 2**53
+"""What the score of a ZSET holds exactly; reached in the year 2255."""
+_NO_OUTCOMES: list[object] = []
+_POSITIONS = json.JSONDecoder(parse_int=lambda _: 0, parse_float=lambda _: 0.0)
+"""Tells where a value ends; its numbers, of any size, are not looked at."""
 _ID = re.compile(r"[0-9A-Za-z_.:-]{1,128}")
 
 _HAND_OFF = Script("hand_off")
@@ -52,6 +57,7 @@ _SETTLE_DELIVERED = Script("settle_delivered")
 _SETTLE_FAILED = Script("settle_failed")
 _GIVE_BACK = Script("give_back")
 _SETTLE = (_SETTLE_DELIVERED, _SETTLE_FAILED, _GIVE_BACK)
+_DELIVERED_HEAD = _SETTLE_DELIVERED.packed_head((keys.JOBS, keys.OPEN, keys.RETRY), arguments=1)
 _HOLD = Script("hold")
 _REQUEUE = Script("requeue")
 _PROMOTE = Script("promote")
@@ -85,8 +91,7 @@ class Handled:
     rejected: Rejected | None = None
 
 
-@dataclass(frozen=True)
-class Taken:
+class Taken(NamedTuple):
     """One job in a worker's hands: `header` is all of it but the payload."""
 
     sequence: int
@@ -109,7 +114,7 @@ class Foreign:
     raw: bytes
 
 
-@dataclass
+@dataclass(slots=True)
 class Settlement:
     """What to tell the ledger about the last job; kept until Redis has answered it."""
 
@@ -216,8 +221,8 @@ def settle_now(exchange: Exchange, settlement: Settlement) -> None:
 
 def delivered(job_id: str) -> Settlement:
     """It is done: forget it. Idempotent."""
-    touched = (keys.JOBS, keys.OPEN, keys.RETRY)
-    return Settlement(_SETTLE_DELIVERED, _SETTLE_DELIVERED.packed(touched, (job_id,)))
+    argument = job_id.encode()
+    return Settlement(_SETTLE_DELIVERED, b"%b$%d\r\n%b\r\n" % (_DELIVERED_HEAD, len(argument), argument))
 
 
 def failed(taken: Taken, job: bytes, retry_in_seconds: float | None) -> Settlement:
@@ -233,8 +238,11 @@ def give_back(taken: Taken) -> Settlement:
     return Settlement(_GIVE_BACK, _GIVE_BACK.packed(touched, (taken.id, taken.sequence)))
 
 
-def adopt(exchange: Exchange, foreign: Foreign) -> Taken | None:
-    """Enters somebody else's element into the ledger; what is no job is buried with its reason (None)."""
+def adopt(exchange: Exchange, foreign: Foreign, again: bool = False) -> Taken | None:
+    """Enters somebody else's element into the ledger; what is no job is buried with its reason (None).
+
+    `again`: an earlier call got no answer, so that the job may be in the ledger by that call.
+    """
     try:
         job_id, endpoint, body = _parse_foreign(foreign.raw)
     except InvalidInput as error:
@@ -242,6 +250,9 @@ def adopt(exchange: Exchange, foreign: Foreign) -> Taken | None:
         return None
     job = _encode({"id": job_id, "endpoint": endpoint, "attempt": 1}, body)
     sequence = int(_run(exchange, _ADOPT, (keys.JOBS, keys.OPEN, keys.SEQUENCE), (job_id, job)))
+    if not sequence and again:
+        stored, score = exchange.ask(("HGET", keys.JOBS, job_id), ("ZSCORE", keys.OPEN, job_id))
+        sequence = int(float(score)) if stored == job and score else 0
     if not sequence:
         _bury(exchange, foreign, f"id: {job_id!r} is already in the queue")
         return None
@@ -331,7 +342,7 @@ def _encode(header: dict[str, Any], body: bytes) -> bytes:
 
 
 def decode(element: bytes) -> Taken | Foreign:
-    """An element of the list: ours, or somebody else's."""
+    """An element of the list: ours, or somebody else's, however much it looks like ours."""
     if not element.startswith(_SEQUENCE):
         return Foreign(element)
     # A string's quotes are escaped, so the first match is the field and nothing inside a value.
@@ -342,8 +353,21 @@ def decode(element: bytes) -> Taken | Foreign:
         taken = Taken(sequence, header["id"], header["endpoint"], header["attempt"], header, rest[:-1])
     except (orjson.JSONDecodeError, KeyError):
         return Foreign(element)
-    shape = (type(sequence), type(taken.id), type(taken.endpoint), type(taken.attempt))
-    return taken if shape == (int, str, str, int) else Foreign(element)
+    return taken if _is_sound(taken) and rest.startswith(b"{") and rest.endswith(b"}}") else Foreign(element)
+
+
+def _is_sound(taken: Taken) -> bool:
+    """Whether the fields are such as the scripts write; what is done with them relies on that."""
+    return (
+        type(taken.sequence) is int
+        and type(taken.attempt) is int
+        and type(taken.id) is str
+        and type(taken.endpoint) is str
+        and 0 <= taken.sequence < _SEQUENCE_LIMIT
+        and taken.attempt > 0
+        and _ID.fullmatch(taken.id) is not None
+        and isinstance(taken.header.get("outcomes", _NO_OUTCOMES), list)
+    )
 
 
 def _parse_foreign(raw: bytes) -> tuple[str, str, bytes]:
@@ -364,9 +388,35 @@ def _parse_foreign(raw: bytes) -> tuple[str, str, bytes]:
     job_id = record.get("id", f"msg_{hashlib.sha256(raw).hexdigest()[:32]}")
     if not isinstance(job_id, str) or not _ID.fullmatch(job_id):
         raise InvalidInput("id", "must be 1 to 128 of 0-9 A-Z a-z _ . : -")
-    # Once more with the standard library, which keeps integers of any size as they are.
-    exact = json.loads(raw)["payload"]
-    return job_id, endpoint, json.dumps(exact, ensure_ascii=False, separators=(",", ":")).encode()
+    try:
+        return job_id, endpoint, _as_written(raw.decode(), "payload").encode()
+    except RecursionError as error:
+        raise InvalidInput("payload", "nested too deeply") from error
+
+
+def _as_written(text: str, field: str) -> str:
+    """The text of a field's value in `text`, which is a JSON object and has the field; the last one counts.
+
+    A value that is decoded and encoded again comes out different: integers, decimals, spaces, escapes.
+    """
+    found = ""
+    at = _after_space(text, _after_space(text, 0) + 1)
+    while text[at] != "}":
+        name, at = _POSITIONS.raw_decode(text, at)
+        start = _after_space(text, _after_space(text, at) + 1)
+        _, end = _POSITIONS.raw_decode(text, start)
+        if name == field:
+            found = text[start:end]
+        at = _after_space(text, end)
+        if text[at] == ",":
+            at = _after_space(text, at + 1)
+    return found
+
+
+def _after_space(text: str, at: int) -> int:
+    while text[at] in " \t\n\r":
+        at += 1
+    return at
 
 
 def _garbage(raw: bytes, reason: str, source: str) -> tuple[str, bytes]:

@@ -18,7 +18,8 @@ from hookfarm.errors import CouldNotBoot, InvalidInput, OperatorError
 
 LONGEST_SOCKET_PATH = 100
 """Bytes; the kernel allows 107 (unix(7))."""
-PREDECESSOR_SECONDS = 8.0
+PREDECESSOR_SECONDS = 7.0
+"""For a predecessor to finish writing; less than the keeper waits for the server, so that this is what is said."""
 
 
 class StateDirectory:
@@ -41,13 +42,16 @@ class StateDirectory:
         return self.path / "redis"
 
     def make(self) -> None:
-        """Creates the directory; InvalidInput where that can't be done or its path is too long."""
+        """Creates the directory; InvalidInput where that can't be done or its path is too long.
+
+        One that exists keeps its mode: it may be somebody's /tmp.
+        """
         if len(os.fsencode(self.socket)) > LONGEST_SOCKET_PATH:
             allowed = f"its path must be under {LONGEST_SOCKET_PATH - len('/redis.sock')} bytes long"
             raise InvalidInput("state-dir", f"{self.path} cannot hold a socket; {allowed}")
         try:
-            self.data.mkdir(parents=True, exist_ok=True)
-            self.path.chmod(0o700)
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.data.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise InvalidInput("state-dir", f"cannot use {self.path}: {error.strerror}") from error
 
@@ -58,7 +62,10 @@ class StateDirectory:
         """
         self.make()
         # A record lock, because it is not inherited: it goes when this process goes, whoever is left behind.
-        file = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            file = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise InvalidInput("state-dir", f"cannot use {self.path}: {error.strerror}") from error
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -109,11 +116,15 @@ def command(binary: Path, directory: StateDirectory) -> list[str]:
 
 
 def become(directory: StateDirectory) -> None:
-    """Turns this process into the server; returns only by raising CouldNotBoot."""
+    """Turns this process into the server; returns only by raising CouldNotBoot.
+
+    It leaves the terminal's foreground group: on ctrl-C it must outlive those who still settle with it.
+    """
     binary = find_binary()
     lock = os.open(directory.data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     _await_lock(lock, directory)
     os.set_inheritable(lock, True)
+    os.setpgid(0, 0)
     arguments = command(binary, directory)
     try:
         os.execv(arguments[0], arguments)

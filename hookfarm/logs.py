@@ -10,6 +10,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any, TextIO
 
 from hookfarm import redaction
@@ -66,16 +67,19 @@ def _time(record: logging.LogRecord) -> str:
 class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, Any] = getattr(record, "fields", {})
-        parts = [_time(record), record.levelname.lower(), record.name, record.getMessage()]
+        parts = [_time(record), record.levelname.lower(), record.name, redaction.text(record.getMessage())]
         parts += [f"{name}={_word(value)}" for name, value in fields.items()]
         if record.exc_info:
-            parts.append("\n" + self.formatException(record.exc_info))
-        return redaction.text(" ".join(parts))
+            parts.append("\n" + redaction.text(self.formatException(record.exc_info)))
+        return " ".join(parts)
 
 
 def _word(value: object) -> str:
-    text = str(value)
-    return json.dumps(text, ensure_ascii=False) if not text or set(text) & set(' "=\n') else text
+    """A value that stays one word on one line, whatever is in it; blanked first, since quoting hides ends."""
+    text = redaction.text(str(value))
+    if text and text.isprintable() and not set(text) & set(' "='):
+        return text
+    return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 class _JsonFormatter(logging.Formatter):
@@ -84,9 +88,20 @@ class _JsonFormatter(logging.Formatter):
             "time": _time(record),
             "level": record.levelname.lower(),
             "service": record.name,
-            "action": record.getMessage(),
-            **getattr(record, "fields", {}),
+            "action": redaction.text(record.getMessage()),
+            **{name: _blanked(value) for name, value in getattr(record, "fields", {}).items()},
         }
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return redaction.text(json.dumps(line, default=str, ensure_ascii=False))
+            line["traceback"] = redaction.text(self.formatException(record.exc_info))
+        return json.dumps(line, ensure_ascii=False)
+
+
+def _blanked(value: object) -> object:
+    """A JSON value without secrets. Before the encoding, whose escapes would hide where a URL ends."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): _blanked(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_blanked(inner) for inner in value]
+    return redaction.text(str(value))

@@ -42,6 +42,14 @@ class Script:
         """The call as it goes over the wire, for an Exchange; see `forgotten`."""
         return pack((b"EVALSHA", self.sha, len(keys), *keys, *arguments))
 
+    def packed_head(self, keys: Sequence[str], arguments: int) -> bytes:
+        """The call without its arguments, for a caller that packs the same call over and over.
+
+        Each of the `arguments` follows as a RESP bulk string, `$LENGTH CRLF VALUE CRLF`.
+        """
+        whole = pack((b"EVALSHA", self.sha, len(keys), *keys))
+        return whole.replace(b"*%d\r\n" % (3 + len(keys)), b"*%d\r\n" % (3 + len(keys) + arguments), 1)
+
     def packed_load(self) -> bytes:
         return pack((b"SCRIPT", b"LOAD", self.source))
 

@@ -44,11 +44,23 @@ def describe(client: "redis.Redis", service: str, status: Mapping[str, Any], rea
     client.set(keys.status(service), _encode(status, ready), ex=TTL_SECONDS)
 
 
+def restore(client: "redis.Redis", service: str) -> None:
+    """Says it again where Redis has lost it, or another farm that stops has deleted it."""
+    client.set(keys.ready(service), "true", ex=TTL_SECONDS, nx=True)
+
+
 def forget(client: "redis.Redis", services: Sequence[str]) -> None:
     """The farm is stopping: none of its services is ready, nor has a status."""
     names = [key(service) for service in services for key in (keys.ready, keys.status)]
     if names:
         client.delete(*names)
+
+
+def disown(client: "redis.Redis", service: str) -> None:
+    """Deletes what a farm of this host said of the service; another host's word is not ours to take."""
+    said = status(client, service)
+    if said is not None and said.get("host") == _HOST:
+        forget(client, [service])
 
 
 def is_ready(client: "redis.Redis", service: str) -> bool:

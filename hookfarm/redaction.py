@@ -7,8 +7,16 @@ log line, an error, a metric or a process title.
 import re
 from urllib.parse import urlsplit
 
-_SECRETS = re.compile(r"whsec_[A-Za-z0-9+/=_-]+|(?i:bearer )[^\s\"']+")
-_URLS = re.compile(r"\b((?:https?|wss?|rediss?)://)(?:[^\s/@\"']*@)?([^\s/?#\"']+)[^\s\"',]*")
+_SECRETS = re.compile(
+    r"whsec_[A-Za-z0-9+/=_-]+|(?i:\bbearer )[^\s\"']+|(?i:\bauthorization[\"']?[:=]\s*[\"']?\w+ )[^\s\"']+"
+)
+_URLS = re.compile(
+    r"\b((?:https?|wss?|rediss?)://)"
+    r"(?:[^\s/?#\"'\\]*@)?"  # user information, up to the last @
+    r"([^\s/?#\"',\\]+)"  # host and port
+    r"(?:[^\s\"',\\]|,(?=\S)(?!\w+://))*",  # the rest, up to the next URL of a list
+    re.IGNORECASE,
+)
 
 
 def origin(url: str) -> str:
@@ -26,7 +34,9 @@ def redis_address(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:
         return "(unreadable URL)"
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    # Without a scheme the user information lands in the path.
+    path = parts.path if parts.netloc or parts.scheme == "unix" else parts.path.rpartition("@")[2]
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}"
 
 
 def text(message: str) -> str:

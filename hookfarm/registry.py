@@ -8,6 +8,7 @@ a hundred thousand endpoints nothing.
 import base64
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import orjson
@@ -59,15 +60,23 @@ class Registry:
         return created
 
     def update(self, endpoint: Endpoint) -> None:
-        """Replaces the endpoint of that id."""
+        """Replaces the endpoint of that id, whatever it was."""
         self._store(endpoint)
+
+    def edit(self, endpoint_id: str, change: Callable[[Endpoint], Endpoint]) -> Endpoint:
+        """Stores what `change` makes of the endpoint, and asks it again where somebody else changed it meanwhile.
+
+        NotFound where there is none.
+        """
+        while True:
+            stored = self._stored(endpoint_id)
+            changed = change(decode(stored))
+            if self._change(endpoint_id, orjson.dumps(changed.stored()), stored):
+                return changed
 
     def get(self, endpoint_id: str) -> Endpoint:
         """NotFound where there is none."""
-        stored = self._client.hget(keys.ENDPOINTS, endpoint_id)
-        if stored is None:
-            raise NotFound(f"no endpoint {endpoint_id!r}")
-        return decode(stored)
+        return decode(self._stored(endpoint_id))
 
     def all(self) -> list[Endpoint]:
         """Every endpoint, by id."""
@@ -76,30 +85,31 @@ class Registry:
 
     def remove(self, endpoint_id: str) -> None:
         """NotFound where there is none."""
-        self.get(endpoint_id)
-        self._change(endpoint_id, b"")
+        while not self._change(endpoint_id, b"", self._stored(endpoint_id)):
+            pass  # Changed meanwhile, or removed by somebody else.
 
     def rotate_secret(self, endpoint_id: str, now: float | None = None) -> Endpoint:
         """Gives it a new secret; the previous one signs too for another day."""
-        endpoint = self.get(endpoint_id)
         until = (time.time() if now is None else now) + ROTATION_SECONDS
-        previous = endpoint.secrets[0][0]
-        rotated = replace(endpoint, secrets=((new_secret(), None), (previous, until)))
-        self._store(rotated)
-        return rotated
+
+        def rotate(endpoint: Endpoint) -> Endpoint:
+            return replace(endpoint, secrets=((new_secret(), None), (endpoint.secrets[0][0], until)))
+
+        return self.edit(endpoint_id, rotate)
 
     def disable(self, endpoint_id: str, reason: str) -> None:
         """Nothing more is matched for it or sent to it; the reason is shown with it."""
-        self._store(replace(self.get(endpoint_id), enabled=False, disabled_reason=reason))
+        self.edit(endpoint_id, lambda endpoint: replace(endpoint, enabled=False, disabled_reason=reason))
 
     def changes_since(self, revision: int) -> Changes:
         """What changed after `revision`; from 0, everything."""
         with self._client.pipeline(transaction=True) as pipe:
             pipe.get(keys.REGISTRY_REVISION)
             pipe.zrangebyscore(keys.REGISTRY_CHANGES, f"({revision}", "+inf")
-            found, changed = pipe.execute()
+            pipe.zcount(keys.REGISTRY_CHANGES, "-inf", revision)
+            found, changed, older = pipe.execute()
         now = int(found or 0)
-        if now < revision:
+        if now < revision or (revision and not older):
             return Changes(now, {endpoint.id: endpoint for endpoint in self.all()}, complete=True)
         stored = self._client.hmget(keys.ENDPOINTS, changed) if changed else []
         endpoints = {
@@ -111,6 +121,12 @@ class Registry:
     def _store(self, endpoint: Endpoint) -> None:
         self._change(endpoint.id, orjson.dumps(endpoint.stored()))
 
-    def _change(self, endpoint_id: str, stored: bytes) -> None:
+    def _stored(self, endpoint_id: str) -> bytes:
+        stored = self._client.hget(keys.ENDPOINTS, endpoint_id)
+        if not isinstance(stored, bytes):
+            raise NotFound(f"no endpoint {endpoint_id!r}")
+        return stored
+
+    def _change(self, endpoint_id: str, stored: bytes, *expected: bytes) -> bool:
         touched = (keys.ENDPOINTS, keys.REGISTRY_REVISION, keys.REGISTRY_CHANGES)
-        _CHANGE_ENDPOINT.call(self._client, touched, (endpoint_id, stored))
+        return int(_CHANGE_ENDPOINT.call(self._client, touched, (endpoint_id, stored, *expected))) > 0

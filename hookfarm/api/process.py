@@ -35,9 +35,14 @@ def listening(address: Address) -> socket.socket:
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(place)
-        listener.listen(128)
-    except OSError as error:
-        raise CouldNotBoot(f"api: cannot listen on {address} ({error.strerror}); choose another --api") from error
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(place)
+            listener.listen(128)
+        except BaseException:
+            listener.close()
+            raise
+    except (OSError, UnicodeError) as error:
+        problem = getattr(error, "strerror", None) or "not a host name"
+        raise CouldNotBoot(f"api: cannot listen on {address} ({problem}); choose another --api") from error
     return listener

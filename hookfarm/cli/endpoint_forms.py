@@ -1,17 +1,20 @@
 """From the options of `hookfarm endpoints` to checked endpoints, and the samples that `test` sends."""
 
+import math
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
+from eth_abi.abi import encode
 
 from hookfarm import address_guard
 from hookfarm.config import Config
 from hookfarm.delivery_queue import Taken
 from hookfarm.errors import InvalidInput
 from hookfarm.message_processor import decoder, payload, signature
+from hookfarm.message_processor.abi_types import TUPLE, AbiType
 from hookfarm.records import Endpoint, Event, Subscription, parse_endpoint
 from hookfarm.webhook_delivery import outcome
 from hookfarm.webhook_delivery.connections import Connections, tls_context
@@ -20,6 +23,7 @@ from hookfarm.webhook_delivery.transport import Transport
 
 _ZERO_WORD = f"0x{'0' * 64}"
 _ZERO_ADDRESS = f"0x{'0' * 40}"
+_MOST_SAMPLE_VALUES = 1000
 _SUBSCRIPTION_OPTIONS = ("chains", "addresses", "event", "topics", "where", "confirmations")
 
 
@@ -115,7 +119,29 @@ def _sample(endpoint: Endpoint, subscription: Subscription | None) -> Taken:
         declared = signature.parse(subscription.event)
         own_topic = [declared.topic0] if declared.topic0 else []
         event["topics"] = own_topic + [_ZERO_WORD for p in declared.parameters if p.indexed]
-        event["data"] = "0x" + "".join("00" * 32 for p in declared.parameters if not p.indexed)
+        event["data"] = _zero_data([p.type for p in declared.parameters if not p.indexed])
         decoded = decoder.decode(declared, event["topics"], event["data"])
     body = payload.emitted(event, decoded, subscription.id if subscription else "")
     return Taken(0, f"msg_test_{secrets.token_hex(12)}", endpoint.id, 1, {}, body)
+
+
+def _zero_data(types: Sequence[AbiType]) -> str:
+    """The data of a log whose arguments are all zero or empty; none where they would be too many to send."""
+    if sum(map(_values, types)) > _MOST_SAMPLE_VALUES:
+        return "0x"
+    return "0x" + encode([t.canonical for t in types], [_zero(t) for t in types]).hex()
+
+
+def _values(of: AbiType) -> int:
+    one = sum(_values(c.type) for c in of.components) if of.base == TUPLE else 1
+    return one * math.prod(0 if size is None else size for size in of.sizes)
+
+
+def _zero(of: AbiType) -> Any:
+    if of.sizes:
+        return [_zero(of.element)] * (of.sizes[-1] or 0)
+    if of.base == TUPLE:
+        return tuple(_zero(c.type) for c in of.components)
+    if of.base.startswith(("bytes", "function")):
+        return b""
+    return {"string": "", "bool": False, "address": _ZERO_ADDRESS}.get(of.base, 0)

@@ -82,14 +82,14 @@ def list_(as_json: bool, config_file: Path | None, **options: Any) -> None:
     if as_json:
         print_json(found)
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("id", "enabled", "url", "subscriptions", box=None, header_style="bold")
+    rows = [("id", "enabled", "url", "subscriptions")]
     for endpoint in found:
         subscriptions = ", ".join(_subscription_line(s) for s in endpoint["subscriptions"])
-        table.add_row(endpoint["id"], "yes" if endpoint["enabled"] else "no", endpoint["url"], subscriptions)
-    Console(highlight=False, markup=False).print(table)
+        rows.append((endpoint["id"], "yes" if endpoint["enabled"] else "no", endpoint["url"], subscriptions))
+    # Whole, however wide: an id or a URL is there to be copied.
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(map(str.ljust, row, widths)).rstrip())
 
 
 @endpoints.command()

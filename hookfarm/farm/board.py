@@ -11,6 +11,8 @@ import mmap
 import time
 from enum import IntEnum
 
+from hookfarm import redaction
+
 NUMBERS_PER_SLOT = 192
 TEXT_BYTES = 256
 COUNTERS_FROM = 8
@@ -83,12 +85,12 @@ class Slot:
 
     @property
     def reason(self) -> str:
-        """Why it is not UP, in one line; empty where there is nothing to say."""
+        """Why it is not UP, in one line without secrets; empty where there is nothing to say."""
         return bytes(self._text).rstrip(b"\0").decode("utf-8", "replace")
 
     @reason.setter
     def reason(self, reason: str) -> None:
-        line = " ".join(reason.split()).encode()[:TEXT_BYTES]
+        line = " ".join(redaction.text(reason).split()).encode("utf-8", "backslashreplace")[:TEXT_BYTES]
         self._text[:] = line.decode("utf-8", "ignore").encode().ljust(TEXT_BYTES, b"\0")
 
     def occupy(self, boot_seconds: float) -> None:
@@ -129,10 +131,16 @@ class Board:
         """True while somebody has looked at the whole service and found it ready."""
         return self._services[service].state == State.UP
 
+    def was_announced(self, service: str) -> bool:
+        """True once it has been ready since the farm started."""
+        return self._services[service].counter(_TIMES_ANNOUNCED) > 0
+
     def announce(self, service: str, ready: bool) -> None:
         self._services[service].state = State.UP if ready else State.STALLED
+        self._services[service].add(_TIMES_ANNOUNCED, int(ready))
 
 
+_TIMES_ANNOUNCED = 0
 _SLOT_BYTES = NUMBERS_PER_SLOT * 8 + TEXT_BYTES
 
 

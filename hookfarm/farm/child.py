@@ -24,7 +24,9 @@ class Child:
     the patience is over.
     """
 
-    def __init__(self, service: str, index: int, board: Board, grace_seconds: float = 20.0) -> None:
+    def __init__(
+        self, service: str, index: int, board: Board, grace_seconds: float = 20.0, master_pid: int | None = None
+    ) -> None:
         self.service = service
         self.index = index
         self.board = board
@@ -32,6 +34,7 @@ class Child:
         self.stopping = False
         self._grace_seconds = max(0.0, grace_seconds - GRACE_RESERVE_SECONDS)
         self._patience_ends = float("inf")
+        self._master_pid = os.getppid() if master_pid is None else master_pid
         self._woken, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     @property
@@ -47,6 +50,11 @@ class Child:
     def out_of_grace(self) -> bool:
         """True once what is in flight must be let go, just before the master kills."""
         return time.monotonic() > self._patience_ends
+
+    @property
+    def orphaned(self) -> bool:
+        """True once the master is dead."""
+        return os.getppid() != self._master_pid
 
     def up(self) -> None:
         """Says that it does its work and is able to."""
@@ -69,6 +77,11 @@ class Child:
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def close(self) -> None:
+        """Lets go of its pipe, where the process outlives the child."""
+        os.close(self._woken)
+        os.close(self._waker)
 
     def _stop(self, _signal: int, _frame: FrameType | None) -> None:
         if self.stopping:

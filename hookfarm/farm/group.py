@@ -6,9 +6,6 @@ from enum import IntEnum
 
 from hookfarm.farm.child import Child
 
-BOOT_SECONDS = 10.0
-"""A child has this long from its fork (or from its gate's opening) until it is up."""
-
 
 class Stage(IntEnum):
     """When a group is stopped: every child of a stage is gone before the next stage is told."""

@@ -25,24 +25,17 @@ from setproctitle import setproctitle
 from hookfarm import logs
 from hookfarm.errors import OperatorError
 from hookfarm.farm import respawn
-from hookfarm.farm.board import Board, State
+from hookfarm.farm.board import Board
 from hookfarm.farm.child import EXIT_COULD_NOT_BOOT, Child
-from hookfarm.farm.group import BOOT_SECONDS, Group, Stage
+from hookfarm.farm.group import Group, Stage
 from hookfarm.farm.member import Member, cause_of_death
 from hookfarm.farm.process import fork, run_child
+from hookfarm.farm.timing import Timing
 
 log = logs.get("master")
 
 STARTING_TURN_SECONDS = 0.005
 TURN_SECONDS = 0.1
-HANG_SECONDS = 5.0
-"""How late a child's promise may be before it is killed."""
-ABORT_SECONDS = 1.0
-"""From SIGABRT (print where you hang) to SIGKILL."""
-HERALD_SECONDS = 1.0
-BASE_SECONDS = 5.0
-SHORTENED_SECONDS = 1.0
-
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 
 
@@ -53,18 +46,24 @@ class StartFailed(OperatorError):
 class Master:
     """Runs `groups` until told to stop. One per process; call `run` in the main thread."""
 
-    def __init__(self, groups: Sequence[Group], board: Board, grace_seconds: float) -> None:
+    def __init__(
+        self, groups: Sequence[Group], board: Board, grace_seconds: float, timing: Timing | None = None
+    ) -> None:
         self._groups = groups
         self._board = board
         self._grace_seconds = grace_seconds
+        self._timing = timing or Timing()
         self._members = [
             Member(group, index, board.slots(group.service)[index])
             for group in groups
             for index in range(group.count)
         ]
         self._by_pid: dict[int, Member] = {}
+        self._begun: set[str] = set()
+        """Services whose turn to work has come."""
         self._signals: deque[int] = deque()
         self._deadline: float | None = None
+        self._pid = os.getpid()
         self._starting = True
         self._woken, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -89,8 +88,10 @@ class Master:
 
     def _handle_signals(self) -> None:
         signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
-        for number in (*_STOP_SIGNALS, signal.SIGCHLD):
+        heard = (*_STOP_SIGNALS, signal.SIGCHLD)
+        for number in heard:
             signal.signal(number, self._note_signal)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)  # Whoever started us may have had them blocked.
 
     def _note_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signals.append(number)
@@ -107,7 +108,7 @@ class Master:
             log.info("stopping", signal=signal.Signals(number).name, grace_seconds=self._grace_seconds)
             self._deadline = now + self._grace_seconds
         else:
-            self._deadline = min(self._deadline, now + SHORTENED_SECONDS)
+            self._deadline = min(self._deadline, now + self._timing.shortened_seconds)
             self._tell(self._in_stage(Stage.WORK))
 
     # Start
@@ -115,19 +116,25 @@ class Master:
     def _start(self) -> None:
         for group in self._groups:
             if group.prepare is not None:
-                self._spawn_all(group, gated=True)
+                self._spawn_all(group)
         for group in self._groups:
-            if group.prepare is not None:
-                self._open_gates(group)
-            else:
-                self._spawn_all(group, gated=False)
+            self._begin(group)
             self._await_ready(group)
             if self._stopping:
                 return
         self._starting = False
 
+    def _begin(self, group: Group) -> None:
+        self._begun.add(group.service)
+        if group.prepare is None:
+            self._spawn_all(group)
+            return
+        for member in self._of(group):
+            member.slot.promise(self._timing.boot_seconds)
+            self._close_gate(member)
+
     def _await_ready(self, group: Group) -> None:
-        deadline = time.monotonic() + BOOT_SECONDS
+        deadline = time.monotonic() + self._timing.boot_seconds
         while not self._stopping and not self._is_ready(group):
             if time.monotonic() > deadline:
                 raise StartFailed(self._why_not_ready(group))
@@ -146,7 +153,7 @@ class Master:
             missing = [f"announcing it: {herald.describe()}" for herald in heralds]
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         who = ", ".join(missing[:5]) + more
-        return f"{group.service} did not signal readiness within {BOOT_SECONDS:g}s: {who}"
+        return f"{group.service} did not signal readiness within {self._timing.boot_seconds:g}s: {who}"
 
     def _of(self, group: Group) -> list[Member]:
         return [member for member in self._members if member.group is group]
@@ -192,48 +199,78 @@ class Master:
         could_not_boot = os.WIFEXITED(status) and os.WEXITSTATUS(status) == EXIT_COULD_NOT_BOOT
         if could_not_boot and self._starting:
             raise StartFailed(f"{member.name} could not start: {member.slot.reason}")
-        member.quick_exits = respawn.quick_exits_after(member.quick_exits, member.came_up, member.lived())
-        wait = respawn.wait_seconds(member.quick_exits, random.random())
-        member.due = time.monotonic() + wait
+        wait = self._postpone(member)
         cause = cause_of_death(status)
         log.warning(
             "child died", child=member.name, cause=cause, reason=member.slot.reason, again_in=round(wait, 2)
         )
 
+    @staticmethod
+    def _postpone(member: Member) -> float:
+        """Sets the date of its next fork and returns how many seconds that is away."""
+        member.quick_exits = respawn.quick_exits_after(member.quick_exits, member.came_up, member.lived())
+        wait = respawn.wait_seconds(member.quick_exits, random.random())
+        member.due = time.monotonic() + wait
+        return wait
+
     def _murder(self) -> None:
         now = time.monotonic()
         for member in self._by_pid.values():
             member.note_up()
-            if member.aborted is not None and now - member.aborted > ABORT_SECONDS:
+            if member.aborted is not None and now - member.aborted > self._timing.abort_seconds:
                 self._signal(member, signal.SIGKILL)
-            elif member.aborted is None and member.gate < 0 and member.slot.seconds_late() > HANG_SECONDS:
+            elif member.aborted is None and self._hangs(member):
                 log.error("child hangs", child=member.name, seconds_late=round(member.slot.seconds_late(), 1))
                 member.aborted = now
                 self._signal(member, signal.SIGABRT)
+
+    def _hangs(self, member: Member) -> bool:
+        """A child that waits for its turn has promised nothing yet."""
+        return member.gate < 0 and member.slot.seconds_late() > self._timing.hang_seconds
 
     def _respawn(self) -> None:
         now = time.monotonic()
         for member in self._members:
             if member.due is not None and member.due <= now and not self._stopping:
-                self._spawn(member, gated=False)
+                self._spawn(member)
 
     # Fork
 
-    def _spawn_all(self, group: Group, gated: bool) -> None:
+    def _spawn_all(self, group: Group) -> None:
         for member in self._of(group):
-            self._spawn(member, gated)
+            self._spawn(member)
 
-    def _spawn(self, member: Member, gated: bool) -> None:
-        reading, member.gate = os.pipe() if gated else (-1, -1)
+    def _spawn(self, member: Member) -> None:
         member.due = None
         member.came_up = False
         member.spawned = time.monotonic()
-        member.slot.occupy(BOOT_SECONDS)
-        member.pid = fork(lambda: self._live(member, reading), member.group.death_signal)
+        member.slot.occupy(self._timing.boot_seconds)
+        try:
+            self._fork(member)
+        except OSError as error:
+            self._could_not_fork(member, error)
+
+    def _fork(self, member: Member) -> None:
+        reading = -1
+        if member.group.service not in self._begun:
+            reading, member.gate = os.pipe()
+        try:
+            member.pid = fork(lambda: self._live(member, reading), member.group.death_signal)
+        finally:
+            if reading >= 0:
+                os.close(reading)
         member.slot.occupied_by(member.pid)
         self._by_pid[member.pid] = member
-        if gated:
-            os.close(reading)
+
+    def _could_not_fork(self, member: Member, error: OSError) -> None:
+        """The machine is full (processes, memory, files), perhaps for now only; those who live go on."""
+        self._close_gate(member)
+        member.slot.vacate()
+        member.slot.reason = f"cannot fork: {error.strerror}"
+        if self._starting:
+            raise StartFailed(f"{member.name} could not start: {member.slot.reason}") from error
+        wait = self._postpone(member)
+        log.error("cannot fork", child=member.name, error=error.strerror, again_in=round(wait, 2))
 
     def _live(self, member: Member, gate: int) -> int:
         """In the child: lets go of what is the master's and becomes the member."""
@@ -241,13 +278,8 @@ class Master:
         os.close(self._waker)
         for other in self._members:
             self._close_gate(other)
-        child = Child(member.group.service, member.index, self._board, self._grace_seconds)
+        child = Child(member.group.service, member.index, self._board, self._grace_seconds, self._pid)
         return run_child(child, member.group.prepare, gate, member.group.main)
-
-    def _open_gates(self, group: Group) -> None:
-        for member in self._of(group):
-            member.slot.promise(BOOT_SECONDS)
-            self._close_gate(member)
 
     @staticmethod
     def _close_gate(member: Member) -> None:
@@ -259,19 +291,19 @@ class Master:
 
     def _stop(self) -> None:
         if self._deadline is None:
-            self._deadline = time.monotonic() + min(self._grace_seconds, SHORTENED_SECONDS)
+            self._deadline = time.monotonic() + min(self._grace_seconds, self._timing.shortened_seconds)
         for member in self._members:
             member.due = None
         heralds, workers, base = (self._in_stage(stage) for stage in Stage)
         self._tell(heralds)
-        self._wait_until(lambda: all(m.pid == 0 or m.slot.state == State.QUIET for m in heralds), HERALD_SECONDS)
+        self._wait_until(lambda: all(m.quiet for m in heralds), self._timing.herald_seconds)
         self._tell(workers)
         self._wait_until(lambda: self._gone(workers), None)
         self._kill(workers)
-        self._wait_until(lambda: self._gone(heralds), HERALD_SECONDS)
+        self._wait_until(lambda: self._gone(heralds), self._timing.herald_seconds)
         self._kill(heralds)
         self._tell(base)
-        self._wait_until(lambda: self._gone(base), BASE_SECONDS)
+        self._wait_until(lambda: self._gone(base), self._timing.base_seconds)
         self._kill(base)
         signal.set_wakeup_fd(-1)
         log.info("stopped")
@@ -297,15 +329,15 @@ class Master:
 
     def _tell(self, members: Iterable[Member]) -> None:
         for member in members:
-            self._close_gate(member)
             self._signal(member, signal.SIGTERM)
+            self._close_gate(member)  # Only now: it must know that it is to stop when its gate opens.
 
     def _kill(self, members: Sequence[Member]) -> None:
         left = [member for member in members if member.pid]
         for member in left:
             log.warning("killed", child=member.name, why="did not stop in time")
             self._signal(member, signal.SIGKILL)
-        self._wait_until(lambda: self._gone(left), HERALD_SECONDS)
+        self._wait_until(lambda: self._gone(left), self._timing.herald_seconds)
 
     def _signal(self, member: Member, number: int) -> None:
         """Only pids not yet waited for are signalled, so never a stranger's."""

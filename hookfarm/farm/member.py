@@ -1,5 +1,6 @@
 """One place in the farm and what the master knows of whoever fills it."""
 
+import os
 import signal
 import time
 from dataclasses import dataclass
@@ -33,6 +34,11 @@ class Member:
     def up(self) -> bool:
         return self.pid != 0 and self.slot.state == State.UP
 
+    @property
+    def quiet(self) -> bool:
+        """Gone, or as good as: it has stopped taking work."""
+        return self.pid == 0 or self.slot.state == State.QUIET
+
     def describe(self) -> str:
         """Name and trouble, as an error shows it."""
         state = self.slot.state.name.lower() if self.pid else "gone"
@@ -48,5 +54,8 @@ class Member:
 
 def cause_of_death(wait_status: int) -> str:
     """A wait status in words: `exit 1`, `SIGKILL`."""
-    code = wait_status >> 8 if wait_status & 0x7F == 0 else -(wait_status & 0x7F)
-    return f"exit {code}" if code >= 0 else signal.Signals(-code).name
+    code = os.waitstatus_to_exitcode(wait_status)
+    if code >= 0:
+        return f"exit {code}"
+    # Most real-time signals have no name.
+    return signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"

@@ -12,13 +12,15 @@ import gc
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 
 from setproctitle import setproctitle
 
+from hookfarm import logs
 from hookfarm.errors import HookfarmError
 from hookfarm.farm.child import EXIT_COULD_NOT_BOOT, EXIT_CRASHED, EXIT_DONE, Child
+
+log = logs.get("master")
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -52,7 +54,7 @@ def fork(run: Callable[[], int], death_signal: int = signal.SIGKILL) -> int:
             _after_fork(parent, death_signal)
             status = run()
         except BaseException:
-            traceback.print_exc()
+            log.exception("child crashed")
         finally:
             with contextlib.suppress(OSError, ValueError):
                 sys.stdout.flush()
@@ -96,6 +98,6 @@ def run_child(child: Child, prepare: Callable[[], None] | None, gate: int, main:
         return EXIT_COULD_NOT_BOOT
     except Exception as error:
         child.slot.reason = f"{type(error).__name__}: {error}"
-        traceback.print_exc()
+        log.exception("child crashed", child=child.name)
         return EXIT_CRASHED
     return EXIT_DONE

@@ -106,6 +106,7 @@ class Keeper:
             except redis.RedisError as error:
                 self._redis_is_gone(error)
         self._leave()
+        self.close()
 
     def tick(self, now: float) -> None:
         """Judges every service and performs what is due. RedisError where Redis did not do it."""
@@ -117,6 +118,9 @@ class Keeper:
             if now >= self._due[duty.name]:
                 self._due[duty.name] = now + duty.every_seconds
                 duty.perform(self._client)
+
+    def close(self) -> None:
+        self._client.close()
 
     def _boot(self) -> None:
         server_checks.await_server(self._client, self._orders.redis_url, REDIS_BOOT_SECONDS, self._child.wait)
@@ -163,8 +167,9 @@ class Keeper:
         return not first or watched.confirm is None or watched.confirm(self._client)
 
     def _publish(self, watched: Watched, standing: _Standing, now: float) -> None:
+        standing.why = ""
         readiness.publish(self._client, watched.service, self._status(watched, standing))
-        standing.published, standing.refreshed, standing.why = True, now, ""
+        standing.published, standing.refreshed = True, now
         self._board.announce(watched.service, True)
         log.info("ready", of=watched.service, processes=len(self._board.slots(watched.service)))
 
@@ -176,11 +181,14 @@ class Keeper:
 
     def _keep_fresh(self, watched: Watched, standing: _Standing, now: float) -> None:
         service, status = watched.service, None
+        certain = standing.published and standing.doubted is None
         if now - standing.described >= STATUS_SECONDS:
             status = self._status(watched, standing)
             readiness.describe(self._client, service, status, standing.published)
             standing.described = now
-        if standing.published and not standing.doubted and now - standing.refreshed >= self._refresh_seconds:
+            if certain:
+                readiness.restore(self._client, service)
+        if certain and now - standing.refreshed >= self._refresh_seconds:
             readiness.publish(self._client, service, status or self._status(watched, standing))
             standing.refreshed = now
 
@@ -212,20 +220,26 @@ class Keeper:
         except redis.RedisError as error:
             log.warning("readiness not withdrawn", error=str(error), expires_in_s=readiness.TTL_SECONDS)
         self._child.slot.state = State.QUIET
-        while self._others_live() and not self._child.orphaned and not self._child.out_of_grace:
+        try:
+            self._see_the_others_off()
+        except redis.RedisError as error:  # Nobody blocks in a server that is gone.
+            log.warning("the others not seen off", error=str(error))
+
+    def _see_the_others_off(self) -> None:
+        while self._others_live():
+            if self._child.out_of_grace:
+                return
             self._child.slot.promise(PROMISE_SECONDS)
-            try:
-                if self._orders.wake:
-                    self._orders.wake(self._client)
-            except redis.RedisError:
-                return  # Nobody blocks in a server that is gone.
+            if self._orders.wake:
+                self._orders.wake(self._client)
             time.sleep(TICK_SECONDS / 4)
         if self._orders.after:
             self._orders.after(self._client)
 
     def _others_live(self) -> bool:
+        """Not once the master is dead: the kernel has killed them with it, and nobody vacates their slots."""
         slots = (s for watched in self._orders.watched for s in self._board.slots(watched.service))
-        return any(slot.pid for slot in slots)
+        return not self._child.orphaned and any(slot.pid for slot in slots)
 
 
 def run(child: Child, orders: Orders, refresh_seconds: float = readiness.REFRESH_SECONDS) -> None:

@@ -2,8 +2,12 @@
 --
 -- KEYS 1 endpoints HASH   2 revision STRING   3 changes ZSET
 -- ARGV 1 endpoint id      2 the endpoint as JSON, or '' to remove it
--- Returns the new revision.
+--      3 the endpoint as it must be now; not given: whatever it is
+-- Returns the new revision, or '0' where it was another one and nothing was done.
 -- Microseconds, so that a server that was flushed or lost writes does not give out a number twice.
+if ARGV[3] and redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[3] then
+  return '0'
+end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local revision = string.format('%.0f', math.max(tonumber(redis.call('GET', KEYS[2]) or '0') + 1, now))

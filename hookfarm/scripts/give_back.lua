@@ -7,6 +7,7 @@ local score = redis.call('ZSCORE', KEYS[2], ARGV[1])
 if not score or tonumber(score) ~= tonumber(ARGV[2]) then
   return 0
 end
+redis.call('ZREM', KEYS[2], ARGV[1])
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local sequence = math.max(tonumber(redis.call('GET', KEYS[3]) or '0') + 1, now)

@@ -11,7 +11,7 @@ from hookfarm.delivery_queue import Taken
 from hookfarm.errors import InvalidInput
 from hookfarm.records import Endpoint
 from hookfarm.redis_clients import Exchange, ResponseError
-from hookfarm.webhook_delivery.signature import signature_header, signing_key
+from hookfarm.webhook_delivery.signature import SigningKey, signature_header, signing_key
 
 KEPT_ENDPOINTS = 1000
 
@@ -28,13 +28,13 @@ class Prepared:
     endpoint: Endpoint
     target: Target
     head: bytes
-    keys: tuple[tuple[bytes, float | None], ...]
+    keys: tuple[tuple[SigningKey, float | None], ...]
 
     def request(self, taken: Taken, now: float) -> bytes:
         """The whole signed HTTP request of one attempt at `now` (Unix time)."""
         timestamp = b"%d" % now
         webhook_id = taken.id.encode()
-        keys_in_force = tuple(key for key, expires in self.keys if expires is None or expires > now)
+        keys_in_force = [key for key, expires in self.keys if expires is None or expires > now]
         return _REQUEST % (
             self.head,
             len(taken.body),

@@ -21,24 +21,25 @@ ADOPTED = 6
 ASKED_NS = 7
 """When it last sent a BRPOP, CLOCK_MONOTONIC nanoseconds; written before the send."""
 
+BUCKETS = 84
+"""From 16 µs to 67 s, which is more than an attempt may take."""
 POST_TIMES = 16
-QUEUE_TIMES = POST_TIMES + 64
-BUCKETS = 64
+QUEUE_TIMES = POST_TIMES + BUCKETS
 assert QUEUE_TIMES + BUCKETS <= COUNTERS
 
 
 def bucket(microseconds: int) -> int:
-    """The histogram bucket of a duration: four to each doubling, so a quantile is right to ±10 %."""
-    if microseconds < 16:
-        return max(0, microseconds >> 2)
+    """The histogram bucket of a duration: four to each doubling, so its upper end is at most a quarter more."""
+    if microseconds < 64:
+        return max(0, microseconds >> 4)
     bits = microseconds.bit_length()
-    return min(BUCKETS - 1, 4 * (bits - 4) + ((microseconds >> (bits - 3)) & 3))
+    return min(BUCKETS - 1, 4 * (bits - 6) + ((microseconds >> (bits - 3)) & 3))
 
 
 def bucket_limit(index: int) -> float:
     """The upper end of a bucket in microseconds."""
     bits, quarter = divmod(index, 4)
-    return float((5 + quarter) << (bits + 1)) if bits else 4.0 * (index + 1)
+    return float((5 + quarter) << (bits + 3)) if bits else 16.0 * (index + 1)
 
 
 def histogram(slots: Iterable[Slot], start: int) -> list[int]:

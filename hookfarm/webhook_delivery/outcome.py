@@ -7,14 +7,14 @@ receivers deploy bugs: a 404 at noon is a 200 at one.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hookfarm.webhook_delivery import retry_schedule
 
 KEPT_EXCERPT_CHARACTERS = 200
 
 
-@dataclass(frozen=True)
-class Response:
+class Response(NamedTuple):
     """The endpoint answered. `excerpt` is the beginning of the body."""
 
     status: int

@@ -5,6 +5,7 @@ then the job is dead. An endpoint that says when (Retry-After) is taken at its w
 """
 
 from collections.abc import Sequence
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 JITTER = 0.2
@@ -32,9 +33,10 @@ def parse_retry_after(value: str, now: float) -> float | None:
     `now` is Unix time.
     """
     text = value.strip()
-    if text.isascii() and text.isdigit() and len(text) < 12:
+    if text.isascii() and text.isdigit():
         return float(text)
     try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+        date = parsedate_to_datetime(text)
+        return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
     except (ValueError, TypeError, OverflowError):
         return None

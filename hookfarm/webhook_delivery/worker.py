@@ -18,15 +18,16 @@ from dataclasses import dataclass
 
 from hookfarm import delivery_queue, logs
 from hookfarm.delivery_queue import Foreign, Settlement, Taken
-from hookfarm.errors import InvalidInput
+from hookfarm.errors import InvalidInput, NotFound
 from hookfarm.farm.board import State
 from hookfarm.farm.child import Child
 from hookfarm.redis_clients import Exchange, RedisError
 from hookfarm.registry import Registry
 from hookfarm.webhook_delivery import gauges, outcome
+from hookfarm.webhook_delivery.deadline import Interrupted
 from hookfarm.webhook_delivery.endpoints import Endpoints, Prepared
 from hookfarm.webhook_delivery.outcome import Decision, Result
-from hookfarm.webhook_delivery.transport import Interrupted, Transport
+from hookfarm.webhook_delivery.transport import Transport
 
 log = logs.get("webhook_delivery")
 
@@ -60,6 +61,8 @@ class Worker:
         self._registry = registry
         self._policy = policy
         self._settlement: Settlement | None = None
+        self._foreign: Foreign | None = None
+        """Popped and perhaps not in the ledger: nobody else has it."""
         self._reported = False
         self._asked_ns = 0
         self._troubled_since: float | None = None
@@ -85,10 +88,9 @@ class Worker:
         if taken is None:
             return
         if isinstance(taken, Foreign):
-            adopted = delivery_queue.adopt(self._exchange, taken)
+            adopted = self._adopt(taken)
             if adopted is None:
                 return
-            self._slot.add(gauges.ADOPTED)
             taken = adopted
         self._slot.set_counter(gauges.HELD_SEQUENCE, taken.sequence)
         self._slot.activity = gauges.POSTING
@@ -97,6 +99,14 @@ class Worker:
             self._give_back(taken)
         else:
             self._deliver(taken, revision)
+
+    def _adopt(self, foreign: Foreign, again: bool = False) -> Taken | None:
+        self._foreign = foreign
+        adopted = delivery_queue.adopt(self._exchange, foreign, again)
+        self._foreign = None
+        if adopted is not None:
+            self._slot.add(gauges.ADOPTED)
+        return adopted
 
     def _take(self) -> tuple[Taken | Foreign | None, int]:
         if not self._exchange.connected:
@@ -129,9 +139,7 @@ class Worker:
 
     def _connect(self) -> None:
         self._slot.set_counter(gauges.CLIENT_ID, delivery_queue.prepare(self._exchange))
-        if self._settlement is not None:
-            delivery_queue.settle_now(self._exchange, self._settlement)
-            self._settled()
+        self._settle_owed()
         if self._troubled_since is not None:
             log.info(
                 "redis is back", child=self._child.name, after_s=round(time.monotonic() - self._troubled_since, 1)
@@ -139,6 +147,16 @@ class Worker:
             self._troubled_since = None
         if self._reported:
             self._child.up()
+
+    def _settle_owed(self) -> None:
+        """What an earlier connection left undone, each in a round trip of its own."""
+        if self._settlement is not None:
+            delivery_queue.settle_now(self._exchange, self._settlement)
+            self._settled()
+        if self._foreign is not None:
+            adopted = self._adopt(self._foreign, again=True)
+            if adopted is not None:
+                delivery_queue.settle_now(self._exchange, delivery_queue.give_back(adopted))
 
     def _read_report(self) -> None:
         reported = self._exchange.receive()
@@ -186,9 +204,9 @@ class Worker:
             retry_in_s=None if decision.retry_in_seconds is None else round(decision.retry_in_seconds, 1),
             **described,
         )
+        self._fail(taken, decision, {"at": int(now), **described})
         if decision.disable_endpoint:
             self._disable(taken.endpoint)
-        self._fail(taken, decision, {"at": int(now), **described})
 
     def _fail(self, taken: Taken, decision: Decision, described: dict[str, str | int]) -> None:
         retry_in = decision.retry_in_seconds
@@ -200,7 +218,10 @@ class Worker:
         self._settlement = delivery_queue.failed(taken, taken.after(described, **changes), retry_in)
 
     def _disable(self, endpoint_id: str) -> None:
-        self._registry.disable(endpoint_id, "the endpoint answered 410 Gone")
+        try:
+            self._registry.disable(endpoint_id, "the endpoint answered 410 Gone")
+        except NotFound:
+            return  # Its owner was quicker.
         log.warning("endpoint disabled", endpoint=endpoint_id, reason="410 Gone")
 
     def _give_back(self, taken: Taken) -> None:
@@ -220,11 +241,10 @@ class Worker:
 
     def _finish(self) -> None:
         self._slot.state = State.QUIET
-        if self._settlement is not None:
-            try:
-                delivery_queue.settle_now(self._exchange, self._settlement)
-            except RedisError as error:
-                log.warning("not settled", child=self._child.name, error=str(error))
+        try:
+            self._settle_owed()
+        except RedisError as error:
+            log.warning("not settled", child=self._child.name, error=str(error))
         self._exchange.close()
         self._transport.close()
 

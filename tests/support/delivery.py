@@ -1,0 +1,215 @@
+"""One delivery process inside a test: its parts, a slot of its own, and jobs to give it."""
+
+import contextlib
+import itertools
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import orjson
+import redis
+
+from hookfarm import delivery_queue, keys
+from hookfarm.address_guard import IPNetwork
+from hookfarm.delivery_queue import BLOCK_SECONDS, Handled, Job
+from hookfarm.event_stream import StreamReader
+from hookfarm.farm.board import Board, Slot, State
+from hookfarm.farm.child import Child
+from hookfarm.records import Endpoint, new_endpoint_id
+from hookfarm.redis_clients import Exchange, command_client
+from hookfarm.registry import Registry
+from hookfarm.webhook_delivery import duties
+from hookfarm.webhook_delivery.connections import Connections, tls_context
+from hookfarm.webhook_delivery.endpoints import Endpoints
+from hookfarm.webhook_delivery.transport import Transport
+from hookfarm.webhook_delivery.worker import Policy, Worker
+from tests.support.waiting import eventually
+
+LOOPBACK: tuple[IPNetwork, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+CHAIN_ID = 31337
+REPORT_TO = keys.reported("test")
+
+
+class StoppableChild(Child):
+    """A child that is told to stop by a call, where there is no process to signal."""
+
+    def stop(self) -> None:
+        self._stop(signal.SIGTERM, None)
+
+
+class WatchedExchange(Exchange):
+    """An Exchange that keeps what it wrote, one item a write, and lets a test act around a write."""
+
+    def __init__(self, url: str, block_seconds: float) -> None:
+        super().__init__(url, block_seconds)
+        self.writes: list[bytes] = []
+        self.before_write: Callable[[bytes], None] = _nothing
+        self.after_write: Callable[[bytes], None] = _nothing
+
+    def send(self, packed: bytes) -> None:
+        self.writes.append(packed)
+        self.before_write(packed)
+        super().send(packed)
+        self.after_write(packed)
+
+
+def _nothing(_: bytes) -> None:
+    """What is done around a write unless a test says otherwise."""
+
+
+class OneWorker:
+    """A Worker with everything it needs. Step through it in the test's own thread, or `start` it on another."""
+
+    def __init__(
+        self, redis_url: str, schedule: Sequence[float], allowed: Sequence[IPNetwork], ca_file: Path | None,
+        grace_seconds: float, block_seconds: float,
+    ) -> None:  # fmt: skip
+        self.child = StoppableChild(keys.WEBHOOK_DELIVERY, 0, Board({keys.WEBHOOK_DELIVERY: 1}), grace_seconds)
+        self.child.slot.occupy(boot_seconds=10)
+        self.child.slot.occupied_by(os.getpid())
+        self.exchange = WatchedExchange(redis_url, block_seconds)
+        self.client = command_client(redis_url)
+        self._registry_client = command_client(redis_url)
+        connections = Connections(tls_context(ca_file), allowed)
+        self.worker = Worker(
+            self.child,
+            self.exchange,
+            Endpoints(self.exchange, allowed),
+            Transport(connections, give_up=lambda: self.child.out_of_grace),
+            Registry(self._registry_client),
+            Policy(tuple(schedule), REPORT_TO),
+        )
+        self._thread: threading.Thread | None = None
+        self.error: BaseException | None = None
+
+    @property
+    def slot(self) -> Slot:
+        return self.child.slot
+
+    @property
+    def up(self) -> bool:
+        return self.slot.state == State.UP
+
+    def step(self, times: int = 1) -> None:
+        """So many jobs; one that finds none waits a second for it."""
+        for _ in range(times):
+            self.worker.iterate()
+
+    def settle(self) -> None:
+        """Settles what is owed, as a stopping worker does, and lets it go on."""
+        self.child.stopping = True
+        self.worker.run()
+        self.child.stopping = False
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="worker")
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Tells it to stop, wakes it as a farm would, and waits until it has gone."""
+        self.child.stop()
+        self.join()
+
+    def join(self, within: float = 10.0) -> None:
+        eventually(self._gone, within, "the worker's end")
+        if self.error is not None:
+            raise self.error
+
+    def close(self) -> None:
+        if self.running:
+            self.child.stop()
+            self.child.stop()
+            self.join()
+        self.exchange.close()
+        self.client.close()
+        self._registry_client.close()
+        self.child.close()
+
+    def _gone(self) -> bool:
+        with contextlib.suppress(redis.RedisError):
+            for client_id in duties.blocking_clients([self.slot]):
+                self.client.client_unblock(client_id)
+        return not self.running
+
+    def _run(self) -> None:
+        try:
+            self.worker.run()
+        except BaseException as error:
+            self.error = error
+
+
+@contextlib.contextmanager
+def one_worker(
+    redis_url: str,
+    *,
+    schedule: Sequence[float] = (5.0, 30.0),
+    allowed: Sequence[IPNetwork] = LOOPBACK,
+    ca_file: Path | None = None,
+    grace_seconds: float = 20.0,
+    block_seconds: float = BLOCK_SECONDS,
+) -> Iterator[OneWorker]:
+    """A worker that may post to loopback; gone at the end."""
+    worker = OneWorker(redis_url, schedule, allowed, ca_file, grace_seconds, block_seconds)
+    try:
+        yield worker
+    finally:
+        worker.close()
+
+
+def add_endpoint(client: "redis.Redis", url: str, **fields: Any) -> Endpoint:
+    """An endpoint in the registry, with its secret."""
+    return Registry(client).add(replace(Endpoint(new_endpoint_id(), url), **fields))
+
+
+_numbers = itertools.count(1)
+
+
+def job(endpoint: Endpoint | str, job_id: str | None = None, body: bytes = b'{"type":"test"}') -> Job:
+    """A job, under an id of its own unless one is given."""
+    name = endpoint if isinstance(endpoint, str) else endpoint.id
+    return Job(job_id or f"msg_{next(_numbers)}", name, body)
+
+
+def enqueue(redis_url: str, *jobs: Job, chain_id: int = CHAIN_ID) -> int:
+    """Puts the jobs into the queue the way a processor does: one entry, read by the group and handed off."""
+    exchange = Exchange(redis_url, BLOCK_SECONDS)
+    try:
+        reader = StreamReader(exchange, "test")
+        reader.follow([chain_id])
+        exchange.ask(("XADD", keys.events(chain_id), "*", keys.EVENT_FIELD, b"{}"))
+        reader.ask()
+        entries, _ = reader.answer()
+        handled = [Handled(entry) for entry in entries[:-1]] + [Handled(entries[-1], jobs)]
+        return delivery_queue.hand_off(exchange, handled)
+    finally:
+        exchange.close()
+
+
+def kept(client: "redis.Redis", job_id: str) -> dict[str, Any]:
+    """The job as the ledger has it."""
+    stored = client.hget(keys.JOBS, job_id)
+    assert stored is not None, f"no {job_id} in the ledger"
+    found: dict[str, Any] = orjson.loads(stored)
+    return found
+
+
+def due_in_seconds(client: "redis.Redis", job_id: str) -> float:
+    """How long until the job's next attempt."""
+    due = client.zscore(keys.RETRY, job_id)
+    assert due is not None, f"{job_id} waits for no attempt"
+    return float(due) / 1000 - time.time()
+
+
+def dead_letters(client: Any) -> dict[str, dict[str, Any]]:
+    """Every dead letter by its id, the first to die first."""
+    return {job_id.decode(): kept(client, job_id.decode()) for job_id in client.zrange(keys.DEAD, 0, -1)}

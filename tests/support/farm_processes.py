@@ -1,0 +1,188 @@
+"""`hookfarm start …` as a user runs it, watched from outside: processes, keys, what it prints and leaves."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import redis
+
+from hookfarm import keys
+from hookfarm.readiness import is_ready
+from hookfarm.redis_clients import command_client
+from tests.support.waiting import eventually
+
+CHECKOUT = Path(__file__).parents[2]
+COMMAND = (sys.executable, "-m", "hookfarm")
+READY_SECONDS = 20.0
+TITLE = "hookfarm: "
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """The variables of a command, without settings of whoever runs the tests."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HOOKFARM_")}
+    return {**kept, **variables}
+
+
+def hookfarm(*arguments: str, within: float = 30.0, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Runs a command to its end."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=CHECKOUT,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=within,
+        check=False,
+    )
+
+
+def title(process: psutil.Process) -> str:
+    """What ps shows of it; empty for a zombie."""
+    return " ".join(process.cmdline()).strip()
+
+
+def processes_of_session(session: int) -> list[psutil.Process]:
+    """Everybody who still lives in it, whoever their parent is by now; a zombie is dead."""
+    found = []
+    for pid in psutil.pids():
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+            if os.getsid(pid) == session and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                found.append(psutil.Process(pid))
+    return found
+
+
+def kill_session(session: int) -> None:
+    """SIGKILL for all of it, and waits until they are gone."""
+
+    def killed() -> bool:
+        left = processes_of_session(session)
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        return not left
+
+    eventually(killed, within=10, what=f"the end of session {session}")
+
+
+class FarmProcess:
+    """A running farm. All its processes stay in its session, so none can hide."""
+
+    def __init__(self, arguments: tuple[str, ...], redis_url: str, output: Path, **variables: str) -> None:
+        self.redis_url = redis_url
+        self._stdout, self._stderr = output / "stdout", output / "stderr"
+        with self._stdout.open("wb") as out, self._stderr.open("wb") as err:
+            self.process = subprocess.Popen(
+                [*COMMAND, "start", *arguments],
+                cwd=CHECKOUT,
+                env=environment(**variables),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+        self.pid = self.process.pid
+
+    @property
+    def stdout(self) -> str:
+        return self._stdout.read_text()
+
+    @property
+    def stderr(self) -> str:
+        return self._stderr.read_text()
+
+    @property
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def client(self) -> "redis.Redis":
+        return command_client(self.redis_url)
+
+    def wait_ready(self) -> "FarmProcess":
+        """Until it says that it is."""
+        eventually(self._says_ready, within=READY_SECONDS, what="the farm being ready")
+        return self
+
+    def _says_ready(self) -> bool:
+        assert not self.ended, f"the farm ended with {self.process.returncode}: {self.stderr}"
+        said = self.stdout
+        return "hookfarm is ready" in said and said.endswith("\n")
+
+    def is_ready(self, service: str) -> bool:
+        """What its key says; False also where Redis does not answer."""
+        with contextlib.suppress(redis.RedisError), self.client() as client:
+            return is_ready(client, service)
+        return False
+
+    def children(self) -> dict[str, psutil.Process]:
+        """By title, `webhook_delivery 3`; the embedded server as `redis`."""
+        found = {}
+        for child in psutil.Process(self.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if said := title(child):
+                    found[said.removeprefix(TITLE) if said.startswith(TITLE) else "redis"] = child
+        return found
+
+    def workers(self) -> dict[str, psutil.Process]:
+        wanted = f"{keys.WEBHOOK_DELIVERY} "
+        return {name: child for name, child in self.children().items() if name.startswith(wanted)}
+
+    def zombies(self) -> list[psutil.Process]:
+        return [c for c in psutil.Process(self.pid).children() if c.status() == psutil.STATUS_ZOMBIE]
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def wait(self, within: float = 15.0) -> int:
+        """Its exit code."""
+        return self.process.wait(within)
+
+    def stop(self) -> int:
+        """SIGTERM; its exit code."""
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def survivors(self) -> list[psutil.Process]:
+        return processes_of_session(self.pid)
+
+    def close(self) -> None:
+        kill_session(self.pid)
+        self.process.wait()
+
+
+StartFarm = Callable[..., FarmProcess]
+
+
+@contextlib.contextmanager
+def started_farms() -> Iterator[StartFarm]:
+    """A function that starts farms: `start("webhook_delivery", redis_url=…)`, `start(state_dir=…)`.
+
+    At the end all of them are gone, killed where the test has not stopped them.
+    """
+    place = Path(tempfile.mkdtemp(prefix="hf-farm-"))
+    farms: list[FarmProcess] = []
+
+    def start(
+        *arguments: str, redis_url: str | None = None, state_dir: Path | None = None, **variables: str
+    ) -> FarmProcess:
+        output = place / str(len(farms))
+        output.mkdir()
+        state = state_dir or output / "state"
+        options = ["--redis-url", redis_url] if redis_url else ["--state-dir", str(state)]
+        url = redis_url or f"unix://{state / 'redis.sock'}"
+        farm = FarmProcess((*arguments, *options), url, output, **variables)
+        farms.append(farm)
+        return farm
+
+    try:
+        yield start
+    finally:
+        for farm in farms:
+            farm.close()
+        shutil.rmtree(place)
