@@ -11,8 +11,8 @@ from eth_abi.abi import encode
 
 from hookfarm import address_guard
 from hookfarm.config import Config
-from hookfarm.delivery_queue import Taken
 from hookfarm.errors import InvalidInput
+from hookfarm.jobs import Taken
 from hookfarm.message_processor import decoder, payload, signature
 from hookfarm.message_processor.abi_types import TUPLE, AbiType
 from hookfarm.records import Endpoint, Event, Subscription, parse_endpoint

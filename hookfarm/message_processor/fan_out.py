@@ -1,8 +1,9 @@
 """One stream entry -> what becomes of it: a job for each endpoint that wants the event, or a rejection."""
 
-from hookfarm.delivery_queue import Handled, Job, Rejected
+from hookfarm.delivery_queue import Handled, Rejected
 from hookfarm.errors import InvalidInput
 from hookfarm.event_stream import Entry
+from hookfarm.jobs import Job
 from hookfarm.message_processor.decoder import Meanings
 from hookfarm.message_processor.entries import read_event
 from hookfarm.message_processor.matcher import Index, Match

@@ -1,8 +1,11 @@
--- Worker -> nowhere: the job is done. Idempotent, and right even if it was requeued or failed elsewhere meanwhile.
+-- Worker -> nowhere: the job is done. Idempotent, and right even if it was requeued, failed or buried meanwhile.
 --
--- KEYS 1 jobs HASH   2 open ZSET   3 retry ZSET
+-- KEYS 1 jobs HASH   2 open ZSET   3 retry ZSET   4 dead ZSET
 -- ARGV 1 id
-if redis.call('ZREM', KEYS[2], ARGV[1]) == 1 or redis.call('ZREM', KEYS[3], ARGV[1]) == 1 then
-  redis.call('HDEL', KEYS[1], ARGV[1])
+for place = 2, 4 do
+  if redis.call('ZREM', KEYS[place], ARGV[1]) == 1 then
+    redis.call('HDEL', KEYS[1], ARGV[1])
+    return 1
+  end
 end
 return 1

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import hookfarm
 from hookfarm import keys, registry
 from hookfarm.address_guard import IPNetwork, Target, parse
-from hookfarm.delivery_queue import Taken
 from hookfarm.errors import InvalidInput
+from hookfarm.jobs import Taken
 from hookfarm.records import Endpoint
 from hookfarm.redis_clients import Exchange, ResponseError
 from hookfarm.webhook_delivery.signature import SigningKey, signature_header, signing_key

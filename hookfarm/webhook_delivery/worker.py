@@ -17,10 +17,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hookfarm import delivery_queue, logs
-from hookfarm.delivery_queue import Foreign, Settlement, Taken
+from hookfarm.delivery_queue import Settlement
 from hookfarm.errors import InvalidInput, NotFound
 from hookfarm.farm.board import State
 from hookfarm.farm.child import Child
+from hookfarm.jobs import Foreign, Taken
 from hookfarm.redis_clients import Exchange, RedisError
 from hookfarm.registry import Registry
 from hookfarm.webhook_delivery import gauges, outcome

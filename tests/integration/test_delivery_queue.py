@@ -10,8 +10,9 @@ import pytest
 import redis
 
 from hookfarm import delivery_queue, keys
-from hookfarm.delivery_queue import Foreign, Handled, Job, Rejected, Settlement, Taken
+from hookfarm.delivery_queue import Handled, Rejected, Settlement
 from hookfarm.event_stream import Entry, StreamReader
+from hookfarm.jobs import Foreign, Job, Taken
 from hookfarm.redis_clients import Exchange, pack
 from tests.support.delivery import CHAIN_ID, dead_letters, due_in_seconds, enqueue, job, kept
 from tests.support.ledger import assert_ledger_invariant

@@ -17,10 +17,11 @@ import redis
 
 from hookfarm import delivery_queue, keys
 from hookfarm.address_guard import IPNetwork
-from hookfarm.delivery_queue import BLOCK_SECONDS, Handled, Job
+from hookfarm.delivery_queue import BLOCK_SECONDS, Handled
 from hookfarm.event_stream import StreamReader
 from hookfarm.farm.board import Board, Slot, State
 from hookfarm.farm.child import Child
+from hookfarm.jobs import Job
 from hookfarm.records import Endpoint, new_endpoint_id
 from hookfarm.redis_clients import Exchange, command_client
 from hookfarm.registry import Registry

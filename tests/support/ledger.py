@@ -3,7 +3,7 @@
 import redis
 
 from hookfarm import keys
-from hookfarm.delivery_queue import Taken, decode
+from hookfarm.jobs import Taken, decode
 
 
 def assert_ledger_invariant(client: "redis.Redis") -> None:

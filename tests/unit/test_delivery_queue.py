@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookfarm.delivery_queue import Foreign, Taken, decode, delivered, failed, give_back
+from hookfarm.delivery_queue import delivered, failed, give_back
+from hookfarm.jobs import Foreign, Taken, decode
 
 BODIES = st.one_of(
     st.just(b'{"n":115792089237316195423570985008687907853269984665640564039457584007913129639935}'),

@@ -1,6 +1,8 @@
 """The order of imports: down only, never sideways or up (the layers of the README's "How it is built")."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ LAYERS = (
     ("redis_clients",),
     ("lua", "address_guard"),
     ("registry", "readiness", "event_stream", "embedded_server", "server_checks"),
+    ("jobs",),
     ("delivery_queue",),
     ("farm", "chain", "devchain"),
     ("keeper", "event_ingestor", "message_processor", "webhook_delivery", "api", "receiver"),
@@ -74,9 +77,6 @@ def test_only_config_reads_the_environment() -> None:
 
 
 def test_a_delivery_process_loads_neither_web3_nor_pydantic_nor_the_api() -> None:
-    import subprocess
-    import sys
-
     code = "import sys, hookfarm.webhook_delivery.process, hookfarm.cli.farm\nprint(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"web3", "pydantic", "fastapi", "uvicorn", "aiohttp", "eth_abi", "rich"} & set(loaded)
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not {"web3", "pydantic", "fastapi", "uvicorn", "aiohttp", "eth_abi", "rich"} & set(said.split())

@@ -7,8 +7,8 @@ from ipaddress import ip_network
 import pytest
 
 import hookfarm
-from hookfarm.delivery_queue import Taken
 from hookfarm.errors import InvalidInput
+from hookfarm.jobs import Taken
 from hookfarm.records import Endpoint
 from hookfarm.registry import new_secret
 from hookfarm.webhook_delivery.endpoints import prepare

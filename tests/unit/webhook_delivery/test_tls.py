@@ -42,14 +42,14 @@ def serving(certificate: str) -> ssl.SSLContext:
 def posting(
     ca_file: Path | None = AUTHORITY, give_up: Callable[[], bool] = lambda: False
 ) -> Iterator[Callable[..., Result]]:
-    """`post(port, host="receiver.test", timeout=5.0)` over connections that resolve every name to loopback."""
+    """`post(port, host="receiver.test", timeout=5.0, body=b"{}")`, every name being on loopback."""
     loopback = [ip_address("127.0.0.1")]
     transport = Transport(Connections(tls_context(ca_file), LOOPBACK, lambda _: loopback), give_up)
 
-    def post(port: int, host: str = "receiver.test", timeout: float = 5.0) -> Result:
+    def post(port: int, host: str = "receiver.test", timeout: float = 5.0, body: bytes = b"{}") -> Result:
         target = parse(f"https://{host}:{port}/hook", LOOPBACK)
-        request = f"POST /hook HTTP/1.1\r\nhost: {target.authority}\r\ncontent-length: 2\r\n\r\n{{}}"
-        return transport.post(target, request.encode(), timeout)
+        head = f"POST /hook HTTP/1.1\r\nhost: {target.authority}\r\ncontent-length: {len(body)}\r\n\r\n"
+        return transport.post(target, head.encode() + body, timeout)
 
     try:
         yield post
@@ -163,6 +163,44 @@ def test_a_handshake_longer_than_one_wait_is_finished() -> None:
 
     with peer(slow) as server, posting() as post:
         assert post(server.port) == Response(200)
+
+
+def test_a_reply_slower_than_one_wait_is_read_and_its_connection_kept(receiver: Receiver) -> None:
+    gates = [threading.Event() for _ in range(2)]
+    receiver.reply_with(*(Reply(after=gate) for gate in gates))
+    with posting() as post:
+        for gate in gates:
+            timer = threading.Timer(0.6, gate.set)
+            timer.start()
+            assert post(receiver.port) == Response(200, None, b"ok")
+            timer.join()
+    assert receiver.connections == 1
+
+
+def test_a_receiver_that_never_answers_inside_tls_is_left_at_the_deadline(receiver: Receiver) -> None:
+    gate = threading.Event()
+    receiver.reply_with(Reply(after=gate))
+    with posting() as post:
+        began = time.monotonic()
+        assert post(receiver.port, timeout=0.6) == TransportError("timeout", "no reply before the deadline")
+        assert time.monotonic() - began < 1.6
+    gate.set()
+
+
+def test_a_request_that_nobody_reads_inside_tls_is_left_at_the_deadline() -> None:
+    context = serving("good")
+    never = threading.Event()
+
+    def reads_nothing(connection: socket.socket, _: int) -> None:
+        with context.wrap_socket(connection, server_side=True):
+            never.wait(10)
+
+    with peer(reads_nothing) as hostile, posting() as post:
+        began = time.monotonic()
+        result = post(hostile.port, timeout=0.6, body=b"x" * 8_000_000)
+        never.set()
+        assert result == TransportError("timeout", "no reply before the deadline")
+        assert time.monotonic() - began < 1.6
 
 
 def test_a_worker_that_is_told_to_give_up_leaves_the_handshake() -> None:

@@ -1,0 +1,218 @@
+"""How many webhooks a second the farm delivers, what each costs, and how long each takes.
+
+    python benchmarks/delivery_throughput.py [--workers 50] [--jobs 60000] [--receiver nginx|own] [--repeat 3]
+        [--no-latency] [--insist] [--json FILE|-]
+
+Two phases, each with servers and a farm of its own:
+
+1. Throughput: all jobs are queued before the farm starts, so it is never short of work. Capacity is taken
+   between the moments when 10 % and 90 % of them are settled. Of several runs the one of highest capacity counts.
+2. Latency: jobs arrive at half that capacity, in batches of 2 ms; from the moment before a batch is handed off
+   to the arrival of each of its webhooks at a receiver that verifies the signature and notes the time.
+
+Every run ends with an empty ledger, or the benchmark fails.
+"""
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from support import conditions, report
+from support.farm import Farm
+from support.processes import CpuTime, cpu_time
+from support.receivers import find_nginx
+from support.redis_server import RedisServer
+from support.stage import Stage, end_on_sigterm, staged
+from support.waiting import until
+from support.webhooks import pace
+
+from hookfarm import keys, readiness
+from hookfarm.delivery_queue import depths
+
+SAMPLE_SECONDS = 0.02
+FROM_SHARE, TO_SHARE = 0.1, 0.9
+PACED_SHARE = 0.5
+PACED_SECONDS = 10.0
+SETTLE_SECONDS = 1.0
+FILL_JOBS = 5000
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """How far a run was (`at`: monotonic), and what had been used until then; `busy` is the whole machine's."""
+
+    at: float
+    settled: int
+    cpu: dict[str, CpuTime]
+    busy: float
+
+
+def main() -> int:
+    options = _options()
+    end_on_sigterm()
+    nginx = find_nginx() if options.receiver in (None, "nginx") else None
+    if options.receiver == "nginx" and nginx is None:
+        print("receiver: nginx is not installed; give --receiver own", file=sys.stderr)
+        return 2
+    found = conditions.observe(nginx)
+    knobs = {"workers": options.workers, "jobs": options.jobs, "receiver": "nginx" if nginx else "own"}
+    knobs |= {"repeat": options.repeat, "warm_up": f"the first {FROM_SHARE:.0%} of the jobs are not counted"}
+    report.print_conditions(found, knobs)
+    if options.insist and not found.quiet:
+        return 1
+    runs = [_throughput(options.workers, options.jobs, nginx) for _ in range(options.repeat)]
+    for number, run in enumerate(runs, 1):
+        report.print_numbers(f"throughput, run {number} of {len(runs)}", run)
+    best = max(runs, key=lambda run: float(run["deliveries_per_second"]))
+    result: Figures = {"benchmark": "delivery_throughput", "conditions": found.as_json(), "knobs": knobs}
+    result |= {"best": best, "runs": runs}
+    if not options.no_latency:
+        result["latency"] = _latency(options.workers, PACED_SHARE * float(best["deliveries_per_second"]))
+        report.print_numbers("latency", result["latency"])
+    report.write_json(options.json, result)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--workers", type=int, default=50)
+    parser.add_argument("--jobs", type=int, default=60_000)
+    parser.add_argument("--receiver", choices=("nginx", "own"), help="default: nginx where it is installed")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--no-latency", action="store_true", help="only the first phase")
+    parser.add_argument("--insist", action="store_true", help="refuse to run on a busy machine (exit 1)")
+    parser.add_argument("--json", metavar="FILE", help="write the result there, - for stdout")
+    return parser.parse_args()
+
+
+# Throughput
+
+
+def _throughput(workers: int, jobs: int, nginx: Path | None) -> Figures:
+    with staged(nginx) as stage:
+        body_bytes = _fill(stage, jobs)
+        began = time.monotonic()
+        with stage.delivery_farm(workers) as farm:
+            moments = _watch(stage, farm, jobs)
+            status = _final_status(stage.server, jobs)
+    return {"body_bytes": body_bytes, **_figures(moments, jobs, began, status)}
+
+
+def _fill(stage: Stage, jobs: int) -> int:
+    """Queues the jobs and waits for the server to be done with it; the mean size of a body."""
+    total = 0
+    with stage.enqueuer() as enqueuer:
+        for start in range(0, jobs, FILL_JOBS):
+            prepared = enqueuer.prepare(min(FILL_JOBS, jobs - start))
+            enqueuer.enqueue(prepared)
+            total += sum(len(job.body) for _, job in prepared)
+    assert depths(stage.server.client).queued == jobs
+    until(stage.server.settled, "the append-only file being rewritten", within_seconds=60)
+    time.sleep(SETTLE_SECONDS)
+    return round(total / jobs)
+
+
+def _watch(stage: Stage, farm: Farm, jobs: int) -> list[Moment]:
+    """The first sample after readiness, 10 %, 90 % and the last delivery."""
+    workers = farm.workers()
+    groups = {
+        "workers": workers,
+        "master_and_keeper": [process for process in farm.processes() if process not in workers],
+        "redis": [psutil.Process(stage.server.pid)],
+        "receiver": stage.receiver.processes,
+        "benchmark": [psutil.Process()],
+    }
+    wanted = [0, int(FROM_SHARE * jobs), int(TO_SHARE * jobs), jobs]
+    moments: list[Moment] = []
+    while len(moments) < len(wanted):
+        _check(stage.server, farm)
+        settled, at = jobs - int(stage.server.client.hlen(keys.JOBS)), time.monotonic()
+        while len(moments) < len(wanted) and settled >= wanted[len(moments)]:
+            used = {name: cpu_time(processes) for name, processes in groups.items()}
+            moments.append(Moment(at, settled, used, conditions.busy_seconds()))
+        time.sleep(SAMPLE_SECONDS)
+    return moments
+
+
+def _check(server: RedisServer, farm: Farm) -> None:
+    farm.check_alive()
+    left = depths(server.client)
+    if left.retry or left.dead:
+        raise RuntimeError(f"attempts fail ({left}):\n{farm.last_words()}")
+
+
+def _final_status(server: RedisServer, jobs: int) -> Figures:
+    """What the farm says of itself once it has noticed that all is done; the ledger must be empty."""
+    left = depths(server.client)
+    assert (left.queued, left.open, left.retry, left.dead) == (0, 0, 0, 0), left
+    assert server.client.hlen(keys.JOBS) == 0
+
+    def status() -> Figures:
+        said = readiness.status(server.client, keys.WEBHOOK_DELIVERY) or {}
+        return said if said.get("delivered", 0) >= jobs else {}
+
+    said = until(status, "the farm having counted every delivery")
+    assert said["delivered"] == jobs, f"{said['delivered']} deliveries of {jobs} jobs"
+    assert said["failed_attempts"] == 0, f"{said['failed_attempts']} attempts failed"
+    return said
+
+
+def _figures(moments: list[Moment], jobs: int, began: float, status: Figures) -> Figures:
+    first, low, high, last = moments
+    counted, elapsed = high.settled - low.settled, high.at - low.at
+    used = {name: high.cpu[name] - low.cpu[name] for name in low.cpu}
+    ours = sum(part.total for part in used.values())
+    return {
+        "deliveries_per_second": round(counted / elapsed, 1),
+        "ready_to_last_per_second": round((jobs - first.settled) / (last.at - first.at), 1),
+        "from_command_per_second": round(jobs / (last.at - began), 1),
+        "cpu_us_per_delivery": {name: part.per(counted)["total"] for name, part in used.items()},
+        "worker_cpu_us_per_delivery": used["workers"].per(counted),
+        "redis_cpu_us_per_delivery": used["redis"].per(counted),
+        "cores_used": {name: round(part.total / elapsed, 2) for name, part in used.items()},
+        "cores_used_by_others": round((high.busy - low.busy - ours) / elapsed, 2),
+        "command_to_ready_under_load_seconds": round(first.at - began, 2),
+        "post_ms_within_10_percent": _milliseconds(status["post_seconds"]),
+    }
+
+
+def _milliseconds(quantiles: dict[str, float | None]) -> dict[str, float | None]:
+    """The farm's own histograms, which are right to 10 %."""
+    return {name: None if value is None else round(1000 * value, 3) for name, value in quantiles.items()}
+
+
+# Latency
+
+
+def _latency(workers: int, rate: float) -> Figures:
+    with staged() as stage, stage.delivery_farm(workers), stage.enqueuer() as enqueuer:
+        paced = enqueuer.prepare(int(rate * PACED_SECONDS))
+        began, busy = time.monotonic(), conditions.busy_seconds()
+        handed = pace(enqueuer, paced, rate)
+        elapsed = time.monotonic() - began
+        busy = conditions.busy_seconds() - busy
+        until(lambda: stage.server.client.hlen(keys.JOBS) == 0, "all of it delivered")
+        status = _final_status(stage.server, len(handed))
+        came = stage.recorder.arrivals()
+    assert came.keys() == handed.keys(), f"{len(handed)} handed off, {len(came)} arrived"
+    waited = [(came[webhook_id] - handed[webhook_id]) / 1e6 for webhook_id in handed]
+    return {
+        "jobs": len(handed),
+        "offered_per_second": round(len(handed) / elapsed, 1),
+        "cores_used": round(busy / elapsed, 2),
+        "hand_off_to_arrival_ms": {
+            name: round(report.quantile(waited, share), 3) for name, share in QUANTILES.items()
+        },
+        "post_ms_within_10_percent": _milliseconds(status["post_seconds"]),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

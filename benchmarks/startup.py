@@ -1,0 +1,217 @@
+"""How long the farm takes to be ready, and how much memory its delivery processes take.
+
+    python benchmarks/startup.py [--workers 50,500] [--repeat 5] [--json FILE|-] [--insist]
+
+1. Fork to ready: from the creation of the first delivery process, as the kernel has it, to the moment when
+   `webhook_delivery:ready` is set, which Redis announces (a keyspace notification). The kernel's time of
+   creation is rounded down to 10 ms, so this is up to 10 ms too much, never too little.
+2. Memory of each delivery process (USS, PSS): when the farm is ready, and after 100 deliveries each.
+3. Cold start: from the command `hookfarm start` with nothing there (no server, an empty state directory; files
+   in the page cache) to all three ready keys, looked for every 2 ms. Embedded server, devchain.
+4. Full pipeline: as 3, and on until a webhook of a log emitted once all was ready has come and been verified.
+
+Of several runs the quickest counts; all of them are in the JSON.
+"""
+
+import argparse
+import contextlib
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+import redis
+from redis.client import PubSub
+from support import conditions, report, webhooks
+from support.farm import Farm, running_farm
+from support.receivers import find_nginx, running_recorder
+from support.redis_server import RedisServer, running_redis
+from support.stage import directory, end_on_sigterm, staged
+from support.waiting import until
+
+from hookfarm import keys
+from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.embedded_server import StateDirectory
+from hookfarm.redis_clients import command_client
+from hookfarm.registry import new_secret
+
+LOOK_SECONDS = 0.002
+DELIVERIES_EACH = 100
+READY_WITHIN_SECONDS = 60.0
+
+Run = dict[str, Any]
+
+
+def main() -> int:
+    options = _options()
+    end_on_sigterm()
+    counts = [int(count) for count in options.workers.split(",")]
+    found = conditions.observe(find_nginx())
+    knobs = {"workers": options.workers, "repeat": options.repeat, "warm_up": "none; files in the page cache"}
+    report.print_conditions(found, knobs)
+    if options.insist and not found.quiet:
+        return 1
+    result: Run = {"benchmark": "startup", "conditions": found.as_json(), "knobs": knobs, "fork_to_ready": {}}
+    for count in counts:
+        runs = [_fork_to_ready(count) for _ in range(options.repeat)]
+        result["fork_to_ready"][str(count)] = _best(f"{count} workers", runs, "first_fork_to_ready_seconds")
+    result["memory"] = _memory(counts[0])
+    report.print_numbers(f"memory of each of {counts[0]} delivery processes", result["memory"])
+    for name, once, figure in (
+        ("cold_start", _cold_start, "command_to_all_ready_seconds"),
+        ("full_pipeline", _full_pipeline, "command_to_verified_webhook_seconds"),
+    ):
+        result[name] = _best(name.replace("_", " "), [once() for _ in range(options.repeat)], figure)
+    report.write_json(options.json, result)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--workers", default="50,500", help="comma separated")
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--insist", action="store_true", help="refuse to run on a busy machine")
+    parser.add_argument("--json", metavar="FILE", help="write the result there, - for stdout")
+    return parser.parse_args()
+
+
+def _best(title: str, runs: Sequence[Run], figure: str) -> Run:
+    best = min(runs, key=lambda run: float(run[figure]))
+    report.print_numbers(f"{title}, best of {len(runs)}", best)
+    spread = [run[figure] for run in runs]
+    report.print_numbers("", {f"all {figure}": ", ".join(f"{value:.3f}" for value in spread)})
+    return {"best": best, "median": statistics.median(spread), "runs": list(runs)}
+
+
+# Fork to ready
+
+
+def _fork_to_ready(workers: int) -> Run:
+    with directory() as place, running_redis(place / "redis") as server, _announcements(server) as announced:
+        began = _now()
+        options = ("--redis-url", server.url, "--workers", str(workers))
+        with running_farm(place / "farm", *options, services=(keys.WEBHOOK_DELIVERY,)) as farm:
+            ready = announced(farm)
+            first = min(_created(process) for process in farm.workers())
+            assert len(farm.workers()) == workers
+        return {
+            "first_fork_to_ready_seconds": round(ready - first, 3),
+            "command_to_ready_seconds": round(ready - began, 3),
+        }
+
+
+@contextlib.contextmanager
+def _announcements(server: RedisServer) -> Iterator[Callable[[Farm], float]]:
+    """A call that waits until the server announces the ready key, and returns when that was."""
+    server.client.config_set("notify-keyspace-events", "K$")
+    channel: PubSub = server.client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+    with channel:
+        channel.subscribe(f"__keyspace@0__:{keys.ready(keys.WEBHOOK_DELIVERY)}")
+        channel.get_message(timeout=1.0)
+
+        def wait(farm: Farm) -> float:
+            deadline = time.monotonic() + READY_WITHIN_SECONDS
+            while time.monotonic() < deadline:
+                if channel.get_message(timeout=1.0) is not None:
+                    return _now()
+                farm.check_alive()
+            raise TimeoutError("webhook_delivery is not ready")
+
+        yield wait
+
+
+def _now() -> float:
+    """Seconds since boot, the clock of `_created`."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _created(process: psutil.Process) -> float:
+    """When the kernel made the process, in seconds since boot, rounded down to a tick (10 ms)."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+# Memory
+
+
+def _memory(workers: int) -> Run:
+    with staged() as stage, stage.delivery_farm(workers) as farm, stage.enqueuer() as enqueuer:
+        ready = _weigh(farm)
+        enqueuer.enqueue(enqueuer.prepare(DELIVERIES_EACH * workers))
+        until(lambda: stage.server.client.hlen(keys.JOBS) == 0, "everything delivered", within_seconds=60)
+        return {"ready": ready, f"after_{DELIVERIES_EACH}_deliveries_each": _weigh(farm)}
+
+
+def _weigh(farm: Farm) -> dict[str, float]:
+    """Megabytes (10^6 bytes) of the delivery processes, and of the whole farm."""
+    each = [worker.memory_full_info() for worker in farm.workers()]
+    uss, pss = [[float(getattr(info, kind)) / 1e6 for info in each] for kind in ("uss", "pss")]
+    whole = sum(float(process.memory_full_info().pss) for process in farm.processes()) / 1e6
+    figures = {"uss_median_mb": statistics.median(uss), "uss_max_mb": max(uss)}
+    figures |= {"pss_median_mb": statistics.median(pss), "pss_max_mb": max(pss), "farm_pss_mb": whole}
+    return {name: round(value, 2) for name, value in figures.items()}
+
+
+# Cold start, full pipeline
+
+
+def _cold_start() -> Run:
+    with directory() as place, running_devchain() as chain, _everything(place, chain) as (_, took):
+        return took
+
+
+def _full_pipeline() -> Run:
+    """The endpoint is registered as soon as the server answers, while the services still start."""
+    secret = new_secret()
+    with directory() as place, running_devchain(logs_per_block=1) as chain:
+        with running_recorder(secret, place / "recorder") as recorder:
+            register = partial(webhooks.add_endpoint, url=recorder.url, secret=secret)
+            with _everything(place, chain, register) as (began_ns, took):
+                emitted_ns = time.time_ns()
+                chain.mine()
+                until(recorder.anything_came, "the webhook", every_seconds=LOOK_SECONDS)
+                [arrived_ns] = recorder.arrivals().values()
+        took["command_to_verified_webhook_seconds"] = round((arrived_ns - began_ns) / 1e9, 3)
+        took["emitted_to_verified_webhook_seconds"] = round((arrived_ns - emitted_ns) / 1e9, 3)
+        return took
+
+
+@contextlib.contextmanager
+def _everything(
+    place: Path, chain: RunningDevchain, once_redis_answers: Callable[["redis.Redis"], object] = lambda _: None
+) -> Iterator[tuple[int, Run]]:
+    """A farm of all services that has become ready: when it was started (Unix ns), and what took how long."""
+    chains = f"{chain.chain_id}={chain.ws_url}"
+    began_ns = time.time_ns()
+    with (
+        running_farm(place / "farm", "--chain", chains, "--api", "127.0.0.1:0") as farm,
+        command_client(StateDirectory(place / "farm").redis_url) as client,
+    ):
+        until(lambda: _answers(client, farm), "the embedded server answering", every_seconds=LOOK_SECONDS)
+        took: Run = {"command_to_redis_seconds": _seconds_since(began_ns)}
+        once_redis_answers(client)
+        for service in keys.SERVICES:
+            farm.until_ready(client, service, every_seconds=LOOK_SECONDS)
+            took[f"command_to_{service}_ready_seconds"] = _seconds_since(began_ns)
+        took["command_to_all_ready_seconds"] = _seconds_since(began_ns)
+        yield began_ns, took
+
+
+def _answers(client: "redis.Redis", farm: Farm) -> bool:
+    farm.check_alive()
+    with contextlib.suppress(redis.RedisError):
+        return bool(client.ping())
+    return False
+
+
+def _seconds_since(began_ns: int) -> float:
+    return round((time.time_ns() - began_ns) / 1e9, 3)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""Where the webhooks go: nginx, which costs least, or a recorder, which says when each one came."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from support.processes import family, running
+from support.waiting import until
+
+_NGINX = """\
+daemon off;
+{user}worker_processes 1;
+pid {place}/nginx.pid;
+error_log {place}/nginx.log;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    keepalive_requests 1000000000;
+    keepalive_timeout 600s;
+    client_body_temp_path {place}/body; proxy_temp_path {place}/proxy; fastcgi_temp_path {place}/fastcgi;
+    uwsgi_temp_path {place}/uwsgi; scgi_temp_path {place}/scgi;
+    server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ return 204; }} }}
+}}
+"""
+_RECORDER = Path(__file__).with_name("recorder.py")
+
+
+def find_nginx() -> Path | None:
+    """nginx, where it is installed."""
+    found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    return Path(found) if found else None
+
+
+class Receiver:
+    """A running receiver of any kind."""
+
+    def __init__(self, kind: str, pid: int, port: int) -> None:
+        self.kind = kind
+        self.url = f"http://127.0.0.1:{port}/hook"
+        self.processes: list[psutil.Process] = family(pid)
+
+
+class Recorder(Receiver):
+    """A receiver that verifies each signature and notes each arrival."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", port: int, notes: Path, output: Path) -> None:
+        super().__init__("own", process.pid, port)
+        self._process = process
+        self._notes = notes
+        self._output = output
+
+    def anything_came(self) -> bool:
+        """True once a webhook with a right signature has come."""
+        return "came" in self._output.read_text()
+
+    def arrivals(self) -> dict[str, int]:
+        """Ends it. webhook-id -> first arrival (Unix time in ns); AssertionError where a signature was wrong."""
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(10)
+        came: dict[str, int] = {}
+        for line in self._notes.read_text().splitlines():
+            webhook_id, at, verified = line.split()
+            assert verified == "1", f"{webhook_id}: wrong signature"
+            came.setdefault(webhook_id, int(at))
+        return came
+
+
+@contextlib.contextmanager
+def running_nginx(binary: Path, place: Path) -> Iterator[Receiver]:
+    """One worker, connections kept alive, 204 to everything, nothing logged."""
+    place.mkdir(parents=True)
+    port = _free_port()
+    configuration = place / "nginx.conf"
+    user = "user root;\n" if os.geteuid() == 0 else ""
+    configuration.write_text(_NGINX.format(place=place, port=port, user=user))
+    with running([binary, "-p", place, "-c", configuration], place / "nginx.out") as process:
+        until(lambda: _listens(port) and len(family(process.pid)) > 1, "nginx listening")
+        yield Receiver("nginx", process.pid, port)
+
+
+@contextlib.contextmanager
+def running_recorder(secret: str, place: Path) -> Iterator[Recorder]:
+    """A recorder that checks signatures against `secret`."""
+    place.mkdir(parents=True)
+    notes, output = place / "arrivals", place / "recorder.out"
+    with running([sys.executable, str(_RECORDER), secret, str(notes)], output) as process:
+        port = until(lambda: int(output.read_text() or 0), "the recorder listening")
+        yield Recorder(process, port, notes, output)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False

@@ -1,0 +1,46 @@
+"""A server like the one that hookfarm embeds, with the same settings, under the benchmark's own hand."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import redis
+
+from hookfarm.embedded_server import StateDirectory, command, find_binary
+from hookfarm.redis_clients import command_client
+from support.processes import running
+from support.waiting import until
+
+
+class RedisServer:
+    """A running server. `client` is the benchmark's own connection to it."""
+
+    def __init__(self, url: str, pid: int) -> None:
+        self.url = url
+        self.pid = pid
+        self.client = command_client(url)
+
+    def settled(self) -> bool:
+        """True when it does nothing in the background."""
+        info = self.client.info("persistence")
+        return not (info["aof_rewrite_in_progress"] or info["aof_rewrite_scheduled"])
+
+
+@contextlib.contextmanager
+def running_redis(place: Path) -> Iterator[RedisServer]:
+    """A fresh server in the directory `place`: append-only file, unix socket."""
+    directory = StateDirectory(place)
+    directory.make()
+    with running(command(find_binary(), directory), place / "redis.out") as process:
+        server = RedisServer(directory.redis_url, process.pid)
+        until(lambda: _answers(server.client), "the Redis server answering", every_seconds=0.005)
+        try:
+            yield server
+        finally:
+            server.client.close()
+
+
+def _answers(client: "redis.Redis") -> bool:
+    with contextlib.suppress(redis.RedisError):
+        return bool(client.ping())
+    return False

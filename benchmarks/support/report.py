@@ -1,0 +1,63 @@
+"""What a benchmark prints and writes: conditions first, then numbers."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from support.conditions import BUSY_SHARE, Conditions
+
+
+def print_conditions(conditions: Conditions, knobs: Mapping[str, Any]) -> None:
+    """Everything a reader needs to judge the numbers that follow, on stderr."""
+    load = ", ".join(f"{value:.2f}" for value in conditions.load_average)
+    packages = ", ".join(f"{name} {version}" for name, version in conditions.packages.items())
+    _say(f"conditions  {conditions.date}, commit {conditions.commit}")
+    machine = f"{conditions.cores} x {conditions.cpu}, {conditions.memory_gb} GB, Linux {conditions.kernel}"
+    _say(f"  machine   {machine}")
+    _say(f"  software  Python {conditions.python}; {conditions.redis_server}; {conditions.nginx or 'no nginx'}")
+    _say(f"            {packages}")
+    _say("  knobs     " + ", ".join(f"{name}={value}" for name, value in knobs.items()))
+    _say(f"  load      {load} (1, 5, 15 min); {conditions.busy_before:.1%} of all cores in use before the run")
+    if not conditions.quiet:
+        _say(f"  WARNING   over {BUSY_SHARE:.0%} in use by others: {', '.join(conditions.busiest)}.")
+        _say("            The numbers below are too low; run again at a quiet moment.")
+
+
+def print_numbers(title: str, numbers: Mapping[str, Any]) -> None:
+    """One figure a line; its unit is in its name."""
+    _say(title)
+    for name, value in numbers.items():
+        if isinstance(value, Mapping):
+            shown = ", ".join(f"{key} {_shown(part)}" for key, part in value.items())
+        else:
+            shown = _shown(value)
+        _say(f"  {name:<36} {shown}")
+
+
+def write_json(place: str | None, result: Mapping[str, Any]) -> None:
+    """To a file, or to stdout for `-`."""
+    if place is None:
+        return
+    text = json.dumps(result, indent=2) + "\n"
+    if place == "-":
+        sys.stdout.write(text)
+    else:
+        Path(place).write_text(text, encoding="utf-8")
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The value that `share` of `values` do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) < 100 else f"{value:.1f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

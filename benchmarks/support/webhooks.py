@@ -1,0 +1,120 @@
+"""Webhooks like those of real ERC-20 transfers, and the way they take into the delivery queue."""
+
+import hashlib
+import random
+import time
+from collections.abc import Sequence
+
+import orjson
+import redis
+
+from hookfarm import delivery_queue, keys
+from hookfarm.delivery_queue import Handled
+from hookfarm.event_stream import BATCH_ENTRIES, StreamReader
+from hookfarm.jobs import Job
+from hookfarm.message_processor import payload
+from hookfarm.message_processor.decoder import Decoded
+from hookfarm.records import Endpoint, Event, Subscription, new_endpoint_id, new_subscription_id
+from hookfarm.redis_clients import Exchange
+from hookfarm.registry import Registry
+
+CHAIN_ID = 31337
+TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
+TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
+LOGS_PER_BLOCK = 200
+PACE_SECONDS = 0.002
+
+Prepared = tuple[Event, Job]
+"""A transfer and what it became for the endpoint."""
+
+
+def add_endpoint(client: "redis.Redis", url: str, secret: str) -> Endpoint:
+    """An endpoint with that secret, known to its receiver already, that wants every transfer of the chain."""
+    subscription = Subscription(new_subscription_id(), CHAIN_ID, event=TRANSFER)
+    endpoint = Endpoint(new_endpoint_id(), url, subscriptions=(subscription,), secrets=((secret, None),))
+    Registry(client).update(endpoint)
+    return endpoint
+
+
+def transfer(number: int) -> tuple[Event, Decoded]:
+    """The transfer with this number; the same each time, and unlike any other."""
+    draw = random.Random(number)
+    block, index = divmod(number, LOGS_PER_BLOCK)
+    sender, recipient = (f"0x{draw.getrandbits(160):040x}" for _ in range(2))
+    value = draw.randrange(10**18, 10**24)
+    event: Event = {
+        "chain_id": CHAIN_ID,
+        "block_number": 20_000_000 + block,
+        "block_hash": _hash(f"block {block}"),
+        "block_timestamp": 1_760_000_000 + 12 * block,
+        "transaction_hash": _hash(f"transaction {number}"),
+        "transaction_index": index,
+        "log_index": index,
+        "address": f"0x{draw.getrandbits(160):040x}",
+        "topics": [TRANSFER_TOPIC, *(f"0x{party[2:]:0>64}" for party in (sender, recipient))],
+        "data": f"0x{value:064x}",
+        "removed": False,
+    }
+    return event, {"name": "Transfer", "args": {"from": sender, "to": recipient, "value": str(value)}}
+
+
+class Enqueuer:
+    """Hands transfers off to the queue as a message processor does: stream, group, one script a batch."""
+
+    def __init__(self, url: str, endpoint: Endpoint) -> None:
+        self._exchange = Exchange(url, block_seconds=5)
+        self._reader = StreamReader(self._exchange, "benchmark")
+        self._reader.follow([CHAIN_ID])
+        self._endpoint = endpoint
+        self._made = 0
+
+    def prepare(self, count: int) -> list[Prepared]:
+        """The next `count` transfers, matched and made into jobs."""
+        first = self._made
+        self._made += count
+        return [self._match(number) for number in range(first, first + count)]
+
+    def enqueue(self, prepared: Sequence[Prepared]) -> None:
+        """Publishes the events and hands the jobs off, BATCH_ENTRIES at a time."""
+        for start in range(0, len(prepared), BATCH_ENTRIES):
+            self._enqueue(prepared[start : start + BATCH_ENTRIES])
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """The events as entries of the stream, not yet read by anybody."""
+        stream = keys.events(CHAIN_ID)
+        self._exchange.ask(*[("XADD", stream, "*", keys.EVENT_FIELD, orjson.dumps(e)) for e in events])
+
+    def close(self) -> None:
+        self._exchange.close()
+
+    def _enqueue(self, batch: Sequence[Prepared]) -> None:
+        self.publish([event for event, _ in batch])
+        self._reader.ask()
+        entries, _ = self._reader.answer()
+        handled = [Handled(entry, (job,)) for entry, (_, job) in zip(entries, batch, strict=True)]
+        enqueued = delivery_queue.hand_off(self._exchange, handled)
+        assert enqueued == len(batch), f"{enqueued} of {len(batch)} enqueued"
+
+    def _match(self, number: int) -> Prepared:
+        event, decoded = transfer(number)
+        webhook_id = payload.webhook_id(event, self._endpoint.id, payload.LOG_EMITTED)
+        body = payload.emitted(event, decoded, self._endpoint.subscriptions[0].id)
+        return event, Job(webhook_id, self._endpoint.id, body)
+
+
+def pace(enqueuer: Enqueuer, prepared: Sequence[Prepared], rate: float) -> dict[str, int]:
+    """Enqueues them, `rate` a second; webhook-id -> the moment before it was handed off (Unix time in ns)."""
+    handed: dict[str, int] = {}
+    began = time.monotonic()
+    while len(handed) < len(prepared):
+        due = int((time.monotonic() - began) * rate)
+        batch = prepared[len(handed) : due]
+        now = time.time_ns()
+        handed.update((job.id, now) for _, job in batch)
+        enqueuer.enqueue(batch)
+        time.sleep(PACE_SECONDS)
+    return handed
+
+
+def _hash(text: str) -> str:
+    return f"0x{hashlib.sha256(text.encode()).hexdigest()}"

@@ -1,0 +1,255 @@
+"""Hop 1 against a real server: publishing behind a checkpoint, reading as a group."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar, cast
+
+import orjson
+import pytest
+import redis
+
+from hookfarm import event_stream, keys
+from hookfarm.event_stream import ABANDONED_MILLISECONDS, BATCH_ENTRIES, KEPT_BLOCKS, Checkpoint, StreamReader
+from hookfarm.records import Event
+from hookfarm.redis_clients import Exchange, async_client
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import eventually
+
+T = TypeVar("T")
+CHAIN = 1
+
+
+@pytest.fixture
+def client(redis_server: RedisServer) -> Iterator[Any]:
+    with redis_server.client() as connected:
+        yield connected
+
+
+@pytest.fixture
+def run(redis_url: str) -> Callable[..., Any]:
+    """Calls one of the module's coroutines with a client of its own."""
+
+    def call(function: Callable[..., Awaitable[T]], *arguments: object) -> T:
+        async def inner() -> T:
+            async with async_client(redis_url) as connected:
+                return await function(connected, CHAIN, *arguments)
+
+        return asyncio.run(inner())
+
+    return call
+
+
+def block(number: int, fork: str = "a") -> Checkpoint:
+    return Checkpoint(number, "0x" + fork * 60 + f"{number:04}")
+
+
+def event(number: int) -> Event:
+    return cast(Event, {"block_number": number})
+
+
+def published(client: Any) -> list[int]:
+    return [orjson.loads(fields[b"event"])["block_number"] for _, fields in client.xrange(keys.events(CHAIN))]
+
+
+def reader(redis_url: str, consumer: str = "one", *chains: int) -> Iterator[StreamReader]:
+    exchange = Exchange(redis_url, 1)
+    made = StreamReader(exchange, consumer)
+    made.follow(chains or [CHAIN])
+    try:
+        yield made
+    finally:
+        exchange.close()
+
+
+@pytest.fixture
+def one(redis_url: str) -> Iterator[StreamReader]:
+    yield from reader(redis_url, "one")
+
+
+@pytest.fixture
+def two(redis_url: str) -> Iterator[StreamReader]:
+    yield from reader(redis_url, "two")
+
+
+def ask(of: StreamReader) -> list[bytes | None]:
+    of.ask()
+    entries, _ = of.answer()
+    return [entry.event for entry in entries]
+
+
+def test_events_and_their_checkpoint_appear_together(client: Any, run: Callable[..., Any]) -> None:
+    assert run(event_stream.read_checkpoint) is None
+    assert run(event_stream.publish, None, [block(5), block(6)], [event(5), event(6)])
+    assert run(event_stream.read_checkpoint) == block(6)
+    assert published(client) == [5, 6]
+    assert run(event_stream.known_hash, 5) == block(5).block_hash
+    assert run(event_stream.known_hash, 4) is None
+
+
+@pytest.mark.parametrize("expected", [None, block(4), block(5, "b"), block(6)])
+def test_who_expects_another_checkpoint_publishes_nothing(
+    client: Any, run: Callable[..., Any], expected: Checkpoint | None
+) -> None:
+    run(event_stream.publish, None, [block(5)], [event(5)])
+    assert not run(event_stream.publish, expected, [block(6)], [event(6)])
+    assert (published(client), run(event_stream.read_checkpoint)) == ([5], block(5))
+
+
+def test_of_two_publishers_one_wins(client: Any, redis_url: str) -> None:
+    async def race() -> list[bool]:
+        async with async_client(redis_url) as a, async_client(redis_url) as b:
+            moves = [event_stream.publish(c, CHAIN, None, [block(1)], [event(1)]) for c in (a, b)]
+            return list(await asyncio.gather(*moves))
+
+    assert sorted(asyncio.run(race())) == [False, True]
+    assert published(client) == [1]
+
+
+def test_a_rewind_forgets_what_was_above(run: Callable[..., Any]) -> None:
+    run(event_stream.publish, None, [block(n) for n in range(1, 10)], [])
+    assert run(event_stream.rewind, block(9), block(6))
+    assert run(event_stream.read_checkpoint) == block(6)
+    assert [run(event_stream.known_hash, n) is not None for n in (5, 6, 7, 9)] == [True, True, False, False]
+    assert run(event_stream.publish, block(6), [block(7, "b")], [event(7)])
+    assert run(event_stream.known_hash, 7) == block(7, "b").block_hash
+
+
+def test_only_so_many_block_hashes_are_kept(client: Any, run: Callable[..., Any]) -> None:
+    run(event_stream.publish, None, [block(n) for n in range(1, 301)], [])
+    run(event_stream.publish, block(300), [block(n) for n in range(301, 701)], [])
+    kept = sorted(int(number) for number in client.hkeys(keys.blocks(CHAIN)))
+    assert kept == list(range(701 - KEPT_BLOCKS, 701))
+
+
+def test_a_full_server_refuses_the_whole_of_it(client: Any, run: Callable[..., Any]) -> None:
+    run(event_stream.publish, None, [block(1)], [])
+    client.config_set("maxmemory", 1)
+    with pytest.raises(redis.exceptions.OutOfMemoryError):
+        run(event_stream.publish, block(1), [block(2)], [event(2)])
+    client.config_set("maxmemory", 0)
+    assert (published(client), run(event_stream.read_checkpoint)) == ([], block(1))
+
+
+def test_publishing_survives_forgotten_scripts(client: Any, run: Callable[..., Any]) -> None:
+    assert run(event_stream.publish, None, [block(1)], [])
+    client.script_flush()
+    assert run(event_stream.publish, block(1), [block(2)], [event(2)])
+
+
+def test_a_group_reads_from_the_beginning_and_each_entry_once(
+    client: Any, one: StreamReader, two: StreamReader
+) -> None:
+    for number in range(4):
+        client.xadd(keys.events(CHAIN), {"event": b"%d" % number})
+    assert ask(one) == [b"0", b"1", b"2", b"3"]
+    client.xadd(keys.events(CHAIN), {"event": b"4"})
+    assert ask(two) == [b"4"]
+
+
+def test_what_stood_in_the_stream_before_the_group_is_read(client: Any, redis_url: str) -> None:
+    client.xadd(keys.events(CHAIN), {"event": b"early"})
+    for made in reader(redis_url):
+        assert ask(made) == [b"early"]
+
+
+def test_several_chains_are_read_together(client: Any, redis_url: str) -> None:
+    chains = (1, 2**63)
+    for made in reader(redis_url, "one", *chains):
+        for chain in chains:
+            client.xadd(keys.events(chain), {"event": b"%d" % chain})
+        made.ask()
+        entries, _ = made.answer()
+        assert [(e.chain_id, e.event) for e in entries] == [(chain, b"%d" % chain) for chain in chains]
+
+
+def test_following_again_keeps_what_was_read(client: Any, one: StreamReader) -> None:
+    client.xadd(keys.events(CHAIN), {"event": b"1"})
+    assert ask(one) == [b"1"]
+    one.follow([CHAIN, 2])
+    assert one.chains == (1, 2)
+    client.xadd(keys.events(2), {"event": b"2"})
+    assert ask(one) == [b"2"]
+
+
+def test_an_entry_without_the_field_is_an_entry_without_an_event(client: Any, one: StreamReader) -> None:
+    client.xadd(keys.events(CHAIN), {"other": b"1"})
+    client.xadd(keys.events(CHAIN), {"a": b"1", "event": b"2", "z": b"3"})
+    assert ask(one) == [None, b"2"]
+
+
+def test_a_batch_is_bounded(client: Any, one: StreamReader) -> None:
+    with client.pipeline() as pipe:
+        for number in range(BATCH_ENTRIES + 1):
+            pipe.xadd(keys.events(CHAIN), {"event": b"%d" % number})
+        pipe.execute()
+    assert len(ask(one)) == BATCH_ENTRIES
+    assert len(ask(one)) == 1
+
+
+def test_the_revision_comes_with_the_entries(client: Any, one: StreamReader) -> None:
+    client.xadd(keys.events(CHAIN), {"event": b"1"})
+    client.set(keys.REGISTRY_REVISION, 1_795_456_800_000_000)
+    one.ask()
+    assert one.answer()[1] == 1_795_456_800_000_000
+
+
+def test_what_a_predecessor_left_pending_is_read_again(client: Any, redis_url: str, one: StreamReader) -> None:
+    client.xadd(keys.events(CHAIN), {"event": b"1"})
+    ask(one)
+    for again in reader(redis_url, "one"):
+        assert [entry.event for entry in again.own_pending()] == [b"1"]
+    for other in reader(redis_url, "other"):
+        assert other.own_pending() == []
+
+
+def test_what_is_abandoned_is_claimed_by_another(client: Any, one: StreamReader, two: StreamReader) -> None:
+    entry_id = client.xadd(keys.events(CHAIN), {"event": b"1"})
+    ask(one)
+    assert two.abandoned() == []
+    idle = ABANDONED_MILLISECONDS + 1
+    client.xclaim(keys.events(CHAIN), keys.PROCESSOR_GROUP, "one", 0, [entry_id], idle=idle)
+    assert [entry.event for entry in two.abandoned()] == [b"1"]
+    assert one.own_pending() == []
+
+
+def test_claims_go_through_more_than_a_batch(client: Any, one: StreamReader, two: StreamReader) -> None:
+    with client.pipeline() as pipe:
+        for _ in range(BATCH_ENTRIES + 100):
+            pipe.xadd(keys.events(CHAIN), {"event": b"x"})
+        ids = pipe.execute()
+    ask(one)
+    ask(one)
+    client.xclaim(keys.events(CHAIN), keys.PROCESSOR_GROUP, "one", 0, ids, idle=ABANDONED_MILLISECONDS + 1)
+    assert [len(two.abandoned()) for _ in range(3)] == [BATCH_ENTRIES, 100, 0]
+
+
+@pytest.mark.parametrize("how", ["flushed", "deleted", "destroyed"])
+def test_a_group_that_is_gone_is_made_again(client: Any, one: StreamReader, how: str) -> None:
+    assert one.chains
+    if how == "flushed":
+        client.flushall()
+    elif how == "deleted":
+        client.delete(keys.events(CHAIN))
+    else:
+        client.xgroup_destroy(keys.events(CHAIN), keys.PROCESSOR_GROUP)
+    assert one.abandoned() == []
+    assert ask(one) == []
+    client.xadd(keys.events(CHAIN), {"event": b"1"})
+    assert ask(one) == [b"1"]
+
+
+def test_a_group_that_goes_while_a_reader_blocks_is_made_again(client: Any, one: StreamReader) -> None:
+    one.ask()
+    eventually(lambda: any(c["cmd"] == "xreadgroup" for c in client.client_list()), what="the reader blocking")
+    client.delete(keys.events(CHAIN))
+    assert one.answer()[0] == []
+    client.xadd(keys.events(CHAIN), {"event": b"1"})
+    assert ask(one) == [b"1"]
+
+
+def test_a_stream_of_the_wrong_type_is_an_error_that_says_so(client: Any, one: StreamReader) -> None:
+    client.delete(keys.events(CHAIN))
+    client.set(keys.events(CHAIN), "x")
+    one.ask()
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        one.answer()
