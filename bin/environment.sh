@@ -48,7 +48,7 @@ install() {
   fi
   (($#)) && extras="[$(IFS=,; printf '%s' "$*")]"
   say "installing hookfarm$extras and what it needs (under a minute)"
-  if ! "$venv/bin/python" -m pip install --editable "$here$extras" 2>&1 | tee "$venv/install.log" | progress; then
+  if ! "$venv/bin/python" -m pip install --no-cache-dir --editable "$here$extras" 2>&1 | tee "$venv/install.log" | progress; then
     printf '\n' >&2
     tail -n 20 "$venv/install.log" >&2
     say "the installation failed; all of its output is in $venv/install.log"

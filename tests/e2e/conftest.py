@@ -11,7 +11,7 @@ import pytest
 from tests.support.farm_processes import FarmProcess, StartFarm, hookfarm, started_farms
 from tests.support.receivers import Receiver, running_receiver
 
-LOOPBACK = {"HOOKFARM_ALLOW_PRIVATE": "127.0.0.0/8"}
+LOOPBACK = "127.0.0.0/8"
 TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
 
 
@@ -25,7 +25,9 @@ class Pipeline:
 
     def start(self, *arguments: str) -> FarmProcess:
         """A farm on this Redis, once all that it was asked to run is ready."""
-        farm = self.start_farm(*arguments, "--api", "127.0.0.1:0", redis_url=self.redis_url, **LOOPBACK)
+        farm = self.start_farm(
+            *arguments, "--api", "127.0.0.1:0", redis_url=self.redis_url, HOOKFARM_ALLOW_PRIVATE=LOOPBACK
+        )
         return farm.wait_ready()
 
     def add_endpoint(self, chain_id: int, *options: str, event: str = TRANSFER) -> dict[str, Any]:
@@ -33,7 +35,7 @@ class Pipeline:
         said = hookfarm(
             *("endpoints", "add", self.receiver.url, "--json", "--redis-url", self.redis_url),
             *("--chain", str(chain_id), "--event", event, *options),
-            **LOOPBACK,
+            HOOKFARM_ALLOW_PRIVATE=LOOPBACK,
         )
         assert said.returncode == 0, said.stderr
         endpoint: dict[str, Any] = json.loads(said.stdout)
