@@ -18,6 +18,8 @@ from hookfarm.errors import InvalidInput
 
 MAX_JOB_BYTES = 1024 * 1024
 KEPT_GARBAGE_BYTES = 4096
+MAX_NESTING = 512
+"""Half of what the standard library's decoder follows before it raises RecursionError."""
 _PAYLOAD = b',"payload":'
 _SEQUENCE = b'{"seq":'
 _SEQUENCE_LIMIT = 2**53
@@ -25,6 +27,7 @@ _SEQUENCE_LIMIT = 2**53
 _NO_OUTCOMES: list[object] = []
 _POSITIONS = json.JSONDecoder(parse_int=lambda _: 0, parse_float=lambda _: 0.0)
 """Tells where a value ends; its numbers, of any size, are not looked at."""
+_BRACKET_OR_STRING = re.compile(r'[\[\]{}]|"(?:[^"\\]|\\.)*"')
 _ID = re.compile(r"[0-9A-Za-z_.:-]{1,128}")
 
 
@@ -116,10 +119,18 @@ def parse_foreign(raw: bytes) -> tuple[str, str, bytes]:
     job_id = record.get("id", f"msg_{hashlib.sha256(raw).hexdigest()[:32]}")
     if not isinstance(job_id, str) or not _ID.fullmatch(job_id):
         raise InvalidInput("id", "must be 1 to 128 of 0-9 A-Z a-z _ . : -")
-    try:
-        return job_id, endpoint, _as_written(raw.decode(), "payload").encode()
-    except RecursionError as error:
-        raise InvalidInput("payload", "nested too deeply") from error
+    text = raw.decode()
+    if _nesting(text) > MAX_NESTING:
+        raise InvalidInput("payload", f"nested too deeply; at most {MAX_NESTING} levels are allowed")
+    return job_id, endpoint, _as_written(text, "payload").encode()
+
+
+def _nesting(text: str) -> int:
+    depth = deepest = 0
+    for found in _BRACKET_OR_STRING.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found[0], 0)
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _as_written(text: str, field: str) -> str:

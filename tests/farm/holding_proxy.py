@@ -1,0 +1,131 @@
+"""A Redis behind a door: everybody passes but the first worker that reports to be in BRPOP, who is held there."""
+
+import contextlib
+import re
+import selectors
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from hookfarm import keys
+from tests.support.farm_processes import TITLE, title
+from tests.support.waiting import eventually
+
+REPORT = re.compile(rb"\$4\r\nINCR\r\n\$\d+\r\n" + keys.reported("").encode())
+_CREDENTIALS = struct.Struct("3i")
+
+
+@dataclass
+class Held:
+    """Who was held, and what it wanted to send, as one write."""
+
+    pid: int
+    sent: bytes
+    to: socket.socket
+
+    @property
+    def name(self) -> str:
+        """`webhook_delivery 7`."""
+        return title(psutil.Process(self.pid)).removeprefix(TITLE)
+
+
+class HoldingProxy:
+    """Forwards every connection to its own one at the server."""
+
+    def __init__(self, path: Path, server: Path) -> None:
+        self.url = f"unix://{path}"
+        self.held: Held | None = None
+        self._server = server
+        self._opened = False
+        self._peers: dict[socket.socket, socket.socket] = {}
+        self._selector = selectors.DefaultSelector()
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen(128)
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def wait_held(self) -> Held:
+        eventually(lambda: self.held, within=15, what="a worker reporting")
+        assert self.held is not None
+        return self.held
+
+    def release(self) -> None:
+        assert self.held is not None
+        self._opened = True
+        self.held.to.sendall(self.held.sent)
+
+    def close(self) -> None:
+        self._ended.set()
+        self._thread.join()
+        for connection in (self._listener, *self._peers):
+            connection.close()
+        self._selector.close()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            for key, _ in self._selector.select(0.02):
+                if key.fileobj is self._listener:
+                    self._accept()
+                elif isinstance(key.fileobj, socket.socket):
+                    self._forward(key.fileobj)
+
+    def _accept(self) -> None:
+        client, _ = self._listener.accept()
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(str(self._server))
+        for one, other in ((client, server), (server, client)):
+            self._peers[one] = other
+            self._selector.register(one, selectors.EVENT_READ)
+
+    def _forward(self, source: socket.socket) -> None:
+        if source not in self._peers:
+            return  # Its other side has just gone.
+        peer = self._peers[source]
+        try:
+            data = source.recv(65536)
+            if self._holds(source, data, peer):
+                return
+            peer.sendall(data)
+        except OSError:
+            data = b""
+        if not data:
+            self._drop(source, peer)
+
+    def _holds(self, source: socket.socket, data: bytes, peer: socket.socket) -> bool:
+        """Also when it gives up on its first connection and tries again on another."""
+        if not REPORT.search(data) or self._opened:
+            return False
+        pid = _peer_pid(source)
+        if self.held is None or self.held.pid == pid:
+            self.held = Held(pid, data, peer)
+        return self.held.pid == pid
+
+    def _drop(self, *connections: socket.socket) -> None:
+        for connection in connections:
+            self._selector.unregister(connection)
+            del self._peers[connection]
+            connection.close()
+
+
+def _peer_pid(connection: socket.socket) -> int:
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid, _, _ = _CREDENTIALS.unpack(credentials)
+    return int(pid)
+
+
+@contextlib.contextmanager
+def holding_proxy(server: Path) -> Iterator[HoldingProxy]:
+    """A proxy to the server's socket, beside it."""
+    proxy = HoldingProxy(server.parent / "door.sock", server)
+    try:
+        yield proxy
+    finally:
+        proxy.close()

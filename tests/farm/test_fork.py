@@ -1,0 +1,109 @@
+"""The moment between fork and the child's own handlers, held open by the test."""
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from hookfarm.farm.board import Board
+from hookfarm.farm.child import EXIT_CRASHED, Child
+from hookfarm.farm.process import fork, signals_blocked, unblock_signals
+
+HEARD, DEAF = 11, 12
+
+
+@pytest.fixture
+def gate() -> Iterator[tuple[int, int]]:
+    reading, writing = os.pipe()
+    yield reading, writing
+    for file in (reading, writing):
+        os.close(file)
+
+
+def exit_code(pid: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_sent_before_the_childs_handlers_stand_waits_for_them(
+    gate: tuple[int, int], number: signal.Signals
+) -> None:
+    heard: list[int] = []
+
+    def run() -> int:
+        os.read(gate[0], 1)  # Until the signal has been sent.
+        signal.signal(number, lambda n, _: heard.append(n))
+        before = bool(heard)
+        unblock_signals()
+        return HEARD if heard == [number] and not before else DEAF
+
+    pid = fork(run)
+    os.kill(pid, number)
+    os.write(gate[1], b".")
+    assert exit_code(pid) == HEARD
+
+
+def test_a_child_told_to_stop_before_its_handlers_stand_knows_it(gate: tuple[int, int]) -> None:
+    board = Board({"service": 1})
+
+    def run() -> int:
+        os.read(gate[0], 1)
+        child = Child("service", 0, board)
+        child.handle_signals()
+        unblock_signals()
+        return HEARD if child.stopping and child.wait(60) else DEAF
+
+    pid = fork(run)
+    os.kill(pid, signal.SIGTERM)
+    os.write(gate[1], b".")
+    assert exit_code(pid) == HEARD
+
+
+def test_a_child_does_not_run_the_handlers_of_its_parent(gate: tuple[int, int]) -> None:
+    heard: list[int] = []
+    previous = signal.signal(signal.SIGTERM, lambda n, _: heard.append(n))
+
+    def run() -> int:
+        os.read(gate[0], 1)
+        unblock_signals()
+        return DEAF  # Not reached: the default action of SIGTERM has come first.
+
+    try:
+        pid = fork(run)
+        os.kill(pid, signal.SIGTERM)
+        os.write(gate[1], b".")
+        assert exit_code(pid) == -signal.SIGTERM
+        assert heard == []
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def test_the_parents_signals_wait_for_the_end_of_the_fork_and_none_is_lost() -> None:
+    heard: list[int] = []
+    previous = signal.signal(signal.SIGUSR1, lambda n, _: heard.append(n))
+    try:
+        with signals_blocked():
+            os.kill(os.getpid(), signal.SIGUSR1)
+            assert heard == []
+        assert heard == [signal.SIGUSR1]
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+
+
+def test_the_parents_mask_is_afterwards_what_it_was() -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    assert exit_code(fork(lambda: 0)) == 0
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+
+
+def test_a_child_ends_with_what_it_returns_and_never_comes_back_into_the_parents_code() -> None:
+    assert exit_code(fork(lambda: 42)) == 42
+
+
+def test_a_child_that_raises_ends_with_the_status_of_a_crash(capfd: pytest.CaptureFixture[str]) -> None:
+    def run() -> int:
+        raise KeyboardInterrupt
+
+    assert exit_code(fork(run)) == EXIT_CRASHED
+    capfd.readouterr()

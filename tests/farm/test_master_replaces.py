@@ -1,0 +1,204 @@
+"""Children that die: replaced, at once or after a while, and nothing of them left."""
+
+import contextlib
+import ctypes
+import os
+import re
+import resource
+import signal
+from functools import partial
+from pathlib import Path
+
+import psutil
+
+from hookfarm.errors import CouldNotBoot
+from hookfarm.farm.board import State
+from hookfarm.farm.child import Child
+from hookfarm.farm.group import Group
+from tests.farm.toys import LIVES, StartToys, ToyFarm, idle, work
+from tests.support.waiting import eventually
+
+PR_SET_CHILD_SUBREAPER = 36
+NOBODY = 65534
+FAILED_BOOTS = 3
+"""Counter of a slot."""
+
+
+def waits(farm: ToyFarm) -> list[float]:
+    """How long the master said, each time, that it would wait before it forks again."""
+    return [float(said) for said in re.findall(r"again_in=([0-9.]+)", farm.output)]
+
+
+def files_of(pid: int) -> set[str]:
+    """What its descriptors lead to: `pipe:[4711]`, `socket:[4712]`, `/path`."""
+    found = set()
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.add(str(file.readlink()))
+    return found
+
+
+def fill_the_machine_on_signal() -> None:
+    """SIGUSR1: the master can fork nobody any more; SIGUSR2: it can again."""
+    if os.geteuid() == 0:  # The limit does not hold for root.
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+    allowed, most = resource.getrlimit(resource.RLIMIT_NPROC)
+    for number, limit in ((signal.SIGUSR1, 0), (signal.SIGUSR2, allowed)):
+        signal.signal(number, partial(_limit_processes, (limit, most)))
+
+
+def _limit_processes(limits: tuple[int, int], _number: int, _frame: object) -> None:
+    resource.setrlimit(resource.RLIMIT_NPROC, limits)
+
+
+def adopt_orphans() -> None:
+    assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+
+def test_a_child_that_worked_and_is_killed_is_replaced_without_waiting(start_toys: StartToys) -> None:
+    def settled(child: Child) -> None:
+        if child.slot.counter(LIVES) == 1:
+            work(child)
+            return
+        child.slot.add(LIVES)
+        child.up()
+        child.wait(1.1)  # Longer than what counts as a quick exit.
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    farm = start_toys(Group("service", 1, settled))
+    farm.wait_up("service", lives=2)
+    assert waits(farm) == [0.0]
+    assert 'child="service 0" cause=SIGKILL' in farm.output
+
+
+def test_only_the_one_that_died_is_replaced(start_toys: StartToys) -> None:
+    farm = start_toys(Group("service", 3, work))
+    farm.wait_ready()
+    before = [slot.pid for slot in farm.board.slots("service")]
+    os.kill(before[1], signal.SIGKILL)
+    farm.wait_up("service", 1, lives=2)
+    after = [slot.pid for slot in farm.board.slots("service")]
+    assert (after[0], after[2]) == (before[0], before[2])
+    assert after[1] not in (0, before[1])
+
+
+def test_a_child_that_goes_quickly_again_and_again_is_waited_for_longer_each_time(start_toys: StartToys) -> None:
+    def quick(child: Child) -> None:
+        child.slot.add(LIVES)
+        child.up()
+        if child.slot.counter(LIVES) > 1:
+            raise RuntimeError("no")
+        idle(child)
+
+    farm = start_toys(Group("service", 1, quick))
+    farm.wait_ready()
+    os.kill(farm.slot("service").pid, signal.SIGKILL)
+    eventually(lambda: len(waits(farm)) >= 4, what="four quick exits")
+    for said, planned in zip(waits(farm), [0.1, 0.2, 0.4, 0.8], strict=False):
+        assert 0.8 * planned - 0.01 <= said <= 1.2 * planned + 0.01
+    assert farm.slot("service").reason == "RuntimeError: no"
+
+
+def test_a_child_that_could_not_boot_later_is_tried_until_the_cause_is_gone(
+    start_toys: StartToys, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+
+    def main(child: Child) -> None:
+        if broken.exists():
+            child.slot.add(FAILED_BOOTS)
+            raise CouldNotBoot("the disk is full")
+        work(child)
+
+    farm = start_toys(Group("service", 1, main))
+    farm.wait_ready()
+    broken.touch()
+    os.kill(farm.slot("service").pid, signal.SIGKILL)
+    eventually(lambda: farm.slot("service").counter(FAILED_BOOTS) >= 2, what="two failed boots")
+    eventually(lambda: farm.slot("service").reason == "the disk is full", what="the reason being shown")
+    broken.unlink()
+    farm.wait_up("service", lives=2)
+    assert farm.slot("service").reason == ""
+    assert farm.stop() == 0
+
+
+def test_a_machine_that_has_no_process_left_is_waited_out(start_toys: StartToys) -> None:
+    """Those who live go on, and the one that is missing comes back."""
+    farm = start_toys(Group("service", 2, work), before=fill_the_machine_on_signal)
+    farm.wait_ready()
+    farm.signal(signal.SIGUSR1)
+    os.kill(farm.slot("service").pid, signal.SIGKILL)
+    eventually(lambda: "cannot fork" in farm.output, what="a fork that fails")
+    assert farm.slot("service").reason.startswith("cannot fork: ")
+    assert farm.slot("service", 1).state == State.UP
+    farm.signal(signal.SIGUSR2)
+    farm.wait_up("service", lives=2)
+
+
+def test_a_hundred_replacements_leave_the_masters_files_as_they_were(start_toys: StartToys) -> None:
+    farm = start_toys(Group("service", 50, work, prepare=lambda: None))
+    farm.wait_ready()
+    files = files_of(farm.pid)
+    for lives in (2, 3):
+        for slot in farm.board.slots("service"):
+            os.kill(slot.pid, signal.SIGKILL)
+        for index in range(50):
+            farm.wait_up("service", index, lives=lives)
+    assert files_of(farm.pid) == files
+    assert len(farm.children()) == 50
+    assert psutil.Process(farm.pid).num_threads() == 1
+
+
+def test_children_hold_nothing_that_is_the_masters(start_toys: StartToys) -> None:
+    """Pipes of the master (its waker, the gates of others) are closed in every child, whenever it was forked."""
+    inherited = files_of(os.getpid())
+    groups = Group("gated", 3, work, prepare=lambda: None), Group("service", 2, work)
+    farm = start_toys(*groups)
+    farm.wait_ready()
+    os.kill(farm.slot("gated", 1).pid, signal.SIGKILL)
+    farm.wait_up("gated", 1, lives=2)
+    own = {file for file in files_of(farm.pid) - inherited if file.startswith(("pipe:", "socket:"))}
+    assert own, "the master has a pipe to be woken by"
+    seen: set[str] = set()
+    for child in farm.children():
+        files = {f for f in files_of(child.pid) - inherited if f.startswith(("pipe:", "socket:"))}
+        assert not files & own
+        assert not files & seen
+        seen |= files
+
+
+def test_no_child_stays_a_zombie(start_toys: StartToys) -> None:
+    farm = start_toys(Group("service", 20, work))
+    farm.wait_ready()
+    killed = {slot.pid for slot in farm.board.slots("service")}
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not killed & {c.pid for c in farm.children()}, within=1.0, what="all 20 being reaped")
+
+
+def test_strangers_that_the_master_inherits_are_reaped(start_toys: StartToys, tmp_path: Path) -> None:
+    """As the first process of a container it becomes the parent of orphans."""
+    strangers = tmp_path / "strangers"
+
+    def main(child: Child) -> None:
+        middle = os.fork()
+        if not middle:
+            stranger = os.fork()
+            if not stranger:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                while True:
+                    signal.pause()
+            strangers.write_text(str(stranger))
+            os._exit(0)
+        os.waitpid(middle, 0)
+        work(child)
+
+    farm = start_toys(Group("service", 1, main), before=adopt_orphans)
+    farm.wait_ready()
+    stranger = psutil.Process(int(strangers.read_text()))
+    assert stranger.ppid() == farm.pid
+    stranger.terminate()
+    eventually(lambda: not stranger.is_running(), what="the stranger being reaped")
+    assert farm.slot("service").state == State.UP
+    assert "child died" not in farm.output

@@ -1,0 +1,173 @@
+"""How the master brings its groups up, and how it fails to."""
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from hookfarm.errors import CouldNotBoot
+from hookfarm.farm.board import State
+from hookfarm.farm.child import Child
+from hookfarm.farm.group import Group, Stage
+from hookfarm.farm.timing import Timing
+from tests.farm.toys import LIVES, QUICK, StartToys, await_order, idle, work
+from tests.support.waiting import eventually
+
+
+def come_up_on_order(child: Child) -> None:
+    child.slot.add(LIVES)
+    if await_order(child):
+        child.up()
+        idle(child)
+
+
+def sleeps(pid: int) -> bool:
+    return bool(psutil.Process(pid).status() == psutil.STATUS_SLEEPING)
+
+
+def test_a_group_is_forked_only_once_the_one_before_is_ready(start_toys: StartToys) -> None:
+    farm = start_toys(Group("first", 2, come_up_on_order), Group("second", 1, work))
+    eventually(lambda: farm.lives("first") and farm.lives("first", 1), what="the first group")
+    farm.order("first")
+    eventually(lambda: farm.slot("first").state == State.UP, what="one of two being up")
+    assert farm.slot("second").pid == 0
+    assert not farm.ready
+    farm.order("first", 1)
+    farm.wait_up("second")
+    farm.wait_ready()
+
+
+def test_a_prepared_group_prepares_at_once_but_works_only_at_its_turn(
+    start_toys: StartToys, tmp_path: Path
+) -> None:
+    prepared = tmp_path / "prepared"
+    farm = start_toys(Group("first", 1, come_up_on_order), Group("second", 1, work, prepare=prepared.touch))
+    eventually(prepared.exists, what="the second group preparing")
+    eventually(lambda: farm.lives("first"), what="the first group")
+    assert farm.slot("second").state == State.BOOTING
+    assert farm.lives("second") == 0
+    farm.order("first")
+    farm.wait_up("second")
+
+
+def test_a_child_that_dies_before_its_turn_is_replaced_and_its_successor_waits_too(
+    start_toys: StartToys, tmp_path: Path
+) -> None:
+    prepared = tmp_path / "prepared"
+    prepared.touch()
+
+    def prepare() -> None:
+        with prepared.open("a") as file:
+            file.write(".")
+
+    farm = start_toys(Group("first", 1, come_up_on_order), Group("second", 1, work, prepare=prepare))
+    slot = farm.slot("second")
+    eventually(lambda: prepared.read_text() == "." and slot.pid, what="the second group preparing")
+    os.kill(slot.pid, signal.SIGKILL)
+    eventually(lambda: prepared.read_text() == "..", what="the successor preparing")
+    # It either works already, or sleeps at its gate.
+    eventually(lambda: slot.pid and (farm.lives("second") or sleeps(slot.pid)), what="the successor's next step")
+    assert farm.lives("second") == 0
+    eventually(lambda: farm.lives("first"), what="the first group")
+    farm.order("first")
+    farm.wait_up("second")
+    farm.wait_ready()
+
+
+def test_an_announced_group_is_ready_when_the_board_says_so(start_toys: StartToys) -> None:
+    farm = start_toys(Group("service", 1, work, announced=True), Group("next", 1, work))
+    farm.wait_up("service")
+    assert farm.slot("next").pid == 0
+    farm.board.announce("service", True)
+    farm.wait_up("next")
+
+
+def test_a_child_that_could_not_boot_ends_the_start_with_its_reason(start_toys: StartToys) -> None:
+    def refuse(child: Child) -> None:
+        raise CouldNotBoot("port 8400 is taken")
+
+    farm = start_toys(
+        Group("base", 2, work, stage=Stage.BASE), Group("service", 1, refuse), Group("never", 1, work)
+    )
+    assert farm.wait() == 1
+    assert farm.failure == "service 0 could not start: port 8400 is taken"
+    assert not farm.survivors()
+    assert farm.lives("never") == 0
+    assert "Traceback" not in farm.output
+
+
+def test_a_group_that_is_not_ready_in_time_ends_the_start_and_names_who_is_missing(start_toys: StartToys) -> None:
+    def stall(child: Child) -> None:
+        child.stalled("the node does not answer")
+        idle(child)
+
+    def main(child: Child) -> None:
+        (stall if child.index == 1 else work)(child)
+
+    farm = start_toys(Group("service", 3, main), timing=Timing(boot_seconds=0.5))
+    assert farm.wait() == 1
+    expected = "service did not signal readiness within 0.5s: service 1 (the node does not answer)"
+    assert farm.failure == expected
+    assert not farm.survivors()
+
+
+def test_of_many_missing_children_five_are_named_and_the_others_counted(start_toys: StartToys) -> None:
+    farm = start_toys(Group("service", 7, idle), timing=Timing(boot_seconds=0.5))
+    assert farm.wait() == 1
+    named = ", ".join(f"service {index} (booting)" for index in range(5))
+    assert farm.failure == f"service did not signal readiness within 0.5s: {named} and 2 more"
+
+
+def test_when_all_are_up_and_nobody_announces_it_the_heralds_are_named(start_toys: StartToys) -> None:
+    def mute(child: Child) -> None:
+        child.up()
+        child.slot.reason = "Redis does not answer"
+        idle(child)
+
+    groups = Group("herald", 1, mute, stage=Stage.HERALD), Group("service", 1, work, announced=True)
+    farm = start_toys(*groups, timing=Timing(boot_seconds=0.5))
+    assert farm.wait() == 1
+    assert farm.failure.endswith("announcing it: herald 0 (Redis does not answer)")
+
+
+def test_a_child_that_crashes_while_starting_gets_another_chance(start_toys: StartToys) -> None:
+    def crash_once(child: Child) -> None:
+        if child.slot.counter(LIVES) == 0:
+            child.slot.add(LIVES)
+            raise ZeroDivisionError("the first time")
+        work(child)
+
+    farm = start_toys(Group("service", 1, crash_once))
+    farm.wait_ready()
+    assert farm.lives("service") == 2
+    assert 'reason="ZeroDivisionError: the first time"' in farm.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_a_start_that_is_told_to_stop_ends_well_and_opens_no_gate(start_toys: StartToys, number: int) -> None:
+    gated = Group("gated", 3, work, prepare=lambda: None)
+    farm = start_toys(Group("first", 1, come_up_on_order), gated)
+    eventually(lambda: all(slot.pid for slot in farm.board.slots("gated")), what="the gated children")
+    eventually(lambda: farm.lives("first"), what="the first group")
+    farm.signal(number)
+    assert farm.wait() == 0
+    assert [farm.lives("gated", index) for index in range(3)] == [0, 0, 0]
+    assert not farm.ready
+    assert not farm.survivors()
+
+
+def test_the_master_hears_signals_that_whoever_started_it_had_blocked(start_toys: StartToys) -> None:
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGCHLD])
+    try:
+        farm = start_toys(Group("service", 1, work))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+    farm.wait_ready()
+    assert farm.stop() == 0
+
+
+def test_timing_refuses_budgets_that_contradict_each_other() -> None:
+    with pytest.raises(ValueError, match="longer to say where"):
+        Timing(hang_seconds=QUICK.abort_seconds)

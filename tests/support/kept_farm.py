@@ -1,0 +1,122 @@
+"""The keeper as a process of its own, over a board on which the test plays the workers."""
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from hookfarm import keys, logs, readiness
+from hookfarm.farm.board import Board, Slot, State
+from hookfarm.farm.child import Child
+from hookfarm.farm.process import fork, run_child
+from hookfarm.keeper import process as keeper
+from hookfarm.keeper.process import Orders, Watched
+from tests.support.waiting import eventually
+
+SERVICE = keys.WEBHOOK_DELIVERY
+WORKERS = 3
+LONG = 3600.0
+
+
+class KeptFarm:
+    """A board with workers that are whatever the test says, and a keeper that watches them."""
+
+    def __init__(self, url: str, log: Path) -> None:
+        self.board = Board({keeper.SERVICE: 1, SERVICE: WORKERS})
+        self.url = url
+        self.orders = Orders(url, (Watched(SERVICE, self._report),), ())
+        self.refresh_seconds = readiness.REFRESH_SECONDS
+        self._log = log
+        self.master_pid: int | None = None
+        self._pid = 0
+
+    @staticmethod
+    def _report(slots: Sequence[Slot]) -> dict[str, Any]:
+        return {"reported_by_the_service": len(slots)}
+
+    @property
+    def workers(self) -> tuple[Slot, ...]:
+        return self.board.slots(SERVICE)
+
+    @property
+    def slot(self) -> Slot:
+        return self.board.slots(keeper.SERVICE)[0]
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text() if self._log.exists() else ""
+
+    def come_up(self, *slots: Slot) -> None:
+        for slot in slots or self.workers:
+            slot.occupy(LONG)
+            slot.occupied_by(os.getpid())
+            slot.state = State.UP
+
+    def start(self) -> None:
+        self.slot.occupy(10)
+        self._pid = fork(self._live)
+        self.slot.occupied_by(self._pid)
+
+    def _live(self) -> int:
+        with self._log.open("a") as log:
+            logs.configure(stream=log)
+            child = Child(keeper.SERVICE, 0, self.board, master_pid=self.master_pid)
+            return run_child(child, None, -1, lambda c: keeper.run(c, self.orders, self.refresh_seconds))
+
+    def start_and_wait(self) -> None:
+        self.start()
+        eventually(lambda: self.slot.state == State.UP, what="the keeper being up")
+
+    def signal(self, number: int) -> None:
+        os.kill(self._pid, number)
+
+    def wait(self) -> int:
+        """The keeper's exit code, negative for a signal."""
+        ended = eventually(self._reaped, within=15, what="the keeper's end")
+        self._pid = 0
+        return os.waitstatus_to_exitcode(ended[0])
+
+    def _reaped(self) -> list[int]:
+        pid, status = os.waitpid(self._pid, os.WNOHANG)
+        return [status] if pid else []
+
+    def kill(self) -> None:
+        if self._pid:
+            self.signal(signal.SIGKILL)
+            self.wait()
+            self.slot.vacate()
+
+
+def ready(client: "redis.Redis") -> bool:
+    return readiness.is_ready(client, SERVICE)
+
+
+def said(client: "redis.Redis", name: str) -> Any:
+    return (readiness.status(client, SERVICE) or {}).get(name)
+
+
+def wait_ready(client: "redis.Redis", farm: KeptFarm) -> None:
+    eventually(lambda: ready(client) and farm.board.announced(SERVICE), what="readiness")
+
+
+def wait_withdrawn(client: "redis.Redis", farm: KeptFarm) -> None:
+    eventually(lambda: not ready(client) and not farm.board.announced(SERVICE), what="the withdrawal")
+
+
+def events_of_the_key(client: "redis.Redis") -> "redis.client.PubSub":
+    """What happens to the ready key from now on."""
+    client.config_set("notify-keyspace-events", "KA")
+    listener: redis.client.PubSub = client.pubsub(ignore_subscribe_messages=True)
+    listener.subscribe(f"__keyspace@0__:{keys.ready(SERVICE)}")
+    listener.get_message(timeout=2)
+    return listener
+
+
+def drained(listener: "redis.client.PubSub") -> list[bytes]:
+    found = []
+    while message := listener.get_message(timeout=0.01):
+        found.append(message["data"])
+    return found

@@ -1,0 +1,42 @@
+"""When a child that is gone is forked again."""
+
+import pytest
+
+from hookfarm.farm.respawn import LONGEST_WAIT_SECONDS, SETTLED_SECONDS, quick_exits_after, wait_seconds
+
+
+@pytest.mark.parametrize(
+    ("previous", "came_up", "lived_seconds", "expected"),
+    [
+        (0, True, SETTLED_SECONDS, 0),
+        (7, True, SETTLED_SECONDS, 0),
+        (0, True, SETTLED_SECONDS - 0.01, 1),
+        (7, True, 0.0, 8),
+        (0, False, 3600.0, 1),
+        (7, False, 3600.0, 8),
+    ],
+)
+def test_only_a_child_that_came_up_and_lived_a_while_has_worked(
+    previous: int, came_up: bool, lived_seconds: float, expected: int
+) -> None:
+    assert quick_exits_after(previous, came_up, lived_seconds) == expected
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
+def test_who_has_worked_is_replaced_at_once(chance: float) -> None:
+    assert wait_seconds(0, chance) == 0.0
+
+
+def test_waits_double_up_to_the_longest() -> None:
+    waits = [wait_seconds(quick_exits, 0.5) for quick_exits in range(1, 12)]
+    assert waits == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0, 30.0])
+
+
+@pytest.mark.parametrize(("chance", "factor"), [(0.0, 0.8), (0.5, 1.0), (1.0, 1.2)])
+@pytest.mark.parametrize("quick_exits", [1, 5, 100])
+def test_a_wait_varies_by_a_fifth(quick_exits: int, chance: float, factor: float) -> None:
+    assert wait_seconds(quick_exits, chance) == pytest.approx(factor * wait_seconds(quick_exits, 0.5))
+
+
+def test_any_number_of_quick_exits_has_a_wait() -> None:
+    assert wait_seconds(10**9, 0.5) == LONGEST_WAIT_SECONDS
