@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from support import conditions, report
+from support import conditions, report, speed
 from support.farm import Farm
 from support.processes import CpuTime, cpu_time
 from support.receivers import find_nginx
@@ -98,11 +98,13 @@ def _options() -> argparse.Namespace:
 def _throughput(workers: int, jobs: int, nginx: Path | None) -> Figures:
     with staged(nginx) as stage:
         body_bytes = _fill(stage, jobs)
+        now = speed.measure()
         began = time.monotonic()
         with stage.delivery_farm(workers) as farm:
             moments = _watch(stage, farm, jobs)
             status = _final_status(stage.server, jobs)
-    return {"body_bytes": body_bytes, **_figures(moments, jobs, began, status)}
+    figures = _figures(moments, jobs, began, status)
+    return {**figures, "body_bytes": body_bytes, "speed_before": now}
 
 
 def _fill(stage: Stage, jobs: int) -> int:

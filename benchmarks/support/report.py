@@ -20,6 +20,8 @@ def print_conditions(conditions: Conditions, knobs: Mapping[str, Any]) -> None:
     _say(f"            {packages}")
     _say("  knobs     " + ", ".join(f"{name}={value}" for name, value in knobs.items()))
     _say(f"  load      {load} (1, 5, 15 min); {conditions.busy_before:.1%} of all cores in use before the run")
+    speed = ", ".join(f"{name} {value:g}" for name, value in conditions.speed.items())
+    _say(f"  speed     {speed} (support/speed.py)")
     if not conditions.quiet:
         _say(f"  WARNING   over {BUSY_SHARE:.0%} in use by others: {', '.join(conditions.busiest)}.")
         _say("            The numbers below are too low; run again at a quiet moment.")

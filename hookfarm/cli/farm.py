@@ -79,6 +79,7 @@ def plan(config: Config, services: Sequence[str], url: str, embedded: StateDirec
 def _embedded(directory: StateDirectory) -> Group:
     def main(child: Child) -> None:
         child.up()
+        child.slot.reason = f"its log is {directory.data / 'server.log'}"
         child.slot.promise(_FOREVER_SECONDS)
         embedded_server.become(directory)
 

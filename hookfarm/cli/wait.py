@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from hookfarm import keys
+from hookfarm.cli.numbers import seconds_option
 from hookfarm.cli.options import redis_options, redis_url, settings
 
 
 @click.command()
 @click.argument("services", nargs=-1, required=True, type=click.Choice(keys.SERVICES), metavar="SERVICE…")
-@click.option("--timeout", default=10.0, show_default=True, type=click.FloatRange(min=0), help="Seconds, each.")
+@seconds_option("--timeout", 0, 86400, "How long to wait for each", default=10.0)
 @redis_options
 def wait(
     services: tuple[str, ...],

@@ -197,10 +197,12 @@ class Master:
             log.debug("child left", child=member.name, cause=cause_of_death(status))
             return
         could_not_boot = os.WIFEXITED(status) and os.WEXITSTATUS(status) == EXIT_COULD_NOT_BOOT
-        if could_not_boot and self._starting:
-            raise StartFailed(f"{member.name} could not start: {member.slot.reason}")
-        wait = self._postpone(member)
         cause = cause_of_death(status)
+        if self._starting and could_not_boot:
+            raise StartFailed(f"{member.name} could not start: {member.slot.reason}")
+        if self._starting and member.group.stage == Stage.BASE:
+            raise StartFailed(f"{member.name} could not start: {cause}; {member.slot.reason}")
+        wait = self._postpone(member)
         log.warning(
             "child died", child=member.name, cause=cause, reason=member.slot.reason, again_in=round(wait, 2)
         )

@@ -94,6 +94,7 @@ class Keeper:
         self._standings = {w.service: _Standing(self._board.announced(w.service)) for w in orders.watched}
         self._taken_over = False
         self._due = {duty.name: 0.0 for duty in orders.duties}
+        self._failing: dict[str, str] = {}
         self._troubled_since: float | None = None
 
     def run(self) -> None:
@@ -117,7 +118,19 @@ class Keeper:
         for duty in self._orders.duties:
             if now >= self._due[duty.name]:
                 self._due[duty.name] = now + duty.every_seconds
-                duty.perform(self._client)
+                self._perform(duty)
+
+    def _perform(self, duty: Duty) -> None:
+        """An error in Redis' answer (it is full, a key has a foreign type) is this duty's alone, no outage."""
+        try:
+            duty.perform(self._client)
+        except redis.ResponseError as error:
+            if self._failing.get(duty.name) != str(error):
+                self._failing[duty.name] = str(error)
+                log.error("duty fails", duty=duty.name, error=str(error))
+        else:
+            if self._failing.pop(duty.name, None) is not None:
+                log.info("duty works again", duty=duty.name)
 
     def close(self) -> None:
         self._client.close()

@@ -13,7 +13,7 @@ given back instead of posted.
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hookfarm import delivery_queue, logs
@@ -51,8 +51,8 @@ class Worker:
     """One delivery process. `iterate` is one job, or one second of none."""
 
     def __init__(
-        self, child: Child, exchange: Exchange, endpoints: Endpoints, transport: Transport, registry: Registry,
-        policy: Policy,
+        self, child: Child, exchange: Exchange, endpoints: Endpoints, transport: Transport,
+        registry: Callable[[], Registry], policy: Policy,
     ) -> None:  # fmt: skip
         self._child = child
         self._slot = child.slot
@@ -220,7 +220,7 @@ class Worker:
 
     def _disable(self, endpoint_id: str) -> None:
         try:
-            self._registry.disable(endpoint_id, "the endpoint answered 410 Gone")
+            self._registry().disable(endpoint_id, "the endpoint answered 410 Gone")
         except NotFound:
             return  # Its owner was quicker.
         log.warning("endpoint disabled", endpoint=endpoint_id, reason="410 Gone")

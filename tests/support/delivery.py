@@ -83,7 +83,7 @@ class OneWorker:
             self.exchange,
             Endpoints(self.exchange, allowed),
             Transport(connections, give_up=lambda: self.child.out_of_grace),
-            Registry(self._registry_client),
+            lambda: Registry(self._registry_client),
             Policy(tuple(schedule), REPORT_TO),
         )
         self._thread: threading.Thread | None = None
