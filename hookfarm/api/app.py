@@ -9,7 +9,7 @@ from typing import Any
 
 import redis.asyncio
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 
 import hookfarm
 from hookfarm import keys
@@ -42,6 +42,10 @@ def build(client: "redis.asyncio.Redis", started: Iterable[str]) -> FastAPI:
     async def health_() -> JSONResponse:
         found = await health.look(client, services)
         return JSONResponse(found, _status_code(found))
+
+    @app.get("/", include_in_schema=False)
+    async def root() -> RedirectResponse:
+        return RedirectResponse("/health")
 
     return app
 
