@@ -16,16 +16,9 @@ from hookfarm.jobs import Foreign, Job, Taken
 from hookfarm.redis_clients import Exchange, pack
 from tests.support.delivery import CHAIN_ID, dead_letters, due_in_seconds, enqueue, job, kept
 from tests.support.ledger import assert_ledger_invariant
-from tests.support.redis_server import RedisServer, running_redis
+from tests.support.redis_server import running_redis
 
 HUGE = 2**256 - 1
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[Any]:
-    with redis_server.client() as connected:
-        yield connected
-        assert_ledger_invariant(connected)
 
 
 @pytest.fixture

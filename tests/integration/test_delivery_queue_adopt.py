@@ -10,17 +10,8 @@ from hookfarm.delivery_queue import Settlement
 from hookfarm.jobs import Foreign, Taken
 from hookfarm.redis_clients import Exchange
 from tests.support.delivery import dead_letters, enqueue, job, kept
-from tests.support.ledger import assert_ledger_invariant
-from tests.support.redis_server import RedisServer
 
 HUGE = 2**256 - 1
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[Any]:
-    with redis_server.client() as connected:
-        yield connected
-        assert_ledger_invariant(connected)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
@@ -24,31 +23,11 @@ from tests.support.delivery import (
     kept,
     one_worker,
 )
-from tests.support.ledger import assert_drained, assert_ledger_invariant
+from tests.support.ledger import assert_drained
 from tests.support.receivers import Receiver, Reply, running_receiver, verified
-from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 
 HUGE = b'{"value":"x","n":115792089237316195423570985008687907853269984665640564039457584007913129639935}'
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[Any]:
-    with redis_server.client() as connected:
-        yield connected
-        assert_ledger_invariant(connected)
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with running_receiver() as running:
-        yield running
-
-
-@pytest.fixture
-def worker(redis_url: str) -> Iterator[OneWorker]:
-    with one_worker(redis_url) as made:
-        yield made
 
 
 def test_a_job_is_delivered_and_forgotten(

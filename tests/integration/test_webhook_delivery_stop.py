@@ -1,7 +1,6 @@
 """A delivery process that is told to stop."""
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,29 +17,8 @@ from tests.support.delivery import (
     kept,
     one_worker,
 )
-from tests.support.ledger import assert_ledger_invariant
-from tests.support.receivers import Receiver, Reply, running_receiver
-from tests.support.redis_server import RedisServer
+from tests.support.receivers import Receiver, Reply
 from tests.support.waiting import eventually
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[Any]:
-    with redis_server.client() as connected:
-        yield connected
-        assert_ledger_invariant(connected)
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with running_receiver() as running:
-        yield running
-
-
-@pytest.fixture
-def worker(redis_url: str) -> Iterator[OneWorker]:
-    with one_worker(redis_url) as made:
-        yield made
 
 
 def in_hand(client: Any) -> int:

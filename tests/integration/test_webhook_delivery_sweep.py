@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,15 +14,6 @@ from hookfarm.redis_clients import Exchange
 from hookfarm.webhook_delivery import gauges
 from hookfarm.webhook_delivery.sweep import Sweep
 from tests.support.delivery import dead_letters, enqueue, job, kept, one_worker
-from tests.support.ledger import assert_ledger_invariant
-from tests.support.redis_server import RedisServer
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[Any]:
-    with redis_server.client() as connected:
-        yield connected
-        assert_ledger_invariant(connected)
 
 
 @pytest.fixture
