@@ -15,7 +15,7 @@ from hookfarm.jobs import Job
 from hookfarm.message_processor import payload
 from hookfarm.message_processor.decoder import Decoded
 from hookfarm.records import Endpoint, Event, Subscription, new_endpoint_id, new_subscription_id
-from hookfarm.redis_clients import Exchange
+from hookfarm.redis_clients import Exchange, pack
 from hookfarm.registry import Registry
 
 CHAIN_ID = 31337
@@ -77,19 +77,18 @@ class Enqueuer:
     def enqueue(self, prepared: Sequence[Prepared]) -> None:
         """Publishes the events and hands the jobs off, BATCH_ENTRIES at a time."""
         for start in range(0, len(prepared), BATCH_ENTRIES):
-            self._enqueue(prepared[start : start + BATCH_ENTRIES])
-
-    def publish(self, events: Sequence[Event]) -> None:
-        """The events as entries of the stream, not yet read by anybody."""
-        stream = keys.events(CHAIN_ID)
-        self._exchange.ask(*[("XADD", stream, "*", keys.EVENT_FIELD, orjson.dumps(e)) for e in events])
+            self._publish_and_hand_off(prepared[start : start + BATCH_ENTRIES])
 
     def close(self) -> None:
         self._exchange.close()
 
-    def _enqueue(self, batch: Sequence[Prepared]) -> None:
-        self.publish([event for event, _ in batch])
+    def _publish_and_hand_off(self, batch: Sequence[Prepared]) -> None:
+        stream = keys.events(CHAIN_ID)
+        added = [pack(("XADD", stream, "*", keys.EVENT_FIELD, orjson.dumps(event))) for event, _ in batch]
+        self._exchange.send(b"".join(added))
         self._reader.ask()
+        for _ in added:
+            self._exchange.receive()
         entries, _ = self._reader.answer()
         handled = [Handled(entry, (job,)) for entry, (_, job) in zip(entries, batch, strict=True)]
         enqueued = delivery_queue.hand_off(self._exchange, handled)
