@@ -43,6 +43,7 @@ FILL_JOBS = 5000
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 
 Figures = dict[str, Any]
+Groups = dict[str, list[psutil.Process]]
 
 
 @dataclass(frozen=True)
@@ -128,24 +129,43 @@ def _fill(stage: Stage, jobs: int) -> int:
 
 def _watch(stage: Stage, farm: Farm, jobs: int) -> list[Moment]:
     """The first sample after readiness, 10 %, 90 % and the last delivery."""
-    workers = farm.workers()
-    groups = {
-        "workers": workers,
-        "master_and_keeper": [process for process in farm.processes() if process not in workers],
-        "redis": [psutil.Process(stage.server.pid)],
-        "receiver": stage.receiver.processes,
-        "benchmark": [psutil.Process()],
-    }
+    groups = _groups(stage, farm)
     wanted = [0, int(FROM_SHARE * jobs), int(TO_SHARE * jobs), jobs]
     moments: list[Moment] = []
     while len(moments) < len(wanted):
         _check(stage.server, farm)
         settled, at = jobs - int(stage.server.client.hlen(keys.JOBS)), time.monotonic()
         while len(moments) < len(wanted) and settled >= wanted[len(moments)]:
-            used = {name: cpu_time(processes) for name, processes in groups.items()}
-            moments.append(Moment(at, settled, used, conditions.busy_seconds()))
+            moments.append(Moment(at, settled, _used(groups), conditions.busy_seconds()))
         time.sleep(SAMPLE_SECONDS)
     return moments
+
+
+def _groups(stage: Stage, farm: Farm) -> Groups:
+    """Everything that works for a run."""
+    workers = farm.workers()
+    return {
+        "workers": workers,
+        "master_and_keeper": [process for process in farm.processes() if process not in workers],
+        "redis": [psutil.Process(stage.server.pid)],
+        "receiver": stage.receiver.processes,
+        "benchmark": [psutil.Process()],
+    }
+
+
+def _used(groups: Groups) -> dict[str, CpuTime]:
+    return {name: cpu_time(processes) for name, processes in groups.items()}
+
+
+def _cores(before: Moment, after: Moment) -> Figures:
+    """How many cores each group used between the two, and how many all the rest of the machine."""
+    elapsed = after.at - before.at
+    used = {name: (after.cpu[name] - before.cpu[name]).total for name in before.cpu}
+    others = after.busy - before.busy - sum(used.values())
+    return {
+        "cores_used": {name: round(seconds / elapsed, 2) for name, seconds in used.items()},
+        "cores_used_by_others": round(others / elapsed, 2),
+    }
 
 
 def _check(server: RedisServer, farm: Farm) -> None:
@@ -175,7 +195,6 @@ def _figures(moments: list[Moment], jobs: int, began: float, status: Figures) ->
     first, low, high, last = moments
     counted, elapsed = high.settled - low.settled, high.at - low.at
     used = {name: high.cpu[name] - low.cpu[name] for name in low.cpu}
-    ours = sum(part.total for part in used.values())
     return {
         "deliveries_per_second": round(counted / elapsed, 1),
         "ready_to_last_per_second": round((jobs - first.settled) / (last.at - first.at), 1),
@@ -183,8 +202,7 @@ def _figures(moments: list[Moment], jobs: int, began: float, status: Figures) ->
         "cpu_us_per_delivery": {name: part.per(counted)["total"] for name, part in used.items()},
         "worker_cpu_us_per_delivery": used["workers"].per(counted),
         "redis_cpu_us_per_delivery": used["redis"].per(counted),
-        "cores_used": {name: round(part.total / elapsed, 2) for name, part in used.items()},
-        "cores_used_by_others": round((high.busy - low.busy - ours) / elapsed, 2),
+        **_cores(low, high),
         "command_to_ready_under_load_seconds": round(first.at - began, 2),
         "post_ms_within_10_percent": _milliseconds(status["post_seconds"]),
     }
@@ -199,12 +217,12 @@ def _milliseconds(quantiles: dict[str, float | None]) -> dict[str, float | None]
 
 
 def _latency(workers: int, rate: float) -> Figures:
-    with staged() as stage, stage.delivery_farm(workers), stage.enqueuer() as enqueuer:
+    with staged() as stage, stage.delivery_farm(workers) as farm, stage.enqueuer() as enqueuer:
         paced = enqueuer.prepare(int(rate * (PACED_WARM_UP_SECONDS + PACED_SECONDS)))
-        began, busy = time.monotonic(), conditions.busy_seconds()
+        groups = _groups(stage, farm)
+        began = Moment(time.monotonic(), 0, _used(groups), conditions.busy_seconds())
         handed = pace(enqueuer, paced, rate)
-        elapsed = time.monotonic() - began
-        busy = conditions.busy_seconds() - busy
+        ended = Moment(time.monotonic(), len(handed), _used(groups), conditions.busy_seconds())
         until(lambda: stage.server.client.hlen(keys.JOBS) == 0, "all of it delivered")
         status = _final_status(stage.server, len(handed))
         came = stage.recorder.arrivals()
@@ -213,8 +231,8 @@ def _latency(workers: int, rate: float) -> Figures:
     waited = [(came[webhook_id] - at) / 1e6 for webhook_id, at in handed.items() if at > counted_from]
     return {
         "jobs_counted": len(waited),
-        "offered_per_second": round(len(handed) / elapsed, 1),
-        "cores_used": round(busy / elapsed, 2),
+        "offered_per_second": round(len(handed) / (ended.at - began.at), 1),
+        **_cores(began, ended),
         "hand_off_to_arrival_ms": {
             name: round(report.quantile(waited, share), 3) for name, share in QUANTILES.items()
         },
