@@ -80,13 +80,23 @@ def status(client: "redis.Redis", service: str) -> dict[str, Any] | None:
 
 
 def wait(client: "redis.Redis", service: str, timeout_seconds: float, pause: Callable[[float], None]) -> bool:
-    """Polls until the service is ready; False once `timeout_seconds` have passed. `pause` waits that long."""
+    """Polls until the service is ready; False once `timeout_seconds` have passed. `pause` waits that long.
+
+    A Redis that does not answer yet is waited for like the service: it may be starting too.
+    """
     deadline = time.monotonic() + timeout_seconds
-    while not is_ready(client, service):
+    while not _seen_ready(client, service):
         if time.monotonic() >= deadline:
             return False
         pause(WAIT_POLL_SECONDS)
     return True
+
+
+def _seen_ready(client: "redis.Redis", service: str) -> bool:
+    try:
+        return is_ready(client, service)
+    except redis.RedisError:
+        return False
 
 
 def _encode(status: Mapping[str, Any], ready: bool) -> bytes:

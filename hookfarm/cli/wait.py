@@ -40,20 +40,8 @@ _url = redis_url
 
 
 def _becomes_ready(url: str, service: str, timeout: float) -> bool:
-    """A Redis that is not there yet is waited for like the service."""
-    import redis
-
-    from hookfarm.readiness import WAIT_POLL_SECONDS, is_ready
+    from hookfarm import readiness
     from hookfarm.redis_clients import command_client
 
-    client = command_client(url, max(0.1, min(timeout, 2.0)))
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            if is_ready(client, service):
-                return True
-        except redis.RedisError:
-            pass  # It may be starting too; the deadline decides.
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(WAIT_POLL_SECONDS)
+    with command_client(url, max(0.1, min(timeout, 2.0))) as client:
+        return readiness.wait(client, service, timeout, time.sleep)
