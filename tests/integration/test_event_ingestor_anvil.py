@@ -8,7 +8,7 @@ import pytest
 
 from hookfarm import keys
 from hookfarm.event_stream import Checkpoint
-from tests.support.anvil import TRANSFER_TOPIC, Anvil, deploy_emitter, emit_transfer, running_anvil
+from tests.support.anvil import TRANSFER_TOPIC, Anvil, deploy_emitter, emit_transfer, running_anvil, send_transfer
 from tests.support.ingestor import running_ingestor
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
@@ -82,7 +82,7 @@ def test_many_blocks_and_many_logs_in_one_come_in_order(redis_server: RedisServe
                 emit_transfer(node, contract, RECIPIENT, value)
             node.call("evm_setAutomine", False)
             for value in range(20, 40):
-                emit_transfer(node, contract, RECIPIENT, value)
+                send_transfer(node, contract, RECIPIENT, value)
             node.call("anvil_mine", "0x30")
             wait_for_head(redis_server, node)
         events = published(redis_server)

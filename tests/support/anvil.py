@@ -175,19 +175,31 @@ def deploy_emitter(node: Anvil) -> str:
     """Puts EMITTER on the chain; its address in lower case, once it is mined."""
     sender = node.call("eth_accounts")[0]
     creation = {"from": sender, "data": "0x" + (_LOADER + EMITTER).hex(), "gas": hex(500_000)}
-    transaction = node.call("eth_sendTransaction", creation)
-    receipt = eventually(
-        lambda: node.call("eth_getTransactionReceipt", transaction), what="the contract being mined"
-    )
-    assert receipt["status"] == "0x1", receipt
+    receipt = _wait_until_mined(node, node.call("eth_sendTransaction", creation))
     address: str = receipt["contractAddress"]
     return address.lower()
 
 
 def emit_transfer(node: Anvil, contract: str, to: str, value: int, *, sender: int = 0) -> str:
+    """As `send_transfer`, once it is mined."""
+    transaction = send_transfer(node, contract, to, value, sender=sender)
+    _wait_until_mined(node, transaction)
+    return transaction
+
+
+def send_transfer(node: Anvil, contract: str, to: str, value: int, *, sender: int = 0) -> str:
     """`transfer(to, value)` from one of the node's ten unlocked accounts; the transaction's hash."""
     account = node.call("eth_accounts")[sender]
     data = f"0x{TRANSFER_SELECTOR}{to.removeprefix('0x').lower():0>64}{value:064x}"
     call = {"from": account, "to": contract, "data": data, "gas": hex(100_000)}
     transaction: str = node.call("eth_sendTransaction", call)
     return transaction
+
+
+def _wait_until_mined(node: Anvil, transaction: str) -> Any:
+    """The receipt. The node answers a transaction before it has made the block."""
+    receipt = eventually(
+        lambda: node.call("eth_getTransactionReceipt", transaction), what="the transaction being mined"
+    )
+    assert receipt["status"] == "0x1", receipt
+    return receipt
