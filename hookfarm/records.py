@@ -201,13 +201,19 @@ def _stored_subscription(raw: Mapping[str, Any]) -> Subscription:
 
 
 def parse_subscription(raw: object) -> Subscription:
-    """A checked subscription; a missing id is made. The signature's grammar is the matcher's to check."""
+    """A checked subscription, its event signature included; a missing id is made."""
+    # Here, not at the top: hashing signatures needs 4 MB that a delivery process, which only reads records,
+    # would carry for nothing.
+    from hookfarm.abi import signature
+
     record = _mapping(raw, "subscription")
     known = {"id", "chain_id", "addresses", "event", "topics", "where", "confirmations"}
     _refuse_unknown(record, known)
     _refuse_later(record, {"where": None, "confirmations": 0})
     event = None if record.get("event") is None else _text(record, "event", 4096)
     topics = None if record.get("topics") is None else _topic_filters(record["topics"])
+    if event is not None:
+        signature.parse(event)
     if event is not None and topics is not None:
         raise InvalidInput("topics", "give either event or topics, not both")
     identity = new_subscription_id() if record.get("id") is None else _text(record, "id", 64)

@@ -6,8 +6,7 @@
     T[], T[N]            a list                       tuple   an object if all members are named, else a list
     indexed string, bytes, array, tuple                  the Keccak-256 hash that the topic holds
 
-A parameter without a name is called `arg<position>`, from 0. A name that is taken already gets the first
-free number behind it: `a`, `a0`, `a1` (both as go-ethereum's abigen does).
+Parameters without a name, or with one that is taken, get the names of `abi_types.names`.
 
 Other people's contracts write the data, and nothing obliges them to write what their topic0 promises.
 Decoding is strict, and bounded by the size of the data: offsets that point at the same place over and over
@@ -21,7 +20,7 @@ from eth_abi.decoding import ContextFramesBytesIO
 from eth_abi.exceptions import DecodingError
 from eth_abi.registry import registry
 
-from hookfarm.message_processor.abi_types import TUPLE, AbiType, EventSignature, Parameter
+from hookfarm.abi.abi_types import TUPLE, AbiType, EventSignature, Parameter, names
 from hookfarm.message_processor.json_numbers import json_integer
 from hookfarm.records import Event
 
@@ -62,18 +61,6 @@ def decode(signature: EventSignature, topics: Sequence[str], data: str) -> Decod
     except (DecodingError, OverflowError):
         return None
     return {"name": signature.name, "args": dict(zip(names(signature.parameters), values, strict=True))}
-
-
-def names(parameters: Sequence[Parameter]) -> list[str]:
-    """A different name for each parameter, in order."""
-    used: dict[str, None] = {}
-    for position, parameter in enumerate(parameters):
-        wanted = parameter.name or f"arg{position}"
-        name, number = wanted, 0
-        while name in used:
-            name, number = f"{wanted}{number}", number + 1
-        used[name] = None
-    return list(used)
 
 
 def _values(parameters: Sequence[Parameter], topics: Sequence[str], data: bytes) -> list[Any]:

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from hookfarm.message_processor.abi_types import EventSignature
-from hookfarm.message_processor.signature import parse
+from hookfarm.abi.abi_types import EventSignature
+from hookfarm.abi.signature import parse
 from hookfarm.records import Event, Subscription
 
 MAX_TOPICS = 4

@@ -9,8 +9,8 @@ Pure: no input or output, and the only state is what `put` and `remove` were tol
 
 from dataclasses import dataclass
 
+from hookfarm.abi.abi_types import EventSignature
 from hookfarm.errors import InvalidInput
-from hookfarm.message_processor.abi_types import EventSignature
 from hookfarm.message_processor.decoder import Meanings
 from hookfarm.message_processor.filters import Filter, Shape, compile_filter, dimensions
 from hookfarm.records import Endpoint, Event
