@@ -15,6 +15,7 @@ PARTS = tuple(sorted(p.stem for p in PACKAGE.iterdir() if (p / "__init__.py").ex
 LAYERS = (
     ("errors", "redaction", "keys", "sockets"),
     ("abi",),
+    ("conditions",),
     ("records", "config", "logs"),
     ("redis_clients",),
     ("lua", "address_guard"),
