@@ -57,9 +57,10 @@ def _subscriptions(options: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not options["chains"]:
         raise InvalidInput("chain", "a subscription needs the chain it is for; give --chain ID")
     shared = {"addresses": list(options["addresses"]), "event": options["event"]}
-    for name in ("where", "confirmations"):
-        if options[name] not in (None, "0"):
-            shared[name] = options[name]
+    if options["where"] is not None:
+        shared["where"] = options["where"]
+    if options["confirmations"] not in (None, "0"):
+        shared["confirmations"] = options["confirmations"]
     if options["topics"] is not None:
         try:
             shared["topics"] = orjson.loads(options["topics"])

@@ -21,7 +21,7 @@ _TOKEN = re.compile(
     )""",
     re.DOTALL | re.VERBOSE,
 )
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _ADVICE = {
     "=": "write == for equality",
     "&": "write and",
@@ -57,8 +57,8 @@ def split(text: str) -> list[Token]:
     """The words of `text`, END last; InvalidInput where it has none or they cannot be told apart."""
     if len(text) > MAX_CHARACTERS:
         raise InvalidInput("where", f"{len(text)} characters; at most {MAX_CHARACTERS} are allowed")
-    if lone := _SURROGATE.search(text):
-        raise problem(repr(lone[0]), lone.start() + 1, "this is half a character; text must be UTF-8")
+    if bad := _UNWRITABLE.search(text):
+        raise problem(repr(bad[0]), bad.start() + 1, r"expected text; control characters are written as \u0000")
     found: list[Token] = []
     for match in _TOKEN.finditer(text):
         group = match.lastindex or 0
