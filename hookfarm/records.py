@@ -62,6 +62,7 @@ class Subscription:
     """Which events an endpoint wants.
 
     Either `event` (a human signature) or `topics` (positional, as in `eth_getLogs`) or neither = any log.
+    `where`: a condition on the arguments of `event` (its language: hookfarm.conditions).
     """
 
     id: str
@@ -69,6 +70,7 @@ class Subscription:
     addresses: tuple[str, ...] = ()
     event: str | None = None
     topics: tuple[TopicFilter, ...] | None = None
+    where: str | None = None
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def subscription_json(subscription: Subscription) -> dict[str, Any]:
     """The contract's form of a subscription."""
     topics = subscription.topics
     shown = None if topics is None else [None if t is None else list(t) for t in topics]
-    return {**asdict(subscription), "topics": shown, "where": None, "confirmations": 0}
+    return {**asdict(subscription), "topics": shown, "confirmations": 0}
 
 
 def parse_event(raw: object) -> Event:
@@ -209,23 +211,41 @@ def endpoint_from_stored(raw: Mapping[str, Any]) -> Endpoint:
 def _stored_subscription(raw: Mapping[str, Any]) -> Subscription:
     topics = raw["topics"]
     kept = None if topics is None else tuple(None if t is None else tuple(t) for t in topics)
-    return Subscription(raw["id"], raw["chain_id"], tuple(raw["addresses"]), raw["event"], kept)
+    addresses = tuple(raw["addresses"])
+    return Subscription(raw["id"], raw["chain_id"], addresses, raw["event"], kept, raw["where"])
 
 
 def parse_subscription(raw: object) -> Subscription:
-    """A checked subscription; a missing id is made. The signature's grammar is the matcher's to check."""
+    """A checked subscription, with its event signature and its condition; a missing id is made."""
     record = _mapping(raw, "subscription")
     known = {"id", "chain_id", "addresses", "event", "topics", "where", "confirmations"}
     _refuse_unknown(record, known)
-    _refuse_later(record, {"where": None, "confirmations": 0})
-    event = None if record.get("event") is None else _text(record, "event", 4096)
+    _refuse_later(record, {"confirmations": 0})
     topics = None if record.get("topics") is None else _topic_filters(record["topics"])
+    event, where = _event_and_where(record)
     if event is not None and topics is not None:
         raise InvalidInput("topics", "give either event or topics, not both")
     identity = new_subscription_id() if record.get("id") is None else _text(record, "id", 64)
     if not re.fullmatch(r"sub_[0-9A-Za-z_-]{1,60}", identity):
         raise InvalidInput("id", f"{_short(identity)} is not a subscription id; write sub_… or leave it out")
-    return Subscription(identity, _count(record, "chain_id", low=1), _addresses(record), event, topics)
+    chain_id = _count(record, "chain_id", low=1)
+    return Subscription(identity, chain_id, _addresses(record), event, topics, where)
+
+
+def _event_and_where(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    # Here, not at the top: hashing signatures needs 4 MB that a delivery process, which only reads records,
+    # would carry for nothing.
+    from hookfarm.abi import signature
+    from hookfarm.conditions import grammar, tokens
+
+    event = None if record.get("event") is None else _text(record, "event", signature.MAX_CHARACTERS)
+    where = None if record.get("where") is None else _text(record, "where", tokens.MAX_CHARACTERS)
+    declared = None if event is None else signature.parse(event)
+    if where is not None:
+        if declared is None:
+            raise InvalidInput("where", "needs event: without a signature nothing is decoded")
+        grammar.parse(where, declared)
+    return event, where
 
 
 def _subscriptions(raw: object) -> tuple[Subscription, ...]:

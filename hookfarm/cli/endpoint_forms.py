@@ -10,11 +10,12 @@ import orjson
 from eth_abi.abi import encode
 
 from hookfarm import address_guard
+from hookfarm.abi import signature
+from hookfarm.abi.abi_types import TUPLE, AbiType
 from hookfarm.config import Config
 from hookfarm.errors import InvalidInput
 from hookfarm.jobs import Taken
-from hookfarm.message_processor import decoder, payload, signature
-from hookfarm.message_processor.abi_types import TUPLE, AbiType
+from hookfarm.message_processor import decoder, payload
 from hookfarm.records import Endpoint, Event, Subscription, parse_endpoint
 from hookfarm.webhook_delivery import outcome
 from hookfarm.webhook_delivery.connections import Connections, tls_context
@@ -56,9 +57,10 @@ def _subscriptions(options: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not options["chains"]:
         raise InvalidInput("chain", "a subscription needs the chain it is for; give --chain ID")
     shared = {"addresses": list(options["addresses"]), "event": options["event"]}
-    for name in ("where", "confirmations"):
-        if options[name] not in (None, "0"):
-            shared[name] = options[name]
+    if options["where"] is not None:
+        shared["where"] = options["where"]
+    if options["confirmations"] not in (None, "0"):
+        shared["confirmations"] = options["confirmations"]
     if options["topics"] is not None:
         try:
             shared["topics"] = orjson.loads(options["topics"])
@@ -74,14 +76,7 @@ def parse(record: Mapping[str, Any], config: Config, base: Endpoint | None = Non
         address_guard.parse(url, config.allow_private)
         return url
 
-    endpoint = parse_endpoint(record, check_url, base)
-    for index, subscription in enumerate(endpoint.subscriptions):
-        if subscription.event is not None:
-            try:
-                signature.parse(subscription.event)
-            except InvalidInput as error:
-                raise error.within(f"subscriptions[{index}]") from error
-    return endpoint
+    return parse_endpoint(record, check_url, base)
 
 
 def send_samples(endpoint: Endpoint, config: Config) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ def _subscription_options(command: Any) -> Any:
         click.option("--address", "addresses", multiple=True, metavar="0x…", help="Contract (repeatable) [any]."),
         click.option("--event", metavar="SIGNATURE", help='E.g. "Transfer(address indexed from, …)" [any].'),
         click.option("--topics", metavar="JSON", help="Positional topics as in eth_getLogs, instead of --event."),
-        click.option("--where", metavar="CONDITION", help="Condition on decoded arguments."),
+        click.option("--where", metavar="CONDITION", help='E.g. "value >= 1_000_000 and to == 0x…" [all].'),
         click.option("--confirmations", metavar="N", help="Blocks to wait, or safe or finalized [0]."),
     ]
     for option in reversed(options):
@@ -191,5 +191,7 @@ def rotate_secret(endpoint_id: str, as_json: bool, config_file: Path | None, **o
 
 def _subscription_line(subscription: dict[str, Any]) -> str:
     what = subscription["event"] or ("topics" if subscription["topics"] else "any log")
-    where = f" of {len(subscription['addresses'])} addresses" if subscription["addresses"] else ""
-    return f"chain {subscription['chain_id']}: {what}{where}"
+    source = f" of {len(subscription['addresses'])} addresses" if subscription["addresses"] else ""
+    lines = (subscription["where"] or "").splitlines()
+    condition = f" where {' '.join(lines)}" if lines else ""
+    return f"chain {subscription['chain_id']}: {what}{source}{condition}"

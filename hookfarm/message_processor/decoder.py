@@ -6,8 +6,7 @@
     T[], T[N]            a list                       tuple   an object if all members are named, else a list
     indexed string, bytes, array, tuple                  the Keccak-256 hash that the topic holds
 
-A parameter without a name is called `arg<position>`, from 0. A name that is taken already gets the first
-free number behind it: `a`, `a0`, `a1` (both as go-ethereum's abigen does).
+Parameters without a name, or with one that is taken, get the names of `abi_types.names`.
 
 Other people's contracts write the data, and nothing obliges them to write what their topic0 promises.
 Decoding is strict, and bounded by the size of the data: offsets that point at the same place over and over
@@ -15,13 +14,14 @@ can make a kilobyte expand to gigabytes.
 """
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, TypedDict
 
 from eth_abi.decoding import ContextFramesBytesIO
 from eth_abi.exceptions import DecodingError
 from eth_abi.registry import registry
 
-from hookfarm.message_processor.abi_types import TUPLE, AbiType, EventSignature, Parameter
+from hookfarm.abi.abi_types import TUPLE, AbiType, EventSignature, Parameter, names
 from hookfarm.message_processor.json_numbers import json_integer
 from hookfarm.records import Event
 
@@ -38,42 +38,66 @@ class Decoded(TypedDict):
     args: dict[str, Any]
 
 
+class Meaning:
+    """What one log says under one signature: its values, and how a webhook shows them."""
+
+    def __init__(self, signature: EventSignature, found: list[Any]) -> None:
+        self._signature = signature
+        self.values = found
+
+    @cached_property
+    def shown(self) -> Decoded:
+        return show(self._signature, self.values)
+
+
 class Meanings:
     """What one event means under each signature; decodes at most once per signature object."""
 
     def __init__(self, event: Event) -> None:
         self._event = event
-        self._known: dict[EventSignature, Decoded | None] = {}
+        self._known: dict[EventSignature, Meaning | None] = {}
 
-    def under(self, signature: EventSignature) -> Decoded | None:
+    def of(self, signature: EventSignature) -> Meaning | None:
         """None where the log does not hold what the signature declares."""
         if signature not in self._known:
-            self._known[signature] = decode(signature, self._event["topics"], self._event["data"])
+            found = values(signature, self._event["topics"], self._event["data"])
+            self._known[signature] = None if found is None else Meaning(signature, found)
         return self._known[signature]
+
+    def under(self, signature: EventSignature) -> Decoded | None:
+        """As a webhook shows it; None where the log does not hold what the signature declares."""
+        meaning = self.of(signature)
+        return None if meaning is None else meaning.shown
 
 
 def decode(signature: EventSignature, topics: Sequence[str], data: str) -> Decoded | None:
     """The event of a log with these topics and data, or None where they do not fit the signature."""
+    found = values(signature, topics, data)
+    return None if found is None else show(signature, found)
+
+
+def values(signature: EventSignature, topics: Sequence[str], data: str) -> list[Any] | None:
+    """The values of the parameters, in order, or None where the log does not fit the signature.
+
+    Integers and addresses `int`, booleans `bool`, everything of bytes (strings too) `bytes`, arrays and tuples
+    sequences; where only a hash is in the topic, the topic.
+    """
     if len(topics) != signature.topic_count:
         return None
     indexed_topics = topics[0 if signature.anonymous else 1 :]
     try:
-        values = _values(signature.parameters, indexed_topics, bytes.fromhex(data[2:]))
+        return _values(signature.parameters, indexed_topics, bytes.fromhex(data[2:]))
     except (DecodingError, OverflowError):
         return None
-    return {"name": signature.name, "args": dict(zip(names(signature.parameters), values, strict=True))}
 
 
-def names(parameters: Sequence[Parameter]) -> list[str]:
-    """A different name for each parameter, in order."""
-    used: dict[str, None] = {}
-    for position, parameter in enumerate(parameters):
-        wanted = parameter.name or f"arg{position}"
-        name, number = wanted, 0
-        while name in used:
-            name, number = f"{wanted}{number}", number + 1
-        used[name] = None
-    return list(used)
+def show(signature: EventSignature, found: Sequence[Any]) -> Decoded:
+    """Values as a webhook shows them."""
+    shown = [
+        value if p.indexed and p.type.is_hashed_in_topics else _json(p.type, value)
+        for p, value in zip(signature.parameters, found, strict=True)
+    ]
+    return {"name": signature.name, "args": dict(zip(names(signature.parameters), shown, strict=True))}
 
 
 def _values(parameters: Sequence[Parameter], topics: Sequence[str], data: bytes) -> list[Any]:
@@ -86,15 +110,15 @@ def _values(parameters: Sequence[Parameter], topics: Sequence[str], data: bytes)
     return [next(from_topics if p.indexed else from_data) for p in parameters]
 
 
-def _read(types: Sequence[AbiType], data: bytes) -> list[Any]:
-    """The values that `data` holds for `types`, as JSON; DecodingError or OverflowError where it does not."""
+def _read(types: Sequence[AbiType], data: bytes) -> Sequence[Any]:
+    """The values that `data` holds for `types`; DecodingError or OverflowError where it does not."""
     if not types:
         return []
     # eth_abi checks a tuple's offsets by reading its fixed part once more, at every level.
     doublings = 1 + max(kind.tuple_depth for kind in types)
     stream = _BoundedStream(data, min((len(data) + 32) << doublings, MAX_BYTES_READ))
-    values = registry.get_tuple_decoder(*map(_wire_type, types))(stream)
-    return [_json(kind, value) for kind, value in zip(types, values, strict=True)]
+    found: Sequence[Any] = registry.get_tuple_decoder(*map(_wire_type, types))(stream)
+    return found
 
 
 class _BoundedStream(ContextFramesBytesIO):

@@ -7,15 +7,21 @@ others any, and wants a number of topics within bounds:
   eth/filters, filterLogs);
 - an event with `indexed` parameters wants exactly as many topics as it declares, so that an ERC-721 Transfer
   is not taken for the ERC-20 one of the same topic0;
-- an event's short form wants topic0 alone; an anonymous event has no topic0 and only its number of topics.
+- an event's short form wants topic0 alone; an anonymous event has no topic0 and only its number of topics;
+- a condition wants a log that decodes, so exactly the topics that are declared, and may restrict them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
-from hookfarm.message_processor.abi_types import EventSignature
-from hookfarm.message_processor.signature import parse
+from hookfarm.abi.abi_types import EventSignature
+from hookfarm.abi.signature import parse
+from hookfarm.conditions.evaluation import Test
+from hookfarm.errors import InvalidInput
+from hookfarm.message_processor.decoder import Meanings
+from hookfarm.message_processor.narrowing import Lookup, Narrowed, narrow
 from hookfarm.records import Event, Subscription
 
 MAX_TOPICS = 4
@@ -25,8 +31,13 @@ cannot make a small subscription a large index."""
 _BY_SELECTIVITY = (0, 2, 3, 4, 1)
 """Dimensions in the order in which they become part of the key: topic0 last, which many logs share."""
 
+Log = tuple[str, ...]
+"""The address and the topics of a log."""
+Key = tuple[str, ...]
+"""The same in the dimensions of a shape alone."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Shape:
     """What the filters of one table share: the dimensions of their key, the bounds of the topic count."""
 
@@ -34,60 +45,106 @@ class Shape:
     fewest: int
     most: int
 
-    def key(self, log: tuple[str, ...]) -> tuple[str, ...]:
+    def key(self, log: Log) -> Key:
         return tuple([log[dimension] for dimension in self.dimensions])
 
 
-@dataclass(frozen=True, eq=False)
+_shape = cache(Shape)
+"""There are a few hundred; each filter has one."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Filter:
     """One compiled subscription. `position` is its place in its endpoint's list.
 
-    `unkeyed`: the dimensions that its keys leave out and that are compared after the look-up.
+    `keyed`: what is allowed in each dimension of the shape. `unkeyed`: what is in the others that are
+    restricted, compared after the look-up. `decodes`: the log must say what the signature declares. `lookup`:
+    the part of the condition that tells the filter apart from others under its keys. `rest`: the part that is
+    tested.
     """
 
     endpoint: str
     position: int
-    subscription: Subscription
+    chain_id: int
+    subscription: str
     signature: EventSignature | None
     shape: Shape
+    keyed: tuple[tuple[str, ...], ...]
     unkeyed: tuple[tuple[int, frozenset[str]], ...]
+    decodes: bool
+    lookup: Lookup | None
+    rest: Test | None
 
-    def table_keys(self) -> Iterator[tuple[str, ...]]:
+    def table_keys(self) -> Iterator[Key]:
         """Every key under which the index holds it, each once."""
-        allowed = _allowed(self.subscription, self.signature)
-        return product(*(allowed[dimension] for dimension in self.shape.dimensions))
+        return product(*self.keyed)
 
-    def admits(self, log: tuple[str, ...]) -> bool:
-        """Whether a log found under one of its keys is also right in the other dimensions."""
-        return all(log[dimension] in values for dimension, values in self.unkeyed)
+    def wants(self, log: Log, meanings: Meanings) -> bool:
+        """Whether a log found under one of its keys, and by its look-up, is right in everything else."""
+        if self.unkeyed and not all(log[dimension] in values for dimension, values in self.unkeyed):
+            return False
+        if not self.decodes or self.signature is None:
+            return True
+        meaning = meanings.of(self.signature)
+        return meaning is not None and (self.rest is None or self.rest(meaning.values))
 
 
-def dimensions(event: Event) -> tuple[str, ...]:
+def dimensions(event: Event) -> Log:
     """Address and topics."""
     return (event["address"], *event["topics"])
 
 
 def compile_filter(endpoint: str, position: int, subscription: Subscription) -> Filter:
-    """InvalidInput where the subscription's event signature is wrong."""
+    """InvalidInput where the subscription's event signature or its condition is wrong."""
     signature = None if subscription.event is None else parse(subscription.event)
-    allowed = _allowed(subscription, signature)
+    narrowed = _narrowed(subscription.where, signature)
+    allowed = _allowed(subscription, signature, narrowed)
     keyed = _keyed(allowed)
-    fewest, most = _topic_bounds(subscription, signature)
-    unkeyed = tuple((d, frozenset(values)) for d, values in allowed.items() if d not in keyed)
-    return Filter(endpoint, position, subscription, signature, Shape(keyed, fewest, most), unkeyed)
+    return Filter(
+        endpoint,
+        position,
+        subscription.chain_id,
+        subscription.id,
+        signature,
+        _shape(keyed, *_topic_bounds(subscription, signature)),
+        keyed=tuple(allowed[dimension] for dimension in keyed),
+        unkeyed=tuple((d, frozenset(values)) for d, values in allowed.items() if d not in keyed),
+        # Nothing but its number of topics tells an anonymous event from others, so its data must fit too.
+        decodes=signature is not None and (signature.anonymous or subscription.where is not None),
+        lookup=narrowed.lookup,
+        rest=narrowed.rest,
+    )
 
 
-def _allowed(subscription: Subscription, signature: EventSignature | None) -> dict[int, tuple[str, ...]]:
-    """The values of each restricted dimension."""
+def _narrowed(where: str | None, signature: EventSignature | None) -> Narrowed:
+    if where is None:
+        return Narrowed({}, lookup=None, rest=None)
+    if signature is None:
+        raise InvalidInput("where", "needs event")
+    return narrow(where, signature)
+
+
+def _allowed(
+    subscription: Subscription, signature: EventSignature | None, narrowed: Narrowed
+) -> dict[int, tuple[str, ...]]:
+    """The values of each restricted dimension, each once."""
     allowed = {0: subscription.addresses}
     if signature is not None and signature.topic0 is not None:
         allowed[1] = (signature.topic0,)
     for position, choices in enumerate(subscription.topics or ()):
         allowed[position + 1] = choices or ()
-    return {dimension: tuple(dict.fromkeys(values)) for dimension, values in allowed.items() if values}
+    for position, words in narrowed.topics.items():
+        allowed[position + 1] = words
+    return {dimension: _once(values) for dimension, values in allowed.items() if values}
 
 
-def _keyed(allowed: dict[int, tuple[str, ...]]) -> tuple[int, ...]:
+def _once(values: tuple[str, ...]) -> tuple[str, ...]:
+    """The very same tuple where it may be: of 100,000 addresses, one copy is enough."""
+    each = dict.fromkeys(values)
+    return values if len(each) == len(values) else tuple(each)
+
+
+def _keyed(allowed: Mapping[int, tuple[str, ...]]) -> tuple[int, ...]:
     """The dimensions that make the key: as many as keep the number of keys in proportion."""
     most = KEYS_PER_VALUE * sum(map(len, allowed.values()))
     keyed: list[int] = []
@@ -102,6 +159,6 @@ def _keyed(allowed: dict[int, tuple[str, ...]]) -> tuple[int, ...]:
 def _topic_bounds(subscription: Subscription, signature: EventSignature | None) -> tuple[int, int]:
     if signature is None:
         return len(subscription.topics or ()), MAX_TOPICS
-    if signature.is_short_form:
+    if signature.is_short_form and subscription.where is None:
         return 1, MAX_TOPICS
     return signature.topic_count, signature.topic_count

@@ -2,20 +2,20 @@
 
 Filters of one shape (which dimensions they restrict) share a table from key to filters, so that an event
 costs one look-up per shape, of which there are a few dozen at most, and one step per filter that wants it.
-A table exists only while filters of its shape do.
+A table exists only while filters of its shape do. Of a condition, as much as can be is looked up as well
+(see `narrowing`); what cannot, such as `!=` or `or`, costs a test for each filter of the key.
 
 Pure: no input or output, and the only state is what `put` and `remove` were told.
 """
 
 from dataclasses import dataclass
 
+from hookfarm.abi.abi_types import EventSignature
 from hookfarm.errors import InvalidInput
-from hookfarm.message_processor.abi_types import EventSignature
 from hookfarm.message_processor.decoder import Meanings
 from hookfarm.message_processor.filters import Filter, Shape, compile_filter, dimensions
+from hookfarm.message_processor.table import Table
 from hookfarm.records import Endpoint, Event
-
-_Table = dict[tuple[str, ...], list[Filter]]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Index:
     """The subscriptions of all enabled endpoints."""
 
     def __init__(self) -> None:
-        self._chains: dict[int, dict[Shape, _Table]] = {}
+        self._chains: dict[int, dict[Shape, Table]] = {}
         self._filters: dict[str, tuple[Filter, ...]] = {}
 
     @property
@@ -77,37 +77,20 @@ class Index:
         first: dict[str, Filter] = {}
         for shape, table in self._chains.get(event["chain_id"], {}).items():
             if shape.fewest <= count <= shape.most:
-                for found in table.get(shape.key(log), ()):
+                for found in table.candidates(shape.key(log), meanings):
                     earlier = first.get(found.endpoint)
-                    if (earlier is None or found.position < earlier.position) and _wants(found, log, meanings):
+                    if (earlier is None or found.position < earlier.position) and found.wants(log, meanings):
                         first[found.endpoint] = found
-        return [Match(f.endpoint, f.subscription.id, f.signature) for f in first.values()]
+        return [Match(f.endpoint, f.subscription, f.signature) for f in first.values()]
 
     def _add(self, compiled: Filter) -> None:
-        tables = self._chains.setdefault(compiled.subscription.chain_id, {})
-        table = tables.setdefault(compiled.shape, {})
-        for key in compiled.table_keys():
-            table.setdefault(key, []).append(compiled)
+        tables = self._chains.setdefault(compiled.chain_id, {})
+        tables.setdefault(compiled.shape, Table()).add(compiled)
 
     def _discard(self, compiled: Filter) -> None:
-        chain_id = compiled.subscription.chain_id
-        table = self._chains[chain_id][compiled.shape]
-        for key in compiled.table_keys():
-            table[key].remove(compiled)
-            if not table[key]:
-                del table[key]
-        if not table:
-            del self._chains[chain_id][compiled.shape]
-        if not self._chains[chain_id]:
-            del self._chains[chain_id]
-
-
-def _wants(found: Filter, log: tuple[str, ...], meanings: Meanings) -> bool:
-    """The rest of the question for a filter that was found by its key.
-
-    Nothing but its number of topics tells an anonymous event from others, so its data must fit too.
-    """
-    if found.unkeyed and not found.admits(log):
-        return False
-    signature = found.signature
-    return signature is None or not signature.anonymous or meanings.under(signature) is not None
+        tables = self._chains[compiled.chain_id]
+        tables[compiled.shape].discard(compiled)
+        if not tables[compiled.shape]:
+            del tables[compiled.shape]
+        if not tables:
+            del self._chains[compiled.chain_id]

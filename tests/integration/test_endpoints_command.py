@@ -83,6 +83,25 @@ def test_an_endpoint_is_added_shown_changed_and_removed(client: Any, hookfarm: C
     assert json.loads(done(hookfarm("list", "--json"))) == []
 
 
+def test_a_condition_is_added_shown_and_changed(client: Any, hookfarm: Command) -> None:
+    where = f"value >= 1_000\nand to == {TOKEN}"
+    options = ("--chain", "1", "--event", TRANSFER, "--where", where)
+    added = json.loads(done(hookfarm("add", "https://example.com/", *options, "--json")))
+    del added["secret"]
+    assert added["subscriptions"][0]["where"] == where
+    assert Registry(client).get(added["id"]).subscriptions[0].where == where
+    for text in (done(hookfarm("show", added["id"])), done(hookfarm("list"))):
+        assert f"{TRANSFER} where value >= 1_000 and to == {TOKEN}\n" in text
+    wrong = hookfarm("update", added["id"], "--chain", "1", "--event", TRANSFER, "--where", "value > 5 and")
+    assert refused(wrong, 2) == (
+        "hookfarm: subscriptions[0].where: the end at column 14: expected an argument or a literal"
+    )
+    assert json.loads(done(hookfarm("show", added["id"], "--json"))) == added
+    again = ("--chain", "1", "--event", TRANSFER, "--where", "value == 5")
+    changed = json.loads(done(hookfarm("update", added["id"], *again, "--json")))
+    assert [s["where"] for s in changed["subscriptions"]] == ["value == 5"]
+
+
 def test_what_people_read_names_everything_whole(client: Any, hookfarm: Command) -> None:
     url = "https://example.com/" + "a-long-path/" * 12
     added = done(hookfarm("add", url, "--chain", "1", "--event", TRANSFER))
@@ -218,6 +237,9 @@ NOTHING: dict[str, Any] = {
         ({"chains": (1,), "topics": "{}"}, "subscriptions[0].topics"),
         ({"chains": (1,), "topics": "[]", "event": TRANSFER}, "subscriptions[0].topics"),
         ({"chains": (1,), "where": "value > 1"}, "subscriptions[0].where"),
+        ({"chains": (1,), "event": TRANSFER, "where": "0"}, "subscriptions[0].where"),
+        ({"chains": (1,), "event": TRANSFER, "where": ""}, "subscriptions[0].where"),
+        ({"where": "value > 1"}, "chain"),
         ({"chains": (1,), "confirmations": "safe"}, "subscriptions[0].confirmations"),
         ({"chains": (1,), "confirmations": "5"}, "subscriptions[0].confirmations"),
         ({"url": "http://localhost/"}, "url"),

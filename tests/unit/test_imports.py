@@ -14,6 +14,8 @@ PARTS = tuple(sorted(p.stem for p in PACKAGE.iterdir() if (p / "__init__.py").ex
 
 LAYERS = (
     ("errors", "redaction", "keys", "sockets"),
+    ("abi",),
+    ("conditions",),
     ("records", "config", "logs"),
     ("redis_clients",),
     ("lua", "address_guard"),
@@ -79,4 +81,5 @@ def test_only_config_reads_the_environment() -> None:
 def test_a_delivery_process_loads_neither_web3_nor_pydantic_nor_the_api() -> None:
     code = "import sys, hookfarm.webhook_delivery.process, hookfarm.cli.farm\nprint(*sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert not {"web3", "pydantic", "fastapi", "uvicorn", "aiohttp", "eth_abi", "rich"} & set(said.split())
+    unwanted = {"web3", "pydantic", "fastapi", "uvicorn", "aiohttp", "eth_abi", "eth_hash", "rich"}
+    assert not unwanted & set(said.split())

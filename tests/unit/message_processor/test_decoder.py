@@ -5,8 +5,8 @@ from eth_abi.abi import encode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hookfarm.abi.signature import parse
 from hookfarm.message_processor.decoder import Decoded, Meanings, decode
-from hookfarm.message_processor.signature import parse
 from hookfarm.records import Event
 
 FROM, TO = "0x" + "ab" * 20, "0x" + "00" * 19 + "01"

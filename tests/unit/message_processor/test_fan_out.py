@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hookfarm.abi.signature import parse
 from hookfarm.event_stream import Entry
 from hookfarm.message_processor.entries import MAX_EVENT_BYTES
 from hookfarm.message_processor.fan_out import handle
@@ -52,6 +53,20 @@ def test_an_event_becomes_one_job_for_each_endpoint_that_wants_it() -> None:
 def test_the_same_event_becomes_the_same_job_whenever_it_is_read() -> None:
     index = index_for("ep_1")
     assert handle(index, entry(event())).jobs == handle(index, entry(event())).jobs
+
+
+def test_a_condition_that_holds_is_told_with_the_arguments_it_is_about() -> None:
+    signature = "E(address who, uint256 value)"
+    index = Index()
+    for identity, where in (("ep_1", "value == 7"), ("ep_2", "value == 8")):
+        subscription = Subscription("sub_1", 1, event=signature, where=where)
+        index.put(Endpoint(identity, "https://example.com/", subscriptions=(subscription,)))
+    topic0 = parse(signature).topic0
+    handled = handle(index, entry(event(topics=[topic0], data=f"0x{0xAB:064x}{7:064x}")))
+    [job] = handled.jobs
+    assert job.endpoint == "ep_1"
+    told = orjson.loads(job.body)["data"]["event"]
+    assert told == {"name": "E", "args": {"who": f"0x{0xAB:040x}", "value": 7}}
 
 
 def test_an_event_that_nobody_wants_becomes_nothing() -> None:

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hookfarm.abi.signature import parse
 from hookfarm.message_processor.decoder import Meanings
 from hookfarm.message_processor.filters import KEYS_PER_VALUE, compile_filter
 from hookfarm.message_processor.matcher import Index, Match
-from hookfarm.message_processor.signature import parse
 from hookfarm.records import MAX_ADDRESSES, Endpoint, Event, Subscription, TopicFilter
 
 ERC20 = "Transfer(address indexed from, address indexed to, uint256 value)"

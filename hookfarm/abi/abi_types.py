@@ -3,6 +3,7 @@
 The elementary types are already in canonical form here (`uint256`, never `uint`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -53,6 +54,22 @@ class Parameter:
     name: str
     type: AbiType
     indexed: bool = False
+
+
+def names(parameters: Sequence[Parameter]) -> list[str]:
+    """A different name for each parameter, in order.
+
+    One without a name is called `arg<position>`, from 0. A name that is taken already gets the first free
+    number behind it: `a`, `a0`, `a1` (both as go-ethereum's abigen does).
+    """
+    used: dict[str, None] = {}
+    for position, parameter in enumerate(parameters):
+        wanted = parameter.name or f"arg{position}"
+        name, number = wanted, 0
+        while name in used:
+            name, number = f"{wanted}{number}", number + 1
+        used[name] = None
+    return list(used)
 
 
 @dataclass(frozen=True, eq=False)

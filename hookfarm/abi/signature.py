@@ -11,10 +11,10 @@ struct is `address`, `uint8` or a tuple in its ABI. Positions in errors count ch
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from weakref import WeakValueDictionary
 
+from hookfarm.abi.abi_types import TUPLE, AbiType, EventSignature, Parameter
 from hookfarm.errors import InvalidInput
-from hookfarm.message_processor.abi_types import TUPLE, AbiType, EventSignature, Parameter
 
 MAX_CHARACTERS = 4096
 MAX_TUPLE_DEPTH = 8
@@ -31,12 +31,21 @@ _ALIASES = {"uint": "uint256", "int": "int256"}
 _RESERVED = {"indexed", "anonymous", "event", "tuple", "memory", "calldata", "storage", "payable"}
 
 
-@lru_cache(maxsize=4096)
+_in_use: "WeakValueDictionary[str, EventSignature]" = WeakValueDictionary()
+
+
 def parse(text: str) -> EventSignature:
-    """The event that `text` declares; InvalidInput names `event`, the problem and the position."""
-    if len(text) > MAX_CHARACTERS:
-        raise InvalidInput("event", f"{len(text)} characters; at most {MAX_CHARACTERS} are allowed")
-    return _Parser(_tokens(text)).event()
+    """The event that `text` declares; InvalidInput names `event`, the problem and the position.
+
+    The same object for the same text as long as anybody holds it, so that what was found out about one
+    signature, such as what a log says under it, holds for all subscriptions that declare it.
+    """
+    known = _in_use.get(text)
+    if known is None:
+        if len(text) > MAX_CHARACTERS:
+            raise InvalidInput("event", f"{len(text)} characters; at most {MAX_CHARACTERS} are allowed")
+        known = _in_use[text] = _Parser(_tokens(text)).event()
+    return known
 
 
 @dataclass(frozen=True)

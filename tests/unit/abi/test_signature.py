@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hookfarm.abi.signature import MAX_CHARACTERS, MAX_TUPLE_DEPTH, parse
 from hookfarm.errors import InvalidInput
-from hookfarm.message_processor.signature import MAX_CHARACTERS, MAX_TUPLE_DEPTH, parse
 
 TOPIC0_OF = {
     "Transfer(address,address,uint256)": "ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef",
@@ -89,6 +89,13 @@ def test_a_wrong_signature_is_refused_with_what_is_wrong_and_where(text: str, po
 def test_a_signature_of_more_than_the_longest_length_is_refused() -> None:
     with pytest.raises(InvalidInput, match="4097 characters; at most 4096"):
         parse("A" * (MAX_CHARACTERS + 1))
+
+
+def test_the_same_text_is_the_same_signature_however_many_others_there_are() -> None:
+    first = parse("A(uint a)")
+    others = [parse(f"A{n}(uint a)") for n in range(10_000)]
+    assert parse("A(uint a)") is first
+    assert parse("A5(uint a)") is others[5]
 
 
 def test_indexed_flags_and_names_stand_in_order() -> None:

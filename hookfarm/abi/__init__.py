@@ -1,0 +1,1 @@
+"""How contracts declare their events: signatures and the ABI types in them. Pure."""

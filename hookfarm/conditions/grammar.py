@@ -1,0 +1,173 @@
+"""From the text of a condition to the checked condition: recursive descent, the types checked on the way."""
+
+from collections.abc import Callable
+
+from hookfarm.abi.abi_types import AbiType, EventSignature
+from hookfarm.conditions import arguments
+from hookfarm.conditions.comparisons import OPERATORS, Side, check_comparable, compare
+from hookfarm.conditions.literals import BOOLEANS, Literal, check_form, value_beside
+from hookfarm.conditions.syntax import AllOf, Among, AnyOf, Condition, Not, Operand
+from hookfarm.conditions.tokens import END, NAME, NUMBER, TEXT, Token, split, unexpected
+
+MAX_DEPTH = 32
+"""Of parentheses in one another."""
+MAX_COMPARISONS = 256
+"""In one condition; what a log costs is in proportion. A list counts as one, however long."""
+_WORDS = {"and", "or", "not", "in"}
+_BOOLEAN = AbiType("bool")
+_CLOSING = {"(": ")", "[": "]"}
+
+
+def parse(text: str, signature: EventSignature) -> Condition:
+    """The condition that `text` is on the arguments of `signature`.
+
+    InvalidInput names `where`, what is wrong, its column, and what is allowed there.
+    """
+    return _Parser(split(text), signature).whole()
+
+
+class _Parser:
+    """Its methods are the rules of the grammar (see the package)."""
+
+    def __init__(self, tokens: list[Token], signature: EventSignature) -> None:
+        self._tokens = tokens
+        self._next = 0
+        self._signature = signature
+        self._comparisons = 0
+
+    def whole(self) -> Condition:
+        found = self._any(depth=0)
+        if self._peek.text in OPERATORS:
+            raise unexpected(self._peek, "comparisons do not chain; join two of them with and")
+        if self._peek.kind != END:
+            raise unexpected(self._peek, "expected and, or, or the end")
+        return found
+
+    def _any(self, depth: int) -> Condition:
+        parts = self._separated("or", lambda: self._all(depth))
+        return parts[0] if len(parts) == 1 else AnyOf(parts)
+
+    def _all(self, depth: int) -> Condition:
+        parts = self._separated("and", lambda: self._term(depth))
+        return parts[0] if len(parts) == 1 else AllOf(parts)
+
+    def _separated(self, word: str, part: Callable[[], Condition]) -> tuple[Condition, ...]:
+        parts = [part()]
+        while self._skip(word):
+            parts.append(part())
+        return tuple(parts)
+
+    def _term(self, depth: int) -> Condition:
+        negated = False
+        while self._skip("not"):
+            negated = not negated
+        found = self._grouped(depth) if self._at("(") else self._comparison()
+        return Not(found) if negated else found
+
+    def _grouped(self, depth: int) -> Condition:
+        opening = self._take()
+        if depth == MAX_DEPTH:
+            raise unexpected(opening, f"parentheses may lie at most {MAX_DEPTH} deep in one another")
+        found = self._any(depth + 1)
+        self._expect(")", "expected and, or, or )")
+        return found
+
+    def _comparison(self) -> Condition:
+        self._comparisons += 1
+        if self._comparisons > MAX_COMPARISONS:
+            allowed = f"at most {MAX_COMPARISONS} comparisons are allowed; join values with in"
+            raise unexpected(self._peek, allowed)
+        left = self._side()
+        if self._peek.text in OPERATORS:
+            return compare(left, self._take(), self._side())
+        if self._at("in") or (self._at("not") and self._after.text == "in"):
+            wanted = not self._skip("not")
+            self._take()
+            return self._membership(left, wanted)
+        if isinstance(left.value, Operand) and left.value.type == _BOOLEAN:
+            return Among(left.value, frozenset((True,)), wanted=True)
+        raise unexpected(self._peek, "expected ==, !=, <, <=, >, >=, in or not in")
+
+    def _membership(self, left: Side, wanted: bool) -> Condition:
+        if isinstance(left.value, Literal):
+            raise unexpected(left.start, "expected an argument before in")
+        check_comparable(left.value, left.start)
+        opening = self._take()
+        if opening.text not in _CLOSING:
+            raise unexpected(opening, "expected a list, ( or [, after in")
+        values = {value_beside(left.value, self._literal("expected a literal"))}
+        while self._skip(","):
+            values.add(value_beside(left.value, self._literal("expected a literal")))
+        closing = _CLOSING[opening.text]
+        self._expect(closing, f"expected , or {closing}")
+        return Among(left.value, frozenset(values), wanted)
+
+    def _side(self) -> Side:
+        start = self._peek
+        return Side(self._operand(), start)
+
+    def _operand(self) -> Operand | Literal:
+        token = self._peek
+        if token.kind != NAME or token.text in BOOLEANS:
+            return self._literal("expected an argument or a literal")
+        if token.text == "length" and self._after.text == "(":
+            self._take()
+            self._take()
+            named = self._peek
+            measured = arguments.length(self._argument(), named)
+            self._expect(")", "expected )")
+            return measured
+        return self._argument()
+
+    def _argument(self) -> Operand:
+        name = self._take()
+        if name.kind != NAME or name.text in _WORDS | set(BOOLEANS):
+            raise unexpected(name, "expected an argument or a literal")
+        found = arguments.argument(self._signature, name)
+        while self._at(".") or self._at("["):
+            if self._take().text == ".":
+                found = arguments.member(found, self._expect_kind(NAME, "expected the name of a member"))
+            else:
+                found = arguments.member(found, self._expect_kind(NUMBER, "expected the position of a member"))
+                self._expect("]", "expected ]")
+        return found
+
+    def _literal(self, allowed: str) -> Literal:
+        minus = self._take() if self._at("-") else None
+        token = self._take()
+        is_literal = token.kind in (NUMBER, TEXT) or token.text in BOOLEANS
+        if not is_literal or (minus and token.kind != NUMBER):
+            raise unexpected(token, "expected a number" if minus else allowed)
+        literal = Literal(token, minus)
+        check_form(literal)
+        return literal
+
+    @property
+    def _peek(self) -> Token:
+        return self._tokens[self._next]
+
+    @property
+    def _after(self) -> Token:
+        return self._tokens[min(self._next + 1, len(self._tokens) - 1)]
+
+    def _at(self, text: str) -> bool:
+        return self._peek.text == text
+
+    def _take(self) -> Token:
+        token = self._peek
+        if token.kind != END:
+            self._next += 1
+        return token
+
+    def _skip(self, text: str) -> bool:
+        return self._at(text) and bool(self._take())
+
+    def _expect(self, text: str, allowed: str) -> None:
+        if not self._skip(text):
+            raise unexpected(self._peek, allowed)
+
+    def _expect_kind(self, kind: str, allowed: str) -> Token:
+        token = self._take()
+        if token.kind != kind:
+            raise unexpected(token, allowed)
+        return token

@@ -1,0 +1,148 @@
+"""What a literal means beside a value of some ABI type."""
+
+import re
+from dataclasses import dataclass
+
+from eth_hash.auto import keccak
+
+from hookfarm.abi.abi_types import TUPLE, AbiType
+from hookfarm.conditions.syntax import Operand, Value
+from hookfarm.conditions.tokens import NUMBER, TEXT, Token, problem, unexpected
+
+BOOLEANS = {"true": True, "false": False}
+_DECIMAL = re.compile(r"0|[1-9][0-9]*(?:_[0-9]+)*")
+_HEX = re.compile(r"0[xX]([0-9a-fA-F]*)")
+_MOST_DIGITS = 78
+"""Of 2^256 in decimal."""
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_ESCAPED = {"\\": "\\", '"': '"', "'": "'", "n": "\n", "r": "\r", "t": "\t"}
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A number, 0x…, text or boolean, as written; `minus` stands before a number."""
+
+    token: Token
+    minus: Token | None = None
+
+    @property
+    def column(self) -> int:
+        return (self.minus or self.token).column
+
+    def __str__(self) -> str:
+        return f"'-{self.token.text[:40]}'" if self.minus else str(self.token)
+
+
+def check_form(literal: Literal) -> None:
+    """InvalidInput where it would be wrong beside any type."""
+    token = literal.token
+    if token.kind == NUMBER and not (_DECIMAL.fullmatch(token.text) or _HEX.fullmatch(token.text)):
+        advice = "numbers are whole: 1000000, 1_000_000 or 0xf4240, without leading zeros"
+        raise problem(literal, literal.column, advice)
+    if token.kind == TEXT:
+        _text(token)
+
+
+def is_integer(kind: AbiType) -> bool:
+    return not kind.sizes and kind.base.startswith(("uint", "int"))
+
+
+def is_comparable(kind: AbiType) -> bool:
+    return not kind.sizes and kind.base != TUPLE
+
+
+def value_beside(operand: Operand, literal: Literal) -> Value:
+    """The value that `literal` is beside `operand`; InvalidInput where its type has no such value."""
+    kind = operand.type
+    if is_integer(kind):
+        return _integer(kind, literal)
+    if literal.minus is not None:
+        raise problem(literal, literal.column, f"expected {_expected(kind)}")
+    token = literal.token
+    if kind.base == "bool":
+        value: Value | None = BOOLEANS.get(token.text)
+    elif kind.base == "string":
+        value = _text(token).encode() if token.kind == TEXT else None
+    else:
+        value = _bytes(kind, token)
+    if value is None:
+        raise unexpected(token, f"expected {_expected(kind)}")
+    return "0x" + keccak(value).hex() if operand.is_hash and isinstance(value, bytes) else value
+
+
+def _integer(kind: AbiType, literal: Literal) -> int:
+    lowest, highest = integer_range(kind)
+    value = _magnitude(literal.token)
+    if value is not None and literal.minus:
+        value = -value
+    if value is None or not lowest <= value <= highest:
+        raise problem(literal, literal.column, f"expected {_expected(kind)}")
+    return value
+
+
+def _magnitude(token: Token) -> int | None:
+    """The number of a token, None where it is none or beyond 256 bits."""
+    if token.kind != NUMBER:
+        return None
+    if found := _HEX.fullmatch(token.text):
+        return int(found[1], 16) if 1 <= len(found[1]) <= 64 else None
+    digits = token.text.replace("_", "")
+    return int(digits) if len(digits) <= _MOST_DIGITS else None
+
+
+def _bytes(kind: AbiType, token: Token) -> Value | None:
+    found = _HEX.fullmatch(token.text) if token.kind == NUMBER else None
+    size = byte_size(kind)
+    if found is None or len(found[1]) % 2 or size not in (None, len(found[1]) // 2):
+        return None
+    raw = bytes.fromhex(found[1])
+    return int.from_bytes(raw) if kind.base == "address" else raw
+
+
+def byte_size(kind: AbiType) -> int | None:
+    """How many bytes a value of a type written as 0x… has; None = any number."""
+    if kind.base == "bytes":
+        return None
+    return {"address": 20, "function": 24}.get(kind.base) or int(kind.base.removeprefix("bytes"))
+
+
+def integer_range(kind: AbiType) -> tuple[int, int]:
+    bits = int(kind.base.lstrip("uint"))
+    return (0, 2**bits - 1) if kind.base.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
+def _text(token: Token) -> str:
+    def character(match: re.Match[str]) -> str:
+        escaped = match[1]
+        value = chr(int(escaped[1:], 16)) if len(escaped) == 5 else _ESCAPED.get(escaped)
+        column = token.column + 1 + match.start()
+        if value is None:
+            allowed = r"""escapes are \\ \" \' \n \r \t and \u with four hexadecimal digits"""
+            raise problem(repr(match[0]), column, allowed)
+        if "\ud800" <= value <= "\udfff":
+            raise problem(repr(match[0]), column, "this is half a character; write the character itself")
+        return value
+
+    return _ESCAPE.sub(character, token.text[1:-1])
+
+
+def _expected(kind: AbiType) -> str:
+    if is_integer(kind):
+        return f"an integer from {_range(kind)} ({kind.base})"
+    if kind.base == "bool":
+        return "true or false"
+    if kind.base == "string":
+        return "a text in quotes"
+    size = byte_size(kind)
+    if size is None:
+        return "bytes, 0x and two hexadecimal digits for each"
+    what = "an address" if kind.base == "address" else f"{size} bytes"
+    return f"{what}, 0x and {2 * size} hexadecimal digits"
+
+
+def _range(kind: AbiType) -> str:
+    lowest, highest = integer_range(kind)
+    if highest < 2**64:
+        return f"{lowest} to {highest}"
+    power = highest.bit_length()
+    return f"{f'-2^{power}' if lowest else 0} to 2^{power} - 1"
