@@ -37,6 +37,8 @@ BLOCK_SECONDS = 1
 """How long one BRPOP waits; a worker's heartbeat when there is nothing to do."""
 FENCE_SECONDS = BLOCK_SECONDS + 2.0
 """A job that reaches its worker later than this after the BRPOP was sent may already be somebody else's."""
+SAFE_CONFIRMATIONS, FINALIZED_CONFIRMATIONS = 32, 64
+"""What stands for `safe` and `finalized` on a chain whose nodes don't tell: one and two epochs of Ethereum."""
 MAX_ORPHANED = 5
 """How many workers a job may cost before it is taken for the cause."""
 HOLDER_SILENT_MILLISECONDS = 45_000
@@ -46,6 +48,7 @@ GIVE_UP = 2
 """The answer to a settlement whose endpoint has done nothing but fail for too long."""
 
 _HAND_OFF = Script("hand_off", "ledger")
+_CONFIRM = Script("confirm", "ledger")
 _SETTLE_DELIVERED = Script("settle_delivered", "ledger", "log")
 _SETTLE_FAILED = Script("settle_failed", "ledger", "log")
 _GIVE_BACK = Script("give_back", "ledger")
@@ -67,6 +70,33 @@ class Rejected:
     reason: str
 
 
+class Waiting(NamedTuple):
+    """A job that waits until `block` is reached on one of a chain's lines: `blocks`, `safe` or `finalized`."""
+
+    job: Job
+    line: str
+    block: int
+
+
+class Removal(NamedTuple):
+    """A job that takes back the delivery `original`, should that have been sent."""
+
+    job: Job
+    original: str
+
+
+class LogState(NamedTuple):
+    """What was told of one log, as its processor writes it: `before` is compared, `after` kept ('' = no change).
+
+    `block` is `<chain>:<block hash>`.
+    """
+
+    block: str
+    log_index: int
+    before: str
+    after: str
+
+
 @dataclass(frozen=True)
 class Handled:
     """What became of one stream entry."""
@@ -74,6 +104,22 @@ class Handled:
     entry: Entry
     jobs: tuple[Job, ...] = ()
     rejected: Rejected | None = None
+    waiting: tuple[Waiting, ...] = ()
+    removals: tuple[Removal, ...] = ()
+    log: LogState | None = None
+
+    @property
+    def is_nothing(self) -> bool:
+        return not (self.jobs or self.rejected or self.waiting or self.removals or self.log)
+
+
+@dataclass(frozen=True)
+class HandedOff:
+    """`enqueued`: how many jobs. `told`: entry -> what was told of its log before, where that was not what the
+    caller thought; such an entry is still the caller's to handle."""
+
+    enqueued: int
+    told: dict[bytes, str]
 
 
 class Attempt(NamedTuple):
@@ -108,34 +154,53 @@ class Settlement:
     endpoint: str = ""
 
 
-def hand_off(exchange: Exchange, handled: Sequence[Handled]) -> int:
-    """Acknowledges the entries and enqueues what became of them, one script a chain; returns how many jobs.
+def hand_off(exchange: Exchange, handled: Sequence[Handled]) -> HandedOff:
+    """Acknowledges the entries and enqueues what became of them, one script a chain.
 
     An entry that somebody else acknowledged first adds nothing.
     """
     by_chain: dict[int, list[Handled]] = {}
     for item in handled:
         by_chain.setdefault(item.entry.chain_id, []).append(item)
-    enqueued = 0
+    enqueued, told = 0, {}
     for chain_id, items in by_chain.items():
-        enqueued += int(_run(exchange, _HAND_OFF, (keys.events(chain_id),), _hand_off_arguments(items)))
-    return enqueued
+        count, *differing = _run(exchange, _HAND_OFF, (keys.events(chain_id),), _hand_off_arguments(items))
+        enqueued += int(count)
+        told.update({entry: before.decode() for entry, before in zip(*[iter(differing)] * 2, strict=True)})
+    return HandedOff(enqueued, told)
 
 
 def _hand_off_arguments(items: Sequence[Handled]) -> list[Argument]:
-    plain = [item.entry.entry_id for item in items if not item.jobs and item.rejected is None]
+    plain = [item.entry.entry_id for item in items if item.is_nothing]
     arguments: list[Argument] = [keys.PROCESSOR_GROUP, len(plain), *plain]
     for item in items:
-        parts: list[Argument] = []
-        for job in item.jobs:
-            header = {"id": job.id, "endpoint": job.endpoint, "attempt": 1}
-            parts += [job.endpoint, job.id, encode(header, job.body)]
-        if item.rejected is not None:
-            source = f"{keys.events(item.entry.chain_id)} {item.entry.entry_id.decode()}"
-            parts += ["", *garbage(item.rejected.raw, item.rejected.reason, source)]
-        if parts:
-            arguments += [item.entry.entry_id, len(parts) // 3, *parts]
+        if item.is_nothing:
+            continue
+        parts = _parts(item)
+        log = item.log or LogState("", 0, "", "")
+        arguments += [item.entry.entry_id, *log, len(parts) // 5, *parts]
     return arguments
+
+
+def _parts(item: Handled) -> list[Argument]:
+    """Kind, endpoint, id, job and something more for each thing that became of an entry."""
+    parts: list[Argument] = []
+    for job in item.jobs:
+        parts += ["job", job.endpoint, job.id, job.encoded(), ""]
+    for job, line, block in item.waiting:
+        parts += ["wait", job.endpoint, job.id, job.encoded(), f"{item.entry.chain_id}:{line} {block}"]
+    for job, original in item.removals:
+        parts += ["removed", job.endpoint, job.id, job.encoded(), original]
+    if item.rejected is not None:
+        source = f"{keys.events(item.entry.chain_id)} {item.entry.entry_id.decode()}"
+        parts += ["dead", "", *garbage(item.rejected.raw, item.rejected.reason, source), ""]
+    return parts
+
+
+def confirm_waiting(exchange: Exchange, chain_id: int, most: int = 1000) -> int:
+    """Enqueues the jobs whose confirmations are there; returns how many."""
+    chain = (keys.events(chain_id), keys.heads(chain_id), keys.marks(chain_id), keys.reached(chain_id))
+    return int(_run(exchange, _CONFIRM, chain, (chain_id, most, SAFE_CONFIRMATIONS, FINALIZED_CONFIRMATIONS)))
 
 
 def _run(exchange: Exchange, script: Script, touched: Sequence[str], arguments: Sequence[Argument]) -> Reply:
@@ -229,9 +294,14 @@ def failed(
     return Settlement(_SETTLE_FAILED, _SETTLE_FAILED.packed((), arguments), taken.endpoint)
 
 
-def give_back(taken: Taken) -> Settlement:
-    """Puts it into the list again, unattempted. Nothing happens if it was requeued meanwhile."""
-    return Settlement(_GIVE_BACK, _GIVE_BACK.packed((), (taken.id, taken.sequence)), taken.endpoint)
+def give_back(taken: Taken, interrupted: bool = False) -> Settlement:
+    """Puts it into the list again, unattempted, or `interrupted` in its attempt.
+
+    Nothing happens if it was requeued meanwhile.
+    """
+    changed = (encode({**taken.header, "interrupted": True}, taken.body),) if interrupted else ()
+    arguments = (taken.id, taken.sequence, *changed)
+    return Settlement(_GIVE_BACK, _GIVE_BACK.packed((), arguments), taken.endpoint)
 
 
 def park(taken: Taken) -> Settlement:
@@ -250,7 +320,7 @@ def adopt(exchange: Exchange, foreign: Foreign, again: bool = False) -> Taken | 
     except InvalidInput as error:
         _bury(exchange, foreign, str(error))
         return None
-    job = encode({"id": job_id, "endpoint": endpoint, "attempt": 1}, body)
+    job = Job(job_id, endpoint, body).encoded()
     sequence = int(_run(exchange, _ADOPT, (), (job_id, job, endpoint)))
     if sequence == _ADOPTED_NOT and again:
         sequence = _adopted_before(exchange, job_id, endpoint, job)

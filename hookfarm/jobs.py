@@ -41,6 +41,10 @@ class Job:
     endpoint: str
     body: bytes
 
+    def encoded(self) -> bytes:
+        """As the ledger has it before its first attempt; scripts rely on the order of these fields."""
+        return encode({"id": self.id, "endpoint": self.endpoint, "attempt": 1}, self.body)
+
 
 class Taken(NamedTuple):
     """One job in a worker's hands: `header` is all of it but the payload."""

@@ -36,6 +36,14 @@ LIMITS = "{delivery_queue}:limits"
 """HASH endpoint -> what the registry allows its window, `paused max_in_flight rate ordered`; `*` -> workers."""
 WAKE = "{delivery_queue}:wake"
 """ZSET endpoint -> ms at which its window is to be looked at again."""
+SENT = "{delivery_queue}:sent:"
+"""With `<chain>:<block hash>` behind it: HASH log index -> what was told of this log, for a day."""
+AFTER = "{delivery_queue}:after"
+"""HASH id -> the job that follows when the job of that id is over: the withdrawal of what may have been sent."""
+UNCONFIRMED = "{delivery_queue}:unconfirmed"
+"""HASH id -> a job that waits for confirmations; not in the ledger yet."""
+WAITING = "{delivery_queue}:waiting:"
+"""With `<chain>:<blocks|safe|finalized>` behind it: ZSET id -> the block that has to be reached."""
 DELIVERED = "{delivery_queue}:delivered"
 """HASH id -> the job that was delivered, with its attempts: the delivery log."""
 ATTEMPTS = "{delivery_queue}:attempts:"
@@ -84,3 +92,22 @@ def blocks(chain_id: int) -> str:
 def identity(chain_id: int) -> str:
     """STRING: genesis hash, pinned at first contact."""
     return f"hookfarm:chain:{chain_id}:genesis"
+
+
+def heads(chain_id: int) -> str:
+    """HASH `latest`, `safe`, `finalized` -> block number; the last two only where the chain's nodes tell.
+
+    `latest` is the checkpoint and moves with it; the others never lie above it, on another branch, or behind a
+    removal that is not yet in the stream.
+    """
+    return f"hookfarm:chain:{chain_id}:heads"
+
+
+def marks(chain_id: int) -> str:
+    """LIST of `<stream entry> <blocks> <safe> <finalized>`: how far the chain was when that entry was the last."""
+    return f"hookfarm:chain:{chain_id}:marks"
+
+
+def reached(chain_id: int) -> str:
+    """HASH blocks, safe, finalized -> the block that a job waiting for confirmations may count on."""
+    return f"hookfarm:chain:{chain_id}:reached"

@@ -18,6 +18,8 @@ DEFAULT_TIMEOUT_SECONDS = 15.0
 MAX_IN_FLIGHT = 10_000
 LOWEST_RATE, HIGHEST_RATE = 0.01, 100_000.0
 MAX_SUBSCRIPTIONS = 100
+MAX_CONFIRMATIONS = 10_000
+CONFIRMATION_TAGS = ("safe", "finalized")
 MAX_ADDRESSES = 100_000
 
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
@@ -62,7 +64,8 @@ class Subscription:
     """Which events an endpoint wants.
 
     Either `event` (a human signature) or `topics` (positional, as in `eth_getLogs`) or neither = any log.
-    `where`: a condition on the arguments of `event` (its language: hookfarm.conditions).
+    `where`: a condition on the arguments of `event` (its language: hookfarm.conditions). `confirmations`: how many
+    blocks must stand on the log's, or the tag that must have reached it.
     """
 
     id: str
@@ -71,6 +74,7 @@ class Subscription:
     event: str | None = None
     topics: tuple[TopicFilter, ...] | None = None
     where: str | None = None
+    confirmations: int | str = 0
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ def subscription_json(subscription: Subscription) -> dict[str, Any]:
     """The contract's form of a subscription."""
     topics = subscription.topics
     shown = None if topics is None else [None if t is None else list(t) for t in topics]
-    return {**asdict(subscription), "topics": shown, "confirmations": 0}
+    return {**asdict(subscription), "topics": shown}
 
 
 def parse_event(raw: object) -> Event:
@@ -142,8 +146,6 @@ def parse_event(raw: object) -> Event:
     topics = record.get("topics")
     if not isinstance(topics, list) or len(topics) > 4:
         raise InvalidInput("topics", f"{_short(topics)} is not a list of at most 4 topics")
-    if record.get("removed", False) is not False:
-        raise InvalidInput("removed", f"{_short(record['removed'])} is not allowed here; it must be false")
     return {
         "chain_id": _count(record, "chain_id", low=1),
         "block_number": _count(record, "block_number"),
@@ -155,7 +157,7 @@ def parse_event(raw: object) -> Event:
         "address": _hex(record, "address", _ADDRESS, "20 bytes"),
         "topics": [_hex_value(t, f"topics[{i}]", _WORD, "32 bytes") for i, t in enumerate(topics)],
         "data": _hex(record, "data", _DATA, "whole bytes"),
-        "removed": False,
+        "removed": "removed" in record and _boolean(record, "removed"),
     }
 
 
@@ -212,7 +214,9 @@ def _stored_subscription(raw: Mapping[str, Any]) -> Subscription:
     topics = raw["topics"]
     kept = None if topics is None else tuple(None if t is None else tuple(t) for t in topics)
     addresses = tuple(raw["addresses"])
-    return Subscription(raw["id"], raw["chain_id"], addresses, raw["event"], kept, raw["where"])
+    return Subscription(
+        raw["id"], raw["chain_id"], addresses, raw["event"], kept, raw["where"], raw["confirmations"]
+    )
 
 
 def parse_subscription(raw: object) -> Subscription:
@@ -220,7 +224,6 @@ def parse_subscription(raw: object) -> Subscription:
     record = _mapping(raw, "subscription")
     known = {"id", "chain_id", "addresses", "event", "topics", "where", "confirmations"}
     _refuse_unknown(record, known)
-    _refuse_later(record, {"confirmations": 0})
     topics = None if record.get("topics") is None else _topic_filters(record["topics"])
     event, where = _event_and_where(record)
     if event is not None and topics is not None:
@@ -229,7 +232,17 @@ def parse_subscription(raw: object) -> Subscription:
     if not re.fullmatch(r"sub_[0-9A-Za-z_-]{1,60}", identity):
         raise InvalidInput("id", f"{_short(identity)} is not a subscription id; write sub_… or leave it out")
     chain_id = _count(record, "chain_id", low=1)
-    return Subscription(identity, chain_id, _addresses(record), event, topics, where)
+    return Subscription(identity, chain_id, _addresses(record), event, topics, where, _confirmations(record))
+
+
+def _confirmations(record: Mapping[str, Any]) -> int | str:
+    value = record.get("confirmations", 0)
+    if isinstance(value, str) and value in CONFIRMATION_TAGS:
+        return value
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_CONFIRMATIONS:
+        allowed = f"a whole number from 0 to {MAX_CONFIRMATIONS}, 'safe' or 'finalized'"
+        raise InvalidInput("confirmations", f"{_short(value)} is not {allowed}")
+    return value
 
 
 def _event_and_where(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
@@ -338,12 +351,6 @@ def _refuse_unknown(record: Mapping[str, Any], known: set[str]) -> None:
     for name in record:
         if name not in known:
             raise InvalidInput(_short(name).strip("'\""), f"no such field; known: {', '.join(sorted(known))}")
-
-
-def _refuse_later(record: Mapping[str, Any], defaults: Mapping[str, object]) -> None:
-    for name, default in defaults.items():
-        if name in record and (record[name] != default or isinstance(record[name], bool) != (default is False)):
-            raise InvalidInput(name, f"only {default!r} is supported by this version".replace("None", "null"))
 
 
 def _text(record: Mapping[str, Any], field: str, longest: int) -> str:

@@ -91,7 +91,7 @@ class Enqueuer:
             self._exchange.receive()
         entries, _ = self._reader.answer()
         handled = [Handled(entry, (job,)) for entry, (_, job) in zip(entries, batch, strict=True)]
-        enqueued = delivery_queue.hand_off(self._exchange, handled)
+        enqueued = delivery_queue.hand_off(self._exchange, handled).enqueued
         assert enqueued == len(batch), f"{enqueued} of {len(batch)} enqueued"
 
     def _match(self, number: int) -> Prepared:

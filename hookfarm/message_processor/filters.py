@@ -60,7 +60,7 @@ class Filter:
     `keyed`: what is allowed in each dimension of the shape. `unkeyed`: what is in the others that are
     restricted, compared after the look-up. `decodes`: the log must say what the signature declares. `lookup`:
     the part of the condition that tells the filter apart from others under its keys. `rest`: the part that is
-    tested.
+    tested. `confirmations`: what has to be waited for.
     """
 
     endpoint: str
@@ -74,6 +74,7 @@ class Filter:
     decodes: bool
     lookup: Lookup | None
     rest: Test | None
+    confirmations: int | str
 
     def table_keys(self) -> Iterator[Key]:
         """Every key under which the index holds it, each once."""
@@ -113,6 +114,7 @@ def compile_filter(endpoint: str, position: int, subscription: Subscription) -> 
         decodes=signature is not None and (signature.anonymous or subscription.where is not None),
         lookup=narrowed.lookup,
         rest=narrowed.rest,
+        confirmations=subscription.confirmations,
     )
 
 

@@ -25,6 +25,7 @@ class Match:
     endpoint: str
     subscription: str
     signature: EventSignature | None
+    confirmations: int | str
 
 
 class Index:
@@ -81,7 +82,12 @@ class Index:
                     earlier = first.get(found.endpoint)
                     if (earlier is None or found.position < earlier.position) and found.wants(log, meanings):
                         first[found.endpoint] = found
-        return [Match(f.endpoint, f.subscription, f.signature) for f in first.values()]
+        return [Match(f.endpoint, f.subscription, f.signature, f.confirmations) for f in first.values()]
+
+    def signature_of(self, endpoint_id: str, subscription: str) -> EventSignature | None:
+        """What the endpoint's subscription calls the event; None where it has no name for it, or is gone."""
+        found = (f.signature for f in self._filters.get(endpoint_id, ()) if f.subscription == subscription)
+        return next(found, None)
 
     def _add(self, compiled: Filter) -> None:
         tables = self._chains.setdefault(compiled.chain_id, {})

@@ -5,7 +5,8 @@
    that an endpoint made before an event was published gets it.
 3. Hand off: one script acknowledges the entries and enqueues their jobs. Dying anywhere before it leaves the
    entries pending, for the successor or for whoever claims them; dying after it leaves nothing to do.
-4. Once a second claim what other consumers have left pending.
+4. Four times a second enqueue what waited for confirmations, and once a second claim what other consumers
+   have left pending.
 
 Told to stop, it hands off the batch it holds and returns. Without Redis it waits and begins at 1 again.
 """
@@ -36,6 +37,9 @@ COMMAND_TIMEOUT_SECONDS = 2.0
 HAND_OFF_JOBS = 1000
 HAND_OFF_BYTES = 4 * 1024 * 1024
 """One script enqueues about this much at most, since Redis serves nobody else meanwhile."""
+HISTORY_TRIES = 10
+"""How often a log's history may change while its entry is handed off; then the entry stays pending, for later."""
+CONFIRM_EVERY_SECONDS = 0.25
 BLOCKED_PROBES = 5
 
 _log = logs.get(keys.MESSAGE_PROCESSOR)
@@ -57,6 +61,7 @@ class Processor:
         self._client_id = 0
         self._is_up = False
         self._claim_at = 0.0
+        self._confirm_at = 0.0
 
     def run(self) -> None:
         """Until the child is told to stop; outages of Redis are waited out."""
@@ -98,6 +103,7 @@ class Processor:
         self._announce()
         self._refresh(revision)
         self._handle(entries)
+        self._confirm()
         if time.monotonic() >= self._claim_at:
             self._claim_at = time.monotonic() + CLAIM_EVERY_SECONDS
             self._claim()
@@ -126,6 +132,15 @@ class Processor:
             self._child.slot.promise(LOAD_SECONDS)
             self._live.follow(revision)
 
+    def _confirm(self) -> None:
+        """Enqueues what has waited for confirmations."""
+        if time.monotonic() < self._confirm_at:
+            return
+        self._confirm_at = time.monotonic() + CONFIRM_EVERY_SECONDS
+        for chain_id in self._reader.chains:
+            enqueued = delivery_queue.confirm_waiting(self._exchange, chain_id)
+            self._child.slot.add(gauges.JOBS_ENQUEUED, enqueued)
+
     def _claim(self) -> None:
         claimed = self._reader.abandoned()
         self._handle(claimed)
@@ -146,9 +161,18 @@ class Processor:
         self._hand_off(held)
 
     def _hand_off(self, held: list[Handled]) -> None:
+        """Again for entries whose logs have a history: they are handled with it in mind."""
         if not held:
             return
-        enqueued = delivery_queue.hand_off(self._exchange, held)
+        done = delivery_queue.hand_off(self._exchange, held)
+        enqueued = done.enqueued
+        for _ in range(HISTORY_TRIES):
+            again = [h.entry for h in held if h.entry.entry_id in done.told]
+            if not again:
+                break
+            with_history = [handle(self._live.index, entry, done.told[entry.entry_id]) for entry in again]
+            done = delivery_queue.hand_off(self._exchange, with_history)
+            enqueued += done.enqueued
         slot = self._child.slot
         slot.add(gauges.EVENTS_READ, len(held))
         slot.add(gauges.EVENTS_MATCHED, sum(bool(h.jobs) for h in held))

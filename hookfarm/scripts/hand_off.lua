@@ -1,36 +1,110 @@
 -- Stream -> queue: acknowledge entries and enqueue what became of them, all or nothing.
 -- Acknowledges first (0 = somebody else did it: that entry adds nothing), so it also runs when Redis is full.
 --
+-- An entry that tells of a log is compared with what was told of it before: consumers may be overtaken by others, and
+-- a block may go and come back. Where that is not what the caller thinks, the entry is left alone and answered with it.
+--
 -- KEYS 1 stream
 -- ARGV 1 group    2 number of entries that became nothing, then their ids
---      then for each other entry: its id, how many items, and for each item the endpoint ('' = a dead letter), id, job
--- Returns how many jobs were enqueued; a job that is in the ledger already is not enqueued again.
+--      then for each other entry: its id, its log's block ('<chain>:<hash>', '' = no log) and index, what was told of
+--      the log as the caller has it ('' = nothing) and as it is from now on, how many items, and for each item
+--      its kind, endpoint, id, job and
+--        job      nothing
+--        wait     '<chain>:<blocks|safe|finalized>' and the block that has to be reached, separated by a space
+--        removed  the id of the delivery that it takes back
+--        dead     nothing: a dead letter
+-- Returns how many jobs were enqueued, and then id, what was told for each entry that was left alone.
+-- A job that is in the ledger already is not enqueued again.
 local group = ARGV[1]
+local TOLD_SECONDS = 86400
+
+-- A job that was never in a worker's hands to the end: nobody was told of it.
+local function take_back_unsent(id, endpoint, job)
+  if not string.find(job, '^{"id":"[^"]*","endpoint":"[^"]*","attempt":1,"payload":') then
+    return false
+  end
+  if redis.call('ZREM', PARKED .. endpoint, id) == 1 then
+    local window = window_of(endpoint)
+    window.parked = redis.call('ZCARD', PARKED .. endpoint)
+    return true
+  end
+  local sequence = redis.call('ZSCORE', OPEN, id)
+  local element = sequence and '{"seq":' .. digits(tonumber(sequence)) .. ',' .. string.sub(job, 2)
+  if element and redis.call('LREM', DELIVERY_QUEUE, -1, element) == 1 then
+    redis.call('ZREM', OPEN, id)
+    leave(window_of(endpoint))
+    return true
+  end
+  return false
+end
+
+local function withdraw(endpoint, id, job, original)
+  if redis.call('HDEL', UNCONFIRMED, original) == 1 then
+    return 0
+  end
+  local told = redis.call('HGET', JOBS, original)
+  if told and take_back_unsent(original, endpoint, told) then
+    redis.call('HDEL', JOBS, original)
+    return 0
+  end
+  if told and not redis.call('ZSCORE', DEAD, original) then
+    redis.call('HSET', AFTER, original, job)
+    return 1
+  end
+  if redis.call('HSETNX', JOBS, id, job) == 1 then
+    admit(endpoint, id, job, false)
+    return 1
+  end
+  return 0
+end
+
+local function enqueue(kind, endpoint, id, job, extra)
+  if kind == 'removed' then
+    return withdraw(endpoint, id, job, extra)
+  end
+  if kind == 'wait' then
+    local line, block = string.match(extra, '^(%S+) (%S+)$')
+    if redis.call('HEXISTS', JOBS, id) == 0 and redis.call('HSETNX', UNCONFIRMED, id, job) == 1 then
+      redis.call('ZADD', WAITING .. line, block, id)
+    end
+    return 0
+  end
+  if redis.call('HSETNX', JOBS, id, job) == 0 then
+    return 0
+  end
+  if kind == 'dead' then
+    redis.call('ZADD', DEAD, digits(now_ms), id)
+    return 0
+  end
+  admit(endpoint, id, job, false)
+  return 1
+end
+
 local plain = tonumber(ARGV[2])
 if plain > 0 then
   local ids = {unpack(ARGV, 3, 2 + plain)}
   redis.call('XACK', KEYS[1], group, unpack(ids))
   redis.call('XDEL', KEYS[1], unpack(ids))
 end
-local enqueued = 0
+local answer = {0}
 local i = 3 + plain
 while i <= #ARGV do
-  local entry, items = ARGV[i], tonumber(ARGV[i + 1])
-  i = i + 2
-  if redis.call('XACK', KEYS[1], group, entry) == 1 then
-    for item = i, i + 3 * items - 1, 3 do
-      local endpoint, id, job = ARGV[item], ARGV[item + 1], ARGV[item + 2]
-      if redis.call('HSETNX', JOBS, id, job) == 1 then
-        if endpoint == '' then
-          redis.call('ZADD', DEAD, digits(now_ms), id)
-        else
-          admit(endpoint, id, job, false)
-          enqueued = enqueued + 1
-        end
-      end
+  local entry, block, log, expected, told, items = unpack(ARGV, i, i + 5)
+  i = i + 6
+  local before = block ~= '' and redis.call('HGET', SENT .. block, log) or ''
+  if before ~= expected then
+    answer[#answer + 1] = entry
+    answer[#answer + 1] = before
+  elseif redis.call('XACK', KEYS[1], group, entry) == 1 then
+    for item = i, i + 5 * items - 1, 5 do
+      answer[1] = answer[1] + enqueue(unpack(ARGV, item, item + 4))
+    end
+    if told ~= '' then
+      redis.call('HSET', SENT .. block, log, told)
+      redis.call('EXPIRE', SENT .. block, TOLD_SECONDS)
     end
     redis.call('XDEL', KEYS[1], entry)
   end
-  i = i + 3 * items
+  i = i + 5 * items
 end
-return finish(enqueued)
+return finish(answer)

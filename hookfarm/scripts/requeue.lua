@@ -11,6 +11,7 @@ redis.call('HSET', JOBS, ARGV[1], ARGV[3])
 if ARGV[4] == 'dead' then
   redis.call('ZADD', DEAD, digits(now_ms), ARGV[1])
   leave(window_of(ARGV[5]))
+  over(ARGV[1])
 else
   push(ARGV[1], ARGV[3])
 end

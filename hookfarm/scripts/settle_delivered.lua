@@ -20,6 +20,7 @@ if redis.call('ZREM', OPEN, id) == 1 then
 elseif redis.call('ZREM', RETRY, id) + redis.call('ZREM', DEAD, id) + redis.call('ZREM', PARKED .. endpoint, id) > 0 then
   redis.call('HDEL', JOBS, id)
 end
+over(id)
 if job then
   log_attempt(endpoint, id, ARGV[5], ARGV[6], ARGV[7], keep)
 end

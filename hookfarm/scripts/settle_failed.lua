@@ -21,6 +21,7 @@ local wait_ms = tonumber(ARGV[5])
 load_limits(endpoint, window)
 if not wait_ms then
   redis.call('ZADD', DEAD, digits(now_ms), id)
+  over(id)
 elseif window.ordered then
   park(endpoint, window, id, digits(now_ms))
   window.wait = math.max(window.wait, now_ms + wait_ms)

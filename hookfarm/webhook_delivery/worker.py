@@ -195,7 +195,7 @@ class Worker:
                 prepared.target, prepared.request(taken, time.time()), prepared.endpoint.timeout_seconds
             )
         except Interrupted:
-            self._give_back(taken)
+            self._give_back(taken, interrupted=True)
             return
         took = (time.monotonic_ns() - began) // 1000
         self._slot.add(gauges.POST_TIMES + gauges.bucket(took))
@@ -266,8 +266,8 @@ class Worker:
             return  # Its owner was quicker.
         log.warning("endpoint disabled", endpoint=endpoint_id, reason=reason)
 
-    def _give_back(self, taken: Taken) -> None:
-        self._settlement = delivery_queue.give_back(taken)
+    def _give_back(self, taken: Taken, interrupted: bool = False) -> None:
+        self._settlement = delivery_queue.give_back(taken, interrupted)
         self._slot.add(gauges.GIVEN_BACK)
 
     def _trouble(self, error: RedisError) -> None:

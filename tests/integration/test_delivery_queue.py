@@ -117,9 +117,9 @@ def test_numbers_are_never_written_in_exponential_form(client: Any, redis_url: s
 def test_an_entry_is_handed_off_once(client: Any, exchange: Exchange) -> None:
     [entry] = read(exchange, client, 1)
     handled = [Handled(entry, (job("ep_1", "a"),))]
-    assert delivery_queue.hand_off(exchange, handled) == 1
-    assert delivery_queue.hand_off(exchange, handled) == 0
-    assert delivery_queue.hand_off(exchange, [Handled(entry, (job("ep_1", "other"),))]) == 0
+    assert delivery_queue.hand_off(exchange, handled).enqueued == 1
+    assert delivery_queue.hand_off(exchange, handled).enqueued == 0
+    assert delivery_queue.hand_off(exchange, [Handled(entry, (job("ep_1", "other"),))]).enqueued == 0
     assert [e["id"] for e in queued(client)] == ["a"]
     assert pending(client) == 0
     assert client.xlen(keys.events(CHAIN_ID)) == 0
@@ -129,7 +129,10 @@ def test_an_entry_that_another_consumer_acknowledged_adds_nothing(client: Any, e
     first, second = read(exchange, client, 2)
     client.xack(keys.events(CHAIN_ID), keys.PROCESSOR_GROUP, first.entry_id)
     assert (
-        delivery_queue.hand_off(exchange, [Handled(e, (job("ep_1"), job("ep_2"))) for e in (first, second)]) == 2
+        delivery_queue.hand_off(
+            exchange, [Handled(e, (job("ep_1"), job("ep_2"))) for e in (first, second)]
+        ).enqueued
+        == 2
     )
     assert len(queued(client)) == 2
 
@@ -137,9 +140,9 @@ def test_an_entry_that_another_consumer_acknowledged_adds_nothing(client: Any, e
 def test_a_job_that_is_owed_already_is_not_enqueued_again(client: Any, exchange: Exchange) -> None:
     first, second = read(exchange, client, 2)
     same = job("ep_1", "same", b'{"first":1}')
-    assert delivery_queue.hand_off(exchange, [Handled(first, (same,))]) == 1
+    assert delivery_queue.hand_off(exchange, [Handled(first, (same,))]).enqueued == 1
     again = [Handled(second, (Job("same", "ep_1", b'{"second":1}'), job("ep_1", "new")))]
-    assert delivery_queue.hand_off(exchange, again) == 1
+    assert delivery_queue.hand_off(exchange, again).enqueued == 1
     assert [e["id"] for e in queued(client)] == ["same", "new"]
     assert kept(client, "same")["payload"] == {"first": 1}
 
@@ -147,7 +150,7 @@ def test_a_job_that_is_owed_already_is_not_enqueued_again(client: Any, exchange:
 def test_entries_that_became_nothing_are_acknowledged(client: Any, exchange: Exchange) -> None:
     entries = read(exchange, client, 300)
     handled = [Handled(e, (job("ep_1", f"m{i}"),) if i % 100 == 50 else ()) for i, e in enumerate(entries)]
-    assert delivery_queue.hand_off(exchange, handled) == 3
+    assert delivery_queue.hand_off(exchange, handled).enqueued == 3
     assert [e["id"] for e in queued(client)] == ["m50", "m150", "m250"]
     assert (pending(client), client.xlen(keys.events(CHAIN_ID))) == (0, 0)
 
@@ -155,14 +158,17 @@ def test_entries_that_became_nothing_are_acknowledged(client: Any, exchange: Exc
 def test_two_chains_are_handed_off_together(client: Any, exchange: Exchange) -> None:
     one, other = read(exchange, client, 2, chain_id=1), read(exchange, client, 2, chain_id=2**63)
     handled = [Handled(e, (job("ep_1"),)) for e in (one[0], other[0])] + [Handled(one[1]), Handled(other[1])]
-    assert delivery_queue.hand_off(exchange, handled) == 2
+    assert delivery_queue.hand_off(exchange, handled).enqueued == 2
     assert (pending(client, 1), pending(client, 2**63)) == (0, 0)
     assert len(queued(client)) == 2
 
 
 def test_an_event_for_many_endpoints_is_one_move(client: Any, exchange: Exchange) -> None:
     [entry] = read(exchange, client, 1)
-    assert delivery_queue.hand_off(exchange, [Handled(entry, tuple(job("ep_1") for _ in range(10_000)))]) == 10_000
+    assert (
+        delivery_queue.hand_off(exchange, [Handled(entry, tuple(job("ep_1") for _ in range(10_000)))]).enqueued
+        == 10_000
+    )
     assert delivery_queue.depths(client) == delivery_queue.Depths(4, 4, 9_996, 0, 0)
 
 
@@ -172,7 +178,7 @@ def test_a_rejected_entry_is_a_dead_letter_with_its_reason(client: Any, exchange
         Handled(first, rejected=Rejected(b"\xff\xfe" + b"x" * 9000, "not JSON")),
         Handled(second, (job("ep_1"),), Rejected(b"{}", "odd")),
     ]
-    assert delivery_queue.hand_off(exchange, handled) == 1
+    assert delivery_queue.hand_off(exchange, handled).enqueued == 1
     letters = dead_letters(client)
     assert {letter["reason"] for letter in letters.values()} == {"not JSON", "odd"}
     [letter] = [found for found in letters.values() if found["reason"] == "not JSON"]
@@ -183,7 +189,7 @@ def test_a_rejected_entry_is_a_dead_letter_with_its_reason(client: Any, exchange
 
 
 def test_handing_off_nothing_is_nothing(exchange: Exchange) -> None:
-    assert delivery_queue.hand_off(exchange, []) == 0
+    assert delivery_queue.hand_off(exchange, []).enqueued == 0
 
 
 def test_a_delivered_job_is_forgotten_and_may_be_settled_twice(
@@ -366,7 +372,7 @@ def test_draining_works_on_a_full_server() -> None:
         assert delivery_queue.promote(client) == 1
         assert delivery_queue.requeue_orphan(client, taken[4].id, taken[4].sequence)
         assert [delivery_queue.adopt(exchange, f) is not None for f in foreign] == [True, False]
-        assert delivery_queue.hand_off(exchange, [Handled(e, (job("ep_1", "f"),)) for e in entries]) == 1
+        assert delivery_queue.hand_off(exchange, [Handled(e, (job("ep_1", "f"),)) for e in entries]).enqueued == 1
         assert delivery_queue.depths(client) == delivery_queue.Depths(4, 5, 0, 0, 2)
         exchange.close()
         assert_ledger_invariant(client)

@@ -54,9 +54,9 @@ class Queue(RuleBasedStateMachine):
     def hand_off(self, ids: list[str], twice: bool) -> None:
         handled = [Handled(self.read_entry(), tuple(Job(i, f"ep_{i}", b'{"id":"%b"}' % i.encode()) for i in ids))]
         new = [i for i in dict.fromkeys(ids) if i not in self.known]
-        assert delivery_queue.hand_off(self.exchange, handled) == len(new)
+        assert delivery_queue.hand_off(self.exchange, handled).enqueued == len(new)
         if twice:
-            assert delivery_queue.hand_off(self.exchange, handled) == 0
+            assert delivery_queue.hand_off(self.exchange, handled).enqueued == 0
         self.queue += new
         self.open |= set(new)
         self.attempts.update(dict.fromkeys(new, 1))

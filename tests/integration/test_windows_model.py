@@ -52,7 +52,7 @@ class Windows(RuleBasedStateMachine):
         self.client.xadd(keys.events(CHAIN_ID), {"event": b"{}"})
         self.reader.ask()
         [entry], _ = self.reader.answer()
-        assert delivery_queue.hand_off(self.exchange, [Handled(entry, tuple(made))]) == count
+        assert delivery_queue.hand_off(self.exchange, [Handled(entry, tuple(made))]).enqueued == count
         self.owed |= {job.id for job in made}
 
     @rule(name=NAMES)

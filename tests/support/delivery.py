@@ -203,7 +203,7 @@ def enqueue(redis_url: str, *jobs: Job, chain_id: int = CHAIN_ID) -> int:
         reader.ask()
         entries, _ = reader.answer()
         handled = [Handled(entry) for entry in entries[:-1]] + [Handled(entries[-1], jobs)]
-        return delivery_queue.hand_off(exchange, handled)
+        return delivery_queue.hand_off(exchange, handled).enqueued
     finally:
         exchange.close()
 

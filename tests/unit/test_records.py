@@ -84,7 +84,7 @@ WRONG_VALUES: dict[str, tuple[object, ...]] = {
     "address": (None, 1, "", WORD, ADDRESS[:-1], ADDRESS + "\n", [ADDRESS]),
     "data": (None, "", "0x0", "00", "0xzz", b"0x", "0x\n"),
     "topics": (None, WORD, {}, [WORD] * 5),
-    "removed": (True, None, 0, "false"),
+    "removed": (None, 0, "false"),
 }
 
 
@@ -255,9 +255,11 @@ def test_anything_is_an_endpoint_that_can_be_stored_or_refused(raw: dict[str, ob
         ({"chain_id": 1, "event": "A()", "topics": [WORD]}, "topics"),
         ({"chain_id": 1, "id": ""}, "id"), ({"chain_id": 1, "id": "ep_1"}, "id"),
         ({"chain_id": 1, "id": "sub_ü"}, "id"),
-        ({"chain_id": 1, "where": "value > 1"}, "where"), ({"chain_id": 1, "confirmations": 5}, "confirmations"),
-        ({"chain_id": 1, "confirmations": "safe"}, "confirmations"),
+        ({"chain_id": 1, "where": "value > 1"}, "where"), ({"chain_id": 1, "confirmations": -1}, "confirmations"),
+        ({"chain_id": 1, "confirmations": "latest"}, "confirmations"),
+        ({"chain_id": 1, "confirmations": 10_001}, "confirmations"),
         ({"chain_id": 1, "confirmations": False}, "confirmations"),
+        ({"chain_id": 1, "confirmations": [1]}, "confirmations"),
         ({"chain_id": 1, "chain": 1}, "chain"),
     ],
 )  # fmt: skip

@@ -228,6 +228,18 @@ local function store(endpoint, window)
   end
 end
 
+-- A job has left the ledger for good, or is dead: what waited for that goes on its way.
+local function over(id)
+  local following = redis.call('HGET', AFTER, id)
+  if following then
+    redis.call('HDEL', AFTER, id)
+    local next_id, endpoint = string.match(following, '^{"id":"([^"]*)","endpoint":"([^"]*)"')
+    if redis.call('HSETNX', JOBS, next_id, following) == 1 then
+      admit(endpoint, next_id, following, false)
+    end
+  end
+end
+
 local function finish(result)
   for endpoint, window in pairs(windows) do
     release(endpoint, window)

@@ -105,7 +105,7 @@ def test_hexadecimal_in_capitals_is_the_same_event() -> None:
         (event(topics=["0x"] * 5), "topics: "),
         (event(topics=[1]), "topics[0]: 1"),
         (event(data="0x123"), "data: '0x123'"),
-        (event(removed=True), "removed: True"),
+        (event(removed="yes"), "removed: 'yes'"),
         (nested(5), "topics[0]: [[[[[]]]]]"),
         (nested(1100), "event: is not JSON"),
     ],

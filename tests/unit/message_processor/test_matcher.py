@@ -116,7 +116,7 @@ def test_an_endpoint_gets_one_match_by_the_first_of_its_subscriptions_that_wants
         Subscription("sub_address", 1, addresses=(ADDRESSES[0],)),
     )
     index = index_of(endpoint("ep_1", *subscriptions))
-    assert matched(index, log(topics=(TRANSFER, A, B))) == [Match("ep_1", "sub_first", parse(ERC20))]
+    assert matched(index, log(topics=(TRANSFER, A, B))) == [Match("ep_1", "sub_first", parse(ERC20), 0)]
     assert [m.subscription for m in matched(index, log(topics=(A,)))] == ["sub_any"]
 
 

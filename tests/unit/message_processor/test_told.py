@@ -1,0 +1,76 @@
+"""What was told of a log: any order of its entries ends with the truth of the newest."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hookfarm.message_processor.told import Step, Told, emitted, removed
+
+A, B = ("ep_a", "sub_1"), ("ep_b", "sub_2")
+
+
+def kept(step: Step) -> Told:
+    assert step.kept is not None
+    return step.kept
+
+
+def test_a_log_is_told_once_and_taken_back_once() -> None:
+    first = emitted("1-0", None, [A, B])
+    assert (first.emit, first.generation) == ((A, B), 0)
+    back = removed("2-0", kept(first))
+    assert (back.take_back, back.generation, back.emit) == ((A, B), 0, ())
+    assert removed("3-0", kept(back)).take_back == ()
+
+
+def test_a_log_nobody_wanted_leaves_no_trace_and_its_removal_does() -> None:
+    assert emitted("1-0", None, []) == Step(None, 0)
+    step = removed("2-0", None)
+    assert step.take_back == ()
+    assert emitted("1-0", kept(step), [A]).emit == (), "an entry that is older than the removal"
+
+
+def test_a_log_that_comes_back_is_of_another_generation() -> None:
+    gone = removed("2-0", kept(emitted("1-0", None, [A])))
+    again = emitted("3-0", kept(gone), [A, B])
+    assert (again.emit, again.generation) == ((A, B), 1)
+    assert removed("4-0", kept(again)).generation == 1
+
+
+def test_the_same_log_twice_is_told_only_to_whom_it_is_new() -> None:
+    first = kept(emitted("1-0", None, [A]))
+    again = emitted("2-0", first, [A, B])
+    assert again.emit == (B,)
+    assert removed("3-0", kept(again)).take_back == (A, B)
+
+
+def test_there_and_back_out_of_order_takes_nothing_back() -> None:
+    back_already = kept(emitted("3-0", kept(emitted("1-0", None, [A])), [A]))
+    assert removed("2-0", back_already) == Step(None, 0)
+
+
+@given(st.permutations(range(1, 6)), st.lists(st.sets(st.sampled_from([A, B])), min_size=6, max_size=6))
+def test_in_any_order_the_receivers_end_with_what_the_newest_entry_says(
+    order: list[int], wanted: list[set[tuple[str, str]]]
+) -> None:
+    """Odd entries emit, even ones remove; the newest, the fifth, emits."""
+    state: Told | None = None
+    has = {A: 0, B: 0}
+    for entry in order:
+        step = (
+            removed(f"{entry}-0", state) if entry % 2 == 0 else emitted(f"{entry}-0", state, sorted(wanted[entry]))
+        )
+        for receiver in step.emit:
+            has[receiver] += 1
+        for receiver in step.take_back:
+            has[receiver] -= 1
+        assert set(has.values()) <= {0, 1}, "told twice, or taken back without having been told"
+        state = step.kept or state
+    assert all(has[receiver] for receiver in wanted[5])
+
+
+@given(st.integers(1, 10**13), st.booleans(), st.integers(0, 9), st.lists(st.sampled_from([A, B])))
+def test_what_is_kept_can_be_read(
+    ms: int, stands: bool, generation: int, receivers: list[tuple[str, str]]
+) -> None:
+    told = Told(f"{ms}-{generation}", stands, generation, tuple(receivers))
+    assert Told.decode(told.encode()) == told
+    assert Told.decode("") is None
