@@ -1,0 +1,322 @@
+"""What one bad endpoint does to the healthy ones beside it.
+
+    python benchmarks/bulkhead.py [--workers 50] [--healthy 20] [--bad-jobs 20000] [--jobs 40000] [--seconds 5]
+        [--soak 65] [--patience 30] [--rounds 1] [--only silent,failing,slow,single] [--receiver nginx|own]
+        [--insist] [--json FILE|-]
+
+Phases back to back, each with servers and a farm of its own, a bad one always between two with none:
+
+    alone    the healthy endpoints and nothing else: the baseline
+    silent   beside an endpoint that accepts, reads and never answers
+    failing  beside one that answers 500 at once
+    slow     beside one that answers 200 after 10 s
+    single   one healthy endpoint that answers after 50 ms, alone: how many workers it gets
+
+The bad endpoint's jobs are queued first. A slow endpoint earns trust with every answer, so it has had the farm to
+itself for `--soak` seconds before the healthy ones come. Then, in each phase:
+
+1. Throughput: all healthy jobs are queued before the farm starts; deliveries a second between the moments when
+   10 % and 90 % of them have come, counted at the receiver. Where `--patience` ends before, what has come counts.
+2. Latency: jobs at 20 % of the first baseline's throughput, in batches of 2 ms, from the moment before a batch is
+   handed off to the arrival of each webhook.
+
+Redis is asked nothing while it is measured. Every phase is compared with the median of the two baselines around
+it; exit code 1 where a limit is not kept.
+"""
+
+import argparse
+import math
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from support import conditions, report
+from support.farm import Farm, delivery_farm
+from support.neighbours import Badness, Neighbours, neighbours
+from support.receivers import Load, Receiver, find_nginx, running_recorder
+from support.redis_server import running_redis
+from support.stage import directory, end_on_sigterm
+from support.waiting import until
+from support.webhooks import Enqueuer, add_endpoint, pace
+
+from hookfarm.registry import new_secret
+
+LEAST_THROUGHPUT = 0.9
+MOST_P99 = 2.0
+"""The promise: healthy deliveries/s fall by less than 10 %, and their p99 latency less than doubles."""
+LEAST_OF_WORKERS = 0.8
+"""Of all workers, on average, for an endpoint that is alone; at some moment it must be all."""
+BAD = {"silent": Badness(0), "failing": Badness(500), "slow": Badness(200, after_seconds=10.0)}
+SOAKED = ("slow",)
+ALONE, SINGLE = "alone", "single"
+FROM_SHARE, TO_SHARE = 0.1, 0.9
+PACED_SHARE = 0.2
+PACED_WARM_UP_SECONDS = 2.0
+SAMPLE_SECONDS = 0.02
+SINGLE_ANSWER_SECONDS = 0.05
+SINGLE_WARM_UP_SECONDS = 2.0
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """`at`: monotonic."""
+
+    at: float
+    came: int
+    bad: Load
+
+
+def main() -> int:
+    options = _options()
+    end_on_sigterm()
+    nginx = find_nginx() if options.receiver in (None, "nginx") else None
+    if options.receiver == "nginx" and nginx is None:
+        print("receiver: nginx is not installed; give --receiver own", file=sys.stderr)
+        return 2
+    found = conditions.observe(nginx)
+    knobs = {name: value for name, value in vars(options).items() if name not in ("json", "insist")}
+    knobs |= {"receiver": "nginx" if nginx else "own", "only": "+".join(options.only)}
+    report.print_conditions(found, knobs)
+    if options.insist and not found.quiet:
+        return 1
+    phases = list(_phases(options, nginx))
+    verdicts = _verdicts(phases)
+    if SINGLE in options.only:
+        single = _single(options.workers, options.seconds)
+        report.print_numbers("single", single)
+        phases.append(single)
+        verdicts += _verdicts_on_single(single, options.workers)
+    _print_table(phases)
+    report.print_table("verdicts", _HEADER, [_row(verdict) for verdict in verdicts])
+    result = {"benchmark": "bulkhead", "conditions": found.as_json(), "knobs": knobs}
+    report.write_json(options.json, {**result, "phases": phases, "verdicts": verdicts})
+    return 0 if all(verdict["kept"] for verdict in verdicts) else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--workers", type=int, default=50)
+    parser.add_argument("--healthy", type=int, default=20, help="how many healthy endpoints")
+    parser.add_argument("--bad-jobs", type=int, default=20_000, help="queued for the bad one")
+    parser.add_argument("--jobs", type=int, default=40_000, help="queued for the healthy ones")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of the latency of a phase, and of `single`")
+    parser.add_argument("--soak", type=float, default=65.0, help="seconds that the slow one has alone first")
+    parser.add_argument("--patience", type=float, default=30.0, help="seconds to wait for healthy jobs")
+    parser.add_argument("--rounds", type=int, default=1, help="of all phases but `single`")
+    parser.add_argument("--only", type=_names, default=[*BAD, SINGLE], help="silent,failing,slow,single")
+    parser.add_argument("--receiver", choices=("nginx", "own"), help="default: nginx where it is installed")
+    parser.add_argument("--insist", action="store_true", help="refuse to run on a busy machine (exit 1)")
+    parser.add_argument("--json", metavar="FILE", help="write the result there, - for stdout")
+    return parser.parse_args()
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := set(names) - {*BAD, SINGLE}:
+        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: must be of {', '.join([*BAD, SINGLE])}")
+    return names
+
+
+# Phases
+
+
+def _phases(options: argparse.Namespace, nginx: Path | None) -> Iterator[Figures]:
+    """A baseline, and then each bad endpoint with a baseline behind it."""
+    bad = [name for name in BAD if name in options.only] * options.rounds
+    order = [ALONE, *(part for each in bad for part in (each, ALONE))] if bad else []
+    rate = 0.0
+    for name in order:
+        figures = _phase(name, options, nginx, rate)
+        rate = rate or figures["paced_per_second"]
+        report.print_numbers(name, figures)
+        yield figures
+
+
+def _phase(name: str, options: argparse.Namespace, nginx: Path | None, rate: float) -> Figures:
+    """`rate`: of the latency part; 0 = by this phase's own throughput."""
+    with neighbours(nginx, options.healthy, BAD.get(name, BAD["silent"])) as stage:
+        if name in BAD:
+            with stage.enqueuer(stage.bad) as enqueuer:
+                stage.fill(enqueuer, options.bad_jobs)
+        if name in SOAKED:
+            with delivery_farm(stage.place, stage.server, options.workers):
+                time.sleep(options.soak)
+        with stage.enqueuer(*stage.healthy) as enqueuer:
+            stage.fill(enqueuer, options.jobs)
+            with delivery_farm(stage.place, stage.server, options.workers) as farm:
+                figures = _throughput(stage, farm, options)
+                rate = rate or PACED_SHARE * figures["deliveries_per_second"]
+                figures |= _latency(stage, enqueuer, rate, options, all_came=figures["came"] >= options.jobs)
+                stage.bad_receiver.end()
+    return {"phase": name, **figures}
+
+
+def _throughput(stage: Neighbours, farm: Farm, options: argparse.Namespace) -> Figures:
+    ready = _now(stage)
+    low = _when(stage, farm, FROM_SHARE * options.jobs, ready.at + options.patience)
+    high = _when(stage, farm, TO_SHARE * options.jobs, ready.at + options.patience)
+    last = _when(stage, farm, options.jobs, ready.at + options.patience)
+    since = low if high.came > low.came and high.came >= TO_SHARE * options.jobs else ready
+    elapsed = high.at - since.at
+    return {
+        "came": last.came,
+        "deliveries_per_second": round((high.came - since.came) / elapsed, 1),
+        "ready_to_90_percent_per_second": round((high.came - ready.came) / (high.at - ready.at), 1),
+        "ready_to_10_percent_seconds": round(low.at - ready.at, 2),
+        "workers_at_the_bad_one": {
+            "mean": round((high.bad.in_flight_seconds - ready.bad.in_flight_seconds) / (high.at - ready.at), 1),
+            "peak": high.bad.peak_in_flight,
+        },
+    }
+
+
+def _when(stage: Neighbours, farm: Farm, wanted: float, gives_up: float) -> Moment:
+    """The first sample with so many healthy webhooks, or the last one before patience ends."""
+    while True:
+        farm.check_alive()
+        moment = _now(stage)
+        if moment.came >= wanted or moment.at > gives_up:
+            return moment
+        time.sleep(SAMPLE_SECONDS)
+
+
+def _now(stage: Neighbours) -> Moment:
+    return Moment(time.monotonic(), stage.counting.requests(), stage.bad_receiver.load())
+
+
+def _latency(
+    stage: Neighbours, enqueuer: Enqueuer, rate: float, options: argparse.Namespace, all_came: bool
+) -> Figures:
+    """Nothing is measured where the healthy backlog stands still: a webhook that never comes has no latency."""
+    figures: Figures = {"paced_per_second": round(rate, 1), "p50_ms": None, "p99_ms": None}
+    if not all_came or not rate:
+        return figures
+    stage.lead_to(stage.noting)
+    paced = enqueuer.prepare(int(rate * (PACED_WARM_UP_SECONDS + options.seconds)))
+    handed = pace(enqueuer, paced, rate)
+    came_until = _wait_for(stage.noting, len(handed), options.patience)
+    came = stage.noting.arrivals()
+    counted_from = min(handed.values()) + PACED_WARM_UP_SECONDS * 1e9
+    waited = [(came.get(each, came_until) - at) / 1e6 for each, at in handed.items() if at > counted_from]
+    figures |= {name: round(report.quantile(waited, share), 3) for name, share in _QUANTILES.items()}
+    return {**figures, "counted": len(waited), "never_came": len(handed.keys() - came.keys())}
+
+
+_QUANTILES = {"p50_ms": 0.5, "p99_ms": 0.99, "max_ms": 1.0}
+
+
+def _wait_for(receiver: Receiver, wanted: int, patience: float) -> int:
+    """Unix time in ns at which so many had come, or at which patience ended."""
+    gives_up = time.monotonic() + patience
+    while receiver.requests() < wanted and time.monotonic() < gives_up:
+        time.sleep(SAMPLE_SECONDS)
+    return time.time_ns()
+
+
+def _single(workers: int, seconds: float) -> Figures:
+    secret = new_secret()
+    with (
+        directory() as place,
+        running_redis(place / "redis") as server,
+        running_recorder(secret, place / "recorder", after_seconds=SINGLE_ANSWER_SECONDS) as recorder,
+    ):
+        enqueuer = Enqueuer(server.url, add_endpoint(server.client, recorder.url, secret))
+        at_most = workers / SINGLE_ANSWER_SECONDS
+        enqueuer.enqueue(enqueuer.prepare(int(at_most * (SINGLE_WARM_UP_SECONDS + seconds))))
+        enqueuer.close()
+        until(server.settled, "the append-only file being rewritten", within_seconds=60)
+        with delivery_farm(place, server, workers):
+            time.sleep(SINGLE_WARM_UP_SECONDS)
+            began, before = time.monotonic(), recorder.load()
+            time.sleep(seconds)
+            elapsed, after = time.monotonic() - began, recorder.load()
+    mean = (after.in_flight_seconds - before.in_flight_seconds) / elapsed
+    return {
+        "phase": SINGLE,
+        "deliveries_per_second": round((after.requests - before.requests) / elapsed, 1),
+        "workers_in_use": {"mean": round(mean, 1), "peak": after.peak_in_flight},
+    }
+
+
+# Verdicts
+
+_HEADER = ("", "is", "must be", "alone differs by a factor of", "")
+
+
+def _verdicts(phases: list[Figures]) -> list[Figures]:
+    """One for each limit and bad endpoint: the median over the rounds of the ratios to the baselines around."""
+    found = []
+    for name in BAD:
+        places = [at for at, phase in enumerate(phases) if phase["phase"] == name]
+        if places:
+            speeds = [_ratio(phases, at, "deliveries_per_second", nothing=0.0) for at in places]
+            delays = [_ratio(phases, at, "p99_ms", nothing=math.inf) for at in places]
+            found += [
+                _verdict(f"{name}: deliveries/s, of alone", speeds, f"> {LEAST_THROUGHPUT:g}")
+                | {"alone_differs": _spread(phases, places, "deliveries_per_second")},
+                _verdict(f"{name}: p99 latency, of alone", delays, f"< {MOST_P99:g}")
+                | {"alone_differs": _spread(phases, places, "p99_ms")},
+            ]
+    return found
+
+
+def _ratio(phases: list[Figures], at: int, figure: str, nothing: float) -> float:
+    """`nothing`: the ratio where the phase has no such figure."""
+    baselines = _baselines(phases, [at], figure)
+    value = phases[at][figure]
+    return value / statistics.median(baselines) if baselines and value is not None else nothing
+
+
+def _spread(phases: list[Figures], places: list[int], figure: str) -> float:
+    """The largest baseline by the smallest: how much of a ratio is the machine's noise."""
+    baselines = _baselines(phases, places, figure)
+    return round(max(baselines) / min(baselines), 2) if baselines else math.inf
+
+
+def _baselines(phases: list[Figures], places: list[int], figure: str) -> list[float]:
+    return [phases[near][figure] for at in places for near in (at - 1, at + 1) if phases[near][figure]]
+
+
+def _verdict(what: str, measured: list[float], limit: str) -> Figures:
+    middle = statistics.median(measured)
+    bound = float(limit.split()[1])
+    kept = middle > bound if limit.startswith(">") else middle < bound
+    shown = None if math.isinf(middle) else round(middle, 3)
+    return {"what": what, "measured": shown, "limit": limit, "kept": kept}
+
+
+def _verdicts_on_single(single: Figures, workers: int) -> list[Figures]:
+    used = single["workers_in_use"]
+    return [
+        _verdict("single: workers in use at once", [used["peak"]], f"> {workers - 1}"),
+        _verdict("single: workers in use on average", [used["mean"]], f"> {LEAST_OF_WORKERS * workers:g}"),
+    ]
+
+
+def _row(verdict: Figures) -> tuple[str, ...]:
+    measured = "never" if verdict["measured"] is None else f"{verdict['measured']:g}"
+    noise = f"{verdict['alone_differs']:g}" if "alone_differs" in verdict else ""
+    return (verdict["what"], measured, verdict["limit"], noise, "PASS" if verdict["kept"] else "FAIL")
+
+
+def _print_table(phases: list[Figures]) -> None:
+    header = ("", "deliveries/s", "p50 ms", "p99 ms", "workers at the bad one: mean", "peak")
+    rows = []
+    for phase in phases:
+        if phase["phase"] != SINGLE:
+            held = phase["workers_at_the_bad_one"]
+            delays = ("never" if phase[name] is None else f"{phase[name]:.1f}" for name in ("p50_ms", "p99_ms"))
+            rate = f"{phase['deliveries_per_second']:,.0f}"
+            rows.append((phase["phase"], rate, *delays, f"{held['mean']:g}", str(held["peak"])))
+    if rows:
+        report.print_table("phases, as they were run", header, rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
