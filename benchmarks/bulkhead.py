@@ -15,8 +15,8 @@ Phases back to back, each with servers and a farm of its own, a bad one always b
 The bad endpoint's jobs are queued first. A slow endpoint earns trust with every answer, so it has had the farm to
 itself for `--soak` seconds before the healthy ones come. Then, in each phase:
 
-1. Throughput: all healthy jobs are queued before the farm starts; deliveries a second from readiness to the moment
-   when 90 % of them have come, counted at the receiver. A hole at the start is not forgiven; `sustained` leaves out
+1. Throughput: all healthy jobs are queued before the farm starts; deliveries a second from readiness until
+   90 % of them have come, counted at the receiver. A hole at the start is not forgiven; `sustained` leaves out
    the first 10 %. Where `--patience` ends before, what has come by then counts.
 2. Latency: jobs at 20 % of the first baseline's throughput, in batches of 2 ms, from the moment before a batch is
    handed off to the arrival of each webhook.
