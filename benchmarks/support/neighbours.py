@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
+
 from hookfarm.records import Endpoint
 from hookfarm.registry import Registry, new_secret
 from support.receivers import Receiver, Recorder, running_nginx, running_recorder
@@ -35,6 +37,11 @@ class Neighbours:
     healthy: tuple[Endpoint, ...]
     bad: Endpoint
     bad_receiver: Recorder
+
+    def processes(self) -> list[psutil.Process]:
+        """All that is here beside the farm."""
+        receivers = (self.counting, self.noting, self.bad_receiver)
+        return [psutil.Process(self.server.pid), *(each for receiver in receivers for each in receiver.processes)]
 
     def lead_to(self, receiver: Receiver) -> None:
         """The healthy endpoints' URLs from here on."""
