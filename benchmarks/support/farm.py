@@ -71,10 +71,17 @@ def running_farm(place: Path, *options: str, services: Sequence[str] = ()) -> It
         yield Farm(process, output)
 
 
+def starting_delivery_farm(
+    place: Path, server: RedisServer, workers: int
+) -> contextlib.AbstractContextManager[Farm]:
+    """`hookfarm start webhook_delivery`, just executed."""
+    options = ("--redis-url", server.url, "--workers", str(workers))
+    return running_farm(place / "farm", *options, services=(keys.WEBHOOK_DELIVERY,))
+
+
 @contextlib.contextmanager
 def delivery_farm(place: Path, server: RedisServer, workers: int) -> Iterator[Farm]:
     """`hookfarm start webhook_delivery`, ready."""
-    options = ("--redis-url", server.url, "--workers", str(workers))
-    with running_farm(place / "farm", *options, services=(keys.WEBHOOK_DELIVERY,)) as farm:
+    with starting_delivery_farm(place, server, workers) as farm:
         farm.until_ready(server.client, keys.WEBHOOK_DELIVERY)
         yield farm
