@@ -58,6 +58,9 @@ class Config:
     allow_private: tuple[Network, ...]
     ca_file: Path | None
     retry_schedule: tuple[float, ...]
+    disable_after: float
+    delivery_log_attempts: int
+    delivery_log_age: float
     grace_seconds: float
     log_level: str
     log_format: str
@@ -271,6 +274,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("allow_private", networks, (), "private address ranges that endpoints may have"),
     Setting("ca_file", _readable_file, None, "PEM file of further certificate authorities"),
     Setting("retry_schedule", durations, DEFAULT_RETRY_SCHEDULE, "waits between attempts"),
+    Setting("disable_after", duration, 5 * 86400.0, "an endpoint that only failed for so long is disabled"),
+    Setting("delivery_log_attempts", integer(0, 10**7), 100_000, "attempts kept in the log of an endpoint"),
+    Setting("delivery_log_age", duration, 7 * 86400.0, "how long the delivery log keeps them"),
     Setting("grace_seconds", duration, 20.0, "how long a stop waits for what is in flight"),
     Setting("log_level", one_of("debug", "info", "warning", "error"), "info", "least log level"),
     Setting("log_format", one_of("text", "json"), "text", "form of the log lines"),

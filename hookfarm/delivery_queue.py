@@ -4,19 +4,26 @@ BRPOP removes an element before the worker has it, so the list holds only an ind
 in the ledger until it is settled. A SIGKILL between pop and settle leaves a job that is open, below the
 watermark and held by nobody, which is how it is found again.
 
-    {delivery_queue}:jobs   id -> job (JSON)            the ledger: the truth
-    {delivery_queue}:open   id -> sequence              in the list, or in a worker
-    {delivery_queue}:retry  id -> due ms                waiting for its next attempt
-    {delivery_queue}:dead   id -> ms of death           a dead letter, with its reason in the job
+    {delivery_queue}:jobs           id -> job (JSON)      the ledger: the truth
+    {delivery_queue}:open           id -> sequence        in the list, or in a worker
+    {delivery_queue}:retry          id -> due ms          waiting for its next attempt
+    {delivery_queue}:parked:<ep>    id -> place           over its endpoint's window, or the endpoint is paused
+    {delivery_queue}:dead           id -> ms of death     a dead letter, with its reason in the job
 
-Invariant: the ids of `jobs` are the disjoint union of `open`, `retry` and `dead`. Every move between them
-is one script. Only scripts give out sequences and our own jobs are only ever LPUSHed, so the order of the
-list is the order of sequences.
+Invariant: the ids of `jobs` are the disjoint union of `open`, `retry`, every `parked` and `dead`. Every move
+between them is one script. Only scripts give out sequences and our own jobs are only ever LPUSHed, so the order
+of the list is the order of sequences. How windows work is told in scripts/shared/ledger.lua.
+
+What was delivered leaves the ledger for the delivery log (delivery_log.py), in the same script.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple
 
+import orjson
 import redis
 
 from hookfarm import keys
@@ -33,18 +40,23 @@ FENCE_SECONDS = BLOCK_SECONDS + 2.0
 MAX_ORPHANED = 5
 """How many workers a job may cost before it is taken for the cause."""
 HOLDER_SILENT_MILLISECONDS = 45_000
+_FOREVER_SECONDS = 100 * 365 * 86_400.0
 
-_HAND_OFF = Script("hand_off")
-_SETTLE_DELIVERED = Script("settle_delivered")
-_SETTLE_FAILED = Script("settle_failed")
-_GIVE_BACK = Script("give_back")
-_SETTLE = (_SETTLE_DELIVERED, _SETTLE_FAILED, _GIVE_BACK)
-_DELIVERED_HEAD = _SETTLE_DELIVERED.packed_head((keys.JOBS, keys.OPEN, keys.RETRY, keys.DEAD), arguments=1)
+GIVE_UP = 2
+"""The answer to a settlement whose endpoint has done nothing but fail for too long."""
+
+_HAND_OFF = Script("hand_off", "ledger")
+_SETTLE_DELIVERED = Script("settle_delivered", "ledger", "log")
+_SETTLE_FAILED = Script("settle_failed", "ledger", "log")
+_GIVE_BACK = Script("give_back", "ledger")
+_PARK = Script("park", "ledger")
+_SETTLE = (_SETTLE_DELIVERED, _SETTLE_FAILED, _GIVE_BACK, _PARK)
 _HOLD = Script("hold")
-_REQUEUE = Script("requeue")
-_PROMOTE = Script("promote")
-_ADOPT = Script("adopt")
-_BURY = Script("bury")
+_REQUEUE = Script("requeue", "ledger")
+_PROMOTE = Script("promote", "ledger")
+_ADOPT = Script("adopt", "ledger")
+_BURY = Script("bury", "ledger")
+_ADOPTED_NOT, _ADOPTED_PARKED = 0, -1
 
 
 @dataclass(frozen=True)
@@ -64,12 +76,36 @@ class Handled:
     rejected: Rejected | None = None
 
 
+class Attempt(NamedTuple):
+    """One POST as the log keeps it: its number, an HTTP status or the word for an error, and ms it took.
+
+    `outcome` is the same with everything else that is known of it.
+    """
+
+    number: int
+    status: int | str
+    took_ms: int
+    outcome: dict[str, Any]
+
+
+class Verdict(StrEnum):
+    """What an attempt that failed says of its endpoint."""
+
+    FAILED = "failed"
+    """It is in trouble: no answer, a 5xx, a 429."""
+    ANSWERED = "answered"
+    """It works, and did not want this one."""
+    NONE = "none"
+    """Nothing: it was not asked."""
+
+
 @dataclass(slots=True)
 class Settlement:
     """What to tell the ledger about the last job; kept until Redis has answered it."""
 
     script: Script
     packed: bytes = field(repr=False)
+    endpoint: str = ""
 
 
 def hand_off(exchange: Exchange, handled: Sequence[Handled]) -> int:
@@ -82,8 +118,7 @@ def hand_off(exchange: Exchange, handled: Sequence[Handled]) -> int:
         by_chain.setdefault(item.entry.chain_id, []).append(item)
     enqueued = 0
     for chain_id, items in by_chain.items():
-        touched = (keys.events(chain_id), keys.JOBS, keys.OPEN, keys.SEQUENCE, keys.DELIVERY_QUEUE, keys.DEAD)
-        enqueued += int(_run(exchange, _HAND_OFF, touched, _hand_off_arguments(items)))
+        enqueued += int(_run(exchange, _HAND_OFF, (keys.events(chain_id),), _hand_off_arguments(items)))
     return enqueued
 
 
@@ -93,14 +128,11 @@ def _hand_off_arguments(items: Sequence[Handled]) -> list[Argument]:
     for item in items:
         parts: list[Argument] = []
         for job in item.jobs:
-            parts += [
-                "job",
-                job.id,
-                encode({"id": job.id, "endpoint": job.endpoint, "attempt": 1}, job.body),
-            ]
+            header = {"id": job.id, "endpoint": job.endpoint, "attempt": 1}
+            parts += [job.endpoint, job.id, encode(header, job.body)]
         if item.rejected is not None:
             source = f"{keys.events(item.entry.chain_id)} {item.entry.entry_id.decode()}"
-            parts += ["dead", *garbage(item.rejected.raw, item.rejected.reason, source)]
+            parts += ["", *garbage(item.rejected.raw, item.rejected.reason, source)]
         if parts:
             arguments += [item.entry.entry_id, len(parts) // 3, *parts]
     return arguments
@@ -143,10 +175,10 @@ def answer(exchange: Exchange) -> tuple[Taken | Foreign | None, int]:
     return (None if popped is None else decode(popped[1])), int(revision or 0)
 
 
-def confirm(exchange: Exchange) -> bool:
-    """Reads the settlement's reply; False = not done, settle again."""
+def confirm(exchange: Exchange) -> int | None:
+    """Reads the settlement's answer; None = not done, settle again."""
     reply = exchange.receive()
-    return not isinstance(reply, ResponseError)
+    return None if isinstance(reply, ResponseError) else int(reply)
 
 
 def prepare(exchange: Exchange) -> int:
@@ -160,37 +192,57 @@ def prepare(exchange: Exchange) -> int:
     return int(client_id)
 
 
-def settle_now(exchange: Exchange, settlement: Settlement) -> None:
-    """Settles in a round trip of its own, teaching the server the script first."""
+def settle_now(exchange: Exchange, settlement: Settlement) -> int:
+    """Settles in a round trip of its own, teaching the server the script first; returns the answer."""
     exchange.send(settlement.script.packed_load() + settlement.packed)
     exchange.receive()
     reply = exchange.receive()
     if isinstance(reply, ResponseError):
         raise reply
+    return int(reply)
 
 
-def delivered(job_id: str) -> Settlement:
-    """It is done: forget it. Idempotent."""
-    argument = job_id.encode()
-    return Settlement(_SETTLE_DELIVERED, b"%b$%d\r\n%b\r\n" % (_DELIVERED_HEAD, len(argument), argument))
+def delivered(taken: Taken, attempt: Attempt, keep: int) -> Settlement:
+    """It is done: out of the ledger and into the log, which keeps `keep` attempts an endpoint. Idempotent."""
+    outcome = orjson.dumps(attempt.outcome)
+    arguments = (taken.id, taken.endpoint, keep, outcome, attempt.number, attempt.status, attempt.took_ms)
+    return Settlement(_SETTLE_DELIVERED, _SETTLE_DELIVERED.packed((), arguments), taken.endpoint)
 
 
-def failed(taken: Taken, job: bytes, retry_in_seconds: float | None) -> Settlement:
-    """Keeps `job` for another attempt, or as a dead letter. Nothing happens if it was requeued meanwhile."""
+def failed(
+    taken: Taken,
+    job: bytes,
+    retry_in_seconds: float | None,
+    verdict: Verdict = Verdict.FAILED,
+    attempt: Attempt | None = None,
+    keep: int = 0,
+    give_up_seconds: float = math.inf,
+) -> Settlement:
+    """Keeps `job` for another attempt, or as a dead letter. Nothing happens if it was requeued meanwhile.
+
+    The answer is GIVE_UP where the endpoint has only failed for `give_up_seconds`.
+    """
     wait = "" if retry_in_seconds is None else int(retry_in_seconds * 1000)
-    touched = (keys.JOBS, keys.OPEN, keys.RETRY, keys.DEAD)
-    return Settlement(_SETTLE_FAILED, _SETTLE_FAILED.packed(touched, (taken.id, taken.sequence, job, wait)))
+    give_up = int(min(give_up_seconds, _FOREVER_SECONDS) * 1000)
+    logged = (keep, attempt.number, attempt.status, attempt.took_ms) if attempt else (0, 0, "", 0)
+    arguments = (taken.id, taken.sequence, taken.endpoint, job, wait, verdict.value, give_up, *logged)
+    return Settlement(_SETTLE_FAILED, _SETTLE_FAILED.packed((), arguments), taken.endpoint)
 
 
 def give_back(taken: Taken) -> Settlement:
     """Puts it into the list again, unattempted. Nothing happens if it was requeued meanwhile."""
-    touched = (keys.JOBS, keys.OPEN, keys.SEQUENCE, keys.DELIVERY_QUEUE)
-    return Settlement(_GIVE_BACK, _GIVE_BACK.packed(touched, (taken.id, taken.sequence)))
+    return Settlement(_GIVE_BACK, _GIVE_BACK.packed((), (taken.id, taken.sequence)), taken.endpoint)
+
+
+def park(taken: Taken) -> Settlement:
+    """Keeps it, unattempted, until its endpoint is enabled. Nothing happens if it was requeued meanwhile."""
+    return Settlement(_PARK, _PARK.packed((), (taken.id, taken.sequence, taken.endpoint)), taken.endpoint)
 
 
 def adopt(exchange: Exchange, foreign: Foreign, again: bool = False) -> Taken | None:
-    """Enters somebody else's element into the ledger; what is no job is buried with its reason (None).
+    """Enters somebody else's element into the ledger.
 
+    None: its endpoint's window is full, and it is parked; or it is no job, and buried with its reason.
     `again`: an earlier call got no answer, so that the job may be in the ledger by that call.
     """
     try:
@@ -199,31 +251,45 @@ def adopt(exchange: Exchange, foreign: Foreign, again: bool = False) -> Taken | 
         _bury(exchange, foreign, str(error))
         return None
     job = encode({"id": job_id, "endpoint": endpoint, "attempt": 1}, body)
-    sequence = int(_run(exchange, _ADOPT, (keys.JOBS, keys.OPEN, keys.SEQUENCE), (job_id, job)))
-    if not sequence and again:
-        stored, score = exchange.ask(("HGET", keys.JOBS, job_id), ("ZSCORE", keys.OPEN, job_id))
-        sequence = int(float(score)) if stored == job and score else 0
-    if not sequence:
+    sequence = int(_run(exchange, _ADOPT, (), (job_id, job, endpoint)))
+    if sequence == _ADOPTED_NOT and again:
+        sequence = _adopted_before(exchange, job_id, endpoint, job)
+    if sequence == _ADOPTED_NOT:
         _bury(exchange, foreign, f"id: {job_id!r} is already in the queue")
+    if sequence in (_ADOPTED_NOT, _ADOPTED_PARKED):
         return None
     taken = decode(numbered(sequence, job))
     assert isinstance(taken, Taken)
     return taken
 
 
+def _adopted_before(exchange: Exchange, job_id: str, endpoint: str, job: bytes) -> int:
+    """What an earlier adoption of the same job, whose answer was lost, must have answered."""
+    stored, sequence, place = exchange.ask(
+        ("HGET", keys.JOBS, job_id), ("ZSCORE", keys.OPEN, job_id), ("ZSCORE", keys.PARKED + endpoint, job_id)
+    )
+    if stored != job:
+        return _ADOPTED_NOT
+    return int(float(sequence)) if sequence else _ADOPTED_PARKED if place else _ADOPTED_NOT
+
+
 def _bury(exchange: Exchange, foreign: Foreign, reason: str) -> None:
-    _run(exchange, _BURY, (keys.JOBS, keys.DEAD), garbage(foreign.raw, reason, keys.DELIVERY_QUEUE))
+    _run(exchange, _BURY, (), garbage(foreign.raw, reason, keys.DELIVERY_QUEUE))
 
 
-def hold(client: "redis.Redis", holder: str, watermark: int, held: Sequence[int]) -> list[tuple[str, int]]:
-    """Publishes what the farm `holder` has in hand and returns the orphans, (id, sequence), a batch at most.
+def hold(
+    client: "redis.Redis", holder: str, watermark: int, held: Sequence[int], workers: int
+) -> list[tuple[str, int]]:
+    """Publishes what the farm `holder` and its `workers` have in hand.
+
+    Returns the orphans, (id, sequence), a batch at most.
 
     `watermark`: every open job with a smaller sequence had been popped, and what of it this farm's workers have
     is in `held`. A job below the smallest watermark of all farms and held by none is an orphan. A farm that
     has not said anything for 45 s is taken for dead.
     """
-    arguments: list[Argument] = [holder, watermark, HOLDER_SILENT_MILLISECONDS, *held]
-    found = _HOLD.call(client, (keys.HOLDERS, keys.OPEN), arguments)
+    arguments: list[Argument] = [holder, watermark, workers, HOLDER_SILENT_MILLISECONDS, *held]
+    found = _HOLD.call(client, (), arguments)
     return [(job_id.decode(), int(float(score))) for job_id, score in zip(found[::2], found[1::2], strict=True)]
 
 
@@ -246,9 +312,9 @@ def requeue_orphan(client: "redis.Redis", job_id: str, sequence: int) -> bool:
     orphaned = int(taken.header.get("orphaned", 0)) + 1
     dead = orphaned > MAX_ORPHANED
     changes = {"orphaned": orphaned, **({"reason": "worker_lost"} if dead else {})}
-    touched = (keys.JOBS, keys.OPEN, keys.SEQUENCE, keys.DELIVERY_QUEUE, keys.DEAD)
     changed = encode({**taken.header, **changes}, taken.body)
-    return bool(_REQUEUE.call(client, touched, (job_id, sequence, changed, "dead" if dead else "open")))
+    place = "dead" if dead else "open"
+    return bool(_REQUEUE.call(client, (), (job_id, sequence, changed, place, taken.endpoint)))
 
 
 def watermark(client: "redis.Redis") -> int | None:
@@ -264,9 +330,13 @@ def watermark(client: "redis.Redis") -> int | None:
 
 
 def promote(client: "redis.Redis", most: int = 1000) -> int:
-    """Puts the jobs whose retry is due back into the list; returns how many."""
-    touched = (keys.RETRY, keys.JOBS, keys.OPEN, keys.SEQUENCE, keys.DELIVERY_QUEUE)
-    return int(_PROMOTE.call(client, touched, (most,)))
+    """Puts the jobs whose retry is due back into the list, or parks them where the window is full.
+
+    Returns how many left `retry`.
+
+    Windows that wait for their time, a circuit's next probe or a rate, are looked at too.
+    """
+    return int(_PROMOTE.call(client, (), (most,)))
 
 
 @dataclass(frozen=True)
@@ -275,6 +345,7 @@ class Depths:
 
     queued: int
     open: int
+    parked: int
     retry: int
     dead: int
 
@@ -282,6 +353,8 @@ class Depths:
 def depths(client: "redis.Redis") -> Depths:
     with client.pipeline(transaction=True) as pipe:
         pipe.llen(keys.DELIVERY_QUEUE)
+        pipe.hlen(keys.JOBS)
         for key in (keys.OPEN, keys.RETRY, keys.DEAD):
             pipe.zcard(key)
-        return Depths(*pipe.execute())
+        queued, jobs, open_, retry, dead = pipe.execute()
+    return Depths(queued, open_, jobs - open_ - retry - dead, retry, dead)

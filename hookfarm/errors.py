@@ -47,5 +47,9 @@ class WrongChain(OperatorError):
     """The node behind a URL serves another chain than the one configured."""
 
 
+class Conflict(HookfarmError):
+    """What was asked for does not fit the state that it is in. The message says which."""
+
+
 class NotFound(HookfarmError):
     """What was named does not exist."""

@@ -18,6 +18,8 @@ from hookfarm.errors import InvalidInput
 
 MAX_JOB_BYTES = 1024 * 1024
 KEPT_GARBAGE_BYTES = 4096
+KEPT_OUTCOMES = 100
+"""Attempts that a job remembers: all of them, on any sensible schedule."""
 MAX_NESTING = 512
 """Half of what the standard library's decoder follows before it raises RecursionError."""
 _PAYLOAD = b',"payload":'
@@ -50,9 +52,14 @@ class Taken(NamedTuple):
     header: dict[str, Any]
     body: bytes
 
+    @property
+    def attempt_since_redrive(self) -> int:
+        """The number of this attempt on the retry schedule, which begins anew when somebody sends it again."""
+        return self.attempt - int(self.header.get("base", 0))
+
     def after(self, outcome: dict[str, Any], **changes: Any) -> bytes:
-        """The job for the ledger once this attempt has failed with `outcome`; keeps the last few."""
-        outcomes = [*self.header.get("outcomes", []), outcome][-5:]
+        """The job for the ledger once this attempt has failed with `outcome`."""
+        outcomes = [*self.header.get("outcomes", []), outcome][-KEPT_OUTCOMES:]
         return encode({**self.header, "outcomes": outcomes, **changes}, self.body)
 
 

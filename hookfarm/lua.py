@@ -1,28 +1,36 @@
 """The atomic moves: Lua scripts from `scripts/`, called by hash.
 
+A script calls the keys that never change by their names in keys.py (`OPEN`, `JOBS`), which are put in front of it;
+keys of one call are its KEYS. What several of them need is in `scripts/shared/`, put in front where asked for.
+
 A server that restarted or was flushed has forgotten its scripts and answers NOSCRIPT; nothing of the script
 was done then, so it is loaded and called again.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
 import redis
 
+from hookfarm import keys
 from hookfarm.redis_clients import Argument, Reply, pack
+
+_FIXED_KEYS = {name: value for name, value in vars(keys).items() if name.isupper() and isinstance(value, str)}
 
 
 class Script:
-    """One script; `KEYS` and `ARGV` are documented at the top of its file."""
+    """One script; `KEYS` and `ARGV` are documented at the top of its file. `shared` parts are put in front."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *shared: str) -> None:
         self.name = name
-        self.source = (resources.files("hookfarm") / "scripts" / f"{name}.lua").read_bytes()
+        parts = [_read(f"shared/{part}") for part in shared]
+        self.source = _with_keys("".join([*parts, _read(name)])).encode()
         self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest().encode()
 
-    def call(self, client: "redis.Redis", keys: Sequence[str], arguments: Sequence[Argument] = ()) -> Any:
+    def call(self, client: "redis.Redis", keys: Sequence[str] = (), arguments: Sequence[Argument] = ()) -> Any:
         """Runs it once; the reply is the script's. redis-py's errors pass through."""
         try:
             return client.evalsha(self.sha.decode(), len(keys), *keys, *arguments)
@@ -30,7 +38,7 @@ class Script:
             return client.eval(self.source.decode(), len(keys), *keys, *arguments)
 
     async def call_async(
-        self, client: "redis.asyncio.Redis", keys: Sequence[str], arguments: Sequence[Argument] = ()
+        self, client: "redis.asyncio.Redis", keys: Sequence[str] = (), arguments: Sequence[Argument] = ()
     ) -> Any:
         """As `call`, for asyncio."""
         try:
@@ -38,20 +46,24 @@ class Script:
         except redis.exceptions.NoScriptError:
             return await client.eval(self.source.decode(), len(keys), *keys, *arguments)
 
-    def packed(self, keys: Sequence[str], arguments: Sequence[Argument] = ()) -> bytes:
+    def packed(self, keys: Sequence[str] = (), arguments: Sequence[Argument] = ()) -> bytes:
         """The call as it goes over the wire, for an Exchange; see `forgotten`."""
         return pack((b"EVALSHA", self.sha, len(keys), *keys, *arguments))
 
-    def packed_head(self, keys: Sequence[str], arguments: int) -> bytes:
-        """The call without its arguments, for a caller that packs the same call over and over.
-
-        Each of the `arguments` follows as a RESP bulk string, `$LENGTH CRLF VALUE CRLF`.
-        """
-        whole = pack((b"EVALSHA", self.sha, len(keys), *keys))
-        return whole.replace(b"*%d\r\n" % (3 + len(keys)), b"*%d\r\n" % (3 + len(keys) + arguments), 1)
-
     def packed_load(self) -> bytes:
         return pack((b"SCRIPT", b"LOAD", self.source))
+
+
+def _read(name: str) -> str:
+    return (resources.files("hookfarm") / "scripts" / f"{name}.lua").read_text(encoding="utf-8")
+
+
+def _with_keys(source: str) -> str:
+    """The script behind one line that gives its fixed keys their values."""
+    code = re.sub(r"--.*", "", source)
+    used = [name for name in _FIXED_KEYS if re.search(rf"\b{name}\b", code)]
+    values = ", ".join(f"'{_FIXED_KEYS[name]}'" for name in used)
+    return f"local {', '.join(used)} = {values}\n{source}" if used else source
 
 
 def forgotten(reply: Reply) -> bool:

@@ -15,6 +15,8 @@ from hookfarm.errors import InvalidInput
 MAX_UINT64 = 2**64 - 1
 MAX_TIMEOUT_SECONDS = 60.0
 DEFAULT_TIMEOUT_SECONDS = 15.0
+MAX_IN_FLIGHT = 10_000
+LOWEST_RATE, HIGHEST_RATE = 0.01, 100_000.0
 MAX_SUBSCRIPTIONS = 100
 MAX_ADDRESSES = 100_000
 
@@ -29,13 +31,10 @@ _RESERVED_HEADERS = {
     *("host", "content-length", "content-type", "transfer-encoding", "connection", "user-agent"),
     *("accept-encoding", "expect", "te", "trailer", "upgrade"),
 }
-_ENDPOINT_FIELDS = {"url", "description", "subscriptions", "headers", "timeout_seconds", "enabled"}
-_LATER_FIELDS: dict[str, object] = {
-    "max_in_flight": None,
-    "rate_limit_per_second": None,
-    "ordered": False,
+_ENDPOINT_FIELDS = {
+    *("url", "description", "subscriptions", "headers", "timeout_seconds"),
+    *("max_in_flight", "rate_limit_per_second", "ordered", "enabled"),
 }
-"""Fields of the contract whose only value so far is the default."""
 
 
 class Event(TypedDict):
@@ -76,6 +75,8 @@ class Subscription:
 class Endpoint:
     """A customer's URL, what it subscribes to, and how it is signed and sent to.
 
+    `max_in_flight`: attempts at once at most, None = as many as there are workers. `rate_limit_per_second`:
+    attempts, over any ten seconds. `ordered`: one at a time in the order of events, retries included.
     `secrets` are the signing secrets in force, the newest first: two while one is being rotated out, the
     older with the time (Unix seconds) until which it still signs.
     """
@@ -86,6 +87,9 @@ class Endpoint:
     subscriptions: tuple[Subscription, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    max_in_flight: int | None = None
+    rate_limit_per_second: float | None = None
+    ordered: bool = False
     enabled: bool = True
     disabled_reason: str | None = None
     secrets: tuple[tuple[str, float | None], ...] = ()
@@ -103,9 +107,9 @@ class Endpoint:
             "subscriptions": [subscription_json(s) for s in self.subscriptions],
             "headers": dict(self.headers),
             "timeout_seconds": self.timeout_seconds,
-            "max_in_flight": None,
-            "rate_limit_per_second": None,
-            "ordered": False,
+            "max_in_flight": self.max_in_flight,
+            "rate_limit_per_second": self.rate_limit_per_second,
+            "ordered": self.ordered,
             "enabled": self.enabled,
             "disabled_reason": self.disabled_reason,
         }
@@ -159,8 +163,7 @@ def parse_endpoint(raw: object, check_url: Callable[[str], str], base: Endpoint 
     `check_url` returns the URL or raises InvalidInput. Ids and secrets are not taken from `raw`.
     """
     record = _mapping(raw, "endpoint")
-    _refuse_unknown(record, _ENDPOINT_FIELDS | set(_LATER_FIELDS))
-    _refuse_later(record, _LATER_FIELDS)
+    _refuse_unknown(record, _ENDPOINT_FIELDS)
     endpoint = base or Endpoint(id=new_endpoint_id(), url="")
     if base is None or "url" in record:
         endpoint = replace(endpoint, url=check_url(_text(record, "url", 2048)))
@@ -173,6 +176,12 @@ def parse_endpoint(raw: object, check_url: Callable[[str], str], base: Endpoint 
         changes["headers"] = _headers(record["headers"])
     if "timeout_seconds" in record:
         changes["timeout_seconds"] = _timeout(record["timeout_seconds"])
+    if "max_in_flight" in record:
+        changes["max_in_flight"] = _max_in_flight(record["max_in_flight"])
+    if "rate_limit_per_second" in record:
+        changes["rate_limit_per_second"] = _rate_limit(record["rate_limit_per_second"])
+    if "ordered" in record:
+        changes["ordered"] = _boolean(record, "ordered")
     if "enabled" in record:
         changes["enabled"] = _boolean(record, "enabled")
         changes["disabled_reason"] = None if record["enabled"] else "disabled by its owner"
@@ -188,6 +197,9 @@ def endpoint_from_stored(raw: Mapping[str, Any]) -> Endpoint:
         subscriptions=tuple(_stored_subscription(s) for s in raw["subscriptions"]),
         headers=tuple(raw["headers"].items()),
         timeout_seconds=raw["timeout_seconds"],
+        max_in_flight=raw["max_in_flight"],
+        rate_limit_per_second=raw["rate_limit_per_second"],
+        ordered=raw["ordered"],
         enabled=raw["enabled"],
         disabled_reason=raw["disabled_reason"],
         secrets=tuple((secret, expires) for secret, expires in raw["secrets"]),
@@ -274,6 +286,25 @@ def _timeout(raw: object) -> float:
     if isinstance(raw, bool) or not isinstance(raw, int | float) or not 0.1 <= raw <= MAX_TIMEOUT_SECONDS:
         allowed = f"allowed are 0.1 to {MAX_TIMEOUT_SECONDS:g} seconds"
         raise InvalidInput("timeout_seconds", f"{_short(raw)} is not allowed; {allowed}")
+    return float(raw)
+
+
+def _max_in_flight(raw: object) -> int | None:
+    if raw is None:
+        return None
+    if isinstance(raw, bool) or not isinstance(raw, int) or not 1 <= raw <= MAX_IN_FLIGHT:
+        raise InvalidInput(
+            "max_in_flight", f"{_short(raw)} is not null or a whole number from 1 to {MAX_IN_FLIGHT}"
+        )
+    return raw
+
+
+def _rate_limit(raw: object) -> float | None:
+    if raw is None:
+        return None
+    if isinstance(raw, bool) or not isinstance(raw, int | float) or not LOWEST_RATE <= raw <= HIGHEST_RATE:
+        allowed = f"null or a number from {LOWEST_RATE:g} to {HIGHEST_RATE:.0f}"
+        raise InvalidInput("rate_limit_per_second", f"{_short(raw)} is not {allowed}")
     return float(raw)
 
 

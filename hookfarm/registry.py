@@ -1,8 +1,9 @@
 """The registry of endpoints, in Redis.
 
-Each change is one transaction: the endpoint, the revision that grows with it, and the note of which endpoint
-that revision touched. A reader that knows revision N asks only for what changed since, so that a change costs
-a hundred thousand endpoints nothing.
+Each change is one transaction: the endpoint, the revision that grows with it, the note of which endpoint that
+revision touched, and what the queue must know of it (paused, how many at once, how fast, in order). A reader
+that knows revision N asks only for what changed since, so that a change costs a hundred thousand endpoints
+nothing.
 """
 
 import base64
@@ -71,7 +72,7 @@ class Registry:
         while True:
             stored = self._stored(endpoint_id)
             changed = change(decode(stored))
-            if self._change(endpoint_id, orjson.dumps(changed.stored()), stored):
+            if self._change(endpoint_id, changed, stored):
                 return changed
 
     def get(self, endpoint_id: str) -> Endpoint:
@@ -85,7 +86,7 @@ class Registry:
 
     def remove(self, endpoint_id: str) -> None:
         """NotFound where there is none."""
-        while not self._change(endpoint_id, b"", self._stored(endpoint_id)):
+        while not self._change(endpoint_id, None, self._stored(endpoint_id)):
             pass  # Changed meanwhile, or removed by somebody else.
 
     def rotate_secret(self, endpoint_id: str, now: float | None = None) -> Endpoint:
@@ -119,7 +120,7 @@ class Registry:
         return Changes(now, endpoints, complete=revision == 0)
 
     def _store(self, endpoint: Endpoint) -> None:
-        self._change(endpoint.id, orjson.dumps(endpoint.stored()))
+        self._change(endpoint.id, endpoint)
 
     def _stored(self, endpoint_id: str) -> bytes:
         stored = self._client.hget(keys.ENDPOINTS, endpoint_id)
@@ -127,6 +128,15 @@ class Registry:
             raise NotFound(f"no endpoint {endpoint_id!r}")
         return stored
 
-    def _change(self, endpoint_id: str, stored: bytes, *expected: bytes) -> bool:
+    def _change(self, endpoint_id: str, changed: Endpoint | None, *expected: bytes) -> bool:
         touched = (keys.ENDPOINTS, keys.REGISTRY_REVISION, keys.REGISTRY_CHANGES)
-        return int(_CHANGE_ENDPOINT.call(self._client, touched, (endpoint_id, stored, *expected))) > 0
+        stored, limits = (orjson.dumps(changed.stored()), _limits(changed)) if changed else (b"", "")
+        arguments: list[str | bytes] = [endpoint_id, stored, limits, *expected]
+        return int(_CHANGE_ENDPOINT.call(self._client, touched, arguments)) > 0
+
+
+def _limits(endpoint: Endpoint) -> str:
+    """What the scripts of the queue have to know of an endpoint; see scripts/shared/ledger.lua."""
+    most, rate = endpoint.max_in_flight or 0, endpoint.rate_limit_per_second or 0
+    limits = f"{int(not endpoint.enabled)} {most} {rate:.6g} {int(endpoint.ordered)}"
+    return "" if limits == "0 0 0 0" else limits

@@ -12,9 +12,10 @@ from itertools import chain
 import click
 import redis
 
-from hookfarm import delivery_queue, embedded_server, keys, logs
+from hookfarm import delivery_log, delivery_queue, embedded_server, keys, logs
 from hookfarm.api import process as api_process
 from hookfarm.config import Config
+from hookfarm.delivery_log import Trimming
 from hookfarm.embedded_server import StateDirectory
 from hookfarm.event_ingestor import process as ingestor_process
 from hookfarm.event_ingestor import status as ingestor_status
@@ -73,7 +74,7 @@ def plan(config: Config, services: Sequence[str], url: str, embedded: StateDirec
         log.warning("no chain", consequence="event_ingestor is not started", give="--chain ID=URL")
     base = [_embedded(embedded)] if embedded else []
     last = [_api(config, url, watched)] if api_process.SERVICE in services else []
-    return [*base, _keeper(url, watched, run), *work, *last]
+    return [*base, _keeper(config, url, watched, run), *work, *last]
 
 
 def _embedded(directory: StateDirectory) -> Group:
@@ -86,22 +87,24 @@ def _embedded(directory: StateDirectory) -> Group:
     return Group(REDIS, 1, main, stage=Stage.BASE, death_signal=signal.SIGTERM)
 
 
-def _keeper(url: str, watched: Sequence[Watched], run: str) -> Group:
+def _keeper(config: Config, url: str, watched: Sequence[Watched], run: str) -> Group:
     def main(child: Child) -> None:
-        keeper_process.run(child, _orders(url, watched, child.board, run))
+        keeper_process.run(child, _orders(config, url, watched, child.board, run))
 
     return Group(keeper_process.SERVICE, 1, main, stage=Stage.HERALD, death_signal=signal.SIGTERM)
 
 
-def _orders(url: str, watched: Sequence[Watched], board: Board, run: str) -> Orders:
+def _orders(config: Config, url: str, watched: Sequence[Watched], board: Board, run: str) -> Orders:
     """The keeper's work; what the delivery processes need done is only for the farm that has them."""
     wake = partial(_wake, board=board)
     if keys.WEBHOOK_DELIVERY not in board.services:
         return Orders(url, tuple(watched), (), wake)
+    trimming = Trimming(config.delivery_log_attempts, config.delivery_log_age)
     sweep = Sweep(board.slots(keys.WEBHOOK_DELIVERY), run)
     duties = (
         Duty("promote", delivery_duties.PROMOTE_SECONDS, delivery_queue.promote),
         Duty("sweep", SWEEP_SECONDS, sweep.perform),
+        Duty("trim log", delivery_log.TRIM_SECONDS, trimming.perform),
     )
     leave = partial(delivery_duties.forget_run, sweep=sweep, run=run)
     return Orders(url, tuple(watched), duties, wake, before=sweep.register, after=leave)
@@ -130,7 +133,7 @@ def _processors(config: Config, url: str) -> Group:
 
 
 def _delivery(config: Config, url: str, run: str) -> Group:
-    policy = Policy(config.retry_schedule, keys.reported(run))
+    policy = Policy(config.retry_schedule, keys.reported(run), config.delivery_log_attempts, config.disable_after)
     shared = delivery_process.deployment(url, policy, config.ca_file, config.allow_private)
     main = partial(delivery_process.run, shared=shared)
     return Group(keys.WEBHOOK_DELIVERY, config.workers, main, announced=True)

@@ -1,11 +1,14 @@
--- The registry's only write: one endpoint stored or removed, and the revision that says so.
+-- The registry's only write: one endpoint stored or removed, the revision that says so, and what it allows the queue.
+-- A change is a fresh start for its window: a repaired URL is tried at once, what a pause or a removal leaves is
+-- looked at again.
 --
 -- KEYS 1 endpoints HASH   2 revision STRING   3 changes ZSET
 -- ARGV 1 endpoint id      2 the endpoint as JSON, or '' to remove it
---      3 the endpoint as it must be now; not given: whatever it is
+--      3 its limits, 'paused max_in_flight rate ordered', or '' = none
+--      4 the endpoint as it must be now; not given: whatever it is
 -- Returns the new revision, or '0' where it was another one and nothing was done.
 -- Microseconds, so that a server that was flushed or lost writes does not give out a number twice.
-if ARGV[3] and redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[3] then
+if ARGV[4] and redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[4] then
   return '0'
 end
 local time = redis.call('TIME')
@@ -18,4 +21,15 @@ else
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 end
 redis.call('ZADD', KEYS[3], revision, ARGV[1])
+if ARGV[3] == '' then
+  redis.call('HDEL', LIMITS, ARGV[1])
+else
+  redis.call('HSET', LIMITS, ARGV[1], ARGV[3])
+end
+redis.call('HDEL', WINDOW .. ARGV[1], 'failures', 'since', 'pause', 'wait')
+if redis.call('EXISTS', PARKED .. ARGV[1]) == 1 then
+  redis.call('ZADD', WAKE, string.format('%.0f', math.floor(now / 1000)), ARGV[1])
+elseif redis.call('HGET', WINDOW .. ARGV[1], 'open') == '0' then
+  redis.call('DEL', WINDOW .. ARGV[1])
+end
 return revision

@@ -1,9 +1,9 @@
 -- Stream -> queue: acknowledge entries and enqueue what became of them, all or nothing.
 -- Acknowledges first (0 = somebody else did it: that entry adds nothing), so it also runs when Redis is full.
 --
--- KEYS 1 stream   2 jobs HASH   3 open ZSET   4 seq STRING   5 list   6 dead ZSET
+-- KEYS 1 stream
 -- ARGV 1 group    2 number of entries that became nothing, then their ids
---      then for each other entry: its id, how many items, and for each item 'job' or 'dead', id, job
+--      then for each other entry: its id, how many items, and for each item the endpoint ('' = a dead letter), id, job
 -- Returns how many jobs were enqueued; a job that is in the ledger already is not enqueued again.
 local group = ARGV[1]
 local plain = tonumber(ARGV[2])
@@ -12,9 +12,6 @@ if plain > 0 then
   redis.call('XACK', KEYS[1], group, unpack(ids))
   redis.call('XDEL', KEYS[1], unpack(ids))
 end
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local sequence = math.max(tonumber(redis.call('GET', KEYS[4]) or '0') + 1, now)
 local enqueued = 0
 local i = 3 + plain
 while i <= #ARGV do
@@ -22,16 +19,13 @@ while i <= #ARGV do
   i = i + 2
   if redis.call('XACK', KEYS[1], group, entry) == 1 then
     for item = i, i + 3 * items - 1, 3 do
-      local id, job = ARGV[item + 1], ARGV[item + 2]
-      if redis.call('HSETNX', KEYS[2], id, job) == 1 then
-        if ARGV[item] == 'job' then
-          local seq = string.format('%.0f', sequence)
-          redis.call('ZADD', KEYS[3], seq, id)
-          redis.call('LPUSH', KEYS[5], '{"seq":' .. seq .. ',' .. string.sub(job, 2))
-          sequence = sequence + 1
-          enqueued = enqueued + 1
+      local endpoint, id, job = ARGV[item], ARGV[item + 1], ARGV[item + 2]
+      if redis.call('HSETNX', JOBS, id, job) == 1 then
+        if endpoint == '' then
+          redis.call('ZADD', DEAD, digits(now_ms), id)
         else
-          redis.call('ZADD', KEYS[6], string.format('%.0f', math.floor(now / 1000)), id)
+          admit(endpoint, id, job, false)
+          enqueued = enqueued + 1
         end
       end
     end
@@ -39,7 +33,4 @@ while i <= #ARGV do
   end
   i = i + 3 * items
 end
-if enqueued > 0 then
-  redis.call('SET', KEYS[4], string.format('%.0f', sequence - 1))
-end
-return enqueued
+return finish(enqueued)

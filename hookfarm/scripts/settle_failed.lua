@@ -1,20 +1,35 @@
--- Worker -> retry or dead: an attempt failed.
+-- Worker -> retry, parked or dead: an attempt failed, or could not even be made.
+-- An ordered endpoint's job goes back to the head of what is parked, and its window waits as long as the job.
 --
--- KEYS 1 jobs HASH   2 open ZSET   3 retry ZSET   4 dead ZSET
--- ARGV 1 id   2 the sequence under which it was taken   3 the job with this attempt in it
---      4 ms until the next attempt, '' = never: it is dead
--- Returns 1, or 0 where the job was requeued under another sequence meanwhile and nothing was done.
-local score = redis.call('ZSCORE', KEYS[2], ARGV[1])
-if not score or tonumber(score) ~= tonumber(ARGV[2]) then
+-- ARGV 1 id   2 the sequence under which it was taken   3 endpoint   4 the job with this attempt in it
+--      5 ms until the next attempt, '' = never: it is dead
+--      6 what it says of the endpoint: 'failed', 'answered' or 'none'
+--      7 ms of nothing but failures after which an endpoint is given up
+--      8 attempts the log keeps for one endpoint, 0 = no log   9 number of the attempt   10 status   11 ms it took
+-- Returns 1; 2 where the endpoint is to be given up; 0 where the job was requeued under another sequence meanwhile
+-- and nothing was done.
+local id, endpoint = ARGV[1], ARGV[3]
+if not still_held(id, ARGV[2]) then
   return 0
 end
-redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-if ARGV[4] == '' then
-  redis.call('ZADD', KEYS[4], string.format('%.0f', now), ARGV[1])
+redis.call('ZREM', OPEN, id)
+redis.call('HSET', JOBS, id, ARGV[4])
+local window = window_of(endpoint)
+leave(window)
+learn(endpoint, window, ARGV[6])
+local wait_ms = tonumber(ARGV[5])
+load_limits(endpoint, window)
+if not wait_ms then
+  redis.call('ZADD', DEAD, digits(now_ms), id)
+elseif window.ordered then
+  park(endpoint, window, id, digits(now_ms))
+  window.wait = math.max(window.wait, now_ms + wait_ms)
+  window.changed = true
 else
-  redis.call('ZADD', KEYS[3], string.format('%.0f', now + tonumber(ARGV[4])), ARGV[1])
+  redis.call('ZADD', RETRY, digits(now_ms + wait_ms), id)
 end
-return 1
+local given_up = ARGV[6] ~= 'none' and now_ms - window.since >= tonumber(ARGV[7])
+if ARGV[6] ~= 'none' and tonumber(ARGV[8]) > 0 then
+  log_attempt(endpoint, id, ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[8]))
+end
+return finish(given_up and 2 or 1)

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from hookfarm.delivery_queue import Verdict
 from hookfarm.webhook_delivery import retry_schedule
 
-KEPT_EXCERPT_CHARACTERS = 200
+KEPT_REPLY_BYTES = 1024
 
 
 class Response(NamedTuple):
@@ -59,9 +60,15 @@ def decide(result: Result, attempt: int, schedule: Sequence[float], chance: floa
     return Decision(delivered=False, retry_in_seconds=wait, reason=None if wait is not None else "exhausted")
 
 
+def verdict(result: Result) -> Verdict:
+    """What an attempt that failed says of its endpoint: a 4xx other than 429 is the answer of one that works."""
+    if isinstance(result, TransportError) or result.status == 429 or result.status >= 500:
+        return Verdict.FAILED
+    return Verdict.ANSWERED
+
+
 def describe(result: Result) -> dict[str, str | int]:
-    """The outcome as the job keeps it and the log shows it."""
+    """The outcome as the job and the delivery log keep it: `status`, or `error`, and `detail`, what was said."""
     if isinstance(result, TransportError):
-        return {"error": result.kind, "detail": result.detail[:KEPT_EXCERPT_CHARACTERS]}
-    excerpt = result.excerpt[: 4 * KEPT_EXCERPT_CHARACTERS].decode("utf-8", "replace")
-    return {"status": result.status, "detail": excerpt[:KEPT_EXCERPT_CHARACTERS]}
+        return {"error": result.kind, "detail": result.detail[:KEPT_REPLY_BYTES]}
+    return {"status": result.status, "detail": result.excerpt[:KEPT_REPLY_BYTES].decode("utf-8", "replace")}

@@ -50,13 +50,14 @@ class Sweep:
         for holder in delivery_queue.holders(client):
             if _is_gone(holder):
                 delivery_queue.release(client, holder)
-        delivery_queue.hold(client, self._holder, 0, ())
+        delivery_queue.hold(client, self._holder, 0, (), len(self._slots))
 
     def perform(self, client: "redis.Redis") -> None:
         """Finishes the round if every worker has shown its hands, and begins the next."""
         if self._watermark is not None and self._hands_shown():
-            held = [s.counter(gauges.HELD_SEQUENCE) for s in self._slots if s.pid]
-            orphans = delivery_queue.hold(client, self._holder, self._watermark, [h for h in held if h])
+            hands = [s.counter(gauges.HELD_SEQUENCE) for s in self._slots if s.pid]
+            held = [sequence for sequence in hands if sequence]
+            orphans = delivery_queue.hold(client, self._holder, self._watermark, held, len(hands))
             self._requeue(client, orphans)
             self._watermark = None
         if self._watermark is None:

@@ -17,8 +17,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hookfarm import delivery_queue, logs
-from hookfarm.delivery_queue import Settlement
-from hookfarm.errors import InvalidInput, NotFound
+from hookfarm.delivery_queue import Attempt, Settlement, Verdict
+from hookfarm.errors import NotFound
 from hookfarm.farm.board import State
 from hookfarm.farm.child import Child
 from hookfarm.jobs import Foreign, Taken
@@ -36,6 +36,7 @@ POLL_PROMISE_SECONDS = delivery_queue.BLOCK_SECONDS + 0.25
 POST_SLACK_SECONDS = 2.0
 RECONNECT_FIRST_SECONDS = 0.05
 RECONNECT_LONGEST_SECONDS = 1.0
+LOGGED_DETAIL_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,10 @@ class Policy:
     retry_schedule: Sequence[float]
     report_to: str
     """The counter that says this run's workers have entered BRPOP."""
+    logged_attempts: int
+    """How many attempts the delivery log keeps for one endpoint; 0 = none."""
+    give_up_seconds: float
+    """An endpoint that has only failed for so long is disabled."""
 
 
 class Worker:
@@ -64,6 +69,8 @@ class Worker:
         self._settlement: Settlement | None = None
         self._foreign: Foreign | None = None
         """Popped and perhaps not in the ledger: nobody else has it."""
+        self._hopeless: str | None = None
+        """An endpoint to be disabled."""
         self._reported = False
         self._asked_ns = 0
         self._troubled_since: float | None = None
@@ -86,13 +93,17 @@ class Worker:
     def iterate(self) -> None:
         """Settle the last job, take the next, attempt it. RedisError: the connection is closed."""
         taken, revision = self._take()
-        if taken is None:
-            return
         if isinstance(taken, Foreign):
-            adopted = self._adopt(taken)
-            if adopted is None:
-                return
-            taken = adopted
+            taken = self._adopt(taken)
+        if taken is not None:
+            self._handle(taken, revision)
+        if self._hopeless is not None:
+            self._disable(
+                self._hopeless, f"nothing but failures for {self._policy.give_up_seconds / 86400:g} days"
+            )
+            self._hopeless = None
+
+    def _handle(self, taken: Taken, revision: int) -> None:
         self._slot.set_counter(gauges.HELD_SEQUENCE, taken.sequence)
         self._slot.activity = gauges.POSTING
         late = time.monotonic_ns() - self._asked_ns > delivery_queue.FENCE_SECONDS * 1e9
@@ -116,14 +127,15 @@ class Worker:
         report_to = None if self._reported else self._policy.report_to
         self._announce_asking()
         delivery_queue.ask(self._exchange, settlement, report_to)
-        if settlement is not None and delivery_queue.confirm(self._exchange):
-            self._settled()
+        if settlement is not None:
+            answer = delivery_queue.confirm(self._exchange)
+            if answer is not None:
+                self._settled(answer)
         if report_to:
             self._read_report()
         taken, revision = delivery_queue.answer(self._exchange)
         if self._settlement is not None:
-            delivery_queue.settle_now(self._exchange, self._settlement)
-            self._settled()
+            self._settled(delivery_queue.settle_now(self._exchange, self._settlement))
         return taken, revision
 
     def _announce_asking(self) -> None:
@@ -133,8 +145,10 @@ class Worker:
         self._slot.activity = gauges.POLLING
         self._slot.promise(POLL_PROMISE_SECONDS)
 
-    def _settled(self) -> None:
+    def _settled(self, answer: int) -> None:
         """Redis has answered: only now may the sweep no longer see the job in these hands."""
+        if answer == delivery_queue.GIVE_UP and self._settlement is not None:
+            self._hopeless = self._settlement.endpoint
         self._settlement = None
         self._slot.set_counter(gauges.HELD_SEQUENCE, 0)
 
@@ -152,8 +166,7 @@ class Worker:
     def _settle_owed(self) -> None:
         """What an earlier connection left undone, each in a round trip of its own."""
         if self._settlement is not None:
-            delivery_queue.settle_now(self._exchange, self._settlement)
-            self._settled()
+            self._settled(delivery_queue.settle_now(self._exchange, self._settlement))
         if self._foreign is not None:
             adopted = self._adopt(self._foreign, again=True)
             if adopted is not None:
@@ -168,9 +181,12 @@ class Worker:
 
     def _deliver(self, taken: Taken, revision: int) -> None:
         prepared = self._endpoints.get(taken.endpoint, revision)
-        problem = _undeliverable(prepared)
-        if not isinstance(prepared, Prepared) or problem:
-            self._fail(taken, Decision(delivered=False, reason=problem), {"error": problem or ""})
+        if not isinstance(prepared, Prepared):
+            reason = "endpoint_removed" if prepared is None else f"endpoint_invalid: {prepared}"
+            self._bury(taken, reason)
+            return
+        if not prepared.endpoint.enabled:
+            self._settlement = delivery_queue.park(taken)
             return
         self._slot.promise(prepared.endpoint.timeout_seconds + POST_SLACK_SECONDS)
         began = time.monotonic_ns()
@@ -187,43 +203,68 @@ class Worker:
 
     def _conclude(self, taken: Taken, result: Result, took: int) -> None:
         now = time.time()
-        decision = outcome.decide(result, taken.attempt, self._policy.retry_schedule, random.random(), now)
+        schedule = self._policy.retry_schedule
+        decision = outcome.decide(result, taken.attempt_since_redrive, schedule, random.random(), now)
+        described = outcome.describe(result)
+        attempt = Attempt(
+            taken.attempt,
+            described.get("status") or described["error"],
+            took // 1000,
+            {"at": round(now, 3), "took_ms": took // 1000, **described},
+        )
         if decision.delivered:
-            self._settlement = delivery_queue.delivered(taken.id)
+            self._settlement = delivery_queue.delivered(taken, attempt, self._policy.logged_attempts)
             self._slot.add(gauges.DELIVERED)
             if taken.attempt == 1:
                 self._slot.add(gauges.QUEUE_TIMES + gauges.bucket(max(0, int(now * 1e6) - taken.sequence)))
             return
         self._slot.add(gauges.FAILED)
-        described = outcome.describe(result)
+        self._fail(taken, decision, attempt, outcome.verdict(result))
+        if decision.disable_endpoint:
+            self._disable(taken.endpoint, "the endpoint answered 410 Gone")
+
+    def _fail(self, taken: Taken, decision: Decision, attempt: Attempt, verdict: Verdict) -> None:
+        retry_in = decision.retry_in_seconds
         log.warning(
             "attempt failed",
             delivery=taken.id,
             endpoint=taken.endpoint,
-            attempt=taken.attempt,
-            took_ms=took // 1000,
-            retry_in_s=None if decision.retry_in_seconds is None else round(decision.retry_in_seconds, 1),
-            **described,
+            attempt=attempt.number,
+            took_ms=attempt.took_ms,
+            retry_in_s=None if retry_in is None else round(retry_in, 1),
+            result=attempt.status,
+            detail=str(attempt.outcome["detail"])[:LOGGED_DETAIL_CHARACTERS],
         )
-        self._fail(taken, decision, {"at": int(now), **described})
-        if decision.disable_endpoint:
-            self._disable(taken.endpoint)
-
-    def _fail(self, taken: Taken, decision: Decision, described: dict[str, str | int]) -> None:
-        retry_in = decision.retry_in_seconds
         changes: dict[str, str | int] = {"attempt": taken.attempt + 1}
         if retry_in is None:
             changes = {"reason": decision.reason or ""}
-            self._slot.add(gauges.DEAD)
-            log.error("dead letter", delivery=taken.id, endpoint=taken.endpoint, reason=decision.reason)
-        self._settlement = delivery_queue.failed(taken, taken.after(described, **changes), retry_in)
+            self._note_death(taken, changes["reason"])
+        self._settlement = delivery_queue.failed(
+            taken,
+            taken.after(attempt.outcome, **changes),
+            retry_in,
+            verdict,
+            attempt,
+            self._policy.logged_attempts,
+            self._policy.give_up_seconds,
+        )
 
-    def _disable(self, endpoint_id: str) -> None:
+    def _bury(self, taken: Taken, reason: str) -> None:
+        """Not attempted, because it never can be."""
+        self._note_death(taken, reason)
+        outcome_ = {"at": round(time.time(), 3), "error": reason}
+        self._settlement = delivery_queue.failed(taken, taken.after(outcome_, reason=reason), None, Verdict.NONE)
+
+    def _note_death(self, taken: Taken, reason: str | int) -> None:
+        self._slot.add(gauges.DEAD)
+        log.error("dead letter", delivery=taken.id, endpoint=taken.endpoint, reason=reason)
+
+    def _disable(self, endpoint_id: str, reason: str) -> None:
         try:
-            self._registry().disable(endpoint_id, "the endpoint answered 410 Gone")
+            self._registry().disable(endpoint_id, reason)
         except NotFound:
             return  # Its owner was quicker.
-        log.warning("endpoint disabled", endpoint=endpoint_id, reason="410 Gone")
+        log.warning("endpoint disabled", endpoint=endpoint_id, reason=reason)
 
     def _give_back(self, taken: Taken) -> None:
         self._settlement = delivery_queue.give_back(taken)
@@ -248,12 +289,3 @@ class Worker:
             log.warning("not settled", child=self._child.name, error=str(error))
         self._exchange.close()
         self._transport.close()
-
-
-def _undeliverable(prepared: Prepared | InvalidInput | None) -> str | None:
-    """Why a job can't be attempted at all, or None."""
-    if prepared is None:
-        return "endpoint_removed"
-    if isinstance(prepared, InvalidInput):
-        return f"endpoint_invalid: {prepared}"
-    return None if prepared.endpoint.enabled else "endpoint_disabled"

@@ -9,7 +9,7 @@ from hookfarm import delivery_queue, jobs, keys
 from hookfarm.delivery_queue import Settlement
 from hookfarm.jobs import Foreign, Taken
 from hookfarm.redis_clients import Exchange
-from tests.support.delivery import dead_letters, enqueue, job, kept
+from tests.support.delivery import dead_letters, delivered, enqueue, job, kept
 
 HUGE = 2**256 - 1
 
@@ -72,7 +72,7 @@ def test_an_element_without_an_id_has_the_same_one_every_time(client: Any, excha
     raw = b'{"endpoint":"ep_1","payload":{}}'
     first = delivery_queue.adopt(exchange, Foreign(raw))
     assert first is not None
-    settle(exchange, delivery_queue.delivered(first.id))
+    settle(exchange, delivered(first))
     second = delivery_queue.adopt(exchange, Foreign(raw))
     assert second is not None
     assert first.id == second.id
@@ -161,4 +161,4 @@ def test_what_is_no_job_is_a_dead_letter_with_its_reason(client: Any, exchange: 
     assert "\n" not in letter["reason"]
     assert letter["source"] == "delivery_queue"
     assert len(letter["raw"]) <= 4 * jobs.KEPT_GARBAGE_BYTES
-    assert delivery_queue.depths(client) == delivery_queue.Depths(0, 0, 0, 1)
+    assert delivery_queue.depths(client) == delivery_queue.Depths(0, 0, 0, 0, 1)

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from hookfarm import delivery_queue, jobs, keys
-from hookfarm.delivery_queue import Handled, Rejected
+from hookfarm.delivery_queue import Handled, Rejected, Verdict
 from hookfarm.event_stream import Entry, StreamReader
 from hookfarm.jobs import Foreign, Job, Taken
 from hookfarm.redis_clients import Exchange
-from tests.support.delivery import CHAIN_ID
+from tests.support.delivery import CHAIN_ID, delivered
 from tests.support.ledger import assert_ledger_invariant
 
 IDS = st.sampled_from([f"msg_{n}" for n in range(6)])
@@ -52,7 +52,7 @@ class Queue(RuleBasedStateMachine):
 
     @rule(ids=st.lists(IDS, max_size=4), twice=st.booleans())
     def hand_off(self, ids: list[str], twice: bool) -> None:
-        handled = [Handled(self.read_entry(), tuple(Job(i, "ep_1", b'{"id":"%b"}' % i.encode()) for i in ids))]
+        handled = [Handled(self.read_entry(), tuple(Job(i, f"ep_{i}", b'{"id":"%b"}' % i.encode()) for i in ids))]
         new = [i for i in dict.fromkeys(ids) if i not in self.known]
         assert delivery_queue.hand_off(self.exchange, handled) == len(new)
         if twice:
@@ -92,7 +92,7 @@ class Queue(RuleBasedStateMachine):
     @rule(data=st.data())
     def deliver(self, data: Any) -> None:
         taken = self.take(data, self.hands)
-        self.settle(delivery_queue.delivered(taken.id))
+        self.settle(delivered(taken))
         self.open.discard(taken.id)
 
     @precondition(lambda self: self.hands)
@@ -100,7 +100,7 @@ class Queue(RuleBasedStateMachine):
     def fail(self, data: Any, dies: bool) -> None:
         taken = self.take(data, self.hands)
         job = taken.after({"status": 500}, attempt=taken.attempt + 1)
-        self.settle(delivery_queue.failed(taken, job, None if dies else FAR_SECONDS))
+        self.settle(delivery_queue.failed(taken, job, None if dies else FAR_SECONDS, Verdict.NONE))
         self.open.discard(taken.id)
         self.attempts[taken.id] = taken.attempt + 1
         if dies:
@@ -137,14 +137,15 @@ class Queue(RuleBasedStateMachine):
         elif move == "give_back":
             self.settle(delivery_queue.give_back(taken))
         else:
-            self.settle(delivery_queue.failed(taken, taken.after({}), None if move == "die" else FAR_SECONDS))
+            wait = None if move == "die" else FAR_SECONDS
+            self.settle(delivery_queue.failed(taken, taken.after({}), wait, Verdict.NONE))
 
     @precondition(lambda self: self.stale)
     @rule(data=st.data())
     def deliver_under_an_old_sequence(self, data: Any) -> None:
         """It was answered with a 2xx, so it is done wherever it is, unless it is dead."""
         taken = self.take(data, self.stale)
-        self.settle(delivery_queue.delivered(taken.id))
+        self.settle(delivered(taken))
         if taken.id in self.open:
             self.open.discard(taken.id)
             self.stale += [t for t in self.hands if t.id == taken.id]
@@ -169,7 +170,8 @@ class Queue(RuleBasedStateMachine):
 
     @rule(job_id=IDS)
     def adopt(self, job_id: str) -> None:
-        raw = b'{"endpoint":"ep_1","payload":{"id":"%b"},"id":"%b"}' % (job_id.encode(), job_id.encode())
+        name = job_id.encode()
+        raw = b'{"endpoint":"ep_%b","payload":{"id":"%b"},"id":"%b"}' % (name, name, name)
         taken = delivery_queue.adopt(self.exchange, Foreign(raw))
         if job_id in self.known:
             assert taken is None

@@ -129,8 +129,17 @@ def publish(client: "redis.Redis", *numbers: int, chain_id: int = 1) -> None:
 
 
 def queued(client: "redis.Redis") -> list[dict[str, Any]]:
-    """The jobs of the list, the first enqueued first."""
-    return [orjson.loads(raw) for raw in reversed(client.lrange(keys.DELIVERY_QUEUE, 0, -1))]
+    """The jobs in the list or parked behind it, the first enqueued first."""
+    places = [keys.OPEN, *client.scan_iter(match=f"{keys.PARKED}*")]
+    with client.pipeline(transaction=True) as pipe:
+        for place in places:
+            pipe.zrange(place, 0, -1, withscores=True)
+        pipe.llen(keys.DELIVERY_QUEUE)
+        open_, *parked, listed = pipe.execute()
+    assert listed == len(open_), "an element of the list that is no open job, or the other way round"
+    waiting = sorted((score, job_id) for place in (open_, *parked) for job_id, score in place)
+    jobs: Any = client.hmget(keys.JOBS, [job_id for _, job_id in waiting]) if waiting else []
+    return [orjson.loads(job) for job in jobs]
 
 
 def pending(client: "redis.Redis", chain_id: int = 1) -> int:

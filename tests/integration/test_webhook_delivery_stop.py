@@ -35,7 +35,7 @@ def test_what_is_popped_after_the_word_to_stop_is_given_back(
     worker.step()
     worker.settle()
     assert receiver.received == []
-    assert delivery_queue.depths(client) == Depths(queued=2, open=2, retry=0, dead=0)
+    assert delivery_queue.depths(client) == Depths(queued=2, open=2, parked=0, retry=0, dead=0)
     assert kept(client, "a")["attempt"] == 1
 
 
@@ -84,5 +84,5 @@ def test_a_post_that_outlasts_the_patience_is_given_back(
         worker.join(within=5)
         gate.set()
         assert worker.slot.counter(gauges.GIVEN_BACK) == 1
-    assert delivery_queue.depths(client) == Depths(queued=1, open=1, retry=0, dead=0)
+    assert delivery_queue.depths(client) == Depths(queued=1, open=1, parked=0, retry=0, dead=0)
     assert kept(client, "a")["attempt"] == 1

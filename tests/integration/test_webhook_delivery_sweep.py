@@ -112,7 +112,7 @@ def test_a_job_that_another_farm_holds_is_left_alone_until_that_farm_is_silent(
 ) -> None:
     enqueue(redis_url, job("ep_1", "a"))
     sequence = pop(redis_url).sequence
-    delivery_queue.hold(client, "elsewhere/1/run", sequence + 1, [sequence])
+    delivery_queue.hold(client, "elsewhere/1/run", sequence + 1, [sequence], 1)
     sweep = Sweep([slot], "run")
     rounds(sweep, client, slot, times=3)
     assert queued(client) == 0
@@ -126,10 +126,10 @@ def test_a_job_that_another_farm_holds_is_left_alone_until_that_farm_is_silent(
 def test_nothing_above_another_farms_watermark_is_an_orphan(client: Any, redis_url: str, slot: Slot) -> None:
     enqueue(redis_url, job("ep_1", "a"))
     sequence = pop(redis_url).sequence
-    delivery_queue.hold(client, "elsewhere/1/run", sequence, [])
+    delivery_queue.hold(client, "elsewhere/1/run", sequence, [], 1)
     rounds(Sweep([slot], "run"), client, slot, times=3)
     assert queued(client) == 0
-    delivery_queue.hold(client, "elsewhere/1/run", sequence + 1, [])
+    delivery_queue.hold(client, "elsewhere/1/run", sequence + 1, [], 1)
     rounds(Sweep([slot], "run"), client, slot)
     assert queued(client) == 1
 
@@ -137,9 +137,9 @@ def test_nothing_above_another_farms_watermark_is_an_orphan(client: Any, redis_u
 def test_a_farm_of_this_host_that_is_gone_is_forgotten_at_once(client: Any, slot: Slot) -> None:
     sweep = Sweep([slot], "run")
     host = sweep._holder.partition("/")[0]
-    delivery_queue.hold(client, f"{host}/{2**22 + 1}/gone", 0, ())
-    delivery_queue.hold(client, f"{host}/{os.getpid()}/alive", 0, ())
-    delivery_queue.hold(client, "elsewhere/1/unknown", 0, ())
+    delivery_queue.hold(client, f"{host}/{2**22 + 1}/gone", 0, (), 1)
+    delivery_queue.hold(client, f"{host}/{os.getpid()}/alive", 0, (), 1)
+    delivery_queue.hold(client, "elsewhere/1/unknown", 0, (), 1)
     sweep.register(client)
     holders = {name.decode().rpartition("/")[2] for name in client.hkeys(keys.HOLDERS)}
     assert holders == {"alive", "unknown", "run"}
@@ -159,10 +159,10 @@ def test_a_job_that_costs_too_many_workers_is_a_dead_letter(client: Any, redis_u
 
 
 def test_many_orphans_are_found_in_a_few_rounds(client: Any, redis_url: str, slot: Slot) -> None:
-    enqueue(redis_url, *(job("ep_1") for _ in range(1200)))
+    enqueue(redis_url, *(job(f"ep_{i}") for i in range(1200)))
     client.delete(keys.DELIVERY_QUEUE)
     rounds(Sweep([slot], "run"), client, slot, times=3)
-    assert delivery_queue.depths(client) == Depths(1200, 1200, 0, 0)
+    assert delivery_queue.depths(client) == Depths(1200, 1200, 0, 0, 0)
 
 
 def test_somebody_elses_element_at_the_tail_is_waited_for(client: Any, redis_url: str, slot: Slot) -> None:
@@ -187,5 +187,5 @@ def test_a_worker_at_work_loses_nothing_to_the_sweep(client: Any, redis_url: str
             worker.step()
             sweep.perform(client)
         worker.settle()
-    assert delivery_queue.depths(client) == Depths(0, 0, 0, 30)
+    assert delivery_queue.depths(client) == Depths(0, 0, 0, 0, 30)
     assert all("orphaned" not in letter for letter in dead_letters(client).values())

@@ -17,11 +17,11 @@ import redis
 
 from hookfarm import delivery_queue, keys
 from hookfarm.address_guard import IPNetwork
-from hookfarm.delivery_queue import BLOCK_SECONDS, Handled
+from hookfarm.delivery_queue import BLOCK_SECONDS, Attempt, Handled, Settlement
 from hookfarm.event_stream import StreamReader
 from hookfarm.farm.board import Board, Slot, State
 from hookfarm.farm.child import Child
-from hookfarm.jobs import Job
+from hookfarm.jobs import Job, Taken
 from hookfarm.records import Endpoint, new_endpoint_id
 from hookfarm.redis_clients import Exchange, command_client
 from hookfarm.registry import Registry
@@ -34,6 +34,8 @@ from tests.support.waiting import eventually
 
 LOOPBACK: tuple[IPNetwork, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 CHAIN_ID = 31337
+DONE = Attempt(1, 200, 5, {"at": 1.0, "took_ms": 5, "status": 200, "detail": "ok"})
+"""An attempt that delivered."""
 REPORT_TO = keys.reported("test")
 
 
@@ -69,7 +71,7 @@ class OneWorker:
 
     def __init__(
         self, redis_url: str, schedule: Sequence[float], allowed: Sequence[IPNetwork], ca_file: Path | None,
-        grace_seconds: float, block_seconds: float,
+        grace_seconds: float, block_seconds: float, logged_attempts: int, give_up_seconds: float,
     ) -> None:  # fmt: skip
         self.child = StoppableChild(keys.WEBHOOK_DELIVERY, 0, Board({keys.WEBHOOK_DELIVERY: 1}), grace_seconds)
         self.child.slot.occupy(boot_seconds=10)
@@ -84,7 +86,7 @@ class OneWorker:
             Endpoints(self.exchange, allowed),
             Transport(connections, give_up=lambda: self.child.out_of_grace),
             lambda: Registry(self._registry_client),
-            Policy(tuple(schedule), REPORT_TO),
+            Policy(tuple(schedule), REPORT_TO, logged_attempts, give_up_seconds),
         )
         self._thread: threading.Thread | None = None
         self.error: BaseException | None = None
@@ -158,9 +160,13 @@ def one_worker(
     ca_file: Path | None = None,
     grace_seconds: float = 20.0,
     block_seconds: float = BLOCK_SECONDS,
+    logged_attempts: int = 1000,
+    give_up_seconds: float = 86_400.0,
 ) -> Iterator[OneWorker]:
     """A worker that may post to loopback; gone at the end."""
-    worker = OneWorker(redis_url, schedule, allowed, ca_file, grace_seconds, block_seconds)
+    worker = OneWorker(
+        redis_url, schedule, allowed, ca_file, grace_seconds, block_seconds, logged_attempts, give_up_seconds
+    )
     try:
         yield worker
     finally:
@@ -179,6 +185,12 @@ def job(endpoint: Endpoint | str, job_id: str | None = None, body: bytes = b'{"t
     """A job, under an id of its own unless one is given."""
     name = endpoint if isinstance(endpoint, str) else endpoint.id
     return Job(job_id or f"msg_{next(_numbers)}", name, body)
+
+
+def delivered(job: Taken | str, endpoint: str = "ep_1") -> Settlement:
+    """The settlement of a job that was delivered, by the job or its id."""
+    taken = job if isinstance(job, Taken) else Taken(0, job, endpoint, 1, {}, b"{}")
+    return delivery_queue.delivered(taken, DONE, keep=1000)
 
 
 def enqueue(redis_url: str, *jobs: Job, chain_id: int = CHAIN_ID) -> int:
@@ -202,6 +214,12 @@ def kept(client: "redis.Redis", job_id: str) -> dict[str, Any]:
     assert stored is not None, f"no {job_id} in the ledger"
     found: dict[str, Any] = orjson.loads(stored)
     return found
+
+
+def parked(client: Any, endpoint: Endpoint | str) -> list[str]:
+    """The ids of the endpoint's parked jobs, the next to be opened first."""
+    name = endpoint if isinstance(endpoint, str) else endpoint.id
+    return [job_id.decode() for job_id in client.zrange(keys.PARKED + name, 0, -1)]
 
 
 def due_in_seconds(client: "redis.Redis", job_id: str) -> float:

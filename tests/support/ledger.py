@@ -1,5 +1,8 @@
 """The invariant of hop 2, to be asserted after every test that moved a job."""
 
+from collections import Counter
+
+import orjson
 import redis
 
 from hookfarm import keys
@@ -7,24 +10,47 @@ from hookfarm.jobs import Taken, decode
 
 
 def assert_ledger_invariant(client: "redis.Redis") -> None:
-    """The ids of `jobs` are the disjoint union of `open`, `retry` and `dead`, and the list agrees with them.
+    """The ids of `jobs` are the disjoint union of `open`, `retry`, every `parked` and `dead`, and the list agrees.
 
     Our own elements of the list are in the order of their sequences. One whose job was settled or requeued
     meanwhile is left behind; none is newer than its job, and no sequence beyond the last one given out. Elements
-    of others are not looked at.
+    of others are not looked at. Each window counts its endpoint's open jobs, and what is parked has something to
+    wait for.
     """
+    parked_keys = sorted(client.scan_iter(match=f"{keys.PARKED}*"))
+    window_keys = sorted(client.scan_iter(match=f"{keys.WINDOW}*"))
     with client.pipeline(transaction=True) as pipe:
-        pipe.hkeys(keys.JOBS)
-        for key in (keys.OPEN, keys.RETRY, keys.DEAD):
+        pipe.hgetall(keys.JOBS)
+        for key in (keys.OPEN, keys.RETRY, keys.DEAD, *parked_keys):
             pipe.zrange(key, 0, -1, withscores=True)
         pipe.lrange(keys.DELIVERY_QUEUE, 0, -1)
         pipe.get(keys.SEQUENCE)
-        jobs, open_, retry, dead, elements, last = pipe.execute()
-    placed = [job_id for place in (open_, retry, dead) for job_id, _ in place]
+        pipe.hgetall(keys.LIMITS)
+        pipe.zrange(keys.WAKE, 0, -1)
+        for key in window_keys:
+            pipe.hget(key, "open")
+        jobs, open_, retry, dead, *rest = pipe.execute()
+    parked, (elements, last, limits, wake, *opened) = rest[: len(parked_keys)], rest[len(parked_keys) :]
+    placed = [job_id for place in (open_, retry, dead, *parked) for job_id, _ in place]
     assert len(placed) == len(set(placed)), f"in two places at once: {sorted(placed)}"
     assert set(placed) == set(jobs), (
         f"places {set(placed) - set(jobs)} without a job, jobs {set(jobs) - set(placed)} in no place"
     )
+    _assert_the_list_agrees(open_, elements, int(last or 0))
+    counted = {_behind(key, keys.WINDOW): int(count or 0) for key, count in zip(window_keys, opened, strict=True)}
+    found = Counter(orjson.loads(jobs[job_id])["endpoint"] for job_id, _ in open_)
+    assert {e: n for e, n in counted.items() if n} == dict(found), "a window does not count its open jobs"
+    waiting = {_behind(key, keys.PARKED) for key in parked_keys}
+    paused = {name.decode() for name, limit in limits.items() if limit.startswith(b"1 ")}
+    stuck = waiting - set(found) - paused - {name.decode() for name in wake}
+    assert not stuck, f"parked, and nothing to wait for: {stuck}"
+
+
+def _behind(key: bytes, prefix: str) -> str:
+    return key.decode().removeprefix(prefix)
+
+
+def _assert_the_list_agrees(open_: list[tuple[bytes, float]], elements: list[bytes], last: int) -> None:
     sequences = {job_id.decode(): int(score) for job_id, score in open_}
     own = [taken for taken in map(decode, elements) if isinstance(taken, Taken)]
     for taken in own:
@@ -32,13 +58,13 @@ def assert_ledger_invariant(client: "redis.Redis") -> None:
         assert taken.sequence <= found, f"{taken.id} is queued under {taken.sequence} and open under {found}"
     order = [taken.sequence for taken in own]
     assert order == sorted(order, reverse=True), f"the list is not in the order of sequences: {order}"
-    assert max(sequences.values(), default=0) <= int(last or 0), "a sequence beyond the last one given out"
+    assert max(sequences.values(), default=0) <= last, "a sequence beyond the last one given out"
 
 
 def assert_drained(client: "redis.Redis") -> None:
     """Nothing is owed any more; dead letters may be left."""
     assert_ledger_invariant(client)
-    for key in (keys.OPEN, keys.RETRY):
+    for key in (keys.OPEN, keys.RETRY, *client.scan_iter(match=f"{keys.PARKED}*")):
         left = client.zrange(key, 0, -1)
         assert not left, f"left in {key}: {left}"
     queued = client.lrange(keys.DELIVERY_QUEUE, 0, -1)

@@ -19,7 +19,7 @@ LAYERS = (
     ("lua", "address_guard"),
     ("registry", "readiness", "event_stream", "embedded_server", "server_checks"),
     ("jobs",),
-    ("delivery_queue",),
+    ("delivery_queue", "delivery_log", "windows"),
     ("farm", "chain", "devchain"),
     ("keeper", "event_ingestor", "message_processor", "webhook_delivery", "api", "receiver"),
     ("cli",),

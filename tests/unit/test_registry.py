@@ -23,7 +23,7 @@ def test_what_the_registry_stores_it_can_read() -> None:
     topics = (None, ("0x" + "11" * 32,))
     endpoint = Endpoint(
         "ep_1", "https://example.com/", "ü", (Subscription("sub_1", 1, (), None, topics),), (("a", "b"),), 1.5,
-        False,
+        7, 2.5, True, False,
         "gone", ((new_secret(), None), (new_secret(), 5.0)),
     )  # fmt: skip
     assert decode(orjson.dumps(endpoint.stored())) == endpoint

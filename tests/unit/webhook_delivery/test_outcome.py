@@ -50,9 +50,9 @@ def test_retry_after_is_honoured_for_any_failure() -> None:
 def test_an_outcome_is_described_in_few_words_whatever_was_answered(excerpt: bytes, status: int) -> None:
     described = describe(Response(status, excerpt=excerpt))
     assert described["status"] == status
-    assert len(str(described["detail"])) <= 200
+    assert len(str(described["detail"])) <= 1024
     str(described["detail"]).encode()
 
 
 def test_a_transport_error_is_described_by_its_kind() -> None:
-    assert describe(TransportError("tls", "x" * 500)) == {"error": "tls", "detail": "x" * 200}
+    assert describe(TransportError("tls", "x" * 2000)) == {"error": "tls", "detail": "x" * 1024}

@@ -1,0 +1,12 @@
+-- A person -> nowhere: dead letters that nobody wants any more.
+--
+-- ARGV ids
+-- Returns how many there were.
+local purged = 0
+for _, id in ipairs(ARGV) do
+  if redis.call('ZREM', DEAD, id) == 1 then
+    redis.call('HDEL', JOBS, id)
+    purged = purged + 1
+  end
+end
+return purged

@@ -1,0 +1,240 @@
+-- Put in front of every script of the queue: its moves are made of these. Each script ends in `finish`.
+--
+-- A window is how many jobs of one endpoint may be open at once; what is over it is parked, in order. It begins at
+-- INITIAL, grows by one with each success while something is parked, and halves on failures of the endpoint. After
+-- CIRCUIT failures in a row it is closed: one probe at a time, and a pause between two of them. An endpoint with
+-- nothing open and nothing wrong has no window, and begins anew.
+--
+--   WINDOW<endpoint> HASH   open      how many of its jobs are open
+--                           limit     the window
+--                           failures  in a row; CIRCUIT or more = closed
+--                           since     ms of the first failure after the last success
+--                           pause     ms between the last two probes
+--                           wait      ms until which nothing opens: the pause, or an ordered endpoint's retry
+--                           next      us at which a rate limited endpoint may open its next job
+--   PARKED<endpoint> ZSET   id -> place. A job never attempted stands by its sequence (us), one that was by the ms
+--                           of its return, a thousandth of that: so it is ahead of all the others.
+--   LIMITS HASH             endpoint -> 'paused max_in_flight rate ordered', 0 = none; '*' -> workers of all farms
+--   WAKE ZSET               endpoint -> ms at which its window is to be looked at again
+--
+-- Where something is parked, then something is open, whose settlement looks again, or WAKE does, or it is paused.
+local INITIAL, CIRCUIT = 4, 5
+local FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 1000, 60000
+local LATE_US = 500000
+local WORKERS = 50
+
+local time = redis.call('TIME')
+local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local now_ms = math.floor(now_us / 1000)
+
+local function digits(number)
+  return string.format('%.0f', number)
+end
+
+local last_sequence
+local function next_sequence()
+  local last = last_sequence or tonumber(redis.call('GET', SEQUENCE) or '0')
+  last_sequence = math.max(last + 1, now_us)
+  return digits(last_sequence)
+end
+
+-- A job -> the list; its place in a window is the caller's to count.
+local function push(id, job)
+  local sequence = next_sequence()
+  redis.call('ZADD', OPEN, sequence, id)
+  redis.call('LPUSH', DELIVERY_QUEUE, '{"seq":' .. sequence .. ',' .. string.sub(job, 2))
+end
+
+-- Whether the job is open under the sequence that its worker knows.
+local function still_held(id, sequence)
+  local score = redis.call('ZSCORE', OPEN, id)
+  return score and tonumber(score) == tonumber(sequence)
+end
+
+local function endpoint_of(job)
+  return string.match(job, '^{"id":"[^"]*","endpoint":"([^"]*)"')
+end
+
+local windows = {}
+local function window_of(endpoint)
+  local window = windows[endpoint]
+  if not window then
+    local stored = redis.call('HMGET', WINDOW .. endpoint,
+                              'open', 'limit', 'failures', 'since', 'pause', 'wait', 'next')
+    window = {
+      open = tonumber(stored[1] or 0),
+      limit = tonumber(stored[2] or INITIAL),
+      failures = tonumber(stored[3] or 0),
+      since = tonumber(stored[4] or 0),
+      pause = tonumber(stored[5] or 0),
+      wait = tonumber(stored[6] or 0),
+      next = tonumber(stored[7] or 0),
+      parked = redis.call('ZCARD', PARKED .. endpoint),
+      stored = stored[1],
+    }
+    windows[endpoint] = window
+  end
+  return window
+end
+
+-- What the registry allows. An endpoint beside others never has more than half of the workers open, so that one
+-- that stops answering at once can't hold all of them until its first time-out.
+local function load_limits(endpoint, window)
+  local set, workers = unpack(redis.call('HMGET', LIMITS, endpoint, '*'))
+  local paused, most, rate, ordered = string.match(set or '', '^(%S+) (%S+) (%S+) (%S+)$')
+  workers = tonumber(workers or WORKERS)
+  local alone = redis.call('ZCARD', OPEN) <= window.open
+  window.most = alone and workers or math.ceil(workers / 2)
+  if set then
+    window.paused = paused == '1'
+    window.ordered = ordered == '1'
+    window.interval_us = tonumber(rate) > 0 and 1000000 / tonumber(rate)
+    if tonumber(most) > 0 then
+      window.most = math.min(window.most, tonumber(most))
+    end
+    if window.ordered then
+      window.most = 1
+    end
+  end
+  window.known = true
+end
+
+-- When a rate limited endpoint's next job is due. Up to LATE_US of lateness are made good, no more.
+local function due_us(window)
+  return math.max(window.next, now_us - LATE_US)
+end
+
+-- How many more jobs may open now; where only time is in the way, the ms at which to look again.
+local function room(endpoint, window)
+  if not window.known then
+    load_limits(endpoint, window)
+  end
+  if window.paused then
+    return 0
+  end
+  if now_ms < window.wait then
+    return 0, window.wait
+  end
+  local most = window.failures >= CIRCUIT and 1 or math.min(window.limit, window.most)
+  local free = most - window.open
+  if free > 0 and window.interval_us then
+    local due = due_us(window)
+    if due > now_us then
+      return 0, math.ceil(due / 1000)
+    end
+    free = math.min(free, math.floor((now_us - due) / window.interval_us) + 1)
+  end
+  return free
+end
+
+local function enter(window)
+  window.open = window.open + 1
+  if window.interval_us then
+    window.next = due_us(window) + window.interval_us
+    window.changed = true
+  end
+end
+
+local function leave(window)
+  window.open = math.max(window.open - 1, 0)
+end
+
+local function park(endpoint, window, id, place)
+  redis.call('ZADD', PARKED .. endpoint, place, id)
+  window.parked = window.parked + 1
+end
+
+-- A job of the ledger that is in no place -> open, or parked where its window is full.
+local function admit(endpoint, id, job, attempted)
+  local window = window_of(endpoint)
+  if window.parked == 0 and room(endpoint, window) > 0 then
+    enter(window)
+    push(id, job)
+  else
+    park(endpoint, window, id, attempted and digits(now_ms) or next_sequence())
+  end
+end
+
+-- Parked -> list, as many as there is room for.
+local function release(endpoint, window)
+  while window.parked > 0 do
+    local free, again_at = room(endpoint, window)
+    if free < 1 then
+      if again_at then
+        redis.call('ZADD', WAKE, digits(again_at), endpoint)
+      end
+      return
+    end
+    local id = redis.call('ZPOPMIN', PARKED .. endpoint)[1]
+    window.parked = window.parked - 1
+    local job = id and redis.call('HGET', JOBS, id)
+    if job then
+      enter(window)
+      push(id, job)
+    end
+  end
+end
+
+local function failed(window)
+  window.failures = window.failures + 1
+  window.limit = math.max(math.floor(window.limit / 2), 1)
+  if window.failures >= CIRCUIT and now_ms >= window.wait then
+    window.pause = math.min(math.max(2 * window.pause, FIRST_PAUSE_MS), LONGEST_PAUSE_MS)
+    window.wait = math.floor(now_ms + window.pause * (0.8 + 0.4 * (now_us % 1000) / 1000))
+  end
+end
+
+local function grow(endpoint, window)
+  if not window.known then
+    load_limits(endpoint, window)
+  end
+  window.limit = math.min(window.limit + 1, math.max(window.most, INITIAL))
+end
+
+-- What came of an attempt -> the window: 'delivered', 'answered' (refused, but by a server that works), 'failed', or
+-- 'none' where nothing was attempted.
+local function learn(endpoint, window, result)
+  if result == 'delivered' then
+    window.changed = window.changed or window.since > 0 or window.wait > 0
+    window.failures, window.since, window.pause, window.wait = 0, 0, 0, 0
+    if window.parked > 0 then
+      grow(endpoint, window)
+    end
+  elseif result ~= 'none' then
+    window.changed = true
+    if window.since == 0 then
+      window.since = now_ms
+    end
+    if result == 'failed' then
+      failed(window)
+    else
+      window.failures, window.pause, window.wait = 0, 0, 0
+    end
+  end
+end
+
+local function store(endpoint, window)
+  local key = WINDOW .. endpoint
+  if window.open == 0 and window.since == 0 and window.wait <= now_ms and window.next <= now_us then
+    if window.stored then
+      redis.call('DEL', key)
+    end
+  elseif window.changed then
+    redis.call('HSET', key, 'open', window.open, 'limit', window.limit, 'failures', window.failures,
+               'since', digits(window.since), 'pause', window.pause, 'wait', digits(window.wait),
+               'next', digits(window.next))
+  else
+    redis.call('HSET', key, 'open', window.open, 'limit', window.limit)
+  end
+end
+
+local function finish(result)
+  for endpoint, window in pairs(windows) do
+    release(endpoint, window)
+    store(endpoint, window)
+  end
+  if last_sequence then
+    redis.call('SET', SEQUENCE, digits(last_sequence))
+  end
+  return result
+end

@@ -1,0 +1,37 @@
+-- Put in front of the scripts that write the delivery log; it is trimmed as it grows.
+--
+--   ATTEMPTS<endpoint> STREAM   one entry an attempt: d = delivery, n = number of the attempt, s = status or error,
+--                               t = ms it took
+--   DELIVERED HASH              delivery -> its job, as it was, behind '{"done":N,"outcome":{...},': the attempt
+--                               that succeeded and what came of it
+--   LOGGED SET                  the endpoints that have a log
+local TRIMMED_AT_ONCE = 64
+
+local function done_by(attempt)
+  return '{"done":' .. attempt .. ','
+end
+
+-- The oldest entries go, and with each the delivery that it completed, unless that was delivered again since.
+local function forget_oldest(endpoint, entries)
+  for _, entry in ipairs(entries) do
+    local fields = entry[2]
+    local id, prefix = fields[2], done_by(fields[4])
+    local kept = redis.call('HGET', DELIVERED, id)
+    if kept and string.sub(kept, 1, #prefix) == prefix then
+      redis.call('HDEL', DELIVERED, id)
+    end
+    redis.call('XDEL', ATTEMPTS .. endpoint, entry[1])
+  end
+end
+
+local function log_attempt(endpoint, id, attempt, status, took_ms, keep)
+  local key = ATTEMPTS .. endpoint
+  redis.call('XADD', key, '*', 'd', id, 'n', attempt, 's', status, 't', took_ms)
+  local length = redis.call('XLEN', key)
+  if length == 1 then
+    redis.call('SADD', LOGGED, endpoint)
+  elseif length > keep then
+    local many = math.min(length - keep - 1 + TRIMMED_AT_ONCE, length - 1)
+    forget_oldest(endpoint, redis.call('XRANGE', key, '-', '+', 'COUNT', many))
+  end
+end

@@ -1,0 +1,46 @@
+"""How an endpoint's window stands, for those who look at it. How it works is told in scripts/shared/ledger.lua."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import redis
+
+from hookfarm import keys
+
+CLOSED_AFTER_FAILURES = 5
+"""As in the scripts."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """`limit`: how many jobs may be open now; None = it has not been needed.
+
+    `closed`: the circuit is open, and one probe at a time tests the endpoint, the next not before `probe_at_ms`.
+    `failing_since_ms`: no success since then.
+    """
+
+    open: int = 0
+    parked: int = 0
+    limit: int | None = None
+    failures: int = 0
+    failing_since_ms: int | None = None
+    probe_at_ms: int | None = None
+
+    @property
+    def closed(self) -> bool:
+        return self.failures >= CLOSED_AFTER_FAILURES
+
+
+def read(client: "redis.Redis", endpoints: Sequence[str]) -> list[Window]:
+    """One for each endpoint."""
+    with client.pipeline(transaction=False) as pipe:
+        for endpoint in endpoints:
+            pipe.hmget(keys.WINDOW + endpoint, "open", "limit", "failures", "since", "wait")
+            pipe.zcard(keys.PARKED + endpoint)
+        found = pipe.execute()
+    return [_window(fields, parked) for fields, parked in zip(found[::2], found[1::2], strict=True)]
+
+
+def _window(fields: Sequence[bytes | None], parked: int) -> Window:
+    open_, limit, failures, since, wait = (None if value is None else int(value) for value in fields)
+    return Window(open_ or 0, parked, limit, failures or 0, since or None, wait or None)
