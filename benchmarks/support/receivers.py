@@ -1,15 +1,20 @@
 """Where the webhooks go: nginx, which costs least, or a recorder, which says when each one came."""
 
 import contextlib
+import http.client
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import orjson
 import psutil
 
 from support.processes import family, running
@@ -27,7 +32,11 @@ http {{
     keepalive_timeout 600s;
     client_body_temp_path {place}/body; proxy_temp_path {place}/proxy; fastcgi_temp_path {place}/fastcgi;
     uwsgi_temp_path {place}/uwsgi; scgi_temp_path {place}/scgi;
-    server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ return 204; }} }}
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        location / {{ return 204; }}
+        location = /load {{ stub_status; }}
+    }}
 }}
 """
 _RECORDER = Path(__file__).with_name("recorder.py")
@@ -39,13 +48,47 @@ def find_nginx() -> Path | None:
     return Path(found) if found else None
 
 
-class Receiver:
+@dataclass(frozen=True)
+class Load:
+    """Webhooks of a recorder: `requests` came; `in_flight` are unanswered now, `peak_in_flight` were at most, and
+    `in_flight_seconds` is their sum over time, so that its growth by seconds passed is the mean concurrency."""
+
+    requests: int
+    in_flight: int
+    peak_in_flight: int
+    in_flight_seconds: float
+
+
+class Receiver(ABC):
     """A running receiver of any kind."""
 
     def __init__(self, kind: str, pid: int, port: int) -> None:
         self.kind = kind
         self.url = f"http://127.0.0.1:{port}/hook"
         self.processes: list[psutil.Process] = family(pid)
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+
+    @abstractmethod
+    def requests(self) -> int:
+        """How many webhooks have come."""
+
+    def _ask(self) -> bytes:
+        self._connection.request("GET", "/load")
+        return self._connection.getresponse().read()
+
+
+class Nginx(Receiver):
+    """nginx, which says little and costs next to nothing."""
+
+    def __init__(self, pid: int, port: int) -> None:
+        super().__init__("nginx", pid, port)
+        self._questions = 0
+
+    def requests(self) -> int:
+        self._questions += 1
+        # accepts, handled, requests: the only line of three numbers, this question among the last.
+        counted = [line.split() for line in self._ask().splitlines() if line[:2].strip().isdigit()]
+        return int(counted[0][2]) - self._questions
 
 
 class Recorder(Receiver):
@@ -57,14 +100,25 @@ class Recorder(Receiver):
         self._notes = notes
         self._output = output
 
+    def requests(self) -> int:
+        return self.load().requests
+
+    def load(self) -> Load:
+        told: dict[str, Any] = orjson.loads(self._ask())
+        return Load(**told)
+
     def anything_came(self) -> bool:
         """True once a webhook with a right signature has come."""
         return "came" in self._output.read_text()
 
-    def arrivals(self) -> dict[str, int]:
-        """Ends it. webhook-id -> first arrival (Unix time in ns); AssertionError where a signature was wrong."""
+    def end(self) -> None:
+        """Its connections end with it."""
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(10)
+
+    def arrivals(self) -> dict[str, int]:
+        """Ends it. webhook-id -> first arrival (Unix time in ns); AssertionError where a signature was wrong."""
+        self.end()
         came: dict[str, int] = {}
         for line in self._notes.read_text().splitlines():
             webhook_id, at, verified = line.split()
@@ -83,15 +137,19 @@ def running_nginx(binary: Path, place: Path) -> Iterator[Receiver]:
     configuration.write_text(_NGINX.format(place=place, port=port, user=user))
     with running([binary, "-p", place, "-c", configuration], place / "nginx.out") as process:
         until(lambda: _listens(port) and len(family(process.pid)) > 1, "nginx listening")
-        yield Receiver("nginx", process.pid, port)
+        yield Nginx(process.pid, port)
 
 
 @contextlib.contextmanager
-def running_recorder(secret: str, place: Path) -> Iterator[Recorder]:
-    """A recorder that checks signatures against `secret`."""
+def running_recorder(
+    secret: str, place: Path, status: int = 204, after_seconds: float = 0.0
+) -> Iterator[Recorder]:
+    """A recorder that checks signatures against `secret`; with status 0 it never answers."""
     place.mkdir(parents=True)
     notes, output = place / "arrivals", place / "recorder.out"
-    with running([sys.executable, str(_RECORDER), secret, str(notes)], output) as process:
+    command = [sys.executable, str(_RECORDER), secret, str(notes)]
+    command += ["--status", str(status), "--after", str(after_seconds)]
+    with running(command, output) as process:
         port = until(lambda: int(output.read_text() or 0), "the recorder listening")
         yield Recorder(process, port, notes, output)
 

@@ -1,36 +1,85 @@
-"""A receiver that answers 204, verifies each signature on its own, and notes when each webhook came.
+"""A receiver that verifies each signature on its own, notes when each webhook came, and answers as it is told.
 
-    recorder.py SECRET FILE      prints its port, and `came` at the first webhook whose signature is right;
-                                 on SIGTERM writes `<webhook-id> <Unix ns> <1 = verified>` lines to FILE
+    recorder.py SECRET FILE [--status N] [--after SECONDS]
+
+Prints its port, and `came` at the first webhook whose signature is right. Answers 204 at once, or N, or after so
+many seconds; status 0 never answers. GET /load tells how many webhooks it has and had in hand, as JSON. On SIGTERM
+it writes `<webhook-id> <Unix ns> <1 = verified>` lines to FILE.
 
 Only the standard library, and none of hookfarm's code: what it accepts, another receiver would.
 """
 
+import argparse
 import asyncio
 import base64
 import hashlib
 import hmac
+import json
 import signal
-import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
-
-_ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 Arrival = tuple[bytes, int, bool]
 
 
-class Recording(asyncio.Protocol):
-    """One connection. Requests come one after the other, each with a content-length."""
+@dataclass(frozen=True)
+class Behaviour:
+    """How each webhook is answered; `status` 0 = never."""
 
-    def __init__(self, key: bytes, arrivals: list[Arrival]) -> None:
-        self._key = key
+    key: bytes
+    status: int
+    after_seconds: float
+
+    @property
+    def answer(self) -> bytes:
+        length = b"" if self.status == 204 else b"content-length: 0\r\n"
+        return b"HTTP/1.1 %d Told\r\n%b\r\n" % (self.status, length)
+
+
+class Load:
+    """Webhooks that have come and not been answered yet: how many now, at most, and summed over time."""
+
+    def __init__(self) -> None:
+        self._in_flight = 0
+        self._peak = 0
+        self._seconds = 0.0
+        self._changed = time.monotonic()
+
+    def change(self, by: int) -> None:
+        self._advance()
+        self._in_flight += by
+        self._peak = max(self._peak, self._in_flight)
+
+    def as_json(self, requests: int) -> bytes:
+        self._advance()
+        shown = {"requests": requests, "in_flight": self._in_flight, "peak_in_flight": self._peak}
+        return json.dumps({**shown, "in_flight_seconds": self._seconds}).encode()
+
+    def _advance(self) -> None:
+        now = time.monotonic()
+        self._seconds += self._in_flight * (now - self._changed)
+        self._changed = now
+
+
+class Recording(asyncio.Protocol):
+    """One connection. Requests come one after the other, each webhook with a content-length."""
+
+    def __init__(self, behaviour: Behaviour, arrivals: list[Arrival], load: Load) -> None:
+        self._behaviour = behaviour
+        self._answer_bytes = behaviour.answer
         self._arrivals = arrivals
+        self._load = load
+        self._waiting = 0
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._load.change(-self._waiting)
+        self._waiting = 0
 
     def data_received(self, data: bytes) -> None:
         now = time.time_ns()
@@ -40,34 +89,63 @@ class Recording(asyncio.Protocol):
             if not end:
                 return
             fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
-            length = int(fields[b"content-length"])
+            length = int(fields.get(b"content-length", b"0"))
             if len(rest) < length:
                 return
             self._buffer = rest[length:]
-            self._take(head, fields, rest[:length], now)
+            if head.startswith(b"GET "):
+                self._tell()
+            else:
+                self._take(head, fields, rest[:length], now)
+
+    def _tell(self) -> None:
+        told = self._load.as_json(len(self._arrivals))
+        self._transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(told), told))
 
     def _take(self, head: bytes, fields: dict[bytes, bytes], body: bytes, now: int) -> None:
-        self._transport.write(_ANSWER)
+        self._waiting += 1
+        self._load.change(1)
+        if self._behaviour.status and not self._behaviour.after_seconds:
+            self._answer()
+        elif self._behaviour.status:
+            asyncio.get_running_loop().call_later(self._behaviour.after_seconds, self._answer)
         webhook_id, timestamp = fields[b"webhook-id"], fields[b"webhook-timestamp"]
-        digest = hmac.digest(self._key, b"%b.%b.%b" % (webhook_id, timestamp, body), hashlib.sha256)
+        digest = hmac.digest(self._behaviour.key, b"%b.%b.%b" % (webhook_id, timestamp, body), hashlib.sha256)
         verified = b"v1," + base64.b64encode(digest) in head
         if verified and not self._arrivals:
             print("came", flush=True)
         self._arrivals.append((webhook_id, now, verified))
 
+    def _answer(self) -> None:
+        if self._waiting:
+            self._transport.write(self._answer_bytes)
+            self._waiting -= 1
+            self._load.change(-1)
 
-async def record(secret: str, notes: Path) -> None:
+
+async def record(behaviour: Behaviour, notes: Path) -> None:
     """Listens on a free port of 127.0.0.1 until SIGTERM."""
-    key, stopped = base64.b64decode(secret.removeprefix("whsec_")), asyncio.Event()
+    stopped, load = asyncio.Event(), Load()
     arrivals: list[Arrival] = []
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
-    server = await loop.create_server(lambda: Recording(key, arrivals), "127.0.0.1", 0, backlog=4096)
+    server = await loop.create_server(lambda: Recording(behaviour, arrivals, load), "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     await stopped.wait()
     server.close()
     notes.write_text("".join(f"{i.decode()} {at} {verified:d}\n" for i, at, verified in arrivals))
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("secret")
+    parser.add_argument("notes", type=Path)
+    parser.add_argument("--status", type=int, default=204)
+    parser.add_argument("--after", type=float, default=0.0)
+    given = parser.parse_args()
+    key = base64.b64decode(given.secret.removeprefix("whsec_"))
+    asyncio.run(record(Behaviour(key, given.status, given.after), given.notes))
+
+
 if __name__ == "__main__":
-    asyncio.run(record(sys.argv[1], Path(sys.argv[2])))
+    main()

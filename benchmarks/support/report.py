@@ -38,6 +38,18 @@ def print_numbers(title: str, numbers: Mapping[str, Any]) -> None:
         _say(f"  {name:<36} {shown}")
 
 
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as what stands in them, the first one to the left."""
+    _say(title)
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for row in (header, *rows):
+        first, *others = (
+            cell.rjust(width) if at else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        _say("  ".join((f"  {first}", *others)))
+
+
 def write_json(place: str | None, result: Mapping[str, Any]) -> None:
     """To a file, or to stdout for `-`."""
     if place is None:

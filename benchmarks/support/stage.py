@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hookfarm import keys
 from hookfarm.records import Endpoint
 from hookfarm.registry import new_secret
-from support.farm import Farm, running_farm
+from support.farm import Farm, delivery_farm
 from support.receivers import Receiver, Recorder, running_nginx, running_recorder
 from support.redis_server import RedisServer, running_redis
 from support.webhooks import Enqueuer, add_endpoint
@@ -31,13 +30,9 @@ class Stage:
         assert isinstance(self.receiver, Recorder)
         return self.receiver
 
-    @contextlib.contextmanager
-    def delivery_farm(self, workers: int) -> Iterator[Farm]:
+    def delivery_farm(self, workers: int) -> contextlib.AbstractContextManager[Farm]:
         """`hookfarm start webhook_delivery`, ready."""
-        options = ("--redis-url", self.server.url, "--workers", str(workers))
-        with running_farm(self.place / "farm", *options, services=(keys.WEBHOOK_DELIVERY,)) as farm:
-            farm.until_ready(self.server.client, keys.WEBHOOK_DELIVERY)
-            yield farm
+        return delivery_farm(self.place, self.server, workers)
 
     @contextlib.contextmanager
     def enqueuer(self) -> Iterator[Enqueuer]:

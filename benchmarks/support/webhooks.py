@@ -59,13 +59,16 @@ def transfer(number: int) -> tuple[Event, Decoded]:
 
 
 class Enqueuer:
-    """Hands transfers off to the queue as a message processor does: stream, group, one script a batch."""
+    """Hands transfers off to the queue as a message processor does: stream, group, one script a batch.
 
-    def __init__(self, url: str, endpoint: Endpoint) -> None:
+    Each transfer is a job for one endpoint, the next one in turn.
+    """
+
+    def __init__(self, url: str, *endpoints: Endpoint) -> None:
         self._exchange = Exchange(url, block_seconds=5)
         self._reader = StreamReader(self._exchange, "benchmark")
         self._reader.follow([CHAIN_ID])
-        self._endpoint = endpoint
+        self._endpoints = endpoints
         self._made = 0
 
     def prepare(self, count: int) -> list[Prepared]:
@@ -96,9 +99,10 @@ class Enqueuer:
 
     def _match(self, number: int) -> Prepared:
         event, decoded = transfer(number)
-        webhook_id = payload.webhook_id(event, self._endpoint.id, payload.LOG_EMITTED)
-        body = payload.emitted(event, decoded, self._endpoint.subscriptions[0].id)
-        return event, Job(webhook_id, self._endpoint.id, body)
+        endpoint = self._endpoints[number % len(self._endpoints)]
+        webhook_id = payload.webhook_id(event, endpoint.id, payload.LOG_EMITTED)
+        body = payload.emitted(event, decoded, endpoint.subscriptions[0].id)
+        return event, Job(webhook_id, endpoint.id, body)
 
 
 def pace(enqueuer: Enqueuer, prepared: Sequence[Prepared], rate: float) -> dict[str, int]:
