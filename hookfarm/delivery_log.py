@@ -5,6 +5,7 @@ endpoint, the oldest go first, and none older than so long. What was delivered i
 so that it can be sent again. A full server refuses the log before it refuses anything else.
 """
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +16,8 @@ import orjson
 import redis
 
 from hookfarm import keys
-from hookfarm.errors import Conflict, NotFound
-from hookfarm.jobs import Taken, decode, encode, numbered
+from hookfarm.errors import Conflict, InvalidInput, NotFound
+from hookfarm.jobs import KEPT_OUTCOMES, Taken, decode, encode, numbered
 from hookfarm.lua import Script
 
 TRIM_SECONDS = 10.0
@@ -25,6 +26,7 @@ _TRIMMED_ENDPOINTS = 200
 FULL = 0.9
 """Share of the server's memory above which the log gives way: half of each endpoint's goes."""
 _SCANNED = 500
+_CURSOR = re.compile(r"([0-9]{1,16})-([0-9]{1,16})")
 
 _SEND_AGAIN = Script("send_again", "ledger")
 _PURGE = Script("purge")
@@ -50,7 +52,7 @@ class Delivery:
     `attempts`: each `{"at": Unix seconds, "took_ms": …, "status": … | "error": …, "detail": …}`, where `detail`
     is the first kB of the reply, or what went wrong.
     `at_ms`: when its next attempt is due (retry), or when it died (dead). `reason`: why it is dead.
-    `payload`: the body of every attempt.
+    `payload`: the body of every attempt. What was no job has endpoint "", its text as `payload`, and a `source`.
     """
 
     id: str
@@ -60,7 +62,12 @@ class Delivery:
     payload: bytes = field(repr=False)
     reason: str | None = None
     at_ms: int | None = None
+    source: str | None = None
     stored: bytes = field(default=b"", repr=False)
+
+    @property
+    def is_garbage(self) -> bool:
+        return not self.endpoint
 
     def public(self) -> dict[str, Any]:
         """As programs read it; `payload` as the JSON it is."""
@@ -71,6 +78,7 @@ class Delivery:
             "attempts": list(self.attempts),
             "reason": self.reason,
             "at_ms": self.at_ms,
+            "source": self.source,
             "payload": orjson.Fragment(self.payload),
         }
 
@@ -95,21 +103,78 @@ class LoggedAttempt:
 
 def find(client: "redis.Redis", delivery_id: str) -> Delivery:
     """NotFound where neither the ledger nor the log has it."""
-    job, done = _stored(client, delivery_id)
-    if isinstance(job, bytes):
-        return _owed(client, delivery_id, job)
-    if isinstance(done, bytes):
-        return _delivered(done)
-    raise NotFound(f"no delivery {delivery_id!r}, or not any more")
+    [found] = find_all(client, [delivery_id])
+    if found is None:
+        raise NotFound(f"no delivery {delivery_id!r}, or not any more")
+    return found
+
+
+def find_all(client: "redis.Redis", ids: Sequence[str]) -> list[Delivery | None]:
+    """Each of them at the same moment; None where neither the ledger nor the log has it."""
+    if not ids:
+        return []
+    with client.pipeline(transaction=True) as pipe:
+        pipe.hmget(keys.JOBS, ids)
+        pipe.hmget(keys.DELIVERED, ids)
+        _ask_places(pipe, ids)
+        jobs, done, *places = pipe.execute()
+    found: list[Delivery | None] = []
+    for delivery_id, job, record, retry, dead, open_ in zip(ids, jobs, done, *places, strict=True):
+        if job is not None:
+            place, at_ms = _place(retry, dead, open_)
+            found.append(_from_job(delivery_id, job, place, at_ms))
+        else:
+            found.append(None if record is None else _delivered(record))
+    return found
+
+
+def places(client: "redis.Redis", ids: Sequence[str]) -> list[Place | None]:
+    """Where each of them is now, without its payload; None = neither in the ledger nor in the log."""
+    if not ids:
+        return []
+    with client.pipeline(transaction=True) as pipe:
+        _ask_places(pipe, ids)
+        for key in (keys.JOBS, keys.DELIVERED):
+            for delivery_id in ids:
+                pipe.hexists(key, delivery_id)
+        retry, dead, open_, *exists = pipe.execute()
+    owed, done = exists[: len(ids)], exists[len(ids) :]
+    return [
+        _place(*scores)[0] if is_owed else Place.DELIVERED if is_done else None
+        for is_owed, is_done, *scores in zip(owed, done, retry, dead, open_, strict=True)
+    ]
 
 
 def attempts(
     client: "redis.Redis", endpoint: str, before: str | None = None, since_ms: int = 0, limit: int = 50
 ) -> list[LoggedAttempt]:
-    """An endpoint's attempts, the newest first, older than the cursor `before`, none before `since_ms`."""
-    newest = "+" if before is None else f"({before}"
-    found: Any = client.xrevrange(keys.ATTEMPTS + endpoint, newest, since_ms or "-", count=limit)
-    return [_attempt(endpoint, cursor.decode(), fields) for cursor, fields in found]
+    """An endpoint's attempts, the newest first, older than the cursor `before`, none before `since_ms`.
+
+    InvalidInput where `before` is no cursor.
+    """
+    newest = "+" if before is None else older_than(before)
+    return pages(client, {endpoint: newest}, since_ms, limit)[0]
+
+
+def older_than(cursor: str) -> str:
+    """As the end of a range in a stream; InvalidInput where it is no cursor."""
+    found = _CURSOR.fullmatch(cursor)
+    if not found:
+        raise InvalidInput("before", f"{cursor!r} is not a cursor; take one from an earlier list")
+    ms, number = map(int, found.groups())
+    return f"({ms}-{number}" if ms or number else "0-0"
+
+
+def pages(client: "redis.Redis", newest: dict[str, str], since_ms: int, count: int) -> list[list[LoggedAttempt]]:
+    """The first `count` attempts of each endpoint, from the given end of its stream towards the past."""
+    with client.pipeline(transaction=False) as pipe:
+        for endpoint, end in newest.items():
+            pipe.xrevrange(keys.ATTEMPTS + endpoint, end, since_ms or "-", count=count)
+        found = pipe.execute()
+    return [
+        [_attempt(endpoint, cursor.decode(), fields) for cursor, fields in page]
+        for endpoint, page in zip(newest, found, strict=True)
+    ]
 
 
 def logged_endpoints(client: "redis.Redis") -> set[str]:
@@ -121,20 +186,46 @@ def logged_endpoints(client: "redis.Redis") -> set[str]:
 def dead_letters(
     client: "redis.Redis", endpoint: str | None = None, reason: str | None = None
 ) -> Iterator[Delivery]:
-    """Dead letters, the newest first; of one endpoint, or for a reason, where one is given."""
-    start = 0
-    while True:
-        page: Any = client.zrange(keys.DEAD, start, start + _SCANNED - 1, desc=True, withscores=True)
-        if not page:
-            return
+    """Dead letters, the newest first; of one endpoint ("" = what was no job), or for a reason, where one is given.
+
+    `reason` is the whole of it, or what stands before its colon. They may be sent again or purged meanwhile.
+    """
+    for page in _dead_pages(client):
         jobs: Any = client.hmget(keys.JOBS, [letter for letter, _ in page])
         for (letter, died_ms), job in zip(page, jobs, strict=True):
             if job is None:
                 continue
             dead = _from_job(letter.decode(), job, Place.DEAD, int(died_ms))
-            if endpoint in (None, dead.endpoint) and reason in (None, dead.reason):
+            if endpoint in (None, dead.endpoint) and _is_for(reason, dead.reason or ""):
                 yield dead
-        start += len(page)
+
+
+def _dead_pages(client: "redis.Redis") -> Iterator[list[tuple[bytes, float]]]:
+    """Ids and times of death, the newest first. It goes on by time: ranks change with each one that leaves."""
+    oldest: float | str = "+inf"
+    seen: set[bytes] = set()
+    while True:
+        count = _SCANNED + len(seen)
+        found: Any = client.zrange(
+            keys.DEAD, oldest, "-inf", desc=True, byscore=True, offset=0, num=count, withscores=True
+        )
+        page = [letter for letter in found if letter[0] not in seen]
+        if not page:
+            return
+        yield page
+        oldest = page[-1][1]
+        seen = {letter for letter, died_ms in found if died_ms == oldest}
+
+
+def _is_for(wanted: str | None, reason: str) -> bool:
+    return wanted is None or wanted in (reason, reason.partition(":")[0])
+
+
+def dead_ids(client: "redis.Redis", endpoint: str | None = None, reason: str | None = None) -> list[str]:
+    """The ids of what `dead_letters` chooses, the oldest first: the order in which to send them again."""
+    if endpoint is None and reason is None:
+        return [letter.decode() for page in _dead_pages(client) for letter, _ in page][::-1]
+    return [dead.id for dead in dead_letters(client, endpoint, reason)][::-1]
 
 
 def send_again(client: "redis.Redis", delivery: Delivery) -> None:
@@ -142,14 +233,36 @@ def send_again(client: "redis.Redis", delivery: Delivery) -> None:
 
     Conflict where it is on its way already, or was changed meanwhile, or is no delivery but garbage.
     """
+    [refused] = send_all_again(client, [delivery])
+    if refused is not None:
+        raise refused
+
+
+def send_all_again(client: "redis.Redis", deliveries: Sequence[Delivery]) -> list[Conflict | None]:
+    """Sends each as `send_again` does, in that order and one round trip; for each, what stood in the way."""
+    refused = [_refusal(delivery) for delivery in deliveries]
+    sent = [d for d, conflict in zip(deliveries, refused, strict=True) if conflict is None]
+    if not sent:
+        return refused
+    with client.pipeline(transaction=False) as pipe:
+        pipe.script_load(_SEND_AGAIN.source.decode())
+        for delivery in sent:
+            arguments = (delivery.id, delivery.endpoint, _anew(delivery), delivery.place.value, delivery.stored)
+            pipe.evalsha(_SEND_AGAIN.sha.decode(), 0, *arguments)
+        answers = iter(pipe.execute()[1:])
+    return [conflict or _changed(d, next(answers)) for d, conflict in zip(deliveries, refused, strict=True)]
+
+
+def _refusal(delivery: Delivery) -> Conflict | None:
+    if delivery.is_garbage:
+        return Conflict(f"{delivery.id} is no delivery: {delivery.reason}")
     if delivery.place in (Place.OPEN, Place.PARKED):
-        raise Conflict(f"{delivery.id} is on its way already")
-    if not delivery.endpoint:
-        raise Conflict(f"{delivery.id} is no delivery: {delivery.reason}")
-    job = _anew(delivery)
-    arguments = (delivery.id, delivery.endpoint, job, delivery.place.value, delivery.stored)
-    if not _SEND_AGAIN.call(client, (), arguments):
-        raise Conflict(f"{delivery.id} was changed meanwhile; look again")
+        return Conflict(f"{delivery.id} is on its way already")
+    return None
+
+
+def _changed(delivery: Delivery, answer: int) -> Conflict | None:
+    return None if answer else Conflict(f"{delivery.id} was changed meanwhile; look again")
 
 
 def purge(client: "redis.Redis", ids: Sequence[str]) -> int:
@@ -182,35 +295,29 @@ def is_nearly_full(client: "redis.Redis") -> bool:
     return 0 < FULL * int(memory["maxmemory"]) < int(memory["used_memory"])
 
 
-def _stored(client: "redis.Redis", delivery_id: str) -> tuple[bytes | None, bytes | None]:
-    with client.pipeline(transaction=True) as pipe:
-        pipe.hget(keys.JOBS, delivery_id)
-        pipe.hget(keys.DELIVERED, delivery_id)
-        job, done = pipe.execute()
-    return job, done
+def _ask_places(pipe: Any, ids: Sequence[str]) -> None:
+    for key in (keys.RETRY, keys.DEAD, keys.OPEN):
+        pipe.zmscore(key, ids)
 
 
-def _owed(client: "redis.Redis", delivery_id: str, job: bytes) -> Delivery:
-    with client.pipeline(transaction=True) as pipe:
-        pipe.zscore(keys.RETRY, delivery_id)
-        pipe.zscore(keys.DEAD, delivery_id)
-        pipe.zscore(keys.OPEN, delivery_id)
-        retry, dead, open_ = pipe.execute()
+def _place(retry: float | None, dead: float | None, open_: float | None) -> tuple[Place, int | None]:
+    """Where a job of the ledger is, and the ms that go with it."""
     if retry is not None:
-        return _from_job(delivery_id, job, Place.RETRY, int(retry))
+        return Place.RETRY, int(retry)
     if dead is not None:
-        return _from_job(delivery_id, job, Place.DEAD, int(dead))
-    return _from_job(delivery_id, job, Place.PARKED if open_ is None else Place.OPEN, None)
+        return Place.DEAD, int(dead)
+    return (Place.PARKED if open_ is None else Place.OPEN), None
 
 
 def _from_job(delivery_id: str, job: bytes, place: Place, at_ms: int | None) -> Delivery:
     taken = decode(numbered(0, job))
     if not isinstance(taken, Taken):
         header = orjson.loads(job)
-        return Delivery(delivery_id, "", place, (), orjson.dumps(header.get("raw")), header["reason"], at_ms, job)
+        raw, reason, source = orjson.dumps(header.get("raw")), header["reason"], header.get("source")
+        return Delivery(delivery_id, "", place, (), raw, reason, at_ms, source, job)
     outcomes = tuple(taken.header.get("outcomes", ()))
     reason = taken.header.get("reason") if place is Place.DEAD else None
-    return Delivery(taken.id, taken.endpoint, place, outcomes, taken.body, reason, at_ms, job)
+    return Delivery(taken.id, taken.endpoint, place, outcomes, taken.body, reason, at_ms, stored=job)
 
 
 def _delivered(stored: bytes) -> Delivery:
@@ -219,7 +326,7 @@ def _delivered(stored: bytes) -> Delivery:
     outcome = taken.header["outcome"]
     outcomes = (*taken.header.get("outcomes", ()), outcome)
     at_ms = int(outcome["at"] * 1000)
-    return Delivery(taken.id, taken.endpoint, Place.DELIVERED, outcomes, taken.body, None, at_ms, stored)
+    return Delivery(taken.id, taken.endpoint, Place.DELIVERED, outcomes, taken.body, at_ms=at_ms, stored=stored)
 
 
 def _anew(delivery: Delivery) -> bytes:
@@ -228,7 +335,7 @@ def _anew(delivery: Delivery) -> bytes:
     assert isinstance(taken, Taken)
     made = taken.header.get("done") or taken.attempt - (delivery.place is Place.RETRY)
     header = {k: v for k, v in taken.header.items() if k not in ("done", "outcome", "reason", "orphaned")}
-    kept = {**header, "attempt": made + 1, "base": made, "outcomes": list(delivery.attempts)}
+    kept = {**header, "attempt": made + 1, "base": made, "outcomes": list(delivery.attempts[-KEPT_OUTCOMES:])}
     return encode(kept, taken.body)
 
 

@@ -1,7 +1,8 @@
 """How an endpoint's window stands, for those who look at it. How it works is told in scripts/shared/ledger.lua."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import redis
 
@@ -9,6 +10,7 @@ from hookfarm import keys
 
 CLOSED_AFTER_FAILURES = 5
 """As in the scripts."""
+_READ_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,23 @@ class Window:
     def closed(self) -> bool:
         return self.failures >= CLOSED_AFTER_FAILURES
 
+    @property
+    def failing(self) -> bool:
+        """Every attempt has failed since the last success."""
+        return self.failing_since_ms is not None
+
+    def public(self) -> dict[str, Any]:
+        """As programs read it."""
+        return {**asdict(self), "closed": self.closed}
+
 
 def read(client: "redis.Redis", endpoints: Sequence[str]) -> list[Window]:
     """One for each endpoint."""
+    parts = (endpoints[i : i + _READ_AT_ONCE] for i in range(0, len(endpoints), _READ_AT_ONCE))
+    return [window for part in parts for window in _read(client, part)]
+
+
+def _read(client: "redis.Redis", endpoints: Sequence[str]) -> list[Window]:
     with client.pipeline(transaction=False) as pipe:
         for endpoint in endpoints:
             pipe.hmget(keys.WINDOW + endpoint, "open", "limit", "failures", "since", "wait")

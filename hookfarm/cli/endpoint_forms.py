@@ -36,14 +36,25 @@ def creation(url: str, options: Mapping[str, Any]) -> dict[str, Any]:
 def changes(options: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that the options give, unchecked."""
     record: dict[str, Any] = {}
-    for field in ("url", "description", "timeout_seconds", "enabled"):
+    for field in ("url", "description", "timeout_seconds", "enabled", "ordered"):
         if options.get(field) is not None:
             record[field] = options[field]
+    for field, kind in (("max_in_flight", int), ("rate_limit_per_second", float)):
+        if options.get(field) is not None:
+            record[field] = _limit(options[field], kind)
     if options["headers"]:
         record["headers"] = dict(_header(line) for line in options["headers"])
     if any(options[name] not in (None, ()) for name in _SUBSCRIPTION_OPTIONS):
         record["subscriptions"] = _subscriptions(options)
     return record
+
+
+def _limit(text: str, kind: type[int] | type[float]) -> int | float | str | None:
+    """A limit as a record has it: None for `none`; what is no number is left to the record's check."""
+    try:
+        return None if text == "none" else kind(text)
+    except ValueError:
+        return text
 
 
 def _header(line: str) -> tuple[str, str]:

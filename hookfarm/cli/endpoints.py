@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from hookfarm.cli.options import connected, json_option, print_json, redis_options, settings
+from hookfarm.cli.tables import columns
 
 
 @click.group()
@@ -32,6 +33,9 @@ def _endpoint_options(command: Any) -> Any:
         click.option("--description", metavar="TEXT", help="For people."),
         click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="Sent along (repeatable)."),
         click.option("--timeout", "timeout_seconds", type=float, metavar="SECONDS", help="Per attempt [15]."),
+        click.option("--max-in-flight", metavar="N|none", help="At most so many attempts at once [none]."),
+        click.option("--rate-limit", "rate_limit_per_second", metavar="R|none", help="Per second at most [none]."),
+        click.option("--ordered/--no-ordered", default=None, help="One at a time, in the order of events [no]."),
     ]
     for option in reversed(options):
         command = option(command)
@@ -74,22 +78,25 @@ def add(url: str, as_json: bool, config_file: Path | None, **options: Any) -> No
 @json_option
 @redis_options
 def list_(as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """List all endpoints."""
+    """List all endpoints, and which of them are failing."""
+    from hookfarm import windows
+    from hookfarm.cli import endpoint_states
+
     with connected(settings(config_file, **options)) as client:
         from hookfarm.registry import Registry
 
         found = [endpoint.public() for endpoint in Registry(client).all()]
+        standing = windows.read(client, [endpoint["id"] for endpoint in found])
+    states = list(map(endpoint_states.state, found, standing))
     if as_json:
-        print_json(found)
+        print_json([{**endpoint, "state": state} for endpoint, state in zip(found, states, strict=True)])
         return
-    rows = [("id", "enabled", "url", "subscriptions")]
-    for endpoint in found:
+    rows = [("id", "state", "url", "subscriptions")]
+    for endpoint, state in zip(found, states, strict=True):
         subscriptions = ", ".join(_subscription_line(s) for s in endpoint["subscriptions"])
-        rows.append((endpoint["id"], "yes" if endpoint["enabled"] else "no", endpoint["url"], subscriptions))
-    # Whole, however wide: an id or a URL is there to be copied.
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(map(str.ljust, row, widths)).rstrip())
+        rows.append((endpoint["id"], state, endpoint["url"], subscriptions))
+    for line in columns(rows):
+        click.echo(line)
 
 
 @endpoints.command()
@@ -97,19 +104,25 @@ def list_(as_json: bool, config_file: Path | None, **options: Any) -> None:
 @json_option
 @redis_options
 def show(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Show one endpoint, all of it but its secret."""
+    """Show one endpoint, all of it but its secret, and how much of it is on its way."""
+    from hookfarm import windows
+    from hookfarm.cli import endpoint_states
+
     with connected(settings(config_file, **options)) as client:
         from hookfarm.registry import Registry
 
         found = Registry(client).get(endpoint_id).public()
+        [window] = windows.read(client, [endpoint_id])
     if as_json:
-        print_json(found)
+        print_json({**found, "state": endpoint_states.state(found, window), "window": window.public()})
         return
     for name, value in found.items():
         if name != "subscriptions":
             click.echo(f"{name:22} {'' if value is None else value}")
     for subscription in found["subscriptions"]:
         click.echo(f"{subscription['id']:22} {_subscription_line(subscription)}")
+    for name, text in endpoint_states.lines(found, window):
+        click.echo(f"{name:22} {text}")
 
 
 @endpoints.command()

@@ -6,6 +6,8 @@ import sys
 import click
 
 import hookfarm
+from hookfarm.cli.dead_letters import dead_letters
+from hookfarm.cli.deliveries import deliveries
 from hookfarm.cli.demo import demo
 from hookfarm.cli.devchain import devchain
 from hookfarm.cli.endpoints import endpoints
@@ -25,7 +27,7 @@ def cli() -> None:
     """
 
 
-for command in (start, demo, wait, status, endpoints, listen, devchain):
+for command in (start, demo, wait, status, endpoints, deliveries, dead_letters, listen, devchain):
     cli.add_command(command)
 
 

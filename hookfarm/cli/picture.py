@@ -1,5 +1,6 @@
 """The whole farm at a glance, read from Redis: what `status` prints and the live view shows."""
 
+from dataclasses import asdict
 from typing import Any
 
 import redis
@@ -15,7 +16,7 @@ def picture(client: "redis.Redis", address: str) -> dict[str, Any]:
     return {
         "redis": address,
         "services": services,
-        "queue": {"queued": depths.queued, "open": depths.open, "retry": depths.retry, "dead": depths.dead},
+        "queue": asdict(depths),
         "chains": [{**chain, "stream": client.xlen(keys.events(chain["chain_id"]))} for chain in chains],
     }
 

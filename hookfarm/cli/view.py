@@ -108,8 +108,9 @@ def _queue(snapshot: Snapshot) -> RenderableType:
     for _ in range(2):
         table.add_column(width=6)
         table.add_column(justify="right", width=7)
-    for first, second in (("queued", "open"), ("retry", "dead")):
+    for first, second in (("queued", "open"), ("parked", "retry")):
         table.add_row(first, count(depths.get(first)), second, count(depths.get(second)))
+    table.add_row("dead", count(depths.get("dead")))
     return _panel(keys.DELIVERY_QUEUE, table)
 
 

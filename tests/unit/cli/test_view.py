@@ -25,7 +25,7 @@ FULL = Snapshot(
     recent=(0.0, 25.0, 50.0),
     post=Quantiles(0.0012, 0.0084),
     queued_to_delivered=Quantiles(0.0031, 0.042),
-    queue={"queued": 7, "open": 12, "retry": 3, "dead": 1},
+    queue={"queued": 7, "open": 12, "parked": 5, "retry": 3, "dead": 1},
     proof=Proof(61700, 61512, ("12:00:00.000  Transfer  value=1",)),
 )
 
@@ -53,7 +53,8 @@ def shown(snapshot: Snapshot, width: int = 80, *, encoding: str = "utf-8") -> st
         "POST                   1.2 ms    8.4 ms",
         "queued to delivered    3.1 ms     42 ms",
         "queued       7 open        12",
-        "retry        3 dead         1",
+        "parked       5 retry        3",
+        "dead         1",
         "50 workers",
         "40 ■ blocked in BRPOP",
         "6 ● posting",

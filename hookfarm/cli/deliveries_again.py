@@ -1,0 +1,99 @@
+"""Sending many deliveries again: a count and a question first, batches, and a bar when it lasts."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from hookfarm import delivery_log
+from hookfarm.cli.options import print_json
+from hookfarm.cli.tables import plain
+from hookfarm.delivery_log import Place
+from hookfarm.errors import OperatorError
+
+if TYPE_CHECKING:
+    import redis
+
+T = TypeVar("T")
+
+BATCH = 100
+BAR_AFTER_SECONDS = 1.0
+MOST_PROBLEMS = 20
+_IS = {
+    Place.OPEN: "on its way already",
+    Place.PARKED: "on its way already",
+    Place.RETRY: "waiting for its next attempt",
+    Place.DELIVERED: "delivered",
+    Place.DEAD: "a dead letter",
+}
+
+
+@dataclass
+class Tally:
+    """How many were sent, and for each of the others why not."""
+
+    sent: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def send(client: "redis.Redis", ids: Sequence[str], wanted: Collection[Place] = tuple(Place)) -> Tally:
+    """Sends these again, in order, as far as they are in one of the places `wanted`."""
+    tally = Tally()
+    for batch in in_batches(ids, "sending"):
+        deliveries = []
+        for delivery_id, found in zip(batch, delivery_log.find_all(client, batch), strict=True):
+            if found is None:
+                tally.refused[delivery_id] = f"no delivery {delivery_id!r}, or not any more"
+            elif found.place not in wanted:
+                tally.refused[delivery_id] = f"{delivery_id} is {_IS[found.place]}"
+            else:
+                deliveries.append(found)
+        for delivery, conflict in zip(deliveries, delivery_log.send_all_again(client, deliveries), strict=True):
+            if conflict is None:
+                tally.sent += 1
+            else:
+                tally.refused[delivery.id] = str(conflict)
+    return tally
+
+
+def in_batches(items: Sequence[T], doing: str) -> Iterator[Sequence[T]]:
+    """The items a batch at a time; a bar on the terminal's stderr once that has lasted a second."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    due = time.monotonic() + BAR_AFTER_SECONDS
+    bar = Progress(console=console, transient=True)
+    task = bar.add_task(doing, total=len(items))
+    with contextlib.ExitStack() as drawn:
+        for start in range(0, len(items), BATCH):
+            yield items[start : start + BATCH]
+            bar.update(task, completed=start + BATCH)
+            if console.is_terminal and not bar.live.is_started and time.monotonic() > due:
+                drawn.enter_context(bar)
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Goes on only where somebody says so; OperatorError where there is nobody to ask and no --yes."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise OperatorError(f"{question} There is no terminal to ask on; give --yes")
+    click.confirm(question, abort=True, err=True)
+
+
+def report(tally: Tally, as_json: bool) -> None:
+    """How many were sent, on stdout; why others were not, on stderr."""
+    if as_json:
+        print_json({"sent": tally.sent, "refused": tally.refused})
+        return
+    click.echo(f"sent again {tally.sent:,}")
+    problems = list(tally.refused.values())
+    for problem in problems[:MOST_PROBLEMS]:
+        click.echo(f"hookfarm: {plain(problem)}", err=True)
+    if len(problems) > MOST_PROBLEMS:
+        click.echo(f"hookfarm: and {len(problems) - MOST_PROBLEMS:,} more", err=True)

@@ -1,0 +1,110 @@
+"""The options by which deliveries and dead letters are chosen, checked: a wrong one is named, exit 2."""
+
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import click
+
+from hookfarm import config
+from hookfarm.errors import InvalidInput
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DELIVERED, FAILED = "delivered", "failed"
+ERRORS = ("timeout", "connection", "tls", "name_not_resolved", "address_refused", "bad_response")
+"""What an attempt without a status came to, as the delivery processes call it."""
+_STATUS = re.compile(r"[1-5][0-9][0-9]")
+MOST_LISTED = 1000
+
+
+def ids_argument(required: bool = True) -> Callable[[F], F]:
+    return click.argument("ids", nargs=-1, required=required, metavar="ID…", callback=_texts)
+
+
+def id_argument(command: F) -> F:
+    return click.argument("delivery_id", metavar="ID", callback=_text)(command)
+
+
+def endpoints_option(command: F) -> F:
+    summary = "Only of this endpoint (repeatable)."
+    option = click.option("--endpoint", "endpoints", multiple=True, metavar="EP", callback=_texts, help=summary)
+    return option(command)
+
+
+def status_option(command: F) -> F:
+    summary = f"{DELIVERED}, {FAILED}, an HTTP status, or one of {', '.join(ERRORS)}."
+    return click.option("--status", metavar="STATUS", callback=_result, help=f"Only attempts that were {summary}")(
+        command
+    )
+
+
+def since_option(command: F) -> F:
+    summary = "Not before: so long ago (90s, 2h, 7d), or a moment in ISO 8601 (UTC unless it says otherwise)."
+    return click.option("--since", "since_ms", metavar="WHEN", callback=_since, help=summary)(command)
+
+
+def yes_option(command: F) -> F:
+    return click.option("--yes", is_flag=True, help="Do not ask first.")(command)
+
+
+def is_wanted(status: str | None, result: str, *, delivered: bool) -> bool:
+    """Whether an attempt that came to `result` is one of those that `--status` asks for."""
+    if status in (DELIVERED, FAILED):
+        return delivered == (status == DELIVERED)
+    return status in (None, result)
+
+
+def since_ms(text: str, now: float) -> int:
+    """ms since the epoch, from a duration before `now` or an ISO 8601 moment; ValueError where it is neither."""
+    try:
+        at = now - config.duration(text)
+    except ValueError:
+        moment = datetime.fromisoformat(text)
+        at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return max(0, int(at * 1000))
+
+
+def _since(_context: click.Context, parameter: click.Parameter, value: str | None) -> int:
+    if value is None:
+        return 0
+    try:
+        return since_ms(value, time.time())
+    except (ValueError, OverflowError) as error:
+        allowed = "write 90s, 2h, 7d or 2026-01-31T12:00"
+        raise InvalidInput(
+            parameter.opts[0], f"{value!r} is neither a duration nor a moment; {allowed}"
+        ) from error
+
+
+def _result(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is None or value in (DELIVERED, FAILED, *ERRORS) or _STATUS.fullmatch(value):
+        return value
+    allowed = f"{DELIVERED}, {FAILED}, 100 to 599, {', '.join(ERRORS)}"
+    raise InvalidInput(parameter.opts[0], f"{value!r} is no status; allowed are {allowed}")
+
+
+def _text(_context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Redis takes any text that is UTF-8."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        shown = parameter.opts[0] if parameter.opts[0].startswith("-") else "id"
+        raise InvalidInput(shown, f"{value!r} is not UTF-8") from error
+    return value
+
+
+def _texts(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Each once, in the order given."""
+    return tuple(dict.fromkeys(_text(context, parameter, value) for value in values))
+
+
+def text_option(flag: str, summary: str, metavar: str) -> Callable[[F], F]:
+    """An option that is any text, or nothing."""
+
+    def check(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+        return None if value is None else _text(context, parameter, value)
+
+    return click.option(flag, metavar=metavar, callback=check, help=summary)

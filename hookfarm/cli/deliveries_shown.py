@@ -1,0 +1,92 @@
+"""Deliveries, attempts and dead letters as people read them."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import click
+
+from hookfarm.cli.tables import columns, indented, moment, plain
+from hookfarm.cli.view_numbers import UNKNOWN, duration
+from hookfarm.delivery_log import Delivery, LoggedAttempt, Place
+
+_GONE = "forgotten"
+_WHEN = {Place.RETRY: "next", Place.DEAD: "died", Place.DELIVERED: "delivered"}
+"""What a delivery's time is the time of."""
+
+
+def attempt_fields(attempt: LoggedAttempt, place: Place | None, cursor: str) -> dict[str, Any]:
+    """A line of the log for programs; `now` is where its delivery is, null = forgotten."""
+    return {
+        "cursor": cursor,
+        "at_ms": attempt.at_ms,
+        "id": attempt.delivery,
+        "endpoint": attempt.endpoint,
+        "attempt": attempt.number,
+        "result": attempt.status,
+        "delivered": attempt.delivered,
+        "took_ms": attempt.took_ms,
+        "now": place,
+    }
+
+
+def attempt_lines(attempts: Sequence[LoggedAttempt], places: Sequence[Place | None]) -> Iterator[str]:
+    rows = [("at", "delivery", "endpoint", "attempt", "result", "took", "now")]
+    for attempt, place in zip(attempts, places, strict=True):
+        took = duration(attempt.took_ms / 1000)
+        number, now = f"#{attempt.number}", place.value if place else _GONE
+        rows.append((moment(attempt.at_ms), attempt.delivery, attempt.endpoint, number, attempt.status, took, now))
+    return columns(rows)
+
+
+def dead_letter_lines(letters: Sequence[Delivery]) -> Iterator[str]:
+    rows = [("died", "id", "endpoint", "attempts", "last", "reason")]
+    for letter in letters:
+        last = _result(letter.attempts[-1]) if letter.attempts else UNKNOWN
+        endpoint = letter.endpoint or "(garbage)"
+        rows.append(
+            (
+                moment(letter.at_ms),
+                letter.id,
+                endpoint,
+                str(len(letter.attempts)),
+                last,
+                plain(letter.reason or ""),
+            )
+        )
+    return columns(rows)
+
+
+def delivery_lines(delivery: Delivery) -> Iterator[str]:
+    """All of it: where it is, each attempt with what was said, and the payload."""
+    yield f"{'id':10} {delivery.id}"
+    yield f"{'endpoint':10} {delivery.endpoint or '(none: it was no job)'}"
+    yield f"{'status':10} {_coloured(delivery.place)}"
+    if delivery.at_ms is not None and delivery.place in _WHEN:
+        yield f"{_WHEN[delivery.place]:10} {moment(delivery.at_ms)}"
+    for name, value in (("reason", delivery.reason), ("source", delivery.source)):
+        if value is not None:
+            yield f"{name:10} {plain(value)}"
+    yield f"{'attempts':10} {len(delivery.attempts)}"
+    for attempt in delivery.attempts:
+        yield from _attempt(attempt)
+    yield "payload"
+    yield from (f"  {line}" for line in indented(delivery.payload.decode("utf-8", "replace")))
+
+
+def _attempt(attempt: dict[str, Any]) -> Iterator[str]:
+    took = attempt.get("took_ms")
+    parts = [moment(int(attempt["at"] * 1000)), _result(attempt)]
+    if took is not None:
+        parts.append(duration(took / 1000))
+    yield "  " + "  ".join(parts)
+    if attempt.get("detail"):
+        yield f"    {plain(attempt['detail'])}"
+
+
+def _result(attempt: dict[str, Any]) -> str:
+    return f"HTTP {attempt['status']}" if "status" in attempt else plain(str(attempt.get("error", UNKNOWN)))
+
+
+def _coloured(place: Place) -> str:
+    colours = {Place.DELIVERED: "green", Place.DEAD: "red", Place.RETRY: "yellow"}
+    return click.style(place.value, fg=colours.get(place))

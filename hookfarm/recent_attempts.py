@@ -1,0 +1,57 @@
+"""The delivery logs of several endpoints as one, the newest attempt first, read as far as somebody looks."""
+
+import heapq
+from collections.abc import Iterator, Sequence
+
+import redis
+
+from hookfarm import delivery_log
+from hookfarm.delivery_log import LoggedAttempt
+
+_READ_FIRST = 5000
+"""Attempts that are read at first, of all endpoints together; what more is needed follows a page at a time."""
+_PAGE = 500
+
+
+def position(attempt: LoggedAttempt) -> str:
+    """Where to go on reading behind this attempt: its cursor, and its endpoint, as cursors may be alike."""
+    return f"{attempt.cursor}/{attempt.endpoint}"
+
+
+def recent(
+    client: "redis.Redis", endpoints: Sequence[str], before: str | None = None, since_ms: int = 0
+) -> Iterator[LoggedAttempt]:
+    """The attempts of these endpoints, the newest first, behind the position `before`, none before `since_ms`.
+
+    InvalidInput, at once, where `before` is no position (an endpoint's own cursor is one too).
+    """
+    newest = {endpoint: _newest(before, endpoint) for endpoint in endpoints}
+    count = max(1, min(_PAGE, _READ_FIRST // max(1, len(newest))))
+    pages = delivery_log.pages(client, newest, since_ms, count)
+    lines = [_onwards(client, page, count, since_ms) for page in pages if page]
+    return heapq.merge(*lines, key=_order, reverse=True)
+
+
+def _order(attempt: LoggedAttempt) -> tuple[int, int, str]:
+    return attempt.at_ms, int(attempt.cursor.partition("-")[2]), attempt.endpoint
+
+
+def _onwards(
+    client: "redis.Redis", page: list[LoggedAttempt], count: int, since_ms: int
+) -> Iterator[LoggedAttempt]:
+    """An endpoint's page, and all that follow it."""
+    while True:
+        yield from page
+        if len(page) < count:
+            return
+        count = _PAGE
+        page = delivery_log.attempts(client, page[-1].endpoint, page[-1].cursor, since_ms, count)
+
+
+def _newest(before: str | None, endpoint: str) -> str:
+    """The end of an endpoint's stream that is behind `before` in the order of all."""
+    if before is None:
+        return "+"
+    cursor, _, beside = before.partition("/")
+    end = delivery_log.older_than(cursor)
+    return end.removeprefix("(") if endpoint < beside else end
