@@ -3,11 +3,13 @@
 import contextlib
 import sys
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import click
+from rich.console import Console
+from rich.progress import Progress
 
 from hookfarm import delivery_log
 from hookfarm.cli.options import print_json
@@ -60,20 +62,19 @@ def send(client: "redis.Redis", ids: Sequence[str], wanted: Collection[Place] = 
     return tally
 
 
-def in_batches(items: Sequence[T], doing: str) -> Iterator[Sequence[T]]:
+def in_batches(
+    items: Sequence[T], doing: str, console: Console | None = None, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Sequence[T]]:
     """The items a batch at a time; a bar on the terminal's stderr once that has lasted a second."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    due = time.monotonic() + BAR_AFTER_SECONDS
+    console = console or Console(stderr=True)
+    due = clock() + BAR_AFTER_SECONDS
     bar = Progress(console=console, transient=True)
     task = bar.add_task(doing, total=len(items))
     with contextlib.ExitStack() as drawn:
         for start in range(0, len(items), BATCH):
             yield items[start : start + BATCH]
             bar.update(task, completed=start + BATCH)
-            if console.is_terminal and not bar.live.is_started and time.monotonic() > due:
+            if console.is_terminal and not bar.live.is_started and clock() > due:
                 drawn.enter_context(bar)
 
 
