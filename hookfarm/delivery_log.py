@@ -297,7 +297,7 @@ def is_nearly_full(client: "redis.Redis") -> bool:
 
 def _ask_places(pipe: Any, ids: Sequence[str]) -> None:
     for key in (keys.RETRY, keys.DEAD, keys.OPEN):
-        pipe.zmscore(key, ids)
+        pipe.zmscore(key, list(ids))
 
 
 def _place(retry: float | None, dead: float | None, open_: float | None) -> tuple[Place, int | None]:

@@ -25,7 +25,7 @@ def recent(
 
     InvalidInput, at once, where `before` is no position (an endpoint's own cursor is one too).
     """
-    newest = {endpoint: _newest(before, endpoint) for endpoint in endpoints}
+    newest = dict.fromkeys(endpoints, "+") if before is None else _behind(before, endpoints)
     count = max(1, min(_PAGE, _READ_FIRST // max(1, len(newest))))
     pages = delivery_log.pages(client, newest, since_ms, count)
     lines = [_onwards(client, page, count, since_ms) for page in pages if page]
@@ -48,10 +48,8 @@ def _onwards(
         page = delivery_log.attempts(client, page[-1].endpoint, page[-1].cursor, since_ms, count)
 
 
-def _newest(before: str | None, endpoint: str) -> str:
-    """The end of an endpoint's stream that is behind `before` in the order of all."""
-    if before is None:
-        return "+"
-    cursor, _, beside = before.partition("/")
+def _behind(position: str, endpoints: Sequence[str]) -> dict[str, str]:
+    """The end of each endpoint's stream that is behind `position` in the order of all."""
+    cursor, _, beside = position.partition("/")
     end = delivery_log.older_than(cursor)
-    return end.removeprefix("(") if endpoint < beside else end
+    return {endpoint: end.removeprefix("(") if endpoint < beside else end for endpoint in endpoints}

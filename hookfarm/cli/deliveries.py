@@ -170,12 +170,12 @@ def _chosen(
     since_ms: int,
     wanted: "frozenset[Place]",
 ) -> list[str]:
-    """The deliveries with such an attempt that are in one of these places now, the oldest attempt first."""
+    """The deliveries with such an attempt that are in one of these places now, by their first one."""
     from hookfarm import delivery_log, recent_attempts
 
     attempts = recent_attempts.recent(client, endpoints, since_ms=since_ms)
-    matching = (a for a in attempts if forms.is_wanted(status, a.status, delivered=a.delivered))
-    ids = list(dict.fromkeys(attempt.delivery for attempt in matching))[::-1]
+    matching = [a.delivery for a in attempts if forms.is_wanted(status, a.status, delivered=a.delivered)]
+    ids = list(dict.fromkeys(reversed(matching)))
     parts = (ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE))
     placed = (pair for part in parts for pair in zip(part, delivery_log.places(client, part), strict=True))
     return [delivery_id for delivery_id, place in placed if place in wanted]

@@ -15,7 +15,8 @@ from hookfarm.config import load
 from hookfarm.errors import InvalidInput
 from hookfarm.records import Endpoint
 from hookfarm.registry import Registry
-from tests.support.delivery import add_endpoint
+from hookfarm.windows import CLOSED_AFTER_FAILURES
+from tests.support.delivery import add_endpoint, enqueue, job, one_worker
 from tests.support.receivers import Reply, running_receiver
 from tests.support.redis_server import RedisServer
 
@@ -68,8 +69,10 @@ def test_an_endpoint_is_added_shown_changed_and_removed(client: Any, hookfarm: C
     assert (first["addresses"], first["event"], first["confirmations"]) == ([TOKEN.lower()], TRANSFER, 0)
     assert (added["timeout_seconds"], added["description"], added["headers"]) == (3.0, "ü", {"X-A": "b:c"})
 
-    assert json.loads(done(hookfarm("show", added["id"], "--json"))) == added
-    assert json.loads(done(hookfarm("list", "--json"))) == [added]
+    shown = json.loads(done(hookfarm("show", added["id"], "--json")))
+    assert shown.pop("window")["open"] == 0
+    assert shown == {**added, "state": "enabled"}
+    assert json.loads(done(hookfarm("list", "--json"))) == [shown]
 
     changed = json.loads(
         done(hookfarm("update", added["id"], "--url", "http://127.0.0.1:9/", "--disable", "--json"))
@@ -100,6 +103,41 @@ def test_a_condition_is_added_shown_and_changed(client: Any, hookfarm: Command) 
     again = ("--chain", "1", "--event", TRANSFER, "--where", "value == 5")
     changed = json.loads(done(hookfarm("update", added["id"], *again, "--json")))
     assert [s["where"] for s in changed["subscriptions"]] == ["value == 5"]
+
+
+def test_limits_are_set_shown_and_taken_back(client: Any, hookfarm: Command) -> None:
+    limits = ("--max-in-flight", "7", "--rate-limit", "2.5", "--ordered")
+    added = json.loads(done(hookfarm("add", "https://example.com/", *limits, "--json")))
+    assert (added["max_in_flight"], added["rate_limit_per_second"], added["ordered"]) == (7, 2.5, True)
+    shown = done(hookfarm("show", added["id"])).splitlines()
+    for line in ("max_in_flight          7", "rate_limit_per_second  2.5", "ordered                True"):
+        assert line in shown
+    assert json.loads(done(hookfarm("update", added["id"], "--description", "x", "--json"))) == {
+        **{k: v for k, v in added.items() if k != "secret"}, "description": "x",
+    }  # fmt: skip
+    done(hookfarm("update", added["id"], "--max-in-flight", "none", "--rate-limit", "none", "--no-ordered"))
+    endpoint = Registry(client).get(added["id"])
+    assert (endpoint.max_in_flight, endpoint.rate_limit_per_second, endpoint.ordered) == (None, None, False)
+
+
+def test_an_endpoint_in_trouble_is_shown_as_such(client: Any, redis_url: str, hookfarm: Command) -> None:
+    with running_receiver() as receiver, one_worker(redis_url) as worker:
+        receiver.default = Reply(500)
+        failing = add_endpoint(client, receiver.url)
+        paused = add_endpoint(client, receiver.url, enabled=False)
+        enqueue(redis_url, *(job(failing) for _ in range(8)), job(paused))
+        worker.step(CLOSED_AFTER_FAILURES)
+        worker.settle()
+    states = {endpoint["id"]: endpoint["state"] for endpoint in json.loads(done(hookfarm("list", "--json")))}
+    assert states == {failing.id: "failing", paused.id: "disabled"}
+    lines = {line.split()[0]: line.split()[1] for line in done(hookfarm("list")).splitlines()[1:]}
+    assert lines == states
+    window = json.loads(done(hookfarm("show", failing.id, "--json")))["window"]
+    assert (window["closed"], window["failures"], window["parked"]) == (True, 5, 3)
+    assert window["failing_since_ms"] <= window["probe_at_ms"]
+    shown = done(hookfarm("show", failing.id))
+    for words in ("failing since", "circuit                open after 5 failures", "next probe", "parked 3"):
+        assert words in shown
 
 
 def test_what_people_read_names_everything_whole(client: Any, hookfarm: Command) -> None:
@@ -187,6 +225,9 @@ def test_without_a_redis_the_farm_of_the_state_directory_is_asked_for(hookfarm: 
         (("add", "https://example.com/", "--description", "\udcff"), "description"),
         (("add", "https://example.com/", "--chain", "1", "--topics", "[" * 50_000), "topics"),
         (("list", "--redis-url", "nonsense"), "redis-url"),
+        (("add", "https://example.com/", "--max-in-flight", "0"), "max_in_flight"),
+        (("add", "https://example.com/", "--max-in-flight", "many"), "max_in_flight"),
+        (("add", "https://example.com/", "--rate-limit", "nan"), "rate_limit_per_second"),
     ],
 )
 def test_bad_input_is_usage_and_names_its_field(

@@ -1,4 +1,4 @@
-"""A command of hookfarm that ends by itself, as a user runs it: output, exit code, a terminal where it wants one."""
+"""A command of hookfarm that ends by itself, as a user runs it: with a terminal to answer on, or without."""
 
 import os
 import pty
