@@ -25,7 +25,7 @@ def ids_argument(required: bool = True) -> Callable[[F], F]:
 
 
 def id_argument(command: F) -> F:
-    return click.argument("delivery_id", metavar="ID", callback=_text)(command)
+    return click.argument("delivery_id", metavar="ID", callback=utf8)(command)
 
 
 def endpoints_option(command: F) -> F:
@@ -86,7 +86,7 @@ def _result(_context: click.Context, parameter: click.Parameter, value: str | No
     raise InvalidInput(parameter.opts[0], f"{value!r} is no status; allowed are {allowed}")
 
 
-def _text(_context: click.Context, parameter: click.Parameter, value: str) -> str:
+def utf8(_context: click.Context, parameter: click.Parameter, value: str) -> str:
     """Redis takes any text that is UTF-8."""
     try:
         value.encode()
@@ -98,13 +98,13 @@ def _text(_context: click.Context, parameter: click.Parameter, value: str) -> st
 
 def _texts(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     """Each once, in the order given."""
-    return tuple(dict.fromkeys(_text(context, parameter, value) for value in values))
+    return tuple(dict.fromkeys(utf8(context, parameter, value) for value in values))
 
 
 def text_option(flag: str, summary: str, metavar: str) -> Callable[[F], F]:
     """An option that is any text, or nothing."""
 
     def check(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-        return None if value is None else _text(context, parameter, value)
+        return None if value is None else utf8(context, parameter, value)
 
     return click.option(flag, metavar=metavar, callback=check, help=summary)

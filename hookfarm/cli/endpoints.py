@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from hookfarm.cli.deliveries_forms import utf8
 from hookfarm.cli.options import connected, json_option, print_json, redis_options, settings
 from hookfarm.cli.tables import columns
 
@@ -100,7 +101,7 @@ def list_(as_json: bool, config_file: Path | None, **options: Any) -> None:
 
 
 @endpoints.command()
-@click.argument("endpoint_id", metavar="ID")
+@click.argument("endpoint_id", metavar="ID", callback=utf8)
 @json_option
 @redis_options
 def show(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
@@ -126,7 +127,7 @@ def show(endpoint_id: str, as_json: bool, config_file: Path | None, **options: A
 
 
 @endpoints.command()
-@click.argument("endpoint_id", metavar="ID")
+@click.argument("endpoint_id", metavar="ID", callback=utf8)
 @click.option("--url", metavar="URL", help="A new URL.")
 @click.option("--enable/--disable", "enabled", default=None, help="Whether anything is sent to it.")
 @_subscription_options
@@ -150,7 +151,7 @@ def update(endpoint_id: str, as_json: bool, config_file: Path | None, **options:
 
 
 @endpoints.command()
-@click.argument("endpoint_id", metavar="ID")
+@click.argument("endpoint_id", metavar="ID", callback=utf8)
 @redis_options
 def remove(endpoint_id: str, config_file: Path | None, **options: Any) -> None:
     """Remove an endpoint; what is still queued for it becomes dead letters."""
@@ -162,7 +163,7 @@ def remove(endpoint_id: str, config_file: Path | None, **options: Any) -> None:
 
 
 @endpoints.command()
-@click.argument("endpoint_id", metavar="ID")
+@click.argument("endpoint_id", metavar="ID", callback=utf8)
 @json_option
 @redis_options
 def test(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
@@ -187,7 +188,7 @@ def test(endpoint_id: str, as_json: bool, config_file: Path | None, **options: A
 
 
 @endpoints.command(name="rotate-secret")
-@click.argument("endpoint_id", metavar="ID")
+@click.argument("endpoint_id", metavar="ID", callback=utf8)
 @json_option
 @redis_options
 def rotate_secret(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:

@@ -225,6 +225,7 @@ def test_without_a_redis_the_farm_of_the_state_directory_is_asked_for(hookfarm: 
         (("add", "https://example.com/", "--description", "\udcff"), "description"),
         (("add", "https://example.com/", "--chain", "1", "--topics", "[" * 50_000), "topics"),
         (("list", "--redis-url", "nonsense"), "redis-url"),
+        (("show", "ep_\udcff"), "id"),
         (("add", "https://example.com/", "--max-in-flight", "0"), "max_in_flight"),
         (("add", "https://example.com/", "--max-in-flight", "many"), "max_in_flight"),
         (("add", "https://example.com/", "--rate-limit", "nan"), "rate_limit_per_second"),
