@@ -205,7 +205,9 @@ def test_many_are_sent_only_after_a_yes(
 ) -> None:
     deliver(worker, redis_url, endpoint, "msg_a")
     all_of_it = ("deliveries", "redeliver", "--endpoint", endpoint.id)
-    assert "1 deliveries will be sent again" in refused(hookfarm(*all_of_it), 1)
+    unasked = refused(hookfarm(*all_of_it), 1)
+    assert "1 deliveries will be sent again" in unasked
+    assert "give --yes" in unasked
     no = hookfarm(*all_of_it, answer="n\n")
     assert (no.returncode, no.stdout) == (1, "")
     assert "1 deliveries will be sent again" in no.stderr
@@ -326,7 +328,10 @@ def test_what_is_no_dead_letter_is_neither_redriven_nor_purged(
 
 def test_dead_letters_are_purged_only_after_a_yes(client: Any, hookfarm: Command) -> None:
     letters = bury(client, b"a", b"b", b"c")
-    assert "2 dead letters will be lost" in refused(hookfarm("dead-letters", "purge", *letters[:2]), 1)
+    some = refused(hookfarm("dead-letters", "purge", *letters[:2]), 1)
+    assert (
+        some == "hookfarm: 2 dead letters will be lost for good. Go on? There is no terminal to ask on; give --yes"
+    )
     assert "3 dead letters will be lost" in refused(hookfarm("dead-letters", "purge", "--all"), 1)
     no = hookfarm("dead-letters", "purge", "--all", answer="n\n")
     assert (no.returncode, no.stdout, client.zcard(keys.DEAD)) == (1, "", 3)
