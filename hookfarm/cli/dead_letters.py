@@ -57,7 +57,7 @@ def list_(
 
 
 @dead_letters.command()
-@forms.ids_argument(required=False)
+@forms.ids_argument
 @_all_option
 @_choice
 @json_option
@@ -83,7 +83,7 @@ def redrive(
 
 
 @dead_letters.command()
-@forms.ids_argument(required=False)
+@forms.ids_argument
 @_all_option
 @_choice
 @forms.yes_option

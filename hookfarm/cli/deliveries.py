@@ -88,7 +88,7 @@ def show(delivery_id: str, as_json: bool, config_file: Path | None, **options: A
 
 
 @deliveries.command()
-@forms.ids_argument(required=False)
+@forms.ids_argument
 @forms.endpoints_option
 @forms.status_option
 @forms.since_option

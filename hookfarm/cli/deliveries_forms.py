@@ -20,8 +20,9 @@ _STATUS = re.compile(r"[1-5][0-9][0-9]")
 MOST_LISTED = 1000
 
 
-def ids_argument(required: bool = True) -> Callable[[F], F]:
-    return click.argument("ids", nargs=-1, required=required, metavar="ID…", callback=_texts)
+def ids_argument(command: F) -> F:
+    """Any number of ids, or none."""
+    return click.argument("ids", nargs=-1, metavar="[ID]…", callback=_texts)(command)
 
 
 def id_argument(command: F) -> F:

@@ -23,7 +23,8 @@ if not wait_ms then
   redis.call('ZADD', DEAD, digits(now_ms), id)
   over(id)
 elseif window.ordered then
-  park(endpoint, window, id, digits(now_ms))
+  local head = redis.call('ZRANGE', PARKED .. endpoint, 0, 0, 'WITHSCORES')[2]
+  park(endpoint, window, id, string.format('%.3f', math.min(now_us / 1000, (tonumber(head) or now_us) - 1)))
   window.wait = math.max(window.wait, now_ms + wait_ms)
   window.changed = true
 else

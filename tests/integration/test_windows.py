@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hookfarm import delivery_queue, keys, windows
+from hookfarm import delivery_log, delivery_queue, keys, windows
 from hookfarm.delivery_queue import Verdict
 from hookfarm.jobs import Foreign, Taken
 from hookfarm.records import Endpoint
@@ -269,6 +269,27 @@ def test_an_ordered_endpoint_gets_one_at_a_time_and_a_retry_before_all_others(
         assert queued(client) == 0
         deliver(exchange, seen[-1])
     assert [(taken.id, taken.attempt) for taken in seen] == [("m0", 2), ("m1", 1), ("m2", 1), ("m3", 1)]
+
+
+def test_an_ordered_endpoints_deliveries_are_sent_again_in_the_order_in_which_that_was_asked_for(
+    client: Any, redis_url: str, exchange: Exchange
+) -> None:
+    endpoint = add_endpoint(client, URL, ordered=True)
+    names = ["z", "y", "x", "w", "v"]
+    enqueue(redis_url, *(job(endpoint, name) for name in names))
+    for _ in names:
+        deliver(exchange, pop(exchange))
+    for name in names:
+        delivery_log.send_again(client, delivery_log.find(client, name))
+    fail(exchange, pop(exchange), retry=0.0)
+    time_has_come(client, endpoint.id)
+    delivery_queue.promote(client)
+    seen = []
+    for _ in names:
+        seen.append(pop(exchange))
+        deliver(exchange, seen[-1])
+    assert [taken.id for taken in seen] == names
+    assert [taken.attempt for taken in seen] == [3, 2, 2, 2, 2]
 
 
 def test_an_ordered_endpoint_goes_on_behind_a_dead_letter(client: Any, redis_url: str, exchange: Exchange) -> None:

@@ -12,8 +12,8 @@
 --                           pause     ms between the last two probes
 --                           wait      ms until which nothing opens: the pause, or an ordered endpoint's retry
 --                           next      us at which a rate limited endpoint may open its next job
---   PARKED<endpoint> ZSET   id -> place. A job never attempted stands by its sequence (us), one that was by the ms
---                           of its return, a thousandth of that: so it is ahead of all the others.
+--   PARKED<endpoint> ZSET   id -> place. A job never attempted stands by its sequence (us), one that was by the time
+--                           of its return in ms, a thousandth of that: so it is ahead of all the others.
 --   LIMITS HASH             endpoint -> 'paused max_in_flight rate ordered', 0 = none; '*' -> workers of all farms
 --   WAKE ZSET               endpoint -> ms at which its window is to be looked at again
 --
@@ -151,7 +151,7 @@ local function admit(endpoint, id, job, attempted)
     enter(window)
     push(id, job)
   else
-    park(endpoint, window, id, attempted and digits(now_ms) or next_sequence())
+    park(endpoint, window, id, attempted and string.format('%.3f', now_us / 1000) or next_sequence())
   end
 end
 
