@@ -32,7 +32,7 @@ def attempt_fields(attempt: LoggedAttempt, place: Place | None, cursor: str) -> 
 def attempt_lines(attempts: Sequence[LoggedAttempt], places: Sequence[Place | None]) -> Iterator[str]:
     rows = [("at", "delivery", "endpoint", "attempt", "result", "took", "now")]
     for attempt, place in zip(attempts, places, strict=True):
-        took = duration(attempt.took_ms / 1000)
+        took = _took(attempt.took_ms)
         number, now = f"#{attempt.number}", place.value if place else _GONE
         rows.append((moment(attempt.at_ms), attempt.delivery, attempt.endpoint, number, attempt.status, took, now))
     return columns(rows)
@@ -77,10 +77,15 @@ def _attempt(attempt: dict[str, Any]) -> Iterator[str]:
     took = attempt.get("took_ms")
     parts = [moment(int(attempt["at"] * 1000)), _result(attempt)]
     if took is not None:
-        parts.append(duration(took / 1000))
+        parts.append(_took(took))
     yield "  " + "  ".join(parts)
     if attempt.get("detail"):
         yield f"    {plain(attempt['detail'])}"
+
+
+def _took(took_ms: int) -> str:
+    """It is kept in whole ms."""
+    return duration(took_ms / 1000) if took_ms else "<1 ms"
 
 
 def _result(attempt: dict[str, Any]) -> str:
@@ -89,4 +94,4 @@ def _result(attempt: dict[str, Any]) -> str:
 
 def _coloured(place: Place) -> str:
     colours = {Place.DELIVERED: "green", Place.DEAD: "red", Place.RETRY: "yellow"}
-    return click.style(place.value, fg=colours.get(place))
+    return click.style(place.value, fg=colours[place]) if place in colours else place.value
