@@ -20,15 +20,21 @@ class Killer:
         self._title = title.encode()
         self._chance = chance
         self._entitled: dict[int, bool] = {}
+        self._killed: set[int] = set()
+        """A killed process may be listed for a while, alive."""
         self.kills = 0
 
     def victims(self) -> list[int]:
         """The pids of those who live, as far as one look can tell."""
-        return [pid for pid in self._children() if self._is_entitled(pid) and self._lives(pid)]
+        return [
+            pid
+            for pid in self._children()
+            if pid not in self._killed and self._is_entitled(pid) and self._lives(pid)
+        ]
 
     def kill_one(self, number: int = signal.SIGKILL) -> int:
         """Kills one at random and returns its pid; 0 where nobody lives."""
-        candidates = [pid for pid in self._children() if self._is_entitled(pid)]
+        candidates = [pid for pid in self._children() if pid not in self._killed and self._is_entitled(pid)]
         self._chance.shuffle(candidates)
         return next((pid for pid in candidates if self.kill(pid, number)), 0)
 
@@ -39,23 +45,24 @@ class Killer:
             try:
                 if self._lives(pid):
                     signal.pidfd_send_signal(handle, number)
-                    self._entitled.pop(pid, None)
+                    self._killed.add(pid)
                     self.kills += 1
                     return True
             finally:
                 os.close(handle)
         return False
 
-    def storm(self, every_seconds: float, seconds: float) -> Iterator[int]:
+    def storm(self, every_seconds: float, seconds: float, spared: int = 0) -> Iterator[int]:
         """One kill each `every_seconds` for `seconds`; yields each victim's pid after its kill.
 
-        A beat at which nobody lives waits for the next one to be born; the beats do not pile up meanwhile.
+        A beat at which no more than `spared` live waits until more do; the beats do not pile up meanwhile. So a
+        machine that cannot fork as fast as this kills is not left without workers.
         """
         began = time.monotonic()
         beat = began
         while beat - began < seconds:
             time.sleep(max(0.0, beat - time.monotonic()))
-            while not (pid := self.kill_one()):
+            while (spared and len(self.victims()) <= spared) or not (pid := self.kill_one()):
                 if time.monotonic() - began > seconds:
                     return
                 time.sleep(NOBODY_SECONDS)

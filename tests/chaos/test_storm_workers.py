@@ -63,3 +63,37 @@ def test_random_workers_killed_under_load_lose_nothing(arena: Arena, size: Storm
     assert_in_order(farm, before, size.workers)
     assert farm.stop() == 0
     assert not farm.survivors()
+
+
+@dataclass(frozen=True)
+class Idle:
+    workers: int
+    every_seconds: float
+    seconds: float
+    per_second: float = 50.0
+
+
+ORPHAN_SECONDS = 3.0
+
+
+@sizes(
+    short=Idle(10, every_seconds=0.02, seconds=2.5),
+    full=Idle(50, every_seconds=0.01, seconds=30),
+)
+def test_an_idle_farm_whose_workers_die_all_the_time_delivers_orphans_within_3_s(arena: Arena, size: Idle) -> None:
+    farm = arena.farm(size.workers)
+    before = standing(farm)
+    with arena.load(fan_out=1) as load:
+        killer = arena.killer(farm)
+        with load.at(size.per_second):
+            for _ in killer.storm(size.every_seconds, size.seconds, spared=size.workers // 2):
+                pass
+        conditions = (
+            f"{size.per_second:.0f}/s, {size.workers} workers, a kill every {1000 * size.every_seconds:.0f} ms"
+        )
+        found = arena.conclude("idle farm, a kill every 10 ms", load, kills=killer.kills, conditions=conditions)
+    found.assert_right(deaths=killer.kills)
+    assert found.slowest_seconds < ORPHAN_SECONDS
+    assert_in_order(farm, before, size.workers)
+    assert farm.stop() == 0
+    assert not farm.survivors()
