@@ -11,7 +11,7 @@ from hookfarm import keys
 from tests.chaos.control import Control
 from tests.chaos.judgement import Judgement, await_drained, judge
 from tests.chaos.killer import Killer
-from tests.chaos.load import Load, add_endpoints
+from tests.chaos.load import CHAIN_ID, Load, add_endpoints
 from tests.chaos.recording import Recording
 from tests.chaos.table import Row, Table
 from tests.support.farm_processes import FarmProcess, StartFarm
@@ -43,19 +43,26 @@ class Arena:
         return self.start_farm(*arguments, redis_url=self.server.url, **settings).wait_ready()
 
     @contextlib.contextmanager
-    def load(self, endpoints: int = ENDPOINTS, fan_out: int = ENDPOINTS) -> Iterator[Load]:
-        """Events for that many endpoints at the recorder."""
+    def load(
+        self,
+        endpoints: int = ENDPOINTS,
+        fan_out: int = ENDPOINTS,
+        behaviour: str = "200",
+        chain_id: int = CHAIN_ID,
+    ) -> Iterator[Load]:
+        """Events for that many endpoints at the recorder, which does to them what `behaviour` says."""
         with self.server.client() as client:
-            yield Load(client, add_endpoints(client, self.recording, endpoints, fan_out), fan_out)
+            made = add_endpoints(client, self.recording, endpoints, fan_out, behaviour, chain_id)
+            yield Load(client, made, fan_out, chain_id)
 
     def killer(self, farm: FarmProcess, title: str = WORKER_TITLE) -> Killer:
         return Killer(farm.pid, title, self.chance)
 
     def conclude(
-        self, test: str, load: Load, *, kills: int, conditions: str, control: Control | None = None
+        self, test: str, *loads: Load, kills: int, conditions: str, control: Control | None = None
     ) -> Judgement:
         """Waits until both hops are empty, and adds the row whether they get so or not; the test judges."""
-        owed = load.owed()
+        owed = {webhook_id: at for load in loads for webhook_id, at in load.owed().items()}
         try:
             with self.server.client() as client:
                 await_drained(client)

@@ -74,10 +74,16 @@ class Pace:
 
 
 class Load:
-    """Events for `endpoints`, which stand in groups of `fan_out`: each event is for one whole group, in turn."""
+    """Events for `endpoints`, which stand in groups of `fan_out`: each event is for one whole group, in turn.
 
-    def __init__(self, client: "redis.Redis", endpoints: Sequence[Endpoint], fan_out: int) -> None:
+    A chain has one Load only.
+    """
+
+    def __init__(
+        self, client: "redis.Redis", endpoints: Sequence[Endpoint], fan_out: int, chain_id: int = CHAIN_ID
+    ) -> None:
         self._client = client
+        self._chain_id = chain_id
         self._endpoints = endpoints
         self._fan_out = fan_out
         self._sent_at: list[float] = []
@@ -88,7 +94,7 @@ class Load:
         with self._client.pipeline(transaction=False) as pipe:
             for number in range(first, first + count):
                 event = orjson.dumps(self._event(number))
-                pipe.xadd(keys.events(CHAIN_ID), {keys.EVENT_FIELD: event}, id=f"{number + 1}-1")
+                pipe.xadd(keys.events(self._chain_id), {keys.EVENT_FIELD: event}, id=f"{number + 1}-1")
             for reply in pipe.execute(raise_on_error=False):
                 if isinstance(reply, Exception) and "equal or smaller" not in str(reply):
                     raise reply
@@ -120,7 +126,7 @@ class Load:
     def _event(self, number: int) -> Event:
         address = self._group(number)[0].subscriptions[0].addresses[0]
         return {
-            "chain_id": CHAIN_ID,
+            "chain_id": self._chain_id,
             "block_number": number,
             "block_hash": f"0x{number:064x}",
             "block_timestamp": 1_700_000_000 + number,
@@ -140,17 +146,14 @@ def add_endpoints(
     count: int,
     fan_out: int = 1,
     behaviour: str = "200",
-    group: int = 0,
+    chain_id: int = CHAIN_ID,
 ) -> list[Endpoint]:
-    """Endpoints at the recorder, with secrets it knows, in groups of `fan_out` that subscribe to one address each.
-
-    `group` is the number of the first group: those of one Redis must differ.
-    """
+    """Endpoints at the recorder, with secrets it knows, a group of `fan_out` to each address."""
     registry = Registry(client)
     made = []
     for number in range(count):
-        address = f"0x{group + number // fan_out + 1:040x}"
-        subscription = Subscription(new_subscription_id(), CHAIN_ID, (address,), TRANSFER)
+        address = f"0x{number // fan_out + 1:040x}"
+        subscription = Subscription(new_subscription_id(), chain_id, (address,), TRANSFER)
         named = new_endpoint_id()
         endpoint = Endpoint(named, recording.url(named, behaviour), subscriptions=(subscription,))
         made.append(replace(endpoint, secrets=((secret_of(named), None),)))
