@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -55,19 +56,20 @@ class Arena:
             made = add_endpoints(client, self.recording, endpoints, fan_out, behaviour, chain_id)
             yield Load(client, made, fan_out, chain_id)
 
-    def killer(self, farm: FarmProcess, title: str = WORKER_TITLE) -> Killer:
-        return Killer(farm.pid, title, self.chance)
+    def killer(self, farm: FarmProcess, title: str = WORKER_TITLE, sockets: int = 0) -> Killer:
+        return Killer(farm.pid, title, self.chance, sockets)
 
     def conclude(
         self, test: str, *loads: Load, kills: int, conditions: str, control: Control | None = None
     ) -> Judgement:
         """Waits until both hops are empty, and adds the row whether they get so or not; the test judges."""
+        began = time.monotonic()
         owed = {webhook_id: at for load in loads for webhook_id, at in load.owed().items()}
         try:
             with self.server.client() as client:
                 await_drained(client)
         finally:
-            found = judge(owed, self.recording.arrivals)
+            found = judge(owed, self.recording.arrivals, time.monotonic() - began)
             counts = (kills, found.produced, len(found.lost), found.duplicates, found.slowest_seconds)
             self.table.add(Row(test, *counts, f"{conditions}, seed {self.seed}", str(control or "")))
         return found

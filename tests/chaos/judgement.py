@@ -11,6 +11,9 @@ from tests.support.ledger import assert_drained
 from tests.support.waiting import eventually
 
 DRAIN_SECONDS = 10.0
+"""How soon after a storm of single kills both hops are empty."""
+PATIENCE_SECONDS = 60.0
+"""Until what is not there counts as lost."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class Judgement:
     unsigned: int
     """Arrivals whose signature was not valid."""
     slowest_seconds: float
+    drained_seconds: float
+    """How long after the storm both hops were empty."""
 
     def assert_right(self, deaths: int) -> None:
         """Nothing lost, nothing made up, no more twice than processes died."""
@@ -35,7 +40,7 @@ class Judgement:
         assert self.duplicates <= deaths, f"{self.duplicates} duplicates of {deaths} deaths"
 
 
-def judge(owed: Mapping[str, float], arrivals: list[Arrival]) -> Judgement:
+def judge(owed: Mapping[str, float], arrivals: list[Arrival], drained_seconds: float) -> Judgement:
     """`owed`: what must arrive, and since when (monotonic)."""
     last: dict[str, float] = {}
     slowest = 0.0
@@ -50,10 +55,11 @@ def judge(owed: Mapping[str, float], arrivals: list[Arrival]) -> Judgement:
         strangers=frozenset(last.keys() - owed.keys()),
         unsigned=sum(not arrival.signature_valid for arrival in arrivals),
         slowest_seconds=slowest,
+        drained_seconds=drained_seconds,
     )
 
 
-def await_drained(client: "redis.Redis", within: float = DRAIN_SECONDS) -> None:
+def await_drained(client: "redis.Redis", within: float = PATIENCE_SECONDS) -> None:
     """Both hops are empty but for dead letters, and the ledger is in order."""
     eventually(lambda: owed_by_redis(client) == 0, within, "both hops drained")
     assert_drained(client)

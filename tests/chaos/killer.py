@@ -1,4 +1,4 @@
-"""Real SIGKILLs to real processes: children of one master, found by their titles, one at each beat of a clock."""
+"""Real signals to real processes: children of one master, found by their titles, one at each beat of a clock."""
 
 import contextlib
 import os
@@ -13,12 +13,16 @@ NOBODY_SECONDS = 0.002
 
 
 class Killer:
-    """Kills children of `master` whose title begins with `title`; `kills` counts those that lived until then."""
+    """Kills children of `master` whose title begins with `title`; `kills` counts those that lived until then.
 
-    def __init__(self, master: int, title: str, chance: random.Random) -> None:
+    With `sockets` only those that have at least so many open: who is still booting is spared.
+    """
+
+    def __init__(self, master: int, title: str, chance: random.Random, sockets: int = 0) -> None:
         self._master = master
         self._title = title.encode()
         self._chance = chance
+        self._sockets = sockets
         self._entitled: dict[int, bool] = {}
         self._killed: set[int] = set()
         """A killed process may be listed for a while, alive."""
@@ -26,25 +30,21 @@ class Killer:
 
     def victims(self) -> list[int]:
         """The pids of those who live, as far as one look can tell."""
-        return [
-            pid
-            for pid in self._children()
-            if pid not in self._killed and self._is_entitled(pid) and self._lives(pid)
-        ]
+        return [pid for pid in self._candidates() if self._lives(pid)]
 
-    def kill_one(self, number: int = signal.SIGKILL) -> int:
+    def kill_one(self) -> int:
         """Kills one at random and returns its pid; 0 where nobody lives."""
-        candidates = [pid for pid in self._children() if pid not in self._killed and self._is_entitled(pid)]
+        candidates = self._candidates()
         self._chance.shuffle(candidates)
-        return next((pid for pid in candidates if self.kill(pid, number)), 0)
+        return next((pid for pid in candidates if self.kill(pid)), 0)
 
-    def kill(self, pid: int, number: int = signal.SIGKILL) -> bool:
+    def kill(self, pid: int) -> bool:
         """False where it was dead already. The pidfd makes sure that nobody else is hit under the same pid."""
         with contextlib.suppress(ProcessLookupError):
             handle = os.pidfd_open(pid)
             try:
                 if self._lives(pid):
-                    signal.pidfd_send_signal(handle, number)
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
                     self._killed.add(pid)
                     self.kills += 1
                     return True
@@ -69,11 +69,14 @@ class Killer:
             yield pid
             beat = max(beat + every_seconds, time.monotonic())
 
+    def _candidates(self) -> list[int]:
+        found = [pid for pid in self._children() if pid not in self._killed and self._is_entitled(pid)]
+        return [pid for pid in found if _sockets(pid) >= self._sockets] if self._sockets else found
+
     def _children(self) -> list[int]:
+        place = Path(f"/proc/{self._master}/task/{self._master}/children")
         with contextlib.suppress(OSError):
-            return [
-                int(pid) for pid in Path(f"/proc/{self._master}/task/{self._master}/children").read_text().split()
-            ]
+            return [int(pid) for pid in place.read_text().split()]
         return []
 
     def _is_entitled(self, pid: int) -> bool:
@@ -89,3 +92,13 @@ class Killer:
             state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
             return state not in "ZX" and int(parent) == self._master
         return False
+
+
+def _sockets(pid: int) -> int:
+    """How many the process has open."""
+    count = 0
+    with contextlib.suppress(OSError):
+        for file in os.scandir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                count += os.readlink(file.path).startswith("socket:")
+    return count

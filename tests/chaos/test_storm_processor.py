@@ -1,5 +1,6 @@
 """The message processor dies while it turns events into jobs."""
 
+import time
 from dataclasses import dataclass
 
 from tests.chaos.arena import PROCESSOR_TITLE, Arena, assert_in_order, standing
@@ -27,10 +28,10 @@ def test_a_processor_killed_all_the_time_makes_one_job_of_each_event_and_endpoin
     farm = arena.farm(size.workers)
     before = standing(farm)
     with arena.load(FAN_OUT, FAN_OUT) as load:
-        killer = arena.killer(farm, PROCESSOR_TITLE)
+        killer = arena.killer(farm, PROCESSOR_TITLE, sockets=2)  # Its loop has begun: it reads and writes.
         with load.at(size.per_second):
             for _ in killer.storm(size.every_seconds, size.seconds):
-                pass
+                time.sleep(arena.chance.uniform(0, size.every_seconds))  # Else each dies at the same point.
         found = arena.conclude(
             "message processor killed, fan-out 50",
             load,

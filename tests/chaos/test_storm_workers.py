@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from tests.chaos.arena import ENDPOINTS, Arena, assert_in_order, standing
 from tests.chaos.control import storm_over_control, worker_kills
+from tests.chaos.judgement import DRAIN_SECONDS
+from tests.chaos.killer import Killer
 from tests.chaos.load import Load
 from tests.chaos.sizes import sizes
-from tests.support.waiting import eventually
 
 WANTED_PER_SECOND = 2000.0
 SHARE_OF_CAPACITY = 0.8
@@ -25,13 +26,15 @@ class Storm:
     most_per_second: float = WANTED_PER_SECOND
 
 
-def calibrated(arena: Arena, load: Load, storm: Storm) -> float:
-    """Deliveries per second: what is wanted, or 80 % of what this machine reaches while nobody dies."""
+def calibrated(arena: Arena, load: Load, storm: Storm, killer: Killer) -> float:
+    """Deliveries per second: what is wanted, or 80 % of what this machine reaches under the same kills."""
     events = storm.calibration // ENDPOINTS
     began = time.monotonic()
     load.send(0, events)
     wanted = events * ENDPOINTS
-    eventually(lambda: len(arena.recording.arrivals) >= wanted, CALIBRATION_SECONDS, "the calibration")
+    for _ in killer.storm(storm.every_seconds, CALIBRATION_SECONDS):
+        if len(arena.recording.arrivals) >= wanted:
+            break
     reached = wanted / (arena.recording.arrivals[-1].at - began)
     rate = min(storm.most_per_second, SHARE_OF_CAPACITY * reached)
     print(f"the machine reaches {reached:.0f} deliveries/s; the storm has {rate:.0f}/s")
@@ -49,8 +52,8 @@ def test_random_workers_killed_under_load_lose_nothing(arena: Arena, size: Storm
     farm = arena.farm(size.workers)
     before = standing(farm)
     with arena.load() as load:
-        rate = calibrated(arena, load, size)
         killer = arena.killer(farm)
+        rate = calibrated(arena, load, size, killer)
         with load.at(rate):
             for _ in killer.storm(size.every_seconds, size.seconds):
                 pass
@@ -59,6 +62,7 @@ def test_random_workers_killed_under_load_lose_nothing(arena: Arena, size: Storm
             "random workers killed under load", load, kills=killer.kills, conditions=conditions, control=control
         )
     found.assert_right(deaths=killer.kills)
+    assert found.drained_seconds < DRAIN_SECONDS
     assert control.lost > 0
     assert_in_order(farm, before, size.workers)
     assert farm.stop() == 0
