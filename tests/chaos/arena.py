@@ -4,7 +4,7 @@ import contextlib
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psutil
 
@@ -36,6 +36,8 @@ class Arena:
     chance: random.Random
     seed: int
     table: Table
+    judged: int = 0
+    """How many arrivals belong to what was settled before."""
 
     def farm(self, workers: int, *options: str, **variables: str) -> FarmProcess:
         """A ready farm of processors and workers; `variables` are settings as `HOOKFARM_…`."""
@@ -53,25 +55,33 @@ class Arena:
     ) -> Iterator[Load]:
         """Events for that many endpoints at the recorder, which does to them what `behaviour` says."""
         with self.server.client() as client:
-            made = add_endpoints(client, self.recording, endpoints, fan_out, behaviour, chain_id)
+            made = add_endpoints(client, self.recording, endpoints, fan_out, behaviour, chain_id=chain_id)
             yield Load(client, made, fan_out, chain_id)
 
     def killer(self, farm: FarmProcess, title: str = WORKER_TITLE, sockets: int = 0) -> Killer:
         return Killer(farm.pid, title, self.chance, sockets)
 
-    def conclude(
-        self, test: str, *loads: Load, kills: int, conditions: str, control: Control | None = None
-    ) -> Judgement:
-        """Waits until both hops are empty, and adds the row whether they get so or not; the test judges."""
-        began = time.monotonic()
-        owed = {webhook_id: at for load in loads for webhook_id, at in load.owed().items()}
+    def settle(self, *loads: Load) -> Judgement:
+        """Waits until both hops are empty, and judges what has arrived since this was done last."""
+        began, trouble = time.monotonic(), None
         try:
             with self.server.client() as client:
                 await_drained(client)
-        finally:
-            found = judge(owed, self.recording.arrivals, time.monotonic() - began)
-            counts = (kills, found.produced, len(found.lost), found.duplicates, found.slowest_seconds)
-            self.table.add(Row(test, *counts, f"{conditions}, seed {self.seed}", str(control or "")))
+        except AssertionError as error:
+            trouble = error
+        drained_seconds = time.monotonic() - began
+        arrivals = self.recording.arrivals[self.judged :]
+        self.judged += len(arrivals)
+        owed = {webhook_id: at for load in loads for webhook_id, at in load.owed().items()}
+        return replace(judge(owed, arrivals), drained_seconds=drained_seconds, trouble=trouble)
+
+    def conclude(
+        self, test: str, *loads: Load, kills: int, conditions: str, control: Control | None = None
+    ) -> Judgement:
+        """Settles and adds the row; the test judges."""
+        found = self.settle(*loads)
+        counts = (kills, found.produced, len(found.lost), found.duplicates, found.slowest_seconds)
+        self.table.add(Row(test, *counts, f"{conditions}, seed {self.seed}", str(control or "")))
         return found
 
 

@@ -1,6 +1,6 @@
 """What a storm came to: who got what was owed, how often, and how late."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import redis
@@ -29,18 +29,22 @@ class Judgement:
     unsigned: int
     """Arrivals whose signature was not valid."""
     slowest_seconds: float
-    drained_seconds: float
+    drained_seconds: float = 0.0
     """How long after the storm both hops were empty."""
+    trouble: AssertionError | None = None
+    """What is wrong with the hops."""
 
     def assert_right(self, deaths: int) -> None:
         """Nothing lost, nothing made up, no more twice than processes died."""
+        if self.trouble is not None:
+            raise self.trouble
         assert not self.lost, f"{len(self.lost)} lost: {sorted(self.lost)[:10]}"
         assert not self.strangers, f"ids that nobody is owed: {sorted(self.strangers)[:10]}"
         assert not self.unsigned, f"{self.unsigned} without a valid signature"
         assert self.duplicates <= deaths, f"{self.duplicates} duplicates of {deaths} deaths"
 
 
-def judge(owed: Mapping[str, float], arrivals: list[Arrival], drained_seconds: float) -> Judgement:
+def judge(owed: Mapping[str, float], arrivals: Sequence[Arrival]) -> Judgement:
     """`owed`: what must arrive, and since when (monotonic)."""
     last: dict[str, float] = {}
     slowest = 0.0
@@ -55,7 +59,6 @@ def judge(owed: Mapping[str, float], arrivals: list[Arrival], drained_seconds: f
         strangers=frozenset(last.keys() - owed.keys()),
         unsigned=sum(not arrival.signature_valid for arrival in arrivals),
         slowest_seconds=slowest,
-        drained_seconds=drained_seconds,
     )
 
 

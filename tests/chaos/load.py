@@ -146,13 +146,17 @@ def add_endpoints(
     count: int,
     fan_out: int = 1,
     behaviour: str = "200",
+    group: int = 0,
     chain_id: int = CHAIN_ID,
 ) -> list[Endpoint]:
-    """Endpoints at the recorder, with secrets it knows, a group of `fan_out` to each address."""
+    """Endpoints at the recorder, with secrets it knows, a group of `fan_out` to each address.
+
+    `group` is the number of the first group: those on one chain must differ.
+    """
     registry = Registry(client)
     made = []
     for number in range(count):
-        address = f"0x{number // fan_out + 1:040x}"
+        address = f"0x{group + number // fan_out + 1:040x}"
         subscription = Subscription(new_subscription_id(), chain_id, (address,), TRANSFER)
         named = new_endpoint_id()
         endpoint = Endpoint(named, recording.url(named, behaviour), subscriptions=(subscription,))

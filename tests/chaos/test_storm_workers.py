@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from tests.chaos.arena import ENDPOINTS, Arena, assert_in_order, standing
 from tests.chaos.control import storm_over_control, worker_kills
 from tests.chaos.judgement import DRAIN_SECONDS
-from tests.chaos.killer import Killer
-from tests.chaos.load import Load
 from tests.chaos.sizes import sizes
+from tests.support.farm_processes import FarmProcess
 
 WANTED_PER_SECOND = 2000.0
 SHARE_OF_CAPACITY = 0.8
 CALIBRATION_SECONDS = 30.0
+CALIBRATION_CHAIN_ID = 4712
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,20 @@ class Storm:
     most_per_second: float = WANTED_PER_SECOND
 
 
-def calibrated(arena: Arena, load: Load, storm: Storm, killer: Killer) -> float:
+def calibrated(arena: Arena, farm: FarmProcess, storm: Storm) -> float:
     """Deliveries per second: what is wanted, or 80 % of what this machine reaches under the same kills."""
-    events = storm.calibration // ENDPOINTS
-    began = time.monotonic()
-    load.send(0, events)
-    wanted = events * ENDPOINTS
-    for _ in killer.storm(storm.every_seconds, CALIBRATION_SECONDS):
-        if len(arena.recording.arrivals) >= wanted:
-            break
-    reached = wanted / (arena.recording.arrivals[-1].at - began)
+    killer = arena.killer(farm)
+    with arena.load(chain_id=CALIBRATION_CHAIN_ID) as load:
+        began = time.monotonic()
+        load.send(0, storm.calibration // ENDPOINTS)
+        owed = load.owed()
+        for _ in killer.storm(storm.every_seconds, CALIBRATION_SECONDS):
+            if len(arena.recording.arrivals) >= len(owed):
+                break
+        reached = len(owed) / (arena.recording.arrivals[-1].at - began)
+        arena.settle(load).assert_right(deaths=killer.kills)
     rate = min(storm.most_per_second, SHARE_OF_CAPACITY * reached)
-    print(f"the machine reaches {reached:.0f} deliveries/s; the storm has {rate:.0f}/s")
+    print(f"under these kills the machine reaches {reached:.0f} deliveries/s; the storm has {rate:.0f}/s")
     return rate
 
 
@@ -51,9 +53,9 @@ def test_random_workers_killed_under_load_lose_nothing(arena: Arena, size: Storm
     )
     farm = arena.farm(size.workers)
     before = standing(farm)
+    rate = calibrated(arena, farm, size)
     with arena.load() as load:
         killer = arena.killer(farm)
-        rate = calibrated(arena, load, size, killer)
         with load.at(rate):
             for _ in killer.storm(size.every_seconds, size.seconds):
                 pass
