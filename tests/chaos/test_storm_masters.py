@@ -54,7 +54,7 @@ def ended_and_started(arena: Arena, size: Ends, end: Callable[[FarmProcess], Non
 
 @sizes(
     short=Ends(10, times=1, within_seconds=1, down_seconds=0.5, per_second=400, control_times=3),
-    full=Ends(50, times=5, within_seconds=5, down_seconds=2, per_second=1000, control_times=5),
+    full=Ends(50, times=5, within_seconds=5, down_seconds=2, per_second=500, control_times=5),
 )
 def test_a_master_killed_under_load_takes_all_along_and_nothing_is_lost(arena: Arena, size: Ends) -> None:
     control = killed_pools(arena, size, signal.SIGKILL)
@@ -87,7 +87,7 @@ def test_a_master_killed_under_load_takes_all_along_and_nothing_is_lost(arena: A
 
 @sizes(
     short=Ends(10, times=2, within_seconds=0.5, down_seconds=0, per_second=400, control_times=3),
-    full=Ends(50, times=20, within_seconds=1, down_seconds=0, per_second=500, control_times=20),
+    full=Ends(50, times=20, within_seconds=1, down_seconds=0, per_second=500, control_times=5),
 )
 def test_a_farm_told_to_stop_under_load_loses_and_repeats_nothing(arena: Arena, size: Ends) -> None:
     control = killed_pools(arena, size, signal.SIGTERM)

@@ -45,7 +45,7 @@ def calibrated(arena: Arena, farm: FarmProcess, storm: Storm) -> float:
 
 @sizes(
     short=Storm(10, every_seconds=0.05, seconds=2.5, control_seconds=2.0, calibration=400, most_per_second=400),
-    full=Storm(50, every_seconds=0.05, seconds=60, control_seconds=20, calibration=10_000),
+    full=Storm(50, every_seconds=0.05, seconds=60, control_seconds=10, calibration=10_000),
 )
 def test_random_workers_killed_under_load_lose_nothing(arena: Arena, size: Storm) -> None:
     control = storm_over_control(
