@@ -18,13 +18,17 @@ GRACE_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Ends:
-    """So many `times` the farm ends at a random moment of `within_seconds` and is down for `down_seconds`."""
+    """So many `times` the farm ends at a random moment of `within_seconds` and is down for `down_seconds`.
+
+    The endpoints take `answer_ms`, so that at each moment about half of the workers have a job in hand.
+    """
 
     workers: int
     times: int
     within_seconds: float
     down_seconds: float
     per_second: float
+    answer_ms: int
     control_times: int
 
 
@@ -53,8 +57,8 @@ def ended_and_started(arena: Arena, size: Ends, end: Callable[[FarmProcess], Non
 
 
 @sizes(
-    short=Ends(10, times=1, within_seconds=1, down_seconds=0.5, per_second=400, control_times=3),
-    full=Ends(50, times=5, within_seconds=5, down_seconds=2, per_second=500, control_times=5),
+    short=Ends(10, times=1, within_seconds=1, down_seconds=0.5, per_second=250, answer_ms=20, control_times=3),
+    full=Ends(50, times=5, within_seconds=5, down_seconds=2, per_second=500, answer_ms=50, control_times=5),
 )
 def test_a_master_killed_under_load_takes_all_along_and_nothing_is_lost(arena: Arena, size: Ends) -> None:
     control = killed_pools(arena, size, signal.SIGKILL)
@@ -67,7 +71,7 @@ def test_a_master_killed_under_load_takes_all_along_and_nothing_is_lost(arena: A
         eventually(lambda: not farm.survivors(), GONE_SECONDS, "the end of all its processes")
         farm.wait()
 
-    with arena.load() as load:
+    with arena.load(behaviour=f"slow-{size.answer_ms}") as load:
         with load.at(size.per_second):
             farm = ended_and_started(arena, size, kill)
             before = standing(farm)
@@ -75,7 +79,7 @@ def test_a_master_killed_under_load_takes_all_along_and_nothing_is_lost(arena: A
             "master killed under load, started again",
             load,
             kills=size.times,
-            conditions=f"{size.per_second:.0f}/s, {size.workers} workers, {size.down_seconds} s down",
+            conditions=f"{size.per_second:.0f}/s, {size.workers} workers, answers after {size.answer_ms} ms, {size.down_seconds} s down",
             control=control,
         )
     found.assert_right(deaths=died)
@@ -86,8 +90,8 @@ def test_a_master_killed_under_load_takes_all_along_and_nothing_is_lost(arena: A
 
 
 @sizes(
-    short=Ends(10, times=2, within_seconds=0.5, down_seconds=0, per_second=400, control_times=3),
-    full=Ends(50, times=20, within_seconds=1, down_seconds=0, per_second=500, control_times=5),
+    short=Ends(10, times=2, within_seconds=0.5, down_seconds=0, per_second=250, answer_ms=20, control_times=3),
+    full=Ends(50, times=20, within_seconds=1, down_seconds=0, per_second=500, answer_ms=50, control_times=5),
 )
 def test_a_farm_told_to_stop_under_load_loses_and_repeats_nothing(arena: Arena, size: Ends) -> None:
     control = killed_pools(arena, size, signal.SIGTERM)
@@ -97,7 +101,7 @@ def test_a_farm_told_to_stop_under_load_loses_and_repeats_nothing(arena: Arena, 
         assert farm.wait(GRACE_SECONDS) == 0
         assert not farm.survivors()
 
-    with arena.load() as load:
+    with arena.load(behaviour=f"slow-{size.answer_ms}") as load:
         with load.at(size.per_second):
             farm = ended_and_started(arena, size, stop)
             before = standing(farm)
@@ -105,7 +109,7 @@ def test_a_farm_told_to_stop_under_load_loses_and_repeats_nothing(arena: Arena, 
             "SIGTERM under load, started again",
             load,
             kills=size.times,
-            conditions=f"{size.per_second:.0f}/s, {size.workers} workers",
+            conditions=f"{size.per_second:.0f}/s, {size.workers} workers, answers after {size.answer_ms} ms",
             control=control,
         )
     found.assert_right(deaths=0)
