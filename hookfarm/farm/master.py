@@ -191,6 +191,7 @@ class Master:
         member.note_up()
         member.slot.vacate()
         member.pid = 0
+        killed = member.aborted is None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         member.aborted = None
         self._close_gate(member)
         if self._stopping:
@@ -202,16 +203,17 @@ class Master:
             raise StartFailed(f"{member.name} could not start: {member.slot.reason}")
         if self._starting and member.group.stage == Stage.BASE:
             raise StartFailed(f"{member.name} could not start: {cause}; {member.slot.reason}")
-        wait = self._postpone(member)
+        wait = self._postpone(member, killed)
         log.warning(
             "child died", child=member.name, cause=cause, reason=member.slot.reason, again_in=round(wait, 2)
         )
 
     @staticmethod
-    def _postpone(member: Member) -> float:
+    def _postpone(member: Member, killed: bool = False) -> float:
         """Sets the date of its next fork and returns how many seconds that is away."""
-        member.quick_exits = respawn.quick_exits_after(member.quick_exits, member.came_up, member.lived())
-        wait = respawn.wait_seconds(member.quick_exits, random.random())
+        lived = member.lived()
+        member.quick_exits = respawn.quick_exits_after(member.quick_exits, member.came_up, lived, killed)
+        wait = respawn.wait_seconds(member.quick_exits, random.random(), killed)
         member.due = time.monotonic() + wait
         return wait
 

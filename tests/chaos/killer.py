@@ -1,0 +1,104 @@
+"""Real signals to real processes: children of one master, found by their titles, one at each beat of a clock."""
+
+import contextlib
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+NOBODY_SECONDS = 0.002
+"""How long to wait before looking again for somebody to kill."""
+
+
+class Killer:
+    """Kills children of `master` whose title begins with `title`; `kills` counts those that lived until then.
+
+    With `sockets` only those that have at least so many open: who is still booting is spared.
+    """
+
+    def __init__(self, master: int, title: str, chance: random.Random, sockets: int = 0) -> None:
+        self._master = master
+        self._title = title.encode()
+        self._chance = chance
+        self._sockets = sockets
+        self._entitled: dict[int, bool] = {}
+        self._killed: set[int] = set()
+        """A killed process may be listed for a while, alive."""
+        self.kills = 0
+
+    def victims(self) -> list[int]:
+        """The pids of those who live, as far as one look can tell."""
+        return [pid for pid in self._candidates() if self._lives(pid)]
+
+    def kill_one(self) -> int:
+        """Kills one at random and returns its pid; 0 where nobody lives."""
+        candidates = self._candidates()
+        self._chance.shuffle(candidates)
+        return next((pid for pid in candidates if self.kill(pid)), 0)
+
+    def kill(self, pid: int) -> bool:
+        """False where it was dead already. The pidfd makes sure that nobody else is hit under the same pid."""
+        with contextlib.suppress(ProcessLookupError):
+            handle = os.pidfd_open(pid)
+            try:
+                if self._lives(pid):
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+                    self._killed.add(pid)
+                    self.kills += 1
+                    return True
+            finally:
+                os.close(handle)
+        return False
+
+    def storm(self, every_seconds: float, seconds: float, spared: int = 0) -> Iterator[int]:
+        """One kill each `every_seconds` for `seconds`; yields each victim's pid after its kill.
+
+        A beat at which no more than `spared` live waits until more do; the beats do not pile up meanwhile. So a
+        machine that cannot fork as fast as this kills is not left without workers.
+        """
+        began = time.monotonic()
+        beat = began
+        while beat - began < seconds:
+            time.sleep(max(0.0, beat - time.monotonic()))
+            while (spared and len(self.victims()) <= spared) or not (pid := self.kill_one()):
+                if time.monotonic() - began > seconds:
+                    return
+                time.sleep(NOBODY_SECONDS)
+            yield pid
+            beat = max(beat + every_seconds, time.monotonic())
+
+    def _candidates(self) -> list[int]:
+        found = [pid for pid in self._children() if pid not in self._killed and self._is_entitled(pid)]
+        return [pid for pid in found if _sockets(pid) >= self._sockets] if self._sockets else found
+
+    def _children(self) -> list[int]:
+        place = Path(f"/proc/{self._master}/task/{self._master}/children")
+        with contextlib.suppress(OSError):
+            return [int(pid) for pid in place.read_text().split()]
+        return []
+
+    def _is_entitled(self, pid: int) -> bool:
+        """A child has its master's title until it has its own; then it keeps that."""
+        if not self._entitled.get(pid, False):
+            with contextlib.suppress(OSError):
+                self._entitled[pid] = Path(f"/proc/{pid}/cmdline").read_bytes().startswith(self._title)
+        return self._entitled.get(pid, False)
+
+    def _lives(self, pid: int) -> bool:
+        """Not yet dead, and still the master's."""
+        with contextlib.suppress(OSError):
+            state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+            return state not in "ZX" and int(parent) == self._master
+        return False
+
+
+def _sockets(pid: int) -> int:
+    """How many the process has open."""
+    count = 0
+    with contextlib.suppress(OSError):
+        for file in os.scandir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                count += os.readlink(file.path).startswith("socket:")
+    return count

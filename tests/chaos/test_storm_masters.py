@@ -1,0 +1,119 @@
+"""The whole farm ends under load, killed or told to, and is started again."""
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.chaos.arena import Arena, assert_in_order, standing
+from tests.chaos.control import Control, Pool, storm_over_control
+from tests.chaos.sizes import sizes
+from tests.support.farm_processes import FarmProcess
+from tests.support.waiting import eventually
+
+GONE_SECONDS = 1.0
+GRACE_SECONDS = 20.0
+"""The default of `grace_seconds`."""
+
+
+@dataclass(frozen=True)
+class Ends:
+    """So many `times` the farm ends at a random moment of `within_seconds` and is down for `down_seconds`.
+
+    The endpoints take `answer_ms`, so that at each moment about half of the workers have a job in hand.
+    """
+
+    workers: int
+    times: int
+    within_seconds: float
+    down_seconds: float
+    per_second: float
+    answer_ms: int
+    control_times: int
+
+
+def killed_pools(arena: Arena, size: Ends, number: int) -> Control:
+    """Plain BRPOP, ended as often by the same signal."""
+
+    def storm(pool: Pool) -> int:
+        for _ in range(size.control_times):
+            time.sleep(arena.chance.uniform(0.1, 0.4))
+            pool.signal_all(number)
+            pool.start()
+        return size.control_times
+
+    return storm_over_control(arena.server.url, size.workers, storm)
+
+
+def ended_and_started(arena: Arena, size: Ends, end: Callable[[FarmProcess], None]) -> FarmProcess:
+    """`end`s one farm after the other under load; the last one runs on."""
+    farm = arena.farm(size.workers)
+    for _ in range(size.times):
+        time.sleep(arena.chance.uniform(0, size.within_seconds))
+        end(farm)
+        time.sleep(size.down_seconds)
+        farm = arena.farm(size.workers)
+    return farm
+
+
+@sizes(
+    short=Ends(10, times=1, within_seconds=1, down_seconds=0.5, per_second=250, answer_ms=20, control_times=3),
+    full=Ends(50, times=5, within_seconds=5, down_seconds=2, per_second=500, answer_ms=50, control_times=5),
+)
+def test_a_master_killed_under_load_takes_all_along_and_nothing_is_lost(arena: Arena, size: Ends) -> None:
+    control = killed_pools(arena, size, signal.SIGKILL)
+    died = 0
+
+    def kill(farm: FarmProcess) -> None:
+        nonlocal died
+        died += len(farm.survivors())
+        farm.signal(signal.SIGKILL)
+        eventually(lambda: not farm.survivors(), GONE_SECONDS, "the end of all its processes")
+        farm.wait()
+
+    with arena.load(behaviour=f"slow-{size.answer_ms}") as load:
+        with load.at(size.per_second):
+            farm = ended_and_started(arena, size, kill)
+            before = standing(farm)
+        found = arena.conclude(
+            "master killed under load, started again",
+            load,
+            kills=size.times,
+            conditions=f"{size.per_second:.0f}/s, {size.workers} workers, answers after {size.answer_ms} ms, {size.down_seconds} s down",
+            control=control,
+        )
+    found.assert_right(deaths=died)
+    assert control.lost > 0
+    assert_in_order(farm, before, size.workers)
+    assert farm.stop() == 0
+    assert not farm.survivors()
+
+
+@sizes(
+    short=Ends(10, times=2, within_seconds=0.5, down_seconds=0, per_second=250, answer_ms=20, control_times=3),
+    full=Ends(50, times=20, within_seconds=1, down_seconds=0, per_second=500, answer_ms=50, control_times=5),
+)
+def test_a_farm_told_to_stop_under_load_loses_and_repeats_nothing(arena: Arena, size: Ends) -> None:
+    control = killed_pools(arena, size, signal.SIGTERM)
+
+    def stop(farm: FarmProcess) -> None:
+        farm.signal(signal.SIGTERM)
+        assert farm.wait(GRACE_SECONDS) == 0
+        assert not farm.survivors()
+
+    with arena.load(behaviour=f"slow-{size.answer_ms}") as load:
+        with load.at(size.per_second):
+            farm = ended_and_started(arena, size, stop)
+            before = standing(farm)
+        found = arena.conclude(
+            "SIGTERM under load, started again",
+            load,
+            kills=size.times,
+            conditions=f"{size.per_second:.0f}/s, {size.workers} workers, answers after {size.answer_ms} ms",
+            control=control,
+        )
+    found.assert_right(deaths=0)
+    assert control.lost > 0
+    assert_in_order(farm, before, size.workers)
+    assert farm.stop() == 0
+    assert not farm.survivors()

@@ -1,0 +1,105 @@
+"""Workers die by SIGKILL, one after another, while they deliver."""
+
+import time
+from dataclasses import dataclass
+
+from tests.chaos.arena import ENDPOINTS, Arena, assert_in_order, standing
+from tests.chaos.control import storm_over_control, worker_kills
+from tests.chaos.judgement import DRAIN_SECONDS
+from tests.chaos.sizes import sizes
+from tests.support.farm_processes import FarmProcess
+
+WANTED_PER_SECOND = 2000.0
+SHARE_OF_CAPACITY = 0.8
+CALIBRATION_SECONDS = 30.0
+CALIBRATION_CHAIN_ID = 4712
+
+
+@dataclass(frozen=True)
+class Storm:
+    workers: int
+    every_seconds: float
+    seconds: float
+    control_seconds: float
+    calibration: int
+    """How many deliveries the machine is measured with."""
+    most_per_second: float = WANTED_PER_SECOND
+
+
+def calibrated(arena: Arena, farm: FarmProcess, storm: Storm) -> float:
+    """Deliveries per second: what is wanted, or 80 % of what this machine reaches under the same kills."""
+    killer = arena.killer(farm)
+    with arena.load(chain_id=CALIBRATION_CHAIN_ID) as load:
+        began = time.monotonic()
+        load.send(0, storm.calibration // ENDPOINTS)
+        owed = load.owed()
+        for _ in killer.storm(storm.every_seconds, CALIBRATION_SECONDS):
+            if len(arena.recording.arrivals) >= len(owed):
+                break
+        reached = len(owed) / (arena.recording.arrivals[-1].at - began)
+        arena.settle(load).assert_right(deaths=killer.kills)
+    rate = min(storm.most_per_second, SHARE_OF_CAPACITY * reached)
+    print(f"under these kills the machine reaches {reached:.0f} deliveries/s; the storm has {rate:.0f}/s")
+    return rate
+
+
+@sizes(
+    short=Storm(10, every_seconds=0.05, seconds=2.5, control_seconds=2.0, calibration=400, most_per_second=400),
+    full=Storm(50, every_seconds=0.05, seconds=60, control_seconds=10, calibration=10_000),
+)
+def test_random_workers_killed_under_load_lose_nothing(arena: Arena, size: Storm) -> None:
+    control = storm_over_control(
+        arena.server.url, size.workers, worker_kills(size.every_seconds, size.control_seconds, arena.chance)
+    )
+    farm = arena.farm(size.workers)
+    before = standing(farm)
+    rate = calibrated(arena, farm, size)
+    with arena.load() as load:
+        killer = arena.killer(farm)
+        with load.at(rate):
+            for _ in killer.storm(size.every_seconds, size.seconds):
+                pass
+        conditions = f"{rate:.0f}/s, {size.workers} workers, a kill every {1000 * size.every_seconds:.0f} ms"
+        found = arena.conclude(
+            "random workers killed under load", load, kills=killer.kills, conditions=conditions, control=control
+        )
+    found.assert_right(deaths=killer.kills)
+    assert found.drained_seconds < DRAIN_SECONDS
+    assert control.lost > 0
+    assert_in_order(farm, before, size.workers)
+    assert farm.stop() == 0
+    assert not farm.survivors()
+
+
+@dataclass(frozen=True)
+class Idle:
+    workers: int
+    every_seconds: float
+    seconds: float
+    per_second: float = 50.0
+
+
+ORPHAN_SECONDS = 3.0
+
+
+@sizes(
+    short=Idle(10, every_seconds=0.02, seconds=2.5),
+    full=Idle(50, every_seconds=0.01, seconds=30),
+)
+def test_an_idle_farm_whose_workers_die_all_the_time_delivers_orphans_within_3_s(arena: Arena, size: Idle) -> None:
+    farm = arena.farm(size.workers)
+    before = standing(farm)
+    with arena.load(fan_out=1) as load:
+        killer = arena.killer(farm)
+        with load.at(size.per_second):
+            for _ in killer.storm(size.every_seconds, size.seconds, spared=size.workers // 2):
+                pass
+        conditions = (
+            f"{size.per_second:.0f}/s, {size.workers} workers, a kill every {1000 * size.every_seconds:.0f} ms"
+        )
+        found = arena.conclude("idle farm, a kill every 10 ms", load, kills=killer.kills, conditions=conditions)
+    found.assert_right(deaths=killer.kills)
+    assert found.slowest_seconds < ORPHAN_SECONDS
+    assert_in_order(farm, before, size.workers)
+    assert farm.stop() == 0
+    assert not farm.survivors()
