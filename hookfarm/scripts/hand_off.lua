@@ -5,6 +5,13 @@
 -- ARGV 1 group    2 number of entries that became nothing, then their ids
 --      then for each other entry: its id, how many items, and for each item 'job' or 'dead', id, job
 -- Returns how many jobs were enqueued; a job that is in the ledger already is not enqueued again.
+-- A key of another type is an error before anything is done: what a script did before it fails stays done.
+for i, kind in ipairs({'stream', 'hash', 'zset', 'string', 'list', 'zset'}) do
+  local found = redis.call('TYPE', KEYS[i]).ok
+  if found ~= 'none' and found ~= kind then
+    return {err = 'WRONGTYPE ' .. KEYS[i] .. ' is a ' .. found .. '; it must be a ' .. kind}
+  end
+end
 local group = ARGV[1]
 local plain = tonumber(ARGV[2])
 if plain > 0 then
