@@ -6,6 +6,26 @@ import pytest
 
 from tests.support.redis_server import RedisServer, running_redis
 
+CHAOS = "chaos"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("hookfarm")
+    group.addoption("--chaos", action="store_true", help="the full kill storms alone, and their table at the end")
+    group.addoption("--chaos-seed", type=int, metavar="N", help="what the storms do, again")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"{CHAOS}: a full storm, minutes long; runs with --chaos only")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --chaos only what is marked so, without it everything else."""
+    wanted = bool(config.getoption("--chaos"))
+    unwanted = [item for item in items if (item.get_closest_marker(CHAOS) is not None) != wanted]
+    config.hook.pytest_deselected(items=unwanted)
+    items[:] = [item for item in items if item not in unwanted]
+
 
 @pytest.fixture
 def redis_server() -> Iterator[RedisServer]:

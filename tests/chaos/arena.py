@@ -1,0 +1,98 @@
+"""Where a storm takes place: a Redis, a recorder, endpoints, and farms that deliver from one to the other."""
+
+import contextlib
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psutil
+
+from hookfarm import keys
+from tests.chaos.control import Control
+from tests.chaos.judgement import Judgement, await_drained, judge
+from tests.chaos.killer import Killer
+from tests.chaos.load import Load, add_endpoints
+from tests.chaos.recording import Recording
+from tests.chaos.table import Row, Table
+from tests.support.farm_processes import FarmProcess, StartFarm
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import eventually
+
+LOOPBACK = "127.0.0.0/8"
+ENDPOINTS = 20
+ZOMBIE_SECONDS = 1.0
+WORKER_TITLE = f"hookfarm: {keys.WEBHOOK_DELIVERY} "
+PROCESSOR_TITLE = f"hookfarm: {keys.MESSAGE_PROCESSOR} "
+
+
+@dataclass
+class Arena:
+    """`chance` comes from the seed that was printed."""
+
+    server: RedisServer
+    recording: Recording
+    start_farm: StartFarm
+    chance: random.Random
+    seed: int
+    table: Table
+
+    def farm(self, workers: int, *options: str, **variables: str) -> FarmProcess:
+        """A ready farm of processors and workers; `variables` are settings as `HOOKFARM_…`."""
+        arguments = (keys.MESSAGE_PROCESSOR, keys.WEBHOOK_DELIVERY, "--workers", str(workers), *options)
+        settings = {"HOOKFARM_ALLOW_PRIVATE": LOOPBACK, **variables}
+        return self.start_farm(*arguments, redis_url=self.server.url, **settings).wait_ready()
+
+    @contextlib.contextmanager
+    def load(self, endpoints: int = ENDPOINTS, fan_out: int = ENDPOINTS) -> Iterator[Load]:
+        """Events for that many endpoints at the recorder."""
+        with self.server.client() as client:
+            yield Load(client, add_endpoints(client, self.recording, endpoints, fan_out), fan_out)
+
+    def killer(self, farm: FarmProcess, title: str = WORKER_TITLE) -> Killer:
+        return Killer(farm.pid, title, self.chance)
+
+    def conclude(
+        self, test: str, load: Load, *, kills: int, conditions: str, control: Control | None = None
+    ) -> Judgement:
+        """Waits until both hops are empty, and adds the row whether they get so or not; the test judges."""
+        owed = load.owed()
+        try:
+            with self.server.client() as client:
+                await_drained(client)
+        finally:
+            found = judge(owed, self.recording.arrivals)
+            counts = (kills, found.produced, len(found.lost), found.duplicates, found.slowest_seconds)
+            self.table.add(Row(test, *counts, f"{conditions}, seed {self.seed}", str(control or "")))
+        return found
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a farm has open when nothing happens: file descriptors by process."""
+
+    keeper: int
+    master: int
+    workers: int
+    """Of the worker that has the most."""
+
+
+def standing(farm: FarmProcess) -> Standing:
+    children = farm.children()
+    workers = [_files(child) for name, child in children.items() if name.startswith(keys.WEBHOOK_DELIVERY)]
+    return Standing(_files(children["keeper 0"]), _files(psutil.Process(farm.pid)), max(workers))
+
+
+def assert_in_order(farm: FarmProcess, before: Standing, workers: int) -> None:
+    """At full strength again, no zombie, and no more open files than `before`, but one connection per worker."""
+    eventually(lambda: not farm.zombies(), ZOMBIE_SECONDS, "the end of all zombies")
+    eventually(lambda: farm.is_ready(keys.WEBHOOK_DELIVERY), what="readiness")
+    now = standing(farm)
+    assert len(farm.workers()) == workers
+    assert (now.master, now.keeper) == (before.master, before.keeper)
+    assert now.workers <= before.workers + 1
+
+
+def _files(process: psutil.Process) -> int:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return int(process.num_fds())
+    return 0

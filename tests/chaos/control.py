@@ -1,0 +1,131 @@
+"""Running the control under the storm that the farm has had: it must lose jobs, or the storm proves nothing.
+
+Its list is never empty while the storm lasts, so that there is something to lose with each kill.
+"""
+
+import contextlib
+import itertools
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from hookfarm.redis_clients import command_client
+from tests.chaos.killer import Killer
+from tests.chaos.recording import running_recorder
+from tests.support.farm_processes import CHECKOUT, environment, kill_session
+from tests.support.waiting import eventually
+
+LIST = "control"
+AHEAD = 500
+"""How many jobs wait in the list at least, and how many are added at once."""
+REFILL_SECONDS = 0.005
+DRAIN_SECONDS = 30.0
+TITLE = "control: worker"
+
+
+@dataclass(frozen=True)
+class Control:
+    """What became of the control."""
+
+    kills: int
+    produced: int
+    lost: int
+
+    def __str__(self) -> str:
+        return f"{self.lost:,} of {self.produced:,} ({self.kills:,} kills)"
+
+
+class Pool:
+    """A pool of plain BRPOP workers, in a session of its own; may be ended and started again."""
+
+    def __init__(self, url: str, port: int, workers: int) -> None:
+        self._command = [sys.executable, "-m", "tests.chaos.brpop_pool", url, LIST, str(port), str(workers)]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def master(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Returns once all its workers are forked."""
+        self._process = subprocess.Popen(
+            self._command, cwd=CHECKOUT, env=environment(), stdout=subprocess.PIPE, start_new_session=True
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline(), "the control did not start"
+
+    def signal_all(self, number: int = signal.SIGKILL) -> None:
+        """Master and workers, at once."""
+        os.killpg(self.master, number)
+        self.close()
+
+    def close(self) -> None:
+        if self._process is not None:
+            kill_session(self._process.pid)
+            assert self._process.stdout is not None
+            self._process.stdout.close()
+            self._process.wait()
+            self._process = None
+
+
+def storm_over_control(url: str, workers: int, storm: Callable[[Pool], int]) -> Control:
+    """Runs `storm`, which returns how often it killed, over a pool that has always something to do."""
+    with running_recorder() as recording, contextlib.closing(Pool(url, recording.port, workers)) as pool:
+        with _kept_full(url) as numbers:
+            pool.start()
+            eventually(lambda: recording.arrivals, what="the control's first delivery")
+            kills = storm(pool)
+        with command_client(url) as client:
+            eventually(lambda: not client.llen(LIST), DRAIN_SECONDS, "the control's list drained")
+        produced = next(numbers)
+        _settle(recording.ids)
+        return Control(kills, produced, produced - len(recording.ids()))
+
+
+def worker_kills(every_seconds: float, seconds: float, chance: random.Random) -> Callable[[Pool], int]:
+    """A storm that kills single workers of the pool."""
+
+    def storm(pool: Pool) -> int:
+        killer = Killer(pool.master, TITLE, chance)
+        for _ in killer.storm(every_seconds, seconds):
+            pass
+        return killer.kills
+
+    return storm
+
+
+@contextlib.contextmanager
+def _kept_full(url: str) -> Iterator["itertools.count[int]"]:
+    """Adds numbered jobs as long as the block lasts; the next number is how many there were."""
+    numbers, over = itertools.count(), threading.Event()
+
+    def fill() -> None:
+        with command_client(url) as client:
+            while not over.wait(REFILL_SECONDS):
+                if client.llen(LIST) < AHEAD:
+                    client.lpush(LIST, *(next(numbers) for _ in range(AHEAD)))
+
+    thread = threading.Thread(target=fill, name="control's load")
+    thread.start()
+    try:
+        yield numbers
+    finally:
+        over.set()
+        thread.join()
+
+
+def _settle(ids: Callable[[], set[str]]) -> None:
+    """Returns when a second has brought nothing more: what was popped last has arrived, or never will."""
+    counts = [len(ids())]
+
+    def still() -> bool:
+        counts.append(len(ids()))
+        return len(counts) > 100 and counts[-1] == counts[-100]
+
+    eventually(still, within=DRAIN_SECONDS, what="the control's last delivery")

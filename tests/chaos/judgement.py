@@ -1,0 +1,70 @@
+"""What a storm came to: who got what was owed, how often, and how late."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import redis
+
+from hookfarm import keys
+from tests.chaos.load import CHAIN_ID
+from tests.chaos.recording import Arrival
+from tests.support.ledger import assert_drained
+from tests.support.waiting import eventually
+
+DRAIN_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """`slowest_seconds`: the longest that a delivery was waited for, from its event being sent to its arrival, or
+    from one arrival to the next of those that arrived twice."""
+
+    produced: int
+    lost: frozenset[str]
+    duplicates: int
+    strangers: frozenset[str]
+    """Webhook-ids that arrived and that nobody is owed."""
+    unsigned: int
+    """Arrivals whose signature was not valid."""
+    slowest_seconds: float
+
+    def assert_right(self, deaths: int) -> None:
+        """Nothing lost, nothing made up, no more twice than processes died."""
+        assert not self.lost, f"{len(self.lost)} lost: {sorted(self.lost)[:10]}"
+        assert not self.strangers, f"ids that nobody is owed: {sorted(self.strangers)[:10]}"
+        assert not self.unsigned, f"{self.unsigned} without a valid signature"
+        assert self.duplicates <= deaths, f"{self.duplicates} duplicates of {deaths} deaths"
+
+
+def judge(owed: Mapping[str, float], arrivals: list[Arrival]) -> Judgement:
+    """`owed`: what must arrive, and since when (monotonic)."""
+    last: dict[str, float] = {}
+    slowest = 0.0
+    for arrival in arrivals:
+        since = last.get(arrival.id, owed.get(arrival.id, arrival.at))
+        slowest = max(slowest, arrival.at - since)
+        last[arrival.id] = arrival.at
+    return Judgement(
+        produced=len(owed),
+        lost=frozenset(owed.keys() - last.keys()),
+        duplicates=len(arrivals) - len(last),
+        strangers=frozenset(last.keys() - owed.keys()),
+        unsigned=sum(not arrival.signature_valid for arrival in arrivals),
+        slowest_seconds=slowest,
+    )
+
+
+def await_drained(client: "redis.Redis", within: float = DRAIN_SECONDS) -> None:
+    """Both hops are empty but for dead letters, and the ledger is in order."""
+    eventually(lambda: owed_by_redis(client) == 0, within, "both hops drained")
+    assert_drained(client)
+
+
+def owed_by_redis(client: "redis.Redis") -> int:
+    """How many events and deliveries are still anywhere."""
+    with client.pipeline(transaction=True) as pipe:
+        pipe.xlen(keys.events(CHAIN_ID))
+        pipe.hlen(keys.JOBS)
+        pipe.zcard(keys.DEAD)
+        entries, jobs, dead = pipe.execute()
+    return int(entries) + int(jobs) - int(dead)
