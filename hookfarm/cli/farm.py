@@ -4,7 +4,7 @@ import gc
 import secrets
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -95,16 +95,24 @@ def _keeper(url: str, watched: Sequence[Watched], run: str) -> Group:
 
 def _orders(url: str, watched: Sequence[Watched], board: Board, run: str) -> Orders:
     """The keeper's work; what the delivery processes need done is only for the farm that has them."""
-    wake = partial(_wake, board=board)
+    wake, heard = partial(_wake, board=board), _silence(board)
     if keys.WEBHOOK_DELIVERY not in board.services:
-        return Orders(url, tuple(watched), (), wake)
+        return Orders(url, tuple(watched), (), wake, heard=heard)
     sweep = Sweep(board.slots(keys.WEBHOOK_DELIVERY), run)
     duties = (
         Duty("promote", delivery_duties.PROMOTE_SECONDS, delivery_queue.promote),
         Duty("sweep", SWEEP_SECONDS, sweep.perform),
     )
     leave = partial(delivery_duties.forget_run, sweep=sweep, run=run)
-    return Orders(url, tuple(watched), duties, wake, before=sweep.register, after=leave)
+    return Orders(url, tuple(watched), duties, wake, before=sweep.register, after=leave, heard=heard)
+
+
+def _silence(board: Board) -> Callable[["redis.RedisError | None"], None] | None:
+    """Of an embedded server, for which there is a place on the board: it is given up by breaking its promise."""
+    if REDIS not in board.services:
+        return None
+    [slot] = board.slots(REDIS)
+    return embedded_server.Silence(give_up=partial(slot.promise, 0.0)).heard
 
 
 def _wake(client: "redis.Redis", board: Board) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import cast
 
+import redis
+
 from hookfarm import keys
 from hookfarm.devchain.library import RunningDevchain
 from hookfarm.message_processor.payload import LOG_EMITTED, webhook_id
@@ -10,6 +12,7 @@ from hookfarm.records import Endpoint, Event, Subscription, new_endpoint_id, new
 from hookfarm.registry import Registry
 from tests.chaos.arena import LOOPBACK, Arena
 from tests.chaos.load import CHAIN_ID
+from tests.chaos.recording import Recording
 from tests.chaos.secrets_of_endpoints import secret_of
 from tests.support.farm_processes import FarmProcess
 
@@ -28,16 +31,19 @@ def owed_ids(chain: RunningDevchain, endpoints: Iterable[Endpoint]) -> set[str]:
 
 def add_endpoints(arena: Arena, behaviour: str = "200") -> list[Endpoint]:
     """They want everything that happens on the chain."""
-    made = []
     with arena.server.client() as client:
-        for _ in range(ENDPOINTS):
-            name = new_endpoint_id()
-            wanted = (Subscription(new_subscription_id(), CHAIN_ID),)
-            secrets = ((secret_of(name), None),)
-            made.append(
-                Endpoint(name, arena.recording.url(name, behaviour), subscriptions=wanted, secrets=secrets)
-            )
-            Registry(client).update(made[-1])
+        return add_endpoints_at(client, arena.recording, behaviour)
+
+
+def add_endpoints_at(client: "redis.Redis", recording: Recording, behaviour: str = "200") -> list[Endpoint]:
+    """As `add_endpoints`, in whichever Redis."""
+    made = []
+    for _ in range(ENDPOINTS):
+        name = new_endpoint_id()
+        wanted = (Subscription(new_subscription_id(), CHAIN_ID),)
+        url, secrets = recording.url(name, behaviour), ((secret_of(name), None),)
+        made.append(Endpoint(name, url, subscriptions=wanted, secrets=secrets))
+        Registry(client).update(made[-1])
     return made
 
 
