@@ -116,12 +116,13 @@ class Keeper:
         """Judges every service and performs what is due. RedisError where Redis did not do it."""
         if not self._taken_over:
             self._take_over()
-        for watched in self._orders.watched:
-            self._attend(watched, now)
+        # Duties first: a Redis without room takes no word of readiness, and what they move makes room.
         for duty in self._orders.duties:
             if now >= self._due[duty.name]:
                 self._due[duty.name] = now + duty.every_seconds
                 self._perform(duty)
+        for watched in self._orders.watched:
+            self._attend(watched, now)
 
     def _perform(self, duty: Duty) -> None:
         """An error in Redis' answer (it is full, a key has a foreign type) is this duty's alone, no outage."""

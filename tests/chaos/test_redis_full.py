@@ -6,7 +6,8 @@ from hookfarm import keys
 from hookfarm.devchain.library import running_devchain
 from tests.chaos.arena import Arena
 from tests.chaos.judgement import judge
-from tests.chaos.load import CHAIN_ID
+from tests.chaos.load import CHAIN_ID, Load
+from tests.chaos.load import add_endpoints as add_endpoints_to_load
 from tests.chaos.pipeline import add_endpoints, owed_ids, whole_farm
 from tests.chaos.sizes import sizes
 from tests.chaos.table import Row
@@ -62,3 +63,16 @@ def test_a_full_redis_refuses_the_ingest_and_still_takes_what_is_settled(arena: 
         said = farm.stderr.splitlines()[lines:]
         assert len(said) <= size.times * LINES_OF_AN_EDGE * len(living), said
         assert farm.stop() == 0
+
+
+def test_what_failed_is_tried_again_while_redis_is_full(arena: Arena) -> None:
+    farm = arena.farm(2, HOOKFARM_RETRY_SCHEDULE=",".join(["200ms"] * 50))
+    with arena.server.client() as client:
+        [endpoint] = add_endpoints_to_load(client, arena.recording, 1, behaviour="503")
+        Load(client, [endpoint], 1).send(0, 5)
+        eventually(lambda: client.zcard(keys.RETRY), what="the first failures")
+        client.config_set("maxmemory", 1)
+        attempts = len(arena.recording.arrivals) + 20
+        eventually(lambda: len(arena.recording.arrivals) >= attempts, within=10, what="attempts while it is full")
+        client.config_set("maxmemory", 0)
+    assert farm.stop() == 0
