@@ -1,4 +1,5 @@
 -- What one farm's workers have in hand -> holders; answers with the jobs that are in nobody's hands.
+-- Removes first, so it also runs when Redis is full: an orphan that is found again makes room.
 --
 -- KEYS 1 holders HASH   2 open ZSET
 -- ARGV 1 farm   2 its watermark   3 ms of silence after which a farm is dead   then the sequences it holds
@@ -6,6 +7,7 @@
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local mine = {string.format('%.0f', now), ARGV[2], unpack(ARGV, 4)}
+redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('HSET', KEYS[1], ARGV[1], table.concat(mine, ' '))
 local lowest = tonumber(ARGV[2])
 local held = {}
