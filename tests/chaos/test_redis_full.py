@@ -31,7 +31,7 @@ def pids(farm: FarmProcess) -> dict[str, int]:
     return {name: process.pid for name, process in farm.children().items()}
 
 
-@sizes(short=Fullness(blocks=3, logs_per_block=15, times=1), full=Fullness(blocks=10, logs_per_block=50, times=10))
+@sizes(short=Fullness(blocks=3, logs_per_block=15, times=1), full=Fullness(blocks=5, logs_per_block=20, times=10))
 def test_a_full_redis_refuses_the_ingest_and_still_takes_what_is_settled(arena: Arena, size: Fullness) -> None:
     with running_devchain(chain_id=CHAIN_ID, logs_per_block=size.logs_per_block) as chain:
         farm = whole_farm(arena, chain, WORKERS)
@@ -49,8 +49,8 @@ def test_a_full_redis_refuses_the_ingest_and_still_takes_what_is_settled(arena: 
                 eventually(lambda: not farm.is_ready(keys.EVENT_INGESTOR), what="the ingestor saying so")
                 assert len(arena.recording.ids()) < len(owed_ids(chain, endpoints))
                 client.config_set("maxmemory", 0)
-                arena.recording.wait_for_ids(owed_ids(chain, endpoints), within=20)
-                eventually(lambda: farm.is_ready(keys.EVENT_INGESTOR), what="the ingestor being ready again")
+                arena.recording.wait_for_ids(owed_ids(chain, endpoints), within=30)
+                eventually(lambda: farm.is_ready(keys.EVENT_INGESTOR), within=15, what="the ingestor being ready")
             eventually(lambda: not client.exists(keys.JOBS), within=10, what="the ledger drained")
             assert_drained(client)
         found = judge(dict.fromkeys(owed_ids(chain, endpoints), 0.0), arena.recording.arrivals)
