@@ -15,7 +15,7 @@ from tests.support.farm_processes import FarmProcess
 from tests.support.waiting import eventually
 
 WORKERS = 5
-OTHER_CHAIN = 4712
+OTHER_CHAIN = 9099
 
 Spoil = Callable[["redis.Redis", str], object]
 
