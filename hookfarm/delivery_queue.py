@@ -31,7 +31,7 @@ from hookfarm.errors import InvalidInput
 from hookfarm.event_stream import Entry
 from hookfarm.jobs import Foreign, Job, Taken, decode, encode, garbage, numbered, parse_foreign
 from hookfarm.lua import Script, forgotten
-from hookfarm.redis_clients import Argument, Exchange, Reply, ResponseError, pack
+from hookfarm.redis_clients import Argument, Exchange, Reply, ResponseError, pack, whole_number
 
 BLOCK_SECONDS = 1
 """How long one BRPOP waits; a worker's heartbeat when there is nothing to do."""
@@ -234,10 +234,17 @@ _POP = pack(("BRPOP", keys.DELIVERY_QUEUE, BLOCK_SECONDS)) + pack(("GET", keys.R
 def answer(exchange: Exchange) -> tuple[Taken | Foreign | None, int]:
     """The job (None after a second of nothing) and the registry's revision."""
     popped, revision = exchange.receive(), exchange.receive()
-    for reply in (popped, revision):
-        if isinstance(reply, ResponseError):
-            raise reply
-    return (None if popped is None else decode(popped[1])), int(revision or 0)
+    if isinstance(popped, ResponseError):
+        raise popped
+    return (None if popped is None else decode(popped[1])), _known_revision(revision)
+
+
+def _known_revision(reply: Reply) -> int:
+    """0 where somebody else has written there, which the processors say: the job has been popped all the same."""
+    try:
+        return whole_number(keys.REGISTRY_REVISION, reply)
+    except ResponseError:
+        return 0
 
 
 def confirm(exchange: Exchange) -> int | None:
@@ -360,7 +367,10 @@ def hold(
     """
     arguments: list[Argument] = [holder, watermark, workers, HOLDER_SILENT_MILLISECONDS, *held]
     found = _HOLD.call(client, (), arguments)
-    return [(job_id.decode(), int(float(score))) for job_id, score in zip(found[::2], found[1::2], strict=True)]
+    return [
+        (job_id.decode("utf-8", "backslashreplace"), int(float(score)))
+        for job_id, score in zip(found[::2], found[1::2], strict=True)
+    ]
 
 
 def holders(client: "redis.Redis") -> list[str]:
@@ -379,7 +389,8 @@ def requeue_orphan(client: "redis.Redis", job_id: str, sequence: int) -> bool:
     taken = decode(numbered(0, job)) if isinstance(job, bytes) else None
     if not isinstance(taken, Taken):
         return False
-    orphaned = int(taken.header.get("orphaned", 0)) + 1
+    counted = taken.header.get("orphaned", 0)
+    orphaned = (counted if isinstance(counted, int) else 0) + 1
     dead = orphaned > MAX_ORPHANED
     changes = {"orphaned": orphaned, **({"reason": "worker_lost"} if dead else {})}
     changed = encode({**taken.header, **changes}, taken.body)
@@ -388,15 +399,20 @@ def requeue_orphan(client: "redis.Redis", job_id: str, sequence: int) -> bool:
 
 
 def watermark(client: "redis.Redis") -> int | None:
-    """The sequence of the next job to be popped; None while that is somebody else's element."""
+    """The sequence of the next job to be popped; None while that is somebody else's element.
+
+    So is one with a sequence that was never given out, however much it looks like ours: everything in the list
+    would be taken for popped.
+    """
     with client.pipeline(transaction=True) as pipe:
         pipe.lindex(keys.DELIVERY_QUEUE, -1)
         pipe.get(keys.SEQUENCE)
         tail, last = pipe.execute()
+    newest = whole_number(keys.SEQUENCE, last)
     if tail is None:
-        return int(last or 0) + 1
+        return newest + 1
     taken = decode(tail)
-    return taken.sequence if isinstance(taken, Taken) else None
+    return taken.sequence if isinstance(taken, Taken) and taken.sequence <= newest else None
 
 
 def promote(client: "redis.Redis", most: int = 1000) -> int:

@@ -14,12 +14,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import redis
+
 from hookfarm.errors import CouldNotBoot, InvalidInput, OperatorError
 
 LONGEST_SOCKET_PATH = 100
 """Bytes; the kernel allows 107 (unix(7))."""
 PREDECESSOR_SECONDS = 7.0
 """For a predecessor to finish writing; less than the keeper waits for the server, so that this is what is said."""
+SILENT_SECONDS = 5.0
+"""A server that answers nothing for this long is stopped or hangs. One that is busy loading or with a script says
+so, and one that writes to a slow disk pauses for 2 s at a time."""
 
 
 class StateDirectory:
@@ -78,6 +83,30 @@ class StateDirectory:
         os.truncate(file, 0)
         os.write(file, f"{os.getpid()}\n".encode())
         return lambda: os.close(file)
+
+
+class Silence:
+    """Whether the server hangs, as whoever asks it anyway finds out.
+
+    It can't keep a promise itself, so once it has been silent for too long `give_up` takes back the one that was
+    made for it, and the master does with it what it does with any child that hangs. What it had acknowledged is in
+    the kernel's hands by then, and its successor reads it.
+    """
+
+    def __init__(self, give_up: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._give_up = give_up
+        self._clock = clock
+        self._since: float | None = None
+
+    def heard(self, error: "redis.RedisError | None") -> None:
+        """What became of a question: None = answered. A refusal is an answer, and so is a closed door."""
+        if not isinstance(error, redis.TimeoutError):
+            self._since = None
+            return
+        self._since = self._clock() if self._since is None else self._since
+        if self._clock() - self._since >= SILENT_SECONDS:
+            self._since = None
+            self._give_up()
 
 
 def find_binary() -> Path:

@@ -14,7 +14,16 @@ import redis
 from hookfarm import keys
 from hookfarm.lua import Script
 from hookfarm.records import Event
-from hookfarm.redis_clients import Argument, Exchange, Reply, ResponseError, pack
+from hookfarm.redis_clients import (
+    Argument,
+    Exchange,
+    ForeignValue,
+    OutOfMemoryError,
+    Reply,
+    ResponseError,
+    pack,
+    whole_number,
+)
 
 BLOCK_MILLISECONDS = 500
 BATCH_ENTRIES = 500
@@ -22,6 +31,8 @@ ABANDONED_MILLISECONDS = 2000
 """An entry pending this long may be claimed. From a live consumer too: acknowledging decides."""
 KEPT_BLOCKS = 256
 """Block hashes remembered per chain, to find a fork point."""
+_OF_ONE_STREAM = ("NOGROUP", "WRONGTYPE", "UNBLOCKED")
+"""Errors that say that one of the streams read is missing, has lost its group, or is none."""
 
 _PUBLISH = Script("publish")
 
@@ -38,6 +49,7 @@ class Checkpoint:
 
     @classmethod
     def decode(cls, stored: bytes | str) -> "Checkpoint":
+        """ValueError where it is no checkpoint."""
         text = stored if isinstance(stored, str) else stored.decode()
         number, _, block_hash = text.partition(":")
         return cls(int(number), block_hash)
@@ -53,8 +65,13 @@ class Entry:
 
 
 async def read_checkpoint(client: "redis.asyncio.Redis", chain_id: int) -> Checkpoint | None:
-    stored = await client.get(keys.checkpoint(chain_id))
-    return None if stored is None else Checkpoint.decode(stored)
+    """None where there is none yet; ForeignValue where somebody else has written there."""
+    key = keys.checkpoint(chain_id)
+    stored = await client.get(key)
+    try:
+        return None if stored is None else Checkpoint.decode(stored)
+    except ValueError as error:
+        raise ForeignValue(f"{key} does not hold NUMBER:HASH, but {stored!r:.80}") from error
 
 
 async def publish(
@@ -89,25 +106,37 @@ async def known_hash(client: "redis.asyncio.Redis", chain_id: int, number: int) 
 
 
 class StreamReader:
-    """One consumer of the group, over one connection, for the streams of a changing set of chains."""
+    """One consumer of the group, over one connection, for the streams of a changing set of chains.
+
+    A stream that can't be read, because its key is something else or its group can't be made, is set aside with
+    the reason (`unreadable`) until `follow` finds it mended; the others are read meanwhile.
+    """
 
     def __init__(self, exchange: Exchange, consumer: str) -> None:
         self._exchange = exchange
         self._consumer = consumer
         self._chains: tuple[int, ...] = ()
+        self._readable: tuple[int, ...] = ()
         self._claim_from: dict[int, bytes] = {}
+        self.unreadable: dict[int, str] = {}
 
     def follow(self, chains: Iterable[int]) -> None:
         """Reads these chains from now on. Makes their groups, from the stream's beginning, where missing."""
         self._chains = tuple(sorted(set(chains)))
-        commands = [self._create_group(chain) for chain in self._chains]
-        for reply in self._exchange.ask(*commands):
-            if isinstance(reply, ResponseError) and not str(reply).startswith("BUSYGROUP"):
-                raise reply
+        self.unreadable = {}
+        missing = [chain for chain in self._chains if not self._has_group(chain)]
+        self._create_groups([chain for chain in missing if chain not in self.unreadable])
+        self._readable = tuple(chain for chain in self._chains if chain not in self.unreadable)
 
     @property
     def chains(self) -> tuple[int, ...]:
+        """All that are followed, those that can't be read included."""
         return self._chains
+
+    @property
+    def readable(self) -> tuple[int, ...]:
+        """Those that there is anything to `ask` for."""
+        return self._readable
 
     def ask(self) -> None:
         """Sends the blocking read and, behind it in the same write, the question for the registry's revision.
@@ -115,47 +144,75 @@ class StreamReader:
         Redis answers the second only after the first has been served, so the revision is at least as new as
         the entries.
         """
-        streams = [keys.events(chain) for chain in self._chains]
-        head: tuple[Argument, ...] = ("XREADGROUP", "GROUP", keys.PROCESSOR_GROUP, self._consumer)
-        options = ("COUNT", BATCH_ENTRIES, "BLOCK", BLOCK_MILLISECONDS, "STREAMS")
-        read = pack((*head, *options, *streams, *([">"] * len(streams))))
-        self._exchange.send(read + pack(("GET", keys.REGISTRY_REVISION)))
+        read = self._read(">", "BLOCK", BLOCK_MILLISECONDS)
+        self._exchange.send(pack(read) + pack(("GET", keys.REGISTRY_REVISION)))
 
     def answer(self) -> tuple[list[Entry], int]:
         """The entries (none after half a second of silence) and the registry's revision."""
-        found, revision = self._exchange.receive(), self._exchange.receive()
+        found, answered = self._exchange.receive(), self._exchange.receive()
+        revision = whole_number(keys.REGISTRY_REVISION, answered)
         if isinstance(found, ResponseError):
-            if not str(found).startswith("NOGROUP"):
-                raise found
-            self.follow(self._chains)
-            return [], int(revision or 0)
-        return _entries(found), int(revision or 0)
+            self._follow_again(found)
+            return [], revision
+        return _entries(found), revision
 
     def own_pending(self) -> list[Entry]:
         """What this consumer's name read and never acknowledged: a predecessor that died."""
-        streams = [keys.events(chain) for chain in self._chains]
-        head: tuple[Argument, ...] = ("XREADGROUP", "GROUP", keys.PROCESSOR_GROUP, self._consumer)
-        options = ("COUNT", BATCH_ENTRIES, "STREAMS")
-        [found] = self._exchange.ask((*head, *options, *streams, *(["0"] * len(streams))))
+        if not self._readable:
+            return []
+        [found] = self._exchange.ask(self._read("0"))
         if isinstance(found, ResponseError):
-            raise found
+            self._follow_again(found)
+            return []
         return _entries(found)
 
     def abandoned(self) -> list[Entry]:
         """Claims entries that some consumer has left pending; at most one batch per chain and call."""
-        commands = [self._claim(chain) for chain in self._chains]
+        commands = [self._claim(chain) for chain in self._readable]
         found: list[Entry] = []
-        for chain, reply in zip(self._chains, self._exchange.ask(*commands), strict=True):
+        errors: list[ResponseError] = []
+        for chain, reply in zip(self._readable, self._exchange.ask(*commands), strict=True):
             if isinstance(reply, ResponseError):
-                if not str(reply).startswith("NOGROUP"):
-                    raise reply
+                errors.append(reply)
                 continue
             self._claim_from[chain] = reply[0]
             found += [_entry(chain, raw) for raw in reply[1] if raw[1] is not None]
+        if errors:
+            self._follow_again(errors[0])
         return found
 
-    def _create_group(self, chain: int) -> tuple[str, ...]:
-        return ("XGROUP", "CREATE", keys.events(chain), keys.PROCESSOR_GROUP, "0", "MKSTREAM")
+    def _follow_again(self, error: ResponseError) -> None:
+        """One stream's error is the answer for all of them: finds out whose it is. Any other error is raised."""
+        if not str(error).startswith(_OF_ONE_STREAM):
+            raise error
+        self.follow(self._chains)
+
+    def _has_group(self, chain: int) -> bool:
+        """False also where the key is no stream, which is noted."""
+        key = keys.events(chain)
+        kind, groups = self._exchange.ask(("TYPE", key), ("XINFO", "GROUPS", key))
+        if isinstance(groups, ResponseError):
+            if kind not in (b"none", b"stream"):
+                self.unreadable[chain] = f"{key} is a {kind.decode()}; it must be a stream"
+            elif not str(groups).startswith("no such key"):
+                raise groups
+            return False
+        return any(group[1] == keys.PROCESSOR_GROUP.encode() for group in groups)
+
+    def _create_groups(self, chains: list[int]) -> None:
+        commands = [
+            ("XGROUP", "CREATE", keys.events(chain), keys.PROCESSOR_GROUP, "0", "MKSTREAM") for chain in chains
+        ]
+        for chain, reply in zip(chains, self._exchange.ask(*commands), strict=True):
+            if isinstance(reply, OutOfMemoryError):
+                self.unreadable[chain] = f"{keys.events(chain)} has no group {keys.PROCESSOR_GROUP}: {reply}"
+            elif isinstance(reply, ResponseError) and not str(reply).startswith("BUSYGROUP"):
+                raise reply
+
+    def _read(self, beyond: str, *options: Argument) -> tuple[Argument, ...]:
+        streams = [keys.events(chain) for chain in self._readable]
+        head = ("XREADGROUP", "GROUP", keys.PROCESSOR_GROUP, self._consumer, "COUNT", BATCH_ENTRIES)
+        return (*head, *options, "STREAMS", *streams, *([beyond] * len(streams)))
 
     def _claim(self, chain: int) -> tuple[Argument, ...]:
         head = ("XAUTOCLAIM", keys.events(chain), keys.PROCESSOR_GROUP, self._consumer)

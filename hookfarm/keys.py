@@ -58,6 +58,20 @@ REGISTRY_REVISION = "hookfarm:registry:revision"
 REGISTRY_CHANGES = "hookfarm:registry:changes"
 """ZSET endpoint id -> the revision that last changed or removed it."""
 
+TYPES = {
+    DELIVERY_QUEUE: "list",
+    JOBS: "hash",
+    OPEN: "zset",
+    SEQUENCE: "string",
+    RETRY: "zset",
+    DEAD: "zset",
+    HOLDERS: "hash",
+    ENDPOINTS: "hash",
+    REGISTRY_REVISION: "string",
+    REGISTRY_CHANGES: "zset",
+}
+"""What TYPE answers for the keys that there is one of, where they exist."""
+
 
 def ready(service: str) -> str:
     """STRING, exactly `true`, with a TTL."""

@@ -25,6 +25,7 @@ from redis.connection import (
     SSLConnection,
     parse_url,
 )
+from redis.exceptions import OutOfMemoryError as OutOfMemoryError
 from redis.exceptions import RedisError as RedisError
 from redis.exceptions import ResponseError as ResponseError
 from redis.retry import Retry
@@ -43,6 +44,20 @@ Reply = Any
 """bytes, int, None, list of these, or a ResponseError as a value."""
 
 Argument = str | bytes | int | float
+
+
+class ForeignValue(ResponseError):
+    """A key holds what hookfarm never writes there; str() names the key and what must be in it."""
+
+
+def whole_number(key: str, reply: Reply) -> int:
+    """The number that `key` holds, 0 where there is none; ForeignValue where it is no number."""
+    if isinstance(reply, ResponseError):
+        raise reply
+    try:
+        return int(reply or 0)
+    except ValueError as error:
+        raise ForeignValue(f"{key} holds {reply[:40]!r}; it must be a whole number") from error
 
 
 def pack(command: Sequence[Argument]) -> bytes:

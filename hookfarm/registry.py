@@ -4,25 +4,35 @@ Each change is one transaction: the endpoint, the revision that grows with it, t
 revision touched, and what the queue must know of it (paused, how many at once, how fast, in order). A reader
 that knows revision N asks only for what changed since, so that a change costs a hundred thousand endpoints
 nothing.
+
+The hash is open to whoever has Redis, so each endpoint is checked again when it is read: one that is no endpoint
+is said to be unreadable, by its id, and the others are read all the same.
 """
 
 import base64
+import re
 import secrets
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import orjson
 import redis
 
 from hookfarm import keys
-from hookfarm.errors import NotFound
+from hookfarm.errors import InvalidInput, NotFound
 from hookfarm.lua import Script
-from hookfarm.records import Endpoint, endpoint_from_stored
+from hookfarm.records import Endpoint, endpoint_from_stored, parse_endpoint
+from hookfarm.redis_clients import whole_number
 
 ROTATION_SECONDS = 24 * 3600.0
 """How long the old secret goes on signing beside the new one."""
 _SECRET_BYTES = 32
+_SECRET = re.compile(r"whsec_(?:[0-9A-Za-z+/]{4})*(?:[0-9A-Za-z+/]{2}==|[0-9A-Za-z+/]{3}=)?")
+_NOT_GIVEN = {"id", "disabled_reason"}
+"""What an endpoint shows of itself and nobody may set."""
+_LONGEST_ID = 100
 _CHANGE_ENDPOINT = Script("change_endpoint")
 
 
@@ -30,13 +40,15 @@ _CHANGE_ENDPOINT = Script("change_endpoint")
 class Changes:
     """What happened to the registry up to `revision`.
 
-    `endpoints`: each changed one, None where it was removed. `complete`: these are all there are, so that the
-    reader forgets every other; also said when the server lost writes and the revision went back.
+    `endpoints`: each changed one, None where it was removed or is one of the `unreadable`, which somebody else
+    has written. `complete`: these are all there are, so that the reader forgets every other; also said when the
+    server lost writes and the revision went back.
     """
 
     revision: int
     endpoints: dict[str, Endpoint | None]
     complete: bool
+    unreadable: dict[str, InvalidInput] = field(default_factory=dict)
 
 
 def new_secret() -> str:
@@ -44,8 +56,48 @@ def new_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
-def decode(stored: bytes | str) -> Endpoint:
-    return endpoint_from_stored(orjson.loads(stored))
+def decode(stored: bytes | str, subscriptions: bool = True) -> Endpoint:
+    """The endpoint that was stored; InvalidInput where it is none that this module would have stored.
+
+    `subscriptions` are looked at too, unless the caller has no use for them: their grammar is 4 MB of code.
+    """
+    try:
+        raw = orjson.loads(stored)
+        endpoint = endpoint_from_stored(raw)
+        _check(endpoint, raw if subscriptions else {**raw, "subscriptions": []})
+    except InvalidInput:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise InvalidInput("endpoint", f"cannot be read ({type(error).__name__}: {error})") from error
+    return endpoint
+
+
+def _check(endpoint: Endpoint, raw: Mapping[str, Any]) -> None:
+    """As when it was made, but for the URL: whether that is allowed is looked at before each attempt."""
+    given = endpoint.public().keys() - _NOT_GIVEN
+    parse_endpoint({name: value for name, value in raw.items() if name in given}, lambda url: url, endpoint)
+    if not isinstance(endpoint.id, str) or not isinstance(endpoint.disabled_reason, str | None):
+        raise InvalidInput("endpoint", "id and disabled_reason must be texts")
+    for secret, expires in endpoint.secrets:
+        if not _SECRET.fullmatch(secret) or type(expires) not in (int, float, type(None)):
+            raise InvalidInput("secrets", "must be pairs of whsec_… and the time it expires, or null")
+
+
+def read_all(stored: Iterable[tuple[Any, Any]]) -> tuple[dict[str, Endpoint | None], dict[str, InvalidInput]]:
+    """Fields of the registry's hash -> endpoints by id, and what is wrong with those that are None for it."""
+    endpoints: dict[str, Endpoint | None] = {}
+    unreadable: dict[str, InvalidInput] = {}
+    for name, value in stored:
+        endpoint_id = name.decode("utf-8", "backslashreplace")[:_LONGEST_ID]
+        endpoints[endpoint_id] = None
+        try:
+            endpoint = None if value is None else decode(value)
+            if endpoint is not None and endpoint.id != endpoint_id:
+                raise InvalidInput("id", "is not the one that it is stored under")
+            endpoints[endpoint_id] = endpoint
+        except InvalidInput as error:
+            unreadable[endpoint_id] = error
+    return endpoints, unreadable
 
 
 class Registry:
@@ -80,9 +132,9 @@ class Registry:
         return decode(self._stored(endpoint_id))
 
     def all(self) -> list[Endpoint]:
-        """Every endpoint, by id."""
-        stored = self._client.hvals(keys.ENDPOINTS)
-        return sorted(map(decode, stored), key=lambda endpoint: endpoint.id)
+        """Every endpoint that can be read, by id."""
+        endpoints, _ = read_all(self._client.hgetall(keys.ENDPOINTS).items())
+        return sorted(filter(None, endpoints.values()), key=lambda endpoint: endpoint.id)
 
     def remove(self, endpoint_id: str) -> None:
         """NotFound where there is none."""
@@ -109,15 +161,13 @@ class Registry:
             pipe.zrangebyscore(keys.REGISTRY_CHANGES, f"({revision}", "+inf")
             pipe.zcount(keys.REGISTRY_CHANGES, "-inf", revision)
             found, changed, older = pipe.execute()
-        now = int(found or 0)
+        now = whole_number(keys.REGISTRY_REVISION, found)
         if now < revision or (revision and not older):
-            return Changes(now, {endpoint.id: endpoint for endpoint in self.all()}, complete=True)
+            endpoints, unreadable = read_all(self._client.hgetall(keys.ENDPOINTS).items())
+            return Changes(now, endpoints, complete=True, unreadable=unreadable)
         stored = self._client.hmget(keys.ENDPOINTS, changed) if changed else []
-        endpoints = {
-            changed_id.decode(): None if found is None else decode(found)
-            for changed_id, found in zip(changed, stored, strict=True)
-        }
-        return Changes(now, endpoints, complete=revision == 0)
+        endpoints, unreadable = read_all(zip(changed, stored, strict=True))
+        return Changes(now, endpoints, complete=revision == 0, unreadable=unreadable)
 
     def _store(self, endpoint: Endpoint) -> None:
         self._change(endpoint.id, endpoint)

@@ -11,6 +11,7 @@ from hookfarm.redaction import redis_address
 
 OLDEST_VERSION = (6, 2)
 _SETTINGS = ("maxmemory", "maxmemory-policy", "appendonly", "timeout")
+_HIDDEN = "the server does not show its settings (CONFIG GET); see to it that timeout is 0"
 
 
 def await_server(client: "redis.Redis", url: str, seconds: float, pause: Callable[[float], bool]) -> None:
@@ -37,10 +38,10 @@ def check(client: "redis.Redis") -> list[str]:
     info: dict[str, Any] = client.info()
     _refuse(info)
     try:
-        settings = {k: v for name in _SETTINGS for k, v in client.config_get(name).items()}
+        found = {k: v for name in _SETTINGS for k, v in client.config_get(name).items()}
     except redis.ResponseError:
-        return ["the server does not show its settings (CONFIG GET): see to appendonly, maxmemory-policy, timeout"]
-    return judge({_text(k): _text(v) for k, v in settings.items()})
+        return [*judge(_told_by_info(info)), _HIDDEN]
+    return judge({_text(k): _text(v) for k, v in found.items()})
 
 
 def _refuse(info: Mapping[str, Any]) -> None:
@@ -49,6 +50,16 @@ def _refuse(info: Mapping[str, Any]) -> None:
         raise CouldNotBoot(f"Redis {version} is too old; 6.2 or newer is needed")
     if info.get("role", "master") != "master":
         raise CouldNotBoot("this Redis is a replica; hookfarm needs the primary")
+    if str(info.get("cluster_enabled", 0)) == "1":
+        raise CouldNotBoot("this Redis is a cluster; hookfarm moves a job in one script, so it needs one server")
+
+
+def _told_by_info(info: Mapping[str, Any]) -> dict[str, str]:
+    """What INFO says of the settings, for a server that shows them to no user: managed ones do so."""
+    told = {"maxmemory": info.get("maxmemory"), "maxmemory-policy": info.get("maxmemory_policy")}
+    if "aof_enabled" in info:
+        told["appendonly"] = "yes" if str(info["aof_enabled"]) == "1" else "no"
+    return {name: str(value) for name, value in told.items() if value is not None}
 
 
 def judge(settings: Mapping[str, str]) -> list[str]:

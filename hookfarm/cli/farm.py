@@ -4,7 +4,7 @@ import gc
 import secrets
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -96,9 +96,9 @@ def _keeper(config: Config, url: str, watched: Sequence[Watched], run: str) -> G
 
 def _orders(config: Config, url: str, watched: Sequence[Watched], board: Board, run: str) -> Orders:
     """The keeper's work; what the delivery processes need done is only for the farm that has them."""
-    wake = partial(_wake, board=board)
+    wake, heard = partial(_wake, board=board), _silence(board)
     if keys.WEBHOOK_DELIVERY not in board.services:
-        return Orders(url, tuple(watched), (), wake)
+        return Orders(url, tuple(watched), (), wake, heard=heard)
     trimming = Trimming(config.delivery_log_attempts, config.delivery_log_age)
     sweep = Sweep(board.slots(keys.WEBHOOK_DELIVERY), run)
     duties = (
@@ -107,7 +107,15 @@ def _orders(config: Config, url: str, watched: Sequence[Watched], board: Board, 
         Duty("trim log", delivery_log.TRIM_SECONDS, trimming.perform),
     )
     leave = partial(delivery_duties.forget_run, sweep=sweep, run=run)
-    return Orders(url, tuple(watched), duties, wake, before=sweep.register, after=leave)
+    return Orders(url, tuple(watched), duties, wake, before=sweep.register, after=leave, heard=heard)
+
+
+def _silence(board: Board) -> Callable[["redis.RedisError | None"], None] | None:
+    """Of an embedded server, for which there is a place on the board: it is given up by breaking its promise."""
+    if REDIS not in board.services:
+        return None
+    [slot] = board.slots(REDIS)
+    return embedded_server.Silence(give_up=partial(slot.promise, 0.0)).heard
 
 
 def _wake(client: "redis.Redis", board: Board) -> None:

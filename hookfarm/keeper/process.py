@@ -58,7 +58,7 @@ class Duty:
 class Orders:
     """What a keeper is to do: `before` the first service starts, and `after` the last worker has gone.
 
-    `wake` frees workers that block in Redis when the farm stops.
+    `wake` frees workers that block in Redis when the farm stops; `heard` is told how each look at Redis ended.
     """
 
     redis_url: str
@@ -67,6 +67,7 @@ class Orders:
     wake: Callable[["redis.Redis"], None] | None = None
     before: Callable[["redis.Redis"], None] | None = None
     after: Callable[["redis.Redis"], None] | None = None
+    heard: Callable[["redis.RedisError | None"], None] | None = None
 
 
 @dataclass
@@ -104,8 +105,10 @@ class Keeper:
             try:
                 self.tick(time.monotonic())
                 self._redis_is_back()
+                self._tell_heard(None)
             except redis.RedisError as error:
                 self._redis_is_gone(error)
+                self._tell_heard(error)
         self._leave()
         self.close()
 
@@ -113,12 +116,13 @@ class Keeper:
         """Judges every service and performs what is due. RedisError where Redis did not do it."""
         if not self._taken_over:
             self._take_over()
-        for watched in self._orders.watched:
-            self._attend(watched, now)
+        # Duties first: a Redis without room takes no word of readiness, and what they move makes room.
         for duty in self._orders.duties:
             if now >= self._due[duty.name]:
                 self._due[duty.name] = now + duty.every_seconds
                 self._perform(duty)
+        for watched in self._orders.watched:
+            self._attend(watched, now)
 
     def _perform(self, duty: Duty) -> None:
         """An error in Redis' answer (it is full, a key has a foreign type) is this duty's alone, no outage."""
@@ -226,6 +230,10 @@ class Keeper:
             log.info("redis is back", after_s=round(time.monotonic() - self._troubled_since, 1))
             self._troubled_since = None
             self._child.up()
+
+    def _tell_heard(self, error: redis.RedisError | None) -> None:
+        if self._orders.heard:
+            self._orders.heard(error)
 
     def _leave(self) -> None:
         try:

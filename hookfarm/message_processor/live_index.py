@@ -2,10 +2,14 @@
 
 import redis
 
+from hookfarm.errors import InvalidInput
 from hookfarm.logs import FieldLogger
 from hookfarm.message_processor.matcher import Index
 from hookfarm.records import Endpoint
 from hookfarm.registry import Registry
+
+NAMED_UNREADABLE = 20
+"""More endpoints than this that can't be read are counted in the log, not named."""
 
 
 class LiveIndex:
@@ -14,6 +18,7 @@ class LiveIndex:
     def __init__(self, client: "redis.Redis", log: FieldLogger) -> None:
         self._registry = Registry(client)
         self._log = log
+        self._unreadable: dict[str, str] = {}
         self._forget()
 
     def _forget(self) -> None:
@@ -22,8 +27,13 @@ class LiveIndex:
 
     def reload(self) -> None:
         """Reads everything again: for a server that is not the one it was, whose revisions may repeat."""
+        before = self.index.endpoints
         self._forget()
         self._apply_changes()
+        if before and not self.index.endpoints:
+            self._log.error(
+                "all endpoints are gone", were=before, likely="Redis was flushed, or lost its data at a restart"
+            )
 
     def follow(self, revision: int) -> None:
         """Brings the index to the registry's `revision`, just read, or a newer one.
@@ -43,8 +53,19 @@ class LiveIndex:
             if endpoint is None:
                 self.index.remove(endpoint_id)
             else:
+                self._unreadable.pop(endpoint_id, None)
                 self._put(endpoint)
         self.revision = changes.revision
+        self._say_unreadable(changes.unreadable)
+
+    def _say_unreadable(self, problems: dict[str, InvalidInput]) -> None:
+        """Once for each endpoint and what is wrong with it, however often it is read again."""
+        new = {name: str(e) for name, e in problems.items() if self._unreadable.get(name) != str(e)}
+        for name in list(new)[:NAMED_UNREADABLE]:
+            self._log.error("endpoint cannot be read", endpoint=name, reason=new[name])
+        if len(new) > NAMED_UNREADABLE:
+            self._log.error("more endpoints cannot be read", count=len(new) - NAMED_UNREADABLE)
+        self._unreadable.update(new)
 
     def _put(self, endpoint: Endpoint) -> None:
         for problem in self.index.put(endpoint):

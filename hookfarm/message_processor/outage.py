@@ -19,6 +19,11 @@ class Outage:
         self._since: float | None = None
         self._failures = 0
 
+    @property
+    def lasts(self) -> bool:
+        """Whether it has failed and not worked since."""
+        return self._since is not None
+
     def failed(self, reason: str) -> float:
         """Another failure; returns how many seconds to wait before trying again (jittered)."""
         if self._since is None:

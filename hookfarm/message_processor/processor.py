@@ -8,7 +8,8 @@
 4. Four times a second enqueue what waited for confirmations, and once a second claim what other consumers
    have left pending.
 
-Told to stop, it hands off the batch it holds and returns. Without Redis it waits and begins at 1 again.
+Told to stop, it hands off the batch it holds and returns. Without Redis it waits and begins at 1 again. A stream
+that can't be read is no reason to leave the others: it is said, and tried again with the claims.
 """
 
 import time
@@ -16,7 +17,7 @@ from collections.abc import Iterable
 
 from redis.exceptions import RedisError
 
-from hookfarm import delivery_queue, event_stream, keys, logs, redis_clients
+from hookfarm import delivery_queue, event_stream, key_types, keys, logs, redis_clients
 from hookfarm.delivery_queue import Handled
 from hookfarm.event_stream import Entry, StreamReader
 from hookfarm.farm.child import Child
@@ -24,6 +25,8 @@ from hookfarm.message_processor import gauges
 from hookfarm.message_processor.fan_out import handle
 from hookfarm.message_processor.live_index import LiveIndex
 from hookfarm.message_processor.outage import Outage
+from hookfarm.message_processor.unreadable import Unreadable
+from hookfarm.redis_clients import whole_number
 
 PASS_SECONDS = 1.25
 """The longest honest pass: half a second in XREADGROUP and the work on one entry."""
@@ -57,6 +60,7 @@ class Processor:
         self._reader = StreamReader(self._exchange, consumer)
         self._live = LiveIndex(self._client, _log)
         self._outage = Outage(_log)
+        self._unreadable = Unreadable(_log)
         self._server_run: object = None
         self._client_id = 0
         self._is_up = False
@@ -94,29 +98,30 @@ class Processor:
         """One pass: at most half a second of waiting, then the whole batch."""
         self._child.slot.promise(PASS_SECONDS)
         self._follow_chains()
-        if not self._reader.chains:
+        if not self._reader.readable:
             self._idle()
             return
         self._reader.ask()
         self._announce_blocked()
         entries, revision = self._reader.answer()
-        self._announce()
+        if not self._outage.lasts:
+            self._announce()
         self._refresh(revision)
         self._handle(entries)
         self._confirm()
-        if time.monotonic() >= self._claim_at:
-            self._claim_at = time.monotonic() + CLAIM_EVERY_SECONDS
-            self._claim()
+        self._claim_now_and_then()
+        self._announce()
 
     def close(self) -> None:
         self._exchange.close()
         self._client.close()
 
     def _idle(self) -> None:
-        """No chain is configured and none is named by a subscription: there is nothing to read, yet."""
+        """No chain is configured and none is named by a subscription, or none can be read: not yet."""
         self._announce()
         self._child.wait(IDLE_SECONDS)
         self._refresh(self._registry_revision())
+        self._claim_now_and_then()
 
     def _follow_chains(self, force: bool = False) -> None:
         wanted = tuple(sorted(self._configured | self._live.index.chains))
@@ -125,7 +130,7 @@ class Processor:
         self._child.slot.set_counter(gauges.REGISTRY_REVISION, self._live.revision)
 
     def _registry_revision(self) -> int:
-        return int(self._client.get(keys.REGISTRY_REVISION) or 0)
+        return whole_number(keys.REGISTRY_REVISION, self._client.get(keys.REGISTRY_REVISION))
 
     def _refresh(self, revision: int) -> None:
         if revision != self._live.revision:
@@ -137,9 +142,16 @@ class Processor:
         if time.monotonic() < self._confirm_at:
             return
         self._confirm_at = time.monotonic() + CONFIRM_EVERY_SECONDS
-        for chain_id in self._reader.chains:
+        for chain_id in self._reader.readable:
             enqueued = delivery_queue.confirm_waiting(self._exchange, chain_id)
             self._child.slot.add(gauges.JOBS_ENQUEUED, enqueued)
+
+    def _claim_now_and_then(self) -> None:
+        if time.monotonic() < self._claim_at:
+            return
+        self._claim_at = time.monotonic() + CLAIM_EVERY_SECONDS
+        self._follow_chains(force=bool(self._reader.unreadable))
+        self._claim()
 
     def _claim(self) -> None:
         claimed = self._reader.abandoned()
@@ -184,25 +196,32 @@ class Processor:
 
         Where entries are waiting it never blocks; then the answer is the proof.
         """
-        for _ in range(0 if self._is_up else BLOCKED_PROBES):
+        # After an outage only a whole pass is proof; with a stream that can't be read it is not up anyway.
+        known = self._is_up or self._outage.lasts or self._reader.unreadable
+        for _ in range(0 if known else BLOCKED_PROBES):
             [seen] = self._client.client_list(client_id=[self._client_id]) or [{}]
             if "b" in seen.get("flags", "") and seen.get("cmd") == "xreadgroup":
                 self._announce()
                 return
 
     def _announce(self) -> None:
+        self._outage.over()
+        reason = self._unreadable.note(self._reader.unreadable)
+        if reason:
+            self._is_up = False
+            self._child.stalled(reason)
+            return
         if self._is_up:
             return
         self._is_up = True
         self._child.up()
-        self._outage.over()
         chains = ",".join(map(str, self._reader.chains))
         _log.info("reading", chains=chains, endpoints=self._live.index.endpoints)
 
     def _lost(self, error: RedisError) -> float:
         """Whatever was read stays pending. Returns how many seconds to wait before connecting again."""
-        reason = f"Redis: {error}"
         self._child.slot.promise(RECONNECT_SECONDS)
+        reason = f"Redis: {key_types.explain(error, self._exchange)}"
         self._child.stalled(reason)
         self._is_up = False
         self._exchange.close()

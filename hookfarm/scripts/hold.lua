@@ -1,6 +1,6 @@
 -- What one farm's workers have in hand -> holders; answers with the jobs that are in nobody's hands.
 -- And how many workers all farms have -> limits: what a window may grow to.
--- Removes first, so it also runs when Redis is full.
+-- Removes first, so it also runs when Redis is full: an orphan that is found again makes room.
 --
 -- ARGV 1 farm   2 its watermark   3 how many workers it has   4 ms of silence after which a farm is dead
 --      then the sequences it holds

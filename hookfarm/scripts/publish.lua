@@ -5,6 +5,13 @@
 -- ARGV 1 the checkpoint the caller expects, '' = none   2 the new checkpoint   3 how many block hashes to keep
 --      4 number of blocks   then number, hash for each, ascending   then each event as JSON
 -- Returns 1, or 0 where the checkpoint was another one and nothing was done.
+-- A key of another type is an error before anything is done: what a script did before it fails stays done.
+for i, kind in ipairs({'string', 'hash', 'stream'}) do
+  local found = redis.call('TYPE', KEYS[i]).ok
+  if found ~= 'none' and found ~= kind then
+    return {err = 'WRONGTYPE ' .. KEYS[i] .. ' is a ' .. found .. '; it must be a ' .. kind}
+  end
+end
 local current = redis.call('GET', KEYS[1]) or ''
 if current ~= ARGV[1] then
   return 0

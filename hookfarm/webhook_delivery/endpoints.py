@@ -89,6 +89,6 @@ class Endpoints:
         if stored is None:
             return None
         try:
-            return prepare(registry.decode(stored), self._allowed)
+            return prepare(registry.decode(stored, subscriptions=False), self._allowed)
         except InvalidInput as error:
             return error

@@ -16,26 +16,25 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hookfarm import delivery_queue, logs
+from hookfarm import delivery_queue, key_types, logs
 from hookfarm.delivery_queue import Attempt, Settlement, Verdict
 from hookfarm.errors import NotFound
 from hookfarm.farm.board import State
 from hookfarm.farm.child import Child
 from hookfarm.jobs import Foreign, Taken
-from hookfarm.redis_clients import Exchange, RedisError
+from hookfarm.redis_clients import Exchange, OutOfMemoryError, RedisError
 from hookfarm.registry import Registry
 from hookfarm.webhook_delivery import gauges, outcome
 from hookfarm.webhook_delivery.deadline import Interrupted
 from hookfarm.webhook_delivery.endpoints import Endpoints, Prepared
 from hookfarm.webhook_delivery.outcome import Decision, Result
 from hookfarm.webhook_delivery.transport import Transport
+from hookfarm.webhook_delivery.trouble import Trouble
 
 log = logs.get("webhook_delivery")
 
 POLL_PROMISE_SECONDS = delivery_queue.BLOCK_SECONDS + 0.25
 POST_SLACK_SECONDS = 2.0
-RECONNECT_FIRST_SECONDS = 0.05
-RECONNECT_LONGEST_SECONDS = 1.0
 LOGGED_DETAIL_CHARACTERS = 200
 
 
@@ -73,21 +72,19 @@ class Worker:
         """An endpoint to be disabled."""
         self._reported = False
         self._asked_ns = 0
-        self._troubled_since: float | None = None
+        self._trouble = Trouble(child, log)
 
     def run(self) -> None:
         """Until the child is told to stop. Redis may come and go meanwhile."""
         self._slot.set_counter(gauges.HELD_SEQUENCE, 0)  # A predecessor's, if it died with a job.
-        wait = RECONNECT_FIRST_SECONDS
         while not self._child.stopping:
             try:
                 self.iterate()
-                wait = RECONNECT_FIRST_SECONDS
+                self._trouble.over()
             except RedisError as error:
-                self._trouble(error)
+                wait = self._lost(error)
                 self._slot.promise(wait + POLL_PROMISE_SECONDS)
                 self._child.wait(wait * random.uniform(0.5, 1.0))
-                wait = min(2 * wait, RECONNECT_LONGEST_SECONDS)
         self._finish()
 
     def iterate(self) -> None:
@@ -155,13 +152,6 @@ class Worker:
     def _connect(self) -> None:
         self._slot.set_counter(gauges.CLIENT_ID, delivery_queue.prepare(self._exchange))
         self._settle_owed()
-        if self._troubled_since is not None:
-            log.info(
-                "redis is back", child=self._child.name, after_s=round(time.monotonic() - self._troubled_since, 1)
-            )
-            self._troubled_since = None
-        if self._reported:
-            self._child.up()
 
     def _settle_owed(self) -> None:
         """What an earlier connection left undone, each in a round trip of its own."""
@@ -173,11 +163,13 @@ class Worker:
                 delivery_queue.settle_now(self._exchange, delivery_queue.give_back(adopted))
 
     def _read_report(self) -> None:
+        """A Redis without room takes no report and yet gives jobs, and each of them makes room."""
         reported = self._exchange.receive()
-        if isinstance(reported, Exception):
+        if isinstance(reported, Exception) and not isinstance(reported, OutOfMemoryError):
             raise reported
-        self._reported = True
-        self._child.up()
+        self._reported = not isinstance(reported, Exception)
+        if not self._trouble.lasts:
+            self._child.up()
 
     def _deliver(self, taken: Taken, revision: int) -> None:
         prepared = self._endpoints.get(taken.endpoint, revision)
@@ -270,16 +262,14 @@ class Worker:
         self._settlement = delivery_queue.give_back(taken, interrupted)
         self._slot.add(gauges.GIVEN_BACK)
 
-    def _trouble(self, error: RedisError) -> None:
+    def _lost(self, error: RedisError) -> float:
+        """Returns how many seconds to wait before trying again."""
         self._exchange.close()
         self._slot.activity = gauges.AWAY
         if self._settlement is None:
             # What was popped for this connection is nobody's now, and the sweep finds it.
             self._slot.set_counter(gauges.HELD_SEQUENCE, 0)
-        if self._troubled_since is None:
-            self._troubled_since = time.monotonic()
-            self._child.stalled(f"Redis: {error}")
-            log.warning("redis is gone", child=self._child.name, error=str(error))
+        return self._trouble.failed(lambda: key_types.explain(error, self._exchange))
 
     def _finish(self) -> None:
         self._slot.state = State.QUIET

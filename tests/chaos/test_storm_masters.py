@@ -79,7 +79,8 @@ def test_a_master_killed_under_load_takes_all_along_and_nothing_is_lost(arena: A
             "master killed under load, started again",
             load,
             kills=size.times,
-            conditions=f"{size.per_second:.0f}/s, {size.workers} workers, answers after {size.answer_ms} ms, {size.down_seconds} s down",
+            conditions=f"{size.per_second:.0f}/s, {size.workers} workers, answers after {size.answer_ms} ms,"
+            f" {size.down_seconds} s down",
             control=control,
         )
     found.assert_right(deaths=died)

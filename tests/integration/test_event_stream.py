@@ -247,9 +247,79 @@ def test_a_group_that_goes_while_a_reader_blocks_is_made_again(client: Any, one:
     assert ask(one) == [b"1"]
 
 
-def test_a_stream_of_the_wrong_type_is_an_error_that_says_so(client: Any, one: StreamReader) -> None:
-    client.delete(keys.events(CHAIN))
-    client.set(keys.events(CHAIN), "x")
+@pytest.mark.parametrize("other", [2, 0])
+@pytest.mark.parametrize("when", ["before it follows", "before it asks", "while it blocks"])
+def test_a_stream_of_the_wrong_type_is_set_aside_by_name_and_the_others_are_read(
+    client: Any, redis_url: str, when: str, other: int
+) -> None:
+    def spoil() -> None:
+        client.delete(keys.events(1))
+        client.set(keys.events(1), "x")
+
+    if when == "before it follows":
+        spoil()
+    for one in reader(redis_url, "one", 1, other):
+        if when == "before it asks":
+            spoil()
+        one.ask()
+        if when == "while it blocks":
+            spoil()
+        one.answer()
+        client.xadd(keys.events(other), {"event": b"1"})
+        assert ask(one) == [b"1"]
+        assert one.unreadable == {1: "events:1 is a string; it must be a stream"}
+        assert one.chains == tuple(sorted((1, other)))
+        assert one.abandoned() == []
+        assert [entry.event for entry in one.own_pending()] == [b"1"]
+
+
+def test_a_stream_that_is_mended_is_read_again(client: Any, redis_url: str) -> None:
+    client.set(keys.events(1), "x")
+    for one in reader(redis_url, "one", 1):
+        assert not one.readable
+        client.delete(keys.events(1))
+        client.xadd(keys.events(1), {"event": b"1"})
+        one.follow(one.chains)
+        assert one.unreadable == {}
+        assert ask(one) == [b"1"]
+
+
+def test_a_full_server_is_read_from_all_the_same(client: Any, redis_url: str) -> None:
+    for one in reader(redis_url, "one", 1):
+        client.xadd(keys.events(1), {"event": b"1"})
+        client.config_set("maxmemory", 1)
+        one.follow([1, 2])
+        assert ask(one) == [b"1"]
+        assert list(one.unreadable) == [2]
+        assert one.unreadable[2].startswith("events:2 has no group message_processors: ")
+        client.config_set("maxmemory", 0)
+        one.follow([1, 2])
+        assert one.unreadable == {}
+
+
+@pytest.mark.parametrize("foreign", [b"garbage", b"\xff:0x00", b"9" * 5000])
+def test_a_checkpoint_that_is_none_is_named(client: Any, run: Callable[..., Any], foreign: bytes) -> None:
+    client.set(keys.checkpoint(CHAIN), foreign)
+    with pytest.raises(redis.ResponseError, match=f"^{keys.checkpoint(CHAIN)} does not hold NUMBER:HASH, but "):
+        run(event_stream.read_checkpoint)
+
+
+@pytest.mark.parametrize("key", [keys.events(CHAIN), keys.blocks(CHAIN), keys.checkpoint(CHAIN)])
+def test_publishing_to_a_key_of_the_wrong_type_does_nothing_and_names_it(
+    client: Any, run: Callable[..., Any], key: str
+) -> None:
+    run(event_stream.publish, None, [block(1)], [event(1)])
+    client.delete(key)
+    client.sadd(key, "x")
+    before = client.dbsize(), client.xlen(keys.events(CHAIN)) if key != keys.events(CHAIN) else 0
+    with pytest.raises(redis.ResponseError, match=f"^WRONGTYPE {key} is a set; it must be a "):
+        run(event_stream.publish, block(1), [block(2)], [event(2)])
+    assert before == (client.dbsize(), client.xlen(keys.events(CHAIN)) if key != keys.events(CHAIN) else 0)
+
+
+@pytest.mark.parametrize("foreign", [b"garbage", b"1.5", b"\xff"])
+def test_a_revision_that_is_no_number_is_named(client: Any, one: StreamReader, foreign: bytes) -> None:
+    client.set(keys.REGISTRY_REVISION, foreign)
     one.ask()
-    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+    with pytest.raises(redis.ResponseError, match=r"^hookfarm:registry:revision holds .* be a whole number$"):
         one.answer()

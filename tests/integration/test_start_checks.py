@@ -48,7 +48,22 @@ def test_a_user_who_may_not_see_the_settings_gets_a_warning(
     client.acl_setuser("limited", True, passwords=["+pw"], keys=["*"], categories=["+@all"], commands=["-config"])
     with command_client(redis_server.url.replace("unix://", "unix://limited:pw@")) as limited:
         [warning] = server_checks.check(limited)
-    assert "does not show its settings" in warning
+        assert "does not show its settings" in warning
+        client.config_set("appendonly", "no")
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        assert [w.split(" ")[0] for w in server_checks.check(limited)] == ["maxmemory-policy", "appendonly", "the"]
+        client.config_set("maxmemory", "100mb")
+        with pytest.raises(CouldNotBoot, match=r"^maxmemory-policy is allkeys-lru: "):
+            server_checks.check(limited)
+
+
+def test_a_cluster_is_refused() -> None:
+    with (
+        running_redis("--cluster-enabled", "yes") as server,
+        server.client() as client,
+        pytest.raises(CouldNotBoot, match=r"^this Redis is a cluster; "),
+    ):
+        server_checks.check(client)
 
 
 @pytest.mark.parametrize("login", ["", "nobody:canary@", ":canary@"])

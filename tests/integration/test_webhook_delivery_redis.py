@@ -272,7 +272,7 @@ def test_a_list_of_the_wrong_type_stalls_the_worker_until_it_is_gone(
     client.set(keys.DELIVERY_QUEUE, "x")
     worker.start()
     eventually(lambda: worker.slot.state == State.STALLED, what="the worker stalling")
-    assert "WRONGTYPE" in worker.slot.reason
+    assert worker.slot.reason == "Redis: delivery_queue is a string; it must be a list"
     client.delete(keys.DELIVERY_QUEUE)
     enqueue(redis_url, job(endpoint))
     receiver.wait_for(1)

@@ -33,7 +33,7 @@ end
 
 local last_sequence
 local function next_sequence()
-  local last = last_sequence or tonumber(redis.call('GET', SEQUENCE) or '0')
+  local last = last_sequence or tonumber(redis.call('GET', SEQUENCE) or '0') or 0
   last_sequence = math.max(last + 1, now_us)
   return digits(last_sequence)
 end
