@@ -57,7 +57,9 @@ def run_farm(config: Config, services: Sequence[str], read: Callable[[], Config]
         run = secrets.token_hex(6)
 
         def replanned(fresh: Config) -> Plan:
-            return Plan(plan(fresh, services, url, embedded, run), fresh.grace_seconds)
+            groups = plan(fresh, services, url, embedded, run)
+            logs.configure(fresh.log_level, fresh.log_format)
+            return Plan(groups, fresh.grace_seconds)
 
         groups = plan(config, services, url, embedded, run)
         board = board_for(groups)

@@ -45,7 +45,6 @@ class Reload:
         fresh = replace(read, chains=placed(self._config.chains, read.chains))
         self._check_api(fresh)
         plan = self._plan(fresh)
-        logs.configure(fresh.log_level, fresh.log_format)
         log.info("settings read", changed=",".join(changed(self._config, fresh)) or "nothing")
         self._config = fresh
         return plan
