@@ -120,6 +120,7 @@ class Crew:
         member.note_up()
         member.slot.vacate()
         member.pid = 0
+        killed = member.aborted is None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         member.aborted = None
         self.close_gate(member)
         if self.stopping:
@@ -127,7 +128,7 @@ class Crew:
         elif member.told is not None:
             self._let_leave(member, status)
         else:
-            self._mourn(member, status)
+            self._mourn(member, status, killed)
 
     def _let_leave(self, member: Member, status: int) -> None:
         member.told = None
@@ -136,23 +137,24 @@ class Crew:
         if member.index < self._board.wanted(member.group.service):
             self.replace_now(member)
 
-    def _mourn(self, member: Member, status: int) -> None:
+    def _mourn(self, member: Member, status: int, killed: bool) -> None:
         cause = cause_of_death(status)
         could_not_boot = os.WIFEXITED(status) and os.WEXITSTATUS(status) == EXIT_COULD_NOT_BOOT
         if self.starting and could_not_boot:
             raise StartFailed(f"{member.name} could not start: {member.slot.reason}")
         if self.starting and member.group.stage == Stage.BASE:
             raise StartFailed(f"{member.name} could not start: {cause}; {member.slot.reason}")
-        wait = self._postpone(member)
+        wait = self._postpone(member, killed)
         log.warning(
             "child died", child=member.name, cause=cause, reason=member.slot.reason, again_in=round(wait, 2)
         )
         member.slot.reason = member.slot.reason or cause
 
-    def _postpone(self, member: Member) -> float:
+    def _postpone(self, member: Member, killed: bool = False) -> float:
         """Sets the date of its next fork and returns how many seconds that is away."""
-        member.quick_exits = respawn.quick_exits_after(member.quick_exits, member.came_up, member.lived())
-        wait = respawn.wait_seconds(member.quick_exits, random.random())
+        lived = member.lived()
+        member.quick_exits = respawn.quick_exits_after(member.quick_exits, member.came_up, lived, killed)
+        wait = respawn.wait_seconds(member.quick_exits, random.random(), killed)
         self._fork_in(member, wait)
         return wait
 

@@ -2,23 +2,29 @@
 
 A child that worked for a while is replaced at once. One that goes quickly, or never came up, is replaced after
 0.1, 0.2, 0.4 … 30 s, each ±20 % so that fifty of them do not come back in step.
+
+SIGKILL comes from outside (an operator, the kernel short of memory) and says nothing against the next child. Who
+came up and was killed is replaced at once; who was killed before that, within a second, so that a farm is at full
+strength soon after such a storm and yet does not fork without pause where memory is too short to boot.
 """
 
 FIRST_WAIT_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 30.0
+LONGEST_WAIT_AFTER_KILL_SECONDS = 1.0
 JITTER = 0.2
 SETTLED_SECONDS = 1.0
 """A child that lived this long and came up counts as having worked."""
 
 
-def quick_exits_after(previous: int, came_up: bool, lived_seconds: float) -> int:
-    """How many quick exits in a row there have been, now that a child is gone."""
-    return 0 if came_up and lived_seconds >= SETTLED_SECONDS else previous + 1
+def quick_exits_after(previous: int, came_up: bool, lived_seconds: float, killed: bool = False) -> int:
+    """How many quick exits in a row there have been, now that a child is gone; `killed` by somebody else."""
+    return 0 if came_up and (killed or lived_seconds >= SETTLED_SECONDS) else previous + 1
 
 
-def wait_seconds(quick_exits: int, chance: float) -> float:
+def wait_seconds(quick_exits: int, chance: float, killed: bool = False) -> float:
     """How long to wait before forking; `chance` is a random number from 0 to 1."""
     if quick_exits == 0:
         return 0.0
-    wait = min(FIRST_WAIT_SECONDS * 2.0 ** min(quick_exits - 1, 30), LONGEST_WAIT_SECONDS)
+    longest = LONGEST_WAIT_AFTER_KILL_SECONDS if killed else LONGEST_WAIT_SECONDS
+    wait = min(FIRST_WAIT_SECONDS * 2.0 ** min(quick_exits - 1, 30), longest)
     return wait * (1 - JITTER + 2 * JITTER * chance)
