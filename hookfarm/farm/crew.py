@@ -237,7 +237,11 @@ class Crew:
         for other in self.members:
             self.close_gate(other)
         group = member.group
-        child = Child(group.service, member.index, self._board, self.plan.grace_seconds, self._master_pid)
+        try:
+            child = Child(group.service, member.index, self._board, self.plan.grace_seconds, self._master_pid)
+        except OSError as error:
+            member.slot.reason = f"cannot begin: {error.strerror}"
+            return EXIT_COULD_NOT_BOOT
         return run_child(child, group.prepare, gate, group.main)
 
     @staticmethod

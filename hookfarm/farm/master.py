@@ -34,6 +34,7 @@ log = logs.get("master")
 STARTING_TURN_SECONDS = 0.005
 ROLLING_TURN_SECONDS = 0.02
 TURN_SECONDS = 0.1
+TELL_AGAIN_SECONDS = 0.4
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
@@ -54,6 +55,10 @@ class Master:
         self._begun: set[str] = set()
         """Services whose turn to work has come."""
         self._deadline: float | None = None
+        self._hurried = False
+        """Whether whoever told it to stop has said so again."""
+        self._told_at = 0.0
+        """When the workers were last told."""
         self._woken, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def run(self, on_ready: Callable[[], None] | None = None) -> None:
@@ -112,7 +117,7 @@ class Master:
             self._crew.stopping = True
         else:
             self._deadline = min(self._deadline, now + self._timing.shortened_seconds)
-            self._crew.tell(self._crew.in_stage(Stage.WORK))
+            self._hurried = True
 
     # Start
 
@@ -189,8 +194,8 @@ class Master:
         heralds, workers, base = (self._crew.in_stage(stage) for stage in Stage)
         self._crew.tell(heralds)
         self._wait_until(lambda: all(m.quiet for m in heralds), self._timing.herald_seconds)
-        self._crew.tell(workers)
-        self._wait_until(lambda: gone(workers), None)
+        self._tell_workers(workers)
+        self._wait_until(lambda: self._see_off(workers), None)
         self._kill(workers)
         self._wait_until(lambda: gone(heralds), self._timing.herald_seconds)
         self._kill(heralds)
@@ -211,6 +216,17 @@ class Master:
             select.select([self._woken], [], [], TURN_SECONDS)
             self._take_signals()
             self._crew.reap()
+
+    def _see_off(self, workers: Sequence[Member]) -> bool:
+        """Whether they are gone. In a hurry they are told again, after a while: two words at once arrive as one,
+        and each interrupts what they wait for."""
+        if self._hurried and time.monotonic() - self._told_at >= TELL_AGAIN_SECONDS:
+            self._tell_workers(workers)
+        return gone(workers)
+
+    def _tell_workers(self, workers: Sequence[Member]) -> None:
+        self._told_at = time.monotonic()
+        self._crew.tell(workers)
 
     def _kill(self, members: Sequence[Member]) -> None:
         left = self._crew.kill(members)

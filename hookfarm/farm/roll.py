@@ -20,6 +20,9 @@ from hookfarm.farm.group import Group, Stage
 from hookfarm.farm.member import Member
 from hookfarm.farm.timing import Timing
 
+CHANCES = 3
+"""So often may a new child go before it has come up: the first may have been killed by somebody."""
+
 
 class RollFailed(OperatorError):
     """A child of the new plan did not come up; str() names it and says why."""
@@ -75,10 +78,10 @@ class Roll:
             return
         if member.up:
             member.slot.excuse(0)
-        elif member.pid == 0 and member.quick_exits and not member.came_up:
+        elif member.pid == 0 and not member.came_up and member.quick_exits >= CHANCES:
             raise RollFailed(f"{member.name} could not start: {member.slot.reason}")
-        elif member.pid and not member.came_up and member.lived() > self._timing.boot_seconds:
-            raise RollFailed(f"{member.describe()} did not come up within {self._timing.boot_seconds:g}s")
+        elif member.pid and not member.came_up and member.lived() > self._timing.roll_seconds:
+            raise RollFailed(f"{member.describe()} did not come up within {self._timing.roll_seconds:g}s")
 
     def _tell_old(self, group: Group, members: list[Member]) -> None:
         missing = sum(not member.up or member.told is not None for member in members)

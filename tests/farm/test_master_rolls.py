@@ -225,7 +225,7 @@ def test_a_new_child_that_does_not_come_up_brings_the_plan_before_it_back(
     """Also where a part of the farm is of the new plan already, and of another size."""
     old = [Group("first", 2, version(1), most=3), Group("service", 4, version(1), at_once=2)]
     new = [Group("first", 3, version(2)), Group("service", 4, version(2, broken), at_once=2)]
-    timing = Timing(boot_seconds=1.0, hang_seconds=QUICK.hang_seconds, abort_seconds=QUICK.abort_seconds)
+    timing = Timing(roll_seconds=1.0, hang_seconds=QUICK.hang_seconds, abort_seconds=QUICK.abort_seconds)
     farm = start_toys(*old, replan=planned(new), timing=timing)
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
