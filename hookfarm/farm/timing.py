@@ -11,10 +11,10 @@ class Timing:
     """A group has this long from its turn until it is ready."""
     roll_seconds: float = 30.0
     """So long a new child has in a rolling restart, beside a farm at work that leaves it little of the machine."""
-    hang_seconds: float = 5.0
-    """How late a child's promise may be before it is killed."""
+    hang_seconds: float = 4.0
+    """How late a child's promise may be before it is told to say where it hangs, and end (SIGABRT)."""
     abort_seconds: float = 1.0
-    """From SIGABRT (print where you hang) to SIGKILL."""
+    """From then to SIGKILL: a child that hangs is gone 5 s after its deadline, whatever it does."""
     herald_seconds: float = 1.0
     """For the heralds to withdraw what they announced, and again for them to leave."""
     base_seconds: float = 5.0

@@ -26,8 +26,8 @@ HOUR = 3600.0
 TIMEOUT_SECONDS = 1
 KILLED_WITHIN_SECONDS = 5.0
 """After the deadline of what a worker was doing."""
-SLACK_SECONDS = 4.0
-"""What a worker promises beyond its deadline, the master's word before it kills, and a slow machine."""
+SLACK_SECONDS = 3.0
+"""What a worker promises beyond the deadline of its POST, and what a slow machine takes."""
 
 
 @pytest.fixture
