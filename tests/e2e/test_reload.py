@@ -142,6 +142,30 @@ def test_the_numbers_of_workers_processors_and_chains_may_change(
         assert farm.stop() == 0
 
 
+def test_a_chain_in_the_place_of_another_begins_its_own_account(
+    pipeline: Pipeline, settings: Settings, client: "redis.Redis"
+) -> None:
+    other_id = CHAIN_ID + 1
+    with running_devchain(chain_id=CHAIN_ID) as chain, running_devchain(chain_id=other_id) as other:
+        farm = pipeline.start(keys.EVENT_INGESTOR, *settings.write(f'chains = ["{CHAIN_ID}={chain.ws_url}"]'))
+        chain.mine(5)
+
+        def of_chain(chain_id: int) -> dict[str, Any]:
+            shown: dict[str, Any] = {}
+            for shown in status(client, keys.EVENT_INGESTOR).get("chains", ()):
+                assert shown["chain_id"] in (CHAIN_ID, other_id)
+            return shown if shown.get("chain_id") == chain_id else {}
+
+        eventually(lambda: of_chain(CHAIN_ID).get("checkpoint") == 5, what="five blocks")
+        published = of_chain(CHAIN_ID)["events_published"]
+        assert published > 0
+        settings.write(f'chains = ["{other_id}={other.ws_url}"]')
+        reload(farm)
+        shown = eventually(lambda: of_chain(other_id), what="the other chain in the status")
+        assert (shown["checkpoint"], shown["head"], shown["events_published"]) == (0, 0, 0)
+        assert farm.stop() == 0
+
+
 @pytest.mark.parametrize(
     ("line", "why"),
     [

@@ -3,14 +3,17 @@
 import itertools
 import os
 import random
+import re
 import signal
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+from hookfarm.errors import InvalidInput
 from hookfarm.farm.board import State
 from hookfarm.farm.child import Child
-from hookfarm.farm.group import Group
+from hookfarm.farm.group import Group, Plan
 from tests.farm.toys import StartToys, ToyFarm, idle, work
 from tests.support.waiting import eventually
 
@@ -144,10 +147,36 @@ def test_what_is_asked_during_the_start_is_done_after_it(start_toys: StartToys) 
     farm = start_toys(elastic("service", 1, work, most=4), Group("slow", 1, slow))
     eventually(lambda: farm.slot("slow").pid, what="the second group")
     farm.signal(signal.SIGTTIN)
+    farm.settle("service")
     assert count(farm) == 1
     farm.order("slow")
     farm.wait_up("service", 0)
     eventually(lambda: living(farm) == 2, what="the second process")
+
+
+def test_several_that_come_while_the_master_is_busy_all_count(start_toys: StartToys, tmp_path: Path) -> None:
+    busy, free = tmp_path / "busy", tmp_path / "free"
+
+    def replan() -> Plan:
+        busy.touch()
+        eventually(free.exists, within=20, what="the master being free again")
+        raise InvalidInput("workers", "none")
+
+    farm = start_toys(elastic("service", 1, work, most=9), replan=replan)
+    farm.wait_ready()
+    farm.signal(signal.SIGHUP)
+    eventually(busy.exists, what="the master being busy")
+    for number in [signal.SIGTTIN] * 5 + [signal.SIGTTOU] * 2:
+        farm.signal(number)
+        eventually(lambda: not pending(farm.pid), what="the signal's delivery")
+    free.touch()
+    eventually(lambda: count(farm) == 4, what="all seven being counted")
+
+
+def pending(pid: int) -> int:
+    """The signals that the kernel still keeps for the process, as a bit mask."""
+    [mask] = re.findall(r"^ShdPnd:\s*([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return int(mask, 16)
 
 
 def test_a_farm_without_anything_elastic_says_so(start_toys: StartToys) -> None:
