@@ -104,7 +104,8 @@ class ToyFarm:
             self._before()
             code = self._run()
         finally:
-            sys.stderr.flush()
+            with contextlib.suppress(OSError):
+                sys.stderr.flush()
             os._exit(code)
 
     def _take_output(self) -> None:
