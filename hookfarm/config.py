@@ -22,6 +22,7 @@ Network = IPv4Network | IPv6Network
 
 DEFAULT_RETRY_SCHEDULE = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 18000.0, 36000.0)
 MAX_WORKERS = 2000
+MAX_PROCESSORS = 64
 
 
 @dataclass(frozen=True)
@@ -266,7 +267,7 @@ def _default_state_dir() -> Path:
 SETTINGS: tuple[Setting, ...] = (
     Setting("redis_url", _redis_url, None, "Redis to use; without it hookfarm runs its own server"),
     Setting("workers", integer(1, MAX_WORKERS), 50, "delivery processes"),
-    Setting("processors", integer(1, 64), 1, "message processors"),
+    Setting("processors", integer(1, MAX_PROCESSORS), 1, "message processors"),
     Setting("chains", chains, (), "chains to watch, ID=URL[,URL…]"),
     Setting("from_block", integer(0, 2**53), None, "first block of a chain never watched before"),
     Setting("api", address, Address("127.0.0.1", 8400), "where the HTTP API listens"),

@@ -14,14 +14,17 @@ import redis
 
 from hookfarm import delivery_log, delivery_queue, embedded_server, keys, logs
 from hookfarm.api import process as api_process
-from hookfarm.config import Config
+from hookfarm.cli.reload import Reload
+from hookfarm.config import MAX_PROCESSORS, MAX_WORKERS, Config
 from hookfarm.delivery_log import Trimming
 from hookfarm.embedded_server import StateDirectory
+from hookfarm.errors import InvalidInput
+from hookfarm.event_ingestor import gauges as ingestor_gauges
 from hookfarm.event_ingestor import process as ingestor_process
 from hookfarm.event_ingestor import status as ingestor_status
 from hookfarm.farm.board import Board
 from hookfarm.farm.child import Child
-from hookfarm.farm.group import Group, Stage
+from hookfarm.farm.group import Group, Plan, Stage, board_for
 from hookfarm.farm.master import Master
 from hookfarm.keeper import process as keeper_process
 from hookfarm.keeper.process import Duty, Orders, Watched
@@ -37,27 +40,48 @@ from hookfarm.webhook_delivery.worker import Policy
 log = logs.get("master")
 
 REDIS = "redis"
+LARGEST_BITE = 5
+MOST_CHAINS = 256
+"""How many a farm may come to watch without a restart."""
 _FOREVER_SECONDS = 100 * 365 * 24 * 3600.0
 
 
-def run_farm(config: Config, services: Sequence[str]) -> None:
-    """Runs the services until told to stop. StartFailed (exit 1) where one does not get ready."""
+def run_farm(config: Config, services: Sequence[str], read: Callable[[], Config]) -> None:
+    """Runs the services until told to stop. StartFailed (exit 1) where one does not get ready.
+
+    `read` is asked for the settings again at SIGHUP.
+    """
     embedded = None if config.redis_url else StateDirectory(config.state_dir)
     release = embedded.lock() if embedded else lambda: None
     try:
         url = config.redis_url or StateDirectory(config.state_dir).redis_url
-        groups = plan(config, services, url, embedded)
-        board = Board({group.service: group.count for group in groups})
+        run = secrets.token_hex(6)
+
+        def replanned(fresh: Config) -> Plan:
+            groups = plan(fresh, services, url, embedded, run)
+            logs.configure(fresh.log_level, fresh.log_format)
+            return Plan(groups, fresh.grace_seconds)
+
+        groups = plan(config, services, url, embedded, run)
+        board = board_for(groups)
+        reload = Reload(config, services, read, replanned)
         gc.collect()
         gc.freeze()
-        Master(groups, board, config.grace_seconds).run(on_ready=partial(_say_ready, config, url, groups, board))
+        master = Master(groups, board, config.grace_seconds, replan=reload)
+        master.run(on_ready=partial(_say_ready, config, url, groups, board))
     finally:
         release()
 
 
-def plan(config: Config, services: Sequence[str], url: str, embedded: StateDirectory | None) -> list[Group]:
-    """The groups in the order in which they start: each consumer before its producer."""
-    run = secrets.token_hex(6)
+def plan(
+    config: Config, services: Sequence[str], url: str, embedded: StateDirectory | None, run: str = ""
+) -> list[Group]:
+    """The groups in the order in which they start: each consumer before its producer.
+
+    `run` is the farm's name for itself in Redis. Every later plan of a farm has the same groups, some perhaps of
+    nobody; keeper and server live through all of them, so nothing that may change goes into theirs.
+    """
+    run = run or secrets.token_hex(6)
     work: list[Group] = []
     watched: list[Watched] = []
     if keys.MESSAGE_PROCESSOR in services:
@@ -67,13 +91,13 @@ def plan(config: Config, services: Sequence[str], url: str, embedded: StateDirec
         work.append(_delivery(config, url, run))
         confirm = delivery_duties.all_reported(run, config.workers)
         watched.append(Watched(keys.WEBHOOK_DELIVERY, delivery_duties.report, confirm))
-    if keys.EVENT_INGESTOR in services and config.chains:
+    if keys.EVENT_INGESTOR in services:
         work.append(_ingestors(config, url))
         watched.append(Watched(keys.EVENT_INGESTOR, ingestor_status.report))
-    elif keys.EVENT_INGESTOR in services:
+    if keys.EVENT_INGESTOR in services and not config.chains:
         log.warning("no chain", consequence="event_ingestor is not started", give="--chain ID=URL")
     base = [_embedded(embedded)] if embedded else []
-    last = [_api(config, url, watched)] if api_process.SERVICE in services else []
+    last = [_api(config, url, [g.service for g in work if g.count])] if api_process.SERVICE in services else []
     return [*base, _keeper(config, url, watched, run), *work, *last]
 
 
@@ -119,12 +143,13 @@ def _silence(board: Board) -> Callable[["redis.RedisError | None"], None] | None
 
 
 def _wake(client: "redis.Redis", board: Board) -> None:
-    """Frees the processes that block in Redis, so that they see at once that they are to stop."""
+    """Frees those who are told to leave and block in Redis, so that they see it at once."""
     blocking = {
         keys.MESSAGE_PROCESSOR: processor_status.blocking_clients,
         keys.WEBHOOK_DELIVERY: delivery_duties.blocking_clients,
     }
-    waiting = (of(board.slots(service)) for service, of in blocking.items() if service in board.services)
+    told = {s: [slot for slot in board.slots(s) if slot.told] for s in blocking if s in board.services}
+    waiting = (blocking[service](slots) for service, slots in told.items())
     unblock(client, chain.from_iterable(waiting))
 
 
@@ -136,32 +161,62 @@ def _processors(config: Config, url: str) -> Group:
         processor_process.run(child, url, chain_ids, f"{host}-{child.index}")
 
     return Group(
-        keys.MESSAGE_PROCESSOR, config.processors, main, prepare=processor_process.prepare, announced=True
+        keys.MESSAGE_PROCESSOR,
+        config.processors,
+        main,
+        prepare=processor_process.prepare,
+        announced=True,
+        most=MAX_PROCESSORS,
     )
 
 
 def _delivery(config: Config, url: str, run: str) -> Group:
     policy = Policy(config.retry_schedule, keys.reported(run), config.delivery_log_attempts, config.disable_after)
-    shared = delivery_process.deployment(url, policy, config.ca_file, config.allow_private)
+    try:
+        shared = delivery_process.deployment(url, policy, config.ca_file, config.allow_private)
+    except OSError as error:
+        raise InvalidInput("ca-file", f"{config.ca_file} cannot be used: {error.strerror or error}") from error
     main = partial(delivery_process.run, shared=shared)
-    return Group(keys.WEBHOOK_DELIVERY, config.workers, main, announced=True)
+    return Group(
+        keys.WEBHOOK_DELIVERY,
+        config.workers,
+        main,
+        announced=True,
+        most=MAX_WORKERS,
+        elastic=True,
+        at_once=workers_at_once(config.workers),
+    )
+
+
+def workers_at_once(workers: int) -> int:
+    """How many delivery processes a rolling restart may take away at a time: a tenth, at most 5."""
+    return max(1, min(LARGEST_BITE, workers // 10))
 
 
 def _ingestors(config: Config, url: str) -> Group:
     def main(child: Child) -> None:
-        ingestor_process.run(child, config.chains[child.index], url, config.from_block)
+        watched = config.chains[child.index]
+        if child.slot.counter(ingestor_gauges.CHAIN_ID) != watched.chain_id:
+            child.slot.clear_counters()  # Another chain's, which had this place before.
+        ingestor_process.run(child, watched, url, config.from_block)
 
-    return Group(keys.EVENT_INGESTOR, len(config.chains), main, prepare=ingestor_process.prepare, announced=True)
+    return Group(
+        keys.EVENT_INGESTOR,
+        len(config.chains),
+        main,
+        prepare=ingestor_process.prepare,
+        announced=True,
+        most=MOST_CHAINS,
+    )
 
 
-def _api(config: Config, url: str, watched: Sequence[Watched]) -> Group:
-    services = tuple(w.service for w in watched)
-    main = partial(api_process.run, redis_url=url, address=config.api, services=services)
+def _api(config: Config, url: str, services: Sequence[str]) -> Group:
+    main = partial(api_process.run, redis_url=url, address=config.api, services=tuple(services))
     return Group(api_process.SERVICE, 1, main, prepare=api_process.prepare)
 
 
 def _say_ready(config: Config, url: str, groups: Sequence[Group], board: Board) -> None:
-    click.echo("hookfarm is ready: " + ", ".join(g.service for g in groups if g.announced))
+    click.echo("hookfarm is ready: " + ", ".join(g.service for g in groups if g.announced and g.count))
     click.echo(f"  redis  {redis_address(url)}")
     for group in groups:
         if group.service == api_process.SERVICE:

@@ -1,5 +1,6 @@
 """`hookfarm start`: the farm in the foreground."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import click
 
 from hookfarm import keys, logs
 from hookfarm.cli.options import redis_options, settings
+from hookfarm.config import Config
 from hookfarm.errors import InvalidInput
 
 API = "api"
@@ -29,12 +31,21 @@ def start(services: tuple[str, ...], config_file: Path | None, **options: Any) -
     \b
     Example: hookfarm start --chain 1=wss://node.example/key
     """
-    given = settings(config_file, **options)
+
+    def read() -> Config:
+        given = settings(config_file, **options)
+        check_services(given, services)
+        return given
+
+    given = read()
     logs.configure(given.log_level, given.log_format)
-    chosen = services or STARTABLE
-    if keys.EVENT_INGESTOR in services and not given.chains:
-        raise InvalidInput("chain", "event_ingestor has no chain to watch; give --chain ID=URL")
 
     from hookfarm.cli.farm import run_farm
 
-    run_farm(given, chosen)
+    run_farm(given, services or STARTABLE, read)
+
+
+def check_services(given: Config, named: Sequence[str]) -> None:
+    """InvalidInput where a service was asked for by name and has nothing to do."""
+    if keys.EVENT_INGESTOR in named and not given.chains:
+        raise InvalidInput("chain", "event_ingestor has no chain to watch; give --chain ID=URL")

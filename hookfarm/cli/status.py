@@ -40,6 +40,9 @@ def _print(found: dict[str, Any]) -> None:
             name, ready, workers, str(told.get("host", "")), str(told.get("pid", "")), told.get("why", "")
         )
     console.print(services)
+    for name in keys.SERVICES:
+        for waiting in found["services"][name].get("backing_off", ()):
+            console.print("{process} is tried again in {again_in_s} s ({tries} tries): {reason}".format(**waiting))
     queue = found["queue"]
     console.print("\ndelivery_queue  " + "  ".join(f"{name} {depth:,}" for name, depth in queue.items()))
     for chain in found["chains"]:

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from hookfarm.event_ingestor import gauges
-from hookfarm.farm.board import Slot
+from hookfarm.farm.board import Slot, State
 
 
 def report(slots: Sequence[Slot]) -> dict[str, Any]:
-    """The ingestors' part of the status: one entry per chain that has been reached."""
-    return {"chains": [_chain(slot) for slot in slots if slot.counter(gauges.CHAIN_ID)]}
+    """The ingestors' part of the status: one entry per chain that is to be watched and has been reached."""
+    return {
+        "chains": [_chain(slot) for slot in slots if slot.state != State.EMPTY and slot.counter(gauges.CHAIN_ID)]
+    }
 
 
 def _chain(slot: Slot) -> dict[str, Any]:

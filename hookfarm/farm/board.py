@@ -4,12 +4,17 @@ A board is made before the forks and inherited. Writing a number is one aligned 
 child can say what it does at every step of its hot path, and readers in other processes never wait for it.
 A number is always whole; two numbers read one after the other may be from two moments.
 
+A farm may grow while it runs, and memory shared by a fork cannot: each service has as many slots as it may ever
+want, of which only those that have been wanted exist for readers. The others cost address space alone.
+
 Times are CLOCK_MONOTONIC nanoseconds, which all processes of a machine share.
 """
 
 import mmap
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from enum import IntEnum
+from typing import overload
 
 from hookfarm import redaction
 
@@ -20,10 +25,10 @@ COUNTERS = NUMBERS_PER_SLOT - COUNTERS_FROM
 
 
 class State(IntEnum):
-    """The life of a child as it tells it itself; only the master writes EMPTY."""
+    """The life of a child as it tells it itself; only the master writes EMPTY and DUE."""
 
     EMPTY = 0
-    """No process."""
+    """No process, and none is wanted."""
     BOOTING = 1
     """Forked, not yet doing its work. -> UP, or exit."""
     UP = 2
@@ -32,12 +37,14 @@ class State(IntEnum):
     """Alive, but what it needs is missing (a node, a server)."""
     QUIET = 4
     """Told to stop and has stopped taking work. -> exit."""
+    DUE = 5
+    """Gone, and to be forked again at its date. -> BOOTING"""
 
 
 class Slot:
     """One child's part of the board."""
 
-    _PID, _STATE, _PROMISE, _ACTIVITY = range(4)
+    _PID, _STATE, _PROMISE, _ACTIVITY, _DUE, _TRIES, _EXCUSED, _TOLD = range(COUNTERS_FROM)
 
     def __init__(self, numbers: "memoryview[int]", text: "memoryview[int]") -> None:
         self._numbers = numbers
@@ -83,6 +90,11 @@ class Slot:
     def add(self, index: int, amount: int = 1) -> None:
         self._numbers[COUNTERS_FROM + index] += amount
 
+    def clear_counters(self) -> None:
+        """Where the slot is taken over for something else."""
+        for index in range(COUNTERS):
+            self.set_counter(index, 0)
+
     @property
     def reason(self) -> str:
         """Why it is not UP, in one line without secrets; empty where there is nothing to say."""
@@ -93,39 +105,123 @@ class Slot:
         line = " ".join(redaction.text(reason).split()).encode("utf-8", "backslashreplace")[:TEXT_BYTES]
         self._text[:] = line.decode("utf-8", "ignore").encode().ljust(TEXT_BYTES, b"\0")
 
+    # What the master writes
+
     def occupy(self, boot_seconds: float) -> None:
-        """The master, before each fork. Counters go on from where they were."""
+        """Before each fork. Counters go on from where they were."""
         self.promise(boot_seconds)
         self.reason = ""
         self._numbers[self._STATE] = State.BOOTING
         self._numbers[self._ACTIVITY] = 0
+        self._numbers[self._TOLD] = 0
 
     def occupied_by(self, pid: int) -> None:
-        """The master, after each fork: the child is already writing the rest of the slot."""
+        """After each fork: the child is already writing the rest of the slot."""
         self._numbers[self._PID] = pid
 
     def vacate(self) -> None:
-        """The master, when the process is gone. The reason stays, for whoever asks why."""
+        """When the process is gone. The reason stays, for whoever asks why."""
         self._numbers[self._PID] = 0
         self._numbers[self._STATE] = State.EMPTY
+
+    def await_fork(self, seconds: float, tries: int) -> None:
+        """When a vacated slot is to be filled again, after so many processes that went quickly."""
+        self._numbers[self._DUE] = time.monotonic_ns() + int(seconds * 1e9)
+        self._numbers[self._TRIES] = tries
+        self._numbers[self._STATE] = State.DUE
+
+    def due_in_seconds(self) -> float:
+        """Until its next fork; 0 where none is awaited."""
+        waits = self.pid == 0 and self.state == State.DUE
+        return max(0.0, (self._numbers[self._DUE] - time.monotonic_ns()) / 1e9) if waits else 0.0
+
+    @property
+    def tries(self) -> int:
+        """How many processes in a row went quickly, where a fork is awaited."""
+        return self._numbers[self._TRIES] if self.state == State.DUE else 0
+
+    def excuse(self, seconds: float) -> None:
+        """It is being replaced as planned and may be missing for so long; 0 = no longer."""
+        self._numbers[self._EXCUSED] = time.monotonic_ns() + int(seconds * 1e9) if seconds else 0
+
+    def excused(self, now_ns: int) -> bool:
+        return self._numbers[self._EXCUSED] > now_ns
+
+    @property
+    def told(self) -> bool:
+        """Whether its process has been told to stop."""
+        return bool(self._numbers[self._TOLD])
+
+    def tell(self) -> None:
+        self._numbers[self._TOLD] = 1
+
+
+class Slots(Sequence[Slot]):
+    """The slots of a service that have ever been wanted: it grows with the farm and never shrinks."""
+
+    def __init__(self, memory: "memoryview[int]", whole: Slot) -> None:
+        self._memory = memory
+        self._whole = whole
+        self._made: list[Slot] = []
+
+    def __len__(self) -> int:
+        return self._whole.counter(_EVER_WANTED)
+
+    @overload
+    def __getitem__(self, index: int) -> Slot: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Slot]: ...
+    def __getitem__(self, index: int | slice) -> Slot | Sequence[Slot]:
+        return self._up_to_date()[index]
+
+    def __iter__(self) -> Iterator[Slot]:
+        return iter(self._up_to_date())
+
+    @property
+    def most(self) -> int:
+        """How many there may ever be."""
+        return len(self._memory) // _SLOT_BYTES
+
+    def _up_to_date(self) -> list[Slot]:
+        for place in range(len(self._made), len(self)):
+            self._made.append(_slot(self._memory, place))
+        return self._made
 
 
 class Board:
     """All slots of a farm, by service and index, and one more per service for what is known of the whole."""
 
-    def __init__(self, sizes: dict[str, int]) -> None:
-        self._memory = mmap.mmap(-1, max(1, sum(sizes.values()) + len(sizes)) * _SLOT_BYTES)
+    def __init__(self, sizes: Mapping[str, int], most: Mapping[str, int] | None = None) -> None:
+        """`sizes`: how many slots each service begins with; `most`: how many it may ever have, unless as many."""
+        counts = {name: max(size, (most or {}).get(name, 0)) for name, size in sizes.items()}
+        self._memory = mmap.mmap(-1, max(1, sum(counts.values()) + len(counts)) * _SLOT_BYTES)
         view = memoryview(self._memory)
-        places = iter(range(len(self._memory) // _SLOT_BYTES))
-        self._services = {name: _slot(view, next(places)) for name in sizes}
-        self._slots = {name: tuple(_slot(view, next(places)) for _ in range(size)) for name, size in sizes.items()}
+        self._services = {name: _slot(view, place) for place, name in enumerate(counts)}
+        self._slots: dict[str, Slots] = {}
+        first = len(counts)
+        for name, count in counts.items():
+            part = view[first * _SLOT_BYTES : (first + count) * _SLOT_BYTES]
+            self._slots[name] = Slots(part, self._services[name])
+            self.want(name, sizes[name])
+            first += count
 
     @property
     def services(self) -> tuple[str, ...]:
         return tuple(self._slots)
 
-    def slots(self, service: str) -> tuple[Slot, ...]:
+    def slots(self, service: str) -> Slots:
+        """Those that have ever been wanted; the ones beyond `wanted` may still have a process that leaves."""
         return self._slots[service]
+
+    def wanted(self, service: str) -> int:
+        """How many processes there are to be: the first so many slots."""
+        return self._services[service].counter(_WANTED)
+
+    def want(self, service: str, count: int) -> None:
+        """The master; at most `slots(service).most`."""
+        whole = self._services[service]
+        whole.set_counter(_EVER_WANTED, max(count, whole.counter(_EVER_WANTED)))
+        whole.set_counter(_WANTED, count)
 
     def announced(self, service: str) -> bool:
         """True while somebody has looked at the whole service and found it ready."""
@@ -140,7 +236,7 @@ class Board:
         self._services[service].add(_TIMES_ANNOUNCED, int(ready))
 
 
-_TIMES_ANNOUNCED = 0
+_TIMES_ANNOUNCED, _WANTED, _EVER_WANTED = range(3)
 _SLOT_BYTES = NUMBERS_PER_SLOT * 8 + TEXT_BYTES
 
 

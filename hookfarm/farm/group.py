@@ -1,9 +1,10 @@
 """What the master is asked to run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from hookfarm.farm.board import Board
 from hookfarm.farm.child import Child
 
 
@@ -35,3 +36,22 @@ class Group:
     stage: Stage = Stage.WORK
     death_signal: int = 9
     """What the kernel sends the child when the master dies (PR_SET_PDEATHSIG, prctl(2))."""
+    most: int = 0
+    """How many there may ever be while the farm runs, where that is more than `count`."""
+    elastic: bool = False
+    """SIGTTIN and SIGTTOU make it one more and one fewer."""
+    at_once: int = 1
+    """How many may be missing at a time while all are replaced."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a farm runs. A later plan has the same services in the same order, whatever their number."""
+
+    groups: Sequence[Group]
+    grace_seconds: float
+
+
+def board_for(groups: Sequence[Group]) -> Board:
+    """With slots for as many as each group may ever want."""
+    return Board({g.service: g.count for g in groups}, {g.service: g.most for g in groups})

@@ -1,70 +1,64 @@
-"""The master: forks the farm's processes, replaces the ones that die, kills the ones that hang, and stops them.
+"""The master: brings the farm's processes up, keeps them up, and stops them.
 
 One loop of named verbs. Signal handlers only wake it; everything is done in the loop. It opens no connection
 and waits for nothing but its children and its clock, so it goes on reaping while everything else hangs.
 
     start   group by group in the given order, each once the one before is ready; a group that is not ready in
             time, or a child that could not boot, ends the start with its reason
-    turn    wait for a signal or the next date -> reap -> murder -> respawn
+    turn    wait for a signal or the next date -> reap -> murder -> respawn -> what operators have asked for
     stop    heralds, then the workers, then what they stand on; one deadline for all of it; a second SIGTERM
             brings the deadline near
 """
 
 import contextlib
 import os
-import random
 import select
 import signal
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 from setproctitle import setproctitle
 
 from hookfarm import logs
-from hookfarm.errors import OperatorError
-from hookfarm.farm import respawn
+from hookfarm.farm import changes
 from hookfarm.farm.board import Board
-from hookfarm.farm.child import EXIT_COULD_NOT_BOOT, Child
-from hookfarm.farm.group import Group, Stage
-from hookfarm.farm.member import Member, cause_of_death
-from hookfarm.farm.process import fork, run_child
+from hookfarm.farm.changes import Changes, Replan
+from hookfarm.farm.crew import Crew, StartFailed, gone
+from hookfarm.farm.group import Group, Plan, Stage
+from hookfarm.farm.member import Member
 from hookfarm.farm.timing import Timing
 
 log = logs.get("master")
 
 STARTING_TURN_SECONDS = 0.005
+ROLLING_TURN_SECONDS = 0.02
 TURN_SECONDS = 0.1
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
-
-
-class StartFailed(OperatorError):
-    """The farm did not get ready; str() names who and why."""
+TELL_AGAIN_SECONDS = 0.4
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 class Master:
-    """Runs `groups` until told to stop. One per process; call `run` in the main thread."""
+    """Runs `groups` until told to stop. One per process; call `run` in the main thread.
+
+    SIGHUP asks `replan` for what to run from now on; it stops a farm that cannot be told anything new.
+    """
 
     def __init__(
-        self, groups: Sequence[Group], board: Board, grace_seconds: float, timing: Timing | None = None
-    ) -> None:
-        self._groups = groups
+        self, groups: Sequence[Group], board: Board, grace_seconds: float, timing: Timing | None = None,
+        replan: Replan = lambda: None,
+    ) -> None:  # fmt: skip
         self._board = board
-        self._grace_seconds = grace_seconds
         self._timing = timing or Timing()
-        self._members = [
-            Member(group, index, board.slots(group.service)[index])
-            for group in groups
-            for index in range(group.count)
-        ]
-        self._by_pid: dict[int, Member] = {}
+        self._crew = Crew(Plan(groups, grace_seconds), board, self._timing, self._let_go)
+        self._changes = Changes(self._crew, replan, self._timing)
         self._begun: set[str] = set()
         """Services whose turn to work has come."""
-        self._signals: deque[int] = deque()
         self._deadline: float | None = None
-        self._pid = os.getpid()
-        self._starting = True
+        self._hurried = False
+        """Whether whoever told it to stop has said so again."""
+        self._told_at = 0.0
+        """When the workers were last told."""
         self._woken, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def run(self, on_ready: Callable[[], None] | None = None) -> None:
@@ -76,7 +70,9 @@ class Master:
             if on_ready and not self._stopping:
                 on_ready()
             while not self._stopping:
-                self._turn(TURN_SECONDS)
+                self._turn(ROLLING_TURN_SECONDS if self._changes.rolling else TURN_SECONDS)
+                if not self._stopping and not self._changes.step():
+                    self._told_to_stop(signal.SIGHUP)
         finally:
             self._stop()
 
@@ -84,54 +80,74 @@ class Master:
     def _stopping(self) -> bool:
         return self._deadline is not None
 
+    def _let_go(self) -> None:
+        """In a child."""
+        os.close(self._woken)
+        os.close(self._waker)
+
     # Signals
 
     def _handle_signals(self) -> None:
+        """Their numbers come by the pipe, one for each that the kernel delivers; Python's handlers would see
+        several of a kind as one."""
         signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
-        heard = (*_STOP_SIGNALS, signal.SIGCHLD)
+        heard = (*_STOP_SIGNALS, *changes.SIGNALS, signal.SIGCHLD)
         for number in heard:
-            signal.signal(number, self._note_signal)
+            signal.signal(number, _leave_it_to_the_pipe)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)  # Whoever started us may have had them blocked.
 
-    def _note_signal(self, number: int, _frame: FrameType | None) -> None:
-        self._signals.append(number)
-
     def _take_signals(self) -> None:
-        while self._signals:
-            number = self._signals.popleft()
-            if number in _STOP_SIGNALS:
-                self._told_to_stop(number)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                for number in os.read(self._woken, 4096):
+                    self._hear(number)
+
+    def _hear(self, number: int) -> None:
+        if number in _STOP_SIGNALS:
+            self._told_to_stop(number)
+        elif number in changes.SIGNALS:
+            self._changes.hear(number)
 
     def _told_to_stop(self, number: int) -> None:
         now = time.monotonic()
+        grace_seconds = self._crew.plan.grace_seconds
         if self._deadline is None:
-            log.info("stopping", signal=signal.Signals(number).name, grace_seconds=self._grace_seconds)
-            self._deadline = now + self._grace_seconds
+            log.info("stopping", signal=signal.Signals(number).name, grace_seconds=grace_seconds)
+            self._deadline = now + grace_seconds
+            self._crew.stopping = True
         else:
             self._deadline = min(self._deadline, now + self._timing.shortened_seconds)
-            self._tell(self._in_stage(Stage.WORK))
+            self._hurried = True
 
     # Start
 
     def _start(self) -> None:
-        for group in self._groups:
+        groups = self._crew.plan.groups
+        for group in groups:
             if group.prepare is not None:
                 self._spawn_all(group)
-        for group in self._groups:
+        for group in groups:
             self._begin(group)
             self._await_ready(group)
             if self._stopping:
                 return
-        self._starting = False
+        self._crew.starting = False
 
     def _begin(self, group: Group) -> None:
         self._begun.add(group.service)
         if group.prepare is None:
             self._spawn_all(group)
             return
-        for member in self._of(group):
+        for member in self._crew.of(group):
             member.slot.promise(self._timing.boot_seconds)
-            self._close_gate(member)
+            self._crew.close_gate(member)
+
+    def _spawn_all(self, group: Group) -> None:
+        for member in self._crew.of(group):
+            self._spawn(member)
+
+    def _spawn(self, member: Member) -> None:
+        self._crew.spawn(member, gated=member.group.service not in self._begun)
 
     def _await_ready(self, group: Group) -> None:
         deadline = time.monotonic() + self._timing.boot_seconds
@@ -141,179 +157,53 @@ class Master:
             self._turn(STARTING_TURN_SECONDS)
 
     def _is_ready(self, group: Group) -> bool:
-        if group.announced:
+        if group.announced and group.count:
             return self._board.announced(group.service)
-        return all(member.up for member in self._of(group))
+        return all(member.up for member in self._crew.of(group))
 
     def _why_not_ready(self, group: Group) -> str:
-        missing = [member.describe() for member in self._of(group) if not member.up]
+        missing = [member.describe() for member in self._crew.of(group) if not member.up]
         if not missing:
             # All are there, so it is the heralds who could not say so.
-            heralds = (m for m in self._members if m.group.stage == Stage.HERALD)
-            missing = [f"announcing it: {herald.describe()}" for herald in heralds]
+            missing = [f"announcing it: {herald.describe()}" for herald in self._crew.in_stage(Stage.HERALD)]
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         who = ", ".join(missing[:5]) + more
         return f"{group.service} did not signal readiness within {self._timing.boot_seconds:g}s: {who}"
-
-    def _of(self, group: Group) -> list[Member]:
-        return [member for member in self._members if member.group is group]
 
     # One turn
 
     def _turn(self, seconds: float) -> None:
         self._wait_for_signal(seconds)
-        self._take_signals()
-        self._reap()
-        self._murder()
-        self._respawn()
-
-    def _wait_for_signal(self, seconds: float) -> None:
-        dates = [member.due - time.monotonic() for member in self._members if member.due is not None]
-        if not self._signals:
-            select.select([self._woken], [], [], max(0.0, min([seconds, *dates])))
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self._woken, 4096):
-                continue
-
-    def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            member = self._by_pid.pop(pid, None)
-            if member is not None:  # As PID 1 of a container we also inherit strangers.
-                self._bury(member, status)
-
-    def _bury(self, member: Member, status: int) -> None:
-        member.note_up()
-        member.slot.vacate()
-        member.pid = 0
-        killed = member.aborted is None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-        member.aborted = None
-        self._close_gate(member)
-        if self._stopping:
-            log.debug("child left", child=member.name, cause=cause_of_death(status))
-            return
-        could_not_boot = os.WIFEXITED(status) and os.WEXITSTATUS(status) == EXIT_COULD_NOT_BOOT
-        cause = cause_of_death(status)
-        if self._starting and could_not_boot:
-            raise StartFailed(f"{member.name} could not start: {member.slot.reason}")
-        if self._starting and member.group.stage == Stage.BASE:
-            raise StartFailed(f"{member.name} could not start: {cause}; {member.slot.reason}")
-        wait = self._postpone(member, killed)
-        log.warning(
-            "child died", child=member.name, cause=cause, reason=member.slot.reason, again_in=round(wait, 2)
-        )
-
-    @staticmethod
-    def _postpone(member: Member, killed: bool = False) -> float:
-        """Sets the date of its next fork and returns how many seconds that is away."""
-        lived = member.lived()
-        member.quick_exits = respawn.quick_exits_after(member.quick_exits, member.came_up, lived, killed)
-        wait = respawn.wait_seconds(member.quick_exits, random.random(), killed)
-        member.due = time.monotonic() + wait
-        return wait
-
-    def _murder(self) -> None:
-        now = time.monotonic()
-        for member in self._by_pid.values():
-            member.note_up()
-            if member.aborted is not None and now - member.aborted > self._timing.abort_seconds:
-                self._signal(member, signal.SIGKILL)
-            elif member.aborted is None and self._hangs(member):
-                log.error("child hangs", child=member.name, seconds_late=round(member.slot.seconds_late(), 1))
-                member.aborted = now
-                self._signal(member, signal.SIGABRT)
-
-    def _hangs(self, member: Member) -> bool:
-        """A child that waits for its turn has promised nothing yet."""
-        return member.gate < 0 and member.slot.seconds_late() > self._timing.hang_seconds
-
-    def _respawn(self) -> None:
-        now = time.monotonic()
-        for member in self._members:
-            if member.due is not None and member.due <= now and not self._stopping:
+        self._crew.reap()
+        self._crew.murder()
+        if not self._stopping:
+            for member in self._crew.due():
                 self._spawn(member)
 
-    # Fork
-
-    def _spawn_all(self, group: Group) -> None:
-        for member in self._of(group):
-            self._spawn(member)
-
-    def _spawn(self, member: Member) -> None:
-        member.due = None
-        member.came_up = False
-        member.spawned = time.monotonic()
-        member.slot.occupy(self._timing.boot_seconds)
-        try:
-            self._fork(member)
-        except OSError as error:
-            self._could_not_fork(member, error)
-
-    def _fork(self, member: Member) -> None:
-        reading = -1
-        if member.group.service not in self._begun:
-            reading, member.gate = os.pipe()
-        try:
-            member.pid = fork(lambda: self._live(member, reading), member.group.death_signal)
-        finally:
-            if reading >= 0:
-                os.close(reading)
-        member.slot.occupied_by(member.pid)
-        self._by_pid[member.pid] = member
-
-    def _could_not_fork(self, member: Member, error: OSError) -> None:
-        """The machine is full (processes, memory, files), perhaps for now only; those who live go on."""
-        self._close_gate(member)
-        member.slot.vacate()
-        member.slot.reason = f"cannot fork: {error.strerror}"
-        if self._starting:
-            raise StartFailed(f"{member.name} could not start: {member.slot.reason}") from error
-        wait = self._postpone(member)
-        log.error("cannot fork", child=member.name, error=error.strerror, again_in=round(wait, 2))
-
-    def _live(self, member: Member, gate: int) -> int:
-        """In the child: lets go of what is the master's and becomes the member."""
-        os.close(self._woken)
-        os.close(self._waker)
-        for other in self._members:
-            self._close_gate(other)
-        child = Child(member.group.service, member.index, self._board, self._grace_seconds, self._pid)
-        return run_child(child, member.group.prepare, gate, member.group.main)
-
-    @staticmethod
-    def _close_gate(member: Member) -> None:
-        if member.gate >= 0:
-            os.close(member.gate)
-            member.gate = -1
+    def _wait_for_signal(self, seconds: float) -> None:
+        """Until there is one, or somebody is due to be forked, at most so long."""
+        select.select([self._woken], [], [], max(0.0, min(seconds, self._crew.next_due_in())))
+        self._take_signals()
 
     # Stop
 
     def _stop(self) -> None:
         if self._deadline is None:
-            self._deadline = time.monotonic() + min(self._grace_seconds, self._timing.shortened_seconds)
-        for member in self._members:
-            member.due = None
-        heralds, workers, base = (self._in_stage(stage) for stage in Stage)
-        self._tell(heralds)
+            self._deadline = time.monotonic() + min(self._crew.plan.grace_seconds, self._timing.shortened_seconds)
+        self._crew.stopping = True
+        heralds, workers, base = (self._crew.in_stage(stage) for stage in Stage)
+        self._crew.tell(heralds)
         self._wait_until(lambda: all(m.quiet for m in heralds), self._timing.herald_seconds)
-        self._tell(workers)
-        self._wait_until(lambda: self._gone(workers), None)
+        self._tell_workers(workers)
+        self._wait_until(lambda: self._see_off(workers), None)
         self._kill(workers)
-        self._wait_until(lambda: self._gone(heralds), self._timing.herald_seconds)
+        self._wait_until(lambda: gone(heralds), self._timing.herald_seconds)
         self._kill(heralds)
-        self._tell(base)
-        self._wait_until(lambda: self._gone(base), self._timing.base_seconds)
+        self._crew.tell(base)
+        self._wait_until(lambda: gone(base), self._timing.base_seconds)
         self._kill(base)
         signal.set_wakeup_fd(-1)
         log.info("stopped")
-
-    def _in_stage(self, stage: Stage) -> list[Member]:
-        return [member for member in self._members if member.group.stage == stage]
 
     def _wait_until(self, done: Callable[[], bool], seconds: float | None) -> None:
         """Waits for `done`, at most `seconds` (None: until the farm's deadline, which signals may move)."""
@@ -323,28 +213,25 @@ class Master:
             limit = self._deadline if seconds is None else began + seconds
             if limit is not None and now >= limit:
                 return
-            self._wait_for_signal(TURN_SECONDS)
+            select.select([self._woken], [], [], TURN_SECONDS)
             self._take_signals()
-            self._reap()
+            self._crew.reap()
 
-    @staticmethod
-    def _gone(members: Iterable[Member]) -> bool:
-        return all(member.pid == 0 for member in members)
+    def _see_off(self, workers: Sequence[Member]) -> bool:
+        """Whether they are gone. In a hurry they are told again, after a while: two words at once arrive as one,
+        and each interrupts what they wait for."""
+        if self._hurried and time.monotonic() - self._told_at >= TELL_AGAIN_SECONDS:
+            self._tell_workers(workers)
+        return gone(workers)
 
-    def _tell(self, members: Iterable[Member]) -> None:
-        for member in members:
-            self._signal(member, signal.SIGTERM)
-            self._close_gate(member)  # Only now: it must know that it is to stop when its gate opens.
+    def _tell_workers(self, workers: Sequence[Member]) -> None:
+        self._told_at = time.monotonic()
+        self._crew.tell(workers)
 
     def _kill(self, members: Sequence[Member]) -> None:
-        left = [member for member in members if member.pid]
-        for member in left:
-            log.warning("killed", child=member.name, why="did not stop in time")
-            self._signal(member, signal.SIGKILL)
-        self._wait_until(lambda: self._gone(left), self._timing.herald_seconds)
+        left = self._crew.kill(members)
+        self._wait_until(lambda: gone(left), self._timing.herald_seconds)
 
-    def _signal(self, member: Member, number: int) -> None:
-        """Only pids not yet waited for are signalled, so never a stranger's."""
-        if member.pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(member.pid, number)
+
+def _leave_it_to_the_pipe(_number: int, _frame: FrameType | None) -> None:
+    """Python writes the number of every signal that has a handler into the wakeup descriptor."""

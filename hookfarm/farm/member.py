@@ -14,6 +14,7 @@ class Member:
     """A place of a group. `pid` 0 = nobody: waiting for its turn, or until `due` (monotonic) to be forked."""
 
     group: Group
+    """Of the plan in force: what is forked here next."""
     index: int
     slot: Slot
     pid: int = 0
@@ -25,6 +26,10 @@ class Member:
     due: float | None = None
     aborted: float | None = None
     """When SIGABRT was sent to it for hanging."""
+    told: float | None = None
+    """When it was told to leave while the farm goes on."""
+    made_of: Group | None = None
+    """What its last process was forked as."""
 
     @property
     def name(self) -> str:
@@ -33,6 +38,11 @@ class Member:
     @property
     def up(self) -> bool:
         return self.pid != 0 and self.slot.state == State.UP
+
+    @property
+    def fresh(self) -> bool:
+        """Whether its process, if it has one, is of the plan in force."""
+        return self.made_of is self.group
 
     @property
     def quiet(self) -> bool:

@@ -43,8 +43,7 @@ def fork(run: Callable[[], int], death_signal: int = signal.SIGKILL) -> int:
     (`unblock_signals`). The child never returns from here and runs no exit handlers of the parent.
     """
     parent = os.getpid()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush_output()
     with signals_blocked():
         pid = os.fork()
         if pid:
@@ -56,10 +55,15 @@ def fork(run: Callable[[], int], death_signal: int = signal.SIGKILL) -> int:
         except BaseException:
             log.exception("child crashed")
         finally:
-            with contextlib.suppress(OSError, ValueError):
-                sys.stdout.flush()
-                sys.stderr.flush()
+            _flush_output()
             os._exit(status)
+
+
+def _flush_output() -> None:
+    """So that nothing is written twice. Whoever read it may be gone, which must not keep a farm from forking."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
 
 
 def _after_fork(parent: int, death_signal: int) -> None:

@@ -3,16 +3,17 @@
 1. It waits for Redis, checks the server's settings, and deletes what an earlier farm of this host, killed before
    it could, still says of its services.
 2. Ten times a second it judges each service by its slots and publishes or withdraws its readiness.
-3. It performs the duties in its table, each at its own interval.
-4. Told to stop, it withdraws all readiness first, says so (QUIET), wakes workers that block in Redis so that
-   they see that they are to stop, and leaves when they are gone.
+3. It performs the duties in its table, each at its own interval, and wakes whoever is told to leave while it
+   blocks in Redis.
+4. Told to stop, it withdraws all readiness first, says so (QUIET), wakes the workers as the master tells them, and
+   leaves when they are gone.
 
 Only it waits for Redis on the farm's behalf; the master goes on reaping and killing meanwhile. A SIGKILL loses
 nothing: the keys go with their TTL unless its successor refreshes them.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +23,7 @@ from hookfarm import logs, readiness, server_checks
 from hookfarm.errors import CouldNotBoot
 from hookfarm.farm.board import Slot, State
 from hookfarm.farm.child import Child
-from hookfarm.keeper.verdict import DOUBT_SECONDS, Verdict, judge
+from hookfarm.keeper.verdict import DOUBT_SECONDS, Verdict, backing_off, judge
 from hookfarm.redis_clients import command_client
 
 log = logs.get("keeper")
@@ -58,7 +59,7 @@ class Duty:
 class Orders:
     """What a keeper is to do: `before` the first service starts, and `after` the last worker has gone.
 
-    `wake` frees workers that block in Redis when the farm stops; `heard` is told how each look at Redis ended.
+    `wake` frees the workers that are told to leave and block in Redis; `heard` is told how each look at Redis ended.
     """
 
     redis_url: str
@@ -122,7 +123,11 @@ class Keeper:
                 self._due[duty.name] = now + duty.every_seconds
                 self._perform(duty)
         for watched in self._orders.watched:
-            self._attend(watched, now)
+            if self._board.wanted(watched.service):
+                self._attend(watched, now)
+            else:
+                self._ignore(watched)
+        self._wake()
 
     def _perform(self, duty: Duty) -> None:
         """An error in Redis' answer (it is full, a key has a foreign type) is this duty's alone, no outage."""
@@ -160,16 +165,16 @@ class Keeper:
         self._taken_over = True
 
     def _pause(self) -> float:
-        starting = not all(self._board.was_announced(watched.service) for watched in self._orders.watched)
+        wanted = (w.service for w in self._orders.watched if self._board.wanted(w.service))
+        starting = not all(map(self._board.was_announced, wanted))
         return STARTING_TICK_SECONDS if starting and self._troubled_since is None else TICK_SECONDS
 
     def _attend(self, watched: Watched, now: float) -> None:
         standing = self._standings[watched.service]
-        slots = self._board.slots(watched.service)
-        verdict = judge(watched.service, slots, time.monotonic_ns())
+        verdict = judge(watched.service, self._wanted_slots(watched), time.monotonic_ns())
         if verdict.ready:
             standing.doubted = None
-            if not standing.published and self._confirmed(watched):
+            if not standing.published and not verdict.excused and self._confirmed(watched):
                 self._publish(watched, standing, now)
         elif standing.published:
             standing.doubted = now if standing.doubted is None else standing.doubted
@@ -177,6 +182,16 @@ class Keeper:
                 self._withdraw(watched, standing, verdict)
         standing.why = verdict.why
         self._keep_fresh(watched, standing, now)
+
+    def _ignore(self, watched: Watched) -> None:
+        """A service that has no process, and is to have none, is not spoken of."""
+        if self._standings[watched.service].described:
+            self._standings[watched.service] = _Standing(published=False)
+            self._board.announce(watched.service, False)
+            readiness.forget(self._client, [watched.service])
+
+    def _wanted_slots(self, watched: Watched) -> Sequence[Slot]:
+        return self._board.slots(watched.service)[: self._board.wanted(watched.service)]
 
     def _confirmed(self, watched: Watched) -> bool:
         """A service that has been ready needs no second proof: Redis may have lost the first."""
@@ -188,7 +203,7 @@ class Keeper:
         readiness.publish(self._client, watched.service, self._status(watched, standing))
         standing.published, standing.refreshed = True, now
         self._board.announce(watched.service, True)
-        log.info("ready", of=watched.service, processes=len(self._board.slots(watched.service)))
+        log.info("ready", of=watched.service, processes=self._board.wanted(watched.service))
 
     def _withdraw(self, watched: Watched, standing: _Standing, verdict: Verdict) -> None:
         standing.published, standing.doubted, standing.why = False, None, verdict.why
@@ -210,10 +225,11 @@ class Keeper:
             standing.refreshed = now
 
     def _status(self, watched: Watched, standing: _Standing) -> dict[str, Any]:
-        slots = self._board.slots(watched.service)
+        slots = self._wanted_slots(watched)
         up = sum(slot.pid != 0 and slot.state == State.UP for slot in slots)
         counted = {"workers": len(slots), "workers_up": up, "why": standing.why}
-        return {**counted, **watched.report(slots)}
+        waiting = {"backing_off": backing_off(watched.service, slots)}
+        return {**counted, **waiting, **watched.report(self._board.slots(watched.service))}
 
     def _redis_is_gone(self, error: redis.RedisError) -> None:
         for watched in self._orders.watched:
@@ -251,16 +267,21 @@ class Keeper:
             if self._child.out_of_grace:
                 return
             self._child.slot.promise(PROMISE_SECONDS)
-            if self._orders.wake:
-                self._orders.wake(self._client)
+            self._wake()
             time.sleep(TICK_SECONDS / 4)
         if self._orders.after:
             self._orders.after(self._client)
 
+    def _wake(self) -> None:
+        if self._orders.wake and any(slot.told and slot.pid for slot in self._others()):
+            self._orders.wake(self._client)
+
+    def _others(self) -> Iterator[Slot]:
+        return (slot for watched in self._orders.watched for slot in self._board.slots(watched.service))
+
     def _others_live(self) -> bool:
         """Not once the master is dead: the kernel has killed them with it, and nobody vacates their slots."""
-        slots = (s for watched in self._orders.watched for s in self._board.slots(watched.service))
-        return not self._child.orphaned and any(slot.pid for slot in slots)
+        return not self._child.orphaned and any(slot.pid for slot in self._others())
 
 
 def run(child: Child, orders: Orders, refresh_seconds: float = readiness.REFRESH_SECONDS) -> None:

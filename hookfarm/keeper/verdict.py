@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hookfarm.farm.board import Slot, State
 
@@ -16,28 +17,45 @@ An idle worker promises 1.25 s: with both of these and a tick its hanging shows 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`why` names who is missing, empty where nobody is."""
+    """`why` names who is missing, empty where nobody is.
+
+    `excused`: somebody is, as planned. A service that is ready stays so; one that is not does not become so.
+    """
 
     ready: bool
     why: str = ""
+    excused: bool = False
 
 
 def judge(service: str, slots: Sequence[Slot], now_ns: int) -> Verdict:
-    """Ready = every child is up and its heartbeat is in time."""
-    missing = [
-        f"{service} {index} ({_trouble(slot, now_ns)})"
-        for index, slot in enumerate(slots)
-        if _trouble(slot, now_ns)
-    ]
+    """Ready = every child is up and its heartbeat is in time, or it is being replaced as planned."""
     if not slots:
         return Verdict(False, "no process")
+    troubles = [(index, slot, _trouble(slot, now_ns)) for index, slot in enumerate(slots)]
+    missing = [f"{service} {index} ({why})" for index, slot, why in troubles if why and not slot.excused(now_ns)]
+    excused = any(why and slot.excused(now_ns) for _, slot, why in troubles)
     more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-    return Verdict(not missing, ", ".join(missing[:5]) + more)
+    return Verdict(not missing, ", ".join(missing[:5]) + more, excused)
+
+
+def backing_off(service: str, slots: Sequence[Slot]) -> list[dict[str, Any]]:
+    """Whoever goes quickly again and again, or cannot even start: why, how often, and when it is tried again."""
+    return [
+        {
+            "process": f"{service} {index}",
+            "reason": slot.reason,
+            "tries": slot.tries,
+            "again_in_s": round(slot.due_in_seconds(), 1),
+        }
+        for index, slot in enumerate(slots)
+        if slot.tries
+    ]
 
 
 def _trouble(slot: Slot, now_ns: int) -> str:
     if slot.pid == 0:
-        return slot.reason or "gone"
+        again = f", tried again in {slot.due_in_seconds():.1f} s" if slot.tries else ""
+        return (slot.reason or "gone") + again
     if slot.state != State.UP:
         return slot.reason or slot.state.name.lower()
     late = slot.seconds_late(now_ns)

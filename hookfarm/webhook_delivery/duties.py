@@ -40,7 +40,7 @@ def report(slots: Sequence[Slot]) -> dict[str, Any]:
         "dead": _total(slots, gauges.DEAD),
         "given_back": _total(slots, gauges.GIVEN_BACK),
         "adopted": _total(slots, gauges.ADOPTED),
-        "activity": "".join(map(_letter, slots)),
+        "activity": "".join(_letter(slot) for slot in slots if slot.state != State.EMPTY),
         "post_seconds": _quantiles(posts),
         "queued_to_delivered_seconds": _quantiles(waits),
     }

@@ -1,7 +1,10 @@
 """The moment between fork and the child's own handlers, held open by the test."""
 
 import os
+import random
+import secrets
 import signal
+import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -107,3 +110,22 @@ def test_a_child_that_raises_ends_with_the_status_of_a_crash(capfd: pytest.Captu
 
     assert exit_code(fork(run)) == EXIT_CRASHED
     capfd.readouterr()
+
+
+def test_fifty_children_have_jitter_and_identifiers_of_their_own() -> None:
+    """Python's generator is seeded anew in each child; the kernel's needs no seed."""
+    children = 50
+    board = Board({"service": children})
+    random.random()  # Seeded before the forks, so that an inherited state would show.
+    for index in range(children):
+
+        def run(mine: int = index) -> int:
+            slot = board.slots("service")[mine]
+            slot.set_counter(0, random.getrandbits(62))
+            slot.set_counter(1, int.from_bytes(secrets.token_bytes(7)))
+            slot.set_counter(2, uuid.uuid4().int >> 66)
+            return 0
+
+        assert exit_code(fork(run)) == 0
+    for counter in range(3):
+        assert len({slot.counter(counter) for slot in board.slots("service")}) == children

@@ -124,6 +124,22 @@ def test_a_child_that_could_not_boot_later_is_tried_until_the_cause_is_gone(
     assert farm.stop() == 0
 
 
+def break_the_output() -> None:
+    """Whoever read the farm's log is gone."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    os.dup2(writing, 2)
+    os.close(writing)
+
+
+def test_a_farm_that_nobody_listens_to_any_more_goes_on_replacing(start_toys: StartToys) -> None:
+    farm = start_toys(Group("service", 1, work), before=break_the_output)
+    for lives in (1, 2, 3):
+        os.kill(farm.wait_up("service", lives=lives), signal.SIGKILL)
+    farm.wait_up("service", lives=4)
+    assert farm.stop() == 0
+
+
 def test_a_machine_that_has_no_process_left_is_waited_out(start_toys: StartToys) -> None:
     """Those who live go on, and the one that is missing comes back."""
     farm = start_toys(Group("service", 2, work), before=fill_the_machine_on_signal)

@@ -16,9 +16,10 @@ import psutil
 
 from hookfarm import logs
 from hookfarm.errors import HookfarmError
-from hookfarm.farm.board import Board, Slot, State
+from hookfarm.farm.board import Slot, State
+from hookfarm.farm.changes import Replan
 from hookfarm.farm.child import Child
-from hookfarm.farm.group import Group
+from hookfarm.farm.group import Group, board_for
 from hookfarm.farm.master import Master
 from hookfarm.farm.timing import Timing
 from tests.support.farm_processes import kill_session, processes_of_session
@@ -77,12 +78,14 @@ class ToyFarm:
         grace_seconds: float,
         timing: Timing,
         before: Callable[[], None],
+        replan: Replan,
     ) -> None:
-        self.board = Board({group.service: group.count for group in groups})
+        self.board = board_for(groups)
         self._groups = groups
         self._grace_seconds = grace_seconds
         self._timing = timing
         self._before = before
+        self._replan = replan
         self._log = directory / "farm.log"
         self._status: int | None = None
         self.pid = 0
@@ -101,7 +104,8 @@ class ToyFarm:
             self._before()
             code = self._run()
         finally:
-            sys.stderr.flush()
+            with contextlib.suppress(OSError):
+                sys.stderr.flush()
             os._exit(code)
 
     def _take_output(self) -> None:
@@ -113,7 +117,7 @@ class ToyFarm:
         logs.configure("info")
 
     def _run(self) -> int:
-        master = Master(self._groups, self.board, self._grace_seconds, self._timing)
+        master = Master(self._groups, self.board, self._grace_seconds, self._timing, self._replan)
         try:
             master.run(on_ready=lambda: logs.get("farm").info("ready"))
         except HookfarmError as error:
@@ -141,6 +145,17 @@ class ToyFarm:
 
     def slot(self, service: str, index: int = 0) -> Slot:
         return self.board.slots(service)[index]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many processes each service is to have."""
+        return {service: self.board.wanted(service) for service in self.board.services}
+
+    def pids(self, service: str) -> list[int]:
+        return [slot.pid for slot in self.board.slots(service)]
+
+    def wait_said(self, words: str, times: int = 1) -> None:
+        eventually(lambda: self.output.count(words) >= times, within=10, what=f"the farm saying {words!r}")
 
     def order(self, service: str, index: int = 0, what: int = 1) -> None:
         self.slot(service, index).set_counter(ORDER, what)
@@ -201,7 +216,7 @@ StartToys = Callable[..., ToyFarm]
 def started_toys(directory: Path) -> Iterator[StartToys]:
     """A function that starts toy farms, `start(Group(…), …, grace_seconds=…)`; all gone at the end.
 
-    `before` is called in the process of the farm before its master runs.
+    `before` is called in the process of the farm before its master runs, `replan` there at each SIGHUP.
     """
     farms: list[ToyFarm] = []
 
@@ -210,10 +225,11 @@ def started_toys(directory: Path) -> Iterator[StartToys]:
         grace_seconds: float = 5.0,
         timing: Timing = QUICK,
         before: Callable[[], None] = lambda: None,
+        replan: Replan = lambda: None,
     ) -> ToyFarm:
         place = directory / f"toys-{len(farms)}"
         place.mkdir()
-        farm = ToyFarm(groups, place, grace_seconds, timing, before)
+        farm = ToyFarm(groups, place, grace_seconds, timing, before, replan)
         farms.append(farm)
         farm.start()
         return farm

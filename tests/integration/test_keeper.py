@@ -186,3 +186,83 @@ def test_duties_are_done_again_and_again_each_at_its_interval(farm: KeptFarm, cl
     farm.start_and_wait()
     eventually(lambda: int(client.get("often") or 0) > 5, what="the duty")
     assert client.get("once") == b"1"
+
+
+def test_the_key_stays_while_workers_are_replaced_as_planned_and_not_a_moment_longer(
+    farm: KeptFarm, client: "redis.Redis"
+) -> None:
+    farm.start_and_wait()
+    farm.come_up()
+    wait_ready(client, farm)
+    listener = events_of_the_key(client)
+    farm.workers[1].excuse(LONG)
+    farm.workers[1].vacate()
+    for _ in range(3):
+        before = said(client, "timestamp")
+        eventually(lambda old=before: said(client, "timestamp") != old, what="the next status")  # type: ignore[misc]
+    assert said(client, "workers_up") == 2
+    assert drained(listener) == []
+    farm.workers[1].excuse(0)
+    eventually(lambda: not ready(client), within=2.0, what="the withdrawal")
+    listener.close()
+
+
+def test_an_excuse_does_not_make_a_service_ready(farm: KeptFarm, client: "redis.Redis") -> None:
+    farm.start_and_wait()
+    farm.come_up(*farm.workers[:2])
+    farm.workers[2].excuse(LONG)
+    before = eventually(lambda: said(client, "timestamp"), what="a status")
+    eventually(lambda: said(client, "timestamp") != before, what="the next status")
+    assert not ready(client)
+    farm.come_up(farm.workers[2])
+    wait_ready(client, farm)
+
+
+def test_readiness_and_status_follow_the_number_that_is_wanted(farm: KeptFarm, client: "redis.Redis") -> None:
+    farm.start_and_wait()
+    farm.come_up(*farm.workers[:2])
+    eventually(lambda: said(client, "workers") == 3, what="three being wanted")
+    farm.board.want(SERVICE, 2)
+    wait_ready(client, farm)
+    eventually(lambda: said(client, "workers") == 2, what="two being wanted")
+    assert said(client, "reported_by_the_service") == 3, "what the third has done still counts"
+    farm.board.want(SERVICE, 3)
+    eventually(lambda: not ready(client), within=2.0, what="the withdrawal")
+    assert str(said(client, "why")).startswith("webhook_delivery 2 (gone")
+
+
+def test_of_a_service_that_is_to_have_no_process_nothing_is_said(farm: KeptFarm, client: "redis.Redis") -> None:
+    farm.start_and_wait()
+    farm.come_up()
+    wait_ready(client, farm)
+    farm.board.want(SERVICE, 0)
+    eventually(lambda: not client.exists(keys.ready(SERVICE), keys.status(SERVICE)), what="both keys going")
+    assert not farm.board.announced(SERVICE)
+    farm.board.want(SERVICE, 3)
+    wait_ready(client, farm)
+
+
+def test_who_is_told_to_leave_while_the_farm_goes_on_is_woken(farm: KeptFarm, client: "redis.Redis") -> None:
+    def wake(redis_client: "redis.Redis") -> None:
+        redis_client.incr("woken")
+
+    farm.orders = Orders(farm.url, farm.orders.watched, (), wake)
+    farm.start_and_wait()
+    farm.come_up()
+    wait_ready(client, farm)
+    assert not client.exists("woken")
+    farm.tell(farm.workers[0])
+    eventually(lambda: int(client.get("woken") or 0) > 2, what="it being woken until it goes")
+    farm.workers[0].vacate()
+    farm.come_up(farm.workers[0])
+    wait_ready(client, farm)
+
+
+def test_who_backs_off_is_shown_with_its_reason(farm: KeptFarm, client: "redis.Redis") -> None:
+    farm.start_and_wait()
+    farm.come_up(*farm.workers[:2])
+    farm.workers[2].reason = "the disk is full"
+    farm.workers[2].await_fork(LONG, tries=5)
+    [shown] = eventually(lambda: said(client, "backing_off"), what="the back-off in the status")
+    assert (shown["process"], shown["reason"], shown["tries"]) == ("webhook_delivery 2", "the disk is full", 5)
+    assert 0 < shown["again_in_s"] <= LONG

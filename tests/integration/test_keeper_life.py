@@ -134,9 +134,11 @@ def test_told_to_stop_it_deletes_the_keys_first_then_wakes_the_workers_until_the
     farm.come_up()
     wait_ready(client, farm)
     farm.signal(signal.SIGTERM)
+    eventually(lambda: farm.slot.state == State.QUIET, what="the keeper being quiet")
+    assert not client.exists("woken"), "nobody is woken who is not told yet"
+    farm.tell()
     eventually(lambda: client.llen("woken") > 2, what="the workers being woken")
     assert set(client.lrange("woken", 0, -1)) == {b"0"}, "no key when the first is woken"
-    assert farm.slot.state == State.QUIET
     for slot in farm.workers:
         slot.vacate()
     assert farm.wait() == 0

@@ -38,7 +38,7 @@ class KeptFarm:
         return {"reported_by_the_service": len(slots)}
 
     @property
-    def workers(self) -> tuple[Slot, ...]:
+    def workers(self) -> Sequence[Slot]:
         return self.board.slots(SERVICE)
 
     @property
@@ -54,6 +54,11 @@ class KeptFarm:
             slot.occupy(LONG)
             slot.occupied_by(os.getpid())
             slot.state = State.UP
+
+    def tell(self, *slots: Slot) -> None:
+        """As the master does when it tells workers to leave."""
+        for slot in slots or self.workers:
+            slot.tell()
 
     def start(self) -> None:
         self.slot.occupy(10)

@@ -133,3 +133,83 @@ def test_announcements_are_per_service_and_remembered() -> None:
     assert not board.announced("one")
     assert board.was_announced("one")
     assert not board.was_announced("two")
+
+
+def test_a_service_may_come_to_want_as_many_slots_as_it_has_room_for() -> None:
+    board = Board({"one": 1, "two": 2}, {"one": 3})
+    slots = board.slots("one")
+    assert (len(slots), slots.most, board.wanted("one")) == (1, 3, 1)
+    board.want("one", 3)
+    slots[2].occupied_by(4711)
+    assert (len(slots), board.wanted("one")) == (3, 3)
+    assert [slot.pid for slot in slots] == [0, 0, 4711]
+    assert [slot.pid for slot in board.slots("two")] == [0, 0]
+    assert board.slots("two").most == 2
+
+
+def test_a_slot_that_is_not_wanted_any_more_is_still_there_for_who_leaves_it() -> None:
+    board = Board({"service": 3})
+    slots = board.slots("service")
+    slots[2].occupied_by(4711)
+    board.want("service", 1)
+    assert board.wanted("service") == 1
+    assert [slot.pid for slot in slots] == [0, 0, 4711]
+    assert slots[2].pid == slots[-1].pid == slots[1:][1].pid == 4711
+
+
+def test_who_holds_the_slots_of_another_process_sees_them_grow() -> None:
+    board = Board({"service": 1}, {"service": 2})
+    slots = board.slots("service")
+    assert len(list(slots)) == 1
+    pid = os.fork()
+    if not pid:
+        board.want("service", 2)
+        board.slots("service")[1].set_counter(0, 7)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert [slot.counter(0) for slot in slots] == [0, 7]
+
+
+def test_a_slot_that_waits_for_its_fork_says_when_and_how_often_it_was_tried(slot: Slot) -> None:
+    assert (slot.due_in_seconds(), slot.tries) == (0.0, 0)
+    slot.vacate()
+    slot.await_fork(30.0, tries=4)
+    assert slot.state == State.DUE
+    assert 29 < slot.due_in_seconds() <= 30
+    assert slot.tries == 4
+    slot.occupy(10)
+    assert (slot.due_in_seconds(), slot.tries) == (0.0, 0)
+
+
+def test_a_date_that_has_passed_is_now(slot: Slot) -> None:
+    slot.await_fork(-1.0, tries=1)
+    assert slot.due_in_seconds() == 0.0
+
+
+def test_an_excuse_has_an_end_and_can_be_taken_back(slot: Slot) -> None:
+    now = time.monotonic_ns()
+    assert not slot.excused(now)
+    slot.excuse(10)
+    assert slot.excused(now + 9 * 10**9)
+    assert not slot.excused(now + 11 * 10**9)
+    slot.occupy(10)
+    slot.vacate()
+    assert slot.excused(now), "it outlives the one that it excuses"
+    slot.excuse(0)
+    assert not slot.excused(0)
+
+
+def test_who_was_told_is_told_no_more_once_it_has_a_successor(slot: Slot) -> None:
+    slot.tell()
+    assert slot.told
+    slot.occupy(10)
+    assert not slot.told
+
+
+def test_a_slot_taken_over_for_something_else_begins_at_nothing(slot: Slot) -> None:
+    slot.occupied_by(4711)
+    for index in (0, COUNTERS - 1):
+        slot.add(index, 5)
+    slot.clear_counters()
+    assert [slot.counter(index) for index in (0, COUNTERS - 1)] == [0, 0]
+    assert slot.pid == 4711

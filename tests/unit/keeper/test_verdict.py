@@ -7,7 +7,7 @@ import pytest
 
 from hookfarm.farm.board import Board, Slot, State
 from hookfarm.keeper.process import TICK_SECONDS
-from hookfarm.keeper.verdict import DOUBT_SECONDS, LATE_SECONDS, Verdict, judge
+from hookfarm.keeper.verdict import DOUBT_SECONDS, LATE_SECONDS, Verdict, backing_off, judge
 from hookfarm.webhook_delivery.worker import POLL_PROMISE_SECONDS
 
 PROMISE_SECONDS = 1.0
@@ -87,3 +87,34 @@ def test_a_service_without_children_is_not_ready() -> None:
 
 def test_an_idle_worker_that_hangs_shows_within_two_seconds() -> None:
     assert POLL_PROMISE_SECONDS + LATE_SECONDS + DOUBT_SECONDS + TICK_SECONDS < 2.0
+
+
+def test_a_child_that_is_missing_as_planned_is_excused() -> None:
+    slots = Board({"service": 2}).slots("service")
+    now = time.monotonic_ns()
+    for slot in slots:
+        show(slot, GOOD, now)
+    slots[0].excuse(10)
+    assert judge("service", slots, now) == Verdict(True), "it is not missing"
+    slots[0].vacate()
+    assert judge("service", slots, now) == Verdict(True, excused=True)
+    assert judge("service", slots, now + 11 * 10**9).why.startswith("service 0 (gone), service 1 (silent")
+
+
+def test_an_excuse_holds_for_its_own_child_alone() -> None:
+    slots = Board({"service": 2}).slots("service")
+    slots[0].excuse(10)
+    assert judge("service", slots, time.monotonic_ns()) == Verdict(False, "service 1 (gone)", excused=True)
+
+
+def test_who_is_tried_again_and_again_is_shown_with_reason_and_date() -> None:
+    slots = Board({"service": 3}).slots("service")
+    now = time.monotonic_ns()
+    show(slots[0], GOOD, now)
+    slots[1].reason = "the disk is full"
+    slots[1].await_fork(12.34, tries=7)
+    slots[2].await_fork(0.0, tries=0)  # It had worked, and is replaced at once.
+    [told] = backing_off("service", slots)
+    assert told.pop("again_in_s") in (12.3, 12.2)
+    assert told == {"process": "service 1", "reason": "the disk is full", "tries": 7}
+    assert "service 1 (the disk is full, tried again in 12.3 s)" in judge("service", slots, now).why

@@ -1,0 +1,52 @@
+"""A world in which the wall clock jumps and some names never resolve, for whole farms under test.
+
+Python loads this by itself where the folder is on PYTHONPATH, before it runs anything. It stands in for the
+machine, which a test must not change: `time.time` is off by what the file ODD_WORLD_CLOCK says, for all processes
+at once, and the first to resolve one of NAMES gets stuck there: in C, deaf to everything, or in Python, for ever.
+The next one resolves it to loopback. Monotonic clocks are as they are, as in a real step of the clock.
+"""
+
+import mmap
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable
+from typing import Any
+
+STUCK, SPINNING = "stuck.example", "spinning.example"
+NAMES = (STUCK, SPINNING)
+
+_real_time, _real_time_ns, _real_getaddrinfo = time.time, time.time_ns, socket.getaddrinfo
+
+
+def _offset() -> Callable[[], float]:
+    with open(os.environ["ODD_WORLD_CLOCK"], "rb") as file:
+        shared = mmap.mmap(file.fileno(), 8, prot=mmap.PROT_READ)
+    return lambda: float(struct.unpack_from("d", shared)[0])
+
+
+def _first(name: str) -> bool:
+    try:
+        os.close(os.open(os.path.join(os.environ["ODD_WORLD_ONCE"], name), os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
+
+
+def _getaddrinfo(host: Any, *arguments: Any, **named: Any) -> Any:
+    if host not in NAMES:
+        return _real_getaddrinfo(host, *arguments, **named)
+    if _first(host):
+        while host == SPINNING:
+            pass
+        os.read(os.pipe()[0], 1)
+    return _real_getaddrinfo("127.0.0.1", *arguments, **named)
+
+
+if "ODD_WORLD_CLOCK" in os.environ:
+    offset = _offset()
+    time.time = lambda: _real_time() + offset()
+    time.time_ns = lambda: _real_time_ns() + int(offset() * 1e9)
+if "ODD_WORLD_ONCE" in os.environ:
+    socket.getaddrinfo = _getaddrinfo
