@@ -59,7 +59,8 @@ class Duty:
 class Orders:
     """What a keeper is to do: `before` the first service starts, and `after` the last worker has gone.
 
-    `wake` frees the workers that are told to leave and block in Redis; `heard` is told how each look at Redis ended.
+    `wake` frees the workers that are told to leave and block in Redis; `heard` is told how each look at Redis
+    ended.
     """
 
     redis_url: str
