@@ -246,10 +246,7 @@ SCENARIOS = {
         lambda n: _transfer(_address(None), _address(None), 1 if n is None else LEAST),
     ),
     "where_residual": Scenario(
-        lambda n: _subscription(
-            where=f"to == {_address(n)} and value != 0 and not (from == to or value > {LEAST})"
-        ),
-        _to,
+        lambda n: _subscription(where=f"to == {_address(n)} and not (from == to or value > {n + 2})"), _to
     ),
 }
 """By name, in the order in which they are measured."""

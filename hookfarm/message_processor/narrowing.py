@@ -79,7 +79,7 @@ def narrow(where: str, signature: EventSignature) -> Narrowed:
     looked_up = _looked_up(left)
     rest = tuple(part for part in left if part is not looked_up)
     lookup = None if looked_up is None else _lookup(looked_up, signature)
-    return Narrowed(topics, lookup, _test(AllOf(rest)) if rest else None)
+    return Narrowed(topics, lookup, _test(rest))
 
 
 def _looked_up(parts: Sequence[Condition]) -> Among | Bounded | None:
@@ -99,7 +99,10 @@ def _lookup(part: Among | Bounded, signature: EventSignature) -> Lookup:
     return Lookup(argument, part.operator, (part.bound,))
 
 
-def _test(condition: Condition) -> Test:
+def _test(parts: tuple[Condition, ...]) -> Test | None:
+    if not parts:
+        return None
+    condition = parts[0] if len(parts) == 1 else AllOf(parts)
     test = _tests.get(condition)
     if test is None:
         test = _tests[condition] = compiled(condition)

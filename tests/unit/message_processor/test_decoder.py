@@ -120,6 +120,8 @@ def test_a_name_that_is_taken_gets_the_first_free_number() -> None:
         ("E(address indexed a)", [word(2**160)], b""),
         ("E(uint8 a)", [], b"\1" + bytes(31)),
         ("E(bytes4 a)", [], b"\1" * 32),
+        ("E(int8 a)", [], bytes.fromhex(word(128)[2:])),
+        ("E(int8 a)", [], bytes.fromhex(word(-129)[2:])),
         ("E(bytes a)", [], bytes.fromhex(word(2**255)[2:])),
         ("E(bytes a)", [], bytes.fromhex(word(32)[2:] + word(2**255)[2:])),
         ("E(bytes a)", [], bytes.fromhex(word(32)[2:] + word(1)[2:] + "01" * 32)),
