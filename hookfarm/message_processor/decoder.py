@@ -16,13 +16,15 @@ can make a kilobyte expand to gigabytes.
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, TypedDict
+from weakref import WeakKeyDictionary
 
 from eth_abi.decoding import ContextFramesBytesIO
-from eth_abi.exceptions import DecodingError
+from eth_abi.exceptions import DecodingError, InsufficientDataBytes
 from eth_abi.registry import registry
 
 from hookfarm.abi.abi_types import TUPLE, AbiType, EventSignature, Parameter, names
 from hookfarm.message_processor.json_numbers import json_integer
+from hookfarm.message_processor.words import WORD_DIGITS, ReadWord, reader_of
 from hookfarm.records import Event
 
 MAX_BYTES_READ = 8 * 1024 * 1024
@@ -84,9 +86,8 @@ def values(signature: EventSignature, topics: Sequence[str], data: str) -> list[
     """
     if len(topics) != signature.topic_count:
         return None
-    indexed_topics = topics[0 if signature.anonymous else 1 :]
     try:
-        return _values(signature.parameters, indexed_topics, bytes.fromhex(data[2:]))
+        return _layout(signature).values(topics, data)
     except (DecodingError, OverflowError):
         return None
 
@@ -100,20 +101,54 @@ def show(signature: EventSignature, found: Sequence[Any]) -> Decoded:
     return {"name": signature.name, "args": dict(zip(names(signature.parameters), shown, strict=True))}
 
 
-def _values(parameters: Sequence[Parameter], topics: Sequence[str], data: bytes) -> list[Any]:
-    in_data = [p.type for p in parameters if not p.indexed]
-    indexed = list(zip((p.type for p in parameters if p.indexed), topics, strict=True))
-    words = [(kind, topic) for kind, topic in indexed if not kind.is_hashed_in_topics]
-    plain = iter(_read([kind for kind, _ in words], bytes.fromhex("".join(topic[2:] for _, topic in words))))
-    from_topics = iter([topic if kind.is_hashed_in_topics else next(plain) for kind, topic in indexed])
-    from_data = iter(_read(in_data, data))
-    return [next(from_topics if p.indexed else from_data) for p in parameters]
+class _Layout:
+    """Where in a log the values of a signature stand."""
+
+    def __init__(self, signature: EventSignature) -> None:
+        topic = 0 if signature.anonymous else 1
+        self._count = len(signature.parameters)
+        self._indexed: list[tuple[int, int, ReadWord | None]] = []
+        self._in_data: list[int] = []
+        for position, parameter in enumerate(signature.parameters):
+            if parameter.indexed:
+                self._indexed.append((position, topic + len(self._indexed), reader_of(parameter.type)))
+            else:
+                self._in_data.append(position)
+        self._types = [signature.parameters[position].type for position in self._in_data]
+        readers = [reader_of(kind) for kind in self._types]
+        self._words = None if None in readers else [read for read in readers if read]
+
+    def values(self, topics: Sequence[str], data: str) -> list[Any]:
+        """DecodingError or OverflowError where they are not what the signature declares."""
+        found: list[Any] = [None] * self._count
+        for position, topic, read in self._indexed:
+            found[position] = topics[topic] if read is None else read(topics[topic][2:])
+        in_data = _read(self._types, data) if self._words is None else _read_words(self._words, data)
+        for position, value in zip(self._in_data, in_data, strict=True):
+            found[position] = value
+        return found
 
 
-def _read(types: Sequence[AbiType], data: bytes) -> Sequence[Any]:
-    """The values that `data` holds for `types`; DecodingError or OverflowError where it does not."""
-    if not types:
-        return []
+_layouts: "WeakKeyDictionary[EventSignature, _Layout]" = WeakKeyDictionary()
+
+
+def _layout(signature: EventSignature) -> _Layout:
+    known = _layouts.get(signature)
+    if known is None:
+        known = _layouts[signature] = _Layout(signature)
+    return known
+
+
+def _read_words(readers: Sequence[ReadWord], data: str) -> list[Any]:
+    if len(data) < 2 + WORD_DIGITS * len(readers):
+        raise InsufficientDataBytes(f"{len(data) // 2 - 1} bytes for {len(readers)} words")
+    starts = range(2, len(data), WORD_DIGITS)
+    return [read(data[start : start + WORD_DIGITS]) for read, start in zip(readers, starts, strict=False)]
+
+
+def _read(types: Sequence[AbiType], text: str) -> Sequence[Any]:
+    """The values that the data holds for `types`; DecodingError or OverflowError where it does not."""
+    data = bytes.fromhex(text[2:])
     # eth_abi checks a tuple's offsets by reading its fixed part once more, at every level.
     doublings = 1 + max(kind.tuple_depth for kind in types)
     stream = _BoundedStream(data, min((len(data) + 32) << doublings, MAX_BYTES_READ))

@@ -8,7 +8,7 @@ others any, and wants a number of topics within bounds:
 - an event with `indexed` parameters wants exactly as many topics as it declares, so that an ERC-721 Transfer
   is not taken for the ERC-20 one of the same topic0;
 - an event's short form wants topic0 alone; an anonymous event has no topic0 and only its number of topics;
-- a condition wants a log that decodes, so exactly the topics that are declared, and may restrict them.
+- a condition wants a log that decodes, and what it says of indexed arguments restricts their topics.
 """
 
 from collections.abc import Iterator, Mapping
@@ -161,6 +161,6 @@ def _keyed(allowed: Mapping[int, tuple[str, ...]]) -> tuple[int, ...]:
 def _topic_bounds(subscription: Subscription, signature: EventSignature | None) -> tuple[int, int]:
     if signature is None:
         return len(subscription.topics or ()), MAX_TOPICS
-    if signature.is_short_form and subscription.where is None:
+    if signature.is_short_form:
         return 1, MAX_TOPICS
     return signature.topic_count, signature.topic_count

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
+from weakref import WeakValueDictionary
 
 from hookfarm.abi.abi_types import EventSignature
 from hookfarm.conditions.evaluation import Test, compiled, reader
@@ -40,10 +41,11 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """An argument, and the equality with it or the bound on it that is looked up."""
+    """What of an argument is looked up: `==` any of some values, or a bound that it is on the right side of."""
 
     argument: Argument
-    part: Among | Bounded
+    operator: str
+    values: tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,11 @@ class Narrowed:
     rest: Test | None
 
 
+_arguments: "WeakValueDictionary[tuple[EventSignature, Operand], Argument]" = WeakValueDictionary()
+_tests: "WeakValueDictionary[Condition, Test]" = WeakValueDictionary()
+"""Those in use, one of each: subscriptions mostly differ in a value or two, and share what is left."""
+
+
 def narrow(where: str, signature: EventSignature) -> Narrowed:
     """InvalidInput where the condition is wrong for this signature."""
     topics: dict[int, tuple[str, ...]] = {}
@@ -70,9 +77,9 @@ def narrow(where: str, signature: EventSignature) -> Narrowed:
         else:
             left.append(part)
     looked_up = _looked_up(left)
-    lookup = None if looked_up is None else Lookup(Argument(signature, looked_up.operand), looked_up)
     rest = tuple(part for part in left if part is not looked_up)
-    return Narrowed(topics, lookup, compiled(AllOf(rest)) if rest else None)
+    lookup = None if looked_up is None else _lookup(looked_up, signature)
+    return Narrowed(topics, lookup, _test(rest))
 
 
 def _looked_up(parts: Sequence[Condition]) -> Among | Bounded | None:
@@ -80,6 +87,26 @@ def _looked_up(parts: Sequence[Condition]) -> Among | Bounded | None:
     equalities = (part for part in parts if isinstance(part, Among) and part.wanted)
     bounds = (part for part in parts if isinstance(part, Bounded))
     return next(equalities, None) or next(bounds, None)
+
+
+def _lookup(part: Among | Bounded, signature: EventSignature) -> Lookup:
+    key = (signature, part.operand)
+    argument = _arguments.get(key)
+    if argument is None:
+        argument = _arguments[key] = Argument(*key)
+    if isinstance(part, Among):
+        return Lookup(argument, "==", tuple(part.values))
+    return Lookup(argument, part.operator, (part.bound,))
+
+
+def _test(parts: tuple[Condition, ...]) -> Test | None:
+    if not parts:
+        return None
+    condition = parts[0] if len(parts) == 1 else AllOf(parts)
+    test = _tests.get(condition)
+    if test is None:
+        test = _tests[condition] = compiled(condition)
+    return test
 
 
 def _united(part: Condition) -> Condition:

@@ -8,7 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from hookfarm.conditions.syntax import Among, Value
+from hookfarm.conditions.syntax import Value
 from hookfarm.message_processor.decoder import Meanings
 from hookfarm.message_processor.filters import Filter, Key
 from hookfarm.message_processor.narrowing import Argument, Lookup
@@ -73,22 +73,21 @@ class _Filters:
         return bool(self._equal or self._bounded)
 
     def add(self, lookup: Lookup, alone: tuple[Filter]) -> None:
-        part = lookup.part
-        if isinstance(part, Among):
-            for value in part.values:
+        if lookup.operator == "==":
+            for value in lookup.values:
                 _add(self._equal, value, alone)
         else:
-            self._bounded.setdefault(part.operator, _Bounds(part.operator)).add(part.bound, *alone)
+            bounds = self._bounded.setdefault(lookup.operator, _Bounds(lookup.operator))
+            bounds.add(lookup.values[0], alone[0])
 
     def discard(self, lookup: Lookup, compiled: Filter) -> None:
-        part = lookup.part
-        if isinstance(part, Among):
-            for value in part.values:
+        if lookup.operator == "==":
+            for value in lookup.values:
                 _discard(self._equal, value, compiled)
         else:
-            self._bounded[part.operator].discard(compiled)
-            if not self._bounded[part.operator]:
-                del self._bounded[part.operator]
+            self._bounded[lookup.operator].discard(compiled)
+            if not self._bounded[lookup.operator]:
+                del self._bounded[lookup.operator]
 
     def suiting(self, value: Any) -> Iterator[Filter]:
         """`value`: what `Argument.of` says."""

@@ -1,7 +1,9 @@
 from typing import Any
 
+import eth_abi.abi
 import pytest
 from eth_abi.abi import encode
+from eth_abi.exceptions import DecodingError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -118,6 +120,8 @@ def test_a_name_that_is_taken_gets_the_first_free_number() -> None:
         ("E(address indexed a)", [word(2**160)], b""),
         ("E(uint8 a)", [], b"\1" + bytes(31)),
         ("E(bytes4 a)", [], b"\1" * 32),
+        ("E(int8 a)", [], bytes.fromhex(word(128)[2:])),
+        ("E(int8 a)", [], bytes.fromhex(word(-129)[2:])),
         ("E(bytes a)", [], bytes.fromhex(word(2**255)[2:])),
         ("E(bytes a)", [], bytes.fromhex(word(32)[2:] + word(2**255)[2:])),
         ("E(bytes a)", [], bytes.fromhex(word(32)[2:] + word(1)[2:] + "01" * 32)),
@@ -208,3 +212,43 @@ def test_no_log_makes_the_decoder_raise(first: str, second: str, data: bytes, to
     texts = [f"0x{topic.hex()}" for topic in topics]
     decode(parse(f"E({first} a, {second} indexed b)"), texts, f"0x{data.hex()}")
     decode(parse(f"E({first} indexed a, {second}) anonymous"), texts, f"0x{data.hex()}")
+
+
+WORD_TYPES = st.sampled_from(
+    ["uint8", "uint248", "uint256", "int8", "int248", "int256", "address", "bool", "bytes1", "bytes31", "bytes32"]
+)
+EDGES = [0, 1, 2, 127, 128, 255, 256, 2**159, 2**160, 2**247, 2**248, 2**255, 2**256 - 129, 2**256 - 1]
+ONE_WORD = (
+    st.sampled_from(EDGES).map(lambda value: value.to_bytes(32))
+    | st.sampled_from(EDGES).map(lambda value: value.to_bytes(32)[::-1])
+    | st.binary(min_size=32, max_size=32)
+)
+TYPED_WORDS = st.lists(st.tuples(WORD_TYPES, ONE_WORD), min_size=1, max_size=4)
+
+
+def as_eth_abi_reads(kinds: list[str], data: bytes) -> list[Any] | None:
+    try:
+        return [as_json(value) for value in eth_abi.abi.decode(kinds, data)]
+    except DecodingError:
+        return None
+
+
+@STEADY
+@given(TYPED_WORDS, st.binary(max_size=40), st.sampled_from([0, 1, 33]))
+def test_words_of_the_data_are_read_as_eth_abi_reads_them(
+    words: list[tuple[str, bytes]], more: bytes, missing: int
+) -> None:
+    kinds = [kind for kind, _ in words]
+    data = b"".join(word for _, word in words) + more
+    data = data[: len(data) - missing]
+    found = under(f"E({','.join(kinds)})", data=data)
+    assert (None if found is None else list(found["args"].values())) == as_eth_abi_reads(kinds, data)
+
+
+@STEADY
+@given(TYPED_WORDS)
+def test_words_of_the_topics_are_read_as_eth_abi_reads_them(words: list[tuple[str, bytes]]) -> None:
+    kinds = [kind for kind, _ in words]
+    found = under(f"E({' indexed, '.join(kinds)} indexed) anonymous", *(f"0x{word.hex()}" for _, word in words))
+    expected = as_eth_abi_reads(kinds, b"".join(word for _, word in words))
+    assert (None if found is None else list(found["args"].values())) == expected

@@ -170,3 +170,12 @@ def test_endpoints_come_and_go_without_a_trace_in_others() -> None:
     index.put(endpoint("ep_1", Subscription("sub_1", 1, event=ERC20, where="value == 3")))
     expected = sorted(["ep_1", *(f"ep_{n}" for n in range(3, 20, 2) if n % 5 < 3)])
     assert endpoints(index, transfer(ALICE, BOB, 3)) == expected
+
+
+def test_a_bound_that_comes_after_an_event_counts_for_the_next_one() -> None:
+    index = subscribers({"ep_1": "value >= 5"})
+    assert endpoints(index, transfer(ALICE, BOB, 4)) == []
+    index.put(endpoint("ep_2", Subscription("sub_1", 1, event=ERC20, where="value >= 3")))
+    assert endpoints(index, transfer(ALICE, BOB, 4)) == ["ep_2"]
+    index.remove("ep_2")
+    assert endpoints(index, transfer(ALICE, BOB, 6)) == ["ep_1"]

@@ -1,0 +1,255 @@
+"""What it costs to find the subscriptions that want an event, and whether that grows with their number.
+
+    python benchmarks/matching.py [--subscriptions 10,1000,100000] [--rounds 7] [--json FILE|-] [--insist]
+
+Each subscription has an endpoint of its own, and one event in a hundred is wanted by exactly one of them. No
+Redis: an entry goes in as the stream has it, jobs come out as the queue gets them.
+
+1. By shape and number of subscriptions, each in a process of its own: microseconds an event for matching alone
+   (decoding included, where a condition needs it), and for all of entry to jobs; the time to build the index
+   from checked records, and its memory.
+2. One subscription with 100,000 addresses: the same.
+
+Of several rounds over the same events the quickest counts. Times are CPU time, since nothing here waits; a busy
+machine makes them longer all the same, for the caches are shared.
+"""
+
+import argparse
+import gc
+import random
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+
+import orjson
+import psutil
+from support import conditions, report
+
+from hookfarm.event_stream import Entry
+from hookfarm.message_processor.decoder import Meanings
+from hookfarm.message_processor.entries import read_event
+from hookfarm.message_processor.fan_out import handle
+from hookfarm.message_processor.matcher import Index
+from hookfarm.records import MAX_ADDRESSES, Endpoint, Event, Subscription, TopicFilter
+
+EVENTS = 5000
+WANTED_EVERY = 100
+LIST_NAME = f"list_of_{MAX_ADDRESSES}_addresses"
+TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
+TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
+UNINDEXED = "Transfer(address from, address to, uint256 value)"
+LEAST = 10**9
+"""The lowest bound of the shape with bounds."""
+
+Run = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`subscription` n of so many, and an `event` that exactly it wants, or None = nobody."""
+
+    subscription: Callable[[int], Subscription]
+    event: Callable[[int | None], Event]
+
+
+def main() -> int:
+    options = _options()
+    counts = [int(count) for count in options.subscriptions.split(",")]
+    found = conditions.observe(nginx=None)
+    knobs = {
+        "subscriptions": options.subscriptions, "rounds": options.rounds, "events": EVENTS,
+        "wanted": f"1 in {WANTED_EVERY}", "warm_up": "one round",
+    }  # fmt: skip
+    report.print_conditions(found, knobs)
+    if options.insist and not found.quiet:
+        return 1
+    result: Run = {"benchmark": "matching", "conditions": found.as_json(), "knobs": knobs, "shapes": {}}
+    for shape in SCENARIOS:
+        result["shapes"][shape] = _shape(shape, counts, options.rounds)
+    result[LIST_NAME] = _apart(LIST_NAME, 1, options.rounds)
+    report.print_numbers(LIST_NAME.replace("_", " "), result[LIST_NAME])
+    report.write_json(options.json, result)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--subscriptions", default="10,1000,100000", help="comma separated")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--insist", action="store_true", help="refuse to run on a busy machine")
+    parser.add_argument("--json", metavar="FILE", help="write the result there, - for stdout")
+    return parser.parse_args()
+
+
+def _shape(shape: str, counts: Sequence[int], rounds: int) -> Run:
+    runs = {str(count): _apart(shape, count, rounds) for count in counts}
+    growth = runs[str(counts[-1])]["match_us"] / runs[str(counts[0])]["match_us"]
+    for count, run in runs.items():
+        report.print_numbers(f"{shape.replace('_', ' ')}, {int(count):,} subscriptions", run)
+    report.print_numbers("", {"match_growth": round(growth, 3)})
+    return {"runs": runs, "match_growth": growth}
+
+
+def _apart(shape: str, count: int, rounds: int) -> Run:
+    """In a new process, so that its memory is that of this index alone."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_measure, shape, count, rounds).result()
+
+
+def _measure(shape: str, count: int, rounds: int) -> Run:
+    endpoints, events = _list_of_addresses() if shape == LIST_NAME else _scenario(SCENARIOS[shape], count)
+    gc.collect()
+    before, began = _resident_mb(), time.process_time()
+    index = Index()
+    for endpoint in endpoints:
+        assert index.put(endpoint) == []
+    built_seconds = time.process_time() - began
+    gc.collect()
+    memory_mb = _resident_mb() - before
+    entries = [Entry(1, b"1-0", orjson.dumps(event)) for event in events]
+    wanted = sum(len(handle(index, entry).jobs) for entry in entries)
+    assert wanted == len(events) // WANTED_EVERY, f"{wanted} matches"
+    match_us = _best_us(lambda: _match(index, events), rounds)
+    entry_us = _best_us(lambda: _handle(index, entries), rounds)
+    return {
+        "match_us": round(match_us, 3),
+        "matched_per_second": round(1e6 / match_us),
+        "entry_to_jobs_us": round(entry_us, 3),
+        "entries_per_second": round(1e6 / entry_us),
+        "read_event_us": round(_best_us(lambda: _read(entries), rounds), 3),
+        "build_seconds": round(built_seconds, 3),
+        "build_us_per_subscription": round(built_seconds / len(endpoints) * 1e6, 1),
+        "memory_mb": round(memory_mb, 1),
+    }
+
+
+def _resident_mb() -> float:
+    return float(psutil.Process().memory_full_info().uss) / 1e6
+
+
+def _best_us(once: Callable[[], None], rounds: int) -> float:
+    """Microseconds of CPU time an event, of the quickest of several rounds."""
+    once()
+    took = []
+    for _ in range(rounds):
+        began = time.process_time_ns()
+        once()
+        took.append((time.process_time_ns() - began) / EVENTS / 1000)
+    return min(took)
+
+
+def _match(index: Index, events: Sequence[Event]) -> None:
+    for event in events:
+        index.match(event, Meanings(event))
+
+
+def _handle(index: Index, entries: Sequence[Entry]) -> None:
+    for entry in entries:
+        handle(index, entry)
+
+
+def _read(entries: Sequence[Entry]) -> None:
+    for entry in entries:
+        read_event(entry)
+
+
+def _scenario(scenario: Scenario, count: int) -> tuple[list[Endpoint], list[Event]]:
+    subscribers = [
+        Endpoint(f"ep_{n:024x}", "https://example.com/", subscriptions=(scenario.subscription(n),))
+        for n in range(count)
+    ]
+    draw = random.Random(count)
+    wanted = [draw.randrange(count) if n % WANTED_EVERY == 0 else None for n in range(EVENTS)]
+    return subscribers, [scenario.event(n) for n in wanted]
+
+
+def _list_of_addresses() -> tuple[list[Endpoint], list[Event]]:
+    addresses = tuple(_address(n) for n in range(MAX_ADDRESSES))
+    subscription = Subscription("sub_1", 1, addresses, TRANSFER)
+    draw = random.Random(1)
+    wanted = [draw.randrange(MAX_ADDRESSES) if n % WANTED_EVERY == 0 else None for n in range(EVENTS)]
+    only = Endpoint("ep_1", "https://example.com/", subscriptions=(subscription,))
+    return [only], [SCENARIOS["address"].event(n) for n in wanted]
+
+
+# Shapes
+
+_ANY = random.Random(0)
+
+
+def _address(subscriber: int | None) -> str:
+    """The address that a subscription asks for, or one that none does."""
+    own = _ANY.getrandbits(80) if subscriber is None else subscriber
+    return f"0x{'ab' if subscriber is None else 'cd'}{own * 0x9E3779B97F4A7C15 % 2**152:038x}"
+
+
+def _word(address: str) -> str:
+    return f"0x{address[2:]:0>64}"
+
+
+def _transfer(address: str, to: str, value: int = 1) -> Event:
+    topics = [TRANSFER_TOPIC, _word(_address(None)), _word(to)]
+    return _log(address, topics, f"0x{value:064x}")
+
+
+def _log(address: str, topics: list[str], data: str) -> Event:
+    return {
+        "chain_id": 1,
+        "block_number": 23_456_789,
+        "block_hash": f"0x{_ANY.getrandbits(256):064x}",
+        "block_timestamp": 1_795_370_400,
+        "transaction_hash": f"0x{_ANY.getrandbits(256):064x}",
+        "transaction_index": 4,
+        "log_index": 7,
+        "address": address,
+        "topics": topics,
+        "data": data,
+        "removed": False,
+    }
+
+
+def _unindexed(to: str) -> Event:
+    data = "".join(f"{word[2:]:0>64}" for word in (_address(None), to, f"0x{1:064x}"))
+    return _log(_address(None), [TRANSFER_TOPIC], f"0x{data}")
+
+
+def _subscription(
+    event: str | None = TRANSFER,
+    where: str | None = None,
+    topics: tuple[TopicFilter, ...] | None = None,
+    addresses: tuple[str, ...] = (),
+) -> Subscription:
+    return Subscription("sub_1", 1, addresses, event, topics, where)
+
+
+def _to(subscriber: int | None) -> Event:
+    return _transfer(_address(None), _address(subscriber))
+
+
+SCENARIOS = {
+    "address": Scenario(
+        lambda n: _subscription(addresses=(_address(n),)), lambda n: _transfer(_address(n), _address(None))
+    ),
+    "topic": Scenario(
+        lambda n: _subscription(event=None, topics=((TRANSFER_TOPIC,), None, (_word(_address(n)),))), _to
+    ),
+    "where_indexed_equal": Scenario(lambda n: _subscription(where=f"to == {_address(n)}"), _to),
+    "where_equal": Scenario(
+        lambda n: _subscription(UNINDEXED, f"to == {_address(n)}"), lambda n: _unindexed(_address(n))
+    ),
+    "where_bound": Scenario(
+        lambda n: _subscription(where=f"value >= {LEAST + n}"),
+        lambda n: _transfer(_address(None), _address(None), 1 if n is None else LEAST),
+    ),
+    "where_residual": Scenario(
+        lambda n: _subscription(where=f"to == {_address(n)} and not (from == to or value > {n + 2})"), _to
+    ),
+}
+"""By name, in the order in which they are measured."""
+
+if __name__ == "__main__":
+    sys.exit(main())
