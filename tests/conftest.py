@@ -22,9 +22,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With --chaos only what is marked so, without it everything else."""
     wanted = bool(config.getoption("--chaos"))
-    unwanted = [item for item in items if (item.get_closest_marker(CHAOS) is not None) != wanted]
-    config.hook.pytest_deselected(items=unwanted)
-    items[:] = [item for item in items if item not in unwanted]
+    marked: dict[bool, list[pytest.Item]] = {True: [], False: []}
+    for item in items:
+        marked[item.get_closest_marker(CHAOS) is not None].append(item)
+    config.hook.pytest_deselected(items=marked[not wanted])
+    items[:] = marked[wanted]
 
 
 @pytest.fixture

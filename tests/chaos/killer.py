@@ -64,6 +64,7 @@ class Killer:
             time.sleep(max(0.0, beat - time.monotonic()))
             while (spared and len(self.victims()) <= spared) or not (pid := self.kill_one()):
                 if time.monotonic() - began > seconds:
+                    assert self.kills, f"there was never anybody to kill: {self._title.decode()}"
                     return
                 time.sleep(NOBODY_SECONDS)
             yield pid

@@ -32,6 +32,10 @@ class Ends:
     control_times: int
 
 
+def described(size: Ends) -> str:
+    return f"{size.per_second:.0f}/s, {size.workers} workers, answers after {size.answer_ms} ms"
+
+
 def killed_pools(arena: Arena, size: Ends, number: int) -> Control:
     """Plain BRPOP, ended as often by the same signal."""
 
@@ -79,8 +83,7 @@ def test_a_master_killed_under_load_takes_all_along_and_nothing_is_lost(arena: A
             "master killed under load, started again",
             load,
             kills=size.times,
-            conditions=f"{size.per_second:.0f}/s, {size.workers} workers, answers after {size.answer_ms} ms,"
-            f" {size.down_seconds} s down",
+            conditions=f"{described(size)}, {size.down_seconds:g} s down",
             control=control,
         )
     found.assert_right(deaths=died)
@@ -110,7 +113,7 @@ def test_a_farm_told_to_stop_under_load_loses_and_repeats_nothing(arena: Arena, 
             "SIGTERM under load, started again",
             load,
             kills=size.times,
-            conditions=f"{size.per_second:.0f}/s, {size.workers} workers, answers after {size.answer_ms} ms",
+            conditions=described(size),
             control=control,
         )
     found.assert_right(deaths=0)
