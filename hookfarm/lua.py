@@ -18,16 +18,21 @@ import redis
 from hookfarm import keys
 from hookfarm.redis_clients import Argument, Reply, pack
 
+SHARED_MARK = "--@shared\n"
 _FIXED_KEYS = {name: value for name, value in vars(keys).items() if name.isupper() and isinstance(value, str)}
 
 
 class Script:
-    """One script; `KEYS` and `ARGV` are documented at the top of its file. `shared` parts are put in front."""
+    """One script; `KEYS` and `ARGV` are documented at the top of its file. `shared` parts are put in front,
+    or where the script says `--@shared`: what comes before that doesn't pay for them.
+    """
 
     def __init__(self, name: str, *shared: str) -> None:
         self.name = name
-        parts = [_read(f"shared/{part}") for part in shared]
-        self.source = _with_keys("".join([*parts, _read(name)])).encode()
+        parts = "".join(_read(f"shared/{part}") for part in shared)
+        own = _read(name)
+        early, mark, late = own.partition(SHARED_MARK)
+        self.source = _with_keys(early + parts + late if mark else parts + own).encode()
         self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest().encode()
 
     def call(self, client: "redis.Redis", keys: Sequence[str] = (), arguments: Sequence[Argument] = ()) -> Any:

@@ -12,5 +12,5 @@ if job then
 else
   job = redis.call('HGET', JOBS, ARGV[1])
 end
-push(ARGV[1], job)
+push({ARGV[1]}, {job})
 return finish(1)

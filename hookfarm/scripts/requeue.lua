@@ -13,6 +13,6 @@ if ARGV[4] == 'dead' then
   leave(window_of(ARGV[5]))
   over(ARGV[1])
 else
-  push(ARGV[1], ARGV[3])
+  push({ARGV[1]}, {ARGV[3]})
 end
 return finish(1)

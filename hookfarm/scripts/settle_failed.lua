@@ -16,7 +16,7 @@ redis.call('ZREM', OPEN, id)
 redis.call('HSET', JOBS, id, ARGV[4])
 local window = window_of(endpoint)
 leave(window)
-learn(endpoint, window, ARGV[6])
+learn(endpoint, window, ARGV[6], tonumber(ARGV[11]))
 local wait_ms = tonumber(ARGV[5])
 load_limits(endpoint, window)
 if not wait_ms then

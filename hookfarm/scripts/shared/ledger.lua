@@ -12,6 +12,8 @@
 --                           pause     ms between the last two probes
 --                           wait      ms until which nothing opens: the pause, or an ordered endpoint's retry
 --                           next      us at which a rate limited endpoint may open its next job
+--                           slow      1 = its last attempt took SLOW_MS or longer
+--                           low       while more jobs than this are open, a success need not look any further
 --   PARKED<endpoint> ZSET   id -> place. A job never attempted stands by its sequence (us), one that was by the time
 --                           of its return in ms, a thousandth of that: so it is ahead of all the others.
 --   LIMITS HASH             endpoint -> 'paused max_in_flight rate ordered', 0 = none; '*' -> workers of all farms
@@ -21,7 +23,10 @@
 local INITIAL, CIRCUIT = 4, 5
 local FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 1000, 60000
 local LATE_US = 500000
+local SLOW_MS = 1000
 local WORKERS = 50
+local LARGEST_BITE = 8
+local MOST_AT_ONCE = 500
 
 local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -38,11 +43,16 @@ local function next_sequence()
   return digits(last_sequence)
 end
 
--- A job -> the list; its place in a window is the caller's to count.
-local function push(id, job)
-  local sequence = next_sequence()
-  redis.call('ZADD', OPEN, sequence, id)
-  redis.call('LPUSH', DELIVERY_QUEUE, '{"seq":' .. sequence .. ',' .. string.sub(job, 2))
+-- Jobs -> the list, in this order; their places in a window are the caller's to count.
+local function push(ids, jobs)
+  local scores, elements = {}, {}
+  for i, id in ipairs(ids) do
+    local sequence = next_sequence()
+    scores[2 * i - 1], scores[2 * i] = sequence, id
+    elements[i] = '{"seq":' .. sequence .. ',' .. string.sub(jobs[i], 2)
+  end
+  redis.call('ZADD', OPEN, unpack(scores))
+  redis.call('LPUSH', DELIVERY_QUEUE, unpack(elements))
 end
 
 -- Whether the job is open under the sequence that its worker knows.
@@ -60,15 +70,16 @@ local function window_of(endpoint)
   local window = windows[endpoint]
   if not window then
     local stored = redis.call('HMGET', WINDOW .. endpoint,
-                              'open', 'limit', 'failures', 'since', 'pause', 'wait', 'next')
+                              'open', 'limit', 'failures', 'since', 'pause', 'wait', 'next', 'slow')
     window = {
-      open = tonumber(stored[1] or 0),
+      open = math.max(tonumber(stored[1] or 0), 0),
       limit = tonumber(stored[2] or INITIAL),
       failures = tonumber(stored[3] or 0),
       since = tonumber(stored[4] or 0),
       pause = tonumber(stored[5] or 0),
       wait = tonumber(stored[6] or 0),
       next = tonumber(stored[7] or 0),
+      slow = stored[8] == '1',
       parked = redis.call('ZCARD', PARKED .. endpoint),
       stored = stored[1],
     }
@@ -77,14 +88,24 @@ local function window_of(endpoint)
   return window
 end
 
--- What the registry allows. An endpoint beside others never has more than half of the workers open, so that one
--- that stops answering at once can't hold all of them until its first time-out.
+-- A large window is filled in bites: one look at it for several jobs.
+local function bite(limit)
+  return math.max(1, math.min(math.floor(limit / 4), LARGEST_BITE))
+end
+
+-- What the registry allows. An endpoint beside others, or a slow one, never has more than half of the workers: all
+-- would be held until its first answer, or its first time-out, when it stops answering or others come. One that is
+-- alone may have all of them, and a bite more, so that none waits for the next bite.
 local function load_limits(endpoint, window)
   local set, workers = unpack(redis.call('HMGET', LIMITS, endpoint, '*'))
   local paused, most, rate, ordered = string.match(set or '', '^(%S+) (%S+) (%S+) (%S+)$')
   workers = tonumber(workers or WORKERS)
-  local alone = redis.call('ZCARD', OPEN) <= window.open
-  window.most = alone and workers or math.ceil(workers / 2)
+  if window.slow or redis.call('ZCARD', OPEN) > window.open then
+    window.most = math.ceil(workers / 2)
+  else
+    window.most = workers + LARGEST_BITE
+  end
+  window.limited = set
   if set then
     window.paused = paused == '1'
     window.ordered = ordered == '1'
@@ -149,7 +170,7 @@ local function admit(endpoint, id, job, attempted)
   local window = window_of(endpoint)
   if window.parked == 0 and room(endpoint, window) > 0 then
     enter(window)
-    push(id, job)
+    push({id}, {job})
   else
     park(endpoint, window, id, attempted and string.format('%.3f', now_us / 1000) or next_sequence())
   end
@@ -165,13 +186,15 @@ local function release(endpoint, window)
       end
       return
     end
-    local id = redis.call('ZPOPMIN', PARKED .. endpoint)[1]
-    window.parked = window.parked - 1
-    local job = id and redis.call('HGET', JOBS, id)
-    if job then
-      enter(window)
-      push(id, job)
+    local ids = {}
+    for i, popped in ipairs(redis.call('ZPOPMIN', PARKED .. endpoint, math.min(free, MOST_AT_ONCE))) do
+      if i % 2 == 1 then
+        ids[#ids + 1] = popped
+        enter(window)
+      end
     end
+    window.parked = redis.call('ZCARD', PARKED .. endpoint)
+    push(ids, redis.call('HMGET', JOBS, unpack(ids)))
   end
 end
 
@@ -188,12 +211,16 @@ local function grow(endpoint, window)
   if not window.known then
     load_limits(endpoint, window)
   end
-  window.limit = math.min(window.limit + 1, math.max(window.most, INITIAL))
+  window.limit = math.min(window.limit + bite(window.limit), math.max(window.most, INITIAL))
 end
 
 -- What came of an attempt -> the window: 'delivered', 'answered' (refused, but by a server that works), 'failed', or
--- 'none' where nothing was attempted.
-local function learn(endpoint, window, result)
+-- 'none' where nothing was attempted. `took_ms` is how long it took.
+local function learn(endpoint, window, result, took_ms)
+  if result ~= 'none' and window.slow ~= (took_ms >= SLOW_MS) then
+    window.slow = not window.slow
+    window.changed = true
+  end
   if result == 'delivered' then
     window.changed = window.changed or window.since > 0 or window.wait > 0
     window.failures, window.since, window.pause, window.wait = 0, 0, 0, 0
@@ -213,6 +240,18 @@ local function learn(endpoint, window, result)
   end
 end
 
+-- Down to how many open jobs a success may leave the window alone; '' = it may never.
+local function low_mark(window)
+  if window.since > 0 or window.wait > 0 or window.slow or window.next > 0 or window.limited then
+    return ''
+  end
+  if window.parked == 0 then
+    return 0
+  end
+  local size = bite(window.limit)
+  return size > 1 and window.open - size or ''
+end
+
 local function store(endpoint, window)
   local key = WINDOW .. endpoint
   if window.open == 0 and window.since == 0 and window.wait <= now_ms and window.next <= now_us then
@@ -222,9 +261,9 @@ local function store(endpoint, window)
   elseif window.changed then
     redis.call('HSET', key, 'open', window.open, 'limit', window.limit, 'failures', window.failures,
                'since', digits(window.since), 'pause', window.pause, 'wait', digits(window.wait),
-               'next', digits(window.next))
+               'next', digits(window.next), 'slow', window.slow and 1 or 0, 'low', low_mark(window))
   else
-    redis.call('HSET', key, 'open', window.open, 'limit', window.limit)
+    redis.call('HSET', key, 'open', window.open, 'limit', window.limit, 'low', low_mark(window))
   end
 end
 
