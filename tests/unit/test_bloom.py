@@ -11,5 +11,5 @@ def test_the_filter_is_the_same_from_hexadecimal_as_from_bytes_and_as_another_im
 ) -> None:
     of_bytes = bloom.union(bloom.of_log(address, topics) for address, topics in logs)
     shown = [{"address": f"0x{a.hex()}", "topics": [f"0x{t.hex()}" for t in topics]} for a, topics in logs]
-    assert bloom.of_values(value for log in shown for value in (log["address"], *log["topics"])) == of_bytes
+    assert bloom.of_values(f"0x{value.hex()}" for a, topics in logs for value in (a, *topics)) == of_bytes
     assert f"0x{bloom.to_bytes(of_bytes).hex()}" == reference.bloom(shown)
