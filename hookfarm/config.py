@@ -30,12 +30,13 @@ class ChainConfig:
 
     `verify` says how a block's logs are proven to be all of them: by the header's `bloom`; by `contiguous` log
     indices alone, where headers have no bloom of use (zkSync) or logs that it leaves out (Polygon); by
-    `receipts`, one more request per block; or `none`. `requests_per_second` is what each node may be asked.
+    `receipts`, a longer answer; or `none`. None = as is right for the chain. `requests_per_second` is what each
+    node may be asked.
     """
 
     chain_id: int
     urls: tuple[str, ...]
-    verify: str = "bloom"
+    verify: str | None = None
     requests_per_second: float | None = None
 
 
@@ -231,9 +232,7 @@ def _chain(text: str) -> ChainConfig:
 def _chain_setting(chain_id: int, text: str) -> tuple[str, Any]:
     name, _, value = text.partition("=")
     if name not in CHAIN_SETTINGS:
-        raise ValueError(
-            f"chain {chain_id}: {name!r} is no setting of a chain; known: {', '.join(CHAIN_SETTINGS)}"
-        )
+        raise ValueError(f"chain {chain_id}: {name!r} is no setting of it; known: {', '.join(CHAIN_SETTINGS)}")
     try:
         return name, CHAIN_SETTINGS[name](value)
     except ValueError as error:
