@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from hookfarm.devchain.block import Block
 from hookfarm.devchain.chain import Reorg
 from hookfarm.devchain.control import calls_of
-from hookfarm.devchain.faults import Value
+from hookfarm.devchain.fault_kinds import Value
 from hookfarm.devchain.json_views import JsonObject, logs_json
 from hookfarm.devchain.mining import mine_until
 from hookfarm.devchain.node import Node
@@ -60,6 +60,10 @@ class RunningDevchain:
             lambda: self._node.reorg(depth, length=length, contents=contents, same_transactions=same_transactions)
         )
 
+    def switch_to(self, block_hash: str) -> Reorg:
+        """Makes an orphaned block the head again, with its branch."""
+        return self._call(lambda: self._node.switch_to(block_hash))
+
     def head(self) -> Block:
         return self._call(lambda: self._node.chain.head)
 
@@ -80,7 +84,7 @@ class RunningDevchain:
         self._call(lambda: setattr(self._node, "paused", False))
 
     def set_fault(self, kind: str, /, count: int | None = None, **parameters: Value) -> None:
-        """See `faults.KINDS`; `count` occasions, or until cleared."""
+        """See `fault_kinds.KINDS`; `count` occasions, or until cleared."""
         self._call(lambda: self._node.set_fault(kind, count, **parameters))
 
     def clear_faults(self, kind: str | None = None) -> None:
