@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import median
+from statistics import median_low
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 10.0
@@ -79,6 +79,6 @@ class Pace:
         """None until two heads were seen."""
         if len(self._heads) < 2:
             return None
-        return median(
+        return median_low(
             max(until - since, 0) / (last - first) for (first, since), (last, until) in pairwise(self._heads)
         )

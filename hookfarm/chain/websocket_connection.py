@@ -127,7 +127,7 @@ class WebSocketConnection(WebSocketProvider):
             header = parse_header(message.get("params", {}).get("result"))
             self._doorbell.ring(Head(header.number, header))
         elif message.get("id") is None and "error" in message:
-            self._answer(next(iter(self._waiting.values()), None), message)
+            self._refuse_batches(message)
         else:
             self._answer(self._waiting_for(message), message)
 
@@ -137,6 +137,12 @@ class WebSocketConnection(WebSocketProvider):
     def _answer(self, waiting: asyncio.Future[Any] | None, message: Any) -> None:
         if waiting is not None and not waiting.done():
             waiting.set_result(message)
+
+    def _refuse_batches(self, message: Any) -> None:
+        """A batch that is refused as a whole has no id to tell which one it was: all of them are asked again."""
+        waiting = list(self._waiting.values())
+        for answer in {each for each in waiting if waiting.count(each) > 1} or set(waiting[:1]):
+            self._answer(answer, message)
 
     def _fail(self, error: BaseException) -> None:
         """The socket is gone: all who wait are told."""
