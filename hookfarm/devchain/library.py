@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from hookfarm.devchain.block import Block
@@ -105,6 +106,19 @@ class RunningDevchain:
     def come_up(self) -> None:
         """Listens on the same port again."""
         self._await(self._server.start())
+
+    @contextmanager
+    def peer(self) -> Iterator["RunningDevchain"]:
+        """Another node of the same chain, with a port, faults and counters of its own; only this one mines."""
+        node = Node(replace(self._node.options, port=0), chain=self._node.chain)
+        server = Server(node)
+        self._await(server.start())
+        self._call(lambda: self._node.peers.append(node))
+        try:
+            yield RunningDevchain(node, server, self._loop)
+        finally:
+            self._call(lambda: self._node.peers.remove(node))
+            self._await(server.close())
 
     def _call(self, operation: Callable[[], T]) -> T:
         async def run() -> T:

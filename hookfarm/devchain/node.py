@@ -23,9 +23,13 @@ Listener = Callable[[Sequence[Block], Reorg], None]
 class Node:
     """Its verbs are those that the control methods and the tests use."""
 
-    def __init__(self, options: DevchainOptions, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, options: DevchainOptions, clock: Callable[[], float] = time.time, chain: Chain | None = None
+    ) -> None:
         self.options = options
-        self.chain = Chain(options)
+        self.chain = chain or Chain(options)
+        self.peers: list[Node] = []
+        """Other nodes of the same chain, which announce what this one does to it."""
         self.faults = Faults()
         self.paused = False
         self.requests_by_method: Counter[str] = Counter()
@@ -123,6 +127,11 @@ class Node:
         return block
 
     def _announce(self, change: Reorg) -> None:
+        self._tell(change)
+        for peer in self.peers:
+            peer._tell(change)
+
+    def _tell(self, change: Reorg) -> None:
         heads = self._in_order([block for block in change.added for _ in range(self._announcements())])
         if self.faults.active("silence"):
             return

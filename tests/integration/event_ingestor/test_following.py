@@ -2,9 +2,10 @@
 
 import pytest
 
-from hookfarm.devchain.library import RunningDevchain
+from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.devchain.transaction import Log
 from hookfarm.event_ingestor import gauges
+from hookfarm.event_ingestor.status import report
 from hookfarm.event_stream import Checkpoint
 from tests.support.ingestor import CHAIN, EVENTS, TRANSPORTS, Published, canonical, running_ingestor, url_of
 from tests.support.waiting import eventually
@@ -95,3 +96,56 @@ def test_the_slot_shows_what_it_has_done(devchain: RunningDevchain, redis_url: s
         assert shown(gauges.BLOCK_TIMESTAMP) == devchain.head().header.timestamp
         assert 0 < shown(gauges.RPC_REQUESTS) < 50
         assert ingestor.slot.seconds_late() < 0
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_at_the_tip_a_block_costs_at_most_three_requests(
+    redis_url: str, published: Published, transport: str
+) -> None:
+    with running_devchain(chain_id=CHAIN, logs_per_block=EVENTS, block_time=0.5) as devchain:
+        with running_ingestor(CHAIN, url_of(devchain, transport), redis_url) as ingestor:
+            eventually(lambda: ingestor.slot.counter(gauges.CHECKPOINT) >= 10, within=15, what="ten blocks")
+            asked = ingestor.slot.counter(gauges.REQUESTS_PER_BLOCK)
+    assert 100 <= asked <= (150 if transport == "ws" else 300)
+
+
+def test_safe_and_finalized_blocks_are_told_with_the_checkpoint(redis_url: str, published: Published) -> None:
+    distances = {"safe_distance": 2, "finalized_distance": 5}
+    with running_devchain(chain_id=CHAIN, logs_per_block=EVENTS, **distances) as devchain:
+        with running_ingestor(CHAIN, devchain.ws_url, redis_url, from_block=1):
+            devchain.mine(20)
+            published.wait_for(devchain)
+            devchain.mine(1)
+            told = {"latest": 21, "safe": 19, "finalized": 16}
+            eventually(lambda: published.heads() == told, what="the heads being told")
+            devchain.reorg(3, length=4)
+            told = {"latest": 22, "safe": 20, "finalized": 17}
+            eventually(lambda: published.heads() == told, what="the heads after the reorg being told")
+
+
+def test_a_chain_without_safe_and_finalized_blocks_tells_none_and_goes_on(
+    devchain: RunningDevchain, redis_url: str, published: Published, caplog: pytest.LogCaptureFixture
+) -> None:
+    devchain.set_fault("unsupported_tags")
+    with running_ingestor(CHAIN, devchain.ws_url, redis_url):
+        for number in range(1, 4):
+            devchain.mine(1)
+            eventually(lambda at=number: published.heads() == {"latest": at}, what="the head being told")  # type: ignore[misc]
+    said = [record for record in caplog.records if record.message == "tag not supported"]
+    assert len(said) == 2, "once for each tag"
+
+
+def test_catching_up_is_shown_until_it_is_over(
+    devchain: RunningDevchain, redis_url: str, published: Published
+) -> None:
+    with running_ingestor(CHAIN, devchain.ws_url, redis_url, from_block=1):
+        pass
+    devchain.mine(500)
+    devchain.set_fault("refused_ranges", blocks=5)
+    devchain.set_fault("latency", method="eth_getLogs", milliseconds=20)
+    with running_ingestor(CHAIN, devchain.ws_url, redis_url) as ingestor:
+        shown = eventually(lambda: report([ingestor.slot])["chains"][0]["catching_up"], what="it being shown")
+        assert set(shown) == {"blocks_per_second", "seconds_left"}
+        devchain.clear_faults()
+        published.wait_for(devchain)
+        eventually(lambda: report([ingestor.slot])["chains"][0]["catching_up"] is None, what="it being over")
