@@ -125,7 +125,7 @@ class Prover:
         it must show the block in the same batch."""
         calls: list[Call] = [("eth_getLogs", [{"blockHash": header.block_hash}]) for header in headers]
         shown: list[Call] = []
-        if not self._bloom_counts:
+        if not self._bloom_counts and self._verify != "none":
             shown = [("eth_getBlockByHash", [header.block_hash, False]) for header in headers]
         answers = [first_error(answer) for answer in await _ask(node, calls + shown)]
         if None in answers[len(calls) :]:

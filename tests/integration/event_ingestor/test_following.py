@@ -102,25 +102,28 @@ def test_the_slot_shows_what_it_has_done(devchain: RunningDevchain, redis_url: s
 def test_at_the_tip_a_block_costs_at_most_three_requests(
     redis_url: str, published: Published, transport: str
 ) -> None:
-    with running_devchain(chain_id=CHAIN, logs_per_block=EVENTS, block_time=0.5) as devchain:
-        with running_ingestor(CHAIN, url_of(devchain, transport), redis_url) as ingestor:
-            eventually(lambda: ingestor.slot.counter(gauges.CHECKPOINT) >= 10, within=15, what="ten blocks")
-            asked = ingestor.slot.counter(gauges.REQUESTS_PER_BLOCK)
+    with (
+        running_devchain(chain_id=CHAIN, logs_per_block=EVENTS, block_time=0.5) as devchain,
+        running_ingestor(CHAIN, url_of(devchain, transport), redis_url) as ingestor,
+    ):
+        eventually(lambda: ingestor.slot.counter(gauges.CHECKPOINT) >= 10, within=15, what="ten blocks")
+        asked = ingestor.slot.counter(gauges.REQUESTS_PER_BLOCK)
     assert 100 <= asked <= (150 if transport == "ws" else 300)
 
 
 def test_safe_and_finalized_blocks_are_told_with_the_checkpoint(redis_url: str, published: Published) -> None:
-    distances = {"safe_distance": 2, "finalized_distance": 5}
-    with running_devchain(chain_id=CHAIN, logs_per_block=EVENTS, **distances) as devchain:
-        with running_ingestor(CHAIN, devchain.ws_url, redis_url, from_block=1):
-            devchain.mine(20)
-            published.wait_for(devchain)
-            devchain.mine(1)
-            told = {"latest": 21, "safe": 19, "finalized": 16}
-            eventually(lambda: published.heads() == told, what="the heads being told")
-            devchain.reorg(3, length=4)
-            told = {"latest": 22, "safe": 20, "finalized": 17}
-            eventually(lambda: published.heads() == told, what="the heads after the reorg being told")
+    with (
+        running_devchain(chain_id=CHAIN, safe_distance=2, finalized_distance=5) as devchain,
+        running_ingestor(CHAIN, devchain.ws_url, redis_url, from_block=1),
+    ):
+        devchain.mine(20)
+        published.wait_for(devchain)
+        devchain.mine(1)
+        told = {"latest": 21, "safe": 19, "finalized": 16}
+        eventually(lambda: published.heads() == told, what="the heads being told")
+        devchain.reorg(3, length=4)
+        later = {"latest": 22, "safe": 20, "finalized": 17}
+        eventually(lambda: published.heads() == later, what="the heads after the reorg being told")
 
 
 def test_a_chain_without_safe_and_finalized_blocks_tells_none_and_goes_on(

@@ -47,7 +47,7 @@ def test_a_preferred_node_is_returned_to_once_it_has_recovered(
 def recovered(devchain: RunningDevchain, preferred: RunningDevchain) -> bool:
     """Mines, since a better node is gone over to with the next head."""
     devchain.mine(1)
-    return preferred.stats()["methods"].get("eth_getLogs", 0) > 0
+    return bool(preferred.stats()["methods"].get("eth_getLogs", 0))
 
 
 def test_a_node_that_leaves_logs_out_is_left_for_another_one(

@@ -109,9 +109,10 @@ def test_a_withdrawal_cut_short_by_a_crash_is_finished_by_the_next_life(
     async def one_step() -> None:
         async with async_client(redis_url) as client:
             [entries] = await event_stream.withdrawals(client, CHAIN, [20])
-            known = await event_stream.known_blocks(client, CHAIN, [20, 19])
-            points = [block.point for block in known if block]
-            assert await event_stream.rewind(client, CHAIN, *points, entries or [])
+            newest, below = await event_stream.known_blocks(client, CHAIN, [20, 19])
+            assert newest
+            assert below
+            assert await event_stream.rewind(client, CHAIN, newest.point, below.point, entries or [])
 
     asyncio.run(one_step())
     with running_ingestor(CHAIN, devchain.ws_url, redis_url):
