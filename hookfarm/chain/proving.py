@@ -23,27 +23,20 @@ VERIFY_BY_CHAIN = {137: "contiguous", 80002: "contiguous"}
 
 
 class Prover:
-    """One chain's: `verify` as in ChainConfig, and what was learned of the chain's headers."""
+    """One chain's; `verify` as in ChainConfig."""
 
     def __init__(self, chain_id: int, verify: str | None = None) -> None:
         self.repaired = 0
         """Blocks whose logs were incomplete, and whose receipts were not."""
         self._chain_id = chain_id
         self._verify = verify or VERIFY_BY_CHAIN.get(chain_id, "bloom")
-        self._blooms_mean_something = False
 
     async def blocks(self, node: Node, headers: Sequence[Header]) -> list[Block]:
-        """The blocks of these headers, asked for by hash; one request, where nothing is wrong.
-
-        A bloom of zeros is proof of no logs only on a chain that has blooms; some write zeros into every header,
-        so the chain must have shown another one before.
-        """
-        self._learn(headers)
+        """The blocks of these headers, asked for by hash; one request, where nothing is wrong."""
         if self._verify == "receipts":
             return await self._blocks_by_receipts(node, headers)
-        asked = [header for header in headers if not self._is_empty(header)]
-        answers = dict(zip(asked, await self._logs_by_hash(node, asked), strict=True))
-        return [await self._proven(node, header, answers.get(header, [])) for header in headers]
+        answers = await self._logs_by_hash(node, headers)
+        return [await self._proven(node, *pair) for pair in zip(headers, answers, strict=True)]
 
     async def range(self, node: Node, first: int, last: int) -> list[Block]:
         """The canonical blocks from `first` to `last`, in ranges that are halved until the provider takes them."""
@@ -64,7 +57,6 @@ class Prover:
         logs, headers = await asyncio.gather(node.logs_between(first, last), node.headers(range(first, last + 1)))
         if looks_capped(len(logs)):
             raise Refused(f"{node.origin}: exactly {len(logs)} logs, which looks cut off")
-        self._learn(headers)
         found = logs_by_block(logs)
         if not found.keys() <= {header.number for header in headers}:
             raise ChainUnavailable(f"{node.origin}: sent logs from outside the range")
@@ -90,7 +82,7 @@ class Prover:
         events = in_order(parse_logs(self._chain_id, header, logs))
         if self._verify == "none":
             return events, ""
-        return events, doubt(header, events, bloom_counts=self._bloom_counts)
+        return events, doubt(header, events, bloom_counts=self._bloom_counts(header))
 
     async def _events_of_receipts(self, node: Node, header: Header, reason: str) -> list[Event]:
         """The arbiter of a doubt about a block's logs."""
@@ -102,46 +94,38 @@ class Prover:
         if receipts is None:
             raise Incomplete(f"{problem}; no receipts")
         events = in_order(parse_logs(self._chain_id, header, receipt_logs(header, receipts)))
-        still = doubt(header, events, bloom_counts=self._bloom_counts, may_be_capped=False)
+        still = doubt(header, events, bloom_counts=self._bloom_counts(header), may_be_capped=False)
         if still:
             raise Incomplete(f"{problem}; in its receipts: {still}")
         return events
 
     async def _blocks_by_receipts(self, node: Node, headers: Sequence[Header]) -> list[Block]:
-        asked = [header for header in headers if not self._is_empty(header)]
-        answers = await _ask(node, [("eth_getBlockReceipts", [header.block_hash]) for header in asked])
-        found: dict[Header, list[Event]] = {}
-        for header, answer in zip(asked, answers, strict=True):
+        answers = await _ask(node, [("eth_getBlockReceipts", [header.block_hash]) for header in headers])
+        blocks = []
+        for header, answer in zip(headers, answers, strict=True):
             receipts = not_null(first_error(answer), f"{node.origin}: receipts of block {header.number}")
             events = in_order(parse_logs(self._chain_id, header, receipt_logs(header, receipts)))
-            reason = doubt(header, events, bloom_counts=self._bloom_counts, may_be_capped=False)
+            reason = doubt(header, events, bloom_counts=self._bloom_counts(header), may_be_capped=False)
             if reason:
                 raise Incomplete(f"{node.origin}: receipts of block {header.number}: {reason}")
-            found[header] = events
-        return [Block(header, tuple(found.get(header, ()))) for header in headers]
+            blocks.append(Block(header, tuple(events)))
+        return blocks
 
     async def _logs_by_hash(self, node: Node, headers: Sequence[Header]) -> list[list[Any]]:
-        """Without a bloom that counts, a node that has never heard of the block may answer that it has no logs; so
-        it must show the block in the same batch."""
+        """Where no bloom tells, a node that has never heard of the block may answer that it has no logs; so it
+        must show the block in the same batch."""
         calls: list[Call] = [("eth_getLogs", [{"blockHash": header.block_hash}]) for header in headers]
-        shown: list[Call] = []
-        if not self._bloom_counts and self._verify != "none":
-            shown = [("eth_getBlockByHash", [header.block_hash, False]) for header in headers]
+        silent = [header for header in headers if self._verify != "none" and not self._bloom_counts(header)]
+        shown: list[Call] = [("eth_getBlockByHash", [header.block_hash, False]) for header in silent]
         answers = [first_error(answer) for answer in await _ask(node, calls + shown)]
         if None in answers[len(calls) :]:
             raise ChainUnavailable(f"{node.origin}: does not have a block that it announced")
         return [not_null(answer, f"{node.origin}: eth_getLogs") for answer in answers[: len(calls)]]
 
-    def _learn(self, headers: Sequence[Header]) -> None:
-        self._blooms_mean_something = self._blooms_mean_something or any(map(has_logs, headers))
-
-    def _is_empty(self, header: Header) -> bool:
-        return self._bloom_counts and header.bloom_is_zero
-
-    @property
-    def _bloom_counts(self) -> bool:
-        """False for a chain that is said to have no bloom of use, or has shown none but zeros so far."""
-        return self._blooms_mean_something and self._verify in ("bloom", "receipts")
+    def _bloom_counts(self, header: Header) -> bool:
+        """A bloom of zeros does not: some chains write zeros into every header, and some nodes into announcements.
+        Where it is true the block has no logs, and there is nothing to prove."""
+        return self._verify in ("bloom", "receipts") and has_logs(header)
 
 
 async def _ask(node: Node, calls: Sequence[Call]) -> list[Any]:

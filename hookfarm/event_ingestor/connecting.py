@@ -92,7 +92,7 @@ class Connector:
             try:
                 async with asyncio.timeout(self._limits.probe_seconds):
                     return await self._block_number(provider)
-            except (ChainUnavailable, TimeoutError):
+            except (ChainUnavailable, WrongChain, TimeoutError):
                 continue
         return None
 
@@ -140,6 +140,7 @@ class Connector:
     async def _block_number(self, provider: Provider) -> int:
         node = await connect(provider, self._limits, lambda _: None, self._gauges.requested)
         try:
+            await self._check_identity(node)
             return await node.block_number()
         finally:
             await node.close()

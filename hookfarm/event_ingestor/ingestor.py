@@ -18,9 +18,11 @@ PATIENCE = 6
 PATIENCE_WITH_OTHERS = 2
 """And so often (0.3 s) where another provider could be asked instead."""
 TOLD_AFTER = 3
-"""Failures in a row (0.3 to 0.7 s), of whatever node, after which the chain counts as missing."""
+"""Failures since the checkpoint last moved (0.3 to 0.7 s), of any node; one more, and the chain is missing."""
 RATE_LIMIT_SECONDS = 1.0
 """The rest of a provider that refused for its limit and did not say how long."""
+MOST_WAIT_SECONDS = 5.0
+"""A provider that wants to rest longer than this is left: another one may recover before it."""
 
 
 class Ingestor:
@@ -40,6 +42,8 @@ class Ingestor:
         self._condition = condition
         self._tagged_heads = tagged_heads
         self._node: Node | None = None
+        self._fruitless = 0
+        """Failures since the checkpoint last moved, of whatever node."""
 
     async def run(self, boot_seconds: float) -> None:
         try:
@@ -96,25 +100,27 @@ class Ingestor:
         while True:
             try:
                 await self._publisher.advance(node, head)
+                self._fruitless = 0
                 return
             except ChainUnavailable as error:
                 if self._publisher.checkpoint != reached:
-                    failures, reached = 0, self._publisher.checkpoint
-                if node.closed or self._out_of_patience(node, error, failures):
-                    raise
-                failures += 1
-                if failures >= TOLD_AFTER or isinstance(error, RateLimited):
-                    self._condition.wrong("chain", f"{self._connector.name}: {error}")
+                    failures, reached, self._fruitless = 0, self._publisher.checkpoint, 0
+                failures, self._fruitless = failures + 1, self._fruitless + 1
                 pause = _pause_after(error, failures)
+                leave = node.closed or self._out_of_patience(node, error, failures, pause)
+                if self._fruitless > TOLD_AFTER or (pause >= RATE_LIMIT_SECONDS and not leave):
+                    self._condition.wrong("chain", f"{self._connector.name}: {error}")
+                if leave:
+                    raise
             await asyncio.sleep(pause)
             head = node.newest_head or head
 
-    def _out_of_patience(self, node: Node, error: ChainUnavailable, failures: int) -> bool:
+    def _out_of_patience(self, node: Node, error: ChainUnavailable, failures: int, pause: float) -> bool:
         """A provider at its limit is left at once where there is another one, and else waited for."""
         others = self._connector.has_others(node)
         if isinstance(error, RateLimited):
-            return others
-        return failures >= (PATIENCE_WITH_OTHERS if others else PATIENCE)
+            return others or pause > MOST_WAIT_SECONDS
+        return failures > (PATIENCE_WITH_OTHERS if others else PATIENCE)
 
 
 def _pause_after(error: ChainUnavailable, failures: int) -> float:

@@ -63,6 +63,24 @@ def test_a_node_that_leaves_logs_out_is_left_for_another_one(
         assert published.entries() == canonical(devchain)
 
 
+def test_where_no_node_proves_a_block_it_is_not_passed_and_the_reason_is_said(
+    devchain: RunningDevchain, redis_url: str, published: Published
+) -> None:
+    with devchain.peer() as second:
+        for node in (devchain, second):
+            for fault in ("omitted_logs", "omitted_receipt_logs"):
+                node.set_fault(fault, logs=1)
+        with running_ingestor(CHAIN, [second.ws_url, devchain.ws_url], redis_url, from_block=1) as ingestor:
+            devchain.mine(2)
+            eventually(lambda: ingestor.stalled, what="the ingestor saying that it is stalled")
+            assert "do not make the header's bloom" in ingestor.slot.reason
+            assert published.entries() == []
+            devchain.clear_faults()
+            published.wait_for(devchain)
+            eventually(lambda: ingestor.up, what="the ingestor being up")
+        assert published.entries() == canonical(devchain)
+
+
 @pytest.mark.parametrize("method", ["eth_getBlockByNumber", "eth_getLogs"])
 def test_a_node_that_answers_null_is_left_for_another_one(
     devchain: RunningDevchain, redis_url: str, published: Published, method: str

@@ -97,14 +97,12 @@ def test_without_blooms_a_node_must_know_the_block_whose_logs_it_answers() -> No
         by_hash(node, 5)
 
 
-def test_a_bloom_of_zeros_is_proof_once_the_chain_has_shown_another_one() -> None:
+def test_a_bloom_of_zeros_hides_no_logs() -> None:
     node = FakeNode(logs=2)
-    node.chain[5] = (replace(node.header_of(5), logs_bloom=ZERO_BLOOM), [])
-    prover = Prover(1, "bloom")
-    run(lambda: prover.blocks(node, [node.header_of(4)]))
-    asked = node.asked("eth_getLogs")
-    assert logs_in(run(lambda: prover.blocks(node, [node.header_of(5)]))) == [0]
-    assert node.asked("eth_getLogs") == asked
+    node.chain[5] = (replace(node.header_of(5), logs_bloom=ZERO_BLOOM), node.chain[5][1])
+    assert logs_in(by_hash(node, 4, 5, 6)) == [2, 2, 2]
+    assert logs_in(range_of(node, 4, 40)) == [2] * 37
+    assert len(node.requests) == 3
 
 
 def test_contiguous_does_not_look_at_blooms() -> None:
