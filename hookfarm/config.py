@@ -27,10 +27,18 @@ MAX_PROCESSORS = 64
 
 @dataclass(frozen=True)
 class ChainConfig:
-    """One chain and the URLs of the nodes that serve it, the preferred one first."""
+    """One chain and the URLs of the nodes that serve it, the preferred one first.
+
+    `verify` says how a block's logs are proven to be all of them: by the header's `bloom`; by `contiguous` log
+    indices alone, where headers have no bloom of use (zkSync) or logs that it leaves out (Polygon); by
+    `receipts`, a longer answer; or `none`. None = as is right for the chain. `requests_per_second` is what each
+    node may be asked.
+    """
 
     chain_id: int
     urls: tuple[str, ...]
+    verify: str | None = None
+    requests_per_second: float | None = None
 
 
 @dataclass(frozen=True)
@@ -193,9 +201,12 @@ def address(raw: Any) -> Address:
 
 
 def chains(raw: Any) -> tuple[ChainConfig, ...]:
-    """`ID=URL[,URL…]`, several as a list or separated by spaces; in TOML also a table."""
+    """`ID=URL[,URL…][;SETTING=VALUE…]`, several as a list or separated by spaces; in TOML also a table.
+
+    Its values are a URL, a list of them, or a table with `urls` and the chain's settings.
+    """
     if isinstance(raw, Mapping):
-        raw = [f"{k}={v if isinstance(v, str) else ','.join(map(str, v))}" for k, v in raw.items()]
+        raw = [f"{chain_id}={_chain_line(value)}" for chain_id, value in raw.items()]
     found: dict[int, ChainConfig] = {}
     for part in _parts(raw, r"\s"):
         chain = _chain(str(part))
@@ -205,11 +216,43 @@ def chains(raw: Any) -> tuple[ChainConfig, ...]:
     return tuple(found.values())
 
 
+def _chain_line(value: Any) -> str:
+    """What stands behind `ID=` for a value of a TOML table."""
+    if not isinstance(value, Mapping):
+        return ",".join(map(str, _parts(value, ",")))
+    settings = [f";{name}={setting}" for name, setting in value.items() if name != "urls"]
+    return ",".join(map(str, _parts(value.get("urls", ""), ","))) + "".join(settings)
+
+
 def _chain(text: str) -> ChainConfig:
-    number, equals, urls = text.strip().partition("=")
+    line, *settings = text.strip().split(";")
+    number, equals, urls = line.partition("=")
     if not equals or not re.fullmatch(r"[1-9][0-9]{0,15}", number.strip()):
         raise ValueError(f"{redacted(text)!r} is not ID=URL[,URL…], for example 1=wss://node.example")
-    return ChainConfig(int(number), tuple(_chain_url(url.strip()) for url in urls.split(",")))
+    known = dict(_chain_setting(int(number), setting) for setting in settings)
+    return ChainConfig(int(number), tuple(_chain_url(url.strip()) for url in urls.split(",")), **known)
+
+
+def _chain_setting(chain_id: int, text: str) -> tuple[str, Any]:
+    name, _, value = text.partition("=")
+    if name not in CHAIN_SETTINGS:
+        raise ValueError(f"chain {chain_id}: {name!r} is no setting of it; known: {', '.join(CHAIN_SETTINGS)}")
+    try:
+        return name, CHAIN_SETTINGS[name](value)
+    except ValueError as error:
+        raise ValueError(f"chain {chain_id}: {name}: {error}") from error
+
+
+def _rate(raw: Any) -> float:
+    if not re.fullmatch(r"[0-9]{1,6}(?:\.[0-9]{1,3})?", str(raw)) or float(raw) <= 0:
+        raise ValueError(f"{raw!r} is not a rate; write 25 or 0.5")
+    return float(raw)
+
+
+CHAIN_SETTINGS: Mapping[str, Callable[[Any], Any]] = {
+    "verify": one_of("bloom", "contiguous", "receipts", "none"),
+    "requests_per_second": _rate,
+}
 
 
 def _chain_url(url: str) -> str:
@@ -268,7 +311,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("redis_url", _redis_url, None, "Redis to use; without it hookfarm runs its own server"),
     Setting("workers", integer(1, MAX_WORKERS), 50, "delivery processes"),
     Setting("processors", integer(1, MAX_PROCESSORS), 1, "message processors"),
-    Setting("chains", chains, (), "chains to watch, ID=URL[,URL…]"),
+    Setting("chains", chains, (), "chains to watch, ID=URL[,URL…][;verify=…][;requests_per_second=…]"),
     Setting("from_block", integer(0, 2**53), None, "first block of a chain never watched before"),
     Setting("api", address, Address("127.0.0.1", 8400), "where the HTTP API listens"),
     Setting("state_dir", _path, _default_state_dir, "where hookfarm keeps its own files"),

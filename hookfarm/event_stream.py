@@ -1,12 +1,15 @@
 """Hop 1: the stream `events:<chain_id>`, from the ingestor to the processors.
 
-A SIGKILL on either side loses nothing: publishing is one script (checkpoint compared, events added,
-checkpoint set), and an entry stays in the group's pending list until the script of hop 2 acknowledges it
-together with the jobs it became. Whoever dies in between leaves entries that another consumer claims.
+A SIGKILL on either side loses nothing: publishing is one script (checkpoint compared, events added, checkpoint
+set), so is taking back what a reorg orphaned, and an entry stays in the group's pending list until the script
+of hop 2 acknowledges it together with the jobs it became. Whoever dies in between leaves entries that another
+consumer claims.
 """
 
-from collections.abc import Iterable, Sequence
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 import redis
@@ -30,11 +33,13 @@ BATCH_ENTRIES = 500
 ABANDONED_MILLISECONDS = 2000
 """An entry pending this long may be claimed. From a live consumer too: acknowledging decides."""
 KEPT_BLOCKS = 256
-"""Block hashes remembered per chain, to find a fork point."""
+"""Blocks remembered per chain, to find a fork point and to take events back. An event takes 90 bytes."""
 _OF_ONE_STREAM = ("NOGROUP", "WRONGTYPE", "UNBLOCKED")
 """Errors that say that one of the streams read is missing, has lost its group, or is none."""
 
 _PUBLISH = Script("publish")
+_REWIND = Script("rewind")
+_DEFLATE_LEVEL = 1
 
 
 @dataclass(frozen=True)
@@ -74,35 +79,125 @@ async def read_checkpoint(client: "redis.asyncio.Redis", chain_id: int) -> Check
         raise ForeignValue(f"{key} does not hold NUMBER:HASH, but {stored!r:.80}") from error
 
 
+@dataclass(frozen=True, slots=True)
+class StreamBlock:
+    """A block on its way into the stream. `kept` = its events are remembered, so that they can be taken back."""
+
+    number: int
+    block_hash: str
+    parent_hash: str
+    events: Sequence[Event] = ()
+    kept: bool = True
+
+    @property
+    def point(self) -> Checkpoint:
+        return Checkpoint(self.number, self.block_hash)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBlock:
+    """A published block as it is remembered; `parent_hash` is empty for one that an older version published."""
+
+    number: int
+    block_hash: str
+    parent_hash: str
+    event_count: int
+
+    @property
+    def point(self) -> Checkpoint:
+        return Checkpoint(self.number, self.block_hash)
+
+
 async def publish(
-    client: "redis.asyncio.Redis",
-    chain_id: int,
-    expected: Checkpoint | None,
-    blocks: Sequence[Checkpoint],
-    events: Iterable[Event],
+    client: "redis.asyncio.Redis", chain_id: int, expected: Checkpoint | None, blocks: Sequence[StreamBlock]
 ) -> bool:
     """Adds the events of `blocks` (ascending) and moves the checkpoint to the last of them, or does nothing.
 
     False = the checkpoint is not `expected` (None = none yet): someone else published; read it again.
-    A first block at or below the expected one rewinds the checkpoint: the remembered hashes above it go.
     """
-    added = [orjson.dumps(event) for event in events]
-    table = [part for block in blocks for part in (block.number, block.block_hash)]
-    old = "" if expected is None else expected.encode()
-    touched = (keys.checkpoint(chain_id), keys.blocks(chain_id), keys.events(chain_id))
-    arguments = (old, blocks[-1].encode(), KEPT_BLOCKS, len(blocks), *table, *added)
-    return bool(await _PUBLISH.call_async(client, touched, arguments))
+    table: list[Argument] = []
+    added: list[bytes] = []
+    for block in blocks:
+        entries = [orjson.dumps(event) for event in block.events]
+        kept = zlib.compress(b"\n".join(entries), _DEFLATE_LEVEL) if entries and block.kept else b""
+        row = f"{block.block_hash} {block.parent_hash} {len(entries)}"
+        table += (block.number, row, kept)
+        added += entries
+    arguments: tuple[Argument, ...] = (
+        _encoded(expected),
+        blocks[-1].point.encode(),
+        KEPT_BLOCKS,
+        len(blocks),
+        *table,
+        *added,
+    )
+    return bool(await _PUBLISH.call_async(client, _ingestor_keys(chain_id), arguments))
 
 
-async def rewind(client: "redis.asyncio.Redis", chain_id: int, expected: Checkpoint, target: Checkpoint) -> bool:
-    """Moves the checkpoint back to `target`, an ancestor that the canonical chain still has."""
-    return await publish(client, chain_id, expected, [target], [])
+async def rewind(
+    client: "redis.asyncio.Redis",
+    chain_id: int,
+    expected: Checkpoint,
+    target: Checkpoint,
+    withdrawn: Sequence[bytes] = (),
+) -> bool:
+    """Moves the checkpoint back to `target`, adds the `withdrawn` events and forgets all blocks above it.
+
+    False as for `publish`.
+    """
+    arguments: tuple[Argument, ...] = (_encoded(expected), target.encode(), *withdrawn)
+    return bool(await _REWIND.call_async(client, _ingestor_keys(chain_id), arguments))
 
 
-async def known_hash(client: "redis.asyncio.Redis", chain_id: int, number: int) -> str | None:
-    """The hash under which block `number` was published, while it is remembered."""
-    stored = await client.hget(keys.blocks(chain_id), str(number))
-    return stored.decode() if isinstance(stored, bytes) else stored
+async def known_blocks(
+    client: "redis.asyncio.Redis", chain_id: int, numbers: Sequence[int]
+) -> list[KnownBlock | None]:
+    """Each of these blocks as it was published, while it is remembered."""
+    rows = await client.hmget(keys.blocks(chain_id), [str(number) for number in numbers])
+    return [None if row is None else _known(number, row) for number, row in zip(numbers, rows, strict=True)]
+
+
+async def withdrawals(
+    client: "redis.asyncio.Redis", chain_id: int, numbers: Sequence[int]
+) -> list[list[bytes] | None]:
+    """For each of these blocks the entries that take its events back, the last event first.
+
+    None where its events are not remembered, which is also so for a block that had none.
+    """
+    stored = await client.hmget(keys.block_events(chain_id), [str(number) for number in numbers])
+    return [None if blob is None else _withdrawn(blob) for blob in stored]
+
+
+async def tell_heads(client: "redis.asyncio.Redis", chain_id: int, told: Mapping[str, int | None]) -> None:
+    """Tells others of the `safe` and `finalized` block; None = the chain has none that is known."""
+    numbers: dict[Any, Any] = {tag: number for tag, number in told.items() if number is not None}
+    unknown = [tag for tag, number in told.items() if number is None]
+    async with client.pipeline(transaction=True) as pipe:
+        if numbers:
+            pipe.hset(keys.heads(chain_id), mapping=numbers)
+        if unknown:
+            pipe.hdel(keys.heads(chain_id), *unknown)
+        await pipe.execute()
+
+
+def _ingestor_keys(chain_id: int) -> tuple[str, ...]:
+    table = (keys.blocks(chain_id), keys.block_events(chain_id))
+    return (keys.checkpoint(chain_id), keys.events(chain_id), *table, keys.heads(chain_id))
+
+
+def _encoded(checkpoint: Checkpoint | None) -> str:
+    return "" if checkpoint is None else checkpoint.encode()
+
+
+def _known(number: int, row: Reply) -> KnownBlock:
+    block_hash, _, rest = row.decode().partition(" ")
+    parent_hash, _, events = rest.partition(" ")
+    return KnownBlock(number, block_hash, parent_hash, int(events or 0))
+
+
+def _withdrawn(blob: Reply) -> list[bytes]:
+    entries = zlib.decompress(blob).split(b"\n")
+    return [orjson.dumps({**orjson.loads(entry), "removed": True}) for entry in reversed(entries)]
 
 
 class StreamReader:

@@ -99,13 +99,18 @@ def checkpoint(chain_id: int) -> str:
 
 
 def blocks(chain_id: int) -> str:
-    """HASH number -> hash of the last published blocks, to find a fork point."""
+    """HASH number -> `hash parent events` of the last published blocks, to find a fork point."""
     return f"hookfarm:chain:{chain_id}:blocks"
 
 
 def identity(chain_id: int) -> str:
     """STRING: genesis hash, pinned at first contact."""
     return f"hookfarm:chain:{chain_id}:genesis"
+
+
+def block_events(chain_id: int) -> str:
+    """HASH number -> the events of that published block, deflated: what a reorg has to take back."""
+    return f"hookfarm:chain:{chain_id}:block_events"
 
 
 def heads(chain_id: int) -> str:

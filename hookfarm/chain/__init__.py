@@ -1,4 +1,5 @@
 """The edge to the chains: JSON-RPC nodes, their heads, blocks and logs. Knows no Redis.
 
-`nodes.connect` opens one node; whatever goes wrong behind it is a ChainUnavailable.
+`node.connect` opens one node, `proving` gets whole blocks out of it; whatever goes wrong behind them is a
+ChainUnavailable.
 """

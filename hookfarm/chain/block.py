@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from hookfarm.errors import ChainUnavailable
@@ -64,23 +65,42 @@ def parse_header(raw: Any) -> Header:
         raise ChainUnavailable("the node sent a block header without what belongs there") from error
 
 
-def parse_logs(chain_id: int, header: Header, raw: Any) -> tuple[Event, ...]:
-    """All logs of one block -> its events, by log index.
-
-    Refused, to be asked for again: logs of another block, and none at all where the header's bloom
-    says that there are some.
-    """
+def parse_logs(chain_id: int, header: Header, raw: Any) -> list[Event]:
+    """Logs of one block -> its events, as they came. Refused, to be asked for again: logs of another block."""
     try:
-        events = [_event(chain_id, header, log) for log in raw]
+        return [_event(chain_id, header, log) for log in raw]
     except (KeyError, TypeError, AttributeError) as error:
         raise ChainUnavailable(f"the node sent a malformed log of block {header.number}") from error
-    if not events and header.logs_bloom is not None and not header.bloom_is_zero:
-        raise ChainUnavailable(f"the node left out the logs of block {header.number}")
-    return tuple(sorted(events, key=lambda event: event["log_index"]))
+
+
+def logs_by_block(raw: Any) -> dict[int, list[Any]]:
+    """The logs of a range -> the logs of each block that has any."""
+    try:
+        runs = [
+            (quantity(number), list(logs)) for number, logs in groupby(raw, key=lambda log: log["blockNumber"])
+        ]
+    except (KeyError, TypeError) as error:
+        raise ChainUnavailable("the node sent malformed logs") from error
+    found: dict[int, list[Any]] = {}
+    for number, logs in runs:
+        found.setdefault(number, []).extend(logs)
+    return found
+
+
+def receipt_logs(header: Header, raw: Any) -> list[Any]:
+    """The logs in all receipts of a block, of which none may be missing."""
+    try:
+        indices = sorted(quantity(receipt["transactionIndex"]) for receipt in raw)
+        logs = [log for receipt in raw for log in receipt["logs"]]
+    except (KeyError, TypeError) as error:
+        raise ChainUnavailable(f"the node sent malformed receipts of block {header.number}") from error
+    if indices != list(range(len(indices))):
+        raise ChainUnavailable(f"the node left out receipts of block {header.number}")
+    return logs
 
 
 def _event(chain_id: int, header: Header, log: Any) -> Event:
-    if log["blockHash"].lower() != header.block_hash:
+    if log["blockHash"].lower() != header.block_hash or log.get("removed"):
         raise ChainUnavailable(f"the node sent a log of another block than {header.number}")
     return {
         "chain_id": chain_id,

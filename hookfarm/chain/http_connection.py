@@ -5,6 +5,7 @@ cancelled request may leave locked; hence `make_request` has a session of its ow
 """
 
 import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import aiohttp
@@ -13,10 +14,10 @@ from web3.exceptions import Web3Exception
 from web3.providers.rpc.async_rpc import AsyncHTTPProvider
 from web3.types import RPCEndpoint, RPCResponse
 
-from hookfarm.chain.answers import result_of, unavailable
-from hookfarm.chain.block import Head, quantity
+from hookfarm.chain.answers import Call, http_answer, result_of, results_of, unavailable
+from hookfarm.chain.block import Head, parse_header
 from hookfarm.chain.doorbell import Doorbell
-from hookfarm.chain.timing import Limits, poll_seconds
+from hookfarm.chain.timing import Limits, Pace, poll_seconds
 from hookfarm.errors import ChainUnavailable
 
 MAX_CONNECTIONS = 16
@@ -27,8 +28,9 @@ _FOREIGN = (OSError, TimeoutError, aiohttp.ClientError, Web3Exception, ValueErro
 class HttpConnection(AsyncHTTPProvider):
     """As WebSocketConnection, for a node that answers but never announces."""
 
-    def __init__(self, url: str, doorbell: Doorbell, limits: Limits) -> None:
+    def __init__(self, url: str, doorbell: Doorbell, limits: Limits, on_poll: Callable[[], None]) -> None:
         super().__init__(url, exception_retry_configuration=None)
+        self._on_poll = on_poll
         self._url = url
         self._doorbell = doorbell
         self._limits = limits
@@ -42,17 +44,18 @@ class HttpConnection(AsyncHTTPProvider):
                 total=self._limits.request_seconds, connect=self._limits.connect_seconds
             ),
             headers={"Content-Type": "application/json", "User-Agent": "hookfarm"},
-            raise_for_status=True,
         )
         self._polling = asyncio.create_task(self._poll())
 
     async def request(self, method: str, parameters: list[Any]) -> Any:
         """The result as JSON has it."""
-        try:
-            answer = await self.make_request(RPCEndpoint(method), parameters)
-        except _FOREIGN as error:
-            raise unavailable(self._url, error) from error
+        answer = await self._exchange(self.form_request(RPCEndpoint(method), parameters))
         return result_of(self._url, method, answer)
+
+    async def request_batch(self, calls: Sequence[Call]) -> list[Any]:
+        """All of them in one request; each result, or a ChainUnavailable as a value, in their order."""
+        requests = [self.form_request(RPCEndpoint(method), parameters) for method, parameters in calls]
+        return results_of(self._url, requests, await self._exchange(requests))
 
     async def close(self) -> None:
         if self._polling is not None:
@@ -62,21 +65,32 @@ class HttpConnection(AsyncHTTPProvider):
             await self._session.close()
 
     async def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        answer: RPCResponse = await self._exchange(self.form_request(method, params))
+        return answer
+
+    async def _exchange(self, content: Any) -> Any:
         assert self._session is not None
-        body = orjson.dumps(self.form_request(method, params))
-        async with self._session.post(self._url, data=body, allow_redirects=False) as answer:
-            decoded: RPCResponse = orjson.loads(await answer.read())
-            return decoded
+        body = orjson.dumps(content)
+        try:
+            async with self._session.post(self._url, data=body, allow_redirects=False) as answer:
+                found = await answer.read()
+        except _FOREIGN as error:
+            raise unavailable(self._url, error) from error
+        return http_answer(self._url, answer.status, answer.headers.get("Retry-After"), found)
 
     async def _poll(self) -> None:
-        """Rings whenever the node's block number is another one."""
-        last: int | None = None
+        """Rings whenever the node's newest block is another one, of whatever height."""
+        last, polls = "", 0
+        seen, clock = Pace(), asyncio.get_running_loop().time
         try:
             while True:
-                number = quantity(await self.request("eth_blockNumber", []))
-                if number != last:
-                    self._doorbell.ring(Head(number))
-                last = number
-                await asyncio.sleep(poll_seconds(self._doorbell.pace.block_seconds))
+                self._on_poll()
+                header = parse_header(await self.request("eth_getBlockByNumber", ["latest", False]))
+                polls += 1
+                if header.block_hash != last:
+                    last, polls = header.block_hash, 1
+                    seen.saw(header.number, clock())
+                    self._doorbell.ring(Head(header.number, header))
+                await asyncio.sleep(poll_seconds(seen.block_seconds, polls))
         except ChainUnavailable as error:
             self._doorbell.fail(error)

@@ -1,46 +1,67 @@
 """One connected node: the handful of questions that an ingestor asks it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
-from hookfarm.chain.block import Block, Head, Header, parse_header, parse_logs, quantity
+from hookfarm.chain.answers import Call, RateLimited, Refused
+from hookfarm.chain.block import Head, Header, parse_header, quantity
 from hookfarm.chain.doorbell import Doorbell, OnHead
 from hookfarm.chain.http_connection import HttpConnection
+from hookfarm.chain.providers import Provider
+from hookfarm.chain.tags import Tags
 from hookfarm.chain.timing import Limits
 from hookfarm.chain.websocket_connection import WebSocketConnection
 from hookfarm.errors import ChainUnavailable
-from hookfarm.redaction import origin
 
 Connection = WebSocketConnection | HttpConnection
+SecondOpinion = Callable[[], Awaitable[int | None]]
+"""Another provider's block number; None where there is none that answers."""
+
+NORMAL_DISTANCE = 2
+"""Blocks by which two providers may differ at any moment."""
 
 
 class Node:
-    """Every method but `close` raises ChainUnavailable; `closed` then says whether asking again is in vain."""
+    """Every method but `close` raises ChainUnavailable; `closed` then says whether asking again is in vain.
+
+    `on_request` is called once for each request that goes out, of whatever size.
+    """
 
     def __init__(
-        self, url: str, connection: Connection, doorbell: Doorbell, limits: Limits, on_request: Callable[[], None]
+        self,
+        provider: Provider,
+        connection: Connection,
+        doorbell: Doorbell,
+        limits: Limits,
+        on_request: Callable[[], None],
     ) -> None:
-        self.origin = origin(url)
+        self.provider = provider
+        self.origin = provider.origin
+        self.tags = Tags(limits.tags_seconds)
         self._connection = connection
         self._doorbell = doorbell
         self._limits = limits
         self._on_request = on_request
-        self._blooms_mean_something = False
 
     @property
     def closed(self) -> bool:
         return self._doorbell.failed
 
+    @property
+    def newest_head(self) -> Head | None:
+        return self._doorbell.newest
+
     async def chain_id(self) -> int:
-        return quantity(await self._ask("eth_chainId"))
+        return quantity(await self.ask("eth_chainId"))
 
     async def block_number(self) -> int:
-        return quantity(await self._ask("eth_blockNumber"))
+        return quantity(await self.ask("eth_blockNumber"))
 
     async def head(self) -> Head:
         """The newest block now; rings for it, unless a newer one has been announced meanwhile."""
-        header = parse_header(await self._ask("eth_getBlockByNumber", "latest", False))
+        header = parse_header(await self.ask("eth_getBlockByNumber", "latest", False))
         head, newest = Head(header.number, header), self._doorbell.newest
         if newest is None or newest.number <= head.number:
             self._doorbell.ring(head)
@@ -48,10 +69,87 @@ class Node:
 
     async def header(self, number: int) -> Header:
         """The canonical block's; a node that doesn't have it (yet) is unavailable, not empty."""
-        found = await self._ask("eth_getBlockByNumber", hex(number), False)
-        if found is None:
+        [header] = await self.headers([number])
+        return header
+
+    async def headers(self, numbers: Sequence[int]) -> list[Header]:
+        """As `header`, for several blocks."""
+        calls: list[Call] = [("eth_getBlockByNumber", [hex(number), False]) for number in numbers]
+        found = [first_error(answer) for answer in await self.ask_all(calls)]
+        return [self._read_header(number, raw) for number, raw in zip(numbers, found, strict=True)]
+
+    async def tagged_head(self, tag: str) -> Header | None:
+        """The block that the chain calls `safe` or `finalized`; None where the node knows no such thing (yet)."""
+        try:
+            found = await self.ask("eth_getBlockByNumber", tag, False)
+        except Refused:
+            return None
+        return None if found is None else parse_header(found)
+
+    async def logs_between(self, first: int, last: int) -> list[Any]:
+        """The logs of the canonical blocks in a range, from a node that has all of these blocks.
+
+        A node that lags behind answers a range beyond its head with less; so its head is asked for in the same
+        batch, which goes to the same node, and must not lie inside the range.
+        """
+        criteria = {"fromBlock": hex(first), "toBlock": hex(last)}
+        logs, head = await self.ask_all([("eth_getLogs", [criteria]), ("eth_blockNumber", [])])
+        if quantity(first_error(head)) < last:
+            raise ChainUnavailable(f"{self.origin}: does not have block {last}")
+        return not_null(first_error(logs), f"{self.origin}: eth_getLogs")
+
+    async def next_head(self, second_opinion: SecondOpinion | None = None) -> Head:
+        """Waits for the next head that is announced, and checks on a node that announces none."""
+        while True:
+            head = await self._doorbell.wait(self._limits.suspicious_silence(self._doorbell.pace.block_seconds))
+            if head is not None:
+                return head
+            await self._check_silence(second_opinion)
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+    async def ask(self, method: str, *parameters: object) -> Any:
+        """One question; its result as JSON has it."""
+        await self._take_turn(1)
+        return await self._connection.request(method, list(parameters))
+
+    async def ask_all(self, calls: Sequence[Call]) -> list[Any]:
+        """Several questions in as few requests as the provider takes: results, or Refused as a value."""
+        answers: list[Any] = []
+        while len(answers) < len(calls):
+            rest = calls[len(answers) :][: self.provider.batch_calls]
+            try:
+                answers += await self._ask_batch(rest)
+            except Refused:
+                if len(rest) == 1:
+                    raise
+                self.provider.batch_calls = max(1, len(rest) // 2)
+        for answer in answers:
+            if isinstance(answer, RateLimited):
+                raise answer
+        return answers
+
+    async def _ask_batch(self, calls: Sequence[Call]) -> list[Any]:
+        await self._take_turn(len(calls))
+        if len(calls) > 1:
+            return await self._connection.request_batch(calls)
+        [(method, parameters)] = calls
+        try:
+            return [await self._connection.request(method, parameters)]
+        except Refused as error:
+            return [error]
+
+    async def _take_turn(self, calls: int) -> None:
+        self._on_request()
+        seconds = self.provider.bucket.reserve(calls)
+        if seconds:
+            await asyncio.sleep(seconds)
+
+    def _read_header(self, number: int, raw: Any) -> Header:
+        if raw is None:
             raise ChainUnavailable(f"{self.origin}: does not have block {number}")
-        header = parse_header(found)
+        header = parse_header(raw)
         if header.number != number:
             raise ChainUnavailable(f"{self.origin}: sent block {header.number} for {number}")
         newest = self._doorbell.newest
@@ -59,34 +157,7 @@ class Node:
             self._doorbell.pace.saw(number, header.timestamp)
         return header
 
-    async def block(self, chain_id: int, header: Header) -> Block:
-        """The block with all its events, asked for by hash.
-
-        A bloom of zeros is proof of no logs only on a chain that has blooms; some write zeros into every
-        header, so this node must have shown another one before.
-        """
-        self._blooms_mean_something |= header.logs_bloom is not None and not header.bloom_is_zero
-        if header.bloom_is_zero and self._blooms_mean_something:
-            return Block(header, ())
-        logs = await self._ask("eth_getLogs", {"blockHash": header.block_hash})
-        return Block(header, parse_logs(chain_id, header, logs))
-
-    async def next_head(self) -> Head:
-        """Waits for the next head that is announced, and checks on a node that announces none."""
-        while True:
-            head = await self._doorbell.wait(self._limits.suspicious_silence(self._doorbell.pace.block_seconds))
-            if head is not None:
-                return head
-            await self._check_silence()
-
-    @property
-    def newest_head(self) -> Head | None:
-        return self._doorbell.newest
-
-    async def close(self) -> None:
-        await self._connection.close()
-
-    async def _check_silence(self) -> None:
+    async def _check_silence(self, second_opinion: SecondOpinion | None) -> None:
         try:
             async with asyncio.timeout(self._limits.probe_seconds):
                 number = await self.block_number()
@@ -95,22 +166,37 @@ class Node:
         newest = self._doorbell.newest
         if newest is None or number > newest.number:
             raise ChainUnavailable(f"{self.origin}: went on to block {number} without announcing it")
+        elsewhere = None if second_opinion is None else await second_opinion()
+        if elsewhere is not None and elsewhere > number + NORMAL_DISTANCE:
+            raise ChainUnavailable(f"{self.origin}: stands at block {number}, another node at {elsewhere}")
 
-    async def _ask(self, method: str, *parameters: object) -> object:
-        self._on_request()
-        return await self._connection.request(method, list(parameters))
+
+def first_error(answer: Any) -> Any:
+    """An answer of `ask_all`: its result; a ChainUnavailable is raised."""
+    if isinstance(answer, ChainUnavailable):
+        raise answer
+    return answer
 
 
-async def connect(url: str, limits: Limits, on_head: OnHead, on_request: Callable[[], None]) -> Node:
+def not_null(answer: Any, where: str) -> list[Any]:
+    """A list; null is no empty one."""
+    if not isinstance(answer, list):
+        raise ChainUnavailable(f"{where}: {answer!r:.40} instead of a list")
+    return answer
+
+
+async def connect(provider: Provider, limits: Limits, on_head: OnHead, on_request: Callable[[], None]) -> Node:
     """Opens a node; ws and wss announce their heads, http and https are polled.
 
     `on_head` is called with each head as soon as it is known, `on_request` before each request.
     """
     doorbell = Doorbell(on_head)
-    over_socket = urlsplit(url).scheme in ("ws", "wss")
-    transport = WebSocketConnection if over_socket else HttpConnection
-    connection = transport(url, doorbell, limits)
-    node = Node(url, connection, doorbell, limits, on_request)
+    connection: Connection
+    if urlsplit(provider.url).scheme in ("ws", "wss"):
+        connection = WebSocketConnection(provider.url, doorbell, limits)
+    else:
+        connection = HttpConnection(provider.url, doorbell, limits, on_request)
+    node = Node(provider, connection, doorbell, limits, on_request)
     try:
         await connection.open()
     except BaseException:

@@ -2,13 +2,19 @@
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median_low
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 10.0
 MOST_SILENCE_SECONDS = 60.0
 """Asking costs one request, so even a chain with rare blocks is asked once a minute."""
 LEAST_POLL_SECONDS = 0.25
-MOST_POLL_SECONDS = 1.0
+MOST_POLL_SECONDS = 12.0
+EXPECTED_AFTER = 0.9
+"""Of the time between blocks: a node that announces nothing is asked a little before the next one is due."""
+OVERDUE_STEP = 0.2
+"""And then again after so much of it: about two questions a block, and a head is at most this much late."""
 
 _HEADS_REMEMBERED = 16
 
@@ -25,6 +31,10 @@ class Limits:
     """Without a head, where blocks come faster than every 5 s; else three times the time between blocks."""
     probe_seconds: float = 5.0
     """For a silent node to prove that it is there."""
+    return_seconds: float = 30.0
+    """After which a preferred node that failed may be asked again while another one serves."""
+    tags_seconds: float = 4.0
+    """At least between two questions for the safe and the finalized block."""
     boot_seconds: float = 8.0
     """From nothing to a known head; a master gives its children 10 s, and wants to hear the reason before."""
 
@@ -43,26 +53,32 @@ def pause_seconds(failures: int, jitter: float) -> float:
     return whole * (1 - jitter / 2)
 
 
-def poll_seconds(block_seconds: float | None) -> float:
-    """How often to ask a node that announces nothing: four times a block, within bounds."""
-    return min(max((block_seconds or 0) / 4, LEAST_POLL_SECONDS), MOST_POLL_SECONDS)
+def poll_seconds(block_seconds: float | None, polls: int) -> float:
+    """When to ask a node that announces nothing again, after `polls` questions about the newest head (1, 2, …)."""
+    expected = block_seconds or 0.0
+    wait = expected * (EXPECTED_AFTER if polls == 1 else OVERDUE_STEP * 1.5 ** min(polls - 2, 20))
+    return min(max(wait, LEAST_POLL_SECONDS), MOST_POLL_SECONDS)
 
 
 class Pace:
-    """The time between blocks, from the timestamps of the last heads."""
+    """The time between blocks, from the times of the last heads: their timestamps, or when they were seen.
+
+    The median, for a single jump (a genesis from years ago, a chain that stood still) says nothing of the next.
+    """
 
     def __init__(self) -> None:
-        self._heads: deque[tuple[int, int]] = deque(maxlen=_HEADS_REMEMBERED)
+        self._heads: deque[tuple[int, float]] = deque(maxlen=_HEADS_REMEMBERED)
 
-    def saw(self, number: int, timestamp: int) -> None:
+    def saw(self, number: int, moment: float) -> None:
         if self._heads and number <= self._heads[-1][0]:
             self._heads.clear()
-        self._heads.append((number, timestamp))
+        self._heads.append((number, moment))
 
     @property
     def block_seconds(self) -> float | None:
         """None until two heads were seen."""
         if len(self._heads) < 2:
             return None
-        (first, since), (last, until) = self._heads[0], self._heads[-1]
-        return max(until - since, 0) / (last - first)
+        return median_low(
+            max(until - since, 0) / (last - first) for (first, since), (last, until) in pairwise(self._heads)
+        )

@@ -7,6 +7,7 @@ runs. Here the latter never returns a message; it deals out all of them until th
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -15,7 +16,7 @@ from web3.providers.persistent.websocket import WebSocketProvider
 from web3.types import RPCEndpoint, RPCResponse
 from websockets.exceptions import WebSocketException
 
-from hookfarm.chain.answers import result_of, unavailable
+from hookfarm.chain.answers import Call, result_of, results_of, unavailable
 from hookfarm.chain.block import Head, parse_header
 from hookfarm.chain.doorbell import Doorbell
 from hookfarm.chain.timing import Limits
@@ -60,11 +61,14 @@ class WebSocketConnection(WebSocketProvider):
 
     async def request(self, method: str, parameters: list[Any]) -> Any:
         """The result as JSON has it."""
-        try:
-            answer = await self.make_request(RPCEndpoint(method), parameters)
-        except _FOREIGN as error:
-            raise unavailable(self._url, error) from error
-        return result_of(self._url, method, answer)
+        request = self.form_request(RPCEndpoint(method), parameters)
+        return result_of(self._url, method, await self._exchange(request, [request["id"]]))
+
+    async def request_batch(self, calls: Sequence[Call]) -> list[Any]:
+        """All of them in one message; each result, or a ChainUnavailable as a value, in their order."""
+        requests = [self.form_request(RPCEndpoint(method), parameters) for method, parameters in calls]
+        answers = await self._exchange(requests, [request["id"] for request in requests])
+        return results_of(self._url, requests, answers)
 
     async def close(self) -> None:
         """Never raises: what the socket still says on its way out concerns nobody.
@@ -78,17 +82,25 @@ class WebSocketConnection(WebSocketProvider):
             await self._ws.close()
 
     async def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-        if self._doorbell.failed:
-            raise ConnectionResetError("the connection is closed")
         request = self.form_request(method, params)
-        answer: asyncio.Future[RPCResponse] = asyncio.get_running_loop().create_future()
-        self._waiting[request["id"]] = answer
+        answer: RPCResponse = await self._exchange(request, [request["id"]])
+        return answer
+
+    async def _exchange(self, content: Any, ids: Sequence[object]) -> Any:
+        """Sends it; what comes back under any of the ids."""
+        if self._doorbell.failed:
+            raise unavailable(self._url, ConnectionResetError("the connection is closed"))
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.update(dict.fromkeys(ids, answer))
         try:
             async with asyncio.timeout(self.request_timeout):
-                await self.socket_send(orjson.dumps(request))
+                await self.socket_send(orjson.dumps(content))
                 return await answer
+        except _FOREIGN as error:
+            raise unavailable(self._url, error) from error
         finally:
-            del self._waiting[request["id"]]
+            for waiting in ids:
+                del self._waiting[waiting]
 
     async def socket_send(self, request_data: bytes) -> None:
         """Without web3's `wait_for`, which before Python 3.12 may swallow a cancellation."""
@@ -105,19 +117,36 @@ class WebSocketConnection(WebSocketProvider):
             raise
 
     def _deal(self, message: Any) -> None:
-        if not isinstance(message, dict):
+        if isinstance(message, list):
+            self._answer(
+                next((self._waiting_for(each) for each in message if self._waiting_for(each)), None), message
+            )
+        elif not isinstance(message, dict):
             return
-        if message.get("method") == "eth_subscription":
+        elif message.get("method") == "eth_subscription":
             header = parse_header(message.get("params", {}).get("result"))
             self._doorbell.ring(Head(header.number, header))
-            return
-        answer = self._waiting.get(message.get("id"))
-        if answer is not None and not answer.done():
-            answer.set_result(message)
+        elif message.get("id") is None and "error" in message:
+            self._refuse_batches(message)
+        else:
+            self._answer(self._waiting_for(message), message)
+
+    def _waiting_for(self, answer: Any) -> asyncio.Future[Any] | None:
+        return self._waiting.get(answer.get("id")) if isinstance(answer, dict) else None
+
+    def _answer(self, waiting: asyncio.Future[Any] | None, message: Any) -> None:
+        if waiting is not None and not waiting.done():
+            waiting.set_result(message)
+
+    def _refuse_batches(self, message: Any) -> None:
+        """A batch that is refused as a whole has no id to tell which one it was: all of them are asked again."""
+        waiting = list(self._waiting.values())
+        for answer in {each for each in waiting if waiting.count(each) > 1} or set(waiting[:1]):
+            self._answer(answer, message)
 
     def _fail(self, error: BaseException) -> None:
         """The socket is gone: all who wait are told."""
         self._doorbell.fail(unavailable(self._url, error))
-        for answer in self._waiting.values():
+        for answer in set(self._waiting.values()):
             if not answer.done():
                 answer.set_exception(ConnectionResetError(str(error) or "the connection was closed"))

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from eth_hash.auto import keccak
 
-from hookfarm.devchain import bloom, rlp
+from hookfarm import bloom
+from hookfarm.devchain import rlp
 from hookfarm.devchain.header import ZERO_HASH, Header
 from hookfarm.devchain.hex_values import data
 from hookfarm.devchain.transaction import TYPE, Call, Transaction, transaction_of

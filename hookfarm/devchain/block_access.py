@@ -54,11 +54,9 @@ class View:
         return block
 
 
-def view_of(node: Node) -> View:
-    """A call's view; uses up an occasion of a lag."""
-    lag = node.faults.take("lag")
-    number = node.chain.head.number
-    return View(node, max(0, number - lag.number("blocks")) if lag else number)
+def view_of(node: Node, lag: int) -> View:
+    """A call's view, so many blocks behind."""
+    return View(node, max(0, node.chain.head.number - lag))
 
 
 def hash_argument(position: int, value: object) -> str:

@@ -23,7 +23,7 @@ MAX_BLOCKS_AT_ONCE = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Reorg:
-    """`removed` and `added` are in ascending order and start at the same number."""
+    """`removed` and `added` are in ascending order and start at the same number; a return may remove nothing."""
 
     removed: tuple[Block, ...]
     added: tuple[Block, ...]
@@ -113,6 +113,23 @@ class Chain:
                 added.append(self.mine(timestamp, contents[i] if i < len(contents) else None))
         return Reorg(tuple(removed), tuple(added))
 
+    def switch_to(self, block_hash: str) -> Reorg:
+        """Makes an orphaned block the head again, with the branch that leads to it."""
+        branch: list[Block] = []
+        block = self._orphans.get(block_hash)
+        while block is not None:
+            branch.append(block)
+            block = self._orphans.get(block.parent_hash)
+        fork = self._canonical_hashes.get(branch[-1].parent_hash) if branch else None
+        if fork is None:
+            raise InvalidInput("block", f"{block_hash} is no orphan whose branch is remembered")
+        removed = self._remove(self.head.number - fork) if self.head.number > fork else []
+        branch.reverse()
+        for block in branch:
+            self._orphans.pop(block.hash, None)
+            self._put(block)
+        return Reorg(tuple(removed), tuple(branch))
+
     def _check_reorg(self, depth: int, length: int, contents: Sequence[object]) -> None:
         deepest = self.deepest_reorg()
         if not 1 <= depth <= deepest:
@@ -131,15 +148,18 @@ class Chain:
         timestamp = max(timestamp, self.head.header.timestamp)
         randomness = self._randomness(self.head.number + 1)
         block = seal(self.head, transactions, timestamp, randomness)
+        self.logs_mined += block.log_count
+        self._put(block)
+        return block
+
+    def _put(self, block: Block) -> None:
         self._blocks.append(block)
         self._canonical_hashes[block.hash] = block.number
-        for index, transaction in enumerate(transactions):
+        for index, transaction in enumerate(block.transactions):
             self._positions[transaction.hash] = (block.number, index)
-        self.logs_mined += block.log_count
         self.canonical_log_count += block.log_count
         self._kept_logs += block.log_count
         self._prune()
-        return block
 
     def _remove(self, depth: int) -> list[Block]:
         removed = self._blocks[-depth:]

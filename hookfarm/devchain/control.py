@@ -74,6 +74,14 @@ def _reorg(node: Node, depth: Any, options: Any = None) -> JsonObject:
     }
 
 
+def _switch_to(node: Node, block_hash: Any) -> JsonObject:
+    change = node.switch_to(str(block_hash))
+    return {
+        "removed": [_summary(block) for block in change.removed],
+        "added": [_summary(block) for block in change.added],
+    }
+
+
 def _pause(node: Node) -> bool:
     node.paused = True
     return True
@@ -112,6 +120,7 @@ CONTROLS: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "devchain_mine": _mine,
         "devchain_mineLogs": _mine_logs,
         "devchain_reorg": _reorg,
+        "devchain_switchTo": _switch_to,
         "devchain_pause": _pause,
         "devchain_resume": _resume,
         "devchain_setFault": _set_fault,

@@ -1,89 +1,15 @@
-"""The faults that a devchain can be told to have, and those that it has at the moment.
+"""The faults that a devchain has at the moment.
 
-`KINDS` is the whole table: a new fault is a row here and the one place that asks for it. Several
-faults may be active at once, also of one kind (an error for each of two methods). A fault holds for
-`count` occasions, or until it is cleared where that is None; what an occasion is stands in its row.
+Several may be active at once, also of one kind (an error for each of two methods). A fault holds for
+`count` occasions, or until it is cleared where that is None; what an occasion is stands in its row of
+`fault_kinds.KINDS`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 
+from hookfarm.devchain.fault_kinds import KINDS, NULLED, Value
 from hookfarm.errors import InvalidInput
-
-Value = str | int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """`parameters` maps each name to its default, which also gives its type (None: a method)."""
-
-    what: str
-    parameters: Mapping[str, Value] = field(default_factory=dict)
-
-
-KINDS: Mapping[str, Kind] = MappingProxyType(
-    {
-        "silence": Kind("Sockets stay open but nothing is answered and no head announced. Occasion: a request"),
-        "cut": Kind(
-            "Open WebSockets are dropped at once; while it holds, requests and handshakes end "
-            "with a closed connection. Occasion: a request or handshake"
-        ),
-        "http_status": Kind(
-            "HTTP requests and handshakes are refused with a status and `Retry-After` seconds "
-            "(0 = no such header). Occasion: a request or handshake",
-            {"status": 429, "retry_after": 1},
-        ),
-        "error": Kind(
-            "A method (all, without one) answers an error. Occasion: a call",
-            {"method": None, "code": -32000, "message": "devchain fault"},
-        ),
-        "latency": Kind(
-            "A method (all, without one) answers late. Occasion: a call",
-            {"method": None, "milliseconds": 1000},
-        ),
-        "nulls": Kind(
-            "A method (without one: those that answer blocks and receipts) answers null. Occasion: a call",
-            {"method": None},
-        ),
-        "omitted_logs": Kind(
-            "eth_getLogs leaves out its last logs. Occasion: an answer that had logs to leave out",
-            {"logs": 1},
-        ),
-        "lag": Kind(
-            "Requests are answered as if the head were so many blocks back; newHeads goes on. "
-            "Occasion: a call that reads the chain",
-            {"blocks": 1},
-        ),
-        "refused_ranges": Kind(
-            "eth_getLogs refuses ranges of more blocks than this. Occasion: a refusal",
-            {"blocks": 10, "code": -32602, "message": "query exceeds max block range"},
-        ),
-        "refused_results": Kind(
-            "eth_getLogs refuses answers of more logs than this. Occasion: a refusal",
-            {"logs": 100, "code": -32005, "message": "query returned more than 100 results"},
-        ),
-        "clamped_ranges": Kind(
-            "eth_getLogs answers a range beyond the head as far as it gets instead of refusing it. "
-            "Occasion: such an answer"
-        ),
-        "unsupported_tags": Kind(
-            "The tags safe and finalized are refused. Occasion: a refusal",
-            {"code": -32602, "message": "safe and finalized block are not supported"},
-        ),
-        "dropped_heads": Kind("A head is not announced. Occasion: a new head"),
-        "duplicated_heads": Kind("A head is announced twice. Occasion: a new head"),
-    }
-)
-
-NULLED = frozenset(
-    {
-        "eth_getBlockByNumber",
-        "eth_getBlockByHash",
-        "eth_getBlockReceipts",
-        "eth_getTransactionReceipt",
-    }
-)
 
 
 @dataclass(slots=True)
@@ -93,6 +19,8 @@ class Fault:
     kind: str
     parameters: dict[str, Value]
     remaining: int | None
+    passed: int = 0
+    """How often it let something pass that it might have concerned."""
 
     def concerns(self, method: str) -> bool:
         wanted = self.parameters.get("method")
@@ -125,6 +53,7 @@ class Faults:
         defaults = KINDS[kind].parameters
         for name, value in parameters.items():
             _check_parameter(kind, defaults, name, value)
+            _check_text(KINDS[kind].allowed.get(name), name, value)
         fault = Fault(kind, dict(defaults) | parameters, count)
         self._active.append(fault)
         return fault
@@ -157,6 +86,17 @@ class Faults:
         if fault.remaining == 0:
             self._active.remove(fault)
 
+    def take_one_in(self, kind: str) -> Fault | None:
+        """As `take`, for a fault with a parameter `one_in`: of so many, only the last one concerns it."""
+        fault = self.active(kind)
+        if fault is None:
+            return None
+        fault.passed += 1
+        if fault.passed % max(1, fault.number("one_in")):
+            return None
+        self.use(fault)
+        return fault
+
     def listing(self) -> list[dict[str, object]]:
         return [{"fault": fault.kind, "count": fault.remaining, **fault.parameters} for fault in self._active]
 
@@ -179,3 +119,8 @@ def _check_parameter(kind: str, defaults: Mapping[str, Value], name: str, value:
         raise InvalidInput(name, f"{value!r}, allowed is {wanted}")
     elif isinstance(value, int) and value < 0 <= int(default):
         raise InvalidInput(name, f"{value}, allowed is a number from 0")
+
+
+def _check_text(allowed: tuple[str, ...] | None, name: str, value: Value) -> None:
+    if allowed is not None and value not in allowed:
+        raise InvalidInput(name, f"{value!r}, allowed are {', '.join(map(repr, allowed))}")

@@ -6,7 +6,7 @@ The dictionaries of a block are built once and shared by all answers: nobody may
 from functools import lru_cache
 from typing import Any
 
-from hookfarm.devchain import bloom
+from hookfarm import bloom
 from hookfarm.devchain.block import SUCCESS, Block
 from hookfarm.devchain.header import (
     BASE_FEE_PER_GAS,

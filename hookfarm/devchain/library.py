@@ -5,12 +5,13 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from hookfarm.devchain.block import Block
 from hookfarm.devchain.chain import Reorg
 from hookfarm.devchain.control import calls_of
-from hookfarm.devchain.faults import Value
+from hookfarm.devchain.fault_kinds import Value
 from hookfarm.devchain.json_views import JsonObject, logs_json
 from hookfarm.devchain.mining import mine_until
 from hookfarm.devchain.node import Node
@@ -60,6 +61,10 @@ class RunningDevchain:
             lambda: self._node.reorg(depth, length=length, contents=contents, same_transactions=same_transactions)
         )
 
+    def switch_to(self, block_hash: str) -> Reorg:
+        """Makes an orphaned block the head again, with its branch."""
+        return self._call(lambda: self._node.switch_to(block_hash))
+
     def head(self) -> Block:
         return self._call(lambda: self._node.chain.head)
 
@@ -80,7 +85,7 @@ class RunningDevchain:
         self._call(lambda: setattr(self._node, "paused", False))
 
     def set_fault(self, kind: str, /, count: int | None = None, **parameters: Value) -> None:
-        """See `faults.KINDS`; `count` occasions, or until cleared."""
+        """See `fault_kinds.KINDS`; `count` occasions, or until cleared."""
         self._call(lambda: self._node.set_fault(kind, count, **parameters))
 
     def clear_faults(self, kind: str | None = None) -> None:
@@ -101,6 +106,19 @@ class RunningDevchain:
     def come_up(self) -> None:
         """Listens on the same port again."""
         self._await(self._server.start())
+
+    @contextmanager
+    def peer(self) -> Iterator["RunningDevchain"]:
+        """Another node of the same chain, with a port, faults and counters of its own; only this one mines."""
+        node = Node(replace(self._node.options, port=0), chain=self._node.chain)
+        server = Server(node)
+        self._await(server.start())
+        self._call(lambda: self._node.peers.append(node))
+        try:
+            yield RunningDevchain(node, server, self._loop)
+        finally:
+            self._call(lambda: self._node.peers.remove(node))
+            self._await(server.close())
 
     def _call(self, operation: Callable[[], T]) -> T:
         async def run() -> T:

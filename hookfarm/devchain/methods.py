@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from hookfarm.devchain.block import Block
 from hookfarm.devchain.block_access import (
     View,
     any_block,
@@ -15,6 +16,7 @@ from hookfarm.devchain.block_access import (
     number_argument,
     view_of,
 )
+from hookfarm.devchain.disguise import disguised_header, disguised_logs
 from hookfarm.devchain.header import BASE_FEE_PER_GAS
 from hookfarm.devchain.hex_values import quantity
 from hookfarm.devchain.json_views import (
@@ -46,7 +48,14 @@ class Method:
     reads_chain: bool = True
 
 
-def call_method(node: Node, method: str, params: list[Any], subscriptions: Subscriptions | None) -> Any:
+def reads_chain(method: object) -> bool:
+    row = METHODS.get(method) if isinstance(method, str) else None
+    return row is not None and row.reads_chain
+
+
+def call_method(
+    node: Node, method: str, params: list[Any], subscriptions: Subscriptions | None, lag: int = 0
+) -> Any:
     """The result of one call; `subscriptions` is None where the transport cannot carry them."""
     if method in ("eth_subscribe", "eth_unsubscribe"):
         return _call_subscription(method, params, subscriptions)
@@ -54,7 +63,7 @@ def call_method(node: Node, method: str, params: list[Any], subscriptions: Subsc
     if row is None:
         raise RpcError(METHOD_NOT_FOUND, f"the method {method} does not exist/is not available")
     _check_count(params, row.required, row.optional)
-    return row.handler(view_of(node) if row.reads_chain else node, *params)
+    return row.handler(view_of(node, lag) if row.reads_chain else node, *params)
 
 
 def _call_subscription(method: str, params: list[Any], subscriptions: Subscriptions | None) -> Any:
@@ -107,7 +116,8 @@ def _block_by_number(view: View, number: Any, full: Any) -> JsonObject | None:
     full_transactions = _flag(1, full)
     if block is None:
         return None
-    return block_json(block, view.node.options.chain_id, full_transactions=full_transactions)
+    shown = block_json(block, view.node.options.chain_id, full_transactions=full_transactions)
+    return disguised_header(view.node.faults, shown)
 
 
 def _block_by_hash(view: View, block_hash: Any, full: Any) -> JsonObject | None:
@@ -115,7 +125,8 @@ def _block_by_hash(view: View, block_hash: Any, full: Any) -> JsonObject | None:
     full_transactions = _flag(1, full)
     if block is None:
         return None
-    return block_json(block, view.node.options.chain_id, full_transactions=full_transactions)
+    shown = block_json(block, view.node.options.chain_id, full_transactions=full_transactions)
+    return disguised_header(view.node.faults, shown)
 
 
 def _transaction_by_hash(view: View, transaction_hash: Any) -> JsonObject | None:
@@ -136,7 +147,23 @@ def _block_receipts(view: View, block_id: Any) -> list[JsonObject] | None:
     block = any_block(view, 0, block_id)
     if block is None:
         return None
-    return [receipt_json(block, index) for index in range(len(block.transactions))]
+    return [_shown_receipt(view.node, receipt) for receipt in _receipts(view.node, block)]
+
+
+def _receipts(node: Node, block: Block) -> list[JsonObject]:
+    receipts = [receipt_json(block, index) for index in range(len(block.transactions))]
+    fault = node.faults.take("omitted_receipt_logs") if block.log_count else None
+    left_out = fault.number("logs") if fault else 0
+    for index in reversed(range(len(receipts))):
+        logs = receipts[index]["logs"]
+        kept = logs[: max(0, len(logs) - left_out)]
+        left_out -= len(logs) - len(kept)
+        receipts[index] = receipts[index] | {"logs": kept}
+    return receipts
+
+
+def _shown_receipt(node: Node, receipt: JsonObject) -> JsonObject:
+    return receipt | {"logs": disguised_logs(node.faults, receipt["logs"])}
 
 
 def _flag(position: int, value: Any) -> bool:

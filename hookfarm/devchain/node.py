@@ -10,7 +10,8 @@ from typing import Any
 
 from hookfarm.devchain.block import Block
 from hookfarm.devchain.chain import MAX_BLOCKS_AT_ONCE, Chain, Reorg
-from hookfarm.devchain.faults import Fault, Faults, Value
+from hookfarm.devchain.fault_kinds import Value
+from hookfarm.devchain.faults import Fault, Faults
 from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.transaction import Call
 from hookfarm.errors import InvalidInput
@@ -22,9 +23,13 @@ Listener = Callable[[Sequence[Block], Reorg], None]
 class Node:
     """Its verbs are those that the control methods and the tests use."""
 
-    def __init__(self, options: DevchainOptions, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, options: DevchainOptions, clock: Callable[[], float] = time.time, chain: Chain | None = None
+    ) -> None:
         self.options = options
-        self.chain = Chain(options)
+        self.chain = chain or Chain(options)
+        self.peers: list[Node] = []
+        """Other nodes of the same chain, which announce what this one does to it."""
         self.faults = Faults()
         self.paused = False
         self.requests_by_method: Counter[str] = Counter()
@@ -32,6 +37,8 @@ class Node:
         self.listeners: set[Listener] = set()
         self.connections: set[Callable[[], None]] = set()
         self._clock = clock
+        self._held_back: list[Block] = []
+        self._left: str | None = None
 
     def mine(self, count: int = 1) -> list[Block]:
         """`count` blocks of generated transfers, announced one by one."""
@@ -59,8 +66,26 @@ class Node:
             contents=contents,
             same_transactions=same_transactions,
         )
+        self._left = change.removed[-1].hash
         self._announce(change)
         return change
+
+    def switch_to(self, block_hash: str) -> Reorg:
+        """As `Chain.switch_to`, announced as any reorg."""
+        change = self.chain.switch_to(block_hash)
+        if change.removed:
+            self._left = change.removed[-1].hash
+        self._announce(change)
+        return change
+
+    def change_before(self, method: str) -> None:
+        """The reorgs that a fault has happen just before a method is answered."""
+        fault = self.faults.take("reorg_on_call", method)
+        if fault:
+            depth = min(fault.number("depth"), self.chain.deepest_reorg())
+            self.reorg(depth, length=depth + fault.number("more"))
+        if self._left is not None and self.faults.take("return_on_call", method):
+            self.switch_to(self._left)
 
     def set_fault(self, kind: str, /, count: int | None = None, **parameters: Value) -> Fault:
         """As `Faults.set`; a cut also drops the connections that are open."""
@@ -102,11 +127,26 @@ class Node:
         return block
 
     def _announce(self, change: Reorg) -> None:
-        heads = [block for block in change.added for _ in range(self._announcements())]
+        self._tell(change)
+        for peer in self.peers:
+            peer._tell(change)
+
+    def _tell(self, change: Reorg) -> None:
+        heads = self._in_order([block for block in change.added for _ in range(self._announcements())])
         if self.faults.active("silence"):
             return
         for listener in list(self.listeners):
             listener(heads, change)
+
+    def _in_order(self, heads: list[Block]) -> list[Block]:
+        """The heads to announce now: one held back comes after its successor."""
+        if heads and not self._held_back and self.faults.take("swapped_heads"):
+            self._held_back = heads[:1]
+            heads = heads[1:]
+        if heads and self._held_back:
+            heads = [heads[0], *self._held_back, *heads[1:]]
+            self._held_back = []
+        return heads
 
     def _announcements(self) -> int:
         if self.faults.take("dropped_heads"):

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from hookfarm.devchain.control import PREFIX, call_control
-from hookfarm.devchain.methods import call_method
+from hookfarm.devchain.methods import call_method, reads_chain
 from hookfarm.devchain.node import Node
 from hookfarm.devchain.rpc_errors import (
     INTERNAL_ERROR,
@@ -53,18 +53,45 @@ def parse_message(raw: bytes | str) -> Message:
 
 async def answer(node: Node, message: Message, subscriptions: Subscriptions | None) -> Any:
     """The JSON to send back; None where the message asked for no answer."""
-    answers = [await _answer_call(node, call, subscriptions) for call in message.calls]
+    refused = _refused_batch(node, message)
+    if refused is not None:
+        return refused
+    lag = _lag(node, message)
+    answers = [await _answer_call(node, call, subscriptions, lag) for call in message.calls]
     wanted = [each for each in answers if each is not None]
     if message.is_batch:
         return wanted or None
     return wanted[0] if wanted else None
 
 
-async def _answer_call(node: Node, call: Any, subscriptions: Subscriptions | None) -> dict[str, Any] | None:
+def _refused_batch(node: Node, message: Message) -> dict[str, Any] | None:
+    fault = node.faults.active("refused_batches")
+    if (
+        fault is None
+        or not message.is_batch
+        or message.is_control()
+        or len(message.calls) <= fault.number("calls")
+    ):
+        return None
+    node.faults.use(fault)
+    return RpcError(fault.number("code"), fault.text("message")).response(None)
+
+
+def _lag(node: Node, message: Message) -> int:
+    """How far behind the node is that answers this message: a balancer gives a whole batch to one node."""
+    if not any(isinstance(call, dict) and reads_chain(call.get("method")) for call in message.calls):
+        return 0
+    fault = node.faults.take_one_in("lag")
+    return fault.number("blocks") if fault else 0
+
+
+async def _answer_call(
+    node: Node, call: Any, subscriptions: Subscriptions | None, lag: int
+) -> dict[str, Any] | None:
     request_id = call.get("id") if isinstance(call, dict) else None
     try:
         method, params = _checked(call)
-        result = await _result(node, method, params, subscriptions)
+        result = await _result(node, method, params, subscriptions, lag)
         response = {"jsonrpc": "2.0", "id": request_id, "result": result}
     except RpcError as problem:
         response = problem.response(request_id)
@@ -87,7 +114,9 @@ def _checked(call: Any) -> tuple[str, list[Any]]:
     return method, params
 
 
-async def _result(node: Node, method: str, params: list[Any], subscriptions: Subscriptions | None) -> Any:
+async def _result(
+    node: Node, method: str, params: list[Any], subscriptions: Subscriptions | None, lag: int
+) -> Any:
     node.requests_by_method[method] += 1
     if method.startswith(PREFIX):
         return call_control(node, method, params)
@@ -99,7 +128,8 @@ async def _result(node: Node, method: str, params: list[Any], subscriptions: Sub
         raise RpcError(error.number("code"), error.text("message"))
     if node.faults.take("nulls", method):
         return None
-    return call_method(node, method, params, subscriptions)
+    node.change_before(method)
+    return call_method(node, method, params, subscriptions, lag)
 
 
 def _is_control(call: Any) -> bool:

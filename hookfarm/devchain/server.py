@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import orjson
 from aiohttp import web
@@ -10,6 +11,7 @@ from aiohttp import web
 from hookfarm.devchain.mining import mine_until
 from hookfarm.devchain.node import Node
 from hookfarm.devchain.options import DevchainOptions
+from hookfarm.devchain.refusals import TOO_LARGE
 from hookfarm.devchain.rpc import answer, parse_message
 from hookfarm.devchain.rpc_errors import RpcError
 from hookfarm.devchain.websocket import MAX_MESSAGE_BYTES, WebSocketClient
@@ -111,7 +113,13 @@ class Server:
             if refusal is not None:
                 return refusal
         response = await answer(self._node, message, None)
-        return web.Response(status=204) if response is None else _json(response)
+        if response is None:
+            return web.Response(status=204)
+        if _too_large(response):
+            return web.Response(status=TOO_LARGE, text="<html>413 Request Entity Too Large</html>\n")
+        if not message.is_control() and self._node.faults.take("half_frame"):
+            return await _broken_off(request, orjson.dumps(response))
+        return _json(response)
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
         if not web.WebSocketResponse().can_prepare(request):
@@ -147,6 +155,23 @@ def _cut(request: web.Request) -> web.StreamResponse:
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=503)
+
+
+async def _broken_off(request: web.Request, body: bytes) -> web.StreamResponse:
+    """Half of what the headers promise, then the end."""
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    response.content_length = len(body)
+    await response.prepare(request)
+    await response.write(body[: len(body) // 2])
+    if request.transport is not None:
+        request.transport.close()
+    return response
+
+
+def _too_large(response: Any) -> bool:
+    """True where a gateway would have refused the whole request."""
+    answers = response if isinstance(response, list) else [response]
+    return any(answer.get("error", {}).get("code") == TOO_LARGE for answer in answers)
 
 
 def _json(content: object) -> web.Response:

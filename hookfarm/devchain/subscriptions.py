@@ -15,10 +15,13 @@ _ids = count(1)
 
 
 class Subscriptions:
-    """Give `announce` to the node as a listener; `send` gets each notification."""
+    """Give `announce` to the node as a listener; `send` gets each notification, `show` makes a head of a block."""
 
-    def __init__(self, send: Callable[[JsonObject], None]) -> None:
+    def __init__(
+        self, send: Callable[[JsonObject], None], show: Callable[[Block], JsonObject] = header_json
+    ) -> None:
         self._send = send
+        self._show = show
         self._heads: set[str] = set()
         self._logs: dict[str, LogFilter] = {}
 
@@ -50,7 +53,7 @@ class Subscriptions:
             for log in log_filter.select(_changed_logs(change)):
                 self._notify(subscription, log)
         for block in heads if self._heads else ():
-            header = header_json(block)
+            header = self._show(block)
             for subscription in self._heads:
                 self._notify(subscription, header)
 

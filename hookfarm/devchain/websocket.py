@@ -8,11 +8,13 @@
 
 import asyncio
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 import orjson
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from hookfarm.devchain.disguise import shown_header
 from hookfarm.devchain.node import Node
 from hookfarm.devchain.rpc import Message, answer, parse_message
 from hookfarm.devchain.rpc_errors import RpcError
@@ -33,7 +35,7 @@ class WebSocketClient:
         self._request = request
         self._socket = web.WebSocketResponse(timeout=CLOSE_SECONDS, max_msg_size=MAX_MESSAGE_BYTES, compress=False)
         self._outbox: asyncio.Queue[Any] = asyncio.Queue(node.options.outbox_messages)
-        self._subscriptions = Subscriptions(self._notify)
+        self._subscriptions = Subscriptions(self._notify, partial(shown_header, node.faults))
         self._calls: set[asyncio.Task[None]] = set()
         self._free_calls = asyncio.Semaphore(MAX_CALLS_AT_ONCE)
 
@@ -112,7 +114,18 @@ class WebSocketClient:
     async def _write(self) -> None:
         while True:
             content = await self._outbox.get()
+            payload = orjson.dumps(content)
+            if "method" not in content and self._node.faults.take("half_frame"):
+                self._break_off(payload)
+                return
             try:
-                await self._socket.send_str(orjson.dumps(content).decode())
+                await self._socket.send_str(payload.decode())
             except ConnectionError:
                 return
+
+    def _break_off(self, payload: bytes) -> None:
+        """A frame (RFC 6455, 5.2: text, final, eight bytes of length) that ends in the middle."""
+        if self._request.transport is not None:
+            head = b"\x81\x7f" + len(payload).to_bytes(8, "big")
+            self._request.transport.write(head + payload[: len(payload) // 2])
+            self._request.transport.close()

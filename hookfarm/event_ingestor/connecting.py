@@ -1,13 +1,15 @@
-"""Getting hold of a node that serves the right chain."""
+"""Getting hold of a node that serves the right chain, and of a better one."""
 
 import asyncio
 import random
 import time
+from collections.abc import Callable
 
 from hookfarm import keys
+from hookfarm.chain.answers import RateLimited
 from hookfarm.chain.node import Node, connect
-from hookfarm.chain.rotation import Rotation
-from hookfarm.chain.timing import Limits, pause_seconds
+from hookfarm.chain.providers import Provider, Providers
+from hookfarm.chain.timing import Limits
 from hookfarm.config import ChainConfig
 from hookfarm.errors import ChainUnavailable, WrongChain
 from hookfarm.event_ingestor.condition import Condition
@@ -21,9 +23,12 @@ STEADY_SECONDS = 10.0
 GAP_SECONDS = 1.0
 """So long a connection may be missing before the chain is; an attempt may take longer than that."""
 
+RETURN_CHECKS = 4
+"""How often within the time after which a preferred provider may be asked again that is looked at."""
+
 
 class Connector:
-    """Opens the chain's nodes, one at a time, and pauses after each round in which all of them failed."""
+    """Opens the chain's nodes, the preferred provider first, each after the rest that its failures earned it."""
 
     def __init__(
         self,
@@ -37,7 +42,7 @@ class Connector:
         self.name = f"chain {chain.chain_id}"
         self._chain = chain
         self._limits = limits
-        self._urls = Rotation(chain.urls)
+        self._providers = Providers(chain.urls, chain.requests_per_second)
         self._store = store
         self._condition = condition
         self._gauges = gauges
@@ -47,11 +52,11 @@ class Connector:
     async def first_one(self) -> Node:
         """The first node that works. WrongChain as soon as one serves another chain."""
         while True:
+            provider = await self._rested()
             try:
-                return await self._open(self._urls.url)
+                return await self._open(provider)
             except ChainUnavailable as error:
-                self._failed(error)
-            await self._pause()
+                self._failed(provider, error)
 
     async def next_one(self) -> Node:
         """After `lost`. A node of another chain is passed over like one that does not answer.
@@ -61,40 +66,94 @@ class Connector:
         missing = asyncio.get_running_loop().call_later(GAP_SECONDS, self._note_gap)
         try:
             while True:
-                await self._pause()
+                provider = await self._rested()
                 try:
-                    return await self._open(self._urls.url)
+                    return await self._open(provider)
                 except (ChainUnavailable, WrongChain) as error:
-                    self._failed(error)
+                    self._failed(provider, error)
         finally:
             missing.cancel()
+
+    async def preferred_one(self, node: Node, checkpoint: Callable[[], int]) -> Node:
+        """Waits until a provider that is preferred to the node's has recovered: connected, as far as we are."""
+        while True:
+            await asyncio.sleep(self._limits.return_seconds / RETURN_CHECKS)
+            provider = self._providers.preferred_to(node.provider, self._limits.return_seconds)
+            if provider is None:
+                continue
+            try:
+                return await self._open_as_far_as(provider, checkpoint())
+            except (ChainUnavailable, WrongChain):
+                self._providers.failed(provider, random.random())
+
+    async def second_opinion(self, node: Node) -> int | None:
+        """The block number of another provider; None where there is none that answers in time."""
+        for provider in self._providers.others(node.provider):
+            try:
+                async with asyncio.timeout(self._limits.probe_seconds):
+                    return await self._block_number(provider)
+            except (ChainUnavailable, WrongChain, TimeoutError):
+                continue
+        return None
+
+    def has_others(self, node: Node) -> bool:
+        """True while another provider could be used at once."""
+        return bool(self._providers.others(node.provider))
 
     def lost(self, node: Node, error: ChainUnavailable) -> None:
         """The node failed. Where its socket still stands, it is the chain that is missing, as of now."""
         self._log.warning("disconnected", chain=self._chain.chain_id, reason=error)
         if time.monotonic() - self._since > STEADY_SECONDS:
-            self._urls.worked()
-        self._urls.failed()
-        if not node.closed:
+            self._providers.worked(node.provider)
+        others = self.has_others(node)
+        self._rest(node.provider, error)
+        if not node.closed and not others:
             self._condition.wrong("chain", f"{self.name}: {error}")
+
+    def took_over(self, node: Node) -> None:
+        """A preferred node is in use again."""
+        self._since = time.monotonic()
+        self._log.info("returned to the preferred node", chain=self._chain.chain_id, node=node.origin)
+
+    async def _rested(self) -> Provider:
+        """The provider to use next, once it may be."""
+        provider, seconds = self._providers.best()
+        if seconds:
+            await asyncio.sleep(seconds)
+        return provider
 
     def _note_gap(self) -> None:
         if not self._condition.reason:
             self._condition.wrong("chain", f"{self.name}: no node answers")
 
-    def _failed(self, error: Exception) -> None:
-        self._urls.failed()
-        if not self._urls.untried:
-            self._condition.wrong("chain", f"{self.name}: {error}")
-        elif self._urls.failed_rounds == 0:
+    def _failed(self, provider: Provider, error: Exception) -> None:
+        if provider.failures == 0:
             self._log.warning("node unavailable", chain=self._chain.chain_id, reason=error)
+        self._rest(provider, error)
+        if self._providers.best()[1] > 0:
+            self._condition.wrong("chain", f"{self.name}: {error}")
 
-    async def _pause(self) -> None:
-        if not self._urls.untried:
-            await asyncio.sleep(pause_seconds(self._urls.failed_rounds - 1, random.random()))
+    def _rest(self, provider: Provider, error: Exception) -> None:
+        wanted = error.retry_after_seconds if isinstance(error, RateLimited) else None
+        self._providers.failed(provider, random.random(), wanted)
 
-    async def _open(self, url: str) -> Node:
-        node = await connect(url, self._limits, self._gauges.head, self._gauges.requested)
+    async def _block_number(self, provider: Provider) -> int:
+        node = await connect(provider, self._limits, lambda _: None, self._gauges.requested)
+        try:
+            await self._check_identity(node)
+            return await node.block_number()
+        finally:
+            await node.close()
+
+    async def _open_as_far_as(self, provider: Provider, number: int) -> Node:
+        node = await self._open(provider)
+        if node.newest_head is None or node.newest_head.number < number:
+            await node.close()
+            raise ChainUnavailable(f"{node.origin}: not as far as block {number}")
+        return node
+
+    async def _open(self, provider: Provider) -> Node:
+        node = await connect(provider, self._limits, self._gauges.head, self._gauges.requested)
         try:
             await self._check_identity(node)
             await node.head()

@@ -3,6 +3,7 @@
 import asyncio
 
 from hookfarm import logs, redis_clients
+from hookfarm.chain.proving import Prover
 from hookfarm.chain.timing import Limits
 from hookfarm.config import ChainConfig
 from hookfarm.event_ingestor.condition import Condition
@@ -11,6 +12,7 @@ from hookfarm.event_ingestor.gauges import Gauges
 from hookfarm.event_ingestor.ingestor import Ingestor
 from hookfarm.event_ingestor.publisher import Publisher
 from hookfarm.event_ingestor.store import Store
+from hookfarm.event_ingestor.tagged_heads import TaggedHeads
 from hookfarm.farm.board import Slot, State
 from hookfarm.farm.child import Child
 from hookfarm.keys import EVENT_INGESTOR
@@ -63,8 +65,10 @@ async def _ingest(
     async with redis_clients.async_client(redis_url) as client:
         store = Store(client, chain.chain_id, condition)
         connector = Connector(chain, limits, store, condition, gauges, log)
-        publisher = Publisher(chain.chain_id, from_block, store, condition, gauges, log)
-        await Ingestor(connector, publisher, condition).run(limits.boot_seconds)
+        prover = Prover(chain.chain_id, chain.verify)
+        publisher = Publisher(prover, chain.chain_id, from_block, store, condition, gauges, log)
+        tagged_heads = TaggedHeads(chain.chain_id, store, log)
+        await Ingestor(connector, publisher, condition, tagged_heads).run(limits.boot_seconds)
 
 
 async def _beat(slot: Slot) -> None:

@@ -5,19 +5,19 @@ import random
 from collections.abc import Sequence
 
 from hookfarm.chain.block import Block, Head, linked
-from hookfarm.chain.block_feed import IN_FLIGHT, BlockFeed
+from hookfarm.chain.block_feed import BlockFeed
 from hookfarm.chain.node import Node
+from hookfarm.chain.proving import Prover
 from hookfarm.chain.timing import pause_seconds
 from hookfarm.errors import ChainUnavailable
 from hookfarm.event_ingestor.condition import Condition
 from hookfarm.event_ingestor.gauges import Gauges
-from hookfarm.event_ingestor.reorg import find_fork_point
+from hookfarm.event_ingestor.progress import Progress
+from hookfarm.event_ingestor.reorg import ForkPoint, find_fork_point
 from hookfarm.event_ingestor.store import Store
+from hookfarm.event_ingestor.withdrawal import next_step
 from hookfarm.event_stream import Checkpoint
 from hookfarm.logs import FieldLogger
-
-CATCHING_UP_BLOCKS = IN_FLIGHT
-"""More blocks than this behind the head is worth a log line."""
 
 
 class Publisher:
@@ -28,6 +28,7 @@ class Publisher:
 
     def __init__(
         self,
+        prover: Prover,
         chain_id: int,
         from_block: int | None,
         store: Store,
@@ -36,13 +37,14 @@ class Publisher:
         log: FieldLogger,
     ) -> None:
         self.checkpoint: Checkpoint | None = None
+        self._prover = prover
         self._chain_id = chain_id
         self._from_block = from_block
         self._store = store
         self._condition = condition
         self._gauges = gauges
         self._log = log
-        self._catching_up = False
+        self._progress = Progress(chain_id, gauges, log)
         self._conflicts = 0
 
     async def boot(self, node: Node, head: Head) -> None:
@@ -68,12 +70,11 @@ class Publisher:
         if head.number <= self._at.number:
             await self._return_to_fork_point(node, head)
         while self._at.number < head.number:
-            self._note_distance(head.number - self._at.number)
-            async with BlockFeed(node, self._chain_id, self._at.number + 1, head) as feed:
-                on_one_branch = await self._publish_all(feed)
+            async with BlockFeed(node, self._prover, self._at.number + 1, head) as feed:
+                on_one_branch = await self._publish_all(node, feed, head)
             if not on_one_branch and not await self._return_to_fork_point(node, head):
                 raise ChainUnavailable(f"{node.origin}: contradicts itself about block {self._at.number + 1}")
-        self._note_distance(0)
+        self._gauges.at_the_tip()
 
     @property
     def _at(self) -> Checkpoint:
@@ -89,31 +90,36 @@ class Publisher:
         if number > head.number:
             return None
         known = head.header if number == head.number else None
-        first = Checkpoint(number, (known or await node.header(number)).block_hash)
-        if await self._store.start_at(first):
+        header = known or await node.header(number)
+        first = Checkpoint(number, header.block_hash)
+        if await self._store.start_at(first, header.parent_hash):
             self._move(first)
         else:
             self._move(await self._store.checkpoint() or first)
         return self.checkpoint
 
-    async def _publish_all(self, feed: BlockFeed) -> bool:
+    async def _publish_all(self, node: Node, feed: BlockFeed, head: Head) -> bool:
         """False where a block has another parent than the one before it, which then is the checkpoint."""
+        self._progress.at(self._at.number, head.number)
         while blocks := await feed.batch():
             following = linked(self._at.block_hash, blocks)
-            if following and not await self._publish(following):
+            newest = max(head.number, node.newest_head.number if node.newest_head else 0)
+            if following and not await self._publish(following, newest):
                 return True
+            self._progress.at(self._at.number, head.number)
             if len(following) < len(blocks):
                 return False
         return True
 
-    async def _publish(self, blocks: Sequence[Block]) -> bool:
+    async def _publish(self, blocks: Sequence[Block], head: int) -> bool:
         """False where the stored checkpoint was another one, which then is ours."""
-        if not await self._store.publish(self._at, blocks):
+        if not await self._store.publish(self._at, blocks, head):
             await self._adopt_stored()
             return False
         last = blocks[-1].header
         self._move(Checkpoint(last.number, last.block_hash))
         self._gauges.published(last, sum(len(block.events) for block in blocks))
+        self._gauges.repaired(self._prover.repaired)
         self._condition.right("chain")
         self._conflicts = 0
         return True
@@ -123,18 +129,29 @@ class Publisher:
         fork = await find_fork_point(node, self._store, self._at, head)
         if fork is None:
             return False
-        self._log.warning(
-            "reorg",
-            chain=self._chain_id,
-            depth=self._at.number - fork.block.number,
-            fork_point=fork.block.number,
-            remembered=fork.remembered,
-        )
-        if await self._store.rewind(self._at, fork.block):
-            self._move(fork.block)
-        else:
-            await self._adopt_stored()
+        depth, removed, forgotten = self._at.number - fork.block.number, 0, 0
+        self._gauges.reorg(deep=not fork.remembered)
+        while self._at.number > fork.block.number:
+            step = await next_step(self._store, self._at, fork.block)
+            if not await self._store.rewind(self._at, step.target, step.withdrawn):
+                await self._adopt_stored()
+                break
+            self._move(step.target)
+            self._gauges.removed(len(step.withdrawn))
+            removed += len(step.withdrawn)
+            forgotten += step.forgotten
+        self._say_reorg(fork, depth, removed, forgotten)
         return True
+
+    def _say_reorg(self, fork: ForkPoint, depth: int, removed: int, forgotten: int) -> None:
+        """`events_not_announced` were published, but are too far back to be remembered."""
+        deep: dict[str, object] = {}
+        if not fork.remembered:
+            deep["beyond_memory"] = f"blocks up to {fork.block.number} stand as they were published"
+        if forgotten:
+            deep["events_not_announced"] = forgotten
+        where = {"chain": self._chain_id, "fork_point": fork.block.number}
+        self._log.warning("reorg", **where, depth=depth, events_removed=removed, **deep)
 
     async def _adopt_stored(self) -> None:
         """Somebody else moved the checkpoint, or an earlier try of ours did: go on from where it is.
@@ -154,12 +171,3 @@ class Publisher:
     def _move(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
         self._gauges.checkpoint(checkpoint.number)
-
-    def _note_distance(self, blocks: int) -> None:
-        """Logs the two edges of catching up: far behind the head, and no longer behind it at all."""
-        if blocks > CATCHING_UP_BLOCKS and not self._catching_up:
-            self._catching_up = True
-            self._log.info("catching up", chain=self._chain_id, blocks=blocks)
-        elif blocks == 0 and self._catching_up:
-            self._catching_up = False
-            self._log.info("caught up", chain=self._chain_id, checkpoint=self._at.number)

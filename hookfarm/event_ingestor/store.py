@@ -1,20 +1,20 @@
-"""The Redis side of an ingestor: checkpoint, events and the chain's identity, tried until Redis has done it.
+"""The stream, the checkpoint and the chain's identity, tried until Redis has done it.
 
 Trying again is harmless: what a lost answer hides has either happened, and the checkpoint says so, or not.
 """
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import redis
 
 from hookfarm import event_stream, keys
-from hookfarm.chain.block import Block
+from hookfarm.chain.block import Block, Header
 from hookfarm.chain.timing import pause_seconds
 from hookfarm.event_ingestor.condition import Condition
-from hookfarm.event_stream import Checkpoint
+from hookfarm.event_stream import KEPT_BLOCKS, Checkpoint, KnownBlock, StreamBlock
 
 T = TypeVar("T")
 
@@ -30,25 +30,33 @@ class Store:
     async def checkpoint(self) -> Checkpoint | None:
         return await self._insist(lambda: event_stream.read_checkpoint(self._client, self._chain_id))
 
-    async def known_hash(self, number: int) -> str | None:
-        return await self._insist(lambda: event_stream.known_hash(self._client, self._chain_id, number))
+    async def known_blocks(self, numbers: Sequence[int]) -> list[KnownBlock | None]:
+        return await self._insist(lambda: event_stream.known_blocks(self._client, self._chain_id, numbers))
 
-    async def publish(self, expected: Checkpoint, blocks: Sequence[Block]) -> bool:
-        """False = the checkpoint is another one, perhaps because the first of two tries did it."""
-        points = [Checkpoint(block.header.number, block.header.block_hash) for block in blocks]
-        events = [event for block in blocks for event in block.events]
-        return await self._insist(
-            lambda: event_stream.publish(self._client, self._chain_id, expected, points, events)
-        )
+    async def withdrawals(self, numbers: Sequence[int]) -> list[list[bytes] | None]:
+        return await self._insist(lambda: event_stream.withdrawals(self._client, self._chain_id, numbers))
 
-    async def start_at(self, checkpoint: Checkpoint) -> bool:
+    async def publish(self, expected: Checkpoint, blocks: Sequence[Block], head: int) -> bool:
+        """False = the checkpoint is another one, perhaps because the first of two tries did it.
+
+        Events so far behind the `head` that no reorg which is remembered can reach them are not kept.
+        """
+        kept_above = head - KEPT_BLOCKS
+        rows = [_row(block.header, block, block.header.number > kept_above) for block in blocks]
+        return await self._insist(lambda: event_stream.publish(self._client, self._chain_id, expected, rows))
+
+    async def start_at(self, checkpoint: Checkpoint, parent_hash: str = "") -> bool:
         """Stores the first checkpoint; False = there is one already."""
+        first = StreamBlock(checkpoint.number, checkpoint.block_hash, parent_hash)
+        return await self._insist(lambda: event_stream.publish(self._client, self._chain_id, None, [first]))
+
+    async def rewind(self, expected: Checkpoint, target: Checkpoint, withdrawn: Sequence[bytes]) -> bool:
         return await self._insist(
-            lambda: event_stream.publish(self._client, self._chain_id, None, [checkpoint], [])
+            lambda: event_stream.rewind(self._client, self._chain_id, expected, target, withdrawn)
         )
 
-    async def rewind(self, expected: Checkpoint, target: Checkpoint) -> bool:
-        return await self._insist(lambda: event_stream.rewind(self._client, self._chain_id, expected, target))
+    async def tell_heads(self, told: Mapping[str, int | None]) -> None:
+        await self._insist(lambda: event_stream.tell_heads(self._client, self._chain_id, told))
 
     async def pin_genesis(self, genesis_hash: str) -> str:
         """The genesis this chain id belongs to: the one stored at first contact, else this one."""
@@ -69,3 +77,7 @@ class Store:
             else:
                 self._condition.right("redis")
                 return result
+
+
+def _row(header: Header, block: Block, kept: bool) -> StreamBlock:
+    return StreamBlock(header.number, header.block_hash, header.parent_hash, block.events, kept)

@@ -1,12 +1,14 @@
 -- Chain -> stream: the events of some blocks and the checkpoint behind them, all or nothing.
 -- Adds first, so a full server refuses the whole of it and the chain waits (back-pressure).
 --
--- KEYS 1 checkpoint STRING   2 blocks HASH number -> hash   3 stream
--- ARGV 1 the checkpoint the caller expects, '' = none   2 the new checkpoint   3 how many block hashes to keep
---      4 number of blocks   then number, hash for each, ascending   then each event as JSON
+-- KEYS 1 checkpoint STRING   2 stream   3 blocks HASH number -> 'hash parent events'
+--      4 block events HASH number -> their events, deflated   5 heads HASH
+-- ARGV 1 the checkpoint the caller expects, '' = none   2 the new checkpoint   3 how many blocks to remember
+--      4 number of blocks   then number, row, events ('' = not to be remembered) for each, ascending
+--      then each event as JSON
 -- Returns 1, or 0 where the checkpoint was another one and nothing was done.
 -- A key of another type is an error before anything is done: what a script did before it fails stays done.
-for i, kind in ipairs({'string', 'hash', 'stream'}) do
+for i, kind in ipairs({'string', 'stream', 'hash', 'hash', 'hash'}) do
   local found = redis.call('TYPE', KEYS[i]).ok
   if found ~= 'none' and found ~= kind then
     return {err = 'WRONGTYPE ' .. KEYS[i] .. ' is a ' .. found .. '; it must be a ' .. kind}
@@ -16,23 +18,23 @@ local current = redis.call('GET', KEYS[1]) or ''
 if current ~= ARGV[1] then
   return 0
 end
-local blocks = tonumber(ARGV[4])
-local first_event = 5 + 2 * blocks
+local first_event = 5 + 3 * tonumber(ARGV[4])
 for i = first_event, #ARGV do
-  redis.call('XADD', KEYS[3], '*', 'event', ARGV[i])
+  redis.call('XADD', KEYS[2], '*', 'event', ARGV[i])
 end
-local lowest = tonumber(ARGV[5])
-local known = current ~= '' and tonumber(string.match(current, '^%d+')) or lowest - 1
-for number = lowest, known do
-  redis.call('HDEL', KEYS[2], string.format('%.0f', number))
+for i = 5, first_event - 1, 3 do
+  redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1])
+  if ARGV[i + 2] ~= '' then
+    redis.call('HSET', KEYS[4], ARGV[i], ARGV[i + 2])
+  end
 end
-for i = 5, first_event - 1, 2 do
-  redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1])
-end
-local newest = tonumber(ARGV[first_event - 2])
+local lowest, newest = tonumber(ARGV[5]), tonumber(ARGV[first_event - 3])
 local keep = tonumber(ARGV[3])
 for number = math.max(lowest - keep, 0), newest - keep do
-  redis.call('HDEL', KEYS[2], string.format('%.0f', number))
+  local forgotten = string.format('%.0f', number)
+  redis.call('HDEL', KEYS[3], forgotten)
+  redis.call('HDEL', KEYS[4], forgotten)
 end
+redis.call('HSET', KEYS[5], 'latest', ARGV[first_event - 3])
 redis.call('SET', KEYS[1], ARGV[2])
 return 1

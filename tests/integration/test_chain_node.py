@@ -7,6 +7,8 @@ import pytest
 
 from hookfarm.chain.block import Head
 from hookfarm.chain.node import Node, connect
+from hookfarm.chain.providers import Providers
+from hookfarm.chain.proving import Prover
 from hookfarm.chain.timing import Limits
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.devchain.transaction import Log
@@ -14,7 +16,6 @@ from hookfarm.errors import ChainUnavailable
 
 LIMITS = Limits(request_seconds=5, connect_seconds=1, silence_seconds=0.2, probe_seconds=0.2)
 TRANSPORTS = ["ws", "http"]
-LOGS = [Log(b"\x01" * 20, (b"\x02" * 32,), b"\x03"), Log(b"\x04" * 20, (), b"")]
 
 
 @pytest.fixture
@@ -31,7 +32,8 @@ def on_node(url: str, scenario: Callable[[Node], Awaitable[None]], limits: Limit
     """Runs the scenario with an open node, which is closed afterwards."""
 
     async def run() -> None:
-        node = await connect(url, limits, lambda _: None, lambda: None)
+        [provider] = Providers([url]).all
+        node = await connect(provider, limits, lambda _: None, lambda: None)
         try:
             await scenario(node)
         finally:
@@ -47,7 +49,7 @@ def test_a_node_gives_its_chain_id_head_headers_and_blocks(devchain: RunningDevc
         head = await node.head()
         assert (head.number, head.header) == (2, await node.header(2))
         assert head.header is not None
-        block = await node.block(devchain.chain_id, head.header)
+        [block] = await Prover(devchain.chain_id).blocks(node, [head.header])
         assert [event["log_index"] for event in block.events] == [0, 1, 2]
 
     devchain.mine(2)
@@ -184,29 +186,10 @@ def test_a_node_that_forgot_the_subscription_is_noticed(devchain: RunningDevchai
     on_node(devchain.ws_url, scenario)
 
 
-def test_blocks_without_logs_are_not_asked_for_once_blooms_are_known_to_mean_something() -> None:
-    with running_devchain(logs_per_block=0) as devchain:
-        devchain.mine(1)
-
-        async def scenario(node: Node) -> None:
-            def asked() -> int:
-                return int(devchain.stats()["methods"].get("eth_getLogs", 0))
-
-            header = await node.header(1)
-            assert (await node.block(1, header)).events == ()
-            assert asked() == 1, "zeros alone are no proof"
-            filled = await node.header(devchain.mine_logs(LOGS).number)
-            assert len((await node.block(1, filled)).events) == len(LOGS)
-            assert (await node.block(1, header)).events == ()
-            assert asked() == 2
-
-        on_node(devchain.ws_url, scenario)
-
-
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_block_with_megabytes_of_logs_comes_whole(devchain: RunningDevchain, transport: str) -> None:
     async def scenario(node: Node) -> None:
-        block = await node.block(devchain.chain_id, await node.header(1))
+        [block] = await Prover(devchain.chain_id).blocks(node, [await node.header(1)])
         assert len(block.events) == 4
 
     devchain.mine_logs([Log(b"\x01" * 20, (), b"\xee" * 600_000)] * 4)

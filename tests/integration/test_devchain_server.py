@@ -169,6 +169,37 @@ def test_http_status_with_retry_after_for_requests_and_handshakes(devchain: Runn
     assert post(devchain.http_url, call_of("eth_chainId"))[0] == 200
 
 
+def test_an_answer_over_http_breaks_off_in_the_middle(devchain: RunningDevchain) -> None:
+    devchain.set_fault("half_frame", count=1)
+    with pytest.raises(aiohttp.ClientPayloadError):
+        post(devchain.http_url, call_of("eth_getBlockByNumber", "latest", False))
+    assert result_of(devchain, "eth_blockNumber") == "0x0"
+
+
+def test_an_answer_over_a_websocket_breaks_off_in_the_middle(devchain: RunningDevchain) -> None:
+    async def scenario() -> None:
+        async with http_session() as session, session.ws_connect(devchain.ws_url) as client:
+            await ask(client, "eth_chainId")
+            devchain.set_fault("half_frame", count=1)
+            await client.send_json(call_of("eth_getBlockByNumber", "latest", False))
+            message = await client.receive()
+            assert message.type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR, aiohttp.WSMsgType.CLOSE)
+
+    asyncio.run(scenario())
+
+
+def test_a_gateway_refuses_a_range_with_a_status_and_no_json(devchain: RunningDevchain) -> None:
+    devchain.mine(5)
+    devchain.set_fault("refused_ranges", blocks=2, words="gateway")
+
+    async def status() -> tuple[int, str]:
+        body = json.dumps(call_of("eth_getLogs", {"fromBlock": "0x1", "toBlock": "0x5"}))
+        async with http_session() as session, session.post(devchain.http_url, data=body) as response:
+            return response.status, await response.text()
+
+    assert asyncio.run(status()) == (413, "<html>413 Request Entity Too Large</html>\n")
+
+
 def test_late_answer_does_not_hold_up_the_ones_after_it(devchain: RunningDevchain) -> None:
     devchain.set_fault("latency", method="eth_chainId", milliseconds=300)
 

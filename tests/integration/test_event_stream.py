@@ -1,17 +1,14 @@
-"""Hop 1 against a real server: publishing behind a checkpoint, reading as a group."""
+"""Hop 1 against a real server: reading as a group."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, TypeVar, cast
+from collections.abc import Iterator
+from typing import Any, TypeVar
 
-import orjson
 import pytest
 import redis
 
-from hookfarm import event_stream, keys
-from hookfarm.event_stream import ABANDONED_MILLISECONDS, BATCH_ENTRIES, KEPT_BLOCKS, Checkpoint, StreamReader
-from hookfarm.records import Event
-from hookfarm.redis_clients import Exchange, async_client
+from hookfarm import keys
+from hookfarm.event_stream import ABANDONED_MILLISECONDS, BATCH_ENTRIES, StreamReader
+from hookfarm.redis_clients import Exchange
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 
@@ -23,32 +20,6 @@ CHAIN = 1
 def client(redis_server: RedisServer) -> Iterator[Any]:
     with redis_server.client() as connected:
         yield connected
-
-
-@pytest.fixture
-def run(redis_url: str) -> Callable[..., Any]:
-    """Calls one of the module's coroutines with a client of its own."""
-
-    def call(function: Callable[..., Awaitable[T]], *arguments: object) -> T:
-        async def inner() -> T:
-            async with async_client(redis_url) as connected:
-                return await function(connected, CHAIN, *arguments)
-
-        return asyncio.run(inner())
-
-    return call
-
-
-def block(number: int, fork: str = "a") -> Checkpoint:
-    return Checkpoint(number, "0x" + fork * 60 + f"{number:04}")
-
-
-def event(number: int) -> Event:
-    return cast(Event, {"block_number": number})
-
-
-def published(client: Any) -> list[int]:
-    return [orjson.loads(fields[b"event"])["block_number"] for _, fields in client.xrange(keys.events(CHAIN))]
 
 
 def reader(redis_url: str, consumer: str = "one", *chains: int) -> Iterator[StreamReader]:
@@ -75,65 +46,6 @@ def ask(of: StreamReader) -> list[bytes | None]:
     of.ask()
     entries, _ = of.answer()
     return [entry.event for entry in entries]
-
-
-def test_events_and_their_checkpoint_appear_together(client: Any, run: Callable[..., Any]) -> None:
-    assert run(event_stream.read_checkpoint) is None
-    assert run(event_stream.publish, None, [block(5), block(6)], [event(5), event(6)])
-    assert run(event_stream.read_checkpoint) == block(6)
-    assert published(client) == [5, 6]
-    assert run(event_stream.known_hash, 5) == block(5).block_hash
-    assert run(event_stream.known_hash, 4) is None
-
-
-@pytest.mark.parametrize("expected", [None, block(4), block(5, "b"), block(6)])
-def test_who_expects_another_checkpoint_publishes_nothing(
-    client: Any, run: Callable[..., Any], expected: Checkpoint | None
-) -> None:
-    run(event_stream.publish, None, [block(5)], [event(5)])
-    assert not run(event_stream.publish, expected, [block(6)], [event(6)])
-    assert (published(client), run(event_stream.read_checkpoint)) == ([5], block(5))
-
-
-def test_of_two_publishers_one_wins(client: Any, redis_url: str) -> None:
-    async def race() -> list[bool]:
-        async with async_client(redis_url) as a, async_client(redis_url) as b:
-            moves = [event_stream.publish(c, CHAIN, None, [block(1)], [event(1)]) for c in (a, b)]
-            return list(await asyncio.gather(*moves))
-
-    assert sorted(asyncio.run(race())) == [False, True]
-    assert published(client) == [1]
-
-
-def test_a_rewind_forgets_what_was_above(run: Callable[..., Any]) -> None:
-    run(event_stream.publish, None, [block(n) for n in range(1, 10)], [])
-    assert run(event_stream.rewind, block(9), block(6))
-    assert run(event_stream.read_checkpoint) == block(6)
-    assert [run(event_stream.known_hash, n) is not None for n in (5, 6, 7, 9)] == [True, True, False, False]
-    assert run(event_stream.publish, block(6), [block(7, "b")], [event(7)])
-    assert run(event_stream.known_hash, 7) == block(7, "b").block_hash
-
-
-def test_only_so_many_block_hashes_are_kept(client: Any, run: Callable[..., Any]) -> None:
-    run(event_stream.publish, None, [block(n) for n in range(1, 301)], [])
-    run(event_stream.publish, block(300), [block(n) for n in range(301, 701)], [])
-    kept = sorted(int(number) for number in client.hkeys(keys.blocks(CHAIN)))
-    assert kept == list(range(701 - KEPT_BLOCKS, 701))
-
-
-def test_a_full_server_refuses_the_whole_of_it(client: Any, run: Callable[..., Any]) -> None:
-    run(event_stream.publish, None, [block(1)], [])
-    client.config_set("maxmemory", 1)
-    with pytest.raises(redis.exceptions.OutOfMemoryError):
-        run(event_stream.publish, block(1), [block(2)], [event(2)])
-    client.config_set("maxmemory", 0)
-    assert (published(client), run(event_stream.read_checkpoint)) == ([], block(1))
-
-
-def test_publishing_survives_forgotten_scripts(client: Any, run: Callable[..., Any]) -> None:
-    assert run(event_stream.publish, None, [block(1)], [])
-    client.script_flush()
-    assert run(event_stream.publish, block(1), [block(2)], [event(2)])
 
 
 def test_a_group_reads_from_the_beginning_and_each_entry_once(
@@ -295,26 +207,6 @@ def test_a_full_server_is_read_from_all_the_same(client: Any, redis_url: str) ->
         client.config_set("maxmemory", 0)
         one.follow([1, 2])
         assert one.unreadable == {}
-
-
-@pytest.mark.parametrize("foreign", [b"garbage", b"\xff:0x00", b"9" * 5000])
-def test_a_checkpoint_that_is_none_is_named(client: Any, run: Callable[..., Any], foreign: bytes) -> None:
-    client.set(keys.checkpoint(CHAIN), foreign)
-    with pytest.raises(redis.ResponseError, match=f"^{keys.checkpoint(CHAIN)} does not hold NUMBER:HASH, but "):
-        run(event_stream.read_checkpoint)
-
-
-@pytest.mark.parametrize("key", [keys.events(CHAIN), keys.blocks(CHAIN), keys.checkpoint(CHAIN)])
-def test_publishing_to_a_key_of_the_wrong_type_does_nothing_and_names_it(
-    client: Any, run: Callable[..., Any], key: str
-) -> None:
-    run(event_stream.publish, None, [block(1)], [event(1)])
-    client.delete(key)
-    client.sadd(key, "x")
-    before = client.dbsize(), client.xlen(keys.events(CHAIN)) if key != keys.events(CHAIN) else 0
-    with pytest.raises(redis.ResponseError, match=f"^WRONGTYPE {key} is a set; it must be a "):
-        run(event_stream.publish, block(1), [block(2)], [event(2)])
-    assert before == (client.dbsize(), client.xlen(keys.events(CHAIN)) if key != keys.events(CHAIN) else 0)
 
 
 @pytest.mark.parametrize("foreign", [b"garbage", b"1.5", b"\xff"])

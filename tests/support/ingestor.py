@@ -2,19 +2,37 @@
 
 import asyncio
 import contextlib
+import json
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+from hookfarm import keys
 from hookfarm.chain.timing import Limits
 from hookfarm.config import ChainConfig
+from hookfarm.devchain.library import RunningDevchain
 from hookfarm.event_ingestor.life import live
+from hookfarm.event_stream import Checkpoint
 from hookfarm.farm.board import Board, Slot, State
 from hookfarm.farm.child import Child
 from hookfarm.keys import EVENT_INGESTOR
+from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 
-QUICK = Limits(silence_seconds=1.0, probe_seconds=0.5, connect_seconds=0.5, boot_seconds=2.0)
+CHAIN = 31337
+EVENTS = 3
+"""Per block, of the devchains here."""
+TRANSPORTS = ["ws", "http"]
+
+QUICK = Limits(
+    silence_seconds=1.0,
+    probe_seconds=0.5,
+    connect_seconds=0.5,
+    boot_seconds=2.0,
+    return_seconds=0.5,
+    tags_seconds=0.0,
+)
 """The proportions of the real limits, in the time a test has."""
 
 
@@ -26,12 +44,9 @@ class StoppableChild(Child):
 
 
 class RunningIngestor:
-    def __init__(
-        self, chain_id: int, urls: Sequence[str], redis_url: str, from_block: int | None, limits: Limits
-    ) -> None:
+    def __init__(self, chain: ChainConfig, redis_url: str, from_block: int | None, limits: Limits) -> None:
         self._child = StoppableChild(EVENT_INGESTOR, 0, Board({EVENT_INGESTOR: 1}))
         self._child.slot.state = State.BOOTING
-        chain = ChainConfig(chain_id, tuple(urls))
         self._life = (self._child, chain, redis_url, from_block, limits)
         self._thread = threading.Thread(target=self._run, name=EVENT_INGESTOR)
         self.error: Exception | None = None
@@ -81,10 +96,14 @@ def running_ingestor(
     from_block: int | None = None,
     limits: Limits = QUICK,
     wait: bool = True,
+    **settings: Any,
 ) -> Iterator[RunningIngestor]:
-    """An ingestor that is up, unless `wait` is False; stopped at the end, and its errors are the test's."""
+    """An ingestor that is up, unless `wait` is False; stopped at the end, and its errors are the test's.
+
+    `settings` are those of a chain, beside its URLs.
+    """
     places = [urls] if isinstance(urls, str) else urls
-    ingestor = RunningIngestor(chain_id, places, redis_url, from_block, limits)
+    ingestor = RunningIngestor(ChainConfig(chain_id, tuple(places), **settings), redis_url, from_block, limits)
     ingestor.start()
     try:
         if wait:
@@ -94,3 +113,85 @@ def running_ingestor(
         ingestor.stop()
     if wait and ingestor.error is not None:
         raise ingestor.error
+
+
+class Published:
+    """What stands in a chain's stream and its checkpoint."""
+
+    def __init__(self, server: RedisServer, chain_id: int = CHAIN) -> None:
+        self.client = server.client()
+        self._chain_id = chain_id
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Everything, what was taken back and what took it back included."""
+        found: Any = self.client.xrange(keys.events(self._chain_id))
+        return [json.loads(fields[keys.EVENT_FIELD.encode()]) for _, fields in found]
+
+    def events(self) -> list[dict[str, Any]]:
+        """What was emitted and not taken back.
+
+        AssertionError where the stream takes back what it has not emitted, or not the last event first, or emits
+        twice what still stands.
+        """
+        standing: dict[tuple[str, int], dict[str, Any]] = {}
+        for entry in self.entries():
+            identity = (entry["block_hash"], entry["log_index"])
+            if not entry["removed"]:
+                assert identity not in standing, f"emitted twice: {entry}"
+                standing[identity] = entry
+                continue
+            assert standing, f"taken back but never emitted: {entry}"
+            last, original = standing.popitem()
+            assert last == identity, f"taken back out of order: {entry}, the last event is {original}"
+            assert entry == {**original, "removed": True}
+        return list(standing.values())
+
+    def removed(self) -> int:
+        return sum(entry["removed"] for entry in self.entries())
+
+    def checkpoint(self) -> Checkpoint | None:
+        stored = self.client.get(keys.checkpoint(self._chain_id))
+        return Checkpoint.decode(stored) if stored else None
+
+    def heads(self) -> dict[str, int]:
+        """What others are told of the chain's heads."""
+        found: Any = self.client.hgetall(keys.heads(self._chain_id))
+        return {tag.decode(): int(number) for tag, number in found.items()}
+
+    def wait_for(self, devchain: RunningDevchain, within: float = 20.0) -> None:
+        """Until the checkpoint is the devchain's head."""
+        head = devchain.head()
+        eventually(
+            lambda: self.checkpoint() == Checkpoint(head.number, head.hash),
+            within=within,
+            what=f"the checkpoint reaching block {head.number}",
+        )
+
+
+def url_of(devchain: RunningDevchain, transport: str) -> str:
+    return devchain.ws_url if transport == "ws" else devchain.http_url
+
+
+def as_events(logs: list[Any], chain_id: int = CHAIN) -> list[dict[str, Any]]:
+    """Logs in the form of JSON-RPC -> what ought to be in the stream."""
+    return [
+        {
+            "chain_id": chain_id,
+            "block_number": int(log["blockNumber"], 16),
+            "block_hash": log["blockHash"],
+            "block_timestamp": int(log["blockTimestamp"], 16),
+            "transaction_hash": log["transactionHash"],
+            "transaction_index": int(log["transactionIndex"], 16),
+            "log_index": int(log["logIndex"], 16),
+            "address": log["address"],
+            "topics": log["topics"],
+            "data": log["data"],
+            "removed": False,
+        }
+        for log in logs
+    ]
+
+
+def canonical(devchain: RunningDevchain, above: int = 0) -> list[dict[str, Any]]:
+    """The events of all canonical blocks with a number above `above`."""
+    return [event for event in as_events(devchain.canonical_logs()) if event["block_number"] > above]

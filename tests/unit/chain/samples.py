@@ -1,9 +1,15 @@
 """Headers and logs as nodes send them."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from hookfarm import bloom
 from hookfarm.chain.block import Block, Header, parse_logs
 
 ZERO_BLOOM = "0x" + "00" * 256
 SOME_BLOOM = "0x" + "00" * 255 + "10"
+ADDRESS = "0x" + "Ab" * 20
 
 
 def word(number: int) -> str:
@@ -24,19 +30,50 @@ def header(number: int = 5, *, fork: int = 0, bloom: str | None = SOME_BLOOM, pa
 def block(number: int, *, fork: int = 0, parent_fork: int = 0, logs: int = 0) -> Block:
     bloom = SOME_BLOOM if logs else ZERO_BLOOM
     of = header(number, fork=fork, bloom=bloom, parent_fork=parent_fork)
-    return Block(of, parse_logs(1, of, [log(of, index) for index in range(logs)]))
+    return Block(of, tuple(parse_logs(1, of, [log(of, index) for index in range(logs)])))
 
 
-def log(of: Header, index: int = 0) -> dict[str, object]:
+def log(of: Header, index: int = 0, *, transaction: int = 2, topic: int = 1) -> dict[str, Any]:
     """One log of the block, in the mixed case that some nodes send."""
     return {
-        "address": "0x" + "Ab" * 20,
-        "topics": [word(1), "0x" + "CD" * 32],
+        "address": ADDRESS,
+        "topics": [word(topic), "0x" + "CD" * 32],
         "data": "0xBEEF",
         "blockHash": of.block_hash.upper().replace("0X", "0x"),
         "blockNumber": hex(of.number),
         "transactionHash": "0x" + "EF" * 32,
-        "transactionIndex": "0x2",
+        "transactionIndex": hex(transaction),
         "logIndex": hex(index),
         "removed": False,
     }
+
+
+def bloom_of(logs: Sequence[dict[str, Any]]) -> str:
+    values = {value.lower() for each in logs for value in (each["address"], *each["topics"])}
+    return f"0x{bloom.to_bytes(bloom.of_values(values)).hex()}"
+
+
+def full_block(number: int, logs: int) -> tuple[Header, list[dict[str, Any]]]:
+    """A header and its logs, each with a topic of its own, and a bloom that is true."""
+    of = header(number)
+    raw = [log(of, index, transaction=index // 2, topic=100 * number + index) for index in range(logs)]
+    return replace(of, logs_bloom=bloom_of(raw)), raw
+
+
+def raw_header(of: Header) -> dict[str, Any]:
+    return {
+        "number": hex(of.number),
+        "hash": of.block_hash,
+        "parentHash": of.parent_hash,
+        "timestamp": hex(of.timestamp),
+        "logsBloom": of.logs_bloom,
+    }
+
+
+def receipts(logs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The block's receipts, one for each transaction up to the last that has logs."""
+    last = max((int(each["transactionIndex"], 16) for each in logs), default=-1)
+    return [
+        {"transactionIndex": hex(i), "logs": [each for each in logs if each["transactionIndex"] == hex(i)]}
+        for i in range(last + 1)
+    ]

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from hookfarm.chain.block import linked, parse_header, parse_logs, quantity
+from hookfarm.chain.block import linked, logs_by_block, parse_header, parse_logs, quantity, receipt_logs
 from hookfarm.errors import ChainUnavailable
 from hookfarm.records import parse_event
 from tests.unit.chain.samples import SOME_BLOOM, ZERO_BLOOM, block, header, log, word
@@ -38,24 +38,31 @@ def test_an_event_passes_the_check_of_those_who_read_the_stream() -> None:
     assert parse_event(event) == event
 
 
-def test_events_come_by_log_index_however_the_node_ordered_them() -> None:
-    events = parse_logs(1, header(), [log(header(), index) for index in (10, 2, 0, 9)])
-    assert [event["log_index"] for event in events] == [0, 2, 9, 10]
-
-
-def test_no_logs_are_refused_where_the_bloom_says_there_are_some() -> None:
-    with pytest.raises(ChainUnavailable, match="left out the logs of block 5"):
-        parse_logs(1, header(bloom=SOME_BLOOM), [])
-
-
-@pytest.mark.parametrize("bloom", [ZERO_BLOOM, None])
-def test_no_logs_are_fine_where_the_bloom_is_zero_or_missing(bloom: str | None) -> None:
-    assert parse_logs(1, header(bloom=bloom), []) == ()
-
-
 def test_a_log_of_another_block_is_refused() -> None:
     with pytest.raises(ChainUnavailable, match="another block than 5"):
         parse_logs(1, header(5), [log(header(6))])
+
+
+def test_a_log_that_a_node_took_back_is_refused() -> None:
+    with pytest.raises(ChainUnavailable, match="another block than 5"):
+        parse_logs(1, header(5), [{**log(header(5)), "removed": True}])
+
+
+def test_the_logs_of_a_range_are_sorted_into_blocks() -> None:
+    found = logs_by_block([log(header(n), i) for n, i in ((5, 0), (5, 1), (7, 0))])
+    assert {number: len(logs) for number, logs in found.items()} == {5: 2, 7: 1}
+
+
+@pytest.mark.parametrize("raw", [[None], [{}], [{"blockNumber": 5}]])
+def test_malformed_logs_of_a_range_are_unavailable(raw: Any) -> None:
+    with pytest.raises(ChainUnavailable):
+        logs_by_block(raw)
+
+
+@pytest.mark.parametrize("raw", [[None], [{}], 5, [{"transactionIndex": "0x0"}]])
+def test_malformed_receipts_are_unavailable(raw: Any) -> None:
+    with pytest.raises(ChainUnavailable):
+        receipt_logs(header(5), raw)
 
 
 @pytest.mark.parametrize(

@@ -2,40 +2,16 @@ import asyncio
 
 import pytest
 
-from hookfarm.chain.block import Block, Head, Header
-from hookfarm.chain.block_feed import BATCH_BLOCKS, BATCH_EVENTS, IN_FLIGHT, BlockFeed
-from hookfarm.chain.node import Node
+from hookfarm.chain.block import Head
+from hookfarm.chain.block_feed import BATCH_BLOCKS, BATCH_EVENTS, IN_FLIGHT, NEAR_BLOCKS, BlockFeed
+from hookfarm.chain.proving import Prover
 from hookfarm.errors import ChainUnavailable
-from tests.unit.chain.samples import block, header
+from tests.unit.chain.fake_node import FakeNode
+from tests.unit.chain.samples import full_block
 
 
-class FakeNode(Node):
-    """Answers when told to; block n has the logs that `logs` gives it."""
-
-    def __init__(self, logs: dict[int, int] | None = None) -> None:
-        self.logs = logs or {}
-        self.asked_headers: list[int] = []
-        self.in_flight = 0
-        self.most_in_flight = 0
-        self.failing: set[int] = set()
-        self.held = asyncio.Event()
-        self.held.set()
-
-    async def header(self, number: int) -> Header:
-        self.asked_headers.append(number)
-        self.in_flight += 1
-        self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        try:
-            await self.held.wait()
-            await asyncio.sleep(0)
-        finally:
-            self.in_flight -= 1
-        if number in self.failing:
-            raise ChainUnavailable(f"no block {number}")
-        return header(number)
-
-    async def block(self, chain_id: int, header: Header) -> Block:
-        return block(header.number, logs=self.logs.get(header.number, 0))
+def feed_of(node: FakeNode, first: int, head: Head) -> BlockFeed:
+    return BlockFeed(node, Prover(1, "bloom"), first, head)
 
 
 async def all_batches(feed: BlockFeed) -> list[list[int]]:
@@ -47,53 +23,76 @@ async def all_batches(feed: BlockFeed) -> list[list[int]]:
 
 def test_every_block_comes_once_and_in_order() -> None:
     async def scenario() -> None:
-        async with BlockFeed(FakeNode(), 1, 10, Head(99)) as feed:
+        async with feed_of(FakeNode(600, 1), 10, Head(599)) as feed:
             batches = await all_batches(feed)
-        assert [number for batch in batches for number in batch] == list(range(10, 100))
+        assert [number for batch in batches for number in batch] == list(range(10, 600))
         assert max(map(len, batches)) <= BATCH_BLOCKS
 
     asyncio.run(scenario())
 
 
-def test_several_blocks_are_fetched_at_once_but_not_more_than_the_limit() -> None:
+def test_several_pieces_are_fetched_at_once_but_not_more_than_the_limit() -> None:
     async def scenario() -> None:
-        node = FakeNode()
-        async with BlockFeed(node, 1, 1, Head(100)) as feed:
+        node = FakeNode(600, 1)
+        async with feed_of(node, 1, Head(600)) as feed:
             await all_batches(feed)
         assert node.most_in_flight == IN_FLIGHT
 
     asyncio.run(scenario())
 
 
+def test_far_behind_the_head_ranges_are_asked_for_and_near_it_blocks_by_hash() -> None:
+    async def scenario() -> None:
+        node = FakeNode(200, 1)
+        async with feed_of(node, 1, Head(200)) as feed:
+            await all_batches(feed)
+        asked = [call for calls in node.requests for call in calls if call[0] == "eth_getLogs"]
+        assert sum("blockHash" in parameters[0] for _, parameters in asked) == NEAR_BLOCKS
+        ranges = [parameters[0] for _, parameters in asked if "fromBlock" in parameters[0]]
+        assert max(int(each["toBlock"], 16) for each in ranges) == 200 - NEAR_BLOCKS
+
+    asyncio.run(scenario())
+
+
+def test_the_next_block_is_one_request_where_its_header_came_with_the_head() -> None:
+    async def scenario() -> None:
+        node = FakeNode(5, 1)
+        async with feed_of(node, 5, Head(5, node.header_of(5))) as feed:
+            assert await all_batches(feed) == [[5]]
+        assert len(node.requests) == 1
+
+    asyncio.run(scenario())
+
+
 def test_the_header_that_came_with_the_head_is_not_asked_for() -> None:
     async def scenario() -> None:
-        node = FakeNode()
-        async with BlockFeed(node, 1, 3, Head(4, header(4))) as feed:
-            assert await all_batches(feed) in ([[3, 4]], [[3], [4]])
-        assert node.asked_headers == [3]
+        node = FakeNode(5, 1)
+        async with feed_of(node, 3, Head(4, node.header_of(4))) as feed:
+            assert await all_batches(feed) == [[3, 4]]
+        assert node.asked("eth_getBlockByNumber") == 1
 
     asyncio.run(scenario())
 
 
 def test_a_head_behind_the_first_block_gives_nothing() -> None:
     async def scenario() -> None:
-        async with BlockFeed(FakeNode(), 1, 5, Head(4)) as feed:
+        async with feed_of(FakeNode(), 5, Head(4)) as feed:
             assert await feed.batch() == []
 
     asyncio.run(scenario())
 
 
-def test_the_blocks_before_one_that_fails_are_given_out_first() -> None:
+def test_the_blocks_before_a_piece_that_fails_are_given_out_first() -> None:
     async def scenario() -> None:
         node = FakeNode()
-        node.failing = {4}
+        node.failing = {12}
         given: list[int] = []
-        async with BlockFeed(node, 1, 1, Head(9)) as feed:
-            while len(given) < 3:
+        async with feed_of(node, 1, Head(24)) as feed:
+            while len(given) < 8:
                 given += [block.header.number for block in await feed.batch()]
-            with pytest.raises(ChainUnavailable, match="no block 4"):
+            with pytest.raises(ChainUnavailable, match="no block 12"):
                 await feed.batch()
-        assert given == [1, 2, 3]
+        assert given == list(range(1, 9))
 
     asyncio.run(scenario())
 
@@ -101,8 +100,10 @@ def test_the_blocks_before_one_that_fails_are_given_out_first() -> None:
 def test_a_batch_ends_before_it_has_too_many_events() -> None:
     async def scenario() -> None:
         half = BATCH_EVENTS // 2
-        node = FakeNode({1: half, 2: half, 3: 1, 4: 2 * BATCH_EVENTS, 5: 1})
-        async with BlockFeed(node, 1, 1, Head(5)) as feed:
+        node = FakeNode(5, 0)
+        for number, logs in {1: half, 2: half, 3: 1, 4: 2 * BATCH_EVENTS, 5: 1}.items():
+            node.chain[number] = full_block(number, logs)
+        async with feed_of(node, 1, Head(5)) as feed:
             sizes = []
             while found := await feed.batch():
                 sizes.append([len(block.events) for block in found])
@@ -116,7 +117,7 @@ def test_leaving_cancels_what_is_in_flight() -> None:
     async def scenario() -> None:
         node = FakeNode()
         node.held.clear()
-        async with BlockFeed(node, 1, 1, Head(50)) as feed:
+        async with feed_of(node, 1, Head(50)) as feed:
             waiting = asyncio.create_task(feed.batch())
             while node.in_flight < IN_FLIGHT:
                 await asyncio.sleep(0)

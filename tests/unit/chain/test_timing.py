@@ -24,8 +24,19 @@ def test_silence_is_suspicious_after_three_block_times_within_bounds() -> None:
     assert silences == [15, 15, 36, 60]
 
 
-def test_polls_come_four_times_a_block_within_bounds() -> None:
-    assert [poll_seconds(block_seconds) for block_seconds in (None, 0.1, 2, 12)] == [0.25, 0.25, 0.5, 1]
+def test_a_block_is_asked_for_a_little_before_it_is_due_and_then_more_often() -> None:
+    assert [round(poll_seconds(10, polls), 2) for polls in (1, 2, 3, 4)] == [9, 2, 3, 4.5]
+
+
+def test_polls_keep_within_bounds() -> None:
+    assert [poll_seconds(seconds, 1) for seconds in (None, 0, 0.1, 1000)] == [0.25, 0.25, 0.25, 12]
+    assert poll_seconds(12, 10**6) == 12
+
+
+@given(st.floats(0.5, 13), st.floats(0, 1))
+def test_at_most_two_polls_a_block_find_it_where_blocks_are_regular(block_seconds: float, late: float) -> None:
+    polls = [poll_seconds(block_seconds, 1), poll_seconds(block_seconds, 2)]
+    assert sum(polls) >= block_seconds
 
 
 def test_limits_leave_a_boot_time_for_a_second_url() -> None:
@@ -39,7 +50,7 @@ def test_pace_is_unknown_until_two_heads_were_seen() -> None:
     assert pace.block_seconds is None
 
 
-def test_pace_is_the_mean_over_the_heads_even_where_some_were_missed() -> None:
+def test_pace_is_the_median_over_the_heads_even_where_some_were_missed() -> None:
     pace = Pace()
     for number, timestamp in ((7, 1000), (8, 1012), (11, 1048)):
         pace.saw(number, timestamp)
@@ -51,3 +62,10 @@ def test_pace_starts_again_after_a_reorg() -> None:
     for number, timestamp in ((7, 1000), (8, 1100), (8, 2000), (9, 2002)):
         pace.saw(number, timestamp)
     assert pace.block_seconds == 2
+
+
+def test_one_jump_of_the_clock_says_nothing_of_the_pace() -> None:
+    pace = Pace()
+    for number, timestamp in ((0, 0), (1, 1_700_000_000), (2, 1_700_000_012), (3, 1_700_000_024)):
+        pace.saw(number, timestamp)
+    assert pace.block_seconds == 12

@@ -136,6 +136,27 @@ def test_impossible_reorg_is_refused_and_changes_nothing(depth: int, length: int
     assert hashes(chain) == before
 
 
+def test_an_orphaned_branch_can_become_canonical_again_and_the_other_one_too() -> None:
+    chain = chain_of(6)
+    first = hashes(chain)
+    chain.reorg(3, 0, length=5)
+    second = hashes(chain)
+    change = chain.switch_to(first[-1])
+    assert hashes(chain) == first
+    assert [len(change.removed), len(change.added)] == [5, 3]
+    assert_consistent(chain)
+    chain.switch_to(second[-1])
+    assert hashes(chain) == second
+    assert_consistent(chain)
+
+
+@pytest.mark.parametrize("block", ["0x" + "11" * 32, "head"])
+def test_only_an_orphan_can_be_switched_to(block: str) -> None:
+    chain = chain_of(3)
+    with pytest.raises(InvalidInput, match="no orphan"):
+        chain.switch_to(chain.head.hash if block == "head" else block)
+
+
 def test_time_never_runs_backwards() -> None:
     chain = chain_of(1)
     assert chain.mine(NOW - 100).header.timestamp == NOW

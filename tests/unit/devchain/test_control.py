@@ -58,7 +58,7 @@ def test_pause_and_resume_switch_the_clock() -> None:
 def test_faults_are_set_listed_and_cleared() -> None:
     node = node_of(0)
     listing = call(node, "devchain_setFault", "lag", {"blocks": 2, "count": 5})["result"]
-    assert listing == [{"fault": "lag", "count": 5, "blocks": 2}]
+    assert listing == [{"fault": "lag", "count": 5, "blocks": 2, "one_in": 1}]
     assert call(node, "devchain_stats")["result"]["faults"] == listing
     assert call(node, "devchain_clearFaults")["result"] == []
 

@@ -1,6 +1,7 @@
 import pytest
 
-from hookfarm.devchain.faults import KINDS, Faults, Value
+from hookfarm.devchain.fault_kinds import KINDS, Value
+from hookfarm.devchain.faults import Faults
 from hookfarm.errors import InvalidInput
 
 
@@ -46,7 +47,7 @@ def test_clearing_one_kind_leaves_the_others() -> None:
     faults.set("silence")
     faults.set("lag", blocks=3)
     faults.clear("silence")
-    assert faults.listing() == [{"fault": "lag", "count": None, "blocks": 3}]
+    assert faults.listing() == [{"fault": "lag", "count": None, "blocks": 3, "one_in": 1}]
     faults.clear()
     assert faults.listing() == []
 

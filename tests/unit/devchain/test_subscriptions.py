@@ -102,3 +102,11 @@ def test_silent_node_announces_neither_heads_nor_logs() -> None:
     node.set_fault("silence")
     node.mine(2)
     assert announced == []
+
+
+def test_a_swapped_head_is_announced_after_its_successor() -> None:
+    node, subscriptions, announced = listening_node()
+    subscriptions.subscribe("newHeads")
+    node.set_fault("swapped_heads", count=1)
+    node.mine(4)
+    assert [int(head["number"], 16) for _, head in announced] == [2, 1, 3, 4]

@@ -33,5 +33,18 @@ def test_the_slot_shows_every_number_at_its_place() -> None:
 
 
 def test_the_places_are_those_that_readers_know() -> None:
-    places = (gauges.HEAD, gauges.CHECKPOINT, gauges.EVENTS_PUBLISHED, gauges.HEAD_SEEN_AT_MS)
-    assert (*places, gauges.BLOCK_TIMESTAMP, gauges.RPC_REQUESTS, gauges.CHAIN_ID) == tuple(range(7))
+    places: tuple[int, ...] = (gauges.HEAD, gauges.CHECKPOINT, gauges.EVENTS_PUBLISHED, gauges.HEAD_SEEN_AT_MS)
+    places += (gauges.BLOCK_TIMESTAMP, gauges.RPC_REQUESTS, gauges.CHAIN_ID, gauges.REQUESTS_PER_BLOCK)
+    places += (gauges.CATCHING_UP, gauges.BLOCKS_PER_SECOND, gauges.SECONDS_LEFT, gauges.EVENTS_REMOVED)
+    assert (*places, gauges.REORGS, gauges.DEEP_REORGS, gauges.BLOCKS_REPAIRED) == tuple(range(15))
+
+
+def test_requests_per_block_are_those_of_the_last_blocks_at_the_tip() -> None:
+    [slot] = Board({"event_ingestor": 1}).slots("event_ingestor")
+    numbers = Gauges(slot, 137)
+    for number in range(100, 200):
+        for _ in range(2 if number % 2 else 3):
+            numbers.requested()
+        numbers.checkpoint(number)
+        numbers.at_the_tip()
+    assert slot.counter(gauges.REQUESTS_PER_BLOCK) in (249, 250)

@@ -1,0 +1,181 @@
+"""How fast the ingestor gets a chain's answers into the stream, with every proof of completeness and without.
+
+    python benchmarks/ingest.py [--blocks 400] [--logs 200] [--repeat 3] [--json FILE|-] [--insist]
+
+1. Catch-up: from the first block to the head in ranges, from the node's answer to the entry in Redis; events per
+   second, and the CPU that the ingestor takes per event.
+2. Tip: block by block, each asked for by its hash and published before the next; seconds from the head to the
+   checkpoint, with the events kept for a reorg.
+3. What the kept blocks take in Redis, and how long it takes to take all of them back.
+
+The node is a process with answers made beforehand, over a WebSocket; Redis is as hookfarm embeds it, append-only
+file on. Both share the cores with the ingestor. Of several runs the quickest counts; all of them are in the JSON.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from support import conditions, report
+from support.prepared_chain import CHAIN_ID
+from support.redis_server import RedisServer, running_redis
+from support.stage import directory, end_on_sigterm
+
+from hookfarm import event_stream, keys, logs
+from hookfarm.chain.block import Head
+from hookfarm.chain.node import Node, connect
+from hookfarm.chain.providers import Providers
+from hookfarm.chain.proving import Prover
+from hookfarm.chain.timing import Limits
+from hookfarm.event_ingestor.condition import Condition
+from hookfarm.event_ingestor.gauges import Gauges
+from hookfarm.event_ingestor.publisher import Publisher
+from hookfarm.event_ingestor.store import Store
+from hookfarm.event_ingestor.withdrawal import next_step
+from hookfarm.event_stream import Checkpoint
+from hookfarm.farm.board import Board
+from hookfarm.farm.child import Child
+from hookfarm.redis_clients import async_client
+
+Run = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A publisher at block 0 of an empty Redis, and the node it publishes from."""
+
+    server: RedisServer
+    node: Node
+    store: Store
+    publisher: Publisher
+
+
+def main() -> int:
+    options = _options()
+    end_on_sigterm()
+    logs.configure(level="error")
+    found = conditions.observe(None)
+    knobs = {"blocks": options.blocks, "logs_per_block": options.logs, "repeat": options.repeat, "warm_up": "none"}
+    report.print_conditions(found, knobs)
+    if options.insist and not found.quiet:
+        return 1
+    result: Run = {"benchmark": "ingest", "conditions": found.as_json(), "knobs": knobs}
+    with _node(options.blocks, options.logs) as url:
+        for name, verify in (("every_check", "bloom"), ("no_check", "none")):
+            runs = [asyncio.run(_catch_up(url, verify, options)) for _ in range(options.repeat)]
+            result[f"catch_up_{name}"] = _best(f"catch-up, {name.replace('_', ' ')}", runs)
+        result["tip"] = asyncio.run(_tip(url, options))
+        report.print_numbers("tip, every check, block by block", result["tip"])
+    report.write_json(options.json, result)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--blocks", type=int, default=400)
+    parser.add_argument("--logs", type=int, default=200, help="per block")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--insist", action="store_true", help="refuse to run on a busy machine")
+    parser.add_argument("--json", metavar="FILE", help="write the result there, - for stdout")
+    return parser.parse_args()
+
+
+def _best(title: str, runs: list[Run]) -> Run:
+    best = max(runs, key=lambda run: float(run["events_per_second"]))
+    report.print_numbers(f"{title}, best of {len(runs)}", best)
+    return {"best": best, "runs": runs}
+
+
+@contextlib.contextmanager
+def _node(blocks: int, logs_per_block: int) -> Iterator[str]:
+    """The URL of a node with its answers prepared."""
+    command = [sys.executable, "-m", "support.prepared_chain", str(blocks), str(logs_per_block)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent)
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextlib.asynccontextmanager
+async def _staged(url: str, verify: str) -> AsyncIterator[Stage]:
+    with directory() as place, running_redis(place / "redis") as server:
+        log = logs.get(keys.EVENT_INGESTOR)
+        child = Child(keys.EVENT_INGESTOR, 0, Board({keys.EVENT_INGESTOR: 1}))
+        gauges, condition = Gauges(child.slot, CHAIN_ID), Condition(child, CHAIN_ID, log)
+        [provider] = Providers([url]).all
+        async with async_client(server.url) as client:
+            node = await connect(provider, Limits(), gauges.head, gauges.requested)
+            store = Store(client, CHAIN_ID, condition)
+            publisher = Publisher(Prover(CHAIN_ID, verify), CHAIN_ID, 1, store, condition, gauges, log)
+            try:
+                await publisher.boot(node, await node.head())
+                yield Stage(server, node, store, publisher)
+            finally:
+                await node.close()
+
+
+async def _catch_up(url: str, verify: str, options: argparse.Namespace) -> Run:
+    async with _staged(url, verify) as stage:
+        began, cpu = time.perf_counter(), time.process_time()
+        await stage.publisher.advance(stage.node, await stage.node.head())
+        took, cpu = time.perf_counter() - began, time.process_time() - cpu
+        events = stage.server.client.xlen(keys.events(CHAIN_ID))
+        assert events == options.blocks * options.logs
+    return {
+        "events": events,
+        "seconds": round(took, 3),
+        "events_per_second": round(events / took),
+        "ingestor_cpu_us_per_event": round(1e6 * cpu / events, 2),
+    }
+
+
+async def _tip(url: str, options: argparse.Namespace) -> Run:
+    async with _staged(url, "bloom") as stage:
+        took = []
+        for number in range(1, options.blocks + 1):
+            head = Head(number, await stage.node.header(number))
+            began = time.perf_counter()
+            await stage.publisher.advance(stage.node, head)
+            took.append(time.perf_counter() - began)
+        client = stage.server.client
+        kept: Any = client.memory_usage(keys.block_events(CHAIN_ID), samples=0)
+        table: Any = client.memory_usage(keys.blocks(CHAIN_ID), samples=0)
+        return {
+            "head_to_checkpoint_p50_ms": round(1000 * report.quantile(took, 0.5), 2),
+            "head_to_checkpoint_p99_ms": round(1000 * report.quantile(took, 0.99), 2),
+            "events_per_second": round(options.blocks * options.logs / sum(took)),
+            "kept_blocks": client.hlen(keys.blocks(CHAIN_ID)),
+            "kept_events_mb": round(kept / 1e6, 2),
+            "block_table_mb": round(table / 1e6, 3),
+            **await _take_back(stage),
+        }
+
+
+async def _take_back(stage: Stage) -> Run:
+    """A reorg as deep as what is remembered."""
+    at = await stage.store.checkpoint()
+    assert at is not None
+    lowest = max(0, at.number - event_stream.KEPT_BLOCKS + 1)
+    [block] = await stage.store.known_blocks([lowest])
+    assert block is not None
+    began, removed = time.perf_counter(), 0
+    while at.number > lowest:
+        step = await next_step(stage.store, at, block.point)
+        assert await stage.store.rewind(at, step.target, step.withdrawn)
+        at, removed = Checkpoint(step.target.number, step.target.block_hash), removed + len(step.withdrawn)
+    took = time.perf_counter() - began
+    return {"taken_back_events": removed, "taken_back_events_per_second": round(removed / took)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""A node whose answers were made beforehand, as a process of its own: what is measured is who asks it.
+
+    python -m support.prepared_chain BLOCKS LOGS_PER_BLOCK
+
+Prints its WebSocket URL once it listens. The blocks are ERC-20 transfers of few tokens among many accounts, with
+true blooms; hashes are made up.
+"""
+
+import asyncio
+import random
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import orjson
+from aiohttp import WSMsgType, web
+
+from hookfarm import bloom
+
+CHAIN_ID = 31337
+TOKENS = 200
+ACCOUNTS = 50_000
+TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
+
+
+def hash_of(number: int) -> str:
+    return f"0x{number + (1 << 200):064x}"
+
+
+class PreparedChain:
+    """Blocks 0 to `blocks`; every answer is bytes already, and only its id is put in."""
+
+    def __init__(self, blocks: int, logs_per_block: int) -> None:
+        self._draw = random.Random(1)
+        self._logs: list[bytes] = [b""]
+        self._headers: list[bytes] = [self._header(0, 0)]
+        for number in range(1, blocks + 1):
+            logs = [self._log(number, index) for index in range(logs_per_block)]
+            self._logs.append(orjson.dumps(logs)[1:-1])
+            values = {value for log in logs for value in (log["address"], *log["topics"])}
+            self._headers.append(self._header(number, bloom.of_values(values)))
+        self._head = orjson.dumps(hex(blocks))
+        self._answers: Mapping[str, Callable[[Sequence[Any]], bytes]] = {
+            "eth_chainId": lambda _: orjson.dumps(hex(CHAIN_ID)),
+            "eth_subscribe": lambda _: b'"0x1"',
+            "eth_blockNumber": lambda _: self._head,
+            "eth_getBlockByNumber": self._block_by_number,
+            "eth_getLogs": self._get_logs,
+        }
+
+    def answer(self, request: Any) -> bytes:
+        """To one message; a batch is answered as one."""
+        if isinstance(request, list):
+            return b"[" + b",".join(map(self.answer, request)) + b"]"
+        result = self._answers[request["method"]](request["params"])
+        return b'{"jsonrpc":"2.0","id":%d,"result":%b}' % (request["id"], result)
+
+    def _block_by_number(self, parameters: Sequence[Any]) -> bytes:
+        tag = parameters[0]
+        return self._headers[int(tag, 16)] if tag.startswith("0x") else self._headers[-1]
+
+    def _get_logs(self, parameters: Sequence[Any]) -> bytes:
+        criteria = parameters[0]
+        if "blockHash" in criteria:
+            return b"[" + self._logs[int(criteria["blockHash"], 16) - (1 << 200)] + b"]"
+        first, last = int(criteria["fromBlock"], 16), int(criteria["toBlock"], 16)
+        return b"[" + b",".join(self._logs[first : last + 1]) + b"]"
+
+    def _header(self, number: int, logs_bloom: int) -> bytes:
+        return orjson.dumps(
+            {
+                "number": hex(number),
+                "hash": hash_of(number),
+                "parentHash": hash_of(number - 1),
+                "timestamp": hex(1_700_000_000 + number),
+                "logsBloom": f"0x{bloom.to_bytes(logs_bloom).hex()}",
+            }
+        )
+
+    def _log(self, number: int, index: int) -> dict[str, Any]:
+        token, sender, to = (self._draw.randrange(n) for n in (TOKENS, ACCOUNTS, ACCOUNTS))
+        return {
+            "address": f"0x{token + (7 << 150):040x}",
+            "topics": [TRANSFER, f"0x{sender + (9 << 150):064x}", f"0x{to + (9 << 150):064x}"],
+            "data": f"0x{self._draw.getrandbits(80):064x}",
+            "blockHash": hash_of(number),
+            "blockNumber": hex(number),
+            "blockTimestamp": hex(1_700_000_000 + number),
+            "transactionHash": f"0x{self._draw.getrandbits(256):064x}",
+            "transactionIndex": hex(index),
+            "logIndex": hex(index),
+            "removed": False,
+        }
+
+
+async def serve(chain: PreparedChain) -> None:
+    async def talk(request: web.Request) -> web.WebSocketResponse:
+        client = web.WebSocketResponse(compress=False)
+        await client.prepare(request)
+        async for message in client:
+            if message.type == WSMsgType.TEXT:
+                await client.send_str(chain.answer(orjson.loads(message.data)).decode())
+        return client
+
+    application = web.Application()
+    application.router.add_get("/", talk)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print(f"ws://127.0.0.1:{runner.addresses[0][1]}/", flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(PreparedChain(int(sys.argv[1]), int(sys.argv[2]))))

@@ -1,0 +1,70 @@
+"""Whether the logs that a node sent for a block are all of them; pure functions.
+
+Two proofs. Indices: a block's logs are counted from 0 without a gap, so one left out of the middle shows. Bloom:
+the header commits to a filter of all addresses and topics, so one left out at the end shows too, unless others
+set the same bits. Both together leave only a log at the end that is like another one of the block.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
+
+from hookfarm import bloom
+from hookfarm.chain.block import Header
+from hookfarm.chain.ranges import looks_capped
+from hookfarm.records import Event
+
+_place = itemgetter("transaction_index", "log_index")
+_transaction = itemgetter("transaction_index")
+
+
+def in_order(events: Sequence[Event]) -> list[Event]:
+    """The events of one block as they stand in it.
+
+    Some chains count logs per transaction. An index that comes twice would make one event of two, so there
+    `log_index` becomes the place in the block.
+    """
+    ordered = sorted(events, key=_place)
+    if not _contiguous(ordered) and _contiguous_per_transaction(ordered):
+        for place, event in enumerate(ordered):
+            event["log_index"] = place
+    return ordered
+
+
+def doubt(header: Header, events: Sequence[Event], *, bloom_counts: bool, may_be_capped: bool = True) -> str:
+    """Why the events, in order, may not be all of the block's; empty where they are.
+
+    `may_be_capped` is False for logs from receipts, which are not cut off at a round number.
+    """
+    if not _contiguous(events):
+        return f"log indices are not 0 to {len(events) - 1}"
+    if bloom_counts and header.logs_bloom is not None:
+        return _bloom_doubt(int(header.logs_bloom, 16), events)
+    if may_be_capped and looks_capped(len(events)):
+        return f"exactly {len(events)} logs, which looks cut off"
+    return ""
+
+
+def has_logs(header: Header) -> bool:
+    """True where the bloom says so; a header without one, or with zeros, says nothing."""
+    return header.logs_bloom is not None and not header.bloom_is_zero
+
+
+def _bloom_doubt(expected: int, events: Sequence[Event]) -> str:
+    values = {event["address"] for event in events}
+    for event in events:
+        values.update(event["topics"])
+    found = bloom.of_values(values)
+    if found == expected:
+        return ""
+    if expected & ~found:
+        return f"{len(events)} logs do not make the header's bloom: some are missing"
+    return f"{len(events)} logs make more than the header's bloom"
+
+
+def _contiguous(events: Sequence[Event]) -> bool:
+    return all(event["log_index"] == place for place, event in enumerate(events))
+
+
+def _contiguous_per_transaction(events: Sequence[Event]) -> bool:
+    return all(_contiguous(list(logs)) for _, logs in groupby(events, key=_transaction))

@@ -1,0 +1,83 @@
+"""A chain's providers: which of their URLs to use, what is known of their health and of their habits."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from hookfarm.chain.ranges import RangeSize
+from hookfarm.chain.timing import pause_seconds
+from hookfarm.chain.token_bucket import TokenBucket
+from hookfarm.redaction import origin
+
+MOST_CALLS = 100
+"""In one batch. Providers allow from 3 to 1,000, and few say so."""
+
+
+class Provider:
+    """One URL, and what was learned of it, which outlives every connection to it."""
+
+    def __init__(self, url: str, bucket: TokenBucket) -> None:
+        self.url = url
+        self.origin = origin(url)
+        self.bucket = bucket
+        self.ranges = RangeSize()
+        self.batch_calls = MOST_CALLS
+        """How many calls a batch may hold; 1 = batches are refused."""
+        self.failures = 0
+        """In a row."""
+        self.rests_until = 0.0
+        self.failed_at = float("-inf")
+
+
+class Providers:
+    """In the order of preference. One that failed rests: 0.1 s, 0.2 s … 10 s, or as long as it asked for."""
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        requests_per_second: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self.all = tuple(Provider(url, TokenBucket(requests_per_second, clock)) for url in urls)
+
+    def best(self) -> tuple[Provider, float]:
+        """The first one that does not rest, else the one whose rest ends first; and how long that still takes."""
+        now = self._clock()
+        for provider in self.all:
+            if provider.rests_until <= now:
+                return provider, 0.0
+        soonest = min(self.all, key=lambda provider: provider.rests_until)
+        return soonest, soonest.rests_until - now
+
+    def others(self, provider: Provider) -> list[Provider]:
+        """Those but this one that do not rest, by preference."""
+        now = self._clock()
+        return [other for other in self.all if other is not provider and other.rests_until <= now]
+
+    def preferred_to(self, provider: Provider, after_seconds: float) -> Provider | None:
+        """The best one before this one that has not failed for so long (doubled with each failure in a row)."""
+        now = self._clock()
+        for other in self.all:
+            if other is provider:
+                return None
+            patience = after_seconds * 2.0 ** min(max(other.failures - 1, 0), 5)
+            if max(other.failed_at + patience, other.rests_until) <= now:
+                return other
+        return None
+
+    def failed(self, provider: Provider, jitter: float, rest_seconds: float | None = None) -> None:
+        """`jitter` as for `pause_seconds`; `rest_seconds` is what the provider asked for, if it did."""
+        now = self._clock()
+        pause = pause_seconds(provider.failures, jitter)
+        provider.failures += 1
+        provider.failed_at = now
+        provider.rests_until = now + (pause if rest_seconds is None else max(rest_seconds, pause))
+
+    def worked(self, provider: Provider) -> None:
+        """It has been of use for a while: its next failure is a new one, not one more."""
+        provider.failures = 0
+
+    @property
+    def all_failing(self) -> bool:
+        """True once none of them is left that has not failed since it last worked."""
+        return all(provider.failures for provider in self.all)

@@ -1,0 +1,136 @@
+"""Blocks with all their events, proven to be all of them.
+
+1. The logs of a block, by its hash (at the tip) or as part of a range (far behind it).
+2. Contiguous indices, and the header's bloom where the chain has one that counts.
+3. Where they leave a doubt: the logs in the block's receipts, under the same proofs.
+4. Where these leave one too: Incomplete. The caller pauses, asks another provider, and never goes on without.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from hookfarm.chain.answers import Call, Incomplete, RateLimited, Refused
+from hookfarm.chain.block import Block, Header, logs_by_block, parse_logs, receipt_logs
+from hookfarm.chain.completeness import doubt, has_logs, in_order
+from hookfarm.chain.node import Node, first_error, not_null
+from hookfarm.chain.ranges import halves, looks_capped
+from hookfarm.errors import ChainUnavailable
+from hookfarm.records import Event
+
+VERIFY_BY_CHAIN = {137: "contiguous", 80002: "contiguous"}
+"""Polygon and its test network: `eth_getLogs` has logs of state syncs, which the header's bloom leaves out."""
+
+
+class Prover:
+    """One chain's; `verify` as in ChainConfig."""
+
+    def __init__(self, chain_id: int, verify: str | None = None) -> None:
+        self.repaired = 0
+        """Blocks whose logs were incomplete, and whose receipts were not."""
+        self._chain_id = chain_id
+        self._verify = verify or VERIFY_BY_CHAIN.get(chain_id, "bloom")
+
+    async def blocks(self, node: Node, headers: Sequence[Header]) -> list[Block]:
+        """The blocks of these headers, asked for by hash; one request, where nothing is wrong."""
+        if self._verify == "receipts":
+            return await self._blocks_by_receipts(node, headers)
+        answers = await self._logs_by_hash(node, headers)
+        return [await self._proven(node, *pair) for pair in zip(headers, answers, strict=True)]
+
+    async def range(self, node: Node, first: int, last: int) -> list[Block]:
+        """The canonical blocks from `first` to `last`, in ranges that are halved until the provider takes them."""
+        if self._verify == "receipts" or first == last:
+            return await self.blocks(node, await node.headers(range(first, last + 1)))
+        try:
+            return await self._range(node, first, last)
+        except RateLimited:
+            raise
+        except ChainUnavailable:
+            if node.closed:
+                raise
+            node.provider.ranges.refused(last - first + 1)
+        left, right = halves(first, last)
+        return await self.range(node, *left) + await self.range(node, *right)
+
+    async def _range(self, node: Node, first: int, last: int) -> list[Block]:
+        logs, headers = await asyncio.gather(node.logs_between(first, last), node.headers(range(first, last + 1)))
+        if looks_capped(len(logs)):
+            raise Refused(f"{node.origin}: exactly {len(logs)} logs, which looks cut off")
+        found = logs_by_block(logs)
+        if not found.keys() <= {header.number for header in headers}:
+            raise ChainUnavailable(f"{node.origin}: sent logs from outside the range")
+        blocks = [await self._proven_in_range(node, header, found.get(header.number, [])) for header in headers]
+        node.provider.ranges.accepted(len(headers), len(logs))
+        return blocks
+
+    async def _proven_in_range(self, node: Node, header: Header, logs: list[Any]) -> Block:
+        events, reason = self._judge(header, logs)
+        if not reason:
+            return Block(header, tuple(events))
+        [block] = await self.blocks(node, [header])
+        return block
+
+    async def _proven(self, node: Node, header: Header, logs: list[Any]) -> Block:
+        events, reason = self._judge(header, logs)
+        if reason:
+            events = await self._events_of_receipts(node, header, reason)
+            self.repaired += 1
+        return Block(header, tuple(events))
+
+    def _judge(self, header: Header, logs: Any) -> tuple[list[Event], str]:
+        events = in_order(parse_logs(self._chain_id, header, logs))
+        if self._verify == "none":
+            return events, ""
+        return events, doubt(header, events, bloom_counts=self._bloom_counts(header))
+
+    async def _events_of_receipts(self, node: Node, header: Header, reason: str) -> list[Event]:
+        """The arbiter of a doubt about a block's logs."""
+        problem = f"{node.origin}: block {header.number}: {reason}"
+        try:
+            receipts = await node.ask("eth_getBlockReceipts", header.block_hash)
+        except Refused as error:
+            raise Incomplete(f"{problem}; no receipts: {error}") from error
+        if receipts is None:
+            raise Incomplete(f"{problem}; no receipts")
+        events = in_order(parse_logs(self._chain_id, header, receipt_logs(header, receipts)))
+        still = doubt(header, events, bloom_counts=self._bloom_counts(header), may_be_capped=False)
+        if still:
+            raise Incomplete(f"{problem}; in its receipts: {still}")
+        return events
+
+    async def _blocks_by_receipts(self, node: Node, headers: Sequence[Header]) -> list[Block]:
+        answers = await _ask(node, [("eth_getBlockReceipts", [header.block_hash]) for header in headers])
+        blocks = []
+        for header, answer in zip(headers, answers, strict=True):
+            receipts = not_null(first_error(answer), f"{node.origin}: receipts of block {header.number}")
+            events = in_order(parse_logs(self._chain_id, header, receipt_logs(header, receipts)))
+            reason = doubt(header, events, bloom_counts=self._bloom_counts(header), may_be_capped=False)
+            if reason:
+                raise Incomplete(f"{node.origin}: receipts of block {header.number}: {reason}")
+            blocks.append(Block(header, tuple(events)))
+        return blocks
+
+    async def _logs_by_hash(self, node: Node, headers: Sequence[Header]) -> list[list[Any]]:
+        """Where no bloom tells, a node that has never heard of the block may answer that it has no logs; so it
+        must show the block in the same batch."""
+        calls: list[Call] = [("eth_getLogs", [{"blockHash": header.block_hash}]) for header in headers]
+        silent = [header for header in headers if self._verify != "none" and not self._bloom_counts(header)]
+        shown: list[Call] = [("eth_getBlockByHash", [header.block_hash, False]) for header in silent]
+        answers = [first_error(answer) for answer in await _ask(node, calls + shown)]
+        if None in answers[len(calls) :]:
+            raise ChainUnavailable(f"{node.origin}: does not have a block that it announced")
+        return [not_null(answer, f"{node.origin}: eth_getLogs") for answer in answers[: len(calls)]]
+
+    def _bloom_counts(self, header: Header) -> bool:
+        """A bloom of zeros does not: some chains write zeros into every header, and some nodes into announcements.
+        Where it is true the block has no logs, and there is nothing to prove."""
+        return self._verify in ("bloom", "receipts") and has_logs(header)
+
+
+async def _ask(node: Node, calls: Sequence[Call]) -> list[Any]:
+    """The answers; in the same batch goes the question for the tagged heads, when it is due."""
+    tags = node.tags.due()
+    answers = await node.ask_all([*calls, *tags])
+    node.tags.heard(answers[len(calls) :])
+    return answers[: len(calls)]

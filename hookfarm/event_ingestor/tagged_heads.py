@@ -1,0 +1,38 @@
+"""What the chain calls safe and finalized, told to those who wait for it."""
+
+from hookfarm.chain.node import Node
+from hookfarm.event_ingestor.store import Store
+from hookfarm.logs import FieldLogger
+
+
+class TaggedHeads:
+    """Tells only what is sure: not above the checkpoint, and not of another branch than what was published.
+
+    A chain whose nodes know no such block tells none, which is said once; who waits for it falls back to a number
+    of confirmations.
+    """
+
+    def __init__(self, chain_id: int, store: Store, log: FieldLogger) -> None:
+        self._chain_id = chain_id
+        self._store = store
+        self._log = log
+        self._said: set[str] = set()
+
+    async def tell(self, node: Node, checkpoint: int) -> None:
+        """After the checkpoint has moved there: what the node has said of its tagged heads since the last time."""
+        news: dict[str, int | None] = {}
+        for tag, header in node.tags.take().items():
+            if header is None:
+                self._say(tag, node)
+                news[tag] = None
+                continue
+            [published] = await self._store.known_blocks([header.number])
+            if published is None or published.block_hash == header.block_hash:
+                news[tag] = min(header.number, checkpoint)
+        if news:
+            await self._store.tell_heads(news)
+
+    def _say(self, tag: str, node: Node) -> None:
+        if tag not in self._said:
+            self._said.add(tag)
+            self._log.warning("tag not supported", chain=self._chain_id, tag=tag, node=node.origin)

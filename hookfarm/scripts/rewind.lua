@@ -1,0 +1,37 @@
+-- A reorg, or a step of one: the events of orphaned blocks are taken back and the checkpoint returns to an
+-- ancestor, all or nothing. Adds first, as publish does.
+--
+-- KEYS 1 checkpoint STRING   2 stream   3 blocks HASH number -> 'hash parent events'
+--      4 block events HASH number -> their events, deflated   5 heads HASH
+-- ARGV 1 the checkpoint the caller expects   2 the new one   then each withdrawn event as JSON, the newest first
+-- Returns 1, or 0 where the checkpoint was another one and nothing was done.
+-- A key of another type is an error before anything is done: what a script did before it fails stays done.
+for i, kind in ipairs({'string', 'stream', 'hash', 'hash', 'hash'}) do
+  local found = redis.call('TYPE', KEYS[i]).ok
+  if found ~= 'none' and found ~= kind then
+    return {err = 'WRONGTYPE ' .. KEYS[i] .. ' is a ' .. found .. '; it must be a ' .. kind}
+  end
+end
+local current = redis.call('GET', KEYS[1]) or ''
+if current ~= ARGV[1] then
+  return 0
+end
+for i = 3, #ARGV do
+  redis.call('XADD', KEYS[2], '*', 'event', ARGV[i])
+end
+local target, hash = string.match(ARGV[2], '^(%d+):(.*)$')
+for number = tonumber(target) + 1, tonumber(string.match(current, '^%d+')) do
+  local forgotten = string.format('%.0f', number)
+  redis.call('HDEL', KEYS[3], forgotten)
+  redis.call('HDEL', KEYS[4], forgotten)
+end
+redis.call('HSETNX', KEYS[3], target, hash .. '  0')
+for _, tag in ipairs({'safe', 'finalized'}) do
+  local told = redis.call('HGET', KEYS[5], tag)
+  if told and tonumber(told) > tonumber(target) then
+    redis.call('HSET', KEYS[5], tag, target)
+  end
+end
+redis.call('HSET', KEYS[5], 'latest', target)
+redis.call('SET', KEYS[1], ARGV[2])
+return 1

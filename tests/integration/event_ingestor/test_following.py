@@ -1,0 +1,154 @@
+"""The ingestor between a devchain and a real Redis: every log once and in order."""
+
+import pytest
+
+from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.transaction import Log
+from hookfarm.event_ingestor import gauges
+from hookfarm.event_ingestor.status import report
+from hookfarm.event_stream import Checkpoint
+from tests.support.ingestor import CHAIN, EVENTS, TRANSPORTS, Published, canonical, running_ingestor, url_of
+from tests.support.waiting import eventually
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_every_log_is_in_the_stream_once_and_in_order(
+    devchain: RunningDevchain, redis_url: str, published: Published, transport: str
+) -> None:
+    with running_ingestor(CHAIN, url_of(devchain, transport), redis_url):
+        for blocks in (1, 1, 3, 20, 1):
+            devchain.mine(blocks)
+            published.wait_for(devchain)
+    assert published.events() == canonical(devchain)
+    assert len(published.events()) == 26 * EVENTS
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_chain_seen_for_the_first_time_starts_behind_its_head(
+    devchain: RunningDevchain, redis_url: str, published: Published, transport: str
+) -> None:
+    devchain.mine(5)
+    with running_ingestor(CHAIN, url_of(devchain, transport), redis_url):
+        assert published.checkpoint() == Checkpoint(5, devchain.head().hash)
+        devchain.mine(2)
+        published.wait_for(devchain)
+    assert published.events() == canonical(devchain, above=5)
+
+
+@pytest.mark.parametrize(("from_block", "above"), [(0, 0), (1, 0), (3, 2), (6, 5)])
+def test_from_block_is_the_first_one_whose_logs_are_published(
+    devchain: RunningDevchain, redis_url: str, published: Published, from_block: int, above: int
+) -> None:
+    devchain.mine(5)
+    with running_ingestor(CHAIN, devchain.ws_url, redis_url, from_block=from_block):
+        devchain.mine(1)
+        published.wait_for(devchain)
+    assert published.events() == canonical(devchain, above=above)
+
+
+def test_a_from_block_still_to_come_is_waited_for(
+    devchain: RunningDevchain, redis_url: str, published: Published
+) -> None:
+    devchain.mine(2)
+    with running_ingestor(CHAIN, devchain.ws_url, redis_url, from_block=5) as ingestor:
+        devchain.mine(1)
+        eventually(lambda: ingestor.slot.counter(gauges.HEAD) == 3, what="the head being seen")
+        assert published.checkpoint() is None
+        devchain.mine(3)
+        published.wait_for(devchain)
+    assert published.events() == canonical(devchain, above=4)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_after_downtime_it_goes_on_from_the_checkpoint(
+    devchain: RunningDevchain, redis_url: str, published: Published, transport: str
+) -> None:
+    url = url_of(devchain, transport)
+    with running_ingestor(CHAIN, url, redis_url):
+        devchain.mine(2)
+        published.wait_for(devchain)
+    devchain.mine(300)
+    with running_ingestor(CHAIN, url, redis_url, from_block=1):
+        published.wait_for(devchain)
+    assert published.events() == canonical(devchain)
+
+
+def test_blocks_with_more_events_than_a_batch_are_published_whole(
+    devchain: RunningDevchain, redis_url: str, published: Published
+) -> None:
+    logs = [Log(i.to_bytes(20, "big"), (), i.to_bytes(4, "big")) for i in range(5_000)]
+    with running_ingestor(CHAIN, devchain.ws_url, redis_url):
+        devchain.mine_logs(logs, per_transaction=50)
+        devchain.mine(2)
+        published.wait_for(devchain)
+    assert published.events() == canonical(devchain)
+
+
+def test_the_slot_shows_what_it_has_done(devchain: RunningDevchain, redis_url: str, published: Published) -> None:
+    devchain.mine(2)
+    with running_ingestor(CHAIN, devchain.ws_url, redis_url, from_block=1) as ingestor:
+        devchain.mine(2)
+        published.wait_for(devchain)
+        eventually(lambda: ingestor.slot.counter(gauges.CHECKPOINT) == 4, what="the counters being written")
+        shown = ingestor.slot.counter
+        assert (shown(gauges.CHAIN_ID), shown(gauges.HEAD)) == (CHAIN, 4)
+        assert shown(gauges.EVENTS_PUBLISHED) == 4 * EVENTS
+        assert shown(gauges.BLOCK_TIMESTAMP) == devchain.head().header.timestamp
+        assert 0 < shown(gauges.RPC_REQUESTS) < 50
+        assert ingestor.slot.seconds_late() < 0
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_at_the_tip_a_block_costs_at_most_three_requests(
+    redis_url: str, published: Published, transport: str
+) -> None:
+    with (
+        running_devchain(chain_id=CHAIN, logs_per_block=EVENTS, block_time=0.5) as devchain,
+        running_ingestor(CHAIN, url_of(devchain, transport), redis_url) as ingestor,
+    ):
+        eventually(lambda: ingestor.slot.counter(gauges.CHECKPOINT) >= 10, within=15, what="ten blocks")
+        asked = ingestor.slot.counter(gauges.REQUESTS_PER_BLOCK)
+    assert 100 <= asked <= (150 if transport == "ws" else 300)
+
+
+def test_safe_and_finalized_blocks_are_told_with_the_checkpoint(redis_url: str, published: Published) -> None:
+    with (
+        running_devchain(chain_id=CHAIN, safe_distance=2, finalized_distance=5) as devchain,
+        running_ingestor(CHAIN, devchain.ws_url, redis_url, from_block=1),
+    ):
+        devchain.mine(20)
+        published.wait_for(devchain)
+        devchain.mine(1)
+        told = {"latest": 21, "safe": 19, "finalized": 16}
+        eventually(lambda: published.heads() == told, what="the heads being told")
+        devchain.reorg(3, length=4)
+        later = {"latest": 22, "safe": 20, "finalized": 17}
+        eventually(lambda: published.heads() == later, what="the heads after the reorg being told")
+
+
+def test_a_chain_without_safe_and_finalized_blocks_tells_none_and_goes_on(
+    devchain: RunningDevchain, redis_url: str, published: Published, caplog: pytest.LogCaptureFixture
+) -> None:
+    devchain.set_fault("unsupported_tags")
+    with running_ingestor(CHAIN, devchain.ws_url, redis_url):
+        for number in range(1, 4):
+            devchain.mine(1)
+            eventually(lambda at=number: published.heads() == {"latest": at}, what="the head being told")  # type: ignore[misc]
+    said = [record for record in caplog.records if record.message == "tag not supported"]
+    assert len(said) == 2, "once for each tag"
+
+
+def test_catching_up_is_shown_until_it_is_over(
+    devchain: RunningDevchain, redis_url: str, published: Published
+) -> None:
+    with running_ingestor(CHAIN, devchain.ws_url, redis_url, from_block=1):
+        pass
+    devchain.mine(500)
+    devchain.set_fault("refused_ranges", blocks=5)
+    devchain.set_fault("latency", method="eth_getLogs", milliseconds=20)
+    with running_ingestor(CHAIN, devchain.ws_url, redis_url) as ingestor:
+        shown = eventually(lambda: report([ingestor.slot])["chains"][0]["catching_up"], what="it being shown")
+        assert set(shown) == {"blocks_per_second", "seconds_left"}
+        devchain.clear_faults()
+        published.wait_for(devchain)
+        eventually(lambda: report([ingestor.slot])["chains"][0]["catching_up"] is None, what="it being over")

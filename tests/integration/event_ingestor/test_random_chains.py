@@ -1,0 +1,74 @@
+"""Random chains, faults and restarts: whatever happened, what stands in the stream is the canonical chain."""
+
+import contextlib
+import random
+from collections.abc import Callable
+
+import pytest
+
+from hookfarm.devchain.library import RunningDevchain
+from hookfarm.errors import InvalidInput
+from tests.support.ingestor import CHAIN, TRANSPORTS, Published, canonical, running_ingestor, url_of
+
+SEEDS = range(4)
+LIVES = 4
+STEPS = 12
+
+Step = Callable[[RunningDevchain, random.Random], object]
+
+
+def reorg(devchain: RunningDevchain, draw: random.Random) -> None:
+    depth = min(draw.choice([1, 1, 2, 5, 30]), devchain.head().number)
+    if depth:
+        left = devchain.head().hash
+        devchain.reorg(depth, length=depth + draw.randrange(3))
+        if draw.random() < 0.4:
+            with contextlib.suppress(InvalidInput):
+                devchain.switch_to(left)
+
+
+def fault(kind: str, **parameters: str | int) -> Step:
+    return lambda devchain, draw: devchain.set_fault(kind, draw.randrange(1, 5), **parameters)
+
+
+STEPS_AND_WEIGHTS: list[tuple[Step, int]] = [
+    (lambda devchain, draw: devchain.mine(draw.randrange(1, 6)), 10),
+    (lambda devchain, draw: devchain.mine(draw.randrange(40, 120)), 1),
+    (reorg, 5),
+    (lambda devchain, _: devchain.drop_connections(), 1),
+    (fault("omitted_logs"), 1),
+    (fault("omitted_logs", where="first"), 1),
+    (fault("omitted_receipt_logs"), 1),
+    (fault("nulls"), 1),
+    (fault("lag", blocks=3), 1),
+    (fault("half_frame"), 1),
+    (fault("dropped_heads"), 1),
+    (fault("swapped_heads"), 1),
+    (fault("refused_ranges", blocks=3, words="infura"), 1),
+    (fault("reorg_on_call", depth=3, more=1), 1),
+    (fault("reorg_on_call", depth=2, more=1, method="eth_getBlockByNumber"), 1),
+    (fault("return_on_call"), 1),
+    (fault("hidden_blooms"), 1),
+]
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_stands_is_the_canonical_chain(
+    devchain: RunningDevchain, redis_url: str, published: Published, transport: str, seed: int
+) -> None:
+    draw = random.Random(seed)
+    steps, weights = zip(*STEPS_AND_WEIGHTS, strict=True)
+    for life in range(LIVES):
+        with running_ingestor(CHAIN, url_of(devchain, transport), redis_url, from_block=1) as ingestor:
+            for step in draw.choices(steps, weights, k=STEPS):
+                step(devchain, draw)
+                if draw.random() < 0.3:
+                    published.events()
+            if life == LIVES - 1:
+                devchain.clear_faults()
+                devchain.mine(1)
+                published.wait_for(devchain, within=30)
+        assert ingestor.error is None
+        devchain.clear_faults()
+    assert published.events() == canonical(devchain)

@@ -1,0 +1,100 @@
+"""A node without a network: answers calls from a made-up chain, with whatever is wrong with them."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from hookfarm.chain.answers import Call, Refused
+from hookfarm.chain.block import Header
+from hookfarm.chain.node import Node
+from hookfarm.chain.providers import Provider
+from hookfarm.chain.tags import Tags
+from hookfarm.chain.token_bucket import TokenBucket
+from hookfarm.errors import ChainUnavailable
+from tests.unit.chain.samples import full_block, raw_header, receipts
+
+
+class FakeNode(Node):
+    """Blocks 1 to `head` with `logs` logs each; `logs_of` changes what is answered for a block."""
+
+    def __init__(self, head: int = 100, logs: int = 2) -> None:
+        self.provider = Provider("http://fake", TokenBucket(None))
+        self.origin = "http://fake"
+        self.tags = Tags(1e9)
+        self.tags.due()
+        self.chain = {number: full_block(number, logs) for number in range(1, head + 1)}
+        self.answered: dict[int, list[dict[str, Any]]] = {}
+        self.receipts: dict[int, Any] = {}
+        self.receipts_supported = True
+        self.longest_range = 10_000
+        self.most_logs = 10**9
+        self.blooms: dict[int, str | None] = {}
+        self.failing: set[int] = set()
+        self.requests: list[list[Call]] = []
+        self.in_flight = 0
+        self.most_in_flight = 0
+        self.held = asyncio.Event()
+        self.held.set()
+        self.lost = False
+
+    @property
+    def closed(self) -> bool:
+        return self.lost
+
+    @property
+    def newest_head(self) -> None:
+        return None
+
+    def header_of(self, number: int) -> Header:
+        return self.chain[number][0]
+
+    def asked(self, method: str) -> int:
+        return sum(call[0] == method for calls in self.requests for call in calls)
+
+    async def ask(self, method: str, *parameters: object) -> Any:
+        [answer] = await self.ask_all([(method, list(parameters))])
+        if isinstance(answer, ChainUnavailable):
+            raise answer
+        return answer
+
+    async def headers(self, numbers: Sequence[int]) -> list[Header]:
+        self.requests.append([("eth_getBlockByNumber", [number]) for number in numbers])
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            await self.held.wait()
+            await asyncio.sleep(0)
+        finally:
+            self.in_flight -= 1
+        for number in numbers:
+            if number in self.failing:
+                raise ChainUnavailable(f"no block {number}")
+        return [self.header_of(number) for number in numbers]
+
+    async def ask_all(self, calls: Sequence[Call]) -> list[Any]:
+        self.requests.append(list(calls))
+        return [self._answer(method, parameters) for method, parameters in calls]
+
+    def _answer(self, method: str, parameters: list[Any]) -> Any:
+        if method == "eth_blockNumber":
+            return hex(max(self.chain))
+        if method == "eth_getLogs" and "blockHash" in parameters[0]:
+            return self._logs(int(parameters[0]["blockHash"], 16))
+        if method == "eth_getLogs":
+            return self._range(int(parameters[0]["fromBlock"], 16), int(parameters[0]["toBlock"], 16))
+        if method == "eth_getBlockByHash":
+            return raw_header(self.header_of(int(parameters[0], 16)))
+        if not self.receipts_supported:
+            return Refused("the method eth_getBlockReceipts does not exist")
+        number = int(parameters[0], 16)
+        return self.receipts.get(number, receipts(self.chain[number][1]))
+
+    def _logs(self, number: int) -> Any:
+        return self.answered[number] if number in self.answered else self.chain[number][1]
+
+    def _range(self, first: int, last: int) -> Any:
+        if last - first + 1 > self.longest_range:
+            return Refused(f"-32602 range is too long, try {hex(first)}-{hex(last)}")
+        there = [number for number in range(first, last + 1) if number in self.chain]
+        logs = [each for number in there for each in self._logs(number)]
+        return logs[: self.most_logs]

@@ -1,0 +1,45 @@
+"""A node, and the answers of its JSON-RPC without a transport."""
+
+import asyncio
+import json
+from typing import Any
+
+from hookfarm.devchain.json_views import logs_json
+from hookfarm.devchain.node import Node
+from hookfarm.devchain.options import DevchainOptions
+from hookfarm.devchain.rpc import answer, parse_message
+
+UNKNOWN = "0x" + "11" * 32
+TOPIC = "0x" + "ab" * 32
+
+
+def node_of(blocks: int = 3, **options: int) -> Node:
+    defaults = {"logs_per_block": 2, "safe_distance": 1, "finalized_distance": 2}
+    node = Node(DevchainOptions(**(defaults | options)))  # type: ignore[arg-type]
+    if blocks:
+        node.mine(blocks)
+    return node
+
+
+def send(node: Node, content: object) -> Any:
+    message = parse_message(json.dumps(content))
+    return asyncio.run(answer(node, message, None))
+
+
+def call(node: Node, method: str, *params: Any) -> Any:
+    """The result, or the error's (code, message)."""
+    response = send(node, {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)})
+    if "error" in response:
+        return response["error"]["code"], response["error"]["message"]
+    return response["result"]
+
+
+def hash_of(node: Node, number: int) -> str:
+    block = node.chain.block(number)
+    assert block is not None
+    return block.hash
+
+
+def logs_of(node: Node, *numbers: int) -> list[dict[str, Any]]:
+    blocks = [node.chain.block(number) for number in numbers]
+    return [log for block in blocks if block for log in logs_json(block)]
