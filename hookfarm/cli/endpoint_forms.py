@@ -70,8 +70,9 @@ def _subscriptions(options: Mapping[str, Any]) -> list[dict[str, Any]]:
     shared = {"addresses": list(options["addresses"]), "event": options["event"]}
     if options["where"] is not None:
         shared["where"] = options["where"]
-    if options["confirmations"] not in (None, "0"):
-        shared["confirmations"] = options["confirmations"]
+    if options["confirmations"] is not None:
+        given = options["confirmations"]
+        shared["confirmations"] = int(given) if given.isdecimal() and len(given) < 10 else given
     if options["topics"] is not None:
         try:
             shared["topics"] = orjson.loads(options["topics"])

@@ -34,7 +34,7 @@ from hookfarm.webhook_delivery.trouble import Trouble
 log = logs.get("webhook_delivery")
 
 POLL_PROMISE_SECONDS = delivery_queue.BLOCK_SECONDS + 0.25
-POST_SLACK_SECONDS = 2.0
+POST_SLACK_SECONDS = 0.25
 LOGGED_DETAIL_CHARACTERS = 200
 
 

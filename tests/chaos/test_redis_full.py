@@ -68,7 +68,7 @@ def test_a_full_redis_refuses_the_ingest_and_still_takes_what_is_settled(arena: 
 def test_what_failed_is_tried_again_while_redis_is_full(arena: Arena) -> None:
     farm = arena.farm(2, HOOKFARM_RETRY_SCHEDULE=",".join(["200ms"] * 50))
     with arena.server.client() as client:
-        [endpoint] = add_endpoints_to_load(client, arena.recording, 1, behaviour="503")
+        [endpoint] = add_endpoints_to_load(client, arena.recording, 1, behaviour="404")
         Load(client, [endpoint], 1).send(0, 5)
         eventually(lambda: client.zcard(keys.RETRY), what="the first failures")
         client.config_set("maxmemory", 1)

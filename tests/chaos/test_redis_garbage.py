@@ -107,7 +107,7 @@ ENTRIES: list[dict[bytes, bytes]] = [
         event(topics={"a": 1}),
         event(data="0x123"),
         event(data=["0x"]),
-        event(removed=True),
+        event(removed="yes"),
         event().replace(b'"block_number":1', b'"block_number":184467440737095516160'),
         event().replace(b'"log_index":0', b'"log_index":1e400'),
     )
