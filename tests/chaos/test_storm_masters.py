@@ -87,7 +87,7 @@ def test_a_master_killed_under_load_takes_all_along_and_nothing_is_lost(arena: A
             "master killed under load, started again",
             load,
             kills=size.times,
-            conditions=f"{described(size)}, {size.down_seconds:g} s down",
+            conditions=f"{described(size)}, {size.down_seconds:g} s down, {died} processes died",
             control=control,
         )
     found.assert_right(deaths=died)
