@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tests.chaos.arena import Arena, assert_in_order, standing
 from tests.chaos.control import Control, Pool, storm_over_control
+from tests.chaos.load import Load
 from tests.chaos.sizes import sizes
 from tests.support.farm_processes import FarmProcess
 from tests.support.waiting import eventually
@@ -49,13 +50,17 @@ def killed_pools(arena: Arena, size: Ends, number: int) -> Control:
     return storm_over_control(arena.server.url, size.workers, storm)
 
 
-def ended_and_started(arena: Arena, size: Ends, end: Callable[[FarmProcess], None]) -> FarmProcess:
-    """`end`s one farm after the other under load; the last one runs on."""
+def ended_and_started(arena: Arena, load: Load, size: Ends, end: Callable[[FarmProcess], None]) -> FarmProcess:
+    """`end`s one farm after the other under load; the last one runs on.
+
+    The load pauses while the next one starts, which on a busy machine would be most of the time.
+    """
     farm = arena.farm(size.workers)
     for _ in range(size.times):
-        time.sleep(arena.chance.uniform(0, size.within_seconds))
-        end(farm)
-        time.sleep(size.down_seconds)
+        with load.at(size.per_second):
+            time.sleep(arena.chance.uniform(0, size.within_seconds))
+            end(farm)
+            time.sleep(size.down_seconds)
         farm = arena.farm(size.workers)
     return farm
 
@@ -76,14 +81,13 @@ def test_a_master_killed_under_load_takes_all_along_and_nothing_is_lost(arena: A
         farm.wait()
 
     with arena.load(behaviour=f"slow-{size.answer_ms}") as load:
-        with load.at(size.per_second):
-            farm = ended_and_started(arena, size, kill)
-            before = standing(farm)
+        farm = ended_and_started(arena, load, size, kill)
+        before = standing(farm)
         found = arena.conclude(
             "master killed under load, started again",
             load,
             kills=size.times,
-            conditions=f"{described(size)}, {size.down_seconds:g} s down",
+            conditions=f"{described(size)}, {size.down_seconds:g} s down, {died} processes died",
             control=control,
         )
     found.assert_right(deaths=died)
@@ -106,9 +110,8 @@ def test_a_farm_told_to_stop_under_load_loses_and_repeats_nothing(arena: Arena, 
         assert not farm.survivors()
 
     with arena.load(behaviour=f"slow-{size.answer_ms}") as load:
-        with load.at(size.per_second):
-            farm = ended_and_started(arena, size, stop)
-            before = standing(farm)
+        farm = ended_and_started(arena, load, size, stop)
+        before = standing(farm)
         found = arena.conclude(
             "SIGTERM under load, started again",
             load,
