@@ -30,9 +30,12 @@ class Prover:
         """Blocks whose logs were incomplete, and whose receipts were not."""
         self._chain_id = chain_id
         self._verify = verify or VERIFY_BY_CHAIN.get(chain_id, "bloom")
+        self._has_blooms = False
+        """True once a header of the chain had a bloom other than zeros."""
 
     async def blocks(self, node: Node, headers: Sequence[Header]) -> list[Block]:
         """The blocks of these headers, asked for by hash; one request, where nothing is wrong."""
+        self._learn(headers)
         if self._verify == "receipts":
             return await self._blocks_by_receipts(node, headers)
         answers = await self._logs_by_hash(node, headers)
@@ -57,6 +60,7 @@ class Prover:
         logs, headers = await asyncio.gather(node.logs_between(first, last), node.headers(range(first, last + 1)))
         if looks_capped(len(logs)):
             raise Refused(f"{node.origin}: exactly {len(logs)} logs, which looks cut off")
+        self._learn(headers)
         found = logs_by_block(logs)
         if not found.keys() <= {header.number for header in headers}:
             raise ChainUnavailable(f"{node.origin}: sent logs from outside the range")
@@ -82,6 +86,8 @@ class Prover:
         events = in_order(parse_logs(self._chain_id, header, logs))
         if self._verify == "none":
             return events, ""
+        if self._bloom_is_missing(header) and events:
+            return events, f"{len(events)} logs under a bloom of zeros"
         return events, doubt(header, events, bloom_counts=self._bloom_counts(header))
 
     async def _events_of_receipts(self, node: Node, header: Header, reason: str) -> list[Event]:
@@ -126,6 +132,13 @@ class Prover:
         """A bloom of zeros does not: some chains write zeros into every header, and some nodes into announcements.
         Where it is true the block has no logs, and there is nothing to prove."""
         return self._verify in ("bloom", "receipts") and has_logs(header)
+
+    def _bloom_is_missing(self, header: Header) -> bool:
+        """True for a header without one, on a chain that has them: its logs are looked up elsewhere."""
+        return self._has_blooms and not has_logs(header)
+
+    def _learn(self, headers: Sequence[Header]) -> None:
+        self._has_blooms = self._has_blooms or any(map(self._bloom_counts, headers))
 
 
 async def _ask(node: Node, calls: Sequence[Call]) -> list[Any]:

@@ -48,7 +48,6 @@ STEPS_AND_WEIGHTS: list[tuple[Step, int]] = [
     (fault("reorg_on_call", depth=3, more=1), 1),
     (fault("reorg_on_call", depth=2, more=1, method="eth_getBlockByNumber"), 1),
     (fault("return_on_call"), 1),
-    (fault("hidden_blooms"), 1),
 ]
 
 

@@ -102,7 +102,14 @@ def test_a_bloom_of_zeros_hides_no_logs() -> None:
     node.chain[5] = (replace(node.header_of(5), logs_bloom=ZERO_BLOOM), node.chain[5][1])
     assert logs_in(by_hash(node, 4, 5, 6)) == [2, 2, 2]
     assert logs_in(range_of(node, 4, 40)) == [2] * 37
-    assert len(node.requests) == 3
+
+
+def test_logs_under_a_bloom_of_zeros_are_compared_with_the_receipts_on_a_chain_that_has_blooms() -> None:
+    node = FakeNode(logs=3)
+    node.chain[5] = (replace(node.header_of(5), logs_bloom=ZERO_BLOOM), node.chain[5][1])
+    node.answered[5] = node.chain[5][1][:2]
+    assert logs_in(by_hash(node, 4, 5)) == [3, 3]
+    assert node.asked("eth_getBlockReceipts") == 1
 
 
 def test_contiguous_does_not_look_at_blooms() -> None:
