@@ -385,17 +385,36 @@ def release(client: "redis.Redis", holder: str) -> None:
 
 def requeue_orphan(client: "redis.Redis", job_id: str, sequence: int) -> bool:
     """Puts an orphan back into the list, or buries it if it has cost too many workers. False = it was settled."""
-    job = client.hget(keys.JOBS, job_id)
+    arguments = _orphaned(client.hget(keys.JOBS, job_id), job_id, sequence)
+    return bool(arguments and _REQUEUE.call(client, (), arguments))
+
+
+def requeue_held(exchange: Exchange, sequence: int) -> list[str]:
+    """As `requeue_orphan`, for what a worker that is known to be dead held under `sequence`: the ids of it."""
+    [found] = exchange.ask(("ZRANGEBYSCORE", keys.OPEN, sequence, sequence))
+    if isinstance(found, ResponseError):
+        raise found
+    requeued: list[str] = []
+    for name in found:
+        job_id = name.decode("utf-8", "backslashreplace")
+        [job] = exchange.ask(("HGET", keys.JOBS, job_id))
+        arguments = _orphaned(job, job_id, sequence)
+        if arguments and _run(exchange, _REQUEUE, (), arguments):
+            requeued.append(job_id)
+    return requeued
+
+
+def _orphaned(job: object, job_id: str, sequence: int) -> tuple[Argument, ...] | None:
+    """What `requeue` is told: the job with one more worker to its account. None where there is no such job."""
     taken = decode(numbered(0, job)) if isinstance(job, bytes) else None
     if not isinstance(taken, Taken):
-        return False
+        return None
     counted = taken.header.get("orphaned", 0)
     orphaned = (counted if isinstance(counted, int) else 0) + 1
     dead = orphaned > MAX_ORPHANED
     changes = {"orphaned": orphaned, **({"reason": "worker_lost"} if dead else {})}
     changed = encode({**taken.header, **changes}, taken.body)
-    place = "dead" if dead else "open"
-    return bool(_REQUEUE.call(client, (), (job_id, sequence, changed, place, taken.endpoint)))
+    return job_id, sequence, changed, "dead" if dead else "open", taken.endpoint
 
 
 def watermark(client: "redis.Redis") -> int | None:

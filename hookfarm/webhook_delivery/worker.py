@@ -70,13 +70,14 @@ class Worker:
         """Popped and perhaps not in the ledger: nobody else has it."""
         self._hopeless: str | None = None
         """An endpoint to be disabled."""
+        self._inherits = True
+        """A predecessor in this slot may have died with a job."""
         self._reported = False
         self._asked_ns = 0
         self._trouble = Trouble(child, log)
 
     def run(self) -> None:
         """Until the child is told to stop. Redis may come and go meanwhile."""
-        self._slot.set_counter(gauges.HELD_SEQUENCE, 0)  # A predecessor's, if it died with a job.
         while not self._child.stopping:
             try:
                 self.iterate()
@@ -151,7 +152,17 @@ class Worker:
 
     def _connect(self) -> None:
         self._slot.set_counter(gauges.CLIENT_ID, delivery_queue.prepare(self._exchange))
+        if self._inherits:
+            self._requeue_inherited()
         self._settle_owed()
+
+    def _requeue_inherited(self) -> None:
+        """What the predecessor in this slot held when it died need not wait for the sweep."""
+        sequence = self._slot.counter(gauges.HELD_SEQUENCE)
+        for job_id in delivery_queue.requeue_held(self._exchange, sequence) if sequence else ():
+            log.warning("orphan requeued", delivery=job_id, child=self._child.name)
+        self._slot.set_counter(gauges.HELD_SEQUENCE, 0)
+        self._inherits = False
 
     def _settle_owed(self) -> None:
         """What an earlier connection left undone, each in a round trip of its own."""
@@ -266,7 +277,7 @@ class Worker:
         """Returns how many seconds to wait before trying again."""
         self._exchange.close()
         self._slot.activity = gauges.AWAY
-        if self._settlement is None:
+        if self._settlement is None and not self._inherits:
             # What was popped for this connection is nobody's now, and the sweep finds it.
             self._slot.set_counter(gauges.HELD_SEQUENCE, 0)
         return self._trouble.failed(lambda: key_types.explain(error, self._exchange))

@@ -116,7 +116,7 @@ def test_a_queue_that_was_overwritten_is_made_again_from_the_ledger(arena: Arena
         farm = arena.farm(WORKERS)
         children = farm.children()
         load.send(0, 100)
-        eventually(lambda: client.llen(keys.DELIVERY_QUEUE) > 100, what="a queue")
+        eventually(lambda: client.llen(keys.DELIVERY_QUEUE) > 5, what="a queue")
         spoil(client, keys.DELIVERY_QUEUE, "hash")
         await_ready(farm, keys.WEBHOOK_DELIVERY, False)
         load.send(100, 20)

@@ -13,7 +13,7 @@ from hookfarm.jobs import Taken
 from hookfarm.redis_clients import Exchange
 from hookfarm.webhook_delivery import gauges
 from hookfarm.webhook_delivery.sweep import Sweep
-from tests.support.delivery import dead_letters, enqueue, job, kept, one_worker
+from tests.support.delivery import dead_letters, delivered, enqueue, job, kept, one_worker
 
 
 @pytest.fixture
@@ -189,3 +189,29 @@ def test_a_worker_at_work_loses_nothing_to_the_sweep(client: Any, redis_url: str
         worker.settle()
     assert delivery_queue.depths(client) == Depths(0, 0, 0, 0, 30)
     assert all("orphaned" not in letter for letter in dead_letters(client).values())
+
+
+def test_what_a_dead_worker_held_is_queued_again_by_its_successor_at_once(
+    client: Any, redis_url: str, slot: Slot
+) -> None:
+    enqueue(redis_url, job("ep_1", "a"), job("ep_1", "b"))
+    held = pop(redis_url)
+    with one_worker(redis_url) as worker:
+        worker.slot.set_counter(gauges.HELD_SEQUENCE, held.sequence)
+        worker.step(2)
+        worker.settle()
+    assert dead_letters(client).keys() == {"a", "b"}
+    assert dead_letters(client)["a"]["orphaned"] == 1
+    assert "orphaned" not in dead_letters(client)["b"]
+
+
+def test_what_was_settled_after_all_is_not_inherited(client: Any, redis_url: str) -> None:
+    enqueue(redis_url, job("ep_1", "a"))
+    held = pop(redis_url)
+    with one_worker(redis_url) as worker:
+        delivery_queue.settle_now(worker.exchange, delivered(held))
+        worker.exchange.close()
+        worker.slot.set_counter(gauges.HELD_SEQUENCE, held.sequence)
+        worker.step()
+        assert worker.slot.counter(gauges.HELD_SEQUENCE) == 0
+    assert delivery_queue.depths(client) == Depths(0, 0, 0, 0, 0)
