@@ -16,7 +16,7 @@ from typing import Any
 import redis
 
 from hookfarm import keys
-from hookfarm.redis_clients import Argument, Reply, pack
+from hookfarm.redis_clients import Argument, Exchange, Reply, ResponseError, pack
 
 SHARED_MARK = "--@shared\n"
 _FIXED_KEYS = {name: value for name, value in vars(keys).items() if name.isupper() and isinstance(value, str)}
@@ -50,6 +50,18 @@ class Script:
             return await client.evalsha(self.sha.decode(), len(keys), *keys, *arguments)
         except redis.exceptions.NoScriptError:
             return await client.eval(self.source.decode(), len(keys), *keys, *arguments)
+
+    def run(self, exchange: Exchange, keys: Sequence[str] = (), arguments: Sequence[Argument] = ()) -> Reply:
+        """As `call`, over an Exchange; an error reply is raised."""
+        exchange.send(self.packed(keys, arguments))
+        reply = exchange.receive()
+        if forgotten(reply):
+            exchange.send(self.packed_load() + self.packed(keys, arguments))
+            exchange.receive()
+            reply = exchange.receive()
+        if isinstance(reply, ResponseError):
+            raise reply
+        return reply
 
     def packed(self, keys: Sequence[str] = (), arguments: Sequence[Argument] = ()) -> bytes:
         """The call as it goes over the wire, for an Exchange; see `forgotten`."""

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from hookfarm import delivery_queue, keys
-from hookfarm.delivery_queue import Depths
+from hookfarm.delivery_queue import Depths, settling, taking
 from hookfarm.farm.board import State
 from hookfarm.webhook_delivery import gauges
 from tests.support.delivery import (
@@ -121,7 +121,7 @@ def test_after_a_cut_connection_the_outcome_is_settled_first_and_nothing_sent_tw
     worker.stop()
     assert [r.id for r in receiver.received] == ["a", "b"]
     assert_drained(client)
-    settles = [delivery_queue._SETTLE_DELIVERED.sha in write for write in worker.exchange.writes[before:]]
+    settles = [settling._SETTLE_DELIVERED.sha in write for write in worker.exchange.writes[before:]]
     pops = [b"BRPOP" in write for write in worker.exchange.writes[before:]]
     assert settles[0], "the outcome goes with the write that finds the connection cut"
     assert settles.index(True, 1) < pops.index(True, 1), "and first of all on the next connection"
@@ -181,10 +181,10 @@ class CutWhileAdopting:
     def __init__(self, worker: OneWorker) -> None:
         self._worker = worker
         self.happened = False
-        worker.client.script_load(delivery_queue._ADOPT.source)
+        worker.client.script_load(taking._ADOPT.source)
 
     def _now(self, packed: bytes) -> bool:
-        first = delivery_queue._ADOPT.sha in packed and not self.happened
+        first = taking._ADOPT.sha in packed and not self.happened
         self.happened = self.happened or first
         return first
 

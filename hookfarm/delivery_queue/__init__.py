@@ -1,0 +1,92 @@
+"""Hop 2: the list `delivery_queue` and the ledger behind it, from the processors to the delivery processes.
+
+BRPOP removes an element before the worker has it, so the list holds only an index entry: the job itself stays
+in the ledger until it is settled. A SIGKILL between pop and settle leaves a job that is open, below the
+watermark and held by nobody, which is how it is found again.
+
+    {delivery_queue}:jobs           id -> job (JSON)      the ledger: the truth
+    {delivery_queue}:open           id -> sequence        in the list, or in a worker
+    {delivery_queue}:retry          id -> due ms          waiting for its next attempt
+    {delivery_queue}:parked:<ep>    id -> place           over its endpoint's window, or the endpoint is paused
+    {delivery_queue}:dead           id -> ms of death     a dead letter, with its reason in the job
+
+Invariant: the ids of `jobs` are the disjoint union of `open`, `retry`, every `parked` and `dead`. Every move
+between them is one script. Only scripts give out sequences and our own jobs are only ever LPUSHed, so the order
+of the list is the order of sequences. How windows work is told in scripts/shared/ledger.lua.
+
+What was delivered leaves the ledger for the delivery log (delivery_log.py), in the same script.
+"""
+
+from hookfarm.delivery_queue.counting import Depths, depths
+from hookfarm.delivery_queue.handing_off import (
+    HandedOff,
+    Handled,
+    LogState,
+    Rejected,
+    Removal,
+    Waiting,
+    confirm_waiting,
+    hand_off,
+)
+from hookfarm.delivery_queue.recovery import (
+    HOLDER_SILENT_MILLISECONDS,
+    MAX_ORPHANED,
+    hold,
+    holders,
+    promote,
+    release,
+    requeue_held,
+    requeue_orphan,
+    watermark,
+)
+from hookfarm.delivery_queue.settling import (
+    GIVE_UP,
+    Attempt,
+    Settlement,
+    Verdict,
+    confirm,
+    delivered,
+    failed,
+    give_back,
+    park,
+    settle_now,
+)
+from hookfarm.delivery_queue.taking import BLOCK_SECONDS, FENCE_SECONDS, adopt, answer, ask, prepare
+
+__all__ = [
+    "BLOCK_SECONDS",
+    "FENCE_SECONDS",
+    "GIVE_UP",
+    "HOLDER_SILENT_MILLISECONDS",
+    "MAX_ORPHANED",
+    "Attempt",
+    "Depths",
+    "HandedOff",
+    "Handled",
+    "LogState",
+    "Rejected",
+    "Removal",
+    "Settlement",
+    "Verdict",
+    "Waiting",
+    "adopt",
+    "answer",
+    "ask",
+    "confirm",
+    "confirm_waiting",
+    "delivered",
+    "depths",
+    "failed",
+    "give_back",
+    "hand_off",
+    "hold",
+    "holders",
+    "park",
+    "prepare",
+    "promote",
+    "release",
+    "requeue_held",
+    "requeue_orphan",
+    "settle_now",
+    "watermark",
+]

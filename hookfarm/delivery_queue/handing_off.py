@@ -1,0 +1,126 @@
+"""From the processors into the queue: what became of stream entries, and what waited for confirmations."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from hookfarm import keys
+from hookfarm.event_stream import Entry
+from hookfarm.jobs import Job, garbage
+from hookfarm.lua import Script
+from hookfarm.redis_clients import Argument, Exchange
+
+SAFE_CONFIRMATIONS, FINALIZED_CONFIRMATIONS = 32, 64
+"""What stands for `safe` and `finalized` on a chain whose nodes don't tell: one and two epochs of Ethereum."""
+
+_HAND_OFF = Script("hand_off", "ledger")
+_CONFIRM = Script("confirm", "ledger")
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """An entry that can never become jobs, and why."""
+
+    raw: bytes
+    reason: str
+
+
+class Waiting(NamedTuple):
+    """A job that waits until `block` is reached on one of a chain's lines: `blocks`, `safe` or `finalized`."""
+
+    job: Job
+    line: str
+    block: int
+
+
+class Removal(NamedTuple):
+    """A job that takes back the delivery `original`, should that have been sent."""
+
+    job: Job
+    original: str
+
+
+class LogState(NamedTuple):
+    """What was told of one log, as its processor writes it: `before` is compared, `after` kept ('' = no change).
+
+    `block` is `<chain>:<block hash>`.
+    """
+
+    block: str
+    log_index: int
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Handled:
+    """What became of one stream entry."""
+
+    entry: Entry
+    jobs: tuple[Job, ...] = ()
+    rejected: Rejected | None = None
+    waiting: tuple[Waiting, ...] = ()
+    removals: tuple[Removal, ...] = ()
+    log: LogState | None = None
+
+    @property
+    def is_nothing(self) -> bool:
+        return not (self.jobs or self.rejected or self.waiting or self.removals or self.log)
+
+
+@dataclass(frozen=True)
+class HandedOff:
+    """`enqueued`: how many jobs. `told`: entry -> what was told of its log before, where that was not what the
+    caller thought; such an entry is still the caller's to handle."""
+
+    enqueued: int
+    told: dict[bytes, str]
+
+
+def hand_off(exchange: Exchange, handled: Sequence[Handled]) -> HandedOff:
+    """Acknowledges the entries and enqueues what became of them, one script a chain.
+
+    An entry that somebody else acknowledged first adds nothing.
+    """
+    by_chain: dict[int, list[Handled]] = {}
+    for item in handled:
+        by_chain.setdefault(item.entry.chain_id, []).append(item)
+    enqueued, told = 0, {}
+    for chain_id, items in by_chain.items():
+        count, *differing = _HAND_OFF.run(exchange, (keys.events(chain_id),), _hand_off_arguments(items))
+        enqueued += int(count)
+        told.update({entry: before.decode() for entry, before in zip(*[iter(differing)] * 2, strict=True)})
+    return HandedOff(enqueued, told)
+
+
+def _hand_off_arguments(items: Sequence[Handled]) -> list[Argument]:
+    plain = [item.entry.entry_id for item in items if item.is_nothing]
+    arguments: list[Argument] = [keys.PROCESSOR_GROUP, len(plain), *plain]
+    for item in items:
+        if item.is_nothing:
+            continue
+        parts = _parts(item)
+        log = item.log or LogState("", 0, "", "")
+        arguments += [item.entry.entry_id, *log, len(parts) // 5, *parts]
+    return arguments
+
+
+def _parts(item: Handled) -> list[Argument]:
+    """Kind, endpoint, id, job and something more for each thing that became of an entry."""
+    parts: list[Argument] = []
+    for job in item.jobs:
+        parts += ["job", job.endpoint, job.id, job.encoded(), ""]
+    for job, line, block in item.waiting:
+        parts += ["wait", job.endpoint, job.id, job.encoded(), f"{item.entry.chain_id}:{line} {block}"]
+    for job, original in item.removals:
+        parts += ["removed", job.endpoint, job.id, job.encoded(), original]
+    if item.rejected is not None:
+        source = f"{keys.events(item.entry.chain_id)} {item.entry.entry_id.decode()}"
+        parts += ["dead", "", *garbage(item.rejected.raw, item.rejected.reason, source), ""]
+    return parts
+
+
+def confirm_waiting(exchange: Exchange, chain_id: int, most: int = 1000) -> int:
+    """Enqueues the jobs whose confirmations are there; returns how many."""
+    chain = (keys.events(chain_id), keys.heads(chain_id), keys.marks(chain_id), keys.reached(chain_id))
+    return int(_CONFIRM.run(exchange, chain, (chain_id, most, SAFE_CONFIRMATIONS, FINALIZED_CONFIRMATIONS)))
