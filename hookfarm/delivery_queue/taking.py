@@ -1,4 +1,4 @@
-"""How a worker gets a job: BRPOP in the write of its last settlement, and the adoption of what strangers pushed."""
+"""How a worker gets a job: BRPOP in the write of its last settlement, or the adoption of what strangers pushed."""
 
 from hookfarm import keys
 from hookfarm.delivery_queue import settling
