@@ -75,12 +75,22 @@ def decode(stored: bytes | str, subscriptions: bool = True) -> Endpoint:
 def _check(endpoint: Endpoint, raw: Mapping[str, Any]) -> None:
     """As when it was made, but for the URL: whether that is allowed is looked at before each attempt."""
     given = endpoint.public().keys() - _NOT_GIVEN
-    parse_endpoint({name: value for name, value in raw.items() if name in given}, lambda url: url, endpoint)
+    shapes = {name: value for name, value in raw.items() if name in given}
+    shapes["subscriptions"] = [_shape(subscription) for subscription in raw["subscriptions"]]
+    parse_endpoint(shapes, lambda url: url, endpoint)
     if not isinstance(endpoint.id, str) or not isinstance(endpoint.disabled_reason, str | None):
         raise InvalidInput("endpoint", "id and disabled_reason must be texts")
     for secret, expires in endpoint.secrets:
         if not _SECRET.fullmatch(secret) or type(expires) not in (int, float, type(None)):
             raise InvalidInput("secrets", "must be pairs of whsec_… and the time it expires, or null")
+
+
+def _shape(subscription: Any) -> Any:
+    """The subscription without what has a grammar: where that is wrong, it alone can't be matched."""
+    for field_ in ("event", "where"):
+        if not isinstance(subscription[field_], str | None):
+            raise InvalidInput(field_, "must be a text")
+    return {**subscription, "event": None, "where": None}
 
 
 def read_all(stored: Iterable[tuple[Any, Any]]) -> tuple[dict[str, Endpoint | None], dict[str, InvalidInput]]:

@@ -59,4 +59,4 @@ def _read(client: "redis.Redis", endpoints: Sequence[str]) -> list[Window]:
 
 def _window(fields: Sequence[bytes | None], parked: int) -> Window:
     open_, limit, failures, since, wait = (None if value is None else int(value) for value in fields)
-    return Window(open_ or 0, parked, limit, failures or 0, since or None, wait or None)
+    return Window(open_ or 0, parked, limit or None, failures or 0, since or None, wait or None)

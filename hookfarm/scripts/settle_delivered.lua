@@ -20,7 +20,7 @@ if was_open then
   redis.call('HDEL', JOBS, id)
   local key = WINDOW .. endpoint
   local open, low = redis.call('HINCRBY', key, 'open', -1), tonumber(redis.call('HGET', key, 'low') or '')
-  if low and open > low and took_ms < 1000 and redis.call('HEXISTS', AFTER, id) == 0 then
+  if low and open > low and took_ms < 5000 and redis.call('HEXISTS', AFTER, id) == 0 then
     if not job then
       return 1
     end

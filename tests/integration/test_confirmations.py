@@ -105,6 +105,7 @@ class Chain:
 
 @pytest.fixture
 def chain(client: Any, redis_url: str) -> Iterator[Chain]:
+    client.hset(keys.LIMITS, "*", 8)
     made = Chain(client, redis_url)
     yield made
     made.exchange.close()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hookfarm import keys
 from hookfarm.cli import endpoint_forms
 from hookfarm.config import load
 from hookfarm.errors import InvalidInput
@@ -99,10 +100,22 @@ def test_a_condition_is_added_shown_and_changed(client: Any, hookfarm: Command) 
     assert refused(wrong, 2) == (
         "hookfarm: subscriptions[0].where: the end at column 14: expected an argument or a literal"
     )
-    assert json.loads(done(hookfarm("show", added["id"], "--json"))) == added
+    shown = json.loads(done(hookfarm("show", added["id"], "--json")))
+    assert {name: shown[name] for name in added} == added
     again = ("--chain", "1", "--event", TRANSFER, "--where", "value == 5")
     changed = json.loads(done(hookfarm("update", added["id"], *again, "--json")))
     assert [s["where"] for s in changed["subscriptions"]] == ["value == 5"]
+
+
+@pytest.mark.parametrize(("given", "stored"), [("12", 12), ("safe", "safe"), ("finalized", "finalized"), ("0", 0)])
+def test_confirmations_are_a_number_or_a_tag(
+    client: Any, hookfarm: Command, given: str, stored: int | str
+) -> None:
+    added = json.loads(
+        done(hookfarm("add", "https://x.example/", "--chain", "1", "--confirmations", given, "--json"))
+    )
+    assert added["subscriptions"][0]["confirmations"] == stored
+    assert Registry(client).get(added["id"]).subscriptions[0].confirmations == stored
 
 
 def test_limits_are_set_shown_and_taken_back(client: Any, hookfarm: Command) -> None:
@@ -123,6 +136,7 @@ def test_limits_are_set_shown_and_taken_back(client: Any, hookfarm: Command) -> 
 def test_an_endpoint_in_trouble_is_shown_as_such(client: Any, redis_url: str, hookfarm: Command) -> None:
     with running_receiver() as receiver, one_worker(redis_url) as worker:
         receiver.default = Reply(500)
+        client.hset(keys.LIMITS, "*", 8)
         failing = add_endpoint(client, receiver.url)
         paused = add_endpoint(client, receiver.url, enabled=False)
         enqueue(redis_url, *(job(failing) for _ in range(8)), job(paused))
@@ -282,8 +296,9 @@ NOTHING: dict[str, Any] = {
         ({"chains": (1,), "event": TRANSFER, "where": "0"}, "subscriptions[0].where"),
         ({"chains": (1,), "event": TRANSFER, "where": ""}, "subscriptions[0].where"),
         ({"where": "value > 1"}, "chain"),
-        ({"chains": (1,), "confirmations": "safe"}, "subscriptions[0].confirmations"),
-        ({"chains": (1,), "confirmations": "5"}, "subscriptions[0].confirmations"),
+        ({"chains": (1,), "confirmations": "latest"}, "subscriptions[0].confirmations"),
+        ({"chains": (1,), "confirmations": "-5"}, "subscriptions[0].confirmations"),
+        ({"chains": (1,), "confirmations": "99999"}, "subscriptions[0].confirmations"),
         ({"url": "http://localhost/"}, "url"),
     ],
 )  # fmt: skip

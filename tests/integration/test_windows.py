@@ -28,6 +28,8 @@ def exchange(redis_url: str) -> Iterator[Exchange]:
 
 @pytest.fixture(autouse=True)
 def whole_ledger(client: Any) -> Iterator[None]:
+    """Farms of eight workers unless the test says otherwise, so that every window begins at 4."""
+    workers(client, 8)
     yield
     assert_ledger_invariant(client)
 
@@ -84,6 +86,15 @@ def test_a_window_begins_small_and_what_is_over_it_is_parked_in_order(client: An
     assert queued(client) == 7
 
 
+def test_an_endpoint_alone_begins_with_half_of_the_workers_and_one_beside_others_small(
+    client: Any, redis_url: str
+) -> None:
+    workers(client, 50)
+    enqueue(redis_url, *(job("ep_1") for _ in range(40)))
+    enqueue(redis_url, *(job("ep_2") for _ in range(40)))
+    assert (window(client).open, window(client, "ep_2").open) == (25, 4)
+
+
 def test_each_success_promotes_the_next_parked_and_widens_the_window_by_one(
     client: Any, redis_url: str, exchange: Exchange
 ) -> None:
@@ -121,7 +132,7 @@ def test_a_slow_endpoint_has_half_of_the_workers_even_alone(
 ) -> None:
     workers(client, 30)
     enqueue(redis_url, *(job("ep_1") for _ in range(100)))
-    slow = DONE._replace(took_ms=1000)
+    slow = DONE._replace(took_ms=5000)
     for _ in range(60):
         delivery_queue.settle_now(exchange, delivery_queue.delivered(pop(exchange), slow, keep=1000))
     assert window(client).open == 15

@@ -25,7 +25,7 @@ ENDPOINTS = (
     Endpoint("ep_ordered", "http://127.0.0.1:9/", ordered=True),
     Endpoint("ep_rate", "http://127.0.0.1:9/", rate_limit_per_second=1),
 )
-MOST = {"ep_plain": 58, "ep_two": 2, "ep_ordered": 1, "ep_rate": 58}
+MOST = {"ep_plain": 16, "ep_two": 2, "ep_ordered": 1, "ep_rate": 16}
 NAMES = st.sampled_from(sorted(MOST))
 
 
@@ -39,6 +39,7 @@ class Windows(RuleBasedStateMachine):
         self.registry = Registry(client)
         for endpoint in ENDPOINTS:
             self.registry.add(endpoint)
+        client.hset(keys.LIMITS, "*", 8)
         self.reader = StreamReader(exchange, "model")
         self.reader.follow([CHAIN_ID])
         self.hands: list[Taken] = []

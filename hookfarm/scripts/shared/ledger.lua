@@ -1,9 +1,9 @@
 -- Put in front of every script of the queue: its moves are made of these. Each script ends in `finish`.
 --
 -- A window is how many jobs of one endpoint may be open at once; what is over it is parked, in order. It begins at
--- INITIAL, grows by one with each success while something is parked, and halves on failures of the endpoint. After
--- CIRCUIT failures in a row it is closed: one probe at a time, and a pause between two of them. An endpoint with
--- nothing open and nothing wrong has no window, and begins anew.
+-- half of the workers where nobody else has a job, else at INITIAL, grows by one with each success while something is
+-- parked, and halves on failures of the endpoint. After CIRCUIT failures in a row it is closed: one probe at a time,
+-- and a pause between two of them. An endpoint with nothing open and nothing wrong has no window, and begins anew.
 --
 --   WINDOW<endpoint> HASH   open      how many of its jobs are open
 --                           limit     the window
@@ -23,7 +23,7 @@
 local INITIAL, CIRCUIT = 4, 5
 local FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 1000, 60000
 local LATE_US = 500000
-local SLOW_MS = 1000
+local SLOW_MS = 5000
 local WORKERS = 50
 local LARGEST_BITE = 8
 local MOST_AT_ONCE = 500
@@ -73,7 +73,7 @@ local function window_of(endpoint)
                               'open', 'limit', 'failures', 'since', 'pause', 'wait', 'next', 'slow')
     window = {
       open = math.max(tonumber(stored[1] or 0), 0),
-      limit = tonumber(stored[2] or INITIAL),
+      limit = tonumber(stored[2] or '0'),
       failures = tonumber(stored[3] or 0),
       since = tonumber(stored[4] or 0),
       pause = tonumber(stored[5] or 0),
@@ -100,10 +100,10 @@ local function load_limits(endpoint, window)
   local set, workers = unpack(redis.call('HMGET', LIMITS, endpoint, '*'))
   local paused, most, rate, ordered = string.match(set or '', '^(%S+) (%S+) (%S+) (%S+)$')
   workers = tonumber(workers or WORKERS)
-  if window.slow or redis.call('ZCARD', OPEN) > window.open then
-    window.most = math.ceil(workers / 2)
-  else
-    window.most = workers + LARGEST_BITE
+  local alone = redis.call('ZCARD', OPEN) <= window.open
+  window.most = alone and not window.slow and workers + LARGEST_BITE or math.ceil(workers / 2)
+  if window.limit == 0 then
+    window.limit = alone and math.ceil(workers / 2) or INITIAL
   end
   window.limited = set
   if set then
@@ -198,7 +198,10 @@ local function release(endpoint, window)
   end
 end
 
-local function failed(window)
+local function failed(endpoint, window)
+  if not window.known then
+    load_limits(endpoint, window)
+  end
   window.failures = window.failures + 1
   window.limit = math.max(math.floor(window.limit / 2), 1)
   if window.failures >= CIRCUIT and now_ms >= window.wait then
@@ -233,7 +236,7 @@ local function learn(endpoint, window, result, took_ms)
       window.since = now_ms
     end
     if result == 'failed' then
-      failed(window)
+      failed(endpoint, window)
     else
       window.failures, window.pause, window.wait = 0, 0, 0
     end
