@@ -1,0 +1,105 @@
+"""What a receiver knows after reorgs: every log of the canonical chain, and no other."""
+
+import random
+import signal
+
+import pytest
+
+from hookfarm import keys
+from hookfarm.devchain.library import RunningDevchain, running_devchain
+from tests.e2e.conftest import Pipeline
+from tests.e2e.test_pipeline import assert_drained, body, chain_option
+from tests.support.receivers import Received
+from tests.support.waiting import eventually
+
+Log = tuple[str, int]
+"""Block hash and log index."""
+
+
+def standing(received: list[Received]) -> set[Log]:
+    """The logs that were told of and not taken back; each removal names something that was told before it."""
+    told: dict[str, Log] = {}
+    removed: set[str] = set()
+    for message in received:
+        content = body(message)
+        log = (content["data"]["block_hash"], content["data"]["log_index"])
+        if content["type"] == "log.emitted":
+            told[message.id] = log
+        else:
+            assert content["type"] == "log.removed"
+            assert told[content["original"]] == log, "a removal of something else, or before its original"
+            removed.add(content["original"])
+    left = [log for webhook_id, log in told.items() if webhook_id not in removed]
+    assert len(left) == len(set(left)), "one log told twice"
+    return set(left)
+
+
+def canonical(chain: RunningDevchain) -> set[Log]:
+    return {(log["blockHash"], int(log["logIndex"], 16)) for log in chain.canonical_logs()}
+
+
+def await_truth(pipeline: Pipeline, chain: RunningDevchain, within: float = 20.0) -> None:
+    def told_right() -> bool:
+        return standing(pipeline.receiver.received) == canonical(chain)
+
+    eventually(told_right, within, "the receiver knowing exactly the canonical chain")
+
+
+def test_what_a_reorg_takes_back_is_taken_back_from_the_receiver(pipeline: Pipeline) -> None:
+    with running_devchain(chain_id=1340, logs_per_block=3) as chain:
+        pipeline.start(*chain_option(1340, chain.ws_url))
+        pipeline.add_endpoint(1340)
+        chain.mine(6)
+        pipeline.receiver.wait_for(18)
+        chain.reorg(4)
+        chain.mine(1)
+        await_truth(pipeline, chain)
+        kinds = [body(message)["type"] for message in pipeline.receiver.received]
+        assert kinds.count("log.removed") == 12
+        assert all(message.signature_valid for message in pipeline.receiver.received)
+        assert_drained(pipeline.redis_url, 1340)
+
+
+def test_what_waits_for_confirmations_when_it_is_taken_back_is_never_sent(pipeline: Pipeline) -> None:
+    with running_devchain(chain_id=1341, logs_per_block=2) as chain:
+        pipeline.start(*chain_option(1341, chain.ws_url))
+        pipeline.add_endpoint(1341, "--confirmations", "3")
+        chain.mine(5)
+        pipeline.receiver.wait_for(4)
+        chain.reorg(2)
+        chain.mine(4)
+        last = chain.head().number - 3
+        wanted = {
+            (log["blockHash"], int(log["logIndex"], 16))
+            for log in chain.canonical_logs()
+            if int(log["blockNumber"], 16) <= last
+        }
+        eventually(lambda: standing(pipeline.receiver.received) == wanted, 10, "the confirmed logs, no more")
+        assert {body(message)["type"] for message in pipeline.receiver.received} == {"log.emitted"}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_reorgs_and_kills_in_any_order_leave_the_receiver_with_the_truth(pipeline: Pipeline, seed: int) -> None:
+    chance = random.Random(seed)
+    with running_devchain(chain_id=1342, logs_per_block=2) as chain:
+        farm = pipeline.start(*chain_option(1342, chain.ws_url), "--processors", "2")
+        pipeline.add_endpoint(1342)
+        chain.mine(3)
+        for _ in range(12):
+            step = chance.choice(["mine", "mine", "reorg", "back", "ingestor", "processor"])
+            if step == "mine":
+                chain.mine(chance.randint(1, 4))
+            elif step == "reorg":
+                chain.reorg(chance.randint(1, 4))
+            elif step == "back":
+                before = chain.head()
+                chain.reorg(chance.randint(1, 3))
+                chain.switch_to(before.hash)
+            else:
+                service = keys.EVENT_INGESTOR if step == "ingestor" else keys.MESSAGE_PROCESSOR
+                victims = [child for name, child in farm.children().items() if name.startswith(service)]
+                for victim in victims[:1]:
+                    victim.send_signal(signal.SIGKILL)
+        chain.mine(1)
+        await_truth(pipeline, chain, within=30.0)
+        assert_drained(pipeline.redis_url, 1342)
