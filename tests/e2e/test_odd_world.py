@@ -76,11 +76,11 @@ def test_a_clock_that_jumps_an_hour_kills_nobody_and_orphans_nothing(
     clock = Clock(tmp_path / "clock")
     farm = start_there(SERVICE, "--workers", "3", ODD_WORLD_CLOCK=str(clock.path))
     before = farm.children()
-    endpoint = add_endpoint(client, pipeline.receiver.url)
+    endpoints = [add_endpoint(client, pipeline.receiver.url) for _ in range(3)]
     for round_, offset in enumerate((HOUR, 0.0, -HOUR, HOUR)):
         answer = threading.Event()
         pipeline.receiver.default = Reply(after=answer)
-        enqueue(pipeline.redis_url, *(job(endpoint) for _ in range(6)))
+        enqueue(pipeline.redis_url, *(job(endpoint) for endpoint in endpoints * 2))
         pipeline.receiver.wait_for(6 * round_ + 3)
         clock.step(offset)
         answer.set()

@@ -2,13 +2,14 @@ from hookfarm.event_ingestor import gauges
 from hookfarm.event_ingestor.gauges import Gauges
 from hookfarm.event_ingestor.progress import FAR_BLOCKS, LINE_SECONDS, Progress
 from hookfarm.event_ingestor.status import report
-from hookfarm.farm.board import Board
+from hookfarm.farm.board import Board, State
 from tests.unit.event_ingestor.test_condition import FakeLog
 
 
 class Setting:
     def __init__(self) -> None:
         [self.slot] = Board({"event_ingestor": 1}).slots("event_ingestor")
+        self.slot.state = State.UP
         self.log = FakeLog()
         self.now = 100.0
         self.progress = Progress(137, Gauges(self.slot, 137), self.log, clock=lambda: self.now)
