@@ -37,8 +37,8 @@ KEPT_BLOCKS = 256
 _OF_ONE_STREAM = ("NOGROUP", "WRONGTYPE", "UNBLOCKED")
 """Errors that say that one of the streams read is missing, has lost its group, or is none."""
 
-_PUBLISH = Script("publish")
-_REWIND = Script("rewind")
+_PUBLISH = Script("publish", "types")
+_REWIND = Script("rewind", "types")
 _DEFLATE_LEVEL = 1
 
 

@@ -15,14 +15,11 @@
 --        dead     nothing: a dead letter
 -- Returns how many jobs were enqueued, and then id, what was told for each entry that was left alone.
 -- A job that is in the ledger already is not enqueued again.
--- A key of another type is an error before anything is done: what a script did before it fails stays done.
-for key, kind in pairs({[KEYS[1]] = 'stream', [JOBS] = 'hash', [OPEN] = 'zset', [SEQUENCE] = 'string',
-                        [DELIVERY_QUEUE] = 'list', [DEAD] = 'zset', [LIMITS] = 'hash', [WAKE] = 'zset',
-                        [AFTER] = 'hash', [UNCONFIRMED] = 'hash'}) do
-  local found = redis.call('TYPE', key).ok
-  if found ~= 'none' and found ~= kind then
-    return {err = 'WRONGTYPE ' .. key .. ' is a ' .. found .. '; it must be a ' .. kind}
-  end
+-- A key of another type is an error before anything is done.
+local wrong = wrong_type({KEYS[1], 'stream', JOBS, 'hash', OPEN, 'zset', SEQUENCE, 'string', DELIVERY_QUEUE, 'list',
+                          DEAD, 'zset', LIMITS, 'hash', WAKE, 'zset', AFTER, 'hash', UNCONFIRMED, 'hash'})
+if wrong then
+  return wrong
 end
 local group = ARGV[1]
 local TOLD_SECONDS = 86400

@@ -5,12 +5,10 @@
 --      4 block events HASH number -> their events, deflated   5 heads HASH
 -- ARGV 1 the checkpoint the caller expects   2 the new one   then each withdrawn event as JSON, the newest first
 -- Returns 1, or 0 where the checkpoint was another one and nothing was done.
--- A key of another type is an error before anything is done: what a script did before it fails stays done.
-for i, kind in ipairs({'string', 'stream', 'hash', 'hash', 'hash'}) do
-  local found = redis.call('TYPE', KEYS[i]).ok
-  if found ~= 'none' and found ~= kind then
-    return {err = 'WRONGTYPE ' .. KEYS[i] .. ' is a ' .. found .. '; it must be a ' .. kind}
-  end
+-- A key of another type is an error before anything is done.
+local wrong = wrong_type({KEYS[1], 'string', KEYS[2], 'stream', KEYS[3], 'hash', KEYS[4], 'hash', KEYS[5], 'hash'})
+if wrong then
+  return wrong
 end
 local current = redis.call('GET', KEYS[1]) or ''
 if current ~= ARGV[1] then

@@ -15,22 +15,20 @@ if job then
     job = false
   end
 end
+local length
+if job then
+  redis.call('XADD', ATTEMPTS .. endpoint, '*', 'd', id, 'n', ARGV[5], 's', ARGV[6], 't', ARGV[7])
+  length = redis.call('XLEN', ATTEMPTS .. endpoint)
+end
+local log_is_bounded = not length or (length > 1 and length <= keep)
 local was_open = redis.call('ZREM', OPEN, id) == 1
 if was_open then
   redis.call('HDEL', JOBS, id)
   local key = WINDOW .. endpoint
   local open, low = redis.call('HINCRBY', key, 'open', -1), tonumber(redis.call('HGET', key, 'low') or '')
-  if low and open > low and took_ms < 5000 and redis.call('HEXISTS', AFTER, id) == 0 then
-    if not job then
-      return 1
-    end
-    local log = ATTEMPTS .. endpoint
-    redis.call('XADD', log, '*', 'd', id, 'n', ARGV[5], 's', ARGV[6], 't', ARGV[7])
-    local length = redis.call('XLEN', log)
-    if length > 1 and length <= keep then
-      return 1
-    end
-    redis.call('XDEL', log, redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1][1])
+  local healthy = low and open > low and took_ms < 5000
+  if healthy and log_is_bounded and redis.call('HEXISTS', AFTER, id) == 0 then
+    return 1
   end
 end
 --@shared
@@ -40,7 +38,7 @@ elseif redis.call('ZREM', RETRY, id) + redis.call('ZREM', DEAD, id) + redis.call
   redis.call('HDEL', JOBS, id)
 end
 over(id)
-if job then
-  log_attempt(endpoint, id, ARGV[5], ARGV[6], ARGV[7], keep)
+if length then
+  bound_log(endpoint, length, keep)
 end
 return finish(1)

@@ -32,6 +32,8 @@ else
 end
 local given_up = ARGV[6] ~= 'none' and now_ms - window.since >= tonumber(ARGV[7])
 if ARGV[6] ~= 'none' and tonumber(ARGV[8]) > 0 then
-  log_attempt(endpoint, id, ARGV[9], ARGV[10], ARGV[11], tonumber(ARGV[8]))
+  local log = ATTEMPTS .. endpoint
+  redis.call('XADD', log, '*', 'd', id, 'n', ARGV[9], 's', ARGV[10], 't', ARGV[11])
+  bound_log(endpoint, redis.call('XLEN', log), tonumber(ARGV[8]))
 end
 return finish(given_up and 2 or 1)

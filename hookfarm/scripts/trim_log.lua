@@ -5,9 +5,19 @@
 local endpoint = ARGV[1]
 local key = ATTEMPTS .. endpoint
 local over = math.max(redis.call('XLEN', key) - tonumber(ARGV[3]), 0)
+
+local function is_too_old(entry)
+  return tonumber(string.match(entry[1], '^%d+')) < tonumber(ARGV[2])
+end
+
+-- Nearly always nothing is to go, and the oldest says so.
+local oldest = redis.call('XRANGE', key, '-', '+', 'COUNT', 1)[1]
+if oldest and over == 0 and not is_too_old(oldest) then
+  return 0
+end
 local going = {}
 for i, entry in ipairs(redis.call('XRANGE', key, '-', '+', 'COUNT', ARGV[4])) do
-  if i > over and tonumber(string.match(entry[1], '^%d+')) >= tonumber(ARGV[2]) then
+  if i > over and not is_too_old(entry) then
     break
   end
   going[i] = entry

@@ -24,14 +24,12 @@ local function forget_oldest(endpoint, entries)
   end
 end
 
-local function log_attempt(endpoint, id, attempt, status, took_ms, keep)
-  local key = ATTEMPTS .. endpoint
-  redis.call('XADD', key, '*', 'd', id, 'n', attempt, 's', status, 't', took_ms)
-  local length = redis.call('XLEN', key)
+-- After an attempt has been added, which made the log so long.
+local function bound_log(endpoint, length, keep)
   if length == 1 then
     redis.call('SADD', LOGGED, endpoint)
   elseif length > keep then
     local many = math.min(length - keep - 1 + TRIMMED_AT_ONCE, length - 1)
-    forget_oldest(endpoint, redis.call('XRANGE', key, '-', '+', 'COUNT', many))
+    forget_oldest(endpoint, redis.call('XRANGE', ATTEMPTS .. endpoint, '-', '+', 'COUNT', many))
   end
 end
