@@ -1,0 +1,53 @@
+"""The records that cross process borders, checked where they come in.
+
+`parse_*` take what somebody sent (JSON already decoded) and return a checked record, or raise InvalidInput
+that names the field. The forms are the contract's; hexadecimal is lower case inside hookfarm, whatever came.
+"""
+
+from hookfarm.records.endpoints import (
+    DEFAULT_TIMEOUT_SECONDS,
+    HIGHEST_RATE,
+    LOWEST_RATE,
+    MAX_IN_FLIGHT,
+    MAX_TIMEOUT_SECONDS,
+    Endpoint,
+    endpoint_from_stored,
+    parse_endpoint,
+)
+from hookfarm.records.events import Event, parse_event
+from hookfarm.records.fields import MAX_UINT64
+from hookfarm.records.identifiers import new_endpoint_id, new_subscription_id
+from hookfarm.records.subscriptions import (
+    CONFIRMATION_TAGS,
+    MAX_ADDRESSES,
+    MAX_CONFIRMATIONS,
+    MAX_SUBSCRIPTIONS,
+    Subscription,
+    TopicFilter,
+    parse_subscription,
+    subscription_json,
+)
+
+__all__ = [
+    "CONFIRMATION_TAGS",
+    "DEFAULT_TIMEOUT_SECONDS",
+    "HIGHEST_RATE",
+    "LOWEST_RATE",
+    "MAX_ADDRESSES",
+    "MAX_CONFIRMATIONS",
+    "MAX_IN_FLIGHT",
+    "MAX_SUBSCRIPTIONS",
+    "MAX_TIMEOUT_SECONDS",
+    "MAX_UINT64",
+    "Endpoint",
+    "Event",
+    "Subscription",
+    "TopicFilter",
+    "endpoint_from_stored",
+    "new_endpoint_id",
+    "new_subscription_id",
+    "parse_endpoint",
+    "parse_event",
+    "parse_subscription",
+    "subscription_json",
+]

@@ -1,0 +1,43 @@
+"""The Event: one log of a chain, as it crosses from the ingestor to the processor."""
+
+from typing import NotRequired, TypedDict
+
+from hookfarm.errors import InvalidInput
+from hookfarm.records.fields import ADDRESS, DATA, WORD, boolean, count, hex_text, hex_value, mapping, short
+
+
+class Event(TypedDict):
+    """One log of a chain. Identity: chain_id, block_hash, log_index."""
+
+    chain_id: int
+    block_number: int
+    block_hash: str
+    block_timestamp: int
+    transaction_hash: str
+    transaction_index: int
+    log_index: int
+    address: str
+    topics: list[str]
+    data: str
+    removed: NotRequired[bool]
+
+
+def parse_event(raw: object) -> Event:
+    """A checked Event with lower-case hexadecimal and no other fields; InvalidInput names the bad one."""
+    record = mapping(raw, "event")
+    topics = record.get("topics")
+    if not isinstance(topics, list) or len(topics) > 4:
+        raise InvalidInput("topics", f"{short(topics)} is not a list of at most 4 topics")
+    return {
+        "chain_id": count(record, "chain_id", low=1),
+        "block_number": count(record, "block_number"),
+        "block_hash": hex_text(record, "block_hash", WORD, "32 bytes"),
+        "block_timestamp": count(record, "block_timestamp"),
+        "transaction_hash": hex_text(record, "transaction_hash", WORD, "32 bytes"),
+        "transaction_index": count(record, "transaction_index"),
+        "log_index": count(record, "log_index"),
+        "address": hex_text(record, "address", ADDRESS, "20 bytes"),
+        "topics": [hex_value(t, f"topics[{i}]", WORD, "32 bytes") for i, t in enumerate(topics)],
+        "data": hex_text(record, "data", DATA, "whole bytes"),
+        "removed": "removed" in record and boolean(record, "removed"),
+    }

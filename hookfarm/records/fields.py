@@ -1,0 +1,70 @@
+"""Checks of single fields: each returns the value in its checked form, or raises InvalidInput that names it."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from hookfarm.errors import InvalidInput
+
+MAX_UINT64 = 2**64 - 1
+
+ADDRESS = re.compile(r"0x[0-9a-f]{40}")
+WORD = re.compile(r"0x[0-9a-f]{64}")
+DATA = re.compile(r"0x(?:[0-9a-f]{2})*")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+"""What Python makes of bytes on the command line that are no UTF-8; no record can hold it."""
+
+
+def mapping(raw: object, what: str) -> Mapping[str, Any]:
+    if not isinstance(raw, Mapping):
+        raise InvalidInput(what, f"{short(raw)} is not a JSON object")
+    return raw
+
+
+def refuse_unknown(record: Mapping[str, Any], known: set[str]) -> None:
+    for name in record:
+        if name not in known:
+            raise InvalidInput(short(name).strip("'\""), f"no such field; known: {', '.join(sorted(known))}")
+
+
+def text(record: Mapping[str, Any], field: str, longest: int) -> str:
+    value = record.get(field)
+    if not isinstance(value, str) or len(value) > longest:
+        raise InvalidInput(field, f"{short(value)} is not a text of at most {longest} characters")
+    if _SURROGATE.search(value):
+        raise InvalidInput(field, f"{short(value)} is not UTF-8")
+    return value
+
+
+def boolean(record: Mapping[str, Any], field: str) -> bool:
+    value = record.get(field)
+    if not isinstance(value, bool):
+        raise InvalidInput(field, f"{short(value)} is not true or false")
+    return value
+
+
+def count(record: Mapping[str, Any], field: str, low: int = 0) -> int:
+    value = record.get(field)
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= MAX_UINT64:
+        raise InvalidInput(field, f"{short(value)} is not a whole number from {low}")
+    return value
+
+
+def hex_text(record: Mapping[str, Any], field: str, pattern: re.Pattern[str], what: str) -> str:
+    return hex_value(record.get(field), field, pattern, what)
+
+
+def hex_value(value: object, field: str, pattern: re.Pattern[str], what: str) -> str:
+    lowered = value.lower() if isinstance(value, str) else ""
+    if not pattern.fullmatch(lowered):
+        raise InvalidInput(field, f"{short(value)} is not 0x… hexadecimal of {what}")
+    return lowered
+
+
+def short(value: object) -> str:
+    """A value as an error shows it: recognisable, never long."""
+    try:
+        shown = repr(value)
+    except RecursionError:
+        shown = f"a deeply nested {type(value).__name__}"
+    return shown if len(shown) <= 80 else f"{shown[:77]}…"
