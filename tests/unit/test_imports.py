@@ -13,7 +13,7 @@ PACKAGE = Path(hookfarm.__file__).parent
 PARTS = tuple(sorted(p.stem for p in PACKAGE.iterdir() if (p / "__init__.py").exists() or p.suffix == ".py"))
 
 LAYERS = (
-    ("errors", "redaction", "keys", "sockets", "bloom"),
+    ("errors", "redaction", "keys", "window_rules", "sockets", "bloom"),
     ("abi",),
     ("conditions",),
     ("records", "config", "logs"),
