@@ -14,7 +14,7 @@ PARTS = tuple(sorted(p.stem for p in PACKAGE.iterdir() if (p / "__init__.py").ex
 
 LAYERS = (
     ("errors", "redaction", "keys", "window_rules", "sockets", "bloom"),
-    ("abi",),
+    ("abi", "vault"),
     ("conditions",),
     ("records", "config", "logs"),
     ("redis_clients",),
