@@ -167,6 +167,9 @@ class Processor:
 
     def _claim(self) -> None:
         claimed = self._reader.abandoned()
+        if claimed:
+            # They may be younger than what the registry said when this pass began.
+            self._refresh(self._registry_revision())
         self._handle(claimed)
         self._child.slot.add(gauges.RECLAIMED, len(claimed))
 
