@@ -101,8 +101,10 @@ def removed(entry: str, before: Told | None) -> Step:
     """The log was taken back: all who were told of it are told that, and nobody that it is final."""
     if before is None:
         return Step(Told(entry, False, 0, ()), 0)
-    if before.is_newer_than(entry) or not before.stands:
+    if before.is_newer_than(entry):
         return Step(None, before.generation)
+    if not before.stands:
+        return Step(replace(before, entry=entry), before.generation)
     kept = Told(entry, False, before.generation + 1, ())
     return Step(kept, before.generation, take_back=tuple(r for r in before.receivers if r.knows))
 

@@ -49,6 +49,19 @@ def test_there_and_back_out_of_order_takes_nothing_back() -> None:
     assert removed("2-0", back_already) == Step(None, 0)
 
 
+@given(st.permutations(range(1, 7)))
+def test_in_any_order_a_log_that_ends_removed_is_told_by_nobody_to_stand(order: list[int]) -> None:
+    """Odd entries emit, even ones remove; the newest, the sixth, removes. Each return is its own generation."""
+    state: Told | None = None
+    standing: set[int] = set()
+    for entry in order:
+        step = removed(f"{entry}-0", state) if entry % 2 == 0 else emitted(f"{entry}-0", state, [A])
+        standing |= {step.generation} if step.emit else set()
+        standing -= {step.generation} if step.take_back else set()
+        state = step.kept or state
+    assert not standing
+
+
 @given(st.permutations(range(1, 6)), st.lists(st.sets(st.sampled_from([A, B])), min_size=6, max_size=6))
 def test_in_any_order_the_receivers_end_with_what_the_newest_entry_says(
     order: list[int], wanted: list[set[Receiver]]
