@@ -61,7 +61,7 @@ class Told:
     @property
     def awaits_finality(self) -> bool:
         """Whether somebody is still to be told that the log is final."""
-        return any(FINALIZED in receiver.notify for receiver in self.receivers)
+        return FINALIZED in "".join([receiver.notify for receiver in self.receivers])
 
     def is_newer_than(self, entry: str) -> bool:
         return _number(self.entry) >= _number(entry)
@@ -117,11 +117,12 @@ def finalized(before: Told) -> Step:
 
 
 def _wanting(letter: str, receivers: Iterable[Receiver]) -> tuple[Receiver, ...]:
-    return tuple(receiver for receiver in receivers if letter in receiver.notify)
+    return tuple([receiver for receiver in receivers if letter in receiver.notify])
 
 
 def _encoded(receiver: Receiver) -> str:
-    return ":".join(receiver[:2] if receiver.notify == USUAL else receiver)
+    endpoint, subscription, notify = receiver
+    return f"{endpoint}:{subscription}" if notify == USUAL else f"{endpoint}:{subscription}:{notify}"
 
 
 def _decoded(stored: str) -> Receiver:

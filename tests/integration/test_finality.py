@@ -316,6 +316,21 @@ def test_whoever_dies_half_way_leaves_the_rest_to_the_next(chain: FinalChain) ->
     assert chain.left() == []
 
 
+def test_when_redis_lost_its_last_writes_the_end_is_told_again_under_the_same_id(chain: FinalChain) -> None:
+    chain.told(log(10))
+    chain.deliver()
+    kept = {key: chain.client.dump(key) for key in chain.client.scan_iter()}
+    chain.final(10)
+    last = chain.deliver()
+    chain.client.flushall()
+    for key, dumped in kept.items():
+        chain.client.restore(key, 0, dumped)
+    chain.final(10)
+    assert chain.deliver() == last
+    chain.final(11)
+    assert (chain.owed, chain.left()) == (0, [])
+
+
 def test_two_processors_at_the_same_block_tell_of_it_once(chain: FinalChain) -> None:
     chain.told(log(10))
     chain.deliver()
