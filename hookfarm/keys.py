@@ -37,7 +37,14 @@ LIMITS = "{delivery_queue}:limits"
 WAKE = "{delivery_queue}:wake"
 """ZSET endpoint -> ms at which its window is to be looked at again."""
 SENT = "{delivery_queue}:sent:"
-"""With `<chain>:<block hash>` behind it: HASH log index -> what was told of this log, for a day."""
+"""With `<chain>:<block hash>` behind it: HASH log index -> what was told of this log.
+
+Until the block is final where something of it waits, and for a day.
+"""
+UNFINALIZED = "{delivery_queue}:unfinalized:"
+"""With `<chain>:<block hash>` behind it: HASH log index -> the event, deflated: to be told of again once final."""
+FINALIZING = "{delivery_queue}:finalizing:"
+"""With a chain behind it: ZSET block hash -> number of the blocks that something waits for to be final."""
 AFTER = "{delivery_queue}:after"
 """HASH id -> the job that follows when the job of that id is over: the withdrawal of what may have been sent."""
 UNCONFIRMED = "{delivery_queue}:unconfirmed"

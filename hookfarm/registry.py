@@ -115,6 +115,12 @@ def read_all(stored: Iterable[tuple[Any, Any]]) -> tuple[dict[str, Endpoint | No
 class Registry:
     """Reads and writes endpoints; errors of the connection are redis-py's.
 
+    What was just added or changed says in `effective_from`, for each chain of its subscriptions, the block from
+    which it is in effect: every event of that block or a later one is matched by the form that was stored (or by a
+    newer one), on any branch, also where the processors lag behind or die. Events of earlier blocks are matched by
+    whichever form is known when they are read: those that no processor has read yet may be matched by the new one
+    too. None = nothing is known of the chain yet, or the endpoint is disabled.
+
     `vault` seals the secrets that are made here. What is read keeps its secrets as they are stored.
     """
 
@@ -125,12 +131,13 @@ class Registry:
     def add(self, endpoint: Endpoint) -> Endpoint:
         """Stores it with a new secret; the returned endpoint is the only one that shows it."""
         secret = new_secret()
-        self._store(replace(endpoint, secrets=((self._vault.seal(secret, endpoint.id), None),)))
-        return replace(endpoint, secrets=((secret, None),))
+        stored = self.update(replace(endpoint, secrets=((self._vault.seal(secret, endpoint.id), None),)))
+        return replace(stored, secrets=((secret, None),))
 
-    def update(self, endpoint: Endpoint) -> None:
+    def update(self, endpoint: Endpoint) -> Endpoint:
         """Replaces the endpoint of that id, whatever it was."""
-        self._store(endpoint)
+        effective_from = self._change(endpoint.id, endpoint)
+        return replace(endpoint, effective_from=effective_from)
 
     def edit(self, endpoint_id: str, change: Callable[[Endpoint], Endpoint]) -> Endpoint:
         """Stores what `change` makes of the endpoint, and asks it again where somebody else changed it meanwhile.
@@ -140,8 +147,9 @@ class Registry:
         while True:
             stored = self._stored(endpoint_id)
             changed = change(decode(stored))
-            if self._change(endpoint_id, changed, stored):
-                return changed
+            effective_from = self._change(endpoint_id, changed, stored)
+            if effective_from is not None:
+                return replace(changed, effective_from=effective_from)
 
     def get(self, endpoint_id: str) -> Endpoint:
         """NotFound where there is none."""
@@ -154,7 +162,7 @@ class Registry:
 
     def remove(self, endpoint_id: str) -> None:
         """NotFound where there is none."""
-        while not self._change(endpoint_id, None, self._stored(endpoint_id)):
+        while self._change(endpoint_id, None, self._stored(endpoint_id)) is None:
             pass  # Changed meanwhile, or removed by somebody else.
 
     def rotate_secret(self, endpoint_id: str, now: float | None = None) -> Endpoint:
@@ -205,20 +213,26 @@ class Registry:
         endpoints, unreadable = read_all(zip(changed, stored, strict=True))
         return Changes(now, endpoints, complete=revision == 0, unreadable=unreadable)
 
-    def _store(self, endpoint: Endpoint) -> None:
-        self._change(endpoint.id, endpoint)
-
     def _stored(self, endpoint_id: str) -> bytes:
         stored = self._client.hget(keys.ENDPOINTS, endpoint_id)
         if not isinstance(stored, bytes):
             raise NotFound(f"no endpoint {endpoint_id!r}")
         return stored
 
-    def _change(self, endpoint_id: str, changed: Endpoint | None, *expected: bytes) -> bool:
-        touched = (keys.ENDPOINTS, keys.REGISTRY_REVISION, keys.REGISTRY_CHANGES)
+    def _change(
+        self, endpoint_id: str, changed: Endpoint | None, *expected: bytes
+    ) -> dict[int, int | None] | None:
+        """The block of each chain from which the change is in effect; None where it was not `expected`."""
+        chains = sorted({s.chain_id for s in changed.subscriptions}) if changed and changed.enabled else []
+        touched = (keys.ENDPOINTS, keys.REGISTRY_REVISION, keys.REGISTRY_CHANGES, *map(keys.checkpoint, chains))
         stored, limits = (orjson.dumps(changed.stored()), _limits(changed)) if changed else (b"", "")
         arguments: list[str | bytes] = [endpoint_id, stored, limits, *expected]
-        return int(_CHANGE_ENDPOINT.call(self._client, touched, arguments)) > 0
+        checkpoints = _CHANGE_ENDPOINT.call(self._client, touched, arguments)
+        if checkpoints is None:
+            return None
+        return {
+            chain: int(number) + 1 if number else None for chain, number in zip(chains, checkpoints, strict=True)
+        }
 
 
 def _limits(endpoint: Endpoint) -> str:

@@ -26,7 +26,7 @@ from hookfarm.webhook_delivery.transport import Transport
 _ZERO_WORD = f"0x{'0' * 64}"
 _ZERO_ADDRESS = f"0x{'0' * 40}"
 _MOST_SAMPLE_VALUES = 1000
-_SUBSCRIPTION_OPTIONS = ("chains", "addresses", "event", "topics", "where", "confirmations")
+_SUBSCRIPTION_OPTIONS = ("chains", "addresses", "event", "topics", "where", "confirmations", "notify")
 
 
 def creation(url: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,6 +74,8 @@ def _subscriptions(options: Mapping[str, Any]) -> list[dict[str, Any]]:
     if options["confirmations"] is not None:
         given = options["confirmations"]
         shared["confirmations"] = int(given) if given.isdecimal() and len(given) < 10 else given
+    if options["notify"]:
+        shared["notify"] = [word.strip() for given in options["notify"] for word in given.split(",")]
     if options["topics"] is not None:
         try:
             shared["topics"] = orjson.loads(options["topics"])

@@ -1,5 +1,6 @@
 """`hookfarm endpoints`: the registry from the shell."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import click
 from hookfarm.cli.deliveries_forms import utf8
 from hookfarm.cli.options import connected, json_option, print_json, redis_options, settings
 from hookfarm.cli.tables import columns
+from hookfarm.records import DEFAULT_NOTIFY, Endpoint
 
 
 @click.group()
@@ -23,6 +25,13 @@ def _subscription_options(command: Any) -> Any:
         click.option("--topics", metavar="JSON", help="Positional topics as in eth_getLogs, instead of --event."),
         click.option("--where", metavar="CONDITION", help='E.g. "value >= 1_000_000 and to == 0x…" [all].'),
         click.option("--confirmations", metavar="N", help="Blocks to wait, or safe or finalized [0]."),
+        click.option(
+            *("--notify", "notify"),
+            multiple=True,
+            metavar="WORD",
+            help="What is sent: emitted, removed, finalized "
+            "(repeatable, or separated by commas) [emitted,removed].",
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -73,6 +82,8 @@ def add(url: str, as_json: bool, config_file: Path | None, **options: Any) -> No
     click.echo(f"id      {created.id}")
     click.echo(f"url     {created.url}")
     click.echo(f"secret  {shown['secret']}")
+    for line in _effect(created):
+        click.echo(line)
     click.echo("Keep the secret: it is shown only now. With it the receiver verifies what arrives.")
 
 
@@ -147,8 +158,11 @@ def update(endpoint_id: str, as_json: bool, config_file: Path | None, **options:
         changed = Registry(client).edit(endpoint_id, lambda base: endpoint_forms.parse(record, given, base))
     if as_json:
         print_json(changed.public())
-    else:
-        click.echo(f"updated {changed.id}")
+        return
+    click.echo(f"updated {changed.id}")
+    if "subscriptions" in record or "enabled" in record:
+        for line in _effect(changed):
+            click.echo(line)
 
 
 @endpoints.command()
@@ -233,9 +247,17 @@ def seal(as_json: bool, config_file: Path | None, **options: Any) -> None:
         click.echo(f"{changed:,} of {len(found):,} endpoints changed")
 
 
+def _effect(endpoint: Endpoint) -> Iterator[str]:
+    """From where on each chain's events are matched as was just said."""
+    for chain_id, block in (endpoint.effective_from or {}).items():
+        yield f"from    {'the first block seen' if block is None else f'block {block}'} of chain {chain_id}"
+
+
 def _subscription_line(subscription: dict[str, Any]) -> str:
     what = subscription["event"] or ("topics" if subscription["topics"] else "any log")
     source = f" of {len(subscription['addresses'])} addresses" if subscription["addresses"] else ""
     lines = (subscription["where"] or "").splitlines()
     condition = f" where {' '.join(lines)}" if lines else ""
-    return f"chain {subscription['chain_id']}: {what}{source}{condition}"
+    told = subscription["notify"]
+    notify = "" if tuple(told) == DEFAULT_NOTIFY else f" notify {','.join(told)}"
+    return f"chain {subscription['chain_id']}: {what}{source}{condition}{notify}"

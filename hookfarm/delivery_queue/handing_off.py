@@ -13,7 +13,7 @@ from hookfarm.redis_clients import Argument, Exchange
 SAFE_CONFIRMATIONS, FINALIZED_CONFIRMATIONS = 32, 64
 """What stands for `safe` and `finalized` on a chain whose nodes don't tell: one and two epochs of Ethereum."""
 
-_HAND_OFF = Script("hand_off", "types", "ledger")
+_HAND_OFF = Script("hand_off", "types", "ledger", "told")
 _CONFIRM = Script("confirm", "ledger")
 
 
@@ -34,10 +34,21 @@ class Waiting(NamedTuple):
 
 
 class Removal(NamedTuple):
-    """A job that takes back the delivery `original`, should that have been sent."""
+    """Takes back these deliveries to an endpoint, in the order in which they are sent: what was not sent never is.
 
-    job: Job
-    original: str
+    `job` follows them, should the first have been sent; None = the endpoint does not want to be told.
+    """
+
+    endpoint: str
+    originals: tuple[str, ...]
+    job: Job | None = None
+
+
+class Unfinalized(NamedTuple):
+    """The entry's log as it is kept until its block, of that number, is final; nothing = not any longer."""
+
+    block_number: int
+    kept: bytes
 
 
 class LogState(NamedTuple):
@@ -62,6 +73,7 @@ class Handled:
     waiting: tuple[Waiting, ...] = ()
     removals: tuple[Removal, ...] = ()
     log: LogState | None = None
+    unfinalized: Unfinalized | None = None
 
     @property
     def is_nothing(self) -> bool:
@@ -75,6 +87,14 @@ class HandedOff:
 
     enqueued: int
     told: dict[bytes, str]
+
+
+class Confirmed(NamedTuple):
+    """`enqueued`: how many jobs. `final`: blocks, `<chain>:<block hash>`, that have become final and of which
+    something waits for that (see `finalizing`)."""
+
+    enqueued: int
+    final: tuple[str, ...]
 
 
 def hand_off(exchange: Exchange, handled: Sequence[Handled]) -> HandedOff:
@@ -112,15 +132,21 @@ def _parts(item: Handled) -> list[Argument]:
         parts += ["job", job.endpoint, job.id, job.encoded(), ""]
     for job, line, block in item.waiting:
         parts += ["wait", job.endpoint, job.id, job.encoded(), f"{item.entry.chain_id}:{line} {block}"]
-    for job, original in item.removals:
-        parts += ["removed", job.endpoint, job.id, job.encoded(), original]
+    for endpoint, originals, removal in item.removals:
+        following: list[Argument] = [removal.id, removal.encoded()] if removal else ["", ""]
+        parts += ["removed", endpoint, *following, " ".join(originals)]
+    if item.unfinalized is not None:
+        number, kept = item.unfinalized
+        parts += ["unfinalized", "", "", kept, number]
     if item.rejected is not None:
         source = f"{keys.events(item.entry.chain_id)} {item.entry.entry_id.decode()}"
         parts += ["dead", "", *garbage(item.rejected.raw, item.rejected.reason, source), ""]
     return parts
 
 
-def confirm_waiting(exchange: Exchange, chain_id: int, most: int = 1000) -> int:
-    """Enqueues the jobs whose confirmations are there; returns how many."""
+def confirm_waiting(exchange: Exchange, chain_id: int, most: int = 1000, most_blocks: int = 100) -> Confirmed:
+    """Enqueues the jobs whose confirmations are there."""
     chain = (keys.events(chain_id), keys.heads(chain_id), keys.marks(chain_id), keys.reached(chain_id))
-    return int(_CONFIRM.run(exchange, chain, (chain_id, most, SAFE_CONFIRMATIONS, FINALIZED_CONFIRMATIONS)))
+    limits = (chain_id, most, SAFE_CONFIRMATIONS, FINALIZED_CONFIRMATIONS, most_blocks)
+    enqueued, *final = _CONFIRM.run(exchange, chain, limits)
+    return Confirmed(int(enqueued), tuple(f"{chain_id}:{block_hash.decode()}" for block_hash in final))

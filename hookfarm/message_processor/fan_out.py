@@ -1,14 +1,15 @@
 """One stream entry -> what becomes of it: a job for each endpoint that wants the event, or a rejection.
 
-A log that was taken back becomes a job for each endpoint that was told of it.
+A log that was taken back becomes a job for each endpoint that was told of it. One that somebody wants to be told
+of again once it is final is kept until then, once for all of them; what follows is told in `finality`.
 """
 
-from hookfarm.delivery_queue import Handled, LogState, Rejected, Removal, Waiting
+from hookfarm.delivery_queue import Handled, LogState, Rejected, Removal, Unfinalized, Waiting
 from hookfarm.errors import InvalidInput
 from hookfarm.event_stream import Entry
 from hookfarm.jobs import Job
-from hookfarm.message_processor import payload, told
-from hookfarm.message_processor.decoder import Meanings
+from hookfarm.message_processor import kept_event, payload, told
+from hookfarm.message_processor.decoder import Decoded, Meanings
 from hookfarm.message_processor.entries import read_event
 from hookfarm.message_processor.matcher import Index, Match
 from hookfarm.message_processor.told import Receiver, Step, Told
@@ -27,10 +28,11 @@ def handle(index: Index, entry: Entry, before: str = "") -> Handled:
     meanings = Meanings(event)
     if event.get("removed"):
         return _taken_back(index, entry, event, meanings, before)
-    matches = {(match.endpoint, match.subscription): match for match in index.match(event, meanings)}
+    matches = {Receiver(m.endpoint, m.subscription, m.notify): m for m in index.match(event, meanings)}
     if not matches and not before:
         return Handled(entry)
-    step = told.emitted(entry.entry_id.decode(), Told.decode(before), matches)
+    known = Told.decode(before)
+    step = told.emitted(entry.entry_id.decode(), known, matches)
     jobs: list[Job] = []
     waiting: list[Waiting] = []
     for receiver in step.emit:
@@ -40,13 +42,16 @@ def handle(index: Index, entry: Entry, before: str = "") -> Handled:
             jobs.append(job)
         else:
             waiting.append(_waiting(event, match, job))
-    return Handled(entry, tuple(jobs), waiting=tuple(waiting), log=_log_state(event, before, step))
+    log, unfinalized = _log_state(event, before, step), _unfinalized(event, known, step)
+    return Handled(entry, tuple(jobs), waiting=tuple(waiting), log=log, unfinalized=unfinalized)
 
 
 def _taken_back(index: Index, entry: Entry, event: Event, meanings: Meanings, before: str) -> Handled:
-    step = told.removed(entry.entry_id.decode(), Told.decode(before))
+    known = Told.decode(before)
+    step = told.removed(entry.entry_id.decode(), known)
     removals = tuple(_removal(index, event, receiver, meanings, step.generation) for receiver in step.take_back)
-    return Handled(entry, removals=removals, log=_log_state(event, before, step))
+    log, unfinalized = _log_state(event, before, step), _unfinalized(event, known, step)
+    return Handled(entry, removals=removals, log=log, unfinalized=unfinalized)
 
 
 def _emitted(event: Event, match: Match, meanings: Meanings, generation: int) -> Job:
@@ -63,12 +68,32 @@ def _waiting(event: Event, match: Match, job: Job) -> Waiting:
 
 
 def _removal(index: Index, event: Event, receiver: Receiver, meanings: Meanings, generation: int) -> Removal:
-    endpoint, subscription = receiver
-    signature = index.signature_of(endpoint, subscription)
-    decoded = None if signature is None else meanings.under(signature)
-    original = payload.webhook_id(event, endpoint, payload.LOG_EMITTED, generation)
+    endpoint = receiver.endpoint
+    sent = [
+        payload.webhook_id(event, endpoint, kind, generation)
+        for letter, kind in ((told.EMITTED, payload.LOG_EMITTED), (told.TOLD_FINAL, payload.LOG_FINALIZED))
+        if letter in receiver.notify
+    ]
+    if told.REMOVED not in receiver.notify:
+        return Removal(endpoint, tuple(sent))
+    decoded = meaning(index, receiver, meanings)
     identity = payload.webhook_id(event, endpoint, payload.LOG_REMOVED, generation)
-    return Removal(Job(identity, endpoint, payload.removed(event, decoded, subscription, original)), original)
+    body = payload.removed(event, decoded, receiver.subscription, sent[0])
+    return Removal(endpoint, tuple(sent), Job(identity, endpoint, body))
+
+
+def meaning(index: Index, receiver: Receiver, meanings: Meanings) -> Decoded | None:
+    """The event as the receiver's subscription decodes it now; None where it does not, or is gone."""
+    signature = index.signature_of(receiver.endpoint, receiver.subscription)
+    return None if signature is None else meanings.under(signature)
+
+
+def _unfinalized(event: Event, before: Told | None, step: Step) -> Unfinalized | None:
+    """What changes in whether the log is kept until it is final; None = nothing."""
+    awaited = before is not None and before.awaits_finality
+    if step.kept is None or step.kept.awaits_finality == awaited:
+        return None
+    return Unfinalized(event["block_number"], b"" if awaited else kept_event.deflated(event))
 
 
 def _log_state(event: Event, before: str, step: Step) -> LogState:

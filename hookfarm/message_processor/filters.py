@@ -22,6 +22,7 @@ from hookfarm.conditions.evaluation import Test
 from hookfarm.errors import InvalidInput
 from hookfarm.message_processor.decoder import Meanings
 from hookfarm.message_processor.narrowing import Lookup, Narrowed, narrow
+from hookfarm.message_processor.told import letters
 from hookfarm.records import Event, Subscription
 
 MAX_TOPICS = 4
@@ -60,7 +61,7 @@ class Filter:
     `keyed`: what is allowed in each dimension of the shape. `unkeyed`: what is in the others that are
     restricted, compared after the look-up. `decodes`: the log must say what the signature declares. `lookup`:
     the part of the condition that tells the filter apart from others under its keys. `rest`: the part that is
-    tested. `confirmations`: what has to be waited for.
+    tested. `confirmations`: what has to be waited for. `notify`: the letters of what is told (see `told`).
     """
 
     endpoint: str
@@ -75,6 +76,7 @@ class Filter:
     lookup: Lookup | None
     rest: Test | None
     confirmations: int | str
+    notify: str
 
     def table_keys(self) -> Iterator[Key]:
         """Every key under which the index holds it, each once."""
@@ -115,6 +117,7 @@ def compile_filter(endpoint: str, position: int, subscription: Subscription) -> 
         lookup=narrowed.lookup,
         rest=narrowed.rest,
         confirmations=subscription.confirmations,
+        notify=letters(subscription.notify),
     )
 
 

@@ -15,6 +15,7 @@ from hookfarm.errors import InvalidInput
 from hookfarm.message_processor.decoder import Meanings
 from hookfarm.message_processor.filters import Filter, Shape, compile_filter, dimensions
 from hookfarm.message_processor.table import Table
+from hookfarm.message_processor.told import USUAL
 from hookfarm.records import Endpoint, Event
 
 
@@ -26,6 +27,7 @@ class Match:
     subscription: str
     signature: EventSignature | None
     confirmations: int | str
+    notify: str = USUAL
 
 
 class Index:
@@ -82,7 +84,7 @@ class Index:
                     earlier = first.get(found.endpoint)
                     if (earlier is None or found.position < earlier.position) and found.wants(log, meanings):
                         first[found.endpoint] = found
-        return [Match(f.endpoint, f.subscription, f.signature, f.confirmations) for f in first.values()]
+        return [Match(f.endpoint, f.subscription, f.signature, f.confirmations, f.notify) for f in first.values()]
 
     def signature_of(self, endpoint_id: str, subscription: str) -> EventSignature | None:
         """What the endpoint's subscription calls the event; None where it has no name for it, or is gone."""

@@ -12,6 +12,7 @@ from hookfarm.records import Event
 
 LOG_EMITTED = "log.emitted"
 LOG_REMOVED = "log.removed"
+LOG_FINALIZED = "log.finalized"
 LAST_TIMESTAMP = 253_402_300_799
 """9999-12-31T23:59:59Z, the last second that ISO 8601 writes with four digits of year."""
 
@@ -44,6 +45,13 @@ def removed(event: Event, decoded: Decoded | None, subscription_id: str, origina
     data = {**_data(event, decoded, subscription_id, 0), "original": original}
     timestamp = iso_time(event["block_timestamp"])
     return orjson.dumps({"type": LOG_REMOVED, "timestamp": timestamp, "original": original, "data": data})
+
+
+def finalized(event: Event, decoded: Decoded | None, subscription_id: str, original: str | None) -> bytes:
+    """The body that says that a log is on the chain for good; `original` told of it, None where nothing did."""
+    data = {**_data(event, decoded, subscription_id, "finalized"), "original": original}
+    timestamp = iso_time(event["block_timestamp"])
+    return orjson.dumps({"type": LOG_FINALIZED, "timestamp": timestamp, "original": original, "data": data})
 
 
 def _data(event: Event, decoded: Decoded | None, subscription_id: str, confirmations: int | str) -> dict[str, Any]:

@@ -5,15 +5,15 @@
    that an endpoint made before an event was published gets it.
 3. Hand off: one script acknowledges the entries and enqueues their jobs. Dying anywhere before it leaves the
    entries pending, for the successor or for whoever claims them; dying after it leaves nothing to do.
-4. Four times a second enqueue what waited for confirmations, and once a second claim what other consumers
-   have left pending.
+4. Four times a second enqueue what waited for confirmations and tell of what has become final, and once a second
+   claim what other consumers have left pending.
 
 Told to stop, it hands off the batch it holds and returns. Without Redis it waits and begins at 1 again. A stream
 that can't be read is no reason to leave the others: it is said, and tried again with the claims.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from redis.exceptions import RedisError
 
@@ -21,7 +21,7 @@ from hookfarm import delivery_queue, event_stream, key_types, keys, logs, redis_
 from hookfarm.delivery_queue import Handled
 from hookfarm.event_stream import Entry, StreamReader
 from hookfarm.farm.child import Child
-from hookfarm.message_processor import gauges
+from hookfarm.message_processor import finality, gauges
 from hookfarm.message_processor.fan_out import handle
 from hookfarm.message_processor.live_index import LiveIndex
 from hookfarm.message_processor.outage import Outage
@@ -43,6 +43,8 @@ HAND_OFF_BYTES = 4 * 1024 * 1024
 HISTORY_TRIES = 10
 """How often a log's history may change while its entry is handed off; then the entry stays pending, for later."""
 CONFIRM_EVERY_SECONDS = 0.25
+FINALITY_SECONDS = 0.05
+"""So long at a time for what has become final, which may be hundreds of blocks: new events don't wait for it."""
 BLOCKED_PROBES = 5
 
 _log = logs.get(keys.MESSAGE_PROCESSOR)
@@ -138,13 +140,23 @@ class Processor:
             self._live.follow(revision)
 
     def _confirm(self) -> None:
-        """Enqueues what has waited for confirmations."""
+        """Enqueues what has waited for confirmations, and what tells of final logs."""
         if time.monotonic() < self._confirm_at:
             return
         self._confirm_at = time.monotonic() + CONFIRM_EVERY_SECONDS
         for chain_id in self._reader.readable:
-            enqueued = delivery_queue.confirm_waiting(self._exchange, chain_id)
+            confirmed = delivery_queue.confirm_waiting(self._exchange, chain_id)
+            self._child.slot.add(gauges.JOBS_ENQUEUED, confirmed.enqueued)
+            self._tell_final(confirmed.final)
+
+    def _tell_final(self, blocks: Sequence[str]) -> None:
+        """As much as there is time for; the rest is found again."""
+        until = time.monotonic() + FINALITY_SECONDS
+        for enqueued in finality.announce(self._exchange, self._live.index, blocks):
             self._child.slot.add(gauges.JOBS_ENQUEUED, enqueued)
+            self._child.slot.promise(PASS_SECONDS)
+            if time.monotonic() > until:
+                return
 
     def _claim_now_and_then(self) -> None:
         if time.monotonic() < self._claim_at:
@@ -155,6 +167,9 @@ class Processor:
 
     def _claim(self) -> None:
         claimed = self._reader.abandoned()
+        if claimed:
+            # They may be younger than what the registry said when this pass began.
+            self._refresh(self._registry_revision())
         self._handle(claimed)
         self._child.slot.add(gauges.RECLAIMED, len(claimed))
 

@@ -19,9 +19,11 @@ from hookfarm.records.fields import MAX_UINT64
 from hookfarm.records.identifiers import new_endpoint_id, new_subscription_id
 from hookfarm.records.subscriptions import (
     CONFIRMATION_TAGS,
+    DEFAULT_NOTIFY,
     MAX_ADDRESSES,
     MAX_CONFIRMATIONS,
     MAX_SUBSCRIPTIONS,
+    NOTIFICATIONS,
     Subscription,
     TopicFilter,
     parse_subscription,
@@ -30,6 +32,7 @@ from hookfarm.records.subscriptions import (
 
 __all__ = [
     "CONFIRMATION_TAGS",
+    "DEFAULT_NOTIFY",
     "DEFAULT_TIMEOUT_SECONDS",
     "HIGHEST_RATE",
     "LOWEST_RATE",
@@ -39,6 +42,7 @@ __all__ = [
     "MAX_SUBSCRIPTIONS",
     "MAX_TIMEOUT_SECONDS",
     "MAX_UINT64",
+    "NOTIFICATIONS",
     "Endpoint",
     "Event",
     "Subscription",

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hookfarm.errors import InvalidInput
@@ -40,6 +40,7 @@ class Endpoint:
     attempts, over any ten seconds. `ordered`: one at a time in the order of events, retries included.
     `secrets` are the signing secrets in force, the newest first: two while one is being rotated out, the
     older with the time (Unix seconds) until which it still signs.
+    `effective_from`: chain -> block, of an endpoint that was just stored; see `Registry`. It is not kept.
     """
 
     id: str
@@ -54,13 +55,28 @@ class Endpoint:
     enabled: bool = True
     disabled_reason: str | None = None
     secrets: tuple[tuple[str, float | None], ...] = ()
+    effective_from: Mapping[int, int | None] | None = field(default=None, compare=False)
 
     def signing_secrets(self, now: float) -> tuple[str, ...]:
         """The secrets that sign at `now` (Unix seconds)."""
         return tuple(s for s, expires in self.secrets if expires is None or expires > now)
 
     def public(self) -> dict[str, Any]:
-        """The form the contract shows: everything but the secrets."""
+        """The form the contract shows: everything but the secrets.
+
+        Of an endpoint that was just stored, each subscription says from which block on it is in effect.
+        """
+        shown = self._form()
+        if self.effective_from is not None:
+            for subscription in shown["subscriptions"]:
+                subscription["effective_from_block"] = self.effective_from.get(subscription["chain_id"])
+        return shown
+
+    def stored(self) -> dict[str, Any]:
+        """The form the registry keeps, secrets included."""
+        return {**self._form(), "secrets": [list(pair) for pair in self.secrets]}
+
+    def _form(self) -> dict[str, Any]:
         return {
             "id": self.id,
             "url": self.url,
@@ -74,10 +90,6 @@ class Endpoint:
             "enabled": self.enabled,
             "disabled_reason": self.disabled_reason,
         }
-
-    def stored(self) -> dict[str, Any]:
-        """The form the registry keeps, secrets included."""
-        return {**self.public(), "secrets": [list(pair) for pair in self.secrets]}
 
 
 def parse_endpoint(raw: object, check_url: Callable[[str], str], base: Endpoint | None = None) -> Endpoint:

@@ -12,6 +12,8 @@ from hookfarm.records.identifiers import new_subscription_id
 MAX_SUBSCRIPTIONS = 100
 MAX_CONFIRMATIONS = 10_000
 CONFIRMATION_TAGS = ("safe", "finalized")
+NOTIFICATIONS = ("emitted", "removed", "finalized")
+DEFAULT_NOTIFY = ("emitted", "removed")
 MAX_ADDRESSES = 100_000
 
 TopicFilter = tuple[str, ...] | None
@@ -24,7 +26,8 @@ class Subscription:
 
     Either `event` (a human signature) or `topics` (positional, as in `eth_getLogs`) or neither = any log.
     `where`: a condition on the arguments of `event` (its language: hookfarm.conditions). `confirmations`: how many
-    blocks must stand on the log's, or the tag that must have reached it.
+    blocks must stand on the log's, or the tag that must have reached it, before it is told of as emitted.
+    `notify`: which of NOTIFICATIONS are sent, in their order.
     """
 
     id: str
@@ -34,29 +37,34 @@ class Subscription:
     topics: tuple[TopicFilter, ...] | None = None
     where: str | None = None
     confirmations: int | str = 0
+    notify: tuple[str, ...] = DEFAULT_NOTIFY
 
 
 def subscription_json(subscription: Subscription) -> dict[str, Any]:
     """The contract's form of a subscription."""
     topics = subscription.topics
     shown = None if topics is None else [None if t is None else list(t) for t in topics]
-    return {**asdict(subscription), "topics": shown}
+    return {**asdict(subscription), "topics": shown, "notify": list(subscription.notify)}
 
 
 def stored_subscription(raw: Mapping[str, Any]) -> Subscription:
     topics = raw["topics"]
     kept = None if topics is None else tuple(None if t is None else tuple(t) for t in topics)
     addresses = tuple(raw["addresses"])
+    notify = tuple(raw.get("notify", DEFAULT_NOTIFY))
     return Subscription(
-        raw["id"], raw["chain_id"], addresses, raw["event"], kept, raw["where"], raw["confirmations"]
+        raw["id"], raw["chain_id"], addresses, raw["event"], kept, raw["where"], raw["confirmations"], notify
     )
 
 
 def parse_subscription(raw: object) -> Subscription:
-    """A checked subscription, with its event signature and its condition; a missing id is made."""
+    """A checked subscription, with its event signature and its condition; a missing id is made.
+
+    `effective_from_block` is passed over: an answer that shows it may be sent back as it is.
+    """
     record = mapping(raw, "subscription")
-    known = {"id", "chain_id", "addresses", "event", "topics", "where", "confirmations"}
-    refuse_unknown(record, known)
+    known = {"id", "chain_id", "addresses", "event", "topics", "where", "confirmations", "notify"}
+    refuse_unknown(record, known | {"effective_from_block"})
     topics = None if record.get("topics") is None else _topic_filters(record["topics"])
     event, where = _event_and_where(record)
     if event is not None and topics is not None:
@@ -65,7 +73,8 @@ def parse_subscription(raw: object) -> Subscription:
     if not re.fullmatch(r"sub_[0-9A-Za-z_-]{1,60}", identity):
         raise InvalidInput("id", f"{short(identity)} is not a subscription id; write sub_… or leave it out")
     chain_id = count(record, "chain_id", low=1)
-    return Subscription(identity, chain_id, _addresses(record), event, topics, where, _confirmations(record))
+    confirmations, notify = _confirmations(record), _notify(record)
+    return Subscription(identity, chain_id, _addresses(record), event, topics, where, confirmations, notify)
 
 
 def parse_subscriptions(raw: object) -> tuple[Subscription, ...]:
@@ -92,6 +101,17 @@ def _confirmations(record: Mapping[str, Any]) -> int | str:
         allowed = f"a whole number from 0 to {MAX_CONFIRMATIONS}, 'safe' or 'finalized'"
         raise InvalidInput("confirmations", f"{short(value)} is not {allowed}")
     return value
+
+
+def _notify(record: Mapping[str, Any]) -> tuple[str, ...]:
+    given = list(DEFAULT_NOTIFY) if record.get("notify") is None else record["notify"]
+    if not isinstance(given, list) or not given or any(word not in NOTIFICATIONS for word in given):
+        allowed = "a list of one or more of 'emitted', 'removed' and 'finalized'"
+        raise InvalidInput("notify", f"{short(given)} is not {allowed}")
+    if set(given) == {"removed"}:
+        problem = "removed alone is never sent: it takes back what was told; add emitted or finalized"
+        raise InvalidInput("notify", problem)
+    return tuple(word for word in NOTIFICATIONS if word in given)
 
 
 def _event_and_where(record: Mapping[str, Any]) -> tuple[str | None, str | None]:

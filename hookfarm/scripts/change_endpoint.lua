@@ -2,14 +2,15 @@
 -- A change is a fresh start for its window: a repaired URL is tried at once, what a pause or a removal leaves is
 -- looked at again.
 --
--- KEYS 1 endpoints HASH   2 revision STRING   3 changes ZSET
+-- KEYS 1 endpoints HASH   2 revision STRING   3 changes ZSET   then the checkpoint of each chain it subscribes to
 -- ARGV 1 endpoint id      2 the endpoint as JSON, or '' to remove it
 --      3 its limits, 'paused max_in_flight rate ordered', or '' = none
 --      4 the endpoint as it must be now; not given: whatever it is
--- Returns the new revision, or '0' where it was another one and nothing was done.
+-- Returns nothing where it was another one and nothing was done, else for each checkpoint the block that it is at,
+-- '' = none that can be read. Events of later blocks enter their stream after this.
 -- Microseconds, so that a server that was flushed or lost writes does not give out a number twice.
 if ARGV[4] and redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[4] then
-  return '0'
+  return false
 end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -32,4 +33,10 @@ if redis.call('EXISTS', PARKED .. ARGV[1]) == 1 then
 elseif redis.call('HGET', WINDOW .. ARGV[1], 'open') == '0' then
   redis.call('DEL', WINDOW .. ARGV[1])
 end
-return revision
+local checkpoints = {}
+for i = 4, #KEYS do
+  local stored = redis.pcall('GET', KEYS[i])
+  local number = type(stored) == 'string' and string.match(stored, '^(%d+):') or ''
+  checkpoints[#checkpoints + 1] = #number <= 20 and number or ''
+end
+return checkpoints

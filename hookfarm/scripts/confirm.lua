@@ -7,7 +7,8 @@
 -- KEYS 1 stream   2 heads HASH latest, safe, finalized   3 marks LIST   4 reached HASH
 -- ARGV 1 chain   2 how many jobs at most of each kind
 --      3 and 4 confirmations that stand for 'safe' and 'finalized' where the chain's nodes do not tell
--- Returns how many jobs were enqueued.
+--      5 how many final blocks at most
+-- Returns how many jobs were enqueued, and then the hash of each final block of which something waits for that.
 local MOST_MARKS = 1000
 
 local function number(text)
@@ -66,4 +67,5 @@ for _, kind in ipairs({'blocks', 'safe', 'finalized'}) do
     end
   end
 end
-return finish(enqueued)
+local final = tonumber(redis.call('HGET', KEYS[4], 'finalized') or '-1')
+return finish({enqueued, unpack(redis.call('ZRANGEBYSCORE', FINALIZING .. ARGV[1], '-inf', final, 'LIMIT', 0, ARGV[5]))})

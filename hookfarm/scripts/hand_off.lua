@@ -11,8 +11,11 @@
 --      its kind, endpoint, id, job and
 --        job      nothing
 --        wait     '<chain>:<blocks|safe|finalized>' and the block that has to be reached, separated by a space
---        removed  the id of the delivery that it takes back
+--        removed  the ids of the deliveries that it takes back, in the order in which they are sent, separated by
+--                 spaces; without a job the endpoint is not told
 --        dead     nothing: a dead letter
+--        unfinalized  the number of the log's block; the job is the log as it is kept until that is final, '' = no
+--                 longer
 -- Returns how many jobs were enqueued, and then id, what was told for each entry that was left alone.
 -- A job that is in the ledger already is not enqueued again.
 -- A key of another type is an error before anything is done.
@@ -22,7 +25,31 @@ if wrong then
   return wrong
 end
 local group = ARGV[1]
-local TOLD_SECONDS = 86400
+
+-- Whether something of the block waits for it to be final; as long as that, what was told of it is kept.
+local awaited = {}
+local function finalizing(block)
+  if awaited[block] == nil then
+    local chain, hash = string.match(block, '^(%d+):(.*)$')
+    awaited[block] = redis.call('ZSCORE', FINALIZING .. chain, hash) and true or false
+  end
+  return awaited[block]
+end
+
+local function await_finality(block, number)
+  local chain, hash = string.match(block, '^(%d+):(.*)$')
+  redis.call('ZADD', FINALIZING .. chain, 'LT', number, hash)
+  awaited[block] = true
+end
+
+local function remember(block, log, told)
+  redis.call('HSET', SENT .. block, log, told)
+  if finalizing(block) then
+    redis.call('PERSIST', SENT .. block)
+  else
+    redis.call('EXPIRE', SENT .. block, TOLD_SECONDS)
+  end
+end
 
 -- A job that was never in a worker's hands to the end: nobody was told of it.
 local function take_back_unsent(id, endpoint, job)
@@ -44,18 +71,36 @@ local function take_back_unsent(id, endpoint, job)
   return false
 end
 
-local function withdraw(endpoint, id, job, original)
-  if redis.call('HDEL', UNCONFIRMED, original) == 1 then
+-- Whether the delivery had not been sent and never will be; what was to follow it is gone with it.
+local function never_sent(endpoint, id)
+  if redis.call('HDEL', UNCONFIRMED, id) == 0 then
+    local job = redis.call('HGET', JOBS, id)
+    if not job or not take_back_unsent(id, endpoint, job) then
+      return false
+    end
+    redis.call('HDEL', JOBS, id)
+  end
+  redis.call('HDEL', AFTER, id)
+  return true
+end
+
+local function withdraw(endpoint, id, job, originals)
+  local first, second = string.match(originals, '^(%S+) ?(%S*)$')
+  if second ~= '' then
+    never_sent(endpoint, second)
+  end
+  if never_sent(endpoint, first) then
     return 0
   end
-  local told = redis.call('HGET', JOBS, original)
-  if told and take_back_unsent(original, endpoint, told) then
-    redis.call('HDEL', JOBS, original)
+  redis.call('HDEL', AFTER, first)
+  if job == '' then
     return 0
   end
-  if told and not redis.call('ZSCORE', DEAD, original) then
-    redis.call('HSET', AFTER, original, job)
-    return 1
+  for _, original in ipairs({first, second}) do
+    if owed(original) then
+      redis.call('HSET', AFTER, original, job)
+      return 1
+    end
   end
   if redis.call('HSETNX', JOBS, id, job) == 1 then
     admit(endpoint, id, job, false)
@@ -64,14 +109,30 @@ local function withdraw(endpoint, id, job, original)
   return 0
 end
 
-local function enqueue(kind, endpoint, id, job, extra)
+local function keep_until_final(block, log, event, number)
+  if event == '' then
+    redis.call('HDEL', UNFINALIZED .. block, log)
+  else
+    redis.call('HSET', UNFINALIZED .. block, log, event)
+    await_finality(block, number)
+  end
+  return 0
+end
+
+local function enqueue(block, log, kind, endpoint, id, job, extra)
   if kind == 'removed' then
     return withdraw(endpoint, id, job, extra)
   end
+  if kind == 'unfinalized' then
+    return keep_until_final(block, log, job, extra)
+  end
   if kind == 'wait' then
-    local line, block = string.match(extra, '^(%S+) (%S+)$')
+    local line, reached = string.match(extra, '^(%S+) (%S+)$')
     if redis.call('HEXISTS', JOBS, id) == 0 and redis.call('HSETNX', UNCONFIRMED, id, job) == 1 then
-      redis.call('ZADD', WAITING .. line, block, id)
+      redis.call('ZADD', WAITING .. line, reached, id)
+      if not finalizing(block) then
+        await_finality(block, reached)
+      end
     end
     return 0
   end
@@ -103,11 +164,10 @@ while i <= #ARGV do
     answer[#answer + 1] = before
   elseif redis.call('XACK', KEYS[1], group, entry) == 1 then
     for item = i, i + 5 * items - 1, 5 do
-      answer[1] = answer[1] + enqueue(unpack(ARGV, item, item + 4))
+      answer[1] = answer[1] + enqueue(block, log, unpack(ARGV, item, item + 4))
     end
     if told ~= '' then
-      redis.call('HSET', SENT .. block, log, told)
-      redis.call('EXPIRE', SENT .. block, TOLD_SECONDS)
+      remember(block, log, told)
     end
     redis.call('XDEL', KEYS[1], entry)
   end

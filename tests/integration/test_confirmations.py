@@ -78,7 +78,7 @@ class Chain:
         self.confirm()
 
     def confirm(self) -> int:
-        return delivery_queue.confirm_waiting(self.exchange, CHAIN)
+        return delivery_queue.confirm_waiting(self.exchange, CHAIN).enqueued
 
     def pop(self) -> Taken:
         delivery_queue.ask(self.exchange, None)

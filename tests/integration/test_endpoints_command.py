@@ -69,6 +69,7 @@ def test_an_endpoint_is_added_shown_changed_and_removed(client: Any, hookfarm: C
     assert (first["chain_id"], second["chain_id"]) == (1, 10)
     assert (first["addresses"], first["event"], first["confirmations"]) == ([TOKEN.lower()], TRANSFER, 0)
     assert (added["timeout_seconds"], added["description"], added["headers"]) == (3.0, "ü", {"X-A": "b:c"})
+    assert [subscription.pop("effective_from_block") for subscription in (first, second)] == [None, None]
 
     shown = json.loads(done(hookfarm("show", added["id"], "--json")))
     assert shown.pop("window")["open"] == 0
@@ -78,6 +79,8 @@ def test_an_endpoint_is_added_shown_changed_and_removed(client: Any, hookfarm: C
     changed = json.loads(
         done(hookfarm("update", added["id"], "--url", "http://127.0.0.1:9/", "--disable", "--json"))
     )
+    for subscription in changed["subscriptions"]:
+        del subscription["effective_from_block"]
     assert changed == {
         **added, "url": "http://127.0.0.1:9/", "enabled": False, "disabled_reason": "disabled by its owner",
     }  # fmt: skip
@@ -91,7 +94,7 @@ def test_a_condition_is_added_shown_and_changed(client: Any, hookfarm: Command) 
     where = f"value >= 1_000\nand to == {TOKEN}"
     options = ("--chain", "1", "--event", TRANSFER, "--where", where)
     added = json.loads(done(hookfarm("add", "https://example.com/", *options, "--json")))
-    del added["secret"]
+    del added["secret"], added["subscriptions"][0]["effective_from_block"]
     assert added["subscriptions"][0]["where"] == where
     assert Registry(client).get(added["id"]).subscriptions[0].where == where
     for text in (done(hookfarm("show", added["id"])), done(hookfarm("list"))):
@@ -116,6 +119,43 @@ def test_confirmations_are_a_number_or_a_tag(
     )
     assert added["subscriptions"][0]["confirmations"] == stored
     assert Registry(client).get(added["id"]).subscriptions[0].confirmations == stored
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ((), ["emitted", "removed"]),
+        (("--notify", "finalized", "--notify", "emitted"), ["emitted", "finalized"]),
+        (("--notify", "emitted, removed,finalized"), ["emitted", "removed", "finalized"]),
+    ],
+)
+def test_what_is_sent_is_chosen_by_words(
+    client: Any, hookfarm: Command, given: tuple[str, ...], stored: list[str]
+) -> None:
+    added = json.loads(done(hookfarm("add", "https://x.example/", "--chain", "1", *given, "--json")))
+    assert added["subscriptions"][0]["notify"] == stored
+    assert list(Registry(client).get(added["id"]).subscriptions[0].notify) == stored
+    shown = done(hookfarm("show", added["id"]))
+    assert (f"chain 1: any log notify {','.join(stored)}\n" in shown) == bool(given)
+    wrong = refused(hookfarm("update", added["id"], "--chain", "1", "--notify", "emitted,gone"), 2)
+    assert wrong.startswith("hookfarm: subscriptions[0].notify: ")
+
+
+def test_a_change_says_from_which_block_it_is_in_effect(client: Any, hookfarm: Command) -> None:
+    client.set(keys.checkpoint(1), f"123:0x{'ab' * 32}")
+    said = done(hookfarm("add", "https://x.example/", "--chain", "1", "--chain", "5")).splitlines()
+    assert "from    block 124 of chain 1" in said
+    assert "from    the first block seen of chain 5" in said
+    endpoint = said[0].split()[1]
+    client.set(keys.checkpoint(1), f"130:0x{'ab' * 32}")
+    assert done(hookfarm("update", endpoint, "--chain", "1", "--event", TRANSFER)).splitlines() == [
+        f"updated {endpoint}", "from    block 131 of chain 1",
+    ]  # fmt: skip
+    assert done(hookfarm("update", endpoint, "--description", "x")) == f"updated {endpoint}\n"
+    changed = json.loads(done(hookfarm("update", endpoint, "--chain", "1", "--chain", "5", "--json")))
+    assert [each["effective_from_block"] for each in changed["subscriptions"]] == [131, None]
+    shown = json.loads(done(hookfarm("show", endpoint, "--json")))
+    assert "effective_from_block" not in shown["subscriptions"][0]
 
 
 def test_limits_are_set_shown_and_taken_back(client: Any, hookfarm: Command) -> None:
@@ -271,6 +311,7 @@ def test_a_bad_update_changes_nothing(client: Any, hookfarm: Command) -> None:
 NOTHING: dict[str, Any] = {
     "url": None, "description": None, "timeout_seconds": None, "enabled": None, "headers": (), "chains": (),
     "addresses": (), "event": None, "topics": None, "where": None, "confirmations": None,
+    "notify": (),
 }  # fmt: skip
 
 

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
 from hookfarm import keys
 from hookfarm.errors import NotFound
-from hookfarm.records import Endpoint
+from hookfarm.records import Endpoint, Subscription, parse_endpoint
 from hookfarm.registry import ROTATION_SECONDS, Registry
 from tests.support.redis_server import RedisServer
 
@@ -40,6 +41,48 @@ def test_an_added_endpoint_has_a_secret_and_is_found_again(registry: Registry) -
     assert expires is None
     assert registry.get("ep_a") == added
     assert registry.all() == [added]
+
+
+def following(*chains: int) -> Endpoint:
+    wanted = tuple(Subscription(f"sub_{n}", chain) for n, chain in enumerate(chains))
+    return replace(endpoint(), subscriptions=wanted)
+
+
+def test_a_change_is_in_effect_from_the_block_after_the_checkpoint(client: Any, registry: Registry) -> None:
+    client.set(keys.checkpoint(1), f"9:0x{'ab' * 32}")
+    client.set(keys.checkpoint(2), f"{2**53 - 2}:0x{'ab' * 32}")
+    assert registry.add(following(1, 2, 3, 1)).effective_from == {1: 10, 2: 2**53 - 1, 3: None}
+    client.set(keys.checkpoint(1), f"19:0x{'ab' * 32}")
+    assert registry.edit("ep_a", lambda e: replace(e, description="new")).effective_from == {
+        1: 20,
+        2: 2**53 - 1,
+        3: None,
+    }
+    assert registry.update(following(1)).effective_from == {1: 20}
+    assert registry.edit("ep_a", lambda e: replace(e, enabled=False)).effective_from == {}
+    assert registry.get("ep_a").effective_from is None
+    assert b"effective" not in (client.hget(keys.ENDPOINTS, "ep_a") or b"")
+
+
+def test_each_subscription_shows_from_which_block_it_is_in_effect(client: Any, registry: Registry) -> None:
+    client.set(keys.checkpoint(1), f"9:0x{'ab' * 32}")
+    shown = orjson.loads(orjson.dumps(registry.add(following(1, 2)).public()))["subscriptions"]
+    assert [each["effective_from_block"] for each in shown] == [10, None]
+    again = parse_endpoint({"subscriptions": shown}, str, registry.get("ep_a"))
+    assert again == registry.get("ep_a"), "an answer can't be sent back"
+    assert "effective_from_block" not in registry.get("ep_a").public()["subscriptions"][0]
+    disabled = registry.edit("ep_a", lambda e: replace(e, enabled=False)).public()["subscriptions"]
+    assert [each["effective_from_block"] for each in disabled] == [None, None]
+
+
+@pytest.mark.parametrize("foreign", [b"", b"garbage", b"-1:0x", b"9" * 5000 + b":0x", b"\xff:", b"7"])
+def test_a_checkpoint_that_is_none_says_nothing_and_stops_nothing(
+    client: Any, registry: Registry, foreign: bytes
+) -> None:
+    client.set(keys.checkpoint(1), foreign)
+    client.rpush(keys.checkpoint(2), "a list")
+    assert registry.add(following(1, 2)).effective_from == {1: None, 2: None}
+    assert registry.get("ep_a") == registry.all()[0]
 
 
 def test_endpoints_are_listed_by_id(registry: Registry) -> None:

@@ -90,3 +90,36 @@ def test_any_condition_is_taken_or_refused(where: str) -> None:
         problem = str(refusal)
     assert problem.startswith("where: ")
     assert "\n" not in problem
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        (None, ("emitted", "removed")),
+        (["emitted"], ("emitted",)),
+        (["finalized", "emitted", "finalized"], ("emitted", "finalized")),
+        (["removed", "finalized"], ("removed", "finalized")),
+    ],
+)
+def test_what_is_told_of_a_log_is_chosen_and_kept_in_order(given: object, taken: tuple[str, ...]) -> None:
+    made = parse_endpoint({"url": "https://e.com/", "subscriptions": [{"chain_id": 1, "notify": given}]}, str)
+    assert made.subscriptions[0].notify == taken
+    assert subscription_json(made.subscriptions[0])["notify"] == list(taken)
+    assert endpoint_from_stored(orjson.loads(orjson.dumps(made.stored()))) == made
+
+
+@pytest.mark.parametrize("given", [[], "emitted", ["emitted", "gone"], [["emitted"]], [None], {}, 1, [{}]])
+def test_what_cannot_be_told_of_a_log_is_refused(given: object) -> None:
+    problem = refused({"notify": given})
+    assert (problem.field, "'emitted', 'removed' and 'finalized'" in problem.problem) == ("notify", True)
+
+
+def test_removals_of_what_was_never_told_are_refused() -> None:
+    assert refused({"notify": ["removed"]}).problem.startswith("removed alone is never sent")
+
+
+def test_a_subscription_stored_before_there_was_a_choice_tells_what_it_always_told() -> None:
+    made = parse_endpoint({"url": "https://e.com/", "subscriptions": [{"chain_id": 1}]}, str)
+    stored = orjson.loads(orjson.dumps(made.stored()))
+    del stored["subscriptions"][0]["notify"]
+    assert endpoint_from_stored(stored) == made
