@@ -1,6 +1,6 @@
 """One stream entry -> what becomes of it: a job for each endpoint that wants the event, or a rejection.
 
-A log that was taken back becomes a job for each endpoint that was told of it.
+A log that was taken back becomes a job for each endpoint that was told of it. A transfer fares as a log does.
 """
 
 from hookfarm.delivery_queue import Handled, LogState, Rejected, Removal, Waiting
@@ -12,7 +12,8 @@ from hookfarm.message_processor.decoder import Meanings
 from hookfarm.message_processor.entries import read_event
 from hookfarm.message_processor.matcher import Index, Match
 from hookfarm.message_processor.told import Receiver, Step, Told
-from hookfarm.records import Event
+from hookfarm.message_processor.transfers import meanings_of
+from hookfarm.records import ChainEvent
 
 
 def handle(index: Index, entry: Entry, before: str = "") -> Handled:
@@ -24,7 +25,7 @@ def handle(index: Index, entry: Entry, before: str = "") -> Handled:
         event = read_event(entry)
     except InvalidInput as error:
         return Handled(entry, rejected=Rejected(entry.event or b"", str(error)))
-    meanings = Meanings(event)
+    meanings = meanings_of(event)
     if event.get("removed"):
         return _taken_back(index, entry, event, meanings, before)
     matches = {(match.endpoint, match.subscription): match for match in index.match(event, meanings)}
@@ -43,26 +44,26 @@ def handle(index: Index, entry: Entry, before: str = "") -> Handled:
     return Handled(entry, tuple(jobs), waiting=tuple(waiting), log=_log_state(event, before, step))
 
 
-def _taken_back(index: Index, entry: Entry, event: Event, meanings: Meanings, before: str) -> Handled:
+def _taken_back(index: Index, entry: Entry, event: ChainEvent, meanings: Meanings, before: str) -> Handled:
     step = told.removed(entry.entry_id.decode(), Told.decode(before))
     removals = tuple(_removal(index, event, receiver, meanings, step.generation) for receiver in step.take_back)
     return Handled(entry, removals=removals, log=_log_state(event, before, step))
 
 
-def _emitted(event: Event, match: Match, meanings: Meanings, generation: int) -> Job:
+def _emitted(event: ChainEvent, match: Match, meanings: Meanings, generation: int) -> Job:
     decoded = None if match.signature is None else meanings.under(match.signature)
     body = payload.emitted(event, decoded, match.subscription, match.confirmations)
     identity = payload.webhook_id(event, match.endpoint, payload.LOG_EMITTED, generation)
     return Job(identity, match.endpoint, body)
 
 
-def _waiting(event: Event, match: Match, job: Job) -> Waiting:
+def _waiting(event: ChainEvent, match: Match, job: Job) -> Waiting:
     if isinstance(match.confirmations, str):
         return Waiting(job, match.confirmations, event["block_number"])
     return Waiting(job, "blocks", event["block_number"] + match.confirmations)
 
 
-def _removal(index: Index, event: Event, receiver: Receiver, meanings: Meanings, generation: int) -> Removal:
+def _removal(index: Index, event: ChainEvent, receiver: Receiver, meanings: Meanings, generation: int) -> Removal:
     endpoint, subscription = receiver
     signature = index.signature_of(endpoint, subscription)
     decoded = None if signature is None else meanings.under(signature)
@@ -71,6 +72,6 @@ def _removal(index: Index, event: Event, receiver: Receiver, meanings: Meanings,
     return Removal(Job(identity, endpoint, payload.removed(event, decoded, subscription, original)), original)
 
 
-def _log_state(event: Event, before: str, step: Step) -> LogState:
+def _log_state(event: ChainEvent, before: str, step: Step) -> LogState:
     block = f"{event['chain_id']}:{event['block_hash']}"
-    return LogState(block, event["log_index"], before, step.kept.encode() if step.kept else "")
+    return LogState(block, payload.place(event), before, step.kept.encode() if step.kept else "")
