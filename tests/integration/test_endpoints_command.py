@@ -271,6 +271,7 @@ def test_a_bad_update_changes_nothing(client: Any, hookfarm: Command) -> None:
 NOTHING: dict[str, Any] = {
     "url": None, "description": None, "timeout_seconds": None, "enabled": None, "headers": (), "chains": (),
     "addresses": (), "event": None, "topics": None, "where": None, "confirmations": None,
+    "kind": None, "senders": (), "recipients": (),
 }  # fmt: skip
 
 
