@@ -57,6 +57,10 @@ REGISTRY_REVISION = "hookfarm:registry:revision"
 """STRING: grows with every change of the registry; the microsecond of the last one."""
 REGISTRY_CHANGES = "hookfarm:registry:changes"
 """ZSET endpoint id -> the revision that last changed or removed it."""
+TRANSFER_CHAINS = "hookfarm:registry:transfers"
+"""HASH endpoint id -> the ids of the chains whose transfers it wants, where it is enabled and wants any."""
+TRANSFERS = "hookfarm:transfers:"
+"""With a chain id behind it: SET of the endpoints that want its transfers."""
 
 TYPES = {
     DELIVERY_QUEUE: "list",
@@ -75,6 +79,7 @@ TYPES = {
     ENDPOINTS: "hash",
     REGISTRY_REVISION: "string",
     REGISTRY_CHANGES: "zset",
+    TRANSFER_CHAINS: "hash",
 }
 """What TYPE answers for the keys that there is one of, where they exist."""
 
@@ -97,6 +102,11 @@ def reported(run: str) -> str:
 def events(chain_id: int) -> str:
     """STREAM of one chain's events."""
     return f"events:{chain_id}"
+
+
+def transfers(chain_id: int) -> str:
+    """SET of the endpoints that want this chain's transfers; there is none where nobody does."""
+    return f"{TRANSFERS}{chain_id}"
 
 
 def checkpoint(chain_id: int) -> str:
