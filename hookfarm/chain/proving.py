@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hookfarm.chain.answers import Call, Incomplete, RateLimited, Refused
-from hookfarm.chain.block import Block, Header, logs_by_block, parse_logs, receipt_logs
+from hookfarm.chain.block import Block, Header, logs_by_block, parse_header, parse_logs, receipt_logs
 from hookfarm.chain.completeness import doubt, has_logs, in_order
 from hookfarm.chain.node import Node, first_error, not_null
 from hookfarm.chain.ranges import halves, looks_capped
@@ -167,6 +167,8 @@ class Prover:
             raise ChainUnavailable(f"{node.origin}: does not have block {header.number}")
         try:
             transactions = transactions_of(header, block)
+            # Its own header, for in an announced one the bloom may be zeros.
+            header = parse_header(block)
             if isinstance(receipts, Refused):
                 receipts = await receipts_one_by_one(node, header, transactions)
             receipts = not_null(first_error(receipts), f"receipts of block {header.number}")

@@ -228,8 +228,20 @@ def test_null_is_not_taken_for_a_block_without_transfers(what: str, known: int |
         node.whole[5] = None
     else:
         node.receipts[5] = None
-    with pytest.raises(ChainUnavailable):
+    said = "does not have block 5" if what == "block" and known else "receipts of block 5: None"
+    with pytest.raises(ChainUnavailable, match=said):
         canonical(node, () if known else (5,), known)
+
+
+def test_a_bloom_that_is_missing_in_an_announcement_is_that_of_the_block() -> None:
+    node = node_with(3, logs=4)
+    prover = Prover(1)
+    prover.transfers = True
+    announced = replace(node.header_of(5), logs_bloom="0x" + "00" * 256)
+    assert len(asyncio.run(prover.canonical(node, (), announced))[0].events) == 4
+    node.receipts[5][1] = {**node.receipts[5][1], "logs": node.receipts[5][1]["logs"][:1]}
+    with pytest.raises(Incomplete, match="do not make the header's bloom"):
+        asyncio.run(prover.canonical(node, (), announced))
 
 
 def test_without_receipts_of_whole_blocks_each_is_asked_for() -> None:
@@ -266,7 +278,9 @@ def test_ranges_have_their_transfers_and_are_short() -> None:
 
 def test_chains_whose_blooms_are_zeros_are_judged_by_indices() -> None:
     node = node_with(3, logs=4)
-    node.chain = {n: (replace(of, logs_bloom="0x" + "00" * 256), raw) for n, (of, raw) in node.chain.items()}
+    zeros = "0x" + "00" * 256
+    node.chain = {n: (replace(of, logs_bloom=zeros), raw) for n, (of, raw) in node.chain.items()}
+    node.whole[5]["logsBloom"] = zeros
     assert len(canonical(node)[0].events) == 4
     change(node, "receipt", 0, logs=[])
     with pytest.raises(Incomplete, match="log indices"):
