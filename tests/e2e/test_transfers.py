@@ -17,6 +17,7 @@ from tests.support.transfers import canonical_transfers
 from tests.support.waiting import eventually
 
 KIND = ("--kind", "transfer")
+FEW = ("--workers", "8")
 Place = tuple[str, str]
 """Block hash, and where in the block."""
 
@@ -62,7 +63,7 @@ def await_truth(pipeline: Pipeline, chain: RunningDevchain, *, logs: bool = Fals
 
 def test_transfers_reach_the_receiver_and_what_a_reorg_takes_back_is_taken_back(pipeline: Pipeline) -> None:
     with running_devchain(chain_id=1350, logs_per_block=1, transfers_per_block=3) as chain:
-        pipeline.start(*chain_option(1350, chain.ws_url))
+        pipeline.start(*chain_option(1350, chain.ws_url), *FEW)
         pipeline.add_endpoint(1350, *KIND, event=None)
         chain.mine(6)
         await_truth(pipeline, chain)
@@ -88,7 +89,7 @@ def test_transfers_reach_the_receiver_and_what_a_reorg_takes_back_is_taken_back(
 def test_filters_and_conditions_choose_among_them(pipeline: Pipeline) -> None:
     alice, bob = ("0x" + account(number).hex() for number in (1, 2))
     with running_devchain(chain_id=1351, logs_per_block=1) as chain:
-        pipeline.start(*chain_option(1351, chain.ws_url))
+        pipeline.start(*chain_option(1351, chain.ws_url), *FEW)
         pipeline.add_endpoint(1351, *KIND, "--from", alice, "--to", bob, "--where", "value >= 10", event=None)
         ways = [(1, 2, 9), (1, 2, 10), (2, 1, 10), (1, 3, 10), (3, 2, 10), (1, 2, 10**20)]
         chain.mine_calls([payment(account(sender), account(to), value) for sender, to, value in ways])
@@ -100,7 +101,7 @@ def test_filters_and_conditions_choose_among_them(pipeline: Pipeline) -> None:
 
 def test_what_waits_for_confirmations_when_it_is_taken_back_is_never_sent(pipeline: Pipeline) -> None:
     with running_devchain(chain_id=1352, logs_per_block=1, transfers_per_block=2) as chain:
-        pipeline.start(*chain_option(1352, chain.ws_url))
+        pipeline.start(*chain_option(1352, chain.ws_url), *FEW)
         pipeline.add_endpoint(1352, *KIND, "--confirmations", "3", event=None)
         chain.mine(5)
         early = {place(each) for each in canonical_transfers(chain) if each["block_number"] <= 2}
@@ -117,7 +118,7 @@ def test_what_waits_for_confirmations_when_it_is_taken_back_is_never_sent(pipeli
 def test_reorgs_and_kills_in_any_order_leave_the_receiver_with_the_truth(pipeline: Pipeline, seed: int) -> None:
     chance = random.Random(seed)
     with running_devchain(chain_id=1353, logs_per_block=2, transfers_per_block=2) as chain:
-        farm = pipeline.start(*chain_option(1353, chain.ws_url), "--processors", "2")
+        farm = pipeline.start(*chain_option(1353, chain.ws_url), *FEW, "--processors", "2")
         pipeline.add_endpoint(1353)
         pipeline.add_endpoint(1353, *KIND, event=None)
         chain.mine(3)
