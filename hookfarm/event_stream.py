@@ -9,6 +9,7 @@ consumer claims.
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
 import orjson
@@ -16,7 +17,7 @@ import redis
 
 from hookfarm import keys
 from hookfarm.lua import Script
-from hookfarm.records import Event
+from hookfarm.records import ChainEvent
 from hookfarm.redis_clients import (
     Argument,
     Exchange,
@@ -86,7 +87,7 @@ class StreamBlock:
     number: int
     block_hash: str
     parent_hash: str
-    events: Sequence[Event] = ()
+    events: Sequence[ChainEvent] = ()
     kept: bool = True
 
     @property
@@ -108,12 +109,26 @@ class KnownBlock:
         return Checkpoint(self.number, self.block_hash)
 
 
+class Publication(IntEnum):
+    """What became of an attempt to publish. Its truth: whether anything was published."""
+
+    REFUSED = 0
+    DONE = 1
+    DONE_TRANSFERS_WANTED = 2
+
+
 async def publish(
-    client: "redis.asyncio.Redis", chain_id: int, expected: Checkpoint | None, blocks: Sequence[StreamBlock]
-) -> bool:
+    client: "redis.asyncio.Redis",
+    chain_id: int,
+    expected: Checkpoint | None,
+    blocks: Sequence[StreamBlock],
+    *,
+    with_transfers: bool = True,
+) -> Publication:
     """Adds the events of `blocks` (ascending) and moves the checkpoint to the last of them, or does nothing.
 
-    False = the checkpoint is not `expected` (None = none yet): someone else published; read it again.
+    REFUSED = the checkpoint is not `expected` (None = none yet): someone else published; read it again. Or the
+    blocks are not `with_transfers`, and those are wanted: so a subscription to them holds from the next block on.
     """
     table: list[Argument] = []
     added: list[bytes] = []
@@ -127,11 +142,18 @@ async def publish(
         _encoded(expected),
         blocks[-1].point.encode(),
         KEPT_BLOCKS,
+        int(with_transfers),
         len(blocks),
         *table,
         *added,
     )
-    return bool(await _PUBLISH.call_async(client, _ingestor_keys(chain_id), arguments))
+    touched = (*_ingestor_keys(chain_id), keys.transfers(chain_id))
+    return Publication(await _PUBLISH.call_async(client, touched, arguments))
+
+
+async def transfers_wanted(client: "redis.asyncio.Redis", chain_id: int) -> bool:
+    """Whether anybody wants the chain's transfers."""
+    return bool(await client.exists(keys.transfers(chain_id)))
 
 
 async def rewind(

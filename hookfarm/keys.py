@@ -37,12 +37,12 @@ LIMITS = "{delivery_queue}:limits"
 WAKE = "{delivery_queue}:wake"
 """ZSET endpoint -> ms at which its window is to be looked at again."""
 SENT = "{delivery_queue}:sent:"
-"""With `<chain>:<block hash>` behind it: HASH log index -> what was told of this log.
+"""With `<chain>:<block hash>` behind it: HASH log index, `t<index>` of a transfer -> what was told of it.
 
 Until the block is final where something of it waits, and for a day.
 """
 UNFINALIZED = "{delivery_queue}:unfinalized:"
-"""With `<chain>:<block hash>` behind it: HASH log index -> the event, deflated: to be told of again once final."""
+"""With `<chain>:<block hash>` behind it: HASH, fields as above -> the event, deflated: to be told once final."""
 FINALIZING = "{delivery_queue}:finalizing:"
 """With a chain behind it: ZSET block hash -> number of the blocks that something waits for to be final."""
 AFTER = "{delivery_queue}:after"
@@ -64,6 +64,10 @@ REGISTRY_REVISION = "hookfarm:registry:revision"
 """STRING: grows with every change of the registry; the microsecond of the last one."""
 REGISTRY_CHANGES = "hookfarm:registry:changes"
 """ZSET endpoint id -> the revision that last changed or removed it."""
+TRANSFER_CHAINS = "hookfarm:registry:transfers"
+"""HASH endpoint id -> the ids of the chains whose transfers it wants, where it is enabled and wants any."""
+TRANSFERS = "hookfarm:transfers:"
+"""With a chain id behind it: SET of the endpoints that want its transfers."""
 
 TYPES = {
     DELIVERY_QUEUE: "list",
@@ -82,6 +86,7 @@ TYPES = {
     ENDPOINTS: "hash",
     REGISTRY_REVISION: "string",
     REGISTRY_CHANGES: "zset",
+    TRANSFER_CHAINS: "hash",
 }
 """What TYPE answers for the keys that there is one of, where they exist."""
 
@@ -104,6 +109,11 @@ def reported(run: str) -> str:
 def events(chain_id: int) -> str:
     """STREAM of one chain's events."""
     return f"events:{chain_id}"
+
+
+def transfers(chain_id: int) -> str:
+    """SET of the endpoints that want this chain's transfers; there is none where nobody does."""
+    return f"{TRANSFERS}{chain_id}"
 
 
 def checkpoint(chain_id: int) -> str:

@@ -1,9 +1,9 @@
 """The registry of endpoints, in Redis.
 
 Each change is one transaction: the endpoint, the revision that grows with it, the note of which endpoint that
-revision touched, and what the queue must know of it (paused, how many at once, how fast, in order). A reader
-that knows revision N asks only for what changed since, so that a change costs a hundred thousand endpoints
-nothing.
+revision touched, what the queue must know of it (paused, how many at once, how fast, in order), and the chains
+whose transfers it wants, which are fetched only where somebody does. A reader that knows revision N asks only for
+what changed since, so that a change costs a hundred thousand endpoints nothing.
 
 The hash is open to whoever has Redis, so each endpoint is checked again when it is read: one that is no endpoint
 is said to be unreadable, by its id, and the others are read all the same.
@@ -226,13 +226,20 @@ class Registry:
         chains = sorted({s.chain_id for s in changed.subscriptions}) if changed and changed.enabled else []
         touched = (keys.ENDPOINTS, keys.REGISTRY_REVISION, keys.REGISTRY_CHANGES, *map(keys.checkpoint, chains))
         stored, limits = (orjson.dumps(changed.stored()), _limits(changed)) if changed else (b"", "")
-        arguments: list[str | bytes] = [endpoint_id, stored, limits, *expected]
+        arguments: list[str | bytes] = [endpoint_id, stored, limits, _transfer_chains(changed), *expected]
         checkpoints = _CHANGE_ENDPOINT.call(self._client, touched, arguments)
         if checkpoints is None:
             return None
         return {
             chain: int(number) + 1 if number else None for chain, number in zip(chains, checkpoints, strict=True)
         }
+
+
+def _transfer_chains(endpoint: Endpoint | None) -> str:
+    if endpoint is None or not endpoint.enabled:
+        return ""
+    wanted = {each.chain_id for each in endpoint.subscriptions if each.kind == "transfer"}
+    return " ".join(map(str, sorted(wanted)))
 
 
 def _limits(endpoint: Endpoint) -> str:

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from hookfarm.errors import ChainUnavailable
-from hookfarm.records import Event
+from hookfarm.records import ChainEvent, Event, Transfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,17 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A header with the block's events, by log index."""
+    """A header with the block's events, by log index; `transfers`, by transaction, None = not looked for."""
 
     header: Header
     events: tuple[Event, ...]
+    transfers: tuple[Transfer, ...] | None = None
+
+    @property
+    def entries(self) -> tuple[ChainEvent, ...]:
+        """What is published of the block. Transfers come first: so the logs stand as they would without them,
+        whatever the chain's way to count them, and a payment is known before what it led to."""
+        return (*self.transfers, *self.events) if self.transfers else self.events
 
 
 def quantity(raw: object) -> int:

@@ -60,7 +60,7 @@ class BlockFeed:
         blocks: list[Block] = []
         events = 0
         while self._ready and len(blocks) < BATCH_BLOCKS:
-            events += len(self._ready[0].events)
+            events += len(self._ready[0].entries)
             if blocks and events > BATCH_EVENTS:
                 break
             blocks.append(self._ready.popleft())
@@ -83,11 +83,10 @@ class BlockFeed:
         """The last block of the next piece, which lies wholly near the head or wholly far behind it."""
         far_end = self._head.number - NEAR_BLOCKS
         if self._next <= far_end:
-            return min(self._next + self._node.provider.ranges.blocks - 1, far_end)
+            return min(self._next + self._prover.most_blocks(self._node) - 1, far_end)
         return min(self._next + NEAR_PIECE - 1, self._head.number)
 
     async def _near(self, first: int, last: int) -> list[Block]:
         known = self._head.header if last == self._head.number else None
         numbers = range(first, last if known else last + 1)
-        headers = await self._node.headers(numbers) if numbers else []
-        return await self._prover.blocks(self._node, [*headers, known] if known else headers)
+        return await self._prover.canonical(self._node, numbers, known)

@@ -74,9 +74,11 @@ class Node:
 
     async def headers(self, numbers: Sequence[int]) -> list[Header]:
         """As `header`, for several blocks."""
-        calls: list[Call] = [("eth_getBlockByNumber", [hex(number), False]) for number in numbers]
-        found = [first_error(answer) for answer in await self.ask_all(calls)]
-        return [self._read_header(number, raw) for number, raw in zip(numbers, found, strict=True)]
+        return [header for header, _ in await self._blocks(numbers, whole=False)]
+
+    async def whole_blocks(self, numbers: Sequence[int]) -> list[tuple[Header, Any]]:
+        """As `headers`, each with the block as the node sent it, with its transactions."""
+        return await self._blocks(numbers, whole=True)
 
     async def tagged_head(self, tag: str) -> Header | None:
         """The block that the chain calls `safe` or `finalized`; None where the node knows no such thing (yet)."""
@@ -129,6 +131,11 @@ class Node:
             if isinstance(answer, RateLimited):
                 raise answer
         return answers
+
+    async def _blocks(self, numbers: Sequence[int], whole: bool) -> list[tuple[Header, Any]]:
+        calls: list[Call] = [("eth_getBlockByNumber", [hex(number), whole]) for number in numbers]
+        found = [first_error(answer) for answer in await self.ask_all(calls)]
+        return [(self._read_header(number, raw), raw) for number, raw in zip(numbers, found, strict=True)]
 
     async def _ask_batch(self, calls: Sequence[Call]) -> list[Any]:
         await self._take_turn(len(calls))

@@ -4,6 +4,8 @@
 2. Contiguous indices, and the header's bloom where the chain has one that counts.
 3. Where they leave a doubt: the logs in the block's receipts, under the same proofs.
 4. Where these leave one too: Incomplete. The caller pauses, asks another provider, and never goes on without.
+
+Where transfers are wanted, whole blocks and receipts come in place of headers and logs, under the same proofs.
 """
 
 import asyncio
@@ -11,15 +13,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from hookfarm.chain.answers import Call, Incomplete, RateLimited, Refused
-from hookfarm.chain.block import Block, Header, logs_by_block, parse_logs, receipt_logs
+from hookfarm.chain.block import Block, Header, logs_by_block, parse_header, parse_logs, receipt_logs
 from hookfarm.chain.completeness import doubt, has_logs, in_order
 from hookfarm.chain.node import Node, first_error, not_null
 from hookfarm.chain.ranges import halves, looks_capped
+from hookfarm.chain.transfers import receipts_one_by_one, transactions_of, transfers_of
 from hookfarm.errors import ChainUnavailable
 from hookfarm.records import Event
 
 VERIFY_BY_CHAIN = {137: "contiguous", 80002: "contiguous"}
 """Polygon and its test network: `eth_getLogs` has logs of state syncs, which the header's bloom leaves out."""
+MOST_WHOLE_BLOCKS = 8
+"""At once. With its receipts, a full block of Ethereum takes about 1 MB."""
 
 
 class Prover:
@@ -28,10 +33,24 @@ class Prover:
     def __init__(self, chain_id: int, verify: str | None = None) -> None:
         self.repaired = 0
         """Blocks whose logs were incomplete, and whose receipts were not."""
+        self.transfers = False
+        """Whether blocks are to hold their transfers too."""
         self._chain_id = chain_id
         self._verify = verify or VERIFY_BY_CHAIN.get(chain_id, "bloom")
         self._has_blooms = False
         """True once a header of the chain had a bloom other than zeros."""
+
+    def most_blocks(self, node: Node) -> int:
+        """How many blocks to ask for at once, far behind the head."""
+        most = node.provider.ranges.blocks
+        return min(most, MOST_WHOLE_BLOCKS) if self.transfers else most
+
+    async def canonical(self, node: Node, numbers: Sequence[int], known: Header | None = None) -> list[Block]:
+        """The canonical blocks of these numbers, and last the block of the header `known`."""
+        if self.transfers:
+            return await self._whole(node, numbers, known)
+        headers = await node.headers(numbers) if numbers else []
+        return await self.blocks(node, [*headers, known] if known else headers)
 
     async def blocks(self, node: Node, headers: Sequence[Header]) -> list[Block]:
         """The blocks of these headers, asked for by hash; one request, where nothing is wrong."""
@@ -43,8 +62,8 @@ class Prover:
 
     async def range(self, node: Node, first: int, last: int) -> list[Block]:
         """The canonical blocks from `first` to `last`, in ranges that are halved until the provider takes them."""
-        if self._verify == "receipts" or first == last:
-            return await self.blocks(node, await node.headers(range(first, last + 1)))
+        if self.transfers or self._verify == "receipts" or first == last:
+            return await self.canonical(node, range(first, last + 1))
         try:
             return await self._range(node, first, last)
         except RateLimited:
@@ -110,12 +129,53 @@ class Prover:
         blocks = []
         for header, answer in zip(headers, answers, strict=True):
             receipts = not_null(first_error(answer), f"{node.origin}: receipts of block {header.number}")
-            events = in_order(parse_logs(self._chain_id, header, receipt_logs(header, receipts)))
-            reason = doubt(header, events, bloom_counts=self._bloom_counts(header), may_be_capped=False)
-            if reason:
-                raise Incomplete(f"{node.origin}: receipts of block {header.number}: {reason}")
-            blocks.append(Block(header, tuple(events)))
+            blocks.append(Block(header, self._events_in(node, header, receipts)))
         return blocks
+
+    def _events_in(self, node: Node, header: Header, receipts: list[Any]) -> tuple[Event, ...]:
+        events = in_order(parse_logs(self._chain_id, header, receipt_logs(header, receipts)))
+        reason = doubt(header, events, bloom_counts=self._bloom_counts(header), may_be_capped=False)
+        if reason and self._verify != "none":
+            raise Incomplete(f"{node.origin}: receipts of block {header.number}: {reason}")
+        return tuple(events)
+
+    async def _whole(self, node: Node, numbers: Sequence[int], known: Header | None) -> list[Block]:
+        """As `canonical`, with transfers; in halves where they are many or the provider refuses them."""
+        if len(numbers) <= MOST_WHOLE_BLOCKS:
+            try:
+                return await self._whole_at_once(node, numbers, known)
+            except Refused:
+                if len(numbers) < 2:
+                    raise
+        middle = len(numbers) // 2
+        return await self._whole(node, numbers[:middle], None) + await self._whole(node, numbers[middle:], known)
+
+    async def _whole_at_once(self, node: Node, numbers: Sequence[int], known: Header | None) -> list[Block]:
+        """Two requests, or one for a header that is known alone."""
+        found = await node.whole_blocks(numbers) if numbers else []
+        headers = [header for header, _ in found] + ([known] if known else [])
+        self._learn(headers)
+        calls: list[Call] = [("eth_getBlockReceipts", [header.block_hash]) for header in headers]
+        shown: list[Call] = [("eth_getBlockByHash", [known.block_hash, True])] if known else []
+        answers = await _ask(node, calls + shown)
+        receipts, blocks = answers[: len(calls)], [block for _, block in found]
+        blocks += [first_error(answer) for answer in answers[len(calls) :]]
+        return [await self._whole_block(node, *each) for each in zip(headers, blocks, receipts, strict=True)]
+
+    async def _whole_block(self, node: Node, header: Header, block: Any, receipts: Any) -> Block:
+        if block is None:
+            raise ChainUnavailable(f"{node.origin}: does not have block {header.number}")
+        try:
+            transactions = transactions_of(header, block)
+            # Its own header, for in an announced one the bloom may be zeros.
+            header = parse_header(block)
+            if isinstance(receipts, Refused):
+                receipts = await receipts_one_by_one(node, header, transactions)
+            receipts = not_null(first_error(receipts), f"receipts of block {header.number}")
+            transfers = transfers_of(self._chain_id, header, transactions, receipts)
+        except Incomplete as error:
+            raise Incomplete(f"{node.origin}: {error}") from error
+        return Block(header, self._events_in(node, header, receipts), transfers)
 
     async def _logs_by_hash(self, node: Node, headers: Sequence[Header]) -> list[list[Any]]:
         """Where no bloom tells, a node that has never heard of the block may answer that it has no logs; so it

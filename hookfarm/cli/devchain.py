@@ -8,9 +8,11 @@ from typing import Any
 import click
 
 from hookfarm.cli.numbers import seconds_option, whole_option
-from hookfarm.devchain.options import MAX_LOGS_PER_BLOCK, DevchainOptions
+from hookfarm.devchain.options import MAX_LOGS_PER_BLOCK, MAX_TRANSFERS_PER_BLOCK, DevchainOptions
 
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(DevchainOptions)}
+
+_TRANSFERS = "Transactions with a value in each block, some of which fail"
 
 
 @click.command()
@@ -20,12 +22,15 @@ _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Devch
 )
 @whole_option("--chain-id", 1, 2**53 - 1, "Chain id", _DEFAULTS["chain_id"])
 @seconds_option("--block-time", 0, 3600, "Between blocks; 0 mines by devchain_mine alone", _DEFAULTS["block_time"])
-@whole_option("--logs-per-block", 0, MAX_LOGS_PER_BLOCK, "Transfers in each block", _DEFAULTS["logs_per_block"])
+@whole_option(
+    "--logs-per-block", 0, MAX_LOGS_PER_BLOCK, "Token transfers in each block", _DEFAULTS["logs_per_block"]
+)
+@whole_option("--transfers-per-block", 0, MAX_TRANSFERS_PER_BLOCK, _TRANSFERS, _DEFAULTS["transfers_per_block"])
 @whole_option("--reorg-every", 0, 1_000_000, "A reorg every so many blocks; 0 = never", _DEFAULTS["reorg_every"])
 @whole_option("--reorg-depth", 1, 1_000, "How many blocks a reorg replaces", _DEFAULTS["reorg_depth"])
 @whole_option("--seed", 0, 2**63, "Decides the genesis hash and all transfers", _DEFAULTS["seed"])
 def devchain(**given: Any) -> None:
-    """Run a local chain that makes ERC-20 transfers, and reorgs and faults on demand, until ctrl-C.
+    """Run a local chain that makes ERC-20 and native transfers, and reorgs and faults on demand, until ctrl-C.
 
     It speaks JSON-RPC over HTTP and WebSocket on one port. Blocks, reorgs and faults are ordered by the
     methods devchain_mine, devchain_reorg, devchain_setFault and their kind.
@@ -48,6 +53,8 @@ def _introduction(options: DevchainOptions, http_url: str) -> str:
         pace = f"a block every {options.block_time:g} s with {options.logs_per_block:,} transfers"
     else:
         pace = f"blocks of {options.logs_per_block:,} transfers by devchain_mine alone"
+    if options.transfers_per_block:
+        pace += f" and {options.transfers_per_block:,} transactions with a value"
     if options.reorg_every:
         pace += f", a reorg of {options.reorg_depth} blocks every {options.reorg_every} blocks"
     return (

@@ -16,7 +16,8 @@ from hookfarm.config import Config
 from hookfarm.errors import InvalidInput
 from hookfarm.jobs import Taken
 from hookfarm.message_processor import decoder, payload
-from hookfarm.records import Endpoint, Event, Subscription, parse_endpoint
+from hookfarm.message_processor.decoder import Decoded
+from hookfarm.records import Endpoint, Event, Subscription, Transfer, parse_endpoint
 from hookfarm.vault import Vault
 from hookfarm.webhook_delivery import outcome
 from hookfarm.webhook_delivery.connections import Connections, tls_context
@@ -26,7 +27,10 @@ from hookfarm.webhook_delivery.transport import Transport
 _ZERO_WORD = f"0x{'0' * 64}"
 _ZERO_ADDRESS = f"0x{'0' * 40}"
 _MOST_SAMPLE_VALUES = 1000
-_SUBSCRIPTION_OPTIONS = ("chains", "addresses", "event", "topics", "where", "confirmations", "notify")
+_SUBSCRIPTION_OPTIONS = (
+    *("chains", "kind", "senders", "recipients", "addresses", "event", "topics", "where", "confirmations"),
+    "notify",
+)
 
 
 def creation(url: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,6 +73,9 @@ def _subscriptions(options: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not options["chains"]:
         raise InvalidInput("chain", "a subscription needs the chain it is for; give --chain ID")
     shared = {"addresses": list(options["addresses"]), "event": options["event"]}
+    shared |= {"from": list(options["senders"]), "to": list(options["recipients"])}
+    if options["kind"] is not None:
+        shared["kind"] = options["kind"]
     if options["where"] is not None:
         shared["where"] = options["where"]
     if options["confirmations"] is not None:
@@ -110,7 +117,33 @@ def send_samples(endpoint: Endpoint, config: Config) -> list[dict[str, Any]]:
 
 
 def _sample(endpoint: Endpoint, subscription: Subscription | None) -> Taken:
-    """A delivery of an event that never was: right in form, zero in every argument."""
+    """A delivery of what never was: right in form, zero in every argument."""
+    name = subscription.id if subscription else ""
+    if subscription is not None and subscription.kind == "transfer":
+        body = payload.emitted(_sample_transfer(subscription), None, name)
+    else:
+        body = payload.emitted(*_sample_event(subscription), name)
+    return Taken(0, f"msg_test_{secrets.token_hex(12)}", endpoint.id, 1, {}, body)
+
+
+def _sample_transfer(subscription: Subscription) -> Transfer:
+    """Of the smallest value that there is a transfer of."""
+    return {
+        "kind": "transfer",
+        "chain_id": subscription.chain_id,
+        "block_number": 0,
+        "block_hash": f"0x{secrets.token_hex(32)}",
+        "block_timestamp": int(time.time()),
+        "transaction_hash": _ZERO_WORD,
+        "transaction_index": 0,
+        "from": next(iter(subscription.senders), _ZERO_ADDRESS),
+        "to": next(iter(subscription.recipients), _ZERO_ADDRESS),
+        "value": "1",
+        "removed": False,
+    }
+
+
+def _sample_event(subscription: Subscription | None) -> tuple[Event, Decoded | None]:
     event: Event = {
         "chain_id": subscription.chain_id if subscription else 1,
         "block_number": 0,
@@ -131,8 +164,7 @@ def _sample(endpoint: Endpoint, subscription: Subscription | None) -> Taken:
         event["topics"] = own_topic + [_ZERO_WORD for p in declared.parameters if p.indexed]
         event["data"] = _zero_data([p.type for p in declared.parameters if not p.indexed])
         decoded = decoder.decode(declared, event["topics"], event["data"])
-    body = payload.emitted(event, decoded, subscription.id if subscription else "")
-    return Taken(0, f"msg_test_{secrets.token_hex(12)}", endpoint.id, 1, {}, body)
+    return event, decoded
 
 
 def _zero_data(types: Sequence[AbiType]) -> str:

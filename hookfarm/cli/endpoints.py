@@ -20,6 +20,9 @@ def endpoints() -> None:
 def _subscription_options(command: Any) -> Any:
     options = [
         click.option("--chain", "chains", type=int, multiple=True, metavar="ID", help="Chain id (repeatable)."),
+        click.option("--kind", metavar="KIND", help="log, or transfer: of the chain's own currency [log]."),
+        click.option("--from", "senders", multiple=True, metavar="0x…", help="Of a transfer (repeatable) [any]."),
+        click.option("--to", "recipients", multiple=True, metavar="0x…", help="Of a transfer (repeatable) [any]."),
         click.option("--address", "addresses", multiple=True, metavar="0x…", help="Contract (repeatable) [any]."),
         click.option("--event", metavar="SIGNATURE", help='E.g. "Transfer(address indexed from, …)" [any].'),
         click.option("--topics", metavar="JSON", help="Positional topics as in eth_getLogs, instead of --event."),
@@ -62,8 +65,11 @@ def add(url: str, as_json: bool, config_file: Path | None, **options: Any) -> No
     """Add an endpoint for URL and print its secret: the only time it is shown.
 
     \b
-    Example: hookfarm endpoints add https://example.com/hook --chain 1 \\
-      --event "Transfer(address indexed from, address indexed to, uint256 value)"
+    Examples:
+      hookfarm endpoints add https://example.com/hook --chain 1 \\
+        --event "Transfer(address indexed from, address indexed to, uint256 value)"
+      hookfarm endpoints add https://example.com/hook --chain 1 \\
+        --kind transfer --to 0x… --where "value >= 1_000_000_000_000_000_000"
     """
     from hookfarm.cli import endpoint_forms
 
@@ -254,8 +260,12 @@ def _effect(endpoint: Endpoint) -> Iterator[str]:
 
 
 def _subscription_line(subscription: dict[str, Any]) -> str:
-    what = subscription["event"] or ("topics" if subscription["topics"] else "any log")
-    source = f" of {len(subscription['addresses'])} addresses" if subscription["addresses"] else ""
+    if subscription["kind"] == "transfer":
+        what, named = "transfers", {"from": subscription["from"], "to": subscription["to"]}
+    else:
+        what = subscription["event"] or ("topics" if subscription["topics"] else "any log")
+        named = {"of": subscription["addresses"]}
+    source = "".join(f" {word} {len(listed)} addresses" for word, listed in named.items() if listed)
     lines = (subscription["where"] or "").splitlines()
     condition = f" where {' '.join(lines)}" if lines else ""
     told = subscription["notify"]

@@ -19,9 +19,9 @@ _FINALIZE = Script("finalize", "ledger", "told")
 
 
 class KeptLog(NamedTuple):
-    """A log of a block as it waits; `told` as in LogState, `event` as in Unfinalized."""
+    """A log (or transfer) of a block as it waits; `place` and `told` as in LogState, `event` as in Unfinalized."""
 
-    log_index: int
+    place: str
     told: str
     event: bytes
 
@@ -36,7 +36,7 @@ class Following(NamedTuple):
 class Finalized(NamedTuple):
     """A final log: what was told of it before, what is from now on ('' = nothing), and the jobs that say so."""
 
-    log_index: int
+    place: str
     before: str
     after: str
     jobs: tuple[Following, ...]
@@ -55,7 +55,11 @@ def kept_logs(exchange: Exchange, block: str) -> Iterator[list[KeptLog]]:
         some = logs[start : start + LOGS_AT_ONCE]
         events, texts = _answered(exchange, ("HMGET", waiting, *some), ("HMGET", told, *some))
         found = zip(some, texts, events, strict=True)
-        yield [KeptLog(int(log), (text or b"").decode(), event) for log, text, event in found if event is not None]
+        yield [
+            KeptLog(place.decode(), (text or b"").decode(), event)
+            for place, text, event in found
+            if event is not None
+        ]
 
 
 def finalize(exchange: Exchange, block: str, logs: Sequence[Finalized]) -> int:
@@ -63,7 +67,7 @@ def finalize(exchange: Exchange, block: str, logs: Sequence[Finalized]) -> int:
     chain_id, _, block_hash = block.partition(":")
     arguments: list[Argument] = [chain_id, block_hash]
     for log in logs:
-        arguments += [log.log_index, log.before, log.after, len(log.jobs)]
+        arguments += [log.place, log.before, log.after, len(log.jobs)]
         for job, original in log.jobs:
             arguments += [job.endpoint, job.id, job.encoded(), original]
     return int(_FINALIZE.run(exchange, (), arguments))

@@ -54,11 +54,11 @@ class Unfinalized(NamedTuple):
 class LogState(NamedTuple):
     """What was told of one log, as its processor writes it: `before` is compared, `after` kept ('' = no change).
 
-    `block` is `<chain>:<block hash>`.
+    `block` is `<chain>:<block hash>`. `log_index`: for a transfer, a text that is no log's.
     """
 
     block: str
-    log_index: int
+    log_index: int | str
     before: str
     after: str
 

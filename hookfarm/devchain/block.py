@@ -16,7 +16,7 @@ from hookfarm.devchain.hex_values import data
 from hookfarm.devchain.transaction import TYPE, Call, Transaction, transaction_of
 from hookfarm.devchain.trie import EMPTY_ROOT, ordered_root
 
-SUCCESS = 1
+SUCCESS, FAILURE = 1, 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,11 @@ class Block:
     @property
     def log_count(self) -> int:
         return sum(len(transaction.call.logs) for transaction in self.transactions)
+
+    @property
+    def entry_count(self) -> int:
+        """Logs, and transactions without any: what its body takes of the memory."""
+        return sum(len(transaction.call.logs) or 1 for transaction in self.transactions)
 
 
 def genesis(timestamp: int, extra_data: bytes, mix_hash: bytes) -> Block:
@@ -99,6 +104,11 @@ def transactions_after(parent: Block, calls: Sequence[Call], chain_id: int) -> l
     return [transaction_of(call, first + i, chain_id) for i, call in enumerate(calls)]
 
 
+def status_of(transaction: Transaction) -> int:
+    """As its receipt says it (EIP-658)."""
+    return FAILURE if transaction.call.fails else SUCCESS
+
+
 def _receipts(transactions: Sequence[Transaction]) -> list[Receipt]:
     receipts, gas_used, log_index = [], 0, 0
     for transaction in transactions:
@@ -113,7 +123,7 @@ def _encoded_receipt(transaction: Transaction, receipt: Receipt) -> bytes:
     """EIP-2718: the type byte, then the RLP of status, gas so far, bloom and logs."""
     return TYPE + rlp.encode_list(
         [
-            rlp.encode(SUCCESS),
+            rlp.encode(status_of(transaction)),
             rlp.encode(receipt.cumulative_gas_used),
             rlp.encode(bloom.to_bytes(receipt.logs_bloom)),
             rlp.encode_list([log.encoded() for log in transaction.call.logs]),

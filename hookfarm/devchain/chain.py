@@ -11,6 +11,7 @@ from eth_hash.auto import keccak
 
 from hookfarm.devchain.block import Block, genesis, pruned, seal, transactions_after
 from hookfarm.devchain.options import DevchainOptions
+from hookfarm.devchain.payments import mixed
 from hookfarm.devchain.transaction import Call, Transaction
 from hookfarm.devchain.transfers import transfers
 from hookfarm.errors import InvalidInput
@@ -30,7 +31,7 @@ class Reorg:
 
 
 class Chain:
-    """The chain that `options` (chain_id, seed, logs_per_block, history_logs) describe.
+    """The chain that `options` (chain_id, seed, what is in a block, history_logs) describe.
 
     `logs_mined` counts every log there ever was, `canonical_log_count` without those of orphans.
     """
@@ -45,7 +46,7 @@ class Chain:
         self._canonical_hashes = {first.hash: 0}
         self._orphans: OrderedDict[str, Block] = OrderedDict()
         self._positions: dict[bytes, tuple[int, int]] = {}
-        self._kept_logs = 0
+        self._kept_entries = 0
         self._first_with_body = 0
 
     @property
@@ -141,7 +142,9 @@ class Chain:
 
     def _generated(self) -> list[Call]:
         number = self.head.number + 1
-        return transfers(self.options.seed, number, self._branch, self.options.logs_per_block)
+        options = self.options
+        calls = transfers(options.seed, number, self._branch, options.logs_per_block)
+        return mixed(calls, options.seed, number, self._branch, options.transfers_per_block)
 
     def _append(self, transactions: Sequence[Transaction], timestamp: int) -> Block:
         """Time never runs backwards, but several blocks may share a second, as on rollups."""
@@ -158,7 +161,7 @@ class Chain:
         for index, transaction in enumerate(block.transactions):
             self._positions[transaction.hash] = (block.number, index)
         self.canonical_log_count += block.log_count
-        self._kept_logs += block.log_count
+        self._kept_entries += block.entry_count
         self._prune()
 
     def _remove(self, depth: int) -> list[Block]:
@@ -175,7 +178,7 @@ class Chain:
 
     def _prune(self) -> None:
         """Drops the oldest bodies, never the head's."""
-        while self._kept_logs > self.options.history_logs and self._first_with_body < self.head.number:
+        while self._kept_entries > self.options.history_logs and self._first_with_body < self.head.number:
             block = self._blocks[self._first_with_body]
             self._forget_transactions(block)
             self._blocks[self._first_with_body] = pruned(block)
@@ -184,7 +187,7 @@ class Chain:
     def _forget_transactions(self, block: Block) -> None:
         for transaction in block.transactions:
             del self._positions[transaction.hash]
-        self._kept_logs -= block.log_count
+        self._kept_entries -= block.entry_count
 
     def _randomness(self, number: int) -> bytes:
         """The header's mixHash: differs by branch, so that even empty blocks differ by it."""

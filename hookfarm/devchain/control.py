@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from hookfarm.devchain.block import Block
-from hookfarm.devchain.json_views import JsonObject, logs_json
+from hookfarm.devchain.json_views import JsonObject, logs_json, value_transfers_json
 from hookfarm.devchain.node import Node
 from hookfarm.devchain.rpc_errors import METHOD_NOT_FOUND, RpcError, invalid_params
 from hookfarm.devchain.transaction import Call, Log, call_of_logs
@@ -115,6 +115,10 @@ def _canonical_logs(node: Node) -> list[JsonObject]:
     return [log for block in node.chain.canonical_blocks() for log in logs_json(block)]
 
 
+def _canonical_transfers(node: Node) -> list[JsonObject]:
+    return [transfer for block in node.chain.canonical_blocks() for transfer in value_transfers_json(block)]
+
+
 CONTROLS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
         "devchain_mine": _mine,
@@ -127,6 +131,7 @@ CONTROLS: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "devchain_clearFaults": _clear_faults,
         "devchain_dropConnections": _drop_connections,
         "devchain_canonicalLogs": _canonical_logs,
+        "devchain_canonicalTransfers": _canonical_transfers,
         "devchain_stats": _stats,
     }
 )

@@ -56,6 +56,13 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             "eth_getBlockReceipts leaves out the last logs of the block. Occasion: an answer that had logs",
             {"logs": 1},
         ),
+        "omitted_transactions": Kind(
+            "Blocks with full transactions leave out their last ones. Occasion: an answer that had some",
+            {"transactions": 1},
+        ),
+        "omitted_receipts": Kind(
+            "eth_getBlockReceipts leaves out the last ones. Occasion: an answer that had some", {"receipts": 1}
+        ),
         "capped_results": Kind(
             "eth_getLogs answers the first so many logs as if they were all. Occasion: an answer cut off",
             {"logs": 1000},

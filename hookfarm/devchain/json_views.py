@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from hookfarm import bloom
-from hookfarm.devchain.block import SUCCESS, Block
+from hookfarm.devchain.block import Block, status_of
 from hookfarm.devchain.header import (
     BASE_FEE_PER_GAS,
     EMPTY_REQUESTS_HASH,
@@ -88,8 +88,8 @@ def transaction_json(block: Block, index: int, chain_id: int) -> JsonObject:
         "gas": quantity(transaction.gas),
         "maxFeePerGas": quantity(MAX_FEE_PER_GAS),
         "maxPriorityFeePerGas": quantity(PRIORITY_FEE_PER_GAS),
-        "to": data(transaction.call.to),
-        "value": "0x0",
+        "to": data(transaction.call.to) if transaction.call.to else None,
+        "value": quantity(transaction.call.value),
         "accessList": [],
         "input": data(transaction.call.input),
         "r": quantity(int.from_bytes(transaction.call.sender, "big")),
@@ -111,7 +111,7 @@ def receipt_json(block: Block, index: int) -> JsonObject:
     first, count = receipt.first_log_index, len(transaction.call.logs)
     return {
         "type": "0x2",
-        "status": quantity(SUCCESS),
+        "status": quantity(status_of(transaction)),
         "cumulativeGasUsed": quantity(receipt.cumulative_gas_used),
         "logs": logs_json(block)[first : first + count],
         "logsBloom": data(bloom.to_bytes(receipt.logs_bloom)),
@@ -122,8 +122,8 @@ def receipt_json(block: Block, index: int) -> JsonObject:
         "gasUsed": quantity(transaction.gas),
         "effectiveGasPrice": quantity(BASE_FEE_PER_GAS + PRIORITY_FEE_PER_GAS),
         "from": data(transaction.call.sender),
-        "to": data(transaction.call.to),
-        "contractAddress": None,
+        "to": data(transaction.call.to) if transaction.call.to else None,
+        "contractAddress": data(transaction.created) if transaction.created else None,
     }
 
 
@@ -134,6 +134,24 @@ def logs_json(block: Block) -> list[JsonObject]:
     for index, transaction in enumerate(block.transactions):
         logs.extend(_logs_of(block, index, transaction, len(logs)))
     return logs
+
+
+def value_transfers_json(block: Block) -> list[JsonObject]:
+    """The transactions that moved the chain's own currency; where one created a contract, `to` is that."""
+    return [
+        {
+            "blockHash": block.hash,
+            "blockNumber": quantity(block.number),
+            "blockTimestamp": quantity(block.header.timestamp),
+            "hash": data(transaction.hash),
+            "transactionIndex": quantity(index),
+            "from": data(transaction.call.sender),
+            "to": data(transaction.created or transaction.call.to),
+            "value": quantity(transaction.call.value),
+        }
+        for index, transaction in enumerate(block.transactions)
+        if transaction.moves_value
+    ]
 
 
 def removed_logs_json(block: Block) -> list[JsonObject]:

@@ -12,12 +12,12 @@ from hookfarm.devchain.block import Block
 from hookfarm.devchain.chain import Reorg
 from hookfarm.devchain.control import calls_of
 from hookfarm.devchain.fault_kinds import Value
-from hookfarm.devchain.json_views import JsonObject, logs_json
+from hookfarm.devchain.json_views import JsonObject, logs_json, value_transfers_json
 from hookfarm.devchain.mining import mine_until
 from hookfarm.devchain.node import Node
 from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.server import Server, listening
-from hookfarm.devchain.transaction import Log
+from hookfarm.devchain.transaction import Call, Log
 
 T = TypeVar("T")
 
@@ -44,6 +44,10 @@ class RunningDevchain:
     def mine_logs(self, logs: Sequence[Log], per_transaction: int = 1) -> Block:
         """One block with exactly these logs, so many in each of its transactions."""
         calls = calls_of(logs, per_transaction)
+        return self._call(lambda: self._node.mine_calls(calls))
+
+    def mine_calls(self, calls: Sequence[Call]) -> Block:
+        """One block with exactly these transactions."""
         return self._call(lambda: self._node.mine_calls(calls))
 
     def reorg(
@@ -76,6 +80,11 @@ class RunningDevchain:
         """What a faultless `eth_getLogs` over the whole chain answers, pruned blocks left out."""
         blocks = self._call(lambda: list(self._node.chain.canonical_blocks()))
         return [log for block in blocks for log in logs_json(block)]
+
+    def canonical_transfers(self) -> list[JsonObject]:
+        """The transactions of the whole chain that moved its currency, pruned blocks left out."""
+        blocks = self._call(lambda: list(self._node.chain.canonical_blocks()))
+        return [transfer for block in blocks for transfer in value_transfers_json(block)]
 
     def pause(self) -> None:
         """No blocks by the clock until `resume`; `mine` still works."""

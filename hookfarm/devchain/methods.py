@@ -112,21 +112,22 @@ def _block_number(view: View) -> str:
 
 
 def _block_by_number(view: View, number: Any, full: Any) -> JsonObject | None:
-    block = view.by_number(number_argument(view, 0, number))
-    full_transactions = _flag(1, full)
-    if block is None:
-        return None
-    shown = block_json(block, view.node.options.chain_id, full_transactions=full_transactions)
-    return disguised_header(view.node.faults, shown)
+    return _shown_block(view.node, view.by_number(number_argument(view, 0, number)), full)
 
 
 def _block_by_hash(view: View, block_hash: Any, full: Any) -> JsonObject | None:
-    block = view.by_hash(hash_argument(0, block_hash))
+    return _shown_block(view.node, view.by_hash(hash_argument(0, block_hash)), full)
+
+
+def _shown_block(node: Node, block: Block | None, full: Any) -> JsonObject | None:
     full_transactions = _flag(1, full)
     if block is None:
         return None
-    shown = block_json(block, view.node.options.chain_id, full_transactions=full_transactions)
-    return disguised_header(view.node.faults, shown)
+    shown = block_json(block, node.options.chain_id, full_transactions=full_transactions)
+    fault = node.faults.take("omitted_transactions") if full_transactions and block.transactions else None
+    if fault:
+        shown |= {"transactions": shown["transactions"][: -fault.number("transactions")]}
+    return disguised_header(node.faults, shown)
 
 
 def _transaction_by_hash(view: View, transaction_hash: Any) -> JsonObject | None:
@@ -152,6 +153,9 @@ def _block_receipts(view: View, block_id: Any) -> list[JsonObject] | None:
 
 def _receipts(node: Node, block: Block) -> list[JsonObject]:
     receipts = [receipt_json(block, index) for index in range(len(block.transactions))]
+    omitted = node.faults.take("omitted_receipts") if receipts else None
+    if omitted:
+        del receipts[-omitted.number("receipts") :]
     fault = node.faults.take("omitted_receipt_logs") if block.log_count else None
     left_out = fault.number("logs") if fault else 0
     for index in reversed(range(len(receipts))):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hookfarm.errors import InvalidInput
 
 MAX_LOGS_PER_BLOCK = 10_000
+MAX_TRANSFERS_PER_BLOCK = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,9 +13,10 @@ class DevchainOptions:
     """InvalidInput names the option that is not allowed.
 
     `port` 0 takes a free one. `block_time` is in seconds of the wall clock, 0 mines on demand only.
+    `logs_per_block` ERC-20 transfers, and `transfers_per_block` transactions with a value, some of which fail.
     Every `reorg_every` blocks (0 = never) the last `reorg_depth` ones are replaced. `chain_id` and
     `seed` decide the genesis hash and all transfers. `safe_distance` and `finalized_distance` are
-    blocks behind the head. Beyond `history_logs` logs the oldest blocks are pruned to their
+    blocks behind the head. Beyond `history_logs` logs and transfers the oldest blocks are pruned to their
     headers, which bounds the memory (about 1.3 kB per log). A WebSocket client for which more than
     `outbox_messages` wait is dropped, as geth does with 20,000.
     """
@@ -25,6 +27,7 @@ class DevchainOptions:
     seed: int = 1
     block_time: float = 1.0
     logs_per_block: int = 10
+    transfers_per_block: int = 0
     reorg_every: int = 0
     reorg_depth: int = 2
     safe_distance: int = 32
@@ -37,6 +40,7 @@ class DevchainOptions:
         _within("chain_id", self.chain_id, 1, 2**53 - 1)
         _within("block_time", self.block_time, 0, 3600)
         _within("logs_per_block", self.logs_per_block, 0, MAX_LOGS_PER_BLOCK)
+        _within("transfers_per_block", self.transfers_per_block, 0, MAX_TRANSFERS_PER_BLOCK)
         _within("reorg_every", self.reorg_every, 0, 1_000_000)
         _within("reorg_depth", self.reorg_depth, 1, 1_000)
         _within("safe_distance", self.safe_distance, 0, 1_000_000)

@@ -22,6 +22,7 @@ PRIORITY_FEE_PER_GAS = 0
 MAX_FEE_PER_GAS = 2 * BASE_FEE_PER_GAS
 GAS_BASE = 21_000
 GAS_PER_LOG = 30_000
+GAS_OF_CREATION = 32_000
 SIGNATURE_S = 1
 MAX_TOPICS = 4
 
@@ -54,12 +55,17 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call that emits logs, before a block gives it its nonce."""
+    """One call that emits logs or moves value, before a block gives it its nonce.
+
+    An empty `to` creates a contract. A call that `fails` has no logs, and its `value` (in wei) stays where it was.
+    """
 
     sender: bytes
     to: bytes
     input: bytes
     logs: tuple[Log, ...]
+    value: int = 0
+    fails: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +81,20 @@ class Transaction:
     def gas(self) -> int:
         return gas_of(self.call)
 
+    @property
+    def moves_value(self) -> bool:
+        return self.call.value > 0 and not self.call.fails
+
+    @property
+    def created(self) -> bytes | None:
+        """The address of the contract that it creates, also where that fails (yellow paper, section 7)."""
+        if self.call.to:
+            return None
+        return keccak(rlp.encode([self.call.sender, self.nonce]))[12:]
+
 
 def gas_of(call: Call) -> int:
-    return GAS_BASE + GAS_PER_LOG * len(call.logs)
+    return GAS_BASE + GAS_PER_LOG * len(call.logs) + (0 if call.to else GAS_OF_CREATION)
 
 
 def transaction_of(call: Call, nonce: int, chain_id: int) -> Transaction:
@@ -88,7 +105,7 @@ def transaction_of(call: Call, nonce: int, chain_id: int) -> Transaction:
         MAX_FEE_PER_GAS,
         gas_of(call),
         call.to,
-        0,
+        call.value,
         call.input,
         [],
         0,

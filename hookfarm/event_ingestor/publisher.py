@@ -16,7 +16,7 @@ from hookfarm.event_ingestor.progress import Progress
 from hookfarm.event_ingestor.reorg import ForkPoint, find_fork_point
 from hookfarm.event_ingestor.store import Store
 from hookfarm.event_ingestor.withdrawal import next_step
-from hookfarm.event_stream import Checkpoint
+from hookfarm.event_stream import Checkpoint, Publication
 from hookfarm.logs import FieldLogger
 
 
@@ -49,6 +49,7 @@ class Publisher:
 
     async def boot(self, node: Node, head: Head) -> None:
         """Takes up the stored checkpoint, or stores the first one."""
+        self._prover.transfers = await self._store.transfers_wanted()
         stored = await self._store.checkpoint()
         if stored is None:
             await self._start(node, head)
@@ -112,13 +113,16 @@ class Publisher:
         return True
 
     async def _publish(self, blocks: Sequence[Block], head: int) -> bool:
-        """False where the stored checkpoint was another one, which then is ours."""
-        if not await self._store.publish(self._at, blocks, head):
+        """False where the stored checkpoint was another one, which then is ours, or transfers were missing, which
+        then are fetched too."""
+        publication = await self._store.publish(self._at, blocks, head)
+        if not publication:
             await self._adopt_stored()
             return False
+        self._prover.transfers = publication == Publication.DONE_TRANSFERS_WANTED
         last = blocks[-1].header
         self._move(Checkpoint(last.number, last.block_hash))
-        self._gauges.published(last, sum(len(block.events) for block in blocks))
+        self._gauges.published(last, sum(len(block.entries) for block in blocks))
         self._gauges.repaired(self._prover.repaired)
         self._condition.right("chain")
         self._conflicts = 0
@@ -161,6 +165,7 @@ class Publisher:
         self._conflicts += 1
         if self._conflicts > 1:
             await asyncio.sleep(pause_seconds(self._conflicts - 2, random.random()))
+        self._prover.transfers = await self._store.transfers_wanted()
         stored = await self._store.checkpoint()
         if stored is None:
             self._log.warning("checkpoint lost, stored again", chain=self._chain_id, checkpoint=self._at.number)

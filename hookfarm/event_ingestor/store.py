@@ -14,7 +14,7 @@ from hookfarm import event_stream, keys
 from hookfarm.chain.block import Block, Header
 from hookfarm.chain.timing import pause_seconds
 from hookfarm.event_ingestor.condition import Condition
-from hookfarm.event_stream import KEPT_BLOCKS, Checkpoint, KnownBlock, StreamBlock
+from hookfarm.event_stream import KEPT_BLOCKS, Checkpoint, KnownBlock, Publication, StreamBlock
 
 T = TypeVar("T")
 
@@ -36,19 +36,27 @@ class Store:
     async def withdrawals(self, numbers: Sequence[int]) -> list[list[bytes] | None]:
         return await self._insist(lambda: event_stream.withdrawals(self._client, self._chain_id, numbers))
 
-    async def publish(self, expected: Checkpoint, blocks: Sequence[Block], head: int) -> bool:
-        """False = the checkpoint is another one, perhaps because the first of two tries did it.
+    async def publish(self, expected: Checkpoint, blocks: Sequence[Block], head: int) -> Publication:
+        """REFUSED = the checkpoint is another one, perhaps because the first of two tries did it, or the blocks
+        lack transfers that are wanted.
 
         Events so far behind the `head` that no reorg which is remembered can reach them are not kept.
         """
         kept_above = head - KEPT_BLOCKS
         rows = [_row(block.header, block, block.header.number > kept_above) for block in blocks]
-        return await self._insist(lambda: event_stream.publish(self._client, self._chain_id, expected, rows))
+        complete = all(block.transfers is not None for block in blocks)
+        return await self._insist(
+            lambda: event_stream.publish(self._client, self._chain_id, expected, rows, with_transfers=complete)
+        )
+
+    async def transfers_wanted(self) -> bool:
+        return await self._insist(lambda: event_stream.transfers_wanted(self._client, self._chain_id))
 
     async def start_at(self, checkpoint: Checkpoint, parent_hash: str = "") -> bool:
         """Stores the first checkpoint; False = there is one already."""
         first = StreamBlock(checkpoint.number, checkpoint.block_hash, parent_hash)
-        return await self._insist(lambda: event_stream.publish(self._client, self._chain_id, None, [first]))
+        made = await self._insist(lambda: event_stream.publish(self._client, self._chain_id, None, [first]))
+        return bool(made)
 
     async def rewind(self, expected: Checkpoint, target: Checkpoint, withdrawn: Sequence[bytes]) -> bool:
         return await self._insist(
@@ -80,4 +88,4 @@ class Store:
 
 
 def _row(header: Header, block: Block, kept: bool) -> StreamBlock:
-    return StreamBlock(header.number, header.block_hash, header.parent_hash, block.events, kept)
+    return StreamBlock(header.number, header.block_hash, header.parent_hash, block.entries, kept)

@@ -1,17 +1,17 @@
-"""A stream entry -> the Event it carries. Anyone may XADD, so anything may be in it."""
+"""A stream entry -> the Event or the Transfer it carries. Anyone may XADD, so anything may be in it."""
 
 import orjson
 
 from hookfarm.errors import InvalidInput
 from hookfarm.event_stream import Entry
 from hookfarm.message_processor.payload import LAST_TIMESTAMP
-from hookfarm.records import Event, parse_event
+from hookfarm.records import ChainEvent, parse_chain_event
 
 MAX_EVENT_BYTES = 1024 * 1024
 
 
-def read_event(entry: Entry) -> Event:
-    """The checked event of an entry; InvalidInput says in one line why it is none."""
+def read_event(entry: Entry) -> ChainEvent:
+    """What an entry tells of, checked; InvalidInput says in one line why it is none."""
     if entry.event is None:
         raise InvalidInput("event", "the entry has no such field")
     if len(entry.event) > MAX_EVENT_BYTES:
@@ -25,9 +25,9 @@ def read_event(entry: Entry) -> Event:
     return event
 
 
-def _parsed(raw: bytes) -> Event:
+def _parsed(raw: bytes) -> ChainEvent:
     try:
-        return parse_event(orjson.loads(raw))
+        return parse_chain_event(orjson.loads(raw))
     except orjson.JSONDecodeError as error:
         raise InvalidInput("event", f"is not JSON: {error}") from error
     except RecursionError as error:

@@ -1,7 +1,8 @@
 """One stream entry -> what becomes of it: a job for each endpoint that wants the event, or a rejection.
 
 A log that was taken back becomes a job for each endpoint that was told of it. One that somebody wants to be told
-of again once it is final is kept until then, once for all of them; what follows is told in `finality`.
+of again once it is final is kept until then, once for all of them; what follows is told in `finality`. A transfer
+fares as a log does.
 """
 
 from hookfarm.delivery_queue import Handled, LogState, Rejected, Removal, Unfinalized, Waiting
@@ -13,7 +14,8 @@ from hookfarm.message_processor.decoder import Decoded, Meanings
 from hookfarm.message_processor.entries import read_event
 from hookfarm.message_processor.matcher import Index, Match
 from hookfarm.message_processor.told import Receiver, Step, Told
-from hookfarm.records import Event
+from hookfarm.message_processor.transfers import meanings_of
+from hookfarm.records import ChainEvent
 
 
 def handle(index: Index, entry: Entry, before: str = "") -> Handled:
@@ -25,7 +27,7 @@ def handle(index: Index, entry: Entry, before: str = "") -> Handled:
         event = read_event(entry)
     except InvalidInput as error:
         return Handled(entry, rejected=Rejected(entry.event or b"", str(error)))
-    meanings = Meanings(event)
+    meanings = meanings_of(event)
     if event.get("removed"):
         return _taken_back(index, entry, event, meanings, before)
     matches = {Receiver(m.endpoint, m.subscription, m.notify): m for m in index.match(event, meanings)}
@@ -46,7 +48,7 @@ def handle(index: Index, entry: Entry, before: str = "") -> Handled:
     return Handled(entry, tuple(jobs), waiting=tuple(waiting), log=log, unfinalized=unfinalized)
 
 
-def _taken_back(index: Index, entry: Entry, event: Event, meanings: Meanings, before: str) -> Handled:
+def _taken_back(index: Index, entry: Entry, event: ChainEvent, meanings: Meanings, before: str) -> Handled:
     known = Told.decode(before)
     step = told.removed(entry.entry_id.decode(), known)
     removals = tuple(_removal(index, event, receiver, meanings, step.generation) for receiver in step.take_back)
@@ -54,20 +56,20 @@ def _taken_back(index: Index, entry: Entry, event: Event, meanings: Meanings, be
     return Handled(entry, removals=removals, log=log, unfinalized=unfinalized)
 
 
-def _emitted(event: Event, match: Match, meanings: Meanings, generation: int) -> Job:
+def _emitted(event: ChainEvent, match: Match, meanings: Meanings, generation: int) -> Job:
     decoded = None if match.signature is None else meanings.under(match.signature)
     body = payload.emitted(event, decoded, match.subscription, match.confirmations)
     identity = payload.webhook_id(event, match.endpoint, payload.LOG_EMITTED, generation)
     return Job(identity, match.endpoint, body)
 
 
-def _waiting(event: Event, match: Match, job: Job) -> Waiting:
+def _waiting(event: ChainEvent, match: Match, job: Job) -> Waiting:
     if isinstance(match.confirmations, str):
         return Waiting(job, match.confirmations, event["block_number"])
     return Waiting(job, "blocks", event["block_number"] + match.confirmations)
 
 
-def _removal(index: Index, event: Event, receiver: Receiver, meanings: Meanings, generation: int) -> Removal:
+def _removal(index: Index, event: ChainEvent, receiver: Receiver, meanings: Meanings, generation: int) -> Removal:
     endpoint = receiver.endpoint
     sent = [
         payload.webhook_id(event, endpoint, kind, generation)
@@ -88,7 +90,7 @@ def meaning(index: Index, receiver: Receiver, meanings: Meanings) -> Decoded | N
     return None if signature is None else meanings.under(signature)
 
 
-def _unfinalized(event: Event, before: Told | None, step: Step) -> Unfinalized | None:
+def _unfinalized(event: ChainEvent, before: Told | None, step: Step) -> Unfinalized | None:
     """What changes in whether the log is kept until it is final; None = nothing."""
     awaited = before is not None and before.awaits_finality
     if step.kept is None or step.kept.awaits_finality == awaited:
@@ -96,6 +98,6 @@ def _unfinalized(event: Event, before: Told | None, step: Step) -> Unfinalized |
     return Unfinalized(event["block_number"], b"" if awaited else kept_event.deflated(event))
 
 
-def _log_state(event: Event, before: str, step: Step) -> LogState:
+def _log_state(event: ChainEvent, before: str, step: Step) -> LogState:
     block = f"{event['chain_id']}:{event['block_hash']}"
-    return LogState(block, event["log_index"], before, step.kept.encode() if step.kept else "")
+    return LogState(block, payload.place(event), before, step.kept.encode() if step.kept else "")

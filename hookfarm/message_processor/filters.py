@@ -11,7 +11,7 @@ others any, and wants a number of topics within bounds:
 - a condition wants a log that decodes, and what it says of indexed arguments restricts their topics.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -67,6 +67,7 @@ class Filter:
     endpoint: str
     position: int
     chain_id: int
+    kind: str
     subscription: str
     signature: EventSignature | None
     shape: Shape
@@ -100,28 +101,46 @@ def dimensions(event: Event) -> Log:
 def compile_filter(endpoint: str, position: int, subscription: Subscription) -> Filter:
     """InvalidInput where the subscription's event signature or its condition is wrong."""
     signature = None if subscription.event is None else parse(subscription.event)
-    narrowed = _narrowed(subscription.where, signature)
-    allowed = _allowed(subscription, signature, narrowed)
-    keyed = _keyed(allowed)
+    said = narrowed(subscription.where, signature)
+    allowed = _allowed(subscription, signature, said)
+    bounds = _topic_bounds(subscription, signature)
+    return filter_of(endpoint, position, subscription, signature, said, allowed, bounds)
+
+
+def filter_of(
+    endpoint: str,
+    position: int,
+    subscription: Subscription,
+    signature: EventSignature | None,
+    said: Narrowed,
+    allowed: Mapping[int, tuple[str, ...]],
+    topic_bounds: tuple[int, int],
+    besides: Sequence[tuple[int, frozenset[str]]] = (),
+) -> Filter:
+    """From what the subscription allows in each dimension that it restricts; `besides` must hold as well."""
+    each_once = {dimension: _once(values) for dimension, values in allowed.items() if values}
+    keyed = _keyed(each_once)
+    unkeyed = [(d, frozenset(values)) for d, values in each_once.items() if d not in keyed]
     return Filter(
         endpoint,
         position,
         subscription.chain_id,
+        subscription.kind,
         subscription.id,
         signature,
-        _shape(keyed, *_topic_bounds(subscription, signature)),
-        keyed=tuple(allowed[dimension] for dimension in keyed),
-        unkeyed=tuple((d, frozenset(values)) for d, values in allowed.items() if d not in keyed),
+        _shape(keyed, *topic_bounds),
+        keyed=tuple(each_once[dimension] for dimension in keyed),
+        unkeyed=(*unkeyed, *besides),
         # Nothing but its number of topics tells an anonymous event from others, so its data must fit too.
         decodes=signature is not None and (signature.anonymous or subscription.where is not None),
-        lookup=narrowed.lookup,
-        rest=narrowed.rest,
+        lookup=said.lookup,
+        rest=said.rest,
         confirmations=subscription.confirmations,
         notify=letters(subscription.notify),
     )
 
 
-def _narrowed(where: str | None, signature: EventSignature | None) -> Narrowed:
+def narrowed(where: str | None, signature: EventSignature | None) -> Narrowed:
     if where is None:
         return Narrowed({}, lookup=None, rest=None)
     if signature is None:
@@ -130,17 +149,17 @@ def _narrowed(where: str | None, signature: EventSignature | None) -> Narrowed:
 
 
 def _allowed(
-    subscription: Subscription, signature: EventSignature | None, narrowed: Narrowed
+    subscription: Subscription, signature: EventSignature | None, said: Narrowed
 ) -> dict[int, tuple[str, ...]]:
-    """The values of each restricted dimension, each once."""
+    """The values of each restricted dimension; none = any."""
     allowed = {0: subscription.addresses}
     if signature is not None and signature.topic0 is not None:
         allowed[1] = (signature.topic0,)
     for position, choices in enumerate(subscription.topics or ()):
         allowed[position + 1] = choices or ()
-    for position, words in narrowed.topics.items():
+    for position, words in said.topics.items():
         allowed[position + 1] = words
-    return {dimension: _once(values) for dimension, values in allowed.items() if values}
+    return allowed
 
 
 def _once(values: tuple[str, ...]) -> tuple[str, ...]:

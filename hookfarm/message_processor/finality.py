@@ -14,7 +14,8 @@ from hookfarm.message_processor.decoder import Meanings
 from hookfarm.message_processor.fan_out import meaning
 from hookfarm.message_processor.matcher import Index
 from hookfarm.message_processor.told import Receiver, Told
-from hookfarm.records import Event
+from hookfarm.message_processor.transfers import meanings_of
+from hookfarm.records import ChainEvent
 from hookfarm.redis_clients import Exchange
 
 _log = logs.get(keys.MESSAGE_PROCESSOR)
@@ -36,17 +37,17 @@ def finalized(index: Index, block: str, log: KeptLog) -> Finalized:
     try:
         event = kept_event.inflated(log.event, block.partition(":")[2])
     except (zlib.error, ValueError) as error:
-        _log.error("log kept until it is final cannot be read", block=block, log=log.log_index, reason=str(error))
+        _log.error("log kept until it is final cannot be read", block=block, log=log.place, reason=str(error))
         before = None
     if before is None:
-        return Finalized(log.log_index, log.told, "", ())
+        return Finalized(log.place, log.told, "", ())
     step = told.finalized(before)
-    meanings = Meanings(event)
+    meanings = meanings_of(event)
     jobs = tuple(_job(index, event, receiver, meanings, step.generation) for receiver in step.finalize)
-    return Finalized(log.log_index, log.told, step.kept.encode() if step.kept else "", jobs)
+    return Finalized(log.place, log.told, step.kept.encode() if step.kept else "", jobs)
 
 
-def _job(index: Index, event: Event, receiver: Receiver, meanings: Meanings, generation: int) -> Following:
+def _job(index: Index, event: ChainEvent, receiver: Receiver, meanings: Meanings, generation: int) -> Following:
     endpoint = receiver.endpoint
     original = None
     if told.EMITTED in receiver.notify:

@@ -7,7 +7,7 @@ import zlib
 
 import orjson
 
-from hookfarm.records import Event
+from hookfarm.records import ChainEvent
 
 _USUAL = (
     b'0000000000000000000000000000000000000000000000000000000000000000","removed":false}","block_timestamp":17'
@@ -19,14 +19,14 @@ _USUAL = (
 _RAW = -15
 
 
-def deflated(event: Event) -> bytes:
+def deflated(event: ChainEvent) -> bytes:
     packer = zlib.compressobj(wbits=_RAW, zdict=_USUAL + event["block_hash"].encode())
     return packer.compress(orjson.dumps(event)) + packer.flush()
 
 
-def inflated(kept: bytes, block_hash: str) -> Event:
+def inflated(kept: bytes, block_hash: str) -> ChainEvent:
     """`block_hash` as the event has it. zlib.error or ValueError where it is not what `deflated` made."""
-    event: Event = orjson.loads(
+    event: ChainEvent = orjson.loads(
         zlib.decompressobj(wbits=_RAW, zdict=_USUAL + block_hash.encode()).decompress(kept)
     )
     return event

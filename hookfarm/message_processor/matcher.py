@@ -16,7 +16,9 @@ from hookfarm.message_processor.decoder import Meanings
 from hookfarm.message_processor.filters import Filter, Shape, compile_filter, dimensions
 from hookfarm.message_processor.table import Table
 from hookfarm.message_processor.told import USUAL
-from hookfarm.records import Endpoint, Event
+from hookfarm.message_processor.transfers import compile_transfer
+from hookfarm.message_processor.transfers import dimensions as dimensions_of_transfer
+from hookfarm.records import ChainEvent, Endpoint, Subscription
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,13 @@ class Index:
     """The subscriptions of all enabled endpoints."""
 
     def __init__(self) -> None:
-        self._chains: dict[int, dict[Shape, Table]] = {}
+        self._chains: dict[tuple[int, str], dict[Shape, Table]] = {}
         self._filters: dict[str, tuple[Filter, ...]] = {}
 
     @property
     def chains(self) -> frozenset[int]:
         """Those that some enabled endpoint's subscription names."""
-        return frozenset(self._chains)
+        return frozenset(chain_id for chain_id, _ in self._chains)
 
     @property
     def endpoints(self) -> int:
@@ -59,7 +61,7 @@ class Index:
         problems: list[InvalidInput] = []
         for position, subscription in enumerate(endpoint.subscriptions):
             try:
-                filters.append(compile_filter(endpoint.id, position, subscription))
+                filters.append(_compiled(endpoint.id, position, subscription))
             except InvalidInput as error:
                 problems.append(error.within(f"{endpoint.id}.subscriptions[{position}]"))
         for compiled in filters:
@@ -73,12 +75,12 @@ class Index:
         for compiled in self._filters.pop(endpoint_id, ()):
             self._discard(compiled)
 
-    def match(self, event: Event, meanings: Meanings) -> list[Match]:
+    def match(self, event: ChainEvent, meanings: Meanings) -> list[Match]:
         """One match for each endpoint that wants the event."""
-        log = dimensions(event)
-        count = len(event["topics"])
+        kind, log = ("transfer", dimensions_of_transfer(event)) if "kind" in event else ("log", dimensions(event))
+        count = len(log) - 1
         first: dict[str, Filter] = {}
-        for shape, table in self._chains.get(event["chain_id"], {}).items():
+        for shape, table in self._chains.get((event["chain_id"], kind), {}).items():
             if shape.fewest <= count <= shape.most:
                 for found in table.candidates(shape.key(log), meanings):
                     earlier = first.get(found.endpoint)
@@ -92,13 +94,19 @@ class Index:
         return next(found, None)
 
     def _add(self, compiled: Filter) -> None:
-        tables = self._chains.setdefault(compiled.chain_id, {})
+        tables = self._chains.setdefault((compiled.chain_id, compiled.kind), {})
         tables.setdefault(compiled.shape, Table()).add(compiled)
 
     def _discard(self, compiled: Filter) -> None:
-        tables = self._chains[compiled.chain_id]
+        tables = self._chains[compiled.chain_id, compiled.kind]
         tables[compiled.shape].discard(compiled)
         if not tables[compiled.shape]:
             del tables[compiled.shape]
         if not tables:
-            del self._chains[compiled.chain_id]
+            del self._chains[compiled.chain_id, compiled.kind]
+
+
+def _compiled(endpoint: str, position: int, subscription: Subscription) -> Filter:
+    """InvalidInput where the subscription is wrong."""
+    compiled = compile_transfer if subscription.kind == "transfer" else compile_filter
+    return compiled(endpoint, position, subscription)

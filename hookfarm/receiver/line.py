@@ -14,6 +14,7 @@ LONGEST_VALUE = 100
 LONGEST_ARGUMENTS = 400
 _LONGEST_ATTEMPT = 9
 _SHORT_ID = 16
+_OF_A_TRANSFER = ("from", "to", "value")
 
 
 def fields(arrival: Arrival) -> dict[str, Any]:
@@ -66,22 +67,26 @@ def _body(arrival: Arrival) -> Any:
 
 
 def _content(arrival: Arrival) -> list[str]:
-    """Type, event name and arguments, as far as the body has them."""
+    """Type, event name and arguments, or what a transfer is about, as far as the body has them."""
     body = _body(arrival)
     if not isinstance(body, dict):
         return [f"not a JSON object, {len(arrival.body)} bytes"]
     data = body.get("data")
+    if isinstance(data, dict) and data.get("kind") == "transfer":
+        return [_plain(body.get("type", "no type")), _arguments({name: data.get(name) for name in _OF_A_TRANSFER})]
     event = data.get("event") if isinstance(data, dict) else None
     if not isinstance(event, dict):
         return [_plain(body.get("type", "no type"))]
-    arguments = event.get("args")
-    shown = arguments.items() if isinstance(arguments, dict) else ()
-    line = " ".join(f"{_plain(name)}={_plain(value)}" for name, value in shown)
     return [
         _plain(body.get("type", "no type")),
         _plain(event.get("name", "no name")),
-        _cut(line, LONGEST_ARGUMENTS),
+        _arguments(event.get("args")),
     ]
+
+
+def _arguments(named: object) -> str:
+    shown = named.items() if isinstance(named, dict) else ()
+    return _cut(" ".join(f"{_plain(name)}={_plain(value)}" for name, value in shown), LONGEST_ARGUMENTS)
 
 
 def _short(webhook_id: str) -> str:

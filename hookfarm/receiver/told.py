@@ -13,7 +13,8 @@ UNREADABLE = "unreadable"
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """`log` is `<block hash>:<log index>`, from the webhook's own body; `text` is for a person, or empty."""
+    """`log` is `<block hash>:<log index>` (a transfer's: `:t<index>`), from the webhook's body; `text` is for a
+    person, or empty."""
 
     log: str
     webhook_id: str
@@ -37,6 +38,7 @@ class Told:
 def _log(body: bytes) -> str:
     try:
         data = orjson.loads(body)["data"]
-        return f"{data['block_hash']}:{data['log_index']}"
-    except (orjson.JSONDecodeError, KeyError, TypeError):
+        place = f"t{data['transaction_index']}" if data.get("kind") == "transfer" else data["log_index"]
+        return f"{data['block_hash']}:{place}"
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         return UNREADABLE

@@ -14,7 +14,7 @@ from hookfarm.records.endpoints import (
     endpoint_from_stored,
     parse_endpoint,
 )
-from hookfarm.records.events import Event, parse_event
+from hookfarm.records.events import KINDS, ChainEvent, Event, parse_chain_event, parse_event
 from hookfarm.records.fields import MAX_UINT64
 from hookfarm.records.identifiers import new_endpoint_id, new_subscription_id
 from hookfarm.records.subscriptions import (
@@ -29,12 +29,14 @@ from hookfarm.records.subscriptions import (
     parse_subscription,
     subscription_json,
 )
+from hookfarm.records.transfers import Transfer, parse_transfer
 
 __all__ = [
     "CONFIRMATION_TAGS",
     "DEFAULT_NOTIFY",
     "DEFAULT_TIMEOUT_SECONDS",
     "HIGHEST_RATE",
+    "KINDS",
     "LOWEST_RATE",
     "MAX_ADDRESSES",
     "MAX_CONFIRMATIONS",
@@ -43,15 +45,19 @@ __all__ = [
     "MAX_TIMEOUT_SECONDS",
     "MAX_UINT64",
     "NOTIFICATIONS",
+    "ChainEvent",
     "Endpoint",
     "Event",
     "Subscription",
     "TopicFilter",
+    "Transfer",
     "endpoint_from_stored",
     "new_endpoint_id",
     "new_subscription_id",
+    "parse_chain_event",
     "parse_endpoint",
     "parse_event",
     "parse_subscription",
+    "parse_transfer",
     "subscription_json",
 ]

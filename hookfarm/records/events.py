@@ -1,11 +1,16 @@
-"""The Event: one log of a chain, as it crosses from the ingestor to the processor."""
+"""What crosses from the ingestor to the processor: an Event, which is one log of a chain, or a Transfer."""
 
-from typing import NotRequired, TypedDict
+from typing import NotRequired, TypedDict, final
 
 from hookfarm.errors import InvalidInput
 from hookfarm.records.fields import ADDRESS, DATA, WORD, boolean, count, hex_text, hex_value, mapping, short
+from hookfarm.records.transfers import Transfer, parse_transfer
+
+KINDS = ("log", "transfer")
+"""What subscriptions can be for. A Transfer says that it is one; an Event has no `kind`."""
 
 
+@final
 class Event(TypedDict):
     """One log of a chain. Identity: chain_id, block_hash, log_index."""
 
@@ -20,6 +25,18 @@ class Event(TypedDict):
     topics: list[str]
     data: str
     removed: NotRequired[bool]
+
+
+ChainEvent = Event | Transfer
+"""Told apart by `"kind" in …`."""
+
+
+def parse_chain_event(raw: object) -> ChainEvent:
+    """A checked Transfer where the `kind` says so, else a checked Event; InvalidInput names the bad field."""
+    kind = raw.get("kind", "log") if isinstance(raw, dict) else "log"
+    if kind not in KINDS:
+        raise InvalidInput("kind", f"{short(kind)} is not {' or '.join(KINDS)}")
+    return parse_transfer(mapping(raw, "event")) if kind == "transfer" else parse_event(raw)
 
 
 def parse_event(raw: object) -> Event:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hookfarm.errors import InvalidInput
+from hookfarm.records.events import KINDS
 from hookfarm.records.fields import ADDRESS, WORD, count, hex_value, mapping, refuse_unknown, short, text
 from hookfarm.records.identifiers import new_subscription_id
 
@@ -16,6 +17,10 @@ NOTIFICATIONS = ("emitted", "removed", "finalized")
 DEFAULT_NOTIFY = ("emitted", "removed")
 MAX_ADDRESSES = 100_000
 
+_OF_LOGS = ("addresses", "event", "topics")
+_OF_TRANSFERS = ("from", "to")
+"""Fields that say something of one kind of subscription alone."""
+
 TopicFilter = tuple[str, ...] | None
 """One position of a topics filter: None = any, else one of these."""
 
@@ -24,10 +29,12 @@ TopicFilter = tuple[str, ...] | None
 class Subscription:
     """Which events an endpoint wants.
 
-    Either `event` (a human signature) or `topics` (positional, as in `eth_getLogs`) or neither = any log.
-    `where`: a condition on the arguments of `event` (its language: hookfarm.conditions). `confirmations`: how many
-    blocks must stand on the log's, or the tag that must have reached it, before it is told of as emitted.
-    `notify`: which of NOTIFICATIONS are sent, in their order.
+    `kind`: `log`, or `transfer` for transactions that move the chain's own currency. Those are told by `senders`
+    and `recipients` (`from` and `to` in JSON; empty = any, both given = both must hold), logs by all the others:
+    either `event` (a human signature) or `topics` (positional, as in `eth_getLogs`) or neither = any log.
+    `where`: a condition on the arguments of `event`, or on a transfer's `from`, `to` and `value` (its language:
+    hookfarm.conditions). `confirmations`: how many blocks must stand on its block, or the tag that must have
+    reached it, before it is told of as emitted. `notify`: which of NOTIFICATIONS are sent, in their order.
     """
 
     id: str
@@ -38,13 +45,18 @@ class Subscription:
     where: str | None = None
     confirmations: int | str = 0
     notify: tuple[str, ...] = DEFAULT_NOTIFY
+    kind: str = "log"
+    senders: tuple[str, ...] = ()
+    recipients: tuple[str, ...] = ()
 
 
 def subscription_json(subscription: Subscription) -> dict[str, Any]:
-    """The contract's form of a subscription."""
+    """The contract's form of a subscription, with the fields of both kinds."""
     topics = subscription.topics
-    shown = None if topics is None else [None if t is None else list(t) for t in topics]
-    return {**asdict(subscription), "topics": shown, "notify": list(subscription.notify)}
+    shown = {**asdict(subscription), "notify": list(subscription.notify)}
+    shown["topics"] = None if topics is None else [None if t is None else list(t) for t in topics]
+    shown["from"], shown["to"] = shown.pop("senders"), shown.pop("recipients")
+    return shown
 
 
 def stored_subscription(raw: Mapping[str, Any]) -> Subscription:
@@ -53,7 +65,17 @@ def stored_subscription(raw: Mapping[str, Any]) -> Subscription:
     addresses = tuple(raw["addresses"])
     notify = tuple(raw.get("notify", DEFAULT_NOTIFY))
     return Subscription(
-        raw["id"], raw["chain_id"], addresses, raw["event"], kept, raw["where"], raw["confirmations"], notify
+        raw["id"],
+        raw["chain_id"],
+        addresses,
+        raw["event"],
+        kept,
+        raw["where"],
+        raw["confirmations"],
+        notify,
+        kind=raw.get("kind", "log"),
+        senders=tuple(raw.get("from", ())),
+        recipients=tuple(raw.get("to", ())),
     )
 
 
@@ -63,18 +85,30 @@ def parse_subscription(raw: object) -> Subscription:
     `effective_from_block` is passed over: an answer that shows it may be sent back as it is.
     """
     record = mapping(raw, "subscription")
-    known = {"id", "chain_id", "addresses", "event", "topics", "where", "confirmations", "notify"}
+    known = {"id", "chain_id", "where", "confirmations", "notify", "kind", *_OF_LOGS, *_OF_TRANSFERS}
     refuse_unknown(record, known | {"effective_from_block"})
+    kind = _kind(record)
     topics = None if record.get("topics") is None else _topic_filters(record["topics"])
-    event, where = _event_and_where(record)
+    event, where = _event_and_where(record, kind)
     if event is not None and topics is not None:
         raise InvalidInput("topics", "give either event or topics, not both")
     identity = new_subscription_id() if record.get("id") is None else text(record, "id", 64)
     if not re.fullmatch(r"sub_[0-9A-Za-z_-]{1,60}", identity):
         raise InvalidInput("id", f"{short(identity)} is not a subscription id; write sub_… or leave it out")
     chain_id = count(record, "chain_id", low=1)
-    confirmations, notify = _confirmations(record), _notify(record)
-    return Subscription(identity, chain_id, _addresses(record), event, topics, where, confirmations, notify)
+    return Subscription(
+        identity,
+        chain_id,
+        _addresses(record, "addresses"),
+        event,
+        topics,
+        where,
+        _confirmations(record),
+        _notify(record),
+        kind=kind,
+        senders=_addresses(record, "from"),
+        recipients=_addresses(record, "to"),
+    )
 
 
 def parse_subscriptions(raw: object) -> tuple[Subscription, ...]:
@@ -91,6 +125,19 @@ def parse_subscriptions(raw: object) -> tuple[Subscription, ...]:
             raise InvalidInput(f"subscriptions[{i}].id", f"{subscription.id!r} is used twice")
         found[subscription.id] = subscription
     return tuple(found.values())
+
+
+def _kind(record: Mapping[str, Any]) -> str:
+    """Where a field of the other kind says something, it is refused by its name."""
+    kind = "log" if record.get("kind") is None else record["kind"]
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise InvalidInput("kind", f"{short(kind)} is not {' or '.join(map(repr, KINDS))}")
+    foreign, what = (_OF_LOGS, "transfers") if kind == "transfer" else (_OF_TRANSFERS, "logs")
+    for field in foreign:
+        if record.get(field) not in (None, []):
+            known = ", ".join(_OF_TRANSFERS if kind == "transfer" else _OF_LOGS)
+            raise InvalidInput(field, f"says nothing of {what}, which are told by {known}")
+    return kind
 
 
 def _confirmations(record: Mapping[str, Any]) -> int | str:
@@ -114,15 +161,18 @@ def _notify(record: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(word for word in NOTIFICATIONS if word in given)
 
 
-def _event_and_where(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
+def _event_and_where(record: Mapping[str, Any], kind: str) -> tuple[str | None, str | None]:
     # Here, not at the top: hashing signatures needs 4 MB that a delivery process, which only reads records,
     # would carry for nothing.
     from hookfarm.abi import signature
+    from hookfarm.abi.native_transfer import NATIVE_TRANSFER
     from hookfarm.conditions import grammar, tokens
 
     event = None if record.get("event") is None else text(record, "event", signature.MAX_CHARACTERS)
     where = None if record.get("where") is None else text(record, "where", tokens.MAX_CHARACTERS)
     declared = None if event is None else signature.parse(event)
+    if kind == "transfer":
+        declared = NATIVE_TRANSFER
     if where is not None:
         if declared is None:
             raise InvalidInput("where", "needs event: without a signature nothing is decoded")
@@ -130,11 +180,11 @@ def _event_and_where(record: Mapping[str, Any]) -> tuple[str | None, str | None]
     return event, where
 
 
-def _addresses(record: Mapping[str, Any]) -> tuple[str, ...]:
-    raw = [] if record.get("addresses") is None else record["addresses"]
+def _addresses(record: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    raw = [] if record.get(field) is None else record[field]
     if not isinstance(raw, list) or len(raw) > MAX_ADDRESSES:
-        raise InvalidInput("addresses", f"{short(raw)} is not a list of at most {MAX_ADDRESSES} addresses")
-    checked = [hex_value(a, f"addresses[{i}]", ADDRESS, "20 bytes") for i, a in enumerate(raw)]
+        raise InvalidInput(field, f"{short(raw)} is not a list of at most {MAX_ADDRESSES} addresses")
+    checked = [hex_value(a, f"{field}[{i}]", ADDRESS, "20 bytes") for i, a in enumerate(raw)]
     return tuple(dict.fromkeys(checked))
 
 

@@ -5,12 +5,22 @@
 -- KEYS 1 endpoints HASH   2 revision STRING   3 changes ZSET   then the checkpoint of each chain it subscribes to
 -- ARGV 1 endpoint id      2 the endpoint as JSON, or '' to remove it
 --      3 its limits, 'paused max_in_flight rate ordered', or '' = none
---      4 the endpoint as it must be now; not given: whatever it is
+--      4 the chains whose transfers it wants, separated by spaces
+--      5 the endpoint as it must be now; not given: whatever it is
 -- Returns nothing where it was another one and nothing was done, else for each checkpoint the block that it is at,
 -- '' = none that can be read. Events of later blocks enter their stream after this.
 -- Microseconds, so that a server that was flushed or lost writes does not give out a number twice.
-if ARGV[4] and redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[4] then
+if ARGV[5] and redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[5] then
   return false
+end
+-- Publishing asks whether anybody wants the chain's transfers: from now on no block goes without them.
+for chain in string.gmatch(redis.call('HGET', TRANSFER_CHAINS, ARGV[1]) or '', '%d+') do
+  redis.call('SREM', TRANSFERS .. chain, ARGV[1])
+end
+redis.call('HDEL', TRANSFER_CHAINS, ARGV[1])
+for chain in string.gmatch(ARGV[4], '%d+') do
+  redis.call('SADD', TRANSFERS .. chain, ARGV[1])
+  redis.call('HSET', TRANSFER_CHAINS, ARGV[1], ARGV[4])
 end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])

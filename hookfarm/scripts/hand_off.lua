@@ -6,7 +6,7 @@
 --
 -- KEYS 1 stream
 -- ARGV 1 group    2 number of entries that became nothing, then their ids
---      then for each other entry: its id, its log's block ('<chain>:<hash>', '' = no log) and index, what was told of
+--      then for each other entry: its id, its log's block ('<chain>:<hash>', '' = no log) and index (a transfer's: t<index>), what was told of
 --      the log as the caller has it ('' = nothing) and as it is from now on, how many items, and for each item
 --      its kind, endpoint, id, job and
 --        job      nothing

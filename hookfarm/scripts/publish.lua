@@ -3,12 +3,15 @@
 --
 -- KEYS 1 checkpoint STRING   2 stream   3 blocks HASH number -> 'hash parent events'
 --      4 block events HASH number -> their events, deflated   5 heads HASH
+--      6 SET of the endpoints that want transfers
 -- ARGV 1 the checkpoint the caller expects, '' = none   2 the new checkpoint   3 how many blocks to remember
---      4 number of blocks   then number, row, events ('' = not to be remembered) for each, ascending
+--      4 '1' where the transfers of the blocks are among their events   5 number of blocks   then number, row, events ('' = not to be remembered) for each, ascending
 --      then each event as JSON
--- Returns 1, or 0 where the checkpoint was another one and nothing was done.
+-- Returns 1, or 2 where transfers are wanted. 0: the checkpoint was another one, or transfers are wanted that are not
+-- given, and nothing was done.
 -- A key of another type is an error before anything is done.
-local wrong = wrong_type({KEYS[1], 'string', KEYS[2], 'stream', KEYS[3], 'hash', KEYS[4], 'hash', KEYS[5], 'hash'})
+local wrong = wrong_type({KEYS[1], 'string', KEYS[2], 'stream', KEYS[3], 'hash', KEYS[4], 'hash', KEYS[5], 'hash',
+                          KEYS[6], 'set'})
 if wrong then
   return wrong
 end
@@ -16,17 +19,21 @@ local current = redis.call('GET', KEYS[1]) or ''
 if current ~= ARGV[1] then
   return 0
 end
-local first_event = 5 + 3 * tonumber(ARGV[4])
+local transfers_wanted = redis.call('EXISTS', KEYS[6])
+if transfers_wanted == 1 and ARGV[4] ~= '1' then
+  return 0
+end
+local first_event = 6 + 3 * tonumber(ARGV[5])
 for i = first_event, #ARGV do
   redis.call('XADD', KEYS[2], '*', 'event', ARGV[i])
 end
-for i = 5, first_event - 1, 3 do
+for i = 6, first_event - 1, 3 do
   redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1])
   if ARGV[i + 2] ~= '' then
     redis.call('HSET', KEYS[4], ARGV[i], ARGV[i + 2])
   end
 end
-local lowest, newest = tonumber(ARGV[5]), tonumber(ARGV[first_event - 3])
+local lowest, newest = tonumber(ARGV[6]), tonumber(ARGV[first_event - 3])
 local keep = tonumber(ARGV[3])
 for number = math.max(lowest - keep, 0), newest - keep do
   local forgotten = string.format('%.0f', number)
@@ -35,4 +42,4 @@ for number = math.max(lowest - keep, 0), newest - keep do
 end
 redis.call('HSET', KEYS[5], 'latest', ARGV[first_event - 3])
 redis.call('SET', KEYS[1], ARGV[2])
-return 1
+return 1 + transfers_wanted

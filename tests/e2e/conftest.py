@@ -30,11 +30,11 @@ class Pipeline:
         )
         return farm.wait_ready()
 
-    def add_endpoint(self, chain_id: int, *options: str, event: str = TRANSFER) -> dict[str, Any]:
+    def add_endpoint(self, chain_id: int, *options: str, event: str | None = TRANSFER) -> dict[str, Any]:
         """Adds it as a user would; the receiver trusts its secret from now on."""
         said = hookfarm(
             *("endpoints", "add", self.receiver.url, "--json", "--redis-url", self.redis_url),
-            *("--chain", str(chain_id), "--event", event, *options),
+            *("--chain", str(chain_id), *(("--event", event) if event else ()), *options),
             HOOKFARM_ALLOW_PRIVATE=LOOPBACK,
         )
         assert said.returncode == 0, said.stderr

@@ -58,6 +58,17 @@ def test_with_block_time_0_it_mines_on_demand_alone() -> None:
         assert [block["logs"] for block in call(url, "devchain_mine", 2)] == [10, 10]
 
 
+def test_it_makes_native_transfers_where_it_is_told_to() -> None:
+    options = ("--port", "0", "--block-time", "0", "--transfers-per-block", "20", "--logs-per-block", "1")
+    with running_command("devchain", *options) as devchain:
+        url = http_url(devchain)
+        assert "blocks of 1 transfers by devchain_mine alone and 20 transactions with a value" in devchain.stdout
+        call(url, "devchain_mine", 2)
+        shown = call(url, "eth_getBlockByNumber", "0x2", True)["transactions"]
+        assert sum(transaction["value"] != "0x0" for transaction in shown) == 20
+        assert 20 < len(call(url, "devchain_canonicalTransfers")) < 40
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [
@@ -67,6 +78,7 @@ def test_with_block_time_0_it_mines_on_demand_alone() -> None:
         ("--block-time", "-1"),
         ("--block-time", "nan"),
         ("--logs-per-block", "1.5"),
+        ("--transfers-per-block", "-1"),
         ("--reorg-every", "-3"),
         ("--reorg-depth", "0"),
         ("--seed", ""),

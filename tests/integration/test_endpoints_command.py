@@ -311,7 +311,7 @@ def test_a_bad_update_changes_nothing(client: Any, hookfarm: Command) -> None:
 NOTHING: dict[str, Any] = {
     "url": None, "description": None, "timeout_seconds": None, "enabled": None, "headers": (), "chains": (),
     "addresses": (), "event": None, "topics": None, "where": None, "confirmations": None,
-    "notify": (),
+    "notify": (), "kind": None, "senders": (), "recipients": (),
 }  # fmt: skip
 
 

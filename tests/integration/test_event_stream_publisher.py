@@ -104,7 +104,7 @@ def test_of_two_publishers_one_wins(client: Any, redis_url: str) -> None:
     async def race() -> list[bool]:
         async with async_client(redis_url) as a, async_client(redis_url) as b:
             moves = [event_stream.publish(c, CHAIN, None, [block(1, events=1)]) for c in (a, b)]
-            return list(await asyncio.gather(*moves))
+            return list(map(bool, await asyncio.gather(*moves)))
 
     assert sorted(asyncio.run(race())) == [False, True]
     assert len(entries(client)) == 1

@@ -12,6 +12,7 @@ from hookfarm.delivery_queue import Finalized
 from hookfarm.jobs import Taken
 from hookfarm.message_processor import finality
 from hookfarm.message_processor.payload import webhook_id
+from hookfarm.records import Subscription
 from tests.integration.test_confirmations import CHAIN, ENDPOINT, Chain, log
 from tests.support.delivery import delivered
 from tests.support.ledger import assert_ledger_invariant
@@ -82,6 +83,22 @@ def test_an_endpoint_is_told_that_a_log_is_final_once_its_block_is(chain: FinalC
     changed = {"original": first["id"], "confirmations": "finalized"}
     assert last["data"] == {**first["data"], **changed}
     assert last["timestamp"] == first["timestamp"]
+
+
+def test_a_transfer_is_told_to_be_final_as_a_log_is(chain: FinalChain) -> None:
+    wanted = Subscription("sub_t", CHAIN, kind="transfer", notify=ALL)
+    chain.index.put(replace(ENDPOINT, id="ep_1", subscriptions=(wanted,)))
+    of_a_log = log(10)
+    moved = {name: of_a_log[name] for name in ("chain_id", "block_number", "block_hash", "block_timestamp")}
+    parties = {"from": f"0x{'11' * 20}", "to": f"0x{'22' * 20}", "value": "5"}
+    transaction = {"transaction_hash": f"0x{'ab' * 32}", "transaction_index": 3}
+    chain.told({"kind": "transfer", **moved, **transaction, **parties, "removed": False})
+    first = chain.deliver()
+    chain.final(10)
+    last = chain.deliver()
+    assert (first["type"], last["type"]) == ("transfer.emitted", "transfer.finalized")
+    assert last["original"] == first["id"]
+    assert chain.left() == []
 
 
 def test_where_the_nodes_know_no_final_block_it_is_the_one_64_below_the_head(chain: FinalChain) -> None:

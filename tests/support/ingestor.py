@@ -133,9 +133,9 @@ class Published:
         AssertionError where the stream takes back what it has not emitted, or not the last event first, or emits
         twice what still stands.
         """
-        standing: dict[tuple[str, int], dict[str, Any]] = {}
+        standing: dict[tuple[str, int | str], dict[str, Any]] = {}
         for entry in self.entries():
-            identity = (entry["block_hash"], entry["log_index"])
+            identity = (entry["block_hash"], entry.get("log_index", f"t{entry.get('transaction_index')}"))
             if not entry["removed"]:
                 assert identity not in standing, f"emitted twice: {entry}"
                 standing[identity] = entry

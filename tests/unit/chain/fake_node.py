@@ -28,6 +28,8 @@ class FakeNode(Node):
         self.receipts_supported = True
         self.longest_range = 10_000
         self.most_logs = 10**9
+        self.most_whole_blocks = 10_000
+        self.whole: dict[int, Any] = {}
         self.blooms: dict[int, str | None] = {}
         self.failing: set[int] = set()
         self.requests: list[list[Call]] = []
@@ -71,6 +73,12 @@ class FakeNode(Node):
                 raise ChainUnavailable(f"no block {number}")
         return [self.header_of(number) for number in numbers]
 
+    async def whole_blocks(self, numbers: Sequence[int]) -> list[tuple[Header, Any]]:
+        self.requests.append([("eth_getBlockByNumber", [number, True]) for number in numbers])
+        if len(numbers) > self.most_whole_blocks:
+            raise Refused("-32003 response too large")
+        return [(self.header_of(number), self._whole(number)) for number in numbers]
+
     async def ask_all(self, calls: Sequence[Call]) -> list[Any]:
         self.requests.append(list(calls))
         return [self._answer(method, parameters) for method, parameters in calls]
@@ -82,12 +90,24 @@ class FakeNode(Node):
             return self._logs(int(parameters[0]["blockHash"], 16))
         if method == "eth_getLogs":
             return self._range(int(parameters[0]["fromBlock"], 16), int(parameters[0]["toBlock"], 16))
+        if method == "eth_getBlockByHash" and parameters[1]:
+            return self._whole(int(parameters[0], 16))
+        if method == "eth_getTransactionReceipt":
+            place = int(parameters[0], 16)
+            return self.receipts[place // 1000][place % 1000]
         if method == "eth_getBlockByHash":
             return raw_header(self.header_of(int(parameters[0], 16)))
         if not self.receipts_supported:
             return Refused("the method eth_getBlockReceipts does not exist")
         number = int(parameters[0], 16)
         return self.receipts.get(number, receipts(self.chain[number][1]))
+
+    def _whole(self, number: int) -> Any:
+        return (
+            self.whole[number]
+            if number in self.whole
+            else {**raw_header(self.header_of(number)), "transactions": []}
+        )
 
     def _logs(self, number: int) -> Any:
         return self.answered[number] if number in self.answered else self.chain[number][1]

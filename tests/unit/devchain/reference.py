@@ -60,7 +60,7 @@ def encoded_transaction(transaction: Json) -> bytes:
     """EIP-1559, without an access list."""
     names = ("chainId", "nonce", "maxPriorityFeePerGas", "maxFeePerGas", "gas")
     fields: list[Any] = [number(transaction[name]) for name in names]
-    fields += [data(transaction["to"]), number(transaction["value"]), data(transaction["input"])]
+    fields += [data(transaction["to"] or "0x"), number(transaction["value"]), data(transaction["input"])]
     fields += [[]]
     fields += [number(transaction[name]) for name in ("yParity", "r", "s")]
     return b"\x02" + bytes(rlp.encode(fields))

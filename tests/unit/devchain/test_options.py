@@ -13,6 +13,8 @@ from hookfarm.errors import InvalidInput
         ("block_time", -1.0),
         ("block_time", float("nan")),
         ("logs_per_block", 10_001),
+        ("transfers_per_block", 10_001),
+        ("transfers_per_block", -1),
         ("reorg_every", -1),
         ("reorg_depth", 0),
         ("safe_distance", -1),

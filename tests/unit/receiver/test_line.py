@@ -83,12 +83,24 @@ def test_what_is_told_names_the_log_that_the_body_carries() -> None:
     assert Told.parse(told.line().decode().removesuffix("\n")) == told
 
 
+def test_a_transfer_is_told_by_its_place_accounts_and_value() -> None:
+    data = {"kind": "transfer", "block_hash": "0xab", "transaction_index": 7, "event": None}
+    body = {"type": "transfer.emitted", "data": {**data, "from": "0x" + "ab" * 20, "to": "0xcd", "value": "12"}}
+    told = Told.of(arrival(body), in_words=True)
+    assert told.log == "0xab:t7"
+    assert told.text.endswith("  from=0xabab…abab to=0xcd value=12")
+    assert line.words(arrival(body))[2].endswith("  transfer.emitted  from=0xabab…abab to=0xcd value=12")
+
+
 def test_words_may_be_left_out_of_what_is_told() -> None:
     told = Told.of(arrival(), in_words=False)
     assert told.text == ""
     assert Told.parse(told.line().decode().removesuffix("\n")) == told
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b'{"data":null}', b'{"data":{"log_index":1}}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b'{"data":null}', b'{"data":{"log_index":1}}', b'{"data":{"kind":"transfer"}}', b'{"data":[]}'],
+)
 def test_a_webhook_of_no_log_is_told_as_such(body: bytes) -> None:
     assert Told.of(arrival(body), in_words=True).log == UNREADABLE

@@ -1,0 +1,102 @@
+"""The transfers of a block, from its transactions and their receipts.
+
+The header commits to both, but by roots over their encodings, of which each chain has kinds of its own. So they
+prove each other: transactions at the indices from 0 on, as many receipts of the same hashes, all of the block that
+was asked for. A node that leaves one out of either list is found out; one that leaves the last transactions out of
+both is not.
+
+A transfer is a transaction with a value that succeeded. What failed moved nothing; what contracts pay each other
+while they run is no transaction.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hookfarm.chain.answers import Call, Incomplete
+from hookfarm.chain.block import Header, quantity
+from hookfarm.chain.node import Node, first_error
+from hookfarm.errors import ChainUnavailable
+from hookfarm.records import Transfer
+
+SUCCESS, FAILURE = 1, 0
+
+
+def transactions_of(header: Header, block: Any) -> list[Any]:
+    """The transactions in a block as nodes send it, in order; Incomplete where they are not its own."""
+    try:
+        if block["hash"].lower() != header.block_hash:
+            raise Incomplete(f"the node sent another block than {header.number}")
+        found = sorted(block["transactions"], key=_index)
+        _check_places(header, found, "transactions")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ChainUnavailable(f"the node sent malformed transactions of block {header.number}") from error
+    return found
+
+
+def transfers_of(
+    chain_id: int, header: Header, transactions: Sequence[Any], receipts: Sequence[Any]
+) -> tuple[Transfer, ...]:
+    """By transaction; Incomplete where the receipts are not those of the `transactions`, which are in order."""
+    try:
+        by_place = sorted(receipts, key=_index)
+        _check_places(header, by_place, "receipts")
+        hashes = [transaction["hash"].lower() for transaction in transactions]
+        if [receipt["transactionHash"].lower() for receipt in by_place] != hashes:
+            raise Incomplete(
+                f"block {header.number}: {len(by_place)} receipts are not those of its {len(hashes)} transactions"
+            )
+        pairs = zip(transactions, by_place, strict=True)
+        return tuple(_transfer(chain_id, header, *pair) for pair in pairs if _moves_value(*pair))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ChainUnavailable(f"the node sent malformed receipts of block {header.number}") from error
+
+
+async def receipts_one_by_one(node: Node, header: Header, transactions: Sequence[Any]) -> list[Any]:
+    """For a node that does not answer all receipts of a block at once."""
+    calls: list[Call] = [("eth_getTransactionReceipt", [each["hash"]]) for each in transactions]
+    receipts = [first_error(answer) for answer in await node.ask_all(calls)]
+    if None in receipts:
+        raise ChainUnavailable(f"{node.origin}: does not have all receipts of block {header.number}")
+    return receipts
+
+
+def _index(record: Any) -> int:
+    return quantity(record["transactionIndex"])
+
+
+def _check_places(header: Header, records: Sequence[Any], what: str) -> None:
+    if [_index(record) for record in records] != list(range(len(records))):
+        raise Incomplete(f"block {header.number}: the indices of its {what} are not 0 to {len(records) - 1}")
+    if any(record["blockHash"].lower() != header.block_hash for record in records):
+        raise Incomplete(f"block {header.number}: some of its {what} are of another block")
+
+
+def _moves_value(transaction: Any, receipt: Any) -> bool:
+    return quantity(transaction["value"]) > 0 and _succeeded(receipt)
+
+
+def _succeeded(receipt: Any) -> bool:
+    """Receipts have a status since EIP-658; what became of a transaction before it is not in them."""
+    if receipt.get("status") is None:
+        raise Incomplete("receipts without a status do not say whether a transfer succeeded")
+    status = quantity(receipt["status"])
+    if status not in (SUCCESS, FAILURE):
+        raise Incomplete(f"a receipt has the status {status}")
+    return status == SUCCESS
+
+
+def _transfer(chain_id: int, header: Header, transaction: Any, receipt: Any) -> Transfer:
+    to = transaction["to"] if transaction["to"] is not None else receipt["contractAddress"]
+    return {
+        "kind": "transfer",
+        "chain_id": chain_id,
+        "block_number": header.number,
+        "block_hash": header.block_hash,
+        "block_timestamp": header.timestamp,
+        "transaction_hash": transaction["hash"].lower(),
+        "transaction_index": _index(transaction),
+        "from": transaction["from"].lower(),
+        "to": to.lower(),
+        "value": str(quantity(transaction["value"])),
+        "removed": False,
+    }

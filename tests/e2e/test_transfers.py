@@ -1,0 +1,142 @@
+"""Native transfers: from a transaction with a value to a verified webhook, and back again after a reorg."""
+
+import random
+import signal
+from typing import Any
+
+import pytest
+
+from hookfarm import keys
+from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.payments import payment
+from hookfarm.devchain.transfers import account
+from tests.e2e.conftest import Pipeline
+from tests.e2e.test_pipeline import assert_drained, body, chain_option
+from tests.support.receivers import Received
+from tests.support.transfers import canonical_transfers
+from tests.support.waiting import eventually
+
+KIND = ("--kind", "transfer")
+FEW = ("--workers", "8")
+Place = tuple[str, str]
+"""Block hash, and where in the block."""
+
+
+def place(told: dict[str, Any]) -> Place:
+    if "log_index" in told:
+        return (told["block_hash"], str(told["log_index"]))
+    return (told["block_hash"], f"t{told['transaction_index']}")
+
+
+def standing(received: list[Received]) -> set[Place]:
+    """What was told of and not taken back; each removal names something of its kind that was told before it."""
+    told: dict[str, tuple[str, Place]] = {}
+    removed: set[str] = set()
+    for message in received:
+        content = body(message)
+        kind, _, what = content["type"].partition(".")
+        if what == "emitted":
+            told[message.id] = (kind, place(content["data"]))
+        else:
+            assert what == "removed"
+            assert told[content["original"]] == (kind, place(content["data"])), "before its original"
+            removed.add(content["original"])
+    left = [each for webhook_id, (_, each) in told.items() if webhook_id not in removed]
+    assert len(left) == len(set(left)), "one of them told twice"
+    return set(left)
+
+
+def canonical(chain: RunningDevchain, *, logs: bool) -> set[Place]:
+    found = {place(each) for each in canonical_transfers(chain)}
+    if logs:
+        found |= {(log["blockHash"], str(int(log["logIndex"], 16))) for log in chain.canonical_logs()}
+    return found
+
+
+def await_truth(pipeline: Pipeline, chain: RunningDevchain, *, logs: bool = False, within: float = 30.0) -> None:
+    eventually(
+        lambda: standing(pipeline.receiver.received) == canonical(chain, logs=logs),
+        within,
+        "the receiver knowing exactly the canonical chain",
+    )
+
+
+def test_transfers_reach_the_receiver_and_what_a_reorg_takes_back_is_taken_back(pipeline: Pipeline) -> None:
+    with running_devchain(chain_id=1350, logs_per_block=1, transfers_per_block=3) as chain:
+        pipeline.start(*chain_option(1350, chain.ws_url), *FEW)
+        pipeline.add_endpoint(1350, *KIND, event=None)
+        chain.mine(6)
+        await_truth(pipeline, chain)
+        emitted = [body(message) for message in pipeline.receiver.received]
+        by_place = {place(each): each for each in canonical_transfers(chain)}
+        for message in emitted:
+            data = message["data"]
+            subscription = data.pop("subscription")
+            assert subscription.startswith("sub_")
+            assert data == {**by_place[place(data)], "event": None, "confirmations": 0}
+        orphaned = {where for where, each in by_place.items() if each["block_number"] > 3}
+        chain.reorg(3)
+        chain.mine(1)
+        await_truth(pipeline, chain)
+        received = pipeline.receiver.received
+        removed = [body(message)["data"] for message in received if body(message)["type"] == "transfer.removed"]
+        assert {place(each) for each in removed} == orphaned
+        assert all(each["removed"] for each in removed)
+        assert all(message.signature_valid for message in received)
+        assert_drained(pipeline.redis_url, 1350)
+
+
+def test_filters_and_conditions_choose_among_them(pipeline: Pipeline) -> None:
+    alice, bob = ("0x" + account(number).hex() for number in (1, 2))
+    with running_devchain(chain_id=1351, logs_per_block=1) as chain:
+        pipeline.start(*chain_option(1351, chain.ws_url), *FEW)
+        pipeline.add_endpoint(1351, *KIND, "--from", alice, "--to", bob, "--where", "value >= 10", event=None)
+        ways = [(1, 2, 9), (1, 2, 10), (2, 1, 10), (1, 3, 10), (3, 2, 10), (1, 2, 10**20)]
+        chain.mine_calls([payment(account(sender), account(to), value) for sender, to, value in ways])
+        received = pipeline.receiver.wait_for(2, within=20)
+        assert_drained(pipeline.redis_url, 1351)
+        assert {body(message)["data"]["value"] for message in received} == {"10", str(10**20)}
+        assert len(pipeline.receiver.received) == 2
+
+
+def test_what_waits_for_confirmations_when_it_is_taken_back_is_never_sent(pipeline: Pipeline) -> None:
+    with running_devchain(chain_id=1352, logs_per_block=1, transfers_per_block=2) as chain:
+        pipeline.start(*chain_option(1352, chain.ws_url), *FEW)
+        pipeline.add_endpoint(1352, *KIND, "--confirmations", "3", event=None)
+        chain.mine(5)
+        early = {place(each) for each in canonical_transfers(chain) if each["block_number"] <= 2}
+        eventually(lambda: standing(pipeline.receiver.received) == early, 20, "the confirmed transfers")
+        chain.reorg(2)
+        chain.mine(4)
+        last = chain.head().number - 3
+        wanted = {place(each) for each in canonical_transfers(chain) if each["block_number"] <= last}
+        eventually(lambda: standing(pipeline.receiver.received) == wanted, 20, "the confirmed transfers, no more")
+        assert {body(message)["type"] for message in pipeline.receiver.received} == {"transfer.emitted"}
+
+
+@pytest.mark.parametrize("seed", [3])
+def test_reorgs_and_kills_in_any_order_leave_the_receiver_with_the_truth(pipeline: Pipeline, seed: int) -> None:
+    chance = random.Random(seed)
+    with running_devchain(chain_id=1353, logs_per_block=2, transfers_per_block=2) as chain:
+        farm = pipeline.start(*chain_option(1353, chain.ws_url), *FEW, "--processors", "2")
+        pipeline.add_endpoint(1353)
+        pipeline.add_endpoint(1353, *KIND, event=None)
+        chain.mine(3)
+        for _ in range(12):
+            step = chance.choice(["mine", "mine", "reorg", "back", "ingestor", "processor"])
+            if step == "mine":
+                chain.mine(chance.randint(1, 4))
+            elif step == "reorg":
+                chain.reorg(chance.randint(1, 4))
+            elif step == "back":
+                before = chain.head()
+                chain.reorg(chance.randint(1, 3))
+                chain.switch_to(before.hash)
+            else:
+                service = keys.EVENT_INGESTOR if step == "ingestor" else keys.MESSAGE_PROCESSOR
+                victims = [child for name, child in farm.children().items() if name.startswith(service)]
+                for victim in victims[:1]:
+                    victim.send_signal(signal.SIGKILL)
+        chain.mine(1)
+        await_truth(pipeline, chain, logs=True, within=60.0)
+        assert_drained(pipeline.redis_url, 1353)

@@ -1,0 +1,287 @@
+"""Transfers proven against a node that leaves out, mixes up or does not know."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from hookfarm.chain.answers import Incomplete
+from hookfarm.chain.block import Block, Header
+from hookfarm.chain.proving import MOST_WHOLE_BLOCKS, Prover
+from hookfarm.errors import ChainUnavailable
+from hookfarm.records import parse_transfer
+from tests.unit.chain.fake_node import FakeNode
+from tests.unit.chain.samples import raw_header, word
+
+SENDER, RECIPIENT, CREATED = "0x" + "Aa" * 20, "0x" + "Bb" * 20, "0x" + "Cc" * 20
+WHOLE_NUMBER = 5
+
+
+def transaction(of: Header, index: int, value: int = 7, **changes: Any) -> dict[str, Any]:
+    return {
+        "hash": word(1000 * of.number + index),
+        "blockHash": of.block_hash.upper().replace("0X", "0x"),
+        "transactionIndex": hex(index),
+        "from": SENDER,
+        "to": RECIPIENT,
+        "value": hex(value),
+        **changes,
+    }
+
+
+def receipt(of: Header, index: int, logs: Sequence[Any] = (), **changes: Any) -> dict[str, Any]:
+    return {
+        "transactionHash": word(1000 * of.number + index),
+        "blockHash": of.block_hash,
+        "transactionIndex": hex(index),
+        "status": "0x1",
+        "contractAddress": None,
+        "logs": [each for each in logs if each["transactionIndex"] == hex(index)],
+        **changes,
+    }
+
+
+def node_with(count: int = 3, logs: int = 2, numbers: Sequence[int] = (WHOLE_NUMBER,)) -> FakeNode:
+    """Its blocks of these numbers have `count` transactions with a value each."""
+    node = FakeNode(logs=logs)
+    for number in numbers:
+        of, raw = node.chain[number]
+        transactions = [transaction(of, index) for index in range(count)]
+        node.whole[number] = {**raw_header(of), "transactions": transactions}
+        node.receipts[number] = [receipt(of, index, raw) for index in range(count)]
+    return node
+
+
+def canonical(
+    node: FakeNode, numbers: Sequence[int] = (WHOLE_NUMBER,), known: int | None = None, verify: str = "bloom"
+) -> list[Block]:
+    prover = Prover(1, verify)
+    prover.transfers = True
+    header = None if known is None else node.header_of(known)
+    return asyncio.run(prover.canonical(node, numbers, header))
+
+
+def transfers_in(blocks: list[Block]) -> list[int]:
+    return [len(block.transfers or ()) for block in blocks]
+
+
+def change(node: FakeNode, what: str, index: int, **changes: Any) -> None:
+    found = node.whole[WHOLE_NUMBER]["transactions"] if what == "transaction" else node.receipts[WHOLE_NUMBER]
+    found[index] = {**found[index], **changes}
+
+
+def test_a_transaction_with_a_value_that_succeeded_is_a_transfer() -> None:
+    [block] = canonical(node_with(1))
+    assert block.transfers == (
+        {
+            "kind": "transfer",
+            "chain_id": 1,
+            "block_number": 5,
+            "block_hash": block.header.block_hash,
+            "block_timestamp": block.header.timestamp,
+            "transaction_hash": word(5000),
+            "transaction_index": 0,
+            "from": SENDER.lower(),
+            "to": RECIPIENT.lower(),
+            "value": "7",
+            "removed": False,
+        },
+    )
+    assert parse_transfer(block.transfers[0]) == block.transfers[0]
+
+
+def test_what_failed_or_has_no_value_is_none() -> None:
+    node = node_with(4)
+    change(node, "receipt", 1, status="0x0")
+    change(node, "transaction", 2, value="0x0")
+    [block] = canonical(node)
+    assert [each["transaction_index"] for each in block.transfers or ()] == [0, 3]
+
+
+def test_a_creation_goes_to_the_contract_that_it_created() -> None:
+    node = node_with(1)
+    change(node, "transaction", 0, to=None)
+    change(node, "receipt", 0, contractAddress=CREATED)
+    [block] = canonical(node)
+    assert [each["to"] for each in block.transfers or ()] == [CREATED.lower()]
+
+
+def test_a_value_of_256_bits_is_exact() -> None:
+    node = node_with(1)
+    change(node, "transaction", 0, value=hex(2**256 - 1))
+    [block] = canonical(node)
+    assert [each["value"] for each in block.transfers or ()] == [str(2**256 - 1)]
+
+
+def test_the_receipts_give_the_logs_as_well() -> None:
+    node = node_with(3, logs=4)
+    [block] = canonical(node)
+    assert (len(block.events), transfers_in([block])) == (4, [3])
+    assert node.asked("eth_getLogs") == 0
+    assert block.entries == (*(block.transfers or ()), *block.events), "transfers come first"
+
+
+def test_a_block_whose_header_is_known_takes_one_request() -> None:
+    node = node_with()
+    assert transfers_in(canonical(node, (), known=5)) == [3]
+    assert [[call[0] for call in calls] for calls in node.requests] == [
+        ["eth_getBlockReceipts", "eth_getBlockByHash"]
+    ]
+
+
+def test_blocks_by_number_take_two_requests_and_no_header_more() -> None:
+    node = node_with(numbers=(4, 5, 6))
+    assert transfers_in(canonical(node, (4, 5), known=6)) == [3, 3, 3]
+    assert [len(calls) for calls in node.requests] == [2, 4]
+    assert node.asked("eth_getBlockByNumber") == 2
+
+
+def test_without_transfers_nothing_is_asked_for_them() -> None:
+    node = node_with()
+    [block] = asyncio.run(Prover(1).canonical(node, (), node.header_of(5)))
+    assert (block.transfers, block.entries) == (None, block.events)
+    assert [[call[0] for call in calls] for calls in node.requests] == [["eth_getLogs"]]
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("what", ["transaction", "receipt"])
+def test_one_that_was_left_out_is_found_out(what: str, place: int) -> None:
+    node = node_with(3, logs=0)
+    del (node.whole[5]["transactions"] if what == "transaction" else node.receipts[5])[place]
+    with pytest.raises(ChainUnavailable, match=r"block 5"):
+        canonical(node)
+
+
+@pytest.mark.parametrize("what", ["transaction", "receipt"])
+def test_what_is_of_another_block_proves_nothing(what: str) -> None:
+    node = node_with()
+    change(node, what, 1, blockHash=word(99))
+    with pytest.raises(Incomplete, match=r"http://fake: block 5: some of its .* are of another block"):
+        canonical(node)
+
+
+def test_receipts_of_other_transactions_prove_nothing() -> None:
+    node = node_with()
+    change(node, "receipt", 1, transactionHash=word(99))
+    with pytest.raises(Incomplete, match="3 receipts are not those of its 3 transactions"):
+        canonical(node)
+
+
+def test_another_block_than_the_one_asked_for_is_refused() -> None:
+    node = node_with()
+    node.whole[5]["hash"] = word(99)
+    with pytest.raises(Incomplete, match="sent another block than 5"):
+        canonical(node, (), known=5)
+
+
+def test_logs_that_the_receipts_leave_out_are_found_out() -> None:
+    node = node_with(3, logs=4)
+    change(node, "receipt", 1, logs=[])
+    with pytest.raises(Incomplete, match="do not make the header's bloom"):
+        canonical(node)
+    assert len(canonical(node, verify="none")[0].events) == 2
+
+
+def test_order_is_that_of_the_block_whatever_the_node_sends() -> None:
+    node = node_with(4)
+    node.whole[5]["transactions"].reverse()
+    node.receipts[5] = node.receipts[5][2:] + node.receipts[5][:2]
+    [block] = canonical(node)
+    assert [each["transaction_index"] for each in block.transfers or ()] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"transactions": [word(1)]}, {"transactions": None}, {"transactions": [{}]}, {"hash": None}],
+)
+def test_malformed_transactions_are_no_block_without_any(wrong: dict[str, Any]) -> None:
+    node = node_with()
+    node.whole[5].update(wrong)
+    with pytest.raises(ChainUnavailable, match="malformed transactions of block 5"):
+        canonical(node)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"status": None}, {"status": "0x2"}, {"transactionHash": None}, {"transactionIndex": None}]
+)
+def test_a_receipt_that_does_not_say_what_became_of_it_proves_nothing(wrong: dict[str, Any]) -> None:
+    node = node_with()
+    change(node, "receipt", 1, **wrong)
+    with pytest.raises(ChainUnavailable):
+        canonical(node)
+
+
+def test_a_creation_without_its_contract_is_malformed() -> None:
+    node = node_with()
+    change(node, "transaction", 0, to=None)
+    with pytest.raises(ChainUnavailable, match="malformed"):
+        canonical(node)
+
+
+@pytest.mark.parametrize("known", [None, 5])
+@pytest.mark.parametrize("what", ["block", "receipts"])
+def test_null_is_not_taken_for_a_block_without_transfers(what: str, known: int | None) -> None:
+    node = node_with(0, logs=0)
+    if what == "block" and known:
+        node.whole[5] = None
+    else:
+        node.receipts[5] = None
+    said = "does not have block 5" if what == "block" and known else "receipts of block 5: None"
+    with pytest.raises(ChainUnavailable, match=said):
+        canonical(node, () if known else (5,), known)
+
+
+def test_a_bloom_that_is_missing_in_an_announcement_is_that_of_the_block() -> None:
+    node = node_with(3, logs=4)
+    prover = Prover(1)
+    prover.transfers = True
+    announced = replace(node.header_of(5), logs_bloom="0x" + "00" * 256)
+    assert len(asyncio.run(prover.canonical(node, (), announced))[0].events) == 4
+    node.receipts[5][1] = {**node.receipts[5][1], "logs": node.receipts[5][1]["logs"][:1]}
+    with pytest.raises(Incomplete, match="do not make the header's bloom"):
+        asyncio.run(prover.canonical(node, (), announced))
+
+
+def test_without_receipts_of_whole_blocks_each_is_asked_for() -> None:
+    node = node_with(3, logs=4)
+    node.receipts_supported = False
+    [block] = canonical(node)
+    assert (transfers_in([block]), len(block.events)) == ([3], 4)
+    assert node.asked("eth_getTransactionReceipt") == 3
+    node.receipts[5][1] = None
+    with pytest.raises(ChainUnavailable, match="does not have all receipts of block 5"):
+        canonical(node)
+
+
+@pytest.mark.parametrize("most", [1, 3, 100])
+def test_what_is_too_large_an_answer_is_asked_for_in_halves(most: int) -> None:
+    numbers = range(1, 21)
+    node = node_with(1, numbers=numbers)
+    node.most_whole_blocks = most
+    blocks = canonical(node, numbers)
+    assert [block.header.number for block in blocks] == list(numbers)
+    assert transfers_in(blocks) == [1] * 20
+    assert max(len(calls) for calls in node.requests) <= MOST_WHOLE_BLOCKS
+
+
+def test_ranges_have_their_transfers_and_are_short() -> None:
+    node = node_with(2, numbers=range(1, 21))
+    prover = Prover(1)
+    prover.transfers = True
+    assert prover.most_blocks(node) == MOST_WHOLE_BLOCKS
+    blocks = asyncio.run(prover.range(node, 1, 20))
+    assert transfers_in(blocks) == [2] * 20
+    assert node.asked("eth_getLogs") == 0
+
+
+def test_chains_whose_blooms_are_zeros_are_judged_by_indices() -> None:
+    node = node_with(3, logs=4)
+    zeros = "0x" + "00" * 256
+    node.chain = {n: (replace(of, logs_bloom=zeros), raw) for n, (of, raw) in node.chain.items()}
+    node.whole[5]["logsBloom"] = zeros
+    assert len(canonical(node)[0].events) == 4
+    change(node, "receipt", 0, logs=[])
+    with pytest.raises(Incomplete, match="log indices"):
+        canonical(node)
