@@ -17,7 +17,8 @@
 -- A job that is in the ledger already is not enqueued again.
 -- A key of another type is an error before anything is done.
 local wrong = wrong_type({KEYS[1], 'stream', JOBS, 'hash', OPEN, 'zset', SEQUENCE, 'string', DELIVERY_QUEUE, 'list',
-                          DEAD, 'zset', LIMITS, 'hash', WAKE, 'zset', AFTER, 'hash', UNCONFIRMED, 'hash'})
+                          DEAD, 'zset', LIMITS, 'hash', WAKE, 'zset', AFTER, 'hash', UNCONFIRMED, 'hash',
+                          LANES, 'set', LANE_JOBS, 'hash', LIVE, 'string'})
 if wrong then
   return wrong
 end
@@ -46,6 +47,10 @@ end
 
 local function withdraw(endpoint, id, job, original)
   if redis.call('HDEL', UNCONFIRMED, original) == 1 then
+    return 0
+  end
+  if redis.call('HDEL', LANE_JOBS, original) == 1 then
+    redis.call('ZREM', LANE .. endpoint, original)
     return 0
   end
   local told = redis.call('HGET', JOBS, original)
