@@ -6,6 +6,7 @@ import sys
 import click
 
 import hookfarm
+from hookfarm.cli.backfill import backfill
 from hookfarm.cli.dead_letters import dead_letters
 from hookfarm.cli.deliveries import deliveries
 from hookfarm.cli.demo import demo
@@ -27,7 +28,7 @@ def cli() -> None:
     """
 
 
-for command in (start, demo, wait, status, endpoints, deliveries, dead_letters, listen, devchain):
+for command in (start, demo, wait, status, endpoints, deliveries, dead_letters, backfill, listen, devchain):
     cli.add_command(command)
 
 
