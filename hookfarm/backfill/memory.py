@@ -24,20 +24,31 @@ AT_ONCE = 32
 _REMEMBER = Script("remember", "types")
 
 
-async def extend(client: "redis.asyncio.Redis", chain_id: int, node: Node, prover: Prover, first: int) -> None:
-    """Until the table reaches down to block `first`, some blocks at a time, each on the one below it.
+class Memory:
+    """One chain's; remembers how far down it has made it whole."""
 
-    ChainUnavailable where the node's chain is not the one that was published.
-    """
-    while True:
-        lowest = await _lowest(client, chain_id)
-        if lowest is None or lowest <= first:
-            return
-        blocks = await prover.range(node, max(first, lowest - AT_ONCE), lowest)
-        if len(linked(blocks[0].header.parent_hash, blocks)) < len(blocks):
-            raise ChainUnavailable(f"{node.origin}: contradicts itself about block {lowest}")
-        if not await _remember(client, chain_id, blocks):
-            raise ChainUnavailable(f"{node.origin}: does not have block {lowest} as it was published")
+    def __init__(self, client: "redis.asyncio.Redis", chain_id: int, prover: Prover) -> None:
+        self._client = client
+        self._chain_id = chain_id
+        self._prover = prover
+        self._whole_from: int | None = None
+
+    async def extend(self, node: Node, first: int) -> None:
+        """Until the table reaches down to block `first`, some blocks at a time, each on the one below it.
+
+        The lowest block is read again: the one with which the ingestor began is there without its events.
+        ChainUnavailable where the node's chain is not the one that was published.
+        """
+        while self._whole_from is None or self._whole_from > first:
+            lowest = await _lowest(self._client, self._chain_id)
+            if lowest is None or lowest < first:
+                return
+            blocks = await self._prover.range(node, max(first, lowest - AT_ONCE), lowest)
+            if len(linked(blocks[0].header.parent_hash, blocks)) < len(blocks):
+                raise ChainUnavailable(f"{node.origin}: contradicts itself about block {lowest}")
+            if not await _remember(self._client, self._chain_id, blocks):
+                raise ChainUnavailable(f"{node.origin}: does not have block {lowest} as it was published")
+            self._whole_from = blocks[0].header.number
 
 
 async def _lowest(client: "redis.asyncio.Redis", chain_id: int) -> int | None:
@@ -47,9 +58,9 @@ async def _lowest(client: "redis.asyncio.Redis", chain_id: int) -> int | None:
 
 async def _remember(client: "redis.asyncio.Redis", chain_id: int, blocks: Sequence[Block]) -> bool:
     """The last of the blocks is the lowest that is remembered, the others go below it."""
-    *below, known = blocks
-    arguments: list[Argument] = [known.header.number, known.header.block_hash, KEPT_BLOCKS]
-    for block in below:
+    known = blocks[-1].header
+    arguments: list[Argument] = [known.number, known.block_hash, KEPT_BLOCKS]
+    for block in blocks:
         header = block.header
         row = StreamBlock(header.number, header.block_hash, header.parent_hash)
         arguments += event_stream.block_row(row, [orjson.dumps(event) for event in block.events])

@@ -21,8 +21,9 @@ from typing import TypeVar
 import redis
 
 from hookfarm import event_stream
-from hookfarm.backfill import chain_view, memory, selection
+from hookfarm.backfill import chain_view, selection
 from hookfarm.backfill.chain_view import ChainView
+from hookfarm.backfill.memory import Memory
 from hookfarm.backfill.plan import Plan
 from hookfarm.backfill.progress import Progress, Speed
 from hookfarm.backfill.source import Source
@@ -68,6 +69,7 @@ class Run:
         self._show = show
         self._most_waiting = most_waiting
         self._prover = Prover(plan.chain.chain_id, plan.chain.verify)
+        self._memory = Memory(client, plan.chain.chain_id, self._prover)
         self._speed = Speed()
         self._at = stands.at
         self._added, self._known, self._waiting = stands.added, stands.known, 0
@@ -137,7 +139,8 @@ class Run:
     async def _piece(self, node: Node, blocks: Sequence[Block]) -> Piece:
         view, last = await self._view(), blocks[-1].header
         if last.number > view.settled:
-            await self._publish_belated(node, max(self._plan.request.from_block, view.settled + 1))
+            first = max(self._plan.request.from_block, view.settled + 1)
+            await self._insist(lambda: self._memory.extend(node, first))
         selected = await self._insist(lambda: selection.select(self._client, self._index, blocks, view))
         return Piece(
             self._at,
@@ -149,10 +152,6 @@ class Run:
             checked=last.number > view.settled,
             is_last=last.number == self._plan.to_block,
         )
-
-    async def _publish_belated(self, node: Node, first: int) -> None:
-        """Blocks from `first` on that the ingestor does not know become known to it."""
-        await self._insist(lambda: memory.extend(self._client, self._chain_id, node, self._prover, first))
 
     async def _change_branch(self, node: Node, parent: str) -> None:
         """A reorg has taken the block at which it stands; the one that was published instead is where it goes

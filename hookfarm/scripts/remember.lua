@@ -1,9 +1,10 @@
 -- Blocks below all that is remembered of a chain -> remembered too, with their events, so that a reorg that reaches them
--- finds its fork point and takes them back. Never published, they were told to nobody yet.
+-- finds its fork point and takes them back. And the lowest one that is: where the ingestor began, it noted the block
+-- without its events.
 --
 -- KEYS 1 checkpoint STRING   2 blocks HASH number -> 'hash parent events'   3 block events HASH number -> events, deflated
 -- ARGV 1 number and 2 hash of the lowest block that is remembered   3 how many blocks are
---      then number, row, events ('' = none) for each, ascending, the last of them its parent
+--      then number, row, events ('' = none) for each, ascending, the last of them that block
 -- Returns 1, or 0 where that is not the lowest block any more and nothing was done.
 -- A key of another type is an error before anything is done.
 local wrong = wrong_type({KEYS[1], 'string', KEYS[2], 'hash', KEYS[3], 'hash'})

@@ -1,4 +1,4 @@
-"""Random moves with windows of every kind, and lanes: the ledger holds after each, and in the end all is delivered."""
+"""Random moves with windows of every kind, and lanes: the ledger holds after each, in the end all is delivered."""
 
 from collections.abc import Iterator
 from dataclasses import replace
