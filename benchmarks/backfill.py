@@ -153,7 +153,7 @@ async def _fill_lane(stage: Stage, prepared: Sequence[Prepared]) -> None:
     """As a backfill does, a piece after the other."""
     endpoint = stage.past.id
     name = f"{endpoint}:{CHAIN_ID}:1::"
-    facts = {"endpoint": endpoint, "chain_id": CHAIN_ID, "subscription": ""}
+    facts: dict[str, str | int] = {"endpoint": endpoint, "chain_id": CHAIN_ID, "subscription": ""}
     span = {"from_block": 1, "to_block": len(prepared)}
     backfills.begin(stage.server.client, name, {**facts, **span})
     stood = None

@@ -11,16 +11,24 @@ from hookfarm.event_stream import KEPT_BLOCKS
 
 @dataclass(frozen=True)
 class ChainView:
-    """`safe` and `finalized` None where the chain's nodes do not tell."""
+    """`safe` and `finalized` None where the chain's nodes do not tell.
+
+    `handled`: every event up to this block has left the stream for the queue; what lies above may still come.
+    """
 
     checkpoint: int
     safe: int | None = None
     finalized: int | None = None
+    handled: int = -1
 
     @property
     def settled(self) -> int:
         """The last block that is for good: final, or so deep that the ingestor itself lets it stand."""
         return max(self._line("finalized"), self.checkpoint - KEPT_BLOCKS)
+
+    def is_past(self, number: int) -> bool:
+        """Whether live delivery has nothing to do with a block any more: of its logs nothing needs to be noted."""
+        return number <= min(self.settled, self.handled)
 
     def has_reached(self, waiting: Waiting) -> bool:
         """Whether what a job waits for is there already."""
@@ -39,5 +47,11 @@ async def look(client: "redis.asyncio.Redis", chain_id: int) -> ChainView | None
     checkpoint = await event_stream.read_checkpoint(client, chain_id)
     if checkpoint is None:
         return None
-    safe, finalized = await client.hmget(keys.heads(chain_id), ["safe", "finalized"])
-    return ChainView(checkpoint.number, *(None if told is None else int(told) for told in (safe, finalized)))
+    async with client.pipeline(transaction=True) as pipe:
+        pipe.hmget(keys.heads(chain_id), ["safe", "finalized"])
+        pipe.xlen(keys.events(chain_id))
+        pipe.hget(keys.reached(chain_id), "blocks")
+        heads, in_stream, reached = await pipe.execute()
+    safe, finalized = (None if told is None else int(told) for told in heads)
+    handled = checkpoint.number if not in_stream else int(reached or -1)
+    return ChainView(checkpoint.number, safe, finalized, handled)

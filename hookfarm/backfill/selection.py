@@ -43,7 +43,7 @@ async def select(
     found: list[Wanted] = []
     for (event, each), before in zip(matched, histories, strict=True):
         told = handle(index, each.entry, before) if before else each
-        found += _wanted(told, view, settled=event["block_number"] <= view.settled)
+        found += _wanted(told, view, note=not view.is_past(event["block_number"]))
     return Selected(found, len(matched) - len(found))
 
 
@@ -60,8 +60,8 @@ async def _told(client: "redis.asyncio.Redis", matched: Iterable[Handled]) -> li
         return [(before or b"").decode() for before in await pipe.execute()]
 
 
-def _wanted(handled: Handled, view: ChainView, *, settled: bool) -> list[Wanted]:
-    log = None if settled else handled.log
+def _wanted(handled: Handled, view: ChainView, *, note: bool) -> list[Wanted]:
+    log = handled.log if note else None
     at_once = [Wanted(job, None, log) for job in handled.jobs]
     later = [Wanted(each.job, None if view.has_reached(each) else each, log) for each in handled.waiting]
     return at_once + later

@@ -26,7 +26,7 @@ _BACKFILL = Script("backfill", "types", "ledger")
 
 class Wanted(NamedTuple):
     """One log that the endpoint wants. `waiting` is what its job waits for first, `log` what is told of it from
-    now on: None where no reorg can take the log away."""
+    now on: None where nothing needs to be noted."""
 
     job: Job
     waiting: Waiting | None = None

@@ -23,6 +23,10 @@ OnTheWay = Callable[[Node, Checkpoint], Awaitable[None]]
 """Called when a part of what is to be caught up with has been published, up to that checkpoint."""
 
 
+async def nobody_cares(_node: Node, _checkpoint: Checkpoint) -> None:
+    """What is done on the way, where nobody wants to know."""
+
+
 class Publisher:
     """Knows the checkpoint, as far as this process has seen it; None while `from_block` is still to come.
 
@@ -60,7 +64,7 @@ class Publisher:
         if self._from_block is not None:
             self._log.info("from_block ignored", chain=self._chain_id, checkpoint=stored.number)
 
-    async def advance(self, node: Node, head: Head, on_the_way: OnTheWay) -> None:
+    async def advance(self, node: Node, head: Head, on_the_way: OnTheWay = nobody_cares) -> None:
         """Publishes every block up to `head`, on the branch that the node calls canonical."""
         at = self.checkpoint or await self._start(node, head)
         if at is not None:

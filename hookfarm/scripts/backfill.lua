@@ -9,7 +9,7 @@
 --      4 the last of these blocks, '<number>:<hash>'   5 1 = that must be remembered as published   6 1 = all is read
 --      7 blocks   8 events   9 events of which the endpoint was told before
 --      10 seconds for which a backfill is remembered that nobody goes on with
---      then for each log that is wanted: its block ('<chain>:<hash>', '' = nothing can take it away) and index, what was
+--      then for each log that is wanted: its block ('<chain>:<hash>', '' = nothing is noted of it) and index, what was
 --      told of it as the caller has it and as it is from now on, where it goes ('lane', or
 --      '<chain>:<blocks|safe|finalized> <block that has to be reached>'), id and job
 -- Returns what became of it and a number:

@@ -234,6 +234,7 @@ end
 local function lane_room(endpoint, window)
   local theirs = open_beside_lanes(endpoint, window)
   if redis.call('ZCARD', OPEN) > theirs then
+    redis.call('DEL', LIVE)  -- A removal goes before what a full server would refuse.
     redis.call('SET', LIVE, 1, 'PX', LIVE_MS)
   elseif redis.call('EXISTS', LIVE) == 0 then
     return window.workers + LARGEST_BITE - theirs
