@@ -73,7 +73,6 @@ class Run:
         self._speed = Speed()
         self._at = stands.at
         self._added, self._known, self._waiting = stands.added, stands.known, 0
-        self._failures = 0
 
     @property
     def _chain_id(self) -> int:

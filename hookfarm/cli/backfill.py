@@ -14,7 +14,7 @@ from hookfarm.cli.deliveries_forms import text_option, utf8, yes_option
 from hookfarm.cli.numbers import whole_option
 from hookfarm.cli.options import connected, json_option, redis_options, redis_url, settings
 from hookfarm.config import ChainConfig, Config
-from hookfarm.errors import InvalidInput
+from hookfarm.errors import InvalidInput, OperatorError
 
 if TYPE_CHECKING:
     from hookfarm.backfill.plan import Plan, Request
@@ -107,7 +107,10 @@ def _prepared(
         stands = None if again else backfills.read(client, request.name)
         checkpoint = client.get(keys.checkpoint(request.chain_id))
         genesis = client.get(keys.identity(request.chain_id))
-    published = None if checkpoint is None else Checkpoint.decode(checkpoint).number
+    try:
+        published = None if checkpoint is None else Checkpoint.decode(checkpoint).number
+    except ValueError as error:
+        raise OperatorError(f"{keys.checkpoint(request.chain_id)} does not hold NUMBER:HASH") from error
     last = last_block(request, published) if stands is None else stands.to_block
     return Plan(request, endpoint, nodes, last), stands, genesis.decode() if isinstance(genesis, bytes) else None
 

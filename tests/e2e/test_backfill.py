@@ -39,7 +39,7 @@ def wait_for_checkpoint(redis_url: str, chain: RunningDevchain) -> None:
 def test_an_endpoint_gets_what_happened_before_it_came_and_nothing_twice(pipeline: Pipeline) -> None:
     with running_devchain(chain_id=1350, logs_per_block=3) as chain:
         chain.mine(300)
-        pipeline.start(*chain_option(1350, chain.ws_url))
+        pipeline.start(*chain_option(1350, chain.ws_url), "--workers", "8")
         endpoint = pipeline.add_endpoint(1350)
         chain.mine(20)
         pipeline.receiver.wait_for(60, within=20)
@@ -60,7 +60,7 @@ def test_a_reorg_takes_back_what_a_backfill_delivered(pipeline: Pipeline) -> Non
     """Of blocks, too, that the farm has never published: it came later."""
     with running_devchain(chain_id=1351, logs_per_block=3) as chain:
         chain.mine(40)
-        pipeline.start(*chain_option(1351, chain.ws_url))
+        pipeline.start(*chain_option(1351, chain.ws_url), "--workers", "8")
         endpoint = pipeline.add_endpoint(1351)
         backfill(pipeline, endpoint, chain, "--from-block", "1")
         pipeline.receiver.wait_for(120, within=20)
@@ -78,7 +78,7 @@ def test_after_reorgs_during_a_backfill_the_receiver_knows_exactly_the_canonical
     chance = random.Random(seed)
     with running_devchain(chain_id=1352, logs_per_block=2) as chain:
         chain.mine(150)
-        pipeline.start(*chain_option(1352, chain.ws_url))
+        pipeline.start(*chain_option(1352, chain.ws_url), "--workers", "8")
         endpoint = pipeline.add_endpoint(1352)
         chain.set_fault("latency", method="eth_getLogs", milliseconds=30)
         chain.set_fault("refused_ranges", blocks=4)

@@ -43,6 +43,11 @@ def fill(redis_url: str, endpoint: str, jobs: Sequence[Job]) -> int:
     return added
 
 
+def piece_behind(jobs: Sequence[Job]) -> Piece:
+    """What the block behind that of `fill` became."""
+    return Piece(BLOCK, Checkpoint(BLOCK.number + 1, "0xb2"), 1, len(jobs), [Wanted(job) for job in jobs])
+
+
 def in_lane(client: Any, endpoint: str) -> list[str]:
     """The ids of the jobs in the lane, the next to leave it first."""
     return [job_id.decode() for job_id in client.zrange(keys.LANE + endpoint, 0, -1)]
