@@ -21,11 +21,13 @@ Show = Callable[[Progress], None]
 
 
 @contextlib.contextmanager
-def shown(as_json: bool) -> Iterator[Show]:
-    """What to tell of the progress, as often as anything happens."""
-    console = Console(stderr=True)
+def shown(
+    as_json: bool, console: Console | None = None, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Show]:
+    """What to tell of the progress, as often as anything happens; people read it on stderr."""
+    console = console or Console(stderr=True)
     if as_json:
-        yield _now_and_then(lambda progress: print_state("running", progress), JSON_SECONDS)
+        yield _now_and_then(lambda progress: print_state("running", progress), JSON_SECONDS, clock)
     elif console.is_terminal:
         with Bar(TextColumn("backfill"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[told]}"),
                  console=console) as bar:  # fmt: skip
@@ -34,7 +36,7 @@ def shown(as_json: bool) -> Iterator[Show]:
                 task, total=progress.total, completed=progress.blocks, told=line(progress)
             )
     else:
-        yield _now_and_then(lambda progress: click.echo(line(progress), err=True), LINE_SECONDS)
+        yield _now_and_then(lambda progress: click.echo(line(progress), err=True), LINE_SECONDS, clock)
 
 
 def line(progress: Progress) -> str:
@@ -62,15 +64,15 @@ def print_state(state: str, progress: Progress) -> None:
     click.echo(orjson.dumps(numbers))
 
 
-def _now_and_then(tell: Show, every_seconds: float) -> Show:
+def _now_and_then(tell: Show, every_seconds: float, clock: Callable[[], float]) -> Show:
     told_at, told_note = float("-inf"), ""
 
     def maybe(progress: Progress) -> None:
         nonlocal told_at, told_note
         kind = progress.note[:7]
-        if time.monotonic() - told_at < every_seconds and kind == told_note:
+        if clock() - told_at < every_seconds and kind == told_note:
             return
-        told_at, told_note = time.monotonic(), kind
+        told_at, told_note = clock(), kind
         tell(progress)
 
     return maybe
