@@ -134,9 +134,7 @@ async def publish(
     added: list[bytes] = []
     for block in blocks:
         entries = [orjson.dumps(event) for event in block.events]
-        kept = zlib.compress(b"\n".join(entries), _DEFLATE_LEVEL) if entries and block.kept else b""
-        row = f"{block.block_hash} {block.parent_hash} {len(entries)}"
-        table += (block.number, row, kept)
+        table += block_row(block, entries)
         added += entries
     arguments: tuple[Argument, ...] = (
         _encoded(expected),
@@ -200,6 +198,12 @@ async def tell_heads(client: "redis.asyncio.Redis", chain_id: int, told: Mapping
         if unknown:
             pipe.hdel(keys.heads(chain_id), *unknown)
         await pipe.execute()
+
+
+def block_row(block: StreamBlock, entries: Sequence[bytes]) -> tuple[int, str, bytes]:
+    """A block as it is remembered: its number, its row in the table, and its events, deflated."""
+    kept = zlib.compress(b"\n".join(entries), _DEFLATE_LEVEL) if entries and block.kept else b""
+    return block.number, f"{block.block_hash} {block.parent_hash} {len(entries)}", kept
 
 
 def _ingestor_keys(chain_id: int) -> tuple[str, ...]:

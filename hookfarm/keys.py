@@ -51,6 +51,18 @@ UNCONFIRMED = "{delivery_queue}:unconfirmed"
 """HASH id -> a job that waits for confirmations; not in the ledger yet."""
 WAITING = "{delivery_queue}:waiting:"
 """With `<chain>:<blocks|safe|finalized>` behind it: ZSET id -> the block that has to be reached."""
+LANE = "{delivery_queue}:lane:"
+"""With an endpoint behind it: ZSET id -> place, what a backfill has for it; not in the ledger yet."""
+LANE_JOBS = "{delivery_queue}:lane_jobs"
+"""HASH id -> job, of all lanes."""
+LANES = "{delivery_queue}:lanes"
+"""SET of the endpoints that have a lane, or open jobs that came out of it."""
+LIVE = "{delivery_queue}:live"
+"""STRING, there while endpoints without a lane have open jobs, and a second longer."""
+BACKFILL = "{delivery_queue}:backfill:"
+"""With `<endpoint>:<chain>:<from>:<to>:<subscription>` behind it: HASH, where that backfill stands."""
+BACKFILLS = "{delivery_queue}:backfills"
+"""ZSET backfill -> ms of its last sign of life."""
 DELIVERED = "{delivery_queue}:delivered"
 """HASH id -> the job that was delivered, with its attempts: the delivery log."""
 ATTEMPTS = "{delivery_queue}:attempts:"
@@ -81,6 +93,10 @@ TYPES = {
     WAKE: "zset",
     AFTER: "hash",
     UNCONFIRMED: "hash",
+    LANE_JOBS: "hash",
+    LANES: "set",
+    LIVE: "string",
+    BACKFILLS: "zset",
     DELIVERED: "hash",
     LOGGED: "set",
     ENDPOINTS: "hash",

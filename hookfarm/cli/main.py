@@ -7,6 +7,7 @@ import click
 
 import hookfarm
 from hookfarm.cli.apply import apply, export
+from hookfarm.cli.backfill import backfill
 from hookfarm.cli.dead_letters import dead_letters
 from hookfarm.cli.deliveries import deliveries
 from hookfarm.cli.demo import demo
@@ -28,7 +29,11 @@ def cli() -> None:
     """
 
 
-for command in (start, demo, wait, status, endpoints, deliveries, dead_letters, apply, export, listen, devchain):
+for command in (
+    *(start, demo, wait, status),
+    *(endpoints, deliveries, dead_letters, backfill, apply, export),
+    *(listen, devchain),
+):
     cli.add_command(command)
 
 

@@ -6,10 +6,14 @@ from typing import Any
 import redis
 
 from hookfarm import delivery_queue, keys, readiness
+from hookfarm.delivery_queue import backfills
 
 
 def picture(client: "redis.Redis", address: str) -> dict[str, Any]:
-    """Services with readiness and status, queue depths, and where each chain stands."""
+    """Services with readiness and status, queue depths, where each chain stands, and backfills that are not done.
+
+    `in_lanes` are jobs of backfills that are not in the queue yet.
+    """
     services = {name: _service(client, name) for name in keys.SERVICES}
     depths = delivery_queue.depths(client)
     chains = services[keys.EVENT_INGESTOR].get("chains", [])
@@ -17,6 +21,8 @@ def picture(client: "redis.Redis", address: str) -> dict[str, Any]:
         "redis": address,
         "services": services,
         "queue": asdict(depths),
+        "in_lanes": backfills.in_lanes(client),
+        "backfills": [backfill.public(waiting) for backfill, waiting in backfills.unfinished(client)],
         "chains": [{**chain, "stream": client.xlen(keys.events(chain["chain_id"]))} for chain in chains],
     }
 

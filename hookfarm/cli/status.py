@@ -45,7 +45,18 @@ def _print(found: dict[str, Any]) -> None:
             console.print("{process} is tried again in {again_in_s} s ({tries} tries): {reason}".format(**waiting))
     queue = found["queue"]
     console.print("\ndelivery_queue  " + "  ".join(f"{name} {depth:,}" for name, depth in queue.items()))
+    if found["in_lanes"]:
+        console.print(f"lanes of backfills  waiting {found['in_lanes']:,}")
+    for each in found["backfills"]:
+        console.print(_backfill_line(each))
     for chain in found["chains"]:
         place = f"head {chain['head']:,}  checkpoint {chain['checkpoint']:,}  lag {chain['lag_blocks']:,} blocks"
         console.print(f"chain {chain['chain_id']}  {place}  stream {chain['stream']:,}")
     console.print(f"redis  {found['redis']}")
+
+
+def _backfill_line(backfill: dict[str, Any]) -> str:
+    at = "before its first block" if backfill["at_block"] is None else f"at block {backfill['at_block']:,}"
+    span = f"chain {backfill['chain_id']}  blocks {backfill['from_block']:,} to {backfill['to_block']:,}"
+    state = "running" if backfill["running"] else "stopped"
+    return f"backfill {backfill['endpoint']}  {span}  {at}  added {backfill['added']:,}  {state}"

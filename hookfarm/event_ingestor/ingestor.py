@@ -99,7 +99,7 @@ class Ingestor:
         failures, reached = 0, self._publisher.checkpoint
         while True:
             try:
-                await self._publisher.advance(node, head)
+                await self._publisher.advance(node, head, self._tagged_heads.tell_on_the_way)
                 self._fruitless = 0
                 return
             except ChainUnavailable as error:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from hookfarm.chain.block import Block, Head, linked
 from hookfarm.chain.block_feed import BlockFeed
@@ -18,6 +18,13 @@ from hookfarm.event_ingestor.store import Store
 from hookfarm.event_ingestor.withdrawal import next_step
 from hookfarm.event_stream import Checkpoint, Publication
 from hookfarm.logs import FieldLogger
+
+OnTheWay = Callable[[Node, Checkpoint], Awaitable[None]]
+"""Called when a part of what is to be caught up with has been published, up to that checkpoint."""
+
+
+async def nobody_cares(_node: Node, _checkpoint: Checkpoint) -> None:
+    """What is done on the way, where nobody wants to know."""
 
 
 class Publisher:
@@ -58,21 +65,21 @@ class Publisher:
         if self._from_block is not None:
             self._log.info("from_block ignored", chain=self._chain_id, checkpoint=stored.number)
 
-    async def advance(self, node: Node, head: Head) -> None:
+    async def advance(self, node: Node, head: Head, on_the_way: OnTheWay = nobody_cares) -> None:
         """Publishes every block up to `head`, on the branch that the node calls canonical."""
         at = self.checkpoint or await self._start(node, head)
         if at is not None:
-            await self._advance(node, head)
+            await self._advance(node, head, on_the_way)
         self._condition.right("chain")
 
-    async def _advance(self, node: Node, head: Head) -> None:
+    async def _advance(self, node: Node, head: Head, on_the_way: OnTheWay) -> None:
         if head.header is not None and head.header.block_hash == self._at.block_hash:
             return
         if head.number <= self._at.number:
             await self._return_to_fork_point(node, head)
         while self._at.number < head.number:
             async with BlockFeed(node, self._prover, self._at.number + 1, head) as feed:
-                on_one_branch = await self._publish_all(node, feed, head)
+                on_one_branch = await self._publish_all(node, feed, head, on_the_way)
             if not on_one_branch and not await self._return_to_fork_point(node, head):
                 raise ChainUnavailable(f"{node.origin}: contradicts itself about block {self._at.number + 1}")
         self._gauges.at_the_tip()
@@ -99,7 +106,7 @@ class Publisher:
             self._move(await self._store.checkpoint() or first)
         return self.checkpoint
 
-    async def _publish_all(self, node: Node, feed: BlockFeed, head: Head) -> bool:
+    async def _publish_all(self, node: Node, feed: BlockFeed, head: Head, on_the_way: OnTheWay) -> bool:
         """False where a block has another parent than the one before it, which then is the checkpoint."""
         self._progress.at(self._at.number, head.number)
         while blocks := await feed.batch():
@@ -110,6 +117,8 @@ class Publisher:
             self._progress.at(self._at.number, head.number)
             if len(following) < len(blocks):
                 return False
+            if self._at.number < head.number:
+                await on_the_way(node, self._at)
         return True
 
     async def _publish(self, blocks: Sequence[Block], head: int) -> bool:

@@ -1,7 +1,13 @@
 """What the chain calls safe and finalized, told to those who wait for it."""
 
-from hookfarm.chain.node import Node
+import contextlib
+
+from hookfarm.chain.answers import Call
+from hookfarm.chain.block import parse_header
+from hookfarm.chain.node import Node, first_error
+from hookfarm.errors import ChainUnavailable
 from hookfarm.event_ingestor.store import Store
+from hookfarm.event_stream import Checkpoint
 from hookfarm.logs import FieldLogger
 
 
@@ -31,6 +37,20 @@ class TaggedHeads:
                 news[tag] = min(header.number, checkpoint)
         if news:
             await self._store.tell_heads(news)
+
+    async def tell_on_the_way(self, node: Node, checkpoint: Checkpoint) -> None:
+        """While the chain is caught up with: asked in ranges, the node is not asked for its tagged heads along
+        with them. They count only where it still calls the checkpoint canonical; a node that fails is asked
+        later."""
+        tags = node.tags.due()
+        if not tags:
+            return
+        canonical: Call = ("eth_getBlockByNumber", [hex(checkpoint.number), False])
+        with contextlib.suppress(ChainUnavailable):
+            answer, *told = await node.ask_all([canonical, *tags])
+            node.tags.heard(told)
+            if parse_header(first_error(answer)).block_hash == checkpoint.block_hash:
+                await self.tell(node, checkpoint.number)
 
     def _say(self, tag: str, node: Node) -> None:
         if tag not in self._said:

@@ -1,6 +1,6 @@
 -- The registry's only write: one endpoint stored or removed, the revision that says so, and what it allows the queue.
 -- A change is a fresh start for its window: a repaired URL is tried at once, what a pause or a removal leaves is
--- looked at again.
+-- looked at again. With a removed endpoint goes its lane, and where its backfills stand.
 --
 -- KEYS 1 endpoints HASH   2 revision STRING   3 changes ZSET   then the checkpoint of each chain it subscribes to
 -- ARGV 1 endpoint id      2 the endpoint as JSON, or '' to remove it
@@ -22,12 +22,26 @@ for chain in string.gmatch(ARGV[4], '%d+') do
   redis.call('SADD', TRANSFERS .. chain, ARGV[1])
   redis.call('HSET', TRANSFER_CHAINS, ARGV[1], ARGV[4])
 end
+local function forget_backfills(endpoint)
+  for _, id in ipairs(redis.call('ZRANGE', LANE .. endpoint, 0, -1)) do
+    redis.call('HDEL', LANE_JOBS, id)
+  end
+  redis.call('DEL', LANE .. endpoint)
+  for _, name in ipairs(redis.call('ZRANGE', BACKFILLS, 0, -1)) do
+    if string.sub(name, 1, #endpoint + 1) == endpoint .. ':' then
+      redis.call('ZREM', BACKFILLS, name)
+      redis.call('DEL', BACKFILL .. name)
+    end
+  end
+end
+
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local revision = string.format('%.0f', math.max(tonumber(redis.call('GET', KEYS[2]) or '0') + 1, now))
 redis.call('SET', KEYS[2], revision)
 if ARGV[2] == '' then
   redis.call('HDEL', KEYS[1], ARGV[1])
+  forget_backfills(ARGV[1])
 else
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 end

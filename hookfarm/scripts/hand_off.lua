@@ -6,8 +6,8 @@
 --
 -- KEYS 1 stream
 -- ARGV 1 group    2 number of entries that became nothing, then their ids
---      then for each other entry: its id, its log's block ('<chain>:<hash>', '' = no log) and index (a transfer's: t<index>), what was told of
---      the log as the caller has it ('' = nothing) and as it is from now on, how many items, and for each item
+--      then for each other entry: its id, its log's block ('<chain>:<hash>', '' = no log) and index (a transfer's: t<index>),
+--      what was told of the log as the caller has it ('' = nothing) and as it is from now on, how many items, and for each item
 --      its kind, endpoint, id, job and
 --        job      nothing
 --        wait     '<chain>:<blocks|safe|finalized>' and the block that has to be reached, separated by a space
@@ -20,7 +20,8 @@
 -- A job that is in the ledger already is not enqueued again.
 -- A key of another type is an error before anything is done.
 local wrong = wrong_type({KEYS[1], 'stream', JOBS, 'hash', OPEN, 'zset', SEQUENCE, 'string', DELIVERY_QUEUE, 'list',
-                          DEAD, 'zset', LIMITS, 'hash', WAKE, 'zset', AFTER, 'hash', UNCONFIRMED, 'hash'})
+                          DEAD, 'zset', LIMITS, 'hash', WAKE, 'zset', AFTER, 'hash', UNCONFIRMED, 'hash',
+                          LANES, 'set', LANE_JOBS, 'hash', LIVE, 'string'})
 if wrong then
   return wrong
 end
@@ -73,7 +74,9 @@ end
 
 -- Whether the delivery had not been sent and never will be; what was to follow it is gone with it.
 local function never_sent(endpoint, id)
-  if redis.call('HDEL', UNCONFIRMED, id) == 0 then
+  if redis.call('HDEL', LANE_JOBS, id) == 1 then
+    redis.call('ZREM', LANE .. endpoint, id)
+  elseif redis.call('HDEL', UNCONFIRMED, id) == 0 then
     local job = redis.call('HGET', JOBS, id)
     if not job or not take_back_unsent(id, endpoint, job) then
       return false

@@ -1,4 +1,5 @@
--- Retry -> open or parked: the jobs whose time has come. And the windows whose time has come are looked at again.
+-- Retry -> open or parked: the jobs whose time has come. And the windows whose time has come are looked at again, and
+-- all lanes.
 --
 -- ARGV 1 how many of each at most
 -- Returns how many jobs left retry.
@@ -17,5 +18,11 @@ if #awake > 0 then
 end
 for _, endpoint in ipairs(awake) do
   window_of(endpoint)
+end
+for _, endpoint in ipairs(all_lanes()) do
+  local window = window_of(endpoint)
+  if window.lane == 0 and window.open == 0 then
+    redis.call('SREM', LANES, endpoint)
+  end
 end
 return finish(#due)

@@ -1,4 +1,4 @@
-"""Random moves with windows of every kind: the ledger holds after each, and in the end everything is delivered."""
+"""Random moves with windows of every kind, and lanes: the ledger holds after each, in the end all is delivered."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +16,7 @@ from hookfarm.jobs import Foreign, Job, Taken
 from hookfarm.records import Endpoint
 from hookfarm.redis_clients import Exchange
 from hookfarm.registry import Registry
+from tests.support import lanes
 from tests.support.delivery import CHAIN_ID, delivered
 from tests.support.ledger import assert_drained, assert_ledger_invariant
 
@@ -32,9 +33,9 @@ NAMES = st.sampled_from(sorted(MOST))
 class Windows(RuleBasedStateMachine):
     """Knows what is owed and what is in hands."""
 
-    def __init__(self, client: Any, exchange: Exchange) -> None:
+    def __init__(self, client: Any, exchange: Exchange, redis_url: str) -> None:
         super().__init__()
-        self.client, self.exchange = client, exchange
+        self.client, self.exchange, self.redis_url = client, exchange, redis_url
         client.flushall()
         self.registry = Registry(client)
         for endpoint in ENDPOINTS:
@@ -55,6 +56,17 @@ class Windows(RuleBasedStateMachine):
         [entry], _ = self.reader.answer()
         assert delivery_queue.hand_off(self.exchange, [Handled(entry, tuple(made))]).enqueued == count
         self.owed |= {job.id for job in made}
+
+    @rule(name=NAMES, count=st.integers(1, 12))
+    def backfill(self, name: str, count: int) -> None:
+        made = [Job(f"{name}-{self.number + i:04}", name, b"{}") for i in range(count)]
+        self.number += count
+        assert lanes.fill(self.redis_url, name, made) == count
+        self.owed |= {job.id for job in made}
+
+    @rule()
+    def live_ones_are_long_gone(self) -> None:
+        self.client.delete(keys.LIVE)
 
     @rule(name=NAMES)
     def adopt(self, name: str) -> None:
@@ -175,7 +187,7 @@ def test_no_sequence_of_moves_loses_a_parked_job(client: Any, redis_url: str) ->
     exchange = Exchange(redis_url, delivery_queue.BLOCK_SECONDS)
     try:
         run_state_machine_as_test(
-            lambda: Windows(client, exchange),  # type: ignore[arg-type]  # anything that makes one will do
+            lambda: Windows(client, exchange, redis_url),  # type: ignore[arg-type]  # anything that makes one will do
             settings=settings(
                 max_examples=60,
                 stateful_step_count=40,

@@ -15,8 +15,9 @@ def assert_ledger_invariant(client: "redis.Redis") -> None:
     Our own elements of the list are in the order of their sequences. One whose job was settled or requeued
     meanwhile is left behind; none is newer than its job, and no sequence beyond the last one given out. Elements
     of others are not looked at. Each window counts its endpoint's open jobs, and what is parked has something to
-    wait for.
+    wait for. Jobs in lanes are outside of the ledger: each is in one lane, and that lane is known.
     """
+    _assert_the_lanes_agree(client)
     parked_keys = sorted(client.scan_iter(match=f"{keys.PARKED}*"))
     window_keys = sorted(client.scan_iter(match=f"{keys.WINDOW}*"))
     with client.pipeline(transaction=True) as pipe:
@@ -44,6 +45,20 @@ def assert_ledger_invariant(client: "redis.Redis") -> None:
     paused = {name.decode() for name, limit in limits.items() if limit.startswith(b"1 ")}
     stuck = waiting - set(found) - paused - {name.decode() for name in wake}
     assert not stuck, f"parked, and nothing to wait for: {stuck}"
+
+
+def _assert_the_lanes_agree(client: "redis.Redis") -> None:
+    lane_keys = sorted(client.scan_iter(match=f"{keys.LANE}*"))
+    with client.pipeline(transaction=True) as pipe:
+        pipe.hkeys(keys.LANE_JOBS)
+        pipe.smembers(keys.LANES)
+        for key in lane_keys:
+            pipe.zrange(key, 0, -1)
+        jobs, known, *lanes = pipe.execute()
+    placed = [job_id for lane in lanes for job_id in lane]
+    assert sorted(placed) == sorted(jobs), f"lanes hold {placed}, and there are jobs for {jobs}"
+    unknown = {_behind(key, keys.LANE) for key in lane_keys} - {name.decode() for name in known}
+    assert not unknown, f"lanes that nobody looks at: {unknown}"
 
 
 def _behind(key: bytes, prefix: str) -> str:

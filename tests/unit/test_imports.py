@@ -25,6 +25,7 @@ LAYERS = (
     ("recent_attempts",),
     ("farm", "chain", "devchain"),
     ("keeper", "event_ingestor", "message_processor", "webhook_delivery", "api", "receiver"),
+    ("backfill",),
     ("cli",),
 )
 OUTSIDE = {"__init__", "__main__", "scripts"}

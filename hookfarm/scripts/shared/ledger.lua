@@ -20,12 +20,24 @@
 --   WAKE ZSET               endpoint -> ms at which its window is to be looked at again
 --
 -- Where something is parked, then something is open, whose settlement looks again, or WAKE does, or it is paused.
+--
+-- A lane is what a backfill has for one endpoint. It is outside of the ledger: its jobs enter that, in order, where the
+-- endpoint's window has room and nothing of it is parked, so that every live job goes first. While jobs of endpoints
+-- without a lane are open, or were within LIVE_MS, all lanes together have LANE_SHARE of the workers at most; else as
+-- many as there are, and a bite. `promote` looks at all of them four times a second, beside every settlement.
+--
+--   LANE<endpoint> ZSET     id -> place, in the order of the chain
+--   LANE_JOBS HASH          id -> job
+--   LANES SET               the endpoints that have one, until the last job that came out of it is no longer open
+--   LIVE STRING             there while jobs of other endpoints were open just now
 local INITIAL = 4
 local FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 1000, 60000
 local LATE_US = 500000
 local WORKERS = 50
 local LARGEST_BITE = 8
 local MOST_AT_ONCE = 500
+local LANE_SHARE = 0.25
+local LIVE_MS = 1000
 
 local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -64,6 +76,12 @@ local function endpoint_of(job)
   return string.match(job, '^{"id":"[^"]*","endpoint":"([^"]*)"')
 end
 
+local lanes
+local function all_lanes()
+  lanes = lanes or redis.call('SMEMBERS', LANES)
+  return lanes
+end
+
 local windows = {}
 local function window_of(endpoint)
   local window = windows[endpoint]
@@ -80,6 +98,7 @@ local function window_of(endpoint)
       next = tonumber(stored[7] or 0),
       slow = stored[8] == '1',
       parked = redis.call('ZCARD', PARKED .. endpoint),
+      lane = #all_lanes() > 0 and redis.call('ZCARD', LANE .. endpoint) or 0,
       stored = stored[1],
     }
     windows[endpoint] = window
@@ -92,14 +111,27 @@ local function bite(limit)
   return math.max(1, math.min(math.floor(limit / 4), LARGEST_BITE))
 end
 
+-- How many jobs are open of the endpoints that have a lane, and of `endpoint` where it has none.
+local function open_beside_lanes(endpoint, window)
+  local open, counted = 0, false
+  for _, other in ipairs(all_lanes()) do
+    local known = windows[other]
+    open = open + (known and known.open or tonumber(redis.call('HGET', WINDOW .. other, 'open') or 0))
+    counted = counted or other == endpoint
+  end
+  return counted and open or open + window.open
+end
+
 -- What the registry allows. An endpoint beside others, or a slow one, never has more than half of the workers: all
 -- would be held until its first answer, or its first time-out, when it stops answering or others come. One that is
--- alone may have all of them, and a bite more, so that none waits for the next bite.
+-- alone may have all of them, and a bite more, so that none waits for the next bite. What lanes have makes nobody less
+-- alone.
 local function load_limits(endpoint, window)
   local set, workers = unpack(redis.call('HMGET', LIMITS, endpoint, '*'))
   local paused, most, rate, ordered = string.match(set or '', '^(%S+) (%S+) (%S+) (%S+)$')
   workers = tonumber(workers or WORKERS)
-  local alone = redis.call('ZCARD', OPEN) <= window.open
+  window.workers = workers
+  local alone = redis.call('ZCARD', OPEN) <= open_beside_lanes(endpoint, window)
   window.most = alone and not window.slow and workers + LARGEST_BITE or math.ceil(workers / 2)
   if window.limit == 0 then
     window.limit = alone and math.ceil(workers / 2) or INITIAL
@@ -197,6 +229,47 @@ local function release(endpoint, window)
   end
 end
 
+-- How many more jobs of lanes may open, each lane having its part of what they have together.
+local function lane_room(endpoint, window)
+  local theirs = open_beside_lanes(endpoint, window)
+  if redis.call('ZCARD', OPEN) > theirs then
+    redis.call('DEL', LIVE)  -- A removal goes before what a full server would refuse.
+    redis.call('SET', LIVE, 1, 'PX', LIVE_MS)
+  elseif redis.call('EXISTS', LIVE) == 0 then
+    return window.workers + LARGEST_BITE - theirs
+  end
+  local share = math.ceil(window.workers * LANE_SHARE)
+  return math.min(share - theirs, math.max(math.floor(share / #all_lanes()), 1) - window.open)
+end
+
+-- Lane -> list, as many as there is room for. What was delivered, or is owed, by another way meanwhile is left out.
+local function draw(endpoint, window)
+  while window.lane > 0 and window.parked == 0 do
+    local free = room(endpoint, window)
+    if free >= 1 then
+      free = math.min(free, lane_room(endpoint, window))
+    end
+    if free < 1 then
+      return
+    end
+    local ids, jobs = {}, {}
+    for i, id in ipairs(redis.call('ZPOPMIN', LANE .. endpoint, math.min(free, MOST_AT_ONCE))) do
+      if i % 2 == 1 then
+        local job = redis.call('HGET', LANE_JOBS, id)
+        redis.call('HDEL', LANE_JOBS, id)
+        if job and redis.call('HEXISTS', DELIVERED, id) == 0 and redis.call('HSETNX', JOBS, id, job) == 1 then
+          ids[#ids + 1], jobs[#jobs + 1] = id, job
+          enter(window)
+        end
+      end
+    end
+    window.lane = redis.call('ZCARD', LANE .. endpoint)
+    if #ids > 0 then
+      push(ids, jobs)
+    end
+  end
+end
+
 local function failed(endpoint, window)
   if not window.known then
     load_limits(endpoint, window)
@@ -226,7 +299,7 @@ local function learn(endpoint, window, result, took_ms)
   if result == 'delivered' then
     window.changed = window.changed or window.since > 0 or window.wait > 0
     window.failures, window.since, window.pause, window.wait = 0, 0, 0, 0
-    if window.parked > 0 then
+    if window.parked > 0 or window.lane > 0 then
       grow(endpoint, window)
     end
   elseif result ~= 'none' then
@@ -247,7 +320,7 @@ local function low_mark(window)
   if window.since > 0 or window.wait > 0 or window.slow or window.next > 0 or window.limited then
     return ''
   end
-  if window.parked == 0 then
+  if window.parked == 0 and window.lane == 0 then
     return 0
   end
   local size = bite(window.limit)
@@ -284,6 +357,7 @@ end
 local function finish(result)
   for endpoint, window in pairs(windows) do
     release(endpoint, window)
+    draw(endpoint, window)
     store(endpoint, window)
   end
   if last_sequence then

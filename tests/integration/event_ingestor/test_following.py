@@ -126,6 +126,28 @@ def test_safe_and_finalized_blocks_are_told_with_the_checkpoint(redis_url: str, 
         eventually(lambda: published.heads() == later, what="the heads after the reorg being told")
 
 
+def test_safe_and_finalized_blocks_move_while_the_chain_is_caught_up_with(
+    devchain: RunningDevchain, redis_url: str, published: Published
+) -> None:
+    devchain.mine(600)
+    devchain.set_fault("refused_ranges", blocks=8)
+    devchain.set_fault("latency", method="eth_getLogs", milliseconds=400)
+
+    def told_on_the_way() -> bool:
+        heads = published.heads()
+        assert heads.get("latest", 0) < 500, f"nearly there, and told {heads}"
+        return {"safe", "finalized"} <= heads.keys()
+
+    with running_ingestor(CHAIN, devchain.http_url, redis_url, from_block=1):
+        eventually(told_on_the_way, within=30, what="the tagged heads being told")
+        heads = published.heads()
+        assert heads["finalized"] <= heads["safe"] <= heads["latest"]
+        devchain.clear_faults()
+        published.wait_for(devchain)
+        expected = {"latest": 600, "safe": 568, "finalized": 536}
+        eventually(lambda: published.heads() == expected, within=10, what="the tagged heads at the tip")
+
+
 def test_a_chain_without_safe_and_finalized_blocks_tells_none_and_goes_on(
     devchain: RunningDevchain, redis_url: str, published: Published, caplog: pytest.LogCaptureFixture
 ) -> None:

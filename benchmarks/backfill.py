@@ -1,0 +1,181 @@
+"""What a backfill does to the live webhooks of others, and how fast it goes where there are none.
+
+    python benchmarks/backfill.py [--workers 50] [--live 20] [--rate 200] [--seconds 5] [--past 60000]
+        [--answer 0.02] [--insist] [--json FILE|-]
+
+Phases, each with servers and a farm of its own:
+
+    alone     live webhooks for `--live` endpoints, `--rate` a second, and nothing else: the baseline
+    lane      beside `--past` jobs in the lane of one more endpoint, which answers after `--answer` seconds
+    queue     beside as many jobs of that endpoint in the queue: what history would do without a lane
+    idle      the jobs in the lane and nothing live: what an idle farm gives to a backfill
+
+Latency is from the moment before a live job is handed off to the arrival of its webhook. The first two seconds of
+a phase are not counted.
+"""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from support import conditions, report
+from support.farm import delivery_farm
+from support.receivers import Recorder, running_recorder
+from support.redis_server import RedisServer, running_redis
+from support.stage import directory, end_on_sigterm
+from support.waiting import until
+from support.webhooks import CHAIN_ID, Enqueuer, Prepared, add_endpoint, pace
+
+from hookfarm.delivery_queue import backfills, lane
+from hookfarm.delivery_queue.lane import Piece, Wanted
+from hookfarm.event_stream import Checkpoint
+from hookfarm.records import Endpoint
+from hookfarm.redis_clients import async_client
+from hookfarm.registry import new_secret
+
+ALONE, LANE, QUEUE, IDLE = "alone", "lane", "queue", "idle"
+PHASES = (ALONE, LANE, QUEUE, IDLE)
+WARM_UP_SECONDS = 2.0
+PIECE_JOBS = 1_000
+LATE_SECONDS = 20.0
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Live endpoints and the one with a past, each kind with a recorder."""
+
+    server: RedisServer
+    live_receiver: Recorder
+    past_receiver: Recorder
+    live: tuple[Endpoint, ...]
+    past: Endpoint
+
+
+def main() -> int:
+    options = _options()
+    end_on_sigterm()
+    found = conditions.observe(None)
+    knobs = {name: value for name, value in vars(options).items() if name not in ("json", "insist")}
+    report.print_conditions(found, knobs)
+    if options.insist and not found.quiet:
+        return 1
+    phases = []
+    for name in PHASES:
+        phases.append({"phase": name, **_phase(name, options)})
+        report.print_numbers(name, phases[-1])
+    _print_table(phases)
+    result = {"benchmark": "backfill", "conditions": found.as_json(), "knobs": knobs, "phases": phases}
+    report.write_json(options.json, result)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--workers", type=int, default=50)
+    parser.add_argument("--live", type=int, default=20, help="how many live endpoints")
+    parser.add_argument("--rate", type=float, default=200.0, help="live webhooks a second")
+    parser.add_argument("--seconds", type=float, default=5.0, help="that count, of each phase")
+    parser.add_argument("--past", type=int, default=60_000, help="jobs of the backfill")
+    parser.add_argument("--answer", type=float, default=0.02, help="seconds after which its receiver answers")
+    parser.add_argument("--insist", action="store_true", help="refuse to run on a busy machine (exit 1)")
+    parser.add_argument("--json", metavar="FILE", help="write the result there, - for stdout")
+    return parser.parse_args()
+
+
+def _phase(name: str, options: argparse.Namespace) -> Figures:
+    with _stage(options) as stage, directory() as place:
+        past = Enqueuer(stage.server.url, stage.past)
+        prepared = past.prepare(0 if name == ALONE else options.past)
+        if name == QUEUE:
+            past.enqueue(prepared)
+        else:
+            asyncio.run(_fill_lane(stage, prepared))
+        past.close()
+        live = Enqueuer(stage.server.url, *stage.live)
+        paced = live.prepare(int(options.rate * (WARM_UP_SECONDS + options.seconds)) if name != IDLE else 0)
+        until(stage.server.settled, "the append-only file being rewritten", within_seconds=60)
+        with delivery_farm(place, stage.server, options.workers):
+            time.sleep(WARM_UP_SECONDS)
+            figures = _measured(stage, live, paced, options)
+        live.close()
+    return figures
+
+
+def _measured(stage: Stage, live: Enqueuer, paced: Sequence[Prepared], options: argparse.Namespace) -> Figures:
+    began, before = time.monotonic(), stage.past_receiver.load()
+    if paced:
+        handed = pace(live, paced, options.rate)
+    else:
+        handed = {}
+        time.sleep(options.seconds)
+    elapsed, after = time.monotonic() - began, stage.past_receiver.load()
+    figures: Figures = {
+        "past_per_second": round((after.requests - before.requests) / elapsed, 1),
+        "workers_at_the_past": round((after.in_flight_seconds - before.in_flight_seconds) / elapsed, 1),
+        "past_delivered": after.requests,
+    }
+    return {**figures, **_latency(stage, handed)} if handed else figures
+
+
+def _latency(stage: Stage, handed: dict[str, int]) -> Figures:
+    gives_up = time.monotonic() + LATE_SECONDS
+    while stage.live_receiver.requests() < len(handed) and time.monotonic() < gives_up:
+        time.sleep(0.02)
+    ended = time.time_ns()
+    came = stage.live_receiver.arrivals()
+    counted_from = min(handed.values()) + WARM_UP_SECONDS * 1e9
+    waited = [(came.get(each, ended) - at) / 1e6 for each, at in handed.items() if at > counted_from]
+    quantiles = {"p50_ms": 0.5, "p99_ms": 0.99, "max_ms": 1.0}
+    shown = {name: round(report.quantile(waited, share), 3) for name, share in quantiles.items()}
+    return {**shown, "counted": len(waited), "never_came": len(handed.keys() - came.keys())}
+
+
+@contextmanager
+def _stage(options: argparse.Namespace) -> Iterator[Stage]:
+    secret = new_secret()
+    with ExitStack() as stack:
+        place = stack.enter_context(directory())
+        server = stack.enter_context(running_redis(place / "redis"))
+        live = stack.enter_context(running_recorder(secret, place / "live"))
+        past = stack.enter_context(running_recorder(secret, place / "past", after_seconds=options.answer))
+        endpoints = tuple(add_endpoint(server.client, f"{live.url}/{n}", secret) for n in range(options.live))
+        yield Stage(server, live, past, endpoints, add_endpoint(server.client, past.url, secret))
+
+
+async def _fill_lane(stage: Stage, prepared: Sequence[Prepared]) -> None:
+    """As a backfill does, a piece after the other."""
+    endpoint = stage.past.id
+    name = f"{endpoint}:{CHAIN_ID}:1::"
+    facts: dict[str, str | int] = {"endpoint": endpoint, "chain_id": CHAIN_ID, "subscription": ""}
+    span = {"from_block": 1, "to_block": len(prepared)}
+    backfills.begin(stage.server.client, name, {**facts, **span})
+    stood = None
+    async with async_client(stage.server.url) as client:
+        for start in range(0, len(prepared), PIECE_JOBS):
+            wanted = [Wanted(job) for _, job in prepared[start : start + PIECE_JOBS]]
+            stands = Checkpoint(start + len(wanted), "0x")
+            piece = Piece(stood, stands, len(wanted), len(wanted), wanted)
+            handed = await lane.hand_over(client, name, endpoint, CHAIN_ID, piece)
+            assert handed == ("done", len(wanted)), handed
+            stood = stands
+
+
+def _print_table(phases: Sequence[Figures]) -> None:
+    header = ("", "live p50 ms", "p99 ms", "max ms", "past/s", "workers at it")
+    rows = []
+    for phase in phases:
+        delays = ("-" if name not in phase else f"{phase[name]:.1f}" for name in ("p50_ms", "p99_ms", "max_ms"))
+        past = (f"{phase['past_per_second']:,.0f}", f"{phase['workers_at_the_past']:g}")
+        rows.append((phase["phase"], *delays, *past))
+    report.print_table("phases, as they were run", header, rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

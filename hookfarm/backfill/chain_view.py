@@ -1,0 +1,57 @@
+"""What the ingestor says of a chain: how far it is, and which blocks may still be taken back."""
+
+from dataclasses import dataclass
+
+import redis
+
+from hookfarm import event_stream, keys
+from hookfarm.delivery_queue.handing_off import FINALIZED_CONFIRMATIONS, SAFE_CONFIRMATIONS, Waiting
+from hookfarm.event_stream import KEPT_BLOCKS
+
+
+@dataclass(frozen=True)
+class ChainView:
+    """`safe` and `finalized` None where the chain's nodes do not tell.
+
+    `handled`: every event up to this block has left the stream for the queue; what lies above may still come.
+    """
+
+    checkpoint: int
+    safe: int | None = None
+    finalized: int | None = None
+    handled: int = -1
+
+    @property
+    def settled(self) -> int:
+        """The last block that is for good: final, or so deep that the ingestor itself lets it stand."""
+        return max(self._line("finalized"), self.checkpoint - KEPT_BLOCKS)
+
+    def is_past(self, number: int) -> bool:
+        """Whether live delivery has nothing to do with a block any more: of its logs nothing needs to be noted."""
+        return number <= min(self.settled, self.handled)
+
+    def has_reached(self, waiting: Waiting) -> bool:
+        """Whether what a job waits for is there already."""
+        return self._line(waiting.line) >= waiting.block
+
+    def _line(self, line: str) -> int:
+        if line == "safe":
+            return self.checkpoint - SAFE_CONFIRMATIONS if self.safe is None else self.safe
+        if line == "finalized":
+            return self.checkpoint - FINALIZED_CONFIRMATIONS if self.finalized is None else self.finalized
+        return self.checkpoint
+
+
+async def look(client: "redis.asyncio.Redis", chain_id: int) -> ChainView | None:
+    """None where there is no checkpoint."""
+    checkpoint = await event_stream.read_checkpoint(client, chain_id)
+    if checkpoint is None:
+        return None
+    async with client.pipeline(transaction=True) as pipe:
+        pipe.hmget(keys.heads(chain_id), ["safe", "finalized"])
+        pipe.xlen(keys.events(chain_id))
+        pipe.hget(keys.reached(chain_id), "blocks")
+        heads, in_stream, reached = await pipe.execute()
+    safe, finalized = (None if told is None else int(told) for told in heads)
+    handled = checkpoint.number if not in_stream else int(reached or -1)
+    return ChainView(checkpoint.number, safe, finalized, handled)

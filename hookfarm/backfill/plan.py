@@ -1,0 +1,76 @@
+"""What a backfill is asked to do, checked before anything is read. Pure."""
+
+from dataclasses import dataclass, replace
+
+from hookfarm.config import ChainConfig
+from hookfarm.errors import InvalidInput, OperatorError
+from hookfarm.records import Endpoint
+
+
+@dataclass(frozen=True)
+class Request:
+    """As it was asked for; `to_block` None = up to the checkpoint, `subscription` None = all of that chain."""
+
+    endpoint: str
+    chain_id: int
+    from_block: int
+    to_block: int | None
+    subscription: str | None
+
+    @property
+    def name(self) -> str:
+        """The same for the same request, so that it is gone on with: not with the block that a checkpoint was
+        at."""
+        to_block = "" if self.to_block is None else self.to_block
+        return f"{self.endpoint}:{self.chain_id}:{self.from_block}:{to_block}:{self.subscription or ''}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked request. `endpoint` has only the subscriptions that are to be matched."""
+
+    request: Request
+    endpoint: Endpoint
+    chain: ChainConfig
+    to_block: int
+
+    @property
+    def blocks(self) -> int:
+        return self.to_block - self.request.from_block + 1
+
+
+def narrowed(endpoint: Endpoint, request: Request) -> Endpoint:
+    """The endpoint with the subscriptions that are meant; InvalidInput where there are none, or nothing is
+    sent."""
+    if not endpoint.enabled:
+        raise InvalidInput("ENDPOINT", f"{endpoint.id} is disabled; enable it first (hookfarm endpoints update)")
+    on_chain = tuple(s for s in endpoint.subscriptions if s.chain_id == request.chain_id)
+    if not on_chain:
+        raise InvalidInput("--chain", f"{endpoint.id} has no subscription of chain {request.chain_id}")
+    if request.subscription is None:
+        return replace(endpoint, subscriptions=on_chain)
+    chosen = tuple(s for s in on_chain if s.id == request.subscription)
+    if not chosen:
+        known = ", ".join(s.id for s in on_chain)
+        raise InvalidInput(
+            "--subscription", f"{request.subscription!r} is none of chain {request.chain_id}: {known}"
+        )
+    return replace(endpoint, subscriptions=chosen)
+
+
+def last_block(request: Request, checkpoint: int | None) -> int:
+    """The block to end with; InvalidInput where the blocks asked for are not all published yet."""
+    if checkpoint is None:
+        raise OperatorError(
+            f"chain {request.chain_id} has no checkpoint yet: no farm has watched it on this Redis"
+        )
+    if request.to_block is not None and request.to_block > checkpoint:
+        problem = (
+            f"{request.to_block} is above the checkpoint {checkpoint}; what comes after that is delivered live"
+        )
+        raise InvalidInput("--to-block", problem)
+    last = checkpoint if request.to_block is None else request.to_block
+    if request.from_block > last:
+        above = f"the checkpoint {last}" if request.to_block is None else f"--to-block {last}"
+        raise InvalidInput("--from-block", f"{request.from_block} is above {above}")
+    return last

@@ -1,0 +1,85 @@
+"""The chain's nodes, one at a time, the preferred one first; none of another chain than the farm's."""
+
+import asyncio
+import random
+from collections.abc import Callable
+
+from hookfarm import keys
+from hookfarm.chain.answers import RateLimited
+from hookfarm.chain.node import Node, connect
+from hookfarm.chain.providers import Provider, Providers
+from hookfarm.chain.timing import Limits
+from hookfarm.config import ChainConfig
+from hookfarm.errors import ChainUnavailable, WrongChain
+
+
+class Source:
+    """`genesis` is the one pinned by the farm that watches the chain."""
+
+    def __init__(self, chain: ChainConfig, genesis: str | None, limits: Limits) -> None:
+        self._chain = chain
+        self._genesis = genesis
+        self._limits = limits
+        self._providers = Providers(chain.urls, chain.requests_per_second)
+
+    async def first_one(self) -> Node:
+        """ChainUnavailable where no node answers in time, WrongChain as soon as one serves another chain."""
+        last: ChainUnavailable | None = None
+        try:
+            async with asyncio.timeout(self._limits.boot_seconds):
+                while True:
+                    provider = await self._rested()
+                    try:
+                        return await self._open(provider)
+                    except ChainUnavailable as error:
+                        last = error
+                        self._failed(provider, error)
+        except TimeoutError as error:
+            reason = last or f"no node answers within {self._limits.boot_seconds:g} s"
+            raise ChainUnavailable(f"chain {self._chain.chain_id}: {reason}") from error
+
+    async def next_one(self, tell: Callable[[str], None]) -> Node:
+        """After `lost`, however long it takes; `tell` is told what is wrong meanwhile."""
+        while True:
+            provider = await self._rested()
+            try:
+                return await self._open(provider)
+            except (ChainUnavailable, WrongChain) as error:
+                tell(str(error))
+                self._failed(provider, error)
+
+    def lost(self, node: Node, error: ChainUnavailable) -> None:
+        """The node failed: another one is next, or this one after a rest."""
+        self._failed(node.provider, error)
+
+    def worked(self, node: Node) -> None:
+        """It has been of use: its next failure is a new one."""
+        self._providers.worked(node.provider)
+
+    async def _rested(self) -> Provider:
+        provider, seconds = self._providers.best()
+        if seconds:
+            await asyncio.sleep(seconds)
+        return provider
+
+    def _failed(self, provider: Provider, error: Exception) -> None:
+        wanted = error.retry_after_seconds if isinstance(error, RateLimited) else None
+        self._providers.failed(provider, random.random(), wanted)
+
+    async def _open(self, provider: Provider) -> Node:
+        node = await connect(provider, self._limits, lambda _: None, lambda: None)
+        try:
+            await self._check_identity(node)
+        except BaseException:
+            await node.close()
+            raise
+        return node
+
+    async def _check_identity(self, node: Node) -> None:
+        wanted, served = self._chain.chain_id, await node.chain_id()
+        if served != wanted:
+            raise WrongChain(f"chain {wanted}: {node.origin} serves chain {served}")
+        genesis = (await node.header(0)).block_hash
+        if self._genesis not in (None, genesis):
+            pinned = f"not {self._genesis[:10]}… as {keys.identity(wanted)} says" if self._genesis else ""
+            raise WrongChain(f"chain {wanted}: {node.origin} has genesis {genesis[:10]}…, {pinned}")

@@ -1,0 +1,93 @@
+"""The lane of a backfill: jobs that enter the ledger only where live ones leave room for them.
+
+A backfill stands at a block. What its next blocks became and the move behind them are one script, so that a
+SIGKILL loses nothing and repeats nothing: the same command goes on from the block where it stands. How the lane is
+emptied is told in scripts/shared/ledger.lua.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import redis
+
+from hookfarm import keys
+from hookfarm.delivery_queue.handing_off import LogState, Waiting
+from hookfarm.event_stream import Checkpoint
+from hookfarm.jobs import Job
+from hookfarm.lua import Script
+from hookfarm.redis_clients import Argument
+
+REMEMBERED_SECONDS = 30 * 86_400
+"""After its last sign of life, where a backfill stands is forgotten."""
+
+_BACKFILL = Script("backfill", "types", "ledger")
+
+
+class Wanted(NamedTuple):
+    """One log that the endpoint wants. `waiting` is what its job waits for first, `log` what is told of it from
+    now on: None where nothing needs to be noted."""
+
+    job: Job
+    waiting: Waiting | None = None
+    log: LogState | None = None
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some blocks of a backfill, `stands` the last of them. `told`: of so many of their events the endpoint was
+    told before. `checked`: the block must be one that the ingestor published."""
+
+    stood: Checkpoint | None
+    stands: Checkpoint
+    blocks: int
+    events: int
+    wanted: Sequence[Wanted] = ()
+    told: int = 0
+    checked: bool = False
+    is_last: bool = False
+
+
+class HandedOver(NamedTuple):
+    """`result` is the script's word, `done` where all went well; `number` as it says."""
+
+    result: str
+    number: int
+
+
+async def hand_over(
+    client: "redis.asyncio.Redis", name: str, endpoint: str, chain_id: int, piece: Piece
+) -> HandedOver:
+    """Puts what the blocks became into the lane and moves the backfill behind them, or does nothing."""
+    arguments: list[Argument] = [
+        *(name, endpoint, "" if piece.stood is None else piece.stood.encode(), piece.stands.encode()),
+        *(int(piece.checked), int(piece.is_last), piece.blocks, piece.events, piece.told, REMEMBERED_SECONDS),
+    ]
+    for wanted in piece.wanted:
+        block, log_index, before, after = wanted.log or LogState("", 0, "", "")
+        arguments += [block, log_index, before, after, _place(chain_id, wanted.waiting)]
+        arguments += [wanted.job.id, wanted.job.encoded()]
+    touched = (keys.BACKFILL + name, keys.blocks(chain_id))
+    result, number = await _BACKFILL.call_async(client, touched, arguments)
+    return HandedOver(result.decode(), int(number))
+
+
+def _place(chain_id: int, waiting: Waiting | None) -> str:
+    return "lane" if waiting is None else f"{chain_id}:{waiting.line} {waiting.block}"
+
+
+async def sign_of_life(client: "redis.asyncio.Redis", name: str) -> None:
+    """It is running, though it does not get on."""
+    seconds, micros = await client.time()
+    await client.zadd(keys.BACKFILLS, {name: seconds * 1000 + micros // 1000}, xx=True)
+
+
+async def stands_at(client: "redis.asyncio.Redis", name: str) -> Checkpoint | None:
+    """The last block that it has handed over; None = none yet, or no such backfill."""
+    stored = await client.hget(keys.BACKFILL + name, "at")
+    return None if stored is None else Checkpoint.decode(stored)
+
+
+async def waiting(client: "redis.asyncio.Redis", endpoint: str) -> int:
+    """How many jobs are in the endpoint's lane."""
+    return int(await client.zcard(keys.LANE + endpoint))

@@ -1,0 +1,53 @@
+"""Jobs in a lane, put there as a backfill does."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from hookfarm import keys
+from hookfarm.delivery_queue import backfills, lane
+from hookfarm.delivery_queue.lane import HandedOver, Piece, Wanted
+from hookfarm.event_stream import Checkpoint
+from hookfarm.jobs import Job
+from hookfarm.redis_clients import async_client, command_client
+from tests.support.delivery import CHAIN_ID
+
+BLOCK = Checkpoint(1, "0xb1")
+
+
+def name(endpoint: str) -> str:
+    return f"{endpoint}:{CHAIN_ID}:1::"
+
+
+def begin(client: Any, endpoint: str) -> None:
+    """A backfill of the endpoint that stands before its first block."""
+    facts: dict[str, str | int] = {"endpoint": endpoint, "chain_id": CHAIN_ID, "subscription": ""}
+    backfills.begin(client, name(endpoint), {**facts, "from_block": 1, "to_block": 9})
+
+
+def hand_over(redis_url: str, endpoint: str, piece: Piece) -> HandedOver:
+    async def run() -> HandedOver:
+        async with async_client(redis_url) as client:
+            return await lane.hand_over(client, name(endpoint), endpoint, CHAIN_ID, piece)
+
+    return asyncio.run(run())
+
+
+def fill(redis_url: str, endpoint: str, jobs: Sequence[Job]) -> int:
+    """Into the endpoint's lane, as what one block of a backfill became; how many were not known."""
+    with command_client(redis_url) as client:
+        begin(client, endpoint)
+    wanted = [Wanted(job) for job in jobs]
+    result, added = hand_over(redis_url, endpoint, Piece(None, BLOCK, 1, len(jobs), wanted))
+    assert result == "done", result
+    return added
+
+
+def piece_behind(jobs: Sequence[Job]) -> Piece:
+    """What the block behind that of `fill` became."""
+    return Piece(BLOCK, Checkpoint(BLOCK.number + 1, "0xb2"), 1, len(jobs), [Wanted(job) for job in jobs])
+
+
+def in_lane(client: Any, endpoint: str) -> list[str]:
+    """The ids of the jobs in the lane, the next to leave it first."""
+    return [job_id.decode() for job_id in client.zrange(keys.LANE + endpoint, 0, -1)]
