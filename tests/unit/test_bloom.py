@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,3 +16,10 @@ def test_the_filter_is_the_same_from_hexadecimal_as_from_bytes_and_as_another_im
     shown = [{"address": f"0x{a.hex()}", "topics": [f"0x{t.hex()}" for t in topics]} for a, topics in logs]
     assert bloom.of_values(f"0x{value.hex()}" for a, topics in logs for value in (a, *topics)) == of_bytes
     assert f"0x{bloom.to_bytes(of_bytes).hex()}" == reference.bloom(shown)
+
+
+def test_without_the_keccak_in_c_the_filter_is_the_same() -> None:
+    without = "import sys; sys.modules['sha3'] = None"
+    code = f"{without}; from hookfarm import bloom; print(bloom.bits_of({bytes(20)!r}))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert int(said) == bloom.bits_of(bytes(20))
