@@ -9,7 +9,7 @@ consumer claims.
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import redis
@@ -37,6 +37,7 @@ KEPT_BLOCKS = 256
 _OF_ONE_STREAM = ("NOGROUP", "WRONGTYPE", "UNBLOCKED")
 """Errors that say that one of the streams read is missing, has lost its group, or is none."""
 
+_EVENT_FIELD = keys.EVENT_FIELD.encode()
 _PUBLISH = Script("publish", "types")
 _REWIND = Script("rewind", "types")
 _DEFLATE_LEVEL = 1
@@ -60,8 +61,7 @@ class Checkpoint:
         return cls(int(number), block_hash)
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry of a stream; `event` is its field as it came (None where the field is missing)."""
 
     chain_id: int
@@ -325,5 +325,7 @@ def _entries(found: Reply) -> list[Entry]:
 
 def _entry(chain_id: int, raw: Reply) -> Entry:
     entry_id, flat = raw
+    if len(flat) == 2 and flat[0] == _EVENT_FIELD:
+        return Entry(chain_id, entry_id, flat[1])
     fields = dict(zip(flat[::2], flat[1::2], strict=False))
-    return Entry(chain_id, entry_id, fields.get(keys.EVENT_FIELD.encode()))
+    return Entry(chain_id, entry_id, fields.get(_EVENT_FIELD))
