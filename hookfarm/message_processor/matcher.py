@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hookfarm.abi.abi_types import EventSignature
 from hookfarm.errors import InvalidInput
 from hookfarm.message_processor.decoder import Meanings
-from hookfarm.message_processor.filters import Filter, Shape, compile_filter, dimensions
+from hookfarm.message_processor.filters import Filter, Log, Shape, compile_filter, dimensions
 from hookfarm.message_processor.table import Table
 from hookfarm.records import Endpoint, Event
 
@@ -70,6 +70,14 @@ class Index:
         """Forgets the endpoint; nothing happens where it is not known."""
         for compiled in self._filters.pop(endpoint_id, ()):
             self._discard(compiled)
+
+    def may_want(self, chain_id: int, log: Log) -> bool:
+        """False where no endpoint wants a log of this address and these topics, whatever else is in it."""
+        count = len(log) - 1
+        return any(
+            shape.fewest <= count <= shape.most and shape.key(log) in table
+            for shape, table in self._chains.get(chain_id, {}).items()
+        )
 
     def match(self, event: Event, meanings: Meanings) -> list[Match]:
         """One match for each endpoint that wants the event."""
