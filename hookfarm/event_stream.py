@@ -118,19 +118,14 @@ async def publish(
     table: list[Argument] = []
     added: list[bytes] = []
     for block in blocks:
-        entries = [orjson.dumps(event) for event in block.events]
-        kept = zlib.compress(b"\n".join(entries), _DEFLATE_LEVEL) if entries and block.kept else b""
-        row = f"{block.block_hash} {block.parent_hash} {len(entries)}"
+        entries = b"\n".join(map(orjson.dumps, block.events))
+        kept = zlib.compress(entries, _DEFLATE_LEVEL) if entries and block.kept else b""
+        row = f"{block.block_hash} {block.parent_hash} {len(block.events)}"
         table += (block.number, row, kept)
-        added += entries
-    arguments: tuple[Argument, ...] = (
-        _encoded(expected),
-        blocks[-1].point.encode(),
-        KEPT_BLOCKS,
-        len(blocks),
-        *table,
-        *added,
-    )
+        if entries:
+            added.append(entries)
+    points = (_encoded(expected), blocks[-1].point.encode())
+    arguments: tuple[Argument, ...] = (*points, KEPT_BLOCKS, b"\n".join(added), *table)
     return bool(await _PUBLISH.call_async(client, _ingestor_keys(chain_id), arguments))
 
 
