@@ -1,9 +1,9 @@
 """A node whose answers were made beforehand, as a process of its own: what is measured is who asks it.
 
-    python -m support.prepared_chain BLOCKS LOGS_PER_BLOCK
+    python -m support.prepared_chain BLOCKS LOGS_PER_BLOCK FIRST_TOKENS
 
-Prints its WebSocket URL once it listens. The blocks are ERC-20 transfers of few tokens among many accounts, with
-true blooms; hashes are made up.
+Prints its WebSocket URL once it listens, and how many logs are of the first so many tokens. The blocks are ERC-20
+transfers of few tokens among many accounts, with true blooms; hashes are made up.
 """
 
 import asyncio
@@ -27,11 +27,17 @@ def hash_of(number: int) -> str:
     return f"0x{number + (1 << 200):064x}"
 
 
+def token(number: int) -> str:
+    """The address of one of the TOKENS."""
+    return f"0x{number + (7 << 150):040x}"
+
+
 class PreparedChain:
     """Blocks 0 to `blocks`; every answer is bytes already, and only its id is put in."""
 
     def __init__(self, blocks: int, logs_per_block: int) -> None:
         self._draw = random.Random(1)
+        self._of_token = [0] * TOKENS
         self._logs: list[bytes] = [b""]
         self._headers: list[bytes] = [self._header(0, 0)]
         for number in range(1, blocks + 1):
@@ -47,6 +53,10 @@ class PreparedChain:
             "eth_getBlockByNumber": self._block_by_number,
             "eth_getLogs": self._get_logs,
         }
+
+    def logs_of(self, first_tokens: int) -> int:
+        """How many logs are of the tokens below that number."""
+        return sum(self._of_token[:first_tokens])
 
     def answer(self, request: Any) -> bytes:
         """To one message; a batch is answered as one."""
@@ -78,9 +88,10 @@ class PreparedChain:
         )
 
     def _log(self, number: int, index: int) -> dict[str, Any]:
-        token, sender, to = (self._draw.randrange(n) for n in (TOKENS, ACCOUNTS, ACCOUNTS))
+        which, sender, to = (self._draw.randrange(n) for n in (TOKENS, ACCOUNTS, ACCOUNTS))
+        self._of_token[which] += 1
         return {
-            "address": f"0x{token + (7 << 150):040x}",
+            "address": token(which),
             "topics": [TRANSFER, f"0x{sender + (9 << 150):064x}", f"0x{to + (9 << 150):064x}"],
             "data": f"0x{self._draw.getrandbits(80):064x}",
             "blockHash": hash_of(number),
@@ -93,7 +104,7 @@ class PreparedChain:
         }
 
 
-async def serve(chain: PreparedChain) -> None:
+async def serve(chain: PreparedChain, first_tokens: int) -> None:
     async def talk(request: web.Request) -> web.WebSocketResponse:
         client = web.WebSocketResponse(compress=False)
         await client.prepare(request)
@@ -107,9 +118,9 @@ async def serve(chain: PreparedChain) -> None:
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    print(f"ws://127.0.0.1:{runner.addresses[0][1]}/", flush=True)
+    print(f"ws://127.0.0.1:{runner.addresses[0][1]}/ {chain.logs_of(first_tokens)}", flush=True)
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(PreparedChain(int(sys.argv[1]), int(sys.argv[2]))))
+    asyncio.run(serve(PreparedChain(int(sys.argv[1]), int(sys.argv[2])), int(sys.argv[3])))

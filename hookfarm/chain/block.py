@@ -101,9 +101,7 @@ def receipt_logs(header: Header, raw: Any) -> list[Any]:
     return logs
 
 
-_parts_of = itemgetter(
-    "blockHash", "transactionHash", "transactionIndex", "logIndex", "address", "topics", "data"
-)
+_parts_of = itemgetter("blockHash", "transactionHash", "transactionIndex", "logIndex", "address", "topics", "data")
 _index = lru_cache(maxsize=4096)(quantity)
 """The same few numbers in every block."""
 
