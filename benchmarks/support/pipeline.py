@@ -15,7 +15,7 @@ from hookfarm import keys
 from hookfarm.records import Endpoint, Subscription, new_endpoint_id, new_subscription_id
 from hookfarm.registry import Registry
 from support.farm import Farm, running_farm
-from support.prepared_chain import CHAIN_ID, TOKENS, token
+from support.prepared_chain import CHAIN_ID, TOKENS, PreparedChain, token
 from support.processes import cpu_time
 from support.redis_server import RedisServer, running_redis
 from support.stage import directory
@@ -34,27 +34,32 @@ Run = dict[str, Any]
 
 @dataclass(frozen=True)
 class PreparedNode:
-    """A running prepared chain. `wanted`: how many of its events are of the first WANTED_TOKENS."""
+    """A running prepared chain, and its like in here."""
 
     url: str
-    pid: int
+    chain: PreparedChain
+    process: "subprocess.Popen[str]"
     blocks: int
     events: int
-    wanted: int
+
+    def wanted(self) -> int:
+        return len(self.chain.logs_of(WANTED_TOKENS))
 
 
 @contextlib.contextmanager
-def prepared_node(blocks: int, logs_per_block: int) -> Iterator[PreparedNode]:
-    sizes = [str(size) for size in (blocks, logs_per_block, WANTED_TOKENS)]
-    command = [sys.executable, "-m", "support.prepared_chain", *sizes]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
-    try:
-        assert process.stdout is not None
-        url, wanted = process.stdout.readline().split()
-        yield PreparedNode(url, process.pid, blocks, blocks * logs_per_block, int(wanted))
-    finally:
-        process.terminate()
-        process.wait()
+def prepared_node(blocks: int, logs_per_block: int, every_seconds: float | None = None) -> Iterator[PreparedNode]:
+    """See prepared_chain."""
+    chain = PreparedChain(blocks, logs_per_block)
+    command = [sys.executable, "-m", "support.prepared_chain", str(blocks), str(logs_per_block)]
+    command += [] if every_seconds is None else [str(every_seconds)]
+    place, pipe = Path(__file__).parents[1], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=place) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            yield PreparedNode(url, chain, process, blocks, blocks * logs_per_block)
+        finally:
+            process.terminate()
 
 
 def run(node: PreparedNode, verify: str, subscriptions: int) -> Run:
@@ -74,7 +79,8 @@ class _Watch:
     def __init__(self, server: RedisServer, node: PreparedNode) -> None:
         self._client = server.client
         self._node = node
-        self._servers = {"redis": [psutil.Process(server.pid)], "node": [psutil.Process(node.pid)]}
+        self._wanted = node.wanted()
+        self._servers = {"redis": [psutil.Process(server.pid)], "node": [psutil.Process(node.process.pid)]}
 
     def until_done(self, farm: Farm) -> Run:
         until(self._checkpoint, "the first checkpoint", every_seconds=LOOK_SECONDS)
@@ -86,7 +92,7 @@ class _Watch:
         after = self._cpu_seconds(farm)
         cpu = {name: round(1e6 * (after[name] - before[name]) / events, 2) for name in after}
         jobs = self._jobs()
-        assert jobs == self._node.wanted, f"{jobs} jobs of {self._node.wanted}"
+        assert jobs == self._wanted, f"{jobs} jobs of {self._wanted}"
         return {
             "events": events,
             "jobs": jobs,
@@ -96,7 +102,7 @@ class _Watch:
 
     def _moment_of(self, share: float) -> float:
         """When that share of the jobs is there."""
-        jobs = share * self._node.wanted
+        jobs = share * self._wanted
         until(lambda: self._jobs() >= jobs, f"{jobs:.0f} jobs", PATIENCE_SECONDS, LOOK_SECONDS)
         return time.perf_counter()
 
