@@ -5,8 +5,8 @@
 
 The whole farm, as `hookfarm start` runs it, follows a chain whose node announces a block every so many seconds. Of
 each webhook: from just before the node sends the announcement (`newHeads`) to its arrival at a receiver that
-verifies its signature. In between lie the request for the block's logs, every check of completeness, stream, match,
-queue and POST.
+verifies its signature. In between lie the request for the block's logs, every check of completeness, stream,
+match, queue and POST.
 
 The node is a process with answers made beforehand: what a real one takes to answer comes on top.
 """

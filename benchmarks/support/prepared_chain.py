@@ -121,7 +121,7 @@ async def serve(chain: PreparedChain, every_seconds: float | None) -> None:
         clients.add(client)
         async for message in client:
             if message.type == WSMsgType.TEXT:
-                await client.send_str(chain.answer(orjson.loads(message.data)).decode())
+                await client.send_frame(chain.answer(orjson.loads(message.data)), WSMsgType.TEXT)
         clients.discard(client)
         return client
 
