@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hookfarm.chain.block import Header, parse_logs
 from hookfarm.errors import InvalidInput
 from hookfarm.event_stream import Entry
 from hookfarm.message_processor.entries import MAX_EVENT_BYTES, canonical_log, read_event
@@ -82,6 +83,21 @@ def test_what_is_recognised_by_its_text_is_what_it_is_taken_apart(
 def test_what_the_ingestor_writes_is_recognised(topics: int, data: str) -> None:
     event: Event = {**EVENT, "topics": [f"0x{n:064x}" for n in range(topics)], "data": data}
     assert canonical_log(entry(orjson.dumps(event))) == dimensions(event)
+
+
+def test_what_the_ingestor_makes_of_a_log_is_recognised() -> None:
+    header = Header(7, EVENT["block_hash"], EVENT["block_hash"], 1, None)
+    log = {
+        "address": EVENT["address"].upper().replace("X", "x"),
+        "topics": EVENT["topics"],
+        "data": EVENT["data"],
+        "blockHash": EVENT["block_hash"],
+        "transactionHash": EVENT["transaction_hash"],
+        "transactionIndex": "0x4",
+        "logIndex": "0x7",
+    }
+    [event] = parse_logs(1, header, [log])
+    assert canonical_log(entry(orjson.dumps(event))) == dimensions(EVENT)
 
 
 @pytest.mark.parametrize(
