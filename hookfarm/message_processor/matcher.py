@@ -74,10 +74,10 @@ class Index:
     def may_want(self, chain_id: int, log: Log) -> bool:
         """False where no endpoint wants a log of this address and these topics, whatever else is in it."""
         count = len(log) - 1
-        return any(
-            shape.fewest <= count <= shape.most and shape.key(log) in table
-            for shape, table in self._chains.get(chain_id, {}).items()
-        )
+        for shape, table in self._chains.get(chain_id, {}).items():
+            if shape.fewest <= count <= shape.most and shape.key(log) in table:
+                return True
+        return False
 
     def match(self, event: Event, meanings: Meanings) -> list[Match]:
         """One match for each endpoint that wants the event."""
