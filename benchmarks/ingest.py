@@ -1,29 +1,32 @@
-"""How fast the ingestor gets a chain's answers into the stream, with every proof of completeness and without.
+"""How fast a chain's answers become jobs in the delivery queue, with every proof of completeness and without.
 
-    python benchmarks/ingest.py [--blocks 400] [--logs 200] [--repeat 3] [--json FILE|-] [--insist]
+    python benchmarks/ingest.py [--blocks 500] [--logs 200] [--subscriptions 1000] [--repeat 3]
+                                [--json FILE|-] [--insist]
 
-1. Catch-up: from the first block to the head in ranges, from the node's answer to the entry in Redis; events per
-   second, and the CPU that the ingestor takes per event.
-2. Tip: block by block, each asked for by its hash and published before the next; seconds from the head to the
-   checkpoint, with the events kept for a reorg.
-3. What the kept blocks take in Redis, and how long it takes to take all of them back.
+1. The whole: `hookfarm start` with ingestor and processor catches up from the first block; of 100 events 1 is
+   wanted. Events per second from the node's answer to the delivery queue, between a tenth and nine tenths of the
+   jobs, and the CPU time that each process takes per event.
+2. The ingestor alone: from the first block to the head in ranges, from the node's answer to the entry in Redis.
+3. The ingestor at the tip: block by block, each asked for by its hash and published before the next; seconds from
+   the head to the checkpoint, with the events kept for a reorg; what the kept blocks take in Redis, and the time
+   until all of them are taken back.
 
 The node is a process with answers made beforehand, over a WebSocket; Redis is as hookfarm embeds it, append-only
-file on. Both share the cores with the ingestor. Of several runs the quickest counts; all of them are in the JSON.
+file on. Both share the cores with what is measured. Of several runs the quickest counts; all are in the JSON.
 """
 
 import argparse
 import asyncio
 import contextlib
-import subprocess
+import gc
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from support import conditions, report
+from support import conditions, pipeline, report
+from support.pipeline import prepared_node
 from support.prepared_chain import CHAIN_ID
 from support.redis_server import RedisServer, running_redis
 from support.stage import directory, end_on_sigterm
@@ -36,6 +39,7 @@ from hookfarm.chain.proving import Prover
 from hookfarm.chain.timing import Limits
 from hookfarm.event_ingestor.condition import Condition
 from hookfarm.event_ingestor.gauges import Gauges
+from hookfarm.event_ingestor.process import COLLECT_EVERY
 from hookfarm.event_ingestor.publisher import Publisher
 from hookfarm.event_ingestor.store import Store
 from hookfarm.event_ingestor.withdrawal import next_step
@@ -43,6 +47,8 @@ from hookfarm.event_stream import Checkpoint
 from hookfarm.farm.board import Board
 from hookfarm.farm.child import Child
 from hookfarm.redis_clients import async_client
+
+CHECKS = {"every_check": "bloom", "no_check": "none"}
 
 Run = dict[str, Any]
 
@@ -62,16 +68,20 @@ def main() -> int:
     end_on_sigterm()
     logs.configure(level="error")
     found = conditions.observe(None)
-    knobs = {"blocks": options.blocks, "logs_per_block": options.logs, "repeat": options.repeat, "warm_up": "none"}
-    report.print_conditions(found, knobs)
+    knobs = {name: getattr(options, name) for name in ("blocks", "logs", "subscriptions", "repeat")}
+    report.print_conditions(found, {**knobs, "wanted": "1 in 100", "warm_up": "none"})
     if options.insist and not found.quiet:
         return 1
     result: Run = {"benchmark": "ingest", "conditions": found.as_json(), "knobs": knobs}
-    with _node(options.blocks, options.logs) as url:
-        for name, verify in (("every_check", "bloom"), ("no_check", "none")):
-            runs = [asyncio.run(_catch_up(url, verify, options)) for _ in range(options.repeat)]
-            result[f"catch_up_{name}"] = _best(f"catch-up, {name.replace('_', ' ')}", runs)
-        result["tip"] = asyncio.run(_tip(url, options))
+    with prepared_node(options.blocks, options.logs) as node:
+        for name, verify in CHECKS.items():
+            runs = [pipeline.run(node, verify, options.subscriptions) for _ in range(options.repeat)]
+            result[f"whole_{name}"] = _best(f"chain to delivery queue, {name.replace('_', ' ')}", runs)
+        gc.set_threshold(COLLECT_EVERY)
+        for name, verify in CHECKS.items():
+            runs = [asyncio.run(_catch_up(node.url, verify, options)) for _ in range(options.repeat)]
+            result[f"ingestor_{name}"] = _best(f"ingestor alone, {name.replace('_', ' ')}", runs)
+        result["tip"] = asyncio.run(_tip(node.url, options))
         report.print_numbers("tip, every check, block by block", result["tip"])
     report.write_json(options.json, result)
     return 0
@@ -79,8 +89,9 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--blocks", type=int, default=400)
+    parser.add_argument("--blocks", type=int, default=500)
     parser.add_argument("--logs", type=int, default=200, help="per block")
+    parser.add_argument("--subscriptions", type=int, default=1000, help="of which two want something")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--insist", action="store_true", help="refuse to run on a busy machine")
     parser.add_argument("--json", metavar="FILE", help="write the result there, - for stdout")
@@ -91,19 +102,6 @@ def _best(title: str, runs: list[Run]) -> Run:
     best = max(runs, key=lambda run: float(run["events_per_second"]))
     report.print_numbers(f"{title}, best of {len(runs)}", best)
     return {"best": best, "runs": runs}
-
-
-@contextlib.contextmanager
-def _node(blocks: int, logs_per_block: int) -> Iterator[str]:
-    """The URL of a node with its answers prepared."""
-    command = [sys.executable, "-m", "support.prepared_chain", str(blocks), str(logs_per_block)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent)
-    try:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @contextlib.asynccontextmanager

@@ -32,8 +32,9 @@ from support import conditions, report
 from hookfarm.event_stream import Entry
 from hookfarm.message_processor.decoder import Meanings
 from hookfarm.message_processor.entries import read_event
-from hookfarm.message_processor.fan_out import handle
+from hookfarm.message_processor.fan_out import concerns_nobody, handle
 from hookfarm.message_processor.matcher import Index
+from hookfarm.message_processor.process import COLLECT_EVERY
 from hookfarm.records import MAX_ADDRESSES, Endpoint, Event, Subscription, TopicFilter
 
 EVENTS = 5000
@@ -102,6 +103,7 @@ def _apart(shape: str, count: int, rounds: int) -> Run:
 
 def _measure(shape: str, count: int, rounds: int) -> Run:
     endpoints, events = _list_of_addresses() if shape == LIST_NAME else _scenario(SCENARIOS[shape], count)
+    gc.set_threshold(COLLECT_EVERY)
     gc.collect()
     before, began = _resident_mb(), time.process_time()
     index = Index()
@@ -148,8 +150,10 @@ def _match(index: Index, events: Sequence[Event]) -> None:
 
 
 def _handle(index: Index, entries: Sequence[Entry]) -> None:
+    """As the processor does."""
     for entry in entries:
-        handle(index, entry)
+        if not concerns_nobody(index, entry):
+            handle(index, entry)
 
 
 def _read(entries: Sequence[Entry]) -> None:

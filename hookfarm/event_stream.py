@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import redis
@@ -38,6 +38,7 @@ KEPT_BLOCKS = 256
 _OF_ONE_STREAM = ("NOGROUP", "WRONGTYPE", "UNBLOCKED")
 """Errors that say that one of the streams read is missing, has lost its group, or is none."""
 
+_EVENT_FIELD = keys.EVENT_FIELD.encode()
 _PUBLISH = Script("publish", "types")
 _REWIND = Script("rewind", "types")
 _DEFLATE_LEVEL = 1
@@ -61,8 +62,7 @@ class Checkpoint:
         return cls(int(number), block_hash)
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry of a stream; `event` is its field as it came (None where the field is missing)."""
 
     chain_id: int
@@ -136,15 +136,8 @@ async def publish(
         entries = [orjson.dumps(event) for event in block.events]
         table += block_row(block, entries)
         added += entries
-    arguments: tuple[Argument, ...] = (
-        _encoded(expected),
-        blocks[-1].point.encode(),
-        KEPT_BLOCKS,
-        int(with_transfers),
-        len(blocks),
-        *table,
-        *added,
-    )
+    points = (_encoded(expected), blocks[-1].point.encode())
+    arguments: tuple[Argument, ...] = (*points, KEPT_BLOCKS, int(with_transfers), b"\n".join(added), *table)
     touched = (*_ingestor_keys(chain_id), keys.transfers(chain_id))
     return Publication(await _PUBLISH.call_async(client, touched, arguments))
 
@@ -351,5 +344,7 @@ def _entries(found: Reply) -> list[Entry]:
 
 def _entry(chain_id: int, raw: Reply) -> Entry:
     entry_id, flat = raw
+    if len(flat) == 2 and flat[0] == _EVENT_FIELD:
+        return Entry(chain_id, entry_id, flat[1])
     fields = dict(zip(flat[::2], flat[1::2], strict=False))
-    return Entry(chain_id, entry_id, fields.get(keys.EVENT_FIELD.encode()))
+    return Entry(chain_id, entry_id, fields.get(_EVENT_FIELD))

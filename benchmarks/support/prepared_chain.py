@@ -1,14 +1,16 @@
 """A node whose answers were made beforehand, as a process of its own: what is measured is who asks it.
 
-    python -m support.prepared_chain BLOCKS LOGS_PER_BLOCK
+    python -m support.prepared_chain BLOCKS LOGS_PER_BLOCK [SECONDS]
 
-Prints its WebSocket URL once it listens. The blocks are ERC-20 transfers of few tokens among many accounts, with
-true blooms; hashes are made up.
+Prints its WebSocket URL once it listens. With SECONDS its head is block 0 until it is sent a line; then it
+announces a block every so many seconds, and prints the moment of each (Unix ns). Without, its head is the last
+block. The blocks are ERC-20 transfers of few tokens among many accounts, with true blooms; hashes are made up.
 """
 
 import asyncio
 import random
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -27,11 +29,18 @@ def hash_of(number: int) -> str:
     return f"0x{number + (1 << 200):064x}"
 
 
+def token(number: int) -> str:
+    """The address of one of the TOKENS."""
+    return f"0x{number + (7 << 150):040x}"
+
+
 class PreparedChain:
-    """Blocks 0 to `blocks`; every answer is bytes already, and only its id is put in."""
+    """Blocks 0 to `blocks`; every answer is bytes already, and only its id is put in. The same each time."""
 
     def __init__(self, blocks: int, logs_per_block: int) -> None:
         self._draw = random.Random(1)
+        self._of_token: list[list[tuple[int, int]]] = [[] for _ in range(TOKENS)]
+        self.head = blocks
         self._logs: list[bytes] = [b""]
         self._headers: list[bytes] = [self._header(0, 0)]
         for number in range(1, blocks + 1):
@@ -39,14 +48,23 @@ class PreparedChain:
             self._logs.append(orjson.dumps(logs)[1:-1])
             values = {value for log in logs for value in (log["address"], *log["topics"])}
             self._headers.append(self._header(number, bloom.of_values(values)))
-        self._head = orjson.dumps(hex(blocks))
         self._answers: Mapping[str, Callable[[Sequence[Any]], bytes]] = {
             "eth_chainId": lambda _: orjson.dumps(hex(CHAIN_ID)),
             "eth_subscribe": lambda _: b'"0x1"',
-            "eth_blockNumber": lambda _: self._head,
+            "eth_blockNumber": lambda _: orjson.dumps(hex(self.head)),
             "eth_getBlockByNumber": self._block_by_number,
             "eth_getLogs": self._get_logs,
         }
+
+    def logs_of(self, first_tokens: int) -> list[tuple[int, int]]:
+        """Block and index of the logs of the tokens below that number."""
+        return sorted(log for logs in self._of_token[:first_tokens] for log in logs)
+
+    def announcement(self) -> str:
+        """Of the head, to whoever subscribed."""
+        head = self._headers[self.head].decode()
+        params = f'{{"subscription":"0x1","result":{head}}}'
+        return f'{{"jsonrpc":"2.0","method":"eth_subscription","params":{params}}}'
 
     def answer(self, request: Any) -> bytes:
         """To one message; a batch is answered as one."""
@@ -57,7 +75,7 @@ class PreparedChain:
 
     def _block_by_number(self, parameters: Sequence[Any]) -> bytes:
         tag = parameters[0]
-        return self._headers[int(tag, 16)] if tag.startswith("0x") else self._headers[-1]
+        return self._headers[int(tag, 16)] if tag.startswith("0x") else self._headers[self.head]
 
     def _get_logs(self, parameters: Sequence[Any]) -> bytes:
         criteria = parameters[0]
@@ -78,9 +96,10 @@ class PreparedChain:
         )
 
     def _log(self, number: int, index: int) -> dict[str, Any]:
-        token, sender, to = (self._draw.randrange(n) for n in (TOKENS, ACCOUNTS, ACCOUNTS))
+        which, sender, to = (self._draw.randrange(n) for n in (TOKENS, ACCOUNTS, ACCOUNTS))
+        self._of_token[which].append((number, index))
         return {
-            "address": f"0x{token + (7 << 150):040x}",
+            "address": token(which),
             "topics": [TRANSFER, f"0x{sender + (9 << 150):064x}", f"0x{to + (9 << 150):064x}"],
             "data": f"0x{self._draw.getrandbits(80):064x}",
             "blockHash": hash_of(number),
@@ -93,13 +112,17 @@ class PreparedChain:
         }
 
 
-async def serve(chain: PreparedChain) -> None:
+async def serve(chain: PreparedChain, every_seconds: float | None) -> None:
+    clients: set[web.WebSocketResponse] = set()
+
     async def talk(request: web.Request) -> web.WebSocketResponse:
         client = web.WebSocketResponse(compress=False)
         await client.prepare(request)
+        clients.add(client)
         async for message in client:
             if message.type == WSMsgType.TEXT:
-                await client.send_str(chain.answer(orjson.loads(message.data)).decode())
+                await client.send_frame(chain.answer(orjson.loads(message.data)), WSMsgType.TEXT)
+        clients.discard(client)
         return client
 
     application = web.Application()
@@ -108,8 +131,23 @@ async def serve(chain: PreparedChain) -> None:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     print(f"ws://127.0.0.1:{runner.addresses[0][1]}/", flush=True)
+    if every_seconds is not None:
+        await _announce(chain, clients, every_seconds)
     await asyncio.Event().wait()
 
 
+async def _announce(chain: PreparedChain, clients: set[web.WebSocketResponse], every_seconds: float) -> None:
+    last, chain.head = chain.head, 0
+    await asyncio.to_thread(sys.stdin.readline)
+    for number in range(1, last + 1):
+        await asyncio.sleep(every_seconds)
+        chain.head = number
+        print(time.time_ns(), flush=True)
+        for client in clients:
+            await client.send_str(chain.announcement())
+
+
 if __name__ == "__main__":
-    asyncio.run(serve(PreparedChain(int(sys.argv[1]), int(sys.argv[2]))))
+    blocks, logs_per_block, *seconds = sys.argv[1:]
+    pause = float(seconds[0]) if seconds else None
+    asyncio.run(serve(PreparedChain(int(blocks), int(logs_per_block)), pause))

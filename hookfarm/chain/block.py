@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from hookfarm.errors import ChainUnavailable
@@ -106,20 +108,26 @@ def receipt_logs(header: Header, raw: Any) -> list[Any]:
     return logs
 
 
+_parts_of = itemgetter("blockHash", "transactionHash", "transactionIndex", "logIndex", "address", "topics", "data")
+_index = lru_cache(maxsize=4096)(quantity)
+"""The same few numbers in every block."""
+
+
 def _event(chain_id: int, header: Header, log: Any) -> Event:
-    if log["blockHash"].lower() != header.block_hash or log.get("removed"):
+    block_hash, transaction_hash, transaction_index, log_index, address, topics, data = _parts_of(log)
+    if block_hash.lower() != header.block_hash or log.get("removed"):
         raise ChainUnavailable(f"the node sent a log of another block than {header.number}")
     return {
         "chain_id": chain_id,
         "block_number": header.number,
         "block_hash": header.block_hash,
         "block_timestamp": header.timestamp,
-        "transaction_hash": log["transactionHash"].lower(),
-        "transaction_index": quantity(log["transactionIndex"]),
-        "log_index": quantity(log["logIndex"]),
-        "address": log["address"].lower(),
-        "topics": [topic.lower() for topic in log["topics"]],
-        "data": log["data"].lower(),
+        "transaction_hash": transaction_hash.lower(),
+        "transaction_index": _index(transaction_index),
+        "log_index": _index(log_index),
+        "address": address.lower(),
+        "topics": list(map(str.lower, topics)),
+        "data": data.lower(),
         "removed": False,
     }
 

@@ -111,7 +111,7 @@ class WebSocketConnection(WebSocketProvider):
         assert self._ws is not None
         try:
             while True:
-                self._deal(orjson.loads(await self._ws.recv()))
+                self._deal(orjson.loads(await self._ws.recv(decode=False)))
         except _ENDS_THE_SOCKET as error:
             self._fail(error)
             raise

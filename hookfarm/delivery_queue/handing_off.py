@@ -97,24 +97,26 @@ class Confirmed(NamedTuple):
     final: tuple[str, ...]
 
 
-def hand_off(exchange: Exchange, handled: Sequence[Handled]) -> HandedOff:
+def hand_off(exchange: Exchange, handled: Sequence[Handled], nothing: Sequence[Entry] = ()) -> HandedOff:
     """Acknowledges the entries and enqueues what became of them, one script a chain.
 
-    An entry that somebody else acknowledged first adds nothing.
+    An entry that somebody else acknowledged first adds nothing. `nothing`: entries that became nothing.
     """
-    by_chain: dict[int, list[Handled]] = {}
+    by_chain: dict[int, tuple[list[Handled], list[bytes]]] = {}
     for item in handled:
-        by_chain.setdefault(item.entry.chain_id, []).append(item)
+        by_chain.setdefault(item.entry.chain_id, ([], []))[0].append(item)
+    for chain_id, entry_id, _ in nothing:
+        by_chain.setdefault(chain_id, ([], []))[1].append(entry_id)
     enqueued, told = 0, {}
-    for chain_id, items in by_chain.items():
-        count, *differing = _HAND_OFF.run(exchange, (keys.events(chain_id),), _hand_off_arguments(items))
+    for chain_id, (items, plain) in by_chain.items():
+        count, *differing = _HAND_OFF.run(exchange, (keys.events(chain_id),), _hand_off_arguments(items, plain))
         enqueued += int(count)
         told.update({entry: before.decode() for entry, before in zip(*[iter(differing)] * 2, strict=True)})
     return HandedOff(enqueued, told)
 
 
-def _hand_off_arguments(items: Sequence[Handled]) -> list[Argument]:
-    plain = [item.entry.entry_id for item in items if item.is_nothing]
+def _hand_off_arguments(items: Sequence[Handled], nothing: Sequence[bytes]) -> list[Argument]:
+    plain = [*nothing, *(item.entry.entry_id for item in items if item.is_nothing)]
     arguments: list[Argument] = [keys.PROCESSOR_GROUP, len(plain), *plain]
     for item in items:
         if item.is_nothing:

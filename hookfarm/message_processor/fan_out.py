@@ -11,11 +11,17 @@ from hookfarm.event_stream import Entry
 from hookfarm.jobs import Job
 from hookfarm.message_processor import kept_event, payload, told
 from hookfarm.message_processor.decoder import Decoded, Meanings
-from hookfarm.message_processor.entries import read_event
+from hookfarm.message_processor.entries import canonical_log, read_event
 from hookfarm.message_processor.matcher import Index, Match
 from hookfarm.message_processor.told import Receiver, Step, Told
 from hookfarm.message_processor.transfers import meanings_of
 from hookfarm.records import ChainEvent
+
+
+def concerns_nobody(index: Index, entry: Entry) -> bool:
+    """True for an event that becomes nothing; of most of them two looks tell, and `handle` need not be asked."""
+    log = canonical_log(entry)
+    return log is not None and not index.may_want(entry.chain_id, log)
 
 
 def handle(index: Index, entry: Entry, before: str = "") -> Handled:

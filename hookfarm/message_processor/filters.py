@@ -11,10 +11,11 @@ others any, and wants a number of topics within bounds:
 - a condition wants a log that decodes, and what it says of indexed arguments restricts their topics.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import product
+from operator import itemgetter
 
 from hookfarm.abi.abi_types import EventSignature
 from hookfarm.abi.signature import parse
@@ -45,9 +46,17 @@ class Shape:
     dimensions: tuple[int, ...]
     fewest: int
     most: int
+    key: Callable[[Log], Key] = field(init=False, repr=False, compare=False)
 
-    def key(self, log: Log) -> Key:
-        return tuple([log[dimension] for dimension in self.dimensions])
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", _key_of(self.dimensions))
+
+
+def _key_of(dimensions: tuple[int, ...]) -> Callable[[Log], Key]:
+    """What takes a key out of a log: called for every shape of every log."""
+    if len(dimensions) > 1:
+        return itemgetter(*dimensions)
+    return itemgetter(slice(dimensions[0], dimensions[0] + 1) if dimensions else slice(0))
 
 
 _shape = cache(Shape)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hookfarm.abi.abi_types import EventSignature
 from hookfarm.errors import InvalidInput
 from hookfarm.message_processor.decoder import Meanings
-from hookfarm.message_processor.filters import Filter, Shape, compile_filter, dimensions
+from hookfarm.message_processor.filters import Filter, Log, Shape, compile_filter, dimensions
 from hookfarm.message_processor.table import Table
 from hookfarm.message_processor.told import USUAL
 from hookfarm.message_processor.transfers import compile_transfer
@@ -74,6 +74,14 @@ class Index:
         """Forgets the endpoint; nothing happens where it is not known."""
         for compiled in self._filters.pop(endpoint_id, ()):
             self._discard(compiled)
+
+    def may_want(self, chain_id: int, log: Log) -> bool:
+        """False where no endpoint wants a log of this address and these topics, whatever else is in it."""
+        count = len(log) - 1
+        for shape, table in self._chains.get((chain_id, "log"), {}).items():
+            if shape.fewest <= count <= shape.most and shape.key(log) in table:
+                return True
+        return False
 
     def match(self, event: ChainEvent, meanings: Meanings) -> list[Match]:
         """One match for each endpoint that wants the event."""

@@ -4,10 +4,15 @@ It imports nothing heavy by itself, so that knowing this service costs a process
 nothing: decoding needs eth_abi, 15 MB and a third of a second.
 """
 
+import gc
 from collections.abc import Sequence
 from importlib import import_module
 
 from hookfarm.farm.child import Child
+
+COLLECT_EVERY = 50_000
+"""New containers. A batch makes some thousand of them, none in a cycle; at Python's 700 each batch would wait for
+several searches, now and then for one through the whole index."""
 
 
 def prepare() -> None:
@@ -23,4 +28,5 @@ def run(child: Child, redis_url: str, chain_ids: Sequence[int], consumer: str) -
     to stop. `consumer` is its name in the group; a successor of the same name takes over what it left."""
     from hookfarm.message_processor.processor import Processor
 
+    gc.set_threshold(COLLECT_EVERY)
     Processor(child, redis_url, chain_ids, consumer).run()

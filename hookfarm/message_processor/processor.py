@@ -22,7 +22,7 @@ from hookfarm.delivery_queue import Handled
 from hookfarm.event_stream import Entry, StreamReader
 from hookfarm.farm.child import Child
 from hookfarm.message_processor import finality, gauges
-from hookfarm.message_processor.fan_out import handle
+from hookfarm.message_processor.fan_out import concerns_nobody, handle
 from hookfarm.message_processor.live_index import LiveIndex
 from hookfarm.message_processor.outage import Outage
 from hookfarm.message_processor.unreadable import Unreadable
@@ -175,8 +175,13 @@ class Processor:
 
     def _handle(self, entries: list[Entry]) -> None:
         held: list[Handled] = []
+        nothing: list[Entry] = []
         jobs = size = 0
+        self._child.slot.promise(PASS_SECONDS)
         for entry in entries:
+            if concerns_nobody(self._live.index, entry):
+                nothing.append(entry)
+                continue
             self._child.slot.promise(PASS_SECONDS)
             handled = handle(self._live.index, entry)
             held.append(handled)
@@ -185,13 +190,11 @@ class Processor:
             if jobs >= HAND_OFF_JOBS or size >= HAND_OFF_BYTES:
                 self._hand_off(held)
                 held, jobs, size = [], 0, 0
-        self._hand_off(held)
+        self._hand_off(held, nothing)
 
-    def _hand_off(self, held: list[Handled]) -> None:
+    def _hand_off(self, held: list[Handled], nothing: Sequence[Entry] = ()) -> None:
         """Again for entries whose logs have a history: they are handled with it in mind."""
-        if not held:
-            return
-        done = delivery_queue.hand_off(self._exchange, held)
+        done = delivery_queue.hand_off(self._exchange, held, nothing)
         enqueued = done.enqueued
         for _ in range(HISTORY_TRIES):
             again = [h.entry for h in held if h.entry.entry_id in done.told]
@@ -201,7 +204,7 @@ class Processor:
             done = delivery_queue.hand_off(self._exchange, with_history)
             enqueued += done.enqueued
         slot = self._child.slot
-        slot.add(gauges.EVENTS_READ, len(held))
+        slot.add(gauges.EVENTS_READ, len(held) + len(nothing))
         slot.add(gauges.EVENTS_MATCHED, sum(bool(h.jobs) for h in held))
         slot.add(gauges.JOBS_ENQUEUED, enqueued)
         slot.add(gauges.REJECTED, sum(h.rejected is not None for h in held))

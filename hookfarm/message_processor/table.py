@@ -55,6 +55,10 @@ class Table:
             if not arguments:
                 del self._by_argument[key]
 
+    def __contains__(self, key: Key) -> bool:
+        """Whether any filter stands under the key."""
+        return key in self._plain or key in self._by_argument
+
     def candidates(self, key: Key, meanings: Meanings) -> Iterator[Filter]:
         """The filters that may want a log of this key."""
         yield from self._plain.get(key, ())

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hookfarm.abi.signature import parse
 from hookfarm.event_stream import Entry
 from hookfarm.message_processor.entries import MAX_EVENT_BYTES
-from hookfarm.message_processor.fan_out import handle
+from hookfarm.message_processor.fan_out import concerns_nobody, handle
 from hookfarm.message_processor.matcher import Index
 from hookfarm.message_processor.payload import LAST_TIMESTAMP
 from hookfarm.records import Endpoint, Subscription
@@ -72,6 +72,14 @@ def test_a_condition_that_holds_is_told_with_the_arguments_it_is_about() -> None
 def test_an_event_that_nobody_wants_becomes_nothing() -> None:
     handled = handle(Index(), entry(event()))
     assert (handled.jobs, handled.rejected) == ((), None)
+
+
+def test_of_an_event_that_nobody_wants_its_text_tells_and_of_any_other_it_does_not() -> None:
+    index = index_for("ep_1")
+    assert concerns_nobody(Index(), entry(event()))
+    assert not concerns_nobody(index, entry(event()))
+    assert not concerns_nobody(Index(), entry(event(removed=True)))
+    assert not concerns_nobody(Index(), entry(event(data="0x1")))
 
 
 def test_hexadecimal_in_capitals_is_the_same_event() -> None:
