@@ -1,5 +1,7 @@
 """An event in the ingestor's own words is recognised by its text; every other one is taken apart: same result."""
 
+from typing import cast
+
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -74,8 +76,8 @@ def test_what_is_recognised_by_its_text_is_what_it_is_taken_apart(
     assert event_of(entry(raw)) == apart
     log = canonical_log(entry(raw))
     if log is not None:
-        assert apart is not None
-        assert (log, orjson.loads(raw)) == (dimensions(apart), apart)
+        assert orjson.loads(raw) == apart
+        assert log == dimensions(cast("Event", apart))
 
 
 @pytest.mark.parametrize("topics", range(5))
@@ -104,7 +106,7 @@ def test_what_the_ingestor_makes_of_a_log_is_recognised() -> None:
     "raw",
     [
         orjson.dumps({**EVENT, "removed": True}),
-        orjson.dumps({**EVENT, "kind": "transfer"}),
+        orjson.dumps({**EVENT, "more": "transfer"}),
         orjson.dumps({"data": EVENT["data"], **EVENT}),
         orjson.dumps(EVENT, option=orjson.OPT_INDENT_2),
         orjson.dumps({**EVENT, "address": EVENT["address"].upper().replace("X", "x")}),
