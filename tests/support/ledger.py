@@ -1,12 +1,14 @@
 """The invariant of hop 2, to be asserted after every test that moved a job."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 import orjson
 import redis
 
-from hookfarm import keys
+from hookfarm import keys, place_index
 from hookfarm.jobs import Taken, decode
+from hookfarm.place_index import Choice
 
 
 def assert_ledger_invariant(client: "redis.Redis") -> None:
@@ -27,15 +29,22 @@ def assert_ledger_invariant(client: "redis.Redis") -> None:
         pipe.get(keys.SEQUENCE)
         pipe.hgetall(keys.LIMITS)
         pipe.zrange(keys.WAKE, 0, -1)
+        pipe.zrange(keys.RETRY_INDEX, 0, -1)
+        pipe.zrange(keys.DEAD_INDEX, 0, -1)
         for key in window_keys:
             pipe.hget(key, "open")
         jobs, open_, retry, dead, *rest = pipe.execute()
-    parked, (elements, last, limits, wake, *opened) = rest[: len(parked_keys)], rest[len(parked_keys) :]
+    parked, (elements, last, limits, wake, retry_index, dead_index, *opened) = (
+        rest[: len(parked_keys)],
+        rest[len(parked_keys) :],
+    )
     placed = [job_id for place in (open_, retry, dead, *parked) for job_id, _ in place]
     assert len(placed) == len(set(placed)), f"in two places at once: {sorted(placed)}"
     assert set(placed) == set(jobs), (
         f"places {set(placed) - set(jobs)} without a job, jobs {set(jobs) - set(placed)} in no place"
     )
+    assert _ids(retry_index) == Counter(job_id for job_id, _ in retry), "the index of retry is not that of it"
+    assert _ids(dead_index) == Counter(3 * [job_id for job_id, _ in dead]), "the index of dead is not that of it"
     _assert_the_list_agrees(open_, elements, int(last or 0))
     counted = {_behind(key, keys.WINDOW): int(count or 0) for key, count in zip(window_keys, opened, strict=True)}
     found = Counter(orjson.loads(jobs[job_id])["endpoint"] for job_id, _ in open_)
@@ -44,6 +53,11 @@ def assert_ledger_invariant(client: "redis.Redis") -> None:
     paused = {name.decode() for name, limit in limits.items() if limit.startswith(b"1 ")}
     stuck = waiting - set(found) - paused - {name.decode() for name in wake}
     assert not stuck, f"parked, and nothing to wait for: {stuck}"
+
+
+def _ids(index: list[bytes]) -> Counter[bytes]:
+    """How often each job stands in an index."""
+    return Counter(member.rpartition(b"|")[2] for member in index)
 
 
 def _behind(key: bytes, prefix: str) -> str:
@@ -69,3 +83,11 @@ def assert_drained(client: "redis.Redis") -> None:
         assert not left, f"left in {key}: {left}"
     queued = client.lrange(keys.DELIVERY_QUEUE, 0, -1)
     assert not queued, f"left in the list: {queued}"
+
+
+def place(client: "redis.Redis", where: str, times: Mapping[str, int]) -> None:
+    """Puts jobs that are in the ledger into retry or dead, or changes their times there, index and all."""
+    client.zadd(where, dict(times))
+    client.delete(keys.RETRY_INDEX if where == keys.RETRY else keys.DEAD_INDEX)
+    place_index.retry(client, "", None, 1)
+    place_index.dead(client, Choice(endpoint=""), None, 1)
