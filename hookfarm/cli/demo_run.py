@@ -128,7 +128,7 @@ class Conductor:
         registry.Registry(self._client).update(replace(endpoint, secrets=((self._secret, None),)))
 
     def _introduce(self) -> None:
-        click.echo(f"  hookfarm  http://{self._farm.api}/")
+        click.echo(f"  hookfarm  http://{self._farm.api}/#token={self._farm.api_token}")
         click.echo(f"  chain     ws://{self._farm.devchain}  {self._pace()}")
         click.echo(f"  receiver  http://{self._farm.receiver}/")
         click.echo(f"  redis     {self._farm.redis_url}")
