@@ -5,18 +5,31 @@ from collections.abc import Callable
 from fastapi import APIRouter, Depends, FastAPI
 
 import hookfarm
-from hookfarm.api import access, chains, dead_letters, deliveries, endpoints, health, limits, openapi, problems
+from hookfarm.api import (
+    access,
+    chains,
+    dashboard,
+    dead_letters,
+    deliveries,
+    endpoints,
+    health,
+    limits,
+    openapi,
+    problems,
+    stats,
+)
 from hookfarm.api.context import Context
 
 BuildRouter = Callable[[Context], APIRouter]
 
-OPEN: tuple[BuildRouter, ...] = (health.build_router,)
+OPEN: tuple[BuildRouter, ...] = (health.build_router, dashboard.build_router)
 """Routers that anybody may ask."""
 WITH_TOKEN: tuple[BuildRouter, ...] = (
     endpoints.build_router,
     deliveries.build_router,
     dead_letters.build_router,
     chains.build_router,
+    stats.build_router,
 )
 """Routers under /v1."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import redis.asyncio
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.responses import JSONResponse
 
 from hookfarm import keys
 from hookfarm.api.context import Context
@@ -37,10 +37,6 @@ def build_router(context: Context) -> APIRouter:
     async def health() -> JSONResponse:
         found = await look(client, services)
         return JSONResponse(found, _status_code(found))
-
-    @router.get("/", include_in_schema=False)
-    async def root() -> RedirectResponse:
-        return RedirectResponse("/health")
 
     return router
 

@@ -92,7 +92,7 @@ def plan(
     if keys.WEBHOOK_DELIVERY in services:
         work.append(_delivery(config, url, run))
         confirm = delivery_duties.all_reported(run, config.workers)
-        watched.append(Watched(keys.WEBHOOK_DELIVERY, delivery_duties.report, confirm))
+        watched.append(Watched(keys.WEBHOOK_DELIVERY, delivery_duties.Report(), confirm))
     if keys.EVENT_INGESTOR in services:
         work.append(_ingestors(config, url))
         watched.append(Watched(keys.EVENT_INGESTOR, ingestor_status.report))

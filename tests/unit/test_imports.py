@@ -22,7 +22,7 @@ LAYERS = (
     ("registry", "readiness", "event_stream", "embedded_server", "server_checks", "key_types"),
     ("jobs",),
     ("delivery_queue", "delivery_log", "windows", "place_index"),
-    ("recent_attempts", "dead_letters", "endpoint_list"),
+    ("recent_attempts", "dead_letters", "endpoint_list", "picture"),
     ("farm", "chain", "devchain"),
     ("keeper", "event_ingestor", "message_processor", "webhook_delivery", "api", "receiver"),
     ("cli",),
