@@ -13,11 +13,11 @@ PACKAGE = Path(hookfarm.__file__).parent
 PARTS = tuple(sorted(p.stem for p in PACKAGE.iterdir() if (p / "__init__.py").exists() or p.suffix == ".py"))
 
 LAYERS = (
-    ("errors", "redaction", "keys", "sockets", "bloom"),
+    ("errors", "redaction", "keys", "sockets", "bloom", "attempt_results"),
     ("abi",),
     ("conditions",),
     ("records", "config", "logs"),
-    ("redis_clients",),
+    ("redis_clients", "moments"),
     ("lua", "address_guard"),
     ("registry", "readiness", "event_stream", "embedded_server", "server_checks", "key_types"),
     ("jobs",),
