@@ -79,8 +79,16 @@ EndpointFilter = Annotated[str | None, _text("Only of this endpoint.")]
 OwnerFilter = Annotated[
     str | None, _text("Only of this endpoint; empty: what was no job.", r"^[0-9A-Za-z_.:-]{0,128}$")
 ]
-Since = Annotated[str | None, AfterValidator(lambda v: v if v is None else _is_time(v)), _text(f"Not before: {_WHEN_SUMMARY}", _WHEN)]
-Until = Annotated[str | None, AfterValidator(lambda v: v if v is None else _is_time(v)), _text(f"Not after: {_WHEN_SUMMARY}", _WHEN)]
+Since = Annotated[
+    str | None,
+    AfterValidator(lambda v: v if v is None else _is_time(v)),
+    _text(f"Not before: {_WHEN_SUMMARY}", _WHEN),
+]
+Until = Annotated[
+    str | None,
+    AfterValidator(lambda v: v if v is None else _is_time(v)),
+    _text(f"Not after: {_WHEN_SUMMARY}", _WHEN),
+]
 EndpointId = Annotated[str, Path(description="`ep_…`", pattern=_ID)]
 DeliveryId = Annotated[str, Path(description="`msg_…`, the `webhook-id`.", pattern=_ID)]
 IfMatch = Annotated[

@@ -37,7 +37,9 @@ def cursor_parts(text: str | None, *types: type) -> list[Any] | None:
     if text is None:
         return None
     try:
-        parts = orjson.loads(base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), b"-_", validate=True))
+        parts = orjson.loads(
+            base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), b"-_", validate=True)
+        )
     except (ValueError, binascii.Error):
         parts = None
     if not isinstance(parts, list) or list(map(type, parts)) != list(types):

@@ -37,8 +37,9 @@ def endpoints(client: "redis.Redis", found: Sequence[Listed]) -> list[dict[str, 
 
 
 def etag(endpoint: Endpoint) -> str:
-    """Another one after every change, also of the secret."""
-    return f'"{hashlib.sha256(orjson.dumps(endpoint.stored())).hexdigest()[:32]}"'
+    """Another one after every change; a new secret shows in the time until which the old one signs."""
+    seen = {**endpoint.public(), "secrets_until": [until for _, until in endpoint.secrets]}
+    return f'"{hashlib.sha256(orjson.dumps(seen)).hexdigest()[:32]}"'
 
 
 def _window(endpoint: Endpoint, window: Window, retry: int) -> dict[str, Any]:
