@@ -1,12 +1,10 @@
-"""What lists are asked with. A parameter that a route does not know, or that is given twice, is refused by name."""
+"""What lists are asked with. A parameter that a route does not know, or that comes twice, is refused by name."""
 
 import re
 import time
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Header, Path, Query, Request
-from fastapi.dependencies.utils import get_flat_dependant
 from pydantic import AfterValidator, BeforeValidator
 
 from hookfarm import config
@@ -25,7 +23,7 @@ def refuse_unknown(request: Request) -> None:
     given = request.query_params.multi_items()
     if not given:
         return
-    known = {str(field.alias) for field in get_flat_dependant(request.scope["route"].dependant).query_params}
+    known = {str(field.alias) for field in request.scope["route"].dependant.query_params}
     names = [name for name, _ in given]
     for name in names:
         if name not in known:
@@ -58,6 +56,22 @@ def _is_time(value: str) -> str:
     except ValueError:
         return _is_moment(value)
     return value
+
+
+def check_time(value: str | None, field: str) -> None:
+    """A Problem names the field where it is no time."""
+    try:
+        if value is not None and not re.fullmatch(_WHEN, value):
+            raise ValueError("neither a duration nor a moment; write 90s, 2h, 7d or 2026-01-31T12:00Z")
+        moment(value, 0)
+    except ValueError as error:
+        raise Problem(422, str(error), field) from error
+
+
+def check_id(value: str | None, field: str) -> None:
+    """A Problem names the field where it is no id; an empty one is."""
+    if value and not re.fullmatch(_ID, value):
+        raise Problem(422, "It is not an id.", field)
 
 
 def moment(value: str | None, otherwise: int) -> int:
