@@ -17,6 +17,7 @@ from hookfarm.api import (
     openapi,
     problems,
     stats,
+    trying,
 )
 from hookfarm.api.context import Context
 from hookfarm.api.parameters import refuse_unknown
@@ -27,6 +28,7 @@ OPEN: tuple[BuildRouter, ...] = (health.build_router, dashboard.build_router)
 """Routers that anybody may ask."""
 WITH_TOKEN: tuple[BuildRouter, ...] = (
     endpoints.build_router,
+    trying.build_router,
     deliveries.build_router,
     dead_letters.build_router,
     chains.build_router,

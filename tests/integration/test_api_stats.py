@@ -184,7 +184,7 @@ def test_every_file_that_the_page_names_is_there_and_none_comes_from_elsewhere(s
         )
         assert headers["content-type"].startswith(expected or "text/html"), path
         seen[path] = body
-        wanted += {name for name in re.findall(r'"(/static/[a-z_]+\.[a-z]+)"', body.decode())} - set(seen)
+        wanted += set(re.findall(r'"(/static/[a-z_]+\.[a-z]+)"', body.decode())) - set(seen)
     assert len(seen) > 20
     foreign = re.compile(rb"(?:src|href|url|from|import|fetch)\W{0,3}[\"'(](?:https?:)?//")
     assert [path for path, body in seen.items() if foreign.search(body)] == []
