@@ -51,7 +51,7 @@ def build(context: Context) -> FastAPI:
         app.include_router(build_router(context))
     checks = [Depends(access.token_check(context.settings.token)), Depends(refuse_unknown)]
     for build_router in WITH_TOKEN:
-        app.include_router(build_router(context), prefix="/v1", dependencies=checks)
+        app.include_router(build_router(context), prefix="/v1", dependencies=checks, responses=openapi.refusals())
     problems.install(app)
     openapi.install(app)
     app.add_middleware(limits.BodyLimit)
