@@ -192,6 +192,11 @@ def test_a_host_that_is_not_ours_is_refused_in_one_line(host: str) -> None:
         api.listening(Address(host, 8400))
 
 
+def test_an_answer_does_not_wait_for_the_clients_acknowledgement() -> None:
+    with api.listening(ANYWHERE) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
+
+
 def test_it_listens_on_ipv6_too() -> None:
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")

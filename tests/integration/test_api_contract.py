@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from hookfarm import keys, readiness
+from hookfarm.records import Endpoint
+from hookfarm.registry import Registry
 from tests.support.api_process import TOKEN, Api, running_api
-from tests.support.delivery import add_endpoint
 from tests.support.redis_server import RedisServer
 
 SECONDS = 50
@@ -21,6 +22,9 @@ SEED = 7
 EXAMPLES = 6
 LIVE = "/v1/stats/stream"
 """It never ends."""
+TRYING = "/v1/endpoints/{endpoint_id}/test"
+"""It sends to whatever URL an endpoint has, so it is asked of one on loopback, and not among those made up."""
+KNOWN = Endpoint("ep_known", "http://127.0.0.1:9/")
 CONFIGURATION = """
 [checks.positive_data_acceptance]
 # Signatures, conditions, cursors and public addresses have rules that JSON Schema cannot say (422), a stale
@@ -37,20 +41,28 @@ def api(redis_server: RedisServer) -> Any:
     with redis_server.client() as client, running_api(redis_server.url) as one:
         for service in keys.SERVICES:
             readiness.publish(client, service, {})
-        for _ in range(3):
-            add_endpoint(client, "http://127.0.0.1:9/")
+        Registry(client).add(KNOWN)
         yield one
 
 
 def test_no_request_gets_an_answer_that_is_not_described(api: Api, tmp_path: Path) -> None:
-    config = tmp_path / "schemathesis.toml"
-    config.write_text(CONFIGURATION)
+    run(api, tmp_path, CONFIGURATION, "--exclude-path", LIVE, "--exclude-path", TRYING)
+
+
+def test_no_request_for_a_test_gets_an_answer_that_is_not_described(api: Api, tmp_path: Path) -> None:
+    known = f'[parameters]\n"path.endpoint_id" = "{KNOWN.id}"\n'
+    run(api, tmp_path, known + CONFIGURATION, "--include-path", TRYING)
+
+
+def run(api: Api, place: Path, configuration: str, *which: str) -> None:
+    config = place / "schemathesis.toml"
+    config.write_text(configuration)
     command = [
         *(str(Path(sys.executable).with_name("st")), "--config-file", str(config)),
-        *("run", f"{api.url}/openapi.json", "--header", f"Authorization: Bearer {TOKEN}"),
-        *("--checks", "all", "--phases", "examples,coverage,fuzzing", "--exclude-path", LIVE),
+        *("run", f"{api.url}/openapi.json", "--header", f"Authorization: Bearer {TOKEN}", *which),
+        *("--checks", "all", "--phases", "examples,coverage,fuzzing"),
         *("--max-examples", str(EXAMPLES), "--max-time", str(SECONDS), "--seed", str(SEED)),
         *("--generation-database", "none", "--no-shrink", "--warnings", "off", "--no-color"),
     ]
-    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=4 * SECONDS, check=False)
+    found = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=4 * SECONDS, check=False)
     assert found.returncode == 0, found.stdout[-8000:] + found.stderr
