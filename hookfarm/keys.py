@@ -26,6 +26,10 @@ RETRY = "{delivery_queue}:retry"
 """ZSET id -> due time in ms."""
 DEAD = "{delivery_queue}:dead"
 """ZSET id -> time of death in ms."""
+RETRY_INDEX = "{delivery_queue}:retry_index"
+"""ZSET: what is in RETRY by endpoint; see scripts/shared/places.lua."""
+DEAD_INDEX = "{delivery_queue}:dead_index"
+"""ZSET: what is in DEAD by endpoint, by reason, and by both."""
 HOLDERS = "{delivery_queue}:holders"
 """HASH farm -> what its workers have in hand: `ms watermark workers sequence sequence …`."""
 WINDOW = "{delivery_queue}:window:"
@@ -34,6 +38,10 @@ PARKED = "{delivery_queue}:parked:"
 """With an endpoint behind it: ZSET id -> place, what is over its window or paused, in order."""
 LIMITS = "{delivery_queue}:limits"
 """HASH endpoint -> what the registry allows its window, `paused max_in_flight rate ordered`; `*` -> workers."""
+PAUSED = "{delivery_queue}:paused"
+"""SET of the endpoints that are disabled."""
+CIRCUITS = "{delivery_queue}:circuits"
+"""ZSET endpoint -> ms since when its circuit has been open."""
 WAKE = "{delivery_queue}:wake"
 """ZSET endpoint -> ms at which its window is to be looked at again."""
 SENT = "{delivery_queue}:sent:"
@@ -69,6 +77,8 @@ ATTEMPTS = "{delivery_queue}:attempts:"
 """With an endpoint behind it: STREAM, one entry for each attempt in the log."""
 LOGGED = "{delivery_queue}:logged"
 """SET of the endpoints that have a log."""
+RECENT = "{delivery_queue}:recent"
+"""STREAM: the newest attempts of all endpoints."""
 
 ENDPOINTS = "hookfarm:endpoints"
 """HASH id -> endpoint as JSON, secrets included."""
@@ -80,6 +90,8 @@ TRANSFER_CHAINS = "hookfarm:registry:transfers"
 """HASH endpoint id -> the ids of the chains whose transfers it wants, where it is enabled and wants any."""
 TRANSFERS = "hookfarm:transfers:"
 """With a chain id behind it: SET of the endpoints that want its transfers."""
+REGISTRY_CREATED = "hookfarm:registry:created"
+"""ZSET endpoint id -> the microsecond at which it was made: their order. Small numbers where nobody knows it."""
 
 TYPES = {
     DELIVERY_QUEUE: "list",
@@ -90,6 +102,8 @@ TYPES = {
     DEAD: "zset",
     HOLDERS: "hash",
     LIMITS: "hash",
+    PAUSED: "set",
+    CIRCUITS: "zset",
     WAKE: "zset",
     AFTER: "hash",
     UNCONFIRMED: "hash",
@@ -99,12 +113,21 @@ TYPES = {
     BACKFILLS: "zset",
     DELIVERED: "hash",
     LOGGED: "set",
+    RETRY_INDEX: "zset",
+    DEAD_INDEX: "zset",
+    RECENT: "stream",
+    REGISTRY_CREATED: "zset",
     ENDPOINTS: "hash",
     REGISTRY_REVISION: "string",
     REGISTRY_CHANGES: "zset",
     TRANSFER_CHAINS: "hash",
 }
 """What TYPE answers for the keys that there is one of, where they exist."""
+
+
+def idempotency(digest: str) -> str:
+    """STRING `<digest of the body> <endpoint id> <Unix time>`, for a day: what was made under this key."""
+    return f"hookfarm:idempotency:{digest}"
 
 
 def ready(service: str) -> str:

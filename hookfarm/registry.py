@@ -160,10 +160,14 @@ class Registry:
         endpoints, _ = read_all(self._client.hgetall(keys.ENDPOINTS).items())
         return sorted(filter(None, endpoints.values()), key=lambda endpoint: endpoint.id)
 
-    def remove(self, endpoint_id: str) -> None:
-        """NotFound where there is none."""
-        while self._change(endpoint_id, None, self._stored(endpoint_id)) is None:
-            pass  # Changed meanwhile, or removed by somebody else.
+    def remove(self, endpoint_id: str, check: Callable[[Endpoint], object] | None = None) -> None:
+        """NotFound where there is none. `check` may raise, where it is not the one that is to go."""
+        while True:
+            stored = self._stored(endpoint_id)
+            if check is not None:
+                check(decode(stored))
+            if self._change(endpoint_id, None, stored) is not None:
+                return  # Else it was changed meanwhile, or removed by somebody else.
 
     def rotate_secret(self, endpoint_id: str, now: float | None = None) -> Endpoint:
         """Gives it a new secret; the previous one signs too for another day."""

@@ -16,6 +16,7 @@ from hookfarm.cli.endpoints import endpoints
 from hookfarm.cli.listen import listen
 from hookfarm.cli.start import start
 from hookfarm.cli.status import status
+from hookfarm.cli.top import top
 from hookfarm.cli.wait import wait
 from hookfarm.errors import HookfarmError
 
@@ -30,7 +31,7 @@ def cli() -> None:
 
 
 for command in (
-    *(start, demo, wait, status),
+    *(start, demo, wait, status, top),
     *(endpoints, deliveries, dead_letters, backfill, apply, export),
     *(listen, devchain),
 ):

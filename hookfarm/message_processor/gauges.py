@@ -13,3 +13,8 @@ REGISTRY_REVISION = 5
 """The revision of the registry that is being matched against; not a count."""
 CLIENT_ID = 6
 """Its connection's id at Redis, for CLIENT UNBLOCK."""
+
+CHAINS = 8
+"""How many chains are read; their ids follow."""
+MOST_CHAINS = 128
+"""More are read, and not told of."""

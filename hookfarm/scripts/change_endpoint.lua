@@ -42,8 +42,10 @@ redis.call('SET', KEYS[2], revision)
 if ARGV[2] == '' then
   redis.call('HDEL', KEYS[1], ARGV[1])
   forget_backfills(ARGV[1])
+  redis.call('ZREM', REGISTRY_CREATED, ARGV[1])
 else
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+  redis.call('ZADD', REGISTRY_CREATED, 'NX', revision, ARGV[1])
 end
 redis.call('ZADD', KEYS[3], revision, ARGV[1])
 if ARGV[3] == '' then
@@ -51,7 +53,9 @@ if ARGV[3] == '' then
 else
   redis.call('HSET', LIMITS, ARGV[1], ARGV[3])
 end
+redis.call(string.sub(ARGV[3], 1, 2) == '1 ' and 'SADD' or 'SREM', PAUSED, ARGV[1])
 redis.call('HDEL', WINDOW .. ARGV[1], 'failures', 'since', 'pause', 'wait', 'low')
+redis.call('ZREM', CIRCUITS, ARGV[1])
 if redis.call('EXISTS', PARKED .. ARGV[1]) == 1 then
   redis.call('ZADD', WAKE, string.format('%.0f', math.floor(now / 1000)), ARGV[1])
 elseif redis.call('HGET', WINDOW .. ARGV[1], 'open') == '0' then

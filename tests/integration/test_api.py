@@ -14,6 +14,7 @@ import redis
 
 from hookfarm import keys, readiness
 from hookfarm.api import process as api
+from hookfarm.api.settings import Settings
 from hookfarm.config import Address
 from hookfarm.errors import CouldNotBoot
 from hookfarm.farm.board import Board, State
@@ -38,7 +39,8 @@ class Api:
 
     def _live(self, redis_url: str, address: Address) -> int:
         child = Child(api.SERVICE, 0, self.board)
-        return run_child(child, api.prepare, -1, lambda c: api.run(c, redis_url, address, STARTED))
+        settings = Settings(redis_url, "a-token-of-the-tests", STARTED)
+        return run_child(child, api.prepare, -1, lambda c: api.run(c, address, settings))
 
     def wait_up(self) -> None:
         eventually(lambda: self.slot.state == State.UP, within=10, what="the API being up")
@@ -163,13 +165,6 @@ def test_without_redis_nothing_is_ready_and_health_says_so(served: Api, redis_se
     assert served.get("/readyz")[0] == 200
 
 
-def test_the_bare_address_leads_to_the_health(served: Api) -> None:
-    with closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=5)) as connection:
-        connection.request("GET", "/")
-        response = connection.getresponse()
-        assert (response.status, response.getheader("location")) == (307, "/health")
-
-
 def test_what_does_not_exist_is_not_found(served: Api) -> None:
     assert served.get("/nowhere")[0] == 404
     assert served.get("/openapi.json")[0] == 200
@@ -195,6 +190,11 @@ def test_a_port_in_use_is_named(start: Callable[..., Api]) -> None:
 def test_a_host_that_is_not_ours_is_refused_in_one_line(host: str) -> None:
     with pytest.raises(CouldNotBoot, match=f"^api: cannot listen on {host}:8400 \\(.+\\); choose another --api$"):
         api.listening(Address(host, 8400))
+
+
+def test_an_answer_does_not_wait_for_the_clients_acknowledgement() -> None:
+    with api.listening(ANYWHERE) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_it_listens_on_ipv6_too() -> None:

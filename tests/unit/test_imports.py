@@ -13,19 +13,20 @@ PACKAGE = Path(hookfarm.__file__).parent
 PARTS = tuple(sorted(p.stem for p in PACKAGE.iterdir() if (p / "__init__.py").exists() or p.suffix == ".py"))
 
 LAYERS = (
-    ("errors", "redaction", "keys", "window_rules", "sockets", "bloom"),
+    ("errors", "redaction", "keys", "window_rules", "sockets", "bloom", "attempt_results"),
     ("abi", "vault"),
     ("conditions",),
     ("records", "config", "logs"),
-    ("redis_clients",),
+    ("redis_clients", "moments"),
     ("lua", "address_guard"),
     ("registry", "readiness", "event_stream", "embedded_server", "server_checks", "key_types"),
     ("jobs",),
-    ("delivery_queue", "delivery_log", "windows"),
-    ("recent_attempts",),
+    ("delivery_queue", "delivery_log", "windows", "place_index"),
+    ("recent_attempts", "dead_letters", "endpoint_list", "picture"),
     ("farm", "chain", "devchain"),
-    ("keeper", "event_ingestor", "message_processor", "webhook_delivery", "api", "receiver"),
-    ("backfill",),
+    ("keeper", "event_ingestor", "message_processor", "webhook_delivery", "receiver"),
+    ("backfill", "samples"),
+    ("api",),
     ("cli",),
 )
 OUTSIDE = {"__init__", "__main__", "scripts"}

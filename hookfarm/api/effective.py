@@ -1,0 +1,25 @@
+"""From which block on a change of an endpoint's subscriptions is in effect."""
+
+from typing import Any
+
+from hookfarm.records import Endpoint
+
+
+def shown(endpoint: Endpoint, watched: set[int]) -> dict[str, Any]:
+    """The subscriptions of an endpoint that was just stored, each with `effective_from_block` (`Registry` tells
+    what that promises), and warnings of chains that nobody watches.
+
+    null = nothing of that chain has been published yet, so that all that ever will be is matched; or the endpoint
+    is disabled.
+    """
+    from_block = endpoint.effective_from or {}
+    warnings = [
+        f"subscriptions[{i}].chain_id: no ingestor has followed chain {s.chain_id} so far"
+        for i, s in enumerate(endpoint.subscriptions)
+        if s.chain_id not in watched and endpoint.enabled and from_block.get(s.chain_id) is None
+    ]
+    subscriptions = [
+        {**one, "effective_from_block": from_block.get(one["chain_id"])}
+        for one in endpoint.public()["subscriptions"]
+    ]
+    return {"subscriptions": subscriptions, "warnings": warnings}

@@ -1,0 +1,65 @@
+// The attempts of the delivery log, the newest first, and where their deliveries are now.
+
+import { attribute, h, text } from "/static/dom.js";
+import { took } from "/static/format.js";
+import { buttonCell, cell, placePill, resultWords, timeCell } from "/static/cells.js";
+import { showDelivery } from "/static/delivery_detail.js";
+import { choice, debounced, filterBar } from "/static/filters.js";
+import { List } from "/static/list.js";
+
+const HEADS = [
+  ["When", ""], ["Delivery", "wide"], ["Endpoint", ""], ["Attempt", "number"], ["Result", ""], ["Took", "number"], ["Now", ""],
+];
+const STATUSES = [["", "All results"], ["delivered", "Delivered"], ["failed", "Failed"]];
+const SPANS = [["", "Any time"], ["5", "Last 5 minutes"], ["60", "Last hour"], ["1440", "Last day"]];
+
+export function deliveries(_shared, given) {
+  const list = new List({
+    title: "Deliveries", path: "/v1/deliveries", heads: HEADS, key: (one) => `${one.cursor ?? ""} ${one.id} ${one.attempt}`,
+    row: (one) => row(one, () => list.load()), empty: nothing, filters: given,
+  });
+  const endpoint = h("input", { type: "search", placeholder: "Endpoint id, ep_…", value: given.endpoint ?? "", "aria-label": "Endpoint id" });
+  const status = choice("Result", STATUSES, given.status);
+  const span = choice("Time", SPANS, "");
+  const filter = () => list.filter({ endpoint: endpoint.value.trim(), status: status.value, since: since(span.value) });
+  endpoint.addEventListener("input", debounced(filter));
+  for (const select of [status, span]) select.addEventListener("change", filter);
+  return {
+    element: h("div", {}, filterBar("Deliveries", [endpoint, status, span], []), list.element),
+    begin: () => list.begin(),
+    close: () => list.close(),
+  };
+}
+
+const since = (minutes) => (minutes ? new Date(Date.now() - minutes * 60000).toISOString() : "");
+
+function nothing(filters) {
+  if (filters.endpoint || filters.status || filters.since) return h("p", {}, "No attempt is like that.");
+  return [
+    h("p", {}, h("b", {}, "Nothing has been attempted yet.")),
+    h("p", {}, "An attempt appears here as soon as an event matches a subscription. ", h("a", { href: "#/endpoints" }, "Add an endpoint"), ", or send one a test."),
+  ];
+}
+
+function row(first, changed) {
+  let attempt = first;
+  const time = timeCell();
+  const id = buttonCell("wide mono", () => showDelivery(attempt.id, changed));
+  const endpoint = h("a", { class: "mono" });
+  const [number, result, duration, now] = [cell("number"), cell(""), cell("number"), cell("")];
+  const cells = [time.element, id.element, h("td", {}, endpoint), number.element, result.element, duration.element, now.element];
+  return {
+    element: h("tr", {}, ...cells),
+    update(one) {
+      attempt = one;
+      time.set(one.at_ms);
+      text(id.button, one.id);
+      text(endpoint, one.endpoint);
+      attribute(endpoint, "href", `#/deliveries?endpoint=${encodeURIComponent(one.endpoint)}`);
+      number.set(`#${one.attempt}`);
+      result.set(resultWords(one.result), `pill ${one.delivered ? "good" : "bad"}`);
+      duration.set(took(one.took_ms));
+      now.set(...placePill(one.now));
+    },
+  };
+}

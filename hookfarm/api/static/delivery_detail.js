@@ -1,0 +1,54 @@
+// One delivery: where it is, each attempt with what was said, and the payload; and again.
+
+import { call } from "/static/api.js";
+import { busy, drawer, toast } from "/static/dialog.js";
+import { h } from "/static/dom.js";
+import { iso, moment, took } from "/static/format.js";
+import { placePill, resultWords } from "/static/cells.js";
+
+/** Opens it; `changed` is called when it has been sent again. */
+export async function showDelivery(id, changed) {
+  const { body } = drawer(id);
+  const path = `/v1/deliveries/${encodeURIComponent(id)}`;
+  const load = async () => {
+    try {
+      const delivery = await call("GET", path);
+      body.replaceChildren(...content(delivery, again));
+    } catch (problem) {
+      body.replaceChildren(h("p", { class: "alert" }, problem.message));
+    }
+  };
+  const again = async () => {
+    await call("POST", `${path}/redeliver`);
+    toast("It is sent again, under the same id.");
+    changed();
+    await load();
+  };
+  await load();
+}
+
+function content(delivery, again) {
+  const [place, look] = placePill(delivery.status);
+  const sendable = delivery.endpoint && ["delivered", "dead", "retry"].includes(delivery.status);
+  const due = delivery.status === "retry" && delivery.at_ms ? `, next attempt at ${moment(delivery.at_ms)}` : "";
+  return [
+    h("p", {}, h("span", { class: look }, place), due, delivery.reason ? ` ${delivery.reason}` : ""),
+    h("p", {}, delivery.endpoint ? h("a", { class: "mono", href: `#/deliveries?endpoint=${encodeURIComponent(delivery.endpoint)}` }, delivery.endpoint) : "It was no job, and has no endpoint."),
+    sendable ? h("div", { class: "actions" }, busy(h("button", { class: "primary", type: "button" }, "Redeliver"), again)) : null,
+    h("h3", {}, "Attempts"),
+    delivery.attempts.length ? h("ol", { class: "attempts" }, ...delivery.attempts.map(attempt)) : h("p", { class: "muted" }, "None yet."),
+    h("h3", {}, "Payload"),
+    h("pre", { class: "payload", tabindex: "0" }, shown(delivery.payload)),
+  ].filter(Boolean);
+}
+
+function attempt(one) {
+  const ms = one.at * 1000;
+  const good = one.status >= 200 && one.status < 300;
+  return h("li", {},
+    h("p", {}, h("time", { datetime: iso(ms), title: iso(ms) }, moment(ms)), " ",
+      h("span", { class: `pill ${good ? "good" : "bad"}` }, resultWords(one.status ?? one.error)), ` ${took(one.took_ms)}`),
+    one.detail ? h("pre", {}, one.detail) : null);
+}
+
+const shown = (payload) => (typeof payload === "string" ? payload : JSON.stringify(payload, null, 2));

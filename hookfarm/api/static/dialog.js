@@ -1,0 +1,84 @@
+// What lies above a view: a drawer with details, a question before something that can't be undone, short messages.
+
+import { h, text, uniqueId } from "/static/dom.js";
+
+/** Opens a drawer; whoever closes it is back where they were. Returns `{body, title, close}`. */
+export function drawer(title, className = "drawer") {
+  const id = uniqueId("drawer");
+  const heading = h("h2", { id }, title);
+  const body = h("div", { class: "drawer-body" });
+  const close = h("button", { class: "quiet", type: "button", "aria-label": "Close" }, "✕");
+  const dialog = h("dialog", { class: className, "aria-labelledby": id }, h("header", {}, heading, close), body);
+  close.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+  return { body, dialog, title: (words) => text(heading, words), close: () => dialog.close() };
+}
+
+/** Asks; true where the answer is `action`. */
+export function confirm(question, detail, action) {
+  return new Promise((resolve) => {
+    const id = uniqueId("question");
+    const form = h("form", { method: "dialog" },
+      h("h2", { id }, question), h("p", {}, detail),
+      h("div", { class: "actions" },
+        h("button", { value: "no", class: "plain" }, "Cancel"), h("button", { value: "yes", class: "danger" }, action)));
+    const dialog = h("dialog", { class: "question", "aria-labelledby": id }, form);
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(dialog.returnValue === "yes");
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
+/** Says what was done, or why not, for some seconds. */
+export function toast(words, failed = false) {
+  const place = document.getElementById("toasts");
+  const line = h("p", { class: failed ? "toast failed" : "toast" }, words);
+  place.append(line);
+  setTimeout(() => line.remove(), failed ? 10000 : 5000);
+}
+
+/** Runs what a button does: not twice at once, and its failure is said. */
+export function busy(button, work) {
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    try {
+      await work();
+    } catch (problem) {
+      toast(problem.message, true);
+    } finally {
+      button.disabled = false;
+    }
+  });
+  return button;
+}
+
+/** A button that copies, and says that it has. */
+export function copyButton(value) {
+  const button = h("button", { class: "plain", type: "button" }, "Copy");
+  button.addEventListener("click", async () => {
+    text(button, (await copied(value, button)) ? "Copied" : "Select it and copy");
+    setTimeout(() => text(button, "Copy"), 3000);
+  });
+  return button;
+}
+
+/** Away from localhost a page without TLS has no clipboard but the old one. */
+async function copied(value, beside) {
+  try {
+    await navigator.clipboard.writeText(value);
+    return true;
+  } catch {
+    const area = h("textarea", { class: "visually-hidden", value });
+    beside.after(area);
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    return done;
+  }
+}

@@ -1,0 +1,37 @@
+// Where the token is asked for, once in a tab.
+
+import { call, token } from "/static/api.js";
+import { Field } from "/static/field.js";
+import { h } from "/static/dom.js";
+
+/** The view; `enter` is called once the API has taken the token. */
+export function gate(why, enter) {
+  const field = new Field("token", "API token", { type: "password", autocomplete: "current-password", required: true });
+  const button = h("button", { class: "primary", type: "submit" }, "Open the dashboard");
+  const form = h("form", { class: "gate panel" },
+    h("h1", {}, "hookfarm"),
+    h("p", { class: "muted" },
+      "The token stands in the address that ", h("code", {}, "hookfarm start"), " and ", h("code", {}, "hookfarm demo"),
+      " print, in the file ", h("code", {}, "api-token"), " of the state directory, or in ",
+      h("code", {}, "HOOKFARM_API_TOKEN"), "."),
+    field.element, button);
+  field.error(why);
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const given = field.value.trim();
+    if (!given) return field.error("Give the token.");
+    button.disabled = true;
+    token.set(given);
+    try {
+      await call("GET", "/v1/stats");
+      enter();
+    } catch (problem) {
+      // A wrong token has brought this form back already, with its reason.
+      if (problem.status === 503) enter();
+      else if (problem.status !== 401) field.error(problem.message);
+    } finally {
+      button.disabled = false;
+    }
+  });
+  return { element: form, begin: () => field.focus() };
+}

@@ -1,0 +1,98 @@
+// A page of a list: fetched, shown as a table, kept fresh while its first page is looked at.
+
+import { call, query } from "/static/api.js";
+import { busy } from "/static/dialog.js";
+import { h, text } from "/static/dom.js";
+
+const REFRESH_MS = 2000;
+const PAGE = 50;
+
+export class List {
+  /**
+   * `path` of the list, `heads` of `[words, class]`, `key` of a row, `row` makes `{element, update(row)}`, `empty` is
+   * what to say where there is nothing, given the filters.
+   */
+  constructor({ title, path, heads, key, row, empty, filters = {} }) {
+    Object.assign(this, { path, key, row, empty, filters });
+    this.rows = new Map();
+    this.cursors = [];
+    this.next = null;
+    this.body = h("tbody", {});
+    this.nothing = h("div", { class: "empty", hidden: true });
+    this.problem = h("p", { class: "alert", role: "alert", hidden: true });
+    this.place = h("span", { class: "muted", "aria-live": "polite" });
+    this.back = busy(h("button", { class: "plain", type: "button" }, "Newer"), () => this.go(this.cursors.slice(0, -1)));
+    this.onwards = busy(h("button", { class: "plain", type: "button" }, "Older"), () => this.go([...this.cursors, this.next]));
+    const head = heads.map(([words, kind]) => h("th", { class: kind, scope: "col" }, words));
+    this.table = h("table", { "aria-label": title }, h("thead", {}, h("tr", {}, ...head)), this.body);
+    this.element = h("section", { class: "panel list" }, this.problem,
+      h("div", { class: "scroll" }, this.table), this.nothing,
+      h("footer", {}, this.place, this.back, this.onwards));
+  }
+
+  begin() {
+    this.timer = setInterval(() => {
+      if (!this.cursors.length && !document.hidden) this.load();
+    }, REFRESH_MS);
+    return this.load();
+  }
+
+  close() {
+    clearInterval(this.timer);
+    this.closed = true;
+  }
+
+  /** From the first page on, with other filters. */
+  filter(filters) {
+    this.filters = filters;
+    return this.go([]);
+  }
+
+  go(cursors) {
+    this.cursors = cursors;
+    return this.load();
+  }
+
+  /** What was asked last is what is shown, whichever answer comes last. */
+  async load() {
+    const asked = (this.asked = Symbol("asked"));
+    const cursor = this.cursors.at(-1);
+    try {
+      const page = await call("GET", query(this.path, { ...this.filters, limit: PAGE, cursor }));
+      if (this.asked === asked && !this.closed) this.show(page);
+    } catch (problem) {
+      if (this.asked !== asked || this.closed) return;
+      this.problem.hidden = false;
+      text(this.problem, problem.field ? `${problem.field}: ${problem.message}` : problem.message);
+    }
+  }
+
+  show({ data, next_cursor: next }) {
+    this.problem.hidden = true;
+    this.next = next;
+    const known = new Map();
+    for (const value of data) {
+      const key = this.key(value);
+      const row = this.rows.get(key) ?? this.row(value);
+      row.update(value);
+      known.set(key, row);
+    }
+    this.rows = known;
+    place(this.body, [...known.values()].map((row) => row.element));
+    this.table.hidden = !data.length;
+    this.nothing.hidden = data.length > 0;
+    if (!data.length) this.nothing.replaceChildren(...[this.empty(this.filters)].flat());
+    this.back.disabled = !this.cursors.length;
+    this.onwards.disabled = !next;
+    text(this.place, data.length ? `${this.cursors.length * PAGE + 1} to ${this.cursors.length * PAGE + data.length}` : "");
+  }
+}
+
+/** Moves only what has to move: an element that stays keeps its focus. */
+function place(parent, elements) {
+  const wanted = new Set(elements);
+  for (const child of [...parent.children]) if (!wanted.has(child)) child.remove();
+  elements.forEach((element, index) => {
+    if (parent.children[index] !== element) parent.insertBefore(element, parent.children[index] ?? null);
+  });
+}

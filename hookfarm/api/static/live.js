@@ -1,0 +1,114 @@
+// The stream of stats: read as it comes, joined again when it breaks, and never taken for live when it is not.
+
+import { open, Problem } from "/static/api.js";
+
+const SILENT_MS = 5000;
+const RETRY_MS = [500, 1000, 2000, 5000];
+const HIDDEN_MS = 60000;
+
+/** Events: `stats` with a picture as `detail`; `state` when `kind` changes: connecting, live, trouble, lost, paused. */
+export class Live extends EventTarget {
+  constructor() {
+    super();
+    this.kind = "connecting";
+    this.why = "";
+    this.heardAt = null; // When the last picture came, ms.
+    this.running = false;
+    this.tries = 0;
+    this.abort = null;
+    this.timers = {};
+    document.addEventListener("visibilitychange", () => this.visibility());
+  }
+
+  start() {
+    if (this.running) return;
+    this.running = true;
+    this.tries = 0;
+    this.connect();
+  }
+
+  stop() {
+    this.running = false;
+    clearTimeout(this.timers.retry);
+    clearTimeout(this.timers.silence);
+    this.abort?.abort();
+  }
+
+  /** A page that nobody sees costs the farm nothing. */
+  visibility() {
+    clearTimeout(this.timers.hidden);
+    if (document.hidden && this.running) {
+      this.timers.hidden = setTimeout(() => {
+        this.stop();
+        this.turn("paused", "this page was not in sight");
+      }, HIDDEN_MS);
+    } else if (!document.hidden && this.kind === "paused") this.start();
+  }
+
+  async connect() {
+    const abort = new AbortController();
+    this.abort = abort;
+    try {
+      await this.read(abort);
+      this.lost("the stream ended");
+    } catch (error) {
+      if (!this.running) return;
+      if (error instanceof Problem && error.status === 401) return this.stop();
+      this.lost(error.name === "AbortError" ? "nothing came for 5 s" : error.message);
+    }
+    return this.again();
+  }
+
+  again() {
+    if (!this.running) return;
+    const wait = RETRY_MS[Math.min(this.tries, RETRY_MS.length - 1)];
+    this.tries += 1;
+    this.timers.retry = setTimeout(() => this.connect(), wait);
+  }
+
+  async read(abort) {
+    this.awaitSign(abort);
+    const response = await open("GET", "/v1/stats/stream", undefined, {}, abort.signal);
+    if (!response.ok) throw new Problem(response.status, `the API answered ${response.status}`);
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let unread = "";
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      this.awaitSign(abort);
+      const parts = (unread + value).split("\n\n");
+      unread = parts.pop();
+      parts.forEach((part) => this.take(part));
+    }
+  }
+
+  /** Gives the connection up unless something, if only a heartbeat, comes in time. */
+  awaitSign(abort) {
+    clearTimeout(this.timers.silence);
+    this.timers.silence = setTimeout(() => abort.abort(), SILENT_MS);
+  }
+
+  take(part) {
+    const fields = Object.fromEntries(part.split("\n").map((line) => line.split(/: (.*)/s).slice(0, 2)));
+    if (!fields.data) return;
+    const data = JSON.parse(fields.data);
+    this.tries = 0;
+    if (fields.event === "stats") {
+      this.heardAt = Date.now();
+      this.turn("live", "");
+      this.dispatchEvent(new CustomEvent("stats", { detail: data }));
+    } else if (fields.event === "trouble") this.turn("trouble", data.why);
+  }
+
+  lost(why) {
+    clearTimeout(this.timers.silence);
+    if (this.running) this.turn("lost", why);
+  }
+
+  turn(kind, why) {
+    if (kind === this.kind && why === this.why) return;
+    this.kind = kind;
+    this.why = why;
+    this.dispatchEvent(new Event("state"));
+  }
+}

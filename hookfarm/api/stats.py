@@ -1,0 +1,77 @@
+"""`/v1/stats`: the whole farm at a glance, once or live."""
+
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import Response, StreamingResponse
+
+from hookfarm.api.context import Context
+from hookfarm.api.problems import Problem
+from hookfarm.api.watch import MOST_WATCHERS, Watch
+from hookfarm.picture import take_async
+
+_QUANTILES = {"p50": 0.0012, "p99": 0.0084}
+EXAMPLE: dict[str, Any] = {
+    "timestamp": "2026-01-31T12:00:00.000Z",
+    "version": "0.1.0",
+    "services": {
+        "webhook_delivery": {
+            "ready": True, "heard_seconds_ago": 0.3, "workers": 50, "workers_up": 50, "why": "",
+            "host": "farm-1", "pid": 4711, "timestamp": "2026-01-31T11:59:59.700Z",
+        }
+    },
+    "chains": [
+        {
+            "chain_id": 1, "head": 21500000, "checkpoint": 21500000, "lag_blocks": 0, "lag_seconds": 0.0,
+            "safe": 21499968, "finalized": 21499936, "ready": True, "why": "", "rpc_requests_per_block": 2.0,
+            "events_published": 61650, "catch_up": None,
+        }
+    ],
+    "streams": [{"chain_id": 1, "length": 12, "pending": 12, "lag": 0}],
+    "queue": {"queued": 0, "open": 3, "parked": 40, "retry": 2, "dead": 1, "unconfirmed": 7},
+    "delivery": {
+        "activity": "bbbpb", "delivered": 61500, "failed_attempts": 12, "dead": 1, "per_second": 51.2,
+        "post_seconds": _QUANTILES, "queued_to_delivered_seconds": _QUANTILES,
+    },
+    "endpoints": {"total": 12, "enabled": 11, "circuit_open": 1},
+}  # fmt: skip
+_SUMMARY = """What every service says, how much waits at each hop, and how fast it flows.
+
+Unknown numbers are null. Latencies are those of the last ten seconds; `per_second` is the mean of the last five
+and null until somebody has looked twice. `activity` has a letter for each delivery process: `b` blocked in BRPOP,
+`p` posting, `r` restarting, `s` stalled."""
+
+
+def build_router(context: Context) -> APIRouter:
+    router = APIRouter(prefix="/stats", tags=["stats"])
+    watch = Watch(partial(take_async, context.async_client), context.stopping.is_set)
+
+    @router.get(
+        "",
+        summary="The farm at a glance.",
+        description=_SUMMARY,
+        response_model=dict[str, Any],
+        responses={200: {"content": {"application/json": {"example": EXAMPLE}}}},
+    )
+    async def stats() -> Any:
+        return await watch.look()
+
+    @router.get(
+        "/stream",
+        summary="The same, live.",
+        description="Server-sent events: `stats` each second, `trouble` with a `why` while Redis fails. One read "
+        f"of Redis a second serves all; at most {MOST_WATCHERS} may watch.",
+        response_class=StreamingResponse,
+        responses={
+            200: {"content": {"text/event-stream": {"example": 'event: stats\ndata: {"timestamp": "…"}\n\n'}}},
+            503: {"description": "Too many watch already."},
+        },
+    )
+    async def stream() -> Response:
+        if watch.full:
+            raise Problem(503, f"{MOST_WATCHERS} are watching already.")
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(watch.frames(), media_type="text/event-stream", headers=headers)
+
+    return router
