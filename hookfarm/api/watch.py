@@ -6,7 +6,7 @@ bytes. Without Redis the stream goes on, and says so.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -53,7 +53,7 @@ class Watch:
                 self._picture, self._frame, self._second = picture, _event("stats", picture), second
             return self._picture
 
-    async def frames(self) -> AsyncIterator[bytes]:
+    async def frames(self) -> AsyncGenerator[bytes, None]:
         """Server-sent events until the process stops: `stats`, each second, or `trouble` where Redis fails."""
         self.watchers += 1
         try:
@@ -65,7 +65,7 @@ class Watch:
         finally:
             self.watchers -= 1
 
-    async def _next(self) -> AsyncIterator[bytes]:
+    async def _next(self) -> AsyncGenerator[bytes, None]:
         """This second's frame, and before it a heartbeat for each second that it takes."""
         looking = asyncio.create_task(self._looked())
         try:

@@ -165,13 +165,6 @@ def test_without_redis_nothing_is_ready_and_health_says_so(served: Api, redis_se
     assert served.get("/readyz")[0] == 200
 
 
-def test_the_bare_address_leads_to_the_health(served: Api) -> None:
-    with closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=5)) as connection:
-        connection.request("GET", "/")
-        response = connection.getresponse()
-        assert (response.status, response.getheader("location")) == (307, "/health")
-
-
 def test_what_does_not_exist_is_not_found(served: Api) -> None:
     assert served.get("/nowhere")[0] == 404
     assert served.get("/openapi.json")[0] == 200

@@ -54,4 +54,7 @@ export const isSilent = (said) => said.heard_seconds_ago !== null && said.heard_
 export const isAbsent = (name, picture) =>
   name === "event_ingestor" && picture.services[name].heard_seconds_ago === null && !picture.chains.length;
 
-export const heard = (said) => (said.heard_seconds_ago === null ? "–" : `${seconds(said.heard_seconds_ago)} ago`);
+export function heard(said) {
+  if (said.heard_seconds_ago === null) return "–";
+  return said.heard_seconds_ago < 2 ? "just now" : `${seconds(said.heard_seconds_ago)} ago`;
+}

@@ -5,9 +5,8 @@ import { busy, confirm, toast } from "/static/dialog.js";
 import { h, text } from "/static/dom.js";
 import { count } from "/static/format.js";
 import { buttonCell, cell, resultWords, timeCell } from "/static/cells.js";
-import { choice } from "/static/deliveries.js";
 import { showDelivery } from "/static/delivery_detail.js";
-import { debounced, filterBar } from "/static/filters.js";
+import { choice, debounced, filterBar } from "/static/filters.js";
 import { List } from "/static/list.js";
 
 const HEADS = [

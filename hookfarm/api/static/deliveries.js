@@ -4,7 +4,7 @@ import { attribute, h, text } from "/static/dom.js";
 import { took } from "/static/format.js";
 import { buttonCell, cell, placePill, resultWords, timeCell } from "/static/cells.js";
 import { showDelivery } from "/static/delivery_detail.js";
-import { debounced, filterBar } from "/static/filters.js";
+import { choice, debounced, filterBar } from "/static/filters.js";
 import { List } from "/static/list.js";
 
 const HEADS = [
@@ -29,12 +29,6 @@ export function deliveries(_shared, given) {
     begin: () => list.begin(),
     close: () => list.close(),
   };
-}
-
-export function choice(label, choices, chosen = "") {
-  const select = h("select", { "aria-label": label }, ...choices.map(([value, words]) => h("option", { value }, words)));
-  select.value = choices.some(([value]) => value === chosen) ? chosen : "";
-  return select;
 }
 
 const since = (minutes) => (minutes ? new Date(Date.now() - minutes * 60000).toISOString() : "");

@@ -5,7 +5,7 @@ import { busy, confirm, copyButton, drawer, toast } from "/static/dialog.js";
 import { h } from "/static/dom.js";
 import { count, plural, took } from "/static/format.js";
 import { resultWords } from "/static/cells.js";
-import { stateOf, wanted } from "/static/endpoints.js";
+import { stateOf, wanted } from "/static/endpoint_words.js";
 
 /** Opens it; `changed` is called when something about it has been changed. */
 export function showEndpoint(endpoint, changed) {

@@ -32,8 +32,8 @@ export class Flow {
     const times = picture.delivery.queued_to_delivered_seconds;
     fill(delivered, "Delivered", count(picture.delivery.delivered), [
       ["failed attempts", count(picture.delivery.failed_attempts)],
-      ["from the queue, p50", seconds(times.p50)],
-      ["p99", seconds(times.p99)],
+      ["p50 since queued", seconds(times.p50)],
+      ["p99 since queued", seconds(times.p99)],
     ]);
     const done = history.mean("delivered");
     const failed = history.mean("failed");

@@ -20,6 +20,7 @@ export function rate(value) {
 /** A length of time: `840 µs`, `1.2 ms`, `42 ms`, `3.1 s`, `5 min`, `2.5 h`. */
 export function seconds(value) {
   if (unknown(value)) return UNKNOWN;
+  if (value === 0) return "0 s";
   if (value >= 5400) return `${tenths.format(value / 3600)} h`;
   if (value >= 90) return `${whole.format(value / 60)} min`;
   for (const [factor, unit] of [[1e6, "µs"], [1e3, "ms"]]) {

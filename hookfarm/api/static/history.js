@@ -9,16 +9,14 @@ class Counter {
     this.samples = [];
   }
 
-  /** Takes the total at `at` (ms); returns its rate since the last one, null where there is none. */
+  /** Takes the total at `at` (ms), unless it has it; a total that fell is a farm that began anew. */
   take(at, total) {
-    if (total === null || total === undefined || Number.isNaN(at)) return null;
+    if (total === null || total === undefined || Number.isNaN(at)) return;
     const last = this.samples.at(-1);
     if (last && total < last.total) this.samples = [];
-    else if (last && at <= last.at) return this.last ?? null;
+    else if (last && at <= last.at) return;
     this.samples.push({ at, total });
     this.samples = this.samples.filter((sample) => sample.at >= at - MEAN_MS);
-    this.last = last && this.samples.length > 1 ? (1000 * (total - last.total)) / (at - last.at) : null;
-    return this.last;
   }
 
   /** Over the last seconds, so that a burst a block shows as its mean. */
@@ -58,12 +56,15 @@ export class History {
     if (last && last.delivered !== undefined) this.samples.push({ at: last.at + 1 });
   }
 
+  /** A second, over the last seconds; null where that is not known. */
   mean(name) {
     return this.counters[name]?.mean ?? null;
   }
 
+  /** Takes a total that a service told; returns its rate. */
   rate(name, service, total) {
     this.counters[name] ??= new Counter();
-    return this.counters[name].take(Date.parse(service.timestamp), total);
+    this.counters[name].take(Date.parse(service.timestamp), total);
+    return this.mean(name);
   }
 }

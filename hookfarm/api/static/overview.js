@@ -5,13 +5,14 @@ import { rate, seconds } from "/static/format.js";
 import { Flow } from "/static/flow.js";
 import { Plot } from "/static/plot.js";
 import { Workers } from "/static/workers.js";
-import { Chains, Services } from "/static/services.js";
+import { Census, Chains, Services } from "/static/services.js";
 
 export function overview({ history, picture }) {
   const flow = new Flow();
   const workers = new Workers();
   const services = new Services();
   const chains = new Chains();
+  const census = new Census();
   const throughput = new Plot("Throughput", [
     { name: "delivered", label: "delivered/s", colour: "accent", fill: true },
     { name: "failed", label: "failed/s", colour: "bad" },
@@ -27,9 +28,9 @@ export function overview({ history, picture }) {
       h("h1", { class: "visually-hidden" }, "Overview"),
       flow.element,
       h("div", { class: "trio" }, workers.element, throughput.element, latency.element),
-      h("div", { class: "pair" }, services.element, chains.element)),
+      h("div", { class: "pair" }, services.element, h("div", {}, chains.element, census.element))),
     update(now) {
-      for (const part of [flow, workers, services, chains]) part.show(now, history);
+      for (const part of [flow, workers, services, chains, census]) part.show(now, history);
       plots.forEach((plot) => plot.show(history.samples));
     },
     begin() {

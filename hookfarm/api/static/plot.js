@@ -88,9 +88,10 @@ export class Plot {
       pen.fillText(this.format(this.top * share), this.area.left - 8, Math.max(y, 8));
     }
     pen.textBaseline = "alphabetic";
-    for (let minute = 0; minute <= KEPT_MS / 60000; minute += 1) {
+    const minutes = KEPT_MS / 60000;
+    for (let minute = 0; minute <= minutes; minute += this.area.right - this.area.left < 340 ? minutes : 1) {
       const label = minute ? `−${minute} min` : "now";
-      pen.textAlign = minute ? (minute === 5 ? "left" : "center") : "right";
+      pen.textAlign = minute ? (minute === minutes ? "left" : "center") : "right";
       pen.fillText(label, this.x(this.end - minute * 60000), this.area.bottom + 14);
     }
   }

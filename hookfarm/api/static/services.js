@@ -63,6 +63,28 @@ export class Chains extends Board {
   }
 }
 
+/** How many endpoints there are, each number the way to them. */
+export class Census {
+  constructor() {
+    const link = (words, filter, name) => {
+      const number = h("b", {}, "–");
+      this[name] = { number, element: h("a", { href: `#/endpoints${filter}` }, number, h("span", {}, words)) };
+      return this[name].element;
+    };
+    this.element = h("section", { class: "panel" },
+      h("div", { class: "panel-head" }, h("h2", {}, "Endpoints")),
+      h("div", { class: "census" }, link("enabled", "?enabled=true", "enabled"), link("disabled", "?enabled=false", "disabled"),
+        link("circuit open", "?circuit=open", "circuits")));
+  }
+
+  show({ endpoints }) {
+    text(this.enabled.number, count(endpoints.enabled));
+    text(this.disabled.number, count(endpoints.total - endpoints.enabled));
+    text(this.circuits.number, count(endpoints.circuit_open));
+    attribute(this.circuits.element, "class", endpoints.circuit_open ? "bad" : null);
+  }
+}
+
 function chainState(chain) {
   if (!chain.ready) return ["stalled", "pill bad"];
   if (chain.catch_up) return [`catching up, ${seconds(chain.catch_up.seconds_left)} left`, "pill warn"];
