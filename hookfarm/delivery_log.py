@@ -7,7 +7,7 @@ so that it can be sent again. A full server refuses the log before it refuses an
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -21,15 +21,15 @@ from hookfarm.jobs import KEPT_OUTCOMES, Taken, decode, encode, numbered
 from hookfarm.lua import Script
 
 TRIM_SECONDS = 10.0
+RECENT_KEPT = 1_000_000
+"""Attempts that the list of all endpoints goes back, some 90 MB of them."""
 _TRIMMED_ENTRIES = 1000
 _TRIMMED_ENDPOINTS = 200
 FULL = 0.9
 """Share of the server's memory above which the log gives way: half of each endpoint's goes."""
-_SCANNED = 500
 _CURSOR = re.compile(r"([0-9]{1,16})-([0-9]{1,16})")
 
-_SEND_AGAIN = Script("send_again", "ledger")
-_PURGE = Script("purge")
+_SEND_AGAIN = Script("send_again", "places", "ledger")
 _TRIM = Script("trim_log", "log")
 
 
@@ -177,55 +177,16 @@ def pages(client: "redis.Redis", newest: dict[str, str], since_ms: int, count: i
     ]
 
 
+def everybodys(client: "redis.Redis", end: str, since_ms: int, count: int) -> list[LoggedAttempt]:
+    """As a page, of all endpoints together."""
+    found: Any = client.xrevrange(keys.RECENT, end, since_ms or "-", count=count)
+    return [_anybodys_attempt(cursor.decode(), fields) for cursor, fields in found]
+
+
 def logged_endpoints(client: "redis.Redis") -> set[str]:
     """The endpoints that have attempts in the log."""
     found: Any = client.smembers(keys.LOGGED)
     return {name.decode() for name in found}
-
-
-def dead_letters(
-    client: "redis.Redis", endpoint: str | None = None, reason: str | None = None
-) -> Iterator[Delivery]:
-    """Dead letters, the newest first; of one endpoint ("" = what was no job), or for a reason, where one is given.
-
-    `reason` is the whole of it, or what stands before its colon. They may be sent again or purged meanwhile.
-    """
-    for page in _dead_pages(client):
-        jobs: Any = client.hmget(keys.JOBS, [letter for letter, _ in page])
-        for (letter, died_ms), job in zip(page, jobs, strict=True):
-            if job is None:
-                continue
-            dead = _from_job(letter.decode(), job, Place.DEAD, int(died_ms))
-            if endpoint in (None, dead.endpoint) and _is_for(reason, dead.reason or ""):
-                yield dead
-
-
-def _dead_pages(client: "redis.Redis") -> Iterator[list[tuple[bytes, float]]]:
-    """Ids and times of death, the newest first. It goes on by time: ranks change with each one that leaves."""
-    oldest: float | str = "+inf"
-    seen: set[bytes] = set()
-    while True:
-        count = _SCANNED + len(seen)
-        found: Any = client.zrange(
-            keys.DEAD, oldest, "-inf", desc=True, byscore=True, offset=0, num=count, withscores=True
-        )
-        page = [letter for letter in found if letter[0] not in seen]
-        if not page:
-            return
-        yield page
-        oldest = page[-1][1]
-        seen = {letter for letter, died_ms in found if died_ms == oldest}
-
-
-def _is_for(wanted: str | None, reason: str) -> bool:
-    return wanted is None or wanted in (reason, reason.partition(":")[0])
-
-
-def dead_ids(client: "redis.Redis", endpoint: str | None = None, reason: str | None = None) -> list[str]:
-    """The ids of what `dead_letters` chooses, the oldest first: the order in which to send them again."""
-    if endpoint is None and reason is None:
-        return [letter.decode() for page in _dead_pages(client) for letter, _ in page][::-1]
-    return [dead.id for dead in dead_letters(client, endpoint, reason)][::-1]
 
 
 def send_again(client: "redis.Redis", delivery: Delivery) -> None:
@@ -265,11 +226,6 @@ def _changed(delivery: Delivery, answer: int) -> Conflict | None:
     return None if answer else Conflict(f"{delivery.id} was changed meanwhile; look again")
 
 
-def purge(client: "redis.Redis", ids: Sequence[str]) -> int:
-    """Forgets these dead letters for good; returns how many there were."""
-    return int(_PURGE.call(client, (), ids)) if ids else 0
-
-
 class Trimming:
     """A periodic duty: what is too old goes, some endpoints at a time; from a server nearly full, half."""
 
@@ -281,6 +237,8 @@ class Trimming:
     def perform(self, client: "redis.Redis") -> None:
         too_old = int((time.time() - self._age_seconds) * 1000)
         share = 0.5 if is_nearly_full(client) else 1.0
+        client.xtrim(keys.RECENT, maxlen=min(RECENT_KEPT, int(client.xlen(keys.RECENT) * share)), approximate=True)
+        client.xtrim(keys.RECENT, minid=str(max(too_old, 0)), approximate=True)
         page: Any = client.sscan(keys.LOGGED, self._cursor, count=_TRIMMED_ENDPOINTS)
         self._cursor, endpoints = page
         for name in endpoints:
@@ -337,6 +295,12 @@ def _anew(delivery: Delivery) -> bytes:
     header = {k: v for k, v in taken.header.items() if k not in ("done", "outcome", "reason", "orphaned")}
     kept = {**header, "attempt": made + 1, "base": made, "outcomes": list(delivery.attempts[-KEPT_OUTCOMES:])}
     return encode(kept, taken.body)
+
+
+def _anybodys_attempt(cursor: str, fields: dict[bytes, bytes]) -> LoggedAttempt:
+    endpoint, delivery, number, status, took_ms = fields[b"a"].decode().split(" ")
+    at_ms = int(cursor.partition("-")[0])
+    return LoggedAttempt(cursor, at_ms, delivery, endpoint, int(number), status, int(took_ms))
 
 
 def _attempt(endpoint: str, cursor: str, fields: dict[bytes, bytes]) -> LoggedAttempt:

@@ -26,6 +26,10 @@ RETRY = "{delivery_queue}:retry"
 """ZSET id -> due time in ms."""
 DEAD = "{delivery_queue}:dead"
 """ZSET id -> time of death in ms."""
+RETRY_INDEX = "{delivery_queue}:retry_index"
+"""ZSET: what is in RETRY by endpoint; see scripts/shared/places.lua."""
+DEAD_INDEX = "{delivery_queue}:dead_index"
+"""ZSET: what is in DEAD by endpoint, by reason, and by both."""
 HOLDERS = "{delivery_queue}:holders"
 """HASH farm -> what its workers have in hand: `ms watermark workers sequence sequence …`."""
 WINDOW = "{delivery_queue}:window:"
@@ -54,6 +58,8 @@ ATTEMPTS = "{delivery_queue}:attempts:"
 """With an endpoint behind it: STREAM, one entry for each attempt in the log."""
 LOGGED = "{delivery_queue}:logged"
 """SET of the endpoints that have a log."""
+RECENT = "{delivery_queue}:recent"
+"""STREAM: the newest attempts of all endpoints."""
 
 ENDPOINTS = "hookfarm:endpoints"
 """HASH id -> endpoint as JSON, secrets included."""
@@ -61,6 +67,8 @@ REGISTRY_REVISION = "hookfarm:registry:revision"
 """STRING: grows with every change of the registry; the microsecond of the last one."""
 REGISTRY_CHANGES = "hookfarm:registry:changes"
 """ZSET endpoint id -> the revision that last changed or removed it."""
+REGISTRY_CREATED = "hookfarm:registry:created"
+"""ZSET endpoint id -> the microsecond at which it was made: their order. Small numbers where nobody knows it."""
 
 TYPES = {
     DELIVERY_QUEUE: "list",
@@ -78,6 +86,10 @@ TYPES = {
     UNCONFIRMED: "hash",
     DELIVERED: "hash",
     LOGGED: "set",
+    RETRY_INDEX: "zset",
+    DEAD_INDEX: "zset",
+    RECENT: "stream",
+    REGISTRY_CREATED: "zset",
     ENDPOINTS: "hash",
     REGISTRY_REVISION: "string",
     REGISTRY_CHANGES: "zset",

@@ -41,11 +41,12 @@ def list_(
     endpoint: str | None, reason: str | None, limit: int, as_json: bool, config_file: Path | None, **options: Any
 ) -> None:
     """List dead letters, the newest first."""
-    from hookfarm import delivery_log
+    from hookfarm import dead_letters
     from hookfarm.cli import deliveries_shown
+    from hookfarm.place_index import Choice
 
     with connected(settings(config_file, **options)) as client:
-        found = list(islice(delivery_log.dead_letters(client, endpoint, reason), limit + 1))
+        found = list(islice(dead_letters.every(client, Choice(endpoint, reason)), limit + 1))
     letters, more = found[:limit], len(found) > limit
     if as_json:
         print_json([letter.public() for letter in letters])
@@ -71,12 +72,13 @@ def redrive(
     \b
     Example: hookfarm dead-letters redrive --all --endpoint ep_… --reason exhausted
     """
-    from hookfarm import delivery_log
+    from hookfarm import dead_letters, delivery_log
     from hookfarm.cli import deliveries_again
+    from hookfarm.place_index import Choice
 
     _check_choice(ids, everything, endpoint, reason)
     with connected(settings(config_file, **options)) as client:
-        chosen = ids or delivery_log.dead_ids(client, endpoint, reason)
+        chosen = ids or dead_letters.ids(client, Choice(endpoint, reason))
         tally = deliveries_again.send(client, chosen, (delivery_log.Place.DEAD,))
     deliveries_again.report(tally, as_json)
     sys.exit(1 if ids and tally.refused else 0)
@@ -93,20 +95,21 @@ def purge(
     config_file: Path | None, **options: Any,
 ) -> None:  # fmt: skip
     """Forget dead letters for good. What was never delivered is then lost."""
-    from hookfarm import delivery_log
+    from hookfarm import dead_letters
     from hookfarm.cli import deliveries_again
+    from hookfarm.place_index import Choice
 
     _check_choice(ids, everything, endpoint, reason)
     with connected(settings(config_file, **options)) as client:
-        chosen = ids or delivery_log.dead_ids(client, endpoint, reason)
+        chosen = ids or dead_letters.ids(client, Choice(endpoint, reason))
         deliveries_again.confirm(f"{len(chosen):,} dead letters will be lost for good. Go on?", yes or not chosen)
         if ids:
-            missing = [letter for letter in ids if not delivery_log.purge(client, [letter])]
+            missing = [letter for letter in ids if not dead_letters.purge(client, [letter])]
             purged = len(ids) - len(missing)
         else:
             missing = []
             batches = deliveries_again.in_batches(chosen, "purging")
-            purged = sum(delivery_log.purge(client, batch) for batch in batches)
+            purged = sum(dead_letters.purge(client, batch) for batch in batches)
     click.echo(f"purged {purged:,}")
     for letter in missing:
         click.echo(f"hookfarm: no dead letter {letter!r}", err=True)

@@ -15,8 +15,8 @@ GIVE_UP = 2
 """The answer to a settlement whose endpoint has done nothing but fail for too long."""
 _FOREVER_SECONDS = 100 * 365 * 86_400.0
 
-_SETTLE_DELIVERED = Script("settle_delivered", "ledger", "log")
-_SETTLE_FAILED = Script("settle_failed", "ledger", "log")
+_SETTLE_DELIVERED = Script("settle_delivered", "places", "ledger", "log")
+_SETTLE_FAILED = Script("settle_failed", "places", "ledger", "log")
 _GIVE_BACK = Script("give_back", "ledger")
 _PARK = Script("park", "ledger")
 SCRIPTS = (_SETTLE_DELIVERED, _SETTLE_FAILED, _GIVE_BACK, _PARK)

@@ -14,7 +14,7 @@ FENCE_SECONDS = BLOCK_SECONDS + 2.0
 """A job that reaches its worker later than this after the BRPOP was sent may already be somebody else's."""
 
 _ADOPT = Script("adopt", "ledger")
-_BURY = Script("bury", "ledger")
+_BURY = Script("bury", "places", "ledger")
 _ADOPTED_NOT, _ADOPTED_PARKED = 0, -1
 
 

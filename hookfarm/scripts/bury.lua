@@ -2,7 +2,7 @@
 -- Removes first, so it also runs when Redis is full: the pop has made room.
 --
 -- ARGV 1 id   2 job
-redis.call('ZREM', DEAD, ARGV[1])
+leave_dead(ARGV[1], redis.call('HGET', JOBS, ARGV[1]))
 redis.call('HSET', JOBS, ARGV[1], ARGV[2])
-redis.call('ZADD', DEAD, digits(now_ms), ARGV[1])
+enter_dead(ARGV[1], now_ms, ARGV[2])
 return finish(1)

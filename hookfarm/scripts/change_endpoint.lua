@@ -17,8 +17,10 @@ local revision = string.format('%.0f', math.max(tonumber(redis.call('GET', KEYS[
 redis.call('SET', KEYS[2], revision)
 if ARGV[2] == '' then
   redis.call('HDEL', KEYS[1], ARGV[1])
+  redis.call('ZREM', REGISTRY_CREATED, ARGV[1])
 else
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+  redis.call('ZADD', REGISTRY_CREATED, 'NX', revision, ARGV[1])
 end
 redis.call('ZADD', KEYS[3], revision, ARGV[1])
 if ARGV[3] == '' then

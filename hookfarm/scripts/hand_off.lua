@@ -79,7 +79,7 @@ local function enqueue(kind, endpoint, id, job, extra)
     return 0
   end
   if kind == 'dead' then
-    redis.call('ZADD', DEAD, digits(now_ms), id)
+    enter_dead(id, now_ms, job)
     return 0
   end
   admit(endpoint, id, job, false)

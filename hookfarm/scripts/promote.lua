@@ -5,8 +5,8 @@
 local now = digits(now_ms)
 local due = redis.call('ZRANGEBYSCORE', RETRY, '-inf', now, 'LIMIT', 0, ARGV[1])
 for _, id in ipairs(due) do
-  redis.call('ZREM', RETRY, id)
   local job = redis.call('HGET', JOBS, id)
+  leave_retry(id, job and owner_of(job) or '')
   if job then
     admit(endpoint_of(job) or '', id, job, true)
   end

@@ -4,7 +4,7 @@
 -- Returns how many there were.
 local purged = 0
 for _, id in ipairs(ARGV) do
-  if redis.call('ZREM', DEAD, id) == 1 then
+  if leave_dead(id, redis.call('HGET', JOBS, id)) == 1 then
     redis.call('HDEL', JOBS, id)
     purged = purged + 1
   end

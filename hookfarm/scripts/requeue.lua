@@ -9,7 +9,7 @@ end
 redis.call('ZREM', OPEN, ARGV[1])
 redis.call('HSET', JOBS, ARGV[1], ARGV[3])
 if ARGV[4] == 'dead' then
-  redis.call('ZADD', DEAD, digits(now_ms), ARGV[1])
+  enter_dead(ARGV[1], now_ms, ARGV[3])
   leave(window_of(ARGV[5]))
   over(ARGV[1])
 else

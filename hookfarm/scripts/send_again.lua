@@ -12,7 +12,7 @@ if place == 'delivered' then
     return 0
   end
   redis.call('HDEL', DELIVERED, id)
-elseif redis.call('ZREM', place == 'dead' and DEAD or RETRY, id) == 0 then
+elseif (place == 'dead' and leave_dead(id, ARGV[5]) or leave_retry(id, endpoint)) == 0 then
   return 0
 end
 redis.call('HSET', JOBS, id, job)

@@ -18,6 +18,7 @@ end
 local length
 if job then
   redis.call('XADD', ATTEMPTS .. endpoint, '*', 'd', id, 'n', ARGV[5], 's', ARGV[6], 't', ARGV[7])
+  redis.pcall('XADD', RECENT, '*', 'a', endpoint .. ' ' .. id .. ' ' .. ARGV[5] .. ' ' .. ARGV[6] .. ' ' .. ARGV[7])
   length = redis.call('XLEN', ATTEMPTS .. endpoint)
 end
 local log_is_bounded = not length or (length > 1 and length <= keep)
@@ -34,7 +35,8 @@ end
 --@shared
 if was_open then
   learn(endpoint, window_of(endpoint), 'delivered', took_ms)
-elseif redis.call('ZREM', RETRY, id) + redis.call('ZREM', DEAD, id) + redis.call('ZREM', PARKED .. endpoint, id) > 0 then
+elseif leave_retry(id, endpoint) + leave_dead(id, redis.call('HGET', JOBS, id))
+    + redis.call('ZREM', PARKED .. endpoint, id) > 0 then
   redis.call('HDEL', JOBS, id)
 end
 over(id)

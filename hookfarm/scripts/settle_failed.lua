@@ -20,7 +20,7 @@ learn(endpoint, window, ARGV[6], tonumber(ARGV[11]))
 local wait_ms = tonumber(ARGV[5])
 load_limits(endpoint, window)
 if not wait_ms then
-  redis.call('ZADD', DEAD, digits(now_ms), id)
+  enter_dead(id, now_ms, ARGV[4])
   over(id)
 elseif window.ordered then
   local head = redis.call('ZRANGE', PARKED .. endpoint, 0, 0, 'WITHSCORES')[2]
@@ -28,12 +28,13 @@ elseif window.ordered then
   window.wait = math.max(window.wait, now_ms + wait_ms)
   window.changed = true
 else
-  redis.call('ZADD', RETRY, digits(now_ms + wait_ms), id)
+  enter_retry(id, now_ms + wait_ms, endpoint)
 end
 local given_up = ARGV[6] ~= 'none' and now_ms - window.since >= tonumber(ARGV[7])
 if ARGV[6] ~= 'none' and tonumber(ARGV[8]) > 0 then
   local log = ATTEMPTS .. endpoint
   redis.call('XADD', log, '*', 'd', id, 'n', ARGV[9], 's', ARGV[10], 't', ARGV[11])
+  redis.pcall('XADD', RECENT, '*', 'a', table.concat({endpoint, id, ARGV[9], ARGV[10], ARGV[11]}, ' '))
   bound_log(endpoint, redis.call('XLEN', log), tonumber(ARGV[8]))
 end
 return finish(given_up and 2 or 1)

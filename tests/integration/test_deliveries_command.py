@@ -12,6 +12,7 @@ from hookfarm.jobs import garbage
 from hookfarm.records import Endpoint
 from tests.support.delivery import OneWorker, add_endpoint, due_in_seconds, enqueue, job
 from tests.support.finished_command import Command, done, refused, run
+from tests.support.ledger import place
 from tests.support.receivers import Receiver, Reply
 
 NOBODY = "msg_nobody"
@@ -44,7 +45,7 @@ def bury(client: Any, *letters: bytes) -> list[str]:
     """Garbage among the dead letters."""
     found = dict(garbage(letter, "delivery_queue: not JSON", "delivery_queue") for letter in letters)
     client.hset(keys.JOBS, mapping=found)
-    client.zadd(keys.DEAD, dict.fromkeys(found, 5000))
+    place(client, keys.DEAD, dict.fromkeys(found, 5000))
     return list(found)
 
 
@@ -270,7 +271,7 @@ def test_a_redriven_dead_letter_arrives_again_on_a_fresh_schedule(
 
 def promote_now(client: Any, delivery: str) -> None:
     """Puts what waits for its retry into the list."""
-    client.zadd(keys.RETRY, {delivery: 1})
+    place(client, keys.RETRY, {delivery: 1})
     delivery_queue.promote(client)
 
 
@@ -302,7 +303,7 @@ def bury_everything_owed(client: Any) -> None:
     for died_ms, job_id in enumerate(ids, 1000):
         stored = client.hget(keys.JOBS, job_id)
         client.hset(keys.JOBS, job_id, stored.replace(b'"attempt":1', b'"attempt":1,"reason":"test"'))
-        client.zadd(keys.DEAD, {job_id: died_ms})
+        place(client, keys.DEAD, {job_id: died_ms})
     for pattern in (keys.OPEN, keys.DELIVERY_QUEUE, f"{keys.PARKED}*", f"{keys.WINDOW}*"):
         for key in client.scan_iter(match=pattern):
             client.delete(key)

@@ -7,15 +7,16 @@ from typing import Any
 import orjson
 import pytest
 
-from hookfarm import delivery_log, delivery_queue, keys
+from hookfarm import dead_letters, delivery_log, delivery_queue, keys
 from hookfarm.delivery_log import Place, Trimming
 from hookfarm.errors import Conflict, InvalidInput, NotFound
 from hookfarm.jobs import KEPT_OUTCOMES, encode, garbage
+from hookfarm.place_index import Choice
 from hookfarm.recent_attempts import position, recent
 from hookfarm.records import Endpoint
 from hookfarm.registry import Registry
 from tests.support.delivery import OneWorker, add_endpoint, enqueue, job, kept, one_worker
-from tests.support.ledger import assert_drained
+from tests.support.ledger import assert_drained, place
 from tests.support.receivers import Receiver, Reply
 from tests.support.waiting import eventually
 
@@ -313,7 +314,7 @@ def test_a_delivery_sent_again_and_again_does_not_grow_for_ever(client: Any) -> 
 def test_garbage_is_found_and_purged_but_not_sent(client: Any, redis_url: str, worker: OneWorker) -> None:
     client.lpush(keys.DELIVERY_QUEUE, b"\xff not JSON")
     worker.step()
-    [letter] = delivery_log.dead_letters(client)
+    [letter] = dead_letters.every(client, Choice())
     assert (letter.endpoint, letter.is_garbage, letter.place, letter.attempts) == ("", True, Place.DEAD, ())
     assert letter.source == keys.DELIVERY_QUEUE
     assert orjson.loads(letter.payload) == "\\xff not JSON"
@@ -321,25 +322,25 @@ def test_garbage_is_found_and_purged_but_not_sent(client: Any, redis_url: str, w
     assert orjson.loads(orjson.dumps(letter.public()))["payload"] == "\\xff not JSON"
     with pytest.raises(Conflict, match="no delivery"):
         delivery_log.send_again(client, delivery_log.find(client, letter.id))
-    assert delivery_log.purge(client, [letter.id, "msg_nobody"]) == 1
-    assert delivery_log.purge(client, []) == delivery_log.purge(client, [letter.id]) == 0
-    assert list(delivery_log.dead_letters(client)) == []
+    assert dead_letters.purge(client, [letter.id, "msg_nobody"]) == 1
+    assert dead_letters.purge(client, []) == dead_letters.purge(client, [letter.id]) == 0
+    assert list(dead_letters.every(client, Choice())) == []
 
 
 def fabricated_letters(client: Any, count: int, died_ms: int) -> list[str]:
     """So much garbage, dead in one millisecond."""
     letters = dict(garbage(b"%d" % number, f"reason: {number}", "test") for number in range(count))
     client.hset(keys.JOBS, mapping=letters)
-    client.zadd(keys.DEAD, dict.fromkeys(letters, died_ms))
+    place(client, keys.DEAD, dict.fromkeys(letters, died_ms))
     return list(letters)
 
 
 def test_dead_letters_that_leave_while_they_are_read_hide_no_others(client: Any) -> None:
     letters = fabricated_letters(client, 1300, died_ms=5000)
     read = []
-    for letter in delivery_log.dead_letters(client):
+    for letter in dead_letters.every(client, Choice()):
         read.append(letter.id)
-        delivery_log.purge(client, [letter.id])
+        dead_letters.purge(client, [letter.id])
     assert sorted(read) == sorted(letters)
     assert client.zcard(keys.DEAD) == 0
 
@@ -351,10 +352,10 @@ def test_dead_letters_are_read_newest_first_and_their_ids_oldest_first(
     gone = add_endpoint(client, receiver.url)
     receiver.reply_with(410)
     deliver(worker, redis_url, gone, "msg_gone")
-    assert next(delivery_log.dead_letters(client)).id == "msg_gone"
-    ids = delivery_log.dead_ids(client)
+    assert next(dead_letters.every(client, Choice())).id == "msg_gone"
+    ids = dead_letters.ids(client, Choice())
     assert (len(ids), ids[-1]) == (601, "msg_gone")
-    assert ids == [letter.id for letter in delivery_log.dead_letters(client)][::-1]
+    assert ids == [letter.id for letter in dead_letters.every(client, Choice())][::-1]
 
 
 @pytest.mark.parametrize(
@@ -368,8 +369,8 @@ def test_dead_letters_are_chosen_by_endpoint_and_reason(
     client: Any, endpoint: str | None, reason: str | None, count: int
 ) -> None:
     fabricated_letters(client, 600, died_ms=5000)
-    assert len(list(delivery_log.dead_letters(client, endpoint, reason))) == count
-    assert len(delivery_log.dead_ids(client, endpoint, reason)) == count
+    assert len(list(dead_letters.every(client, Choice(endpoint, reason)))) == count
+    assert len(dead_letters.ids(client, Choice(endpoint, reason))) == count
 
 
 def fabricated_attempts(client: Any, endpoint: str, *cursors: str) -> None:

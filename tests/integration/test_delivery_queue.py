@@ -15,7 +15,7 @@ from hookfarm.event_stream import Entry, StreamReader
 from hookfarm.jobs import Foreign, Job, Taken
 from hookfarm.redis_clients import Exchange, pack
 from tests.support.delivery import CHAIN_ID, dead_letters, delivered, due_in_seconds, enqueue, job, kept
-from tests.support.ledger import assert_ledger_invariant
+from tests.support.ledger import assert_ledger_invariant, place
 from tests.support.redis_server import running_redis
 
 HUGE = 2**256 - 1
@@ -222,7 +222,7 @@ def test_a_failed_job_waits_for_its_time_with_what_happened(
     assert kept(client, "a")["outcomes"] == [{"status": 500}]
     assert due_in_seconds(client, "a") == pytest.approx(30, abs=5)
     assert delivery_queue.promote(client) == 0
-    client.zadd(keys.RETRY, {"a": 1})
+    place(client, keys.RETRY, {"a": 1})
     assert delivery_queue.promote(client) == 1
     again = pop(exchange)
     assert (again.attempt, again.body) == (2, b'{"n":%d}' % HUGE)
@@ -285,7 +285,7 @@ def test_due_retries_are_promoted_in_the_order_of_their_times(
     for _ in range(4):
         taken = pop(exchange)
         settle(exchange, failed(taken, taken.after({}, attempt=2), 3600.0))
-    client.zadd(keys.RETRY, {"c": 10, "a": 20, "b": 30})
+    place(client, keys.RETRY, {"c": 10, "a": 20, "b": 30})
     assert delivery_queue.promote(client, most=2) == 2
     assert delivery_queue.promote(client) == 1
     assert delivery_queue.promote(client) == 0

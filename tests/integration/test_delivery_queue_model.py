@@ -14,7 +14,7 @@ from hookfarm.event_stream import Entry, StreamReader
 from hookfarm.jobs import Foreign, Job, Taken
 from hookfarm.redis_clients import Exchange
 from tests.support.delivery import CHAIN_ID, delivered
-from tests.support.ledger import assert_ledger_invariant
+from tests.support.ledger import assert_ledger_invariant, place
 
 IDS = st.sampled_from([f"msg_{n}" for n in range(6)])
 PAST, FUTURE = 1, 10**15
@@ -143,7 +143,7 @@ class Queue(RuleBasedStateMachine):
     @precondition(lambda self: self.stale)
     @rule(data=st.data())
     def deliver_under_an_old_sequence(self, data: Any) -> None:
-        """It was answered with a 2xx, so it is done wherever it is, unless it is dead."""
+        """It was answered with a 2xx, so it is done wherever it is, among the dead too."""
         taken = self.take(data, self.stale)
         self.settle(delivered(taken))
         if taken.id in self.open:
@@ -151,13 +151,14 @@ class Queue(RuleBasedStateMachine):
             self.stale += [t for t in self.hands if t.id == taken.id]
             self.hands = [t for t in self.hands if t.id != taken.id]
         self.retry.pop(taken.id, None)
+        self.dead.discard(taken.id)
 
     @precondition(lambda self: self.retry)
     @rule(data=st.data())
     def time_passes(self, data: Any) -> None:
         job_id = data.draw(st.sampled_from(sorted(self.retry)))
         self.retry[job_id] = PAST
-        self.client.zadd(keys.RETRY, {job_id: PAST})
+        place(self.client, keys.RETRY, {job_id: PAST})
 
     @rule()
     def promote(self) -> None:

@@ -24,7 +24,7 @@ from tests.support.delivery import (
     one_worker,
     parked,
 )
-from tests.support.ledger import assert_drained
+from tests.support.ledger import assert_drained, place
 from tests.support.receivers import Receiver, Reply, running_receiver, verified
 from tests.support.waiting import eventually
 
@@ -77,7 +77,7 @@ def test_a_failed_attempt_is_tried_again_with_the_same_id(client: Any, redis_url
             worker.settle()
             assert kept(client, "a")["attempt"] == attempt + 1
             assert due_in_seconds(client, "a") == pytest.approx(wait, rel=0.25)
-            client.zadd(keys.RETRY, {"a": 1})
+            place(client, keys.RETRY, {"a": 1})
             assert delivery_queue.promote(client) == 1
         first, second = kept(client, "a")["outcomes"]
         assert (first["status"], first["detail"], second["status"]) == (500, "try \ufffd later", 404)
@@ -99,7 +99,7 @@ def test_every_attempt_is_signed_at_its_own_time(
     worker.settle()
     second = int(time.time())
     eventually(lambda: int(time.time()) > second, what="the next second")
-    client.zadd(keys.RETRY, {"a": 1})
+    place(client, keys.RETRY, {"a": 1})
     delivery_queue.promote(client)
     worker.step()
     worker.settle()
@@ -242,7 +242,7 @@ def test_what_anyone_pushes_is_delivered_like_any_other(
     worker.step()
     worker.settle()
     [waiting] = client.zrange(keys.RETRY, 0, -1)
-    client.zadd(keys.RETRY, {waiting: 1})
+    place(client, keys.RETRY, {waiting: 1})
     delivery_queue.promote(client)
     worker.step()
     worker.settle()

@@ -17,7 +17,7 @@ from hookfarm.records import Endpoint
 from hookfarm.redis_clients import Exchange
 from hookfarm.registry import Registry
 from tests.support.delivery import CHAIN_ID, delivered
-from tests.support.ledger import assert_drained, assert_ledger_invariant
+from tests.support.ledger import assert_drained, assert_ledger_invariant, place
 
 ENDPOINTS = (
     Endpoint("ep_plain", "http://127.0.0.1:9/"),
@@ -130,7 +130,7 @@ class Windows(RuleBasedStateMachine):
     def time_passes(self) -> None:
         """Retries and windows are due."""
         for job_id in self.client.zrange(keys.RETRY, 0, -1):
-            self.client.zadd(keys.RETRY, {job_id: 1})
+            place(self.client, keys.RETRY, {job_id: 1})
         for name in MOST:
             if self.client.exists(keys.WINDOW + name):
                 self.client.hset(keys.WINDOW + name, mapping={"wait": 0, "next": 0})

@@ -1,12 +1,14 @@
 """The invariant of hop 2, to be asserted after every test that moved a job."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 import orjson
 import redis
 
-from hookfarm import keys
+from hookfarm import keys, place_index
 from hookfarm.jobs import Taken, decode
+from hookfarm.place_index import Choice
 from hookfarm.windows import CLOSED_AFTER_FAILURES
 
 
@@ -31,16 +33,20 @@ def assert_ledger_invariant(client: "redis.Redis") -> None:
         pipe.zrange(keys.CIRCUITS, 0, -1)
         pipe.smembers(keys.PAUSED)
         pipe.hkeys(keys.ENDPOINTS)
+        pipe.zrange(keys.RETRY_INDEX, 0, -1)
+        pipe.zrange(keys.DEAD_INDEX, 0, -1)
         for key in window_keys:
             pipe.hmget(key, "open", "failures")
         jobs, open_, retry, dead, *rest = pipe.execute()
     parked, rest = rest[: len(parked_keys)], rest[len(parked_keys) :]
-    elements, last, limits, wake, circuits, paused_set, registered, *states = rest
+    elements, last, limits, wake, circuits, paused_set, registered, retry_index, dead_index, *states = rest
     placed = [job_id for place in (open_, retry, dead, *parked) for job_id, _ in place]
     assert len(placed) == len(set(placed)), f"in two places at once: {sorted(placed)}"
     assert set(placed) == set(jobs), (
         f"places {set(placed) - set(jobs)} without a job, jobs {set(jobs) - set(placed)} in no place"
     )
+    assert _ids(retry_index) == Counter(job_id for job_id, _ in retry), "the index of retry is not that of it"
+    assert _ids(dead_index) == Counter(3 * [job_id for job_id, _ in dead]), "the index of dead is not that of it"
     _assert_the_list_agrees(open_, elements, int(last or 0))
     opened = {_behind(key, keys.WINDOW): state for key, state in zip(window_keys, states, strict=True)}
     counted = {endpoint: int(count or 0) for endpoint, (count, _) in opened.items()}
@@ -54,6 +60,11 @@ def assert_ledger_invariant(client: "redis.Redis") -> None:
     known = {name.decode() for name in registered}
     assert {name.decode() for name in circuits} == failing & known, "not the circuits that are open"
     assert {name.decode() for name in paused_set} == paused & known, "not the endpoints that are paused"
+
+
+def _ids(index: list[bytes]) -> Counter[bytes]:
+    """How often each job stands in an index."""
+    return Counter(member.rpartition(b"|")[2] for member in index)
 
 
 def _behind(key: bytes, prefix: str) -> str:
@@ -79,3 +90,11 @@ def assert_drained(client: "redis.Redis") -> None:
         assert not left, f"left in {key}: {left}"
     queued = client.lrange(keys.DELIVERY_QUEUE, 0, -1)
     assert not queued, f"left in the list: {queued}"
+
+
+def place(client: "redis.Redis", where: str, times: Mapping[str, int]) -> None:
+    """Puts jobs that are in the ledger into retry or dead, or changes their times there, index and all."""
+    client.zadd(where, dict(times))
+    client.delete(keys.RETRY_INDEX if where == keys.RETRY else keys.DEAD_INDEX)
+    place_index.retry(client, "", None, 1)
+    place_index.dead(client, Choice(endpoint=""), None, 1)
