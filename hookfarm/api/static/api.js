@@ -8,12 +8,13 @@ export const token = {
   get: () => sessionStorage.getItem(KEY),
   set: (value) => sessionStorage.setItem(KEY, value),
   forget: () => sessionStorage.removeItem(KEY),
-  /** Takes it from the address that `hookfarm start` printed, and out of the address bar at once. */
+  /** Takes it from the address that `hookfarm start` printed, and out of the address bar at once; true if it is there. */
   takeFromAddress() {
     const found = ADDRESS.exec(location.hash);
-    if (!found) return;
+    if (!found) return false;
     this.set(decodeURIComponent(found[1]));
     history.replaceState(null, "", location.pathname);
+    return true;
   },
 };
 
@@ -50,7 +51,7 @@ export async function open(method, path, body = undefined, headers = {}, signal 
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem(0, "No connection", "hookfarm does not answer.");
+    throw new Problem(0, "No connection", "hookfarm does not answer");
   }
   if (response.status === 401) events.dispatchEvent(new Event("unauthorized"));
   return response;

@@ -32,8 +32,8 @@ function start() {
   events.addEventListener("unauthorized", () => signOut("That token is not the right one."));
   leave.addEventListener("click", () => signOut(""));
   addEventListener("hashchange", () => {
-    token.takeFromAddress();
-    route();
+    if (token.takeFromAddress()) signIn();
+    else route();
   });
   if (token.get()) signIn();
   else signOut("");

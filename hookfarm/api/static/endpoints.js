@@ -11,7 +11,7 @@ import { debounced, filterBar } from "/static/filters.js";
 
 const HEADS = [
   ["Endpoint", "wide"], ["Wants", "wants"], ["State", ""], ["Open / window", "number"], ["Parked", "number"],
-  ["Retry", "number"], ["Delivered", "number"], ["p50", "number"], ["p99", "number"],
+  ["Retry", "number"], ["Delivered", "number"], ["POST p50", "number"], ["p99", "number"],
 ];
 const STATES = [["", "All"], ["enabled=true", "Enabled"], ["enabled=false", "Disabled"], ["circuit=open", "Circuit open"]];
 

@@ -86,7 +86,7 @@ function fill(one, title, number, rows) {
 }
 
 function showChain(one, chains) {
-  if (!chains.length) return fill(one, "Chain", "none", [["watch one with", "--chain ID=URL"]]);
+  if (!chains.length) return fill(one, "Chain", "none", [["start --chain ID=URL", ""]]);
   const worst = chains.reduce((most, chain) => (chain.lag_blocks > most.lag_blocks ? chain : most));
   const lag = [["behind its head", plural(worst.lag_blocks, "block")], ["in time", seconds(worst.lag_seconds)]];
   if (chains.length > 1) {

@@ -9,9 +9,12 @@ class Counter {
     this.samples = [];
   }
 
-  /** Takes the total at `at` (ms), unless it has it; a total that fell is a farm that began anew. */
+  /** Takes the total at `at` (ms), unless it has it. One that fell is a farm that began anew; null = nothing is known. */
   take(at, total) {
-    if (total === null || total === undefined || Number.isNaN(at)) return;
+    if (total === null || total === undefined || Number.isNaN(at)) {
+      this.samples = [];
+      return;
+    }
     const last = this.samples.at(-1);
     if (last && total < last.total) this.samples = [];
     else if (last && at <= last.at) return;

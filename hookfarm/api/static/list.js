@@ -6,6 +6,7 @@ import { h, text } from "/static/dom.js";
 
 const REFRESH_MS = 2000;
 const PAGE = 50;
+const MOST_LOOKED_THROUGH = 100;
 
 export class List {
   /**
@@ -56,14 +57,22 @@ export class List {
   /** What was asked last is what is shown, whichever answer comes last. */
   async load() {
     const asked = (this.asked = Symbol("asked"));
-    const cursor = this.cursors.at(-1);
     try {
-      const page = await call("GET", query(this.path, { ...this.filters, limit: PAGE, cursor }));
+      const page = await this.page(this.cursors.at(-1));
       if (this.asked === asked && !this.closed) this.show(page);
     } catch (problem) {
       if (this.asked !== asked || this.closed) return;
       this.problem.hidden = false;
       text(this.problem, problem.field ? `${problem.field}: ${problem.message}` : problem.message);
+    }
+  }
+
+  /** The page behind `cursor`. One that was looked through in vain is no end: the next may have something. */
+  async page(cursor) {
+    for (let looked = 1; ; looked += 1) {
+      const page = await call("GET", query(this.path, { ...this.filters, limit: PAGE, cursor }));
+      if (page.data.length || !page.next_cursor || looked === MOST_LOOKED_THROUGH) return page;
+      cursor = page.next_cursor;
     }
   }
 
