@@ -24,6 +24,7 @@ export class List {
     this.place = h("span", { class: "muted", "aria-live": "polite" });
     this.back = busy(h("button", { class: "plain", type: "button" }, "Newer"), () => this.go(this.cursors.slice(0, -1)));
     this.onwards = busy(h("button", { class: "plain", type: "button" }, "Older"), () => this.go([...this.cursors, this.next]));
+    this.labels = heads.map(([words]) => words);
     const head = heads.map(([words, kind]) => h("th", { class: kind, scope: "col" }, words));
     this.table = h("table", { "aria-label": title }, h("thead", {}, h("tr", {}, ...head)), this.body);
     this.element = h("section", { class: "panel list" }, this.problem,
@@ -76,13 +77,19 @@ export class List {
     }
   }
 
+  /** Its cells know the head of their column, which a narrow screen shows beside them. */
+  labelled(row) {
+    [...row.element.children].forEach((cell, index) => cell.setAttribute("data-label", this.labels[index]));
+    return row;
+  }
+
   show({ data, next_cursor: next }) {
     this.problem.hidden = true;
     this.next = next;
     const known = new Map();
     for (const value of data) {
       const key = this.key(value);
-      const row = this.rows.get(key) ?? this.row(value);
+      const row = this.rows.get(key) ?? this.labelled(this.row(value));
       row.update(value);
       known.set(key, row);
     }
