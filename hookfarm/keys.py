@@ -97,6 +97,11 @@ TYPES = {
 """What TYPE answers for the keys that there is one of, where they exist."""
 
 
+def idempotency(digest: str) -> str:
+    """STRING `<digest of the body> <endpoint id> <Unix time>`, for a day: what was made under this key."""
+    return f"hookfarm:idempotency:{digest}"
+
+
 def ready(service: str) -> str:
     """STRING, exactly `true`, with a TTL."""
     return f"{service}:ready"

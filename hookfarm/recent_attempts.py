@@ -2,11 +2,12 @@
 
 import heapq
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import redis
 
 from hookfarm import delivery_log
-from hookfarm.delivery_log import LoggedAttempt
+from hookfarm.delivery_log import LoggedAttempt, Place
 
 _READ_FIRST = 5000
 """Attempts that are read at first, of all endpoints together; what more is needed follows a page at a time."""
@@ -16,6 +17,21 @@ _PAGE = 500
 def position(attempt: LoggedAttempt) -> str:
     """Where to go on reading behind this attempt: its cursor, and its endpoint, as cursors may be alike."""
     return f"{attempt.cursor}/{attempt.endpoint}"
+
+
+def public(attempt: LoggedAttempt, place: Place | None, cursor: str) -> dict[str, Any]:
+    """A line of the log for programs; `now` is where its delivery is, null = forgotten."""
+    return {
+        "cursor": cursor,
+        "at_ms": attempt.at_ms,
+        "id": attempt.delivery,
+        "endpoint": attempt.endpoint,
+        "attempt": attempt.number,
+        "result": attempt.status,
+        "delivered": attempt.delivered,
+        "took_ms": attempt.took_ms,
+        "now": place,
+    }
 
 
 def recent(

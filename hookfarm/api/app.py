@@ -19,6 +19,7 @@ from hookfarm.api import (
     stats,
 )
 from hookfarm.api.context import Context
+from hookfarm.api.parameters import refuse_unknown
 
 BuildRouter = Callable[[Context], APIRouter]
 
@@ -46,9 +47,9 @@ def build(context: Context) -> FastAPI:
     )
     for build_router in OPEN:
         app.include_router(build_router(context))
-    require_token = Depends(access.token_check(context.settings.token))
+    checks = [Depends(access.token_check(context.settings.token)), Depends(refuse_unknown)]
     for build_router in WITH_TOKEN:
-        app.include_router(build_router(context), prefix="/v1", dependencies=[require_token])
+        app.include_router(build_router(context), prefix="/v1", dependencies=checks)
     problems.install(app)
     openapi.install(app)
     app.add_middleware(limits.BodyLimit)

@@ -7,6 +7,8 @@ import redis
 import redis.asyncio
 
 from hookfarm.api.settings import Settings
+from hookfarm.registry import Registry
+from hookfarm.vault import Vault
 
 REDIS_TIMEOUT_SECONDS = 2.0
 
@@ -22,3 +24,6 @@ class Context:
     client: "redis.Redis"
     async_client: "redis.asyncio.Redis"
     stopping: threading.Event = field(default_factory=threading.Event)
+
+    def registry(self) -> Registry:
+        return Registry(self.client, Vault(self.settings.master_key))

@@ -1,9 +1,149 @@
-"""`/v1/dead-letters`."""
+"""`/v1/dead-letters`: what was given up; sent again, or forgotten."""
 
-from fastapi import APIRouter
+import time
+from collections.abc import Iterator
+from typing import Annotated, Any
 
+import redis
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from hookfarm import dead_letters, delivery_log
+from hookfarm.api import examples, parameters
 from hookfarm.api.context import Context
+from hookfarm.api.limits import OptionalJsonObject
+from hookfarm.api.openapi import described
+from hookfarm.api.parameters import Cursor, DeliveryId, Limit, OwnerFilter, Since, Until
+from hookfarm.api.problems import Problem
+from hookfarm.api.replies import answer, cursor, cursor_parts, listed, nothing
+from hookfarm.delivery_log import Delivery, Place
+from hookfarm.errors import NotFound
+from hookfarm.place_index import LAST_MS, Choice, Position
+
+_AT_ONCE = 100
+_MOST_SECONDS = 1.0
+"""After that long a bulk move answers how far it has come, and with a cursor to go on."""
+_Reason = Annotated[
+    str | None,
+    Query(min_length=1, max_length=500, description="The whole reason, or what stands before its colon."),
+]
 
 
-def build_router(_context: Context) -> APIRouter:
-    return APIRouter(prefix="/dead-letters", tags=["dead letters"])
+def build_router(context: Context) -> APIRouter:
+    router = APIRouter(prefix="/dead-letters", tags=["dead letters"])
+    client = context.client
+
+    @router.get("", **described("What was given up, the newest first.", examples.DEAD_LETTERS, "DeliveryPage"))
+    def list_dead_letters(
+        limit: Limit = 50,
+        cursor: Cursor = None,
+        endpoint: OwnerFilter = None,
+        reason: _Reason = None,
+        since: Since = None,
+        until: Until = None,
+    ) -> Response:
+        choice = _choice(endpoint, reason, since, until)
+        letters, following = dead_letters.page(client, choice, _position(cursor), limit)
+        return listed([letter.public() for letter in letters], following)
+
+    @router.post(
+        "/redrive",
+        **described(
+            "Sends all that are chosen again.", examples.REDRIVEN, "Redriven", body="Choice", body_required=False
+        ),
+    )
+    def redrive_all(body: OptionalJsonObject) -> Response:
+        """The oldest first, under the same ids, on a schedule that begins anew. Without a filter, all of them.
+        Where a `next_cursor` comes back there are more: ask again with it as `cursor`."""
+        redriven = 0
+        refused: dict[str, str] = {}
+        batches = Batches(client, body)
+        for letters in batches:
+            for letter, conflict in zip(letters, delivery_log.send_all_again(client, letters), strict=True):
+                redriven += conflict is None
+                refused |= {} if conflict is None else {letter.id: str(conflict)}
+        return answer({"redriven": redriven, "refused": refused, "next_cursor": batches.next_cursor})
+
+    @router.post(
+        "/purge",
+        **described("Forgets all that are chosen.", examples.PURGED, "Purged", body="Choice", body_required=False),
+    )
+    def purge_all(body: OptionalJsonObject) -> Response:
+        """For good; what was never delivered is then lost. Otherwise as `redrive`."""
+        batches = Batches(client, body)
+        purged = sum(dead_letters.purge(client, [letter.id for letter in letters]) for letters in batches)
+        return answer({"purged": purged, "next_cursor": batches.next_cursor})
+
+    @router.post(
+        "/{delivery_id}/redrive",
+        **described("Sends one again.", examples.AGAIN, "Delivery", errors=(404, 409)),
+    )
+    def redrive_dead_letter(delivery_id: DeliveryId) -> Response:
+        """Under the same id, on a schedule that begins anew."""
+        delivery_log.send_again(client, _letter(client, delivery_id))
+        return answer(delivery_log.find(client, delivery_id).public())
+
+    @router.delete("/{delivery_id}", **described("Forgets one.", None, None, status=204, errors=(404,)))
+    def purge_dead_letter(delivery_id: DeliveryId) -> Response:
+        """For good; what was never delivered is then lost."""
+        if not dead_letters.purge(client, [delivery_id]):
+            raise NotFound(f"no dead letter {delivery_id!r}")
+        return nothing()
+
+    return router
+
+
+class Batches:
+    """The chosen ones, the oldest first, until they end or the time does; where to go on then."""
+
+    def __init__(self, client: "redis.Redis", body: dict[str, Any]) -> None:
+        self._client = client
+        self._choice = _checked(body)
+        self._after = _position(body.get("cursor"))
+
+    @property
+    def next_cursor(self) -> str | None:
+        """None where all have been seen."""
+        return None if self._after is None else cursor(self._after)
+
+    def __iter__(self) -> Iterator[list[Delivery]]:
+        ends = time.monotonic() + _MOST_SECONDS
+        while True:
+            letters, self._after = dead_letters.page(
+                self._client, self._choice, self._after, _AT_ONCE, oldest_first=True
+            )
+            yield letters
+            if self._after is None or time.monotonic() > ends:
+                return
+
+
+def _letter(client: "redis.Redis", delivery_id: str) -> Delivery:
+    found = delivery_log.find(client, delivery_id)
+    if found.place is not Place.DEAD:
+        raise NotFound(f"{delivery_id!r} is no dead letter; it is {found.place.value}")
+    return found
+
+
+def _checked(body: dict[str, Any]) -> Choice:
+    """The filter in a body."""
+    known = ("endpoint", "reason", "since", "until", "cursor")
+    for name, value in body.items():
+        if name not in known:
+            raise Problem(422, f"There is no such field; known: {', '.join(known)}.", name[:80])
+        if not isinstance(value, str):
+            raise Problem(422, "It is not a text.", name)
+    for name in ("since", "until"):
+        parameters.check_time(body.get(name), name)
+    parameters.check_id(body.get("endpoint"), "endpoint")
+    if "reason" in body and not 1 <= len(body["reason"]) <= 500:
+        raise Problem(422, "It is not a text of 1 to 500 characters.", "reason")
+    return _choice(body.get("endpoint"), body.get("reason"), body.get("since"), body.get("until"))
+
+
+def _choice(endpoint: str | None, reason: str | None, since: str | None, until: str | None) -> Choice:
+    return Choice(endpoint, reason, parameters.moment(since, 0), parameters.moment(until, LAST_MS))
+
+
+def _position(text: str | None) -> Position | None:
+    parts = cursor_parts(text, float, str)
+    return Position(*parts) if parts else None

@@ -42,11 +42,21 @@ async def _read(request: Request) -> bytes:
 
 async def json_object(request: Request) -> dict[str, Any]:
     """The body, a JSON object; a Problem says why it is none."""
+    return _parsed(request, await _read(request))
+
+
+async def optional_json_object(request: Request) -> dict[str, Any]:
+    """The same; no body is an empty object."""
+    body = await _read(request)
+    return _parsed(request, body) if body else {}
+
+
+def _parsed(request: Request, body: bytes) -> dict[str, Any]:
     media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if media_type not in ("application/json", "application/merge-patch+json"):
         raise Problem(415, "The body must be application/json.")
     try:
-        found = orjson.loads(await _read(request))
+        found = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise Problem(400, f"The body is not JSON: {error}", "body") from error
     if not isinstance(found, dict):
@@ -74,3 +84,4 @@ def _members(value: object) -> list[Any]:
 
 
 JsonObject = Annotated[dict[str, Any], Depends(json_object)]
+OptionalJsonObject = Annotated[dict[str, Any], Depends(optional_json_object)]

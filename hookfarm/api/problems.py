@@ -63,7 +63,11 @@ def _http(_request: Request, error: Any) -> Response:
 def _invalid(_request: Request, error: Any) -> Response:
     """The first thing that is wrong with the parameters."""
     first = error.errors()[0]
-    return problem(422, first["msg"], ".".join(map(str, first["loc"][1:])) or str(first["loc"][0]))
+    return problem(
+        422,
+        first["msg"].removeprefix("Value error, "),
+        ".".join(map(str, first["loc"][1:])) or str(first["loc"][0]),
+    )
 
 
 _STATUS: dict[type[HookfarmError], int] = {NotFound: 404, Conflict: 409, ChainUnavailable: 502}

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hookfarm.config import ChainConfig, Config, Network
+from hookfarm.vault import MasterKey
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,19 @@ class Settings:
     allow_private: tuple[Network, ...] = ()
     ca_file: Path | None = None
     chains: tuple[ChainConfig, ...] = field(default=(), repr=False)
+    master_key: tuple[MasterKey, ...] = field(default=(), repr=False)
 
 
 def settings(config: Config, redis_url: str, token: str, services: tuple[str, ...]) -> Settings:
     """The part of a farm's settings that the API needs."""
     hosts = (config.api.host, *config.api_hosts)
-    return Settings(redis_url, token, services, hosts, config.allow_private, config.ca_file, config.chains)
+    return Settings(
+        redis_url,
+        token,
+        services,
+        hosts,
+        config.allow_private,
+        config.ca_file,
+        config.chains,
+        tuple(config.master_key),
+    )

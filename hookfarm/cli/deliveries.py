@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hookfarm.attempt_results import DELIVERED, is_wanted
 from hookfarm.cli import deliveries_forms as forms
 from hookfarm.cli.numbers import whole_option
 from hookfarm.cli.options import connected, json_option, print_json, redis_options, settings
@@ -58,7 +59,7 @@ def list_(
         places = delivery_log.places(client, [attempt.delivery for attempt in found])
     if as_json:
         lines = [
-            deliveries_shown.attempt_fields(attempt, place, recent_attempts.position(attempt))
+            recent_attempts.public(attempt, place, recent_attempts.position(attempt))
             for attempt, place in zip(found, places, strict=True)
         ]
         print_json({"attempts": lines, "next": cursor})
@@ -147,7 +148,7 @@ def _matching(
         if len(found) == limit or looked_at == MOST_LOOKED_AT:
             return found, cursor
         cursor = position(attempt)
-        if forms.is_wanted(status, attempt.status, delivered=attempt.delivered):
+        if is_wanted(status, attempt.status, delivered=attempt.delivered):
             found.append(attempt)
     return found, None
 
@@ -158,7 +159,7 @@ def _places_wanted(status: str | None) -> "frozenset[Place]":
 
     if status is None:
         return frozenset((Place.DELIVERED, Place.DEAD, Place.RETRY))
-    if status == forms.DELIVERED or status.startswith("2"):
+    if status == DELIVERED or status.startswith("2"):
         return frozenset((Place.DELIVERED,))
     return frozenset((Place.DEAD, Place.RETRY))
 
@@ -174,7 +175,7 @@ def _chosen(
     from hookfarm import delivery_log, recent_attempts
 
     attempts = recent_attempts.recent(client, endpoints, since_ms=since_ms)
-    matching = [a.delivery for a in attempts if forms.is_wanted(status, a.status, delivered=a.delivered)]
+    matching = [a.delivery for a in attempts if is_wanted(status, a.status, delivered=a.delivered)]
     ids = list(dict.fromkeys(reversed(matching)))
     parts = (ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE))
     placed = (pair for part in parts for pair in zip(part, delivery_log.places(client, part), strict=True))

@@ -1,22 +1,17 @@
 """The options by which deliveries and dead letters are chosen, checked: a wrong one is named, exit 2."""
 
-import re
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import click
 
-from hookfarm import config
+from hookfarm import moments
+from hookfarm.attempt_results import DELIVERED, ERRORS, FAILED, is_status
 from hookfarm.errors import InvalidInput
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-DELIVERED, FAILED = "delivered", "failed"
-ERRORS = ("timeout", "connection", "tls", "name_not_resolved", "address_refused", "bad_response")
-"""What an attempt without a status came to, as the delivery processes call it."""
-_STATUS = re.compile(r"[1-5][0-9][0-9]")
 MOST_LISTED = 1000
 
 
@@ -51,28 +46,11 @@ def yes_option(command: F) -> F:
     return click.option("--yes", is_flag=True, help="Do not ask first.")(command)
 
 
-def is_wanted(status: str | None, result: str, *, delivered: bool) -> bool:
-    """Whether an attempt that came to `result` is one of those that `--status` asks for."""
-    if status in (DELIVERED, FAILED):
-        return delivered == (status == DELIVERED)
-    return status in (None, result)
-
-
-def since_ms(text: str, now: float) -> int:
-    """ms since the epoch, from a duration before `now` or an ISO 8601 moment; ValueError where it is neither."""
-    try:
-        at = now - config.duration(text)
-    except ValueError:
-        moment = datetime.fromisoformat(text)
-        at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    return max(0, int(at * 1000))
-
-
 def _since(_context: click.Context, parameter: click.Parameter, value: str | None) -> int:
     if value is None:
         return 0
     try:
-        return since_ms(value, time.time())
+        return moments.since_ms(value, time.time())
     except (ValueError, OverflowError) as error:
         allowed = "write 90s, 2h, 7d or 2026-01-31T12:00"
         raise InvalidInput(
@@ -81,7 +59,7 @@ def _since(_context: click.Context, parameter: click.Parameter, value: str | Non
 
 
 def _result(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    if value is None or value in (DELIVERED, FAILED, *ERRORS) or _STATUS.fullmatch(value):
+    if value is None or is_status(value):
         return value
     allowed = f"{DELIVERED}, {FAILED}, 100 to 599, {', '.join(ERRORS)}"
     raise InvalidInput(parameter.opts[0], f"{value!r} is no status; allowed are {allowed}")

@@ -14,21 +14,6 @@ _WHEN = {Place.RETRY: "next", Place.DEAD: "died", Place.DELIVERED: "delivered"}
 """What a delivery's time is the time of."""
 
 
-def attempt_fields(attempt: LoggedAttempt, place: Place | None, cursor: str) -> dict[str, Any]:
-    """A line of the log for programs; `now` is where its delivery is, null = forgotten."""
-    return {
-        "cursor": cursor,
-        "at_ms": attempt.at_ms,
-        "id": attempt.delivery,
-        "endpoint": attempt.endpoint,
-        "attempt": attempt.number,
-        "result": attempt.status,
-        "delivered": attempt.delivered,
-        "took_ms": attempt.took_ms,
-        "now": place,
-    }
-
-
 def attempt_lines(attempts: Sequence[LoggedAttempt], places: Sequence[Place | None]) -> Iterator[str]:
     rows = [("at", "delivery", "endpoint", "attempt", "result", "took", "now")]
     for attempt, place in zip(attempts, places, strict=True):

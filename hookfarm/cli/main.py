@@ -6,6 +6,7 @@ import sys
 import click
 
 import hookfarm
+from hookfarm.cli.apply import apply, export
 from hookfarm.cli.dead_letters import dead_letters
 from hookfarm.cli.deliveries import deliveries
 from hookfarm.cli.demo import demo
@@ -28,7 +29,9 @@ def cli() -> None:
     """
 
 
-for command in (start, demo, wait, status, top, endpoints, deliveries, dead_letters, listen, devchain):
+for command in (
+    start, demo, wait, status, top, endpoints, deliveries, dead_letters, apply, export, listen, devchain,
+):  # fmt: skip
     cli.add_command(command)
 
 

@@ -30,16 +30,16 @@ def assert_ledger_invariant(client: "redis.Redis") -> None:
         pipe.get(keys.SEQUENCE)
         pipe.hgetall(keys.LIMITS)
         pipe.zrange(keys.WAKE, 0, -1)
+        pipe.zrange(keys.RETRY_INDEX, 0, -1)
+        pipe.zrange(keys.DEAD_INDEX, 0, -1)
         pipe.zrange(keys.CIRCUITS, 0, -1)
         pipe.smembers(keys.PAUSED)
         pipe.hkeys(keys.ENDPOINTS)
-        pipe.zrange(keys.RETRY_INDEX, 0, -1)
-        pipe.zrange(keys.DEAD_INDEX, 0, -1)
         for key in window_keys:
             pipe.hmget(key, "open", "failures")
         jobs, open_, retry, dead, *rest = pipe.execute()
     parked, rest = rest[: len(parked_keys)], rest[len(parked_keys) :]
-    elements, last, limits, wake, circuits, paused_set, registered, retry_index, dead_index, *states = rest
+    elements, last, limits, wake, retry_index, dead_index, circuits, paused_set, registered, *states = rest
     placed = [job_id for place in (open_, retry, dead, *parked) for job_id, _ in place]
     assert len(placed) == len(set(placed)), f"in two places at once: {sorted(placed)}"
     assert set(placed) == set(jobs), (

@@ -13,16 +13,16 @@ PACKAGE = Path(hookfarm.__file__).parent
 PARTS = tuple(sorted(p.stem for p in PACKAGE.iterdir() if (p / "__init__.py").exists() or p.suffix == ".py"))
 
 LAYERS = (
-    ("errors", "redaction", "keys", "sockets", "bloom"),
-    ("abi",),
+    ("errors", "redaction", "keys", "window_rules", "sockets", "bloom", "attempt_results"),
+    ("abi", "vault"),
     ("conditions",),
     ("records", "config", "logs"),
-    ("redis_clients",),
+    ("redis_clients", "moments"),
     ("lua", "address_guard"),
     ("registry", "readiness", "event_stream", "embedded_server", "server_checks", "key_types"),
     ("jobs",),
     ("delivery_queue", "delivery_log", "windows", "place_index"),
-    ("recent_attempts", "picture", "dead_letters", "endpoint_list"),
+    ("recent_attempts", "dead_letters", "endpoint_list", "picture"),
     ("farm", "chain", "devchain"),
     ("keeper", "event_ingestor", "message_processor", "webhook_delivery", "api", "receiver"),
     ("cli",),

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hookfarm.cli import deliveries_forms as forms
+from hookfarm import moments
+from hookfarm.attempt_results import ERRORS, is_wanted
 from hookfarm.webhook_delivery import transport
 
 NOW = 1_800_000_000.0
@@ -21,13 +22,13 @@ NOW = 1_800_000_000.0
     ],
 )  # fmt: skip
 def test_since_is_so_long_ago_or_a_moment(text: str, expected: int) -> None:
-    assert forms.since_ms(text, NOW) == expected
+    assert moments.since_ms(text, NOW) == expected
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "-1h", "1w", "2026-13-01", "1h ago", "nan"])
 def test_since_is_nothing_else(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        forms.since_ms(text, NOW)
+        moments.since_ms(text, NOW)
 
 
 @pytest.mark.parametrize(
@@ -39,9 +40,9 @@ def test_since_is_nothing_else(text: str) -> None:
     ],
 )  # fmt: skip
 def test_a_status_chooses_attempts(status: str | None, result: str, delivered: bool, wanted: bool) -> None:
-    assert forms.is_wanted(status, result, delivered=delivered) == wanted
+    assert is_wanted(status, result, delivered=delivered) == wanted
 
 
 def test_every_error_of_an_attempt_can_be_asked_for() -> None:
     source = Path(transport.__file__).read_text()
-    assert set(re.findall(r'TransportError\("(\w+)"', source)) == set(forms.ERRORS)
+    assert set(re.findall(r'TransportError\("(\w+)"', source)) == set(ERRORS)

@@ -1,0 +1,125 @@
+"""One example for each shape, as /openapi.json shows them."""
+
+from typing import Any
+
+PROBLEM = {
+    "type": "about:blank",
+    "title": "Unprocessable Content",
+    "status": 422,
+    "detail": "expected ')' at position 25",
+    "field": "subscriptions[0].event",
+}
+_SUBSCRIPTION = {
+    "id": "sub_6f0e7c2f9a4b4b0f8f0d9c11",
+    "chain_id": 1,
+    "addresses": ["0xdac17f958d2ee523a2206206994597c13d831ec7"],
+    "event": "Transfer(address indexed from, address indexed to, uint256 value)",
+    "topics": None,
+    "where": "value >= 1000000",
+    "confirmations": 0,
+}
+_GIVEN = {"url": "https://hooks.example.com/transfers", "description": "large transfers"}
+_BARE = {name: value for name, value in _SUBSCRIPTION.items() if name not in ("id", "topics")}
+ENDPOINT: dict[str, Any] = {
+    "id": "ep_0123456789abcdef01234567",
+    **_GIVEN,
+    "subscriptions": [_SUBSCRIPTION],
+    "headers": {},
+    "timeout_seconds": 15.0,
+    "max_in_flight": None,
+    "rate_limit_per_second": None,
+    "ordered": False,
+    "enabled": True,
+    "disabled_reason": None,
+    "created_at": "2026-01-31T12:00:00.000Z",
+    "window": {
+        "open": 3,
+        "limit": 12,
+        "parked": 0,
+        "retry": 1,
+        "circuit": "closed",
+        "failures": 0,
+        "paused_reason": None,
+    },
+    "recent": {"attempts": 100, "succeeded": 99, "p50_ms": 12, "p99_ms": 140},
+}
+_EFFECTIVE = [{**_SUBSCRIPTION, "effective_from_block": 21500001}]
+_SECRET = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+CREATED = {**ENDPOINT, "subscriptions": _EFFECTIVE, "secret": _SECRET, "warnings": []}
+CHANGED = {**ENDPOINT, "subscriptions": _EFFECTIVE, "warnings": []}
+ROTATED = {**ENDPOINT, "secret": _SECRET}
+DISABLED = {
+    **ENDPOINT,
+    "enabled": False,
+    "disabled_reason": "disabled by its owner",
+    "window": {**ENDPOINT["window"], "paused_reason": "disabled by its owner"},
+}
+ENDPOINTS = {"data": [ENDPOINT], "next_cursor": None}
+TESTED = {
+    "data": [
+        {
+            "subscription": _SUBSCRIPTION["id"],
+            "id": "msg_test_0123456789abcdef01234567",
+            "delivered": True,
+            "status": 200,
+            "headers": {"content-type": "text/plain"},
+            "detail": "ok",
+            "took_ms": 34,
+        }
+    ]
+}
+_ROW = {
+    "cursor": "WzE3Njk4NjA4MDAwMDAsIjAiXQ",
+    "at_ms": 1769860800000,
+    "id": "msg_0123456789abcdef0123456789abcdef01234567",
+    "endpoint": ENDPOINT["id"],
+    "attempt": 2,
+    "result": "200",
+    "delivered": True,
+    "took_ms": 34,
+    "now": "delivered",
+}
+ATTEMPTS = {"data": [_ROW], "next_cursor": _ROW["cursor"]}
+DELIVERY: dict[str, Any] = {
+    "id": _ROW["id"],
+    "endpoint": ENDPOINT["id"],
+    "status": "delivered",
+    "attempts": [
+        {"at": 1769860794.9, "took_ms": 12, "status": 503, "detail": "busy"},
+        {"at": 1769860800.0, "took_ms": 34, "status": 200, "detail": "ok"},
+    ],
+    "reason": None,
+    "at_ms": 1769860800000,
+    "source": None,
+    "payload": {"type": "log.emitted", "timestamp": "2026-01-31T11:59:47Z", "data": {}},
+}
+AGAIN = {**DELIVERY, "status": "open", "at_ms": None}
+DEAD = {**DELIVERY, "status": "dead", "reason": "exhausted", "attempts": DELIVERY["attempts"][:1]}
+DEAD_LETTERS = {"data": [DEAD], "next_cursor": None}
+REDRIVEN = {"redriven": 12, "refused": {}, "next_cursor": None}
+PURGED = {"purged": 12, "next_cursor": None}
+CHAINS = {
+    "data": [
+        {
+            "chain_id": 1,
+            "head": 21500000,
+            "checkpoint": 21500000,
+            "lag_blocks": 0,
+            "lag_seconds": 0.0,
+            "safe": 21499968,
+            "finalized": 21499936,
+            "ready": True,
+            "why": "",
+            "rpc_requests_per_block": 2.0,
+            "events_published": 61650,
+            "catch_up": None,
+        }
+    ],
+    "next_cursor": None,
+}
+BODIES: dict[str, Any] = {
+    "NewEndpoint": {**_GIVEN, "subscriptions": [_BARE]},
+    "EndpointChange": {"max_in_flight": 10, "ordered": False},
+    "Test": {"subscription": _SUBSCRIPTION["id"]},
+    "Choice": {"endpoint": ENDPOINT["id"], "reason": "exhausted", "since": "1d"},
+}

@@ -1,0 +1,111 @@
+"""What lists are asked with. A parameter that a route does not know, or that comes twice, is refused by name."""
+
+import re
+import time
+from typing import Annotated, Any
+
+from fastapi import Header, Path, Query, Request
+from pydantic import AfterValidator, BeforeValidator
+
+from hookfarm import config
+from hookfarm.api.problems import Problem
+from hookfarm.moments import since_ms
+
+MOST_LISTED = 200
+_ID = r"^[0-9A-Za-z_.:-]{1,128}$"
+_MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?"
+_WHEN = rf"^([0-9]{{1,9}}(\.[0-9]{{1,6}})?(ms|s|m|h|d)|{_MOMENT})$"
+_WHEN_SUMMARY = "so long ago (`90s`, `2h`, `7d`), or a moment in ISO 8601 (UTC unless it says otherwise)."
+
+
+def refuse_unknown(request: Request) -> None:
+    """A dependency of every route."""
+    given = request.query_params.multi_items()
+    if not given:
+        return
+    known = {str(field.alias) for field in request.scope["route"].dependant.query_params}
+    names = [name for name, _ in given]
+    for name in names:
+        if name not in known:
+            allowed = f"known: {', '.join(sorted(known))}" if known else "there are none"
+            raise Problem(422, f"There is no such parameter; {allowed}.", name[:80])
+        if names.count(name) > 1:
+            raise Problem(422, "It is given more than once.", name)
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str) and not re.fullmatch("[0-9]{1,6}", value):
+        raise ValueError("not a whole number")
+    return value
+
+
+def _truth(value: Any) -> Any:
+    if isinstance(value, str) and value not in ("true", "false"):
+        raise ValueError("neither true nor false")
+    return value
+
+
+def _is_moment(value: str) -> str:
+    since_ms(value, time.time())
+    return value
+
+
+def _is_time(value: str) -> str:
+    try:
+        config.duration(value)
+    except ValueError:
+        return _is_moment(value)
+    return value
+
+
+def check_time(value: str | None, field: str) -> None:
+    """A Problem names the field where it is no time."""
+    try:
+        if value is not None and not re.fullmatch(_WHEN, value):
+            raise ValueError("neither a duration nor a moment; write 90s, 2h, 7d or 2026-01-31T12:00Z")
+        moment(value, 0)
+    except ValueError as error:
+        raise Problem(422, str(error), field) from error
+
+
+def check_id(value: str | None, field: str) -> None:
+    """A Problem names the field where it is no id; an empty one is."""
+    if value and not re.fullmatch(_ID, value):
+        raise Problem(422, "It is not an id.", field)
+
+
+def moment(value: str | None, otherwise: int) -> int:
+    """ms since the epoch."""
+    return otherwise if value is None else since_ms(value, time.time())
+
+
+def _text(summary: str, pattern: str = _ID) -> Any:
+    return Query(description=summary, pattern=pattern)
+
+
+Limit = Annotated[int, BeforeValidator(_whole), Query(ge=1, le=MOST_LISTED, description="How many at most.")]
+Cursor = Annotated[
+    str | None,
+    Query(description="`next_cursor` of the page before.", pattern=r"^[0-9A-Za-z_-]{1,1024}$"),
+]
+Truth = Annotated[bool | None, BeforeValidator(_truth)]
+EndpointFilter = Annotated[str | None, _text("Only of this endpoint.")]
+OwnerFilter = Annotated[
+    str | None, _text("Only of this endpoint; empty: what was no job.", r"^[0-9A-Za-z_.:-]{0,128}$")
+]
+Since = Annotated[
+    str | None,
+    AfterValidator(lambda v: v if v is None else _is_time(v)),
+    _text(f"Not before: {_WHEN_SUMMARY}", _WHEN),
+]
+Until = Annotated[
+    str | None,
+    AfterValidator(lambda v: v if v is None else _is_time(v)),
+    _text(f"Not after: {_WHEN_SUMMARY}", _WHEN),
+]
+EndpointId = Annotated[str, Path(description="`ep_…`", pattern=_ID)]
+DeliveryId = Annotated[str, Path(description="`msg_…`, the `webhook-id`.", pattern=_ID)]
+IfMatch = Annotated[
+    str | None,
+    Header(description="Do it only where this is the endpoint's ETag still; 412 otherwise."),
+]

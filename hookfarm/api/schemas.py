@@ -1,0 +1,278 @@
+"""The shapes that go in and out, as JSON Schema 2020-12."""
+
+from typing import Any
+
+from hookfarm.records import (
+    HIGHEST_RATE,
+    LOWEST_RATE,
+    MAX_ADDRESSES,
+    MAX_CONFIRMATIONS,
+    MAX_IN_FLIGHT,
+    MAX_SUBSCRIPTIONS,
+    MAX_TIMEOUT_SECONDS,
+)
+
+_ID = r"^[0-9A-Za-z_.:-]{0,128}$"
+_WORD = r"^0[xX][0-9a-fA-F]{64}$"
+
+
+def _object(properties: dict[str, Any], required: tuple[str, ...] | None = None, **more: Any) -> dict[str, Any]:
+    """All of the properties are there unless said otherwise."""
+    needed = list(properties) if required is None else list(required)
+    return {"type": "object", "properties": properties, **({"required": needed} if needed else {}), **more}
+
+
+def _nullable(kind: str, **more: Any) -> dict[str, Any]:
+    return {"type": [kind, "null"], **more}
+
+
+def _page(row: str) -> dict[str, Any]:
+    return _object(
+        {
+            "data": {"type": "array", "items": {"$ref": f"#/components/schemas/{row}"}},
+            "next_cursor": _nullable("string"),
+        }
+    )
+
+
+def _with(properties: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
+    return _object({**base["properties"], **properties}, (*base["required"], *properties))
+
+
+_WORDS = {"type": "string", "pattern": _WORD}
+_SUBSCRIPTION_IN = _object(
+    {
+        "id": _nullable("string", pattern=r"^sub_[0-9A-Za-z_-]{1,60}$"),
+        "chain_id": {"type": "integer", "minimum": 1, "maximum": 2**64 - 1},
+        "addresses": _nullable(
+            "array", items={"type": "string", "pattern": r"^0[xX][0-9a-fA-F]{40}$"}, maxItems=MAX_ADDRESSES
+        ),
+        "event": _nullable(
+            "string",
+            maxLength=4096,
+            description="`Transfer(address indexed from, …)`; without it and `topics`, any log.",
+        ),
+        "topics": _nullable(
+            "array",
+            maxItems=4,
+            items={"anyOf": [{"type": "null"}, _WORDS, {"type": "array", "items": _WORDS}]},
+            description="As in eth_getLogs; instead of `event`.",
+        ),
+        "where": _nullable("string", maxLength=4096, description="A condition on the event's arguments."),
+        "confirmations": {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": MAX_CONFIRMATIONS},
+                {"enum": ["safe", "finalized"]},
+            ]
+        },
+    },
+    ("chain_id",),
+)
+_HEADERS = {
+    "type": "object",
+    "maxProperties": 32,
+    "propertyNames": {"pattern": r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$"},
+    "additionalProperties": {"type": "string", "pattern": r"^[\t\x20-\x7e]{0,2048}$"},
+}
+_GIVEN = {
+    "url": {
+        "type": "string",
+        "maxLength": 2048,
+        "pattern": r"^[hH][tT][tT][pP][sS]?://[!-~]+$",
+        "description": "To a public address; http or https.",
+    },
+    "description": {"type": "string", "maxLength": 500},
+    "subscriptions": {
+        "type": "array",
+        "items": {"$ref": "#/components/schemas/NewSubscription"},
+        "maxItems": MAX_SUBSCRIPTIONS,
+    },
+    "headers": _HEADERS,
+    "timeout_seconds": {"type": "number", "minimum": 0.1, "maximum": MAX_TIMEOUT_SECONDS},
+    "max_in_flight": _nullable("integer", minimum=1, maximum=MAX_IN_FLIGHT),
+    "rate_limit_per_second": _nullable("number", minimum=LOWEST_RATE, maximum=HIGHEST_RATE),
+    "ordered": {"type": "boolean"},
+    "enabled": {"type": "boolean"},
+}
+_SUBSCRIPTION = _object(
+    {
+        "id": {"type": "string"},
+        "chain_id": {"type": "integer"},
+        "addresses": {"type": "array", "items": {"type": "string"}},
+        "event": _nullable("string"),
+        "topics": _nullable("array"),
+        "where": _nullable("string"),
+        "confirmations": {"type": ["integer", "string"]},
+    }
+)
+_ENDPOINT = _object(
+    {
+        "id": {"type": "string"},
+        "url": {"type": "string"},
+        "description": {"type": "string"},
+        "subscriptions": {"type": "array", "items": {"$ref": "#/components/schemas/Subscription"}},
+        "headers": {"type": "object", "additionalProperties": {"type": "string"}},
+        "timeout_seconds": {"type": "number"},
+        "max_in_flight": _nullable("integer"),
+        "rate_limit_per_second": _nullable("number"),
+        "ordered": {"type": "boolean"},
+        "enabled": {"type": "boolean"},
+        "disabled_reason": _nullable("string"),
+        "created_at": _nullable("string", description="null where nobody noted it."),
+        "window": {"$ref": "#/components/schemas/Window"},
+        "recent": {"$ref": "#/components/schemas/Recent"},
+    }
+)
+_SECRET = {"secret": {"type": "string", "pattern": "^whsec_", "description": "Shown this once."}}
+_EFFECTIVE = {"warnings": {"type": "array", "items": {"type": "string"}}}
+_ATTEMPT = _object(
+    {
+        "at": {"type": "number", "description": "Unix seconds."},
+        "took_ms": {"type": "integer"},
+        "status": {"type": "integer"},
+        "error": {"type": "string"},
+        "detail": {"type": "string", "description": "The first kB of the reply, or what went wrong."},
+    },
+    (),
+)
+_FILTER = _object(
+    {
+        "endpoint": {"type": "string", "pattern": _ID, "description": "Empty: what was no job."},
+        "reason": {"type": "string", "minLength": 1, "maxLength": 500},
+        "since": {"type": "string", "description": "`1h`, or a moment in ISO 8601."},
+        "until": {"type": "string"},
+        "cursor": {
+            "type": "string",
+            "pattern": "^[0-9A-Za-z_-]{1,1024}$",
+            "description": "`next_cursor` of the answer before.",
+        },
+    },
+    (),
+    additionalProperties=False,
+)
+_REFUSED = {"type": "object", "additionalProperties": {"type": "string"}, "description": "Why, by id."}
+
+SCHEMAS: dict[str, Any] = {
+    "Problem": _object(
+        {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+            "field": {"type": "string", "description": "`subscriptions[0].event`"},
+        },
+        ("type", "title", "status"),
+    ),
+    "NewSubscription": {**_SUBSCRIPTION_IN, "additionalProperties": False},
+    "Subscription": _SUBSCRIPTION,
+    "NewEndpoint": _object(_GIVEN, ("url",), additionalProperties=False),
+    "EndpointChange": _object(_GIVEN, (), additionalProperties=False),
+    "Window": _object(
+        {
+            "open": {"type": "integer"},
+            "limit": _nullable("integer", description="null = not needed so far."),
+            "parked": {"type": "integer"},
+            "retry": {"type": "integer"},
+            "circuit": {"enum": ["open", "closed"]},
+            "failures": {"type": "integer", "description": "In a row."},
+            "paused_reason": _nullable("string"),
+        }
+    ),
+    "Recent": _object(
+        {
+            "attempts": {"type": "integer"},
+            "succeeded": {"type": "integer"},
+            "p50_ms": _nullable("integer"),
+            "p99_ms": _nullable("integer"),
+        },
+        description="Of the last 100 attempts.",
+    ),
+    "Endpoint": _ENDPOINT,
+    "EndpointPage": _page("Endpoint"),
+    "CreatedEndpoint": _with({**_SECRET, **_EFFECTIVE}, _ENDPOINT),
+    "ChangedEndpoint": _object({**_ENDPOINT["properties"], **_EFFECTIVE}, tuple(_ENDPOINT["required"])),
+    "RotatedEndpoint": _with(_SECRET, _ENDPOINT),
+    "Test": _object(
+        {
+            "subscription": {
+                "type": "string",
+                "pattern": r"^[0-9A-Za-z_-]{1,64}$",
+                "description": "Only this one.",
+            },
+            "transaction_hash": {
+                "type": "string",
+                "pattern": _WORD,
+                "description": "Its logs that match, instead of made-up ones.",
+            },
+        },
+        (),
+        additionalProperties=False,
+    ),
+    "TestReplies": _object({"data": {"type": "array", "items": {"$ref": "#/components/schemas/TestReply"}}}),
+    "TestReply": _object(
+        {
+            "subscription": _nullable("string"),
+            "id": {"type": "string"},
+            "delivered": {"type": "boolean"},
+            "status": {"type": "integer"},
+            "headers": {"type": "object"},
+            "error": {"type": "string"},
+            "detail": {"type": "string"},
+            "took_ms": {"type": "integer"},
+        },
+        ("subscription", "id", "delivered", "detail", "took_ms"),
+    ),
+    "AttemptRow": _object(
+        {
+            "cursor": _nullable("string"),
+            "at_ms": _nullable("integer"),
+            "id": {"type": "string"},
+            "endpoint": {"type": "string"},
+            "attempt": {"type": "integer"},
+            "result": _nullable("string"),
+            "delivered": {"type": "boolean"},
+            "took_ms": _nullable("integer"),
+            "now": {
+                "enum": ["open", "parked", "retry", "delivered", "dead", None],
+                "description": "null = forgotten.",
+            },
+        }
+    ),
+    "AttemptPage": _page("AttemptRow"),
+    "Attempt": _ATTEMPT,
+    "Delivery": _object(
+        {
+            "id": {"type": "string"},
+            "endpoint": {"type": "string"},
+            "status": {"enum": ["open", "parked", "retry", "delivered", "dead"]},
+            "attempts": {"type": "array", "items": {"$ref": "#/components/schemas/Attempt"}},
+            "reason": _nullable("string"),
+            "at_ms": _nullable("integer"),
+            "source": _nullable("string"),
+            "payload": {},
+        }
+    ),
+    "DeliveryPage": _page("Delivery"),
+    "Choice": _FILTER,
+    "Redriven": _object(
+        {"redriven": {"type": "integer"}, "refused": _REFUSED, "next_cursor": _nullable("string")}
+    ),
+    "Purged": _object({"purged": {"type": "integer"}, "next_cursor": _nullable("string")}),
+    "Chain": _object(
+        {
+            "chain_id": {"type": "integer"},
+            "head": _nullable("integer"),
+            "checkpoint": _nullable("integer"),
+            "lag_blocks": _nullable("integer"),
+            "lag_seconds": _nullable("number"),
+            "safe": _nullable("integer"),
+            "finalized": _nullable("integer"),
+            "ready": {"type": "boolean"},
+            "why": {"type": "string"},
+            "rpc_requests_per_block": _nullable("number"),
+            "events_published": _nullable("integer"),
+            "catch_up": _nullable("object"),
+        }
+    ),
+    "Chains": _page("Chain"),
+}

@@ -1,0 +1,64 @@
+"""Endpoints as the API shows them."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import redis
+
+from hookfarm import delivery_log, place_index, windows
+from hookfarm.delivery_log import LoggedAttempt
+from hookfarm.endpoint_list import Listed
+from hookfarm.moments import iso
+from hookfarm.records import Endpoint
+from hookfarm.windows import Window
+
+RECENT_ATTEMPTS = 100
+
+
+def endpoints(client: "redis.Redis", found: Sequence[Listed]) -> list[dict[str, Any]]:
+    """Each with how it is doing: its window, and its last 100 attempts."""
+    ids = [listed.endpoint.id for listed in found]
+    if not ids:
+        return []
+    standing = windows.read(client, ids)
+    retries = place_index.count_retries(client, ids)
+    attempts = delivery_log.pages(client, dict.fromkeys(ids, "+"), 0, RECENT_ATTEMPTS)
+    return [
+        {
+            **listed.endpoint.public(),
+            "created_at": None if listed.created_ms is None else iso(listed.created_ms),
+            "window": _window(listed.endpoint, window, retry),
+            "recent": _recent(page),
+        }
+        for listed, window, retry, page in zip(found, standing, retries, attempts, strict=True)
+    ]
+
+
+def etag(endpoint: Endpoint) -> str:
+    """Another one after every change; a new secret shows in the time until which the old one signs."""
+    seen = {**endpoint.public(), "secrets_until": [until for _, until in endpoint.secrets]}
+    return f'"{hashlib.sha256(orjson.dumps(seen)).hexdigest()[:32]}"'
+
+
+def _window(endpoint: Endpoint, window: Window, retry: int) -> dict[str, Any]:
+    return {
+        "open": window.open,
+        "limit": window.limit,
+        "parked": window.parked,
+        "retry": retry,
+        "circuit": "open" if window.closed else "closed",
+        "failures": window.failures,
+        "paused_reason": None if endpoint.enabled else endpoint.disabled_reason,
+    }
+
+
+def _recent(attempts: Sequence[LoggedAttempt]) -> dict[str, int | None]:
+    took = sorted(attempt.took_ms for attempt in attempts)
+    return {
+        "attempts": len(took),
+        "succeeded": sum(attempt.delivered for attempt in attempts),
+        "p50_ms": took[len(took) // 2] if took else None,
+        "p99_ms": took[len(took) * 99 // 100] if took else None,
+    }

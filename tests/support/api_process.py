@@ -1,0 +1,109 @@
+"""The API in a process of its own, forked as the master forks it, and questions to it."""
+
+import contextlib
+import http.client
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from hookfarm import keys
+from hookfarm.api import process as api
+from hookfarm.api.settings import Settings
+from hookfarm.config import Address
+from hookfarm.farm.board import Board, State
+from hookfarm.farm.child import Child
+from hookfarm.farm.process import fork, run_child
+from tests.support.delivery import LOOPBACK
+from tests.support.waiting import eventually
+
+TOKEN = "a-token-of-the-tests"
+STARTED = (keys.MESSAGE_PROCESSOR, keys.WEBHOOK_DELIVERY)
+
+
+@dataclass(frozen=True)
+class Said:
+    """An answer. `json` is its body, None where it is empty."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.body) if self.body else None
+
+
+class Api:
+    """A running API; it may be asked from the moment it is `up`."""
+
+    def __init__(self, settings: Settings, address: Address) -> None:
+        self._board = Board({api.SERVICE: 1})
+        self.slot = self._board.slots(api.SERVICE)[0]
+        self.slot.occupy(20)
+        self._pid = fork(lambda: self._live(settings, address))
+        self.slot.occupied_by(self._pid)
+
+    def _live(self, settings: Settings, address: Address) -> int:
+        child = Child(api.SERVICE, 0, self._board)
+        return run_child(child, api.prepare, -1, lambda c: api.run(c, address, settings))
+
+    @property
+    def port(self) -> int:
+        return self.slot.counter(api.PORT)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def wait_up(self) -> None:
+        eventually(lambda: self.slot.state == State.UP, within=20, what="the API being up")
+
+    def ask(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None,
+        token: str | None = TOKEN,
+    ) -> Said:  # fmt: skip
+        """One request with the token, on a connection of its own. A body that is no bytes goes as JSON."""
+        sent = {"Authorization": f"Bearer {token}"} if token else {}
+        if body is not None and not isinstance(body, bytes):
+            body = orjson.dumps(body)
+            sent["Content-Type"] = "application/json"
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
+            connection.request(method, path, body, {**sent, **(headers or {})})
+            response = connection.getresponse()
+            named = {name.lower(): value for name, value in response.getheaders()}
+            return Said(response.status, named, response.read())
+
+    def wait(self) -> int:
+        """Until it has ended; its exit code."""
+        status = eventually(self._reaped, within=20, what="the API's end")
+        self._pid = 0
+        return os.waitstatus_to_exitcode(status[0])
+
+    def _reaped(self) -> list[int]:
+        pid, status = os.waitpid(self._pid, os.WNOHANG)
+        return [status] if pid else []
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        os.kill(self._pid, number)
+        return self.wait()
+
+    def close(self) -> None:
+        if self._pid:
+            self.stop(signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def running_api(redis_url: str, **settings: Any) -> Iterator[Api]:
+    """An API over that Redis, whose endpoints may be on loopback; gone at the end."""
+    given = {"services": STARTED, "allow_private": LOOPBACK, **settings}
+    one = Api(Settings(redis_url, TOKEN, **given), Address("127.0.0.1", 0))
+    try:
+        one.wait_up()
+        yield one
+    finally:
+        one.close()
