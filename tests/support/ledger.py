@@ -9,7 +9,7 @@ import redis
 from hookfarm import keys, place_index
 from hookfarm.jobs import Taken, decode
 from hookfarm.place_index import Choice
-from hookfarm.windows import CLOSED_AFTER_FAILURES
+from hookfarm.window_rules import CIRCUIT
 
 
 def assert_ledger_invariant(client: "redis.Redis") -> None:
@@ -56,7 +56,7 @@ def assert_ledger_invariant(client: "redis.Redis") -> None:
     paused = {name.decode() for name, limit in limits.items() if limit.startswith(b"1 ")}
     stuck = waiting - set(found) - paused - {name.decode() for name in wake}
     assert not stuck, f"parked, and nothing to wait for: {stuck}"
-    failing = {e for e, (_, failures) in opened.items() if int(failures or 0) >= CLOSED_AFTER_FAILURES}
+    failing = {e for e, (_, failures) in opened.items() if int(failures or 0) >= CIRCUIT}
     known = {name.decode() for name in registered}
     assert {name.decode() for name in circuits} == failing & known, "not the circuits that are open"
     assert {name.decode() for name in paused_set} == paused & known, "not the endpoints that are paused"

@@ -39,16 +39,21 @@ export function deadLetters(shared, given) {
   };
 }
 
-const REDRIVE = { path: "redrive", question: "Send all of them again?", detail: "Under the same ids, on a schedule that begins anew.", action: "Redrive", done: "sent again" };
-const PURGE = { path: "purge", question: "Forget all of them?", detail: "What was never delivered is then lost for good.", action: "Purge", done: "forgotten" };
+const REDRIVE = { path: "redrive", question: "Send all of them again?", detail: "Under the same ids, on a schedule that begins anew.", action: "Redrive", counted: "redriven", done: "sent again" };
+const PURGE = { path: "purge", question: "Forget all of them?", detail: "What was never delivered is then lost for good.", action: "Purge", counted: "purged", done: "forgotten" };
 
 async function all({ picture }, list, filter, what) {
   const narrowed = Object.keys(filter).length > 0;
   const number = narrowed ? "Those that the filters leave" : `${count(picture?.queue.dead)} dead letters`;
   if (!(await confirm(what.question, `${number}. ${what.detail}`, what.action))) return;
-  const answer = await call("POST", `/v1/dead-letters/${what.path}`, filter);
-  const done = ["redriven", "purged", "sent", "count"].map((name) => answer?.[name]).find((value) => typeof value === "number");
-  toast(done === undefined ? `They are ${what.done}.` : `${count(done)} ${what.done}.`);
+  let done = 0;
+  let cursor;
+  do {
+    const answer = await call("POST", `/v1/dead-letters/${what.path}`, cursor ? { ...filter, cursor } : filter);
+    done += answer[what.counted];
+    cursor = answer.next_cursor;
+  } while (cursor);
+  toast(`${count(done)} ${what.done}.`);
   await list.load();
 }
 

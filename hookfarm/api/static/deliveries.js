@@ -10,18 +10,24 @@ import { List } from "/static/list.js";
 const HEADS = [
   ["When", ""], ["Delivery", "wide"], ["Endpoint", ""], ["Attempt", "number"], ["Result", ""], ["Took", "number"], ["Now", ""],
 ];
-const STATUSES = [["", "All results"], ["delivered", "Delivered"], ["failed", "Failed"]];
+const STATUSES = [
+  ["", "All attempts"], ["delivered", "Delivered"], ["failed", "Failed"], ["open", "Open now"], ["retry", "In retry now"], ["dead", "Dead now"],
+];
+const NOW = ["open", "retry", "dead"];
 const SPANS = [["", "Any time"], ["5", "Last 5 minutes"], ["60", "Last hour"], ["1440", "Last day"]];
 
 export function deliveries(_shared, given) {
   const list = new List({
-    title: "Deliveries", path: "/v1/deliveries", heads: HEADS, key: (one) => `${one.cursor ?? ""} ${one.id} ${one.attempt}`,
+    title: "Deliveries", path: "/v1/deliveries", heads: HEADS, key: (one) => `${one.id} ${one.attempt} ${one.at_ms}`,
     row: (one) => row(one, () => list.load()), empty: nothing, filters: given,
   });
   const endpoint = h("input", { type: "search", placeholder: "Endpoint id, ep_…", value: given.endpoint ?? "", "aria-label": "Endpoint id" });
   const status = choice("Result", STATUSES, given.status);
   const span = choice("Time", SPANS, "");
-  const filter = () => list.filter({ endpoint: endpoint.value.trim(), status: status.value, since: since(span.value) });
+  const filter = () => {
+    span.disabled = NOW.includes(status.value); // What stands somewhere now is asked for without a time.
+    list.filter({ endpoint: endpoint.value.trim(), status: status.value, since: span.disabled ? "" : since(span.value) });
+  };
   endpoint.addEventListener("input", debounced(filter));
   for (const select of [status, span]) select.addEventListener("change", filter);
   return {
@@ -57,7 +63,7 @@ function row(first, changed) {
       text(endpoint, one.endpoint);
       attribute(endpoint, "href", `#/deliveries?endpoint=${encodeURIComponent(one.endpoint)}`);
       number.set(`#${one.attempt}`);
-      result.set(resultWords(one.result), `pill ${one.delivered ? "good" : "bad"}`);
+      result.set(resultWords(one.result), one.result === null ? null : `pill ${one.delivered ? "good" : "bad"}`);
       duration.set(took(one.took_ms));
       now.set(...placePill(one.now));
     },

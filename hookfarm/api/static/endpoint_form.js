@@ -3,6 +3,7 @@
 import { call, idempotencyKey } from "/static/api.js";
 import { busy, drawer } from "/static/dialog.js";
 import { h, text } from "/static/dom.js";
+import { count } from "/static/format.js";
 import { secretBox, sendTest } from "/static/endpoint_detail.js";
 import { blame, Field } from "/static/field.js";
 
@@ -105,8 +106,9 @@ function showAdded(body, endpoint, close) {
   test.focus();
 }
 
-/** From which block on it takes effect, where the API says so. */
+/** From which block on it takes effect, and what the API warns of. */
 function effective(endpoint) {
   const blocks = endpoint.subscriptions.map((one) => one.effective_from_block).filter((block) => block != null);
-  return blocks.length ? [h("p", { class: "muted" }, `Matched from block ${blocks[0].toLocaleString("en-US")} on.`)] : [];
+  const from = blocks.length ? [h("p", { class: "muted" }, `Matched from block ${count(blocks[0])} on.`)] : [];
+  return [...from, ...(endpoint.warnings ?? []).map((warning) => h("p", { class: "alert" }, warning))];
 }

@@ -7,7 +7,7 @@ import { count, plural, rate, seconds } from "/static/format.js";
 const HELD = [
   ["unconfirmed", "Unconfirmed", "waits for confirmations", null],
   ["parked", "Parked", "over its endpoint's window, or that is paused", "#/endpoints"],
-  ["retry", "Retry", "waits for its next attempt", "#/deliveries?status=failed"],
+  ["retry", "Retry", "waits for its next attempt", "#/deliveries?status=retry"],
   ["dead", "Dead", "given up, kept with its reason", "#/dead-letters"],
 ];
 
