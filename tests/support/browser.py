@@ -82,3 +82,9 @@ def _said(message: Any) -> str:
 
 def _foreign(url: str, origin: str) -> str:
     return "" if url.startswith((f"{origin}/", "data:", "blob:")) else f"asked elsewhere: {url}"
+
+
+def faint_texts(page: Any) -> list[str]:
+    """The texts that are hard to read, each with its contrast."""
+    found: list[str] = page.evaluate(Path(__file__).with_name("faint_texts.js").read_text())
+    return found
