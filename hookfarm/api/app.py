@@ -17,6 +17,7 @@ from hookfarm.api import (
     openapi,
     problems,
     stats,
+    trying,
 )
 from hookfarm.api.context import Context
 from hookfarm.api.parameters import refuse_unknown
@@ -27,6 +28,7 @@ OPEN: tuple[BuildRouter, ...] = (health.build_router, dashboard.build_router)
 """Routers that anybody may ask."""
 WITH_TOKEN: tuple[BuildRouter, ...] = (
     endpoints.build_router,
+    trying.build_router,
     deliveries.build_router,
     dead_letters.build_router,
     chains.build_router,
@@ -49,7 +51,7 @@ def build(context: Context) -> FastAPI:
         app.include_router(build_router(context))
     checks = [Depends(access.token_check(context.settings.token)), Depends(refuse_unknown)]
     for build_router in WITH_TOKEN:
-        app.include_router(build_router(context), prefix="/v1", dependencies=checks)
+        app.include_router(build_router(context), prefix="/v1", dependencies=checks, responses=openapi.refusals())
     problems.install(app)
     openapi.install(app)
     app.add_middleware(limits.BodyLimit)

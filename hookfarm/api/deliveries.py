@@ -21,7 +21,7 @@ _Status = Annotated[
     Query(
         pattern=rf"^(delivered|failed|[1-5][0-9][0-9]|{'|'.join((*ERRORS, *_PLACES))})$",
         description="Attempts that were `delivered` or `failed`, of an HTTP status or with an error; or "
-        "deliveries that are `open`, `parked` (with `endpoint`), in `retry` or `dead` now, each with its last attempt.",
+        "deliveries that are `open`, `parked` (needs `endpoint`), `retry` or `dead` now, each with its last one.",
     ),
 ]
 

@@ -146,8 +146,9 @@ class Endpoints:
         self.find(endpoint_id)
 
         def changed(base: Endpoint) -> Endpoint:
+            parsed = self._parse(body, base)  # First: RFC 9110, section 13.2.1.
             _check(if_match, base)
-            return self._parse(body, base)
+            return parsed
 
         stored = self._context.registry().edit(endpoint_id, changed)
         more = effective.shown(self._client, stored, self._watched) if with_blocks else {}

@@ -31,6 +31,11 @@ _SAID = {
 }
 
 
+def refusals(statuses: Sequence[int] = ()) -> dict[int | str, dict[str, Any]]:
+    """How a route under /v1 may refuse, with these beside what all of them have."""
+    return {status: _refusal(status) for status in sorted({*_EVERYWHERE, *statuses})}
+
+
 def described(
     summary: str,
     example: Any,
@@ -41,7 +46,6 @@ def described(
     body_required: bool = True,
 ) -> dict[str, Any]:
     """The arguments of a route: its answer by the name of a schema and an example, its body, how it may refuse."""
-    refusals = sorted({*_EVERYWHERE, *errors, *(_WITH_BODY if body else ())})
     good: dict[str, Any] = {"description": summary}
     if schema is not None:
         good["content"] = {"application/json": {"schema": _reference(schema), "example": example}}
@@ -52,7 +56,7 @@ def described(
         "summary": summary,
         "status_code": status,
         "response_class": Response,
-        "responses": {status: good, **{code: _refusal(code) for code in refusals}},
+        "responses": {status: good, **refusals((*errors, *(_WITH_BODY if body else ())))},
         "openapi_extra": extra,
     }
 

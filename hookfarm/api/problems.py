@@ -1,5 +1,6 @@
 """Every refusal is a problem document (RFC 9457) that says what was wrong and names the field."""
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -19,6 +20,11 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 2
 """When to ask again where Redis does not answer."""
 
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""As RFC 9110 has them; Python before 3.13 does not."""
+
+_METHODS = ("get", "post", "put", "patch", "delete")
+
 log = logs.get("api")
 
 
@@ -36,7 +42,7 @@ def problem(
     status: int, detail: str | None = None, field: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
     """The answer; without a detail, the title says it all."""
-    document = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    document = {"type": "about:blank", "title": _TITLES.get(status, HTTPStatus(status).phrase), "status": status}
     document |= {name: value for name, value in (("detail", detail), ("field", field)) if value is not None}
     return Response(orjson.dumps(document), status, headers, media_type=MEDIA_TYPE)
 
@@ -55,9 +61,21 @@ def _answer(_request: Request, error: Any) -> Response:
     return problem(error.status, error.detail, error.field)
 
 
-def _http(_request: Request, error: Any) -> Response:
+def _http(request: Request, error: Any) -> Response:
+    headers = error.headers
+    if error.status_code == 405:
+        headers = {"Allow": ", ".join(_allowed(request)) or (headers or {}).get("Allow", "")}
     said = error.detail if error.detail != HTTPStatus(error.status_code).phrase else None
-    return problem(error.status_code, said, headers=error.headers)
+    return problem(error.status_code, said, headers=headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods of all routes of this path; each of them knows its own only."""
+    paths = request.app.openapi()["paths"]
+    here = [path for path in paths if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), request.url.path)]
+    # A path that is written out comes before one with a parameter.
+    found = paths[min(here, key=lambda path: path.count("{"))] if here else {}
+    return sorted(method.upper() for method in found if method in _METHODS)
 
 
 def _invalid(_request: Request, error: Any) -> Response:

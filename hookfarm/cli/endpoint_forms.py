@@ -1,31 +1,21 @@
 """From the options of `hookfarm endpoints` to checked endpoints, and the samples that `test` sends."""
 
 import math
-import secrets
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from eth_abi.abi import encode
 
 from hookfarm import address_guard
-from hookfarm.abi import signature
-from hookfarm.abi.abi_types import TUPLE, AbiType
 from hookfarm.config import Config
 from hookfarm.errors import InvalidInput
-from hookfarm.jobs import Taken
-from hookfarm.message_processor import decoder, payload
-from hookfarm.records import Endpoint, Event, Subscription, parse_endpoint
+from hookfarm.records import Endpoint, parse_endpoint
+from hookfarm.samples import events
+from hookfarm.samples.sending import Sample, Sender
 from hookfarm.vault import Vault
-from hookfarm.webhook_delivery import outcome
-from hookfarm.webhook_delivery.connections import Connections, tls_context
-from hookfarm.webhook_delivery.endpoints import prepare
-from hookfarm.webhook_delivery.transport import Transport
+from hookfarm.webhook_delivery.connections import tls_context
 
-_ZERO_WORD = f"0x{'0' * 64}"
-_ZERO_ADDRESS = f"0x{'0' * 40}"
-_MOST_SAMPLE_VALUES = 1000
+_SHOWN_OF_REPLIES = ("subscription", "delivered", "status", "error", "detail")
 _SUBSCRIPTION_OPTIONS = ("chains", "addresses", "event", "topics", "where", "confirmations")
 
 
@@ -94,62 +84,7 @@ def parse(record: Mapping[str, Any], config: Config, base: Endpoint | None = Non
 
 def send_samples(endpoint: Endpoint, config: Config) -> list[dict[str, Any]]:
     """Posts a signed sample for each subscription (one without any, if there is none); the replies."""
-    prepared = prepare(endpoint, config.allow_private, Vault(config.master_key))
-    transport = Transport(Connections(tls_context(config.ca_file), config.allow_private), give_up=lambda: False)
-    replies = []
-    for subscription in endpoint.subscriptions or (None,):
-        taken = _sample(endpoint, subscription)
-        result = transport.post(prepared.target, prepared.request(taken, time.time()), endpoint.timeout_seconds)
-        delivered = isinstance(result, outcome.Response) and 200 <= result.status < 300
-        name = subscription.id if subscription else None
-        replies.append({"subscription": name, "delivered": delivered, **outcome.describe(result)})
-    transport.close()
-    return replies
-
-
-def _sample(endpoint: Endpoint, subscription: Subscription | None) -> Taken:
-    """A delivery of an event that never was: right in form, zero in every argument."""
-    event: Event = {
-        "chain_id": subscription.chain_id if subscription else 1,
-        "block_number": 0,
-        "block_hash": f"0x{secrets.token_hex(32)}",
-        "block_timestamp": int(time.time()),
-        "transaction_hash": _ZERO_WORD,
-        "transaction_index": 0,
-        "log_index": 0,
-        "address": subscription.addresses[0] if subscription and subscription.addresses else _ZERO_ADDRESS,
-        "topics": [],
-        "data": "0x",
-        "removed": False,
-    }
-    decoded = None
-    if subscription is not None and subscription.event is not None:
-        declared = signature.parse(subscription.event)
-        own_topic = [declared.topic0] if declared.topic0 else []
-        event["topics"] = own_topic + [_ZERO_WORD for p in declared.parameters if p.indexed]
-        event["data"] = _zero_data([p.type for p in declared.parameters if not p.indexed])
-        decoded = decoder.decode(declared, event["topics"], event["data"])
-    body = payload.emitted(event, decoded, subscription.id if subscription else "")
-    return Taken(0, f"msg_test_{secrets.token_hex(12)}", endpoint.id, 1, {}, body)
-
-
-def _zero_data(types: Sequence[AbiType]) -> str:
-    """The data of a log whose arguments are all zero or empty; none where they would be too many to send."""
-    if sum(map(_values, types)) > _MOST_SAMPLE_VALUES:
-        return "0x"
-    return "0x" + encode([t.canonical for t in types], [_zero(t) for t in types]).hex()
-
-
-def _values(of: AbiType) -> int:
-    one = sum(_values(c.type) for c in of.components) if of.base == TUPLE else 1
-    return one * math.prod(0 if size is None else size for size in of.sizes)
-
-
-def _zero(of: AbiType) -> Any:
-    if of.sizes:
-        return [_zero(of.element)] * (of.sizes[-1] or 0)
-    if of.base == TUPLE:
-        return tuple(_zero(c.type) for c in of.components)
-    if of.base.startswith(("bytes", "function")):
-        return b""
-    return {"string": "", "bool": False, "address": _ZERO_ADDRESS}.get(of.base, 0)
+    sender = Sender(tls_context(config.ca_file), config.allow_private, Vault(config.master_key))
+    samples = [Sample(s.id if s else None, events.body(s)) for s in endpoint.subscriptions or (None,)]
+    replies = sender.send(endpoint, samples, within_seconds=math.inf)
+    return [{name: reply[name] for name in _SHOWN_OF_REPLIES if name in reply} for reply in replies]

@@ -72,6 +72,11 @@ class ResponseReader:
         """True once anything of the reply has come."""
         return self._received > 0
 
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Those of the final reply."""
+        return self._headers[self._past_headers :]
+
     def response(self) -> Response:
         return Response(self._status, self._retry_after, self._body)
 

@@ -5,7 +5,7 @@ Costs a tenth of urllib3's `urlopen` in CPU. No redirects, no cookies, no proxy 
 
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from urllib3.connection import HTTPConnection
 
@@ -29,6 +29,8 @@ class Transport:
     def __init__(self, connections: Connections, give_up: Callable[[], bool]) -> None:
         self._connections = connections
         self._give_up = give_up
+        self.last_headers: Sequence[tuple[bytes, bytes]] = ()
+        """Those of the last reply."""
 
     def post(self, target: Target, request: bytes, timeout_seconds: float) -> Result:
         """Sends the request and reads the reply; never raises for what the endpoint does, only Interrupted.
@@ -70,6 +72,7 @@ class Transport:
             self._connections.keep(target, connection)
         else:
             connection.close()
+        self.last_headers = reader.headers
         return reader.response()
 
 

@@ -24,7 +24,9 @@ LAYERS = (
     ("delivery_queue", "delivery_log", "windows", "place_index"),
     ("recent_attempts", "dead_letters", "endpoint_list", "picture"),
     ("farm", "chain", "devchain"),
-    ("keeper", "event_ingestor", "message_processor", "webhook_delivery", "api", "receiver"),
+    ("keeper", "event_ingestor", "message_processor", "webhook_delivery", "receiver"),
+    ("samples",),
+    ("api",),
     ("cli",),
 )
 OUTSIDE = {"__init__", "__main__", "scripts"}

@@ -1,0 +1,81 @@
+"""Sends samples to an endpoint and says what it replied."""
+
+import secrets
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hookfarm.address_guard import IPNetwork
+from hookfarm.jobs import Taken
+from hookfarm.records import Endpoint
+from hookfarm.vault import Vault
+from hookfarm.webhook_delivery import outcome
+from hookfarm.webhook_delivery.connections import Connections
+from hookfarm.webhook_delivery.deadline import Interrupted
+from hookfarm.webhook_delivery.endpoints import Prepared, prepare
+from hookfarm.webhook_delivery.transport import Transport
+
+MARK = ("webhook-test", "1")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One body, and the subscription that it is for."""
+
+    subscription: str | None
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Sender:
+    """What samples are sent with; `give_up` is asked while waiting."""
+
+    tls: ssl.SSLContext
+    allowed: Sequence[IPNetwork]
+    vault: Vault
+    give_up: Callable[[], bool] = lambda: False
+
+    def send(self, endpoint: Endpoint, samples: Sequence[Sample], within_seconds: float) -> list[dict[str, Any]]:
+        """Posts them one after the other and returns the replies, in order.
+
+        Each `{"subscription","id","delivered","status","headers" | "error","detail","took_ms"}`; `detail` is the
+        first kB of what was said. What the time was too short for is an error, too. InvalidInput where the
+        endpoint can't be sent to at all.
+        """
+        marked = replace(endpoint, headers=(*endpoint.headers, MARK))
+        prepared = prepare(marked, self.allowed, self.vault)
+        transport = Transport(Connections(self.tls, self.allowed), self.give_up)
+        ends = time.monotonic() + within_seconds
+        try:
+            return [self._post(transport, prepared, sample, ends) for sample in samples]
+        finally:
+            transport.close()
+
+    def _post(self, transport: Transport, prepared: Prepared, sample: Sample, ends: float) -> dict[str, Any]:
+        taken = Taken(0, f"msg_test_{secrets.token_hex(12)}", prepared.endpoint.id, 1, {}, sample.body)
+        began = time.monotonic()
+        seconds = min(prepared.endpoint.timeout_seconds, ends - began)
+        try:
+            result = transport.post(prepared.target, prepared.request(taken, time.time()), seconds)
+        except Interrupted:
+            result = outcome.TransportError("interrupted", "hookfarm is stopping")
+        answered = isinstance(result, outcome.Response)
+        return {
+            "subscription": sample.subscription,
+            "id": taken.id,
+            "delivered": isinstance(result, outcome.Response) and 200 <= result.status < 300,
+            **outcome.describe(result),
+            **({"headers": _headers(transport)} if answered else {}),
+            "took_ms": int((time.monotonic() - began) * 1000),
+        }
+
+
+def _headers(transport: Transport) -> dict[str, str]:
+    """Those of one name in one line, as RFC 9110 section 5.3 has it."""
+    found: dict[str, str] = {}
+    for name, value in transport.last_headers:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
