@@ -115,7 +115,7 @@ def _by_name(
     ends = (low, high) if oldest_first else (high, low)
     page: Any = client.zrange(key, *ends, desc=not oldest_first, bylex=True, offset=0, num=count)
     named = (_NAMED.fullmatch(name.decode()[len(prefix) :]) for name in page)
-    return [Position(int(found[1]), found[2]) for found in named if found]
+    return [Position(float(found[1]), found[2]) for found in named if found]
 
 
 def _text(bound: str) -> str:

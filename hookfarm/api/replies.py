@@ -29,7 +29,7 @@ def listed(rows: Sequence[Any], following: Sequence[Any] | None) -> Response:
 
 def cursor(parts: Sequence[Any]) -> str:
     """What only the list that made it can read."""
-    return base64.urlsafe_b64encode(orjson.dumps(parts)).decode().rstrip("=")
+    return base64.urlsafe_b64encode(orjson.dumps(list(parts))).decode().rstrip("=")
 
 
 def cursor_parts(text: str | None, *types: type) -> list[Any] | None:

@@ -1,7 +1,7 @@
-"""The API against its own description: schemathesis makes requests that fit /openapi.json, and requests that don't.
+"""The API against its own description: schemathesis makes requests that fit /openapi.json and others that do not.
 
-Whatever comes, the answer is a documented one: never a 500, never another shape than the schema says, and a problem
-document where the request is wrong.
+Whatever comes, the answer is a documented one: never a 500, never another shape than the schema says, and a
+problem document where the request is wrong.
 """
 
 import subprocess
@@ -23,8 +23,8 @@ LIVE = "/v1/stats/stream"
 """It never ends."""
 CONFIGURATION = """
 [checks.positive_data_acceptance]
-# Signatures, conditions, cursors and public addresses have rules that JSON Schema cannot say (422), a stale ETag is
-# none of its affairs (412), and only so many endpoints are tried at a time (503).
+# Signatures, conditions, cursors and public addresses have rules that JSON Schema cannot say (422), a stale
+# ETag is none of its affairs (412), and only so many endpoints are tried at a time (503).
 expected-statuses = ["2xx", 401, 403, 404, 409, 412, 422, 503]
 
 [checks.negative_data_rejection]

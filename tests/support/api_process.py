@@ -107,3 +107,21 @@ def running_api(redis_url: str, **settings: Any) -> Iterator[Api]:
         yield one
     finally:
         one.close()
+
+
+def refused(said: Said, status: int, field: str | None = None) -> str:
+    """Its detail, once it is a problem document of this status that names this field."""
+    assert (said.status, said.headers["content-type"]) == (status, "application/problem+json"), said.body
+    assert (said.json["status"], said.json.get("field")) == (status, field)
+    return str(said.json.get("detail"))
+
+
+def pages(api: Api, path: str, cursor: str | None = None) -> list[list[dict[str, Any]]]:
+    """The pages of a list, which has a query, by their cursors."""
+    found: list[list[dict[str, Any]]] = []
+    while not found or cursor is not None:
+        said = api.ask("GET", path if cursor is None else f"{path}&cursor={cursor}")
+        assert said.status == 200, said.body
+        found.append(said.json["data"])
+        cursor = said.json["next_cursor"]
+    return found
