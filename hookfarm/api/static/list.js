@@ -18,6 +18,8 @@ export class List {
     this.rows = new Map();
     this.cursors = [];
     this.next = null;
+    this.loading = false;
+    this.looked = 1;
     this.body = h("tbody", {});
     this.nothing = h("div", { class: "empty", hidden: true });
     this.problem = h("p", { class: "alert", role: "alert", hidden: true });
@@ -34,7 +36,7 @@ export class List {
 
   begin() {
     this.timer = setInterval(() => {
-      if (!this.cursors.length && !document.hidden) this.load();
+      if (!this.cursors.length && !document.hidden && !this.loading && this.looked === 1) this.load();
     }, REFRESH_MS);
     return this.load();
   }
@@ -58,6 +60,7 @@ export class List {
   /** What was asked last is what is shown, whichever answer comes last. */
   async load() {
     const asked = (this.asked = Symbol("asked"));
+    this.loading = true;
     try {
       const page = await this.page(this.cursors.at(-1));
       if (this.asked === asked && !this.closed) this.show(page);
@@ -65,14 +68,17 @@ export class List {
       if (this.asked !== asked || this.closed) return;
       this.problem.hidden = false;
       text(this.problem, problem.field ? `${problem.field}: ${problem.message}` : problem.message);
+    } finally {
+      if (this.asked === asked) this.loading = false;
     }
   }
 
-  /** The page behind `cursor`. One that was looked through in vain is no end: the next may have something. */
+  /** The page behind `cursor`. One that was looked through in vain is no end: the next may have something. A list
+   * in which that takes long is looked through when it is asked for, not every other second. */
   async page(cursor) {
-    for (let looked = 1; ; looked += 1) {
+    for (this.looked = 1; ; this.looked += 1) {
       const page = await call("GET", query(this.path, { ...this.filters, limit: PAGE, cursor }));
-      if (page.data.length || !page.next_cursor || looked === MOST_LOOKED_THROUGH) return page;
+      if (page.data.length || !page.next_cursor || this.looked === MOST_LOOKED_THROUGH) return page;
       cursor = page.next_cursor;
     }
   }
