@@ -59,7 +59,8 @@ def test_attempts_of_all_endpoints_are_one_list_newest_first(
     assert ids(api.ask("GET", f"/v1/deliveries?cursor={found[1]['cursor']}").json["data"]) == ["msg_2", "msg_1"]
     for query, expected in {
         f"endpoint={one.id}": ["msg_4", "msg_2", "msg_1"], f"endpoint={other.id}": ["msg_3"],
-        "status=failed": ["msg_3"], "status=500": ["msg_3"], "status=delivered": ["msg_4", "msg_2", "msg_1"], "status=timeout": [],
+        "status=failed": ["msg_3"], "status=500": ["msg_3"],
+        "status=delivered": ["msg_4", "msg_2", "msg_1"], "status=timeout": [],
         "status=retry": ["msg_3"], f"status=retry&endpoint={one.id}": [],
         f"status=retry&endpoint={other.id}": ["msg_3"],
         "since=1h": ["msg_4", "msg_3", "msg_2", "msg_1"], "until=1h": [], "since=2100-01-01": [],
