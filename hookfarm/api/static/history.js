@@ -9,7 +9,7 @@ class Counter {
     this.samples = [];
   }
 
-  /** Takes the total at `at` (ms), unless it has it. One that fell is a farm that began anew; null = nothing is known. */
+  /** Takes the total at `at` (ms), unless it has it. One that fell is a farm that began anew; null = unknown. */
   take(at, total) {
     if (total === null || total === undefined || Number.isNaN(at)) {
       this.samples = [];
@@ -38,7 +38,11 @@ export class History {
 
   /** Takes a picture; the samples before it that are too old go. */
   add(picture) {
-    const { message_processor: processor, webhook_delivery: delivery, event_ingestor: ingestor } = picture.services;
+    const {
+      message_processor: processor,
+      webhook_delivery: delivery,
+      event_ingestor: ingestor,
+    } = picture.services;
     const published = picture.chains.reduce((sum, chain) => sum + chain.events_published, 0);
     const at = Date.parse(picture.timestamp);
     this.rate("events", ingestor, picture.chains.length ? published : null);

@@ -10,8 +10,8 @@ const MOST_LOOKED_THROUGH = 100;
 
 export class List {
   /**
-   * `path` of the list, `heads` of `[words, class]`, `key` of a row, `row` makes `{element, update(row)}`, `empty` is
-   * what to say where there is nothing, given the filters.
+   * `path` of the list, `heads` of `[words, class]`, `key` of a row, `row` makes `{element, update(row)}`, `empty`
+   * is what to say where there is nothing, given the filters.
    */
   constructor({ title, path, heads, key, row, empty, filters = {} }) {
     Object.assign(this, { path, key, row, empty, filters });
@@ -24,14 +24,23 @@ export class List {
     this.nothing = h("div", { class: "empty", hidden: true });
     this.problem = h("p", { class: "alert", role: "alert", hidden: true });
     this.place = h("span", { class: "muted", "aria-live": "polite" });
-    this.back = busy(h("button", { class: "plain", type: "button" }, "Newer"), () => this.go(this.cursors.slice(0, -1)));
-    this.onwards = busy(h("button", { class: "plain", type: "button" }, "Older"), () => this.go([...this.cursors, this.next]));
+    this.back = busy(h("button", { class: "plain", type: "button" }, "Newer"), () =>
+      this.go(this.cursors.slice(0, -1)),
+    );
+    this.onwards = busy(h("button", { class: "plain", type: "button" }, "Older"), () =>
+      this.go([...this.cursors, this.next]),
+    );
     this.labels = heads.map(([words]) => words);
     const head = heads.map(([words, kind]) => h("th", { class: kind, scope: "col" }, words));
     this.table = h("table", { "aria-label": title }, h("thead", {}, h("tr", {}, ...head)), this.body);
-    this.element = h("section", { class: "panel list" }, this.problem,
-      h("div", { class: "scroll" }, this.table), this.nothing,
-      h("footer", {}, this.place, this.back, this.onwards));
+    this.element = h(
+      "section",
+      { class: "panel list" },
+      this.problem,
+      h("div", { class: "scroll" }, this.table),
+      this.nothing,
+      h("footer", {}, this.place, this.back, this.onwards),
+    );
   }
 
   begin() {
@@ -100,13 +109,19 @@ export class List {
       known.set(key, row);
     }
     this.rows = known;
-    place(this.body, [...known.values()].map((row) => row.element));
+    place(
+      this.body,
+      [...known.values()].map((row) => row.element),
+    );
     this.table.hidden = !data.length;
     this.nothing.hidden = data.length > 0;
     if (!data.length) this.nothing.replaceChildren(...[this.empty(this.filters)].flat());
     this.back.disabled = !this.cursors.length;
     this.onwards.disabled = !next;
-    text(this.place, data.length ? `${this.cursors.length * PAGE + 1} to ${this.cursors.length * PAGE + data.length}` : "");
+    text(
+      this.place,
+      data.length ? `${this.cursors.length * PAGE + 1} to ${this.cursors.length * PAGE + data.length}` : "",
+    );
   }
 }
 
