@@ -63,6 +63,7 @@ def main() -> None:
         for scheme in ("light", "dark"):
             page.locator("#theme").select_option(scheme)
             page.locator(".link-state.live").wait_for()
+            page.wait_for_timeout(1000)  # Colours change smoothly.
             page.screenshot(path=Path(PLACE, f"dashboard-{scheme}.png"))
 
 

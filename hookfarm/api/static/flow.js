@@ -38,8 +38,8 @@ export class Flow {
     const times = picture.delivery.queued_to_delivered_seconds;
     fill(delivered, "Delivered", count(picture.delivery.delivered), [
       ["failed attempts", count(picture.delivery.failed_attempts)],
-      ["p50 since queued", seconds(times.p50)],
-      ["p99 since queued", seconds(times.p99)],
+      ["p50 from queue", seconds(times.p50)],
+      ["p99 from queue", seconds(times.p99)],
     ]);
     const done = history.mean("delivered");
     const failed = history.mean("failed");
@@ -111,8 +111,8 @@ function showChain(one, chains) {
   if (!chains.length) return fill(one, "Chain", "none", [["start --chain ID=URL", ""]]);
   const worst = chains.reduce((most, chain) => (chain.lag_blocks > most.lag_blocks ? chain : most));
   const lag = [
-    ["behind its head", plural(worst.lag_blocks, "block")],
-    ["in time", seconds(worst.lag_seconds)],
+    ["behind", plural(worst.lag_blocks, "block")],
+    ["late by", seconds(worst.lag_seconds)],
   ];
   if (chains.length > 1) {
     return fill(one, "Chains", count(chains.length), [
