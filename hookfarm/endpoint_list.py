@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import redis
 
-from hookfarm import keys, registry, windows
+from hookfarm import keys, registry
 from hookfarm.errors import InvalidInput
 from hookfarm.lua import Script
 from hookfarm.records import Endpoint
@@ -100,9 +100,10 @@ def _places(client: "redis.Redis", before: int | None, count: int) -> list[tuple
 
 
 def _fitting(client: "redis.Redis", wanted: Wanted, places: Sequence[tuple[str, int]]) -> Iterator[Listed]:
-    if wanted.closed is not None:
-        standing = windows.read(client, [endpoint_id for endpoint_id, _ in places])
-        places = [p for p, window in zip(places, standing, strict=True) if window.closed is wanted.closed]
+    if wanted.closed is not None and places:
+        since: Any = client.zmscore(keys.CIRCUITS, [endpoint_id for endpoint_id, _ in places])
+        closed = [at is not None for at in since]
+        places = [p for p, is_closed in zip(places, closed, strict=True) if is_closed is wanted.closed]
     stored = client.hmget(keys.ENDPOINTS, [endpoint_id for endpoint_id, _ in places]) if places else []
     for (_, place), text in zip(places, stored, strict=True):
         endpoint = None if text is None else _readable(wanted, text)

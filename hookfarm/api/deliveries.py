@@ -40,7 +40,7 @@ def build_router(context: Context) -> APIRouter:
         until: Until = None,
     ) -> Response:
         """Where each one's delivery is now is said in `now`. A page may hold fewer than `limit`, and none, as long
-        as there is a `next_cursor`: a filter reads 5,000 attempts at a time. What waits for a retry comes in the
+        as there is a `next_cursor`: a filter reads 2,000 attempts at a time. What waits for a retry comes in the
         order in which it is due."""
         if status in _PLACES:
             if since is not None or until is not None:

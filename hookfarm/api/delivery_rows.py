@@ -14,9 +14,9 @@ from hookfarm.delivery_log import Delivery, LoggedAttempt
 from hookfarm.errors import InvalidInput
 from hookfarm.place_index import LAST_MS, Choice, Position
 
-MOST_LOOKED_AT = 5000
+MOST_LOOKED_AT = 2000
 """Attempts that one page reads through for those that it is asked for."""
-_AT_ONCE = 500
+_AT_ONCE = 1000
 
 Page = tuple[list[dict[str, Any]], Sequence[Any] | None]
 """Rows, and what the next page's cursor holds."""

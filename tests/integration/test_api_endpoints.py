@@ -14,7 +14,6 @@ from hookfarm.config import ChainConfig
 from hookfarm.endpoint_list import MOST_LOOKED_AT
 from hookfarm.records import Endpoint
 from hookfarm.registry import Registry
-from hookfarm.window_rules import CIRCUIT
 from tests.support.api_process import Api, Said, pages, refused, running_api
 from tests.support.delivery import add_endpoint
 from tests.support.receivers import Receiver, Reply
@@ -170,7 +169,7 @@ def test_a_filter_finds_the_one_of_many_a_bounded_look_at_a_time(api: Api, redis
         many[10] = Endpoint("ep_10", f"{HOOK}NEEDLE", enabled=False, disabled_reason="x")
         client.hset(keys.ENDPOINTS, mapping={one.id: orjson.dumps(one.stored()) for one in many})
         client.zadd(keys.REGISTRY_CREATED, {one.id: 10**15 + number for number, one in enumerate(many)})
-        client.hset(keys.WINDOW + "ep_10", mapping={"failures": CIRCUIT})
+        client.zadd(keys.CIRCUITS, {"ep_10": 1})
     for query in ("q=needle", "enabled=false", "circuit=open"):
         found = pages(api, f"/v1/endpoints?{query}")
         assert [[one["id"] for one in page] for page in found] == [[], ["ep_10"]], query
