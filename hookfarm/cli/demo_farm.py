@@ -3,8 +3,10 @@
 Its output goes to a file in the state directory, so that it never gets into the view.
 """
 
+import base64
 import gc
 import os
+import secrets
 import shutil
 import sys
 from collections.abc import Callable
@@ -27,6 +29,7 @@ from hookfarm.farm.group import Group, Stage
 from hookfarm.farm.master import Master
 from hookfarm.receiver import process as receiver_process
 from hookfarm.receiver.told import Told
+from hookfarm.vault import KEY_BYTES
 
 GRACE_SECONDS = 5.0
 STOP_SECONDS = 15.0
@@ -132,6 +135,7 @@ def _groups(place: Place, workers: int, devchain: DevchainOptions, secret: str) 
             "api": f"{HOST}:0",
             "state_dir": place.path,
             "allow_private": f"{HOST}/32",
+            "master_key": f"demo:{base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()}",
             "grace_seconds": GRACE_SECONDS,
         },
         environment={},
