@@ -2,6 +2,7 @@
 
 export const KEPT_MS = 5 * 60 * 1000;
 const MEAN_MS = 5000;
+const LEAST_MS = 2000; // Of less than that, one burst would be a rate.
 
 /** Rates of one total, by the clock of whoever counts it. */
 class Counter {
@@ -26,7 +27,7 @@ class Counter {
   get mean() {
     const first = this.samples[0];
     const last = this.samples.at(-1);
-    return first && last.at > first.at ? (1000 * (last.total - first.total)) / (last.at - first.at) : null;
+    return first && last.at - first.at >= LEAST_MS ? (1000 * (last.total - first.total)) / (last.at - first.at) : null;
   }
 }
 
