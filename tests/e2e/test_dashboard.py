@@ -35,8 +35,11 @@ class Shown:
     @property
     def address(self) -> str:
         """As `start` prints it, with the token."""
-        [found] = re.findall(r"http://\S+/#token=\S+", self.farm.stdout)
-        return str(found)
+        return eventually(self._address, PATIENCE_SECONDS, "the address of the dashboard")
+
+    def _address(self) -> str:
+        found = re.search(r"http://\S+/#token=\S+(?=\n)", self.farm.stdout)
+        return found[0] if found else ""
 
 
 @pytest.fixture(scope="module")

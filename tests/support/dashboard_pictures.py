@@ -16,6 +16,7 @@ from tests.support.browser import open_page, running_chromium
 from tests.support.farm_processes import CHECKOUT, hookfarm, started_farms
 from tests.support.receivers import Reply, running_receiver
 from tests.support.redis_server import running_redis
+from tests.support.waiting import eventually
 
 PLACE = CHECKOUT / "tests" / "golden"
 SCREEN = {"width": 1360, "height": 830}
@@ -47,7 +48,7 @@ def running_farm() -> Iterator[str]:
             wanted = ("--chain", str(CHAIN_ID), "--event", TRANSFER, *conditions)
             options = ("endpoints", "add", receiver.url, "--redis-url", server.url, *wanted)
             hookfarm(*options, HOOKFARM_ALLOW_PRIVATE=LOOPBACK)
-        yield re.findall(r"http://\S+/#token=\S+", farm.stdout)[0]
+        yield eventually(lambda: re.findall(r"http://\S+/#token=\S+(?=\n)", farm.stdout), 60, "its address")[0]
 
 
 def main() -> None:
