@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from typing import Any
@@ -17,6 +18,7 @@ from tests.support.waiting import eventually
 
 TOKEN = {"Authorization": "Bearer a-token-of-the-tests"}
 PATIENCE_SECONDS = 15.0
+TYPES = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 
 
 @pytest.fixture
@@ -116,8 +118,6 @@ class LastCount:
         self._seen: tuple[int, float] = (-1, 0.0)
 
     def __call__(self) -> bool:
-        import time
-
         now = time.monotonic()
         if (found := self._count()) != self._seen[0]:
             self._seen = (found, now)
@@ -179,10 +179,7 @@ def test_every_file_that_the_page_names_is_there_and_none_comes_from_elsewhere(s
         path = wanted.pop()
         status, headers, body = get(served, path)
         assert status == 200, path
-        expected = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}.get(
-            path.rpartition(".")[2]
-        )
-        assert headers["content-type"].startswith(expected or "text/html"), path
+        assert headers["content-type"].startswith(TYPES.get(path.rpartition(".")[2], "text/html")), path
         seen[path] = body
         wanted += set(re.findall(r'"(/static/[a-z_]+\.[a-z]+)"', body.decode())) - set(seen)
     assert len(seen) > 20

@@ -104,9 +104,9 @@ class FarmProcess:
     def client(self) -> "redis.Redis":
         return command_client(self.redis_url)
 
-    def wait_ready(self) -> "FarmProcess":
+    def wait_ready(self, within: float = READY_SECONDS) -> "FarmProcess":
         """Until it says that it is."""
-        eventually(self._says_ready, within=READY_SECONDS, what="the farm being ready")
+        eventually(self._says_ready, within=within, what="the farm being ready")
         return self
 
     def _says_ready(self) -> bool:

@@ -32,7 +32,12 @@ export class Alerts {
 
   draw() {
     const lines = this.connection ? [this.connection] : this.troubles;
-    keep(this.element, lines, () => h("p", { class: "alert" }), (line, words) => text(line, words));
+    keep(
+      this.element,
+      lines,
+      () => h("p", { class: "alert" }),
+      (line, words) => text(line, words),
+    );
   }
 }
 

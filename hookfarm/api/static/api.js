@@ -8,12 +8,13 @@ export const token = {
   get: () => sessionStorage.getItem(KEY),
   set: (value) => sessionStorage.setItem(KEY, value),
   forget: () => sessionStorage.removeItem(KEY),
-  /** Takes it from the address that `hookfarm start` printed, and out of the address bar at once. */
+  /** Takes it from the address that `hookfarm start` printed, and out of the address bar at once; true if there. */
   takeFromAddress() {
     const found = ADDRESS.exec(location.hash);
-    if (!found) return;
+    if (!found) return false;
     this.set(decodeURIComponent(found[1]));
     history.replaceState(null, "", location.pathname);
+    return true;
   },
 };
 
@@ -46,11 +47,15 @@ export async function open(method, path, body = undefined, headers = {}, signal 
   let response;
   try {
     response = await fetch(path, {
-      method, headers: sent, body: body === undefined ? undefined : JSON.stringify(body), signal, cache: "no-store",
+      method,
+      headers: sent,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal,
+      cache: "no-store",
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem(0, "No connection", "hookfarm does not answer.");
+    throw new Problem(0, "No connection", "hookfarm does not answer");
   }
   if (response.status === 401) events.dispatchEvent(new Event("unauthorized"));
   return response;
@@ -58,11 +63,15 @@ export async function open(method, path, body = undefined, headers = {}, signal 
 
 /** `path?name=value…` with the values that are there. */
 export function query(path, values) {
-  const given = Object.entries(values).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  const given = Object.entries(values).filter(
+    ([, value]) => value !== null && value !== undefined && value !== "",
+  );
   return given.length ? `${path}?${new URLSearchParams(given)}` : path;
 }
 
 /** A key under which the same creation, sent twice, is done once. */
 export function idempotencyKey() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return [...crypto.getRandomValues(new Uint8Array(16))]
+    .map((byte) => byte.toString(16).padStart(2, "0"))
+    .join("");
 }

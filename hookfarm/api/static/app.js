@@ -14,7 +14,13 @@ import { deadLetters } from "/static/dead_letters.js";
 import { install as installTheme } from "/static/theme.js";
 
 const VIEWS = { "": overview, endpoints, deliveries, "dead-letters": deadLetters };
-const WORDS = { connecting: "connecting", live: "live", trouble: "no Redis", lost: "no connection", paused: "paused" };
+const WORDS = {
+  connecting: "connecting",
+  live: "live",
+  trouble: "no Redis",
+  lost: "no connection",
+  paused: "paused",
+};
 
 const main = document.getElementById("main");
 const link = document.getElementById("link");
@@ -32,8 +38,8 @@ function start() {
   events.addEventListener("unauthorized", () => signOut("That token is not the right one."));
   leave.addEventListener("click", () => signOut(""));
   addEventListener("hashchange", () => {
-    token.takeFromAddress();
-    route();
+    if (token.takeFromAddress()) signIn();
+    else route();
   });
   if (token.get()) signIn();
   else signOut("");

@@ -39,9 +39,14 @@ const LOOKS = { delivered: "good", open: "accent", parked: "warn", retry: "warn"
 export const placePill = (place) => (place ? [place, `pill ${LOOKS[place] ?? ""}`] : ["forgotten", "pill"]);
 
 const ERRORS = {
-  timeout: "time-out", connection: "no connection", tls: "TLS", name_not_resolved: "name not resolved",
-  address_refused: "address refused", bad_response: "bad response",
+  timeout: "time-out",
+  connection: "no connection",
+  tls: "TLS",
+  name_not_resolved: "name not resolved",
+  address_refused: "address refused",
+  bad_response: "bad response",
 };
 
 /** What an attempt came to. */
-export const resultWords = (result) => (/^\d+$/.test(String(result)) ? `HTTP ${result}` : (ERRORS[result] ?? String(result ?? "–")));
+export const resultWords = (result) =>
+  /^\d+$/.test(String(result)) ? `HTTP ${result}` : (ERRORS[result] ?? String(result ?? "–"));

@@ -8,20 +8,56 @@ import { choice, debounced, filterBar } from "/static/filters.js";
 import { List } from "/static/list.js";
 
 const HEADS = [
-  ["When", ""], ["Delivery", "wide"], ["Endpoint", ""], ["Attempt", "number"], ["Result", ""], ["Took", "number"], ["Now", ""],
+  ["When", ""],
+  ["Delivery", "wide"],
+  ["Endpoint", ""],
+  ["Attempt", "number"],
+  ["Result", ""],
+  ["Took", "number"],
+  ["Now", ""],
 ];
-const STATUSES = [["", "All results"], ["delivered", "Delivered"], ["failed", "Failed"]];
-const SPANS = [["", "Any time"], ["5", "Last 5 minutes"], ["60", "Last hour"], ["1440", "Last day"]];
+const STATUSES = [
+  ["", "All attempts"],
+  ["delivered", "Delivered"],
+  ["failed", "Failed"],
+  ["open", "Open now"],
+  ["retry", "In retry now"],
+  ["dead", "Dead now"],
+];
+const NOW = ["open", "retry", "dead"];
+const SPANS = [
+  ["", "Any time"],
+  ["5", "Last 5 minutes"],
+  ["60", "Last hour"],
+  ["1440", "Last day"],
+];
 
 export function deliveries(_shared, given) {
   const list = new List({
-    title: "Deliveries", path: "/v1/deliveries", heads: HEADS, key: (one) => `${one.cursor ?? ""} ${one.id} ${one.attempt}`,
-    row: (one) => row(one, () => list.load()), empty: nothing, filters: given,
+    title: "Deliveries",
+    path: "/v1/deliveries",
+    heads: HEADS,
+    key: (one) => `${one.id} ${one.attempt} ${one.at_ms}`,
+    row: (one) => row(one, () => list.load()),
+    empty: nothing,
+    filters: given,
   });
-  const endpoint = h("input", { type: "search", placeholder: "Endpoint id, ep_…", value: given.endpoint ?? "", "aria-label": "Endpoint id" });
+  const endpoint = h("input", {
+    type: "search",
+    placeholder: "Endpoint id, ep_…",
+    value: given.endpoint ?? "",
+    "aria-label": "Endpoint id",
+  });
   const status = choice("Result", STATUSES, given.status);
   const span = choice("Time", SPANS, "");
-  const filter = () => list.filter({ endpoint: endpoint.value.trim(), status: status.value, since: since(span.value) });
+  const filter = () => {
+    span.disabled = NOW.includes(status.value); // What stands somewhere now is asked for without a time.
+    list.filter({
+      endpoint: endpoint.value.trim(),
+      status: status.value,
+      since: span.disabled ? "" : since(span.value),
+    });
+  };
   endpoint.addEventListener("input", debounced(filter));
   for (const select of [status, span]) select.addEventListener("change", filter);
   return {
@@ -37,7 +73,13 @@ function nothing(filters) {
   if (filters.endpoint || filters.status || filters.since) return h("p", {}, "No attempt is like that.");
   return [
     h("p", {}, h("b", {}, "Nothing has been attempted yet.")),
-    h("p", {}, "An attempt appears here as soon as an event matches a subscription. ", h("a", { href: "#/endpoints" }, "Add an endpoint"), ", or send one a test."),
+    h(
+      "p",
+      {},
+      "An attempt appears here as soon as an event matches a subscription. ",
+      h("a", { href: "#/endpoints" }, "Add an endpoint"),
+      ", or send one a test.",
+    ),
   ];
 }
 
@@ -47,7 +89,15 @@ function row(first, changed) {
   const id = buttonCell("wide mono", () => showDelivery(attempt.id, changed));
   const endpoint = h("a", { class: "mono" });
   const [number, result, duration, now] = [cell("number"), cell(""), cell("number"), cell("")];
-  const cells = [time.element, id.element, h("td", {}, endpoint), number.element, result.element, duration.element, now.element];
+  const cells = [
+    time.element,
+    id.element,
+    h("td", {}, endpoint),
+    number.element,
+    result.element,
+    duration.element,
+    now.element,
+  ];
   return {
     element: h("tr", {}, ...cells),
     update(one) {
@@ -57,7 +107,7 @@ function row(first, changed) {
       text(endpoint, one.endpoint);
       attribute(endpoint, "href", `#/deliveries?endpoint=${encodeURIComponent(one.endpoint)}`);
       number.set(`#${one.attempt}`);
-      result.set(resultWords(one.result), `pill ${one.delivered ? "good" : "bad"}`);
+      result.set(resultWords(one.result), one.result === null ? null : `pill ${one.delivered ? "good" : "bad"}`);
       duration.set(took(one.took_ms));
       now.set(...placePill(one.now));
     },

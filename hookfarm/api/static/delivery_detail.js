@@ -33,10 +33,24 @@ function content(delivery, again) {
   const due = delivery.status === "retry" && delivery.at_ms ? `, next attempt at ${moment(delivery.at_ms)}` : "";
   return [
     h("p", {}, h("span", { class: look }, place), due, delivery.reason ? ` ${delivery.reason}` : ""),
-    h("p", {}, delivery.endpoint ? h("a", { class: "mono", href: `#/deliveries?endpoint=${encodeURIComponent(delivery.endpoint)}` }, delivery.endpoint) : "It was no job, and has no endpoint."),
-    sendable ? h("div", { class: "actions" }, busy(h("button", { class: "primary", type: "button" }, "Redeliver"), again)) : null,
+    h(
+      "p",
+      {},
+      delivery.endpoint
+        ? h(
+            "a",
+            { class: "mono", href: `#/deliveries?endpoint=${encodeURIComponent(delivery.endpoint)}` },
+            delivery.endpoint,
+          )
+        : "It was no job, and has no endpoint.",
+    ),
+    sendable
+      ? h("div", { class: "actions" }, busy(h("button", { class: "primary", type: "button" }, "Redeliver"), again))
+      : null,
     h("h3", {}, "Attempts"),
-    delivery.attempts.length ? h("ol", { class: "attempts" }, ...delivery.attempts.map(attempt)) : h("p", { class: "muted" }, "None yet."),
+    delivery.attempts.length
+      ? h("ol", { class: "attempts" }, ...delivery.attempts.map(attempt))
+      : h("p", { class: "muted" }, "None yet."),
     h("h3", {}, "Payload"),
     h("pre", { class: "payload", tabindex: "0" }, shown(delivery.payload)),
   ].filter(Boolean);
@@ -45,10 +59,19 @@ function content(delivery, again) {
 function attempt(one) {
   const ms = one.at * 1000;
   const good = one.status >= 200 && one.status < 300;
-  return h("li", {},
-    h("p", {}, h("time", { datetime: iso(ms), title: iso(ms) }, moment(ms)), " ",
-      h("span", { class: `pill ${good ? "good" : "bad"}` }, resultWords(one.status ?? one.error)), ` ${took(one.took_ms)}`),
-    one.detail ? h("pre", {}, one.detail) : null);
+  return h(
+    "li",
+    {},
+    h(
+      "p",
+      {},
+      h("time", { datetime: iso(ms), title: iso(ms) }, moment(ms)),
+      " ",
+      h("span", { class: `pill ${good ? "good" : "bad"}` }, resultWords(one.status ?? one.error)),
+      ` ${took(one.took_ms)}`,
+    ),
+    one.detail ? h("pre", {}, one.detail) : null,
+  );
 }
 
 const shown = (payload) => (typeof payload === "string" ? payload : JSON.stringify(payload, null, 2));

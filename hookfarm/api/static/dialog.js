@@ -21,10 +21,18 @@ export function drawer(title, className = "drawer") {
 export function confirm(question, detail, action) {
   return new Promise((resolve) => {
     const id = uniqueId("question");
-    const form = h("form", { method: "dialog" },
-      h("h2", { id }, question), h("p", {}, detail),
-      h("div", { class: "actions" },
-        h("button", { value: "no", class: "plain" }, "Cancel"), h("button", { value: "yes", class: "danger" }, action)));
+    const form = h(
+      "form",
+      { method: "dialog" },
+      h("h2", { id }, question),
+      h("p", {}, detail),
+      h(
+        "div",
+        { class: "actions" },
+        h("button", { value: "no", class: "plain" }, "Cancel"),
+        h("button", { value: "yes", class: "danger" }, action),
+      ),
+    );
     const dialog = h("dialog", { class: "question", "aria-labelledby": id }, form);
     dialog.addEventListener("close", () => {
       dialog.remove();

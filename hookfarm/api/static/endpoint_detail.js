@@ -21,52 +21,103 @@ export function showEndpoint(endpoint, changed) {
   const [state, look] = stateOf(endpoint);
   body.append(
     h("p", {}, h("span", { class: look }, state), " ", h("code", {}, endpoint.id)),
-    h("div", { class: "actions" },
+    h(
+      "div",
+      { class: "actions" },
       does("Send a test", "primary", () => sendTest(endpoint.id, tests)),
-      h("a", { class: "button plain", href: `#/deliveries?endpoint=${encodeURIComponent(endpoint.id)}`, onclick: close }, "Its deliveries"),
+      h(
+        "a",
+        {
+          class: "button plain",
+          href: `#/deliveries?endpoint=${encodeURIComponent(endpoint.id)}`,
+          onclick: close,
+        },
+        "Its deliveries",
+      ),
       endpoint.enabled
-        ? does("Disable", "plain", async () => { await call("POST", `${path}/disable`); done("Disabled. What comes for it waits."); })
-        : does("Enable", "plain", async () => { await call("POST", `${path}/enable`); done("Enabled."); }),
+        ? does("Disable", "plain", async () => {
+            await call("POST", `${path}/disable`);
+            done("Disabled. Nothing new is matched for it; what is on its way waits.");
+          })
+        : does("Enable", "plain", async () => {
+            await call("POST", `${path}/enable`);
+            done("Enabled.");
+          }),
       does("Rotate secret", "plain", async () => {
-        if (!(await confirm("Make a new secret?", "The old one signs beside it for another day.", "Make it"))) return;
+        if (!(await confirm("Make a new secret?", "The old one signs beside it for another day.", "Make it")))
+          return;
         const rotated = await call("POST", `${path}/rotate-secret`);
         body.prepend(secretBox(rotated.secret));
         changed();
       }),
       does("Remove", "danger", async () => {
-        if (!(await confirm("Remove this endpoint?", `${endpoint.url} gets nothing more, and its secret is forgotten.`, "Remove"))) return;
+        if (
+          !(await confirm(
+            "Remove this endpoint?",
+            "Nothing more is matched for it, what is still queued becomes dead letters, and its secret is forgotten.",
+            "Remove",
+          ))
+        )
+          return;
         await call("DELETE", path);
         done("Removed.");
-      })),
+      }),
+    ),
     tests,
     facts(endpoint),
     h("h3", {}, plural(endpoint.subscriptions.length, "subscription")),
-    ...endpoint.subscriptions.map((one) => h("details", { class: "subscription" },
-      h("summary", {}, wanted([one])), h("pre", {}, JSON.stringify(one, null, 2)))));
+    ...endpoint.subscriptions.map((one) =>
+      h(
+        "details",
+        { class: "subscription" },
+        h("summary", {}, wanted([one])),
+        h("pre", {}, JSON.stringify(one, null, 2)),
+      ),
+    ),
+  );
 }
 
 function facts({ description, window, recent, created_at: created, disabled_reason: reason, ...endpoint }) {
   const rows = [
-    ["Description", description], ["Disabled", endpoint.enabled ? "" : (reason ?? "yes")], ["Paused", window.paused_reason],
+    ["Description", description],
+    ["Disabled", endpoint.enabled ? "" : (reason ?? "yes")],
+    ["Paused", window.paused_reason],
     ["Window", `${count(window.open)} open of ${count(window.limit)}, ${count(window.parked)} parked`],
     ["Failures in a row", window.failures ? count(window.failures) : ""],
-    ["Last attempts", recent.attempts ? `${count(recent.succeeded)} of ${count(recent.attempts)} delivered` : "none"],
+    [
+      "Last attempts",
+      recent.attempts ? `${count(recent.succeeded)} of ${count(recent.attempts)} delivered` : "none",
+    ],
     ["Time-out", `${endpoint.timeout_seconds} s`],
     ["At once", endpoint.max_in_flight === null ? "" : `at most ${count(endpoint.max_in_flight)}`],
     ["Rate", endpoint.rate_limit_per_second === null ? "" : `at most ${endpoint.rate_limit_per_second} a second`],
     ["Order", endpoint.ordered ? "one at a time, in order" : ""],
-    ["Headers", Object.entries(endpoint.headers ?? {}).map(([name, value]) => `${name}: ${value}`).join(", ")],
+    [
+      "Headers",
+      Object.entries(endpoint.headers ?? {})
+        .map(([name, value]) => `${name}: ${value}`)
+        .join(", "),
+    ],
     ["Created", created],
   ];
-  return h("dl", { class: "facts" }, ...rows.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+  return h(
+    "dl",
+    { class: "facts" },
+    ...rows
+      .filter(([, value]) => value)
+      .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
+  );
 }
 
 /** The secret, once: nobody can show it again. */
 export function secretBox(secret) {
-  return h("section", { class: "secret", role: "status" },
+  return h(
+    "section",
+    { class: "secret", role: "status" },
     h("h3", {}, "The signing secret"),
     h("p", {}, "It is shown this once. The receiver verifies each webhook with it (Standard Webhooks)."),
-    h("div", { class: "copy" }, h("code", {}, secret), copyButton(secret)));
+    h("div", { class: "copy" }, h("code", {}, secret), copyButton(secret)),
+  );
 }
 
 /** Sends a sample of each subscription and shows what the receiver said. */
@@ -83,7 +134,16 @@ export async function sendTest(id, place) {
 
 function reply(one) {
   const result = one.status ?? one.error;
-  return h("div", { class: "reply" },
-    h("p", {}, h("span", { class: `pill ${one.delivered ? "good" : "bad"}` }, resultWords(result)), ` ${took(one.took_ms)} `, h("code", {}, one.subscription ?? "")),
-    one.detail ? h("pre", {}, one.detail) : null);
+  return h(
+    "div",
+    { class: "reply" },
+    h(
+      "p",
+      {},
+      h("span", { class: `pill ${one.delivered ? "good" : "bad"}` }, resultWords(result)),
+      ` ${took(one.took_ms)} `,
+      h("code", {}, one.subscription ?? ""),
+    ),
+    one.detail ? h("pre", {}, one.detail) : null,
+  );
 }

@@ -10,21 +10,52 @@ import { List } from "/static/list.js";
 import { debounced, filterBar } from "/static/filters.js";
 
 const HEADS = [
-  ["Endpoint", "wide"], ["Wants", "wants"], ["State", ""], ["Open / window", "number"], ["Parked", "number"],
-  ["Retry", "number"], ["Delivered", "number"], ["p50", "number"], ["p99", "number"],
+  ["Endpoint", "wide"],
+  ["Wants", "wants"],
+  ["State", ""],
+  ["Open / window", "number"],
+  ["Parked", "number"],
+  ["Retry", "number"],
+  ["Delivered", "number"],
+  ["POST p50", "number"],
+  ["p99", "number"],
 ];
-const STATES = [["", "All"], ["enabled=true", "Enabled"], ["enabled=false", "Disabled"], ["circuit=open", "Circuit open"]];
+const STATES = [
+  ["", "All"],
+  ["enabled=true", "Enabled"],
+  ["enabled=false", "Disabled"],
+  ["circuit=open", "Circuit open"],
+];
 
 export function endpoints(shared, given) {
-  const add = h("button", { class: "primary", type: "button", onclick: () => addEndpoint(shared, () => list.load()) }, "Add endpoint");
+  const add = h(
+    "button",
+    { class: "primary", type: "button", onclick: () => addEndpoint(shared, () => list.load()) },
+    "Add endpoint",
+  );
   const list = new List({
-    title: "Endpoints", path: "/v1/endpoints", heads: HEADS, key: (endpoint) => endpoint.id,
-    row: (endpoint) => row(endpoint, () => list.load()), empty: (filters) => nothing(filters, shared, list), filters: given,
+    title: "Endpoints",
+    path: "/v1/endpoints",
+    heads: HEADS,
+    key: (endpoint) => endpoint.id,
+    row: (endpoint) => row(endpoint, () => list.load()),
+    empty: (filters) => nothing(filters, shared, list),
+    filters: given,
   });
-  const search = h("input", { type: "search", placeholder: "URL, description or id", value: given.q ?? "", "aria-label": "Search endpoints" });
-  const state = h("select", { "aria-label": "State" }, ...STATES.map(([value, words]) => h("option", { value }, words)));
+  const search = h("input", {
+    type: "search",
+    placeholder: "URL, description or id",
+    value: given.q ?? "",
+    "aria-label": "Search endpoints",
+  });
+  const state = h(
+    "select",
+    { "aria-label": "State" },
+    ...STATES.map(([value, words]) => h("option", { value }, words)),
+  );
   state.value = given.circuit ? `circuit=${given.circuit}` : given.enabled ? `enabled=${given.enabled}` : "";
-  const filter = () => list.filter({ q: search.value.trim(), ...Object.fromEntries(new URLSearchParams(state.value)) });
+  const filter = () =>
+    list.filter({ q: search.value.trim(), ...Object.fromEntries(new URLSearchParams(state.value)) });
   search.addEventListener("input", debounced(filter));
   state.addEventListener("change", filter);
   return {
@@ -39,7 +70,11 @@ function nothing(filters, shared, list) {
   return [
     h("p", {}, h("b", {}, "No endpoint yet.")),
     h("p", {}, "An endpoint is a URL and what it wants to be told of. Add one, and send it a signed test."),
-    h("button", { class: "primary", type: "button", onclick: () => addEndpoint(shared, () => list.load()) }, "Add the first endpoint"),
+    h(
+      "button",
+      { class: "primary", type: "button", onclick: () => addEndpoint(shared, () => list.load()) },
+      "Add the first endpoint",
+    ),
   ];
 }
 
@@ -49,7 +84,9 @@ function row(first, changed) {
   const description = h("small", {});
   name.element.append(description);
   const [wants, state, open, parked, retry, success, p50, p99] = [
-    cell("wants"), cell(""), ...Array.from({ length: 6 }, () => cell("number")),
+    cell("wants"),
+    cell(""),
+    ...Array.from({ length: 6 }, () => cell("number")),
   ];
   const cells = [name, wants, state, open, parked, retry, success, p50, p99];
   return {
@@ -65,7 +102,10 @@ function row(first, changed) {
       open.set(`${count(window.open)} / ${count(window.limit)}`);
       parked.set(count(window.parked), window.parked ? "some" : null);
       retry.set(count(window.retry), window.retry ? "some" : null);
-      success.set(recent.attempts ? percent(recent.succeeded / recent.attempts) : "–", recent.succeeded < recent.attempts ? "some" : null);
+      success.set(
+        recent.attempts ? percent(recent.succeeded / recent.attempts) : "–",
+        recent.succeeded < recent.attempts ? "some" : null,
+      );
       p50.set(seconds(recent.p50_ms === null ? null : recent.p50_ms / 1000));
       p99.set(seconds(recent.p99_ms === null ? null : recent.p99_ms / 1000));
     },

@@ -3,20 +3,22 @@
 import { h, text, uniqueId } from "/static/dom.js";
 
 export class Field {
-  /** `name` as the API's problem documents call it. `options`: attributes of the input, `hint`, `rows`, `choices`. */
+  /** `name` as problem documents call it; beside `hint`, `rows`, `choices`, attributes of the input. */
   constructor(name, label, { hint = "", rows = 0, choices = null, ...attributes } = {}) {
     this.name = name;
     const id = uniqueId("field");
     const common = { id, name, "aria-describedby": `${id}-hint ${id}-error`, ...attributes };
-    if (choices) this.input = h("select", common, ...choices.map(([value, words]) => h("option", { value }, words)));
+    if (choices)
+      this.input = h("select", common, ...choices.map(([value, words]) => h("option", { value }, words)));
     else if (rows) this.input = h("textarea", { rows, spellcheck: "false", ...common });
     else this.input = h("input", { type: "text", spellcheck: "false", autocomplete: "off", ...common });
     this.problem = h("p", { class: "field-error", id: `${id}-error` });
     const caption = h("label", { for: id }, label);
     const help = h("p", { class: "hint", id: `${id}-hint` }, hint);
-    this.element = attributes.type === "checkbox"
-      ? h("div", { class: "field check" }, this.input, caption, help, this.problem)
-      : h("div", { class: "field" }, caption, this.input, help, this.problem);
+    this.element =
+      attributes.type === "checkbox"
+        ? h("div", { class: "field check" }, this.input, caption, help, this.problem)
+        : h("div", { class: "field" }, caption, this.input, help, this.problem);
     this.input.addEventListener("input", () => this.error(""));
   }
 
@@ -42,7 +44,9 @@ export class Field {
 export function blame(fields, problem) {
   const named = problem.field || "";
   const meant = fields
-    .filter((field) => named === field.name || named.startsWith(`${field.name}[`) || named.startsWith(`${field.name}.`))
+    .filter(
+      (field) => named === field.name || named.startsWith(`${field.name}[`) || named.startsWith(`${field.name}.`),
+    )
     .sort((one, other) => other.name.length - one.name.length)[0];
   if (!meant) return false;
   const place = named.slice(meant.name.length);

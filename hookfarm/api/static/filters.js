@@ -3,12 +3,22 @@
 import { h } from "/static/dom.js";
 
 export function filterBar(title, filters, actions) {
-  return h("div", { class: "toolbar" }, h("h1", {}, title), h("div", { class: "filters", role: "search" }, ...filters), h("div", { class: "actions" }, ...actions));
+  return h(
+    "div",
+    { class: "toolbar" },
+    h("h1", {}, title),
+    h("div", { class: "filters", role: "search" }, ...filters),
+    h("div", { class: "actions" }, ...actions),
+  );
 }
 
 /** A select of `[value, words]`; a value that it does not have is the first one. */
 export function choice(label, choices, chosen = "") {
-  const select = h("select", { "aria-label": label }, ...choices.map(([value, words]) => h("option", { value }, words)));
+  const select = h(
+    "select",
+    { "aria-label": label },
+    ...choices.map(([value, words]) => h("option", { value }, words)),
+  );
   select.value = choices.some(([value]) => value === chosen) ? chosen : "";
   return select;
 }

@@ -7,7 +7,7 @@ import { count, plural, rate, seconds } from "/static/format.js";
 const HELD = [
   ["unconfirmed", "Unconfirmed", "waits for confirmations", null],
   ["parked", "Parked", "over its endpoint's window, or that is paused", "#/endpoints"],
-  ["retry", "Retry", "waits for its next attempt", "#/deliveries?status=failed"],
+  ["retry", "Retry", "waits for its next attempt", "#/deliveries?status=retry"],
   ["dead", "Dead", "given up, kept with its reason", "#/dead-letters"],
 ];
 
@@ -17,9 +17,12 @@ export class Flow {
     this.pipes = ["events", "jobs", "attempts", "delivered"].map(pipe);
     const picture = this.stages.flatMap((one, index) => (index ? [this.pipes[index - 1], one] : [one]));
     this.held = HELD.map(([name, title, words, href]) => held(name, title, words, href));
-    this.element = h("section", { class: "panel flow", "aria-label": "From chain to webhook" },
+    this.element = h(
+      "section",
+      { class: "panel flow", "aria-label": "From chain to webhook" },
       h("ol", { class: "stages" }, ...picture.map((one) => one.element)),
-      h("dl", { class: "held", "aria-label": "Held back" }, ...this.held.map((one) => one.element)));
+      h("dl", { class: "held", "aria-label": "Held back" }, ...this.held.map((one) => one.element)),
+    );
   }
 
   show(picture, history) {
@@ -27,17 +30,25 @@ export class Flow {
     showChain(chain, picture.chains);
     showStream(stream, picture.streams);
     const { queued, open } = picture.queue;
-    fill(queue, "Queue", count(open), [["in the list", count(queued)], ["in workers", count(Math.max(0, open - queued))]]);
+    fill(queue, "Queue", count(open), [
+      ["in the list", count(queued)],
+      ["in workers", count(Math.max(0, open - queued))],
+    ]);
     showWorkers(workers, picture);
     const times = picture.delivery.queued_to_delivered_seconds;
     fill(delivered, "Delivered", count(picture.delivery.delivered), [
       ["failed attempts", count(picture.delivery.failed_attempts)],
-      ["p50 since queued", seconds(times.p50)],
-      ["p99 since queued", seconds(times.p99)],
+      ["p50 from queue", seconds(times.p50)],
+      ["p99 from queue", seconds(times.p99)],
     ]);
     const done = history.mean("delivered");
     const failed = history.mean("failed");
-    const rates = [history.mean("events"), history.mean("jobs"), done === null ? null : done + (failed ?? 0), done];
+    const rates = [
+      history.mean("events"),
+      history.mean("jobs"),
+      done === null ? null : done + (failed ?? 0),
+      done,
+    ];
     rates.forEach((value, index) => this.pipes[index].show(value));
     for (const one of this.held) one.show(picture.queue[one.name]);
   }
@@ -52,7 +63,13 @@ function stage() {
 
 function pipe(unit) {
   const number = h("b", {}, "–");
-  const element = h("li", { class: "pipe" }, h("span", {}, number, "/s"), h("i", { "aria-hidden": "true" }), h("small", {}, unit));
+  const element = h(
+    "li",
+    { class: "pipe" },
+    h("span", {}, number, "/s"),
+    h("i", { "aria-hidden": "true" }),
+    h("small", {}, unit),
+  );
   return {
     element,
     show(value) {
@@ -79,26 +96,39 @@ function held(name, title, words, href) {
 function fill(one, title, number, rows) {
   text(one.title, title);
   text(one.number, number);
-  keep(one.rows, rows, () => h("div", {}, h("dt"), h("dd")), (row, [label, value]) => {
-    text(row.firstChild, label);
-    text(row.lastChild, value);
-  });
+  keep(
+    one.rows,
+    rows,
+    () => h("div", {}, h("dt"), h("dd")),
+    (row, [label, value]) => {
+      text(row.firstChild, label);
+      text(row.lastChild, value);
+    },
+  );
 }
 
 function showChain(one, chains) {
-  if (!chains.length) return fill(one, "Chain", "none", [["watch one with", "--chain ID=URL"]]);
+  if (!chains.length) return fill(one, "Chain", "none", [["start --chain ID=URL", ""]]);
   const worst = chains.reduce((most, chain) => (chain.lag_blocks > most.lag_blocks ? chain : most));
-  const lag = [["behind its head", plural(worst.lag_blocks, "block")], ["in time", seconds(worst.lag_seconds)]];
+  const lag = [
+    ["behind", plural(worst.lag_blocks, "block")],
+    ["late by", seconds(worst.lag_seconds)],
+  ];
   if (chains.length > 1) {
-    return fill(one, "Chains", count(chains.length), [["most behind", String(worst.chain_id)], ...lag.slice(0, 1)]);
+    return fill(one, "Chains", count(chains.length), [
+      ["most behind", String(worst.chain_id)],
+      ...lag.slice(0, 1),
+    ]);
   }
   return fill(one, `Chain ${worst.chain_id}`, count(worst.head), lag);
 }
 
 function showStream(one, streams) {
-  const sum = (name) => (streams.length ? streams.reduce((total, stream) => total + (stream[name] ?? 0), 0) : null);
+  const sum = (name) =>
+    streams.length ? streams.reduce((total, stream) => total + (stream[name] ?? 0), 0) : null;
   fill(one, streams.length > 1 ? "Streams" : "Stream", count(sum("length")), [
-    ["unread", count(sum("lag"))], ["being matched", count(sum("pending"))],
+    ["unread", count(sum("lag"))],
+    ["being matched", count(sum("pending"))],
   ]);
 }
 
@@ -106,5 +136,8 @@ function showWorkers(one, picture) {
   const letters = picture.delivery.activity;
   const number = (letter) => [...letters].filter((found) => found === letter).length;
   const busy = letters ? `${count(number("p"))} / ${count(letters.length)}` : "–";
-  fill(one, "Workers", busy, [["blocked in BRPOP", count(number("b"))], ["restarting", count(number("r") + number("s"))]]);
+  fill(one, "Workers", busy, [
+    ["blocked in BRPOP", count(number("b"))],
+    ["restarting", count(number("r") + number("s"))],
+  ]);
 }

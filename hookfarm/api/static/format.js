@@ -23,9 +23,13 @@ export function seconds(value) {
   if (value === 0) return "0 s";
   if (value >= 5400) return `${tenths.format(value / 3600)} h`;
   if (value >= 90) return `${whole.format(value / 60)} min`;
-  for (const [factor, unit] of [[1e6, "µs"], [1e3, "ms"]]) {
+  for (const [factor, unit] of [
+    [1e6, "µs"],
+    [1e3, "ms"],
+  ]) {
     const amount = value * factor;
-    if (amount < 1000) return `${amount < 10 && unit === "ms" ? tenths.format(amount) : whole.format(amount)} ${unit}`;
+    if (amount < 1000)
+      return `${amount < 10 && unit === "ms" ? tenths.format(amount) : whole.format(amount)} ${unit}`;
   }
   return value < 10 ? `${tenths.format(value)} s` : `${whole.format(value)} s`;
 }

@@ -6,15 +6,32 @@ import { h } from "/static/dom.js";
 
 /** The view; `enter` is called once the API has taken the token. */
 export function gate(why, enter) {
-  const field = new Field("token", "API token", { type: "password", autocomplete: "current-password", required: true });
+  const field = new Field("token", "API token", {
+    type: "password",
+    autocomplete: "current-password",
+    required: true,
+  });
   const button = h("button", { class: "primary", type: "submit" }, "Open the dashboard");
-  const form = h("form", { class: "gate panel" },
+  const form = h(
+    "form",
+    { class: "gate panel" },
     h("h1", {}, "hookfarm"),
-    h("p", { class: "muted" },
-      "The token stands in the address that ", h("code", {}, "hookfarm start"), " and ", h("code", {}, "hookfarm demo"),
-      " print, in the file ", h("code", {}, "api-token"), " of the state directory, or in ",
-      h("code", {}, "HOOKFARM_API_TOKEN"), "."),
-    field.element, button);
+    h(
+      "p",
+      { class: "muted" },
+      "The token stands in the address that ",
+      h("code", {}, "hookfarm start"),
+      " and ",
+      h("code", {}, "hookfarm demo"),
+      " print, in the file ",
+      h("code", {}, "api-token"),
+      " of the state directory, or in ",
+      h("code", {}, "HOOKFARM_API_TOKEN"),
+      ".",
+    ),
+    field.element,
+    button,
+  );
   field.error(why);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();

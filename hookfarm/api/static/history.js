@@ -2,6 +2,7 @@
 
 export const KEPT_MS = 5 * 60 * 1000;
 const MEAN_MS = 5000;
+const LEAST_MS = 2000; // Of less than that, one burst would be a rate.
 
 /** Rates of one total, by the clock of whoever counts it. */
 class Counter {
@@ -9,9 +10,12 @@ class Counter {
     this.samples = [];
   }
 
-  /** Takes the total at `at` (ms), unless it has it; a total that fell is a farm that began anew. */
+  /** Takes the total at `at` (ms), unless it has it. One that fell is a farm that began anew; null = unknown. */
   take(at, total) {
-    if (total === null || total === undefined || Number.isNaN(at)) return;
+    if (total === null || total === undefined || Number.isNaN(at)) {
+      this.samples = [];
+      return;
+    }
     const last = this.samples.at(-1);
     if (last && total < last.total) this.samples = [];
     else if (last && at <= last.at) return;
@@ -23,7 +27,7 @@ class Counter {
   get mean() {
     const first = this.samples[0];
     const last = this.samples.at(-1);
-    return first && last.at > first.at ? (1000 * (last.total - first.total)) / (last.at - first.at) : null;
+    return first && last.at - first.at >= LEAST_MS ? (1000 * (last.total - first.total)) / (last.at - first.at) : null;
   }
 }
 
@@ -35,7 +39,11 @@ export class History {
 
   /** Takes a picture; the samples before it that are too old go. */
   add(picture) {
-    const { message_processor: processor, webhook_delivery: delivery, event_ingestor: ingestor } = picture.services;
+    const {
+      message_processor: processor,
+      webhook_delivery: delivery,
+      event_ingestor: ingestor,
+    } = picture.services;
     const published = picture.chains.reduce((sum, chain) => sum + chain.events_published, 0);
     const at = Date.parse(picture.timestamp);
     this.rate("events", ingestor, picture.chains.length ? published : null);

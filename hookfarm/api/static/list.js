@@ -6,33 +6,46 @@ import { h, text } from "/static/dom.js";
 
 const REFRESH_MS = 2000;
 const PAGE = 50;
+const MOST_LOOKED_THROUGH = 100;
 
 export class List {
   /**
-   * `path` of the list, `heads` of `[words, class]`, `key` of a row, `row` makes `{element, update(row)}`, `empty` is
-   * what to say where there is nothing, given the filters.
+   * `path` of the list, `heads` of `[words, class]`, `key` of a row, `row` makes `{element, update(row)}`, `empty`
+   * is what to say where there is nothing, given the filters.
    */
   constructor({ title, path, heads, key, row, empty, filters = {} }) {
     Object.assign(this, { path, key, row, empty, filters });
     this.rows = new Map();
     this.cursors = [];
     this.next = null;
+    this.loading = false;
+    this.looked = 1;
     this.body = h("tbody", {});
     this.nothing = h("div", { class: "empty", hidden: true });
     this.problem = h("p", { class: "alert", role: "alert", hidden: true });
     this.place = h("span", { class: "muted", "aria-live": "polite" });
-    this.back = busy(h("button", { class: "plain", type: "button" }, "Newer"), () => this.go(this.cursors.slice(0, -1)));
-    this.onwards = busy(h("button", { class: "plain", type: "button" }, "Older"), () => this.go([...this.cursors, this.next]));
+    this.back = busy(h("button", { class: "plain", type: "button" }, "Newer"), () =>
+      this.go(this.cursors.slice(0, -1)),
+    );
+    this.onwards = busy(h("button", { class: "plain", type: "button" }, "Older"), () =>
+      this.go([...this.cursors, this.next]),
+    );
+    this.labels = heads.map(([words]) => words);
     const head = heads.map(([words, kind]) => h("th", { class: kind, scope: "col" }, words));
     this.table = h("table", { "aria-label": title }, h("thead", {}, h("tr", {}, ...head)), this.body);
-    this.element = h("section", { class: "panel list" }, this.problem,
-      h("div", { class: "scroll" }, this.table), this.nothing,
-      h("footer", {}, this.place, this.back, this.onwards));
+    this.element = h(
+      "section",
+      { class: "panel list" },
+      this.problem,
+      h("div", { class: "scroll" }, this.table),
+      this.nothing,
+      h("footer", {}, this.place, this.back, this.onwards),
+    );
   }
 
   begin() {
     this.timer = setInterval(() => {
-      if (!this.cursors.length && !document.hidden) this.load();
+      if (!this.cursors.length && !document.hidden && !this.loading && this.looked === 1) this.load();
     }, REFRESH_MS);
     return this.load();
   }
@@ -56,15 +69,33 @@ export class List {
   /** What was asked last is what is shown, whichever answer comes last. */
   async load() {
     const asked = (this.asked = Symbol("asked"));
-    const cursor = this.cursors.at(-1);
+    this.loading = true;
     try {
-      const page = await call("GET", query(this.path, { ...this.filters, limit: PAGE, cursor }));
+      const page = await this.page(this.cursors.at(-1));
       if (this.asked === asked && !this.closed) this.show(page);
     } catch (problem) {
       if (this.asked !== asked || this.closed) return;
       this.problem.hidden = false;
       text(this.problem, problem.field ? `${problem.field}: ${problem.message}` : problem.message);
+    } finally {
+      if (this.asked === asked) this.loading = false;
     }
+  }
+
+  /** The page behind `cursor`. One that was looked through in vain is no end: the next may have something. A list
+   * in which that takes long is looked through when it is asked for, not every other second. */
+  async page(cursor) {
+    for (this.looked = 1; ; this.looked += 1) {
+      const page = await call("GET", query(this.path, { ...this.filters, limit: PAGE, cursor }));
+      if (page.data.length || !page.next_cursor || this.looked === MOST_LOOKED_THROUGH) return page;
+      cursor = page.next_cursor;
+    }
+  }
+
+  /** Its cells know the head of their column, which a narrow screen shows beside them. */
+  labelled(row) {
+    [...row.element.children].forEach((cell, index) => cell.setAttribute("data-label", this.labels[index]));
+    return row;
   }
 
   show({ data, next_cursor: next }) {
@@ -73,18 +104,24 @@ export class List {
     const known = new Map();
     for (const value of data) {
       const key = this.key(value);
-      const row = this.rows.get(key) ?? this.row(value);
+      const row = this.rows.get(key) ?? this.labelled(this.row(value));
       row.update(value);
       known.set(key, row);
     }
     this.rows = known;
-    place(this.body, [...known.values()].map((row) => row.element));
+    place(
+      this.body,
+      [...known.values()].map((row) => row.element),
+    );
     this.table.hidden = !data.length;
     this.nothing.hidden = data.length > 0;
     if (!data.length) this.nothing.replaceChildren(...[this.empty(this.filters)].flat());
     this.back.disabled = !this.cursors.length;
     this.onwards.disabled = !next;
-    text(this.place, data.length ? `${this.cursors.length * PAGE + 1} to ${this.cursors.length * PAGE + data.length}` : "");
+    text(
+      this.place,
+      data.length ? `${this.cursors.length * PAGE + 1} to ${this.cursors.length * PAGE + data.length}` : "",
+    );
   }
 }
 

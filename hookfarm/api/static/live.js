@@ -6,7 +6,7 @@ const SILENT_MS = 5000;
 const RETRY_MS = [500, 1000, 2000, 5000];
 const HIDDEN_MS = 60000;
 
-/** Events: `stats` with a picture as `detail`; `state` when `kind` changes: connecting, live, trouble, lost, paused. */
+/** Events: `stats` with a picture as `detail`; `state` when `kind` becomes connecting, live, trouble, lost, paused. */
 export class Live extends EventTarget {
   constructor() {
     super();

@@ -13,22 +13,35 @@ export function overview({ history, picture }) {
   const services = new Services();
   const chains = new Chains();
   const census = new Census();
-  const throughput = new Plot("Throughput", [
-    { name: "delivered", label: "delivered/s", colour: "accent", fill: true },
-    { name: "failed", label: "failed/s", colour: "bad" },
-  ], rate, 1);
-  const latency = new Plot("Latency of a POST", [
-    { name: "p99", label: "p99", colour: "warn" },
-    { name: "p50", label: "p50", colour: "accent" },
-  ], seconds, 0.001);
+  const throughput = new Plot(
+    "Throughput",
+    [
+      { name: "delivered", label: "delivered/s", colour: "accent", fill: true },
+      { name: "failed", label: "failed/s", colour: "bad" },
+    ],
+    rate,
+    1,
+  );
+  const latency = new Plot(
+    "Latency of a POST",
+    [
+      { name: "p99", label: "p99", colour: "warn" },
+      { name: "p50", label: "p50", colour: "accent" },
+    ],
+    seconds,
+    0.001,
+  );
   const plots = [throughput, latency];
   const redraw = () => plots.forEach((plot) => plot.draw());
   const view = {
-    element: h("div", { class: "overview" },
+    element: h(
+      "div",
+      { class: "overview" },
       h("h1", { class: "visually-hidden" }, "Overview"),
       flow.element,
       h("div", { class: "trio" }, workers.element, throughput.element, latency.element),
-      h("div", { class: "pair" }, services.element, h("div", {}, chains.element, census.element))),
+      h("div", { class: "pair" }, services.element, h("div", {}, chains.element, census.element)),
+    ),
     update(now) {
       for (const part of [flow, workers, services, chains, census]) part.show(now, history);
       plots.forEach((plot) => plot.show(history.samples));

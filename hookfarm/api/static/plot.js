@@ -23,7 +23,8 @@ export class Plot {
       h("span", { class: "key" }, h("i", { class: `swatch ${one.colour}` }), `${one.label} `, this.values[index]),
     );
     this.element = h(
-      "section", { class: "panel plot" },
+      "section",
+      { class: "panel plot" },
       h("div", { class: "panel-head" }, h("h2", {}, title), h("p", { class: "legend" }, this.when, ...legend)),
       h("div", { class: "canvas" }, this.canvas),
     );
@@ -53,7 +54,9 @@ export class Plot {
     pen.scale(scale, scale);
     this.area = { left: LEFT, right: width - 4, top: TOP, bottom: height - BOTTOM };
     this.end = this.samples.at(-1)?.at ?? Date.now();
-    this.top = niceTop(Math.max(this.least, ...this.samples.flatMap((s) => this.series.map((one) => s[one.name] ?? 0))));
+    this.top = niceTop(
+      Math.max(this.least, ...this.samples.flatMap((s) => this.series.map((one) => s[one.name] ?? 0))),
+    );
     this.colours = getComputedStyle(this.canvas);
     this.grid(pen);
     this.series.forEach((one) => this.line(pen, one));
@@ -100,7 +103,9 @@ export class Plot {
   line(pen, one) {
     for (const run of runs(this.samples, one.name)) {
       pen.beginPath();
-      run.forEach((sample, index) => pen[index ? "lineTo" : "moveTo"](this.x(sample.at), this.y(sample[one.name])));
+      run.forEach((sample, index) =>
+        pen[index ? "lineTo" : "moveTo"](this.x(sample.at), this.y(sample[one.name])),
+      );
       pen.strokeStyle = this.colour(one.colour);
       pen.lineWidth = 1.5;
       pen.lineJoin = "round";
@@ -131,7 +136,8 @@ export class Plot {
     const said = this.series.map((one) => this.format(shown?.[one.name]));
     said.forEach((value, index) => text(this.values[index], value));
     this.canvas.setAttribute(
-      "aria-label", `${this.title}, the last 5 minutes; now ${this.series.map((one, i) => `${one.label} ${said[i]}`).join(", ")}`,
+      "aria-label",
+      `${this.title}, the last 5 minutes; now ${this.series.map((one, i) => `${one.label} ${said[i]}`).join(", ")}`,
     );
   }
 }

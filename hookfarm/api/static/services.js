@@ -9,10 +9,20 @@ class Board {
   constructor(title, heads, empty) {
     this.body = h("tbody", {});
     this.empty = h("p", { class: "empty", hidden: true }, ...empty);
-    this.table = h("table", {}, h("thead", {}, h("tr", {}, ...heads.map(([words, kind]) => h("th", { class: kind, scope: "col" }, words)))), this.body);
+    this.table = h(
+      "table",
+      {},
+      h("thead", {}, h("tr", {}, ...heads.map(([words, kind]) => h("th", { class: kind, scope: "col" }, words)))),
+      this.body,
+    );
     this.kinds = heads.map(([, kind]) => kind);
-    this.element = h("section", { class: "panel" },
-      h("div", { class: "panel-head" }, h("h2", {}, title)), h("div", { class: "scroll" }, this.table), this.empty);
+    this.element = h(
+      "section",
+      { class: "panel" },
+      h("div", { class: "panel-head" }, h("h2", {}, title)),
+      h("div", { class: "scroll" }, this.table),
+      this.empty,
+    );
   }
 
   /** A row is a list of texts, or of `[text, class]` for a pill. */
@@ -20,24 +30,38 @@ class Board {
     this.empty.hidden = rows.length > 0;
     this.table.hidden = !rows.length;
     const make = () => h("tr", {}, ...this.kinds.map((kind) => h("td", { class: kind }, h("span", {}))));
-    keep(this.body, rows, make, (line, cells) => cells.forEach((cell, index) => {
-      const [words, look] = Array.isArray(cell) ? cell : [cell, null];
-      text(line.children[index].firstChild, words);
-      attribute(line.children[index].firstChild, "class", look);
-    }));
+    keep(this.body, rows, make, (line, cells) =>
+      cells.forEach((cell, index) => {
+        const [words, look] = Array.isArray(cell) ? cell : [cell, null];
+        text(line.children[index].firstChild, words);
+        attribute(line.children[index].firstChild, "class", look);
+      }),
+    );
   }
 }
 
 export class Services extends Board {
   constructor() {
-    super("Services", [["Service", "mono"], ["State", ""], ["Processes", "number"], ["Host", ""], ["Heard", "number"]], []);
+    super(
+      "Services",
+      [
+        ["Service", "mono"],
+        ["State", ""],
+        ["Processes", "number"],
+        ["Host", ""],
+        ["Heard", "number"],
+      ],
+      [],
+    );
   }
 
   show(picture) {
-    this.write(Object.entries(picture.services).map(([name, said]) => {
-      const processes = said.workers === undefined ? "–" : `${count(said.workers_up)} / ${count(said.workers)}`;
-      return [name, stateOf(name, said, picture), processes, said.host ?? "–", heard(said)];
-    }));
+    this.write(
+      Object.entries(picture.services).map(([name, said]) => {
+        const processes = said.workers === undefined ? "–" : `${count(said.workers_up)} / ${count(said.workers)}`;
+        return [name, stateOf(name, said, picture), processes, said.host ?? "–", heard(said)];
+      }),
+    );
   }
 }
 
@@ -50,16 +74,37 @@ function stateOf(name, said, picture) {
 
 export class Chains extends Board {
   constructor() {
-    super("Chains",
-      [["Chain", "number"], ["State", ""], ["Head", "number"], ["Behind", "number"], ["Finalized", "number"], ["Events", "number"], ["Requests a block", "number"]],
-      ["No chain is watched. Start the farm with ", h("code", {}, "hookfarm start --chain 1=wss://node.example"), "."]);
+    super(
+      "Chains",
+      [
+        ["Chain", "number"],
+        ["State", ""],
+        ["Head", "number"],
+        ["Behind", "number"],
+        ["Finalized", "number"],
+        ["Events", "number"],
+        ["Requests a block", "number"],
+      ],
+      [
+        "No chain is watched. Start the farm with ",
+        h("code", {}, "hookfarm start --chain 1=wss://node.example"),
+        ".",
+      ],
+    );
   }
 
   show(picture) {
-    this.write(picture.chains.map((chain) => [
-      String(chain.chain_id), chainState(chain), count(chain.head), count(chain.lag_blocks), count(chain.finalized),
-      count(chain.events_published), rate(chain.rpc_requests_per_block),
-    ]));
+    this.write(
+      picture.chains.map((chain) => [
+        String(chain.chain_id),
+        chainState(chain),
+        count(chain.head),
+        count(chain.lag_blocks),
+        count(chain.finalized),
+        count(chain.events_published),
+        rate(chain.rpc_requests_per_block),
+      ]),
+    );
   }
 }
 
@@ -71,10 +116,18 @@ export class Census {
       this[name] = { number, element: h("a", { href: `#/endpoints${filter}` }, number, h("span", {}, words)) };
       return this[name].element;
     };
-    this.element = h("section", { class: "panel" },
+    this.element = h(
+      "section",
+      { class: "panel" },
       h("div", { class: "panel-head" }, h("h2", {}, "Endpoints")),
-      h("div", { class: "census" }, link("enabled", "?enabled=true", "enabled"), link("disabled", "?enabled=false", "disabled"),
-        link("circuit open", "?circuit=open", "circuits")));
+      h(
+        "div",
+        { class: "census" },
+        link("enabled", "?enabled=true", "enabled"),
+        link("disabled", "?enabled=false", "disabled"),
+        link("circuit open", "?circuit=open", "circuits"),
+      ),
+    );
   }
 
   show({ endpoints }) {

@@ -21,19 +21,29 @@ export class Workers {
       this.counts[letter] = h("b", {}, "–");
       return h("li", {}, h("i", { class: `cell ${name}` }), this.counts[letter], ` ${words}`);
     });
-    this.element = h("section", { class: "panel" },
-      h("div", { class: "panel-head" }, this.title), this.grid, h("ul", { class: "states" }, ...legend));
+    this.element = h(
+      "section",
+      { class: "panel" },
+      h("div", { class: "panel-head" }, this.title),
+      this.grid,
+      h("ul", { class: "states" }, ...legend),
+    );
   }
 
   show({ delivery }) {
     const letters = [...delivery.activity];
     text(this.title, letters.length ? `${count(letters.length)} workers` : "Workers");
     attribute(this.grid, "data-dense", letters.length > DENSE ? "" : null);
-    keep(this.grid, letters, () => h("i", {}), (cell, letter) => {
-      const [name, words] = STATES[letter] ?? UNKNOWN;
-      attribute(cell, "class", `cell ${name}`);
-      attribute(cell, "title", words);
-    });
+    keep(
+      this.grid,
+      letters,
+      () => h("i", {}),
+      (cell, letter) => {
+        const [name, words] = STATES[letter] ?? UNKNOWN;
+        attribute(cell, "class", `cell ${name}`);
+        attribute(cell, "title", words);
+      },
+    );
     const said = Object.entries(STATES).map(([letter, [, words]]) => {
       const number = letters.filter((found) => found === letter).length;
       text(this.counts[letter], count(number));
