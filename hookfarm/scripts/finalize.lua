@@ -12,7 +12,8 @@ local block = ARGV[1] .. ':' .. ARGV[2]
 -- A delivery may be sent once the one before it is over.
 local function follow(endpoint, id, job, original)
   if original ~= '' then
-    if owed(original) or redis.call('HEXISTS', UNCONFIRMED, original) == 1 then
+    local waits = redis.call('HEXISTS', UNCONFIRMED, original) + redis.call('HEXISTS', LANE_JOBS, original) > 0
+    if waits or owed(original) then
       return redis.call('HSETNX', AFTER, original, job)
     end
   end
