@@ -68,11 +68,16 @@ def emitted(entry: str, before: Told | None, wanted: Iterable[Receiver]) -> Step
 
 
 def removed(entry: str, before: Told | None) -> Step:
-    """The log was taken back: all who were told of it are told that."""
+    """The log was taken back: all who were told of it are told that.
+
+    Nobody, where this is handled before the return that it takes back: that comes too late then.
+    """
     if before is None:
         return Step(Told(entry, False, 0, ()), 0)
-    if before.is_newer_than(entry) or not before.stands:
+    if before.is_newer_than(entry):
         return Step(None, before.generation)
+    if not before.stands:
+        return Step(Told(entry, False, before.generation, ()), before.generation)
     kept = Told(entry, False, before.generation + 1, ())
     return Step(kept, before.generation, take_back=before.receivers)
 
