@@ -143,10 +143,11 @@ async def rewind(
 ) -> bool:
     """Moves the checkpoint back to `target`, adds the `withdrawn` events and forgets all blocks above it.
 
-    False as for `publish`.
+    What waits for confirmations waits for heads of the branch to come. False as for `publish`.
     """
+    confirming = (keys.marks(chain_id), keys.reached(chain_id))
     arguments: tuple[Argument, ...] = (_encoded(expected), target.encode(), *withdrawn)
-    return bool(await _REWIND.call_async(client, _ingestor_keys(chain_id), arguments))
+    return bool(await _REWIND.call_async(client, (*_ingestor_keys(chain_id), *confirming), arguments))
 
 
 async def known_blocks(
