@@ -14,7 +14,7 @@ from hookfarm.devchain.control import calls_of
 from hookfarm.devchain.fault_kinds import Value
 from hookfarm.devchain.json_views import JsonObject, logs_json
 from hookfarm.devchain.mining import mine_until
-from hookfarm.devchain.node import Node
+from hookfarm.devchain.node import Node, Watcher
 from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.server import Server, listening
 from hookfarm.devchain.transaction import Log
@@ -76,6 +76,10 @@ class RunningDevchain:
         """What a faultless `eth_getLogs` over the whole chain answers, pruned blocks left out."""
         blocks = self._call(lambda: list(self._node.chain.canonical_blocks()))
         return [log for block in blocks for log in logs_json(block)]
+
+    def watch(self, watcher: Watcher) -> None:
+        """From now on it is called with every change of the chain, on the devchain's thread."""
+        self._call(lambda: self._node.watchers.append(watcher))
 
     def pause(self) -> None:
         """No blocks by the clock until `resume`; `mine` still works."""
