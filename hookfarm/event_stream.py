@@ -9,7 +9,6 @@ consumer claims.
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 import redis
@@ -39,6 +38,7 @@ _OF_ONE_STREAM = ("NOGROUP", "WRONGTYPE", "UNBLOCKED")
 
 _PUBLISH = Script("publish", "types")
 _REWIND = Script("rewind", "types")
+_TELL_HEADS = Script("tell_heads", "types")
 _DEFLATE_LEVEL = 1
 
 
@@ -169,16 +169,16 @@ async def withdrawals(
     return [None if blob is None else _withdrawn(blob) for blob in stored]
 
 
-async def tell_heads(client: "redis.asyncio.Redis", chain_id: int, told: Mapping[str, int | None]) -> None:
-    """Tells others of the `safe` and `finalized` block; None = the chain has none that is known."""
-    numbers: dict[Any, Any] = {tag: number for tag, number in told.items() if number is not None}
-    unknown = [tag for tag, number in told.items() if number is None]
-    async with client.pipeline(transaction=True) as pipe:
-        if numbers:
-            pipe.hset(keys.heads(chain_id), mapping=numbers)
-        if unknown:
-            pipe.hdel(keys.heads(chain_id), *unknown)
-        await pipe.execute()
+async def tell_heads(client: "redis.asyncio.Redis", chain_id: int, told: Mapping[str, Checkpoint | None]) -> None:
+    """Tells others of the `safe` and `finalized` block; None = the chain has none that is known.
+
+    A block above the checkpoint, or of another branch than what was published, is not told.
+    """
+    arguments: list[Argument] = []
+    for tag, block in told.items():
+        arguments += (tag, "", "") if block is None else (tag, block.number, block.block_hash)
+    table = (keys.checkpoint(chain_id), keys.blocks(chain_id), keys.heads(chain_id))
+    await _TELL_HEADS.call_async(client, table, arguments)
 
 
 def _ingestor_keys(chain_id: int) -> tuple[str, ...]:
