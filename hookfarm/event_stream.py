@@ -170,7 +170,7 @@ async def withdrawals(
 
 
 async def tell_heads(client: "redis.asyncio.Redis", chain_id: int, told: Mapping[str, Checkpoint | None]) -> None:
-    """Tells others of the `safe` and `finalized` block; None = the chain has none that is known.
+    """Tells others of the `safe` and `finalized` block; None = the chain knows no such thing.
 
     A block above the checkpoint, or of another branch than what was published, is not told.
     """

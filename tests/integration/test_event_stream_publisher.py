@@ -164,7 +164,9 @@ def test_the_latest_head_that_others_see_is_the_checkpoint(client: Any, run: Cal
     run(event_stream.rewind, at(9), at(6))
     assert client.hgetall(keys.heads(CHAIN)) == {b"latest": b"6", b"safe": b"6", b"finalized": b"3"}
     run(event_stream.tell_heads, {"safe": None, "finalized": at(4)})
-    assert client.hgetall(keys.heads(CHAIN)) == {b"latest": b"6", b"finalized": b"4"}
+    assert client.hgetall(keys.heads(CHAIN)) == {b"latest": b"6", b"no_safe": b"1", b"finalized": b"4"}
+    run(event_stream.tell_heads, {"safe": at(5)})
+    assert client.hgetall(keys.heads(CHAIN)) == {b"latest": b"6", b"safe": b"5", b"finalized": b"4"}
 
 
 def test_a_tagged_head_that_was_not_published_is_not_told(client: Any, run: Callable[..., Any]) -> None:
