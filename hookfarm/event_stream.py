@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 import redis
@@ -41,6 +41,7 @@ _OF_ONE_STREAM = ("NOGROUP", "WRONGTYPE", "UNBLOCKED")
 _EVENT_FIELD = keys.EVENT_FIELD.encode()
 _PUBLISH = Script("publish", "types")
 _REWIND = Script("rewind", "types")
+_TELL_HEADS = Script("tell_heads", "types")
 _DEFLATE_LEVEL = 1
 
 
@@ -156,10 +157,11 @@ async def rewind(
 ) -> bool:
     """Moves the checkpoint back to `target`, adds the `withdrawn` events and forgets all blocks above it.
 
-    False as for `publish`.
+    What waits for confirmations waits for heads of the branch to come. False as for `publish`.
     """
+    confirming = (keys.marks(chain_id), keys.reached(chain_id))
     arguments: tuple[Argument, ...] = (_encoded(expected), target.encode(), *withdrawn)
-    return bool(await _REWIND.call_async(client, _ingestor_keys(chain_id), arguments))
+    return bool(await _REWIND.call_async(client, (*_ingestor_keys(chain_id), *confirming), arguments))
 
 
 async def known_blocks(
@@ -181,16 +183,16 @@ async def withdrawals(
     return [None if blob is None else _withdrawn(blob) for blob in stored]
 
 
-async def tell_heads(client: "redis.asyncio.Redis", chain_id: int, told: Mapping[str, int | None]) -> None:
-    """Tells others of the `safe` and `finalized` block; None = the chain has none that is known."""
-    numbers: dict[Any, Any] = {tag: number for tag, number in told.items() if number is not None}
-    unknown = [tag for tag, number in told.items() if number is None]
-    async with client.pipeline(transaction=True) as pipe:
-        if numbers:
-            pipe.hset(keys.heads(chain_id), mapping=numbers)
-        if unknown:
-            pipe.hdel(keys.heads(chain_id), *unknown)
-        await pipe.execute()
+async def tell_heads(client: "redis.asyncio.Redis", chain_id: int, told: Mapping[str, Checkpoint | None]) -> None:
+    """Tells others of the `safe` and `finalized` block; None = the chain knows no such thing.
+
+    A block above the checkpoint, or of another branch than what was published, is not told.
+    """
+    arguments: list[Argument] = []
+    for tag, block in told.items():
+        arguments += (tag, "", "") if block is None else (tag, block.number, block.block_hash)
+    table = (keys.checkpoint(chain_id), keys.blocks(chain_id), keys.heads(chain_id))
+    await _TELL_HEADS.call_async(client, table, arguments)
 
 
 def block_row(block: StreamBlock, entries: Sequence[bytes]) -> tuple[int, str, bytes]:

@@ -176,7 +176,8 @@ def block_events(chain_id: int) -> str:
 
 
 def heads(chain_id: int) -> str:
-    """HASH `latest`, `safe`, `finalized` -> block number; the last two only where the chain's nodes tell.
+    """HASH `latest`, `safe`, `finalized` -> block number; the last two once the chain's nodes have told, and where
+    they know no such thing `no_safe`, `no_finalized` -> 1.
 
     `latest` is the checkpoint and moves with it; the others never lie above it, on another branch, or behind a
     removal that is not yet in the stream.

@@ -11,7 +11,7 @@ from hookfarm.event_stream import KEPT_BLOCKS
 
 @dataclass(frozen=True)
 class ChainView:
-    """`safe` and `finalized` None where the chain's nodes do not tell.
+    """`safe` and `finalized` None where the chain's nodes know no such block; -1 where they were not heard yet.
 
     `handled`: every event up to this block has left the stream for the queue; what lies above may still come.
     """
@@ -48,10 +48,14 @@ async def look(client: "redis.asyncio.Redis", chain_id: int) -> ChainView | None
     if checkpoint is None:
         return None
     async with client.pipeline(transaction=True) as pipe:
-        pipe.hmget(keys.heads(chain_id), ["safe", "finalized"])
+        pipe.hmget(keys.heads(chain_id), ["safe", "finalized", "no_safe", "no_finalized"])
         pipe.xlen(keys.events(chain_id))
         pipe.hget(keys.reached(chain_id), "blocks")
         heads, in_stream, reached = await pipe.execute()
-    safe, finalized = (None if told is None else int(told) for told in heads)
+    safe, finalized = (_tagged(told, none) for told, none in zip(heads[:2], heads[2:], strict=True))
     handled = checkpoint.number if not in_stream else int(reached or -1)
     return ChainView(checkpoint.number, safe, finalized, handled)
+
+
+def _tagged(told: bytes | None, has_none: bytes | None) -> int | None:
+    return int(told) if told is not None else None if has_none else -1

@@ -14,7 +14,7 @@ from hookfarm.devchain.control import calls_of
 from hookfarm.devchain.fault_kinds import Value
 from hookfarm.devchain.json_views import JsonObject, logs_json, value_transfers_json
 from hookfarm.devchain.mining import mine_until
-from hookfarm.devchain.node import Node
+from hookfarm.devchain.node import Node, Watcher
 from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.server import Server, listening
 from hookfarm.devchain.transaction import Call, Log
@@ -85,6 +85,10 @@ class RunningDevchain:
         """The transactions of the whole chain that moved its currency, pruned blocks left out."""
         blocks = self._call(lambda: list(self._node.chain.canonical_blocks()))
         return [transfer for block in blocks for transfer in value_transfers_json(block)]
+
+    def watch(self, watcher: Watcher) -> None:
+        """From now on it is called with every change of the chain, on the devchain's thread."""
+        self._call(lambda: self._node.watchers.append(watcher))
 
     def pause(self) -> None:
         """No blocks by the clock until `resume`; `mine` still works."""

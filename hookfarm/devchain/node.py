@@ -19,6 +19,9 @@ from hookfarm.errors import InvalidInput
 Listener = Callable[[Sequence[Block], Reorg], None]
 """Called with the heads to announce, and with what changed (`removed` is empty for a block)."""
 
+Watcher = Callable[[Reorg], None]
+"""Called with what changed, whatever the node announces of it."""
+
 
 class Node:
     """Its verbs are those that the control methods and the tests use."""
@@ -35,6 +38,7 @@ class Node:
         self.requests_by_method: Counter[str] = Counter()
         self.transport_requests: Counter[str] = Counter()
         self.listeners: set[Listener] = set()
+        self.watchers: list[Watcher] = []
         self.connections: set[Callable[[], None]] = set()
         self._clock = clock
         self._held_back: list[Block] = []
@@ -127,6 +131,8 @@ class Node:
         return block
 
     def _announce(self, change: Reorg) -> None:
+        for watcher in self.watchers:
+            watcher(change)
         self._tell(change)
         for peer in self.peers:
             peer._tell(change)

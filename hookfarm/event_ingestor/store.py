@@ -63,7 +63,7 @@ class Store:
             lambda: event_stream.rewind(self._client, self._chain_id, expected, target, withdrawn)
         )
 
-    async def tell_heads(self, told: Mapping[str, int | None]) -> None:
+    async def tell_heads(self, told: Mapping[str, Checkpoint | None]) -> None:
         await self._insist(lambda: event_stream.tell_heads(self._client, self._chain_id, told))
 
     async def pin_genesis(self, genesis_hash: str) -> str:

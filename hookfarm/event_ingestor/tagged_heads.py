@@ -14,6 +14,8 @@ from hookfarm.logs import FieldLogger
 class TaggedHeads:
     """Tells only what is sure: not above the checkpoint, and not of another branch than what was published.
 
+    Where the chain's word reaches beyond the checkpoint, that is the block meant, if it is on the chain's branch.
+
     A chain whose nodes know no such block tells none, which is said once; who waits for it falls back to a number
     of confirmations.
     """
@@ -26,15 +28,16 @@ class TaggedHeads:
 
     async def tell(self, node: Node, checkpoint: int) -> None:
         """After the checkpoint has moved there: what the node has said of its tagged heads since the last time."""
-        news: dict[str, int | None] = {}
+        news: dict[str, Checkpoint | None] = {}
         for tag, header in node.tags.take().items():
             if header is None:
                 self._say(tag, node)
                 news[tag] = None
-                continue
-            [published] = await self._store.known_blocks([header.number])
-            if published is None or published.block_hash == header.block_hash:
-                news[tag] = min(header.number, checkpoint)
+            elif header.number <= checkpoint:
+                news[tag] = Checkpoint(header.number, header.block_hash)
+            else:
+                with contextlib.suppress(ChainUnavailable):
+                    news[tag] = Checkpoint(checkpoint, (await node.header(checkpoint)).block_hash)
         if news:
             await self._store.tell_heads(news)
 

@@ -203,7 +203,7 @@ class Crew:
         member.came_up = False
         member.spawned = time.monotonic()
         member.made_of = member.group
-        member.slot.occupy(self._timing.boot_seconds)
+        member.slot.occupy(respawn.boot_seconds(self._timing.boot_seconds, member.quick_exits))
         try:
             self._fork(member, gated)
         except OSError as error:

@@ -6,12 +6,16 @@ A child that worked for a while is replaced at once. One that goes quickly, or n
 SIGKILL comes from outside (an operator, the kernel short of memory) and says nothing against the next child. Who
 came up and was killed is replaced at once; who was killed before that, within a second, so that a farm is at full
 strength soon after such a storm and yet does not fork without pause where memory is too short to boot.
+
+A replacement has longer to boot than the one before it that went quickly, up to eight times as long: on a machine
+with so much else to do that booting takes longer than that, ending it each time would only add to the load.
 """
 
 FIRST_WAIT_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 30.0
 LONGEST_WAIT_AFTER_KILL_SECONDS = 1.0
 JITTER = 0.2
+MOST_DOUBLINGS = 3
 SETTLED_SECONDS = 1.0
 """A child that lived this long and came up counts as having worked."""
 
@@ -28,3 +32,8 @@ def wait_seconds(quick_exits: int, chance: float, killed: bool = False) -> float
     longest = LONGEST_WAIT_AFTER_KILL_SECONDS if killed else LONGEST_WAIT_SECONDS
     wait = min(FIRST_WAIT_SECONDS * 2.0 ** min(quick_exits - 1, 30), longest)
     return wait * (1 - JITTER + 2 * JITTER * chance)
+
+
+def boot_seconds(normal: float, quick_exits: int) -> float:
+    """How long the next child may take to come up."""
+    return normal * 2.0 ** min(quick_exits, MOST_DOUBLINGS)

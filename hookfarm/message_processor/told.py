@@ -98,7 +98,10 @@ def emitted(entry: str, before: Told | None, wanted: Iterable[Receiver]) -> Step
 
 
 def removed(entry: str, before: Told | None) -> Step:
-    """The log was taken back: all who were told of it are told that, and nobody that it is final."""
+    """The log was taken back: all who were told of it are told that, and nobody that it is final.
+
+    Nobody, where this is handled before the return that it takes back: that comes too late then.
+    """
     if before is None:
         return Step(Told(entry, False, 0, ()), 0)
     if before.is_newer_than(entry):

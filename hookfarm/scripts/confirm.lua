@@ -4,7 +4,7 @@
 -- until then the withdrawal of a log that waits may still be in the stream. So each head is noted with the stream's
 -- last entry, and counts when the first entry left is a later one.
 --
--- KEYS 1 stream   2 heads HASH latest, safe, finalized   3 marks LIST   4 reached HASH
+-- KEYS 1 stream   2 heads HASH latest, safe, finalized, no_safe, no_finalized   3 marks LIST   4 reached HASH
 -- ARGV 1 chain   2 how many jobs at most of each kind
 --      3 and 4 confirmations that stand for 'safe' and 'finalized' where the chain's nodes do not tell
 --      5 how many final blocks at most
@@ -32,9 +32,16 @@ local function last_entry()
   return '0-0'
 end
 
-local latest, safe, finalized = unpack(redis.call('HMGET', KEYS[2], 'latest', 'safe', 'finalized'))
+-- A tag that was not told yet has reached nothing; a number of blocks stands for it once the chain is known to have none.
+local function tagged(latest, told, has_none, blocks)
+  return told or (has_none and latest - blocks) or -1
+end
+
+local latest, safe, finalized, no_safe, no_finalized =
+  unpack(redis.call('HMGET', KEYS[2], 'latest', 'safe', 'finalized', 'no_safe', 'no_finalized'))
 if latest then
-  local heads = latest .. ' ' .. (safe or latest - ARGV[3]) .. ' ' .. (finalized or latest - ARGV[4])
+  safe, finalized = tagged(latest, safe, no_safe, ARGV[3]), tagged(latest, finalized, no_finalized, ARGV[4])
+  local heads = latest .. ' ' .. safe .. ' ' .. finalized
   local newest = redis.call('LINDEX', KEYS[3], -1) or redis.call('HGET', KEYS[4], 'heads')
   if (not newest or string.match(newest, '^%S+ (.*)$') ~= heads) and redis.call('LLEN', KEYS[3]) < MOST_MARKS then
     redis.call('RPUSH', KEYS[3], last_entry() .. ' ' .. heads)

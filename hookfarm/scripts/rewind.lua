@@ -2,11 +2,12 @@
 -- ancestor, all or nothing. Adds first, as publish does.
 --
 -- KEYS 1 checkpoint STRING   2 stream   3 blocks HASH number -> 'hash parent events'
---      4 block events HASH number -> their events, deflated   5 heads HASH
+--      4 block events HASH number -> their events, deflated   5 heads HASH   6 marks LIST   7 reached HASH
 -- ARGV 1 the checkpoint the caller expects   2 the new one   then each withdrawn event as JSON, the newest first
 -- Returns 1, or 0 where the checkpoint was another one and nothing was done.
 -- A key of another type is an error before anything is done.
-local wrong = wrong_type({KEYS[1], 'string', KEYS[2], 'stream', KEYS[3], 'hash', KEYS[4], 'hash', KEYS[5], 'hash'})
+local wrong = wrong_type({KEYS[1], 'string', KEYS[2], 'stream', KEYS[3], 'hash', KEYS[4], 'hash', KEYS[5], 'hash',
+                          KEYS[6], 'list', KEYS[7], 'hash'})
 if wrong then
   return wrong
 end
@@ -31,5 +32,24 @@ for _, tag in ipairs({'safe', 'finalized'}) do
   end
 end
 redis.call('HSET', KEYS[5], 'latest', target)
+
+-- Heads of the branch that is left confirm nothing on the next one, be they noted or counted already.
+local function lowered(number)
+  return string.format('%.0f', math.min(tonumber(number) or -1, tonumber(target)))
+end
+for i, mark in ipairs(redis.call('LRANGE', KEYS[6], 0, -1)) do
+  local entry, blocks, safe, finalized = string.match(mark, '^(%S+) (%S+) (%S+) (%S+)$')
+  if entry then
+    local lower = table.concat({entry, lowered(blocks), lowered(safe), lowered(finalized)}, ' ')
+    redis.call('LSET', KEYS[6], i - 1, lower)
+  end
+end
+for _, kind in ipairs({'blocks', 'safe', 'finalized'}) do
+  local counted = redis.call('HGET', KEYS[7], kind)
+  if counted then
+    redis.call('HSET', KEYS[7], kind, lowered(counted))
+  end
+end
+redis.call('HDEL', KEYS[7], 'heads')
 redis.call('SET', KEYS[1], ARGV[2])
 return 1

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.chaos.arena import Arena
+from tests.chaos.evidence import Evidence, running_witness
 from tests.chaos.recording import Recording, running_recorder
 from tests.chaos.table import Table, conditions
 from tests.farm.conftest import nothing_left_behind as nothing_left_behind
@@ -58,6 +59,13 @@ def start_farm() -> Iterator[StartFarm]:
 def recording() -> Iterator[Recording]:
     """A receiver that writes down before it answers."""
     with running_recorder() as running:
+        yield running
+
+
+@pytest.fixture
+def evidence() -> Iterator[Evidence]:
+    """Of a receiver that writes down what each webhook says."""
+    with running_witness() as running:
         yield running
 
 

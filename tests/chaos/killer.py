@@ -26,27 +26,48 @@ class Killer:
         self._entitled: dict[int, bool] = {}
         self._killed: set[int] = set()
         """A killed process may be listed for a while, alive."""
+        self._suspended: set[int] = set()
         self.kills = 0
 
     def victims(self) -> list[int]:
         """The pids of those who live, as far as one look can tell."""
         return [pid for pid in self._candidates() if self._lives(pid)]
 
-    def kill_one(self) -> int:
-        """Kills one at random and returns its pid; 0 where nobody lives."""
+    def kill_one(self, number: int = signal.SIGKILL) -> int:
+        """Ends one at random, by SIGKILL or more gently, and returns its pid; 0 where nobody lives."""
         candidates = self._candidates()
         self._chance.shuffle(candidates)
-        return next((pid for pid in candidates if self.kill(pid)), 0)
+        return next((pid for pid in candidates if self.kill(pid, number)), 0)
 
-    def kill(self, pid: int) -> bool:
+    def kill(self, pid: int, number: int = signal.SIGKILL) -> bool:
+        """False where it was dead already."""
+        hit = self._signal(pid, number)
+        if hit:
+            self._killed.add(pid)
+            self.kills += 1
+        return hit
+
+    def suspend_one(self) -> None:
+        """SIGSTOP, until `resume`, for one at random; a master loses its patience with it after some seconds."""
+        candidates = self._candidates()
+        self._chance.shuffle(candidates)
+        for pid in candidates:
+            if self._signal(pid, signal.SIGSTOP):
+                self._suspended.add(pid)
+                return
+
+    def resume(self) -> None:
+        """All that were suspended."""
+        while self._suspended:
+            self._signal(self._suspended.pop(), signal.SIGCONT)
+
+    def _signal(self, pid: int, number: int) -> bool:
         """False where it was dead already. The pidfd makes sure that nobody else is hit under the same pid."""
         with contextlib.suppress(ProcessLookupError):
             handle = os.pidfd_open(pid)
             try:
                 if self._lives(pid):
-                    signal.pidfd_send_signal(handle, signal.SIGKILL)
-                    self._killed.add(pid)
-                    self.kills += 1
+                    signal.pidfd_send_signal(handle, number)
                     return True
             finally:
                 os.close(handle)

@@ -13,6 +13,7 @@ import asyncio
 import os
 import sys
 import time
+from collections.abc import Callable
 
 import httptools
 
@@ -31,18 +32,23 @@ class Recorder:
         self._verifiers: dict[str, Verifier] = {}
 
     def note(self, endpoint: str, headers: dict[bytes, bytes], body: bytes, port: int) -> None:
-        webhook_id = headers.get(b"webhook-id", b"-")
+        webhook_id = headers.get(b"webhook-id", b"-").decode("latin-1")
+        valid = self.is_signed(endpoint, headers, body)
+        attempt = headers.get(b"webhook-attempt", b"0").decode("latin-1")
+        self.write(f"{webhook_id} {time.monotonic():.6f} {valid:d} {endpoint} {port} {attempt}\n".encode())
+
+    def write(self, line: bytes) -> None:
+        os.write(self._file, line)
+
+    def is_signed(self, endpoint: str, headers: dict[bytes, bytes], body: bytes) -> bool:
         verdict = self._verifier(endpoint).judge(
-            webhook_id,
+            headers.get(b"webhook-id", b"-"),
             headers.get(b"webhook-timestamp", b""),
             headers.get(b"webhook-signature", b""),
             body,
             time.time(),
         )
-        valid = verdict.judgement is Judgement.VERIFIED
-        attempt = headers.get(b"webhook-attempt", b"0").decode("latin-1")
-        line = f"{webhook_id.decode('latin-1')} {time.monotonic():.6f} {valid:d} {endpoint} {port} {attempt}\n"
-        os.write(self._file, line.encode())
+        return verdict.judgement is Judgement.VERIFIED
 
     def _verifier(self, endpoint: str) -> Verifier:
         if endpoint not in self._verifiers:
@@ -88,24 +94,28 @@ class Connection(asyncio.Protocol):
         _, behaviour, endpoint = self._path.decode().split("/", 2)
         self._recorder.note(endpoint, self._headers, self._body, self._port)
         if behaviour.startswith("slow-"):
-            asyncio.get_running_loop().call_later(int(behaviour[5:]) / 1000, self._answer, 200)
+            asyncio.get_running_loop().call_later(int(behaviour[5:]) / 1000, self.answer, 200)
         elif behaviour != "hold":
-            self._answer(int(behaviour))
+            self.answer(int(behaviour))
 
-    def _answer(self, status: int) -> None:
+    def answer(self, status: int) -> None:
         if self._transport is not None:
             self._transport.write(response(status))
 
 
-async def main(place: str) -> None:
-    file = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    recorder = Recorder(file)
+def opened(place: str) -> int:
+    return os.open(place, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+
+async def serve(connection: Callable[[], asyncio.Protocol]) -> None:
+    """Prints the port, and returns when stdin has ended."""
     loop, over = asyncio.get_running_loop(), asyncio.Event()
-    server = await loop.create_server(lambda: Connection(recorder), "127.0.0.1", 0, backlog=BACKLOG)
+    server = await loop.create_server(connection, "127.0.0.1", 0, backlog=BACKLOG)
     loop.add_reader(0, over.set)
     print(server.sockets[0].getsockname()[1], flush=True)
     await over.wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    shared = Recorder(opened(sys.argv[1]))
+    asyncio.run(serve(lambda: Connection(shared)))

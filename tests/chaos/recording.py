@@ -44,9 +44,13 @@ class Recording:
     @property
     def arrivals(self) -> list[Arrival]:
         """Everything so far, in the order of arrival."""
-        *lines, self._rest = (self._rest + self._file.read()).split(b"\n")
-        self._arrivals += map(_parse, lines)
+        self._arrivals += map(_parse, self.new_lines())
         return self._arrivals
+
+    def new_lines(self) -> list[bytes]:
+        """What has been written down since this was asked for last."""
+        *lines, self._rest = (self._rest + self._file.read()).split(b"\n")
+        return lines
 
     def ids(self) -> set[str]:
         return {arrival.id for arrival in self.arrivals}
@@ -70,13 +74,13 @@ def _parse(line: bytes) -> Arrival:
 
 
 @contextlib.contextmanager
-def running_recorder() -> Iterator[Recording]:
-    """A recorder of its own, gone at the end."""
+def running_recorder(module: str = "tests.chaos.recorder") -> Iterator[Recording]:
+    """A recorder of its own, gone at the end; `module` is run as the process."""
     with tempfile.TemporaryDirectory(prefix="hf-recorder-") as place:
         file = Path(place) / "arrivals"
         file.touch()
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.recorder", str(file)],
+            [sys.executable, "-m", module, str(file)],
             cwd=CHECKOUT,
             env=environment(),
             stdin=subprocess.PIPE,

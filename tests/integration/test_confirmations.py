@@ -138,9 +138,20 @@ def test_a_log_waits_for_a_tag_or_for_blocks_instead_where_the_chain_has_none(
     chain.head(251, **{tag: 100})
     assert chain.confirm() == 1
     chain.client.delete(keys.heads(CHAIN))
-    chain.head(199 + instead)
+    chain.head(199 + instead, **{f"no_{tag}": 1})
     assert chain.confirm() == 0
     chain.head(200 + instead)
+    assert chain.confirm() == 1
+
+
+@pytest.mark.parametrize("tag", ["safe", "finalized"])
+def test_no_number_of_blocks_stands_for_a_tag_that_the_chain_may_still_tell(chain: Chain, tag: str) -> None:
+    chain.subscribe(confirmations=tag)
+    chain.publish(log(100))
+    chain.head(1000)
+    chain.process()
+    assert (chain.owed, chain.waiting()) == (0, 1)
+    chain.head(1000, **{tag: 100})
     assert chain.confirm() == 1
 
 

@@ -160,11 +160,21 @@ def test_only_so_many_blocks_and_their_events_are_kept(client: Any, run: Callabl
 def test_the_latest_head_that_others_see_is_the_checkpoint(client: Any, run: Callable[..., Any]) -> None:
     run(event_stream.publish, None, [block(n) for n in range(1, 10)])
     assert client.hgetall(keys.heads(CHAIN)) == {b"latest": b"9"}
-    run(event_stream.tell_heads, {"safe": 8, "finalized": 3})
+    run(event_stream.tell_heads, {"safe": at(8), "finalized": at(3)})
     run(event_stream.rewind, at(9), at(6))
     assert client.hgetall(keys.heads(CHAIN)) == {b"latest": b"6", b"safe": b"6", b"finalized": b"3"}
-    run(event_stream.tell_heads, {"safe": None, "finalized": 4})
-    assert client.hgetall(keys.heads(CHAIN)) == {b"latest": b"6", b"finalized": b"4"}
+    run(event_stream.tell_heads, {"safe": None, "finalized": at(4)})
+    assert client.hgetall(keys.heads(CHAIN)) == {b"latest": b"6", b"no_safe": b"1", b"finalized": b"4"}
+    run(event_stream.tell_heads, {"safe": at(5)})
+    assert client.hgetall(keys.heads(CHAIN)) == {b"latest": b"6", b"safe": b"5", b"finalized": b"4"}
+
+
+def test_a_tagged_head_that_was_not_published_is_not_told(client: Any, run: Callable[..., Any]) -> None:
+    """Above the checkpoint, or of another branch: somebody may have moved it since the chain was asked."""
+    run(event_stream.publish, None, [block(n) for n in range(1, 10)])
+    run(event_stream.tell_heads, {"safe": at(7), "finalized": at(3)})
+    run(event_stream.tell_heads, {"safe": at(10), "finalized": at(4, fork="b")})
+    assert client.hgetall(keys.heads(CHAIN)) == {b"latest": b"9", b"safe": b"7", b"finalized": b"3"}
 
 
 def test_a_full_server_refuses_the_whole_of_it(client: Any, run: Callable[..., Any]) -> None:

@@ -104,7 +104,7 @@ def test_a_transfer_is_told_to_be_final_as_a_log_is(chain: FinalChain) -> None:
 def test_where_the_nodes_know_no_final_block_it_is_the_one_64_below_the_head(chain: FinalChain) -> None:
     chain.told(log(10))
     chain.deliver()
-    chain.head(73)
+    chain.head(73, no_finalized=1)
     assert chain.confirm() == 0
     chain.head(74)
     assert chain.confirm() == 1

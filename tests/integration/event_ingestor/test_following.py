@@ -153,9 +153,11 @@ def test_a_chain_without_safe_and_finalized_blocks_tells_none_and_goes_on(
 ) -> None:
     devchain.set_fault("unsupported_tags")
     with running_ingestor(CHAIN, devchain.ws_url, redis_url):
-        for number in range(1, 4):
+        for number in range(1, 8):
             devchain.mine(1)
-            eventually(lambda at=number: published.heads() == {"latest": at}, what="the head being told")  # type: ignore[misc]
+            eventually(lambda at=number: published.heads()["latest"] == at, what="the head being told")  # type: ignore[misc]
+        none = {"latest": 7, "no_safe": 1, "no_finalized": 1}
+        eventually(lambda: published.heads() == none, what="it being told that there are none")
     said = [record for record in caplog.records if record.message == "tag not supported"]
     assert len(said) == 2, "once for each tag"
 

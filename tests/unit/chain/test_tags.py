@@ -1,5 +1,5 @@
 from hookfarm.chain.answers import Refused
-from hookfarm.chain.tags import Tags
+from hookfarm.chain.tags import REFUSALS_BELIEVED, Tags
 from tests.unit.chain.samples import header, raw_header
 
 
@@ -30,11 +30,27 @@ def test_what_was_heard_is_taken_once() -> None:
 def test_a_tag_that_the_node_does_not_know_is_said_once_and_not_asked_for_again() -> None:
     clock = Clock()
     tags = Tags(4, clock)
-    tags.due()
-    tags.heard([Refused("-32602 safe is not supported"), raw_header(header(3))])
+    for _ in range(REFUSALS_BELIEVED):
+        assert len(tags.due()) == 2
+        assert "safe" not in tags.take()
+        tags.heard([Refused("-32602 safe is not supported"), raw_header(header(3))])
     assert tags.take() == {"safe": None, "finalized": header(3)}
+    assert tags.due() == []
     clock.now = 4
     assert [call[1][0] for call in tags.due()] == ["finalized"]
+
+
+def test_a_tag_that_is_refused_now_and_then_is_not_given_up() -> None:
+    clock = Clock()
+    tags = Tags(4, clock)
+    for _ in range(REFUSALS_BELIEVED):
+        tags.due()
+        tags.heard([Refused("-32000 header not found in time"), raw_header(header(3))])
+        tags.due()
+        tags.heard([raw_header(header(7)), raw_header(header(3))])
+        assert tags.take() == {"safe": header(7), "finalized": header(3)}
+        clock.now += 4
+    assert len(tags.due()) == 2
 
 
 def test_a_tag_that_no_block_has_yet_is_no_news() -> None:

@@ -2,7 +2,13 @@
 
 import pytest
 
-from hookfarm.farm.respawn import LONGEST_WAIT_SECONDS, SETTLED_SECONDS, quick_exits_after, wait_seconds
+from hookfarm.farm.respawn import (
+    LONGEST_WAIT_SECONDS,
+    SETTLED_SECONDS,
+    boot_seconds,
+    quick_exits_after,
+    wait_seconds,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,3 +58,7 @@ def test_a_wait_varies_by_a_fifth(quick_exits: int, chance: float, factor: float
 
 def test_any_number_of_quick_exits_has_a_wait() -> None:
     assert wait_seconds(10**9, 0.5) == LONGEST_WAIT_SECONDS
+
+
+def test_a_child_has_longer_to_boot_after_each_that_did_not_come_up() -> None:
+    assert [boot_seconds(10.0, quick_exits) for quick_exits in (0, 1, 2, 3, 4, 1000)] == [10, 20, 40, 80, 80, 80]

@@ -1,0 +1,71 @@
+"""The safe and the finalized block of a chain that is ahead of what has been published."""
+
+import asyncio
+import contextlib
+
+from hookfarm import event_stream, logs
+from hookfarm.chain.node import connect
+from hookfarm.chain.providers import Providers
+from hookfarm.chain.timing import Limits
+from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.event_ingestor.condition import Condition
+from hookfarm.event_ingestor.store import Store
+from hookfarm.event_ingestor.tagged_heads import TaggedHeads
+from hookfarm.event_stream import StreamBlock
+from hookfarm.farm.board import Board
+from hookfarm.farm.child import Child
+from hookfarm.keys import EVENT_INGESTOR
+from hookfarm.redis_clients import async_client
+from tests.support.ingestor import CHAIN, Published
+
+BLOCKS = 5
+
+
+def publish(devchain: RunningDevchain, redis_url: str) -> None:
+    """Everything that the chain has, empty."""
+    blocks = [devchain.block(number) for number in range(1, BLOCKS + 1)]
+    rows = [StreamBlock(block.number, block.hash, block.parent_hash) for block in blocks if block]
+
+    async def run() -> None:
+        async with async_client(redis_url) as client:
+            await event_stream.publish(client, CHAIN, None, rows)
+
+    asyncio.run(run())
+
+
+def tell(devchain: RunningDevchain, redis_url: str) -> None:
+    """As an ingestor does that has published BLOCKS."""
+    log = logs.get(EVENT_INGESTOR)
+
+    async def run(condition: Condition) -> None:
+        [provider] = Providers([devchain.ws_url]).all
+        node = await connect(provider, Limits(tags_seconds=0.0), lambda _: None, lambda: None)
+        try:
+            node.tags.heard(await node.ask_all(node.tags.due()))
+            async with async_client(redis_url) as client:
+                await TaggedHeads(CHAIN, Store(client, CHAIN, condition), log).tell(node, BLOCKS)
+        finally:
+            await node.close()
+
+    with contextlib.closing(Child(EVENT_INGESTOR, 0, Board({EVENT_INGESTOR: 1}))) as child:
+        asyncio.run(run(Condition(child, CHAIN, log)))
+
+
+def test_a_tag_beyond_the_checkpoint_means_the_checkpoint(redis_url: str, published: Published) -> None:
+    with running_devchain(chain_id=CHAIN, safe_distance=2, finalized_distance=6) as devchain:
+        devchain.mine(BLOCKS)
+        publish(devchain, redis_url)
+        devchain.mine(5)
+        tell(devchain, redis_url)
+        assert published.heads() == {"latest": 5, "safe": 5, "finalized": 4}
+
+
+def test_a_tag_beyond_a_checkpoint_that_was_orphaned_says_nothing_of_it(
+    redis_url: str, published: Published
+) -> None:
+    with running_devchain(chain_id=CHAIN, safe_distance=2, finalized_distance=8) as devchain:
+        devchain.mine(BLOCKS)
+        publish(devchain, redis_url)
+        devchain.reorg(3, length=8)
+        tell(devchain, redis_url)
+        assert published.heads() == {"latest": 5, "finalized": 2}
