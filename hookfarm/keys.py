@@ -58,6 +58,9 @@ REGISTRY_REVISION = "hookfarm:registry:revision"
 REGISTRY_CHANGES = "hookfarm:registry:changes"
 """ZSET endpoint id -> the revision that last changed or removed it."""
 
+ROLL_CALL_ANSWERS = "hookfarm:roll_call:answers:"
+"""With whatever the caller likes behind it: channel on which it hears what each farm has counted."""
+
 TYPES = {
     DELIVERY_QUEUE: "list",
     JOBS: "hash",
@@ -136,3 +139,8 @@ def marks(chain_id: int) -> str:
 def reached(chain_id: int) -> str:
     """HASH blocks, safe, finalized -> the block that a job waiting for confirmations may count on."""
     return f"hookfarm:chain:{chain_id}:reached"
+
+
+def roll_call(database: int) -> str:
+    """Channel on which farms are asked what they have counted, and on which channel to answer."""
+    return f"hookfarm:roll_call:{database}"

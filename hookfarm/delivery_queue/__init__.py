@@ -31,6 +31,7 @@ from hookfarm.delivery_queue.handing_off import (
 from hookfarm.delivery_queue.recovery import (
     HOLDER_SILENT_MILLISECONDS,
     MAX_ORPHANED,
+    Orphan,
     hold,
     holders,
     promote,
@@ -64,6 +65,7 @@ __all__ = [
     "HandedOff",
     "Handled",
     "LogState",
+    "Orphan",
     "Rejected",
     "Removal",
     "Settlement",

@@ -127,7 +127,10 @@ class Processor:
         wanted = tuple(sorted(self._configured | self._live.index.chains))
         if force or wanted != self._reader.chains:
             self._reader.follow(wanted)
-        self._child.slot.set_counter(gauges.REGISTRY_REVISION, self._live.revision)
+            self._child.slot.note = " ".join(map(str, wanted))
+        slot = self._child.slot
+        slot.set_counter(gauges.REGISTRY_REVISION, self._live.revision)
+        slot.set_counter(gauges.ENDPOINTS, self._live.index.endpoints)
 
     def _registry_revision(self) -> int:
         return whole_number(keys.REGISTRY_REVISION, self._client.get(keys.REGISTRY_REVISION))

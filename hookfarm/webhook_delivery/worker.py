@@ -160,6 +160,7 @@ class Worker:
         """What the predecessor in this slot held when it died need not wait for the sweep."""
         sequence = self._slot.counter(gauges.HELD_SEQUENCE)
         for job_id in delivery_queue.requeue_held(self._exchange, sequence) if sequence else ():
+            self._slot.add(gauges.ORPHANS)
             log.warning("orphan requeued", delivery=job_id, child=self._child.name)
         self._slot.set_counter(gauges.HELD_SEQUENCE, 0)
         self._inherits = False
@@ -202,6 +203,7 @@ class Worker:
             return
         took = (time.monotonic_ns() - began) // 1000
         self._slot.add(gauges.POST_TIMES + gauges.bucket(took))
+        self._slot.add(gauges.POST_MICROSECONDS, took)
         self._conclude(taken, result, took)
 
     def _conclude(self, taken: Taken, result: Result, took: int) -> None:
@@ -219,9 +221,12 @@ class Worker:
             self._settlement = delivery_queue.delivered(taken, attempt, self._policy.logged_attempts)
             self._slot.add(gauges.DELIVERED)
             if taken.attempt == 1:
-                self._slot.add(gauges.QUEUE_TIMES + gauges.bucket(max(0, int(now * 1e6) - taken.sequence)))
+                waited = max(0, int(now * 1e6) - taken.sequence)
+                self._slot.add(gauges.QUEUE_TIMES + gauges.bucket(waited))
+                self._slot.add(gauges.QUEUE_MICROSECONDS, waited)
             return
         self._slot.add(gauges.FAILED)
+        self._slot.add(gauges.failure(outcome.kind(result)))
         self._fail(taken, decision, attempt, outcome.verdict(result))
         if decision.disable_endpoint:
             self._disable(taken.endpoint, "the endpoint answered 410 Gone")
@@ -240,8 +245,11 @@ class Worker:
         )
         changes: dict[str, str | int] = {"attempt": taken.attempt + 1}
         if retry_in is None:
-            changes = {"reason": decision.reason or ""}
-            self._note_death(taken, changes["reason"])
+            reason = decision.reason or ""
+            changes = {"reason": reason}
+            self._note_death(taken, reason)
+        else:
+            self._slot.add(gauges.RETRIES)
         self._settlement = delivery_queue.failed(
             taken,
             taken.after(attempt.outcome, **changes),
@@ -258,8 +266,9 @@ class Worker:
         outcome_ = {"at": round(time.time(), 3), "error": reason}
         self._settlement = delivery_queue.failed(taken, taken.after(outcome_, reason=reason), None, Verdict.NONE)
 
-    def _note_death(self, taken: Taken, reason: str | int) -> None:
+    def _note_death(self, taken: Taken, reason: str) -> None:
         self._slot.add(gauges.DEAD)
+        self._slot.add(gauges.death(reason))
         log.error("dead letter", delivery=taken.id, endpoint=taken.endpoint, reason=reason)
 
     def _disable(self, endpoint_id: str, reason: str) -> None:

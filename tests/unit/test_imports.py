@@ -19,7 +19,7 @@ LAYERS = (
     ("records", "config", "logs"),
     ("redis_clients",),
     ("lua", "address_guard"),
-    ("registry", "readiness", "event_stream", "embedded_server", "server_checks", "key_types"),
+    ("registry", "readiness", "event_stream", "embedded_server", "server_checks", "key_types", "metrics"),
     ("jobs",),
     ("delivery_queue", "delivery_log", "windows"),
     ("recent_attempts",),
