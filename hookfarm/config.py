@@ -8,7 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,8 @@ class Config:
     chains: tuple[ChainConfig, ...]
     from_block: int | None
     api: Address
+    api_token: str | None = field(repr=False)
+    api_hosts: tuple[str, ...]
     state_dir: Path
     allow_private: tuple[Network, ...]
     ca_file: Path | None
@@ -200,6 +202,22 @@ def address(raw: Any) -> Address:
     return Address(host, int(port))
 
 
+def api_token(raw: Any) -> str:
+    """What a client sends behind `Authorization: Bearer` (RFC 6750), long enough not to be guessed."""
+    if not isinstance(raw, str) or not re.fullmatch(r"[0-9A-Za-z._~+/-]{16,256}=*", raw):
+        raise ValueError("is not 16 to 256 of the characters 0-9 A-Z a-z . _ ~ + / -")
+    return raw
+
+
+def hosts(raw: Any) -> tuple[str, ...]:
+    """Host names or addresses without ports, comma separated."""
+    found = tuple(str(part).strip().lower().strip("[]") for part in _parts(raw, ","))
+    for host in found:
+        if not re.fullmatch(r"[0-9a-z._:-]{1,253}", host):
+            raise ValueError(f"{host!r} is not a host name; write hooks.example,10.0.0.7")
+    return found
+
+
 def chains(raw: Any) -> tuple[ChainConfig, ...]:
     """`ID=URL[,URL…][;SETTING=VALUE…]`, several as a list or separated by spaces; in TOML also a table.
 
@@ -314,6 +332,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("chains", chains, (), "chains to watch, ID=URL[,URL…][;verify=…][;requests_per_second=…]"),
     Setting("from_block", integer(0, 2**53), None, "first block of a chain never watched before"),
     Setting("api", address, Address("127.0.0.1", 8400), "where the HTTP API listens"),
+    Setting(
+        "api_token", api_token, None, "the API's token; without it one is made and kept in the state directory"
+    ),
+    Setting("api_hosts", hosts, (), "further names by which the API may be called"),
     Setting("state_dir", _path, _default_state_dir, "where hookfarm keeps its own files"),
     Setting("allow_private", networks, (), "private address ranges that endpoints may have"),
     Setting("ca_file", _readable_file, None, "PEM file of further certificate authorities"),

@@ -34,6 +34,10 @@ PARKED = "{delivery_queue}:parked:"
 """With an endpoint behind it: ZSET id -> place, what is over its window or paused, in order."""
 LIMITS = "{delivery_queue}:limits"
 """HASH endpoint -> what the registry allows its window, `paused max_in_flight rate ordered`; `*` -> workers."""
+PAUSED = "{delivery_queue}:paused"
+"""SET of the endpoints that are disabled."""
+CIRCUITS = "{delivery_queue}:circuits"
+"""ZSET endpoint -> ms since when its circuit has been open."""
 WAKE = "{delivery_queue}:wake"
 """ZSET endpoint -> ms at which its window is to be looked at again."""
 SENT = "{delivery_queue}:sent:"
@@ -70,6 +74,8 @@ TYPES = {
     DEAD: "zset",
     HOLDERS: "hash",
     LIMITS: "hash",
+    PAUSED: "set",
+    CIRCUITS: "zset",
     WAKE: "zset",
     AFTER: "hash",
     UNCONFIRMED: "hash",

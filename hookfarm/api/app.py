@@ -1,54 +1,54 @@
-"""The HTTP application: liveness, readiness and health.
+"""The HTTP application: which router answers what, and what stands before all of them."""
 
-`/livez` says that this process answers, nothing else. `/readyz` says in one word whether every service that was
-started is ready, and `/health` says it service by service; both answer 503 when one is not.
-"""
+from collections.abc import Callable
 
-from collections.abc import Iterable
-from typing import Any
-
-import redis.asyncio
-from fastapi import FastAPI
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi import APIRouter, Depends, FastAPI
 
 import hookfarm
-from hookfarm import keys
-from hookfarm.api import health
+from hookfarm.api import (
+    access,
+    chains,
+    dead_letters,
+    deliveries,
+    endpoints,
+    health,
+    limits,
+    metrics,
+    openapi,
+    problems,
+)
+from hookfarm.api.context import Context
+
+BuildRouter = Callable[[Context], APIRouter]
+
+OPEN: tuple[BuildRouter, ...] = (health.build_router, metrics.build_router)
+"""Routers that anybody may ask."""
+WITH_TOKEN: tuple[BuildRouter, ...] = (
+    endpoints.build_router,
+    deliveries.build_router,
+    dead_letters.build_router,
+    chains.build_router,
+)
+"""Routers under /v1."""
 
 
-def build(client: "redis.asyncio.Redis", started: Iterable[str]) -> FastAPI:
-    """The application over one Redis; `started` are the services of this farm."""
+def build(context: Context) -> FastAPI:
+    """The application over one Redis."""
     app = FastAPI(
         title="hookfarm",
         version=hookfarm.__version__,
-        description="EVM event logs as signed webhooks.",
+        description=openapi.DESCRIPTION,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
-    services = tuple(service for service in keys.SERVICES if service in set(started))
-
-    @app.get("/livez", summary="Does this process answer?")
-    async def livez() -> dict[str, str]:
-        return {"status": "alive"}
-
-    @app.get("/readyz", summary="Is every started service ready?", responses={503: {"description": "No."}})
-    async def readyz() -> JSONResponse:
-        found = await health.look(client, services)
-        return JSONResponse({"status": found["status"]}, _status_code(found))
-
-    @app.get(
-        "/health", summary="Readiness, service by service.", responses={503: {"description": "Not all ready."}}
-    )
-    async def health_() -> JSONResponse:
-        found = await health.look(client, services)
-        return JSONResponse(found, _status_code(found))
-
-    @app.get("/", include_in_schema=False)
-    async def root() -> RedirectResponse:
-        return RedirectResponse("/health")
-
+    for build_router in OPEN:
+        app.include_router(build_router(context))
+    require_token = Depends(access.token_check(context.settings.token))
+    for build_router in WITH_TOKEN:
+        app.include_router(build_router(context), prefix="/v1", dependencies=[require_token])
+    problems.install(app)
+    openapi.install(app)
+    app.add_middleware(limits.BodyLimit)
+    app.add_middleware(access.HostCheck, names=context.settings.hosts)
     return app
-
-
-def _status_code(found: dict[str, Any]) -> int:
-    return 200 if found["status"] == "ready" else 503

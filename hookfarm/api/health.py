@@ -1,12 +1,52 @@
-"""The readiness of the services as their keys in Redis say it, for any host that shares the Redis."""
+"""Liveness, readiness and health: `/livez` says that this process answers, nothing else. `/readyz` says in one
+word whether every service that was started is ready, and `/health` says it service by service; both answer 503
+when one is not.
+
+They read the services' keys in Redis, so any host that shares the Redis says the same.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
 import orjson
 import redis.asyncio
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, RedirectResponse
 
 from hookfarm import keys
+from hookfarm.api.context import Context
+
+
+def build_router(context: Context) -> APIRouter:
+    router = APIRouter(tags=["health"])
+    client = context.async_client
+    services = tuple(service for service in keys.SERVICES if service in set(context.settings.services))
+
+    @router.get("/livez", summary="Does this process answer?")
+    async def livez() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @router.get("/readyz", summary="Is every started service ready?", responses={503: {"description": "No."}})
+    async def readyz() -> JSONResponse:
+        found = await look(client, services)
+        return JSONResponse({"status": found["status"]}, _status_code(found))
+
+    @router.get(
+        "/health", summary="Readiness, service by service.", responses={503: {"description": "Not all ready."}}
+    )
+    async def health() -> JSONResponse:
+        found = await look(client, services)
+        return JSONResponse(found, _status_code(found))
+
+    @router.get("/", include_in_schema=False)
+    async def root() -> RedirectResponse:
+        return RedirectResponse("/health")
+
+    return router
+
+
+def _status_code(found: dict[str, Any]) -> int:
+    return 200 if found["status"] == "ready" else 503
 
 
 async def look(client: "redis.asyncio.Redis", started: Sequence[str]) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 import asyncio
 import importlib
 import socket
-from collections.abc import Sequence
 
+from hookfarm.api.settings import Settings
 from hookfarm.config import Address
 from hookfarm.errors import CouldNotBoot
 from hookfarm.farm.child import Child
@@ -20,12 +20,12 @@ def prepare() -> None:
     importlib.import_module(_SERVER)
 
 
-def run(child: Child, redis_url: str, address: Address, services: Sequence[str]) -> None:
+def run(child: Child, address: Address, settings: Settings) -> None:
     """The child's whole life; CouldNotBoot where the address cannot be listened on."""
     with listening(address) as listener:
         child.slot.set_counter(PORT, listener.getsockname()[1])
         server = importlib.import_module(_SERVER)
-        asyncio.run(server.serve(child, listener, redis_url, services))
+        asyncio.run(server.serve(child, listener, settings))
 
 
 def listening(address: Address) -> socket.socket:

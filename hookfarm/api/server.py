@@ -3,17 +3,18 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import uvicorn
 
 from hookfarm.api.app import build
+from hookfarm.api.context import REDIS_TIMEOUT_SECONDS, Context
+from hookfarm.api.settings import Settings
 from hookfarm.farm.child import Child
-from hookfarm.redis_clients import async_client
+from hookfarm.redis_clients import async_client, command_client
 
 BEAT_SECONDS = 0.5
 PROMISE_SECONDS = 5.0
-REDIS_TIMEOUT_SECONDS = 2.0
 
 
 class _Server(uvicorn.Server):
@@ -24,26 +25,33 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(child: Child, listener: socket.socket, redis_url: str, services: Sequence[str]) -> None:
+async def serve(child: Child, listener: socket.socket, settings: Settings) -> None:
     """Serves until the child is told to stop."""
-    client = async_client(redis_url, REDIS_TIMEOUT_SECONDS)
-    settings = uvicorn.Config(
-        build(client, services),
+    client = command_client(settings.redis_url, REDIS_TIMEOUT_SECONDS)
+    context = Context(settings, client, async_client(settings.redis_url, REDIS_TIMEOUT_SECONDS))
+    configured = uvicorn.Config(
+        build(context),
         log_config=None,
         access_log=False,
         lifespan="off",
         server_header=False,
         timeout_graceful_shutdown=2,
     )
-    server = _Server(settings)
-    asyncio.get_running_loop().add_reader(child.stop_fd, setattr, server, "should_exit", True)
+    server = _Server(configured)
+    asyncio.get_running_loop().add_reader(child.stop_fd, _stop, server, context)
     beating = asyncio.create_task(_beat(child, server))
     try:
         await server.serve(sockets=[listener])
     finally:
         asyncio.get_running_loop().remove_reader(child.stop_fd)
         beating.cancel()
-        await client.aclose()
+        await context.async_client.aclose()
+        client.close()
+
+
+def _stop(server: uvicorn.Server, context: Context) -> None:
+    server.should_exit = True
+    context.stopping.set()
 
 
 async def _beat(child: Child, server: uvicorn.Server) -> None:

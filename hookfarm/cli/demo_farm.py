@@ -13,6 +13,7 @@ from functools import partial
 
 from hookfarm import config, logs
 from hookfarm.api import process as api_process
+from hookfarm.api import token_file
 from hookfarm.cli import demo_chain
 from hookfarm.cli.demo_place import HOST, Place
 from hookfarm.cli.farm import plan
@@ -61,6 +62,10 @@ class DemoFarm:
     @property
     def api(self) -> Address:
         return Address(HOST, self._slot(api_process.SERVICE).counter(api_process.PORT))
+
+    @property
+    def api_token(self) -> str | None:
+        return token_file.kept(self._place.path)
 
     @property
     def receiver(self) -> Address:

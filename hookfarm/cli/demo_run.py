@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 import click
 import redis
 
-from hookfarm import registry
+from hookfarm import picture, registry
 from hookfarm.cli.demo_account import Account
 from hookfarm.cli.demo_chain import DemoChain
-from hookfarm.cli.demo_display import Display, display
 from hookfarm.cli.demo_farm import DemoFarm
 from hookfarm.cli.demo_summary import missing, summary
 from hookfarm.cli.interrupts import Interrupts
-from hookfarm.cli.picture import picture
+from hookfarm.cli.view_display import Display, Lines, display
 from hookfarm.cli.view_poller import Poller
 from hookfarm.cli.view_snapshot import Proof, Snapshot
 from hookfarm.devchain.options import DevchainOptions
@@ -24,6 +23,9 @@ from hookfarm.redis_clients import command_client
 
 CHAIN_ID = 31337
 TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
+TITLE = "hookfarm demo"
+LINE_SECONDS = 2.0
+VIEW_STEP_SECONDS = 0.25
 START_STEP_SECONDS = 0.02
 DRAIN_STEP_SECONDS = 0.1
 DRAIN_SECONDS = 10.0
@@ -86,7 +88,7 @@ class Conductor:
                 return
             self._subscribe()
             self._introduce()
-            with display() as shown:
+            with display(TITLE, Lines(LINE_SECONDS), VIEW_STEP_SECONDS) as shown:
                 self._watch(shown)
                 self._drain(shown)
         except (redis.RedisError, HookfarmError) as error:
@@ -126,7 +128,7 @@ class Conductor:
         registry.Registry(self._client).update(replace(endpoint, secrets=((self._secret, None),)))
 
     def _introduce(self) -> None:
-        click.echo(f"  hookfarm  http://{self._farm.api}/")
+        click.echo(f"  hookfarm  http://{self._farm.api}/#token={self._farm.api_token}")
         click.echo(f"  chain     ws://{self._farm.devchain}  {self._pace()}")
         click.echo(f"  receiver  http://{self._farm.receiver}/")
         click.echo(f"  redis     {self._farm.redis_url}")
@@ -164,7 +166,7 @@ class Conductor:
         self._count()
         proof = Proof(self._account.emitted, self._account.verified, tuple(self._latest))
         self._last = self._poller.snapshot(
-            picture(self._client, self._farm.redis_url),
+            picture.take(self._client),
             time.monotonic() - self._began,
             {CHAIN_ID: self._blocks},
             proof,

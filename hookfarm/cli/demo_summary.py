@@ -17,8 +17,9 @@ def summary(account: Account, last: Snapshot, blocks: int) -> str:
         rows.append(("failed attempts", count(last.failed_attempts), "retried"))
     width = max(len(number) for _, number, _ in rows)
     lines = [f"  {label:<22}  {number:>{width}}   {note}" for label, number, note in rows]
-    if last.post.p50 is not None:
-        lines.append(f"  POST                    p50 {duration(last.post.p50)}, p99 {duration(last.post.p99)}")
+    post = last.post_since_start
+    if post.p50 is not None:
+        lines.append(f"  POST                    p50 {duration(post.p50)}, p99 {duration(post.p99)}")
     return "\n".join(["", *lines])
 
 

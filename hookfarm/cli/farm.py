@@ -14,6 +14,8 @@ import redis
 
 from hookfarm import delivery_log, delivery_queue, embedded_server, keys, logs
 from hookfarm.api import process as api_process
+from hookfarm.api import token_file
+from hookfarm.api.settings import settings as api_settings
 from hookfarm.cli.reload import Reload
 from hookfarm.config import MAX_PROCESSORS, MAX_WORKERS, Config
 from hookfarm.delivery_log import Trimming
@@ -101,7 +103,9 @@ def plan(
     if keys.WEBHOOK_DELIVERY in services:
         work.append(_delivery(config, url, run))
         confirm = delivery_duties.all_reported(run, config.workers)
-        watched.append(Watched(keys.WEBHOOK_DELIVERY, delivery_duties.report, confirm, delivery_metrics.families))
+        watched.append(
+            Watched(keys.WEBHOOK_DELIVERY, delivery_duties.Report(), confirm, delivery_metrics.families)
+        )
     if keys.EVENT_INGESTOR in services:
         work.append(_ingestors(config, url))
         watched.append(Watched(keys.EVENT_INGESTOR, ingestor_status.report, measure=ingestor_metrics.families))
@@ -234,7 +238,8 @@ def _ingestors(config: Config, url: str) -> Group:
 
 
 def _api(config: Config, url: str, services: Sequence[str]) -> Group:
-    main = partial(api_process.run, redis_url=url, address=config.api, services=tuple(services))
+    settings = api_settings(config, url, token_file.read_or_make(config), tuple(services))
+    main = partial(api_process.run, address=config.api, settings=settings)
     return Group(api_process.SERVICE, 1, main, prepare=api_process.prepare)
 
 
@@ -244,4 +249,11 @@ def _say_ready(config: Config, url: str, groups: Sequence[Group], board: Board) 
     for group in groups:
         if group.service == api_process.SERVICE:
             port = board.slots(api_process.SERVICE)[0].counter(api_process.PORT)
-            click.echo(f"  api    http://{replace(config.api, port=port)}")
+            click.echo(f"  api    {_dashboard(config, port)}")
+
+
+def _dashboard(config: Config, port: int) -> str:
+    """Its address, with the token where hookfarm made it itself: who gave one has it, and keeps it out of logs."""
+    address = f"http://{replace(config.api, port=port)}/"
+    token = None if config.api_token else token_file.read(config)
+    return f"{address}#token={token}" if token else address

@@ -32,11 +32,12 @@ class Interrupts:
         os.close(self._woken)
         os.close(self._waker)
 
-    def wait(self, seconds: float) -> None:
-        """Returns after `seconds`, or as soon as another signal has come."""
-        readable, _, _ = select.select([self._woken], [], [], max(0.0, seconds))
-        if readable:
+    def wait(self, seconds: float, *files: int) -> list[int]:
+        """Returns after `seconds`, or as soon as another signal has come or one of `files` can be read: these."""
+        readable, _, _ = select.select([self._woken, *files], [], [], max(0.0, seconds))
+        if self._woken in readable:
             os.read(self._woken, 4096)
+        return [file for file in files if file in readable]
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         self.count += 1

@@ -14,6 +14,7 @@ from hookfarm.cli.endpoints import endpoints
 from hookfarm.cli.listen import listen
 from hookfarm.cli.start import start
 from hookfarm.cli.status import status
+from hookfarm.cli.top import top
 from hookfarm.cli.wait import wait
 from hookfarm.errors import HookfarmError
 
@@ -27,7 +28,7 @@ def cli() -> None:
     """
 
 
-for command in (start, demo, wait, status, endpoints, deliveries, dead_letters, listen, devchain):
+for command in (start, demo, wait, status, top, endpoints, deliveries, dead_letters, listen, devchain):
     cli.add_command(command)
 
 

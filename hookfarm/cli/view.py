@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hookfarm import keys
-from hookfarm.cli.view_numbers import count, duration, elapsed, rate, sparkline
+from hookfarm.cli.view_numbers import UNKNOWN, count, duration, elapsed, rate, sparkline
 from hookfarm.cli.view_snapshot import ChainLine, Proof, Quantiles, ServiceLine, Snapshot
 from hookfarm.cli.view_workers import workers
 
@@ -33,14 +33,15 @@ class View:
 
 def render(snapshot: Snapshot, title: str, *, ascii_only: bool = False) -> RenderableType:
     """The whole view: what flows on the left, the workers and what waits for them on the right."""
-    left = Group(_flow(snapshot, ascii_only), _latencies(snapshot))
+    left = Group(_flow(snapshot, ascii_only), _latencies(snapshot), _endpoints(snapshot))
     right = Group(workers(snapshot.activity, ascii_only=ascii_only), _queue(snapshot))
     body = Table.grid(expand=True)
     body.add_column(ratio=1)
     body.add_column(width=RIGHT_WIDTH)
     body.add_row(left, right)
     latest = [_latest(snapshot.proof.latest)] if snapshot.proof else []
-    return Group(_headline(snapshot, title), body, *latest, *_troubles(snapshot.services))
+    lost = [Text(f" {snapshot.lost}", style="red", no_wrap=True, overflow="ellipsis")] if snapshot.lost else []
+    return Group(_headline(snapshot, title), body, *latest, *lost, *_troubles(snapshot.services))
 
 
 def _headline(snapshot: Snapshot, title: str) -> RenderableType:
@@ -53,11 +54,13 @@ def _headline(snapshot: Snapshot, title: str) -> RenderableType:
 
 
 def _state(snapshot: Snapshot) -> Text:
+    if snapshot.lost:
+        return Text("no connection ", style="bold red")
     if snapshot.draining:
         return Text("waiting for the last webhooks ", style="yellow")
     if not any(service.workers for service in snapshot.services):
         return Text("no farm ", style="red")
-    ready = all(service.ready for service in snapshot.services if service.workers)
+    ready = all(service.well for service in snapshot.services if service.workers)
     return Text("ready ", style="bold green") if ready else Text("not ready ", style="bold red")
 
 
@@ -76,11 +79,18 @@ def _flow(snapshot: Snapshot, ascii_only: bool) -> RenderableType:
 
 
 def _chain(chain: ChainLine) -> list[_Row]:
-    behind = f"head, {count(chain.lag_blocks)} behind" if chain.lag_blocks else "head"
     return [
-        (f"chain {chain.chain_id}", count(chain.head), behind),
+        (f"chain {chain.chain_id}", count(chain.head), _behind(chain)),
         ("events", count(chain.published), "published"),
+        ("stream", count(chain.waiting), "waiting"),
     ]
+
+
+def _behind(chain: ChainLine) -> str:
+    if not chain.lag_blocks:
+        return "head"
+    late = "" if not chain.lag_seconds else f", {elapsed(chain.lag_seconds)}"
+    return f"{count(chain.lag_blocks)} behind{late}"
 
 
 def _verified(proof: Proof) -> Text:
@@ -111,7 +121,20 @@ def _queue(snapshot: Snapshot) -> RenderableType:
     for first, second in (("queued", "open"), ("parked", "retry")):
         table.add_row(first, count(depths.get(first)), second, count(depths.get(second)))
     table.add_row("dead", count(depths.get("dead")))
-    return _panel(keys.DELIVERY_QUEUE, table)
+    unconfirmed = Table.grid(padding=(0, 1))
+    unconfirmed.add_column(width=21)
+    unconfirmed.add_column(justify="right", width=7)
+    unconfirmed.add_row("not confirmed yet", count(depths.get("unconfirmed")))
+    return _panel(keys.DELIVERY_QUEUE, table, unconfirmed)
+
+
+def _endpoints(snapshot: Snapshot) -> RenderableType:
+    told = snapshot.endpoints
+    if told is None:
+        return _panel("endpoints", Text(UNKNOWN))
+    circuits = (f"{count(told.circuit_open)} circuit open", "yellow" if told.circuit_open else "")
+    shown = f"{count(told.enabled)} enabled  {count(told.total - told.enabled)} disabled  "
+    return _panel("endpoints", Text.assemble(shown, circuits, no_wrap=True, overflow="crop"))
 
 
 def _latest(latest: Iterable[str]) -> RenderableType:
@@ -120,21 +143,25 @@ def _latest(latest: Iterable[str]) -> RenderableType:
 
 
 def _troubles(services: Iterable[ServiceLine]) -> list[Text]:
-    """A line for each service that is not ready, and why."""
+    """A line for each service that is not ready, or of which nothing is heard, and why."""
     lines = []
     for service in services:
-        if not service.ready:
-            why = f": {service.why}" if service.why else ""
-            line = Text(f" {service.name} not ready{why}", style="red", no_wrap=True, overflow="ellipsis")
-            lines.append(line)
+        if not service.well:
+            lines.append(Text(f" {_trouble(service)}", style="red", no_wrap=True, overflow="ellipsis"))
     return lines
+
+
+def _trouble(service: ServiceLine) -> str:
+    if service.silent is not None:
+        return f"{service.name}: nothing heard of it for {service.silent:.0f} s"
+    return f"{service.name} not ready" + (f": {service.why}" if service.why else "")
 
 
 def _rows(rows: Iterable[_Row]) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(justify="right", min_width=9, no_wrap=True)
-    table.add_column(style="dim", no_wrap=True, overflow="ellipsis")
+    table.add_column(style="dim", no_wrap=True, overflow="crop")
     for row in rows:
         table.add_row(*row)
     return table

@@ -1,25 +1,18 @@
-"""From the farm's picture in Redis to snapshots: keeps what the rates are made of."""
+"""From the farm's pictures to snapshots: keeps what the rates are made of."""
 
-from collections import deque
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from hookfarm import keys
-from hookfarm.cli.view_snapshot import Proof, Snapshot, chains_of, quantiles_of, services_of
-
-RATE_SECONDS = 5.0
-"""What the shown rate is the average of: longer than a block, so that a burst a block shows as its mean."""
-KEPT_SAMPLES = 100
-SECOND = 0.95
-"""A status written a little early still makes its second full."""
+from hookfarm.cli.view_snapshot import Proof, Snapshot, chains_of, endpoints_of, quantiles_of, services_of
+from hookfarm.picture import Rates
 
 
 class Poller:
     """One per view; `snapshot` for each picture, oftener than the farm writes its status or not."""
 
     def __init__(self) -> None:
-        self._samples: deque[tuple[float, int]] = deque(maxlen=KEPT_SAMPLES)
+        self._rates = Rates()
 
     def snapshot(
         self,
@@ -30,51 +23,24 @@ class Poller:
         *,
         draining: bool = False,
     ) -> Snapshot:
-        """`picture` as `hookfarm.cli.picture` reads it; `seconds` is how long the viewer has watched."""
-        status = picture.get("services", {}).get(keys.WEBHOOK_DELIVERY, {})
-        self._note(status)
+        """`picture` as `hookfarm.picture` takes it; `seconds` is how long the viewer has watched."""
+        self._rates.note(picture.get("services", {}).get(keys.WEBHOOK_DELIVERY, {}))
+        delivery = picture.get("delivery", {})
         return Snapshot(
             seconds=seconds,
             services=services_of(picture),
             chains=chains_of(picture, heads or {}),
-            activity=status.get("activity", ""),
-            delivered=status.get("delivered"),
-            failed_attempts=status.get("failed_attempts", 0),
-            dead=status.get("dead", 0),
-            per_second=self._per_second(),
-            recent=self._recent(),
-            post=quantiles_of(status, "post_seconds"),
-            queued_to_delivered=quantiles_of(status, "queued_to_delivered_seconds"),
+            activity=delivery.get("activity", ""),
+            delivered=delivery.get("delivered"),
+            failed_attempts=delivery.get("failed_attempts"),
+            dead=delivery.get("dead"),
+            per_second=self._rates.per_second,
+            recent=self._rates.each_second,
+            post=quantiles_of(delivery, "post_seconds"),
+            queued_to_delivered=quantiles_of(delivery, "queued_to_delivered_seconds"),
+            post_since_start=quantiles_of(delivery.get("since_start", {}), "post_seconds"),
             queue=picture.get("queue"),
+            endpoints=endpoints_of(picture),
             proof=proof,
             draining=draining,
         )
-
-    def _note(self, status: Mapping[str, Any]) -> None:
-        """Takes a status that was written since the last one; a count that fell is a farm that began anew."""
-        delivered, timestamp = status.get("delivered"), status.get("timestamp")
-        if delivered is None or timestamp is None:
-            return
-        at = datetime.fromisoformat(timestamp).timestamp()
-        if self._samples and delivered < self._samples[-1][1]:
-            self._samples.clear()
-        if not self._samples or at > self._samples[-1][0]:
-            self._samples.append((at, delivered))
-
-    def _per_second(self) -> float | None:
-        if len(self._samples) < 2:
-            return None
-        now, total = self._samples[-1]
-        recent = [s for s in self._samples if now - RATE_SECONDS <= s[0] < now] or [self._samples[-2]]
-        began, before = recent[0]
-        return (total - before) / (now - began)
-
-    def _recent(self) -> tuple[float, ...]:
-        """One rate for each second or so, however often the farm writes."""
-        rates: list[float] = []
-        began, before = self._samples[0] if self._samples else (0.0, 0)
-        for now, total in self._samples:
-            if now - began >= SECOND:
-                rates.append((total - before) / (now - began))
-                began, before = now, total
-        return tuple(rates)

@@ -17,7 +17,7 @@ of the list is the order of sequences. How windows work is told in scripts/share
 What was delivered leaves the ledger for the delivery log (delivery_log.py), in the same script.
 """
 
-from hookfarm.delivery_queue.counting import Depths, depths
+from hookfarm.delivery_queue.counting import DEPTHS_ASKED, Depths, ask_depths, depths, depths_answered
 from hookfarm.delivery_queue.handing_off import (
     HandedOff,
     Handled,
@@ -56,6 +56,7 @@ from hookfarm.delivery_queue.taking import BLOCK_SECONDS, FENCE_SECONDS, adopt, 
 
 __all__ = [
     "BLOCK_SECONDS",
+    "DEPTHS_ASKED",
     "FENCE_SECONDS",
     "GIVE_UP",
     "HOLDER_SILENT_MILLISECONDS",
@@ -74,10 +75,12 @@ __all__ = [
     "adopt",
     "answer",
     "ask",
+    "ask_depths",
     "confirm",
     "confirm_waiting",
     "delivered",
     "depths",
+    "depths_answered",
     "failed",
     "give_back",
     "hand_off",

@@ -14,4 +14,9 @@ REGISTRY_REVISION = 5
 CLIENT_ID = 6
 """Its connection's id at Redis, for CLIENT UNBLOCK."""
 ENDPOINTS = 7
-"""How many endpoints are matched against; not a count. The slot's note names the chains that are read."""
+"""How many endpoints are matched against; not a count."""
+
+CHAINS = 8
+"""How many chains are read; their ids follow."""
+MOST_CHAINS = 128
+"""More are read, and not told of."""

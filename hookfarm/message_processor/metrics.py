@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from hookfarm.farm.board import Slot
-from hookfarm.message_processor import gauges
+from hookfarm.message_processor import gauges, status
 from hookfarm.metrics import Family, counter, gauge
 
 PREFIX = "message_processor"
@@ -29,5 +29,5 @@ def families(slots: Sequence[Slot]) -> Iterable[Family]:
     yield gauge(
         f"{PREFIX}_chain_followed",
         "1 for each chain whose stream is read.",
-        *(({"chain_id": chain_id}, 1) for chain_id in sorted({c for slot in live for c in slot.note.split()})),
+        *(({"chain_id": str(chain_id)}, 1) for chain_id in status.chains_read(live)),
     )

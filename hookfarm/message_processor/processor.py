@@ -21,7 +21,7 @@ from hookfarm import delivery_queue, event_stream, key_types, keys, logs, redis_
 from hookfarm.delivery_queue import Handled
 from hookfarm.event_stream import Entry, StreamReader
 from hookfarm.farm.child import Child
-from hookfarm.message_processor import gauges
+from hookfarm.message_processor import gauges, status
 from hookfarm.message_processor.fan_out import handle
 from hookfarm.message_processor.live_index import LiveIndex
 from hookfarm.message_processor.outage import Outage
@@ -127,7 +127,7 @@ class Processor:
         wanted = tuple(sorted(self._configured | self._live.index.chains))
         if force or wanted != self._reader.chains:
             self._reader.follow(wanted)
-            self._child.slot.note = " ".join(map(str, wanted))
+            status.show_chains(self._child.slot, wanted)
         slot = self._child.slot
         slot.set_counter(gauges.REGISTRY_REVISION, self._live.revision)
         slot.set_counter(gauges.ENDPOINTS, self._live.index.endpoints)

@@ -1,6 +1,6 @@
-"""What is told of the processors: totals since the farm started."""
+"""What is told of the processors: totals since the farm started, and which chains they read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hookfarm.farm.board import Slot
@@ -21,4 +21,25 @@ def report(slots: Sequence[Slot]) -> dict[str, Any]:
         "rejected": gauges.REJECTED,
         "reclaimed": gauges.RECLAIMED,
     }
-    return {name: sum(slot.counter(counter) for slot in slots) for name, counter in totals.items()}
+    counted = {name: sum(slot.counter(counter) for slot in slots) for name, counter in totals.items()}
+    return {**counted, "chains": chains_read(slots)}
+
+
+def chains_read(slots: Sequence[Slot]) -> list[int]:
+    """The chains whose streams any of them reads."""
+    return sorted({chain for slot in slots for chain in _chains(slot)})
+
+
+def show_chains(slot: Slot, chain_ids: Sequence[int]) -> None:
+    """A processor tells which streams it reads."""
+    shown = chain_ids[: gauges.MOST_CHAINS]
+    for place, chain_id in enumerate(shown, gauges.CHAINS + 1):
+        slot.set_counter(place, chain_id)
+    slot.set_counter(gauges.CHAINS, len(shown))
+
+
+def _chains(slot: Slot) -> Iterator[int]:
+    """A slot of nobody keeps what its last process has told."""
+    if slot.pid:
+        first = gauges.CHAINS + 1
+        yield from map(slot.counter, range(first, first + slot.counter(gauges.CHAINS)))

@@ -34,6 +34,14 @@ class Answer:
     families: tuple[Family, ...]
 
 
+@dataclass(frozen=True)
+class RollCall:
+    """The answers of those who gave one in time, and how many did not."""
+
+    answers: tuple[Answer, ...]
+    silent: int
+
+
 class Answering:
     """A farm's side: a duty of its keeper, who performs it again and again and never waits in it."""
 
@@ -67,8 +75,8 @@ class Answering:
         return orjson.dumps({"host": _HOST, "pid": os.getppid(), "families": list(self._collect())})
 
 
-async def ask(client: "redis.asyncio.Redis", within_seconds: float = ANSWER_SECONDS) -> list[Answer]:
-    """What the farms on this Redis have counted; without those that do not answer in time."""
+async def ask(client: "redis.asyncio.Redis", within_seconds: float = ANSWER_SECONDS) -> RollCall:
+    """What the farms on this Redis have counted."""
     answer_to = keys.ROLL_CALL_ANSWERS + secrets.token_hex(8)
     deadline = time.monotonic() + within_seconds
     answers: list[Answer | None] = []
@@ -80,7 +88,8 @@ async def ask(client: "redis.asyncio.Redis", within_seconds: float = ANSWER_SECO
             message = await listener.get_message(timeout=left)
             if message is not None:
                 answers.append(_decode(message["data"]))
-    return [answer for answer in answers if answer is not None]
+    understood = tuple(answer for answer in answers if answer is not None)
+    return RollCall(understood, awaited - len(understood))
 
 
 def _decode(raw: bytes) -> Answer | None:

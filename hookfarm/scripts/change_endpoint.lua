@@ -26,7 +26,9 @@ if ARGV[3] == '' then
 else
   redis.call('HSET', LIMITS, ARGV[1], ARGV[3])
 end
+redis.call(string.sub(ARGV[3], 1, 2) == '1 ' and 'SADD' or 'SREM', PAUSED, ARGV[1])
 redis.call('HDEL', WINDOW .. ARGV[1], 'failures', 'since', 'pause', 'wait', 'low')
+redis.call('ZREM', CIRCUITS, ARGV[1])
 if redis.call('EXISTS', PARKED .. ARGV[1]) == 1 then
   redis.call('ZADD', WAKE, string.format('%.0f', math.floor(now / 1000)), ARGV[1])
 elseif redis.call('HGET', WINDOW .. ARGV[1], 'open') == '0' then

@@ -8,6 +8,7 @@ import redis
 from hookfarm import keys
 from hookfarm.farm.board import Slot, State
 from hookfarm.webhook_delivery import gauges
+from hookfarm.webhook_delivery.recent import RecentTimes
 from hookfarm.webhook_delivery.sweep import Sweep
 
 PROMOTE_SECONDS = 0.25
@@ -30,20 +31,28 @@ def forget_run(client: "redis.Redis", sweep: Sweep, run: str) -> None:
     client.delete(keys.reported(run))
 
 
-def report(slots: Sequence[Slot]) -> dict[str, Any]:
-    """The delivery part of the status: totals since the farm started, what each worker does, latencies."""
-    posts = gauges.histogram(slots, gauges.POST_TIMES)
-    waits = gauges.histogram(slots, gauges.QUEUE_TIMES)
-    return {
-        "delivered": _total(slots, gauges.DELIVERED),
-        "failed_attempts": _total(slots, gauges.FAILED),
-        "dead": _total(slots, gauges.DEAD),
-        "given_back": _total(slots, gauges.GIVEN_BACK),
-        "adopted": _total(slots, gauges.ADOPTED),
-        "activity": "".join(_letter(slot) for slot in slots if slot.state != State.EMPTY),
-        "post_seconds": _quantiles(posts),
-        "queued_to_delivered_seconds": _quantiles(waits),
-    }
+class Report:
+    """The delivery part of the status: totals since the farm started, what each worker does, latencies since
+    the farm started and of the last seconds."""
+
+    def __init__(self) -> None:
+        self._posts, self._waits = RecentTimes(), RecentTimes()
+
+    def __call__(self, slots: Sequence[Slot]) -> dict[str, Any]:
+        posts = gauges.histogram(slots, gauges.POST_TIMES)
+        waits = gauges.histogram(slots, gauges.QUEUE_TIMES)
+        return {
+            "delivered": _total(slots, gauges.DELIVERED),
+            "failed_attempts": _total(slots, gauges.FAILED),
+            "dead": _total(slots, gauges.DEAD),
+            "given_back": _total(slots, gauges.GIVEN_BACK),
+            "adopted": _total(slots, gauges.ADOPTED),
+            "activity": "".join(_letter(slot) for slot in slots if slot.state != State.EMPTY),
+            "post_seconds": _quantiles(posts),
+            "queued_to_delivered_seconds": _quantiles(waits),
+            "recent_post_seconds": self._posts.quantiles(posts),
+            "recent_queued_to_delivered_seconds": self._waits.quantiles(waits),
+        }
 
 
 def _total(slots: Sequence[Slot], counter: int) -> int:

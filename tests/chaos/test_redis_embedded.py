@@ -41,7 +41,11 @@ def started(arena: Arena, chain: RunningDevchain) -> FarmProcess:
 
 def health(farm: FarmProcess) -> str:
     """What the API says of the whole; empty where there is none."""
-    api = next(line.split()[-1] for line in farm.stdout.splitlines() if line.strip().startswith("api"))
+    api = next(
+        line.split()[-1].partition("#")[0].rstrip("/")
+        for line in farm.stdout.splitlines()
+        if line.strip().startswith("api")
+    )
     try:
         with urllib.request.urlopen(f"{api}/health", timeout=2) as answer:
             said: str = json.load(answer)["status"]

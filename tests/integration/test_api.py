@@ -14,6 +14,7 @@ import redis
 
 from hookfarm import keys, readiness
 from hookfarm.api import process as api
+from hookfarm.api.settings import Settings
 from hookfarm.config import Address
 from hookfarm.errors import CouldNotBoot
 from hookfarm.farm.board import Board, State
@@ -38,7 +39,8 @@ class Api:
 
     def _live(self, redis_url: str, address: Address) -> int:
         child = Child(api.SERVICE, 0, self.board)
-        return run_child(child, api.prepare, -1, lambda c: api.run(c, redis_url, address, STARTED))
+        settings = Settings(redis_url, "a-token-of-the-tests", STARTED)
+        return run_child(child, api.prepare, -1, lambda c: api.run(c, address, settings))
 
     def wait_up(self) -> None:
         eventually(lambda: self.slot.state == State.UP, within=10, what="the API being up")

@@ -23,7 +23,9 @@ def test_every_place_in_the_queue_is_counted(
     client.hset(keys.JOBS, letter, stored)
     client.zadd(keys.DEAD, {letter: 1})
     told = json.loads(done(run(redis_url, "status", "--json")))
-    assert told["queue"] == {"queued": 2, "open": 2, "parked": 1200, "retry": 1, "dead": 1}
+    assert told["queue"] == {"queued": 2, "open": 2, "parked": 1200, "retry": 1, "dead": 1, "unconfirmed": 0}
+    assert told["endpoints"] == {"total": 2, "enabled": 1, "circuit_open": 0}
     shown = done(run(redis_url, "status"))
-    assert "delivery_queue  queued 2  open 2  parked 1,200  retry 1  dead 1\n" in shown
+    assert "delivery_queue  queued 2  open 2  parked 1,200  retry 1  dead 1  unconfirmed 0\n" in shown
+    assert "endpoints  enabled 1  disabled 1  circuit open 0\n" in shown
     assert "\x1b" not in shown

@@ -363,6 +363,38 @@ def test_a_change_of_the_endpoint_opens_its_circuit(client: Any, redis_url: str,
     assert not window(client, endpoint.id).closed
 
 
+def test_open_circuits_and_disabled_endpoints_are_known_without_looking_at_all_endpoints(
+    client: Any, redis_url: str, exchange: Exchange
+) -> None:
+    endpoint, other = add_endpoint(client, URL), add_endpoint(client, URL)
+    enqueue(redis_url, *(job(endpoint) for _ in range(6)))
+    for _ in range(5):
+        assert client.zcard(keys.CIRCUITS) == 0
+        fail(exchange, pop(exchange))
+    [(open_, since_ms)] = client.zrange(keys.CIRCUITS, 0, -1, withscores=True)
+    assert (open_.decode(), since_ms) == (endpoint.id, pytest.approx(time.time() * 1000, abs=30_000))
+    time_has_come(client, endpoint.id)
+    delivery_queue.promote(client)
+    deliver(exchange, pop(exchange))
+    assert client.zcard(keys.CIRCUITS) == 0
+    Registry(client).disable(other.id, "by hand")
+    assert client.smembers(keys.PAUSED) == {other.id.encode()}
+    Registry(client).remove(other.id)
+    assert client.scard(keys.PAUSED) == 0
+
+
+def test_a_removed_endpoints_last_failures_are_no_circuit(client: Any, redis_url: str, exchange: Exchange) -> None:
+    endpoint = add_endpoint(client, URL)
+    workers(client, 20)
+    enqueue(redis_url, *(job(endpoint) for _ in range(10)))
+    held = [pop(exchange) for _ in range(queued(client))]
+    assert len(held) >= 5
+    Registry(client).remove(endpoint.id)
+    for taken in held:
+        fail(exchange, taken)
+    assert client.zcard(keys.CIRCUITS) == 0
+
+
 def test_somebody_elses_element_is_parked_where_the_window_is_full(
     client: Any, redis_url: str, exchange: Exchange
 ) -> None:

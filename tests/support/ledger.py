@@ -7,6 +7,7 @@ import redis
 
 from hookfarm import keys
 from hookfarm.jobs import Taken, decode
+from hookfarm.windows import CLOSED_AFTER_FAILURES
 
 
 def assert_ledger_invariant(client: "redis.Redis") -> None:
@@ -15,7 +16,7 @@ def assert_ledger_invariant(client: "redis.Redis") -> None:
     Our own elements of the list are in the order of their sequences. One whose job was settled or requeued
     meanwhile is left behind; none is newer than its job, and no sequence beyond the last one given out. Elements
     of others are not looked at. Each window counts its endpoint's open jobs, and what is parked has something to
-    wait for.
+    wait for. The open circuits are those of the windows, the paused endpoints those of the limits.
     """
     parked_keys = sorted(client.scan_iter(match=f"{keys.PARKED}*"))
     window_keys = sorted(client.scan_iter(match=f"{keys.WINDOW}*"))
@@ -27,23 +28,32 @@ def assert_ledger_invariant(client: "redis.Redis") -> None:
         pipe.get(keys.SEQUENCE)
         pipe.hgetall(keys.LIMITS)
         pipe.zrange(keys.WAKE, 0, -1)
+        pipe.zrange(keys.CIRCUITS, 0, -1)
+        pipe.smembers(keys.PAUSED)
+        pipe.hkeys(keys.ENDPOINTS)
         for key in window_keys:
-            pipe.hget(key, "open")
+            pipe.hmget(key, "open", "failures")
         jobs, open_, retry, dead, *rest = pipe.execute()
-    parked, (elements, last, limits, wake, *opened) = rest[: len(parked_keys)], rest[len(parked_keys) :]
+    parked, rest = rest[: len(parked_keys)], rest[len(parked_keys) :]
+    elements, last, limits, wake, circuits, paused_set, registered, *states = rest
     placed = [job_id for place in (open_, retry, dead, *parked) for job_id, _ in place]
     assert len(placed) == len(set(placed)), f"in two places at once: {sorted(placed)}"
     assert set(placed) == set(jobs), (
         f"places {set(placed) - set(jobs)} without a job, jobs {set(jobs) - set(placed)} in no place"
     )
     _assert_the_list_agrees(open_, elements, int(last or 0))
-    counted = {_behind(key, keys.WINDOW): int(count or 0) for key, count in zip(window_keys, opened, strict=True)}
+    opened = {_behind(key, keys.WINDOW): state for key, state in zip(window_keys, states, strict=True)}
+    counted = {endpoint: int(count or 0) for endpoint, (count, _) in opened.items()}
     found = Counter(orjson.loads(jobs[job_id])["endpoint"] for job_id, _ in open_)
     assert {e: n for e, n in counted.items() if n} == dict(found), "a window does not count its open jobs"
     waiting = {_behind(key, keys.PARKED) for key in parked_keys}
     paused = {name.decode() for name, limit in limits.items() if limit.startswith(b"1 ")}
     stuck = waiting - set(found) - paused - {name.decode() for name in wake}
     assert not stuck, f"parked, and nothing to wait for: {stuck}"
+    failing = {e for e, (_, failures) in opened.items() if int(failures or 0) >= CLOSED_AFTER_FAILURES}
+    known = {name.decode() for name in registered}
+    assert {name.decode() for name in circuits} == failing & known, "not the circuits that are open"
+    assert {name.decode() for name in paused_set} == paused & known, "not the endpoints that are paused"
 
 
 def _behind(key: bytes, prefix: str) -> str:

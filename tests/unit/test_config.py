@@ -63,7 +63,8 @@ def test_variables_of_others_are_ignored() -> None:
 def test_every_setting_has_its_variable() -> None:
     good = {
         "redis_url": "redis://h/0", "workers": "3", "processors": "3", "chains": "5=ws://n", "from_block": "3",
-        "api": "h:3", "state_dir": "/d", "allow_private": "10.0.0.0/8", "ca_file": __file__,
+        "api": "h:3", "api_token": "x" * 16, "api_hosts": "h",
+        "state_dir": "/d", "allow_private": "10.0.0.0/8", "ca_file": __file__,
         "retry_schedule": "3s", "disable_after": "3d", "delivery_log_attempts": "3", "delivery_log_age": "3d",
         "grace_seconds": "3", "log_level": "error", "log_format": "json",
     }  # fmt: skip

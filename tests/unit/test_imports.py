@@ -22,7 +22,7 @@ LAYERS = (
     ("registry", "readiness", "event_stream", "embedded_server", "server_checks", "key_types", "metrics"),
     ("jobs",),
     ("delivery_queue", "delivery_log", "windows"),
-    ("recent_attempts",),
+    ("recent_attempts", "picture"),
     ("farm", "chain", "devchain"),
     ("keeper", "event_ingestor", "message_processor", "webhook_delivery", "api", "receiver"),
     ("cli",),

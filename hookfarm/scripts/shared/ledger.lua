@@ -18,6 +18,7 @@
 --                           of its return in ms, a thousandth of that: so it is ahead of all the others.
 --   LIMITS HASH             endpoint -> 'paused max_in_flight rate ordered', 0 = none; '*' -> workers of all farms
 --   WAKE ZSET               endpoint -> ms at which its window is to be looked at again
+--   CIRCUITS ZSET           endpoint of the registry -> ms since when failures have kept its window closed
 --
 -- Where something is parked, then something is open, whose settlement looks again, or WAKE does, or it is paused.
 local INITIAL, CIRCUIT = 4, 5
@@ -204,10 +205,20 @@ local function failed(endpoint, window)
   end
   window.failures = window.failures + 1
   window.limit = math.max(math.floor(window.limit / 2), 1)
+  if window.failures >= CIRCUIT and redis.call('HEXISTS', ENDPOINTS, endpoint) == 1 then
+    redis.call('ZADD', CIRCUITS, 'NX', digits(now_ms), endpoint)
+  end
   if window.failures >= CIRCUIT and now_ms >= window.wait then
     window.pause = math.min(math.max(2 * window.pause, FIRST_PAUSE_MS), LONGEST_PAUSE_MS)
     window.wait = math.floor(now_ms + window.pause * (0.8 + 0.4 * (now_us % 1000) / 1000))
   end
+end
+
+local function answers(endpoint, window)
+  if window.failures >= CIRCUIT then
+    redis.call('ZREM', CIRCUITS, endpoint)
+  end
+  window.failures, window.pause, window.wait = 0, 0, 0
 end
 
 local function grow(endpoint, window)
@@ -226,7 +237,8 @@ local function learn(endpoint, window, result, took_ms)
   end
   if result == 'delivered' then
     window.changed = window.changed or window.since > 0 or window.wait > 0
-    window.failures, window.since, window.pause, window.wait = 0, 0, 0, 0
+    answers(endpoint, window)
+    window.since = 0
     if window.parked > 0 then
       grow(endpoint, window)
     end
@@ -238,7 +250,7 @@ local function learn(endpoint, window, result, took_ms)
     if result == 'failed' then
       failed(endpoint, window)
     else
-      window.failures, window.pause, window.wait = 0, 0, 0
+      answers(endpoint, window)
     end
   end
 end

@@ -1,8 +1,8 @@
 import pytest
 
 from hookfarm.cli.demo_account import Account
-from hookfarm.cli.demo_display import Lines, line
 from hookfarm.cli.demo_summary import missing, summary
+from hookfarm.cli.view_display import Lines, line
 from hookfarm.cli.view_snapshot import ChainLine, Proof, Quantiles, Snapshot
 
 
@@ -15,7 +15,7 @@ def account(emitted: int, verified: int) -> Account:
 
 
 def test_the_summary_puts_emitted_and_delivered_under_each_other() -> None:
-    lines = summary(account(1234, 1234), Snapshot(24.7, post=Quantiles(0.001, 0.02)), 25).splitlines()
+    lines = summary(account(1234, 1234), Snapshot(24.7, post_since_start=Quantiles(0.001, 0.02)), 25).splitlines()
     assert lines[1].startswith("  emitted on chain        1,234   25 blocks in 24.7 s")
     assert lines[2].startswith("  delivered and verified  1,234 ")
     assert lines[3] == "  POST                    p50 1.0 ms, p99 20 ms"
@@ -57,8 +57,23 @@ def test_a_line_of_progress_has_chain_counts_rate_and_latency() -> None:
 
 
 def test_progress_is_said_at_the_first_webhook_and_every_two_seconds(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines()
+    lines = Lines(2.0)
     for tenths in range(50):
         lines.show(Snapshot(tenths / 10, proof=Proof(1, int(tenths >= 3))))
     said = [text.split(" s ")[0].strip() for text in capsys.readouterr().out.splitlines()]
     assert said == ["0.3", "2.0", "4.0"]
+
+
+def test_without_a_proof_a_line_has_what_waits_in_the_queue() -> None:
+    queue = {"queued": 3, "open": 4, "parked": 5, "retry": 6, "dead": 7}
+    assert line(Snapshot(2.0, delivered=8, queue=queue)) == (
+        "   2.0 s  delivered 8  -/s  POST p50 - p99 -  queued 3  parked 5  retry 6  dead 7"
+    )
+
+
+def test_progress_can_be_said_from_the_first_look_on(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines(1.0, at_once=True)
+    for tenths in range(25):
+        lines.show(Snapshot(tenths / 10))
+    said = [text.split(" s ")[0].strip() for text in capsys.readouterr().out.splitlines()]
+    assert said == ["0.0", "1.0", "2.0"]

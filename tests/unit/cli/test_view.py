@@ -1,12 +1,13 @@
 """The live view, rendered to text."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from hookfarm.cli.view import View
-from hookfarm.cli.view_snapshot import ChainLine, Proof, Quantiles, ServiceLine, Snapshot
+from hookfarm.cli.view_snapshot import ChainLine, Endpoints, Proof, Quantiles, ServiceLine, Snapshot
 
 READY = (
     ServiceLine("message_processor", True, 1, 1, ""),
@@ -16,7 +17,7 @@ READY = (
 FULL = Snapshot(
     seconds=72.4,
     services=READY,
-    chains=(ChainLine(31337, 1234, 1233, 61650),),
+    chains=(ChainLine(31337, 1234, 1233, 61650, 42, 12.0),),
     activity="b" * 40 + "p" * 6 + "rrrs",
     delivered=61500,
     failed_attempts=2,
@@ -25,7 +26,8 @@ FULL = Snapshot(
     recent=(0.0, 25.0, 50.0),
     post=Quantiles(0.0012, 0.0084),
     queued_to_delivered=Quantiles(0.0031, 0.042),
-    queue={"queued": 7, "open": 12, "parked": 5, "retry": 3, "dead": 1},
+    queue={"queued": 7, "open": 12, "parked": 5, "retry": 3, "dead": 1, "unconfirmed": 4},
+    endpoints=Endpoints(12, 9, 2),
     proof=Proof(61700, 61512, ("12:00:00.000  Transfer  value=1",)),
 )
 
@@ -43,7 +45,8 @@ def shown(snapshot: Snapshot, width: int = 80, *, encoding: str = "utf-8") -> st
     [
         "hookfarm demo  1:12",
         "ready",
-        "chain 31337      1,234  head, 1 behind",
+        "chain 31337      1,234  1 behind, 0:12",
+        "stream              42  waiting",
         "emitted         61,700",
         "events          61,650  published",
         "delivered       61,500  2 failed, 1 dead",
@@ -55,6 +58,8 @@ def shown(snapshot: Snapshot, width: int = 80, *, encoding: str = "utf-8") -> st
         "queued       7 open        12",
         "parked       5 retry        3",
         "dead         1",
+        "not confirmed yet           4",
+        "9 enabled  3 disabled  2 circuit open",
         "50 workers",
         "40 ■ blocked in BRPOP",
         "6 ● posting",
@@ -97,6 +102,19 @@ def test_a_service_that_is_not_ready_says_why() -> None:
     assert "not ready" in text
     assert "event_ingestor not ready: chain 31337: no answer" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_service_of_which_nothing_is_heard_is_said_to_be_silent_whatever_it_said_before() -> None:
+    silent = ServiceLine("webhook_delivery", True, 50, 50, "", 17.2)
+    text = shown(Snapshot(1, (READY[0], silent, READY[2])))
+    assert "not ready" in text
+    assert "webhook_delivery: nothing heard of it for 17 s" in text
+
+
+def test_what_is_old_is_said_to_be() -> None:
+    text = shown(replace(FULL, lost="Redis does not answer since 12:00:00: gone"))
+    assert "no connection" in text
+    assert "Redis does not answer since 12:00:00: gone" in text
 
 
 def test_draining_is_said() -> None:

@@ -1,0 +1,82 @@
+"""Who may ask: the token under /v1, and the names by which the API may be called.
+
+A page that somebody opens in a browser can have its own name resolve to 127.0.0.1 and then talk to whatever
+listens there (DNS rebinding); it cannot choose the Host header. So a request whose Host is not one of the API's
+own names is refused.
+"""
+
+import hmac
+from collections.abc import Callable, Collection
+from ipaddress import ip_address
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends, HTTPException, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from hookfarm.api.problems import problem
+
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_ANYWHERE = frozenset({"0.0.0.0", "::"})
+_bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="token",
+    description="HOOKFARM_API_TOKEN, or what the file api-token in the state directory holds.",
+)
+
+
+def token_check(token: str) -> Callable[..., None]:
+    """A dependency that lets through who has the token; 401 without a word on what was wrong."""
+    expected = token.encode()
+
+    def require_token(
+        _request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    ) -> None:
+        credentials = given.credentials if given else ""
+        if not hmac.compare_digest(credentials.encode("utf-8", "replace"), expected):
+            raise HTTPException(401, headers={"WWW-Authenticate": "Bearer"})
+
+    return require_token
+
+
+class HostCheck:
+    """Middleware: 421 where the Host header is none of the API's names.
+
+    Where it listens on every address it may be called by any: an address cannot be made to lead elsewhere.
+    """
+
+    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
+        self._app = app
+        self._names = LOOPBACK_NAMES | {name.lower().strip("[]") for name in names}
+        self._any_address = bool(_ANYWHERE & self._names)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._is_ours(_host(scope)):
+            refused = problem(
+                421, detail="The Host header is none of this API's names; HOOKFARM_API_HOSTS adds one."
+            )
+            await refused(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _is_ours(self, host: str) -> bool:
+        return host in self._names or (self._any_address and _is_address(host))
+
+
+def _host(scope: Scope) -> str:
+    """The name or address in the Host header, '' where there is none or several."""
+    given = [value for name, value in scope["headers"] if name == b"host"]
+    if len(given) != 1:
+        return ""
+    try:
+        return (urlsplit(f"//{given[0].decode('ascii')}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def _is_address(host: str) -> bool:
+    try:
+        return bool(ip_address(host))
+    except ValueError:
+        return False

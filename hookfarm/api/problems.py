@@ -1,0 +1,87 @@
+"""Every refusal is a problem document (RFC 9457) that says what was wrong and names the field."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import redis
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from hookfarm import logs
+from hookfarm.errors import ChainUnavailable, Conflict, HookfarmError, InvalidInput, NotFound
+from hookfarm.redis_clients import OutOfMemoryError
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 2
+"""When to ask again where Redis does not answer."""
+
+log = logs.get("api")
+
+
+class Problem(Exception):
+    """Ends a request with this answer."""
+
+    def __init__(self, status: int, detail: str, field: str | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.field = field
+
+
+def problem(
+    status: int, detail: str | None = None, field: str | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The answer; without a detail, the title says it all."""
+    document = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    document |= {name: value for name, value in (("detail", detail), ("field", field)) if value is not None}
+    return Response(orjson.dumps(document), status, headers, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Makes problem documents of whatever a route raises."""
+    app.add_exception_handler(Problem, _answer)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HookfarmError, _ours)
+    app.add_exception_handler(redis.RedisError, _no_redis)
+    app.add_exception_handler(Exception, _bug)
+
+
+def _answer(_request: Request, error: Any) -> Response:
+    return problem(error.status, error.detail, error.field)
+
+
+def _http(_request: Request, error: Any) -> Response:
+    said = error.detail if error.detail != HTTPStatus(error.status_code).phrase else None
+    return problem(error.status_code, said, headers=error.headers)
+
+
+def _invalid(_request: Request, error: Any) -> Response:
+    """The first thing that is wrong with the parameters."""
+    first = error.errors()[0]
+    return problem(422, first["msg"], ".".join(map(str, first["loc"][1:])) or str(first["loc"][0]))
+
+
+_STATUS: dict[type[HookfarmError], int] = {NotFound: 404, Conflict: 409, ChainUnavailable: 502}
+
+
+def _ours(_request: Request, error: Any) -> Response:
+    if isinstance(error, InvalidInput):
+        return problem(422, error.problem, error.field)
+    return problem(_STATUS.get(type(error), 500), str(error))
+
+
+def _no_redis(request: Request, error: Any) -> Response:
+    full = isinstance(error, OutOfMemoryError)
+    log.warning("redis failed", path=request.url.path, error=str(error))
+    detail = "Redis is full." if full else "Redis does not answer, or not as it should."
+    return problem(503, detail, headers={"Retry-After": str(RETRY_SECONDS)})
+
+
+def _bug(_request: Request, _error: Exception) -> Response:
+    """What nobody foresaw: the traceback goes to the log, not to the caller."""
+    return problem(500)
