@@ -33,9 +33,9 @@ def _found(slot: Slot) -> Iterable[Family]:
         ({}, slot.counter(gauges.ORPHANS)),
     )
     yield counter(
-        f"{keys.WEBHOOK_DELIVERY}_workers_lost",
-        "Jobs that the sweep gave up because they had cost too many processes.",
-        ({}, slot.counter(gauges.WORKERS_LOST)),
+        f"{keys.WEBHOOK_DELIVERY}_dead_letters",
+        "Jobs given up, by reason.",
+        ({"reason": "worker_lost"}, slot.counter(gauges.WORKERS_LOST)),
     )
 
 

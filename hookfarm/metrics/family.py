@@ -22,11 +22,6 @@ class Distribution:
     count: int
     sum: float
 
-    def __add__(self, other: "Distribution") -> "Distribution":
-        """Of the same limits."""
-        at_most = tuple(a + b for a, b in zip(self.at_most, other.at_most, strict=True))
-        return Distribution(self.limits, at_most, self.count + other.count, self.sum + other.sum)
-
 
 @dataclass(frozen=True)
 class Sample:

@@ -8,9 +8,8 @@ from hookfarm.metrics import Distribution, Family, counter, gauge, histogram
 from hookfarm.webhook_delivery import gauges, outcome
 
 PREFIX = "webhook_delivery"
-_FIRST_LIMIT, _LAST_LIMIT = 15, 83
-"""Every fourth bucket ends at a power of two times 64 us: from 1 ms to 134 s."""
-_SHOWN = range(_FIRST_LIMIT, _LAST_LIMIT, 4)
+_SHOWN = range(15, gauges.BUCKETS - 1, 4)
+"""Every fourth bucket ends at a power of two: from 0.5 ms to 34 s."""
 
 
 def families(slots: Sequence[Slot]) -> Iterable[Family]:
@@ -45,7 +44,7 @@ def _attempts(slots: Sequence[Slot]) -> Iterable[Family]:
 def _jobs(slots: Sequence[Slot]) -> Iterable[Family]:
     yield counter(
         f"{PREFIX}_dead_letters",
-        "Jobs that a delivery process has given up, by reason.",
+        "Jobs given up, by reason.",
         *(({"reason": reason}, _total(slots, gauges.death(reason))) for reason in gauges.DEATH_REASONS),
     )
     yield counter(

@@ -112,7 +112,9 @@ class Worker:
 
     def _adopt(self, foreign: Foreign, again: bool = False) -> Taken | None:
         self._foreign = foreign
-        adopted = delivery_queue.adopt(self._exchange, foreign, again)
+        adopted = delivery_queue.adopt(
+            self._exchange, foreign, again, on_burial=lambda: self._slot.add(gauges.death("garbage"))
+        )
         self._foreign = None
         if adopted is not None:
             self._slot.add(gauges.ADOPTED)
