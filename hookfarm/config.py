@@ -4,6 +4,8 @@ Later over earlier: defaults, the TOML file (`--config`), variables (`HOOKFARM_<
 setting is an InvalidInput that names it, its value and what is allowed. Nothing else reads the environment.
 """
 
+import base64
+import binascii
 import os
 import re
 import tomllib
@@ -17,6 +19,7 @@ from urllib.parse import urlsplit
 from hookfarm.errors import InvalidInput
 from hookfarm.redaction import origin, redis_address
 from hookfarm.redaction import text as redacted
+from hookfarm.vault import KEY_BYTES, MasterKey
 
 Network = IPv4Network | IPv6Network
 
@@ -68,6 +71,7 @@ class Config:
     state_dir: Path
     allow_private: tuple[Network, ...]
     ca_file: Path | None
+    master_key: tuple[MasterKey, ...]
     retry_schedule: tuple[float, ...]
     disable_after: float
     delivery_log_attempts: int
@@ -317,6 +321,27 @@ def _readable_file(raw: Any) -> Path:
     return path
 
 
+def master_keys(raw: Any) -> tuple[MasterKey, ...]:
+    """`ID:BASE64[,ID:BASE64…]`, the newest first. What is wrong is said without the key."""
+    found: dict[str, MasterKey] = {}
+    for part in _parts(raw, ","):
+        name, _, encoded = str(part).strip().partition(":")
+        if not re.fullmatch(r"[0-9A-Za-z_.-]{1,32}", name) or not encoded:
+            raise ValueError("is not ID:BASE64, several with commas; the id has letters, digits, '_', '-' and '.'")
+        try:
+            key = base64.b64decode(encoded, validate=True)
+        except binascii.Error:
+            key = b""
+        if len(key) != KEY_BYTES:
+            raise ValueError(
+                f"the key {name!r} is not base64 of {KEY_BYTES} bytes, as `openssl rand -base64 32` prints"
+            )
+        if name in found:
+            raise ValueError(f"{name!r} is there twice")
+        found[name] = MasterKey(name, key)
+    return tuple(found.values())
+
+
 def _default_state_dir() -> Path:
     base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     try:
@@ -339,6 +364,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("state_dir", _path, _default_state_dir, "where hookfarm keeps its own files"),
     Setting("allow_private", networks, (), "private address ranges that endpoints may have"),
     Setting("ca_file", _readable_file, None, "PEM file of further certificate authorities"),
+    Setting("master_key", master_keys, (), "ID:BASE64[,…], newest first: seals the secrets kept in Redis"),
     Setting("retry_schedule", durations, DEFAULT_RETRY_SCHEDULE, "waits between attempts"),
     Setting("disable_after", duration, 5 * 86400.0, "an endpoint that only failed for so long is disabled"),
     Setting("delivery_log_attempts", integer(0, 10**7), 100_000, "attempts kept in the log of an endpoint"),

@@ -1,7 +1,8 @@
 """The atomic moves: Lua scripts from `scripts/`, called by hash.
 
-A script calls the keys that never change by their names in keys.py (`OPEN`, `JOBS`), which are put in front of it;
-keys of one call are its KEYS. What several of them need is in `scripts/shared/`, put in front where asked for.
+A script calls the keys that never change by their names in keys.py (`OPEN`, `JOBS`) and the numbers of
+window_rules.py by theirs, which are put in front of it; keys of one call are its KEYS.
+What several of them need is in `scripts/shared/`, put in front where asked for.
 
 A server that restarted or was flushed has forgotten its scripts and answers NOSCRIPT; nothing of the script
 was done then, so it is loaded and called again.
@@ -15,11 +16,16 @@ from typing import Any
 
 import redis
 
-from hookfarm import keys
+from hookfarm import keys, window_rules
 from hookfarm.redis_clients import Argument, Exchange, Reply, ResponseError, pack
 
 SHARED_MARK = "--@shared\n"
-_FIXED_KEYS = {name: value for name, value in vars(keys).items() if name.isupper() and isinstance(value, str)}
+_NAMED: dict[str, str | int] = {
+    name: value
+    for module in (keys, window_rules)
+    for name, value in vars(module).items()
+    if name.isupper() and isinstance(value, str | int)
+}
 
 
 class Script:
@@ -32,7 +38,7 @@ class Script:
         parts = "".join(_read(f"shared/{part}") for part in shared)
         own = _read(name)
         early, mark, late = own.partition(SHARED_MARK)
-        self.source = _with_keys(early + parts + late if mark else parts + own).encode()
+        self.source = _with_values(early + parts + late if mark else parts + own).encode()
         self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest().encode()
 
     def call(self, client: "redis.Redis", keys: Sequence[str] = (), arguments: Sequence[Argument] = ()) -> Any:
@@ -75,11 +81,11 @@ def _read(name: str) -> str:
     return (resources.files("hookfarm") / "scripts" / f"{name}.lua").read_text(encoding="utf-8")
 
 
-def _with_keys(source: str) -> str:
-    """The script behind one line that gives its fixed keys their values."""
+def _with_values(source: str) -> str:
+    """The script behind one line that gives what it calls by name its value."""
     code = re.sub(r"--.*", "", source)
-    used = [name for name in _FIXED_KEYS if re.search(rf"\b{name}\b", code)]
-    values = ", ".join(f"'{_FIXED_KEYS[name]}'" for name in used)
+    used = [name for name in _NAMED if re.search(rf"\b{name}\b", code)]
+    values = ", ".join(f"'{value}'" if isinstance(value := _NAMED[name], str) else str(value) for name in used)
     return f"local {', '.join(used)} = {values}\n{source}" if used else source
 
 

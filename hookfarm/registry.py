@@ -25,6 +25,7 @@ from hookfarm.errors import InvalidInput, NotFound
 from hookfarm.lua import Script
 from hookfarm.records import Endpoint, endpoint_from_stored, parse_endpoint
 from hookfarm.redis_clients import whole_number
+from hookfarm.vault import NO_KEYS, SEALED, Vault
 
 ROTATION_SECONDS = 24 * 3600.0
 """How long the old secret goes on signing beside the new one."""
@@ -81,8 +82,9 @@ def _check(endpoint: Endpoint, raw: Mapping[str, Any]) -> None:
     if not isinstance(endpoint.id, str) or not isinstance(endpoint.disabled_reason, str | None):
         raise InvalidInput("endpoint", "id and disabled_reason must be texts")
     for secret, expires in endpoint.secrets:
-        if not _SECRET.fullmatch(secret) or type(expires) not in (int, float, type(None)):
-            raise InvalidInput("secrets", "must be pairs of whsec_… and the time it expires, or null")
+        known = _SECRET.fullmatch(secret) or SEALED.fullmatch(secret)
+        if not known or type(expires) not in (int, float, type(None)):
+            raise InvalidInput("secrets", "must be pairs of whsec_… or sealed:… and the time it expires, or null")
 
 
 def _shape(subscription: Any) -> Any:
@@ -111,16 +113,20 @@ def read_all(stored: Iterable[tuple[Any, Any]]) -> tuple[dict[str, Endpoint | No
 
 
 class Registry:
-    """Reads and writes endpoints; errors of the connection are redis-py's."""
+    """Reads and writes endpoints; errors of the connection are redis-py's.
 
-    def __init__(self, client: "redis.Redis") -> None:
+    `vault` seals the secrets that are made here. What is read keeps its secrets as they are stored.
+    """
+
+    def __init__(self, client: "redis.Redis", vault: Vault = NO_KEYS) -> None:
         self._client = client
+        self._vault = vault
 
     def add(self, endpoint: Endpoint) -> Endpoint:
         """Stores it with a new secret; the returned endpoint is the only one that shows it."""
-        created = replace(endpoint, secrets=((new_secret(), None),))
-        self._store(created)
-        return created
+        secret = new_secret()
+        self._store(replace(endpoint, secrets=((self._vault.seal(secret, endpoint.id), None),)))
+        return replace(endpoint, secrets=((secret, None),))
 
     def update(self, endpoint: Endpoint) -> None:
         """Replaces the endpoint of that id, whatever it was."""
@@ -154,11 +160,31 @@ class Registry:
     def rotate_secret(self, endpoint_id: str, now: float | None = None) -> Endpoint:
         """Gives it a new secret; the previous one signs too for another day."""
         until = (time.time() if now is None else now) + ROTATION_SECONDS
+        secret = new_secret()
 
         def rotate(endpoint: Endpoint) -> Endpoint:
-            return replace(endpoint, secrets=((new_secret(), None), (endpoint.secrets[0][0], until)))
+            sealed = self._vault.seal(secret, endpoint_id)
+            return replace(endpoint, secrets=((sealed, None), (endpoint.secrets[0][0], until)))
 
-        return self.edit(endpoint_id, rotate)
+        rotated = self.edit(endpoint_id, rotate)
+        return replace(rotated, secrets=((secret, None), *rotated.secrets[1:]))
+
+    def seal(self, endpoint_id: str) -> bool:
+        """Seals its secrets with the newest master key; False where they are already.
+
+        InvalidInput where one of them can't be opened.
+        """
+        if all(self._vault.is_current(secret) for secret, _ in self.get(endpoint_id).secrets):
+            return False
+
+        def sealed(endpoint: Endpoint) -> Endpoint:
+            opened = [(self._vault.open(secret, endpoint_id), expires) for secret, expires in endpoint.secrets]
+            return replace(
+                endpoint, secrets=tuple((self._vault.seal(secret, endpoint_id), until) for secret, until in opened)
+            )
+
+        self.edit(endpoint_id, sealed)
+        return True
 
     def disable(self, endpoint_id: str, reason: str) -> None:
         """Nothing more is matched for it or sent to it; the reason is shown with it."""

@@ -6,10 +6,8 @@ from typing import Any
 
 import redis
 
-from hookfarm import keys
+from hookfarm import keys, window_rules
 
-CLOSED_AFTER_FAILURES = 5
-"""As in the scripts."""
 _READ_AT_ONCE = 1000
 
 
@@ -30,7 +28,7 @@ class Window:
 
     @property
     def closed(self) -> bool:
-        return self.failures >= CLOSED_AFTER_FAILURES
+        return self.failures >= window_rules.CIRCUIT
 
     @property
     def failing(self) -> bool:

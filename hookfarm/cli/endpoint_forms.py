@@ -17,6 +17,7 @@ from hookfarm.errors import InvalidInput
 from hookfarm.jobs import Taken
 from hookfarm.message_processor import decoder, payload
 from hookfarm.records import Endpoint, Event, Subscription, parse_endpoint
+from hookfarm.vault import Vault
 from hookfarm.webhook_delivery import outcome
 from hookfarm.webhook_delivery.connections import Connections, tls_context
 from hookfarm.webhook_delivery.endpoints import prepare
@@ -93,7 +94,7 @@ def parse(record: Mapping[str, Any], config: Config, base: Endpoint | None = Non
 
 def send_samples(endpoint: Endpoint, config: Config) -> list[dict[str, Any]]:
     """Posts a signed sample for each subscription (one without any, if there is none); the replies."""
-    prepared = prepare(endpoint, config.allow_private)
+    prepared = prepare(endpoint, config.allow_private, Vault(config.master_key))
     transport = Transport(Connections(tls_context(config.ca_file), config.allow_private), give_up=lambda: False)
     replies = []
     for subscription in endpoint.subscriptions or (None,):

@@ -63,8 +63,9 @@ def add(url: str, as_json: bool, config_file: Path | None, **options: Any) -> No
     endpoint = endpoint_forms.parse(record, given)
     with connected(given) as client:
         from hookfarm.registry import Registry
+        from hookfarm.vault import Vault
 
-        created = Registry(client).add(endpoint)
+        created = Registry(client, Vault(given.master_key)).add(endpoint)
     shown = {**created.public(), "secret": created.secrets[0][0]}
     if as_json:
         print_json(shown)
@@ -193,14 +194,43 @@ def test(endpoint_id: str, as_json: bool, config_file: Path | None, **options: A
 @redis_options
 def rotate_secret(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
     """Give an endpoint a new secret; the old one goes on signing beside it for a day."""
-    with connected(settings(config_file, **options)) as client:
+    given = settings(config_file, **options)
+    with connected(given) as client:
         from hookfarm.registry import Registry
+        from hookfarm.vault import Vault
 
-        rotated = Registry(client).rotate_secret(endpoint_id)
+        rotated = Registry(client, Vault(given.master_key)).rotate_secret(endpoint_id)
     if as_json:
         print_json({**rotated.public(), "secret": rotated.secrets[0][0]})
     else:
         click.echo(f"secret  {rotated.secrets[0][0]}")
+
+
+@endpoints.command()
+@json_option
+@redis_options
+def seal(as_json: bool, config_file: Path | None, **options: Any) -> None:
+    """Encrypt all stored secrets with the newest master key (HOOKFARM_MASTER_KEY).
+
+    Run it after giving a master key for the first time, and after putting a new one in front; then the older ones
+    are no longer needed.
+
+    \b
+    Example: HOOKFARM_MASTER_KEY="2027:$(cat new.key),2026:$(cat old.key)" hookfarm endpoints seal
+    """
+    from hookfarm.vault import Vault
+
+    given = settings(config_file, **options)
+    with connected(given) as client:
+        from hookfarm.registry import Registry
+
+        registry = Registry(client, Vault(given.master_key))
+        found = [endpoint.id for endpoint in registry.all()]
+        changed = sum(registry.seal(endpoint_id) for endpoint_id in found)
+    if as_json:
+        print_json({"endpoints": len(found), "changed": changed})
+    else:
+        click.echo(f"{changed:,} of {len(found):,} endpoints changed")
 
 
 def _subscription_line(subscription: dict[str, Any]) -> str:

@@ -111,6 +111,8 @@ def plan(
         watched.append(Watched(keys.EVENT_INGESTOR, ingestor_status.report, measure=ingestor_metrics.families))
     if keys.EVENT_INGESTOR in services and not config.chains:
         log.warning("no chain", consequence="event_ingestor is not started", give="--chain ID=URL")
+    if keys.WEBHOOK_DELIVERY in services and not config.master_key:
+        log.warning("no master key", consequence="secrets are stored in the clear", give="HOOKFARM_MASTER_KEY")
     base = [_embedded(embedded)] if embedded else []
     last = [_api(config, url, [g.service for g in work if g.count])] if api_process.SERVICE in services else []
     return [*base, _keeper(config, url, watched, run), *work, *last]
@@ -200,7 +202,7 @@ def _processors(config: Config, url: str) -> Group:
 def _delivery(config: Config, url: str, run: str) -> Group:
     policy = Policy(config.retry_schedule, keys.reported(run), config.delivery_log_attempts, config.disable_after)
     try:
-        shared = delivery_process.deployment(url, policy, config.ca_file, config.allow_private)
+        shared = delivery_process.deployment(url, policy, config.ca_file, config.allow_private, config.master_key)
     except OSError as error:
         raise InvalidInput("ca-file", f"{config.ca_file} cannot be used: {error.strerror or error}") from error
     main = partial(delivery_process.run, shared=shared)

@@ -6,6 +6,7 @@ import sys
 import click
 
 import hookfarm
+from hookfarm.cli.apply import apply, export
 from hookfarm.cli.dead_letters import dead_letters
 from hookfarm.cli.deliveries import deliveries
 from hookfarm.cli.demo import demo
@@ -28,7 +29,8 @@ def cli() -> None:
     """
 
 
-for command in (start, demo, wait, status, top, endpoints, deliveries, dead_letters, listen, devchain):
+_COMMANDS = (start, demo, wait, status, top, endpoints, deliveries, dead_letters, apply, export, listen, devchain)
+for command in _COMMANDS:
     cli.add_command(command)
 
 

@@ -26,7 +26,7 @@ if was_open then
   redis.call('HDEL', JOBS, id)
   local key = WINDOW .. endpoint
   local open, low = redis.call('HINCRBY', key, 'open', -1), tonumber(redis.call('HGET', key, 'low') or '')
-  local healthy = low and open > low and took_ms < 5000
+  local healthy = low and open > low and took_ms < SLOW_MS
   if healthy and log_is_bounded and redis.call('HEXISTS', AFTER, id) == 0 then
     return 1
   end

@@ -11,6 +11,7 @@ from hookfarm.errors import InvalidInput
 from hookfarm.jobs import Taken
 from hookfarm.records import Endpoint
 from hookfarm.redis_clients import Exchange, ResponseError
+from hookfarm.vault import NO_KEYS, Vault
 from hookfarm.webhook_delivery.signature import SigningKey, signature_header, signing_key
 
 KEPT_ENDPOINTS = 1000
@@ -46,8 +47,8 @@ class Prepared:
         )
 
 
-def prepare(endpoint: Endpoint, allowed: Sequence[IPNetwork]) -> Prepared:
-    """InvalidInput where the URL is not, or no longer, allowed."""
+def prepare(endpoint: Endpoint, allowed: Sequence[IPNetwork], vault: Vault = NO_KEYS) -> Prepared:
+    """InvalidInput where the URL is not, or no longer, allowed, or `vault` can't open the secrets."""
     target = parse(endpoint.url, allowed)
     lines = [
         f"POST {target.path} HTTP/1.1",
@@ -58,16 +59,17 @@ def prepare(endpoint: Endpoint, allowed: Sequence[IPNetwork]) -> Prepared:
         "content-type: application/json",
         *(f"{name}: {value}" for name, value in endpoint.headers),
     ]
-    keys_ = tuple((signing_key(secret), expires) for secret, expires in endpoint.secrets)
+    keys_ = tuple((signing_key(vault.open(secret, endpoint.id)), until) for secret, until in endpoint.secrets)
     return Prepared(endpoint, target, "\r\n".join([*lines, ""]).encode(), keys_)
 
 
 class Endpoints:
     """A cache over the registry. A revision it has not seen makes it look again at each endpoint it needs."""
 
-    def __init__(self, exchange: Exchange, allowed: Sequence[IPNetwork]) -> None:
+    def __init__(self, exchange: Exchange, allowed: Sequence[IPNetwork], vault: Vault = NO_KEYS) -> None:
         self._exchange = exchange
         self._allowed = allowed
+        self._vault = vault
         self._known: OrderedDict[str, tuple[int, Prepared | InvalidInput | None]] = OrderedDict()
 
     def get(self, endpoint_id: str, revision: int) -> Prepared | InvalidInput | None:
@@ -89,6 +91,6 @@ class Endpoints:
         if stored is None:
             return None
         try:
-            return prepare(registry.decode(stored, subscriptions=False), self._allowed)
+            return prepare(registry.decode(stored, subscriptions=False), self._allowed, self._vault)
         except InvalidInput as error:
             return error

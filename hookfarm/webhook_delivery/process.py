@@ -12,6 +12,7 @@ from hookfarm.delivery_queue import BLOCK_SECONDS
 from hookfarm.farm.child import Child
 from hookfarm.redis_clients import Exchange, command_client
 from hookfarm.registry import Registry
+from hookfarm.vault import MasterKey, Vault
 from hookfarm.webhook_delivery.connections import Connections, tls_context
 from hookfarm.webhook_delivery.endpoints import Endpoints
 from hookfarm.webhook_delivery.transport import Transport
@@ -26,11 +27,18 @@ class Deployment:
     policy: Policy
     tls: ssl.SSLContext
     allowed: tuple[IPNetwork, ...]
+    vault: Vault
 
 
-def deployment(redis_url: str, policy: Policy, ca_file: Path | None, allowed: tuple[IPNetwork, ...]) -> Deployment:
+def deployment(
+    redis_url: str,
+    policy: Policy,
+    ca_file: Path | None,
+    allowed: tuple[IPNetwork, ...],
+    master_keys: tuple[MasterKey, ...] = (),
+) -> Deployment:
     """Loads certificates and code once, in the master, for all its children."""
-    return Deployment(redis_url, policy, tls_context(ca_file), allowed)
+    return Deployment(redis_url, policy, tls_context(ca_file), allowed, Vault(master_keys))
 
 
 def run(child: Child, shared: Deployment) -> None:
@@ -42,7 +50,7 @@ def run(child: Child, shared: Deployment) -> None:
     with contextlib.suppress(OSError):  # A container may forbid it.
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     exchange = Exchange(shared.redis_url, BLOCK_SECONDS)
-    endpoints = Endpoints(exchange, shared.allowed)
+    endpoints = Endpoints(exchange, shared.allowed, shared.vault)
     transport = Transport(Connections(shared.tls, shared.allowed), give_up=lambda: child.out_of_grace)
     Worker(child, exchange, endpoints, transport, _registry(shared.redis_url), shared.policy).run()
 

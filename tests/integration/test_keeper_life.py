@@ -91,7 +91,7 @@ def test_a_redis_that_dies_ends_the_readiness_and_its_return_renews_it(
     farm.start_and_wait()
     farm.come_up()
     eventually(lambda: farm.board.announced(SERVICE), what="readiness")
-    redis_server.kill()
+    redis_server.kill(synced=True)
     eventually(lambda: not farm.board.announced(SERVICE), what="the end of readiness")
     assert farm.slot.state == State.STALLED
     assert farm.slot.reason.startswith("Redis: ")
@@ -111,7 +111,7 @@ def test_a_redis_that_comes_back_with_an_old_key_is_set_right(farm: KeptFarm, re
         wait_ready(client, farm)
         client.bgrewriteaof()
         eventually(lambda: not client.info("persistence")["aof_rewrite_in_progress"], what="the key on disk")
-    redis_server.kill()
+    redis_server.kill(synced=True)
     eventually(lambda: not farm.board.announced(SERVICE), what="the end of readiness")
     farm.workers[1].vacate()
     redis_server.start()
@@ -151,7 +151,7 @@ def test_told_to_stop_without_redis_it_says_so_and_leaves(farm: KeptFarm, redis_
     farm.start_and_wait()
     farm.come_up()
     eventually(lambda: farm.board.announced(SERVICE), what="readiness")
-    redis_server.kill()
+    redis_server.kill(synced=True)
     farm.signal(signal.SIGTERM)
     eventually(lambda: farm.slot.state == State.QUIET, what="the keeper being quiet")
     for slot in farm.workers:

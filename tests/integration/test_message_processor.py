@@ -352,7 +352,7 @@ def test_it_says_that_redis_is_gone_and_goes_on_when_it_is_back(
     Registry(client).add(endpoint("a"))
     processors.start_and_wait(chains=(1,))
     client.wait(0, 0)
-    redis_server.kill()
+    redis_server.kill(synced=True)
     eventually(lambda: processors.state() == State.STALLED, what="the processor being stalled")
     assert processors.reason().startswith("Redis: ")
     redis_server.start()

@@ -55,7 +55,7 @@ def test_any_other_error_stands_as_it_is_and_costs_no_question(exchange: Exchang
 def test_a_server_that_is_gone_by_then_leaves_the_words_of_redis(
     redis_server: RedisServer, exchange: Exchange
 ) -> None:
-    redis_server.kill()
+    redis_server.kill(synced=True)
     assert key_types.explain(wrong_type(), exchange) == str(wrong_type())
 
 

@@ -242,7 +242,7 @@ def test_a_redis_that_is_killed_and_comes_back_costs_nothing(
     enqueue(redis_url, job(endpoint, "a"), job(endpoint, "b"))
     worker.start()
     receiver.wait_for(1)
-    redis_server.kill()
+    redis_server.kill(synced=True)
     gate.set()
     eventually(lambda: worker.slot.state == State.STALLED, what="the worker noticing")
     assert "Redis" in worker.slot.reason

@@ -5,9 +5,8 @@ from collections import Counter
 import orjson
 import redis
 
-from hookfarm import keys
+from hookfarm import keys, window_rules
 from hookfarm.jobs import Taken, decode
-from hookfarm.windows import CLOSED_AFTER_FAILURES
 
 
 def assert_ledger_invariant(client: "redis.Redis") -> None:
@@ -50,7 +49,7 @@ def assert_ledger_invariant(client: "redis.Redis") -> None:
     paused = {name.decode() for name, limit in limits.items() if limit.startswith(b"1 ")}
     stuck = waiting - set(found) - paused - {name.decode() for name in wake}
     assert not stuck, f"parked, and nothing to wait for: {stuck}"
-    failing = {e for e, (_, failures) in opened.items() if int(failures or 0) >= CLOSED_AFTER_FAILURES}
+    failing = {e for e, (_, failures) in opened.items() if int(failures or 0) >= window_rules.CIRCUIT}
     known = {name.decode() for name in registered}
     assert {name.decode() for name in circuits} == failing & known, "not the circuits that are open"
     assert {name.decode() for name in paused_set} == paused & known, "not the endpoints that are paused"

@@ -35,12 +35,24 @@ class RedisServer:
         self.process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         eventually(self._answers, within=10, what="the Redis server answering")
 
-    def kill(self) -> None:
-        """SIGKILL; what fsync had not reached yet may be gone."""
+    def kill(self, synced: bool = False) -> None:
+        """SIGKILL; what had not reached the append-only file yet is gone, unless it is to be `synced` first.
+
+        A server whose fsync is slow holds back what it has answered for, for up to two seconds.
+        """
+        if synced:
+            self._sync()
         if self.process is not None:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+    def _sync(self) -> None:
+        """WAITAOF waits for the writes before the last one of its own connection, so there has to be one."""
+        with self.client() as client:
+            client.set("synced", 1)
+            client.delete("synced")
+            assert client.waitaof(1, 0, 10_000)[0] == 1
 
     def _answers(self) -> bool:
         with contextlib.suppress(redis.RedisError), self.client() as client:

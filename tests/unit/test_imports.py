@@ -13,8 +13,8 @@ PACKAGE = Path(hookfarm.__file__).parent
 PARTS = tuple(sorted(p.stem for p in PACKAGE.iterdir() if (p / "__init__.py").exists() or p.suffix == ".py"))
 
 LAYERS = (
-    ("errors", "redaction", "keys", "sockets", "bloom"),
-    ("abi",),
+    ("errors", "redaction", "keys", "window_rules", "sockets", "bloom"),
+    ("abi", "vault"),
     ("conditions",),
     ("records", "config", "logs"),
     ("redis_clients",),

@@ -21,10 +21,9 @@
 --   CIRCUITS ZSET           endpoint of the registry -> ms since when failures have kept its window closed
 --
 -- Where something is parked, then something is open, whose settlement looks again, or WAKE does, or it is paused.
-local INITIAL, CIRCUIT = 4, 5
+local INITIAL = 4
 local FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 1000, 60000
 local LATE_US = 500000
-local SLOW_MS = 5000
 local WORKERS = 50
 local LARGEST_BITE = 8
 local MOST_AT_ONCE = 500

@@ -13,7 +13,7 @@ def test_a_redis_that_is_away_stalls_it_and_loses_nothing(
     with running_ingestor(CHAIN, devchain.ws_url, redis_server.url) as ingestor:
         devchain.mine(2)
         published.wait_for(devchain)
-        redis_server.kill()
+        redis_server.kill(synced=True)
         devchain.mine(2)
         eventually(lambda: ingestor.stalled, what="the ingestor saying that it is stalled")
         assert "Redis" in ingestor.slot.reason

@@ -1,0 +1,171 @@
+"""`hookfarm apply` and `hookfarm export`: the registry as a file under version control."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hookfarm.cli.options import connected, json_option, print_json, redis_options, settings
+from hookfarm.errors import NotFound
+
+if TYPE_CHECKING:
+    from hookfarm.cli.registry_plan import Change, Plan
+    from hookfarm.registry import Registry
+
+FORMATS = click.Choice(["toml", "yaml", "json"])
+_LONGEST_SHOWN = 60
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Only print what would change.")
+@click.option("--yes", is_flag=True, help="Don't ask before endpoints are removed.")
+@json_option
+@redis_options
+def apply(file: Path, dry_run: bool, yes: bool, as_json: bool, config_file: Path | None, **options: Any) -> None:
+    """Make the registry equal to FILE (.toml, .yaml or .json) and print the difference.
+
+    Endpoints that FILE does not have are removed. An entry is the endpoint of its id, or of its url where it has
+    no id. Secrets of new endpoints are printed once. `export` writes such a file.
+
+    \b
+    Example: hookfarm apply endpoints.toml --dry-run
+      [[endpoints]]
+      url = "https://example.com/hook"
+      [[endpoints.subscriptions]]
+      chain_id = 1
+      event = "Transfer(address indexed from, address indexed to, uint256 value)"
+    """
+    from hookfarm import address_guard
+    from hookfarm.cli import registry_file, registry_plan
+    from hookfarm.cli.deliveries_again import confirm
+    from hookfarm.vault import Vault
+
+    given = settings(config_file, **options)
+
+    def check_url(url: str) -> str:
+        address_guard.parse(url, given.allow_private)
+        return url
+
+    records = registry_file.read(file)
+    with connected(given) as client:
+        from hookfarm.registry import Registry
+
+        registry = Registry(client, Vault(given.master_key))
+        plan = registry_plan.make(records, registry.all(), check_url)
+        if not as_json:
+            for line in _lines(plan):
+                click.echo(line)
+        if not dry_run:
+            question = f"{plan.removed:,} endpoints will be removed, with what is still owed to them. Go on?"
+            confirm(question, yes or not plan.removed)
+        secrets = {} if dry_run else _perform(registry, plan)
+    if as_json:
+        print_json(_report(plan, secrets, dry_run))
+        return
+    for endpoint_id, secret in secrets.items():
+        click.echo(f"secret of {endpoint_id}  {secret}")
+    if secrets:
+        click.echo("Keep the secrets: they are shown only now.")
+    if dry_run and plan.changes:
+        click.echo("Nothing was changed (--dry-run).")
+
+
+@click.command()
+@click.option("--format", "kind", type=FORMATS, default="toml", show_default=True)
+@redis_options
+def export(kind: str, config_file: Path | None, **options: Any) -> None:
+    """Print the registry as a file that `apply` understands. Secrets are not in it.
+
+    \b
+    Example: hookfarm export > endpoints.toml
+    """
+    from hookfarm.cli import registry_file
+
+    with connected(settings(config_file, **options)) as client:
+        from hookfarm.registry import Registry
+
+        endpoints = Registry(client).all()
+    click.echo(registry_file.write(endpoints, kind), nl=False)
+
+
+def _perform(registry: "Registry", plan: "Plan") -> dict[str, str]:
+    """The secrets of those that are new, by id. NotFound where one that was to be changed is gone meanwhile."""
+    from dataclasses import replace
+
+    secrets: dict[str, str] = {}
+    for change in plan.changes:
+        if change.after is None:
+            with contextlib.suppress(NotFound):  # Somebody else was quicker.
+                registry.remove(change.id)
+        elif change.before is None:
+            secrets[change.id] = registry.add(change.after).secrets[0][0]
+        else:
+            after = change.after
+            registry.edit(change.id, lambda now, after=after: replace(after, secrets=now.secrets))  # type: ignore[misc]
+    return secrets
+
+
+def _lines(plan: "Plan") -> Iterator[str]:
+    for change in plan.changes:
+        yield from _change_lines(change)
+    added = sum(change.before is None for change in plan.changes)
+    changed = len(plan.changes) - added - plan.removed
+    yield f"{added:,} added, {changed:,} changed, {plan.removed:,} removed, {plan.unchanged:,} unchanged"
+
+
+def _change_lines(change: "Change") -> Iterator[str]:
+    if change.before is None and change.after is not None:
+        count = len(change.after.subscriptions)
+        yield click.style(f"+ {change.id}  {change.after.url}  {count} subscriptions", fg="green")
+    elif change.after is None and change.before is not None:
+        yield click.style(f"- {change.id}  {change.before.url}", fg="red")
+    else:
+        yield click.style(f"~ {change.id}", fg="yellow")
+        for name, (old, new) in change.fields().items():
+            yield from _subscription_lines(old, new) if name == "subscriptions" else _field_lines(name, old, new)
+
+
+def _field_lines(name: str, old: Any, new: Any) -> Iterator[str]:
+    yield f"    {name}: {_short(old)} -> {_short(new)}"
+
+
+def _subscription_lines(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> Iterator[str]:
+    before, after = ({subscription["id"]: subscription for subscription in some} for some in (old, new))
+    for identity, subscription in after.items():
+        if identity not in before:
+            yield click.style(f"  + {identity}  {_subscription(subscription)}", fg="green")
+        elif before[identity] != subscription:
+            yield click.style(f"  ~ {identity}", fg="yellow")
+            for name in (name for name in subscription if before[identity][name] != subscription[name]):
+                yield from (f"  {line}" for line in _field_lines(name, before[identity][name], subscription[name]))
+    for identity in before.keys() - after.keys():
+        yield click.style(f"  - {identity}  {_subscription(before[identity])}", fg="red")
+
+
+def _subscription(subscription: dict[str, Any]) -> str:
+    said = {name: value for name, value in subscription.items() if name != "id" and value not in (None, (), [], 0)}
+    return ", ".join(f"{name} {_short(value)}" for name, value in said.items())
+
+
+def _short(value: Any) -> str:
+    import orjson
+
+    from hookfarm.cli.tables import plain
+
+    shown = plain(orjson.dumps(value).decode())
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[: _LONGEST_SHOWN - 1]}…"
+
+
+def _report(plan: "Plan", secrets: dict[str, str], dry_run: bool) -> dict[str, Any]:
+    changes = []
+    for change in plan.changes:
+        action = "remove" if change.after is None else "add" if change.before is None else "change"
+        fields = {name: {"before": old, "after": new} for name, (old, new) in change.fields().items()}
+        entry: dict[str, Any] = {"action": action, "id": change.id, "fields": fields}
+        if change.id in secrets:
+            entry["secret"] = secrets[change.id]
+        changes.append(entry)
+    return {"dry_run": dry_run, "changes": changes, "unchanged": plan.unchanged}

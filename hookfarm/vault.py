@@ -1,0 +1,77 @@
+"""Signing secrets at rest: sealed under the operator's master key, where there is one.
+
+AES-256-GCM (NIST SP 800-38D) with a random nonce of 96 bits. The endpoint's id is authenticated along, so what was
+sealed for one endpoint opens for no other. Stored as `sealed:<key id>:<base64 of nonce, tag and ciphertext>`.
+
+Several master keys make a rotation: the first one seals, all of them open. Without any, secrets stay as they are.
+"""
+
+import base64
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hookfarm.errors import InvalidInput
+
+KEY_BYTES = 32
+SEALED = re.compile(r"sealed:([0-9A-Za-z_.-]{1,32}):([0-9A-Za-z+/]{64,1024}={0,2})")
+_NONCE_BYTES, _TAG_BYTES = 12, 16
+
+
+@dataclass(frozen=True)
+class MasterKey:
+    """32 bytes, and the name under which what they sealed is found again."""
+
+    id: str
+    key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Vault:
+    """Seals and opens the secrets of endpoints."""
+
+    keys: Sequence[MasterKey] = ()
+
+    def __post_init__(self) -> None:
+        if self.keys:  # Loaded once in the master, not in each delivery process, and never for nothing.
+            import Crypto.Cipher.AES  # noqa: F401
+
+    def seal(self, secret: str, endpoint_id: str) -> str:
+        """As it is to be stored; unchanged where there is no master key."""
+        if not self.keys:
+            return secret
+        from Crypto.Cipher import AES
+
+        newest, nonce = self.keys[0], secrets.token_bytes(_NONCE_BYTES)
+        cipher = AES.new(newest.key, AES.MODE_GCM, nonce=nonce, mac_len=_TAG_BYTES)
+        cipher.update(endpoint_id.encode())
+        ciphertext, tag = cipher.encrypt_and_digest(secret.encode())
+        return f"sealed:{newest.id}:{base64.b64encode(nonce + tag + ciphertext).decode()}"
+
+    def open(self, stored: str, endpoint_id: str) -> str:
+        """The secret; InvalidInput where its master key is not at hand, or something was changed."""
+        found = SEALED.fullmatch(stored)
+        if found is None:
+            return stored
+        key = next((known.key for known in self.keys if known.id == found[1]), None)
+        if key is None:
+            raise InvalidInput("master_key", f"{found[1]!r} is not among them, and the secret is sealed with it")
+        from Crypto.Cipher import AES
+
+        sealed = base64.b64decode(found[2])
+        nonce, tag = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES : _NONCE_BYTES + _TAG_BYTES]
+        cipher = AES.new(key, AES.MODE_GCM, nonce=nonce, mac_len=_TAG_BYTES)
+        cipher.update(endpoint_id.encode())
+        try:
+            return cipher.decrypt_and_verify(sealed[_NONCE_BYTES + _TAG_BYTES :], tag).decode()
+        except ValueError as error:
+            raise InvalidInput("master_key", f"{found[1]!r} does not open the secret of {endpoint_id}") from error
+
+    def is_current(self, stored: str) -> bool:
+        """Whether it is sealed with the newest key, or plain where there is none."""
+        found = SEALED.fullmatch(stored)
+        return (found[1] if found else None) == (self.keys[0].id if self.keys else None)
+
+
+NO_KEYS = Vault()
