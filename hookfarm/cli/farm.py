@@ -200,7 +200,13 @@ def _processors(config: Config, url: str) -> Group:
 
 
 def _delivery(config: Config, url: str, run: str) -> Group:
-    policy = Policy(config.retry_schedule, keys.reported(run), config.delivery_log_attempts, config.disable_after)
+    policy = Policy(
+        config.retry_schedule,
+        keys.reported(run),
+        config.delivery_log_attempts,
+        config.disable_after,
+        log_delivered=config.log_attempts == "all",
+    )
     try:
         shared = delivery_process.deployment(url, policy, config.ca_file, config.allow_private, config.master_key)
     except OSError as error:

@@ -24,7 +24,7 @@ from hookfarm.farm.child import Child
 from hookfarm.jobs import Foreign, Taken
 from hookfarm.redis_clients import Exchange, OutOfMemoryError, RedisError
 from hookfarm.registry import Registry
-from hookfarm.webhook_delivery import gauges, outcome
+from hookfarm.webhook_delivery import attempt_log, gauges, outcome
 from hookfarm.webhook_delivery.deadline import Interrupted
 from hookfarm.webhook_delivery.endpoints import Endpoints, Prepared
 from hookfarm.webhook_delivery.outcome import Decision, Result
@@ -35,7 +35,6 @@ log = logs.get("webhook_delivery")
 
 POLL_PROMISE_SECONDS = delivery_queue.BLOCK_SECONDS + 0.25
 POST_SLACK_SECONDS = 0.25
-LOGGED_DETAIL_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,8 @@ class Policy:
     """How many attempts the delivery log keeps for one endpoint; 0 = none."""
     give_up_seconds: float
     """An endpoint that has only failed for so long is disabled."""
+    log_delivered: bool = False
+    """Whether an attempt that succeeds is worth a log line; one that fails always is."""
 
 
 class Worker:
@@ -219,6 +220,8 @@ class Worker:
             took // 1000,
             {"at": round(now, 3), "took_ms": took // 1000, **described},
         )
+        if self._policy.log_delivered or not decision.delivered:
+            attempt_log.write(log, self._child.index, taken, attempt, took, now, decision)
         if decision.delivered:
             self._settlement = delivery_queue.delivered(taken, attempt, self._policy.logged_attempts)
             self._slot.add(gauges.DELIVERED)
@@ -235,16 +238,6 @@ class Worker:
 
     def _fail(self, taken: Taken, decision: Decision, attempt: Attempt, verdict: Verdict) -> None:
         retry_in = decision.retry_in_seconds
-        log.warning(
-            "attempt failed",
-            delivery=taken.id,
-            endpoint=taken.endpoint,
-            attempt=attempt.number,
-            took_ms=attempt.took_ms,
-            retry_in_s=None if retry_in is None else round(retry_in, 1),
-            result=attempt.status,
-            detail=str(attempt.outcome["detail"])[:LOGGED_DETAIL_CHARACTERS],
-        )
         changes: dict[str, str | int] = {"attempt": taken.attempt + 1}
         if retry_in is None:
             reason = decision.reason or ""
