@@ -28,7 +28,7 @@ FULL = 0.9
 _SCANNED = 500
 _CURSOR = re.compile(r"([0-9]{1,16})-([0-9]{1,16})")
 
-_SEND_AGAIN = Script("send_again", "ledger")
+_SEND_AGAIN = Script("send_again", "facts", "ledger")
 _PURGE = Script("purge")
 _TRIM = Script("trim_log", "log")
 

@@ -38,6 +38,10 @@ PAUSED = "{delivery_queue}:paused"
 """SET of the endpoints that are disabled."""
 CIRCUITS = "{delivery_queue}:circuits"
 """ZSET endpoint -> ms since when its circuit has been open."""
+OPERATIONAL = "{delivery_queue}:operational"
+"""HASH endpoint -> its operational subscriptions as JSON, `[{"id":…,"events":[…]}]`, where it is enabled."""
+FACTS = "{delivery_queue}:facts"
+"""LIST of what has happened and is to be told to those, as JSON, the oldest first."""
 WAKE = "{delivery_queue}:wake"
 """ZSET endpoint -> ms at which its window is to be looked at again."""
 SENT = "{delivery_queue}:sent:"
@@ -76,6 +80,8 @@ TYPES = {
     LIMITS: "hash",
     PAUSED: "set",
     CIRCUITS: "zset",
+    OPERATIONAL: "hash",
+    FACTS: "list",
     WAKE: "zset",
     AFTER: "hash",
     UNCONFIRMED: "hash",

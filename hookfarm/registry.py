@@ -34,7 +34,7 @@ _SECRET = re.compile(r"whsec_(?:[0-9A-Za-z+/]{4})*(?:[0-9A-Za-z+/]{2}==|[0-9A-Za
 _NOT_GIVEN = {"id", "disabled_reason"}
 """What an endpoint shows of itself and nobody may set."""
 _LONGEST_ID = 100
-_CHANGE_ENDPOINT = Script("change_endpoint")
+_CHANGE_ENDPOINT = Script("change_endpoint", "facts")
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _check(endpoint: Endpoint, raw: Mapping[str, Any]) -> None:
 def _shape(subscription: Any) -> Any:
     """The subscription without what has a grammar: where that is wrong, it alone can't be matched."""
     for field_ in ("event", "where"):
-        if not isinstance(subscription[field_], str | None):
+        if not isinstance(subscription.get(field_), str | None):
             raise InvalidInput(field_, "must be a text")
     return {**subscription, "event": None, "where": None}
 

@@ -12,7 +12,7 @@ from itertools import chain
 import click
 import redis
 
-from hookfarm import delivery_log, delivery_queue, embedded_server, keys, logs
+from hookfarm import delivery_log, delivery_queue, embedded_server, keys, logs, operational
 from hookfarm.api import process as api_process
 from hookfarm.api import token_file
 from hookfarm.api.settings import settings as api_settings
@@ -26,6 +26,8 @@ from hookfarm.event_ingestor import gauges as ingestor_gauges
 from hookfarm.event_ingestor import metrics as ingestor_metrics
 from hookfarm.event_ingestor import process as ingestor_process
 from hookfarm.event_ingestor import status as ingestor_status
+from hookfarm.event_ingestor.stalls import EVERY_SECONDS as STALLS_SECONDS
+from hookfarm.event_ingestor.stalls import Stalls
 from hookfarm.farm.board import Board
 from hookfarm.farm.child import Child
 from hookfarm.farm.group import Group, Plan, Stage, board_for
@@ -139,15 +141,17 @@ def _orders(config: Config, url: str, watched: Sequence[Watched], board: Board, 
     """The keeper's work; what the delivery processes need done is only for the farm that has them."""
     wake, heard = partial(_wake, board=board), _silence(board)
     answering = Duty("metrics", ROLL_CALL_SECONDS, _answering(watched, board).perform)
+    always = (answering, *_stalls(board))
     if keys.WEBHOOK_DELIVERY not in board.services:
-        return Orders(url, tuple(watched), (answering,), wake, heard=heard)
+        return Orders(url, tuple(watched), always, wake, heard=heard)
     trimming = Trimming(config.delivery_log_attempts, config.delivery_log_age)
     sweep = Sweep(board.slots(keys.WEBHOOK_DELIVERY), run, partial(_count_orphan, board))
     duties = (
         Duty("promote", delivery_duties.PROMOTE_SECONDS, delivery_queue.promote),
         Duty("sweep", SWEEP_SECONDS, sweep.perform),
         Duty("trim log", delivery_log.TRIM_SECONDS, trimming.perform),
-        answering,
+        Duty("tell", operational.EVERY_SECONDS, operational.tell),
+        *always,
     )
     leave = partial(delivery_duties.forget_run, sweep=sweep, run=run)
     return Orders(url, tuple(watched), duties, wake, before=sweep.register, after=leave, heard=heard)
@@ -156,6 +160,14 @@ def _orders(config: Config, url: str, watched: Sequence[Watched], board: Board, 
 def _answering(watched: Sequence[Watched], board: Board) -> Answering:
     measures = {each.service: each.measure for each in watched if each.measure is not None}
     return Answering(partial(keeper_metrics.families, board, measures, keeper_process.SERVICE))
+
+
+def _stalls(board: Board) -> tuple[Duty, ...]:
+    if keys.EVENT_INGESTOR not in board.services:
+        return ()
+    keeper = board.slots(keeper_process.SERVICE)[0]
+    found = Stalls(board.slots(keys.EVENT_INGESTOR), keeper, keeper_gauges.STALLS)
+    return (Duty("stalls", STALLS_SECONDS, found.perform),)
 
 
 def _count_orphan(board: Board, became: Orphan) -> None:

@@ -16,8 +16,8 @@ MAX_ORPHANED = 5
 HOLDER_SILENT_MILLISECONDS = 45_000
 
 _HOLD = Script("hold")
-_REQUEUE = Script("requeue", "ledger")
-_PROMOTE = Script("promote", "ledger")
+_REQUEUE = Script("requeue", "facts", "ledger")
+_PROMOTE = Script("promote", "facts", "ledger")
 
 
 def hold(

@@ -15,8 +15,8 @@ BLOCK_SECONDS = 1
 FENCE_SECONDS = BLOCK_SECONDS + 2.0
 """A job that reaches its worker later than this after the BRPOP was sent may already be somebody else's."""
 
-_ADOPT = Script("adopt", "ledger")
-_BURY = Script("bury", "ledger")
+_ADOPT = Script("adopt", "facts", "ledger")
+_BURY = Script("bury", "facts", "ledger")
 _ADOPTED_NOT, _ADOPTED_PARKED = 0, -1
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hookfarm.errors import InvalidInput
+from hookfarm.records import operational
 from hookfarm.records.fields import ADDRESS, WORD, count, hex_value, mapping, refuse_unknown, short, text
 from hookfarm.records.identifiers import new_subscription_id
 
@@ -34,16 +35,28 @@ class Subscription:
     topics: tuple[TopicFilter, ...] | None = None
     where: str | None = None
     confirmations: int | str = 0
+    events: tuple[str, ...] = ()
+    """What happens in hookfarm itself, of an operational subscription, which has nothing else; its chain is 0."""
+
+    @property
+    def is_operational(self) -> bool:
+        return bool(self.events)
 
 
 def subscription_json(subscription: Subscription) -> dict[str, Any]:
     """The contract's form of a subscription."""
+    if subscription.is_operational:
+        return operational.shown(subscription.id, subscription.events)
     topics = subscription.topics
     shown = None if topics is None else [None if t is None else list(t) for t in topics]
-    return {**asdict(subscription), "topics": shown}
+    found = {**asdict(subscription), "topics": shown}
+    del found["events"]
+    return found
 
 
 def stored_subscription(raw: Mapping[str, Any]) -> Subscription:
+    if operational.is_operational(raw):
+        return Subscription(raw["id"], 0, events=tuple(raw["events"]))
     topics = raw["topics"]
     kept = None if topics is None else tuple(None if t is None else tuple(t) for t in topics)
     addresses = tuple(raw["addresses"])
@@ -55,6 +68,9 @@ def stored_subscription(raw: Mapping[str, Any]) -> Subscription:
 def parse_subscription(raw: object) -> Subscription:
     """A checked subscription, with its event signature and its condition; a missing id is made."""
     record = mapping(raw, "subscription")
+    if operational.is_operational(record):
+        identity, events = operational.parse(record)
+        return Subscription(identity, 0, events=events)
     known = {"id", "chain_id", "addresses", "event", "topics", "where", "confirmations"}
     refuse_unknown(record, known)
     topics = None if record.get("topics") is None else _topic_filters(record["topics"])

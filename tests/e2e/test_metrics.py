@@ -123,15 +123,15 @@ def _answers_anew(farm: FarmProcess, gone: int) -> bool:
 
 
 def test_farms_that_share_a_redis_are_in_one_scrape_and_told_apart(pipeline: Pipeline, chain: Any) -> None:
-    consumers = start(pipeline, chain, keys.MESSAGE_PROCESSOR, keys.WEBHOOK_DELIVERY, "api")
+    consumers = start(pipeline, chain, keys.WEBHOOK_DELIVERY, "api")
     alone = scrape(consumers)
     assert alone.total("hookfarm_farms") == 1
     assert alone.values_of("webhook_delivery_retries_total", "host") == {socket.gethostname()}
-    producer = start(pipeline, chain, keys.EVENT_INGESTOR)
+    producer = start(pipeline, chain, keys.MESSAGE_PROCESSOR)
     both = scrape(consumers)
     assert both.total("hookfarm_farms") == 2
     assert both.values_of("webhook_delivery_retries_total", "host") == {f"{socket.gethostname()}/{consumers.pid}"}
-    assert both.values_of("event_ingestor_up", "host") == {f"{socket.gethostname()}/{producer.pid}"}
+    assert both.values_of("message_processor_endpoints", "host") == {f"{socket.gethostname()}/{producer.pid}"}
     assert both.total("hookfarm_farms_silent") == 0
 
 

@@ -22,7 +22,7 @@ LAYERS = (
     ("registry", "readiness", "event_stream", "embedded_server", "server_checks", "key_types", "metrics"),
     ("jobs",),
     ("delivery_queue", "delivery_log", "windows"),
-    ("recent_attempts", "picture"),
+    ("recent_attempts", "operational", "picture"),
     ("farm", "chain", "devchain"),
     ("keeper", "event_ingestor", "message_processor", "webhook_delivery", "api", "receiver"),
     ("cli",),
