@@ -20,7 +20,7 @@ import redis
 from hookfarm import keys
 from hookfarm.jobs import Job, Taken, decode, numbered
 from hookfarm.lua import Script
-from hookfarm.records import operational
+from hookfarm.records import Subscription, operational
 
 EVERY_SECONDS = 0.5
 MOST_AT_ONCE = 100
@@ -72,6 +72,12 @@ def webhook_id(fact: bytes, endpoint: str) -> str:
 def _body(fact: Mapping[str, Any], data: Mapping[str, Any]) -> bytes:
     moment = datetime.fromtimestamp(int(fact["at"]) / 1e6, UTC).isoformat(timespec="milliseconds")
     return orjson.dumps({"type": fact["type"], "timestamp": moment.replace("+00:00", "Z"), "data": data})
+
+
+def sample(subscription: Subscription) -> bytes:
+    """The body of something that never happened, for an operational subscription."""
+    fact = {"type": subscription.events[0], "at": f"{time.time() * 1e6:.0f}"}
+    return _body(fact, {"test": True, "subscription": subscription.id})
 
 
 def _details(client: "redis.Redis", fact: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from eth_abi.abi import encode
 
-from hookfarm import address_guard
+from hookfarm import address_guard, operational
 from hookfarm.abi import signature
 from hookfarm.abi.abi_types import TUPLE, AbiType
 from hookfarm.config import Config
@@ -109,6 +109,9 @@ def send_samples(endpoint: Endpoint, config: Config) -> list[dict[str, Any]]:
 
 def _sample(endpoint: Endpoint, subscription: Subscription | None) -> Taken:
     """A delivery of an event that never was: right in form, zero in every argument."""
+    if subscription is not None and subscription.is_operational:
+        body = operational.sample(subscription)
+        return Taken(0, f"msg_test_{secrets.token_hex(12)}", endpoint.id, 1, {}, body)
     event: Event = {
         "chain_id": subscription.chain_id if subscription else 1,
         "block_number": 0,

@@ -234,6 +234,8 @@ def seal(as_json: bool, config_file: Path | None, **options: Any) -> None:
 
 
 def _subscription_line(subscription: dict[str, Any]) -> str:
+    if "events" in subscription:
+        return f"of hookfarm itself: {', '.join(subscription['events'])}"
     what = subscription["event"] or ("topics" if subscription["topics"] else "any log")
     source = f" of {len(subscription['addresses'])} addresses" if subscription["addresses"] else ""
     lines = (subscription["where"] or "").splitlines()

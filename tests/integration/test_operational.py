@@ -232,6 +232,12 @@ def test_facts_are_noted_and_told_while_redis_is_full(client: Any, redis_url: st
     assert [body["type"] for body in bodies] == ["hookfarm.delivery.dead"]
 
 
+def test_a_sample_has_the_form_of_what_is_subscribed_to(client: Any) -> None:
+    body = json.loads(operational.sample(subscriber(client).subscriptions[0]))
+    assert body["type"] == "hookfarm.endpoint.disabled"
+    assert body["data"] == {"test": True, "subscription": "sub_op"}
+
+
 def test_it_arrives_signed_like_any_other(client: Any, worker: OneWorker, receiver: Receiver) -> None:
     operator, failing = subscriber(client, url=receiver.url), add_endpoint(client, URL)
     receiver.trust(operator.secrets[0][0])
