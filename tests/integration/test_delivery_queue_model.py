@@ -143,7 +143,7 @@ class Queue(RuleBasedStateMachine):
     @precondition(lambda self: self.stale)
     @rule(data=st.data())
     def deliver_under_an_old_sequence(self, data: Any) -> None:
-        """It was answered with a 2xx, so it is done wherever it is, unless it is dead."""
+        """It was answered with a 2xx, so it is done wherever it is, dead letters included."""
         taken = self.take(data, self.stale)
         self.settle(delivered(taken))
         if taken.id in self.open:
@@ -151,6 +151,7 @@ class Queue(RuleBasedStateMachine):
             self.stale += [t for t in self.hands if t.id == taken.id]
             self.hands = [t for t in self.hands if t.id != taken.id]
         self.retry.pop(taken.id, None)
+        self.dead.discard(taken.id)
 
     @precondition(lambda self: self.retry)
     @rule(data=st.data())
