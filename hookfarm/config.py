@@ -79,6 +79,7 @@ class Config:
     grace_seconds: float
     log_level: str
     log_format: str
+    log_attempts: str
 
 
 @dataclass(frozen=True)
@@ -372,4 +373,5 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("grace_seconds", duration, 20.0, "how long a stop waits for what is in flight"),
     Setting("log_level", one_of("debug", "info", "warning", "error"), "info", "least log level"),
     Setting("log_format", one_of("text", "json"), "text", "form of the log lines"),
+    Setting("log_attempts", one_of("failed", "all"), "failed", "attempts that get a log line"),
 )

@@ -29,7 +29,7 @@ FULL = 0.9
 """Share of the server's memory above which the log gives way: half of each endpoint's goes."""
 _CURSOR = re.compile(r"([0-9]{1,16})-([0-9]{1,16})")
 
-_SEND_AGAIN = Script("send_again", "places", "ledger")
+_SEND_AGAIN = Script("send_again", "facts", "places", "ledger")
 _TRIM = Script("trim_log", "log")
 
 

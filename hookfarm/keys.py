@@ -42,6 +42,10 @@ PAUSED = "{delivery_queue}:paused"
 """SET of the endpoints that are disabled."""
 CIRCUITS = "{delivery_queue}:circuits"
 """ZSET endpoint -> ms since when its circuit has been open."""
+OPERATIONAL = "{delivery_queue}:operational"
+"""HASH endpoint -> its operational subscriptions as JSON, `[{"id":…,"events":[…]}]`, where it is enabled."""
+FACTS = "{delivery_queue}:facts"
+"""LIST of what has happened and is to be told to those, as JSON, the oldest first."""
 WAKE = "{delivery_queue}:wake"
 """ZSET endpoint -> ms at which its window is to be looked at again."""
 SENT = "{delivery_queue}:sent:"
@@ -93,6 +97,9 @@ TRANSFERS = "hookfarm:transfers:"
 REGISTRY_CREATED = "hookfarm:registry:created"
 """ZSET endpoint id -> the microsecond at which it was made: their order. Small numbers where nobody knows it."""
 
+ROLL_CALL_ANSWERS = "hookfarm:roll_call:answers:"
+"""With whatever the caller likes behind it: channel on which it hears what each farm has counted."""
+
 TYPES = {
     DELIVERY_QUEUE: "list",
     JOBS: "hash",
@@ -104,6 +111,8 @@ TYPES = {
     LIMITS: "hash",
     PAUSED: "set",
     CIRCUITS: "zset",
+    OPERATIONAL: "hash",
+    FACTS: "list",
     WAKE: "zset",
     AFTER: "hash",
     UNCONFIRMED: "hash",
@@ -193,3 +202,8 @@ def marks(chain_id: int) -> str:
 def reached(chain_id: int) -> str:
     """HASH blocks, safe, finalized -> the block that a job waiting for confirmations may count on."""
     return f"hookfarm:chain:{chain_id}:reached"
+
+
+def roll_call(database: int) -> str:
+    """Channel on which farms are asked what they have counted, and on which channel to answer."""
+    return f"hookfarm:roll_call:{database}"

@@ -34,7 +34,7 @@ _SECRET = re.compile(r"whsec_(?:[0-9A-Za-z+/]{4})*(?:[0-9A-Za-z+/]{2}==|[0-9A-Za
 _NOT_GIVEN = {"id", "disabled_reason"}
 """What an endpoint shows of itself and nobody may set."""
 _LONGEST_ID = 100
-_CHANGE_ENDPOINT = Script("change_endpoint")
+_CHANGE_ENDPOINT = Script("change_endpoint", "facts")
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _check(endpoint: Endpoint, raw: Mapping[str, Any]) -> None:
 def _shape(subscription: Any) -> Any:
     """The subscription without what has a grammar: where that is wrong, it alone can't be matched."""
     for field_ in ("event", "where"):
-        if not isinstance(subscription[field_], str | None):
+        if not isinstance(subscription.get(field_), str | None):
             raise InvalidInput(field_, "must be a text")
     return {**subscription, "event": None, "where": None}
 
@@ -227,7 +227,10 @@ class Registry:
         self, endpoint_id: str, changed: Endpoint | None, *expected: bytes
     ) -> dict[int, int | None] | None:
         """The block of each chain from which the change is in effect; None where it was not `expected`."""
-        chains = sorted({s.chain_id for s in changed.subscriptions}) if changed and changed.enabled else []
+        watching = (
+            [s for s in changed.subscriptions if not s.is_operational] if changed and changed.enabled else []
+        )
+        chains = sorted({s.chain_id for s in watching})
         touched = (keys.ENDPOINTS, keys.REGISTRY_REVISION, keys.REGISTRY_CHANGES, *map(keys.checkpoint, chains))
         stored, limits = (orjson.dumps(changed.stored()), _limits(changed)) if changed else (b"", "")
         arguments: list[str | bytes] = [endpoint_id, stored, limits, _transfer_chains(changed), *expected]

@@ -14,6 +14,7 @@ from hookfarm.api import (
     endpoints,
     health,
     limits,
+    metrics,
     openapi,
     problems,
     stats,
@@ -24,7 +25,7 @@ from hookfarm.api.parameters import refuse_unknown
 
 BuildRouter = Callable[[Context], APIRouter]
 
-OPEN: tuple[BuildRouter, ...] = (health.build_router, dashboard.build_router)
+OPEN: tuple[BuildRouter, ...] = (health.build_router, metrics.build_router, dashboard.build_router)
 """Routers that anybody may ask."""
 WITH_TOKEN: tuple[BuildRouter, ...] = (
     endpoints.build_router,

@@ -13,13 +13,14 @@ def shown(endpoint: Endpoint, watched: set[int]) -> dict[str, Any]:
     is disabled.
     """
     from_block = endpoint.effective_from or {}
+    unknown = {chain for chain, block in from_block.items() if block is None} - watched
     warnings = [
         f"subscriptions[{i}].chain_id: no ingestor has followed chain {s.chain_id} so far"
         for i, s in enumerate(endpoint.subscriptions)
-        if s.chain_id not in watched and endpoint.enabled and from_block.get(s.chain_id) is None
+        if s.chain_id in unknown
     ]
     subscriptions = [
-        {**one, "effective_from_block": from_block.get(one["chain_id"])}
+        {**one, "effective_from_block": from_block.get(one["chain_id"])} if "chain_id" in one else one
         for one in endpoint.public()["subscriptions"]
     ]
     return {"subscriptions": subscriptions, "warnings": warnings}

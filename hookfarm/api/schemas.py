@@ -3,13 +3,17 @@
 from typing import Any
 
 from hookfarm.records import (
+    CONFIRMATION_TAGS,
     HIGHEST_RATE,
+    KINDS,
     LOWEST_RATE,
     MAX_ADDRESSES,
     MAX_CONFIRMATIONS,
     MAX_IN_FLIGHT,
     MAX_SUBSCRIPTIONS,
     MAX_TIMEOUT_SECONDS,
+    NOTIFICATIONS,
+    operational,
 )
 
 _ID = r"^[0-9A-Za-z_.:-]{0,128}$"
@@ -40,13 +44,31 @@ def _with(properties: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
 
 
 _WORDS = {"type": "string", "pattern": _WORD}
-_SUBSCRIPTION_IN = _object(
+_ADDRESSES = _nullable(
+    "array", items={"type": "string", "pattern": r"^0[xX][0-9a-fA-F]{40}$"}, maxItems=MAX_ADDRESSES
+)
+_OF_A_CHAIN: dict[str, Any] = {
+    "id": _nullable("string", pattern=r"^sub_[0-9A-Za-z_-]{1,60}$"),
+    "chain_id": {"type": "integer", "minimum": 1, "maximum": 2**64 - 1},
+    "where": _nullable("string", maxLength=4096, description="A condition on what the event says."),
+    "confirmations": {
+        "anyOf": [
+            {"type": "integer", "minimum": 0, "maximum": MAX_CONFIRMATIONS},
+            {"enum": list(CONFIRMATION_TAGS)},
+        ]
+    },
+    "notify": _nullable(
+        "array",
+        items={"enum": list(NOTIFICATIONS)},
+        minItems=1,
+        description="What is told of it; emitted and removed unless said otherwise.",
+    ),
+}
+_LOGS_IN = _object(
     {
-        "id": _nullable("string", pattern=r"^sub_[0-9A-Za-z_-]{1,60}$"),
-        "chain_id": {"type": "integer", "minimum": 1, "maximum": 2**64 - 1},
-        "addresses": _nullable(
-            "array", items={"type": "string", "pattern": r"^0[xX][0-9a-fA-F]{40}$"}, maxItems=MAX_ADDRESSES
-        ),
+        **_OF_A_CHAIN,
+        "kind": {"enum": ["log"]},
+        "addresses": _ADDRESSES,
         "event": _nullable(
             "string",
             maxLength=4096,
@@ -58,16 +80,25 @@ _SUBSCRIPTION_IN = _object(
             items={"anyOf": [{"type": "null"}, _WORDS, {"type": "array", "items": _WORDS}]},
             description="As in eth_getLogs; instead of `event`.",
         ),
-        "where": _nullable("string", maxLength=4096, description="A condition on the event's arguments."),
-        "confirmations": {
-            "anyOf": [
-                {"type": "integer", "minimum": 0, "maximum": MAX_CONFIRMATIONS},
-                {"enum": ["safe", "finalized"]},
-            ]
-        },
     },
     ("chain_id",),
+    additionalProperties=False,
 )
+_TRANSFERS_IN = _object(
+    {**_OF_A_CHAIN, "kind": {"enum": ["transfer"]}, "from": _ADDRESSES, "to": _ADDRESSES},
+    ("chain_id", "kind"),
+    additionalProperties=False,
+)
+_OPERATIONAL_IN = _object(
+    {
+        "id": _OF_A_CHAIN["id"],
+        "kind": {"enum": [operational.KIND]},
+        "events": {"type": "array", "items": {"enum": list(operational.EVENTS)}, "minItems": 1},
+    },
+    ("kind", "events"),
+    additionalProperties=False,
+)
+_SUBSCRIPTION_IN = {"anyOf": [_LOGS_IN, _TRANSFERS_IN, _OPERATIONAL_IN]}
 _HEADERS = {
     "type": "object",
     "maxProperties": 32,
@@ -94,17 +125,23 @@ _GIVEN = {
     "ordered": {"type": "boolean"},
     "enabled": {"type": "boolean"},
 }
-_SUBSCRIPTION = _object(
-    {
-        "id": {"type": "string"},
-        "chain_id": {"type": "integer"},
-        "addresses": {"type": "array", "items": {"type": "string"}},
-        "event": _nullable("string"),
-        "topics": _nullable("array"),
-        "where": _nullable("string"),
-        "confirmations": {"type": ["integer", "string"]},
-    }
-)
+_TEXTS = {"type": "array", "items": {"type": "string"}}
+_WATCHED = {
+    "id": {"type": "string"},
+    "kind": {"enum": list(KINDS)},
+    "chain_id": {"type": "integer"},
+    "addresses": _TEXTS,
+    "event": _nullable("string"),
+    "topics": _nullable("array"),
+    "from": _TEXTS,
+    "to": _TEXTS,
+    "where": _nullable("string"),
+    "confirmations": {"type": ["integer", "string"]},
+    "notify": _TEXTS,
+}
+_EFFECTIVE = {"effective_from_block": _nullable("integer")}
+_FACTS = _object({"id": {"type": "string"}, "kind": {"enum": [operational.KIND]}, "events": _TEXTS})
+_SUBSCRIPTION = {"anyOf": [_object({**_WATCHED, **_EFFECTIVE}, tuple(_WATCHED)), _FACTS]}
 _ENDPOINT = _object(
     {
         "id": {"type": "string"},
@@ -163,7 +200,7 @@ SCHEMAS: dict[str, Any] = {
         },
         ("type", "title", "status"),
     ),
-    "NewSubscription": {**_SUBSCRIPTION_IN, "additionalProperties": False},
+    "NewSubscription": _SUBSCRIPTION_IN,
     "Subscription": _SUBSCRIPTION,
     "NewEndpoint": _object(_GIVEN, ("url",), additionalProperties=False),
     "EndpointChange": _object(_GIVEN, (), additionalProperties=False),

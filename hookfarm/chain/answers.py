@@ -44,6 +44,13 @@ class Incomplete(ChainUnavailable):
     """A block's logs are not proven to be all of them."""
 
 
+def failure_kind(error: ChainUnavailable) -> str:
+    """Which of the FAILURE_KINDS of providers it is."""
+    if isinstance(error, RateLimited):
+        return "rate_limited"
+    return "refused" if isinstance(error, Refused) else "unavailable"
+
+
 def result_of(url: str, method: str, answer: Any) -> Any:
     """The result in an answer; an error object is Refused or RateLimited with its code and message."""
     where = f"{origin(url)}: {method}"

@@ -1,11 +1,12 @@
 """One connected node: the handful of questions that an ingestor asks it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from hookfarm.chain.answers import Call, RateLimited, Refused
+from hookfarm.chain.answers import Call, RateLimited, Refused, failure_kind
 from hookfarm.chain.block import Head, Header, parse_header, quantity
 from hookfarm.chain.doorbell import Doorbell, OnHead
 from hookfarm.chain.http_connection import HttpConnection
@@ -113,8 +114,9 @@ class Node:
 
     async def ask(self, method: str, *parameters: object) -> Any:
         """One question; its result as JSON has it."""
-        await self._take_turn(1)
-        return await self._connection.request(method, list(parameters))
+        await self._take_turn([method])
+        with self._failures_told():
+            return await self._connection.request(method, list(parameters))
 
     async def ask_all(self, calls: Sequence[Call]) -> list[Any]:
         """Several questions in as few requests as the provider takes: results, or Refused as a value."""
@@ -128,6 +130,9 @@ class Node:
                     raise
                 self.provider.batch_calls = max(1, len(rest) // 2)
         for answer in answers:
+            if isinstance(answer, ChainUnavailable):
+                self.provider.on_failure(failure_kind(answer))
+        for answer in answers:
             if isinstance(answer, RateLimited):
                 raise answer
         return answers
@@ -138,18 +143,32 @@ class Node:
         return [(self._read_header(number, raw), raw) for number, raw in zip(numbers, found, strict=True)]
 
     async def _ask_batch(self, calls: Sequence[Call]) -> list[Any]:
-        await self._take_turn(len(calls))
+        await self._take_turn([method for method, _ in calls])
         if len(calls) > 1:
-            return await self._connection.request_batch(calls)
+            with self._failures_told():
+                return await self._connection.request_batch(calls)
         [(method, parameters)] = calls
         try:
             return [await self._connection.request(method, parameters)]
         except Refused as error:
             return [error]
+        except ChainUnavailable as error:
+            self.provider.on_failure(failure_kind(error))
+            raise
 
-    async def _take_turn(self, calls: int) -> None:
+    @contextlib.contextmanager
+    def _failures_told(self) -> Iterator[None]:
+        try:
+            yield
+        except ChainUnavailable as error:
+            self.provider.on_failure(failure_kind(error))
+            raise
+
+    async def _take_turn(self, methods: Sequence[str]) -> None:
         self._on_request()
-        seconds = self.provider.bucket.reserve(calls)
+        for method in methods:
+            self.provider.on_call(method)
+        seconds = self.provider.bucket.reserve(len(methods))
         if seconds:
             await asyncio.sleep(seconds)
 
@@ -197,16 +216,23 @@ async def connect(provider: Provider, limits: Limits, on_head: OnHead, on_reques
 
     `on_head` is called with each head as soon as it is known, `on_request` before each request.
     """
+
+    def on_poll() -> None:
+        on_request()
+        provider.on_call("eth_getBlockByNumber")
+
     doorbell = Doorbell(on_head)
     connection: Connection
     if urlsplit(provider.url).scheme in ("ws", "wss"):
         connection = WebSocketConnection(provider.url, doorbell, limits)
     else:
-        connection = HttpConnection(provider.url, doorbell, limits, on_request)
+        connection = HttpConnection(provider.url, doorbell, limits, on_poll)
     node = Node(provider, connection, doorbell, limits, on_request)
     try:
         await connection.open()
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, ChainUnavailable):
+            provider.on_failure(failure_kind(error))
         await node.close()
         raise
     return node

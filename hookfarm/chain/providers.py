@@ -11,6 +11,8 @@ from hookfarm.redaction import origin
 MOST_CALLS = 100
 """In one batch. Providers allow from 3 to 1,000, and few say so."""
 
+FAILURE_KINDS = ("refused", "rate_limited", "unavailable")
+
 
 class Provider:
     """One URL, and what was learned of it, which outlives every connection to it."""
@@ -26,6 +28,10 @@ class Provider:
         """In a row."""
         self.rests_until = 0.0
         self.failed_at = float("-inf")
+        self.on_call: Callable[[str], None] = lambda _method: None
+        """Told of each call that is made, each one of a batch too."""
+        self.on_failure: Callable[[str], None] = lambda _kind: None
+        """Told which of FAILURE_KINDS a call came back with, or what came instead of an answer."""
 
 
 class Providers:

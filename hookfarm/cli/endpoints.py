@@ -260,6 +260,8 @@ def _effect(endpoint: Endpoint) -> Iterator[str]:
 
 
 def _subscription_line(subscription: dict[str, Any]) -> str:
+    if "events" in subscription:
+        return f"of hookfarm itself: {', '.join(subscription['events'])}"
     if subscription["kind"] == "transfer":
         what, named = "transfers", {"from": subscription["from"], "to": subscription["to"]}
     else:

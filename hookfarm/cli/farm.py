@@ -12,29 +12,38 @@ from itertools import chain
 import click
 import redis
 
-from hookfarm import delivery_log, delivery_queue, embedded_server, keys, logs
+from hookfarm import delivery_log, delivery_queue, embedded_server, keys, logs, operational
 from hookfarm.api import process as api_process
 from hookfarm.api import token_file
 from hookfarm.api.settings import settings as api_settings
 from hookfarm.cli.reload import Reload
 from hookfarm.config import MAX_PROCESSORS, MAX_WORKERS, Config
 from hookfarm.delivery_log import Trimming
+from hookfarm.delivery_queue import Orphan
 from hookfarm.embedded_server import StateDirectory
 from hookfarm.errors import InvalidInput
 from hookfarm.event_ingestor import gauges as ingestor_gauges
+from hookfarm.event_ingestor import metrics as ingestor_metrics
 from hookfarm.event_ingestor import process as ingestor_process
 from hookfarm.event_ingestor import status as ingestor_status
+from hookfarm.event_ingestor.stalls import EVERY_SECONDS as STALLS_SECONDS
+from hookfarm.event_ingestor.stalls import Stalls
 from hookfarm.farm.board import Board
 from hookfarm.farm.child import Child
 from hookfarm.farm.group import Group, Plan, Stage, board_for
 from hookfarm.farm.master import Master
+from hookfarm.keeper import gauges as keeper_gauges
+from hookfarm.keeper import metrics as keeper_metrics
 from hookfarm.keeper import process as keeper_process
 from hookfarm.keeper.process import Duty, Orders, Watched
+from hookfarm.message_processor import metrics as processor_metrics
 from hookfarm.message_processor import process as processor_process
 from hookfarm.message_processor import status as processor_status
+from hookfarm.metrics import Answering
 from hookfarm.redaction import redis_address
 from hookfarm.redis_clients import unblock
 from hookfarm.webhook_delivery import duties as delivery_duties
+from hookfarm.webhook_delivery import metrics as delivery_metrics
 from hookfarm.webhook_delivery import process as delivery_process
 from hookfarm.webhook_delivery.sweep import SWEEP_SECONDS, Sweep
 from hookfarm.webhook_delivery.worker import Policy
@@ -45,6 +54,8 @@ REDIS = "redis"
 LARGEST_BITE = 5
 MOST_CHAINS = 256
 """How many a farm may come to watch without a restart."""
+ROLL_CALL_SECONDS = 0.1
+"""How soon a scrape is answered."""
 _FOREVER_SECONDS = 100 * 365 * 24 * 3600.0
 
 
@@ -88,14 +99,18 @@ def plan(
     watched: list[Watched] = []
     if keys.MESSAGE_PROCESSOR in services:
         work.append(_processors(config, url))
-        watched.append(Watched(keys.MESSAGE_PROCESSOR, processor_status.report))
+        watched.append(
+            Watched(keys.MESSAGE_PROCESSOR, processor_status.report, measure=processor_metrics.families)
+        )
     if keys.WEBHOOK_DELIVERY in services:
         work.append(_delivery(config, url, run))
         confirm = delivery_duties.all_reported(run, config.workers)
-        watched.append(Watched(keys.WEBHOOK_DELIVERY, delivery_duties.Report(), confirm))
+        watched.append(
+            Watched(keys.WEBHOOK_DELIVERY, delivery_duties.Report(), confirm, delivery_metrics.families)
+        )
     if keys.EVENT_INGESTOR in services:
         work.append(_ingestors(config, url))
-        watched.append(Watched(keys.EVENT_INGESTOR, ingestor_status.report))
+        watched.append(Watched(keys.EVENT_INGESTOR, ingestor_status.report, measure=ingestor_metrics.families))
     if keys.EVENT_INGESTOR in services and not config.chains:
         log.warning("no chain", consequence="event_ingestor is not started", give="--chain ID=URL")
     if keys.WEBHOOK_DELIVERY in services and not config.master_key:
@@ -125,17 +140,39 @@ def _keeper(config: Config, url: str, watched: Sequence[Watched], run: str) -> G
 def _orders(config: Config, url: str, watched: Sequence[Watched], board: Board, run: str) -> Orders:
     """The keeper's work; what the delivery processes need done is only for the farm that has them."""
     wake, heard = partial(_wake, board=board), _silence(board)
+    answering = Duty("metrics", ROLL_CALL_SECONDS, _answering(watched, board).perform)
+    always = (answering, *_stalls(board))
     if keys.WEBHOOK_DELIVERY not in board.services:
-        return Orders(url, tuple(watched), (), wake, heard=heard)
+        return Orders(url, tuple(watched), always, wake, heard=heard)
     trimming = Trimming(config.delivery_log_attempts, config.delivery_log_age)
-    sweep = Sweep(board.slots(keys.WEBHOOK_DELIVERY), run)
+    sweep = Sweep(board.slots(keys.WEBHOOK_DELIVERY), run, partial(_count_orphan, board))
     duties = (
         Duty("promote", delivery_duties.PROMOTE_SECONDS, delivery_queue.promote),
         Duty("sweep", SWEEP_SECONDS, sweep.perform),
         Duty("trim log", delivery_log.TRIM_SECONDS, trimming.perform),
+        Duty("tell", operational.EVERY_SECONDS, operational.tell),
+        *always,
     )
     leave = partial(delivery_duties.forget_run, sweep=sweep, run=run)
     return Orders(url, tuple(watched), duties, wake, before=sweep.register, after=leave, heard=heard)
+
+
+def _answering(watched: Sequence[Watched], board: Board) -> Answering:
+    measures = {each.service: each.measure for each in watched if each.measure is not None}
+    return Answering(partial(keeper_metrics.families, board, measures, keeper_process.SERVICE))
+
+
+def _stalls(board: Board) -> tuple[Duty, ...]:
+    if keys.EVENT_INGESTOR not in board.services:
+        return ()
+    keeper = board.slots(keeper_process.SERVICE)[0]
+    found = Stalls(board.slots(keys.EVENT_INGESTOR), keeper, keeper_gauges.STALLS)
+    return (Duty("stalls", STALLS_SECONDS, found.perform),)
+
+
+def _count_orphan(board: Board, became: Orphan) -> None:
+    index = keeper_gauges.ORPHANS if became is Orphan.QUEUED else keeper_gauges.WORKERS_LOST
+    board.slots(keeper_process.SERVICE)[0].add(index)
 
 
 def _silence(board: Board) -> Callable[["redis.RedisError | None"], None] | None:
@@ -175,7 +212,13 @@ def _processors(config: Config, url: str) -> Group:
 
 
 def _delivery(config: Config, url: str, run: str) -> Group:
-    policy = Policy(config.retry_schedule, keys.reported(run), config.delivery_log_attempts, config.disable_after)
+    policy = Policy(
+        config.retry_schedule,
+        keys.reported(run),
+        config.delivery_log_attempts,
+        config.disable_after,
+        log_delivered=config.log_attempts == "all",
+    )
     try:
         shared = delivery_process.deployment(url, policy, config.ca_file, config.allow_private, config.master_key)
     except OSError as error:

@@ -89,7 +89,7 @@ def _shown_subscription(subscription: Mapping[str, Any]) -> dict[str, Any]:
     shown = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in subscription.items()
-        if value != _SUBSCRIPTION_DEFAULTS[name]
+        if name not in _SUBSCRIPTION_DEFAULTS or value != _SUBSCRIPTION_DEFAULTS[name]
     }
     if "topics" in shown:
         shown["topics"] = [topic or [] for topic in shown["topics"]]

@@ -34,6 +34,7 @@ from hookfarm.delivery_queue.handing_off import (
 from hookfarm.delivery_queue.recovery import (
     HOLDER_SILENT_MILLISECONDS,
     MAX_ORPHANED,
+    Orphan,
     hold,
     holders,
     promote,
@@ -72,6 +73,7 @@ __all__ = [
     "Handled",
     "KeptLog",
     "LogState",
+    "Orphan",
     "Rejected",
     "Removal",
     "Settlement",

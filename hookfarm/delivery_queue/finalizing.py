@@ -15,7 +15,7 @@ from hookfarm.redis_clients import Argument, Exchange, Reply, ResponseError
 
 LOGS_AT_ONCE = 100
 
-_FINALIZE = Script("finalize", "ledger", "told")
+_FINALIZE = Script("finalize", "facts", "ledger", "told")
 
 
 class KeptLog(NamedTuple):

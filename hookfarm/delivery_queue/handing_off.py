@@ -13,8 +13,8 @@ from hookfarm.redis_clients import Argument, Exchange
 SAFE_CONFIRMATIONS, FINALIZED_CONFIRMATIONS = 32, 64
 """What stands for `safe` and `finalized` on a chain whose nodes don't tell: one and two epochs of Ethereum."""
 
-_HAND_OFF = Script("hand_off", "types", "places", "ledger", "told")
-_CONFIRM = Script("confirm", "ledger")
+_HAND_OFF = Script("hand_off", "types", "facts", "places", "ledger", "told")
+_CONFIRM = Script("confirm", "facts", "ledger")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from hookfarm.redis_clients import Argument
 REMEMBERED_SECONDS = 30 * 86_400
 """After its last sign of life, where a backfill stands is forgotten."""
 
-_BACKFILL = Script("backfill", "types", "ledger")
+_BACKFILL = Script("backfill", "types", "facts", "ledger")
 
 
 class Wanted(NamedTuple):

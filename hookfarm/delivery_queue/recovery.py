@@ -2,6 +2,7 @@
 whose time has come."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 
 import redis
 
@@ -15,8 +16,8 @@ MAX_ORPHANED = 5
 HOLDER_SILENT_MILLISECONDS = 45_000
 
 _HOLD = Script("hold")
-_REQUEUE = Script("requeue", "places", "ledger")
-_PROMOTE = Script("promote", "places", "ledger")
+_REQUEUE = Script("requeue", "facts", "places", "ledger")
+_PROMOTE = Script("promote", "facts", "places", "ledger")
 
 
 def hold(
@@ -48,10 +49,19 @@ def release(client: "redis.Redis", holder: str) -> None:
     client.hdel(keys.HOLDERS, holder)
 
 
-def requeue_orphan(client: "redis.Redis", job_id: str, sequence: int) -> bool:
-    """Puts an orphan back into the list, or buries it if it has cost too many workers. False = it was settled."""
+class Orphan(StrEnum):
+    """What becomes of one."""
+
+    QUEUED = "open"
+    """It is in the list again."""
+    DEAD = "dead"
+    """It has cost too many workers."""
+
+
+def requeue_orphan(client: "redis.Redis", job_id: str, sequence: int) -> Orphan | None:
+    """Puts an orphan back into the list, or buries it if it has cost too many workers. None = it was settled."""
     arguments = _orphaned(client.hget(keys.JOBS, job_id), job_id, sequence)
-    return bool(arguments and _REQUEUE.call(client, (), arguments))
+    return Orphan(arguments[3]) if arguments and _REQUEUE.call(client, (), arguments) else None
 
 
 def requeue_held(exchange: Exchange, sequence: int) -> list[str]:
@@ -69,7 +79,7 @@ def requeue_held(exchange: Exchange, sequence: int) -> list[str]:
     return requeued
 
 
-def _orphaned(job: object, job_id: str, sequence: int) -> tuple[Argument, ...] | None:
+def _orphaned(job: object, job_id: str, sequence: int) -> tuple[str, int, bytes, Orphan, str] | None:
     """What `requeue` is told: the job with one more worker to its account. None where there is no such job."""
     taken = decode(numbered(0, job)) if isinstance(job, bytes) else None
     if not isinstance(taken, Taken):
@@ -79,7 +89,7 @@ def _orphaned(job: object, job_id: str, sequence: int) -> tuple[Argument, ...] |
     dead = orphaned > MAX_ORPHANED
     changes = {"orphaned": orphaned, **({"reason": "worker_lost"} if dead else {})}
     changed = encode({**taken.header, **changes}, taken.body)
-    return job_id, sequence, changed, "dead" if dead else "open", taken.endpoint
+    return job_id, sequence, changed, Orphan.DEAD if dead else Orphan.QUEUED, taken.endpoint
 
 
 def watermark(client: "redis.Redis") -> int | None:

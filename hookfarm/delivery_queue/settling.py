@@ -15,10 +15,10 @@ GIVE_UP = 2
 """The answer to a settlement whose endpoint has done nothing but fail for too long."""
 _FOREVER_SECONDS = 100 * 365 * 86_400.0
 
-_SETTLE_DELIVERED = Script("settle_delivered", "places", "ledger", "log")
-_SETTLE_FAILED = Script("settle_failed", "places", "ledger", "log")
-_GIVE_BACK = Script("give_back", "ledger")
-_PARK = Script("park", "ledger")
+_SETTLE_DELIVERED = Script("settle_delivered", "facts", "places", "ledger", "log")
+_SETTLE_FAILED = Script("settle_failed", "facts", "places", "ledger", "log")
+_GIVE_BACK = Script("give_back", "facts", "ledger")
+_PARK = Script("park", "facts", "ledger")
 SCRIPTS = (_SETTLE_DELIVERED, _SETTLE_FAILED, _GIVE_BACK, _PARK)
 
 

@@ -1,5 +1,7 @@
 """How a worker gets a job: BRPOP in the write of its last settlement, or the adoption of what strangers pushed."""
 
+from collections.abc import Callable
+
 from hookfarm import keys
 from hookfarm.delivery_queue import settling
 from hookfarm.delivery_queue.settling import Settlement
@@ -13,8 +15,8 @@ BLOCK_SECONDS = 1
 FENCE_SECONDS = BLOCK_SECONDS + 2.0
 """A job that reaches its worker later than this after the BRPOP was sent may already be somebody else's."""
 
-_ADOPT = Script("adopt", "ledger")
-_BURY = Script("bury", "places", "ledger")
+_ADOPT = Script("adopt", "facts", "ledger")
+_BURY = Script("bury", "facts", "places", "ledger")
 _ADOPTED_NOT, _ADOPTED_PARKED = 0, -1
 
 
@@ -61,16 +63,19 @@ def prepare(exchange: Exchange) -> int:
     return int(client_id)
 
 
-def adopt(exchange: Exchange, foreign: Foreign, again: bool = False) -> Taken | None:
+def adopt(
+    exchange: Exchange, foreign: Foreign, again: bool = False, on_burial: Callable[[], None] = lambda: None
+) -> Taken | None:
     """Enters somebody else's element into the ledger.
 
-    None: its endpoint's window is full, and it is parked; or it is no job, and buried with its reason.
-    `again`: an earlier call got no answer, so that the job may be in the ledger by that call.
+    None: its endpoint's window is full, and it is parked; or it is no job, and buried with its reason, which
+    `on_burial` is told. `again`: an earlier call got no answer, so that the job may be in the ledger by that call.
     """
     try:
         job_id, endpoint, body = parse_foreign(foreign.raw)
     except InvalidInput as error:
         _bury(exchange, foreign, str(error))
+        on_burial()
         return None
     job = Job(job_id, endpoint, body).encoded()
     sequence = int(_ADOPT.run(exchange, (), (job_id, job, endpoint)))
@@ -78,6 +83,7 @@ def adopt(exchange: Exchange, foreign: Foreign, again: bool = False) -> Taken | 
         sequence = _adopted_before(exchange, job_id, endpoint, job)
     if sequence == _ADOPTED_NOT:
         _bury(exchange, foreign, f"id: {job_id!r} is already in the queue")
+        on_burial()
     if sequence in (_ADOPTED_NOT, _ADOPTED_PARKED):
         return None
     taken = decode(numbered(sequence, job))

@@ -43,6 +43,7 @@ class Connector:
         self._chain = chain
         self._limits = limits
         self._providers = Providers(chain.urls, chain.requests_per_second)
+        gauges.watch(self._providers.all)
         self._store = store
         self._condition = condition
         self._gauges = gauges

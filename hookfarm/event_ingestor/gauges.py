@@ -2,10 +2,12 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from hookfarm.chain.block import Head, Header
-from hookfarm.farm.board import Slot
+from hookfarm.chain.providers import FAILURE_KINDS, Provider
+from hookfarm.farm.board import COUNTERS, NOTE_BYTES, Slot
 
 HEAD = 0
 """Number of the newest block the node told of."""
@@ -36,7 +38,38 @@ DEEP_REORGS = 13
 BLOCKS_REPAIRED = 14
 """Blocks whose logs a node left out and whose receipts it had."""
 
+NODES = 8
+"""More nodes than these of one chain count together with the last of them."""
+METHODS = (
+    "eth_getBlockByHash",
+    "eth_getBlockByNumber",
+    "eth_getLogs",
+    "eth_getBlockReceipts",
+    "eth_blockNumber",
+    "eth_chainId",
+    "eth_subscribe",
+    "debug_traceBlockByHash",
+    "debug_traceBlockByNumber",
+    "trace_block",
+    "other",
+)
+CALLS = 16
+"""Calls by node and method; each call of a batch is one."""
+CALLS_FAILED = CALLS + NODES * len(METHODS)
+"""By node and kind of failure."""
+_NODE_CHARACTERS = NOTE_BYTES // NODES - 1
+assert CALLS_FAILED + NODES * len(FAILURE_KINDS) <= COUNTERS
+
 _TIP_BLOCKS = 64
+
+
+def call(node: int, method: str) -> int:
+    """The counter of calls of a method to the node of that place in the configuration."""
+    return CALLS + node * len(METHODS) + METHODS.index(method if method in METHODS else "other")
+
+
+def failed_call(node: int, failure: str) -> int:
+    return CALLS_FAILED + node * len(FAILURE_KINDS) + FAILURE_KINDS.index(failure)
 
 
 class Gauges:
@@ -50,6 +83,24 @@ class Gauges:
 
     def requested(self) -> None:
         self._slot.add(RPC_REQUESTS)
+
+    def watch(self, providers: Sequence[Provider]) -> None:
+        """Counts what each of them is asked. Where they are not those of the predecessor, from zero."""
+        origins = [provider.origin[:_NODE_CHARACTERS] for provider in providers[:NODES]]
+        note = " ".join(origins)
+        if self._slot.note != note:
+            for index in range(CALLS, CALLS_FAILED + NODES * len(FAILURE_KINDS)):
+                self._slot.set_counter(index, 0)
+            self._slot.note = note
+        for place, provider in enumerate(providers):
+            provider.on_call = partial(self._called, min(place, NODES - 1))
+            provider.on_failure = partial(self._call_failed, min(place, NODES - 1))
+
+    def _called(self, node: int, method: str) -> None:
+        self._slot.add(call(node, method))
+
+    def _call_failed(self, node: int, failure: str) -> None:
+        self._slot.add(failed_call(node, failure))
 
     def head(self, head: Head) -> None:
         self._slot.set_counter(HEAD, head.number)

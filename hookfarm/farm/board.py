@@ -18,9 +18,10 @@ from typing import overload
 
 from hookfarm import redaction
 
-NUMBERS_PER_SLOT = 192
+NUMBERS_PER_SLOT = 256
 TEXT_BYTES = 256
-COUNTERS_FROM = 8
+NOTE_BYTES = 512
+COUNTERS_FROM = 10
 COUNTERS = NUMBERS_PER_SLOT - COUNTERS_FROM
 
 
@@ -44,11 +45,12 @@ class State(IntEnum):
 class Slot:
     """One child's part of the board."""
 
-    _PID, _STATE, _PROMISE, _ACTIVITY, _DUE, _TRIES, _EXCUSED, _TOLD = range(COUNTERS_FROM)
+    _PID, _STATE, _PROMISE, _ACTIVITY, _DUE, _TRIES, _EXCUSED, _TOLD, _FORKS, _DEATHS = range(COUNTERS_FROM)
 
-    def __init__(self, numbers: "memoryview[int]", text: "memoryview[int]") -> None:
+    def __init__(self, numbers: "memoryview[int]", text: "memoryview[int]", note: "memoryview[int]") -> None:
         self._numbers = numbers
         self._text = text
+        self._note = note
 
     @property
     def pid(self) -> int:
@@ -92,18 +94,27 @@ class Slot:
 
     def clear_counters(self) -> None:
         """Where the slot is taken over for something else."""
+        self.note = ""
         for index in range(COUNTERS):
             self.set_counter(index, 0)
 
     @property
     def reason(self) -> str:
         """Why it is not UP, in one line without secrets; empty where there is nothing to say."""
-        return bytes(self._text).rstrip(b"\0").decode("utf-8", "replace")
+        return _read(self._text)
 
     @reason.setter
     def reason(self, reason: str) -> None:
-        line = " ".join(redaction.text(reason).split()).encode("utf-8", "backslashreplace")[:TEXT_BYTES]
-        self._text[:] = line.decode("utf-8", "ignore").encode().ljust(TEXT_BYTES, b"\0")
+        _write(self._text, " ".join(redaction.text(reason).split()))
+
+    @property
+    def note(self) -> str:
+        """What its counters are of, in the service's own words; like them it outlives the process."""
+        return _read(self._note)
+
+    @note.setter
+    def note(self, note: str) -> None:
+        _write(self._note, note)
 
     # What the master writes
 
@@ -114,6 +125,7 @@ class Slot:
         self._numbers[self._STATE] = State.BOOTING
         self._numbers[self._ACTIVITY] = 0
         self._numbers[self._TOLD] = 0
+        self._numbers[self._FORKS] += 1
 
     def occupied_by(self, pid: int) -> None:
         """After each fork: the child is already writing the rest of the slot."""
@@ -123,6 +135,20 @@ class Slot:
         """When the process is gone. The reason stays, for whoever asks why."""
         self._numbers[self._PID] = 0
         self._numbers[self._STATE] = State.EMPTY
+
+    def mourn(self) -> None:
+        """Its process went unasked."""
+        self._numbers[self._DEATHS] += 1
+
+    @property
+    def forks(self) -> int:
+        """How often a process was started here, and tried to be."""
+        return self._numbers[self._FORKS]
+
+    @property
+    def deaths(self) -> int:
+        """How many of them went unasked."""
+        return self._numbers[self._DEATHS]
 
     def await_fork(self, seconds: float, tries: int) -> None:
         """When a vacated slot is to be filled again, after so many processes that went quickly."""
@@ -237,10 +263,21 @@ class Board:
 
 
 _TIMES_ANNOUNCED, _WANTED, _EVER_WANTED = range(3)
-_SLOT_BYTES = NUMBERS_PER_SLOT * 8 + TEXT_BYTES
+_SLOT_BYTES = NUMBERS_PER_SLOT * 8 + TEXT_BYTES + NOTE_BYTES
 
 
 def _slot(view: "memoryview[int]", place: int) -> Slot:
     start = place * _SLOT_BYTES
-    middle = start + NUMBERS_PER_SLOT * 8
-    return Slot(view[start:middle].cast("q"), view[middle : start + _SLOT_BYTES])
+    text = start + NUMBERS_PER_SLOT * 8
+    note = text + TEXT_BYTES
+    return Slot(view[start:text].cast("q"), view[text:note], view[note : start + _SLOT_BYTES])
+
+
+def _read(place: "memoryview[int]") -> str:
+    return bytes(place).rstrip(b"\0").decode("utf-8", "replace")
+
+
+def _write(place: "memoryview[int]", text: str) -> None:
+    """As much of it as there is room for, no half letter at the end."""
+    cut = text.encode("utf-8", "backslashreplace")[: len(place)]
+    place[:] = cut.decode("utf-8", "ignore").encode().ljust(len(place), b"\0")

@@ -144,6 +144,7 @@ class Crew:
             raise StartFailed(f"{member.name} could not start: {member.slot.reason}")
         if self.starting and member.group.stage == Stage.BASE:
             raise StartFailed(f"{member.name} could not start: {cause}; {member.slot.reason}")
+        member.slot.mourn()
         wait = self._postpone(member, killed)
         log.warning(
             "child died", child=member.name, cause=cause, reason=member.slot.reason, again_in=round(wait, 2)

@@ -23,6 +23,7 @@ from hookfarm import logs, readiness, server_checks
 from hookfarm.errors import CouldNotBoot
 from hookfarm.farm.board import Slot, State
 from hookfarm.farm.child import Child
+from hookfarm.keeper import metrics
 from hookfarm.keeper.verdict import DOUBT_SECONDS, Verdict, backing_off, judge
 from hookfarm.redis_clients import command_client
 
@@ -39,11 +40,13 @@ PROMISE_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Watched:
-    """A service this farm runs. `report` adds to its status; `confirm` must agree before it is first ready."""
+    """A service this farm runs. `report` adds to its status; `confirm` must agree before it is first ready;
+    `measure` is asked for its metrics."""
 
     service: str
     report: Callable[[Sequence[Slot]], dict[str, Any]]
     confirm: Callable[["redis.Redis"], bool] | None = None
+    measure: metrics.Measure | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ REGISTRY_REVISION = 5
 """The revision of the registry that is being matched against; not a count."""
 CLIENT_ID = 6
 """Its connection's id at Redis, for CLIENT UNBLOCK."""
+ENDPOINTS = 7
+"""How many endpoints are matched against; not a count."""
 
 CHAINS = 8
 """How many chains are read; their ids follow."""

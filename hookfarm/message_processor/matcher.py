@@ -60,6 +60,8 @@ class Index:
         filters: list[Filter] = []
         problems: list[InvalidInput] = []
         for position, subscription in enumerate(endpoint.subscriptions):
+            if subscription.is_operational:
+                continue  # It is of no chain.
             try:
                 filters.append(_compiled(endpoint.id, position, subscription))
             except InvalidInput as error:

@@ -130,7 +130,9 @@ class Processor:
         if force or wanted != self._reader.chains:
             self._reader.follow(wanted)
             status.show_chains(self._child.slot, wanted)
-        self._child.slot.set_counter(gauges.REGISTRY_REVISION, self._live.revision)
+        slot = self._child.slot
+        slot.set_counter(gauges.REGISTRY_REVISION, self._live.revision)
+        slot.set_counter(gauges.ENDPOINTS, self._live.index.endpoints)
 
     def _registry_revision(self) -> int:
         return whole_number(keys.REGISTRY_REVISION, self._client.get(keys.REGISTRY_REVISION))

@@ -22,7 +22,12 @@ def report(slots: Sequence[Slot]) -> dict[str, Any]:
         "reclaimed": gauges.RECLAIMED,
     }
     counted = {name: sum(slot.counter(counter) for slot in slots) for name, counter in totals.items()}
-    return {**counted, "chains": sorted({chain for slot in slots for chain in _chains(slot)})}
+    return {**counted, "chains": chains_read(slots)}
+
+
+def chains_read(slots: Sequence[Slot]) -> list[int]:
+    """The chains whose streams any of them reads."""
+    return sorted({chain for slot in slots for chain in _chains(slot)})
 
 
 def show_chains(slot: Slot, chain_ids: Sequence[int]) -> None:

@@ -68,7 +68,7 @@ class Endpoint:
         """
         shown = self._form()
         if self.effective_from is not None:
-            for subscription in shown["subscriptions"]:
+            for subscription in (each for each in shown["subscriptions"] if "chain_id" in each):
                 subscription["effective_from_block"] = self.effective_from.get(subscription["chain_id"])
         return shown
 

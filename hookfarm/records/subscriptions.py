@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hookfarm.errors import InvalidInput
+from hookfarm.records import operational
 from hookfarm.records.events import KINDS
 from hookfarm.records.fields import ADDRESS, WORD, count, hex_value, mapping, refuse_unknown, short, text
 from hookfarm.records.identifiers import new_subscription_id
@@ -48,18 +49,29 @@ class Subscription:
     kind: str = "log"
     senders: tuple[str, ...] = ()
     recipients: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+    """What happens in hookfarm itself, of an operational subscription, which has nothing else; its chain is 0."""
+
+    @property
+    def is_operational(self) -> bool:
+        return bool(self.events)
 
 
 def subscription_json(subscription: Subscription) -> dict[str, Any]:
-    """The contract's form of a subscription, with the fields of both kinds."""
+    """The contract's form of a subscription, with the fields of both kinds that watch a chain."""
+    if subscription.is_operational:
+        return operational.shown(subscription.id, subscription.events)
     topics = subscription.topics
     shown = {**asdict(subscription), "notify": list(subscription.notify)}
     shown["topics"] = None if topics is None else [None if t is None else list(t) for t in topics]
     shown["from"], shown["to"] = shown.pop("senders"), shown.pop("recipients")
+    del shown["events"]
     return shown
 
 
 def stored_subscription(raw: Mapping[str, Any]) -> Subscription:
+    if operational.is_operational(raw):
+        return Subscription(raw["id"], 0, kind=operational.KIND, events=tuple(raw["events"]))
     topics = raw["topics"]
     kept = None if topics is None else tuple(None if t is None else tuple(t) for t in topics)
     addresses = tuple(raw["addresses"])
@@ -85,6 +97,9 @@ def parse_subscription(raw: object) -> Subscription:
     `effective_from_block` is passed over: an answer that shows it may be sent back as it is.
     """
     record = mapping(raw, "subscription")
+    if operational.is_operational(record):
+        identity, events = operational.parse(record)
+        return Subscription(identity, 0, kind=operational.KIND, events=events)
     known = {"id", "chain_id", "where", "confirmations", "notify", "kind", *_OF_LOGS, *_OF_TRANSFERS}
     refuse_unknown(record, known | {"effective_from_block"})
     kind = _kind(record)

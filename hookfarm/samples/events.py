@@ -8,6 +8,7 @@ from typing import Any
 
 from eth_abi.abi import encode
 
+from hookfarm import operational
 from hookfarm.abi import signature
 from hookfarm.abi.abi_types import TUPLE, AbiType, Parameter
 from hookfarm.message_processor import decoder, payload
@@ -20,6 +21,8 @@ _WORD_BYTES = 32
 
 def body(subscription: Subscription | None) -> bytes:
     """The body of a webhook that announces what never was; None = a log of no event in particular."""
+    if subscription is not None and subscription.is_operational:
+        return operational.sample(subscription)
     if subscription is not None and subscription.kind == "transfer":
         return payload.emitted(_transfer(subscription), None, subscription.id, subscription.confirmations)
     event: Event = {

@@ -35,6 +35,7 @@ local function forget_backfills(endpoint)
   end
 end
 
+local existed = redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local revision = string.format('%.0f', math.max(tonumber(redis.call('GET', KEYS[2]) or '0') + 1, now))
@@ -53,9 +54,28 @@ if ARGV[3] == '' then
 else
   redis.call('HSET', LIMITS, ARGV[1], ARGV[3])
 end
-redis.call(string.sub(ARGV[3], 1, 2) == '1 ' and 'SADD' or 'SREM', PAUSED, ARGV[1])
+local paused = string.sub(ARGV[3], 1, 2) == '1 '
+if redis.call(paused and 'SADD' or 'SREM', PAUSED, ARGV[1]) == 1 and paused and existed then
+  local reason = string.match(ARGV[2], '"disabled_reason":"([^"\\]*)"')
+  note_fact('hookfarm.endpoint.disabled', now, ARGV[1], {reason = reason or cjson.null})
+end
 redis.call('HDEL', WINDOW .. ARGV[1], 'failures', 'since', 'pause', 'wait', 'low')
-redis.call('ZREM', CIRCUITS, ARGV[1])
+if redis.call('ZREM', CIRCUITS, ARGV[1]) == 1 and ARGV[2] ~= '' then
+  note_fact('hookfarm.endpoint.circuit_closed', now, ARGV[1], {})
+end
+local operational = {}
+if not paused and string.find(ARGV[2], '"kind":"operational"', 1, true) then
+  for _, subscription in ipairs(cjson.decode(ARGV[2]).subscriptions) do
+    if subscription.kind == 'operational' then
+      operational[#operational + 1] = {id = subscription.id, events = subscription.events}
+    end
+  end
+end
+if #operational > 0 then
+  redis.call('HSET', OPERATIONAL, ARGV[1], cjson.encode(operational))
+else
+  redis.call('HDEL', OPERATIONAL, ARGV[1])
+end
 if redis.call('EXISTS', PARKED .. ARGV[1]) == 1 then
   redis.call('ZADD', WAKE, string.format('%.0f', math.floor(now / 1000)), ARGV[1])
 elseif redis.call('HGET', WINDOW .. ARGV[1], 'open') == '0' then

@@ -10,6 +10,7 @@ redis.call('ZREM', OPEN, ARGV[1])
 redis.call('HSET', JOBS, ARGV[1], ARGV[3])
 if ARGV[4] == 'dead' then
   enter_dead(ARGV[1], now_ms, ARGV[3])
+  note_fact('hookfarm.delivery.dead', now_us, ARGV[5], {delivery = ARGV[1]})
   leave(window_of(ARGV[5]))
   over(ARGV[1])
 else

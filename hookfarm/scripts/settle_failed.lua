@@ -21,6 +21,7 @@ local wait_ms = tonumber(ARGV[5])
 load_limits(endpoint, window)
 if not wait_ms then
   enter_dead(id, now_ms, ARGV[4])
+  note_fact('hookfarm.delivery.dead', now_us, endpoint, {delivery = id})
   over(id)
 elseif window.ordered then
   local head = redis.call('ZRANGE', PARKED .. endpoint, 0, 0, 'WITHSCORES')[2]

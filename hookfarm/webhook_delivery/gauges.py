@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from hookfarm.farm.board import COUNTERS, Slot
+from hookfarm.webhook_delivery import outcome
 
 AWAY, POLLING, POSTING = 0, 1, 2
 """Activities: without a connection on which it has asked for anything; blocked in BRPOP; busy with a job."""
@@ -20,12 +21,37 @@ GIVEN_BACK = 5
 ADOPTED = 6
 ASKED_NS = 7
 """When it last sent a BRPOP, CLOCK_MONOTONIC nanoseconds; written before the send."""
+RETRIES = 8
+"""Attempts that failed and are followed by another."""
+ORPHANS = 9
+"""Jobs of a predecessor in its slot that it has queued again."""
+POST_MICROSECONDS = 10
+"""The sum of what is in the histogram POST_TIMES."""
+QUEUE_MICROSECONDS = 11
+
+FAILURES = 12
+"""Attempts that failed, by kind."""
+DEATHS = FAILURES + len(outcome.KINDS)
+"""Jobs that died in its hands, by reason."""
+DEATH_REASONS = ("exhausted", "endpoint_gone", "endpoint_removed", "endpoint_invalid", "garbage", "other")
 
 BUCKETS = 84
 """From 16 µs to 67 s, which is more than an attempt may take."""
-POST_TIMES = 16
+POST_TIMES = 40
+assert DEATHS + len(DEATH_REASONS) <= POST_TIMES
 QUEUE_TIMES = POST_TIMES + BUCKETS
 assert QUEUE_TIMES + BUCKETS <= COUNTERS
+
+
+def failure(kind: str) -> int:
+    """The counter of failed attempts of a kind."""
+    return FAILURES + outcome.KINDS.index(kind)
+
+
+def death(reason: str) -> int:
+    """The counter of jobs that died for a reason, of which what stands before a colon is the word."""
+    word = reason.partition(":")[0]
+    return DEATHS + DEATH_REASONS.index(word if word in DEATH_REASONS else "other")
 
 
 def bucket(microseconds: int) -> int:

@@ -13,6 +13,9 @@ from hookfarm.delivery_queue import Verdict
 from hookfarm.webhook_delivery import retry_schedule
 
 KEPT_REPLY_BYTES = 1024
+TRANSPORT_ERRORS = ("timeout", "connection", "tls", "name_not_resolved", "address_refused", "bad_response")
+KINDS = ("3xx", "4xx", "5xx", "other_status", *TRANSPORT_ERRORS)
+"""What a failed attempt may have come to, in a word for metrics."""
 
 
 class Response(NamedTuple):
@@ -25,7 +28,7 @@ class Response(NamedTuple):
 
 @dataclass(frozen=True)
 class TransportError:
-    """The endpoint did not answer, or not in HTTP. `kind` is a fixed word, `detail` is for people."""
+    """The endpoint did not answer, or not in HTTP. `kind` is one of TRANSPORT_ERRORS, `detail` is for people."""
 
     kind: str
     detail: str
@@ -65,6 +68,14 @@ def verdict(result: Result) -> Verdict:
     if isinstance(result, TransportError) or result.status == 429 or result.status >= 500:
         return Verdict.FAILED
     return Verdict.ANSWERED
+
+
+def kind(result: Result) -> str:
+    """Which of KINDS an attempt that failed is."""
+    if isinstance(result, TransportError):
+        return result.kind
+    hundreds = f"{result.status // 100}xx"
+    return hundreds if hundreds in KINDS else "other_status"
 
 
 def describe(result: Result) -> dict[str, str | int]:

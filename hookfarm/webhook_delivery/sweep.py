@@ -19,11 +19,12 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import redis
 
 from hookfarm import delivery_queue, logs
+from hookfarm.delivery_queue import Orphan
 from hookfarm.farm.board import Slot
 from hookfarm.webhook_delivery import gauges
 
@@ -36,8 +37,12 @@ log = logs.get("webhook_delivery")
 class Sweep:
     """One farm's sweep, in a child of its master; `perform` is one step of it and never waits for a worker."""
 
-    def __init__(self, slots: Sequence[Slot], run: str) -> None:
+    def __init__(
+        self, slots: Sequence[Slot], run: str, tell: Callable[[Orphan], None] = lambda _became: None
+    ) -> None:
+        """`tell` hears of each orphan found."""
         self._slots = slots
+        self._tell = tell
         self._holder = f"{_HOST}/{os.getppid()}/{run}"
         self._watermark: int | None = None
         self._noted_ns = 0
@@ -78,7 +83,9 @@ class Sweep:
 
     def _requeue(self, client: "redis.Redis", orphans: Iterable[tuple[str, int]]) -> None:
         for job_id, sequence in orphans:
-            if delivery_queue.requeue_orphan(client, job_id, sequence):
+            became = delivery_queue.requeue_orphan(client, job_id, sequence)
+            if became is not None:
+                self._tell(became)
                 log.warning("orphan requeued", delivery=job_id)
 
 

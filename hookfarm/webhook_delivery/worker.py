@@ -24,7 +24,7 @@ from hookfarm.farm.child import Child
 from hookfarm.jobs import Foreign, Taken
 from hookfarm.redis_clients import Exchange, OutOfMemoryError, RedisError
 from hookfarm.registry import Registry
-from hookfarm.webhook_delivery import gauges, outcome
+from hookfarm.webhook_delivery import attempt_log, gauges, outcome
 from hookfarm.webhook_delivery.deadline import Interrupted
 from hookfarm.webhook_delivery.endpoints import Endpoints, Prepared
 from hookfarm.webhook_delivery.outcome import Decision, Result
@@ -35,7 +35,6 @@ log = logs.get("webhook_delivery")
 
 POLL_PROMISE_SECONDS = delivery_queue.BLOCK_SECONDS + 0.25
 POST_SLACK_SECONDS = 0.25
-LOGGED_DETAIL_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,8 @@ class Policy:
     """How many attempts the delivery log keeps for one endpoint; 0 = none."""
     give_up_seconds: float
     """An endpoint that has only failed for so long is disabled."""
+    log_delivered: bool = False
+    """Whether an attempt that succeeds is worth a log line; one that fails always is."""
 
 
 class Worker:
@@ -112,7 +113,9 @@ class Worker:
 
     def _adopt(self, foreign: Foreign, again: bool = False) -> Taken | None:
         self._foreign = foreign
-        adopted = delivery_queue.adopt(self._exchange, foreign, again)
+        adopted = delivery_queue.adopt(
+            self._exchange, foreign, again, on_burial=lambda: self._slot.add(gauges.death("garbage"))
+        )
         self._foreign = None
         if adopted is not None:
             self._slot.add(gauges.ADOPTED)
@@ -160,6 +163,7 @@ class Worker:
         """What the predecessor in this slot held when it died need not wait for the sweep."""
         sequence = self._slot.counter(gauges.HELD_SEQUENCE)
         for job_id in delivery_queue.requeue_held(self._exchange, sequence) if sequence else ():
+            self._slot.add(gauges.ORPHANS)
             log.warning("orphan requeued", delivery=job_id, child=self._child.name)
         self._slot.set_counter(gauges.HELD_SEQUENCE, 0)
         self._inherits = False
@@ -202,6 +206,7 @@ class Worker:
             return
         took = (time.monotonic_ns() - began) // 1000
         self._slot.add(gauges.POST_TIMES + gauges.bucket(took))
+        self._slot.add(gauges.POST_MICROSECONDS, took)
         self._conclude(taken, result, took)
 
     def _conclude(self, taken: Taken, result: Result, took: int) -> None:
@@ -215,33 +220,31 @@ class Worker:
             took // 1000,
             {"at": round(now, 3), "took_ms": took // 1000, **described},
         )
+        if self._policy.log_delivered or not decision.delivered:
+            attempt_log.write(log, self._child.index, taken, attempt, took, now, decision)
         if decision.delivered:
             self._settlement = delivery_queue.delivered(taken, attempt, self._policy.logged_attempts)
             self._slot.add(gauges.DELIVERED)
             if taken.attempt == 1:
-                self._slot.add(gauges.QUEUE_TIMES + gauges.bucket(max(0, int(now * 1e6) - taken.sequence)))
+                waited = max(0, int(now * 1e6) - taken.sequence)
+                self._slot.add(gauges.QUEUE_TIMES + gauges.bucket(waited))
+                self._slot.add(gauges.QUEUE_MICROSECONDS, waited)
             return
         self._slot.add(gauges.FAILED)
+        self._slot.add(gauges.failure(outcome.kind(result)))
         self._fail(taken, decision, attempt, outcome.verdict(result))
         if decision.disable_endpoint:
             self._disable(taken.endpoint, "the endpoint answered 410 Gone")
 
     def _fail(self, taken: Taken, decision: Decision, attempt: Attempt, verdict: Verdict) -> None:
         retry_in = decision.retry_in_seconds
-        log.warning(
-            "attempt failed",
-            delivery=taken.id,
-            endpoint=taken.endpoint,
-            attempt=attempt.number,
-            took_ms=attempt.took_ms,
-            retry_in_s=None if retry_in is None else round(retry_in, 1),
-            result=attempt.status,
-            detail=str(attempt.outcome["detail"])[:LOGGED_DETAIL_CHARACTERS],
-        )
         changes: dict[str, str | int] = {"attempt": taken.attempt + 1}
         if retry_in is None:
-            changes = {"reason": decision.reason or ""}
-            self._note_death(taken, changes["reason"])
+            reason = decision.reason or ""
+            changes = {"reason": reason}
+            self._note_death(taken, reason)
+        else:
+            self._slot.add(gauges.RETRIES)
         self._settlement = delivery_queue.failed(
             taken,
             taken.after(attempt.outcome, **changes),
@@ -258,8 +261,9 @@ class Worker:
         outcome_ = {"at": round(time.time(), 3), "error": reason}
         self._settlement = delivery_queue.failed(taken, taken.after(outcome_, reason=reason), None, Verdict.NONE)
 
-    def _note_death(self, taken: Taken, reason: str | int) -> None:
+    def _note_death(self, taken: Taken, reason: str) -> None:
         self._slot.add(gauges.DEAD)
+        self._slot.add(gauges.death(reason))
         log.error("dead letter", delivery=taken.id, endpoint=taken.endpoint, reason=reason)
 
     def _disable(self, endpoint_id: str, reason: str) -> None:

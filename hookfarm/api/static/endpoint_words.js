@@ -11,7 +11,9 @@ export function stateOf(endpoint) {
 export function wanted(subscriptions) {
   if (!subscriptions.length) return "nothing yet";
   const [first] = subscriptions;
-  const name = first.event
+  const name = first.events
+    ? first.events.map((event) => event.replace("hookfarm.", "")).join(", ")
+    : first.event
     ? first.event.split("(")[0]
     : first.kind && first.kind !== "log"
       ? first.kind

@@ -278,7 +278,9 @@ local function failed(endpoint, window)
   window.failures = window.failures + 1
   window.limit = math.max(math.floor(window.limit / 2), 1)
   if window.failures >= CIRCUIT and redis.call('HEXISTS', ENDPOINTS, endpoint) == 1 then
-    redis.call('ZADD', CIRCUITS, 'NX', digits(now_ms), endpoint)
+    if redis.call('ZADD', CIRCUITS, 'NX', digits(now_ms), endpoint) == 1 then
+      note_fact('hookfarm.endpoint.circuit_opened', now_us, endpoint, {failures = window.failures})
+    end
   end
   if window.failures >= CIRCUIT and now_ms >= window.wait then
     window.pause = math.min(math.max(2 * window.pause, FIRST_PAUSE_MS), LONGEST_PAUSE_MS)
@@ -287,8 +289,8 @@ local function failed(endpoint, window)
 end
 
 local function answers(endpoint, window)
-  if window.failures >= CIRCUIT then
-    redis.call('ZREM', CIRCUITS, endpoint)
+  if window.failures >= CIRCUIT and redis.call('ZREM', CIRCUITS, endpoint) == 1 then
+    note_fact('hookfarm.endpoint.circuit_closed', now_us, endpoint, {})
   end
   window.failures, window.pause, window.wait = 0, 0, 0
 end

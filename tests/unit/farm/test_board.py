@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from hookfarm.farm.board import COUNTERS, TEXT_BYTES, Board, Slot, State
+from hookfarm.farm.board import COUNTERS, NOTE_BYTES, TEXT_BYTES, Board, Slot, State
 
 
 @pytest.fixture
@@ -44,6 +44,26 @@ def test_slots_of_all_services_are_apart() -> None:
     assert [slot.pid for slot in everybody] == [1, 2, 3, 4, 5]
     assert [slot.counter(COUNTERS - 1) for slot in everybody] == [1, 2, 3, 4, 5]
     assert [slot.reason for slot in everybody] == [str(number) * TEXT_BYTES for number in range(1, 6)]
+
+
+def test_a_note_is_apart_from_the_reason_and_outlives_the_process(slot: Slot) -> None:
+    slot.note, slot.reason = "ws://a ws://b", "x" * TEXT_BYTES
+    slot.occupy(1)
+    slot.vacate()
+    assert (slot.note, slot.reason) == ("ws://a ws://b", "")
+    slot.note = "é" * NOTE_BYTES
+    assert slot.note == "é" * (NOTE_BYTES // 2)
+    slot.clear_counters()
+    assert slot.note == ""
+
+
+def test_processes_that_were_started_and_that_died_are_counted(slot: Slot) -> None:
+    for _ in range(3):
+        slot.occupy(1)
+        slot.vacate()
+    slot.mourn()
+    slot.clear_counters()
+    assert (slot.forks, slot.deaths) == (3, 1)
 
 
 def test_there_is_no_counter_beyond_the_last(slot: Slot) -> None:

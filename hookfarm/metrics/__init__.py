@@ -1,0 +1,17 @@
+"""Numbers on their way from whoever counts them to whoever asks: as families of Prometheus, without its client."""
+
+from hookfarm.metrics.family import Distribution, Family, Sample, counter, gauge, histogram
+from hookfarm.metrics.roll_call import Answer, Answering, RollCall, ask
+
+__all__ = [
+    "Answer",
+    "Answering",
+    "Distribution",
+    "Family",
+    "RollCall",
+    "Sample",
+    "ask",
+    "counter",
+    "gauge",
+    "histogram",
+]

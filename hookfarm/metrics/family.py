@@ -1,0 +1,78 @@
+"""A family of metrics as plain values: a name, what it means, and a sample for each set of labels.
+
+Names are those of Prometheus without `_total`; base units. Labels come from small closed sets, the chains and
+nodes that are configured and the hosts: never an endpoint, a delivery or a URL's path.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
+Labels = Mapping[str, str]
+Number = int | float
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """How many observations were at most each limit (ascending), how many there were, and their sum."""
+
+    limits: tuple[float, ...]
+    at_most: tuple[int, ...]
+    count: int
+    sum: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    labels: Labels
+    value: Number | Distribution
+
+
+@dataclass(frozen=True)
+class Family:
+    """`kind` is COUNTER, GAUGE or HISTOGRAM; the samples of a histogram are distributions."""
+
+    name: str
+    kind: str
+    help: str
+    samples: tuple[Sample, ...]
+
+
+def counter(name: str, text: str, *samples: tuple[Labels, Number]) -> Family:
+    """What only grows, until its farm starts again."""
+    return Family(name, COUNTER, text, _summed(samples))
+
+
+def gauge(name: str, text: str, *samples: tuple[Labels, Number]) -> Family:
+    return Family(name, GAUGE, text, _summed(samples))
+
+
+def histogram(name: str, text: str, distribution: Distribution) -> Family:
+    return Family(name, HISTOGRAM, text, (Sample({}, distribution),))
+
+
+def decode(raw: Any) -> Family:
+    """A family out of JSON as orjson writes it. ValueError, TypeError, KeyError where it is none."""
+    samples = (Sample(_labels(each["labels"]), _value(raw["kind"], each["value"])) for each in raw["samples"])
+    return Family(str(raw["name"]), str(raw["kind"]), str(raw["help"]), tuple(samples))
+
+
+def _summed(samples: Iterable[tuple[Labels, Number]]) -> tuple[Sample, ...]:
+    """One sample for each set of labels, in the order of their first appearance."""
+    found: dict[tuple[tuple[str, str], ...], Number] = {}
+    for labels, value in samples:
+        key = tuple(labels.items())
+        found[key] = found.get(key, 0) + value
+    return tuple(Sample(dict(key), value) for key, value in found.items())
+
+
+def _labels(raw: Mapping[Any, Any]) -> Labels:
+    return {str(name): str(value) for name, value in raw.items()}
+
+
+def _value(kind: str, raw: Any) -> Number | Distribution:
+    if kind != HISTOGRAM:
+        return raw if isinstance(raw, int) else float(raw)
+    limits: Sequence[float] = raw["limits"]
+    return Distribution(tuple(limits), tuple(map(int, raw["at_most"])), int(raw["count"]), float(raw["sum"]))

@@ -1,0 +1,44 @@
+"""Operational subscriptions: `{"kind":"operational","events":["hookfarm.delivery.dead",…]}`.
+
+They are of what happens in hookfarm itself, not of a chain, so they have no other field.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from hookfarm.errors import InvalidInput
+from hookfarm.records.fields import refuse_unknown, short, text
+from hookfarm.records.identifiers import new_subscription_id
+
+KIND = "operational"
+ENDPOINT_DISABLED = "hookfarm.endpoint.disabled"
+CIRCUIT_OPENED = "hookfarm.endpoint.circuit_opened"
+CIRCUIT_CLOSED = "hookfarm.endpoint.circuit_closed"
+DELIVERY_DEAD = "hookfarm.delivery.dead"
+CHAIN_STALLED = "hookfarm.chain.stalled"
+EVENTS = (ENDPOINT_DISABLED, CIRCUIT_OPENED, CIRCUIT_CLOSED, DELIVERY_DEAD, CHAIN_STALLED)
+
+
+def is_operational(record: Mapping[str, Any]) -> bool:
+    return record.get("kind") == KIND
+
+
+def parse(record: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Its id, made where there is none, and the events it is of. Fields that are null are not there."""
+    refuse_unknown({n: value for n, value in record.items() if value is not None}, {"id", "kind", "events"})
+    events = record.get("events")
+    if not isinstance(events, list) or not events:
+        raise InvalidInput("events", f"{short(events)} is not a list of some of {', '.join(EVENTS)}")
+    for i, event in enumerate(events):
+        if event not in EVENTS:
+            raise InvalidInput(f"events[{i}]", f"{short(event)} is none of {', '.join(EVENTS)}")
+    identity = new_subscription_id() if record.get("id") is None else text(record, "id", 64)
+    if not re.fullmatch(r"sub_[0-9A-Za-z_-]{1,60}", identity):
+        raise InvalidInput("id", f"{short(identity)} is not a subscription id; write sub_… or leave it out")
+    return identity, tuple(dict.fromkeys(events))
+
+
+def shown(identity: str, events: tuple[str, ...]) -> dict[str, Any]:
+    """The contract's form."""
+    return {"id": identity, "kind": KIND, "events": list(events)}

@@ -1,0 +1,50 @@
+"""One wide log line for each attempt, action `attempt`, always with the same fields:
+
+    outcome      delivered; retry = it failed and is tried again; dead = it failed and is given up
+    delivery     the webhook-id
+    endpoint     the endpoint's id
+    attempt      the number of the attempt, as in webhook-attempt
+    status       the HTTP status; null where the endpoint did not answer
+    error        why it did not, one of outcome.TRANSPORT_ERRORS; null where it did
+    duration_ms  how long the POST took, from the name's resolution to the end of the reply
+    queued_ms    how long the job was in the queue before, since it was last put there
+    bytes_sent   the length of the body
+    retry_in_s   seconds until the next attempt; null where there is none
+    detail       the beginning of the reply, or what went wrong; null where it was delivered
+    worker       which delivery process it was
+
+A failed attempt is a warning and always written. One that succeeded is info, and written only where the setting
+`log_attempts` is `all`: a line costs 25 us, which at 5,000 attempts a second is an eighth of a core.
+"""
+
+from hookfarm.delivery_queue import Attempt
+from hookfarm.jobs import Taken
+from hookfarm.logs import FieldLogger
+from hookfarm.webhook_delivery.outcome import Decision
+
+LOGGED_DETAIL_CHARACTERS = 200
+
+
+def write(
+    log: FieldLogger, worker: int, taken: Taken, attempt: Attempt, took_us: int, ended: float, decision: Decision
+) -> None:
+    """`ended` is Unix time."""
+    retry_in = decision.retry_in_seconds
+    queued_us = max(0, int(ended * 1e6) - took_us - taken.sequence)
+    failed = "dead" if retry_in is None else "retry"
+    say = log.info if decision.delivered else log.warning
+    say(
+        "attempt",
+        outcome="delivered" if decision.delivered else failed,
+        delivery=taken.id,
+        endpoint=taken.endpoint,
+        attempt=attempt.number,
+        status=attempt.outcome.get("status"),
+        error=attempt.outcome.get("error"),
+        duration_ms=round(took_us / 1000, 1),
+        queued_ms=round(queued_us / 1000, 1),
+        bytes_sent=len(taken.body),
+        retry_in_s=None if retry_in is None else round(retry_in, 1),
+        detail=None if decision.delivered else str(attempt.outcome["detail"])[:LOGGED_DETAIL_CHARACTERS],
+        worker=worker,
+    )

@@ -1,0 +1,105 @@
+"""Where chains stand and what their nodes were asked, as metrics."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from hookfarm.chain.block import Head
+from hookfarm.chain.providers import Provider, Providers
+from hookfarm.event_ingestor import gauges, metrics
+from hookfarm.event_ingestor.gauges import Gauges
+from hookfarm.farm.board import Board, Slot, State
+from hookfarm.metrics import Sample
+from tests.unit.chain.samples import header
+
+NOW = 1_700_000_100.0
+URLS = ("wss://one.example/v2/canary", "https://user:canary@two.example:8545/?key=canary")
+
+
+@pytest.fixture
+def slot() -> Slot:
+    [made] = Board({"event_ingestor": 1}).slots("event_ingestor")
+    made.occupied_by(1)
+    made.state = State.UP
+    return made
+
+
+def nodes(*urls: str) -> Sequence[Provider]:
+    return Providers(urls).all
+
+
+def told(slot: Slot) -> dict[str, Sequence[Sample]]:
+    return {family.name: family.samples for family in metrics.families([slot], clock=lambda: NOW)}
+
+
+def test_lag_is_told_in_blocks_and_seconds(slot: Slot) -> None:
+    numbers = Gauges(slot, 10, clock=lambda: NOW - 3)
+    numbers.head(Head(9))
+    numbers.published(header(7), events=3)
+    chain, found = {"chain_id": "10"}, told(slot)
+    assert found["event_ingestor_lag_blocks"] == (Sample(chain, 2),)
+    assert found["event_ingestor_lag_seconds"] == (Sample(chain, NOW - header(7).timestamp),)
+    assert found["event_ingestor_head_age_seconds"] == (Sample(chain, 3.0),)
+    assert found["event_ingestor_events_published"] == (Sample(chain, 3),)
+    assert found["event_ingestor_up"] == (Sample(chain, 1),)
+
+
+def test_before_the_first_block_there_is_no_age(slot: Slot) -> None:
+    Gauges(slot, 10)
+    found = told(slot)
+    assert found["event_ingestor_lag_seconds"] == found["event_ingestor_head_age_seconds"] == ()
+
+
+def test_a_chain_that_was_never_reached_is_not_told(slot: Slot) -> None:
+    assert not any(told(slot).values())
+
+
+def test_calls_and_errors_are_told_by_node_without_what_is_secret_in_its_url(slot: Slot) -> None:
+    one, two = nodes(*URLS)
+    Gauges(slot, 10).watch([one, two])
+    for method in ("eth_getLogs", "eth_getLogs", "eth_chainId", "zks_strange"):
+        one.on_call(method)
+    two.on_call("eth_getLogs")
+    two.on_failure("rate_limited")
+    found = told(slot)
+    calls = {
+        (sample.labels["node"], sample.labels["method"]): sample.value
+        for sample in found["event_ingestor_rpc_calls"]
+    }
+    assert calls == {
+        ("wss://one.example", "eth_getLogs"): 2,
+        ("wss://one.example", "eth_chainId"): 1,
+        ("wss://one.example", "other"): 1,
+        ("https://two.example:8545", "eth_getLogs"): 1,
+    }
+    errors = {(s.labels["node"], s.labels["kind"]): s.value for s in found["event_ingestor_rpc_errors"]}
+    assert errors.pop(("https://two.example:8545", "rate_limited")) == 1
+    assert set(errors.values()) == {0}
+    assert "canary" not in str(found)
+
+
+def test_two_keys_of_one_provider_are_one_node(slot: Slot) -> None:
+    first, second = nodes("https://one.example/key1", "https://one.example/key2")
+    Gauges(slot, 10).watch([first, second])
+    first.on_call("eth_getLogs")
+    second.on_call("eth_getLogs")
+    [calls] = told(slot)["event_ingestor_rpc_calls"]
+    assert calls.value == 2
+
+
+def test_a_successor_with_the_same_nodes_counts_on_and_with_others_begins_anew(slot: Slot) -> None:
+    for urls, expected in ((URLS, 1), (URLS, 2), (URLS[::-1], 1)):
+        watched = nodes(*urls)
+        Gauges(slot, 10).watch(watched)
+        watched[0].on_call("eth_getLogs")
+        [calls] = told(slot)["event_ingestor_rpc_calls"]
+        assert calls.value == expected
+
+
+def test_more_nodes_than_there_is_room_for_count_with_the_last(slot: Slot) -> None:
+    watched = nodes(*(f"https://node-{number}-{'x' * 60}.example/" for number in range(gauges.NODES + 2)))
+    Gauges(slot, 10).watch(watched)
+    for node in watched:
+        node.on_call("eth_getLogs")
+    values = [sample.value for sample in told(slot)["event_ingestor_rpc_calls"]]
+    assert values == [1] * (gauges.NODES - 1) + [3]
