@@ -11,15 +11,19 @@ PROBLEM = {
 }
 _SUBSCRIPTION = {
     "id": "sub_6f0e7c2f9a4b4b0f8f0d9c11",
+    "kind": "log",
     "chain_id": 1,
     "addresses": ["0xdac17f958d2ee523a2206206994597c13d831ec7"],
     "event": "Transfer(address indexed from, address indexed to, uint256 value)",
     "topics": None,
     "where": "value >= 1000000",
     "confirmations": 0,
+    "notify": ["emitted", "removed"],
+    "from": [],
+    "to": [],
 }
 _GIVEN = {"url": "https://hooks.example.com/transfers", "description": "large transfers"}
-_BARE = {name: value for name, value in _SUBSCRIPTION.items() if name not in ("id", "topics")}
+_BARE = {name: value for name, value in _SUBSCRIPTION.items() if name not in ("id", "topics", "from", "to")}
 ENDPOINT: dict[str, Any] = {
     "id": "ep_0123456789abcdef01234567",
     **_GIVEN,
