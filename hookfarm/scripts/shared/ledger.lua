@@ -242,6 +242,18 @@ local function lane_room(endpoint, window)
   return math.min(share - theirs, math.max(math.floor(share / #all_lanes()), 1) - window.open)
 end
 
+-- A job has left the ledger for good, or is dead: what waited for that goes on its way.
+local function over(id)
+  local following = redis.call('HGET', AFTER, id)
+  if following then
+    redis.call('HDEL', AFTER, id)
+    local next_id, endpoint = string.match(following, '^{"id":"([^"]*)","endpoint":"([^"]*)"')
+    if redis.call('HSETNX', JOBS, next_id, following) == 1 then
+      admit(endpoint, next_id, following, false)
+    end
+  end
+end
+
 -- Lane -> list, as many as there is room for. What was delivered, or is owed, by another way meanwhile is left out.
 local function draw(endpoint, window)
   while window.lane > 0 and window.parked == 0 do
@@ -252,7 +264,7 @@ local function draw(endpoint, window)
     if free < 1 then
       return
     end
-    local ids, jobs = {}, {}
+    local ids, jobs, done = {}, {}, {}
     for i, id in ipairs(redis.call('ZPOPMIN', LANE .. endpoint, math.min(free, MOST_AT_ONCE))) do
       if i % 2 == 1 then
         local job = redis.call('HGET', LANE_JOBS, id)
@@ -260,6 +272,8 @@ local function draw(endpoint, window)
         if job and redis.call('HEXISTS', DELIVERED, id) == 0 and redis.call('HSETNX', JOBS, id, job) == 1 then
           ids[#ids + 1], jobs[#jobs + 1] = id, job
           enter(window)
+        elseif redis.call('HEXISTS', JOBS, id) == 0 or redis.call('ZSCORE', DEAD, id) then
+          done[#done + 1] = id
         end
       end
     end
@@ -267,6 +281,10 @@ local function draw(endpoint, window)
     if #ids > 0 then
       push(ids, jobs)
     end
+    for _, id in ipairs(done) do
+      over(id)
+    end
+    release(endpoint, window)
   end
 end
 
@@ -339,18 +357,6 @@ local function store(endpoint, window)
                'next', digits(window.next), 'slow', window.slow and 1 or 0, 'low', low_mark(window))
   else
     redis.call('HSET', key, 'open', window.open, 'limit', window.limit, 'low', low_mark(window))
-  end
-end
-
--- A job has left the ledger for good, or is dead: what waited for that goes on its way.
-local function over(id)
-  local following = redis.call('HGET', AFTER, id)
-  if following then
-    redis.call('HDEL', AFTER, id)
-    local next_id, endpoint = string.match(following, '^{"id":"([^"]*)","endpoint":"([^"]*)"')
-    if redis.call('HSETNX', JOBS, next_id, following) == 1 then
-      admit(endpoint, next_id, following, false)
-    end
   end
 end
 
