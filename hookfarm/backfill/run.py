@@ -33,7 +33,7 @@ from hookfarm.chain.node import Node
 from hookfarm.chain.proving import Prover
 from hookfarm.chain.timing import pause_seconds
 from hookfarm.delivery_queue import lane
-from hookfarm.delivery_queue.backfills import Backfill
+from hookfarm.delivery_queue.backfills import Backfill, held_by
 from hookfarm.delivery_queue.lane import Piece
 from hookfarm.errors import ChainUnavailable, Conflict, NotFound
 from hookfarm.event_stream import Checkpoint
@@ -42,7 +42,7 @@ from hookfarm.message_processor.matcher import Index
 T = TypeVar("T")
 
 MOST_WAITING = 5_000
-"""Jobs in the endpoint's lane, above which nothing more is read: about 5 MB, or 10 where what follows them waits too."""
+"""Jobs in the endpoint's lane, above which nothing more is read: 5 MB, or 10 where each has one that follows."""
 PAUSE_SECONDS = 0.25
 SIGN_OF_LIFE_SECONDS = 2.0
 HISTORY_TRIES = 10
@@ -113,8 +113,7 @@ class Run:
         name = self._plan.request.name
         holder = await self._insist(lambda: lane.hold(self._client, name, self._plan.endpoint.id))
         if holder != name:
-            told = f"{holder} is under way, and this endpoint gets its events in order"
-            raise Conflict(f"{told}: one backfill after the other")
+            raise held_by(holder)
 
     async def _give_signs_of_life(self) -> None:
         while True:

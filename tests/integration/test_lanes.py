@@ -316,6 +316,75 @@ def test_what_waits_for_confirmations_waits_where_live_ones_do(client: Any, redi
     assert in_lane(client, LANED) == []
 
 
+def followed(originals: list[Job]) -> tuple[Piece, list[str]]:
+    """A first block whose logs are told of twice, and the ids of what comes second."""
+    ends = [job(LANED, f"end-{each.id}") for each in originals]
+    pairs = zip(originals, ends, strict=True)
+    wanted = [Wanted((Placed(first), Placed(end, None, first.id))) for first, end in pairs]
+    return Piece(None, BLOCK, 1, len(wanted), wanted), ids(ends)
+
+
+def test_what_follows_a_job_of_a_lane_is_sent_once_that_is_over(
+    client: Any, redis_url: str, exchange: Exchange
+) -> None:
+    past = jobs(LANED, 30)
+    begin(client, LANED)
+    piece, ends = followed(past)
+    assert hand_over(redis_url, LANED, piece) == ("done", 30)
+    order = deliver_all(client, exchange)
+    assert sorted(order) == sorted([*ids(past), *ends])
+    assert all(order.index(first) < order.index(end) for first, end in zip(ids(past), ends, strict=True))
+    assert client.hlen(keys.AFTER) == 0
+
+
+def test_an_ordered_endpoint_is_told_the_end_of_a_log_before_the_next_log(
+    client: Any, redis_url: str, exchange: Exchange, farm: Registry
+) -> None:
+    farm.edit(LANED, lambda endpoint: replace(endpoint, ordered=True))
+    begin(client, LANED)
+    piece, ends = followed(jobs(LANED, 4))
+    hand_over(redis_url, LANED, piece)
+    pairs = zip(ids(jobs(LANED, 4)), ends, strict=True)
+    assert deliver_all(client, exchange) == [each for pair in pairs for each in pair]
+
+
+def test_what_follows_a_job_that_was_delivered_live_meanwhile_is_sent(
+    client: Any, redis_url: str, exchange: Exchange
+) -> None:
+    past = jobs(LANED, 12)
+    begin(client, LANED)
+    piece, ends = followed(past)
+    hand_over(redis_url, LANED, piece)
+    unsent = in_lane(client, LANED)
+    assert len(unsent) >= 2
+    client.hset(keys.DELIVERED, unsent[-1], "{}")
+    order = deliver_all(client, exchange)
+    assert sorted(order) == sorted([*(i for i in ids(past) if i != unsent[-1]), *ends])
+    assert client.hlen(keys.AFTER) == 0
+
+
+def test_with_an_endpoint_goes_what_would_have_followed_its_lane(
+    client: Any, redis_url: str, farm: Registry
+) -> None:
+    begin(client, LANED)
+    piece, _ = followed(jobs(LANED, 30))
+    hand_over(redis_url, LANED, piece)
+    owed = client.hlen(keys.JOBS)
+    farm.remove(LANED)
+    assert client.hlen(keys.AFTER) == owed
+
+
+def test_while_another_backfill_holds_the_endpoint_nothing_is_handed_over(client: Any, redis_url: str) -> None:
+    begin(client, LANED)
+    piece = Piece(None, BLOCK, 1, 1, [Wanted((Placed(job(LANED, "m1")),))], is_last=True)
+    client.set(keys.BACKFILLING + LANED, "another", px=60_000)
+    assert hand_over(redis_url, LANED, piece, hold=True) == ("held", 0)
+    assert (client.hlen(keys.JOBS), client.get(keys.BACKFILLING + LANED)) == (0, b"another")
+    client.set(keys.BACKFILLING + LANED, name(LANED), px=60_000)
+    assert hand_over(redis_url, LANED, piece, hold=True) == ("done", 1)
+    assert client.get(keys.BACKFILLING + LANED) is None, "done, and still held"
+
+
 def test_a_failed_job_of_a_lane_is_retried_like_any_other(client: Any, redis_url: str, exchange: Exchange) -> None:
     fill(redis_url, LANED, jobs(LANED, 1))
     taken = pop(exchange)

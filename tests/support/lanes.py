@@ -25,10 +25,10 @@ def begin(client: Any, endpoint: str) -> None:
     backfills.begin(client, name(endpoint), {**facts, "from_block": 1, "to_block": 9})
 
 
-def hand_over(redis_url: str, endpoint: str, piece: Piece) -> HandedOver:
+def hand_over(redis_url: str, endpoint: str, piece: Piece, *, hold: bool = False) -> HandedOver:
     async def run() -> HandedOver:
         async with async_client(redis_url) as client:
-            return await lane.hand_over(client, name(endpoint), endpoint, CHAIN_ID, piece)
+            return await lane.hand_over(client, name(endpoint), endpoint, CHAIN_ID, piece, hold=hold)
 
     return asyncio.run(run())
 
