@@ -2,7 +2,7 @@
 
 A backfill stands at a block. What its next blocks became and the move behind them are one script, so that a
 SIGKILL loses nothing and repeats nothing: the same command goes on from the block where it stands. How the lane is
-emptied is told in scripts/shared/ledger.lua.
+emptied is told in scripts/shared/lanes.lua.
 """
 
 from collections.abc import Sequence
