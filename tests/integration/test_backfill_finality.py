@@ -1,17 +1,25 @@
 """History for subscriptions that ask for `finalized`: told at once where the block is final, else once it is."""
 
+import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
 from hookfarm import delivery_queue, keys
+from hookfarm.backfill import selection
+from hookfarm.backfill.chain_view import ChainView
+from hookfarm.backfill.selection import Selected
+from hookfarm.chain.block import Block, Header
 from hookfarm.delivery_queue import Verdict
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.jobs import Taken
+from hookfarm.message_processor.matcher import Index
+from hookfarm.message_processor.told import Receiver, Told
 from hookfarm.records import Endpoint
-from hookfarm.redis_clients import Exchange
+from hookfarm.redis_clients import Exchange, async_client
 from tests.support.backfill import (
     deliver_everything,
     final_jobs,
@@ -178,8 +186,34 @@ def test_what_was_delivered_before_is_followed_by_what_says_that_it_is_final(
     backfill(client, redis_url, endpoint, devchain)
     deliver_everything(client, redis_url)
     events = up_to(canonical(devchain), FINAL)
-    asks = subscribed(client, notify=ALL, id=endpoint.subscriptions[0].id)
-    asks = type(asks)(**{**asks.__dict__, "id": endpoint.id})
+    asks = replace(endpoint, subscriptions=(replace(endpoint.subscriptions[0], notify=tuple(ALL)),))
     progress = run_backfill(client, redis_url, asks, (devchain.http_url,), FINAL, from_block=1)
     assert progress.added == len(events)
     assert jobs_of(client) == final_jobs(asks, events)
+
+
+@pytest.mark.parametrize("somebody_else_waits", [False, True])
+def test_a_block_too_deep_for_a_reorg_may_still_have_to_become_final(
+    client: Any, redis_url: str, devchain: RunningDevchain, somebody_else_waits: bool
+) -> None:
+    """The chain's finality has stalled."""
+    endpoint, other = subscribed(client, notify=ALL), Receiver("ep_other", "sub_other", "erf")
+    event: Any = canonical(devchain, 30)[0]
+    if somebody_else_waits:
+        told = Told("1-1", True, 0, (other,)).encode()
+        client.hset(f"{keys.SENT}{CHAIN}:{event['block_hash']}", event["log_index"], told)
+    header = Header(event["block_number"], event["block_hash"], "0x", event["block_timestamp"], None)
+    view, index = ChainView(1000, safe=5, finalized=5, handled=1000), Index()
+    index.put(endpoint)
+
+    async def select() -> Selected:
+        async with async_client(redis_url) as connected:
+            return await selection.select(connected, index, [Block(header, (event,))], view)
+
+    [wanted] = asyncio.run(select()).wanted
+    assert [placed.job.id for placed in wanted.jobs] == list(live_jobs(endpoint, [event]))
+    assert wanted.log is not None
+    kept = Told.decode(wanted.log.after)
+    assert kept is not None
+    assert [each.endpoint for each in kept.receivers] == ["ep_other"] * somebody_else_waits + [endpoint.id]
+    assert (wanted.unfinalized is None) == somebody_else_waits
