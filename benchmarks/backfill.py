@@ -32,7 +32,7 @@ from support.waiting import until
 from support.webhooks import CHAIN_ID, Enqueuer, Prepared, add_endpoint, pace
 
 from hookfarm.delivery_queue import backfills, lane
-from hookfarm.delivery_queue.lane import Piece, Wanted
+from hookfarm.delivery_queue.lane import Piece, Placed, Wanted
 from hookfarm.event_stream import Checkpoint
 from hookfarm.records import Endpoint
 from hookfarm.redis_clients import async_client
@@ -159,7 +159,7 @@ async def _fill_lane(stage: Stage, prepared: Sequence[Prepared]) -> None:
     stood = None
     async with async_client(stage.server.url) as client:
         for start in range(0, len(prepared), PIECE_JOBS):
-            wanted = [Wanted(job) for _, job in prepared[start : start + PIECE_JOBS]]
+            wanted = [Wanted((Placed(job),)) for _, job in prepared[start : start + PIECE_JOBS]]
             stands = Checkpoint(start + len(wanted), "0x")
             piece = Piece(stood, stands, len(wanted), len(wanted), wanted)
             handed = await lane.hand_over(client, name, endpoint, CHAIN_ID, piece)

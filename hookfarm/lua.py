@@ -2,7 +2,8 @@
 
 A script calls the keys that never change by their names in keys.py (`OPEN`, `JOBS`) and the numbers of
 window_rules.py by theirs, which are put in front of it; keys of one call are its KEYS.
-What several of them need is in `scripts/shared/`, put in front where asked for.
+What several of them need is in `scripts/shared/`, put in front where asked for; a part of such a part comes where
+that says `--@part`.
 
 A server that restarted or was flushed has forgotten its scripts and answers NOSCRIPT; nothing of the script
 was done then, so it is loaded and called again.
@@ -78,7 +79,8 @@ class Script:
 
 
 def _read(name: str) -> str:
-    return (resources.files("hookfarm") / "scripts" / f"{name}.lua").read_text(encoding="utf-8")
+    source = (resources.files("hookfarm") / "scripts" / f"{name}.lua").read_text(encoding="utf-8")
+    return re.sub(r"^--@part (\w+)\n", lambda part: _read(f"shared/{part[1]}"), source, flags=re.MULTILINE)
 
 
 def _with_values(source: str) -> str:

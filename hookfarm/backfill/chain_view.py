@@ -30,6 +30,10 @@ class ChainView:
         """Whether live delivery has nothing to do with a block any more: of its logs nothing needs to be noted."""
         return number <= min(self.settled, self.handled)
 
+    def is_final(self, number: int) -> bool:
+        """Whether a block is, and live delivery has nothing to do with it any more."""
+        return number <= min(self._line("finalized"), self.handled)
+
     def has_reached(self, waiting: Waiting) -> bool:
         """Whether what a job waits for is there already."""
         return self._line(waiting.line) >= waiting.block

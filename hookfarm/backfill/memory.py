@@ -1,6 +1,8 @@
 """Blocks that a reorg may still take away, and that the ingestor never published: it began to watch the chain
 later.
 
+Where transfers are read, the blocks that it published before anybody wanted those get them too.
+
 They are entered into the table of what it remembers, with their events. A reorg that reaches them then has its
 fork point there, and takes their events back from those who were told of them, as it does with what was published.
 """
@@ -22,6 +24,7 @@ from hookfarm.redis_clients import Argument
 AT_ONCE = 32
 
 _REMEMBER = Script("remember", "types")
+_REMEMBER_MORE = Script("remember_more", "types")
 
 
 class Memory:
@@ -50,6 +53,13 @@ class Memory:
                 raise ChainUnavailable(f"{node.origin}: does not have block {lowest} as it was published")
             self._whole_from = blocks[0].header.number
 
+    async def complete(self, blocks: Sequence[Block]) -> None:
+        """What the ingestor remembers of these blocks has their transfers too; those of another branch, or that it
+        has forgotten, stay as they are."""
+        arguments = [each for block in blocks for each in _row(block)]
+        touched = (keys.blocks(self._chain_id), keys.block_events(self._chain_id))
+        await _REMEMBER_MORE.call_async(self._client, touched, arguments)
+
 
 async def _lowest(client: "redis.asyncio.Redis", chain_id: int) -> int | None:
     numbers = await client.hkeys(keys.blocks(chain_id))
@@ -61,8 +71,12 @@ async def _remember(client: "redis.asyncio.Redis", chain_id: int, blocks: Sequen
     known = blocks[-1].header
     arguments: list[Argument] = [known.number, known.block_hash, KEPT_BLOCKS]
     for block in blocks:
-        header = block.header
-        row = StreamBlock(header.number, header.block_hash, header.parent_hash)
-        arguments += event_stream.block_row(row, [orjson.dumps(event) for event in block.events])
+        arguments += _row(block)
     touched = (keys.checkpoint(chain_id), keys.blocks(chain_id), keys.block_events(chain_id))
     return bool(await _REMEMBER.call_async(client, touched, arguments))
+
+
+def _row(block: Block) -> tuple[int, str, bytes]:
+    header = block.header
+    row = StreamBlock(header.number, header.block_hash, header.parent_hash)
+    return event_stream.block_row(row, [orjson.dumps(event) for event in block.entries])

@@ -35,6 +35,11 @@ class Plan:
     to_block: int
 
     @property
+    def wants_transfers(self) -> bool:
+        """Whole blocks and receipts are read for them."""
+        return any(subscription.kind == "transfer" for subscription in self.endpoint.subscriptions)
+
+    @property
     def blocks(self) -> int:
         return self.to_block - self.request.from_block + 1
 

@@ -33,7 +33,7 @@ from hookfarm.chain.node import Node
 from hookfarm.chain.proving import Prover
 from hookfarm.chain.timing import pause_seconds
 from hookfarm.delivery_queue import lane
-from hookfarm.delivery_queue.backfills import Backfill
+from hookfarm.delivery_queue.backfills import Backfill, held_by
 from hookfarm.delivery_queue.lane import Piece
 from hookfarm.errors import ChainUnavailable, Conflict, NotFound
 from hookfarm.event_stream import Checkpoint
@@ -42,7 +42,7 @@ from hookfarm.message_processor.matcher import Index
 T = TypeVar("T")
 
 MOST_WAITING = 5_000
-"""Jobs in the endpoint's lane, above which nothing more is read: about 5 MB."""
+"""Jobs in the endpoint's lane, above which nothing more is read: 5 MB, or 10 where each has one that follows."""
 PAUSE_SECONDS = 0.25
 SIGN_OF_LIFE_SECONDS = 2.0
 HISTORY_TRIES = 10
@@ -69,6 +69,7 @@ class Run:
         self._show = show
         self._most_waiting = most_waiting
         self._prover = Prover(plan.chain.chain_id, plan.chain.verify)
+        self._prover.transfers = plan.wants_transfers
         self._memory = Memory(client, plan.chain.chain_id, self._prover)
         self._speed = Speed()
         self._at = stands.at
@@ -84,7 +85,10 @@ class Run:
 
     async def run(self) -> None:
         """Until all is handed over. ChainUnavailable where no node can be reached at first, NotFound where the
-        endpoint is removed, Conflict where another process goes on with the same backfill."""
+        endpoint is removed, Conflict where another process goes on with the same backfill, or with another one of
+        the endpoint, if that has an order."""
+        if self._plan.endpoint.ordered:
+            await self._hold()
         alive = asyncio.create_task(self._give_signs_of_life())
         try:
             await self._run()
@@ -105,10 +109,18 @@ class Run:
                 await node.close()
             node = await self._source.next_one(self._say)
 
+    async def _hold(self) -> None:
+        name = self._plan.request.name
+        holder = await self._insist(lambda: lane.hold(self._client, name, self._plan.endpoint.id))
+        if holder != name:
+            raise held_by(holder)
+
     async def _give_signs_of_life(self) -> None:
         while True:
             with contextlib.suppress(redis.RedisError, OSError):
                 await lane.sign_of_life(self._client, self._plan.request.name)
+                if self._plan.endpoint.ordered:
+                    await lane.hold(self._client, self._plan.request.name, self._plan.endpoint.id)
             await asyncio.sleep(SIGN_OF_LIFE_SECONDS)
 
     async def _read(self, node: Node) -> None:
@@ -140,12 +152,14 @@ class Run:
         if last.number > view.settled:
             first = max(self._plan.request.from_block, view.settled + 1)
             await self._insist(lambda: self._memory.extend(node, first))
+            if self._prover.transfers:
+                await self._insist(lambda: self._memory.complete(blocks))
         selected = await self._insist(lambda: selection.select(self._client, self._index, blocks, view))
         return Piece(
             self._at,
             Checkpoint(last.number, last.block_hash),
             len(blocks),
-            sum(len(block.events) for block in blocks),
+            sum(len(block.entries) for block in blocks),
             selected.wanted,
             selected.told,
             checked=last.number > view.settled,
@@ -164,14 +178,17 @@ class Run:
 
     async def _move(self, node: Node, piece: Piece) -> bool:
         """False where something else was told of a log meanwhile."""
-        name, endpoint = self._plan.request.name, self._plan.endpoint.id
+        name, endpoint = self._plan.request.name, self._plan.endpoint
         result, number = await self._insist(
-            lambda: lane.hand_over(self._client, name, endpoint, self._chain_id, piece)
+            lambda: lane.hand_over(self._client, name, endpoint.id, self._chain_id, piece, hold=endpoint.ordered)
         )
         if result == "told":
             return False
         if result == "gone":
-            raise NotFound(f"endpoint {endpoint!r} has been removed, and its backfill with it")
+            raise NotFound(f"endpoint {endpoint.id!r} has been removed, and its backfill with it")
+        if result == "held":
+            await self._hold()
+            return False
         if result == "unlinked":
             raise ChainUnavailable(f"{node.origin}: block {piece.stands.number} is not the one that was published")
         if result == "moved":

@@ -2,10 +2,11 @@
 
 What was told of a log is looked up first: an endpoint that was told is not told again, and a log that was taken
 back and came again has another id. Of a log that may still be taken back it is noted that the endpoint is told of
-it.
+it; one that is not final yet is kept until it is, where the endpoint wants to know. A transfer fares as a log.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import orjson
@@ -14,12 +15,15 @@ import redis
 from hookfarm import keys
 from hookfarm.backfill.chain_view import ChainView
 from hookfarm.chain.block import Block
-from hookfarm.delivery_queue import Handled
-from hookfarm.delivery_queue.lane import Wanted
+from hookfarm.delivery_queue import Following, Handled, LogState
+from hookfarm.delivery_queue.lane import Placed, Wanted
 from hookfarm.event_stream import Entry
+from hookfarm.message_processor import finality, told
+from hookfarm.message_processor.entries import read_event
 from hookfarm.message_processor.fan_out import handle
 from hookfarm.message_processor.matcher import Index
-from hookfarm.records import Event
+from hookfarm.message_processor.told import Told
+from hookfarm.records import ChainEvent
 
 _OLDER_THAN_ANY_ENTRY = b"0-0"
 """What the stream says of a log counts more than what a backfill does."""
@@ -36,18 +40,18 @@ async def select(
     client: "redis.asyncio.Redis", index: Index, blocks: Sequence[Block], view: ChainView
 ) -> Selected:
     """What the endpoint wants of these blocks, and was not told yet."""
-    events = [event for block in blocks for event in block.events]
-    handled = [(event, handle(index, _entry(event))) for event in events]
-    matched = [(event, each) for event, each in handled if each.log is not None]
+    events = [event for block in blocks for event in block.entries]
+    handled = [(event["block_number"], handle(index, _entry(event))) for event in events]
+    matched = [(number, each) for number, each in handled if each.log is not None]
     histories = await _told(client, [each for _, each in matched])
     found: list[Wanted] = []
-    for (event, each), before in zip(matched, histories, strict=True):
-        told = handle(index, each.entry, before) if before else each
-        found += _wanted(told, view, note=not view.is_past(event["block_number"]))
+    for (number, each), before in zip(matched, histories, strict=True):
+        wanted = _wanted(index, handle(index, each.entry, before) if before else each, number, view)
+        found += [wanted] if wanted else []
     return Selected(found, len(matched) - len(found))
 
 
-def _entry(event: Event) -> Entry:
+def _entry(event: ChainEvent) -> Entry:
     return Entry(event["chain_id"], _OLDER_THAN_ANY_ENTRY, orjson.dumps(event))
 
 
@@ -60,8 +64,34 @@ async def _told(client: "redis.asyncio.Redis", matched: Iterable[Handled]) -> li
         return [(before or b"").decode() for before in await pipe.execute()]
 
 
-def _wanted(handled: Handled, view: ChainView, *, note: bool) -> list[Wanted]:
-    log = handled.log if note else None
-    at_once = [Wanted(job, None, log) for job in handled.jobs]
-    later = [Wanted(each.job, None if view.has_reached(each) else each, log) for each in handled.waiting]
-    return at_once + later
+def _wanted(index: Index, handled: Handled, number: int, view: ChainView) -> Wanted | None:
+    """Nothing where there is nothing new to tell, now or later."""
+    log, unfinalized = handled.log, handled.unfinalized
+    assert log is not None
+    jobs = [Placed(job) for job in handled.jobs]
+    jobs += [Placed(each.job, None if view.has_reached(each) else each) for each in handled.waiting]
+    if view.is_final(number):
+        jobs += [Placed(job, None, original) for job, original in _final(index, handled)]
+        unfinalized = None
+    is_noted = not view.is_past(number) or _awaits_finality(log, number, view)
+    is_new = log.after not in ("", log.before)
+    if not jobs and not (is_noted and is_new):
+        return None
+    return Wanted(tuple(jobs), log if is_noted else None, unfinalized)
+
+
+def _awaits_finality(log: LogState, number: int, view: ChainView) -> bool:
+    """A block may be too deep for a reorg long before it is final."""
+    after = None if view.is_final(number) else Told.decode(log.after)
+    return after is not None and after.awaits_finality
+
+
+def _final(index: Index, handled: Handled) -> tuple[Following, ...]:
+    """What says that the log is final to whom is told of it only now."""
+    assert handled.log is not None
+    before, after = Told.decode(handled.log.before), Told.decode(handled.log.after)
+    if after is None or not after.awaits_finality:
+        return ()
+    known = () if before is None else before.receivers
+    new = tuple(receiver for receiver in after.receivers if receiver not in known)
+    return finality.following(index, read_event(handled.entry), told.finalized(replace(after, receivers=new)))

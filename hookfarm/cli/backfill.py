@@ -104,6 +104,8 @@ def _prepared(
 
     with connected(given) as client:
         endpoint = narrowed(Registry(client).get(request.endpoint), request)
+        if endpoint.ordered:
+            backfills.check_free(client, endpoint.id, request.name)
         stands = None if again else backfills.read(client, request.name)
         checkpoint = client.get(keys.checkpoint(request.chain_id))
         genesis = client.get(keys.identity(request.chain_id))

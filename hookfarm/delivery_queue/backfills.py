@@ -86,6 +86,17 @@ def read(client: "redis.Redis", name: str) -> Backfill | None:
     return _backfill(name, stored, seen_ms or 0, seconds) if stored else None
 
 
+def check_free(client: "redis.Redis", endpoint: str, name: str) -> None:
+    """Conflict while another backfill holds the endpoint, which has an order."""
+    holder = client.get(keys.BACKFILLING + endpoint)
+    if isinstance(holder, bytes) and holder.decode() != name:
+        raise held_by(holder.decode())
+
+
+def held_by(holder: str) -> Conflict:
+    return Conflict(f"{holder} is under way, and this endpoint gets its events in order: one after the other")
+
+
 def unfinished(client: "redis.Redis") -> list[tuple[Backfill, int]]:
     """Each that is not done, with how many jobs are in its endpoint's lane; the last to move comes last."""
     names: Any = client.zrange(keys.BACKFILLS, 0, -1)

@@ -2,7 +2,7 @@
 
 A backfill stands at a block. What its next blocks became and the move behind them are one script, so that a
 SIGKILL loses nothing and repeats nothing: the same command goes on from the block where it stands. How the lane is
-emptied is told in scripts/shared/ledger.lua.
+emptied is told in scripts/shared/lanes.lua.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import redis
 
 from hookfarm import keys
-from hookfarm.delivery_queue.handing_off import LogState, Waiting
+from hookfarm.delivery_queue.handing_off import LogState, Unfinalized, Waiting
 from hookfarm.event_stream import Checkpoint
 from hookfarm.jobs import Job
 from hookfarm.lua import Script
@@ -21,16 +21,29 @@ from hookfarm.redis_clients import Argument
 REMEMBERED_SECONDS = 30 * 86_400
 """After its last sign of life, where a backfill stands is forgotten."""
 
-_BACKFILL = Script("backfill", "types", "facts", "ledger")
+HELD_SECONDS = 10.0
+"""Without a sign of life, an endpoint with an order is free for another backfill."""
+
+_BACKFILL = Script("backfill", "types", "facts", "ledger", "told", "holding")
+_HOLD = Script("hold_endpoint", "holding")
 
 
-class Wanted(NamedTuple):
-    """One log that the endpoint wants. `waiting` is what its job waits for first, `log` what is told of it from
-    now on: None where nothing needs to be noted."""
+class Placed(NamedTuple):
+    """A job on its way into the lane. `waiting` is what it waits for first; where the delivery `original` is still
+    to come, it is sent once that is over."""
 
     job: Job
     waiting: Waiting | None = None
+    original: str = ""
+
+
+class Wanted(NamedTuple):
+    """One log that the endpoint wants: the jobs that tell of it, in their order. `log` is what is told of it from
+    now on (None where nothing needs to be noted), `unfinalized` as in Handled; without a job, it is told later."""
+
+    jobs: tuple[Placed, ...]
     log: LogState | None = None
+    unfinalized: Unfinalized | None = None
 
 
 @dataclass(frozen=True)
@@ -56,24 +69,41 @@ class HandedOver(NamedTuple):
 
 
 async def hand_over(
-    client: "redis.asyncio.Redis", name: str, endpoint: str, chain_id: int, piece: Piece
+    client: "redis.asyncio.Redis", name: str, endpoint: str, chain_id: int, piece: Piece, *, hold: bool = False
 ) -> HandedOver:
-    """Puts what the blocks became into the lane and moves the backfill behind them, or does nothing."""
+    """Puts what the blocks became into the lane and moves the backfill behind them, or does nothing.
+
+    `hold`: only while it holds the endpoint, which has an order.
+    """
     arguments: list[Argument] = [
         *(name, endpoint, "" if piece.stood is None else piece.stood.encode(), piece.stands.encode()),
         *(int(piece.checked), int(piece.is_last), piece.blocks, piece.events, piece.told, REMEMBERED_SECONDS),
+        _held_ms() if hold else 0,
     ]
     for wanted in piece.wanted:
-        block, log_index, before, after = wanted.log or LogState("", 0, "", "")
-        arguments += [block, log_index, before, after, _place(chain_id, wanted.waiting)]
-        arguments += [wanted.job.id, wanted.job.encoded()]
+        arguments += _arguments(chain_id, wanted)
     touched = (keys.BACKFILL + name, keys.blocks(chain_id))
     result, number = await _BACKFILL.call_async(client, touched, arguments)
     return HandedOver(result.decode(), int(number))
 
 
-def _place(chain_id: int, waiting: Waiting | None) -> str:
-    return "lane" if waiting is None else f"{chain_id}:{waiting.line} {waiting.block}"
+async def hold(client: "redis.asyncio.Redis", name: str, endpoint: str) -> str:
+    """Keeps the endpoint to this backfill, if no other one holds it; the name of the one that does."""
+    holder: bytes = await _HOLD.call_async(client, (), (endpoint, name, _held_ms()))
+    return holder.decode()
+
+
+def _held_ms() -> int:
+    return int(HELD_SECONDS * 1000)
+
+
+def _arguments(chain_id: int, wanted: Wanted) -> list[Argument]:
+    number, kept = wanted.unfinalized or Unfinalized(0, b"")
+    arguments: list[Argument] = [*(wanted.log or LogState("", 0, "", "")), number, kept, len(wanted.jobs)]
+    for job, waiting, original in wanted.jobs:
+        place = "lane" if waiting is None else f"{chain_id}:{waiting.line} {waiting.block}"
+        arguments += [place, job.id, job.encoded(), original]
+    return arguments
 
 
 async def sign_of_life(client: "redis.asyncio.Redis", name: str) -> None:

@@ -13,7 +13,7 @@ from hookfarm.message_processor import kept_event, payload, told
 from hookfarm.message_processor.decoder import Meanings
 from hookfarm.message_processor.fan_out import meaning
 from hookfarm.message_processor.matcher import Index
-from hookfarm.message_processor.told import Receiver, Told
+from hookfarm.message_processor.told import Receiver, Step, Told
 from hookfarm.message_processor.transfers import meanings_of
 from hookfarm.records import ChainEvent
 from hookfarm.redis_clients import Exchange
@@ -42,9 +42,16 @@ def finalized(index: Index, block: str, log: KeptLog) -> Finalized:
     if before is None:
         return Finalized(log.place, log.told, "", ())
     step = told.finalized(before)
-    meanings = meanings_of(event)
-    jobs = tuple(_job(index, event, receiver, meanings, step.generation) for receiver in step.finalize)
+    jobs = following(index, event, step)
     return Finalized(log.place, log.told, step.kept.encode() if step.kept else "", jobs)
+
+
+def following(index: Index, event: ChainEvent, step: Step) -> tuple[Following, ...]:
+    """What tells those who are to know that the log is final."""
+    if not step.finalize:
+        return ()
+    meanings = meanings_of(event)
+    return tuple(_job(index, event, receiver, meanings, step.generation) for receiver in step.finalize)
 
 
 def _job(index: Index, event: ChainEvent, receiver: Receiver, meanings: Meanings, generation: int) -> Following:

@@ -25,8 +25,9 @@ end
 local function forget_backfills(endpoint)
   for _, id in ipairs(redis.call('ZRANGE', LANE .. endpoint, 0, -1)) do
     redis.call('HDEL', LANE_JOBS, id)
+    redis.call('HDEL', AFTER, id)
   end
-  redis.call('DEL', LANE .. endpoint)
+  redis.call('DEL', LANE .. endpoint, BACKFILLING .. endpoint)
   for _, name in ipairs(redis.call('ZRANGE', BACKFILLS, 0, -1)) do
     if string.sub(name, 1, #endpoint + 1) == endpoint .. ':' then
       redis.call('ZREM', BACKFILLS, name)

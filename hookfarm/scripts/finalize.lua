@@ -11,11 +11,8 @@ local block = ARGV[1] .. ':' .. ARGV[2]
 
 -- A delivery may be sent once the one before it is over.
 local function follow(endpoint, id, job, original)
-  if original ~= '' then
-    local waits = redis.call('HEXISTS', UNCONFIRMED, original) + redis.call('HEXISTS', LANE_JOBS, original) > 0
-    if waits or owed(original) then
-      return redis.call('HSETNX', AFTER, original, job)
-    end
+  if original ~= '' and comes_first(original) then
+    return redis.call('HSETNX', AFTER, original, job)
   end
   if redis.call('HSETNX', JOBS, id, job) == 0 then
     return 0

@@ -27,31 +27,6 @@ if wrong then
 end
 local group = ARGV[1]
 
--- Whether something of the block waits for it to be final; as long as that, what was told of it is kept.
-local awaited = {}
-local function finalizing(block)
-  if awaited[block] == nil then
-    local chain, hash = string.match(block, '^(%d+):(.*)$')
-    awaited[block] = redis.call('ZSCORE', FINALIZING .. chain, hash) and true or false
-  end
-  return awaited[block]
-end
-
-local function await_finality(block, number)
-  local chain, hash = string.match(block, '^(%d+):(.*)$')
-  redis.call('ZADD', FINALIZING .. chain, 'LT', number, hash)
-  awaited[block] = true
-end
-
-local function remember(block, log, told)
-  redis.call('HSET', SENT .. block, log, told)
-  if finalizing(block) then
-    redis.call('PERSIST', SENT .. block)
-  else
-    redis.call('EXPIRE', SENT .. block, TOLD_SECONDS)
-  end
-end
-
 -- A job that was never in a worker's hands to the end: nobody was told of it.
 local function take_back_unsent(id, endpoint, job)
   if not string.find(job, '^{"id":"[^"]*","endpoint":"[^"]*","attempt":1,"payload":') then
@@ -112,31 +87,17 @@ local function withdraw(endpoint, id, job, originals)
   return 0
 end
 
-local function keep_until_final(block, log, event, number)
-  if event == '' then
-    redis.call('HDEL', UNFINALIZED .. block, log)
-  else
-    redis.call('HSET', UNFINALIZED .. block, log, event)
-    await_finality(block, number)
-  end
-  return 0
-end
-
 local function enqueue(block, log, kind, endpoint, id, job, extra)
   if kind == 'removed' then
     return withdraw(endpoint, id, job, extra)
   end
   if kind == 'unfinalized' then
-    return keep_until_final(block, log, job, extra)
+    keep_until_final(block, log, job, extra)
+    return 0
   end
   if kind == 'wait' then
     local line, reached = string.match(extra, '^(%S+) (%S+)$')
-    if redis.call('HEXISTS', JOBS, id) == 0 and redis.call('HSETNX', UNCONFIRMED, id, job) == 1 then
-      redis.call('ZADD', WAITING .. line, reached, id)
-      if not finalizing(block) then
-        await_finality(block, reached)
-      end
-    end
+    wait_for_confirmations(block, line, reached, id, job)
     return 0
   end
   if redis.call('HSETNX', JOBS, id, job) == 0 then

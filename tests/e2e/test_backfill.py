@@ -1,6 +1,7 @@
 """History through the command, beside what is live: each log once, and what a reorg takes back taken back."""
 
 import random
+import time
 from typing import Any
 
 from hookfarm import keys
@@ -8,10 +9,13 @@ from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.event_stream import Checkpoint
 from hookfarm.redis_clients import command_client
 from tests.e2e.conftest import LOOPBACK, Pipeline
+from tests.e2e.test_finality import ALL
 from tests.e2e.test_pipeline import assert_drained, body, chain_option
 from tests.e2e.test_reorg import await_truth
+from tests.e2e.test_transfers import KIND, Place, place
 from tests.support.commands import RunningCommand, running_command
 from tests.support.farm_processes import hookfarm
+from tests.support.transfers import canonical_transfers
 from tests.support.waiting import eventually
 
 
@@ -23,7 +27,7 @@ def arguments(pipeline: Pipeline, endpoint: str, chain: RunningDevchain, *option
 def backfill(pipeline: Pipeline, endpoint: dict[str, Any], chain: RunningDevchain, *options: str) -> str:
     """Runs it to its end; what it says."""
     said = hookfarm(
-        *arguments(pipeline, endpoint["id"], chain, *options), within=60, HOOKFARM_ALLOW_PRIVATE=LOOPBACK
+        *arguments(pipeline, endpoint["id"], chain, *options), within=120, HOOKFARM_ALLOW_PRIVATE=LOOPBACK
     )
     assert said.returncode == 0, said.stderr
     return said.stdout
@@ -33,7 +37,7 @@ def wait_for_checkpoint(redis_url: str, chain: RunningDevchain) -> None:
     head = chain.head()
     wanted = Checkpoint(head.number, head.hash).encode().encode()
     with command_client(redis_url) as client:
-        eventually(lambda: client.get(keys.checkpoint(chain.chain_id)) == wanted, 20, "the head being published")
+        eventually(lambda: client.get(keys.checkpoint(chain.chain_id)) == wanted, 60, "the head being published")
 
 
 def test_an_endpoint_gets_what_happened_before_it_came_and_nothing_twice(pipeline: Pipeline) -> None:
@@ -42,11 +46,11 @@ def test_an_endpoint_gets_what_happened_before_it_came_and_nothing_twice(pipelin
         pipeline.start(*chain_option(1350, chain.ws_url), "--workers", "8")
         endpoint = pipeline.add_endpoint(1350)
         chain.mine(20)
-        pipeline.receiver.wait_for(60, within=20)
+        pipeline.receiver.wait_for(60, within=60)
         wait_for_checkpoint(pipeline.redis_url, chain)
         said = backfill(pipeline, endpoint, chain, "--from-block", "1")
         assert said.startswith("blocks 1 to 320: 900 matches handed over, 60 were known")
-        received = pipeline.receiver.wait_for(960, within=30)
+        received = pipeline.receiver.wait_for(960, within=60)
         assert_drained(pipeline.redis_url, 1350)
         assert all(message.signature_valid for message in received)
         assert len({message.id for message in received}) == len(pipeline.receiver.received) == 960
@@ -63,13 +67,62 @@ def test_a_reorg_takes_back_what_a_backfill_delivered(pipeline: Pipeline) -> Non
         pipeline.start(*chain_option(1351, chain.ws_url), "--workers", "8")
         endpoint = pipeline.add_endpoint(1351)
         backfill(pipeline, endpoint, chain, "--from-block", "1")
-        pipeline.receiver.wait_for(120, within=20)
+        pipeline.receiver.wait_for(120, within=60)
         chain.reorg(10)
         chain.mine(1)
-        await_truth(pipeline, chain)
+        await_truth(pipeline, chain, within=60)
         kinds = [body(message)["type"] for message in pipeline.receiver.received]
         assert kinds.count("log.removed") == 30
         assert_drained(pipeline.redis_url, 1351)
+
+
+def told(pipeline: Pipeline, what: str) -> set[Place]:
+    contents = [body(message) for message in list(pipeline.receiver.received)]
+    return {place(each["data"]) for each in contents if each["type"] == f"transfer.{what}"}
+
+
+def ends_told(pipeline: Pipeline) -> set[Place]:
+    """The transfers that were told to be final, each after its original and once."""
+    originals: dict[str, Place] = {}
+    found: list[Place] = []
+    for message in list(pipeline.receiver.received):
+        content = body(message)
+        if content["type"] == "transfer.emitted":
+            originals[message.id] = place(content["data"])
+        elif content["type"] == "transfer.finalized":
+            found.append(place(content["data"]))
+            assert originals[content["original"]] == found[-1], "of something else, or before its original"
+    assert len(found) == len(set(found)), "final twice"
+    return set(found)
+
+
+def test_transfers_of_the_past_are_told_and_that_they_are_final_once_they_are(pipeline: Pipeline) -> None:
+    with running_devchain(
+        chain_id=1353, logs_per_block=1, transfers_per_block=2, safe_distance=3, finalized_distance=10
+    ) as chain:
+        chain.mine(60)
+        pipeline.start(*chain_option(1353, chain.ws_url), "--workers", "8")
+        endpoint = pipeline.add_endpoint(1353, *KIND, *ALL, event=None)
+        past = canonical_transfers(chain)
+        said = backfill(pipeline, endpoint, chain, "--from-block", "1")
+        assert said.startswith(f"blocks 1 to 60: {len(past)} matches handed over")
+        orphans = {place(each) for each in past if each["block_number"] > 55}
+        eventually(lambda: told(pipeline, "emitted") == set(map(place, past)), 60, "the past being told")
+        chain.reorg(5)
+        chain.mine(20)
+        final = {place(each) for each in canonical_transfers(chain) if each["block_number"] <= 60}
+        mined = [time.monotonic()]
+
+        def all_told() -> bool:
+            # A node is asked for its final block along with new blocks, and not with each.
+            if time.monotonic() > mined[-1] + 1.0:
+                chain.mine(1)
+                mined.append(time.monotonic())
+            return final <= ends_told(pipeline)
+
+        eventually(all_told, 60, "the receiver knowing what is final")
+        eventually(lambda: told(pipeline, "removed") == orphans, 60, "the orphans being taken back")
+        assert not orphans & ends_told(pipeline)
 
 
 def test_after_reorgs_during_a_backfill_the_receiver_knows_exactly_the_canonical_chain(pipeline: Pipeline) -> None:

@@ -7,18 +7,11 @@ from typing import Any
 
 import pytest
 
-from hookfarm import delivery_queue, keys
+from hookfarm import keys
 from hookfarm.backfill.progress import Progress
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.errors import ChainUnavailable, WrongChain
-from hookfarm.event_stream import StreamReader
-from hookfarm.jobs import Taken
-from hookfarm.message_processor.fan_out import handle
-from hookfarm.message_processor.matcher import Index
-from hookfarm.records import Endpoint
-from hookfarm.redis_clients import Exchange
-from tests.support.backfill import jobs_of, live_jobs, run_backfill, subscribed
-from tests.support.delivery import delivered as settlement
+from tests.support.backfill import deliver_everything, jobs_of, live_jobs, process_stream, run_backfill, subscribed
 from tests.support.ingestor import CHAIN, Published, canonical, running_ingestor
 from tests.support.lanes import in_lane
 from tests.support.redis_server import RedisServer
@@ -89,37 +82,6 @@ def test_what_is_still_in_the_stream_is_not_told_a_second_time(
     delivered = deliver_everything(client, redis_url)
     assert len(delivered) == 3 * (BLOCKS + 100)
     assert process_stream(client, redis_url, endpoint) == 0
-
-
-def deliver_everything(client: Any, redis_url: str) -> list[str]:
-    exchange = Exchange(redis_url, delivery_queue.BLOCK_SECONDS)
-    order = []
-    while client.llen(keys.DELIVERY_QUEUE):
-        delivery_queue.ask(exchange, None)
-        taken, _ = delivery_queue.answer(exchange)
-        assert isinstance(taken, Taken)
-        order.append(taken.id)
-        delivery_queue.settle_now(exchange, settlement(taken))
-    exchange.close()
-    return order
-
-
-def process_stream(client: Any, redis_url: str, endpoint: Endpoint) -> int:
-    """What a processor does with all that is in the stream; how many jobs it enqueues."""
-    exchange = Exchange(redis_url, delivery_queue.BLOCK_SECONDS)
-    reader, index, enqueued = StreamReader(exchange, "test"), Index(), 0
-    reader.follow([CHAIN])
-    index.put(endpoint)
-    while client.xlen(keys.events(CHAIN)):
-        reader.ask()
-        entries, _ = reader.answer()
-        done = delivery_queue.hand_off(exchange, [handle(index, entry) for entry in entries])
-        again = [
-            handle(index, entry, done.told[entry.entry_id]) for entry in entries if entry.entry_id in done.told
-        ]
-        enqueued += done.enqueued + delivery_queue.hand_off(exchange, again).enqueued
-    exchange.close()
-    return enqueued
 
 
 def test_stopped_at_random_moments_it_goes_on_and_makes_each_job_once(

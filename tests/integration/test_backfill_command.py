@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hookfarm import keys
+from hookfarm.delivery_queue import backfills
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.event_stream import Checkpoint
 from hookfarm.records import Endpoint
@@ -230,3 +231,25 @@ def test_an_endpoint_disabled_meanwhile_keeps_what_is_in_its_lane(
         watched.clear_faults()
         assert running.wait() == 0
     assert len(jobs_of(client)) == 3 * BLOCKS
+
+
+def test_backfills_of_an_ordered_endpoint_go_one_after_the_other(
+    client: Any, redis_url: str, endpoint: Endpoint, watched: RunningDevchain
+) -> None:
+    Registry(client).edit(endpoint.id, lambda known: replace(known, ordered=True))
+    slow(watched)
+    command = ("backfill", endpoint.id, *nodes(watched), "--from-block", "1", "--yes", "--redis-url", redis_url)
+    with running_command(*command) as running:
+        wait_for_block(client, running, 20)
+        second = backfill(redis_url, endpoint.id, *nodes(watched), "--from-block", "100", "--yes")
+        said = refused(second, 1)
+        assert f"{endpoint.id}:{CHAIN}:1:: is under way" in said
+        assert len(backfills.unfinished(client)) == 1
+        watched.clear_faults()
+        assert running.wait() == 0, running.stderr
+    again = backfill(redis_url, endpoint.id, *nodes(watched), "--from-block", "100", "--yes")
+    assert again.returncode == 0, again.stderr
+    assert jobs_of(client) == live_jobs(endpoint, canonical(watched))
+    lane = [job.decode() for job in client.zrange(keys.LANE + endpoint.id, 0, -1)]
+    expected = list(live_jobs(endpoint, canonical(watched)))
+    assert lane == [job for job in expected if job in set(lane)]

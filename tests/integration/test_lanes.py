@@ -9,7 +9,7 @@ import pytest
 from hookfarm import delivery_queue, keys, windows
 from hookfarm.delivery_queue import Verdict, backfills
 from hookfarm.delivery_queue.handing_off import Handled, LogState, Removal, Waiting
-from hookfarm.delivery_queue.lane import Piece, Wanted
+from hookfarm.delivery_queue.lane import Piece, Placed, Wanted
 from hookfarm.event_stream import Checkpoint, StreamReader
 from hookfarm.jobs import Job, Taken
 from hookfarm.records import Endpoint
@@ -264,7 +264,7 @@ def test_a_log_taken_back_while_its_job_is_in_a_lane_is_told_to_nobody(
 
 def test_a_backfill_that_stands_elsewhere_hands_nothing_over(client: Any, redis_url: str) -> None:
     fill(redis_url, LANED, jobs(LANED, 1))
-    more = Piece(Checkpoint(1, "0xother"), Checkpoint(2, "0xb2"), 1, 1, [Wanted(job(LANED, "more"))])
+    more = Piece(Checkpoint(1, "0xother"), Checkpoint(2, "0xb2"), 1, 1, [Wanted((Placed(job(LANED, "more")),))])
     assert hand_over(redis_url, LANED, more).result == "moved"
     assert in_lane(client, LANED) == []
     stands = backfills.read(client, name(LANED))
@@ -279,7 +279,7 @@ def test_a_block_that_is_not_the_published_one_is_not_handed_over(
     begin(client, LANED)
     if row is not None:
         client.hset(keys.blocks(CHAIN_ID), "1", row)
-    piece = Piece(None, BLOCK, 1, 1, [Wanted(job(LANED, "m1"))], checked=True)
+    piece = Piece(None, BLOCK, 1, 1, [Wanted((Placed(job(LANED, "m1")),))], checked=True)
     assert hand_over(redis_url, LANED, piece).result == "unlinked"
     assert client.hlen(keys.JOBS) == 0
     client.hset(keys.blocks(CHAIN_ID), "1", f"{BLOCK.block_hash} 0xb0 1")
@@ -291,10 +291,16 @@ def test_what_is_told_of_a_log_is_compared_and_noted(client: Any, redis_url: str
     log = LogState(f"{CHAIN_ID}:0xb1", 0, "", f"0-0 + 0 {LANED}:sub_1")
     other = LogState(f"{CHAIN_ID}:0xb1", 1, "", f"0-0 + 0 {LANED}:sub_1")
     client.hset(keys.SENT + log.block, "1", "1-0 + 0 ep_live:sub_2")
-    piece = Piece(None, BLOCK, 1, 2, [Wanted(job(LANED, "m0"), log=log), Wanted(job(LANED, "m1"), log=other)])
+    piece = Piece(
+        None,
+        BLOCK,
+        1,
+        2,
+        [Wanted((Placed(job(LANED, "m0")),), log=log), Wanted((Placed(job(LANED, "m1")),), log=other)],
+    )
     assert hand_over(redis_url, LANED, piece) == ("told", 2)
     assert (client.hlen(keys.JOBS), client.hget(keys.SENT + log.block, "0")) == (0, None)
-    right = replace(piece, wanted=[piece.wanted[0], Wanted(job(LANED, "m1"))])
+    right = replace(piece, wanted=[piece.wanted[0], Wanted((Placed(job(LANED, "m1")),))])
     assert hand_over(redis_url, LANED, right) == ("done", 2)
     assert client.hget(keys.SENT + log.block, "0") == log.after.encode()
     assert client.ttl(keys.SENT + log.block) > 80_000
@@ -303,11 +309,80 @@ def test_what_is_told_of_a_log_is_compared_and_noted(client: Any, redis_url: str
 def test_what_waits_for_confirmations_waits_where_live_ones_do(client: Any, redis_url: str) -> None:
     begin(client, LANED)
     waiting = job(LANED, "later")
-    piece = Piece(None, BLOCK, 1, 1, [Wanted(waiting, Waiting(waiting, "blocks", 13))])
+    piece = Piece(None, BLOCK, 1, 1, [Wanted((Placed(waiting, Waiting(waiting, "blocks", 13)),))])
     assert hand_over(redis_url, LANED, piece) == ("done", 1)
     assert client.hkeys(keys.UNCONFIRMED) == [b"later"]
     assert client.zscore(f"{keys.WAITING}{CHAIN_ID}:blocks", "later") == 13
     assert in_lane(client, LANED) == []
+
+
+def followed(originals: list[Job]) -> tuple[Piece, list[str]]:
+    """A first block whose logs are told of twice, and the ids of what comes second."""
+    ends = [job(LANED, f"end-{each.id}") for each in originals]
+    pairs = zip(originals, ends, strict=True)
+    wanted = [Wanted((Placed(first), Placed(end, None, first.id))) for first, end in pairs]
+    return Piece(None, BLOCK, 1, len(wanted), wanted), ids(ends)
+
+
+def test_what_follows_a_job_of_a_lane_is_sent_once_that_is_over(
+    client: Any, redis_url: str, exchange: Exchange
+) -> None:
+    past = jobs(LANED, 30)
+    begin(client, LANED)
+    piece, ends = followed(past)
+    assert hand_over(redis_url, LANED, piece) == ("done", 30)
+    order = deliver_all(client, exchange)
+    assert sorted(order) == sorted([*ids(past), *ends])
+    assert all(order.index(first) < order.index(end) for first, end in zip(ids(past), ends, strict=True))
+    assert client.hlen(keys.AFTER) == 0
+
+
+def test_an_ordered_endpoint_is_told_the_end_of_a_log_before_the_next_log(
+    client: Any, redis_url: str, exchange: Exchange, farm: Registry
+) -> None:
+    farm.edit(LANED, lambda endpoint: replace(endpoint, ordered=True))
+    begin(client, LANED)
+    piece, ends = followed(jobs(LANED, 4))
+    hand_over(redis_url, LANED, piece)
+    pairs = zip(ids(jobs(LANED, 4)), ends, strict=True)
+    assert deliver_all(client, exchange) == [each for pair in pairs for each in pair]
+
+
+def test_what_follows_a_job_that_was_delivered_live_meanwhile_is_sent(
+    client: Any, redis_url: str, exchange: Exchange
+) -> None:
+    past = jobs(LANED, 12)
+    begin(client, LANED)
+    piece, ends = followed(past)
+    hand_over(redis_url, LANED, piece)
+    unsent = in_lane(client, LANED)
+    assert len(unsent) >= 2
+    client.hset(keys.DELIVERED, unsent[-1], "{}")
+    order = deliver_all(client, exchange)
+    assert sorted(order) == sorted([*(i for i in ids(past) if i != unsent[-1]), *ends])
+    assert client.hlen(keys.AFTER) == 0
+
+
+def test_with_an_endpoint_goes_what_would_have_followed_its_lane(
+    client: Any, redis_url: str, farm: Registry
+) -> None:
+    begin(client, LANED)
+    piece, _ = followed(jobs(LANED, 30))
+    hand_over(redis_url, LANED, piece)
+    owed = client.hlen(keys.JOBS)
+    farm.remove(LANED)
+    assert client.hlen(keys.AFTER) == owed
+
+
+def test_while_another_backfill_holds_the_endpoint_nothing_is_handed_over(client: Any, redis_url: str) -> None:
+    begin(client, LANED)
+    piece = Piece(None, BLOCK, 1, 1, [Wanted((Placed(job(LANED, "m1")),))], is_last=True)
+    client.set(keys.BACKFILLING + LANED, "another", px=60_000)
+    assert hand_over(redis_url, LANED, piece, hold=True) == ("held", 0)
+    assert (client.hlen(keys.JOBS), client.get(keys.BACKFILLING + LANED)) == (0, b"another")
+    client.set(keys.BACKFILLING + LANED, name(LANED), px=60_000)
+    assert hand_over(redis_url, LANED, piece, hold=True) == ("done", 1)
+    assert client.get(keys.BACKFILLING + LANED) is None, "done, and still held"
 
 
 def test_a_failed_job_of_a_lane_is_retried_like_any_other(client: Any, redis_url: str, exchange: Exchange) -> None:

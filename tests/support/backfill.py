@@ -6,20 +6,22 @@ from typing import Any
 
 import orjson
 
-from hookfarm import keys
+from hookfarm import delivery_queue, keys
 from hookfarm.backfill.plan import Plan, Request, narrowed
 from hookfarm.backfill.progress import Progress
 from hookfarm.backfill.run import MOST_WAITING, Run
 from hookfarm.backfill.source import Source
 from hookfarm.config import ChainConfig
-from hookfarm.delivery_queue import backfills
-from hookfarm.event_stream import Entry
+from hookfarm.delivery_queue import KeptLog, backfills
+from hookfarm.event_stream import Entry, StreamReader
 from hookfarm.jobs import Job, Taken, decode, numbered
+from hookfarm.message_processor import finality
 from hookfarm.message_processor.fan_out import handle
 from hookfarm.message_processor.matcher import Index
 from hookfarm.records import Endpoint, parse_subscription
-from hookfarm.redis_clients import async_client
+from hookfarm.redis_clients import Exchange, async_client
 from tests.support.delivery import add_endpoint
+from tests.support.delivery import delivered as settlement
 from tests.support.ingestor import CHAIN, QUICK
 
 TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
@@ -73,13 +75,14 @@ def run_backfill(
 
 
 def jobs_of(client: Any) -> dict[str, bytes]:
-    """What the queue and the lanes hold, each job once: id -> body."""
+    """What the queue and the lanes hold, and what follows that, each job once: id -> body."""
     owed, laned = client.hgetall(keys.JOBS), client.hgetall(keys.LANE_JOBS)
     assert not set(owed) & set(laned), "in a lane and in the ledger"
     found = {}
-    for stored in (*owed.values(), *laned.values()):
+    for stored in (*owed.values(), *laned.values(), *client.hvals(keys.AFTER)):
         taken = decode(numbered(0, stored))
         assert isinstance(taken, Taken)
+        assert taken.id not in found, "follows another one, and is there already"
         found[taken.id] = taken.body
     return found
 
@@ -92,3 +95,51 @@ def live_jobs(endpoint: Endpoint, events: list[dict[str, Any]]) -> dict[str, byt
     for number, event in enumerate(events):
         made += handle(index, Entry(CHAIN, f"{number}-1".encode(), orjson.dumps(event))).jobs
     return {job.id: job.body for job in made}
+
+
+def final_jobs(endpoint: Endpoint, events: list[dict[str, Any]]) -> dict[str, bytes]:
+    """What live delivery makes of these events once their blocks are final: id -> body."""
+    index = Index()
+    index.put(endpoint)
+    made: list[Job] = []
+    for event in events:
+        handled = handle(index, Entry(CHAIN, b"1-1", orjson.dumps(event)))
+        if handled.log is not None and handled.unfinalized is not None:
+            kept = KeptLog(str(handled.log.log_index), handled.log.after, handled.unfinalized.kept)
+            made += [job for job, _ in finality.finalized(index, handled.log.block, kept).jobs]
+    return {job.id: job.body for job in made}
+
+
+def deliver_everything(client: Any, redis_url: str) -> list[str]:
+    """The ids of what is owed and in lanes, in the order in which it was delivered."""
+    exchange = Exchange(redis_url, delivery_queue.BLOCK_SECONDS)
+    order = []
+    while client.llen(keys.DELIVERY_QUEUE):
+        delivery_queue.ask(exchange, None)
+        taken, _ = delivery_queue.answer(exchange)
+        assert isinstance(taken, Taken)
+        order.append(taken.id)
+        delivery_queue.settle_now(exchange, settlement(taken))
+    exchange.close()
+    return order
+
+
+def process_stream(client: Any, redis_url: str, endpoint: Endpoint) -> int:
+    """What a processor does with all that is in the stream, and with what has become final since; how many jobs it
+    enqueues."""
+    exchange = Exchange(redis_url, delivery_queue.BLOCK_SECONDS)
+    reader, index, enqueued = StreamReader(exchange, "test"), Index(), 0
+    reader.follow([CHAIN])
+    index.put(endpoint)
+    while client.xlen(keys.events(CHAIN)):
+        reader.ask()
+        entries, _ = reader.answer()
+        done = delivery_queue.hand_off(exchange, [handle(index, entry) for entry in entries])
+        again = [
+            handle(index, entry, done.told[entry.entry_id]) for entry in entries if entry.entry_id in done.told
+        ]
+        enqueued += done.enqueued + delivery_queue.hand_off(exchange, again).enqueued
+    while (confirmed := delivery_queue.confirm_waiting(exchange, CHAIN)) != (0, ()):
+        enqueued += confirmed.enqueued + sum(finality.announce(exchange, index, confirmed.final))
+    exchange.close()
+    return enqueued

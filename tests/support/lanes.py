@@ -6,7 +6,7 @@ from typing import Any
 
 from hookfarm import keys
 from hookfarm.delivery_queue import backfills, lane
-from hookfarm.delivery_queue.lane import HandedOver, Piece, Wanted
+from hookfarm.delivery_queue.lane import HandedOver, Piece, Placed, Wanted
 from hookfarm.event_stream import Checkpoint
 from hookfarm.jobs import Job
 from hookfarm.redis_clients import async_client, command_client
@@ -25,10 +25,10 @@ def begin(client: Any, endpoint: str) -> None:
     backfills.begin(client, name(endpoint), {**facts, "from_block": 1, "to_block": 9})
 
 
-def hand_over(redis_url: str, endpoint: str, piece: Piece) -> HandedOver:
+def hand_over(redis_url: str, endpoint: str, piece: Piece, *, hold: bool = False) -> HandedOver:
     async def run() -> HandedOver:
         async with async_client(redis_url) as client:
-            return await lane.hand_over(client, name(endpoint), endpoint, CHAIN_ID, piece)
+            return await lane.hand_over(client, name(endpoint), endpoint, CHAIN_ID, piece, hold=hold)
 
     return asyncio.run(run())
 
@@ -37,7 +37,7 @@ def fill(redis_url: str, endpoint: str, jobs: Sequence[Job]) -> int:
     """Into the endpoint's lane, as what one block of a backfill became; how many were not known."""
     with command_client(redis_url) as client:
         begin(client, endpoint)
-    wanted = [Wanted(job) for job in jobs]
+    wanted = [Wanted((Placed(job),)) for job in jobs]
     result, added = hand_over(redis_url, endpoint, Piece(None, BLOCK, 1, len(jobs), wanted))
     assert result == "done", result
     return added
@@ -45,7 +45,9 @@ def fill(redis_url: str, endpoint: str, jobs: Sequence[Job]) -> int:
 
 def piece_behind(jobs: Sequence[Job]) -> Piece:
     """What the block behind that of `fill` became."""
-    return Piece(BLOCK, Checkpoint(BLOCK.number + 1, "0xb2"), 1, len(jobs), [Wanted(job) for job in jobs])
+    return Piece(
+        BLOCK, Checkpoint(BLOCK.number + 1, "0xb2"), 1, len(jobs), [Wanted((Placed(job),)) for job in jobs]
+    )
 
 
 def in_lane(client: Any, endpoint: str) -> list[str]:

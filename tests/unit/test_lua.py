@@ -55,6 +55,13 @@ def test_fixed_keys_and_shared_parts_are_put_in_front_of_a_script() -> None:
     assert b"local function window_of" not in Script("purge").source
 
 
+def test_a_part_of_a_shared_part_comes_where_that_says_so() -> None:
+    source = Script("promote", "ledger").source
+    assert b"--@part" not in source
+    places = [source.index(f"local function {name}(".encode()) for name in ("release", "draw", "finish")]
+    assert places == sorted(places)
+
+
 def test_only_a_forgotten_script_counts_as_forgotten() -> None:
     assert forgotten(redis.exceptions.NoScriptError("x"))
     assert not forgotten(redis.exceptions.ResponseError("x"))

@@ -21,24 +21,12 @@
 --   CIRCUITS ZSET           endpoint of the registry -> ms since when failures have kept its window closed
 --
 -- Where something is parked, then something is open, whose settlement looks again, or WAKE does, or it is paused.
---
--- A lane is what a backfill has for one endpoint. It is outside of the ledger: its jobs enter that, in order, where the
--- endpoint's window has room and nothing of it is parked, so that every live job goes first. While jobs of endpoints
--- without a lane are open, or were within LIVE_MS, all lanes together have LANE_SHARE of the workers at most; else as
--- many as there are, and a bite. `promote` looks at all of them four times a second, beside every settlement.
---
---   LANE<endpoint> ZSET     id -> place, in the order of the chain
---   LANE_JOBS HASH          id -> job
---   LANES SET               the endpoints that have one, until the last job that came out of it is no longer open
---   LIVE STRING             there while jobs of other endpoints were open just now
 local INITIAL = 4
 local FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 1000, 60000
 local LATE_US = 500000
 local WORKERS = 50
 local LARGEST_BITE = 8
 local MOST_AT_ONCE = 500
-local LANE_SHARE = 0.25
-local LIVE_MS = 1000
 
 local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -230,46 +218,19 @@ local function release(endpoint, window)
   end
 end
 
--- How many more jobs of lanes may open, each lane having its part of what they have together.
-local function lane_room(endpoint, window)
-  local theirs = open_beside_lanes(endpoint, window)
-  if redis.call('ZCARD', OPEN) > theirs then
-    redis.call('DEL', LIVE)  -- A removal goes before what a full server would refuse.
-    redis.call('SET', LIVE, 1, 'PX', LIVE_MS)
-  elseif redis.call('EXISTS', LIVE) == 0 then
-    return window.workers + LARGEST_BITE - theirs
+-- A job has left the ledger for good, or is dead: what waited for that goes on its way.
+local function over(id)
+  local following = redis.call('HGET', AFTER, id)
+  if following then
+    redis.call('HDEL', AFTER, id)
+    local next_id, endpoint = string.match(following, '^{"id":"([^"]*)","endpoint":"([^"]*)"')
+    if redis.call('HSETNX', JOBS, next_id, following) == 1 then
+      admit(endpoint, next_id, following, false)
+    end
   end
-  local share = math.ceil(window.workers * LANE_SHARE)
-  return math.min(share - theirs, math.max(math.floor(share / #all_lanes()), 1) - window.open)
 end
 
--- Lane -> list, as many as there is room for. What was delivered, or is owed, by another way meanwhile is left out.
-local function draw(endpoint, window)
-  while window.lane > 0 and window.parked == 0 do
-    local free = room(endpoint, window)
-    if free >= 1 then
-      free = math.min(free, lane_room(endpoint, window))
-    end
-    if free < 1 then
-      return
-    end
-    local ids, jobs = {}, {}
-    for i, id in ipairs(redis.call('ZPOPMIN', LANE .. endpoint, math.min(free, MOST_AT_ONCE))) do
-      if i % 2 == 1 then
-        local job = redis.call('HGET', LANE_JOBS, id)
-        redis.call('HDEL', LANE_JOBS, id)
-        if job and redis.call('HEXISTS', DELIVERED, id) == 0 and redis.call('HSETNX', JOBS, id, job) == 1 then
-          ids[#ids + 1], jobs[#jobs + 1] = id, job
-          enter(window)
-        end
-      end
-    end
-    window.lane = redis.call('ZCARD', LANE .. endpoint)
-    if #ids > 0 then
-      push(ids, jobs)
-    end
-  end
-end
+--@part lanes
 
 local function failed(endpoint, window)
   if not window.known then
@@ -353,18 +314,6 @@ local function store(endpoint, window)
                'next', digits(window.next), 'slow', window.slow and 1 or 0, 'low', low_mark(window))
   else
     redis.call('HSET', key, 'open', window.open, 'limit', window.limit, 'low', low_mark(window))
-  end
-end
-
--- A job has left the ledger for good, or is dead: what waited for that goes on its way.
-local function over(id)
-  local following = redis.call('HGET', AFTER, id)
-  if following then
-    redis.call('HDEL', AFTER, id)
-    local next_id, endpoint = string.match(following, '^{"id":"([^"]*)","endpoint":"([^"]*)"')
-    if redis.call('HSETNX', JOBS, next_id, following) == 1 then
-      admit(endpoint, next_id, following, false)
-    end
   end
 end
 
