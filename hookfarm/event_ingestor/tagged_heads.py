@@ -37,7 +37,7 @@ class TaggedHeads:
                 news[tag] = Checkpoint(header.number, header.block_hash)
             else:
                 with contextlib.suppress(ChainUnavailable):
-                    news[tag] = Checkpoint(checkpoint, (await node.header(checkpoint)).block_hash)
+                    news[tag] = await _up_to(checkpoint, tag, node)
         if news:
             await self._store.tell_heads(news)
 
@@ -59,3 +59,11 @@ class TaggedHeads:
         if tag not in self._said:
             self._said.add(tag)
             self._log.warning("tag not supported", chain=self._chain_id, tag=tag, node=node.origin)
+
+
+async def _up_to(number: int, tag: str, node: Node) -> Checkpoint:
+    """The tagged head, or the canonical block of this number below it: both as they are at one moment."""
+    calls: list[Call] = [("eth_getBlockByNumber", [name, False]) for name in (tag, hex(number))]
+    told, block = (parse_header(first_error(answer)) for answer in await node.ask_all(calls))
+    lower = block if block.number < told.number else told
+    return Checkpoint(lower.number, lower.block_hash)

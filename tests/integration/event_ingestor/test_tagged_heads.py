@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 from hookfarm import event_stream, logs
 from hookfarm.chain.node import connect
@@ -33,8 +34,8 @@ def publish(devchain: RunningDevchain, redis_url: str) -> None:
     asyncio.run(run())
 
 
-def tell(devchain: RunningDevchain, redis_url: str) -> None:
-    """As an ingestor does that has published BLOCKS."""
+def tell(devchain: RunningDevchain, redis_url: str, meanwhile: Callable[[], object] = lambda: None) -> None:
+    """As an ingestor does that has published BLOCKS; `meanwhile` is after the node was asked for its tags."""
     log = logs.get(EVENT_INGESTOR)
 
     async def run(condition: Condition) -> None:
@@ -42,6 +43,7 @@ def tell(devchain: RunningDevchain, redis_url: str) -> None:
         node = await connect(provider, Limits(tags_seconds=0.0), lambda _: None, lambda: None)
         try:
             node.tags.heard(await node.ask_all(node.tags.due()))
+            meanwhile()
             async with async_client(redis_url) as client:
                 await TaggedHeads(CHAIN, Store(client, CHAIN, condition), log).tell(node, BLOCKS)
         finally:
@@ -69,3 +71,13 @@ def test_a_tag_beyond_a_checkpoint_that_was_orphaned_says_nothing_of_it(
         devchain.reorg(3, length=8)
         tell(devchain, redis_url)
         assert published.heads() == {"latest": 5, "finalized": 2}
+
+
+def test_a_tag_that_a_reorg_lowered_meanwhile_counts_as_it_is_now(redis_url: str, published: Published) -> None:
+    with running_devchain(chain_id=CHAIN, safe_distance=2, finalized_distance=8) as devchain:
+        devchain.mine(BLOCKS)
+        publish(devchain, redis_url)
+        head = devchain.head().hash
+        devchain.reorg(3, length=8)
+        tell(devchain, redis_url, meanwhile=lambda: devchain.switch_to(head))
+        assert published.heads() == {"latest": 5, "safe": 3, "finalized": 2}
