@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 import redis
@@ -164,23 +164,44 @@ async def rewind(
     return bool(await _REWIND.call_async(client, (*_ingestor_keys(chain_id), *confirming), arguments))
 
 
+class CheckpointMoved(Exception):
+    """Another ingestor of the chain has published or taken back: what is remembered is of another checkpoint."""
+
+
 async def known_blocks(
-    client: "redis.asyncio.Redis", chain_id: int, numbers: Sequence[int]
+    client: "redis.asyncio.Redis", chain_id: int, numbers: Sequence[int], at: Checkpoint | None = None
 ) -> list[KnownBlock | None]:
-    """Each of these blocks as it was published, while it is remembered."""
-    rows = await client.hmget(keys.blocks(chain_id), [str(number) for number in numbers])
+    """Each of these blocks as it was published, while it is remembered.
+
+    CheckpointMoved where `at` is given and is not the checkpoint.
+    """
+    rows = await _remembered(client, chain_id, keys.blocks(chain_id), numbers, at)
     return [None if row is None else _known(number, row) for number, row in zip(numbers, rows, strict=True)]
 
 
 async def withdrawals(
-    client: "redis.asyncio.Redis", chain_id: int, numbers: Sequence[int]
+    client: "redis.asyncio.Redis", chain_id: int, numbers: Sequence[int], at: Checkpoint | None = None
 ) -> list[list[bytes] | None]:
     """For each of these blocks the entries that take its events back, the last event first.
 
-    None where its events are not remembered, which is also so for a block that had none.
+    None where its events are not remembered, which is also so for a block that had none. `at` as above.
     """
-    stored = await client.hmget(keys.block_events(chain_id), [str(number) for number in numbers])
+    stored = await _remembered(client, chain_id, keys.block_events(chain_id), numbers, at)
     return [None if blob is None else _withdrawn(blob) for blob in stored]
+
+
+async def _remembered(
+    client: "redis.asyncio.Redis", chain_id: int, table: str, numbers: Sequence[int], at: Checkpoint | None
+) -> list[Any]:
+    """Read together with the checkpoint. Whatever that was in between: its ancestors are always the same."""
+    async with client.pipeline(transaction=True) as pipe:
+        pipe.get(keys.checkpoint(chain_id))
+        pipe.hmget(table, [str(number) for number in numbers])
+        checkpoint, rows = await pipe.execute()
+    if at is not None and checkpoint != at.encode().encode():
+        raise CheckpointMoved
+    found: list[Any] = rows
+    return found
 
 
 async def tell_heads(client: "redis.asyncio.Redis", chain_id: int, told: Mapping[str, Checkpoint | None]) -> None:

@@ -16,7 +16,7 @@ from hookfarm.event_ingestor.progress import Progress
 from hookfarm.event_ingestor.reorg import ForkPoint, find_fork_point
 from hookfarm.event_ingestor.store import Store
 from hookfarm.event_ingestor.withdrawal import next_step
-from hookfarm.event_stream import Checkpoint, Publication
+from hookfarm.event_stream import Checkpoint, CheckpointMoved, Publication
 from hookfarm.logs import FieldLogger
 
 OnTheWay = Callable[[Node, Checkpoint], Awaitable[None]]
@@ -75,8 +75,8 @@ class Publisher:
     async def _advance(self, node: Node, head: Head, on_the_way: OnTheWay) -> None:
         if head.header is not None and head.header.block_hash == self._at.block_hash:
             return
-        if head.number <= self._at.number:
-            await self._return_to_fork_point(node, head)
+        while head.number <= self._at.number and await self._return_to_fork_point(node, head):
+            pass  # Once more where somebody else had moved the checkpoint.
         while self._at.number < head.number:
             async with BlockFeed(node, self._prover, self._at.number + 1, head) as feed:
                 on_one_branch = await self._publish_all(node, feed, head, on_the_way)
@@ -139,22 +139,28 @@ class Publisher:
 
     async def _return_to_fork_point(self, node: Node, head: Head) -> bool:
         """False where the node's chain still holds the checkpoint, or the head below it."""
-        fork = await find_fork_point(node, self._store, self._at, head)
-        if fork is None:
-            return False
+        try:
+            fork = await find_fork_point(node, self._store, self._at, head)
+            if fork is not None:
+                await self._rewind(fork)
+        except CheckpointMoved:
+            await self._adopt_stored()
+            return True
+        return fork is not None
+
+    async def _rewind(self, fork: ForkPoint) -> None:
+        """CheckpointMoved where it is not ours any more."""
         depth, removed, forgotten = self._at.number - fork.block.number, 0, 0
         self._gauges.reorg(deep=not fork.remembered)
         while self._at.number > fork.block.number:
             step = await next_step(self._store, self._at, fork.block)
             if not await self._store.rewind(self._at, step.target, step.withdrawn):
-                await self._adopt_stored()
-                break
+                raise CheckpointMoved
             self._move(step.target)
             self._gauges.removed(len(step.withdrawn))
             removed += len(step.withdrawn)
             forgotten += step.forgotten
         self._say_reorg(fork, depth, removed, forgotten)
-        return True
 
     def _say_reorg(self, fork: ForkPoint, depth: int, removed: int, forgotten: int) -> None:
         """`events_not_announced` were published, but are too far back to be remembered."""

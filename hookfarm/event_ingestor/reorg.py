@@ -28,13 +28,13 @@ async def find_fork_point(node: Node, store: Store, checkpoint: Checkpoint, head
     """Walks back from the checkpoint, or from a head below it; None = there is no fork.
 
     In steps that double, each of one request. A node whose head is below all that is remembered proves nothing:
-    it is unavailable until it has caught up.
+    it is unavailable until it has caught up. CheckpointMoved where another ingestor has.
     """
     start = min(checkpoint.number, head.number)
     highest, step, above = start, 1, None
     while highest >= 0:
         numbers = range(highest, max(highest - step, -1), -1)
-        known = await store.known_blocks(numbers)
+        known = await store.known_blocks(numbers, checkpoint)
         if known[0] is None and highest == start:
             behind = f"is at block {head.number}, far behind the checkpoint {checkpoint.number}"
             raise ChainUnavailable(f"{node.origin}: {behind}")

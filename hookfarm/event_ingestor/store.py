@@ -30,11 +30,12 @@ class Store:
     async def checkpoint(self) -> Checkpoint | None:
         return await self._insist(lambda: event_stream.read_checkpoint(self._client, self._chain_id))
 
-    async def known_blocks(self, numbers: Sequence[int]) -> list[KnownBlock | None]:
-        return await self._insist(lambda: event_stream.known_blocks(self._client, self._chain_id, numbers))
+    async def known_blocks(self, numbers: Sequence[int], at: Checkpoint) -> list[KnownBlock | None]:
+        """CheckpointMoved, here and below, where the checkpoint is not `at` any more."""
+        return await self._insist(lambda: event_stream.known_blocks(self._client, self._chain_id, numbers, at))
 
-    async def withdrawals(self, numbers: Sequence[int]) -> list[list[bytes] | None]:
-        return await self._insist(lambda: event_stream.withdrawals(self._client, self._chain_id, numbers))
+    async def withdrawals(self, numbers: Sequence[int], at: Checkpoint) -> list[list[bytes] | None]:
+        return await self._insist(lambda: event_stream.withdrawals(self._client, self._chain_id, numbers, at))
 
     async def publish(self, expected: Checkpoint, blocks: Sequence[Block], head: int) -> Publication:
         """REFUSED = the checkpoint is another one, perhaps because the first of two tries did it, or the blocks

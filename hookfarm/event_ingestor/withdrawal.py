@@ -25,17 +25,17 @@ class Step:
 
 
 async def next_step(store: Store, checkpoint: Checkpoint, fork: Checkpoint) -> Step:
-    """The next step down from the checkpoint, which is above the fork point."""
+    """The next step down from the checkpoint, above the fork point. CheckpointMoved where that is another now."""
     numbers = range(checkpoint.number, max(fork.number, checkpoint.number - STEP_BLOCKS), -1)
-    known = await store.known_blocks(numbers)
-    withdrawals = await store.withdrawals(numbers)
+    known = await store.known_blocks(numbers, checkpoint)
+    withdrawals = await store.withdrawals(numbers, checkpoint)
     taken = _fitting(withdrawals)
     forgotten = sum(_lost(block, events) for block, events in zip(known[:taken], withdrawals, strict=False))
     withdrawn = [entry for entries in withdrawals[:taken] for entry in entries or ()]
     below = checkpoint.number - taken
     if below == fork.number:
         return Step(fork, withdrawn, forgotten)
-    [target] = await store.known_blocks([below])
+    [target] = await store.known_blocks([below], checkpoint)
     return Step(fork if target is None else target.point, withdrawn, forgotten)
 
 

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from hookfarm import event_stream, keys
-from hookfarm.event_stream import KEPT_BLOCKS, Checkpoint, KnownBlock, StreamBlock
+from hookfarm.event_stream import KEPT_BLOCKS, Checkpoint, CheckpointMoved, KnownBlock, StreamBlock
 from hookfarm.records import Event
 from hookfarm.redis_clients import async_client
 from tests.support.redis_server import RedisServer
@@ -117,6 +117,21 @@ def test_withdrawals_are_the_events_with_removed_the_last_one_first(run: Callabl
     assert [orjson.loads(entry) for entry in found[2]] == [
         {"block_number": 5, "log_index": index, "removed": True} for index in (1, 0)
     ]
+
+
+@pytest.mark.parametrize("remembered", [event_stream.known_blocks, event_stream.withdrawals])
+def test_what_is_remembered_of_another_checkpoint_is_not_answered(
+    client: Any, run: Callable[..., Any], remembered: Callable[..., Any]
+) -> None:
+    """Another ingestor may go to another branch and come back: what is missing meanwhile was not forgotten."""
+    run(event_stream.publish, None, [block(n, events=1) for n in range(1, 10)])
+    [before] = run(remembered, [9], at(9))
+    run(event_stream.rewind, at(9), at(8), run(event_stream.withdrawals, [9])[0])
+    with pytest.raises(CheckpointMoved):
+        run(remembered, [9], at(9))
+    assert run(remembered, [9], at(8)) == [None]
+    run(event_stream.publish, at(8), [block(9, events=1)])
+    assert run(remembered, [9], at(9)) == [before]
 
 
 def test_events_that_are_not_kept_cannot_be_taken_back(run: Callable[..., Any]) -> None:
