@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from hookfarm import keys
 from hookfarm.backfill.progress import Progress
 from hookfarm.devchain.library import RunningDevchain, running_devchain
-from hookfarm.errors import ChainUnavailable, WrongChain
+from hookfarm.errors import ChainUnavailable, Conflict, WrongChain
 from tests.support.backfill import deliver_everything, jobs_of, live_jobs, process_stream, run_backfill, subscribed
 from tests.support.ingestor import CHAIN, Published, canonical, running_ingestor
 from tests.support.lanes import in_lane
@@ -182,6 +183,13 @@ def test_without_a_node_it_says_so(client: Any, redis_url: str, devchain: Runnin
     with pytest.raises(ChainUnavailable, match=f"chain {CHAIN}"):
         run_backfill(client, redis_url, subscribed(client), (devchain.http_url,), 10)
     devchain.come_up()
+
+
+def test_while_another_one_holds_an_endpoint_with_an_order_nothing_is_read(client: Any, redis_url: str) -> None:
+    endpoint = replace(subscribed(client), ordered=True)
+    client.set(keys.BACKFILLING + endpoint.id, "another", px=60_000)
+    with pytest.raises(Conflict, match="another is under way"):
+        run_backfill(client, redis_url, endpoint, ("http://127.0.0.1:9",), 10)
 
 
 def test_a_redis_that_goes_away_for_a_while_costs_nothing(
