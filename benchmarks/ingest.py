@@ -164,7 +164,7 @@ async def _take_back(stage: Stage) -> Run:
     at = await stage.store.checkpoint()
     assert at is not None
     lowest = max(0, at.number - event_stream.KEPT_BLOCKS + 1)
-    [block] = await stage.store.known_blocks([lowest])
+    [block] = await stage.store.known_blocks([lowest], at)
     assert block is not None
     began, removed = time.perf_counter(), 0
     while at.number > lowest:
