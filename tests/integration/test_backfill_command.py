@@ -241,11 +241,13 @@ def test_backfills_of_an_ordered_endpoint_go_one_after_the_other(
     command = ("backfill", endpoint.id, *nodes(watched), "--from-block", "1", "--yes", "--redis-url", redis_url)
     with running_command(*command) as running:
         wait_for_block(client, running, 20)
+        watched.go_down()
         second = backfill(redis_url, endpoint.id, *nodes(watched), "--from-block", "100", "--yes")
         said = refused(second, 1)
         assert f"{endpoint.id}:{CHAIN}:1:: is under way" in said
         assert len(backfills.unfinished(client)) == 1
         watched.clear_faults()
+        watched.come_up()
         assert running.wait() == 0, running.stderr
     again = backfill(redis_url, endpoint.id, *nodes(watched), "--from-block", "100", "--yes")
     assert again.returncode == 0, again.stderr

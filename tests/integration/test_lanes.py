@@ -16,7 +16,7 @@ from hookfarm.records import Endpoint
 from hookfarm.redis_clients import Exchange
 from hookfarm.registry import Registry
 from tests.support.delivery import CHAIN_ID, delivered, enqueue, job, kept, parked
-from tests.support.lanes import BLOCK, begin, fill, hand_over, in_lane, name
+from tests.support.lanes import BLOCK, begin, fill, hand_over, hold, in_lane, name
 from tests.support.ledger import assert_drained, assert_ledger_invariant
 
 WORKERS = 8
@@ -382,6 +382,7 @@ def test_while_another_backfill_holds_the_endpoint_nothing_is_handed_over(client
     assert (client.hlen(keys.JOBS), client.get(keys.BACKFILLING + LANED)) == (0, b"another")
     client.set(keys.BACKFILLING + LANED, name(LANED), px=60_000)
     assert hand_over(redis_url, LANED, piece, hold=True) == ("done", 1)
+    hold(redis_url, LANED)
     assert client.get(keys.BACKFILLING + LANED) is None, "done, and still held"
 
 

@@ -33,6 +33,16 @@ def hand_over(redis_url: str, endpoint: str, piece: Piece, *, hold: bool = False
     return asyncio.run(run())
 
 
+def hold(redis_url: str, endpoint: str) -> None:
+    """What the endpoint's backfill does while it runs."""
+
+    async def run() -> None:
+        async with async_client(redis_url) as client:
+            await lane.hold(client, name(endpoint), endpoint)
+
+    asyncio.run(run())
+
+
 def fill(redis_url: str, endpoint: str, jobs: Sequence[Job]) -> int:
     """Into the endpoint's lane, as what one block of a backfill became; how many were not known."""
     with command_client(redis_url) as client:
