@@ -84,7 +84,9 @@ class Ingestor:
         return better.result()
 
     async def _follow(self, node: Node, better: "asyncio.Task[Node]") -> None:
-        """Returns once there is a better one."""
+        """Returns once there is a better one. On a chain that stands still no block asks for the tagged heads."""
+        if self._publisher.checkpoint is not None:
+            await self._tagged_heads.tell_on_the_way(node, self._publisher.checkpoint)
         while not better.done():
             head = await node.next_head(lambda: self._connector.second_opinion(node))
             await self._advance(node, head)

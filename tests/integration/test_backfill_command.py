@@ -38,6 +38,8 @@ def watched(devchain: RunningDevchain, redis_server: RedisServer) -> RunningDevc
     with running_ingestor(CHAIN, devchain.http_url, redis_server.url):
         published = Published(redis_server)
         published.wait_for(devchain)
+        # Without it nothing of the chain is final, and all of it has to be remembered first.
+        eventually(lambda: "finalized" in published.heads(), 20, "the chain's word of what is final")
         published.client.close()
     return devchain
 
