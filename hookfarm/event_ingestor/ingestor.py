@@ -1,6 +1,7 @@
 """The loop of one chain: wait for a head, publish up to it; when the node fails, find another one."""
 
 import asyncio
+import contextlib
 import random
 
 from hookfarm.chain.answers import RateLimited
@@ -21,6 +22,8 @@ TOLD_AFTER = 3
 """Failures since the checkpoint last moved (0.3 to 0.7 s), of any node; one more, and the chain is missing."""
 RATE_LIMIT_SECONDS = 1.0
 """The rest of a provider that refused for its limit and did not say how long."""
+TAGS_SECONDS = 1.0
+"""How long a boot waits for the safe and the finalized block; without them it goes on."""
 MOST_WAIT_SECONDS = 5.0
 """A provider that wants to rest longer than this is left: another one may recover before it."""
 
@@ -59,11 +62,19 @@ class Ingestor:
             async with asyncio.timeout(seconds):
                 node = self._node = await self._connector.first_one()
                 await self._publisher.boot(node, node.newest_head or await node.head())
+                await self._ask_for_tags(node)
         except TimeoutError as error:
             reason = self._condition.reason or f"{self._connector.name}: no answer"
             raise CouldNotBoot(f"{reason} (tried for {seconds:g} s)") from error
         self._condition.booted()
         return node
+
+    async def _ask_for_tags(self, node: Node) -> None:
+        """Else they are asked for with blocks, and of those a chain that stands still has none."""
+        if self._publisher.checkpoint is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TAGS_SECONDS):
+                    await self._tagged_heads.tell_on_the_way(node, self._publisher.checkpoint)
 
     async def _serve(self, node: Node) -> Node:
         """Follows the chain on this node until it fails or a preferred one is there; the node to go on with."""
@@ -84,9 +95,7 @@ class Ingestor:
         return better.result()
 
     async def _follow(self, node: Node, better: "asyncio.Task[Node]") -> None:
-        """Returns once there is a better one. On a chain that stands still no block asks for the tagged heads."""
-        if self._publisher.checkpoint is not None:
-            await self._tagged_heads.tell_on_the_way(node, self._publisher.checkpoint)
+        """Returns once there is a better one."""
         while not better.done():
             head = await node.next_head(lambda: self._connector.second_opinion(node))
             await self._advance(node, head)
