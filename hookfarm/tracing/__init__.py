@@ -5,13 +5,13 @@
       └ attempt  webhook_delivery  one POST, with what came of it
 
 Nothing of this travels with events and jobs, whose form is a contract. A trace's id is a hash of the chain's id
-and the block's, and that of each span with children is a hash of what it is about; so every process knows them from
+and the block's, and that of each span with children a hash of what it is about; so every process knows them from
 the records it has anyway, all decide alike which blocks are sampled, and a retry a day later joins its trace.
 
 The price: a span that happens twice (a block that comes back after a reorg, entries handed off again because Redis
 died while answering) has the same id both times, and what a backfill sends has a parent that may never have been
 traced. What somebody else pushed into the queue is of no block: its attempts are a trace by themselves.
 
-OpenTelemetry's traces are imported only where they are wanted. (redis-py imports its metrics wherever it finds them
-installed, for a use that hookfarm makes none of.)
+OpenTelemetry's traces are imported only where they are wanted. (redis-py imports its metrics wherever it finds
+them installed, for a use that hookfarm does not make of it.)
 """
