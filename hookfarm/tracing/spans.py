@@ -1,4 +1,4 @@
-"""The spans of one process. Imported only where traces are wanted.
+"""The spans of one process. Imported only where traces are wanted; one of an attempt costs its worker 30 us.
 
 A span is put into a queue when it ends, and a thread sends what is there every few seconds; the queue has an end,
 beyond which the oldest spans are dropped. So nobody ever waits for the collector, except a process that is about

@@ -9,8 +9,13 @@ from typing import Any
 import pytest
 
 from hookfarm import keys
+from hookfarm.delivery_queue import Handled, LogState, Removal, Unfinalized
+from hookfarm.event_stream import Entry
 from hookfarm.farm.board import Board
 from hookfarm.farm.child import Child
+from hookfarm.jobs import Job
+from hookfarm.message_processor import traced
+from hookfarm.tracing.identity import block_span
 from hookfarm.tracing.setup import Tracing, opened
 from hookfarm.tracing.spans import Spans
 from tests.support.collector import Arrived, Collector, running_collector
@@ -124,6 +129,31 @@ def test_a_collector_that_is_away_holds_up_no_delivery(
         delivered(redis_url, client, receiver.url, spans, msg_2=BODY, msg_3=BODY)
         collector.answering.set()
     assert [r.id for r in receiver.received] == ["msg_1", "msg_2", "msg_3"]
+
+
+def test_what_is_handed_off_is_traced_once_and_only_where_somebody_wants_it(collector: Collector) -> None:
+    block = "1:0x" + "b1" * 32
+    wanted = Job("msg_1", "ep_1", b"{}")
+    removal = Removal("ep_1", ("msg_1",))
+    done = [
+        Handled(Entry(1, b"1-0", b""), (wanted, wanted), log=LogState(block, 0, "", "")),
+        Handled(Entry(1, b"2-0", b""), removals=(removal,), log=LogState(block, 0, "", "")),
+        Handled(Entry(1, b"3-0", b""), unfinalized=Unfinalized(1, b"kept"), log=LogState(block, "t3", "", "")),
+        Handled(Entry(1, b"4-0", b""), unfinalized=Unfinalized(1, b""), log=LogState(block, 4, "", "")),
+        Handled(Entry(1, b"5-0", b""), log=LogState(block, 5, "", "")),
+        Handled(Entry(1, b"6-0", b""), (wanted,), log=LogState(block, 6, "", "")),
+        Handled(Entry(1, b"7-0", b"")),
+    ]
+    with spans_to(collector.url) as spans:
+        traced.handed_off(spans, done, {b"6-0": "told before"}, read_ns=1)
+    collector.wait_for(match=3)
+    seen = {
+        (s.attributes["hookfarm.place"], s.attributes["hookfarm.removed"]): s.attributes["hookfarm.endpoints"]
+        for s in collector.spans
+    }
+    assert seen == {("0", False): 2, ("0", True): 1, ("t3", False): 1}
+    assert {s.parent for s in collector.spans} == {f"{block_span(block).span:016x}"}
+    assert len({s.id for s in collector.spans}) == len(collector.spans) == 3
 
 
 def test_the_log_says_once_that_the_collector_is_away_and_once_that_it_is_back(
