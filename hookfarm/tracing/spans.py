@@ -118,6 +118,8 @@ class Spans:
             sending.start()
         while sending.is_alive() and time.monotonic() < until and not child.out_of_grace:
             sending.join(_LOOK_SECONDS)
+        if sending.is_alive():
+            self._exporter.shutdown()  # It does not try again.
 
     def _start(
         self, name: str, own: SpanId, parent: int | None, kind: SpanKind, attributes: Attributes, began_ns: int
