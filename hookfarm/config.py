@@ -80,6 +80,8 @@ class Config:
     log_level: str
     log_format: str
     log_attempts: str
+    otel_endpoint: str | None
+    otel_sample_ratio: float
 
 
 @dataclass(frozen=True)
@@ -290,6 +292,25 @@ def _chain_url(url: str) -> str:
     return url
 
 
+def _collector_url(raw: Any) -> str:
+    url = str(raw)
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query
+        _ = parts.port
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ValueError(f"{origin(url)!r} is not a collector's URL, for example http://127.0.0.1:4318")
+    return url
+
+
+def _ratio(raw: Any) -> float:
+    if isinstance(raw, bool) or not re.fullmatch(r"[0-9]{1,3}(?:\.[0-9]{1,9})?", str(raw)) or float(raw) > 1:
+        raise ValueError(f"{raw!r} is not a part; write a number from 0 to 1, such as 0.05")
+    return float(raw)
+
+
 def _redis_url(raw: Any) -> str:
     url = str(raw)
     try:
@@ -374,4 +395,6 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("log_level", one_of("debug", "info", "warning", "error"), "info", "least log level"),
     Setting("log_format", one_of("text", "json"), "text", "form of the log lines"),
     Setting("log_attempts", one_of("failed", "all"), "failed", "attempts that get a log line"),
+    Setting("otel_endpoint", _collector_url, None, "OpenTelemetry collector (OTLP over HTTP) that gets traces"),
+    Setting("otel_sample_ratio", _ratio, 1.0, "which part of all blocks is traced"),
 )

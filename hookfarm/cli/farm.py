@@ -42,6 +42,7 @@ from hookfarm.message_processor import status as processor_status
 from hookfarm.metrics import Answering
 from hookfarm.redaction import redis_address
 from hookfarm.redis_clients import unblock
+from hookfarm.tracing.setup import Tracing, tracing
 from hookfarm.webhook_delivery import duties as delivery_duties
 from hookfarm.webhook_delivery import metrics as delivery_metrics
 from hookfarm.webhook_delivery import process as delivery_process
@@ -95,21 +96,22 @@ def plan(
     nobody; keeper and server live through all of them, so nothing that may change goes into theirs.
     """
     run = run or secrets.token_hex(6)
+    traces = tracing(config)
     work: list[Group] = []
     watched: list[Watched] = []
     if keys.MESSAGE_PROCESSOR in services:
-        work.append(_processors(config, url))
+        work.append(_processors(config, url, traces))
         watched.append(
             Watched(keys.MESSAGE_PROCESSOR, processor_status.report, measure=processor_metrics.families)
         )
     if keys.WEBHOOK_DELIVERY in services:
-        work.append(_delivery(config, url, run))
+        work.append(_delivery(config, url, run, traces))
         confirm = delivery_duties.all_reported(run, config.workers)
         watched.append(
             Watched(keys.WEBHOOK_DELIVERY, delivery_duties.Report(), confirm, delivery_metrics.families)
         )
     if keys.EVENT_INGESTOR in services:
-        work.append(_ingestors(config, url))
+        work.append(_ingestors(config, url, traces))
         watched.append(Watched(keys.EVENT_INGESTOR, ingestor_status.report, measure=ingestor_metrics.families))
     if keys.EVENT_INGESTOR in services and not config.chains:
         log.warning("no chain", consequence="event_ingestor is not started", give="--chain ID=URL")
@@ -194,12 +196,12 @@ def _wake(client: "redis.Redis", board: Board) -> None:
     unblock(client, chain.from_iterable(waiting))
 
 
-def _processors(config: Config, url: str) -> Group:
+def _processors(config: Config, url: str, traces: Tracing | None) -> Group:
     chain_ids = [watched.chain_id for watched in config.chains]
     host = socket.gethostname()
 
     def main(child: Child) -> None:
-        processor_process.run(child, url, chain_ids, f"{host}-{child.index}")
+        processor_process.run(child, url, chain_ids, f"{host}-{child.index}", traces)
 
     return Group(
         keys.MESSAGE_PROCESSOR,
@@ -211,7 +213,7 @@ def _processors(config: Config, url: str) -> Group:
     )
 
 
-def _delivery(config: Config, url: str, run: str) -> Group:
+def _delivery(config: Config, url: str, run: str, traces: Tracing | None) -> Group:
     policy = Policy(
         config.retry_schedule,
         keys.reported(run),
@@ -220,7 +222,9 @@ def _delivery(config: Config, url: str, run: str) -> Group:
         log_delivered=config.log_attempts == "all",
     )
     try:
-        shared = delivery_process.deployment(url, policy, config.ca_file, config.allow_private, config.master_key)
+        shared = delivery_process.deployment(
+            url, policy, config.ca_file, config.allow_private, config.master_key, traces
+        )
     except OSError as error:
         raise InvalidInput("ca-file", f"{config.ca_file} cannot be used: {error.strerror or error}") from error
     main = partial(delivery_process.run, shared=shared)
@@ -240,12 +244,12 @@ def workers_at_once(workers: int) -> int:
     return max(1, min(LARGEST_BITE, workers // 10))
 
 
-def _ingestors(config: Config, url: str) -> Group:
+def _ingestors(config: Config, url: str, traces: Tracing | None) -> Group:
     def main(child: Child) -> None:
         watched = config.chains[child.index]
         if child.slot.counter(ingestor_gauges.CHAIN_ID) != watched.chain_id:
             child.slot.clear_counters()  # Another chain's, which had this place before.
-        ingestor_process.run(child, watched, url, config.from_block)
+        ingestor_process.run(child, watched, url, config.from_block, traces)
 
     return Group(
         keys.EVENT_INGESTOR,

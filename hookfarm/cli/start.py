@@ -25,6 +25,7 @@ STARTABLE = (*keys.SERVICES, API)
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error [info].")
 @click.option("--log-format", metavar="FORM", help="text or json [text].")
 @click.option("--log-attempts", metavar="WHICH", help="Attempts that get a log line: failed or all [failed].")
+@click.option("--otel-endpoint", metavar="URL", help="OpenTelemetry collector that gets traces [none].")
 @redis_options
 def start(services: tuple[str, ...], config_file: Path | None, **options: Any) -> None:
     """Run the farm: all services, or those named (message_processor, webhook_delivery, event_ingestor, api).

@@ -1,6 +1,7 @@
 """One ingestor, put together; beside it its heartbeat, and the master's word to stop."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from hookfarm import logs, redis_clients
 from hookfarm.chain.proving import Prover
@@ -17,6 +18,9 @@ from hookfarm.farm.board import Slot, State
 from hookfarm.farm.child import Child
 from hookfarm.keys import EVENT_INGESTOR
 
+if TYPE_CHECKING:
+    from hookfarm.tracing.spans import Spans
+
 DEFAULT_LIMITS = Limits()
 HEARTBEAT_SECONDS = 0.5
 HEARTBEAT_PROMISE_SECONDS = 1.2
@@ -30,9 +34,10 @@ async def live(
     redis_url: str,
     from_block: int | None,
     limits: Limits = DEFAULT_LIMITS,
+    spans: "Spans | None" = None,
 ) -> None:
     """Runs the chain's ingestor until `child` is told to stop."""
-    work = asyncio.create_task(_ingest(child, chain, redis_url, from_block, limits))
+    work = asyncio.create_task(_ingest(child, chain, redis_url, from_block, limits, spans))
     heartbeat = asyncio.create_task(_beat(child.slot))
     try:
         await _until_told_to_stop(child, work)
@@ -57,7 +62,7 @@ async def _until_told_to_stop(child: Child, work: "asyncio.Task[None]") -> None:
 
 
 async def _ingest(
-    child: Child, chain: ChainConfig, redis_url: str, from_block: int | None, limits: Limits
+    child: Child, chain: ChainConfig, redis_url: str, from_block: int | None, limits: Limits, spans: "Spans | None"
 ) -> None:
     log = logs.get(EVENT_INGESTOR)
     gauges = Gauges(child.slot, chain.chain_id)
@@ -66,7 +71,7 @@ async def _ingest(
         store = Store(client, chain.chain_id, condition)
         connector = Connector(chain, limits, store, condition, gauges, log)
         prover = Prover(chain.chain_id, chain.verify)
-        publisher = Publisher(prover, chain.chain_id, from_block, store, condition, gauges, log)
+        publisher = Publisher(prover, chain.chain_id, from_block, store, condition, gauges, log, spans)
         tagged_heads = TaggedHeads(chain.chain_id, store, log)
         await Ingestor(connector, publisher, condition, tagged_heads).run(limits.boot_seconds)
 

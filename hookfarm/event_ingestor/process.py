@@ -9,6 +9,7 @@ import importlib
 
 from hookfarm.config import ChainConfig
 from hookfarm.farm.child import Child
+from hookfarm.tracing.setup import Tracing, opened
 
 _LIFE = "hookfarm.event_ingestor.life"
 COLLECT_EVERY = 50_000
@@ -21,10 +22,14 @@ def prepare() -> None:
     importlib.import_module(_LIFE)
 
 
-def run(child: Child, chain: ChainConfig, redis_url: str, from_block: int | None) -> None:
+def run(
+    child: Child, chain: ChainConfig, redis_url: str, from_block: int | None, tracing: Tracing | None = None
+) -> None:
     """The child's whole life; returns once it is told to stop, at whatever moment without losing anything.
 
     CouldNotBoot or WrongChain, with the reason in one line, where it cannot start.
     """
     gc.set_threshold(COLLECT_EVERY)
-    asyncio.run(importlib.import_module(_LIFE).live(child, chain, redis_url, from_block))
+    live = importlib.import_module(_LIFE).live
+    with opened(tracing, child) as spans:
+        asyncio.run(live(child, chain, redis_url, from_block, spans=spans))

@@ -2,7 +2,9 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 
 from hookfarm.chain.block import Block, Head, linked
 from hookfarm.chain.block_feed import BlockFeed
@@ -18,6 +20,9 @@ from hookfarm.event_ingestor.store import Store
 from hookfarm.event_ingestor.withdrawal import next_step
 from hookfarm.event_stream import Checkpoint, CheckpointMoved, Publication
 from hookfarm.logs import FieldLogger
+
+if TYPE_CHECKING:
+    from hookfarm.tracing.spans import Spans
 
 OnTheWay = Callable[[Node, Checkpoint], Awaitable[None]]
 """Called when a part of what is to be caught up with has been published, up to that checkpoint."""
@@ -42,6 +47,7 @@ class Publisher:
         condition: Condition,
         gauges: Gauges,
         log: FieldLogger,
+        spans: "Spans | None" = None,
     ) -> None:
         self.checkpoint: Checkpoint | None = None
         self._prover = prover
@@ -52,6 +58,9 @@ class Publisher:
         self._gauges = gauges
         self._log = log
         self._progress = Progress(chain_id, gauges, log)
+        self._spans = spans
+        self._seen_ns = 0
+        """When what is published next came to be known: the head, or behind a long way the batch."""
         self._conflicts = 0
 
     async def boot(self, node: Node, head: Head) -> None:
@@ -67,6 +76,7 @@ class Publisher:
 
     async def advance(self, node: Node, head: Head, on_the_way: OnTheWay = nobody_cares) -> None:
         """Publishes every block up to `head`, on the branch that the node calls canonical."""
+        self._seen_ns = time.time_ns()
         at = self.checkpoint or await self._start(node, head)
         if at is not None:
             await self._advance(node, head, on_the_way)
@@ -129,6 +139,8 @@ class Publisher:
             await self._adopt_stored()
             return False
         self._prover.transfers = publication == Publication.DONE_TRANSFERS_WANTED
+        if self._spans is not None:
+            self._trace(self._spans, blocks)
         last = blocks[-1].header
         self._move(Checkpoint(last.number, last.block_hash))
         self._gauges.published(last, sum(len(block.entries) for block in blocks))
@@ -136,6 +148,14 @@ class Publisher:
         self._condition.right("chain")
         self._conflicts = 0
         return True
+
+    def _trace(self, spans: "Spans", blocks: Sequence[Block]) -> None:
+        """Nothing ever follows from a block without events, so that has no trace."""
+        for block in blocks:
+            header, events = block.header, len(block.entries)
+            if events:
+                spans.block(self._chain_id, header.number, header.block_hash, events, self._seen_ns)
+        self._seen_ns = time.time_ns()
 
     async def _return_to_fork_point(self, node: Node, head: Head) -> bool:
         """False where the node's chain still holds the checkpoint, or the head below it."""

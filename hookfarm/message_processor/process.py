@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from hookfarm.farm.child import Child
+from hookfarm.tracing.setup import Tracing, opened
 
 COLLECT_EVERY = 50_000
 """New containers. A batch makes some thousand of them, none in a cycle; at Python's 700 each batch would wait for
@@ -23,10 +24,13 @@ def prepare() -> None:
     keccak(b"")
 
 
-def run(child: Child, redis_url: str, chain_ids: Sequence[int], consumer: str) -> None:
+def run(
+    child: Child, redis_url: str, chain_ids: Sequence[int], consumer: str, tracing: Tracing | None = None
+) -> None:
     """The child's whole life: reads `chain_ids` and every chain that a subscription names; returns when told
     to stop. `consumer` is its name in the group; a successor of the same name takes over what it left."""
     from hookfarm.message_processor.processor import Processor
 
     gc.set_threshold(COLLECT_EVERY)
-    Processor(child, redis_url, chain_ids, consumer).run()
+    with opened(tracing, child) as spans:
+        Processor(child, redis_url, chain_ids, consumer, spans).run()

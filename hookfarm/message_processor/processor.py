@@ -14,6 +14,7 @@ that can't be read is no reason to leave the others: it is said, and tried again
 
 import time
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
@@ -21,12 +22,15 @@ from hookfarm import delivery_queue, event_stream, key_types, keys, logs, redis_
 from hookfarm.delivery_queue import Handled
 from hookfarm.event_stream import Entry, StreamReader
 from hookfarm.farm.child import Child
-from hookfarm.message_processor import finality, gauges, status
+from hookfarm.message_processor import finality, gauges, status, traced
 from hookfarm.message_processor.fan_out import concerns_nobody, handle
 from hookfarm.message_processor.live_index import LiveIndex
 from hookfarm.message_processor.outage import Outage
 from hookfarm.message_processor.unreadable import Unreadable
 from hookfarm.redis_clients import whole_number
+
+if TYPE_CHECKING:
+    from hookfarm.tracing.spans import Spans
 
 PASS_SECONDS = 1.25
 """The longest honest pass: half a second in XREADGROUP and the work on one entry."""
@@ -53,9 +57,13 @@ _log = logs.get(keys.MESSAGE_PROCESSOR)
 class Processor:
     """One consumer of the group; each method is one step of the loop that `run` turns."""
 
-    def __init__(self, child: Child, redis_url: str, chain_ids: Iterable[int], consumer: str) -> None:
+    def __init__(
+        self, child: Child, redis_url: str, chain_ids: Iterable[int], consumer: str, spans: "Spans | None" = None
+    ) -> None:
         block_seconds = event_stream.BLOCK_MILLISECONDS / 1000
         self._child = child
+        self._spans = spans
+        self._read_ns = 0
         self._configured = frozenset(chain_ids)
         self._exchange = redis_clients.Exchange(redis_url, block_seconds)
         self._client = redis_clients.command_client(redis_url, COMMAND_TIMEOUT_SECONDS)
@@ -180,6 +188,7 @@ class Processor:
         held: list[Handled] = []
         nothing: list[Entry] = []
         jobs = size = 0
+        self._read_ns = time.time_ns()
         self._child.slot.promise(PASS_SECONDS)
         for entry in entries:
             if concerns_nobody(self._live.index, entry):
@@ -199,6 +208,8 @@ class Processor:
         """Again for entries whose logs have a history: they are handled with it in mind."""
         done = delivery_queue.hand_off(self._exchange, held, nothing)
         enqueued = done.enqueued
+        if self._spans is not None:
+            traced.handed_off(self._spans, held, done.told, self._read_ns)
         for _ in range(HISTORY_TRIES):
             again = [h.entry for h in held if h.entry.entry_id in done.told]
             if not again:
@@ -206,6 +217,8 @@ class Processor:
             with_history = [handle(self._live.index, entry, done.told[entry.entry_id]) for entry in again]
             done = delivery_queue.hand_off(self._exchange, with_history)
             enqueued += done.enqueued
+            if self._spans is not None:
+                traced.handed_off(self._spans, with_history, done.told, self._read_ns)
         slot = self._child.slot
         slot.add(gauges.EVENTS_READ, len(held) + len(nothing))
         slot.add(gauges.EVENTS_MATCHED, sum(bool(h.jobs) for h in held))

@@ -24,7 +24,7 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]{0,2048}")
 _RESERVED_HEADERS = {
     *("host", "content-length", "content-type", "transfer-encoding", "connection", "user-agent"),
-    *("accept-encoding", "expect", "te", "trailer", "upgrade"),
+    *("accept-encoding", "expect", "te", "trailer", "upgrade", "traceparent"),
 }
 _ENDPOINT_FIELDS = {
     *("url", "description", "subscriptions", "headers", "timeout_seconds"),

@@ -17,7 +17,7 @@ from hookfarm.webhook_delivery.signature import SigningKey, signature_header, si
 KEPT_ENDPOINTS = 1000
 
 _REQUEST = (
-    b"%bcontent-length: %d\r\nwebhook-id: %b\r\nwebhook-timestamp: %b\r\n"
+    b"%b%bcontent-length: %d\r\nwebhook-id: %b\r\nwebhook-timestamp: %b\r\n"
     b"webhook-signature: %b\r\nwebhook-attempt: %d\r\n\r\n%b"
 )
 
@@ -31,13 +31,14 @@ class Prepared:
     head: bytes
     keys: tuple[tuple[SigningKey, float | None], ...]
 
-    def request(self, taken: Taken, now: float) -> bytes:
-        """The whole signed HTTP request of one attempt at `now` (Unix time)."""
+    def request(self, taken: Taken, now: float, further: bytes = b"") -> bytes:
+        """The whole signed HTTP request of one attempt at `now` (Unix time), with `further` header lines."""
         timestamp = b"%d" % now
         webhook_id = taken.id.encode()
         keys_in_force = [key for key, expires in self.keys if expires is None or expires > now]
         return _REQUEST % (
             self.head,
+            further,
             len(taken.body),
             webhook_id,
             timestamp,

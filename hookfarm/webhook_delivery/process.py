@@ -12,6 +12,7 @@ from hookfarm.delivery_queue import BLOCK_SECONDS
 from hookfarm.farm.child import Child
 from hookfarm.redis_clients import Exchange, command_client
 from hookfarm.registry import Registry
+from hookfarm.tracing.setup import Tracing, opened
 from hookfarm.vault import MasterKey, Vault
 from hookfarm.webhook_delivery.connections import Connections, tls_context
 from hookfarm.webhook_delivery.endpoints import Endpoints
@@ -28,6 +29,7 @@ class Deployment:
     tls: ssl.SSLContext
     allowed: tuple[IPNetwork, ...]
     vault: Vault
+    tracing: Tracing | None = None
 
 
 def deployment(
@@ -36,9 +38,10 @@ def deployment(
     ca_file: Path | None,
     allowed: tuple[IPNetwork, ...],
     master_keys: tuple[MasterKey, ...] = (),
+    tracing: Tracing | None = None,
 ) -> Deployment:
     """Loads certificates and code once, in the master, for all its children."""
-    return Deployment(redis_url, policy, tls_context(ca_file), allowed, Vault(master_keys))
+    return Deployment(redis_url, policy, tls_context(ca_file), allowed, Vault(master_keys), tracing)
 
 
 def run(child: Child, shared: Deployment) -> None:
@@ -52,7 +55,9 @@ def run(child: Child, shared: Deployment) -> None:
     exchange = Exchange(shared.redis_url, BLOCK_SECONDS)
     endpoints = Endpoints(exchange, shared.allowed, shared.vault)
     transport = Transport(Connections(shared.tls, shared.allowed), give_up=lambda: child.out_of_grace)
-    Worker(child, exchange, endpoints, transport, _registry(shared.redis_url), shared.policy).run()
+    registry = _registry(shared.redis_url)
+    with opened(shared.tracing, child) as spans:
+        Worker(child, exchange, endpoints, transport, registry, shared.policy, spans).run()
 
 
 def _registry(redis_url: str) -> Callable[[], Registry]:

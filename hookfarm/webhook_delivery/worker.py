@@ -15,6 +15,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hookfarm import delivery_queue, key_types, logs
 from hookfarm.delivery_queue import Attempt, Settlement, Verdict
@@ -24,12 +25,15 @@ from hookfarm.farm.child import Child
 from hookfarm.jobs import Foreign, Taken
 from hookfarm.redis_clients import Exchange, OutOfMemoryError, RedisError
 from hookfarm.registry import Registry
-from hookfarm.webhook_delivery import attempt_log, gauges, outcome
+from hookfarm.webhook_delivery import attempt_log, gauges, outcome, traced
 from hookfarm.webhook_delivery.deadline import Interrupted
 from hookfarm.webhook_delivery.endpoints import Endpoints, Prepared
 from hookfarm.webhook_delivery.outcome import Decision, Result
 from hookfarm.webhook_delivery.transport import Transport
 from hookfarm.webhook_delivery.trouble import Trouble
+
+if TYPE_CHECKING:
+    from hookfarm.tracing.spans import Spans
 
 log = logs.get("webhook_delivery")
 
@@ -57,7 +61,7 @@ class Worker:
 
     def __init__(
         self, child: Child, exchange: Exchange, endpoints: Endpoints, transport: Transport,
-        registry: Callable[[], Registry], policy: Policy,
+        registry: Callable[[], Registry], policy: Policy, spans: "Spans | None" = None,
     ) -> None:  # fmt: skip
         self._child = child
         self._slot = child.slot
@@ -66,6 +70,7 @@ class Worker:
         self._transport = transport
         self._registry = registry
         self._policy = policy
+        self._spans = spans
         self._settlement: Settlement | None = None
         self._foreign: Foreign | None = None
         """Popped and perhaps not in the ledger: nobody else has it."""
@@ -198,9 +203,7 @@ class Worker:
         self._slot.promise(prepared.endpoint.timeout_seconds + POST_SLACK_SECONDS)
         began = time.monotonic_ns()
         try:
-            result = self._transport.post(
-                prepared.target, prepared.request(taken, time.time()), prepared.endpoint.timeout_seconds
-            )
+            result = self._post(taken, prepared)
         except Interrupted:
             self._give_back(taken, interrupted=True)
             return
@@ -208,6 +211,12 @@ class Worker:
         self._slot.add(gauges.POST_TIMES + gauges.bucket(took))
         self._slot.add(gauges.POST_MICROSECONDS, took)
         self._conclude(taken, result, took)
+
+    def _post(self, taken: Taken, prepared: Prepared) -> Result:
+        if self._spans is not None:
+            return traced.post(self._spans, self._transport, taken, prepared)
+        request = prepared.request(taken, time.time())
+        return self._transport.post(prepared.target, request, prepared.endpoint.timeout_seconds)
 
     def _conclude(self, taken: Taken, result: Result, took: int) -> None:
         now = time.time()

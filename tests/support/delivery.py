@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import redis
@@ -31,6 +31,9 @@ from hookfarm.webhook_delivery.endpoints import Endpoints
 from hookfarm.webhook_delivery.transport import Transport
 from hookfarm.webhook_delivery.worker import Policy, Worker
 from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from hookfarm.tracing.spans import Spans
 
 LOOPBACK: tuple[IPNetwork, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 CHAIN_ID = 31337
@@ -72,6 +75,7 @@ class OneWorker:
     def __init__(
         self, redis_url: str, schedule: Sequence[float], allowed: Sequence[IPNetwork], ca_file: Path | None,
         grace_seconds: float, block_seconds: float, logged_attempts: int, give_up_seconds: float,
+        spans: "Spans | None",
     ) -> None:  # fmt: skip
         self.child = StoppableChild(keys.WEBHOOK_DELIVERY, 0, Board({keys.WEBHOOK_DELIVERY: 1}), grace_seconds)
         self.child.slot.occupy(boot_seconds=10)
@@ -87,6 +91,7 @@ class OneWorker:
             Transport(connections, give_up=lambda: self.child.out_of_grace),
             lambda: Registry(self._registry_client),
             Policy(tuple(schedule), REPORT_TO, logged_attempts, give_up_seconds),
+            spans,
         )
         self._thread: threading.Thread | None = None
         self.error: BaseException | None = None
@@ -162,10 +167,19 @@ def one_worker(
     block_seconds: float = BLOCK_SECONDS,
     logged_attempts: int = 1000,
     give_up_seconds: float = 86_400.0,
+    spans: "Spans | None" = None,
 ) -> Iterator[OneWorker]:
     """A worker that may post to loopback; gone at the end."""
     worker = OneWorker(
-        redis_url, schedule, allowed, ca_file, grace_seconds, block_seconds, logged_attempts, give_up_seconds
+        redis_url,
+        schedule,
+        allowed,
+        ca_file,
+        grace_seconds,
+        block_seconds,
+        logged_attempts,
+        give_up_seconds,
+        spans,
     )
     try:
         yield worker

@@ -67,6 +67,7 @@ def test_every_setting_has_its_variable() -> None:
         "state_dir": "/d", "allow_private": "10.0.0.0/8", "ca_file": __file__, "master_key": f"a:{'A' * 43}=",
         "retry_schedule": "3s", "disable_after": "3d", "delivery_log_attempts": "3", "delivery_log_age": "3d",
         "grace_seconds": "3", "log_level": "error", "log_format": "json", "log_attempts": "all",
+        "otel_endpoint": "http://h:4318", "otel_sample_ratio": "0.5",
     }  # fmt: skip
     assert set(good) == {setting.name for setting in SETTINGS}
     by_variable = load({}, {f"HOOKFARM_{name.upper()}": value for name, value in good.items()})

@@ -24,6 +24,7 @@ LAYERS = (
     ("delivery_queue", "delivery_log", "windows", "place_index"),
     ("recent_attempts", "dead_letters", "endpoint_list", "operational", "picture"),
     ("farm", "chain", "devchain"),
+    ("tracing",),
     ("keeper", "event_ingestor", "message_processor", "webhook_delivery", "receiver"),
     ("backfill", "samples"),
     ("api",),

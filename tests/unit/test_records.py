@@ -182,7 +182,14 @@ def endpoint_of(raw: object) -> Endpoint:
         ),
         *(
             (reserved, "x")
-            for reserved in ("webhook-id", "Webhook-Signature", "webhook-anything", "User-Agent", "TE")
+            for reserved in (
+                "webhook-id",
+                "Webhook-Signature",
+                "webhook-anything",
+                "User-Agent",
+                "TE",
+                "Traceparent",
+            )
         ),
         *((bad, "x") for bad in ("", " ", "a b", "a:", "a\r\n", "ü", "a\x00", "x" * 129, "(x)")),
         *(("X-Ok", bad) for bad in ("a\r\nb: c", "a\n", "a\x00", "ü", "x" * 2049, None, 1, ["x"], "\x7f")),
