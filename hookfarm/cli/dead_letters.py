@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hookfarm.cli import deliveries_forms as forms
+from hookfarm.cli.completion import endpoint_ids
 from hookfarm.cli.numbers import whole_option
 from hookfarm.cli.options import F, connected, json_option, print_json, redis_options, settings
 from hookfarm.errors import InvalidInput
@@ -29,7 +30,7 @@ def dead_letters() -> None:
 
 
 def _choice(command: F) -> F:
-    endpoint = forms.text_option("--endpoint", 'Only of this endpoint; "" is garbage.', "EP")
+    endpoint = forms.text_option("--endpoint", 'Only of this endpoint; "" is garbage.', "EP", endpoint_ids)
     reason = forms.text_option("--reason", "Only for this reason, or its first word.", "REASON")
     return endpoint(reason(forms.since_option(forms.until_option(command))))
 

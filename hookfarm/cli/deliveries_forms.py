@@ -8,6 +8,7 @@ import click
 
 from hookfarm import moments
 from hookfarm.attempt_results import DELIVERED, ERRORS, FAILED, is_status
+from hookfarm.cli.completion import Complete, among, endpoint_ids
 from hookfarm.errors import InvalidInput
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -26,8 +27,14 @@ def id_argument(command: F) -> F:
 
 def endpoints_option(command: F) -> F:
     summary = "Only of this endpoint (repeatable)."
-    option = click.option("--endpoint", "endpoints", multiple=True, metavar="EP", callback=_texts, help=summary)
-    return option(command)
+    return click.option(
+        *("--endpoint", "endpoints"),
+        multiple=True,
+        metavar="EP",
+        callback=_texts,
+        help=summary,
+        shell_complete=endpoint_ids,
+    )(command)
 
 
 def status_option(*places: str) -> Callable[[F], F]:
@@ -57,11 +64,6 @@ def until_option(command: F) -> F:
 
 def yes_option(command: F) -> F:
     return click.option("--yes", is_flag=True, help="Do not ask first.")(command)
-
-
-def among(*words: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
-    """How a shell completes an option that is one of these words."""
-    return lambda _context, _parameter, incomplete: [word for word in words if word.startswith(incomplete)]
 
 
 def _moment(_context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
@@ -102,10 +104,10 @@ def _texts(context: click.Context, parameter: click.Parameter, values: tuple[str
     return tuple(dict.fromkeys(utf8(context, parameter, value) for value in values))
 
 
-def text_option(flag: str, summary: str, metavar: str) -> Callable[[F], F]:
+def text_option(flag: str, summary: str, metavar: str, complete: Complete | None = None) -> Callable[[F], F]:
     """An option that is any text, or nothing."""
 
     def check(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
         return None if value is None else utf8(context, parameter, value)
 
-    return click.option(flag, metavar=metavar, callback=check, help=summary)
+    return click.option(flag, metavar=metavar, callback=check, help=summary, shell_complete=complete)

@@ -4,12 +4,13 @@ from typing import Any
 
 import click
 
-from hookfarm.cli.deliveries_forms import F, among, utf8
+from hookfarm.cli.completion import among, endpoint_ids
+from hookfarm.cli.deliveries_forms import F, utf8
 from hookfarm.records import operational
 
 
 def id_argument(command: F) -> F:
-    return click.argument("endpoint_id", metavar="ID", callback=utf8)(command)
+    return click.argument("endpoint_id", metavar="ID", callback=utf8, shell_complete=endpoint_ids)(command)
 
 
 def subscription_options(command: Any) -> Any:
