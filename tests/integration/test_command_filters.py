@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hookfarm import delivery_log, keys, readiness
+from hookfarm import delivery_log, delivery_queue, keys, readiness
 from hookfarm.devchain.library import running_devchain
 from hookfarm.records import Endpoint
 from hookfarm.registry import Registry
@@ -73,6 +73,7 @@ def test_an_endpoint_is_disabled_and_enabled(
     enqueue(redis_url, job(endpoint, "msg_a"))
     assert [a["id"] for a in told(standing(hookfarm, "parked", endpoint))["attempts"]] == ["msg_a"]
     assert told(hookfarm("endpoints", "enable", endpoint.id, "--json"))["enabled"] is True
+    delivery_queue.promote(client)
     worker.step(1)
     worker.settle()
     assert [received.id for received in receiver.received] == ["msg_a"]
@@ -255,7 +256,7 @@ def test_a_shell_completes_commands_words_and_ids(client: Any, endpoint: Endpoin
     def completed(*words: str) -> list[str]:
         line = {"COMP_WORDS": " ".join(("hookfarm", *words)), "COMP_CWORD": str(len(words))}
         said = hookfarm(**line, _HOOKFARM_COMPLETE="bash_complete")
-        return [item.partition(",")[2] for item in done(said).splitlines()]
+        return [item.partition(",")[2] for item in done(said).splitlines() if item]
 
     assert completed("dead") == ["dead-letters"]
     assert "hookfarm.delivery.dead" in completed("endpoints", "add", "u", "--operational", "hookfarm.d")
