@@ -117,6 +117,11 @@ def load(
     return Config(**{s.name: _value(s, given) for s in SETTINGS})
 
 
+def wants_no_colours(environment: Mapping[str, str] | None = None) -> bool:
+    """Whether the user wants none from any program (https://no-color.org)."""
+    return (os.environ if environment is None else environment).get("NO_COLOR", "") != ""
+
+
 def _value(setting: Setting, given: Mapping[str, tuple[str, Any]]) -> Any:
     if setting.name not in given:
         default = setting.default

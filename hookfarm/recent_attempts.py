@@ -1,4 +1,4 @@
-"""The delivery logs of several endpoints as one, the newest attempt first, read as far as somebody looks."""
+"""The delivery logs of some or all endpoints as one, the newest attempt first, read as far as somebody looks."""
 
 import heapq
 from collections.abc import Iterator, Sequence
@@ -46,6 +46,18 @@ def recent(
     pages = delivery_log.pages(client, newest, since_ms, count)
     lines = [_onwards(client, page, count, since_ms) for page in pages if page]
     return heapq.merge(*lines, key=_order, reverse=True)
+
+
+def everybodys(client: "redis.Redis", before: str | None = None, since_ms: int = 0) -> Iterator[LoggedAttempt]:
+    """The attempts of all endpoints, as `recent` gives those of some; an attempt's cursor is its position."""
+    newest = "+" if before is None else delivery_log.older_than(before.partition("/")[0])
+    return _pages(client, newest, since_ms)
+
+
+def _pages(client: "redis.Redis", end: str, since_ms: int) -> Iterator[LoggedAttempt]:
+    while page := delivery_log.everybodys(client, end, since_ms, _PAGE):
+        yield from page
+        end = delivery_log.older_than(page[-1].cursor)
 
 
 def _order(attempt: LoggedAttempt) -> tuple[int, int, str]:

@@ -14,12 +14,12 @@ from hookfarm.api.problems import Problem
 from hookfarm.api.replies import answer, cursor_parts, listed
 from hookfarm.attempt_results import ERRORS
 from hookfarm.place_index import Position
+from hookfarm.standing import PLACES
 
-_PLACES = ("open", "parked", "retry", "dead")
 _Status = Annotated[
     str | None,
     Query(
-        pattern=rf"^(delivered|failed|[1-5][0-9][0-9]|{'|'.join((*ERRORS, *_PLACES))})$",
+        pattern=rf"^(delivered|failed|[1-5][0-9][0-9]|{'|'.join((*ERRORS, *PLACES))})$",
         description="Attempts that were `delivered` or `failed`, of an HTTP status or with an error; or "
         "deliveries that are `open`, `parked` (needs `endpoint`), `retry` or `dead` now, each with its last one.",
     ),
@@ -42,7 +42,7 @@ def build_router(context: Context) -> APIRouter:
         """Where each one's delivery is now is said in `now`. A page may hold fewer than `limit`, and none, as long
         as there is a `next_cursor`: a filter reads 2,000 attempts at a time. What waits for a retry comes in the
         order in which it is due."""
-        if status in _PLACES:
+        if status in PLACES:
             if since is not None or until is not None:
                 raise Problem(
                     422, f"It does not go with status={status}.", "since" if since is not None else "until"

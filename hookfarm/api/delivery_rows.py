@@ -6,13 +6,14 @@ from typing import Any
 
 import redis
 
-from hookfarm import delivery_log, keys, place_index, recent_attempts
+from hookfarm import delivery_log, recent_attempts
+from hookfarm import standing as standings
 from hookfarm.api.problems import Problem
 from hookfarm.api.replies import cursor
 from hookfarm.attempt_results import is_wanted
-from hookfarm.delivery_log import Delivery, LoggedAttempt
+from hookfarm.delivery_log import LoggedAttempt
 from hookfarm.errors import InvalidInput
-from hookfarm.place_index import LAST_MS, Choice, Position
+from hookfarm.place_index import Position
 
 MOST_LOOKED_AT = 2000
 """Attempts that one page reads through for those that it is asked for."""
@@ -69,42 +70,5 @@ def _read(client: "redis.Redis", asked: Asked, end: str, count: int) -> list[Log
 
 def standing(client: "redis.Redis", place: str, endpoint: str | None, after: Position | None, limit: int) -> Page:
     """What is open, parked, in retry or dead now."""
-    there = _standing(client, place, endpoint, after, limit + 1)
-    here = there[:limit]
-    found = delivery_log.find_all(client, [position.id for position in here])
-    rows = [
-        _row(delivery, position)
-        for delivery, position in zip(found, here, strict=True)
-        if delivery is not None and delivery.place == place and endpoint in (None, delivery.endpoint)
-    ]
-    return rows, here[-1] if len(there) > limit else None
-
-
-def _standing(
-    client: "redis.Redis", place: str, endpoint: str | None, after: Position | None, count: int
-) -> list[Position]:
-    if place == "dead":
-        return place_index.dead(client, Choice(endpoint), after, count)
-    if place == "retry":
-        return place_index.retry(client, endpoint, after, count)
-    key = keys.OPEN if place == "open" else f"{keys.PARKED}{endpoint}"
-    return place_index.by_score(
-        client, key, after, count, (0, float(LAST_MS) * 1000), newest_first=place == "open"
-    )
-
-
-def _row(delivery: Delivery, position: Position) -> dict[str, Any]:
-    """As a line of the log, with the last attempt that was made, if one was."""
-    last = delivery.attempts[-1] if delivery.attempts else {}
-    result = last.get("status", last.get("error"))
-    return {
-        "cursor": cursor(position),
-        "at_ms": int(last["at"] * 1000) if "at" in last else None,
-        "id": delivery.id,
-        "endpoint": delivery.endpoint,
-        "attempt": len(delivery.attempts),
-        "result": None if result is None else str(result),
-        "delivered": False,
-        "took_ms": last.get("took_ms"),
-        "now": delivery.place,
-    }
+    found, following = standings.page(client, place, endpoint, after, limit)
+    return [standings.public(delivery, cursor(position)) for position, delivery in found], following

@@ -39,7 +39,7 @@ def apply(file: Path, dry_run: bool, yes: bool, as_json: bool, config_file: Path
       event = "Transfer(address indexed from, address indexed to, uint256 value)"
     """
     from hookfarm import address_guard
-    from hookfarm.cli import registry_file, registry_plan
+    from hookfarm.cli import bars, registry_file, registry_plan
     from hookfarm.cli.deliveries_again import confirm
     from hookfarm.vault import Vault
 
@@ -54,7 +54,8 @@ def apply(file: Path, dry_run: bool, yes: bool, as_json: bool, config_file: Path
         from hookfarm.registry import Registry
 
         registry = Registry(client, Vault(given.master_key))
-        plan = registry_plan.make(records, registry.all(), check_url)
+        with bars.bar("comparing"):
+            plan = registry_plan.make(records, registry.all(), check_url)
         if not as_json:
             for line in _lines(plan):
                 click.echo(line)
@@ -74,7 +75,7 @@ def apply(file: Path, dry_run: bool, yes: bool, as_json: bool, config_file: Path
 
 
 @click.command()
-@click.option("--format", "kind", type=FORMATS, default="toml", show_default=True)
+@click.option("--format", "kind", type=FORMATS, default="toml", show_default=True, help="Of the file.")
 @redis_options
 def export(kind: str, config_file: Path | None, **options: Any) -> None:
     """Print the registry as a file that `apply` understands. Secrets are not in it.
@@ -82,9 +83,9 @@ def export(kind: str, config_file: Path | None, **options: Any) -> None:
     \b
     Example: hookfarm export > endpoints.toml
     """
-    from hookfarm.cli import registry_file
+    from hookfarm.cli import bars, registry_file
 
-    with connected(settings(config_file, **options)) as client:
+    with connected(settings(config_file, **options)) as client, bars.bar("reading"):
         from hookfarm.registry import Registry
 
         endpoints = Registry(client).all()
@@ -95,8 +96,10 @@ def _perform(registry: "Registry", plan: "Plan") -> dict[str, str]:
     """The secrets of those that are new, by id. NotFound where one that was to be changed is gone meanwhile."""
     from dataclasses import replace
 
+    from hookfarm.cli import bars
+
     secrets: dict[str, str] = {}
-    for change in plan.changes:
+    for change in bars.each(plan.changes, "applying"):
         if change.after is None:
             with contextlib.suppress(NotFound):  # Somebody else was quicker.
                 registry.remove(change.id)

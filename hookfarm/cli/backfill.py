@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hookfarm import config
+from hookfarm.cli.completion import endpoint_ids
 from hookfarm.cli.deliveries_forms import text_option, utf8, yes_option
 from hookfarm.cli.numbers import whole_option
 from hookfarm.cli.options import connected, json_option, redis_options, redis_url, settings
@@ -28,7 +29,7 @@ _HIGHEST = 2**53
 
 
 @click.command()
-@click.argument("endpoint_id", metavar="ENDPOINT", callback=utf8)
+@click.argument("endpoint_id", metavar="ENDPOINT", callback=utf8, shell_complete=endpoint_ids)
 @click.option("--chain", metavar="ID[=URL,…]", help="The chain; with its nodes, where no setting names them.")
 @whole_option("--from-block", 0, _HIGHEST, "The first block")
 @whole_option("--to-block", 0, _HIGHEST, "The last block; without it the last one published")

@@ -1,16 +1,22 @@
 """`hookfarm dead-letters`: what could not be delivered, and why; sent again, or forgotten."""
 
 import sys
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hookfarm.cli import deliveries_forms as forms
+from hookfarm.cli.completion import endpoint_ids
 from hookfarm.cli.numbers import whole_option
 from hookfarm.cli.options import F, connected, json_option, print_json, redis_options, settings
 from hookfarm.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import redis
+
+    from hookfarm.delivery_log import Delivery
+    from hookfarm.place_index import Choice, Position
 
 
 @click.group(name="dead-letters")
@@ -24,37 +30,42 @@ def dead_letters() -> None:
 
 
 def _choice(command: F) -> F:
-    endpoint = forms.text_option("--endpoint", 'Only of this endpoint; "" is garbage.', "EP")
+    endpoint = forms.text_option("--endpoint", 'Only of this endpoint; "" is garbage.', "EP", endpoint_ids)
     reason = forms.text_option("--reason", "Only for this reason, or its first word.", "REASON")
-    return endpoint(reason(command))
+    return endpoint(reason(forms.since_option(forms.until_option(command))))
 
 
-_all_option = click.option("--all", "everything", is_flag=True, help="All that --endpoint and --reason leave.")
+_all_option = click.option("--all", "everything", is_flag=True, help="All that the other options leave.")
 
 
 @dead_letters.command(name="list")
 @_choice
 @whole_option("--limit", 1, forms.MOST_LISTED, "How many at most", 50)
+@forms.text_option("--before", "Go on behind this cursor of an earlier list: AT_MS/ID of its last one.", "CURSOR")
 @json_option
 @redis_options
 def list_(
-    endpoint: str | None, reason: str | None, limit: int, as_json: bool, config_file: Path | None, **options: Any
-) -> None:
-    """List dead letters, the newest first."""
-    from hookfarm import dead_letters
-    from hookfarm.cli import deliveries_shown
-    from hookfarm.place_index import Choice
+    limit: int, before: str | None, as_json: bool, config_file: Path | None,
+    endpoint: str | None, reason: str | None, since_ms: int | None, until_ms: int | None, **options: Any,
+) -> None:  # fmt: skip
+    """List dead letters, the newest first.
 
+    \b
+    Example: hookfarm dead-letters list --reason exhausted --since 1d
+    """
+    from hookfarm.cli import deliveries_found, deliveries_shown
+
+    after = None if before is None else deliveries_found.position(before)
+    choice = _chosen(endpoint, reason, since_ms, until_ms)
     with connected(settings(config_file, **options)) as client:
-        found = list(islice(dead_letters.every(client, Choice(endpoint, reason)), limit + 1))
-    letters, more = found[:limit], len(found) > limit
+        letters, following = _page(client, choice, after, limit)
     if as_json:
         print_json([letter.public() for letter in letters])
         return
     for line in deliveries_shown.dead_letter_lines(letters):
         click.echo(line)
-    if more:
-        click.echo(f"There are more than {limit:,}; see --limit.", err=True)
+    if following is not None:
+        click.echo(f"There are more: --before {deliveries_found.mark(following)}", err=True)
 
 
 @dead_letters.command()
@@ -64,21 +75,20 @@ def list_(
 @json_option
 @redis_options
 def redrive(
-    ids: tuple[str, ...], everything: bool, endpoint: str | None, reason: str | None, as_json: bool,
-    config_file: Path | None, **options: Any,
+    ids: tuple[str, ...], everything: bool, as_json: bool, config_file: Path | None,
+    endpoint: str | None, reason: str | None, since_ms: int | None, until_ms: int | None, **options: Any,
 ) -> None:  # fmt: skip
     """Send dead letters again, under the same ids, on a retry schedule that begins anew; the oldest first.
 
     \b
     Example: hookfarm dead-letters redrive --all --endpoint ep_… --reason exhausted
     """
-    from hookfarm import dead_letters, delivery_log
+    from hookfarm import delivery_log
     from hookfarm.cli import deliveries_again
-    from hookfarm.place_index import Choice
 
-    _check_choice(ids, everything, endpoint, reason)
+    _check_choice(ids, everything, (endpoint, reason, since_ms, until_ms))
     with connected(settings(config_file, **options)) as client:
-        chosen = ids or dead_letters.ids(client, Choice(endpoint, reason))
+        chosen = ids or _ids(client, _chosen(endpoint, reason, since_ms, until_ms))
         tally = deliveries_again.send(client, chosen, (delivery_log.Place.DEAD,))
     deliveries_again.report(tally, as_json)
     sys.exit(1 if ids and tally.refused else 0)
@@ -89,33 +99,72 @@ def redrive(
 @_all_option
 @_choice
 @forms.yes_option
+@json_option
 @redis_options
 def purge(
-    ids: tuple[str, ...], everything: bool, endpoint: str | None, reason: str | None, yes: bool,
-    config_file: Path | None, **options: Any,
+    ids: tuple[str, ...], everything: bool, yes: bool, as_json: bool, config_file: Path | None,
+    endpoint: str | None, reason: str | None, since_ms: int | None, until_ms: int | None, **options: Any,
 ) -> None:  # fmt: skip
-    """Forget dead letters for good. What was never delivered is then lost."""
-    from hookfarm import dead_letters
-    from hookfarm.cli import deliveries_again
-    from hookfarm.place_index import Choice
+    """Forget dead letters for good. What was never delivered is then lost.
 
-    _check_choice(ids, everything, endpoint, reason)
+    \b
+    Example: hookfarm dead-letters purge --all --reason endpoint_removed --until 30d
+    """
+    from hookfarm import dead_letters
+    from hookfarm.cli import bars, deliveries_again
+
+    _check_choice(ids, everything, (endpoint, reason, since_ms, until_ms))
     with connected(settings(config_file, **options)) as client:
-        chosen = ids or dead_letters.ids(client, Choice(endpoint, reason))
+        chosen = ids or _ids(client, _chosen(endpoint, reason, since_ms, until_ms))
         deliveries_again.confirm(f"{len(chosen):,} dead letters will be lost for good. Go on?", yes or not chosen)
         if ids:
             missing = [letter for letter in ids if not dead_letters.purge(client, [letter])]
             purged = len(ids) - len(missing)
         else:
             missing = []
-            batches = deliveries_again.in_batches(chosen, "purging")
-            purged = sum(dead_letters.purge(client, batch) for batch in batches)
-    click.echo(f"purged {purged:,}")
-    for letter in missing:
-        click.echo(f"hookfarm: no dead letter {letter!r}", err=True)
+            purged = sum(dead_letters.purge(client, batch) for batch in bars.batches(chosen, "purging"))
+    _report_purged(purged, missing, as_json)
     sys.exit(1 if missing else 0)
 
 
-def _check_choice(ids: tuple[str, ...], everything: bool, endpoint: str | None, reason: str | None) -> None:
-    if bool(ids) == everything or (ids and (endpoint, reason) != (None, None)):
-        raise InvalidInput("id", "give ids, or --all with --endpoint and --reason")
+def _report_purged(purged: int, missing: list[str], as_json: bool) -> None:
+    if as_json:
+        print_json({"purged": purged, "missing": missing})
+        return
+    click.echo(f"purged {purged:,}")
+    for letter in missing:
+        click.echo(f"hookfarm: no dead letter {letter!r}", err=True)
+
+
+def _check_choice(ids: tuple[str, ...], everything: bool, choice: tuple[object, ...]) -> None:
+    if bool(ids) == everything or (ids and any(given is not None for given in choice)):
+        raise InvalidInput("id", "give ids, or --all with --endpoint, --reason, --since and --until")
+
+
+def _chosen(endpoint: str | None, reason: str | None, since_ms: int | None, until_ms: int | None) -> "Choice":
+    from hookfarm.place_index import LAST_MS, Choice
+
+    return Choice(endpoint, reason, since_ms or 0, LAST_MS if until_ms is None else until_ms)
+
+
+def _ids(client: "redis.Redis", choice: "Choice") -> list[str]:
+    from hookfarm import dead_letters
+    from hookfarm.cli import bars
+
+    with bars.bar("looking"):
+        return dead_letters.ids(client, choice)
+
+
+def _page(
+    client: "redis.Redis", choice: "Choice", after: "Position | None", limit: int
+) -> "tuple[list[Delivery], Position | None]":
+    """As many of those that are chosen as there are, at most `limit`, and where to go on."""
+    from hookfarm import dead_letters
+
+    found: list[Delivery] = []
+    while len(found) < limit:
+        letters, after = dead_letters.page(client, choice, after, limit - len(found))
+        found += letters
+        if after is None:
+            break
+    return found, after

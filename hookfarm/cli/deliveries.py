@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hookfarm.attempt_results import DELIVERED, is_wanted
 from hookfarm.cli import deliveries_forms as forms
 from hookfarm.cli.numbers import whole_option
 from hookfarm.cli.options import connected, json_option, print_json, redis_options, settings
@@ -16,12 +15,11 @@ from hookfarm.errors import InvalidInput
 if TYPE_CHECKING:
     import redis
 
-    from hookfarm.delivery_log import LoggedAttempt, Place
+    from hookfarm.cli.deliveries_found import Asked
 
-MOST_ENDPOINTS = 1000
-MOST_LOOKED_AT = 50_000
-"""Attempts that one list reads through for those that it is asked for."""
-_AT_ONCE = 500
+PLACES = ("open", "parked", "retry", "dead")
+_Page = tuple[list[dict[str, Any]], Iterator[str], str | None]
+"""Rows for programs, lines for people, and the cursor from which to go on."""
 
 
 @click.group()
@@ -35,39 +33,40 @@ def deliveries() -> None:
 
 @deliveries.command(name="list")
 @forms.endpoints_option
-@forms.status_option
+@forms.status_option(*PLACES)
 @forms.since_option
+@forms.until_option
 @whole_option("--limit", 1, forms.MOST_LISTED, "How many at most", 50)
 @forms.text_option("--before", "Go on behind this cursor of an earlier list.", "CURSOR")
 @json_option
 @redis_options
 def list_(
-    endpoints: tuple[str, ...], status: str | None, since_ms: int, limit: int, before: str | None, as_json: bool,
-    config_file: Path | None, **options: Any,
+    endpoints: tuple[str, ...], status: str | None, since_ms: int | None, until_ms: int | None, limit: int,
+    before: str | None, as_json: bool, config_file: Path | None, **options: Any,
 ) -> None:  # fmt: skip
     """List attempts, the newest first, and where their deliveries are now.
 
-    \b
-    Example: hookfarm deliveries list --status failed --since 1h
-    """
-    from hookfarm import delivery_log, recent_attempts
-    from hookfarm.cli import deliveries_shown
+    With --status open, parked (of one --endpoint), retry or dead: the deliveries that are there now, each with its
+    last attempt; those in retry in the order in which they are due.
 
+    \b
+    Examples:
+      hookfarm deliveries list --status failed --since 1h
+      hookfarm deliveries list --status retry --endpoint ep_…
+    """
+    from hookfarm.cli.deliveries_found import Asked
+
+    asked = Asked(endpoints, status, since_ms, until_ms)
     with connected(settings(config_file, **options)) as client:
-        attempts = recent_attempts.recent(client, _logged(client, endpoints), before, since_ms)
-        found, cursor = _matching(attempts, status, limit)
-        places = delivery_log.places(client, [attempt.delivery for attempt in found])
+        listed = _standing if status in PLACES else _attempts
+        rows, lines, following = listed(client, asked, before, limit)
     if as_json:
-        lines = [
-            recent_attempts.public(attempt, place, recent_attempts.position(attempt))
-            for attempt, place in zip(found, places, strict=True)
-        ]
-        print_json({"attempts": lines, "next": cursor})
+        print_json({"attempts": rows, "next": following})
         return
-    for line in deliveries_shown.attempt_lines(found, places):
+    for line in lines:
         click.echo(line)
-    if cursor is not None:
-        click.echo(f"There may be more: --before {cursor}", err=True)
+    if following is not None:
+        click.echo(f"There may be more: --before {following}", err=True)
 
 
 @deliveries.command()
@@ -75,7 +74,11 @@ def list_(
 @json_option
 @redis_options
 def show(delivery_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Show one delivery: where it is, every attempt with what the endpoint said, and the payload."""
+    """Show one delivery: where it is, every attempt with what the endpoint said, and the payload.
+
+    \b
+    Example: hookfarm deliveries show msg_…
+    """
     from hookfarm import delivery_log
     from hookfarm.cli import deliveries_shown
 
@@ -91,14 +94,15 @@ def show(delivery_id: str, as_json: bool, config_file: Path | None, **options: A
 @deliveries.command()
 @forms.ids_argument
 @forms.endpoints_option
-@forms.status_option
+@forms.status_option()
 @forms.since_option
+@forms.until_option
 @forms.yes_option
 @json_option
 @redis_options
 def redeliver(
-    ids: tuple[str, ...], endpoints: tuple[str, ...], status: str | None, since_ms: int, yes: bool, as_json: bool,
-    config_file: Path | None, **options: Any,
+    ids: tuple[str, ...], endpoints: tuple[str, ...], status: str | None, since_ms: int | None,
+    until_ms: int | None, yes: bool, as_json: bool, config_file: Path | None, **options: Any,
 ) -> None:  # fmt: skip
     """Send deliveries again, under the same ids, on a retry schedule that begins anew.
 
@@ -108,75 +112,42 @@ def redeliver(
     \b
     Example: hookfarm deliveries redeliver --endpoint ep_… --status failed --since 1d
     """
-    from hookfarm.cli import deliveries_again
+    from hookfarm.cli import bars, deliveries_again, deliveries_found
 
-    if bool(ids) == bool(endpoints) or (ids and (status is not None or since_ms)):
-        raise InvalidInput("id", "give ids, or --endpoint with --status and --since")
+    if bool(ids) == bool(endpoints) or (ids and (status, since_ms, until_ms) != (None, None, None)):
+        raise InvalidInput("id", "give ids, or --endpoint with --status, --since and --until")
     with connected(settings(config_file, **options)) as client:
         if ids:
             tally = deliveries_again.send(client, ids)
         else:
-            wanted = _places_wanted(status)
-            chosen = _chosen(client, endpoints, status, since_ms, wanted)
+            wanted = deliveries_found.places_wanted(status)
+            with bars.bar("looking"):
+                asked = deliveries_found.Asked(endpoints, status, since_ms, until_ms)
+                chosen = deliveries_found.ids(client, asked, wanted)
             deliveries_again.confirm(f"{len(chosen):,} deliveries will be sent again. Go on?", yes or not chosen)
             tally = deliveries_again.send(client, chosen, wanted)
     deliveries_again.report(tally, as_json)
     sys.exit(1 if ids and tally.refused else 0)
 
 
-def _logged(client: "redis.Redis", endpoints: tuple[str, ...]) -> list[str]:
-    """The endpoints asked for, or else all that have a log."""
-    from hookfarm import delivery_log
-
-    if endpoints:
-        return list(endpoints)
-    logged = delivery_log.logged_endpoints(client)
-    if len(logged) > MOST_ENDPOINTS:
-        raise InvalidInput("--endpoint", f"{len(logged):,} endpoints have a log, too many to merge; name some")
-    return sorted(logged)
-
-
-def _matching(
-    attempts: Iterator["LoggedAttempt"], status: str | None, limit: int
-) -> "tuple[list[LoggedAttempt], str | None]":
-    """The first `limit` that are wanted, and the position from which to go on; None = there are no more."""
-    from hookfarm.recent_attempts import position
-
-    found: list[LoggedAttempt] = []
-    cursor = None
-    for looked_at, attempt in enumerate(attempts):
-        if len(found) == limit or looked_at == MOST_LOOKED_AT:
-            return found, cursor
-        cursor = position(attempt)
-        if is_wanted(status, attempt.status, delivered=attempt.delivered):
-            found.append(attempt)
-    return found, None
-
-
-def _places_wanted(status: str | None) -> "frozenset[Place]":
-    """Where a delivery is that is meant by --status: what is on its way is not sent again."""
-    from hookfarm.delivery_log import Place
-
-    if status is None:
-        return frozenset((Place.DELIVERED, Place.DEAD, Place.RETRY))
-    if status == DELIVERED or status.startswith("2"):
-        return frozenset((Place.DELIVERED,))
-    return frozenset((Place.DEAD, Place.RETRY))
-
-
-def _chosen(
-    client: "redis.Redis",
-    endpoints: tuple[str, ...],
-    status: str | None,
-    since_ms: int,
-    wanted: "frozenset[Place]",
-) -> list[str]:
-    """The deliveries with such an attempt that are in one of these places now, by their first one."""
+def _attempts(client: "redis.Redis", asked: "Asked", before: str | None, limit: int) -> _Page:
     from hookfarm import delivery_log, recent_attempts
+    from hookfarm.cli import bars, deliveries_found, deliveries_shown
 
-    attempts = recent_attempts.recent(client, endpoints, since_ms=since_ms)
-    matching = [a.delivery for a in attempts if is_wanted(status, a.status, delivered=a.delivered)]
-    ids = list(dict.fromkeys(reversed(matching)))
-    parts = (ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE))
-    placed = (pair for part in parts for pair in zip(part, delivery_log.places(client, part), strict=True))
-    return [delivery_id for delivery_id, place in placed if place in wanted]
+    with bars.bar("looking"):
+        found, following = deliveries_found.page(client, asked, before, limit)
+    places = delivery_log.places(client, [attempt.delivery for attempt in found])
+    rows = [
+        recent_attempts.public(attempt, place, deliveries_found.cursor(asked, attempt))
+        for attempt, place in zip(found, places, strict=True)
+    ]
+    return rows, deliveries_shown.attempt_lines(found, places), following
+
+
+def _standing(client: "redis.Redis", asked: "Asked", before: str | None, limit: int) -> _Page:
+    from hookfarm import standing
+    from hookfarm.cli import deliveries_found, deliveries_shown
+
+    found, following = deliveries_found.stand(client, asked, before, limit)
+    rows = [standing.public(delivery, deliveries_found.mark(position)) for position, delivery in found]
+    return rows, deliveries_shown.standing_lines([delivery for _, delivery in found]), following

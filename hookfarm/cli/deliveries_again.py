@@ -1,17 +1,14 @@
 """Sending many deliveries again: a count and a question first, batches, and a bar when it lasts."""
 
-import contextlib
 import sys
-import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
 from hookfarm import delivery_log
+from hookfarm.cli import bars
 from hookfarm.cli.options import print_json
 from hookfarm.cli.tables import plain
 from hookfarm.delivery_log import Place
@@ -20,10 +17,6 @@ from hookfarm.errors import OperatorError
 if TYPE_CHECKING:
     import redis
 
-T = TypeVar("T")
-
-BATCH = 100
-BAR_AFTER_SECONDS = 1.0
 MOST_PROBLEMS = 20
 _IS = {
     Place.OPEN: "on its way already",
@@ -45,7 +38,7 @@ class Tally:
 def send(client: "redis.Redis", ids: Sequence[str], wanted: Collection[Place] = tuple(Place)) -> Tally:
     """Sends these again, in order, as far as they are in one of the places `wanted`."""
     tally = Tally()
-    for batch in in_batches(ids, "sending"):
+    for batch in bars.batches(ids, "sending"):
         deliveries = []
         for delivery_id, found in zip(batch, delivery_log.find_all(client, batch), strict=True):
             if found is None:
@@ -60,22 +53,6 @@ def send(client: "redis.Redis", ids: Sequence[str], wanted: Collection[Place] = 
             else:
                 tally.refused[delivery.id] = str(conflict)
     return tally
-
-
-def in_batches(
-    items: Sequence[T], doing: str, console: Console | None = None, clock: Callable[[], float] = time.monotonic
-) -> Iterator[Sequence[T]]:
-    """The items a batch at a time; a bar on the terminal's stderr once that has lasted a second."""
-    console = console or Console(stderr=True)
-    due = clock() + BAR_AFTER_SECONDS
-    bar = Progress(console=console, transient=True)
-    task = bar.add_task(doing, total=len(items))
-    with contextlib.ExitStack() as drawn:
-        for start in range(0, len(items), BATCH):
-            yield items[start : start + BATCH]
-            bar.update(task, completed=start + BATCH)
-            if console.is_terminal and not bar.live.is_started and clock() > due:
-                drawn.enter_context(bar)
 
 
 def confirm(question: str, yes: bool) -> None:

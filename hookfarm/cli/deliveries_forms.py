@@ -8,6 +8,7 @@ import click
 
 from hookfarm import moments
 from hookfarm.attempt_results import DELIVERED, ERRORS, FAILED, is_status
+from hookfarm.cli.completion import Complete, among, endpoint_ids
 from hookfarm.errors import InvalidInput
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -26,29 +27,49 @@ def id_argument(command: F) -> F:
 
 def endpoints_option(command: F) -> F:
     summary = "Only of this endpoint (repeatable)."
-    option = click.option("--endpoint", "endpoints", multiple=True, metavar="EP", callback=_texts, help=summary)
-    return option(command)
+    return click.option(
+        *("--endpoint", "endpoints"),
+        multiple=True,
+        metavar="EP",
+        callback=_texts,
+        help=summary,
+        shell_complete=endpoint_ids,
+    )(command)
 
 
-def status_option(command: F) -> F:
-    summary = f"{DELIVERED}, {FAILED}, an HTTP status, or one of {', '.join(ERRORS)}."
-    return click.option("--status", metavar="STATUS", callback=_result, help=f"Only attempts that were {summary}")(
-        command
+def status_option(*places: str) -> Callable[[F], F]:
+    """What attempts came to; or one of these places, where deliveries stand now."""
+    summary = f"Only attempts that were {DELIVERED}, {FAILED}, of an HTTP status, or one of {', '.join(ERRORS)}"
+    if places:
+        summary += f"; or only what is {', '.join(places)} now"
+    return click.option(
+        *("--status", "status"),
+        metavar="STATUS",
+        callback=_result(places),
+        help=f"{summary}.",
+        shell_complete=among(DELIVERED, FAILED, *ERRORS, *places),
     )
 
 
 def since_option(command: F) -> F:
     summary = "Not before: so long ago (90s, 2h, 7d), or a moment in ISO 8601 (UTC unless it says otherwise)."
-    return click.option("--since", "since_ms", metavar="WHEN", callback=_since, help=summary)(command)
+    return click.option("--since", "since_ms", metavar="WHEN", callback=_moment, help=summary)(command)
+
+
+def until_option(command: F) -> F:
+    return click.option("--until", "until_ms", metavar="WHEN", callback=_moment, help="Not after, likewise.")(
+        command
+    )
 
 
 def yes_option(command: F) -> F:
     return click.option("--yes", is_flag=True, help="Do not ask first.")(command)
 
 
-def _since(_context: click.Context, parameter: click.Parameter, value: str | None) -> int:
+def _moment(_context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """ms since the epoch."""
     if value is None:
-        return 0
+        return None
     try:
         return moments.since_ms(value, time.time())
     except (ValueError, OverflowError) as error:
@@ -58,11 +79,14 @@ def _since(_context: click.Context, parameter: click.Parameter, value: str | Non
         ) from error
 
 
-def _result(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    if value is None or is_status(value):
-        return value
-    allowed = f"{DELIVERED}, {FAILED}, 100 to 599, {', '.join(ERRORS)}"
-    raise InvalidInput(parameter.opts[0], f"{value!r} is no status; allowed are {allowed}")
+def _result(places: tuple[str, ...]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
+    def check(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+        if value is None or value in places or is_status(value):
+            return value
+        allowed = ", ".join((DELIVERED, FAILED, "100 to 599", *ERRORS, *places))
+        raise InvalidInput(parameter.opts[0], f"{value!r} is no status; allowed are {allowed}")
+
+    return check
 
 
 def utf8(_context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -80,10 +104,10 @@ def _texts(context: click.Context, parameter: click.Parameter, values: tuple[str
     return tuple(dict.fromkeys(utf8(context, parameter, value) for value in values))
 
 
-def text_option(flag: str, summary: str, metavar: str) -> Callable[[F], F]:
+def text_option(flag: str, summary: str, metavar: str, complete: Complete | None = None) -> Callable[[F], F]:
     """An option that is any text, or nothing."""
 
     def check(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
         return None if value is None else utf8(context, parameter, value)
 
-    return click.option(flag, metavar=metavar, callback=check, help=summary)
+    return click.option(flag, metavar=metavar, callback=check, help=summary, shell_complete=complete)

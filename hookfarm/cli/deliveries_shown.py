@@ -10,6 +10,7 @@ from hookfarm.cli.view_numbers import UNKNOWN, duration
 from hookfarm.delivery_log import Delivery, LoggedAttempt, Place
 
 _GONE = "forgotten"
+_GARBAGE = "(garbage)"
 _WHEN = {Place.RETRY: "next", Place.DEAD: "died", Place.DELIVERED: "delivered"}
 """What a delivery's time is the time of."""
 
@@ -17,9 +18,24 @@ _WHEN = {Place.RETRY: "next", Place.DEAD: "died", Place.DELIVERED: "delivered"}
 def attempt_lines(attempts: Sequence[LoggedAttempt], places: Sequence[Place | None]) -> Iterator[str]:
     rows = [("at", "delivery", "endpoint", "attempt", "result", "took", "now")]
     for attempt, place in zip(attempts, places, strict=True):
-        took = _took(attempt.took_ms)
+        lasted = took(attempt.took_ms)
         number, now = f"#{attempt.number}", place.value if place else _GONE
-        rows.append((moment(attempt.at_ms), attempt.delivery, attempt.endpoint, number, attempt.status, took, now))
+        rows.append(
+            (moment(attempt.at_ms), attempt.delivery, attempt.endpoint, number, attempt.status, lasted, now)
+        )
+    return columns(rows)
+
+
+def standing_lines(deliveries: Sequence[Delivery]) -> Iterator[str]:
+    """Those that stand in one place, with when the last attempt was made and when the next one is due."""
+    rows = [("last attempt", "delivery", "endpoint", "attempts", "result", "took", "now", "next")]
+    for delivery in deliveries:
+        last = delivery.attempts[-1] if delivery.attempts else None
+        at = moment(int(last["at"] * 1000)) if last else UNKNOWN
+        lasted = took(last["took_ms"]) if last and last.get("took_ms") is not None else UNKNOWN
+        due = moment(delivery.at_ms) if delivery.place is Place.RETRY else UNKNOWN
+        told = (delivery.id, delivery.endpoint or _GARBAGE, str(len(delivery.attempts)))
+        rows.append((at, *told, _result(last) if last else UNKNOWN, lasted, delivery.place.value, due))
     return columns(rows)
 
 
@@ -27,7 +43,7 @@ def dead_letter_lines(letters: Sequence[Delivery]) -> Iterator[str]:
     rows = [("died", "id", "endpoint", "attempts", "last", "reason")]
     for letter in letters:
         last = _result(letter.attempts[-1]) if letter.attempts else UNKNOWN
-        endpoint = letter.endpoint or "(garbage)"
+        endpoint = letter.endpoint or _GARBAGE
         rows.append(
             (
                 moment(letter.at_ms),
@@ -59,16 +75,16 @@ def delivery_lines(delivery: Delivery) -> Iterator[str]:
 
 
 def _attempt(attempt: dict[str, Any]) -> Iterator[str]:
-    took = attempt.get("took_ms")
+    took_ms = attempt.get("took_ms")
     parts = [moment(int(attempt["at"] * 1000)), _result(attempt)]
-    if took is not None:
-        parts.append(_took(took))
+    if took_ms is not None:
+        parts.append(took(took_ms))
     yield "  " + "  ".join(parts)
     if attempt.get("detail"):
         yield f"    {plain(attempt['detail'])}"
 
 
-def _took(took_ms: int) -> str:
+def took(took_ms: int) -> str:
     """It is kept in whole ms."""
     return duration(took_ms / 1000) if took_ms else "<1 ms"
 

@@ -20,6 +20,9 @@ def demo(**given: Any) -> None:
 
     All of it is local and temporary. At the end, every log of the chain is compared with every webhook that
     arrived: exit 0 if each was delivered and verified, exit 1 if not. A second ctrl-C does not wait for that.
+
+    \b
+    Example: hookfarm demo --seconds 20
     """
     from hookfarm.cli.demo_run import DemoOptions, run_demo
 

@@ -34,6 +34,9 @@ def devchain(**given: Any) -> None:
 
     It speaks JSON-RPC over HTTP and WebSocket on one port. Blocks, reorgs and faults are ordered by the
     methods devchain_mine, devchain_reorg, devchain_setFault and their kind.
+
+    \b
+    Example: hookfarm devchain --block-time 2 --reorg-every 20 --reorg-depth 3
     """
     asyncio.run(_run(DevchainOptions(**given)))
 

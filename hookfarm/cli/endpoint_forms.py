@@ -1,7 +1,6 @@
-"""From the options of `hookfarm endpoints` to checked endpoints, and the samples that `test` sends."""
+"""From the options of `hookfarm endpoints` to checked endpoints."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -9,13 +8,8 @@ import orjson
 from hookfarm import address_guard
 from hookfarm.config import Config
 from hookfarm.errors import InvalidInput
-from hookfarm.records import Endpoint, parse_endpoint
-from hookfarm.samples import events
-from hookfarm.samples.sending import Sample, Sender
-from hookfarm.vault import Vault
-from hookfarm.webhook_delivery.connections import tls_context
+from hookfarm.records import Endpoint, operational, parse_endpoint
 
-_SHOWN_OF_REPLIES = ("subscription", "delivered", "status", "error", "detail")
 _SUBSCRIPTION_OPTIONS = (
     *("chains", "kind", "senders", "recipients", "addresses", "event", "topics", "where", "confirmations"),
     "notify",
@@ -38,8 +32,9 @@ def changes(options: Mapping[str, Any]) -> dict[str, Any]:
             record[field] = _limit(options[field], kind)
     if options["headers"]:
         record["headers"] = dict(_header(line) for line in options["headers"])
-    if any(options[name] not in (None, ()) for name in _SUBSCRIPTION_OPTIONS):
-        record["subscriptions"] = _subscriptions(options)
+    of_chains = any(options[name] not in (None, ()) for name in _SUBSCRIPTION_OPTIONS)
+    if of_chains or options["operational"]:
+        record["subscriptions"] = (_subscriptions(options) if of_chains else []) + _operational(options)
     return record
 
 
@@ -71,13 +66,23 @@ def _subscriptions(options: Mapping[str, Any]) -> list[dict[str, Any]]:
         given = options["confirmations"]
         shared["confirmations"] = int(given) if given.isdecimal() and len(given) < 10 else given
     if options["notify"]:
-        shared["notify"] = [word.strip() for given in options["notify"] for word in given.split(",")]
+        shared["notify"] = _words(options["notify"])
     if options["topics"] is not None:
         try:
             shared["topics"] = orjson.loads(options["topics"])
         except ValueError as error:
             raise InvalidInput("topics", f"not JSON: {error}") from error
     return [{"chain_id": chain_id, **shared} for chain_id in options["chains"]]
+
+
+def _operational(options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One subscription to all that was asked for of hookfarm itself."""
+    events = _words(options["operational"])
+    return [{"kind": operational.KIND, "events": events}] if events else []
+
+
+def _words(given: Sequence[str]) -> list[str]:
+    return [word.strip() for some in given for word in some.split(",")]
 
 
 def parse(record: Mapping[str, Any], config: Config, base: Endpoint | None = None) -> Endpoint:
@@ -88,11 +93,3 @@ def parse(record: Mapping[str, Any], config: Config, base: Endpoint | None = Non
         return url
 
     return parse_endpoint(record, check_url, base)
-
-
-def send_samples(endpoint: Endpoint, config: Config) -> list[dict[str, Any]]:
-    """Posts a signed sample for each subscription (one without any, if there is none); the replies."""
-    sender = Sender(tls_context(config.ca_file), config.allow_private, Vault(config.master_key))
-    samples = [Sample(s.id if s else None, events.body(s)) for s in endpoint.subscriptions or (None,)]
-    replies = sender.send(endpoint, samples, within_seconds=math.inf)
-    return [{name: reply[name] for name in _SHOWN_OF_REPLIES if name in reply} for reply in replies]

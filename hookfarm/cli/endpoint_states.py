@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hookfarm.cli.tables import moment
+from hookfarm.cli.view_numbers import duration
 from hookfarm.windows import Window
 
 
@@ -24,3 +25,17 @@ def lines(endpoint: Mapping[str, Any], window: Window) -> Iterator[tuple[str, st
     if window.closed:
         yield "circuit", f"open after {window.failures:,} failures in a row: one probe at a time"
         yield "next probe", moment(window.probe_at_ms)
+
+
+def with_state(endpoint: Mapping[str, Any], window: Window) -> dict[str, Any]:
+    """As programs read it."""
+    return {**endpoint, "state": state(endpoint, window)}
+
+
+def record(view: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What waits for its next attempt, and how the last ones went, of an endpoint as the API shows it."""
+    yield "waiting for a retry", f"{view['window']['retry']:,}"
+    recent = view["recent"]
+    if recent["attempts"]:
+        p50, p99 = (duration(recent[name] / 1000) for name in ("p50_ms", "p99_ms"))
+        yield "last attempts", f"{recent['succeeded']} of {recent['attempts']} succeeded  p50 {p50}  p99 {p99}"

@@ -2,14 +2,23 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hookfarm.cli.deliveries_forms import utf8
+from hookfarm.cli.deliveries_forms import text_option
+from hookfarm.cli.endpoint_options import endpoint_options, id_argument, subscription_options
+from hookfarm.cli.endpoint_shown import effect, subscription_line
+from hookfarm.cli.numbers import whole_option
 from hookfarm.cli.options import connected, json_option, print_json, redis_options, settings
 from hookfarm.cli.tables import columns
-from hookfarm.records import DEFAULT_NOTIFY, Endpoint
+
+if TYPE_CHECKING:
+    import redis
+
+    from hookfarm.endpoint_list import Listed, Wanted
+
+_AT_ONCE = 500
 
 
 @click.group()
@@ -17,48 +26,10 @@ def endpoints() -> None:
     """Manage endpoints: where webhooks go, and what they are sent for."""
 
 
-def _subscription_options(command: Any) -> Any:
-    options = [
-        click.option("--chain", "chains", type=int, multiple=True, metavar="ID", help="Chain id (repeatable)."),
-        click.option("--kind", metavar="KIND", help="log, or transfer: of the chain's own currency [log]."),
-        click.option("--from", "senders", multiple=True, metavar="0x…", help="Of a transfer (repeatable) [any]."),
-        click.option("--to", "recipients", multiple=True, metavar="0x…", help="Of a transfer (repeatable) [any]."),
-        click.option("--address", "addresses", multiple=True, metavar="0x…", help="Contract (repeatable) [any]."),
-        click.option("--event", metavar="SIGNATURE", help='E.g. "Transfer(address indexed from, …)" [any].'),
-        click.option("--topics", metavar="JSON", help="Positional topics as in eth_getLogs, instead of --event."),
-        click.option("--where", metavar="CONDITION", help='E.g. "value >= 1_000_000 and to == 0x…" [all].'),
-        click.option("--confirmations", metavar="N", help="Blocks to wait, or safe or finalized [0]."),
-        click.option(
-            *("--notify", "notify"),
-            multiple=True,
-            metavar="WORD",
-            help="What is sent: emitted, removed, finalized "
-            "(repeatable, or separated by commas) [emitted,removed].",
-        ),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def _endpoint_options(command: Any) -> Any:
-    options = [
-        click.option("--description", metavar="TEXT", help="For people."),
-        click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="Sent along (repeatable)."),
-        click.option("--timeout", "timeout_seconds", type=float, metavar="SECONDS", help="Per attempt [15]."),
-        click.option("--max-in-flight", metavar="N|none", help="At most so many attempts at once [none]."),
-        click.option("--rate-limit", "rate_limit_per_second", metavar="R|none", help="Per second at most [none]."),
-        click.option("--ordered/--no-ordered", default=None, help="One at a time, in the order of events [no]."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
 @endpoints.command()
 @click.argument("url")
-@_subscription_options
-@_endpoint_options
+@subscription_options
+@endpoint_options
 @json_option
 @redis_options
 def add(url: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
@@ -70,6 +41,7 @@ def add(url: str, as_json: bool, config_file: Path | None, **options: Any) -> No
         --event "Transfer(address indexed from, address indexed to, uint256 value)"
       hookfarm endpoints add https://example.com/hook --chain 1 \\
         --kind transfer --to 0x… --where "value >= 1_000_000_000_000_000_000"
+      hookfarm endpoints add https://example.com/ops --operational hookfarm.delivery.dead
     """
     from hookfarm.cli import endpoint_forms
 
@@ -88,72 +60,93 @@ def add(url: str, as_json: bool, config_file: Path | None, **options: Any) -> No
     click.echo(f"id      {created.id}")
     click.echo(f"url     {created.url}")
     click.echo(f"secret  {shown['secret']}")
-    for line in _effect(created):
+    for line in effect(created):
         click.echo(line)
     click.echo("Keep the secret: it is shown only now. With it the receiver verifies what arrives.")
 
 
 @endpoints.command(name="list")
+@text_option("--search", "Only with this text in URL, description or id, in any case.", "TEXT")
+@click.option("--enabled/--disabled", default=None, help="Only those that are, or are not.")
+@click.option("--circuit", type=click.Choice(["open", "closed"]), help="Open: failures keep it to probes.")
+@whole_option("--limit", 1, 10**9, "How many at most")
 @json_option
 @redis_options
-def list_(as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """List all endpoints, and which of them are failing."""
+def list_(
+    search: str | None, enabled: bool | None, circuit: str | None, limit: int | None, as_json: bool,
+    config_file: Path | None, **options: Any,
+) -> None:  # fmt: skip
+    """List endpoints, the newest first, and which of them are failing.
+
+    \b
+    Example: hookfarm endpoints list --search example.com --circuit open
+    """
     from hookfarm import windows
     from hookfarm.cli import endpoint_states
+    from hookfarm.endpoint_list import Wanted
 
+    wanted = Wanted(search, enabled, None if circuit is None else circuit == "open")
     with connected(settings(config_file, **options)) as client:
-        from hookfarm.registry import Registry
-
-        found = [endpoint.public() for endpoint in Registry(client).all()]
-        standing = windows.read(client, [endpoint["id"] for endpoint in found])
-    states = list(map(endpoint_states.state, found, standing))
+        listed = _listed(client, wanted, limit)
+        standing = windows.read(client, [one.endpoint.id for one in listed])
+    shown = [
+        endpoint_states.with_state(_public(one), window) for one, window in zip(listed, standing, strict=True)
+    ]
     if as_json:
-        print_json([{**endpoint, "state": state} for endpoint, state in zip(found, states, strict=True)])
+        print_json(shown)
         return
     rows = [("id", "state", "url", "subscriptions")]
-    for endpoint, state in zip(found, states, strict=True):
-        subscriptions = ", ".join(_subscription_line(s) for s in endpoint["subscriptions"])
-        rows.append((endpoint["id"], state, endpoint["url"], subscriptions))
+    for one in shown:
+        subscriptions = ", ".join(map(subscription_line, one["subscriptions"]))
+        rows.append((one["id"], one["state"], one["url"], subscriptions))
     for line in columns(rows):
         click.echo(line)
 
 
 @endpoints.command()
-@click.argument("endpoint_id", metavar="ID", callback=utf8)
+@id_argument
 @json_option
 @redis_options
 def show(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Show one endpoint, all of it but its secret, and how much of it is on its way."""
-    from hookfarm import windows
+    """Show one endpoint, all of it but its secret, how much of it is on its way, and how its attempts went.
+
+    \b
+    Example: hookfarm endpoints show ep_…
+    """
+    from hookfarm import endpoint_list, windows
+    from hookfarm.api import views
     from hookfarm.cli import endpoint_states
 
     with connected(settings(config_file, **options)) as client:
-        from hookfarm.registry import Registry
-
-        found = Registry(client).get(endpoint_id).public()
+        [view] = views.endpoints(client, [endpoint_list.get(client, endpoint_id)])
         [window] = windows.read(client, [endpoint_id])
     if as_json:
-        print_json({**found, "state": endpoint_states.state(found, window), "window": window.public()})
+        merged = {**view, "window": {**view["window"], **window.public()}}
+        print_json(endpoint_states.with_state(merged, window))
         return
-    for name, value in found.items():
-        if name != "subscriptions":
+    for name, value in view.items():
+        if name not in ("subscriptions", "window", "recent"):
             click.echo(f"{name:22} {'' if value is None else value}")
-    for subscription in found["subscriptions"]:
-        click.echo(f"{subscription['id']:22} {_subscription_line(subscription)}")
-    for name, text in endpoint_states.lines(found, window):
+    for subscription in view["subscriptions"]:
+        click.echo(f"{subscription['id']:22} {subscription_line(subscription)}")
+    for name, text in (*endpoint_states.lines(view, window), *endpoint_states.record(view)):
         click.echo(f"{name:22} {text}")
 
 
 @endpoints.command()
-@click.argument("endpoint_id", metavar="ID", callback=utf8)
+@id_argument
 @click.option("--url", metavar="URL", help="A new URL.")
 @click.option("--enable/--disable", "enabled", default=None, help="Whether anything is sent to it.")
-@_subscription_options
-@_endpoint_options
+@subscription_options
+@endpoint_options
 @json_option
 @redis_options
 def update(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Change an endpoint; --chain and its companions replace all its subscriptions."""
+    """Change an endpoint; --chain, --operational and their companions replace all its subscriptions.
+
+    \b
+    Example: hookfarm endpoints update ep_… --timeout 5 --rate-limit 100
+    """
     from hookfarm.cli import endpoint_forms
 
     given = settings(config_file, redis_url=options["redis_url"], state_dir=options["state_dir"])
@@ -167,15 +160,19 @@ def update(endpoint_id: str, as_json: bool, config_file: Path | None, **options:
         return
     click.echo(f"updated {changed.id}")
     if "subscriptions" in record or "enabled" in record:
-        for line in _effect(changed):
+        for line in effect(changed):
             click.echo(line)
 
 
 @endpoints.command()
-@click.argument("endpoint_id", metavar="ID", callback=utf8)
+@id_argument
 @redis_options
 def remove(endpoint_id: str, config_file: Path | None, **options: Any) -> None:
-    """Remove an endpoint; what is still queued for it becomes dead letters."""
+    """Remove an endpoint; what is still queued for it becomes dead letters.
+
+    \b
+    Example: hookfarm endpoints remove ep_…
+    """
     with connected(settings(config_file, **options)) as client:
         from hookfarm.registry import Registry
 
@@ -184,36 +181,79 @@ def remove(endpoint_id: str, config_file: Path | None, **options: Any) -> None:
 
 
 @endpoints.command()
-@click.argument("endpoint_id", metavar="ID", callback=utf8)
+@id_argument
 @json_option
 @redis_options
-def test(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Send a signed sample of each subscription to the endpoint now and print its replies."""
+def enable(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
+    """Send to an endpoint again: what has been parked for it goes on its way, and its circuit is closed.
+
+    \b
+    Example: hookfarm endpoints enable ep_…
+    """
+    _switch(endpoint_id, True, as_json, config_file, options)
+
+
+@endpoints.command()
+@id_argument
+@json_option
+@redis_options
+def disable(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
+    """Send nothing to an endpoint: nothing new is matched for it, what is on its way waits until it is enabled.
+
+    \b
+    Example: hookfarm endpoints disable ep_…
+    """
+    _switch(endpoint_id, False, as_json, config_file, options)
+
+
+@endpoints.command()
+@id_argument
+@text_option("--subscription", "Only for this one of its subscriptions.", "SUB")
+@text_option("--transaction", "What the logs of this transaction are to it, instead of made-up ones.", "HASH")
+@click.option("--chain", "chains", multiple=True, metavar="ID=URL[,URL…]", help="Nodes that know it (repeatable).")
+@json_option
+@redis_options
+def test(
+    endpoint_id: str, subscription: str | None, transaction: str | None, as_json: bool, config_file: Path | None,
+    **options: Any,
+) -> None:  # fmt: skip
+    """Send a signed sample of each subscription to the endpoint now and print its replies.
+
+    \b
+    Examples:
+      hookfarm endpoints test ep_…
+      hookfarm endpoints test ep_… --transaction 0x… --chain 1=wss://node.example/key
+    """
     import sys
 
-    from hookfarm.cli import endpoint_forms
+    from hookfarm.cli import endpoint_trying
+    from hookfarm.cli.endpoint_shown import reply_line
 
     given = settings(config_file, **options)
     with connected(given) as client:
         from hookfarm.registry import Registry
 
         endpoint = Registry(client).get(endpoint_id)
-    replies = endpoint_forms.send_samples(endpoint, given)
+    samples = endpoint_trying.samples(endpoint, subscription, transaction, given)
+    replies = endpoint_trying.send(endpoint, samples, given)
     if as_json:
         print_json(replies)
     else:
         for reply in replies:
-            answer = f"HTTP {reply['status']}" if "status" in reply else f"{reply['error']}: {reply['detail']}"
-            click.echo(f"{reply['subscription'] or 'sample'}  {answer}")
+            click.echo(reply_line(reply))
     sys.exit(0 if all(reply["delivered"] for reply in replies) else 1)
 
 
 @endpoints.command(name="rotate-secret")
-@click.argument("endpoint_id", metavar="ID", callback=utf8)
+@id_argument
 @json_option
 @redis_options
 def rotate_secret(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Give an endpoint a new secret; the old one goes on signing beside it for a day."""
+    """Give an endpoint a new secret; the old one goes on signing beside it for a day.
+
+    \b
+    Example: hookfarm endpoints rotate-secret ep_…
+    """
     given = settings(config_file, **options)
     with connected(given) as client:
         from hookfarm.registry import Registry
@@ -238,6 +278,7 @@ def seal(as_json: bool, config_file: Path | None, **options: Any) -> None:
     \b
     Example: HOOKFARM_MASTER_KEY="2027:$(cat new.key),2026:$(cat old.key)" hookfarm endpoints seal
     """
+    from hookfarm.cli import bars
     from hookfarm.vault import Vault
 
     given = settings(config_file, **options)
@@ -246,30 +287,56 @@ def seal(as_json: bool, config_file: Path | None, **options: Any) -> None:
 
         registry = Registry(client, Vault(given.master_key))
         found = [endpoint.id for endpoint in registry.all()]
-        changed = sum(registry.seal(endpoint_id) for endpoint_id in found)
+        changed = sum(registry.seal(endpoint_id) for endpoint_id in bars.each(found, "sealing"))
     if as_json:
         print_json({"endpoints": len(found), "changed": changed})
     else:
         click.echo(f"{changed:,} of {len(found):,} endpoints changed")
 
 
-def _effect(endpoint: Endpoint) -> Iterator[str]:
-    """From where on each chain's events are matched as was just said."""
-    for chain_id, block in (endpoint.effective_from or {}).items():
-        yield f"from    {'the first block seen' if block is None else f'block {block}'} of chain {chain_id}"
+def _listed(client: "redis.Redis", wanted: "Wanted", limit: int | None) -> "list[Listed]":
+    """All that are wanted, or the first `limit` of them."""
+    from itertools import islice
+
+    from hookfarm.cli import bars
+
+    with bars.bar("reading"):
+        return list(islice(_every(client, wanted), limit))
 
 
-def _subscription_line(subscription: dict[str, Any]) -> str:
-    if "events" in subscription:
-        return f"of hookfarm itself: {', '.join(subscription['events'])}"
-    if subscription["kind"] == "transfer":
-        what, named = "transfers", {"from": subscription["from"], "to": subscription["to"]}
-    else:
-        what = subscription["event"] or ("topics" if subscription["topics"] else "any log")
-        named = {"of": subscription["addresses"]}
-    source = "".join(f" {word} {len(listed)} addresses" for word, listed in named.items() if listed)
-    lines = (subscription["where"] or "").splitlines()
-    condition = f" where {' '.join(lines)}" if lines else ""
-    told = subscription["notify"]
-    notify = "" if tuple(told) == DEFAULT_NOTIFY else f" notify {','.join(told)}"
-    return f"chain {subscription['chain_id']}: {what}{source}{condition}{notify}"
+def _every(client: "redis.Redis", wanted: "Wanted") -> "Iterator[Listed]":
+    from hookfarm import endpoint_list
+
+    before: int | None = None
+    while True:
+        found, before = endpoint_list.page(client, wanted, before, _AT_ONCE)
+        yield from found
+        if before is None:
+            return
+
+
+def _switch(
+    endpoint_id: str, enabled: bool, as_json: bool, config_file: Path | None, options: dict[str, Any]
+) -> None:
+    from hookfarm.cli import endpoint_forms
+
+    given = settings(config_file, **options)
+    with connected(given) as client:
+        from hookfarm.registry import Registry
+
+        changed = Registry(client).edit(
+            endpoint_id, lambda base: endpoint_forms.parse({"enabled": enabled}, given, base)
+        )
+    if as_json:
+        print_json(changed.public())
+        return
+    click.echo(f"{'enabled' if enabled else 'disabled'} {changed.id}")
+    for line in effect(changed):
+        click.echo(line)
+
+
+def _public(listed: "Listed") -> dict[str, Any]:
+    from hookfarm.moments import iso
+
+    created_ms = listed.created_ms
+    return {**listed.endpoint.public(), "created_at": None if created_ms is None else iso(created_ms)}

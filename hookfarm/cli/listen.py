@@ -27,6 +27,9 @@ def listen(port: int, host: str, secrets: tuple[str, ...], status: int, as_json:
     """Receive webhooks, verify their signatures and print one line for each, until ctrl-C.
 
     What is NOT verified by any --secret is answered 401. Without --secret nothing is verified, only shown.
+
+    \b
+    Example: hookfarm listen --port 9000 --secret whsec_…
     """
     from hookfarm.receiver.verification import Verifier
 

@@ -6,8 +6,11 @@ import sys
 import click
 
 import hookfarm
+from hookfarm import config
 from hookfarm.cli.apply import apply, export
 from hookfarm.cli.backfill import backfill
+from hookfarm.cli.chains import chains
+from hookfarm.cli.completion import completion
 from hookfarm.cli.dead_letters import dead_letters
 from hookfarm.cli.deliveries import deliveries
 from hookfarm.cli.demo import demo
@@ -26,14 +29,15 @@ from hookfarm.errors import HookfarmError
 def cli() -> None:
     """EVM event logs as signed webhooks, from a farm of forked processes fed by Redis.
 
+    `hookfarm COMMAND --help` has an example of each.
     Every setting can also be given as a variable HOOKFARM_<NAME> or in a TOML file (--config).
     """
 
 
 for command in (
-    *(start, demo, wait, status, top),
+    *(start, demo, wait, status, top, chains),
     *(endpoints, deliveries, dead_letters, backfill, apply, export),
-    *(listen, devchain),
+    *(listen, devchain, completion),
 ):
     cli.add_command(command)
 
@@ -41,7 +45,8 @@ for command in (
 def main() -> None:
     """Runs the command line and exits: 0 done, 1 failed, 2 usage. No traceback reaches a user."""
     try:
-        cli.main(prog_name="hookfarm", standalone_mode=False)
+        # None = colours on a terminal only.
+        cli.main(prog_name="hookfarm", standalone_mode=False, color=False if config.wants_no_colours() else None)
         sys.stdout.flush()
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)

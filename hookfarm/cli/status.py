@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 @json_option
 @redis_options
 def status(as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Show services, readiness, workers, queue depths, lag per chain and the Redis address."""
+    """Show services, readiness, workers, queue depths, lag per chain and the Redis address.
+
+    \b
+    Example: hookfarm status --json
+    """
     given = settings(config_file, **options)
     with connected(given) as client:
         from hookfarm import picture

@@ -5,16 +5,19 @@ import sys
 import time
 from dataclasses import replace
 
+import click
+import orjson
 import redis
 from rich.console import Console
 
-from hookfarm import picture
+from hookfarm import keys, picture
 from hookfarm.cli.interrupts import Interrupts
 from hookfarm.cli.tables import plain
 from hookfarm.cli.view import View
 from hookfarm.cli.view_display import Display, Lines, display
 from hookfarm.cli.view_poller import Poller
 from hookfarm.cli.view_snapshot import Snapshot
+from hookfarm.picture import Picture, Rates
 
 TITLE = "hookfarm top"
 ONCE_SECONDS = 1.0
@@ -34,6 +37,27 @@ def run_top(client: "redis.Redis", every_seconds: float, *, once: bool) -> None:
         lines = Lines(every_seconds, at_once=True)
         with display(TITLE, lines, every_seconds, full_screen=True) as shown:
             _watch(watch, shown, max(shown.step_seconds, every_seconds), interrupts)
+
+
+def run_json(client: "redis.Redis", every_seconds: float, *, once: bool) -> None:
+    """A picture a line, with the rate that two looks take. RedisError ends it: a program must know."""
+    rates = Rates()
+    if once:
+        _look(client, rates)
+        time.sleep(ONCE_SECONDS)
+        click.echo(orjson.dumps(_look(client, rates)))
+        return
+    with Interrupts() as interrupts:
+        while not interrupts.count:
+            click.echo(orjson.dumps(_look(client, rates)))
+            interrupts.wait(every_seconds)
+
+
+def _look(client: "redis.Redis", rates: Rates) -> Picture:
+    found = picture.take(client)
+    rates.note(found["services"][keys.WEBHOOK_DELIVERY])
+    found["delivery"]["per_second"] = rates.per_second
+    return found
 
 
 class Watch:

@@ -4,8 +4,9 @@ A picture is JSON: what the services say of themselves, how much waits at each h
 costs two round trips and some forty commands that each take the same time whatever is in the keys.
 """
 
+from hookfarm.picture.chains import with_unheard
 from hookfarm.picture.rates import Rates
 from hookfarm.picture.services import SILENT_SECONDS
 from hookfarm.picture.taking import Picture, take, take_async
 
-__all__ = ["SILENT_SECONDS", "Picture", "Rates", "take", "take_async"]
+__all__ = ["SILENT_SECONDS", "Picture", "Rates", "take", "take_async", "with_unheard"]

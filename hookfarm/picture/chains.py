@@ -1,6 +1,6 @@
 """Where each chain stands, from what its ingestor says and what is known of its safe and finalized block."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import redis
@@ -8,6 +8,7 @@ import redis
 from hookfarm import keys
 
 _LEFT_OUT = ("catching_up", "block_timestamp")
+_UNKNOWN = ("head", "checkpoint", "lag_blocks", "lag_seconds", "safe", "finalized", "rpc_requests_per_block")
 
 
 def ask(pipe: "redis.client.Pipeline | redis.asyncio.client.Pipeline", chain_id: int) -> None:
@@ -39,3 +40,13 @@ def _lag_seconds(told: Mapping[str, Any], now: float) -> float | None:
         return 0.0
     published_at = told.get("block_timestamp")
     return round(max(0.0, now - published_at), 1) if published_at else None
+
+
+def with_unheard(rows: Iterable[dict[str, Any]], configured: Iterable[int]) -> list[dict[str, Any]]:
+    """The rows by id, and one for each chain that is configured and whose ingestor has said nothing so far."""
+    found = {row["chain_id"]: row for row in rows}
+    for chain_id in configured:
+        unknown = {**dict.fromkeys(_UNKNOWN), "events_published": 0, "catch_up": None}
+        unheard = {"chain_id": chain_id, **unknown, "ready": False, "why": "no ingestor has reached it"}
+        found.setdefault(chain_id, unheard)
+    return [found[chain_id] for chain_id in sorted(found)]

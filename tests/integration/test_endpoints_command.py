@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from hookfarm import keys
-from hookfarm.cli import endpoint_forms
-from hookfarm.config import load
+from hookfarm.cli import endpoint_forms, endpoint_trying
+from hookfarm.config import Config, load
 from hookfarm.errors import InvalidInput
 from hookfarm.records import Endpoint
 from hookfarm.registry import Registry
@@ -72,9 +72,11 @@ def test_an_endpoint_is_added_shown_changed_and_removed(client: Any, hookfarm: C
     assert [subscription.pop("effective_from_block") for subscription in (first, second)] == [None, None]
 
     shown = json.loads(done(hookfarm("show", added["id"], "--json")))
-    assert shown.pop("window")["open"] == 0
+    window, created = shown.pop("window"), shown.pop("created_at")
+    assert (window["open"], window["retry"], window["circuit"]) == (0, 0, "closed")
+    assert shown.pop("recent") == {"attempts": 0, "succeeded": 0, "p50_ms": None, "p99_ms": None}
     assert shown == {**added, "state": "enabled"}
-    assert json.loads(done(hookfarm("list", "--json"))) == [shown]
+    assert json.loads(done(hookfarm("list", "--json"))) == [{**shown, "created_at": created}]
 
     changed = json.loads(
         done(hookfarm("update", added["id"], "--url", "http://127.0.0.1:9/", "--disable", "--json"))
@@ -231,10 +233,10 @@ def test_samples_are_sent_now_and_signed(client: Any, hookfarm: Command) -> None
         )
         receiver.trust(added["secret"])
         [reply] = json.loads(done(hookfarm("test", added["id"], "--json")))
-        assert reply == {
-            "subscription": added["subscriptions"][0]["id"], "delivered": True, "status": 200, "detail": "ok",
-        }  # fmt: skip
         [received] = receiver.received
+        assert (reply["subscription"], reply["id"]) == (added["subscriptions"][0]["id"], received.id)
+        assert (reply["delivered"], reply["status"], reply["detail"]) == (True, 200, "ok")
+        assert reply["took_ms"] >= 0
         body = json.loads(received.body)
         assert received.signature_valid
         assert received.id.startswith("msg_")
@@ -255,7 +257,7 @@ def test_samples_are_sent_now_and_signed(client: Any, hookfarm: Command) -> None
     assert client.exists("delivery_queue") == 0
 
 
-@pytest.mark.parametrize("command", ["show", "update", "remove", "test", "rotate-secret"])
+@pytest.mark.parametrize("command", ["show", "update", "remove", "test", "rotate-secret", "enable", "disable"])
 def test_an_endpoint_that_is_not_there_is_named(hookfarm: Command, command: str) -> None:
     assert refused(hookfarm(command, NOBODY), 1) == f"hookfarm: no endpoint {NOBODY!r}"
 
@@ -311,7 +313,7 @@ def test_a_bad_update_changes_nothing(client: Any, hookfarm: Command) -> None:
 NOTHING: dict[str, Any] = {
     "url": None, "description": None, "timeout_seconds": None, "enabled": None, "headers": (), "chains": (),
     "addresses": (), "event": None, "topics": None, "where": None, "confirmations": None,
-    "notify": (), "kind": None, "senders": (), "recipients": (),
+    "notify": (), "kind": None, "senders": (), "recipients": (), "operational": (),
 }  # fmt: skip
 
 
@@ -340,6 +342,9 @@ NOTHING: dict[str, Any] = {
         ({"chains": (1,), "confirmations": "latest"}, "subscriptions[0].confirmations"),
         ({"chains": (1,), "confirmations": "-5"}, "subscriptions[0].confirmations"),
         ({"chains": (1,), "confirmations": "99999"}, "subscriptions[0].confirmations"),
+        ({"operational": ("hookfarm.nothing",)}, "subscriptions[0].events[0]"),
+        ({"chains": (1,), "operational": ("hookfarm.delivery.dead,",)}, "subscriptions[1].events[1]"),
+        ({"operational": ("hookfarm.delivery.dead",), "where": "value > 1"}, "chain"),
         ({"url": "http://localhost/"}, "url"),
     ],
 )  # fmt: skip
@@ -353,6 +358,11 @@ def test_a_wrong_option_is_named(options: dict[str, Any], field: str) -> None:
 def created_with(options: dict[str, Any]) -> Endpoint:
     record = endpoint_forms.creation(options["url"] or "https://example.com/", options)
     return endpoint_forms.parse(record, load(environment={}))
+
+
+def sent(endpoint: Endpoint, config: Config) -> list[dict[str, Any]]:
+    """The replies to its samples."""
+    return endpoint_trying.send(endpoint, endpoint_trying.samples(endpoint, None, None, config), config)
 
 
 def test_topics_are_taken_as_eth_getlogs_has_them() -> None:
@@ -375,7 +385,7 @@ def test_every_kind_of_subscription_has_a_sample(event: str | None) -> None:
         config = load({"allow_private": "127.0.0.0/8"}, environment={})
         options = {**NOTHING, "chains": (1,), "event": event}
         endpoint = endpoint_forms.parse(endpoint_forms.creation(receiver.url, options), config)
-        [reply] = endpoint_forms.send_samples(endpoint, config)
+        [reply] = sent(endpoint, config)
         assert reply["delivered"]
         decoded = json.loads(receiver.received[0].body)["data"]["event"]
         assert (decoded is None) == (event is None)
@@ -386,5 +396,5 @@ def test_a_sample_too_large_to_send_has_no_arguments() -> None:
         config = load({"allow_private": "127.0.0.0/8"}, environment={})
         options = {**NOTHING, "chains": (1,), "event": "Large(uint8[100000][100000] a)"}
         endpoint = endpoint_forms.parse(endpoint_forms.creation(receiver.url, options), config)
-        assert endpoint_forms.send_samples(endpoint, config)[0]["delivered"]
+        assert sent(endpoint, config)[0]["delivered"]
         assert json.loads(receiver.received[0].body)["data"]["event"] is None

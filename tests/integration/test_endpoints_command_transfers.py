@@ -9,7 +9,7 @@ from hookfarm.cli import endpoint_forms
 from hookfarm.config import load
 from hookfarm.errors import InvalidInput
 from hookfarm.records import parse_chain_event
-from tests.integration.test_endpoints_command import NOTHING, TOKEN, TRANSFER, created_with
+from tests.integration.test_endpoints_command import NOTHING, TOKEN, TRANSFER, created_with, sent
 from tests.support.farm_processes import hookfarm
 from tests.support.receivers import running_receiver
 
@@ -61,7 +61,7 @@ def test_a_subscription_to_transfers_has_a_sample() -> None:
         config = load({"allow_private": "127.0.0.0/8"}, environment={})
         options = {**NOTHING, "chains": (5,), "kind": "transfer", "recipients": (A,)}
         endpoint = endpoint_forms.parse(endpoint_forms.creation(receiver.url, options), config)
-        [reply] = endpoint_forms.send_samples(endpoint, config)
+        [reply] = sent(endpoint, config)
         assert reply["delivered"]
         body = json.loads(receiver.received[0].body)
         assert (body["type"], body["data"]["to"], body["data"]["event"]) == ("transfer.emitted", A.lower(), None)

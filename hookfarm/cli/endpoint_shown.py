@@ -1,0 +1,36 @@
+"""Endpoints and subscriptions as people read them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hookfarm.cli.deliveries_shown import took
+from hookfarm.cli.tables import plain
+from hookfarm.records import DEFAULT_NOTIFY, Endpoint
+
+
+def effect(endpoint: Endpoint) -> Iterator[str]:
+    """From where on each chain's events are matched as was just said."""
+    for chain_id, block in (endpoint.effective_from or {}).items():
+        yield f"from    {'the first block seen' if block is None else f'block {block}'} of chain {chain_id}"
+
+
+def subscription_line(subscription: dict[str, Any]) -> str:
+    if "events" in subscription:
+        return f"of hookfarm itself: {', '.join(subscription['events'])}"
+    if subscription["kind"] == "transfer":
+        what, named = "transfers", {"from": subscription["from"], "to": subscription["to"]}
+    else:
+        what = subscription["event"] or ("topics" if subscription["topics"] else "any log")
+        named = {"of": subscription["addresses"]}
+    source = "".join(f" {word} {len(listed)} addresses" for word, listed in named.items() if listed)
+    lines = (subscription["where"] or "").splitlines()
+    condition = f" where {' '.join(lines)}" if lines else ""
+    told = subscription["notify"]
+    notify = "" if tuple(told) == DEFAULT_NOTIFY else f" notify {','.join(told)}"
+    return f"chain {subscription['chain_id']}: {what}{source}{condition}{notify}"
+
+
+def reply_line(reply: Mapping[str, Any]) -> str:
+    """What an endpoint said to a sample."""
+    answer = f"HTTP {reply['status']}" if "status" in reply else plain(f"{reply['error']}: {reply['detail']}")
+    return f"{reply['subscription'] or 'sample'}  {answer}  {took(reply['took_ms'])}"
