@@ -5,6 +5,8 @@ import re
 DELIVERED, FAILED = "delivered", "failed"
 ERRORS = ("timeout", "connection", "tls", "name_not_resolved", "address_refused", "bad_response")
 """What an attempt without a status came to, as the delivery processes call it."""
+PLACES = ("open", "parked", "retry", "dead")
+"""Where deliveries stand that are owed; lists are asked for these beside results."""
 _STATUS = re.compile(r"[1-5][0-9][0-9]")
 
 

@@ -8,13 +8,11 @@ from hookfarm import delivery_log, keys, place_index
 from hookfarm.delivery_log import Delivery
 from hookfarm.place_index import LAST_MS, Choice, Position
 
-PLACES = ("open", "parked", "retry", "dead")
-
 
 def page(
     client: "redis.Redis", place: str, endpoint: str | None, after: Position | None, limit: int
 ) -> tuple[list[tuple[Position, Delivery]], Position | None]:
-    """At most `limit` of those in one of PLACES, and where to go on behind them; None = there are no more.
+    """At most `limit` of those in `place`, one of PLACES, and where to go on behind; None = there are no more.
 
     It may hold fewer, and none, although there are more. What waits for a retry comes in the order in which it is
     due, what is parked in the order in which it goes on, the others the newest first. What is parked is known of

@@ -12,9 +12,8 @@ from hookfarm.api.openapi import described
 from hookfarm.api.parameters import Cursor, DeliveryId, EndpointFilter, Limit, Since, Until
 from hookfarm.api.problems import Problem
 from hookfarm.api.replies import answer, cursor_parts, listed
-from hookfarm.attempt_results import ERRORS
+from hookfarm.attempt_results import ERRORS, PLACES
 from hookfarm.place_index import Position
-from hookfarm.standing import PLACES
 
 _Status = Annotated[
     str | None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hookfarm.attempt_results import PLACES
 from hookfarm.cli import deliveries_forms as forms
 from hookfarm.cli.numbers import whole_option
 from hookfarm.cli.options import connected, json_option, print_json, redis_options, settings
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from hookfarm.cli.deliveries_found import Asked
 
-PLACES = ("open", "parked", "retry", "dead")
 _Page = tuple[list[dict[str, Any]], Iterator[str], str | None]
 """Rows for programs, lines for people, and the cursor from which to go on."""
 

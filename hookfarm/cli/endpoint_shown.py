@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hookfarm.cli.deliveries_shown import took
 from hookfarm.cli.tables import plain
 from hookfarm.records import DEFAULT_NOTIFY, Endpoint
 
@@ -32,5 +31,7 @@ def subscription_line(subscription: dict[str, Any]) -> str:
 
 def reply_line(reply: Mapping[str, Any]) -> str:
     """What an endpoint said to a sample."""
+    from hookfarm.cli.deliveries_shown import took
+
     answer = f"HTTP {reply['status']}" if "status" in reply else plain(f"{reply['error']}: {reply['detail']}")
     return f"{reply['subscription'] or 'sample'}  {answer}  {took(reply['took_ms'])}"

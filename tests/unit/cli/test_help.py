@@ -1,5 +1,7 @@
 """--help of every command, as a user reads it."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import click
@@ -38,3 +40,9 @@ def test_every_option_says_what_it_is(names: tuple[str, ...]) -> None:
         command = command.commands[name]
     options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
     assert [option.opts for option in options if not option.help] == []
+
+
+def test_help_loads_nothing_that_takes_long() -> None:
+    code = "import sys, hookfarm.cli.main\nprint(*sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not {"redis", "rich", "orjson", "aiohttp", "web3", "fastapi"} & set(said.split())
