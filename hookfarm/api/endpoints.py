@@ -52,7 +52,15 @@ def build_router(context: Context) -> APIRouter:
         return listed(views.endpoints(context.client, found), None if following is None else [following])
 
     @router.post(
-        "", **described("Makes an endpoint.", examples.CREATED, "CreatedEndpoint", status=201, body="NewEndpoint")
+        "",
+        **described(
+            "Makes an endpoint.",
+            examples.CREATED,
+            "CreatedEndpoint",
+            status=201,
+            body="NewEndpoint",
+            errors=(409,),
+        ),
     )
     def create_endpoint(body: JsonObject, key: _Key = None) -> Response:
         """The answer shows the signing secret, as nothing but a rotation ever does again, and for each
