@@ -18,6 +18,7 @@ from hookfarm.records.operational import EVENTS
 from hookfarm.redis_clients import Exchange
 from hookfarm.registry import Registry
 from tests.support.delivery import OneWorker, add_endpoint, delivered, enqueue, job
+from tests.support.ledger import place
 from tests.support.receivers import Receiver
 
 URL = "http://127.0.0.1:9/"
@@ -96,8 +97,7 @@ def test_a_circuit_is_told_once_when_it_opens_and_once_when_it_closes(
     [opened] = told(client, operator)
     assert (opened["type"], opened["data"]["endpoint"]) == ("hookfarm.endpoint.circuit_opened", failing.id)
     client.delete(keys.DELIVERY_QUEUE)
-    for name in client.zrange(keys.RETRY, 0, -1):
-        client.zadd(keys.RETRY, {name: 1})
+    place(client, keys.RETRY, {name.decode(): 1 for name in client.zrange(keys.RETRY, 0, -1)})
     client.hset(keys.WINDOW + failing.id, mapping={"wait": 0})
     client.zadd(keys.WAKE, {failing.id: 1})
     delivery_queue.promote(client)
