@@ -1,14 +1,13 @@
 """What a receiver knows after reorgs: every log of the canonical chain, and no other."""
 
 import random
-import signal
 from collections import Counter
 
 import pytest
 
-from hookfarm import keys
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from tests.e2e.conftest import Pipeline
+from tests.e2e.random_history import live_through
 from tests.e2e.test_pipeline import assert_drained, body, chain_option
 from tests.support.receivers import Received
 from tests.support.waiting import eventually
@@ -84,22 +83,6 @@ def test_reorgs_and_kills_in_any_order_leave_the_receiver_with_the_truth(pipelin
     with running_devchain(chain_id=1342, logs_per_block=2) as chain:
         farm = pipeline.start(*chain_option(1342, chain.ws_url), "--processors", "2")
         pipeline.add_endpoint(1342)
-        chain.mine(3)
-        for _ in range(12):
-            step = chance.choice(["mine", "mine", "reorg", "back", "ingestor", "processor"])
-            if step == "mine":
-                chain.mine(chance.randint(1, 4))
-            elif step == "reorg":
-                chain.reorg(chance.randint(1, 4))
-            elif step == "back":
-                before = chain.head()
-                chain.reorg(chance.randint(1, 3))
-                chain.switch_to(before.hash)
-            else:
-                service = keys.EVENT_INGESTOR if step == "ingestor" else keys.MESSAGE_PROCESSOR
-                victims = [child for name, child in farm.children().items() if name.startswith(service)]
-                for victim in victims[:1]:
-                    victim.send_signal(signal.SIGKILL)
-        chain.mine(1)
+        live_through(chain, farm, chance)
         await_truth(pipeline, chain, within=30.0)
         assert_drained(pipeline.redis_url, 1342)

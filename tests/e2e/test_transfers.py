@@ -1,16 +1,15 @@
 """Native transfers: from a transaction with a value to a verified webhook, and back again after a reorg."""
 
 import random
-import signal
 from typing import Any
 
 import pytest
 
-from hookfarm import keys
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.devchain.payments import payment
 from hookfarm.devchain.transfers import account
 from tests.e2e.conftest import Pipeline
+from tests.e2e.random_history import live_through
 from tests.e2e.test_pipeline import assert_drained, body, chain_option
 from tests.support.receivers import Received
 from tests.support.transfers import canonical_transfers
@@ -121,22 +120,6 @@ def test_reorgs_and_kills_in_any_order_leave_the_receiver_with_the_truth(pipelin
         farm = pipeline.start(*chain_option(1353, chain.ws_url), *FEW, "--processors", "2")
         pipeline.add_endpoint(1353)
         pipeline.add_endpoint(1353, *KIND, event=None)
-        chain.mine(3)
-        for _ in range(12):
-            step = chance.choice(["mine", "mine", "reorg", "back", "ingestor", "processor"])
-            if step == "mine":
-                chain.mine(chance.randint(1, 4))
-            elif step == "reorg":
-                chain.reorg(chance.randint(1, 4))
-            elif step == "back":
-                before = chain.head()
-                chain.reorg(chance.randint(1, 3))
-                chain.switch_to(before.hash)
-            else:
-                service = keys.EVENT_INGESTOR if step == "ingestor" else keys.MESSAGE_PROCESSOR
-                victims = [child for name, child in farm.children().items() if name.startswith(service)]
-                for victim in victims[:1]:
-                    victim.send_signal(signal.SIGKILL)
-        chain.mine(1)
+        live_through(chain, farm, chance)
         await_truth(pipeline, chain, logs=True, within=60.0)
         assert_drained(pipeline.redis_url, 1353)
