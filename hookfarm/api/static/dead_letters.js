@@ -6,7 +6,7 @@ import { h, text } from "/static/dom.js";
 import { count } from "/static/format.js";
 import { buttonCell, cell, resultWords, timeCell } from "/static/cells.js";
 import { showDelivery } from "/static/delivery_detail.js";
-import { choice, debounced, filterBar } from "/static/filters.js";
+import { choice, debounced, endpointInput, filterBar } from "/static/filters.js";
 import { List } from "/static/list.js";
 
 const HEADS = [
@@ -37,12 +37,7 @@ export function deadLetters(shared, given) {
     empty: nothing,
     filters: given,
   });
-  const endpoint = h("input", {
-    type: "search",
-    placeholder: "Endpoint id, ep_…",
-    value: given.endpoint ?? "",
-    "aria-label": "Endpoint id",
-  });
+  const endpoint = endpointInput(given.endpoint);
   const reason = choice("Reason", REASONS, given.reason);
   const chosen = () =>
     Object.fromEntries(

@@ -4,7 +4,7 @@ import { attribute, h, text } from "/static/dom.js";
 import { took } from "/static/format.js";
 import { buttonCell, cell, placePill, resultWords, timeCell } from "/static/cells.js";
 import { showDelivery } from "/static/delivery_detail.js";
-import { choice, debounced, filterBar } from "/static/filters.js";
+import { choice, debounced, endpointInput, filterBar } from "/static/filters.js";
 import { List } from "/static/list.js";
 
 const HEADS = [
@@ -42,12 +42,7 @@ export function deliveries(_shared, given) {
     empty: nothing,
     filters: given,
   });
-  const endpoint = h("input", {
-    type: "search",
-    placeholder: "Endpoint id, ep_…",
-    value: given.endpoint ?? "",
-    "aria-label": "Endpoint id",
-  });
+  const endpoint = endpointInput(given.endpoint);
   const status = choice("Result", STATUSES, given.status);
   const span = choice("Time", SPANS, "");
   const filter = () => {

@@ -23,6 +23,16 @@ export function choice(label, choices, chosen = "") {
   return select;
 }
 
+/** Where the id of an endpoint is typed. */
+export function endpointInput(value) {
+  return h("input", {
+    type: "search",
+    placeholder: "Endpoint id, ep_…",
+    value: value ?? "",
+    "aria-label": "Endpoint id",
+  });
+}
+
 /** Calls `work` once nothing more has been typed for a moment. */
 export function debounced(work) {
   let timer = null;
