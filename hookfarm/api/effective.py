@@ -1,5 +1,6 @@
 """From which block on a change of an endpoint's subscriptions is in effect."""
 
+from dataclasses import replace
 from typing import Any
 
 from hookfarm.records import Endpoint
@@ -19,8 +20,5 @@ def shown(endpoint: Endpoint, watched: set[int]) -> dict[str, Any]:
         for i, s in enumerate(endpoint.subscriptions)
         if s.chain_id in unknown
     ]
-    subscriptions = [
-        {**one, "effective_from_block": from_block.get(one["chain_id"])} if "chain_id" in one else one
-        for one in endpoint.public()["subscriptions"]
-    ]
+    subscriptions = replace(endpoint, effective_from=from_block).public()["subscriptions"]
     return {"subscriptions": subscriptions, "warnings": warnings}
