@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from support import conditions, pipeline, report
-from support.pipeline import prepared_node
+from support.pipeline import PreparedNode, prepared_node
 from support.prepared_chain import CHAIN_ID
 from support.redis_server import RedisServer, running_redis
 from support.stage import directory, end_on_sigterm
@@ -79,9 +79,9 @@ def main() -> int:
             result[f"whole_{name}"] = _best(f"chain to delivery queue, {name.replace('_', ' ')}", runs)
         gc.set_threshold(COLLECT_EVERY)
         for name, verify in CHECKS.items():
-            runs = [asyncio.run(_catch_up(node.url, verify, options)) for _ in range(options.repeat)]
+            runs = [asyncio.run(_catch_up(node, verify)) for _ in range(options.repeat)]
             result[f"ingestor_{name}"] = _best(f"ingestor alone, {name.replace('_', ' ')}", runs)
-        result["tip"] = asyncio.run(_tip(node.url, options))
+        result["tip"] = asyncio.run(_tip(node))
         report.print_numbers("tip, every check, block by block", result["tip"])
     report.write_json(options.json, result)
     return 0
@@ -90,7 +90,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--blocks", type=int, default=500)
-    parser.add_argument("--logs", type=int, default=200, help="per block")
+    parser.add_argument("--logs", type=int, default=200, help="per block, on average")
     parser.add_argument("--subscriptions", type=int, default=1000, help="of which two want something")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--insist", action="store_true", help="refuse to run on a busy machine")
@@ -122,13 +122,13 @@ async def _staged(url: str, verify: str) -> AsyncIterator[Stage]:
                 await node.close()
 
 
-async def _catch_up(url: str, verify: str, options: argparse.Namespace) -> Run:
-    async with _staged(url, verify) as stage:
+async def _catch_up(node: PreparedNode, verify: str) -> Run:
+    async with _staged(node.url, verify) as stage:
         began, cpu = time.perf_counter(), time.process_time()
         await stage.publisher.advance(stage.node, await stage.node.head())
         took, cpu = time.perf_counter() - began, time.process_time() - cpu
         events = stage.server.client.xlen(keys.events(CHAIN_ID))
-        assert events == options.blocks * options.logs
+        assert events == node.events
     return {
         "events": events,
         "seconds": round(took, 3),
@@ -137,10 +137,10 @@ async def _catch_up(url: str, verify: str, options: argparse.Namespace) -> Run:
     }
 
 
-async def _tip(url: str, options: argparse.Namespace) -> Run:
-    async with _staged(url, "bloom") as stage:
+async def _tip(node: PreparedNode) -> Run:
+    async with _staged(node.url, "bloom") as stage:
         took = []
-        for number in range(1, options.blocks + 1):
+        for number in range(1, node.blocks + 1):
             head = Head(number, await stage.node.header(number))
             began = time.perf_counter()
             await stage.publisher.advance(stage.node, head)
@@ -151,7 +151,7 @@ async def _tip(url: str, options: argparse.Namespace) -> Run:
         return {
             "head_to_checkpoint_p50_ms": round(1000 * report.quantile(took, 0.5), 2),
             "head_to_checkpoint_p99_ms": round(1000 * report.quantile(took, 0.99), 2),
-            "events_per_second": round(options.blocks * options.logs / sum(took)),
+            "events_per_second": round(node.events / sum(took)),
             "kept_blocks": client.hlen(keys.blocks(CHAIN_ID)),
             "kept_events_mb": round(kept / 1e6, 2),
             "block_table_mb": round(table / 1e6, 3),

@@ -40,7 +40,10 @@ class PreparedNode:
     chain: PreparedChain
     process: "subprocess.Popen[str]"
     blocks: int
-    events: int
+
+    @property
+    def events(self) -> int:
+        return self.chain.events
 
     def wanted(self) -> int:
         return len(self.chain.logs_of(WANTED_TOKENS))
@@ -57,7 +60,7 @@ def prepared_node(blocks: int, logs_per_block: int, every_seconds: float | None 
         try:
             assert process.stdout is not None
             url = process.stdout.readline().strip()
-            yield PreparedNode(url, chain, process, blocks, blocks * logs_per_block)
+            yield PreparedNode(url, chain, process, blocks)
         finally:
             process.terminate()
 

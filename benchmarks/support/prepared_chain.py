@@ -5,6 +5,8 @@
 Prints its WebSocket URL once it listens. With SECONDS its head is block 0 until it is sent a line; then it
 announces a block every so many seconds, and prints the moment of each (Unix ns). Without, its head is the last
 block. The blocks are ERC-20 transfers of few tokens among many accounts, with true blooms; hashes are made up.
+A block has LOGS_PER_BLOCK on average, from half of it to half more: answers of a round number of logs are what
+providers that cut off give.
 """
 
 import asyncio
@@ -43,8 +45,11 @@ class PreparedChain:
         self.head = blocks
         self._logs: list[bytes] = [b""]
         self._headers: list[bytes] = [self._header(0, 0)]
+        self.events = 0
         for number in range(1, blocks + 1):
-            logs = [self._log(number, index) for index in range(logs_per_block)]
+            count = self._draw.randint(logs_per_block // 2, logs_per_block * 3 // 2)
+            logs = [self._log(number, index) for index in range(count)]
+            self.events += count
             self._logs.append(orjson.dumps(logs)[1:-1])
             values = {value for log in logs for value in (log["address"], *log["topics"])}
             self._headers.append(self._header(number, bloom.of_values(values)))
