@@ -17,7 +17,6 @@ import redis
 
 from hookfarm import keys
 from hookfarm.lua import Script
-from hookfarm.records import ChainEvent
 from hookfarm.redis_clients import (
     Argument,
     Exchange,
@@ -83,12 +82,13 @@ async def read_checkpoint(client: "redis.asyncio.Redis", chain_id: int) -> Check
 
 @dataclass(frozen=True, slots=True)
 class StreamBlock:
-    """A block on its way into the stream. `kept` = its events are remembered, so that they can be taken back."""
+    """A block on its way into the stream, its `events` as JSON. `kept` = they are remembered, so that they can be
+    taken back."""
 
     number: int
     block_hash: str
     parent_hash: str
-    events: Sequence[ChainEvent] = ()
+    events: Sequence[bytes] = ()
     kept: bool = True
 
     @property
@@ -134,9 +134,8 @@ async def publish(
     table: list[Argument] = []
     added: list[bytes] = []
     for block in blocks:
-        entries = [orjson.dumps(event) for event in block.events]
-        table += block_row(block, entries)
-        added += entries
+        table += block_row(block)
+        added += block.events
     points = (_encoded(expected), blocks[-1].point.encode())
     arguments: tuple[Argument, ...] = (*points, KEPT_BLOCKS, int(with_transfers), b"\n".join(added), *table)
     touched = (*_ingestor_keys(chain_id), keys.transfers(chain_id))
@@ -216,10 +215,10 @@ async def tell_heads(client: "redis.asyncio.Redis", chain_id: int, told: Mapping
     await _TELL_HEADS.call_async(client, table, arguments)
 
 
-def block_row(block: StreamBlock, entries: Sequence[bytes]) -> tuple[int, str, bytes]:
+def block_row(block: StreamBlock) -> tuple[int, str, bytes]:
     """A block as it is remembered: its number, its row in the table, and its events, deflated."""
-    kept = zlib.compress(b"\n".join(entries), _DEFLATE_LEVEL) if entries and block.kept else b""
-    return block.number, f"{block.block_hash} {block.parent_hash} {len(entries)}", kept
+    kept = zlib.compress(b"\n".join(block.events), _DEFLATE_LEVEL) if block.events and block.kept else b""
+    return block.number, f"{block.block_hash} {block.parent_hash} {len(block.events)}", kept
 
 
 def _ingestor_keys(chain_id: int) -> tuple[str, ...]:

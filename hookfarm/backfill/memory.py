@@ -9,7 +9,6 @@ fork point there, and takes their events back from those who were told of them, 
 
 from collections.abc import Sequence
 
-import orjson
 import redis
 
 from hookfarm import event_stream, keys
@@ -78,5 +77,4 @@ async def _remember(client: "redis.asyncio.Redis", chain_id: int, blocks: Sequen
 
 def _row(block: Block) -> tuple[int, str, bytes]:
     header = block.header
-    row = StreamBlock(header.number, header.block_hash, header.parent_hash)
-    return event_stream.block_row(row, [orjson.dumps(event) for event in block.entries])
+    return event_stream.block_row(StreamBlock(header.number, header.block_hash, header.parent_hash, block.entries))

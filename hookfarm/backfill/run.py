@@ -154,7 +154,9 @@ class Run:
             await self._insist(lambda: self._memory.extend(node, first))
             if self._prover.transfers:
                 await self._insist(lambda: self._memory.complete(blocks))
-        selected = await self._insist(lambda: selection.select(self._client, self._index, blocks, view))
+        selected = await self._insist(
+            lambda: selection.select(self._client, self._chain_id, self._index, blocks, view)
+        )
         return Piece(
             self._at,
             Checkpoint(last.number, last.block_hash),

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-import orjson
 import redis
 
 from hookfarm import keys
@@ -23,7 +22,6 @@ from hookfarm.message_processor.entries import read_event
 from hookfarm.message_processor.fan_out import handle
 from hookfarm.message_processor.matcher import Index
 from hookfarm.message_processor.told import Told
-from hookfarm.records import ChainEvent
 
 _OLDER_THAN_ANY_ENTRY = b"0-0"
 """What the stream says of a log counts more than what a backfill does."""
@@ -37,11 +35,11 @@ class Selected(NamedTuple):
 
 
 async def select(
-    client: "redis.asyncio.Redis", index: Index, blocks: Sequence[Block], view: ChainView
+    client: "redis.asyncio.Redis", chain_id: int, index: Index, blocks: Sequence[Block], view: ChainView
 ) -> Selected:
     """What the endpoint wants of these blocks, and was not told yet."""
-    events = [event for block in blocks for event in block.entries]
-    handled = [(event["block_number"], handle(index, _entry(event))) for event in events]
+    entries = [(block.header.number, entry) for block in blocks for entry in _entries(chain_id, block)]
+    handled = [(number, handle(index, entry)) for number, entry in entries]
     matched = [(number, each) for number, each in handled if each.log is not None]
     histories = await _told(client, [each for _, each in matched])
     found: list[Wanted] = []
@@ -51,8 +49,8 @@ async def select(
     return Selected(found, len(matched) - len(found))
 
 
-def _entry(event: ChainEvent) -> Entry:
-    return Entry(event["chain_id"], _OLDER_THAN_ANY_ENTRY, orjson.dumps(event))
+def _entries(chain_id: int, block: Block) -> list[Entry]:
+    return [Entry(chain_id, _OLDER_THAN_ANY_ENTRY, event) for event in block.entries]
 
 
 async def _told(client: "redis.asyncio.Redis", matched: Iterable[Handled]) -> list[str]:

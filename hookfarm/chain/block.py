@@ -1,14 +1,20 @@
-"""Blocks and logs as nodes send them -> our records. Anything malformed is a ChainUnavailable."""
+"""Blocks and logs as nodes send them -> our records. Anything malformed is a ChainUnavailable.
 
-from collections.abc import Sequence
+An event is a dict only while it is judged; a proven block has its events as the JSON that is published. That is a
+tenth of the memory, and whoever publishes has nothing left to do with each of them.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+import orjson
+
 from hookfarm.errors import ChainUnavailable
-from hookfarm.records import ChainEvent, Event, Transfer
+from hookfarm.records import ChainEvent, Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +42,25 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A header with the block's events, by log index; `transfers`, by transaction, None = not looked for."""
+    """A header with the block's events, by log index; `transfers`, by transaction, None = not looked for.
+
+    Each of them as JSON; see `encoded`.
+    """
 
     header: Header
-    events: tuple[Event, ...]
-    transfers: tuple[Transfer, ...] | None = None
+    events: tuple[bytes, ...]
+    transfers: tuple[bytes, ...] | None = None
 
     @property
-    def entries(self) -> tuple[ChainEvent, ...]:
+    def entries(self) -> tuple[bytes, ...]:
         """What is published of the block. Transfers come first: so the logs stand as they would without them,
         whatever the chain's way to count them, and a payment is known before what it led to."""
         return (*self.transfers, *self.events) if self.transfers else self.events
+
+
+def encoded(events: Iterable[ChainEvent]) -> tuple[bytes, ...]:
+    """Events or transfers as they stand in the stream: JSON, fields in the record's order, no spaces."""
+    return tuple(map(orjson.dumps, events))
 
 
 def quantity(raw: object) -> int:

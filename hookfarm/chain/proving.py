@@ -13,7 +13,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from hookfarm.chain.answers import Call, Incomplete, RateLimited, Refused
-from hookfarm.chain.block import Block, Header, logs_by_block, parse_header, parse_logs, receipt_logs
+from hookfarm.chain.block import (
+    Block,
+    Header,
+    encoded,
+    logs_by_block,
+    parse_header,
+    parse_logs,
+    receipt_logs,
+)
 from hookfarm.chain.completeness import doubt, has_logs, in_order
 from hookfarm.chain.node import Node, first_error, not_null
 from hookfarm.chain.ranges import halves, looks_capped
@@ -88,9 +96,12 @@ class Prover:
         return blocks
 
     async def _proven_in_range(self, node: Node, header: Header, logs: list[Any]) -> Block:
+        """A range may hold thousands of logs, so others have their turn before each block: what is proven already
+        gets published meanwhile."""
+        await asyncio.sleep(0)
         events, reason = self._judge(header, logs)
         if not reason:
-            return Block(header, tuple(events))
+            return Block(header, encoded(events))
         [block] = await self.blocks(node, [header])
         return block
 
@@ -99,7 +110,7 @@ class Prover:
         if reason:
             events = await self._events_of_receipts(node, header, reason)
             self.repaired += 1
-        return Block(header, tuple(events))
+        return Block(header, encoded(events))
 
     def _judge(self, header: Header, logs: Any) -> tuple[list[Event], str]:
         events = in_order(parse_logs(self._chain_id, header, logs))
@@ -132,12 +143,12 @@ class Prover:
             blocks.append(Block(header, self._events_in(node, header, receipts)))
         return blocks
 
-    def _events_in(self, node: Node, header: Header, receipts: list[Any]) -> tuple[Event, ...]:
+    def _events_in(self, node: Node, header: Header, receipts: list[Any]) -> tuple[bytes, ...]:
         events = in_order(parse_logs(self._chain_id, header, receipt_logs(header, receipts)))
         reason = doubt(header, events, bloom_counts=self._bloom_counts(header), may_be_capped=False)
         if reason and self._verify != "none":
             raise Incomplete(f"{node.origin}: receipts of block {header.number}: {reason}")
-        return tuple(events)
+        return encoded(events)
 
     async def _whole(self, node: Node, numbers: Sequence[int], known: Header | None) -> list[Block]:
         """As `canonical`, with transfers; in halves where they are many or the provider refuses them."""
@@ -175,7 +186,7 @@ class Prover:
             transfers = transfers_of(self._chain_id, header, transactions, receipts)
         except Incomplete as error:
             raise Incomplete(f"{node.origin}: {error}") from error
-        return Block(header, self._events_in(node, header, receipts), transfers)
+        return Block(header, self._events_in(node, header, receipts), encoded(transfers))
 
     async def _logs_by_hash(self, node: Node, headers: Sequence[Header]) -> list[list[Any]]:
         """Where no bloom tells, a node that has never heard of the block may answer that it has no logs; so it

@@ -12,7 +12,7 @@ from hookfarm import delivery_queue, keys
 from hookfarm.backfill import selection
 from hookfarm.backfill.chain_view import ChainView
 from hookfarm.backfill.selection import Selected
-from hookfarm.chain.block import Block, Header
+from hookfarm.chain.block import Block, Header, encoded
 from hookfarm.delivery_queue import Verdict
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.jobs import Taken
@@ -208,7 +208,7 @@ def test_a_block_too_deep_for_a_reorg_may_still_have_to_become_final(
 
     async def select() -> Selected:
         async with async_client(redis_url) as connected:
-            return await selection.select(connected, index, [Block(header, (event,))], view)
+            return await selection.select(connected, CHAIN, index, [Block(header, encoded((event,)))], view)
 
     [wanted] = asyncio.run(select()).wanted
     assert [placed.job.id for placed in wanted.jobs] == list(live_jobs(endpoint, [event]))

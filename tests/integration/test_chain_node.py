@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 
+import orjson
 import pytest
 
 from hookfarm.chain.block import Head
@@ -50,7 +51,7 @@ def test_a_node_gives_its_chain_id_head_headers_and_blocks(devchain: RunningDevc
         assert (head.number, head.header) == (2, await node.header(2))
         assert head.header is not None
         [block] = await Prover(devchain.chain_id).blocks(node, [head.header])
-        assert [event["log_index"] for event in block.events] == [0, 1, 2]
+        assert [orjson.loads(event)["log_index"] for event in block.events] == [0, 1, 2]
 
     devchain.mine(2)
     on_node(url_of(devchain, transport), scenario)

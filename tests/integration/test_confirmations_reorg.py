@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hookfarm import event_stream, keys, redis_clients
+from hookfarm.chain.block import encoded
 from hookfarm.event_stream import Checkpoint, StreamBlock
 from tests.integration.test_confirmations import CHAIN, Chain, log
 from tests.support.ledger import assert_ledger_invariant
@@ -23,7 +24,8 @@ class Reorganised(Chain):
     def grow(self, first: int, last: int, branch: str = "a") -> None:
         """Publishes these blocks, each with one log."""
         blocks = [
-            StreamBlock(n, f"{n}{branch}", f"{n - 1}{branch}", (log(n, branch),)) for n in range(first, last + 1)
+            StreamBlock(n, f"{n}{branch}", f"{n - 1}{branch}", encoded((log(n, branch),)))
+            for n in range(first, last + 1)
         ]
         self._write(event_stream.publish, self._at, blocks)
         self._at = blocks[-1].point

@@ -12,6 +12,7 @@ import pytest
 import redis.asyncio
 
 from hookfarm import event_stream, keys
+from hookfarm.chain.block import encoded
 from hookfarm.event_stream import Checkpoint, StreamBlock, StreamReader
 from hookfarm.farm.board import Board
 from hookfarm.farm.child import Child
@@ -83,7 +84,7 @@ class Publisher:
 
 def _block(number: int) -> StreamBlock:
     events: list[Event] = [{**transfer(number), "log_index": i} for i in range(LOGS)]  # type: ignore[typeddict-item]
-    return StreamBlock(number, f"0x{number:064x}", f"0x{number - 1:064x}", events)
+    return StreamBlock(number, f"0x{number:064x}", f"0x{number - 1:064x}", encoded(events))
 
 
 def form(number: int) -> Endpoint:

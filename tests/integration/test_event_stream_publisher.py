@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from hookfarm import event_stream, keys
+from hookfarm.chain.block import encoded
 from hookfarm.event_stream import KEPT_BLOCKS, Checkpoint, CheckpointMoved, KnownBlock, StreamBlock
 from hookfarm.records import Event
 from hookfarm.redis_clients import async_client
@@ -44,7 +45,7 @@ def hash_of(number: int, fork: str = "a") -> str:
 
 def block(number: int, fork: str = "a", *, events: int = 0, kept: bool = True) -> StreamBlock:
     emitted = [event(number, index) for index in range(events)]
-    return StreamBlock(number, hash_of(number, fork), hash_of(number - 1), emitted, kept)
+    return StreamBlock(number, hash_of(number, fork), hash_of(number - 1), encoded(emitted), kept)
 
 
 def at(number: int, fork: str = "a") -> Checkpoint:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hookfarm import event_stream, keys
+from hookfarm.chain.block import encoded
 from hookfarm.event_stream import Checkpoint, Publication, StreamBlock
 from hookfarm.records import Endpoint, parse_endpoint
 from hookfarm.redis_clients import async_client
@@ -51,7 +52,8 @@ def publish(redis_url: str, number: int, *, with_transfers: bool) -> Publication
         async with async_client(redis_url) as connected:
             events = [transfer(chain_id=CHAIN, block_number=number)] if with_transfers else []
             before = None if number == 0 else Checkpoint(number - 1, f"0x{number - 1:064x}")
-            block = StreamBlock(number, f"0x{number:064x}", f"0x{number - 1:064x}" if number else "", events)
+            parent = f"0x{number - 1:064x}" if number else ""
+            block = StreamBlock(number, f"0x{number:064x}", parent, encoded(events))
             return await event_stream.publish(connected, CHAIN, before, [block], with_transfers=with_transfers)
 
     return asyncio.run(run())
