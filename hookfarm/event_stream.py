@@ -280,12 +280,20 @@ class StreamReader:
         Redis answers the second only after the first has been served, so the revision is at least as new as
         the entries.
         """
-        read = self._read(">", "BLOCK", BLOCK_MILLISECONDS)
-        self._exchange.send(pack(read) + pack(("GET", keys.REGISTRY_REVISION)))
+        self._exchange.send_ahead(self._read_and_revision("BLOCK", BLOCK_MILLISECONDS), 2)
+
+    def ask_ahead(self) -> None:
+        """As `ask`, without waiting for entries: Redis reads these while others are handled."""
+        self._exchange.send_ahead(self._read_and_revision(), 2)
+
+    @property
+    def asked(self) -> bool:
+        """Whether there is an answer to come, to `ask` or to `ask_ahead`."""
+        return self._exchange.awaited
 
     def answer(self) -> tuple[list[Entry], int]:
         """The entries (none after half a second of silence) and the registry's revision."""
-        found, answered = self._exchange.receive(), self._exchange.receive()
+        found, answered = self._exchange.receive_ahead()
         revision = whole_number(keys.REGISTRY_REVISION, answered)
         if isinstance(found, ResponseError):
             self._follow_again(found)
@@ -344,6 +352,9 @@ class StreamReader:
                 self.unreadable[chain] = f"{keys.events(chain)} has no group {keys.PROCESSOR_GROUP}: {reply}"
             elif isinstance(reply, ResponseError) and not str(reply).startswith("BUSYGROUP"):
                 raise reply
+
+    def _read_and_revision(self, *options: Argument) -> bytes:
+        return pack(self._read(">", *options)) + pack(("GET", keys.REGISTRY_REVISION))
 
     def _read(self, beyond: str, *options: Argument) -> tuple[Argument, ...]:
         streams = [keys.events(chain) for chain in self._readable]

@@ -94,10 +94,10 @@ def async_client(url: str, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> 
 class Exchange:
     """One connection, several commands a write, replies in order, no retries.
 
-    `send` and then exactly as many `receive` as commands were sent. After any exception the
-    connection is closed; what was sent may or may not have been done, and the next `send` opens
-    a new one. An error *reply* to a command is returned as a value: the replies behind it are
-    still there to be read.
+    `send` and then exactly as many `receive` as commands were sent; or `send_ahead` and, whatever else is sent
+    and received meanwhile, `receive_ahead`. After any exception the connection is closed; what was sent may or
+    may not have been done, and the next `send` opens a new one. An error *reply* to a command is returned as a
+    value: the replies behind it are still there to be read.
 
     redis-py connects, greets and logs in; from then on the socket is read here. Its own reading costs
     a third of what a delivery process does for a job.
@@ -123,6 +123,8 @@ class Exchange:
         self._socket: socket.socket | None = None
         self._reader = hiredis.Reader()
         self._buffer = bytearray(READ_BUFFER_BYTES)
+        self._ahead = 0
+        self._early: list[Reply] = []
 
     @property
     def connected(self) -> bool:
@@ -131,6 +133,7 @@ class Exchange:
 
     def send(self, packed: bytes) -> None:
         """Everything in one write; connects first where there is no connection."""
+        self._read_early()
         sock = self._socket or self._connect()
         try:
             sock.sendall(packed)
@@ -148,6 +151,27 @@ class Exchange:
             raise reply
         return reply
 
+    def send_ahead(self, packed: bytes, replies: int) -> None:
+        """As `send`, for commands whose replies come later, by `receive_ahead`: others may be asked meanwhile."""
+        self.send(packed)
+        self._ahead = replies
+
+    @property
+    def awaited(self) -> bool:
+        """Whether something was sent ahead whose replies were not received; False after an error."""
+        return bool(self._ahead or self._early)
+
+    def receive_ahead(self) -> list[Reply]:
+        """The replies to what was sent ahead."""
+        self._read_early()
+        early, self._early = self._early, []
+        return early
+
+    def _read_early(self) -> None:
+        while self._ahead:
+            self._early.append(self.receive())
+            self._ahead -= 1
+
     def ask(self, *commands: Sequence[Argument]) -> list[Reply]:
         """Sends the commands in one write and reads all their replies."""
         self.send(b"".join(map(pack, commands)))
@@ -155,6 +179,7 @@ class Exchange:
 
     def close(self) -> None:
         self._socket = None
+        self._ahead, self._early = 0, []
         self._connection.disconnect()  # type: ignore[no-untyped-call]
 
     def _connect(self) -> socket.socket:

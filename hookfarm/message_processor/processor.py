@@ -2,7 +2,8 @@
 
 1. Take over what a predecessor of the same name read and never acknowledged.
 2. Read new entries and, with them, the registry's revision; where that has moved, apply the changes first, so
-   that an endpoint made before an event was published gets it.
+   that an endpoint made before an event was published gets it. Where there were many, Redis reads the next ones
+   while these are handled.
 3. Hand off: one script acknowledges the entries and enqueues their jobs. Dying anywhere before it leaves the
    entries pending, for the successor or for whoever claims them; dying after it leaves nothing to do.
 4. Four times a second enqueue what waited for confirmations and tell of what has become final, and once a second
@@ -82,7 +83,7 @@ class Processor:
         while not self._child.stopping:
             try:
                 self.connect()
-                while not self._child.stopping:
+                while not self._child.stopping or self._reader.asked:
                     self.iterate()
             except RedisError as error:
                 self._child.wait(self._lost(error))
@@ -108,19 +109,26 @@ class Processor:
         """One pass: at most half a second of waiting, then the whole batch."""
         self._child.slot.promise(PASS_SECONDS)
         self._follow_chains()
-        if not self._reader.readable:
+        if not (self._reader.readable or self._reader.asked):
             self._idle()
             return
-        self._reader.ask()
-        self._announce_blocked()
+        self._handle(self._read())
+        self._confirm()
+        self._claim_now_and_then()
+        self._announce()
+
+    def _read(self) -> list[Entry]:
+        """The next entries, with an index that is at least as new as they are."""
+        if not self._reader.asked:
+            self._reader.ask()
+            self._announce_blocked()
         entries, revision = self._reader.answer()
         if not self._outage.lasts:
             self._announce()
         self._refresh(revision)
-        self._handle(entries)
-        self._confirm()
-        self._claim_now_and_then()
-        self._announce()
+        if len(entries) >= event_stream.BATCH_ENTRIES and self._reader.readable and not self._child.stopping:
+            self._reader.ask_ahead()
+        return entries
 
     def close(self) -> None:
         self._exchange.close()

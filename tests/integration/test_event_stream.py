@@ -98,6 +98,23 @@ def test_a_batch_is_bounded(client: Any, one: StreamReader) -> None:
     assert len(ask(one)) == 1
 
 
+def test_what_is_asked_ahead_is_answered_after_others_were_asked(client: Any, one: StreamReader) -> None:
+    client.xadd(keys.events(CHAIN), {"event": b"1"})
+    one.ask_ahead()
+    assert one.asked
+    assert one.abandoned() == []
+    assert [entry.event for entry in one.answer()[0]] == [b"1"]
+    assert not one.asked
+
+
+def test_a_connection_that_is_lost_leaves_nothing_asked(client: Any, one: StreamReader) -> None:
+    one.ask_ahead()
+    client.client_kill_filter(_type="normal", skipme=True)
+    with pytest.raises(redis.ConnectionError):
+        one.abandoned()
+    assert not one.asked
+
+
 def test_the_revision_comes_with_the_entries(client: Any, one: StreamReader) -> None:
     client.xadd(keys.events(CHAIN), {"event": b"1"})
     client.set(keys.REGISTRY_REVISION, 1_795_456_800_000_000)

@@ -254,6 +254,21 @@ def test_a_chain_that_only_a_subscription_names_is_read_as_soon_as_it_is_named(
     eventually(lambda: owed(client) == [(5, "ep_a"), (6, "ep_b")], what="the job of the second chain")
 
 
+def test_told_to_stop_it_hands_off_also_what_redis_has_read_ahead(
+    client: "redis.Redis", processors: Processors
+) -> None:
+    Registry(client).add(endpoint("a", Subscription("sub_1", 1, addresses=("0x" + "ff" * 20,))))
+    entry = orjson.dumps(transfer(1))
+    with client.pipeline(transaction=False) as pipe:
+        for _ in range(20_000):
+            pipe.xadd(keys.events(1), {"event": entry})
+        pipe.execute()
+    processors.start(chains=(1,))
+    eventually(lambda: processors.counter(gauges.EVENTS_READ), what="entries having been read")
+    assert processors.end(0, signal.SIGTERM) == 0
+    assert pending(client) == 0
+
+
 def test_a_successor_of_the_same_name_takes_over_at_once(client: "redis.Redis", processors: Processors) -> None:
     Registry(client).add(endpoint("a"))
     processors.start_and_wait(0, chains=(1,), consumer="first")
