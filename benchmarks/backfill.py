@@ -23,11 +23,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from support import conditions, report
+from support import program, report
 from support.farm import delivery_farm
 from support.receivers import Recorder, running_recorder
 from support.redis_server import RedisServer, running_redis
-from support.stage import directory, end_on_sigterm
+from support.stage import directory
 from support.waiting import until
 from support.webhooks import CHAIN_ID, Enqueuer, Prepared, add_endpoint, pace
 
@@ -60,32 +60,24 @@ class Stage:
 
 def main() -> int:
     options = _options()
-    end_on_sigterm()
-    found = conditions.observe(None)
-    knobs = {name: value for name, value in vars(options).items() if name not in ("json", "insist")}
-    report.print_conditions(found, knobs)
-    if options.insist and not found.quiet:
-        return 1
+    result = program.begin("backfill", options, program.knobs(options))
     phases = []
     for name in PHASES:
         phases.append({"phase": name, **_phase(name, options)})
         report.print_numbers(name, phases[-1])
     _print_table(phases)
-    result = {"benchmark": "backfill", "conditions": found.as_json(), "knobs": knobs, "phases": phases}
-    report.write_json(options.json, result)
+    report.write_json(options.json, {**result, "phases": phases})
     return 0
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = program.parser(__doc__)
     parser.add_argument("--workers", type=int, default=50)
     parser.add_argument("--live", type=int, default=20, help="how many live endpoints")
     parser.add_argument("--rate", type=float, default=200.0, help="live webhooks a second")
     parser.add_argument("--seconds", type=float, default=5.0, help="that count, of each phase")
     parser.add_argument("--past", type=int, default=60_000, help="jobs of the backfill")
     parser.add_argument("--answer", type=float, default=0.02, help="seconds after which its receiver answers")
-    parser.add_argument("--insist", action="store_true", help="refuse to run on a busy machine (exit 1)")
-    parser.add_argument("--json", metavar="FILE", help="write the result there, - for stdout")
     return parser.parse_args()
 
 
@@ -132,8 +124,7 @@ def _latency(stage: Stage, handed: dict[str, int]) -> Figures:
     came = stage.live_receiver.arrivals()
     counted_from = min(handed.values()) + WARM_UP_SECONDS * 1e9
     waited = [(came.get(each, ended) - at) / 1e6 for each, at in handed.items() if at > counted_from]
-    quantiles = {"p50_ms": 0.5, "p99_ms": 0.99, "max_ms": 1.0}
-    shown = {name: round(report.quantile(waited, share), 3) for name, share in quantiles.items()}
+    shown = report.quantiles(waited, {"p50_ms": 0.5, "p99_ms": 0.99, "max_ms": 1.0})
     return {**shown, "counted": len(waited), "never_came": len(handed.keys() - came.keys())}
 
 

@@ -15,13 +15,13 @@ import argparse
 import sys
 from typing import Any
 
-from support import conditions, report
+from support import program, report
 from support.farm import Farm, running_farm
 from support.pipeline import EVENT, PreparedNode, prepared_node
 from support.prepared_chain import CHAIN_ID, hash_of, token
 from support.receivers import Recorder, running_recorder
 from support.redis_server import RedisServer, running_redis
-from support.stage import directory, end_on_sigterm
+from support.stage import directory
 from support.waiting import until
 
 from hookfarm import keys
@@ -34,29 +34,21 @@ Run = dict[str, Any]
 
 def main() -> int:
     options = _options()
-    end_on_sigterm()
-    found = conditions.observe(None)
-    knobs = {name: value for name, value in vars(options).items() if name not in ("json", "insist")}
-    report.print_conditions(found, knobs)
-    if options.insist and not found.quiet:
-        return 1
+    result = program.begin("block_to_webhook", options, program.knobs(options))
     took = _measure(options)
-    result = {"benchmark": "block_to_webhook", "conditions": found.as_json(), "knobs": knobs, **took}
     report.print_numbers("announcement to arrival", took)
-    report.write_json(options.json, result)
+    report.write_json(options.json, {**result, **took})
     return 0
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = program.parser(__doc__)
     parser.add_argument("--blocks", type=int, default=150)
     parser.add_argument("--warm-up", type=int, default=10, help="blocks that are not counted")
     parser.add_argument("--logs", type=int, default=100, help="per block")
     parser.add_argument("--wanted-tokens", type=int, default=10, help="of 200, each with as many transfers")
     parser.add_argument("--seconds", type=float, default=0.2, help="between two blocks")
     parser.add_argument("--workers", type=int, default=50)
-    parser.add_argument("--insist", action="store_true", help="refuse to run on a busy machine")
-    parser.add_argument("--json", metavar="FILE", help="write the result there, - for stdout")
     return parser.parse_args()
 
 
@@ -83,10 +75,7 @@ def _measure(options: argparse.Namespace) -> Run:
 
 def _told(took_ms: list[float]) -> Run:
     shares = {"p50_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99, "max_ms": 1.0}
-    return {
-        "webhooks": len(took_ms),
-        **{name: round(report.quantile(took_ms, share), 2) for name, share in shares.items()},
-    }
+    return {"webhooks": len(took_ms), **report.quantiles(took_ms, shares, digits=2)}
 
 
 def _subscribe(server: RedisServer, recorder: Recorder, secret: str, tokens: int) -> Endpoint:

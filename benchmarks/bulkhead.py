@@ -34,14 +34,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from support import conditions, limits, report
+from support import conditions, limits, program, report
 from support.farm import Farm, delivery_farm, starting_delivery_farm
 from support.limits import Figures, Limit, Verdict
 from support.neighbours import Badness, Neighbours, neighbours
 from support.processes import cpu_time
-from support.receivers import Load, Receiver, find_nginx, running_recorder
+from support.receivers import Load, Receiver, running_recorder
 from support.redis_server import running_redis
-from support.stage import directory, end_on_sigterm
+from support.stage import directory
 from support.waiting import until
 from support.webhooks import Enqueuer, add_endpoint, pace
 
@@ -74,17 +74,9 @@ class Moment:
 
 def main() -> int:
     options = _options()
-    end_on_sigterm()
-    nginx = find_nginx() if options.receiver in (None, "nginx") else None
-    if options.receiver == "nginx" and nginx is None:
-        print("receiver: nginx is not installed; give --receiver own", file=sys.stderr)
-        return 2
-    found = conditions.observe(nginx)
-    knobs = {name: value for name, value in vars(options).items() if name not in ("json", "insist")}
-    knobs |= {"receiver": "nginx" if nginx else "own", "only": "+".join(options.only)}
-    report.print_conditions(found, knobs)
-    if options.insist and not found.quiet:
-        return 1
+    nginx = program.nginx_wanted(options)
+    shown = {"receiver": "nginx" if nginx else "own", "only": "+".join(options.only)}
+    result = program.begin("bulkhead", options, program.knobs(options) | shown, nginx)
     phases = list(_phases(options, nginx))
     verdicts = _verdicts(phases)
     if SINGLE in options.only:
@@ -94,13 +86,12 @@ def main() -> int:
         verdicts += _verdicts_on_single(single, options.workers)
     _print_table(phases)
     report.print_table("verdicts", limits.HEADER, [verdict.row() for verdict in verdicts])
-    result = {"benchmark": "bulkhead", "conditions": found.as_json(), "knobs": knobs}
     report.write_json(options.json, {**result, "phases": phases, "verdicts": [v.as_json() for v in verdicts]})
     return 0 if all(verdict.kept for verdict in verdicts) else 1
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = program.parser(__doc__)
     parser.add_argument("--workers", type=int, default=50)
     parser.add_argument("--healthy", type=int, default=20, help="how many healthy endpoints")
     parser.add_argument("--bad-jobs", type=int, default=20_000, help="queued for the bad one")
@@ -110,9 +101,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--patience", type=float, default=30.0, help="seconds to wait for healthy jobs")
     parser.add_argument("--rounds", type=int, default=1, help="of all phases but `single`")
     parser.add_argument("--only", type=_names, default=[*BAD, SINGLE], help="silent,failing,slow,single")
-    parser.add_argument("--receiver", choices=("nginx", "own"), help="default: nginx where it is installed")
-    parser.add_argument("--insist", action="store_true", help="refuse to run on a busy machine (exit 1)")
-    parser.add_argument("--json", metavar="FILE", help="write the result there, - for stdout")
+    program.add_receiver(parser)
     return parser.parse_args()
 
 
@@ -219,13 +208,10 @@ def _latency(
             waited = (came.get(each, came_until) - at) / 1e6
             seconds.setdefault(int((at - counted_from) / 1e9), []).append(waited)
     everything = [waited for each in seconds.values() for waited in each]
-    figures |= {name: round(report.quantile(everything, share), 3) for name, share in _QUANTILES.items()}
+    figures |= report.quantiles(everything, {"p50_ms": 0.5, "p99_ms": 0.99, "max_ms": 1.0})
     median_second = statistics.median(report.quantile(each, 0.99) for each in seconds.values())
     figures["p99_of_the_median_second_ms"] = round(median_second, 3)
     return {**figures, "counted": len(everything), "never_came": len(handed.keys() - came.keys())}
-
-
-_QUANTILES = {"p50_ms": 0.5, "p99_ms": 0.99, "max_ms": 1.0}
 
 
 def _wait_for(receiver: Receiver, wanted: int, patience: float) -> int:

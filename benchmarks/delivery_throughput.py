@@ -21,12 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from support import conditions, report, speed
+from support import conditions, program, report, speed
 from support.farm import Farm
 from support.processes import CpuTime, cpu_time
-from support.receivers import find_nginx
 from support.redis_server import RedisServer
-from support.stage import Stage, end_on_sigterm, staged
+from support.stage import Stage, staged
 from support.waiting import until
 from support.webhooks import pace
 
@@ -58,23 +57,15 @@ class Moment:
 
 def main() -> int:
     options = _options()
-    end_on_sigterm()
-    nginx = find_nginx() if options.receiver in (None, "nginx") else None
-    if options.receiver == "nginx" and nginx is None:
-        print("receiver: nginx is not installed; give --receiver own", file=sys.stderr)
-        return 2
-    found = conditions.observe(nginx)
+    nginx = program.nginx_wanted(options)
     knobs = {"workers": options.workers, "jobs": options.jobs, "receiver": "nginx" if nginx else "own"}
     warm_up = f"first {FROM_SHARE:.0%} of the jobs, {PACED_WARM_UP_SECONDS:g} s of the latency phase"
     knobs |= {"repeat": options.repeat, "warm_up": warm_up}
-    report.print_conditions(found, knobs)
-    if options.insist and not found.quiet:
-        return 1
+    result: Figures = program.begin("delivery_throughput", options, knobs, nginx)
     runs = [_throughput(options.workers, options.jobs, nginx) for _ in range(options.repeat)]
     for number, run in enumerate(runs, 1):
         report.print_numbers(f"throughput, run {number} of {len(runs)}", run)
     best = max(runs, key=lambda run: float(run["deliveries_per_second"]))
-    result: Figures = {"benchmark": "delivery_throughput", "conditions": found.as_json(), "knobs": knobs}
     result |= {"best": best, "runs": runs}
     if not options.no_latency:
         result["latency"] = {}
@@ -87,14 +78,11 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = program.parser(__doc__, repeat=3)
     parser.add_argument("--workers", type=int, default=50)
     parser.add_argument("--jobs", type=int, default=60_000)
-    parser.add_argument("--receiver", choices=("nginx", "own"), help="default: nginx where it is installed")
-    parser.add_argument("--repeat", type=int, default=3)
+    program.add_receiver(parser)
     parser.add_argument("--no-latency", action="store_true", help="only the first phase")
-    parser.add_argument("--insist", action="store_true", help="refuse to run on a busy machine (exit 1)")
-    parser.add_argument("--json", metavar="FILE", help="write the result there, - for stdout")
     return parser.parse_args()
 
 
@@ -234,9 +222,7 @@ def _latency(workers: int, rate: float) -> Figures:
         "jobs_counted": len(waited),
         "offered_per_second": round(len(handed) / (ended.at - began.at), 1),
         **_cores(began, ended),
-        "hand_off_to_arrival_ms": {
-            name: round(report.quantile(waited, share), 3) for name, share in QUANTILES.items()
-        },
+        "hand_off_to_arrival_ms": report.quantiles(waited, QUANTILES),
         "post_ms_within_10_percent": _milliseconds(status["post_seconds"]),
     }
 

@@ -27,7 +27,7 @@ from typing import Any
 
 import orjson
 import psutil
-from support import conditions, report
+from support import program, report
 
 from hookfarm.event_stream import Entry
 from hookfarm.message_processor.decoder import Meanings
@@ -60,15 +60,11 @@ class Scenario:
 def main() -> int:
     options = _options()
     counts = [int(count) for count in options.subscriptions.split(",")]
-    found = conditions.observe(nginx=None)
     knobs = {
         "subscriptions": options.subscriptions, "rounds": options.rounds, "events": EVENTS,
         "wanted": f"1 in {WANTED_EVERY}", "warm_up": "one round",
     }  # fmt: skip
-    report.print_conditions(found, knobs)
-    if options.insist and not found.quiet:
-        return 1
-    result: Run = {"benchmark": "matching", "conditions": found.as_json(), "knobs": knobs, "shapes": {}}
+    result: Run = {**program.begin("matching", options, knobs), "shapes": {}}
     for shape in SCENARIOS:
         result["shapes"][shape] = _shape(shape, counts, options.rounds)
     result[LIST_NAME] = _apart(LIST_NAME, 1, options.rounds)
@@ -78,11 +74,9 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = program.parser(__doc__)
     parser.add_argument("--subscriptions", default="10,1000,100000", help="comma separated")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--insist", action="store_true", help="refuse to run on a busy machine")
-    parser.add_argument("--json", metavar="FILE", help="write the result there, - for stdout")
     return parser.parse_args()
 
 

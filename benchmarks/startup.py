@@ -27,11 +27,11 @@ from typing import Any
 import psutil
 import redis
 from redis.client import PubSub
-from support import conditions, report, webhooks
+from support import program, report, webhooks
 from support.farm import Farm, running_farm
 from support.receivers import find_nginx, running_recorder
 from support.redis_server import RedisServer, running_redis
-from support.stage import directory, end_on_sigterm, staged
+from support.stage import directory, staged
 from support.waiting import until
 
 from hookfarm import keys
@@ -49,14 +49,9 @@ Run = dict[str, Any]
 
 def main() -> int:
     options = _options()
-    end_on_sigterm()
     counts = [int(count) for count in options.workers.split(",")]
-    found = conditions.observe(find_nginx())
     knobs = {"workers": options.workers, "repeat": options.repeat, "warm_up": "none; files in the page cache"}
-    report.print_conditions(found, knobs)
-    if options.insist and not found.quiet:
-        return 1
-    result: Run = {"benchmark": "startup", "conditions": found.as_json(), "knobs": knobs, "fork_to_ready": {}}
+    result: Run = {**program.begin("startup", options, knobs, find_nginx()), "fork_to_ready": {}}
     for count in counts:
         runs = [_fork_to_ready(count) for _ in range(options.repeat)]
         result["fork_to_ready"][str(count)] = _best(f"{count} workers", runs, "first_fork_to_ready_seconds")
@@ -72,11 +67,8 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = program.parser(__doc__, repeat=5)
     parser.add_argument("--workers", default="50,500", help="comma separated")
-    parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--insist", action="store_true", help="refuse to run on a busy machine")
-    parser.add_argument("--json", metavar="FILE", help="write the result there, - for stdout")
     return parser.parse_args()
 
 

@@ -18,6 +18,7 @@ import redis
 
 from hookfarm.errors import CouldNotBoot, InvalidInput, OperatorError
 
+SERVICE = "redis"
 LONGEST_SOCKET_PATH = 100
 """Bytes; the kernel allows 107 (unix(7))."""
 PREDECESSOR_SECONDS = 7.0

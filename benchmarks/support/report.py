@@ -67,6 +67,11 @@ def quantile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
+def quantiles(values: Sequence[float], shares: Mapping[str, float], digits: int = 3) -> dict[str, float]:
+    """By the name of each share, rounded."""
+    return {name: round(quantile(values, share), digits) for name, share in shares.items()}
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) < 100 else f"{value:.1f}"

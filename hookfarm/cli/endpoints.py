@@ -1,24 +1,18 @@
 """`hookfarm endpoints`: the registry from the shell."""
 
-from collections.abc import Iterator
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from hookfarm.cli.deliveries_forms import text_option
 from hookfarm.cli.endpoint_options import endpoint_options, id_argument, subscription_options
-from hookfarm.cli.endpoint_shown import effect, subscription_line
+from hookfarm.cli.endpoint_secrets import rotate_secret, seal
+from hookfarm.cli.endpoint_shown import effect, reply_line, subscription_line
 from hookfarm.cli.numbers import whole_option
 from hookfarm.cli.options import connected, json_option, print_json, redis_options, settings
 from hookfarm.cli.tables import columns
-
-if TYPE_CHECKING:
-    import redis
-
-    from hookfarm.endpoint_list import Listed, Wanted
-
-_AT_ONCE = 500
 
 
 @click.group()
@@ -82,15 +76,16 @@ def list_(
     Example: hookfarm endpoints list --search example.com --circuit open
     """
     from hookfarm import windows
-    from hookfarm.cli import endpoint_states
+    from hookfarm.cli import endpoint_states, endpoints_found
     from hookfarm.endpoint_list import Wanted
 
     wanted = Wanted(search, enabled, None if circuit is None else circuit == "open")
     with connected(settings(config_file, **options)) as client:
-        listed = _listed(client, wanted, limit)
+        listed = endpoints_found.listed(client, wanted, limit)
         standing = windows.read(client, [one.endpoint.id for one in listed])
     shown = [
-        endpoint_states.with_state(_public(one), window) for one, window in zip(listed, standing, strict=True)
+        endpoint_states.with_state(endpoints_found.public(one), window)
+        for one, window in zip(listed, standing, strict=True)
     ]
     if as_json:
         print_json(shown)
@@ -224,10 +219,7 @@ def test(
       hookfarm endpoints test ep_…
       hookfarm endpoints test ep_… --transaction 0x… --chain 1=wss://node.example/key
     """
-    import sys
-
     from hookfarm.cli import endpoint_trying
-    from hookfarm.cli.endpoint_shown import reply_line
 
     given = settings(config_file, **options)
     with connected(given) as client:
@@ -242,77 +234,6 @@ def test(
         for reply in replies:
             click.echo(reply_line(reply))
     sys.exit(0 if all(reply["delivered"] for reply in replies) else 1)
-
-
-@endpoints.command(name="rotate-secret")
-@id_argument
-@json_option
-@redis_options
-def rotate_secret(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Give an endpoint a new secret; the old one goes on signing beside it for a day.
-
-    \b
-    Example: hookfarm endpoints rotate-secret ep_…
-    """
-    given = settings(config_file, **options)
-    with connected(given) as client:
-        from hookfarm.registry import Registry
-        from hookfarm.vault import Vault
-
-        rotated = Registry(client, Vault(given.master_key)).rotate_secret(endpoint_id)
-    if as_json:
-        print_json({**rotated.public(), "secret": rotated.secrets[0][0]})
-    else:
-        click.echo(f"secret  {rotated.secrets[0][0]}")
-
-
-@endpoints.command()
-@json_option
-@redis_options
-def seal(as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Encrypt all stored secrets with the newest master key (HOOKFARM_MASTER_KEY).
-
-    Run it after giving a master key for the first time, and after putting a new one in front; then the older ones
-    are no longer needed.
-
-    \b
-    Example: HOOKFARM_MASTER_KEY="2027:$(cat new.key),2026:$(cat old.key)" hookfarm endpoints seal
-    """
-    from hookfarm.cli import bars
-    from hookfarm.vault import Vault
-
-    given = settings(config_file, **options)
-    with connected(given) as client:
-        from hookfarm.registry import Registry
-
-        registry = Registry(client, Vault(given.master_key))
-        found = [endpoint.id for endpoint in registry.all()]
-        changed = sum(registry.seal(endpoint_id) for endpoint_id in bars.each(found, "sealing"))
-    if as_json:
-        print_json({"endpoints": len(found), "changed": changed})
-    else:
-        click.echo(f"{changed:,} of {len(found):,} endpoints changed")
-
-
-def _listed(client: "redis.Redis", wanted: "Wanted", limit: int | None) -> "list[Listed]":
-    """All that are wanted, or the first `limit` of them."""
-    from itertools import islice
-
-    from hookfarm.cli import bars
-
-    with bars.bar("reading"):
-        return list(islice(_every(client, wanted), limit))
-
-
-def _every(client: "redis.Redis", wanted: "Wanted") -> "Iterator[Listed]":
-    from hookfarm import endpoint_list
-
-    before: int | None = None
-    while True:
-        found, before = endpoint_list.page(client, wanted, before, _AT_ONCE)
-        yield from found
-        if before is None:
-            return
 
 
 def _switch(
@@ -335,8 +256,5 @@ def _switch(
         click.echo(line)
 
 
-def _public(listed: "Listed") -> dict[str, Any]:
-    from hookfarm.moments import iso
-
-    created_ms = listed.created_ms
-    return {**listed.endpoint.public(), "created_at": None if created_ms is None else iso(created_ms)}
+for command in (rotate_secret, seal):
+    endpoints.add_command(command)

@@ -23,9 +23,8 @@ _PROMOTE = Script("promote", "facts", "places", "ledger")
 def hold(
     client: "redis.Redis", holder: str, watermark: int, held: Sequence[int], workers: int
 ) -> list[tuple[str, int]]:
-    """Publishes what the farm `holder` and its `workers` have in hand.
-
-    Returns the orphans, (id, sequence), a batch at most.
+    """Publishes what the farm `holder` and its `workers` have in hand; returns orphans, (id, sequence), a batch at
+    most.
 
     `watermark`: every open job with a smaller sequence had been popped, and what of it this farm's workers have
     is in `held`. A job below the smallest watermark of all farms and held by none is an orphan. A farm that
@@ -65,7 +64,7 @@ def requeue_orphan(client: "redis.Redis", job_id: str, sequence: int) -> Orphan 
 
 
 def requeue_held(exchange: Exchange, sequence: int) -> list[str]:
-    """As `requeue_orphan`, for what a worker that is known to be dead held under `sequence`: the ids of it."""
+    """As `requeue_orphan`, for what a worker that is known to be dead held under `sequence`; returns its ids."""
     [found] = exchange.ask(("ZRANGEBYSCORE", keys.OPEN, sequence, sequence))
     if isinstance(found, ResponseError):
         raise found
@@ -110,10 +109,9 @@ def watermark(client: "redis.Redis") -> int | None:
 
 
 def promote(client: "redis.Redis", most: int = 1000) -> int:
-    """Puts the jobs whose retry is due back into the list, or parks them where the window is full.
+    """Puts the jobs whose retry is due back into the list, or parks them where the window is full; returns how
+    many there were.
 
-    Returns how many left `retry`.
-
-    Windows that wait for their time, a circuit's next probe or a rate, are looked at too.
+    Windows that wait for their time, a circuit's next probe or a rate, are looked at too, and all lanes.
     """
     return int(_PROMOTE.call(client, (), (most,)))

@@ -17,7 +17,8 @@ FENCE_SECONDS = BLOCK_SECONDS + 2.0
 
 _ADOPT = Script("adopt", "facts", "ledger")
 _BURY = Script("bury", "facts", "places", "ledger")
-_ADOPTED_NOT, _ADOPTED_PARKED = 0, -1
+_REFUSED, _PARKED = 0, -1
+"""What adopt.lua answers in place of a sequence."""
 
 
 def ask(exchange: Exchange, settlement: Settlement | None, report_to: str | None = None) -> None:
@@ -79,12 +80,12 @@ def adopt(
         return None
     job = Job(job_id, endpoint, body).encoded()
     sequence = int(_ADOPT.run(exchange, (), (job_id, job, endpoint)))
-    if sequence == _ADOPTED_NOT and again:
+    if sequence == _REFUSED and again:
         sequence = _adopted_before(exchange, job_id, endpoint, job)
-    if sequence == _ADOPTED_NOT:
+    if sequence == _REFUSED:
         _bury(exchange, foreign, f"id: {job_id!r} is already in the queue")
         on_burial()
-    if sequence in (_ADOPTED_NOT, _ADOPTED_PARKED):
+    if sequence in (_REFUSED, _PARKED):
         return None
     taken = decode(numbered(sequence, job))
     assert isinstance(taken, Taken)
@@ -97,8 +98,8 @@ def _adopted_before(exchange: Exchange, job_id: str, endpoint: str, job: bytes) 
         ("HGET", keys.JOBS, job_id), ("ZSCORE", keys.OPEN, job_id), ("ZSCORE", keys.PARKED + endpoint, job_id)
     )
     if stored != job:
-        return _ADOPTED_NOT
-    return int(float(sequence)) if sequence else _ADOPTED_PARKED if place else _ADOPTED_NOT
+        return _REFUSED
+    return int(float(sequence)) if sequence else _PARKED if place else _REFUSED
 
 
 def _bury(exchange: Exchange, foreign: Foreign, reason: str) -> None:

@@ -3,7 +3,7 @@
 A place is wanted or not (`want`), and who is to fill it is what the plan in force says (`adopt`). Whoever dies
 unasked is replaced by the respawn policy; whoever was told to leave is replaced at once where the place is still
 wanted, and not at all where it is not. A child may be killed for two reasons: its promise is broken, or it was
-told to leave and has used up its grace.
+told to leave, alone or with the whole farm, and has used up its grace.
 """
 
 import contextlib

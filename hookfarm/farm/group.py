@@ -1,5 +1,6 @@
 """What the master is asked to run."""
 
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -34,7 +35,7 @@ class Group:
     prepare: Callable[[], None] | None = None
     announced: bool = False
     stage: Stage = Stage.WORK
-    death_signal: int = 9
+    death_signal: int = signal.SIGKILL
     """What the kernel sends the child when the master dies (PR_SET_PDEATHSIG, prctl(2))."""
     most: int = 0
     """How many there may ever be while the farm runs, where that is more than `count`."""

@@ -57,10 +57,6 @@ class Endpoint:
     secrets: tuple[tuple[str, float | None], ...] = ()
     effective_from: Mapping[int, int | None] | None = field(default=None, compare=False)
 
-    def signing_secrets(self, now: float) -> tuple[str, ...]:
-        """The secrets that sign at `now` (Unix seconds)."""
-        return tuple(s for s, expires in self.secrets if expires is None or expires > now)
-
     def public(self) -> dict[str, Any]:
         """The form the contract shows: everything but the secrets.
 

@@ -9,7 +9,6 @@
 --      5 the endpoint as it must be now; not given: whatever it is
 -- Returns nothing where it was another one and nothing was done, else for each checkpoint the block that it is at,
 -- '' = none that can be read. Events of later blocks enter their stream after this.
--- Microseconds, so that a server that was flushed or lost writes does not give out a number twice.
 if ARGV[5] and redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[5] then
   return false
 end
@@ -22,6 +21,7 @@ for chain in string.gmatch(ARGV[4], '%d+') do
   redis.call('SADD', TRANSFERS .. chain, ARGV[1])
   redis.call('HSET', TRANSFER_CHAINS, ARGV[1], ARGV[4])
 end
+
 local function forget_backfills(endpoint)
   for _, id in ipairs(redis.call('ZRANGE', LANE .. endpoint, 0, -1)) do
     redis.call('HDEL', LANE_JOBS, id)
@@ -37,6 +37,7 @@ local function forget_backfills(endpoint)
 end
 
 local existed = redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1
+-- A revision is a time in microseconds, so that a server that was flushed or lost writes does not give one out twice.
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local revision = string.format('%.0f', math.max(tonumber(redis.call('GET', KEYS[2]) or '0') + 1, now))

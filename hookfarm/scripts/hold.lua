@@ -4,7 +4,8 @@
 --
 -- ARGV 1 farm   2 its watermark   3 how many workers it has   4 ms of silence after which a farm is dead
 --      then the sequences it holds
--- Returns id, sequence for at most 500 orphans: open below the smallest watermark, held by no farm.
+-- Returns id, sequence for each orphan, MOST_ORPHANS at most: open below the smallest watermark, held by no farm.
+local MOST_ORPHANS = 500
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local mine = {string.format('%.0f', now), ARGV[2], ARGV[3], unpack(ARGV, 5)}
@@ -30,7 +31,7 @@ redis.call('HSET', LIMITS, '*', math.max(workers, 1))
 local orphans = {}
 local below = redis.call('ZRANGEBYSCORE', OPEN, '-inf', '(' .. string.format('%.0f', lowest), 'WITHSCORES')
 for i = 1, #below, 2 do
-  if not held[tonumber(below[i + 1])] and #orphans < 1000 then
+  if not held[tonumber(below[i + 1])] and #orphans < 2 * MOST_ORPHANS then
     orphans[#orphans + 1] = below[i]
     orphans[#orphans + 1] = below[i + 1]
   end

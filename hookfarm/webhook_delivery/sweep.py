@@ -15,7 +15,6 @@ Both errors of this bookkeeping are on the safe side: a worker shows a job until
 settlement, and a farm that is silent holds everything it held, for 45 s.
 """
 
-import contextlib
 import os
 import socket
 import time
@@ -90,13 +89,15 @@ class Sweep:
 
 
 def _is_gone(holder: str) -> bool:
+    """Only where its master was a process of this host and no longer is; of any other farm its silence tells."""
     host, _, rest = holder.partition("/")
     pid = rest.partition("/")[0]
     if host != _HOST or not pid.isdigit():
         return False
-    with contextlib.suppress(PermissionError):
-        try:
-            os.kill(int(pid), 0)
-        except ProcessLookupError:
-            return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False  # Another user's process.
     return False

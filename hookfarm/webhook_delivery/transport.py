@@ -20,7 +20,7 @@ RECEIVE_BYTES = 16 * 1024
 
 
 class _NothingCame(Exception):
-    """A kept connection turned out to be closed before any of the reply came."""
+    """The connection failed before any of the reply came; one that was kept may have been closed while idle."""
 
 
 class Transport:
@@ -44,7 +44,7 @@ class Transport:
                 try:
                     return self._exchange(target, kept, request, deadline)
                 except _NothingCame:
-                    pass  # The endpoint closed it while idle; a new one follows.
+                    pass  # Most likely the endpoint had closed it; a new one follows.
             return self._exchange(target, self._connections.open(target, deadline), request, deadline)
         except (AddressRefused, NameNotResolved, BadResponse, OSError, _NothingCame) as error:
             return _mapped(error)

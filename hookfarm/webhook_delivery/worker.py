@@ -207,10 +207,10 @@ class Worker:
         except Interrupted:
             self._give_back(taken, interrupted=True)
             return
-        took = (time.monotonic_ns() - began) // 1000
-        self._slot.add(gauges.POST_TIMES + gauges.bucket(took))
-        self._slot.add(gauges.POST_MICROSECONDS, took)
-        self._conclude(taken, result, took)
+        took_us = (time.monotonic_ns() - began) // 1000
+        self._slot.add(gauges.POST_TIMES + gauges.bucket(took_us))
+        self._slot.add(gauges.POST_MICROSECONDS, took_us)
+        self._conclude(taken, result, took_us)
 
     def _post(self, taken: Taken, prepared: Prepared) -> Result:
         if self._spans is not None:
@@ -218,7 +218,7 @@ class Worker:
         request = prepared.request(taken, time.time())
         return self._transport.post(prepared.target, request, prepared.endpoint.timeout_seconds)
 
-    def _conclude(self, taken: Taken, result: Result, took: int) -> None:
+    def _conclude(self, taken: Taken, result: Result, took_us: int) -> None:
         now = time.time()
         schedule = self._policy.retry_schedule
         decision = outcome.decide(result, taken.attempt_since_redrive, schedule, random.random(), now)
@@ -226,18 +226,18 @@ class Worker:
         attempt = Attempt(
             taken.attempt,
             described.get("status") or described["error"],
-            took // 1000,
-            {"at": round(now, 3), "took_ms": took // 1000, **described},
+            took_us // 1000,
+            {"at": round(now, 3), "took_ms": took_us // 1000, **described},
         )
         if self._policy.log_delivered or not decision.delivered:
-            attempt_log.write(log, self._child.index, taken, attempt, took, now, decision)
+            attempt_log.write(log, self._child.index, taken, attempt, took_us, now, decision)
         if decision.delivered:
             self._settlement = delivery_queue.delivered(taken, attempt, self._policy.logged_attempts)
             self._slot.add(gauges.DELIVERED)
             if taken.attempt == 1:
-                waited = max(0, int(now * 1e6) - taken.sequence)
-                self._slot.add(gauges.QUEUE_TIMES + gauges.bucket(waited))
-                self._slot.add(gauges.QUEUE_MICROSECONDS, waited)
+                waited_us = max(0, int(now * 1e6) - taken.sequence)
+                self._slot.add(gauges.QUEUE_TIMES + gauges.bucket(waited_us))
+                self._slot.add(gauges.QUEUE_MICROSECONDS, waited_us)
             return
         self._slot.add(gauges.FAILED)
         self._slot.add(gauges.failure(outcome.kind(result)))
@@ -267,8 +267,8 @@ class Worker:
     def _bury(self, taken: Taken, reason: str) -> None:
         """Not attempted, because it never can be."""
         self._note_death(taken, reason)
-        outcome_ = {"at": round(time.time(), 3), "error": reason}
-        self._settlement = delivery_queue.failed(taken, taken.after(outcome_, reason=reason), None, Verdict.NONE)
+        job = taken.after({"at": round(time.time(), 3), "error": reason}, reason=reason)
+        self._settlement = delivery_queue.failed(taken, job, None, Verdict.NONE)
 
     def _note_death(self, taken: Taken, reason: str) -> None:
         self._slot.add(gauges.DEAD)

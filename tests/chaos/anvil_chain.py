@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from tests.chaos.alarm import Alarm
 from tests.chaos.history import History
 from tests.chaos.steps import Victims, watch
 from tests.chaos.wishes import LARGEST, JsonLog
@@ -143,7 +144,7 @@ class AnvilStage:
 Step = Callable[[AnvilStage], object]
 
 STEPS_AND_WEIGHTS: list[tuple[Step, int]] = [
-    (lambda stage: watch(stage.chain.head().hash, stage.reached, stage.chance), 20),
+    (lambda stage: watch(stage.chain.head().hash, stage.reached, stage.chance, Alarm()), 20),
     (lambda stage: stage.chain.mine(stage.chance.randint(1, 4)), 14),
     (lambda stage: stage.chain.leap(stage.chance.randint(33, 60)), 1),
     (lambda stage: stage.chain.reorg(stage.chance.choice([1, 1, 2, 3, 5])), 14),

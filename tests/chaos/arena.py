@@ -4,11 +4,12 @@ import contextlib
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import psutil
 
 from hookfarm import keys
+from tests.chaos.alarm import Alarm
 from tests.chaos.control import Control
 from tests.chaos.judgement import Judgement, await_drained, judge
 from tests.chaos.killer import Killer
@@ -38,6 +39,8 @@ class Arena:
     table: Table
     judged: int = 0
     """How many arrivals belong to what was settled before."""
+    alarm: Alarm = field(default_factory=Alarm)
+    """Rung when a load or what happens beside it fails."""
 
     def farm(self, workers: int, *options: str, **variables: str) -> FarmProcess:
         """A ready farm of processors and workers; `variables` are settings as `HOOKFARM_…`."""
@@ -56,10 +59,10 @@ class Arena:
         """Events for that many endpoints at the recorder, which does to them what `behaviour` says."""
         with self.server.client() as client:
             made = add_endpoints(client, self.recording, endpoints, fan_out, behaviour, chain_id=chain_id)
-            yield Load(client, made, fan_out, chain_id)
+            yield Load(client, made, fan_out, chain_id, self.alarm)
 
     def killer(self, farm: FarmProcess, title: str = WORKER_TITLE, sockets: int = 0) -> Killer:
-        return Killer(farm.pid, title, self.chance, sockets)
+        return Killer(farm.pid, title, self.chance, sockets, self.alarm)
 
     def settle(self, *loads: Load) -> Judgement:
         """Waits until both hops are empty, and judges what has arrived since this was done last."""

@@ -8,21 +8,29 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.chaos.alarm import Alarm
+
 NOBODY_SECONDS = 0.002
 """How long to wait before looking again for somebody to kill."""
+GONE = "X"
+DEAD = ("Z", GONE)
 
 
 class Killer:
     """Kills children of `master` whose title begins with `title`; `kills` counts those that lived until then.
 
-    With `sockets` only those that have at least so many open: who is still booting is spared.
+    With `sockets` only those that have at least so many open: who is still booting is spared. A storm ends with
+    an AssertionError as soon as `alarm` is rung, or the master is dead.
     """
 
-    def __init__(self, master: int, title: str, chance: random.Random, sockets: int = 0) -> None:
+    def __init__(
+        self, master: int, title: str, chance: random.Random, sockets: int = 0, alarm: Alarm | None = None
+    ) -> None:
         self._master = master
         self._title = title.encode()
         self._chance = chance
         self._sockets = sockets
+        self._alarm = alarm or Alarm()
         self._entitled: dict[int, bool] = {}
         self._killed: set[int] = set()
         """A killed process may be listed for a while, alive."""
@@ -82,12 +90,13 @@ class Killer:
         began = time.monotonic()
         beat = began
         while beat - began < seconds:
-            time.sleep(max(0.0, beat - time.monotonic()))
+            self._alarm.rest(beat - time.monotonic())
             while (spared and len(self.victims()) <= spared) or not (pid := self.kill_one()):
                 if time.monotonic() - began > seconds:
                     assert self.kills, f"there was never anybody to kill: {self._title.decode()}"
                     return
-                time.sleep(NOBODY_SECONDS)
+                assert _status(self._master)[0] not in DEAD, f"their master is dead: {self._title.decode()}"
+                self._alarm.rest(NOBODY_SECONDS)
             yield pid
             beat = max(beat + every_seconds, time.monotonic())
 
@@ -110,10 +119,16 @@ class Killer:
 
     def _lives(self, pid: int) -> bool:
         """Not yet dead, and still the master's."""
-        with contextlib.suppress(OSError):
-            state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
-            return state not in "ZX" and int(parent) == self._master
-        return False
+        state, parent = _status(pid)
+        return state not in DEAD and parent == self._master
+
+
+def _status(pid: int) -> tuple[str, int]:
+    """Its state and its parent (proc_pid_stat(5))."""
+    with contextlib.suppress(OSError):
+        state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+        return state, int(parent)
+    return GONE, 0
 
 
 def _sockets(pid: int) -> int:

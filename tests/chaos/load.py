@@ -17,6 +17,7 @@ from hookfarm import keys
 from hookfarm.message_processor.payload import LOG_EMITTED, webhook_id
 from hookfarm.records import Endpoint, Event, Subscription, new_endpoint_id, new_subscription_id
 from hookfarm.registry import Registry
+from tests.chaos.alarm import Abandoned, Alarm
 from tests.chaos.recording import Recording
 from tests.chaos.secrets_of_endpoints import secret_of
 
@@ -31,12 +32,14 @@ JOIN_SECONDS = 60.0
 class Pace:
     """Calls `send(first, count)` from a thread of its own so that `per_second` of them are sent, numbered from 0.
 
-    A `send` that fails with a RedisError is repeated until it does not: it must be safe to repeat.
+    A `send` that fails with a RedisError is repeated until it does not, or the alarm is rung: it must be safe to
+    repeat. Any other error rings the alarm.
     """
 
-    def __init__(self, send: Callable[[int, int], None], per_second: float) -> None:
+    def __init__(self, send: Callable[[int, int], None], per_second: float, alarm: Alarm) -> None:
         self._send = send
         self._per_second = per_second
+        self._alarm = alarm
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="load")
         self.error: Exception | None = None
@@ -50,7 +53,7 @@ class Pace:
         self._over.set()
         self._thread.join(JOIN_SECONDS)
         assert not self._thread.is_alive(), "the load does not end"
-        if self.error is not None:
+        if self.error is not None and not isinstance(self.error, Abandoned):
             raise self.error
 
     def _run(self) -> None:
@@ -63,6 +66,7 @@ class Pace:
                     self.sent = due
         except Exception as error:
             self.error = error
+            self._alarm.ring()
 
     def _send_surely(self, count: int) -> None:
         while True:
@@ -70,7 +74,7 @@ class Pace:
                 self._send(self.sent, count)
                 return
             except redis.RedisError:
-                time.sleep(RETRY_SECONDS)
+                self._alarm.rest(RETRY_SECONDS)
 
 
 class Load:
@@ -80,12 +84,18 @@ class Load:
     """
 
     def __init__(
-        self, client: "redis.Redis", endpoints: Sequence[Endpoint], fan_out: int, chain_id: int = CHAIN_ID
+        self,
+        client: "redis.Redis",
+        endpoints: Sequence[Endpoint],
+        fan_out: int,
+        chain_id: int = CHAIN_ID,
+        alarm: Alarm | None = None,
     ) -> None:
         self._client = client
         self._chain_id = chain_id
         self._endpoints = endpoints
         self._fan_out = fan_out
+        self._alarm = alarm or Alarm()
         self._sent_at: list[float] = []
 
     def send(self, first: int, count: int) -> None:
@@ -112,10 +122,12 @@ class Load:
     def at(self, deliveries_per_second: float) -> Iterator[Pace]:
         """Sends at a steady rate as long as the block lasts, after what was sent before."""
         before = len(self._sent_at)
-        pace = Pace(lambda first, count: self.send(before + first, count), deliveries_per_second / self._fan_out)
+        per_second = deliveries_per_second / self._fan_out
+        pace = Pace(lambda first, count: self.send(before + first, count), per_second, self._alarm)
         pace.start()
         try:
-            yield pace
+            with self._alarm.rung_by_failure():
+                yield pace
         finally:
             pace.stop()
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from hookfarm.devchain.library import RunningDevchain
 from hookfarm.errors import InvalidInput
+from tests.chaos.alarm import Alarm
 from tests.chaos.killer import Killer
 
 WINDOW = 256
@@ -21,11 +22,11 @@ SLACK = 16
 """By so many blocks a fork may be deeper than these steps know: there are reorgs on a node's calls, too."""
 
 
-def watch(head: str, reached: Callable[[], str], chance: random.Random) -> None:
+def watch(head: str, reached: Callable[[], str], chance: random.Random, alarm: Alarm) -> None:
     """Until everything up to the block `head` is published; not for long."""
     deadline = time.monotonic() + chance.choice(PATIENCE_SECONDS)
     while reached() != head and time.monotonic() < deadline:
-        time.sleep(LOOK_SECONDS)
+        alarm.rest(LOOK_SECONDS)
 
 
 class Tip(NamedTuple):
@@ -58,6 +59,7 @@ class Stage:
     reached: Callable[[], str]
     tips: list[Tip] = field(default_factory=list)
     """Heads that were left, to come back to."""
+    alarm: Alarm = field(default_factory=Alarm)
 
     def perform(self) -> None:
         [step] = self.chance.choices(_STEPS, _WEIGHTS)
@@ -88,7 +90,7 @@ Step = Callable[[Stage], object]
 
 def watched(stage: Stage) -> None:
     """Goes on once everything is published, so that the next reorg takes something back; or soon."""
-    watch(stage.chain.head().hash, stage.reached, stage.chance)
+    watch(stage.chain.head().hash, stage.reached, stage.chance, stage.alarm)
 
 
 def grow(stage: Stage) -> None:

@@ -80,10 +80,10 @@ def storm(arena: Arena, size: Storm, hit: Hit, test: str) -> None:
     with arena.server.client() as client:
         good = add_endpoints(client, arena.recording, GOOD, FAN_OUT)
         bad = add_endpoints(client, arena.recording, REFUSING, FAN_OUT, behaviour="503", group=GOOD)
-        load = Load(client, [*good, *bad], FAN_OUT)
+        load = Load(client, [*good, *bad], FAN_OUT, alarm=arena.alarm)
         with load.at(size.per_second):
             for _ in range(size.times):
-                pass_time(size.every_seconds)
+                arena.alarm.rest(size.every_seconds)
                 hits += hit(arena.server)
         eventually(lambda: owed_and_undecided(client) == 0, DRAIN_SECONDS, "every delivery attempted")
         kept = {name.decode() for name in client.hkeys(keys.JOBS)}

@@ -1,7 +1,6 @@
 """The whole farm ends under load, killed or told to, and is started again."""
 
 import signal
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -42,7 +41,7 @@ def killed_pools(arena: Arena, size: Ends, number: int) -> Control:
 
     def storm(pool: Pool) -> int:
         for _ in range(size.control_times):
-            time.sleep(arena.chance.uniform(0.1, 0.4))
+            arena.alarm.rest(arena.chance.uniform(0.1, 0.4))
             pool.signal_all(number)
             pool.start()
         return size.control_times
@@ -58,9 +57,9 @@ def ended_and_started(arena: Arena, load: Load, size: Ends, end: Callable[[FarmP
     farm = arena.farm(size.workers)
     for _ in range(size.times):
         with load.at(size.per_second):
-            time.sleep(arena.chance.uniform(0, size.within_seconds))
+            arena.alarm.rest(arena.chance.uniform(0, size.within_seconds))
             end(farm)
-            time.sleep(size.down_seconds)
+            arena.alarm.rest(size.down_seconds)
         farm = arena.farm(size.workers)
     return farm
 

@@ -48,9 +48,9 @@ def kill_while_they_work(arena: Arena, killer: Killer, storm: Storm, client: "re
     while time.monotonic() < ends:
         beat = time.monotonic() + storm.every_seconds
         eventually(progress(client), PROGRESS_SECONDS, "a processor's progress")
-        time.sleep(arena.chance.uniform(0, AFTER_PROGRESS_SECONDS))
+        arena.alarm.rest(arena.chance.uniform(0, AFTER_PROGRESS_SECONDS))
         killer.kill_one()
-        time.sleep(max(0.0, beat - time.monotonic()))
+        arena.alarm.rest(beat - time.monotonic())
 
 
 @sizes(

@@ -11,6 +11,7 @@ import pytest
 from hookfarm import keys
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.devchain.transfers import ACCOUNTS, account, token_address
+from tests.chaos.alarm import Abandoned, Alarm
 from tests.chaos.evidence import Evidence
 from tests.chaos.history import History
 from tests.chaos.judgement import await_drained
@@ -59,6 +60,7 @@ def running_lanes(
 ) -> Iterator[list[Lane]]:
     """Chains with some blocks, and their endpoints in the registry."""
     lanes: list[Lane] = []
+    alarm = Alarm()
     pictures = Pictures(evidence)
     with contextlib.ExitStack() as stack, server.client() as client:
         for number in range(count):
@@ -76,7 +78,7 @@ def running_lanes(
             chain.mine(BLOCKS_BEFORE)
             asked, published = ask(client, evidence, chain_id, devchain_wishes()), Published(server, chain_id)
             stack.callback(published.client.close)
-            lanes.append(Lane(chain, history, asked, pictures, published, number))
+            lanes.append(Lane(chain, history, asked, pictures, published, number, alarm))
         yield lanes
 
 
@@ -103,19 +105,27 @@ def test_receivers_know_exactly_the_canonical_chain(
         crowd = Crowd(farm.pid)
 
         def run(lane: Lane) -> None:
+            with lane.alarm.rung_by_failure():
+                live(lane)
+
+        def live(lane: Lane) -> None:
             assert isinstance(lane.chain, RunningDevchain)
             for number in range(size.seeds):
                 seed_of_lane = first + lane.number * size.seeds + number
                 drawn = random.Random(seed_of_lane)
                 victims = crowd.victims(lane.number, drawn)
-                stage = Stage(lane.chain, drawn, victims, lambda: lane.history.highest, lane.reached)
+                stage = Stage(
+                    lane.chain, drawn, victims, lambda: lane.history.highest, lane.reached, alarm=lane.alarm
+                )
                 lane.live(seed_of_lane, victims, stage.perform)
             lane.settle_tags(crowd.victims(lane.number, random.Random(first)))
 
         with ThreadPoolExecutor(len(lanes)) as pool:
             done = [pool.submit(run, lane) for lane in lanes]
         came_to = sum((lane.totals() for lane in lanes), Totals())
-        failed = [future for future in done if future.exception()]
+        failed = [
+            future for future in done if future.exception() and not isinstance(future.exception(), Abandoned)
+        ]
         counts = (came_to.kills, came_to.emitted + came_to.removed, len(failed), came_to.repeated, 0.0)
         table.add(Row("random chains, what receivers know", *counts, f"from {first}, {came_to}"))
         if failed:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from hookfarm import keys
+from tests.chaos.alarm import Alarm
 from tests.chaos.arena import LOOPBACK, PROCESSOR_TITLE, WORKER_TITLE
 from tests.chaos.evidence import Log
 from tests.chaos.history import AnyBlock, History
@@ -115,11 +116,14 @@ class Lane:
         pictures: Pictures,
         published: Published,
         number: int = 0,
+        alarm: Alarm | None = None,
     ) -> None:
         self.chain = chain
         self.history = history
         self.asked = asked
         self.number = number
+        self.alarm = alarm or Alarm()
+        """Rung when a lane of the same farm has failed: then no other goes on."""
         self._pictures = pictures
         self._published = published
         self._seeds = 0
@@ -130,7 +134,7 @@ class Lane:
         pauses = random.Random(seed)
         for _ in range(steps):
             perform()
-            time.sleep(pauses.choice(PAUSES_SECONDS))
+            self.alarm.rest(pauses.choice(PAUSES_SECONDS))
         victims.processors.resume()
         self._seeds += 1
         self._kills = [before + killer.kills for before, killer in zip(self._kills, victims, strict=True)]

@@ -7,7 +7,6 @@ out of order.
 import argparse
 import contextlib
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,7 +59,7 @@ def main() -> None:
         running_chromium() as browser,
         open_page(browser, address, viewport=SCREEN) as page,
     ):
-        time.sleep(seconds)
+        page.wait_for_timeout(1000 * seconds)
         for scheme in ("light", "dark"):
             page.locator("#theme").select_option(scheme)
             page.locator(".link-state.live").wait_for()

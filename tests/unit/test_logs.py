@@ -4,11 +4,11 @@ import io
 import json
 import logging
 import re
-from collections.abc import Iterator
 
 import pytest
 
 from hookfarm import logs
+from tests.support.root_logger import root_as_it_was as root_as_it_was
 
 CANARIES = (
     "whsec_canary",
@@ -17,15 +17,6 @@ CANARIES = (
     "wss://node.example/v2/canary",
     "https://hooks.example/path?token=canary",
 )
-
-
-@pytest.fixture(autouse=True)
-def root_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def written(form: str = "text", level: str = "info") -> io.StringIO:

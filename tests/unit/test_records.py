@@ -299,9 +299,3 @@ def test_stored_endpoints_come_back_as_they_were() -> None:
 
 def test_the_public_form_has_no_secret() -> None:
     assert "whsec" not in str(replace(endpoint(), secrets=(("whsec_a", None),)).public())
-
-
-def test_a_secret_signs_until_it_expires() -> None:
-    made = replace(endpoint(), secrets=(("new", None), ("old", 10.0)))
-    assert made.signing_secrets(9.9) == ("new", "old")
-    assert made.signing_secrets(10.0) == ("new",)

@@ -59,6 +59,42 @@ def test_several_of_one_url_are_told_apart_by_id_and_else_by_what_they_are() -> 
     assert plan([unnamed, {**unnamed, "description": "other"}], one, other).changes == ()
 
 
+class SeldomCompared(str):
+    """A URL that bears being compared with another `most` times."""
+
+    most = 0
+
+    def __eq__(self, other: object) -> bool:
+        SeldomCompared.most -= 1
+        assert SeldomCompared.most > 0, "each is compared with all"
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+@pytest.mark.parametrize("changed", [False, True], ids=["equal", "changed"])
+def test_thousands_of_one_url_without_ids_are_not_each_compared_with_all(changed: bool) -> None:
+    many = 5000
+    fields: dict[str, Any] = {"url": URL, "subscriptions": [{"chain_id": 1}]}
+    existing = [
+        replace(parse_endpoint({**fields, "description": str(n)}, SeldomCompared), id=f"ep_{n}")
+        for n in range(many)
+    ]
+    if changed:
+        fields["timeout_seconds"] = 30
+    entries = [{**fields, "description": str(n)} for n in reversed(range(many))]
+    SeldomCompared.most = 10 * many
+    found = plan(entries, *existing)
+    assert (len(found.changes), found.removed, found.unchanged) == ((many, 0, 0) if changed else (0, 0, many))
+
+
+def test_entries_without_ids_that_differ_in_the_ids_of_subscriptions_alone_are_told_apart() -> None:
+    one = endpoint("ep_a", subscriptions=[{"id": "sub_a", **SUBSCRIPTION}])
+    other = endpoint("ep_b", subscriptions=[{"id": "sub_b", **SUBSCRIPTION}])
+    records = [{"url": URL, "subscriptions": [{"id": name, **SUBSCRIPTION}]} for name in ("sub_b", "sub_a")]
+    assert plan(records, one, other).changes == ()
+
+
 def test_what_a_file_leaves_out_goes_back_to_its_default() -> None:
     [change] = plan([{"id": "ep_a", "url": URL, "subscriptions": [SUBSCRIPTION]}], endpoint(ordered=True)).changes
     assert change.fields() == {"ordered": (True, False)}

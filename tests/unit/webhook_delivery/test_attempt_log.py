@@ -2,8 +2,6 @@
 
 import io
 import json
-import logging
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,6 +10,7 @@ from hookfarm.delivery_queue import Attempt
 from hookfarm.jobs import Taken
 from hookfarm.webhook_delivery import attempt_log, outcome
 from hookfarm.webhook_delivery.outcome import DELIVERED, Decision, Response, Result, TransportError
+from tests.support.root_logger import root_as_it_was as root_as_it_was
 
 QUEUED_US = 1_700_000_000_000_000
 ENDED = 1_700_000_000.5
@@ -19,15 +18,6 @@ TAKEN = Taken(QUEUED_US, "msg_5b1f", "ep_3f0c", 2, {}, b'{"type":"log.emitted"}'
 RETRY = Decision(delivered=False, retry_in_seconds=29.964)
 DEAD = Decision(delivered=False, reason="exhausted")
 CANARIES = ("whsec_canary", "https://a.example/in?token=canary", "Authorization: Bearer canary", "wss://n/canary")
-
-
-@pytest.fixture(autouse=True)
-def root_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def line(form: str, result: Result, decision: Decision) -> str:

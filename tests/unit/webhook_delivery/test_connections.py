@@ -3,50 +3,19 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 
 import pytest
 
-from hookfarm.address_guard import IPAddress, Target, parse
-from hookfarm.webhook_delivery.connections import MAX_IDLE, Connections, tls_context
-from hookfarm.webhook_delivery.outcome import Response, Result, TransportError
+from hookfarm.address_guard import IPAddress, Target
+from hookfarm.webhook_delivery.connections import MAX_IDLE, Connections
+from hookfarm.webhook_delivery.outcome import Response, TransportError
 from hookfarm.webhook_delivery.transport import Transport
 from tests.support.delivery import LOOPBACK
 from tests.support.receivers import Peer, Reply, peer, read_request, require_ipv6, running_receiver, wait_for_close
 from tests.support.waiting import eventually
-
-OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
-
-
-SHORT, GENEROUS = 0.4, 5.0
-TLS = tls_context()
-
-
-@pytest.fixture
-def transport() -> Iterator[Transport]:
-    made = Transport(Connections(TLS, LOOPBACK), give_up=lambda: False)
-    yield made
-    made.close()
-
-
-def request(target: Target, body: bytes = b"{}") -> bytes:
-    head = f"POST {target.path} HTTP/1.1\r\nhost: {target.authority}\r\ncontent-length: {len(body)}\r\n\r\n"
-    return head.encode() + body
-
-
-def post(transport: Transport, url: str, timeout: float = GENEROUS, body: bytes = b"{}") -> Result:
-    target = parse(url, LOOPBACK)
-    return transport.post(target, request(target, body), timeout)
-
-
-def answering(*pieces: bytes) -> Callable[[socket.socket, int], None]:
-    def script(connection: socket.socket, _: int) -> None:
-        read_request(connection)
-        for piece in pieces:
-            connection.sendall(piece)
-
-    return script
+from tests.unit.webhook_delivery.posting import GENEROUS, OK, SHORT, TLS, answering, post
+from tests.unit.webhook_delivery.posting import transport as transport
 
 
 def test_a_connection_that_the_endpoint_closed_is_replaced(transport: Transport) -> None:

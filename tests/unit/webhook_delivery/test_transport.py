@@ -7,55 +7,21 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from hookfarm.address_guard import Target, parse
-from hookfarm.webhook_delivery.connections import Connections, tls_context
+from hookfarm.webhook_delivery.connections import Connections
 from hookfarm.webhook_delivery.deadline import Interrupted
-from hookfarm.webhook_delivery.outcome import Response, Result, TransportError
+from hookfarm.webhook_delivery.outcome import Response, TransportError
 from hookfarm.webhook_delivery.transport import Transport
 from tests.support.delivery import LOOPBACK
 from tests.support.receivers import Peer, Reply, peer, read_request, running_receiver, wait_for_close
 from tests.support.waiting import eventually
-
-OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
-
+from tests.unit.webhook_delivery.posting import OK, SHORT, TLS, answering, post
+from tests.unit.webhook_delivery.posting import transport as transport
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
-
-
-SHORT, GENEROUS = 0.4, 5.0
-
-
-TLS = tls_context()
-
-
-@pytest.fixture
-def transport() -> Iterator[Transport]:
-    made = Transport(Connections(TLS, LOOPBACK), give_up=lambda: False)
-    yield made
-    made.close()
-
-
-def request(target: Target, body: bytes = b"{}") -> bytes:
-    head = f"POST {target.path} HTTP/1.1\r\nhost: {target.authority}\r\ncontent-length: {len(body)}\r\n\r\n"
-    return head.encode() + body
-
-
-def post(transport: Transport, url: str, timeout: float = GENEROUS, body: bytes = b"{}") -> Result:
-    target = parse(url, LOOPBACK)
-    return transport.post(target, request(target, body), timeout)
-
-
-def answering(*pieces: bytes) -> Callable[[socket.socket, int], None]:
-    def script(connection: socket.socket, _: int) -> None:
-        read_request(connection)
-        for piece in pieces:
-            connection.sendall(piece)
-
-    return script
 
 
 def for_ever(head: bytes, piece: bytes, pause: float = 0.0) -> Callable[[socket.socket, int], None]:

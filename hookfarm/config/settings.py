@@ -1,0 +1,70 @@
+"""The table of settings: what each is called, how it is read, what it is where nobody gives it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hookfarm.config.chain_lines import chains
+from hookfarm.config.environment import default_state_dir
+from hookfarm.config.records import Address
+from hookfarm.config.urls import collector_url, redis_url
+from hookfarm.config.values import (
+    address,
+    api_token,
+    duration,
+    durations,
+    existing_file,
+    hosts,
+    integer,
+    master_keys,
+    networks,
+    one_of,
+    path,
+    ratio,
+)
+
+DEFAULT_RETRY_SCHEDULE = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 18000.0, 36000.0)
+MAX_WORKERS = 2000
+MAX_PROCESSORS = 64
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: `parse` takes a string (variable, option) or a TOML value; a default may be asked for."""
+
+    name: str
+    parse: Callable[[Any], Any]
+    default: Any
+    summary: str
+
+    @property
+    def variable(self) -> str:
+        return f"HOOKFARM_{self.name.upper()}"
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("redis_url", redis_url, None, "Redis to use; without it hookfarm runs its own server"),
+    Setting("workers", integer(1, MAX_WORKERS), 50, "delivery processes"),
+    Setting("processors", integer(1, MAX_PROCESSORS), 1, "message processors"),
+    Setting("chains", chains, (), "chains to watch, ID=URL[,URL…][;verify=…][;requests_per_second=…]"),
+    Setting("from_block", integer(0, 2**53), None, "first block of a chain never watched before"),
+    Setting("api", address, Address("127.0.0.1", 8400), "where the HTTP API listens"),
+    Setting(
+        "api_token", api_token, None, "the API's token; without it one is made and kept in the state directory"
+    ),
+    Setting("api_hosts", hosts, (), "further names by which the API may be called"),
+    Setting("state_dir", path, default_state_dir, "where hookfarm keeps its own files"),
+    Setting("allow_private", networks, (), "private address ranges that endpoints may have"),
+    Setting("ca_file", existing_file, None, "PEM file of further certificate authorities"),
+    Setting("master_key", master_keys, (), "ID:BASE64[,…], newest first: seals the secrets kept in Redis"),
+    Setting("retry_schedule", durations, DEFAULT_RETRY_SCHEDULE, "waits between attempts"),
+    Setting("disable_after", duration, 5 * 86400.0, "an endpoint that only failed for so long is disabled"),
+    Setting("delivery_log_attempts", integer(0, 10**7), 100_000, "attempts kept in the log of an endpoint"),
+    Setting("delivery_log_age", duration, 7 * 86400.0, "how long the delivery log keeps them"),
+    Setting("grace_seconds", duration, 20.0, "how long a stop waits for what is in flight"),
+    Setting("log_level", one_of("debug", "info", "warning", "error"), "info", "least log level"),
+    Setting("log_format", one_of("text", "json"), "text", "form of the log lines"),
+    Setting("log_attempts", one_of("failed", "all"), "failed", "attempts that get a log line"),
+    Setting("otel_endpoint", collector_url, None, "OpenTelemetry collector (OTLP over HTTP) that gets traces"),
+    Setting("otel_sample_ratio", ratio, 1.0, "which part of all blocks is traced"),
+)

@@ -1,0 +1,151 @@
+"""The values of settings, each from what a variable, an option or a TOML file holds.
+
+A parser takes a string or a TOML value. A wrong one is a ValueError that says what is wrong and what is allowed,
+with the value unless that is a secret; whoever knows the name of the setting puts it in front.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+from hookfarm.config.records import Address, Network
+from hookfarm.vault import KEY_BYTES, MasterKey
+
+
+def integer(low: int, high: int) -> Callable[[Any], int]:
+    """A whole number from `low` to `high`."""
+
+    def parse(raw: Any) -> int:
+        text = str(raw).strip()
+        if isinstance(raw, bool) or not re.fullmatch(r"-?[0-9]{1,18}", text):
+            raise ValueError(f"{raw!r} is not a whole number from {low} to {high}")
+        if not low <= int(text) <= high:
+            raise ValueError(f"{raw!r} is out of range; allowed are {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def one_of(*words: str) -> Callable[[Any], str]:
+    def parse(raw: Any) -> str:
+        if str(raw).lower() not in words:
+            raise ValueError(f"{raw!r} is not allowed; allowed are {', '.join(words)}")
+        return str(raw).lower()
+
+    return parse
+
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def duration(raw: Any) -> float:
+    """Seconds, from a number or from `250ms`, `5s`, `2m`, `10h`, `7d`."""
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*(ms|s|m|h|d)?", str(raw).strip())
+    if isinstance(raw, bool) or not found:
+        raise ValueError(f"{raw!r} is not a duration; write 250ms, 5s, 2m, 10h or 7d")
+    return float(found[1]) * _UNITS[found[2] or "s"]
+
+
+def durations(raw: Any) -> tuple[float, ...]:
+    """`5s,30s,2m` or a TOML list of the same; none at all means no retries."""
+    return tuple(duration(part) for part in parts(raw, ","))
+
+
+def parts(raw: Any, separators: str) -> list[Any]:
+    """Those of a list, or of a text with separators between them; empty ones are none."""
+    if isinstance(raw, list | tuple):
+        return list(raw)
+    return [part for part in re.split(f"[{separators}]", str(raw)) if part.strip()]
+
+
+def networks(raw: Any) -> tuple[Network, ...]:
+    """CIDR ranges, comma separated."""
+    found: list[Network] = []
+    for part in parts(raw, ","):
+        try:
+            found.append(ip_network(str(part).strip(), strict=False))
+        except ValueError as error:
+            raise ValueError(f"{part!r} is not an address range; write 127.0.0.0/8,::1/128") from error
+    return tuple(found)
+
+
+def address(raw: Any) -> Address:
+    """HOST:PORT, IPv6 hosts in brackets; port 0 takes a free one."""
+    host, colon, port = str(raw).strip().rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError(f"{raw!r} is not HOST:PORT, for example 127.0.0.1:8400")
+    return Address(host, int(port))
+
+
+def api_token(raw: Any) -> str:
+    """What a client sends behind `Authorization: Bearer` (RFC 6750), long enough not to be guessed."""
+    if not isinstance(raw, str) or not re.fullmatch(r"[0-9A-Za-z._~+/-]{16,256}=*", raw):
+        raise ValueError("is not 16 to 256 of the characters 0-9 A-Z a-z . _ ~ + / -")
+    return raw
+
+
+def hosts(raw: Any) -> tuple[str, ...]:
+    """Host names or addresses without ports, comma separated."""
+    found = tuple(str(part).strip().lower().strip("[]") for part in parts(raw, ","))
+    for host in found:
+        if not re.fullmatch(r"[0-9a-z._:-]{1,253}", host):
+            raise ValueError(f"{host!r} is not a host name; write hooks.example,10.0.0.7")
+    return found
+
+
+def rate(raw: Any) -> float:
+    """So many a second; more than none."""
+    if not re.fullmatch(r"[0-9]{1,6}(?:\.[0-9]{1,3})?", str(raw)) or float(raw) <= 0:
+        raise ValueError(f"{raw!r} is not a rate; write 25 or 0.5")
+    return float(raw)
+
+
+def ratio(raw: Any) -> float:
+    """A part of a whole, 0 to 1."""
+    if isinstance(raw, bool) or not re.fullmatch(r"[0-9]{1,3}(?:\.[0-9]{1,9})?", str(raw)) or float(raw) > 1:
+        raise ValueError(f"{raw!r} is not a part; write a number from 0 to 1, such as 0.05")
+    return float(raw)
+
+
+def path(raw: Any) -> Path:
+    """An absolute path, `~` spelled out; what is there, if anything, is not looked at."""
+    if not isinstance(raw, str | Path) or not str(raw).strip() or "\0" in str(raw):
+        raise ValueError(f"{raw!r} is not a path")
+    try:
+        return Path(raw).expanduser().absolute()
+    except RuntimeError as error:
+        raise ValueError(f"{str(raw)!r} names a home directory that does not exist") from error
+
+
+def existing_file(raw: Any) -> Path:
+    """The path of a file that is there."""
+    file = path(raw)
+    if not file.is_file():
+        raise ValueError(f"{str(raw)!r} is not a file")
+    return file
+
+
+def master_keys(raw: Any) -> tuple[MasterKey, ...]:
+    """`ID:BASE64[,ID:BASE64…]`, the newest first. What is wrong is said without the key."""
+    found: dict[str, MasterKey] = {}
+    for part in parts(raw, ","):
+        name, _, encoded = str(part).strip().partition(":")
+        if not re.fullmatch(r"[0-9A-Za-z_.-]{1,32}", name) or not encoded:
+            raise ValueError("is not ID:BASE64, several with commas; the id has letters, digits, '_', '-' and '.'")
+        try:
+            key = base64.b64decode(encoded, validate=True)
+        except binascii.Error:
+            key = b""
+        if len(key) != KEY_BYTES:
+            raise ValueError(
+                f"the key {name!r} is not base64 of {KEY_BYTES} bytes, as `openssl rand -base64 32` prints"
+            )
+        if name in found:
+            raise ValueError(f"{name!r} is there twice")
+        found[name] = MasterKey(name, key)
+    return tuple(found.values())
