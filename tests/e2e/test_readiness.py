@@ -83,6 +83,7 @@ def test_no_key_while_one_worker_has_not_reported_and_the_key_once_it_has(
         assert farm.wait_ready().stop() == 0
 
 
+@pytest.mark.alone
 def test_readiness_expires_with_a_killed_master(farm: FarmProcess, client: "redis.Redis") -> None:
     assert client.get(KEY) == b"true"
     farm.signal(signal.SIGKILL)
@@ -129,6 +130,7 @@ def test_wait_refuses_what_is_no_service() -> None:
     assert "webhooks" in said.stderr
 
 
+@pytest.mark.alone
 def test_the_key_goes_within_two_seconds_of_a_worker_that_hangs_and_comes_back_with_it(
     farm: FarmProcess, client: "redis.Redis"
 ) -> None:
@@ -141,6 +143,7 @@ def test_the_key_goes_within_two_seconds_of_a_worker_that_hangs_and_comes_back_w
     assert farm.workers()[f"{SERVICE} 1"] == worker, "it came back by itself"
 
 
+@pytest.mark.alone
 def test_the_key_stays_while_a_killed_worker_is_replaced(farm: FarmProcess, client: "redis.Redis") -> None:
     listener = events_of_the_key(client)
     before = farm.workers()
@@ -158,6 +161,7 @@ def test_the_key_stays_while_a_killed_worker_is_replaced(farm: FarmProcess, clie
     assert not farm.zombies()
 
 
+@pytest.mark.alone
 def test_all_workers_killed_at_once_are_back_within_five_seconds(farm: FarmProcess, client: "redis.Redis") -> None:
     killed = farm.workers()
     for worker in killed.values():
@@ -166,6 +170,7 @@ def test_all_workers_killed_at_once_are_back_within_five_seconds(farm: FarmProce
     eventually(lambda: blocked_in_brpop(client) == 3 and client.get(KEY) == b"true", within=5.0, what="readiness")
 
 
+@pytest.mark.alone
 def test_the_key_goes_first_when_the_farm_stops(farm: FarmProcess, client: "redis.Redis") -> None:
     worker = farm.workers()[f"{SERVICE} 2"]
     worker.suspend()  # It cannot go yet.
@@ -178,11 +183,13 @@ def test_the_key_goes_first_when_the_farm_stops(farm: FarmProcess, client: "redi
     assert client.keys(f"{SERVICE}:*") == []
 
 
+@pytest.mark.alone
 def test_an_idle_farm_stops_within_two_seconds(farm: FarmProcess) -> None:
     farm.signal(signal.SIGTERM)
     assert farm.wait(within=2.0) == 0
 
 
+@pytest.mark.alone
 def test_a_redis_that_dies_ends_readiness_and_its_return_renews_it(
     farm: FarmProcess, redis_server: RedisServer
 ) -> None:
@@ -196,6 +203,7 @@ def test_a_redis_that_dies_ends_readiness_and_its_return_renews_it(
     assert farm.workers() == before, "nobody had to die for it"
 
 
+@pytest.mark.alone
 def test_a_redis_that_lost_everything_gets_a_ready_farm_again(farm: FarmProcess, client: "redis.Redis") -> None:
     client.flushall()
     eventually(lambda: farm.is_ready(SERVICE), within=2.0, what="the key being restored")

@@ -106,6 +106,7 @@ def test_a_worker_that_cannot_boot_backs_off_in_sight_and_comes_back_when_the_ca
     assert farm.stop() == 0
 
 
+@pytest.mark.alone
 def test_fifty_workers_killed_at_once_are_at_full_strength_within_five_seconds(
     pipeline: Pipeline, client: "redis.Redis"
 ) -> None:
@@ -164,6 +165,7 @@ def test_told_to_stop_no_new_post_starts_and_those_in_flight_finish(
     assert "killed" not in farm.stderr
 
 
+@pytest.mark.alone
 def test_a_second_term_gives_back_what_is_in_flight_and_is_quick(
     pipeline: Pipeline, client: "redis.Redis"
 ) -> None:
