@@ -310,7 +310,7 @@ def test_as_the_first_process_of_a_container_it_reaps_strangers_and_stops_cleanl
         workers = [child for child in master.children() if title(child).startswith(f"{TITLE}{SERVICE} ")]
         stranger.kill()
         workers[0].kill()
-        eventually(lambda: not stranger.is_running() and not workers[0].is_running(), 1.0, "both being reaped")
+        eventually(lambda: not stranger.is_running() and not workers[0].is_running(), what="both being reaped")
         eventually(lambda: in_brpop(client) == 2, what="the worker's successor")
         master.terminate()
         assert container.wait(10) == 0

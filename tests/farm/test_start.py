@@ -113,6 +113,7 @@ def test_ctrl_c_reaches_everybody_but_the_server_goes_last(start_farm: StartFarm
     assert not farm.survivors()
 
 
+@pytest.mark.alone
 def test_nothing_is_left_of_a_killed_farm_with_its_own_server(start_farm: StartFarm) -> None:
     farm = start_farm(*FEW).wait_ready()
     assert len(farm.survivors()) == 8
