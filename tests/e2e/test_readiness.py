@@ -4,7 +4,6 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -50,18 +49,17 @@ def test_ready_only_after_every_worker_blocks_in_brpop(
 ) -> None:
     farm = start_farm(SERVICE, "--workers", "50", redis_url=redis_url)
 
-    def key_and_clients() -> list[Any]:
-        """Both of the same moment; nothing while there is no key."""
+    def ready_and_blocked() -> bool:
+        """Both of the same moment. A worker that has waited for a second is not blocked until it asks again."""
         with client.pipeline(transaction=True) as pipe:
             pipe.get(KEY)
             pipe.client_list()
             key, clients = pipe.execute()
-        return [key, clients] if key else []
+        return bool(key == b"true" and in_brpop(clients) == 50)
 
-    key, clients = eventually(key_and_clients, within=15, what="the ready key")
-    assert key == b"true"
-    assert in_brpop(clients) == 50
-    assert reported(client) == 50
+    key = eventually(lambda: client.get(KEY), within=15, what="the ready key")
+    assert (key, reported(client)) == (b"true", 50)
+    eventually(ready_and_blocked, what="all 50 in BRPOP, and the key")
     assert 55 <= client.ttl(KEY) <= 60
     assert len(farm.workers()) == 50
 
@@ -79,7 +77,8 @@ def test_no_key_while_one_worker_has_not_reported_and_the_key_once_it_has(
         assert client.get(KEY) is None
         door.release()
         eventually(lambda: client.get(KEY) == b"true", what="the ready key")
-        assert (reported(client), blocked_in_brpop(client)) == (5, 5)
+        assert reported(client) == 5
+        eventually(lambda: blocked_in_brpop(client) == 5, what="all five in BRPOP")
         assert farm.wait_ready().stop() == 0
 
 
