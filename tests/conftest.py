@@ -1,12 +1,22 @@
 """Fixtures that every folder of tests uses."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+from tests.support.machine import use_of_the_machine
 from tests.support.redis_server import RedisServer, running_redis
 
 CHAOS = "chaos"
+ALONE = "alone"
+SPREAD = "PYTEST_XDIST_WORKER"
+"""Set where this process runs the tests beside others."""
+
+# How long an example takes says something of the machine and nothing of the code.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -17,6 +27,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{CHAOS}: a full storm, minutes long; runs with --chaos only")
+    if config.getoption("--chaos") and config.getoption("numprocesses", None):
+        raise pytest.UsageError("--chaos measures the machine: it takes one process, without -n")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -27,6 +39,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         marked[item.get_closest_marker(CHAOS) is not None].append(item)
     config.hook.pytest_deselected(items=marked[not wanted])
     items[:] = marked[wanted]
+
+
+@pytest.fixture(autouse=True)
+def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is marked `alone` has it to itself, however many processes run the tests."""
+    if SPREAD not in os.environ:
+        yield
+        return
+    shared_by_all = tmp_path_factory.getbasetemp().parent
+    with use_of_the_machine(shared_by_all, request.node.get_closest_marker(ALONE) is not None):
+        yield
 
 
 @pytest.fixture

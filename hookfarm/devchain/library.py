@@ -1,6 +1,7 @@
 """A devchain inside a test: the real server on its own thread, steered by plain method calls."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
@@ -36,6 +37,7 @@ class RunningDevchain:
         self.port = server.port
         self.http_url = server.http_url
         self.ws_url = server.ws_url
+        self._place: socket.socket | None = None
 
     def mine(self, n: int = 1) -> list[Block]:
         """`n` blocks of `logs_per_block` transfers each."""
@@ -113,12 +115,26 @@ class RunningDevchain:
         return self._call(self._node.stats)
 
     def go_down(self) -> None:
-        """Closes the port and all connections; the chain stays and may be mined on."""
+        """Closes the port and all connections; the chain stays and may be mined on.
+
+        Who asks for any free port is not given this one meanwhile; who asks for it by its number is.
+        """
         self._await(self._server.close())
+        if self._place is None:
+            self._place = socket.socket()
+            self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._place.bind((self._node.options.host, self.port))
 
     def come_up(self) -> None:
         """Listens on the same port again."""
         self._await(self._server.start())
+        self.give_up_place()
+
+    def give_up_place(self) -> None:
+        """Anybody may be given the port; nothing unless it is down."""
+        if self._place is not None:
+            self._place.close()
+            self._place = None
 
     @contextmanager
     def peer(self) -> Iterator["RunningDevchain"]:
@@ -127,11 +143,13 @@ class RunningDevchain:
         server = Server(node)
         self._await(server.start())
         self._call(lambda: self._node.peers.append(node))
+        running = RunningDevchain(node, server, self._loop)
         try:
-            yield RunningDevchain(node, server, self._loop)
+            yield running
         finally:
             self._call(lambda: self._node.peers.remove(node))
             self._await(server.close())
+            running.give_up_place()
 
     def _call(self, operation: Callable[[], T]) -> T:
         async def run() -> T:
@@ -179,6 +197,7 @@ def running_devchain(
     finally:
         stop()
         thread.join()
+        devchain.give_up_place()
 
 
 def _run(options: DevchainOptions, started: "Future[_Started]") -> None:

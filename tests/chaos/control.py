@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from hookfarm.redis_clients import command_client
 from tests.chaos.killer import Killer
-from tests.chaos.recording import running_recorder
+from tests.chaos.recording import Recording, running_recorder
 from tests.support.farm_processes import CHECKOUT, environment, kill_session
 from tests.support.waiting import eventually
 
@@ -43,8 +43,17 @@ class Control:
 class Pool:
     """A pool of plain BRPOP workers, in a session of its own; may be ended and started again."""
 
-    def __init__(self, url: str, port: int, workers: int) -> None:
-        self._command = [sys.executable, "-m", "tests.chaos.brpop_pool", url, LIST, str(port), str(workers)]
+    def __init__(self, url: str, recording: Recording, workers: int) -> None:
+        self._command = [
+            sys.executable,
+            "-m",
+            "tests.chaos.brpop_pool",
+            url,
+            LIST,
+            str(recording.port),
+            str(workers),
+        ]
+        self._recording = recording
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -53,12 +62,14 @@ class Pool:
         return self._process.pid
 
     def start(self) -> None:
-        """Returns once all its workers are forked."""
+        """Returns once its workers are forked and deliver: who has nothing in hand yet can lose nothing."""
+        before = len(self._recording.arrivals)
         self._process = subprocess.Popen(
             self._command, cwd=CHECKOUT, env=environment(), stdout=subprocess.PIPE, start_new_session=True
         )
         assert self._process.stdout is not None
         assert self._process.stdout.readline(), "the control did not start"
+        eventually(lambda: len(self._recording.arrivals) > before, what="the control's first delivery")
 
     def signal_all(self, number: int = signal.SIGKILL) -> None:
         """Master and workers, at once."""
@@ -76,10 +87,9 @@ class Pool:
 
 def storm_over_control(url: str, workers: int, storm: Callable[[Pool], int]) -> Control:
     """Runs `storm`, which returns how often it killed, over a pool that has always something to do."""
-    with running_recorder() as recording, contextlib.closing(Pool(url, recording.port, workers)) as pool:
+    with running_recorder() as recording, contextlib.closing(Pool(url, recording, workers)) as pool:
         with _kept_full(url) as numbers:
             pool.start()
-            eventually(lambda: recording.arrivals, what="the control's first delivery")
             kills = storm(pool)
         with command_client(url) as client:
             eventually(lambda: not client.llen(LIST), DRAIN_SECONDS, "the control's list drained")

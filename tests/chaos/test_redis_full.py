@@ -82,7 +82,7 @@ def test_a_worker_that_is_replaced_while_redis_is_full_delivers_what_is_queued(a
     farm = arena.farm(1)
     with arena.load(endpoints=1, fan_out=1) as load, arena.server.client() as client:
         load.send(0, 1)
-        arena.recording.wait_for_ids(set(load.owed()), within=5)
+        arena.recording.wait_for_ids(set(load.owed()), within=20)
         farm.children()["message_processor 0"].suspend()
         load.send(1, 200)
         client.config_set("maxmemory", 1)

@@ -3,6 +3,8 @@
 import time
 from dataclasses import dataclass
 
+import pytest
+
 from tests.chaos.arena import Arena, assert_in_order, standing
 from tests.chaos.recording import Recording
 from tests.chaos.sizes import sizes
@@ -30,6 +32,7 @@ def wait_until_delivering(recording: Recording, workers: int, since: float) -> f
     return arrived - since
 
 
+@pytest.mark.alone
 @sizes(
     short=Restarts(workers=8, per_second=200, every_seconds=1.5, times=2),
     full=Restarts(workers=50, per_second=1000, every_seconds=5, times=12),

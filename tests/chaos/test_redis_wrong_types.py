@@ -39,7 +39,7 @@ def said_of(farm: FarmProcess, service: str, words: str) -> list[str]:
 
 def await_ready(farm: FarmProcess, service: str, ready: bool) -> None:
     eventually(
-        lambda: farm.is_ready(service) == ready, within=5, what=f"{service} being {'' if ready else 'not '}ready"
+        lambda: farm.is_ready(service) == ready, within=20, what=f"{service} being {'' if ready else 'not '}ready"
     )
 
 

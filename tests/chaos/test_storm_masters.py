@@ -4,6 +4,8 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pytest
+
 from tests.chaos.arena import Arena, assert_in_order, standing
 from tests.chaos.control import Control, Pool, storm_over_control
 from tests.chaos.load import Load
@@ -64,6 +66,7 @@ def ended_and_started(arena: Arena, load: Load, size: Ends, end: Callable[[FarmP
     return farm
 
 
+@pytest.mark.alone
 @sizes(
     short=Ends(10, times=1, within_seconds=1, down_seconds=0.5, per_second=250, answer_ms=20, control_times=3),
     full=Ends(50, times=5, within_seconds=5, down_seconds=2, per_second=500, answer_ms=50, control_times=5),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import psutil
+import pytest
 
 from tests.chaos.arena import Arena, assert_in_order, standing
 from tests.chaos.killer import Killer
@@ -29,6 +30,7 @@ def posting_from(port: int, killer: Killer) -> int:
     raise AssertionError(f"no worker posts from port {port}")
 
 
+@pytest.mark.alone
 @sizes(short=Poison(10, per_second=100), full=Poison(50, per_second=500))
 def test_a_job_that_kills_its_workers_dies_after_six_and_the_others_go_on(arena: Arena, size: Poison) -> None:
     farm = arena.farm(size.workers)

@@ -3,6 +3,8 @@
 import time
 from dataclasses import dataclass
 
+import pytest
+
 from tests.chaos.arena import ENDPOINTS, Arena, assert_in_order, standing
 from tests.chaos.control import storm_over_control, worker_kills
 from tests.chaos.judgement import DRAIN_SECONDS
@@ -43,6 +45,7 @@ def calibrated(arena: Arena, farm: FarmProcess, storm: Storm) -> float:
     return rate
 
 
+@pytest.mark.alone
 @sizes(
     short=Storm(10, every_seconds=0.05, seconds=2.5, control_seconds=2.0, calibration=400, most_per_second=400),
     full=Storm(50, every_seconds=0.05, seconds=60, control_seconds=10, calibration=10_000),
@@ -82,6 +85,7 @@ class Idle:
 ORPHAN_SECONDS = 3.0
 
 
+@pytest.mark.alone
 @sizes(
     short=Idle(10, every_seconds=0.02, seconds=2.5),
     full=Idle(50, every_seconds=0.01, seconds=30),

@@ -6,11 +6,10 @@ import pty
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import termios
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,10 +36,7 @@ class Demo:
     def look(self) -> None:
         """Notes its processes and the ports they listen on, to look for them later."""
         self.processes = psutil.Process(self.command.pid).children(recursive=True)
-        for process in self.processes:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                listening = (c for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN)
-                self.ports |= {connection.laddr.port for connection in listening}
+        self.ports |= listening(self.processes)
 
     def master(self) -> int:
         [master] = psutil.Process(self.command.pid).children()
@@ -53,9 +49,17 @@ class Demo:
 
         eventually(gone, within=GONE_SECONDS, what="the end of all processes and files")
         assert [process for process in self.processes if lives(process)] == []
-        for port in self.ports:
-            with pytest.raises(ConnectionRefusedError):
-                socket.create_connection(("127.0.0.1", port), timeout=1)
+        assert not self.ports & listening(self.processes)
+
+
+def listening(processes: Iterable[psutil.Process]) -> set[int]:
+    """The ports on which any of these listens; others may have been given the same numbers since."""
+    pids = {process.pid for process in processes}
+    return {
+        connection.laddr.port
+        for connection in psutil.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN and connection.pid in pids
+    }
 
 
 def lives(process: psutil.Process) -> bool:

@@ -38,9 +38,7 @@ def start(pipeline: Pipeline, chain: Any, *services: str) -> FarmProcess:
 
 def add_dead_endpoint(redis_url: str) -> None:
     """Nobody listens there."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    url = f"http://127.0.0.1:{port}/{CANARY}?token={CANARY}"
+    url = f"http://127.0.0.1:9/{CANARY}?token={CANARY}"
     arguments = ("endpoints", "add", url, "--chain", str(CHAIN), "--event", TRANSFER, "--redis-url", redis_url)
     said = hookfarm(*arguments, HOOKFARM_ALLOW_PRIVATE=LOOPBACK)
     assert said.returncode == 0, said.stderr
@@ -124,15 +122,19 @@ def _answers_anew(farm: FarmProcess, gone: int) -> bool:
 
 def test_farms_that_share_a_redis_are_in_one_scrape_and_told_apart(pipeline: Pipeline, chain: Any) -> None:
     consumers = start(pipeline, chain, keys.WEBHOOK_DELIVERY, "api")
-    alone = scrape(consumers)
-    assert alone.total("hookfarm_farms") == 1
+    alone = eventually(lambda: of_farms(consumers, 1), what="the first farm in a scrape")
     assert alone.values_of("webhook_delivery_retries_total", "host") == {socket.gethostname()}
     producer = start(pipeline, chain, keys.MESSAGE_PROCESSOR)
-    both = scrape(consumers)
-    assert both.total("hookfarm_farms") == 2
+    both = eventually(lambda: of_farms(consumers, 2), what="both in one scrape")
     assert both.values_of("webhook_delivery_retries_total", "host") == {f"{socket.gethostname()}/{consumers.pid}"}
     assert both.values_of("message_processor_endpoints", "host") == {f"{socket.gethostname()}/{producer.pid}"}
     assert both.total("hookfarm_farms_silent") == 0
+
+
+def of_farms(farm: FarmProcess, count: int) -> Scrape | None:
+    """A scrape once it is of so many farms."""
+    found = scrape(farm)
+    return found if found.total("hookfarm_farms") == count else None
 
 
 def test_without_redis_a_scrape_still_answers_and_says_so(

@@ -197,6 +197,7 @@ def test_a_term_at_any_moment_of_the_start_is_heard(start_toys: StartToys) -> No
         assert "killed" not in farm.output, "each child heard its own SIGTERM"
 
 
+@pytest.mark.alone
 def test_the_death_of_the_master_takes_everybody_along(start_toys: StartToys) -> None:
     """Also children that do not listen, children in a gate, and programs that children have become."""
 
@@ -222,6 +223,7 @@ def test_the_death_of_the_master_takes_everybody_along(start_toys: StartToys) ->
     eventually(lambda: not farm.survivors(), within=1.0, what="everybody's end")
 
 
+@pytest.mark.alone
 def test_a_child_forked_by_a_master_that_is_already_dead_goes_by_itself(start_toys: StartToys) -> None:
     """Kills the master while it forks and forks: nobody slips through between fork and prctl."""
     for _ in range(5):

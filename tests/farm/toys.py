@@ -140,7 +140,7 @@ class ToyFarm:
         return said.partition("\n")[0]
 
     def wait_ready(self) -> None:
-        eventually(lambda: self.ready or self.ended, within=10, what="the farm being ready")
+        eventually(lambda: self.ready or self.ended, within=30, what="the farm being ready")
         assert self.ready, self.output
 
     def slot(self, service: str, index: int = 0) -> Slot:
@@ -155,7 +155,7 @@ class ToyFarm:
         return [slot.pid for slot in self.board.slots(service)]
 
     def wait_said(self, words: str, times: int = 1) -> None:
-        eventually(lambda: self.output.count(words) >= times, within=10, what=f"the farm saying {words!r}")
+        eventually(lambda: self.output.count(words) >= times, within=30, what=f"the farm saying {words!r}")
 
     def order(self, service: str, index: int = 0, what: int = 1) -> None:
         self.slot(service, index).set_counter(ORDER, what)

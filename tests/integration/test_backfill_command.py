@@ -136,9 +136,15 @@ def test_programs_read_its_progress_as_lines_of_json(
 
 
 def slow(chain: RunningDevchain) -> None:
-    """So that all blocks take it six seconds."""
+    """So that all blocks take it some seconds."""
     chain.set_fault("refused_ranges", blocks=4)
-    chain.set_fault("latency", method="eth_getLogs", milliseconds=300)
+    chain.set_fault("latency", method="eth_getLogs", milliseconds=100)
+
+
+def hold_back(chain: RunningDevchain) -> None:
+    """The next range is not answered as long as anybody asks about the backfill."""
+    chain.clear_faults()
+    chain.set_fault("latency", method="eth_getLogs", milliseconds=60_000)
 
 
 def at(client: Any) -> int:
@@ -163,6 +169,7 @@ def test_told_to_stop_it_says_how_to_go_on(
     command = ("backfill", endpoint.id, *nodes(watched), "--from-block", "1", "--yes", "--redis-url", redis_url)
     with running_command(*command) as running:
         wait_for_block(client, running, 20)
+        hold_back(watched)
         told = json.loads(done(run(redis_url, "status", "--json")))
         [shown] = told["backfills"]
         assert (shown["endpoint"], shown["running"], shown["done"]) == (endpoint.id, True, False)

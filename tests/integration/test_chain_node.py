@@ -14,6 +14,7 @@ from hookfarm.chain.timing import Limits
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.devchain.transaction import Log
 from hookfarm.errors import ChainUnavailable
+from tests.support.waiting import eventually
 
 LIMITS = Limits(request_seconds=5, connect_seconds=1, silence_seconds=0.2, probe_seconds=0.2)
 TRANSPORTS = ["ws", "http"]
@@ -41,6 +42,16 @@ def on_node(url: str, scenario: Callable[[Node], Awaitable[None]], limits: Limit
             await node.close()
 
     asyncio.run(run())
+
+
+def calls(devchain: RunningDevchain, method: str) -> int:
+    """How many it has had so far."""
+    return int(devchain.stats()["methods"].get(method, 0))
+
+
+async def wait_for_calls(devchain: RunningDevchain, method: str, count: int) -> None:
+    """On a thread, so that whoever makes them goes on."""
+    await asyncio.to_thread(eventually, lambda: calls(devchain, method) >= count, 10.0, f"{count} of {method}")
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -108,10 +119,9 @@ def test_an_error_answer_leaves_the_connection_usable(devchain: RunningDevchain,
 def test_a_cut_websocket_fails_all_who_wait_at_once(devchain: RunningDevchain) -> None:
     async def scenario(node: Node) -> None:
         devchain.set_fault("latency", method="eth_chainId", milliseconds=60_000)
-        asked = devchain.stats()["methods"].get("eth_chainId", 0)
+        asked = calls(devchain, "eth_chainId")
         requests = [asyncio.create_task(node.chain_id()) for _ in range(3)]
-        while devchain.stats()["methods"].get("eth_chainId", 0) < asked + 3:
-            await asyncio.sleep(0)
+        await wait_for_calls(devchain, "eth_chainId", asked + 3)
         devchain.drop_connections()
         for answer in await asyncio.gather(*requests, return_exceptions=True):
             assert isinstance(answer, ChainUnavailable)
@@ -153,10 +163,9 @@ def test_a_quiet_chain_is_no_silent_node(devchain: RunningDevchain) -> None:
     async def scenario(node: Node) -> None:
         await node.head()
         await node.next_head()
-        probes = devchain.stats()["methods"].get("eth_blockNumber", 0)
+        probes = calls(devchain, "eth_blockNumber")
         waiting = asyncio.create_task(node.next_head())
-        while devchain.stats()["methods"].get("eth_blockNumber", 0) < probes + 2:
-            await asyncio.sleep(0.01)
+        await wait_for_calls(devchain, "eth_blockNumber", probes + 2)
         assert not waiting.done()
         waiting.cancel()
 

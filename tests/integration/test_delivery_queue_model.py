@@ -235,9 +235,7 @@ def test_no_sequence_of_moves_breaks_the_ledger(client: Any, redis_url: str) -> 
     try:
         run_state_machine_as_test(
             lambda: Queue(client, exchange),  # type: ignore[arg-type]  # anything that makes one will do
-            settings=settings(
-                max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=checks
-            ),
+            settings=settings(max_examples=60, stateful_step_count=40, suppress_health_check=checks),
         )
     finally:
         exchange.close()

@@ -275,6 +275,10 @@ def test_node_that_went_down_comes_up_on_its_port_with_its_chain(devchain: Runni
     assert result_of(devchain, "eth_getBlockByNumber", "0x1", False)["hash"] == block.hash
 
 
+def wait_for_request(devchain: RunningDevchain) -> None:
+    eventually(lambda: devchain.stats()["requests"].get("http") == 1, WITHIN_SECONDS, "a request")
+
+
 def test_end_closes_connections_port_and_thread() -> None:
     async def outlive() -> Any:
         async with http_session() as session:
@@ -283,8 +287,7 @@ def test_end_closes_connections_port_and_thread() -> None:
                 await ask(client, "eth_chainId")
                 devchain.set_fault("silence")
                 pending = asyncio.create_task(session.post(devchain.http_url, json=call_of("eth_chainId")))
-                while devchain.stats()["requests"].get("http") != 1:
-                    await asyncio.sleep(0)
+                await asyncio.to_thread(wait_for_request, devchain)
             with pytest.raises(aiohttp.ClientError):
                 await pending
             assert (await client.receive(timeout=WITHIN_SECONDS)).type == aiohttp.WSMsgType.CLOSE

@@ -48,7 +48,7 @@ def test_the_key_comes_once_every_worker_is_up(farm: KeptFarm, client: "redis.Re
     assert not farm.board.announced(SERVICE)
     farm.come_up(farm.workers[2])
     wait_ready(client, farm)
-    assert "ready of=webhook_delivery processes=3" in farm.log
+    eventually(lambda: "ready of=webhook_delivery processes=3" in farm.log, what="the line in the log")
 
 
 def test_the_key_waits_for_the_proof(farm: KeptFarm, client: "redis.Redis") -> None:

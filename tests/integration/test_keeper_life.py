@@ -93,13 +93,14 @@ def test_a_redis_that_dies_ends_the_readiness_and_its_return_renews_it(
     eventually(lambda: farm.board.announced(SERVICE), what="readiness")
     redis_server.kill(synced=True)
     eventually(lambda: not farm.board.announced(SERVICE), what="the end of readiness")
-    assert farm.slot.state == State.STALLED
-    assert farm.slot.reason.startswith("Redis: ")
+    eventually(lambda: farm.slot.state == State.STALLED, what="the keeper being stalled")
+    eventually(lambda: farm.slot.reason.startswith("Redis: "), what="the reason")
     redis_server.start()
     with redis_server.client() as client:
         wait_ready(client, farm)
         assert client.ttl(keys.ready(SERVICE)) > 50
     eventually(lambda: farm.slot.state == State.UP, what="the keeper being up")
+    eventually(lambda: "redis is back" in farm.log, what="the end of the trouble in the log")
     assert farm.log.count("redis is gone") == 1, "edges are logged, not ticks"
     assert farm.log.count("redis is back") == 1
 

@@ -191,7 +191,6 @@ def test_no_sequence_of_moves_loses_a_parked_job(client: Any, redis_url: str) ->
             settings=settings(
                 max_examples=60,
                 stateful_step_count=40,
-                deadline=None,
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
             ),
         )

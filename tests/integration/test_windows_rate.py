@@ -131,6 +131,7 @@ def test_without_a_limit_an_endpoint_alone_gets_all_workers(
 # rate_limit_per_second
 
 
+@pytest.mark.alone
 def test_over_any_ten_seconds_an_endpoint_gets_its_rate(
     client: Any, redis_url: str, start_delivery: StartDelivery
 ) -> None:
@@ -140,7 +141,7 @@ def test_over_any_ten_seconds_an_endpoint_gets_its_rate(
             endpoint = add_endpoint(client, receiver.url, rate_limit_per_second=rate)
             enqueue(redis_url, *_jobs(endpoint, 25 * rate))
         start_delivery(10)
-        eventually(lambda: all(_spans(each) > 1.7 * WINDOW_SECONDS for each in limits.values()), 30, "17 seconds")
+        eventually(lambda: all(_spans(each) > 1.7 * WINDOW_SECONDS for each in limits.values()), 60, "17 seconds")
         for rate, receiver in limits.items():
             came = [received.at for received in receiver.received]
             assert len(came) < 25 * rate, f"no backlog any more at {rate}/s"
@@ -174,7 +175,7 @@ def test_an_endpoint_that_waits_for_its_rate_holds_no_worker(
         start_delivery(1)
         free.wait_for(300, within=10)
         assert len(limited.received) < 50
-        limited.wait_for(len(limited.received) + 4, within=5)
+        limited.wait_for(len(limited.received) + 4)
 
 
 # ordered

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from tests.support.waiting import eventually
 
 VARIABLE = "HOOKFARM_ANVIL"
 CHECKOUT = Path(__file__).parents[2]
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 
 TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
@@ -84,6 +85,7 @@ class Anvil:
         self._process: subprocess.Popen[bytes] | None = None
         self._output = output
         self._http = urllib3.PoolManager(retries=False)
+        self._place: socket.socket | None = None
         self.port = port
 
     @property
@@ -109,6 +111,7 @@ class Anvil:
             [self._binary, *address, *self._options], stdout=self._output, stderr=subprocess.STDOUT
         )
         self.port = eventually(self._announced_port, within=START_SECONDS, what="anvil listening")
+        self._give_up_place()
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -127,6 +130,7 @@ class Anvil:
 
     def close(self) -> None:
         self.kill()
+        self._give_up_place()
         self._http.clear()
 
     def _send(self, number: int) -> None:
@@ -138,6 +142,18 @@ class Anvil:
             self._process.send_signal(number)
             self._process.wait(STOP_SECONDS)
             self._process = None
+            self._keep_place()
+
+    def _keep_place(self) -> None:
+        """So that nobody else is given the port before it starts again."""
+        self._place = socket.socket()
+        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._place.bind(("127.0.0.1", self.port))
+
+    def _give_up_place(self) -> None:
+        if self._place is not None:
+            self._place.close()
+            self._place = None
 
     def _announced_port(self) -> int:
         assert self._process is not None

@@ -36,7 +36,7 @@ class RunningCommand:
     def stderr(self) -> str:
         return self._stderr.read_text()
 
-    def wait_for_line(self, words: str, within: float = 20.0) -> str:
+    def wait_for_line(self, words: str, within: float = 60.0) -> str:
         """The first whole line on stdout that contains `words`."""
 
         def line() -> str:

@@ -203,7 +203,7 @@ class Receiver:
         """What to answer next, in this order."""
         self._replies.extend(Reply(r) if isinstance(r, int) else r for r in replies)
 
-    def wait_for(self, count: int, within: float = 5.0) -> list[Received]:
+    def wait_for(self, count: int, within: float = PATIENCE_SECONDS) -> list[Received]:
         eventually(lambda: len(self.received) >= count, within, f"{count} deliveries arriving")
         return list(self.received)
 

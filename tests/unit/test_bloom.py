@@ -1,14 +1,13 @@
 import subprocess
 import sys
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hookfarm import bloom
 from tests.unit.devchain import reference
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.binary(min_size=20, max_size=20), st.lists(st.binary(min_size=32, max_size=32)))))
 def test_the_filter_is_the_same_from_hexadecimal_as_from_bytes_and_as_another_implementation_has_it(
     logs: list[tuple[bytes, list[bytes]]],

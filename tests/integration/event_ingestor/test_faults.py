@@ -211,7 +211,7 @@ def test_a_node_that_never_gives_a_block_stalls_it(
         devchain.set_fault("error", method="eth_getLogs", message="pruned")
         devchain.mine(1)
         eventually(lambda: ingestor.stalled, within=15, what="the ingestor saying that it is stalled")
-        assert "pruned" in ingestor.slot.reason
+        eventually(lambda: "pruned" in ingestor.slot.reason, what="the reason")
         devchain.clear_faults()
         published.wait_for(devchain)
         eventually(lambda: ingestor.up, what="the ingestor being up again")

@@ -40,7 +40,7 @@ def test_a_preferred_node_is_returned_to_once_it_has_recovered(
             eventually(lambda: recovered(devchain, second), within=15, what="the preferred node being used again")
             devchain.mine(2)
             published.wait_for(devchain)
-            assert ingestor.up
+            eventually(lambda: ingestor.up, what="the ingestor being up")
         assert published.entries() == canonical(devchain)
 
 
@@ -108,7 +108,7 @@ def test_a_node_at_its_limit_is_left_alone_for_as_long_as_it_says(
                 devchain.mine(1)
                 published.wait_for(devchain)
             assert busy.stats()["requests"]["http"] == asked
-            assert ingestor.up
+            eventually(lambda: ingestor.up, what="the ingestor being up")
         assert published.entries() == canonical(devchain)
 
 
@@ -192,6 +192,6 @@ def test_another_chain_that_takes_the_place_of_the_node_stalls_it(
         devchain.go_down()
         with running_devchain(chain_id=5, port=devchain.port):
             eventually(lambda: "serves chain 5" in ingestor.slot.reason, within=15, what="the refusal")
-            assert ingestor.stalled
+            eventually(lambda: ingestor.stalled, what="the ingestor being stalled")
         devchain.come_up()
         eventually(lambda: ingestor.up, within=15, what="the ingestor being up again")

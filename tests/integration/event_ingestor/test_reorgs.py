@@ -141,8 +141,8 @@ def test_a_reorg_deeper_than_what_is_remembered_goes_back_to_the_deepest_known_b
         published.wait_for(devchain)
         devchain.reorg(kept + 20, length=kept + 21)
         published.wait_for(devchain)
-        assert ingestor.up
-        assert ingestor.slot.counter(gauges.DEEP_REORGS) == 1
+        eventually(lambda: ingestor.up, what="the ingestor being up")
+        eventually(lambda: ingestor.slot.counter(gauges.DEEP_REORGS) == 1, what="the reorg being counted")
     above = 40
     assert published.removed() == kept * EVENTS
     assert [event for event in published.events() if event["block_number"] > above] == (

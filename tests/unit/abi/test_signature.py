@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hookfarm.abi.signature import MAX_CHARACTERS, MAX_TUPLE_DEPTH, parse
@@ -110,7 +110,6 @@ def test_an_anonymous_event_has_no_topic0_and_may_index_four_parameters() -> Non
     assert (event.topic0, event.topic_count) == (None, 4)
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="event (),;[]0123456789uintaddressbytesindexedtuple\n", max_size=60))
 def test_any_text_is_parsed_or_refused_in_one_line(text: str) -> None:
     try:

@@ -171,7 +171,7 @@ ENDPOINTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(records=st.lists(ENDPOINTS, max_size=4), kind=st.sampled_from(registry_file.FORMATS))
 def test_what_was_exported_is_what_there_is(records: list[Any], kind: str, tmp_path: Path) -> None:
     existing = [parse_endpoint(record, str) for record in records]

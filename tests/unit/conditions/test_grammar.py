@@ -1,7 +1,7 @@
 """What is refused in a condition, where it is said to be, and that nothing else than a refusal ever comes."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hookfarm.abi.signature import parse as parse_signature
@@ -199,7 +199,6 @@ WORDS = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(deadline=None)
 @given(st.lists(WORDS, max_size=25).map(" ".join) | st.text(max_size=60) | st.text(st.characters(), max_size=20))
 def test_any_text_is_a_condition_or_refused_in_one_line(text: str) -> None:
     for signature in (SIGNATURE, HASHED):
@@ -215,7 +214,6 @@ VALID = f"value >= 10 and not (from == {SOMEBODY} or name in ('a', 'b')) and ord
 JUNK = st.sampled_from(["@", "é", "{", "nobody"])
 
 
-@settings(deadline=None)
 @given(st.integers(0, len(VALID.split(" "))), JUNK)
 def test_the_column_is_that_of_what_is_wrong(position: int, junk: str) -> None:
     words = VALID.split(" ")

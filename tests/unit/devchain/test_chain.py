@@ -183,7 +183,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps)
 def test_any_sequence_of_blocks_and_reorgs_leaves_a_consistent_chain(
     sequence: list[tuple[str, int, int, bool]],

@@ -4,7 +4,7 @@ import eth_abi.abi
 import pytest
 from eth_abi.abi import encode
 from eth_abi.exceptions import DecodingError
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hookfarm.abi.signature import parse
@@ -150,7 +150,6 @@ def test_an_event_is_decoded_once_per_signature() -> None:
     assert meanings.under(signature) is meanings.under(signature)
 
 
-STEADY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 ELEMENTARY: dict[str, st.SearchStrategy[Any]] = {
     "uint256": st.integers(0, 2**256 - 1),
     "int64": st.integers(-(2**63), 2**63 - 1),
@@ -193,7 +192,6 @@ def as_json(value: Any) -> Any:
     return value
 
 
-@STEADY
 @given(st.data(), TYPES)
 def test_what_was_encoded_is_decoded(data: st.DataObject, kind: str) -> None:
     value = data.draw(values_of(kind))
@@ -206,7 +204,6 @@ GARBAGE = st.binary(max_size=300) | st.lists(WORDS, max_size=40).map(
 )
 
 
-@STEADY
 @given(TYPES, TYPES, GARBAGE, st.lists(st.binary(min_size=32, max_size=32), max_size=4))
 def test_no_log_makes_the_decoder_raise(first: str, second: str, data: bytes, topics: list[bytes]) -> None:
     texts = [f"0x{topic.hex()}" for topic in topics]
@@ -233,7 +230,6 @@ def as_eth_abi_reads(kinds: list[str], data: bytes) -> list[Any] | None:
         return None
 
 
-@STEADY
 @given(TYPED_WORDS, st.binary(max_size=40), st.sampled_from([0, 1, 33]))
 def test_words_of_the_data_are_read_as_eth_abi_reads_them(
     words: list[tuple[str, bytes]], more: bytes, missing: int
@@ -245,7 +241,6 @@ def test_words_of_the_data_are_read_as_eth_abi_reads_them(
     assert (None if found is None else list(found["args"].values())) == as_eth_abi_reads(kinds, data)
 
 
-@STEADY
 @given(TYPED_WORDS)
 def test_words_of_the_topics_are_read_as_eth_abi_reads_them(words: list[tuple[str, bytes]]) -> None:
     kinds = [kind for kind, _ in words]

@@ -4,7 +4,7 @@ from typing import cast
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hookfarm.chain.block import Header, parse_logs
@@ -66,7 +66,6 @@ def event_of(read: Entry) -> ChainEvent | None:
         return None
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(EVENTS, EDITS)
 def test_what_is_recognised_by_its_text_is_what_it_is_taken_apart(
     event: dict[str, object], edits: list[tuple[int, int, bytes]]

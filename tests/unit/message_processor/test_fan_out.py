@@ -2,7 +2,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hookfarm.abi.signature import parse
@@ -127,10 +127,6 @@ def test_no_depth_of_nesting_makes_it_raise(depth: int) -> None:
     assert reason(nested(depth))
 
 
-STEADY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-@STEADY
 @given(st.binary(max_size=200))
 def test_no_bytes_make_it_raise(raw: bytes) -> None:
     assert handle(index_for("ep_1"), entry(raw)).jobs == ()
@@ -143,7 +139,6 @@ JSON = st.recursive(
 )
 
 
-@STEADY
 @given(st.dictionaries(st.sampled_from(sorted(EVENT)), JSON))
 def test_no_value_of_a_field_makes_it_raise(changes: dict[str, Any]) -> None:
     handled = handle(index_for("ep_1"), entry(event(**changes)))

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hookfarm.abi.signature import parse
@@ -161,7 +161,6 @@ def test_lists_times_lists_do_not_make_a_large_index_and_still_match() -> None:
     assert not matched(index, log(topics=(C, many[1], many[2], f"0x{500:064x}")))
 
 
-STEADY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TOPICS = st.sampled_from([A, B, C, TRANSFER])
 TOPIC_FILTERS = st.none() | st.lists(TOPICS, min_size=1, max_size=3, unique=True).map(tuple)
 EVENTS = st.sampled_from([ERC20, ERC721, SHORT, ANONYMOUS])
@@ -216,7 +215,6 @@ def naively_matched(endpoints: list[Endpoint], event: Event) -> dict[str, str]:
     }
 
 
-@STEADY
 @given(ENDPOINTS, LOGS)
 def test_the_index_matches_what_the_definition_matches(endpoints: list[Endpoint], event: Event) -> None:
     index = index_of(*endpoints)
@@ -226,7 +224,6 @@ def test_the_index_matches_what_the_definition_matches(endpoints: list[Endpoint]
     assert len({match.endpoint for match in found}) == len(found)
 
 
-@STEADY
 @given(ENDPOINTS, ENDPOINTS, LOGS)
 def test_an_index_that_was_changed_equals_one_that_was_made_anew(
     before: list[Endpoint], after: list[Endpoint], event: Event

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hookfarm.event_stream import Entry
@@ -167,7 +167,6 @@ def subscription_of(wanted: Any) -> Subscription:
     return subscription(senders=senders, recipients=recipients, where=where or None)
 
 
-@settings(deadline=None)
 @given(st.lists(filters, max_size=8), st.sampled_from(ACCOUNTS), st.sampled_from(ACCOUNTS), st.integers(1, 5))
 def test_the_index_finds_whom_each_filter_by_itself_would(wanted: Any, sender: str, to: str, value: int) -> None:
     moved = transfer(from_=sender, to=to, value=str(value))

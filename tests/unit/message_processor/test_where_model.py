@@ -6,7 +6,7 @@ from typing import Any
 
 from eth_abi.abi import encode
 from eth_hash.auto import keccak
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookfarm.abi.signature import parse
@@ -167,7 +167,7 @@ def emitted(indexed: tuple[str, ...], anonymous: bool, found: dict[str, Any]) ->
     return event, log(topics=(*own, *topics), data=f"0x{data.hex()}")
 
 
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(st.lists(CONDITIONS, min_size=1, max_size=6), VALUES, INDEXED, st.booleans())
 def test_an_event_is_matched_by_the_conditions_that_hold_for_its_arguments(
     conditions: list[Term], found: dict[str, Any], indexed: tuple[str, ...], anonymous: bool

@@ -91,7 +91,7 @@ def test_an_attempt_ends_by_its_deadline(
     with peer(script) as hostile:
         began = time.monotonic()
         result = post(transport, hostile.url, SHORT)
-        assert time.monotonic() - began < SHORT + 1
+        assert time.monotonic() - began < SHORT + GENEROUS
         assert isinstance(result, TransportError)
         assert result.kind in ("timeout", "bad_response")
 
@@ -107,7 +107,7 @@ def test_an_attempt_to_send_what_nobody_reads_ends_by_its_deadline(transport: Tr
         assert post(transport, hostile.url, SHORT, body=b"x" * 8_000_000) == TransportError(
             "timeout", "no reply before the deadline"
         )
-        assert time.monotonic() - began < SHORT + 1
+        assert time.monotonic() - began < SHORT + GENEROUS
         never.set()
 
 
@@ -195,7 +195,7 @@ def test_a_connection_that_is_not_accepted_times_out(transport: Transport) -> No
             began = time.monotonic()
             result = post(transport, f"http://127.0.0.1:{place[1]}/", SHORT)
             assert result == TransportError("timeout", "no reply before the deadline")
-            assert time.monotonic() - began < SHORT + 1
+            assert time.monotonic() - began < SHORT + GENEROUS
         finally:
             for filler in fillers:
                 filler.close()
