@@ -22,7 +22,7 @@ class Page:
     def __init__(self, page: Any, session: Any) -> None:
         self._page = page
         self._session = session
-        session.send("Performance.enable")
+        session.send("Performance.enable", {"timeDomain": "threadTicks"})
         page.evaluate(_SCRIPT.read_text())
 
     def watch(self, seconds: float) -> dict[str, float]:

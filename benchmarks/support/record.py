@@ -65,8 +65,9 @@ def _deliver(client: "redis.Redis", numbers: range, endpoints: Sequence[str]) ->
             outcome = {"at": 1.0, "took_ms": TOOK_MS, "status": int(status), "detail": "ok"}
             header = {"done": 1, "outcome": outcome, "id": name, "endpoint": endpoint, "attempt": 1}
             records[name] = encode(header, BODY)
-            pipe.xadd(keys.ATTEMPTS + endpoint, {"d": name, "n": 1, "s": status, "t": TOOK_MS})
-            pipe.xadd(keys.RECENT, {"a": f"{endpoint} {name} 1 {status} {TOOK_MS}"})
+            attempt = f"{name} 1 {status} {TOOK_MS}"
+            pipe.xadd(keys.ATTEMPTS + endpoint, {"a": attempt})
+            pipe.xadd(keys.RECENT, {"a": f"{endpoint} {attempt}"})
         pipe.hset(keys.DELIVERED, mapping=records)
         pipe.execute()
 

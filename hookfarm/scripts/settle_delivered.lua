@@ -18,8 +18,9 @@ if job then
 end
 local length
 if job then
-  redis.call('XADD', ATTEMPTS .. endpoint, '*', 'd', id, 'n', ARGV[5], 's', ARGV[6], 't', ARGV[7])
-  redis.pcall('XADD', RECENT, '*', 'a', endpoint .. ' ' .. id .. ' ' .. ARGV[5] .. ' ' .. ARGV[6] .. ' ' .. ARGV[7])
+  local attempt = id .. ' ' .. ARGV[5] .. ' ' .. ARGV[6] .. ' ' .. ARGV[7]
+  redis.call('XADD', ATTEMPTS .. endpoint, '*', 'a', attempt)
+  redis.pcall('XADD', RECENT, '*', 'a', endpoint .. ' ' .. attempt)
   note_lately(endpoint, took_ms, 1)
   length = redis.call('XLEN', ATTEMPTS .. endpoint)
 end

@@ -34,10 +34,10 @@ else
 end
 local given_up = ARGV[6] ~= 'none' and now_ms - window.since >= tonumber(ARGV[7])
 if ARGV[6] ~= 'none' and tonumber(ARGV[8]) > 0 then
-  local log = ATTEMPTS .. endpoint
-  redis.call('XADD', log, '*', 'd', id, 'n', ARGV[9], 's', ARGV[10], 't', ARGV[11])
+  local log, attempt = ATTEMPTS .. endpoint, table.concat({id, ARGV[9], ARGV[10], ARGV[11]}, ' ')
+  redis.call('XADD', log, '*', 'a', attempt)
   note_lately(endpoint, tonumber(ARGV[11]), 0)
-  redis.pcall('XADD', RECENT, '*', 'a', table.concat({endpoint, id, ARGV[9], ARGV[10], ARGV[11]}, ' '))
+  redis.pcall('XADD', RECENT, '*', 'a', endpoint .. ' ' .. attempt)
   bound_log(endpoint, redis.call('XLEN', log), tonumber(ARGV[8]))
 end
 return finish(given_up and 2 or 1)

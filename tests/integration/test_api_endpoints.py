@@ -202,7 +202,7 @@ def test_each_endpoint_shows_its_retries_and_its_last_attempts(api: Api, redis_s
         one = add_endpoint(client, HOOK)
         for number in range(150):
             status = "200" if number % 3 else "500"
-            client.xadd(keys.ATTEMPTS + one.id, {"d": "msg_1", "n": 1, "s": status, "t": number})
+            client.xadd(keys.ATTEMPTS + one.id, {"a": f"msg_1 1 {status} {number}"})
         client.hset(
             keys.JOBS, "msg_1", b'{"id":"msg_1","endpoint":"%b","attempt":2,"payload":{}}' % one.id.encode()
         )
