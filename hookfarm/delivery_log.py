@@ -27,6 +27,8 @@ _TRIMMED_ENTRIES = 1000
 _TRIMMED_ENDPOINTS = 200
 FULL = 0.9
 """Share of the server's memory above which the log gives way: half of each endpoint's goes."""
+_ONCE_FIELDS = (b"d", b"n", b"s", b"t")
+"""Of an attempt in a log that is older than its one field."""
 _CURSOR = re.compile(r"([0-9]{1,16})-([0-9]{1,16})")
 
 _SEND_AGAIN = Script("send_again", "facts", "places", "ledger")
@@ -172,7 +174,7 @@ def pages(client: "redis.Redis", newest: dict[str, str], since_ms: int, count: i
             pipe.xrevrange(keys.ATTEMPTS + endpoint, end, since_ms or "-", count=count)
         found = pipe.execute()
     return [
-        [_attempt(endpoint, cursor.decode(), fields) for cursor, fields in page]
+        [_attempt(endpoint, cursor.decode(), _line(fields)) for cursor, fields in page]
         for endpoint, page in zip(newest, found, strict=True)
     ]
 
@@ -298,18 +300,17 @@ def _anew(delivery: Delivery) -> bytes:
 
 
 def _anybodys_attempt(cursor: str, fields: dict[bytes, bytes]) -> LoggedAttempt:
-    endpoint, delivery, number, status, took_ms = fields[b"a"].decode().split(" ")
+    endpoint, attempt = fields[b"a"].decode().split(" ", 1)
+    return _attempt(endpoint, cursor, attempt)
+
+
+def _line(fields: dict[bytes, bytes]) -> str:
+    """As scripts/shared/log.lua has it."""
+    line = fields.get(b"a") or b" ".join(fields[name] for name in _ONCE_FIELDS)
+    return line.decode()
+
+
+def _attempt(endpoint: str, cursor: str, attempt: str) -> LoggedAttempt:
+    delivery, number, status, took_ms = attempt.split(" ")
     at_ms = int(cursor.partition("-")[0])
     return LoggedAttempt(cursor, at_ms, delivery, endpoint, int(number), status, int(took_ms))
-
-
-def _attempt(endpoint: str, cursor: str, fields: dict[bytes, bytes]) -> LoggedAttempt:
-    return LoggedAttempt(
-        cursor,
-        int(cursor.partition("-")[0]),
-        fields[b"d"].decode(),
-        endpoint,
-        int(fields[b"n"]),
-        fields[b"s"].decode(),
-        int(fields[b"t"]),
-    )

@@ -1,5 +1,6 @@
 """The endpoints in the order in which they were made, the newest first, a page at a time."""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,9 @@ MOST_LOOKED_AT = 2000
 _AT_ONCE = 500
 _FIRST_KNOWN_US = 10**12
 """Smaller ones are the places of endpoints that were made before the order was kept."""
+
+_Place = tuple[str, int]
+"""An endpoint's id, and where it stands in the order: the microsecond in which it was made."""
 
 _INDEX = Script("index_endpoints")
 
@@ -60,6 +64,10 @@ def page(client: "redis.Redis", wanted: Wanted, before: int | None, limit: int) 
     It may hold fewer, and none, although there are more. What is no endpoint is left out.
     """
     _make_whole(client)
+    if wanted.closed:
+        closed = _closed(client)
+        if closed is not None:
+            return _page_of(client, wanted, closed, before, limit)
     found: list[Listed] = []
     at_once = limit + 1 if wanted.everything else _AT_ONCE
     for _ in range(1 if wanted.everything else MOST_LOOKED_AT // _AT_ONCE):
@@ -72,6 +80,17 @@ def page(client: "redis.Redis", wanted: Wanted, before: int | None, limit: int) 
             return found, None
         before = ids[limit - 1 if wanted.everything else -1][1]
     return found, before
+
+
+def _page_of(
+    client: "redis.Redis", wanted: Wanted, places: Sequence[_Place], before: int | None, limit: int
+) -> tuple[list[Listed], int | None]:
+    """As `page`, of endpoints whose places are known."""
+    behind = [(name, place) for name, place in places if before is None or place < before]
+    parts = (behind[start : start + _AT_ONCE] for start in range(0, len(behind), _AT_ONCE))
+    fitting = itertools.chain.from_iterable(_fitting(client, wanted, part) for part in parts)
+    found = list(itertools.islice(fitting, limit + 1))
+    return found[:limit], found[limit - 1].place if len(found) > limit else None
 
 
 def get(client: "redis.Redis", endpoint_id: str) -> Listed:
@@ -91,15 +110,31 @@ def _make_whole(client: "redis.Redis") -> None:
         _INDEX.call(client, (keys.ENDPOINTS, keys.REGISTRY_CREATED))
 
 
-def _places(client: "redis.Redis", before: int | None, count: int) -> list[tuple[str, int]]:
+def _places(client: "redis.Redis", before: int | None, count: int) -> list[_Place]:
     newest = "+inf" if before is None else f"({before}"
     found: Any = client.zrange(
         keys.REGISTRY_CREATED, newest, "-inf", desc=True, byscore=True, offset=0, num=count, withscores=True
     )
-    return [(name.decode("utf-8", "backslashreplace"), int(place)) for name, place in found]
+    return [(_text(name), int(place)) for name, place in found]
 
 
-def _fitting(client: "redis.Redis", wanted: Wanted, places: Sequence[tuple[str, int]]) -> Iterator[Listed]:
+def _closed(client: "redis.Redis") -> list[_Place] | None:
+    """The endpoints whose circuit is open, in the order of the list; None where they are too many to look at."""
+    if client.zcard(keys.CIRCUITS) > MOST_LOOKED_AT:
+        return None
+    names: Any = client.zrange(keys.CIRCUITS, 0, -1)
+    places: Any = client.zmscore(keys.REGISTRY_CREATED, names) if names else []
+    found = [
+        (name, int(place)) for name, place in zip(map(_text, names), places, strict=True) if place is not None
+    ]
+    return sorted(found, key=lambda one: one[1], reverse=True)
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "backslashreplace")
+
+
+def _fitting(client: "redis.Redis", wanted: Wanted, places: Sequence[_Place]) -> Iterator[Listed]:
     if wanted.closed is not None and places:
         since: Any = client.zmscore(keys.CIRCUITS, [endpoint_id for endpoint_id, _ in places])
         closed = [at is not None for at in since]

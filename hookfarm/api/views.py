@@ -7,14 +7,11 @@ from typing import Any
 import orjson
 import redis
 
-from hookfarm import delivery_log, place_index, windows
-from hookfarm.delivery_log import LoggedAttempt
+from hookfarm import lately, place_index, windows
 from hookfarm.endpoint_list import Listed
 from hookfarm.moments import iso
 from hookfarm.records import Endpoint
 from hookfarm.windows import Window
-
-RECENT_ATTEMPTS = 100
 
 
 def endpoints(client: "redis.Redis", found: Sequence[Listed]) -> list[dict[str, Any]]:
@@ -24,15 +21,15 @@ def endpoints(client: "redis.Redis", found: Sequence[Listed]) -> list[dict[str, 
         return []
     standing = windows.read(client, ids)
     retries = place_index.count_retries(client, ids)
-    attempts = delivery_log.pages(client, dict.fromkeys(ids, "+"), 0, RECENT_ATTEMPTS)
+    recent = lately.read(client, ids)
     return [
         {
             **listed.endpoint.public(),
             "created_at": None if listed.created_ms is None else iso(listed.created_ms),
             "window": _window(listed.endpoint, window, retry),
-            "recent": _recent(page),
+            "recent": attempts.public(),
         }
-        for listed, window, retry, page in zip(found, standing, retries, attempts, strict=True)
+        for listed, window, retry, attempts in zip(found, standing, retries, recent, strict=True)
     ]
 
 
@@ -51,14 +48,4 @@ def _window(endpoint: Endpoint, window: Window, retry: int) -> dict[str, Any]:
         "circuit": "open" if window.closed else "closed",
         "failures": window.failures,
         "paused_reason": None if endpoint.enabled else endpoint.disabled_reason,
-    }
-
-
-def _recent(attempts: Sequence[LoggedAttempt]) -> dict[str, int | None]:
-    took = sorted(attempt.took_ms for attempt in attempts)
-    return {
-        "attempts": len(took),
-        "succeeded": sum(attempt.delivered for attempt in attempts),
-        "p50_ms": took[len(took) // 2] if took else None,
-        "p99_ms": took[len(took) * 99 // 100] if took else None,
     }

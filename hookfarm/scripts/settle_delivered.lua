@@ -6,6 +6,7 @@
 --
 -- ARGV 1 id   2 endpoint   3 attempts the log keeps for one endpoint, 0 = no log
 --      4 the outcome as JSON   5 number of the attempt   6 status   7 ms it took
+--@part lately
 local id, endpoint, keep, took_ms = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[7])
 local job = keep > 0 and redis.call('HGET', JOBS, id)
 if job then
@@ -17,8 +18,10 @@ if job then
 end
 local length
 if job then
-  redis.call('XADD', ATTEMPTS .. endpoint, '*', 'd', id, 'n', ARGV[5], 's', ARGV[6], 't', ARGV[7])
-  redis.pcall('XADD', RECENT, '*', 'a', endpoint .. ' ' .. id .. ' ' .. ARGV[5] .. ' ' .. ARGV[6] .. ' ' .. ARGV[7])
+  local attempt = id .. ' ' .. ARGV[5] .. ' ' .. ARGV[6] .. ' ' .. ARGV[7]
+  redis.call('XADD', ATTEMPTS .. endpoint, '*', 'a', attempt)
+  redis.pcall('XADD', RECENT, '*', 'a', endpoint .. ' ' .. attempt)
+  note_lately(endpoint, took_ms, 1)
   length = redis.call('XLEN', ATTEMPTS .. endpoint)
 end
 local log_is_bounded = not length or (length > 1 and length <= keep)

@@ -8,6 +8,7 @@
 --      8 attempts the log keeps for one endpoint, 0 = no log   9 number of the attempt   10 status   11 ms it took
 -- Returns 1; 2 where the endpoint is to be given up; 0 where the job was requeued under another sequence meanwhile
 -- and nothing was done.
+--@part lately
 local id, endpoint = ARGV[1], ARGV[3]
 if not still_held(id, ARGV[2]) then
   return 0
@@ -33,9 +34,10 @@ else
 end
 local given_up = ARGV[6] ~= 'none' and now_ms - window.since >= tonumber(ARGV[7])
 if ARGV[6] ~= 'none' and tonumber(ARGV[8]) > 0 then
-  local log = ATTEMPTS .. endpoint
-  redis.call('XADD', log, '*', 'd', id, 'n', ARGV[9], 's', ARGV[10], 't', ARGV[11])
-  redis.pcall('XADD', RECENT, '*', 'a', table.concat({endpoint, id, ARGV[9], ARGV[10], ARGV[11]}, ' '))
+  local log, attempt = ATTEMPTS .. endpoint, table.concat({id, ARGV[9], ARGV[10], ARGV[11]}, ' ')
+  redis.call('XADD', log, '*', 'a', attempt)
+  note_lately(endpoint, tonumber(ARGV[11]), 0)
+  redis.pcall('XADD', RECENT, '*', 'a', endpoint .. ' ' .. attempt)
   bound_log(endpoint, redis.call('XLEN', log), tonumber(ARGV[8]))
 end
 return finish(given_up and 2 or 1)

@@ -20,6 +20,7 @@ from tests.support.waiting import eventually
 CHAIN_ID = 1350
 LOGS = 4
 EXCESS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+NOTHING_SO_FAR = {"data": [], "next_cursor": "further"}
 PATIENCE_SECONDS = 60.0
 """Probes of an open circuit are seconds apart."""
 
@@ -250,6 +251,19 @@ def test_an_address_with_a_token_signs_an_open_page_in(browser: Any, standing: S
         page.evaluate("token => { location.hash = token }", token)
         page.locator(".link-state.live").wait_for()
         assert "token" not in page.url
+
+
+def test_a_list_that_is_looked_through_further_says_so(browser: Any, standing: Shown) -> None:
+    held: list[Any] = []
+    with open_page(browser, standing.address) as page:
+        page.route("**/v1/endpoints?q=rare&limit=50", lambda route: route.fulfill(json=NOTHING_SO_FAR))
+        page.route("**/v1/endpoints?*cursor=further*", lambda route: held.append(route))
+        go(page, "Endpoints")
+        page.get_by_label("Search endpoints").fill("rare")
+        page.get_by_text("Looking further").wait_for()
+        held[0].fulfill(json={"data": [], "next_cursor": None})
+        page.get_by_text("No endpoint is like that.").wait_for()
+        page.get_by_text("Looking further").wait_for(state="detached")
 
 
 def test_keys_alone_are_enough(browser: Any, standing: Shown) -> None:

@@ -169,10 +169,32 @@ def test_a_filter_finds_the_one_of_many_a_bounded_look_at_a_time(api: Api, redis
         many[10] = Endpoint("ep_10", f"{HOOK}NEEDLE", enabled=False, disabled_reason="x")
         client.hset(keys.ENDPOINTS, mapping={one.id: orjson.dumps(one.stored()) for one in many})
         client.zadd(keys.REGISTRY_CREATED, {one.id: 10**15 + number for number, one in enumerate(many)})
-        client.zadd(keys.CIRCUITS, {"ep_10": 1})
-    for query in ("q=needle", "enabled=false", "circuit=open"):
+    for query in ("q=needle", "enabled=false"):
         found = pages(api, f"/v1/endpoints?{query}")
         assert [[one["id"] for one in page] for page in found] == [[], ["ep_10"]], query
+
+
+def test_open_circuits_are_found_at_once_however_many_endpoints_there_are(
+    api: Api, redis_server: RedisServer
+) -> None:
+    with redis_server.client() as client:
+        names = [f"ep_{number}" for number in range(MOST_LOOKED_AT + 100)]
+        stored = {
+            name: orjson.dumps(Endpoint(name, HOOK, "odd" if name == "ep_9" else "").stored()) for name in names
+        }
+        client.hset(keys.ENDPOINTS, mapping=stored)
+        client.zadd(keys.REGISTRY_CREATED, {name: 10**15 + number for number, name in enumerate(names)})
+        client.zadd(keys.CIRCUITS, {"ep_9": 3, "ep_7": 1, "ep_8": 2, "ep_gone": 4})
+
+        def ids(query: str) -> list[list[str]]:
+            return [[one["id"] for one in page] for page in pages(api, f"/v1/endpoints?circuit=open{query}")]
+
+        assert ids("") == [["ep_9", "ep_8", "ep_7"]]
+        assert ids("&limit=2") == [["ep_9", "ep_8"], ["ep_7"]]
+        assert ids("&q=odd") == [["ep_9"]]
+        assert ids("&enabled=false") == [[]]
+        client.zadd(keys.CIRCUITS, dict.fromkeys(names, 5))
+        assert [name for page in ids("&limit=200") for name in page] == names[::-1]
 
 
 def test_each_endpoint_shows_its_retries_and_its_last_attempts(api: Api, redis_server: RedisServer) -> None:
@@ -180,7 +202,7 @@ def test_each_endpoint_shows_its_retries_and_its_last_attempts(api: Api, redis_s
         one = add_endpoint(client, HOOK)
         for number in range(150):
             status = "200" if number % 3 else "500"
-            client.xadd(keys.ATTEMPTS + one.id, {"d": "msg_1", "n": 1, "s": status, "t": number})
+            client.xadd(keys.ATTEMPTS + one.id, {"a": f"msg_1 1 {status} {number}"})
         client.hset(
             keys.JOBS, "msg_1", b'{"id":"msg_1","endpoint":"%b","attempt":2,"payload":{}}' % one.id.encode()
         )

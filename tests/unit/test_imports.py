@@ -22,7 +22,7 @@ LAYERS = (
     ("registry", "readiness", "event_stream", "embedded_server", "server_checks", "key_types", "metrics"),
     ("jobs",),
     ("delivery_queue", "delivery_log", "windows", "place_index"),
-    ("recent_attempts", "dead_letters", "endpoint_list", "operational", "picture", "standing"),
+    ("recent_attempts", "lately", "dead_letters", "endpoint_list", "operational", "picture", "standing"),
     ("farm", "chain", "devchain"),
     ("tracing",),
     ("keeper", "event_ingestor", "message_processor", "webhook_delivery", "receiver"),

@@ -89,6 +89,7 @@ export class List {
       const page = await call("GET", query(this.path, { ...this.filters, limit: PAGE, cursor }));
       if (page.data.length || !page.next_cursor || this.looked === MOST_LOOKED_THROUGH) return page;
       cursor = page.next_cursor;
+      text(this.place, "Looking further …");
     }
   }
 

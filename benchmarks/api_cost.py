@@ -1,0 +1,217 @@
+"""What the API costs the pipeline: nothing watched, and with a dashboard open.
+
+    python benchmarks/api_cost.py [--workers 50] [--jobs 8000] [--rounds 12] [--idle-seconds 15]
+        [--receiver nginx|own] [--json FILE|-] [--insist]
+
+One farm delivers all the time. In each round it delivers `--jobs` webhooks, queued beforehand, as fast as it can:
+
+    none      there is no API
+    idle      there is one, and nobody looks
+    watched   somebody has a dashboard open: the live stream, and the list of deliveries every two seconds. The
+              browser itself is not part of it.
+
+Then back in the opposite order, and so on. A machine's speed drifts by more than what is measured here, so each
+figure is compared with that of `none` in the same round, and the median of these ratios counts, with its
+quartiles: of deliveries/s, and of the CPU time of all that works for a delivery, the API included, which drifts
+less.
+
+Exit code 1 where the idle API costs 2 % of the throughput or more, by the median.
+"""
+
+import argparse
+import contextlib
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psutil
+from support import conditions, report
+from support.farm import Farm
+from support.processes import cpu_time
+from support.receivers import find_nginx
+from support.stage import Stage, end_on_sigterm, staged
+from support.viewer import Api, running_api, watching
+from support.waiting import until
+from support.webhooks import Enqueuer
+
+from hookfarm import keys
+from hookfarm.delivery_queue import depths
+from hookfarm.registry import Registry
+
+VARIANTS = ("none", "idle", "watched")
+COMPARED = ("deliveries_per_second", "cpu_us_per_delivery")
+FROM_SHARE, TO_SHARE = 0.1, 0.9
+SAMPLE_SECONDS = 0.005
+SETTLE_SECONDS = 1.0
+PATIENCE_SECONDS = 120.0
+MOST_SHARE = 0.02
+"""Of the throughput, that the idle API may cost."""
+
+Figures = dict[str, Any]
+Groups = dict[str, list[psutil.Process]]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """How far it was (`at`: monotonic), and CPU seconds until then."""
+
+    at: float
+    settled: int
+    cpu: dict[str, float]
+
+
+def main() -> int:
+    options = _options()
+    end_on_sigterm()
+    nginx = find_nginx() if options.receiver in (None, "nginx") else None
+    if options.receiver == "nginx" and nginx is None:
+        print("receiver: nginx is not installed; give --receiver own", file=sys.stderr)
+        return 2
+    found = conditions.observe(nginx)
+    knobs = {"workers": options.workers, "jobs": options.jobs, "rounds": options.rounds}
+    knobs |= {"receiver": "nginx" if nginx else "own", "warm_up": "a round that does not count"}
+    report.print_conditions(found, knobs)
+    if options.insist and not found.quiet:
+        return 1
+    with staged(nginx) as stage, stage.delivery_farm(options.workers) as farm, stage.enqueuer() as enqueuer:
+        rounds = _rounds(Pipeline(stage, farm, enqueuer), stage, options.jobs, options.rounds)
+        alone = _alone(stage, options.idle_seconds)
+    compared = {name: _compared(rounds, name) for name in VARIANTS}
+    _print(len(rounds), compared)
+    report.print_numbers("the API alone, nobody looks, nothing to deliver", alone)
+    result = {"benchmark": "api_cost", "conditions": found.as_json(), "knobs": knobs}
+    report.write_json(options.json, {**result, "compared": compared, "alone": alone, "rounds": rounds})
+    return 0 if 1 - compared["idle"]["deliveries_per_second"]["of_none"] < MOST_SHARE else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--workers", type=int, default=50)
+    parser.add_argument("--jobs", type=int, default=8000, help="delivered at a time")
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--idle-seconds", type=float, default=15, help="for which the API alone is looked at")
+    parser.add_argument("--receiver", choices=("nginx", "own"), help="default: nginx where it is installed")
+    parser.add_argument("--json", metavar="FILE", help="write the result there, - for stdout")
+    parser.add_argument("--insist", action="store_true", help="refuse to run on a busy machine (exit 1)")
+    return parser.parse_args()
+
+
+class Pipeline:
+    """A farm that delivers what it is given, as fast as it can."""
+
+    def __init__(self, stage: Stage, farm: Farm, enqueuer: Enqueuer) -> None:
+        self._stage = stage
+        self._farm = farm
+        self._enqueuer = enqueuer
+        self._client = stage.server.client
+        self._registry = Registry(self._client)
+
+    def deliver(self, jobs: int, api: psutil.Process | None) -> Figures:
+        """So many, queued while their endpoint was disabled."""
+        self._registry.update(replace(self._stage.endpoint, enabled=False))
+        self._enqueuer.enqueue(self._enqueuer.prepare(jobs))
+        until(self._stage.server.settled, "the append-only file being rewritten", within_seconds=60)
+        time.sleep(SETTLE_SECONDS)
+        groups = self._groups(api)
+        self._registry.update(self._stage.endpoint)
+        low, high = (self._moment(groups, jobs, share) for share in (FROM_SHARE, TO_SHARE))
+        until(lambda: self._settled(jobs) == jobs, "all of it delivered", PATIENCE_SECONDS)
+        counted, elapsed = high.settled - low.settled, high.at - low.at
+        used = {name: high.cpu[name] - low.cpu[name] for name in groups}
+        return {
+            "deliveries_per_second": round(counted / elapsed, 1),
+            "cpu_us_per_delivery": round(1e6 * sum(used.values()) / counted, 2),
+            "api_cores": round(used["api"] / elapsed, 4),
+        }
+
+    def _groups(self, api: psutil.Process | None) -> Groups:
+        """All that works for a delivery; not the benchmark itself."""
+        others = [psutil.Process(self._stage.server.pid), *self._stage.receiver.processes]
+        return {"pipeline": [*self._farm.processes(), *others], "api": [api] if api else []}
+
+    def _moment(self, groups: Groups, jobs: int, share: float) -> Moment:
+        """When that share of the jobs was settled."""
+        settled = until(
+            lambda: self._settled(jobs, share * jobs), f"{share:.0%} of it", PATIENCE_SECONDS, SAMPLE_SECONDS
+        )
+        used = {name: cpu_time(processes).total for name, processes in groups.items()}
+        return Moment(time.monotonic(), settled, used)
+
+    def _settled(self, jobs: int, least: float = 1) -> int:
+        """How many have been delivered; 0 before it is so many."""
+        self._farm.check_alive()
+        left = depths(self._client)
+        if left.retry or left.dead:
+            raise RuntimeError(f"attempts fail ({left}):\n{self._farm.last_words()}")
+        settled = jobs - int(self._client.hlen(keys.JOBS))
+        return settled if settled >= least else 0
+
+
+def _rounds(pipeline: Pipeline, stage: Stage, jobs: int, count: int) -> list[dict[str, Figures]]:
+    """Figures by variant; the first round is the warm-up and left out."""
+    rounds: list[dict[str, Figures]] = []
+    with contextlib.ExitStack() as stack:
+        api: Api | None = None
+        for number in range(count + 1):
+            measured: dict[str, Figures] = {}
+            for variant in VARIANTS[:: -1 if number % 2 else 1]:
+                if variant == "none":
+                    stack.close()
+                    api = None
+                elif api is None:
+                    api = stack.enter_context(running_api(stage.place / "api", stage.server))
+                with watching(api) if api and variant == "watched" else contextlib.nullcontext():
+                    measured[variant] = pipeline.deliver(jobs, api.process if api else None)
+            rounds.append(measured)
+    return rounds[1:]
+
+
+def _alone(stage: Stage, seconds: float) -> Figures:
+    """The CPU time of an API that nobody asks anything."""
+    with running_api(stage.place / "api", stage.server) as api:
+        time.sleep(SETTLE_SECONDS)
+        before, began = cpu_time([api.process]).total, time.monotonic()
+        time.sleep(seconds)
+        used, elapsed = cpu_time([api.process]).total - before, time.monotonic() - began
+        return {
+            "cpu_seconds_per_hour": round(3600 * used / elapsed, 1),
+            "share_of_a_core": round(used / elapsed, 5),
+            "uss_mb": round(api.process.memory_full_info().uss / 1e6, 1),
+        }
+
+
+def _compared(rounds: Sequence[dict[str, Figures]], variant: str) -> Figures:
+    """Medians, and those of the ratios to `none` of the same round; cores of the API are a mean."""
+    found: Figures = {"api_cores": round(statistics.mean(each[variant]["api_cores"] for each in rounds), 4)}
+    for figure in COMPARED:
+        ratios = [each[variant][figure] / each["none"][figure] for each in rounds]
+        low, median, high = statistics.quantiles(ratios, n=4, method="inclusive")
+        found[figure] = {
+            "median": round(statistics.median(each[variant][figure] for each in rounds), 1),
+            "of_none": round(median, 4),
+            "quartiles": [round(low, 4), round(high, 4)],
+        }
+    return found
+
+
+def _print(rounds: int, compared: dict[str, Figures]) -> None:
+    header = ("the API", "per second", "of none (quartiles)", "CPU us each", "of none (quartiles)", "API's cores")
+    rows = []
+    for variant, found in compared.items():
+        cells = [
+            cell for figure in COMPARED for cell in (f"{found[figure]['median']:,.1f}", _ratio(found[figure]))
+        ]
+        rows.append((variant, *cells, f"{found['api_cores']:.4f}"))
+    report.print_table(f"medians of {rounds} rounds", header, rows)
+
+
+def _ratio(found: Figures) -> str:
+    low, high = found["quartiles"]
+    return f"{found['of_none']:.3f} ({low:.3f} to {high:.3f})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

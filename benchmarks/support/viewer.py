@@ -1,0 +1,91 @@
+"""A hookfarm API of its own process, and what a dashboard that somebody has open asks of it."""
+
+import contextlib
+import http.client
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from support.farm import Farm, running_farm, title
+from support.redis_server import RedisServer
+from support.waiting import until
+
+REFRESH_SECONDS = 2.0
+_ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/#token=(\S+)\n")
+
+
+@dataclass(frozen=True)
+class Api:
+    """A running `hookfarm start api`. `process` is the API itself, without its master."""
+
+    farm: Farm
+    port: int
+    token: str
+    process: psutil.Process
+
+    def ask(self, path: str) -> http.client.HTTPResponse:
+        """An answer, not read yet; RuntimeError where it is a refusal."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request("GET", path, headers={"Authorization": f"Bearer {self.token}"})
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise RuntimeError(f"{path}: {answer.status}")
+        return answer
+
+
+@contextlib.contextmanager
+def running_api(place: Path, server: RedisServer) -> Iterator[Api]:
+    """One that answers."""
+    options = ("--redis-url", server.url, "--api", "127.0.0.1:0")
+    with running_farm(place, *options, services=("api",)) as farm:
+
+        def found() -> re.Match[str] | None:
+            farm.check_alive()
+            return _ADDRESS.search(place.with_suffix(".out").read_text())
+
+        said = until(found, "the API being up", within_seconds=60)
+        assert said is not None
+        [process] = [one for one in farm.processes() if title(one).startswith("hookfarm: api")]
+        yield Api(farm, int(said[1]), said[2], process)
+
+
+@contextlib.contextmanager
+def watching(api: Api) -> Iterator[None]:
+    """What a page with the list of deliveries asks: the live stream, and the list again every two seconds.
+
+    RuntimeError at the end where it was refused something, or saw no picture.
+    """
+    stopping, seen, failed = threading.Event(), list[bytes](), list[Exception]()
+
+    def stream() -> None:
+        try:
+            answer = api.ask("/v1/stats/stream")
+            while not stopping.is_set():
+                seen.extend(line for line in [answer.readline()] if line.startswith(b"data:"))
+            answer.close()
+        except (OSError, http.client.HTTPException, RuntimeError) as error:
+            failed.append(error)
+
+    def refresh() -> None:
+        try:
+            while not stopping.wait(REFRESH_SECONDS):
+                api.ask("/v1/deliveries?limit=50").read()
+        except (OSError, http.client.HTTPException, RuntimeError) as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work) for work in (stream, refresh)]
+    for thread in threads:
+        thread.start()
+    try:
+        until(lambda: seen or failed, "the first picture")
+        yield
+    finally:
+        stopping.set()
+        for thread in threads:
+            thread.join()
+    if failed:
+        raise RuntimeError("the viewer lost the API") from failed[0]
