@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from hookfarm.cli.completion import among, endpoint_ids
-from hookfarm.cli.deliveries_forms import utf8
+from hookfarm.cli.deliveries_forms import text_option
 from hookfarm.cli.numbers import whole_option
 from hookfarm.cli.options import connected, json_option, print_json, redis_options, settings
 from hookfarm.errors import InvalidInput
@@ -22,9 +22,7 @@ def _state(_context: click.Context, parameter: click.Parameter, value: str | Non
 
 
 @click.command()
-@click.option(
-    "--endpoint", metavar="EP", callback=utf8, shell_complete=endpoint_ids, help="Only those of this endpoint."
-)
+@text_option("--endpoint", "Only those of this endpoint.", "EP", endpoint_ids)
 @click.option(
     "--state", metavar="STATE", callback=_state, shell_complete=among(*_STATES),
     help=f"Only those that are {', '.join(_STATES)}.",

@@ -10,7 +10,13 @@ NOW = 1_700_000_000_000
 
 
 def node(state: str, **told: Any) -> dict[str, Any]:
-    nothing = {"until_ms": None, "last_error": "", "last_error_at_ms": None, "requests": 0, "errors": {}}
+    nothing: dict[str, Any] = {
+        "until_ms": None,
+        "last_error": "",
+        "last_error_at_ms": None,
+        "requests": 0,
+        "errors": {},
+    }
     return {"node": f"wss://{state}.example", "kind": "ws", "state": state, **nothing, **told}
 
 
