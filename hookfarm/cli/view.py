@@ -67,7 +67,9 @@ def _state(snapshot: Snapshot) -> Text:
 
 def _flow(snapshot: Snapshot, ascii_only: bool) -> RenderableType:
     proof = snapshot.proof
-    rows = [row for chain in snapshot.chains for row in _chain(chain)] or [("chain", count(None), "")]
+    rows = [row for chain in snapshot.chains for row in _chain(chain, of_demo=proof is not None)] or [
+        ("chain", count(None), "")
+    ]
     if proof is not None:
         rows.insert(1, ("emitted", count(proof.emitted), "logs on the chain"))
     failures = f"{count(snapshot.failed_attempts)} failed, {count(snapshot.dead)} dead"
@@ -79,12 +81,14 @@ def _flow(snapshot: Snapshot, ascii_only: bool) -> RenderableType:
     return _panel("chain to webhook", _rows(rows), Text(), bars)
 
 
-def _chain(chain: ChainLine) -> list[_Row]:
+def _chain(chain: ChainLine, *, of_demo: bool) -> list[_Row]:
+    """A demo has one node of its own, and no line to spare on a small terminal."""
+    nodes = None if of_demo else chain.nodes
     return [
         (f"chain {chain.chain_id}", count(chain.head), _behind(chain)),
         ("events", count(chain.published), "published"),
         ("stream", count(chain.waiting), "waiting"),
-        *([("nodes", f"{chain.nodes.usable} of {chain.nodes.all}", _cost(chain.nodes))] if chain.nodes else []),
+        *([("nodes", f"{nodes.usable} of {nodes.all}", _cost(nodes))] if nodes else []),
     ]
 
 

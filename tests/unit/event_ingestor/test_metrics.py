@@ -50,6 +50,25 @@ def test_before_the_first_block_there_is_no_age(slot: Slot) -> None:
     assert found["event_ingestor_lag_seconds"] == found["event_ingestor_head_age_seconds"] == ()
 
 
+def test_what_a_block_costs_is_told_once_it_is_known(slot: Slot) -> None:
+    numbers = Gauges(slot, 10)
+    assert told(slot)["event_ingestor_rpc_requests_per_block"] == ()
+    for number in range(3):
+        numbers.requested()
+        numbers.checkpoint(number)
+        numbers.at_the_tip()
+    assert told(slot)["event_ingestor_rpc_requests_per_block"] == (Sample({"chain_id": "10"}, 1.0),)
+
+
+def test_a_chain_that_catches_up_tells_how_fast_and_for_how_long(slot: Slot) -> None:
+    numbers, chain = Gauges(slot, 10), {"chain_id": "10"}
+    numbers.catching_up(12.5, 65.0)
+    assert told(slot)["event_ingestor_catch_up_blocks_per_second"] == (Sample(chain, 12.5),)
+    assert told(slot)["event_ingestor_catch_up_seconds_left"] == (Sample(chain, 65),)
+    numbers.caught_up()
+    assert told(slot)["event_ingestor_catch_up_seconds_left"] == ()
+
+
 def test_a_chain_that_was_never_reached_is_not_told(slot: Slot) -> None:
     assert not any(told(slot).values())
 
