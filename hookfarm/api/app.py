@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, FastAPI
 import hookfarm
 from hookfarm.api import (
     access,
+    backfills,
     chains,
     dashboard,
     dead_letters,
@@ -33,6 +34,7 @@ WITH_TOKEN: tuple[BuildRouter, ...] = (
     deliveries.build_router,
     dead_letters.build_router,
     chains.build_router,
+    backfills.build_router,
     stats.build_router,
 )
 """Routers under /v1."""

@@ -17,6 +17,7 @@ class Depths:
     jobs: dict[str, int]
     queued: int
     unconfirmed: int
+    in_lanes: int
     oldest_seconds: float
     endpoints: dict[str, int]
     circuits_open: int
@@ -36,11 +37,12 @@ async def read(client: "redis.asyncio.Redis", chains: Sequence[int]) -> Depths:
         pipe.mget([keys.ready(service) for service in keys.SERVICES])
         pipe.info("memory")
         *counts, oldest, now, ready, memory = await pipe.execute()
-    queued, jobs, open_, retry, dead, unconfirmed, endpoints, paused, circuits = counts
+    queued, jobs, open_, retry, dead, unconfirmed, in_lanes, endpoints, paused, circuits = counts
     return Depths(
         {"open": open_, "parked": max(0, jobs - open_ - retry - dead), "retry": retry, "dead": dead},
         queued,
         unconfirmed,
+        in_lanes,
         max(0.0, now[0] + now[1] / 1e6 - oldest[0][1] / 1e6) if oldest else 0.0,
         {"enabled": endpoints - paused, "disabled": paused},
         circuits,
@@ -57,6 +59,7 @@ _COUNTED = (
     ("zcard", keys.RETRY),
     ("zcard", keys.DEAD),
     ("hlen", keys.UNCONFIRMED),
+    ("hlen", keys.LANE_JOBS),
     ("hlen", keys.ENDPOINTS),
     ("scard", keys.PAUSED),
     ("zcard", keys.CIRCUITS),
@@ -108,6 +111,7 @@ def _queue(depths: Depths) -> Iterable[Family]:
     )
     yield gauge("delivery_queue_length", "Elements of the list delivery_queue.", ({}, depths.queued))
     yield gauge("delivery_queue_unconfirmed", "Jobs that wait for confirmations.", ({}, depths.unconfirmed))
+    yield gauge("delivery_queue_in_lanes", "Jobs of backfills that wait behind live ones.", ({}, depths.in_lanes))
     yield gauge(
         "delivery_queue_oldest_open_seconds",
         "How long the oldest open job has been open; 0 = there is none.",

@@ -102,25 +102,72 @@ DEAD = {**DELIVERY, "status": "dead", "reason": "exhausted", "attempts": DELIVER
 DEAD_LETTERS = {"data": [DEAD], "next_cursor": None}
 REDRIVEN = {"redriven": 12, "refused": {}, "next_cursor": None}
 PURGED = {"purged": 12, "next_cursor": None}
-CHAINS = {
-    "data": [
+_ERRORS = {"refused": 0, "rate_limited": 3, "unavailable": 0}
+CHAIN: dict[str, Any] = {
+    "chain_id": 1,
+    "head": 21500000,
+    "checkpoint": 21500000,
+    "lag_blocks": 0,
+    "lag_seconds": 0.0,
+    "safe": 21499968,
+    "finalized": 21499936,
+    "ready": True,
+    "why": "",
+    "rpc_requests_per_block": 2.0,
+    "events_published": 61650,
+    "providers": [
         {
-            "chain_id": 1,
-            "head": 21500000,
-            "checkpoint": 21500000,
-            "lag_blocks": 0,
-            "lag_seconds": 0.0,
-            "safe": 21499968,
-            "finalized": 21499936,
-            "ready": True,
-            "why": "",
-            "rpc_requests_per_block": 2.0,
-            "events_published": 61650,
-            "catch_up": None,
-        }
+            "node": "wss://one.example",
+            "kind": "ws",
+            "state": "cooling_down",
+            "until_ms": 1769860830000,
+            "last_error": "HTTP 429",
+            "last_error_at_ms": 1769860800000,
+            "requests": 4120,
+            "calls": 8240,
+            "errors": _ERRORS,
+        },
+        {
+            "node": "https://two.example:8545",
+            "kind": "http",
+            "state": "in_use",
+            "until_ms": None,
+            "last_error": "",
+            "last_error_at_ms": None,
+            "requests": 12,
+            "calls": 24,
+            "errors": {**_ERRORS, "rate_limited": 0},
+        },
     ],
-    "next_cursor": None,
+    "catch_up": None,
 }
+CHAINS = {"data": [CHAIN], "next_cursor": None}
+BACKFILL = {
+    "id": f"{ENDPOINT['id']}:1:19000000::",
+    "endpoint": ENDPOINT["id"],
+    "chain_id": 1,
+    "subscription": None,
+    "from_block": 19000000,
+    "to_block": 21500000,
+    "at_block": 19250000,
+    "state": "running",
+    "running": True,
+    "done": False,
+    "blocks": 250001,
+    "total": 2500001,
+    "blocks_per_second": 1250.0,
+    "seconds_left": 1800.0,
+    "note": "",
+    "events": 31000000,
+    "added": 4100,
+    "known": 0,
+    "waiting": 310,
+    "held_seconds": None,
+    "silent_seconds": 0.8,
+    "started_at_ms": 1769860600000,
+    "done_at_ms": None,
+}
+BACKFILLS = {"data": [BACKFILL], "next_cursor": None}
 BODIES: dict[str, Any] = {
     "NewEndpoint": {**_GIVEN, "subscriptions": [_BARE]},
     "EndpointChange": {"max_in_flight": 10, "ordered": False},

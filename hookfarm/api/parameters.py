@@ -39,6 +39,12 @@ def _whole(value: Any) -> Any:
     return value
 
 
+def _chain_id(value: Any) -> Any:
+    if isinstance(value, str) and not re.fullmatch("[1-9][0-9]{0,19}", value):
+        raise ValueError("not the id of a chain")
+    return value
+
+
 def _truth(value: Any) -> Any:
     if isinstance(value, str) and value not in ("true", "false"):
         raise ValueError("neither true nor false")
@@ -103,6 +109,7 @@ Until = Annotated[
     AfterValidator(lambda v: v if v is None else _is_time(v)),
     _text(f"Not after: {_WHEN_SUMMARY}", _WHEN),
 ]
+ChainId = Annotated[int, BeforeValidator(_chain_id), Path(description="As in EIP-155.", ge=1, le=2**64 - 1)]
 EndpointId = Annotated[str, Path(description="`ep_…`", pattern=_ID)]
 DeliveryId = Annotated[str, Path(description="`msg_…`, the `webhook-id`.", pattern=_ID)]
 IfMatch = Annotated[

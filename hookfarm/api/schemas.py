@@ -2,6 +2,10 @@
 
 from typing import Any
 
+from hookfarm.api.farm_schemas import FARM_SCHEMAS
+from hookfarm.api.schema_parts import nullable as _nullable
+from hookfarm.api.schema_parts import object_ as _object
+from hookfarm.api.schema_parts import page as _page
 from hookfarm.records import (
     CONFIRMATION_TAGS,
     HIGHEST_RATE,
@@ -18,25 +22,6 @@ from hookfarm.records import (
 
 _ID = r"^[0-9A-Za-z_.:-]{0,128}$"
 _WORD = r"^0[xX][0-9a-fA-F]{64}$"
-
-
-def _object(properties: dict[str, Any], required: tuple[str, ...] | None = None, **more: Any) -> dict[str, Any]:
-    """All of the properties are there unless said otherwise."""
-    needed = list(properties) if required is None else list(required)
-    return {"type": "object", "properties": properties, **({"required": needed} if needed else {}), **more}
-
-
-def _nullable(kind: str, **more: Any) -> dict[str, Any]:
-    return {"type": [kind, "null"], **more}
-
-
-def _page(row: str) -> dict[str, Any]:
-    return _object(
-        {
-            "data": {"type": "array", "items": {"$ref": f"#/components/schemas/{row}"}},
-            "next_cursor": _nullable("string"),
-        }
-    )
 
 
 def _with(properties: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
@@ -295,21 +280,5 @@ SCHEMAS: dict[str, Any] = {
         {"redriven": {"type": "integer"}, "refused": _REFUSED, "next_cursor": _nullable("string")}
     ),
     "Purged": _object({"purged": {"type": "integer"}, "next_cursor": _nullable("string")}),
-    "Chain": _object(
-        {
-            "chain_id": {"type": "integer"},
-            "head": _nullable("integer"),
-            "checkpoint": _nullable("integer"),
-            "lag_blocks": _nullable("integer"),
-            "lag_seconds": _nullable("number"),
-            "safe": _nullable("integer"),
-            "finalized": _nullable("integer"),
-            "ready": {"type": "boolean"},
-            "why": {"type": "string"},
-            "rpc_requests_per_block": _nullable("number"),
-            "events_published": _nullable("integer"),
-            "catch_up": _nullable("object"),
-        }
-    ),
-    "Chains": _page("Chain"),
+    **FARM_SCHEMAS,
 }

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response, StreamingResponse
 
+from hookfarm.api import examples
 from hookfarm.api.context import Context
 from hookfarm.api.problems import Problem
 from hookfarm.api.watch import MOST_WATCHERS, Watch
@@ -21,15 +22,10 @@ EXAMPLE: dict[str, Any] = {
             "host": "farm-1", "pid": 4711, "timestamp": "2026-01-31T11:59:59.700Z",
         }
     },
-    "chains": [
-        {
-            "chain_id": 1, "head": 21500000, "checkpoint": 21500000, "lag_blocks": 0, "lag_seconds": 0.0,
-            "safe": 21499968, "finalized": 21499936, "ready": True, "why": "", "rpc_requests_per_block": 2.0,
-            "events_published": 61650, "catch_up": None,
-        }
-    ],
+    "chains": [examples.CHAIN],
     "streams": [{"chain_id": 1, "length": 12, "pending": 12, "lag": 0}],
-    "queue": {"queued": 0, "open": 3, "parked": 40, "retry": 2, "dead": 1, "unconfirmed": 7},
+    "queue": {"queued": 0, "open": 3, "parked": 40, "retry": 2, "dead": 1, "unconfirmed": 7, "in_lanes": 310},
+    "backfills": [examples.BACKFILL],
     "delivery": {
         "activity": "bbbpb", "delivered": 61500, "failed_attempts": 12, "dead": 1, "per_second": 51.2,
         "post_seconds": _QUANTILES, "queued_to_delivered_seconds": _QUANTILES,
@@ -40,7 +36,8 @@ _SUMMARY = """What every service says, how much waits at each hop, and how fast 
 
 Unknown numbers are null. Latencies are those of the last ten seconds; `per_second` is the mean of the last five
 and null until somebody has looked twice. `activity` has a letter for each delivery process: `b` blocked in BRPOP,
-`p` posting, `r` restarting, `s` stalled."""
+`p` posting, `r` restarting, `s` stalled. `backfills` has those that are not
+done among the ten that gave the last signs of life; /v1/backfills has all."""
 
 
 def build_router(context: Context) -> APIRouter:

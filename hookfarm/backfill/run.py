@@ -74,6 +74,7 @@ class Run:
         self._speed = Speed()
         self._at = stands.at
         self._added, self._known, self._waiting = stands.added, stands.known, 0
+        self._note = ""
 
     @property
     def _chain_id(self) -> int:
@@ -118,7 +119,8 @@ class Run:
     async def _give_signs_of_life(self) -> None:
         while True:
             with contextlib.suppress(redis.RedisError, OSError):
-                await lane.sign_of_life(self._client, self._plan.request.name)
+                now = self.progress(self._note)
+                await lane.sign_of_life(self._client, self._plan.request.name, now.blocks_per_second, now.note)
                 if self._plan.endpoint.ordered:
                     await lane.hold(self._client, self._plan.request.name, self._plan.endpoint.id)
             await asyncio.sleep(SIGN_OF_LIFE_SECONDS)
@@ -236,6 +238,7 @@ class Run:
                 failures += 1
 
     def _say(self, note: str) -> None:
+        self._note = note
         self._show(self.progress(note))
 
     def progress(self, note: str = "") -> Progress:

@@ -26,11 +26,20 @@ _FOREIGN = (OSError, TimeoutError, aiohttp.ClientError, Web3Exception, ValueErro
 
 
 class HttpConnection(AsyncHTTPProvider):
-    """As WebSocketConnection, for a node that answers but never announces."""
+    """As WebSocketConnection, for a node that answers but never announces. It asks for the head by itself:
+    `on_poll` is told before each time, `on_failed_poll` of the failure that ends that."""
 
-    def __init__(self, url: str, doorbell: Doorbell, limits: Limits, on_poll: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        url: str,
+        doorbell: Doorbell,
+        limits: Limits,
+        on_poll: Callable[[], None],
+        on_failed_poll: Callable[[ChainUnavailable], None],
+    ) -> None:
         super().__init__(url, exception_retry_configuration=None)
         self._on_poll = on_poll
+        self._on_failed_poll = on_failed_poll
         self._url = url
         self._doorbell = doorbell
         self._limits = limits
@@ -93,4 +102,5 @@ class HttpConnection(AsyncHTTPProvider):
                     self._doorbell.ring(Head(header.number, header))
                 await asyncio.sleep(poll_seconds(seen.block_seconds, polls))
         except ChainUnavailable as error:
+            self._on_failed_poll(error)
             self._doorbell.fail(error)

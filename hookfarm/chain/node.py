@@ -221,12 +221,15 @@ async def connect(provider: Provider, limits: Limits, on_head: OnHead, on_reques
         on_request()
         provider.on_call("eth_getBlockByNumber")
 
+    def on_failed_poll(error: ChainUnavailable) -> None:
+        provider.on_failure(failure_kind(error))
+
     doorbell = Doorbell(on_head)
     connection: Connection
     if urlsplit(provider.url).scheme in ("ws", "wss"):
         connection = WebSocketConnection(provider.url, doorbell, limits)
     else:
-        connection = HttpConnection(provider.url, doorbell, limits, on_poll)
+        connection = HttpConnection(provider.url, doorbell, limits, on_poll, on_failed_poll)
     node = Node(provider, connection, doorbell, limits, on_request)
     try:
         await connection.open()

@@ -71,13 +71,16 @@ class Providers:
                 return other
         return None
 
-    def failed(self, provider: Provider, jitter: float, rest_seconds: float | None = None) -> None:
-        """`jitter` as for `pause_seconds`; `rest_seconds` is what the provider asked for, if it did."""
+    def failed(self, provider: Provider, jitter: float, rest_seconds: float | None = None) -> float:
+        """`jitter` as for `pause_seconds`; `rest_seconds` is what the provider asked for, if it did. For how many
+        seconds it rests now."""
         now = self._clock()
         pause = pause_seconds(provider.failures, jitter)
         provider.failures += 1
         provider.failed_at = now
-        provider.rests_until = now + (pause if rest_seconds is None else max(rest_seconds, pause))
+        rest = pause if rest_seconds is None else max(rest_seconds, pause)
+        provider.rests_until = now + rest
+        return rest
 
     def worked(self, provider: Provider) -> None:
         """It has been of use for a while: its next failure is a new one, not one more."""

@@ -1,5 +1,6 @@
 """`hookfarm chains`: where each chain stands."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ _HEADINGS = (
 @json_option
 @redis_options
 def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Show each chain: its head, how far it has been published and how far that lags behind, and what is final.
+    """Show each chain: its head, how far it has been published and how far that lags behind, what is final, and
+    how its nodes do: which one is in use, which are left alone, until when and why.
 
     Those that the settings name (HOOKFARM_CHAINS, --config) are among them, though nothing is heard of them yet.
 
@@ -34,28 +36,25 @@ def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
     if as_json:
         print_json(rows)
         return
+    from hookfarm.cli.chain_lines import NODE_HEADINGS, node_row
     from hookfarm.cli.tables import columns
 
     for line in columns([_HEADINGS, *map(_line, rows)]):
         click.echo(line)
+    now_ms = int(time.time() * 1000)
+    nodes = [node_row(row["chain_id"], node, now_ms) for row in rows for node in row["providers"]]
+    if nodes:
+        click.echo()
+        for line in columns([NODE_HEADINGS, *nodes]):
+            click.echo(line)
 
 
 def _line(row: dict[str, Any]) -> tuple[str, ...]:
+    from hookfarm.cli.chain_lines import catch_up
     from hookfarm.cli.tables import plain
     from hookfarm.cli.view_numbers import UNKNOWN, count, rate
 
     behind = UNKNOWN if row["lag_seconds"] is None else f"{row['lag_seconds']:,.1f} s"
     numbers = (count(row.get(name)) for name in _NUMBERS)
-    told = (behind, rate(row["rpc_requests_per_block"]), plain(row["why"] or _catch_up(row)))
+    told = (behind, rate(row["rpc_requests_per_block"]), plain(row["why"] or catch_up(row)))
     return (str(row["chain_id"]), "yes" if row["ready"] else "no", *numbers, *told)
-
-
-def _catch_up(row: dict[str, Any]) -> str:
-    from hookfarm.cli.view_numbers import elapsed, rate
-
-    found = row["catch_up"]
-    if not found:
-        return ""
-    left = found.get("seconds_left")
-    speed = f"catching up, {rate(found['blocks_per_second'])} blocks/s"
-    return speed if left is None else f"{speed}, {elapsed(left)} left"

@@ -9,6 +9,7 @@ import hookfarm
 from hookfarm import config
 from hookfarm.cli.apply import apply, export
 from hookfarm.cli.backfill import backfill
+from hookfarm.cli.backfills import backfills
 from hookfarm.cli.chains import chains
 from hookfarm.cli.completion import completion
 from hookfarm.cli.dead_letters import dead_letters
@@ -36,7 +37,7 @@ def cli() -> None:
 
 for command in (
     *(start, demo, wait, status, top, chains),
-    *(endpoints, deliveries, dead_letters, backfill, apply, export),
+    *(endpoints, deliveries, dead_letters, backfill, backfills, apply, export),
     *(listen, devchain, completion),
 ):
     cli.add_command(command)

@@ -1,5 +1,6 @@
 """`hookfarm status`: what runs, what is ready, what waits."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from hookfarm.cli.options import connected, json_option, print_json, redis_optio
 from hookfarm.redaction import redis_address
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table  # Costs 0.05 s, which --help need not wait for.
 
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 @json_option
 @redis_options
 def status(as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Show services, readiness, workers, queue depths, lag per chain and the Redis address.
+    """Show services, readiness, workers, queue depths, backfills, lag, nodes per chain, and the Redis address.
 
     \b
     Example: hookfarm status --json
@@ -31,7 +33,7 @@ def status(as_json: bool, config_file: Path | None, **options: Any) -> None:
             "redis": redis_address(redis_url(given)),
             **picture.take(client),
             "in_lanes": backfills.in_lanes(client),
-            "backfills": [backfill.public(waiting) for backfill, waiting in backfills.unfinished(client)],
+            "backfills": [backfill.public() for backfill in backfills.unfinished(client)],
         }
     if as_json:
         print_json(found)
@@ -42,27 +44,41 @@ def status(as_json: bool, config_file: Path | None, **options: Any) -> None:
 def _print(found: dict[str, Any]) -> None:
     from rich.console import Console
 
+    from hookfarm.cli.backfill_lines import status_line
+
     console = Console(highlight=False)
     console.print(_services(found["services"]))
     for told in found["services"].values():
         for waiting in told.get("backing_off", ()):
             console.print("{process} is tried again in {again_in_s} s ({tries} tries): {reason}".format(**waiting))
-    console.print("\ndelivery_queue  " + _counts(found["queue"]))
+    in_queue = {place: number for place, number in found["queue"].items() if place != "in_lanes"}
+    console.print("\ndelivery_queue  " + _counts(in_queue))
     if found["in_lanes"]:
         console.print(f"lanes of backfills  waiting {found['in_lanes']:,}")
     for backfill in found["backfills"]:
-        console.print(_backfill_line(backfill))
+        console.print(status_line(backfill), markup=False, soft_wrap=True)
     endpoints = found["endpoints"]
     disabled = endpoints["total"] - endpoints["enabled"]
     circuits = {"enabled": endpoints["enabled"], "disabled": disabled, "circuit open": endpoints["circuit_open"]}
     console.print("endpoints  " + _counts(circuits))
     for chain in found["chains"]:
-        place = _counts({"head": chain["head"], "checkpoint": chain["checkpoint"], "lag": chain["lag_blocks"]})
-        console.print(f"chain {chain['chain_id']}  {place} blocks")
+        _print_chain(console, chain)
     for stream in found["streams"]:
         waiting = _counts({"waiting": stream["length"], "pending": stream["pending"]})
         console.print(f"events:{stream['chain_id']}  {waiting}")
     console.print(f"redis  {found['redis']}")
+
+
+def _print_chain(console: "Console", chain: dict[str, Any]) -> None:
+    from hookfarm.cli.chain_lines import catch_up, node_in_use, troubles
+    from hookfarm.cli.view_numbers import rate
+
+    place = _counts({"head": chain["head"], "checkpoint": chain["checkpoint"], "lag": chain["lag_blocks"]})
+    cost = f"requests/block {rate(chain.get('rpc_requests_per_block'))}  node {node_in_use(chain)}"
+    told = (f"chain {chain['chain_id']}  {place} blocks", cost, catch_up(chain))
+    console.print("  ".join(filter(None, told)), markup=False, soft_wrap=True)
+    for trouble in troubles(chain, int(time.time() * 1000)):
+        console.print(f"  {trouble}", markup=False, soft_wrap=True)
 
 
 def _services(services: dict[str, dict[str, Any]]) -> "Table":
@@ -89,10 +105,3 @@ def _counts(numbers: dict[str, int | None]) -> str:
     from hookfarm.cli.view_numbers import count
 
     return "  ".join(f"{name} {count(number)}" for name, number in numbers.items())
-
-
-def _backfill_line(backfill: dict[str, Any]) -> str:
-    at = "before its first block" if backfill["at_block"] is None else f"at block {backfill['at_block']:,}"
-    span = f"chain {backfill['chain_id']}  blocks {backfill['from_block']:,} to {backfill['to_block']:,}"
-    state = "running" if backfill["running"] else "stopped"
-    return f"backfill {backfill['endpoint']}  {span}  {at}  added {backfill['added']:,}  {state}"

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from hookfarm import keys
 from hookfarm.cli.view_numbers import UNKNOWN, count, duration, elapsed, rate, sparkline
-from hookfarm.cli.view_snapshot import ChainLine, Proof, Quantiles, ServiceLine, Snapshot
+from hookfarm.cli.view_snapshot import ChainLine, Nodes, Proof, Quantiles, ServiceLine, Snapshot
 from hookfarm.cli.view_workers import workers
 
 WIDEST = 100
@@ -41,7 +41,8 @@ def render(snapshot: Snapshot, title: str, *, ascii_only: bool = False) -> Rende
     body.add_row(left, right)
     latest = [_latest(snapshot.proof.latest)] if snapshot.proof else []
     lost = [Text(f" {snapshot.lost}", style="red", no_wrap=True, overflow="ellipsis")] if snapshot.lost else []
-    return Group(_headline(snapshot, title), body, *latest, *lost, *_troubles(snapshot.services))
+    more = [*_under_way(snapshot), *_nodes(snapshot.chains)]
+    return Group(_headline(snapshot, title), body, *latest, *lost, *_troubles(snapshot.services), *more)
 
 
 def _headline(snapshot: Snapshot, title: str) -> RenderableType:
@@ -66,7 +67,9 @@ def _state(snapshot: Snapshot) -> Text:
 
 def _flow(snapshot: Snapshot, ascii_only: bool) -> RenderableType:
     proof = snapshot.proof
-    rows = [row for chain in snapshot.chains for row in _chain(chain)] or [("chain", count(None), "")]
+    rows = [row for chain in snapshot.chains for row in _chain(chain, of_demo=proof is not None)] or [
+        ("chain", count(None), "")
+    ]
     if proof is not None:
         rows.insert(1, ("emitted", count(proof.emitted), "logs on the chain"))
     failures = f"{count(snapshot.failed_attempts)} failed, {count(snapshot.dead)} dead"
@@ -78,12 +81,19 @@ def _flow(snapshot: Snapshot, ascii_only: bool) -> RenderableType:
     return _panel("chain to webhook", _rows(rows), Text(), bars)
 
 
-def _chain(chain: ChainLine) -> list[_Row]:
+def _chain(chain: ChainLine, *, of_demo: bool) -> list[_Row]:
+    """A demo has one node of its own, and no line to spare on a small terminal."""
+    nodes = None if of_demo else chain.nodes
     return [
         (f"chain {chain.chain_id}", count(chain.head), _behind(chain)),
         ("events", count(chain.published), "published"),
         ("stream", count(chain.waiting), "waiting"),
+        *([("nodes", f"{nodes.usable} of {nodes.all}", _cost(nodes))] if nodes else []),
     ]
+
+
+def _cost(nodes: Nodes) -> str:
+    return f"{rate(nodes.requests_per_block)} req/block"
 
 
 def _behind(chain: ChainLine) -> str:
@@ -148,6 +158,25 @@ def _troubles(services: Iterable[ServiceLine]) -> list[Text]:
     for service in services:
         if not service.well:
             lines.append(Text(f" {_trouble(service)}", style="red", no_wrap=True, overflow="ellipsis"))
+    return lines
+
+
+def _under_way(snapshot: Snapshot) -> list[Text]:
+    """A line for each chain that catches up, and for each backfill."""
+    chains = [f"chain {chain.chain_id}: {chain.catch_up}" for chain in snapshot.chains if chain.catch_up]
+    backfills = [f"backfill {line}" for line in snapshot.backfills]
+    return [Text(f" {line}", no_wrap=True, overflow="ellipsis") for line in (*chains, *backfills)]
+
+
+def _nodes(chains: Iterable[ChainLine]) -> list[Text]:
+    """Which one is in use, where there are several, and a line for each that is left alone."""
+    lines = []
+    for chain in chains:
+        if chain.nodes is not None and chain.nodes.all > 1:
+            in_use = f" chain {chain.chain_id}: {chain.nodes.in_use} is in use"
+            lines.append(Text(in_use, style="dim", no_wrap=True, overflow="ellipsis"))
+        for trouble in chain.nodes.troubles if chain.nodes is not None else ():
+            lines.append(Text(f" {trouble}", style="yellow", no_wrap=True, overflow="ellipsis"))
     return lines
 
 

@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from hookfarm import keys
-from hookfarm.cli.view_snapshot import Proof, Snapshot, chains_of, endpoints_of, quantiles_of, services_of
+from hookfarm.cli.view_snapshot import (
+    Proof,
+    Snapshot,
+    backfills_of,
+    chains_of,
+    endpoints_of,
+    quantiles_of,
+    services_of,
+)
 from hookfarm.picture import Rates
 
 
@@ -41,6 +49,7 @@ class Poller:
             post_since_start=quantiles_of(delivery.get("since_start", {}), "post_seconds"),
             queue=picture.get("queue"),
             endpoints=endpoints_of(picture),
+            backfills=backfills_of(picture),
             proof=proof,
             draining=draining,
         )

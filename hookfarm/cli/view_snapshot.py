@@ -1,10 +1,12 @@
 """What the live view shows, as plain values: made from the farm's picture, whatever of it is missing."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hookfarm import keys
+from hookfarm.cli import backfill_lines, chain_lines
 from hookfarm.picture import SILENT_SECONDS
 
 
@@ -26,8 +28,20 @@ class ServiceLine:
 
 
 @dataclass(frozen=True)
+class Nodes:
+    """How many nodes a chain has and how many of them could be asked now, which one is in use, what a block costs
+    in requests. `troubles`: a line for each that is left alone."""
+
+    usable: int
+    all: int
+    in_use: str
+    requests_per_block: float | None
+    troubles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ChainLine:
-    """One chain as its ingestor sees it, and how many events wait in its stream."""
+    """One chain as its ingestor sees it, and how many events wait in its stream; how it catches up, in words."""
 
     chain_id: int
     head: int
@@ -35,6 +49,8 @@ class ChainLine:
     published: int
     waiting: int | None = None
     lag_seconds: float | None = None
+    nodes: Nodes | None = None
+    catch_up: str = ""
 
     @property
     def lag_blocks(self) -> int:
@@ -72,7 +88,8 @@ class Proof:
 class Snapshot:
     """The farm at one moment. `activity` is a letter per delivery process; `recent` are deliveries per second,
     the latest last; `per_second` their average. `post` and `queued_to_delivered` are those of the last seconds.
-    None or empty where nothing is known. `lost` says since when and why everything shown is old."""
+    `backfills`: a line for each that is not done. None or empty where nothing is known. `lost` says since when and
+    why everything shown is old."""
 
     seconds: float
     services: tuple[ServiceLine, ...] = ()
@@ -88,6 +105,7 @@ class Snapshot:
     post_since_start: Quantiles = Quantiles()
     queue: Mapping[str, int] | None = None
     endpoints: Endpoints | None = None
+    backfills: tuple[str, ...] = ()
     proof: Proof | None = None
     draining: bool = False
     lost: str = ""
@@ -103,6 +121,10 @@ def chains_of(picture: Mapping[str, Any], heads: Mapping[int, int]) -> tuple[Cha
     """The chains of a picture; `heads` are better known ones, from the chains themselves."""
     waiting = {stream["chain_id"]: stream["length"] for stream in picture.get("streams", [])}
     return tuple(_chain(chain, heads, waiting) for chain in picture.get("chains", []))
+
+
+def backfills_of(picture: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(backfill_lines.brief(backfill) for backfill in picture.get("backfills", []))
 
 
 def endpoints_of(picture: Mapping[str, Any]) -> Endpoints | None:
@@ -131,4 +153,14 @@ def _chain(chain: Mapping[str, Any], heads: Mapping[int, int], waiting: Mapping[
         chain.get("events_published", 0),
         waiting.get(chain_id),
         chain.get("lag_seconds"),
+        _nodes(chain),
+        chain_lines.catch_up(chain),
     )
+
+
+def _nodes(chain: Mapping[str, Any]) -> Nodes | None:
+    usable, known = chain_lines.usable(chain)
+    if not known:
+        return None
+    troubles = tuple(chain_lines.troubles(chain, int(time.time() * 1000)))
+    return Nodes(usable, known, chain_lines.node_in_use(chain), chain.get("rpc_requests_per_block"), troubles)

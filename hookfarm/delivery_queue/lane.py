@@ -24,8 +24,12 @@ REMEMBERED_SECONDS = 30 * 86_400
 HELD_SECONDS = 10.0
 """Without a sign of life, an endpoint with an order is free for another backfill."""
 
+MOST_NOTED = 300
+"""Characters of what keeps a backfill from getting on."""
+
 _BACKFILL = Script("backfill", "types", "facts", "ledger", "told", "holding")
 _HOLD = Script("hold_endpoint", "holding")
+_ALIVE = Script("backfill_alive")
 
 
 class Placed(NamedTuple):
@@ -106,10 +110,12 @@ def _arguments(chain_id: int, wanted: Wanted) -> list[Argument]:
     return arguments
 
 
-async def sign_of_life(client: "redis.asyncio.Redis", name: str) -> None:
-    """It is running, though it does not get on."""
-    seconds, micros = await client.time()
-    await client.zadd(keys.BACKFILLS, {name: seconds * 1000 + micros // 1000}, xx=True)
+async def sign_of_life(
+    client: "redis.asyncio.Redis", name: str, blocks_per_second: float | None = None, note: str = ""
+) -> None:
+    """It is running, so fast; or `note` says why it does not get on. Of one that is done or removed it is none."""
+    speed = "" if blocks_per_second is None else f"{blocks_per_second:.2f}"
+    await _ALIVE.call_async(client, (keys.BACKFILL + name,), (name, speed, note[:MOST_NOTED]))
 
 
 async def stands_at(client: "redis.asyncio.Redis", name: str) -> Checkpoint | None:

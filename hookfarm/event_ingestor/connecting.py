@@ -43,7 +43,7 @@ class Connector:
         self._chain = chain
         self._limits = limits
         self._providers = Providers(chain.urls, chain.requests_per_second)
-        gauges.watch(self._providers.all)
+        gauges.nodes.watch(self._providers.all)
         self._store = store
         self._condition = condition
         self._gauges = gauges
@@ -55,9 +55,12 @@ class Connector:
         while True:
             provider = await self._rested()
             try:
-                return await self._open(provider)
+                return self._used(await self._open(provider))
             except ChainUnavailable as error:
                 self._failed(provider, error)
+            except WrongChain as error:
+                self._gauges.nodes.failed(provider, error, 0.0)
+                raise
 
     async def next_one(self) -> Node:
         """After `lost`. A node of another chain is passed over like one that does not answer.
@@ -69,7 +72,7 @@ class Connector:
             while True:
                 provider = await self._rested()
                 try:
-                    return await self._open(provider)
+                    return self._used(await self._open(provider))
                 except (ChainUnavailable, WrongChain) as error:
                     self._failed(provider, error)
         finally:
@@ -84,8 +87,8 @@ class Connector:
                 continue
             try:
                 return await self._open_as_far_as(provider, checkpoint())
-            except (ChainUnavailable, WrongChain):
-                self._providers.failed(provider, random.random())
+            except (ChainUnavailable, WrongChain) as error:
+                self._gauges.nodes.failed(provider, error, self._providers.failed(provider, random.random()))
 
     async def second_opinion(self, node: Node) -> int | None:
         """The block number of another provider; None where there is none that answers in time."""
@@ -114,6 +117,7 @@ class Connector:
     def took_over(self, node: Node) -> None:
         """A preferred node is in use again."""
         self._since = time.monotonic()
+        self._used(node)
         self._log.info("returned to the preferred node", chain=self._chain.chain_id, node=node.origin)
 
     async def _rested(self) -> Provider:
@@ -136,10 +140,14 @@ class Connector:
 
     def _rest(self, provider: Provider, error: Exception) -> None:
         wanted = error.retry_after_seconds if isinstance(error, RateLimited) else None
-        self._providers.failed(provider, random.random(), wanted)
+        self._gauges.nodes.failed(provider, error, self._providers.failed(provider, random.random(), wanted))
+
+    def _used(self, node: Node) -> Node:
+        self._gauges.nodes.in_use(node.provider)
+        return node
 
     async def _block_number(self, provider: Provider) -> int:
-        node = await connect(provider, self._limits, lambda _: None, self._gauges.requested)
+        node = await connect(provider, self._limits, lambda _: None, self._gauges.asking(provider))
         try:
             await self._check_identity(node)
             return await node.block_number()
@@ -154,7 +162,7 @@ class Connector:
         return node
 
     async def _open(self, provider: Provider) -> Node:
-        node = await connect(provider, self._limits, self._gauges.head, self._gauges.requested)
+        node = await connect(provider, self._limits, self._gauges.head, self._gauges.asking(provider))
         try:
             await self._check_identity(node)
             await node.head()

@@ -1,13 +1,13 @@
-"""The numbers an ingestor shows in its slot: the index of each counter."""
+"""The numbers an ingestor shows in its slot: the index of each counter. Those of its nodes are in nodes.py."""
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 
 from hookfarm.chain.block import Head, Header
-from hookfarm.chain.providers import FAILURE_KINDS, Provider
-from hookfarm.farm.board import COUNTERS, NOTE_BYTES, Slot
+from hookfarm.chain.providers import Provider
+from hookfarm.event_ingestor.nodes import Nodes
+from hookfarm.farm.board import Slot
 
 HEAD = 0
 """Number of the newest block the node told of."""
@@ -38,38 +38,7 @@ DEEP_REORGS = 13
 BLOCKS_REPAIRED = 14
 """Blocks whose logs a node left out and whose receipts it had."""
 
-NODES = 8
-"""More nodes than these of one chain count together with the last of them."""
-METHODS = (
-    "eth_getBlockByHash",
-    "eth_getBlockByNumber",
-    "eth_getLogs",
-    "eth_getBlockReceipts",
-    "eth_blockNumber",
-    "eth_chainId",
-    "eth_subscribe",
-    "debug_traceBlockByHash",
-    "debug_traceBlockByNumber",
-    "trace_block",
-    "other",
-)
-CALLS = 16
-"""Calls by node and method; each call of a batch is one."""
-CALLS_FAILED = CALLS + NODES * len(METHODS)
-"""By node and kind of failure."""
-_NODE_CHARACTERS = NOTE_BYTES // NODES - 1
-assert CALLS_FAILED + NODES * len(FAILURE_KINDS) <= COUNTERS
-
 _TIP_BLOCKS = 64
-
-
-def call(node: int, method: str) -> int:
-    """The counter of calls of a method to the node of that place in the configuration."""
-    return CALLS + node * len(METHODS) + METHODS.index(method if method in METHODS else "other")
-
-
-def failed_call(node: int, failure: str) -> int:
-    return CALLS_FAILED + node * len(FAILURE_KINDS) + FAILURE_KINDS.index(failure)
 
 
 class Gauges:
@@ -78,29 +47,21 @@ class Gauges:
     def __init__(self, slot: Slot, chain_id: int, clock: Callable[[], float] = time.time) -> None:
         self._slot = slot
         self._clock = clock
+        self.nodes = Nodes(slot, clock)
         self._at_the_tip: deque[tuple[int, int]] = deque(maxlen=_TIP_BLOCKS)
         slot.set_counter(CHAIN_ID, chain_id)
 
     def requested(self) -> None:
         self._slot.add(RPC_REQUESTS)
 
-    def watch(self, providers: Sequence[Provider]) -> None:
-        """Counts what each of them is asked. Where they are not those of the predecessor, from zero."""
-        origins = [provider.origin[:_NODE_CHARACTERS] for provider in providers[:NODES]]
-        note = " ".join(origins)
-        if self._slot.note != note:
-            for index in range(CALLS, CALLS_FAILED + NODES * len(FAILURE_KINDS)):
-                self._slot.set_counter(index, 0)
-            self._slot.note = note
-        for place, provider in enumerate(providers):
-            provider.on_call = partial(self._called, min(place, NODES - 1))
-            provider.on_failure = partial(self._call_failed, min(place, NODES - 1))
+    def asking(self, provider: Provider) -> Callable[[], None]:
+        """What to call before each request to a node that is watched."""
 
-    def _called(self, node: int, method: str) -> None:
-        self._slot.add(call(node, method))
+        def requested() -> None:
+            self.requested()
+            self.nodes.requested(provider)
 
-    def _call_failed(self, node: int, failure: str) -> None:
-        self._slot.add(failed_call(node, failure))
+        return requested
 
     def head(self, head: Head) -> None:
         self._slot.set_counter(HEAD, head.number)

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from hookfarm.chain.providers import FAILURE_KINDS
-from hookfarm.event_ingestor import gauges
+from hookfarm.event_ingestor import gauges, nodes
+from hookfarm.event_ingestor.status import providers
 from hookfarm.farm.board import Slot, State
 from hookfarm.metrics import Family, counter, gauge
 
@@ -41,7 +42,18 @@ def families(slots: Sequence[Slot], clock: Callable[[], float] = time.time) -> I
         "Blocks between the newest one known and the last one published.",
         *((_labels(slot), _lag_blocks(slot)) for slot in chains),
     )
+    yield gauge(
+        f"{PREFIX}_rpc_requests_per_block",
+        "Requests that a block takes at the tip, over the last 64 blocks.",
+        *(
+            (_labels(slot), slot.counter(gauges.REQUESTS_PER_BLOCK) / 100)
+            for slot in chains
+            if slot.counter(gauges.REQUESTS_PER_BLOCK)
+        ),
+    )
     yield from _ages(chains, clock())
+    yield from _catching_up(chains)
+    yield from _nodes(chains, clock())
     yield from _calls(chains)
 
 
@@ -67,26 +79,60 @@ def _ages(chains: Sequence[Slot], now: float) -> Iterable[Family]:
     )
 
 
+def _catching_up(chains: Sequence[Slot]) -> Iterable[Family]:
+    """Only of chains that are far behind."""
+    behind = [slot for slot in chains if slot.counter(gauges.CATCHING_UP)]
+    yield gauge(
+        f"{PREFIX}_catch_up_blocks_per_second",
+        "How fast a chain that is far behind its head is read.",
+        *((_labels(slot), slot.counter(gauges.BLOCKS_PER_SECOND) / 100) for slot in behind),
+    )
+    yield gauge(
+        f"{PREFIX}_catch_up_seconds_left",
+        "How long that still takes at this speed.",
+        *((_labels(slot), slot.counter(gauges.SECONDS_LEFT)) for slot in behind),
+    )
+
+
+def _nodes(chains: Sequence[Slot], now: float) -> Iterable[Family]:
+    told = [({**_labels(slot), "node": one["node"]}, one) for slot in chains for one in providers(slot, now)]
+    yield gauge(
+        f"{PREFIX}_node_in_use",
+        "1 for the node (scheme, host and port) that is followed.",
+        *((labels, int(one["state"] == "in_use")) for labels, one in told),
+    )
+    yield gauge(
+        f"{PREFIX}_node_cooling_down",
+        "1 while the node is left alone after a failure, or refused for serving another chain.",
+        *((labels, int(one["state"] in ("cooling_down", "refused"))) for labels, one in told),
+    )
+    yield counter(
+        f"{PREFIX}_node_requests",
+        "Requests sent to the node; a batch is one.",
+        *((labels, one["requests"]) for labels, one in told),
+    )
+
+
 def _calls(chains: Sequence[Slot]) -> Iterable[Family]:
     """Methods that a node was never asked for are left out."""
     yield counter(
         f"{PREFIX}_rpc_calls",
         "Calls by node (scheme, host and port) and method; each call of a batch is one.",
         *(
-            ({**_labels(slot), "node": node, "method": method}, slot.counter(gauges.call(place, method)))
+            ({**_labels(slot), "node": node, "method": method}, slot.counter(nodes.call(place, method)))
             for slot in chains
-            for place, node in enumerate(slot.note.split())
-            for method in gauges.METHODS
-            if slot.counter(gauges.call(place, method))
+            for place, node in enumerate(nodes.origins(slot))
+            for method in nodes.METHODS
+            if slot.counter(nodes.call(place, method))
         ),
     )
     yield counter(
         f"{PREFIX}_rpc_errors",
         "Calls that a node refused, limited, or gave no usable answer to.",
         *(
-            ({**_labels(slot), "node": node, "kind": kind}, slot.counter(gauges.failed_call(place, kind)))
+            ({**_labels(slot), "node": node, "kind": kind}, slot.counter(nodes.failed_call(place, kind)))
             for slot in chains
-            for place, node in enumerate(slot.note.split())
+            for place, node in enumerate(nodes.origins(slot))
             for kind in FAILURE_KINDS
         ),
     )

@@ -1,20 +1,28 @@
-"""What is told of the ingestors: where each chain stands."""
+"""What is told of the ingestors: where each chain stands, and how its nodes do."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from hookfarm.event_ingestor import gauges
+from hookfarm.event_ingestor import gauges, nodes
+from hookfarm.event_ingestor.nodes import Seen
 from hookfarm.farm.board import Slot, State
 
+_AT_WORK = (State.UP, State.STALLED)
 
-def report(slots: Sequence[Slot]) -> dict[str, Any]:
+
+def report(slots: Sequence[Slot], clock: Callable[[], float] = time.time) -> dict[str, Any]:
     """The ingestors' part of the status: one entry per chain that is to be watched and has been reached."""
-    return {
-        "chains": [_chain(slot) for slot in slots if slot.state != State.EMPTY and slot.counter(gauges.CHAIN_ID)]
-    }
+    reached = [slot for slot in slots if slot.state != State.EMPTY and slot.counter(gauges.CHAIN_ID)]
+    return {"chains": [_chain(slot, clock()) for slot in reached]}
 
 
-def _chain(slot: Slot) -> dict[str, Any]:
+def providers(slot: Slot, now: float) -> list[dict[str, Any]]:
+    """How each of a chain's nodes does, the preferred one first."""
+    return [_provider(seen, slot.state in _AT_WORK, int(now * 1000)) for seen in nodes.seen(slot)]
+
+
+def _chain(slot: Slot, now: float) -> dict[str, Any]:
     head, checkpoint = slot.counter(gauges.HEAD), slot.counter(gauges.CHECKPOINT)
     return {
         "chain_id": slot.counter(gauges.CHAIN_ID),
@@ -30,6 +38,7 @@ def _chain(slot: Slot) -> dict[str, Any]:
         "block_timestamp": slot.counter(gauges.BLOCK_TIMESTAMP),
         "rpc_requests": slot.counter(gauges.RPC_REQUESTS),
         "rpc_requests_per_block": slot.counter(gauges.REQUESTS_PER_BLOCK) / 100 or None,
+        "providers": providers(slot, now),
         "catching_up": _catching_up(slot),
         "why": slot.reason,
     }
@@ -43,3 +52,27 @@ def _catching_up(slot: Slot) -> dict[str, Any] | None:
         "blocks_per_second": slot.counter(gauges.BLOCKS_PER_SECOND) / 100,
         "seconds_left": slot.counter(gauges.SECONDS_LEFT),
     }
+
+
+def _provider(seen: Seen, at_work: bool, now_ms: int) -> dict[str, Any]:
+    """`until_ms`: when it may be asked again, None where that is now."""
+    return {
+        "node": seen.origin,
+        "kind": seen.kind,
+        "state": _state(seen, at_work, now_ms),
+        "until_ms": seen.rests_until_ms if seen.rests_until_ms > now_ms else None,
+        "last_error": seen.last_error,
+        "last_error_at_ms": seen.failed_at_ms,
+        "requests": seen.requests,
+        "calls": seen.calls,
+        "errors": seen.errors,
+    }
+
+
+def _state(seen: Seen, at_work: bool, now_ms: int) -> str:
+    """What a process was using that is gone, or begins anew, is not in use."""
+    if seen.in_use and at_work:
+        return "in_use"
+    if seen.refused:
+        return "refused"
+    return "cooling_down" if seen.rests_until_ms > now_ms else "standing_by"

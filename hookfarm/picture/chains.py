@@ -30,6 +30,7 @@ def row(told: Mapping[str, Any], heads: Sequence[bytes | None], service_why: str
         "finalized": finalized,
         "ready": not why,
         "why": why,
+        "providers": told.get("providers", []),
         "catch_up": told.get("catching_up"),
     }
 
@@ -45,8 +46,8 @@ def _lag_seconds(told: Mapping[str, Any], now: float) -> float | None:
 def with_unheard(rows: Iterable[dict[str, Any]], configured: Iterable[int]) -> list[dict[str, Any]]:
     """The rows by id, and one for each chain that is configured and whose ingestor has said nothing so far."""
     found = {row["chain_id"]: row for row in rows}
+    nothing: dict[str, Any] = {**dict.fromkeys(_UNKNOWN), "events_published": 0, "providers": [], "catch_up": None}
     for chain_id in configured:
-        unknown = {**dict.fromkeys(_UNKNOWN), "events_published": 0, "catch_up": None}
-        unheard = {"chain_id": chain_id, **unknown, "ready": False, "why": "no ingestor has reached it"}
+        unheard = {"chain_id": chain_id, **nothing, "ready": False, "why": "no ingestor has reached it"}
         found.setdefault(chain_id, unheard)
     return [found[chain_id] for chain_id in sorted(found)]

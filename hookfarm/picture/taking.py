@@ -1,4 +1,5 @@
-"""Taking a picture: first what the services say, then what is in the keys of the chains that they name.
+"""Taking a picture: first what the services say and which backfills there are, then what is in the keys of the
+chains and backfills named.
 
 The same questions go over a blocking client (the command line) and an asynchronous one (the API).
 """
@@ -13,11 +14,16 @@ import redis
 
 import hookfarm
 from hookfarm import delivery_queue, keys
+from hookfarm.delivery_queue import backfills
+from hookfarm.delivery_queue.backfills import Backfill
 from hookfarm.picture import chains, services, streams
 from hookfarm.picture.services import Services
 from hookfarm.redis_clients import ResponseError
 
 Picture = dict[str, Any]
+
+MOST_BACKFILLS = 10
+"""Of those with the last signs of life, which are those that run; a picture may not cost more for many."""
 
 _QUANTILES = ("post_seconds", "queued_to_delivered_seconds")
 
@@ -25,53 +31,82 @@ _QUANTILES = ("post_seconds", "queued_to_delivered_seconds")
 def take(client: "redis.Redis") -> Picture:
     """A picture of now; redis-py's errors pass through."""
     with client.pipeline(transaction=False) as pipe:
-        services.ask(pipe)
-        told = services.told(pipe.execute())
+        _ask_first(pipe)
+        first = _First(pipe.execute())
     with client.pipeline(transaction=True) as pipe:
-        _ask(pipe, services.chain_ids(told))
-        return _picture(told, pipe.execute(raise_on_error=False), time.time())
+        _ask(pipe, first)
+        return _picture(first, pipe.execute(raise_on_error=False), time.time())
 
 
 async def take_async(client: "redis.asyncio.Redis") -> Picture:
     """As `take`."""
     async with client.pipeline(transaction=False) as pipe:
-        services.ask(pipe)
-        told = services.told(await pipe.execute())
+        _ask_first(pipe)
+        first = _First(await pipe.execute())
     async with client.pipeline(transaction=True) as pipe:
-        _ask(pipe, services.chain_ids(told))
-        return _picture(told, await pipe.execute(raise_on_error=False), time.time())
+        _ask(pipe, first)
+        return _picture(first, await pipe.execute(raise_on_error=False), time.time())
 
 
-def _ask(pipe: "redis.client.Pipeline | redis.asyncio.client.Pipeline", chain_ids: Sequence[int]) -> None:
+class _First:
+    """What is known after the first round trip."""
+
+    def __init__(self, replies: Sequence[Any]) -> None:
+        self.services = services.told(replies)
+        self.chain_ids = services.chain_ids(self.services)
+        self.backfills = [name.decode() for name in replies[-1]]
+
+
+def _ask_first(pipe: "redis.client.Pipeline | redis.asyncio.client.Pipeline") -> None:
+    services.ask(pipe)
+    backfills.ask_newest(pipe, MOST_BACKFILLS)
+
+
+def _ask(pipe: "redis.client.Pipeline | redis.asyncio.client.Pipeline", first: _First) -> None:
     delivery_queue.ask_depths(pipe)
     pipe.hlen(keys.UNCONFIRMED)
     pipe.hlen(keys.ENDPOINTS)
     pipe.scard(keys.PAUSED)
     pipe.zcard(keys.CIRCUITS)
-    for chain_id in chain_ids:
+    pipe.hlen(keys.LANE_JOBS)
+    backfills.ask(pipe, first.backfills)
+    for chain_id in first.chain_ids:
         streams.ask(pipe, chain_id)
         chains.ask(pipe, chain_id)
 
 
-def _picture(told: Services, replies: list[Any], now: float) -> Picture:
-    counted, found = replies[: delivery_queue.DEPTHS_ASKED + 4], replies[delivery_queue.DEPTHS_ASKED + 4 :]
-    for reply in counted:
+_COUNTED = delivery_queue.DEPTHS_ASKED + 5
+
+
+def _picture(first: _First, replies: list[Any], now: float) -> Picture:
+    told, by_chain = first.services, _COUNTED + backfills.replies_to(first.backfills)
+    for reply in replies[:by_chain]:
         if isinstance(reply, ResponseError):
             raise reply
-    unconfirmed, endpoints, disabled, circuits = counted[delivery_queue.DEPTHS_ASKED :]
-    chain_ids = services.chain_ids(told)
+    unconfirmed, endpoints, disabled, circuits, in_lanes = replies[delivery_queue.DEPTHS_ASKED : _COUNTED]
     size = streams.REPLIES + 1
-    by_chain = {chain_id: found[size * i : size * (i + 1)] for i, chain_id in enumerate(chain_ids)}
+    places = range(by_chain, len(replies), size)
+    of_chains = {chain_id: replies[i : i + size] for chain_id, i in zip(first.chain_ids, places, strict=True)}
     return {
         "timestamp": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "version": hookfarm.__version__,
         "services": told,
-        "chains": _chains(told, {chain_id: part[-1] for chain_id, part in by_chain.items()}, now),
-        "streams": [streams.row(chain_id, part[:-1]) for chain_id, part in by_chain.items()],
-        "queue": {**asdict(delivery_queue.depths_answered(counted)), "unconfirmed": unconfirmed},
+        "chains": _chains(told, {chain_id: part[-1] for chain_id, part in of_chains.items()}, now),
+        "streams": [streams.row(chain_id, part[:-1]) for chain_id, part in of_chains.items()],
+        "queue": {
+            **asdict(delivery_queue.depths_answered(replies)),
+            "unconfirmed": unconfirmed,
+            "in_lanes": in_lanes,
+        },
+        "backfills": _unfinished(backfills.answered(first.backfills, replies[_COUNTED:by_chain])),
         "delivery": _delivery(told),
         "endpoints": {"total": endpoints, "enabled": endpoints - disabled, "circuit_open": circuits},
     }
+
+
+def _unfinished(newest: Sequence[Backfill | None]) -> list[dict[str, Any]]:
+    """Those of them that run, or were stopped or killed before their end."""
+    return [each.public() for each in newest if each is not None and each.done_ms is None]
 
 
 def _chains(told: Services, heads: dict[int, Any], now: float) -> list[dict[str, Any]]:

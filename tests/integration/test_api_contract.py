@@ -12,9 +12,15 @@ from typing import Any
 import pytest
 
 from hookfarm import keys, readiness
+from hookfarm.chain.providers import Providers
+from hookfarm.errors import ChainUnavailable
+from hookfarm.event_ingestor import status
+from hookfarm.event_ingestor.gauges import Gauges
+from hookfarm.farm.board import Board, State
 from hookfarm.records import Endpoint
 from hookfarm.registry import Registry
 from tests.support.api_process import TOKEN, Api, running_api
+from tests.support.lanes import begin
 from tests.support.redis_server import RedisServer
 
 SEED = 7
@@ -43,8 +49,23 @@ def api(redis_server: RedisServer) -> Any:
     with redis_server.client() as client, running_api(redis_server.url) as one:
         for service in keys.SERVICES:
             readiness.publish(client, service, {})
+        readiness.publish(client, keys.EVENT_INGESTOR, {"chains": [told_of_a_chain()]})
         Registry(client).add(KNOWN)
+        begin(client, KNOWN.id)
         yield one
+
+
+def told_of_a_chain() -> dict[str, Any]:
+    """What an ingestor says of a chain that it catches up with, one of whose nodes has failed."""
+    [slot] = Board({keys.EVENT_INGESTOR: 1}).slots(keys.EVENT_INGESTOR)
+    slot.state = State.UP
+    numbers, watched = Gauges(slot, 7), Providers(["wss://one.example", "https://two.example"]).all
+    numbers.nodes.watch(watched)
+    numbers.nodes.failed(watched[0], ChainUnavailable("HTTP 429"), 600.0)
+    numbers.catching_up(12.0, 65.0)
+    [chain] = status.report([slot])["chains"]
+    assert isinstance(chain, dict)
+    return chain
 
 
 def test_no_request_gets_an_answer_that_is_not_described(api: Api, tmp_path: Path) -> None:

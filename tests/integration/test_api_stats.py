@@ -68,7 +68,7 @@ def test_stats_are_the_picture(served: Api, redis_server: RedisServer) -> None:
     assert found["services"][keys.WEBHOOK_DELIVERY]["ready"] is True
     assert (found["delivery"]["activity"], found["delivery"]["delivered"]) == ("bbp", 7)
     assert set(found) == {
-        "timestamp", "version", "services", "chains", "streams", "queue", "delivery", "endpoints",
+        "timestamp", "version", "services", "chains", "streams", "queue", "backfills", "delivery", "endpoints",
     }  # fmt: skip
 
 

@@ -46,7 +46,8 @@ def test_nothing_running_is_a_picture_of_that(client: Any) -> None:
         name: {"why": "not running", "ready": False, "heard_seconds_ago": None} for name in keys.SERVICES
     }
     assert (found["chains"], found["streams"]) == ([], [])
-    assert found["queue"] == {"queued": 0, "open": 0, "parked": 0, "retry": 0, "dead": 0, "unconfirmed": 0}
+    in_queue = {"queued": 0, "open": 0, "parked": 0, "retry": 0, "dead": 0, "unconfirmed": 0}
+    assert found["queue"] == {**in_queue, "in_lanes": 0}
     assert found["endpoints"] == {"total": 0, "enabled": 0, "circuit_open": 0}
     nothing = {"p50": None, "p99": None}
     assert found["delivery"] == {

@@ -1,6 +1,7 @@
 // One endpoint: all that is known of it, and what can be done with it.
 
 import { call } from "/static/api.js";
+import { backfillsOf } from "/static/backfills.js";
 import { busy, confirm, copyButton, drawer, toast } from "/static/dialog.js";
 import { h } from "/static/dom.js";
 import { count, plural, took } from "/static/format.js";
@@ -9,7 +10,7 @@ import { stateOf, wanted } from "/static/endpoint_words.js";
 
 /** Opens it; `changed` is called when something about it has been changed. */
 export function showEndpoint(endpoint, changed) {
-  const { body, close } = drawer(endpoint.url);
+  const { body, dialog, close } = drawer(endpoint.url);
   const path = `/v1/endpoints/${encodeURIComponent(endpoint.id)}`;
   const tests = h("div", { class: "tests", "aria-live": "polite" });
   const does = (words, look, work) => busy(h("button", { class: look, type: "button" }, words), work);
@@ -65,6 +66,7 @@ export function showEndpoint(endpoint, changed) {
     ),
     tests,
     facts(endpoint),
+    backfillsOf(endpoint.id, dialog),
     h("h3", {}, plural(endpoint.subscriptions.length, "subscription")),
     ...endpoint.subscriptions.map((one) =>
       h(

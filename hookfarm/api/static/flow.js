@@ -9,6 +9,7 @@ const HELD = [
   ["parked", "Parked", "over its endpoint's window, or that is paused", "#/endpoints"],
   ["retry", "Retry", "waits for its next attempt", "#/deliveries?status=retry"],
   ["dead", "Dead", "given up, kept with its reason", "#/dead-letters"],
+  ["in_lanes", "In lanes", "history from backfills, behind live events", null],
 ];
 
 export class Flow {
@@ -51,6 +52,8 @@ export class Flow {
     ];
     rates.forEach((value, index) => this.pipes[index].show(value));
     for (const one of this.held) one.show(picture.queue[one.name]);
+    const lane = this.held.at(-1);
+    lane.element.hidden = !picture.queue.in_lanes && !picture.backfills?.length;
   }
 }
 
@@ -114,6 +117,7 @@ function showChain(one, chains) {
     ["behind", plural(worst.lag_blocks, "block")],
     ["late by", seconds(worst.lag_seconds)],
   ];
+  if (worst.catch_up) lag.push(["caught up in", seconds(worst.catch_up.seconds_left)]);
   if (chains.length > 1) {
     return fill(one, "Chains", count(chains.length), [
       ["most behind", String(worst.chain_id)],

@@ -5,13 +5,16 @@ import { rate, seconds } from "/static/format.js";
 import { Flow } from "/static/flow.js";
 import { Plot } from "/static/plot.js";
 import { Workers } from "/static/workers.js";
-import { Census, Chains, Services } from "/static/services.js";
+import { Backfills } from "/static/backfills.js";
+import { Chains } from "/static/chains.js";
+import { Census, Services } from "/static/services.js";
 
 export function overview({ history, picture }) {
   const flow = new Flow();
   const workers = new Workers();
   const services = new Services();
   const chains = new Chains();
+  const backfills = new Backfills();
   const census = new Census();
   const throughput = new Plot(
     "Throughput",
@@ -40,10 +43,10 @@ export function overview({ history, picture }) {
       h("h1", { class: "visually-hidden" }, "Overview"),
       flow.element,
       h("div", { class: "trio" }, workers.element, throughput.element, latency.element),
-      h("div", { class: "pair" }, services.element, h("div", {}, chains.element, census.element)),
+      h("div", { class: "pair" }, services.element, h("div", {}, chains.element, backfills.element, census.element)),
     ),
     update(now) {
-      for (const part of [flow, workers, services, chains, census]) part.show(now, history);
+      for (const part of [flow, workers, services, chains, backfills, census]) part.show(now, history);
       plots.forEach((plot) => plot.show(history.samples));
     },
     begin() {

@@ -1,7 +1,7 @@
-// Who runs, who is ready, and where each chain stands.
+// Who runs, who is ready, and how many endpoints there are.
 
 import { attribute, h, keep, text } from "/static/dom.js";
-import { count, rate, seconds } from "/static/format.js";
+import { count } from "/static/format.js";
 import { heard, isAbsent, isSilent } from "/static/alerts.js";
 
 /** A table whose rows are written again each second, cell by cell. */
@@ -72,42 +72,6 @@ function stateOf(name, said, picture) {
   return [said.heard_seconds_ago === null ? "not running" : "not ready", "pill bad"];
 }
 
-export class Chains extends Board {
-  constructor() {
-    super(
-      "Chains",
-      [
-        ["Chain", "number"],
-        ["State", ""],
-        ["Head", "number"],
-        ["Behind", "number"],
-        ["Finalized", "number"],
-        ["Events", "number"],
-        ["Requests a block", "number"],
-      ],
-      [
-        "No chain is watched. Start the farm with ",
-        h("code", {}, "hookfarm start --chain 1=wss://node.example"),
-        ".",
-      ],
-    );
-  }
-
-  show(picture) {
-    this.write(
-      picture.chains.map((chain) => [
-        String(chain.chain_id),
-        chainState(chain),
-        count(chain.head),
-        count(chain.lag_blocks),
-        count(chain.finalized),
-        count(chain.events_published),
-        rate(chain.rpc_requests_per_block),
-      ]),
-    );
-  }
-}
-
 /** How many endpoints there are, each number the way to them. */
 export class Census {
   constructor() {
@@ -136,10 +100,4 @@ export class Census {
     text(this.circuits.number, count(endpoints.circuit_open));
     attribute(this.circuits.element, "class", endpoints.circuit_open ? "bad" : null);
   }
-}
-
-function chainState(chain) {
-  if (!chain.ready) return ["stalled", "pill bad"];
-  if (chain.catch_up) return [`catching up, ${seconds(chain.catch_up.seconds_left)} left`, "pill warn"];
-  return ["at the head", "pill good"];
 }

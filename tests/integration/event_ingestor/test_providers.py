@@ -1,6 +1,7 @@
 """Several providers of one chain, and providers of another one."""
 
 import time
+from typing import Any
 
 import pytest
 
@@ -8,8 +9,18 @@ from hookfarm import keys
 from hookfarm.chain.timing import Limits
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.errors import WrongChain
+from hookfarm.event_ingestor import status
 from hookfarm.farm.board import TEXT_BYTES
-from tests.support.ingestor import CHAIN, EVENTS, TRANSPORTS, Published, canonical, running_ingestor, url_of
+from tests.support.ingestor import (
+    CHAIN,
+    EVENTS,
+    TRANSPORTS,
+    Published,
+    RunningIngestor,
+    canonical,
+    running_ingestor,
+    url_of,
+)
 from tests.support.waiting import eventually
 
 
@@ -42,6 +53,64 @@ def test_a_preferred_node_is_returned_to_once_it_has_recovered(
             published.wait_for(devchain)
             eventually(lambda: ingestor.up, what="the ingestor being up")
         assert published.entries() == canonical(devchain)
+
+
+def test_each_node_says_what_it_does_and_why(
+    devchain: RunningDevchain, redis_url: str, published: Published
+) -> None:
+    with devchain.peer() as busy, running_devchain(chain_id=5) as foreign:
+        urls = [busy.http_url, f"{foreign.ws_url}/v3/canary", devchain.ws_url]
+        with running_ingestor(CHAIN, urls, redis_url) as ingestor:
+            assert states(ingestor) == ["in_use", "standing_by", "standing_by"]
+            busy.set_fault("http_status", status=429, retry_after=600)
+            devchain.mine(2)
+            published.wait_for(devchain)
+            eventually(lambda: ingestor.up, within=15, what="the ingestor being up")
+            first, second, third = told(ingestor)
+            assert states(ingestor) == ["cooling_down", "refused", "in_use"]
+            assert (first["last_error"], first["kind"]) == ("HTTP 429", "http")
+            assert 500 < first["until_ms"] / 1000 - time.time() < 601
+            assert first["errors"]["rate_limited"] > 0
+            assert second["last_error"] == "serves chain 5"
+            assert (third["kind"], third["last_error"]) == ("ws", "")
+            eventually(lambda: sums_up(ingestor), what="the nodes' requests being those of the chain")
+            assert "canary" not in str(told(ingestor))
+
+
+def told(ingestor: RunningIngestor) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = status.report([ingestor.slot])["chains"][0]["providers"]
+    return found
+
+
+def states(ingestor: RunningIngestor) -> list[str]:
+    return [one["state"] for one in told(ingestor)]
+
+
+def sums_up(ingestor: RunningIngestor) -> bool:
+    [chain] = status.report([ingestor.slot])["chains"]
+    return bool(chain["rpc_requests"] == sum(one["requests"] for one in chain["providers"]))
+
+
+def test_a_node_that_is_gone_over_to_and_back_is_in_use_meanwhile(
+    devchain: RunningDevchain, redis_url: str, published: Published
+) -> None:
+    with (
+        devchain.peer() as preferred,
+        running_ingestor(CHAIN, [preferred.ws_url, devchain.ws_url], redis_url) as ingestor,
+    ):
+        preferred.go_down()
+        devchain.mine(1)
+        published.wait_for(devchain)
+        eventually(lambda: told(ingestor)[1]["state"] == "in_use", within=15, what="the second node in use")
+        assert told(ingestor)[0]["last_error"]
+        preferred.come_up()
+        eventually(lambda: used_again(devchain, ingestor), within=20, what="the preferred node in use again")
+        assert told(ingestor)[1]["state"] == "standing_by"
+
+
+def used_again(devchain: RunningDevchain, ingestor: RunningIngestor) -> bool:
+    devchain.mine(1)
+    return bool(told(ingestor)[0]["state"] == "in_use")
 
 
 def recovered(devchain: RunningDevchain, preferred: RunningDevchain) -> bool:

@@ -7,17 +7,18 @@ import pytest
 from rich.console import Console
 
 from hookfarm.cli.view import View
-from hookfarm.cli.view_snapshot import ChainLine, Endpoints, Proof, Quantiles, ServiceLine, Snapshot
+from hookfarm.cli.view_snapshot import ChainLine, Endpoints, Nodes, Proof, Quantiles, ServiceLine, Snapshot
 
 READY = (
     ServiceLine("message_processor", True, 1, 1, ""),
     ServiceLine("webhook_delivery", True, 50, 50, ""),
     ServiceLine("event_ingestor", True, 1, 1, ""),
 )
+NODES = Nodes(1, 1, "wss://one.example", 2.0)
 FULL = Snapshot(
     seconds=72.4,
     services=READY,
-    chains=(ChainLine(31337, 1234, 1233, 61650, 42, 12.0),),
+    chains=(ChainLine(31337, 1234, 1233, 61650, 42, 12.0, NODES),),
     activity="b" * 40 + "p" * 6 + "rrrs",
     delivered=61500,
     failed_attempts=2,
@@ -109,6 +110,24 @@ def test_a_service_of_which_nothing_is_heard_is_said_to_be_silent_whatever_it_sa
     text = shown(Snapshot(1, (READY[0], silent, READY[2])))
     assert "not ready" in text
     assert "webhook_delivery: nothing heard of it for 17 s" in text
+
+
+def test_of_several_nodes_it_says_which_is_used_and_which_are_left_alone_and_why() -> None:
+    trouble = "chain 31337: wss://one.example cooling down, again in 12 s: HTTP 429"
+    several = replace(FULL.chains[0], nodes=Nodes(2, 3, "https://two.example:8545", 2.0, (trouble,)))
+    text = shown(replace(FULL, chains=(several,), proof=None))
+    assert "nodes           2 of 3  2.0 req/block" in text
+    assert "chain 31337: https://two.example:8545 is in use" in text
+    assert trouble in text
+    assert "is in use" not in shown(FULL)
+
+
+def test_what_catches_up_is_said_below() -> None:
+    behind = replace(FULL.chains[0], catch_up="catching up, 12.0 blocks/s, 1:05 left")
+    text = shown(replace(FULL, chains=(behind,), backfills=("ep_1: 25.0 % of 4,000 blocks, " + "x" * 200,)))
+    assert "chain 31337: catching up, 12.0 blocks/s, 1:05 left" in text
+    assert "backfill ep_1: 25.0 % of 4,000 blocks, xxx" in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_what_is_old_is_said_to_be() -> None:

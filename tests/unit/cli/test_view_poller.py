@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from hookfarm.cli.view_poller import Poller
-from hookfarm.cli.view_snapshot import ChainLine, Endpoints, Proof, Quantiles, ServiceLine
+from hookfarm.cli.view_snapshot import ChainLine, Endpoints, Nodes, Proof, Quantiles, ServiceLine
 
 
 def picture(second: int, delivered: int, **status: Any) -> dict[str, Any]:
@@ -30,6 +30,7 @@ def test_a_whole_picture_becomes_a_snapshot() -> None:
     assert snapshot.services[1] == ServiceLine("webhook_delivery", True, 49, 50, "x", 9.5)
     assert snapshot.chains == (ChainLine(7, 5, 2, 9, 4, 1.5),)
     assert snapshot.chains[0].lag_blocks == 3
+    assert (snapshot.chains[0].nodes, snapshot.backfills) == (None, ())
     assert (snapshot.activity, snapshot.delivered, snapshot.failed_attempts, snapshot.dead) == ("bp", 5, 2, 1)
     assert (snapshot.post, snapshot.queued_to_delivered) == (Quantiles(0.1, 0.2), Quantiles())
     assert snapshot.post_since_start == Quantiles(0.3, 0.4)
@@ -51,3 +52,18 @@ def test_the_rate_is_made_of_successive_pictures() -> None:
     poller.snapshot(picture(1, 0), 0.0)
     snapshot = poller.snapshot(picture(2, 7), 1.0)
     assert (snapshot.per_second, snapshot.recent) == (7.0, (7.0,))
+
+
+def test_nodes_and_backfills_are_of_the_picture() -> None:
+    nodes = [
+        {"node": "wss://one.example", "state": "refused", "until_ms": None, "last_error": "serves chain 5"},
+        {"node": "wss://two.example", "state": "in_use", "until_ms": None, "last_error": ""},
+    ]
+    chain = {"chain_id": 7, "head": 3, "checkpoint": 2, "rpc_requests_per_block": 2.5, "providers": nodes}
+    behind = {**chain, "catch_up": {"blocks_per_second": 12.0, "seconds_left": 65}}
+    under_way = {"endpoint": "ep_1", "blocks": 1, "total": 4, "state": "running", "note": "no node answers"}
+    snapshot = Poller().snapshot({"chains": [behind], "backfills": [under_way]}, 0.0)
+    trouble = "chain 7: wss://one.example refused: serves chain 5"
+    assert snapshot.chains[0].nodes == Nodes(1, 2, "wss://two.example", 2.5, (trouble,))
+    assert snapshot.chains[0].catch_up == "catching up, 12.0 blocks/s, 1:05 left"
+    assert snapshot.backfills == ("ep_1: 25.0 % of 4 blocks, no node answers",)

@@ -6,7 +6,7 @@ import pytest
 
 from hookfarm.chain.block import Head
 from hookfarm.chain.providers import Provider, Providers
-from hookfarm.event_ingestor import gauges, metrics
+from hookfarm.event_ingestor import metrics, nodes
 from hookfarm.event_ingestor.gauges import Gauges
 from hookfarm.farm.board import Board, Slot, State
 from hookfarm.metrics import Sample
@@ -24,7 +24,7 @@ def slot() -> Slot:
     return made
 
 
-def nodes(*urls: str) -> Sequence[Provider]:
+def watched_nodes(*urls: str) -> Sequence[Provider]:
     return Providers(urls).all
 
 
@@ -50,13 +50,32 @@ def test_before_the_first_block_there_is_no_age(slot: Slot) -> None:
     assert found["event_ingestor_lag_seconds"] == found["event_ingestor_head_age_seconds"] == ()
 
 
+def test_what_a_block_costs_is_told_once_it_is_known(slot: Slot) -> None:
+    numbers = Gauges(slot, 10)
+    assert told(slot)["event_ingestor_rpc_requests_per_block"] == ()
+    for number in range(3):
+        numbers.requested()
+        numbers.checkpoint(number)
+        numbers.at_the_tip()
+    assert told(slot)["event_ingestor_rpc_requests_per_block"] == (Sample({"chain_id": "10"}, 1.0),)
+
+
+def test_a_chain_that_catches_up_tells_how_fast_and_for_how_long(slot: Slot) -> None:
+    numbers, chain = Gauges(slot, 10), {"chain_id": "10"}
+    numbers.catching_up(12.5, 65.0)
+    assert told(slot)["event_ingestor_catch_up_blocks_per_second"] == (Sample(chain, 12.5),)
+    assert told(slot)["event_ingestor_catch_up_seconds_left"] == (Sample(chain, 65),)
+    numbers.caught_up()
+    assert told(slot)["event_ingestor_catch_up_seconds_left"] == ()
+
+
 def test_a_chain_that_was_never_reached_is_not_told(slot: Slot) -> None:
     assert not any(told(slot).values())
 
 
 def test_calls_and_errors_are_told_by_node_without_what_is_secret_in_its_url(slot: Slot) -> None:
-    one, two = nodes(*URLS)
-    Gauges(slot, 10).watch([one, two])
+    one, two = watched_nodes(*URLS)
+    Gauges(slot, 10).nodes.watch([one, two])
     for method in ("eth_getLogs", "eth_getLogs", "eth_chainId", "zks_strange"):
         one.on_call(method)
     two.on_call("eth_getLogs")
@@ -79,8 +98,8 @@ def test_calls_and_errors_are_told_by_node_without_what_is_secret_in_its_url(slo
 
 
 def test_two_keys_of_one_provider_are_one_node(slot: Slot) -> None:
-    first, second = nodes("https://one.example/key1", "https://one.example/key2")
-    Gauges(slot, 10).watch([first, second])
+    first, second = watched_nodes("https://one.example/key1", "https://one.example/key2")
+    Gauges(slot, 10).nodes.watch([first, second])
     first.on_call("eth_getLogs")
     second.on_call("eth_getLogs")
     [calls] = told(slot)["event_ingestor_rpc_calls"]
@@ -89,17 +108,17 @@ def test_two_keys_of_one_provider_are_one_node(slot: Slot) -> None:
 
 def test_a_successor_with_the_same_nodes_counts_on_and_with_others_begins_anew(slot: Slot) -> None:
     for urls, expected in ((URLS, 1), (URLS, 2), (URLS[::-1], 1)):
-        watched = nodes(*urls)
-        Gauges(slot, 10).watch(watched)
+        watched = watched_nodes(*urls)
+        Gauges(slot, 10).nodes.watch(watched)
         watched[0].on_call("eth_getLogs")
         [calls] = told(slot)["event_ingestor_rpc_calls"]
         assert calls.value == expected
 
 
 def test_more_nodes_than_there_is_room_for_count_with_the_last(slot: Slot) -> None:
-    watched = nodes(*(f"https://node-{number}-{'x' * 60}.example/" for number in range(gauges.NODES + 2)))
-    Gauges(slot, 10).watch(watched)
+    watched = watched_nodes(*(f"https://node-{number}-{'x' * 60}.example/" for number in range(nodes.NODES + 2)))
+    Gauges(slot, 10).nodes.watch(watched)
     for node in watched:
         node.on_call("eth_getLogs")
     values = [sample.value for sample in told(slot)["event_ingestor_rpc_calls"]]
-    assert values == [1] * (gauges.NODES - 1) + [3]
+    assert values == [1] * (nodes.NODES - 1) + [3]

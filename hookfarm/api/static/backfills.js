@@ -1,0 +1,89 @@
+// Backfills: the history that endpoints are being sent, how far that is, and what keeps it from getting on.
+
+import { call, query } from "/static/api.js";
+import { attribute, h, keep, text } from "/static/dom.js";
+import { count, percent, rate, seconds } from "/static/format.js";
+
+const REFRESH_MS = 2000;
+const LOOKS = { running: "pill good", stopped: "pill warn", done: "pill" };
+
+/** Those of all endpoints that are not done; nothing where there is none. */
+export class Backfills {
+  constructor() {
+    this.list = h("ul", { class: "backfills" });
+    this.element = h(
+      "section",
+      { class: "panel", hidden: true, "aria-label": "Backfills" },
+      h("div", { class: "panel-head" }, h("h2", {}, "Backfills")),
+      this.list,
+    );
+  }
+
+  show({ backfills = [] }) {
+    this.element.hidden = !backfills.length;
+    keep(this.list, backfills, () => line(true), showLine);
+  }
+}
+
+/** Those of one endpoint, fetched again while the dialog is open; done ones too. */
+export function backfillsOf(endpoint, dialog) {
+  const list = h("ul", { class: "backfills" });
+  const element = h("section", { hidden: true, "aria-label": "Backfills" }, h("h3", {}, "Backfills"), list);
+  const load = async () => {
+    if (document.hidden) return;
+    try {
+      const { data } = await call("GET", query("/v1/backfills", { endpoint, limit: 20 }));
+      element.hidden = !data.length;
+      keep(list, data, () => line(false), showLine);
+    } catch {
+      // What is shown stays; that the API does not answer is said above every view.
+    }
+  };
+  const timer = setInterval(load, REFRESH_MS);
+  dialog.addEventListener("close", () => clearInterval(timer));
+  load();
+  return element;
+}
+
+function line(named) {
+  const owner = named ? h("a", { class: "mono" }) : null;
+  const bar = h("progress", { max: 1 });
+  return h("li", {}, h("p", {}, h("span", {}), " ", owner, " ", h("span", {})), bar, h("p", { class: "muted" }));
+}
+
+function showLine(element, backfill) {
+  const [head, bar, below] = element.children;
+  const [state, span] = head.querySelectorAll("span");
+  const owner = head.querySelector("a");
+  const share = backfill.blocks / backfill.total;
+  text(state, backfill.state);
+  attribute(state, "class", LOOKS[backfill.state] ?? "pill");
+  if (owner) {
+    text(owner, backfill.endpoint);
+    attribute(owner, "href", `#/endpoints?q=${encodeURIComponent(backfill.endpoint)}`);
+  }
+  text(span, `chain ${backfill.chain_id}, blocks ${count(backfill.from_block)} to ${count(backfill.to_block)}`);
+  bar.value = share;
+  attribute(bar, "aria-label", `${percent(share)} of its blocks`);
+  text(below, told(backfill, share));
+}
+
+function told(backfill, share) {
+  return [
+    `${count(backfill.blocks)} of ${count(backfill.total)} blocks, ${percent(share)}`,
+    backfill.blocks_per_second === null ? "" : `${rate(backfill.blocks_per_second)} blocks/s`,
+    backfill.seconds_left === null ? "" : `${seconds(backfill.seconds_left)} left`,
+    `${count(backfill.added)} handed over`,
+    `${count(backfill.waiting)} waiting in the lane`,
+    why(backfill),
+  ]
+    .filter(Boolean)
+    .join(" · ");
+}
+
+function why(backfill) {
+  if (backfill.state !== "stopped") return backfill.note;
+  const silent = `no sign of life for ${seconds(backfill.silent_seconds)}`;
+  const held = backfill.held_seconds;
+  return held === null ? silent : `${silent}, holds its endpoint for ${seconds(held)} more`;
+}

@@ -1,0 +1,134 @@
+// Each chain: where it stands, and how its nodes do.
+
+import { attribute, h, keep, text } from "/static/dom.js";
+import { count, moment, plural, rate, seconds } from "/static/format.js";
+
+const HEADS = [
+  ["Chain", "number"],
+  ["State", ""],
+  ["Head", "number"],
+  ["Behind", "number"],
+  ["Finalized", "number"],
+  ["Events", "number"],
+  ["Requests a block", "number"],
+  ["Nodes", "number"],
+];
+const STATES = {
+  in_use: ["in use", "pill good"],
+  standing_by: ["standing by", "pill"],
+  cooling_down: ["cooling down", "pill warn"],
+  refused: ["refused", "pill bad"],
+};
+
+/** A table with a row for each chain, under which its nodes come when their number is pressed. */
+export class Chains {
+  constructor() {
+    this.rows = new Map();
+    this.head = h(
+      "thead",
+      {},
+      h("tr", {}, ...HEADS.map(([words, kind]) => h("th", { class: kind, scope: "col" }, words))),
+    );
+    this.table = h("table", { class: "chains" }, this.head);
+    this.empty = h(
+      "p",
+      { class: "empty", hidden: true },
+      "No chain is watched. Start the farm with ",
+      h("code", {}, "hookfarm start --chain 1=wss://node.example"),
+      ".",
+    );
+    this.element = h(
+      "section",
+      { class: "panel" },
+      h("div", { class: "panel-head" }, h("h2", {}, "Chains")),
+      h("div", { class: "scroll" }, this.table),
+      this.empty,
+    );
+  }
+
+  show({ chains }) {
+    this.empty.hidden = chains.length > 0;
+    this.table.hidden = !chains.length;
+    const ids = chains.map((chain) => chain.chain_id);
+    if (ids.join() !== [...this.rows.keys()].join()) {
+      this.rows = new Map(ids.map((id) => [id, this.rows.get(id) ?? chainRow(id)]));
+      this.table.replaceChildren(this.head, ...[...this.rows.values()].map((row) => row.element));
+    }
+    for (const chain of chains) this.rows.get(chain.chain_id).show(chain);
+  }
+}
+
+function chainRow(id) {
+  const cells = HEADS.map(() => h("span", {}));
+  const detail = h("ul", { class: "nodes", "aria-label": `Nodes of chain ${id}` });
+  const below = h("tr", { hidden: true }, h("td", { colspan: HEADS.length }, detail));
+  const open = h("button", { class: "quiet", type: "button", "aria-expanded": "false" }, "–");
+  open.addEventListener("click", () => {
+    below.hidden = !below.hidden;
+    attribute(open, "aria-expanded", !below.hidden);
+  });
+  cells.at(-1).replaceChildren(open);
+  const line = h("tr", {}, ...cells.map((cell, index) => h("td", { class: HEADS[index][1] }, cell)));
+  const show = (chain) => {
+    const nodes = chain.providers ?? [];
+    const words = [
+      String(chain.chain_id),
+      stateOf(chain),
+      count(chain.head),
+      count(chain.lag_blocks),
+      count(chain.finalized),
+      count(chain.events_published),
+      rate(chain.rpc_requests_per_block),
+    ];
+    words.forEach((word, index) => {
+      const [said, look] = Array.isArray(word) ? word : [word, null];
+      text(cells[index], said);
+      attribute(cells[index], "class", look);
+    });
+    const usable = nodes.filter((node) => !isLeftAlone(node)).length;
+    text(open, nodes.length ? `${count(usable)} of ${count(nodes.length)}` : "–");
+    attribute(open, "class", usable < nodes.length ? "quiet some" : "quiet");
+    attribute(open, "title", nodes.map(inWords).join("\n"));
+    attribute(open, "aria-label", `Nodes of chain ${id}: ${usable} of ${nodes.length} usable`);
+    open.disabled = !nodes.length;
+    keep(detail, nodes, nodeLine, showNode);
+  };
+  return { element: h("tbody", {}, line, below), show };
+}
+
+function stateOf(chain) {
+  if (!chain.ready) return ["stalled", "pill bad"];
+  if (!chain.catch_up) return ["at the head", "pill good"];
+  const { blocks_per_second: speed, seconds_left: left } = chain.catch_up;
+  return [`catching up, ${rate(speed)} blocks/s, ${seconds(left)} left`, "pill warn"];
+}
+
+const isLeftAlone = (node) => node.state === "cooling_down" || node.state === "refused";
+
+/** What follows a node's state: for how long, and why. */
+function why(node) {
+  const rest = node.until_ms === null ? "" : `asked again in ${seconds(restSeconds(node))}`;
+  const error = node.last_error ? `${node.last_error}, ${moment(node.last_error_at_ms)}` : "";
+  return [rest, error].filter(Boolean).join(" · ");
+}
+
+const restSeconds = (node) => Math.ceil(Math.max(0, node.until_ms - Date.now()) / 1000);
+
+const wordsFor = (node) => STATES[node.state] ?? [node.state, "pill"];
+
+const inWords = (node) => [`${node.node}: ${wordsFor(node)[0]}`, why(node)].filter(Boolean).join(" · ");
+
+function nodeLine() {
+  return h("li", {}, h("span", {}), h("code", {}), h("span", { class: "muted" }), h("small", {}));
+}
+
+function showNode(line, node) {
+  const [state, name, asked, reason] = line.children;
+  const [words, look] = wordsFor(node);
+  const failed = Object.values(node.errors).reduce((sum, number) => sum + number, 0);
+  text(state, words);
+  attribute(state, "class", look);
+  text(name, node.node);
+  text(asked, `${plural(node.requests, "request")}, ${plural(failed, "error")}`);
+  text(reason, why(node));
+}
