@@ -145,7 +145,8 @@ def test_a_change_says_from_which_block_it_is_in_effect(client: Any, hookfarm: C
     client.set(keys.checkpoint(1), f"123:0x{'ab' * 32}")
     said = done(hookfarm("add", "https://x.example/", "--chain", "1", "--chain", "5")).splitlines()
     assert "from    block 124 of chain 1" in said
-    assert "from    the first block seen of chain 5" in said
+    unseen = "none so far; a farm watches it with start --chain 5=URL"
+    assert f"from    the first block seen of chain 5: {unseen}" in said
     endpoint = said[0].split()[1]
     client.set(keys.checkpoint(1), f"130:0x{'ab' * 32}")
     assert done(hookfarm("update", endpoint, "--chain", "1", "--event", TRANSFER)).splitlines() == [
@@ -156,6 +157,15 @@ def test_a_change_says_from_which_block_it_is_in_effect(client: Any, hookfarm: C
     assert [each["effective_from_block"] for each in changed["subscriptions"]] == [131, None]
     shown = json.loads(done(hookfarm("show", endpoint, "--json")))
     assert "effective_from_block" not in shown["subscriptions"][0]
+
+
+def test_an_endpoint_that_subscribes_to_nothing_is_told_to(client: Any, hookfarm: Command) -> None:
+    said = done(hookfarm("add", "https://x.example/"))
+    endpoint = said.split()[1]
+    hint = f"Nothing is sent to it yet: say what with hookfarm endpoints update {endpoint} --chain ID …"
+    assert hint in said.splitlines()
+    assert "Nothing is sent" not in done(hookfarm("update", endpoint, "--chain", "1", "--address", TOKEN))
+    assert "chain 1: any log of 1 address\n" in done(hookfarm("list"))
 
 
 def test_limits_are_set_shown_and_taken_back(client: Any, hookfarm: Command) -> None:

@@ -30,7 +30,7 @@ def test_transfers_are_subscribed_to_shown_and_changed(redis_url: str) -> None:
     assert subscription["where"] == WHERE
     assert f"chain 1: transfers from 2 addresses where {WHERE}" in run("show", added["id"])
     run("update", added["id"], "--chain", "10", "--kind", "transfer", "--to", A)
-    assert "chain 10: transfers to 1 addresses" in run("list")
+    assert "chain 10: transfers to 1 address" in run("list")
 
 
 @pytest.mark.parametrize(
