@@ -12,6 +12,7 @@ from hookfarm.cli.endpoint_shown import effect, subscription_line
 from hookfarm.cli.numbers import whole_option
 from hookfarm.cli.options import connected, json_option, print_json, redis_options, settings
 from hookfarm.cli.tables import columns
+from hookfarm.errors import InvalidInput
 
 if TYPE_CHECKING:
     import redis
@@ -264,6 +265,7 @@ def rotate_secret(endpoint_id: str, as_json: bool, config_file: Path | None, **o
         print_json({**rotated.public(), "secret": rotated.secrets[0][0]})
     else:
         click.echo(f"secret  {rotated.secrets[0][0]}")
+        click.echo("Keep it: it is shown only now. The one before signs beside it for a day.")
 
 
 @endpoints.command()
@@ -282,6 +284,8 @@ def seal(as_json: bool, config_file: Path | None, **options: Any) -> None:
     from hookfarm.vault import Vault
 
     given = settings(config_file, **options)
+    if not given.master_key:
+        raise InvalidInput("master_key", "there is none to seal with; give HOOKFARM_MASTER_KEY=ID:BASE64 of 32 bytes")
     with connected(given) as client:
         from hookfarm.registry import Registry
 

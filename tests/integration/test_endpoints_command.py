@@ -230,6 +230,7 @@ def test_a_secret_is_shown_once_and_again_only_when_it_is_rotated(client: Any, h
     assert len({added["secret"], rotated["secret"], again.split()[1]}) == 3
     [(newest, _), (previous, _)] = Registry(client).get(added["id"]).secrets
     assert (newest, previous) == (again.split()[1], rotated["secret"])
+    assert again.splitlines()[1] == "Keep it: it is shown only now. The one before signs beside it for a day."
     for command in ("show", "update"):
         assert "whsec_" not in done(hookfarm(command, added["id"], "--json"))
 
@@ -290,6 +291,7 @@ def test_without_a_redis_the_farm_of_the_state_directory_is_asked_for(hookfarm: 
         (("add", "https://example.com/", "--chain", "1", "--topics", "[" * 50_000), "--topics"),
         (("list", "--redis-url", "nonsense"), "redis-url"),
         (("show", "ep_\udcff"), "id"),
+        (("seal",), "master_key"),
         (("add", "https://example.com/", "--max-in-flight", "0"), "--max-in-flight"),
         (("add", "https://example.com/", "--max-in-flight", "many"), "--max-in-flight"),
         (("add", "https://example.com/", "--rate-limit", "nan"), "--rate-limit"),
