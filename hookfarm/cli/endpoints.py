@@ -285,7 +285,9 @@ def seal(as_json: bool, config_file: Path | None, **options: Any) -> None:
 
     given = settings(config_file, **options)
     if not given.master_key:
-        raise InvalidInput("master_key", "there is none to seal with; give HOOKFARM_MASTER_KEY=ID:BASE64 of 32 bytes")
+        raise InvalidInput(
+            "master_key", "there is none to seal with; give HOOKFARM_MASTER_KEY=ID:BASE64 of 32 bytes"
+        )
     with connected(given) as client:
         from hookfarm.registry import Registry
 
