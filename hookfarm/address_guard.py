@@ -177,7 +177,7 @@ def _special(address: IPAddress) -> str | None:
 
 
 def _how_to_open() -> str:
-    return "allowed are public addresses and the ranges in HOOKFARM_ALLOW_PRIVATE"
+    return "allowed are public addresses and the ranges in HOOKFARM_ALLOW_PRIVATE, which the farm needs as well"
 
 
 def lookup(target: Target) -> list[IPAddress]:

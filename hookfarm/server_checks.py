@@ -28,7 +28,8 @@ def await_server(client: "redis.Redis", url: str, seconds: float, pause: Callabl
             raise CouldNotBoot(f"Redis at {redis_address(url)} refused the login: {error}") from error
         except redis.RedisError as error:
             if time.monotonic() > deadline:
-                raise CouldNotBoot(f"Redis at {redis_address(url)} does not answer: {error}") from error
+                hint = "start it, or give no redis-url and hookfarm runs one of its own"
+                raise CouldNotBoot(f"Redis at {redis_address(url)} does not answer ({error}); {hint}") from error
         if pause(0.01):
             return
 

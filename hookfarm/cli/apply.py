@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hookfarm.cli.options import connected, json_option, print_json, redis_options, settings
+from hookfarm.cli.tables import counted, plain
 from hookfarm.errors import NotFound
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def apply(file: Path, dry_run: bool, yes: bool, as_json: bool, config_file: Path
             for line in _lines(plan):
                 click.echo(line)
         if not dry_run:
-            question = f"{plan.removed:,} endpoints will be removed, with what is still owed to them. Go on?"
+            question = f"{counted(plan.removed, 'endpoint')} will be removed, with what is still owed. Go on?"
             confirm(question, yes or not plan.removed)
         secrets = {} if dry_run else _perform(registry, plan)
     if as_json:
@@ -121,8 +122,8 @@ def _lines(plan: "Plan") -> Iterator[str]:
 
 def _change_lines(change: "Change") -> Iterator[str]:
     if change.before is None and change.after is not None:
-        count = len(change.after.subscriptions)
-        yield click.style(f"+ {change.id}  {change.after.url}  {count} subscriptions", fg="green")
+        count = counted(len(change.after.subscriptions), "subscription")
+        yield click.style(f"+ {change.id}  {change.after.url}  {count}", fg="green")
     elif change.after is None and change.before is not None:
         yield click.style(f"- {change.id}  {change.before.url}", fg="red")
     else:
@@ -155,8 +156,6 @@ def _subscription(subscription: dict[str, Any]) -> str:
 
 def _short(value: Any) -> str:
     import orjson
-
-    from hookfarm.cli.tables import plain
 
     shown = plain(orjson.dumps(value).decode())
     return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[: _LONGEST_SHOWN - 1]}…"

@@ -65,6 +65,8 @@ def list_(
         return
     for line in lines:
         click.echo(line)
+    if not rows:
+        click.echo("None. `hookfarm status` shows what is on its way, what waits and what was given up.", err=True)
     if following is not None:
         click.echo(f"There may be more: --before {following}", err=True)
 

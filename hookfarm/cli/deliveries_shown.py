@@ -40,9 +40,11 @@ def standing_lines(deliveries: Sequence[Delivery]) -> Iterator[str]:
 
 
 def dead_letter_lines(letters: Sequence[Delivery]) -> Iterator[str]:
+    """`last` is a dash where nothing was sent: the reason says all of it."""
     rows = [("died", "id", "endpoint", "attempts", "last", "reason")]
     for letter in letters:
         last = _result(letter.attempts[-1]) if letter.attempts else UNKNOWN
+        last = UNKNOWN if last == plain(letter.reason or "") else last
         endpoint = letter.endpoint or _GARBAGE
         rows.append(
             (

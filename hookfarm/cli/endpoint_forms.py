@@ -1,5 +1,6 @@
 """From the options of `hookfarm endpoints` to checked endpoints."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,15 @@ _SUBSCRIPTION_OPTIONS = (
     *("chains", "kind", "senders", "recipients", "addresses", "event", "topics", "where", "confirmations"),
     "notify",
 )
+
+_OPTIONS = {
+    "chain_id": "--chain", "kind": "--kind", "from": "--from", "to": "--to", "addresses": "--address",
+    "event": "--event", "topics": "--topics", "where": "--where", "confirmations": "--confirmations",
+    "notify": "--notify", "events": "--operational", "description": "--description", "headers": "--header",
+    "timeout_seconds": "--timeout", "max_in_flight": "--max-in-flight", "rate_limit_per_second": "--rate-limit",
+}  # fmt: skip
+"""What was typed for a field of an endpoint, or of one of its subscriptions: they share these options."""
+_FIELD = re.compile(r"(?:subscriptions\[\d+\]\.)?([a-z_]+)(?:\[.*\]|\.(.*))?", re.DOTALL)
 
 
 def creation(url: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,13 +59,13 @@ def _limit(text: str, kind: type[int] | type[float]) -> int | float | str | None
 def _header(line: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
     if not colon:
-        raise InvalidInput("header", f"{line!r} is not NAME:VALUE")
+        raise InvalidInput("--header", f"{line!r} is not NAME:VALUE")
     return name.strip(), value.strip()
 
 
 def _subscriptions(options: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not options["chains"]:
-        raise InvalidInput("chain", "a subscription needs the chain it is for; give --chain ID")
+        raise InvalidInput("--chain", "a subscription needs the chain it is for; give --chain ID")
     shared = {"addresses": list(options["addresses"]), "event": options["event"]}
     shared |= {"from": list(options["senders"]), "to": list(options["recipients"])}
     if options["kind"] is not None:
@@ -71,7 +81,7 @@ def _subscriptions(options: Mapping[str, Any]) -> list[dict[str, Any]]:
         try:
             shared["topics"] = orjson.loads(options["topics"])
         except ValueError as error:
-            raise InvalidInput("topics", f"not JSON: {error}") from error
+            raise InvalidInput("--topics", f"not JSON: {error}") from error
     return [{"chain_id": chain_id, **shared} for chain_id in options["chains"]]
 
 
@@ -86,10 +96,22 @@ def _words(given: Sequence[str]) -> list[str]:
 
 
 def parse(record: Mapping[str, Any], config: Config, base: Endpoint | None = None) -> Endpoint:
-    """A checked endpoint; InvalidInput names the wrong field."""
+    """A checked endpoint; InvalidInput names the wrong option."""
 
     def check_url(url: str) -> str:
         address_guard.parse(url, config.allow_private)
         return url
 
-    return parse_endpoint(record, check_url, base)
+    try:
+        return parse_endpoint(record, check_url, base)
+    except InvalidInput as error:
+        raise InvalidInput(_option(error.field), error.problem) from error
+
+
+def _option(field: str) -> str:
+    """`--event` for `subscriptions[0].event`; what no option gave keeps the name of its field."""
+    found = _FIELD.fullmatch(field)
+    if found is None or found[1] not in _OPTIONS:
+        return field
+    option = _OPTIONS[found[1]]
+    return option if found[2] is None else f"{option} {found[2]}"

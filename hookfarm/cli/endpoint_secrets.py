@@ -7,6 +7,7 @@ import click
 
 from hookfarm.cli.endpoint_options import id_argument
 from hookfarm.cli.options import connected, json_option, print_json, redis_options, settings
+from hookfarm.errors import InvalidInput
 
 
 @click.command(name="rotate-secret")
@@ -29,6 +30,7 @@ def rotate_secret(endpoint_id: str, as_json: bool, config_file: Path | None, **o
         print_json({**rotated.public(), "secret": rotated.secrets[0][0]})
     else:
         click.echo(f"secret  {rotated.secrets[0][0]}")
+        click.echo("Keep it: it is shown only now. The one before signs beside it for a day.")
 
 
 @click.command()
@@ -47,6 +49,10 @@ def seal(as_json: bool, config_file: Path | None, **options: Any) -> None:
     from hookfarm.vault import Vault
 
     given = settings(config_file, **options)
+    if not given.master_key:
+        raise InvalidInput(
+            "master_key", "there is none to seal with; give HOOKFARM_MASTER_KEY=ID:BASE64 of 32 bytes"
+        )
     with connected(given) as client:
         from hookfarm.registry import Registry
 

@@ -3,14 +3,20 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hookfarm.cli.tables import plain
+from hookfarm.cli.tables import counted, plain
 from hookfarm.records import DEFAULT_NOTIFY, Endpoint
 
 
 def effect(endpoint: Endpoint) -> Iterator[str]:
-    """From where on each chain's events are matched as was just said."""
+    """From where on each chain's events are matched as was just said, and what is missing for any to be."""
     for chain_id, block in (endpoint.effective_from or {}).items():
-        yield f"from    {'the first block seen' if block is None else f'block {block}'} of chain {chain_id}"
+        if block is None:
+            unseen = f"none so far; a farm watches it with start --chain {chain_id}=URL"
+            yield f"from    the first block seen of chain {chain_id}: {unseen}"
+        else:
+            yield f"from    block {block} of chain {chain_id}"
+    if endpoint.enabled and not endpoint.subscriptions:
+        yield f"Nothing is sent to it yet: say what with hookfarm endpoints update {endpoint.id} --chain ID …"
 
 
 def subscription_line(subscription: dict[str, Any]) -> str:
@@ -21,7 +27,9 @@ def subscription_line(subscription: dict[str, Any]) -> str:
     else:
         what = subscription["event"] or ("topics" if subscription["topics"] else "any log")
         named = {"of": subscription["addresses"]}
-    source = "".join(f" {word} {len(listed)} addresses" for word, listed in named.items() if listed)
+    source = "".join(
+        f" {word} {counted(len(listed), 'address', 'es')}" for word, listed in named.items() if listed
+    )
     lines = (subscription["where"] or "").splitlines()
     condition = f" where {' '.join(lines)}" if lines else ""
     told = subscription["notify"]

@@ -76,13 +76,13 @@ def _print(arrival: "Arrival", as_json: bool) -> None:
 def _introduction(place: Address, can_verify: bool) -> str:
     host = "127.0.0.1" if place.host in ("0.0.0.0", "::") else place.host
     url = f"http://{Address(host, place.port)}/"
-    lines = [
-        f"listening on {url}",
-        "To have webhooks sent here (the farm needs the same HOOKFARM_ALLOW_PRIVATE):",
-        f"  HOOKFARM_ALLOW_PRIVATE=127.0.0.0/8 hookfarm endpoints add {url} --chain ID",
-    ]
-    if not can_verify:
-        lines.append("It prints a secret; give it here as --secret whsec_… to have signatures verified.")
+    lines = [f"listening on {url}"]
+    if not can_verify:  # Who has a secret has the endpoint.
+        lines += [
+            "To have webhooks sent here (the farm needs the same HOOKFARM_ALLOW_PRIVATE):",
+            f"  HOOKFARM_ALLOW_PRIVATE=127.0.0.0/8 hookfarm endpoints add {url} --chain ID",
+            "It prints a secret; give it here as --secret whsec_… to have signatures verified.",
+        ]
     return "\n".join([*lines, "Ctrl-C ends it."])
 
 

@@ -17,6 +17,11 @@ def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "  ".join(map(str.ljust, row, widths)).rstrip()
 
 
+def counted(number: int, noun: str, plural: str = "s") -> str:
+    """`1 address`, `2 addresses`."""
+    return f"{number:,} {noun}{'' if number == 1 else plural}"
+
+
 def moment(at_ms: int | None) -> str:
     """UTC, ISO 8601 to the millisecond; a dash where there is none."""
     if at_ms is None:

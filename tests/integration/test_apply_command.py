@@ -81,7 +81,7 @@ def test_nothing_is_removed_without_being_asked_for(registry: Registry, run: Com
     file.write_text("endpoints = []")
     refused = run("apply", str(file))
     assert refused.returncode == 1
-    assert "1 endpoints will be removed" in refused.stderr
+    assert "1 endpoint will be removed" in refused.stderr
     assert "give --yes" in refused.stderr
     assert len(registry.all()) == 1
     done(run("apply", str(file), "--yes"))

@@ -94,6 +94,12 @@ def test_attempts_are_chosen_by_status_and_time(
     assert [a["id"] for a in listed["attempts"]] == ids
 
 
+def test_an_empty_list_says_where_else_to_look(hookfarm: Command) -> None:
+    empty = hookfarm("deliveries", "list")
+    assert (empty.returncode, len(empty.stdout.splitlines())) == (0, 1)
+    assert "hookfarm status" in empty.stderr
+
+
 def test_a_list_goes_on_behind_its_cursor(
     redis_url: str, worker: OneWorker, endpoint: Endpoint, hookfarm: Command
 ) -> None:

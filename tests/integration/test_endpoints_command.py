@@ -102,9 +102,7 @@ def test_a_condition_is_added_shown_and_changed(client: Any, hookfarm: Command) 
     for text in (done(hookfarm("show", added["id"])), done(hookfarm("list"))):
         assert f"{TRANSFER} where value >= 1_000 and to == {TOKEN}\n" in text
     wrong = hookfarm("update", added["id"], "--chain", "1", "--event", TRANSFER, "--where", "value > 5 and")
-    assert refused(wrong, 2) == (
-        "hookfarm: subscriptions[0].where: the end at column 14: expected an argument or a literal"
-    )
+    assert refused(wrong, 2) == ("hookfarm: --where: the end at column 14: expected an argument or a literal")
     shown = json.loads(done(hookfarm("show", added["id"], "--json")))
     assert {name: shown[name] for name in added} == added
     again = ("--chain", "1", "--event", TRANSFER, "--where", "value == 5")
@@ -140,14 +138,15 @@ def test_what_is_sent_is_chosen_by_words(
     shown = done(hookfarm("show", added["id"]))
     assert (f"chain 1: any log notify {','.join(stored)}\n" in shown) == bool(given)
     wrong = refused(hookfarm("update", added["id"], "--chain", "1", "--notify", "emitted,gone"), 2)
-    assert wrong.startswith("hookfarm: subscriptions[0].notify: ")
+    assert wrong.startswith("hookfarm: --notify: ")
 
 
 def test_a_change_says_from_which_block_it_is_in_effect(client: Any, hookfarm: Command) -> None:
     client.set(keys.checkpoint(1), f"123:0x{'ab' * 32}")
     said = done(hookfarm("add", "https://x.example/", "--chain", "1", "--chain", "5")).splitlines()
     assert "from    block 124 of chain 1" in said
-    assert "from    the first block seen of chain 5" in said
+    unseen = "none so far; a farm watches it with start --chain 5=URL"
+    assert f"from    the first block seen of chain 5: {unseen}" in said
     endpoint = said[0].split()[1]
     client.set(keys.checkpoint(1), f"130:0x{'ab' * 32}")
     assert done(hookfarm("update", endpoint, "--chain", "1", "--event", TRANSFER)).splitlines() == [
@@ -158,6 +157,15 @@ def test_a_change_says_from_which_block_it_is_in_effect(client: Any, hookfarm: C
     assert [each["effective_from_block"] for each in changed["subscriptions"]] == [131, None]
     shown = json.loads(done(hookfarm("show", endpoint, "--json")))
     assert "effective_from_block" not in shown["subscriptions"][0]
+
+
+def test_an_endpoint_that_subscribes_to_nothing_is_told_to(client: Any, hookfarm: Command) -> None:
+    said = done(hookfarm("add", "https://x.example/"))
+    endpoint = said.split()[1]
+    hint = f"Nothing is sent to it yet: say what with hookfarm endpoints update {endpoint} --chain ID …"
+    assert hint in said.splitlines()
+    assert "Nothing is sent" not in done(hookfarm("update", endpoint, "--chain", "1", "--address", TOKEN))
+    assert "chain 1: any log of 1 address\n" in done(hookfarm("list"))
 
 
 def test_limits_are_set_shown_and_taken_back(client: Any, hookfarm: Command) -> None:
@@ -222,6 +230,7 @@ def test_a_secret_is_shown_once_and_again_only_when_it_is_rotated(client: Any, h
     assert len({added["secret"], rotated["secret"], again.split()[1]}) == 3
     [(newest, _), (previous, _)] = Registry(client).get(added["id"]).secrets
     assert (newest, previous) == (again.split()[1], rotated["secret"])
+    assert again.splitlines()[1] == "Keep it: it is shown only now. The one before signs beside it for a day."
     for command in ("show", "update"):
         assert "whsec_" not in done(hookfarm(command, added["id"], "--json"))
 
@@ -278,13 +287,14 @@ def test_without_a_redis_the_farm_of_the_state_directory_is_asked_for(hookfarm: 
     ("arguments", "field"),
     [
         (("add", "http://10.0.0.1/"), "url"),
-        (("add", "https://example.com/", "--description", "\udcff"), "description"),
-        (("add", "https://example.com/", "--chain", "1", "--topics", "[" * 50_000), "topics"),
+        (("add", "https://example.com/", "--description", "\udcff"), "--description"),
+        (("add", "https://example.com/", "--chain", "1", "--topics", "[" * 50_000), "--topics"),
         (("list", "--redis-url", "nonsense"), "redis-url"),
         (("show", "ep_\udcff"), "id"),
-        (("add", "https://example.com/", "--max-in-flight", "0"), "max_in_flight"),
-        (("add", "https://example.com/", "--max-in-flight", "many"), "max_in_flight"),
-        (("add", "https://example.com/", "--rate-limit", "nan"), "rate_limit_per_second"),
+        (("seal",), "master_key"),
+        (("add", "https://example.com/", "--max-in-flight", "0"), "--max-in-flight"),
+        (("add", "https://example.com/", "--max-in-flight", "many"), "--max-in-flight"),
+        (("add", "https://example.com/", "--rate-limit", "nan"), "--rate-limit"),
     ],
 )
 def test_bad_input_is_usage_and_names_its_field(
@@ -320,31 +330,32 @@ NOTHING: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("options", "field"),
     [
-        ({"description": "x" * 501}, "description"), ({"timeout_seconds": 0.0}, "timeout_seconds"),
-        ({"timeout_seconds": float("nan")}, "timeout_seconds"), ({"headers": ("no colon",)}, "header"),
-        ({"headers": ("Host: x",)}, "headers.'Host'"), ({"headers": (": x",)}, "headers.''"),
-        ({"headers": ("a: b\r\nc: d",)}, "headers.'a'"), ({"event": TRANSFER}, "chain"), ({"event": ""}, "chain"),
-        ({"addresses": (TOKEN,)}, "chain"), ({"confirmations": "0"}, "chain"),
-        ({"chains": (0,)}, "subscriptions[0].chain_id"),
-        ({"chains": (1, -1)}, "subscriptions[1].chain_id"),
-        ({"chains": (1,), "event": "no signature"}, "subscriptions[0].event"),
-        ({"chains": (1,), "event": ""}, "subscriptions[0].event"),
-        ({"chains": (1,), "addresses": ("0x1",)}, "subscriptions[0].addresses[0]"),
-        ({"chains": (1,), "topics": "x"}, "topics"), ({"chains": (1,), "topics": ""}, "topics"),
-        ({"chains": (1,), "topics": "NaN"}, "topics"),
-        ({"chains": (1,), "topics": '["0x1"]'}, "subscriptions[0].topics[0]"),
-        ({"chains": (1,), "topics": "{}"}, "subscriptions[0].topics"),
-        ({"chains": (1,), "topics": "[]", "event": TRANSFER}, "subscriptions[0].topics"),
-        ({"chains": (1,), "where": "value > 1"}, "subscriptions[0].where"),
-        ({"chains": (1,), "event": TRANSFER, "where": "0"}, "subscriptions[0].where"),
-        ({"chains": (1,), "event": TRANSFER, "where": ""}, "subscriptions[0].where"),
-        ({"where": "value > 1"}, "chain"),
-        ({"chains": (1,), "confirmations": "latest"}, "subscriptions[0].confirmations"),
-        ({"chains": (1,), "confirmations": "-5"}, "subscriptions[0].confirmations"),
-        ({"chains": (1,), "confirmations": "99999"}, "subscriptions[0].confirmations"),
-        ({"operational": ("hookfarm.nothing",)}, "subscriptions[0].events[0]"),
-        ({"chains": (1,), "operational": ("hookfarm.delivery.dead,",)}, "subscriptions[1].events[1]"),
-        ({"operational": ("hookfarm.delivery.dead",), "where": "value > 1"}, "chain"),
+        ({"description": "x" * 501}, "--description"), ({"timeout_seconds": 0.0}, "--timeout"),
+        ({"timeout_seconds": float("nan")}, "--timeout"), ({"headers": ("no colon",)}, "--header"),
+        ({"headers": ("Host: x",)}, "--header 'Host'"), ({"headers": (": x",)}, "--header ''"),
+        ({"headers": ("a: b\r\nc: d",)}, "--header 'a'"), ({"event": TRANSFER}, "--chain"),
+        ({"event": ""}, "--chain"),
+        ({"addresses": (TOKEN,)}, "--chain"), ({"confirmations": "0"}, "--chain"),
+        ({"chains": (0,)}, "--chain"),
+        ({"chains": (1, -1)}, "--chain"),
+        ({"chains": (1,), "event": "no signature"}, "--event"),
+        ({"chains": (1,), "event": ""}, "--event"),
+        ({"chains": (1,), "addresses": ("0x1",)}, "--address"),
+        ({"chains": (1,), "topics": "x"}, "--topics"), ({"chains": (1,), "topics": ""}, "--topics"),
+        ({"chains": (1,), "topics": "NaN"}, "--topics"),
+        ({"chains": (1,), "topics": '["0x1"]'}, "--topics"),
+        ({"chains": (1,), "topics": "{}"}, "--topics"),
+        ({"chains": (1,), "topics": "[]", "event": TRANSFER}, "--topics"),
+        ({"chains": (1,), "where": "value > 1"}, "--where"),
+        ({"chains": (1,), "event": TRANSFER, "where": "0"}, "--where"),
+        ({"chains": (1,), "event": TRANSFER, "where": ""}, "--where"),
+        ({"where": "value > 1"}, "--chain"),
+        ({"chains": (1,), "confirmations": "latest"}, "--confirmations"),
+        ({"chains": (1,), "confirmations": "-5"}, "--confirmations"),
+        ({"chains": (1,), "confirmations": "99999"}, "--confirmations"),
+        ({"operational": ("hookfarm.nothing",)}, "--operational"),
+        ({"chains": (1,), "operational": ("hookfarm.delivery.dead,",)}, "--operational"),
+        ({"operational": ("hookfarm.delivery.dead",), "where": "value > 1"}, "--chain"),
         ({"url": "http://localhost/"}, "url"),
     ],
 )  # fmt: skip

@@ -30,24 +30,24 @@ def test_transfers_are_subscribed_to_shown_and_changed(redis_url: str) -> None:
     assert subscription["where"] == WHERE
     assert f"chain 1: transfers from 2 addresses where {WHERE}" in run("show", added["id"])
     run("update", added["id"], "--chain", "10", "--kind", "transfer", "--to", A)
-    assert "chain 10: transfers to 1 addresses" in run("list")
+    assert "chain 10: transfers to 1 address" in run("list")
 
 
 @pytest.mark.parametrize(
     ("options", "field"),
     [
-        ({"kind": "transfer"}, "chain"),
-        ({"senders": (A,)}, "chain"),
-        ({"chains": (1,), "kind": "transfers"}, "subscriptions[0].kind"),
-        ({"chains": (1,), "kind": ""}, "subscriptions[0].kind"),
-        ({"chains": (1,), "kind": "transfer", "senders": ("0x1",)}, "subscriptions[0].from[0]"),
-        ({"chains": (1,), "kind": "transfer", "recipients": (A, "0x1")}, "subscriptions[0].to[1]"),
-        ({"chains": (1,), "kind": "transfer", "addresses": (TOKEN,)}, "subscriptions[0].addresses"),
-        ({"chains": (1,), "kind": "transfer", "event": TRANSFER}, "subscriptions[0].event"),
-        ({"chains": (1,), "kind": "transfer", "topics": "[null]"}, "subscriptions[0].topics"),
-        ({"chains": (1,), "kind": "transfer", "where": "amount > 1"}, "subscriptions[0].where"),
-        ({"chains": (1,), "senders": (A,)}, "subscriptions[0].from"),
-        ({"chains": (1,), "recipients": (A,)}, "subscriptions[0].to"),
+        ({"kind": "transfer"}, "--chain"),
+        ({"senders": (A,)}, "--chain"),
+        ({"chains": (1,), "kind": "transfers"}, "--kind"),
+        ({"chains": (1,), "kind": ""}, "--kind"),
+        ({"chains": (1,), "kind": "transfer", "senders": ("0x1",)}, "--from"),
+        ({"chains": (1,), "kind": "transfer", "recipients": (A, "0x1")}, "--to"),
+        ({"chains": (1,), "kind": "transfer", "addresses": (TOKEN,)}, "--address"),
+        ({"chains": (1,), "kind": "transfer", "event": TRANSFER}, "--event"),
+        ({"chains": (1,), "kind": "transfer", "topics": "[null]"}, "--topics"),
+        ({"chains": (1,), "kind": "transfer", "where": "amount > 1"}, "--where"),
+        ({"chains": (1,), "senders": (A,)}, "--from"),
+        ({"chains": (1,), "recipients": (A,)}, "--to"),
     ],
 )
 def test_a_wrong_option_is_named(options: dict[str, Any], field: str) -> None:

@@ -65,6 +65,7 @@ def test_good_bad_and_old_signatures_are_told_apart() -> None:
         assert arrived[1].endswith("(no signature fits)")
         assert "(signed 60" in arrived[2]
         assert arrived[3].endswith("(no webhook-id)")
+        assert "endpoints add" not in listener.stdout
         assert listener.stdout.splitlines()[-1] == "received 4  verified 1  NOT verified 3"
 
 

@@ -205,7 +205,7 @@ def test_everything_else_is_refused_and_the_field_named(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "word"),
     [
-        ("http://127.0.0.1/", "HOOKFARM_ALLOW_PRIVATE"),
+        ("http://127.0.0.1/", "HOOKFARM_ALLOW_PRIVATE, which the farm needs as well"),
         ("http://localhost/", "HOOKFARM_ALLOW_PRIVATE"),
         ("http://2130706433/", "four decimal numbers"),
         ("http://example.com:22/", "80, 443 and above 1023"),
