@@ -18,7 +18,7 @@ from hookfarm.webhook_delivery.transport import Transport
 from tests.support.delivery import LOOPBACK
 from tests.support.receivers import Peer, Reply, peer, read_request, running_receiver, wait_for_close
 from tests.support.waiting import eventually
-from tests.unit.webhook_delivery.posting import OK, SHORT, TLS, answering, post
+from tests.unit.webhook_delivery.posting import GENEROUS, OK, SHORT, TLS, answering, post
 from tests.unit.webhook_delivery.posting import transport as transport
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
