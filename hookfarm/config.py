@@ -9,15 +9,15 @@ import binascii
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from hookfarm.errors import InvalidInput
-from hookfarm.redaction import origin, redis_address
+from hookfarm.redaction import origin, redis_address, secrets_of_url
 from hookfarm.redaction import text as redacted
 from hookfarm.vault import KEY_BYTES, MasterKey
 
@@ -115,6 +115,24 @@ def load(
         if value is not None and value != ():
             given[name] = (name.replace("_", "-"), value)
     return Config(**{s.name: _value(s, given) for s in SETTINGS})
+
+
+def secrets(config: Config, environment: Mapping[str, str] | None = None) -> Iterator[str]:
+    """All that must never be said of these settings, and of what OpenTelemetry reads itself."""
+    if config.api_token:
+        yield config.api_token
+    yield from (base64.b64encode(known.key).decode() for known in config.master_key)
+    yield from secrets_of_url(config.redis_url or "", with_path=False)
+    for url in (*(url for chain in config.chains for url in chain.urls), config.otel_endpoint or ""):
+        yield from secrets_of_url(url)
+    environment = os.environ if environment is None else environment
+    for variable in _COLLECTOR_HEADERS:
+        for header in environment.get(variable, "").split(","):
+            value = header.partition("=")[2]
+            yield from (value, *unquote(value).split())
+
+
+_COLLECTOR_HEADERS = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
 
 
 def wants_no_colours(environment: Mapping[str, str] | None = None) -> bool:
@@ -258,7 +276,8 @@ def _chain(text: str) -> ChainConfig:
     line, *settings = text.strip().split(";")
     number, equals, urls = line.partition("=")
     if not equals or not re.fullmatch(r"[1-9][0-9]{0,15}", number.strip()):
-        raise ValueError(f"{redacted(text)!r} is not ID=URL[,URL…], for example 1=wss://node.example")
+        shown = redacted(text) if "://" in text else re.split("[/?#@]", text)[0]  # Without a scheme it is no URL.
+        raise ValueError(f"{shown!r} is not ID=URL[,URL…], for example 1=wss://node.example")
     known = dict(_chain_setting(int(number), setting) for setting in settings)
     return ChainConfig(int(number), tuple(_chain_url(url.strip()) for url in urls.split(",")), **known)
 
@@ -266,7 +285,9 @@ def _chain(text: str) -> ChainConfig:
 def _chain_setting(chain_id: int, text: str) -> tuple[str, Any]:
     name, _, value = text.partition("=")
     if name not in CHAIN_SETTINGS:
-        raise ValueError(f"chain {chain_id}: {name!r} is no setting of it; known: {', '.join(CHAIN_SETTINGS)}")
+        # A URL may have a semicolon in it, with anything behind.
+        shown = repr(name) if re.fullmatch("[a-z_]{1,24}", name) else "what stands behind a semicolon"
+        raise ValueError(f"chain {chain_id}: {shown} is no setting of it; known: {', '.join(CHAIN_SETTINGS)}")
     try:
         return name, CHAIN_SETTINGS[name](value)
     except ValueError as error:
@@ -324,12 +345,24 @@ def _redis_url(raw: Any) -> str:
         valid = bool(parts.hostname) if parts.scheme in ("redis", "rediss") else bool(parts.path)
     except ValueError:
         valid = False
-    if not valid or urlsplit(url).scheme not in ("redis", "rediss", "unix"):
+    if not valid or urlsplit(url).scheme not in ("redis", "rediss", "unix") or not _redis_query_allowed(url):
         raise ValueError(
             f"{redis_address(url)!r} is not a Redis URL; allowed are redis://HOST:PORT/DB,"
             " rediss://HOST:PORT/DB and unix:///PATH?db=DB"
         )
     return url
+
+
+_REDIS_QUERY = re.compile(r"db=[0-9]{1,9}|(?:username|password|client_name)=[^&]*")
+_TLS_QUERY = re.compile(r"ssl_(?:keyfile|certfile|cert_reqs|ca_certs|ca_path|password|check_hostname)=[^&]*")
+
+
+def _redis_query_allowed(url: str) -> bool:
+    """What redis-py takes there, but for what would change how connections are used; it fails late at the rest."""
+    parts = urlsplit(url)
+    given = parts.query.split("&") if parts.query else []
+    tls = parts.scheme == "rediss"
+    return all(_REDIS_QUERY.fullmatch(one) or (tls and _TLS_QUERY.fullmatch(one)) for one in given)
 
 
 def _path(raw: Any) -> Path:
