@@ -119,11 +119,13 @@ def _parse(url: str) -> Target:
         raise ValueError("control characters, spaces, backslashes and non-ASCII characters are not allowed")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https"):
-        raise ValueError(f"{parts.scheme or url[:40]!r} is not allowed; allowed are http:// and https://")
+        # Without a scheme, what stands before a colon may be a user.
+        shown = f"{parts.scheme}://" if "://" in url else "a URL without a scheme"
+        raise ValueError(f"{shown} is not allowed; allowed are http:// and https://")
     if "@" in parts.netloc:
         raise ValueError("user information is not allowed")
     if not _NETLOC.fullmatch(parts.netloc):
-        raise ValueError(f"{parts.netloc!r} is not HOST or HOST:PORT")
+        raise ValueError("what stands between // and the next / is not HOST or HOST:PORT")
     if parts.fragment:
         raise ValueError("a fragment is not allowed")
     port = parts.port  # ValueError where it is no port

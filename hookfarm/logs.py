@@ -9,6 +9,7 @@ Secrets are blanked in every line, whoever wrote it.
 import json
 import logging
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any, TextIO
@@ -50,13 +51,21 @@ def get(service: str) -> FieldLogger:
 
 
 def configure(level: str = "info", form: str = "text", stream: TextIO | None = None) -> None:
-    """Sets up the process's only handler; calling it again replaces it."""
+    """Sets up the process's only handler, for crashes of threads too; calling it again replaces it."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())
     _STDLIB_ROOT.handlers[:] = [handler]
     _STDLIB_ROOT.setLevel(level.upper())
+    threading.excepthook = _thread_crashed
     for chatty in ("web3", "websockets", "aiohttp", "asyncio", "urllib3", "uvicorn"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, _STDLIB_ROOT.level))
+
+
+def _thread_crashed(crash: threading.ExceptHookArgs) -> None:
+    """Python's own way writes a traceback to stderr, whatever is in it."""
+    if crash.exc_value is not None:
+        trace = (crash.exc_type, crash.exc_value, crash.exc_traceback)
+        _STDLIB_ROOT.error("thread crashed", exc_info=trace)
 
 
 def _time(record: logging.LogRecord) -> str:

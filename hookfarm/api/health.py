@@ -13,7 +13,7 @@ import redis.asyncio
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from hookfarm import keys
+from hookfarm import keys, redaction
 from hookfarm.api.context import Context
 
 
@@ -54,7 +54,8 @@ async def look(client: "redis.asyncio.Redis", started: Sequence[str]) -> dict[st
     try:
         found = await client.mget(names)
     except redis.RedisError as error:
-        return {"status": "not ready", "redis": str(error), "services": {s: _unknown() for s in started}}
+        said = redaction.text(str(error))
+        return {"status": "not ready", "redis": said, "services": {s: _unknown() for s in started}}
     services = {
         service: _one(found[2 * index], found[2 * index + 1])
         for index, service in enumerate(keys.SERVICES)

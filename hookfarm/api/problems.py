@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from hookfarm import logs
+from hookfarm import logs, redaction
 from hookfarm.errors import ChainUnavailable, Conflict, HookfarmError, InvalidInput, NotFound
 from hookfarm.redis_clients import OutOfMemoryError
 
@@ -42,8 +42,11 @@ def problem(
     status: int, detail: str | None = None, field: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
     """The answer; without a detail, the title says it all."""
-    document = {"type": "about:blank", "title": _TITLES.get(status, HTTPStatus(status).phrase), "status": status}
-    document |= {name: value for name, value in (("detail", detail), ("field", field)) if value is not None}
+    title = _TITLES.get(status, HTTPStatus(status).phrase)
+    said = {
+        name: redaction.text(value) for name, value in (("detail", detail), ("field", field)) if value is not None
+    }
+    document = {"type": "about:blank", "title": title, "status": status, **said}
     return Response(orjson.dumps(document), status, headers, media_type=MEDIA_TYPE)
 
 

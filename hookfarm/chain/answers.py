@@ -10,7 +10,7 @@ import orjson
 from web3.exceptions import Web3Exception
 
 from hookfarm.errors import ChainUnavailable
-from hookfarm.redaction import origin, text
+from hookfarm.redaction import origin, secrets_of_url, text
 
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
 TOO_MANY_REQUESTS = 429
@@ -58,7 +58,7 @@ def result_of(url: str, method: str, answer: Any) -> Any:
         raise ChainUnavailable(f"{where}: no JSON-RPC answer")
     error = answer.get("error")
     if isinstance(error, dict):
-        raise _refusal(where, error)
+        raise _refusal(url, where, error)
     if error is not None or "result" not in answer:
         raise ChainUnavailable(f"{where}: no JSON-RPC answer")
     return answer["result"]
@@ -114,7 +114,7 @@ def unavailable(url: str, error: BaseException) -> ChainUnavailable:
         return error
     if isinstance(error, Web3Exception) and error.__cause__ is not None:
         error = error.__cause__
-    reason = "no answer in time" if isinstance(error, TimeoutError) else text(str(error))
+    reason = "no answer in time" if isinstance(error, TimeoutError) else text(str(error), secrets_of_url(url))
     return ChainUnavailable(f"{origin(url)}: {reason or type(error).__name__}")
 
 
@@ -125,10 +125,11 @@ def _value(url: str, method: str, answer: Any) -> Any:
         return error
 
 
-def _refusal(where: str, error: Mapping[str, Any]) -> ChainUnavailable:
-    code, said = error.get("code"), " ".join(str(error.get("message")).split())
-    message = f"{where}: {code} {text(said[:200])}"
-    if code in _RATE_CODES or _RATE_WORDS.search(said):
+def _refusal(url: str, where: str, error: Mapping[str, Any]) -> ChainUnavailable:
+    code, said = text(str(error.get("code")))[:40], " ".join(str(error.get("message")).split())
+    # Blanked before it is cut, which would leave the beginning of a secret.
+    message = f"{where}: {code} {text(said, secrets_of_url(url))[:200]}"
+    if error.get("code") in _RATE_CODES or _RATE_WORDS.search(said):
         return RateLimited(message, _backoff(error.get("data")))
     return Refused(message)
 

@@ -59,7 +59,7 @@ def _limit(text: str, kind: type[int] | type[float]) -> int | float | str | None
 def _header(line: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
     if not colon:
-        raise InvalidInput("--header", f"{line!r} is not NAME:VALUE")
+        raise InvalidInput("--header", "one of them is not NAME:VALUE")  # It may be the value alone.
     return name.strip(), value.strip()
 
 

@@ -1,12 +1,14 @@
 """The command `hookfarm`."""
 
+import io
 import os
 import sys
+import traceback
 
 import click
 
 import hookfarm
-from hookfarm import config
+from hookfarm import config, redaction
 from hookfarm.cli.apply import apply, export
 from hookfarm.cli.backfill import backfill
 from hookfarm.cli.backfills import backfills
@@ -52,7 +54,9 @@ def main() -> None:
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        click.echo(redaction.text(said.getvalue()), err=True, nl=False)
         sys.exit(error.exit_code)
     except click.Abort:
         sys.exit(1)
@@ -62,8 +66,11 @@ def main() -> None:
         # The reader (head, less) has what it wanted; Python must not complain about it while exiting.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except Exception:  # Nobody foresaw it: a traceback, without secrets.
+        _fail(f"this is a bug\n{traceback.format_exc()}", 1)
 
 
 def _fail(message: str, code: int) -> None:
-    click.echo(f"hookfarm: {message}", err=True)
+    """What is wrong may be wrong with a secret, or say what stands beside one."""
+    click.echo(f"hookfarm: {redaction.text(message)}", err=True)
     sys.exit(code)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from hookfarm import config
+from hookfarm import config, redaction
 from hookfarm.errors import OperatorError
 from hookfarm.redaction import redis_address
 
@@ -32,8 +32,10 @@ def json_option(command: F) -> F:
 
 
 def settings(config_file: Path | None, **options: Any) -> config.Config:
-    """The settings in force; InvalidInput (exit 2) names the wrong one."""
-    return config.load(options, file=config_file)
+    """The settings in force; InvalidInput (exit 2) names the wrong one. No log line has their secrets."""
+    given = config.load(options, file=config_file)
+    redaction.know(config.secrets(given))
+    return given
 
 
 def redis_url(settings_in_force: config.Config) -> str:

@@ -44,8 +44,19 @@ def _parse(file: Path, kind: str, text: str) -> Any:
             return tomllib.loads(text)
         return orjson.loads(text) if kind == "json" else yaml.load(text, Loader=_yaml_loader())
     except (ValueError, RecursionError, yaml.YAMLError) as error:
-        shown = " ".join(str(error).split()) or "nested too deeply"
+        shown = _problem(error) or "nested too deeply"
         raise InvalidInput("file", f"{file} is not {kind.upper()}: {shown}") from error
+
+
+def _problem(error: Exception) -> str:
+    """What is wrong, and where; not the lines around it, which YAML's own words have and secrets stand in."""
+    import yaml
+
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        said = "a tag that is not known" if isinstance(error, yaml.constructor.ConstructorError) else error.problem
+        return f"{said} (line {mark.line + 1}, column {mark.column + 1})"
+    return " ".join(str(error).split())
 
 
 def _yaml_loader() -> Any:

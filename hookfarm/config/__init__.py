@@ -5,6 +5,7 @@ setting is an InvalidInput that names it, its value and what is allowed. Nothing
 """
 
 from hookfarm.config.chain_lines import chains
+from hookfarm.config.confidential import secrets
 from hookfarm.config.environment import wants_no_colours
 from hookfarm.config.loading import load
 from hookfarm.config.records import Address, ChainConfig, Config, Network
@@ -25,5 +26,6 @@ __all__ = [
     "duration",
     "load",
     "networks",
+    "secrets",
     "wants_no_colours",
 ]

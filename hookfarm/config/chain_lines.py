@@ -43,7 +43,8 @@ def _chain(text: str) -> ChainConfig:
     line, *settings = text.strip().split(";")
     number, equals, urls = line.partition("=")
     if not equals or not re.fullmatch(r"[1-9][0-9]{0,15}", number.strip()):
-        raise ValueError(f"{redacted(text)!r} is not ID=URL[,URL…], for example 1=wss://node.example")
+        shown = redacted(text) if "://" in text else re.split("[/?#@]", text)[0]  # Without a scheme it is no URL.
+        raise ValueError(f"{shown!r} is not ID=URL[,URL…], for example 1=wss://node.example")
     known = dict(_chain_setting(int(number), setting) for setting in settings)
     return ChainConfig(int(number), tuple(node_url(url.strip()) for url in urls.split(",")), **known)
 
@@ -51,7 +52,9 @@ def _chain(text: str) -> ChainConfig:
 def _chain_setting(chain_id: int, text: str) -> tuple[str, Any]:
     name, _, value = text.partition("=")
     if name not in CHAIN_SETTINGS:
-        raise ValueError(f"chain {chain_id}: {name!r} is no setting of it; known: {', '.join(CHAIN_SETTINGS)}")
+        # A URL may have a semicolon in it, with anything behind.
+        shown = repr(name) if re.fullmatch("[a-z_]{1,24}", name) else "what stands behind a semicolon"
+        raise ValueError(f"chain {chain_id}: {shown} is no setting of it; known: {', '.join(CHAIN_SETTINGS)}")
     try:
         return name, CHAIN_SETTINGS[name](value)
     except ValueError as error:

@@ -1,5 +1,6 @@
 """URLs of what hookfarm calls. A refusal shows no more of one than its origin: the rest may be a key."""
 
+import re
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -35,10 +36,23 @@ def redis_url(raw: Any) -> str:
     return url
 
 
+_REDIS_QUERY = re.compile(r"db=[0-9]{1,9}|(?:username|password|client_name)=[^&]*")
+_TLS_QUERY = re.compile(r"ssl_(?:keyfile|certfile|cert_reqs|ca_certs|ca_path|password|check_hostname)=[^&]*")
+
+
 def _leads_to_redis(parts: SplitResult) -> bool:
+    if not _query_allowed(parts):
+        return False
     if parts.scheme == "unix":
         return bool(parts.path)
     return parts.scheme in ("redis", "rediss") and bool(parts.hostname)
+
+
+def _query_allowed(parts: SplitResult) -> bool:
+    """What redis-py takes there, but for what would change how connections are used; it fails late at the rest."""
+    given = parts.query.split("&") if parts.query else []
+    tls = parts.scheme == "rediss"
+    return all(_REDIS_QUERY.fullmatch(one) or (tls and _TLS_QUERY.fullmatch(one)) for one in given)
 
 
 def _split(url: str) -> SplitResult | None:

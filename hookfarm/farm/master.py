@@ -12,6 +12,7 @@ and waits for nothing but its children and its clock, so it goes on reaping whil
 
 import contextlib
 import os
+import resource
 import select
 import signal
 import time
@@ -65,6 +66,7 @@ class Master:
         """Returns once stopped; raises StartFailed, everything stopped too, where the start failed."""
         setproctitle("hookfarm: master")
         self._handle_signals()
+        _leave_no_cores()
         try:
             self._start()
             if on_ready and not self._stopping:
@@ -231,6 +233,15 @@ class Master:
     def _kill(self, members: Sequence[Member]) -> None:
         left = self._crew.kill(members)
         self._wait_until(lambda: gone(left), self._timing.herald_seconds)
+
+
+def _leave_no_cores() -> None:
+    """A core file holds every secret that the farm was given, and SIGABRT is its first word to a child that hangs.
+
+    The hard limit stays, so that whoever needs one can allow it to a process (prlimit).
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def _leave_it_to_the_pipe(_number: int, _frame: FrameType | None) -> None:

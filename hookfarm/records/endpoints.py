@@ -138,11 +138,13 @@ def endpoint_from_stored(raw: Mapping[str, Any]) -> Endpoint:
 
 
 def _headers(raw: object) -> tuple[tuple[str, str], ...]:
-    record = mapping(raw, "headers")
+    if not isinstance(raw, Mapping):
+        raise InvalidInput("headers", "must be a JSON object, names and values")  # What it is may be a secret.
+    record: Mapping[Any, Any] = raw
     if len(record) > 32:
         raise InvalidInput("headers", f"{len(record)} headers; at most 32 are allowed")
     for name, value in record.items():
-        field = f"headers.{short(name)}"
+        field = f"headers.{_beginning(name)}"
         if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
             raise InvalidInput(field, "is not a header name (RFC 9110 token)")
         if name.lower() in _RESERVED_HEADERS or name.lower().startswith("webhook-"):
@@ -150,6 +152,12 @@ def _headers(raw: object) -> tuple[tuple[str, str], ...]:
         if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
             raise InvalidInput(field, "the value must be printable ASCII of at most 2048 characters")
     return tuple(record.items())
+
+
+def _beginning(name: object) -> str:
+    """As much of a header's name as is one: somebody may have put the value behind it."""
+    found = _HEADER_NAME.match(name) if isinstance(name, str) else None
+    return short(found[0] if found else "")
 
 
 def _timeout(raw: object) -> float:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from hookfarm import redaction
 from hookfarm.errors import InvalidInput
 
 MAX_UINT64 = 2**64 - 1
@@ -62,9 +63,10 @@ def hex_value(value: object, field: str, pattern: re.Pattern[str], what: str) ->
 
 
 def short(value: object) -> str:
-    """A value as an error shows it: recognisable, never long."""
+    """A value as an error shows it: recognisable, never long, and without secrets."""
     try:
         shown = repr(value)
     except RecursionError:
         shown = f"a deeply nested {type(value).__name__}"
+    shown = redaction.text(shown)
     return shown if len(shown) <= 80 else f"{shown[:77]}…"

@@ -3,10 +3,11 @@
 import secrets
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hookfarm import redaction
 from hookfarm.address_guard import IPNetwork
 from hookfarm.jobs import Taken
 from hookfarm.records import Endpoint
@@ -66,16 +67,17 @@ class Sender:
             "subscription": sample.subscription,
             "id": taken.id,
             "delivered": isinstance(result, outcome.Response) and 200 <= result.status < 300,
-            **outcome.describe(result),
-            **({"headers": _headers(transport)} if answered else {}),
+            **outcome.describe(outcome.without(result, prepared.secrets)),
+            **({"headers": _headers(transport, prepared.secrets)} if answered else {}),
             "took_ms": int((time.monotonic() - began) * 1000),
         }
 
 
-def _headers(transport: Transport) -> dict[str, str]:
-    """Those of one name in one line, as RFC 9110 section 5.3 has it."""
+def _headers(transport: Transport, secrets_sent: Collection[str]) -> dict[str, str]:
+    """Those of one name in one line, as RFC 9110 section 5.3 has it; without the secrets that were sent."""
     found: dict[str, str] = {}
     for name, value in transport.last_headers:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        text = redaction.blank(text, secrets_sent)
         found[key] = f"{found[key]}, {text}" if key in found else text
     return found

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import hookfarm
-from hookfarm import keys, registry
+from hookfarm import keys, redaction, registry
 from hookfarm.address_guard import IPNetwork, Target, parse
 from hookfarm.errors import InvalidInput
 from hookfarm.jobs import Taken
@@ -30,6 +30,8 @@ class Prepared:
     target: Target
     head: bytes
     keys: tuple[tuple[SigningKey, float | None], ...]
+    secrets: tuple[str, ...]
+    """What of the request is not to be kept where the endpoint repeats it."""
 
     def request(self, taken: Taken, now: float, further: bytes = b"") -> bytes:
         """The whole signed HTTP request of one attempt at `now` (Unix time), with `further` header lines."""
@@ -61,7 +63,8 @@ def prepare(endpoint: Endpoint, allowed: Sequence[IPNetwork], vault: Vault = NO_
         *(f"{name}: {value}" for name, value in endpoint.headers),
     ]
     keys_ = tuple((signing_key(vault.open(secret, endpoint.id)), until) for secret, until in endpoint.secrets)
-    return Prepared(endpoint, target, "\r\n".join([*lines, ""]).encode(), keys_)
+    secrets = (*redaction.secrets_of_headers(endpoint.headers), *redaction.secrets_of_url(endpoint.url))
+    return Prepared(endpoint, target, "\r\n".join([*lines, ""]).encode(), keys_, secrets)
 
 
 class Endpoints:

@@ -5,10 +5,11 @@
 receivers deploy bugs: a 404 at noon is a 200 at one.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from hookfarm import redaction
 from hookfarm.delivery_queue import Verdict
 from hookfarm.webhook_delivery import retry_schedule
 
@@ -76,6 +77,20 @@ def kind(result: Result) -> str:
         return result.kind
     hundreds = f"{result.status // 100}xx"
     return hundreds if hundreds in KINDS else "other_status"
+
+
+def without(result: Result, secrets: Collection[str]) -> Result:
+    """The same, with these secrets blanked in what was said: many a receiver answers with what it was sent.
+
+    What is kept of a reply is read by more people than may know the headers of the request.
+    """
+    if isinstance(result, TransportError):
+        return replace(result, detail=redaction.blank(result.detail, secrets))
+    said = result.excerpt.decode("utf-8", "surrogateescape")
+    blanked = redaction.blank(said, secrets)
+    if blanked == said:
+        return result
+    return result._replace(excerpt=blanked.encode("utf-8", "surrogateescape"))
 
 
 def describe(result: Result) -> dict[str, str | int]:

@@ -203,7 +203,7 @@ class Worker:
         self._slot.promise(prepared.endpoint.timeout_seconds + POST_SLACK_SECONDS)
         began = time.monotonic_ns()
         try:
-            result = self._post(taken, prepared)
+            result = outcome.without(self._post(taken, prepared), prepared.secrets)
         except Interrupted:
             self._give_back(taken, interrupted=True)
             return

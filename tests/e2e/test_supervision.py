@@ -12,6 +12,7 @@ import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from tests.support.farm_processes import (
     kill_session,
     title,
 )
+from tests.support.kept_farm import drained
 from tests.support.ledger import assert_drained, assert_ledger_invariant
 from tests.support.receivers import Reply
 from tests.support.waiting import eventually
@@ -104,6 +106,29 @@ def test_a_worker_that_cannot_boot_backs_off_in_sight_and_comes_back_when_the_ca
     eventually(lambda: status(client)["backing_off"] == [], what="the status forgetting it")
     assert health(farm)[0] == 200
     assert farm.stop() == 0
+
+
+def test_a_worker_that_cannot_boot_makes_its_service_ready_at_no_moment_of_its_tries(
+    pipeline: Pipeline, client: "redis.Redis"
+) -> None:
+    farm = pipeline.start(SERVICE, "--workers", "3")
+    before = resource.prlimit(farm.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(farm.pid, resource.RLIMIT_NOFILE, (FILES_THAT_LET_NOBODY_BOOT, before[1]))
+    client.config_set("notify-keyspace-events", "KA")
+    with client.pubsub(ignore_subscribe_messages=True) as listener:
+        listener.subscribe(f"__keyspace@0__:{keys.ready(SERVICE)}")
+        listener.get_message(timeout=2)
+        farm.workers()[f"{SERVICE} 1"].kill()
+        tried = partial(_tries_of_one, client)
+        eventually(lambda: tried() >= 5, within=40, what="five tries")
+        said = drained(listener)
+        assert said[said.index(b"del") :] == [b"del"], "it went once, and was not set again"
+        resource.prlimit(farm.pid, resource.RLIMIT_NOFILE, before)
+        eventually(lambda: farm.is_ready(SERVICE), within=20, what="its coming back by itself")
+
+
+def _tries_of_one(client: "redis.Redis") -> int:
+    return max((shown["tries"] for shown in status(client).get("backing_off", ())), default=0)
 
 
 @pytest.mark.alone

@@ -212,7 +212,14 @@ def test_what_is_no_range_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["redis://h", "redis://:pw@h:6379/0", "rediss://u:pw@h/1", "unix:///run/redis.sock?db=1", "redis://[::1]:1"],
+    [
+        "redis://h",
+        "redis://:pw@h:6379/0",
+        "rediss://u:pw@h/1",
+        "unix:///run/redis.sock?db=1",
+        "redis://[::1]:1",
+        "rediss://h/1?ssl_ca_certs=/ca.pem&db=1&client_name=farm",
+    ],
 )
 def test_a_redis_url_is_taken_as_it_is(url: str) -> None:
     assert option("redis_url", url).redis_url == url
@@ -225,7 +232,11 @@ def test_a_redis_url_is_taken_as_it_is(url: str) -> None:
         ("redis://", "redis://"),
         ("http://u:canary@h/path?canary", "http://h/path"),
         ("unix://", "unix://"),
-        ("redis://h:port", "redis://h:port"),
+        ("redis://h:port", "redis://h:…"),
+        ("redis://h?no_such_option=canary", "redis://h"),
+        ("redis://h?socket_timeout=1", "redis://h"),
+        ("redis://h?db=one", "redis://h"),
+        ("redis://h?ssl_ca_certs=/ca.pem", "redis://h"),
         ("redis://h:99999", "redis://h:99999"),
         (":canary@h:6379", "://h:6379"),
         ("user:canary@h:6379", "user://h:6379"),
@@ -267,11 +278,14 @@ def test_chains_as_a_toml_table(toml: Write) -> None:
         ("0=ws://n", "'0=ws://n' is not ID=URL[,URL…]"),
         ("0x1=ws://n", "'0x1=ws://n' is not ID=URL[,URL…]"),
         ("one=ws://n/canary", "'one=ws://n' is not ID=URL[,URL…]"),
+        ("n.example/canary", "'n.example' is not ID=URL[,URL…]"),
+        ("1=ws://n/a;Canary7=canary/b;c", "chain 1: what stands behind a semicolon is no setting of it"),
+        ("1=ws://h:canary/", "'ws://h:…' is not a node's URL"),
         ("1=", "'://' is not a node's URL; allowed are ws, wss, http and https"),
         ("1=ftp://u:canary@n/canary", "'ftp://n' is not a node's URL"),
         ("1=ws://a,", "'://' is not a node's URL"),
         ("1=ws://", "'ws://' is not a node's URL"),
-        ("1=ws://h:port/canary", "'ws://h:port' is not a node's URL"),
+        ("1=ws://h:port/canary", "'ws://h:…' is not a node's URL"),
         ("1=ws://a 1=ws://b/canary", "chain 1 is given twice; put its URLs into one"),
     ],
 )

@@ -2,8 +2,9 @@
 
 Python loads this by itself where the folder is on PYTHONPATH, before it runs anything. It stands in for the
 machine, which a test must not change: `time.time` is off by what the file ODD_WORLD_CLOCK says, for all processes
-at once, and the first to resolve one of NAMES gets stuck there: in C, deaf to everything, or in Python, for ever.
-The next one resolves it to loopback. Monotonic clocks are as they are, as in a real step of the clock.
+at once, and the first to resolve one of NAMES gets stuck there (in C, deaf to everything, or in Python, for ever)
+or dies of an error that nobody expects, which says what ODD_WORLD_LAST_WORDS holds. The next one resolves it to
+loopback. Monotonic clocks are as they are, as in a real step of the clock.
 """
 
 import mmap
@@ -14,8 +15,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-STUCK, SPINNING = "stuck.example", "spinning.example"
-NAMES = (STUCK, SPINNING)
+STUCK, SPINNING, CRASHING = "stuck.example", "spinning.example", "crashing.example"
+NAMES = (STUCK, SPINNING, CRASHING)
 
 _real_time, _real_time_ns, _real_getaddrinfo = time.time, time.time_ns, socket.getaddrinfo
 
@@ -40,6 +41,8 @@ def _getaddrinfo(host: Any, *arguments: Any, **named: Any) -> Any:
     if _first(host):
         while host == SPINNING:
             pass
+        if host == CRASHING:
+            raise RuntimeError(os.environ["ODD_WORLD_LAST_WORDS"])
         os.read(os.pipe()[0], 1)
     return _real_getaddrinfo("127.0.0.1", *arguments, **named)
 

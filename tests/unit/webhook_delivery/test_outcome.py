@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookfarm.webhook_delivery.outcome import Decision, Response, TransportError, decide, describe
+from hookfarm.webhook_delivery.outcome import Decision, Response, TransportError, decide, describe, without
 
 SCHEDULE = (5.0, 30.0)
 NOW = 1_795_456_800.0
@@ -56,3 +56,25 @@ def test_an_outcome_is_described_in_few_words_whatever_was_answered(excerpt: byt
 
 def test_a_transport_error_is_described_by_its_kind() -> None:
     assert describe(TransportError("tls", "x" * 2000)) == {"error": "tls", "detail": "x" * 1024}
+
+
+SECRETS = ("4f0e9b-secret", "another-secret")
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (b"bad key 4f0e9b-secret", b"bad key [redacted]"),
+        (b'{"authorization": "Token xyz"}', b'{"[redacted]"}'),
+        (b"see https://docs.example/errors#7", b"see https://docs.example/errors#7"),
+        (b"\xff\xfe another-secret \xff", b"\xff\xfe [redacted] \xff"),
+        (b"x" * 1020 + b"4f0e9b-secret", b"x" * 1020 + b"[redacted]"),
+        (b"", b""),
+    ],
+)
+def test_a_secret_that_was_sent_is_not_kept_where_the_endpoint_repeats_it(said: bytes, kept: bytes) -> None:
+    assert without(Response(500, "5", said), SECRETS) == Response(500, "5", kept)
+
+
+def test_nor_where_an_error_repeats_it() -> None:
+    assert without(TransportError("tls", "for 4f0e9b-secret"), SECRETS) == TransportError("tls", "for [redacted]")
