@@ -142,7 +142,7 @@ def _empty(chromium: Path, options: argparse.Namespace) -> Figures:
 def _loaded(chromium: Path, nginx: Path | None, options: argparse.Namespace) -> Figures:
     with staged(nginx) as stage:
         record.fill(stage.server.client, options.endpoints, options.deliveries)
-        until(stage.server.settled, "the append-only file being rewritten", within_seconds=120)
+        until(stage.server.settled, "the append-only file being rewritten", within_seconds=300)
         with (
             _dashboard(stage.place, stage.server.url, options.workers) as address,
             _load(stage, options.rate) as load,

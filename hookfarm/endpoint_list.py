@@ -1,5 +1,6 @@
 """The endpoints in the order in which they were made, the newest first, a page at a time."""
 
+import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ MOST_LOOKED_AT = 2000
 _AT_ONCE = 500
 _FIRST_KNOWN_US = 10**12
 """Smaller ones are the places of endpoints that were made before the order was kept."""
+
+_REMEMBERED = 1000
+_SHORT = 4096
+"""Bytes of an endpoint that is remembered."""
 
 _Place = tuple[str, int]
 """An endpoint's id, and where it stands in the order: the microsecond in which it was made."""
@@ -150,6 +155,16 @@ def _readable(wanted: Wanted, stored: str | bytes) -> Endpoint | None:
     """None where it is not wanted, or is none: the processors say what is wrong with it."""
     try:
         # The whole check costs ten times as much as a look.
-        return registry.decode(stored) if wanted.everything or wanted.fits(orjson.loads(stored)) else None
+        return _checked(stored) if wanted.everything or wanted.fits(orjson.loads(stored)) else None
     except (InvalidInput, ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def _checked(stored: str | bytes) -> Endpoint:
+    """A page that somebody looks at is read again every other second: what has not changed since is remembered."""
+    return _remembered(stored) if len(stored) <= _SHORT else registry.decode(stored)
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _remembered(stored: str | bytes) -> Endpoint:
+    return registry.decode(stored)

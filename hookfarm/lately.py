@@ -11,12 +11,14 @@ from typing import Any
 
 import redis
 
-from hookfarm import delivery_log, keys
+from hookfarm import delivery_log
 from hookfarm.delivery_log import LoggedAttempt
+from hookfarm.lua import Script
 
 MOST = 100
 """Attempts that are looked at."""
 _BYTES = 4
+_READ = Script("read_lately")
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,7 @@ def read(client: "redis.Redis", endpoints: Sequence[str]) -> list[Lately]:
     """One for each endpoint."""
     if not endpoints:
         return []
-    with client.pipeline(transaction=True) as pipe:
-        pipe.mget([keys.LATELY + endpoint for endpoint in endpoints])
-        for endpoint in endpoints:
-            pipe.xlen(keys.ATTEMPTS + endpoint)
-        notes, *lengths = pipe.execute()
-    logged = [min(length, MOST) for length in lengths]
-    noted = [_noted(note or b"", count) for note, count in zip(notes, logged, strict=True)]
+    noted = [_noted(note or b"", min(logged, MOST)) for note, logged in _READ.call(client, (), endpoints)]
     missing = [endpoint for endpoint, found in zip(endpoints, noted, strict=True) if found is None]
     pages = iter(delivery_log.pages(client, dict.fromkeys(missing, "+"), 0, MOST) if missing else ())
     return [_logged(next(pages)) if found is None else found for found in noted]

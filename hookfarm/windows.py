@@ -6,9 +6,11 @@ from typing import Any
 
 import redis
 
-from hookfarm import keys, window_rules
+from hookfarm import window_rules
+from hookfarm.lua import Script
 
-_READ_AT_ONCE = 1000
+_READ_AT_ONCE = 200
+_READ = Script("read_windows")
 
 
 @dataclass(frozen=True)
@@ -43,16 +45,7 @@ class Window:
 def read(client: "redis.Redis", endpoints: Sequence[str]) -> list[Window]:
     """One for each endpoint."""
     parts = (endpoints[i : i + _READ_AT_ONCE] for i in range(0, len(endpoints), _READ_AT_ONCE))
-    return [window for part in parts for window in _read(client, part)]
-
-
-def _read(client: "redis.Redis", endpoints: Sequence[str]) -> list[Window]:
-    with client.pipeline(transaction=False) as pipe:
-        for endpoint in endpoints:
-            pipe.hmget(keys.WINDOW + endpoint, "open", "limit", "failures", "since", "wait")
-            pipe.zcard(keys.PARKED + endpoint)
-        found = pipe.execute()
-    return [_window(fields, parked) for fields, parked in zip(found[::2], found[1::2], strict=True)]
+    return [_window(fields, parked) for part in parts for *fields, parked in _READ.call(client, (), part)]
 
 
 def _window(fields: Sequence[bytes | None], parked: int) -> Window:

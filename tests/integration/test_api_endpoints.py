@@ -197,6 +197,14 @@ def test_open_circuits_are_found_at_once_however_many_endpoints_there_are(
         assert [name for page in ids("&limit=200") for name in page] == names[::-1]
 
 
+def test_a_list_that_is_read_again_shows_what_has_changed_since(api: Api) -> None:
+    place = create(api, description="before").headers["location"]
+    for description in ("before", "since", "before"):
+        api.ask("PATCH", place, {"description": description})
+        [shown] = api.ask("GET", "/v1/endpoints").json["data"]
+        assert shown["description"] == description
+
+
 def test_each_endpoint_shows_its_retries_and_its_last_attempts(api: Api, redis_server: RedisServer) -> None:
     with redis_server.client() as client:
         one = add_endpoint(client, HOOK)
