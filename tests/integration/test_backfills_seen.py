@@ -206,12 +206,13 @@ NODE = {
 def test_a_chain_is_asked_for_by_its_id_and_has_its_nodes(client: Any, api: Api) -> None:
     row = {"chain_id": 7, "head": 3, "checkpoint": 3, "lag_blocks": 0, "why": "", "events_published": 1}
     told = {**row, "rpc_requests_per_block": 1.5, "catching_up": None, "providers": [NODE]}
-    readiness.publish(client, keys.EVENT_INGESTOR, {"chains": [told]})
-    [listed] = api.ask("GET", "/v1/chains").json["data"]
+    readiness.publish(client, keys.EVENT_INGESTOR, {"chains": [{**row, "chain_id": 6}, told]})
+    _, listed = api.ask("GET", "/v1/chains").json["data"]
     found = api.ask("GET", "/v1/chains/7")
     assert found.status == 200
     assert found.json == {**listed, "lag_seconds": found.json["lag_seconds"]}
     assert (found.json["rpc_requests_per_block"], found.json["providers"]) == (1.5, [NODE])
+    refused(api.ask("GET", "/v1/chains/8"), 404)
 
 
 @pytest.mark.parametrize(
