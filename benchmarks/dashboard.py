@@ -8,7 +8,7 @@ farm that has nothing on record and nothing to do. Then on one with the record o
 delivering `--rate` webhooks a second to 20 endpoints:
 
 1. Each view is watched for `--seconds`: frames, those over 50 ms, the longest, tasks over 50 ms, and the share of
-   the time in which the page's thread is at work.
+   a core that the page's thread uses.
 2. Each click `--rounds` times: ms until the frame after the rows that it leads to.
 3. All views in turn for `--minutes`: what the page holds in memory, before and after.
 """

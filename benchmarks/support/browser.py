@@ -26,7 +26,7 @@ class Page:
         page.evaluate(_SCRIPT.read_text())
 
     def watch(self, seconds: float) -> dict[str, float]:
-        """How it runs for so long while nobody touches it, and the share of the time in which it is at work."""
+        """How it runs for so long while nobody touches it, and the share of a core that its thread uses."""
         self._page.evaluate("fluidity.begin()")
         before = self.metrics()
         self._page.wait_for_timeout(seconds * 1000)

@@ -1,4 +1,5 @@
--- Windows -> whoever looks at them: many at one moment, for a tenth of what the same commands cost one by one.
+-- Windows -> whoever looks at them: many at one moment, for a quarter of the CPU time that the
+-- same commands one by one cost the client.
 --
 -- ARGV endpoints
 -- Returns for each: open, limit, failures, since, wait, as the window has them, and how many jobs are parked.
