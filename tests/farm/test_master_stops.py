@@ -134,7 +134,8 @@ def test_a_stopped_worker_cannot_keep_the_farm(start_toys: StartToys) -> None:
 
 
 def test_a_second_term_ends_the_patience_of_master_and_workers(start_toys: StartToys) -> None:
-    farm = start_toys(Group("stubborn", 1, stubborn), Group("deaf", 1, deaf), grace_seconds=PATIENT)
+    groups = (Group("stubborn", 1, stubborn), Group("deaf", 1, deaf))
+    farm = start_toys(*groups, grace_seconds=PATIENT, timing=Timing(shortened_seconds=3.0))
     farm.wait_ready()
     farm.signal(signal.SIGTERM)
     eventually(lambda: "stopping" in farm.output, what="the stop")

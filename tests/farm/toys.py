@@ -140,7 +140,7 @@ class ToyFarm:
         return said.partition("\n")[0]
 
     def wait_ready(self) -> None:
-        eventually(lambda: self.ready or self.ended, within=30, what="the farm being ready")
+        eventually(lambda: self.ready or self.ended, within=20, what="the farm being ready")
         assert self.ready, self.output
 
     def slot(self, service: str, index: int = 0) -> Slot:
@@ -155,7 +155,7 @@ class ToyFarm:
         return [slot.pid for slot in self.board.slots(service)]
 
     def wait_said(self, words: str, times: int = 1) -> None:
-        eventually(lambda: self.output.count(words) >= times, within=30, what=f"the farm saying {words!r}")
+        eventually(lambda: self.output.count(words) >= times, within=20, what=f"the farm saying {words!r}")
 
     def order(self, service: str, index: int = 0, what: int = 1) -> None:
         self.slot(service, index).set_counter(ORDER, what)
@@ -163,7 +163,7 @@ class ToyFarm:
     def lives(self, service: str, index: int = 0) -> int:
         return self.slot(service, index).counter(LIVES)
 
-    def wait_up(self, service: str, index: int = 0, lives: int = 1, within: float = 5.0) -> int:
+    def wait_up(self, service: str, index: int = 0, lives: int = 1, within: float = 15.0) -> int:
         """Until the `lives`-th process of the slot is up; its pid."""
         slot = self.slot(service, index)
         eventually(
@@ -189,7 +189,7 @@ class ToyFarm:
             self._status = status if pid else None
         return self._status is not None
 
-    def wait(self, within: float = 10.0) -> int:
+    def wait(self, within: float = 15.0) -> int:
         """Its exit code, negative for a death by signal."""
         eventually(lambda: self.ended, within=within, what="the end of the farm")
         return os.waitstatus_to_exitcode(self._status or 0)
