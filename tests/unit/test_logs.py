@@ -4,11 +4,12 @@ import io
 import json
 import logging
 import re
+import threading
 from collections.abc import Iterator
 
 import pytest
 
-from hookfarm import logs
+from hookfarm import logs, redaction
 
 CANARIES = (
     "whsec_canary",
@@ -22,8 +23,9 @@ CANARIES = (
 @pytest.fixture(autouse=True)
 def root_as_it_was() -> Iterator[None]:
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, crashes = root.handlers[:], root.level, threading.excepthook
     yield
+    threading.excepthook = crashes
     root.handlers[:] = handlers
     root.setLevel(level)
 
@@ -87,7 +89,7 @@ def test_no_secret_is_written_whoever_writes_it(form: str, secret: str) -> None:
         raise ValueError(secret)
     except ValueError:
         log.exception("failed")
-    assert "canary" not in stream.getvalue()
+    assert "canary" not in stream.getvalue().replace(__file__, "")
     assert stream.getvalue().count("\n") >= 3
 
 
@@ -134,3 +136,25 @@ def test_configuring_again_replaces_the_handler() -> None:
     logs.get("s").info("once")
     assert first.getvalue() == ""
     assert second.getvalue().count("once") == 1
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_thread_that_crashes_is_written_like_everything_else(form: str) -> None:
+    stream = written(form)
+
+    def crash() -> None:
+        raise ValueError(" ".join(CANARIES))
+
+    thread = threading.Thread(target=crash)
+    thread.start()
+    thread.join()
+    assert "thread crashed" in stream.getvalue()
+    assert "ValueError" in stream.getvalue()
+    assert not any(secret in stream.getvalue() for secret in CANARIES)
+
+
+def test_what_is_known_to_be_a_secret_is_written_nowhere() -> None:
+    redaction.know(["sesame-4711-open"])
+    stream = written("text")
+    logs.get("service").info("asked", error=ValueError("no project sesame-4711-open"))
+    assert 'error="no project [redacted]"' in stream.getvalue()
