@@ -68,17 +68,14 @@ def text(message: str, also: Collection[str] = ()) -> str:
     # Most fields of most lines have neither, and the patterns would be a third of what a failed attempt costs.
     if "://" in message:
         message = _URLS.sub(r"\1\2", message)
-    return blank(message, also)
+    return blank(message, (*_known, *also))
 
 
-def blank(message: str, also: Collection[str] = ()) -> str:
-    """`message` with secrets blanked; URLs stay as they are where nothing in them is known to be one."""
+def blank(message: str, secrets: Collection[str]) -> str:
+    """`message` without these and what looks like one; URLs stay. Costs 1 ns a character and secret."""
     if len(message) < _SHORTEST:
         return message
-    for secret in _known:
-        if secret in message:
-            message = message.replace(secret, BLANK)
-    for secret in also:
+    for secret in secrets:
         if secret in message:
             message = message.replace(secret, BLANK)
     lowered = message.lower()

@@ -138,9 +138,7 @@ def endpoint_from_stored(raw: Mapping[str, Any]) -> Endpoint:
 
 
 def _headers(raw: object) -> tuple[tuple[str, str], ...]:
-    if not isinstance(raw, Mapping):
-        raise InvalidInput("headers", "must be a JSON object, names and values")  # What it is may be a secret.
-    record: Mapping[Any, Any] = raw
+    record: Mapping[Any, Any] = mapping(raw, "headers")
     if len(record) > 32:
         raise InvalidInput("headers", f"{len(record)} headers; at most 32 are allowed")
     for name, value in record.items():

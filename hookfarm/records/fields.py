@@ -16,9 +16,14 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 """What Python makes of bytes on the command line that are no UTF-8; no record can hold it."""
 
 
+_KINDS = {str: "a text", list: "a list", tuple: "a list", bool: "a truth value", type(None): "null"}
+_KINDS |= {int: "a number", float: "a number"}
+
+
 def mapping(raw: object, what: str) -> Mapping[str, Any]:
     if not isinstance(raw, Mapping):
-        raise InvalidInput(what, f"{short(raw)} is not a JSON object")
+        # What it is instead may be a line of headers, or whatever else somebody has at hand.
+        raise InvalidInput(what, f"{_KINDS.get(type(raw), 'this')} is not a JSON object")
     return raw
 
 

@@ -14,6 +14,8 @@ from hookfarm.delivery_queue import Verdict
 from hookfarm.webhook_delivery import retry_schedule
 
 KEPT_REPLY_BYTES = 1024
+_LOOKED_AT_BYTES = KEPT_REPLY_BYTES + 2048
+"""A secret that begins in what is kept may end behind it; no header's value is longer than that."""
 TRANSPORT_ERRORS = ("timeout", "connection", "tls", "name_not_resolved", "address_refused", "bad_response")
 KINDS = ("3xx", "4xx", "5xx", "other_status", *TRANSPORT_ERRORS)
 """What a failed attempt may have come to, in a word for metrics."""
@@ -86,10 +88,10 @@ def without(result: Result, secrets: Collection[str]) -> Result:
     """
     if isinstance(result, TransportError):
         return replace(result, detail=redaction.blank(result.detail, secrets))
-    said = result.excerpt.decode("utf-8", "surrogateescape")
+    said = result.excerpt[:_LOOKED_AT_BYTES].decode("utf-8", "surrogateescape")
     blanked = redaction.blank(said, secrets)
     if blanked == said:
-        return result
+        return result  # As nearly always.
     return result._replace(excerpt=blanked.encode("utf-8", "surrogateescape"))
 
 

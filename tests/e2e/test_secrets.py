@@ -31,7 +31,7 @@ from tests.support.secret_scene import (
 )
 from tests.support.waiting import eventually
 
-SOON = 40.0
+SOON = 60.0
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """For tests that configure logging: import the fixture into their module."""
 
 import logging
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 @pytest.fixture(autouse=True)
 def root_as_it_was() -> Iterator[None]:
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, crashes = root.handlers[:], root.level, threading.excepthook
     yield
+    threading.excepthook = crashes
     root.handlers[:] = handlers
     root.setLevel(level)

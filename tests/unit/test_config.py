@@ -1,5 +1,6 @@
 """Settings: where they come from, and what is refused."""
 
+import base64
 import contextlib
 import os
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hookfarm import config
 from hookfarm.config import DEFAULT_RETRY_SCHEDULE, MAX_WORKERS, SETTINGS, Address, ChainConfig, Config, load
 from hookfarm.errors import InvalidInput
 
@@ -322,3 +324,22 @@ def test_words_are_taken_in_any_case_and_others_refused() -> None:
     assert option("log_level", "WARNING").log_level == "warning"
     expected = "log-level: 'loud' is not allowed; allowed are debug, info, warning, error"
     assert str(refusal("log_level", "loud")) == expected
+
+
+def test_the_secrets_of_all_settings_are_known_together() -> None:
+    key = base64.b64encode(b"k" * 32).decode()
+    given = config.load(
+        {
+            "redis_url": "rediss://user:redis-password@h/0",
+            "chains": "1=wss://n/v3/3f0c5d1e9a7b,https://u:rpc-password@n/",
+            "api_token": "the-token-of-the-api",
+            "master_key": f"first:{key}",
+            "otel_endpoint": "http://u:otel-password@collector",
+        },
+        environment={},
+    )
+    headers = {"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20abcdefgh,x-key=ijklmnop"}
+    found = set(config.secrets(given, headers))
+    wanted = {"redis-password", "3f0c5d1e9a7b", "rpc-password", "the-token-of-the-api", key, "otel-password"}
+    assert wanted | {"abcdefgh", "ijklmnop", "Bearer%20abcdefgh"} <= found
+    assert not {"h", "n", "user", "collector", "v3"} & found

@@ -4,10 +4,11 @@ import io
 import json
 import logging
 import re
+import threading
 
 import pytest
 
-from hookfarm import logs
+from hookfarm import logs, redaction
 from tests.support.root_logger import root_as_it_was as root_as_it_was
 
 CANARIES = (
@@ -78,7 +79,7 @@ def test_no_secret_is_written_whoever_writes_it(form: str, secret: str) -> None:
         raise ValueError(secret)
     except ValueError:
         log.exception("failed")
-    assert "canary" not in stream.getvalue()
+    assert "canary" not in stream.getvalue().replace(__file__, "")
     assert stream.getvalue().count("\n") >= 3
 
 
@@ -125,3 +126,25 @@ def test_configuring_again_replaces_the_handler() -> None:
     logs.get("s").info("once")
     assert first.getvalue() == ""
     assert second.getvalue().count("once") == 1
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_thread_that_crashes_is_written_like_everything_else(form: str) -> None:
+    stream = written(form)
+
+    def crash() -> None:
+        raise ValueError(" ".join(CANARIES))
+
+    thread = threading.Thread(target=crash)
+    thread.start()
+    thread.join()
+    assert "thread crashed" in stream.getvalue()
+    assert "ValueError" in stream.getvalue()
+    assert not any(secret in stream.getvalue() for secret in CANARIES)
+
+
+def test_what_is_known_to_be_a_secret_is_written_nowhere() -> None:
+    redaction.know(["sesame-4711-open"])
+    stream = written("text")
+    logs.get("service").info("asked", error=ValueError("no project sesame-4711-open"))
+    assert 'error="no project [redacted]"' in stream.getvalue()
