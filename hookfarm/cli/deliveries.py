@@ -126,7 +126,8 @@ def redeliver(
             with bars.bar("looking"):
                 asked = deliveries_found.Asked(endpoints, status, since_ms, until_ms)
                 chosen = deliveries_found.ids(client, asked, wanted)
-            deliveries_again.confirm(f"{len(chosen):,} deliveries will be sent again. Go on?", yes or not chosen)
+            count = "1 delivery" if len(chosen) == 1 else f"{len(chosen):,} deliveries"
+            deliveries_again.confirm(f"{count} will be sent again. Go on?", yes or not chosen)
             tally = deliveries_again.send(client, chosen, wanted)
     deliveries_again.report(tally, as_json)
     sys.exit(1 if ids and tally.refused else 0)

@@ -43,3 +43,14 @@ def reply_line(reply: Mapping[str, Any]) -> str:
 
     answer = f"HTTP {reply['status']}" if "status" in reply else plain(f"{reply['error']}: {reply['detail']}")
     return f"{reply['subscription'] or 'sample'}  {answer}  {took(reply['took_ms'])}"
+
+
+def value_text(value: Any) -> str:
+    """A field of an endpoint; nothing where it is not set."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return plain(", ".join(f"{name}: {one}" for name, one in value.items()))
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "" if value is None else plain(str(value))

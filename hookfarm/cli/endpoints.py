@@ -9,7 +9,7 @@ import click
 from hookfarm.cli.deliveries_forms import text_option
 from hookfarm.cli.endpoint_options import endpoint_options, id_argument, subscription_options
 from hookfarm.cli.endpoint_secrets import rotate_secret, seal
-from hookfarm.cli.endpoint_shown import effect, reply_line, subscription_line
+from hookfarm.cli.endpoint_shown import effect, reply_line, subscription_line, value_text
 from hookfarm.cli.numbers import whole_option
 from hookfarm.cli.options import connected, json_option, print_json, redis_options, settings
 from hookfarm.cli.tables import columns
@@ -121,7 +121,7 @@ def show(endpoint_id: str, as_json: bool, config_file: Path | None, **options: A
         return
     for name, value in view.items():
         if name not in ("subscriptions", "window", "recent"):
-            click.echo(f"{name:22} {'' if value is None else value}")
+            click.echo(f"{name:22} {value_text(value)}".rstrip())
     for subscription in view["subscriptions"]:
         click.echo(f"{subscription['id']:22} {subscription_line(subscription)}")
     for name, text in (*endpoint_states.lines(view, window), *endpoint_states.record(view)):

@@ -11,7 +11,9 @@ def node_url(url: str) -> str:
     """Of a node's JSON-RPC."""
     parts = _split(url)
     if parts is None or parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
-        raise ValueError(f"{origin(url)!r} is not a node's URL; allowed are ws, wss, http and https")
+        raise ValueError(
+            f"{origin(url)!r} is not a node's URL; it must begin with ws://, wss://, http:// or https://"
+        )
     return url
 
 

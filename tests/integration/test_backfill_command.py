@@ -64,7 +64,10 @@ def backfill(redis_url: str, endpoint: str, *options: str, **how: str) -> Finish
         (("--chain", "x", "--from-block", "1"), "--chain: 'x' is not the id of a chain, for example 1"),
         (("--from-block", "1"), "--chain: is missing; give the id of the chain"),
         (("--chain", "5=http://127.0.0.1:9"), "--from-block: is missing; give the first block"),
-        (("--chain", "5=ftp://x", "--from-block", "1"), "--chain: 'ftp://x' is not a node's URL; allowed are"),
+        (
+            ("--chain", "5=ftp://x", "--from-block", "1"),
+            "--chain: 'ftp://x' is not a node's URL; it must begin with",
+        ),
         (
             ("--chain", "5=http://127.0.0.1:9", "--from-block", "-1"),
             "--from-block: -1 is out of range; allowed are",

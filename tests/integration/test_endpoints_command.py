@@ -173,7 +173,12 @@ def test_limits_are_set_shown_and_taken_back(client: Any, hookfarm: Command) -> 
     added = json.loads(done(hookfarm("add", "https://example.com/", *limits, "--json")))
     assert (added["max_in_flight"], added["rate_limit_per_second"], added["ordered"]) == (7, 2.5, True)
     shown = done(hookfarm("show", added["id"])).splitlines()
-    for line in ("max_in_flight          7", "rate_limit_per_second  2.5", "ordered                True"):
+    for line in (
+        "max_in_flight          7",
+        "rate_limit_per_second  2.5",
+        "ordered                yes",
+        "timeout_seconds        15",
+    ):
         assert line in shown
     assert json.loads(done(hookfarm("update", added["id"], "--description", "x", "--json"))) == {
         **{k: v for k, v in added.items() if k != "secret"}, "description": "x",
