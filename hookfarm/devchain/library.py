@@ -121,9 +121,7 @@ class RunningDevchain:
         """
         self._await(self._server.close())
         if self._place is None:
-            self._place = socket.socket()
-            self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._place.bind((self._node.options.host, self.port))
+            self._place = _held(self._node.options.host, self.port)
 
     def come_up(self) -> None:
         """Listens on the same port again."""
@@ -216,3 +214,15 @@ async def _serve(options: DevchainOptions, started: "Future[_Started]") -> None:
         devchain = RunningDevchain(node, server, loop)
         started.set_result((devchain, lambda: loop.call_soon_threadsafe(stop.set)))
         await mine_until(node, stop)
+
+
+def _held(host: str, port: int) -> socket.socket | None:
+    """Bound to that place, or None where somebody was given it in the moment in which it was free."""
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        place.bind((host, port))
+    except OSError:
+        place.close()
+        return None
+    return place

@@ -75,7 +75,7 @@ def test_without_redis_the_start_fails_within_ten_seconds_and_says_where_it_look
     farm = tried.without_redis
     assert farm.wait() == 1
     *logged, last = farm.stderr.splitlines()
-    expected = "hookfarm: keeper 0 could not start: Redis at redis://127.0.0.1:1 does not answer: "
+    expected = "hookfarm: keeper 0 could not start: Redis at redis://127.0.0.1:1/0 does not answer ("
     assert last.startswith(expected)
     assert [line for line in logged if " info " not in line and "no master key" not in line] == []
     assert CANARY not in farm.stderr
