@@ -156,8 +156,7 @@ def test_without_redis_a_scrape_still_answers_and_says_so(
 
 def test_what_is_deployed_speaks_of_metrics_and_labels_that_exist(pipeline: Pipeline, chain: Any) -> None:
     farm = start(pipeline, chain)
-    chain.mine(1)
-    seen = eventually(lambda: with_a_block(farm), within=20, what="the first block")
+    seen = eventually(lambda: with_one_more_block(farm, chain), within=20, what="all that is told of a chain")
     for where, expression, mentioned in [*alerts(), *panels()]:
         found = selectors(expression)
         assert found, f"{where}: {expression} speaks of nothing"
@@ -174,9 +173,12 @@ def test_what_is_deployed_speaks_of_metrics_and_labels_that_exist(pipeline: Pipe
         assert mentioned <= shown, f"{where}: {mentioned - shown} is not in the result of {expression}"
 
 
-def with_a_block(farm: FarmProcess) -> Scrape | None:
+def with_one_more_block(farm: FarmProcess, chain: Any) -> Scrape | None:
+    """A scrape, where it tells all that there is to tell of a chain that is followed: what a block costs, too."""
+    chain.mine(1)
     seen = scrape(farm)
-    return seen if "event_ingestor_lag_seconds" in seen.samples else None
+    told = {"event_ingestor_lag_seconds", "event_ingestor_rpc_requests_per_block"}
+    return seen if told <= seen.samples.keys() else None
 
 
 def alerts() -> Iterator[tuple[str, str, set[str]]]:
