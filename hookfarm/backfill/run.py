@@ -49,6 +49,10 @@ HISTORY_TRIES = 10
 """How often what was told of a log may change while it is handed over."""
 
 
+class _WentBack(Exception):
+    """It stands before the place where it was: nobody moves it back, so Redis has lost its newest writes."""
+
+
 class Run:
     """One backfill; `show` is told whenever something has changed."""
 
@@ -127,16 +131,21 @@ class Run:
 
     async def _read(self, node: Node) -> None:
         while self._next <= self._plan.to_block:
-            async with BlockFeed(node, self._prover, self._next, Head(self._plan.to_block)) as feed:
-                while blocks := await feed.batch():
-                    parent = blocks[0].header.parent_hash
-                    following = linked(self._at.block_hash if self._at else parent, blocks)
-                    if following:
-                        await self._hand_over(node, following)
-                    else:
-                        await self._change_branch(node, parent)
-                    if len(following) < len(blocks):
-                        break
+            with contextlib.suppress(_WentBack):
+                await self._read_on(node)
+
+    async def _read_on(self, node: Node) -> None:
+        """As far as one branch goes."""
+        async with BlockFeed(node, self._prover, self._next, Head(self._plan.to_block)) as feed:
+            while blocks := await feed.batch():
+                parent = blocks[0].header.parent_hash
+                following = linked(self._at.block_hash if self._at else parent, blocks)
+                if following:
+                    await self._hand_over(node, following)
+                else:
+                    await self._change_branch(node, parent)
+                if len(following) < len(blocks):
+                    return
 
     async def _hand_over(self, node: Node, blocks: Sequence[Block]) -> None:
         """ChainUnavailable where they are not, or not any more, those that the ingestor published."""
@@ -204,9 +213,12 @@ class Run:
         return True
 
     async def _done_before(self, piece: Piece) -> int:
-        """An answer was lost and the script tried again, or somebody else is at work."""
-        stands = await self._insist(lambda: lane.stands_at(self._client, self._plan.request.name))
-        if stands != piece.stands:
+        """An answer was lost and the script ran again; Redis lost its newest writes; somebody else is at work."""
+        stands = await self._insist(lambda: lane.standing(self._client, self._plan.request.name))
+        if stands is not None and stands.is_before(self._at):
+            self._at, self._added, self._known = stands
+            raise _WentBack
+        if stands is None or stands.at != piece.stands:
             raise Conflict("another process goes on with this backfill, or it was forgotten; this one stops")
         return len(piece.wanted)
 

@@ -118,10 +118,24 @@ async def sign_of_life(
     await _ALIVE.call_async(client, (keys.BACKFILL + name,), (name, speed, note[:MOST_NOTED]))
 
 
-async def stands_at(client: "redis.asyncio.Redis", name: str) -> Checkpoint | None:
-    """The last block that it has handed over; None = none yet, or no such backfill."""
-    stored = await client.hget(keys.BACKFILL + name, "at")
-    return None if stored is None else Checkpoint.decode(stored)
+class Standing(NamedTuple):
+    """Where a backfill stands: behind the block `at`, None = before the first; logs handed over, and left out."""
+
+    at: Checkpoint | None
+    added: int
+    known: int
+
+    def is_before(self, at: Checkpoint | None) -> bool:
+        return at is not None and (self.at is None or self.at.number < at.number)
+
+
+async def standing(client: "redis.asyncio.Redis", name: str) -> Standing | None:
+    """None where there is no such backfill."""
+    fields = ["from_block", "at", "added", "known"]
+    begun, at, added, known = await client.hmget(keys.BACKFILL + name, fields)
+    if begun is None:
+        return None
+    return Standing(None if at is None else Checkpoint.decode(at), int(added or 0), int(known or 0))
 
 
 async def waiting(client: "redis.asyncio.Redis", endpoint: str) -> int:

@@ -192,6 +192,32 @@ def test_while_another_one_holds_an_endpoint_with_an_order_nothing_is_read(clien
         run_backfill(client, redis_url, endpoint, ("http://127.0.0.1:9",), 10)
 
 
+def test_a_redis_that_loses_its_newest_writes_costs_nothing(
+    client: Any, redis_server: RedisServer, devchain: RunningDevchain
+) -> None:
+    """Everything goes back to one moment, as it does where they were not in the file yet when it died."""
+    endpoint = subscribed(client)
+    devchain.set_fault("refused_ranges", blocks=8)
+    saved: dict[bytes, bytes] = {}
+    lost = 0
+
+    def lose(_work: "asyncio.Task[None]", progress: Progress) -> None:
+        nonlocal lost
+        if not saved and progress.blocks >= 60:
+            saved.update({key: client.dump(key) for key in client.scan_iter()})
+        if not lost and progress.blocks >= 150:
+            lost = progress.blocks
+            client.flushall()
+            for key, value in saved.items():
+                client.restore(key, 0, value)
+
+    done = run_backfill(client, redis_server.url, endpoint, (devchain.http_url,), BLOCKS, lose)
+    assert lost
+    expected = live_jobs(endpoint, canonical(devchain))
+    assert jobs_of(client) == expected
+    assert (done.blocks, done.added) == (BLOCKS, len(expected))
+
+
 def test_a_redis_that_goes_away_for_a_while_costs_nothing(
     client: Any, redis_server: RedisServer, devchain: RunningDevchain
 ) -> None:
