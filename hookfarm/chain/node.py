@@ -81,14 +81,6 @@ class Node:
         """As `headers`, each with the block as the node sent it, with its transactions."""
         return await self._blocks(numbers, whole=True)
 
-    async def tagged_head(self, tag: str) -> Header | None:
-        """The block that the chain calls `safe` or `finalized`; None where the node knows no such thing (yet)."""
-        try:
-            found = await self.ask("eth_getBlockByNumber", tag, False)
-        except Refused:
-            return None
-        return None if found is None else parse_header(found)
-
     async def logs_between(self, first: int, last: int) -> list[Any]:
         """The logs of the canonical blocks in a range, from a node that has all of these blocks.
 

@@ -85,8 +85,3 @@ class Providers:
     def worked(self, provider: Provider) -> None:
         """It has been of use for a while: its next failure is a new one, not one more."""
         provider.failures = 0
-
-    @property
-    def all_failing(self) -> bool:
-        """True once none of them is left that has not failed since it last worked."""
-        return all(provider.failures for provider in self.all)
