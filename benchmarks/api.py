@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from support import conditions, record, report
+from support import program, record, report
 from support.farm import TITLE, title
 from support.processes import family, running
 from support.redis_server import running_redis
-from support.stage import directory, end_on_sigterm
+from support.stage import directory
 from support.waiting import until
 
 TOKEN = "benchmark-benchmark"
@@ -36,13 +36,7 @@ Figures = dict[str, Any]
 
 def main() -> int:
     options = _options()
-    end_on_sigterm()
-    found = conditions.observe(nginx=None)
-    knobs = {"endpoints": options.endpoints, "deliveries": options.deliveries, "rounds": options.rounds}
-    knobs |= {"warm_up": f"{WARM_UP} rounds"}
-    report.print_conditions(found, knobs)
-    if options.insist and not found.quiet:
-        return 1
+    result = program.begin("api", options, {**program.knobs(options), "warm_up": f"{WARM_UP} rounds"})
     with directory() as place, running_redis(place / "redis") as server:
         busy = record.fill(server.client, options.endpoints, options.deliveries)
         command = [sys.executable, "-m", "hookfarm", "start", "api", "--api", "127.0.0.1:0"]
@@ -54,8 +48,7 @@ def main() -> int:
             figures = _measure(_port(said), api.pid, busy, options.rounds)
     rows = [(path, *(f"{value:.1f}" for value in numbers.values())) for path, numbers in figures.items()]
     report.print_table("milliseconds", ("route", *FIGURES, "CPU p50"), rows)
-    result = {"benchmark": "api", "conditions": found.as_json(), "knobs": knobs, "milliseconds": figures}
-    report.write_json(options.json, result)
+    report.write_json(options.json, {**result, "milliseconds": figures})
     slow = [path for path, numbers in figures.items() if numbers["p99"] > MOST_MS]
     if slow:
         print(f"over {MOST_MS:g} ms: {', '.join(slow)}", file=sys.stderr)
@@ -67,12 +60,10 @@ def _environment() -> list[str]:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="The API's lists, with much on record.")
+    parser = program.parser(__doc__)
     parser.add_argument("--endpoints", type=int, default=100_000)
     parser.add_argument("--deliveries", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=200)
-    parser.add_argument("--json", metavar="FILE", help="the result as JSON; - is stdout")
-    parser.add_argument("--insist", action="store_true", help="end where the machine is busy")
     return parser.parse_args()
 
 

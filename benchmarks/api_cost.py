@@ -30,11 +30,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import psutil
-from support import conditions, report
+from support import program, report
 from support.farm import Farm
 from support.processes import cpu_time
-from support.receivers import find_nginx
-from support.stage import Stage, end_on_sigterm, staged
+from support.stage import Stage, staged
 from support.viewer import Api, running_api, watching
 from support.waiting import until
 from support.webhooks import Enqueuer
@@ -69,38 +68,28 @@ class Moment:
 
 def main() -> int:
     options = _options()
-    end_on_sigterm()
-    nginx = find_nginx() if options.receiver in (None, "nginx") else None
-    if options.receiver == "nginx" and nginx is None:
-        print("receiver: nginx is not installed; give --receiver own", file=sys.stderr)
-        return 2
-    found = conditions.observe(nginx)
+    nginx = program.nginx_wanted(options)
     knobs = {"workers": options.workers, "jobs": options.jobs, "rounds": options.rounds}
     knobs |= {"receiver": "nginx" if nginx else "own", "warm_up": "a round that does not count"}
-    report.print_conditions(found, knobs)
-    if options.insist and not found.quiet:
-        return 1
+    result = program.begin("api_cost", options, knobs, nginx)
     with staged(nginx) as stage, stage.delivery_farm(options.workers) as farm, stage.enqueuer() as enqueuer:
         rounds = _rounds(Pipeline(stage, farm, enqueuer), stage, options.jobs, options.rounds)
         alone = _alone(stage, options.idle_seconds)
     compared = {name: _compared(rounds, name) for name in VARIANTS}
     _print(len(rounds), compared)
     report.print_numbers("the API alone, nobody looks, nothing to deliver", alone)
-    result = {"benchmark": "api_cost", "conditions": found.as_json(), "knobs": knobs}
     report.write_json(options.json, {**result, "compared": compared, "alone": alone, "rounds": rounds})
     idle = compared["idle"]["deliveries_per_second"]
     return 0 if 1 - idle["of_none"] - idle["give_or_take"] < MOST_SHARE else 1
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = program.parser(__doc__)
     parser.add_argument("--workers", type=int, default=50)
     parser.add_argument("--jobs", type=int, default=8000, help="delivered at a time")
     parser.add_argument("--rounds", type=int, default=16)
     parser.add_argument("--idle-seconds", type=float, default=15, help="for which the API alone is looked at")
-    parser.add_argument("--receiver", choices=("nginx", "own"), help="default: nginx where it is installed")
-    parser.add_argument("--json", metavar="FILE", help="write the result there, - for stdout")
-    parser.add_argument("--insist", action="store_true", help="refuse to run on a busy machine (exit 1)")
+    program.add_receiver(parser)
     return parser.parse_args()
 
 

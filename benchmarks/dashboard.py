@@ -24,12 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from support import conditions, record, report
+from support import program, record, report
 from support.browser import Page, find_chromium, open_page
 from support.farm import running_farm
 from support.receivers import find_nginx
 from support.redis_server import running_redis
-from support.stage import Stage, directory, end_on_sigterm, staged
+from support.stage import Stage, directory, staged
 from support.waiting import until
 from support.webhooks import Enqueuer, add_endpoint, pace
 
@@ -91,17 +91,11 @@ CLICKS = (
 
 def main() -> int:
     options = _options()
-    end_on_sigterm()
     chromium, nginx = find_chromium(), find_nginx()
     if chromium is None:
         print("no Chromium: install it, or name it in HOOKFARM_CHROMIUM", file=sys.stderr)
         return 2
-    found = conditions.observe(nginx)
-    names = ("endpoints", "deliveries", "rate", "workers", "seconds", "rounds", "minutes")
-    knobs = {name: getattr(options, name) for name in names}
-    report.print_conditions(found, knobs)
-    if options.insist and not found.quiet:
-        return 1
+    result = program.begin("dashboard", options, program.knobs(options), nginx)
     empty = _empty(chromium, options)
     _print_watched("an empty farm", empty["watched"])
     loaded = _loaded(chromium, nginx, options)
@@ -109,13 +103,12 @@ def main() -> int:
     _print_watched(title, loaded["watched"])
     _print_clicks(empty["clicks"], loaded["clicks"])
     report.print_numbers("the page's memory", loaded["memory"])
-    result = {"benchmark": "dashboard", "conditions": found.as_json(), "knobs": knobs}
     report.write_json(options.json, {**result, "empty": empty, "loaded": loaded})
     return 0
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = program.parser(__doc__)
     parser.add_argument("--endpoints", type=int, default=100_000)
     parser.add_argument("--deliveries", type=int, default=1_000_000)
     parser.add_argument("--rate", type=float, default=300, help="webhooks a second meanwhile")
@@ -123,8 +116,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=8, help="for which each view is watched")
     parser.add_argument("--rounds", type=int, default=5, help="of clicks")
     parser.add_argument("--minutes", type=float, default=1.5, help="between the two looks at the memory")
-    parser.add_argument("--json", metavar="FILE", help="write the result there, - for stdout")
-    parser.add_argument("--insist", action="store_true", help="refuse to run on a busy machine (exit 1)")
     return parser.parse_args()
 
 

@@ -25,11 +25,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from support import conditions, pipeline, report
+from support import pipeline, program, report
 from support.pipeline import PreparedNode, prepared_node
 from support.prepared_chain import CHAIN_ID
 from support.redis_server import RedisServer, running_redis
-from support.stage import directory, end_on_sigterm
+from support.stage import directory
 
 from hookfarm import event_stream, keys, logs
 from hookfarm.chain.block import Head
@@ -65,14 +65,9 @@ class Stage:
 
 def main() -> int:
     options = _options()
-    end_on_sigterm()
     logs.configure(level="error")
-    found = conditions.observe(None)
-    knobs = {name: getattr(options, name) for name in ("blocks", "logs", "subscriptions", "repeat")}
-    report.print_conditions(found, {**knobs, "wanted": "1 in 100", "warm_up": "none"})
-    if options.insist and not found.quiet:
-        return 1
-    result: Run = {"benchmark": "ingest", "conditions": found.as_json(), "knobs": knobs}
+    knobs = {**program.knobs(options), "wanted": "1 in 100", "warm_up": "none"}
+    result = program.begin("ingest", options, knobs)
     with prepared_node(options.blocks, options.logs) as node:
         for name, verify in CHECKS.items():
             runs = [pipeline.run(node, verify, options.subscriptions) for _ in range(options.repeat)]
@@ -88,13 +83,10 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = program.parser(__doc__, repeat=3)
     parser.add_argument("--blocks", type=int, default=500)
     parser.add_argument("--logs", type=int, default=200, help="per block, on average")
     parser.add_argument("--subscriptions", type=int, default=1000, help="of which two want something")
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--insist", action="store_true", help="refuse to run on a busy machine")
-    parser.add_argument("--json", metavar="FILE", help="write the result there, - for stdout")
     return parser.parse_args()
 
 
