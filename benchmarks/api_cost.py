@@ -90,7 +90,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=16)
     parser.add_argument("--idle-seconds", type=float, default=15, help="for which the API alone is looked at")
     program.add_receiver(parser)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.rounds < 2:
+        parser.error("--rounds: quartiles take at least 2")
+    return options
 
 
 class Pipeline:
