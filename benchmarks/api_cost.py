@@ -38,9 +38,9 @@ from support.viewer import Api, running_api, watching
 from support.waiting import until
 from support.webhooks import Enqueuer
 
-from hookfarm import keys
 from hookfarm.delivery_queue import depths
-from hookfarm.registry import Registry
+from hookfarm.registry.registry import Registry
+from hookfarm.store import keys
 
 VARIANTS = ("none", "idle", "watched")
 COMPARED = ("deliveries_per_second", "cpu_us_per_delivery")

@@ -31,12 +31,12 @@ from support.stage import directory
 from support.waiting import until
 from support.webhooks import CHAIN_ID, Enqueuer, Prepared, add_endpoint, pace
 
-from hookfarm.delivery_queue import backfills, lane
-from hookfarm.delivery_queue.lane import Piece, Placed, Wanted
+from hookfarm.backfill import job_queue, state
+from hookfarm.backfill.job_queue import Piece, Placed, Wanted
 from hookfarm.event_stream import Checkpoint
 from hookfarm.records import Endpoint
-from hookfarm.redis_clients import async_client
-from hookfarm.registry import new_secret
+from hookfarm.registry.registry import new_secret
+from hookfarm.store.clients import async_client
 
 ALONE, LANE, QUEUE, IDLE = "alone", "lane", "queue", "idle"
 PHASES = (ALONE, LANE, QUEUE, IDLE)
@@ -146,14 +146,14 @@ async def _fill_lane(stage: Stage, prepared: Sequence[Prepared]) -> None:
     name = f"{endpoint}:{CHAIN_ID}:1::"
     facts: dict[str, str | int] = {"endpoint": endpoint, "chain_id": CHAIN_ID, "subscription": ""}
     span = {"from_block": 1, "to_block": len(prepared)}
-    backfills.begin(stage.server.client, name, {**facts, **span})
+    state.begin(stage.server.client, name, {**facts, **span})
     stood = None
     async with async_client(stage.server.url) as client:
         for start in range(0, len(prepared), PIECE_JOBS):
             wanted = [Wanted((Placed(job),)) for _, job in prepared[start : start + PIECE_JOBS]]
             stands = Checkpoint(start + len(wanted), "0x")
             piece = Piece(stood, stands, len(wanted), len(wanted), wanted)
-            handed = await lane.hand_over(client, name, endpoint, CHAIN_ID, piece)
+            handed = await job_queue.hand_over(client, name, endpoint, CHAIN_ID, piece)
             assert handed == ("done", len(wanted)), handed
             stood = stands
 

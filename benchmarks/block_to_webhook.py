@@ -24,10 +24,10 @@ from support.redis_server import RedisServer, running_redis
 from support.stage import directory
 from support.waiting import until
 
-from hookfarm import keys
-from hookfarm.message_processor.payload import LOG_EMITTED, webhook_id
+from hookfarm.matching.payload import LOG_EMITTED, webhook_id
 from hookfarm.records import Endpoint, Event, Subscription, new_endpoint_id, new_subscription_id
-from hookfarm.registry import Registry, new_secret
+from hookfarm.registry.registry import Registry, new_secret
+from hookfarm.store import keys
 
 Run = dict[str, Any]
 

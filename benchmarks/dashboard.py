@@ -33,8 +33,8 @@ from support.stage import Stage, directory, staged
 from support.waiting import until
 from support.webhooks import Enqueuer, add_endpoint, pace
 
-from hookfarm import keys
 from hookfarm.delivery_queue import depths
+from hookfarm.store import keys
 
 RECEIVERS = 20
 PREPARED_SECONDS = 1.0

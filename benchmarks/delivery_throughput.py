@@ -29,8 +29,9 @@ from support.stage import Stage, staged
 from support.waiting import until
 from support.webhooks import pace
 
-from hookfarm import keys, readiness
 from hookfarm.delivery_queue import depths
+from hookfarm.status import readiness
+from hookfarm.store import keys
 
 SAMPLE_SECONDS = 0.02
 FROM_SHARE, TO_SHARE = 0.1, 0.9

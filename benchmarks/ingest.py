@@ -31,22 +31,23 @@ from support.prepared_chain import CHAIN_ID
 from support.redis_server import RedisServer, running_redis
 from support.stage import directory
 
-from hookfarm import event_stream, keys, logs
+from hookfarm import event_stream, logs
 from hookfarm.chain.block import Head
 from hookfarm.chain.node import Node, connect
+from hookfarm.chain.prover import Prover
 from hookfarm.chain.providers import Providers
-from hookfarm.chain.proving import Prover
 from hookfarm.chain.timing import Limits
 from hookfarm.event_ingestor.condition import Condition
-from hookfarm.event_ingestor.gauges import Gauges
+from hookfarm.event_ingestor.counters import Gauges
 from hookfarm.event_ingestor.process import COLLECT_EVERY
 from hookfarm.event_ingestor.publisher import Publisher
+from hookfarm.event_ingestor.rollback import next_step
 from hookfarm.event_ingestor.store import Store
-from hookfarm.event_ingestor.withdrawal import next_step
 from hookfarm.event_stream import Checkpoint
-from hookfarm.farm.board import Board
 from hookfarm.farm.child import Child
-from hookfarm.redis_clients import async_client
+from hookfarm.farm.scoreboard import Board
+from hookfarm.store import keys
+from hookfarm.store.clients import async_client
 
 CHECKS = {"every_check": "bloom", "no_check": "none"}
 

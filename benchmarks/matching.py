@@ -30,10 +30,10 @@ import psutil
 from support import program, report
 
 from hookfarm.event_stream import Entry
-from hookfarm.message_processor.decoder import Meanings
-from hookfarm.message_processor.entries import read_event
-from hookfarm.message_processor.fan_out import concerns_nobody, handle
-from hookfarm.message_processor.matcher import Index
+from hookfarm.matching.decoder import Meanings
+from hookfarm.matching.entry import read_event
+from hookfarm.matching.index import Index
+from hookfarm.matching.notifications import concerns_nobody, handle
 from hookfarm.message_processor.process import COLLECT_EVERY
 from hookfarm.records import MAX_ADDRESSES, Endpoint, Event, Subscription, TopicFilter
 

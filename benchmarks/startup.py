@@ -34,11 +34,11 @@ from support.redis_server import RedisServer, running_redis
 from support.stage import directory, staged
 from support.waiting import until
 
-from hookfarm import keys
 from hookfarm.devchain.library import RunningDevchain, running_devchain
-from hookfarm.embedded_server import StateDirectory
-from hookfarm.redis_clients import command_client
-from hookfarm.registry import new_secret
+from hookfarm.registry.registry import new_secret
+from hookfarm.store import keys
+from hookfarm.store.clients import command_client
+from hookfarm.store.embedded_server import StateDirectory
 
 LOOK_SECONDS = 0.002
 DELIVERIES_EACH = 100

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from hookfarm import redaction
+from hookfarm.security import redaction
 
 _STDLIB_ROOT = logging.getLogger()
 

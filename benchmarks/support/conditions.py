@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from hookfarm.embedded_server import find_binary
+from hookfarm.store.embedded_server import find_binary
 from support import speed
 
 CHECKOUT = Path(__file__).parents[2]

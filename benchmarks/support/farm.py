@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import redis
 
-from hookfarm import keys, readiness
+from hookfarm.status import readiness
+from hookfarm.store import keys
 from support.processes import family, running
 from support.redis_server import RedisServer
 from support.waiting import until

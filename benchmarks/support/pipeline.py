@@ -11,9 +11,9 @@ from typing import Any
 
 import psutil
 
-from hookfarm import keys
 from hookfarm.records import Endpoint, Subscription, new_endpoint_id, new_subscription_id
-from hookfarm.registry import Registry
+from hookfarm.registry.registry import Registry
+from hookfarm.store import keys
 from support.farm import Farm, running_farm
 from support.prepared_chain import CHAIN_ID, TOKENS, PreparedChain, token
 from support.processes import cpu_time

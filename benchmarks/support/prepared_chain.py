@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 from aiohttp import WSMsgType, web
 
-from hookfarm import bloom
+from hookfarm.abi import bloom
 
 CHAIN_ID = 31337
 TOKENS = 200

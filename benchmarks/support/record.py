@@ -13,11 +13,12 @@ from typing import Any
 import orjson
 import redis
 
-from hookfarm import keys, place_index
-from hookfarm.jobs import Job, encode
-from hookfarm.lately import MOST
-from hookfarm.place_index import Choice
+from hookfarm.deliveries import state_index
+from hookfarm.deliveries.endpoint_stats import MOST
+from hookfarm.deliveries.state_index import Choice
+from hookfarm.delivery_queue.job import Job, encode
 from hookfarm.records import Endpoint, Subscription, new_subscription_id
+from hookfarm.store import keys
 from support.webhooks import CHAIN_ID, TRANSFER
 
 AT_ONCE = 2000
@@ -40,8 +41,8 @@ def fill(client: "redis.Redis", endpoints: int, deliveries: int) -> Sequence[str
     _look_back(client, busy, deliveries // len(busy))
     for batch in _batches(deliveries // 50):
         _give_up(client, batch, busy, now_us // 1000)
-    place_index.dead(client, Choice(endpoint=busy[0]), None, 1)
-    place_index.retry(client, busy[0], None, 1)
+    state_index.dead(client, Choice(endpoint=busy[0]), None, 1)
+    state_index.retry(client, busy[0], None, 1)
     return busy
 
 
@@ -73,7 +74,7 @@ def _deliver(client: "redis.Redis", numbers: range, endpoints: Sequence[str]) ->
 
 
 def _look_back(client: "redis.Redis", endpoints: Sequence[str], attempts: int) -> None:
-    """Notes the last attempts of each, which were `attempts` (scripts/shared/lately.lua)."""
+    """Notes the last attempts of each, which were `attempts` (store/lua/shared/lately.lua)."""
     count = len(endpoints)
     for batch in _batches(count):
         notes = {}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import redis
 
-from hookfarm.embedded_server import StateDirectory, command, find_binary
-from hookfarm.redis_clients import command_client
+from hookfarm.store.clients import command_client
+from hookfarm.store.embedded_server import StateDirectory, command, find_binary
 from support.processes import running
 from support.waiting import until
 

@@ -8,15 +8,16 @@ from collections.abc import Sequence
 import orjson
 import redis
 
-from hookfarm import delivery_queue, keys
+from hookfarm import delivery_queue
 from hookfarm.delivery_queue import Handled
+from hookfarm.delivery_queue.job import Job
 from hookfarm.event_stream import BATCH_ENTRIES, StreamReader
-from hookfarm.jobs import Job
-from hookfarm.message_processor import payload
-from hookfarm.message_processor.decoder import Decoded
+from hookfarm.matching import payload
+from hookfarm.matching.decoder import Decoded
 from hookfarm.records import Endpoint, Event, Subscription, new_endpoint_id, new_subscription_id
-from hookfarm.redis_clients import Exchange, pack
-from hookfarm.registry import Registry
+from hookfarm.registry.registry import Registry
+from hookfarm.store import keys
+from hookfarm.store.clients import Exchange, pack
 
 CHAIN_ID = 31337
 TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"

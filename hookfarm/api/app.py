@@ -6,20 +6,20 @@ from fastapi import APIRouter, Depends, FastAPI
 
 import hookfarm
 from hookfarm.api import (
-    access,
+    auth,
     backfills,
+    body,
     chains,
     dashboard,
     dead_letters,
     deliveries,
+    endpoint_test,
     endpoints,
     health,
-    limits,
     metrics,
     openapi,
     problems,
     stats,
-    trying,
 )
 from hookfarm.api.context import Context
 from hookfarm.api.parameters import refuse_unknown
@@ -30,7 +30,7 @@ OPEN: tuple[BuildRouter, ...] = (health.build_router, metrics.build_router, dash
 """Routers that anybody may ask."""
 WITH_TOKEN: tuple[BuildRouter, ...] = (
     endpoints.build_router,
-    trying.build_router,
+    endpoint_test.build_router,
     deliveries.build_router,
     dead_letters.build_router,
     chains.build_router,
@@ -52,11 +52,11 @@ def build(context: Context) -> FastAPI:
     )
     for build_router in OPEN:
         app.include_router(build_router(context))
-    checks = [Depends(access.token_check(context.settings.token)), Depends(refuse_unknown)]
+    checks = [Depends(auth.token_check(context.settings.token)), Depends(refuse_unknown)]
     for build_router in WITH_TOKEN:
         app.include_router(build_router(context), prefix="/v1", dependencies=checks, responses=openapi.refusals())
     problems.install(app)
     openapi.install(app)
-    app.add_middleware(limits.BodyLimit)
-    app.add_middleware(access.HostCheck, names=context.settings.hosts)
+    app.add_middleware(body.BodyLimit)
+    app.add_middleware(auth.HostCheck, names=context.settings.hosts)
     return app

@@ -9,10 +9,10 @@ from starlette.responses import Response
 from hookfarm.api import examples
 from hookfarm.api.context import Context
 from hookfarm.api.openapi import described
+from hookfarm.api.pagination import cursor_parts, listed
 from hookfarm.api.parameters import Cursor, EndpointFilter, Limit
-from hookfarm.api.replies import cursor_parts, listed
-from hookfarm.delivery_queue import backfills
-from hookfarm.delivery_queue.backfills import STATES, Position, Wanted
+from hookfarm.backfill import state as backfills
+from hookfarm.backfill.state import STATES, Position, Wanted
 
 _State = Annotated[
     str | None, Query(description=f"Only those that are {', '.join(STATES)}.", pattern=f"^({'|'.join(STATES)})$")

@@ -5,12 +5,12 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from hookfarm import picture
+from hookfarm import status
 from hookfarm.api import examples
 from hookfarm.api.context import Context
 from hookfarm.api.openapi import described
+from hookfarm.api.pagination import answer, listed
 from hookfarm.api.parameters import ChainId
-from hookfarm.api.replies import answer, listed
 from hookfarm.errors import NotFound
 
 
@@ -18,8 +18,8 @@ def build_router(context: Context) -> APIRouter:
     router = APIRouter(prefix="/chains", tags=["chains"])
 
     async def rows() -> list[dict[str, Any]]:
-        heard = (await picture.take_async(context.async_client))["chains"]
-        return picture.with_unheard(heard, (chain.chain_id for chain in context.settings.chains))
+        heard = (await status.take_async(context.async_client))["chains"]
+        return status.with_unheard(heard, (chain.chain_id for chain in context.settings.chains))
 
     @router.get("", **described("The chains that are watched.", examples.CHAINS, "Chains"))
     async def list_chains() -> Response:

@@ -7,8 +7,8 @@ import redis
 import redis.asyncio
 
 from hookfarm.api.settings import Settings
-from hookfarm.registry import Registry
-from hookfarm.vault import Vault
+from hookfarm.registry.registry import Registry
+from hookfarm.security.vault import Vault
 
 REDIS_TIMEOUT_SECONDS = 2.0
 

@@ -8,17 +8,17 @@ import redis
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from hookfarm import dead_letters, delivery_log
 from hookfarm.api import examples, parameters
+from hookfarm.api.body import OptionalJsonObject
 from hookfarm.api.context import Context
-from hookfarm.api.limits import OptionalJsonObject
 from hookfarm.api.openapi import described
+from hookfarm.api.pagination import answer, cursor, cursor_parts, listed, nothing
 from hookfarm.api.parameters import Cursor, DeliveryId, Limit, OwnerFilter, Since, Until
 from hookfarm.api.problems import Problem
-from hookfarm.api.replies import answer, cursor, cursor_parts, listed, nothing
-from hookfarm.delivery_log import Delivery, Place
+from hookfarm.deliveries import dead_letters, log
+from hookfarm.deliveries.log import Delivery, Place
+from hookfarm.deliveries.state_index import LAST_MS, Choice, Position
 from hookfarm.errors import NotFound
-from hookfarm.place_index import LAST_MS, Choice, Position
 
 _AT_ONCE = 100
 _MOST_SECONDS = 1.0
@@ -59,7 +59,7 @@ def build_router(context: Context) -> APIRouter:
         refused: dict[str, str] = {}
         batches = Batches(client, body)
         for letters in batches:
-            for letter, conflict in zip(letters, delivery_log.send_all_again(client, letters), strict=True):
+            for letter, conflict in zip(letters, log.send_all_again(client, letters), strict=True):
                 redriven += conflict is None
                 refused |= {} if conflict is None else {letter.id: str(conflict)}
         return answer({"redriven": redriven, "refused": refused, "next_cursor": batches.next_cursor})
@@ -80,8 +80,8 @@ def build_router(context: Context) -> APIRouter:
     )
     def redrive_dead_letter(delivery_id: DeliveryId) -> Response:
         """Under the same id, on a schedule that begins anew."""
-        delivery_log.send_again(client, _letter(client, delivery_id))
-        return answer(delivery_log.find(client, delivery_id).public())
+        log.send_again(client, _letter(client, delivery_id))
+        return answer(log.find(client, delivery_id).public())
 
     @router.delete("/{delivery_id}", **described("Forgets one.", None, None, status=204, errors=(404,)))
     def purge_dead_letter(delivery_id: DeliveryId) -> Response:
@@ -118,7 +118,7 @@ class Batches:
 
 
 def _letter(client: "redis.Redis", delivery_id: str) -> Delivery:
-    found = delivery_log.find(client, delivery_id)
+    found = log.find(client, delivery_id)
     if found.place is not Place.DEAD:
         raise NotFound(f"{delivery_id!r} is no dead letter; it is {found.place.value}")
     return found

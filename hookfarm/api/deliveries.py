@@ -5,15 +5,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from hookfarm import delivery_log
 from hookfarm.api import delivery_rows, examples, parameters
 from hookfarm.api.context import Context
 from hookfarm.api.openapi import described
+from hookfarm.api.pagination import answer, cursor_parts, listed
 from hookfarm.api.parameters import Cursor, DeliveryId, EndpointFilter, Limit, Since, Until
 from hookfarm.api.problems import Problem
-from hookfarm.api.replies import answer, cursor_parts, listed
-from hookfarm.attempt_results import ERRORS, PLACES
-from hookfarm.place_index import Position
+from hookfarm.deliveries import log
+from hookfarm.deliveries.filters import ERRORS, PLACES
+from hookfarm.deliveries.state_index import Position
 
 _Status = Annotated[
     str | None,
@@ -53,7 +53,7 @@ def build_router(context: Context) -> APIRouter:
             return listed(*page)
         logged: Any = cursor_parts(cursor, str)
         asked = delivery_rows.Asked(endpoint, status, parameters.moment(since, 0), parameters.moment(until, -1))
-        return listed(*delivery_rows.attempts(client, asked, logged[0] if logged else None, limit))
+        return listed(*delivery_rows.find_attempts(client, asked, logged[0] if logged else None, limit))
 
     @router.get(
         "/{delivery_id}",
@@ -61,7 +61,7 @@ def build_router(context: Context) -> APIRouter:
     )
     def get_delivery(delivery_id: DeliveryId) -> Response:
         """Where it is, each attempt with what the endpoint said, and the payload."""
-        return answer(delivery_log.find(client, delivery_id).public())
+        return answer(log.find(client, delivery_id).public())
 
     @router.post(
         "/{delivery_id}/redeliver",
@@ -69,7 +69,7 @@ def build_router(context: Context) -> APIRouter:
     )
     def redeliver(delivery_id: DeliveryId) -> Response:
         """Under the same id, on a schedule that begins anew; 409 where it is on its way already."""
-        delivery_log.send_again(client, delivery_log.find(client, delivery_id))
-        return answer(delivery_log.find(client, delivery_id).public())
+        log.send_again(client, log.find(client, delivery_id))
+        return answer(log.find(client, delivery_id).public())
 
     return router

@@ -6,14 +6,14 @@ from typing import Any
 
 import redis
 
-from hookfarm import delivery_log, recent_attempts
-from hookfarm import standing as standings
+from hookfarm.api.pagination import cursor
 from hookfarm.api.problems import Problem
-from hookfarm.api.replies import cursor
-from hookfarm.attempt_results import is_wanted
-from hookfarm.delivery_log import LoggedAttempt
+from hookfarm.deliveries import attempts, log
+from hookfarm.deliveries import by_state as standings
+from hookfarm.deliveries.filters import is_wanted
+from hookfarm.deliveries.log import LoggedAttempt
+from hookfarm.deliveries.state_index import Position
 from hookfarm.errors import InvalidInput
-from hookfarm.place_index import Position
 
 MOST_LOOKED_AT = 2000
 """Attempts that one page reads through for those that it is asked for."""
@@ -36,12 +36,12 @@ class Asked:
         return is_wanted(self.status, attempt.status, delivered=attempt.delivered)
 
 
-def attempts(client: "redis.Redis", asked: Asked, before: str | None, limit: int) -> Page:
+def find_attempts(client: "redis.Redis", asked: Asked, before: str | None, limit: int) -> Page:
     """Those that are asked for, the newest first."""
     end = "+" if asked.until_ms < 0 else str(asked.until_ms)
     if before is not None:
         try:
-            end = delivery_log.older_than(before)
+            end = log.older_than(before)
         except InvalidInput as error:
             raise Problem(422, error.problem, "cursor") from error
     found: list[LoggedAttempt] = []
@@ -54,18 +54,18 @@ def attempts(client: "redis.Redis", asked: Asked, before: str | None, limit: int
         more = len(page) == count
         if page:
             before = page[-1].cursor
-            end = delivery_log.older_than(before)
+            end = log.older_than(before)
     rows = found[:limit]
     following = [rows[-1].cursor] if len(found) > limit else [before] if more else None
-    places = delivery_log.places(client, [attempt.delivery for attempt in rows])
-    shown = [recent_attempts.public(a, place, cursor([a.cursor])) for a, place in zip(rows, places, strict=True)]
+    places = log.places(client, [attempt.delivery for attempt in rows])
+    shown = [attempts.public(a, place, cursor([a.cursor])) for a, place in zip(rows, places, strict=True)]
     return shown, following
 
 
 def _read(client: "redis.Redis", asked: Asked, end: str, count: int) -> list[LoggedAttempt]:
     if asked.endpoint is None:
-        return delivery_log.everybodys(client, end, asked.since_ms, count)
-    return delivery_log.pages(client, {asked.endpoint: end}, asked.since_ms, count)[0]
+        return log.everybodys(client, end, asked.since_ms, count)
+    return log.pages(client, {asked.endpoint: end}, asked.since_ms, count)[0]
 
 
 def standing(client: "redis.Redis", place: str, endpoint: str | None, after: Position | None, limit: int) -> Page:

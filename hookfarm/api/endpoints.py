@@ -6,18 +6,19 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query
 from starlette.responses import Response
 
-from hookfarm import address_guard, endpoint_list
-from hookfarm.api import creation, effective, examples, views
+from hookfarm.api import effective, examples, idempotency, views
+from hookfarm.api.body import JsonObject
 from hookfarm.api.context import Context
-from hookfarm.api.limits import JsonObject
 from hookfarm.api.openapi import described
+from hookfarm.api.pagination import answer, cursor_parts, listed, nothing
 from hookfarm.api.parameters import Cursor, EndpointId, IfMatch, Limit, Truth
 from hookfarm.api.problems import Problem
-from hookfarm.api.replies import answer, cursor_parts, listed, nothing
-from hookfarm.endpoint_list import Listed, Wanted
 from hookfarm.errors import InvalidInput
 from hookfarm.records import Endpoint, parse_endpoint
-from hookfarm.vault import Vault
+from hookfarm.registry import listing
+from hookfarm.registry.listing import Listed, Wanted
+from hookfarm.security import ssrf
+from hookfarm.security.vault import Vault
 
 _Key = Annotated[
     str | None,
@@ -48,7 +49,7 @@ def build_router(context: Context) -> APIRouter:
         endpoints at a time."""
         before = cursor_parts(cursor, int)
         wanted = Wanted(q, enabled, None if circuit is None else circuit == "open")
-        found, following = endpoint_list.page(context.client, wanted, before[0] if before else None, limit)
+        found, following = listing.page(context.client, wanted, before[0] if before else None, limit)
         return listed(views.endpoints(context.client, found), None if following is None else [following])
 
     @router.post(
@@ -133,7 +134,7 @@ class Endpoints:
     def find(self, endpoint_id: str) -> Listed:
         """NotFound where there is none; a Problem where somebody else has stored what is none."""
         try:
-            return endpoint_list.get(self._client, endpoint_id)
+            return listing.get(self._client, endpoint_id)
         except InvalidInput as error:
             raise Problem(409, f"What is stored under this id is no endpoint: {error}") from error
 
@@ -144,7 +145,7 @@ class Endpoints:
 
     def create(self, body: dict[str, Any], key: str | None) -> Response:
         vault = Vault(self._context.settings.master_key)
-        made = creation.create(self._client, self._context.registry(), vault, self._parse(body), key, body)
+        made = idempotency.create(self._client, self._context.registry(), vault, self._parse(body), key, body)
         more = effective.shown(made, self._watched)
         return self.show(self.find(made.id), 201, secret=made.secrets[0][0], **more)
 
@@ -172,7 +173,7 @@ class Endpoints:
 
     def _parse(self, body: dict[str, Any], base: Endpoint | None = None) -> Endpoint:
         def check_url(url: str) -> str:
-            address_guard.parse(url, self._context.settings.allow_private)
+            ssrf.parse(url, self._context.settings.allow_private)
             return url
 
         return parse_endpoint(body, check_url, base)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from hookfarm.api.schema_parts import nullable, object_, page
-from hookfarm.delivery_queue.backfills import STATES
+from hookfarm.backfill.state import STATES
 
 _PROVIDER = object_(
     {

@@ -13,8 +13,9 @@ import redis.asyncio
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from hookfarm import keys, redaction
 from hookfarm.api.context import Context
+from hookfarm.security import redaction
+from hookfarm.store import keys
 
 
 def build_router(context: Context) -> APIRouter:

@@ -18,7 +18,7 @@ from prometheus_client.metrics_core import Metric
 
 import hookfarm
 from hookfarm import metrics
-from hookfarm.api import depths
+from hookfarm.api import queue_metrics
 from hookfarm.api.context import Context
 from hookfarm.metrics import Answer, Distribution, Family, RollCall, Sample, gauge
 
@@ -51,11 +51,11 @@ async def collect(context: Context) -> list[Family]:
     try:
         called = await metrics.ask(context.async_client)
         told = merged(called.answers)
-        lying = await depths.read(context.async_client, _chains(told))
+        lying = await queue_metrics.read(context.async_client, _chains(told))
     except redis.RedisError:
         return [*found, _redis_up(0)]
     services = {*context.settings.services, *_labels(told, "hookfarm_processes_wanted", "service")}
-    return [*found, _redis_up(1), *_farms(called), *depths.families(lying, services), *told]
+    return [*found, _redis_up(1), *_farms(called), *queue_metrics.families(lying, services), *told]
 
 
 def merged(answers: Iterable[Answer]) -> list[Family]:

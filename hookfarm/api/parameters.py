@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from hookfarm import config
 from hookfarm.api.problems import Problem
-from hookfarm.moments import since_ms
+from hookfarm.timestamps import since_ms
 
 MOST_LISTED = 200
 _ID = r"^[0-9A-Za-z_.:-]{1,128}$"

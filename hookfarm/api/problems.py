@@ -12,9 +12,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from hookfarm import logs, redaction
+from hookfarm import logs
 from hookfarm.errors import ChainUnavailable, Conflict, HookfarmError, InvalidInput, NotFound
-from hookfarm.redis_clients import OutOfMemoryError
+from hookfarm.security import redaction
+from hookfarm.store.clients import OutOfMemoryError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 2

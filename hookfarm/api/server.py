@@ -11,7 +11,7 @@ from hookfarm.api.app import build
 from hookfarm.api.context import REDIS_TIMEOUT_SECONDS, Context
 from hookfarm.api.settings import Settings
 from hookfarm.farm.child import Child
-from hookfarm.redis_clients import async_client, command_client
+from hookfarm.store.clients import async_client, command_client
 
 BEAT_SECONDS = 0.5
 PROMISE_SECONDS = 5.0

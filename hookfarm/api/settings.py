@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hookfarm.config import ChainConfig, Config, Network
-from hookfarm.vault import MasterKey
+from hookfarm.security.vault import MasterKey
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from fastapi.responses import Response, StreamingResponse
 
 from hookfarm.api import examples
 from hookfarm.api.context import Context
+from hookfarm.api.live import MOST_WATCHERS, Watch
 from hookfarm.api.problems import Problem
-from hookfarm.api.watch import MOST_WATCHERS, Watch
-from hookfarm.picture import take_async
+from hookfarm.status import take_async
 
 _QUANTILES = {"p50": 0.0012, "p99": 0.0084}
 EXAMPLE: dict[str, Any] = {

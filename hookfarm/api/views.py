@@ -7,11 +7,11 @@ from typing import Any
 import orjson
 import redis
 
-from hookfarm import lately, place_index, windows
-from hookfarm.endpoint_list import Listed
-from hookfarm.moments import iso
+from hookfarm.deliveries import endpoint_stats, state_index, windows
+from hookfarm.deliveries.windows import Window
 from hookfarm.records import Endpoint
-from hookfarm.windows import Window
+from hookfarm.registry.listing import Listed
+from hookfarm.timestamps import iso
 
 
 def endpoints(client: "redis.Redis", found: Sequence[Listed]) -> list[dict[str, Any]]:
@@ -20,8 +20,8 @@ def endpoints(client: "redis.Redis", found: Sequence[Listed]) -> list[dict[str, 
     if not ids:
         return []
     standing = windows.read(client, ids)
-    retries = place_index.count_retries(client, ids)
-    recent = lately.read(client, ids)
+    retries = state_index.count_retries(client, ids)
+    recent = endpoint_stats.read(client, ids)
     return [
         {
             **listed.endpoint.public(),

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import redis
 
-from hookfarm import event_stream, keys
-from hookfarm.delivery_queue.handing_off import FINALIZED_CONFIRMATIONS, SAFE_CONFIRMATIONS, Waiting
+from hookfarm import event_stream
+from hookfarm.delivery_queue.enqueue import FINALIZED_CONFIRMATIONS, SAFE_CONFIRMATIONS, Waiting
 from hookfarm.event_stream import KEPT_BLOCKS
+from hookfarm.store import keys
 
 
 @dataclass(frozen=True)

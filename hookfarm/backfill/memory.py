@@ -11,14 +11,15 @@ from collections.abc import Sequence
 
 import redis
 
-from hookfarm import event_stream, keys
+from hookfarm import event_stream
 from hookfarm.chain.block import Block, linked
 from hookfarm.chain.node import Node
-from hookfarm.chain.proving import Prover
+from hookfarm.chain.prover import Prover
 from hookfarm.errors import ChainUnavailable
 from hookfarm.event_stream import KEPT_BLOCKS, StreamBlock
-from hookfarm.lua import Script
-from hookfarm.redis_clients import Argument
+from hookfarm.store import keys
+from hookfarm.store.clients import Argument
+from hookfarm.store.scripts import Script
 
 AT_ONCE = 32
 

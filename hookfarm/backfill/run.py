@@ -21,23 +21,22 @@ from typing import TypeVar
 import redis
 
 from hookfarm import event_stream
-from hookfarm.backfill import chain_view, selection
+from hookfarm.backfill import chain_view, job_queue, selection
 from hookfarm.backfill.chain_view import ChainView
+from hookfarm.backfill.job_queue import Piece
 from hookfarm.backfill.memory import Memory
 from hookfarm.backfill.plan import Plan
 from hookfarm.backfill.progress import Progress, Speed
 from hookfarm.backfill.source import Source
+from hookfarm.backfill.state import Backfill, held_by
 from hookfarm.chain.block import Block, Head, linked
 from hookfarm.chain.block_feed import BlockFeed
 from hookfarm.chain.node import Node
-from hookfarm.chain.proving import Prover
+from hookfarm.chain.prover import Prover
 from hookfarm.chain.timing import pause_seconds
-from hookfarm.delivery_queue import lane
-from hookfarm.delivery_queue.backfills import Backfill, held_by
-from hookfarm.delivery_queue.lane import Piece
 from hookfarm.errors import ChainUnavailable, Conflict, NotFound
 from hookfarm.event_stream import Checkpoint
-from hookfarm.message_processor.matcher import Index
+from hookfarm.matching.index import Index
 
 T = TypeVar("T")
 
@@ -105,7 +104,7 @@ class Run:
         while True:
             try:
                 await self._read(node)
-                self._waiting = await self._insist(lambda: lane.waiting(self._client, self._plan.endpoint.id))
+                self._waiting = await self._insist(lambda: job_queue.waiting(self._client, self._plan.endpoint.id))
                 return
             except ChainUnavailable as error:
                 self._say(str(error))
@@ -116,7 +115,7 @@ class Run:
 
     async def _hold(self) -> None:
         name = self._plan.request.name
-        holder = await self._insist(lambda: lane.hold(self._client, name, self._plan.endpoint.id))
+        holder = await self._insist(lambda: job_queue.hold(self._client, name, self._plan.endpoint.id))
         if holder != name:
             raise held_by(holder)
 
@@ -124,9 +123,11 @@ class Run:
         while True:
             with contextlib.suppress(redis.RedisError, OSError):
                 now = self.progress(self._note)
-                await lane.sign_of_life(self._client, self._plan.request.name, now.blocks_per_second, now.note)
+                await job_queue.sign_of_life(
+                    self._client, self._plan.request.name, now.blocks_per_second, now.note
+                )
                 if self._plan.endpoint.ordered:
-                    await lane.hold(self._client, self._plan.request.name, self._plan.endpoint.id)
+                    await job_queue.hold(self._client, self._plan.request.name, self._plan.endpoint.id)
             await asyncio.sleep(SIGN_OF_LIFE_SECONDS)
 
     async def _read(self, node: Node) -> None:
@@ -193,7 +194,9 @@ class Run:
         """False where something else was told of a log meanwhile."""
         name, endpoint = self._plan.request.name, self._plan.endpoint
         result, number = await self._insist(
-            lambda: lane.hand_over(self._client, name, endpoint.id, self._chain_id, piece, hold=endpoint.ordered)
+            lambda: job_queue.hand_over(
+                self._client, name, endpoint.id, self._chain_id, piece, hold=endpoint.ordered
+            )
         )
         if result == "told":
             return False
@@ -214,7 +217,7 @@ class Run:
 
     async def _done_before(self, piece: Piece) -> int:
         """An answer was lost and the script ran again; Redis lost its newest writes; somebody else is at work."""
-        stands = await self._insist(lambda: lane.standing(self._client, self._plan.request.name))
+        stands = await self._insist(lambda: job_queue.standing(self._client, self._plan.request.name))
         if stands is not None and stands.is_before(self._at):
             self._at, self._added, self._known = stands
             raise _WentBack
@@ -232,7 +235,7 @@ class Run:
         """Back-pressure: what the farm has not taken yet is enough for now."""
         endpoint = self._plan.endpoint.id
         while True:
-            self._waiting = await self._insist(lambda: lane.waiting(self._client, endpoint))
+            self._waiting = await self._insist(lambda: job_queue.waiting(self._client, endpoint))
             if self._waiting < self._most_waiting:
                 return
             self._say(f"waiting for the farm to deliver; {self._waiting:,} jobs are in the lane")

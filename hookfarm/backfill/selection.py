@@ -11,17 +11,17 @@ from typing import NamedTuple
 
 import redis
 
-from hookfarm import keys
 from hookfarm.backfill.chain_view import ChainView
+from hookfarm.backfill.job_queue import Placed, Wanted
 from hookfarm.chain.block import Block
 from hookfarm.delivery_queue import Following, Handled, LogState
-from hookfarm.delivery_queue.lane import Placed, Wanted
 from hookfarm.event_stream import Entry
-from hookfarm.message_processor import finality, told
-from hookfarm.message_processor.entries import read_event
-from hookfarm.message_processor.fan_out import handle
-from hookfarm.message_processor.matcher import Index
-from hookfarm.message_processor.told import Told
+from hookfarm.matching import finality, history
+from hookfarm.matching.entry import read_event
+from hookfarm.matching.history import Told
+from hookfarm.matching.index import Index
+from hookfarm.matching.notifications import handle
+from hookfarm.store import keys
 
 _OLDER_THAN_ANY_ENTRY = b"0-0"
 """What the stream says of a log counts more than what a backfill does."""
@@ -92,4 +92,4 @@ def _final(index: Index, handled: Handled) -> tuple[Following, ...]:
         return ()
     known = () if before is None else before.receivers
     new = tuple(receiver for receiver in after.receivers if receiver not in known)
-    return finality.following(index, read_event(handled.entry), told.finalized(replace(after, receivers=new)))
+    return finality.following(index, read_event(handled.entry), history.finalized(replace(after, receivers=new)))

@@ -4,13 +4,13 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from hookfarm import keys
-from hookfarm.chain.answers import RateLimited
 from hookfarm.chain.node import Node, connect
 from hookfarm.chain.providers import Provider, Providers
+from hookfarm.chain.rpc import RateLimited
 from hookfarm.chain.timing import Limits
 from hookfarm.config import ChainConfig
 from hookfarm.errors import ChainUnavailable, WrongChain
+from hookfarm.store import keys
 
 
 class Source:

@@ -6,7 +6,7 @@ from types import TracebackType
 
 from hookfarm.chain.block import Block, Head
 from hookfarm.chain.node import Node
-from hookfarm.chain.proving import Prover
+from hookfarm.chain.prover import Prover
 
 IN_FLIGHT = 4
 """Pieces being fetched at once."""

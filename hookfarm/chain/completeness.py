@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 
-from hookfarm import bloom
+from hookfarm.abi import bloom
 from hookfarm.chain.block import Header
 from hookfarm.chain.ranges import looks_capped
 from hookfarm.records import Event

@@ -14,9 +14,9 @@ from web3.exceptions import Web3Exception
 from web3.providers.rpc.async_rpc import AsyncHTTPProvider
 from web3.types import RPCEndpoint, RPCResponse
 
-from hookfarm.chain.answers import Call, http_answer, result_of, results_of, unavailable
 from hookfarm.chain.block import Head, parse_header
-from hookfarm.chain.doorbell import Doorbell
+from hookfarm.chain.head_signal import Doorbell
+from hookfarm.chain.rpc import Call, http_answer, result_of, results_of, unavailable
 from hookfarm.chain.timing import Limits, Pace, poll_seconds
 from hookfarm.errors import ChainUnavailable
 

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from hookfarm.chain.answers import Call, RateLimited, Refused, failure_kind
 from hookfarm.chain.block import Head, Header, parse_header, quantity
-from hookfarm.chain.doorbell import Doorbell, OnHead
+from hookfarm.chain.finality_tags import Tags
+from hookfarm.chain.head_signal import Doorbell, OnHead
 from hookfarm.chain.http_connection import HttpConnection
 from hookfarm.chain.providers import Provider
-from hookfarm.chain.tags import Tags
+from hookfarm.chain.rpc import Call, RateLimited, Refused, failure_kind
 from hookfarm.chain.timing import Limits
 from hookfarm.chain.websocket_connection import WebSocketConnection
 from hookfarm.errors import ChainUnavailable

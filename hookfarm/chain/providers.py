@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from hookfarm.chain.ranges import RangeSize
 from hookfarm.chain.timing import pause_seconds
 from hookfarm.chain.token_bucket import TokenBucket
-from hookfarm.redaction import origin
+from hookfarm.security.redaction import origin
 
 MOST_CALLS = 100
 """In one batch. Providers allow from 3 to 1,000, and few say so."""

@@ -12,9 +12,9 @@ while they run is no transaction.
 from collections.abc import Sequence
 from typing import Any
 
-from hookfarm.chain.answers import Call, Incomplete
 from hookfarm.chain.block import Header, quantity
 from hookfarm.chain.node import Node, first_error
+from hookfarm.chain.rpc import Call, Incomplete
 from hookfarm.errors import ChainUnavailable
 from hookfarm.records import Transfer
 

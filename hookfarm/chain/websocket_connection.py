@@ -16,9 +16,9 @@ from web3.providers.persistent.websocket import WebSocketProvider
 from web3.types import RPCEndpoint, RPCResponse
 from websockets.exceptions import WebSocketException
 
-from hookfarm.chain.answers import Call, result_of, results_of, unavailable
 from hookfarm.chain.block import Head, parse_header
-from hookfarm.chain.doorbell import Doorbell
+from hookfarm.chain.head_signal import Doorbell
+from hookfarm.chain.rpc import Call, result_of, results_of, unavailable
 from hookfarm.chain.timing import Limits
 from hookfarm.errors import ChainUnavailable
 

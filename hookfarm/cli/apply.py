@@ -12,8 +12,8 @@ from hookfarm.cli.tables import counted, plain
 from hookfarm.errors import NotFound
 
 if TYPE_CHECKING:
-    from hookfarm.cli.registry_plan import Change, Plan
-    from hookfarm.registry import Registry
+    from hookfarm.registry.reconcile import Change, Plan
+    from hookfarm.registry.registry import Registry
 
 FORMATS = click.Choice(["toml", "yaml", "json"])
 _LONGEST_SHOWN = 60
@@ -39,24 +39,26 @@ def apply(file: Path, dry_run: bool, yes: bool, as_json: bool, config_file: Path
       chain_id = 1
       event = "Transfer(address indexed from, address indexed to, uint256 value)"
     """
-    from hookfarm import address_guard
-    from hookfarm.cli import bars, registry_file, registry_plan
+    from hookfarm.cli import bars
     from hookfarm.cli.deliveries_again import confirm
-    from hookfarm.vault import Vault
+    from hookfarm.registry import file as registry_file
+    from hookfarm.registry import reconcile
+    from hookfarm.security import ssrf
+    from hookfarm.security.vault import Vault
 
     given = settings(config_file, **options)
 
     def check_url(url: str) -> str:
-        address_guard.parse(url, given.allow_private)
+        ssrf.parse(url, given.allow_private)
         return url
 
     records = registry_file.read(file)
     with connected(given) as client:
-        from hookfarm.registry import Registry
+        from hookfarm.registry.registry import Registry
 
         registry = Registry(client, Vault(given.master_key))
         with bars.bar("comparing"):
-            plan = registry_plan.make(records, registry.all(), check_url)
+            plan = reconcile.make(records, registry.all(), check_url)
         if not as_json:
             for line in _lines(plan):
                 click.echo(line)
@@ -84,10 +86,11 @@ def export(kind: str, config_file: Path | None, **options: Any) -> None:
     \b
     Example: hookfarm export > endpoints.toml
     """
-    from hookfarm.cli import bars, registry_file
+    from hookfarm.cli import bars
+    from hookfarm.registry import file as registry_file
 
     with connected(settings(config_file, **options)) as client, bars.bar("reading"):
-        from hookfarm.registry import Registry
+        from hookfarm.registry.registry import Registry
 
         endpoints = Registry(client).all()
     click.echo(registry_file.write(endpoints, kind), nl=False)

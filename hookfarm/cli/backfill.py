@@ -20,7 +20,7 @@ from hookfarm.errors import InvalidInput, OperatorError
 if TYPE_CHECKING:
     from hookfarm.backfill.plan import Plan, Request
     from hookfarm.backfill.progress import Progress
-    from hookfarm.delivery_queue.backfills import Backfill
+    from hookfarm.backfill.state import Backfill
 
 STOP_AGAIN_SECONDS = 0.8
 """A cancellation can get lost: before Python 3.12 `asyncio.wait_for`, which redis-py uses, may swallow it."""
@@ -97,17 +97,17 @@ def _prepared(
     given: Config, request: "Request", nodes: ChainConfig, again: bool
 ) -> "tuple[Plan, Backfill | None, str | None]":
     """What is to be done, where it stands if it was begun before, and the genesis that the chain must have."""
-    from hookfarm import keys
+    from hookfarm.backfill import state
     from hookfarm.backfill.plan import Plan, last_block, narrowed
-    from hookfarm.delivery_queue import backfills
     from hookfarm.event_stream import Checkpoint
-    from hookfarm.registry import Registry
+    from hookfarm.registry.registry import Registry
+    from hookfarm.store import keys
 
     with connected(given) as client:
         endpoint = narrowed(Registry(client).get(request.endpoint), request)
         if endpoint.ordered:
-            backfills.check_free(client, endpoint.id, request.name)
-        stands = None if again else backfills.read(client, request.name)
+            state.check_free(client, endpoint.id, request.name)
+        stands = None if again else state.read(client, request.name)
         checkpoint = client.get(keys.checkpoint(request.chain_id))
         genesis = client.get(keys.identity(request.chain_id))
     try:
@@ -120,7 +120,7 @@ def _prepared(
 
 def _begun(given: Config, plan: "Plan") -> "Backfill":
     """Stored as one that stands before its first block."""
-    from hookfarm.delivery_queue import backfills
+    from hookfarm.backfill import state
 
     request = plan.request
     facts: dict[str, str | int] = {
@@ -131,7 +131,7 @@ def _begun(given: Config, plan: "Plan") -> "Backfill":
         "subscription": request.subscription or "",
     }
     with connected(given) as client:
-        return backfills.begin(client, request.name, facts)
+        return state.begin(client, request.name, facts)
 
 
 def _perform(given: Config, plan: "Plan", stands: "Backfill", genesis: str | None, as_json: bool) -> int:
@@ -159,8 +159,8 @@ async def _run(
     from hookfarm.backfill.run import Run
     from hookfarm.backfill.source import Source
     from hookfarm.chain.timing import Limits
-    from hookfarm.message_processor.matcher import Index
-    from hookfarm.redis_clients import async_client
+    from hookfarm.matching.index import Index
+    from hookfarm.store.clients import async_client
 
     index = Index()
     for problem in index.put(plan.endpoint):

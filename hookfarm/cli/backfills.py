@@ -42,7 +42,7 @@ def backfills(
     Example: hookfarm backfills --state running
     """
     with connected(settings(config_file, **options)) as client:
-        from hookfarm.delivery_queue.backfills import Wanted, page
+        from hookfarm.backfill.state import Wanted, page
 
         found, following = page(client, Wanted(endpoint, state), None, limit)
     rows = [each.public() for each in found]

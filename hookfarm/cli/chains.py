@@ -29,10 +29,10 @@ def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
     """
     given = settings(config_file, **options)
     with connected(given) as client:
-        from hookfarm import picture
+        from hookfarm import status
 
         configured = (chain.chain_id for chain in given.chains)
-        rows = picture.with_unheard(picture.take(client)["chains"], configured)
+        rows = status.with_unheard(status.take(client)["chains"], configured)
     if as_json:
         print_json(rows)
         return

@@ -43,14 +43,14 @@ def among(*words: str) -> Complete:
 
 def endpoint_ids(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The endpoints whose ids begin so, the newest first, with their URLs; none where no Redis answers."""
-    from hookfarm import endpoint_list
     from hookfarm.cli.options import connected, settings
+    from hookfarm.registry import listing
 
     given = {name: context.params.get(name) for name in ("redis_url", "state_dir")}
-    wanted = endpoint_list.Wanted(incomplete or None)
+    wanted = listing.Wanted(incomplete or None)
     try:
         with connected(settings(context.params.get("config_file"), **given)) as client:
-            found, _ = endpoint_list.page(client, wanted, None, MOST_OFFERED)
+            found, _ = listing.page(client, wanted, None, MOST_OFFERED)
     except HookfarmError:
         return []
     endpoints = (listed.endpoint for listed in found)

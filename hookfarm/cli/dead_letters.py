@@ -15,8 +15,8 @@ from hookfarm.errors import InvalidInput
 if TYPE_CHECKING:
     import redis
 
-    from hookfarm.delivery_log import Delivery
-    from hookfarm.place_index import Choice, Position
+    from hookfarm.deliveries.log import Delivery
+    from hookfarm.deliveries.state_index import Choice, Position
 
 
 @click.group(name="dead-letters")
@@ -83,13 +83,13 @@ def redrive(
     \b
     Example: hookfarm dead-letters redrive --all --endpoint ep_… --reason exhausted
     """
-    from hookfarm import delivery_log
     from hookfarm.cli import deliveries_again
+    from hookfarm.deliveries import log
 
     _check_choice(ids, everything, (endpoint, reason, since_ms, until_ms))
     with connected(settings(config_file, **options)) as client:
         chosen = ids or _ids(client, _chosen(endpoint, reason, since_ms, until_ms))
-        tally = deliveries_again.send(client, chosen, (delivery_log.Place.DEAD,))
+        tally = deliveries_again.send(client, chosen, (log.Place.DEAD,))
     deliveries_again.report(tally, as_json)
     sys.exit(1 if ids and tally.refused else 0)
 
@@ -110,8 +110,8 @@ def purge(
     \b
     Example: hookfarm dead-letters purge --all --reason endpoint_removed --until 30d
     """
-    from hookfarm import dead_letters
     from hookfarm.cli import bars, deliveries_again
+    from hookfarm.deliveries import dead_letters
 
     _check_choice(ids, everything, (endpoint, reason, since_ms, until_ms))
     with connected(settings(config_file, **options)) as client:
@@ -142,14 +142,14 @@ def _check_choice(ids: tuple[str, ...], everything: bool, choice: tuple[object, 
 
 
 def _chosen(endpoint: str | None, reason: str | None, since_ms: int | None, until_ms: int | None) -> "Choice":
-    from hookfarm.place_index import LAST_MS, Choice
+    from hookfarm.deliveries.state_index import LAST_MS, Choice
 
     return Choice(endpoint, reason, since_ms or 0, LAST_MS if until_ms is None else until_ms)
 
 
 def _ids(client: "redis.Redis", choice: "Choice") -> list[str]:
-    from hookfarm import dead_letters
     from hookfarm.cli import bars
+    from hookfarm.deliveries import dead_letters
 
     with bars.bar("looking"):
         return dead_letters.ids(client, choice)
@@ -159,7 +159,7 @@ def _page(
     client: "redis.Redis", choice: "Choice", after: "Position | None", limit: int
 ) -> "tuple[list[Delivery], Position | None]":
     """As many of those that are chosen as there are, at most `limit`, and where to go on."""
-    from hookfarm import dead_letters
+    from hookfarm.deliveries import dead_letters
 
     found: list[Delivery] = []
     while len(found) < limit:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hookfarm.attempt_results import PLACES
 from hookfarm.cli import deliveries_forms as forms
 from hookfarm.cli.numbers import whole_option
 from hookfarm.cli.options import connected, json_option, print_json, redis_options, settings
+from hookfarm.deliveries.filters import PLACES
 from hookfarm.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -81,11 +81,11 @@ def show(delivery_id: str, as_json: bool, config_file: Path | None, **options: A
     \b
     Example: hookfarm deliveries show msg_…
     """
-    from hookfarm import delivery_log
     from hookfarm.cli import deliveries_shown
+    from hookfarm.deliveries import log
 
     with connected(settings(config_file, **options)) as client:
-        found = delivery_log.find(client, delivery_id)
+        found = log.find(client, delivery_id)
     if as_json:
         print_json(found.public())
         return
@@ -134,23 +134,23 @@ def redeliver(
 
 
 def _attempts(client: "redis.Redis", asked: "Asked", before: str | None, limit: int) -> _Page:
-    from hookfarm import delivery_log, recent_attempts
     from hookfarm.cli import bars, deliveries_found, deliveries_shown
+    from hookfarm.deliveries import attempts, log
 
     with bars.bar("looking"):
         found, following = deliveries_found.page(client, asked, before, limit)
-    places = delivery_log.places(client, [attempt.delivery for attempt in found])
+    places = log.places(client, [attempt.delivery for attempt in found])
     rows = [
-        recent_attempts.public(attempt, place, deliveries_found.cursor(asked, attempt))
+        attempts.public(attempt, place, deliveries_found.cursor(asked, attempt))
         for attempt, place in zip(found, places, strict=True)
     ]
     return rows, deliveries_shown.attempt_lines(found, places), following
 
 
 def _standing(client: "redis.Redis", asked: "Asked", before: str | None, limit: int) -> _Page:
-    from hookfarm import standing
     from hookfarm.cli import deliveries_found, deliveries_shown
+    from hookfarm.deliveries import by_state
 
     found, following = deliveries_found.stand(client, asked, before, limit)
-    rows = [standing.public(delivery, deliveries_found.mark(position)) for position, delivery in found]
+    rows = [by_state.public(delivery, deliveries_found.mark(position)) for position, delivery in found]
     return rows, deliveries_shown.standing_lines([delivery for _, delivery in found]), following

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hookfarm import delivery_log
 from hookfarm.cli import bars
 from hookfarm.cli.options import print_json
 from hookfarm.cli.tables import plain
-from hookfarm.delivery_log import Place
+from hookfarm.deliveries import log
+from hookfarm.deliveries.log import Place
 from hookfarm.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -40,14 +40,14 @@ def send(client: "redis.Redis", ids: Sequence[str], wanted: Collection[Place] = 
     tally = Tally()
     for batch in bars.batches(ids, "sending"):
         deliveries = []
-        for delivery_id, found in zip(batch, delivery_log.find_all(client, batch), strict=True):
+        for delivery_id, found in zip(batch, log.find_all(client, batch), strict=True):
             if found is None:
                 tally.refused[delivery_id] = f"no delivery {delivery_id!r}, or not any more"
             elif found.place not in wanted:
                 tally.refused[delivery_id] = f"{delivery_id} is {_IS[found.place]}"
             else:
                 deliveries.append(found)
-        for delivery, conflict in zip(deliveries, delivery_log.send_all_again(client, deliveries), strict=True):
+        for delivery, conflict in zip(deliveries, log.send_all_again(client, deliveries), strict=True):
             if conflict is None:
                 tally.sent += 1
             else:

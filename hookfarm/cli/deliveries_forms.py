@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 import click
 
-from hookfarm import moments
-from hookfarm.attempt_results import DELIVERED, ERRORS, FAILED, is_status
+from hookfarm import timestamps
 from hookfarm.cli.completion import Complete, among, endpoint_ids
+from hookfarm.deliveries.filters import DELIVERED, ERRORS, FAILED, is_status
 from hookfarm.errors import InvalidInput
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,7 +71,7 @@ def _moment(_context: click.Context, parameter: click.Parameter, value: str | No
     if value is None:
         return None
     try:
-        return moments.since_ms(value, time.time())
+        return timestamps.since_ms(value, time.time())
     except (ValueError, OverflowError) as error:
         allowed = "write 90s, 2h, 7d or 2026-01-31T12:00"
         raise InvalidInput(

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import redis
 
-from hookfarm import delivery_log, recent_attempts, standing
-from hookfarm.attempt_results import DELIVERED, is_wanted
-from hookfarm.delivery_log import Delivery, LoggedAttempt, Place
+from hookfarm.deliveries import attempts, by_state, log
+from hookfarm.deliveries.filters import DELIVERED, is_wanted
+from hookfarm.deliveries.log import Delivery, LoggedAttempt, Place
+from hookfarm.deliveries.state_index import Position
 from hookfarm.errors import InvalidInput
-from hookfarm.place_index import Position
 
 MOST_LOOKED_AT = 50_000
 """Attempts that one list reads through for those that it is asked for."""
@@ -31,12 +31,12 @@ class Asked:
         return is_wanted(self.status, attempt.status, delivered=attempt.delivered)
 
 
-def attempts(client: "redis.Redis", asked: Asked, before: str | None = None) -> Iterator[LoggedAttempt]:
+def find_attempts(client: "redis.Redis", asked: Asked, before: str | None = None) -> Iterator[LoggedAttempt]:
     """The newest first, whatever they came to. InvalidInput, at once, where `before` is no cursor."""
     behind, since_ms = _earlier(before, asked.until_ms), asked.since_ms or 0
     if asked.endpoints:
-        return recent_attempts.recent(client, asked.endpoints, behind, since_ms)
-    return recent_attempts.everybodys(client, behind, since_ms)
+        return attempts.recent(client, asked.endpoints, behind, since_ms)
+    return attempts.everybodys(client, behind, since_ms)
 
 
 def page(
@@ -45,7 +45,7 @@ def page(
     """The first `limit` that are wanted, and the cursor from which to go on; None = there are no more."""
     found: list[LoggedAttempt] = []
     following = None
-    for looked_at, attempt in enumerate(attempts(client, asked, before)):
+    for looked_at, attempt in enumerate(find_attempts(client, asked, before)):
         if len(found) == limit or looked_at == MOST_LOOKED_AT:
             return found, following
         following = cursor(asked, attempt)
@@ -56,7 +56,7 @@ def page(
 
 def cursor(asked: Asked, attempt: LoggedAttempt) -> str:
     """Where to go on behind an attempt, in a list of the same endpoints."""
-    return recent_attempts.position(attempt) if asked.endpoints else attempt.cursor
+    return attempts.position(attempt) if asked.endpoints else attempt.cursor
 
 
 def _earlier(before: str | None, until_ms: int | None) -> str | None:
@@ -75,7 +75,7 @@ def stand(
     after = None if before is None else position(before)
     found: list[tuple[Position, Delivery]] = []
     while len(found) < limit:
-        rows, after = standing.page(client, str(asked.status), endpoint, after, limit - len(found))
+        rows, after = by_state.page(client, str(asked.status), endpoint, after, limit - len(found))
         found += rows
         if after is None:
             return found, None
@@ -121,7 +121,7 @@ def places_wanted(status: str | None) -> frozenset[Place]:
 
 def ids(client: "redis.Redis", asked: Asked, wanted: frozenset[Place]) -> list[str]:
     """The deliveries with such an attempt that are in one of these places now, by their first one."""
-    matching = [attempt.delivery for attempt in attempts(client, asked) if asked.fits(attempt)]
+    matching = [attempt.delivery for attempt in find_attempts(client, asked) if asked.fits(attempt)]
     chosen = list(dict.fromkeys(reversed(matching)))
     return [delivery_id for part in _parts(chosen) for delivery_id in _standing(client, part, wanted)]
 
@@ -131,6 +131,6 @@ def _parts(chosen: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _standing(client: "redis.Redis", part: Sequence[str], wanted: frozenset[Place]) -> Iterator[str]:
-    for delivery_id, place in zip(part, delivery_log.places(client, part), strict=True):
+    for delivery_id, place in zip(part, log.places(client, part), strict=True):
         if place in wanted:
             yield delivery_id

@@ -7,7 +7,7 @@ import click
 
 from hookfarm.cli.tables import columns, indented, moment, plain
 from hookfarm.cli.view_numbers import UNKNOWN, duration
-from hookfarm.delivery_log import Delivery, LoggedAttempt, Place
+from hookfarm.deliveries.log import Delivery, LoggedAttempt, Place
 
 _GONE = "forgotten"
 _GARBAGE = "(garbage)"

@@ -18,18 +18,18 @@ from hookfarm.api import process as api_process
 from hookfarm.api import token_file
 from hookfarm.cli import demo_chain
 from hookfarm.cli.demo_place import HOST, Place
-from hookfarm.cli.farm import plan
 from hookfarm.cli.start import STARTABLE
 from hookfarm.config import Address
 from hookfarm.devchain.options import DevchainOptions
 from hookfarm.errors import HookfarmError, OperatorError
-from hookfarm.farm.board import Board, Slot, State
 from hookfarm.farm.companion import Companion
-from hookfarm.farm.group import Group, Stage
 from hookfarm.farm.master import Master
+from hookfarm.farm.plan import Group, Stage
+from hookfarm.farm.scoreboard import Board, Slot, State
+from hookfarm.launcher.plan import plan
 from hookfarm.receiver import process as receiver_process
 from hookfarm.receiver.told import Told
-from hookfarm.vault import KEY_BYTES
+from hookfarm.security.vault import KEY_BYTES
 
 GRACE_SECONDS = 5.0
 STOP_SECONDS = 15.0

@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 from hookfarm.config import Address
-from hookfarm.embedded_server import LONGEST_SOCKET_PATH, StateDirectory
 from hookfarm.errors import OperatorError
+from hookfarm.store.embedded_server import LONGEST_SOCKET_PATH, StateDirectory
 
 HOST = "127.0.0.1"
 PIPE_BYTES = 1024 * 1024

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import click
 import redis
 
-from hookfarm import picture, registry
+from hookfarm import status
 from hookfarm.cli.demo_account import Account
 from hookfarm.cli.demo_chain import DemoChain
 from hookfarm.cli.demo_farm import DemoFarm
@@ -19,7 +19,8 @@ from hookfarm.cli.view_snapshot import Proof, Snapshot
 from hookfarm.devchain.options import DevchainOptions
 from hookfarm.errors import HookfarmError, OperatorError
 from hookfarm.records import parse_endpoint
-from hookfarm.redis_clients import command_client
+from hookfarm.registry import registry
+from hookfarm.store.clients import command_client
 
 CHAIN_ID = 31337
 TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
@@ -166,7 +167,7 @@ class Conductor:
         self._count()
         proof = Proof(self._account.emitted, self._account.verified, tuple(self._latest))
         self._last = self._poller.snapshot(
-            picture.take(self._client),
+            status.take(self._client),
             time.monotonic() - self._began,
             {CHAIN_ID: self._blocks},
             proof,

@@ -6,10 +6,10 @@ from typing import Any
 
 import orjson
 
-from hookfarm import address_guard
 from hookfarm.config import Config
 from hookfarm.errors import InvalidInput
 from hookfarm.records import Endpoint, operational, parse_endpoint
+from hookfarm.security import ssrf
 
 _SUBSCRIPTION_OPTIONS = (
     *("chains", "kind", "senders", "recipients", "addresses", "event", "topics", "where", "confirmations"),
@@ -99,7 +99,7 @@ def parse(record: Mapping[str, Any], config: Config, base: Endpoint | None = Non
     """A checked endpoint; InvalidInput names the wrong option."""
 
     def check_url(url: str) -> str:
-        address_guard.parse(url, config.allow_private)
+        ssrf.parse(url, config.allow_private)
         return url
 
     try:

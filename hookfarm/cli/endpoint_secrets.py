@@ -22,8 +22,8 @@ def rotate_secret(endpoint_id: str, as_json: bool, config_file: Path | None, **o
     """
     given = settings(config_file, **options)
     with connected(given) as client:
-        from hookfarm.registry import Registry
-        from hookfarm.vault import Vault
+        from hookfarm.registry.registry import Registry
+        from hookfarm.security.vault import Vault
 
         rotated = Registry(client, Vault(given.master_key)).rotate_secret(endpoint_id)
     if as_json:
@@ -46,7 +46,7 @@ def seal(as_json: bool, config_file: Path | None, **options: Any) -> None:
     Example: HOOKFARM_MASTER_KEY="2027:$(cat new.key),2026:$(cat old.key)" hookfarm endpoints seal
     """
     from hookfarm.cli import bars
-    from hookfarm.vault import Vault
+    from hookfarm.security.vault import Vault
 
     given = settings(config_file, **options)
     if not given.master_key:
@@ -54,7 +54,7 @@ def seal(as_json: bool, config_file: Path | None, **options: Any) -> None:
             "master_key", "there is none to seal with; give HOOKFARM_MASTER_KEY=ID:BASE64 of 32 bytes"
         )
     with connected(given) as client:
-        from hookfarm.registry import Registry
+        from hookfarm.registry.registry import Registry
 
         registry = Registry(client, Vault(given.master_key))
         found = [endpoint.id for endpoint in registry.all()]

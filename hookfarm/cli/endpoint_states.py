@@ -5,7 +5,7 @@ from typing import Any
 
 from hookfarm.cli.tables import moment
 from hookfarm.cli.view_numbers import duration
-from hookfarm.windows import Window
+from hookfarm.deliveries.windows import Window
 
 
 def state(endpoint: Mapping[str, Any], window: Window) -> str:

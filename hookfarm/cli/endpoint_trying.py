@@ -7,12 +7,12 @@ from typing import Any
 from hookfarm.cli import bars
 from hookfarm.config import Config
 from hookfarm.errors import Conflict, InvalidInput, NotFound
+from hookfarm.http_client.connections import tls_context
 from hookfarm.records import Endpoint, Subscription
 from hookfarm.records.fields import WORD, hex_value
-from hookfarm.samples import events
-from hookfarm.samples.sending import Sample, Sender
-from hookfarm.vault import Vault
-from hookfarm.webhook_delivery.connections import tls_context
+from hookfarm.security.vault import Vault
+from hookfarm.test_events import events
+from hookfarm.test_events.send import Sample, Sender
 
 
 def samples(endpoint: Endpoint, subscription: str | None, transaction: str | None, config: Config) -> list[Sample]:
@@ -47,7 +47,7 @@ def _chosen(endpoint: Endpoint, subscription: str | None) -> tuple[Subscription,
 async def _of_transaction(
     endpoint: Endpoint, subscriptions: tuple[Subscription, ...], transaction: str, config: Config
 ) -> list[Sample]:
-    from hookfarm.samples import transactions
+    from hookfarm.test_events import transactions
 
     wanted = {subscription.chain_id for subscription in subscriptions}
     chains = [chain for chain in config.chains if chain.chain_id in wanted]

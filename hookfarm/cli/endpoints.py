@@ -43,8 +43,8 @@ def add(url: str, as_json: bool, config_file: Path | None, **options: Any) -> No
     record = endpoint_forms.creation(url, options)
     endpoint = endpoint_forms.parse(record, given)
     with connected(given) as client:
-        from hookfarm.registry import Registry
-        from hookfarm.vault import Vault
+        from hookfarm.registry.registry import Registry
+        from hookfarm.security.vault import Vault
 
         created = Registry(client, Vault(given.master_key)).add(endpoint)
     shown = {**created.public(), "secret": created.secrets[0][0]}
@@ -75,9 +75,9 @@ def list_(
     \b
     Example: hookfarm endpoints list --search example.com --circuit open
     """
-    from hookfarm import windows
     from hookfarm.cli import endpoint_states, endpoints_found
-    from hookfarm.endpoint_list import Wanted
+    from hookfarm.deliveries import windows
+    from hookfarm.registry.listing import Wanted
 
     wanted = Wanted(search, enabled, None if circuit is None else circuit == "open")
     with connected(settings(config_file, **options)) as client:
@@ -108,12 +108,13 @@ def show(endpoint_id: str, as_json: bool, config_file: Path | None, **options: A
     \b
     Example: hookfarm endpoints show ep_…
     """
-    from hookfarm import endpoint_list, windows
     from hookfarm.api import views
     from hookfarm.cli import endpoint_states
+    from hookfarm.deliveries import windows
+    from hookfarm.registry import listing
 
     with connected(settings(config_file, **options)) as client:
-        [view] = views.endpoints(client, [endpoint_list.get(client, endpoint_id)])
+        [view] = views.endpoints(client, [listing.get(client, endpoint_id)])
         [window] = windows.read(client, [endpoint_id])
     if as_json:
         merged = {**view, "window": {**view["window"], **window.public()}}
@@ -147,7 +148,7 @@ def update(endpoint_id: str, as_json: bool, config_file: Path | None, **options:
     given = settings(config_file, redis_url=options["redis_url"], state_dir=options["state_dir"])
     record = endpoint_forms.changes(options)
     with connected(given) as client:
-        from hookfarm.registry import Registry
+        from hookfarm.registry.registry import Registry
 
         changed = Registry(client).edit(endpoint_id, lambda base: endpoint_forms.parse(record, given, base))
     if as_json:
@@ -169,7 +170,7 @@ def remove(endpoint_id: str, config_file: Path | None, **options: Any) -> None:
     Example: hookfarm endpoints remove ep_…
     """
     with connected(settings(config_file, **options)) as client:
-        from hookfarm.registry import Registry
+        from hookfarm.registry.registry import Registry
 
         Registry(client).remove(endpoint_id)
     click.echo(f"removed {endpoint_id}")
@@ -223,7 +224,7 @@ def test(
 
     given = settings(config_file, **options)
     with connected(given) as client:
-        from hookfarm.registry import Registry
+        from hookfarm.registry.registry import Registry
 
         endpoint = Registry(client).get(endpoint_id)
     samples = endpoint_trying.samples(endpoint, subscription, transaction, given)
@@ -243,7 +244,7 @@ def _switch(
 
     given = settings(config_file, **options)
     with connected(given) as client:
-        from hookfarm.registry import Registry
+        from hookfarm.registry.registry import Registry
 
         changed = Registry(client).edit(
             endpoint_id, lambda base: endpoint_forms.parse({"enabled": enabled}, given, base)

@@ -6,10 +6,10 @@ from typing import Any
 
 import redis
 
-from hookfarm import endpoint_list
 from hookfarm.cli import bars
-from hookfarm.endpoint_list import Listed, Wanted
-from hookfarm.moments import iso
+from hookfarm.registry import listing
+from hookfarm.registry.listing import Listed, Wanted
+from hookfarm.timestamps import iso
 
 _AT_ONCE = 500
 
@@ -29,7 +29,7 @@ def public(listed: Listed) -> dict[str, Any]:
 def _every(client: "redis.Redis", wanted: Wanted) -> Iterator[Listed]:
     before: int | None = None
     while True:
-        found, before = endpoint_list.page(client, wanted, before, _AT_ONCE)
+        found, before = listing.page(client, wanted, before, _AT_ONCE)
         yield from found
         if before is None:
             return

@@ -8,7 +8,7 @@ import traceback
 import click
 
 import hookfarm
-from hookfarm import config, redaction
+from hookfarm import config
 from hookfarm.cli.apply import apply, export
 from hookfarm.cli.backfill import backfill
 from hookfarm.cli.backfills import backfills
@@ -25,6 +25,7 @@ from hookfarm.cli.status import status
 from hookfarm.cli.top import top
 from hookfarm.cli.wait import wait
 from hookfarm.errors import HookfarmError
+from hookfarm.security import redaction
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

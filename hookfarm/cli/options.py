@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from hookfarm import config, redaction
+from hookfarm import config
 from hookfarm.errors import OperatorError
-from hookfarm.redaction import redis_address
+from hookfarm.security import redaction
+from hookfarm.security.redaction import redis_address
 
 if TYPE_CHECKING:
     import redis  # Costs 0.2 s, which --help need not wait for.
@@ -40,7 +41,7 @@ def settings(config_file: Path | None, **options: Any) -> config.Config:
 
 def redis_url(settings_in_force: config.Config) -> str:
     """The Redis to use: the given one, or the embedded server of the state directory."""
-    from hookfarm.embedded_server import StateDirectory
+    from hookfarm.store.embedded_server import StateDirectory
 
     return settings_in_force.redis_url or StateDirectory(settings_in_force.state_dir).redis_url
 
@@ -50,7 +51,7 @@ def connected(settings_in_force: config.Config) -> Iterator["redis.Redis"]:
     """A client; what goes wrong with it is an OperatorError that says where Redis was looked for."""
     import redis
 
-    from hookfarm.redis_clients import command_client
+    from hookfarm.store.clients import command_client
 
     url = redis_url(settings_in_force)
     client = command_client(url)

@@ -6,10 +6,11 @@ from typing import Any
 
 import click
 
-from hookfarm import keys, logs
+from hookfarm import logs
 from hookfarm.cli.options import redis_options, settings
 from hookfarm.config import Config
 from hookfarm.errors import InvalidInput
+from hookfarm.store import keys
 
 API = "api"
 STARTABLE = (*keys.SERVICES, API)
@@ -42,7 +43,7 @@ def start(services: tuple[str, ...], config_file: Path | None, **options: Any) -
     given = read()
     logs.configure(given.log_level, given.log_format)
 
-    from hookfarm.cli.farm import run_farm
+    from hookfarm.launcher.plan import run_farm
 
     run_farm(given, services or STARTABLE, read)
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hookfarm import keys
 from hookfarm.cli.options import connected, json_option, print_json, redis_options, redis_url, settings
-from hookfarm.redaction import redis_address
+from hookfarm.security.redaction import redis_address
+from hookfarm.store import keys
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,14 +26,14 @@ def status(as_json: bool, config_file: Path | None, **options: Any) -> None:
     """
     given = settings(config_file, **options)
     with connected(given) as client:
-        from hookfarm import picture
-        from hookfarm.delivery_queue import backfills
+        from hookfarm import status
+        from hookfarm.backfill import state
 
         found = {
             "redis": redis_address(redis_url(given)),
-            **picture.take(client),
-            "in_lanes": backfills.in_lanes(client),
-            "backfills": [backfill.public() for backfill in backfills.unfinished(client)],
+            **status.take(client),
+            "in_lanes": state.in_lanes(client),
+            "backfills": [backfill.public() for backfill in state.unfinished(client)],
         }
     if as_json:
         print_json(found)
@@ -95,7 +95,7 @@ def _services(services: dict[str, dict[str, Any]]) -> "Table":
 
 
 def _silence(told: dict[str, Any]) -> str:
-    from hookfarm.picture import SILENT_SECONDS
+    from hookfarm.status import SILENT_SECONDS
 
     heard = told["heard_seconds_ago"]
     return f"nothing heard of it for {heard:.0f} s" if heard is not None and heard > SILENT_SECONDS else ""

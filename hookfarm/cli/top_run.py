@@ -10,14 +10,15 @@ import orjson
 import redis
 from rich.console import Console
 
-from hookfarm import keys, picture
+from hookfarm import status
 from hookfarm.cli.interrupts import Interrupts
 from hookfarm.cli.tables import plain
 from hookfarm.cli.view import View
 from hookfarm.cli.view_display import Display, Lines, display
 from hookfarm.cli.view_poller import Poller
 from hookfarm.cli.view_snapshot import Snapshot
-from hookfarm.picture import Picture, Rates
+from hookfarm.status import Picture, Rates
+from hookfarm.store import keys
 
 TITLE = "hookfarm top"
 ONCE_SECONDS = 1.0
@@ -54,7 +55,7 @@ def run_json(client: "redis.Redis", every_seconds: float, *, once: bool) -> None
 
 
 def _look(client: "redis.Redis", rates: Rates) -> Picture:
-    found = picture.take(client)
+    found = status.take(client)
     rates.note(found["services"][keys.WEBHOOK_DELIVERY])
     found["delivery"]["per_second"] = rates.per_second
     return found
@@ -74,7 +75,7 @@ class Watch:
         """What there is to show now."""
         seconds = time.monotonic() - self._began
         try:
-            self._last = self._poller.snapshot(picture.take(self._client), seconds)
+            self._last = self._poller.snapshot(status.take(self._client), seconds)
         except redis.RedisError as error:
             if self._last is None:
                 raise

@@ -8,10 +8,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from hookfarm import keys
 from hookfarm.cli.view_numbers import UNKNOWN, count, duration, elapsed, rate, sparkline
 from hookfarm.cli.view_snapshot import ChainLine, Nodes, Proof, Quantiles, ServiceLine, Snapshot
 from hookfarm.cli.view_workers import workers
+from hookfarm.store import keys
 
 WIDEST = 100
 RIGHT_WIDTH = 34

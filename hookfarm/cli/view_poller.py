@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hookfarm import keys
 from hookfarm.cli.view_snapshot import (
     Proof,
     Snapshot,
@@ -13,7 +12,8 @@ from hookfarm.cli.view_snapshot import (
     quantiles_of,
     services_of,
 )
-from hookfarm.picture import Rates
+from hookfarm.status import Rates
+from hookfarm.store import keys
 
 
 class Poller:
@@ -31,7 +31,7 @@ class Poller:
         *,
         draining: bool = False,
     ) -> Snapshot:
-        """`picture` as `hookfarm.picture` takes it; `seconds` is how long the viewer has watched."""
+        """`picture` as `hookfarm.status` takes it; `seconds` is how long the viewer has watched."""
         self._rates.note(picture.get("services", {}).get(keys.WEBHOOK_DELIVERY, {}))
         delivery = picture.get("delivery", {})
         return Snapshot(

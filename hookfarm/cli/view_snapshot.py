@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hookfarm import keys
 from hookfarm.cli import backfill_lines, chain_lines
-from hookfarm.picture import SILENT_SECONDS
+from hookfarm.status import SILENT_SECONDS
+from hookfarm.store import keys
 
 
 @dataclass(frozen=True)

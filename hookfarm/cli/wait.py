@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from hookfarm import keys
 from hookfarm.cli.numbers import seconds_option
 from hookfarm.cli.options import redis_options, redis_url, settings
+from hookfarm.store import keys
 
 
 @click.command()
@@ -40,8 +40,8 @@ _url = redis_url
 
 
 def _becomes_ready(url: str, service: str, timeout: float) -> bool:
-    from hookfarm import readiness
-    from hookfarm.redis_clients import command_client
+    from hookfarm.status import readiness
+    from hookfarm.store.clients import command_client
 
     with command_client(url, max(0.1, min(timeout, 2.0))) as client:
         return readiness.wait(client, service, timeout, time.sleep)

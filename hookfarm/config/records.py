@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
-from hookfarm.vault import MasterKey
+from hookfarm.security.vault import MasterKey
 
 Network = IPv4Network | IPv6Network
 

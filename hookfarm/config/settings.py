@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hookfarm.config.chain_lines import chains
+from hookfarm.config.chains import chains
 from hookfarm.config.environment import default_state_dir
 from hookfarm.config.records import Address
 from hookfarm.config.urls import collector_url, redis_url

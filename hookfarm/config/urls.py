@@ -4,7 +4,7 @@ import re
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from hookfarm.redaction import origin, redis_address
+from hookfarm.security.redaction import origin, redis_address
 
 
 def node_url(url: str) -> str:

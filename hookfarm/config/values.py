@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hookfarm.config.records import Address, Network
-from hookfarm.vault import KEY_BYTES, MasterKey
+from hookfarm.security.vault import KEY_BYTES, MasterKey
 
 
 def integer(low: int, high: int) -> Callable[[Any], int]:

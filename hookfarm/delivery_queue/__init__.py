@@ -12,14 +12,13 @@ watermark and held by nobody, which is how it is found again.
 
 Invariant: the ids of `jobs` are the disjoint union of `open`, `retry`, every `parked` and `dead`. Every move
 between them is one script. Only scripts give out sequences and our own jobs are only ever LPUSHed, so the order
-of the list is the order of sequences. How windows work is told in scripts/shared/ledger.lua.
+of the list is the order of sequences. How windows work is told in store/lua/shared/ledger.lua.
 
 What was delivered leaves the ledger for the delivery log (delivery_log.py), in the same script.
 """
 
-from hookfarm.delivery_queue.counting import DEPTHS_ASKED, Depths, ask_depths, depths, depths_answered
-from hookfarm.delivery_queue.finalizing import Finalized, Following, KeptLog, finalize, kept_logs
-from hookfarm.delivery_queue.handing_off import (
+from hookfarm.delivery_queue.depths import DEPTHS_ASKED, Depths, ask_depths, depths, depths_answered
+from hookfarm.delivery_queue.enqueue import (
     Confirmed,
     HandedOff,
     Handled,
@@ -31,7 +30,8 @@ from hookfarm.delivery_queue.handing_off import (
     confirm_waiting,
     hand_off,
 )
-from hookfarm.delivery_queue.recovery import (
+from hookfarm.delivery_queue.finalize import Finalized, Following, KeptLog, finalize, kept_logs
+from hookfarm.delivery_queue.recover import (
     HOLDER_SILENT_MILLISECONDS,
     MAX_ORPHANED,
     Orphan,
@@ -43,7 +43,7 @@ from hookfarm.delivery_queue.recovery import (
     requeue_orphan,
     watermark,
 )
-from hookfarm.delivery_queue.settling import (
+from hookfarm.delivery_queue.settle import (
     GIVE_UP,
     Attempt,
     Settlement,
@@ -55,7 +55,7 @@ from hookfarm.delivery_queue.settling import (
     park,
     settle_now,
 )
-from hookfarm.delivery_queue.taking import BLOCK_SECONDS, FENCE_SECONDS, adopt, answer, ask, prepare
+from hookfarm.delivery_queue.take import BLOCK_SECONDS, FENCE_SECONDS, adopt, answer, ask, prepare
 
 __all__ = [
     "BLOCK_SECONDS",

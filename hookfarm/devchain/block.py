@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from eth_hash.auto import keccak
 
-from hookfarm import bloom
+from hookfarm.abi import bloom
 from hookfarm.devchain import rlp
 from hookfarm.devchain.header import ZERO_HASH, Header
 from hookfarm.devchain.hex_values import data

@@ -10,9 +10,9 @@ from types import MappingProxyType
 from typing import Any
 
 from hookfarm.devchain.block import Block
-from hookfarm.devchain.json_views import JsonObject, logs_json, value_transfers_json
 from hookfarm.devchain.node import Node
 from hookfarm.devchain.rpc_errors import METHOD_NOT_FOUND, RpcError, invalid_params
+from hookfarm.devchain.serializers import JsonObject, logs_json, value_transfers_json
 from hookfarm.devchain.transaction import Call, Log, call_of_logs
 from hookfarm.devchain.transfers import account
 from hookfarm.errors import InvalidInput

@@ -13,10 +13,10 @@ from hookfarm.devchain.block import Block
 from hookfarm.devchain.chain import Reorg
 from hookfarm.devchain.control import calls_of
 from hookfarm.devchain.fault_kinds import Value
-from hookfarm.devchain.json_views import JsonObject, logs_json, value_transfers_json
 from hookfarm.devchain.mining import mine_until
 from hookfarm.devchain.node import Node, Watcher
 from hookfarm.devchain.options import DevchainOptions
+from hookfarm.devchain.serializers import JsonObject, logs_json, value_transfers_json
 from hookfarm.devchain.server import Server, listening
 from hookfarm.devchain.transaction import Call, Log
 

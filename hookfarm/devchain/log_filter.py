@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hookfarm.devchain.hex_values import data, parse_data
-from hookfarm.devchain.json_views import JsonObject
+from hookfarm.devchain.serializers import JsonObject
 from hookfarm.devchain.transaction import MAX_TOPICS
 
 

@@ -4,12 +4,12 @@ from typing import Any
 
 from hookfarm.devchain.block import Block
 from hookfarm.devchain.block_access import View, hash_argument, number_argument
-from hookfarm.devchain.disguise import disguised_logs
 from hookfarm.devchain.faults import Fault
-from hookfarm.devchain.json_views import JsonObject, logs_json
 from hookfarm.devchain.log_filter import LogFilter, parse_log_filter
+from hookfarm.devchain.quirks import disguised_logs
 from hookfarm.devchain.refusals import refusal
 from hookfarm.devchain.rpc_errors import SERVER_ERROR, RpcError, invalid_argument, invalid_params
+from hookfarm.devchain.serializers import JsonObject, logs_json
 
 
 def get_logs(view: View, criteria: object) -> list[JsonObject]:

@@ -16,23 +16,18 @@ from hookfarm.devchain.block_access import (
     number_argument,
     view_of,
 )
-from hookfarm.devchain.disguise import disguised_header, disguised_logs
 from hookfarm.devchain.header import BASE_FEE_PER_GAS
 from hookfarm.devchain.hex_values import quantity
-from hookfarm.devchain.json_views import (
-    JsonObject,
-    block_json,
-    receipt_json,
-    transaction_json,
-)
 from hookfarm.devchain.log_query import get_logs
 from hookfarm.devchain.node import Node
+from hookfarm.devchain.quirks import disguised_header, disguised_logs
 from hookfarm.devchain.rpc_errors import (
     METHOD_NOT_FOUND,
     RpcError,
     invalid_argument,
     invalid_params,
 )
+from hookfarm.devchain.serializers import JsonObject, block_json, receipt_json, transaction_json
 from hookfarm.devchain.subscriptions import Subscriptions
 
 CLIENT_VERSION = "hookfarm-devchain/1"

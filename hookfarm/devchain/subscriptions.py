@@ -6,10 +6,10 @@ from typing import Any
 
 from hookfarm.devchain.block import Block
 from hookfarm.devchain.chain import Reorg
-from hookfarm.devchain.json_views import JsonObject, header_json, logs_json, removed_logs_json
 from hookfarm.devchain.log_filter import LogFilter
 from hookfarm.devchain.log_query import log_filter_argument
 from hookfarm.devchain.rpc_errors import METHOD_NOT_FOUND, SERVER_ERROR, RpcError, invalid_argument
+from hookfarm.devchain.serializers import JsonObject, header_json, logs_json, removed_logs_json
 
 _ids = count(1)
 

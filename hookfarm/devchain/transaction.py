@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from eth_hash.auto import keccak
 
-from hookfarm import bloom
+from hookfarm.abi import bloom
 from hookfarm.devchain import rlp
 from hookfarm.devchain.header import BASE_FEE_PER_GAS
 from hookfarm.devchain.hex_values import parse_data

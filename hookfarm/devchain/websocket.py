@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from hookfarm.devchain.disguise import shown_header
 from hookfarm.devchain.node import Node
+from hookfarm.devchain.quirks import shown_header
 from hookfarm.devchain.rpc import Message, answer, parse_message
 from hookfarm.devchain.rpc_errors import RpcError
 from hookfarm.devchain.subscriptions import Subscriptions

@@ -5,17 +5,17 @@ import random
 import time
 from collections.abc import Callable
 
-from hookfarm import keys
-from hookfarm.chain.answers import RateLimited
 from hookfarm.chain.node import Node, connect
 from hookfarm.chain.providers import Provider, Providers
+from hookfarm.chain.rpc import RateLimited
 from hookfarm.chain.timing import Limits
 from hookfarm.config import ChainConfig
 from hookfarm.errors import ChainUnavailable, WrongChain
 from hookfarm.event_ingestor.condition import Condition
-from hookfarm.event_ingestor.gauges import Gauges
+from hookfarm.event_ingestor.counters import Gauges
 from hookfarm.event_ingestor.store import Store
 from hookfarm.logs import FieldLogger
+from hookfarm.store import keys
 
 STEADY_SECONDS = 10.0
 """A connection that lasted this long was a good one: the next failure is a new one, not one more."""

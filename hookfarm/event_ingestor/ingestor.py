@@ -4,15 +4,15 @@ import asyncio
 import contextlib
 import random
 
-from hookfarm.chain.answers import RateLimited
 from hookfarm.chain.block import Head
 from hookfarm.chain.node import Node
+from hookfarm.chain.rpc import RateLimited
 from hookfarm.chain.timing import pause_seconds
 from hookfarm.errors import ChainUnavailable, CouldNotBoot
 from hookfarm.event_ingestor.condition import Condition
 from hookfarm.event_ingestor.connecting import Connector
+from hookfarm.event_ingestor.finality_heads import TaggedHeads
 from hookfarm.event_ingestor.publisher import Publisher
-from hookfarm.event_ingestor.tagged_heads import TaggedHeads
 
 PATIENCE = 6
 """How often in a row a node may fail to give a block (3 to 6 s) before it is connected to anew."""

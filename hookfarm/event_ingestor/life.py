@@ -3,20 +3,21 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from hookfarm import logs, redis_clients
-from hookfarm.chain.proving import Prover
+from hookfarm import logs
+from hookfarm.chain.prover import Prover
 from hookfarm.chain.timing import Limits
 from hookfarm.config import ChainConfig
 from hookfarm.event_ingestor.condition import Condition
 from hookfarm.event_ingestor.connecting import Connector
-from hookfarm.event_ingestor.gauges import Gauges
+from hookfarm.event_ingestor.counters import Gauges
+from hookfarm.event_ingestor.finality_heads import TaggedHeads
 from hookfarm.event_ingestor.ingestor import Ingestor
 from hookfarm.event_ingestor.publisher import Publisher
 from hookfarm.event_ingestor.store import Store
-from hookfarm.event_ingestor.tagged_heads import TaggedHeads
-from hookfarm.farm.board import Slot, State
 from hookfarm.farm.child import Child
-from hookfarm.keys import EVENT_INGESTOR
+from hookfarm.farm.scoreboard import Slot, State
+from hookfarm.store import clients
+from hookfarm.store.keys import EVENT_INGESTOR
 
 if TYPE_CHECKING:
     from hookfarm.tracing.spans import Spans
@@ -67,7 +68,7 @@ async def _ingest(
     log = logs.get(EVENT_INGESTOR)
     gauges = Gauges(child.slot, chain.chain_id)
     condition = Condition(child, chain.chain_id, log)
-    async with redis_clients.async_client(redis_url) as client:
+    async with clients.async_client(redis_url) as client:
         store = Store(client, chain.chain_id, condition)
         connector = Connector(chain, limits, store, condition, gauges, log)
         prover = Prover(chain.chain_id, chain.verify)

@@ -4,30 +4,30 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from hookfarm.chain.providers import FAILURE_KINDS
-from hookfarm.event_ingestor import gauges, nodes
+from hookfarm.event_ingestor import counters, node_telemetry
 from hookfarm.event_ingestor.status import providers
-from hookfarm.farm.board import Slot, State
+from hookfarm.farm.scoreboard import Slot, State
 from hookfarm.metrics import Family, counter, gauge
 
 PREFIX = "event_ingestor"
 _COUNTED = {
-    "events_published": (gauges.EVENTS_PUBLISHED, "Events added to the chain's stream."),
-    "events_removed": (gauges.EVENTS_REMOVED, "Events taken back by reorgs."),
-    "reorgs": (gauges.REORGS, "Reorgs followed."),
-    "reorgs_beyond_memory": (gauges.DEEP_REORGS, "Reorgs that went below what was remembered."),
-    "blocks_repaired": (gauges.BLOCKS_REPAIRED, "Blocks whose logs a node left out and whose receipts it had."),
-    "rpc_requests": (gauges.RPC_REQUESTS, "Requests sent to nodes; a batch is one."),
+    "events_published": (counters.EVENTS_PUBLISHED, "Events added to the chain's stream."),
+    "events_removed": (counters.EVENTS_REMOVED, "Events taken back by reorgs."),
+    "reorgs": (counters.REORGS, "Reorgs followed."),
+    "reorgs_beyond_memory": (counters.DEEP_REORGS, "Reorgs that went below what was remembered."),
+    "blocks_repaired": (counters.BLOCKS_REPAIRED, "Blocks whose logs a node left out and whose receipts it had."),
+    "rpc_requests": (counters.RPC_REQUESTS, "Requests sent to nodes; a batch is one."),
 }
 _STANDING = {
-    "head_block": (gauges.HEAD, "Number of the newest block known."),
-    "checkpoint_block": (gauges.CHECKPOINT, "Number of the last block wholly published."),
-    "catching_up": (gauges.CATCHING_UP, "1 while far behind the head."),
+    "head_block": (counters.HEAD, "Number of the newest block known."),
+    "checkpoint_block": (counters.CHECKPOINT, "Number of the last block wholly published."),
+    "catching_up": (counters.CATCHING_UP, "1 while far behind the head."),
 }
 
 
 def families(slots: Sequence[Slot], clock: Callable[[], float] = time.time) -> Iterable[Family]:
     """A sample for each chain that is to be watched and has been reached."""
-    chains = [slot for slot in slots if slot.state != State.EMPTY and slot.counter(gauges.CHAIN_ID)]
+    chains = [slot for slot in slots if slot.state != State.EMPTY and slot.counter(counters.CHAIN_ID)]
     for name, (index, text) in _COUNTED.items():
         yield counter(f"{PREFIX}_{name}", text, *((_labels(slot), slot.counter(index)) for slot in chains))
     for name, (index, text) in _STANDING.items():
@@ -46,9 +46,9 @@ def families(slots: Sequence[Slot], clock: Callable[[], float] = time.time) -> I
         f"{PREFIX}_rpc_requests_per_block",
         "Requests that a block takes at the tip, over the last 64 blocks.",
         *(
-            (_labels(slot), slot.counter(gauges.REQUESTS_PER_BLOCK) / 100)
+            (_labels(slot), slot.counter(counters.REQUESTS_PER_BLOCK) / 100)
             for slot in chains
-            if slot.counter(gauges.REQUESTS_PER_BLOCK)
+            if slot.counter(counters.REQUESTS_PER_BLOCK)
         ),
     )
     yield from _ages(chains, clock())
@@ -63,34 +63,34 @@ def _ages(chains: Sequence[Slot], now: float) -> Iterable[Family]:
         f"{PREFIX}_lag_seconds",
         "Age of the last block published, by its own timestamp.",
         *(
-            (_labels(slot), max(0.0, round(now - slot.counter(gauges.BLOCK_TIMESTAMP), 3)))
+            (_labels(slot), max(0.0, round(now - slot.counter(counters.BLOCK_TIMESTAMP), 3)))
             for slot in chains
-            if slot.counter(gauges.BLOCK_TIMESTAMP)
+            if slot.counter(counters.BLOCK_TIMESTAMP)
         ),
     )
     yield gauge(
         f"{PREFIX}_head_age_seconds",
         "Time since the newest block became known.",
         *(
-            (_labels(slot), max(0.0, round(now - slot.counter(gauges.HEAD_SEEN_AT_MS) / 1000, 3)))
+            (_labels(slot), max(0.0, round(now - slot.counter(counters.HEAD_SEEN_AT_MS) / 1000, 3)))
             for slot in chains
-            if slot.counter(gauges.HEAD_SEEN_AT_MS)
+            if slot.counter(counters.HEAD_SEEN_AT_MS)
         ),
     )
 
 
 def _catching_up(chains: Sequence[Slot]) -> Iterable[Family]:
     """Only of chains that are far behind."""
-    behind = [slot for slot in chains if slot.counter(gauges.CATCHING_UP)]
+    behind = [slot for slot in chains if slot.counter(counters.CATCHING_UP)]
     yield gauge(
         f"{PREFIX}_catch_up_blocks_per_second",
         "How fast a chain that is far behind its head is read.",
-        *((_labels(slot), slot.counter(gauges.BLOCKS_PER_SECOND) / 100) for slot in behind),
+        *((_labels(slot), slot.counter(counters.BLOCKS_PER_SECOND) / 100) for slot in behind),
     )
     yield gauge(
         f"{PREFIX}_catch_up_seconds_left",
         "How long that still takes at this speed.",
-        *((_labels(slot), slot.counter(gauges.SECONDS_LEFT)) for slot in behind),
+        *((_labels(slot), slot.counter(counters.SECONDS_LEFT)) for slot in behind),
     )
 
 
@@ -119,28 +119,28 @@ def _calls(chains: Sequence[Slot]) -> Iterable[Family]:
         f"{PREFIX}_rpc_calls",
         "Calls by node (scheme, host and port) and method; each call of a batch is one.",
         *(
-            ({**_labels(slot), "node": node, "method": method}, slot.counter(nodes.call(place, method)))
+            ({**_labels(slot), "node": node, "method": method}, slot.counter(node_telemetry.call(place, method)))
             for slot in chains
-            for place, node in enumerate(nodes.origins(slot))
-            for method in nodes.METHODS
-            if slot.counter(nodes.call(place, method))
+            for place, node in enumerate(node_telemetry.origins(slot))
+            for method in node_telemetry.METHODS
+            if slot.counter(node_telemetry.call(place, method))
         ),
     )
     yield counter(
         f"{PREFIX}_rpc_errors",
         "Calls that a node refused, limited, or gave no usable answer to.",
         *(
-            ({**_labels(slot), "node": node, "kind": kind}, slot.counter(nodes.failed_call(place, kind)))
+            ({**_labels(slot), "node": node, "kind": kind}, slot.counter(node_telemetry.failed_call(place, kind)))
             for slot in chains
-            for place, node in enumerate(nodes.origins(slot))
+            for place, node in enumerate(node_telemetry.origins(slot))
             for kind in FAILURE_KINDS
         ),
     )
 
 
 def _labels(slot: Slot) -> dict[str, str]:
-    return {"chain_id": str(slot.counter(gauges.CHAIN_ID))}
+    return {"chain_id": str(slot.counter(counters.CHAIN_ID))}
 
 
 def _lag_blocks(slot: Slot) -> int:
-    return max(0, slot.counter(gauges.HEAD) - slot.counter(gauges.CHECKPOINT))
+    return max(0, slot.counter(counters.HEAD) - slot.counter(counters.CHECKPOINT))

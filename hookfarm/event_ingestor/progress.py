@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from hookfarm.event_ingestor.gauges import Gauges
+from hookfarm.event_ingestor.counters import Gauges
 from hookfarm.logs import FieldLogger
 
 FAR_BLOCKS = 32

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from hookfarm.chain.block import Block, Head, linked
 from hookfarm.chain.block_feed import BlockFeed
 from hookfarm.chain.node import Node
-from hookfarm.chain.proving import Prover
+from hookfarm.chain.prover import Prover
 from hookfarm.chain.timing import pause_seconds
 from hookfarm.errors import ChainUnavailable
 from hookfarm.event_ingestor.condition import Condition
-from hookfarm.event_ingestor.gauges import Gauges
+from hookfarm.event_ingestor.counters import Gauges
 from hookfarm.event_ingestor.progress import Progress
 from hookfarm.event_ingestor.reorg import ForkPoint, find_fork_point
+from hookfarm.event_ingestor.rollback import next_step
 from hookfarm.event_ingestor.store import Store
-from hookfarm.event_ingestor.withdrawal import next_step
 from hookfarm.event_stream import Checkpoint, CheckpointMoved, Publication
 from hookfarm.logs import FieldLogger
 

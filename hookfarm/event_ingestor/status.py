@@ -4,40 +4,40 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hookfarm.event_ingestor import gauges, nodes
-from hookfarm.event_ingestor.nodes import Seen
-from hookfarm.farm.board import Slot, State
+from hookfarm.event_ingestor import counters, node_telemetry
+from hookfarm.event_ingestor.node_telemetry import Seen
+from hookfarm.farm.scoreboard import Slot, State
 
 _AT_WORK = (State.UP, State.STALLED)
 
 
 def report(slots: Sequence[Slot], clock: Callable[[], float] = time.time) -> dict[str, Any]:
     """The ingestors' part of the status: one entry per chain that is to be watched and has been reached."""
-    reached = [slot for slot in slots if slot.state != State.EMPTY and slot.counter(gauges.CHAIN_ID)]
+    reached = [slot for slot in slots if slot.state != State.EMPTY and slot.counter(counters.CHAIN_ID)]
     return {"chains": [_chain(slot, clock()) for slot in reached]}
 
 
 def providers(slot: Slot, now: float) -> list[dict[str, Any]]:
     """How each of a chain's nodes does, the preferred one first."""
-    return [_provider(seen, slot.state in _AT_WORK, int(now * 1000)) for seen in nodes.seen(slot)]
+    return [_provider(seen, slot.state in _AT_WORK, int(now * 1000)) for seen in node_telemetry.seen(slot)]
 
 
 def _chain(slot: Slot, now: float) -> dict[str, Any]:
-    head, checkpoint = slot.counter(gauges.HEAD), slot.counter(gauges.CHECKPOINT)
+    head, checkpoint = slot.counter(counters.HEAD), slot.counter(counters.CHECKPOINT)
     return {
-        "chain_id": slot.counter(gauges.CHAIN_ID),
+        "chain_id": slot.counter(counters.CHAIN_ID),
         "head": head,
         "checkpoint": checkpoint,
         "lag_blocks": max(0, head - checkpoint),
-        "events_published": slot.counter(gauges.EVENTS_PUBLISHED),
-        "events_removed": slot.counter(gauges.EVENTS_REMOVED),
-        "reorgs": slot.counter(gauges.REORGS),
-        "reorgs_beyond_memory": slot.counter(gauges.DEEP_REORGS),
-        "blocks_repaired": slot.counter(gauges.BLOCKS_REPAIRED),
-        "head_seen_at_ms": slot.counter(gauges.HEAD_SEEN_AT_MS),
-        "block_timestamp": slot.counter(gauges.BLOCK_TIMESTAMP),
-        "rpc_requests": slot.counter(gauges.RPC_REQUESTS),
-        "rpc_requests_per_block": slot.counter(gauges.REQUESTS_PER_BLOCK) / 100 or None,
+        "events_published": slot.counter(counters.EVENTS_PUBLISHED),
+        "events_removed": slot.counter(counters.EVENTS_REMOVED),
+        "reorgs": slot.counter(counters.REORGS),
+        "reorgs_beyond_memory": slot.counter(counters.DEEP_REORGS),
+        "blocks_repaired": slot.counter(counters.BLOCKS_REPAIRED),
+        "head_seen_at_ms": slot.counter(counters.HEAD_SEEN_AT_MS),
+        "block_timestamp": slot.counter(counters.BLOCK_TIMESTAMP),
+        "rpc_requests": slot.counter(counters.RPC_REQUESTS),
+        "rpc_requests_per_block": slot.counter(counters.REQUESTS_PER_BLOCK) / 100 or None,
         "providers": providers(slot, now),
         "catching_up": _catching_up(slot),
         "why": slot.reason,
@@ -46,11 +46,11 @@ def _chain(slot: Slot, now: float) -> dict[str, Any]:
 
 def _catching_up(slot: Slot) -> dict[str, Any] | None:
     """None at the tip."""
-    if not slot.counter(gauges.CATCHING_UP):
+    if not slot.counter(counters.CATCHING_UP):
         return None
     return {
-        "blocks_per_second": slot.counter(gauges.BLOCKS_PER_SECOND) / 100,
-        "seconds_left": slot.counter(gauges.SECONDS_LEFT),
+        "blocks_per_second": slot.counter(counters.BLOCKS_PER_SECOND) / 100,
+        "seconds_left": slot.counter(counters.SECONDS_LEFT),
     }
 
 

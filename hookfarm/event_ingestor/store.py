@@ -10,11 +10,12 @@ from typing import TypeVar
 
 import redis
 
-from hookfarm import event_stream, keys
+from hookfarm import event_stream
 from hookfarm.chain.block import Block, Header
 from hookfarm.chain.timing import pause_seconds
 from hookfarm.event_ingestor.condition import Condition
 from hookfarm.event_stream import KEPT_BLOCKS, Checkpoint, KnownBlock, Publication, StreamBlock
+from hookfarm.store import keys
 
 T = TypeVar("T")
 

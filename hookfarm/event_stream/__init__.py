@@ -7,15 +7,15 @@ consumer claims.
 """
 
 from hookfarm.event_stream.checkpoint import Checkpoint, read_checkpoint
-from hookfarm.event_stream.publishing import Publication, publish, rewind, tell_heads, transfers_wanted
-from hookfarm.event_stream.reading import (
+from hookfarm.event_stream.publish import Publication, publish, rewind, tell_heads, transfers_wanted
+from hookfarm.event_stream.read import (
     ABANDONED_MILLISECONDS,
     BATCH_ENTRIES,
     BLOCK_MILLISECONDS,
     Entry,
     StreamReader,
 )
-from hookfarm.event_stream.remembering import (
+from hookfarm.event_stream.remembered_blocks import (
     KEPT_BLOCKS,
     CheckpointMoved,
     KnownBlock,

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import redis
 
-from hookfarm import keys
-from hookfarm.redis_clients import ForeignValue
+from hookfarm.store import keys
+from hookfarm.store.clients import ForeignValue
 
 
 @dataclass(frozen=True)

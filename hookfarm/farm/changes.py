@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 from hookfarm import logs
 from hookfarm.errors import HookfarmError
-from hookfarm.farm.crew import Crew
-from hookfarm.farm.group import Plan, Stage
-from hookfarm.farm.roll import Roll, RollFailed
+from hookfarm.farm.plan import Plan, Stage
+from hookfarm.farm.rolling_restart import Roll, RollFailed
 from hookfarm.farm.timing import Timing
+from hookfarm.farm.workers import Crew
 
 log = logs.get("master")
 

@@ -6,7 +6,7 @@ import signal
 import time
 from types import FrameType
 
-from hookfarm.farm.board import Board, Slot, State
+from hookfarm.farm.scoreboard import Board, Slot, State
 
 GRACE_RESERVE_SECONDS = 1.0
 """What a child keeps of the farm's grace to give back what it could not finish."""

@@ -6,8 +6,8 @@ import signal
 import time
 from collections.abc import Callable
 
-from hookfarm.farm.member import cause_of_death
-from hookfarm.farm.process import fork, unblock_signals
+from hookfarm.farm.spawn import fork, unblock_signals
+from hookfarm.farm.worker import cause_of_death
 
 STEP_SECONDS = 0.02
 KILLED_SECONDS = 5.0

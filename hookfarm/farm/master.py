@@ -23,12 +23,12 @@ from setproctitle import setproctitle
 
 from hookfarm import logs
 from hookfarm.farm import changes
-from hookfarm.farm.board import Board
 from hookfarm.farm.changes import Changes, Replan
-from hookfarm.farm.crew import Crew, StartFailed, gone
-from hookfarm.farm.group import Group, Plan, Stage
-from hookfarm.farm.member import Member
+from hookfarm.farm.plan import Group, Plan, Stage
+from hookfarm.farm.scoreboard import Board
 from hookfarm.farm.timing import Timing
+from hookfarm.farm.worker import Member
+from hookfarm.farm.workers import Crew, StartFailed, gone
 
 log = logs.get("master")
 

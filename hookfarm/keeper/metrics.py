@@ -5,10 +5,10 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from hookfarm import keys
-from hookfarm.farm.board import Board, Slot, State
-from hookfarm.keeper import gauges
+from hookfarm.farm.scoreboard import Board, Slot, State
+from hookfarm.keeper import counters
 from hookfarm.metrics import Family, counter, gauge
+from hookfarm.store import keys
 
 MASTER = "master"
 PREFIX = "hookfarm_processes"
@@ -30,12 +30,12 @@ def _found(slot: Slot) -> Iterable[Family]:
     yield counter(
         f"{keys.WEBHOOK_DELIVERY}_orphans_recovered",
         "Jobs in nobody's hands that the sweep found and queued again.",
-        ({}, slot.counter(gauges.ORPHANS)),
+        ({}, slot.counter(counters.ORPHANS)),
     )
     yield counter(
         f"{keys.WEBHOOK_DELIVERY}_dead_letters",
         "Jobs given up, by reason.",
-        ({"reason": "worker_lost"}, slot.counter(gauges.WORKERS_LOST)),
+        ({"reason": "worker_lost"}, slot.counter(counters.WORKERS_LOST)),
     )
 
 

@@ -19,13 +19,15 @@ from typing import Any
 
 import redis
 
-from hookfarm import logs, readiness, server_checks
+from hookfarm import logs
 from hookfarm.errors import CouldNotBoot
-from hookfarm.farm.board import Slot, State
 from hookfarm.farm.child import Child
+from hookfarm.farm.scoreboard import Slot, State
 from hookfarm.keeper import metrics
-from hookfarm.keeper.verdict import DOUBT_SECONDS, Verdict, backing_off, judge
-from hookfarm.redis_clients import command_client
+from hookfarm.keeper.readiness_check import DOUBT_SECONDS, Verdict, backing_off, judge
+from hookfarm.status import readiness
+from hookfarm.store import server_checks
+from hookfarm.store.clients import command_client
 
 log = logs.get("keeper")
 

@@ -4,9 +4,9 @@ import redis
 
 from hookfarm.errors import InvalidInput
 from hookfarm.logs import FieldLogger
-from hookfarm.message_processor.matcher import Index
+from hookfarm.matching.index import Index
 from hookfarm.records import Endpoint
-from hookfarm.registry import Registry
+from hookfarm.registry.registry import Registry
 
 NAMED_UNREADABLE = 20
 """More endpoints than this that can't be read are counted in the log, not named."""

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 
-from hookfarm.farm.board import Slot
-from hookfarm.message_processor import gauges, status
+from hookfarm.farm.scoreboard import Slot
+from hookfarm.message_processor import counters, status
 from hookfarm.metrics import Family, counter, gauge
 
 PREFIX = "message_processor"
 _COUNTED = {
-    "events_read": (gauges.EVENTS_READ, "Stream entries handled, good or bad."),
-    "events_matched": (gauges.EVENTS_MATCHED, "Events that at least one endpoint wanted."),
-    "jobs_enqueued": (gauges.JOBS_ENQUEUED, "Deliveries put into the queue."),
-    "entries_rejected": (gauges.REJECTED, "Entries that were no events and are dead letters now."),
-    "entries_reclaimed": (gauges.RECLAIMED, "Entries taken over from a consumer that had left them pending."),
+    "events_read": (counters.EVENTS_READ, "Stream entries handled, good or bad."),
+    "events_matched": (counters.EVENTS_MATCHED, "Events that at least one endpoint wanted."),
+    "jobs_enqueued": (counters.JOBS_ENQUEUED, "Deliveries put into the queue."),
+    "entries_rejected": (counters.REJECTED, "Entries that were no events and are dead letters now."),
+    "entries_reclaimed": (counters.RECLAIMED, "Entries taken over from a consumer that had left them pending."),
 }
 
 
@@ -24,7 +24,7 @@ def families(slots: Sequence[Slot]) -> Iterable[Family]:
     yield gauge(
         f"{PREFIX}_endpoints",
         "Endpoints that are matched against.",
-        ({}, max((slot.counter(gauges.ENDPOINTS) for slot in live), default=0)),
+        ({}, max((slot.counter(counters.ENDPOINTS) for slot in live), default=0)),
     )
     yield gauge(
         f"{PREFIX}_chain_followed",

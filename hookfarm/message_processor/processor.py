@@ -19,16 +19,18 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
-from hookfarm import delivery_queue, event_stream, key_types, keys, logs, redis_clients
+from hookfarm import delivery_queue, event_stream, logs
 from hookfarm.delivery_queue import Handled
 from hookfarm.event_stream import Entry, StreamReader
 from hookfarm.farm.child import Child
-from hookfarm.message_processor import finality, gauges, status, traced
-from hookfarm.message_processor.fan_out import concerns_nobody, handle
+from hookfarm.matching import finality
+from hookfarm.matching.notifications import concerns_nobody, handle
+from hookfarm.message_processor import counters, status, traced
 from hookfarm.message_processor.live_index import LiveIndex
 from hookfarm.message_processor.outage import Outage
 from hookfarm.message_processor.unreadable import Unreadable
-from hookfarm.redis_clients import whole_number
+from hookfarm.store import clients, keys, wrong_types
+from hookfarm.store.clients import whole_number
 
 if TYPE_CHECKING:
     from hookfarm.tracing.spans import Spans
@@ -66,8 +68,8 @@ class Processor:
         self._spans = spans
         self._read_ns = 0
         self._configured = frozenset(chain_ids)
-        self._exchange = redis_clients.Exchange(redis_url, block_seconds)
-        self._client = redis_clients.command_client(redis_url, COMMAND_TIMEOUT_SECONDS)
+        self._exchange = clients.Exchange(redis_url, block_seconds)
+        self._client = clients.command_client(redis_url, COMMAND_TIMEOUT_SECONDS)
         self._reader = StreamReader(self._exchange, consumer)
         self._live = LiveIndex(self._client, _log)
         self._outage = Outage(_log)
@@ -94,7 +96,7 @@ class Processor:
         self._child.slot.promise(RECONNECT_SECONDS)
         server_run = self._client.info("server").get("run_id")
         [self._client_id] = self._exchange.ask(("CLIENT", "ID"))
-        self._child.slot.set_counter(gauges.CLIENT_ID, self._client_id)
+        self._child.slot.set_counter(counters.CLIENT_ID, self._client_id)
         self._child.slot.promise(LOAD_SECONDS)
         if server_run != self._server_run:
             self._live.reload()
@@ -103,7 +105,7 @@ class Processor:
         while self._reader.chains and (left := self._reader.own_pending()):
             self._refresh(self._registry_revision())
             self._handle(left)
-            self._child.slot.add(gauges.RECLAIMED, len(left))
+            self._child.slot.add(counters.RECLAIMED, len(left))
 
     def iterate(self) -> None:
         """One pass: at most half a second of waiting, then the whole batch."""
@@ -147,8 +149,8 @@ class Processor:
             self._reader.follow(wanted)
             status.show_chains(self._child.slot, wanted)
         slot = self._child.slot
-        slot.set_counter(gauges.REGISTRY_REVISION, self._live.revision)
-        slot.set_counter(gauges.ENDPOINTS, self._live.index.endpoints)
+        slot.set_counter(counters.REGISTRY_REVISION, self._live.revision)
+        slot.set_counter(counters.ENDPOINTS, self._live.index.endpoints)
 
     def _registry_revision(self) -> int:
         return whole_number(keys.REGISTRY_REVISION, self._client.get(keys.REGISTRY_REVISION))
@@ -165,14 +167,14 @@ class Processor:
         self._confirm_at = time.monotonic() + CONFIRM_EVERY_SECONDS
         for chain_id in self._reader.readable:
             confirmed = delivery_queue.confirm_waiting(self._exchange, chain_id)
-            self._child.slot.add(gauges.JOBS_ENQUEUED, confirmed.enqueued)
+            self._child.slot.add(counters.JOBS_ENQUEUED, confirmed.enqueued)
             self._tell_final(confirmed.final)
 
     def _tell_final(self, blocks: Sequence[str]) -> None:
         """As much as there is time for; the rest is found again."""
         until = time.monotonic() + FINALITY_SECONDS
         for enqueued in finality.announce(self._exchange, self._live.index, blocks):
-            self._child.slot.add(gauges.JOBS_ENQUEUED, enqueued)
+            self._child.slot.add(counters.JOBS_ENQUEUED, enqueued)
             self._child.slot.promise(PASS_SECONDS)
             if time.monotonic() > until:
                 return
@@ -190,7 +192,7 @@ class Processor:
             # They may be younger than what the registry said when this pass began.
             self._refresh(self._registry_revision())
         self._handle(claimed)
-        self._child.slot.add(gauges.RECLAIMED, len(claimed))
+        self._child.slot.add(counters.RECLAIMED, len(claimed))
 
     def _handle(self, entries: list[Entry]) -> None:
         held: list[Handled] = []
@@ -228,10 +230,10 @@ class Processor:
             if self._spans is not None:
                 traced.handed_off(self._spans, with_history, done.told, self._read_ns)
         slot = self._child.slot
-        slot.add(gauges.EVENTS_READ, len(held) + len(nothing))
-        slot.add(gauges.EVENTS_MATCHED, sum(bool(h.jobs) for h in held))
-        slot.add(gauges.JOBS_ENQUEUED, enqueued)
-        slot.add(gauges.REJECTED, sum(h.rejected is not None for h in held))
+        slot.add(counters.EVENTS_READ, len(held) + len(nothing))
+        slot.add(counters.EVENTS_MATCHED, sum(bool(h.jobs) for h in held))
+        slot.add(counters.JOBS_ENQUEUED, enqueued)
+        slot.add(counters.REJECTED, sum(h.rejected is not None for h in held))
 
     def _announce_blocked(self) -> None:
         """Says that it is up as soon as Redis itself says that this connection is blocked in XREADGROUP.
@@ -263,7 +265,7 @@ class Processor:
     def _lost(self, error: RedisError) -> float:
         """Whatever was read stays pending. Returns how many seconds to wait before connecting again."""
         self._child.slot.promise(RECONNECT_SECONDS)
-        reason = f"Redis: {key_types.explain(error, self._exchange)}"
+        reason = f"Redis: {wrong_types.explain(error, self._exchange)}"
         self._child.stalled(reason)
         self._is_up = False
         self._exchange.close()

@@ -3,23 +3,23 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hookfarm.farm.board import Slot
-from hookfarm.message_processor import gauges
+from hookfarm.farm.scoreboard import Slot
+from hookfarm.message_processor import counters
 
 
 def blocking_clients(slots: Sequence[Slot]) -> list[int]:
     """The connections that may be blocked in XREADGROUP."""
-    return [slot.counter(gauges.CLIENT_ID) for slot in slots if slot.pid and slot.counter(gauges.CLIENT_ID)]
+    return [slot.counter(counters.CLIENT_ID) for slot in slots if slot.pid and slot.counter(counters.CLIENT_ID)]
 
 
 def report(slots: Sequence[Slot]) -> dict[str, Any]:
     """The processors' part of the status."""
     totals = {
-        "events_read": gauges.EVENTS_READ,
-        "events_matched": gauges.EVENTS_MATCHED,
-        "jobs_enqueued": gauges.JOBS_ENQUEUED,
-        "rejected": gauges.REJECTED,
-        "reclaimed": gauges.RECLAIMED,
+        "events_read": counters.EVENTS_READ,
+        "events_matched": counters.EVENTS_MATCHED,
+        "jobs_enqueued": counters.JOBS_ENQUEUED,
+        "rejected": counters.REJECTED,
+        "reclaimed": counters.RECLAIMED,
     }
     counted = {name: sum(slot.counter(counter) for slot in slots) for name, counter in totals.items()}
     return {**counted, "chains": chains_read(slots)}
@@ -32,14 +32,14 @@ def chains_read(slots: Sequence[Slot]) -> list[int]:
 
 def show_chains(slot: Slot, chain_ids: Sequence[int]) -> None:
     """A processor tells which streams it reads."""
-    shown = chain_ids[: gauges.MOST_CHAINS]
-    for place, chain_id in enumerate(shown, gauges.CHAINS + 1):
+    shown = chain_ids[: counters.MOST_CHAINS]
+    for place, chain_id in enumerate(shown, counters.CHAINS + 1):
         slot.set_counter(place, chain_id)
-    slot.set_counter(gauges.CHAINS, len(shown))
+    slot.set_counter(counters.CHAINS, len(shown))
 
 
 def _chains(slot: Slot) -> Iterator[int]:
     """A slot of nobody keeps what its last process has told."""
     if slot.pid:
-        first = gauges.CHAINS + 1
-        yield from map(slot.counter, range(first, first + slot.counter(gauges.CHAINS)))
+        first = counters.CHAINS + 1
+        yield from map(slot.counter, range(first, first + slot.counter(counters.CHAINS)))

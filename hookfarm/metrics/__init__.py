@@ -1,7 +1,7 @@
 """Numbers on their way from whoever counts them to whoever asks: as families of Prometheus, without its client."""
 
+from hookfarm.metrics.collect import Answer, Answering, RollCall, ask
 from hookfarm.metrics.family import Distribution, Family, Sample, counter, gauge, histogram
-from hookfarm.metrics.roll_call import Answer, Answering, RollCall, ask
 
 __all__ = [
     "Answer",

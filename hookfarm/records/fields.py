@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from hookfarm import redaction
 from hookfarm.errors import InvalidInput
+from hookfarm.security import redaction
 
 MAX_UINT64 = 2**64 - 1
 

@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from hookfarm import logs
-from hookfarm.redaction import origin
+from hookfarm.security.redaction import origin
 
 
 class EdgeLoggingExporter(SpanExporter):

@@ -33,7 +33,7 @@ from opentelemetry.util.types import AttributeValue
 
 import hookfarm
 from hookfarm.farm.child import Child
-from hookfarm.farm.process import signals_blocked
+from hookfarm.farm.spawn import signals_blocked
 from hookfarm.tracing.exporter import EdgeLoggingExporter
 from hookfarm.tracing.identity import SpanId, block_span, foreign_trace, match_span, parent_of_attempt
 

@@ -18,9 +18,9 @@ A failed attempt is a warning and always written. One that succeeded is info, an
 """
 
 from hookfarm.delivery_queue import Attempt
-from hookfarm.jobs import Taken
+from hookfarm.delivery_queue.job import Taken
+from hookfarm.http_client.outcome import Decision
 from hookfarm.logs import FieldLogger
-from hookfarm.webhook_delivery.outcome import Decision
 
 LOGGED_DETAIL_CHARACTERS = 200
 

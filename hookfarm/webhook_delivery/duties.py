@@ -5,10 +5,10 @@ from typing import Any
 
 import redis
 
-from hookfarm import keys
-from hookfarm.farm.board import Slot, State
-from hookfarm.webhook_delivery import gauges
-from hookfarm.webhook_delivery.recent import RecentTimes
+from hookfarm.farm.scoreboard import Slot, State
+from hookfarm.store import keys
+from hookfarm.webhook_delivery import counters
+from hookfarm.webhook_delivery.rolling_quantiles import RecentTimes
 from hookfarm.webhook_delivery.sweep import Sweep
 
 PROMOTE_SECONDS = 0.25
@@ -21,8 +21,8 @@ def all_reported(run: str, workers: int) -> Callable[["redis.Redis"], bool]:
 
 def blocking_clients(slots: Sequence[Slot]) -> list[int]:
     """The connections that may be blocked in BRPOP; what one has popped is still delivered to it."""
-    waiting = (s for s in slots if s.pid and s.activity == gauges.POLLING and s.state == State.UP)
-    return [slot.counter(gauges.CLIENT_ID) for slot in waiting]
+    waiting = (s for s in slots if s.pid and s.activity == counters.POLLING and s.state == State.UP)
+    return [slot.counter(counters.CLIENT_ID) for slot in waiting]
 
 
 def forget_run(client: "redis.Redis", sweep: Sweep, run: str) -> None:
@@ -39,14 +39,14 @@ class Report:
         self._posts, self._waits = RecentTimes(), RecentTimes()
 
     def __call__(self, slots: Sequence[Slot]) -> dict[str, Any]:
-        posts = gauges.histogram(slots, gauges.POST_TIMES)
-        waits = gauges.histogram(slots, gauges.QUEUE_TIMES)
+        posts = counters.histogram(slots, counters.POST_TIMES)
+        waits = counters.histogram(slots, counters.QUEUE_TIMES)
         return {
-            "delivered": _total(slots, gauges.DELIVERED),
-            "failed_attempts": _total(slots, gauges.FAILED),
-            "dead": _total(slots, gauges.DEAD),
-            "given_back": _total(slots, gauges.GIVEN_BACK),
-            "adopted": _total(slots, gauges.ADOPTED),
+            "delivered": _total(slots, counters.DELIVERED),
+            "failed_attempts": _total(slots, counters.FAILED),
+            "dead": _total(slots, counters.DEAD),
+            "given_back": _total(slots, counters.GIVEN_BACK),
+            "adopted": _total(slots, counters.ADOPTED),
             "activity": "".join(_letter(slot) for slot in slots if slot.state != State.EMPTY),
             "post_seconds": _quantiles(posts),
             "queued_to_delivered_seconds": _quantiles(waits),
@@ -60,7 +60,7 @@ def _total(slots: Sequence[Slot], counter: int) -> int:
 
 
 def _quantiles(totals: Sequence[int]) -> dict[str, float | None]:
-    return {"p50": gauges.quantile_seconds(totals, 0.5), "p99": gauges.quantile_seconds(totals, 0.99)}
+    return {"p50": counters.quantile_seconds(totals, 0.5), "p99": counters.quantile_seconds(totals, 0.99)}
 
 
 def _letter(slot: Slot) -> str:
@@ -69,4 +69,4 @@ def _letter(slot: Slot) -> str:
         return "r"
     if slot.state != State.UP:
         return "s"
-    return "p" if slot.activity == gauges.POSTING else "b"
+    return "p" if slot.activity == counters.POSTING else "b"

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
-from hookfarm.farm.board import Slot
+from hookfarm.farm.scoreboard import Slot
+from hookfarm.http_client import outcome
 from hookfarm.metrics import Distribution, Family, counter, gauge, histogram
-from hookfarm.webhook_delivery import gauges, outcome
+from hookfarm.webhook_delivery import counters
 
 PREFIX = "webhook_delivery"
-_SHOWN = range(15, gauges.BUCKETS - 1, 4)
+_SHOWN = range(15, counters.BUCKETS - 1, 4)
 """Every fourth bucket ends at a power of two: from 0.5 ms to 34 s."""
 
 
@@ -24,20 +25,20 @@ def families(slots: Sequence[Slot]) -> Iterable[Family]:
     )
 
 
-_ACTIVITIES = {"polling": gauges.POLLING, "posting": gauges.POSTING, "away": gauges.AWAY}
+_ACTIVITIES = {"polling": counters.POLLING, "posting": counters.POSTING, "away": counters.AWAY}
 
 
 def _attempts(slots: Sequence[Slot]) -> Iterable[Family]:
     yield counter(
         f"{PREFIX}_attempts",
         "POSTs by outcome: the class of the status, or why there was none.",
-        ({"outcome": "2xx"}, _total(slots, gauges.DELIVERED)),
-        *(({"outcome": kind}, _total(slots, gauges.failure(kind))) for kind in outcome.KINDS),
+        ({"outcome": "2xx"}, _total(slots, counters.DELIVERED)),
+        *(({"outcome": kind}, _total(slots, counters.failure(kind))) for kind in outcome.KINDS),
     )
     yield counter(
         f"{PREFIX}_retries",
         "Failed attempts that are followed by another.",
-        ({}, _total(slots, gauges.RETRIES)),
+        ({}, _total(slots, counters.RETRIES)),
     )
 
 
@@ -45,20 +46,20 @@ def _jobs(slots: Sequence[Slot]) -> Iterable[Family]:
     yield counter(
         f"{PREFIX}_dead_letters",
         "Jobs given up, by reason.",
-        *(({"reason": reason}, _total(slots, gauges.death(reason))) for reason in gauges.DEATH_REASONS),
+        *(({"reason": reason}, _total(slots, counters.death(reason))) for reason in counters.DEATH_REASONS),
     )
     yield counter(
         f"{PREFIX}_given_back",
         "Jobs put back into the queue unattempted, or interrupted by a stop.",
-        ({}, _total(slots, gauges.GIVEN_BACK)),
+        ({}, _total(slots, counters.GIVEN_BACK)),
     )
     yield counter(
-        f"{PREFIX}_adopted", "Jobs that others had pushed into the queue.", ({}, _total(slots, gauges.ADOPTED))
+        f"{PREFIX}_adopted", "Jobs that others had pushed into the queue.", ({}, _total(slots, counters.ADOPTED))
     )
     yield counter(
         f"{PREFIX}_orphans_inherited",
         "Jobs that a killed process held and its successor has queued again.",
-        ({}, _total(slots, gauges.ORPHANS)),
+        ({}, _total(slots, counters.ORPHANS)),
     )
 
 
@@ -66,12 +67,12 @@ def _times(slots: Sequence[Slot]) -> Iterable[Family]:
     yield histogram(
         f"{PREFIX}_attempt_duration_seconds",
         "How long a POST took, whatever came of it.",
-        _distribution(slots, gauges.POST_TIMES, gauges.POST_MICROSECONDS),
+        _distribution(slots, counters.POST_TIMES, counters.POST_MICROSECONDS),
     )
     yield histogram(
         f"{PREFIX}_queue_to_delivered_seconds",
         "From the queue to the 2xx, of jobs delivered at the first attempt.",
-        _distribution(slots, gauges.QUEUE_TIMES, gauges.QUEUE_MICROSECONDS),
+        _distribution(slots, counters.QUEUE_TIMES, counters.QUEUE_MICROSECONDS),
     )
 
 
@@ -84,6 +85,6 @@ def _doing(slots: Sequence[Slot], activity: int) -> int:
 
 
 def _distribution(slots: Sequence[Slot], start: int, sum_at: int) -> Distribution:
-    up_to = list(accumulate(gauges.histogram(slots, start)))
-    limits = tuple(gauges.bucket_limit(index) / 1e6 for index in _SHOWN)
+    up_to = list(accumulate(counters.histogram(slots, start)))
+    limits = tuple(counters.bucket_limit(index) / 1e6 for index in _SHOWN)
     return Distribution(limits, tuple(up_to[i] for i in _SHOWN), up_to[-1], _total(slots, sum_at) / 1e6)

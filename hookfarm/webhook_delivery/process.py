@@ -7,16 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hookfarm.address_guard import IPNetwork
 from hookfarm.delivery_queue import BLOCK_SECONDS
 from hookfarm.farm.child import Child
-from hookfarm.redis_clients import Exchange, command_client
-from hookfarm.registry import Registry
+from hookfarm.http_client.connections import Connections, tls_context
+from hookfarm.http_client.request import Endpoints
+from hookfarm.http_client.transport import Transport
+from hookfarm.registry.registry import Registry
+from hookfarm.security.ssrf import IPNetwork
+from hookfarm.security.vault import MasterKey, Vault
+from hookfarm.store.clients import Exchange, command_client
 from hookfarm.tracing.setup import Tracing, opened
-from hookfarm.vault import MasterKey, Vault
-from hookfarm.webhook_delivery.connections import Connections, tls_context
-from hookfarm.webhook_delivery.endpoints import Endpoints
-from hookfarm.webhook_delivery.transport import Transport
 from hookfarm.webhook_delivery.worker import Policy, Worker
 
 

@@ -24,8 +24,8 @@ import redis
 
 from hookfarm import delivery_queue, logs
 from hookfarm.delivery_queue import Orphan
-from hookfarm.farm.board import Slot
-from hookfarm.webhook_delivery import gauges
+from hookfarm.farm.scoreboard import Slot
+from hookfarm.webhook_delivery import counters
 
 SWEEP_SECONDS = 0.25
 _HOST = socket.gethostname()
@@ -59,7 +59,7 @@ class Sweep:
     def perform(self, client: "redis.Redis") -> None:
         """Finishes the round if every worker has shown its hands, and begins the next."""
         if self._watermark is not None and self._hands_shown():
-            hands = [s.counter(gauges.HELD_SEQUENCE) for s in self._slots if s.pid]
+            hands = [s.counter(counters.HELD_SEQUENCE) for s in self._slots if s.pid]
             held = [sequence for sequence in hands if sequence]
             orphans = delivery_queue.hold(client, self._holder, self._watermark, held, len(hands))
             self._requeue(client, orphans)
@@ -76,9 +76,9 @@ class Sweep:
         return all(self._shows_its_hands(slot) for slot in self._slots)
 
     def _shows_its_hands(self, slot: Slot) -> bool:
-        if slot.pid == 0 or slot.activity != gauges.POLLING:
+        if slot.pid == 0 or slot.activity != counters.POLLING:
             return True
-        return slot.counter(gauges.ASKED_NS) > self._noted_ns
+        return slot.counter(counters.ASKED_NS) > self._noted_ns
 
     def _requeue(self, client: "redis.Redis", orphans: Iterable[tuple[str, int]]) -> None:
         for job_id, sequence in orphans:

@@ -3,11 +3,11 @@
 import time
 from typing import TYPE_CHECKING
 
-from hookfarm.jobs import Taken
-from hookfarm.webhook_delivery.deadline import Interrupted
-from hookfarm.webhook_delivery.endpoints import Prepared
-from hookfarm.webhook_delivery.outcome import Response, Result
-from hookfarm.webhook_delivery.transport import Transport
+from hookfarm.delivery_queue.job import Taken
+from hookfarm.http_client.deadline import Interrupted
+from hookfarm.http_client.outcome import Response, Result
+from hookfarm.http_client.request import Prepared
+from hookfarm.http_client.transport import Transport
 
 if TYPE_CHECKING:
     from hookfarm.tracing.spans import AttemptSpan, Spans

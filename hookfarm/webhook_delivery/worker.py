@@ -17,19 +17,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hookfarm import delivery_queue, key_types, logs
+from hookfarm import delivery_queue, logs
 from hookfarm.delivery_queue import Attempt, Settlement, Verdict
+from hookfarm.delivery_queue.job import Foreign, Taken
 from hookfarm.errors import NotFound
-from hookfarm.farm.board import State
 from hookfarm.farm.child import Child
-from hookfarm.jobs import Foreign, Taken
-from hookfarm.redis_clients import Exchange, OutOfMemoryError, RedisError
-from hookfarm.registry import Registry
-from hookfarm.webhook_delivery import attempt_log, gauges, outcome, traced
-from hookfarm.webhook_delivery.deadline import Interrupted
-from hookfarm.webhook_delivery.endpoints import Endpoints, Prepared
-from hookfarm.webhook_delivery.outcome import Decision, Result
-from hookfarm.webhook_delivery.transport import Transport
+from hookfarm.farm.scoreboard import State
+from hookfarm.http_client import outcome
+from hookfarm.http_client.deadline import Interrupted
+from hookfarm.http_client.outcome import Decision, Result
+from hookfarm.http_client.request import Endpoints, Prepared
+from hookfarm.http_client.transport import Transport
+from hookfarm.registry.registry import Registry
+from hookfarm.store import wrong_types
+from hookfarm.store.clients import Exchange, OutOfMemoryError, RedisError
+from hookfarm.webhook_delivery import attempt_log, counters, traced
 from hookfarm.webhook_delivery.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -108,8 +110,8 @@ class Worker:
             self._hopeless = None
 
     def _handle(self, taken: Taken, revision: int) -> None:
-        self._slot.set_counter(gauges.HELD_SEQUENCE, taken.sequence)
-        self._slot.activity = gauges.POSTING
+        self._slot.set_counter(counters.HELD_SEQUENCE, taken.sequence)
+        self._slot.activity = counters.POSTING
         late = time.monotonic_ns() - self._asked_ns > delivery_queue.FENCE_SECONDS * 1e9
         if late or self._child.stopping:
             self._give_back(taken)
@@ -119,11 +121,11 @@ class Worker:
     def _adopt(self, foreign: Foreign, again: bool = False) -> Taken | None:
         self._foreign = foreign
         adopted = delivery_queue.adopt(
-            self._exchange, foreign, again, on_burial=lambda: self._slot.add(gauges.death("garbage"))
+            self._exchange, foreign, again, on_burial=lambda: self._slot.add(counters.death("garbage"))
         )
         self._foreign = None
         if adopted is not None:
-            self._slot.add(gauges.ADOPTED)
+            self._slot.add(counters.ADOPTED)
         return adopted
 
     def _take(self) -> tuple[Taken | Foreign | None, int]:
@@ -147,8 +149,8 @@ class Worker:
     def _announce_asking(self) -> None:
         """For the sweep, and before the BRPOP is sent: what was popped for it earlier is in its hands or lost."""
         self._asked_ns = time.monotonic_ns()
-        self._slot.set_counter(gauges.ASKED_NS, self._asked_ns)
-        self._slot.activity = gauges.POLLING
+        self._slot.set_counter(counters.ASKED_NS, self._asked_ns)
+        self._slot.activity = counters.POLLING
         self._slot.promise(POLL_PROMISE_SECONDS)
 
     def _settled(self, answer: int) -> None:
@@ -156,21 +158,21 @@ class Worker:
         if answer == delivery_queue.GIVE_UP and self._settlement is not None:
             self._hopeless = self._settlement.endpoint
         self._settlement = None
-        self._slot.set_counter(gauges.HELD_SEQUENCE, 0)
+        self._slot.set_counter(counters.HELD_SEQUENCE, 0)
 
     def _connect(self) -> None:
-        self._slot.set_counter(gauges.CLIENT_ID, delivery_queue.prepare(self._exchange))
+        self._slot.set_counter(counters.CLIENT_ID, delivery_queue.prepare(self._exchange))
         if self._inherits:
             self._requeue_inherited()
         self._settle_owed()
 
     def _requeue_inherited(self) -> None:
         """What the predecessor in this slot held when it died need not wait for the sweep."""
-        sequence = self._slot.counter(gauges.HELD_SEQUENCE)
+        sequence = self._slot.counter(counters.HELD_SEQUENCE)
         for job_id in delivery_queue.requeue_held(self._exchange, sequence) if sequence else ():
-            self._slot.add(gauges.ORPHANS)
+            self._slot.add(counters.ORPHANS)
             log.warning("orphan requeued", delivery=job_id, child=self._child.name)
-        self._slot.set_counter(gauges.HELD_SEQUENCE, 0)
+        self._slot.set_counter(counters.HELD_SEQUENCE, 0)
         self._inherits = False
 
     def _settle_owed(self) -> None:
@@ -208,8 +210,8 @@ class Worker:
             self._give_back(taken, interrupted=True)
             return
         took_us = (time.monotonic_ns() - began) // 1000
-        self._slot.add(gauges.POST_TIMES + gauges.bucket(took_us))
-        self._slot.add(gauges.POST_MICROSECONDS, took_us)
+        self._slot.add(counters.POST_TIMES + counters.bucket(took_us))
+        self._slot.add(counters.POST_MICROSECONDS, took_us)
         self._conclude(taken, result, took_us)
 
     def _post(self, taken: Taken, prepared: Prepared) -> Result:
@@ -233,14 +235,14 @@ class Worker:
             attempt_log.write(log, self._child.index, taken, attempt, took_us, now, decision)
         if decision.delivered:
             self._settlement = delivery_queue.delivered(taken, attempt, self._policy.logged_attempts)
-            self._slot.add(gauges.DELIVERED)
+            self._slot.add(counters.DELIVERED)
             if taken.attempt == 1:
                 waited_us = max(0, int(now * 1e6) - taken.sequence)
-                self._slot.add(gauges.QUEUE_TIMES + gauges.bucket(waited_us))
-                self._slot.add(gauges.QUEUE_MICROSECONDS, waited_us)
+                self._slot.add(counters.QUEUE_TIMES + counters.bucket(waited_us))
+                self._slot.add(counters.QUEUE_MICROSECONDS, waited_us)
             return
-        self._slot.add(gauges.FAILED)
-        self._slot.add(gauges.failure(outcome.kind(result)))
+        self._slot.add(counters.FAILED)
+        self._slot.add(counters.failure(outcome.kind(result)))
         self._fail(taken, decision, attempt, outcome.verdict(result))
         if decision.disable_endpoint:
             self._disable(taken.endpoint, "the endpoint answered 410 Gone")
@@ -253,7 +255,7 @@ class Worker:
             changes = {"reason": reason}
             self._note_death(taken, reason)
         else:
-            self._slot.add(gauges.RETRIES)
+            self._slot.add(counters.RETRIES)
         self._settlement = delivery_queue.failed(
             taken,
             taken.after(attempt.outcome, **changes),
@@ -271,8 +273,8 @@ class Worker:
         self._settlement = delivery_queue.failed(taken, job, None, Verdict.NONE)
 
     def _note_death(self, taken: Taken, reason: str) -> None:
-        self._slot.add(gauges.DEAD)
-        self._slot.add(gauges.death(reason))
+        self._slot.add(counters.DEAD)
+        self._slot.add(counters.death(reason))
         log.error("dead letter", delivery=taken.id, endpoint=taken.endpoint, reason=reason)
 
     def _disable(self, endpoint_id: str, reason: str) -> None:
@@ -284,16 +286,16 @@ class Worker:
 
     def _give_back(self, taken: Taken, interrupted: bool = False) -> None:
         self._settlement = delivery_queue.give_back(taken, interrupted)
-        self._slot.add(gauges.GIVEN_BACK)
+        self._slot.add(counters.GIVEN_BACK)
 
     def _lost(self, error: RedisError) -> float:
         """Returns how many seconds to wait before trying again."""
         self._exchange.close()
-        self._slot.activity = gauges.AWAY
+        self._slot.activity = counters.AWAY
         if self._settlement is None and not self._inherits:
             # What was popped for this connection is nobody's now, and the sweep finds it.
-            self._slot.set_counter(gauges.HELD_SEQUENCE, 0)
-        return self._trouble.failed(lambda: key_types.explain(error, self._exchange))
+            self._slot.set_counter(counters.HELD_SEQUENCE, 0)
+        return self._trouble.failed(lambda: wrong_types.explain(error, self._exchange))
 
     def _finish(self) -> None:
         self._slot.state = State.QUIET

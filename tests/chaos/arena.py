@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import psutil
 
-from hookfarm import keys
+from hookfarm.store import keys
 from tests.chaos.alarm import Alarm
 from tests.chaos.control import Control
 from tests.chaos.judgement import Judgement, await_drained, judge

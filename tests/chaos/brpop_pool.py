@@ -13,7 +13,7 @@ import sys
 
 from setproctitle import setproctitle
 
-from hookfarm.redis_clients import Exchange
+from hookfarm.store.clients import Exchange
 from tests.chaos.secrets_of_endpoints import CONTROL
 
 BLOCK_SECONDS = 1.0

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from hookfarm.redis_clients import command_client
+from hookfarm.store.clients import command_client
 from tests.chaos.killer import Killer
 from tests.chaos.recording import Recording, running_recorder
 from tests.support.farm_processes import CHECKOUT, environment, kill_session

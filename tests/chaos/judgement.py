@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import redis
 
-from hookfarm import keys
+from hookfarm.store import keys
 from tests.chaos.recording import Arrival
 from tests.support.ledger import assert_drained
 from tests.support.waiting import eventually

@@ -13,10 +13,10 @@ from dataclasses import replace
 import orjson
 import redis
 
-from hookfarm import keys
-from hookfarm.message_processor.payload import LOG_EMITTED, webhook_id
+from hookfarm.matching.payload import LOG_EMITTED, webhook_id
 from hookfarm.records import Endpoint, Event, Subscription, new_endpoint_id, new_subscription_id
-from hookfarm.registry import Registry
+from hookfarm.registry.registry import Registry
+from hookfarm.store import keys
 from tests.chaos.alarm import Abandoned, Alarm
 from tests.chaos.recording import Recording
 from tests.chaos.secrets_of_endpoints import secret_of

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from hookfarm.message_processor.payload import LOG_EMITTED, LOG_REMOVED
+from hookfarm.matching.payload import LOG_EMITTED, LOG_REMOVED
 from tests.chaos.evidence import Evidence, Log, Message
 
 

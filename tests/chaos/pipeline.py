@@ -5,11 +5,11 @@ from typing import cast
 
 import redis
 
-from hookfarm import keys
 from hookfarm.devchain.library import RunningDevchain
-from hookfarm.message_processor.payload import LOG_EMITTED, webhook_id
+from hookfarm.matching.payload import LOG_EMITTED, webhook_id
 from hookfarm.records import Endpoint, Event, Subscription, new_endpoint_id, new_subscription_id
-from hookfarm.registry import Registry
+from hookfarm.registry.registry import Registry
+from hookfarm.store import keys
 from tests.chaos.arena import LOOPBACK, Arena
 from tests.chaos.load import CHAIN_ID
 from tests.chaos.recording import Recording

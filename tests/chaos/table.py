@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hookfarm.embedded_server import find_binary
+from hookfarm.store.embedded_server import find_binary
 from tests.support.farm_processes import CHECKOUT
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import redis
 
-from hookfarm import keys
+from hookfarm.store import keys
 from tests.chaos.arena import Arena, assert_in_order, standing
 from tests.chaos.judgement import judge
 from tests.chaos.load import CHAIN_ID, Load, add_endpoints

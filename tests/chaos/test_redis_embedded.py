@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from hookfarm import keys
 from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.store import keys
 from tests.chaos.arena import LOOPBACK, Arena
 from tests.chaos.judgement import judge
 from tests.chaos.load import CHAIN_ID

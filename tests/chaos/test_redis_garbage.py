@@ -8,9 +8,9 @@ import orjson
 import pytest
 import redis
 
-from hookfarm import keys
 from hookfarm.records import Endpoint, Subscription, new_endpoint_id
-from hookfarm.registry import Registry
+from hookfarm.registry.registry import Registry
+from hookfarm.store import keys
 from tests.chaos.arena import Arena
 from tests.chaos.judgement import judge
 from tests.chaos.load import CHAIN_ID, Load, add_endpoints

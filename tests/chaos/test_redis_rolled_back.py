@@ -8,8 +8,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from hookfarm import keys
 from hookfarm.devchain.library import running_devchain
+from hookfarm.store import keys
 from tests.chaos.arena import Arena
 from tests.chaos.judgement import judge
 from tests.chaos.load import CHAIN_ID

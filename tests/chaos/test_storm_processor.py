@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import redis
 
-from hookfarm import keys
+from hookfarm.store import keys
 from tests.chaos.arena import PROCESSOR_TITLE, Arena, assert_in_order, standing
 from tests.chaos.killer import Killer
 from tests.chaos.load import CHAIN_ID

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from hookfarm import keys
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.devchain.transfers import ACCOUNTS, account, token_address
+from hookfarm.store import keys
 from tests.chaos.alarm import Abandoned, Alarm
 from tests.chaos.evidence import Evidence
 from tests.chaos.history import History

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from hookfarm import keys
+from hookfarm.store import keys
 from tests.chaos.alarm import Alarm
 from tests.chaos.arena import LOOPBACK, PROCESSOR_TITLE, WORKER_TITLE
 from tests.chaos.evidence import Log

@@ -3,8 +3,8 @@
 import random
 import signal
 
-from hookfarm import keys
 from hookfarm.devchain.library import RunningDevchain
+from hookfarm.store import keys
 from tests.support.farm_processes import FarmProcess
 
 STEPS = 12

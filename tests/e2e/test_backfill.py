@@ -4,10 +4,10 @@ import random
 import time
 from typing import Any
 
-from hookfarm import keys
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.event_stream import Checkpoint
-from hookfarm.redis_clients import command_client
+from hookfarm.store import keys
+from hookfarm.store.clients import command_client
 from tests.e2e.conftest import LOOPBACK, Pipeline
 from tests.e2e.test_finality import ALL
 from tests.e2e.test_pipeline import assert_drained, body, chain_option

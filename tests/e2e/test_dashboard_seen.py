@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from hookfarm import keys
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.event_stream import Checkpoint
-from hookfarm.redis_clients import command_client
+from hookfarm.store import keys
+from hookfarm.store.clients import command_client
 from tests.e2e.conftest import Pipeline
 from tests.e2e.test_backfill import arguments
 from tests.support.browser import NARROW, faint_texts, open_page, running_chromium

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from hookfarm import keys
 from hookfarm.devchain.library import RunningDevchain, running_devchain
-from hookfarm.redis_clients import command_client
+from hookfarm.store import keys
+from hookfarm.store.clients import command_client
 from tests.e2e.conftest import Pipeline
 from tests.e2e.test_pipeline import assert_drained, body, chain_option
 from tests.e2e.test_reorg import Log, canonical, standing

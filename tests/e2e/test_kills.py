@@ -5,9 +5,9 @@ import random
 
 import psutil
 
-from hookfarm import keys
 from hookfarm.devchain.library import running_devchain
-from hookfarm.redis_clients import command_client
+from hookfarm.store import keys
+from hookfarm.store.clients import command_client
 from tests.e2e.conftest import Pipeline
 from tests.support.ledger import assert_ledger_invariant
 from tests.support.waiting import eventually

@@ -13,8 +13,8 @@ import psutil
 import pytest
 import yaml
 
-from hookfarm import keys
 from hookfarm.devchain.library import running_devchain
+from hookfarm.store import keys
 from tests.e2e.conftest import LOOPBACK, TRANSFER, Pipeline
 from tests.support.farm_processes import CHECKOUT, FarmProcess, hookfarm
 from tests.support.promql import grouped_by, selectors

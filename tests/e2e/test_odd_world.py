@@ -11,8 +11,8 @@ import psutil
 import pytest
 import redis
 
-from hookfarm import keys
-from hookfarm.redis_clients import command_client
+from hookfarm.store import keys
+from hookfarm.store.clients import command_client
 from tests.e2e.conftest import LOOPBACK, Pipeline
 from tests.support.delivery import add_endpoint, enqueue, job
 from tests.support.farm_processes import CHECKOUT, FarmProcess

@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from hookfarm import keys
 from hookfarm.devchain.library import running_devchain
-from hookfarm.redis_clients import command_client
+from hookfarm.store import keys
+from hookfarm.store.clients import command_client
 from tests.e2e.conftest import Pipeline
 from tests.support.anvil import deploy_emitter, emit_transfer, running_anvil
 from tests.support.ledger import assert_ledger_invariant

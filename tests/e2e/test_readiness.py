@@ -9,7 +9,8 @@ import psutil
 import pytest
 import redis
 
-from hookfarm import keys, readiness
+from hookfarm.status import readiness
+from hookfarm.store import keys
 from tests.farm.holding_proxy import holding_proxy
 from tests.support.farm_processes import FarmProcess, StartFarm, hookfarm
 from tests.support.kept_farm import drained, events_of_the_key

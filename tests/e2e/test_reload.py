@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import redis
 
-from hookfarm import keys, readiness
 from hookfarm.devchain.library import running_devchain
-from hookfarm.redis_clients import command_client
+from hookfarm.status import readiness
+from hookfarm.store import keys
+from hookfarm.store.clients import command_client
 from tests.e2e.conftest import LOOPBACK, Pipeline
 from tests.support.farm_processes import FarmProcess
 from tests.support.ledger import assert_drained

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hookfarm import keys
+from hookfarm.store import keys
 from tests.support.canaries import SIGN, canary, everything_in, everything_under
 from tests.support.farm_processes import StartFarm, hookfarm
 from tests.support.scraping import OPENMETRICS

@@ -20,12 +20,13 @@ import psutil
 import pytest
 import redis
 
-from hookfarm import keys, readiness
+from hookfarm.delivery_queue.job import Job
 from hookfarm.devchain.library import running_devchain
-from hookfarm.jobs import Job
 from hookfarm.records import Endpoint
-from hookfarm.redis_clients import command_client
-from hookfarm.registry import Registry
+from hookfarm.registry.registry import Registry
+from hookfarm.status import readiness
+from hookfarm.store import keys
+from hookfarm.store.clients import command_client
 from tests.e2e.conftest import Pipeline
 from tests.support.delivery import add_endpoint, enqueue, job
 from tests.support.farm_processes import (

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from hookfarm import keys
+from hookfarm.store import keys
 from tests.support.farm_processes import TITLE, title
 from tests.support.waiting import eventually
 

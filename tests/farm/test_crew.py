@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from hookfarm.farm.board import State
-from hookfarm.farm.crew import Crew
-from hookfarm.farm.group import Group, Plan, board_for
-from hookfarm.farm.member import Member
+from hookfarm.farm.plan import Group, Plan, board_for
+from hookfarm.farm.scoreboard import State
 from hookfarm.farm.timing import Timing
+from hookfarm.farm.worker import Member
+from hookfarm.farm.workers import Crew
 from tests.farm.toys import work
 from tests.support.waiting import eventually
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from hookfarm.farm.board import Board
 from hookfarm.farm.child import EXIT_CRASHED, Child
-from hookfarm.farm.process import fork, signals_blocked, unblock_signals
+from hookfarm.farm.scoreboard import Board
+from hookfarm.farm.spawn import fork, signals_blocked, unblock_signals
 
 HEARD, DEAF = 11, 12
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from hookfarm.farm.child import Child
-from hookfarm.farm.group import Group
+from hookfarm.farm.plan import Group
 from tests.farm.toys import LIVES, StartToys, ToyFarm, idle, work
 from tests.support.waiting import eventually
 

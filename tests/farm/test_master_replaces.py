@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 
 from hookfarm.errors import CouldNotBoot
-from hookfarm.farm.board import State
 from hookfarm.farm.child import Child
-from hookfarm.farm.group import Group
+from hookfarm.farm.plan import Group
+from hookfarm.farm.scoreboard import State
 from tests.farm.toys import LIVES, StartToys, ToyFarm, idle, work
 from tests.support.waiting import eventually
 

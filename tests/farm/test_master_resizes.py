@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from hookfarm.errors import InvalidInput
-from hookfarm.farm.board import State
 from hookfarm.farm.child import Child
-from hookfarm.farm.group import Group, Plan
+from hookfarm.farm.plan import Group, Plan
+from hookfarm.farm.scoreboard import State
 from tests.farm.toys import StartToys, ToyFarm, idle, work
 from tests.support.waiting import eventually
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from hookfarm.errors import CouldNotBoot, InvalidInput
-from hookfarm.farm.board import State
 from hookfarm.farm.changes import Replan
 from hookfarm.farm.child import Child
-from hookfarm.farm.group import Group, Plan, Stage
+from hookfarm.farm.plan import Group, Plan, Stage
+from hookfarm.farm.scoreboard import State
 from hookfarm.farm.timing import Timing
 from tests.farm.toys import QUICK, StartToys, ToyFarm, await_order, idle, work
 from tests.support.waiting import eventually

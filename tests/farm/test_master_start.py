@@ -8,9 +8,9 @@ import psutil
 import pytest
 
 from hookfarm.errors import CouldNotBoot
-from hookfarm.farm.board import State
 from hookfarm.farm.child import Child
-from hookfarm.farm.group import Group, Stage
+from hookfarm.farm.plan import Group, Stage
+from hookfarm.farm.scoreboard import State
 from hookfarm.farm.timing import Timing
 from tests.farm.toys import LIVES, QUICK, StartToys, await_order, idle, work
 from tests.support.waiting import eventually

@@ -9,9 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hookfarm.farm.board import State
 from hookfarm.farm.child import Child
-from hookfarm.farm.group import Group, Stage
+from hookfarm.farm.plan import Group, Stage
+from hookfarm.farm.scoreboard import State
 from hookfarm.farm.timing import Timing
 from tests.farm.toys import LIVES, StartToys, idle, work
 from tests.support.waiting import eventually

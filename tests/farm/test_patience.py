@@ -7,7 +7,7 @@ import psutil
 import pytest
 import redis
 
-from hookfarm import keys
+from hookfarm.store import keys
 from tests.farm.holding_proxy import Held, holding_proxy
 from tests.support.farm_processes import FarmProcess, hookfarm, started_farms
 from tests.support.redis_server import running_redis

@@ -16,11 +16,11 @@ import psutil
 
 from hookfarm import logs
 from hookfarm.errors import HookfarmError
-from hookfarm.farm.board import Slot, State
 from hookfarm.farm.changes import Replan
 from hookfarm.farm.child import Child
-from hookfarm.farm.group import Group, board_for
 from hookfarm.farm.master import Master
+from hookfarm.farm.plan import Group, board_for
+from hookfarm.farm.scoreboard import Slot, State
 from hookfarm.farm.timing import Timing
 from tests.support.farm_processes import kill_session, processes_of_session
 from tests.support.waiting import eventually

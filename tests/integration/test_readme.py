@@ -17,7 +17,7 @@ from standardwebhooks import Webhook
 
 from hookfarm import config
 from hookfarm.cli.main import cli
-from hookfarm.cli.registry_plan import make
+from hookfarm.registry.reconcile import make
 from tests.support.farm_processes import CHECKOUT
 
 README = (CHECKOUT / "README.md").read_text()

@@ -11,13 +11,13 @@ from typing import Any
 
 import orjson
 
-from hookfarm import keys
 from hookfarm.api import process as api
 from hookfarm.api.settings import Settings
 from hookfarm.config import Address
-from hookfarm.farm.board import Board, State
 from hookfarm.farm.child import Child
-from hookfarm.farm.process import fork, run_child
+from hookfarm.farm.scoreboard import Board, State
+from hookfarm.farm.spawn import fork, run_child
+from hookfarm.store import keys
 from tests.support.delivery import LOOPBACK
 from tests.support.waiting import eventually
 

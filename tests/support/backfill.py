@@ -6,20 +6,22 @@ from typing import Any
 
 import orjson
 
-from hookfarm import delivery_queue, keys
+from hookfarm import delivery_queue
+from hookfarm.backfill import state
 from hookfarm.backfill.plan import Plan, Request, narrowed
 from hookfarm.backfill.progress import Progress
 from hookfarm.backfill.run import MOST_WAITING, Run
 from hookfarm.backfill.source import Source
 from hookfarm.config import ChainConfig
-from hookfarm.delivery_queue import KeptLog, backfills
+from hookfarm.delivery_queue import KeptLog
+from hookfarm.delivery_queue.job import Job, Taken, decode, numbered
 from hookfarm.event_stream import Entry, StreamReader
-from hookfarm.jobs import Job, Taken, decode, numbered
-from hookfarm.message_processor import finality
-from hookfarm.message_processor.fan_out import handle
-from hookfarm.message_processor.matcher import Index
+from hookfarm.matching import finality
+from hookfarm.matching.index import Index
+from hookfarm.matching.notifications import handle
 from hookfarm.records import Endpoint, parse_subscription
-from hookfarm.redis_clients import Exchange, async_client
+from hookfarm.store import keys
+from hookfarm.store.clients import Exchange, async_client
 from tests.support.delivery import add_endpoint
 from tests.support.delivery import delivered as settlement
 from tests.support.ingestor import CHAIN, QUICK
@@ -52,7 +54,7 @@ def run_backfill(
     plan = Plan(request, narrowed(endpoint, request), ChainConfig(CHAIN, urls, **settings), to_block)
     facts: dict[str, str | int] = {"endpoint": endpoint.id, "chain_id": CHAIN, "subscription": ""}
     span: dict[str, str | int] = {"from_block": from_block, "to_block": to_block}
-    stands = backfills.read(client, request.name) or backfills.begin(client, request.name, {**facts, **span})
+    stands = state.read(client, request.name) or state.begin(client, request.name, {**facts, **span})
     index = Index()
     assert not index.put(plan.endpoint)
 

@@ -15,20 +15,21 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import redis
 
-from hookfarm import delivery_queue, keys
-from hookfarm.address_guard import IPNetwork
+from hookfarm import delivery_queue
 from hookfarm.delivery_queue import BLOCK_SECONDS, Attempt, Handled, Settlement
+from hookfarm.delivery_queue.job import Job, Taken
 from hookfarm.event_stream import StreamReader
-from hookfarm.farm.board import Board, Slot, State
 from hookfarm.farm.child import Child
-from hookfarm.jobs import Job, Taken
+from hookfarm.farm.scoreboard import Board, Slot, State
+from hookfarm.http_client.connections import Connections, tls_context
+from hookfarm.http_client.request import Endpoints
+from hookfarm.http_client.transport import Transport
 from hookfarm.records import Endpoint, new_endpoint_id
-from hookfarm.redis_clients import Exchange, command_client
-from hookfarm.registry import Registry
+from hookfarm.registry.registry import Registry
+from hookfarm.security.ssrf import IPNetwork
+from hookfarm.store import keys
+from hookfarm.store.clients import Exchange, command_client
 from hookfarm.webhook_delivery import duties
-from hookfarm.webhook_delivery.connections import Connections, tls_context
-from hookfarm.webhook_delivery.endpoints import Endpoints
-from hookfarm.webhook_delivery.transport import Transport
 from hookfarm.webhook_delivery.worker import Policy, Worker
 from tests.support.waiting import eventually
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import redis
 
-from hookfarm import keys
-from hookfarm.readiness import is_ready
-from hookfarm.redis_clients import command_client
+from hookfarm.status.readiness import is_ready
+from hookfarm.store import keys
+from hookfarm.store.clients import command_client
 from tests.support.waiting import eventually
 
 CHECKOUT = Path(__file__).parents[2]

@@ -8,15 +8,15 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hookfarm import keys
 from hookfarm.chain.timing import Limits
 from hookfarm.config import ChainConfig
 from hookfarm.devchain.library import RunningDevchain
 from hookfarm.event_ingestor.life import live
 from hookfarm.event_stream import Checkpoint
-from hookfarm.farm.board import Board, Slot, State
 from hookfarm.farm.child import Child
-from hookfarm.keys import EVENT_INGESTOR
+from hookfarm.farm.scoreboard import Board, Slot, State
+from hookfarm.store import keys
+from hookfarm.store.keys import EVENT_INGESTOR
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 

@@ -8,12 +8,14 @@ from typing import Any
 
 import redis
 
-from hookfarm import keys, logs, readiness
-from hookfarm.farm.board import Board, Slot, State
+from hookfarm import logs
 from hookfarm.farm.child import Child
-from hookfarm.farm.process import fork, run_child
+from hookfarm.farm.scoreboard import Board, Slot, State
+from hookfarm.farm.spawn import fork, run_child
 from hookfarm.keeper import process as keeper
 from hookfarm.keeper.process import Orders, Watched
+from hookfarm.status import readiness
+from hookfarm.store import keys
 from tests.support.waiting import eventually
 
 SERVICE = keys.WEBHOOK_DELIVERY

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from hookfarm import keys
-from hookfarm.delivery_queue import backfills, lane
-from hookfarm.delivery_queue.lane import HandedOver, Piece, Placed, Wanted
+from hookfarm.backfill import job_queue, state
+from hookfarm.backfill.job_queue import HandedOver, Piece, Placed, Wanted
+from hookfarm.delivery_queue.job import Job
 from hookfarm.event_stream import Checkpoint
-from hookfarm.jobs import Job
-from hookfarm.redis_clients import async_client, command_client
+from hookfarm.store import keys
+from hookfarm.store.clients import async_client, command_client
 from tests.support.delivery import CHAIN_ID
 
 BLOCK = Checkpoint(1, "0xb1")
@@ -22,13 +22,13 @@ def name(endpoint: str) -> str:
 def begin(client: Any, endpoint: str) -> None:
     """A backfill of the endpoint that stands before its first block."""
     facts: dict[str, str | int] = {"endpoint": endpoint, "chain_id": CHAIN_ID, "subscription": ""}
-    backfills.begin(client, name(endpoint), {**facts, "from_block": 1, "to_block": 9})
+    state.begin(client, name(endpoint), {**facts, "from_block": 1, "to_block": 9})
 
 
 def hand_over(redis_url: str, endpoint: str, piece: Piece, *, hold: bool = False) -> HandedOver:
     async def run() -> HandedOver:
         async with async_client(redis_url) as client:
-            return await lane.hand_over(client, name(endpoint), endpoint, CHAIN_ID, piece, hold=hold)
+            return await job_queue.hand_over(client, name(endpoint), endpoint, CHAIN_ID, piece, hold=hold)
 
     return asyncio.run(run())
 
@@ -38,7 +38,7 @@ def hold(redis_url: str, endpoint: str) -> None:
 
     async def run() -> None:
         async with async_client(redis_url) as client:
-            await lane.hold(client, name(endpoint), endpoint)
+            await job_queue.hold(client, name(endpoint), endpoint)
 
     asyncio.run(run())
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 import orjson
 import redis
 
-from hookfarm import keys, place_index
-from hookfarm.jobs import Taken, decode
-from hookfarm.place_index import Choice
-from hookfarm.window_rules import CIRCUIT
+from hookfarm.deliveries import state_index
+from hookfarm.deliveries.state_index import Choice
+from hookfarm.delivery_queue.job import Taken, decode
+from hookfarm.store import keys
+from hookfarm.store.window_rules import CIRCUIT
 
 
 def assert_ledger_invariant(client: "redis.Redis") -> None:
@@ -112,5 +113,5 @@ def place(client: "redis.Redis", where: str, times: Mapping[str, int]) -> None:
     """Puts jobs that are in the ledger into retry or dead, or changes their times there, index and all."""
     client.zadd(where, dict(times))
     client.delete(keys.RETRY_INDEX if where == keys.RETRY else keys.DEAD_INDEX)
-    place_index.retry(client, "", None, 1)
-    place_index.dead(client, Choice(endpoint=""), None, 1)
+    state_index.retry(client, "", None, 1)
+    state_index.dead(client, Choice(endpoint=""), None, 1)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import redis
 
-from hookfarm.embedded_server import StateDirectory, command, find_binary
-from hookfarm.redis_clients import command_client
+from hookfarm.store.clients import command_client
+from hookfarm.store.embedded_server import StateDirectory, command, find_binary
 from tests.support.waiting import eventually
 
 

@@ -13,25 +13,21 @@ PACKAGE = Path(hookfarm.__file__).parent
 PARTS = tuple(sorted(p.stem for p in PACKAGE.iterdir() if (p / "__init__.py").exists() or p.suffix == ".py"))
 
 LAYERS = (
-    ("errors", "redaction", "keys", "window_rules", "sockets", "bloom", "attempt_results"),
-    ("abi", "vault"),
-    ("conditions",),
-    ("records", "config", "logs"),
-    ("redis_clients", "moments"),
-    ("lua", "address_guard"),
-    ("registry", "readiness", "event_stream", "embedded_server", "server_checks", "key_types", "metrics"),
-    ("jobs",),
-    ("delivery_queue", "delivery_log", "windows", "place_index"),
-    ("recent_attempts", "lately", "dead_letters", "endpoint_list", "operational", "picture", "standing"),
-    ("farm", "chain", "devchain"),
-    ("tracing",),
-    ("keeper", "event_ingestor", "message_processor", "webhook_delivery", "receiver"),
-    ("backfill", "samples"),
-    ("api",),
+    ("errors", "backoff"),
+    ("security", "abi"),
+    ("logs", "conditions", "config"),
+    ("records", "store", "timestamps"),
+    ("farm", "event_stream", "registry", "metrics"),
+    ("chain", "delivery_queue", "outage", "devchain"),
+    ("matching", "deliveries", "http_client", "tracing"),
+    ("event_ingestor", "message_processor", "webhook_delivery", "backfill", "receiver"),
+    ("status", "test_events"),
+    ("api", "keeper"),
+    ("launcher",),
     ("cli",),
 )
-OUTSIDE = {"__init__", "__main__", "scripts"}
-STDLIB_ONLY_FARM = {"errors", "logs", "redaction"}
+OUTSIDE = {"__init__", "__main__"}
+STDLIB_ONLY_FARM = {"errors", "logs", "security"}
 
 
 def imports_of(part: str) -> set[str]:
@@ -74,7 +70,7 @@ def test_only_the_farm_forks() -> None:
         for file in PACKAGE.rglob("*.py")
         if any(call in file.read_text() for call in ("os.fork(", "subprocess.", "multiprocessing."))
     ]
-    assert forking == ["farm/process.py"]
+    assert forking == ["farm/spawn.py"]
 
 
 def test_only_config_reads_the_environment() -> None:
@@ -83,7 +79,7 @@ def test_only_config_reads_the_environment() -> None:
 
 
 def test_a_delivery_process_loads_neither_web3_nor_pydantic_nor_the_api() -> None:
-    code = "import sys, hookfarm.webhook_delivery.process, hookfarm.cli.farm\nprint(*sys.modules)"
+    code = "import sys, hookfarm.webhook_delivery.process, hookfarm.launcher.plan\nprint(*sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     unwanted = {"web3", "pydantic", "fastapi", "uvicorn", "aiohttp", "eth_abi", "eth_hash", "rich"}
     assert not unwanted & set(said.split())

@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from hookfarm import logs, redaction
+from hookfarm import logs
+from hookfarm.security import redaction
 from tests.support.root_logger import root_as_it_was as root_as_it_was
 
 CANARIES = (

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from hookfarm import keys
 from hookfarm.chain.timing import Limits
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.errors import WrongChain
 from hookfarm.event_ingestor import status
-from hookfarm.farm.board import TEXT_BYTES
+from hookfarm.farm.scoreboard import TEXT_BYTES
+from hookfarm.store import keys
 from tests.support.ingestor import (
     CHAIN,
     EVENTS,

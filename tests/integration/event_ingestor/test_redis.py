@@ -1,7 +1,7 @@
 """The ingestor and a Redis that is away, full, flushed, rolled back, or shared."""
 
-from hookfarm import keys
 from hookfarm.devchain.library import RunningDevchain
+from hookfarm.store import keys
 from tests.support.ingestor import CHAIN, Published, canonical, running_ingestor
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually

@@ -7,8 +7,8 @@ import pytest
 from hookfarm import event_stream
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.devchain.transaction import Log
-from hookfarm.event_ingestor import gauges
-from hookfarm.redis_clients import async_client
+from hookfarm.event_ingestor import counters
+from hookfarm.store.clients import async_client
 from tests.support.ingestor import CHAIN, EVENTS, TRANSPORTS, Published, canonical, running_ingestor, url_of
 from tests.support.waiting import eventually
 
@@ -142,7 +142,7 @@ def test_a_reorg_deeper_than_what_is_remembered_goes_back_to_the_deepest_known_b
         devchain.reorg(kept + 20, length=kept + 21)
         published.wait_for(devchain)
         eventually(lambda: ingestor.up, what="the ingestor being up")
-        eventually(lambda: ingestor.slot.counter(gauges.DEEP_REORGS) == 1, what="the reorg being counted")
+        eventually(lambda: ingestor.slot.counter(counters.DEEP_REORGS) == 1, what="the reorg being counted")
     above = 40
     assert published.removed() == kept * EVENTS
     assert [event for event in published.events() if event["block_number"] > above] == (

@@ -10,13 +10,13 @@ from hookfarm.chain.providers import Providers
 from hookfarm.chain.timing import Limits
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.event_ingestor.condition import Condition
+from hookfarm.event_ingestor.finality_heads import TaggedHeads
 from hookfarm.event_ingestor.store import Store
-from hookfarm.event_ingestor.tagged_heads import TaggedHeads
 from hookfarm.event_stream import StreamBlock
-from hookfarm.farm.board import Board
 from hookfarm.farm.child import Child
-from hookfarm.keys import EVENT_INGESTOR
-from hookfarm.redis_clients import async_client
+from hookfarm.farm.scoreboard import Board
+from hookfarm.store.clients import async_client
+from hookfarm.store.keys import EVENT_INGESTOR
 from tests.support.ingestor import CHAIN, Published
 
 BLOCKS = 5

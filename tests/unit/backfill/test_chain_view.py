@@ -2,7 +2,7 @@ import pytest
 
 from hookfarm.backfill.chain_view import ChainView
 from hookfarm.delivery_queue import Waiting
-from hookfarm.jobs import Job
+from hookfarm.delivery_queue.job import Job
 
 JOB = Job("m", "ep", b"{}")
 

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from hookfarm.chain.answers import Call, Refused
 from hookfarm.chain.block import Header
+from hookfarm.chain.finality_tags import Tags
 from hookfarm.chain.node import Node
 from hookfarm.chain.providers import Provider
-from hookfarm.chain.tags import Tags
+from hookfarm.chain.rpc import Call, Refused
 from hookfarm.chain.token_bucket import TokenBucket
 from hookfarm.errors import ChainUnavailable
 from tests.unit.chain.samples import full_block, raw_header, receipts

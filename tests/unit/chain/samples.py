@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from hookfarm import bloom
+from hookfarm.abi import bloom
 from hookfarm.chain.block import Block, Header, encoded, parse_logs
 
 ZERO_BLOOM = "0x" + "00" * 256

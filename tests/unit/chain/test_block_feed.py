@@ -4,7 +4,7 @@ import pytest
 
 from hookfarm.chain.block import Head
 from hookfarm.chain.block_feed import BATCH_BLOCKS, BATCH_EVENTS, IN_FLIGHT, NEAR_BLOCKS, BlockFeed
-from hookfarm.chain.proving import Prover
+from hookfarm.chain.prover import Prover
 from hookfarm.errors import ChainUnavailable
 from tests.unit.chain.fake_node import FakeNode
 from tests.unit.chain.samples import full_block

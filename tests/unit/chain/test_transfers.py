@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 import pytest
 
-from hookfarm.chain.answers import Incomplete
 from hookfarm.chain.block import Block, Header
-from hookfarm.chain.proving import MOST_WHOLE_BLOCKS, Prover
+from hookfarm.chain.prover import MOST_WHOLE_BLOCKS, Prover
+from hookfarm.chain.rpc import Incomplete
 from hookfarm.errors import ChainUnavailable
 from hookfarm.records import parse_transfer
 from tests.unit.chain.fake_node import FakeNode

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from hookfarm.backfill.state import Backfill
 from hookfarm.cli import backfill_lines
-from hookfarm.delivery_queue.backfills import Backfill
 from hookfarm.event_stream import Checkpoint
 
 RUNNING = Backfill(

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from hookfarm import moments
-from hookfarm.attempt_results import ERRORS, is_wanted
-from hookfarm.webhook_delivery import transport
+from hookfarm import timestamps
+from hookfarm.deliveries.filters import ERRORS, is_wanted
+from hookfarm.http_client import transport
 
 NOW = 1_800_000_000.0
 
@@ -22,13 +22,13 @@ NOW = 1_800_000_000.0
     ],
 )  # fmt: skip
 def test_since_is_so_long_ago_or_a_moment(text: str, expected: int) -> None:
-    assert moments.since_ms(text, NOW) == expected
+    assert timestamps.since_ms(text, NOW) == expected
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "-1h", "1w", "2026-13-01", "1h ago", "nan"])
 def test_since_is_nothing_else(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        moments.since_ms(text, NOW)
+        timestamps.since_ms(text, NOW)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from hookfarm.cli import deliveries_shown
-from hookfarm.delivery_log import Delivery, LoggedAttempt, Place
+from hookfarm.deliveries.log import Delivery, LoggedAttempt, Place
 
 ATTEMPT = {"at": 1.5, "took_ms": 0, "status": 500, "detail": ""}
 

@@ -3,8 +3,8 @@
 import pytest
 
 from hookfarm.cli import endpoint_states
-from hookfarm.window_rules import CIRCUIT
-from hookfarm.windows import Window
+from hookfarm.deliveries.windows import Window
+from hookfarm.store.window_rules import CIRCUIT
 
 FAILING = Window(open=1, limit=2, failures=1, failing_since_ms=1000)
 

@@ -4,10 +4,10 @@ import asyncio
 import json
 from typing import Any
 
-from hookfarm.devchain.json_views import logs_json
 from hookfarm.devchain.node import Node
 from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.rpc import answer, parse_message
+from hookfarm.devchain.serializers import logs_json
 
 UNKNOWN = "0x" + "11" * 32
 TOPIC = "0x" + "ab" * 32

@@ -7,8 +7,8 @@ from eth_hash.auto import keccak
 
 from hookfarm.devchain.block import Block
 from hookfarm.devchain.chain import Chain
-from hookfarm.devchain.json_views import block_json, logs_json, receipt_json
 from hookfarm.devchain.options import DevchainOptions
+from hookfarm.devchain.serializers import block_json, logs_json, receipt_json
 from hookfarm.devchain.transaction import Log, call_of_logs
 from hookfarm.devchain.transfers import TRANSFER_TOPIC, account
 from hookfarm.devchain.trie import ordered_root

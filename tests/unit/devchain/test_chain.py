@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from hookfarm.devchain.block import Block
 from hookfarm.devchain.chain import Chain
-from hookfarm.devchain.json_views import logs_json
 from hookfarm.devchain.options import DevchainOptions
+from hookfarm.devchain.serializers import logs_json
 from hookfarm.devchain.transaction import Log, call_of_logs
 from hookfarm.devchain.transfers import account
 from hookfarm.errors import InvalidInput

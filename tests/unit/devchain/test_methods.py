@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from hookfarm.devchain.json_views import block_json
+from hookfarm.devchain.serializers import block_json
 from tests.unit.devchain.rpc_calls import TOPIC, UNKNOWN, call, hash_of, logs_of, node_of
 
 

@@ -8,9 +8,9 @@ from eth_hash.auto import keccak
 from hookfarm.devchain import rlp
 from hookfarm.devchain.block import Block
 from hookfarm.devchain.chain import Chain
-from hookfarm.devchain.json_views import block_json, logs_json, receipt_json, value_transfers_json
 from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.payments import payment
+from hookfarm.devchain.serializers import block_json, logs_json, receipt_json, value_transfers_json
 from hookfarm.devchain.transfers import account
 from hookfarm.devchain.trie import ordered_root
 from tests.unit.devchain import reference

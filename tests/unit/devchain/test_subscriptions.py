@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 
-from hookfarm.devchain.json_views import header_json, logs_json
 from hookfarm.devchain.node import Node
 from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.rpc_errors import RpcError
+from hookfarm.devchain.serializers import header_json, logs_json
 from hookfarm.devchain.subscriptions import Subscriptions
 from hookfarm.devchain.transfers import TRANSFER_TOPIC
 

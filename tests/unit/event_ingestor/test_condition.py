@@ -1,8 +1,8 @@
 from hookfarm import logs
 from hookfarm.event_ingestor.condition import Condition
-from hookfarm.farm.board import Board, State
 from hookfarm.farm.child import Child
-from hookfarm.keys import EVENT_INGESTOR
+from hookfarm.farm.scoreboard import Board, State
+from hookfarm.store.keys import EVENT_INGESTOR
 
 BOOTING, UP, STALLED = State.BOOTING, State.UP, State.STALLED
 

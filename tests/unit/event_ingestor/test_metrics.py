@@ -6,9 +6,9 @@ import pytest
 
 from hookfarm.chain.block import Head
 from hookfarm.chain.providers import Provider, Providers
-from hookfarm.event_ingestor import metrics, nodes
-from hookfarm.event_ingestor.gauges import Gauges
-from hookfarm.farm.board import Board, Slot, State
+from hookfarm.event_ingestor import metrics, node_telemetry
+from hookfarm.event_ingestor.counters import Gauges
+from hookfarm.farm.scoreboard import Board, Slot, State
 from hookfarm.metrics import Sample
 from tests.unit.chain.samples import header
 
@@ -116,9 +116,11 @@ def test_a_successor_with_the_same_nodes_counts_on_and_with_others_begins_anew(s
 
 
 def test_more_nodes_than_there_is_room_for_count_with_the_last(slot: Slot) -> None:
-    watched = watched_nodes(*(f"https://node-{number}-{'x' * 60}.example/" for number in range(nodes.NODES + 2)))
+    watched = watched_nodes(
+        *(f"https://node-{number}-{'x' * 60}.example/" for number in range(node_telemetry.NODES + 2))
+    )
     Gauges(slot, 10).nodes.watch(watched)
     for node in watched:
         node.on_call("eth_getLogs")
     values = [sample.value for sample in told(slot)["event_ingestor_rpc_calls"]]
-    assert values == [1] * (nodes.NODES - 1) + [3]
+    assert values == [1] * (node_telemetry.NODES - 1) + [3]

@@ -1,8 +1,8 @@
-from hookfarm.event_ingestor import gauges
-from hookfarm.event_ingestor.gauges import Gauges
+from hookfarm.event_ingestor import counters
+from hookfarm.event_ingestor.counters import Gauges
 from hookfarm.event_ingestor.progress import FAR_BLOCKS, LINE_SECONDS, Progress
 from hookfarm.event_ingestor.status import report
-from hookfarm.farm.board import Board, State
+from hookfarm.farm.scoreboard import Board, State
 from tests.unit.event_ingestor.test_condition import FakeLog
 
 
@@ -63,8 +63,8 @@ def test_the_speed_is_that_of_the_last_seconds_and_survives_a_reorg() -> None:
     setting.progress.at(100, 10_000)
     setting.now += 10
     setting.progress.at(1100, 10_000)
-    assert setting.slot.counter(gauges.BLOCKS_PER_SECOND) == 100_00
+    assert setting.slot.counter(counters.BLOCKS_PER_SECOND) == 100_00
     setting.progress.at(1000, 10_000)
     setting.now += 1
     setting.progress.at(1050, 10_000)
-    assert setting.slot.counter(gauges.BLOCKS_PER_SECOND) == 50_00
+    assert setting.slot.counter(counters.BLOCKS_PER_SECOND) == 50_00

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from hookfarm.farm.board import Board, State
 from hookfarm.farm.child import Child
+from hookfarm.farm.scoreboard import Board, State
 
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 

@@ -4,8 +4,8 @@ import os
 import subprocess
 import sys
 
-from hookfarm.farm.board import Board, State
-from hookfarm.keeper import gauges, metrics
+from hookfarm.farm.scoreboard import Board, State
+from hookfarm.keeper import counters, metrics
 from hookfarm.metrics import Family, gauge
 
 
@@ -57,8 +57,8 @@ def test_memory_and_files_are_summed_and_who_is_gone_has_none() -> None:
 
 def test_what_the_sweep_found_is_told_where_there_are_delivery_processes() -> None:
     board = Board({"keeper": 1, "webhook_delivery": 1})
-    board.slots("keeper")[0].add(gauges.ORPHANS, 4)
-    board.slots("keeper")[0].add(gauges.WORKERS_LOST)
+    board.slots("keeper")[0].add(counters.ORPHANS, 4)
+    board.slots("keeper")[0].add(counters.WORKERS_LOST)
     found = told(board)
     assert found["webhook_delivery_orphans_recovered"].samples[0].value == 4
     [dead] = found["webhook_delivery_dead_letters"].samples

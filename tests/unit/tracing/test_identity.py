@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hookfarm.message_processor import payload
+from hookfarm.matching import payload
 from hookfarm.records import ChainEvent
 from hookfarm.tracing.identity import block_span, foreign_trace, match_span, parent_of_attempt
 from tests.support.transfers import TRANSFER

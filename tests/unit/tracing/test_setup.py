@@ -29,7 +29,7 @@ def test_the_path_of_traces_is_added_to_a_collectors_address_once() -> None:
 
 def test_a_farm_without_traces_loads_nothing_that_makes_them() -> None:
     code = (
-        "import hookfarm.webhook_delivery.process, hookfarm.cli.farm\n"
+        "import hookfarm.webhook_delivery.process, hookfarm.launcher.plan\n"
         "from hookfarm.config import load\n"
         "from hookfarm.tracing.setup import opened, tracing\n"
         "with opened(tracing(load({}, {})), None) as spans: print(spans)\n"
@@ -43,7 +43,9 @@ def test_a_farm_without_traces_loads_nothing_that_makes_them() -> None:
 
 
 def test_a_farm_without_traces_needs_no_opentelemetry() -> None:
-    said = python("import hookfarm.webhook_delivery.process, hookfarm.cli.farm; print('fine')", "opentelemetry")
+    said = python(
+        "import hookfarm.webhook_delivery.process, hookfarm.launcher.plan; print('fine')", "opentelemetry"
+    )
     assert said.stdout == "fine\n", said.stderr
 
 

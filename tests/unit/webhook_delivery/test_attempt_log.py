@@ -7,9 +7,10 @@ import pytest
 
 from hookfarm import logs
 from hookfarm.delivery_queue import Attempt
-from hookfarm.jobs import Taken
-from hookfarm.webhook_delivery import attempt_log, outcome
-from hookfarm.webhook_delivery.outcome import DELIVERED, Decision, Response, Result, TransportError
+from hookfarm.delivery_queue.job import Taken
+from hookfarm.http_client import outcome
+from hookfarm.http_client.outcome import DELIVERED, Decision, Response, Result, TransportError
+from hookfarm.webhook_delivery import attempt_log
 from tests.support.root_logger import root_as_it_was as root_as_it_was
 
 QUEUED_US = 1_700_000_000_000_000

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from hookfarm import keys, logs
-from hookfarm.farm.board import Board, State
+from hookfarm import logs
 from hookfarm.farm.child import Child
+from hookfarm.farm.scoreboard import Board, State
+from hookfarm.store import keys
 from hookfarm.webhook_delivery.trouble import FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, Trouble
 
 

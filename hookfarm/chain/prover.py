@@ -1,0 +1,220 @@
+"""Blocks with all their events, proven to be all of them.
+
+1. The logs of a block, by its hash (at the tip) or as part of a range (far behind it).
+2. Contiguous indices, and the header's bloom where the chain has one that counts.
+3. Where they leave a doubt: the logs in the block's receipts, under the same proofs.
+4. Where these leave one too: Incomplete. The caller pauses, asks another provider, and never goes on without.
+
+Where transfers are wanted, whole blocks and receipts come in place of headers and logs, under the same proofs.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from hookfarm.chain.block import (
+    Block,
+    Header,
+    encoded,
+    logs_by_block,
+    parse_header,
+    parse_logs,
+    receipt_logs,
+)
+from hookfarm.chain.completeness import doubt, has_logs, in_order
+from hookfarm.chain.node import Node, first_error, not_null
+from hookfarm.chain.ranges import halves, looks_capped
+from hookfarm.chain.rpc import Call, Incomplete, RateLimited, Refused
+from hookfarm.chain.transfers import receipts_one_by_one, transactions_of, transfers_of
+from hookfarm.errors import ChainUnavailable
+from hookfarm.records import Event
+
+VERIFY_BY_CHAIN = {137: "contiguous", 80002: "contiguous"}
+"""Polygon and its test network: `eth_getLogs` has logs of state syncs, which the header's bloom leaves out."""
+MOST_WHOLE_BLOCKS = 8
+"""At once. With its receipts, a full block of Ethereum takes about 1 MB."""
+
+
+class Prover:
+    """One chain's; `verify` as in ChainConfig."""
+
+    def __init__(self, chain_id: int, verify: str | None = None) -> None:
+        self.repaired = 0
+        """Blocks whose logs were incomplete, and whose receipts were not."""
+        self.transfers = False
+        """Whether blocks are to hold their transfers too."""
+        self._chain_id = chain_id
+        self._verify = verify or VERIFY_BY_CHAIN.get(chain_id, "bloom")
+        self._has_blooms = False
+        """True once a header of the chain had a bloom other than zeros."""
+
+    def most_blocks(self, node: Node) -> int:
+        """How many blocks to ask for at once, far behind the head."""
+        most = node.provider.ranges.blocks
+        return min(most, MOST_WHOLE_BLOCKS) if self.transfers else most
+
+    async def canonical(self, node: Node, numbers: Sequence[int], known: Header | None = None) -> list[Block]:
+        """The canonical blocks of these numbers, and last the block of the header `known`."""
+        if self.transfers:
+            return await self._whole(node, numbers, known)
+        headers = await node.headers(numbers) if numbers else []
+        return await self.blocks(node, [*headers, known] if known else headers)
+
+    async def blocks(self, node: Node, headers: Sequence[Header]) -> list[Block]:
+        """The blocks of these headers, asked for by hash; one request, where nothing is wrong."""
+        self._learn(headers)
+        if self._verify == "receipts":
+            return await self._blocks_by_receipts(node, headers)
+        answers = await self._logs_by_hash(node, headers)
+        return [await self._proven(node, *pair) for pair in zip(headers, answers, strict=True)]
+
+    async def range(self, node: Node, first: int, last: int) -> list[Block]:
+        """The canonical blocks from `first` to `last`, in ranges that are halved until the provider takes them."""
+        if self.transfers or self._verify == "receipts" or first == last:
+            return await self.canonical(node, range(first, last + 1))
+        try:
+            return await self._range(node, first, last)
+        except RateLimited:
+            raise
+        except ChainUnavailable:
+            if node.closed:
+                raise
+            node.provider.ranges.refused(last - first + 1)
+        left, right = halves(first, last)
+        return await self.range(node, *left) + await self.range(node, *right)
+
+    async def _range(self, node: Node, first: int, last: int) -> list[Block]:
+        logs, headers = await asyncio.gather(node.logs_between(first, last), node.headers(range(first, last + 1)))
+        if looks_capped(len(logs)):
+            raise Refused(f"{node.origin}: exactly {len(logs)} logs, which looks cut off")
+        self._learn(headers)
+        found = logs_by_block(logs)
+        if not found.keys() <= {header.number for header in headers}:
+            raise ChainUnavailable(f"{node.origin}: sent logs from outside the range")
+        blocks = [await self._proven_in_range(node, header, found.get(header.number, [])) for header in headers]
+        node.provider.ranges.accepted(len(headers), len(logs))
+        return blocks
+
+    async def _proven_in_range(self, node: Node, header: Header, logs: list[Any]) -> Block:
+        """A range may hold thousands of logs, so others have their turn before each block: what is proven already
+        gets published meanwhile."""
+        await asyncio.sleep(0)
+        events, reason = self._judge(header, logs)
+        if not reason:
+            return Block(header, encoded(events))
+        [block] = await self.blocks(node, [header])
+        return block
+
+    async def _proven(self, node: Node, header: Header, logs: list[Any]) -> Block:
+        events, reason = self._judge(header, logs)
+        if reason:
+            events = await self._events_of_receipts(node, header, reason)
+            self.repaired += 1
+        return Block(header, encoded(events))
+
+    def _judge(self, header: Header, logs: Any) -> tuple[list[Event], str]:
+        events = in_order(parse_logs(self._chain_id, header, logs))
+        if self._verify == "none":
+            return events, ""
+        if self._bloom_is_missing(header) and events:
+            return events, f"{len(events)} logs under a bloom of zeros"
+        return events, doubt(header, events, bloom_counts=self._bloom_counts(header))
+
+    async def _events_of_receipts(self, node: Node, header: Header, reason: str) -> list[Event]:
+        """The arbiter of a doubt about a block's logs."""
+        problem = f"{node.origin}: block {header.number}: {reason}"
+        try:
+            receipts = await node.ask("eth_getBlockReceipts", header.block_hash)
+        except Refused as error:
+            raise Incomplete(f"{problem}; no receipts: {error}") from error
+        if receipts is None:
+            raise Incomplete(f"{problem}; no receipts")
+        events = in_order(parse_logs(self._chain_id, header, receipt_logs(header, receipts)))
+        still = doubt(header, events, bloom_counts=self._bloom_counts(header), may_be_capped=False)
+        if still:
+            raise Incomplete(f"{problem}; in its receipts: {still}")
+        return events
+
+    async def _blocks_by_receipts(self, node: Node, headers: Sequence[Header]) -> list[Block]:
+        answers = await _ask(node, [("eth_getBlockReceipts", [header.block_hash]) for header in headers])
+        blocks = []
+        for header, answer in zip(headers, answers, strict=True):
+            receipts = not_null(first_error(answer), f"{node.origin}: receipts of block {header.number}")
+            blocks.append(Block(header, self._events_in(node, header, receipts)))
+        return blocks
+
+    def _events_in(self, node: Node, header: Header, receipts: list[Any]) -> tuple[bytes, ...]:
+        events = in_order(parse_logs(self._chain_id, header, receipt_logs(header, receipts)))
+        reason = doubt(header, events, bloom_counts=self._bloom_counts(header), may_be_capped=False)
+        if reason and self._verify != "none":
+            raise Incomplete(f"{node.origin}: receipts of block {header.number}: {reason}")
+        return encoded(events)
+
+    async def _whole(self, node: Node, numbers: Sequence[int], known: Header | None) -> list[Block]:
+        """As `canonical`, with transfers; in halves where they are many or the provider refuses them."""
+        if len(numbers) <= MOST_WHOLE_BLOCKS:
+            try:
+                return await self._whole_at_once(node, numbers, known)
+            except Refused:
+                if len(numbers) < 2:
+                    raise
+        middle = len(numbers) // 2
+        return await self._whole(node, numbers[:middle], None) + await self._whole(node, numbers[middle:], known)
+
+    async def _whole_at_once(self, node: Node, numbers: Sequence[int], known: Header | None) -> list[Block]:
+        """Two requests, or one for a header that is known alone."""
+        found = await node.whole_blocks(numbers) if numbers else []
+        headers = [header for header, _ in found] + ([known] if known else [])
+        self._learn(headers)
+        calls: list[Call] = [("eth_getBlockReceipts", [header.block_hash]) for header in headers]
+        shown: list[Call] = [("eth_getBlockByHash", [known.block_hash, True])] if known else []
+        answers = await _ask(node, calls + shown)
+        receipts, blocks = answers[: len(calls)], [block for _, block in found]
+        blocks += [first_error(answer) for answer in answers[len(calls) :]]
+        return [await self._whole_block(node, *each) for each in zip(headers, blocks, receipts, strict=True)]
+
+    async def _whole_block(self, node: Node, header: Header, block: Any, receipts: Any) -> Block:
+        if block is None:
+            raise ChainUnavailable(f"{node.origin}: does not have block {header.number}")
+        try:
+            transactions = transactions_of(header, block)
+            # Its own header, for in an announced one the bloom may be zeros.
+            header = parse_header(block)
+            if isinstance(receipts, Refused):
+                receipts = await receipts_one_by_one(node, header, transactions)
+            receipts = not_null(first_error(receipts), f"receipts of block {header.number}")
+            transfers = transfers_of(self._chain_id, header, transactions, receipts)
+        except Incomplete as error:
+            raise Incomplete(f"{node.origin}: {error}") from error
+        return Block(header, self._events_in(node, header, receipts), encoded(transfers))
+
+    async def _logs_by_hash(self, node: Node, headers: Sequence[Header]) -> list[list[Any]]:
+        """Where no bloom tells, a node that has never heard of the block may answer that it has no logs; so it
+        must show the block in the same batch."""
+        calls: list[Call] = [("eth_getLogs", [{"blockHash": header.block_hash}]) for header in headers]
+        silent = [header for header in headers if self._verify != "none" and not self._bloom_counts(header)]
+        shown: list[Call] = [("eth_getBlockByHash", [header.block_hash, False]) for header in silent]
+        answers = [first_error(answer) for answer in await _ask(node, calls + shown)]
+        if None in answers[len(calls) :]:
+            raise ChainUnavailable(f"{node.origin}: does not have a block that it announced")
+        return [not_null(answer, f"{node.origin}: eth_getLogs") for answer in answers[: len(calls)]]
+
+    def _bloom_counts(self, header: Header) -> bool:
+        """A bloom of zeros does not: some chains write zeros into every header, and some nodes into announcements.
+        Where it is true the block has no logs, and there is nothing to prove."""
+        return self._verify in ("bloom", "receipts") and has_logs(header)
+
+    def _bloom_is_missing(self, header: Header) -> bool:
+        """True for a header without one, on a chain that has them: its logs are looked up elsewhere."""
+        return self._has_blooms and not has_logs(header)
+
+    def _learn(self, headers: Sequence[Header]) -> None:
+        self._has_blooms = self._has_blooms or any(map(self._bloom_counts, headers))
+
+
+async def _ask(node: Node, calls: Sequence[Call]) -> list[Any]:
+    """The answers; in the same batch goes the question for the tagged heads, when it is due."""
+    tags = node.tags.due()
+    answers = await node.ask_all([*calls, *tags])
+    node.tags.heard(answers[len(calls) :])
+    return answers[: len(calls)]

@@ -1,0 +1,141 @@
+"""JSON-RPC answers and foreign exceptions -> results and ChainUnavailable, for both transports."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import orjson
+from web3.exceptions import Web3Exception
+
+from hookfarm.errors import ChainUnavailable
+from hookfarm.security.redaction import origin, secrets_of_url, text
+
+LONGEST_RETRY_AFTER_SECONDS = 3600.0
+TOO_MANY_REQUESTS = 429
+
+Call = tuple[str, list[Any]]
+"""A method and its parameters."""
+
+_RATE_CODES = (429, -32029, -32090, -32097)
+_RATE_WORDS = re.compile(
+    r"rate.?limit|too many requests|request limit|requests? per (second|minute|day)|compute units per second"
+    r"|/second|capacity (exceeded|limit)|daily request count",
+    re.IGNORECASE,
+)
+"""How providers word it: Infura, Alchemy, QuickNode, Ankr and others agree on no code, and -32005 is also what
+some of them say to a range that is too long."""
+
+
+class Refused(ChainUnavailable):
+    """The node answered with an error: asked otherwise, or for less, it may answer."""
+
+
+class RateLimited(ChainUnavailable):
+    """The node wants to be left alone for so many seconds (None = it did not say how long)."""
+
+    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Incomplete(ChainUnavailable):
+    """A block's logs are not proven to be all of them."""
+
+
+def failure_kind(error: ChainUnavailable) -> str:
+    """Which of the FAILURE_KINDS of providers it is."""
+    if isinstance(error, RateLimited):
+        return "rate_limited"
+    return "refused" if isinstance(error, Refused) else "unavailable"
+
+
+def result_of(url: str, method: str, answer: Any) -> Any:
+    """The result in an answer; an error object is Refused or RateLimited with its code and message."""
+    where = f"{origin(url)}: {method}"
+    if not isinstance(answer, dict):
+        raise ChainUnavailable(f"{where}: no JSON-RPC answer")
+    error = answer.get("error")
+    if isinstance(error, dict):
+        raise _refusal(url, where, error)
+    if error is not None or "result" not in answer:
+        raise ChainUnavailable(f"{where}: no JSON-RPC answer")
+    return answer["result"]
+
+
+def results_of(url: str, requests: Sequence[Mapping[str, Any]], answers: Any) -> list[Any]:
+    """What became of each request of a batch, in their order: a result, or a ChainUnavailable as a value.
+
+    A batch that was refused as a whole is Refused.
+    """
+    if not isinstance(answers, list):
+        result_of(url, "batch", answers)
+        raise Refused(f"{origin(url)}: batch: no list of answers")
+    by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, dict)}
+    if None in by_id and len(answers) == 1:
+        result_of(url, "batch", answers[0])
+    return [_value(url, str(request["method"]), by_id.get(request["id"])) for request in requests]
+
+
+def http_answer(url: str, status: int, retry_after: str | None, body: bytes) -> Any:
+    """What a response holds; providers answer errors of JSON-RPC under any status."""
+    if status == TOO_MANY_REQUESTS:
+        raise RateLimited(f"{origin(url)}: HTTP 429", retry_after_seconds(retry_after))
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        content = None
+        if status < 400:
+            raise ChainUnavailable(f"{origin(url)}: the answer is not JSON") from error
+    if status >= 400 and not (isinstance(content, dict) and isinstance(content.get("error"), dict)):
+        kind = Refused if status < 500 else ChainUnavailable
+        raise kind(f"{origin(url)}: HTTP {status}")
+    return content
+
+
+def retry_after_seconds(header: str | None, now: datetime | None = None) -> float | None:
+    """RFC 9110, 10.2.3: seconds or a date; None where there is neither."""
+    if header is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,9}", header.strip()):
+        return min(float(header), LONGEST_RETRY_AFTER_SECONDS)
+    try:
+        moment = parsedate_to_datetime(header)
+        seconds = (moment - (now or datetime.now(UTC))).total_seconds()
+    except (ValueError, TypeError):
+        return None
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_SECONDS)
+
+
+def unavailable(url: str, error: BaseException) -> ChainUnavailable:
+    """What any exception of a transport becomes; names the URL's origin only. Raise it `from error`."""
+    if isinstance(error, ChainUnavailable):
+        return error
+    if isinstance(error, Web3Exception) and error.__cause__ is not None:
+        error = error.__cause__
+    reason = "no answer in time" if isinstance(error, TimeoutError) else text(str(error), secrets_of_url(url))
+    return ChainUnavailable(f"{origin(url)}: {reason or type(error).__name__}")
+
+
+def _value(url: str, method: str, answer: Any) -> Any:
+    try:
+        return result_of(url, method, answer)
+    except ChainUnavailable as error:
+        return error
+
+
+def _refusal(url: str, where: str, error: Mapping[str, Any]) -> ChainUnavailable:
+    code, said = text(str(error.get("code")))[:40], " ".join(str(error.get("message")).split())
+    # Blanked before it is cut, which would leave the beginning of a secret.
+    message = f"{where}: {code} {text(said, secrets_of_url(url))[:200]}"
+    if error.get("code") in _RATE_CODES or _RATE_WORDS.search(said):
+        return RateLimited(message, _backoff(error.get("data")))
+    return Refused(message)
+
+
+def _backoff(data: Any) -> float | None:
+    """Infura's `{"rate": {"backoff_seconds": 30}}`."""
+    rate = data.get("rate") if isinstance(data, dict) else None
+    seconds = rate.get("backoff_seconds") if isinstance(rate, dict) else None
+    return min(float(seconds), LONGEST_RETRY_AFTER_SECONDS) if isinstance(seconds, int | float) else None

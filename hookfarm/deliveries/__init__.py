@@ -1,0 +1,1 @@
+"""The deliveries as operators query them: log, attempts, dead letters, statistics by endpoint and by state."""

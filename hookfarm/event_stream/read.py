@@ -1,0 +1,165 @@
+"""What the processors read, as a group."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from hookfarm.store import keys
+from hookfarm.store.clients import Argument, Exchange, OutOfMemoryError, Reply, ResponseError, pack, whole_number
+
+BLOCK_MILLISECONDS = 500
+BATCH_ENTRIES = 500
+ABANDONED_MILLISECONDS = 2000
+"""An entry pending this long may be claimed. From a live consumer too: acknowledging decides."""
+_OF_ONE_STREAM = ("NOGROUP", "WRONGTYPE", "UNBLOCKED")
+"""Errors that say that one of the streams read is missing, has lost its group, or is none."""
+_EVENT_FIELD = keys.EVENT_FIELD.encode()
+
+
+class Entry(NamedTuple):
+    """One entry of a stream; `event` is its field as it came (None where the field is missing)."""
+
+    chain_id: int
+    entry_id: bytes
+    event: bytes | None
+
+
+class StreamReader:
+    """One consumer of the group, over one connection, for the streams of a changing set of chains.
+
+    A stream that can't be read, because its key is something else or its group can't be made, is set aside with
+    the reason (`unreadable`) until `follow` finds it mended; the others are read meanwhile.
+    """
+
+    def __init__(self, exchange: Exchange, consumer: str) -> None:
+        self._exchange = exchange
+        self._consumer = consumer
+        self._chains: tuple[int, ...] = ()
+        self._readable: tuple[int, ...] = ()
+        self._claim_from: dict[int, bytes] = {}
+        self.unreadable: dict[int, str] = {}
+
+    def follow(self, chains: Iterable[int]) -> None:
+        """Reads these chains from now on. Makes their groups, from the stream's beginning, where missing."""
+        self._chains = tuple(sorted(set(chains)))
+        self.unreadable = {}
+        missing = [chain for chain in self._chains if not self._has_group(chain)]
+        self._create_groups([chain for chain in missing if chain not in self.unreadable])
+        self._readable = tuple(chain for chain in self._chains if chain not in self.unreadable)
+
+    @property
+    def chains(self) -> tuple[int, ...]:
+        """All that are followed, those that can't be read included."""
+        return self._chains
+
+    @property
+    def readable(self) -> tuple[int, ...]:
+        """Those that there is anything to `ask` for."""
+        return self._readable
+
+    def ask(self) -> None:
+        """Sends the blocking read and, behind it in the same write, the question for the registry's revision.
+
+        Redis answers the second only after the first has been served, so the revision is at least as new as
+        the entries.
+        """
+        self._exchange.send_ahead(self._read_and_revision("BLOCK", BLOCK_MILLISECONDS), 2)
+
+    def ask_ahead(self) -> None:
+        """As `ask`, without waiting for entries: Redis reads these while others are handled."""
+        self._exchange.send_ahead(self._read_and_revision(), 2)
+
+    @property
+    def asked(self) -> bool:
+        """Whether there is an answer to come, to `ask` or to `ask_ahead`."""
+        return self._exchange.awaited
+
+    def answer(self) -> tuple[list[Entry], int]:
+        """The entries (none after half a second of silence) and the registry's revision."""
+        found, answered = self._exchange.receive_ahead()
+        revision = whole_number(keys.REGISTRY_REVISION, answered)
+        if isinstance(found, ResponseError):
+            self._follow_again(found)
+            return [], revision
+        return _entries(found), revision
+
+    def own_pending(self) -> list[Entry]:
+        """What this consumer's name read and never acknowledged: a predecessor that died."""
+        if not self._readable:
+            return []
+        [found] = self._exchange.ask(self._read("0"))
+        if isinstance(found, ResponseError):
+            self._follow_again(found)
+            return []
+        return _entries(found)
+
+    def abandoned(self) -> list[Entry]:
+        """Claims entries that some consumer has left pending; at most one batch per chain and call."""
+        commands = [self._claim(chain) for chain in self._readable]
+        found: list[Entry] = []
+        errors: list[ResponseError] = []
+        for chain, reply in zip(self._readable, self._exchange.ask(*commands), strict=True):
+            if isinstance(reply, ResponseError):
+                errors.append(reply)
+                continue
+            self._claim_from[chain] = reply[0]
+            found += [_entry(chain, raw) for raw in reply[1] if raw[1] is not None]
+        if errors:
+            self._follow_again(errors[0])
+        return found
+
+    def _follow_again(self, error: ResponseError) -> None:
+        """One stream's error is the answer for all of them: finds out whose it is. Any other error is raised."""
+        if not str(error).startswith(_OF_ONE_STREAM):
+            raise error
+        self.follow(self._chains)
+
+    def _has_group(self, chain: int) -> bool:
+        """False also where the key is no stream, which is noted."""
+        key = keys.events(chain)
+        kind, groups = self._exchange.ask(("TYPE", key), ("XINFO", "GROUPS", key))
+        if isinstance(groups, ResponseError):
+            if kind not in (b"none", b"stream"):
+                self.unreadable[chain] = f"{key} is a {kind.decode()}; it must be a stream"
+            elif not str(groups).startswith("no such key"):
+                raise groups
+            return False
+        return any(group[1] == keys.PROCESSOR_GROUP.encode() for group in groups)
+
+    def _create_groups(self, chains: list[int]) -> None:
+        commands = [
+            ("XGROUP", "CREATE", keys.events(chain), keys.PROCESSOR_GROUP, "0", "MKSTREAM") for chain in chains
+        ]
+        for chain, reply in zip(chains, self._exchange.ask(*commands), strict=True):
+            if isinstance(reply, OutOfMemoryError):
+                self.unreadable[chain] = f"{keys.events(chain)} has no group {keys.PROCESSOR_GROUP}: {reply}"
+            elif isinstance(reply, ResponseError) and not str(reply).startswith("BUSYGROUP"):
+                raise reply
+
+    def _read_and_revision(self, *options: Argument) -> bytes:
+        return pack(self._read(">", *options)) + pack(("GET", keys.REGISTRY_REVISION))
+
+    def _read(self, beyond: str, *options: Argument) -> tuple[Argument, ...]:
+        streams = [keys.events(chain) for chain in self._readable]
+        head = ("XREADGROUP", "GROUP", keys.PROCESSOR_GROUP, self._consumer, "COUNT", BATCH_ENTRIES)
+        return (*head, *options, "STREAMS", *streams, *([beyond] * len(streams)))
+
+    def _claim(self, chain: int) -> tuple[Argument, ...]:
+        head = ("XAUTOCLAIM", keys.events(chain), keys.PROCESSOR_GROUP, self._consumer)
+        return (*head, ABANDONED_MILLISECONDS, self._claim_from.get(chain, b"0-0"), "COUNT", BATCH_ENTRIES)
+
+
+def _entries(found: Reply) -> list[Entry]:
+    return [
+        _entry(int(stream.rpartition(b":")[2]), raw)
+        for stream, entries in found or []
+        for raw in entries
+        if raw[1] is not None
+    ]
+
+
+def _entry(chain_id: int, raw: Reply) -> Entry:
+    entry_id, flat = raw
+    if len(flat) == 2 and flat[0] == _EVENT_FIELD:
+        return Entry(chain_id, entry_id, flat[1])
+    fields = dict(zip(flat[::2], flat[1::2], strict=False))
+    return Entry(chain_id, entry_id, fields.get(_EVENT_FIELD))

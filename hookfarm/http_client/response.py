@@ -1,0 +1,132 @@
+"""Reading one reply, strictly and with limits on everything an endpoint could make endless."""
+
+import httptools
+
+from hookfarm.http_client.outcome import Response
+
+MAX_BODY_BYTES = 8 * 1024
+MAX_HEADERS = 100
+MAX_HEADER_BYTES = 16 * 1024
+MAX_INTERIM = 5
+MAX_REPLY_BYTES = 96 * 1024
+"""All that is read of one reply: headers, and a body in the smallest of chunks."""
+
+
+class BadResponse(Exception):
+    """What came is not HTTP, or more of it than is read."""
+
+
+class ResponseReader:
+    """One reply, fed as it arrives. `complete` once all that matters is there.
+
+    A body is read up to 8 kB; the rest is left unread and the connection is of no further use.
+    """
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._received = 0
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._interim = 0
+        self._past_headers = 0
+        """How many of the headers belong to interim replies."""
+        self._retry_after: str | None = None
+        self._body = b""
+        self._status = 0
+        self._framed = False
+        self.complete = False
+        self.reusable = False
+
+    def feed(self, data: bytes) -> None:
+        """BadResponse where it is not HTTP or exceeds a limit."""
+        if not self._received and not data.startswith(b"HTTP/"[: len(data)]):
+            raise BadResponse("not HTTP")
+        self._received += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as error:
+            raise BadResponse("switched protocols") from error
+        except httptools.HttpParserError as error:
+            if not self.complete:
+                cause = error.__context__
+                raise BadResponse(str(cause if isinstance(cause, BadResponse) else error)) from error
+            self.reusable = False  # Something behind the reply that is not HTTP: the reply stands.
+        self._check_size()
+
+    def _check_size(self) -> None:
+        if not self._status and self._received > MAX_HEADER_BYTES:
+            self._check_headers()
+            raise BadResponse(f"headers exceed {MAX_HEADER_BYTES} bytes")
+        if not self.complete and self._received > MAX_REPLY_BYTES:
+            raise BadResponse(f"exceeds {MAX_REPLY_BYTES} bytes")
+
+    def end(self) -> None:
+        """The endpoint closed the connection; BadResponse where the reply was not whole."""
+        if not self._status:
+            raise BadResponse("closed without a reply" if not self._received else "cut off in its headers")
+        if not self.complete and self._framed:
+            raise BadResponse("cut off in its body")
+        self.complete = True
+
+    @property
+    def started(self) -> bool:
+        """True once anything of the reply has come."""
+        return self._received > 0
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Those of the final reply."""
+        return self._headers[self._past_headers :]
+
+    def response(self) -> Response:
+        return Response(self._status, self._retry_after, self._body)
+
+    # httptools calls these.
+
+    def on_message_begin(self) -> None:
+        """A second final reply that nobody asked for says nothing about the first."""
+        if self.complete:
+            self.reusable = False
+            raise BadResponse("more than one reply")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        self._check_headers()
+        status = self._parser.get_status_code()
+        if status >= 200:
+            self._status = status
+            self._read_headers()
+            return
+        self._interim += 1
+        self._past_headers = len(self._headers)
+        if self._interim > MAX_INTERIM or status == 101:
+            raise BadResponse("too many interim replies" if status != 101 else "switched protocols")
+
+    def _check_headers(self) -> None:
+        """Those of interim replies count too."""
+        if len(self._headers) > MAX_HEADERS:
+            raise BadResponse(f"more than {MAX_HEADERS} headers")
+        if self._received > MAX_HEADER_BYTES:
+            size = sum(len(name) + len(value) + len(": \r\n") for name, value in self._headers)
+            if size > MAX_HEADER_BYTES:
+                raise BadResponse(f"headers exceed {MAX_HEADER_BYTES} bytes")
+
+    def _read_headers(self) -> None:
+        for name, value in self._headers[self._past_headers :]:
+            lowered = name.lower()
+            if lowered == b"retry-after":
+                self._retry_after = value.decode("latin-1")
+            elif lowered == b"content-length" or lowered == b"transfer-encoding":
+                self._framed = True
+
+    def on_body(self, data: bytes) -> None:
+        self._body += data[: MAX_BODY_BYTES - len(self._body)]
+        if len(self._body) >= MAX_BODY_BYTES:
+            self.complete = True
+
+    def on_message_complete(self) -> None:
+        if self._status:
+            # A body cut at the limit is complete for us while the rest of it is still on its way.
+            self.reusable = not self.complete and self._parser.should_keep_alive()
+            self.complete = True

@@ -1,0 +1,211 @@
+"""What a log says under an event signature: its arguments by name, as JSON.
+
+    address              lower-case hexadecimal          bytes, bytesN, function   hexadecimal
+    uintN, intN          a number; beyond ±2^53 a decimal string
+    string               text; where it is not UTF-8, its bytes in hexadecimal
+    T[], T[N]            a list                       tuple   an object if all members are named, else a list
+    indexed string, bytes, array, tuple                  the Keccak-256 hash that the topic holds
+
+Parameters without a name, or with one that is taken, get the names of `abi_types.names`.
+
+Other people's contracts write the data, and nothing obliges them to write what their topic0 promises.
+Decoding is strict, and bounded by the size of the data: offsets that point at the same place over and over
+can make a kilobyte expand to gigabytes.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, TypedDict
+from weakref import WeakKeyDictionary
+
+from eth_abi.decoding import ContextFramesBytesIO
+from eth_abi.exceptions import DecodingError, InsufficientDataBytes
+from eth_abi.registry import registry
+
+from hookfarm.abi.abi_types import TUPLE, AbiType, EventSignature, Parameter, names
+from hookfarm.matching.abi_words import WORD_DIGITS, ReadWord, reader_of
+from hookfarm.matching.json_numbers import json_integer
+from hookfarm.records import Event
+
+MAX_BYTES_READ = 8 * 1024 * 1024
+"""At most this much is read in one decoding, which then takes about a second."""
+_WIRE_BASES = {"address": "uint160", "string": "bytes", "function": "bytes24"}
+"""Read as something simpler: eth_abi would raise at text that is not UTF-8, and is slow with addresses."""
+
+
+class Decoded(TypedDict):
+    """The `event` field of a webhook."""
+
+    name: str
+    args: dict[str, Any]
+
+
+class Meaning:
+    """What one log says under one signature: its values, and how a webhook shows them."""
+
+    def __init__(self, signature: EventSignature, found: list[Any]) -> None:
+        self._signature = signature
+        self.values = found
+
+    @cached_property
+    def shown(self) -> Decoded:
+        return show(self._signature, self.values)
+
+
+class Meanings:
+    """What one event means under each signature; decodes at most once per signature object."""
+
+    def __init__(self, event: Event) -> None:
+        self._event = event
+        self._known: dict[EventSignature, Meaning | None] = {}
+
+    def of(self, signature: EventSignature) -> Meaning | None:
+        """None where the log does not hold what the signature declares."""
+        if signature not in self._known:
+            found = values(signature, self._event["topics"], self._event["data"])
+            self._known[signature] = None if found is None else Meaning(signature, found)
+        return self._known[signature]
+
+    def under(self, signature: EventSignature) -> Decoded | None:
+        """As a webhook shows it; None where the log does not hold what the signature declares."""
+        meaning = self.of(signature)
+        return None if meaning is None else meaning.shown
+
+
+def decode(signature: EventSignature, topics: Sequence[str], data: str) -> Decoded | None:
+    """The event of a log with these topics and data, or None where they do not fit the signature."""
+    found = values(signature, topics, data)
+    return None if found is None else show(signature, found)
+
+
+def values(signature: EventSignature, topics: Sequence[str], data: str) -> list[Any] | None:
+    """The values of the parameters, in order, or None where the log does not fit the signature.
+
+    Integers and addresses `int`, booleans `bool`, everything of bytes (strings too) `bytes`, arrays and tuples
+    sequences; where only a hash is in the topic, the topic.
+    """
+    if len(topics) != signature.topic_count:
+        return None
+    try:
+        return _layout(signature).values(topics, data)
+    except (DecodingError, OverflowError):
+        return None
+
+
+def show(signature: EventSignature, found: Sequence[Any]) -> Decoded:
+    """Values as a webhook shows them."""
+    shown = [
+        value if p.indexed and p.type.is_hashed_in_topics else _json(p.type, value)
+        for p, value in zip(signature.parameters, found, strict=True)
+    ]
+    return {"name": signature.name, "args": dict(zip(names(signature.parameters), shown, strict=True))}
+
+
+class _Layout:
+    """Where in a log the values of a signature stand."""
+
+    def __init__(self, signature: EventSignature) -> None:
+        topic = 0 if signature.anonymous else 1
+        self._count = len(signature.parameters)
+        self._indexed: list[tuple[int, int, ReadWord | None]] = []
+        self._in_data: list[int] = []
+        for position, parameter in enumerate(signature.parameters):
+            if parameter.indexed:
+                self._indexed.append((position, topic + len(self._indexed), reader_of(parameter.type)))
+            else:
+                self._in_data.append(position)
+        self._types = [signature.parameters[position].type for position in self._in_data]
+        readers = [reader_of(kind) for kind in self._types]
+        self._words = None if None in readers else [read for read in readers if read]
+
+    def values(self, topics: Sequence[str], data: str) -> list[Any]:
+        """DecodingError or OverflowError where they are not what the signature declares."""
+        found: list[Any] = [None] * self._count
+        for position, topic, read in self._indexed:
+            found[position] = topics[topic] if read is None else read(topics[topic][2:])
+        in_data = _read(self._types, data) if self._words is None else _read_words(self._words, data)
+        for position, value in zip(self._in_data, in_data, strict=True):
+            found[position] = value
+        return found
+
+
+_layouts: "WeakKeyDictionary[EventSignature, _Layout]" = WeakKeyDictionary()
+
+
+def _layout(signature: EventSignature) -> _Layout:
+    known = _layouts.get(signature)
+    if known is None:
+        known = _layouts[signature] = _Layout(signature)
+    return known
+
+
+def _read_words(readers: Sequence[ReadWord], data: str) -> list[Any]:
+    if len(data) < 2 + WORD_DIGITS * len(readers):
+        raise InsufficientDataBytes(f"{len(data) // 2 - 1} bytes for {len(readers)} words")
+    starts = range(2, len(data), WORD_DIGITS)
+    return [read(data[start : start + WORD_DIGITS]) for read, start in zip(readers, starts, strict=False)]
+
+
+def _read(types: Sequence[AbiType], text: str) -> Sequence[Any]:
+    """The values that the data holds for `types`; DecodingError or OverflowError where it does not."""
+    data = bytes.fromhex(text[2:])
+    # eth_abi checks a tuple's offsets by reading its fixed part once more, at every level.
+    doublings = 1 + max(kind.tuple_depth for kind in types)
+    stream = _BoundedStream(data, min((len(data) + 32) << doublings, MAX_BYTES_READ))
+    found: Sequence[Any] = registry.get_tuple_decoder(*map(_wire_type, types))(stream)
+    return found
+
+
+class _BoundedStream(ContextFramesBytesIO):
+    """Ends the decoding when more has been read than an honest encoding of this length needs."""
+
+    def __init__(self, data: bytes, most: int) -> None:
+        super().__init__(data)  # type: ignore[no-untyped-call]  # eth_abi leaves it untyped
+        self._left = most
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        found = super().read(size)
+        self._left -= len(found)
+        if self._left < 0:
+            raise DecodingError("offsets make the data larger than it is")
+        return found
+
+
+def _wire_type(kind: AbiType) -> str:
+    if kind.sizes:
+        size = "" if kind.sizes[-1] is None else str(kind.sizes[-1])
+        return f"{_wire_type(kind.element)}[{size}]"
+    if kind.base == TUPLE:
+        return f"({','.join(_wire_type(c.type) for c in kind.components)})"
+    return _WIRE_BASES.get(kind.base, kind.base)
+
+
+def _json(kind: AbiType, value: Any) -> Any:
+    if kind.sizes:
+        element = kind.element
+        return [_json(element, item) for item in value]
+    if kind.base == TUPLE:
+        return _tuple(kind.components, value)
+    convert: Callable[[Any], Any] = _ELEMENTARY.get(kind.base, _number_or_bytes)
+    return convert(value)
+
+
+def _tuple(components: Sequence[Parameter], values: Sequence[Any]) -> Any:
+    converted = [_json(c.type, value) for c, value in zip(components, values, strict=True)]
+    if all(c.name for c in components):
+        return dict(zip(names(components), converted, strict=True))
+    return converted
+
+
+def _number_or_bytes(value: int | bytes) -> Any:
+    return f"0x{value.hex()}" if isinstance(value, bytes) else json_integer(value)
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return f"0x{value.hex()}"
+
+
+_ELEMENTARY: dict[str, Callable[[Any], Any]] = {"address": "0x{:040x}".format, "bool": bool, "string": _text}

@@ -1,0 +1,98 @@
+"""Outages of a child's dependencies (`redis`, `chain`, `stream 1`): log the first failure and the recovery."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hookfarm.backoff import delay
+from hookfarm.farm.child import Child
+from hookfarm.logs import FieldLogger
+
+FIRST_DELAY_SECONDS = 0.05
+MAX_DELAY_SECONDS = 1.0
+
+
+@dataclass
+class _Down:
+    reason: str
+    since: float
+    failures: int = 0
+
+
+class Outage:
+    """The dependencies of one child that fail now, by source.
+
+    Logs `<source> down` once with its reason and `<source> up` once with `downtime_s`. The child is stalled while
+    a source is down and marked up when the last one recovers; not before `booted` if it was created `booting`.
+    """
+
+    def __init__(
+        self,
+        child: Child,
+        log: FieldLogger,
+        *,
+        booting: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] | None = None,
+        **fields: object,
+    ) -> None:
+        """`fields` are added to each log line; `chance` returns a random number from 0 to 1."""
+        self._child = child
+        self._log = log
+        self._booting = booting
+        self._clock = clock
+        # Seeded anew, or processes forked from one parent would all come back at the same moments.
+        self._chance = chance or random.Random().random
+        self._fields = fields
+        self._down: dict[str, _Down] = {}
+
+    @property
+    def is_ongoing(self) -> bool:
+        return bool(self._down)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources that are down, the first one first."""
+        return tuple(self._down)
+
+    @property
+    def reason(self) -> str:
+        """Why the first source is down; empty if none is."""
+        return next((down.reason for down in self._down.values()), "")
+
+    def booted(self) -> None:
+        """From now on the child is marked; at once, too."""
+        self._booting = False
+        self._mark()
+
+    def fail(self, source: str, reason: str | Callable[[], str]) -> float:
+        """Record a failure. Returns the seconds to wait before the next try.
+
+        A callable `reason` is called for the first failure only; a string replaces the reason before.
+        """
+        down = self._down.get(source)
+        if down is None:
+            down = self._down[source] = _Down(reason if isinstance(reason, str) else reason(), self._clock())
+            self._log.warning(f"{source} down", **self._fields, reason=down.reason)
+        elif isinstance(reason, str):
+            down.reason = reason
+        wait = delay(down.failures, FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS, self._chance())
+        down.failures += 1
+        self._mark()
+        return wait
+
+    def recover(self, source: str) -> None:
+        """Record a success; does nothing unless the source is down."""
+        down = self._down.pop(source, None)
+        if down is not None:
+            self._log.info(f"{source} up", **self._fields, downtime_s=round(self._clock() - down.since, 1))
+            self._mark()
+
+    def _mark(self) -> None:
+        if self._booting:
+            return
+        if self._down:
+            self._child.stalled(self.reason)
+        else:
+            self._child.up()

@@ -1,0 +1,256 @@
+"""The registry of endpoints, in Redis.
+
+Each change is one transaction: the endpoint, the revision that grows with it, the note of which endpoint that
+revision touched, what the queue must know of it (paused, how many at once, how fast, in order), and the chains
+whose transfers it wants, which are fetched only where somebody does. A reader that knows revision N asks only for
+what changed since, so that a change costs a hundred thousand endpoints nothing.
+
+The hash is open to whoever has Redis, so each endpoint is checked again when it is read: one that is no endpoint
+is said to be unreadable, by its id, and the others are read all the same.
+"""
+
+import base64
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+import redis
+
+from hookfarm.errors import InvalidInput, NotFound
+from hookfarm.records import Endpoint, endpoint_from_stored, parse_endpoint
+from hookfarm.security.vault import NO_KEYS, SEALED, Vault
+from hookfarm.store import keys
+from hookfarm.store.clients import whole_number
+from hookfarm.store.scripts import Script
+
+ROTATION_SECONDS = 24 * 3600.0
+"""How long the old secret goes on signing beside the new one."""
+_SECRET_BYTES = 32
+_SECRET = re.compile(r"whsec_(?:[0-9A-Za-z+/]{4})*(?:[0-9A-Za-z+/]{2}==|[0-9A-Za-z+/]{3}=)?")
+_NOT_GIVEN = {"id", "disabled_reason"}
+"""What an endpoint shows of itself and nobody may set."""
+_LONGEST_ID = 100
+_CHANGE_ENDPOINT = Script("change_endpoint", "facts")
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What happened to the registry up to `revision`.
+
+    `endpoints`: each changed one, None where it was removed or is one of the `unreadable`, which somebody else
+    has written. `complete`: these are all there are, so that the reader forgets every other; also said when the
+    server lost writes and the revision went back.
+    """
+
+    revision: int
+    endpoints: dict[str, Endpoint | None]
+    complete: bool
+    unreadable: dict[str, InvalidInput] = field(default_factory=dict)
+
+
+def new_secret() -> str:
+    """A signing secret, `whsec_` and base64 of 32 random bytes (Standard Webhooks 1.0)."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+
+
+def decode(stored: bytes | str, subscriptions: bool = True) -> Endpoint:
+    """The endpoint that was stored; InvalidInput where it is none that this module would have stored.
+
+    `subscriptions` are looked at too, unless the caller has no use for them: their grammar is 4 MB of code.
+    """
+    try:
+        raw = orjson.loads(stored)
+        endpoint = endpoint_from_stored(raw)
+        _check(endpoint, raw if subscriptions else {**raw, "subscriptions": []})
+    except InvalidInput:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise InvalidInput("endpoint", f"cannot be read ({type(error).__name__}: {error})") from error
+    return endpoint
+
+
+def _check(endpoint: Endpoint, raw: Mapping[str, Any]) -> None:
+    """As when it was made, but for the URL: whether that is allowed is looked at before each attempt."""
+    given = endpoint.public().keys() - _NOT_GIVEN
+    shapes = {name: value for name, value in raw.items() if name in given}
+    shapes["subscriptions"] = [_shape(subscription) for subscription in raw["subscriptions"]]
+    parse_endpoint(shapes, lambda url: url, endpoint)
+    if not isinstance(endpoint.id, str) or not isinstance(endpoint.disabled_reason, str | None):
+        raise InvalidInput("endpoint", "id and disabled_reason must be texts")
+    for secret, expires in endpoint.secrets:
+        known = _SECRET.fullmatch(secret) or SEALED.fullmatch(secret)
+        if not known or type(expires) not in (int, float, type(None)):
+            raise InvalidInput("secrets", "must be pairs of whsec_… or sealed:… and the time it expires, or null")
+
+
+def _shape(subscription: Any) -> Any:
+    """The subscription without what has a grammar: where that is wrong, it alone can't be matched."""
+    for field_ in ("event", "where"):
+        if not isinstance(subscription.get(field_), str | None):
+            raise InvalidInput(field_, "must be a text")
+    return {**subscription, "event": None, "where": None}
+
+
+def read_all(stored: Iterable[tuple[Any, Any]]) -> tuple[dict[str, Endpoint | None], dict[str, InvalidInput]]:
+    """Fields of the registry's hash -> endpoints by id, and what is wrong with those that are None for it."""
+    endpoints: dict[str, Endpoint | None] = {}
+    unreadable: dict[str, InvalidInput] = {}
+    for name, value in stored:
+        endpoint_id = name.decode("utf-8", "backslashreplace")[:_LONGEST_ID]
+        endpoints[endpoint_id] = None
+        try:
+            endpoint = None if value is None else decode(value)
+            if endpoint is not None and endpoint.id != endpoint_id:
+                raise InvalidInput("id", "is not the one that it is stored under")
+            endpoints[endpoint_id] = endpoint
+        except InvalidInput as error:
+            unreadable[endpoint_id] = error
+    return endpoints, unreadable
+
+
+class Registry:
+    """Reads and writes endpoints; errors of the connection are redis-py's.
+
+    What was just added or changed says in `effective_from`, for each chain of its subscriptions, the block from
+    which it is in effect: every event of that block or a later one is matched by the form that was stored (or by a
+    newer one), on any branch, also where the processors lag behind or die. Events of earlier blocks are matched by
+    whichever form is known when they are read: those that no processor has read yet may be matched by the new one
+    too. None = nothing is known of the chain yet, or the endpoint is disabled.
+
+    `vault` seals the secrets that are made here. What is read keeps its secrets as they are stored.
+    """
+
+    def __init__(self, client: "redis.Redis", vault: Vault = NO_KEYS) -> None:
+        self._client = client
+        self._vault = vault
+
+    def add(self, endpoint: Endpoint) -> Endpoint:
+        """Stores it with a new secret; the returned endpoint is the only one that shows it."""
+        secret = new_secret()
+        stored = self.update(replace(endpoint, secrets=((self._vault.seal(secret, endpoint.id), None),)))
+        return replace(stored, secrets=((secret, None),))
+
+    def update(self, endpoint: Endpoint) -> Endpoint:
+        """Replaces the endpoint of that id, whatever it was."""
+        effective_from = self._change(endpoint.id, endpoint)
+        return replace(endpoint, effective_from=effective_from)
+
+    def edit(self, endpoint_id: str, change: Callable[[Endpoint], Endpoint]) -> Endpoint:
+        """Stores what `change` makes of the endpoint, and asks it again where somebody else changed it meanwhile.
+
+        NotFound where there is none.
+        """
+        while True:
+            stored = self._stored(endpoint_id)
+            changed = change(decode(stored))
+            effective_from = self._change(endpoint_id, changed, stored)
+            if effective_from is not None:
+                return replace(changed, effective_from=effective_from)
+
+    def get(self, endpoint_id: str) -> Endpoint:
+        """NotFound where there is none."""
+        return decode(self._stored(endpoint_id))
+
+    def all(self) -> list[Endpoint]:
+        """Every endpoint that can be read, by id."""
+        endpoints, _ = read_all(self._client.hgetall(keys.ENDPOINTS).items())
+        return sorted(filter(None, endpoints.values()), key=lambda endpoint: endpoint.id)
+
+    def remove(self, endpoint_id: str, check: Callable[[Endpoint], object] | None = None) -> None:
+        """NotFound where there is none. `check` may raise, where it is not the one that is to go."""
+        while True:
+            stored = self._stored(endpoint_id)
+            if check is not None:
+                check(decode(stored))
+            if self._change(endpoint_id, None, stored) is not None:
+                return  # Else it was changed meanwhile, or removed by somebody else.
+
+    def rotate_secret(self, endpoint_id: str, now: float | None = None) -> Endpoint:
+        """Gives it a new secret; the previous one signs too for another day."""
+        until = (time.time() if now is None else now) + ROTATION_SECONDS
+        secret = new_secret()
+
+        def rotate(endpoint: Endpoint) -> Endpoint:
+            sealed = self._vault.seal(secret, endpoint_id)
+            return replace(endpoint, secrets=((sealed, None), (endpoint.secrets[0][0], until)))
+
+        rotated = self.edit(endpoint_id, rotate)
+        return replace(rotated, secrets=((secret, None), *rotated.secrets[1:]))
+
+    def seal(self, endpoint_id: str) -> bool:
+        """Seals its secrets with the newest master key; False where they are already.
+
+        InvalidInput where one of them can't be opened.
+        """
+        if all(self._vault.is_current(secret) for secret, _ in self.get(endpoint_id).secrets):
+            return False
+
+        def sealed(endpoint: Endpoint) -> Endpoint:
+            opened = [(self._vault.open(secret, endpoint_id), expires) for secret, expires in endpoint.secrets]
+            return replace(
+                endpoint, secrets=tuple((self._vault.seal(secret, endpoint_id), until) for secret, until in opened)
+            )
+
+        self.edit(endpoint_id, sealed)
+        return True
+
+    def disable(self, endpoint_id: str, reason: str) -> None:
+        """Nothing more is matched for it or sent to it; the reason is shown with it."""
+        self.edit(endpoint_id, lambda endpoint: replace(endpoint, enabled=False, disabled_reason=reason))
+
+    def changes_since(self, revision: int) -> Changes:
+        """What changed after `revision`; from 0, everything."""
+        with self._client.pipeline(transaction=True) as pipe:
+            pipe.get(keys.REGISTRY_REVISION)
+            pipe.zrangebyscore(keys.REGISTRY_CHANGES, f"({revision}", "+inf")
+            pipe.zcount(keys.REGISTRY_CHANGES, "-inf", revision)
+            found, changed, older = pipe.execute()
+        now = whole_number(keys.REGISTRY_REVISION, found)
+        if now < revision or (revision and not older):
+            endpoints, unreadable = read_all(self._client.hgetall(keys.ENDPOINTS).items())
+            return Changes(now, endpoints, complete=True, unreadable=unreadable)
+        stored = self._client.hmget(keys.ENDPOINTS, changed) if changed else []
+        endpoints, unreadable = read_all(zip(changed, stored, strict=True))
+        return Changes(now, endpoints, complete=revision == 0, unreadable=unreadable)
+
+    def _stored(self, endpoint_id: str) -> bytes:
+        stored = self._client.hget(keys.ENDPOINTS, endpoint_id)
+        if not isinstance(stored, bytes):
+            raise NotFound(f"no endpoint {endpoint_id!r}")
+        return stored
+
+    def _change(
+        self, endpoint_id: str, changed: Endpoint | None, *expected: bytes
+    ) -> dict[int, int | None] | None:
+        """The block of each chain from which the change is in effect; None where it was not `expected`."""
+        watching = (
+            [s for s in changed.subscriptions if not s.is_operational] if changed and changed.enabled else []
+        )
+        chains = sorted({s.chain_id for s in watching})
+        touched = (keys.ENDPOINTS, keys.REGISTRY_REVISION, keys.REGISTRY_CHANGES, *map(keys.checkpoint, chains))
+        stored, limits = (orjson.dumps(changed.stored()), _limits(changed)) if changed else (b"", "")
+        arguments: list[str | bytes] = [endpoint_id, stored, limits, _transfer_chains(changed), *expected]
+        checkpoints = _CHANGE_ENDPOINT.call(self._client, touched, arguments)
+        if checkpoints is None:
+            return None
+        return {
+            chain: int(number) + 1 if number else None for chain, number in zip(chains, checkpoints, strict=True)
+        }
+
+
+def _transfer_chains(endpoint: Endpoint | None) -> str:
+    if endpoint is None or not endpoint.enabled:
+        return ""
+    wanted = {each.chain_id for each in endpoint.subscriptions if each.kind == "transfer"}
+    return " ".join(map(str, sorted(wanted)))
+
+
+def _limits(endpoint: Endpoint) -> str:
+    """What the scripts of the queue have to know of an endpoint; see store/lua/shared/ledger.lua."""
+    most, rate = endpoint.max_in_flight or 0, endpoint.rate_limit_per_second or 0
+    limits = f"{int(not endpoint.enabled)} {most} {rate:.6g} {int(endpoint.ordered)}"
+    return "" if limits == "0 0 0 0" else limits

@@ -1,0 +1,1 @@
+"""Protection against hostile input: SSRF guard, redaction of secrets, encryption of secrets at rest."""

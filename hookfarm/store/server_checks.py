@@ -1,0 +1,82 @@
+"""Whether a Redis server can keep what hookfarm promises: looked at once, when a farm starts."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import redis
+
+from hookfarm.errors import CouldNotBoot
+from hookfarm.security.redaction import redis_address
+
+OLDEST_VERSION = (6, 2)
+_SETTINGS = ("maxmemory", "maxmemory-policy", "appendonly", "timeout")
+_HIDDEN = "the server does not show its settings (CONFIG GET); see to it that timeout is 0"
+
+
+def await_server(client: "redis.Redis", url: str, seconds: float, pause: Callable[[float], bool]) -> None:
+    """Waits until the server answers and has loaded its data; CouldNotBoot names the address and the error.
+
+    `pause` waits that long and says True to give up early.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            client.ping()
+            return
+        except redis.AuthenticationError as error:
+            raise CouldNotBoot(f"Redis at {redis_address(url)} refused the login: {error}") from error
+        except redis.RedisError as error:
+            if time.monotonic() > deadline:
+                hint = "start it, or give no redis-url and hookfarm runs one of its own"
+                raise CouldNotBoot(f"Redis at {redis_address(url)} does not answer ({error}); {hint}") from error
+        if pause(0.01):
+            return
+
+
+def check(client: "redis.Redis") -> list[str]:
+    """Warnings, one line each; CouldNotBoot where data would be lost or scripts would not run."""
+    info: dict[str, Any] = client.info()
+    _refuse(info)
+    try:
+        found = {k: v for name in _SETTINGS for k, v in client.config_get(name).items()}
+    except redis.ResponseError:
+        return [*judge(_told_by_info(info)), _HIDDEN]
+    return judge({_text(k): _text(v) for k, v in found.items()})
+
+
+def _refuse(info: Mapping[str, Any]) -> None:
+    version = str(info.get("redis_version", "0"))
+    if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < OLDEST_VERSION:
+        raise CouldNotBoot(f"Redis {version} is too old; 6.2 or newer is needed")
+    if info.get("role", "master") != "master":
+        raise CouldNotBoot("this Redis is a replica; hookfarm needs the primary")
+    if str(info.get("cluster_enabled", 0)) == "1":
+        raise CouldNotBoot("this Redis is a cluster; hookfarm moves a job in one script, so it needs one server")
+
+
+def _told_by_info(info: Mapping[str, Any]) -> dict[str, str]:
+    """What INFO says of the settings, for a server that shows them to no user: managed ones do so."""
+    told = {"maxmemory": info.get("maxmemory"), "maxmemory-policy": info.get("maxmemory_policy")}
+    if "aof_enabled" in info:
+        told["appendonly"] = "yes" if str(info["aof_enabled"]) == "1" else "no"
+    return {name: str(value) for name, value in told.items() if value is not None}
+
+
+def judge(settings: Mapping[str, str]) -> list[str]:
+    """The warnings for a server's settings; CouldNotBoot where it would throw data away."""
+    policy = settings.get("maxmemory-policy", "noeviction")
+    if policy != "noeviction" and settings.get("maxmemory", "0") != "0":
+        raise CouldNotBoot(f"maxmemory-policy is {policy}: Redis would drop deliveries; it must be noeviction")
+    warnings = []
+    if policy != "noeviction":
+        warnings.append(f"maxmemory-policy is {policy}; it should be noeviction")
+    if settings.get("appendonly", "yes") != "yes":
+        warnings.append("appendonly is off: a restart of Redis loses what it had; it should be yes")
+    if settings.get("timeout", "0") != "0":
+        warnings.append(f"timeout is {settings['timeout']}: Redis closes idle connections; it should be 0")
+    return warnings
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,30 @@
+"""Which key has a type that it must not have: Redis says WRONGTYPE and leaves out where."""
+
+from hookfarm.store import keys
+from hookfarm.store.clients import Exchange, RedisError
+
+WRONG_TYPE = "WRONGTYPE"
+
+
+def explain(error: RedisError, exchange: Exchange) -> str:
+    """The error in one line; where a key has a foreign type, which one it is and what it must be.
+
+    Asks Redis, over a fresh connection; `exchange` is closed then, and else left as it was.
+    """
+    if not str(error).startswith(WRONG_TYPE):
+        return str(error)
+    exchange.close()
+    try:
+        found = exchange.ask(*(("TYPE", key) for key in keys.TYPES))
+    except RedisError:
+        return str(error)
+    finally:
+        exchange.close()
+    wrong = [_misfit(key, kind, must) for (key, must), kind in zip(keys.TYPES.items(), found, strict=True)]
+    return ", ".join(filter(None, wrong)) or str(error)
+
+
+def _misfit(key: str, kind: object, must: str) -> str:
+    if not isinstance(kind, bytes) or kind in (b"none", must.encode()):
+        return ""
+    return f"{key} is a {kind.decode()}; it must be a {must}"

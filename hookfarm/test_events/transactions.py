@@ -1,0 +1,81 @@
+"""The logs of a transaction, as events, from a node of its chain."""
+
+import asyncio
+from typing import Any
+
+from hookfarm.abi.abi_types import EventSignature
+from hookfarm.chain.block import parse_header, parse_logs
+from hookfarm.chain.node import Node, connect
+from hookfarm.chain.providers import Provider, Providers
+from hookfarm.chain.timing import Limits
+from hookfarm.config import ChainConfig
+from hookfarm.errors import ChainUnavailable
+from hookfarm.matching import payload
+from hookfarm.matching.decoder import Meanings
+from hookfarm.matching.index import Index
+from hookfarm.records import Endpoint, Event, Subscription
+from hookfarm.test_events.send import Sample
+
+_LIMITS = Limits(request_seconds=5.0)
+
+
+async def events(chain: ChainConfig, transaction_hash: str) -> list[Event] | None:
+    """Its logs; None where the chain's nodes know of no such transaction in a block.
+
+    ChainUnavailable where none of them answers.
+    """
+    failure: ChainUnavailable | None = None
+    for provider in Providers(chain.urls).all:
+        try:
+            return await _from_node(chain.chain_id, provider, transaction_hash)
+        except ChainUnavailable as error:
+            failure = error
+    raise failure or ChainUnavailable(f"chain {chain.chain_id} has no nodes")
+
+
+async def _from_node(chain_id: int, provider: Provider, transaction_hash: str) -> list[Event] | None:
+    node = await connect(provider, _LIMITS, on_head=lambda _: None, on_request=lambda: None)
+    try:
+        receipt: Any = await _ask(node, "eth_getTransactionReceipt", transaction_hash)
+        if receipt is None:
+            return None
+        try:
+            block_hash, logs = receipt["blockHash"], receipt["logs"]
+        except (KeyError, TypeError) as error:
+            raise ChainUnavailable(f"{node.origin}: sent a malformed receipt") from error
+        header = parse_header(await _ask(node, "eth_getBlockByHash", block_hash, False))
+        return parse_logs(chain_id, header, logs)
+    finally:
+        await node.close()
+
+
+async def _ask(node: Node, method: str, *parameters: object) -> Any:
+    try:
+        async with asyncio.timeout(_LIMITS.request_seconds):
+            return await node.ask(method, *parameters)
+    except TimeoutError as error:
+        raise ChainUnavailable(f"{node.origin}: does not answer") from error
+
+
+def matching(endpoint: Endpoint, subscriptions: tuple[Subscription, ...], logs: list[Event]) -> list[Sample]:
+    """What each of the subscriptions would be told of these logs."""
+    samples = []
+    for subscription in subscriptions:
+        index = Index()
+        index.put(_alone(endpoint, subscription))
+        for event in logs:
+            meanings = Meanings(event)
+            for match in index.match(event, meanings):
+                decoded = _decoded(meanings, match.signature)
+                samples.append(
+                    Sample(subscription.id, payload.emitted(event, decoded, subscription.id, match.confirmations))
+                )
+    return samples
+
+
+def _decoded(meanings: Meanings, signature: EventSignature | None) -> Any:
+    return None if signature is None else meanings.under(signature)
+
+
+def _alone(endpoint: Endpoint, subscription: Subscription) -> Endpoint:
+    return Endpoint(endpoint.id, endpoint.url, subscriptions=(subscription,))

@@ -1,0 +1,94 @@
+"""The API against its own description: schemathesis makes requests that fit /openapi.json and others that do not.
+
+Whatever comes, the answer is a documented one: never a 500, never another shape than the schema says, and a
+problem document where the request is wrong.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hookfarm.chain.providers import Providers
+from hookfarm.errors import ChainUnavailable
+from hookfarm.event_ingestor import status
+from hookfarm.event_ingestor.counters import Gauges
+from hookfarm.farm.scoreboard import Board, State
+from hookfarm.records import Endpoint
+from hookfarm.registry.registry import Registry
+from hookfarm.status import readiness
+from hookfarm.store import keys
+from tests.support.api_process import TOKEN, Api, running_api
+from tests.support.lanes import begin
+from tests.support.redis_server import RedisServer
+
+SEED = 7
+EXAMPLES = 15
+"""For each operation; over a thousand cases that the schemas suggest come on top. Bounded by a time instead,
+schemathesis would begin again until that is over, and prove less on a slow machine."""
+PATIENCE_SECONDS = 200
+LIVE = "/v1/stats/stream"
+"""It never ends."""
+TRYING = "/v1/endpoints/{endpoint_id}/test"
+"""It sends to whatever URL an endpoint has, so it is asked of one on loopback, and not among those made up."""
+KNOWN = Endpoint("ep_known", "http://127.0.0.1:9/")
+CONFIGURATION = """
+[checks.positive_data_acceptance]
+# Signatures, conditions, cursors and public addresses have rules that JSON Schema cannot say (422), a stale
+# ETag is none of its affairs (412), and only so many endpoints are tried at a time (503).
+expected-statuses = ["2xx", 401, 403, 404, 409, 412, 422, 503]
+
+[checks.negative_data_rejection]
+expected-statuses = [400, 401, 404, 405, 409, 412, 413, 415, 421, 422]
+"""
+
+
+@pytest.fixture
+def api(redis_server: RedisServer) -> Any:
+    with redis_server.client() as client, running_api(redis_server.url) as one:
+        for service in keys.SERVICES:
+            readiness.publish(client, service, {})
+        readiness.publish(client, keys.EVENT_INGESTOR, {"chains": [told_of_a_chain()]})
+        Registry(client).add(KNOWN)
+        begin(client, KNOWN.id)
+        yield one
+
+
+def told_of_a_chain() -> dict[str, Any]:
+    """What an ingestor says of a chain that it catches up with, one of whose nodes has failed."""
+    [slot] = Board({keys.EVENT_INGESTOR: 1}).slots(keys.EVENT_INGESTOR)
+    slot.state = State.UP
+    numbers, watched = Gauges(slot, 7), Providers(["wss://one.example", "https://two.example"]).all
+    numbers.nodes.watch(watched)
+    numbers.nodes.failed(watched[0], ChainUnavailable("HTTP 429"), 600.0)
+    numbers.catching_up(12.0, 65.0)
+    [chain] = status.report([slot])["chains"]
+    assert isinstance(chain, dict)
+    return chain
+
+
+def test_no_request_gets_an_answer_that_is_not_described(api: Api, tmp_path: Path) -> None:
+    run(api, tmp_path, CONFIGURATION, "--exclude-path", LIVE, "--exclude-path", TRYING)
+
+
+def test_no_request_for_a_test_gets_an_answer_that_is_not_described(api: Api, tmp_path: Path) -> None:
+    known = f'[parameters]\n"path.endpoint_id" = "{KNOWN.id}"\n'
+    run(api, tmp_path, known + CONFIGURATION, "--include-path", TRYING)
+
+
+def run(api: Api, place: Path, configuration: str, *which: str) -> None:
+    config = place / "schemathesis.toml"
+    config.write_text(configuration)
+    command = [
+        *(str(Path(sys.executable).with_name("st")), "--config-file", str(config)),
+        *("run", f"{api.url}/openapi.json", "--header", f"Authorization: Bearer {TOKEN}", *which),
+        *("--checks", "all", "--phases", "examples,coverage,fuzzing"),
+        *("--max-examples", str(EXAMPLES), "--seed", str(SEED)),
+        *("--generation-database", "none", "--no-shrink", "--warnings", "off", "--no-color"),
+    ]
+    found = subprocess.run(
+        command, cwd=place, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
+    assert found.returncode == 0, found.stdout[-8000:] + found.stderr

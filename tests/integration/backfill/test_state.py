@@ -1,0 +1,232 @@
+"""Backfills as those see them who look: the list, its filters and pages, and what a picture has of them."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from hookfarm import status
+from hookfarm.api import queue_metrics
+from hookfarm.backfill import job_queue, state
+from hookfarm.backfill.job_queue import Piece
+from hookfarm.backfill.state import Backfill, Wanted
+from hookfarm.event_stream import Checkpoint
+from hookfarm.records import Endpoint
+from hookfarm.registry.registry import Registry
+from hookfarm.status import readiness
+from hookfarm.store import keys
+from hookfarm.store.clients import async_client
+from tests.support.api_process import Api, pages, refused, running_api
+from tests.support.delivery import CHAIN_ID, job
+from tests.support.lanes import BLOCK, begin, fill, hand_over, hold, name
+
+ONE, TWO, THREE = "ep_one", "ep_two", "ep_three"
+LAST = Checkpoint(9, "0xb9")
+
+
+@pytest.fixture(autouse=True)
+def registry(client: Any) -> Registry:
+    client.hset(keys.LIMITS, "*", 1)
+    made = Registry(client)
+    for each in (ONE, TWO, THREE):
+        made.add(Endpoint(each, "http://127.0.0.1:9/"))
+    return made
+
+
+@pytest.fixture
+def api(redis_url: str) -> Iterator[Api]:
+    with running_api(redis_url) as one:
+        yield one
+
+
+def seen(client: Any, endpoint: str) -> Backfill:
+    found = state.read(client, name(endpoint))
+    assert found is not None
+    return found
+
+
+def alive(redis_url: str, endpoint: str, per_second: float | None = None, note: str = "") -> None:
+    """A sign of life that lasts for ten minutes, however slow the machine is."""
+
+    async def run() -> None:
+        async with async_client(redis_url) as client:
+            await job_queue.sign_of_life(client, name(endpoint), per_second, note)
+            await client.zadd(keys.BACKFILLS, {name(endpoint): 600_000}, xx=True, incr=True)
+
+    asyncio.run(run())
+
+
+def fall_silent(client: Any, endpoint: str, seconds: int = 60) -> None:
+    """As if its process had been killed so long ago."""
+    client.zadd(keys.BACKFILLS, {name(endpoint): 1000 * (client.time()[0] - seconds)})
+
+
+def finish(redis_url: str, endpoint: str) -> None:
+    fill(redis_url, endpoint, [])
+    assert hand_over(redis_url, endpoint, Piece(BLOCK, LAST, 8, 0, is_last=True)).result == "done"
+
+
+def test_a_running_one_says_how_far_it_is_how_fast_and_how_long_it_takes(client: Any, redis_url: str) -> None:
+    fill(redis_url, ONE, [job(ONE, f"past-{n}") for n in range(5)])
+    alive(redis_url, ONE, 2.0)
+    shown = seen(client, ONE).public()
+    assert (shown["state"], shown["at_block"], shown["blocks"], shown["total"]) == ("running", 1, 1, 9)
+    assert (shown["blocks_per_second"], shown["seconds_left"], shown["note"]) == (2.0, 4.0, "")
+    assert (shown["added"], shown["waiting"]) == (5, client.zcard(keys.LANE + ONE))
+    assert shown["waiting"] > 0
+    assert shown["held_seconds"] is None
+
+
+def test_one_that_does_not_get_on_says_why_and_promises_no_time(client: Any, redis_url: str) -> None:
+    begin(client, ONE)
+    alive(redis_url, ONE, 2.0, "waiting for the farm to deliver" + "." * 1000)
+    shown = seen(client, ONE).public()
+    assert (shown["state"], shown["seconds_left"]) == ("running", None)
+    assert shown["note"].startswith("waiting for the farm to deliver")
+    assert len(shown["note"]) == job_queue.MOST_NOTED
+
+
+def test_one_that_is_silent_is_stopped_and_its_speed_is_no_longer_told(client: Any, redis_url: str) -> None:
+    begin(client, ONE)
+    alive(redis_url, ONE, 2.0, "no node answers")
+    fall_silent(client, ONE)
+    shown = seen(client, ONE).public()
+    assert (shown["state"], shown["running"]) == ("stopped", False)
+    assert (shown["blocks_per_second"], shown["seconds_left"], shown["note"]) == (None, None, "")
+    assert shown["silent_seconds"] == pytest.approx(60, abs=20)
+
+
+def test_a_killed_one_that_still_holds_its_endpoint_says_for_how_long(client: Any, redis_url: str) -> None:
+    begin(client, ONE)
+    hold(redis_url, ONE)
+    assert 0 < client.pttl(keys.BACKFILLING + ONE) <= 1000 * job_queue.HELD_SECONDS
+    client.pexpire(keys.BACKFILLING + ONE, 600_000)
+    fall_silent(client, ONE)
+    assert seen(client, ONE).public()["held_seconds"] == pytest.approx(600, abs=60)
+    client.delete(keys.BACKFILLING + ONE)
+    assert seen(client, ONE).public()["held_seconds"] is None
+
+
+def test_what_another_backfill_holds_is_not_said_of_this_one(client: Any, redis_url: str) -> None:
+    begin(client, ONE)
+    client.set(keys.BACKFILLING + ONE, f"{ONE}:{CHAIN_ID}:5::", px=60_000)
+    assert seen(client, ONE).public()["held_seconds"] is None
+
+
+def test_a_last_sign_of_life_after_the_end_is_none(client: Any, redis_url: str, registry: Registry) -> None:
+    finish(redis_url, ONE)
+    alive(redis_url, ONE, 2.0)
+    assert (seen(client, ONE).state, seen(client, ONE).per_second) == ("done", None)
+    begin(client, TWO)
+    registry.remove(TWO)
+    alive(redis_url, TWO, 2.0)
+    assert state.read(client, name(TWO)) is None
+    assert client.zscore(keys.BACKFILLS, name(TWO)) is None
+
+
+def test_one_that_is_begun_again_forgets_those_that_are_no_longer_remembered(client: Any) -> None:
+    begin(client, ONE)
+    client.zadd(keys.BACKFILLS, {"ep_gone:1:1::": 1})
+    begin(client, TWO)
+    assert client.zscore(keys.BACKFILLS, "ep_gone:1:1::") is None
+    assert client.zscore(keys.BACKFILLS, name(ONE)) is not None
+
+
+def test_a_list_has_those_that_are_wanted_the_last_to_move_first(client: Any, redis_url: str) -> None:
+    finish(redis_url, ONE)
+    begin(client, TWO)
+    begin(client, THREE)
+    alive(redis_url, THREE)
+    fall_silent(client, ONE, 5)
+    fall_silent(client, TWO)
+
+    def found(wanted: Wanted) -> list[str]:
+        return [each.endpoint for each in state.page(client, wanted, None, 50)[0]]
+
+    assert found(Wanted()) == [THREE, ONE, TWO]
+    assert found(Wanted(endpoint=TWO)) == [TWO]
+    assert found(Wanted(endpoint="ep_")) == []
+    assert [found(Wanted(state=state)) for state in state.STATES] == [[THREE], [TWO], [ONE]]
+
+
+def test_the_api_lists_them_page_by_page(client: Any, redis_url: str, api: Api) -> None:
+    assert api.ask("GET", "/v1/backfills").json == {"data": [], "next_cursor": None}
+    for number in range(5):
+        facts: dict[str, str | int] = {"endpoint": ONE, "chain_id": 7, "subscription": "sub_a"}
+        state.begin(client, f"{ONE}:7:{number}:9:sub_a", {**facts, "from_block": number, "to_block": 9})
+        client.zincrby(keys.BACKFILLS, 600_000, f"{ONE}:7:{number}:9:sub_a")
+    listed = pages(api, "/v1/backfills?limit=2")
+    assert [len(page) for page in listed] == [2, 2, 1]
+    assert {row["from_block"] for page in listed for row in page} == set(range(5))
+    [row] = api.ask("GET", f"/v1/backfills?endpoint={ONE}&state=running&limit=1").json["data"]
+    assert (row["subscription"], row["state"], row["at_block"]) == ("sub_a", "running", None)
+    assert api.ask("GET", "/v1/backfills?state=done").json["data"] == []
+    refused(api.ask("GET", "/v1/backfills?state=asleep"), 422, "state")
+    refused(api.ask("GET", "/v1/backfills?cursor=WzFd"), 422, "cursor")
+    assert api.ask("GET", "/v1/backfills", token=None).status == 401
+
+
+def test_a_picture_has_those_that_are_not_done_and_what_waits_in_lanes(client: Any, redis_url: str) -> None:
+    finish(redis_url, ONE)
+    fill(redis_url, TWO, [job(TWO, f"past-{n}") for n in range(40)])
+    alive(redis_url, TWO)
+    begin(client, THREE)
+    fall_silent(client, THREE)
+    found = status.take(client)
+    assert {row["endpoint"]: row["state"] for row in found["backfills"]} == {TWO: "running", THREE: "stopped"}
+    assert found["queue"]["in_lanes"] == client.hlen(keys.LANE_JOBS) > 0
+
+
+def test_a_picture_looks_at_the_ten_last_to_move_however_many_there_are(client: Any, redis_url: str) -> None:
+    for number in range(30):
+        facts: dict[str, str | int] = {"endpoint": ONE, "chain_id": 7, "subscription": ""}
+        state.begin(client, f"{ONE}:7:{number}::", {**facts, "from_block": number, "to_block": 99})
+        client.zincrby(keys.BACKFILLS, -100 * number, f"{ONE}:7:{number}::")
+    assert [row["from_block"] for row in status.take(client)["backfills"]] == list(range(10))
+
+
+def test_the_depth_of_all_lanes_is_measured(client: Any, redis_url: str) -> None:
+    fill(redis_url, ONE, [job(ONE, f"past-{n}") for n in range(40)])
+
+    async def read() -> queue_metrics.Depths:
+        async with async_client(redis_url) as connected:
+            return await queue_metrics.read(connected, [])
+
+    [family] = [
+        family
+        for family in queue_metrics.families(asyncio.run(read()), ())
+        if family.name == "delivery_queue_in_lanes"
+    ]
+    assert family.samples[0].value == client.hlen(keys.LANE_JOBS) > 0
+
+
+NODE = {
+    "node": "wss://one.example", "kind": "ws", "state": "cooling_down", "until_ms": 4_000_000_000_000,
+    "last_error": "HTTP 429", "last_error_at_ms": 1, "requests": 9, "calls": 9, "errors": {"rate_limited": 1},
+}  # fmt: skip
+
+
+def test_a_chain_is_asked_for_by_its_id_and_has_its_nodes(client: Any, api: Api) -> None:
+    row = {"chain_id": 7, "head": 3, "checkpoint": 3, "lag_blocks": 0, "why": "", "events_published": 1}
+    told = {**row, "rpc_requests_per_block": 1.5, "catching_up": None, "providers": [NODE]}
+    readiness.publish(client, keys.EVENT_INGESTOR, {"chains": [{**row, "chain_id": 6}, told]})
+    _, listed = api.ask("GET", "/v1/chains").json["data"]
+    found = api.ask("GET", "/v1/chains/7")
+    assert found.status == 200
+    assert found.json == {**listed, "lag_seconds": found.json["lag_seconds"]}
+    assert (found.json["rpc_requests_per_block"], found.json["providers"]) == (1.5, [NODE])
+    refused(api.ask("GET", "/v1/chains/8"), 404)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "field"),
+    [("8", 404, None), ("0", 422, "chain_id"), ("x", 422, "chain_id"), (str(2**64), 422, "chain_id")],
+)
+def test_a_chain_that_is_none_is_refused(api: Api, path: str, status: int, field: str | None) -> None:
+    refused(api.ask("GET", f"/v1/chains/{path}"), status, field)
+
+
+def test_a_chain_whose_farm_is_of_an_older_version_has_no_nodes(client: Any) -> None:
+    readiness.publish(client, keys.EVENT_INGESTOR, {"chains": [{"chain_id": 7, "head": 3, "checkpoint": 3}]})
+    assert status.take(client)["chains"][0]["providers"] == []

@@ -1,0 +1,242 @@
+"""Random moves of hop 2 against a model of it, with the ledger's invariant asserted after each."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from hookfarm import delivery_queue
+from hookfarm.delivery_queue import Handled, Rejected, Verdict, job
+from hookfarm.delivery_queue.job import Foreign, Job, Taken
+from hookfarm.event_stream import Entry, StreamReader
+from hookfarm.store import keys
+from hookfarm.store.clients import Exchange
+from tests.support.delivery import CHAIN_ID, delivered
+from tests.support.ledger import assert_ledger_invariant, place
+
+IDS = st.sampled_from([f"msg_{n}" for n in range(6)])
+PAST, FUTURE = 1, 10**15
+FAR_SECONDS = 3600.0
+
+
+class Queue(RuleBasedStateMachine):
+    """The model: what is queued, in whose hands, waiting, and dead. `stale` are hands whose job moved on."""
+
+    def __init__(self, client: Any, exchange: Exchange) -> None:
+        super().__init__()
+        self.client, self.exchange = client, exchange
+        client.flushall()
+        self.reader = StreamReader(exchange, "model")
+        self.reader.follow([CHAIN_ID])
+        self.queue: list[str] = []
+        """The ids in the list, the next to be popped first; some may have been settled meanwhile."""
+        self.open: set[str] = set()
+        self.hands: list[Taken] = []
+        self.stale: list[Taken] = []
+        self.retry: dict[str, int] = {}
+        self.dead: set[str] = set()
+        self.attempts: dict[str, int] = {}
+        self.last_sequence = 0
+
+    @property
+    def known(self) -> set[str]:
+        return self.open | set(self.retry) | self.dead
+
+    def read_entry(self) -> Entry:
+        self.client.xadd(keys.events(CHAIN_ID), {"event": b"{}"})
+        self.reader.ask()
+        [entry], _ = self.reader.answer()
+        return entry
+
+    @rule(ids=st.lists(IDS, max_size=4), twice=st.booleans())
+    def hand_off(self, ids: list[str], twice: bool) -> None:
+        handled = [Handled(self.read_entry(), tuple(Job(i, f"ep_{i}", b'{"id":"%b"}' % i.encode()) for i in ids))]
+        new = [i for i in dict.fromkeys(ids) if i not in self.known]
+        assert delivery_queue.hand_off(self.exchange, handled).enqueued == len(new)
+        if twice:
+            assert delivery_queue.hand_off(self.exchange, handled).enqueued == 0
+        self.queue += new
+        self.open |= set(new)
+        self.attempts.update(dict.fromkeys(new, 1))
+
+    @rule()
+    def reject(self) -> None:
+        entry = self.read_entry()
+        delivery_queue.hand_off(self.exchange, [Handled(entry, rejected=Rejected(b"x", "why"))])
+        self.dead |= {i.decode() for i in self.client.zrange(keys.DEAD, 0, -1)} - self.dead
+
+    @precondition(lambda self: self.queue)
+    @rule()
+    def pop(self) -> None:
+        delivery_queue.ask(self.exchange, None)
+        taken, _ = delivery_queue.answer(self.exchange)
+        assert isinstance(taken, Taken)
+        assert taken.id == self.queue.pop(0)
+        current = taken.id in self.open and self.client.zscore(keys.OPEN, taken.id) == taken.sequence
+        if current:
+            assert taken.attempt == self.attempts[taken.id]
+            assert taken.body == b'{"id":"%b"}' % taken.id.encode()
+        (self.hands if current else self.stale).append(taken)
+
+    def take(self, data: Any, hands: list[Taken]) -> Taken:
+        taken: Taken = data.draw(st.sampled_from(hands))
+        hands.remove(taken)
+        return taken
+
+    def settle(self, settlement: delivery_queue.Settlement) -> None:
+        delivery_queue.settle_now(self.exchange, settlement)
+
+    @precondition(lambda self: self.hands)
+    @rule(data=st.data())
+    def deliver(self, data: Any) -> None:
+        taken = self.take(data, self.hands)
+        self.settle(delivered(taken))
+        self.open.discard(taken.id)
+
+    @precondition(lambda self: self.hands)
+    @rule(data=st.data(), dies=st.booleans())
+    def fail(self, data: Any, dies: bool) -> None:
+        taken = self.take(data, self.hands)
+        job = taken.after({"status": 500}, attempt=taken.attempt + 1)
+        self.settle(delivery_queue.failed(taken, job, None if dies else FAR_SECONDS, Verdict.NONE))
+        self.open.discard(taken.id)
+        self.attempts[taken.id] = taken.attempt + 1
+        if dies:
+            self.dead.add(taken.id)
+        else:
+            self.retry[taken.id] = FUTURE
+
+    @precondition(lambda self: self.hands)
+    @rule(data=st.data())
+    def give_back(self, data: Any) -> None:
+        taken = self.take(data, self.hands)
+        self.settle(delivery_queue.give_back(taken))
+        self.queue.append(taken.id)
+
+    @precondition(lambda self: self.hands)
+    @rule(data=st.data())
+    def orphan(self, data: Any) -> None:
+        """The sweep takes a job out of hands that it thinks dead; they may come back later."""
+        taken = self.take(data, self.hands)
+        assert delivery_queue.requeue_orphan(self.client, taken.id, taken.sequence)
+        self.stale.append(taken)
+        if self.client.zscore(keys.DEAD, taken.id) is None:
+            self.queue.append(taken.id)
+        else:
+            self.open.discard(taken.id)
+            self.dead.add(taken.id)
+
+    @precondition(lambda self: self.stale)
+    @rule(data=st.data(), move=st.sampled_from(["fail", "die", "give_back", "orphan"]))
+    def move_under_an_old_sequence(self, data: Any, move: str) -> None:
+        taken = self.take(data, self.stale)
+        if move == "orphan":
+            assert not delivery_queue.requeue_orphan(self.client, taken.id, taken.sequence)
+        elif move == "give_back":
+            self.settle(delivery_queue.give_back(taken))
+        else:
+            wait = None if move == "die" else FAR_SECONDS
+            self.settle(delivery_queue.failed(taken, taken.after({}), wait, Verdict.NONE))
+
+    @precondition(lambda self: self.stale)
+    @rule(data=st.data())
+    def deliver_under_an_old_sequence(self, data: Any) -> None:
+        """It was answered with a 2xx, so it is done wherever it is, among the dead too."""
+        taken = self.take(data, self.stale)
+        self.settle(delivered(taken))
+        if taken.id in self.open:
+            self.open.discard(taken.id)
+            self.stale += [t for t in self.hands if t.id == taken.id]
+            self.hands = [t for t in self.hands if t.id != taken.id]
+        self.retry.pop(taken.id, None)
+        self.dead.discard(taken.id)
+
+    @precondition(lambda self: self.retry)
+    @rule(data=st.data())
+    def time_passes(self, data: Any) -> None:
+        job_id = data.draw(st.sampled_from(sorted(self.retry)))
+        self.retry[job_id] = PAST
+        place(self.client, keys.RETRY, {job_id: PAST})
+
+    @rule()
+    def promote(self) -> None:
+        due = sorted(i for i, at in self.retry.items() if at == PAST)
+        assert delivery_queue.promote(self.client) == len(due)
+        for job_id in due:
+            del self.retry[job_id]
+        self.queue += due
+        self.open |= set(due)
+
+    @rule(job_id=IDS)
+    def adopt(self, job_id: str) -> None:
+        name = job_id.encode()
+        raw = b'{"endpoint":"ep_%b","payload":{"id":"%b"},"id":"%b"}' % (name, name, name)
+        taken = delivery_queue.adopt(self.exchange, Foreign(raw))
+        if job_id in self.known:
+            assert taken is None
+            self.dead |= {i.decode() for i in self.client.zrange(keys.DEAD, 0, -1)}
+        else:
+            assert taken is not None
+            self.hands.append(taken)
+            self.open.add(job_id)
+            self.attempts[job_id] = 1
+
+    @rule()
+    def forget_scripts(self) -> None:
+        self.client.script_flush()
+
+    @rule(hours=st.sampled_from([-1, 1]))
+    def step_the_clock(self, hours: int) -> None:
+        """Sequences only grow: a clock an hour behind is a last sequence an hour ahead."""
+        last = int(self.client.get(keys.SEQUENCE) or 0)
+        if hours > 0 and last and last < 2**52:
+            self.client.set(keys.SEQUENCE, last + hours * 3_600_000_000)
+
+    @invariant()
+    def ledger_holds(self) -> None:
+        assert_ledger_invariant(self.client)
+
+    @invariant()
+    def everything_is_where_the_model_has_it(self) -> None:
+        places = [
+            {i.decode() for i in self.client.zrange(key, 0, -1)} for key in (keys.OPEN, keys.RETRY, keys.DEAD)
+        ]
+        assert places == [self.open, set(self.retry), self.dead]
+        elements = [job.decode(raw) for raw in reversed(self.client.lrange(keys.DELIVERY_QUEUE, 0, -1))]
+        assert [taken.id for taken in elements if isinstance(taken, Taken)] == self.queue
+
+    @invariant()
+    def sequences_only_grow(self) -> None:
+        last = int(self.client.get(keys.SEQUENCE) or 0)
+        assert last >= self.last_sequence
+        self.last_sequence = last
+
+    @invariant()
+    def every_open_job_is_queued_or_in_a_hand_under_its_sequence(self) -> None:
+        elements = [job.decode(raw) for raw in self.client.lrange(keys.DELIVERY_QUEUE, 0, -1)]
+        held = [(t.id, t.sequence) for t in (*elements, *self.hands) if isinstance(t, Taken)]
+        owed = {(i.decode(), int(score)) for i, score in self.client.zrange(keys.OPEN, 0, -1, withscores=True)}
+        assert owed <= set(held)
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[Any]:
+    from hookfarm.store.clients import command_client
+
+    with command_client(redis_url) as connected:
+        yield connected
+
+
+def test_no_sequence_of_moves_breaks_the_ledger(client: Any, redis_url: str) -> None:
+    exchange = Exchange(redis_url, delivery_queue.BLOCK_SECONDS)
+    checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
+    try:
+        run_state_machine_as_test(
+            lambda: Queue(client, exchange),  # type: ignore[arg-type]  # anything that makes one will do
+            settings=settings(max_examples=60, stateful_step_count=40, suppress_health_check=checks),
+        )
+    finally:
+        exchange.close()

@@ -1,0 +1,200 @@
+"""Random moves with windows of every kind, and lanes: the ledger holds after each, in the end all is delivered."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from hookfarm import delivery_queue
+from hookfarm.deliveries import windows
+from hookfarm.delivery_queue import Handled, Verdict
+from hookfarm.delivery_queue.job import Foreign, Job, Taken
+from hookfarm.event_stream import StreamReader
+from hookfarm.records import Endpoint
+from hookfarm.registry.registry import Registry
+from hookfarm.store import keys
+from hookfarm.store.clients import Exchange
+from tests.support import lanes
+from tests.support.delivery import CHAIN_ID, delivered
+from tests.support.ledger import assert_drained, assert_ledger_invariant, place
+
+ENDPOINTS = (
+    Endpoint("ep_plain", "http://127.0.0.1:9/"),
+    Endpoint("ep_two", "http://127.0.0.1:9/", max_in_flight=2),
+    Endpoint("ep_ordered", "http://127.0.0.1:9/", ordered=True),
+    Endpoint("ep_rate", "http://127.0.0.1:9/", rate_limit_per_second=1),
+)
+MOST = {"ep_plain": 16, "ep_two": 2, "ep_ordered": 1, "ep_rate": 16}
+NAMES = st.sampled_from(sorted(MOST))
+
+
+class Windows(RuleBasedStateMachine):
+    """Knows what is owed and what is in hands."""
+
+    def __init__(self, client: Any, exchange: Exchange, redis_url: str) -> None:
+        super().__init__()
+        self.client, self.exchange, self.redis_url = client, exchange, redis_url
+        client.flushall()
+        self.registry = Registry(client)
+        for endpoint in ENDPOINTS:
+            self.registry.add(endpoint)
+        client.hset(keys.LIMITS, "*", 8)
+        self.reader = StreamReader(exchange, "model")
+        self.reader.follow([CHAIN_ID])
+        self.hands: list[Taken] = []
+        self.owed: set[str] = set()
+        self.number = 0
+
+    @rule(name=NAMES, count=st.integers(1, 7))
+    def hand_off(self, name: str, count: int) -> None:
+        made = [Job(f"{name}-{self.number + i:04}", name, b"{}") for i in range(count)]
+        self.number += count
+        self.client.xadd(keys.events(CHAIN_ID), {"event": b"{}"})
+        self.reader.ask()
+        [entry], _ = self.reader.answer()
+        assert delivery_queue.hand_off(self.exchange, [Handled(entry, tuple(made))]).enqueued == count
+        self.owed |= {job.id for job in made}
+
+    @rule(name=NAMES, count=st.integers(1, 12))
+    def backfill(self, name: str, count: int) -> None:
+        made = [Job(f"{name}-{self.number + i:04}", name, b"{}") for i in range(count)]
+        self.number += count
+        assert lanes.fill(self.redis_url, name, made) == count
+        self.owed |= {job.id for job in made}
+
+    @rule()
+    def live_ones_are_long_gone(self) -> None:
+        self.client.delete(keys.LIVE)
+
+    @rule(name=NAMES)
+    def adopt(self, name: str) -> None:
+        job_id = f"{name}-{self.number:04}"
+        self.number += 1
+        raw = b'{"endpoint":"%b","payload":{},"id":"%b"}' % (name.encode(), job_id.encode())
+        taken = delivery_queue.adopt(self.exchange, Foreign(raw))
+        self.owed.add(job_id)
+        if taken is not None:
+            self.hands.append(taken)
+
+    @precondition(lambda self: self.client.llen(keys.DELIVERY_QUEUE))
+    @rule()
+    def pop(self) -> None:
+        delivery_queue.ask(self.exchange, None)
+        taken, _ = delivery_queue.answer(self.exchange)
+        assert isinstance(taken, Taken)
+        if self.client.zscore(keys.OPEN, taken.id) == taken.sequence:
+            self.hands.append(taken)
+
+    def take(self, data: Any) -> Taken:
+        taken: Taken = data.draw(st.sampled_from(self.hands))
+        self.hands.remove(taken)
+        return taken
+
+    def settle(self, settlement: delivery_queue.Settlement) -> None:
+        delivery_queue.settle_now(self.exchange, settlement)
+
+    @precondition(lambda self: self.hands)
+    @rule(data=st.data())
+    def deliver(self, data: Any) -> None:
+        self.conclude(self.take(data))
+
+    def conclude(self, taken: Taken) -> None:
+        self.settle(delivered(taken))
+        self.owed.remove(taken.id)
+
+    @precondition(lambda self: self.hands)
+    @rule(data=st.data(), verdict=st.sampled_from(Verdict), wait=st.sampled_from([0.0, 3600.0]))
+    def fail(self, data: Any, verdict: Verdict, wait: float) -> None:
+        taken = self.take(data)
+        self.settle(delivery_queue.failed(taken, taken.after({}, attempt=taken.attempt + 1), wait, verdict))
+
+    @precondition(lambda self: self.hands)
+    @rule(data=st.data())
+    def die(self, data: Any) -> None:
+        taken = self.take(data)
+        self.settle(delivery_queue.failed(taken, taken.after({}, reason="x"), None))
+        self.owed.remove(taken.id)
+
+    @precondition(lambda self: self.hands)
+    @rule(data=st.data(), move=st.sampled_from([delivery_queue.give_back, delivery_queue.park]))
+    def put_back(self, data: Any, move: Any) -> None:
+        self.settle(move(self.take(data)))
+
+    @precondition(lambda self: self.hands)
+    @rule(data=st.data())
+    def orphan(self, data: Any) -> None:
+        taken = self.take(data)
+        assert delivery_queue.requeue_orphan(self.client, taken.id, taken.sequence)
+        if self.client.zscore(keys.DEAD, taken.id) is not None:
+            self.owed.remove(taken.id)
+
+    @rule(name=NAMES, enabled=st.booleans())
+    def change(self, name: str, enabled: bool) -> None:
+        self.registry.edit(name, lambda endpoint: replace(endpoint, enabled=enabled))
+
+    @rule()
+    def promote(self) -> None:
+        delivery_queue.promote(self.client)
+
+    @rule()
+    def time_passes(self) -> None:
+        """Retries and windows are due."""
+        for job_id in self.client.zrange(keys.RETRY, 0, -1):
+            place(self.client, keys.RETRY, {job_id: 1})
+        for name in MOST:
+            if self.client.exists(keys.WINDOW + name):
+                self.client.hset(keys.WINDOW + name, mapping={"wait": 0, "next": 0})
+            self.client.zadd(keys.WAKE, {name: 1}, xx=True)
+
+    @invariant()
+    def ledger_holds(self) -> None:
+        assert_ledger_invariant(self.client)
+
+    @invariant()
+    def no_window_is_over_its_limit(self) -> None:
+        for name, found in zip(MOST, windows.read(self.client, list(MOST)), strict=True):
+            assert found.open <= MOST[name]
+
+    def teardown(self) -> None:
+        """Everything that is owed comes out, once the endpoints answer: nothing is parked for ever."""
+        for name in MOST:
+            self.registry.edit(name, lambda endpoint: replace(endpoint, enabled=True))
+        while True:
+            for taken in self.hands:
+                self.conclude(taken)
+            self.hands = []
+            if not self.owed:
+                break
+            self.time_passes()
+            delivery_queue.promote(self.client)
+            assert self.client.llen(keys.DELIVERY_QUEUE), f"stuck with {self.owed}"
+            while self.client.llen(keys.DELIVERY_QUEUE):
+                self.pop()
+        assert_drained(self.client)
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[Any]:
+    from hookfarm.store.clients import command_client
+
+    with command_client(redis_url) as connected:
+        yield connected
+
+
+def test_no_sequence_of_moves_loses_a_parked_job(client: Any, redis_url: str) -> None:
+    exchange = Exchange(redis_url, delivery_queue.BLOCK_SECONDS)
+    try:
+        run_state_machine_as_test(
+            lambda: Windows(client, exchange, redis_url),  # type: ignore[arg-type]  # anything that makes one will do
+            settings=settings(
+                max_examples=60,
+                stateful_step_count=40,
+                suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+            ),
+        )
+    finally:
+        exchange.close()

@@ -1,0 +1,216 @@
+"""What an endpoint's owner may ask for: so many at once, so many a second, one after the other."""
+
+import random
+import socket
+import threading
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from hookfarm.delivery_queue.job import Job
+from hookfarm.records import Endpoint
+from hookfarm.store import keys
+from tests.support.delivery import add_endpoint, enqueue, job
+from tests.support.farm_processes import FarmProcess, started_farms
+from tests.support.ledger import assert_drained
+from tests.support.receivers import Receiver, peer, read_request, running_receiver
+from tests.support.waiting import eventually
+
+WINDOW_SECONDS = 10.0
+TOLERANCE = 0.1
+SEED = 20261122
+
+StartDelivery = Callable[[int], FarmProcess]
+
+
+@pytest.fixture
+def start_delivery(redis_url: str) -> Iterator[StartDelivery]:
+    """Starts that many delivery processes; what fails is tried again after 100 ms."""
+    allowed = {"HOOKFARM_ALLOW_PRIVATE": "127.0.0.0/8", "HOOKFARM_RETRY_SCHEDULE": ",".join(["100ms"] * 20)}
+    with started_farms() as start:
+        yield lambda workers: start(
+            "webhook_delivery", "--workers", str(workers), redis_url=redis_url, **allowed
+        ).wait_ready()
+
+
+@dataclass(frozen=True)
+class Answered:
+    id: str
+    status: int
+
+
+class Judge:
+    """A peer's script that answers each webhook as `choose` says, after a moment, and counts how many meet."""
+
+    def __init__(self, choose: Callable[[], int] = lambda: 200, hold_seconds: float = 0.02) -> None:
+        self.answered: list[Answered] = []
+        self.most_at_once = 0
+        self._choose = choose
+        self._hold_seconds = hold_seconds
+        self._at_once = 0
+        self._lock = threading.Lock()
+        self._never = threading.Event()
+
+    @property
+    def delivered(self) -> list[str]:
+        """The ids of those that were answered with success."""
+        return [each.id for each in list(self.answered) if each.status == 200]
+
+    def __call__(self, connection: socket.socket, _: int) -> None:
+        while True:
+            head, _body = read_request(connection)
+            with self._lock:
+                self._at_once += 1
+                self.most_at_once = max(self.most_at_once, self._at_once)
+            self._never.wait(self._hold_seconds)
+            with self._lock:
+                self._at_once -= 1
+                status = self._choose()
+                self.answered.append(Answered(_webhook_id(head), status))
+            connection.sendall(b"HTTP/1.1 %d Judged\r\ncontent-length: 0\r\n\r\n" % status)
+
+
+def _webhook_id(head: bytes) -> str:
+    [line] = [line for line in head.split(b"\r\n") if line.startswith(b"webhook-id: ")]
+    return line.partition(b": ")[2].decode()
+
+
+def _jobs(endpoint: Endpoint, count: int) -> list[Job]:
+    return [job(endpoint) for _ in range(count)]
+
+
+# max_in_flight
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_an_endpoint_never_has_more_than_max_in_flight_at_once_and_gets_as_many(
+    client: Any, redis_url: str, start_delivery: StartDelivery, most: int
+) -> None:
+    judge = Judge()
+    with peer(judge) as receiver:
+        endpoint = add_endpoint(client, receiver.url, max_in_flight=most)
+        enqueue(redis_url, *_jobs(endpoint, 100))
+        start_delivery(10)
+        eventually(lambda: len(judge.delivered) >= 50, 20, "half of the deliveries")
+        enqueue(redis_url, *_jobs(endpoint, 100))
+        eventually(lambda: len(judge.delivered) >= 200, 20, "all deliveries")
+        assert judge.most_at_once == most
+        eventually(lambda: client.hlen(keys.JOBS) == 0, what="the ledger drained")
+        assert_drained(client)
+
+
+def test_max_in_flight_holds_when_attempts_fail(
+    client: Any, redis_url: str, start_delivery: StartDelivery
+) -> None:
+    chance = random.Random(SEED)
+    judge = Judge(lambda: chance.choice((200, 200, 500)))
+    with peer(judge) as receiver:
+        endpoint = add_endpoint(client, receiver.url, max_in_flight=2)
+        jobs = _jobs(endpoint, 60)
+        enqueue(redis_url, *jobs)
+        start_delivery(10)
+        eventually(lambda: set(judge.delivered) == {each.id for each in jobs}, 30, "all deliveries")
+        assert judge.most_at_once <= 2
+
+
+def test_without_a_limit_an_endpoint_alone_gets_all_workers(
+    client: Any, redis_url: str, start_delivery: StartDelivery
+) -> None:
+    judge = Judge()
+    with peer(judge) as receiver:
+        endpoint = add_endpoint(client, receiver.url)
+        enqueue(redis_url, *_jobs(endpoint, 500))
+        start_delivery(10)
+        eventually(lambda: len(judge.delivered) >= 500, 20, "all deliveries")
+        assert judge.most_at_once == 10
+
+
+# rate_limit_per_second
+
+
+@pytest.mark.alone
+def test_over_any_ten_seconds_an_endpoint_gets_its_rate(
+    client: Any, redis_url: str, start_delivery: StartDelivery
+) -> None:
+    with running_receiver() as slow, running_receiver() as fast:
+        limits = {20: slow, 200: fast}
+        for rate, receiver in limits.items():
+            endpoint = add_endpoint(client, receiver.url, rate_limit_per_second=rate)
+            enqueue(redis_url, *_jobs(endpoint, 25 * rate))
+        start_delivery(10)
+        eventually(lambda: all(_spans(each) > 1.7 * WINDOW_SECONDS for each in limits.values()), 60, "17 seconds")
+        for rate, receiver in limits.items():
+            came = [received.at for received in receiver.received]
+            assert len(came) < 25 * rate, f"no backlog any more at {rate}/s"
+            fewest, most = _fewest_and_most(came)
+            wanted = rate * WINDOW_SECONDS
+            assert wanted * (1 - TOLERANCE) <= fewest, f"{fewest} in ten seconds at {rate}/s"
+            assert most <= wanted * (1 + TOLERANCE), f"{most} in ten seconds at {rate}/s"
+
+
+def _spans(receiver: Receiver) -> float:
+    """Seconds from its first webhook to its last."""
+    received = receiver.received
+    return received[-1].at - received[0].at if received else 0.0
+
+
+def _fewest_and_most(came: Sequence[float]) -> tuple[int, int]:
+    """Of any WINDOW_SECONDS between the first and the last arrival; `came` ascends."""
+    starts = [at for at in came if at + WINDOW_SECONDS <= came[-1]]
+    most = max(bisect_right(came, at + WINDOW_SECONDS) - bisect_left(came, at) for at in starts)
+    fewest = min(bisect_left(came, at + WINDOW_SECONDS) - bisect_right(came, at) for at in starts)
+    return fewest, most
+
+
+def test_an_endpoint_that_waits_for_its_rate_holds_no_worker(
+    client: Any, redis_url: str, start_delivery: StartDelivery
+) -> None:
+    with running_receiver() as limited, running_receiver() as free:
+        limited_endpoint = add_endpoint(client, limited.url, rate_limit_per_second=2)
+        enqueue(redis_url, *_jobs(limited_endpoint, 100))
+        enqueue(redis_url, *_jobs(add_endpoint(client, free.url), 300))
+        start_delivery(1)
+        free.wait_for(300, within=10)
+        assert len(limited.received) < 50
+        limited.wait_for(len(limited.received) + 4)
+
+
+# ordered
+
+
+def test_an_ordered_endpoint_gets_its_deliveries_in_order_though_attempts_fail(
+    client: Any, redis_url: str, start_delivery: StartDelivery
+) -> None:
+    chance = random.Random(SEED)
+    judge = Judge(lambda: chance.choice((200, 200, 500)), hold_seconds=0.005)
+    with peer(judge) as receiver:
+        endpoint = add_endpoint(client, receiver.url, ordered=True)
+        jobs = _jobs(endpoint, 60)
+        enqueue(redis_url, *jobs[:20])
+        start_delivery(10)
+        for start in (20, 40):
+            eventually(lambda: len(judge.delivered) >= start - 10, 30, f"{start - 10} deliveries")  # noqa: B023
+            enqueue(redis_url, *jobs[start : start + 20])
+        eventually(lambda: len(judge.delivered) >= 60, 30, "all deliveries")
+        assert judge.delivered == [each.id for each in jobs]
+        assert any(each.status == 500 for each in judge.answered)
+        assert judge.most_at_once == 1
+        eventually(lambda: client.hlen(keys.JOBS) == 0, what="the ledger drained")
+        assert_drained(client)
+
+
+def test_an_ordered_endpoint_that_fails_does_not_hold_up_another_one(
+    client: Any, redis_url: str, start_delivery: StartDelivery
+) -> None:
+    failing, sound = Judge(lambda: 500), Judge()
+    with peer(failing) as bad, peer(sound) as good:
+        enqueue(redis_url, *_jobs(add_endpoint(client, bad.url, ordered=True), 20))
+        jobs = _jobs(add_endpoint(client, good.url, ordered=True), 20)
+        enqueue(redis_url, *jobs)
+        start_delivery(2)
+        eventually(lambda: len(sound.delivered) >= 20, 10, "the sound one's deliveries")
+        assert sound.delivered == [each.id for each in jobs]
+        assert len({each.id for each in failing.answered}) == 1, "only the head is tried"

@@ -1,0 +1,214 @@
+"""Random chains, processors that lag, overtake each other and die, workers that fail: what each endpoint is told.
+
+Each endpoint asks for something else. Whatever happens, it is told each thing once and in its order, and in the
+end it knows the canonical chain as far as it wanted to.
+"""
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+
+from hookfarm import delivery_queue
+from hookfarm.delivery_queue import Handled
+from hookfarm.delivery_queue.job import Taken
+from hookfarm.matching import finality
+from hookfarm.matching.notifications import handle
+from hookfarm.records import Event
+from hookfarm.store import keys
+from tests.integration.message_processor.test_confirmations import CHAIN, log
+from tests.integration.message_processor.test_finality import FinalChain
+from tests.support.delivery import delivered
+from tests.support.ledger import assert_ledger_invariant
+
+Log = tuple[str, int]
+STEPS = 150
+LONGEST_WAIT = 30
+ASKED: dict[str, tuple[tuple[str, ...], int | str]] = {
+    "ep_usual": (("emitted", "removed"), 0),
+    "ep_all": (("emitted", "removed", "finalized"), 0),
+    "ep_patient": (("emitted", "removed", "finalized"), 3),
+    "ep_tagged": (("emitted", "removed", "finalized"), "finalized"),
+    "ep_more_patient": (("emitted", "removed", "finalized"), LONGEST_WAIT),
+    "ep_final": (("finalized",), 0),
+    "ep_no_removals": (("emitted", "finalized"), 0),
+}
+
+
+class World:
+    """The chain as it is, the entries that somebody has read and not handed off, the jobs in workers' hands."""
+
+    def __init__(self, chain: FinalChain, chance: random.Random) -> None:
+        self.chain = chain
+        self.chance = chance
+        self.blocks: list[list[Event]] = []
+        self.orphans: list[list[list[Event]]] = []
+        self.final = 0
+        self.read: list[list[Any]] = []
+        self.hands: list[Taken] = []
+        self.received: dict[str, list[dict[str, Any]]] = {name: [] for name in ASKED}
+        self._branches = 0
+        self._is_unread = False
+        for name, (words, confirmations) in ASKED.items():
+            chain.notify(*words, endpoint=name, confirmations=confirmations)
+
+    def mine(self) -> None:
+        self._branches += 1
+        number, branch = len(self.blocks) + 1, f"{self._branches:04x}"
+        self._extend([log(number, branch, index=i) for i in range(self.chance.randint(0, 3))])
+
+    def reorg(self) -> None:
+        """Back to some block that is not final, and on with a new one or with those once orphaned there."""
+        base = self.chance.randint(self.final, len(self.blocks))
+        branch = self.blocks[base:]
+        self._orphan(base)
+        known = [other for other in self.orphans if other and other[0] and other[0][0]["block_number"] == base + 1]
+        if known and self.chance.random() < 0.7:
+            for block in self.chance.choice(known):
+                self._extend(block)
+        else:
+            self.mine()
+        self.orphans.append(branch)
+
+    def finalize(self) -> None:
+        self.final = self.chance.randint(self.final, len(self.blocks))
+        self._tell_heads()
+
+    def look(self) -> None:
+        """A processor reads; it may be overtaken, or die, before it hands off."""
+        entries = self.chain.read() if self._is_unread else []
+        self._is_unread = False
+        self.chance.shuffle(entries)
+        half = len(entries) // 2
+        self.read += [some for some in (entries[:half], entries[half:]) if some]
+
+    def hand_off(self) -> None:
+        for _ in range(min(len(self.read), 2)):
+            batch = self.read.pop(self.chance.randrange(len(self.read)))
+            self._hand_off([handle(self.chain.index, entry) for entry in batch])
+            if self.chance.random() < 0.2:
+                self.read.append(batch)
+
+    def confirm(self) -> None:
+        """A processor that may die on the way."""
+        confirmed = delivery_queue.confirm_waiting(self.chain.exchange, CHAIN)
+        for _ in finality.announce(self.chain.exchange, self.chain.index, confirmed.final):
+            if self.chance.random() < 0.3:
+                return
+
+    def take(self) -> None:
+        if self.chain.client.llen(keys.DELIVERY_QUEUE) and len(self.hands) < 5:
+            self.hands.append(self.chain.pop())
+
+    def settle(self) -> None:
+        if not self.hands:
+            return
+        taken = self.hands.pop(self.chance.randrange(len(self.hands)))
+        fate = self.chance.random()
+        if fate < 0.2:
+            self.chain.settle(delivery_queue.failed(taken, taken.after({}, attempt=taken.attempt + 1), 0.0))
+        elif fate < 0.3:
+            self.chain.settle(delivery_queue.give_back(taken, interrupted=True))
+        else:
+            self.received[taken.endpoint].append({"id": taken.id, **orjson.loads(taken.body)})
+            self.chain.settle(delivered(taken))
+        delivery_queue.promote(self.chain.client)
+
+    def drain(self) -> None:
+        """Everything that is under way arrives, and the chain is final up to its head."""
+        for _ in range(LONGEST_WAIT):
+            self._extend([])
+        self.final = len(self.blocks)
+        self._tell_heads()
+        self.look()
+        while self.read:
+            self.hand_off()
+        self.chain.confirm()
+        self.chain.confirm()
+        while self.chain.owed:
+            delivery_queue.promote(self.chain.client)
+            self.take()
+            self.settle()
+
+    def _extend(self, block: list[Event]) -> None:
+        self.blocks.append(block)
+        self._publish(block)
+
+    def _orphan(self, base: int) -> None:
+        for block in reversed(self.blocks[base:]):
+            self._publish([{**event, "removed": True} for event in reversed(block)])
+        del self.blocks[base:]
+        self._tell_heads()
+
+    def _publish(self, events: list[Event]) -> None:
+        self.chain.publish(*events)
+        self._is_unread = self._is_unread or bool(events)
+        self._tell_heads()
+
+    def _tell_heads(self) -> None:
+        self.chain.head(len(self.blocks), safe=self.final, finalized=self.final)
+
+    def _hand_off(self, handled: list[Handled]) -> None:
+        done = delivery_queue.hand_off(self.chain.exchange, handled)
+        while done.told:
+            again = [h.entry for h in handled if h.entry.entry_id in done.told]
+            with_history = [handle(self.chain.index, entry, done.told[entry.entry_id]) for entry in again]
+            done = delivery_queue.hand_off(self.chain.exchange, with_history)
+
+
+@pytest.fixture
+def chain(client: Any, redis_url: str) -> Iterator[FinalChain]:
+    client.hset(keys.LIMITS, "*", 8)
+    made = FinalChain(client, redis_url)
+    made.index.remove("ep_1")
+    yield made
+    made.exchange.close()
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_each_endpoint_is_told_what_it_asked_for_once_in_order_and_to_the_end(
+    chain: FinalChain, seed: int
+) -> None:
+    world = World(chain, random.Random(seed))
+    moves = [
+        *(world.mine, world.mine, world.reorg, world.finalize, world.look, world.look, world.hand_off),
+        *(world.hand_off, world.confirm, world.take, world.take, world.take, world.settle, world.settle),
+    ]
+    for _ in range(STEPS):
+        world.chance.choice(moves)()
+    assert_ledger_invariant(chain.client)
+    world.drain()
+    canonical = {(event["block_hash"], event["log_index"]) for block in world.blocks for event in block}
+    for endpoint, (words, _) in ASKED.items():
+        assert_told(world.received[endpoint], words, canonical)
+    assert not chain.client.exists(keys.AFTER, keys.UNCONFIRMED)
+    assert chain.left() == []
+
+
+def assert_told(received: list[dict[str, Any]], words: tuple[str, ...], canonical: set[Log]) -> None:
+    """Of each delivery that tells of a log: its end, final or removed, after it; nothing twice or unasked."""
+    assert len({body["id"] for body in received}) == len(received), "one delivery twice"
+    told: dict[str, Log] = {}
+    ended: dict[str, str] = {}
+    final: list[Log] = []
+    for body in received:
+        kind = body["type"].removeprefix("log.")
+        where = (body["data"]["block_hash"], body["data"]["log_index"])
+        assert kind in words
+        if kind == "emitted":
+            told[body["id"]] = where
+            continue
+        if "emitted" in words:
+            assert told[body["original"]] == where, "of something else, or before its original"
+            assert body["original"] not in ended, f"{kind} after {ended.get(body['original'])}"
+            ended[body["original"]] = kind
+        if kind == "finalized":
+            final.append(where)
+    if "removed" in words:
+        assert sorted(told[i] for i in told if ended.get(i) != "removed") == sorted(canonical)
+    if "finalized" in words:
+        assert sorted(final) == sorted(canonical)
+    if words == ("emitted", "finalized"):
+        assert canonical <= set(told.values())

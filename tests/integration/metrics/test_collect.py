@@ -1,0 +1,186 @@
+"""Asking all farms on a Redis what they have counted."""
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+import redis
+
+from hookfarm import metrics
+from hookfarm.metrics import Answering, Family, RollCall, gauge
+from hookfarm.store import clients, keys
+from tests.support.redis_server import RedisServer, running_redis
+from tests.support.waiting import eventually
+
+ANSWER_SECONDS = 10.0
+
+
+def families(value: int = 1) -> list[Family]:
+    return [gauge("of_a_farm", "", ({}, value))]
+
+
+class Farm:
+    """A keeper's duty turned by a thread."""
+
+    def __init__(self, url: str, value: int = 1) -> None:
+        self.asked = 0
+        self._value = value
+        self._client = clients.command_client(url)
+        self._answering = Answering(self._collect)
+        self._stop = threading.Event()
+        self._answering.perform(self._client)
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _collect(self) -> list[Family]:
+        self.asked += 1
+        return families(self._value)
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.01):
+            self._answering.perform(self._client)
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._client.close()
+
+
+@pytest.fixture
+def start(redis_url: str) -> Iterator[Callable[..., Farm]]:
+    farms: list[Farm] = []
+
+    def start_one(url: str = redis_url, value: int = 1) -> Farm:
+        farms.append(Farm(url, value))
+        return farms[-1]
+
+    yield start_one
+    for farm in farms:
+        farm.close()
+
+
+@pytest.fixture
+def client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
+    with redis_server.client() as connected:
+        yield connected
+
+
+def ask(url: str, within: float = ANSWER_SECONDS) -> RollCall:
+    async def call() -> RollCall:
+        async with clients.async_client(url) as client:
+            return await metrics.ask(client, within)
+
+    return asyncio.run(call())
+
+
+def listeners(client: "redis.Redis") -> int:
+    [(_, count)] = client.pubsub_numsub(keys.roll_call(0))
+    return int(count)
+
+
+def test_every_farm_answers_for_itself(start: Callable[..., Farm], redis_url: str, client: "redis.Redis") -> None:
+    start(value=1), start(value=2)
+    eventually(lambda: listeners(client) == 2, within=10, what="both listening")
+    called = ask(redis_url)
+    assert {answer.families[0].samples[0].value for answer in called.answers} == {1, 2}
+    assert {(a.host, a.pid) for a in called.answers} == {(socket.gethostname(), os.getppid())}
+    assert called.silent == 0
+
+
+def test_nothing_is_collected_while_nobody_asks_and_once_for_each_who_does(
+    start: Callable[..., Farm], redis_url: str
+) -> None:
+    farm = start()
+    assert farm.asked == 0
+    ask(redis_url)
+    ask(redis_url)
+    assert farm.asked == 2
+
+
+def test_without_a_farm_the_answer_comes_at_once(redis_url: str) -> None:
+    assert ask(redis_url, within=60) == RollCall((), 0)
+
+
+def test_a_farm_that_does_not_answer_is_counted_and_not_waited_for_longer(
+    start: Callable[..., Farm], redis_url: str, client: "redis.Redis"
+) -> None:
+    start()
+    with closing(client.pubsub()) as hung:
+        hung.subscribe(keys.roll_call(0))
+        eventually(lambda: listeners(client) == 2, within=10, what="both listening")
+        called = ask(redis_url, within=2)
+    assert (len(called.answers), called.silent) == (1, 1)
+
+
+def test_a_farm_that_speaks_otherwise_is_as_good_as_silent(redis_url: str, client: "redis.Redis") -> None:
+    with closing(client.pubsub(ignore_subscribe_messages=True)) as strange:
+        strange.subscribe(keys.roll_call(0))
+        strange.get_message(timeout=5)
+        done = threading.Thread(target=answer_strangely, args=(client, strange))
+        done.start()
+        called = ask(redis_url)
+        done.join()
+    assert called == RollCall((), 1)
+
+
+def answer_strangely(client: "redis.Redis", listener: "redis.client.PubSub") -> None:
+    message = eventually(lambda: listener.get_message(timeout=0.1), within=10, what="the call")
+    client.publish(message["data"].decode(), b'{"host":"a","pid":1,"families":[{"name":"x"}]}')
+
+
+def test_farms_of_another_database_are_others(start: Callable[..., Farm], redis_url: str) -> None:
+    start(value=7)
+    other = f"{redis_url}?db=3"
+    start(url=other, value=8)
+    for url, value in ((redis_url, 7), (other, 8)):
+        [answer] = ask(url).answers
+        assert answer.families[0].samples[0].value == value
+
+
+def test_a_farm_whose_connection_was_lost_listens_again(
+    start: Callable[..., Farm], redis_url: str, client: "redis.Redis"
+) -> None:
+    start()
+    assert client.client_kill_filter(_type="pubsub") == 1
+    eventually(lambda: len(ask(redis_url).answers) == 1, within=15, what="an answer")
+
+
+def test_a_server_that_was_restarted_hears_the_farms_again(
+    start: Callable[..., Farm], redis_server: RedisServer
+) -> None:
+    start()
+    redis_server.kill()
+    redis_server.start()
+    eventually(lambda: len(ask(redis_server.url).answers) == 1, within=15, what="an answer")
+
+
+def test_a_full_server_is_told_of_too() -> None:
+    with running_redis("--maxmemory-policy", "noeviction") as server, server.client() as client:
+        farm = Farm(server.url)
+        try:
+            client.config_set("maxmemory", 1)
+            with pytest.raises(redis.exceptions.OutOfMemoryError):
+                client.set("a", "b")
+            assert len(ask(server.url).answers) == 1
+        finally:
+            farm.close()
+
+
+def test_only_those_who_ask_are_answered(
+    start: Callable[..., Farm], client: "redis.Redis", redis_url: str
+) -> None:
+    farm = start()
+    with closing(client.pubsub(ignore_subscribe_messages=True)) as listener:
+        listener.subscribe("somebody", keys.ROLL_CALL_ANSWERS + "x")
+        for _ in range(2):
+            listener.get_message(timeout=5)  # That it listens.
+        client.publish(keys.roll_call(0), "somebody")
+        client.publish(keys.roll_call(0), b"\xff")
+        client.publish(keys.roll_call(0), keys.ROLL_CALL_ANSWERS + "x")
+        heard = eventually(lambda: listener.get_message(timeout=0.1), within=10, what="an answer")
+    assert heard["channel"].decode() == keys.ROLL_CALL_ANSWERS + "x"
+    assert farm.asked == 1

@@ -1,0 +1,205 @@
+"""The picture of a farm, from what is in Redis."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+import redis
+
+from hookfarm import status
+from hookfarm.event_stream import StreamReader
+from hookfarm.registry.registry import Registry
+from hookfarm.status import readiness
+from hookfarm.store import keys
+from hookfarm.store.clients import Exchange, async_client
+from tests.support.delivery import OneWorker, add_endpoint, enqueue, job
+from tests.support.receivers import Receiver
+
+CHAIN = 7
+ELSEWHERE = 8
+INGESTOR = {
+    "chains": [
+        {
+            "chain_id": CHAIN,
+            "head": 110,
+            "checkpoint": 100,
+            "lag_blocks": 10,
+            "block_timestamp": 1_000_000_000,
+            "events_published": 9,
+            "catching_up": {"blocks_per_second": 2.0, "seconds_left": 5},
+            "why": "",
+        }
+    ]
+}
+
+
+@pytest.fixture
+def exchange(redis_url: str) -> Iterator[Exchange]:
+    made = Exchange(redis_url, 1)
+    yield made
+    made.close()
+
+
+def test_nothing_running_is_a_picture_of_that(client: Any) -> None:
+    found = status.take(client)
+    assert found["services"] == {
+        name: {"why": "not running", "ready": False, "heard_seconds_ago": None} for name in keys.SERVICES
+    }
+    assert (found["chains"], found["streams"]) == ([], [])
+    in_queue = {"queued": 0, "open": 0, "parked": 0, "retry": 0, "dead": 0, "unconfirmed": 0}
+    assert found["queue"] == {**in_queue, "in_lanes": 0}
+    assert found["endpoints"] == {"total": 0, "enabled": 0, "circuit_open": 0}
+    nothing = {"p50": None, "p99": None}
+    assert found["delivery"] == {
+        "activity": "",
+        "delivered": None,
+        "failed_attempts": None,
+        "dead": None,
+        "per_second": None,
+        "post_seconds": nothing,
+        "queued_to_delivered_seconds": nothing,
+        "since_start": {"post_seconds": nothing, "queued_to_delivered_seconds": nothing},
+    }
+
+
+def test_a_service_says_what_it_said_and_how_long_ago(client: Any) -> None:
+    readiness.publish(client, keys.WEBHOOK_DELIVERY, {"activity": "bp", "delivered": 3})
+    readiness.withdraw(client, keys.EVENT_INGESTOR, {"why": "chain 7: no answer"})
+    client.expire(keys.status(keys.EVENT_INGESTOR), readiness.TTL_SECONDS - 12)
+    found = status.take(client)
+    delivery, ingestor = found["services"][keys.WEBHOOK_DELIVERY], found["services"][keys.EVENT_INGESTOR]
+    assert (delivery["ready"], delivery["heard_seconds_ago"]) == (True, pytest.approx(0, abs=5))
+    assert (ingestor["ready"], ingestor["why"]) == (False, "chain 7: no answer")
+    assert ingestor["heard_seconds_ago"] == pytest.approx(12, abs=5)
+    assert (found["delivery"]["activity"], found["delivery"]["delivered"]) == ("bp", 3)
+
+
+@pytest.mark.parametrize("garbage", [b"\xff", b"[1]", b"not JSON"])
+def test_a_status_that_is_none_is_not_running(client: Any, garbage: bytes) -> None:
+    client.set(keys.status(keys.WEBHOOK_DELIVERY), garbage)
+    assert status.take(client)["services"][keys.WEBHOOK_DELIVERY]["why"] == "not running"
+
+
+def test_a_chain_has_its_lag_its_heads_and_what_it_is_doing(client: Any) -> None:
+    readiness.publish(client, keys.EVENT_INGESTOR, INGESTOR)
+    client.hset(keys.heads(CHAIN), mapping={"latest": 100, "safe": 90})
+    [chain] = status.take(client)["chains"]
+    assert (chain["chain_id"], chain["head"], chain["checkpoint"], chain["lag_blocks"]) == (CHAIN, 110, 100, 10)
+    assert chain["lag_seconds"] > 500_000_000
+    assert (chain["safe"], chain["finalized"]) == (90, None)
+    assert (chain["ready"], chain["why"]) == (True, "")
+    assert chain["catch_up"] == {"blocks_per_second": 2.0, "seconds_left": 5}
+    assert not {"catching_up", "block_timestamp"} & set(chain)
+
+
+def test_at_its_head_a_chain_is_not_late_however_old_its_last_block_is(client: Any) -> None:
+    at_the_head = {"chains": [{**INGESTOR["chains"][0], "head": 100, "lag_blocks": 0}]}
+    readiness.publish(client, keys.EVENT_INGESTOR, at_the_head)
+    assert status.take(client)["chains"][0]["lag_seconds"] == 0
+
+
+def test_a_chain_whose_ingestor_has_gone_silent_is_not_ready(client: Any) -> None:
+    readiness.publish(client, keys.EVENT_INGESTOR, INGESTOR)
+    client.expire(keys.status(keys.EVENT_INGESTOR), readiness.TTL_SECONDS - 12)
+    [chain] = status.take(client)["chains"]
+    assert (chain["ready"], chain["why"]) == (False, "nothing is heard of its ingestor")
+
+
+def test_streams_are_those_of_ingestors_and_processors_with_what_waits_in_them(
+    client: Any, exchange: Exchange
+) -> None:
+    readiness.publish(client, keys.EVENT_INGESTOR, INGESTOR)
+    readiness.publish(client, keys.MESSAGE_PROCESSOR, {"chains": [ELSEWHERE]})
+    reader = StreamReader(exchange, "one")
+    reader.follow([ELSEWHERE])
+    for number in range(3):
+        client.xadd(keys.events(ELSEWHERE), {"event": number})
+    reader.ask()
+    reader.answer()
+    client.xadd(keys.events(ELSEWHERE), {"event": 3})
+    assert status.take(client)["streams"] == [
+        {"chain_id": CHAIN, "length": 0, "pending": 0, "lag": 0},
+        {"chain_id": ELSEWHERE, "length": 4, "pending": 3, "lag": 1},
+    ]
+
+
+def test_a_stream_that_is_none_is_unknown_and_costs_nobody_else(client: Any) -> None:
+    readiness.publish(client, keys.MESSAGE_PROCESSOR, {"chains": [CHAIN, ELSEWHERE]})
+    client.set(keys.events(CHAIN), "x")
+    client.xadd(keys.events(ELSEWHERE), {"event": 1})
+    assert status.take(client)["streams"] == [
+        {"chain_id": CHAIN, "length": None, "pending": None, "lag": None},
+        {"chain_id": ELSEWHERE, "length": 1, "pending": 0, "lag": 1},
+    ]
+
+
+def test_a_queue_that_cannot_be_read_is_an_error(client: Any) -> None:
+    client.set(keys.RETRY, "x")
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        status.take(client)
+    client.delete(keys.RETRY)
+
+
+def test_the_queue_and_the_endpoints_are_counted(
+    client: Any, redis_url: str, worker: OneWorker, receiver: Receiver
+) -> None:
+    endpoint, paused = add_endpoint(client, receiver.url), add_endpoint(client, receiver.url, enabled=False)
+    receiver.reply_with(*[500] * 5)
+    enqueue(redis_url, *(job(endpoint) for _ in range(8)), *(job(paused) for _ in range(3)))
+    worker.step(5)
+    worker.settle()
+    client.hset(keys.UNCONFIRMED, "msg_1", "{}")
+    found = status.take(client)
+    assert found["endpoints"] == {"total": 2, "enabled": 1, "circuit_open": 1}
+    queue = found["queue"]
+    assert (queue["retry"], queue["dead"], queue["unconfirmed"]) == (5, 0, 1)
+    assert queue["open"] + queue["parked"] == 6
+    assert queue["parked"] >= 3
+    client.delete(keys.UNCONFIRMED)
+    Registry(client).remove(paused.id)
+    assert status.take(client)["endpoints"]["total"] == 1
+
+
+def test_both_clients_take_the_same_picture(client: Any, redis_url: str) -> None:
+    readiness.publish(client, keys.EVENT_INGESTOR, INGESTOR)
+
+    async def look() -> status.Picture:
+        asynchronous = async_client(redis_url)
+        try:
+            return await status.take_async(asynchronous)
+        finally:
+            await asynchronous.aclose()
+
+    assert settled(asyncio.run(look())) == settled(status.take(client))
+
+
+def settled(found: status.Picture) -> bytes:
+    """Without what time changes."""
+    found["timestamp"] = None
+    for part in (*found["services"].values(), *found["chains"]):
+        part.pop("heard_seconds_ago", None)
+        part.pop("lag_seconds", None)
+    return orjson.dumps(found)
+
+
+def test_its_cost_does_not_grow_with_what_is_in_redis(client: Any) -> None:
+    small = cost(client)
+    with client.pipeline(transaction=False) as pipe:
+        for number in range(5000):
+            pipe.hset(keys.ENDPOINTS, f"ep_{number}", b"{}")
+            pipe.sadd(keys.PAUSED, f"ep_{number}")
+            pipe.zadd(keys.CIRCUITS, {f"ep_{number}": 1})
+        pipe.execute()
+    assert cost(client) == small
+    assert not small.keys() & {"keys", "scan", "hgetall", "hvals", "smembers", "zrange", "hscan"}
+    client.delete(keys.PAUSED, keys.CIRCUITS, keys.ENDPOINTS)
+
+
+def cost(client: Any) -> dict[str, int]:
+    """The commands that a picture takes, and how often each."""
+    client.config_resetstat()
+    status.take(client)
+    told = client.info("commandstats")
+    return {name.removeprefix("cmdstat_"): stat["calls"] for name, stat in told.items()}

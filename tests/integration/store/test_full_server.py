@@ -1,0 +1,43 @@
+"""A Redis without room: whatever takes from it still works, since only that makes room."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import redis
+
+from hookfarm import delivery_queue
+from hookfarm.registry.registry import Registry
+from hookfarm.store import keys
+from hookfarm.store.clients import Exchange
+from tests.support import lanes
+from tests.support.delivery import add_endpoint, enqueue, job
+
+
+def test_orphans_are_found_and_queued_again_while_redis_is_full(client: Any, redis_url: str) -> None:
+    enqueue(redis_url, job(add_endpoint(client, "http://127.0.0.1:9/"), "a"))
+    exchange = Exchange(redis_url, 1)
+    delivery_queue.ask(exchange, None)
+    assert delivery_queue.answer(exchange)[0] is not None
+    exchange.close()
+    client.config_set("maxmemory", 1)
+    watermark = delivery_queue.watermark(client)
+    assert watermark is not None
+    [(orphan, sequence)] = delivery_queue.hold(client, "farm", watermark, (), 1)
+    assert delivery_queue.requeue_orphan(client, orphan, sequence)
+    assert client.llen(keys.DELIVERY_QUEUE) == 1
+    client.config_set("maxmemory", 0)
+
+
+def test_a_lane_is_emptied_while_redis_is_full_and_not_filled(client: Any, redis_url: str) -> None:
+    endpoint = add_endpoint(client, "http://127.0.0.1:9/", enabled=False)
+    lanes.fill(redis_url, endpoint.id, [job(endpoint, f"m{n}") for n in range(40)])
+    enqueue(redis_url, job(add_endpoint(client, "http://127.0.0.1:9/"), "live"))
+    Registry(client).edit(endpoint.id, lambda known: replace(known, enabled=True))
+    client.config_set("maxmemory", 1)
+    delivery_queue.promote(client)
+    assert len(lanes.in_lane(client, endpoint.id)) < 40
+    with pytest.raises(redis.exceptions.OutOfMemoryError):
+        lanes.hand_over(redis_url, endpoint.id, lanes.piece_behind([job(endpoint, "more")]))
+    client.config_set("maxmemory", 0)
+    assert lanes.hand_over(redis_url, endpoint.id, lanes.piece_behind([job(endpoint, "more")])) == ("done", 1)

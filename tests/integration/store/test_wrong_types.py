@@ -1,0 +1,66 @@
+"""What is said of a key that has the wrong type."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from hookfarm.store import keys, wrong_types
+from hookfarm.store.clients import Exchange
+from tests.support.redis_server import RedisServer
+
+
+@pytest.fixture
+def exchange(redis_url: str) -> Iterator[Exchange]:
+    made = Exchange(redis_url, 1)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def client(redis_server: RedisServer) -> Iterator[Any]:
+    with redis_server.client() as connected:
+        yield connected
+
+
+def wrong_type() -> redis.ResponseError:
+    return redis.ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value")
+
+
+@pytest.mark.parametrize("key", [key for key, kind in keys.TYPES.items() if kind != "stream"])
+def test_each_key_of_a_foreign_type_is_named_with_what_it_must_be(
+    client: Any, exchange: Exchange, key: str
+) -> None:
+    client.xadd(key, {"a": "b"})
+    assert wrong_types.explain(wrong_type(), exchange) == f"{key} is a stream; it must be a {keys.TYPES[key]}"
+    assert not exchange.connected
+
+
+def test_several_are_all_named(client: Any, exchange: Exchange) -> None:
+    client.set(keys.JOBS, "x")
+    client.set(keys.DELIVERY_QUEUE, "x")
+    assert wrong_types.explain(wrong_type(), exchange).count("; it must be a ") == 2
+
+
+def test_what_is_right_again_by_then_leaves_the_words_of_redis(exchange: Exchange) -> None:
+    assert wrong_types.explain(wrong_type(), exchange) == str(wrong_type())
+
+
+def test_any_other_error_stands_as_it_is_and_costs_no_question(exchange: Exchange) -> None:
+    assert wrong_types.explain(redis.ConnectionError("connection lost"), exchange) == "connection lost"
+    assert not exchange.connected
+
+
+def test_a_server_that_is_gone_by_then_leaves_the_words_of_redis(
+    redis_server: RedisServer, exchange: Exchange
+) -> None:
+    redis_server.kill(synced=True)
+    assert wrong_types.explain(wrong_type(), exchange) == str(wrong_type())
+
+
+def test_the_types_are_those_of_the_keys_that_there_is_one_of() -> None:
+    constants = {value for name, value in vars(keys).items() if name.isupper() and isinstance(value, str)}
+    named = {value for value in constants if ":" in value or value == keys.DELIVERY_QUEUE}
+    stored = {value for value in named if not value.endswith(":")}
+    assert stored == set(keys.TYPES)

@@ -1,0 +1,212 @@
+"""Blocks proven against a node that leaves out, cuts off, refuses or does not know."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+
+from hookfarm.chain.block import Block
+from hookfarm.chain.prover import Prover
+from hookfarm.chain.rpc import Incomplete
+from hookfarm.errors import ChainUnavailable
+from tests.unit.chain.fake_node import FakeNode
+from tests.unit.chain.samples import ZERO_BLOOM, log, receipts
+
+
+def run(scenario: Callable[[], Awaitable[list[Block]]]) -> list[Block]:
+    async def inner() -> list[Block]:
+        return await scenario()
+
+    return asyncio.run(inner())
+
+
+def by_hash(node: FakeNode, *numbers: int, verify: str = "bloom") -> list[Block]:
+    headers = [node.header_of(number) for number in numbers]
+    return run(lambda: Prover(1, verify).blocks(node, headers))
+
+
+def logs_in(blocks: list[Block]) -> list[int]:
+    return [len(block.events) for block in blocks]
+
+
+def hide_blooms(node: FakeNode, bloom: str | None = ZERO_BLOOM) -> None:
+    node.chain = {n: (replace(header, logs_bloom=bloom), logs) for n, (header, logs) in node.chain.items()}
+
+
+def test_blocks_by_hash_are_one_request() -> None:
+    node = FakeNode(logs=3)
+    assert logs_in(by_hash(node, 4, 5, 6)) == [3, 3, 3]
+    assert [[call[0] for call in calls] for calls in node.requests] == [["eth_getLogs"] * 3]
+
+
+@pytest.mark.parametrize("missing", [0, 1, 2])
+def test_a_log_that_was_left_out_comes_from_the_receipts(missing: int) -> None:
+    node = FakeNode(logs=3)
+    whole = node.chain[5][1]
+    node.answered[5] = whole[:missing] + whole[missing + 1 :]
+    assert logs_in(by_hash(node, 4, 5)) == [3, 3]
+    assert node.asked("eth_getBlockReceipts") == 1
+
+
+@pytest.mark.parametrize("wrong", ["incomplete", "none", "null", "not supported"])
+def test_without_receipts_that_prove_it_a_block_is_incomplete(wrong: str) -> None:
+    node = FakeNode(logs=3)
+    node.answered[5] = node.chain[5][1][:2]
+    node.receipts_supported = wrong != "not supported"
+    if wrong == "incomplete":
+        node.receipts[5] = receipts(node.chain[5][1][:2])
+    elif wrong in ("none", "null"):
+        node.receipts[5] = [] if wrong == "none" else None
+    with pytest.raises(Incomplete, match="block 5: 2 logs do not make the header's bloom"):
+        by_hash(node, 5)
+
+
+def test_receipts_of_which_one_is_missing_prove_nothing() -> None:
+    node = FakeNode(logs=6)
+    node.answered[5] = node.chain[5][1][:2]
+    node.receipts[5] = receipts(node.chain[5][1])[1:]
+    with pytest.raises(ChainUnavailable, match="left out receipts of block 5"):
+        by_hash(node, 5)
+
+
+def test_null_is_not_taken_for_no_logs() -> None:
+    node = FakeNode()
+    node.answered[5] = None  # type: ignore[assignment]
+    with pytest.raises(ChainUnavailable, match="eth_getLogs: None instead of a list"):
+        by_hash(node, 5)
+
+
+@pytest.mark.parametrize("bloom", [ZERO_BLOOM, None])
+def test_a_chain_without_blooms_is_judged_by_indices(bloom: str | None) -> None:
+    node = FakeNode(logs=3)
+    hide_blooms(node, bloom)
+    assert logs_in(by_hash(node, 4, 5)) == [3, 3]
+    node.answered[5] = node.chain[5][1][1:]
+    assert logs_in(by_hash(node, 5)) == [3], "the receipts have it"
+
+
+def test_without_blooms_a_node_must_know_the_block_whose_logs_it_answers() -> None:
+    class Unaware(FakeNode):
+        def _answer(self, method: str, parameters: list[object]) -> object:
+            return None if method == "eth_getBlockByHash" else super()._answer(method, parameters)
+
+    node = Unaware(logs=0)
+    hide_blooms(node)
+    with pytest.raises(ChainUnavailable, match="does not have a block"):
+        by_hash(node, 5)
+
+
+def test_a_bloom_of_zeros_hides_no_logs() -> None:
+    node = FakeNode(logs=2)
+    node.chain[5] = (replace(node.header_of(5), logs_bloom=ZERO_BLOOM), node.chain[5][1])
+    assert logs_in(by_hash(node, 4, 5, 6)) == [2, 2, 2]
+    assert logs_in(range_of(node, 4, 40)) == [2] * 37
+
+
+def test_logs_under_a_bloom_of_zeros_are_compared_with_the_receipts_on_a_chain_that_has_blooms() -> None:
+    node = FakeNode(logs=3)
+    node.chain[5] = (replace(node.header_of(5), logs_bloom=ZERO_BLOOM), node.chain[5][1])
+    node.answered[5] = node.chain[5][1][:2]
+    assert logs_in(by_hash(node, 4, 5)) == [3, 3]
+    assert node.asked("eth_getBlockReceipts") == 1
+
+
+def test_contiguous_does_not_look_at_blooms() -> None:
+    node = FakeNode(logs=3)
+    more = log(node.header_of(5), 3, transaction=9, topic=7)
+    node.answered[5] = [*node.chain[5][1], more]
+    assert logs_in(by_hash(node, 5, verify="contiguous")) == [4]
+    node.receipts_supported = False
+    with pytest.raises(Incomplete, match="more than the header's bloom"):
+        by_hash(node, 5)
+
+
+def test_polygon_is_known_for_logs_that_its_blooms_leave_out() -> None:
+    node = FakeNode(logs=3)
+    node.answered[5] = [*node.chain[5][1], log(node.header_of(5), 3, transaction=9, topic=7)]
+    assert logs_in(run(lambda: Prover(137).blocks(node, [node.header_of(5)]))) == [4]
+
+
+def test_receipts_are_asked_for_instead_of_logs_where_so_wished() -> None:
+    node = FakeNode(logs=3)
+    assert logs_in(by_hash(node, 4, 5, verify="receipts")) == [3, 3]
+    assert node.asked("eth_getLogs") == 0
+    node.receipts[5] = receipts(node.chain[5][1][:2])
+    with pytest.raises(Incomplete):
+        by_hash(node, 5, verify="receipts")
+
+
+def test_none_takes_what_comes() -> None:
+    node = FakeNode(logs=3)
+    node.answered[5] = node.chain[5][1][1:]
+    assert logs_in(by_hash(node, 5, verify="none")) == [2]
+
+
+def range_of(node: FakeNode, first: int, last: int, verify: str = "bloom") -> list[Block]:
+    return run(lambda: Prover(1, verify).range(node, first, last))
+
+
+def test_a_range_is_two_requests() -> None:
+    node = FakeNode(logs=3)
+    blocks = range_of(node, 10, 59)
+    assert [block.header.number for block in blocks] == list(range(10, 60))
+    assert set(logs_in(blocks)) == {3}
+    assert len(node.requests) == 2
+
+
+def test_a_refused_range_is_halved_until_it_is_taken_and_that_is_remembered() -> None:
+    node = FakeNode(logs=1)
+    node.longest_range = 7
+    assert len(range_of(node, 1, 64)) == 64
+    assert node.provider.ranges.blocks <= 7
+    node.longest_range = 0
+    assert len(range_of(node, 1, 9)) == 9, "block by block in the end"
+
+
+@pytest.mark.parametrize("cap", [1000, 2000])
+def test_an_answer_cut_off_at_a_round_number_is_asked_for_in_parts(cap: int) -> None:
+    node = FakeNode(logs=64)
+    hide_blooms(node)
+    node.most_logs = cap
+    assert logs_in(range_of(node, 1, 64)) == [64] * 64
+
+
+def test_in_a_range_each_block_is_proven() -> None:
+    node = FakeNode(logs=3)
+    node.answered[20] = node.chain[20][1][:2]
+    node.answered[30] = []
+    assert set(logs_in(range_of(node, 10, 40))) == {3}
+    assert node.asked("eth_getBlockReceipts") == 2
+    node.receipts[20] = receipts(node.chain[20][1][:2])
+    with pytest.raises(Incomplete, match="block 20"):
+        range_of(node, 10, 40)
+
+
+def test_a_range_beyond_the_nodes_own_head_is_not_believed() -> None:
+    node = FakeNode(head=50, logs=0)
+    hide_blooms(node)
+    del node.chain[50]
+    with pytest.raises(ChainUnavailable, match="does not have block 50"):
+        run(lambda: one(node.logs_between(40, 50)))
+
+
+async def one(answer: Awaitable[list[object]]) -> list[Block]:
+    await answer
+    return []
+
+
+def test_logs_from_outside_the_range_are_refused() -> None:
+    node = FakeNode(logs=1)
+    node.answered[20] = [*node.chain[20][1], *node.chain[60][1]]
+    with pytest.raises(ChainUnavailable):
+        range_of(node, 20, 21)
+
+
+def test_a_lost_node_is_not_asked_for_smaller_ranges() -> None:
+    node = FakeNode(logs=1)
+    node.longest_range = 1
+    node.lost = True
+    with pytest.raises(ChainUnavailable):
+        range_of(node, 1, 64)
+    assert node.asked("eth_getLogs") == 1

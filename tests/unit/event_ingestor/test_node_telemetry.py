@@ -1,0 +1,151 @@
+"""What a slot shows of a chain's nodes, and what the status tells of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from hookfarm.chain.providers import Provider, Providers
+from hookfarm.errors import ChainUnavailable, WrongChain
+from hookfarm.event_ingestor import metrics, node_telemetry, status
+from hookfarm.event_ingestor.counters import Gauges
+from hookfarm.farm.scoreboard import Board, Slot, State
+
+URLS = ("wss://one.example/v2/canary", "https://user:canary@two.example:8545/?key=canary", "ws://three.example")
+NOW = 1_700_000_000.0
+
+
+class Setting:
+    """An ingestor that watches three nodes, at a time of the test's own."""
+
+    def __init__(self, slot: Slot) -> None:
+        self.slot, self.now = slot, NOW
+        self.one, self.two, self.three = self.start(URLS)
+
+    def start(self, urls: Sequence[str]) -> tuple[Provider, ...]:
+        """A new process."""
+        watched = Providers(urls).all
+        self.gauges = Gauges(self.slot, 10, clock=lambda: self.now)
+        self.gauges.nodes.watch(watched)
+        return watched
+
+    def told(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = status.report([self.slot], clock=lambda: self.now)["chains"][0]["providers"]
+        return found
+
+    def states(self) -> list[str]:
+        return [one["state"] for one in self.told()]
+
+    def metric(self, name: str) -> dict[str, Any]:
+        families = metrics.families([self.slot], clock=lambda: self.now)
+        [samples] = [family.samples for family in families if family.name == f"event_ingestor_{name}"]
+        return {sample.labels["node"]: sample.value for sample in samples}
+
+
+@pytest.fixture
+def setting() -> Setting:
+    [slot] = Board({"event_ingestor": 1}).slots("event_ingestor")
+    slot.state = State.UP
+    return Setting(slot)
+
+
+def test_before_anything_happened_all_of_them_stand_by_in_their_order(setting: Setting) -> None:
+    assert setting.told()[1] == {
+        "node": "https://two.example:8545",
+        "kind": "http",
+        "state": "standing_by",
+        "until_ms": None,
+        "last_error": "",
+        "last_error_at_ms": None,
+        "requests": 0,
+        "calls": 0,
+        "errors": {"refused": 0, "rate_limited": 0, "unavailable": 0},
+    }
+    assert [(one["node"], one["kind"]) for one in setting.told()[::2]] == [
+        ("wss://one.example", "ws"),
+        ("ws://three.example", "ws"),
+    ]
+
+
+def test_the_one_that_is_followed_is_in_use_and_no_other(setting: Setting) -> None:
+    setting.gauges.nodes.in_use(setting.one)
+    setting.gauges.nodes.in_use(setting.two)
+    assert setting.states() == ["standing_by", "in_use", "standing_by"]
+    assert list(setting.metric("node_in_use").values()) == [0, 1, 0]
+
+
+def test_one_that_failed_cools_down_and_says_until_when_and_why(setting: Setting) -> None:
+    setting.gauges.nodes.in_use(setting.one)
+    setting.gauges.nodes.failed(setting.one, ChainUnavailable("wss://one.example: HTTP 429"), 30.0)
+    one = setting.told()[0]
+    assert (one["state"], one["until_ms"], one["last_error"]) == ("cooling_down", (NOW + 30) * 1000, "HTTP 429")
+    assert list(setting.metric("node_cooling_down").values()) == [1, 0, 0]
+    setting.now += 31
+    one = setting.told()[0]
+    assert (one["state"], one["until_ms"], one["last_error"]) == ("standing_by", None, "HTTP 429")
+    assert one["last_error_at_ms"] == NOW * 1000
+
+
+def test_one_of_another_chain_is_refused_until_it_has_been_of_use(setting: Setting) -> None:
+    setting.gauges.nodes.failed(setting.one, WrongChain("chain 10: wss://one.example serves chain 5"), 1.0)
+    setting.now += 60
+    one = setting.told()[0]
+    assert (one["state"], one["until_ms"], one["last_error"]) == ("refused", None, "serves chain 5")
+    setting.gauges.nodes.in_use(setting.one)
+    assert setting.states()[0] == "in_use"
+
+
+def test_requests_calls_and_errors_are_those_of_the_node(setting: Setting) -> None:
+    ask = setting.gauges.asking(setting.two)
+    for _ in range(2):
+        ask()
+    for method in ("eth_getLogs", "eth_blockNumber", "zks_strange"):
+        setting.two.on_call(method)
+    setting.two.on_failure("rate_limited")
+    setting.one.on_failure("unavailable")
+    two = setting.told()[1]
+    assert (two["requests"], two["calls"]) == (2, 3)
+    assert two["errors"] == {"refused": 0, "rate_limited": 1, "unavailable": 0}
+    assert setting.metric("node_requests")["https://two.example:8545"] == 2
+
+
+def test_nothing_secret_of_a_url_is_told(setting: Setting) -> None:
+    setting.gauges.nodes.failed(setting.two, ChainUnavailable(f"{URLS[1]}: no answer in time"), 1.0)
+    assert "canary" not in str(setting.told())
+    assert "canary" not in setting.slot.note
+    assert setting.told()[1]["last_error"] == "no answer in time"
+
+
+@pytest.mark.parametrize("state", [State.BOOTING, State.QUIET, State.DUE])
+def test_what_a_process_used_that_is_gone_or_begins_is_not_in_use(setting: Setting, state: State) -> None:
+    setting.gauges.nodes.in_use(setting.one)
+    setting.slot.state = state
+    assert setting.states() == ["standing_by"] * 3
+
+
+def test_a_successor_uses_none_and_lets_none_rest_but_knows_what_happened(setting: Setting) -> None:
+    setting.gauges.nodes.in_use(setting.one)
+    setting.gauges.nodes.failed(setting.two, ChainUnavailable("gone"), 600.0)
+    setting.gauges.asking(setting.two)()
+    setting.start(URLS)
+    assert setting.states() == ["standing_by"] * 3
+    assert (setting.told()[1]["last_error"], setting.told()[1]["requests"]) == ("gone", 1)
+    setting.start(URLS[::-1])
+    assert [(one["last_error"], one["requests"]) for one in setting.told()] == [("", 0)] * 3
+
+
+def test_an_error_stays_within_its_place_and_is_readable_in_any_script(setting: Setting) -> None:
+    setting.gauges.nodes.failed(setting.one, ChainUnavailable("é" * 1000), 1.0)
+    setting.gauges.nodes.failed(setting.three, ChainUnavailable("0x12345678… is\nnot it"), 1.0)
+    first, second, third = setting.told()
+    assert set(first["last_error"]) == {"?"}
+    assert (second["last_error"], third["last_error"]) == ("", "0x12345678... is not it")
+    assert [one["node"] for one in setting.told()] == [provider.origin for provider in Providers(URLS).all]
+
+
+def test_more_nodes_than_there_is_room_for_are_the_last_of_them(setting: Setting) -> None:
+    many = setting.start([f"http://node-{number}.example" for number in range(node_telemetry.NODES + 2)])
+    setting.gauges.nodes.in_use(many[-1])
+    setting.gauges.nodes.failed(many[-2], ChainUnavailable("gone"), 1.0)
+    assert len(setting.told()) == node_telemetry.NODES
+    assert setting.told()[-1]["last_error"] == "gone"

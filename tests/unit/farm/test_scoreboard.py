@@ -1,0 +1,235 @@
+"""Slots: what a child says is what everybody else reads."""
+
+import os
+import time
+
+import pytest
+
+from hookfarm.farm.scoreboard import COUNTERS, NOTE_BYTES, TEXT_BYTES, Board, Slot, State
+
+
+@pytest.fixture
+def slot() -> Slot:
+    return Board({"service": 1}).slots("service")[0]
+
+
+def test_a_fresh_slot_is_empty(slot: Slot) -> None:
+    assert (slot.pid, slot.state, slot.activity, slot.reason) == (0, State.EMPTY, 0, "")
+
+
+def test_what_another_process_writes_is_read_here() -> None:
+    board = Board({"service": 2})
+    pid = os.fork()
+    if not pid:
+        slot = board.slots("service")[1]
+        slot.state, slot.activity, slot.reason = State.STALLED, 7, "no node"
+        slot.set_counter(COUNTERS - 1, 2**62)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    slot = board.slots("service")[1]
+    assert (slot.state, slot.activity, slot.reason) == (State.STALLED, 7, "no node")
+    assert slot.counter(COUNTERS - 1) == 2**62
+    assert board.slots("service")[0].state == State.EMPTY
+
+
+def test_slots_of_all_services_are_apart() -> None:
+    board = Board({"one": 2, "none": 0, "two": 3})
+    everybody = [slot for service in board.services for slot in board.slots(service)]
+    for number, slot in enumerate(everybody, start=1):
+        slot.occupied_by(number)
+        slot.set_counter(COUNTERS - 1, number)
+        slot.reason = str(number) * TEXT_BYTES
+    for service in board.services:
+        board.announce(service, True)
+    assert [slot.pid for slot in everybody] == [1, 2, 3, 4, 5]
+    assert [slot.counter(COUNTERS - 1) for slot in everybody] == [1, 2, 3, 4, 5]
+    assert [slot.reason for slot in everybody] == [str(number) * TEXT_BYTES for number in range(1, 6)]
+
+
+def test_a_note_is_apart_from_the_reason_and_outlives_the_process(slot: Slot) -> None:
+    slot.note, slot.reason = "ws://a ws://b", "x" * TEXT_BYTES
+    slot.occupy(1)
+    slot.vacate()
+    assert (slot.note, slot.reason) == ("ws://a ws://b", "")
+    slot.note = "é" * NOTE_BYTES
+    assert slot.note == "é" * (NOTE_BYTES // 2)
+    slot.clear_counters()
+    assert slot.note == ""
+
+
+def test_processes_that_were_started_and_that_died_are_counted(slot: Slot) -> None:
+    for _ in range(3):
+        slot.occupy(1)
+        slot.vacate()
+    slot.mourn()
+    slot.clear_counters()
+    assert (slot.forks, slot.deaths) == (3, 1)
+
+
+def test_there_is_no_counter_beyond_the_last(slot: Slot) -> None:
+    with pytest.raises(IndexError):
+        slot.set_counter(COUNTERS, 1)
+
+
+def test_counters_add_up(slot: Slot) -> None:
+    slot.add(3)
+    slot.add(3, 4)
+    slot.set_counter(4, 9)
+    assert [slot.counter(index) for index in (2, 3, 4)] == [0, 5, 9]
+
+
+def test_a_reason_is_one_line(slot: Slot) -> None:
+    slot.reason = "  first\n\tsecond   third\r\n"
+    assert slot.reason == "first second third"
+
+
+@pytest.mark.parametrize("letter", ["a", "ä", "€", "🐂"])
+@pytest.mark.parametrize("before", [0, 1, 2, 3])
+def test_a_long_reason_is_cut_between_letters(slot: Slot, letter: str, before: int) -> None:
+    text = "x" * before + letter * TEXT_BYTES
+    slot.reason = text
+    assert text.startswith(slot.reason)
+    assert TEXT_BYTES - 3 <= len(slot.reason.encode()) <= TEXT_BYTES
+
+
+def test_a_short_reason_leaves_nothing_of_a_long_one(slot: Slot) -> None:
+    slot.reason = "x" * TEXT_BYTES
+    slot.reason = "short"
+    assert slot.reason == "short"
+
+
+def test_a_reason_that_is_not_text_is_still_said(slot: Slot) -> None:
+    slot.reason = os.fsdecode(b"no such file: \xff")
+    assert slot.reason == r"no such file: \udcff"
+
+
+def test_a_reason_keeps_secrets_out(slot: Slot) -> None:
+    slot.reason = "wss://user:canary@node.example/canary?key=canary does not answer"
+    assert slot.reason == "wss://node.example does not answer"
+
+
+def test_a_promise_is_kept_until_its_time_and_then_late(slot: Slot) -> None:
+    before = time.monotonic_ns()
+    slot.promise(2.5)
+    after = time.monotonic_ns()
+    assert slot.seconds_late(before) >= -2.5 - (after - before) / 1e9
+    assert slot.seconds_late(before) <= -2.5 + 1e-9
+    assert slot.seconds_late(after + 3_000_000_000) >= 0.5
+
+
+def test_occupying_starts_over_but_keeps_the_counters(slot: Slot) -> None:
+    slot.state, slot.activity, slot.reason = State.UP, 3, "old"
+    slot.set_counter(5, 8)
+    slot.occupy(boot_seconds=10)
+    slot.occupied_by(4711)
+    assert (slot.pid, slot.state, slot.activity, slot.reason) == (4711, State.BOOTING, 0, "")
+    assert slot.counter(5) == 8
+    assert -10 <= slot.seconds_late() < -9
+
+
+def test_what_a_child_says_before_its_pid_is_noted_stays(slot: Slot) -> None:
+    slot.occupy(boot_seconds=10)
+    slot.state = State.UP
+    slot.occupied_by(4711)
+    assert slot.state == State.UP
+
+
+def test_a_vacated_slot_is_empty_but_says_why(slot: Slot) -> None:
+    slot.occupy(boot_seconds=10)
+    slot.occupied_by(4711)
+    slot.reason = "the disk is full"
+    slot.vacate()
+    assert (slot.pid, slot.state, slot.reason) == (0, State.EMPTY, "the disk is full")
+
+
+def test_announcements_are_per_service_and_remembered() -> None:
+    board = Board({"one": 1, "two": 1})
+    assert not board.announced("one")
+    board.announce("one", False)
+    assert not board.was_announced("one")
+    board.announce("one", True)
+    assert board.announced("one")
+    board.announce("one", False)
+    assert not board.announced("one")
+    assert board.was_announced("one")
+    assert not board.was_announced("two")
+
+
+def test_a_service_may_come_to_want_as_many_slots_as_it_has_room_for() -> None:
+    board = Board({"one": 1, "two": 2}, {"one": 3})
+    slots = board.slots("one")
+    assert (len(slots), slots.most, board.wanted("one")) == (1, 3, 1)
+    board.want("one", 3)
+    slots[2].occupied_by(4711)
+    assert (len(slots), board.wanted("one")) == (3, 3)
+    assert [slot.pid for slot in slots] == [0, 0, 4711]
+    assert [slot.pid for slot in board.slots("two")] == [0, 0]
+    assert board.slots("two").most == 2
+
+
+def test_a_slot_that_is_not_wanted_any_more_is_still_there_for_who_leaves_it() -> None:
+    board = Board({"service": 3})
+    slots = board.slots("service")
+    slots[2].occupied_by(4711)
+    board.want("service", 1)
+    assert board.wanted("service") == 1
+    assert [slot.pid for slot in slots] == [0, 0, 4711]
+    assert slots[2].pid == slots[-1].pid == slots[1:][1].pid == 4711
+
+
+def test_who_holds_the_slots_of_another_process_sees_them_grow() -> None:
+    board = Board({"service": 1}, {"service": 2})
+    slots = board.slots("service")
+    assert len(list(slots)) == 1
+    pid = os.fork()
+    if not pid:
+        board.want("service", 2)
+        board.slots("service")[1].set_counter(0, 7)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert [slot.counter(0) for slot in slots] == [0, 7]
+
+
+def test_a_slot_that_waits_for_its_fork_says_when_and_how_often_it_was_tried(slot: Slot) -> None:
+    assert (slot.due_in_seconds(), slot.tries) == (0.0, 0)
+    slot.vacate()
+    slot.await_fork(30.0, tries=4)
+    assert slot.state == State.DUE
+    assert 29 < slot.due_in_seconds() <= 30
+    assert slot.tries == 4
+    slot.occupy(10)
+    assert (slot.due_in_seconds(), slot.tries) == (0.0, 0)
+
+
+def test_a_date_that_has_passed_is_now(slot: Slot) -> None:
+    slot.await_fork(-1.0, tries=1)
+    assert slot.due_in_seconds() == 0.0
+
+
+def test_an_excuse_has_an_end_and_can_be_taken_back(slot: Slot) -> None:
+    now = time.monotonic_ns()
+    assert not slot.excused(now)
+    slot.excuse(10)
+    assert slot.excused(now + 9 * 10**9)
+    assert not slot.excused(now + 11 * 10**9)
+    slot.occupy(10)
+    slot.vacate()
+    assert slot.excused(now), "it outlives the one that it excuses"
+    slot.excuse(0)
+    assert not slot.excused(0)
+
+
+def test_who_was_told_is_told_no_more_once_it_has_a_successor(slot: Slot) -> None:
+    slot.tell()
+    assert slot.told
+    slot.occupy(10)
+    assert not slot.told
+
+
+def test_a_slot_taken_over_for_something_else_begins_at_nothing(slot: Slot) -> None:
+    slot.occupied_by(4711)
+    for index in (0, COUNTERS - 1):
+        slot.add(index, 5)
+    slot.clear_counters()
+    assert [slot.counter(index) for index in (0, COUNTERS - 1)] == [0, 0]
+    assert slot.pid == 4711
