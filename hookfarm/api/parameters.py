@@ -7,9 +7,8 @@ from typing import Annotated, Any
 from fastapi import Header, Path, Query, Request
 from pydantic import AfterValidator, BeforeValidator
 
-from hookfarm import config
 from hookfarm.api.problems import Problem
-from hookfarm.timestamps import since_ms
+from hookfarm.timestamps import parse_duration, parse_since
 
 MOST_LISTED = 200
 _ID = r"^[0-9A-Za-z_.:-]{1,128}$"
@@ -52,13 +51,13 @@ def _truth(value: Any) -> Any:
 
 
 def _is_moment(value: str) -> str:
-    since_ms(value, time.time())
+    parse_since(value, time.time())
     return value
 
 
 def _is_time(value: str) -> str:
     try:
-        config.duration(value)
+        parse_duration(value)
     except ValueError:
         return _is_moment(value)
     return value
@@ -82,7 +81,7 @@ def check_id(value: str | None, field: str) -> None:
 
 def moment(value: str | None, otherwise: int) -> int:
     """ms since the epoch."""
-    return otherwise if value is None else since_ms(value, time.time())
+    return otherwise if value is None else parse_since(value, time.time())
 
 
 def _text(summary: str, pattern: str = _ID) -> Any:
