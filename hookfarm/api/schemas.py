@@ -238,7 +238,7 @@ _ENDPOINT = _object(
         "ordered": {"type": "boolean"},
         "enabled": {"type": "boolean"},
         "disabled_reason": _nullable("string"),
-        "created_at": _nullable("string", description="null where nobody noted it."),
+        "created_at": {"type": "string"},
         "window": {"$ref": "#/components/schemas/Window"},
         "recent": {"$ref": "#/components/schemas/Recent"},
     }

@@ -22,8 +22,7 @@ def listed(client: "redis.Redis", wanted: Wanted, limit: int | None) -> list[Lis
 
 def public(listed: Listed) -> dict[str, Any]:
     """One as `--json` shows it."""
-    created_ms = listed.created_ms
-    return {**listed.endpoint.public(), "created_at": None if created_ms is None else format_ms(created_ms)}
+    return {**listed.endpoint.public(), "created_at": format_ms(listed.created_ms)}
 
 
 def _every(client: "redis.Redis", wanted: Wanted) -> Iterator[Listed]:

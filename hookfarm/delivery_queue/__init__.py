@@ -12,7 +12,7 @@ watermark and held by nobody, which is how it is found again.
 
 Invariant: the ids of `jobs` are the disjoint union of `open`, `retry`, every `parked` and `dead`. Every move
 between them is one script. Only scripts give out sequences and our own jobs are only ever LPUSHed, so the order
-of the list is the order of sequences. How windows work is told in store/lua/shared/ledger.lua.
+of the list is the order of sequences. How windows work is told in store/lua/shared/window.lua.
 
 What was delivered leaves the ledger for the delivery log (delivery_log.py), in the same script.
 """

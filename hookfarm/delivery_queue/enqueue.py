@@ -13,8 +13,8 @@ from hookfarm.store.scripts import Script
 SAFE_CONFIRMATIONS, FINALIZED_CONFIRMATIONS = 32, 64
 """What stands for `safe` and `finalized` on a chain whose nodes don't tell: one and two epochs of Ethereum."""
 
-_HAND_OFF = Script("hand_off", "types", "facts", "places", "ledger", "told")
-_CONFIRM = Script("confirm", "facts", "ledger")
+_HAND_OFF = Script("enqueue")
+_CONFIRM = Script("confirm")
 
 
 @dataclass(frozen=True)
@@ -137,13 +137,13 @@ def _parts(item: Handled) -> list[Argument]:
     for job in item.jobs:
         parts += ["job", job.endpoint, job.id, job.encoded(), ""]
     for job, line, block in item.waiting:
-        parts += ["wait", job.endpoint, job.id, job.encoded(), f"{item.entry.chain_id}:{line} {block}"]
+        parts += ["unconfirmed", job.endpoint, job.id, job.encoded(), f"{item.entry.chain_id}:{line} {block}"]
     for endpoint, originals, removal in item.removals:
         following: list[Argument] = [removal.id, removal.encoded()] if removal else ["", ""]
-        parts += ["removed", endpoint, *following, " ".join(originals)]
+        parts += ["retraction", endpoint, *following, " ".join(originals)]
     if item.unfinalized is not None:
         number, kept = item.unfinalized
-        parts += ["unfinalized", "", "", kept, number]
+        parts += ["await_finality", "", "", kept, number]
     if item.rejected is not None:
         source = f"{keys.events(item.entry.chain_id)} {item.entry.entry_id.decode()}"
         parts += ["dead", "", *garbage(item.rejected.raw, item.rejected.reason, source), ""]

@@ -15,7 +15,7 @@ from hookfarm.store.scripts import Script
 
 LOGS_AT_ONCE = 100
 
-_FINALIZE = Script("finalize", "facts", "ledger", "told")
+_FINALIZE = Script("finalize")
 
 
 class KeptLog(NamedTuple):

@@ -11,14 +11,16 @@ from hookfarm.delivery_queue.job import Taken, encode
 from hookfarm.store.clients import PipelinedConnection, ResponseError
 from hookfarm.store.scripts import Script
 
-GIVE_UP = 2
-"""The answer to a settlement whose endpoint has done nothing but fail for too long."""
+GIVE_UP = "disable_endpoint"
+"""The result of a settlement whose endpoint has done nothing but fail for too long."""
+STALE = "stale"
+"""The result of a settlement whose job was requeued meanwhile; it has done nothing."""
 _FOREVER_SECONDS = 100 * 365 * 86_400.0
 
-_SETTLE_DELIVERED = Script("settle_delivered", "facts", "places", "ledger", "log")
-_SETTLE_FAILED = Script("settle_failed", "facts", "places", "ledger", "log")
-_GIVE_BACK = Script("give_back", "facts", "ledger")
-_PARK = Script("park", "facts", "ledger")
+_SETTLE_DELIVERED = Script("settle_delivered")
+_SETTLE_FAILED = Script("settle_failed")
+_GIVE_BACK = Script("return_job")
+_PARK = Script("park")
 SCRIPTS = (_SETTLE_DELIVERED, _SETTLE_FAILED, _GIVE_BACK, _PARK)
 
 
@@ -37,11 +39,11 @@ class Attempt(NamedTuple):
 class Verdict(StrEnum):
     """What an attempt that failed says of its endpoint."""
 
-    FAILED = "failed"
+    FAILED = "unhealthy"
     """It is in trouble: no answer, a 5xx, a 429."""
-    ANSWERED = "answered"
+    ANSWERED = "healthy"
     """It works, and did not want this one."""
-    NONE = "none"
+    NONE = "unknown"
     """Nothing: it was not asked."""
 
 
@@ -54,20 +56,20 @@ class Settlement:
     endpoint: str = ""
 
 
-def confirm(connection: PipelinedConnection) -> int | None:
+def confirm(connection: PipelinedConnection) -> str | None:
     """Reads the settlement's answer; None = not done, settle again."""
     reply = connection.receive()
-    return None if isinstance(reply, ResponseError) else int(reply)
+    return None if isinstance(reply, ResponseError) else str(reply, "ascii")
 
 
-def settle_now(connection: PipelinedConnection, settlement: Settlement) -> int:
+def settle_now(connection: PipelinedConnection, settlement: Settlement) -> str:
     """Settles in a round trip of its own, teaching the server the script first; returns the answer."""
     connection.send(settlement.script.encode_load() + settlement.packed)
     connection.receive()
     reply = connection.receive()
     if isinstance(reply, ResponseError):
         raise reply
-    return int(reply)
+    return str(reply, "ascii")
 
 
 def delivered(taken: Taken, attempt: Attempt, keep: int) -> Settlement:

@@ -15,10 +15,10 @@ BLOCK_SECONDS = 1
 FENCE_SECONDS = BLOCK_SECONDS + 2.0
 """A job that reaches its worker later than this after the BRPOP was sent may already be somebody else's."""
 
-_ADOPT = Script("adopt", "facts", "ledger")
-_BURY = Script("bury", "facts", "places", "ledger")
-_REFUSED, _PARKED = 0, -1
-"""What adopt.lua answers in place of a sequence."""
+_ADOPT = Script("adopt")
+_BURY = Script("dead_letter")
+_CLAIMED, _PARKED, _DUPLICATE = b"claimed", b"parked", b"duplicate"
+"""Results of adopt.lua; with the first comes a sequence."""
 
 
 def ask(connection: PipelinedConnection, settlement: Settlement | None, report_to: str | None = None) -> None:
@@ -82,27 +82,27 @@ def adopt(
         on_burial()
         return None
     job = Job(job_id, endpoint, body).encoded()
-    sequence = int(_ADOPT.call_raw(connection, (), (job_id, job, endpoint)))
-    if sequence == _REFUSED and again:
-        sequence = _adopted_before(connection, job_id, endpoint, job)
-    if sequence == _REFUSED:
+    result, *sequence = _ADOPT.call_raw(connection, (), (job_id, job, endpoint))
+    if result == _DUPLICATE and again:
+        result, *sequence = _adopted_before(connection, job_id, endpoint, job)
+    if result == _DUPLICATE:
         _bury(connection, foreign, f"id: {job_id!r} is already in the queue")
         on_burial()
-    if sequence in (_REFUSED, _PARKED):
+    if result != _CLAIMED:
         return None
-    taken = decode(numbered(sequence, job))
+    taken = decode(numbered(int(float(sequence[0])), job))
     assert isinstance(taken, Taken)
     return taken
 
 
-def _adopted_before(connection: PipelinedConnection, job_id: str, endpoint: str, job: bytes) -> int:
+def _adopted_before(connection: PipelinedConnection, job_id: str, endpoint: str, job: bytes) -> tuple[bytes, ...]:
     """What an earlier adoption of the same job, whose answer was lost, must have answered."""
     stored, sequence, place = connection.execute(
         ("HGET", keys.JOBS, job_id), ("ZSCORE", keys.OPEN, job_id), ("ZSCORE", keys.PARKED + endpoint, job_id)
     )
     if stored != job:
-        return _REFUSED
-    return int(float(sequence)) if sequence else _PARKED if place else _REFUSED
+        return (_DUPLICATE,)
+    return (_CLAIMED, sequence) if sequence else (_PARKED,) if place else (_DUPLICATE,)
 
 
 def _bury(connection: PipelinedConnection, foreign: Foreign, reason: str) -> None:

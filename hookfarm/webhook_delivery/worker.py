@@ -153,7 +153,7 @@ class Worker:
         self._slot.activity = counters.POLLING
         self._slot.promise(POLL_PROMISE_SECONDS)
 
-    def _settled(self, answer: int) -> None:
+    def _settled(self, answer: str) -> None:
         """Redis has answered: only now may the sweep no longer see the job in these hands."""
         if answer == delivery_queue.GIVE_UP and self._settlement is not None:
             self._hopeless = self._settlement.endpoint

@@ -350,7 +350,7 @@ def test_one_write_settles_reports_pops_and_asks_for_the_revision(
         "BRPOP",
         "GET",
     ]
-    assert delivery_queue.confirm(connection)
+    assert delivery_queue.confirm(connection) == "settled"
     assert connection.receive() == 1
     popped, revision = delivery_queue.answer(connection)
     assert isinstance(popped, Taken)
