@@ -253,12 +253,12 @@ class Processor:
         reason = self._unreadable.note(self._reader.unreadable)
         if reason:
             self._is_up = False
-            self._child.stalled(reason)
+            self._child.mark_stalled(reason)
             return
         if self._is_up:
             return
         self._is_up = True
-        self._child.up()
+        self._child.mark_up()
         chains = ",".join(map(str, self._reader.chains))
         _log.info("reading", chains=chains, endpoints=self._live.index.endpoints)
 
@@ -266,7 +266,7 @@ class Processor:
         """Whatever was read stays pending. Returns how many seconds to wait before connecting again."""
         self._child.slot.promise(RECONNECT_SECONDS)
         reason = f"Redis: {wrong_types.explain(error, self._exchange)}"
-        self._child.stalled(reason)
+        self._child.mark_stalled(reason)
         self._is_up = False
         self._exchange.close()
         self._client.connection_pool.disconnect()

@@ -39,7 +39,7 @@ class Trouble:
         if self._since is None:
             self._since = self._clock()
             said = reason()
-            self._child.stalled(f"Redis: {said}")
+            self._child.mark_stalled(f"Redis: {said}")
             self._log.warning("redis is gone", child=self._child.name, error=said)
         return wait
 
@@ -51,4 +51,4 @@ class Trouble:
         self._log.info("redis is back", child=self._child.name, after_s=down_seconds)
         self._since = None
         self._failures = 0
-        self._child.up()
+        self._child.mark_up()

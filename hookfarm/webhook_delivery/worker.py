@@ -191,7 +191,7 @@ class Worker:
             raise reported
         self._reported = not isinstance(reported, Exception)
         if not self._trouble.lasts:
-            self._child.up()
+            self._child.mark_up()
 
     def _deliver(self, taken: Taken, revision: int) -> None:
         prepared = self._endpoints.get(taken.endpoint, revision)

@@ -19,7 +19,7 @@ class Bench:
         self.said = io.StringIO()
         logs.configure(stream=self.said)
         self.child = Child(keys.WEBHOOK_DELIVERY, 0, Board({keys.WEBHOOK_DELIVERY: 1}))
-        self.child.up()
+        self.child.mark_up()
         self.now = 100.0
         self.asked = 0
         self.trouble = Trouble(self.child, logs.get(keys.WEBHOOK_DELIVERY), lambda: self.now)
@@ -65,7 +65,7 @@ def test_the_next_success_is_said_once_with_how_long_it_took(bench: Bench) -> No
 
 
 def test_a_success_without_a_failure_says_nothing_and_leaves_the_child_alone(bench: Bench) -> None:
-    bench.child.stalled("something else")
+    bench.child.mark_stalled("something else")
     bench.trouble.over()
     assert (bench.lines, bench.child.slot.state) == ([], State.STALLED)
 
