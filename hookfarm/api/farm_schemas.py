@@ -5,17 +5,19 @@ from typing import Any
 from hookfarm.api.schema_parts import nullable, object_, page
 from hookfarm.backfill.state import STATES
 
-_PROVIDER = object_(
+_NODE = object_(
     {
-        "node": {"type": "string", "description": "Scheme, host and port; never the rest of its URL."},
+        "name": {"type": "string", "description": "Scheme, host and port; never the rest of its URL."},
         "kind": {"enum": ["ws", "http"]},
         "state": {
-            "enum": ["in_use", "standing_by", "cooling_down", "refused"],
-            "description": "`refused`: it serves another chain.",
+            "enum": ["active", "standby", "cooldown", "wrong_chain"],
+            "description": "`cooldown`: not asked for a while after a failure.",
         },
-        "until_ms": nullable("integer", description="When it may be asked again; null = now."),
+        "cooldown_until": nullable(
+            "string", format="date-time", description="When it may be asked again; null = now."
+        ),
         "last_error": {"type": "string"},
-        "last_error_at_ms": nullable("integer"),
+        "last_error_at": nullable("string", format="date-time"),
         "requests": {"type": "integer", "description": "Since the farm started; a batch is one."},
         "calls": {"type": "integer", "description": "Likewise; each call of a batch is one."},
         "errors": {
@@ -72,14 +74,14 @@ FARM_SCHEMAS: dict[str, Any] = {
             "safe": nullable("integer"),
             "finalized": nullable("integer"),
             "ready": {"type": "boolean"},
-            "why": {"type": "string"},
+            "reason": {"type": "string"},
             "rpc_requests_per_block": nullable("number"),
             "events_published": nullable("integer"),
-            "providers": {"type": "array", "items": {"$ref": "#/components/schemas/Provider"}},
+            "nodes": {"type": "array", "items": {"$ref": "#/components/schemas/Node"}},
             "catch_up": {"anyOf": [{"type": "null"}, _CATCH_UP]},
         }
     ),
-    "Provider": _PROVIDER,
+    "Node": _NODE,
     "Chains": page("Chain"),
     "Backfill": _BACKFILL,
     "BackfillPage": page("Backfill"),
