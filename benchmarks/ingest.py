@@ -34,8 +34,8 @@ from support.stage import directory
 from hookfarm import event_stream, logs
 from hookfarm.chain.block import Head
 from hookfarm.chain.node import Node, connect
-from hookfarm.chain.prover import Prover
 from hookfarm.chain.node_pool import NodePool
+from hookfarm.chain.prover import Prover
 from hookfarm.chain.timing import Limits
 from hookfarm.event_ingestor.condition import Condition
 from hookfarm.event_ingestor.counters import Gauges
@@ -92,9 +92,9 @@ def _options() -> argparse.Namespace:
 
 
 def _best(title: str, runs: list[Run]) -> Run:
-    next = max(runs, key=lambda run: float(run["events_per_second"]))
-    report.print_numbers(f"{title}, best of {len(runs)}", next)
-    return {"best": next, "runs": runs}
+    best = max(runs, key=lambda run: float(run["events_per_second"]))
+    report.print_numbers(f"{title}, best of {len(runs)}", best)
+    return {"best": best, "runs": runs}
 
 
 @contextlib.asynccontextmanager

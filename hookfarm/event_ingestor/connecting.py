@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from hookfarm.chain.node import Node, connect
-from hookfarm.chain.node_pool import NodeProfile, NodePool
+from hookfarm.chain.node_pool import NodePool, NodeProfile
 from hookfarm.chain.rpc import RateLimited
 from hookfarm.chain.timing import Limits
 from hookfarm.config import ChainConfig

@@ -13,7 +13,7 @@ import click
 from hookfarm import logs
 from hookfarm.api import process as api_process
 from hookfarm.api import token_file
-from hookfarm.api.settings import settings as api_settings
+from hookfarm.api.context import settings as api_settings
 from hookfarm.config import MAX_PROCESSORS, MAX_WORKERS, Config
 from hookfarm.errors import InvalidInput
 from hookfarm.event_ingestor import counters as ingestor_gauges

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hookfarm import status
-from hookfarm.api import queue_metrics
+from hookfarm.api import metrics as api_metrics
 from hookfarm.backfill import job_queue, state
 from hookfarm.backfill.job_queue import Piece
 from hookfarm.backfill.state import Backfill, Wanted
@@ -189,13 +189,13 @@ def test_a_picture_looks_at_the_ten_last_to_move_however_many_there_are(client: 
 def test_the_depth_of_all_lanes_is_measured(client: Any, redis_url: str) -> None:
     fill(redis_url, ONE, [job(ONE, f"past-{n}") for n in range(40)])
 
-    async def read() -> queue_metrics.Depths:
+    async def read() -> api_metrics.Depths:
         async with async_client(redis_url) as connected:
-            return await queue_metrics.read(connected, [])
+            return await api_metrics.read_depths(connected, [])
 
     [family] = [
         family
-        for family in queue_metrics.families(asyncio.run(read()), ())
+        for family in api_metrics.depth_families(asyncio.run(read()), ())
         if family.name == "delivery_queue_in_lanes"
     ]
     assert family.samples[0].value == client.hlen(keys.LANE_JOBS) > 0
@@ -203,7 +203,8 @@ def test_the_depth_of_all_lanes_is_measured(client: Any, redis_url: str) -> None
 
 NODE = {
     "name": "wss://one.example", "kind": "ws", "state": "cooldown", "cooldown_until": "2096-10-02T07:06:40.000Z",
-    "last_error": "HTTP 429", "last_error_at": "1970-01-01T00:00:00.001Z", "requests": 9, "calls": 9, "errors": {"rate_limited": 1},
+    "last_error": "HTTP 429", "last_error_at": "1970-01-01T00:00:00.001Z",
+    "requests": 9, "calls": 9, "errors": {"rate_limited": 1},
 }  # fmt: skip
 
 

@@ -18,7 +18,8 @@ FAR = "2096-10-02T07:06:40.000Z"
 NODES = [
     {
         "name": "wss://one.example", "kind": "ws", "state": "cooldown", "cooldown_until": FAR,
-        "last_error": "HTTP 429", "last_error_at": "1970-01-01T00:00:00.001Z", "requests": 1234, "calls": 1, "errors": {"refused": 4},
+        "last_error": "HTTP 429", "last_error_at": "1970-01-01T00:00:00.001Z",
+        "requests": 1234, "calls": 1, "errors": {"refused": 4},
     },
     {
         "name": "https://two.example:8545", "kind": "http", "state": "active", "cooldown_until": None,
