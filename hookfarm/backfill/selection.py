@@ -59,7 +59,7 @@ async def _told(client: "redis.asyncio.Redis", matched: Iterable[EntryResult]) -
     async with client.pipeline(transaction=False) as pipe:
         for each in matched:
             assert each.history is not None
-            pipe.hget(keys.SENT + each.history.block, str(each.history.position))
+            pipe.hget(keys.HISTORY + each.history.block, str(each.history.position))
         return [(before or b"").decode() for before in await pipe.execute()]
 
 

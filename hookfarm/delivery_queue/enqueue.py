@@ -7,7 +7,7 @@ from typing import NamedTuple
 from hookfarm.delivery_queue.job import Job, garbage
 from hookfarm.event_stream import Entry
 from hookfarm.store import keys
-from hookfarm.store.clients import Argument, Exchange
+from hookfarm.store.clients import Argument, PipelinedConnection
 from hookfarm.store.scripts import Script
 
 SAFE_CONFIRMATIONS, FINALIZED_CONFIRMATIONS = 32, 64
@@ -98,7 +98,7 @@ class ConfirmResult(NamedTuple):
 
 
 def enqueue_results(
-    exchange: Exchange, results: Sequence[EntryResult], unwanted: Sequence[Entry] = ()
+    connection: PipelinedConnection, results: Sequence[EntryResult], unwanted: Sequence[Entry] = ()
 ) -> EnqueueResult:
     """Acknowledge the entries and enqueue their results, one script a chain.
 
@@ -111,7 +111,7 @@ def enqueue_results(
         by_chain.setdefault(chain_id, ([], []))[1].append(entry_id)
     enqueued, conflicts = 0, {}
     for chain_id, (of_chain, plain) in by_chain.items():
-        count, *differing = _ENQUEUE.run(exchange, (keys.events(chain_id),), _arguments(of_chain, plain))
+        count, *differing = _ENQUEUE.call_raw(connection, (keys.events(chain_id),), _arguments(of_chain, plain))
         enqueued += int(count)
         conflicts.update({entry: stored.decode() for entry, stored in zip(*[iter(differing)] * 2, strict=True)})
     return EnqueueResult(enqueued, conflicts)
@@ -149,10 +149,15 @@ def _parts(result: EntryResult) -> list[Argument]:
 
 
 def enqueue_confirmed(
-    exchange: Exchange, chain_id: int, max_jobs: int = 1000, max_blocks: int = 100
+    connection: PipelinedConnection, chain_id: int, max_jobs: int = 1000, max_blocks: int = 100
 ) -> ConfirmResult:
     """Enqueue the jobs of a chain that have their confirmations."""
-    chain = (keys.events(chain_id), keys.heads(chain_id), keys.marks(chain_id), keys.reached(chain_id))
+    chain = (
+        keys.events(chain_id),
+        keys.heads(chain_id),
+        keys.head_marks(chain_id),
+        keys.confirmed_heads(chain_id),
+    )
     limits = (chain_id, max_jobs, SAFE_CONFIRMATIONS, FINALIZED_CONFIRMATIONS, max_blocks)
-    enqueued, *final = _CONFIRM.run(exchange, chain, limits)
+    enqueued, *final = _CONFIRM.call_raw(connection, chain, limits)
     return ConfirmResult(int(enqueued), tuple(f"{chain_id}:{block_hash.decode()}" for block_hash in final))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from hookfarm.delivery_queue.job import Job
 from hookfarm.store import keys
-from hookfarm.store.clients import Argument, Exchange, Reply, ResponseError
+from hookfarm.store.clients import Argument, PipelinedConnection, Reply, ResponseError
 from hookfarm.store.scripts import Script
 
 LOG_BATCH_SIZE = 100
@@ -43,18 +43,18 @@ class FinalityUpdate(NamedTuple):
     jobs: tuple[FollowUp, ...]
 
 
-def read_stored_logs(exchange: Exchange, block: str) -> Iterator[list[StoredLog]]:
+def read_stored_logs(connection: PipelinedConnection, block: str) -> Iterator[list[StoredLog]]:
     """Yield the stored logs of a block in batches that fit one script; one empty list if there are none.
 
     `block` is `<chain>:<block hash>`. A log may be gone by the time its batch is read.
     """
-    awaiting, histories = keys.UNFINALIZED + block, keys.SENT + block
-    [logs] = _execute(exchange, ("HKEYS", awaiting))
+    awaiting, histories = keys.UNFINALIZED_LOGS + block, keys.HISTORY + block
+    [logs] = _execute(connection, ("HKEYS", awaiting))
     if not logs:
         yield []
     for start in range(0, len(logs), LOG_BATCH_SIZE):
         batch = logs[start : start + LOG_BATCH_SIZE]
-        events, texts = _execute(exchange, ("HMGET", awaiting, *batch), ("HMGET", histories, *batch))
+        events, texts = _execute(connection, ("HMGET", awaiting, *batch), ("HMGET", histories, *batch))
         found = zip(batch, texts, events, strict=True)
         yield [
             StoredLog(position.decode(), (text or b"").decode(), event)
@@ -63,7 +63,7 @@ def read_stored_logs(exchange: Exchange, block: str) -> Iterator[list[StoredLog]
         ]
 
 
-def finalize(exchange: Exchange, block: str, updates: Sequence[FinalityUpdate]) -> int:
+def finalize(connection: PipelinedConnection, block: str, updates: Sequence[FinalityUpdate]) -> int:
     """Enqueue the jobs of these logs; returns how many. The block is done when no stored log is left."""
     chain_id, _, block_hash = block.partition(":")
     arguments: list[Argument] = [chain_id, block_hash]
@@ -71,11 +71,11 @@ def finalize(exchange: Exchange, block: str, updates: Sequence[FinalityUpdate]) 
         arguments += [update.position, update.before, update.after, len(update.jobs)]
         for job, original in update.jobs:
             arguments += [job.endpoint, job.id, job.encoded(), original]
-    return int(_FINALIZE.run(exchange, (), arguments))
+    return int(_FINALIZE.call_raw(connection, (), arguments))
 
 
-def _execute(exchange: Exchange, *commands: tuple[Argument, ...]) -> list[Reply]:
-    replies = exchange.ask(*commands)
+def _execute(connection: PipelinedConnection, *commands: tuple[Argument, ...]) -> list[Reply]:
+    replies = connection.execute(*commands)
     for reply in replies:
         if isinstance(reply, ResponseError):
             raise reply

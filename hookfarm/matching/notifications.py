@@ -35,7 +35,7 @@ from hookfarm.matching.index import Index, Match
 from hookfarm.matching.transfers import decoded_logs_of
 from hookfarm.records import ChainEvent
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange
+from hookfarm.store.clients import PipelinedConnection
 
 _DEFLATE_DICTIONARY = (
     b'0000000000000000000000000000000000000000000000000000000000000000","removed":false}","block_timestamp":17'
@@ -170,15 +170,17 @@ def _awaits_finality(event: ChainEvent, before: History | None, transition: Tran
 # Final logs
 
 
-def enqueue_finalized(exchange: Exchange, index: Index, blocks: Iterable[str]) -> Iterator[int]:
+def enqueue_finalized(connection: PipelinedConnection, index: Index, blocks: Iterable[str]) -> Iterator[int]:
     """Enqueue the notifications of these final blocks' logs, a batch at a time; yields each batch's number of
     jobs.
 
     A caller that stops early leaves the remaining logs as they were.
     """
     for block in blocks:
-        for stored in delivery_queue.read_stored_logs(exchange, block):
-            yield delivery_queue.finalize(exchange, block, [finality_update(index, block, log) for log in stored])
+        for stored in delivery_queue.read_stored_logs(connection, block):
+            yield delivery_queue.finalize(
+                connection, block, [finality_update(index, block, log) for log in stored]
+            )
 
 
 def finality_update(index: Index, block: str, log: StoredLog) -> FinalityUpdate:

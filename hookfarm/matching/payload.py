@@ -1,13 +1,13 @@
 """The webhook's body and its id (design: "Records")."""
 
 import hashlib
-import time
 from typing import Any
 
 import orjson
 
 from hookfarm.matching.decoder import EventJson, json_integer
 from hookfarm.records import ChainEvent
+from hookfarm.timestamps import format_whole_seconds
 
 LOG_EMITTED = "log.emitted"
 LOG_REMOVED = "log.removed"
@@ -41,24 +41,19 @@ def webhook_id(event: ChainEvent, endpoint_id: str, log_type: str, generation: i
     return f"msg_{digest[:40]}"
 
 
-def iso_time(seconds: int) -> str:
-    """Return `2026-11-22T18:00:00Z`; `seconds` at most MAX_TIMESTAMP."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-
-
 def emitted_body(
     event: ChainEvent, decoded: EventJson | None, subscription_id: str, confirmations: int | str = 0
 ) -> bytes:
     """The body for a log or a transfer that `subscription_id` matched."""
     data = _data(event, decoded, subscription_id, confirmations)
-    timestamp = iso_time(event["block_timestamp"])
+    timestamp = format_whole_seconds(event["block_timestamp"])
     return orjson.dumps({"type": event_type(event, LOG_EMITTED), "timestamp": timestamp, "data": data})
 
 
 def removed_body(event: ChainEvent, decoded: EventJson | None, subscription_id: str, original: str) -> bytes:
     """The body that withdraws the delivery `original`: its log or transfer is no longer on the chain."""
     data = {**_data(event, decoded, subscription_id, 0), "original": original}
-    timestamp = iso_time(event["block_timestamp"])
+    timestamp = format_whole_seconds(event["block_timestamp"])
     kind = event_type(event, LOG_REMOVED)
     return orjson.dumps({"type": kind, "timestamp": timestamp, "original": original, "data": data})
 
@@ -69,7 +64,7 @@ def finalized_body(
     """The body for a log or a transfer that is final; `original` is the delivery that emitted it, None if none
     did."""
     data = {**_data(event, decoded, subscription_id, "finalized"), "original": original}
-    timestamp = iso_time(event["block_timestamp"])
+    timestamp = format_whole_seconds(event["block_timestamp"])
     kind = event_type(event, LOG_FINALIZED)
     return orjson.dumps({"type": kind, "timestamp": timestamp, "original": original, "data": data})
 

@@ -27,7 +27,7 @@ from hookfarm.message_processor import telemetry
 from hookfarm.message_processor.live_index import LiveIndex
 from hookfarm.outage import Outage
 from hookfarm.store import clients, keys, wrong_types
-from hookfarm.store.clients import whole_number
+from hookfarm.store.clients import parse_integer
 from hookfarm.tracing import match_spans
 
 if TYPE_CHECKING:
@@ -67,9 +67,9 @@ class Processor:
         self._spans = spans
         self._read_ns = 0
         self._configured = frozenset(chain_ids)
-        self._exchange = clients.Exchange(redis_url, block_seconds)
+        self._connection = clients.PipelinedConnection(redis_url, block_seconds)
         self._client = clients.command_client(redis_url, COMMAND_TIMEOUT_SECONDS)
-        self._reader = StreamReader(self._exchange, consumer)
+        self._reader = StreamReader(self._connection, consumer)
         self._live = LiveIndex(self._client, _log)
         self._outage = Outage(child, _log)
         self._server_run: object = None
@@ -93,7 +93,7 @@ class Processor:
         """Create the groups, read the registry, process a predecessor's entries. Raises RedisError."""
         self._child.slot.promise(MAX_CONNECT_SECONDS)
         server_run = self._client.info("server").get("run_id")
-        [self._client_id] = self._exchange.ask(("CLIENT", "ID"))
+        [self._client_id] = self._connection.execute(("CLIENT", "ID"))
         self._child.slot.set_counter(telemetry.CLIENT_ID, self._client_id)
         self._child.slot.promise(MAX_LOAD_SECONDS)
         if server_run != self._server_run:
@@ -131,7 +131,7 @@ class Processor:
         return entries
 
     def close(self) -> None:
-        self._exchange.close()
+        self._connection.close()
         self._client.close()
 
     def _idle(self) -> None:
@@ -151,7 +151,7 @@ class Processor:
         slot.set_counter(telemetry.ENDPOINTS, self._live.index.endpoints)
 
     def _registry_revision(self) -> int:
-        return whole_number(keys.REGISTRY_REVISION, self._client.get(keys.REGISTRY_REVISION))
+        return parse_integer(keys.REGISTRY_REVISION, self._client.get(keys.REGISTRY_REVISION))
 
     def _refresh(self, revision: int) -> None:
         if revision != self._live.revision:
@@ -164,14 +164,14 @@ class Processor:
             return
         self._confirm_at = time.monotonic() + CONFIRM_INTERVAL_SECONDS
         for chain_id in self._reader.readable:
-            confirmed = delivery_queue.enqueue_confirmed(self._exchange, chain_id)
+            confirmed = delivery_queue.enqueue_confirmed(self._connection, chain_id)
             self._child.slot.add(telemetry.JOBS_ENQUEUED, confirmed.enqueued)
             self._enqueue_finalized(confirmed.final_blocks)
 
     def _enqueue_finalized(self, blocks: Sequence[str]) -> None:
         """Enqueue as much as there is time for; the rest is found again."""
         until = time.monotonic() + MAX_FINALITY_SECONDS
-        for enqueued in enqueue_finalized(self._exchange, self._live.index, blocks):
+        for enqueued in enqueue_finalized(self._connection, self._live.index, blocks):
             self._child.slot.add(telemetry.JOBS_ENQUEUED, enqueued)
             self._child.slot.promise(MAX_PASS_SECONDS)
             if time.monotonic() > until:
@@ -234,7 +234,7 @@ class Processor:
     def _enqueue_once(
         self, results: Sequence[EntryResult], unwanted: Sequence[Entry] = ()
     ) -> tuple[int, dict[bytes, str]]:
-        done = delivery_queue.enqueue_results(self._exchange, results, unwanted)
+        done = delivery_queue.enqueue_results(self._connection, results, unwanted)
         if self._spans is not None:
             match_spans.record_matches(self._spans, results, done.conflicts, self._read_ns)
         return done.enqueued, done.conflicts
@@ -280,6 +280,6 @@ class Processor:
         """Whatever was read stays pending. Returns the seconds to wait before connecting again."""
         self._child.slot.promise(MAX_CONNECT_SECONDS)
         self._is_up = False
-        self._exchange.close()
+        self._connection.close()
         self._client.connection_pool.disconnect()
-        return self._outage.fail(_REDIS, f"Redis: {wrong_types.explain(error, self._exchange)}")
+        return self._outage.fail(_REDIS, f"Redis: {wrong_types.explain(error, self._connection)}")
