@@ -18,7 +18,7 @@ _WHEN = {Place.RETRY: "next", Place.DEAD: "died", Place.DELIVERED: "delivered"}
 def attempt_lines(attempts: Sequence[LoggedAttempt], places: Sequence[Place | None]) -> Iterator[str]:
     rows = [("at", "delivery", "endpoint", "attempt", "result", "took", "now")]
     for attempt, place in zip(attempts, places, strict=True):
-        lasted = took(attempt.took_ms)
+        lasted = took(attempt.duration_ms)
         number, now = f"#{attempt.number}", place.value if place else _GONE
         rows.append(
             (moment(attempt.at_ms), attempt.delivery, attempt.endpoint, number, attempt.status, lasted, now)
@@ -32,7 +32,7 @@ def standing_lines(deliveries: Sequence[Delivery]) -> Iterator[str]:
     for delivery in deliveries:
         last = delivery.attempts[-1] if delivery.attempts else None
         at = moment(int(last["at"] * 1000)) if last else UNKNOWN
-        lasted = took(last["took_ms"]) if last and last.get("took_ms") is not None else UNKNOWN
+        lasted = took(last["duration_ms"]) if last and last.get("duration_ms") is not None else UNKNOWN
         due = moment(delivery.at_ms) if delivery.place is Place.RETRY else UNKNOWN
         told = (delivery.id, delivery.endpoint or _GARBAGE, str(len(delivery.attempts)))
         rows.append((at, *told, _result(last) if last else UNKNOWN, lasted, delivery.place.value, due))
@@ -77,18 +77,18 @@ def delivery_lines(delivery: Delivery) -> Iterator[str]:
 
 
 def _attempt(attempt: dict[str, Any]) -> Iterator[str]:
-    took_ms = attempt.get("took_ms")
+    duration_ms = attempt.get("duration_ms")
     parts = [moment(int(attempt["at"] * 1000)), _result(attempt)]
-    if took_ms is not None:
-        parts.append(took(took_ms))
+    if duration_ms is not None:
+        parts.append(took(duration_ms))
     yield "  " + "  ".join(parts)
     if attempt.get("detail"):
         yield f"    {plain(attempt['detail'])}"
 
 
-def took(took_ms: int) -> str:
+def took(duration_ms: int) -> str:
     """It is kept in whole ms."""
-    return duration(took_ms / 1000) if took_ms else "<1 ms"
+    return duration(duration_ms / 1000) if duration_ms else "<1 ms"
 
 
 def _result(attempt: dict[str, Any]) -> str:

@@ -42,7 +42,7 @@ def reply_line(reply: Mapping[str, Any]) -> str:
     from hookfarm.cli.deliveries_shown import took
 
     answer = f"HTTP {reply['status']}" if "status" in reply else plain(f"{reply['error']}: {reply['detail']}")
-    return f"{reply['subscription'] or 'sample'}  {answer}  {took(reply['took_ms'])}"
+    return f"{reply['subscription'] or 'sample'}  {answer}  {took(reply['duration_ms'])}"
 
 
 def value_text(value: Any) -> str:

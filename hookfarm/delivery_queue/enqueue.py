@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from hookfarm.delivery_queue.job import Job, garbage
+from hookfarm.delivery_queue.job import Job, invalid_job
 from hookfarm.event_stream import Entry
 from hookfarm.store import keys
 from hookfarm.store.clients import Argument, Exchange
@@ -142,7 +142,7 @@ def _parts(item: Handled) -> list[Argument]:
         parts += ["unfinalized", "", "", kept, number]
     if item.rejected is not None:
         source = f"{keys.events(item.entry.chain_id)} {item.entry.entry_id.decode()}"
-        parts += ["dead", "", *garbage(item.rejected.raw, item.rejected.reason, source), ""]
+        parts += ["dead", "", *invalid_job(item.rejected.raw, item.rejected.reason, source), ""]
     return parts
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from hookfarm.farm.child import Child
-from hookfarm.tracing.setup import Tracing, opened
+from hookfarm.tracing.setup import TracingSettings, open_spans
 
 COLLECT_EVERY = 50_000
 """New containers. A batch makes some thousand of them, none in a cycle; at Python's 700 each batch would wait for
@@ -25,12 +25,12 @@ def prepare() -> None:
 
 
 def run(
-    child: Child, redis_url: str, chain_ids: Sequence[int], consumer: str, tracing: Tracing | None = None
+    child: Child, redis_url: str, chain_ids: Sequence[int], consumer: str, tracing: TracingSettings | None = None
 ) -> None:
     """The child's whole life: reads `chain_ids` and every chain that a subscription names; returns when told
     to stop. `consumer` is its name in the group; a successor of the same name takes over what it left."""
     from hookfarm.message_processor.processor import Processor
 
     gc.set_threshold(COLLECT_EVERY)
-    with opened(tracing, child) as spans:
+    with open_spans(tracing, child) as spans:
         Processor(child, redis_url, chain_ids, consumer, spans).run()

@@ -25,7 +25,7 @@ from hookfarm.event_stream import Entry, StreamReader
 from hookfarm.farm.child import Child
 from hookfarm.matching import finality
 from hookfarm.matching.notifications import concerns_nobody, handle
-from hookfarm.message_processor import counters, status, traced
+from hookfarm.message_processor import counters, status
 from hookfarm.message_processor.live_index import LiveIndex
 from hookfarm.message_processor.outage import Outage
 from hookfarm.message_processor.unreadable import Unreadable
@@ -219,7 +219,7 @@ class Processor:
         done = delivery_queue.hand_off(self._exchange, held, nothing)
         enqueued = done.enqueued
         if self._spans is not None:
-            traced.handed_off(self._spans, held, done.told, self._read_ns)
+            self._spans.matches(held, done.told, self._read_ns)
         for _ in range(HISTORY_TRIES):
             again = [h.entry for h in held if h.entry.entry_id in done.told]
             if not again:
@@ -228,7 +228,7 @@ class Processor:
             done = delivery_queue.hand_off(self._exchange, with_history)
             enqueued += done.enqueued
             if self._spans is not None:
-                traced.handed_off(self._spans, with_history, done.told, self._read_ns)
+                self._spans.matches(with_history, done.told, self._read_ns)
         slot = self._child.slot
         slot.add(counters.EVENTS_READ, len(held) + len(nothing))
         slot.add(counters.EVENTS_MATCHED, sum(bool(h.jobs) for h in held))

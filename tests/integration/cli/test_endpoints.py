@@ -250,7 +250,7 @@ def test_samples_are_sent_now_and_signed(client: Any, hookfarm: Command) -> None
         [received] = receiver.received
         assert (reply["subscription"], reply["id"]) == (added["subscriptions"][0]["id"], received.id)
         assert (reply["delivered"], reply["status"], reply["detail"]) == (True, 200, "ok")
-        assert reply["took_ms"] >= 0
+        assert reply["duration_ms"] >= 0
         body = json.loads(received.body)
         assert received.signature_valid
         assert received.id.startswith("msg_")

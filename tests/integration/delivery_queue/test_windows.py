@@ -9,8 +9,8 @@ import pytest
 
 from hookfarm import delivery_queue
 from hookfarm.deliveries import log, windows
-from hookfarm.delivery_queue import Verdict
-from hookfarm.delivery_queue.job import Foreign, Taken
+from hookfarm.delivery_queue import HealthSignal
+from hookfarm.delivery_queue.job import ClaimedJob, ForeignElement
 from hookfarm.records import Endpoint
 from hookfarm.registry.registry import Registry
 from hookfarm.store import keys
@@ -36,20 +36,25 @@ def whole_ledger(client: Any) -> Iterator[None]:
     assert_ledger_invariant(client)
 
 
-def pop(exchange: Exchange) -> Taken:
-    delivery_queue.ask(exchange, None)
-    taken, _ = delivery_queue.answer(exchange)
-    assert isinstance(taken, Taken)
-    return taken
+def pop(exchange: Exchange) -> ClaimedJob:
+    delivery_queue.send_pop(exchange, None)
+    claimed, _ = delivery_queue.read_job(exchange)
+    assert isinstance(claimed, ClaimedJob)
+    return claimed
 
 
-def fail(exchange: Exchange, taken: Taken, verdict: Verdict = Verdict.FAILED, retry: float | None = 60.0) -> int:
-    failed = delivery_queue.failed(taken, taken.after({}, attempt=taken.attempt + 1), retry, verdict)
-    return delivery_queue.settle_now(exchange, failed)
+def fail(
+    exchange: Exchange,
+    claimed: ClaimedJob,
+    signal: HealthSignal = HealthSignal.UNHEALTHY,
+    retry: float | None = 60.0,
+) -> int:
+    failed = delivery_queue.failed(claimed, claimed.with_outcome({}, attempt=claimed.attempt + 1), retry, signal)
+    return delivery_queue.settle_sync(exchange, failed)
 
 
-def deliver(exchange: Exchange, taken: Taken) -> None:
-    delivery_queue.settle_now(exchange, delivered(taken))
+def deliver(exchange: Exchange, claimed: ClaimedJob) -> None:
+    delivery_queue.settle_sync(exchange, delivered(claimed))
 
 
 def queued(client: Any) -> int:
@@ -109,7 +114,7 @@ def test_each_success_promotes_the_next_parked_and_widens_the_window_by_one(
     while len(order) < 20:
         order.append(pop(exchange))
         deliver(exchange, order[-1])
-    assert [taken.id for taken in order] == [f"m{n}" for n in range(20)]
+    assert [claimed.id for claimed in order] == [f"m{n}" for n in range(20)]
     assert_drained(client)
 
 
@@ -123,9 +128,9 @@ def test_an_endpoint_alone_may_use_all_workers_and_beside_others_half_of_them(
     assert 30 <= window(client).open <= 38
     enqueue(redis_url, job("ep_2"))
     for _ in range(40):
-        taken = pop(exchange)
-        if taken.endpoint == "ep_1":
-            deliver(exchange, taken)
+        claimed = pop(exchange)
+        if claimed.endpoint == "ep_1":
+            deliver(exchange, claimed)
     assert window(client).open <= 15
 
 
@@ -134,9 +139,9 @@ def test_a_slow_endpoint_has_half_of_the_workers_even_alone(
 ) -> None:
     workers(client, 30)
     enqueue(redis_url, *(job("ep_1") for _ in range(100)))
-    slow = DONE._replace(took_ms=5000)
+    slow = DONE._replace(duration_ms=5000)
     for _ in range(60):
-        delivery_queue.settle_now(exchange, delivery_queue.delivered(pop(exchange), slow, keep=1000))
+        delivery_queue.settle_sync(exchange, delivery_queue.delivered(pop(exchange), slow, keep=1000))
     assert window(client).open == 15
     for _ in range(8):
         deliver(exchange, pop(exchange))
@@ -156,9 +161,9 @@ def test_failures_halve_the_window_and_others_leave_it(client: Any, redis_url: s
     enqueue(redis_url, *(job("ep_1") for _ in range(20)))
     fail(exchange, pop(exchange))
     assert (window(client).limit, window(client).open) == (2, 3)
-    fail(exchange, pop(exchange), Verdict.ANSWERED)
+    fail(exchange, pop(exchange), HealthSignal.HEALTHY)
     assert (window(client).limit, window(client).failures) == (2, 0)
-    fail(exchange, pop(exchange), Verdict.NONE)
+    fail(exchange, pop(exchange), HealthSignal.UNKNOWN)
     assert (window(client).limit, window(client).open) == (2, 2)
 
 
@@ -202,8 +207,8 @@ def test_what_was_open_when_the_circuit_opened_does_not_lengthen_the_pause(
         deliver(exchange, pop(exchange))
     held = [pop(exchange) for _ in range(queued(client))]
     assert len(held) >= 15
-    for taken in held:
-        fail(exchange, taken)
+    for claimed in held:
+        fail(exchange, claimed)
     assert client.hget(keys.WINDOW + "ep_1", "pause") == b"1000"
 
 
@@ -223,7 +228,7 @@ def test_a_retry_that_is_due_goes_before_what_was_never_attempted(
     client: Any, redis_url: str, exchange: Exchange
 ) -> None:
     enqueue(redis_url, *(job("ep_1", f"m{n}") for n in range(8)))
-    fail(exchange, pop(exchange), Verdict.NONE, 0.0)
+    fail(exchange, pop(exchange), HealthSignal.UNKNOWN, 0.0)
     assert delivery_queue.promote(client) == 1
     assert parked(client, "ep_1") == ["m0", "m5", "m6", "m7"]
 
@@ -232,11 +237,11 @@ def test_an_orphan_that_dies_leaves_its_place_in_the_window(
     client: Any, redis_url: str, exchange: Exchange
 ) -> None:
     enqueue(redis_url, *(job("ep_1", f"m{n}") for n in range(5)))
-    taken = pop(exchange)
+    claimed = pop(exchange)
     for _ in range(6):
-        sequence = client.zscore(keys.OPEN, taken.id)
-        assert delivery_queue.requeue_orphan(client, taken.id, int(sequence))
-    assert client.zscore(keys.DEAD, taken.id) is not None
+        sequence = client.zscore(keys.OPEN, claimed.id)
+        assert delivery_queue.requeue_orphan(client, claimed.id, int(sequence))
+    assert client.zscore(keys.DEAD, claimed.id) is not None
     assert parked(client, "ep_1") == []
     assert window(client).open == 4
 
@@ -296,7 +301,7 @@ def test_an_ordered_endpoint_gets_one_at_a_time_and_a_retry_before_all_others(
         seen.append(pop(exchange))
         assert queued(client) == 0
         deliver(exchange, seen[-1])
-    assert [(taken.id, taken.attempt) for taken in seen] == [("m0", 2), ("m1", 1), ("m2", 1), ("m3", 1)]
+    assert [(claimed.id, claimed.attempt) for claimed in seen] == [("m0", 2), ("m1", 1), ("m2", 1), ("m3", 1)]
 
 
 def test_an_ordered_endpoints_deliveries_are_sent_again_in_the_order_in_which_that_was_asked_for(
@@ -316,8 +321,8 @@ def test_an_ordered_endpoints_deliveries_are_sent_again_in_the_order_in_which_th
     for _ in names:
         seen.append(pop(exchange))
         deliver(exchange, seen[-1])
-    assert [taken.id for taken in seen] == names
-    assert [taken.attempt for taken in seen] == [3, 2, 2, 2, 2]
+    assert [claimed.id for claimed in seen] == names
+    assert [claimed.attempt for claimed in seen] == [3, 2, 2, 2, 2]
 
 
 def test_an_ordered_endpoint_goes_on_behind_a_dead_letter(client: Any, redis_url: str, exchange: Exchange) -> None:
@@ -334,7 +339,7 @@ def test_a_paused_endpoint_keeps_its_jobs_and_gets_them_when_it_is_enabled(
     enqueue(redis_url, job(endpoint, "a"), job(endpoint, "b"))
     held = pop(exchange)
     Registry(client).disable(endpoint.id, "by hand")
-    delivery_queue.settle_now(exchange, delivery_queue.park(held))
+    delivery_queue.settle_sync(exchange, delivery_queue.parked(held))
     enqueue(redis_url, job(endpoint, "c"))
     delivery_queue.promote(client)
     assert parked(client, endpoint) == ["a", "c"]
@@ -392,8 +397,8 @@ def test_a_removed_endpoints_last_failures_are_no_circuit(client: Any, redis_url
     held = [pop(exchange) for _ in range(queued(client))]
     assert len(held) >= 5
     Registry(client).remove(endpoint.id)
-    for taken in held:
-        fail(exchange, taken)
+    for claimed in held:
+        fail(exchange, claimed)
     assert client.zcard(keys.CIRCUITS) == 0
 
 
@@ -401,7 +406,7 @@ def test_somebody_elses_element_is_parked_where_the_window_is_full(
     client: Any, redis_url: str, exchange: Exchange
 ) -> None:
     enqueue(redis_url, *(job("ep_1", f"m{n}") for n in range(4)))
-    foreign = Foreign(b'{"endpoint":"ep_1","payload":{},"id":"foreign"}')
+    foreign = ForeignElement(b'{"endpoint":"ep_1","payload":{},"id":"foreign"}')
     assert delivery_queue.adopt(exchange, foreign) is None
     assert delivery_queue.adopt(exchange, foreign, again=True) is None
     assert parked(client, "ep_1") == ["foreign"]
@@ -415,18 +420,22 @@ def test_an_endpoint_that_has_only_failed_for_too_long_is_given_up(
     client: Any, redis_url: str, exchange: Exchange
 ) -> None:
     enqueue(redis_url, *(job("ep_1") for _ in range(4)))
-    taken = pop(exchange)
+    claimed = pop(exchange)
     long_ago = int((time.time() - 7200) * 1000)
 
-    def failed_again(taken: Taken, give_up_seconds: float) -> int:
+    def failed_again(claimed: ClaimedJob, disable_after_seconds: float) -> int:
         settlement = delivery_queue.failed(
-            taken, taken.after({}), 60.0, Verdict.ANSWERED, give_up_seconds=give_up_seconds
+            claimed,
+            claimed.with_outcome({}),
+            60.0,
+            HealthSignal.HEALTHY,
+            disable_after_seconds=disable_after_seconds,
         )
-        return delivery_queue.settle_now(exchange, settlement)
+        return delivery_queue.settle_sync(exchange, settlement)
 
-    assert failed_again(taken, 3600.0) == 1
+    assert failed_again(claimed, 3600.0) == 1
     client.hset(keys.WINDOW + "ep_1", "since", long_ago)
     assert failed_again(pop(exchange), 8000.0) == 1
-    assert failed_again(pop(exchange), 3600.0) == delivery_queue.GIVE_UP
+    assert failed_again(pop(exchange), 3600.0) == delivery_queue.DISABLE_ENDPOINT
     deliver(exchange, pop(exchange))
     assert window(client).failing_since_ms is None

@@ -17,8 +17,8 @@ from tests.support.delivery import add_endpoint, enqueue, job
 def test_orphans_are_found_and_queued_again_while_redis_is_full(client: Any, redis_url: str) -> None:
     enqueue(redis_url, job(add_endpoint(client, "http://127.0.0.1:9/"), "a"))
     exchange = Exchange(redis_url, 1)
-    delivery_queue.ask(exchange, None)
-    assert delivery_queue.answer(exchange)[0] is not None
+    delivery_queue.send_pop(exchange, None)
+    assert delivery_queue.read_job(exchange)[0] is not None
     exchange.close()
     client.config_set("maxmemory", 1)
     watermark = delivery_queue.watermark(client)

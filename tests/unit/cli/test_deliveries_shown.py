@@ -7,12 +7,12 @@ import pytest
 from hookfarm.cli import deliveries_shown
 from hookfarm.deliveries.log import Delivery, LoggedAttempt, Place
 
-ATTEMPT = {"at": 1.5, "took_ms": 0, "status": 500, "detail": ""}
+ATTEMPT = {"at": 1.5, "duration_ms": 0, "status": 500, "detail": ""}
 
 
-@pytest.mark.parametrize(("took_ms", "shown"), [(0, "<1 ms"), (7, "7.0 ms"), (15_000, "15 s")])
-def test_what_took_less_than_is_kept_is_not_said_to_have_taken_nothing(took_ms: int, shown: str) -> None:
-    logged = LoggedAttempt("1500-0", 1500, "msg_a", "ep_a", 1, "500", took_ms)
+@pytest.mark.parametrize(("duration_ms", "shown"), [(0, "<1 ms"), (7, "7.0 ms"), (15_000, "15 s")])
+def test_what_took_less_than_is_kept_is_not_said_to_have_taken_nothing(duration_ms: int, shown: str) -> None:
+    logged = LoggedAttempt("1500-0", 1500, "msg_a", "ep_a", 1, "500", duration_ms)
     [_, line] = deliveries_shown.attempt_lines([logged], [None])
     assert re.split(r"\s{2,}", line) == [
         "1970-01-01T00:00:01.500Z", "msg_a", "ep_a", "#1", "500", shown, "forgotten",
