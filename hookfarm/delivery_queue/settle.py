@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from hookfarm.delivery_queue.job import ClaimedJob
-from hookfarm.store.clients import Exchange, ResponseError
+from hookfarm.store.clients import PipelinedConnection, ResponseError
 from hookfarm.store.scripts import Script
 
 DISABLE_ENDPOINT = 2
@@ -54,17 +54,17 @@ class Settlement:
     endpoint: str = ""
 
 
-def read_settlement(exchange: Exchange) -> int | None:
+def read_settlement(connection: PipelinedConnection) -> int | None:
     """Read the reply to a settlement. Returns None if it was not done and must be sent again."""
-    reply = exchange.receive()
+    reply = connection.receive()
     return None if isinstance(reply, ResponseError) else int(reply)
 
 
-def settle_sync(exchange: Exchange, settlement: Settlement) -> int:
+def settle_sync(connection: PipelinedConnection, settlement: Settlement) -> int:
     """Settle in a round trip of its own, which also loads the script; return the reply."""
-    exchange.send(settlement.script.packed_load() + settlement.packed)
-    exchange.receive()
-    reply = exchange.receive()
+    connection.send(settlement.script.encode_load() + settlement.packed)
+    connection.receive()
+    reply = connection.receive()
     if isinstance(reply, ResponseError):
         raise reply
     return int(reply)
@@ -74,7 +74,7 @@ def delivered(job: ClaimedJob, attempt: Attempt, keep: int) -> Settlement:
     """Move the job from the ledger to the delivery log, which keeps `keep` attempts an endpoint. Idempotent."""
     outcome = orjson.dumps(attempt.outcome)
     arguments = (job.id, job.endpoint, keep, outcome, attempt.number, attempt.status, attempt.duration_ms)
-    return Settlement(_SETTLE_DELIVERED, _SETTLE_DELIVERED.packed((), arguments), job.endpoint)
+    return Settlement(_SETTLE_DELIVERED, _SETTLE_DELIVERED.encode((), arguments), job.endpoint)
 
 
 def failed(
@@ -95,7 +95,7 @@ def failed(
     disable_after_ms = int(min(disable_after_seconds, _FOREVER_SECONDS) * 1000)
     logged = (keep, attempt.number, attempt.status, attempt.duration_ms) if attempt else (0, 0, "", 0)
     arguments = (job.id, job.sequence, job.endpoint, stored, wait, signal.value, disable_after_ms, *logged)
-    return Settlement(_SETTLE_FAILED, _SETTLE_FAILED.packed((), arguments), job.endpoint)
+    return Settlement(_SETTLE_FAILED, _SETTLE_FAILED.encode((), arguments), job.endpoint)
 
 
 def returned(job: ClaimedJob, interrupted: bool = False) -> Settlement:
@@ -104,7 +104,7 @@ def returned(job: ClaimedJob, interrupted: bool = False) -> Settlement:
     Does nothing if the job was requeued in the meantime.
     """
     changed = (job.with_fields(interrupted=True),) if interrupted else ()
-    return Settlement(_GIVE_BACK, _GIVE_BACK.packed((), (job.id, job.sequence, *changed)), job.endpoint)
+    return Settlement(_GIVE_BACK, _GIVE_BACK.encode((), (job.id, job.sequence, *changed)), job.endpoint)
 
 
 def parked(job: ClaimedJob) -> Settlement:
@@ -112,4 +112,4 @@ def parked(job: ClaimedJob) -> Settlement:
 
     Does nothing if the job was requeued in the meantime.
     """
-    return Settlement(_PARK, _PARK.packed((), (job.id, job.sequence, job.endpoint)), job.endpoint)
+    return Settlement(_PARK, _PARK.encode((), (job.id, job.sequence, job.endpoint)), job.endpoint)

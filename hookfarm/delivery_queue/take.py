@@ -16,7 +16,7 @@ from hookfarm.delivery_queue.job import (
 from hookfarm.delivery_queue.settle import DISABLE_ENDPOINT, Settlement, read_settlement, returned, settle_sync
 from hookfarm.errors import InvalidInput
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange, OutOfMemoryError, Reply, ResponseError, pack, whole_number
+from hookfarm.store.clients import OutOfMemoryError, PipelinedConnection, Reply, ResponseError, pack, parse_integer
 from hookfarm.store.scripts import Script
 
 BLOCK_SECONDS = 1
@@ -50,17 +50,20 @@ class SourceEvents:
 
 
 class JobSource:
-    """One worker's exchange with the queue: one job at a time, settled in the same write as the next pop.
+    """One worker's connection with the queue: one job at a time, settled in the same write as the next pop.
 
     Keeps a settlement and a popped foreign element across lost connections, until Redis has confirmed them. After
     a RedisError the connection is closed; `connect` before the next `take`.
     """
 
     def __init__(
-        self, exchange: Exchange, polling_counter: str | None = None, events: SourceEvents | None = None
+        self,
+        connection: PipelinedConnection,
+        polling_counter: str | None = None,
+        events: SourceEvents | None = None,
     ) -> None:
         """The first pop of a worker increments `polling_counter` in the same write."""
-        self._exchange = exchange
+        self._connection = connection
         self._uncounted = polling_counter
         self._events = events or SourceEvents()
         self._settlement: Settlement | None = None
@@ -73,7 +76,7 @@ class JobSource:
 
     @property
     def is_connected(self) -> bool:
-        return self._exchange.connected
+        return self._connection.connected
 
     @property
     def has_unsettled_job(self) -> bool:
@@ -81,17 +84,17 @@ class JobSource:
 
     def connect(self) -> int:
         """Connect and load the scripts; return the id of the connection."""
-        return load_scripts(self._exchange)
+        return load_scripts(self._connection)
 
     def take(self) -> ClaimedJob | None:
         """Settle the last job and pop the next one. Returns None if there is none within BLOCK_SECONDS."""
         settlement, counter = self._settlement, self._uncounted
-        send_pop(self._exchange, settlement, counter)
+        send_pop(self._connection, settlement, counter)
         if settlement is not None:
-            self._confirm(settlement, read_settlement(self._exchange))
+            self._confirm(settlement, read_settlement(self._connection))
         if counter:
             self._read_count()
-        element, self.registry_revision = read_job(self._exchange)
+        element, self.registry_revision = read_job(self._connection)
         if self._settlement is not None:
             self._settle_sync(self._settlement)
         return self._adopt(element) if isinstance(element, ForeignElement) else element
@@ -107,13 +110,13 @@ class JobSource:
         if self._foreign is not None:
             job = self._adopt(self._foreign, again=True)
             if job is not None:
-                settle_sync(self._exchange, returned(job))
+                settle_sync(self._connection, returned(job))
 
     def close(self) -> None:
-        self._exchange.close()
+        self._connection.close()
 
     def _settle_sync(self, settlement: Settlement) -> None:
-        self._confirm(settlement, settle_sync(self._exchange, settlement))
+        self._confirm(settlement, settle_sync(self._connection, settlement))
 
     def _confirm(self, settlement: Settlement, reply: int | None) -> None:
         if reply is None:
@@ -125,7 +128,7 @@ class JobSource:
 
     def _read_count(self) -> None:
         """A full Redis refuses the INCR and yet pops jobs, each of which makes room."""
-        reply = self._exchange.receive()
+        reply = self._connection.receive()
         if not isinstance(reply, ResponseError):
             self._uncounted = None
         elif not isinstance(reply, OutOfMemoryError):
@@ -134,14 +137,16 @@ class JobSource:
 
     def _adopt(self, element: ForeignElement, again: bool = False) -> ClaimedJob | None:
         self._foreign = element
-        job = adopt(self._exchange, element, again, self._events.on_rejected)
+        job = adopt(self._connection, element, again, self._events.on_rejected)
         self._foreign = None
         if job is not None:
             self._events.on_adopted()
         return job
 
 
-def send_pop(exchange: Exchange, settlement: Settlement | None, polling_counter: str | None = None) -> None:
+def send_pop(
+    connection: PipelinedConnection, settlement: Settlement | None, polling_counter: str | None = None
+) -> None:
     """Send in one write: the last job's settlement, INCR of `polling_counter`, BRPOP, GET of the revision.
 
     Redis runs the INCR and the BRPOP before it serves another client, so a counter of 50 means 50 blocked clients.
@@ -150,12 +155,12 @@ def send_pop(exchange: Exchange, settlement: Settlement | None, polling_counter:
     parts = [settlement.packed] if settlement else []
     if polling_counter:
         parts.append(pack(("INCR", polling_counter)))
-    exchange.send(b"".join((*parts, _POP)))
+    connection.send(b"".join((*parts, _POP)))
 
 
-def read_job(exchange: Exchange) -> tuple[ClaimedJob | ForeignElement | None, int]:
+def read_job(connection: PipelinedConnection) -> tuple[ClaimedJob | ForeignElement | None, int]:
     """Read the popped element, None after BLOCK_SECONDS without one, and the registry's revision."""
-    popped, revision = exchange.receive(), exchange.receive()
+    popped, revision = connection.receive(), connection.receive()
     if isinstance(popped, ResponseError):
         raise popped
     return (None if popped is None else decode(popped[1])), _known_revision(revision)
@@ -164,15 +169,15 @@ def read_job(exchange: Exchange) -> tuple[ClaimedJob | ForeignElement | None, in
 def _known_revision(reply: Reply) -> int:
     """0 if the key holds a foreign value. Processors report that; here the job is already popped."""
     try:
-        return whole_number(keys.REGISTRY_REVISION, reply)
+        return parse_integer(keys.REGISTRY_REVISION, reply)
     except ResponseError:
         return 0
 
 
-def load_scripts(exchange: Exchange) -> int:
+def load_scripts(connection: PipelinedConnection) -> int:
     """Load a worker's scripts, so that no settlement has to wait for that; return the connection's id."""
-    exchange.send(pack(("CLIENT", "ID")) + b"".join(script.packed_load() for script in settle.SCRIPTS))
-    client_id, *loaded = [exchange.receive() for _ in range(1 + len(settle.SCRIPTS))]
+    connection.send(pack(("CLIENT", "ID")) + b"".join(script.encode_load() for script in settle.SCRIPTS))
+    client_id, *loaded = [connection.receive() for _ in range(1 + len(settle.SCRIPTS))]
     for reply in (client_id, *loaded):
         if isinstance(reply, ResponseError):
             raise reply
@@ -180,7 +185,10 @@ def load_scripts(exchange: Exchange) -> int:
 
 
 def adopt(
-    exchange: Exchange, element: ForeignElement, again: bool = False, on_rejected: Callable[[], None] = _ignore
+    connection: PipelinedConnection,
+    element: ForeignElement,
+    again: bool = False,
+    on_rejected: Callable[[], None] = _ignore,
 ) -> ClaimedJob | None:
     """Enter a foreign element into the ledger.
 
@@ -190,15 +198,15 @@ def adopt(
     try:
         job_id, endpoint, body = parse_foreign(element.raw)
     except InvalidInput as error:
-        _reject(exchange, element, str(error))
+        _reject(connection, element, str(error))
         on_rejected()
         return None
     job = Job(job_id, endpoint, body).encoded()
-    sequence = int(_ADOPT.run(exchange, (), (job_id, job, endpoint)))
+    sequence = int(_ADOPT.call_raw(connection, (), (job_id, job, endpoint)))
     if sequence == _REFUSED and again:
-        sequence = _adopted_before(exchange, job_id, endpoint, job)
+        sequence = _adopted_before(connection, job_id, endpoint, job)
     if sequence == _REFUSED:
-        _reject(exchange, element, f"id: {job_id!r} is already in the queue")
+        _reject(connection, element, f"id: {job_id!r} is already in the queue")
         on_rejected()
     if sequence in (_REFUSED, _PARKED):
         return None
@@ -207,9 +215,9 @@ def adopt(
     return claimed
 
 
-def _adopted_before(exchange: Exchange, job_id: str, endpoint: str, job: bytes) -> int:
+def _adopted_before(connection: PipelinedConnection, job_id: str, endpoint: str, job: bytes) -> int:
     """The result of an earlier adoption of the same job, whose reply was lost."""
-    stored, sequence, parked = exchange.ask(
+    stored, sequence, parked = connection.execute(
         ("HGET", keys.JOBS, job_id), ("ZSCORE", keys.OPEN, job_id), ("ZSCORE", keys.PARKED + endpoint, job_id)
     )
     if stored != job:
@@ -217,5 +225,5 @@ def _adopted_before(exchange: Exchange, job_id: str, endpoint: str, job: bytes) 
     return int(float(sequence)) if sequence else _PARKED if parked else _REFUSED
 
 
-def _reject(exchange: Exchange, element: ForeignElement, reason: str) -> None:
-    _BURY.run(exchange, (), invalid_job(element.raw, reason, keys.DELIVERY_QUEUE))
+def _reject(connection: PipelinedConnection, element: ForeignElement, reason: str) -> None:
+    _BURY.call_raw(connection, (), invalid_job(element.raw, reason, keys.DELIVERY_QUEUE))

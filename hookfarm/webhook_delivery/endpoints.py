@@ -9,7 +9,7 @@ from hookfarm.registry import registry
 from hookfarm.security.ssrf import IPNetwork
 from hookfarm.security.vault import NO_KEYS, Vault
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange, ResponseError
+from hookfarm.store.clients import PipelinedConnection, ResponseError
 
 MAX_CACHED_ENDPOINTS = 1000
 
@@ -17,8 +17,10 @@ MAX_CACHED_ENDPOINTS = 1000
 class EndpointCache:
     """Endpoints by id. With a new revision of the registry, each endpoint is read again when it is needed."""
 
-    def __init__(self, exchange: Exchange, allowed: Sequence[IPNetwork], vault: Vault = NO_KEYS) -> None:
-        self._exchange = exchange
+    def __init__(
+        self, connection: PipelinedConnection, allowed: Sequence[IPNetwork], vault: Vault = NO_KEYS
+    ) -> None:
+        self._connection = connection
         self._allowed = allowed
         self._vault = vault
         self._cached: OrderedDict[str, tuple[int, CompiledEndpoint | InvalidInput | None]] = OrderedDict()
@@ -36,7 +38,7 @@ class EndpointCache:
         return compiled
 
     def _fetch(self, endpoint_id: str) -> CompiledEndpoint | InvalidInput | None:
-        [stored] = self._exchange.ask(("HGET", keys.ENDPOINTS, endpoint_id))
+        [stored] = self._connection.execute(("HGET", keys.ENDPOINTS, endpoint_id))
         if isinstance(stored, ResponseError):
             raise stored
         if stored is None:

@@ -14,7 +14,7 @@ from hookfarm.http_client.transport import Transport
 from hookfarm.registry.registry import Registry
 from hookfarm.security.ssrf import IPNetwork
 from hookfarm.security.vault import MasterKey, Vault
-from hookfarm.store.clients import Exchange, command_client
+from hookfarm.store.clients import PipelinedConnection, command_client
 from hookfarm.tracing.setup import TracingSettings, open_spans
 from hookfarm.webhook_delivery.endpoints import EndpointCache
 from hookfarm.webhook_delivery.worker import Policy, Worker, WorkerResources
@@ -52,12 +52,12 @@ def run(child: Child, context: WorkerContext) -> None:
     """
     with contextlib.suppress(OSError):  # A container may forbid it.
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    exchange = Exchange(context.redis_url, BLOCK_SECONDS)
-    endpoints = EndpointCache(exchange, context.allowed, context.vault)
+    connection = PipelinedConnection(context.redis_url, BLOCK_SECONDS)
+    endpoints = EndpointCache(connection, context.allowed, context.vault)
     transport = Transport(ConnectionPool(context.tls, context.allowed), is_cancelled=lambda: child.out_of_grace)
     registry = _registry(context.redis_url)
     with open_spans(context.tracing, child) as spans:
-        resources = WorkerResources(exchange, endpoints, transport, registry, spans)
+        resources = WorkerResources(connection, endpoints, transport, registry, spans)
         Worker(child, resources, context.policy).run()
 
 

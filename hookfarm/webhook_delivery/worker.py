@@ -31,7 +31,7 @@ from hookfarm.http_client.transport import Transport
 from hookfarm.outage import Outage
 from hookfarm.registry.registry import Registry
 from hookfarm.store import wrong_types
-from hookfarm.store.clients import Exchange, RedisError
+from hookfarm.store.clients import PipelinedConnection, RedisError
 from hookfarm.webhook_delivery import attempt_log, telemetry
 from hookfarm.webhook_delivery.endpoints import EndpointCache
 
@@ -64,7 +64,7 @@ class Policy:
 class WorkerResources:
     """ConnectionPool of one worker, made after its fork."""
 
-    exchange: Exchange
+    connection: PipelinedConnection
     endpoints: EndpointCache
     transport: Transport
     registry: Callable[[], Registry]
@@ -79,7 +79,7 @@ class Worker:
         self._child = child
         self._slot = child.slot
         self._resources = resources
-        self._exchange = resources.exchange
+        self._connection = resources.connection
         self._policy = policy
         events = SourceEvents(
             on_polling=self._mark_up,
@@ -87,7 +87,7 @@ class Worker:
             on_adopted=lambda: self._slot.add(telemetry.ADOPTED),
             on_rejected=lambda: self._slot.add(telemetry.death("garbage")),
         )
-        self._source = JobSource(self._exchange, policy.polling_counter, events)
+        self._source = JobSource(self._connection, policy.polling_counter, events)
         self._slot_may_hold_job = True
         """A predecessor in this slot may have died with a job."""
         self._polled_ns = 0
@@ -152,7 +152,7 @@ class Worker:
     def _requeue_inherited(self) -> None:
         """Requeue at once what the predecessor in this slot held when it died, without waiting for the sweep."""
         sequence = self._slot.counter(telemetry.HELD_SEQUENCE)
-        for job_id in delivery_queue.requeue_held(self._exchange, sequence) if sequence else ():
+        for job_id in delivery_queue.requeue_held(self._connection, sequence) if sequence else ():
             self._slot.add(telemetry.ORPHANS)
             log.warning("orphan requeued", delivery=job_id, child=self._child.name)
         self._slot.set_counter(telemetry.HELD_SEQUENCE, 0)
@@ -262,7 +262,7 @@ class Worker:
         if not self._source.has_unsettled_job and not self._slot_may_hold_job:
             # A job that was popped for this connection is lost with it, and the sweep finds it.
             self._slot.set_counter(telemetry.HELD_SEQUENCE, 0)
-        return self._outage.fail(_REDIS, lambda: f"Redis: {wrong_types.explain(error, self._exchange)}")
+        return self._outage.fail(_REDIS, lambda: f"Redis: {wrong_types.explain(error, self._connection)}")
 
     def _finish(self) -> None:
         self._slot.state = State.QUIET
