@@ -34,7 +34,7 @@ from opentelemetry.util.types import AttributeValue
 
 import hookfarm
 from hookfarm import logs
-from hookfarm.delivery_queue import Handled
+from hookfarm.delivery_queue import EntryResult
 from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.farm.child import Child
 from hookfarm.farm.spawn import signals_blocked
@@ -97,13 +97,13 @@ class Spans:
         own, parent = match_span(block, place, removed), block_span(block).span
         self._start("match", own, parent, SpanKind.CONSUMER, attributes, read_ns).end()
 
-    def matches(self, done: Iterable[Handled], again: Container[bytes], read_ns: int) -> None:
-        """One span for each event in `done` that matched; none for the entries in `again`, which are repeated."""
-        for handled in done:
-            endpoints = _notified_endpoints(handled)
-            if handled.log is not None and endpoints and handled.entry.entry_id not in again:
-                removed = bool(handled.removals)
-                self.match(handled.log.block, handled.log.log_index, removed, endpoints, read_ns)
+    def matches(self, results: Iterable[EntryResult], skipped: Container[bytes], read_ns: int) -> None:
+        """One span for each event that an endpoint wants; none for the ids in `skipped`, not enqueued yet."""
+        for result in results:
+            endpoints = _notified_endpoints(result)
+            if result.history is not None and endpoints and result.entry.entry_id not in skipped:
+                is_removal = bool(result.retractions)
+                self.match(result.history.block, result.history.position, is_removal, endpoints, read_ns)
 
     def attempt(self, job: ClaimedJob, host: str, port: int) -> "AttemptSpan":
         """A POST that begins now. Of the URL the span has the host and port only."""
@@ -215,10 +215,10 @@ class EdgeLoggingExporter(SpanExporter):
         self._collector.shutdown()  # type: ignore[no-untyped-call]
 
 
-def _notified_endpoints(handled: Handled) -> int:
-    """How many endpoints get a notification; 1 for a log that is stored until it is final."""
-    notified = len(handled.jobs) + len(handled.waiting) + len(handled.removals)
-    return notified or int(handled.unfinalized is not None and bool(handled.unfinalized.kept))
+def _notified_endpoints(result: EntryResult) -> int:
+    """How many endpoints get a notification; 1 for a log that is stored only for its finality."""
+    notified = len(result.jobs) + len(result.unconfirmed) + len(result.retractions)
+    return notified or int(result.awaits_finality is not None and bool(result.awaits_finality.stored))
 
 
 class _Ids(IdGenerator):
