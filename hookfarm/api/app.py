@@ -1,15 +1,16 @@
-"""The HTTP application: which router answers what, and what stands before all of them."""
+"""The HTTP application, and the uvicorn server that runs it inside a child of the farm."""
 
-from collections.abc import Callable
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
 
+import uvicorn
 from fastapi import APIRouter, Depends, FastAPI
 
 import hookfarm
 from hookfarm.api import (
     auth,
-    backfills,
-    body,
-    chains,
     dashboard,
     dead_letters,
     deliveries,
@@ -18,11 +19,13 @@ from hookfarm.api import (
     health,
     metrics,
     openapi,
-    problems,
+    requests,
+    responses,
     stats,
 )
-from hookfarm.api.context import Context
-from hookfarm.api.parameters import refuse_unknown
+from hookfarm.api.context import REDIS_TIMEOUT_SECONDS, Context, Settings
+from hookfarm.farm.child import Child
+from hookfarm.store.clients import async_client, command_client
 
 BuildRouter = Callable[[Context], APIRouter]
 
@@ -33,9 +36,9 @@ WITH_TOKEN: tuple[BuildRouter, ...] = (
     endpoint_test.build_router,
     deliveries.build_router,
     dead_letters.build_router,
-    chains.build_router,
-    backfills.build_router,
-    stats.build_router,
+    stats.chains_router,
+    stats.backfills_router,
+    stats.stats_router,
 )
 """Routers under /v1."""
 
@@ -52,11 +55,60 @@ def build(context: Context) -> FastAPI:
     )
     for build_router in OPEN:
         app.include_router(build_router(context))
-    checks = [Depends(auth.token_check(context.settings.token)), Depends(refuse_unknown)]
+    checks = [Depends(auth.token_check(context.settings.token)), Depends(requests.refuse_unknown)]
     for build_router in WITH_TOKEN:
         app.include_router(build_router(context), prefix="/v1", dependencies=checks, responses=openapi.refusals())
-    problems.install(app)
+    responses.install(app)
     openapi.install(app)
-    app.add_middleware(body.BodyLimit)
+    app.add_middleware(requests.BodyLimit)
     app.add_middleware(auth.HostCheck, names=context.settings.hosts)
     return app
+
+
+BEAT_SECONDS = 0.5
+PROMISE_SECONDS = 5.0
+
+
+class _Server(uvicorn.Server):
+    """Signals are the child's; uvicorn must not take them."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(child: Child, listener: socket.socket, settings: Settings) -> None:
+    """Serves until the child is told to stop."""
+    client = command_client(settings.redis_url, REDIS_TIMEOUT_SECONDS)
+    context = Context(settings, client, async_client(settings.redis_url, REDIS_TIMEOUT_SECONDS))
+    configured = uvicorn.Config(
+        build(context),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=2,
+    )
+    server = _Server(configured)
+    asyncio.get_running_loop().add_reader(child.stop_fd, _stop, server, context)
+    beating = asyncio.create_task(_beat(child, server))
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        asyncio.get_running_loop().remove_reader(child.stop_fd)
+        beating.cancel()
+        await context.async_client.aclose()
+        client.close()
+
+
+def _stop(server: uvicorn.Server, context: Context) -> None:
+    server.should_exit = True
+    context.stopping.set()
+
+
+async def _beat(child: Child, server: uvicorn.Server) -> None:
+    while True:
+        child.slot.promise(PROMISE_SECONDS)
+        if server.started:
+            child.up()
+        await asyncio.sleep(BEAT_SECONDS if server.started else 0.01)

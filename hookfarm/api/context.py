@@ -1,14 +1,46 @@
-"""What the routes share."""
+"""Settings of the API, made before its process is forked, and what its routes share."""
 
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import redis
 import redis.asyncio
 
-from hookfarm.api.settings import Settings
+from hookfarm.config import ChainConfig, Config, Network
 from hookfarm.registry.registry import Registry
-from hookfarm.security.vault import Vault
+from hookfarm.security.vault import MasterKey, Vault
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`services` and `chains` are those of this farm; `hosts` the names by which the API may be called, beside
+    those of the loopback interface."""
+
+    redis_url: str = field(repr=False)
+    token: str = field(repr=False)
+    services: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    allow_private: tuple[Network, ...] = ()
+    ca_file: Path | None = None
+    chains: tuple[ChainConfig, ...] = field(default=(), repr=False)
+    master_key: tuple[MasterKey, ...] = field(default=(), repr=False)
+
+
+def settings(config: Config, redis_url: str, token: str, services: tuple[str, ...]) -> Settings:
+    """The part of a farm's settings that the API needs."""
+    hosts = (config.api.host, *config.api_hosts)
+    return Settings(
+        redis_url,
+        token,
+        services,
+        hosts,
+        config.allow_private,
+        config.ca_file,
+        config.chains,
+        tuple(config.master_key),
+    )
+
 
 REDIS_TIMEOUT_SECONDS = 2.0
 

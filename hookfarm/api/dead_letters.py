@@ -8,13 +8,11 @@ import redis
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from hookfarm.api import examples, parameters
-from hookfarm.api.body import OptionalJsonObject
+from hookfarm.api import examples, requests
 from hookfarm.api.context import Context
 from hookfarm.api.openapi import described
-from hookfarm.api.pagination import answer, cursor, cursor_parts, listed, nothing
-from hookfarm.api.parameters import Cursor, DeliveryId, Limit, OwnerFilter, Since, Until
-from hookfarm.api.problems import Problem
+from hookfarm.api.requests import Cursor, DeliveryId, Limit, OptionalJsonObject, OwnerFilter, Since, Until
+from hookfarm.api.responses import Problem, answer, cursor, cursor_parts, listed, nothing
 from hookfarm.deliveries import dead_letters, log
 from hookfarm.deliveries.log import Delivery, Place
 from hookfarm.deliveries.state_index import LAST_MS, Choice, Position
@@ -133,15 +131,15 @@ def _checked(body: dict[str, Any]) -> Choice:
         if not isinstance(value, str):
             raise Problem(422, "It is not a text.", name)
     for name in ("since", "until"):
-        parameters.check_time(body.get(name), name)
-    parameters.check_id(body.get("endpoint"), "endpoint")
+        requests.check_time(body.get(name), name)
+    requests.check_id(body.get("endpoint"), "endpoint")
     if "reason" in body and not 1 <= len(body["reason"]) <= 500:
         raise Problem(422, "It is not a text of 1 to 500 characters.", "reason")
     return _choice(body.get("endpoint"), body.get("reason"), body.get("since"), body.get("until"))
 
 
 def _choice(endpoint: str | None, reason: str | None, since: str | None, until: str | None) -> Choice:
-    return Choice(endpoint, reason, parameters.moment(since, 0), parameters.moment(until, LAST_MS))
+    return Choice(endpoint, reason, requests.moment(since, 0), requests.moment(until, LAST_MS))
 
 
 def _position(text: str | None) -> Position | None:

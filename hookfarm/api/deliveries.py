@@ -1,19 +1,24 @@
-"""`/v1/deliveries`: what became of each, and again."""
+"""`/v1/deliveries`: attempts and deliveries, listed, shown and redelivered."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
+import redis
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from hookfarm.api import delivery_rows, examples, parameters
+from hookfarm.api import examples, requests
 from hookfarm.api.context import Context
 from hookfarm.api.openapi import described
-from hookfarm.api.pagination import answer, cursor_parts, listed
-from hookfarm.api.parameters import Cursor, DeliveryId, EndpointFilter, Limit, Since, Until
-from hookfarm.api.problems import Problem
-from hookfarm.deliveries import log
-from hookfarm.deliveries.filters import ERRORS, PLACES
+from hookfarm.api.requests import Cursor, DeliveryId, EndpointFilter, Limit, Since, Until
+from hookfarm.api.responses import Problem, answer, cursor, cursor_parts, listed
+from hookfarm.deliveries import attempts, log
+from hookfarm.deliveries import by_state as standings
+from hookfarm.deliveries.filters import ERRORS, PLACES, is_wanted
+from hookfarm.deliveries.log import LoggedAttempt
 from hookfarm.deliveries.state_index import Position
+from hookfarm.errors import InvalidInput
 
 _Status = Annotated[
     str | None,
@@ -49,11 +54,11 @@ def build_router(context: Context) -> APIRouter:
             if status == "parked" and endpoint is None:
                 raise Problem(422, "status=parked needs the endpoint.", "endpoint")
             parts = cursor_parts(cursor, float, str)
-            page = delivery_rows.standing(client, status, endpoint, Position(*parts) if parts else None, limit)
+            page = standing(client, status, endpoint, Position(*parts) if parts else None, limit)
             return listed(*page)
         logged: Any = cursor_parts(cursor, str)
-        asked = delivery_rows.Asked(endpoint, status, parameters.moment(since, 0), parameters.moment(until, -1))
-        return listed(*delivery_rows.find_attempts(client, asked, logged[0] if logged else None, limit))
+        asked = Asked(endpoint, status, requests.moment(since, 0), requests.moment(until, -1))
+        return listed(*find_attempts(client, asked, logged[0] if logged else None, limit))
 
     @router.get(
         "/{delivery_id}",
@@ -73,3 +78,62 @@ def build_router(context: Context) -> APIRouter:
         return answer(log.find(client, delivery_id).public())
 
     return router
+
+
+MOST_LOOKED_AT = 2000
+"""Attempts that one page reads through for those that it is asked for."""
+_AT_ONCE = 1000
+
+Page = tuple[list[dict[str, Any]], Sequence[Any] | None]
+"""Rows, and what the next page's cursor holds."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which attempts; `until_ms` -1 = until now."""
+
+    endpoint: str | None
+    status: str | None
+    since_ms: int
+    until_ms: int
+
+    def is_met_by(self, attempt: LoggedAttempt) -> bool:
+        return is_wanted(self.status, attempt.status, delivered=attempt.delivered)
+
+
+def find_attempts(client: "redis.Redis", asked: Asked, before: str | None, limit: int) -> Page:
+    """Those that are asked for, the newest first."""
+    end = "+" if asked.until_ms < 0 else str(asked.until_ms)
+    if before is not None:
+        try:
+            end = log.older_than(before)
+        except InvalidInput as error:
+            raise Problem(422, error.problem, "cursor") from error
+    found: list[LoggedAttempt] = []
+    looked_at, more = 0, True
+    while more and len(found) <= limit and looked_at < MOST_LOOKED_AT:
+        count = limit + 1 if asked.status is None else _AT_ONCE
+        page = _read(client, asked, end, count)
+        found += filter(asked.is_met_by, page)
+        looked_at += len(page)
+        more = len(page) == count
+        if page:
+            before = page[-1].cursor
+            end = log.older_than(before)
+    rows = found[:limit]
+    following = [rows[-1].cursor] if len(found) > limit else [before] if more else None
+    places = log.places(client, [attempt.delivery for attempt in rows])
+    shown = [attempts.public(a, place, cursor([a.cursor])) for a, place in zip(rows, places, strict=True)]
+    return shown, following
+
+
+def _read(client: "redis.Redis", asked: Asked, end: str, count: int) -> list[LoggedAttempt]:
+    if asked.endpoint is None:
+        return log.everybodys(client, end, asked.since_ms, count)
+    return log.pages(client, {asked.endpoint: end}, asked.since_ms, count)[0]
+
+
+def standing(client: "redis.Redis", place: str, endpoint: str | None, after: Position | None, limit: int) -> Page:
+    """What is open, parked, in retry or dead now."""
+    found, following = standings.page(client, place, endpoint, after, limit)
+    return [standings.public(delivery, cursor(position)) for position, delivery in found], following

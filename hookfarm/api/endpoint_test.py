@@ -9,12 +9,10 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from hookfarm.api import examples
-from hookfarm.api.body import OptionalJsonObject
 from hookfarm.api.context import Context
 from hookfarm.api.openapi import described
-from hookfarm.api.pagination import answer
-from hookfarm.api.parameters import EndpointId
-from hookfarm.api.problems import Problem
+from hookfarm.api.requests import EndpointId, OptionalJsonObject
+from hookfarm.api.responses import Problem, answer
 from hookfarm.errors import InvalidInput
 from hookfarm.http_client.connections import tls_context
 from hookfarm.records import Endpoint, Subscription

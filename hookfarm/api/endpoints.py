@@ -6,13 +6,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query
 from starlette.responses import Response
 
-from hookfarm.api import effective, examples, idempotency, views
-from hookfarm.api.body import JsonObject
+from hookfarm.api import examples, idempotency, views
 from hookfarm.api.context import Context
 from hookfarm.api.openapi import described
-from hookfarm.api.pagination import answer, cursor_parts, listed, nothing
-from hookfarm.api.parameters import Cursor, EndpointId, IfMatch, Limit, Truth
-from hookfarm.api.problems import Problem
+from hookfarm.api.requests import Cursor, EndpointId, IfMatch, JsonObject, Limit, Truth
+from hookfarm.api.responses import Problem, answer, cursor_parts, listed, nothing
 from hookfarm.errors import InvalidInput
 from hookfarm.records import Endpoint, parse_endpoint
 from hookfarm.registry import listing
@@ -146,7 +144,7 @@ class Endpoints:
     def create(self, body: dict[str, Any], key: str | None) -> Response:
         vault = Vault(self._context.settings.master_key)
         made = idempotency.create(self._client, self._context.registry(), vault, self._parse(body), key, body)
-        more = effective.shown(made, self._watched)
+        more = views.effective_from(made, self._watched)
         return self.show(self.find(made.id), 201, secret=made.secrets[0][0], **more)
 
     def change(
@@ -160,7 +158,7 @@ class Endpoints:
             return parsed
 
         stored = self._context.registry().edit(endpoint_id, changed)
-        more = effective.shown(stored, self._watched) if with_blocks else {}
+        more = views.effective_from(stored, self._watched) if with_blocks else {}
         return self.show(replace(self.find(endpoint_id), endpoint=replace(stored, effective_from=None)), **more)
 
     def remove(self, endpoint_id: str, if_match: str | None) -> Response:

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import redis
 
-from hookfarm.api.problems import Problem
+from hookfarm.api.responses import Problem
 from hookfarm.errors import NotFound
 from hookfarm.records import Endpoint
 from hookfarm.registry.registry import Registry

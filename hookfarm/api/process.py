@@ -4,7 +4,7 @@ import asyncio
 import importlib
 import socket
 
-from hookfarm.api.settings import Settings
+from hookfarm.api.context import Settings
 from hookfarm.config import Address
 from hookfarm.errors import CouldNotBoot
 from hookfarm.farm.child import Child
@@ -12,7 +12,7 @@ from hookfarm.farm.child import Child
 SERVICE = "api"
 PORT = 0
 """Counter of the slot: the port it really listens on."""
-_SERVER = "hookfarm.api.server"
+_SERVER = "hookfarm.api.app"
 
 
 def prepare() -> None:

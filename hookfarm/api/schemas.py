@@ -1,11 +1,8 @@
-"""The shapes that go in and out, as JSON Schema 2020-12."""
+"""Request and response bodies of the API as JSON Schema 2020-12."""
 
 from typing import Any
 
-from hookfarm.api.farm_schemas import FARM_SCHEMAS
-from hookfarm.api.schema_parts import nullable as _nullable
-from hookfarm.api.schema_parts import object_ as _object
-from hookfarm.api.schema_parts import page as _page
+from hookfarm.backfill.state import STATES
 from hookfarm.records import (
     CONFIRMATION_TAGS,
     HIGHEST_RATE,
@@ -19,6 +16,107 @@ from hookfarm.records import (
     NOTIFICATIONS,
     operational,
 )
+
+
+def _object(properties: dict[str, Any], required: tuple[str, ...] | None = None, **more: Any) -> dict[str, Any]:
+    """All of the properties are there unless said otherwise."""
+    needed = list(properties) if required is None else list(required)
+    return {"type": "object", "properties": properties, **({"required": needed} if needed else {}), **more}
+
+
+def _nullable(kind: str, **more: Any) -> dict[str, Any]:
+    return {"type": [kind, "null"], **more}
+
+
+def _page(row: str) -> dict[str, Any]:
+    return _object(
+        {
+            "data": {"type": "array", "items": {"$ref": f"#/components/schemas/{row}"}},
+            "next_cursor": _nullable("string"),
+        }
+    )
+
+
+_PROVIDER = _object(
+    {
+        "node": {"type": "string", "description": "Scheme, host and port; never the rest of its URL."},
+        "kind": {"enum": ["ws", "http"]},
+        "state": {
+            "enum": ["in_use", "standing_by", "cooling_down", "refused"],
+            "description": "`refused`: it serves another chain.",
+        },
+        "until_ms": _nullable("integer", description="When it may be asked again; null = now."),
+        "last_error": {"type": "string"},
+        "last_error_at_ms": _nullable("integer"),
+        "requests": {"type": "integer", "description": "Since the farm started; a batch is one."},
+        "calls": {"type": "integer", "description": "Likewise; each call of a batch is one."},
+        "errors": {
+            "type": "object",
+            "additionalProperties": {"type": "integer"},
+            "description": "Calls that failed, by kind.",
+        },
+    },
+    description="The preferred one comes first.",
+)
+_CATCH_UP = _object(
+    {"blocks_per_second": {"type": "number"}, "seconds_left": {"type": "number"}},
+    description="While the chain is far behind its head.",
+)
+_BACKFILL = _object(
+    {
+        "id": {"type": "string"},
+        "endpoint": {"type": "string"},
+        "chain_id": {"type": "integer"},
+        "subscription": _nullable("string", description="null = all that the endpoint has of the chain."),
+        "from_block": {"type": "integer"},
+        "to_block": {"type": "integer"},
+        "at_block": _nullable("integer", description="The last block handed over; null = none yet."),
+        "state": {"enum": list(STATES)},
+        "running": {"type": "boolean"},
+        "done": {"type": "boolean"},
+        "blocks": {"type": "integer", "description": "That are read, of `total`."},
+        "total": {"type": "integer"},
+        "blocks_per_second": _nullable("number"),
+        "seconds_left": _nullable("number", description="null while that cannot be told."),
+        "note": {"type": "string", "description": "What keeps it from getting on; empty = nothing does."},
+        "events": {"type": "integer"},
+        "added": {"type": "integer", "description": "Matches handed over."},
+        "known": {"type": "integer", "description": "Matches delivered or queued before."},
+        "waiting": {"type": "integer", "description": "Deliveries in its endpoint's lane."},
+        "held_seconds": _nullable(
+            "number",
+            description="For so long it keeps an endpoint with an order to itself, unless it says so again.",
+        ),
+        "silent_seconds": {"type": "number", "description": "Since its last sign of life."},
+        "started_at_ms": {"type": "integer"},
+        "done_at_ms": _nullable("integer"),
+    }
+)
+
+FARM_SCHEMAS: dict[str, Any] = {
+    "Chain": _object(
+        {
+            "chain_id": {"type": "integer"},
+            "head": _nullable("integer"),
+            "checkpoint": _nullable("integer"),
+            "lag_blocks": _nullable("integer"),
+            "lag_seconds": _nullable("number"),
+            "safe": _nullable("integer"),
+            "finalized": _nullable("integer"),
+            "ready": {"type": "boolean"},
+            "why": {"type": "string"},
+            "rpc_requests_per_block": _nullable("number"),
+            "events_published": _nullable("integer"),
+            "providers": {"type": "array", "items": {"$ref": "#/components/schemas/Provider"}},
+            "catch_up": {"anyOf": [{"type": "null"}, _CATCH_UP]},
+        }
+    ),
+    "Provider": _PROVIDER,
+    "Chains": _page("Chain"),
+    "Backfill": _BACKFILL,
+    "BackfillPage": _page("Backfill"),
+}
+
 
 _ID = r"^[0-9A-Za-z_.:-]{0,128}$"
 _WORD = r"^0[xX][0-9a-fA-F]{64}$"

@@ -1,15 +1,21 @@
-"""`/v1/stats`: the whole farm at a glance, once or live."""
+"""`/v1/stats`, `/v1/chains` and `/v1/backfills`: the state of the whole farm, of each chain, of each backfill."""
 
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from fastapi.responses import Response, StreamingResponse
 
+from hookfarm import status
 from hookfarm.api import examples
 from hookfarm.api.context import Context
 from hookfarm.api.live import MOST_WATCHERS, Watch
-from hookfarm.api.problems import Problem
+from hookfarm.api.openapi import described
+from hookfarm.api.requests import ChainId, Cursor, EndpointFilter, Limit
+from hookfarm.api.responses import Problem, answer, cursor_parts, listed
+from hookfarm.backfill import state as backfills
+from hookfarm.backfill.state import STATES, Position, Wanted
+from hookfarm.errors import NotFound
 from hookfarm.status import take_async
 
 _QUANTILES = {"p50": 0.0012, "p99": 0.0084}
@@ -40,7 +46,7 @@ and null until somebody has looked twice. `activity` has a letter for each deliv
 done among the ten that gave the last signs of life; /v1/backfills has all."""
 
 
-def build_router(context: Context) -> APIRouter:
+def stats_router(context: Context) -> APIRouter:
     router = APIRouter(prefix="/stats", tags=["stats"])
     watch = Watch(partial(take_async, context.async_client), context.stopping.is_set)
 
@@ -72,3 +78,53 @@ def build_router(context: Context) -> APIRouter:
         return StreamingResponse(watch.frames(), media_type="text/event-stream", headers=headers)
 
     return router
+
+
+def chains_router(context: Context) -> APIRouter:
+    router = APIRouter(prefix="/chains", tags=["chains"])
+
+    async def rows() -> list[dict[str, Any]]:
+        heard = (await status.take_async(context.async_client))["chains"]
+        return status.with_unheard(heard, (chain.chain_id for chain in context.settings.chains))
+
+    @router.get("", **described("The chains that are watched.", examples.CHAINS, "Chains"))
+    async def list_chains() -> Response:
+        """Head, checkpoint and lag of each, by id; what a block costs in requests, and how its nodes do. One that
+        this farm is to watch and whose ingestor has said nothing so far is not ready."""
+        return listed(await rows(), None)
+
+    @router.get("/{chain_id}", **described("One chain.", examples.CHAIN, "Chain", errors=(404,)))
+    async def show_chain(chain_id: ChainId) -> Response:
+        for row in await rows():
+            if row["chain_id"] == chain_id:
+                return answer(row)
+        raise NotFound(f"no chain {chain_id}")
+
+    return router
+
+
+_State = Annotated[
+    str | None, Query(description=f"Only those that are {', '.join(STATES)}.", pattern=f"^({'|'.join(STATES)})$")
+]
+
+
+def backfills_router(context: Context) -> APIRouter:
+    router = APIRouter(prefix="/backfills", tags=["backfills"])
+    client = context.client
+
+    @router.get("", **described("Backfills, the last to move first.", examples.BACKFILLS, "BackfillPage"))
+    def list_backfills(
+        limit: Limit = 50, cursor: Cursor = None, endpoint: EndpointFilter = None, state: _State = None
+    ) -> Response:
+        """How many of its blocks each has read and how fast, and what waits in its endpoint's lane. They are
+        remembered for 30 days. One that gives no sign of life for 10 s is stopped: it was told to, or killed, and
+        the same command goes on with it."""
+        found, following = backfills.page(client, Wanted(endpoint, state), _position(cursor), limit)
+        return listed([each.public() for each in found], following)
+
+    return router
+
+
+def _position(text: str | None) -> Position | None:
+    parts = cursor_parts(text, int, str)
+    return None if parts is None else (parts[0], parts[1])

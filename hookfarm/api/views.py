@@ -1,7 +1,8 @@
-"""Endpoints as the API shows them."""
+"""Endpoints as the API returns them."""
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -11,7 +12,7 @@ from hookfarm.deliveries import endpoint_stats, state_index, windows
 from hookfarm.deliveries.windows import Window
 from hookfarm.records import Endpoint
 from hookfarm.registry.listing import Listed
-from hookfarm.timestamps import iso
+from hookfarm.timestamps import format_ms
 
 
 def endpoints(client: "redis.Redis", found: Sequence[Listed]) -> list[dict[str, Any]]:
@@ -25,7 +26,7 @@ def endpoints(client: "redis.Redis", found: Sequence[Listed]) -> list[dict[str, 
     return [
         {
             **listed.endpoint.public(),
-            "created_at": None if listed.created_ms is None else iso(listed.created_ms),
+            "created_at": None if listed.created_ms is None else format_ms(listed.created_ms),
             "window": _window(listed.endpoint, window, retry),
             "recent": attempts.public(),
         }
@@ -49,3 +50,21 @@ def _window(endpoint: Endpoint, window: Window, retry: int) -> dict[str, Any]:
         "failures": window.failures,
         "paused_reason": None if endpoint.enabled else endpoint.disabled_reason,
     }
+
+
+def effective_from(endpoint: Endpoint, watched: set[int]) -> dict[str, Any]:
+    """The subscriptions of an endpoint that was just stored, each with `effective_from_block` (`Registry` tells
+    what that promises), and warnings of chains that nobody watches.
+
+    null = nothing of that chain has been published yet, so that all that ever will be is matched; or the endpoint
+    is disabled.
+    """
+    from_block = endpoint.effective_from or {}
+    unknown = {chain for chain, block in from_block.items() if block is None} - watched
+    warnings = [
+        f"subscriptions[{i}].chain_id: no ingestor has followed chain {s.chain_id} so far"
+        for i, s in enumerate(endpoint.subscriptions)
+        if s.chain_id in unknown
+    ]
+    subscriptions = replace(endpoint, effective_from=from_block).public()["subscriptions"]
+    return {"subscriptions": subscriptions, "warnings": warnings}

@@ -81,5 +81,5 @@ class Source:
             raise WrongChain(f"chain {wanted}: {node.origin} serves chain {served}")
         genesis = (await node.header(0)).block_hash
         if self._genesis not in (None, genesis):
-            pinned = f"not {self._genesis[:10]}… as {keys.identity(wanted)} says" if self._genesis else ""
+            pinned = f"not {self._genesis[:10]}… as {keys.genesis(wanted)} says" if self._genesis else ""
             raise WrongChain(f"chain {wanted}: {node.origin} has genesis {genesis[:10]}…, {pinned}")

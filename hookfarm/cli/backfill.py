@@ -124,7 +124,7 @@ def _prepare(
             backfill_state.check_free(client, endpoint.id, request.name)
         position = None if restart else backfill_state.read(client, request.name)
         checkpoint = client.get(keys.checkpoint(request.chain_id))
-        genesis = client.get(keys.identity(request.chain_id))
+        genesis = client.get(keys.genesis(request.chain_id))
     try:
         published = None if checkpoint is None else Checkpoint.decode(checkpoint).number
     except ValueError as error:

@@ -43,7 +43,7 @@ from hookfarm.registry.registry import Registry
 from hookfarm.security.vault import Vault
 from hookfarm.test_events import webhooks
 from hookfarm.test_events.send import Sample, Sender
-from hookfarm.timestamps import iso
+from hookfarm.timestamps import format_ms
 
 _BATCH_SIZE = 500
 
@@ -326,7 +326,7 @@ def _all_pages(client: redis.Redis, wanted: Wanted) -> Iterator[Listed]:
 
 def _public(listed: Listed) -> dict[str, Any]:
     created_ms = listed.created_ms
-    return {**listed.endpoint.public(), "created_at": None if created_ms is None else iso(created_ms)}
+    return {**listed.endpoint.public(), "created_at": None if created_ms is None else format_ms(created_ms)}
 
 
 def _of_transaction(

@@ -223,7 +223,7 @@ def _parse_time(_context: click.Context, parameter: click.Parameter, value: str 
     if value is None:
         return None
     try:
-        return timestamps.since_ms(value, time.time())
+        return timestamps.parse_since(value, time.time())
     except (ValueError, OverflowError) as error:
         problem = f"{value!r} is neither an age nor a time; write 90s, 2h, 7d or 2026-01-31T12:00"
         raise InvalidInput(parameter.opts[0], problem) from error

@@ -99,7 +99,7 @@ def rate(per_second: float | None) -> str:
 
 def time_of(at_ms: int | None) -> str:
     """Return a time in UTC, ISO 8601 to the millisecond."""
-    return UNKNOWN if at_ms is None else timestamps.iso(at_ms)
+    return UNKNOWN if at_ms is None else timestamps.format_ms(at_ms)
 
 
 def duration(seconds: float | None) -> str:

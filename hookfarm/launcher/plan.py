@@ -13,7 +13,7 @@ import click
 from hookfarm import logs
 from hookfarm.api import process as api_process
 from hookfarm.api import token_file
-from hookfarm.api.settings import settings as api_settings
+from hookfarm.api.context import settings as api_settings
 from hookfarm.config import MAX_PROCESSORS, MAX_WORKERS, Config
 from hookfarm.errors import InvalidInput
 from hookfarm.event_ingestor import counters as ingestor_gauges
@@ -115,7 +115,7 @@ def _embedded(directory: StateDirectory) -> Group:
         child.up()
         child.slot.reason = f"its log is {directory.data / 'server.log'}"
         child.slot.promise(_FOREVER_SECONDS)
-        embedded_server.become(directory)
+        embedded_server.exec_server(directory)
 
     return Group(embedded_server.SERVICE, 1, main, stage=Stage.BASE, death_signal=signal.SIGTERM)
 

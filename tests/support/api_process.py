@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from hookfarm.api import process as api
-from hookfarm.api.settings import Settings
+from hookfarm.api.context import Settings
 from hookfarm.config import Address
 from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Board, State

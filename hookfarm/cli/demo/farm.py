@@ -34,7 +34,7 @@ from hookfarm.launcher.plan import plan
 from hookfarm.receiver import process as receiver_process
 from hookfarm.receiver.told import Told
 from hookfarm.security.vault import KEY_BYTES
-from hookfarm.store.embedded_server import LONGEST_SOCKET_PATH, StateDirectory
+from hookfarm.store.embedded_server import MAX_SOCKET_PATH_BYTES, StateDirectory
 
 DEVCHAIN = "devchain"
 GRACE_SECONDS = 5.0
@@ -47,7 +47,7 @@ PIPE_BYTES = 1024 * 1024
 """Room for some 5,000 webhooks between two reads; more of them wait in the receiver."""
 READ_BYTES = 256 * 1024
 _PREFIX = "hookfarm-demo-"
-_MAX_PARENT_LENGTH = LONGEST_SOCKET_PATH - len(f"/{_PREFIX}12345678/redis.sock")
+_MAX_PARENT_LENGTH = MAX_SOCKET_PATH_BYTES - len(f"/{_PREFIX}12345678/redis.sock")
 
 
 class Workspace:

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from hookfarm.api import process as api
-from hookfarm.api.settings import Settings
+from hookfarm.api.context import Settings
 from hookfarm.config import Address
 from hookfarm.errors import CouldNotBoot
 from hookfarm.farm.child import EXIT_COULD_NOT_BOOT, Child

@@ -11,7 +11,7 @@ import pytest
 
 from hookfarm import config
 from hookfarm.api import token_file
-from hookfarm.api.body import MAX_BODY_BYTES
+from hookfarm.api.requests import MAX_BODY_BYTES
 from hookfarm.errors import OperatorError
 from tests.support.api_process import TOKEN, Api, refused, running_api
 from tests.support.redis_server import RedisServer

@@ -1,15 +1,16 @@
-"""What lists are asked with. A parameter that a route does not know, or that comes twice, is refused by name."""
+"""Parameters, headers and JSON bodies of requests; a request with an unknown or invalid one is refused by name."""
 
 import re
 import time
 from typing import Annotated, Any
 
-from fastapi import Header, Path, Query, Request
+import orjson
+from fastapi import Depends, Header, Path, Query, Request
 from pydantic import AfterValidator, BeforeValidator
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hookfarm import config
-from hookfarm.api.problems import Problem
-from hookfarm.timestamps import since_ms
+from hookfarm.api.responses import Problem, problem
+from hookfarm.timestamps import parse_duration, parse_since
 
 MOST_LISTED = 200
 _ID = r"^[0-9A-Za-z_.:-]{1,128}$"
@@ -52,13 +53,13 @@ def _truth(value: Any) -> Any:
 
 
 def _is_moment(value: str) -> str:
-    since_ms(value, time.time())
+    parse_since(value, time.time())
     return value
 
 
 def _is_time(value: str) -> str:
     try:
-        config.duration(value)
+        parse_duration(value)
     except ValueError:
         return _is_moment(value)
     return value
@@ -82,7 +83,7 @@ def check_id(value: str | None, field: str) -> None:
 
 def moment(value: str | None, otherwise: int) -> int:
     """ms since the epoch."""
-    return otherwise if value is None else since_ms(value, time.time())
+    return otherwise if value is None else parse_since(value, time.time())
 
 
 def _text(summary: str, pattern: str = _ID) -> Any:
@@ -116,3 +117,82 @@ IfMatch = Annotated[
     str | None,
     Header(description="Do it only where this is the endpoint's ETag still; 412 otherwise."),
 ]
+
+
+MAX_BODY_BYTES = 256 * 1024
+MAX_NESTING = 32
+_TOO_LARGE = f"The body is larger than {MAX_BODY_BYTES} bytes."
+
+
+class BodyLimit:
+    """Middleware: 413 where a request says that its body is too large. One that does not say is counted."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and _length(scope) > MAX_BODY_BYTES:
+            await problem(413, _TOO_LARGE)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def _length(scope: Scope) -> int:
+    given = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    return int(given) if given.isdigit() else 0
+
+
+async def _read(request: Request) -> bytes:
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY_BYTES:
+            raise Problem(413, _TOO_LARGE)
+    return body
+
+
+async def json_object(request: Request) -> dict[str, Any]:
+    """The body, a JSON object; a Problem says why it is none."""
+    return _parsed(request, await _read(request))
+
+
+async def optional_json_object(request: Request) -> dict[str, Any]:
+    """The same; no body is an empty object."""
+    body = await _read(request)
+    return _parsed(request, body) if body else {}
+
+
+def _parsed(request: Request, body: bytes) -> dict[str, Any]:
+    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if media_type not in ("application/json", "application/merge-patch+json"):
+        raise Problem(415, "The body must be application/json.")
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Problem(400, f"The body is not JSON: {error}", "body") from error
+    if not isinstance(found, dict):
+        raise Problem(422, "The body is not a JSON object.", "body")
+    if _depth(found) > MAX_NESTING:
+        raise Problem(422, f"The body is nested more than {MAX_NESTING} deep.", "body")
+    return found
+
+
+def _depth(value: object) -> int:
+    """Level by level: what is too deep for a recursion may be in there."""
+    depth, level = 0, [value]
+    while level:
+        level = [inner for outer in level for inner in _members(outer)]
+        depth += 1
+        if depth > MAX_NESTING:
+            break
+    return depth
+
+
+def _members(value: object) -> list[Any]:
+    if isinstance(value, dict):
+        return [inner for inner in value.values() if isinstance(inner, dict | list)]
+    return [inner for inner in value if isinstance(inner, dict | list)] if isinstance(value, list) else []
+
+
+JsonObject = Annotated[dict[str, Any], Depends(json_object)]
+OptionalJsonObject = Annotated[dict[str, Any], Depends(optional_json_object)]
