@@ -14,7 +14,7 @@ from hookfarm.cli.status_output import NODE_HEADINGS, catch_up, node_row
 _NUMBERS = ("head", "checkpoint", "lag_blocks", "safe", "finalized", "events_published")
 _HEADINGS = (
     *("chain", "ready", "head", "checkpoint", "lag", "safe", "finalized", "published"),
-    *("behind", "requests/block", "why"),
+    *("behind", "requests/block", "reason"),
 )
 
 
@@ -39,7 +39,7 @@ def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
     for line in columns([_HEADINGS, *map(_row, rows)]):
         click.echo(line)
     now_ms = int(time.time() * 1000)
-    nodes = [node_row(row["chain_id"], node, now_ms) for row in rows for node in row["providers"]]
+    nodes = [node_row(row["chain_id"], node, now_ms) for row in rows for node in row["nodes"]]
     if nodes:
         click.echo()
         for line in columns([NODE_HEADINGS, *nodes]):
@@ -49,5 +49,5 @@ def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
 def _row(chain: dict[str, Any]) -> tuple[str, ...]:
     behind = UNKNOWN if chain["lag_seconds"] is None else f"{chain['lag_seconds']:,.1f} s"
     numbers = (count(chain.get(name)) for name in _NUMBERS)
-    rest = (behind, rate(chain["rpc_requests_per_block"]), plain(chain["why"] or catch_up(chain)))
+    rest = (behind, rate(chain["rpc_requests_per_block"]), plain(chain["reason"] or catch_up(chain)))
     return (str(chain["chain_id"]), "yes" if chain["ready"] else "no", *numbers, *rest)

@@ -12,7 +12,7 @@ from hookfarm import status as farm_status
 from hookfarm.backfill import state as backfill_state
 from hookfarm.cli.options import connected, json_option, redis_options, redis_url, settings
 from hookfarm.cli.output import count, print_json, rate
-from hookfarm.cli.status_output import backfill_line, catch_up, node_in_use, node_problems
+from hookfarm.cli.status_output import active_node, backfill_line, catch_up, node_problems
 from hookfarm.security.redaction import redis_address
 from hookfarm.store import keys
 
@@ -66,7 +66,7 @@ def _print(found: dict[str, Any]) -> None:
 
 def _print_chain(console: Console, chain: dict[str, Any]) -> None:
     place = _counts({"head": chain["head"], "checkpoint": chain["checkpoint"], "lag": chain["lag_blocks"]})
-    cost = f"requests/block {rate(chain.get('rpc_requests_per_block'))}  node {node_in_use(chain)}"
+    cost = f"requests/block {rate(chain.get('rpc_requests_per_block'))}  node {active_node(chain)}"
     parts = (f"chain {chain['chain_id']}  {place} blocks", cost, catch_up(chain))
     console.print("  ".join(filter(None, parts)), markup=False, soft_wrap=True)
     for problem in node_problems(chain, int(time.time() * 1000)):

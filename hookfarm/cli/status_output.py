@@ -3,14 +3,15 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hookfarm import timestamps
 from hookfarm.cli.output import UNKNOWN, count, elapsed, plain, rate
 
-NODE_HEADINGS = ("chain", "node", "state", "again", "requests", "errors", "last error")
+NODE_HEADINGS = ("chain", "node", "state", "retry in", "requests", "errors", "last error")
 BACKFILL_HEADINGS = (
     *("endpoint", "chain", "blocks", "state", "read", "done", "blocks/s", "left", "added", "known", "waiting"),
     "why",
 )
-_UNUSABLE = ("cooling_down", "refused")
+_UNUSABLE = ("cooldown", "wrong_chain")
 
 # Chains and their nodes
 
@@ -27,14 +28,14 @@ def catch_up(chain: Mapping[str, Any]) -> str:
 
 def node_row(chain_id: int, node: Mapping[str, Any], now_ms: int) -> tuple[str, ...]:
     """Return the cells below NODE_HEADINGS; `errors` counts failed calls of any kind."""
-    until = UNKNOWN if node["until_ms"] is None else f"in {_seconds(node['until_ms'] - now_ms)}"
+    until = UNKNOWN if node["cooldown_until"] is None else _cooldown(node, now_ms)
     numbers = (count(node["requests"]), count(sum(node["errors"].values())))
-    return (str(chain_id), node["node"], _node_state(node), until, *numbers, _last_error(node, now_ms))
+    return (str(chain_id), node["name"], _node_state(node), until, *numbers, _last_error(node, now_ms))
 
 
-def node_in_use(chain: Mapping[str, Any]) -> str:
-    """Return the origin of the node in use; a dash if there is none."""
-    return next((str(node["node"]) for node in _nodes(chain) if node["state"] == "in_use"), UNKNOWN)
+def active_node(chain: Mapping[str, Any]) -> str:
+    """Return the origin of the active node; a dash if there is none."""
+    return next((str(node["name"]) for node in _nodes(chain) if node["state"] == "active"), UNKNOWN)
 
 
 def usable_nodes(chain: Mapping[str, Any]) -> tuple[int, int]:
@@ -47,27 +48,28 @@ def node_problems(chain: Mapping[str, Any], now_ms: int) -> Iterator[str]:
     """Yield a line for each node that is not asked now: until when, and why."""
     for node in _nodes(chain):
         if node["state"] in _UNUSABLE:
-            again = "" if node["until_ms"] is None else f", again in {_seconds(node['until_ms'] - now_ms)}"
-            state = f"{node['node']} {_node_state(node)}{again}"
+            again = "" if node["cooldown_until"] is None else f", retry in {_cooldown(node, now_ms)}"
+            state = f"{node['name']} {_node_state(node)}{again}"
             yield plain(f"chain {chain['chain_id']}: {state}: {node['last_error']}")
 
 
 def _nodes(chain: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return chain.get("providers") or []
+    return chain.get("nodes") or []
 
 
 def _node_state(node: Mapping[str, Any]) -> str:
     return str(node["state"]).replace("_", " ")
 
 
-def _seconds(ms: int) -> str:
-    return f"{max(0, ms) / 1000:,.0f} s"
+def _cooldown(node: Mapping[str, Any], now_ms: int) -> str:
+    return f"{max(0, timestamps.parse_ms(node['cooldown_until']) - now_ms) / 1000:,.0f} s"
 
 
 def _last_error(node: Mapping[str, Any], now_ms: int) -> str:
-    if node["last_error_at_ms"] is None:
+    if node["last_error_at"] is None:
         return ""
-    return plain(f"{node['last_error']} ({elapsed(max(0, now_ms - node['last_error_at_ms']) / 1000)} ago)")
+    age_ms = max(0, now_ms - timestamps.parse_ms(node["last_error_at"]))
+    return plain(f"{node['last_error']} ({elapsed(age_ms / 1000)} ago)")
 
 
 # Backfills

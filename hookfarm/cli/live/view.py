@@ -216,12 +216,12 @@ def _under_way(model: ViewModel) -> list[Text]:
 
 
 def _nodes(chains: Iterable[ChainLine]) -> list[Text]:
-    """Return the node in use, if there are several, and a line for each that is not asked now."""
+    """Return the active node, if there are several, and a line for each that is not asked now."""
     lines = []
     for chain in chains:
         if chain.nodes is not None and chain.nodes.all > 1:
-            in_use = f" chain {chain.chain_id}: {chain.nodes.in_use} is in use"
-            lines.append(Text(in_use, style="dim", no_wrap=True, overflow="ellipsis"))
+            active = f" chain {chain.chain_id}: {chain.nodes.active} is active"
+            lines.append(Text(active, style="dim", no_wrap=True, overflow="ellipsis"))
         for problem in chain.nodes.problems if chain.nodes is not None else ():
             lines.append(Text(f" {problem}", style="yellow", no_wrap=True, overflow="ellipsis"))
     return lines

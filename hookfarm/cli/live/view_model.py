@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hookfarm.cli.status_output import backfill_summary, catch_up, node_in_use, node_problems, usable_nodes
+from hookfarm.cli.status_output import active_node, backfill_summary, catch_up, node_problems, usable_nodes
 from hookfarm.status import SILENT_SECONDS, Rates
 from hookfarm.store import keys
 
@@ -32,7 +32,7 @@ class NodeSummary:
 
     usable: int
     all: int
-    in_use: str
+    active: str
     requests_per_block: float | None
     problems: tuple[str, ...] = ()
 
@@ -200,4 +200,4 @@ def _nodes(chain: Mapping[str, Any]) -> NodeSummary | None:
     if not known:
         return None
     problems = tuple(node_problems(chain, int(time.time() * 1000)))
-    return NodeSummary(usable, known, node_in_use(chain), chain.get("rpc_requests_per_block"), problems)
+    return NodeSummary(usable, known, active_node(chain), chain.get("rpc_requests_per_block"), problems)

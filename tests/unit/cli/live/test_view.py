@@ -123,13 +123,13 @@ def test_a_service_with_an_old_status_is_shown_with_its_age() -> None:
 
 
 def test_of_several_nodes_it_says_which_is_used_and_which_are_left_alone_and_why() -> None:
-    problem = "chain 31337: wss://one.example cooling down, again in 12 s: HTTP 429"
+    problem = "chain 31337: wss://one.example cooldown, retry in 12 s: HTTP 429"
     several = replace(FULL.chains[0], nodes=NodeSummary(2, 3, "https://two.example:8545", 2.0, (problem,)))
     text = shown(replace(FULL, chains=(several,), proof=None))
     assert "nodes           2 of 3  2.0 req/block" in text
-    assert "chain 31337: https://two.example:8545 is in use" in text
+    assert "chain 31337: https://two.example:8545 is active" in text
     assert problem in text
-    assert "is in use" not in shown(FULL)
+    assert "is active" not in shown(FULL)
 
 
 def test_what_catches_up_is_said_below() -> None:
