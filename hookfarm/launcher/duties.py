@@ -18,7 +18,7 @@ from hookfarm.keeper import counters as keeper_gauges
 from hookfarm.keeper import metrics as keeper_metrics
 from hookfarm.keeper import process as keeper_process
 from hookfarm.keeper.process import Duty, Orders, Watched
-from hookfarm.message_processor import status as processor_status
+from hookfarm.message_processor import telemetry as processor_telemetry
 from hookfarm.metrics import Answering
 from hookfarm.store import embedded_server, keys
 from hookfarm.store.clients import unblock
@@ -78,7 +78,7 @@ def _silence(board: Board) -> Callable[["redis.RedisError | None"], None] | None
 def _wake(client: "redis.Redis", board: Board) -> None:
     """Frees those who are told to leave and block in Redis, so that they see it at once."""
     blocking = {
-        keys.MESSAGE_PROCESSOR: processor_status.blocking_clients,
+        keys.MESSAGE_PROCESSOR: processor_telemetry.blocking_clients,
         keys.WEBHOOK_DELIVERY: delivery_duties.blocking_clients,
     }
     told = {s: [slot for slot in board.slots(s) if slot.told] for s in blocking if s in board.services}

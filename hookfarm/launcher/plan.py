@@ -28,9 +28,8 @@ from hookfarm.keeper import process as keeper_process
 from hookfarm.keeper.process import Watched
 from hookfarm.launcher.duties import orders
 from hookfarm.launcher.reload import Reload
-from hookfarm.message_processor import metrics as processor_metrics
 from hookfarm.message_processor import process as processor_process
-from hookfarm.message_processor import status as processor_status
+from hookfarm.message_processor import telemetry as processor_telemetry
 from hookfarm.security.redaction import redis_address
 from hookfarm.store import embedded_server, keys
 from hookfarm.store.embedded_server import StateDirectory
@@ -90,7 +89,7 @@ def plan(
     if keys.MESSAGE_PROCESSOR in services:
         work.append(_processors(config, url, traces))
         watched.append(
-            Watched(keys.MESSAGE_PROCESSOR, processor_status.report, measure=processor_metrics.families)
+            Watched(keys.MESSAGE_PROCESSOR, processor_telemetry.report, measure=processor_telemetry.families)
         )
     if keys.WEBHOOK_DELIVERY in services:
         work.append(_delivery(config, url, run, traces))

@@ -16,7 +16,7 @@ import orjson
 import redis
 
 from hookfarm import delivery_queue
-from hookfarm.delivery_queue import BLOCK_SECONDS, Attempt, Handled, Settlement
+from hookfarm.delivery_queue import BLOCK_SECONDS, Attempt, EntryResult, Settlement
 from hookfarm.delivery_queue.job import Job, Taken
 from hookfarm.event_stream import StreamReader
 from hookfarm.farm.child import Child
@@ -217,8 +217,8 @@ def enqueue(redis_url: str, *jobs: Job, chain_id: int = CHAIN_ID) -> int:
         connection.execute(("XADD", keys.events(chain_id), "*", keys.EVENT_FIELD, b"{}"))
         reader.ask()
         entries, _ = reader.answer()
-        handled = [Handled(entry) for entry in entries[:-1]] + [Handled(entries[-1], jobs)]
-        return delivery_queue.hand_off(connection, handled).enqueued
+        handled = [EntryResult(entry) for entry in entries[:-1]] + [EntryResult(entries[-1], jobs)]
+        return delivery_queue.enqueue_results(connection, handled).enqueued
     finally:
         connection.close()
 

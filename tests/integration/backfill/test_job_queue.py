@@ -11,7 +11,7 @@ from hookfarm.backfill import state
 from hookfarm.backfill.job_queue import Piece, Placed, Wanted
 from hookfarm.deliveries import windows
 from hookfarm.delivery_queue import Verdict
-from hookfarm.delivery_queue.enqueue import Handled, LogState, Removal, Waiting
+from hookfarm.delivery_queue.enqueue import EntryResult, HistoryUpdate, Retraction, UnconfirmedJob
 from hookfarm.delivery_queue.job import Job, Taken
 from hookfarm.event_stream import Checkpoint, StreamReader
 from hookfarm.records import Endpoint
@@ -264,8 +264,8 @@ def test_a_log_taken_back_while_its_job_is_in_a_lane_is_told_to_nobody(
     client.xadd(keys.events(CHAIN_ID), {keys.EVENT_FIELD: b"{}"})
     reader.ask()
     [entry], _ = reader.answer()
-    taken_back = tuple(Removal(LANED, (each.id,), job(LANED, f"removed-{each.id}")) for each in past[7:])
-    assert delivery_queue.hand_off(connection, [Handled(entry, removals=taken_back)]).enqueued == 0
+    taken_back = tuple(Retraction(LANED, (each.id,), job(LANED, f"removed-{each.id}")) for each in past[7:])
+    assert delivery_queue.enqueue_results(connection, [EntryResult(entry, retractions=taken_back)]).enqueued == 0
     assert deliver_all(client, connection) == ids(past[:7])
 
 
@@ -295,8 +295,8 @@ def test_a_block_that_is_not_the_published_one_is_not_handed_over(
 
 def test_what_is_told_of_a_log_is_compared_and_noted(client: Any, redis_url: str) -> None:
     begin(client, LANED)
-    log = LogState(f"{CHAIN_ID}:0xb1", 0, "", f"0-0 + 0 {LANED}:sub_1")
-    other = LogState(f"{CHAIN_ID}:0xb1", 1, "", f"0-0 + 0 {LANED}:sub_1")
+    log = HistoryUpdate(f"{CHAIN_ID}:0xb1", 0, "", f"0-0 + 0 {LANED}:sub_1")
+    other = HistoryUpdate(f"{CHAIN_ID}:0xb1", 1, "", f"0-0 + 0 {LANED}:sub_1")
     client.hset(keys.HISTORY + log.block, "1", "1-0 + 0 ep_live:sub_2")
     piece = Piece(
         None,
@@ -316,7 +316,7 @@ def test_what_is_told_of_a_log_is_compared_and_noted(client: Any, redis_url: str
 def test_what_waits_for_confirmations_waits_where_live_ones_do(client: Any, redis_url: str) -> None:
     begin(client, LANED)
     waiting = job(LANED, "later")
-    piece = Piece(None, BLOCK, 1, 1, [Wanted((Placed(waiting, Waiting(waiting, "blocks", 13)),))])
+    piece = Piece(None, BLOCK, 1, 1, [Wanted((Placed(waiting, UnconfirmedJob(waiting, "blocks", 13)),))])
     assert hand_over(redis_url, LANED, piece) == ("done", 1)
     assert client.hkeys(keys.UNCONFIRMED) == [b"later"]
     assert client.zscore(f"{keys.UNCONFIRMED_BY_BLOCK}{CHAIN_ID}:blocks", "later") == 13

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from hookfarm import delivery_queue
-from hookfarm.delivery_queue import Handled, Rejected, Settlement, Verdict
+from hookfarm.delivery_queue import EntryResult, InvalidEntry, Settlement, Verdict
 from hookfarm.delivery_queue.job import Foreign, Job, Taken
 from hookfarm.event_stream import Entry, StreamReader
 from hookfarm.store import keys
@@ -121,10 +121,10 @@ def test_numbers_are_never_written_in_exponential_form(
 
 def test_an_entry_is_handed_off_once(client: Any, connection: PipelinedConnection) -> None:
     [entry] = read(connection, client, 1)
-    handled = [Handled(entry, (job("ep_1", "a"),))]
-    assert delivery_queue.hand_off(connection, handled).enqueued == 1
-    assert delivery_queue.hand_off(connection, handled).enqueued == 0
-    assert delivery_queue.hand_off(connection, [Handled(entry, (job("ep_1", "other"),))]).enqueued == 0
+    handled = [EntryResult(entry, (job("ep_1", "a"),))]
+    assert delivery_queue.enqueue_results(connection, handled).enqueued == 1
+    assert delivery_queue.enqueue_results(connection, handled).enqueued == 0
+    assert delivery_queue.enqueue_results(connection, [EntryResult(entry, (job("ep_1", "other"),))]).enqueued == 0
     assert [e["id"] for e in queued(client)] == ["a"]
     assert pending(client) == 0
     assert client.xlen(keys.events(CHAIN_ID)) == 0
@@ -136,8 +136,8 @@ def test_an_entry_that_another_consumer_acknowledged_adds_nothing(
     first, second = read(connection, client, 2)
     client.xack(keys.events(CHAIN_ID), keys.PROCESSOR_GROUP, first.entry_id)
     assert (
-        delivery_queue.hand_off(
-            connection, [Handled(e, (job("ep_1"), job("ep_2"))) for e in (first, second)]
+        delivery_queue.enqueue_results(
+            connection, [EntryResult(e, (job("ep_1"), job("ep_2"))) for e in (first, second)]
         ).enqueued
         == 2
     )
@@ -147,25 +147,28 @@ def test_an_entry_that_another_consumer_acknowledged_adds_nothing(
 def test_a_job_that_is_owed_already_is_not_enqueued_again(client: Any, connection: PipelinedConnection) -> None:
     first, second = read(connection, client, 2)
     same = job("ep_1", "same", b'{"first":1}')
-    assert delivery_queue.hand_off(connection, [Handled(first, (same,))]).enqueued == 1
-    again = [Handled(second, (Job("same", "ep_1", b'{"second":1}'), job("ep_1", "new")))]
-    assert delivery_queue.hand_off(connection, again).enqueued == 1
+    assert delivery_queue.enqueue_results(connection, [EntryResult(first, (same,))]).enqueued == 1
+    again = [EntryResult(second, (Job("same", "ep_1", b'{"second":1}'), job("ep_1", "new")))]
+    assert delivery_queue.enqueue_results(connection, again).enqueued == 1
     assert [e["id"] for e in queued(client)] == ["same", "new"]
     assert kept(client, "same")["payload"] == {"first": 1}
 
 
 def test_entries_that_became_nothing_are_acknowledged(client: Any, connection: PipelinedConnection) -> None:
     entries = read(connection, client, 300)
-    handled = [Handled(e, (job("ep_1", f"m{i}"),) if i % 100 == 50 else ()) for i, e in enumerate(entries)]
-    assert delivery_queue.hand_off(connection, handled).enqueued == 3
+    handled = [EntryResult(e, (job("ep_1", f"m{i}"),) if i % 100 == 50 else ()) for i, e in enumerate(entries)]
+    assert delivery_queue.enqueue_results(connection, handled).enqueued == 3
     assert [e["id"] for e in queued(client)] == ["m50", "m150", "m250"]
     assert (pending(client), client.xlen(keys.events(CHAIN_ID))) == (0, 0)
 
 
 def test_two_chains_are_handed_off_together(client: Any, connection: PipelinedConnection) -> None:
     one, other = read(connection, client, 2, chain_id=1), read(connection, client, 2, chain_id=2**63)
-    handled = [Handled(e, (job("ep_1"),)) for e in (one[0], other[0])] + [Handled(one[1]), Handled(other[1])]
-    assert delivery_queue.hand_off(connection, handled).enqueued == 2
+    handled = [EntryResult(e, (job("ep_1"),)) for e in (one[0], other[0])] + [
+        EntryResult(one[1]),
+        EntryResult(other[1]),
+    ]
+    assert delivery_queue.enqueue_results(connection, handled).enqueued == 2
     assert (pending(client, 1), pending(client, 2**63)) == (0, 0)
     assert len(queued(client)) == 2
 
@@ -173,7 +176,9 @@ def test_two_chains_are_handed_off_together(client: Any, connection: PipelinedCo
 def test_an_event_for_many_endpoints_is_one_move(client: Any, connection: PipelinedConnection) -> None:
     [entry] = read(connection, client, 1)
     assert (
-        delivery_queue.hand_off(connection, [Handled(entry, tuple(job("ep_1") for _ in range(10_000)))]).enqueued
+        delivery_queue.enqueue_results(
+            connection, [EntryResult(entry, tuple(job("ep_1") for _ in range(10_000)))]
+        ).enqueued
         == 10_000
     )
     assert delivery_queue.depths(client) == delivery_queue.Depths(25, 25, 9_975, 0, 0)
@@ -182,10 +187,10 @@ def test_an_event_for_many_endpoints_is_one_move(client: Any, connection: Pipeli
 def test_a_rejected_entry_is_a_dead_letter_with_its_reason(client: Any, connection: PipelinedConnection) -> None:
     first, second = read(connection, client, 2)
     handled = [
-        Handled(first, rejected=Rejected(b"\xff\xfe" + b"x" * 9000, "not JSON")),
-        Handled(second, (job("ep_1"),), Rejected(b"{}", "odd")),
+        EntryResult(first, invalid=InvalidEntry(b"\xff\xfe" + b"x" * 9000, "not JSON")),
+        EntryResult(second, (job("ep_1"),), InvalidEntry(b"{}", "odd")),
     ]
-    assert delivery_queue.hand_off(connection, handled).enqueued == 1
+    assert delivery_queue.enqueue_results(connection, handled).enqueued == 1
     letters = dead_letters(client)
     assert {letter["reason"] for letter in letters.values()} == {"not JSON", "odd"}
     [letter] = [found for found in letters.values() if found["reason"] == "not JSON"]
@@ -196,7 +201,7 @@ def test_a_rejected_entry_is_a_dead_letter_with_its_reason(client: Any, connecti
 
 
 def test_handing_off_nothing_is_nothing(connection: PipelinedConnection) -> None:
-    assert delivery_queue.hand_off(connection, []).enqueued == 0
+    assert delivery_queue.enqueue_results(connection, []).enqueued == 0
 
 
 def test_a_delivered_job_is_forgotten_and_may_be_settled_twice(
@@ -382,7 +387,10 @@ def test_draining_works_on_a_full_server() -> None:
         assert delivery_queue.requeue_orphan(client, taken[4].id, taken[4].sequence)
         assert [delivery_queue.adopt(connection, f) is not None for f in foreign] == [True, False]
         assert (
-            delivery_queue.hand_off(connection, [Handled(e, (job("ep_1", "f"),)) for e in entries]).enqueued == 1
+            delivery_queue.enqueue_results(
+                connection, [EntryResult(e, (job("ep_1", "f"),)) for e in entries]
+            ).enqueued
+            == 1
         )
         assert delivery_queue.depths(client) == delivery_queue.Depths(4, 5, 0, 0, 2)
         connection.close()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from hookfarm import delivery_queue
-from hookfarm.delivery_queue import Handled, Rejected, Verdict, job
+from hookfarm.delivery_queue import EntryResult, InvalidEntry, Verdict, job
 from hookfarm.delivery_queue.job import Foreign, Job, Taken
 from hookfarm.event_stream import Entry, StreamReader
 from hookfarm.store import keys
@@ -53,11 +53,13 @@ class Queue(RuleBasedStateMachine):
 
     @rule(ids=st.lists(IDS, max_size=4), twice=st.booleans())
     def hand_off(self, ids: list[str], twice: bool) -> None:
-        handled = [Handled(self.read_entry(), tuple(Job(i, f"ep_{i}", b'{"id":"%b"}' % i.encode()) for i in ids))]
+        handled = [
+            EntryResult(self.read_entry(), tuple(Job(i, f"ep_{i}", b'{"id":"%b"}' % i.encode()) for i in ids))
+        ]
         new = [i for i in dict.fromkeys(ids) if i not in self.known]
-        assert delivery_queue.hand_off(self.connection, handled).enqueued == len(new)
+        assert delivery_queue.enqueue_results(self.connection, handled).enqueued == len(new)
         if twice:
-            assert delivery_queue.hand_off(self.connection, handled).enqueued == 0
+            assert delivery_queue.enqueue_results(self.connection, handled).enqueued == 0
         self.queue += new
         self.open |= set(new)
         self.attempts.update(dict.fromkeys(new, 1))
@@ -65,7 +67,7 @@ class Queue(RuleBasedStateMachine):
     @rule()
     def reject(self) -> None:
         entry = self.read_entry()
-        delivery_queue.hand_off(self.connection, [Handled(entry, rejected=Rejected(b"x", "why"))])
+        delivery_queue.enqueue_results(self.connection, [EntryResult(entry, invalid=InvalidEntry(b"x", "why"))])
         self.dead |= {i.decode() for i in self.client.zrange(keys.DEAD, 0, -1)} - self.dead
 
     @precondition(lambda self: self.queue)

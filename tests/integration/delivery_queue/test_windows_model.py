@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from hookfarm import delivery_queue
 from hookfarm.deliveries import windows
-from hookfarm.delivery_queue import Handled, Verdict
+from hookfarm.delivery_queue import EntryResult, Verdict
 from hookfarm.delivery_queue.job import Foreign, Job, Taken
 from hookfarm.event_stream import StreamReader
 from hookfarm.records import Endpoint
@@ -56,7 +56,7 @@ class Windows(RuleBasedStateMachine):
         self.client.xadd(keys.events(CHAIN_ID), {"event": b"{}"})
         self.reader.ask()
         [entry], _ = self.reader.answer()
-        assert delivery_queue.hand_off(self.connection, [Handled(entry, tuple(made))]).enqueued == count
+        assert delivery_queue.enqueue_results(self.connection, [EntryResult(entry, tuple(made))]).enqueued == count
         self.owed |= {job.id for job in made}
 
     @rule(name=NAMES, count=st.integers(1, 12))

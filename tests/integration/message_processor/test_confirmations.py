@@ -1,4 +1,4 @@
-"""Waiting for confirmations, and taking back what was told: the processor's side on a real server."""
+"""Waiting for confirmations, and retracting what was sent: the processor's side on a real server."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,13 +11,13 @@ from hookfarm import delivery_queue
 from hookfarm.delivery_queue.job import Taken
 from hookfarm.event_stream import StreamReader
 from hookfarm.matching.index import Index
-from hookfarm.matching.notifications import handle
 from hookfarm.matching.payload import webhook_id
 from hookfarm.records import Endpoint, Event, Subscription
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from tests.support.delivery import delivered, parked
 from tests.support.ledger import assert_ledger_invariant
+from tests.support.matching import process
 
 CHAIN = 7
 ENDPOINT = Endpoint("ep_1", "http://127.0.0.1:9/", subscriptions=(Subscription("sub_1", CHAIN),))
@@ -69,17 +69,17 @@ class Chain:
 
     def process(self, entries: list[Any] | None = None) -> None:
         """Hands off what is new, and what waits."""
-        handled = [handle(self.index, entry) for entry in (self.read() if entries is None else entries)]
-        done = delivery_queue.hand_off(self.connection, handled)
-        while done.told:
-            again = [h.entry for h in handled if h.entry.entry_id in done.told]
-            done = delivery_queue.hand_off(
-                self.connection, [handle(self.index, entry, done.told[entry.entry_id]) for entry in again]
+        handled = [process(self.index, entry) for entry in (self.read() if entries is None else entries)]
+        done = delivery_queue.enqueue_results(self.connection, handled)
+        while done.conflicts:
+            again = [h.entry for h in handled if h.entry.entry_id in done.conflicts]
+            done = delivery_queue.enqueue_results(
+                self.connection, [process(self.index, entry, done.conflicts[entry.entry_id]) for entry in again]
             )
         self.confirm()
 
     def confirm(self) -> int:
-        return delivery_queue.confirm_waiting(self.connection, CHAIN).enqueued
+        return delivery_queue.enqueue_confirmed(self.connection, CHAIN).enqueued
 
     def pop(self) -> Taken:
         delivery_queue.ask(self.connection, None)
@@ -231,7 +231,7 @@ def test_a_log_that_was_interrupted_on_its_way_counts_as_sent(chain: Chain) -> N
     assert [chain.deliver()["type"] for _ in range(2)] == ["log.emitted", "log.removed"]
 
 
-def test_only_those_who_were_told_are_told_that_it_is_gone(chain: Chain) -> None:
+def test_only_notified_endpoints_are_notified_of_the_removal(chain: Chain) -> None:
     chain.publish(log(10))
     chain.process()
     chain.deliver()
@@ -242,7 +242,7 @@ def test_only_those_who_were_told_are_told_that_it_is_gone(chain: Chain) -> None
     assert chain.pop().endpoint == "ep_1"
 
 
-def test_an_endpoint_that_changed_its_mind_is_told_all_the_same(chain: Chain) -> None:
+def test_an_endpoint_that_changed_its_mind_is_notified_all_the_same(chain: Chain) -> None:
     chain.publish(log(10))
     chain.process()
     chain.deliver()
