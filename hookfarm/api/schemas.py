@@ -250,7 +250,7 @@ _EFFECTIVE = {"warnings": {"type": "array", "items": {"type": "string"}}}
 _ATTEMPT = _object(
     {
         "at": {"type": "number", "description": "Unix seconds."},
-        "took_ms": {"type": "integer"},
+        "duration_ms": {"type": "integer"},
         "status": {"type": "integer"},
         "error": {"type": "string"},
         "detail": {"type": "string", "description": "The first kB of the reply, or what went wrong."},
@@ -340,9 +340,9 @@ SCHEMAS: dict[str, Any] = {
             "headers": {"type": "object"},
             "error": {"type": "string"},
             "detail": {"type": "string"},
-            "took_ms": {"type": "integer"},
+            "duration_ms": {"type": "integer"},
         },
-        ("subscription", "id", "delivered", "detail", "took_ms"),
+        ("subscription", "id", "delivered", "detail", "duration_ms"),
     ),
     "AttemptRow": _object(
         {
@@ -353,7 +353,7 @@ SCHEMAS: dict[str, Any] = {
             "attempt": {"type": "integer"},
             "result": _nullable("string"),
             "delivered": {"type": "boolean"},
-            "took_ms": _nullable("integer"),
+            "duration_ms": _nullable("integer"),
             "now": {
                 "enum": ["open", "parked", "retry", "delivered", "dead", None],
                 "description": "null = forgotten.",
