@@ -68,7 +68,7 @@ TESTED = {
             "status": 200,
             "headers": {"content-type": "text/plain"},
             "detail": "ok",
-            "took_ms": 34,
+            "duration_ms": 34,
         }
     ]
 }
@@ -80,7 +80,7 @@ _ROW = {
     "attempt": 2,
     "result": "200",
     "delivered": True,
-    "took_ms": 34,
+    "duration_ms": 34,
     "now": "delivered",
 }
 ATTEMPTS = {"data": [_ROW], "next_cursor": _ROW["cursor"]}
@@ -89,8 +89,8 @@ DELIVERY: dict[str, Any] = {
     "endpoint": ENDPOINT["id"],
     "status": "delivered",
     "attempts": [
-        {"at": 1769860794.9, "took_ms": 12, "status": 503, "detail": "busy"},
-        {"at": 1769860800.0, "took_ms": 34, "status": 200, "detail": "ok"},
+        {"at": 1769860794.9, "duration_ms": 12, "status": 503, "detail": "busy"},
+        {"at": 1769860800.0, "duration_ms": 34, "status": 200, "detail": "ok"},
     ],
     "reason": None,
     "at_ms": 1769860800000,
@@ -112,28 +112,28 @@ CHAIN: dict[str, Any] = {
     "safe": 21499968,
     "finalized": 21499936,
     "ready": True,
-    "why": "",
+    "reason": "",
     "rpc_requests_per_block": 2.0,
     "events_published": 61650,
-    "providers": [
+    "nodes": [
         {
-            "node": "wss://one.example",
+            "name": "wss://one.example",
             "kind": "ws",
-            "state": "cooling_down",
-            "until_ms": 1769860830000,
+            "state": "cooldown",
+            "cooldown_until": "2026-01-31T12:00:30.000Z",
             "last_error": "HTTP 429",
-            "last_error_at_ms": 1769860800000,
+            "last_error_at": "2026-01-31T12:00:00.000Z",
             "requests": 4120,
             "calls": 8240,
             "errors": _ERRORS,
         },
         {
-            "node": "https://two.example:8545",
+            "name": "https://two.example:8545",
             "kind": "http",
-            "state": "in_use",
-            "until_ms": None,
+            "state": "active",
+            "cooldown_until": None,
             "last_error": "",
-            "last_error_at_ms": None,
+            "last_error_at": None,
             "requests": 12,
             "calls": 24,
             "errors": {**_ERRORS, "rate_limited": 0},

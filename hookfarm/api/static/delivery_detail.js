@@ -68,7 +68,7 @@ function attempt(one) {
       h("time", { datetime: iso(ms), title: iso(ms) }, moment(ms)),
       " ",
       h("span", { class: `pill ${good ? "good" : "bad"}` }, resultWords(one.status ?? one.error)),
-      ` ${took(one.took_ms)}`,
+      ` ${took(one.duration_ms)}`,
     ),
     one.detail ? h("pre", {}, one.detail) : null,
   );

@@ -31,9 +31,9 @@ local endpoint, expected_position, position = ARGV[2], ARGV[3], ARGV[4]
 local FIRST, PARTS, JOB_PARTS = 12, 7, 4
 local wrong = wrong_type({KEYS[1], 'hash', KEYS[2], 'hash', BACKFILL_QUEUE .. endpoint, 'zset', BACKFILL_JOBS, 'hash',
                           BACKFILL_QUEUES, 'set', LIVE_ACTIVITY, 'string', BACKFILLS, 'zset', JOBS, 'hash',
-                          OPEN, 'zset', SEQUENCE, 'string', DELIVERY_QUEUE, 'list', ENDPOINT_LIMITS, 'hash', WINDOW_TIMERS, 'zset',
-                          UNCONFIRMED, 'hash', DELIVERED, 'hash', FOLLOW_UPS, 'hash', BACKFILL_LOCK .. endpoint,
-                          'string'})
+                          OPEN, 'zset', SEQUENCE, 'string', DELIVERY_QUEUE, 'list', ENDPOINT_LIMITS, 'hash',
+                          WINDOW_TIMERS, 'zset', UNCONFIRMED, 'hash', DELIVERED, 'hash', FOLLOW_UPS, 'hash',
+                          BACKFILL_LOCK .. endpoint, 'string'})
 if wrong then
   return wrong
 end
@@ -49,8 +49,8 @@ if published and string.match(published, '^%S+') ~= hash or not published and AR
   return {'unlinked', 0}
 end
 
--- Calls `visit` with each log's parts, its index among them (from 1) and that of its first job in ARGV, until it returns
--- something.
+-- Calls `visit` with each log's parts, its index among them (from 1) and that of its first job in ARGV, until it
+-- returns something.
 local function each_log(visit)
   local i, index = FIRST, 1
   while i <= #ARGV do
