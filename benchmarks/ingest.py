@@ -35,7 +35,7 @@ from hookfarm import event_stream, logs
 from hookfarm.chain.block import Head
 from hookfarm.chain.node import Node, connect
 from hookfarm.chain.prover import Prover
-from hookfarm.chain.providers import Providers
+from hookfarm.chain.node_pool import NodePool
 from hookfarm.chain.timing import Limits
 from hookfarm.event_ingestor.condition import Condition
 from hookfarm.event_ingestor.counters import Gauges
@@ -92,9 +92,9 @@ def _options() -> argparse.Namespace:
 
 
 def _best(title: str, runs: list[Run]) -> Run:
-    best = max(runs, key=lambda run: float(run["events_per_second"]))
-    report.print_numbers(f"{title}, best of {len(runs)}", best)
-    return {"best": best, "runs": runs}
+    next = max(runs, key=lambda run: float(run["events_per_second"]))
+    report.print_numbers(f"{title}, best of {len(runs)}", next)
+    return {"best": next, "runs": runs}
 
 
 @contextlib.asynccontextmanager
@@ -103,9 +103,9 @@ async def _staged(url: str, verify: str) -> AsyncIterator[Stage]:
         log = logs.get(keys.EVENT_INGESTOR)
         child = Child(keys.EVENT_INGESTOR, 0, Board({keys.EVENT_INGESTOR: 1}))
         gauges, condition = Gauges(child.slot, CHAIN_ID), Condition(child, CHAIN_ID, log)
-        [provider] = Providers([url]).all
+        [profile] = NodePool([url]).all
         async with async_client(server.url) as client:
-            node = await connect(provider, Limits(), gauges.head, gauges.requested)
+            node = await connect(profile, Limits(), gauges.head, gauges.requested)
             store = Store(client, CHAIN_ID, condition)
             publisher = Publisher(Prover(CHAIN_ID, verify), CHAIN_ID, 1, store, condition, gauges, log)
             try:

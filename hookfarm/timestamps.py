@@ -15,6 +15,11 @@ def since_ms(text: str, now: float) -> int:
     return max(0, int(at * 1000))
 
 
+def unix_ms(text: str) -> int:
+    """Milliseconds since the epoch of an RFC 3339 time."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
 def iso(at_ms: int) -> str:
     """UTC, ISO 8601 to the millisecond."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

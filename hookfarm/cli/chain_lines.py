@@ -5,9 +5,10 @@ from typing import Any
 
 from hookfarm.cli.tables import plain
 from hookfarm.cli.view_numbers import UNKNOWN, count, elapsed, rate
+from hookfarm.timestamps import unix_ms
 
-NODE_HEADINGS = ("chain", "node", "state", "again", "requests", "errors", "last error")
-_TROUBLED = ("cooling_down", "refused")
+NODE_HEADINGS = ("chain", "node", "state", "retry in", "requests", "errors", "last error")
+_TROUBLED = ("cooldown", "wrong_chain")
 
 
 def catch_up(chain: Mapping[str, Any]) -> str:
@@ -22,14 +23,14 @@ def catch_up(chain: Mapping[str, Any]) -> str:
 
 def node_row(chain_id: int, node: Mapping[str, Any], now_ms: int) -> tuple[str, ...]:
     """What stands under NODE_HEADINGS; the errors are calls that failed, of whatever kind."""
-    until = UNKNOWN if node["until_ms"] is None else f"in {_seconds(node['until_ms'] - now_ms)}"
+    until = UNKNOWN if node["cooldown_until"] is None else _cooldown(node, now_ms)
     numbers = (count(node["requests"]), count(sum(node["errors"].values())))
-    return (str(chain_id), node["node"], _state(node), until, *numbers, _last_error(node, now_ms))
+    return (str(chain_id), node["name"], _state(node), until, *numbers, _last_error(node, now_ms))
 
 
-def node_in_use(chain: Mapping[str, Any]) -> str:
+def active_node(chain: Mapping[str, Any]) -> str:
     """Its origin; a dash where none is."""
-    return next((str(node["node"]) for node in _nodes(chain) if node["state"] == "in_use"), UNKNOWN)
+    return next((str(node["name"]) for node in _nodes(chain) if node["state"] == "active"), UNKNOWN)
 
 
 def usable(chain: Mapping[str, Any]) -> tuple[int, int]:
@@ -39,26 +40,26 @@ def usable(chain: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def troubles(chain: Mapping[str, Any], now_ms: int) -> Iterator[str]:
-    """A line for each node that is left alone: until when, and why."""
+    """One line for each unusable node: its state, for how long, and its last error."""
     for node in _nodes(chain):
         if node["state"] in _TROUBLED:
-            again = "" if node["until_ms"] is None else f", again in {_seconds(node['until_ms'] - now_ms)}"
-            yield plain(f"chain {chain['chain_id']}: {node['node']} {_state(node)}{again}: {node['last_error']}")
+            again = "" if node["cooldown_until"] is None else f", retry in {_cooldown(node, now_ms)}"
+            yield plain(f"chain {chain['chain_id']}: {node['name']} {_state(node)}{again}: {node['last_error']}")
 
 
 def _nodes(chain: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return chain.get("providers") or []
+    return chain.get("nodes") or []
 
 
 def _state(node: Mapping[str, Any]) -> str:
     return str(node["state"]).replace("_", " ")
 
 
-def _seconds(ms: int) -> str:
-    return f"{max(0, ms) / 1000:,.0f} s"
+def _cooldown(node: Mapping[str, Any], now_ms: int) -> str:
+    return f"{max(0, unix_ms(node['cooldown_until']) - now_ms) / 1000:,.0f} s"
 
 
 def _last_error(node: Mapping[str, Any], now_ms: int) -> str:
-    if node["last_error_at_ms"] is None:
+    if node["last_error_at"] is None:
         return ""
-    return plain(f"{node['last_error']} ({elapsed(max(0, now_ms - node['last_error_at_ms']) / 1000)} ago)")
+    return plain(f"{node['last_error']} ({elapsed(max(0, now_ms - unix_ms(node['last_error_at'])) / 1000)} ago)")

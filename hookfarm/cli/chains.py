@@ -11,7 +11,7 @@ from hookfarm.cli.options import connected, json_option, print_json, redis_optio
 _NUMBERS = ("head", "checkpoint", "lag_blocks", "safe", "finalized", "events_published")
 _HEADINGS = (
     *("chain", "ready", "head", "checkpoint", "lag", "safe", "finalized", "published"),
-    *("behind", "requests/block", "why"),
+    *("behind", "requests/block", "reason"),
 )
 
 
@@ -20,7 +20,7 @@ _HEADINGS = (
 @redis_options
 def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
     """Show each chain: its head, how far it has been published and how far that lags behind, what is final, and
-    how its nodes do: which one is in use, which are left alone, until when and why.
+    how its nodes do: which one is active, which are in cooldown, until when and why.
 
     Those that the settings name (HOOKFARM_CHAINS, --config) are among them, though nothing is heard of them yet.
 
@@ -42,7 +42,7 @@ def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
     for line in columns([_HEADINGS, *map(_line, rows)]):
         click.echo(line)
     now_ms = int(time.time() * 1000)
-    nodes = [node_row(row["chain_id"], node, now_ms) for row in rows for node in row["providers"]]
+    nodes = [node_row(row["chain_id"], node, now_ms) for row in rows for node in row["nodes"]]
     if nodes:
         click.echo()
         for line in columns([NODE_HEADINGS, *nodes]):
@@ -56,5 +56,5 @@ def _line(row: dict[str, Any]) -> tuple[str, ...]:
 
     behind = UNKNOWN if row["lag_seconds"] is None else f"{row['lag_seconds']:,.1f} s"
     numbers = (count(row.get(name)) for name in _NUMBERS)
-    told = (behind, rate(row["rpc_requests_per_block"]), plain(row["why"] or catch_up(row)))
+    told = (behind, rate(row["rpc_requests_per_block"]), plain(row["reason"] or catch_up(row)))
     return (str(row["chain_id"]), "yes" if row["ready"] else "no", *numbers, *told)

@@ -70,11 +70,11 @@ def _print(found: dict[str, Any]) -> None:
 
 
 def _print_chain(console: "Console", chain: dict[str, Any]) -> None:
-    from hookfarm.cli.chain_lines import catch_up, node_in_use, troubles
+    from hookfarm.cli.chain_lines import catch_up, active_node, troubles
     from hookfarm.cli.view_numbers import rate
 
     place = _counts({"head": chain["head"], "checkpoint": chain["checkpoint"], "lag": chain["lag_blocks"]})
-    cost = f"requests/block {rate(chain.get('rpc_requests_per_block'))}  node {node_in_use(chain)}"
+    cost = f"requests/block {rate(chain.get('rpc_requests_per_block'))}  node {active_node(chain)}"
     told = (f"chain {chain['chain_id']}  {place} blocks", cost, catch_up(chain))
     console.print("  ".join(filter(None, told)), markup=False, soft_wrap=True)
     for trouble in troubles(chain, int(time.time() * 1000)):

@@ -169,12 +169,12 @@ def _under_way(snapshot: Snapshot) -> list[Text]:
 
 
 def _nodes(chains: Iterable[ChainLine]) -> list[Text]:
-    """Which one is in use, where there are several, and a line for each that is left alone."""
+    """The active node where there are several, and a line for each in cooldown."""
     lines = []
     for chain in chains:
         if chain.nodes is not None and chain.nodes.all > 1:
-            in_use = f" chain {chain.chain_id}: {chain.nodes.in_use} is in use"
-            lines.append(Text(in_use, style="dim", no_wrap=True, overflow="ellipsis"))
+            active = f" chain {chain.chain_id}: {chain.nodes.active} is active"
+            lines.append(Text(active, style="dim", no_wrap=True, overflow="ellipsis"))
         for trouble in chain.nodes.troubles if chain.nodes is not None else ():
             lines.append(Text(f" {trouble}", style="yellow", no_wrap=True, overflow="ellipsis"))
     return lines

@@ -29,12 +29,12 @@ class ServiceLine:
 
 @dataclass(frozen=True)
 class Nodes:
-    """How many nodes a chain has and how many of them could be asked now, which one is in use, what a block costs
-    in requests. `troubles`: a line for each that is left alone."""
+    """How many nodes a chain has and how many of them could be asked now, which one is active, what a block costs
+    in requests. `troubles`: a line for each that is in cooldown."""
 
     usable: int
     all: int
-    in_use: str
+    active: str
     requests_per_block: float | None
     troubles: tuple[str, ...] = ()
 
@@ -163,4 +163,4 @@ def _nodes(chain: Mapping[str, Any]) -> Nodes | None:
     if not known:
         return None
     troubles = tuple(chain_lines.troubles(chain, int(time.time() * 1000)))
-    return Nodes(usable, known, chain_lines.node_in_use(chain), chain.get("rpc_requests_per_block"), troubles)
+    return Nodes(usable, known, chain_lines.active_node(chain), chain.get("rpc_requests_per_block"), troubles)

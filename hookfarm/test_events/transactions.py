@@ -6,7 +6,7 @@ from typing import Any
 from hookfarm.abi.abi_types import EventSignature
 from hookfarm.chain.block import parse_header, parse_logs
 from hookfarm.chain.node import Node, connect
-from hookfarm.chain.providers import Provider, Providers
+from hookfarm.chain.node_pool import NodeProfile, NodePool
 from hookfarm.chain.timing import Limits
 from hookfarm.config import ChainConfig
 from hookfarm.errors import ChainUnavailable
@@ -25,16 +25,16 @@ async def events(chain: ChainConfig, transaction_hash: str) -> list[Event] | Non
     ChainUnavailable where none of them answers.
     """
     failure: ChainUnavailable | None = None
-    for provider in Providers(chain.urls).all:
+    for profile in NodePool(chain.urls).all:
         try:
-            return await _from_node(chain.chain_id, provider, transaction_hash)
+            return await _from_node(chain.chain_id, profile, transaction_hash)
         except ChainUnavailable as error:
             failure = error
     raise failure or ChainUnavailable(f"chain {chain.chain_id} has no nodes")
 
 
-async def _from_node(chain_id: int, provider: Provider, transaction_hash: str) -> list[Event] | None:
-    node = await connect(provider, _LIMITS, on_head=lambda _: None, on_request=lambda: None)
+async def _from_node(chain_id: int, profile: NodeProfile, transaction_hash: str) -> list[Event] | None:
+    node = await connect(profile, _LIMITS, on_head=lambda _: None, on_request=lambda: None)
     try:
         receipt: Any = await _ask(node, "eth_getTransactionReceipt", transaction_hash)
         if receipt is None:

@@ -202,20 +202,20 @@ def test_the_depth_of_all_lanes_is_measured(client: Any, redis_url: str) -> None
 
 
 NODE = {
-    "node": "wss://one.example", "kind": "ws", "state": "cooling_down", "until_ms": 4_000_000_000_000,
-    "last_error": "HTTP 429", "last_error_at_ms": 1, "requests": 9, "calls": 9, "errors": {"rate_limited": 1},
+    "name": "wss://one.example", "kind": "ws", "state": "cooldown", "cooldown_until": "2096-10-02T07:06:40.000Z",
+    "last_error": "HTTP 429", "last_error_at": "1970-01-01T00:00:00.001Z", "requests": 9, "calls": 9, "errors": {"rate_limited": 1},
 }  # fmt: skip
 
 
 def test_a_chain_is_asked_for_by_its_id_and_has_its_nodes(client: Any, api: Api) -> None:
-    row = {"chain_id": 7, "head": 3, "checkpoint": 3, "lag_blocks": 0, "why": "", "events_published": 1}
-    told = {**row, "rpc_requests_per_block": 1.5, "catching_up": None, "providers": [NODE]}
+    row = {"chain_id": 7, "head": 3, "checkpoint": 3, "lag_blocks": 0, "reason": "", "events_published": 1}
+    told = {**row, "rpc_requests_per_block": 1.5, "catching_up": None, "nodes": [NODE]}
     readiness.publish(client, keys.EVENT_INGESTOR, {"chains": [{**row, "chain_id": 6}, told]})
     _, listed = api.ask("GET", "/v1/chains").json["data"]
     found = api.ask("GET", "/v1/chains/7")
     assert found.status == 200
     assert found.json == {**listed, "lag_seconds": found.json["lag_seconds"]}
-    assert (found.json["rpc_requests_per_block"], found.json["providers"]) == (1.5, [NODE])
+    assert (found.json["rpc_requests_per_block"], found.json["nodes"]) == (1.5, [NODE])
     refused(api.ask("GET", "/v1/chains/8"), 404)
 
 
@@ -229,4 +229,4 @@ def test_a_chain_that_is_none_is_refused(api: Api, path: str, status: int, field
 
 def test_a_chain_whose_farm_is_of_an_older_version_has_no_nodes(client: Any) -> None:
     readiness.publish(client, keys.EVENT_INGESTOR, {"chains": [{"chain_id": 7, "head": 3, "checkpoint": 3}]})
-    assert status.take(client)["chains"][0]["providers"] == []
+    assert status.take(client)["chains"][0]["nodes"] == []

@@ -220,7 +220,7 @@ def say(client: Any) -> None:
         "events_published": 3,
         "rpc_requests_per_block": 1.5,
         "catching_up": {"blocks_per_second": 12.0, "seconds_left": 65},
-        "why": "",
+        "reason": "",
     }
     readiness.publish(client, keys.EVENT_INGESTOR, {"workers": 1, "workers_up": 1, "chains": [chain]})
     readiness.publish(client, keys.WEBHOOK_DELIVERY, {"workers": 3, "activity": "bbp", "delivered": 4711})
@@ -231,7 +231,7 @@ def test_chains_are_shown_with_those_that_are_only_configured(client: Any, hookf
     named = {"HOOKFARM_CHAINS": "8=http://127.0.0.1:1"}
     first, second = told(hookfarm("chains", "--json", **named))
     assert (first["chain_id"], first["head"], first["lag_blocks"], first["ready"]) == (7, 1100, 100, True)
-    assert (second["chain_id"], second["ready"], second["why"]) == (8, False, "no ingestor has reached it")
+    assert (second["chain_id"], second["ready"], second["reason"]) == (8, False, "no ingestor has reached it")
     heading, seven, eight = done(hookfarm("chains", **named)).splitlines()
     assert heading.split()[:5] == ["chain", "ready", "head", "checkpoint", "lag"]
     assert seven.split()[:5] == ["7", "yes", "1,100", "1,000", "100"]

@@ -29,7 +29,7 @@ INGESTOR = {
             "block_timestamp": 1_000_000_000,
             "events_published": 9,
             "catching_up": {"blocks_per_second": 2.0, "seconds_left": 5},
-            "why": "",
+            "reason": "",
         }
     ]
 }
@@ -89,7 +89,7 @@ def test_a_chain_has_its_lag_its_heads_and_what_it_is_doing(client: Any) -> None
     assert (chain["chain_id"], chain["head"], chain["checkpoint"], chain["lag_blocks"]) == (CHAIN, 110, 100, 10)
     assert chain["lag_seconds"] > 500_000_000
     assert (chain["safe"], chain["finalized"]) == (90, None)
-    assert (chain["ready"], chain["why"]) == (True, "")
+    assert (chain["ready"], chain["reason"]) == (True, "")
     assert chain["catch_up"] == {"blocks_per_second": 2.0, "seconds_left": 5}
     assert not {"catching_up", "block_timestamp"} & set(chain)
 
@@ -104,7 +104,7 @@ def test_a_chain_whose_ingestor_has_gone_silent_is_not_ready(client: Any) -> Non
     readiness.publish(client, keys.EVENT_INGESTOR, INGESTOR)
     client.expire(keys.status(keys.EVENT_INGESTOR), readiness.TTL_SECONDS - 12)
     [chain] = status.take(client)["chains"]
-    assert (chain["ready"], chain["why"]) == (False, "nothing is heard of its ingestor")
+    assert (chain["ready"], chain["reason"]) == (False, "nothing is heard of its ingestor")
 
 
 def test_streams_are_those_of_ingestors_and_processors_with_what_waits_in_them(

@@ -113,13 +113,13 @@ def test_a_service_of_which_nothing_is_heard_is_said_to_be_silent_whatever_it_sa
 
 
 def test_of_several_nodes_it_says_which_is_used_and_which_are_left_alone_and_why() -> None:
-    trouble = "chain 31337: wss://one.example cooling down, again in 12 s: HTTP 429"
+    trouble = "chain 31337: wss://one.example cooldown, retry in 12 s: HTTP 429"
     several = replace(FULL.chains[0], nodes=Nodes(2, 3, "https://two.example:8545", 2.0, (trouble,)))
     text = shown(replace(FULL, chains=(several,), proof=None))
     assert "nodes           2 of 3  2.0 req/block" in text
-    assert "chain 31337: https://two.example:8545 is in use" in text
+    assert "chain 31337: https://two.example:8545 is active" in text
     assert trouble in text
-    assert "is in use" not in shown(FULL)
+    assert "is active" not in shown(FULL)
 
 
 def test_what_catches_up_is_said_below() -> None:

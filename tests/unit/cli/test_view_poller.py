@@ -56,14 +56,19 @@ def test_the_rate_is_made_of_successive_pictures() -> None:
 
 def test_nodes_and_backfills_are_of_the_picture() -> None:
     nodes = [
-        {"node": "wss://one.example", "state": "refused", "until_ms": None, "last_error": "serves chain 5"},
-        {"node": "wss://two.example", "state": "in_use", "until_ms": None, "last_error": ""},
+        {
+            "name": "wss://one.example",
+            "state": "wrong_chain",
+            "cooldown_until": None,
+            "last_error": "serves chain 5",
+        },
+        {"name": "wss://two.example", "state": "active", "cooldown_until": None, "last_error": ""},
     ]
-    chain = {"chain_id": 7, "head": 3, "checkpoint": 2, "rpc_requests_per_block": 2.5, "providers": nodes}
+    chain = {"chain_id": 7, "head": 3, "checkpoint": 2, "rpc_requests_per_block": 2.5, "nodes": nodes}
     behind = {**chain, "catch_up": {"blocks_per_second": 12.0, "seconds_left": 65}}
     under_way = {"endpoint": "ep_1", "blocks": 1, "total": 4, "state": "running", "note": "no node answers"}
     snapshot = Poller().snapshot({"chains": [behind], "backfills": [under_way]}, 0.0)
-    trouble = "chain 7: wss://one.example refused: serves chain 5"
+    trouble = "chain 7: wss://one.example wrong chain: serves chain 5"
     assert snapshot.chains[0].nodes == Nodes(1, 2, "wss://two.example", 2.5, (trouble,))
     assert snapshot.chains[0].catch_up == "catching up, 12.0 blocks/s, 1:05 left"
     assert snapshot.backfills == ("ep_1: 25.0 % of 4 blocks, no node answers",)

@@ -1,4 +1,4 @@
-"""A chain's providers: which of their URLs to use, what is known of their health and of their habits."""
+"""A chain's nodes: which of their URLs to use, what is known of their health and of their habits."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,13 +8,13 @@ from hookfarm.chain.timing import pause_seconds
 from hookfarm.chain.token_bucket import TokenBucket
 from hookfarm.security.redaction import origin
 
-MOST_CALLS = 100
-"""In one batch. Providers allow from 3 to 1,000, and few say so."""
+MAX_BATCH_CALLS = 100
+"""In one batch. NodePool allow from 3 to 1,000, and few say so."""
 
 FAILURE_KINDS = ("refused", "rate_limited", "unavailable")
 
 
-class Provider:
+class NodeProfile:
     """One URL, and what was learned of it, which outlives every connection to it."""
 
     def __init__(self, url: str, bucket: TokenBucket) -> None:
@@ -22,11 +22,11 @@ class Provider:
         self.origin = origin(url)
         self.bucket = bucket
         self.ranges = RangeSize()
-        self.batch_calls = MOST_CALLS
+        self.batch_calls = MAX_BATCH_CALLS
         """How many calls a batch may hold; 1 = batches are refused."""
         self.failures = 0
         """In a row."""
-        self.rests_until = 0.0
+        self.cooldown_until = 0.0
         self.failed_at = float("-inf")
         self.on_call: Callable[[str], None] = lambda _method: None
         """Told of each call that is made, each one of a batch too."""
@@ -34,7 +34,7 @@ class Provider:
         """Told which of FAILURE_KINDS a call came back with, or what came instead of an answer."""
 
 
-class Providers:
+class NodePool:
     """In the order of preference. One that failed rests: 0.1 s, 0.2 s … 10 s, or as long as it asked for."""
 
     def __init__(
@@ -44,44 +44,44 @@ class Providers:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
-        self.all = tuple(Provider(url, TokenBucket(requests_per_second, clock)) for url in urls)
+        self.all = tuple(NodeProfile(url, TokenBucket(requests_per_second, clock)) for url in urls)
 
-    def best(self) -> tuple[Provider, float]:
+    def next(self) -> tuple[NodeProfile, float]:
         """The first one that does not rest, else the one whose rest ends first; and how long that still takes."""
         now = self._clock()
-        for provider in self.all:
-            if provider.rests_until <= now:
-                return provider, 0.0
-        soonest = min(self.all, key=lambda provider: provider.rests_until)
-        return soonest, soonest.rests_until - now
+        for profile in self.all:
+            if profile.cooldown_until <= now:
+                return profile, 0.0
+        soonest = min(self.all, key=lambda profile: profile.cooldown_until)
+        return soonest, soonest.cooldown_until - now
 
-    def others(self, provider: Provider) -> list[Provider]:
+    def others(self, profile: NodeProfile) -> list[NodeProfile]:
         """Those but this one that do not rest, by preference."""
         now = self._clock()
-        return [other for other in self.all if other is not provider and other.rests_until <= now]
+        return [other for other in self.all if other is not profile and other.cooldown_until <= now]
 
-    def preferred_to(self, provider: Provider, after_seconds: float) -> Provider | None:
+    def preferred_to(self, profile: NodeProfile, after_seconds: float) -> NodeProfile | None:
         """The best one before this one that has not failed for so long (doubled with each failure in a row)."""
         now = self._clock()
         for other in self.all:
-            if other is provider:
+            if other is profile:
                 return None
             patience = after_seconds * 2.0 ** min(max(other.failures - 1, 0), 5)
-            if max(other.failed_at + patience, other.rests_until) <= now:
+            if max(other.failed_at + patience, other.cooldown_until) <= now:
                 return other
         return None
 
-    def failed(self, provider: Provider, jitter: float, rest_seconds: float | None = None) -> float:
-        """`jitter` as for `pause_seconds`; `rest_seconds` is what the provider asked for, if it did. For how many
+    def failed(self, profile: NodeProfile, jitter: float, cooldown_seconds: float | None = None) -> float:
+        """`jitter` as for `pause_seconds`; `rest_seconds` is what the node asked for, if it did. For how many
         seconds it rests now."""
         now = self._clock()
-        pause = pause_seconds(provider.failures, jitter)
-        provider.failures += 1
-        provider.failed_at = now
-        rest = pause if rest_seconds is None else max(rest_seconds, pause)
-        provider.rests_until = now + rest
+        pause = pause_seconds(profile.failures, jitter)
+        profile.failures += 1
+        profile.failed_at = now
+        rest = pause if cooldown_seconds is None else max(cooldown_seconds, pause)
+        profile.cooldown_until = now + rest
         return rest
 
-    def worked(self, provider: Provider) -> None:
+    def succeeded(self, profile: NodeProfile) -> None:
         """It has been of use for a while: its next failure is a new one, not one more."""
-        provider.failures = 0
+        profile.failures = 0

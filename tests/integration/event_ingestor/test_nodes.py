@@ -1,4 +1,4 @@
-"""Several providers of one chain, and providers of another one."""
+"""Several nodes of one chain, and nodes of another one."""
 
 import time
 from typing import Any
@@ -61,15 +61,15 @@ def test_each_node_says_what_it_does_and_why(
     with devchain.peer() as busy, running_devchain(chain_id=5) as foreign:
         urls = [busy.http_url, f"{foreign.ws_url}/v3/canary", devchain.ws_url]
         with running_ingestor(CHAIN, urls, redis_url) as ingestor:
-            assert states(ingestor) == ["in_use", "standing_by", "standing_by"]
+            assert states(ingestor) == ["active", "standby", "standby"]
             busy.set_fault("http_status", status=429, retry_after=600)
             devchain.mine(2)
             published.wait_for(devchain)
             eventually(lambda: ingestor.up, within=15, what="the ingestor being up")
             first, second, third = told(ingestor)
-            assert states(ingestor) == ["cooling_down", "refused", "in_use"]
+            assert states(ingestor) == ["cooldown", "wrong_chain", "active"]
             assert (first["last_error"], first["kind"]) == ("HTTP 429", "http")
-            assert 500 < first["until_ms"] / 1000 - time.time() < 601
+            assert 500 < first["cooldown_until"] / 1000 - time.time() < 601
             assert first["errors"]["rate_limited"] > 0
             assert second["last_error"] == "serves chain 5"
             assert (third["kind"], third["last_error"]) == ("ws", "")
@@ -78,7 +78,7 @@ def test_each_node_says_what_it_does_and_why(
 
 
 def told(ingestor: RunningIngestor) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = status.report([ingestor.slot])["chains"][0]["providers"]
+    found: list[dict[str, Any]] = status.report([ingestor.slot])["chains"][0]["nodes"]
     return found
 
 
@@ -88,7 +88,7 @@ def states(ingestor: RunningIngestor) -> list[str]:
 
 def sums_up(ingestor: RunningIngestor) -> bool:
     [chain] = status.report([ingestor.slot])["chains"]
-    return bool(chain["rpc_requests"] == sum(one["requests"] for one in chain["providers"]))
+    return bool(chain["rpc_requests"] == sum(one["requests"] for one in chain["nodes"]))
 
 
 def test_a_node_that_is_gone_over_to_and_back_is_in_use_meanwhile(
@@ -101,16 +101,16 @@ def test_a_node_that_is_gone_over_to_and_back_is_in_use_meanwhile(
         preferred.go_down()
         devchain.mine(1)
         published.wait_for(devchain)
-        eventually(lambda: told(ingestor)[1]["state"] == "in_use", within=15, what="the second node in use")
+        eventually(lambda: told(ingestor)[1]["state"] == "active", within=15, what="the second node active")
         assert told(ingestor)[0]["last_error"]
         preferred.come_up()
         eventually(lambda: used_again(devchain, ingestor), within=20, what="the preferred node in use again")
-        assert told(ingestor)[1]["state"] == "standing_by"
+        assert told(ingestor)[1]["state"] == "standby"
 
 
 def used_again(devchain: RunningDevchain, ingestor: RunningIngestor) -> bool:
     devchain.mine(1)
-    return bool(told(ingestor)[0]["state"] == "in_use")
+    return bool(told(ingestor)[0]["state"] == "active")
 
 
 def recovered(devchain: RunningDevchain, preferred: RunningDevchain) -> bool:
