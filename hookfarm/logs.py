@@ -10,11 +10,11 @@ import json
 import logging
 import sys
 import threading
-import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
 from hookfarm.security import redaction
+from hookfarm.timestamps import format_seconds
 
 _STDLIB_ROOT = logging.getLogger()
 
@@ -69,8 +69,7 @@ def _thread_crashed(crash: threading.ExceptHookArgs) -> None:
 
 
 def _time(record: logging.LogRecord) -> str:
-    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-    return f"{seconds}.{int(record.msecs):03d}Z"
+    return format_seconds(record.created)
 
 
 class _TextFormatter(logging.Formatter):

@@ -9,9 +9,8 @@ from fastapi import Depends, Header, Path, Query, Request
 from pydantic import AfterValidator, BeforeValidator
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hookfarm import config
 from hookfarm.api.responses import Problem, problem
-from hookfarm.timestamps import since_ms
+from hookfarm.timestamps import parse_duration, parse_since
 
 MOST_LISTED = 200
 _ID = r"^[0-9A-Za-z_.:-]{1,128}$"
@@ -54,13 +53,13 @@ def _truth(value: Any) -> Any:
 
 
 def _is_moment(value: str) -> str:
-    since_ms(value, time.time())
+    parse_since(value, time.time())
     return value
 
 
 def _is_time(value: str) -> str:
     try:
-        config.duration(value)
+        parse_duration(value)
     except ValueError:
         return _is_moment(value)
     return value
@@ -84,7 +83,7 @@ def check_id(value: str | None, field: str) -> None:
 
 def moment(value: str | None, otherwise: int) -> int:
     """ms since the epoch."""
-    return otherwise if value is None else since_ms(value, time.time())
+    return otherwise if value is None else parse_since(value, time.time())
 
 
 def _text(summary: str, pattern: str = _ID) -> Any:

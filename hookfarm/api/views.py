@@ -12,7 +12,7 @@ from hookfarm.deliveries import endpoint_stats, state_index, windows
 from hookfarm.deliveries.windows import Window
 from hookfarm.records import Endpoint
 from hookfarm.registry.listing import Listed
-from hookfarm.timestamps import iso
+from hookfarm.timestamps import format_ms
 
 
 def endpoints(client: "redis.Redis", found: Sequence[Listed]) -> list[dict[str, Any]]:
@@ -26,7 +26,7 @@ def endpoints(client: "redis.Redis", found: Sequence[Listed]) -> list[dict[str, 
     return [
         {
             **listed.endpoint.public(),
-            "created_at": None if listed.created_ms is None else iso(listed.created_ms),
+            "created_at": None if listed.created_ms is None else format_ms(listed.created_ms),
             "window": _window(listed.endpoint, window, retry),
             "recent": attempts.public(),
         }

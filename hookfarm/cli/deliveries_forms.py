@@ -71,7 +71,7 @@ def _moment(_context: click.Context, parameter: click.Parameter, value: str | No
     if value is None:
         return None
     try:
-        return timestamps.since_ms(value, time.time())
+        return timestamps.parse_since(value, time.time())
     except (ValueError, OverflowError) as error:
         allowed = "write 90s, 2h, 7d or 2026-01-31T12:00"
         raise InvalidInput(

@@ -9,7 +9,7 @@ import redis
 from hookfarm.cli import bars
 from hookfarm.registry import listing
 from hookfarm.registry.listing import Listed, Wanted
-from hookfarm.timestamps import iso
+from hookfarm.timestamps import format_ms
 
 _AT_ONCE = 500
 
@@ -23,7 +23,7 @@ def listed(client: "redis.Redis", wanted: Wanted, limit: int | None) -> list[Lis
 def public(listed: Listed) -> dict[str, Any]:
     """One as `--json` shows it."""
     created_ms = listed.created_ms
-    return {**listed.endpoint.public(), "created_at": None if created_ms is None else iso(created_ms)}
+    return {**listed.endpoint.public(), "created_at": None if created_ms is None else format_ms(created_ms)}
 
 
 def _every(client: "redis.Redis", wanted: Wanted) -> Iterator[Listed]:

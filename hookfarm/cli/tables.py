@@ -1,10 +1,10 @@
 """What people read: rows in columns, moments, and other people's text, which may hold anything."""
 
 import re
-import time
 from collections.abc import Iterator, Sequence
 
 from hookfarm.cli.view_numbers import UNKNOWN
+from hookfarm.timestamps import format_ms
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+')
 _INDENT = "  "
@@ -24,10 +24,7 @@ def counted(number: int, noun: str, plural: str = "s") -> str:
 
 def moment(at_ms: int | None) -> str:
     """UTC, ISO 8601 to the millisecond; a dash where there is none."""
-    if at_ms is None:
-        return UNKNOWN
-    seconds, ms = divmod(at_ms, 1000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{ms:03d}Z"
+    return UNKNOWN if at_ms is None else format_ms(at_ms)
 
 
 def plain(text: str) -> str:

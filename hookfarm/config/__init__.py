@@ -10,7 +10,7 @@ from hookfarm.config.loading import load
 from hookfarm.config.records import Address, ChainConfig, Config, Network
 from hookfarm.config.secret_settings import secrets
 from hookfarm.config.settings import DEFAULT_RETRY_SCHEDULE, MAX_PROCESSORS, MAX_WORKERS, SETTINGS
-from hookfarm.config.values import api_token, duration, networks
+from hookfarm.config.values import api_token, networks
 
 __all__ = [
     "DEFAULT_RETRY_SCHEDULE",
@@ -23,7 +23,6 @@ __all__ = [
     "Network",
     "api_token",
     "chains",
-    "duration",
     "load",
     "networks",
     "secrets",

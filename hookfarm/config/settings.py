@@ -11,7 +11,6 @@ from hookfarm.config.urls import collector_url, redis_url
 from hookfarm.config.values import (
     address,
     api_token,
-    duration,
     durations,
     existing_file,
     hosts,
@@ -22,6 +21,7 @@ from hookfarm.config.values import (
     path,
     ratio,
 )
+from hookfarm.timestamps import parse_duration
 
 DEFAULT_RETRY_SCHEDULE = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 18000.0, 36000.0)
 MAX_WORKERS = 2000
@@ -58,10 +58,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("ca_file", existing_file, None, "PEM file of further certificate authorities"),
     Setting("master_key", master_keys, (), "ID:BASE64[,…], newest first: seals the secrets kept in Redis"),
     Setting("retry_schedule", durations, DEFAULT_RETRY_SCHEDULE, "waits between attempts"),
-    Setting("disable_after", duration, 5 * 86400.0, "an endpoint that only failed for so long is disabled"),
+    Setting("disable_after", parse_duration, 5 * 86400.0, "an endpoint that only failed for so long is disabled"),
     Setting("delivery_log_attempts", integer(0, 10**7), 100_000, "attempts kept in the log of an endpoint"),
-    Setting("delivery_log_age", duration, 7 * 86400.0, "how long the delivery log keeps them"),
-    Setting("grace_seconds", duration, 20.0, "how long a stop waits for what is in flight"),
+    Setting("delivery_log_age", parse_duration, 7 * 86400.0, "how long the delivery log keeps them"),
+    Setting("grace_seconds", parse_duration, 20.0, "how long a stop waits for what is in flight"),
     Setting("log_level", one_of("debug", "info", "warning", "error"), "info", "least log level"),
     Setting("log_format", one_of("text", "json"), "text", "form of the log lines"),
     Setting("log_attempts", one_of("failed", "all"), "failed", "attempts that get a log line"),

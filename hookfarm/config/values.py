@@ -14,6 +14,7 @@ from typing import Any
 
 from hookfarm.config.records import Address, Network
 from hookfarm.security.vault import KEY_BYTES, MasterKey
+from hookfarm.timestamps import parse_duration
 
 
 def integer(low: int, high: int) -> Callable[[Any], int]:
@@ -39,20 +40,9 @@ def one_of(*words: str) -> Callable[[Any], str]:
     return parse
 
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def duration(raw: Any) -> float:
-    """Seconds, from a number or from `250ms`, `5s`, `2m`, `10h`, `7d`."""
-    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*(ms|s|m|h|d)?", str(raw).strip())
-    if isinstance(raw, bool) or not found:
-        raise ValueError(f"{raw!r} is not a duration; write 250ms, 5s, 2m, 10h or 7d")
-    return float(found[1]) * _UNITS[found[2] or "s"]
-
-
 def durations(raw: Any) -> tuple[float, ...]:
     """`5s,30s,2m` or a TOML list of the same; none at all means no retries."""
-    return tuple(duration(part) for part in parts(raw, ","))
+    return tuple(parse_duration(part) for part in parts(raw, ","))
 
 
 def parts(raw: Any, separators: str) -> list[Any]:

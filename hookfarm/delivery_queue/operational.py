@@ -11,7 +11,6 @@ An endpoint that subscribes to facts is the subject of none, whatever happens to
 import hashlib
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -21,6 +20,7 @@ from hookfarm.delivery_queue.job import Job, Taken, decode, numbered
 from hookfarm.records import Subscription, operational
 from hookfarm.store import keys
 from hookfarm.store.scripts import Script
+from hookfarm.timestamps import format_ms
 
 EVERY_SECONDS = 0.5
 MOST_AT_ONCE = 100
@@ -70,8 +70,8 @@ def webhook_id(fact: bytes, endpoint: str) -> str:
 
 
 def _body(fact: Mapping[str, Any], data: Mapping[str, Any]) -> bytes:
-    moment = datetime.fromtimestamp(int(fact["at"]) / 1e6, UTC).isoformat(timespec="milliseconds")
-    return orjson.dumps({"type": fact["type"], "timestamp": moment.replace("+00:00", "Z"), "data": data})
+    timestamp = format_ms(int(fact["at"]) // 1000)
+    return orjson.dumps({"type": fact["type"], "timestamp": timestamp, "data": data})
 
 
 def sample(subscription: Subscription) -> bytes:

@@ -81,4 +81,4 @@ def _state(seen: Seen, at_work: bool, now_ms: int) -> str:
 
 def _at(ms: int | None) -> str | None:
     """RFC 3339; None if it never happened."""
-    return timestamps.iso(ms) if ms else None
+    return timestamps.format_ms(ms) if ms else None

@@ -1,7 +1,6 @@
 """The webhook's body and its id (design: "Records")."""
 
 import hashlib
-import time
 from typing import Any
 
 import orjson
@@ -9,6 +8,7 @@ import orjson
 from hookfarm.matching.decoder import Decoded
 from hookfarm.matching.json_numbers import json_integer
 from hookfarm.records import ChainEvent
+from hookfarm.timestamps import format_whole_seconds
 
 LOG_EMITTED = "log.emitted"
 LOG_REMOVED = "log.removed"
@@ -41,24 +41,19 @@ def webhook_id(event: ChainEvent, endpoint_id: str, kind: str, generation: int =
     return f"msg_{digest[:40]}"
 
 
-def iso_time(seconds: int) -> str:
-    """`2026-11-22T18:00:00Z`; `seconds` at most LAST_TIMESTAMP."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-
-
 def emitted(
     event: ChainEvent, decoded: Decoded | None, subscription_id: str, confirmations: int | str = 0
 ) -> bytes:
     """The body that tells an endpoint of a log or a transfer that `subscription_id` matched."""
     data = _data(event, decoded, subscription_id, confirmations)
-    timestamp = iso_time(event["block_timestamp"])
+    timestamp = format_whole_seconds(event["block_timestamp"])
     return orjson.dumps({"type": type_of(event, LOG_EMITTED), "timestamp": timestamp, "data": data})
 
 
 def removed(event: ChainEvent, decoded: Decoded | None, subscription_id: str, original: str) -> bytes:
     """The body that takes back the delivery `original`: its log or transfer is not on the chain any more."""
     data = {**_data(event, decoded, subscription_id, 0), "original": original}
-    timestamp = iso_time(event["block_timestamp"])
+    timestamp = format_whole_seconds(event["block_timestamp"])
     kind = type_of(event, LOG_REMOVED)
     return orjson.dumps({"type": kind, "timestamp": timestamp, "original": original, "data": data})
 
@@ -68,7 +63,7 @@ def finalized(event: ChainEvent, decoded: Decoded | None, subscription_id: str, 
     nothing did.
     """
     data = {**_data(event, decoded, subscription_id, "finalized"), "original": original}
-    timestamp = iso_time(event["block_timestamp"])
+    timestamp = format_whole_seconds(event["block_timestamp"])
     kind = type_of(event, LOG_FINALIZED)
     return orjson.dumps({"type": kind, "timestamp": timestamp, "original": original, "data": data})
 

@@ -2,8 +2,9 @@
 
 from collections import deque
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
+
+from hookfarm import timestamps
 
 RATE_SECONDS = 5.0
 """What the rate is the average of: longer than a block, so that a burst a block shows as its mean."""
@@ -26,7 +27,7 @@ class Rates:
         delivered, timestamp = status.get("delivered"), status.get("timestamp")
         if delivered is None or timestamp is None:
             return
-        at = datetime.fromisoformat(timestamp).timestamp()
+        at = timestamps.parse(timestamp)
         if self._samples and delivered < self._samples[-1][1]:
             self._samples.clear()
         if not self._samples or at > self._samples[-1][0]:

@@ -9,12 +9,12 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 import redis
 
+from hookfarm import timestamps
 from hookfarm.store import keys
 
 TTL_SECONDS = 60
@@ -100,5 +100,5 @@ def _seen_ready(client: "redis.Redis", service: str) -> bool:
 
 
 def _encode(status: Mapping[str, Any], ready: bool) -> bytes:
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    now = timestamps.format_seconds(time.time())
     return orjson.dumps({"ready": ready, "timestamp": now, "host": _HOST, "pid": os.getppid(), **status})

@@ -7,13 +7,12 @@ The same questions go over a blocking client (the command line) and an asynchron
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 import redis
 
 import hookfarm
-from hookfarm import delivery_queue
+from hookfarm import delivery_queue, timestamps
 from hookfarm.backfill import state
 from hookfarm.backfill.state import Backfill
 from hookfarm.status import chains, services, streams
@@ -89,7 +88,7 @@ def _picture(first: _First, replies: list[Any], now: float) -> Picture:
     places = range(by_chain, len(replies), size)
     of_chains = {chain_id: replies[i : i + size] for chain_id, i in zip(first.chain_ids, places, strict=True)}
     return {
-        "timestamp": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "timestamp": timestamps.format_seconds(now),
         "version": hookfarm.__version__,
         "services": told,
         "chains": _chains(told, {chain_id: part[-1] for chain_id, part in of_chains.items()}, now),

@@ -13,10 +13,10 @@ PACKAGE = Path(hookfarm.__file__).parent
 PARTS = tuple(sorted(p.stem for p in PACKAGE.iterdir() if (p / "__init__.py").exists() or p.suffix == ".py"))
 
 LAYERS = (
-    ("errors", "backoff"),
+    ("errors", "backoff", "timestamps"),
     ("security", "abi"),
     ("logs", "conditions", "config"),
-    ("records", "store", "timestamps"),
+    ("records", "store"),
     ("farm", "event_stream", "registry", "metrics"),
     ("chain", "delivery_queue", "outage", "devchain"),
     ("matching", "deliveries", "http_client", "tracing"),

@@ -17,7 +17,7 @@ NOW = 1_700_000_000.0
 
 
 def iso(at: float) -> str:
-    return timestamps.iso(int(at * 1000))
+    return timestamps.format_ms(int(at * 1000))
 
 
 class Setting:
