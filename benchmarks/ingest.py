@@ -34,8 +34,8 @@ from support.stage import directory
 from hookfarm import event_stream, logs
 from hookfarm.chain.block import Head
 from hookfarm.chain.node import Node, connect
-from hookfarm.chain.prover import Prover
 from hookfarm.chain.node_pool import NodePool
+from hookfarm.chain.prover import Prover
 from hookfarm.chain.timing import Limits
 from hookfarm.event_ingestor.condition import Condition
 from hookfarm.event_ingestor.counters import Gauges

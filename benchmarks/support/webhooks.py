@@ -17,7 +17,7 @@ from hookfarm.matching.decoder import Decoded
 from hookfarm.records import Endpoint, Event, Subscription, new_endpoint_id, new_subscription_id
 from hookfarm.registry.registry import Registry
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange, pack
+from hookfarm.store.clients import PipelinedConnection, pack
 
 CHAIN_ID = 31337
 TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
@@ -66,8 +66,8 @@ class Enqueuer:
     """
 
     def __init__(self, url: str, *endpoints: Endpoint) -> None:
-        self._exchange = Exchange(url, block_seconds=5)
-        self._reader = StreamReader(self._exchange, "benchmark")
+        self._connection = PipelinedConnection(url, block_seconds=5)
+        self._reader = StreamReader(self._connection, "benchmark")
         self._reader.follow([CHAIN_ID])
         self._endpoints = endpoints
         self._made = 0
@@ -84,18 +84,18 @@ class Enqueuer:
             self._publish_and_hand_off(prepared[start : start + BATCH_ENTRIES])
 
     def close(self) -> None:
-        self._exchange.close()
+        self._connection.close()
 
     def _publish_and_hand_off(self, batch: Sequence[Prepared]) -> None:
         stream = keys.events(CHAIN_ID)
         added = [pack(("XADD", stream, "*", keys.EVENT_FIELD, orjson.dumps(event))) for event, _ in batch]
-        self._exchange.send(b"".join(added))
+        self._connection.send(b"".join(added))
         self._reader.ask()
         for _ in added:
-            self._exchange.receive()
+            self._connection.receive()
         entries, _ = self._reader.answer()
         handled = [Handled(entry, (job,)) for entry, (_, job) in zip(entries, batch, strict=True)]
-        enqueued = delivery_queue.hand_off(self._exchange, handled).enqueued
+        enqueued = delivery_queue.hand_off(self._connection, handled).enqueued
         assert enqueued == len(batch), f"{enqueued} of {len(batch)} enqueued"
 
     def _match(self, number: int) -> Prepared:

@@ -55,7 +55,7 @@ async def look(client: "redis.asyncio.Redis", chain_id: int) -> ChainView | None
     async with client.pipeline(transaction=True) as pipe:
         pipe.hmget(keys.heads(chain_id), ["safe", "finalized", "no_safe", "no_finalized"])
         pipe.xlen(keys.events(chain_id))
-        pipe.hget(keys.reached(chain_id), "blocks")
+        pipe.hget(keys.confirmed_heads(chain_id), "blocks")
         heads, in_stream, reached = await pipe.execute()
     safe, finalized = (_tagged(told, none) for told, none in zip(heads[:2], heads[2:], strict=True))
     handled = checkpoint.number if not in_stream else int(reached or -1)

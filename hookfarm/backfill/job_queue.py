@@ -86,7 +86,7 @@ async def hand_over(
     ]
     for wanted in piece.wanted:
         arguments += _arguments(chain_id, wanted)
-    touched = (keys.BACKFILL + name, keys.blocks(chain_id))
+    touched = (keys.BACKFILL_STATE + name, keys.blocks(chain_id))
     result, number = await _BACKFILL.call_async(client, touched, arguments)
     return HandedOver(result.decode(), int(number))
 
@@ -115,7 +115,7 @@ async def sign_of_life(
 ) -> None:
     """It is running, so fast; or `note` says why it does not get on. Of one that is done or removed it is none."""
     speed = "" if blocks_per_second is None else f"{blocks_per_second:.2f}"
-    await _ALIVE.call_async(client, (keys.BACKFILL + name,), (name, speed, note[:MOST_NOTED]))
+    await _ALIVE.call_async(client, (keys.BACKFILL_STATE + name,), (name, speed, note[:MOST_NOTED]))
 
 
 class Standing(NamedTuple):
@@ -132,7 +132,7 @@ class Standing(NamedTuple):
 async def standing(client: "redis.asyncio.Redis", name: str) -> Standing | None:
     """None where there is no such backfill."""
     fields = ["from_block", "at", "added", "known"]
-    begun, at, added, known = await client.hmget(keys.BACKFILL + name, fields)
+    begun, at, added, known = await client.hmget(keys.BACKFILL_STATE + name, fields)
     if begun is None:
         return None
     return Standing(None if at is None else Checkpoint.decode(at), int(added or 0), int(known or 0))
@@ -140,4 +140,4 @@ async def standing(client: "redis.asyncio.Redis", name: str) -> Standing | None:
 
 async def waiting(client: "redis.asyncio.Redis", endpoint: str) -> int:
     """How many jobs are in the endpoint's lane."""
-    return int(await client.zcard(keys.LANE + endpoint))
+    return int(await client.zcard(keys.BACKFILL_QUEUE + endpoint))

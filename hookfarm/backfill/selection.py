@@ -58,7 +58,7 @@ async def _told(client: "redis.asyncio.Redis", matched: Iterable[Handled]) -> li
     async with client.pipeline(transaction=False) as pipe:
         for each in matched:
             assert each.log is not None
-            pipe.hget(keys.SENT + each.log.block, str(each.log.log_index))
+            pipe.hget(keys.HISTORY + each.log.block, str(each.log.log_index))
         return [(before or b"").decode() for before in await pipe.execute()]
 
 

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 
 from hookfarm.chain.node import Node, connect
-from hookfarm.chain.node_pool import NodeProfile, NodePool
+from hookfarm.chain.node_pool import NodePool, NodeProfile
 from hookfarm.chain.rpc import RateLimited
 from hookfarm.chain.timing import Limits
 from hookfarm.config import ChainConfig
@@ -81,5 +81,5 @@ class Source:
             raise WrongChain(f"chain {wanted}: {node.origin} serves chain {served}")
         genesis = (await node.header(0)).block_hash
         if self._genesis not in (None, genesis):
-            pinned = f"not {self._genesis[:10]}… as {keys.identity(wanted)} says" if self._genesis else ""
+            pinned = f"not {self._genesis[:10]}… as {keys.genesis(wanted)} says" if self._genesis else ""
             raise WrongChain(f"chain {wanted}: {node.origin} has genesis {genesis[:10]}…, {pinned}")

@@ -21,7 +21,7 @@ from hookfarm.chain.block import (
     parse_logs,
     receipt_logs,
 )
-from hookfarm.chain.completeness import incompleteness, bloom_has_logs, in_order
+from hookfarm.chain.completeness import bloom_has_logs, in_order, incompleteness
 from hookfarm.chain.node import Node, first_error, not_null
 from hookfarm.chain.ranges import halves, looks_capped
 from hookfarm.chain.rpc import Call, Incomplete, RateLimited, Refused

@@ -109,7 +109,7 @@ def _prepared(
             state.check_free(client, endpoint.id, request.name)
         stands = None if again else state.read(client, request.name)
         checkpoint = client.get(keys.checkpoint(request.chain_id))
-        genesis = client.get(keys.identity(request.chain_id))
+        genesis = client.get(keys.genesis(request.chain_id))
     try:
         published = None if checkpoint is None else Checkpoint.decode(checkpoint).number
     except ValueError as error:

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from hookfarm.config import Address
 from hookfarm.errors import OperatorError
-from hookfarm.store.embedded_server import LONGEST_SOCKET_PATH, StateDirectory
+from hookfarm.store.embedded_server import MAX_SOCKET_PATH_BYTES, StateDirectory
 
 HOST = "127.0.0.1"
 PIPE_BYTES = 1024 * 1024
 """Room for some 5,000 webhooks between two looks; more of them wait in the receiver."""
 READ_BYTES = 256 * 1024
 _PREFIX = "hookfarm-demo-"
-_LONGEST_PARENT = LONGEST_SOCKET_PATH - len(f"/{_PREFIX}12345678/redis.sock")
+_LONGEST_PARENT = MAX_SOCKET_PATH_BYTES - len(f"/{_PREFIX}12345678/redis.sock")
 
 
 class Place:

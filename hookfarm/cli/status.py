@@ -70,7 +70,7 @@ def _print(found: dict[str, Any]) -> None:
 
 
 def _print_chain(console: "Console", chain: dict[str, Any]) -> None:
-    from hookfarm.cli.chain_lines import catch_up, active_node, troubles
+    from hookfarm.cli.chain_lines import active_node, catch_up, troubles
     from hookfarm.cli.view_numbers import rate
 
     place = _counts({"head": chain["head"], "checkpoint": chain["checkpoint"], "lag": chain["lag_blocks"]})

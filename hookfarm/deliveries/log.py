@@ -181,13 +181,13 @@ def pages(client: "redis.Redis", newest: dict[str, str], since_ms: int, count: i
 
 def everybodys(client: "redis.Redis", end: str, since_ms: int, count: int) -> list[LoggedAttempt]:
     """As a page, of all endpoints together."""
-    found: Any = client.xrevrange(keys.RECENT, end, since_ms or "-", count=count)
+    found: Any = client.xrevrange(keys.ATTEMPTS_ALL, end, since_ms or "-", count=count)
     return [_anybodys_attempt(cursor.decode(), fields) for cursor, fields in found]
 
 
 def logged_endpoints(client: "redis.Redis") -> set[str]:
     """The endpoints that have attempts in the log."""
-    found: Any = client.smembers(keys.LOGGED)
+    found: Any = client.smembers(keys.LOGGED_ENDPOINTS)
     return {name.decode() for name in found}
 
 
@@ -239,9 +239,13 @@ class Trimming:
     def perform(self, client: "redis.Redis") -> None:
         too_old = int((time.time() - self._age_seconds) * 1000)
         share = 0.5 if is_nearly_full(client) else 1.0
-        client.xtrim(keys.RECENT, maxlen=min(RECENT_KEPT, int(client.xlen(keys.RECENT) * share)), approximate=True)
-        client.xtrim(keys.RECENT, minid=str(max(too_old, 0)), approximate=True)
-        page: Any = client.sscan(keys.LOGGED, self._cursor, count=_TRIMMED_ENDPOINTS)
+        client.xtrim(
+            keys.ATTEMPTS_ALL,
+            maxlen=min(RECENT_KEPT, int(client.xlen(keys.ATTEMPTS_ALL) * share)),
+            approximate=True,
+        )
+        client.xtrim(keys.ATTEMPTS_ALL, minid=str(max(too_old, 0)), approximate=True)
+        page: Any = client.sscan(keys.LOGGED_ENDPOINTS, self._cursor, count=_TRIMMED_ENDPOINTS)
         self._cursor, endpoints = page
         for name in endpoints:
             kept = min(self._kept, int(client.xlen(keys.ATTEMPTS + name.decode()) * share))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from hookfarm.delivery_queue.job import Job, garbage
 from hookfarm.event_stream import Entry
 from hookfarm.store import keys
-from hookfarm.store.clients import Argument, Exchange
+from hookfarm.store.clients import Argument, PipelinedConnection
 from hookfarm.store.scripts import Script
 
 SAFE_CONFIRMATIONS, FINALIZED_CONFIRMATIONS = 32, 64
@@ -97,7 +97,9 @@ class Confirmed(NamedTuple):
     final: tuple[str, ...]
 
 
-def hand_off(exchange: Exchange, handled: Sequence[Handled], nothing: Sequence[Entry] = ()) -> HandedOff:
+def hand_off(
+    connection: PipelinedConnection, handled: Sequence[Handled], nothing: Sequence[Entry] = ()
+) -> HandedOff:
     """Acknowledges the entries and enqueues what became of them, one script a chain.
 
     An entry that somebody else acknowledged first adds nothing. `nothing`: entries that became nothing.
@@ -109,7 +111,9 @@ def hand_off(exchange: Exchange, handled: Sequence[Handled], nothing: Sequence[E
         by_chain.setdefault(chain_id, ([], []))[1].append(entry_id)
     enqueued, told = 0, {}
     for chain_id, (items, plain) in by_chain.items():
-        count, *differing = _HAND_OFF.run(exchange, (keys.events(chain_id),), _hand_off_arguments(items, plain))
+        count, *differing = _HAND_OFF.call_raw(
+            connection, (keys.events(chain_id),), _hand_off_arguments(items, plain)
+        )
         enqueued += int(count)
         told.update({entry: before.decode() for entry, before in zip(*[iter(differing)] * 2, strict=True)})
     return HandedOff(enqueued, told)
@@ -146,9 +150,16 @@ def _parts(item: Handled) -> list[Argument]:
     return parts
 
 
-def confirm_waiting(exchange: Exchange, chain_id: int, most: int = 1000, most_blocks: int = 100) -> Confirmed:
+def confirm_waiting(
+    connection: PipelinedConnection, chain_id: int, most: int = 1000, most_blocks: int = 100
+) -> Confirmed:
     """Enqueues the jobs whose confirmations are there."""
-    chain = (keys.events(chain_id), keys.heads(chain_id), keys.marks(chain_id), keys.reached(chain_id))
+    chain = (
+        keys.events(chain_id),
+        keys.heads(chain_id),
+        keys.head_marks(chain_id),
+        keys.confirmed_heads(chain_id),
+    )
     limits = (chain_id, most, SAFE_CONFIRMATIONS, FINALIZED_CONFIRMATIONS, most_blocks)
-    enqueued, *final = _CONFIRM.run(exchange, chain, limits)
+    enqueued, *final = _CONFIRM.call_raw(connection, chain, limits)
     return Confirmed(int(enqueued), tuple(f"{chain_id}:{block_hash.decode()}" for block_hash in final))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from hookfarm.delivery_queue.job import Job
 from hookfarm.store import keys
-from hookfarm.store.clients import Argument, Exchange, Reply, ResponseError
+from hookfarm.store.clients import Argument, PipelinedConnection, Reply, ResponseError
 from hookfarm.store.scripts import Script
 
 LOGS_AT_ONCE = 100
@@ -42,18 +42,18 @@ class Finalized(NamedTuple):
     jobs: tuple[Following, ...]
 
 
-def kept_logs(exchange: Exchange, block: str) -> Iterator[list[KeptLog]]:
+def kept_logs(connection: PipelinedConnection, block: str) -> Iterator[list[KeptLog]]:
     """The logs of a block that wait, not too many at once for a script; an empty list where none does.
 
     `block` is `<chain>:<block hash>`. Any of them may be gone by the time that it is read.
     """
-    waiting, told = keys.UNFINALIZED + block, keys.SENT + block
-    [logs] = _answered(exchange, ("HKEYS", waiting))
+    waiting, told = keys.UNFINALIZED_LOGS + block, keys.HISTORY + block
+    [logs] = _answered(connection, ("HKEYS", waiting))
     if not logs:
         yield []
     for start in range(0, len(logs), LOGS_AT_ONCE):
         some = logs[start : start + LOGS_AT_ONCE]
-        events, texts = _answered(exchange, ("HMGET", waiting, *some), ("HMGET", told, *some))
+        events, texts = _answered(connection, ("HMGET", waiting, *some), ("HMGET", told, *some))
         found = zip(some, texts, events, strict=True)
         yield [
             KeptLog(place.decode(), (text or b"").decode(), event)
@@ -62,7 +62,7 @@ def kept_logs(exchange: Exchange, block: str) -> Iterator[list[KeptLog]]:
         ]
 
 
-def finalize(exchange: Exchange, block: str, logs: Sequence[Finalized]) -> int:
+def finalize(connection: PipelinedConnection, block: str, logs: Sequence[Finalized]) -> int:
     """Enqueues what tells of these logs; returns how many jobs. Where none is left the block is done with."""
     chain_id, _, block_hash = block.partition(":")
     arguments: list[Argument] = [chain_id, block_hash]
@@ -70,11 +70,11 @@ def finalize(exchange: Exchange, block: str, logs: Sequence[Finalized]) -> int:
         arguments += [log.place, log.before, log.after, len(log.jobs)]
         for job, original in log.jobs:
             arguments += [job.endpoint, job.id, job.encoded(), original]
-    return int(_FINALIZE.run(exchange, (), arguments))
+    return int(_FINALIZE.call_raw(connection, (), arguments))
 
 
-def _answered(exchange: Exchange, *commands: tuple[Argument, ...]) -> list[Reply]:
-    replies = exchange.ask(*commands)
+def _answered(connection: PipelinedConnection, *commands: tuple[Argument, ...]) -> list[Reply]:
+    replies = connection.execute(*commands)
     for reply in replies:
         if isinstance(reply, ResponseError):
             raise reply

@@ -37,10 +37,10 @@ def note_stalled_chain(client: "redis.Redis", chain_id: int, reason: str) -> Non
 
 def tell(client: "redis.Redis") -> int:
     """Enqueues what is to be told of the oldest facts; returns how many facts that were."""
-    facts: Any = client.lrange(keys.FACTS, 0, MOST_AT_ONCE - 1)
+    facts: Any = client.lrange(keys.OPERATIONAL_EVENTS, 0, MOST_AT_ONCE - 1)
     if not facts:
         return 0
-    wanted = _wanted(client.hgetall(keys.OPERATIONAL))
+    wanted = _wanted(client.hgetall(keys.OPERATIONAL_SUBSCRIPTIONS))
     return sum(_tell_one(client, fact, wanted) for fact in facts)
 
 

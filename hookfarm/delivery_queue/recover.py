@@ -8,7 +8,7 @@ import redis
 
 from hookfarm.delivery_queue.job import Taken, decode, encode, numbered
 from hookfarm.store import keys
-from hookfarm.store.clients import Argument, Exchange, ResponseError, whole_number
+from hookfarm.store.clients import Argument, PipelinedConnection, ResponseError, parse_integer
 from hookfarm.store.scripts import Script
 
 MAX_ORPHANED = 5
@@ -40,12 +40,12 @@ def hold(
 
 def holders(client: "redis.Redis") -> list[str]:
     """The farms that have published what they hold and not taken it back."""
-    return [name.decode() if isinstance(name, bytes) else name for name in client.hkeys(keys.HOLDERS)]
+    return [name.decode() if isinstance(name, bytes) else name for name in client.hkeys(keys.HELD_BY_FARM)]
 
 
 def release(client: "redis.Redis", holder: str) -> None:
     """The farm `holder` has nothing in hand any more."""
-    client.hdel(keys.HOLDERS, holder)
+    client.hdel(keys.HELD_BY_FARM, holder)
 
 
 class Orphan(StrEnum):
@@ -63,17 +63,17 @@ def requeue_orphan(client: "redis.Redis", job_id: str, sequence: int) -> Orphan 
     return Orphan(arguments[3]) if arguments and _REQUEUE.call(client, (), arguments) else None
 
 
-def requeue_held(exchange: Exchange, sequence: int) -> list[str]:
+def requeue_held(connection: PipelinedConnection, sequence: int) -> list[str]:
     """As `requeue_orphan`, for what a worker that is known to be dead held under `sequence`; returns its ids."""
-    [found] = exchange.ask(("ZRANGEBYSCORE", keys.OPEN, sequence, sequence))
+    [found] = connection.execute(("ZRANGEBYSCORE", keys.OPEN, sequence, sequence))
     if isinstance(found, ResponseError):
         raise found
     requeued: list[str] = []
     for name in found:
         job_id = name.decode("utf-8", "backslashreplace")
-        [job] = exchange.ask(("HGET", keys.JOBS, job_id))
+        [job] = connection.execute(("HGET", keys.JOBS, job_id))
         arguments = _orphaned(job, job_id, sequence)
-        if arguments and _REQUEUE.run(exchange, (), arguments):
+        if arguments and _REQUEUE.call_raw(connection, (), arguments):
             requeued.append(job_id)
     return requeued
 
@@ -101,7 +101,7 @@ def watermark(client: "redis.Redis") -> int | None:
         pipe.lindex(keys.DELIVERY_QUEUE, -1)
         pipe.get(keys.SEQUENCE)
         tail, last = pipe.execute()
-    newest = whole_number(keys.SEQUENCE, last)
+    newest = parse_integer(keys.SEQUENCE, last)
     if tail is None:
         return newest + 1
     taken = decode(tail)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from hookfarm.delivery_queue.job import Taken, encode
-from hookfarm.store.clients import Exchange, ResponseError
+from hookfarm.store.clients import PipelinedConnection, ResponseError
 from hookfarm.store.scripts import Script
 
 GIVE_UP = 2
@@ -54,17 +54,17 @@ class Settlement:
     endpoint: str = ""
 
 
-def confirm(exchange: Exchange) -> int | None:
+def confirm(connection: PipelinedConnection) -> int | None:
     """Reads the settlement's answer; None = not done, settle again."""
-    reply = exchange.receive()
+    reply = connection.receive()
     return None if isinstance(reply, ResponseError) else int(reply)
 
 
-def settle_now(exchange: Exchange, settlement: Settlement) -> int:
+def settle_now(connection: PipelinedConnection, settlement: Settlement) -> int:
     """Settles in a round trip of its own, teaching the server the script first; returns the answer."""
-    exchange.send(settlement.script.packed_load() + settlement.packed)
-    exchange.receive()
-    reply = exchange.receive()
+    connection.send(settlement.script.encode_load() + settlement.packed)
+    connection.receive()
+    reply = connection.receive()
     if isinstance(reply, ResponseError):
         raise reply
     return int(reply)
@@ -74,7 +74,7 @@ def delivered(taken: Taken, attempt: Attempt, keep: int) -> Settlement:
     """It is done: out of the ledger and into the log, which keeps `keep` attempts an endpoint. Idempotent."""
     outcome = orjson.dumps(attempt.outcome)
     arguments = (taken.id, taken.endpoint, keep, outcome, attempt.number, attempt.status, attempt.took_ms)
-    return Settlement(_SETTLE_DELIVERED, _SETTLE_DELIVERED.packed((), arguments), taken.endpoint)
+    return Settlement(_SETTLE_DELIVERED, _SETTLE_DELIVERED.encode((), arguments), taken.endpoint)
 
 
 def failed(
@@ -94,7 +94,7 @@ def failed(
     give_up = int(min(give_up_seconds, _FOREVER_SECONDS) * 1000)
     logged = (keep, attempt.number, attempt.status, attempt.took_ms) if attempt else (0, 0, "", 0)
     arguments = (taken.id, taken.sequence, taken.endpoint, job, wait, verdict.value, give_up, *logged)
-    return Settlement(_SETTLE_FAILED, _SETTLE_FAILED.packed((), arguments), taken.endpoint)
+    return Settlement(_SETTLE_FAILED, _SETTLE_FAILED.encode((), arguments), taken.endpoint)
 
 
 def give_back(taken: Taken, interrupted: bool = False) -> Settlement:
@@ -104,9 +104,9 @@ def give_back(taken: Taken, interrupted: bool = False) -> Settlement:
     """
     changed = (encode({**taken.header, "interrupted": True}, taken.body),) if interrupted else ()
     arguments = (taken.id, taken.sequence, *changed)
-    return Settlement(_GIVE_BACK, _GIVE_BACK.packed((), arguments), taken.endpoint)
+    return Settlement(_GIVE_BACK, _GIVE_BACK.encode((), arguments), taken.endpoint)
 
 
 def park(taken: Taken) -> Settlement:
     """Keeps it, unattempted, until its endpoint is enabled. Nothing happens if it was requeued meanwhile."""
-    return Settlement(_PARK, _PARK.packed((), (taken.id, taken.sequence, taken.endpoint)), taken.endpoint)
+    return Settlement(_PARK, _PARK.encode((), (taken.id, taken.sequence, taken.endpoint)), taken.endpoint)

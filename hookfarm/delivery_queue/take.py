@@ -7,7 +7,7 @@ from hookfarm.delivery_queue.job import Foreign, Job, Taken, decode, garbage, nu
 from hookfarm.delivery_queue.settle import Settlement
 from hookfarm.errors import InvalidInput
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange, Reply, ResponseError, pack, whole_number
+from hookfarm.store.clients import PipelinedConnection, Reply, ResponseError, pack, parse_integer
 from hookfarm.store.scripts import Script
 
 BLOCK_SECONDS = 1
@@ -21,7 +21,7 @@ _REFUSED, _PARKED = 0, -1
 """What adopt.lua answers in place of a sequence."""
 
 
-def ask(exchange: Exchange, settlement: Settlement | None, report_to: str | None = None) -> None:
+def ask(connection: PipelinedConnection, settlement: Settlement | None, report_to: str | None = None) -> None:
     """Sends, in one write: the settlement of the last job, the report that BRPOP is being entered (an INCR of
     the counter `report_to`), BRPOP, and the question for the registry's revision.
 
@@ -31,15 +31,15 @@ def ask(exchange: Exchange, settlement: Settlement | None, report_to: str | None
     parts = [settlement.packed] if settlement else []
     if report_to:
         parts.append(pack(("INCR", report_to)))
-    exchange.send(b"".join((*parts, _POP)))
+    connection.send(b"".join((*parts, _POP)))
 
 
 _POP = pack(("BRPOP", keys.DELIVERY_QUEUE, BLOCK_SECONDS)) + pack(("GET", keys.REGISTRY_REVISION))
 
 
-def answer(exchange: Exchange) -> tuple[Taken | Foreign | None, int]:
+def answer(connection: PipelinedConnection) -> tuple[Taken | Foreign | None, int]:
     """The job (None after a second of nothing) and the registry's revision."""
-    popped, revision = exchange.receive(), exchange.receive()
+    popped, revision = connection.receive(), connection.receive()
     if isinstance(popped, ResponseError):
         raise popped
     return (None if popped is None else decode(popped[1])), _known_revision(revision)
@@ -48,16 +48,16 @@ def answer(exchange: Exchange) -> tuple[Taken | Foreign | None, int]:
 def _known_revision(reply: Reply) -> int:
     """0 where somebody else has written there, which the processors say: the job has been popped all the same."""
     try:
-        return whole_number(keys.REGISTRY_REVISION, reply)
+        return parse_integer(keys.REGISTRY_REVISION, reply)
     except ResponseError:
         return 0
 
 
-def prepare(exchange: Exchange) -> int:
+def prepare(connection: PipelinedConnection) -> int:
     """Teaches the server the scripts of a worker, so that no settlement has to wait for that, and returns the
     id of the connection."""
-    exchange.send(pack(("CLIENT", "ID")) + b"".join(script.packed_load() for script in settle.SCRIPTS))
-    client_id, *loaded = [exchange.receive() for _ in range(1 + len(settle.SCRIPTS))]
+    connection.send(pack(("CLIENT", "ID")) + b"".join(script.encode_load() for script in settle.SCRIPTS))
+    client_id, *loaded = [connection.receive() for _ in range(1 + len(settle.SCRIPTS))]
     for reply in (client_id, *loaded):
         if isinstance(reply, ResponseError):
             raise reply
@@ -65,7 +65,10 @@ def prepare(exchange: Exchange) -> int:
 
 
 def adopt(
-    exchange: Exchange, foreign: Foreign, again: bool = False, on_burial: Callable[[], None] = lambda: None
+    connection: PipelinedConnection,
+    foreign: Foreign,
+    again: bool = False,
+    on_burial: Callable[[], None] = lambda: None,
 ) -> Taken | None:
     """Enters somebody else's element into the ledger.
 
@@ -75,15 +78,15 @@ def adopt(
     try:
         job_id, endpoint, body = parse_foreign(foreign.raw)
     except InvalidInput as error:
-        _bury(exchange, foreign, str(error))
+        _bury(connection, foreign, str(error))
         on_burial()
         return None
     job = Job(job_id, endpoint, body).encoded()
-    sequence = int(_ADOPT.run(exchange, (), (job_id, job, endpoint)))
+    sequence = int(_ADOPT.call_raw(connection, (), (job_id, job, endpoint)))
     if sequence == _REFUSED and again:
-        sequence = _adopted_before(exchange, job_id, endpoint, job)
+        sequence = _adopted_before(connection, job_id, endpoint, job)
     if sequence == _REFUSED:
-        _bury(exchange, foreign, f"id: {job_id!r} is already in the queue")
+        _bury(connection, foreign, f"id: {job_id!r} is already in the queue")
         on_burial()
     if sequence in (_REFUSED, _PARKED):
         return None
@@ -92,9 +95,9 @@ def adopt(
     return taken
 
 
-def _adopted_before(exchange: Exchange, job_id: str, endpoint: str, job: bytes) -> int:
+def _adopted_before(connection: PipelinedConnection, job_id: str, endpoint: str, job: bytes) -> int:
     """What an earlier adoption of the same job, whose answer was lost, must have answered."""
-    stored, sequence, place = exchange.ask(
+    stored, sequence, place = connection.execute(
         ("HGET", keys.JOBS, job_id), ("ZSCORE", keys.OPEN, job_id), ("ZSCORE", keys.PARKED + endpoint, job_id)
     )
     if stored != job:
@@ -102,5 +105,5 @@ def _adopted_before(exchange: Exchange, job_id: str, endpoint: str, job: bytes) 
     return int(float(sequence)) if sequence else _PARKED if place else _REFUSED
 
 
-def _bury(exchange: Exchange, foreign: Foreign, reason: str) -> None:
-    _BURY.run(exchange, (), garbage(foreign.raw, reason, keys.DELIVERY_QUEUE))
+def _bury(connection: PipelinedConnection, foreign: Foreign, reason: str) -> None:
+    _BURY.call_raw(connection, (), garbage(foreign.raw, reason, keys.DELIVERY_QUEUE))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from hookfarm.chain.node import Node, connect
-from hookfarm.chain.node_pool import NodeProfile, NodePool
+from hookfarm.chain.node_pool import NodePool, NodeProfile
 from hookfarm.chain.rpc import RateLimited
 from hookfarm.chain.timing import Limits
 from hookfarm.config import ChainConfig
@@ -182,6 +182,6 @@ class Connector:
         genesis = (await node.header(0)).block_hash
         pinned = await self._store.pin_genesis(genesis)
         if pinned != genesis:
-            ours = f"{keys.identity(wanted)} {keys.checkpoint(wanted)} {keys.blocks(wanted)}"
+            ours = f"{keys.genesis(wanted)} {keys.checkpoint(wanted)} {keys.blocks(wanted)}"
             problem = f"has genesis {genesis[:10]}…, not {pinned[:10]}… as before"
             raise WrongChain(f"{self.name}: {node.origin} {problem}; to accept it delete the keys {ours}")

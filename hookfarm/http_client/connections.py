@@ -16,7 +16,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from hookfarm.http_client.deadline import SLICE_SECONDS, Deadline
 from hookfarm.security.ssrf import IPAddress, IPNetwork, Lookup, Target, lookup, resolve
-from hookfarm.store.sockets import is_silent, set_timeout
+from hookfarm.socket_timeouts import is_quiet, set_timeout
 
 MAX_IDLE = 8
 """Connections a worker keeps open: 50 workers hold 400 at most."""
@@ -53,7 +53,7 @@ class Connections:
         if connection is None:
             return None
         idle = time.monotonic() - since
-        if idle > MAX_IDLE_SECONDS or not is_silent(connection.sock):
+        if idle > MAX_IDLE_SECONDS or not is_quiet(connection.sock):
             connection.close()
             return None
         return connection

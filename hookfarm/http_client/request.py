@@ -14,7 +14,7 @@ from hookfarm.security import redaction
 from hookfarm.security.ssrf import IPNetwork, Target, parse
 from hookfarm.security.vault import NO_KEYS, Vault
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange, ResponseError
+from hookfarm.store.clients import PipelinedConnection, ResponseError
 
 KEPT_ENDPOINTS = 1000
 
@@ -72,8 +72,10 @@ def prepare(endpoint: Endpoint, allowed: Sequence[IPNetwork], vault: Vault = NO_
 class Endpoints:
     """A cache over the registry. A revision it has not seen makes it look again at each endpoint it needs."""
 
-    def __init__(self, exchange: Exchange, allowed: Sequence[IPNetwork], vault: Vault = NO_KEYS) -> None:
-        self._exchange = exchange
+    def __init__(
+        self, connection: PipelinedConnection, allowed: Sequence[IPNetwork], vault: Vault = NO_KEYS
+    ) -> None:
+        self._connection = connection
         self._allowed = allowed
         self._vault = vault
         self._known: OrderedDict[str, tuple[int, Prepared | InvalidInput | None]] = OrderedDict()
@@ -91,7 +93,7 @@ class Endpoints:
         return prepared
 
     def _fetch(self, endpoint_id: str) -> Prepared | InvalidInput | None:
-        [stored] = self._exchange.ask(("HGET", keys.ENDPOINTS, endpoint_id))
+        [stored] = self._connection.execute(("HGET", keys.ENDPOINTS, endpoint_id))
         if isinstance(stored, ResponseError):
             raise stored
         if stored is None:

@@ -14,7 +14,7 @@ from hookfarm.http_client.deadline import Deadline
 from hookfarm.http_client.outcome import Result, TransportError
 from hookfarm.http_client.response import BadResponse, ResponseReader
 from hookfarm.security.ssrf import AddressRefused, NameNotResolved, Target
-from hookfarm.store.sockets import TIMED_OUT
+from hookfarm.socket_timeouts import TIMED_OUT
 
 RECEIVE_BYTES = 16 * 1024
 

@@ -72,7 +72,7 @@ def _silence(board: Board) -> Callable[["redis.RedisError | None"], None] | None
     if embedded_server.SERVICE not in board.services:
         return None
     [slot] = board.slots(embedded_server.SERVICE)
-    return embedded_server.Silence(give_up=partial(slot.promise, 0.0)).heard
+    return embedded_server.HangDetector(give_up=partial(slot.promise, 0.0)).heard
 
 
 def _wake(client: "redis.Redis", board: Board) -> None:

@@ -115,7 +115,7 @@ def _embedded(directory: StateDirectory) -> Group:
         child.up()
         child.slot.reason = f"its log is {directory.data / 'server.log'}"
         child.slot.promise(_FOREVER_SECONDS)
-        embedded_server.become(directory)
+        embedded_server.exec_server(directory)
 
     return Group(embedded_server.SERVICE, 1, main, stage=Stage.BASE, death_signal=signal.SIGTERM)
 

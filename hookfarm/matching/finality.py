@@ -17,19 +17,19 @@ from hookfarm.matching.notifications import meaning
 from hookfarm.matching.transfers import meanings_of
 from hookfarm.records import ChainEvent
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange
+from hookfarm.store.clients import PipelinedConnection
 
 _log = logs.get(keys.MESSAGE_PROCESSOR)
 
 
-def announce(exchange: Exchange, index: Index, blocks: Iterable[str]) -> Iterator[int]:
+def announce(connection: PipelinedConnection, index: Index, blocks: Iterable[str]) -> Iterator[int]:
     """Tells of the logs of these final blocks, some at a time; yields how many jobs that made.
 
     Whoever stops in between leaves the others as they were.
     """
     for block in blocks:
-        for some in delivery_queue.kept_logs(exchange, block):
-            yield delivery_queue.finalize(exchange, block, [finalized(index, block, log) for log in some])
+        for some in delivery_queue.kept_logs(connection, block):
+            yield delivery_queue.finalize(connection, block, [finalized(index, block, log) for log in some])
 
 
 def finalized(index: Index, block: str, log: KeptLog) -> Finalized:

@@ -30,7 +30,7 @@ from hookfarm.message_processor.live_index import LiveIndex
 from hookfarm.message_processor.outage import Outage
 from hookfarm.message_processor.unreadable import Unreadable
 from hookfarm.store import clients, keys, wrong_types
-from hookfarm.store.clients import whole_number
+from hookfarm.store.clients import parse_integer
 
 if TYPE_CHECKING:
     from hookfarm.tracing.spans import Spans
@@ -68,9 +68,9 @@ class Processor:
         self._spans = spans
         self._read_ns = 0
         self._configured = frozenset(chain_ids)
-        self._exchange = clients.Exchange(redis_url, block_seconds)
+        self._connection = clients.PipelinedConnection(redis_url, block_seconds)
         self._client = clients.command_client(redis_url, COMMAND_TIMEOUT_SECONDS)
-        self._reader = StreamReader(self._exchange, consumer)
+        self._reader = StreamReader(self._connection, consumer)
         self._live = LiveIndex(self._client, _log)
         self._outage = Outage(_log)
         self._unreadable = Unreadable(_log)
@@ -95,7 +95,7 @@ class Processor:
         """Groups made, registry read, a predecessor's entries handed off; RedisError without Redis."""
         self._child.slot.promise(RECONNECT_SECONDS)
         server_run = self._client.info("server").get("run_id")
-        [self._client_id] = self._exchange.ask(("CLIENT", "ID"))
+        [self._client_id] = self._connection.execute(("CLIENT", "ID"))
         self._child.slot.set_counter(counters.CLIENT_ID, self._client_id)
         self._child.slot.promise(LOAD_SECONDS)
         if server_run != self._server_run:
@@ -133,7 +133,7 @@ class Processor:
         return entries
 
     def close(self) -> None:
-        self._exchange.close()
+        self._connection.close()
         self._client.close()
 
     def _idle(self) -> None:
@@ -153,7 +153,7 @@ class Processor:
         slot.set_counter(counters.ENDPOINTS, self._live.index.endpoints)
 
     def _registry_revision(self) -> int:
-        return whole_number(keys.REGISTRY_REVISION, self._client.get(keys.REGISTRY_REVISION))
+        return parse_integer(keys.REGISTRY_REVISION, self._client.get(keys.REGISTRY_REVISION))
 
     def _refresh(self, revision: int) -> None:
         if revision != self._live.revision:
@@ -166,14 +166,14 @@ class Processor:
             return
         self._confirm_at = time.monotonic() + CONFIRM_EVERY_SECONDS
         for chain_id in self._reader.readable:
-            confirmed = delivery_queue.confirm_waiting(self._exchange, chain_id)
+            confirmed = delivery_queue.confirm_waiting(self._connection, chain_id)
             self._child.slot.add(counters.JOBS_ENQUEUED, confirmed.enqueued)
             self._tell_final(confirmed.final)
 
     def _tell_final(self, blocks: Sequence[str]) -> None:
         """As much as there is time for; the rest is found again."""
         until = time.monotonic() + FINALITY_SECONDS
-        for enqueued in finality.announce(self._exchange, self._live.index, blocks):
+        for enqueued in finality.announce(self._connection, self._live.index, blocks):
             self._child.slot.add(counters.JOBS_ENQUEUED, enqueued)
             self._child.slot.promise(PASS_SECONDS)
             if time.monotonic() > until:
@@ -216,7 +216,7 @@ class Processor:
 
     def _hand_off(self, held: list[Handled], nothing: Sequence[Entry] = ()) -> None:
         """Again for entries whose logs have a history: they are handled with it in mind."""
-        done = delivery_queue.hand_off(self._exchange, held, nothing)
+        done = delivery_queue.hand_off(self._connection, held, nothing)
         enqueued = done.enqueued
         if self._spans is not None:
             traced.handed_off(self._spans, held, done.told, self._read_ns)
@@ -225,7 +225,7 @@ class Processor:
             if not again:
                 break
             with_history = [handle(self._live.index, entry, done.told[entry.entry_id]) for entry in again]
-            done = delivery_queue.hand_off(self._exchange, with_history)
+            done = delivery_queue.hand_off(self._connection, with_history)
             enqueued += done.enqueued
             if self._spans is not None:
                 traced.handed_off(self._spans, with_history, done.told, self._read_ns)
@@ -265,9 +265,9 @@ class Processor:
     def _lost(self, error: RedisError) -> float:
         """Whatever was read stays pending. Returns how many seconds to wait before connecting again."""
         self._child.slot.promise(RECONNECT_SECONDS)
-        reason = f"Redis: {wrong_types.explain(error, self._exchange)}"
+        reason = f"Redis: {wrong_types.explain(error, self._connection)}"
         self._child.stalled(reason)
         self._is_up = False
-        self._exchange.close()
+        self._connection.close()
         self._client.connection_pool.disconnect()
         return self._outage.failed(reason)

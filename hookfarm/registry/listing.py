@@ -126,9 +126,9 @@ def _places(client: "redis.Redis", before: int | None, count: int) -> list[_Plac
 
 def _closed(client: "redis.Redis") -> list[_Place] | None:
     """The endpoints whose circuit is open, in the order of the list; None where they are too many to look at."""
-    if client.zcard(keys.CIRCUITS) > MOST_LOOKED_AT:
+    if client.zcard(keys.OPEN_CIRCUITS) > MOST_LOOKED_AT:
         return None
-    names: Any = client.zrange(keys.CIRCUITS, 0, -1)
+    names: Any = client.zrange(keys.OPEN_CIRCUITS, 0, -1)
     places: Any = client.zmscore(keys.REGISTRY_CREATED, names) if names else []
     found = [
         (name, int(place)) for name, place in zip(map(_text, names), places, strict=True) if place is not None
@@ -142,7 +142,7 @@ def _text(name: bytes) -> str:
 
 def _fitting(client: "redis.Redis", wanted: Wanted, places: Sequence[_Place]) -> Iterator[Listed]:
     if wanted.closed is not None and places:
-        since: Any = client.zmscore(keys.CIRCUITS, [endpoint_id for endpoint_id, _ in places])
+        since: Any = client.zmscore(keys.OPEN_CIRCUITS, [endpoint_id for endpoint_id, _ in places])
         closed = [at is not None for at in since]
         places = [p for p, is_closed in zip(places, closed, strict=True) if is_closed is wanted.closed]
     stored = client.hmget(keys.ENDPOINTS, [endpoint_id for endpoint_id, _ in places]) if places else []

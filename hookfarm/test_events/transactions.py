@@ -6,7 +6,7 @@ from typing import Any
 from hookfarm.abi.abi_types import EventSignature
 from hookfarm.chain.block import parse_header, parse_logs
 from hookfarm.chain.node import Node, connect
-from hookfarm.chain.node_pool import NodeProfile, NodePool
+from hookfarm.chain.node_pool import NodePool, NodeProfile
 from hookfarm.chain.timing import Limits
 from hookfarm.config import ChainConfig
 from hookfarm.errors import ChainUnavailable

@@ -15,7 +15,7 @@ from hookfarm.http_client.transport import Transport
 from hookfarm.registry.registry import Registry
 from hookfarm.security.ssrf import IPNetwork
 from hookfarm.security.vault import MasterKey, Vault
-from hookfarm.store.clients import Exchange, command_client
+from hookfarm.store.clients import PipelinedConnection, command_client
 from hookfarm.tracing.setup import Tracing, opened
 from hookfarm.webhook_delivery.worker import Policy, Worker
 
@@ -52,12 +52,12 @@ def run(child: Child, shared: Deployment) -> None:
     """
     with contextlib.suppress(OSError):  # A container may forbid it.
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    exchange = Exchange(shared.redis_url, BLOCK_SECONDS)
-    endpoints = Endpoints(exchange, shared.allowed, shared.vault)
+    connection = PipelinedConnection(shared.redis_url, BLOCK_SECONDS)
+    endpoints = Endpoints(connection, shared.allowed, shared.vault)
     transport = Transport(Connections(shared.tls, shared.allowed), give_up=lambda: child.out_of_grace)
     registry = _registry(shared.redis_url)
     with opened(shared.tracing, child) as spans:
-        Worker(child, exchange, endpoints, transport, registry, shared.policy, spans).run()
+        Worker(child, connection, endpoints, transport, registry, shared.policy, spans).run()
 
 
 def _registry(redis_url: str) -> Callable[[], Registry]:

@@ -30,7 +30,7 @@ from hookfarm.http_client.request import Endpoints, Prepared
 from hookfarm.http_client.transport import Transport
 from hookfarm.registry.registry import Registry
 from hookfarm.store import wrong_types
-from hookfarm.store.clients import Exchange, OutOfMemoryError, RedisError
+from hookfarm.store.clients import OutOfMemoryError, PipelinedConnection, RedisError
 from hookfarm.webhook_delivery import attempt_log, counters, traced
 from hookfarm.webhook_delivery.trouble import Trouble
 
@@ -62,12 +62,12 @@ class Worker:
     """One delivery process. `iterate` is one job, or one second of none."""
 
     def __init__(
-        self, child: Child, exchange: Exchange, endpoints: Endpoints, transport: Transport,
+        self, child: Child, connection: PipelinedConnection, endpoints: Endpoints, transport: Transport,
         registry: Callable[[], Registry], policy: Policy, spans: "Spans | None" = None,
     ) -> None:  # fmt: skip
         self._child = child
         self._slot = child.slot
-        self._exchange = exchange
+        self._connection = connection
         self._endpoints = endpoints
         self._transport = transport
         self._registry = registry
@@ -121,7 +121,7 @@ class Worker:
     def _adopt(self, foreign: Foreign, again: bool = False) -> Taken | None:
         self._foreign = foreign
         adopted = delivery_queue.adopt(
-            self._exchange, foreign, again, on_burial=lambda: self._slot.add(counters.death("garbage"))
+            self._connection, foreign, again, on_burial=lambda: self._slot.add(counters.death("garbage"))
         )
         self._foreign = None
         if adopted is not None:
@@ -129,21 +129,21 @@ class Worker:
         return adopted
 
     def _take(self) -> tuple[Taken | Foreign | None, int]:
-        if not self._exchange.connected:
+        if not self._connection.connected:
             self._connect()
         settlement = self._settlement
         report_to = None if self._reported else self._policy.report_to
         self._announce_asking()
-        delivery_queue.ask(self._exchange, settlement, report_to)
+        delivery_queue.ask(self._connection, settlement, report_to)
         if settlement is not None:
-            answer = delivery_queue.confirm(self._exchange)
+            answer = delivery_queue.confirm(self._connection)
             if answer is not None:
                 self._settled(answer)
         if report_to:
             self._read_report()
-        taken, revision = delivery_queue.answer(self._exchange)
+        taken, revision = delivery_queue.answer(self._connection)
         if self._settlement is not None:
-            self._settled(delivery_queue.settle_now(self._exchange, self._settlement))
+            self._settled(delivery_queue.settle_now(self._connection, self._settlement))
         return taken, revision
 
     def _announce_asking(self) -> None:
@@ -161,7 +161,7 @@ class Worker:
         self._slot.set_counter(counters.HELD_SEQUENCE, 0)
 
     def _connect(self) -> None:
-        self._slot.set_counter(counters.CLIENT_ID, delivery_queue.prepare(self._exchange))
+        self._slot.set_counter(counters.CLIENT_ID, delivery_queue.prepare(self._connection))
         if self._inherits:
             self._requeue_inherited()
         self._settle_owed()
@@ -169,7 +169,7 @@ class Worker:
     def _requeue_inherited(self) -> None:
         """What the predecessor in this slot held when it died need not wait for the sweep."""
         sequence = self._slot.counter(counters.HELD_SEQUENCE)
-        for job_id in delivery_queue.requeue_held(self._exchange, sequence) if sequence else ():
+        for job_id in delivery_queue.requeue_held(self._connection, sequence) if sequence else ():
             self._slot.add(counters.ORPHANS)
             log.warning("orphan requeued", delivery=job_id, child=self._child.name)
         self._slot.set_counter(counters.HELD_SEQUENCE, 0)
@@ -178,15 +178,15 @@ class Worker:
     def _settle_owed(self) -> None:
         """What an earlier connection left undone, each in a round trip of its own."""
         if self._settlement is not None:
-            self._settled(delivery_queue.settle_now(self._exchange, self._settlement))
+            self._settled(delivery_queue.settle_now(self._connection, self._settlement))
         if self._foreign is not None:
             adopted = self._adopt(self._foreign, again=True)
             if adopted is not None:
-                delivery_queue.settle_now(self._exchange, delivery_queue.give_back(adopted))
+                delivery_queue.settle_now(self._connection, delivery_queue.give_back(adopted))
 
     def _read_report(self) -> None:
         """A Redis without room takes no report and yet gives jobs, and each of them makes room."""
-        reported = self._exchange.receive()
+        reported = self._connection.receive()
         if isinstance(reported, Exception) and not isinstance(reported, OutOfMemoryError):
             raise reported
         self._reported = not isinstance(reported, Exception)
@@ -290,12 +290,12 @@ class Worker:
 
     def _lost(self, error: RedisError) -> float:
         """Returns how many seconds to wait before trying again."""
-        self._exchange.close()
+        self._connection.close()
         self._slot.activity = counters.AWAY
         if self._settlement is None and not self._inherits:
             # What was popped for this connection is nobody's now, and the sweep finds it.
             self._slot.set_counter(counters.HELD_SEQUENCE, 0)
-        return self._trouble.failed(lambda: wrong_types.explain(error, self._exchange))
+        return self._trouble.failed(lambda: wrong_types.explain(error, self._connection))
 
     def _finish(self) -> None:
         self._slot.state = State.QUIET
@@ -303,5 +303,5 @@ class Worker:
             self._settle_owed()
         except RedisError as error:
             log.warning("not settled", child=self._child.name, error=str(error))
-        self._exchange.close()
+        self._connection.close()
         self._transport.close()

@@ -21,7 +21,7 @@ from hookfarm.matching.index import Index
 from hookfarm.matching.notifications import handle
 from hookfarm.records import Endpoint, parse_subscription
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange, async_client
+from hookfarm.store.clients import PipelinedConnection, async_client
 from tests.support.delivery import add_endpoint
 from tests.support.delivery import delivered as settlement
 from tests.support.ingestor import CHAIN, QUICK
@@ -78,10 +78,10 @@ def run_backfill(
 
 def jobs_of(client: Any) -> dict[str, bytes]:
     """What the queue and the lanes hold, and what follows that, each job once: id -> body."""
-    owed, laned = client.hgetall(keys.JOBS), client.hgetall(keys.LANE_JOBS)
+    owed, laned = client.hgetall(keys.JOBS), client.hgetall(keys.BACKFILL_JOBS)
     assert not set(owed) & set(laned), "in a lane and in the ledger"
     found = {}
-    for stored in (*owed.values(), *laned.values(), *client.hvals(keys.AFTER)):
+    for stored in (*owed.values(), *laned.values(), *client.hvals(keys.FOLLOW_UPS)):
         taken = decode(numbered(0, stored))
         assert isinstance(taken, Taken)
         assert taken.id not in found, "follows another one, and is there already"
@@ -114,34 +114,34 @@ def final_jobs(endpoint: Endpoint, events: list[dict[str, Any]]) -> dict[str, by
 
 def deliver_everything(client: Any, redis_url: str) -> list[str]:
     """The ids of what is owed and in lanes, in the order in which it was delivered."""
-    exchange = Exchange(redis_url, delivery_queue.BLOCK_SECONDS)
+    connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
     order = []
     while client.llen(keys.DELIVERY_QUEUE):
-        delivery_queue.ask(exchange, None)
-        taken, _ = delivery_queue.answer(exchange)
+        delivery_queue.ask(connection, None)
+        taken, _ = delivery_queue.answer(connection)
         assert isinstance(taken, Taken)
         order.append(taken.id)
-        delivery_queue.settle_now(exchange, settlement(taken))
-    exchange.close()
+        delivery_queue.settle_now(connection, settlement(taken))
+    connection.close()
     return order
 
 
 def process_stream(client: Any, redis_url: str, endpoint: Endpoint) -> int:
     """What a processor does with all that is in the stream, and with what has become final since; how many jobs it
     enqueues."""
-    exchange = Exchange(redis_url, delivery_queue.BLOCK_SECONDS)
-    reader, index, enqueued = StreamReader(exchange, "test"), Index(), 0
+    connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
+    reader, index, enqueued = StreamReader(connection, "test"), Index(), 0
     reader.follow([CHAIN])
     index.put(endpoint)
     while client.xlen(keys.events(CHAIN)):
         reader.ask()
         entries, _ = reader.answer()
-        done = delivery_queue.hand_off(exchange, [handle(index, entry) for entry in entries])
+        done = delivery_queue.hand_off(connection, [handle(index, entry) for entry in entries])
         again = [
             handle(index, entry, done.told[entry.entry_id]) for entry in entries if entry.entry_id in done.told
         ]
-        enqueued += done.enqueued + delivery_queue.hand_off(exchange, again).enqueued
-    while (confirmed := delivery_queue.confirm_waiting(exchange, CHAIN)) != (0, ()):
-        enqueued += confirmed.enqueued + sum(finality.announce(exchange, index, confirmed.final))
-    exchange.close()
+        enqueued += done.enqueued + delivery_queue.hand_off(connection, again).enqueued
+    while (confirmed := delivery_queue.confirm_waiting(connection, CHAIN)) != (0, ()):
+        enqueued += confirmed.enqueued + sum(finality.announce(connection, index, confirmed.final))
+    connection.close()
     return enqueued

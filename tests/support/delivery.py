@@ -28,7 +28,7 @@ from hookfarm.records import Endpoint, new_endpoint_id
 from hookfarm.registry.registry import Registry
 from hookfarm.security.ssrf import IPNetwork
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange, command_client
+from hookfarm.store.clients import PipelinedConnection, command_client
 from hookfarm.webhook_delivery import duties
 from hookfarm.webhook_delivery.worker import Policy, Worker
 from tests.support.waiting import eventually
@@ -50,8 +50,8 @@ class StoppableChild(Child):
         self._stop(signal.SIGTERM, None)
 
 
-class WatchedExchange(Exchange):
-    """An Exchange that keeps what it wrote, one item a write, and lets a test act around a write."""
+class WatchedExchange(PipelinedConnection):
+    """An PipelinedConnection that keeps what it wrote, one item a write, and lets a test act around a write."""
 
     def __init__(self, url: str, block_seconds: float) -> None:
         super().__init__(url, block_seconds)
@@ -81,14 +81,14 @@ class OneWorker:
         self.child = StoppableChild(keys.WEBHOOK_DELIVERY, 0, Board({keys.WEBHOOK_DELIVERY: 1}), grace_seconds)
         self.child.slot.occupy(boot_seconds=10)
         self.child.slot.occupied_by(os.getpid())
-        self.exchange = WatchedExchange(redis_url, block_seconds)
+        self.connection = WatchedExchange(redis_url, block_seconds)
         self.client = command_client(redis_url)
         self._registry_client = command_client(redis_url)
         connections = Connections(tls_context(ca_file), allowed)
         self.worker = Worker(
             self.child,
-            self.exchange,
-            Endpoints(self.exchange, allowed),
+            self.connection,
+            Endpoints(self.connection, allowed),
             Transport(connections, give_up=lambda: self.child.out_of_grace),
             lambda: Registry(self._registry_client),
             Policy(tuple(schedule), REPORT_TO, logged_attempts, give_up_seconds),
@@ -139,7 +139,7 @@ class OneWorker:
             self.child.stop()
             self.child.stop()
             self.join()
-        self.exchange.close()
+        self.connection.close()
         self.client.close()
         self._registry_client.close()
         self.child.close()
@@ -210,17 +210,17 @@ def delivered(job: Taken | str, endpoint: str = "ep_1") -> Settlement:
 
 def enqueue(redis_url: str, *jobs: Job, chain_id: int = CHAIN_ID) -> int:
     """Puts the jobs into the queue the way a processor does: one entry, read by the group and handed off."""
-    exchange = Exchange(redis_url, BLOCK_SECONDS)
+    connection = PipelinedConnection(redis_url, BLOCK_SECONDS)
     try:
-        reader = StreamReader(exchange, "test")
+        reader = StreamReader(connection, "test")
         reader.follow([chain_id])
-        exchange.ask(("XADD", keys.events(chain_id), "*", keys.EVENT_FIELD, b"{}"))
+        connection.execute(("XADD", keys.events(chain_id), "*", keys.EVENT_FIELD, b"{}"))
         reader.ask()
         entries, _ = reader.answer()
         handled = [Handled(entry) for entry in entries[:-1]] + [Handled(entries[-1], jobs)]
-        return delivery_queue.hand_off(exchange, handled).enqueued
+        return delivery_queue.hand_off(connection, handled).enqueued
     finally:
-        exchange.close()
+        connection.close()
 
 
 def kept(client: "redis.Redis", job_id: str) -> dict[str, Any]:

@@ -31,12 +31,12 @@ def assert_ledger_invariant(client: "redis.Redis") -> None:
             pipe.zrange(key, 0, -1, withscores=True)
         pipe.lrange(keys.DELIVERY_QUEUE, 0, -1)
         pipe.get(keys.SEQUENCE)
-        pipe.hgetall(keys.LIMITS)
-        pipe.zrange(keys.WAKE, 0, -1)
+        pipe.hgetall(keys.ENDPOINT_LIMITS)
+        pipe.zrange(keys.WINDOW_TIMERS, 0, -1)
         pipe.zrange(keys.RETRY_INDEX, 0, -1)
         pipe.zrange(keys.DEAD_INDEX, 0, -1)
-        pipe.zrange(keys.CIRCUITS, 0, -1)
-        pipe.smembers(keys.PAUSED)
+        pipe.zrange(keys.OPEN_CIRCUITS, 0, -1)
+        pipe.smembers(keys.DISABLED_ENDPOINTS)
         pipe.hkeys(keys.ENDPOINTS)
         for key in window_keys:
             pipe.hmget(key, "open", "failures")
@@ -71,16 +71,16 @@ def _ids(index: list[bytes]) -> Counter[bytes]:
 
 
 def _assert_the_lanes_agree(client: "redis.Redis") -> None:
-    lane_keys = sorted(client.scan_iter(match=f"{keys.LANE}*"))
+    lane_keys = sorted(client.scan_iter(match=f"{keys.BACKFILL_QUEUE}*"))
     with client.pipeline(transaction=True) as pipe:
-        pipe.hkeys(keys.LANE_JOBS)
-        pipe.smembers(keys.LANES)
+        pipe.hkeys(keys.BACKFILL_JOBS)
+        pipe.smembers(keys.BACKFILL_QUEUES)
         for key in lane_keys:
             pipe.zrange(key, 0, -1)
         jobs, known, *lanes = pipe.execute()
     placed = [job_id for lane in lanes for job_id in lane]
     assert sorted(placed) == sorted(jobs), f"lanes hold {placed}, and there are jobs for {jobs}"
-    unknown = {_behind(key, keys.LANE) for key in lane_keys} - {name.decode() for name in known}
+    unknown = {_behind(key, keys.BACKFILL_QUEUE) for key in lane_keys} - {name.decode() for name in known}
     assert not unknown, f"lanes that nobody looks at: {unknown}"
 
 

@@ -20,7 +20,7 @@ from hookfarm.matching.history import Receiver, Told
 from hookfarm.matching.index import Index
 from hookfarm.records import Endpoint
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange, async_client
+from hookfarm.store.clients import PipelinedConnection, async_client
 from tests.support.backfill import (
     deliver_everything,
     final_jobs,
@@ -160,13 +160,13 @@ def test_an_original_that_is_tried_again_is_not_overtaken(
 ) -> None:
     endpoint = subscribed(client, notify=ALL)
     run_backfill(client, redis_url, endpoint, (devchain.http_url,), 1)
-    exchange = Exchange(redis_url, delivery_queue.BLOCK_SECONDS)
-    delivery_queue.ask(exchange, None)
-    first, _ = delivery_queue.answer(exchange)
+    connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
+    delivery_queue.ask(connection, None)
+    first, _ = delivery_queue.answer(connection)
     assert isinstance(first, Taken)
     failed = delivery_queue.failed(first, first.after({}, attempt=2), 0.0, Verdict.FAILED)
-    delivery_queue.settle_now(exchange, failed)
-    exchange.close()
+    delivery_queue.settle_now(connection, failed)
+    connection.close()
     following = {
         job
         for job, body in final_jobs(endpoint, up_to(canonical(devchain), 1)).items()
@@ -202,7 +202,7 @@ def test_a_block_too_deep_for_a_reorg_may_still_have_to_become_final(
     event: Any = canonical(devchain, 30)[0]
     if somebody_else_waits:
         told = Told("1-1", True, 0, (other,)).encode()
-        client.hset(f"{keys.SENT}{CHAIN}:{event['block_hash']}", event["log_index"], told)
+        client.hset(f"{keys.HISTORY}{CHAIN}:{event['block_hash']}", event["log_index"], told)
     header = Header(event["block_number"], event["block_hash"], "0x", event["block_timestamp"], None)
     view, index = ChainView(1000, safe=5, finalized=5, handled=1000), Index()
     index.put(endpoint)

@@ -8,8 +8,8 @@ import pytest
 
 from hookfarm.chain.block import Head
 from hookfarm.chain.node import Node, connect
-from hookfarm.chain.prover import Prover
 from hookfarm.chain.node_pool import NodePool
+from hookfarm.chain.prover import Prover
 from hookfarm.chain.timing import Limits
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.devchain.transaction import Log

@@ -153,7 +153,7 @@ def hold_back(chain: RunningDevchain) -> None:
 def at(client: Any) -> int:
     """The block where the only backfill stands."""
     names: Any = client.zrange(keys.BACKFILLS, 0, -1)
-    stored = client.hget(keys.BACKFILL + names[0].decode(), "at") if names else None
+    stored = client.hget(keys.BACKFILL_STATE + names[0].decode(), "at") if names else None
     return Checkpoint.decode(stored).number if stored else 0
 
 
@@ -228,7 +228,7 @@ def test_an_endpoint_removed_meanwhile_ends_its_backfill(
         Registry(client).remove(endpoint.id)
         assert running.wait() == 1
         assert f"endpoint '{endpoint.id}' has been removed" in running.stderr
-    assert client.hlen(keys.LANE_JOBS) == 0
+    assert client.hlen(keys.BACKFILL_JOBS) == 0
     assert client.zcard(keys.BACKFILLS) == 0
 
 
@@ -264,6 +264,6 @@ def test_backfills_of_an_ordered_endpoint_go_one_after_the_other(
     again = backfill(redis_url, endpoint.id, *nodes(watched), "--from-block", "100", "--yes")
     assert again.returncode == 0, again.stderr
     assert jobs_of(client) == live_jobs(endpoint, canonical(watched))
-    lane = [job.decode() for job in client.zrange(keys.LANE + endpoint.id, 0, -1)]
+    lane = [job.decode() for job in client.zrange(keys.BACKFILL_QUEUE + endpoint.id, 0, -1)]
     expected = list(live_jobs(endpoint, canonical(watched)))
     assert lane == [job for job in expected if job in set(lane)]

@@ -35,7 +35,7 @@ CHAIN = {
 @pytest.fixture
 def begun(client: Any, redis_url: str) -> None:
     """A backfill whose signs of life last for ten minutes, and one that was killed ten minutes ago."""
-    client.hset(keys.LIMITS, "*", 1)
+    client.hset(keys.ENDPOINT_LIMITS, "*", 1)
     for each in (ONE, TWO):
         Registry(client).add(Endpoint(each, "http://127.0.0.1:9/"))
     fill(redis_url, ONE, [job(ONE, f"past-{number}") for number in range(40)])

@@ -48,7 +48,7 @@ def test_endpoints_are_found_by_text_state_and_circuit(
     receiver.default = Reply(500)
     off = add_endpoint(client, "https://example.com/Off", enabled=False)
     enqueue(redis_url, *(job(endpoint) for _ in range(CIRCUIT)))
-    client.hset(keys.LIMITS, "*", 8)
+    client.hset(keys.ENDPOINT_LIMITS, "*", 8)
     worker.step(CIRCUIT)
     worker.settle()
 

@@ -37,7 +37,7 @@ def as_the_log_has_it(client: "redis.Redis", endpoint: Endpoint) -> Lately:
 
 def noted(client: "redis.Redis", endpoint: Endpoint) -> int:
     """Attempts that are noted beside the log."""
-    return int(client.strlen(keys.LATELY + endpoint.id)) // 4
+    return int(client.strlen(keys.ENDPOINT_STATS + endpoint.id)) // 4
 
 
 def test_an_endpoint_that_was_never_sent_to_has_none(client: "redis.Redis", endpoint: Endpoint) -> None:
@@ -88,7 +88,7 @@ def test_a_log_that_is_older_than_the_notes_is_read_itself(
 ) -> None:
     receiver.reply_with(500)
     deliver(worker, redis_url, endpoint, 3, "before")
-    client.delete(keys.LATELY + endpoint.id)
+    client.delete(keys.ENDPOINT_STATS + endpoint.id)
     deliver(worker, redis_url, endpoint, 2, "since")
     assert noted(client, endpoint) == 2
     [found] = endpoint_stats.read(client, [endpoint.id])

@@ -106,7 +106,7 @@ def test_the_log_costs_a_worker_no_round_trip(client: Any, redis_url: str, recei
         receiver.reply_with(200, 500, 200)
         with one_worker(redis_url, logged_attempts=attempts) as worker:
             deliver(worker, redis_url, endpoint, *(f"msg_{attempts}_{n}" for n in range(3)))
-            writes.append(len(worker.exchange.writes))
+            writes.append(len(worker.connection.writes))
         assert client.xlen(keys.ATTEMPTS + endpoint.id) == (3 if attempts else 0)
     assert writes[0] == writes[1]
 

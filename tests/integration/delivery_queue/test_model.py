@@ -13,7 +13,7 @@ from hookfarm.delivery_queue import Handled, Rejected, Verdict, job
 from hookfarm.delivery_queue.job import Foreign, Job, Taken
 from hookfarm.event_stream import Entry, StreamReader
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange
+from hookfarm.store.clients import PipelinedConnection
 from tests.support.delivery import CHAIN_ID, delivered
 from tests.support.ledger import assert_ledger_invariant, place
 
@@ -25,11 +25,11 @@ FAR_SECONDS = 3600.0
 class Queue(RuleBasedStateMachine):
     """The model: what is queued, in whose hands, waiting, and dead. `stale` are hands whose job moved on."""
 
-    def __init__(self, client: Any, exchange: Exchange) -> None:
+    def __init__(self, client: Any, connection: PipelinedConnection) -> None:
         super().__init__()
-        self.client, self.exchange = client, exchange
+        self.client, self.connection = client, connection
         client.flushall()
-        self.reader = StreamReader(exchange, "model")
+        self.reader = StreamReader(connection, "model")
         self.reader.follow([CHAIN_ID])
         self.queue: list[str] = []
         """The ids in the list, the next to be popped first; some may have been settled meanwhile."""
@@ -55,9 +55,9 @@ class Queue(RuleBasedStateMachine):
     def hand_off(self, ids: list[str], twice: bool) -> None:
         handled = [Handled(self.read_entry(), tuple(Job(i, f"ep_{i}", b'{"id":"%b"}' % i.encode()) for i in ids))]
         new = [i for i in dict.fromkeys(ids) if i not in self.known]
-        assert delivery_queue.hand_off(self.exchange, handled).enqueued == len(new)
+        assert delivery_queue.hand_off(self.connection, handled).enqueued == len(new)
         if twice:
-            assert delivery_queue.hand_off(self.exchange, handled).enqueued == 0
+            assert delivery_queue.hand_off(self.connection, handled).enqueued == 0
         self.queue += new
         self.open |= set(new)
         self.attempts.update(dict.fromkeys(new, 1))
@@ -65,14 +65,14 @@ class Queue(RuleBasedStateMachine):
     @rule()
     def reject(self) -> None:
         entry = self.read_entry()
-        delivery_queue.hand_off(self.exchange, [Handled(entry, rejected=Rejected(b"x", "why"))])
+        delivery_queue.hand_off(self.connection, [Handled(entry, rejected=Rejected(b"x", "why"))])
         self.dead |= {i.decode() for i in self.client.zrange(keys.DEAD, 0, -1)} - self.dead
 
     @precondition(lambda self: self.queue)
     @rule()
     def pop(self) -> None:
-        delivery_queue.ask(self.exchange, None)
-        taken, _ = delivery_queue.answer(self.exchange)
+        delivery_queue.ask(self.connection, None)
+        taken, _ = delivery_queue.answer(self.connection)
         assert isinstance(taken, Taken)
         assert taken.id == self.queue.pop(0)
         current = taken.id in self.open and self.client.zscore(keys.OPEN, taken.id) == taken.sequence
@@ -87,7 +87,7 @@ class Queue(RuleBasedStateMachine):
         return taken
 
     def settle(self, settlement: delivery_queue.Settlement) -> None:
-        delivery_queue.settle_now(self.exchange, settlement)
+        delivery_queue.settle_now(self.connection, settlement)
 
     @precondition(lambda self: self.hands)
     @rule(data=st.data())
@@ -174,7 +174,7 @@ class Queue(RuleBasedStateMachine):
     def adopt(self, job_id: str) -> None:
         name = job_id.encode()
         raw = b'{"endpoint":"ep_%b","payload":{"id":"%b"},"id":"%b"}' % (name, name, name)
-        taken = delivery_queue.adopt(self.exchange, Foreign(raw))
+        taken = delivery_queue.adopt(self.connection, Foreign(raw))
         if job_id in self.known:
             assert taken is None
             self.dead |= {i.decode() for i in self.client.zrange(keys.DEAD, 0, -1)}
@@ -231,12 +231,12 @@ def client(redis_url: str) -> Iterator[Any]:
 
 
 def test_no_sequence_of_moves_breaks_the_ledger(client: Any, redis_url: str) -> None:
-    exchange = Exchange(redis_url, delivery_queue.BLOCK_SECONDS)
+    connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
     try:
         run_state_machine_as_test(
-            lambda: Queue(client, exchange),  # type: ignore[arg-type]  # anything that makes one will do
+            lambda: Queue(client, connection),  # type: ignore[arg-type]  # anything that makes one will do
             settings=settings(max_examples=60, stateful_step_count=40, suppress_health_check=checks),
         )
     finally:
-        exchange.close()
+        connection.close()

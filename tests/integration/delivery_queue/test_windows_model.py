@@ -17,7 +17,7 @@ from hookfarm.event_stream import StreamReader
 from hookfarm.records import Endpoint
 from hookfarm.registry.registry import Registry
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange
+from hookfarm.store.clients import PipelinedConnection
 from tests.support import lanes
 from tests.support.delivery import CHAIN_ID, delivered
 from tests.support.ledger import assert_drained, assert_ledger_invariant, place
@@ -35,15 +35,15 @@ NAMES = st.sampled_from(sorted(MOST))
 class Windows(RuleBasedStateMachine):
     """Knows what is owed and what is in hands."""
 
-    def __init__(self, client: Any, exchange: Exchange, redis_url: str) -> None:
+    def __init__(self, client: Any, connection: PipelinedConnection, redis_url: str) -> None:
         super().__init__()
-        self.client, self.exchange, self.redis_url = client, exchange, redis_url
+        self.client, self.connection, self.redis_url = client, connection, redis_url
         client.flushall()
         self.registry = Registry(client)
         for endpoint in ENDPOINTS:
             self.registry.add(endpoint)
-        client.hset(keys.LIMITS, "*", 8)
-        self.reader = StreamReader(exchange, "model")
+        client.hset(keys.ENDPOINT_LIMITS, "*", 8)
+        self.reader = StreamReader(connection, "model")
         self.reader.follow([CHAIN_ID])
         self.hands: list[Taken] = []
         self.owed: set[str] = set()
@@ -56,7 +56,7 @@ class Windows(RuleBasedStateMachine):
         self.client.xadd(keys.events(CHAIN_ID), {"event": b"{}"})
         self.reader.ask()
         [entry], _ = self.reader.answer()
-        assert delivery_queue.hand_off(self.exchange, [Handled(entry, tuple(made))]).enqueued == count
+        assert delivery_queue.hand_off(self.connection, [Handled(entry, tuple(made))]).enqueued == count
         self.owed |= {job.id for job in made}
 
     @rule(name=NAMES, count=st.integers(1, 12))
@@ -68,14 +68,14 @@ class Windows(RuleBasedStateMachine):
 
     @rule()
     def live_ones_are_long_gone(self) -> None:
-        self.client.delete(keys.LIVE)
+        self.client.delete(keys.LIVE_ACTIVITY)
 
     @rule(name=NAMES)
     def adopt(self, name: str) -> None:
         job_id = f"{name}-{self.number:04}"
         self.number += 1
         raw = b'{"endpoint":"%b","payload":{},"id":"%b"}' % (name.encode(), job_id.encode())
-        taken = delivery_queue.adopt(self.exchange, Foreign(raw))
+        taken = delivery_queue.adopt(self.connection, Foreign(raw))
         self.owed.add(job_id)
         if taken is not None:
             self.hands.append(taken)
@@ -83,8 +83,8 @@ class Windows(RuleBasedStateMachine):
     @precondition(lambda self: self.client.llen(keys.DELIVERY_QUEUE))
     @rule()
     def pop(self) -> None:
-        delivery_queue.ask(self.exchange, None)
-        taken, _ = delivery_queue.answer(self.exchange)
+        delivery_queue.ask(self.connection, None)
+        taken, _ = delivery_queue.answer(self.connection)
         assert isinstance(taken, Taken)
         if self.client.zscore(keys.OPEN, taken.id) == taken.sequence:
             self.hands.append(taken)
@@ -95,7 +95,7 @@ class Windows(RuleBasedStateMachine):
         return taken
 
     def settle(self, settlement: delivery_queue.Settlement) -> None:
-        delivery_queue.settle_now(self.exchange, settlement)
+        delivery_queue.settle_now(self.connection, settlement)
 
     @precondition(lambda self: self.hands)
     @rule(data=st.data())
@@ -148,7 +148,7 @@ class Windows(RuleBasedStateMachine):
         for name in MOST:
             if self.client.exists(keys.WINDOW + name):
                 self.client.hset(keys.WINDOW + name, mapping={"wait": 0, "next": 0})
-            self.client.zadd(keys.WAKE, {name: 1}, xx=True)
+            self.client.zadd(keys.WINDOW_TIMERS, {name: 1}, xx=True)
 
     @invariant()
     def ledger_holds(self) -> None:
@@ -186,10 +186,10 @@ def client(redis_url: str) -> Iterator[Any]:
 
 
 def test_no_sequence_of_moves_loses_a_parked_job(client: Any, redis_url: str) -> None:
-    exchange = Exchange(redis_url, delivery_queue.BLOCK_SECONDS)
+    connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
     try:
         run_state_machine_as_test(
-            lambda: Windows(client, exchange, redis_url),  # type: ignore[arg-type]  # anything that makes one will do
+            lambda: Windows(client, connection, redis_url),  # type: ignore[arg-type]  # anything that makes one will do
             settings=settings(
                 max_examples=60,
                 stateful_step_count=40,
@@ -197,4 +197,4 @@ def test_no_sequence_of_moves_loses_a_parked_job(client: Any, redis_url: str) ->
             ),
         )
     finally:
-        exchange.close()
+        connection.close()

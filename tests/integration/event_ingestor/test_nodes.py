@@ -249,7 +249,7 @@ def test_another_genesis_is_refused_and_named(
         with running_ingestor(CHAIN, other.ws_url, redis_url, wait=False) as ingestor:
             ingestor.join()
         assert isinstance(ingestor.error, WrongChain)
-        for part in (other.ws_url, keys.identity(CHAIN), keys.checkpoint(CHAIN)):
+        for part in (other.ws_url, keys.genesis(CHAIN), keys.checkpoint(CHAIN)):
             assert part in str(ingestor.error)
         assert len(str(ingestor.error)) <= TEXT_BYTES, "the slot would cut it off"
 

@@ -15,7 +15,7 @@ from hookfarm.matching.notifications import handle
 from hookfarm.matching.payload import webhook_id
 from hookfarm.records import Endpoint, Event, Subscription
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange
+from hookfarm.store.clients import PipelinedConnection
 from tests.support.delivery import delivered, parked
 from tests.support.ledger import assert_ledger_invariant
 
@@ -44,8 +44,8 @@ class Chain:
 
     def __init__(self, client: Any, redis_url: str) -> None:
         self.client = client
-        self.exchange = Exchange(redis_url, delivery_queue.BLOCK_SECONDS)
-        self.reader = StreamReader(self.exchange, "test")
+        self.connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
+        self.reader = StreamReader(self.connection, "test")
         self.reader.follow([CHAIN])
         self.index = Index()
         self.subscribe()
@@ -70,25 +70,25 @@ class Chain:
     def process(self, entries: list[Any] | None = None) -> None:
         """Hands off what is new, and what waits."""
         handled = [handle(self.index, entry) for entry in (self.read() if entries is None else entries)]
-        done = delivery_queue.hand_off(self.exchange, handled)
+        done = delivery_queue.hand_off(self.connection, handled)
         while done.told:
             again = [h.entry for h in handled if h.entry.entry_id in done.told]
             done = delivery_queue.hand_off(
-                self.exchange, [handle(self.index, entry, done.told[entry.entry_id]) for entry in again]
+                self.connection, [handle(self.index, entry, done.told[entry.entry_id]) for entry in again]
             )
         self.confirm()
 
     def confirm(self) -> int:
-        return delivery_queue.confirm_waiting(self.exchange, CHAIN).enqueued
+        return delivery_queue.confirm_waiting(self.connection, CHAIN).enqueued
 
     def pop(self) -> Taken:
-        delivery_queue.ask(self.exchange, None)
-        taken, _ = delivery_queue.answer(self.exchange)
+        delivery_queue.ask(self.connection, None)
+        taken, _ = delivery_queue.answer(self.connection)
         assert isinstance(taken, Taken)
         return taken
 
     def settle(self, settlement: delivery_queue.Settlement) -> None:
-        delivery_queue.settle_now(self.exchange, settlement)
+        delivery_queue.settle_now(self.connection, settlement)
 
     def deliver(self) -> dict[str, Any]:
         taken = self.pop()
@@ -106,10 +106,10 @@ class Chain:
 
 @pytest.fixture
 def chain(client: Any, redis_url: str) -> Iterator[Chain]:
-    client.hset(keys.LIMITS, "*", 8)
+    client.hset(keys.ENDPOINT_LIMITS, "*", 8)
     made = Chain(client, redis_url)
     yield made
-    made.exchange.close()
+    made.connection.close()
     assert_ledger_invariant(client)
 
 
@@ -206,7 +206,7 @@ def test_a_log_in_a_workers_hands_is_taken_back_after_it(chain: Chain) -> None:
     assert chain.client.llen(keys.DELIVERY_QUEUE) == 0, "the withdrawal overtakes its original"
     chain.settle(delivered(held))
     assert chain.deliver()["type"] == "log.removed"
-    assert not chain.client.exists(keys.AFTER)
+    assert not chain.client.exists(keys.FOLLOW_UPS)
 
 
 def test_a_log_that_was_attempted_is_taken_back_once_its_retries_are_over(chain: Chain) -> None:

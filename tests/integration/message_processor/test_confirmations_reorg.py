@@ -49,11 +49,11 @@ class Reorganised(Chain):
 
 @pytest.fixture
 def chain(client: Any, redis_url: str) -> Iterator[Reorganised]:
-    client.hset(keys.LIMITS, "*", 8)
+    client.hset(keys.ENDPOINT_LIMITS, "*", 8)
     made = Reorganised(client, redis_url)
     made.subscribe(confirmations=3)
     yield made
-    made.exchange.close()
+    made.connection.close()
     assert_ledger_invariant(client)
 
 

@@ -20,7 +20,7 @@ from hookfarm.message_processor.processor import Processor
 from hookfarm.records import Endpoint, Event, Subscription
 from hookfarm.registry.registry import Registry
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange
+from hookfarm.store.clients import PipelinedConnection
 from tests.integration.message_processor.test_message_processor import Processors, pending, queued, transfer
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
@@ -170,7 +170,7 @@ def test_what_is_taken_over_from_the_dead_is_matched_by_the_newest_form(client: 
     publisher.publish(1)
     promised = (registry.update(form(1)).effective_from or {})[CHAIN]
     publisher.publish(1)
-    dead = Exchange(redis_url, 1)
+    dead = PipelinedConnection(redis_url, 1)
     reader = StreamReader(dead, "dead")
     reader.follow([CHAIN])
     reader.ask()

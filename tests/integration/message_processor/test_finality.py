@@ -34,8 +34,8 @@ class FinalChain(Chain):
         self.confirm()
 
     def confirm(self) -> int:
-        confirmed = delivery_queue.confirm_waiting(self.exchange, CHAIN)
-        return confirmed.enqueued + sum(finality.announce(self.exchange, self.index, confirmed.final))
+        confirmed = delivery_queue.confirm_waiting(self.connection, CHAIN)
+        return confirmed.enqueued + sum(finality.announce(self.connection, self.index, confirmed.final))
 
     def told(self, *events: Any) -> None:
         self.publish(*events)
@@ -43,12 +43,16 @@ class FinalChain(Chain):
 
     def read_final(self, block: str) -> list[Finalized]:
         """What a processor holds that has read a final block and done nothing about it yet."""
-        [logs] = delivery_queue.kept_logs(self.exchange, block)
+        [logs] = delivery_queue.kept_logs(self.connection, block)
         return [finality.finalized(self.index, block, each) for each in logs]
 
     def left(self) -> list[bytes]:
         """The keys of what waits to be final."""
-        return [key for kind in (keys.UNFINALIZED, keys.FINALIZING) for key in self.client.scan_iter(f"{kind}*")]
+        return [
+            key
+            for kind in (keys.UNFINALIZED_LOGS, keys.UNFINALIZED_BLOCKS)
+            for key in self.client.scan_iter(f"{kind}*")
+        ]
 
     def drain(self) -> list[str]:
         kinds = []
@@ -59,11 +63,11 @@ class FinalChain(Chain):
 
 @pytest.fixture
 def chain(client: Any, redis_url: str) -> Iterator[FinalChain]:
-    client.hset(keys.LIMITS, "*", 8)
+    client.hset(keys.ENDPOINT_LIMITS, "*", 8)
     made = FinalChain(client, redis_url)
     made.notify(*ALL)
     yield made
-    made.exchange.close()
+    made.connection.close()
     assert_ledger_invariant(client)
 
 
@@ -163,7 +167,7 @@ def test_an_original_in_a_workers_hands_goes_first(chain: FinalChain) -> None:
     assert chain.client.llen(keys.DELIVERY_QUEUE) == 0, "the end overtakes the beginning"
     chain.settle(delivered(held))
     assert chain.deliver()["type"] == "log.finalized"
-    assert not chain.client.exists(keys.AFTER)
+    assert not chain.client.exists(keys.FOLLOW_UPS)
 
 
 def test_an_original_that_is_tried_again_goes_first_and_a_dead_one_is_over(chain: FinalChain) -> None:
@@ -209,7 +213,7 @@ def test_a_final_log_that_still_waits_for_confirmations_can_be_taken_back_unsent
     chain.head(100, safe=90, finalized=90)
     chain.confirm()
     assert (chain.owed, chain.waiting(), chain.left()) == (0, 0, [])
-    assert not chain.client.exists(keys.AFTER)
+    assert not chain.client.exists(keys.FOLLOW_UPS)
 
 
 def test_an_endpoint_may_be_told_of_final_logs_alone(chain: FinalChain) -> None:
@@ -277,14 +281,14 @@ def test_an_endpoint_that_wants_no_removals_is_sent_none(chain: FinalChain, noti
     chain.final(11)
     chain.told(*(log(number, removed=True) for number in (12, 11, 10)))
     chain.settle(delivered(held))
-    assert (chain.owed, chain.client.exists(keys.AFTER)) == (0, 0)
+    assert (chain.owed, chain.client.exists(keys.FOLLOW_UPS)) == (0, 0)
 
 
 def test_a_log_is_kept_once_for_all_who_wait_for_it(chain: FinalChain) -> None:
     for number in range(20):
         chain.notify(*ALL, endpoint=f"ep_{number}")
     chain.told(log(10))
-    [kept] = chain.client.hvals(keys.UNFINALIZED + block(10))
+    [kept] = chain.client.hvals(keys.UNFINALIZED_LOGS + block(10))
     assert len(kept) < 200
     chain.drain()
     chain.final(10)
@@ -295,7 +299,7 @@ def test_who_does_not_ask_for_finality_leaves_nothing_waiting(chain: FinalChain)
     chain.subscribe()
     chain.told(log(10))
     assert chain.left() == []
-    assert 0 < chain.client.ttl(keys.SENT + block(10)) <= 86_400
+    assert 0 < chain.client.ttl(keys.HISTORY + block(10)) <= 86_400
 
 
 @pytest.mark.parametrize("confirmations", [0, 5])
@@ -306,18 +310,18 @@ def test_what_was_told_is_remembered_until_the_block_is_final_and_for_a_day(
         chain.subscribe(confirmations=confirmations)
     chain.told(log(10))
     chain.told(log(10, index=1, removed=True))
-    assert chain.client.ttl(keys.SENT + block(10)) == -1, "forgotten before a chain of slow finality is final"
+    assert chain.client.ttl(keys.HISTORY + block(10)) == -1, "forgotten before a chain of slow finality is final"
     chain.final(15)
     assert chain.left() == []
-    assert 0 < chain.client.ttl(keys.SENT + block(10)) <= 86_400
+    assert 0 < chain.client.ttl(keys.HISTORY + block(10)) <= 86_400
 
 
 def test_many_logs_of_one_block_are_told_some_at_a_time(chain: FinalChain) -> None:
     chain.told(*(log(10, index=i) for i in range(250)))
     chain.drain()
     chain.head(20, finalized=10)
-    [final] = delivery_queue.confirm_waiting(chain.exchange, CHAIN).final
-    assert list(finality.announce(chain.exchange, chain.index, [final])) == [100, 100, 50]
+    [final] = delivery_queue.confirm_waiting(chain.connection, CHAIN).final
+    assert list(finality.announce(chain.connection, chain.index, [final])) == [100, 100, 50]
     assert chain.drain() == ["log.finalized"] * 250
     assert chain.left() == []
 
@@ -326,8 +330,8 @@ def test_whoever_dies_half_way_leaves_the_rest_to_the_next(chain: FinalChain) ->
     chain.told(*(log(10, index=i) for i in range(150)))
     chain.drain()
     chain.head(20, finalized=10)
-    confirmed = delivery_queue.confirm_waiting(chain.exchange, CHAIN)
-    next(finality.announce(chain.exchange, chain.index, confirmed.final))
+    confirmed = delivery_queue.confirm_waiting(chain.connection, CHAIN)
+    next(finality.announce(chain.connection, chain.index, confirmed.final))
     chain.read_final(block(10))
     chain.confirm()
     assert chain.drain() == ["log.finalized"] * 150
@@ -353,8 +357,8 @@ def test_two_processors_at_the_same_block_tell_of_it_once(chain: FinalChain) -> 
     chain.told(log(10))
     chain.deliver()
     one, other = chain.read_final(block(10)), chain.read_final(block(10))
-    assert delivery_queue.finalize(chain.exchange, block(10), one) == 1
-    assert delivery_queue.finalize(chain.exchange, block(10), other) == 0
+    assert delivery_queue.finalize(chain.connection, block(10), one) == 1
+    assert delivery_queue.finalize(chain.connection, block(10), other) == 0
     assert chain.drain() == ["log.finalized"]
 
 
@@ -366,7 +370,7 @@ def test_a_log_that_is_taken_back_while_it_is_made_final_is_not(chain: FinalChai
     chain.told(log(10, removed=True))
     if comes_back:
         chain.told(log(10))
-    assert delivery_queue.finalize(chain.exchange, block(10), read) == 0
+    assert delivery_queue.finalize(chain.connection, block(10), read) == 0
     assert set(chain.drain()) == {"log.removed"} | ({"log.emitted"} if comes_back else set())
     assert bool(chain.left()) == comes_back
 
@@ -402,7 +406,7 @@ def test_what_somebody_else_wrote_in_the_place_of_a_kept_log_holds_nobody_up(
 ) -> None:
     chain.told(log(10), log(10, index=1))
     chain.drain()
-    chain.client.hset(keys.UNFINALIZED + block(10), "1", b"garbage")
+    chain.client.hset(keys.UNFINALIZED_LOGS + block(10), "1", b"garbage")
     chain.final(10)
     assert chain.drain() == ["log.finalized"]
     assert chain.left() == []
@@ -412,7 +416,7 @@ def test_what_somebody_else_wrote_in_the_place_of_a_kept_log_holds_nobody_up(
 def test_an_older_server_that_never_said_what_to_tell_means_emitted_and_removed(chain: FinalChain) -> None:
     chain.told(log(10))
     chain.deliver()
-    chain.client.hset(keys.SENT + block(10), "0", "1-0 + 0 ep_1:sub_1")
+    chain.client.hset(keys.HISTORY + block(10), "0", "1-0 + 0 ep_1:sub_1")
     chain.told(log(10, removed=True))
     removal = chain.pop()
     assert isinstance(removal, Taken)

@@ -93,8 +93,8 @@ class World:
 
     def confirm(self) -> None:
         """A processor that may die on the way."""
-        confirmed = delivery_queue.confirm_waiting(self.chain.exchange, CHAIN)
-        for _ in finality.announce(self.chain.exchange, self.chain.index, confirmed.final):
+        confirmed = delivery_queue.confirm_waiting(self.chain.connection, CHAIN)
+        for _ in finality.announce(self.chain.connection, self.chain.index, confirmed.final):
             if self.chance.random() < 0.3:
                 return
 
@@ -151,20 +151,20 @@ class World:
         self.chain.head(len(self.blocks), safe=self.final, finalized=self.final)
 
     def _hand_off(self, handled: list[Handled]) -> None:
-        done = delivery_queue.hand_off(self.chain.exchange, handled)
+        done = delivery_queue.hand_off(self.chain.connection, handled)
         while done.told:
             again = [h.entry for h in handled if h.entry.entry_id in done.told]
             with_history = [handle(self.chain.index, entry, done.told[entry.entry_id]) for entry in again]
-            done = delivery_queue.hand_off(self.chain.exchange, with_history)
+            done = delivery_queue.hand_off(self.chain.connection, with_history)
 
 
 @pytest.fixture
 def chain(client: Any, redis_url: str) -> Iterator[FinalChain]:
-    client.hset(keys.LIMITS, "*", 8)
+    client.hset(keys.ENDPOINT_LIMITS, "*", 8)
     made = FinalChain(client, redis_url)
     made.index.remove("ep_1")
     yield made
-    made.exchange.close()
+    made.connection.close()
 
 
 @pytest.mark.parametrize("seed", range(15))
@@ -183,7 +183,7 @@ def test_each_endpoint_is_told_what_it_asked_for_once_in_order_and_to_the_end(
     canonical = {(event["block_hash"], event["log_index"]) for block in world.blocks for event in block}
     for endpoint, (words, _) in ASKED.items():
         assert_told(world.received[endpoint], words, canonical)
-    assert not chain.client.exists(keys.AFTER, keys.UNCONFIRMED)
+    assert not chain.client.exists(keys.FOLLOW_UPS, keys.UNCONFIRMED)
     assert chain.left() == []
 
 

@@ -13,7 +13,7 @@ from hookfarm.event_stream import StreamReader
 from hookfarm.registry.registry import Registry
 from hookfarm.status import readiness
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange, async_client
+from hookfarm.store.clients import PipelinedConnection, async_client
 from tests.support.delivery import OneWorker, add_endpoint, enqueue, job
 from tests.support.receivers import Receiver
 
@@ -36,8 +36,8 @@ INGESTOR = {
 
 
 @pytest.fixture
-def exchange(redis_url: str) -> Iterator[Exchange]:
-    made = Exchange(redis_url, 1)
+def connection(redis_url: str) -> Iterator[PipelinedConnection]:
+    made = PipelinedConnection(redis_url, 1)
     yield made
     made.close()
 
@@ -108,11 +108,11 @@ def test_a_chain_whose_ingestor_has_gone_silent_is_not_ready(client: Any) -> Non
 
 
 def test_streams_are_those_of_ingestors_and_processors_with_what_waits_in_them(
-    client: Any, exchange: Exchange
+    client: Any, connection: PipelinedConnection
 ) -> None:
     readiness.publish(client, keys.EVENT_INGESTOR, INGESTOR)
     readiness.publish(client, keys.MESSAGE_PROCESSOR, {"chains": [ELSEWHERE]})
-    reader = StreamReader(exchange, "one")
+    reader = StreamReader(connection, "one")
     reader.follow([ELSEWHERE])
     for number in range(3):
         client.xadd(keys.events(ELSEWHERE), {"event": number})
@@ -189,12 +189,12 @@ def test_its_cost_does_not_grow_with_what_is_in_redis(client: Any) -> None:
     with client.pipeline(transaction=False) as pipe:
         for number in range(5000):
             pipe.hset(keys.ENDPOINTS, f"ep_{number}", b"{}")
-            pipe.sadd(keys.PAUSED, f"ep_{number}")
-            pipe.zadd(keys.CIRCUITS, {f"ep_{number}": 1})
+            pipe.sadd(keys.DISABLED_ENDPOINTS, f"ep_{number}")
+            pipe.zadd(keys.OPEN_CIRCUITS, {f"ep_{number}": 1})
         pipe.execute()
     assert cost(client) == small
     assert not small.keys() & {"keys", "scan", "hgetall", "hvals", "smembers", "zrange", "hscan"}
-    client.delete(keys.PAUSED, keys.CIRCUITS, keys.ENDPOINTS)
+    client.delete(keys.DISABLED_ENDPOINTS, keys.OPEN_CIRCUITS, keys.ENDPOINTS)
 
 
 def cost(client: Any) -> dict[str, int]:

@@ -11,7 +11,7 @@ from hookfarm.delivery_queue import MAX_ORPHANED, Depths
 from hookfarm.delivery_queue.job import Taken
 from hookfarm.farm.scoreboard import Board, Slot, State
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange
+from hookfarm.store.clients import PipelinedConnection
 from hookfarm.webhook_delivery import counters
 from hookfarm.webhook_delivery.sweep import Sweep
 from tests.support.delivery import dead_letters, delivered, enqueue, job, kept, one_worker
@@ -34,10 +34,10 @@ def polls(slot: Slot) -> None:
 
 def pop(redis_url: str) -> Taken:
     """As a worker that is killed just then."""
-    exchange = Exchange(redis_url, delivery_queue.BLOCK_SECONDS)
-    delivery_queue.ask(exchange, None)
-    taken, _ = delivery_queue.answer(exchange)
-    exchange.close()
+    connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
+    delivery_queue.ask(connection, None)
+    taken, _ = delivery_queue.answer(connection)
+    connection.close()
     assert isinstance(taken, Taken)
     return taken
 
@@ -118,10 +118,10 @@ def test_a_job_that_another_farm_holds_is_left_alone_until_that_farm_is_silent(
     rounds(sweep, client, slot, times=3)
     assert queued(client) == 0
     long_ago = int(time.time() * 1000) - delivery_queue.HOLDER_SILENT_MILLISECONDS - 1000
-    client.hset(keys.HOLDERS, "elsewhere/1/run", f"{long_ago} {sequence + 1} {sequence}")
+    client.hset(keys.HELD_BY_FARM, "elsewhere/1/run", f"{long_ago} {sequence + 1} {sequence}")
     rounds(sweep, client, slot)
     assert queued(client) == 1
-    assert client.hkeys(keys.HOLDERS) != [b"elsewhere/1/run"]
+    assert client.hkeys(keys.HELD_BY_FARM) != [b"elsewhere/1/run"]
 
 
 def test_nothing_above_another_farms_watermark_is_an_orphan(client: Any, redis_url: str, slot: Slot) -> None:
@@ -142,10 +142,10 @@ def test_a_farm_of_this_host_that_is_gone_is_forgotten_at_once(client: Any, slot
     delivery_queue.hold(client, f"{host}/{os.getpid()}/alive", 0, (), 1)
     delivery_queue.hold(client, "elsewhere/1/unknown", 0, (), 1)
     sweep.register(client)
-    holders = {name.decode().rpartition("/")[2] for name in client.hkeys(keys.HOLDERS)}
+    holders = {name.decode().rpartition("/")[2] for name in client.hkeys(keys.HELD_BY_FARM)}
     assert holders == {"alive", "unknown", "run"}
     sweep.leave(client)
-    assert len(client.hkeys(keys.HOLDERS)) == 2
+    assert len(client.hkeys(keys.HELD_BY_FARM)) == 2
 
 
 def test_a_job_that_costs_too_many_workers_is_a_dead_letter(client: Any, redis_url: str, slot: Slot) -> None:
@@ -210,8 +210,8 @@ def test_what_was_settled_after_all_is_not_inherited(client: Any, redis_url: str
     enqueue(redis_url, job("ep_1", "a"))
     held = pop(redis_url)
     with one_worker(redis_url) as worker:
-        delivery_queue.settle_now(worker.exchange, delivered(held))
-        worker.exchange.close()
+        delivery_queue.settle_now(worker.connection, delivered(held))
+        worker.connection.close()
         worker.slot.set_counter(counters.HELD_SEQUENCE, held.sequence)
         worker.step()
         assert worker.slot.counter(counters.HELD_SEQUENCE) == 0

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from hookfarm.chain.block import Header, parse_logs
-from hookfarm.chain.completeness import incompleteness, in_order
+from hookfarm.chain.completeness import in_order, incompleteness
 from hookfarm.records import Event
 from tests.unit.chain.samples import ZERO_BLOOM, bloom_of, full_block, header, log
 

@@ -1,4 +1,4 @@
-from hookfarm.chain.node_pool import NodeProfile, NodePool
+from hookfarm.chain.node_pool import NodePool, NodeProfile
 
 URLS = ("ws://a", "ws://b", "ws://c")
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from hookfarm.cli import chain_lines
-from hookfarm.timestamps import iso
+from hookfarm.timestamps import format_ms
 
 NOW = 1_700_000_000_000
 
@@ -22,10 +22,10 @@ def node(state: str, **told: Any) -> dict[str, Any]:
 
 
 COOLING = node(
-    "cooldown", cooldown_until=iso(NOW + 12_400), last_error="HTTP 429\x1b[31m", last_error_at=iso(NOW - 65_000),
+    "cooldown", cooldown_until=format_ms(NOW + 12_400), last_error="HTTP 429\x1b[31m", last_error_at=format_ms(NOW - 65_000),
     requests=1234, errors={"rate_limited": 3, "refused": 1},
 )  # fmt: skip
-WRONG = node("wrong_chain", last_error="serves chain 5", last_error_at=iso(NOW))
+WRONG = node("wrong_chain", last_error="serves chain 5", last_error_at=format_ms(NOW))
 CHAIN = {"chain_id": 7, "nodes": [COOLING, WRONG, node("active"), node("standby")]}
 
 

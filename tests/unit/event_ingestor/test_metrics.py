@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from hookfarm.chain.block import Head
-from hookfarm.chain.node_pool import NodeProfile, NodePool
+from hookfarm.chain.node_pool import NodePool, NodeProfile
 from hookfarm.event_ingestor import metrics, node_telemetry
 from hookfarm.event_ingestor.counters import Gauges
 from hookfarm.farm.scoreboard import Board, Slot, State

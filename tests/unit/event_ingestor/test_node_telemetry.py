@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hookfarm import timestamps
-from hookfarm.chain.node_pool import NodeProfile, NodePool
+from hookfarm.chain.node_pool import NodePool, NodeProfile
 from hookfarm.errors import ChainUnavailable, WrongChain
 from hookfarm.event_ingestor import metrics, node_telemetry, status
 from hookfarm.event_ingestor.counters import Gauges
