@@ -92,9 +92,9 @@ def _options() -> argparse.Namespace:
 
 
 def _best(title: str, runs: list[Run]) -> Run:
-    next = max(runs, key=lambda run: float(run["events_per_second"]))
-    report.print_numbers(f"{title}, best of {len(runs)}", next)
-    return {"best": next, "runs": runs}
+    best = max(runs, key=lambda run: float(run["events_per_second"]))
+    report.print_numbers(f"{title}, best of {len(runs)}", best)
+    return {"best": best, "runs": runs}
 
 
 @contextlib.asynccontextmanager

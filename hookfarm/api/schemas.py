@@ -1,6 +1,17 @@
 """Request and response bodies of the API as JSON Schema 2020-12."""
 
-from typing import Any
+from types import NoneType, UnionType
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NotRequired,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 from hookfarm.backfill.state import STATES
 from hookfarm.records import (
@@ -16,6 +27,7 @@ from hookfarm.records import (
     NOTIFICATIONS,
     operational,
 )
+from hookfarm.status import Snapshot
 
 
 def _object(properties: dict[str, Any], required: tuple[str, ...] | None = None, **more: Any) -> dict[str, Any]:
@@ -37,31 +49,6 @@ def _page(row: str) -> dict[str, Any]:
     )
 
 
-_NODE = _object(
-    {
-        "name": {"type": "string", "description": "Scheme, host and port; never the rest of its URL."},
-        "kind": {"enum": ["ws", "http"]},
-        "state": {
-            "enum": ["active", "standby", "cooldown", "wrong_chain"],
-            "description": "`cooldown`: not asked for a while after a failure.",
-        },
-        "cooldown_until": _nullable("string", format="date-time"),
-        "last_error": {"type": "string"},
-        "last_error_at": _nullable("string", format="date-time"),
-        "requests": {"type": "integer", "description": "Since the farm started; a batch is one."},
-        "calls": {"type": "integer", "description": "Likewise; each call of a batch is one."},
-        "errors": {
-            "type": "object",
-            "additionalProperties": {"type": "integer"},
-            "description": "Calls that failed, by kind.",
-        },
-    },
-    description="The preferred one comes first.",
-)
-_CATCH_UP = _object(
-    {"blocks_per_second": {"type": "number"}, "seconds_left": {"type": "number"}},
-    description="While the chain is far behind its head.",
-)
 _BACKFILL = _object(
     {
         "id": {"type": "string"},
@@ -92,31 +79,6 @@ _BACKFILL = _object(
         "done_at_ms": _nullable("integer"),
     }
 )
-
-FARM_SCHEMAS: dict[str, Any] = {
-    "Chain": _object(
-        {
-            "chain_id": {"type": "integer"},
-            "head": _nullable("integer"),
-            "checkpoint": _nullable("integer"),
-            "lag_blocks": _nullable("integer"),
-            "lag_seconds": _nullable("number"),
-            "safe": _nullable("integer"),
-            "finalized": _nullable("integer"),
-            "ready": {"type": "boolean"},
-            "reason": {"type": "string"},
-            "rpc_requests_per_block": _nullable("number"),
-            "events_published": _nullable("integer"),
-            "nodes": {"type": "array", "items": {"$ref": "#/components/schemas/Node"}},
-            "catch_up": {"anyOf": [{"type": "null"}, _CATCH_UP]},
-        }
-    ),
-    "Node": _NODE,
-    "Chains": _page("Chain"),
-    "Backfill": _BACKFILL,
-    "BackfillPage": _page("Backfill"),
-}
-
 
 _ID = r"^[0-9A-Za-z_.:-]{0,128}$"
 _WORD = r"^0[xX][0-9a-fA-F]{64}$"
@@ -222,9 +184,9 @@ _WATCHED = {
     "confirmations": {"type": ["integer", "string"]},
     "notify": _TEXTS,
 }
-_EFFECTIVE = {"effective_from_block": _nullable("integer")}
+_EFFECTIVE_FROM = {"effective_from_block": _nullable("integer")}
 _FACTS = _object({"id": {"type": "string"}, "kind": {"enum": [operational.KIND]}, "events": _TEXTS})
-_SUBSCRIPTION = {"anyOf": [_object({**_WATCHED, **_EFFECTIVE}, tuple(_WATCHED)), _FACTS]}
+_SUBSCRIPTION = {"anyOf": [_object({**_WATCHED, **_EFFECTIVE_FROM}, tuple(_WATCHED)), _FACTS]}
 _ENDPOINT = _object(
     {
         "id": {"type": "string"},
@@ -244,7 +206,7 @@ _ENDPOINT = _object(
     }
 )
 _SECRET = {"secret": {"type": "string", "pattern": "^whsec_", "description": "Shown this once."}}
-_EFFECTIVE = {"warnings": {"type": "array", "items": {"type": "string"}}}
+_WARNINGS = {"warnings": {"type": "array", "items": {"type": "string"}}}
 _ATTEMPT = _object(
     {
         "at": {"type": "number", "description": "Unix seconds."},
@@ -271,6 +233,50 @@ _FILTER = _object(
     additionalProperties=False,
 )
 _REFUSED = {"type": "object", "additionalProperties": {"type": "string"}, "description": "Why, by id."}
+
+_JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
+
+
+def _from_types(*kinds: type) -> dict[str, Any]:
+    """Return the schema of each TypedDict and of those in it, by class name."""
+    found: dict[str, Any] = {}
+    for kind in kinds:
+        _from_type(kind, found)
+    return found
+
+
+def _from_type(hint: Any, found: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a type hint; schemas of TypedDicts go to `found`. Annotated holds the description."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return {**_from_type(arguments[0], found), "description": arguments[1]}
+    if is_typeddict(hint):
+        if hint.__name__ not in found:
+            found[hint.__name__] = {}  # The name is taken while its fields are visited.
+            found[hint.__name__] = _from_typed_dict(hint, found)
+        return {"$ref": f"#/components/schemas/{hint.__name__}"}
+    if origin in (Union, UnionType):
+        kinds = [_from_type(argument, found) for argument in arguments]
+        plain = all(set(kind) == {"type"} for kind in kinds)
+        return {"type": [kind["type"] for kind in kinds]} if plain else {"anyOf": kinds}
+    if origin is Literal:
+        return {"enum": list(arguments)}
+    if origin is list:
+        return {"type": "array", "items": _from_type(arguments[0], found)}
+    if origin is dict:
+        return {"type": "object", "additionalProperties": _from_type(arguments[1], found)}
+    return {} if hint is Any else {"type": "null" if hint is NoneType else _JSON_TYPES[hint]}
+
+
+def _from_typed_dict(kind: Any, found: dict[str, Any]) -> dict[str, Any]:
+    properties = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        inner = get_args(hint)[0] if get_origin(hint) is NotRequired else hint
+        properties[name] = _from_type(inner, found)
+        if name == "timestamp" or name.endswith(("_at", "_until")):
+            properties[name]["format"] = "date-time"
+    return _object(properties, tuple(sorted(kind.__required_keys__)))
+
 
 SCHEMAS: dict[str, Any] = {
     "Problem": _object(
@@ -309,8 +315,8 @@ SCHEMAS: dict[str, Any] = {
     ),
     "Endpoint": _ENDPOINT,
     "EndpointPage": _page("Endpoint"),
-    "CreatedEndpoint": _with({**_SECRET, **_EFFECTIVE}, _ENDPOINT),
-    "ChangedEndpoint": _object({**_ENDPOINT["properties"], **_EFFECTIVE}, tuple(_ENDPOINT["required"])),
+    "CreatedEndpoint": _with({**_SECRET, **_WARNINGS}, _ENDPOINT),
+    "ChangedEndpoint": _object({**_ENDPOINT["properties"], **_WARNINGS}, tuple(_ENDPOINT["required"])),
     "RotatedEndpoint": _with(_SECRET, _ENDPOINT),
     "Test": _object(
         {
@@ -378,5 +384,8 @@ SCHEMAS: dict[str, Any] = {
         {"redriven": {"type": "integer"}, "refused": _REFUSED, "next_cursor": _nullable("string")}
     ),
     "Purged": _object({"purged": {"type": "integer"}, "next_cursor": _nullable("string")}),
-    **FARM_SCHEMAS,
+    **_from_types(Snapshot),
+    "ChainPage": _page("ChainStatus"),
+    "Backfill": _BACKFILL,
+    "BackfillPage": _page("Backfill"),
 }

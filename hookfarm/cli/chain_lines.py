@@ -16,9 +16,9 @@ def catch_up(chain: Mapping[str, Any]) -> str:
     found = chain.get("catch_up")
     if not found:
         return ""
-    left = found.get("seconds_left")
+    left_ms = found.get("remaining_ms")
     speed = f"catching up, {rate(found['blocks_per_second'])} blocks/s"
-    return speed if left is None else f"{speed}, {elapsed(left)} left"
+    return speed if left_ms is None else f"{speed}, {elapsed(left_ms / 1000)} left"
 
 
 def node_row(chain_id: int, node: Mapping[str, Any], now_ms: int) -> tuple[str, ...]:

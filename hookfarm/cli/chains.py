@@ -1,6 +1,7 @@
 """`hookfarm chains`: where each chain stands."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
         from hookfarm import status
 
         configured = (chain.chain_id for chain in given.chains)
-        rows = status.with_unheard(status.take(client)["chains"], configured)
+        rows = status.with_configured(status.take_snapshot(client)["chains"], configured)
     if as_json:
         print_json(rows)
         return
@@ -49,12 +50,12 @@ def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
             click.echo(line)
 
 
-def _line(row: dict[str, Any]) -> tuple[str, ...]:
+def _line(row: Mapping[str, Any]) -> tuple[str, ...]:
     from hookfarm.cli.chain_lines import catch_up
     from hookfarm.cli.tables import plain
     from hookfarm.cli.view_numbers import UNKNOWN, count, rate
 
-    behind = UNKNOWN if row["lag_seconds"] is None else f"{row['lag_seconds']:,.1f} s"
+    behind = UNKNOWN if row["lag_ms"] is None else f"{row['lag_ms'] / 1000:,.1f} s"
     numbers = (count(row.get(name)) for name in _NUMBERS)
     told = (behind, rate(row["rpc_requests_per_block"]), plain(row["reason"] or catch_up(row)))
     return (str(row["chain_id"]), "yes" if row["ready"] else "no", *numbers, *told)

@@ -167,7 +167,7 @@ class Conductor:
         self._count()
         proof = Proof(self._account.emitted, self._account.verified, tuple(self._latest))
         self._last = self._poller.snapshot(
-            status.take(self._client),
+            status.take_snapshot(self._client),
             time.monotonic() - self._began,
             {CHAIN_ID: self._blocks},
             proof,

@@ -31,7 +31,7 @@ def status(as_json: bool, config_file: Path | None, **options: Any) -> None:
 
         found = {
             "redis": redis_address(redis_url(given)),
-            **status.take(client),
+            **status.take_snapshot(client),
             "in_lanes": state.in_lanes(client),
             "backfills": [backfill.public() for backfill in state.unfinished(client)],
         }
@@ -89,16 +89,16 @@ def _services(services: dict[str, dict[str, Any]]) -> "Table":
         told = services[name]
         ready = "[green]yes[/]" if told["ready"] else "[red]no[/]"
         workers = f"{told.get('workers_up', 0)}/{told.get('workers', 0)}"
-        why = told.get("why") or _silence(told)
+        why = told.get("reason") or _silence(told)
         table.add_row(name, ready, workers, str(told.get("host", "")), str(told.get("pid", "")), why)
     return table
 
 
 def _silence(told: dict[str, Any]) -> str:
-    from hookfarm.status import SILENT_SECONDS
+    from hookfarm.status import STALE_MS
 
-    heard = told["heard_seconds_ago"]
-    return f"nothing heard of it for {heard:.0f} s" if heard is not None and heard > SILENT_SECONDS else ""
+    age_ms = told["status_age_ms"] or 0
+    return f"no status for {age_ms / 1000:.0f} s" if age_ms > STALE_MS else ""
 
 
 def _counts(numbers: dict[str, int | None]) -> str:

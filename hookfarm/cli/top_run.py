@@ -17,7 +17,7 @@ from hookfarm.cli.view import View
 from hookfarm.cli.view_display import Display, Lines, display
 from hookfarm.cli.view_poller import Poller
 from hookfarm.cli.view_snapshot import Snapshot
-from hookfarm.status import Picture, Rates
+from hookfarm.status import Rates
 from hookfarm.store import keys
 
 TITLE = "hookfarm top"
@@ -54,9 +54,9 @@ def run_json(client: "redis.Redis", every_seconds: float, *, once: bool) -> None
             interrupts.wait(every_seconds)
 
 
-def _look(client: "redis.Redis", rates: Rates) -> Picture:
-    found = status.take(client)
-    rates.note(found["services"][keys.WEBHOOK_DELIVERY])
+def _look(client: "redis.Redis", rates: Rates) -> status.Snapshot:
+    found = status.take_snapshot(client)
+    rates.observe(found["services"][keys.WEBHOOK_DELIVERY])
     found["delivery"]["per_second"] = rates.per_second
     return found
 
@@ -75,7 +75,7 @@ class Watch:
         """What there is to show now."""
         seconds = time.monotonic() - self._began
         try:
-            self._last = self._poller.snapshot(status.take(self._client), seconds)
+            self._last = self._poller.snapshot(status.take_snapshot(self._client), seconds)
         except redis.RedisError as error:
             if self._last is None:
                 raise

@@ -32,7 +32,7 @@ class Poller:
         draining: bool = False,
     ) -> Snapshot:
         """`picture` as `hookfarm.status` takes it; `seconds` is how long the viewer has watched."""
-        self._rates.note(picture.get("services", {}).get(keys.WEBHOOK_DELIVERY, {}))
+        self._rates.observe(picture.get("services", {}).get(keys.WEBHOOK_DELIVERY, {}))
         delivery = picture.get("delivery", {})
         return Snapshot(
             seconds=seconds,
@@ -44,9 +44,9 @@ class Poller:
             dead=delivery.get("dead"),
             per_second=self._rates.per_second,
             recent=self._rates.each_second,
-            post=quantiles_of(delivery, "post_seconds"),
-            queued_to_delivered=quantiles_of(delivery, "queued_to_delivered_seconds"),
-            post_since_start=quantiles_of(delivery.get("since_start", {}), "post_seconds"),
+            post=quantiles_of(delivery, "post_ms"),
+            queued_to_delivered=quantiles_of(delivery, "queued_to_delivered_ms"),
+            post_since_start=quantiles_of(delivery.get("since_start", {}), "post_ms"),
             queue=picture.get("queue"),
             endpoints=endpoints_of(picture),
             backfills=backfills_of(picture),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hookfarm.cli import backfill_lines, chain_lines
-from hookfarm.status import SILENT_SECONDS
+from hookfarm.status import STALE_MS
 from hookfarm.store import keys
 
 
@@ -134,14 +134,14 @@ def endpoints_of(picture: Mapping[str, Any]) -> Endpoints | None:
 
 def quantiles_of(delivery: Mapping[str, Any], name: str) -> Quantiles:
     found = delivery.get(name) or {}
-    return Quantiles(found.get("p50"), found.get("p99"))
+    return Quantiles(_seconds(found.get("p50")), _seconds(found.get("p99")))
 
 
 def _service(name: str, told: Mapping[str, Any]) -> ServiceLine:
     up, workers = told.get("workers_up", 0), told.get("workers", 0)
-    heard = told.get("heard_seconds_ago") or 0.0
-    silent = heard if heard > SILENT_SECONDS else None
-    return ServiceLine(name, bool(told.get("ready")), up, workers, str(told.get("why") or ""), silent)
+    age_ms = told.get("status_age_ms") or 0
+    silent = age_ms / 1000 if age_ms > STALE_MS else None
+    return ServiceLine(name, bool(told.get("ready")), up, workers, str(told.get("reason") or ""), silent)
 
 
 def _chain(chain: Mapping[str, Any], heads: Mapping[int, int], waiting: Mapping[int, int | None]) -> ChainLine:
@@ -152,7 +152,7 @@ def _chain(chain: Mapping[str, Any], heads: Mapping[int, int], waiting: Mapping[
         chain.get("checkpoint", 0),
         chain.get("events_published", 0),
         waiting.get(chain_id),
-        chain.get("lag_seconds"),
+        _seconds(chain.get("lag_ms")),
         _nodes(chain),
         chain_lines.catch_up(chain),
     )
@@ -164,3 +164,7 @@ def _nodes(chain: Mapping[str, Any]) -> Nodes | None:
         return None
     troubles = tuple(chain_lines.troubles(chain, int(time.time() * 1000)))
     return Nodes(usable, known, chain_lines.active_node(chain), chain.get("rpc_requests_per_block"), troubles)
+
+
+def _seconds(ms: int | None) -> float | None:
+    return None if ms is None else ms / 1000

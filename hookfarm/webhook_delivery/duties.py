@@ -48,10 +48,10 @@ class Report:
             "given_back": _total(slots, counters.GIVEN_BACK),
             "adopted": _total(slots, counters.ADOPTED),
             "activity": "".join(_letter(slot) for slot in slots if slot.state != State.EMPTY),
-            "post_seconds": _quantiles(posts),
-            "queued_to_delivered_seconds": _quantiles(waits),
-            "recent_post_seconds": self._posts.quantiles(posts),
-            "recent_queued_to_delivered_seconds": self._waits.quantiles(waits),
+            "post_ms": _in_ms(_quantiles(posts)),
+            "queued_to_delivered_ms": _in_ms(_quantiles(waits)),
+            "recent_post_ms": _in_ms(self._posts.quantiles(posts)),
+            "recent_queued_to_delivered_ms": _in_ms(self._waits.quantiles(waits)),
         }
 
 
@@ -61,6 +61,10 @@ def _total(slots: Sequence[Slot], counter: int) -> int:
 
 def _quantiles(totals: Sequence[int]) -> dict[str, float | None]:
     return {"p50": counters.quantile_seconds(totals, 0.5), "p99": counters.quantile_seconds(totals, 0.99)}
+
+
+def _in_ms(seconds: dict[str, float | None]) -> dict[str, int | None]:
+    return {name: None if value is None else round(1000 * value) for name, value in seconds.items()}
 
 
 def _letter(slot: Slot) -> str:

@@ -53,13 +53,13 @@ function chains(picture) {
   return picture.chains.filter((chain) => chain.reason).map((chain) => `chain ${chain.chain_id}: ${chain.reason}`);
 }
 
-export const isSilent = (said) => said.heard_seconds_ago !== null && said.heard_seconds_ago > SILENT_SECONDS;
+export const isSilent = (said) => said.status_age_ms !== null && said.status_age_ms > SILENT_SECONDS;
 
 /** A farm without a chain runs no ingestor, and lacks nothing. */
 export const isAbsent = (name, picture) =>
-  name === "event_ingestor" && picture.services[name].heard_seconds_ago === null && !picture.chains.length;
+  name === "event_ingestor" && picture.services[name].status_age_ms === null && !picture.chains.length;
 
 export function heard(said) {
-  if (said.heard_seconds_ago === null) return "–";
-  return said.heard_seconds_ago < 2 ? "just now" : `${seconds(said.heard_seconds_ago)} ago`;
+  if (said.status_age_ms === null) return "–";
+  return said.status_age_ms < 2 ? "just now" : `${seconds(said.status_age_ms)} ago`;
 }

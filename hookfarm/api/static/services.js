@@ -69,7 +69,7 @@ function stateOf(name, said, picture) {
   if (isSilent(said)) return ["silent", "pill bad"];
   if (said.ready) return ["ready", "pill good"];
   if (isAbsent(name, picture)) return ["no chain", "pill"];
-  return [said.heard_seconds_ago === null ? "not running" : "not ready", "pill bad"];
+  return [said.status_age_ms === null ? "not running" : "not ready", "pill bad"];
 }
 
 /** How many endpoints there are, each number the way to them. */

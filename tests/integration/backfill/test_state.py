@@ -173,9 +173,9 @@ def test_a_picture_has_those_that_are_not_done_and_what_waits_in_lanes(client: A
     alive(redis_url, TWO)
     begin(client, THREE)
     fall_silent(client, THREE)
-    found = status.take(client)
+    found = status.take_snapshot(client)
     assert {row["endpoint"]: row["state"] for row in found["backfills"]} == {TWO: "running", THREE: "stopped"}
-    assert found["queue"]["in_lanes"] == client.hlen(keys.BACKFILL_JOBS) > 0
+    assert found["queue"]["backfill"] == client.hlen(keys.BACKFILL_JOBS) > 0
 
 
 def test_a_picture_looks_at_the_ten_last_to_move_however_many_there_are(client: Any, redis_url: str) -> None:
@@ -183,38 +183,45 @@ def test_a_picture_looks_at_the_ten_last_to_move_however_many_there_are(client: 
         facts: dict[str, str | int] = {"endpoint": ONE, "chain_id": 7, "subscription": ""}
         state.begin(client, f"{ONE}:7:{number}::", {**facts, "from_block": number, "to_block": 99})
         client.zincrby(keys.BACKFILLS, -100 * number, f"{ONE}:7:{number}::")
-    assert [row["from_block"] for row in status.take(client)["backfills"]] == list(range(10))
+    assert [row["from_block"] for row in status.take_snapshot(client)["backfills"]] == list(range(10))
 
 
 def test_the_depth_of_all_lanes_is_measured(client: Any, redis_url: str) -> None:
     fill(redis_url, ONE, [job(ONE, f"past-{n}") for n in range(40)])
 
-    async def read() -> api_metrics.Depths:
+    async def read() -> api_metrics.RedisNumbers:
         async with async_client(redis_url) as connected:
-            return await api_metrics.read_depths(connected, [])
+            return await api_metrics.read_redis(connected, [])
 
     [family] = [
         family
-        for family in api_metrics.depth_families(asyncio.run(read()), ())
-        if family.name == "delivery_queue_in_lanes"
+        for family in api_metrics.redis_families(asyncio.run(read()), ())
+        if family.name == "delivery_queue_backfill_jobs"
     ]
     assert family.samples[0].value == client.hlen(keys.BACKFILL_JOBS) > 0
 
 
 NODE = {
-    "name": "wss://one.example", "kind": "ws", "state": "cooldown", "cooldown_until": "2096-10-02T07:06:40.000Z",
-    "last_error": "HTTP 429", "last_error_at": "1970-01-01T00:00:00.001Z", "requests": 9, "calls": 9, "errors": {"rate_limited": 1},
-}  # fmt: skip
+    "name": "wss://one.example",
+    "kind": "ws",
+    "state": "cooldown",
+    "cooldown_until": "2096-10-02T07:06:40.000Z",
+    "last_error": "HTTP 429",
+    "last_error_at": "1970-01-01T00:00:00.001Z",
+    "requests": 9,
+    "calls": 9,
+    "errors": {"rate_limited": 1},
+}
 
 
 def test_a_chain_is_asked_for_by_its_id_and_has_its_nodes(client: Any, api: Api) -> None:
     row = {"chain_id": 7, "head": 3, "checkpoint": 3, "lag_blocks": 0, "reason": "", "events_published": 1}
-    told = {**row, "rpc_requests_per_block": 1.5, "catching_up": None, "nodes": [NODE]}
+    told = {**row, "rpc_requests_per_block": 1.5, "catch_up": None, "nodes": [NODE]}
     readiness.publish(client, keys.EVENT_INGESTOR, {"chains": [{**row, "chain_id": 6}, told]})
     _, listed = api.ask("GET", "/v1/chains").json["data"]
     found = api.ask("GET", "/v1/chains/7")
     assert found.status == 200
-    assert found.json == {**listed, "lag_seconds": found.json["lag_seconds"]}
+    assert found.json == {**listed, "lag_ms": found.json["lag_ms"]}
     assert (found.json["rpc_requests_per_block"], found.json["nodes"]) == (1.5, [NODE])
     refused(api.ask("GET", "/v1/chains/8"), 404)
 
@@ -229,4 +236,4 @@ def test_a_chain_that_is_none_is_refused(api: Api, path: str, status: int, field
 
 def test_a_chain_whose_farm_is_of_an_older_version_has_no_nodes(client: Any) -> None:
     readiness.publish(client, keys.EVENT_INGESTOR, {"chains": [{"chain_id": 7, "head": 3, "checkpoint": 3}]})
-    assert status.take(client)["chains"][0]["nodes"] == []
+    assert status.take_snapshot(client)["chains"][0]["nodes"] == []

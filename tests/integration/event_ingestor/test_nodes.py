@@ -1,7 +1,6 @@
 """Several nodes of one chain, and nodes of another one."""
 
 import time
-from typing import Any
 
 import pytest
 
@@ -77,9 +76,8 @@ def test_each_node_says_what_it_does_and_why(
             assert "canary" not in str(told(ingestor))
 
 
-def told(ingestor: RunningIngestor) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = status.report([ingestor.slot])["chains"][0]["nodes"]
-    return found
+def told(ingestor: RunningIngestor) -> list[status.NodeStatus]:
+    return status.report([ingestor.slot])["chains"][0]["nodes"]
 
 
 def states(ingestor: RunningIngestor) -> list[str]:

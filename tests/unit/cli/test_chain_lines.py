@@ -22,9 +22,13 @@ def node(state: str, **told: Any) -> dict[str, Any]:
 
 
 COOLING = node(
-    "cooldown", cooldown_until=format_ms(NOW + 12_400), last_error="HTTP 429\x1b[31m", last_error_at=format_ms(NOW - 65_000),
-    requests=1234, errors={"rate_limited": 3, "refused": 1},
-)  # fmt: skip
+    "cooldown",
+    cooldown_until=format_ms(NOW + 12_400),
+    last_error="HTTP 429\x1b[31m",
+    last_error_at=format_ms(NOW - 65_000),
+    requests=1234,
+    errors={"rate_limited": 3, "refused": 1},
+)
 WRONG = node("wrong_chain", last_error="serves chain 5", last_error_at=format_ms(NOW))
 CHAIN = {"chain_id": 7, "nodes": [COOLING, WRONG, node("active"), node("standby")]}
 
@@ -57,5 +61,5 @@ def test_a_chain_of_whose_nodes_nothing_is_known_has_none(chain: dict[str, Any])
 
 def test_catching_up_has_a_speed_and_a_time() -> None:
     assert chain_lines.catch_up({"catch_up": None}) == ""
-    going = {"catch_up": {"blocks_per_second": 12.0, "seconds_left": 65}}
+    going = {"catch_up": {"blocks_per_second": 12.0, "remaining_ms": 65_000}}
     assert chain_lines.catch_up(going) == "catching up, 12.0 blocks/s, 1:05 left"
