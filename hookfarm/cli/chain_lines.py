@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hookfarm import timestamps
 from hookfarm.cli.tables import plain
 from hookfarm.cli.view_numbers import UNKNOWN, count, elapsed, rate
-from hookfarm.timestamps import parse_ms
 
 NODE_HEADINGS = ("chain", "node", "state", "retry in", "requests", "errors", "last error")
 _TROUBLED = ("cooldown", "wrong_chain")
@@ -56,10 +56,12 @@ def _state(node: Mapping[str, Any]) -> str:
 
 
 def _cooldown(node: Mapping[str, Any], now_ms: int) -> str:
-    return f"{max(0, parse_ms(node['cooldown_until']) - now_ms) / 1000:,.0f} s"
+    return f"{max(0, timestamps.parse_ms(node['cooldown_until']) - now_ms) / 1000:,.0f} s"
 
 
 def _last_error(node: Mapping[str, Any], now_ms: int) -> str:
     if node["last_error_at"] is None:
         return ""
-    return plain(f"{node['last_error']} ({elapsed(max(0, now_ms - parse_ms(node['last_error_at'])) / 1000)} ago)")
+    return plain(
+        f"{node['last_error']} ({elapsed(max(0, now_ms - timestamps.parse_ms(node['last_error_at'])) / 1000)} ago)"
+    )

@@ -17,7 +17,7 @@ from support.webhooks import Enqueuer, add_endpoint
 
 
 @dataclass(frozen=True)
-class Stage:
+class Environment:
     """`receiver` is a Recorder unless nginx was asked for."""
 
     place: Path
@@ -44,15 +44,15 @@ class Stage:
 
 
 @contextlib.contextmanager
-def staged(nginx: Path | None = None) -> Iterator[Stage]:
-    """A fresh stage, with that nginx or else a recorder as its receiver; all of it is gone at the end."""
+def running_environment(nginx: Path | None = None) -> Iterator[Environment]:
+    """A fresh environment, with that nginx or else a recorder as its receiver; all of it is gone at the end."""
     secret = new_secret()
     with directory() as place, running_redis(place / "redis") as server:
         receiving = (
             running_nginx(nginx, place / "nginx") if nginx else running_recorder(secret, place / "recorder")
         )
         with receiving as receiver:
-            yield Stage(place, server, receiver, add_endpoint(server.client, receiver.url, secret))
+            yield Environment(place, server, receiver, add_endpoint(server.client, receiver.url, secret))
 
 
 @contextlib.contextmanager

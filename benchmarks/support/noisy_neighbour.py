@@ -1,4 +1,4 @@
-"""Many healthy endpoints and a bad one beside them, on a stage of their own."""
+"""Many healthy endpoints and a bad one beside them, with their own servers."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ import psutil
 
 from hookfarm.records import Endpoint
 from hookfarm.registry.registry import Registry, new_secret
+from support.environment import directory
 from support.receivers import Receiver, Recorder, running_nginx, running_recorder
 from support.redis_server import RedisServer, running_redis
-from support.stage import directory
 from support.waiting import until
 from support.webhooks import Enqueuer, add_endpoint
 
@@ -27,7 +27,7 @@ class Badness:
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class NoisyNeighbour:
     """`counting` receives what measures throughput, `noting` what measures latency; both only healthy webhooks."""
 
     place: Path
@@ -65,7 +65,7 @@ class Neighbours:
 
 
 @contextlib.contextmanager
-def neighbours(nginx: Path | None, healthy: int, badness: Badness) -> Iterator[Neighbours]:
+def running_noisy_neighbour(nginx: Path | None, healthy: int, badness: Badness) -> Iterator[NoisyNeighbour]:
     """Fresh servers, with that nginx or else a recorder to count; all of it is gone at the end."""
     secret = new_secret()
     with contextlib.ExitStack() as stack:
@@ -78,7 +78,7 @@ def neighbours(nginx: Path | None, healthy: int, badness: Badness) -> Iterator[N
         noting = stack.enter_context(running_recorder(secret, place / "noting"))
         bad = running_recorder(secret, place / "bad", badness.status, badness.after_seconds)
         bad_receiver = stack.enter_context(bad)
-        yield Neighbours(
+        yield NoisyNeighbour(
             place,
             server,
             counting,
