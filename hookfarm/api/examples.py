@@ -156,16 +156,16 @@ BACKFILL = {
     "blocks": 250001,
     "total": 2500001,
     "blocks_per_second": 1250.0,
-    "seconds_left": 1800.0,
+    "remaining_ms": 1_800_000,
     "note": "",
     "events": 31000000,
     "added": 4100,
     "known": 0,
     "waiting": 310,
-    "held_seconds": None,
-    "silent_seconds": 0.8,
-    "started_at_ms": 1769860600000,
-    "done_at_ms": None,
+    "lock_ms": None,
+    "since_heartbeat_ms": 800,
+    "started_at": "2026-01-31T11:56:40.000Z",
+    "done_at": None,
 }
 BACKFILLS = {"data": [BACKFILL], "next_cursor": None}
 _LATENCIES = {"post_ms": {"p50": 12, "p99": 84}, "queued_to_delivered_ms": {"p50": 15, "p99": 120}}

@@ -1,19 +1,7 @@
 """Request and response bodies of the API as JSON Schema 2020-12."""
 
-from types import NoneType, UnionType
-from typing import (
-    Annotated,
-    Any,
-    Literal,
-    NotRequired,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-    is_typeddict,
-)
+from typing import Any
 
-from hookfarm.backfill.state import STATES
 from hookfarm.records import (
     CONFIRMATION_TAGS,
     HIGHEST_RATE,
@@ -27,11 +15,12 @@ from hookfarm.records import (
     NOTIFICATIONS,
     operational,
 )
-from hookfarm.status import Snapshot
 
 
-def _object(properties: dict[str, Any], required: tuple[str, ...] | None = None, **more: Any) -> dict[str, Any]:
-    """All of the properties are there unless said otherwise."""
+def object_schema(
+    properties: dict[str, Any], required: tuple[str, ...] | None = None, **more: Any
+) -> dict[str, Any]:
+    """Return the schema of an object; all properties are required by default."""
     needed = list(properties) if required is None else list(required)
     return {"type": "object", "properties": properties, **({"required": needed} if needed else {}), **more}
 
@@ -41,7 +30,7 @@ def _nullable(kind: str, **more: Any) -> dict[str, Any]:
 
 
 def _page(row: str) -> dict[str, Any]:
-    return _object(
+    return object_schema(
         {
             "data": {"type": "array", "items": {"$ref": f"#/components/schemas/{row}"}},
             "next_cursor": _nullable("string"),
@@ -49,43 +38,12 @@ def _page(row: str) -> dict[str, Any]:
     )
 
 
-_BACKFILL = _object(
-    {
-        "id": {"type": "string"},
-        "endpoint": {"type": "string"},
-        "chain_id": {"type": "integer"},
-        "subscription": _nullable("string", description="null = all that the endpoint has of the chain."),
-        "from_block": {"type": "integer"},
-        "to_block": {"type": "integer"},
-        "at_block": _nullable("integer", description="The last block handed over; null = none yet."),
-        "state": {"enum": list(STATES)},
-        "running": {"type": "boolean"},
-        "done": {"type": "boolean"},
-        "blocks": {"type": "integer", "description": "That are read, of `total`."},
-        "total": {"type": "integer"},
-        "blocks_per_second": _nullable("number"),
-        "seconds_left": _nullable("number", description="null while that cannot be told."),
-        "note": {"type": "string", "description": "What keeps it from getting on; empty = nothing does."},
-        "events": {"type": "integer"},
-        "added": {"type": "integer", "description": "Matches handed over."},
-        "known": {"type": "integer", "description": "Matches delivered or queued before."},
-        "waiting": {"type": "integer", "description": "Deliveries in its endpoint's lane."},
-        "held_seconds": _nullable(
-            "number",
-            description="For so long it keeps an endpoint with an order to itself, unless it says so again.",
-        ),
-        "silent_seconds": {"type": "number", "description": "Since its last sign of life."},
-        "started_at_ms": {"type": "integer"},
-        "done_at_ms": _nullable("integer"),
-    }
-)
-
 _ID = r"^[0-9A-Za-z_.:-]{0,128}$"
 _WORD = r"^0[xX][0-9a-fA-F]{64}$"
 
 
 def _with(properties: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
-    return _object({**base["properties"], **properties}, (*base["required"], *properties))
+    return object_schema({**base["properties"], **properties}, (*base["required"], *properties))
 
 
 _WORDS = {"type": "string", "pattern": _WORD}
@@ -109,7 +67,7 @@ _OF_A_CHAIN: dict[str, Any] = {
         description="What is told of it; emitted and removed unless said otherwise.",
     ),
 }
-_LOGS_IN = _object(
+_LOGS_IN = object_schema(
     {
         **_OF_A_CHAIN,
         "kind": {"enum": ["log"]},
@@ -129,12 +87,12 @@ _LOGS_IN = _object(
     ("chain_id",),
     additionalProperties=False,
 )
-_TRANSFERS_IN = _object(
+_TRANSFERS_IN = object_schema(
     {**_OF_A_CHAIN, "kind": {"enum": ["transfer"]}, "from": _ADDRESSES, "to": _ADDRESSES},
     ("chain_id", "kind"),
     additionalProperties=False,
 )
-_OPERATIONAL_IN = _object(
+_OPERATIONAL_IN = object_schema(
     {
         "id": _OF_A_CHAIN["id"],
         "kind": {"enum": [operational.KIND]},
@@ -185,9 +143,9 @@ _WATCHED = {
     "notify": _TEXTS,
 }
 _EFFECTIVE_FROM = {"effective_from_block": _nullable("integer")}
-_FACTS = _object({"id": {"type": "string"}, "kind": {"enum": [operational.KIND]}, "events": _TEXTS})
-_SUBSCRIPTION = {"anyOf": [_object({**_WATCHED, **_EFFECTIVE_FROM}, tuple(_WATCHED)), _FACTS]}
-_ENDPOINT = _object(
+_FACTS = object_schema({"id": {"type": "string"}, "kind": {"enum": [operational.KIND]}, "events": _TEXTS})
+_SUBSCRIPTION = {"anyOf": [object_schema({**_WATCHED, **_EFFECTIVE_FROM}, tuple(_WATCHED)), _FACTS]}
+_ENDPOINT = object_schema(
     {
         "id": {"type": "string"},
         "url": {"type": "string"},
@@ -207,7 +165,7 @@ _ENDPOINT = _object(
 )
 _SECRET = {"secret": {"type": "string", "pattern": "^whsec_", "description": "Shown this once."}}
 _WARNINGS = {"warnings": {"type": "array", "items": {"type": "string"}}}
-_ATTEMPT = _object(
+_ATTEMPT = object_schema(
     {
         "at": {"type": "number", "description": "Unix seconds."},
         "took_ms": {"type": "integer"},
@@ -217,7 +175,7 @@ _ATTEMPT = _object(
     },
     (),
 )
-_FILTER = _object(
+_FILTER = object_schema(
     {
         "endpoint": {"type": "string", "pattern": _ID, "description": "Empty: what was no job."},
         "reason": {"type": "string", "minLength": 1, "maxLength": 500},
@@ -234,52 +192,8 @@ _FILTER = _object(
 )
 _REFUSED = {"type": "object", "additionalProperties": {"type": "string"}, "description": "Why, by id."}
 
-_JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
-
-
-def _from_types(*kinds: type) -> dict[str, Any]:
-    """Return the schema of each TypedDict and of those in it, by class name."""
-    found: dict[str, Any] = {}
-    for kind in kinds:
-        _from_type(kind, found)
-    return found
-
-
-def _from_type(hint: Any, found: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a type hint; schemas of TypedDicts go to `found`. Annotated holds the description."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin is Annotated:
-        return {**_from_type(arguments[0], found), "description": arguments[1]}
-    if is_typeddict(hint):
-        if hint.__name__ not in found:
-            found[hint.__name__] = {}  # The name is taken while its fields are visited.
-            found[hint.__name__] = _from_typed_dict(hint, found)
-        return {"$ref": f"#/components/schemas/{hint.__name__}"}
-    if origin in (Union, UnionType):
-        kinds = [_from_type(argument, found) for argument in arguments]
-        plain = all(set(kind) == {"type"} for kind in kinds)
-        return {"type": [kind["type"] for kind in kinds]} if plain else {"anyOf": kinds}
-    if origin is Literal:
-        return {"enum": list(arguments)}
-    if origin is list:
-        return {"type": "array", "items": _from_type(arguments[0], found)}
-    if origin is dict:
-        return {"type": "object", "additionalProperties": _from_type(arguments[1], found)}
-    return {} if hint is Any else {"type": "null" if hint is NoneType else _JSON_TYPES[hint]}
-
-
-def _from_typed_dict(kind: Any, found: dict[str, Any]) -> dict[str, Any]:
-    properties = {}
-    for name, hint in get_type_hints(kind, include_extras=True).items():
-        inner = get_args(hint)[0] if get_origin(hint) is NotRequired else hint
-        properties[name] = _from_type(inner, found)
-        if name == "timestamp" or name.endswith(("_at", "_until")):
-            properties[name]["format"] = "date-time"
-    return _object(properties, tuple(sorted(kind.__required_keys__)))
-
-
 SCHEMAS: dict[str, Any] = {
-    "Problem": _object(
+    "Problem": object_schema(
         {
             "type": {"type": "string"},
             "title": {"type": "string"},
@@ -291,9 +205,9 @@ SCHEMAS: dict[str, Any] = {
     ),
     "NewSubscription": _SUBSCRIPTION_IN,
     "Subscription": _SUBSCRIPTION,
-    "NewEndpoint": _object(_GIVEN, ("url",), additionalProperties=False),
-    "EndpointChange": _object(_GIVEN, (), additionalProperties=False),
-    "Window": _object(
+    "NewEndpoint": object_schema(_GIVEN, ("url",), additionalProperties=False),
+    "EndpointChange": object_schema(_GIVEN, (), additionalProperties=False),
+    "Window": object_schema(
         {
             "open": {"type": "integer"},
             "limit": _nullable("integer", description="null = not needed so far."),
@@ -304,7 +218,7 @@ SCHEMAS: dict[str, Any] = {
             "paused_reason": _nullable("string"),
         }
     ),
-    "Recent": _object(
+    "Recent": object_schema(
         {
             "attempts": {"type": "integer"},
             "succeeded": {"type": "integer"},
@@ -316,9 +230,9 @@ SCHEMAS: dict[str, Any] = {
     "Endpoint": _ENDPOINT,
     "EndpointPage": _page("Endpoint"),
     "CreatedEndpoint": _with({**_SECRET, **_WARNINGS}, _ENDPOINT),
-    "ChangedEndpoint": _object({**_ENDPOINT["properties"], **_WARNINGS}, tuple(_ENDPOINT["required"])),
+    "ChangedEndpoint": object_schema({**_ENDPOINT["properties"], **_WARNINGS}, tuple(_ENDPOINT["required"])),
     "RotatedEndpoint": _with(_SECRET, _ENDPOINT),
-    "Test": _object(
+    "Test": object_schema(
         {
             "subscription": {
                 "type": "string",
@@ -334,8 +248,8 @@ SCHEMAS: dict[str, Any] = {
         (),
         additionalProperties=False,
     ),
-    "TestReplies": _object({"data": {"type": "array", "items": {"$ref": "#/components/schemas/TestReply"}}}),
-    "TestReply": _object(
+    "TestReplies": object_schema({"data": {"type": "array", "items": {"$ref": "#/components/schemas/TestReply"}}}),
+    "TestReply": object_schema(
         {
             "subscription": _nullable("string"),
             "id": {"type": "string"},
@@ -348,7 +262,7 @@ SCHEMAS: dict[str, Any] = {
         },
         ("subscription", "id", "delivered", "detail", "took_ms"),
     ),
-    "AttemptRow": _object(
+    "AttemptRow": object_schema(
         {
             "cursor": _nullable("string"),
             "at_ms": _nullable("integer"),
@@ -366,7 +280,7 @@ SCHEMAS: dict[str, Any] = {
     ),
     "AttemptPage": _page("AttemptRow"),
     "Attempt": _ATTEMPT,
-    "Delivery": _object(
+    "Delivery": object_schema(
         {
             "id": {"type": "string"},
             "endpoint": {"type": "string"},
@@ -380,12 +294,10 @@ SCHEMAS: dict[str, Any] = {
     ),
     "DeliveryPage": _page("Delivery"),
     "Choice": _FILTER,
-    "Redriven": _object(
+    "Redriven": object_schema(
         {"redriven": {"type": "integer"}, "refused": _REFUSED, "next_cursor": _nullable("string")}
     ),
-    "Purged": _object({"purged": {"type": "integer"}, "next_cursor": _nullable("string")}),
-    **_from_types(Snapshot),
+    "Purged": object_schema({"purged": {"type": "integer"}, "next_cursor": _nullable("string")}),
     "ChainPage": _page("ChainStatus"),
-    "Backfill": _BACKFILL,
-    "BackfillPage": _page("Backfill"),
+    "BackfillPage": _page("BackfillStatus"),
 }

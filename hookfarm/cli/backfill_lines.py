@@ -44,9 +44,9 @@ def why(backfill: Mapping[str, Any]) -> str:
     """What keeps it from getting on; empty where nothing does, or it is done."""
     if backfill["state"] != "stopped":
         return plain(backfill["note"])
-    silent = f"no sign of life for {elapsed(backfill['silent_seconds'])}"
-    held = backfill["held_seconds"]
-    return silent if held is None else f"{silent}, holds its endpoint for {held:,.0f} s more"
+    silent = f"no heartbeat for {elapsed(backfill['since_heartbeat_ms'] / 1000)}"
+    lock_ms = backfill["lock_ms"]
+    return silent if lock_ms is None else f"{silent}, locks its endpoint for {lock_ms / 1000:,.0f} s more"
 
 
 def _share(backfill: Mapping[str, Any]) -> str:
@@ -54,4 +54,4 @@ def _share(backfill: Mapping[str, Any]) -> str:
 
 
 def _left(backfill: Mapping[str, Any]) -> str:
-    return UNKNOWN if backfill["seconds_left"] is None else elapsed(backfill["seconds_left"])
+    return UNKNOWN if backfill["remaining_ms"] is None else elapsed(backfill["remaining_ms"] / 1000)

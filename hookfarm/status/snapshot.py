@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypedDict
 import hookfarm
 from hookfarm import delivery_queue, timestamps
 from hookfarm.backfill import state
-from hookfarm.backfill.state import Backfill
+from hookfarm.backfill.state import Backfill, BackfillStatus
 from hookfarm.delivery_queue import Depths
 from hookfarm.status import chains, readiness
 from hookfarm.status.chains import ChainStatus
@@ -79,7 +79,7 @@ class Snapshot(TypedDict):
     chains: list[ChainStatus]
     streams: list[StreamDepths]
     queue: QueueDepths
-    backfills: Annotated[list[dict[str, Any]], "Unfinished ones among the ten with the newest heartbeat."]
+    backfills: Annotated[list[BackfillStatus], "Unfinished ones among the ten with the newest heartbeat."]
     delivery: DeliveryStats
     endpoints: EndpointCounts
 
@@ -190,7 +190,7 @@ def _queue(depths: Depths, unconfirmed: int, in_backfills: int) -> QueueDepths:
     }
 
 
-def _unfinished(newest: Sequence[Backfill | None]) -> list[dict[str, Any]]:
+def _unfinished(newest: Sequence[Backfill | None]) -> list[BackfillStatus]:
     return [each.public() for each in newest if each is not None and each.done_ms is None]
 
 

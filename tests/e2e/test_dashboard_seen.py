@@ -128,7 +128,7 @@ def see_it_at_its_endpoint(page: Any, pipeline: Pipeline, command: RunningComman
     command.process.send_signal(signal.SIGKILL)
     command.wait()
     until(page, f"{shown} .pill.warn", "stopped")
-    until(page, shown, "no sign of life for")
+    until(page, shown, "no heartbeat for")
     page.keyboard.press("Escape")
     page.get_by_role("dialog").wait_for(state="detached")
     page.set_viewport_size(NARROW)

@@ -72,17 +72,17 @@ def test_a_running_one_says_how_far_it_is_how_fast_and_how_long_it_takes(client:
     alive(redis_url, ONE, 2.0)
     shown = seen(client, ONE).public()
     assert (shown["state"], shown["at_block"], shown["blocks"], shown["total"]) == ("running", 1, 1, 9)
-    assert (shown["blocks_per_second"], shown["seconds_left"], shown["note"]) == (2.0, 4.0, "")
+    assert (shown["blocks_per_second"], shown["remaining_ms"], shown["note"]) == (2.0, 4000, "")
     assert (shown["added"], shown["waiting"]) == (5, client.zcard(keys.BACKFILL_QUEUE + ONE))
     assert shown["waiting"] > 0
-    assert shown["held_seconds"] is None
+    assert shown["lock_ms"] is None
 
 
 def test_one_that_does_not_get_on_says_why_and_promises_no_time(client: Any, redis_url: str) -> None:
     begin(client, ONE)
     alive(redis_url, ONE, 2.0, "waiting for the farm to deliver" + "." * 1000)
     shown = seen(client, ONE).public()
-    assert (shown["state"], shown["seconds_left"]) == ("running", None)
+    assert (shown["state"], shown["remaining_ms"]) == ("running", None)
     assert shown["note"].startswith("waiting for the farm to deliver")
     assert len(shown["note"]) == job_queue.MOST_NOTED
 
@@ -93,8 +93,8 @@ def test_one_that_is_silent_is_stopped_and_its_speed_is_no_longer_told(client: A
     fall_silent(client, ONE)
     shown = seen(client, ONE).public()
     assert (shown["state"], shown["running"]) == ("stopped", False)
-    assert (shown["blocks_per_second"], shown["seconds_left"], shown["note"]) == (None, None, "")
-    assert shown["silent_seconds"] == pytest.approx(60, abs=20)
+    assert (shown["blocks_per_second"], shown["remaining_ms"], shown["note"]) == (None, None, "")
+    assert shown["since_heartbeat_ms"] == pytest.approx(60_000, abs=20_000)
 
 
 def test_a_killed_one_that_still_holds_its_endpoint_says_for_how_long(client: Any, redis_url: str) -> None:
@@ -103,15 +103,15 @@ def test_a_killed_one_that_still_holds_its_endpoint_says_for_how_long(client: An
     assert 0 < client.pttl(keys.BACKFILL_LOCK + ONE) <= 1000 * job_queue.HELD_SECONDS
     client.pexpire(keys.BACKFILL_LOCK + ONE, 600_000)
     fall_silent(client, ONE)
-    assert seen(client, ONE).public()["held_seconds"] == pytest.approx(600, abs=60)
+    assert seen(client, ONE).public()["lock_ms"] == pytest.approx(600_000, abs=60_000)
     client.delete(keys.BACKFILL_LOCK + ONE)
-    assert seen(client, ONE).public()["held_seconds"] is None
+    assert seen(client, ONE).public()["lock_ms"] is None
 
 
 def test_what_another_backfill_holds_is_not_said_of_this_one(client: Any, redis_url: str) -> None:
     begin(client, ONE)
     client.set(keys.BACKFILL_LOCK + ONE, f"{ONE}:{CHAIN_ID}:5::", px=60_000)
-    assert seen(client, ONE).public()["held_seconds"] is None
+    assert seen(client, ONE).public()["lock_ms"] is None
 
 
 def test_a_last_sign_of_life_after_the_end_is_none(client: Any, redis_url: str, registry: Registry) -> None:

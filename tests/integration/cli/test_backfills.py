@@ -67,7 +67,7 @@ def test_backfills_are_listed_with_how_far_they_are(begun: None, redis_url: str)
     heading, one, two = done(run(redis_url, "backfills")).splitlines()
     assert heading.split()[:5] == ["endpoint", "chain", "blocks", "state", "read"]
     assert one.split()[:7] == [ONE, str(CHAIN_ID), "1-9", "running", "1", "11.1", "%"]
-    assert "no sign of life for 10:" in two
+    assert "no heartbeat for 10:" in two
     [row] = json.loads(done(run(redis_url, "backfills", "--state", "stopped", "--json")))
     assert (row["endpoint"], row["state"], row["blocks"], row["total"]) == (TWO, "stopped", 0, 9)
     [row] = json.loads(done(run(redis_url, "backfills", "--endpoint", ONE, "--json")))
@@ -107,7 +107,7 @@ def test_the_status_has_nodes_what_a_block_costs_and_backfills(begun: None, chai
     [one, two] = [line for line in lines if line.startswith("backfill ")][::-1]
     assert one.startswith(f"backfill {ONE}  chain {CHAIN_ID}  blocks 1 to 9  at block 1  11.1 %  ")
     assert one.endswith("  running")
-    assert "stopped: no sign of life for 10:" in two
+    assert "stopped: no heartbeat for 10:" in two
     told = json.loads(done(run(redis_url, "status", "--json")))
     assert told["chains"][0]["nodes"] == NODES
     assert [row["state"] for row in told["backfills"]] == ["stopped", "running"]
@@ -120,4 +120,4 @@ def test_top_has_them_too(begun: None, chain: None, redis_url: str) -> None:
     assert "chain 7: wss://one.example cooldown, retry in " in said
     assert "chain 7: catching up, 12.0 blocks/s, 1:05 left" in said
     assert f"backfill {ONE}: 11.1 % of 9 blocks" in said
-    assert f"backfill {TWO}: 0.0 % of 9 blocks, no sign of life for 10:" in said
+    assert f"backfill {TWO}: 0.0 % of 9 blocks, no heartbeat for 10:" in said

@@ -37,10 +37,10 @@ def test_one_that_does_not_get_on_says_why() -> None:
 
 
 def test_one_that_is_silent_says_since_when_and_what_it_still_holds() -> None:
-    said = "no sign of life for 1:05, holds its endpoint for 7 s more"
+    said = "no heartbeat for 1:05, locks its endpoint for 7 s more"
     assert backfill_lines.status_line(KILLED.public()).endswith(f"added 1,200  waiting 310  stopped: {said}")
     assert backfill_lines.brief(KILLED.public()) == f"ep_1: 25.0 % of 4,000 blocks, {said}"
-    assert backfill_lines.why(replace(KILLED, held_ms=None).public()) == "no sign of life for 1:05"
+    assert backfill_lines.why(replace(KILLED, held_ms=None).public()) == "no heartbeat for 1:05"
 
 
 def test_one_that_is_done_has_nothing_to_say() -> None:
