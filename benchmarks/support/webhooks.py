@@ -9,11 +9,11 @@ import orjson
 import redis
 
 from hookfarm import delivery_queue
-from hookfarm.delivery_queue import Handled
+from hookfarm.delivery_queue import EntryResult
 from hookfarm.delivery_queue.job import Job
 from hookfarm.event_stream import BATCH_ENTRIES, StreamReader
 from hookfarm.matching import payload
-from hookfarm.matching.decoder import Decoded
+from hookfarm.matching.decoder import EventJson
 from hookfarm.records import Endpoint, Event, Subscription, new_endpoint_id, new_subscription_id
 from hookfarm.registry.registry import Registry
 from hookfarm.store import keys
@@ -37,7 +37,7 @@ def add_endpoint(client: "redis.Redis", url: str, secret: str) -> Endpoint:
     return endpoint
 
 
-def transfer(number: int) -> tuple[Event, Decoded]:
+def transfer(number: int) -> tuple[Event, EventJson]:
     """The transfer with this number; the same each time, and unlike any other."""
     draw = random.Random(number)
     block, index = divmod(number, LOGS_PER_BLOCK)
@@ -94,15 +94,15 @@ class Enqueuer:
         for _ in added:
             self._connection.receive()
         entries, _ = self._reader.answer()
-        handled = [Handled(entry, (job,)) for entry, (_, job) in zip(entries, batch, strict=True)]
-        enqueued = delivery_queue.hand_off(self._connection, handled).enqueued
+        handled = [EntryResult(entry, (job,)) for entry, (_, job) in zip(entries, batch, strict=True)]
+        enqueued = delivery_queue.enqueue_results(self._connection, handled).enqueued
         assert enqueued == len(batch), f"{enqueued} of {len(batch)} enqueued"
 
     def _match(self, number: int) -> Prepared:
         event, decoded = transfer(number)
         endpoint = self._endpoints[number % len(self._endpoints)]
         webhook_id = payload.webhook_id(event, endpoint.id, payload.LOG_EMITTED)
-        body = payload.emitted(event, decoded, endpoint.subscriptions[0].id)
+        body = payload.emitted_body(event, decoded, endpoint.subscriptions[0].id)
         return event, Job(webhook_id, endpoint.id, body)
 
 

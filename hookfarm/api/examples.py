@@ -68,7 +68,7 @@ TESTED = {
             "status": 200,
             "headers": {"content-type": "text/plain"},
             "detail": "ok",
-            "took_ms": 34,
+            "duration_ms": 34,
         }
     ]
 }
@@ -80,7 +80,7 @@ _ROW = {
     "attempt": 2,
     "result": "200",
     "delivered": True,
-    "took_ms": 34,
+    "duration_ms": 34,
     "now": "delivered",
 }
 ATTEMPTS = {"data": [_ROW], "next_cursor": _ROW["cursor"]}
@@ -89,8 +89,8 @@ DELIVERY: dict[str, Any] = {
     "endpoint": ENDPOINT["id"],
     "status": "delivered",
     "attempts": [
-        {"at": 1769860794.9, "took_ms": 12, "status": 503, "detail": "busy"},
-        {"at": 1769860800.0, "took_ms": 34, "status": 200, "detail": "ok"},
+        {"at": 1769860794.9, "duration_ms": 12, "status": 503, "detail": "busy"},
+        {"at": 1769860800.0, "duration_ms": 34, "status": 200, "detail": "ok"},
     ],
     "reason": None,
     "at_ms": 1769860800000,

@@ -168,7 +168,7 @@ _WARNINGS = {"warnings": {"type": "array", "items": {"type": "string"}}}
 _ATTEMPT = object_schema(
     {
         "at": {"type": "number", "description": "Unix seconds."},
-        "took_ms": {"type": "integer"},
+        "duration_ms": {"type": "integer"},
         "status": {"type": "integer"},
         "error": {"type": "string"},
         "detail": {"type": "string", "description": "The first kB of the reply, or what went wrong."},
@@ -258,9 +258,9 @@ SCHEMAS: dict[str, Any] = {
             "headers": {"type": "object"},
             "error": {"type": "string"},
             "detail": {"type": "string"},
-            "took_ms": {"type": "integer"},
+            "duration_ms": {"type": "integer"},
         },
-        ("subscription", "id", "delivered", "detail", "took_ms"),
+        ("subscription", "id", "delivered", "detail", "duration_ms"),
     ),
     "AttemptRow": object_schema(
         {
@@ -271,7 +271,7 @@ SCHEMAS: dict[str, Any] = {
             "attempt": {"type": "integer"},
             "result": _nullable("string"),
             "delivered": {"type": "boolean"},
-            "took_ms": _nullable("integer"),
+            "duration_ms": _nullable("integer"),
             "now": {
                 "enum": ["open", "parked", "retry", "delivered", "dead", None],
                 "description": "null = forgotten.",

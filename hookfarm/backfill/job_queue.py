@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import redis
 
-from hookfarm.delivery_queue.enqueue import LogState, Unfinalized, Waiting
+from hookfarm.delivery_queue.enqueue import AwaitsFinality, HistoryUpdate, UnconfirmedJob
 from hookfarm.delivery_queue.job import Job
 from hookfarm.event_stream import Checkpoint
 from hookfarm.store import keys
@@ -37,17 +37,18 @@ class Placed(NamedTuple):
     to come, it is sent once that is over."""
 
     job: Job
-    waiting: Waiting | None = None
+    waiting: UnconfirmedJob | None = None
     original: str = ""
 
 
 class Wanted(NamedTuple):
     """One log that the endpoint wants: the jobs that tell of it, in their order. `log` is what is told of it from
-    now on (None where nothing needs to be noted), `unfinalized` as in Handled; without a job, it is told later."""
+    now on (None where nothing needs to be noted), `unfinalized` as in EntryResult; without a job, it is told
+    later."""
 
     jobs: tuple[Placed, ...]
-    log: LogState | None = None
-    unfinalized: Unfinalized | None = None
+    log: HistoryUpdate | None = None
+    unfinalized: AwaitsFinality | None = None
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,10 @@ def _held_ms() -> int:
 
 
 def _arguments(chain_id: int, wanted: Wanted) -> list[Argument]:
-    number, kept = wanted.unfinalized or Unfinalized(0, b"")
-    arguments: list[Argument] = [*(wanted.log or LogState("", 0, "", "")), number, kept, len(wanted.jobs)]
+    number, kept = wanted.unfinalized or AwaitsFinality(0, b"")
+    arguments: list[Argument] = [*(wanted.log or HistoryUpdate("", 0, "", "")), number, kept, len(wanted.jobs)]
     for job, waiting, original in wanted.jobs:
-        place = "lane" if waiting is None else f"{chain_id}:{waiting.line} {waiting.block}"
+        place = "lane" if waiting is None else f"{chain_id}:{waiting.head} {waiting.block}"
         arguments += [place, job.id, job.encoded(), original]
     return arguments
 

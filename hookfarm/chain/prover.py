@@ -15,7 +15,6 @@ from typing import Any
 from hookfarm.chain.block import (
     Block,
     Header,
-    encoded,
     logs_by_block,
     parse_header,
     parse_logs,
@@ -27,6 +26,7 @@ from hookfarm.chain.ranges import halves, looks_capped
 from hookfarm.chain.rpc import Call, Incomplete, RateLimited, Refused
 from hookfarm.chain.transfers import receipts_one_by_one, transactions_of, transfers_of
 from hookfarm.errors import ChainUnavailable
+from hookfarm.event_stream.event_json import encode_events
 from hookfarm.records import Event
 
 VERIFY_BY_CHAIN = {137: "contiguous", 80002: "contiguous"}
@@ -101,7 +101,7 @@ class Prover:
         await asyncio.sleep(0)
         events, reason = self._judge(header, logs)
         if not reason:
-            return Block(header, encoded(events))
+            return Block(header, encode_events(events))
         [block] = await self.blocks(node, [header])
         return block
 
@@ -110,7 +110,7 @@ class Prover:
         if reason:
             events = await self._events_of_receipts(node, header, reason)
             self.repaired += 1
-        return Block(header, encoded(events))
+        return Block(header, encode_events(events))
 
     def _judge(self, header: Header, logs: Any) -> tuple[list[Event], str]:
         events = in_order(parse_logs(self._chain_id, header, logs))
@@ -148,7 +148,7 @@ class Prover:
         reason = incompleteness(header, events, use_bloom=self._uses_bloom(header), may_be_capped=False)
         if reason and self._verify != "none":
             raise Incomplete(f"{node.origin}: receipts of block {header.number}: {reason}")
-        return encoded(events)
+        return encode_events(events)
 
     async def _whole(self, node: Node, numbers: Sequence[int], known: Header | None) -> list[Block]:
         """As `canonical`, with transfers; in halves where they are many or the node refuses them."""
@@ -186,7 +186,7 @@ class Prover:
             transfers = transfers_of(self._chain_id, header, transactions, receipts)
         except Incomplete as error:
             raise Incomplete(f"{node.origin}: {error}") from error
-        return Block(header, self._events_in(node, header, receipts), encoded(transfers))
+        return Block(header, self._events_in(node, header, receipts), encode_events(transfers))
 
     async def _logs_by_hash(self, node: Node, headers: Sequence[Header]) -> list[list[Any]]:
         """Where no bloom tells, a node that has never heard of the block may answer that it has no logs; so it

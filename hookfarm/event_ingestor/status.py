@@ -55,7 +55,7 @@ class ChainReport(TypedDict):
     reason: str
 
 
-class IngestorReport(TypedDict):
+class IngestorReport(TypedDict, total=False):
     """The ingestors' part of the status."""
 
     chains: list[ChainReport]

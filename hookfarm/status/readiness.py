@@ -14,9 +14,11 @@ import orjson
 import redis
 
 from hookfarm import timestamps
-from hookfarm.event_ingestor.status import ChainReport
+from hookfarm.event_ingestor.status import IngestorReport
+from hookfarm.message_processor.telemetry import ProcessorReport
 from hookfarm.store import keys
 from hookfarm.store.clients import AnyPipeline, Client
+from hookfarm.webhook_delivery.telemetry import DeliveryReport
 
 TTL_SECONDS = 60
 REFRESH_SECONDS = TTL_SECONDS / 3
@@ -53,41 +55,16 @@ class ServiceStatus(TypedDict):
     backoff: NotRequired[list[WorkerBackoff]]
 
 
-class IngestorStatus(ServiceStatus):
-    chains: NotRequired[list[ChainReport]]
+class IngestorStatus(ServiceStatus, IngestorReport):
+    pass
 
 
-class ProcessorStatus(ServiceStatus):
-    """Totals are since the farm started."""
-
-    events_read: NotRequired[int]
-    events_matched: NotRequired[int]
-    jobs_enqueued: NotRequired[int]
-    rejected: NotRequired[int]
-    reclaimed: NotRequired[int]
-    chains: NotRequired[list[int]]
+class ProcessorStatus(ServiceStatus, ProcessorReport):
+    pass
 
 
-class Quantiles(TypedDict):
-    """None = nothing measured."""
-
-    p50: int | None
-    p99: int | None
-
-
-class DeliveryStatus(ServiceStatus):
-    """Totals and latencies are since the farm started; `recent_…` are of the last seconds."""
-
-    delivered: NotRequired[int]
-    failed_attempts: NotRequired[int]
-    dead: NotRequired[int]
-    returned: NotRequired[int]
-    adopted: NotRequired[int]
-    activity: NotRequired[str]
-    post_ms: NotRequired[Quantiles]
-    queued_to_delivered_ms: NotRequired[Quantiles]
-    recent_post_ms: NotRequired[Quantiles]
-    recent_queued_to_delivered_ms: NotRequired[Quantiles]
+class DeliveryStatus(ServiceStatus, DeliveryReport):
+    pass
 
 
 class Services(TypedDict):

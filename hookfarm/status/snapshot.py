@@ -14,9 +14,10 @@ from hookfarm.backfill.state import Backfill, BackfillStatus
 from hookfarm.delivery_queue import Depths
 from hookfarm.status import chains, readiness
 from hookfarm.status.chains import ChainStatus
-from hookfarm.status.readiness import Quantiles, Services
+from hookfarm.status.readiness import Services
 from hookfarm.store import keys
 from hookfarm.store.clients import AnyPipeline, AsyncClient, Client, ResponseError
+from hookfarm.webhook_delivery.telemetry import LatencyQuantiles
 
 MAX_BACKFILLS = 10
 """Those with the newest heartbeat; the cost of a snapshot must not grow with the number of backfills."""
@@ -47,8 +48,8 @@ class QueueDepths(TypedDict):
 class Latencies(TypedDict):
     """Since the farm started."""
 
-    post_ms: Quantiles
-    queued_to_delivered_ms: Quantiles
+    post_ms: LatencyQuantiles
+    queued_to_delivered_ms: LatencyQuantiles
 
 
 class DeliveryStats(TypedDict):
@@ -59,8 +60,8 @@ class DeliveryStats(TypedDict):
     failed_attempts: int | None
     dead: int | None
     per_second: Annotated[float | None, "Mean of the last five seconds; null in the first snapshot."]
-    post_ms: Quantiles
-    queued_to_delivered_ms: Quantiles
+    post_ms: LatencyQuantiles
+    queued_to_delivered_ms: LatencyQuantiles
     since_start: Latencies
 
 
@@ -203,7 +204,7 @@ def _chains(services: Services, heads: dict[int, Any], now: float) -> list[Chain
 
 def _delivery(services: Services) -> DeliveryStats:
     status = services["webhook_delivery"]
-    unknown: Quantiles = {"p50": None, "p99": None}
+    unknown: LatencyQuantiles = {"p50": None, "p99": None}
     return {
         "activity": status.get("activity", ""),
         "delivered": status.get("delivered"),

@@ -11,7 +11,7 @@ from hookfarm.chain.timing import Limits
 from hookfarm.config import ChainConfig
 from hookfarm.errors import ChainUnavailable
 from hookfarm.matching import payload
-from hookfarm.matching.decoder import Meanings
+from hookfarm.matching.decoder import DecodedLogs
 from hookfarm.matching.index import Index
 from hookfarm.records import Endpoint, Event, Subscription
 from hookfarm.test_events.send import Sample
@@ -64,17 +64,19 @@ def matching(endpoint: Endpoint, subscriptions: tuple[Subscription, ...], logs: 
         index = Index()
         index.put(_alone(endpoint, subscription))
         for event in logs:
-            meanings = Meanings(event)
-            for match in index.match(event, meanings):
-                decoded = _decoded(meanings, match.signature)
+            decoded_logs = DecodedLogs(event)
+            for match in index.match(event, decoded_logs):
+                decoded = _decoded(decoded_logs, match.signature)
                 samples.append(
-                    Sample(subscription.id, payload.emitted(event, decoded, subscription.id, match.confirmations))
+                    Sample(
+                        subscription.id, payload.emitted_body(event, decoded, subscription.id, match.confirmations)
+                    )
                 )
     return samples
 
 
-def _decoded(meanings: Meanings, signature: EventSignature | None) -> Any:
-    return None if signature is None else meanings.under(signature)
+def _decoded(decoded_logs: DecodedLogs, signature: EventSignature | None) -> Any:
+    return None if signature is None else decoded_logs.as_json(signature)
 
 
 def _alone(endpoint: Endpoint, subscription: Subscription) -> Endpoint:

@@ -103,7 +103,7 @@ function row(first, changed) {
       attribute(endpoint, "href", `#/deliveries?endpoint=${encodeURIComponent(one.endpoint)}`);
       number.set(`#${one.attempt}`);
       result.set(resultWords(one.result), one.result === null ? null : `pill ${one.delivered ? "good" : "bad"}`);
-      duration.set(latency(one.took_ms));
+      duration.set(latency(one.duration_ms));
       now.set(...placePill(one.now));
     },
   };

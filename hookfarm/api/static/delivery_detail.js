@@ -68,7 +68,7 @@ function attempt(one) {
       h("time", { datetime: iso(ms), title: iso(ms) }, clockTime(ms)),
       " ",
       h("span", { class: `pill ${good ? "good" : "bad"}` }, resultWords(one.status ?? one.error)),
-      ` ${latency(one.took_ms)}`,
+      ` ${latency(one.duration_ms)}`,
     ),
     one.detail ? h("pre", {}, one.detail) : null,
   );

@@ -143,7 +143,7 @@ function reply(one) {
       "p",
       {},
       h("span", { class: `pill ${one.delivered ? "good" : "bad"}` }, resultWords(result)),
-      ` ${latency(one.took_ms)} `,
+      ` ${latency(one.duration_ms)} `,
       h("code", {}, one.subscription ?? ""),
     ),
     one.detail ? h("pre", {}, one.detail) : null,

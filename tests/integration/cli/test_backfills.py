@@ -82,7 +82,7 @@ def test_more_backfills_than_asked_for_are_announced(begun: None, redis_url: str
 
 def test_a_state_that_is_none_is_refused(redis_url: str) -> None:
     said = refused(run(redis_url, "backfills", "--state", "asleep"), 2)
-    assert said == "hookfarm: --state: 'asleep' is none of running, stopped, done"
+    assert said == "hookfarm: --state: 'asleep' is unknown; allowed are running, stopped, done"
 
 
 def test_chains_are_followed_by_their_nodes(chain: None, redis_url: str) -> None:

@@ -1,4 +1,4 @@
-"""A changed subscription answers with the block from which it is in effect, and keeps its word."""
+"""A changed subscription answers with the block from which it is in effect, and it is."""
 
 import asyncio
 import contextlib
@@ -12,8 +12,8 @@ import pytest
 import redis.asyncio
 
 from hookfarm import event_stream
-from hookfarm.chain.block import encoded
 from hookfarm.event_stream import Checkpoint, StreamBlock, StreamReader
+from hookfarm.event_stream.event_json import encode_events
 from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Board
 from hookfarm.message_processor.processor import Processor
@@ -85,7 +85,7 @@ class Publisher:
 
 def _block(number: int) -> StreamBlock:
     events: list[Event] = [{**transfer(number), "log_index": i} for i in range(LOGS)]  # type: ignore[typeddict-item]
-    return StreamBlock(number, f"0x{number:064x}", f"0x{number - 1:064x}", encoded(events))
+    return StreamBlock(number, f"0x{number:064x}", f"0x{number - 1:064x}", encode_events(events))
 
 
 def form(number: int) -> Endpoint:
