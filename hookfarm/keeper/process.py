@@ -25,6 +25,7 @@ from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Slot, State
 from hookfarm.keeper import metrics
 from hookfarm.keeper.readiness_check import DOUBT_SECONDS, Verdict, backing_off, judge
+from hookfarm.outage import Outage
 from hookfarm.status import readiness
 from hookfarm.store import server_checks
 from hookfarm.store.clients import command_client
@@ -103,7 +104,7 @@ class Keeper:
         self._taken_over = False
         self._due = {duty.name: 0.0 for duty in orders.duties}
         self._failing: dict[str, str] = {}
-        self._troubled_since: float | None = None
+        self._outage = Outage(child, log)
 
     def run(self) -> None:
         self._boot()
@@ -111,10 +112,10 @@ class Keeper:
             self._child.slot.promise(PROMISE_SECONDS)
             try:
                 self.tick(time.monotonic())
-                self._redis_is_back()
+                self._outage.recover("redis")
                 self._tell_heard(None)
             except redis.RedisError as error:
-                self._redis_is_gone(error)
+                self._on_redis_down(error)
                 self._tell_heard(error)
         self._leave()
         self.close()
@@ -161,7 +162,7 @@ class Keeper:
                 self._orders.before(self._client)
         except redis.RedisError as error:
             raise CouldNotBoot(f"Redis: {error}") from error
-        self._child.up()
+        self._child.mark_up()
 
     def _take_over(self) -> None:
         """No key of ours, nor of an earlier farm on this host, may say what has not been judged now."""
@@ -173,7 +174,7 @@ class Keeper:
     def _pause(self) -> float:
         wanted = (w.service for w in self._orders.watched if self._board.wanted(w.service))
         starting = not all(map(self._board.was_announced, wanted))
-        return STARTING_TICK_SECONDS if starting and self._troubled_since is None else TICK_SECONDS
+        return STARTING_TICK_SECONDS if starting and not self._outage.is_ongoing else TICK_SECONDS
 
     def _attend(self, watched: Watched, now: float) -> None:
         standing = self._standings[watched.service]
@@ -237,21 +238,12 @@ class Keeper:
         waiting = {"backing_off": backing_off(watched.service, slots)}
         return {**counted, **waiting, **watched.report(self._board.slots(watched.service))}
 
-    def _redis_is_gone(self, error: redis.RedisError) -> None:
+    def _on_redis_down(self, error: redis.RedisError) -> None:
         for watched in self._orders.watched:
             self._board.announce(watched.service, False)
             self._standings[watched.service].published = False
         self._taken_over = False
-        if self._troubled_since is None:
-            self._troubled_since = time.monotonic()
-            self._child.stalled(f"Redis: {error}")
-            log.warning("redis is gone", error=str(error))
-
-    def _redis_is_back(self) -> None:
-        if self._troubled_since is not None:
-            log.info("redis is back", after_s=round(time.monotonic() - self._troubled_since, 1))
-            self._troubled_since = None
-            self._child.up()
+        self._outage.fail("redis", f"Redis: {error}")
 
     def _tell_heard(self, error: redis.RedisError | None) -> None:
         if self._orders.heard:

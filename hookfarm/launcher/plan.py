@@ -112,7 +112,7 @@ def plan(
 
 def _embedded(directory: StateDirectory) -> Group:
     def main(child: Child) -> None:
-        child.up()
+        child.mark_up()
         child.slot.reason = f"its log is {directory.data / 'server.log'}"
         child.slot.promise(_FOREVER_SECONDS)
         embedded_server.exec_server(directory)

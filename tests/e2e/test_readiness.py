@@ -195,7 +195,7 @@ def test_a_redis_that_dies_ends_readiness_and_its_return_renews_it(
 ) -> None:
     before = farm.workers()
     redis_server.kill()
-    eventually(lambda: "redis is gone" in farm.stderr, what="the keeper noticing")
+    eventually(lambda: "redis down" in farm.stderr, what="the keeper noticing")
     redis_server.start()
     with redis_server.client() as client:
         eventually(lambda: client.get(KEY) == b"true", within=3.0, what="readiness")
