@@ -13,7 +13,7 @@ nothing: the keys go with their TTL unless its successor refreshes them.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +47,7 @@ class Watched:
     `measure` is asked for its metrics."""
 
     service: str
-    report: Callable[[Sequence[Slot]], dict[str, Any]]
+    report: Callable[[Sequence[Slot]], Mapping[str, Any]]
     confirm: Callable[["redis.Redis"], bool] | None = None
     measure: metrics.Measure | None = None
 
@@ -168,7 +168,7 @@ class Keeper:
         """No key of ours, nor of an earlier farm on this host, may say what has not been judged now."""
         for service, standing in self._standings.items():
             if not standing.published:
-                readiness.disown(self._client, service)
+                readiness.delete_own(self._client, service)
         self._taken_over = True
 
     def _pause(self) -> float:
@@ -195,7 +195,7 @@ class Keeper:
         if self._standings[watched.service].described:
             self._standings[watched.service] = _Standing(published=False)
             self._board.announce(watched.service, False)
-            readiness.forget(self._client, [watched.service])
+            readiness.clear(self._client, [watched.service])
 
     def _wanted_slots(self, watched: Watched) -> Sequence[Slot]:
         return self._board.slots(watched.service)[: self._board.wanted(watched.service)]
@@ -223,10 +223,10 @@ class Keeper:
         certain = standing.published and standing.doubted is None
         if now - standing.described >= STATUS_SECONDS:
             status = self._status(watched, standing)
-            readiness.describe(self._client, service, status, standing.published)
+            readiness.write_status(self._client, service, status, standing.published)
             standing.described = now
             if certain:
-                readiness.restore(self._client, service)
+                readiness.reassert(self._client, service)
         if certain and now - standing.refreshed >= self._refresh_seconds:
             readiness.publish(self._client, service, status or self._status(watched, standing))
             standing.refreshed = now
@@ -234,7 +234,7 @@ class Keeper:
     def _status(self, watched: Watched, standing: _Standing) -> dict[str, Any]:
         slots = self._wanted_slots(watched)
         up = sum(slot.pid != 0 and slot.state == State.UP for slot in slots)
-        counted = {"workers": len(slots), "workers_up": up, "why": standing.why}
+        counted = {"workers": len(slots), "workers_up": up, "reason": standing.why}
         waiting = {"backing_off": backing_off(watched.service, slots)}
         return {**counted, **waiting, **watched.report(self._board.slots(watched.service))}
 
@@ -251,7 +251,7 @@ class Keeper:
 
     def _leave(self) -> None:
         try:
-            readiness.forget(self._client, [watched.service for watched in self._orders.watched])
+            readiness.clear(self._client, [watched.service for watched in self._orders.watched])
         except redis.RedisError as error:
             log.warning("readiness not withdrawn", error=str(error), expires_in_s=readiness.TTL_SECONDS)
         self._child.slot.state = State.QUIET

@@ -95,7 +95,7 @@ def plan(
         confirm = delivery_telemetry.all_polling(run, config.workers)
         watched.append(
             Watched(
-                keys.WEBHOOK_DELIVERY, delivery_telemetry.DeliveryStatus(), confirm, delivery_telemetry.families
+                keys.WEBHOOK_DELIVERY, delivery_telemetry.DeliveryReporter(), confirm, delivery_telemetry.families
             )
         )
     if keys.EVENT_INGESTOR in services:
