@@ -31,6 +31,7 @@ class Outage:
         self,
         child: Child,
         log: FieldLogger,
+        /,
         *,
         booting: bool = False,
         clock: Callable[[], float] = time.monotonic,
@@ -93,6 +94,6 @@ class Outage:
         if self._booting:
             return
         if self._down:
-            self._child.stalled(self.reason)
+            self._child.mark_stalled(self.reason)
         else:
-            self._child.up()
+            self._child.mark_up()

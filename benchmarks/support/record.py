@@ -63,7 +63,7 @@ def _deliver(client: "redis.Redis", numbers: range, endpoints: Sequence[str]) ->
         for number in numbers:
             name, endpoint = f"msg_{number:040x}", endpoints[number % len(endpoints)]
             status = "503" if number % 100 == 0 else "200"
-            outcome = {"at": 1.0, "took_ms": TOOK_MS, "status": int(status), "detail": "ok"}
+            outcome = {"at": 1.0, "duration_ms": TOOK_MS, "status": int(status), "detail": "ok"}
             header = {"done": 1, "outcome": outcome, "id": name, "endpoint": endpoint, "attempt": 1}
             records[name] = encode(header, BODY)
             attempt = f"{name} 1 {status} {TOOK_MS}"

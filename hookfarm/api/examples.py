@@ -68,7 +68,7 @@ TESTED = {
             "status": 200,
             "headers": {"content-type": "text/plain"},
             "detail": "ok",
-            "took_ms": 34,
+            "duration_ms": 34,
         }
     ]
 }
@@ -80,7 +80,7 @@ _ROW = {
     "attempt": 2,
     "result": "200",
     "delivered": True,
-    "took_ms": 34,
+    "duration_ms": 34,
     "now": "delivered",
 }
 ATTEMPTS = {"data": [_ROW], "next_cursor": _ROW["cursor"]}
@@ -89,8 +89,8 @@ DELIVERY: dict[str, Any] = {
     "endpoint": ENDPOINT["id"],
     "status": "delivered",
     "attempts": [
-        {"at": 1769860794.9, "took_ms": 12, "status": 503, "detail": "busy"},
-        {"at": 1769860800.0, "took_ms": 34, "status": 200, "detail": "ok"},
+        {"at": 1769860794.9, "duration_ms": 12, "status": 503, "detail": "busy"},
+        {"at": 1769860800.0, "duration_ms": 34, "status": 200, "detail": "ok"},
     ],
     "reason": None,
     "at_ms": 1769860800000,
@@ -108,7 +108,7 @@ CHAIN: dict[str, Any] = {
     "head": 21500000,
     "checkpoint": 21500000,
     "lag_blocks": 0,
-    "lag_seconds": 0.0,
+    "lag_ms": 0,
     "safe": 21499968,
     "finalized": 21499936,
     "ready": True,
@@ -156,18 +156,53 @@ BACKFILL = {
     "blocks": 250001,
     "total": 2500001,
     "blocks_per_second": 1250.0,
-    "seconds_left": 1800.0,
+    "remaining_ms": 1_800_000,
     "note": "",
     "events": 31000000,
     "added": 4100,
     "known": 0,
     "waiting": 310,
-    "held_seconds": None,
-    "silent_seconds": 0.8,
-    "started_at_ms": 1769860600000,
-    "done_at_ms": None,
+    "lock_ms": None,
+    "since_heartbeat_ms": 800,
+    "started_at": "2026-01-31T11:56:40.000Z",
+    "done_at": None,
 }
 BACKFILLS = {"data": [BACKFILL], "next_cursor": None}
+_LATENCIES = {"post_ms": {"p50": 12, "p99": 84}, "queued_to_delivered_ms": {"p50": 15, "p99": 120}}
+_SERVICE = {
+    "ready": True,
+    "reason": "",
+    "status_age_ms": 300,
+    "timestamp": "2026-01-31T11:59:59.700Z",
+    "host": "farm-1",
+    "pid": 4711,
+    "workers": 1,
+    "workers_up": 1,
+    "backoff": [],
+}
+SNAPSHOT: dict[str, Any] = {
+    "timestamp": "2026-01-31T12:00:00.000Z",
+    "version": "0.1.0",
+    "services": {
+        "message_processor": {**_SERVICE, "jobs_enqueued": 61558, "chains": [1]},
+        "webhook_delivery": {**_SERVICE, "workers": 50, "workers_up": 50, "delivered": 61500, "activity": "bbbpb"},
+        "event_ingestor": {**_SERVICE, "chains": []},
+    },
+    "chains": [CHAIN],
+    "streams": [{"chain_id": 1, "length": 12, "pending": 12, "lag": 0}],
+    "queue": {"queued": 0, "open": 3, "parked": 40, "retry": 2, "dead": 1, "unconfirmed": 7, "backfill": 310},
+    "backfills": [BACKFILL],
+    "delivery": {
+        "activity": "bbbpb",
+        "delivered": 61500,
+        "failed_attempts": 12,
+        "dead": 1,
+        "per_second": 51.2,
+        **_LATENCIES,
+        "since_start": _LATENCIES,
+    },
+    "endpoints": {"total": 12, "enabled": 11, "circuit_open": 1},
+}
 BODIES: dict[str, Any] = {
     "NewEndpoint": {**_GIVEN, "subscriptions": [_BARE]},
     "EndpointChange": {"max_in_flight": 10, "ordered": False},

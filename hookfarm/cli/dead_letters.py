@@ -1,47 +1,59 @@
-"""`hookfarm dead-letters`: what could not be delivered, and why; sent again, or forgotten."""
+"""`hookfarm dead-letters`: list, redrive and purge what could not be delivered."""
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+import redis
 
-from hookfarm.cli import deliveries_forms as forms
-from hookfarm.cli.completion import endpoint_ids
-from hookfarm.cli.numbers import whole_option
-from hookfarm.cli.options import F, connected, json_option, print_json, redis_options, settings
+from hookfarm.cli import delivery_output
+from hookfarm.cli.deliveries import format_position, parse_position, report_resent, resend
+from hookfarm.cli.options import (
+    MAX_LISTED,
+    F,
+    connected,
+    endpoint_ids,
+    ids_argument,
+    json_option,
+    redis_options,
+    settings,
+    since_option,
+    text_option,
+    until_option,
+    whole_option,
+    yes_option,
+)
+from hookfarm.cli.output import confirm, print_json, progress_bar, track_batches
+from hookfarm.deliveries import dead_letters as letters_store
+from hookfarm.deliveries.log import Delivery, Place
+from hookfarm.deliveries.state_index import LAST_MS, Choice, Position
 from hookfarm.errors import InvalidInput
-
-if TYPE_CHECKING:
-    import redis
-
-    from hookfarm.deliveries.log import Delivery
-    from hookfarm.deliveries.state_index import Choice, Position
 
 
 @click.group(name="dead-letters")
 def dead_letters() -> None:
-    """What was given up: list it, send it again, or forget it.
+    """List, redrive or purge dead letters: deliveries that are not tried again.
 
     Reasons: exhausted (the whole schedule failed), endpoint_gone (it answered 410), endpoint_removed,
-    endpoint_invalid, worker_lost (it cost too many workers). What was no job at all is garbage: it has no
-    endpoint and can be shown (deliveries show ID) and purged, not sent again.
+    endpoint_invalid, worker_lost (too many workers died of it). Garbage, which is not a valid job, has no
+    endpoint; it can be shown (deliveries show ID) and purged, not sent again.
     """
 
 
 def _choice(command: F) -> F:
-    endpoint = forms.text_option("--endpoint", 'Only of this endpoint; "" is garbage.', "EP", endpoint_ids)
-    reason = forms.text_option("--reason", "Only for this reason, or its first word.", "REASON")
-    return endpoint(reason(forms.since_option(forms.until_option(command))))
+    endpoint = text_option("--endpoint", 'Only of this endpoint; "" is garbage.', "EP", endpoint_ids)
+    reason = text_option("--reason", "Only for this reason, or its first word.", "REASON")
+    return endpoint(reason(since_option(until_option(command))))
 
 
-_all_option = click.option("--all", "everything", is_flag=True, help="All that the other options leave.")
+_all_option = click.option("--all", "everything", is_flag=True, help="Apply to all matching.")
 
 
 @dead_letters.command(name="list")
 @_choice
-@whole_option("--limit", 1, forms.MOST_LISTED, "How many at most", 50)
-@forms.text_option("--before", "Go on behind this cursor of an earlier list: AT_MS/ID of its last one.", "CURSOR")
+@whole_option("--limit", 1, MAX_LISTED, "Maximum number", 50)
+@text_option("--before", "Continue after this cursor of an earlier list: AT_MS/ID of its last one.", "CURSOR")
 @json_option
 @redis_options
 def list_(
@@ -53,23 +65,21 @@ def list_(
     \b
     Example: hookfarm dead-letters list --reason exhausted --since 1d
     """
-    from hookfarm.cli import deliveries_found, deliveries_shown
-
-    after = None if before is None else deliveries_found.position(before)
+    after = None if before is None else parse_position(before)
     choice = _chosen(endpoint, reason, since_ms, until_ms)
     with connected(settings(config_file, **options)) as client:
         letters, following = _page(client, choice, after, limit)
     if as_json:
         print_json([letter.public() for letter in letters])
         return
-    for line in deliveries_shown.dead_letter_lines(letters):
+    for line in delivery_output.dead_letter_lines(letters):
         click.echo(line)
     if following is not None:
-        click.echo(f"There are more: --before {deliveries_found.mark(following)}", err=True)
+        click.echo(f"There are more: --before {format_position(following)}", err=True)
 
 
 @dead_letters.command()
-@forms.ids_argument
+@ids_argument
 @_all_option
 @_choice
 @json_option
@@ -78,51 +88,45 @@ def redrive(
     ids: tuple[str, ...], everything: bool, as_json: bool, config_file: Path | None,
     endpoint: str | None, reason: str | None, since_ms: int | None, until_ms: int | None, **options: Any,
 ) -> None:  # fmt: skip
-    """Send dead letters again, under the same ids, on a retry schedule that begins anew; the oldest first.
+    """Send dead letters again, the oldest first, with the same ids and a new retry schedule.
 
     \b
     Example: hookfarm dead-letters redrive --all --endpoint ep_… --reason exhausted
     """
-    from hookfarm.cli import deliveries_again
-    from hookfarm.deliveries import log
-
     _check_choice(ids, everything, (endpoint, reason, since_ms, until_ms))
     with connected(settings(config_file, **options)) as client:
         chosen = ids or _ids(client, _chosen(endpoint, reason, since_ms, until_ms))
-        tally = deliveries_again.send(client, chosen, (log.Place.DEAD,))
-    deliveries_again.report(tally, as_json)
-    sys.exit(1 if ids and tally.refused else 0)
+        result = resend(client, chosen, (Place.DEAD,))
+    report_resent(result, as_json)
+    sys.exit(1 if ids and result.refused else 0)
 
 
 @dead_letters.command()
-@forms.ids_argument
+@ids_argument
 @_all_option
 @_choice
-@forms.yes_option
+@yes_option
 @json_option
 @redis_options
 def purge(
     ids: tuple[str, ...], everything: bool, yes: bool, as_json: bool, config_file: Path | None,
     endpoint: str | None, reason: str | None, since_ms: int | None, until_ms: int | None, **options: Any,
 ) -> None:  # fmt: skip
-    """Forget dead letters for good. What was never delivered is then lost.
+    """Delete dead letters for good. Webhooks that were never delivered are then lost.
 
     \b
     Example: hookfarm dead-letters purge --all --reason endpoint_removed --until 30d
     """
-    from hookfarm.cli import bars, deliveries_again
-    from hookfarm.deliveries import dead_letters
-
     _check_choice(ids, everything, (endpoint, reason, since_ms, until_ms))
     with connected(settings(config_file, **options)) as client:
         chosen = ids or _ids(client, _chosen(endpoint, reason, since_ms, until_ms))
-        deliveries_again.confirm(f"{len(chosen):,} dead letters will be lost for good. Go on?", yes or not chosen)
+        confirm(f"{len(chosen):,} dead letters will be lost for good. Go on?", yes or not chosen)
         if ids:
-            missing = [letter for letter in ids if not dead_letters.purge(client, [letter])]
+            missing = [letter for letter in ids if not letters_store.purge(client, [letter])]
             purged = len(ids) - len(missing)
         else:
             missing = []
-            purged = sum(dead_letters.purge(client, batch) for batch in bars.batches(chosen, "purging"))
+            purged = sum(letters_store.purge(client, batch) for batch in track_batches(chosen, "purging"))
     _report_purged(purged, missing, as_json)
     sys.exit(1 if missing else 0)
 
@@ -141,29 +145,22 @@ def _check_choice(ids: tuple[str, ...], everything: bool, choice: tuple[object, 
         raise InvalidInput("id", "give ids, or --all with --endpoint, --reason, --since and --until")
 
 
-def _chosen(endpoint: str | None, reason: str | None, since_ms: int | None, until_ms: int | None) -> "Choice":
-    from hookfarm.deliveries.state_index import LAST_MS, Choice
-
+def _chosen(endpoint: str | None, reason: str | None, since_ms: int | None, until_ms: int | None) -> Choice:
     return Choice(endpoint, reason, since_ms or 0, LAST_MS if until_ms is None else until_ms)
 
 
-def _ids(client: "redis.Redis", choice: "Choice") -> list[str]:
-    from hookfarm.cli import bars
-    from hookfarm.deliveries import dead_letters
-
-    with bars.bar("looking"):
-        return dead_letters.ids(client, choice)
+def _ids(client: redis.Redis, choice: Choice) -> list[str]:
+    with progress_bar("looking"):
+        return letters_store.ids(client, choice)
 
 
 def _page(
-    client: "redis.Redis", choice: "Choice", after: "Position | None", limit: int
-) -> "tuple[list[Delivery], Position | None]":
-    """As many of those that are chosen as there are, at most `limit`, and where to go on."""
-    from hookfarm.deliveries import dead_letters
-
+    client: redis.Redis, choice: Choice, after: Position | None, limit: int
+) -> tuple[list[Delivery], Position | None]:
+    """Return at most `limit` matching dead letters, and the position of the next page."""
     found: list[Delivery] = []
     while len(found) < limit:
-        letters, after = dead_letters.page(client, choice, after, limit - len(found))
+        letters, after = letters_store.page(client, choice, after, limit - len(found))
         found += letters
         if after is None:
             break

@@ -29,7 +29,7 @@ def public(attempt: LoggedAttempt, place: Place | None, cursor: str) -> dict[str
         "attempt": attempt.number,
         "result": attempt.status,
         "delivered": attempt.delivered,
-        "took_ms": attempt.took_ms,
+        "duration_ms": attempt.duration_ms,
         "now": place,
     }
 

@@ -55,6 +55,6 @@ def public(delivery: Delivery, cursor: str) -> dict[str, Any]:
         "attempt": len(delivery.attempts),
         "result": None if result is None else str(result),
         "delivered": False,
-        "took_ms": last.get("took_ms"),
+        "duration_ms": last.get("duration_ms"),
         "now": delivery.place,
     }

@@ -54,9 +54,9 @@ def _noted(note: bytes, count: int) -> Lately | None:
 
 
 def _logged(attempts: Sequence[LoggedAttempt]) -> Lately:
-    return _summary([attempt.took_ms for attempt in attempts], sum(attempt.delivered for attempt in attempts))
+    return _summary([attempt.duration_ms for attempt in attempts], sum(attempt.delivered for attempt in attempts))
 
 
-def _summary(took_ms: list[int], succeeded: int) -> Lately:
-    took: list[Any] = sorted(took_ms) or [None]
-    return Lately(len(took_ms), succeeded, took[len(took) // 2], took[len(took) * 99 // 100])
+def _summary(duration_ms: list[int], succeeded: int) -> Lately:
+    took: list[Any] = sorted(duration_ms) or [None]
+    return Lately(len(duration_ms), succeeded, took[len(took) // 2], took[len(took) * 99 // 100])

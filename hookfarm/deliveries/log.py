@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 import redis
 
-from hookfarm.delivery_queue.job import KEPT_OUTCOMES, Taken, decode, encode, numbered
+from hookfarm.delivery_queue.job import MAX_OUTCOMES, ClaimedJob, decode_stored, encode
 from hookfarm.errors import Conflict, InvalidInput, NotFound
 from hookfarm.store import keys
 from hookfarm.store.scripts import Script
@@ -51,8 +51,8 @@ class Place(StrEnum):
 class Delivery:
     """One delivery with all that is known of it.
 
-    `attempts`: each `{"at": Unix seconds, "took_ms": …, "status": … | "error": …, "detail": …}`, where `detail`
-    is the first kB of the reply, or what went wrong.
+    `attempts`: each `{"at": Unix seconds, "duration_ms": …, "status": … | "error": …, "detail": …}`, where
+    `detail` is the first kB of the reply, or what went wrong.
     `at_ms`: when its next attempt is due (retry), or when it died (dead). `reason`: why it is dead.
     `payload`: the body of every attempt. What was no job has endpoint "", its text as `payload`, and a `source`.
     """
@@ -96,7 +96,7 @@ class LoggedAttempt:
     number: int
     status: str
     """An HTTP status, or the word for an error."""
-    took_ms: int
+    duration_ms: int
 
     @property
     def delivered(self) -> bool:
@@ -274,33 +274,35 @@ def _place(retry: float | None, dead: float | None, open_: float | None) -> tupl
 
 
 def _from_job(delivery_id: str, job: bytes, place: Place, at_ms: int | None) -> Delivery:
-    taken = decode(numbered(0, job))
-    if not isinstance(taken, Taken):
+    claimed = decode_stored(job)
+    if not isinstance(claimed, ClaimedJob):
         header = orjson.loads(job)
         raw, reason, source = orjson.dumps(header.get("raw")), header["reason"], header.get("source")
         return Delivery(delivery_id, "", place, (), raw, reason, at_ms, source, job)
-    outcomes = tuple(taken.header.get("outcomes", ()))
-    reason = taken.header.get("reason") if place is Place.DEAD else None
-    return Delivery(taken.id, taken.endpoint, place, outcomes, taken.body, reason, at_ms, stored=job)
+    outcomes = tuple(claimed.header.get("outcomes", ()))
+    reason = claimed.header.get("reason") if place is Place.DEAD else None
+    return Delivery(claimed.id, claimed.endpoint, place, outcomes, claimed.body, reason, at_ms, stored=job)
 
 
 def _delivered(stored: bytes) -> Delivery:
-    taken = decode(numbered(0, stored))
-    assert isinstance(taken, Taken)
-    outcome = taken.header["outcome"]
-    outcomes = (*taken.header.get("outcomes", ()), outcome)
+    claimed = decode_stored(stored)
+    assert isinstance(claimed, ClaimedJob)
+    outcome = claimed.header["outcome"]
+    outcomes = (*claimed.header.get("outcomes", ()), outcome)
     at_ms = int(outcome["at"] * 1000)
-    return Delivery(taken.id, taken.endpoint, Place.DELIVERED, outcomes, taken.body, at_ms=at_ms, stored=stored)
+    return Delivery(
+        claimed.id, claimed.endpoint, Place.DELIVERED, outcomes, claimed.body, at_ms=at_ms, stored=stored
+    )
 
 
 def _anew(delivery: Delivery) -> bytes:
     """The job of a delivery that is to be sent again, its attempts counted on."""
-    taken = decode(numbered(0, delivery.stored))
-    assert isinstance(taken, Taken)
-    made = taken.header.get("done") or taken.attempt - (delivery.place is Place.RETRY)
-    header = {k: v for k, v in taken.header.items() if k not in ("done", "outcome", "reason", "orphaned")}
-    kept = {**header, "attempt": made + 1, "base": made, "outcomes": list(delivery.attempts[-KEPT_OUTCOMES:])}
-    return encode(kept, taken.body)
+    claimed = decode_stored(delivery.stored)
+    assert isinstance(claimed, ClaimedJob)
+    made = claimed.header.get("done") or claimed.attempt - (delivery.place is Place.RETRY)
+    header = {k: v for k, v in claimed.header.items() if k not in ("done", "outcome", "reason", "orphaned")}
+    kept = {**header, "attempt": made + 1, "base": made, "outcomes": list(delivery.attempts[-MAX_OUTCOMES:])}
+    return encode(kept, claimed.body)
 
 
 def _anybodys_attempt(cursor: str, fields: dict[bytes, bytes]) -> LoggedAttempt:
@@ -315,6 +317,6 @@ def _line(fields: dict[bytes, bytes]) -> str:
 
 
 def _attempt(endpoint: str, cursor: str, attempt: str) -> LoggedAttempt:
-    delivery, number, status, took_ms = attempt.split(" ")
+    delivery, number, status, duration_ms = attempt.split(" ")
     at_ms = int(cursor.partition("-")[0])
-    return LoggedAttempt(cursor, at_ms, delivery, endpoint, int(number), status, int(took_ms))
+    return LoggedAttempt(cursor, at_ms, delivery, endpoint, int(number), status, int(duration_ms))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from hookfarm.delivery_queue.job import Job, garbage
+from hookfarm.delivery_queue.job import Job, invalid_job
 from hookfarm.event_stream import Entry
 from hookfarm.store import keys
 from hookfarm.store.clients import Argument, PipelinedConnection
@@ -144,7 +144,7 @@ def _parts(result: EntryResult) -> list[Argument]:
         parts += ["unfinalized", "", "", stored, number]
     if result.invalid is not None:
         source = f"{keys.events(result.entry.chain_id)} {result.entry.entry_id.decode()}"
-        parts += ["dead", "", *garbage(result.invalid.raw, result.invalid.reason, source), ""]
+        parts += ["dead", "", *invalid_job(result.invalid.raw, result.invalid.reason, source), ""]
     return parts
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 import redis
 
-from hookfarm.delivery_queue.job import Job, Taken, decode, numbered
+from hookfarm.delivery_queue.job import ClaimedJob, Job, decode_stored
 from hookfarm.records import Subscription, operational
 from hookfarm.store import keys
 from hookfarm.store.scripts import Script
@@ -85,8 +85,8 @@ def _details(client: "redis.Redis", fact: Mapping[str, Any]) -> dict[str, Any]:
     if fact["type"] != operational.DELIVERY_DEAD:
         return {}
     stored = client.hget(keys.JOBS, fact["delivery"])
-    job = decode(numbered(0, stored)) if isinstance(stored, bytes) else None
-    if not isinstance(job, Taken):
+    job = decode_stored(stored)
+    if not isinstance(job, ClaimedJob):
         return {"reason": None, "attempts": None}
     outcomes = job.header.get("outcomes", [])
     return {"reason": job.header.get("reason"), "attempts": job.attempt, "last_attempt": (outcomes or [None])[-1]}

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import redis
 
-from hookfarm.delivery_queue.job import Taken, decode, encode, numbered
+from hookfarm.delivery_queue.job import ClaimedJob, decode, decode_stored
 from hookfarm.store import keys
 from hookfarm.store.clients import Argument, PipelinedConnection, ResponseError, parse_integer
 from hookfarm.store.scripts import Script
@@ -39,7 +39,7 @@ def hold(
 
 
 def holders(client: "redis.Redis") -> list[str]:
-    """The farms that have published what they hold and not taken it back."""
+    """The farms that have published what they hold and not withdrawn it."""
     return [name.decode() if isinstance(name, bytes) else name for name in client.hkeys(keys.HELD_BY_FARM)]
 
 
@@ -80,15 +80,20 @@ def requeue_held(connection: PipelinedConnection, sequence: int) -> list[str]:
 
 def _orphaned(job: object, job_id: str, sequence: int) -> tuple[str, int, bytes, Orphan, str] | None:
     """What `requeue` is told: the job with one more worker to its account. None where there is no such job."""
-    taken = decode(numbered(0, job)) if isinstance(job, bytes) else None
-    if not isinstance(taken, Taken):
+    claimed = decode_stored(job)
+    if claimed is None:
         return None
-    counted = taken.header.get("orphaned", 0)
+    counted = claimed.header.get("orphaned", 0)
     orphaned = (counted if isinstance(counted, int) else 0) + 1
     dead = orphaned > MAX_ORPHANED
     changes = {"orphaned": orphaned, **({"reason": "worker_lost"} if dead else {})}
-    changed = encode({**taken.header, **changes}, taken.body)
-    return job_id, sequence, changed, Orphan.DEAD if dead else Orphan.QUEUED, taken.endpoint
+    return (
+        job_id,
+        sequence,
+        claimed.with_fields(**changes),
+        Orphan.DEAD if dead else Orphan.QUEUED,
+        claimed.endpoint,
+    )
 
 
 def watermark(client: "redis.Redis") -> int | None:
@@ -104,8 +109,8 @@ def watermark(client: "redis.Redis") -> int | None:
     newest = parse_integer(keys.SEQUENCE, last)
     if tail is None:
         return newest + 1
-    taken = decode(tail)
-    return taken.sequence if isinstance(taken, Taken) and taken.sequence <= newest else None
+    claimed = decode(tail)
+    return claimed.sequence if isinstance(claimed, ClaimedJob) and claimed.sequence <= newest else None
 
 
 def promote(client: "redis.Redis", most: int = 1000) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from hookfarm.farm.child import Child
-from hookfarm.tracing.setup import Tracing, opened
+from hookfarm.tracing.setup import TracingSettings, open_spans
 
 GC_THRESHOLD = 50_000
 """New containers before a collection. A batch makes some thousand of them, none in a cycle; at
@@ -25,7 +25,7 @@ def prepare() -> None:
 
 
 def run(
-    child: Child, redis_url: str, chain_ids: Sequence[int], consumer: str, tracing: Tracing | None = None
+    child: Child, redis_url: str, chain_ids: Sequence[int], consumer: str, tracing: TracingSettings | None = None
 ) -> None:
     """Run one processor until it is asked to stop. It reads `chain_ids` and every chain that a subscription names.
 
@@ -34,5 +34,5 @@ def run(
     from hookfarm.message_processor.processor import Processor  # Heavy, see above.
 
     gc.set_threshold(GC_THRESHOLD)
-    with opened(tracing, child) as spans:
+    with open_spans(tracing, child) as spans:
         Processor(child, redis_url, chain_ids, consumer, spans).run()

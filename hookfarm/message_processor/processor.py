@@ -28,7 +28,6 @@ from hookfarm.message_processor.live_index import LiveIndex
 from hookfarm.outage import Outage
 from hookfarm.store import clients, keys, wrong_types
 from hookfarm.store.clients import parse_integer
-from hookfarm.tracing import match_spans
 
 if TYPE_CHECKING:
     from hookfarm.tracing.spans import Spans
@@ -236,7 +235,7 @@ class Processor:
     ) -> tuple[int, dict[bytes, str]]:
         done = delivery_queue.enqueue_results(self._connection, results, unwanted)
         if self._spans is not None:
-            match_spans.record_matches(self._spans, results, done.conflicts, self._read_ns)
+            self._spans.matches(results, done.conflicts, self._read_ns)
         return done.enqueued, done.conflicts
 
     @property
@@ -264,7 +263,7 @@ class Processor:
             self._is_up = False
         elif not self._is_up:
             self._is_up = True
-            self._child.up()
+            self._child.mark_up()
             chains = ",".join(map(str, self._reader.chains))
             _log.info("reading", chains=chains, endpoints=self._live.index.endpoints)
 

@@ -14,7 +14,7 @@ from hookfarm.backfill.run import MOST_WAITING, Run
 from hookfarm.backfill.source import Source
 from hookfarm.config import ChainConfig
 from hookfarm.delivery_queue import StoredLog
-from hookfarm.delivery_queue.job import Job, Taken, decode, numbered
+from hookfarm.delivery_queue.job import ClaimedJob, Job, decode_stored
 from hookfarm.event_stream import Entry, StreamReader
 from hookfarm.matching import notifications
 from hookfarm.matching.index import Index
@@ -82,10 +82,10 @@ def jobs_of(client: Any) -> dict[str, bytes]:
     assert not set(owed) & set(laned), "in a lane and in the ledger"
     found = {}
     for stored in (*owed.values(), *laned.values(), *client.hvals(keys.FOLLOW_UPS)):
-        taken = decode(numbered(0, stored))
-        assert isinstance(taken, Taken)
-        assert taken.id not in found, "follows another one, and is there already"
-        found[taken.id] = taken.body
+        claimed = decode_stored(stored)
+        assert isinstance(claimed, ClaimedJob)
+        assert claimed.id not in found, "follows another one, and is there already"
+        found[claimed.id] = claimed.body
     return found
 
 
@@ -117,11 +117,11 @@ def deliver_everything(client: Any, redis_url: str) -> list[str]:
     connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
     order = []
     while client.llen(keys.DELIVERY_QUEUE):
-        delivery_queue.ask(connection, None)
-        taken, _ = delivery_queue.answer(connection)
-        assert isinstance(taken, Taken)
-        order.append(taken.id)
-        delivery_queue.settle_now(connection, settlement(taken))
+        delivery_queue.send_pop(connection, None)
+        claimed, _ = delivery_queue.read_job(connection)
+        assert isinstance(claimed, ClaimedJob)
+        order.append(claimed.id)
+        delivery_queue.settle_sync(connection, settlement(claimed))
     connection.close()
     return order
 

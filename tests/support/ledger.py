@@ -8,7 +8,7 @@ import redis
 
 from hookfarm.deliveries import state_index
 from hookfarm.deliveries.state_index import Choice
-from hookfarm.delivery_queue.job import Taken, decode
+from hookfarm.delivery_queue.job import ClaimedJob, decode
 from hookfarm.store import keys
 from hookfarm.store.window_rules import CIRCUIT
 
@@ -90,11 +90,11 @@ def _behind(key: bytes, prefix: str) -> str:
 
 def _assert_the_list_agrees(open_: list[tuple[bytes, float]], elements: list[bytes], last: int) -> None:
     sequences = {job_id.decode(): int(score) for job_id, score in open_}
-    own = [taken for taken in map(decode, elements) if isinstance(taken, Taken)]
-    for taken in own:
-        found = sequences.get(taken.id, taken.sequence)
-        assert taken.sequence <= found, f"{taken.id} is queued under {taken.sequence} and open under {found}"
-    order = [taken.sequence for taken in own]
+    own = [claimed for claimed in map(decode, elements) if isinstance(claimed, ClaimedJob)]
+    for claimed in own:
+        found = sequences.get(claimed.id, claimed.sequence)
+        assert claimed.sequence <= found, f"{claimed.id} is queued under {claimed.sequence} and open under {found}"
+    order = [claimed.sequence for claimed in own]
     assert order == sorted(order, reverse=True), f"the list is not in the order of sequences: {order}"
     assert max(sequences.values(), default=0) <= last, "a sequence beyond the last one given out"
 

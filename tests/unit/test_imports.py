@@ -19,7 +19,9 @@ LAYERS = (
     ("records", "store"),
     ("farm", "event_stream", "registry", "metrics"),
     ("chain", "delivery_queue", "outage", "devchain"),
-    ("matching", "deliveries", "http_client", "tracing"),
+    ("matching", "deliveries"),
+    ("http_client",),
+    ("tracing",),
     ("event_ingestor", "message_processor", "webhook_delivery", "backfill", "receiver"),
     ("status", "test_events"),
     ("api", "keeper"),
@@ -27,7 +29,7 @@ LAYERS = (
     ("cli",),
 )
 OUTSIDE = {"__init__", "__main__"}
-STDLIB_ONLY_FARM = {"errors", "logs", "security"}
+STDLIB_ONLY_FARM = {"backoff", "errors", "logs", "security"}
 
 
 def imports_of(part: str) -> set[str]:

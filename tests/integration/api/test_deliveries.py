@@ -49,7 +49,7 @@ def test_attempts_of_all_endpoints_are_one_list_newest_first(
     found = [row for page in pages(api, "/v1/deliveries?limit=1") for row in page]
     assert ids(found) == ["msg_4", "msg_3", "msg_2", "msg_1"]
     assert found[1] == {
-        **{name: found[1][name] for name in ("cursor", "at_ms", "took_ms")},
+        **{name: found[1][name] for name in ("cursor", "at_ms", "duration_ms")},
         "id": "msg_3",
         "endpoint": other.id,
         "attempt": 1,

@@ -13,8 +13,8 @@ from hookfarm.backfill import selection
 from hookfarm.backfill.chain_view import ChainView
 from hookfarm.backfill.selection import Selected
 from hookfarm.chain.block import Block, Header
-from hookfarm.delivery_queue import Verdict
-from hookfarm.delivery_queue.job import Taken
+from hookfarm.delivery_queue import HealthSignal
+from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.event_stream.event_json import encode_events
 from hookfarm.matching.history import History, Receiver
@@ -162,11 +162,11 @@ def test_an_original_that_is_tried_again_is_not_overtaken(
     endpoint = subscribed(client, notify=ALL)
     run_backfill(client, redis_url, endpoint, (devchain.http_url,), 1)
     connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
-    delivery_queue.ask(connection, None)
-    first, _ = delivery_queue.answer(connection)
-    assert isinstance(first, Taken)
-    failed = delivery_queue.failed(first, first.after({}, attempt=2), 0.0, Verdict.FAILED)
-    delivery_queue.settle_now(connection, failed)
+    delivery_queue.send_pop(connection, None)
+    first, _ = delivery_queue.read_job(connection)
+    assert isinstance(first, ClaimedJob)
+    failed = delivery_queue.failed(first, first.with_outcome({}, attempt=2), 0.0, HealthSignal.UNHEALTHY)
+    delivery_queue.settle_sync(connection, failed)
     connection.close()
     following = {
         job

@@ -10,9 +10,9 @@ from hookfarm import delivery_queue
 from hookfarm.backfill import state
 from hookfarm.backfill.job_queue import Piece, Placed, Wanted
 from hookfarm.deliveries import windows
-from hookfarm.delivery_queue import Verdict
+from hookfarm.delivery_queue import HealthSignal
 from hookfarm.delivery_queue.enqueue import EntryResult, HistoryUpdate, Retraction, UnconfirmedJob
-from hookfarm.delivery_queue.job import Job, Taken
+from hookfarm.delivery_queue.job import ClaimedJob, Job
 from hookfarm.event_stream import Checkpoint, StreamReader
 from hookfarm.records import Endpoint
 from hookfarm.registry.registry import Registry
@@ -52,24 +52,24 @@ def ids(some: list[Job]) -> list[str]:
     return [each.id for each in some]
 
 
-def pop(connection: PipelinedConnection) -> Taken:
-    delivery_queue.ask(connection, None)
-    taken, _ = delivery_queue.answer(connection)
-    assert isinstance(taken, Taken)
-    return taken
+def pop(connection: PipelinedConnection) -> ClaimedJob:
+    delivery_queue.send_pop(connection, None)
+    claimed, _ = delivery_queue.read_job(connection)
+    assert isinstance(claimed, ClaimedJob)
+    return claimed
 
 
-def deliver(connection: PipelinedConnection, taken: Taken) -> None:
-    delivery_queue.settle_now(connection, delivered(taken))
+def deliver(connection: PipelinedConnection, claimed: ClaimedJob) -> None:
+    delivery_queue.settle_sync(connection, delivered(claimed))
 
 
 def deliver_all(client: Any, connection: PipelinedConnection) -> list[str]:
-    """Until the list is empty; the ids in the order in which they were taken."""
+    """Until the list is empty; the ids in the order in which they were claimed."""
     order = []
     while client.llen(keys.DELIVERY_QUEUE):
-        taken = pop(connection)
-        order.append(taken.id)
-        deliver(connection, taken)
+        claimed = pop(connection)
+        order.append(claimed.id)
+        deliver(connection, claimed)
     return order
 
 
@@ -96,9 +96,9 @@ def test_an_idle_farm_gives_a_lane_all_workers_in_the_order_of_the_chain(
     fill(redis_url, LANED, jobs(LANED, 200))
     order = []
     for _ in range(40):
-        taken = pop(connection)
-        order.append(taken.id)
-        deliver(connection, taken)
+        claimed = pop(connection)
+        order.append(claimed.id)
+        deliver(connection, claimed)
     assert opened(client, LANED)[0] >= WORKERS
     order += deliver_all(client, connection)
     assert order == ids(jobs(LANED, 200))
@@ -144,12 +144,12 @@ def test_a_lane_gives_way_once_live_jobs_come(
     assert opened(client, LANED)[0] >= WORKERS
     enqueue(redis_url, *jobs(LIVE, 30, "live"))
     for _ in range(20):
-        taken = pop(connection)
-        if taken.endpoint == LIVE:
-            exchange_back = delivery_queue.give_back(taken)
-            delivery_queue.settle_now(connection, exchange_back)
+        claimed = pop(connection)
+        if claimed.endpoint == LIVE:
+            exchange_back = delivery_queue.returned(claimed)
+            delivery_queue.settle_sync(connection, exchange_back)
         else:
-            deliver(connection, taken)
+            deliver(connection, claimed)
     assert opened(client, LANED) == [WORKERS // 4]
 
 
@@ -245,8 +245,8 @@ def test_an_ordered_endpoint_takes_its_lane_one_by_one_and_a_retry_before_the_ne
     farm.edit(LANED, lambda endpoint: replace(endpoint, ordered=True))
     fill(redis_url, LANED, jobs(LANED, 4))
     first = pop(connection)
-    failed = delivery_queue.failed(first, first.after({}, attempt=2), 0.0, Verdict.FAILED)
-    delivery_queue.settle_now(connection, failed)
+    failed = delivery_queue.failed(first, first.with_outcome({}, attempt=2), 0.0, HealthSignal.UNHEALTHY)
+    delivery_queue.settle_sync(connection, failed)
     delivery_queue.promote(client)
     assert opened(client, LANED) == [1]
     enqueue(redis_url, *jobs(LANED, 1, "live"))
@@ -397,11 +397,11 @@ def test_a_failed_job_of_a_lane_is_retried_like_any_other(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     fill(redis_url, LANED, jobs(LANED, 1))
-    taken = pop(connection)
-    failed = delivery_queue.failed(taken, taken.after({}, attempt=2), 60.0, Verdict.FAILED)
-    delivery_queue.settle_now(connection, failed)
+    claimed = pop(connection)
+    failed = delivery_queue.failed(claimed, claimed.with_outcome({}, attempt=2), 60.0, HealthSignal.UNHEALTHY)
+    delivery_queue.settle_sync(connection, failed)
     assert delivery_queue.depths(client).retry == 1
-    assert kept(client, taken.id)["attempt"] == 2
+    assert kept(client, claimed.id)["attempt"] == 2
 
 
 def test_a_dead_endpoints_lane_stays_where_it_is_but_for_one_probe_at_a_time(
@@ -410,9 +410,11 @@ def test_a_dead_endpoints_lane_stays_where_it_is_but_for_one_probe_at_a_time(
     fill(redis_url, LANED, jobs(LANED, 100))
     for _ in range(9):
         if client.llen(keys.DELIVERY_QUEUE):
-            taken = pop(connection)
-            failed = delivery_queue.failed(taken, taken.after({}, attempt=2), 60.0, Verdict.FAILED)
-            delivery_queue.settle_now(connection, failed)
+            claimed = pop(connection)
+            failed = delivery_queue.failed(
+                claimed, claimed.with_outcome({}, attempt=2), 60.0, HealthSignal.UNHEALTHY
+            )
+            delivery_queue.settle_sync(connection, failed)
             delivery_queue.promote(client)
     assert opened(client, LANED)[0] <= 1
     assert len(in_lane(client, LANED)) >= 90

@@ -122,8 +122,8 @@ def test_it_asks_first_and_is_done_once(
     assert "100 blocks of chain" in yes.stderr
     assert yes.stdout.startswith("blocks 101 to 200: 300 matches handed over; ")
     again = done(backfill(redis_url, endpoint.id, *nodes(watched), *options))
-    assert again == "done before, up to block 200; to read it once more give --again\n"
-    anew = backfill(redis_url, endpoint.id, *nodes(watched), *options, "--again", "--yes")
+    assert again == "done before, up to block 200; --restart reads it once more\n"
+    anew = backfill(redis_url, endpoint.id, *nodes(watched), *options, "--restart", "--yes")
     assert "0 matches handed over, 300 were known" in anew.stdout
     assert len(jobs_of(client)) == 300
 
@@ -177,13 +177,13 @@ def test_told_to_stop_it_says_how_to_go_on(
         [shown] = told["backfills"]
         assert (shown["endpoint"], shown["running"], shown["done"]) == (endpoint.id, True, False)
         assert shown["to_block"] == BLOCKS
-        assert told["in_lanes"] > 0
+        assert told["queue"]["backfill"] > 0
         assert f"backfill {endpoint.id}  chain {CHAIN}  blocks 1 to 300  at block " in done(
             run(redis_url, "status")
         )
         running.interrupt()
         assert running.wait() == 1
-        assert "stopped; the same command goes on from there" in running.stderr
+        assert "stopped; the same command continues from there" in running.stderr
         assert "matches" in running.stderr
     stopped_at = at(client)
     watched.clear_faults()
@@ -193,7 +193,7 @@ def test_told_to_stop_it_says_how_to_go_on(
         eventually(lambda: client.get(keys.checkpoint(CHAIN)) == head, 20, "the checkpoint moving on")
     finished = backfill(redis_url, endpoint.id, *nodes(watched), "--from-block", "1")
     assert finished.returncode == 0
-    assert f"going on behind block {stopped_at}" in finished.stderr
+    assert f"continuing after block {stopped_at}" in finished.stderr
     expected = [event for event in canonical(watched) if event["block_number"] <= BLOCKS]
     assert jobs_of(client) == live_jobs(endpoint, expected)
 

@@ -9,7 +9,7 @@ import pytest
 from hookfarm import delivery_queue
 from hookfarm.deliveries import log
 from hookfarm.deliveries.log import Place
-from hookfarm.delivery_queue.job import garbage
+from hookfarm.delivery_queue.job import invalid_job
 from hookfarm.records import Endpoint
 from hookfarm.store import keys
 from tests.support.delivery import OneWorker, add_endpoint, due_in_seconds, enqueue, job
@@ -45,7 +45,7 @@ def attempt(worker: OneWorker, times: int = 1) -> None:
 
 def bury(client: Any, *letters: bytes) -> list[str]:
     """Garbage among the dead letters."""
-    found = dict(garbage(letter, "delivery_queue: not JSON", "delivery_queue") for letter in letters)
+    found = dict(invalid_job(letter, "delivery_queue: not JSON", "delivery_queue") for letter in letters)
     client.hset(keys.JOBS, mapping=found)
     place(client, keys.DEAD, dict.fromkeys(found, 5000))
     return list(found)
@@ -142,7 +142,7 @@ def test_a_delivery_is_shown_with_every_attempt_and_its_payload(
     record = json.loads(told)
     assert (record["id"], record["endpoint"], record["status"]) == ("msg_a", endpoint.id, "delivered")
     assert [a["status"] for a in record["attempts"]] == [500, 200]
-    assert all(a["at"] > 0 and a["took_ms"] >= 0 for a in record["attempts"])
+    assert all(a["at"] > 0 and a["duration_ms"] >= 0 for a in record["attempts"])
 
 
 def test_a_delivery_is_sent_again_and_arrives_again_under_its_id(

@@ -137,16 +137,16 @@ def test_deliveries_are_listed_by_where_they_stand(
     worker.step(1)
     worker.settle()
     enqueue(redis_url, *(job(endpoint, f"msg_open_{n}") for n in range(3)))
-    waiting = told(hookfarm("deliveries", "list", "--status", "retry", "--json"))["attempts"]
+    waiting = told(hookfarm("deliveries", "list", "--state", "retry", "--json"))["attempts"]
     assert [(a["id"], a["result"], a["now"]) for a in waiting] == [("msg_retry", "503", "retry")]
-    lines = done(hookfarm("deliveries", "list", "--status", "retry")).splitlines()
+    lines = done(hookfarm("deliveries", "list", "--state", "retry")).splitlines()
     assert lines[1].split()[1:5] == ["msg_retry", endpoint.id, "1", "HTTP"]
     assert lines[1].split()[-1].endswith("Z"), "when it is due"
-    first = told(hookfarm("deliveries", "list", "--status", "open", "--limit", "2", "--json"))
-    rest = told(hookfarm("deliveries", "list", "--status", "open", "--before", first["next"], "--json"))
+    first = told(hookfarm("deliveries", "list", "--state", "open", "--limit", "2", "--json"))
+    rest = told(hookfarm("deliveries", "list", "--state", "open", "--before", first["next"], "--json"))
     assert rest["next"] is None
     assert sorted(a["id"] for a in first["attempts"] + rest["attempts"]) == [f"msg_open_{n}" for n in range(3)]
-    assert told(hookfarm("deliveries", "list", "--status", "dead", "--json")) == {"attempts": [], "next": None}
+    assert told(hookfarm("deliveries", "list", "--state", "dead", "--json")) == {"attempts": [], "next": None}
 
 
 def test_attempts_are_listed_up_to_a_time(
@@ -192,13 +192,15 @@ def test_dead_letters_are_chosen_by_time_and_listed_a_page_at_a_time(
 @pytest.mark.parametrize(
     ("arguments", "field"),
     [
-        (("deliveries", "list", "--status", "parked"), "--endpoint"),
-        (("deliveries", "list", "--status", "dead", "--endpoint", "ep_a", "--endpoint", "ep_b"), "--endpoint"),
-        (("deliveries", "list", "--status", "dead", "--since", "1h"), "--since"),
-        (("deliveries", "list", "--status", "open", "--before", "1-0"), "before"),
+        (("deliveries", "list", "--state", "parked"), "--endpoint"),
+        (("deliveries", "list", "--state", "dead", "--endpoint", "ep_a", "--endpoint", "ep_b"), "--endpoint"),
+        (("deliveries", "list", "--state", "dead", "--since", "1h"), "--since"),
+        (("deliveries", "list", "--state", "open", "--before", "1-0"), "before"),
         (("deliveries", "list", "--until", "1h", "--before", "x"), "before"),
         (("deliveries", "list", "--until", "tomorrow"), "--until"),
         (("deliveries", "redeliver", "--endpoint", "ep_a", "--status", "open"), "--status"),
+        (("deliveries", "list", "--state", "open", "--status", "failed"), "--status"),
+        (("deliveries", "list", "--state", "lost"), "--state"),
         (("deliveries", "redeliver", "msg_a", "--until", "1h"), "id"),
         (("dead-letters", "list", "--before", "nan/msg_a"), "before"),
         (("dead-letters", "purge", "msg_a", "--until", "1h"), "id"),
@@ -219,7 +221,7 @@ def say(client: Any) -> None:
         "lag_blocks": 100,
         "events_published": 3,
         "rpc_requests_per_block": 1.5,
-        "catching_up": {"blocks_per_second": 12.0, "seconds_left": 65},
+        "catch_up": {"blocks_per_second": 12.0, "remaining_ms": 65_000},
         "reason": "",
     }
     readiness.publish(client, keys.EVENT_INGESTOR, {"workers": 1, "workers_up": 1, "chains": [chain]})
@@ -243,7 +245,7 @@ def test_top_tells_programs_a_picture_a_line(client: Any, redis_url: str, hookfa
     say(client)
     [line] = done(hookfarm("top", "--once", "--json")).splitlines()
     assert json.loads(line)["delivery"]["delivered"] == 4711
-    with running_command("top", "--json", "--every", "0.1", "--redis-url", redis_url) as command:
+    with running_command("top", "--json", "--interval", "0.1", "--redis-url", redis_url) as command:
         eventually(lambda: command.stdout.count("\n") >= 3, within=20.0, what="three lines")
         command.interrupt()
         assert command.wait() == 0
@@ -263,7 +265,7 @@ def test_a_shell_completes_commands_words_and_ids(client: Any, endpoint: Endpoin
 
     assert completed("dead") == ["dead-letters"]
     assert "hookfarm.delivery.dead" in completed("endpoints", "add", "u", "--operational", "hookfarm.d")
-    assert completed("deliveries", "list", "--status", "par") == ["parked"]
+    assert completed("deliveries", "list", "--state", "par") == ["parked"]
     assert completed("endpoints", "show", endpoint.id[:6]) == [endpoint.id]
     assert completed("endpoints", "show", "--redis-url", "redis://127.0.0.1:1/0", "ep_") == []
 

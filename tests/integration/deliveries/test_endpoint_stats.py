@@ -30,7 +30,7 @@ def deliver(worker: OneWorker, redis_url: str, endpoint: Endpoint, count: int, n
 
 def as_the_log_has_it(client: "redis.Redis", endpoint: Endpoint) -> Lately:
     logged = log.attempts(client, endpoint.id, limit=MOST)
-    took = sorted(attempt.took_ms for attempt in logged)
+    took = sorted(attempt.duration_ms for attempt in logged)
     succeeded = sum(attempt.delivered for attempt in logged)
     return Lately(len(took), succeeded, took[len(took) // 2], took[len(took) * 99 // 100])
 

@@ -12,7 +12,7 @@ from hookfarm.deliveries import dead_letters, log
 from hookfarm.deliveries.attempts import position, recent
 from hookfarm.deliveries.log import Place, Trimming
 from hookfarm.deliveries.state_index import Choice
-from hookfarm.delivery_queue.job import KEPT_OUTCOMES, encode, garbage
+from hookfarm.delivery_queue.job import MAX_OUTCOMES, encode, invalid_job
 from hookfarm.errors import Conflict, InvalidInput, NotFound
 from hookfarm.records import Endpoint
 from hookfarm.registry.registry import Registry
@@ -64,7 +64,7 @@ def test_a_delivery_is_kept_with_its_payload_and_the_first_kilobyte_of_the_reply
     assert found.at_ms == int(attempt["at"] * 1000)
     [logged] = log.attempts(client, endpoint.id)
     assert (logged.delivery, logged.number, logged.status, logged.delivered) == ("msg_a", 1, "202", True)
-    assert logged.took_ms == attempt["took_ms"]
+    assert logged.duration_ms == attempt["duration_ms"]
     assert log.logged_endpoints(client) == {endpoint.id}
     assert_drained(client)
 
@@ -96,7 +96,7 @@ def test_an_endpoint_that_does_not_answer_is_kept_as_a_time_out(
     [attempt] = log.find(client, "msg_a").attempts
     [logged] = log.attempts(client, endpoint.id)
     assert (attempt["error"], logged.status, logged.delivered) == ("timeout", "timeout", False)
-    assert logged.took_ms >= 100
+    assert logged.duration_ms >= 100
 
 
 def test_the_log_costs_a_worker_no_round_trip(client: Any, redis_url: str, receiver: Receiver) -> None:
@@ -145,7 +145,7 @@ def test_attempts_of_four_fields_as_old_logs_have_them_are_read_and_go_with_thei
     fields = {"d": "msg_old", "n": 2, "s": "timeout", "t": 7}
     client.xadd(keys.ATTEMPTS + endpoint.id, fields)
     old = log.attempts(client, endpoint.id)[0]
-    assert (old.delivery, old.number, old.status, old.took_ms, old.delivered) == (
+    assert (old.delivery, old.number, old.status, old.duration_ms, old.delivered) == (
         "msg_old",
         2,
         "timeout",
@@ -329,13 +329,13 @@ def test_many_are_sent_again_in_one_round_trip_and_each_answered_for(
 
 
 def test_a_delivery_sent_again_and_again_does_not_grow_for_ever(client: Any) -> None:
-    outcome = {"at": 1.5, "took_ms": 1, "status": 200, "detail": ""}
-    many = [outcome] * (KEPT_OUTCOMES + 50)
+    outcome = {"at": 1.5, "duration_ms": 1, "status": 200, "detail": ""}
+    many = [outcome] * (MAX_OUTCOMES + 50)
     header = {"done": 151, "outcome": outcome, "id": "msg_a", "endpoint": "ep_x", "attempt": 151, "outcomes": many}
     client.hset(keys.DELIVERED, "msg_a", encode(header, b"{}"))
     log.send_again(client, log.find(client, "msg_a"))
     job_ = kept(client, "msg_a")
-    assert (len(job_["outcomes"]), job_["attempt"], job_["base"]) == (KEPT_OUTCOMES, 152, 151)
+    assert (len(job_["outcomes"]), job_["attempt"], job_["base"]) == (MAX_OUTCOMES, 152, 151)
 
 
 def test_garbage_is_found_and_purged_but_not_sent(client: Any, redis_url: str, worker: OneWorker) -> None:
@@ -356,7 +356,7 @@ def test_garbage_is_found_and_purged_but_not_sent(client: Any, redis_url: str, w
 
 def fabricated_letters(client: Any, count: int, died_ms: int) -> list[str]:
     """So much garbage, dead in one millisecond."""
-    letters = dict(garbage(b"%d" % number, f"reason: {number}", "test") for number in range(count))
+    letters = dict(invalid_job(b"%d" % number, f"reason: {number}", "test") for number in range(count))
     client.hset(keys.JOBS, mapping=letters)
     place(client, keys.DEAD, dict.fromkeys(letters, died_ms))
     return list(letters)

@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from hookfarm import delivery_queue
-from hookfarm.delivery_queue import EntryResult, InvalidEntry, Settlement, Verdict
-from hookfarm.delivery_queue.job import Foreign, Job, Taken
+from hookfarm.delivery_queue import EntryResult, HealthSignal, InvalidEntry, Settlement
+from hookfarm.delivery_queue.job import ClaimedJob, ForeignElement, Job
 from hookfarm.event_stream import Entry, StreamReader
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection, pack
@@ -50,20 +50,20 @@ def queued(client: Any) -> list[dict[str, Any]]:
     return [orjson.loads(raw) for raw in reversed(client.lrange(keys.DELIVERY_QUEUE, 0, -1))]
 
 
-def pop(connection: PipelinedConnection) -> Taken:
-    delivery_queue.ask(connection, None)
-    taken, _ = delivery_queue.answer(connection)
-    assert isinstance(taken, Taken)
-    return taken
+def pop(connection: PipelinedConnection) -> ClaimedJob:
+    delivery_queue.send_pop(connection, None)
+    claimed, _ = delivery_queue.read_job(connection)
+    assert isinstance(claimed, ClaimedJob)
+    return claimed
 
 
 def settle(connection: PipelinedConnection, settlement: Settlement) -> None:
-    delivery_queue.settle_now(connection, settlement)
+    delivery_queue.settle_sync(connection, settlement)
 
 
-def failed(taken: Taken, job: bytes, retry_in_seconds: float | None) -> Settlement:
+def failed(claimed: ClaimedJob, job: bytes, retry_in_seconds: float | None) -> Settlement:
     """A failure that says nothing of the endpoint: windows are not what these tests are about."""
-    return delivery_queue.failed(taken, job, retry_in_seconds, Verdict.NONE)
+    return delivery_queue.failed(claimed, job, retry_in_seconds, HealthSignal.UNKNOWN)
 
 
 def push_back_the_clock(client: Any) -> int:
@@ -90,13 +90,13 @@ def test_sequences_go_on_when_the_clock_goes_back(
     last = push_back_the_clock(client)
     enqueue(redis_url, job("ep_1", "a"), job("ep_1", "b"))
     assert [element["seq"] for element in queued(client)] == [last + 1, last + 2]
-    taken = pop(connection)
-    settle(connection, delivery_queue.give_back(taken))
+    claimed = pop(connection)
+    settle(connection, delivery_queue.returned(claimed))
     assert [(e["id"], e["seq"]) for e in queued(client)] == [("b", last + 2), ("a", last + 3)]
-    taken = pop(connection)
-    settle(connection, failed(taken, taken.after({}, attempt=2), 0.0))
+    claimed = pop(connection)
+    settle(connection, failed(claimed, claimed.with_outcome({}, attempt=2), 0.0))
     assert delivery_queue.promote(client) == 1
-    adopted = delivery_queue.adopt(connection, Foreign(b'{"endpoint":"ep_1","payload":{}}'))
+    adopted = delivery_queue.adopt(connection, ForeignElement(b'{"endpoint":"ep_1","payload":{}}'))
     assert adopted is not None
     assert [(e["id"], e["seq"]) for e in queued(client)] == [("a", last + 3), ("b", last + 4)]
     assert adopted.sequence == last + 5
@@ -108,15 +108,15 @@ def test_numbers_are_never_written_in_exponential_form(
 ) -> None:
     push_back_the_clock(client)
     enqueue(redis_url, *(job("ep_1") for _ in range(4)))
-    for move in (delivery_queue.give_back, lambda t: failed(t, t.after({}), 0.0)):
+    for move in (delivery_queue.returned, lambda t: failed(t, t.with_outcome({}), 0.0)):
         settle(connection, move(pop(connection)))
     delivery_queue.promote(client)
-    taken = pop(connection)
-    settle(connection, failed(taken, taken.after({}), 86_400.0))
+    claimed = pop(connection)
+    settle(connection, failed(claimed, claimed.with_outcome({}), 86_400.0))
     stored = [*client.lrange(keys.DELIVERY_QUEUE, 0, -1), client.get(keys.SEQUENCE), *client.hvals(keys.JOBS)]
     assert stored
     assert not [raw for raw in stored if b"e+" in raw]
-    assert due_in_seconds(client, taken.id) == pytest.approx(86_400, abs=60)
+    assert due_in_seconds(client, claimed.id) == pytest.approx(86_400, abs=60)
 
 
 def test_an_entry_is_handed_off_once(client: Any, connection: PipelinedConnection) -> None:
@@ -208,9 +208,9 @@ def test_a_delivered_job_is_forgotten_and_may_be_settled_twice(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     enqueue(redis_url, job("ep_1", "a"), job("ep_1", "b"))
-    taken = pop(connection)
+    claimed = pop(connection)
     for _ in range(2):
-        settle(connection, delivered(taken))
+        settle(connection, delivered(claimed))
     assert client.hkeys(keys.JOBS) == [b"b"]
 
 
@@ -218,8 +218,8 @@ def test_a_job_delivered_after_all_does_not_wait_for_its_retry(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     enqueue(redis_url, job("ep_1", "a"))
-    taken = pop(connection)
-    settle(connection, failed(taken, taken.after({}, attempt=2), 60.0))
+    claimed = pop(connection)
+    settle(connection, failed(claimed, claimed.with_outcome({}, attempt=2), 60.0))
     settle(connection, delivered("a"))
     assert delivery_queue.depths(client) == delivery_queue.Depths(0, 0, 0, 0, 0)
 
@@ -228,8 +228,8 @@ def test_a_failed_job_waits_for_its_time_with_what_happened(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     enqueue(redis_url, job("ep_1", "a", b'{"n":%d}' % HUGE))
-    taken = pop(connection)
-    settle(connection, failed(taken, taken.after({"status": 500}, attempt=2), 30.0))
+    claimed = pop(connection)
+    settle(connection, failed(claimed, claimed.with_outcome({"status": 500}, attempt=2), 30.0))
     assert kept(client, "a")["attempt"] == 2
     assert kept(client, "a")["outcomes"] == [{"status": 500}]
     assert due_in_seconds(client, "a") == pytest.approx(30, abs=5)
@@ -238,15 +238,15 @@ def test_a_failed_job_waits_for_its_time_with_what_happened(
     assert delivery_queue.promote(client) == 1
     again = pop(connection)
     assert (again.attempt, again.body) == (2, b'{"n":%d}' % HUGE)
-    assert again.sequence > taken.sequence
+    assert again.sequence > claimed.sequence
 
 
 def test_a_job_that_failed_for_good_is_dead_with_its_reason(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     enqueue(redis_url, job("ep_1", "a"))
-    taken = pop(connection)
-    settle(connection, failed(taken, taken.after({"status": 500}, reason="exhausted"), None))
+    claimed = pop(connection)
+    settle(connection, failed(claimed, claimed.with_outcome({"status": 500}, reason="exhausted"), None))
     assert dead_letters(client)["a"]["reason"] == "exhausted"
     assert client.zscore(keys.DEAD, "a") / 1000 == pytest.approx(time.time(), abs=5)
 
@@ -255,30 +255,30 @@ def test_a_job_given_back_is_queued_behind_the_others_unattempted(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     enqueue(redis_url, job("ep_1", "a", b'{"n":%d}' % HUGE), job("ep_1", "b"))
-    taken = pop(connection)
-    settle(connection, delivery_queue.give_back(taken))
+    claimed = pop(connection)
+    settle(connection, delivery_queue.returned(claimed))
     assert [e["id"] for e in queued(client)] == ["b", "a"]
     assert pop(connection).id == "b"
     again = pop(connection)
-    assert (again.attempt, again.body) == (1, taken.body)
+    assert (again.attempt, again.body) == (1, claimed.body)
 
 
 @pytest.mark.parametrize(
     "stale",
     [
-        lambda t: failed(t, t.after({}, attempt=9), 60.0),
-        lambda t: failed(t, t.after({}), None),
-        delivery_queue.give_back,
+        lambda t: failed(t, t.with_outcome({}, attempt=9), 60.0),
+        lambda t: failed(t, t.with_outcome({}), None),
+        delivery_queue.returned,
     ],
 )
 def test_who_holds_a_job_under_an_old_sequence_changes_nothing(
     client: Any, redis_url: str, connection: PipelinedConnection, stale: Any
 ) -> None:  # fmt: skip
     enqueue(redis_url, job("ep_1", "a"))
-    taken = pop(connection)
-    settle(connection, delivery_queue.give_back(taken))
+    claimed = pop(connection)
+    settle(connection, delivery_queue.returned(claimed))
     before = (client.lrange(keys.DELIVERY_QUEUE, 0, -1), client.hgetall(keys.JOBS), client.get(keys.SEQUENCE))
-    settle(connection, stale(taken))
+    settle(connection, stale(claimed))
     assert (
         client.lrange(keys.DELIVERY_QUEUE, 0, -1),
         client.hgetall(keys.JOBS),
@@ -286,7 +286,7 @@ def test_who_holds_a_job_under_an_old_sequence_changes_nothing(
     ) == before
     settle(connection, delivered("a"))
     for _ in range(2):
-        settle(connection, stale(taken))
+        settle(connection, stale(claimed))
     assert client.hlen(keys.JOBS) == 0
 
 
@@ -295,8 +295,8 @@ def test_due_retries_are_promoted_in_the_order_of_their_times(
 ) -> None:
     enqueue(redis_url, *(job("ep_1", name) for name in "abcd"))
     for _ in range(4):
-        taken = pop(connection)
-        settle(connection, failed(taken, taken.after({}, attempt=2), 3600.0))
+        claimed = pop(connection)
+        settle(connection, failed(claimed, claimed.with_outcome({}, attempt=2), 3600.0))
     place(client, keys.RETRY, {"c": 10, "a": 20, "b": 30})
     assert delivery_queue.promote(client, most=2) == 2
     assert delivery_queue.promote(client) == 1
@@ -309,12 +309,12 @@ def test_a_settlement_the_server_has_forgotten_is_settled_in_a_second_step(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     enqueue(redis_url, job("ep_1", "a"), job("ep_1", "b"))
-    taken = pop(connection)
+    claimed = pop(connection)
     client.script_flush()
-    settlement = delivered(taken)
-    delivery_queue.ask(connection, settlement)
-    assert not delivery_queue.confirm(connection)
-    assert delivery_queue.answer(connection)[0] is not None
+    settlement = delivered(claimed)
+    delivery_queue.send_pop(connection, settlement)
+    assert not delivery_queue.read_settlement(connection)
+    assert delivery_queue.read_job(connection)[0] is not None
     settle(connection, settlement)
     assert client.hkeys(keys.JOBS) == [b"b"]
 
@@ -322,18 +322,18 @@ def test_a_settlement_the_server_has_forgotten_is_settled_in_a_second_step(
 def test_every_script_is_taught_again_after_a_flush(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
-    for move in (delivery_queue.give_back, lambda t: failed(t, t.after({}), 0.0)):
+    for move in (delivery_queue.returned, lambda t: failed(t, t.with_outcome({}), 0.0)):
         client.script_flush()
         enqueue(redis_url, job("ep_1"))
-        taken = pop(connection)
+        claimed = pop(connection)
         client.script_flush()
-        settle(connection, move(taken))
+        settle(connection, move(claimed))
     client.script_flush()
     assert delivery_queue.promote(client) == 1
     client.script_flush()
-    assert delivery_queue.adopt(connection, Foreign(b'{"endpoint":"ep_1","payload":{}}'))
+    assert delivery_queue.adopt(connection, ForeignElement(b'{"endpoint":"ep_1","payload":{}}'))
     client.script_flush()
-    assert delivery_queue.adopt(connection, Foreign(b"garbage")) is None
+    assert delivery_queue.adopt(connection, ForeignElement(b"garbage")) is None
     assert delivery_queue.depths(client) == delivery_queue.Depths(2, 3, 0, 0, 1)
 
 
@@ -341,11 +341,11 @@ def test_one_write_settles_reports_pops_and_asks_for_the_revision(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     enqueue(redis_url, job("ep_1", "a"), job("ep_1", "b"))
-    taken = pop(connection)
+    claimed = pop(connection)
     client.set(keys.REGISTRY_REVISION, 7)
     settle(connection, delivered("nobody"))
     with client.monitor() as monitor:
-        delivery_queue.ask(connection, delivered(taken), "webhook_delivery:reported:x")
+        delivery_queue.send_pop(connection, delivered(claimed), "webhook_delivery:reported:x")
         seen = [monitor.next_command()]
         while not seen[-1]["command"].startswith(f"GET {keys.REGISTRY_REVISION}"):
             seen.append(monitor.next_command())
@@ -355,10 +355,10 @@ def test_one_write_settles_reports_pops_and_asks_for_the_revision(
         "BRPOP",
         "GET",
     ]
-    assert delivery_queue.confirm(connection)
+    assert delivery_queue.read_settlement(connection)
     assert connection.receive() == 1
-    popped, revision = delivery_queue.answer(connection)
-    assert isinstance(popped, Taken)
+    popped, revision = delivery_queue.read_job(connection)
+    assert isinstance(popped, ClaimedJob)
     assert (popped.id, revision) == ("b", 7)
 
 
@@ -369,22 +369,22 @@ def test_draining_works_on_a_full_server() -> None:
         entries = read(connection, client, 1)
         enqueue(server.url, *(job(f"ep_{name}", name) for name in "abcde"))
         client.lpush(keys.DELIVERY_QUEUE, '{"endpoint":"ep_1","payload":{},"id":"foreign"}', "garbage")
-        taken = [pop(connection) for _ in range(5)]
+        claimed = [pop(connection) for _ in range(5)]
         foreign = []
         for _ in range(2):
-            delivery_queue.ask(connection, None)
-            element, _ = delivery_queue.answer(connection)
-            assert isinstance(element, Foreign)
+            delivery_queue.send_pop(connection, None)
+            element, _ = delivery_queue.read_job(connection)
+            assert isinstance(element, ForeignElement)
             foreign.append(element)
         client.config_set("maxmemory", 1)
         with pytest.raises(redis.exceptions.OutOfMemoryError):
             client.set("anything", 1)
-        settle(connection, delivered(taken[0]))
-        settle(connection, delivery_queue.give_back(taken[1]))
-        settle(connection, failed(taken[2], taken[2].after({}, attempt=2), 0.0))
-        settle(connection, failed(taken[3], taken[3].after({}, reason="x"), None))
+        settle(connection, delivered(claimed[0]))
+        settle(connection, delivery_queue.returned(claimed[1]))
+        settle(connection, failed(claimed[2], claimed[2].with_outcome({}, attempt=2), 0.0))
+        settle(connection, failed(claimed[3], claimed[3].with_outcome({}, reason="x"), None))
         assert delivery_queue.promote(client) == 1
-        assert delivery_queue.requeue_orphan(client, taken[4].id, taken[4].sequence)
+        assert delivery_queue.requeue_orphan(client, claimed[4].id, claimed[4].sequence)
         assert [delivery_queue.adopt(connection, f) is not None for f in foreign] == [True, False]
         assert (
             delivery_queue.enqueue_results(
@@ -399,9 +399,9 @@ def test_draining_works_on_a_full_server() -> None:
 
 def test_a_wrongly_typed_list_is_an_error_that_says_so(client: Any, connection: PipelinedConnection) -> None:
     client.set(keys.DELIVERY_QUEUE, "x")
-    delivery_queue.ask(connection, None)
+    delivery_queue.send_pop(connection, None)
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
-        delivery_queue.answer(connection)
+        delivery_queue.read_job(connection)
     client.delete(keys.DELIVERY_QUEUE)
     assert connection.execute(("PING",)) == [b"PONG"]
 
@@ -417,8 +417,8 @@ def test_depths_count_every_place(client: Any, redis_url: str, connection: Pipel
     enqueue(redis_url, *(job(f"ep_{i}") for i in range(5)))
     pop(connection)
     retried, buried = pop(connection), pop(connection)
-    settle(connection, failed(retried, retried.after({}), 60.0))
-    settle(connection, failed(buried, buried.after({}), None))
+    settle(connection, failed(retried, retried.with_outcome({}), 60.0))
+    settle(connection, failed(buried, buried.with_outcome({}), None))
     assert delivery_queue.depths(client) == delivery_queue.Depths(queued=2, open=3, parked=0, retry=1, dead=1)
 
 

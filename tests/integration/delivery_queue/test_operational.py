@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from hookfarm import delivery_queue
-from hookfarm.delivery_queue import MAX_ORPHANED, Verdict, operational
-from hookfarm.delivery_queue.job import Taken
+from hookfarm.delivery_queue import MAX_ORPHANED, HealthSignal, operational
+from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.event_ingestor import counters
 from hookfarm.event_ingestor.stalled_chains import Stalls
 from hookfarm.farm.scoreboard import Board, State
@@ -37,16 +37,18 @@ def subscriber(client: Any, *events: str, url: str = URL) -> Endpoint:
     return add_endpoint(client, url, subscriptions=(parse_subscription(wanted),))
 
 
-def pop(connection: PipelinedConnection) -> Taken:
-    delivery_queue.ask(connection, None)
-    taken, _ = delivery_queue.answer(connection)
-    assert isinstance(taken, Taken)
-    return taken
+def pop(connection: PipelinedConnection) -> ClaimedJob:
+    delivery_queue.send_pop(connection, None)
+    claimed, _ = delivery_queue.read_job(connection)
+    assert isinstance(claimed, ClaimedJob)
+    return claimed
 
 
-def settle(connection: PipelinedConnection, taken: Taken, retry: float | None, reason: str = "exhausted") -> None:
-    job_ = taken.after({"status": 500}, **({} if retry else {"reason": reason}))
-    delivery_queue.settle_now(connection, delivery_queue.failed(taken, job_, retry, Verdict.FAILED))
+def settle(
+    connection: PipelinedConnection, claimed: ClaimedJob, retry: float | None, reason: str = "exhausted"
+) -> None:
+    job_ = claimed.with_outcome({"status": 500}, **({} if retry else {"reason": reason}))
+    delivery_queue.settle_sync(connection, delivery_queue.failed(claimed, job_, retry, HealthSignal.UNHEALTHY))
 
 
 def open_the_circuit(redis_url: str, connection: PipelinedConnection, endpoint: Endpoint) -> None:
@@ -88,8 +90,8 @@ def test_a_job_that_costs_too_many_workers_is_told_too(
     operator, failing = subscriber(client), add_endpoint(client, URL)
     enqueue(redis_url, job(failing, "msg_a"))
     for _ in range(MAX_ORPHANED + 1):
-        taken = pop(connection)
-        assert delivery_queue.requeue_orphan(client, taken.id, taken.sequence)
+        claimed = pop(connection)
+        assert delivery_queue.requeue_orphan(client, claimed.id, claimed.sequence)
     [body] = told(client, operator)
     assert body["data"]["reason"] == "worker_lost"
 
@@ -113,7 +115,7 @@ def test_a_circuit_is_told_once_when_it_opens_and_once_when_it_closes(
     client.hset(keys.WINDOW + failing.id, mapping={"wait": 0})
     client.zadd(keys.WINDOW_TIMERS, {failing.id: 1})
     delivery_queue.promote(client)
-    delivery_queue.settle_now(connection, delivered(pop(connection)))
+    delivery_queue.settle_sync(connection, delivered(pop(connection)))
     kinds = sorted(body["type"] for body in told(client, operator))
     assert kinds == ["hookfarm.endpoint.circuit_closed", "hookfarm.endpoint.circuit_opened"]
 
@@ -235,9 +237,9 @@ def test_facts_are_noted_and_told_while_redis_is_full(
 ) -> None:
     operator, failing = subscriber(client), add_endpoint(client, URL)
     enqueue(redis_url, job(failing, "msg_a"))
-    taken = pop(connection)
+    claimed = pop(connection)
     client.config_set("maxmemory", 1)
-    settle(connection, taken, retry=None)
+    settle(connection, claimed, retry=None)
     bodies = told(client, operator)
     client.config_set("maxmemory", 0)
     assert [body["type"] for body in bodies] == ["hookfarm.delivery.dead"]

@@ -9,8 +9,8 @@ import pytest
 
 from hookfarm import delivery_queue
 from hookfarm.deliveries import log, windows
-from hookfarm.delivery_queue import Verdict
-from hookfarm.delivery_queue.job import Foreign, Taken
+from hookfarm.delivery_queue import HealthSignal
+from hookfarm.delivery_queue.job import ClaimedJob, ForeignElement
 from hookfarm.records import Endpoint
 from hookfarm.registry.registry import Registry
 from hookfarm.store import keys
@@ -36,22 +36,25 @@ def whole_ledger(client: Any) -> Iterator[None]:
     assert_ledger_invariant(client)
 
 
-def pop(connection: PipelinedConnection) -> Taken:
-    delivery_queue.ask(connection, None)
-    taken, _ = delivery_queue.answer(connection)
-    assert isinstance(taken, Taken)
-    return taken
+def pop(connection: PipelinedConnection) -> ClaimedJob:
+    delivery_queue.send_pop(connection, None)
+    claimed, _ = delivery_queue.read_job(connection)
+    assert isinstance(claimed, ClaimedJob)
+    return claimed
 
 
 def fail(
-    connection: PipelinedConnection, taken: Taken, verdict: Verdict = Verdict.FAILED, retry: float | None = 60.0
+    connection: PipelinedConnection,
+    claimed: ClaimedJob,
+    signal: HealthSignal = HealthSignal.UNHEALTHY,
+    retry: float | None = 60.0,
 ) -> int:
-    failed = delivery_queue.failed(taken, taken.after({}, attempt=taken.attempt + 1), retry, verdict)
-    return delivery_queue.settle_now(connection, failed)
+    failed = delivery_queue.failed(claimed, claimed.with_outcome({}, attempt=claimed.attempt + 1), retry, signal)
+    return delivery_queue.settle_sync(connection, failed)
 
 
-def deliver(connection: PipelinedConnection, taken: Taken) -> None:
-    delivery_queue.settle_now(connection, delivered(taken))
+def deliver(connection: PipelinedConnection, claimed: ClaimedJob) -> None:
+    delivery_queue.settle_sync(connection, delivered(claimed))
 
 
 def queued(client: Any) -> int:
@@ -111,7 +114,7 @@ def test_each_success_promotes_the_next_parked_and_widens_the_window_by_one(
     while len(order) < 20:
         order.append(pop(connection))
         deliver(connection, order[-1])
-    assert [taken.id for taken in order] == [f"m{n}" for n in range(20)]
+    assert [claimed.id for claimed in order] == [f"m{n}" for n in range(20)]
     assert_drained(client)
 
 
@@ -125,9 +128,9 @@ def test_an_endpoint_alone_may_use_all_workers_and_beside_others_half_of_them(
     assert 30 <= window(client).open <= 38
     enqueue(redis_url, job("ep_2"))
     for _ in range(40):
-        taken = pop(connection)
-        if taken.endpoint == "ep_1":
-            deliver(connection, taken)
+        claimed = pop(connection)
+        if claimed.endpoint == "ep_1":
+            deliver(connection, claimed)
     assert window(client).open <= 15
 
 
@@ -136,9 +139,9 @@ def test_a_slow_endpoint_has_half_of_the_workers_even_alone(
 ) -> None:
     workers(client, 30)
     enqueue(redis_url, *(job("ep_1") for _ in range(100)))
-    slow = DONE._replace(took_ms=5000)
+    slow = DONE._replace(duration_ms=5000)
     for _ in range(60):
-        delivery_queue.settle_now(connection, delivery_queue.delivered(pop(connection), slow, keep=1000))
+        delivery_queue.settle_sync(connection, delivery_queue.delivered(pop(connection), slow, keep=1000))
     assert window(client).open == 15
     for _ in range(8):
         deliver(connection, pop(connection))
@@ -160,9 +163,9 @@ def test_failures_halve_the_window_and_others_leave_it(
     enqueue(redis_url, *(job("ep_1") for _ in range(20)))
     fail(connection, pop(connection))
     assert (window(client).limit, window(client).open) == (2, 3)
-    fail(connection, pop(connection), Verdict.ANSWERED)
+    fail(connection, pop(connection), HealthSignal.HEALTHY)
     assert (window(client).limit, window(client).failures) == (2, 0)
-    fail(connection, pop(connection), Verdict.NONE)
+    fail(connection, pop(connection), HealthSignal.UNKNOWN)
     assert (window(client).limit, window(client).open) == (2, 2)
 
 
@@ -208,8 +211,8 @@ def test_what_was_open_when_the_circuit_opened_does_not_lengthen_the_pause(
         deliver(connection, pop(connection))
     held = [pop(connection) for _ in range(queued(client))]
     assert len(held) >= 15
-    for taken in held:
-        fail(connection, taken)
+    for claimed in held:
+        fail(connection, claimed)
     assert client.hget(keys.WINDOW + "ep_1", "pause") == b"1000"
 
 
@@ -229,7 +232,7 @@ def test_a_retry_that_is_due_goes_before_what_was_never_attempted(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     enqueue(redis_url, *(job("ep_1", f"m{n}") for n in range(8)))
-    fail(connection, pop(connection), Verdict.NONE, 0.0)
+    fail(connection, pop(connection), HealthSignal.UNKNOWN, 0.0)
     assert delivery_queue.promote(client) == 1
     assert parked(client, "ep_1") == ["m0", "m5", "m6", "m7"]
 
@@ -238,11 +241,11 @@ def test_an_orphan_that_dies_leaves_its_place_in_the_window(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     enqueue(redis_url, *(job("ep_1", f"m{n}") for n in range(5)))
-    taken = pop(connection)
+    claimed = pop(connection)
     for _ in range(6):
-        sequence = client.zscore(keys.OPEN, taken.id)
-        assert delivery_queue.requeue_orphan(client, taken.id, int(sequence))
-    assert client.zscore(keys.DEAD, taken.id) is not None
+        sequence = client.zscore(keys.OPEN, claimed.id)
+        assert delivery_queue.requeue_orphan(client, claimed.id, int(sequence))
+    assert client.zscore(keys.DEAD, claimed.id) is not None
     assert parked(client, "ep_1") == []
     assert window(client).open == 4
 
@@ -302,7 +305,7 @@ def test_an_ordered_endpoint_gets_one_at_a_time_and_a_retry_before_all_others(
         seen.append(pop(connection))
         assert queued(client) == 0
         deliver(connection, seen[-1])
-    assert [(taken.id, taken.attempt) for taken in seen] == [("m0", 2), ("m1", 1), ("m2", 1), ("m3", 1)]
+    assert [(claimed.id, claimed.attempt) for claimed in seen] == [("m0", 2), ("m1", 1), ("m2", 1), ("m3", 1)]
 
 
 def test_an_ordered_endpoints_deliveries_are_sent_again_in_the_order_in_which_that_was_asked_for(
@@ -322,8 +325,8 @@ def test_an_ordered_endpoints_deliveries_are_sent_again_in_the_order_in_which_th
     for _ in names:
         seen.append(pop(connection))
         deliver(connection, seen[-1])
-    assert [taken.id for taken in seen] == names
-    assert [taken.attempt for taken in seen] == [3, 2, 2, 2, 2]
+    assert [claimed.id for claimed in seen] == names
+    assert [claimed.attempt for claimed in seen] == [3, 2, 2, 2, 2]
 
 
 def test_an_ordered_endpoint_goes_on_behind_a_dead_letter(
@@ -342,7 +345,7 @@ def test_a_paused_endpoint_keeps_its_jobs_and_gets_them_when_it_is_enabled(
     enqueue(redis_url, job(endpoint, "a"), job(endpoint, "b"))
     held = pop(connection)
     Registry(client).disable(endpoint.id, "by hand")
-    delivery_queue.settle_now(connection, delivery_queue.park(held))
+    delivery_queue.settle_sync(connection, delivery_queue.parked(held))
     enqueue(redis_url, job(endpoint, "c"))
     delivery_queue.promote(client)
     assert parked(client, endpoint) == ["a", "c"]
@@ -404,8 +407,8 @@ def test_a_removed_endpoints_last_failures_are_no_circuit(
     held = [pop(connection) for _ in range(queued(client))]
     assert len(held) >= 5
     Registry(client).remove(endpoint.id)
-    for taken in held:
-        fail(connection, taken)
+    for claimed in held:
+        fail(connection, claimed)
     assert client.zcard(keys.OPEN_CIRCUITS) == 0
 
 
@@ -413,7 +416,7 @@ def test_somebody_elses_element_is_parked_where_the_window_is_full(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     enqueue(redis_url, *(job("ep_1", f"m{n}") for n in range(4)))
-    foreign = Foreign(b'{"endpoint":"ep_1","payload":{},"id":"foreign"}')
+    foreign = ForeignElement(b'{"endpoint":"ep_1","payload":{},"id":"foreign"}')
     assert delivery_queue.adopt(connection, foreign) is None
     assert delivery_queue.adopt(connection, foreign, again=True) is None
     assert parked(client, "ep_1") == ["foreign"]
@@ -427,18 +430,22 @@ def test_an_endpoint_that_has_only_failed_for_too_long_is_given_up(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     enqueue(redis_url, *(job("ep_1") for _ in range(4)))
-    taken = pop(connection)
+    claimed = pop(connection)
     long_ago = int((time.time() - 7200) * 1000)
 
-    def failed_again(taken: Taken, give_up_seconds: float) -> int:
+    def failed_again(claimed: ClaimedJob, disable_after_seconds: float) -> int:
         settlement = delivery_queue.failed(
-            taken, taken.after({}), 60.0, Verdict.ANSWERED, give_up_seconds=give_up_seconds
+            claimed,
+            claimed.with_outcome({}),
+            60.0,
+            HealthSignal.HEALTHY,
+            disable_after_seconds=disable_after_seconds,
         )
-        return delivery_queue.settle_now(connection, settlement)
+        return delivery_queue.settle_sync(connection, settlement)
 
-    assert failed_again(taken, 3600.0) == 1
+    assert failed_again(claimed, 3600.0) == 1
     client.hset(keys.WINDOW + "ep_1", "since", long_ago)
     assert failed_again(pop(connection), 8000.0) == 1
-    assert failed_again(pop(connection), 3600.0) == delivery_queue.GIVE_UP
+    assert failed_again(pop(connection), 3600.0) == delivery_queue.DISABLE_ENDPOINT
     deliver(connection, pop(connection))
     assert window(client).failing_since_ms is None

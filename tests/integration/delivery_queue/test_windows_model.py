@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from hookfarm import delivery_queue
 from hookfarm.deliveries import windows
-from hookfarm.delivery_queue import EntryResult, Verdict
-from hookfarm.delivery_queue.job import Foreign, Job, Taken
+from hookfarm.delivery_queue import EntryResult, HealthSignal
+from hookfarm.delivery_queue.job import ClaimedJob, ForeignElement, Job
 from hookfarm.event_stream import StreamReader
 from hookfarm.records import Endpoint
 from hookfarm.registry.registry import Registry
@@ -45,7 +45,7 @@ class Windows(RuleBasedStateMachine):
         client.hset(keys.ENDPOINT_LIMITS, "*", 8)
         self.reader = StreamReader(connection, "model")
         self.reader.follow([CHAIN_ID])
-        self.hands: list[Taken] = []
+        self.hands: list[ClaimedJob] = []
         self.owed: set[str] = set()
         self.number = 0
 
@@ -75,62 +75,64 @@ class Windows(RuleBasedStateMachine):
         job_id = f"{name}-{self.number:04}"
         self.number += 1
         raw = b'{"endpoint":"%b","payload":{},"id":"%b"}' % (name.encode(), job_id.encode())
-        taken = delivery_queue.adopt(self.connection, Foreign(raw))
+        claimed = delivery_queue.adopt(self.connection, ForeignElement(raw))
         self.owed.add(job_id)
-        if taken is not None:
-            self.hands.append(taken)
+        if claimed is not None:
+            self.hands.append(claimed)
 
     @precondition(lambda self: self.client.llen(keys.DELIVERY_QUEUE))
     @rule()
     def pop(self) -> None:
-        delivery_queue.ask(self.connection, None)
-        taken, _ = delivery_queue.answer(self.connection)
-        assert isinstance(taken, Taken)
-        if self.client.zscore(keys.OPEN, taken.id) == taken.sequence:
-            self.hands.append(taken)
+        delivery_queue.send_pop(self.connection, None)
+        claimed, _ = delivery_queue.read_job(self.connection)
+        assert isinstance(claimed, ClaimedJob)
+        if self.client.zscore(keys.OPEN, claimed.id) == claimed.sequence:
+            self.hands.append(claimed)
 
-    def take(self, data: Any) -> Taken:
-        taken: Taken = data.draw(st.sampled_from(self.hands))
-        self.hands.remove(taken)
-        return taken
+    def take(self, data: Any) -> ClaimedJob:
+        claimed: ClaimedJob = data.draw(st.sampled_from(self.hands))
+        self.hands.remove(claimed)
+        return claimed
 
     def settle(self, settlement: delivery_queue.Settlement) -> None:
-        delivery_queue.settle_now(self.connection, settlement)
+        delivery_queue.settle_sync(self.connection, settlement)
 
     @precondition(lambda self: self.hands)
     @rule(data=st.data())
     def deliver(self, data: Any) -> None:
         self.conclude(self.take(data))
 
-    def conclude(self, taken: Taken) -> None:
-        self.settle(delivered(taken))
-        self.owed.remove(taken.id)
+    def conclude(self, claimed: ClaimedJob) -> None:
+        self.settle(delivered(claimed))
+        self.owed.remove(claimed.id)
 
     @precondition(lambda self: self.hands)
-    @rule(data=st.data(), verdict=st.sampled_from(Verdict), wait=st.sampled_from([0.0, 3600.0]))
-    def fail(self, data: Any, verdict: Verdict, wait: float) -> None:
-        taken = self.take(data)
-        self.settle(delivery_queue.failed(taken, taken.after({}, attempt=taken.attempt + 1), wait, verdict))
+    @rule(data=st.data(), signal=st.sampled_from(HealthSignal), wait=st.sampled_from([0.0, 3600.0]))
+    def fail(self, data: Any, signal: HealthSignal, wait: float) -> None:
+        claimed = self.take(data)
+        self.settle(
+            delivery_queue.failed(claimed, claimed.with_outcome({}, attempt=claimed.attempt + 1), wait, signal)
+        )
 
     @precondition(lambda self: self.hands)
     @rule(data=st.data())
     def die(self, data: Any) -> None:
-        taken = self.take(data)
-        self.settle(delivery_queue.failed(taken, taken.after({}, reason="x"), None))
-        self.owed.remove(taken.id)
+        claimed = self.take(data)
+        self.settle(delivery_queue.failed(claimed, claimed.with_outcome({}, reason="x"), None))
+        self.owed.remove(claimed.id)
 
     @precondition(lambda self: self.hands)
-    @rule(data=st.data(), move=st.sampled_from([delivery_queue.give_back, delivery_queue.park]))
+    @rule(data=st.data(), move=st.sampled_from([delivery_queue.returned, delivery_queue.parked]))
     def put_back(self, data: Any, move: Any) -> None:
         self.settle(move(self.take(data)))
 
     @precondition(lambda self: self.hands)
     @rule(data=st.data())
     def orphan(self, data: Any) -> None:
-        taken = self.take(data)
-        assert delivery_queue.requeue_orphan(self.client, taken.id, taken.sequence)
-        if self.client.zscore(keys.DEAD, taken.id) is not None:
-            self.owed.remove(taken.id)
+        claimed = self.take(data)
+        assert delivery_queue.requeue_orphan(self.client, claimed.id, claimed.sequence)
+        if self.client.zscore(keys.DEAD, claimed.id) is not None:
+            self.owed.remove(claimed.id)
 
     @rule(name=NAMES, enabled=st.booleans())
     def change(self, name: str, enabled: bool) -> None:
@@ -164,8 +166,8 @@ class Windows(RuleBasedStateMachine):
         for name in MOST:
             self.registry.edit(name, lambda endpoint: replace(endpoint, enabled=True))
         while True:
-            for taken in self.hands:
-                self.conclude(taken)
+            for claimed in self.hands:
+                self.conclude(claimed)
             self.hands = []
             if not self.owed:
                 break

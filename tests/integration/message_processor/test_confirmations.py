@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from hookfarm import delivery_queue
-from hookfarm.delivery_queue.job import Taken
+from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.event_stream import StreamReader
 from hookfarm.matching.index import Index
 from hookfarm.matching.payload import webhook_id
@@ -81,20 +81,20 @@ class Chain:
     def confirm(self) -> int:
         return delivery_queue.enqueue_confirmed(self.connection, CHAIN).enqueued
 
-    def pop(self) -> Taken:
-        delivery_queue.ask(self.connection, None)
-        taken, _ = delivery_queue.answer(self.connection)
-        assert isinstance(taken, Taken)
-        return taken
+    def pop(self) -> ClaimedJob:
+        delivery_queue.send_pop(self.connection, None)
+        claimed, _ = delivery_queue.read_job(self.connection)
+        assert isinstance(claimed, ClaimedJob)
+        return claimed
 
     def settle(self, settlement: delivery_queue.Settlement) -> None:
-        delivery_queue.settle_now(self.connection, settlement)
+        delivery_queue.settle_sync(self.connection, settlement)
 
     def deliver(self) -> dict[str, Any]:
-        taken = self.pop()
-        self.settle(delivered(taken))
-        body: dict[str, Any] = orjson.loads(taken.body)
-        return {"id": taken.id, **body}
+        claimed = self.pop()
+        self.settle(delivered(claimed))
+        body: dict[str, Any] = orjson.loads(claimed.body)
+        return {"id": claimed.id, **body}
 
     @property
     def owed(self) -> int:
@@ -213,19 +213,19 @@ def test_a_log_that_was_attempted_is_taken_back_once_its_retries_are_over(chain:
     chain.publish(log(10))
     chain.process()
     held = chain.pop()
-    chain.settle(delivery_queue.failed(held, held.after({}, attempt=2), 0.0))
+    chain.settle(delivery_queue.failed(held, held.with_outcome({}, attempt=2), 0.0))
     chain.publish(log(10, removed=True))
     chain.process()
     assert delivery_queue.promote(chain.client) == 1
     held = chain.pop()
-    chain.settle(delivery_queue.failed(held, held.after({}, reason="exhausted"), None))
+    chain.settle(delivery_queue.failed(held, held.with_outcome({}, reason="exhausted"), None))
     assert chain.deliver()["type"] == "log.removed"
 
 
 def test_a_log_that_was_interrupted_on_its_way_counts_as_sent(chain: Chain) -> None:
     chain.publish(log(10))
     chain.process()
-    chain.settle(delivery_queue.give_back(chain.pop(), interrupted=True))
+    chain.settle(delivery_queue.returned(chain.pop(), interrupted=True))
     chain.publish(log(10, removed=True))
     chain.process()
     assert [chain.deliver()["type"] for _ in range(2)] == ["log.emitted", "log.removed"]

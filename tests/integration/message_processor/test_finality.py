@@ -9,7 +9,7 @@ import pytest
 
 from hookfarm import delivery_queue
 from hookfarm.delivery_queue import FinalityUpdate
-from hookfarm.delivery_queue.job import Taken
+from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.matching import notifications
 from hookfarm.matching.payload import webhook_id
 from hookfarm.records import Subscription
@@ -175,19 +175,19 @@ def test_an_original_in_a_workers_hands_goes_first(chain: FinalChain) -> None:
 def test_an_original_that_is_tried_again_goes_first_and_a_dead_one_is_over(chain: FinalChain) -> None:
     chain.feed(log(10))
     held = chain.pop()
-    chain.settle(delivery_queue.failed(held, held.after({}, attempt=2), 0.0))
+    chain.settle(delivery_queue.failed(held, held.with_outcome({}, attempt=2), 0.0))
     chain.final(10)
     assert delivery_queue.promote(chain.client) == 1
     held = chain.pop()
     assert held.attempt == 2
-    chain.settle(delivery_queue.failed(held, held.after({}, reason="exhausted"), None))
+    chain.settle(delivery_queue.failed(held, held.with_outcome({}, reason="exhausted"), None))
     assert chain.deliver()["type"] == "log.finalized"
 
 
 def test_an_original_that_is_dead_already_is_waited_for_no_longer(chain: FinalChain) -> None:
     chain.feed(log(10))
     held = chain.pop()
-    chain.settle(delivery_queue.failed(held, held.after({}, reason="exhausted"), None))
+    chain.settle(delivery_queue.failed(held, held.with_outcome({}, reason="exhausted"), None))
     chain.final(10)
     assert chain.deliver()["type"] == "log.finalized"
 
@@ -388,7 +388,7 @@ def test_an_endpoint_that_joins_later_gets_finalized_and_the_others_not_again(ch
     chain.settle(delivered(held[0]))
     held.append(chain.pop())
     chain.settle(delivered(held[1]))
-    assert [(taken.endpoint, orjson.loads(taken.body)["type"]) for taken in held] == [
+    assert [(claimed.endpoint, orjson.loads(claimed.body)["type"]) for claimed in held] == [
         ("ep_late", "log.emitted"), ("ep_late", "log.finalized"),
     ]  # fmt: skip
     assert chain.owed == 0
@@ -421,6 +421,6 @@ def test_an_older_server_that_never_said_what_to_tell_means_emitted_and_removed(
     chain.client.hset(keys.HISTORY + block(10), "0", "1-0 + 0 ep_1:sub_1")
     chain.feed(log(10, removed=True))
     removal = chain.pop()
-    assert isinstance(removal, Taken)
+    assert isinstance(removal, ClaimedJob)
     assert orjson.loads(removal.body)["type"] == "log.removed"
     chain.settle(delivered(removal))

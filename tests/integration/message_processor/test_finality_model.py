@@ -14,7 +14,7 @@ import pytest
 
 from hookfarm import delivery_queue
 from hookfarm.delivery_queue import EntryResult
-from hookfarm.delivery_queue.job import Taken
+from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.matching import notifications
 from hookfarm.records import Event
 from hookfarm.store import keys
@@ -48,7 +48,7 @@ class World:
         self.orphans: list[list[list[Event]]] = []
         self.final = 0
         self.read: list[list[Any]] = []
-        self.hands: list[Taken] = []
+        self.hands: list[ClaimedJob] = []
         self.received: dict[str, list[dict[str, Any]]] = {name: [] for name in ASKED}
         self._branches = 0
         self._is_unread = False
@@ -106,15 +106,17 @@ class World:
     def settle(self) -> None:
         if not self.hands:
             return
-        taken = self.hands.pop(self.chance.randrange(len(self.hands)))
+        claimed = self.hands.pop(self.chance.randrange(len(self.hands)))
         fate = self.chance.random()
         if fate < 0.2:
-            self.chain.settle(delivery_queue.failed(taken, taken.after({}, attempt=taken.attempt + 1), 0.0))
+            self.chain.settle(
+                delivery_queue.failed(claimed, claimed.with_outcome({}, attempt=claimed.attempt + 1), 0.0)
+            )
         elif fate < 0.3:
-            self.chain.settle(delivery_queue.give_back(taken, interrupted=True))
+            self.chain.settle(delivery_queue.returned(claimed, interrupted=True))
         else:
-            self.received[taken.endpoint].append({"id": taken.id, **orjson.loads(taken.body)})
-            self.chain.settle(delivered(taken))
+            self.received[claimed.endpoint].append({"id": claimed.id, **orjson.loads(claimed.body)})
+            self.chain.settle(delivered(claimed))
         delivery_queue.promote(self.chain.client)
 
     def drain(self) -> None:

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from hookfarm.delivery_queue.job import Taken
+from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.errors import InvalidInput
-from hookfarm.http_client.request import Endpoints
 from hookfarm.records import Endpoint
 from hookfarm.registry.registry import Registry
 from hookfarm.security.vault import MasterKey, Vault
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
+from hookfarm.webhook_delivery.endpoints import EndpointCache
 from tests.support.farm_processes import hookfarm
 from tests.support.redis_server import RedisServer
 
@@ -38,10 +38,10 @@ def send(redis_url: str) -> Iterator[Callable[[Vault], Any]]:
     connection = PipelinedConnection(redis_url, 1.0)
 
     def request(vault: Vault) -> Any:
-        prepared = Endpoints(connection, LOOPBACK, vault).get("ep_a", 1)
+        prepared = EndpointCache(connection, LOOPBACK, vault).get("ep_a", 1)
         if not prepared or isinstance(prepared, InvalidInput):
             return prepared
-        return prepared.request(Taken(0, "msg_1", "ep_a", 1, {}, b'{"a":1}'), 1_795_000_000)
+        return prepared.request(ClaimedJob(0, "msg_1", "ep_a", 1, {}, b'{"a":1}'), 1_795_000_000)
 
     yield request
     connection.close()

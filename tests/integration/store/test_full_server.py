@@ -17,8 +17,8 @@ from tests.support.delivery import add_endpoint, enqueue, job
 def test_orphans_are_found_and_queued_again_while_redis_is_full(client: Any, redis_url: str) -> None:
     enqueue(redis_url, job(add_endpoint(client, "http://127.0.0.1:9/"), "a"))
     connection = PipelinedConnection(redis_url, 1)
-    delivery_queue.ask(connection, None)
-    assert delivery_queue.answer(connection)[0] is not None
+    delivery_queue.send_pop(connection, None)
+    assert delivery_queue.read_job(connection)[0] is not None
     connection.close()
     client.config_set("maxmemory", 1)
     watermark = delivery_queue.watermark(client)

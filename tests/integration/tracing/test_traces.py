@@ -14,9 +14,8 @@ from hookfarm.event_stream import Entry
 from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Board
 from hookfarm.store import keys
-from hookfarm.tracing import match_spans
 from hookfarm.tracing.identity import block_span
-from hookfarm.tracing.setup import Tracing, opened
+from hookfarm.tracing.setup import TracingSettings, open_spans
 from hookfarm.tracing.spans import Spans
 from tests.support.collector import Arrived, Collector, running_collector
 from tests.support.delivery import add_endpoint, enqueue, job, one_worker
@@ -41,7 +40,7 @@ def spans_to(url: str, sample_ratio: float = 1.0) -> Iterator[Spans]:
     """Those of a process that ends with the context."""
     child = Child(keys.WEBHOOK_DELIVERY, 0, Board({keys.WEBHOOK_DELIVERY: 1}))
     child.slot.occupied_by(os.getpid())
-    with opened(Tracing(url + "/v1/traces", sample_ratio), child) as spans:
+    with open_spans(TracingSettings(url + "/v1/traces", sample_ratio), child) as spans:
         assert spans is not None
         yield spans
     child.close()
@@ -151,7 +150,7 @@ def test_what_is_handed_off_is_traced_once_and_only_where_somebody_wants_it(coll
         EntryResult(Entry(1, b"7-0", b"")),
     ]
     with spans_to(collector.url) as spans:
-        match_spans.record_matches(spans, done, {b"6-0": "told before"}, read_ns=1)
+        spans.matches(done, {b"6-0": "told before"}, read_ns=1)
     collector.wait_for(match=3)
     seen = {
         (s.attributes["hookfarm.place"], s.attributes["hookfarm.removed"]): s.attributes["hookfarm.endpoints"]

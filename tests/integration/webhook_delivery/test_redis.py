@@ -13,9 +13,9 @@ from hookfarm import delivery_queue
 from hookfarm.delivery_queue import Depths, settle, take
 from hookfarm.farm.scoreboard import State
 from hookfarm.store import keys
-from hookfarm.webhook_delivery import counters
+from hookfarm.webhook_delivery import telemetry
 from tests.support.delivery import (
-    REPORT_TO,
+    POLLING_COUNTER,
     OneWorker,
     add_endpoint,
     dead_letters,
@@ -34,7 +34,7 @@ INCR = b"$4\r\nINCR\r\n"
 
 def cut(worker: OneWorker) -> None:
     """Closes the worker's connection from the server's side."""
-    worker.client.client_kill_filter(_id=str(worker.slot.counter(counters.CLIENT_ID)))
+    worker.client.client_kill_filter(_id=str(worker.slot.counter(telemetry.CLIENT_ID)))
 
 
 def test_a_job_costs_one_write(client: Any, redis_url: str, receiver: Receiver, worker: OneWorker) -> None:
@@ -60,7 +60,7 @@ def test_the_first_pop_reports_in_the_same_write_and_no_later_one_does(
     worker.step()
     [reporting] = [write for write in worker.connection.writes if INCR in write]
     assert reporting.index(INCR) < reporting.index(b"BRPOP")
-    assert REPORT_TO.encode() in reporting
+    assert POLLING_COUNTER.encode() in reporting
     assert worker.up
     worker.step()
     cut(worker)
@@ -70,7 +70,7 @@ def test_the_first_pop_reports_in_the_same_write_and_no_later_one_does(
     enqueue(redis_url, job(endpoint))
     receiver.wait_for(3)
     worker.stop()
-    assert client.get(REPORT_TO) == b"1"
+    assert client.get(POLLING_COUNTER) == b"1"
 
 
 def test_the_outcome_goes_out_with_the_next_pop(
@@ -95,14 +95,14 @@ def test_a_worker_shows_what_it_holds_until_it_is_settled(
     sequence = int(client.zscore(keys.OPEN, "a"))
     worker.start()
     receiver.wait_for(1)
-    assert worker.slot.activity == counters.POSTING
-    assert worker.slot.counter(counters.HELD_SEQUENCE) == sequence
+    assert worker.slot.activity == telemetry.POSTING
+    assert worker.slot.counter(telemetry.HELD_SEQUENCE) == sequence
     gate.set()
-    eventually(lambda: worker.slot.activity == counters.POLLING, what="the next pop")
-    eventually(lambda: not worker.slot.counter(counters.HELD_SEQUENCE), what="the settlement")
+    eventually(lambda: worker.slot.activity == telemetry.POLLING, what="the next pop")
+    eventually(lambda: not worker.slot.counter(telemetry.HELD_SEQUENCE), what="the settlement")
     assert not client.exists(keys.JOBS)
     clients = {c["id"]: c for c in client.client_list()}
-    assert clients[str(worker.slot.counter(counters.CLIENT_ID))]["cmd"] == "brpop"
+    assert clients[str(worker.slot.counter(telemetry.CLIENT_ID))]["cmd"] == "brpop"
 
 
 def test_after_a_cut_connection_the_outcome_is_settled_first_and_nothing_sent_twice(
@@ -156,7 +156,7 @@ def test_a_job_that_arrives_too_late_is_given_back_instead_of_posted(
         asleep.start()
         worker.step()
         asleep.join()
-        assert worker.slot.counter(counters.GIVEN_BACK) == 1
+        assert worker.slot.counter(telemetry.RETURNED) == 1
         assert [r.id for r in receiver.received] == ["first"]
         worker.step()
         worker.settle()
