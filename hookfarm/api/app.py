@@ -110,5 +110,5 @@ async def _beat(child: Child, server: uvicorn.Server) -> None:
     while True:
         child.slot.promise(PROMISE_SECONDS)
         if server.started:
-            child.up()
+            child.mark_up()
         await asyncio.sleep(BEAT_SECONDS if server.started else 0.01)

@@ -93,7 +93,7 @@ async def _run_child(child: Child, options: DevchainOptions) -> None:
     node.paused = True
     loop.add_reader(child.stop_fd, stop.set)
     async with listening(node):
-        child.up()
+        child.mark_up()
         mining = asyncio.create_task(mine_until(node, stop))
         while not stop.is_set() and not mining.done():
             child.slot.promise(HEARTBEAT_WITHIN_SECONDS)

@@ -56,12 +56,12 @@ class Child:
         """True once the master is dead."""
         return os.getppid() != self._master_pid
 
-    def up(self) -> None:
+    def mark_up(self) -> None:
         """Says that it does its work and is able to."""
         self.slot.reason = ""
         self.slot.state = State.UP
 
-    def stalled(self, reason: str) -> None:
+    def mark_stalled(self, reason: str) -> None:
         """Says that it is alive but cannot do its work, and why."""
         self.slot.reason = reason
         self.slot.state = State.STALLED

@@ -11,11 +11,12 @@ A replacement has longer to boot than the one before it that went quickly, up to
 with so much else to do that booting takes longer than that, ending it each time would only add to the load.
 """
 
+from hookfarm import backoff
+
 FIRST_WAIT_SECONDS = 0.1
-LONGEST_WAIT_SECONDS = 30.0
-LONGEST_WAIT_AFTER_KILL_SECONDS = 1.0
-JITTER = 0.2
-MOST_DOUBLINGS = 3
+MAX_WAIT_SECONDS = 30.0
+MAX_WAIT_AFTER_KILL_SECONDS = 1.0
+MAX_DOUBLINGS = 3
 SETTLED_SECONDS = 1.0
 """A child that lived this long and came up counts as having worked."""
 
@@ -29,11 +30,10 @@ def wait_seconds(quick_exits: int, chance: float, killed: bool = False) -> float
     """How long to wait before forking; `chance` is a random number from 0 to 1."""
     if quick_exits == 0:
         return 0.0
-    longest = LONGEST_WAIT_AFTER_KILL_SECONDS if killed else LONGEST_WAIT_SECONDS
-    wait = min(FIRST_WAIT_SECONDS * 2.0 ** min(quick_exits - 1, 30), longest)
-    return wait * (1 - JITTER + 2 * JITTER * chance)
+    longest = MAX_WAIT_AFTER_KILL_SECONDS if killed else MAX_WAIT_SECONDS
+    return backoff.delay(quick_exits - 1, FIRST_WAIT_SECONDS, longest, chance)
 
 
 def boot_seconds(normal: float, quick_exits: int) -> float:
     """How long the next child may take to come up."""
-    return normal * 2.0 ** min(quick_exits, MOST_DOUBLINGS)
+    return normal * 2.0 ** min(quick_exits, MAX_DOUBLINGS)

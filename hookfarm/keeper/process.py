@@ -13,7 +13,7 @@ nothing: the keys go with their TTL unless its successor refreshes them.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Slot, State
 from hookfarm.keeper import metrics
 from hookfarm.keeper.readiness_check import DOUBT_SECONDS, Verdict, backing_off, judge
+from hookfarm.outage import Outage
 from hookfarm.status import readiness
 from hookfarm.store import server_checks
 from hookfarm.store.clients import command_client
@@ -46,7 +47,7 @@ class Watched:
     `measure` is asked for its metrics."""
 
     service: str
-    report: Callable[[Sequence[Slot]], dict[str, Any]]
+    report: Callable[[Sequence[Slot]], Mapping[str, Any]]
     confirm: Callable[["redis.Redis"], bool] | None = None
     measure: metrics.Measure | None = None
 
@@ -103,7 +104,7 @@ class Keeper:
         self._taken_over = False
         self._due = {duty.name: 0.0 for duty in orders.duties}
         self._failing: dict[str, str] = {}
-        self._troubled_since: float | None = None
+        self._outage = Outage(child, log)
 
     def run(self) -> None:
         self._boot()
@@ -111,10 +112,10 @@ class Keeper:
             self._child.slot.promise(PROMISE_SECONDS)
             try:
                 self.tick(time.monotonic())
-                self._redis_is_back()
+                self._outage.recover("redis")
                 self._tell_heard(None)
             except redis.RedisError as error:
-                self._redis_is_gone(error)
+                self._on_redis_down(error)
                 self._tell_heard(error)
         self._leave()
         self.close()
@@ -161,19 +162,19 @@ class Keeper:
                 self._orders.before(self._client)
         except redis.RedisError as error:
             raise CouldNotBoot(f"Redis: {error}") from error
-        self._child.up()
+        self._child.mark_up()
 
     def _take_over(self) -> None:
         """No key of ours, nor of an earlier farm on this host, may say what has not been judged now."""
         for service, standing in self._standings.items():
             if not standing.published:
-                readiness.disown(self._client, service)
+                readiness.delete_own(self._client, service)
         self._taken_over = True
 
     def _pause(self) -> float:
         wanted = (w.service for w in self._orders.watched if self._board.wanted(w.service))
         starting = not all(map(self._board.was_announced, wanted))
-        return STARTING_TICK_SECONDS if starting and self._troubled_since is None else TICK_SECONDS
+        return STARTING_TICK_SECONDS if starting and not self._outage.is_ongoing else TICK_SECONDS
 
     def _attend(self, watched: Watched, now: float) -> None:
         standing = self._standings[watched.service]
@@ -194,7 +195,7 @@ class Keeper:
         if self._standings[watched.service].described:
             self._standings[watched.service] = _Standing(published=False)
             self._board.announce(watched.service, False)
-            readiness.forget(self._client, [watched.service])
+            readiness.clear(self._client, [watched.service])
 
     def _wanted_slots(self, watched: Watched) -> Sequence[Slot]:
         return self._board.slots(watched.service)[: self._board.wanted(watched.service)]
@@ -222,10 +223,10 @@ class Keeper:
         certain = standing.published and standing.doubted is None
         if now - standing.described >= STATUS_SECONDS:
             status = self._status(watched, standing)
-            readiness.describe(self._client, service, status, standing.published)
+            readiness.write_status(self._client, service, status, standing.published)
             standing.described = now
             if certain:
-                readiness.restore(self._client, service)
+                readiness.reassert(self._client, service)
         if certain and now - standing.refreshed >= self._refresh_seconds:
             readiness.publish(self._client, service, status or self._status(watched, standing))
             standing.refreshed = now
@@ -233,25 +234,16 @@ class Keeper:
     def _status(self, watched: Watched, standing: _Standing) -> dict[str, Any]:
         slots = self._wanted_slots(watched)
         up = sum(slot.pid != 0 and slot.state == State.UP for slot in slots)
-        counted = {"workers": len(slots), "workers_up": up, "why": standing.why}
+        counted = {"workers": len(slots), "workers_up": up, "reason": standing.why}
         waiting = {"backing_off": backing_off(watched.service, slots)}
         return {**counted, **waiting, **watched.report(self._board.slots(watched.service))}
 
-    def _redis_is_gone(self, error: redis.RedisError) -> None:
+    def _on_redis_down(self, error: redis.RedisError) -> None:
         for watched in self._orders.watched:
             self._board.announce(watched.service, False)
             self._standings[watched.service].published = False
         self._taken_over = False
-        if self._troubled_since is None:
-            self._troubled_since = time.monotonic()
-            self._child.stalled(f"Redis: {error}")
-            log.warning("redis is gone", error=str(error))
-
-    def _redis_is_back(self) -> None:
-        if self._troubled_since is not None:
-            log.info("redis is back", after_s=round(time.monotonic() - self._troubled_since, 1))
-            self._troubled_since = None
-            self._child.up()
+        self._outage.fail("redis", f"Redis: {error}")
 
     def _tell_heard(self, error: redis.RedisError | None) -> None:
         if self._orders.heard:
@@ -259,7 +251,7 @@ class Keeper:
 
     def _leave(self) -> None:
         try:
-            readiness.forget(self._client, [watched.service for watched in self._orders.watched])
+            readiness.clear(self._client, [watched.service for watched in self._orders.watched])
         except redis.RedisError as error:
             log.warning("readiness not withdrawn", error=str(error), expires_in_s=readiness.TTL_SECONDS)
         self._child.slot.state = State.QUIET

@@ -95,7 +95,7 @@ def plan(
         confirm = delivery_telemetry.all_polling(run, config.workers)
         watched.append(
             Watched(
-                keys.WEBHOOK_DELIVERY, delivery_telemetry.DeliveryStatus(), confirm, delivery_telemetry.families
+                keys.WEBHOOK_DELIVERY, delivery_telemetry.DeliveryReporter(), confirm, delivery_telemetry.families
             )
         )
     if keys.EVENT_INGESTOR in services:
@@ -112,7 +112,7 @@ def plan(
 
 def _embedded(directory: StateDirectory) -> Group:
     def main(child: Child) -> None:
-        child.up()
+        child.mark_up()
         child.slot.reason = f"its log is {directory.data / 'server.log'}"
         child.slot.promise(_FOREVER_SECONDS)
         embedded_server.exec_server(directory)

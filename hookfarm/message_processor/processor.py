@@ -263,7 +263,7 @@ class Processor:
             self._is_up = False
         elif not self._is_up:
             self._is_up = True
-            self._child.up()
+            self._child.mark_up()
             chains = ",".join(map(str, self._reader.chains))
             _log.info("reading", chains=chains, endpoints=self._live.index.endpoints)
 

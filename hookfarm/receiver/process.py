@@ -48,7 +48,7 @@ async def _live(child: Child, address: Address, verifier: Verifier, tell: Path) 
 
     try:
         async with receiving(address, verifier, handle):
-            child.up()
+            child.mark_up()
             while not stop.is_set():
                 child.slot.promise(HEARTBEAT_PROMISE_SECONDS)
                 with contextlib.suppress(TimeoutError):

@@ -5,9 +5,11 @@ Public, part of the contract: `<service>:ready`, `<service>:status`, `webhook_de
 `{delivery_queue}` (one slot with the list, so that one script may touch them together) or `hookfarm:`.
 """
 
-MESSAGE_PROCESSOR = "message_processor"
-WEBHOOK_DELIVERY = "webhook_delivery"
-EVENT_INGESTOR = "event_ingestor"
+from typing import Final
+
+MESSAGE_PROCESSOR: Final = "message_processor"
+WEBHOOK_DELIVERY: Final = "webhook_delivery"
+EVENT_INGESTOR: Final = "event_ingestor"
 
 SERVICES = (MESSAGE_PROCESSOR, WEBHOOK_DELIVERY, EVENT_INGESTOR)
 """The services in the order in which they start: each consumer before its producer."""

@@ -137,7 +137,7 @@ class Worker:
 
     def _mark_up(self) -> None:
         if not self._outage.is_ongoing:
-            self._child.up()
+            self._child.mark_up()
 
     def _clear_held_job(self) -> None:
         """Only after Redis has confirmed the settlement; until then the job must not look like an orphan."""

@@ -58,7 +58,7 @@ def client(pipeline: Pipeline) -> Iterator["redis.Redis"]:
 
 
 def status(client: "redis.Redis") -> dict[str, Any]:
-    return readiness.status(client, SERVICE) or {}
+    return readiness.read_status(client, SERVICE) or {}
 
 
 def health(farm: FarmProcess) -> tuple[int, dict[str, Any]]:
@@ -94,7 +94,7 @@ def test_a_worker_that_cannot_boot_backs_off_in_sight_and_comes_back_when_the_ca
         code, told = health(farm)
         service = told["services"].get(SERVICE, {})
         tries = [entry["process"] for entry in service.get("backing_off", ())]
-        return code == 503 and tries == [f"{SERVICE} 1"] and "tried again in" in str(service.get("why"))
+        return code == 503 and tries == [f"{SERVICE} 1"] and "tried again in" in str(service.get("reason"))
 
     def status_says_so() -> bool:
         said = hookfarm("status", "--redis-url", farm.redis_url).stdout

@@ -20,7 +20,7 @@ def hang_here() -> None:
 def hang_once(child: Child) -> None:
     """The first process in the slot hangs; its successors work."""
     child.slot.add(LIVES)
-    child.up()
+    child.mark_up()
     child.slot.promise(0.1)
     if child.slot.counter(LIVES) == 1:
         hang_here()
@@ -35,7 +35,7 @@ def hang_deaf_once(child: Child) -> None:
 
 def spin_once(child: Child) -> None:
     child.slot.add(LIVES)
-    child.up()
+    child.mark_up()
     child.slot.promise(0.1)
     while child.slot.counter(LIVES) == 1:
         pass

@@ -62,7 +62,7 @@ def test_a_child_that_worked_and_is_killed_is_replaced_without_waiting(start_toy
             work(child)
             return
         child.slot.add(LIVES)
-        child.up()
+        child.mark_up()
         child.wait(1.1)  # Longer than what counts as a quick exit.
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -86,7 +86,7 @@ def test_only_the_one_that_died_is_replaced(start_toys: StartToys) -> None:
 def test_a_child_that_goes_quickly_again_and_again_is_waited_for_longer_each_time(start_toys: StartToys) -> None:
     def quick(child: Child) -> None:
         child.slot.add(LIVES)
-        child.up()
+        child.mark_up()
         if child.slot.counter(LIVES) > 1:
             raise RuntimeError("no")
         idle(child)

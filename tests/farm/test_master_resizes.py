@@ -188,5 +188,5 @@ def test_a_farm_without_anything_elastic_says_so(start_toys: StartToys) -> None:
 
 
 def idle_up(child: Child) -> None:
-    child.up()
+    child.mark_up()
     idle(child)

@@ -74,7 +74,7 @@ def test_no_more_are_missing_at_once_than_the_plan_allows(start_toys: StartToys,
         with journal.open("a", buffering=1) as file:
             child.slot.promise(5.0)
             file.write("1\n")
-            child.up()
+            child.mark_up()
             idle(child)
             file.write("-1\n")
 

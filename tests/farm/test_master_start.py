@@ -19,7 +19,7 @@ from tests.support.waiting import eventually
 def come_up_on_order(child: Child) -> None:
     child.slot.add(LIVES)
     if await_order(child):
-        child.up()
+        child.mark_up()
         idle(child)
 
 
@@ -100,7 +100,7 @@ def test_a_child_that_could_not_boot_ends_the_start_with_its_reason(start_toys: 
 
 def test_a_group_that_is_not_ready_in_time_ends_the_start_and_names_who_is_missing(start_toys: StartToys) -> None:
     def stall(child: Child) -> None:
-        child.stalled("the node does not answer")
+        child.mark_stalled("the node does not answer")
         idle(child)
 
     def main(child: Child) -> None:
@@ -122,7 +122,7 @@ def test_of_many_missing_children_five_are_named_and_the_others_counted(start_to
 
 def test_when_all_are_up_and_nobody_announces_it_the_heralds_are_named(start_toys: StartToys) -> None:
     def mute(child: Child) -> None:
-        child.up()
+        child.mark_up()
         child.slot.reason = "Redis does not answer"
         idle(child)
 

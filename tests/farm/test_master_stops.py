@@ -204,7 +204,7 @@ def test_the_death_of_the_master_takes_everybody_along(start_toys: StartToys) ->
 
     def become_sleeper(child: Child) -> None:
         child.slot.add(LIVES)
-        child.up()
+        child.mark_up()
         child.slot.promise(PATIENT)
         os.execv(sys.executable, [sys.executable, "-c", "import signal; signal.pause()"])
 

@@ -43,7 +43,7 @@ def work(child: Child) -> None:
     """Comes up and waits until it is told to stop."""
     child.slot.add(LIVES)
     child.slot.promise(PROMISE_SECONDS)
-    child.up()
+    child.mark_up()
     idle(child)
 
 

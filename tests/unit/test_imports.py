@@ -29,7 +29,7 @@ LAYERS = (
     ("cli",),
 )
 OUTSIDE = {"__init__", "__main__"}
-STDLIB_ONLY_FARM = {"errors", "logs", "security"}
+STDLIB_ONLY_FARM = {"backoff", "errors", "logs", "security"}
 
 
 def imports_of(part: str) -> set[str]:

@@ -120,14 +120,14 @@ def test_readyz_says_in_one_word_whether_every_started_service_is_ready(
 
 def test_health_says_it_service_by_service(served: Api, client: "redis.Redis") -> None:
     readiness.publish(client, keys.MESSAGE_PROCESSOR, {"workers": 1})
-    readiness.withdraw(client, keys.WEBHOOK_DELIVERY, {"why": "webhook_delivery 3 (gone)"})
+    readiness.withdraw(client, keys.WEBHOOK_DELIVERY, {"reason": "webhook_delivery 3 (gone)"})
     status, found = served.get("/health")
     assert (status, found["status"], found["redis"]) == (503, "not ready", "ok")
     assert set(found["services"]) == set(STARTED)
     assert found["services"][keys.MESSAGE_PROCESSOR]["ready"] is True
     assert found["services"][keys.MESSAGE_PROCESSOR]["workers"] == 1
     assert found["services"][keys.WEBHOOK_DELIVERY]["ready"] is False
-    assert found["services"][keys.WEBHOOK_DELIVERY]["why"] == "webhook_delivery 3 (gone)"
+    assert found["services"][keys.WEBHOOK_DELIVERY]["reason"] == "webhook_delivery 3 (gone)"
     readiness.publish(client, keys.WEBHOOK_DELIVERY, {})
     status, found = served.get("/health")
     assert (status, found["status"]) == (200, "ready")
@@ -150,14 +150,16 @@ def test_a_status_that_is_none_does_not_hide_the_key(served: Api, client: "redis
         client.set(keys.status(service), "garbage")
     status, found = served.get("/health")
     assert status == 200
-    assert found["services"] == {service: {"ready": True} for service in STARTED}
+    assert found["services"] == {
+        service: {"ready": True, "reason": "not running", "status_age_ms": None} for service in STARTED
+    }
 
 
 def test_without_redis_nothing_is_ready_and_health_says_so(served: Api, redis_server: RedisServer) -> None:
     redis_server.kill()
     status, found = served.get("/health")
     assert (status, found["status"]) == (503, "not ready")
-    assert found["services"] == {s: {"ready": False, "why": "Redis does not answer"} for s in STARTED}
+    assert found["services"] == {s: {"ready": False, "reason": "Redis does not answer"} for s in STARTED}
     assert served.get("/readyz") == (503, {"status": "not ready"})
     redis_server.start()
     with redis_server.client() as client:

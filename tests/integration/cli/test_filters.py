@@ -221,7 +221,7 @@ def say(client: Any) -> None:
         "lag_blocks": 100,
         "events_published": 3,
         "rpc_requests_per_block": 1.5,
-        "catching_up": {"blocks_per_second": 12.0, "seconds_left": 65},
+        "catch_up": {"blocks_per_second": 12.0, "remaining_ms": 65_000},
         "reason": "",
     }
     readiness.publish(client, keys.EVENT_INGESTOR, {"workers": 1, "workers_up": 1, "chains": [chain]})

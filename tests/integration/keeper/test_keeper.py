@@ -88,10 +88,10 @@ def test_the_status_counts_and_says_why(farm: KeptFarm, client: "redis.Redis") -
     assert said(client, "ready") is False
     assert said(client, "workers") == 3
     assert said(client, "reported_by_the_service") == 3
-    eventually(lambda: said(client, "why") == "webhook_delivery 2 (the disk is full)", what="why")
+    eventually(lambda: said(client, "reason") == "webhook_delivery 2 (the disk is full)", what="why")
     farm.come_up(farm.workers[2])
     eventually(lambda: said(client, "ready") is True, what="the status being ready")
-    assert said(client, "why") == ""
+    assert said(client, "reason") == ""
 
 
 def test_the_key_is_refreshed_while_it_is_true(farm: KeptFarm, client: "redis.Redis") -> None:
@@ -160,7 +160,7 @@ def test_the_key_goes_when_a_worker_is_in_trouble_and_comes_back(
     trouble(farm.workers[1])
     eventually(lambda: not ready(client), within=2.0, what="the withdrawal")
     assert said(client, "ready") is False
-    assert str(said(client, "why")).startswith(why)
+    assert str(said(client, "reason")).startswith(why)
     farm.come_up(farm.workers[1])
     wait_ready(client, farm)
 
@@ -229,7 +229,7 @@ def test_readiness_and_status_follow_the_number_that_is_wanted(farm: KeptFarm, c
     assert said(client, "reported_by_the_service") == 3, "what the third has done still counts"
     farm.board.want(SERVICE, 3)
     eventually(lambda: not ready(client), within=2.0, what="the withdrawal")
-    assert str(said(client, "why")).startswith("webhook_delivery 2 (gone")
+    assert str(said(client, "reason")).startswith("webhook_delivery 2 (gone")
 
 
 def test_of_a_service_that_is_to_have_no_process_nothing_is_said(farm: KeptFarm, client: "redis.Redis") -> None:

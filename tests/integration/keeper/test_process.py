@@ -101,9 +101,9 @@ def test_a_redis_that_dies_ends_the_readiness_and_its_return_renews_it(
         wait_ready(client, farm)
         assert client.ttl(keys.ready(SERVICE)) > 50
     eventually(lambda: farm.slot.state == State.UP, what="the keeper being up")
-    eventually(lambda: "redis is back" in farm.log, what="the end of the trouble in the log")
-    assert farm.log.count("redis is gone") == 1, "edges are logged, not ticks"
-    assert farm.log.count("redis is back") == 1
+    eventually(lambda: "redis up" in farm.log, what="the end of the trouble in the log")
+    assert farm.log.count("redis down") == 1, "edges are logged, not ticks"
+    assert farm.log.count("redis up") == 1
 
 
 def test_a_redis_that_comes_back_with_an_old_key_is_set_right(farm: KeptFarm, redis_server: RedisServer) -> None:

@@ -64,9 +64,9 @@ def test_ctrl_c_is_the_masters_affair(child: Child) -> None:
 
 
 def test_being_up_clears_the_reason_for_having_been_stalled(child: Child) -> None:
-    child.stalled("no node")
+    child.mark_stalled("no node")
     assert (child.slot.state, child.slot.reason) == (State.STALLED, "no node")
-    child.up()
+    child.mark_up()
     assert (child.slot.state, child.slot.reason) == (State.UP, "")
 
 

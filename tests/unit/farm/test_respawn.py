@@ -3,7 +3,7 @@
 import pytest
 
 from hookfarm.farm.respawn import (
-    LONGEST_WAIT_SECONDS,
+    MAX_WAIT_SECONDS,
     SETTLED_SECONDS,
     boot_seconds,
     quick_exits_after,
@@ -57,7 +57,7 @@ def test_a_wait_varies_by_a_fifth(quick_exits: int, chance: float, factor: float
 
 
 def test_any_number_of_quick_exits_has_a_wait() -> None:
-    assert wait_seconds(10**9, 0.5) == LONGEST_WAIT_SECONDS
+    assert wait_seconds(10**9, 0.5) == MAX_WAIT_SECONDS
 
 
 def test_a_child_has_longer_to_boot_after_each_that_did_not_come_up() -> None:

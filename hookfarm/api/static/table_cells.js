@@ -1,7 +1,7 @@
 // Cells that several lists have.
 
 import { attribute, h, text } from "/static/dom.js";
-import { iso, moment } from "/static/format.js";
+import { iso, clockTime } from "/static/format.js";
 
 /** A cell whose content is set by `set(text, class)`. */
 export function cell(kind, ...content) {
@@ -20,7 +20,7 @@ export function timeCell() {
   return {
     element: h("td", { class: "nowrap" }, time),
     set(ms) {
-      text(time, moment(ms));
+      text(time, clockTime(ms));
       attribute(time, "datetime", iso(ms));
       attribute(time, "title", iso(ms));
     },

@@ -1,11 +1,11 @@
-// Where the token is asked for, once in a tab.
+// The form that asks for the token, once per tab.
 
 import { call, token } from "/static/api.js";
 import { Field } from "/static/field.js";
 import { h } from "/static/dom.js";
 
-/** The view; `enter` is called once the API has taken the token. */
-export function gate(why, enter) {
+/** Returns the view; calls `enter` once the API has accepted the token. */
+export function login(reason, enter) {
   const field = new Field("token", "API token", {
     type: "password",
     autocomplete: "current-password",
@@ -14,12 +14,12 @@ export function gate(why, enter) {
   const button = h("button", { class: "primary", type: "submit" }, "Open the dashboard");
   const form = h(
     "form",
-    { class: "gate panel" },
+    { class: "login panel" },
     h("h1", {}, "hookfarm"),
     h(
       "p",
       { class: "muted" },
-      "The token stands in the address that ",
+      "You'll find the token in the URL that ",
       h("code", {}, "hookfarm start"),
       " and ",
       h("code", {}, "hookfarm demo"),
@@ -32,7 +32,7 @@ export function gate(why, enter) {
     field.element,
     button,
   );
-  field.error(why);
+  field.error(reason);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const given = field.value.trim();
@@ -43,7 +43,7 @@ export function gate(why, enter) {
       await call("GET", "/v1/stats");
       enter();
     } catch (problem) {
-      // A wrong token has brought this form back already, with its reason.
+      // After a wrong token this form is shown again, with its reason.
       if (problem.status === 503) enter();
       else if (problem.status !== 401) field.error(problem.message);
     } finally {

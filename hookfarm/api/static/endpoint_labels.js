@@ -1,14 +1,14 @@
-// What an endpoint is and wants, in words.
+// Labels of endpoints: state and subscriptions.
 
-/** In a word, with its colour. */
+/** The state with its CSS class. */
 export function stateOf(endpoint) {
   if (!endpoint.enabled) return ["disabled", "pill"];
   if (endpoint.window.circuit === "open") return ["circuit open", "pill bad"];
   return endpoint.window.failures ? ["failing", "pill warn"] : ["enabled", "pill good"];
 }
 
-/** What subscriptions ask for, in a line. */
-export function wanted(subscriptions) {
+/** Subscriptions in a line. */
+export function subscriptionsLabel(subscriptions) {
   if (!subscriptions.length) return "nothing yet";
   const [first] = subscriptions;
   const name = first.events
@@ -20,16 +20,16 @@ export function wanted(subscriptions) {
       : first.topics
         ? "topics"
         : "any log";
-  const words = [name];
-  if (first.chain_id) words.push(`chain ${first.chain_id}`);
+  const parts = [name];
+  if (first.chain_id) parts.push(`chain ${first.chain_id}`);
   if (first.addresses?.length)
-    words.push(
+    parts.push(
       first.addresses.length === 1 ? `${first.addresses[0].slice(0, 8)}…` : `${first.addresses.length} addresses`,
     );
-  if (first.where) words.push(first.where);
+  if (first.where) parts.push(first.where);
   if (first.confirmations)
-    words.push(
+    parts.push(
       typeof first.confirmations === "number" ? `${first.confirmations} confirmations` : first.confirmations,
     );
-  return words.join(" · ") + (subscriptions.length > 1 ? ` and ${subscriptions.length - 1} more` : "");
+  return parts.join(" · ") + (subscriptions.length > 1 ? ` and ${subscriptions.length - 1} more` : "");
 }
