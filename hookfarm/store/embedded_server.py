@@ -24,8 +24,8 @@ MAX_SOCKET_PATH_BYTES = 100
 LOCK_TIMEOUT_SECONDS = 7.0
 """For a predecessor to finish writing; less than the keeper waits for the server, so that this error is shown."""
 HANG_SECONDS = 5.0
-"""A server that answers nothing for this long is stopped or hangs. One that is loading or runs a script answers with
-an error, and one that writes to a slow disk pauses for 2 s at a time."""
+"""A server that answers nothing for this long is stopped or hangs. One that is loading or runs a script answers
+with an error, and one that writes to a slow disk pauses for 2 s at a time."""
 
 
 class StateDirectory:
@@ -89,8 +89,8 @@ class StateDirectory:
 class HangDetector:
     """Detects a hung server from the results of the keeper's own commands.
 
-    The server has no heartbeat of its own. Once it has been silent for HANG_SECONDS, `on_hang` makes its slot late and
-    the master replaces it as any hung child. Its acknowledged writes are in the kernel by then, and the next
+    The server has no heartbeat of its own. Once it has been silent for HANG_SECONDS, `on_hang` makes its slot late
+    and the master replaces it as any hung child. Its acknowledged writes are in the kernel by then, and the next
     server reads them.
     """
 

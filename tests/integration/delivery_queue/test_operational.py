@@ -65,7 +65,7 @@ def bodies_for(client: Any, endpoint: Endpoint) -> list[dict[str, Any]]:
     return [each["payload"] for each in jobs if each["endpoint"] == endpoint.id]
 
 
-def test_a_dead_delivery_is_told_with_its_reason(
+def test_a_dead_delivery_is_an_event_with_its_reason(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     operator, failing = subscriber(client), add_endpoint(client, URL)
@@ -84,7 +84,7 @@ def test_a_dead_delivery_is_told_with_its_reason(
     }
 
 
-def test_a_job_that_costs_too_many_workers_is_told_too(
+def test_a_job_that_costs_too_many_workers_is_an_event_too(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     operator, failing = subscriber(client), add_endpoint(client, URL)
@@ -96,7 +96,7 @@ def test_a_job_that_costs_too_many_workers_is_told_too(
     assert body["data"]["reason"] == "worker_lost"
 
 
-def test_a_circuit_is_told_once_when_it_opens_and_once_when_it_closes(
+def test_a_circuit_is_an_event_when_it_opens_and_when_it_closes(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     operator, failing = subscriber(client), add_endpoint(client, URL)
@@ -120,7 +120,7 @@ def test_a_circuit_is_told_once_when_it_opens_and_once_when_it_closes(
     assert kinds == ["hookfarm.endpoint.circuit_closed", "hookfarm.endpoint.circuit_opened"]
 
 
-def test_a_changed_endpoint_whose_circuit_was_open_is_told_as_closed(
+def test_a_change_of_an_endpoint_closes_its_circuit_with_an_event(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     operator, failing = subscriber(client, "hookfarm.endpoint.circuit_closed"), add_endpoint(client, URL)
@@ -131,7 +131,7 @@ def test_a_changed_endpoint_whose_circuit_was_open_is_told_as_closed(
     assert body["data"] == {"endpoint": failing.id, "subscription": "sub_op"}
 
 
-def test_an_endpoint_that_is_disabled_is_told_once_with_the_reason(client: Any) -> None:
+def test_an_endpoint_that_is_disabled_is_one_event_with_the_reason(client: Any) -> None:
     operator, failing = subscriber(client), add_endpoint(client, URL)
     for _ in range(2):
         Registry(client).disable(failing.id, "nothing but failures for 5 days")
@@ -149,7 +149,7 @@ def test_an_endpoint_that_is_removed_is_no_news(
     assert bodies_for(client, operator) == []
 
 
-def test_a_stalled_chain_is_told_once_for_each_time(client: Any) -> None:
+def test_a_stalled_chain_is_one_event_for_each_time(client: Any) -> None:
     operator = subscriber(client)
     board = Board({"keeper": 1, keys.EVENT_INGESTOR: 2})
     first, second = board.slots(keys.EVENT_INGESTOR)
@@ -176,7 +176,7 @@ def test_a_stalled_chain_is_told_once_for_each_time(client: Any) -> None:
     assert len(bodies_for(client, operator)) == 2
 
 
-def test_only_what_is_subscribed_to_is_told_and_to_each_once(client: Any) -> None:
+def test_only_what_is_subscribed_to_is_delivered_and_to_each_once(client: Any) -> None:
     operator, other = (
         subscriber(client, "hookfarm.endpoint.disabled"),
         subscriber(client, "hookfarm.delivery.dead"),
@@ -189,7 +189,7 @@ def test_only_what_is_subscribed_to_is_told_and_to_each_once(client: Any) -> Non
     assert [len(bodies_for(client, endpoint)) for endpoint in (operator, other, twice)] == [1, 0, 1]
 
 
-def test_nothing_is_noted_where_nobody_wants_to_be_told(
+def test_nothing_is_recorded_without_a_subscription(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     operator, failing = subscriber(client), add_endpoint(client, URL)
@@ -201,7 +201,7 @@ def test_nothing_is_noted_where_nobody_wants_to_be_told(
     assert client.exists(keys.OPERATIONAL_EVENTS) == 0
 
 
-def test_who_is_told_is_no_subject_so_that_two_that_fail_do_not_go_on_telling_each_other(
+def test_a_subscriber_causes_no_events_so_that_two_that_fail_do_not_loop(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     first, second = subscriber(client), subscriber(client)
@@ -223,7 +223,7 @@ def test_two_farms_tell_a_fact_once_under_the_same_id(client: Any) -> None:
     assert job_id.decode() == operational.webhook_id(event, operator.id)
 
 
-def test_more_facts_than_are_told_at_once_are_told_in_order(client: Any) -> None:
+def test_more_events_than_a_batch_are_delivered_in_order(client: Any) -> None:
     operator = subscriber(client)
     for chain_id in range(operational.BATCH_SIZE + 3):
         operational.record_stalled_chain(client, chain_id, "")
@@ -232,7 +232,7 @@ def test_more_facts_than_are_told_at_once_are_told_in_order(client: Any) -> None
     assert len(bodies_for(client, operator)) == operational.BATCH_SIZE + 3
 
 
-def test_facts_are_noted_and_told_while_redis_is_full(
+def test_events_are_recorded_and_delivered_while_redis_is_full(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     operator, failing = subscriber(client), add_endpoint(client, URL)
