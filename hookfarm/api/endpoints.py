@@ -11,6 +11,7 @@ from hookfarm.api.context import Context
 from hookfarm.api.openapi import described
 from hookfarm.api.requests import Cursor, EndpointId, IfMatch, JsonObject, Limit, Truth
 from hookfarm.api.responses import Problem, answer, cursor_parts, listed, nothing
+from hookfarm.deliveries.endpoint_view import endpoint_views
 from hookfarm.errors import InvalidInput
 from hookfarm.records import Endpoint, parse_endpoint
 from hookfarm.registry import listing
@@ -48,7 +49,7 @@ def build_router(context: Context) -> APIRouter:
         before = cursor_parts(cursor, int)
         wanted = Wanted(q, enabled, None if circuit is None else circuit == "open")
         found, following = listing.page(context.client, wanted, before[0] if before else None, limit)
-        return listed(views.endpoints(context.client, found), None if following is None else [following])
+        return listed(endpoint_views(context.client, found), None if following is None else [following])
 
     @router.post(
         "",
@@ -137,7 +138,7 @@ class Endpoints:
             raise Problem(409, f"What is stored under this id is no endpoint: {error}") from error
 
     def show(self, found: Listed, status: int = 200, **more: Any) -> Response:
-        [view] = views.endpoints(self._client, [found])
+        [view] = endpoint_views(self._client, [found])
         place = {"Location": f"/v1/endpoints/{found.endpoint.id}"} if status == 201 else {}
         return answer({**view, **more}, status, {"ETag": views.etag(found.endpoint), **place})
 
