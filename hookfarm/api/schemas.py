@@ -158,7 +158,7 @@ _ENDPOINT = object_schema(
         "ordered": {"type": "boolean"},
         "enabled": {"type": "boolean"},
         "disabled_reason": _nullable("string"),
-        "created_at": _nullable("string", description="null = unknown."),
+        "created_at": {"type": "string"},
         "window": {"$ref": "#/components/schemas/Window"},
         "recent": {"$ref": "#/components/schemas/Recent"},
     }
@@ -177,7 +177,7 @@ _ATTEMPT = object_schema(
 )
 _FILTER = object_schema(
     {
-        "endpoint": {"type": "string", "pattern": _ID, "description": "Empty: what was no job."},
+        "endpoint": {"type": "string", "pattern": _ID, "description": "Empty: elements that were no job."},
         "reason": {"type": "string", "minLength": 1, "maxLength": 500},
         "since": {"type": "string", "description": "`1h`, or an ISO 8601 time."},
         "until": {"type": "string"},

@@ -26,7 +26,7 @@ def endpoints(client: "redis.Redis", found: Sequence[Listed]) -> list[dict[str, 
     return [
         {
             **listed.endpoint.public(),
-            "created_at": None if listed.created_ms is None else format_ms(listed.created_ms),
+            "created_at": format_ms(listed.created_ms),
             "window": _window(listed.endpoint, window, retry),
             "recent": attempts.public(),
         }

@@ -85,11 +85,10 @@ def run_child(child: Child, options: DevchainOptions) -> None:
 
 async def _run_child(child: Child, options: DevchainOptions) -> None:
     # aiohttp and the devchain: the demo imports this module, and forks processes that must not carry them.
-    from hookfarm.devchain.mining import mine_until
-    from hookfarm.devchain.node import Node
+    from hookfarm.devchain.node import DevNode, mine_until
     from hookfarm.devchain.server import listening
 
-    stop, loop, node = asyncio.Event(), asyncio.get_running_loop(), Node(options)
+    stop, loop, node = asyncio.Event(), asyncio.get_running_loop(), DevNode(options)
     node.paused = True
     loop.add_reader(child.stop_fd, stop.set)
     async with listening(node):

@@ -325,8 +325,7 @@ def _all_pages(client: redis.Redis, wanted: Wanted) -> Iterator[Listed]:
 
 
 def _public(listed: Listed) -> dict[str, Any]:
-    created_ms = listed.created_ms
-    return {**listed.endpoint.public(), "created_at": None if created_ms is None else format_ms(created_ms)}
+    return {**listed.endpoint.public(), "created_at": format_ms(listed.created_ms)}
 
 
 def _of_transaction(

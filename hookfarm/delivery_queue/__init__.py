@@ -2,7 +2,7 @@
 
 BRPOP removes an element before the worker has it, so the list holds only an index entry: the job itself stays
 in the ledger until it is settled. A SIGKILL between pop and settle leaves a job that is open, below the
-watermark and held by nobody, which is how it is found again.
+watermark and held by no worker, which is how it is found again.
 
     {delivery_queue}:jobs           id -> job (JSON)      the ledger: the truth
     {delivery_queue}:open           id -> sequence        in the list, or in a worker
@@ -12,9 +12,9 @@ watermark and held by nobody, which is how it is found again.
 
 Invariant: the ids of `jobs` are the disjoint union of `open`, `retry`, every `parked` and `dead`. Every move
 between them is one script. Only scripts give out sequences and our own jobs are only ever LPUSHed, so the order
-of the list is the order of sequences. How windows work is told in store/lua/shared/ledger.lua.
+of the list is the order of sequences. Windows are explained in store/lua/shared/window.lua.
 
-What was delivered leaves the ledger for the delivery log (delivery_log.py), in the same script.
+A delivered job moves from the ledger to the delivery log (deliveries/log.py), in the same script.
 """
 
 from hookfarm.delivery_queue.depths import DEPTHS_ASKED, Depths, ask_depths, depths, depths_answered

@@ -1,7 +1,7 @@
 """Operational webhooks: what happens in hookfarm itself, told to the endpoints that subscribe to it.
 
 A fact is noted by the very script that makes it happen, and only while an endpoint subscribes to such facts
-(store/lua/shared/facts.lua). The keeper turns the oldest fact into a delivery for each of those,
+(store/lua/shared/operational_events.lua). The keeper turns the oldest fact into a delivery for each of those,
 in one script that takes the fact away; whoever dies before leaves it for the next. From there on they are
 deliveries like all others: signed, retried, in the log.
 
@@ -25,8 +25,8 @@ from hookfarm.timestamps import format_ms
 EVERY_SECONDS = 0.5
 MOST_AT_ONCE = 100
 
-_NOTE_FACT = Script("note_fact")
-_TELL_FACT = Script("tell_fact", "facts", "ledger")
+_NOTE_FACT = Script("record_event")
+_TELL_FACT = Script("deliver_event")
 
 
 def note_stalled_chain(client: "redis.Redis", chain_id: int, reason: str) -> None:
@@ -61,7 +61,7 @@ def _tell_one(client: "redis.Redis", raw: bytes, wanted: Mapping[str, list[tuple
     for endpoint, subscription in wanted.get(fact["type"], ()):
         job = Job(webhook_id(raw, endpoint), endpoint, _body(fact, {**told, "subscription": subscription}))
         jobs += (endpoint, job.id, job.encoded())
-    return int(_TELL_FACT.call(client, (), (raw, *jobs)))
+    return int(_TELL_FACT.call(client, (), (raw, *jobs)) == b"enqueued")
 
 
 def webhook_id(fact: bytes, endpoint: str) -> str:

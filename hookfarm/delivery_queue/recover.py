@@ -15,9 +15,9 @@ MAX_ORPHANED = 5
 """How many workers a job may cost before it is taken for the cause."""
 HOLDER_SILENT_MILLISECONDS = 45_000
 
-_HOLD = Script("hold")
-_REQUEUE = Script("requeue", "facts", "places", "ledger")
-_PROMOTE = Script("promote", "facts", "places", "ledger")
+_HOLD = Script("publish_held")
+_REQUEUE = Script("requeue")
+_PROMOTE = Script("tick")
 
 
 def hold(
@@ -60,7 +60,10 @@ class Orphan(StrEnum):
 def requeue_orphan(client: "redis.Redis", job_id: str, sequence: int) -> Orphan | None:
     """Puts an orphan back into the list, or buries it if it has cost too many workers. None = it was settled."""
     arguments = _orphaned(client.hget(keys.JOBS, job_id), job_id, sequence)
-    return Orphan(arguments[3]) if arguments and _REQUEUE.call(client, (), arguments) else None
+    if arguments is None:
+        return None
+    result: bytes = _REQUEUE.call(client, (), arguments)
+    return None if result == b"stale" else Orphan(result.decode())
 
 
 def requeue_held(connection: PipelinedConnection, sequence: int) -> list[str]:
@@ -73,7 +76,7 @@ def requeue_held(connection: PipelinedConnection, sequence: int) -> list[str]:
         job_id = name.decode("utf-8", "backslashreplace")
         [job] = connection.execute(("HGET", keys.JOBS, job_id))
         arguments = _orphaned(job, job_id, sequence)
-        if arguments and _REQUEUE.call_raw(connection, (), arguments):
+        if arguments and _REQUEUE.call_raw(connection, (), arguments) != b"stale":
             requeued.append(job_id)
     return requeued
 

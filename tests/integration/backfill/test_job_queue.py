@@ -305,7 +305,7 @@ def test_what_is_told_of_a_log_is_compared_and_noted(client: Any, redis_url: str
         2,
         [Wanted((Placed(job(LANED, "m0")),), log=log), Wanted((Placed(job(LANED, "m1")),), log=other)],
     )
-    assert hand_over(redis_url, LANED, piece) == ("told", 2)
+    assert hand_over(redis_url, LANED, piece) == ("history_changed", 2)
     assert (client.hlen(keys.JOBS), client.hget(keys.HISTORY + log.block, "0")) == (0, None)
     right = replace(piece, wanted=[piece.wanted[0], Wanted((Placed(job(LANED, "m1")),))])
     assert hand_over(redis_url, LANED, right) == ("done", 2)
@@ -385,7 +385,7 @@ def test_while_another_backfill_holds_the_endpoint_nothing_is_handed_over(client
     begin(client, LANED)
     piece = Piece(None, BLOCK, 1, 1, [Wanted((Placed(job(LANED, "m1")),))], is_last=True)
     client.set(keys.BACKFILL_LOCK + LANED, "another", px=60_000)
-    assert hand_over(redis_url, LANED, piece, hold=True) == ("held", 0)
+    assert hand_over(redis_url, LANED, piece, hold=True) == ("locked", 0)
     assert (client.hlen(keys.JOBS), client.get(keys.BACKFILL_LOCK + LANED)) == (0, b"another")
     client.set(keys.BACKFILL_LOCK + LANED, name(LANED), px=60_000)
     assert hand_over(redis_url, LANED, piece, hold=True) == ("done", 1)

@@ -355,7 +355,7 @@ def test_one_write_settles_reports_pops_and_asks_for_the_revision(
         "BRPOP",
         "GET",
     ]
-    assert delivery_queue.read_settlement(connection)
+    assert delivery_queue.read_settlement(connection) == "settled"
     assert connection.receive() == 1
     popped, revision = delivery_queue.read_job(connection)
     assert isinstance(popped, ClaimedJob)

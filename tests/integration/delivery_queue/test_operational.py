@@ -105,14 +105,14 @@ def test_a_circuit_is_told_once_when_it_opens_and_once_when_it_closes(
     assert (opened["type"], opened["data"]["endpoint"]) == ("hookfarm.endpoint.circuit_opened", failing.id)
     client.delete(keys.DELIVERY_QUEUE)
     place(client, keys.RETRY, {name.decode(): 1 for name in client.zrange(keys.RETRY, 0, -1)})
-    client.hset(keys.WINDOW + failing.id, mapping={"wait": 0})
+    client.hset(keys.WINDOW + failing.id, mapping={"blocked_until_ms": 0})
     client.zadd(keys.WINDOW_TIMERS, {failing.id: 1})
     delivery_queue.promote(client)
     probe = pop(connection)
     assert probe.endpoint == failing.id
     settle(connection, probe, retry=60.0)
     assert len(told(client, operator)) == 1, "still open: no other occurrence"
-    client.hset(keys.WINDOW + failing.id, mapping={"wait": 0})
+    client.hset(keys.WINDOW + failing.id, mapping={"blocked_until_ms": 0})
     client.zadd(keys.WINDOW_TIMERS, {failing.id: 1})
     delivery_queue.promote(client)
     delivery_queue.settle_sync(connection, delivered(pop(connection)))

@@ -48,7 +48,7 @@ def fail(
     claimed: ClaimedJob,
     signal: HealthSignal = HealthSignal.UNHEALTHY,
     retry: float | None = 60.0,
-) -> int:
+) -> str:
     failed = delivery_queue.failed(claimed, claimed.with_outcome({}, attempt=claimed.attempt + 1), retry, signal)
     return delivery_queue.settle_sync(connection, failed)
 
@@ -74,7 +74,7 @@ def workers(client: Any, count: int) -> None:
 def time_has_come(client: Any, endpoint: str = "ep_1") -> None:
     """Whatever the endpoint's window waits for is over."""
     if client.exists(keys.WINDOW + endpoint):
-        client.hset(keys.WINDOW + endpoint, mapping={"wait": 0, "next": 0})
+        client.hset(keys.WINDOW + endpoint, mapping={"blocked_until_ms": 0, "next_allowed_us": 0})
     client.zadd(keys.WINDOW_TIMERS, {endpoint: 1}, xx=True)
 
 
@@ -197,7 +197,7 @@ def test_the_pause_between_probes_grows_to_a_minute(
         time_has_come(client)
         delivery_queue.promote(client)
         fail(connection, pop(connection))
-        pauses.append(int(client.hget(keys.WINDOW + "ep_1", "pause")) // 1000)
+        pauses.append(int(client.hget(keys.WINDOW + "ep_1", "probe_pause_ms")) // 1000)
     assert pauses == [2, 4, 8, 16, 32, 60, 60, 60, 60, 60]
     assert window(client).probe_at_ms == pytest.approx((time.time() + 60) * 1000, abs=13_000)
 
@@ -213,7 +213,7 @@ def test_what_was_open_when_the_circuit_opened_does_not_lengthen_the_pause(
     assert len(held) >= 15
     for claimed in held:
         fail(connection, claimed)
-    assert client.hget(keys.WINDOW + "ep_1", "pause") == b"1000"
+    assert client.hget(keys.WINDOW + "ep_1", "probe_pause_ms") == b"1000"
 
 
 def test_the_parked_jobs_drain_when_the_endpoint_answers_again(
@@ -276,10 +276,10 @@ def test_a_rate_limit_opens_only_what_is_due(client: Any, redis_url: str, connec
     endpoint = add_endpoint(client, URL, rate_limit_per_second=4)
     enqueue(redis_url, *(job(endpoint) for _ in range(20)))
     assert opened_by(client, connection, endpoint) in (3, 4), "half a second's worth, and what came due meanwhile"
-    due = float(client.hget(keys.WINDOW + endpoint.id, "next")) / 1e6
+    due = float(client.hget(keys.WINDOW + endpoint.id, "next_allowed_us")) / 1e6
     assert 0 < due - time.time() <= 0.25
     assert client.zscore(keys.WINDOW_TIMERS, endpoint.id) == pytest.approx(due * 1000, abs=2)
-    client.hincrby(keys.WINDOW + endpoint.id, "next", -250_000)
+    client.hincrby(keys.WINDOW + endpoint.id, "next_allowed_us", -250_000)
     client.zadd(keys.WINDOW_TIMERS, {endpoint.id: 1})
     delivery_queue.promote(client)
     assert opened_by(client, connection, endpoint) >= 1
@@ -433,7 +433,7 @@ def test_an_endpoint_that_has_only_failed_for_too_long_is_given_up(
     claimed = pop(connection)
     long_ago = int((time.time() - 7200) * 1000)
 
-    def failed_again(claimed: ClaimedJob, disable_after_seconds: float) -> int:
+    def failed_again(claimed: ClaimedJob, disable_after_seconds: float) -> str:
         settlement = delivery_queue.failed(
             claimed,
             claimed.with_outcome({}),
@@ -443,9 +443,9 @@ def test_an_endpoint_that_has_only_failed_for_too_long_is_given_up(
         )
         return delivery_queue.settle_sync(connection, settlement)
 
-    assert failed_again(claimed, 3600.0) == 1
-    client.hset(keys.WINDOW + "ep_1", "since", long_ago)
-    assert failed_again(pop(connection), 8000.0) == 1
+    assert failed_again(claimed, 3600.0) == "settled"
+    client.hset(keys.WINDOW + "ep_1", "failing_since_ms", long_ago)
+    assert failed_again(pop(connection), 8000.0) == "settled"
     assert failed_again(pop(connection), 3600.0) == delivery_queue.DISABLE_ENDPOINT
     deliver(connection, pop(connection))
     assert window(client).failing_since_ms is None

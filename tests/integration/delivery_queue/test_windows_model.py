@@ -149,7 +149,7 @@ class Windows(RuleBasedStateMachine):
             place(self.client, keys.RETRY, {job_id: 1})
         for name in MOST:
             if self.client.exists(keys.WINDOW + name):
-                self.client.hset(keys.WINDOW + name, mapping={"wait": 0, "next": 0})
+                self.client.hset(keys.WINDOW + name, mapping={"blocked_until_ms": 0, "next_allowed_us": 0})
             self.client.zadd(keys.WINDOW_TIMERS, {name: 1}, xx=True)
 
     @invariant()

@@ -1,4 +1,4 @@
-"""A delivery process that is told to stop."""
+"""Stop of a delivery process."""
 
 import threading
 from typing import Any

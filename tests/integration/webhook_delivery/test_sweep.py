@@ -1,4 +1,4 @@
-"""The sweep against a real queue: what is in nobody's hands is found, what is in somebody's is left alone."""
+"""The sweep against a real queue: orphans are found, held jobs are left alone."""
 
 import os
 import time
