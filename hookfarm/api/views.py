@@ -10,14 +10,14 @@ from hookfarm.records import Endpoint
 
 
 def etag(endpoint: Endpoint) -> str:
-    """Another one after every change; a new secret shows in the time until which the old one signs."""
+    """Return the ETag, which differs after every change, a rotated secret included."""
     seen = {**endpoint.public(), "secrets_until": [until for _, until in endpoint.secrets]}
     return f'"{hashlib.sha256(orjson.dumps(seen)).hexdigest()[:32]}"'
 
 
 def effective_from(endpoint: Endpoint, watched: set[int]) -> dict[str, Any]:
-    """The subscriptions of an endpoint that was just stored, each with `effective_from_block` (`Registry` tells
-    what that promises), and warnings of chains that nobody watches.
+    """Return the subscriptions of an endpoint that was just stored, each with `effective_from_block` (its promise
+    is documented in `Registry`), and warnings of chains that no ingestor follows.
 
     null = nothing of that chain has been published yet, so that all that ever will be is matched; or the endpoint
     is disabled.

@@ -13,7 +13,7 @@ from hookfarm.timestamps import format_ms
 
 
 def endpoint_views(client: redis.Redis, found: Sequence[Listed]) -> list[dict[str, Any]]:
-    """Return each endpoint with its window and the statistics of its last 100 attempts."""
+    """Return the JSON of endpoints, each with its window and the statistics of its last 100 attempts."""
     ids = [listed.endpoint.id for listed in found]
     if not ids:
         return []
