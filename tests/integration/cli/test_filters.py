@@ -76,7 +76,7 @@ def test_an_endpoint_is_disabled_and_enabled(
     enqueue(redis_url, job(endpoint, "msg_a"))
     assert [a["id"] for a in told(standing(hookfarm, "parked", endpoint))["attempts"]] == ["msg_a"]
     assert told(hookfarm("endpoints", "enable", endpoint.id, "--json"))["enabled"] is True
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     worker.step(1)
     worker.settle()
     assert [received.id for received in receiver.received] == ["msg_a"]

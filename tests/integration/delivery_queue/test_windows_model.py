@@ -140,7 +140,7 @@ class Windows(RuleBasedStateMachine):
 
     @rule()
     def promote(self) -> None:
-        delivery_queue.promote(self.client)
+        delivery_queue.tick(self.client)
 
     @rule()
     def time_passes(self) -> None:
@@ -172,7 +172,7 @@ class Windows(RuleBasedStateMachine):
             if not self.owed:
                 break
             self.time_passes()
-            delivery_queue.promote(self.client)
+            delivery_queue.tick(self.client)
             assert self.client.llen(keys.DELIVERY_QUEUE), f"stuck with {self.owed}"
             while self.client.llen(keys.DELIVERY_QUEUE):
                 self.pop()

@@ -45,7 +45,7 @@ class Answered:
 
 
 class Judge:
-    """A peer's script that answers each webhook as `choose` says, after a moment, and counts how many meet."""
+    """A peer's script that answers each webhook as `choose` decides, after a while, and counts how many meet."""
 
     def __init__(self, choose: Callable[[], int] = lambda: 200, hold_seconds: float = 0.02) -> None:
         self.answered: list[Answered] = []

@@ -27,7 +27,7 @@ def luacheck() -> str:
 
 
 def warnings(luacheck: str, files: Sequence[Path], *options: str) -> str:
-    """What it has to say, nothing if all is well."""
+    """Its output, nothing if all is well."""
     command = [luacheck, "--quiet", *map(str, files), *OPTIONS, *options]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     return run.stdout + run.stderr if run.returncode else ""
