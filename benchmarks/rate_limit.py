@@ -2,9 +2,9 @@
 
     python benchmarks/rate_limit.py [--rates 20,200] [--seconds 17] [--workers 10] [--json FILE|-] [--insist]
 
-Each endpoint has a backlog and a receiver that notes arrivals. The webhooks of every 10 s between the first and the
-last arrival are counted; the fewest and the most are given as shares of what the rate allows in 10 s. All rates run
-at once.
+Each endpoint has a backlog and a receiver that notes arrivals. The webhooks of every 10 s between the first and
+the last arrival are counted; the fewest and the most are given as shares of what the rate allows in 10 s. All
+rates run at once.
 
 Exit code 1 if one is off by more than 10 %: on a machine that is too slow or too busy it will be.
 """
