@@ -149,7 +149,7 @@ def test_an_endpoint_is_given_its_rate_and_no_more_than_half_a_second_of_latenes
         now = eventually(lambda: _after(client, next_tick), what="the next tick")  # noqa: B023
         lost_us += max(0, now - ticked - LATE_US)
         ticked = now
-        delivery_queue.promote(client)
+        delivery_queue.tick(client)
         while client.llen(keys.DELIVERY_QUEUE):
             delivery_queue.send_pop(connection, None)
             claimed, _ = delivery_queue.read_job(connection)
