@@ -12,7 +12,7 @@ from hookfarm.api import examples
 from hookfarm.api.context import Context
 from hookfarm.api.openapi import described
 from hookfarm.api.requests import EndpointId, OptionalJsonObject
-from hookfarm.api.responses import Problem, answer
+from hookfarm.api.responses import Problem, json_response
 from hookfarm.errors import InvalidInput
 from hookfarm.http_client.connections import tls_context
 from hookfarm.records import Endpoint, Subscription
@@ -74,7 +74,7 @@ class Trying:
         else:
             samples = await self._of_transaction(endpoint, subscriptions, transaction)
         replies = await anyio.to_thread.run_sync(self._send, endpoint, samples, limiter=self._places)
-        return answer({"data": replies})
+        return json_response({"data": replies})
 
     def _find(self, endpoint_id: str) -> Endpoint:
         try:

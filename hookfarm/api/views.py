@@ -16,11 +16,11 @@ from hookfarm.timestamps import format_ms
 
 
 def endpoints(client: "redis.Redis", found: Sequence[Listed]) -> list[dict[str, Any]]:
-    """Each with how it is doing: its window, and its last 100 attempts."""
+    """Return the JSON of endpoints, each with its window and the statistics of its last 100 attempts."""
     ids = [listed.endpoint.id for listed in found]
     if not ids:
         return []
-    standing = windows.read(client, ids)
+    found_windows = windows.read(client, ids)
     retries = state_index.count_retries(client, ids)
     recent = endpoint_stats.read(client, ids)
     return [
@@ -30,12 +30,12 @@ def endpoints(client: "redis.Redis", found: Sequence[Listed]) -> list[dict[str, 
             "window": _window(listed.endpoint, window, retry),
             "recent": attempts.public(),
         }
-        for listed, window, retry, attempts in zip(found, standing, retries, recent, strict=True)
+        for listed, window, retry, attempts in zip(found, found_windows, retries, recent, strict=True)
     ]
 
 
 def etag(endpoint: Endpoint) -> str:
-    """Another one after every change; a new secret shows in the time until which the old one signs."""
+    """Return the ETag, which differs after every change, a rotated secret included."""
     seen = {**endpoint.public(), "secrets_until": [until for _, until in endpoint.secrets]}
     return f'"{hashlib.sha256(orjson.dumps(seen)).hexdigest()[:32]}"'
 
@@ -53,8 +53,8 @@ def _window(endpoint: Endpoint, window: Window, retry: int) -> dict[str, Any]:
 
 
 def effective_from(endpoint: Endpoint, watched: set[int]) -> dict[str, Any]:
-    """The subscriptions of an endpoint that was just stored, each with `effective_from_block` (`Registry` tells
-    what that promises), and warnings of chains that nobody watches.
+    """Return the subscriptions of an endpoint that was just stored, each with `effective_from_block` (its promise
+    is documented in `Registry`), and warnings of chains that no ingestor follows.
 
     null = nothing of that chain has been published yet, so that all that ever will be is matched; or the endpoint
     is disabled.
