@@ -28,7 +28,7 @@ from support.redis_server import RedisServer
 from support.waiting import until
 from support.webhooks import pace
 
-from hookfarm.delivery_queue import depths
+from hookfarm.delivery_queue import read_depths
 from hookfarm.status import readiness
 from hookfarm.store import keys
 
@@ -96,7 +96,7 @@ def _fill(environment: Environment, jobs: int) -> int:
             prepared = enqueuer.prepare(min(FILL_JOBS, jobs - start))
             enqueuer.enqueue(prepared)
             total += sum(len(job.body) for _, job in prepared)
-    waiting = depths(environment.server.client)
+    waiting = read_depths(environment.server.client)
     assert waiting.queued + waiting.parked == jobs, waiting
     until(environment.server.settled, "the append-only file being rewritten", within_seconds=60)
     time.sleep(SETTLE_SECONDS)
@@ -142,14 +142,14 @@ def _cores(before: Sample, after: Sample) -> Figures:
 
 def _check(server: RedisServer, farm: Farm) -> None:
     farm.check_alive()
-    left = depths(server.client)
+    left = read_depths(server.client)
     if left.retry or left.dead:
         raise RuntimeError(f"attempts fail ({left}):\n{farm.last_words()}")
 
 
 def _final_status(server: RedisServer, jobs: int) -> Figures:
     """What the farm says of itself once it has noticed that all is done; the ledger must be empty."""
-    left = depths(server.client)
+    left = read_depths(server.client)
     assert (left.queued, left.open, left.parked, left.retry, left.dead) == (0, 0, 0, 0, 0), left
     assert server.client.hlen(keys.JOBS) == 0
 

@@ -30,7 +30,7 @@ from hookfarm.store.clients import async_client, command_client
 BuildRouter = Callable[[Context], APIRouter]
 
 OPEN: tuple[BuildRouter, ...] = (health.build_router, metrics.build_router, dashboard.build_router)
-"""Routers that anybody may ask."""
+"""Routers without a token."""
 WITH_TOKEN: tuple[BuildRouter, ...] = (
     endpoints.build_router,
     endpoint_test.build_router,
@@ -44,7 +44,7 @@ WITH_TOKEN: tuple[BuildRouter, ...] = (
 
 
 def build(context: Context) -> FastAPI:
-    """The application over one Redis."""
+    """Return the application."""
     app = FastAPI(
         title="hookfarm",
         version=hookfarm.__version__,
@@ -65,12 +65,12 @@ def build(context: Context) -> FastAPI:
     return app
 
 
-BEAT_SECONDS = 0.5
-PROMISE_SECONDS = 5.0
+HEARTBEAT_SECONDS = 0.5
+HEARTBEAT_WITHIN_SECONDS = 5.0
 
 
 class _Server(uvicorn.Server):
-    """Signals are the child's; uvicorn must not take them."""
+    """uvicorn without signal handlers: the child has its own."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -78,7 +78,7 @@ class _Server(uvicorn.Server):
 
 
 async def serve(child: Child, listener: socket.socket, settings: Settings) -> None:
-    """Serves until the child is told to stop."""
+    """Serve until the child is asked to stop."""
     client = command_client(settings.redis_url, REDIS_TIMEOUT_SECONDS)
     context = Context(settings, client, async_client(settings.redis_url, REDIS_TIMEOUT_SECONDS))
     configured = uvicorn.Config(
@@ -91,12 +91,12 @@ async def serve(child: Child, listener: socket.socket, settings: Settings) -> No
     )
     server = _Server(configured)
     asyncio.get_running_loop().add_reader(child.stop_fd, _stop, server, context)
-    beating = asyncio.create_task(_beat(child, server))
+    heartbeat = asyncio.create_task(_heartbeat(child, server))
     try:
         await server.serve(sockets=[listener])
     finally:
         asyncio.get_running_loop().remove_reader(child.stop_fd)
-        beating.cancel()
+        heartbeat.cancel()
         await context.async_client.aclose()
         client.close()
 
@@ -106,9 +106,9 @@ def _stop(server: uvicorn.Server, context: Context) -> None:
     context.stopping.set()
 
 
-async def _beat(child: Child, server: uvicorn.Server) -> None:
+async def _heartbeat(child: Child, server: uvicorn.Server) -> None:
     while True:
-        child.slot.promise(PROMISE_SECONDS)
+        child.slot.promise(HEARTBEAT_WITHIN_SECONDS)
         if server.started:
             child.mark_up()
-        await asyncio.sleep(BEAT_SECONDS if server.started else 0.01)
+        await asyncio.sleep(HEARTBEAT_SECONDS if server.started else 0.01)

@@ -153,7 +153,7 @@ class RedisNumbers:
 async def read_redis(client: AsyncClient, chains: Sequence[int]) -> RedisNumbers:
     """Read all numbers in two round trips, however many jobs and endpoints there are. Raises RedisError."""
     async with client.pipeline(transaction=True) as pipe:
-        delivery_queue.ask_depths(pipe)
+        delivery_queue.request_depths(pipe)
         pipe.hlen(keys.UNCONFIRMED)
         pipe.hlen(keys.BACKFILL_JOBS)
         pipe.hlen(keys.ENDPOINTS)
@@ -164,10 +164,10 @@ async def read_redis(client: AsyncClient, chains: Sequence[int]) -> RedisNumbers
         pipe.mget([keys.ready(service) for service in keys.SERVICES])
         pipe.info("memory")
         replies = await pipe.execute()
-    numbers = replies[delivery_queue.DEPTHS_ASKED :]
+    numbers = replies[delivery_queue.DEPTH_REPLIES :]
     unconfirmed, in_backfills, endpoints, disabled, open_circuits, oldest, now, ready, memory = numbers
     return RedisNumbers(
-        delivery_queue.depths_answered(replies),
+        delivery_queue.parse_depths(replies),
         unconfirmed,
         in_backfills,
         max(0.0, now[0] + now[1] / 1e6 - oldest[0][1] / 1e6) if oldest else 0.0,

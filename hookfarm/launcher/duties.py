@@ -25,7 +25,7 @@ from hookfarm.store.clients import unblock
 from hookfarm.webhook_delivery import telemetry as delivery_telemetry
 from hookfarm.webhook_delivery.sweep import SWEEP_SECONDS, Sweep
 
-PROMOTE_SECONDS = 0.25
+TICK_SECONDS = 0.25
 ROLL_CALL_SECONDS = 0.1
 """How soon a scrape is answered."""
 
@@ -40,10 +40,10 @@ def orders(config: Config, url: str, watched: Sequence[Watched], board: Board, r
     trimming = Trimming(config.delivery_log_attempts, config.delivery_log_age)
     sweep = Sweep(board.slots(keys.WEBHOOK_DELIVERY), run, partial(_count_orphan, board))
     duties = (
-        Duty("promote", PROMOTE_SECONDS, delivery_queue.promote),
+        Duty("tick", TICK_SECONDS, delivery_queue.tick),
         Duty("sweep", SWEEP_SECONDS, sweep.perform),
         Duty("trim log", log.TRIM_SECONDS, trimming.perform),
-        Duty("tell", operational.EVERY_SECONDS, operational.tell),
+        Duty("deliver_events", operational.INTERVAL_SECONDS, operational.deliver_events),
         *always,
     )
     return Orders(url, tuple(watched), duties, wake, before=sweep.register, after=sweep.leave, heard=heard)
@@ -72,7 +72,7 @@ def _silence(board: Board) -> Callable[["redis.RedisError | None"], None] | None
     if embedded_server.SERVICE not in board.services:
         return None
     [slot] = board.slots(embedded_server.SERVICE)
-    return embedded_server.HangDetector(give_up=partial(slot.promise, 0.0)).heard
+    return embedded_server.HangDetector(on_hang=partial(slot.promise, 0.0)).record
 
 
 def _wake(client: "redis.Redis", board: Board) -> None:

@@ -193,7 +193,7 @@ def _ingestors(config: Config, url: str, traces: TracingSettings | None) -> Grou
 
 
 def _api(config: Config, url: str, services: Sequence[str]) -> Group:
-    settings = api_settings(config, url, token_file.read_or_make(config), tuple(services))
+    settings = api_settings(config, url, token_file.load_or_create(config), tuple(services))
     main = partial(api_process.run, address=config.api, settings=settings)
     return Group(api_process.SERVICE, 1, main, prepare=api_process.prepare)
 

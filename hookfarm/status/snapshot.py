@@ -139,7 +139,7 @@ def _request_services(pipe: AnyPipeline) -> None:
 
 
 def _request_depths(pipe: AnyPipeline, first: _FirstReplies) -> None:
-    delivery_queue.ask_depths(pipe)
+    delivery_queue.request_depths(pipe)
     pipe.hlen(keys.UNCONFIRMED)
     pipe.hlen(keys.BACKFILL_JOBS)
     pipe.hlen(keys.ENDPOINTS)
@@ -151,7 +151,7 @@ def _request_depths(pipe: AnyPipeline, first: _FirstReplies) -> None:
         chains.request_heads(pipe, chain_id)
 
 
-_COUNTED = delivery_queue.DEPTHS_ASKED + 5
+_COUNTED = delivery_queue.DEPTH_REPLIES + 5
 
 
 def _parse(first: _FirstReplies, replies: list[Any], now: float) -> Snapshot:
@@ -159,8 +159,8 @@ def _parse(first: _FirstReplies, replies: list[Any], now: float) -> Snapshot:
     for reply in replies[:by_chain]:
         if isinstance(reply, ResponseError):
             raise reply
-    depths = delivery_queue.depths_answered(replies)
-    unconfirmed, in_backfills, endpoints, disabled, circuits = replies[delivery_queue.DEPTHS_ASKED : _COUNTED]
+    depths = delivery_queue.parse_depths(replies)
+    unconfirmed, in_backfills, endpoints, disabled, circuits = replies[delivery_queue.DEPTH_REPLIES : _COUNTED]
     size = STREAM_REPLIES + 1
     starts = range(by_chain, len(replies), size)
     of_chains = {

@@ -231,7 +231,7 @@ def test_what_anyone_pushed_is_not_lost_by_a_worker_that_stops_just_then(
     with pytest.raises(redis.RedisError):
         worker.step()
     worker.settle()
-    assert delivery_queue.depths(client) == Depths(queued=1, open=1, parked=0, retry=0, dead=0)
+    assert delivery_queue.read_depths(client) == Depths(queued=1, open=1, parked=0, retry=0, dead=0)
 
 
 def test_a_redis_that_is_killed_and_comes_back_costs_nothing(
