@@ -67,7 +67,7 @@ async def look(client: "redis.asyncio.Redis", started: Sequence[str]) -> dict[st
 
 
 def _unknown() -> dict[str, Any]:
-    return {"ready": False, "why": "Redis does not answer"}
+    return {"ready": False, "reason": "Redis does not answer"}
 
 
 def _one(ready: bytes | str | None, status: bytes | str | None) -> dict[str, Any]:

@@ -85,7 +85,7 @@ class Watch:
             if not self._failing:
                 log.warning("no picture", error=str(error))
             self._failing = str(error)
-            return _event("trouble", {"why": "Redis does not answer, or not as it should."})
+            return _event("trouble", {"reason": "Redis does not answer, or not as it should."})
         self._failing = ""
         return self._frame
 

@@ -21,7 +21,7 @@ from prometheus_client.metrics_core import Metric
 import hookfarm
 from hookfarm import metrics
 from hookfarm.api.context import Context
-from hookfarm.metrics import Answer, Distribution, Family, RollCall, Sample, gauge
+from hookfarm.metrics import CollectedMetrics, Distribution, Family, FarmMetrics, Sample, gauge
 from hookfarm.store import keys
 
 _CONTENT: dict[int | str, dict[str, Any]] = {
@@ -51,8 +51,8 @@ async def collect(context: Context) -> list[Family]:
     """Everything that is known at this moment."""
     found = [_build_info()]
     try:
-        called = await metrics.ask(context.async_client)
-        told = merged(called.answers)
+        called = await metrics.collect(context.async_client)
+        told = merged(called.farms)
         lying = await read_depths(context.async_client, _chains(told))
     except redis.RedisError:
         return [*found, _redis_up(0)]
@@ -60,7 +60,7 @@ async def collect(context: Context) -> list[Family]:
     return [*found, _redis_up(1), *_farms(called), *depth_families(lying, services), *told]
 
 
-def merged(answers: Iterable[Answer]) -> list[Family]:
+def merged(answers: Iterable[FarmMetrics]) -> list[Family]:
     """The families of all farms, each sample with the label `host` of its farm."""
     answers = tuple(answers)
     of_host = Counter(answer.host for answer in answers)
@@ -74,11 +74,9 @@ def merged(answers: Iterable[Answer]) -> list[Family]:
     return list(found.values())
 
 
-def _farms(called: RollCall) -> Iterable[Family]:
-    yield gauge(
-        "hookfarm_farms", "Farms on this Redis whose numbers are in this answer.", ({}, len(called.answers))
-    )
-    yield gauge("hookfarm_farms_silent", "Farms that were asked and did not answer in time.", ({}, called.silent))
+def _farms(called: CollectedMetrics) -> Iterable[Family]:
+    yield gauge("hookfarm_farms", "Farms on this Redis whose numbers are in this answer.", ({}, len(called.farms)))
+    yield gauge("hookfarm_farms_silent", "Farms that were asked and did not answer in time.", ({}, called.missing))
 
 
 def _build_info() -> Family:

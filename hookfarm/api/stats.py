@@ -24,7 +24,7 @@ EXAMPLE: dict[str, Any] = {
     "version": "0.1.0",
     "services": {
         "webhook_delivery": {
-            "ready": True, "heard_seconds_ago": 0.3, "workers": 50, "workers_up": 50, "why": "",
+            "ready": True, "heard_seconds_ago": 0.3, "workers": 50, "workers_up": 50, "reason": "",
             "host": "farm-1", "pid": 4711, "timestamp": "2026-01-31T11:59:59.700Z",
         }
     },
@@ -63,7 +63,7 @@ def stats_router(context: Context) -> APIRouter:
     @router.get(
         "/stream",
         summary="The same, live.",
-        description="Server-sent events: `stats` each second, `trouble` with a `why` while Redis fails. One read "
+        description="Server-sent events: `stats` each second, `trouble` with a `reason` while Redis fails. One read "
         f"of Redis a second serves all; at most {MOST_WATCHERS} may watch.",
         response_class=StreamingResponse,
         responses={

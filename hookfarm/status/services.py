@@ -27,7 +27,7 @@ def told(replies: Sequence[Any]) -> Services:
     """Each service by name: its status, `ready` as its key says it, and `heard_seconds_ago`.
 
     A service writes its status twice a second, so one that was heard of long ago hangs, or died without a word;
-    what it said then stands until its keys expire. None and a `why` where there is no status.
+    what it said then stands until its keys expire. None and a `reason` where there is no status.
     """
     return {service: _service(*replies[3 * index : 3 * index + 3]) for index, service in enumerate(keys.SERVICES)}
 
@@ -47,7 +47,7 @@ def chains_told(services: Mapping[str, Mapping[str, Any]]) -> Sequence[Mapping[s
 def _service(ready: bytes | None, status: bytes | None, expires_in_ms: int) -> dict[str, Any]:
     said = _decoded(status)
     if said is None:
-        return {"why": "not running", "ready": ready == b"true", "heard_seconds_ago": None}
+        return {"reason": "not running", "ready": ready == b"true", "heard_seconds_ago": None}
     ago = max(0.0, readiness.TTL_SECONDS - expires_in_ms / 1000)
     return {**said, "ready": ready == b"true", "heard_seconds_ago": round(ago, 1)}
 

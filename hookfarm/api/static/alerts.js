@@ -45,7 +45,7 @@ function services(picture) {
   return Object.entries(picture.services).flatMap(([name, said]) => {
     if (isSilent(said)) return [`${name}: nothing heard of it for more than ${SILENT_SECONDS} s`];
     if (said.ready || isAbsent(name, picture)) return [];
-    return [`${name} is not ready${said.why ? `: ${said.why}` : ""}`];
+    return [`${name} is not ready${said.reason ? `: ${said.reason}` : ""}`];
   });
 }
 

@@ -97,7 +97,7 @@ export class Live extends EventTarget {
       this.heardAt = Date.now();
       this.turn("live", "");
       this.dispatchEvent(new CustomEvent("stats", { detail: data }));
-    } else if (fields.event === "trouble") this.turn("trouble", data.why);
+    } else if (fields.event === "trouble") this.turn("trouble", data.reason);
   }
 
   lost(why) {

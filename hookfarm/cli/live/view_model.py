@@ -12,13 +12,13 @@ from hookfarm.store import keys
 
 @dataclass(frozen=True)
 class ServiceLine:
-    """One service. `why`: why it is not ready. `silent`: age of its status in seconds, if that is too old."""
+    """One service. `reason`: why it is not ready. `silent`: age of its status in seconds, if that is too old."""
 
     name: str
     ready: bool
     up: int
     workers: int
-    why: str
+    reason: str
     silent: float | None = None
 
     @property
@@ -178,7 +178,7 @@ def _service(name: str, service: Mapping[str, Any]) -> ServiceLine:
     up, workers = service.get("workers_up", 0), service.get("workers", 0)
     age = service.get("heard_seconds_ago") or 0.0
     silent = age if age > SILENT_SECONDS else None
-    return ServiceLine(name, bool(service.get("ready")), up, workers, str(service.get("why") or ""), silent)
+    return ServiceLine(name, bool(service.get("ready")), up, workers, str(service.get("reason") or ""), silent)
 
 
 def _chain(chain: Mapping[str, Any], heads: Mapping[int, int], waiting: Mapping[int, int | None]) -> ChainLine:

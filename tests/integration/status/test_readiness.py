@@ -45,12 +45,12 @@ def test_the_status_is_json_that_says_who_says_so(client: "redis.Redis") -> None
 
 def test_a_withdrawn_service_is_not_ready_and_says_why(client: "redis.Redis") -> None:
     readiness.publish(client, SERVICE, {})
-    readiness.withdraw(client, SERVICE, {"why": "worker 7 is gone"})
+    readiness.withdraw(client, SERVICE, {"reason": "worker 7 is gone"})
     assert not client.exists(READY)
     assert not readiness.is_ready(client, SERVICE)
     status = readiness.status(client, SERVICE)
     assert status is not None
-    assert (status["ready"], status["why"]) == (False, "worker 7 is gone")
+    assert (status["ready"], status["reason"]) == (False, "worker 7 is gone")
 
 
 def test_describing_leaves_the_ready_key_alone(client: "redis.Redis") -> None:

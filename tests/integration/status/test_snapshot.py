@@ -45,7 +45,7 @@ def connection(redis_url: str) -> Iterator[PipelinedConnection]:
 def test_nothing_running_is_a_picture_of_that(client: Any) -> None:
     found = status.take(client)
     assert found["services"] == {
-        name: {"why": "not running", "ready": False, "heard_seconds_ago": None} for name in keys.SERVICES
+        name: {"reason": "not running", "ready": False, "heard_seconds_ago": None} for name in keys.SERVICES
     }
     assert (found["chains"], found["streams"]) == ([], [])
     in_queue = {"queued": 0, "open": 0, "parked": 0, "retry": 0, "dead": 0, "unconfirmed": 0}
@@ -66,12 +66,12 @@ def test_nothing_running_is_a_picture_of_that(client: Any) -> None:
 
 def test_a_service_says_what_it_said_and_how_long_ago(client: Any) -> None:
     readiness.publish(client, keys.WEBHOOK_DELIVERY, {"activity": "bp", "delivered": 3})
-    readiness.withdraw(client, keys.EVENT_INGESTOR, {"why": "chain 7: no answer"})
+    readiness.withdraw(client, keys.EVENT_INGESTOR, {"reason": "chain 7: no answer"})
     client.expire(keys.status(keys.EVENT_INGESTOR), readiness.TTL_SECONDS - 12)
     found = status.take(client)
     delivery, ingestor = found["services"][keys.WEBHOOK_DELIVERY], found["services"][keys.EVENT_INGESTOR]
     assert (delivery["ready"], delivery["heard_seconds_ago"]) == (True, pytest.approx(0, abs=5))
-    assert (ingestor["ready"], ingestor["why"]) == (False, "chain 7: no answer")
+    assert (ingestor["ready"], ingestor["reason"]) == (False, "chain 7: no answer")
     assert ingestor["heard_seconds_ago"] == pytest.approx(12, abs=5)
     assert (found["delivery"]["activity"], found["delivery"]["delivered"]) == ("bp", 3)
 
@@ -79,7 +79,7 @@ def test_a_service_says_what_it_said_and_how_long_ago(client: Any) -> None:
 @pytest.mark.parametrize("garbage", [b"\xff", b"[1]", b"not JSON"])
 def test_a_status_that_is_none_is_not_running(client: Any, garbage: bytes) -> None:
     client.set(keys.status(keys.WEBHOOK_DELIVERY), garbage)
-    assert status.take(client)["services"][keys.WEBHOOK_DELIVERY]["why"] == "not running"
+    assert status.take(client)["services"][keys.WEBHOOK_DELIVERY]["reason"] == "not running"
 
 
 def test_a_chain_has_its_lag_its_heads_and_what_it_is_doing(client: Any) -> None:

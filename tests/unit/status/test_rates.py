@@ -10,7 +10,7 @@ def status(second: float, delivered: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "told", [{}, {"why": "not running"}, {"delivered": 3}, {"timestamp": "2026-11-22T18:00:00Z"}]
+    "told", [{}, {"reason": "not running"}, {"delivered": 3}, {"timestamp": "2026-11-22T18:00:00Z"}]
 )
 def test_nothing_known_is_no_rate(told: dict[str, Any]) -> None:
     rates = Rates()

@@ -19,7 +19,7 @@ def snapshot(second: int, delivered: int, **status: Any) -> dict[str, Any]:
 
 
 def test_a_whole_snapshot_becomes_a_view_model() -> None:
-    found = snapshot(1, 5, ready=True, workers=50, workers_up=49, why="x", heard_seconds_ago=9.5)
+    found = snapshot(1, 5, ready=True, workers=50, workers_up=49, reason="x", heard_seconds_ago=9.5)
     found["delivery"] = {
         "activity": "bp",
         "delivered": 5,
@@ -46,7 +46,7 @@ def test_a_whole_snapshot_becomes_a_view_model() -> None:
 
 
 @pytest.mark.parametrize(
-    "found", [{}, {"services": {}}, {"services": {"webhook_delivery": {"why": "not running"}}}]
+    "found", [{}, {"services": {}}, {"services": {"webhook_delivery": {"reason": "not running"}}}]
 )
 def test_an_empty_snapshot_becomes_a_view_model_too(found: dict[str, Any]) -> None:
     model = ViewModelBuilder().build(found, 0.0)
