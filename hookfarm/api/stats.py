@@ -63,8 +63,8 @@ def stats_router(context: Context) -> APIRouter:
     @router.get(
         "/stream",
         summary="The same, live.",
-        description="Server-sent events: `stats` each second, `trouble` with a `reason` while Redis fails. One read "
-        f"of Redis a second serves all; at most {MOST_WATCHERS} may watch.",
+        description="Server-sent events: `stats` each second, `trouble` with a `reason` while Redis fails. One "
+        f"read of Redis a second serves all; at most {MOST_WATCHERS} may watch.",
         response_class=StreamingResponse,
         responses={
             200: {"content": {"text/event-stream": {"example": 'event: stats\ndata: {"timestamp": "…"}\n\n'}}},

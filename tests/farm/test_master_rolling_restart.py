@@ -117,20 +117,20 @@ def test_groups_are_replaced_one_after_the_other_in_the_order_of_the_plan(start_
     assert versions(farm, "second") == [2, 2]
 
 
-def test_heralds_and_what_the_others_stand_on_stay(start_toys: StartToys) -> None:
+def test_keepers_and_what_the_others_stand_on_stay(start_toys: StartToys) -> None:
     def plan() -> list[Group]:
         return [
-            Group("base", 1, work, stage=Stage.DEPENDENCIES),
-            Group("herald", 1, work, stage=Stage.KEEPER),
+            Group("dependency", 1, work, stage=Stage.DEPENDENCIES),
+            Group("keeper", 1, work, stage=Stage.KEEPER),
             Group("service", 2, work),
         ]
 
     farm = start_toys(*plan(), load_plan=planned(plan()))
     farm.wait_ready()
-    before = farm.pids("base"), farm.pids("herald")
+    before = farm.pids("dependency"), farm.pids("keeper")
     farm.signal(signal.SIGHUP)
     farm.wait_said("master reloaded")
-    assert (farm.pids("base"), farm.pids("herald")) == before
+    assert (farm.pids("dependency"), farm.pids("keeper")) == before
     assert farm.lives("service") == 2
 
 
@@ -279,7 +279,7 @@ def test_a_worker_that_does_not_leave_in_its_grace_is_killed_and_replaced(start_
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
     farm.wait_said("master reloaded")
-    assert farm.output.count("did not leave in time") == 2
+    assert farm.output.count("did not exit in time") == 2
     assert versions(farm) == [2, 2]
 
 

@@ -41,7 +41,7 @@ def journal(tmp_path: Path) -> Journal:
 
 
 def noting(journal: Journal, *, leaves_after: str = "") -> Callable[[Child], None]:
-    """A child that notes when it is told and when it goes; a herald also that it is quiet."""
+    """A child that notes when it is told and when it goes; a keeper also that it is quiet."""
 
     def main(child: Child) -> None:
         work(child)
@@ -69,45 +69,45 @@ def deaf(child: Child) -> None:
     work(child)
 
 
-def test_heralds_are_told_first_then_the_workers_then_what_they_stand_on(
+def test_keepers_are_told_first_then_the_workers_then_what_they_stand_on(
     start_toys: StartToys, journal: Journal
 ) -> None:
     farm = start_toys(
-        Group("base", 1, noting(journal), stage=Stage.DEPENDENCIES),
-        Group("herald", 1, noting(journal, leaves_after="worker"), stage=Stage.KEEPER),
+        Group("dependency", 1, noting(journal), stage=Stage.DEPENDENCIES),
+        Group("keeper", 1, noting(journal, leaves_after="worker"), stage=Stage.KEEPER),
         Group("worker", 2, noting(journal)),
     )
     farm.wait_ready()
     assert farm.stop() == 0
     lines = journal.lines
-    assert lines[0] == "herald 0 told"
+    assert lines[0] == "keeper 0 told"
     assert set(lines[1:5]) == {"worker 0 told", "worker 0 goes", "worker 1 told", "worker 1 goes"}
-    assert lines[5:] == ["herald 0 goes", "base 0 told", "base 0 goes"]
+    assert lines[5:] == ["keeper 0 goes", "dependency 0 told", "dependency 0 goes"]
     assert not farm.survivors()
 
 
-def test_no_worker_is_told_before_the_heralds_are_quiet(start_toys: StartToys, journal: Journal) -> None:
-    def herald(child: Child) -> None:
+def test_no_worker_is_told_before_the_keepers_are_quiet(start_toys: StartToys, journal: Journal) -> None:
+    def keeper(child: Child) -> None:
         work(child)
         eventually(lambda: child.slot.counter(1), what="the order to be quiet")
-        journal.note("herald quiet")
+        journal.note("keeper quiet")
         child.slot.state = State.QUIET
 
     timing = Timing(hang_seconds=0.3, abort_seconds=0.2, keeper_stop_seconds=PATIENT)
     farm = start_toys(
-        Group("herald", 1, herald, stage=Stage.KEEPER), Group("worker", 1, noting(journal)), timing=timing
+        Group("keeper", 1, keeper, stage=Stage.KEEPER), Group("worker", 1, noting(journal)), timing=timing
     )
     farm.wait_ready()
     farm.signal(signal.SIGTERM)
     eventually(lambda: "stopping" in farm.output, what="the stop")
     assert journal.lines == []
-    farm.order("herald")
+    farm.order("keeper")
     assert farm.wait() == 0
-    assert journal.lines == ["herald quiet", "worker 0 told", "worker 0 goes"]
+    assert journal.lines == ["keeper quiet", "worker 0 told", "worker 0 goes"]
 
 
-def test_a_herald_that_hangs_does_not_keep_the_workers(start_toys: StartToys, journal: Journal) -> None:
-    groups = Group("herald", 1, deaf, stage=Stage.KEEPER), Group("worker", 1, noting(journal))
+def test_a_keeper_that_hangs_does_not_keep_the_workers(start_toys: StartToys, journal: Journal) -> None:
+    groups = Group("keeper", 1, deaf, stage=Stage.KEEPER), Group("worker", 1, noting(journal))
     timing = Timing(hang_seconds=0.3, abort_seconds=0.2, keeper_stop_seconds=0.1)
     farm = start_toys(*groups, timing=timing)
     farm.wait_ready()
@@ -208,7 +208,7 @@ def test_the_death_of_the_master_takes_everybody_along(start_toys: StartToys) ->
         os.execv(sys.executable, [sys.executable, "-c", "import signal; signal.pause()"])
 
     farm = start_toys(
-        Group("base", 1, become_sleeper, stage=Stage.DEPENDENCIES, death_signal=signal.SIGTERM),
+        Group("dependency", 1, become_sleeper, stage=Stage.DEPENDENCIES, death_signal=signal.SIGTERM),
         Group("deaf", 3, deaf),
         Group("pending", 1, idle),
         Group("gated", 2, work, prepare=lambda: None),
@@ -216,7 +216,7 @@ def test_the_death_of_the_master_takes_everybody_along(start_toys: StartToys) ->
     )
     farm.wait_up("deaf", 2)
     eventually(lambda: farm.slot("pending").pid, what="the last fork")
-    base = psutil.Process(farm.slot("base").pid)
+    base = psutil.Process(farm.slot("dependency").pid)
     eventually(lambda: "-c" in base.cmdline(), what="the exec")
     assert len(farm.survivors()) == 8
     farm.signal(signal.SIGKILL)
