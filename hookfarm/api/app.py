@@ -31,7 +31,7 @@ from hookfarm.store.clients import async_client, command_client
 BuildRouter = Callable[[Context], APIRouter]
 
 OPEN: tuple[BuildRouter, ...] = (health.build_router, metrics.build_router, dashboard.build_router)
-"""Routers that anybody may ask."""
+"""Routers without a token."""
 WITH_TOKEN: tuple[BuildRouter, ...] = (
     endpoints.build_router,
     endpoint_test.build_router,
@@ -45,7 +45,7 @@ WITH_TOKEN: tuple[BuildRouter, ...] = (
 
 
 def build(context: Context) -> FastAPI:
-    """The application over one Redis."""
+    """Return the application."""
     app = FastAPI(
         title="hookfarm",
         version=hookfarm.__version__,
@@ -71,7 +71,7 @@ HEARTBEAT_WITHIN_SECONDS = 5.0
 
 
 class _Server(uvicorn.Server):
-    """A server in a child: marks the child up when it listens, and leaves the signals to the child."""
+    """uvicorn in a child: without signal handlers, and the child is up when the server listens."""
 
     def __init__(self, config: uvicorn.Config, child: Child) -> None:
         super().__init__(config)
@@ -88,7 +88,7 @@ class _Server(uvicorn.Server):
 
 
 async def serve(child: Child, listener: socket.socket, settings: Settings) -> None:
-    """Serve until the child is to stop."""
+    """Serve until the child is asked to stop."""
     client = command_client(settings.redis_url, REDIS_TIMEOUT_SECONDS)
     context = Context(settings, client, async_client(settings.redis_url, REDIS_TIMEOUT_SECONDS))
     configured = uvicorn.Config(

@@ -1,6 +1,5 @@
 """`POST /v1/endpoints/{id}/test`: samples, sent in threads of their own."""
 
-import asyncio
 from typing import Any
 
 import anyio.to_thread
@@ -12,12 +11,13 @@ from hookfarm.api import examples
 from hookfarm.api.context import Context
 from hookfarm.api.openapi import described
 from hookfarm.api.requests import EndpointId, OptionalJsonObject
-from hookfarm.api.responses import Problem, answer
+from hookfarm.api.responses import Problem, json_response
 from hookfarm.errors import InvalidInput
 from hookfarm.http_client.connections import tls_context
 from hookfarm.records import Endpoint, Subscription
 from hookfarm.records.fields import WORD, hex_text, refuse_unknown, text
 from hookfarm.security.vault import Vault
+from hookfarm.test_events import webhooks
 from hookfarm.test_events.send import Sample, Sender
 
 AT_ONCE = 8
@@ -68,13 +68,13 @@ class Trying:
             raise Problem(503, f"{AT_ONCE} endpoints are being tried at this moment.")
         name, transaction = _asked(body)
         endpoint = await anyio.to_thread.run_sync(self._find, endpoint_id)
-        subscriptions = _chosen(endpoint, name)
+        subscriptions = webhooks.select(endpoint, name, "subscription")
         if transaction is None:
-            samples = await anyio.to_thread.run_sync(_made_up, subscriptions)
+            samples = await anyio.to_thread.run_sync(webhooks.made_up, subscriptions[:MOST_SAMPLES])
         else:
             samples = await self._of_transaction(endpoint, subscriptions, transaction)
         replies = await anyio.to_thread.run_sync(self._send, endpoint, samples, limiter=self._places)
-        return answer({"data": replies})
+        return json_response({"data": replies})
 
     def _find(self, endpoint_id: str) -> Endpoint:
         try:
@@ -91,20 +91,10 @@ class Trying:
     async def _of_transaction(
         self, endpoint: Endpoint, subscriptions: tuple[Subscription, ...], transaction: str
     ) -> list[Sample]:
-        from hookfarm.test_events import transactions  # web3 is 60 MB, and few ever ask for this.
-
-        wanted = {subscription.chain_id for subscription in subscriptions}
-        chains = [chain for chain in self._context.settings.chains if chain.chain_id in wanted]
+        chains = webhooks.chains_of(subscriptions, self._context.settings.chains)
         if not chains:
             raise Problem(409, "This farm watches none of the chains of its subscriptions.", "transaction_hash")
-        found = await asyncio.gather(*(transactions.events(chain, transaction) for chain in chains))
-        if all(events is None for events in found):
-            raise Problem(404, "There is no such transaction in a block of a chain that it subscribes to.")
-        logs = [event for events in found if events for event in events]
-        samples = await anyio.to_thread.run_sync(transactions.matching, endpoint, subscriptions, logs)
-        if not samples:
-            raise Problem(409, f"None of its {len(logs)} logs is one that it subscribes to.", "transaction_hash")
-        return samples
+        return await webhooks.of_transaction(endpoint, subscriptions, transaction, chains)
 
 
 def _asked(body: dict[str, Any]) -> tuple[str | None, str | None]:
@@ -113,20 +103,3 @@ def _asked(body: dict[str, Any]) -> tuple[str | None, str | None]:
     name = text(body, "subscription", 64) if "subscription" in body else None
     transaction = hex_text(body, "transaction_hash", WORD, "32 bytes") if "transaction_hash" in body else None
     return name, transaction
-
-
-def _chosen(endpoint: Endpoint, name: str | None) -> tuple[Subscription, ...]:
-    if name is None:
-        return endpoint.subscriptions
-    chosen = tuple(s for s in endpoint.subscriptions if s.id == name)
-    if not chosen:
-        raise Problem(422, "It has no such subscription.", "subscription")
-    return chosen
-
-
-def _made_up(subscriptions: tuple[Subscription, ...]) -> list[Sample]:
-    from hookfarm.test_events import events
-
-    if not subscriptions:
-        return [Sample(None, events.body(None))]
-    return [Sample(s.id, events.body(s)) for s in subscriptions[:MOST_SAMPLES]]

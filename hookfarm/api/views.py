@@ -1,60 +1,23 @@
 """Endpoints as the API returns them."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import orjson
-import redis
 
-from hookfarm.deliveries import endpoint_stats, state_index, windows
-from hookfarm.deliveries.windows import Window
 from hookfarm.records import Endpoint
-from hookfarm.registry.listing import Listed
-from hookfarm.timestamps import format_ms
-
-
-def endpoints(client: "redis.Redis", found: Sequence[Listed]) -> list[dict[str, Any]]:
-    """Each with how it is doing: its window, and its last 100 attempts."""
-    ids = [listed.endpoint.id for listed in found]
-    if not ids:
-        return []
-    standing = windows.read(client, ids)
-    retries = state_index.count_retries(client, ids)
-    recent = endpoint_stats.read(client, ids)
-    return [
-        {
-            **listed.endpoint.public(),
-            "created_at": None if listed.created_ms is None else format_ms(listed.created_ms),
-            "window": _window(listed.endpoint, window, retry),
-            "recent": attempts.public(),
-        }
-        for listed, window, retry, attempts in zip(found, standing, retries, recent, strict=True)
-    ]
 
 
 def etag(endpoint: Endpoint) -> str:
-    """Another one after every change; a new secret shows in the time until which the old one signs."""
+    """Return the ETag, which differs after every change, a rotated secret included."""
     seen = {**endpoint.public(), "secrets_until": [until for _, until in endpoint.secrets]}
     return f'"{hashlib.sha256(orjson.dumps(seen)).hexdigest()[:32]}"'
 
 
-def _window(endpoint: Endpoint, window: Window, retry: int) -> dict[str, Any]:
-    return {
-        "open": window.open,
-        "limit": window.limit,
-        "parked": window.parked,
-        "retry": retry,
-        "circuit": "open" if window.closed else "closed",
-        "failures": window.failures,
-        "paused_reason": None if endpoint.enabled else endpoint.disabled_reason,
-    }
-
-
 def effective_from(endpoint: Endpoint, watched: set[int]) -> dict[str, Any]:
-    """The subscriptions of an endpoint that was just stored, each with `effective_from_block` (`Registry` tells
-    what that promises), and warnings of chains that nobody watches.
+    """Return the subscriptions of an endpoint that was just stored, each with `effective_from_block` (its promise
+    is documented in `Registry`), and warnings of chains that no ingestor follows.
 
     null = nothing of that chain has been published yet, so that all that ever will be is matched; or the endpoint
     is disabled.

@@ -85,11 +85,10 @@ def run_child(child: Child, options: DevchainOptions) -> None:
 
 async def _run_child(child: Child, options: DevchainOptions) -> None:
     # aiohttp and the devchain: the demo imports this module, and forks processes that must not carry them.
-    from hookfarm.devchain.mining import mine_until
-    from hookfarm.devchain.node import Node
+    from hookfarm.devchain.node import DevNode, mine_until
     from hookfarm.devchain.server import listening
 
-    node = Node(options)
+    node = DevNode(options)
     node.paused = True
     with stop_event(child) as stop:
         async with listening(node), heartbeat(child, HEARTBEAT_SECONDS, HEARTBEAT_WITHIN_SECONDS):

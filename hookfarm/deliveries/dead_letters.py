@@ -11,7 +11,7 @@ from hookfarm.store.scripts import Script
 
 _READ_AT_ONCE = 500
 
-_PURGE = Script("purge", "places")
+_PURGE = Script("purge")
 
 
 def every(client: "redis.Redis", choice: Choice) -> Iterator[Delivery]:

@@ -27,12 +27,10 @@ _TRIMMED_ENTRIES = 1000
 _TRIMMED_ENDPOINTS = 200
 FULL = 0.9
 """Share of the server's memory above which the log gives way: half of each endpoint's goes."""
-_ONCE_FIELDS = (b"d", b"n", b"s", b"t")
-"""Of an attempt in a log that is older than its one field."""
 _CURSOR = re.compile(r"([0-9]{1,16})-([0-9]{1,16})")
 
-_SEND_AGAIN = Script("send_again", "facts", "places", "ledger")
-_TRIM = Script("trim_log", "log")
+_SEND_AGAIN = Script("redeliver")
+_TRIM = Script("trim_log")
 
 
 class Place(StrEnum):
@@ -174,7 +172,7 @@ def pages(client: "redis.Redis", newest: dict[str, str], since_ms: int, count: i
             pipe.xrevrange(keys.ATTEMPTS + endpoint, end, since_ms or "-", count=count)
         found = pipe.execute()
     return [
-        [_attempt(endpoint, cursor.decode(), _line(fields)) for cursor, fields in page]
+        [_attempt(endpoint, cursor.decode(), fields[b"a"].decode()) for cursor, fields in page]
         for endpoint, page in zip(newest, found, strict=True)
     ]
 
@@ -224,8 +222,8 @@ def _refusal(delivery: Delivery) -> Conflict | None:
     return None
 
 
-def _changed(delivery: Delivery, answer: int) -> Conflict | None:
-    return None if answer else Conflict(f"{delivery.id} was changed meanwhile; look again")
+def _changed(delivery: Delivery, answer: bytes) -> Conflict | None:
+    return None if answer == b"redelivered" else Conflict(f"{delivery.id} was changed meanwhile; look again")
 
 
 class Trimming:
@@ -308,12 +306,6 @@ def _anew(delivery: Delivery) -> bytes:
 def _anybodys_attempt(cursor: str, fields: dict[bytes, bytes]) -> LoggedAttempt:
     endpoint, attempt = fields[b"a"].decode().split(" ", 1)
     return _attempt(endpoint, cursor, attempt)
-
-
-def _line(fields: dict[bytes, bytes]) -> str:
-    """As store/lua/shared/log.lua has it."""
-    line = fields.get(b"a") or b" ".join(fields[name] for name in _ONCE_FIELDS)
-    return line.decode()
 
 
 def _attempt(endpoint: str, cursor: str, attempt: str) -> LoggedAttempt:

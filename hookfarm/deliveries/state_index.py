@@ -1,6 +1,6 @@
 """What is in retry and dead, in order, of one endpoint or for one reason, at the cost of what is read.
 
-The scripts keep an index beside both (store/lua/shared/places.lua). Where one is not whole, because what
+The scripts keep an index beside both (store/lua/shared/state_index.lua). Where one is not whole, because what
 is there came before there was an index or somebody else has written there, it is made anew before it is read.
 """
 
@@ -21,7 +21,7 @@ _MEMBERS_OF_DEAD = 3
 _NAMED = re.compile(r"([0-9]{15})\|(.+)")
 _FIRST_WORDS = re.compile(r'[^":\\|\x00-\x1f]*')
 
-_INDEX = Script("index_places", "places")
+_INDEX = Script("rebuild_state_index")
 
 
 class Position(NamedTuple):

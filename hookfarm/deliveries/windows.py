@@ -1,4 +1,4 @@
-"""The window of an endpoint, as operators see it. store/lua/shared/ledger.lua explains how windows work."""
+"""The window of an endpoint, as operators see it. docs/decisions/0002-windows.md explains how windows work."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -6,8 +6,7 @@ from typing import Any
 
 import redis
 
-from hookfarm.store import window_rules
-from hookfarm.store.scripts import Script
+from hookfarm.store.scripts import CIRCUIT_FAILURES, Script
 
 _READ_AT_ONCE = 200
 _READ = Script("read_windows")
@@ -30,7 +29,7 @@ class Window:
 
     @property
     def closed(self) -> bool:
-        return self.failures >= window_rules.CIRCUIT
+        return self.failures >= CIRCUIT_FAILURES
 
     @property
     def failing(self) -> bool:

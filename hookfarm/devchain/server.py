@@ -8,12 +8,10 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from hookfarm.devchain.mining import mine_until
-from hookfarm.devchain.node import Node
+from hookfarm.devchain.node import DevNode, mine_until
 from hookfarm.devchain.options import DevchainOptions
-from hookfarm.devchain.refusals import TOO_LARGE
 from hookfarm.devchain.rpc import answer, parse_message
-from hookfarm.devchain.rpc_errors import RpcError
+from hookfarm.devchain.rpc_errors import TOO_LARGE, RpcError
 from hookfarm.devchain.websocket import MAX_MESSAGE_BYTES, WebSocketClient
 from hookfarm.errors import CouldNotBoot
 
@@ -31,7 +29,7 @@ async def serve(
 
     CouldNotBoot where the address cannot be listened on.
     """
-    node = Node(options)
+    node = DevNode(options)
     async with listening(node) as server:
         if on_ready is not None:
             on_ready(server.http_url)
@@ -39,9 +37,9 @@ async def serve(
 
 
 @asynccontextmanager
-async def listening(node: Node) -> AsyncIterator["Server"]:
+async def listening(node: DevNode) -> AsyncIterator["DevchainServer"]:
     """The node on its port; at the end the port and all connections are closed."""
-    server = Server(node)
+    server = DevchainServer(node)
     await server.start()
     try:
         yield server
@@ -49,10 +47,10 @@ async def listening(node: Node) -> AsyncIterator["Server"]:
         await server.close()
 
 
-class Server:
+class DevchainServer:
     """The HTTP and WebSocket edge of one node; may be closed and started again, on its port."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: DevNode) -> None:
         self._node = node
         self._clients: set[WebSocketClient] = set()
         self._closing = asyncio.Event()

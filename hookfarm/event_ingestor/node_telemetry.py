@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from hookfarm.chain.node_pool import FAILURE_KINDS, NodeProfile
 from hookfarm.errors import WrongChain
@@ -66,7 +67,7 @@ class Seen:
     errors: dict[str, int]
 
     @property
-    def kind(self) -> str:
+    def kind(self) -> Literal["ws", "http"]:
         """`ws`: it announces its blocks; `http`: it is polled."""
         return "ws" if self.origin.startswith("ws") else "http"
 

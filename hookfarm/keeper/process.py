@@ -13,7 +13,7 @@ loses nothing: the keys expire unless its successor refreshes them.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +47,7 @@ class WatchedService:
     `measure` returns its metrics."""
 
     service: str
-    report: Callable[[Sequence[Slot]], dict[str, Any]]
+    report: Callable[[Sequence[Slot]], Mapping[str, Any]]
     confirm: Callable[[redis.Redis], bool] | None = None
     measure: telemetry.Measure | None = None
 
@@ -169,7 +169,7 @@ class Keeper:
         """Delete readiness of this farm, or of an earlier one on this host, that no check has confirmed."""
         for service, published in self._published.items():
             if not published.ready:
-                readiness.disown(self._client, service)
+                readiness.delete_own(self._client, service)
         self._taken_over = True
 
     def _pause(self) -> float:
@@ -196,7 +196,7 @@ class Keeper:
         if self._published[watched.service].status_written_at:
             self._published[watched.service] = _Published(ready=False)
             self._scoreboard.set_ready(watched.service, False)
-            readiness.forget(self._client, [watched.service])
+            readiness.clear(self._client, [watched.service])
 
     def _target_slots(self, watched: WatchedService) -> Sequence[Slot]:
         return self._scoreboard.slots(watched.service)[: self._scoreboard.target(watched.service)]
@@ -224,10 +224,10 @@ class Keeper:
         certain = published.ready and published.unready_since is None
         if now - published.status_written_at >= STATUS_SECONDS:
             status = self._status(watched, published)
-            readiness.describe(self._client, service, status, published.ready)
+            readiness.write_status(self._client, service, status, published.ready)
             published.status_written_at = now
             if certain:
-                readiness.restore(self._client, service)
+                readiness.reassert(self._client, service)
         if certain and now - published.refreshed_at >= self._refresh_seconds:
             readiness.publish(self._client, service, status or self._status(watched, published))
             published.refreshed_at = now
@@ -252,7 +252,7 @@ class Keeper:
 
     def _leave(self) -> None:
         try:
-            readiness.forget(self._client, [watched.service for watched in self._config.services])
+            readiness.clear(self._client, [watched.service for watched in self._config.services])
         except redis.RedisError as error:
             log.warning("readiness not withdrawn", error=str(error), expires_in_s=readiness.TTL_SECONDS)
         self._child.slot.state = State.QUIET

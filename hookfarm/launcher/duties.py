@@ -24,7 +24,7 @@ from hookfarm.store.clients import unblock
 from hookfarm.webhook_delivery import telemetry as delivery_telemetry
 from hookfarm.webhook_delivery.sweep import SWEEP_SECONDS, Sweep
 
-PROMOTE_SECONDS = 0.25
+TICK_SECONDS = 0.25
 METRICS_SECONDS = 0.1
 """How soon a request for metrics is answered."""
 
@@ -42,10 +42,10 @@ def keeper_config(
     trimming = Trimming(config.delivery_log_attempts, config.delivery_log_age)
     sweep = Sweep(scoreboard.slots(keys.WEBHOOK_DELIVERY), run, partial(_count_orphan, scoreboard))
     duties = (
-        Duty("promote", PROMOTE_SECONDS, delivery_queue.promote),
+        Duty("tick", TICK_SECONDS, delivery_queue.tick),
         Duty("sweep", SWEEP_SECONDS, sweep.perform),
         Duty("trim log", log.TRIM_SECONDS, trimming.perform),
-        Duty("operational events", operational.EVERY_SECONDS, operational.tell),
+        Duty("deliver events", operational.INTERVAL_SECONDS, operational.deliver_events),
         *always,
     )
     return KeeperConfig(url, tuple(services), duties, wake, sweep.register, sweep.leave, on_redis_result)
@@ -74,7 +74,7 @@ def _hang_detector(scoreboard: Scoreboard) -> Callable[[redis.RedisError | None]
     if embedded_server.SERVICE not in scoreboard.services:
         return None
     [slot] = scoreboard.slots(embedded_server.SERVICE)
-    return embedded_server.HangDetector(give_up=partial(slot.heartbeat, 0.0)).heard
+    return embedded_server.HangDetector(on_hang=partial(slot.heartbeat, 0.0)).record
 
 
 def _wake(client: redis.Redis, scoreboard: Scoreboard) -> None:

@@ -97,7 +97,7 @@ def plan(
         confirm = delivery_telemetry.all_polling(run, config.workers)
         watched.append(
             WatchedService(
-                keys.WEBHOOK_DELIVERY, delivery_telemetry.DeliveryStatus(), confirm, delivery_telemetry.families
+                keys.WEBHOOK_DELIVERY, delivery_telemetry.DeliveryReporter(), confirm, delivery_telemetry.families
             )
         )
     if keys.EVENT_INGESTOR in services:
@@ -197,7 +197,7 @@ def _ingestors(config: Config, url: str, traces: TracingSettings | None) -> Grou
 
 
 def _api(config: Config, url: str, services: Sequence[str]) -> Group:
-    settings = api_settings(config, url, token_file.read_or_make(config), tuple(services))
+    settings = api_settings(config, url, token_file.load_or_create(config), tuple(services))
     main = partial(api_process.run, address=config.api, settings=settings)
     return Group(api_process.SERVICE, 1, main, prepare=api_process.prepare)
 

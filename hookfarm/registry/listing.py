@@ -13,13 +13,10 @@ from hookfarm.errors import InvalidInput
 from hookfarm.records import Endpoint
 from hookfarm.registry import registry
 from hookfarm.store import keys
-from hookfarm.store.scripts import Script
 
 MOST_LOOKED_AT = 2000
 """Endpoints that one page reads through for those that it is asked for."""
 _AT_ONCE = 500
-_FIRST_KNOWN_US = 10**12
-"""Smaller ones are the places of endpoints that were made before the order was kept."""
 
 _REMEMBERED = 1000
 _SHORT = 4096
@@ -27,8 +24,6 @@ _SHORT = 4096
 
 _Place = tuple[str, int]
 """An endpoint's id, and where it stands in the order: the microsecond in which it was made."""
-
-_INDEX = Script("index_endpoints")
 
 
 @dataclass(frozen=True)
@@ -39,9 +34,8 @@ class Listed:
     place: int
 
     @property
-    def created_ms(self) -> int | None:
-        """None where nobody noted it."""
-        return self.place // 1000 if self.place >= _FIRST_KNOWN_US else None
+    def created_ms(self) -> int:
+        return self.place // 1000
 
 
 @dataclass(frozen=True)
@@ -69,7 +63,6 @@ def page(client: "redis.Redis", wanted: Wanted, before: int | None, limit: int) 
 
     It may hold fewer, and none, although there are more. What is no endpoint is left out.
     """
-    _make_whole(client)
     if wanted.closed:
         closed = _closed(client)
         if closed is not None:
@@ -104,16 +97,6 @@ def get(client: "redis.Redis", endpoint_id: str) -> Listed:
     endpoint = registry.Registry(client).get(endpoint_id)
     place = client.zscore(keys.REGISTRY_CREATED, endpoint_id)
     return Listed(endpoint, int(place or 0))
-
-
-def _make_whole(client: "redis.Redis") -> None:
-    """Endpoints that were stored before their order was kept, or past it, get their place."""
-    with client.pipeline(transaction=True) as pipe:
-        pipe.hlen(keys.ENDPOINTS)
-        pipe.zcard(keys.REGISTRY_CREATED)
-        there, ordered = pipe.execute()
-    if there != ordered:
-        _INDEX.call(client, (keys.ENDPOINTS, keys.REGISTRY_CREATED))
 
 
 def _places(client: "redis.Redis", before: int | None, count: int) -> list[_Place]:

@@ -87,14 +87,14 @@ class Spans:
         own = block_span(f"{chain_id}:{block_hash}")
         self._start("block", own, None, SpanKind.PRODUCER, attributes, seen_ns).end()
 
-    def match(self, block: str, place: int | str, removed: bool, endpoints: int, read_ns: int) -> None:
-        """An event that has just been enqueued; `block` and `place` as in `identity`."""
+    def match(self, block: str, position: int | str, is_removal: bool, endpoints: int, read_ns: int) -> None:
+        """An event that has just been enqueued; `block` and `position` as in `identity`."""
         attributes: Attributes = {
-            "hookfarm.place": str(place),
-            "hookfarm.removed": removed,
+            "hookfarm.position": str(position),
+            "hookfarm.removed": is_removal,
             "hookfarm.endpoints": endpoints,
         }
-        own, parent = match_span(block, place, removed), block_span(block).span
+        own, parent = match_span(block, position, is_removal), block_span(block).span
         self._start("match", own, parent, SpanKind.CONSUMER, attributes, read_ns).end()
 
     def matches(self, results: Iterable[EntryResult], skipped: Container[bytes], read_ns: int) -> None:

@@ -152,7 +152,7 @@ class Worker:
     def _requeue_inherited(self) -> None:
         """Requeue at once what the predecessor in this slot held when it died, without waiting for the sweep."""
         sequence = self._slot.counter(telemetry.HELD_SEQUENCE)
-        for job_id in delivery_queue.requeue_held(self._connection, sequence) if sequence else ():
+        for job_id in delivery_queue.requeue_crashed(self._connection, sequence) if sequence else ():
             self._slot.add(telemetry.ORPHANS)
             log.warning("orphan requeued", delivery=job_id, child=self._child.name)
         self._slot.set_counter(telemetry.HELD_SEQUENCE, 0)

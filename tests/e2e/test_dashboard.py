@@ -220,7 +220,7 @@ def test_without_redis_it_says_so_and_is_live_again_when_that_is_back(
     with open_page(browser, shown.address) as page:
         page.locator(".link-state.live").wait_for()
         redis_server.kill()
-        page.get_by_text(re.compile("No figures since .* Redis does not answer")).wait_for()
+        page.get_by_text(re.compile("No data since .* Redis does not answer")).wait_for()
         redis_server.start()
         page.locator(".link-state.live").wait_for(timeout=1000 * PATIENCE_SECONDS)
         eventually(
@@ -233,7 +233,7 @@ def test_a_token_is_asked_for_once_and_a_wrong_one_refused(browser: Any, standin
     with open_page(browser, address) as page:
         page.get_by_label("API token").fill("x" * 32)
         page.get_by_role("button", name="Open the dashboard").click()
-        page.get_by_text("That token is not the right one.").wait_for()
+        page.get_by_text("Invalid token.").wait_for()
         page.get_by_label("API token").fill(token)
         page.get_by_role("button", name="Open the dashboard").click()
         page.locator(".link-state.live").wait_for()

@@ -45,7 +45,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def status(client: "redis.Redis", service: str = keys.WEBHOOK_DELIVERY) -> dict[str, Any]:
-    return readiness.status(client, service) or {}
+    return readiness.read_status(client, service) or {}
 
 
 def reload(farm: FarmProcess, within: float = 30.0) -> None:

@@ -58,7 +58,7 @@ def client(pipeline: Pipeline) -> Iterator["redis.Redis"]:
 
 
 def status(client: "redis.Redis") -> dict[str, Any]:
-    return readiness.status(client, SERVICE) or {}
+    return readiness.read_status(client, SERVICE) or {}
 
 
 def health(farm: FarmProcess) -> tuple[int, dict[str, Any]]:

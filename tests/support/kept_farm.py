@@ -102,7 +102,7 @@ def ready(client: "redis.Redis") -> bool:
 
 
 def said(client: "redis.Redis", name: str) -> Any:
-    return (readiness.status(client, SERVICE) or {}).get(name)
+    return (readiness.read_status(client, SERVICE) or {}).get(name)
 
 
 def wait_ready(client: "redis.Redis", farm: KeptFarm) -> None:

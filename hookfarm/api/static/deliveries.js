@@ -1,8 +1,8 @@
 // The attempts of the delivery log, the newest first, and where their deliveries are now.
 
 import { attribute, h, text } from "/static/dom.js";
-import { took } from "/static/format.js";
-import { buttonCell, cell, placePill, resultWords, timeCell } from "/static/cells.js";
+import { latency } from "/static/format.js";
+import { buttonCell, cell, placePill, resultWords, timeCell } from "/static/table_cells.js";
 import { showDelivery } from "/static/delivery_detail.js";
 import { choice, debounced, endpointInput, filterBar } from "/static/filters.js";
 import { List } from "/static/list.js";
@@ -103,7 +103,7 @@ function row(first, changed) {
       attribute(endpoint, "href", `#/deliveries?endpoint=${encodeURIComponent(one.endpoint)}`);
       number.set(`#${one.attempt}`);
       result.set(resultWords(one.result), one.result === null ? null : `pill ${one.delivered ? "good" : "bad"}`);
-      duration.set(took(one.duration_ms));
+      duration.set(latency(one.duration_ms));
       now.set(...placePill(one.now));
     },
   };

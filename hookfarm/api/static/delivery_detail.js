@@ -1,10 +1,10 @@
-// One delivery: where it is, each attempt with what was said, and the payload; and again.
+// One delivery: its state, attempts and payload, and its redelivery.
 
 import { call } from "/static/api.js";
 import { busy, drawer, toast } from "/static/dialog.js";
 import { h } from "/static/dom.js";
-import { iso, moment, took } from "/static/format.js";
-import { placePill, resultWords } from "/static/cells.js";
+import { iso, clockTime, latency } from "/static/format.js";
+import { placePill, resultWords } from "/static/table_cells.js";
 
 /** Opens it; `changed` is called when it has been sent again. */
 export async function showDelivery(id, changed) {
@@ -30,7 +30,7 @@ export async function showDelivery(id, changed) {
 function content(delivery, again) {
   const [place, look] = placePill(delivery.status);
   const sendable = delivery.endpoint && ["delivered", "dead", "retry"].includes(delivery.status);
-  const due = delivery.status === "retry" && delivery.at_ms ? `, next attempt at ${moment(delivery.at_ms)}` : "";
+  const due = delivery.status === "retry" && delivery.at_ms ? `, next attempt at ${clockTime(delivery.at_ms)}` : "";
   return [
     h("p", {}, h("span", { class: look }, place), due, delivery.reason ? ` ${delivery.reason}` : ""),
     h(
@@ -65,10 +65,10 @@ function attempt(one) {
     h(
       "p",
       {},
-      h("time", { datetime: iso(ms), title: iso(ms) }, moment(ms)),
+      h("time", { datetime: iso(ms), title: iso(ms) }, clockTime(ms)),
       " ",
       h("span", { class: `pill ${good ? "good" : "bad"}` }, resultWords(one.status ?? one.error)),
-      ` ${took(one.duration_ms)}`,
+      ` ${latency(one.duration_ms)}`,
     ),
     one.detail ? h("pre", {}, one.detail) : null,
   );

@@ -123,7 +123,7 @@ class DemoFarm:
 
     @property
     def api_token(self) -> str | None:
-        return token_file.kept(self._workspace.path)
+        return token_file.load(self._workspace.path)
 
     @property
     def receiver(self) -> Address:

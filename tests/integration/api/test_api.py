@@ -150,7 +150,9 @@ def test_a_status_that_is_none_does_not_hide_the_key(served: Api, client: "redis
         client.set(keys.status(service), "garbage")
     status, found = served.get("/health")
     assert status == 200
-    assert found["services"] == {service: {"ready": True} for service in STARTED}
+    assert found["services"] == {
+        service: {"ready": True, "reason": "not running", "status_age_ms": None} for service in STARTED
+    }
 
 
 def test_without_redis_nothing_is_ready_and_health_says_so(served: Api, redis_server: RedisServer) -> None:

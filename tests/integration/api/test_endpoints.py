@@ -150,19 +150,6 @@ def test_lists_go_by_cursor_newest_first_while_endpoints_come_and_go(api: Api, r
     assert [one["id"] for page in rest for one in page] == ids[3::-1]
 
 
-def test_endpoints_that_were_stored_past_the_order_are_listed_too(api: Api, redis_server: RedisServer) -> None:
-    with redis_server.client() as client:
-        old = [Endpoint(f"ep_{number}", HOOK) for number in range(5)]
-        client.hset(keys.ENDPOINTS, mapping={one.id: orjson.dumps(one.stored()) for one in old})
-        made = create(api).json["id"]
-        found = [one for page in pages(api, "/v1/endpoints?limit=2") for one in page]
-        assert [one["id"] for one in found] == [made, "ep_4", "ep_3", "ep_2", "ep_1", "ep_0"]
-        assert [one["created_at"] is None for one in found] == [False] + 5 * [True]
-        client.hdel(keys.ENDPOINTS, "ep_3")
-        found = [one for page in pages(api, "/v1/endpoints?limit=2") for one in page]
-        assert [one["id"] for one in found] == [made, "ep_4", "ep_2", "ep_1", "ep_0"]
-
-
 def test_a_filter_finds_the_one_of_many_a_bounded_look_at_a_time(api: Api, redis_server: RedisServer) -> None:
     with redis_server.client() as client:
         many = [Endpoint(f"ep_{number}", f"{HOOK}{number}") for number in range(MOST_LOOKED_AT + 100)]

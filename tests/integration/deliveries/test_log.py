@@ -129,31 +129,6 @@ def test_an_endpoint_keeps_so_many_attempts_and_their_deliveries(
         log.find(client, "msg_0")
 
 
-def test_attempts_of_four_fields_as_old_logs_have_them_are_read_and_go_with_their_deliveries(
-    client: Any, redis_url: str, receiver: Receiver
-) -> None:
-    endpoint = add_endpoint(client, receiver.url)
-    for number in range(3):
-        client.hset(keys.DELIVERED, f"msg_{number}", encode({"done": 1, "id": f"msg_{number}"}, b"{}"))
-        fields = {"d": f"msg_{number}", "n": 1, "s": "200", "t": number}
-        client.xadd(keys.ATTEMPTS + endpoint.id, fields)
-    with one_worker(redis_url, logged_attempts=3) as worker:
-        deliver(worker, redis_url, endpoint, "msg_new")
-        logged = log.attempts(client, endpoint.id)
-        assert client.hlen(keys.DELIVERED) == len(logged) < 4
-        assert client.hexists(keys.DELIVERED, "msg_new")
-    fields = {"d": "msg_old", "n": 2, "s": "timeout", "t": 7}
-    client.xadd(keys.ATTEMPTS + endpoint.id, fields)
-    old = log.attempts(client, endpoint.id)[0]
-    assert (old.delivery, old.number, old.status, old.duration_ms, old.delivered) == (
-        "msg_old",
-        2,
-        "timeout",
-        7,
-        False,
-    )
-
-
 def test_what_is_too_old_goes_with_its_delivery_and_the_rest_stays(
     client: Any, redis_url: str, worker: OneWorker, receiver: Receiver
 ) -> None:
@@ -283,7 +258,7 @@ def test_what_is_sent_again_begins_its_schedule_anew(client: Any, redis_url: str
         enqueue(redis_url, job(endpoint, "msg_a"))
 
         def dead() -> bool:
-            delivery_queue.promote(client)
+            delivery_queue.tick(client)
             worker.step()
             worker.settle()
             return log.places(client, ["msg_a"]) == [Place.DEAD]

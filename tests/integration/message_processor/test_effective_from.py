@@ -77,7 +77,8 @@ class Publisher:
         published = 0
         while not self._stop.is_set() and published != count:
             block = _block(self.number + 1)
-            assert await event_stream.publish(client, CHAIN, self._at, [block])
+            publication = await event_stream.publish(client, CHAIN, self._at, [block])
+            assert publication.published
             self._at = block.point
             published += 1
         await client.aclose()

@@ -117,7 +117,7 @@ class World:
         else:
             self.received[claimed.endpoint].append({"id": claimed.id, **orjson.loads(claimed.body)})
             self.chain.settle(delivered(claimed))
-        delivery_queue.promote(self.chain.client)
+        delivery_queue.tick(self.chain.client)
 
     def drain(self) -> None:
         """Everything that is under way arrives, and the chain is final up to its head."""
@@ -131,7 +131,7 @@ class World:
         self.chain.confirm()
         self.chain.confirm()
         while self.chain.owed:
-            delivery_queue.promote(self.chain.client)
+            delivery_queue.tick(self.chain.client)
             self.take()
             self.settle()
 

@@ -16,7 +16,7 @@ from hookfarm.store import clients, keys
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.waiting import eventually
 
-ANSWER_SECONDS = 10.0
+RESPONSE_SECONDS = 10.0
 
 
 def families(value: int = 1) -> list[Family]:
@@ -69,7 +69,7 @@ def client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
         yield connected
 
 
-def ask(url: str, within: float = ANSWER_SECONDS) -> CollectedMetrics:
+def ask(url: str, within: float = RESPONSE_SECONDS) -> CollectedMetrics:
     async def call() -> CollectedMetrics:
         async with clients.async_client(url) as client:
             return await metrics.collect(client, within)

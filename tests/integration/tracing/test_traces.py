@@ -150,10 +150,10 @@ def test_what_is_handed_off_is_traced_once_and_only_where_somebody_wants_it(coll
         EntryResult(Entry(1, b"7-0", b"")),
     ]
     with spans_to(collector.url) as spans:
-        spans.matches(done, {b"6-0": "told before"}, read_ns=1)
+        spans.matches(done, {b"6-0": "history"}, read_ns=1)
     collector.wait_for(match=3)
     seen = {
-        (s.attributes["hookfarm.place"], s.attributes["hookfarm.removed"]): s.attributes["hookfarm.endpoints"]
+        (s.attributes["hookfarm.position"], s.attributes["hookfarm.removed"]): s.attributes["hookfarm.endpoints"]
         for s in collector.spans
     }
     assert seen == {("0", False): 2, ("0", True): 1, ("t3", False): 1}

@@ -34,9 +34,8 @@ class Setting:
         self.gauges.nodes.watch(watched)
         return watched
 
-    def told(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = status.report([self.slot], clock=lambda: self.now)["chains"][0]["nodes"]
-        return found
+    def told(self) -> list[status.NodeStatus]:
+        return status.report([self.slot], clock=lambda: self.now)["chains"][0]["nodes"]
 
     def states(self) -> list[str]:
         return [one["state"] for one in self.told()]

@@ -205,10 +205,10 @@ def test_a_request_that_nobody_reads_inside_tls_is_left_at_the_deadline() -> Non
         assert time.monotonic() - began < SOON_SECONDS
 
 
-def test_a_worker_that_is_told_to_give_up_leaves_the_handshake() -> None:
-    told = threading.Event()
-    with peer(stalls) as hostile, posting(give_up=told.is_set) as post:
-        timer = threading.Timer(0.1, told.set)
+def test_a_worker_that_is_stopped_to_give_up_leaves_the_handshake() -> None:
+    stopped = threading.Event()
+    with peer(stalls) as hostile, posting(give_up=stopped.is_set) as post:
+        timer = threading.Timer(0.1, stopped.set)
         timer.start()
         with pytest.raises(Interrupted):
             post(hostile.port, timeout=30)
