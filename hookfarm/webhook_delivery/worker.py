@@ -102,7 +102,7 @@ class Worker:
                 self._outage.recover(_REDIS)
             except RedisError as error:
                 wait = self._on_redis_error(error)
-                self._slot.promise(wait + POLL_HEARTBEAT_SECONDS)
+                self._slot.heartbeat(wait + POLL_HEARTBEAT_SECONDS)
                 self._child.wait(wait)
         self._finish()
 
@@ -133,7 +133,7 @@ class Worker:
         self._polled_ns = time.monotonic_ns()
         self._slot.set_counter(telemetry.POLLED_NS, self._polled_ns)
         self._slot.activity = telemetry.POLLING
-        self._slot.promise(POLL_HEARTBEAT_SECONDS)
+        self._slot.heartbeat(POLL_HEARTBEAT_SECONDS)
 
     def _mark_up(self) -> None:
         if not self._outage.is_ongoing:
@@ -167,7 +167,7 @@ class Worker:
         if not compiled.endpoint.enabled:
             self._source.settle(delivery_queue.parked(job))
             return
-        self._slot.promise(compiled.endpoint.timeout_seconds + POST_SLACK_SECONDS)
+        self._slot.heartbeat(compiled.endpoint.timeout_seconds + POST_SLACK_SECONDS)
         began = time.monotonic_ns()
         try:
             result = self._post(job, compiled).redacted(compiled.secrets)

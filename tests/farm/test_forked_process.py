@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from hookfarm.farm.companion import Companion
+from hookfarm.farm.spawn import ForkedProcess
 from tests.support.waiting import eventually
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Companion]]:
+def start(tmp_path: Path) -> Iterator[Callable[..., ForkedProcess]]:
     """Starts a companion that lives until a signal, and returns it once it does."""
-    started: list[Companion] = []
+    started: list[ForkedProcess] = []
 
-    def start(on_term: int | None = 0, after: int = 1) -> Companion:
+    def start(on_term: int | None = 0, after: int = 1) -> ForkedProcess:
         """It exits with `on_term` at the `after`th SIGTERM; None ignores them all."""
         said = tmp_path / str(len(started))
 
@@ -33,55 +33,55 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Companion]]:
                 signal.pause()
             return on_term
 
-        started.append(Companion(run))
+        started.append(ForkedProcess(run))
         eventually(lambda: said.exists() and said.read_text(), what="the companion running")
         return started[-1]
 
     yield start
     for companion in started:
         companion.stop(0.0, hurry=lambda: True)
-        assert companion.ended
+        assert companion.has_exited
 
 
-def test_it_lives_in_a_session_of_its_own(start: Callable[..., Companion], tmp_path: Path) -> None:
+def test_it_lives_in_a_session_of_its_own(start: Callable[..., ForkedProcess], tmp_path: Path) -> None:
     start()
     pid, session = (tmp_path / "0").read_text().split()
     assert pid == session
     assert int(session) != os.getsid(0)
 
 
-def test_stopped_it_has_ended_and_is_reaped(start: Callable[..., Companion]) -> None:
+def test_stopped_it_has_ended_and_is_reaped(start: Callable[..., ForkedProcess]) -> None:
     companion = start()
-    assert not companion.ended
-    assert companion.cause_of_death == ""
+    assert not companion.has_exited
+    assert companion.exit_cause == ""
     companion.stop(10.0, hurry=lambda: False)
-    assert (companion.ended, companion.cause_of_death) == (True, "exit 0")
+    assert (companion.has_exited, companion.exit_cause) == (True, "exit 0")
 
 
-def test_an_end_of_its_own_is_noticed(start: Callable[..., Companion]) -> None:
+def test_an_end_of_its_own_is_noticed(start: Callable[..., ForkedProcess]) -> None:
     companion = start(on_term=7)
-    companion.tell_to_stop()
-    eventually(lambda: companion.ended, what="its end")
-    assert companion.cause_of_death == "exit 7"
+    companion.terminate()
+    eventually(lambda: companion.has_exited, what="its end")
+    assert companion.exit_cause == "exit 7"
 
 
-def test_one_that_does_not_stop_is_killed(start: Callable[..., Companion]) -> None:
+def test_one_that_does_not_stop_is_killed(start: Callable[..., ForkedProcess]) -> None:
     companion = start(on_term=None)
     companion.stop(0.1, hurry=lambda: False)
-    assert (companion.ended, companion.cause_of_death) == (True, "SIGKILL")
+    assert (companion.has_exited, companion.exit_cause) == (True, "SIGKILL")
 
 
-def test_hurry_tells_it_once_more(start: Callable[..., Companion], tmp_path: Path) -> None:
+def test_hurry_tells_it_once_more(start: Callable[..., ForkedProcess], tmp_path: Path) -> None:
     companion = start(on_term=0, after=2)
     companion.stop(10.0, hurry=(tmp_path / "heard").exists)
-    assert companion.cause_of_death == "exit 0"
+    assert companion.exit_cause == "exit 0"
 
 
-def test_stopping_it_twice_harms_nobody(start: Callable[..., Companion]) -> None:
+def test_stopping_it_twice_harms_nobody(start: Callable[..., ForkedProcess]) -> None:
     companion = start()
     companion.stop(10.0, hurry=lambda: False)
     companion.stop(10.0, hurry=lambda: True)
-    assert companion.cause_of_death == "exit 0"
+    assert companion.exit_cause == "exit 0"
 
 
 def test_it_gets_sigterm_when_its_parent_is_killed(tmp_path: Path) -> None:
@@ -98,11 +98,11 @@ def test_it_gets_sigterm_when_its_parent_is_killed(tmp_path: Path) -> None:
             signal.pause()
 
     def child() -> int:
-        Companion(grandchild)
+        ForkedProcess(grandchild)
         while True:
             signal.pause()
 
-    parent = Companion(child)
+    parent = ForkedProcess(child)
     eventually((tmp_path / "up").exists, what="the grandchild running")
     parent.stop(0.0, hurry=lambda: False)
     eventually(heard.exists, what="SIGTERM in the grandchild")
