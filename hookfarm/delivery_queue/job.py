@@ -13,8 +13,8 @@ All before `payload` is the header. Optional fields may follow `attempt`, in any
     reason       why it is a dead letter
     source, raw  of an invalid job: where it came from, and its beginning
 
-`attempt` is the number of the next attempt, from 1. `payload` is never parsed here: the body of every attempt is byte
-for byte what the processor wrote. A job that was never attempted has no optional field: `"attempt":1,"payload":`.
+`attempt` is the number of the next attempt, from 1. `payload` is never parsed here: the body of every attempt is
+byte for byte what the processor wrote. A job that was never attempted has no optional field: `"attempt":1,"payload":`.
 An element of the list is the same object with `"seq":N,` in front; N is the sequence, given out by scripts only.
 
 Scripts read the same format by position; store/lua/shared/job.lua is the twin of this module.
