@@ -14,7 +14,7 @@ All before `payload` is the header. Optional fields may follow `attempt`, in any
     source, raw  of an invalid job: where it came from, and its beginning
 
 `attempt` is the number of the next attempt, from 1. `payload` is never parsed here: the body of every attempt is
-byte for byte what the processor wrote. Before its first attempt a job has no optional field: `"attempt":1,"payload":`.
+byte for byte what the processor wrote. Before its first attempt a job has no optional field.
 An element of the list is the same object with `"seq":N,` in front; N is the sequence, given out by scripts only.
 
 Scripts read the same format by position; store/lua/shared/job.lua is the twin of this module.
