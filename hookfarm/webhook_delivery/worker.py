@@ -62,13 +62,13 @@ class Policy:
 
 @dataclass(frozen=True)
 class WorkerResources:
-    """ConnectionPool of one worker, made after its fork."""
+    """Connections of one worker, made after its fork."""
 
     connection: PipelinedConnection
     endpoints: EndpointCache
     transport: Transport
-    registry: Callable[[], Registry]
-    """Connects when it is called, which is only to disable an endpoint."""
+    connect_registry: Callable[[], Registry]
+    """Called only to disable an endpoint."""
     spans: "Spans | None" = None
 
 
@@ -246,7 +246,7 @@ class Worker:
 
     def _disable(self, endpoint_id: str, reason: str) -> None:
         try:
-            self._resources.registry().disable(endpoint_id, reason)
+            self._resources.connect_registry().disable(endpoint_id, reason)
         except NotFound:
             return  # Removed in the meantime.
         log.warning("endpoint disabled", endpoint=endpoint_id, reason=reason)

@@ -229,7 +229,7 @@ def kept(client: redis.Redis, job_id: str) -> dict[str, Any]:
 
 
 def parked(client: Any, endpoint: Endpoint | str) -> list[str]:
-    """The ids of the endpoint's parked jobs, the next to be open_spans first."""
+    """The ids of the endpoint's parked jobs, the next to be opened first."""
     name = endpoint if isinstance(endpoint, str) else endpoint.id
     return [job_id.decode() for job_id in client.zrange(keys.PARKED + name, 0, -1)]
 
