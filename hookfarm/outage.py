@@ -48,7 +48,7 @@ class Outage:
         self._booting = booting
         self._on_change = on_change
         self._clock = clock
-        # Seeded anew, or processes forked from one parent would all come back at the same moments.
+        # Seeded anew, or processes forked from one parent would all retry at the same time.
         self._chance = chance or random.Random().random
         self._fields = fields
         self._down: dict[str, _Down] = {}
