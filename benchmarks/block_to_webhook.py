@@ -73,9 +73,9 @@ def _measure(options: argparse.Namespace) -> Run:
     return _told([(arrivals[_id(endpoint, *log)] - announced[log[0] - 1]) / 1e6 for log in counted])
 
 
-def _told(took_ms: list[float]) -> Run:
+def _told(duration_ms: list[float]) -> Run:
     shares = {"p50_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99, "max_ms": 1.0}
-    return {"webhooks": len(took_ms), **report.quantiles(took_ms, shares, digits=2)}
+    return {"webhooks": len(duration_ms), **report.quantiles(duration_ms, shares, digits=2)}
 
 
 def _subscribe(server: RedisServer, recorder: Recorder, secret: str, tokens: int) -> Endpoint:

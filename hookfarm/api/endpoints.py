@@ -14,7 +14,7 @@ from hookfarm.api.responses import Problem, answer, cursor_parts, listed, nothin
 from hookfarm.errors import InvalidInput
 from hookfarm.records import Endpoint, parse_endpoint
 from hookfarm.registry import listing
-from hookfarm.registry.listing import Listed, Wanted
+from hookfarm.registry.listing import ListedEndpoint, ListingFilter
 from hookfarm.security import ssrf
 from hookfarm.security.vault import Vault
 
@@ -41,13 +41,13 @@ def build_router(context: Context) -> APIRouter:
         cursor: Cursor = None,
         q: _Text = None,
         enabled: Truth = None,
-        circuit: Literal["open", "closed"] | None = None,
+        circuit: Literal["closed", "open"] | None = None,
     ) -> Response:
         """A page may hold fewer than `limit`, and none, as long as there is a `next_cursor`: a filter reads 2,000
         endpoints at a time."""
         before = cursor_parts(cursor, int)
-        wanted = Wanted(q, enabled, None if circuit is None else circuit == "open")
-        found, following = listing.page(context.client, wanted, before[0] if before else None, limit)
+        where = ListingFilter(q, enabled, None if circuit is None else circuit == "open")
+        found, following = listing.page(context.client, where, before[0] if before else None, limit)
         return listed(views.endpoints(context.client, found), None if following is None else [following])
 
     @router.post(
@@ -129,14 +129,14 @@ class Endpoints:
         self._client = context.client
         self._watched = {chain.chain_id for chain in context.settings.chains}
 
-    def find(self, endpoint_id: str) -> Listed:
+    def find(self, endpoint_id: str) -> ListedEndpoint:
         """NotFound where there is none; a Problem where somebody else has stored what is none."""
         try:
             return listing.get(self._client, endpoint_id)
         except InvalidInput as error:
             raise Problem(409, f"What is stored under this id is no endpoint: {error}") from error
 
-    def show(self, found: Listed, status: int = 200, **more: Any) -> Response:
+    def show(self, found: ListedEndpoint, status: int = 200, **more: Any) -> Response:
         [view] = views.endpoints(self._client, [found])
         place = {"Location": f"/v1/endpoints/{found.endpoint.id}"} if status == 201 else {}
         return answer({**view, **more}, status, {"ETag": views.etag(found.endpoint), **place})

@@ -225,6 +225,7 @@ _WATCHED = {
 _EFFECTIVE = {"effective_from_block": _nullable("integer")}
 _FACTS = _object({"id": {"type": "string"}, "kind": {"enum": [operational.KIND]}, "events": _TEXTS})
 _SUBSCRIPTION = {"anyOf": [_object({**_WATCHED, **_EFFECTIVE}, tuple(_WATCHED)), _FACTS]}
+_TIME = {"type": "string", "format": "date-time"}
 _ENDPOINT = _object(
     {
         "id": {"type": "string"},
@@ -238,22 +239,24 @@ _ENDPOINT = _object(
         "ordered": {"type": "boolean"},
         "enabled": {"type": "boolean"},
         "disabled_reason": _nullable("string"),
-        "created_at": _nullable("string", description="null where nobody noted it."),
+        "created_at": _TIME,
         "window": {"$ref": "#/components/schemas/Window"},
         "recent": {"$ref": "#/components/schemas/Recent"},
     }
 )
 _SECRET = {"secret": {"type": "string", "pattern": "^whsec_", "description": "Shown this once."}}
 _EFFECTIVE = {"warnings": {"type": "array", "items": {"type": "string"}}}
+_RESULT = {
+    "status": _nullable("integer", description="HTTP status; null if there was no HTTP reply."),
+    "error": _nullable("string", description="Kind of the error; null if there was an HTTP reply."),
+}
 _ATTEMPT = _object(
     {
-        "at": {"type": "number", "description": "Unix seconds."},
-        "took_ms": {"type": "integer"},
-        "status": {"type": "integer"},
-        "error": {"type": "string"},
-        "detail": {"type": "string", "description": "The first kB of the reply, or what went wrong."},
-    },
-    (),
+        "at": _TIME,
+        "duration_ms": _nullable("integer"),
+        **_RESULT,
+        "detail": _nullable("string", description="The first kB of the reply, or a description of the error."),
+    }
 )
 _FILTER = _object(
     {
@@ -293,7 +296,7 @@ SCHEMAS: dict[str, Any] = {
             "limit": _nullable("integer", description="null = not needed so far."),
             "parked": {"type": "integer"},
             "retry": {"type": "integer"},
-            "circuit": {"enum": ["open", "closed"]},
+            "circuit": {"enum": ["closed", "open", "half_open"]},
             "failures": {"type": "integer", "description": "In a row."},
             "paused_reason": _nullable("string"),
         }
@@ -334,25 +337,24 @@ SCHEMAS: dict[str, Any] = {
             "subscription": _nullable("string"),
             "id": {"type": "string"},
             "delivered": {"type": "boolean"},
-            "status": {"type": "integer"},
+            **_RESULT,
             "headers": {"type": "object"},
-            "error": {"type": "string"},
             "detail": {"type": "string"},
-            "took_ms": {"type": "integer"},
+            "duration_ms": {"type": "integer"},
         },
-        ("subscription", "id", "delivered", "detail", "took_ms"),
+        ("subscription", "id", "delivered", "status", "error", "detail", "duration_ms"),
     ),
     "AttemptRow": _object(
         {
             "cursor": _nullable("string"),
-            "at_ms": _nullable("integer"),
+            "at": _nullable("string", format="date-time"),
             "id": {"type": "string"},
             "endpoint": {"type": "string"},
             "attempt": {"type": "integer"},
-            "result": _nullable("string"),
+            **_RESULT,
             "delivered": {"type": "boolean"},
-            "took_ms": _nullable("integer"),
-            "now": {
+            "duration_ms": _nullable("integer"),
+            "state": {
                 "enum": ["open", "parked", "retry", "delivered", "dead", None],
                 "description": "null = forgotten.",
             },
@@ -364,16 +366,20 @@ SCHEMAS: dict[str, Any] = {
         {
             "id": {"type": "string"},
             "endpoint": {"type": "string"},
-            "status": {"enum": ["open", "parked", "retry", "delivered", "dead"]},
+            "state": {"enum": ["open", "parked", "retry", "delivered", "dead"]},
             "attempts": {"type": "array", "items": {"$ref": "#/components/schemas/Attempt"}},
             "reason": _nullable("string"),
-            "at_ms": _nullable("integer"),
+            "at": _nullable(
+                "string",
+                format="date-time",
+                description="When it is due again, died or was delivered.",
+            ),
             "source": _nullable("string"),
             "payload": {},
         }
     ),
     "DeliveryPage": _page("Delivery"),
-    "Choice": _FILTER,
+    "DeadLetterFilter": _FILTER,
     "Redriven": _object(
         {"redriven": {"type": "integer"}, "refused": _REFUSED, "next_cursor": _nullable("string")}
     ),

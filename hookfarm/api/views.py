@@ -8,29 +8,29 @@ from typing import Any
 import orjson
 import redis
 
-from hookfarm.deliveries import endpoint_stats, state_index, windows
-from hookfarm.deliveries.windows import Window
+from hookfarm.deliveries import endpoint_stats, state_index
+from hookfarm.deliveries.endpoint_stats import Window
 from hookfarm.records import Endpoint
-from hookfarm.registry.listing import Listed
+from hookfarm.registry.listing import ListedEndpoint
 from hookfarm.timestamps import format_ms
 
 
-def endpoints(client: "redis.Redis", found: Sequence[Listed]) -> list[dict[str, Any]]:
+def endpoints(client: "redis.Redis", found: Sequence[ListedEndpoint]) -> list[dict[str, Any]]:
     """Each with how it is doing: its window, and its last 100 attempts."""
     ids = [listed.endpoint.id for listed in found]
     if not ids:
         return []
-    standing = windows.read(client, ids)
+    windows = endpoint_stats.read_windows(client, ids)
     retries = state_index.count_retries(client, ids)
-    recent = endpoint_stats.read(client, ids)
+    stats = endpoint_stats.read_attempt_stats(client, ids)
     return [
         {
             **listed.endpoint.public(),
-            "created_at": None if listed.created_ms is None else format_ms(listed.created_ms),
+            "created_at": format_ms(listed.created_ms),
             "window": _window(listed.endpoint, window, retry),
-            "recent": attempts.public(),
+            "recent": attempts.as_json(),
         }
-        for listed, window, retry, attempts in zip(found, standing, retries, recent, strict=True)
+        for listed, window, retry, attempts in zip(found, windows, retries, stats, strict=True)
     ]
 
 
@@ -46,7 +46,7 @@ def _window(endpoint: Endpoint, window: Window, retry: int) -> dict[str, Any]:
         "limit": window.limit,
         "parked": window.parked,
         "retry": retry,
-        "circuit": "open" if window.closed else "closed",
+        "circuit": window.circuit,
         "failures": window.failures,
         "paused_reason": None if endpoint.enabled else endpoint.disabled_reason,
     }

@@ -47,10 +47,10 @@ def endpoint_ids(context: click.Context, _parameter: click.Parameter, incomplete
     from hookfarm.registry import listing
 
     given = {name: context.params.get(name) for name in ("redis_url", "state_dir")}
-    wanted = listing.Wanted(incomplete or None)
+    where = listing.ListingFilter(incomplete or None)
     try:
         with connected(settings(context.params.get("config_file"), **given)) as client:
-            found, _ = listing.page(client, wanted, None, MOST_OFFERED)
+            found, _ = listing.page(client, where, None, MOST_OFFERED)
     except HookfarmError:
         return []
     endpoints = (listed.endpoint for listed in found)

@@ -15,8 +15,7 @@ from hookfarm.errors import InvalidInput
 if TYPE_CHECKING:
     import redis
 
-    from hookfarm.deliveries.log import Delivery
-    from hookfarm.deliveries.state_index import Choice, Position
+    from hookfarm.deliveries.filters import DeadLetterFilter
 
 
 @click.group(name="dead-letters")
@@ -41,7 +40,7 @@ _all_option = click.option("--all", "everything", is_flag=True, help="All that t
 @dead_letters.command(name="list")
 @_choice
 @whole_option("--limit", 1, forms.MOST_LISTED, "How many at most", 50)
-@forms.text_option("--before", "Go on behind this cursor of an earlier list: AT_MS/ID of its last one.", "CURSOR")
+@forms.text_option("--before", "Go on behind this cursor of an earlier list.", "CURSOR")
 @json_option
 @redis_options
 def list_(
@@ -53,19 +52,22 @@ def list_(
     \b
     Example: hookfarm dead-letters list --reason exhausted --since 1d
     """
-    from hookfarm.cli import deliveries_found, deliveries_shown
+    from hookfarm.cli import deliveries_shown
+    from hookfarm.deliveries import dead_letters
+    from hookfarm.deliveries.state_index import Position
 
-    after = None if before is None else deliveries_found.position(before)
-    choice = _chosen(endpoint, reason, since_ms, until_ms)
+    after = None if before is None else Position.from_cursor(before)
+    where = _filter(endpoint, reason, since_ms, until_ms)
     with connected(settings(config_file, **options)) as client:
-        letters, following = _page(client, choice, after, limit)
+        letters, following = dead_letters.find(client, where, after, limit)
     if as_json:
-        print_json([letter.public() for letter in letters])
+        cursors = (Position(float(letter.at_ms or 0), letter.id).as_cursor() for letter in letters)
+        print_json([{"cursor": c, **letter.as_json()} for c, letter in zip(cursors, letters, strict=True)])
         return
     for line in deliveries_shown.dead_letter_lines(letters):
         click.echo(line)
     if following is not None:
-        click.echo(f"There are more: --before {deliveries_found.mark(following)}", err=True)
+        click.echo(f"There are more: --before {following.as_cursor()}", err=True)
 
 
 @dead_letters.command()
@@ -84,12 +86,12 @@ def redrive(
     Example: hookfarm dead-letters redrive --all --endpoint ep_… --reason exhausted
     """
     from hookfarm.cli import deliveries_again
-    from hookfarm.deliveries import log
+    from hookfarm.deliveries.log import DeliveryState
 
     _check_choice(ids, everything, (endpoint, reason, since_ms, until_ms))
     with connected(settings(config_file, **options)) as client:
-        chosen = ids or _ids(client, _chosen(endpoint, reason, since_ms, until_ms))
-        tally = deliveries_again.send(client, chosen, (log.Place.DEAD,))
+        chosen = ids or _ids(client, _filter(endpoint, reason, since_ms, until_ms))
+        tally = deliveries_again.send(client, chosen, (DeliveryState.DEAD,))
     deliveries_again.report(tally, as_json)
     sys.exit(1 if ids and tally.refused else 0)
 
@@ -115,7 +117,7 @@ def purge(
 
     _check_choice(ids, everything, (endpoint, reason, since_ms, until_ms))
     with connected(settings(config_file, **options)) as client:
-        chosen = ids or _ids(client, _chosen(endpoint, reason, since_ms, until_ms))
+        chosen = ids or _ids(client, _filter(endpoint, reason, since_ms, until_ms))
         deliveries_again.confirm(f"{len(chosen):,} dead letters will be lost for good. Go on?", yes or not chosen)
         if ids:
             missing = [letter for letter in ids if not dead_letters.purge(client, [letter])]
@@ -141,30 +143,17 @@ def _check_choice(ids: tuple[str, ...], everything: bool, choice: tuple[object, 
         raise InvalidInput("id", "give ids, or --all with --endpoint, --reason, --since and --until")
 
 
-def _chosen(endpoint: str | None, reason: str | None, since_ms: int | None, until_ms: int | None) -> "Choice":
-    from hookfarm.deliveries.state_index import LAST_MS, Choice
+def _filter(
+    endpoint: str | None, reason: str | None, since_ms: int | None, until_ms: int | None
+) -> "DeadLetterFilter":
+    from hookfarm.deliveries.filters import LAST_MS, DeadLetterFilter
 
-    return Choice(endpoint, reason, since_ms or 0, LAST_MS if until_ms is None else until_ms)
+    return DeadLetterFilter(endpoint, reason, since_ms or 0, LAST_MS if until_ms is None else until_ms)
 
 
-def _ids(client: "redis.Redis", choice: "Choice") -> list[str]:
+def _ids(client: "redis.Redis", where: "DeadLetterFilter") -> list[str]:
     from hookfarm.cli import bars
     from hookfarm.deliveries import dead_letters
 
     with bars.bar("looking"):
-        return dead_letters.ids(client, choice)
-
-
-def _page(
-    client: "redis.Redis", choice: "Choice", after: "Position | None", limit: int
-) -> "tuple[list[Delivery], Position | None]":
-    """As many of those that are chosen as there are, at most `limit`, and where to go on."""
-    from hookfarm.deliveries import dead_letters
-
-    found: list[Delivery] = []
-    while len(found) < limit:
-        letters, after = dead_letters.page(client, choice, after, limit - len(found))
-        found += letters
-        if after is None:
-            break
-    return found, after
+        return dead_letters.ids(client, where)

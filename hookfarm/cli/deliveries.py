@@ -10,13 +10,15 @@ import click
 from hookfarm.cli import deliveries_forms as forms
 from hookfarm.cli.numbers import whole_option
 from hookfarm.cli.options import connected, json_option, print_json, redis_options, settings
-from hookfarm.deliveries.filters import PLACES
 from hookfarm.errors import InvalidInput
 
 if TYPE_CHECKING:
     import redis
 
-    from hookfarm.cli.deliveries_found import Asked
+    from hookfarm.deliveries.filters import AttemptFilter
+
+MAX_SCANNED = 50_000
+"""Attempts that are read for one list."""
 
 _Page = tuple[list[dict[str, Any]], Iterator[str], str | None]
 """Rows for programs, lines for people, and the cursor from which to go on."""
@@ -33,7 +35,8 @@ def deliveries() -> None:
 
 @deliveries.command(name="list")
 @forms.endpoints_option
-@forms.status_option(*PLACES)
+@forms.status_option
+@forms.state_option
 @forms.since_option
 @forms.until_option
 @whole_option("--limit", 1, forms.MOST_LISTED, "How many at most", 50)
@@ -41,25 +44,29 @@ def deliveries() -> None:
 @json_option
 @redis_options
 def list_(
-    endpoints: tuple[str, ...], status: str | None, since_ms: int | None, until_ms: int | None, limit: int,
-    before: str | None, as_json: bool, config_file: Path | None, **options: Any,
+    endpoints: tuple[str, ...], status: str | None, state: str | None, since_ms: int | None, until_ms: int | None,
+    limit: int, before: str | None, as_json: bool, config_file: Path | None, **options: Any,
 ) -> None:  # fmt: skip
     """List attempts, the newest first, and where their deliveries are now.
 
-    With --status open, parked (of one --endpoint), retry or dead: the deliveries that are there now, each with its
+    With --state open, parked (of one --endpoint), retry or dead: the deliveries that are there now, each with its
     last attempt; those in retry in the order in which they are due.
 
     \b
     Examples:
       hookfarm deliveries list --status failed --since 1h
-      hookfarm deliveries list --status retry --endpoint ep_…
+      hookfarm deliveries list --state retry --endpoint ep_…
     """
-    from hookfarm.cli.deliveries_found import Asked
+    from hookfarm.deliveries.filters import AttemptFilter
 
-    asked = Asked(endpoints, status, since_ms, until_ms)
+    if state is not None:
+        _check_state_options(state, endpoints, status, since_ms, until_ms)
     with connected(settings(config_file, **options)) as client:
-        listed = _standing if status in PLACES else _attempts
-        rows, lines, following = listed(client, asked, before, limit)
+        if state is None:
+            attempt_filter = AttemptFilter(endpoints, status, since_ms or 0, until_ms)
+            rows, lines, following = _attempts(client, attempt_filter, before, limit)
+        else:
+            rows, lines, following = _in_state(client, state, next(iter(endpoints), None), before, limit)
     if as_json:
         print_json({"attempts": rows, "next": following})
         return
@@ -87,7 +94,7 @@ def show(delivery_id: str, as_json: bool, config_file: Path | None, **options: A
     with connected(settings(config_file, **options)) as client:
         found = log.find(client, delivery_id)
     if as_json:
-        print_json(found.public())
+        print_json(found.as_json())
         return
     for line in deliveries_shown.delivery_lines(found):
         click.echo(line)
@@ -96,7 +103,7 @@ def show(delivery_id: str, as_json: bool, config_file: Path | None, **options: A
 @deliveries.command()
 @forms.ids_argument
 @forms.endpoints_option
-@forms.status_option()
+@forms.status_option
 @forms.since_option
 @forms.until_option
 @forms.yes_option
@@ -114,7 +121,9 @@ def redeliver(
     \b
     Example: hookfarm deliveries redeliver --endpoint ep_… --status failed --since 1d
     """
-    from hookfarm.cli import bars, deliveries_again, deliveries_found
+    from hookfarm.cli import bars, deliveries_again
+    from hookfarm.deliveries import redelivery
+    from hookfarm.deliveries.filters import AttemptFilter
 
     if bool(ids) == bool(endpoints) or (ids and (status, since_ms, until_ms) != (None, None, None)):
         raise InvalidInput("id", "give ids, or --endpoint with --status, --since and --until")
@@ -122,35 +131,50 @@ def redeliver(
         if ids:
             tally = deliveries_again.send(client, ids)
         else:
-            wanted = deliveries_found.places_wanted(status)
+            states = redelivery.states_to_redeliver(status)
             with bars.bar("looking"):
-                asked = deliveries_found.Asked(endpoints, status, since_ms, until_ms)
-                chosen = deliveries_found.ids(client, asked, wanted)
+                attempt_filter = AttemptFilter(endpoints, status, since_ms or 0, until_ms)
+                chosen = redelivery.find_ids(client, attempt_filter, states)
             count = "1 delivery" if len(chosen) == 1 else f"{len(chosen):,} deliveries"
             deliveries_again.confirm(f"{count} will be sent again. Go on?", yes or not chosen)
-            tally = deliveries_again.send(client, chosen, wanted)
+            tally = deliveries_again.send(client, chosen, states)
     deliveries_again.report(tally, as_json)
     sys.exit(1 if ids and tally.refused else 0)
 
 
-def _attempts(client: "redis.Redis", asked: "Asked", before: str | None, limit: int) -> _Page:
-    from hookfarm.cli import bars, deliveries_found, deliveries_shown
+def _check_state_options(
+    state: str, endpoints: tuple[str, ...], status: str | None, since_ms: int | None, until_ms: int | None
+) -> None:
+    for option, value in (("--status", status), ("--since", since_ms), ("--until", until_ms)):
+        if value is not None:
+            raise InvalidInput(option, f"does not go with --state {state}")
+    if len(endpoints) > 1:
+        raise InvalidInput("--endpoint", f"give one with --state {state}")
+    if state == "parked" and not endpoints:
+        raise InvalidInput("--endpoint", f"--state {state} needs one")
+
+
+def _attempts(client: "redis.Redis", attempt_filter: "AttemptFilter", before: str | None, limit: int) -> _Page:
+    from hookfarm.cli import bars, deliveries_shown
     from hookfarm.deliveries import attempts, log
 
     with bars.bar("looking"):
-        found, following = deliveries_found.page(client, asked, before, limit)
-    places = log.places(client, [attempt.delivery for attempt in found])
+        found, following = attempts.find(client, attempt_filter, before, limit, MAX_SCANNED)
+    states = log.states(client, [attempt.delivery for attempt in found])
     rows = [
-        attempts.public(attempt, place, deliveries_found.cursor(asked, attempt))
-        for attempt, place in zip(found, places, strict=True)
+        attempts.as_json(attempt, state, attempts.cursor(attempt_filter, attempt))
+        for attempt, state in zip(found, states, strict=True)
     ]
-    return rows, deliveries_shown.attempt_lines(found, places), following
+    return rows, deliveries_shown.attempt_lines(found, states), following
 
 
-def _standing(client: "redis.Redis", asked: "Asked", before: str | None, limit: int) -> _Page:
-    from hookfarm.cli import deliveries_found, deliveries_shown
+def _in_state(client: "redis.Redis", state: str, endpoint: str | None, before: str | None, limit: int) -> _Page:
+    from hookfarm.cli import deliveries_shown
     from hookfarm.deliveries import by_state
+    from hookfarm.deliveries.state_index import Position
 
-    found, following = deliveries_found.stand(client, asked, before, limit)
-    rows = [by_state.public(delivery, deliveries_found.mark(position)) for position, delivery in found]
-    return rows, deliveries_shown.standing_lines([delivery for _, delivery in found]), following
+    after = None if before is None else Position.from_cursor(before)
+    found, following = by_state.find(client, state, endpoint, after, limit)
+    rows = [by_state.as_json(delivery, position.as_cursor()) for position, delivery in found]
+    lines = deliveries_shown.state_lines([delivery for _, delivery in found])
+    return rows, lines, None if following is None else following.as_cursor()

@@ -10,8 +10,8 @@ import click
 from hookfarm.cli import bars
 from hookfarm.cli.options import print_json
 from hookfarm.cli.tables import plain
-from hookfarm.deliveries import log
-from hookfarm.deliveries.log import Place
+from hookfarm.deliveries import log, redelivery
+from hookfarm.deliveries.log import DeliveryState
 from hookfarm.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 MOST_PROBLEMS = 20
 _IS = {
-    Place.OPEN: "on its way already",
-    Place.PARKED: "on its way already",
-    Place.RETRY: "waiting for its next attempt",
-    Place.DELIVERED: "delivered",
-    Place.DEAD: "a dead letter",
+    DeliveryState.OPEN: "on its way already",
+    DeliveryState.PARKED: "on its way already",
+    DeliveryState.RETRY: "waiting for its next attempt",
+    DeliveryState.DELIVERED: "delivered",
+    DeliveryState.DEAD: "a dead letter",
 }
 
 
@@ -35,19 +35,21 @@ class Tally:
     refused: dict[str, str] = field(default_factory=dict)
 
 
-def send(client: "redis.Redis", ids: Sequence[str], wanted: Collection[Place] = tuple(Place)) -> Tally:
-    """Sends these again, in order, as far as they are in one of the places `wanted`."""
+def send(
+    client: "redis.Redis", ids: Sequence[str], states: Collection[DeliveryState] = tuple(DeliveryState)
+) -> Tally:
+    """Sends these again, in order, as far as they are in one of `states`."""
     tally = Tally()
     for batch in bars.batches(ids, "sending"):
         deliveries = []
         for delivery_id, found in zip(batch, log.find_all(client, batch), strict=True):
             if found is None:
                 tally.refused[delivery_id] = f"no delivery {delivery_id!r}, or not any more"
-            elif found.place not in wanted:
-                tally.refused[delivery_id] = f"{delivery_id} is {_IS[found.place]}"
+            elif found.state not in states:
+                tally.refused[delivery_id] = f"{delivery_id} is {_IS[found.state]}"
             else:
                 deliveries.append(found)
-        for delivery, conflict in zip(deliveries, log.send_all_again(client, deliveries), strict=True):
+        for delivery, conflict in zip(deliveries, redelivery.redeliver_all(client, deliveries), strict=True):
             if conflict is None:
                 tally.sent += 1
             else:

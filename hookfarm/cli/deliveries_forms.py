@@ -8,7 +8,7 @@ import click
 
 from hookfarm import timestamps
 from hookfarm.cli.completion import Complete, among, endpoint_ids
-from hookfarm.deliveries.filters import DELIVERED, ERRORS, FAILED, is_status
+from hookfarm.deliveries.filters import DELIVERED, FAILED, LISTED_STATES, TRANSPORT_ERRORS, is_status
 from hookfarm.errors import InvalidInput
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -37,18 +37,23 @@ def endpoints_option(command: F) -> F:
     )(command)
 
 
-def status_option(*places: str) -> Callable[[F], F]:
-    """What attempts came to; or one of these places, where deliveries stand now."""
-    summary = f"Only attempts that were {DELIVERED}, {FAILED}, of an HTTP status, or one of {', '.join(ERRORS)}"
-    if places:
-        summary += f"; or only what is {', '.join(places)} now"
+def status_option(command: F) -> F:
+    errors = ", ".join(TRANSPORT_ERRORS)
     return click.option(
         *("--status", "status"),
         metavar="STATUS",
-        callback=_result(places),
-        help=f"{summary}.",
-        shell_complete=among(DELIVERED, FAILED, *ERRORS, *places),
-    )
+        callback=_status,
+        help=f"Only attempts that were {DELIVERED}, {FAILED}, of an HTTP status, or one of {errors}.",
+        shell_complete=among(DELIVERED, FAILED, *TRANSPORT_ERRORS),
+    )(command)
+
+
+def state_option(command: F) -> F:
+    return click.option(
+        *("--state", "state"),
+        type=click.Choice(LISTED_STATES),
+        help="Deliveries that are in this state now, instead of attempts.",
+    )(command)
 
 
 def since_option(command: F) -> F:
@@ -79,14 +84,11 @@ def _moment(_context: click.Context, parameter: click.Parameter, value: str | No
         ) from error
 
 
-def _result(places: tuple[str, ...]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
-    def check(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-        if value is None or value in places or is_status(value):
-            return value
-        allowed = ", ".join((DELIVERED, FAILED, "100 to 599", *ERRORS, *places))
-        raise InvalidInput(parameter.opts[0], f"{value!r} is no status; allowed are {allowed}")
-
-    return check
+def _status(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is None or is_status(value):
+        return value
+    allowed = ", ".join((DELIVERED, FAILED, "100 to 599", *TRANSPORT_ERRORS))
+    raise InvalidInput(parameter.opts[0], f"{value!r} is no status; allowed are {allowed}")
 
 
 def utf8(_context: click.Context, parameter: click.Parameter, value: str) -> str:

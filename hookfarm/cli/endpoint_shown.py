@@ -39,10 +39,12 @@ def subscription_line(subscription: dict[str, Any]) -> str:
 
 def reply_line(reply: Mapping[str, Any]) -> str:
     """What an endpoint said to a sample."""
-    from hookfarm.cli.deliveries_shown import took
+    from hookfarm.cli.deliveries_shown import duration_text
 
-    answer = f"HTTP {reply['status']}" if "status" in reply else plain(f"{reply['error']}: {reply['detail']}")
-    return f"{reply['subscription'] or 'sample'}  {answer}  {took(reply['took_ms'])}"
+    answer = (
+        f"HTTP {reply['status']}" if reply["status"] is not None else plain(f"{reply['error']}: {reply['detail']}")
+    )
+    return f"{reply['subscription'] or 'sample'}  {answer}  {duration_text(reply['duration_ms'])}"
 
 
 def value_text(value: Any) -> str:

@@ -5,14 +5,14 @@ from typing import Any
 
 from hookfarm.cli.tables import moment
 from hookfarm.cli.view_numbers import duration
-from hookfarm.deliveries.windows import Window
+from hookfarm.deliveries.endpoint_stats import Circuit, Window
 
 
 def state(endpoint: Mapping[str, Any], window: Window) -> str:
     """In one word: `disabled`, `failing` (every attempt since the last success), or `enabled`."""
     if not endpoint["enabled"]:
         return "disabled"
-    return "failing" if window.failing else "enabled"
+    return "failing" if window.is_failing else "enabled"
 
 
 def lines(endpoint: Mapping[str, Any], window: Window) -> Iterator[tuple[str, str]]:
@@ -20,10 +20,10 @@ def lines(endpoint: Mapping[str, Any], window: Window) -> Iterator[tuple[str, st
     yield "state", state(endpoint, window)
     limit = "not needed" if window.limit is None else f"{window.limit:,}"
     yield "window", f"open {window.open:,}  parked {window.parked:,}  limit {limit}"
-    if window.failing:
+    if window.is_failing:
         yield "failing since", moment(window.failing_since_ms)
-    if window.closed:
-        yield "circuit", f"open after {window.failures:,} failures in a row: one probe at a time"
+    if window.circuit is not Circuit.CLOSED:
+        yield "circuit", f"{window.circuit} after {window.failures:,} failures in a row: one probe at a time"
         yield "next probe", moment(window.probe_at_ms)
 
 

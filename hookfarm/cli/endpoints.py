@@ -62,7 +62,11 @@ def add(url: str, as_json: bool, config_file: Path | None, **options: Any) -> No
 @endpoints.command(name="list")
 @text_option("--search", "Only with this text in URL, description or id, in any case.", "TEXT")
 @click.option("--enabled/--disabled", default=None, help="Only those that are, or are not.")
-@click.option("--circuit", type=click.Choice(["open", "closed"]), help="Open: failures keep it to probes.")
+@click.option(
+    "--circuit",
+    type=click.Choice(["closed", "open"]),
+    help="Filter by circuit-breaker state; open includes half_open.",
+)
 @whole_option("--limit", 1, 10**9, "How many at most")
 @json_option
 @redis_options
@@ -76,16 +80,16 @@ def list_(
     Example: hookfarm endpoints list --search example.com --circuit open
     """
     from hookfarm.cli import endpoint_states, endpoints_found
-    from hookfarm.deliveries import windows
-    from hookfarm.registry.listing import Wanted
+    from hookfarm.deliveries import endpoint_stats
+    from hookfarm.registry.listing import ListingFilter
 
-    wanted = Wanted(search, enabled, None if circuit is None else circuit == "open")
+    where = ListingFilter(search, enabled, None if circuit is None else circuit == "open")
     with connected(settings(config_file, **options)) as client:
-        listed = endpoints_found.listed(client, wanted, limit)
-        standing = windows.read(client, [one.endpoint.id for one in listed])
+        listed = endpoints_found.listed(client, where, limit)
+        windows = endpoint_stats.read_windows(client, [one.endpoint.id for one in listed])
     shown = [
         endpoint_states.with_state(endpoints_found.public(one), window)
-        for one, window in zip(listed, standing, strict=True)
+        for one, window in zip(listed, windows, strict=True)
     ]
     if as_json:
         print_json(shown)
@@ -110,14 +114,14 @@ def show(endpoint_id: str, as_json: bool, config_file: Path | None, **options: A
     """
     from hookfarm.api import views
     from hookfarm.cli import endpoint_states
-    from hookfarm.deliveries import windows
+    from hookfarm.deliveries import endpoint_stats
     from hookfarm.registry import listing
 
     with connected(settings(config_file, **options)) as client:
         [view] = views.endpoints(client, [listing.get(client, endpoint_id)])
-        [window] = windows.read(client, [endpoint_id])
+        [window] = endpoint_stats.read_windows(client, [endpoint_id])
     if as_json:
-        merged = {**view, "window": {**view["window"], **window.public()}}
+        merged = {**view, "window": {**view["window"], **window.as_json()}}
         print_json(endpoint_states.with_state(merged, window))
         return
     for name, value in view.items():

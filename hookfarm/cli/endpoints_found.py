@@ -8,28 +8,27 @@ import redis
 
 from hookfarm.cli import bars
 from hookfarm.registry import listing
-from hookfarm.registry.listing import Listed, Wanted
+from hookfarm.registry.listing import ListedEndpoint, ListingFilter
 from hookfarm.timestamps import format_ms
 
 _AT_ONCE = 500
 
 
-def listed(client: "redis.Redis", wanted: Wanted, limit: int | None) -> list[Listed]:
+def listed(client: "redis.Redis", where: ListingFilter, limit: int | None) -> list[ListedEndpoint]:
     """All that are wanted, or the first `limit` of them; the newest first."""
     with bars.bar("reading"):
-        return list(islice(_every(client, wanted), limit))
+        return list(islice(_every(client, where), limit))
 
 
-def public(listed: Listed) -> dict[str, Any]:
+def public(listed: ListedEndpoint) -> dict[str, Any]:
     """One as `--json` shows it."""
-    created_ms = listed.created_ms
-    return {**listed.endpoint.public(), "created_at": None if created_ms is None else format_ms(created_ms)}
+    return {**listed.endpoint.public(), "created_at": format_ms(listed.created_ms)}
 
 
-def _every(client: "redis.Redis", wanted: Wanted) -> Iterator[Listed]:
+def _every(client: "redis.Redis", where: ListingFilter) -> Iterator[ListedEndpoint]:
     before: int | None = None
     while True:
-        found, before = listing.page(client, wanted, before, _AT_ONCE)
+        found, before = listing.page(client, where, before, _AT_ONCE)
         yield from found
         if before is None:
             return

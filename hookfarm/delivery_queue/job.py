@@ -8,6 +8,7 @@ byte what the processor wrote.
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ import orjson
 
 from hookfarm.errors import InvalidInput
 from hookfarm.store import keys
+from hookfarm.timestamps import format_seconds
 
 MAX_JOB_BYTES = 1024 * 1024
 KEPT_GARBAGE_BYTES = 4096
@@ -72,6 +74,14 @@ class Foreign:
     """An element that somebody else pushed: not ours until it is adopted."""
 
     raw: bytes
+
+
+def attempt_json(outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an attempt that a job remembers in the form of the API; fields that it lacks are null."""
+    return {
+        "at": format_seconds(outcome["at"]),
+        **{name: outcome.get(name) for name in ("duration_ms", "status", "error", "detail")},
+    }
 
 
 def encode(header: dict[str, Any], body: bytes) -> bytes:

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 import redis
 
-from hookfarm.delivery_queue.job import Job, Taken, decode, numbered
+from hookfarm.delivery_queue.job import Job, Taken, attempt_json, decode, numbered
 from hookfarm.records import Subscription, operational
 from hookfarm.store import keys
 from hookfarm.store.scripts import Script
@@ -88,5 +88,6 @@ def _details(client: "redis.Redis", fact: Mapping[str, Any]) -> dict[str, Any]:
     job = decode(numbered(0, stored)) if isinstance(stored, bytes) else None
     if not isinstance(job, Taken):
         return {"reason": None, "attempts": None}
-    outcomes = job.header.get("outcomes", [])
-    return {"reason": job.header.get("reason"), "attempts": job.attempt, "last_attempt": (outcomes or [None])[-1]}
+    outcomes = job.header.get("outcomes")
+    last = attempt_json(outcomes[-1]) if outcomes else None
+    return {"reason": job.header.get("reason"), "attempts": job.attempt, "last_attempt": last}

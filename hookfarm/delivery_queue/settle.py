@@ -30,7 +30,7 @@ class Attempt(NamedTuple):
 
     number: int
     status: int | str
-    took_ms: int
+    duration_ms: int
     outcome: dict[str, Any]
 
 
@@ -73,7 +73,7 @@ def settle_now(exchange: Exchange, settlement: Settlement) -> int:
 def delivered(taken: Taken, attempt: Attempt, keep: int) -> Settlement:
     """It is done: out of the ledger and into the log, which keeps `keep` attempts an endpoint. Idempotent."""
     outcome = orjson.dumps(attempt.outcome)
-    arguments = (taken.id, taken.endpoint, keep, outcome, attempt.number, attempt.status, attempt.took_ms)
+    arguments = (taken.id, taken.endpoint, keep, outcome, attempt.number, attempt.status, attempt.duration_ms)
     return Settlement(_SETTLE_DELIVERED, _SETTLE_DELIVERED.packed((), arguments), taken.endpoint)
 
 
@@ -92,7 +92,7 @@ def failed(
     """
     wait = "" if retry_in_seconds is None else int(retry_in_seconds * 1000)
     give_up = int(min(give_up_seconds, _FOREVER_SECONDS) * 1000)
-    logged = (keep, attempt.number, attempt.status, attempt.took_ms) if attempt else (0, 0, "", 0)
+    logged = (keep, attempt.number, attempt.status, attempt.duration_ms) if attempt else (0, 0, "", 0)
     arguments = (taken.id, taken.sequence, taken.endpoint, job, wait, verdict.value, give_up, *logged)
     return Settlement(_SETTLE_FAILED, _SETTLE_FAILED.packed((), arguments), taken.endpoint)
 

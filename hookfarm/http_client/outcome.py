@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from hookfarm.deliveries.filters import TRANSPORT_ERRORS
 from hookfarm.delivery_queue import Verdict
 from hookfarm.http_client import retry_schedule
 from hookfarm.security import redaction
@@ -16,7 +17,6 @@ from hookfarm.security import redaction
 KEPT_REPLY_BYTES = 1024
 _LOOKED_AT_BYTES = KEPT_REPLY_BYTES + 2048
 """A secret that begins in what is kept may end behind it; no header's value is longer than that."""
-TRANSPORT_ERRORS = ("timeout", "connection", "tls", "name_not_resolved", "address_refused", "bad_response")
 KINDS = ("3xx", "4xx", "5xx", "other_status", *TRANSPORT_ERRORS)
 """What a failed attempt may have come to, in a word for metrics."""
 

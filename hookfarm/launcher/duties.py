@@ -8,8 +8,8 @@ import redis
 
 from hookfarm import delivery_queue
 from hookfarm.config import Config
-from hookfarm.deliveries import log
-from hookfarm.deliveries.log import Trimming
+from hookfarm.deliveries import trimming
+from hookfarm.deliveries.trimming import LogTrimmer
 from hookfarm.delivery_queue import Orphan, operational
 from hookfarm.event_ingestor.stalled_chains import EVERY_SECONDS as STALLS_SECONDS
 from hookfarm.event_ingestor.stalled_chains import Stalls
@@ -36,12 +36,12 @@ def orders(config: Config, url: str, watched: Sequence[Watched], board: Board, r
     always = (answering, *_stalls(board))
     if keys.WEBHOOK_DELIVERY not in board.services:
         return Orders(url, tuple(watched), always, wake, heard=heard)
-    trimming = Trimming(config.delivery_log_attempts, config.delivery_log_age)
+    trimmer = LogTrimmer(config.delivery_log_attempts, config.delivery_log_age)
     sweep = Sweep(board.slots(keys.WEBHOOK_DELIVERY), run, partial(_count_orphan, board))
     duties = (
         Duty("promote", delivery_duties.PROMOTE_SECONDS, delivery_queue.promote),
         Duty("sweep", SWEEP_SECONDS, sweep.perform),
-        Duty("trim log", log.TRIM_SECONDS, trimming.perform),
+        Duty("trim log", trimming.INTERVAL_SECONDS, trimmer.perform),
         Duty("tell", operational.EVERY_SECONDS, operational.tell),
         *always,
     )

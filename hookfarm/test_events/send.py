@@ -41,7 +41,7 @@ class Sender:
     def send(self, endpoint: Endpoint, samples: Sequence[Sample], within_seconds: float) -> list[dict[str, Any]]:
         """Posts them one after the other and returns the replies, in order.
 
-        Each `{"subscription","id","delivered","status","headers" | "error","detail","took_ms"}`; `detail` is the
+        Each `{"subscription","id","delivered","status","error","headers","detail","duration_ms"}`; `detail` is the
         first kB of what was said. What the time was too short for is an error, too. InvalidInput where the
         endpoint can't be sent to at all.
         """
@@ -67,9 +67,11 @@ class Sender:
             "subscription": sample.subscription,
             "id": taken.id,
             "delivered": isinstance(result, outcome.Response) and 200 <= result.status < 300,
+            "status": None,
+            "error": None,
             **outcome.describe(outcome.without(result, prepared.secrets)),
             **({"headers": _headers(transport, prepared.secrets)} if answered else {}),
-            "took_ms": int((time.monotonic() - began) * 1000),
+            "duration_ms": int((time.monotonic() - began) * 1000),
         }
 
 

@@ -229,7 +229,7 @@ class Worker:
             taken.attempt,
             described.get("status") or described["error"],
             took_us // 1000,
-            {"at": round(now, 3), "took_ms": took_us // 1000, **described},
+            {"at": round(now, 3), "duration_ms": took_us // 1000, **described},
         )
         if self._policy.log_delivered or not decision.delivered:
             attempt_log.write(log, self._child.index, taken, attempt, took_us, now, decision)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 LOOPBACK: tuple[IPNetwork, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 CHAIN_ID = 31337
-DONE = Attempt(1, 200, 5, {"at": 1.0, "took_ms": 5, "status": 200, "detail": "ok"})
+DONE = Attempt(1, 200, 5, {"at": 1.0, "duration_ms": 5, "status": 200, "detail": "ok"})
 """An attempt that delivered."""
 REPORT_TO = keys.reported("test")
 

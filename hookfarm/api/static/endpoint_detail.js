@@ -4,7 +4,7 @@ import { call } from "/static/api.js";
 import { backfillsOf } from "/static/backfills.js";
 import { busy, confirm, copyButton, drawer, toast } from "/static/dialog.js";
 import { h } from "/static/dom.js";
-import { count, plural, took } from "/static/format.js";
+import { count, milliseconds, plural } from "/static/format.js";
 import { resultWords } from "/static/cells.js";
 import { stateOf, wanted } from "/static/endpoint_words.js";
 
@@ -135,15 +135,14 @@ export async function sendTest(id, place) {
 }
 
 function reply(one) {
-  const result = one.status ?? one.error;
   return h(
     "div",
     { class: "reply" },
     h(
       "p",
       {},
-      h("span", { class: `pill ${one.delivered ? "good" : "bad"}` }, resultWords(result)),
-      ` ${took(one.took_ms)} `,
+      h("span", { class: `pill ${one.delivered ? "good" : "bad"}` }, resultWords(one)),
+      ` ${milliseconds(one.duration_ms)} `,
       h("code", {}, one.subscription ?? ""),
     ),
     one.detail ? h("pre", {}, one.detail) : null,

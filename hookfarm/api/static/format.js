@@ -35,19 +35,19 @@ export function seconds(value) {
 }
 
 /** Whole milliseconds as a log keeps them. */
-export const took = (ms) => (unknown(ms) ? UNKNOWN : ms === 0 ? "<1 ms" : seconds(ms / 1000));
+export const milliseconds = (ms) => (unknown(ms) ? UNKNOWN : ms === 0 ? "<1 ms" : seconds(ms / 1000));
 
-/** Time of day, with the date where it is not today's. */
-export function moment(ms) {
-  if (unknown(ms)) return UNKNOWN;
-  const at = new Date(ms);
-  const time = at.toLocaleTimeString("en-GB");
-  if (at.toDateString() === new Date().toDateString()) return time;
-  return `${at.toLocaleDateString("en-CA")} ${time}`;
+/** Time of day, with the date where it is not today's; from RFC 3339 or Unix milliseconds. */
+export function moment(time) {
+  if (unknown(time)) return UNKNOWN;
+  const at = new Date(time);
+  const clock = at.toLocaleTimeString("en-GB");
+  if (at.toDateString() === new Date().toDateString()) return clock;
+  return `${at.toLocaleDateString("en-CA")} ${clock}`;
 }
 
 /** For `title` and `datetime`. */
-export const iso = (ms) => (unknown(ms) ? "" : new Date(ms).toISOString());
+export const iso = (time) => (unknown(time) ? "" : new Date(time).toISOString());
 
 export const percent = (share) => (unknown(share) ? UNKNOWN : `${tenths.format(100 * share)} %`);
 

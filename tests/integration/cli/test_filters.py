@@ -82,8 +82,8 @@ def test_an_endpoint_is_disabled_and_enabled(
     assert [received.id for received in receiver.received] == ["msg_a"]
 
 
-def standing(hookfarm: Command, place: str, endpoint: Endpoint) -> Any:
-    return hookfarm("deliveries", "list", "--status", place, "--endpoint", endpoint.id, "--json")
+def standing(hookfarm: Command, state: str, endpoint: Endpoint) -> Any:
+    return hookfarm("deliveries", "list", "--state", state, "--endpoint", endpoint.id, "--json")
 
 
 def test_an_endpoint_subscribes_to_hookfarm_itself(client: Any, hookfarm: Command) -> None:
@@ -137,16 +137,16 @@ def test_deliveries_are_listed_by_where_they_stand(
     worker.step(1)
     worker.settle()
     enqueue(redis_url, *(job(endpoint, f"msg_open_{n}") for n in range(3)))
-    waiting = told(hookfarm("deliveries", "list", "--status", "retry", "--json"))["attempts"]
-    assert [(a["id"], a["result"], a["now"]) for a in waiting] == [("msg_retry", "503", "retry")]
-    lines = done(hookfarm("deliveries", "list", "--status", "retry")).splitlines()
+    waiting = told(hookfarm("deliveries", "list", "--state", "retry", "--json"))["attempts"]
+    assert [(a["id"], a["status"], a["error"], a["state"]) for a in waiting] == [("msg_retry", 503, None, "retry")]
+    lines = done(hookfarm("deliveries", "list", "--state", "retry")).splitlines()
     assert lines[1].split()[1:5] == ["msg_retry", endpoint.id, "1", "HTTP"]
     assert lines[1].split()[-1].endswith("Z"), "when it is due"
-    first = told(hookfarm("deliveries", "list", "--status", "open", "--limit", "2", "--json"))
-    rest = told(hookfarm("deliveries", "list", "--status", "open", "--before", first["next"], "--json"))
+    first = told(hookfarm("deliveries", "list", "--state", "open", "--limit", "2", "--json"))
+    rest = told(hookfarm("deliveries", "list", "--state", "open", "--before", first["next"], "--json"))
     assert rest["next"] is None
     assert sorted(a["id"] for a in first["attempts"] + rest["attempts"]) == [f"msg_open_{n}" for n in range(3)]
-    assert told(hookfarm("deliveries", "list", "--status", "dead", "--json")) == {"attempts": [], "next": None}
+    assert told(hookfarm("deliveries", "list", "--state", "dead", "--json")) == {"attempts": [], "next": None}
 
 
 def test_attempts_are_listed_up_to_a_time(
@@ -192,10 +192,10 @@ def test_dead_letters_are_chosen_by_time_and_listed_a_page_at_a_time(
 @pytest.mark.parametrize(
     ("arguments", "field"),
     [
-        (("deliveries", "list", "--status", "parked"), "--endpoint"),
-        (("deliveries", "list", "--status", "dead", "--endpoint", "ep_a", "--endpoint", "ep_b"), "--endpoint"),
-        (("deliveries", "list", "--status", "dead", "--since", "1h"), "--since"),
-        (("deliveries", "list", "--status", "open", "--before", "1-0"), "before"),
+        (("deliveries", "list", "--state", "parked"), "--endpoint"),
+        (("deliveries", "list", "--state", "dead", "--endpoint", "ep_a", "--endpoint", "ep_b"), "--endpoint"),
+        (("deliveries", "list", "--state", "dead", "--since", "1h"), "--since"),
+        (("deliveries", "list", "--state", "open", "--before", "1-0"), "before"),
         (("deliveries", "list", "--until", "1h", "--before", "x"), "before"),
         (("deliveries", "list", "--until", "tomorrow"), "--until"),
         (("deliveries", "redeliver", "--endpoint", "ep_a", "--status", "open"), "--status"),
@@ -263,7 +263,7 @@ def test_a_shell_completes_commands_words_and_ids(client: Any, endpoint: Endpoin
 
     assert completed("dead") == ["dead-letters"]
     assert "hookfarm.delivery.dead" in completed("endpoints", "add", "u", "--operational", "hookfarm.d")
-    assert completed("deliveries", "list", "--status", "par") == ["parked"]
+    assert completed("deliveries", "list", "--state", "par") == ["parked"]
     assert completed("endpoints", "show", endpoint.id[:6]) == [endpoint.id]
     assert completed("endpoints", "show", "--redis-url", "redis://127.0.0.1:1/0", "ep_") == []
 

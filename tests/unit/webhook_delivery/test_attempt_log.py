@@ -26,7 +26,7 @@ def line(form: str, result: Result, decision: Decision) -> str:
     stream = io.StringIO()
     logs.configure("info", form, stream)
     told = outcome.describe(result)
-    attempt = Attempt(TAKEN.attempt, told.get("status") or told["error"], 12, {"took_ms": 12, **told})
+    attempt = Attempt(TAKEN.attempt, told.get("status") or told["error"], 12, {"duration_ms": 12, **told})
     attempt_log.write(logs.get("webhook_delivery"), 7, TAKEN, attempt, 12_345, ENDED, decision)
     written = stream.getvalue()
     assert written.count("\n") == 1

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from hookfarm.deliveries.filters import TRANSPORT_ERRORS
 from hookfarm.farm.scoreboard import Board, Slot
 from hookfarm.http_client import outcome
 from hookfarm.http_client.outcome import Response, TransportError
@@ -34,7 +35,7 @@ def test_attempts_are_told_by_outcome_over_all_processes(slots: Sequence[Slot]) 
     attempts = told(slots)["webhook_delivery_attempts"]
     assert (attempts.pop("2xx"), attempts.pop("5xx"), attempts.pop("timeout")) == (7, 3, 1)
     assert set(attempts.values()) == {0}
-    assert set(attempts) == {"3xx", "4xx", "other_status"} | set(outcome.TRANSPORT_ERRORS) - {"timeout"}
+    assert set(attempts) == {"3xx", "4xx", "other_status"} | set(TRANSPORT_ERRORS) - {"timeout"}
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_attempts_are_told_by_outcome_over_all_processes(slots: Sequence[Slot]) 
         (Response(429), "4xx"),
         (Response(503), "5xx"),
         (Response(999), "other_status"),
-        *((TransportError(word, ""), word) for word in outcome.TRANSPORT_ERRORS),
+        *((TransportError(word, ""), word) for word in TRANSPORT_ERRORS),
     ],
 )
 def test_every_failure_has_a_kind_that_is_counted(
