@@ -15,13 +15,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from support import program, record, report
+from support.environment import directory
 from support.farm import TITLE, title
+from support.limits import Figures
 from support.processes import family, running
 from support.redis_server import running_redis
-from support.stage import directory
 from support.waiting import until
 
 TOKEN = "benchmark-benchmark"
@@ -30,8 +30,6 @@ MOST_MS = 50.0
 """For the p99 of each list."""
 
 FIGURES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
-
-Figures = dict[str, Any]
 
 
 def main() -> int:

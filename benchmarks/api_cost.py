@@ -26,15 +26,15 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import psutil
 from support import program, report
+from support.dashboard_client import Api, running_api, watching
+from support.environment import Environment, running_environment
 from support.farm import Farm
-from support.processes import cpu_time
-from support.stage import Stage, staged
-from support.viewer import Api, running_api, watching
+from support.limits import Figures
+from support.processes import Groups, Sample, cpu_time, sample
 from support.waiting import until
 from support.webhooks import Enqueuer
 
@@ -53,18 +53,6 @@ ERROR_OF_QUARTILES = 0.93
 MOST_SHARE = 0.02
 """Of the throughput, that the idle API may cost."""
 
-Figures = dict[str, Any]
-Groups = dict[str, list[psutil.Process]]
-
-
-@dataclass(frozen=True)
-class Moment:
-    """How far it was (`at`: monotonic), and CPU seconds until then."""
-
-    at: float
-    settled: int
-    cpu: dict[str, float]
-
 
 def main() -> int:
     options = _options()
@@ -72,9 +60,13 @@ def main() -> int:
     knobs = {"workers": options.workers, "jobs": options.jobs, "rounds": options.rounds}
     knobs |= {"receiver": "nginx" if nginx else "own", "warm_up": "a round that does not count"}
     result = program.begin("api_cost", options, knobs, nginx)
-    with staged(nginx) as stage, stage.delivery_farm(options.workers) as farm, stage.enqueuer() as enqueuer:
-        rounds = _rounds(Pipeline(stage, farm, enqueuer), stage, options.jobs, options.rounds)
-        alone = _alone(stage, options.idle_seconds)
+    with (
+        running_environment(nginx) as environment,
+        environment.delivery_farm(options.workers) as farm,
+        environment.enqueuer() as enqueuer,
+    ):
+        rounds = _rounds(Pipeline(environment, farm, enqueuer), environment, options.jobs, options.rounds)
+        alone = _alone(environment, options.idle_seconds)
     compared = {name: _compared(rounds, name) for name in VARIANTS}
     _print(len(rounds), compared)
     report.print_numbers("the API alone, nobody looks, nothing to deliver", alone)
@@ -99,25 +91,25 @@ def _options() -> argparse.Namespace:
 class Pipeline:
     """A farm that delivers what it is given, as fast as it can."""
 
-    def __init__(self, stage: Stage, farm: Farm, enqueuer: Enqueuer) -> None:
-        self._stage = stage
+    def __init__(self, environment: Environment, farm: Farm, enqueuer: Enqueuer) -> None:
+        self._environment = environment
         self._farm = farm
         self._enqueuer = enqueuer
-        self._client = stage.server.client
+        self._client = environment.server.client
         self._registry = Registry(self._client)
 
     def deliver(self, jobs: int, api: psutil.Process | None) -> Figures:
         """So many, queued while their endpoint was disabled."""
-        self._registry.update(replace(self._stage.endpoint, enabled=False))
+        self._registry.update(replace(self._environment.endpoint, enabled=False))
         self._enqueuer.enqueue(self._enqueuer.prepare(jobs))
-        until(self._stage.server.settled, "the append-only file being rewritten", within_seconds=60)
+        until(self._environment.server.settled, "the append-only file being rewritten", within_seconds=60)
         time.sleep(SETTLE_SECONDS)
         groups = self._groups(api)
-        self._registry.update(self._stage.endpoint)
-        low, high = (self._moment(groups, jobs, share) for share in (FROM_SHARE, TO_SHARE))
+        self._registry.update(self._environment.endpoint)
+        low, high = (self._sample_at(groups, jobs, share) for share in (FROM_SHARE, TO_SHARE))
         until(lambda: self._settled(jobs) == jobs, "all of it delivered", PATIENCE_SECONDS)
         counted, elapsed = high.settled - low.settled, high.at - low.at
-        used = {name: high.cpu[name] - low.cpu[name] for name in groups}
+        used = {name: (high.cpu[name] - low.cpu[name]).total for name in groups}
         return {
             "deliveries_per_second": round(counted / elapsed, 1),
             "cpu_us_per_delivery": round(1e6 * sum(used.values()) / counted, 2),
@@ -126,16 +118,15 @@ class Pipeline:
 
     def _groups(self, api: psutil.Process | None) -> Groups:
         """All that works for a delivery; not the benchmark itself."""
-        others = [psutil.Process(self._stage.server.pid), *self._stage.receiver.processes]
+        others = [psutil.Process(self._environment.server.pid), *self._environment.receiver.processes]
         return {"pipeline": [*self._farm.processes(), *others], "api": [api] if api else []}
 
-    def _moment(self, groups: Groups, jobs: int, share: float) -> Moment:
+    def _sample_at(self, groups: Groups, jobs: int, share: float) -> Sample:
         """When that share of the jobs was settled."""
         settled = until(
             lambda: self._settled(jobs, share * jobs), f"{share:.0%} of it", PATIENCE_SECONDS, SAMPLE_SECONDS
         )
-        used = {name: cpu_time(processes).total for name, processes in groups.items()}
-        return Moment(time.monotonic(), settled, used)
+        return sample(groups, settled)
 
     def _settled(self, jobs: int, least: float = 1) -> int:
         """How many have been delivered; 0 before it is so many."""
@@ -147,7 +138,7 @@ class Pipeline:
         return settled if settled >= least else 0
 
 
-def _rounds(pipeline: Pipeline, stage: Stage, jobs: int, count: int) -> list[dict[str, Figures]]:
+def _rounds(pipeline: Pipeline, environment: Environment, jobs: int, count: int) -> list[dict[str, Figures]]:
     """Figures by variant; the first round is the warm-up and left out."""
     rounds: list[dict[str, Figures]] = []
     with contextlib.ExitStack() as stack:
@@ -159,16 +150,16 @@ def _rounds(pipeline: Pipeline, stage: Stage, jobs: int, count: int) -> list[dic
                     stack.close()
                     api = None
                 elif api is None:
-                    api = stack.enter_context(running_api(stage.place / "api", stage.server))
+                    api = stack.enter_context(running_api(environment.place / "api", environment.server))
                 with watching(api) if api and variant == "watched" else contextlib.nullcontext():
                     measured[variant] = pipeline.deliver(jobs, api.process if api else None)
             rounds.append(measured)
     return rounds[1:]
 
 
-def _alone(stage: Stage, seconds: float) -> Figures:
+def _alone(environment: Environment, seconds: float) -> Figures:
     """The CPU time of an API that nobody asks anything."""
-    with running_api(stage.place / "api", stage.server) as api:
+    with running_api(environment.place / "api", environment.server) as api:
         time.sleep(SETTLE_SECONDS)
         before, began = cpu_time([api.process]).total, time.monotonic()
         time.sleep(seconds)

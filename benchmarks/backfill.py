@@ -21,13 +21,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from support import program, report
+from support.environment import directory
 from support.farm import delivery_farm
+from support.limits import Figures
 from support.receivers import Recorder, running_recorder
 from support.redis_server import RedisServer, running_redis
-from support.stage import directory
 from support.waiting import until
 from support.webhooks import CHAIN_ID, Enqueuer, Prepared, add_endpoint, pace
 
@@ -44,11 +44,9 @@ WARM_UP_SECONDS = 2.0
 PIECE_JOBS = 1_000
 LATE_SECONDS = 20.0
 
-Figures = dict[str, Any]
-
 
 @dataclass(frozen=True)
-class Stage:
+class BackfillEnvironment:
     """Live endpoints and the one with a past, each kind with a recorder."""
 
     server: RedisServer
@@ -82,46 +80,48 @@ def _options() -> argparse.Namespace:
 
 
 def _phase(name: str, options: argparse.Namespace) -> Figures:
-    with _stage(options) as stage, directory() as place:
-        past = Enqueuer(stage.server.url, stage.past)
+    with _environment(options) as environment, directory() as place:
+        past = Enqueuer(environment.server.url, environment.past)
         prepared = past.prepare(0 if name == ALONE else options.past)
         if name == QUEUE:
             past.enqueue(prepared)
         else:
-            asyncio.run(_fill_lane(stage, prepared))
+            asyncio.run(_fill_backfill_queue(environment, prepared))
         past.close()
-        live = Enqueuer(stage.server.url, *stage.live)
+        live = Enqueuer(environment.server.url, *environment.live)
         paced = live.prepare(int(options.rate * (WARM_UP_SECONDS + options.seconds)) if name != IDLE else 0)
-        until(stage.server.settled, "the append-only file being rewritten", within_seconds=60)
-        with delivery_farm(place, stage.server, options.workers):
+        until(environment.server.settled, "the append-only file being rewritten", within_seconds=60)
+        with delivery_farm(place, environment.server, options.workers):
             time.sleep(WARM_UP_SECONDS)
-            figures = _measured(stage, live, paced, options)
+            figures = _measured(environment, live, paced, options)
         live.close()
     return figures
 
 
-def _measured(stage: Stage, live: Enqueuer, paced: Sequence[Prepared], options: argparse.Namespace) -> Figures:
-    began, before = time.monotonic(), stage.past_receiver.load()
+def _measured(
+    environment: BackfillEnvironment, live: Enqueuer, paced: Sequence[Prepared], options: argparse.Namespace
+) -> Figures:
+    began, before = time.monotonic(), environment.past_receiver.load()
     if paced:
         handed = pace(live, paced, options.rate)
     else:
         handed = {}
         time.sleep(options.seconds)
-    elapsed, after = time.monotonic() - began, stage.past_receiver.load()
+    elapsed, after = time.monotonic() - began, environment.past_receiver.load()
     figures: Figures = {
         "past_per_second": round((after.requests - before.requests) / elapsed, 1),
         "workers_at_the_past": round((after.in_flight_seconds - before.in_flight_seconds) / elapsed, 1),
         "past_delivered": after.requests,
     }
-    return {**figures, **_latency(stage, handed)} if handed else figures
+    return {**figures, **_latency(environment, handed)} if handed else figures
 
 
-def _latency(stage: Stage, handed: dict[str, int]) -> Figures:
+def _latency(environment: BackfillEnvironment, handed: dict[str, int]) -> Figures:
     gives_up = time.monotonic() + LATE_SECONDS
-    while stage.live_receiver.requests() < len(handed) and time.monotonic() < gives_up:
+    while environment.live_receiver.requests() < len(handed) and time.monotonic() < gives_up:
         time.sleep(0.02)
     ended = time.time_ns()
-    came = stage.live_receiver.arrivals()
+    came = environment.live_receiver.arrivals()
     counted_from = min(handed.values()) + WARM_UP_SECONDS * 1e9
     waited = [(came.get(each, ended) - at) / 1e6 for each, at in handed.items() if at > counted_from]
     shown = report.quantiles(waited, {"p50_ms": 0.5, "p99_ms": 0.99, "max_ms": 1.0})
@@ -129,7 +129,7 @@ def _latency(stage: Stage, handed: dict[str, int]) -> Figures:
 
 
 @contextmanager
-def _stage(options: argparse.Namespace) -> Iterator[Stage]:
+def _environment(options: argparse.Namespace) -> Iterator[BackfillEnvironment]:
     secret = new_secret()
     with ExitStack() as stack:
         place = stack.enter_context(directory())
@@ -137,18 +137,18 @@ def _stage(options: argparse.Namespace) -> Iterator[Stage]:
         live = stack.enter_context(running_recorder(secret, place / "live"))
         past = stack.enter_context(running_recorder(secret, place / "past", after_seconds=options.answer))
         endpoints = tuple(add_endpoint(server.client, f"{live.url}/{n}", secret) for n in range(options.live))
-        yield Stage(server, live, past, endpoints, add_endpoint(server.client, past.url, secret))
+        yield BackfillEnvironment(server, live, past, endpoints, add_endpoint(server.client, past.url, secret))
 
 
-async def _fill_lane(stage: Stage, prepared: Sequence[Prepared]) -> None:
+async def _fill_backfill_queue(environment: BackfillEnvironment, prepared: Sequence[Prepared]) -> None:
     """As a backfill does, a piece after the other."""
-    endpoint = stage.past.id
+    endpoint = environment.past.id
     name = f"{endpoint}:{CHAIN_ID}:1::"
     facts: dict[str, str | int] = {"endpoint": endpoint, "chain_id": CHAIN_ID, "subscription": ""}
     span = {"from_block": 1, "to_block": len(prepared)}
-    state.begin(stage.server.client, name, {**facts, **span})
+    state.begin(environment.server.client, name, {**facts, **span})
     stood = None
-    async with async_client(stage.server.url) as client:
+    async with async_client(environment.server.url) as client:
         for start in range(0, len(prepared), PIECE_JOBS):
             wanted = [Wanted((Placed(job),)) for _, job in prepared[start : start + PIECE_JOBS]]
             stands = Checkpoint(start + len(wanted), "0x")

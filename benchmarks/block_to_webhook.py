@@ -16,12 +16,12 @@ import sys
 from typing import Any
 
 from support import program, report
+from support.environment import directory
 from support.farm import Farm, running_farm
 from support.pipeline import EVENT, PreparedNode, prepared_node
 from support.prepared_chain import CHAIN_ID, hash_of, token
 from support.receivers import Recorder, running_recorder
 from support.redis_server import RedisServer, running_redis
-from support.stage import directory
 from support.waiting import until
 
 from hookfarm.matching.payload import LOG_EMITTED, webhook_id

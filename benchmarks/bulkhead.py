@@ -35,13 +35,13 @@ from pathlib import Path
 
 import psutil
 from support import conditions, limits, program, report
+from support.environment import directory
 from support.farm import Farm, delivery_farm, starting_delivery_farm
 from support.limits import Figures, Limit, Verdict
-from support.neighbours import Badness, Neighbours, neighbours
+from support.noisy_neighbour import Badness, NoisyNeighbour, running_noisy_neighbour
 from support.processes import cpu_time
 from support.receivers import Load, Receiver, running_recorder
 from support.redis_server import running_redis
-from support.stage import directory
 from support.waiting import until
 from support.webhooks import Enqueuer, add_endpoint, pace
 
@@ -63,7 +63,7 @@ SINGLE_WARM_UP_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Moment:
+class PhaseSample:
     """`at`: monotonic; `others`: CPU seconds of the machine so far that the phase has not used."""
 
     at: float
@@ -129,29 +129,29 @@ def _phases(options: argparse.Namespace, nginx: Path | None) -> Iterator[Figures
 
 def _phase(name: str, options: argparse.Namespace, nginx: Path | None, rate: float) -> Figures:
     """`rate`: of the latency part; 0 = by this phase's own throughput."""
-    with neighbours(nginx, options.healthy, BAD.get(name, BAD["silent"])) as stage:
+    with running_noisy_neighbour(nginx, options.healthy, BAD.get(name, BAD["silent"])) as environment:
         if name in BAD:
-            with stage.enqueuer(stage.bad) as enqueuer:
-                stage.fill(enqueuer, options.bad_jobs)
+            with environment.enqueuer(environment.bad) as enqueuer:
+                environment.fill(enqueuer, options.bad_jobs)
         if name in SOAKED:
-            with delivery_farm(stage.place, stage.server, options.workers):
+            with delivery_farm(environment.place, environment.server, options.workers):
                 time.sleep(options.soak)
-        with stage.enqueuer(*stage.healthy) as enqueuer:
-            stage.fill(enqueuer, options.jobs)
-            with starting_delivery_farm(stage.place, stage.server, options.workers) as farm:
-                figures = _throughput(stage, farm, options)
+        with environment.enqueuer(*environment.healthy) as enqueuer:
+            environment.fill(enqueuer, options.jobs)
+            with starting_delivery_farm(environment.place, environment.server, options.workers) as farm:
+                figures = _throughput(environment, farm, options)
                 rate = rate or PACED_SHARE * figures["deliveries_per_second"]
-                figures |= _latency(stage, enqueuer, rate, options, all_came=figures["came"] >= options.jobs)
-                stage.bad_receiver.end()
+                figures |= _latency(environment, enqueuer, rate, options, all_came=figures["came"] >= options.jobs)
+                environment.bad_receiver.end()
     return {"phase": name, **figures}
 
 
-def _throughput(stage: Neighbours, farm: Farm, options: argparse.Namespace) -> Figures:
+def _throughput(environment: NoisyNeighbour, farm: Farm, options: argparse.Namespace) -> Figures:
     """From the first webhook of any kind: on a busy machine workers deliver long before the farm is ready."""
-    until(lambda: stage.bad_receiver.requests() or stage.counting.requests(), "the first webhook")
-    began = _now(stage, farm)
+    until(lambda: environment.bad_receiver.requests() or environment.counting.requests(), "the first webhook")
+    began = _now(environment, farm)
     low, high, last = (
-        _when(stage, farm, share * options.jobs, began.at + options.patience) for share in (0.1, 0.9, 1.0)
+        _when(environment, farm, share * options.jobs, began.at + options.patience) for share in (0.1, 0.9, 1.0)
     )
     elapsed = high.at - began.at
     rate = _per_second(high.came - began.came, elapsed)
@@ -175,32 +175,32 @@ def _per_second(count: float, seconds: float) -> float:
     return round(count / seconds, 1) if seconds else 0.0
 
 
-def _when(stage: Neighbours, farm: Farm, wanted: float, gives_up: float) -> Moment:
+def _when(environment: NoisyNeighbour, farm: Farm, wanted: float, gives_up: float) -> PhaseSample:
     """When so many healthy webhooks had come, or patience ended."""
-    while stage.counting.requests() < wanted and time.monotonic() < gives_up:
+    while environment.counting.requests() < wanted and time.monotonic() < gives_up:
         farm.check_alive()
         time.sleep(SAMPLE_SECONDS)
-    return _now(stage, farm)
+    return _now(environment, farm)
 
 
-def _now(stage: Neighbours, farm: Farm) -> Moment:
-    at, came, bad = time.monotonic(), stage.counting.requests(), stage.bad_receiver.load()
-    ours = cpu_time([*farm.processes(), *stage.processes(), psutil.Process()])
-    return Moment(at, came, bad, conditions.busy_seconds() - ours.total)
+def _now(environment: NoisyNeighbour, farm: Farm) -> PhaseSample:
+    at, came, bad = time.monotonic(), environment.counting.requests(), environment.bad_receiver.load()
+    ours = cpu_time([*farm.processes(), *environment.processes(), psutil.Process()])
+    return PhaseSample(at, came, bad, conditions.busy_seconds() - ours.total)
 
 
 def _latency(
-    stage: Neighbours, enqueuer: Enqueuer, rate: float, options: argparse.Namespace, all_came: bool
+    environment: NoisyNeighbour, enqueuer: Enqueuer, rate: float, options: argparse.Namespace, all_came: bool
 ) -> Figures:
     """Nothing is measured where the healthy backlog stands still: a webhook that never comes has no latency."""
     figures: Figures = {"paced_per_second": round(rate, 1), "p50_ms": None, "p99_ms": None}
     if not all_came or not rate:
         return figures
-    stage.lead_to(stage.noting)
+    environment.lead_to(environment.noting)
     paced = enqueuer.prepare(int(rate * (PACED_WARM_UP_SECONDS + options.seconds)))
     handed = pace(enqueuer, paced, rate)
-    came_until = _wait_for(stage.noting, len(handed), options.patience)
-    came = stage.noting.arrivals()
+    came_until = _wait_for(environment.noting, len(handed), options.patience)
+    came = environment.noting.arrivals()
     counted_from = min(handed.values()) + PACED_WARM_UP_SECONDS * 1e9
     seconds: dict[int, list[float]] = {}
     for each, at in handed.items():

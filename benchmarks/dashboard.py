@@ -22,14 +22,15 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from support import program, record, report
 from support.browser import Page, find_chromium, open_page
+from support.environment import Environment, directory, running_environment
 from support.farm import running_farm
+from support.limits import Figures
 from support.receivers import find_nginx
 from support.redis_server import running_redis
-from support.stage import Stage, directory, staged
 from support.waiting import until
 from support.webhooks import Enqueuer, add_endpoint, pace
 
@@ -38,8 +39,6 @@ from hookfarm.store import keys
 
 RECEIVERS = 20
 PREPARED_SECONDS = 1.0
-
-Figures = dict[str, Any]
 
 
 class Click(NamedTuple):
@@ -131,12 +130,12 @@ def _empty(chromium: Path, options: argparse.Namespace) -> Figures:
 
 
 def _loaded(chromium: Path, nginx: Path | None, options: argparse.Namespace) -> Figures:
-    with staged(nginx) as stage:
-        record.fill(stage.server.client, options.endpoints, options.deliveries)
-        until(stage.server.settled, "the append-only file being rewritten", within_seconds=300)
+    with running_environment(nginx) as environment:
+        record.fill(environment.server.client, options.endpoints, options.deliveries)
+        until(environment.server.settled, "the append-only file being rewritten", within_seconds=300)
         with (
-            _dashboard(stage.place, stage.server.url, options.workers) as address,
-            _load(stage, options.rate) as load,
+            _dashboard(environment.place, environment.server.url, options.workers) as address,
+            _load(environment, options.rate) as load,
             _page(chromium, address) as page,
         ):
             watched = {tab.name: _watched(page, tab, options.seconds) for tab in TABS}
@@ -178,11 +177,14 @@ class Load:
 
 
 @contextlib.contextmanager
-def _load(stage: Stage, rate: float) -> Iterator[Load]:
+def _load(environment: Environment, rate: float) -> Iterator[Load]:
     """RuntimeError at the end where it did not go on, or where its webhooks did not arrive."""
-    secret = stage.endpoint.secrets[0][0]
-    endpoints = [add_endpoint(stage.server.client, f"{stage.receiver.url}/{n}", secret) for n in range(RECEIVERS)]
-    enqueuer = Enqueuer(stage.server.url, *endpoints)
+    secret = environment.endpoint.secrets[0][0]
+    endpoints = [
+        add_endpoint(environment.server.client, f"{environment.receiver.url}/{n}", secret)
+        for n in range(RECEIVERS)
+    ]
+    enqueuer = Enqueuer(environment.server.url, *endpoints)
     load, stopping, failed = Load(time.monotonic()), threading.Event(), list[Exception]()
 
     def work() -> None:
@@ -202,7 +204,7 @@ def _load(stage: Stage, rate: float) -> Iterator[Load]:
         enqueuer.close()
     if failed:
         raise RuntimeError("the load stopped") from failed[0]
-    until(lambda: depths(stage.server.client).open == 0, "all of it being delivered")
+    until(lambda: depths(environment.server.client).open == 0, "all of it being delivered")
 
 
 def _watched(page: Page, tab: Click, seconds: float) -> dict[str, float]:

@@ -6,7 +6,7 @@
 Two phases, each with servers and a farm of its own:
 
 1. Throughput: all jobs are queued before the farm starts, so it is never short of work. Capacity is taken
-   between the moments when 10 % and 90 % of them are settled. Of several runs the one of highest capacity counts.
+   between the samples when 10 % and 90 % of them are settled. Of several runs the one of highest capacity counts.
 2. Latency: jobs arrive at a tenth and at half of that capacity, in batches of 2 ms; from the moment before a batch
    is handed off to the arrival of each of its webhooks at a receiver that verifies the signature and notes when.
 
@@ -16,16 +16,15 @@ Every run ends with an empty ledger, or the benchmark fails.
 import argparse
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
-from support import conditions, program, report, speed
+from support import program, report, speed
+from support.environment import Environment, running_environment
 from support.farm import Farm
-from support.processes import CpuTime, cpu_time
+from support.limits import Figures
+from support.processes import Groups, Sample, sample
 from support.redis_server import RedisServer
-from support.stage import Stage, staged
 from support.waiting import until
 from support.webhooks import pace
 
@@ -41,19 +40,6 @@ PACED_WARM_UP_SECONDS = 2.0
 SETTLE_SECONDS = 1.0
 FILL_JOBS = 5000
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
-
-Figures = dict[str, Any]
-Groups = dict[str, list[psutil.Process]]
-
-
-@dataclass(frozen=True)
-class Moment:
-    """How far a run was (`at`: monotonic), and what had been used until then; `busy` is the whole machine's."""
-
-    at: float
-    settled: int
-    cpu: dict[str, CpuTime]
-    busy: float
 
 
 def main() -> int:
@@ -91,63 +77,59 @@ def _options() -> argparse.Namespace:
 
 
 def _throughput(workers: int, jobs: int, nginx: Path | None) -> Figures:
-    with staged(nginx) as stage:
-        body_bytes = _fill(stage, jobs)
+    with running_environment(nginx) as environment:
+        body_bytes = _fill(environment, jobs)
         now = speed.measure()
         began = time.monotonic()
-        with stage.delivery_farm(workers) as farm:
-            moments = _watch(stage, farm, jobs)
-            status = _final_status(stage.server, jobs)
-    figures = _figures(moments, jobs, began, status)
+        with environment.delivery_farm(workers) as farm:
+            samples = _watch(environment, farm, jobs)
+            status = _final_status(environment.server, jobs)
+    figures = _figures(samples, jobs, began, status)
     return {**figures, "body_bytes": body_bytes, "speed_before": now}
 
 
-def _fill(stage: Stage, jobs: int) -> int:
+def _fill(environment: Environment, jobs: int) -> int:
     """Queues the jobs and waits for the server to be done with it; the mean size of a body."""
     total = 0
-    with stage.enqueuer() as enqueuer:
+    with environment.enqueuer() as enqueuer:
         for start in range(0, jobs, FILL_JOBS):
             prepared = enqueuer.prepare(min(FILL_JOBS, jobs - start))
             enqueuer.enqueue(prepared)
             total += sum(len(job.body) for _, job in prepared)
-    waiting = depths(stage.server.client)
+    waiting = depths(environment.server.client)
     assert waiting.queued + waiting.parked == jobs, waiting
-    until(stage.server.settled, "the append-only file being rewritten", within_seconds=60)
+    until(environment.server.settled, "the append-only file being rewritten", within_seconds=60)
     time.sleep(SETTLE_SECONDS)
     return round(total / jobs)
 
 
-def _watch(stage: Stage, farm: Farm, jobs: int) -> list[Moment]:
+def _watch(environment: Environment, farm: Farm, jobs: int) -> list[Sample]:
     """The first sample after readiness, 10 %, 90 % and the last delivery."""
-    groups = _groups(stage, farm)
+    groups = _groups(environment, farm)
     wanted = [0, int(FROM_SHARE * jobs), int(TO_SHARE * jobs), jobs]
-    moments: list[Moment] = []
-    while len(moments) < len(wanted):
-        _check(stage.server, farm)
-        settled, at = jobs - int(stage.server.client.hlen(keys.JOBS)), time.monotonic()
-        while len(moments) < len(wanted) and settled >= wanted[len(moments)]:
-            moments.append(Moment(at, settled, _used(groups), conditions.busy_seconds()))
+    samples: list[Sample] = []
+    while len(samples) < len(wanted):
+        _check(environment.server, farm)
+        settled, at = jobs - int(environment.server.client.hlen(keys.JOBS)), time.monotonic()
+        while len(samples) < len(wanted) and settled >= wanted[len(samples)]:
+            samples.append(sample(groups, settled, at))
         time.sleep(SAMPLE_SECONDS)
-    return moments
+    return samples
 
 
-def _groups(stage: Stage, farm: Farm) -> Groups:
+def _groups(environment: Environment, farm: Farm) -> Groups:
     """Everything that works for a run."""
     workers = farm.workers()
     return {
         "workers": workers,
         "master_and_keeper": [process for process in farm.processes() if process not in workers],
-        "redis": [psutil.Process(stage.server.pid)],
-        "receiver": stage.receiver.processes,
+        "redis": [psutil.Process(environment.server.pid)],
+        "receiver": environment.receiver.processes,
         "benchmark": [psutil.Process()],
     }
 
 
-def _used(groups: Groups) -> dict[str, CpuTime]:
-    return {name: cpu_time(processes) for name, processes in groups.items()}
-
-
-def _cores(before: Moment, after: Moment) -> Figures:
+def _cores(before: Sample, after: Sample) -> Figures:
     """How many cores each group used between the two, and how many all the rest of the machine."""
     elapsed = after.at - before.at
     used = {name: (after.cpu[name] - before.cpu[name]).total for name in before.cpu}
@@ -181,8 +163,8 @@ def _final_status(server: RedisServer, jobs: int) -> Figures:
     return said
 
 
-def _figures(moments: list[Moment], jobs: int, began: float, status: Figures) -> Figures:
-    first, low, high, last = moments
+def _figures(samples: list[Sample], jobs: int, began: float, status: Figures) -> Figures:
+    first, low, high, last = samples
     counted, elapsed = high.settled - low.settled, high.at - low.at
     used = {name: high.cpu[name] - low.cpu[name] for name in low.cpu}
     return {
@@ -207,15 +189,19 @@ def _milliseconds(quantiles: dict[str, float | None]) -> dict[str, float | None]
 
 
 def _latency(workers: int, rate: float) -> Figures:
-    with staged() as stage, stage.delivery_farm(workers) as farm, stage.enqueuer() as enqueuer:
+    with (
+        running_environment() as environment,
+        environment.delivery_farm(workers) as farm,
+        environment.enqueuer() as enqueuer,
+    ):
         paced = enqueuer.prepare(int(rate * (PACED_WARM_UP_SECONDS + PACED_SECONDS)))
-        groups = _groups(stage, farm)
-        began = Moment(time.monotonic(), 0, _used(groups), conditions.busy_seconds())
+        groups = _groups(environment, farm)
+        began = sample(groups, 0)
         handed = pace(enqueuer, paced, rate)
-        ended = Moment(time.monotonic(), len(handed), _used(groups), conditions.busy_seconds())
-        until(lambda: stage.server.client.hlen(keys.JOBS) == 0, "all of it delivered")
-        status = _final_status(stage.server, len(handed))
-        came = stage.recorder.arrivals()
+        ended = sample(groups, len(handed))
+        until(lambda: environment.server.client.hlen(keys.JOBS) == 0, "all of it delivered")
+        status = _final_status(environment.server, len(handed))
+        came = environment.recorder.arrivals()
     assert came.keys() == handed.keys(), f"{len(handed)} handed off, {len(came)} arrived"
     counted_from = min(handed.values()) + PACED_WARM_UP_SECONDS * 1e9
     waited = [(came[webhook_id] - at) / 1e6 for webhook_id, at in handed.items() if at > counted_from]

@@ -26,16 +26,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from support import pipeline, program, report
+from support.environment import directory
 from support.pipeline import PreparedNode, prepared_node
 from support.prepared_chain import CHAIN_ID
 from support.redis_server import RedisServer, running_redis
-from support.stage import directory
 
 from hookfarm import event_stream, logs
 from hookfarm.chain.block import Head
 from hookfarm.chain.node import Node, connect
+from hookfarm.chain.node_pool import NodePool
 from hookfarm.chain.prover import Prover
-from hookfarm.chain.providers import Providers
 from hookfarm.chain.timing import Limits
 from hookfarm.event_ingestor.condition import Condition
 from hookfarm.event_ingestor.counters import Gauges
@@ -55,7 +55,7 @@ Run = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Stage:
+class IngestEnvironment:
     """A publisher at block 0 of an empty Redis, and the node it publishes from."""
 
     server: RedisServer
@@ -98,29 +98,29 @@ def _best(title: str, runs: list[Run]) -> Run:
 
 
 @contextlib.asynccontextmanager
-async def _staged(url: str, verify: str) -> AsyncIterator[Stage]:
+async def _ready_publisher(url: str, verify: str) -> AsyncIterator[IngestEnvironment]:
     with directory() as place, running_redis(place / "redis") as server:
         log = logs.get(keys.EVENT_INGESTOR)
         child = Child(keys.EVENT_INGESTOR, 0, Board({keys.EVENT_INGESTOR: 1}))
         gauges, condition = Gauges(child.slot, CHAIN_ID), Condition(child, CHAIN_ID, log)
-        [provider] = Providers([url]).all
+        [profile] = NodePool([url]).all
         async with async_client(server.url) as client:
-            node = await connect(provider, Limits(), gauges.head, gauges.requested)
+            node = await connect(profile, Limits(), gauges.head, gauges.requested)
             store = Store(client, CHAIN_ID, condition)
             publisher = Publisher(Prover(CHAIN_ID, verify), CHAIN_ID, 1, store, condition, gauges, log)
             try:
                 await publisher.boot(node, await node.head())
-                yield Stage(server, node, store, publisher)
+                yield IngestEnvironment(server, node, store, publisher)
             finally:
                 await node.close()
 
 
 async def _catch_up(node: PreparedNode, verify: str) -> Run:
-    async with _staged(node.url, verify) as stage:
+    async with _ready_publisher(node.url, verify) as environment:
         began, cpu = time.perf_counter(), time.process_time()
-        await stage.publisher.advance(stage.node, await stage.node.head())
+        await environment.publisher.advance(environment.node, await environment.node.head())
         took, cpu = time.perf_counter() - began, time.process_time() - cpu
-        events = stage.server.client.xlen(keys.events(CHAIN_ID))
+        events = environment.server.client.xlen(keys.events(CHAIN_ID))
         assert events == node.events
     return {
         "events": events,
@@ -131,14 +131,14 @@ async def _catch_up(node: PreparedNode, verify: str) -> Run:
 
 
 async def _tip(node: PreparedNode) -> Run:
-    async with _staged(node.url, "bloom") as stage:
+    async with _ready_publisher(node.url, "bloom") as environment:
         took = []
         for number in range(1, node.blocks + 1):
-            head = Head(number, await stage.node.header(number))
+            head = Head(number, await environment.node.header(number))
             began = time.perf_counter()
-            await stage.publisher.advance(stage.node, head)
+            await environment.publisher.advance(environment.node, head)
             took.append(time.perf_counter() - began)
-        client = stage.server.client
+        client = environment.server.client
         kept: Any = client.memory_usage(keys.block_events(CHAIN_ID), samples=0)
         table: Any = client.memory_usage(keys.blocks(CHAIN_ID), samples=0)
         return {
@@ -148,24 +148,24 @@ async def _tip(node: PreparedNode) -> Run:
             "kept_blocks": client.hlen(keys.blocks(CHAIN_ID)),
             "kept_events_mb": round(kept / 1e6, 2),
             "block_table_mb": round(table / 1e6, 3),
-            **await _take_back(stage),
+            **await _roll_back(environment),
         }
 
 
-async def _take_back(stage: Stage) -> Run:
+async def _roll_back(environment: IngestEnvironment) -> Run:
     """A reorg as deep as what is remembered."""
-    at = await stage.store.checkpoint()
+    at = await environment.store.checkpoint()
     assert at is not None
     lowest = max(0, at.number - event_stream.KEPT_BLOCKS + 1)
-    [block] = await stage.store.known_blocks([lowest], at)
+    [block] = await environment.store.known_blocks([lowest], at)
     assert block is not None
     began, removed = time.perf_counter(), 0
     while at.number > lowest:
-        step = await next_step(stage.store, at, block.point)
-        assert await stage.store.rewind(at, step.target, step.withdrawn)
+        step = await next_step(environment.store, at, block.point)
+        assert await environment.store.rewind(at, step.target, step.withdrawn)
         at, removed = Checkpoint(step.target.number, step.target.block_hash), removed + len(step.withdrawn)
     took = time.perf_counter() - began
-    return {"taken_back_events": removed, "taken_back_events_per_second": round(removed / took)}
+    return {"rolled_back_events": removed, "rolled_back_events_per_second": round(removed / took)}
 
 
 if __name__ == "__main__":

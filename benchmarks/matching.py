@@ -30,11 +30,11 @@ import psutil
 from support import program, report
 
 from hookfarm.event_stream import Entry
-from hookfarm.matching.decoder import Meanings
+from hookfarm.matching.decoder import DecodedLogs
 from hookfarm.matching.entry import read_event
 from hookfarm.matching.index import Index
-from hookfarm.matching.notifications import concerns_nobody, handle
-from hookfarm.message_processor.process import COLLECT_EVERY
+from hookfarm.matching.notifications import process_entry
+from hookfarm.message_processor.process import GC_THRESHOLD
 from hookfarm.records import MAX_ADDRESSES, Endpoint, Event, Subscription, TopicFilter
 
 EVENTS = 5000
@@ -51,7 +51,7 @@ Run = dict[str, Any]
 
 @dataclass(frozen=True)
 class Scenario:
-    """`subscription` n of so many, and an `event` that exactly it wants, or None = nobody."""
+    """`subscription` n of so many, and an `event` that exactly it wants, or None = none does."""
 
     subscription: Callable[[int], Subscription]
     event: Callable[[int | None], Event]
@@ -97,7 +97,7 @@ def _apart(shape: str, count: int, rounds: int) -> Run:
 
 def _measure(shape: str, count: int, rounds: int) -> Run:
     endpoints, events = _list_of_addresses() if shape == LIST_NAME else _scenario(SCENARIOS[shape], count)
-    gc.set_threshold(COLLECT_EVERY)
+    gc.set_threshold(GC_THRESHOLD)
     gc.collect()
     before, began = _resident_mb(), time.process_time()
     index = Index()
@@ -107,10 +107,11 @@ def _measure(shape: str, count: int, rounds: int) -> Run:
     gc.collect()
     memory_mb = _resident_mb() - before
     entries = [Entry(1, b"1-0", orjson.dumps(event)) for event in events]
-    wanted = sum(len(handle(index, entry).jobs) for entry in entries)
+    results = [process_entry(index, entry) for entry in entries]
+    wanted = sum(len(result.jobs) for result in results if result)
     assert wanted == len(events) // WANTED_EVERY, f"{wanted} matches"
     match_us = _best_us(lambda: _match(index, events), rounds)
-    entry_us = _best_us(lambda: _handle(index, entries), rounds)
+    entry_us = _best_us(lambda: _process(index, entries), rounds)
     return {
         "match_us": round(match_us, 3),
         "matched_per_second": round(1e6 / match_us),
@@ -140,14 +141,13 @@ def _best_us(once: Callable[[], None], rounds: int) -> float:
 
 def _match(index: Index, events: Sequence[Event]) -> None:
     for event in events:
-        index.match(event, Meanings(event))
+        index.match(event, DecodedLogs(event))
 
 
-def _handle(index: Index, entries: Sequence[Entry]) -> None:
+def _process(index: Index, entries: Sequence[Entry]) -> None:
     """As the processor does."""
     for entry in entries:
-        if not concerns_nobody(index, entry):
-            handle(index, entry)
+        process_entry(index, entry)
 
 
 def _read(entries: Sequence[Entry]) -> None:

@@ -28,10 +28,10 @@ import psutil
 import redis
 from redis.client import PubSub
 from support import program, report, webhooks
+from support.environment import directory, running_environment
 from support.farm import Farm, running_farm
 from support.receivers import find_nginx, running_recorder
 from support.redis_server import RedisServer, running_redis
-from support.stage import directory, staged
 from support.waiting import until
 
 from hookfarm.devchain.library import RunningDevchain, running_devchain
@@ -132,10 +132,14 @@ def _created(process: psutil.Process) -> float:
 
 
 def _memory(workers: int) -> Run:
-    with staged() as stage, stage.delivery_farm(workers) as farm, stage.enqueuer() as enqueuer:
+    with (
+        running_environment() as environment,
+        environment.delivery_farm(workers) as farm,
+        environment.enqueuer() as enqueuer,
+    ):
         ready = _weigh(farm)
         enqueuer.enqueue(enqueuer.prepare(DELIVERIES_EACH * workers))
-        until(lambda: stage.server.client.hlen(keys.JOBS) == 0, "everything delivered", within_seconds=60)
+        until(lambda: environment.server.client.hlen(keys.JOBS) == 0, "everything delivered", within_seconds=60)
         return {"ready": ready, f"after_{DELIVERIES_EACH}_deliveries_each": _weigh(farm)}
 
 

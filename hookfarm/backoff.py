@@ -1,4 +1,7 @@
-"""Exponential back-off with jitter: one rule for every retry loop of the farm. Pure."""
+"""When to try again: exponential back-off with jitter, one rule for every retry loop, and Retry-After. Pure."""
+
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 
 JITTER = 0.2
 _MAX_DOUBLINGS = 30
@@ -18,3 +21,19 @@ def jittered(seconds: float, chance: float) -> float:
     `chance` is a random number from 0 to 1.
     """
     return seconds * (1 - JITTER + 2 * JITTER * chance)
+
+
+def parse_retry_after(value: str, now: float, maximum: float) -> float | None:
+    """Seconds of a Retry-After header, a number or a date (RFC 9110 section 10.2.3), at most `maximum`.
+
+    `now` is Unix time. Returns None if the header is neither.
+    """
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text), maximum)
+    try:
+        date = parsedate_to_datetime(text)
+        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(0.0, seconds), maximum)

@@ -40,7 +40,7 @@ class CouldNotBoot(OperatorError):
 
 
 class ChainUnavailable(HookfarmError):
-    """A provider did not answer, or not as asked; worth trying again."""
+    """A node did not answer, or not as asked; worth trying again."""
 
 
 class WrongChain(OperatorError):

@@ -31,6 +31,7 @@ class Outage:
         self,
         child: Child,
         log: FieldLogger,
+        /,
         *,
         booting: bool = False,
         clock: Callable[[], float] = time.monotonic,

@@ -31,6 +31,11 @@ def parse(text: str) -> float:
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
+def parse_ms(text: str) -> int:
+    """Return ms since the epoch of an ISO 8601 time. Raises ValueError."""
+    return round(parse(text) * 1000)
+
+
 def parse_duration(raw: Any) -> float:
     """Return seconds, from a number or from `250ms`, `5s`, `2m`, `10h`, `7d`. Raises ValueError."""
     found = _DURATION.fullmatch(str(raw).strip())

@@ -14,11 +14,11 @@ import psutil
 from hookfarm.records import Endpoint, Subscription, new_endpoint_id, new_subscription_id
 from hookfarm.registry.registry import Registry
 from hookfarm.store import keys
+from support.environment import directory
 from support.farm import Farm, running_farm
 from support.prepared_chain import CHAIN_ID, TOKENS, PreparedChain, token
 from support.processes import cpu_time
 from support.redis_server import RedisServer, running_redis
-from support.stage import directory
 from support.waiting import until
 
 EVENT = "Transfer(address indexed from, address indexed to, uint256 value)"
@@ -88,8 +88,8 @@ class _Watch:
     def until_done(self, farm: Farm) -> Run:
         until(self._checkpoint, "the first checkpoint", every_seconds=LOOK_SECONDS)
         before = self._cpu_seconds(farm)
-        began = self._moment_of(RAMP)
-        ended = self._moment_of(1 - RAMP)
+        began = self._time_of(RAMP)
+        ended = self._time_of(1 - RAMP)
         until(self._is_done, "all of it in the queue", PATIENCE_SECONDS, LOOK_SECONDS)
         events = self._node.events
         after = self._cpu_seconds(farm)
@@ -103,7 +103,7 @@ class _Watch:
             "cpu_us_per_event": {**cpu, "total": round(sum(cpu.values()), 2)},
         }
 
-    def _moment_of(self, share: float) -> float:
+    def _time_of(self, share: float) -> float:
         """When that share of the jobs is there."""
         jobs = share * self._wanted
         until(lambda: self._jobs() >= jobs, f"{jobs:.0f} jobs", PATIENCE_SECONDS, LOOK_SECONDS)

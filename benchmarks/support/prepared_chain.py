@@ -6,7 +6,7 @@ Prints its WebSocket URL once it listens. With SECONDS its head is block 0 until
 announces a block every so many seconds, and prints the moment of each (Unix ns). Without, its head is the last
 block. The blocks are ERC-20 transfers of few tokens among many accounts, with true blooms; hashes are made up.
 A block has LOGS_PER_BLOCK on average, from half of it to half more: answers of a round number of logs are what
-providers that cut off give.
+nodes that cut off give.
 """
 
 import asyncio

@@ -2,11 +2,14 @@
 
 import contextlib
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from support.conditions import busy_seconds
 
 STOP_SECONDS = 30.0
 
@@ -32,6 +35,26 @@ class CpuTime:
         """Microseconds for each of `count`."""
         parts = {"user": self.user, "system": self.system, "total": self.total}
         return {name: round(1e6 * seconds / count, 2) for name, seconds in parts.items()}
+
+
+Groups = dict[str, list[psutil.Process]]
+"""Processes by what they do in a run."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How far a run was (`at`: monotonic), and the CPU time used until then; `busy` is the whole machine's."""
+
+    at: float
+    settled: int
+    cpu: dict[str, CpuTime]
+    busy: float
+
+
+def sample(groups: Groups, settled: int, at: float | None = None) -> Sample:
+    """A sample taken now; `at` where the time was read before."""
+    used = {name: cpu_time(processes) for name, processes in groups.items()}
+    return Sample(time.monotonic() if at is None else at, settled, used, busy_seconds())
 
 
 def cpu_time(processes: Sequence[psutil.Process]) -> CpuTime:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from support import conditions, report
+from support.environment import end_on_sigterm
 from support.receivers import find_nginx
-from support.stage import end_on_sigterm
 
 Result = dict[str, Any]
 _OF_THE_RUN = ("json", "insist")

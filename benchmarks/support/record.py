@@ -68,7 +68,7 @@ def _deliver(client: "redis.Redis", numbers: range, endpoints: Sequence[str]) ->
             records[name] = encode(header, BODY)
             attempt = f"{name} 1 {status} {DURATION_MS}"
             pipe.xadd(keys.ATTEMPTS + endpoint, {"a": attempt})
-            pipe.xadd(keys.RECENT, {"a": f"{endpoint} {attempt}"})
+            pipe.xadd(keys.ATTEMPTS_ALL, {"a": f"{endpoint} {attempt}"})
         pipe.hset(keys.DELIVERED, mapping=records)
         pipe.execute()
 
@@ -81,9 +81,9 @@ def _look_back(client: "redis.Redis", endpoints: Sequence[str], attempts: int) -
         for place in batch:
             latest = range(max(0, attempts - MAX_ATTEMPTS), attempts)
             marks = [2 * DURATION_MS + bool((place + turn * count) % 100) for turn in latest]
-            notes[keys.LATELY + endpoints[place]] = struct.pack(f">{len(marks)}I", *marks)
+            notes[keys.ENDPOINT_STATS + endpoints[place]] = struct.pack(f">{len(marks)}I", *marks)
         client.mset(notes)
-        client.sadd(keys.LOGGED, *(endpoints[place] for place in batch))
+        client.sadd(keys.LOGGED_ENDPOINTS, *(endpoints[place] for place in batch))
 
 
 def _give_up(client: "redis.Redis", numbers: range, endpoints: Sequence[str], now_ms: int) -> None:

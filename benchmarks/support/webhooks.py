@@ -9,15 +9,15 @@ import orjson
 import redis
 
 from hookfarm import delivery_queue
-from hookfarm.delivery_queue import Handled
+from hookfarm.delivery_queue import EntryResult
 from hookfarm.delivery_queue.job import Job
 from hookfarm.event_stream import BATCH_ENTRIES, StreamReader
 from hookfarm.matching import payload
-from hookfarm.matching.decoder import Decoded
+from hookfarm.matching.decoder import EventJson
 from hookfarm.records import Endpoint, Event, Subscription, new_endpoint_id, new_subscription_id
 from hookfarm.registry.registry import Registry
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange, pack
+from hookfarm.store.clients import PipelinedConnection, pack
 
 CHAIN_ID = 31337
 TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
@@ -37,7 +37,7 @@ def add_endpoint(client: "redis.Redis", url: str, secret: str) -> Endpoint:
     return endpoint
 
 
-def transfer(number: int) -> tuple[Event, Decoded]:
+def transfer(number: int) -> tuple[Event, EventJson]:
     """The transfer with this number; the same each time, and unlike any other."""
     draw = random.Random(number)
     block, index = divmod(number, LOGS_PER_BLOCK)
@@ -66,8 +66,8 @@ class Enqueuer:
     """
 
     def __init__(self, url: str, *endpoints: Endpoint) -> None:
-        self._exchange = Exchange(url, block_seconds=5)
-        self._reader = StreamReader(self._exchange, "benchmark")
+        self._connection = PipelinedConnection(url, block_seconds=5)
+        self._reader = StreamReader(self._connection, "benchmark")
         self._reader.follow([CHAIN_ID])
         self._endpoints = endpoints
         self._made = 0
@@ -84,25 +84,25 @@ class Enqueuer:
             self._publish_and_hand_off(prepared[start : start + BATCH_ENTRIES])
 
     def close(self) -> None:
-        self._exchange.close()
+        self._connection.close()
 
     def _publish_and_hand_off(self, batch: Sequence[Prepared]) -> None:
         stream = keys.events(CHAIN_ID)
         added = [pack(("XADD", stream, "*", keys.EVENT_FIELD, orjson.dumps(event))) for event, _ in batch]
-        self._exchange.send(b"".join(added))
+        self._connection.send(b"".join(added))
         self._reader.ask()
         for _ in added:
-            self._exchange.receive()
+            self._connection.receive()
         entries, _ = self._reader.answer()
-        handled = [Handled(entry, (job,)) for entry, (_, job) in zip(entries, batch, strict=True)]
-        enqueued = delivery_queue.hand_off(self._exchange, handled).enqueued
+        handled = [EntryResult(entry, (job,)) for entry, (_, job) in zip(entries, batch, strict=True)]
+        enqueued = delivery_queue.enqueue_results(self._connection, handled).enqueued
         assert enqueued == len(batch), f"{enqueued} of {len(batch)} enqueued"
 
     def _match(self, number: int) -> Prepared:
         event, decoded = transfer(number)
         endpoint = self._endpoints[number % len(self._endpoints)]
         webhook_id = payload.webhook_id(event, endpoint.id, payload.LOG_EMITTED)
-        body = payload.emitted(event, decoded, endpoint.subscriptions[0].id)
+        body = payload.emitted_body(event, decoded, endpoint.subscriptions[0].id)
         return event, Job(webhook_id, endpoint.id, body)
 
 

@@ -184,10 +184,10 @@ _COUNTED = (
     ("zcard", keys.RETRY),
     ("zcard", keys.DEAD),
     ("hlen", keys.UNCONFIRMED),
-    ("hlen", keys.LANE_JOBS),
+    ("hlen", keys.BACKFILL_JOBS),
     ("hlen", keys.ENDPOINTS),
-    ("scard", keys.PAUSED),
-    ("zcard", keys.CIRCUITS),
+    ("scard", keys.DISABLED_ENDPOINTS),
+    ("zcard", keys.OPEN_CIRCUITS),
 )
 
 

@@ -37,17 +37,19 @@ def _page(row: str) -> dict[str, Any]:
     )
 
 
-_PROVIDER = _object(
+_NODE = _object(
     {
-        "node": {"type": "string", "description": "Scheme, host and port; never the rest of its URL."},
+        "name": {"type": "string", "description": "Scheme, host and port; never the rest of its URL."},
         "kind": {"enum": ["ws", "http"]},
         "state": {
-            "enum": ["in_use", "standing_by", "cooling_down", "refused"],
-            "description": "`refused`: it serves another chain.",
+            "enum": ["active", "standby", "cooldown", "wrong_chain"],
+            "description": "`cooldown`: not asked for a while after a failure.",
         },
-        "until_ms": _nullable("integer", description="When it may be asked again; null = now."),
+        "cooldown_until": _nullable(
+            "string", format="date-time", description="When it may be asked again; null = now."
+        ),
         "last_error": {"type": "string"},
-        "last_error_at_ms": _nullable("integer"),
+        "last_error_at": _nullable("string", format="date-time"),
         "requests": {"type": "integer", "description": "Since the farm started; a batch is one."},
         "calls": {"type": "integer", "description": "Likewise; each call of a batch is one."},
         "errors": {
@@ -104,14 +106,14 @@ FARM_SCHEMAS: dict[str, Any] = {
             "safe": _nullable("integer"),
             "finalized": _nullable("integer"),
             "ready": {"type": "boolean"},
-            "why": {"type": "string"},
+            "reason": {"type": "string"},
             "rpc_requests_per_block": _nullable("number"),
             "events_published": _nullable("integer"),
-            "providers": {"type": "array", "items": {"$ref": "#/components/schemas/Provider"}},
+            "nodes": {"type": "array", "items": {"$ref": "#/components/schemas/Node"}},
             "catch_up": {"anyOf": [{"type": "null"}, _CATCH_UP]},
         }
     ),
-    "Provider": _PROVIDER,
+    "Node": _NODE,
     "Chains": _page("Chain"),
     "Backfill": _BACKFILL,
     "BackfillPage": _page("Backfill"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import redis
 
 from hookfarm import event_stream
-from hookfarm.delivery_queue.enqueue import FINALIZED_CONFIRMATIONS, SAFE_CONFIRMATIONS, Waiting
+from hookfarm.delivery_queue.enqueue import FINALIZED_CONFIRMATIONS, SAFE_CONFIRMATIONS, UnconfirmedJob
 from hookfarm.event_stream import KEPT_BLOCKS
 from hookfarm.store import keys
 
@@ -35,9 +35,9 @@ class ChainView:
         """Whether a block is, and live delivery has nothing to do with it any more."""
         return number <= min(self._line("finalized"), self.handled)
 
-    def has_reached(self, waiting: Waiting) -> bool:
+    def has_reached(self, waiting: UnconfirmedJob) -> bool:
         """Whether what a job waits for is there already."""
-        return self._line(waiting.line) >= waiting.block
+        return self._line(waiting.head) >= waiting.block
 
     def _line(self, line: str) -> int:
         if line == "safe":
@@ -55,7 +55,7 @@ async def look(client: "redis.asyncio.Redis", chain_id: int) -> ChainView | None
     async with client.pipeline(transaction=True) as pipe:
         pipe.hmget(keys.heads(chain_id), ["safe", "finalized", "no_safe", "no_finalized"])
         pipe.xlen(keys.events(chain_id))
-        pipe.hget(keys.reached(chain_id), "blocks")
+        pipe.hget(keys.confirmed_heads(chain_id), "blocks")
         heads, in_stream, reached = await pipe.execute()
     safe, finalized = (_tagged(told, none) for told, none in zip(heads[:2], heads[2:], strict=True))
     handled = checkpoint.number if not in_stream else int(reached or -1)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import redis
 
-from hookfarm.delivery_queue.enqueue import LogState, Unfinalized, Waiting
+from hookfarm.delivery_queue.enqueue import AwaitsFinality, HistoryUpdate, UnconfirmedJob
 from hookfarm.delivery_queue.job import Job
 from hookfarm.event_stream import Checkpoint
 from hookfarm.store import keys
@@ -37,17 +37,18 @@ class Placed(NamedTuple):
     to come, it is sent once that is over."""
 
     job: Job
-    waiting: Waiting | None = None
+    waiting: UnconfirmedJob | None = None
     original: str = ""
 
 
 class Wanted(NamedTuple):
     """One log that the endpoint wants: the jobs that tell of it, in their order. `log` is what is told of it from
-    now on (None where nothing needs to be noted), `unfinalized` as in Handled; without a job, it is told later."""
+    now on (None where nothing needs to be noted), `unfinalized` as in EntryResult; without a job, it is told
+    later."""
 
     jobs: tuple[Placed, ...]
-    log: LogState | None = None
-    unfinalized: Unfinalized | None = None
+    log: HistoryUpdate | None = None
+    unfinalized: AwaitsFinality | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ async def hand_over(
     ]
     for wanted in piece.wanted:
         arguments += _arguments(chain_id, wanted)
-    touched = (keys.BACKFILL + name, keys.blocks(chain_id))
+    touched = (keys.BACKFILL_STATE + name, keys.blocks(chain_id))
     result, number = await _BACKFILL.call_async(client, touched, arguments)
     return HandedOver(result.decode(), int(number))
 
@@ -102,10 +103,10 @@ def _held_ms() -> int:
 
 
 def _arguments(chain_id: int, wanted: Wanted) -> list[Argument]:
-    number, kept = wanted.unfinalized or Unfinalized(0, b"")
-    arguments: list[Argument] = [*(wanted.log or LogState("", 0, "", "")), number, kept, len(wanted.jobs)]
+    number, kept = wanted.unfinalized or AwaitsFinality(0, b"")
+    arguments: list[Argument] = [*(wanted.log or HistoryUpdate("", 0, "", "")), number, kept, len(wanted.jobs)]
     for job, waiting, original in wanted.jobs:
-        place = "lane" if waiting is None else f"{chain_id}:{waiting.line} {waiting.block}"
+        place = "lane" if waiting is None else f"{chain_id}:{waiting.head} {waiting.block}"
         arguments += [place, job.id, job.encoded(), original]
     return arguments
 
@@ -115,7 +116,7 @@ async def sign_of_life(
 ) -> None:
     """It is running, so fast; or `note` says why it does not get on. Of one that is done or removed it is none."""
     speed = "" if blocks_per_second is None else f"{blocks_per_second:.2f}"
-    await _ALIVE.call_async(client, (keys.BACKFILL + name,), (name, speed, note[:MOST_NOTED]))
+    await _ALIVE.call_async(client, (keys.BACKFILL_STATE + name,), (name, speed, note[:MOST_NOTED]))
 
 
 class Standing(NamedTuple):
@@ -132,7 +133,7 @@ class Standing(NamedTuple):
 async def standing(client: "redis.asyncio.Redis", name: str) -> Standing | None:
     """None where there is no such backfill."""
     fields = ["from_block", "at", "added", "known"]
-    begun, at, added, known = await client.hmget(keys.BACKFILL + name, fields)
+    begun, at, added, known = await client.hmget(keys.BACKFILL_STATE + name, fields)
     if begun is None:
         return None
     return Standing(None if at is None else Checkpoint.decode(at), int(added or 0), int(known or 0))
@@ -140,4 +141,4 @@ async def standing(client: "redis.asyncio.Redis", name: str) -> Standing | None:
 
 async def waiting(client: "redis.asyncio.Redis", endpoint: str) -> int:
     """How many jobs are in the endpoint's lane."""
-    return int(await client.zcard(keys.LANE + endpoint))
+    return int(await client.zcard(keys.BACKFILL_QUEUE + endpoint))

@@ -154,7 +154,7 @@ class Run:
             await self._await_room()
             piece = await self._piece(node, blocks)
             if await self._move(node, piece):
-                self._source.worked(node)
+                self._source.succeeded(node)
                 return
         number = blocks[-1].header.number
         raise ChainUnavailable(f"what was told of block {number} and those before it changes all the time")

@@ -117,7 +117,7 @@ def begin(client: "redis.Redis", name: str, facts: Mapping[str, str | int]) -> B
     """A backfill that stands before its first block, whatever was stored of it. What an earlier one of the same
     name has put into the lane stays there."""
     seconds, _ = _time(client)
-    key = keys.BACKFILL + name
+    key = keys.BACKFILL_STATE + name
     with client.pipeline(transaction=True) as pipe:
         pipe.delete(key)
         for field, value in facts.items():
@@ -141,7 +141,7 @@ def read(client: "redis.Redis", name: str) -> Backfill | None:
 
 def check_free(client: "redis.Redis", endpoint: str, name: str) -> None:
     """Conflict while another backfill holds the endpoint, which has an order."""
-    holder = client.get(keys.BACKFILLING + endpoint)
+    holder = client.get(keys.BACKFILL_LOCK + endpoint)
     if isinstance(holder, bytes) and holder.decode() != name:
         raise held_by(holder.decode())
 
@@ -186,11 +186,11 @@ def ask(pipe: "redis.client.Pipeline | redis.asyncio.client.Pipeline", names: Se
     pipe.time()
     for name in names:
         endpoint = name.rsplit(":", 4)[0]
-        pipe.hgetall(keys.BACKFILL + name)
+        pipe.hgetall(keys.BACKFILL_STATE + name)
         pipe.zscore(keys.BACKFILLS, name)
-        pipe.zcard(keys.LANE + endpoint)
-        pipe.get(keys.BACKFILLING + endpoint)
-        pipe.pttl(keys.BACKFILLING + endpoint)
+        pipe.zcard(keys.BACKFILL_QUEUE + endpoint)
+        pipe.get(keys.BACKFILL_LOCK + endpoint)
+        pipe.pttl(keys.BACKFILL_LOCK + endpoint)
 
 
 def replies_to(names: Sequence[str]) -> int:
@@ -214,7 +214,7 @@ def _read(client: "redis.Redis", names: Sequence[str]) -> list[Backfill | None]:
 
 def in_lanes(client: "redis.Redis") -> int:
     """How many jobs are in all lanes."""
-    return client.hlen(keys.LANE_JOBS)
+    return client.hlen(keys.BACKFILL_JOBS)
 
 
 def _time(client: "redis.Redis") -> tuple[int, int]:

@@ -4,17 +4,15 @@ An event is a dict only while it is judged; a proven block has its events as the
 tenth of the memory, and whoever publishes has nothing left to do with each of them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-import orjson
-
 from hookfarm.errors import ChainUnavailable
-from hookfarm.records import ChainEvent, Event
+from hookfarm.records import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ class Head:
 class Block:
     """A header with the block's events, by log index; `transfers`, by transaction, None = not looked for.
 
-    Each of them as JSON; see `encoded`.
+    Each of them as JSON; see `event_stream.event_json`.
     """
 
     header: Header
@@ -56,11 +54,6 @@ class Block:
         """What is published of the block. Transfers come first: so the logs stand as they would without them,
         whatever the chain's way to count them, and a payment is known before what it led to."""
         return (*self.transfers, *self.events) if self.transfers else self.events
-
-
-def encoded(events: Iterable[ChainEvent]) -> tuple[bytes, ...]:
-    """Events or transfers as they stand in the stream: JSON, fields in the record's order, no spaces."""
-    return tuple(map(orjson.dumps, events))
 
 
 def quantity(raw: object) -> int:

@@ -83,7 +83,7 @@ class BlockFeed:
         """The last block of the next piece, which lies wholly near the head or wholly far behind it."""
         far_end = self._head.number - NEAR_BLOCKS
         if self._next <= far_end:
-            return min(self._next + self._prover.most_blocks(self._node) - 1, far_end)
+            return min(self._next + self._prover.max_blocks(self._node) - 1, far_end)
         return min(self._next + NEAR_PIECE - 1, self._head.number)
 
     async def _near(self, first: int, last: int) -> list[Block]:

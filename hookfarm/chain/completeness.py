@@ -31,26 +31,26 @@ def in_order(events: Sequence[Event]) -> list[Event]:
     return ordered
 
 
-def doubt(header: Header, events: Sequence[Event], *, bloom_counts: bool, may_be_capped: bool = True) -> str:
+def incompleteness(header: Header, events: Sequence[Event], *, use_bloom: bool, may_be_capped: bool = True) -> str:
     """Why the events, in order, may not be all of the block's; empty where they are.
 
     `may_be_capped` is False for logs from receipts, which are not cut off at a round number.
     """
     if not _contiguous(events):
         return f"log indices are not 0 to {len(events) - 1}"
-    if bloom_counts and header.logs_bloom is not None:
-        return _bloom_doubt(int(header.logs_bloom, 16), events)
+    if use_bloom and header.logs_bloom is not None:
+        return _bloom_mismatch(int(header.logs_bloom, 16), events)
     if may_be_capped and looks_capped(len(events)):
         return f"exactly {len(events)} logs, which looks cut off"
     return ""
 
 
-def has_logs(header: Header) -> bool:
+def bloom_has_logs(header: Header) -> bool:
     """True where the bloom says so; a header without one, or with zeros, says nothing."""
     return header.logs_bloom is not None and not header.bloom_is_zero
 
 
-def _bloom_doubt(expected: int, events: Sequence[Event]) -> str:
+def _bloom_mismatch(expected: int, events: Sequence[Event]) -> str:
     values = {event["address"] for event in events}
     for event in events:
         values.update(event["topics"])

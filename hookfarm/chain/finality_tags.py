@@ -36,7 +36,7 @@ class Tags:
         self._asked = [tag for tag in TAGS if self._refusals[tag] < REFUSALS_BELIEVED]
         return [("eth_getBlockByNumber", [tag, False]) for tag in self._asked]
 
-    def heard(self, answers: Sequence[Any]) -> None:
+    def record(self, answers: Sequence[Any]) -> None:
         """The answers to what was due, a Refused as a value; none where nothing was."""
         for tag, answer in zip(self._asked, answers, strict=False):
             if isinstance(answer, Refused) and NOT_YET not in str(answer):
@@ -53,7 +53,7 @@ class Tags:
         else:
             self._news[tag] = None
 
-    def take(self) -> dict[str, Header | None]:
+    def drain(self) -> dict[str, Header | None]:
         """What was heard since the last time; None = the node does not know such a block."""
         news, self._news = self._news, {}
         return news

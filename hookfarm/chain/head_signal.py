@@ -10,7 +10,7 @@ from hookfarm.errors import ChainUnavailable
 OnHead = Callable[[Head], None]
 
 
-class Doorbell:
+class HeadSignal:
     """Rung by a connection, waited for by one ingestor."""
 
     def __init__(self, on_head: OnHead) -> None:
@@ -20,9 +20,9 @@ class Doorbell:
         self._woken = asyncio.Event()
         self._failure: ChainUnavailable | None = None
 
-    def ring(self, head: Head) -> None:
+    def set(self, head: Head) -> None:
         if head.header is not None:
-            self.pace.saw(head.number, head.header.timestamp)
+            self.pace.observe(head.number, head.header.timestamp)
         self.newest = head
         self._woken.set()
         self._on_head(head)

@@ -15,7 +15,7 @@ from web3.providers.rpc.async_rpc import AsyncHTTPProvider
 from web3.types import RPCEndpoint, RPCResponse
 
 from hookfarm.chain.block import Head, parse_header
-from hookfarm.chain.head_signal import Doorbell
+from hookfarm.chain.head_signal import HeadSignal
 from hookfarm.chain.rpc import Call, http_answer, result_of, results_of, unavailable
 from hookfarm.chain.timing import Limits, Pace, poll_seconds
 from hookfarm.errors import ChainUnavailable
@@ -32,7 +32,7 @@ class HttpConnection(AsyncHTTPProvider):
     def __init__(
         self,
         url: str,
-        doorbell: Doorbell,
+        head_signal: HeadSignal,
         limits: Limits,
         on_poll: Callable[[], None],
         on_failed_poll: Callable[[ChainUnavailable], None],
@@ -41,7 +41,7 @@ class HttpConnection(AsyncHTTPProvider):
         self._on_poll = on_poll
         self._on_failed_poll = on_failed_poll
         self._url = url
-        self._doorbell = doorbell
+        self._head_signal = head_signal
         self._limits = limits
         self._session: aiohttp.ClientSession | None = None
         self._polling: asyncio.Task[None] | None = None
@@ -98,9 +98,9 @@ class HttpConnection(AsyncHTTPProvider):
                 polls += 1
                 if header.block_hash != last:
                     last, polls = header.block_hash, 1
-                    seen.saw(header.number, clock())
-                    self._doorbell.ring(Head(header.number, header))
+                    seen.observe(header.number, clock())
+                    self._head_signal.set(Head(header.number, header))
                 await asyncio.sleep(poll_seconds(seen.block_seconds, polls))
         except ChainUnavailable as error:
             self._on_failed_poll(error)
-            self._doorbell.fail(error)
+            self._head_signal.fail(error)

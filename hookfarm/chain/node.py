@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from hookfarm.chain.block import Head, Header, parse_header, quantity
 from hookfarm.chain.finality_tags import Tags
-from hookfarm.chain.head_signal import Doorbell, OnHead
+from hookfarm.chain.head_signal import HeadSignal, OnHead
 from hookfarm.chain.http_connection import HttpConnection
-from hookfarm.chain.providers import Provider
+from hookfarm.chain.node_pool import NodeProfile
 from hookfarm.chain.rpc import Call, RateLimited, Refused, failure_kind
 from hookfarm.chain.timing import Limits
 from hookfarm.chain.websocket_connection import WebSocketConnection
@@ -18,10 +18,10 @@ from hookfarm.errors import ChainUnavailable
 
 Connection = WebSocketConnection | HttpConnection
 SecondOpinion = Callable[[], Awaitable[int | None]]
-"""Another provider's block number; None where there is none that answers."""
+"""Another node's block number; None where there is none that answers."""
 
 NORMAL_DISTANCE = 2
-"""Blocks by which two providers may differ at any moment."""
+"""Blocks by which two nodes may differ at any moment."""
 
 
 class Node:
@@ -32,27 +32,27 @@ class Node:
 
     def __init__(
         self,
-        provider: Provider,
+        profile: NodeProfile,
         connection: Connection,
-        doorbell: Doorbell,
+        head_signal: HeadSignal,
         limits: Limits,
         on_request: Callable[[], None],
     ) -> None:
-        self.provider = provider
-        self.origin = provider.origin
+        self.profile = profile
+        self.origin = profile.origin
         self.tags = Tags(limits.tags_seconds)
         self._connection = connection
-        self._doorbell = doorbell
+        self._head_signal = head_signal
         self._limits = limits
         self._on_request = on_request
 
     @property
     def closed(self) -> bool:
-        return self._doorbell.failed
+        return self._head_signal.failed
 
     @property
     def newest_head(self) -> Head | None:
-        return self._doorbell.newest
+        return self._head_signal.newest
 
     async def chain_id(self) -> int:
         return quantity(await self.ask("eth_chainId"))
@@ -63,9 +63,9 @@ class Node:
     async def head(self) -> Head:
         """The newest block now; rings for it, unless a newer one has been announced meanwhile."""
         header = parse_header(await self.ask("eth_getBlockByNumber", "latest", False))
-        head, newest = Head(header.number, header), self._doorbell.newest
+        head, newest = Head(header.number, header), self._head_signal.newest
         if newest is None or newest.number <= head.number:
-            self._doorbell.ring(head)
+            self._head_signal.set(head)
         return head
 
     async def header(self, number: int) -> Header:
@@ -96,7 +96,7 @@ class Node:
     async def next_head(self, second_opinion: SecondOpinion | None = None) -> Head:
         """Waits for the next head that is announced, and checks on a node that announces none."""
         while True:
-            head = await self._doorbell.wait(self._limits.suspicious_silence(self._doorbell.pace.block_seconds))
+            head = await self._head_signal.wait(self._limits.max_silence(self._head_signal.pace.block_seconds))
             if head is not None:
                 return head
             await self._check_silence(second_opinion)
@@ -107,23 +107,23 @@ class Node:
     async def ask(self, method: str, *parameters: object) -> Any:
         """One question; its result as JSON has it."""
         await self._take_turn([method])
-        with self._failures_told():
+        with self._counting_failures():
             return await self._connection.request(method, list(parameters))
 
     async def ask_all(self, calls: Sequence[Call]) -> list[Any]:
-        """Several questions in as few requests as the provider takes: results, or Refused as a value."""
+        """Several questions in as few requests as the node takes: results, or Refused as a value."""
         answers: list[Any] = []
         while len(answers) < len(calls):
-            rest = calls[len(answers) :][: self.provider.batch_calls]
+            rest = calls[len(answers) :][: self.profile.batch_calls]
             try:
                 answers += await self._ask_batch(rest)
             except Refused:
                 if len(rest) == 1:
                     raise
-                self.provider.batch_calls = max(1, len(rest) // 2)
+                self.profile.batch_calls = max(1, len(rest) // 2)
         for answer in answers:
             if isinstance(answer, ChainUnavailable):
-                self.provider.on_failure(failure_kind(answer))
+                self.profile.on_failure(failure_kind(answer))
         for answer in answers:
             if isinstance(answer, RateLimited):
                 raise answer
@@ -137,7 +137,7 @@ class Node:
     async def _ask_batch(self, calls: Sequence[Call]) -> list[Any]:
         await self._take_turn([method for method, _ in calls])
         if len(calls) > 1:
-            with self._failures_told():
+            with self._counting_failures():
                 return await self._connection.request_batch(calls)
         [(method, parameters)] = calls
         try:
@@ -145,22 +145,22 @@ class Node:
         except Refused as error:
             return [error]
         except ChainUnavailable as error:
-            self.provider.on_failure(failure_kind(error))
+            self.profile.on_failure(failure_kind(error))
             raise
 
     @contextlib.contextmanager
-    def _failures_told(self) -> Iterator[None]:
+    def _counting_failures(self) -> Iterator[None]:
         try:
             yield
         except ChainUnavailable as error:
-            self.provider.on_failure(failure_kind(error))
+            self.profile.on_failure(failure_kind(error))
             raise
 
     async def _take_turn(self, methods: Sequence[str]) -> None:
         self._on_request()
         for method in methods:
-            self.provider.on_call(method)
-        seconds = self.provider.bucket.reserve(len(methods))
+            self.profile.on_call(method)
+        seconds = self.profile.bucket.reserve(len(methods))
         if seconds:
             await asyncio.sleep(seconds)
 
@@ -170,9 +170,9 @@ class Node:
         header = parse_header(raw)
         if header.number != number:
             raise ChainUnavailable(f"{self.origin}: sent block {header.number} for {number}")
-        newest = self._doorbell.newest
+        newest = self._head_signal.newest
         if newest is not None and newest.number == number:
-            self._doorbell.pace.saw(number, header.timestamp)
+            self._head_signal.pace.observe(number, header.timestamp)
         return header
 
     async def _check_silence(self, second_opinion: SecondOpinion | None) -> None:
@@ -181,7 +181,7 @@ class Node:
                 number = await self.block_number()
         except TimeoutError as error:
             raise ChainUnavailable(f"{self.origin}: silent, and does not answer") from error
-        newest = self._doorbell.newest
+        newest = self._head_signal.newest
         if newest is None or number > newest.number:
             raise ChainUnavailable(f"{self.origin}: went on to block {number} without announcing it")
         elsewhere = None if second_opinion is None else await second_opinion()
@@ -203,7 +203,7 @@ def not_null(answer: Any, where: str) -> list[Any]:
     return answer
 
 
-async def connect(provider: Provider, limits: Limits, on_head: OnHead, on_request: Callable[[], None]) -> Node:
+async def connect(profile: NodeProfile, limits: Limits, on_head: OnHead, on_request: Callable[[], None]) -> Node:
     """Opens a node; ws and wss announce their heads, http and https are polled.
 
     `on_head` is called with each head as soon as it is known, `on_request` before each request.
@@ -211,23 +211,23 @@ async def connect(provider: Provider, limits: Limits, on_head: OnHead, on_reques
 
     def on_poll() -> None:
         on_request()
-        provider.on_call("eth_getBlockByNumber")
+        profile.on_call("eth_getBlockByNumber")
 
     def on_failed_poll(error: ChainUnavailable) -> None:
-        provider.on_failure(failure_kind(error))
+        profile.on_failure(failure_kind(error))
 
-    doorbell = Doorbell(on_head)
+    head_signal = HeadSignal(on_head)
     connection: Connection
-    if urlsplit(provider.url).scheme in ("ws", "wss"):
-        connection = WebSocketConnection(provider.url, doorbell, limits)
+    if urlsplit(profile.url).scheme in ("ws", "wss"):
+        connection = WebSocketConnection(profile.url, head_signal, limits)
     else:
-        connection = HttpConnection(provider.url, doorbell, limits, on_poll, on_failed_poll)
-    node = Node(provider, connection, doorbell, limits, on_request)
+        connection = HttpConnection(profile.url, head_signal, limits, on_poll, on_failed_poll)
+    node = Node(profile, connection, head_signal, limits, on_request)
     try:
         await connection.open()
     except BaseException as error:
         if isinstance(error, ChainUnavailable):
-            provider.on_failure(failure_kind(error))
+            profile.on_failure(failure_kind(error))
         await node.close()
         raise
     return node

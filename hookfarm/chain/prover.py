@@ -3,7 +3,7 @@
 1. The logs of a block, by its hash (at the tip) or as part of a range (far behind it).
 2. Contiguous indices, and the header's bloom where the chain has one that counts.
 3. Where they leave a doubt: the logs in the block's receipts, under the same proofs.
-4. Where these leave one too: Incomplete. The caller pauses, asks another provider, and never goes on without.
+4. Where these leave one too: Incomplete. The caller pauses, asks another node, and never goes on without.
 
 Where transfers are wanted, whole blocks and receipts come in place of headers and logs, under the same proofs.
 """
@@ -15,23 +15,23 @@ from typing import Any
 from hookfarm.chain.block import (
     Block,
     Header,
-    encoded,
     logs_by_block,
     parse_header,
     parse_logs,
     receipt_logs,
 )
-from hookfarm.chain.completeness import doubt, has_logs, in_order
+from hookfarm.chain.completeness import bloom_has_logs, in_order, incompleteness
 from hookfarm.chain.node import Node, first_error, not_null
 from hookfarm.chain.ranges import halves, looks_capped
 from hookfarm.chain.rpc import Call, Incomplete, RateLimited, Refused
 from hookfarm.chain.transfers import receipts_one_by_one, transactions_of, transfers_of
 from hookfarm.errors import ChainUnavailable
+from hookfarm.event_stream.event_json import encode_events
 from hookfarm.records import Event
 
 VERIFY_BY_CHAIN = {137: "contiguous", 80002: "contiguous"}
 """Polygon and its test network: `eth_getLogs` has logs of state syncs, which the header's bloom leaves out."""
-MOST_WHOLE_BLOCKS = 8
+MAX_WHOLE_BLOCKS = 8
 """At once. With its receipts, a full block of Ethereum takes about 1 MB."""
 
 
@@ -48,10 +48,10 @@ class Prover:
         self._has_blooms = False
         """True once a header of the chain had a bloom other than zeros."""
 
-    def most_blocks(self, node: Node) -> int:
+    def max_blocks(self, node: Node) -> int:
         """How many blocks to ask for at once, far behind the head."""
-        most = node.provider.ranges.blocks
-        return min(most, MOST_WHOLE_BLOCKS) if self.transfers else most
+        most = node.profile.ranges.blocks
+        return min(most, MAX_WHOLE_BLOCKS) if self.transfers else most
 
     async def canonical(self, node: Node, numbers: Sequence[int], known: Header | None = None) -> list[Block]:
         """The canonical blocks of these numbers, and last the block of the header `known`."""
@@ -69,7 +69,7 @@ class Prover:
         return [await self._proven(node, *pair) for pair in zip(headers, answers, strict=True)]
 
     async def range(self, node: Node, first: int, last: int) -> list[Block]:
-        """The canonical blocks from `first` to `last`, in ranges that are halved until the provider takes them."""
+        """The canonical blocks from `first` to `last`, in ranges that are halved until the node takes them."""
         if self.transfers or self._verify == "receipts" or first == last:
             return await self.canonical(node, range(first, last + 1))
         try:
@@ -79,7 +79,7 @@ class Prover:
         except ChainUnavailable:
             if node.closed:
                 raise
-            node.provider.ranges.refused(last - first + 1)
+            node.profile.ranges.refused(last - first + 1)
         left, right = halves(first, last)
         return await self.range(node, *left) + await self.range(node, *right)
 
@@ -92,7 +92,7 @@ class Prover:
         if not found.keys() <= {header.number for header in headers}:
             raise ChainUnavailable(f"{node.origin}: sent logs from outside the range")
         blocks = [await self._proven_in_range(node, header, found.get(header.number, [])) for header in headers]
-        node.provider.ranges.accepted(len(headers), len(logs))
+        node.profile.ranges.accepted(len(headers), len(logs))
         return blocks
 
     async def _proven_in_range(self, node: Node, header: Header, logs: list[Any]) -> Block:
@@ -101,7 +101,7 @@ class Prover:
         await asyncio.sleep(0)
         events, reason = self._judge(header, logs)
         if not reason:
-            return Block(header, encoded(events))
+            return Block(header, encode_events(events))
         [block] = await self.blocks(node, [header])
         return block
 
@@ -110,7 +110,7 @@ class Prover:
         if reason:
             events = await self._events_of_receipts(node, header, reason)
             self.repaired += 1
-        return Block(header, encoded(events))
+        return Block(header, encode_events(events))
 
     def _judge(self, header: Header, logs: Any) -> tuple[list[Event], str]:
         events = in_order(parse_logs(self._chain_id, header, logs))
@@ -118,7 +118,7 @@ class Prover:
             return events, ""
         if self._bloom_is_missing(header) and events:
             return events, f"{len(events)} logs under a bloom of zeros"
-        return events, doubt(header, events, bloom_counts=self._bloom_counts(header))
+        return events, incompleteness(header, events, use_bloom=self._uses_bloom(header))
 
     async def _events_of_receipts(self, node: Node, header: Header, reason: str) -> list[Event]:
         """The arbiter of a doubt about a block's logs."""
@@ -130,7 +130,7 @@ class Prover:
         if receipts is None:
             raise Incomplete(f"{problem}; no receipts")
         events = in_order(parse_logs(self._chain_id, header, receipt_logs(header, receipts)))
-        still = doubt(header, events, bloom_counts=self._bloom_counts(header), may_be_capped=False)
+        still = incompleteness(header, events, use_bloom=self._uses_bloom(header), may_be_capped=False)
         if still:
             raise Incomplete(f"{problem}; in its receipts: {still}")
         return events
@@ -145,14 +145,14 @@ class Prover:
 
     def _events_in(self, node: Node, header: Header, receipts: list[Any]) -> tuple[bytes, ...]:
         events = in_order(parse_logs(self._chain_id, header, receipt_logs(header, receipts)))
-        reason = doubt(header, events, bloom_counts=self._bloom_counts(header), may_be_capped=False)
+        reason = incompleteness(header, events, use_bloom=self._uses_bloom(header), may_be_capped=False)
         if reason and self._verify != "none":
             raise Incomplete(f"{node.origin}: receipts of block {header.number}: {reason}")
-        return encoded(events)
+        return encode_events(events)
 
     async def _whole(self, node: Node, numbers: Sequence[int], known: Header | None) -> list[Block]:
-        """As `canonical`, with transfers; in halves where they are many or the provider refuses them."""
-        if len(numbers) <= MOST_WHOLE_BLOCKS:
+        """As `canonical`, with transfers; in halves where they are many or the node refuses them."""
+        if len(numbers) <= MAX_WHOLE_BLOCKS:
             try:
                 return await self._whole_at_once(node, numbers, known)
             except Refused:
@@ -186,35 +186,35 @@ class Prover:
             transfers = transfers_of(self._chain_id, header, transactions, receipts)
         except Incomplete as error:
             raise Incomplete(f"{node.origin}: {error}") from error
-        return Block(header, self._events_in(node, header, receipts), encoded(transfers))
+        return Block(header, self._events_in(node, header, receipts), encode_events(transfers))
 
     async def _logs_by_hash(self, node: Node, headers: Sequence[Header]) -> list[list[Any]]:
         """Where no bloom tells, a node that has never heard of the block may answer that it has no logs; so it
         must show the block in the same batch."""
         calls: list[Call] = [("eth_getLogs", [{"blockHash": header.block_hash}]) for header in headers]
-        silent = [header for header in headers if self._verify != "none" and not self._bloom_counts(header)]
+        silent = [header for header in headers if self._verify != "none" and not self._uses_bloom(header)]
         shown: list[Call] = [("eth_getBlockByHash", [header.block_hash, False]) for header in silent]
         answers = [first_error(answer) for answer in await _ask(node, calls + shown)]
         if None in answers[len(calls) :]:
             raise ChainUnavailable(f"{node.origin}: does not have a block that it announced")
         return [not_null(answer, f"{node.origin}: eth_getLogs") for answer in answers[: len(calls)]]
 
-    def _bloom_counts(self, header: Header) -> bool:
+    def _uses_bloom(self, header: Header) -> bool:
         """A bloom of zeros does not: some chains write zeros into every header, and some nodes into announcements.
         Where it is true the block has no logs, and there is nothing to prove."""
-        return self._verify in ("bloom", "receipts") and has_logs(header)
+        return self._verify in ("bloom", "receipts") and bloom_has_logs(header)
 
     def _bloom_is_missing(self, header: Header) -> bool:
         """True for a header without one, on a chain that has them: its logs are looked up elsewhere."""
-        return self._has_blooms and not has_logs(header)
+        return self._has_blooms and not bloom_has_logs(header)
 
     def _learn(self, headers: Sequence[Header]) -> None:
-        self._has_blooms = self._has_blooms or any(map(self._bloom_counts, headers))
+        self._has_blooms = self._has_blooms or any(map(self._uses_bloom, headers))
 
 
 async def _ask(node: Node, calls: Sequence[Call]) -> list[Any]:
     """The answers; in the same batch goes the question for the tagged heads, when it is due."""
     tags = node.tags.due()
     answers = await node.ask_all([*calls, *tags])
-    node.tags.heard(answers[len(calls) :])
+    node.tags.record(answers[len(calls) :])
     return answers[: len(calls)]

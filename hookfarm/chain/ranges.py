@@ -1,19 +1,19 @@
-"""How many blocks to ask of `eth_getLogs` at once, as pure functions of what providers answered."""
+"""How many blocks to ask of `eth_getLogs` at once, as pure functions of what nodes answered."""
 
 FIRST_BLOCKS = 64
-MOST_BLOCKS = 10_000
-WANTED_LOGS = 4_000
+MAX_BLOCKS = 10_000
+TARGET_LOGS = 4_000
 """Per answer: about 2 MB; a larger one keeps the tip waiting longer than it saves."""
 
 _ROUND = 500
-_LEAST_CAP = 1_000
+_MIN_CAP = 1_000
 
 
 class RangeSize:
     """The number of blocks to ask for next: halved with every refusal, doubled with every success until the first
     refusal and then raised by an eighth, never more than what probably holds WANTED_LOGS."""
 
-    def __init__(self, first: int = FIRST_BLOCKS, most: int = MOST_BLOCKS) -> None:
+    def __init__(self, first: int = FIRST_BLOCKS, most: int = MAX_BLOCKS) -> None:
         self.blocks = first
         self._most = most
         self._refused = False
@@ -26,7 +26,7 @@ class RangeSize:
             grown = self.blocks + max(1, self.blocks // 8)
         else:
             grown = 2 * self.blocks
-        fitting = blocks * WANTED_LOGS // logs if logs else grown
+        fitting = blocks * TARGET_LOGS // logs if logs else grown
         self.blocks = max(1, min(grown, fitting, self._most))
 
     def refused(self, blocks: int) -> None:
@@ -37,8 +37,8 @@ class RangeSize:
 
 
 def looks_capped(logs: int) -> bool:
-    """True for a count at which providers cut answers off without a word: 1,000, 2,000, 5,000, 10,000 …"""
-    return logs >= _LEAST_CAP and logs % _ROUND == 0
+    """True for a count at which nodes cut answers off without a word: 1,000, 2,000, 5,000, 10,000 …"""
+    return logs >= _MIN_CAP and logs % _ROUND == 0
 
 
 def halves(first: int, last: int) -> tuple[tuple[int, int], tuple[int, int]]:

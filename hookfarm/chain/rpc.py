@@ -12,7 +12,7 @@ from web3.exceptions import Web3Exception
 from hookfarm.errors import ChainUnavailable
 from hookfarm.security.redaction import origin, secrets_of_url, text
 
-LONGEST_RETRY_AFTER_SECONDS = 3600.0
+MAX_RETRY_AFTER_SECONDS = 3600.0
 TOO_MANY_REQUESTS = 429
 
 Call = tuple[str, list[Any]]
@@ -24,7 +24,7 @@ _RATE_WORDS = re.compile(
     r"|/second|capacity (exceeded|limit)|daily request count",
     re.IGNORECASE,
 )
-"""How providers word it: Infura, Alchemy, QuickNode, Ankr and others agree on no code, and -32005 is also what
+"""How nodes word it: Infura, Alchemy, QuickNode, Ankr and others agree on no code, and -32005 is also what
 some of them say to a range that is too long."""
 
 
@@ -45,7 +45,7 @@ class Incomplete(ChainUnavailable):
 
 
 def failure_kind(error: ChainUnavailable) -> str:
-    """Which of the FAILURE_KINDS of providers it is."""
+    """Which of the FAILURE_KINDS of nodes it is."""
     if isinstance(error, RateLimited):
         return "rate_limited"
     return "refused" if isinstance(error, Refused) else "unavailable"
@@ -79,7 +79,7 @@ def results_of(url: str, requests: Sequence[Mapping[str, Any]], answers: Any) ->
 
 
 def http_answer(url: str, status: int, retry_after: str | None, body: bytes) -> Any:
-    """What a response holds; providers answer errors of JSON-RPC under any status."""
+    """What a response holds; nodes answer errors of JSON-RPC under any status."""
     if status == TOO_MANY_REQUESTS:
         raise RateLimited(f"{origin(url)}: HTTP 429", retry_after_seconds(retry_after))
     try:
@@ -99,13 +99,13 @@ def retry_after_seconds(header: str | None, now: datetime | None = None) -> floa
     if header is None:
         return None
     if re.fullmatch(r"[0-9]{1,9}", header.strip()):
-        return min(float(header), LONGEST_RETRY_AFTER_SECONDS)
+        return min(float(header), MAX_RETRY_AFTER_SECONDS)
     try:
         moment = parsedate_to_datetime(header)
         seconds = (moment - (now or datetime.now(UTC))).total_seconds()
     except (ValueError, TypeError):
         return None
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_SECONDS)
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
 
 
 def unavailable(url: str, error: BaseException) -> ChainUnavailable:
@@ -138,4 +138,4 @@ def _backoff(data: Any) -> float | None:
     """Infura's `{"rate": {"backoff_seconds": 30}}`."""
     rate = data.get("rate") if isinstance(data, dict) else None
     seconds = rate.get("backoff_seconds") if isinstance(rate, dict) else None
-    return min(float(seconds), LONGEST_RETRY_AFTER_SECONDS) if isinstance(seconds, int | float) else None
+    return min(float(seconds), MAX_RETRY_AFTER_SECONDS) if isinstance(seconds, int | float) else None

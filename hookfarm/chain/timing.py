@@ -6,11 +6,11 @@ from itertools import pairwise
 from statistics import median_low
 
 FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 10.0
-MOST_SILENCE_SECONDS = 60.0
+MAX_PAUSE_SECONDS = 10.0
+MAX_SILENCE_SECONDS = 60.0
 """Asking costs one request, so even a chain with rare blocks is asked once a minute."""
-LEAST_POLL_SECONDS = 0.25
-MOST_POLL_SECONDS = 12.0
+MIN_POLL_SECONDS = 0.25
+MAX_POLL_SECONDS = 12.0
 EXPECTED_AFTER = 0.9
 """Of the time between blocks: a node that announces nothing is asked a little before the next one is due."""
 OVERDUE_STEP = 0.2
@@ -38,9 +38,9 @@ class Limits:
     boot_seconds: float = 8.0
     """From nothing to a known head; a master gives its children 10 s, and wants to hear the reason before."""
 
-    def suspicious_silence(self, block_seconds: float | None) -> float:
+    def max_silence(self, block_seconds: float | None) -> float:
         """How long no head is normal, from the time between blocks (None = not known yet)."""
-        expected = min(3 * (block_seconds or 0), MOST_SILENCE_SECONDS)
+        expected = min(3 * (block_seconds or 0), MAX_SILENCE_SECONDS)
         return max(expected, self.silence_seconds)
 
 
@@ -49,7 +49,7 @@ def pause_seconds(failures: int, jitter: float) -> float:
 
     `jitter` is from 0 to 1, so that the ingestors of a farm don't come back all at once.
     """
-    whole = min(FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 30), LONGEST_PAUSE_SECONDS)
+    whole = min(FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 30), MAX_PAUSE_SECONDS)
     return whole * (1 - jitter / 2)
 
 
@@ -57,7 +57,7 @@ def poll_seconds(block_seconds: float | None, polls: int) -> float:
     """When to ask a node that announces nothing again, after `polls` questions about the newest head (1, 2, …)."""
     expected = block_seconds or 0.0
     wait = expected * (EXPECTED_AFTER if polls == 1 else OVERDUE_STEP * 1.5 ** min(polls - 2, 20))
-    return min(max(wait, LEAST_POLL_SECONDS), MOST_POLL_SECONDS)
+    return min(max(wait, MIN_POLL_SECONDS), MAX_POLL_SECONDS)
 
 
 class Pace:
@@ -69,7 +69,7 @@ class Pace:
     def __init__(self) -> None:
         self._heads: deque[tuple[int, float]] = deque(maxlen=_HEADS_REMEMBERED)
 
-    def saw(self, number: int, moment: float) -> None:
+    def observe(self, number: int, moment: float) -> None:
         if self._heads and number <= self._heads[-1][0]:
             self._heads.clear()
         self._heads.append((number, moment))

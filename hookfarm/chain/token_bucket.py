@@ -1,4 +1,4 @@
-"""How often one provider may be asked."""
+"""How often one node may be asked."""
 
 import time
 from collections.abc import Callable

@@ -17,7 +17,7 @@ from web3.types import RPCEndpoint, RPCResponse
 from websockets.exceptions import WebSocketException
 
 from hookfarm.chain.block import Head, parse_header
-from hookfarm.chain.head_signal import Doorbell
+from hookfarm.chain.head_signal import HeadSignal
 from hookfarm.chain.rpc import Call, result_of, results_of, unavailable
 from hookfarm.chain.timing import Limits
 from hookfarm.errors import ChainUnavailable
@@ -31,9 +31,9 @@ _ENDS_THE_SOCKET = (*_FOREIGN, ChainUnavailable, asyncio.CancelledError)
 
 
 class WebSocketConnection(WebSocketProvider):
-    """One socket: requests, and the heads it announces as rings of a doorbell."""
+    """One socket: requests, and the heads it announces as rings of a head signal."""
 
-    def __init__(self, url: str, doorbell: Doorbell, limits: Limits) -> None:
+    def __init__(self, url: str, head_signal: HeadSignal, limits: Limits) -> None:
         options = {
             "open_timeout": limits.connect_seconds,
             "close_timeout": CLOSE_SECONDS,
@@ -49,7 +49,7 @@ class WebSocketConnection(WebSocketProvider):
             request_timeout=limits.request_seconds,
         )
         self._url = url
-        self._doorbell = doorbell
+        self._head_signal = head_signal
         self._waiting: dict[object, asyncio.Future[Any]] = {}
 
     async def open(self) -> None:
@@ -88,7 +88,7 @@ class WebSocketConnection(WebSocketProvider):
 
     async def _exchange(self, content: Any, ids: Sequence[object]) -> Any:
         """Sends it; what comes back under any of the ids."""
-        if self._doorbell.failed:
+        if self._head_signal.failed:
             raise unavailable(self._url, ConnectionResetError("the connection is closed"))
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.update(dict.fromkeys(ids, answer))
@@ -125,7 +125,7 @@ class WebSocketConnection(WebSocketProvider):
             return
         elif message.get("method") == "eth_subscription":
             header = parse_header(message.get("params", {}).get("result"))
-            self._doorbell.ring(Head(header.number, header))
+            self._head_signal.set(Head(header.number, header))
         elif message.get("id") is None and "error" in message:
             self._refuse_batches(message)
         else:
@@ -146,7 +146,7 @@ class WebSocketConnection(WebSocketProvider):
 
     def _fail(self, error: BaseException) -> None:
         """The socket is gone: all who wait are told."""
-        self._doorbell.fail(unavailable(self._url, error))
+        self._head_signal.fail(unavailable(self._url, error))
         for answer in set(self._waiting.values()):
             if not answer.done():
                 answer.set_exception(ConnectionResetError(str(error) or "the connection was closed"))

@@ -2,34 +2,38 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+import orjson
 
-from hookfarm.cli.options import connected, json_option, print_json, redis_options, settings
-from hookfarm.cli.tables import counted, plain
+from hookfarm.cli.options import connected, json_option, redis_options, settings, yes_option
+from hookfarm.cli.output import confirm, plain, pluralize, print_json, progress_bar, track
 from hookfarm.errors import NotFound
-
-if TYPE_CHECKING:
-    from hookfarm.registry.reconcile import Change, Plan
-    from hookfarm.registry.registry import Registry
+from hookfarm.registry import file as registry_file
+from hookfarm.registry import reconcile
+from hookfarm.registry.reconcile import Change, Plan
+from hookfarm.registry.registry import Registry
+from hookfarm.security import ssrf
+from hookfarm.security.vault import Vault
 
 FORMATS = click.Choice(["toml", "yaml", "json"])
-_LONGEST_SHOWN = 60
+_MAX_SHOWN = 60
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Only print what would change.")
-@click.option("--yes", is_flag=True, help="Don't ask before endpoints are removed.")
+@click.option("--dry-run", is_flag=True, help="Print the difference, change nothing.")
+@yes_option
 @json_option
 @redis_options
 def apply(file: Path, dry_run: bool, yes: bool, as_json: bool, config_file: Path | None, **options: Any) -> None:
     """Make the registry equal to FILE (.toml, .yaml or .json) and print the difference.
 
-    Endpoints that FILE does not have are removed. An entry is the endpoint of its id, or of its url where it has
-    no id. Secrets of new endpoints are printed once. `export` writes such a file.
+    Endpoints that are not in FILE are removed. Entries are matched with endpoints by id, else by url. Secrets of
+    new endpoints are printed once. `export` writes such a file.
 
     \b
     Example: hookfarm apply endpoints.toml --dry-run
@@ -39,13 +43,6 @@ def apply(file: Path, dry_run: bool, yes: bool, as_json: bool, config_file: Path
       chain_id = 1
       event = "Transfer(address indexed from, address indexed to, uint256 value)"
     """
-    from hookfarm.cli import bars
-    from hookfarm.cli.deliveries_again import confirm
-    from hookfarm.registry import file as registry_file
-    from hookfarm.registry import reconcile
-    from hookfarm.security import ssrf
-    from hookfarm.security.vault import Vault
-
     given = settings(config_file, **options)
 
     def check_url(url: str) -> str:
@@ -54,17 +51,15 @@ def apply(file: Path, dry_run: bool, yes: bool, as_json: bool, config_file: Path
 
     records = registry_file.read(file)
     with connected(given) as client:
-        from hookfarm.registry.registry import Registry
-
         registry = Registry(client, Vault(given.master_key))
-        with bars.bar("comparing"):
+        with progress_bar("comparing"):
             plan = reconcile.make(records, registry.all(), check_url)
         if not as_json:
             for line in _lines(plan):
                 click.echo(line)
         if not dry_run:
-            question = f"{counted(plan.removed, 'endpoint')} will be removed, with what is still owed. Go on?"
-            confirm(question, yes or not plan.removed)
+            removed = f"{pluralize(plan.removed, 'endpoint')} will be removed"
+            confirm(f"{removed}; undelivered webhooks become dead letters. Go on?", yes or not plan.removed)
         secrets = {} if dry_run else _perform(registry, plan)
     if as_json:
         print_json(_report(plan, secrets, dry_run))
@@ -78,7 +73,7 @@ def apply(file: Path, dry_run: bool, yes: bool, as_json: bool, config_file: Path
 
 
 @click.command()
-@click.option("--format", "kind", type=FORMATS, default="toml", show_default=True, help="Of the file.")
+@click.option("--format", "kind", type=FORMATS, default="toml", show_default=True, help="File format.")
 @redis_options
 def export(kind: str, config_file: Path | None, **options: Any) -> None:
     """Print the registry as a file that `apply` understands. Secrets are not in it.
@@ -86,26 +81,17 @@ def export(kind: str, config_file: Path | None, **options: Any) -> None:
     \b
     Example: hookfarm export > endpoints.toml
     """
-    from hookfarm.cli import bars
-    from hookfarm.registry import file as registry_file
-
-    with connected(settings(config_file, **options)) as client, bars.bar("reading"):
-        from hookfarm.registry.registry import Registry
-
+    with connected(settings(config_file, **options)) as client, progress_bar("reading"):
         endpoints = Registry(client).all()
     click.echo(registry_file.write(endpoints, kind), nl=False)
 
 
-def _perform(registry: "Registry", plan: "Plan") -> dict[str, str]:
-    """The secrets of those that are new, by id. NotFound where one that was to be changed is gone meanwhile."""
-    from dataclasses import replace
-
-    from hookfarm.cli import bars
-
+def _perform(registry: Registry, plan: Plan) -> dict[str, str]:
+    """Return the secrets of new endpoints, by id. Raises NotFound if one to be changed was removed meanwhile."""
     secrets: dict[str, str] = {}
-    for change in bars.each(plan.changes, "applying"):
+    for change in track(plan.changes, "applying"):
         if change.after is None:
-            with contextlib.suppress(NotFound):  # Somebody else was quicker.
+            with contextlib.suppress(NotFound):  # Removed meanwhile.
                 registry.remove(change.id)
         elif change.before is None:
             secrets[change.id] = registry.add(change.after).secrets[0][0]
@@ -115,7 +101,7 @@ def _perform(registry: "Registry", plan: "Plan") -> dict[str, str]:
     return secrets
 
 
-def _lines(plan: "Plan") -> Iterator[str]:
+def _lines(plan: Plan) -> Iterator[str]:
     for change in plan.changes:
         yield from _change_lines(change)
     added = sum(change.before is None for change in plan.changes)
@@ -123,9 +109,9 @@ def _lines(plan: "Plan") -> Iterator[str]:
     yield f"{added:,} added, {changed:,} changed, {plan.removed:,} removed, {plan.unchanged:,} unchanged"
 
 
-def _change_lines(change: "Change") -> Iterator[str]:
+def _change_lines(change: Change) -> Iterator[str]:
     if change.before is None and change.after is not None:
-        count = counted(len(change.after.subscriptions), "subscription")
+        count = pluralize(len(change.after.subscriptions), "subscription")
         yield click.style(f"+ {change.id}  {change.after.url}  {count}", fg="green")
     elif change.after is None and change.before is not None:
         yield click.style(f"- {change.id}  {change.before.url}", fg="red")
@@ -153,18 +139,18 @@ def _subscription_lines(old: list[dict[str, Any]], new: list[dict[str, Any]]) ->
 
 
 def _subscription(subscription: dict[str, Any]) -> str:
-    said = {name: value for name, value in subscription.items() if name != "id" and value not in (None, (), [], 0)}
-    return ", ".join(f"{name} {_short(value)}" for name, value in said.items())
+    shown = {
+        name: value for name, value in subscription.items() if name != "id" and value not in (None, (), [], 0)
+    }
+    return ", ".join(f"{name} {_short(value)}" for name, value in shown.items())
 
 
 def _short(value: Any) -> str:
-    import orjson
-
     shown = plain(orjson.dumps(value).decode())
-    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[: _LONGEST_SHOWN - 1]}…"
+    return shown if len(shown) <= _MAX_SHOWN else f"{shown[: _MAX_SHOWN - 1]}…"
 
 
-def _report(plan: "Plan", secrets: dict[str, str], dry_run: bool) -> dict[str, Any]:
+def _report(plan: Plan, secrets: dict[str, str], dry_run: bool) -> dict[str, Any]:
     changes = []
     for change in plan.changes:
         action = "remove" if change.after is None else "add" if change.before is None else "change"

@@ -1,52 +1,77 @@
-"""`hookfarm backfill`: history for one endpoint, beside what is live."""
+"""`hookfarm backfill`: past blocks for one endpoint; `hookfarm backfills`: list them."""
 
 import asyncio
+import contextlib
 import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+from rich.progress import Progress as RichProgress
 
 from hookfarm import config
-from hookfarm.cli.completion import endpoint_ids
-from hookfarm.cli.deliveries_forms import text_option, utf8, yes_option
-from hookfarm.cli.numbers import whole_option
-from hookfarm.cli.options import connected, json_option, redis_options, redis_url, settings
+from hookfarm.backfill import state as backfill_state
+from hookfarm.backfill.plan import Plan, Request, last_block, narrowed
+from hookfarm.backfill.progress import Progress
+from hookfarm.backfill.state import Backfill, Wanted
+from hookfarm.cli.options import (
+    MAX_LISTED,
+    choice_option,
+    connected,
+    endpoint_ids,
+    json_option,
+    redis_options,
+    redis_url,
+    settings,
+    text_option,
+    utf8,
+    whole_option,
+    yes_option,
+)
+from hookfarm.cli.output import UNKNOWN, columns, confirm, count, elapsed, plain, print_json, rate
+from hookfarm.cli.status_output import BACKFILL_HEADINGS, backfill_row
 from hookfarm.config import ChainConfig, Config
 from hookfarm.errors import InvalidInput, OperatorError
-
-if TYPE_CHECKING:
-    from hookfarm.backfill.plan import Plan, Request
-    from hookfarm.backfill.progress import Progress
-    from hookfarm.backfill.state import Backfill
+from hookfarm.event_stream import Checkpoint
+from hookfarm.registry.registry import Registry
+from hookfarm.store import keys
+from hookfarm.store.clients import async_client
 
 STOP_AGAIN_SECONDS = 0.8
-"""A cancellation can get lost: before Python 3.12 `asyncio.wait_for`, which redis-py uses, may swallow it."""
+"""Cancellation can get lost: before Python 3.12 `asyncio.wait_for`, which redis-py uses, may swallow it."""
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_HIGHEST = 2**53
+_MAX_BLOCK = 2**53
+LINE_SECONDS = 5.0
+JSON_SECONDS = 1.0
+_STATES = ("running", "stopped", "done")
+Show = Callable[[Progress], None]
 
 
 @click.command()
 @click.argument("endpoint_id", metavar="ENDPOINT", callback=utf8, shell_complete=endpoint_ids)
-@click.option("--chain", metavar="ID[=URL,…]", help="The chain; with its nodes, where no setting names them.")
-@whole_option("--from-block", 0, _HIGHEST, "The first block")
-@whole_option("--to-block", 0, _HIGHEST, "The last block; without it the last one published")
-@text_option("--subscription", "Only what this one of the endpoint's subscriptions wants.", "SUB")
-@click.option("--again", is_flag=True, help="Begin at the first block, however far an earlier one came.")
+@click.option("--chain", metavar="ID[=URL,…]", help="Chain id; with its nodes if no setting names them.")
+@whole_option("--from-block", 0, _MAX_BLOCK, "First block")
+@whole_option("--to-block", 0, _MAX_BLOCK, "Last block; by default the last published one")
+@text_option("--subscription", "Only logs of this subscription of the endpoint.", "SUB")
+@click.option("--restart", is_flag=True, help="Start at the first block, instead of where an earlier run stopped.")
 @yes_option
 @json_option
 @redis_options
 def backfill(
     endpoint_id: str, chain: str | None, from_block: int | None, to_block: int | None, subscription: str | None,
-    again: bool, yes: bool, as_json: bool, config_file: Path | None, **options: Any,
+    restart: bool, yes: bool, as_json: bool, config_file: Path | None, **options: Any,
 ) -> None:  # fmt: skip
-    """Deliver what happened in past blocks to one endpoint.
+    """Deliver past blocks to one endpoint.
 
-    Its jobs wait in a lane of their own: live events go first. What is delivered or on its way already is not sent
-    again, as far as the delivery log goes back; all webhook-ids are those of live delivery. Stopped or killed, the
-    same command goes on where it was.
+    Its jobs wait in a backfill queue of their own: live events go first. Logs that are delivered or on their way
+    already are not sent again, as far as the delivery log goes back; webhook-ids are those of live delivery. After
+    a stop or a kill, the same command continues from there.
 
     \b
     Example: hookfarm backfill ep_… --chain 1 --from-block 19000000
@@ -55,28 +80,24 @@ def backfill(
     nodes = _chain(chain, given)
     if from_block is None:
         raise InvalidInput("--from-block", "is missing; give the first block")
-    from hookfarm.backfill.plan import Request
-
     request = Request(endpoint_id, nodes.chain_id, from_block, to_block, subscription)
-    plan, stands, genesis = _prepared(given, request, nodes, again)
-    if stands is None:
-        from hookfarm.cli.deliveries_again import confirm
-
+    plan, position, genesis = _prepare(given, request, nodes, restart)
+    if position is None:
         question = (
             f"{plan.blocks:,} blocks of chain {nodes.chain_id} for {endpoint_id} ({plan.endpoint.url}). Go on?"
         )
         confirm(question, yes)
-        stands = _begun(given, plan)
-    if stands.done_ms is not None:
-        _say_done_before(stands, as_json)
+        position = _start(given, plan)
+    if position.done_ms is not None:
+        _print_done_before(position, as_json)
         return
-    if stands.at is not None:
-        click.echo(f"going on behind block {stands.at.number:,}", err=True)
-    sys.exit(_perform(given, plan, stands, genesis, as_json))
+    if position.at is not None:
+        click.echo(f"continuing after block {position.at.number:,}", err=True)
+    sys.exit(_perform(given, plan, position, genesis, as_json))
 
 
 def _chain(text: str | None, given: Config) -> ChainConfig:
-    """The chain meant, with its nodes."""
+    """Return the chain with its nodes."""
     if text is None:
         raise InvalidInput("--chain", "is missing; give the id of the chain")
     if "=" in text:
@@ -93,35 +114,27 @@ def _chain(text: str | None, given: Config) -> ChainConfig:
     return known[text]
 
 
-def _prepared(
-    given: Config, request: "Request", nodes: ChainConfig, again: bool
-) -> "tuple[Plan, Backfill | None, str | None]":
-    """What is to be done, where it stands if it was begun before, and the genesis that the chain must have."""
-    from hookfarm.backfill import state
-    from hookfarm.backfill.plan import Plan, last_block, narrowed
-    from hookfarm.event_stream import Checkpoint
-    from hookfarm.registry.registry import Registry
-    from hookfarm.store import keys
-
+def _prepare(
+    given: Config, request: Request, nodes: ChainConfig, restart: bool
+) -> tuple[Plan, Backfill | None, str | None]:
+    """Return the plan, an earlier run's position, if any, and the genesis hash that the chain must have."""
     with connected(given) as client:
         endpoint = narrowed(Registry(client).get(request.endpoint), request)
         if endpoint.ordered:
-            state.check_free(client, endpoint.id, request.name)
-        stands = None if again else state.read(client, request.name)
+            backfill_state.check_free(client, endpoint.id, request.name)
+        position = None if restart else backfill_state.read(client, request.name)
         checkpoint = client.get(keys.checkpoint(request.chain_id))
-        genesis = client.get(keys.identity(request.chain_id))
+        genesis = client.get(keys.genesis(request.chain_id))
     try:
         published = None if checkpoint is None else Checkpoint.decode(checkpoint).number
     except ValueError as error:
         raise OperatorError(f"{keys.checkpoint(request.chain_id)} does not hold NUMBER:HASH") from error
-    last = last_block(request, published) if stands is None else stands.to_block
-    return Plan(request, endpoint, nodes, last), stands, genesis.decode() if isinstance(genesis, bytes) else None
+    last = last_block(request, published) if position is None else position.to_block
+    return Plan(request, endpoint, nodes, last), position, genesis.decode() if isinstance(genesis, bytes) else None
 
 
-def _begun(given: Config, plan: "Plan") -> "Backfill":
-    """Stored as one that stands before its first block."""
-    from hookfarm.backfill import state
-
+def _start(given: Config, plan: Plan) -> Backfill:
+    """Store a new backfill, before its first block."""
     request = plan.request
     facts: dict[str, str | int] = {
         "endpoint": request.endpoint,
@@ -131,46 +144,44 @@ def _begun(given: Config, plan: "Plan") -> "Backfill":
         "subscription": request.subscription or "",
     }
     with connected(given) as client:
-        return state.begin(client, request.name, facts)
+        return backfill_state.begin(client, request.name, facts)
 
 
-def _perform(given: Config, plan: "Plan", stands: "Backfill", genesis: str | None, as_json: bool) -> int:
-    """The exit code: 0 where all of it was handed over."""
-    from hookfarm.cli import backfill_shown
-
-    with backfill_shown.shown(as_json) as show:
-        done, last = asyncio.run(_run(given, plan, stands, genesis, show))
+def _perform(given: Config, plan: Plan, position: Backfill, genesis: str | None, as_json: bool) -> int:
+    """Return the exit code: 0 if all of it was queued."""
+    with progress_display(as_json) as show:
+        done, last = asyncio.run(_run(given, plan, position, genesis, show))
     if as_json:
-        backfill_shown.print_state("done" if done else "stopped", last)
+        print_progress("done" if done else "stopped", last)
     elif done:
         waits = f"; {last.waiting:,} wait in its lane for the farm" if last.waiting else ""
         known = f", {last.known:,} were known" if last.known else ""
         span = f"blocks {plan.request.from_block:,} to {plan.to_block:,}"
         click.echo(f"{span}: {last.added:,} matches handed over{known}{waits}")
     else:
-        click.echo("stopped; the same command goes on from there", err=True)
+        click.echo("stopped; the same command continues from there", err=True)
     return 0 if done else 1
 
 
 async def _run(
-    given: Config, plan: "Plan", stands: "Backfill", genesis: str | None, show: "Callable[[Progress], None]"
-) -> "tuple[bool, Progress]":
-    """Whether all is handed over, and where it stands then. A signal stops it, at whatever moment."""
+    given: Config, plan: Plan, position: Backfill, genesis: str | None, show: Show
+) -> tuple[bool, Progress]:
+    """Run until done or until a signal; return whether it is done, and its progress."""
+    # web3 takes a second to import; `backfills` and shell completion don't need it.
     from hookfarm.backfill.run import Run
     from hookfarm.backfill.source import Source
     from hookfarm.chain.timing import Limits
     from hookfarm.matching.index import Index
-    from hookfarm.store.clients import async_client
 
     index = Index()
     for problem in index.put(plan.endpoint):
         raise problem
     async with async_client(redis_url(given)) as client:
-        run = Run(client, plan, index, Source(plan.chain, genesis, Limits()), stands, show)
-        work, told = asyncio.create_task(run.run()), asyncio.Event()
+        run = Run(client, plan, index, Source(plan.chain, genesis, Limits()), position, show)
+        work, stopping = asyncio.create_task(run.run()), asyncio.Event()
         for number in _STOPPING:
-            asyncio.get_running_loop().add_signal_handler(number, told.set)
-        stop = asyncio.create_task(told.wait())
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        stop = asyncio.create_task(stopping.wait())
         await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
         while not work.done():
@@ -181,13 +192,98 @@ async def _run(
     return not work.cancelled(), run.progress()
 
 
-def _say_done_before(stands: "Backfill", as_json: bool) -> None:
-    from hookfarm.backfill.progress import Progress
-    from hookfarm.cli import backfill_shown
-
-    total = stands.to_block - stands.from_block + 1
+def _print_done_before(position: Backfill, as_json: bool) -> None:
+    total = position.to_block - position.from_block + 1
     if as_json:
-        was = Progress(stands.to_block, total, total, stands.added, stands.known, 0, None)
-        backfill_shown.print_state("done", was)
+        was = Progress(position.to_block, total, total, position.added, position.known, 0, None)
+        print_progress("done", was)
     else:
-        click.echo(f"done before, up to block {stands.to_block:,}; to read it once more give --again")
+        click.echo(f"done before, up to block {position.to_block:,}; --restart reads it once more")
+
+
+@contextlib.contextmanager
+def progress_display(
+    as_json: bool, console: Console | None = None, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Show]:
+    """Yield a function that takes each new progress: a bar or lines on stderr, or JSON."""
+    console = console or Console(stderr=True)
+    if as_json:
+        yield _throttled(lambda progress: print_progress("running", progress), JSON_SECONDS, clock)
+    elif console.is_terminal:
+        parts = (TextColumn("backfill"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[line]}"))
+        with RichProgress(*parts, console=console) as bar:
+            task = bar.add_task("backfill", total=None, line="")
+            yield lambda progress: bar.update(
+                task, total=progress.total, completed=progress.blocks, line=progress_line(progress)
+            )
+    else:
+        yield _throttled(lambda progress: click.echo(progress_line(progress), err=True), LINE_SECONDS, clock)
+
+
+def progress_line(progress: Progress) -> str:
+    """Return one line for people; a note instead of the speed if it makes no progress."""
+    left = UNKNOWN if progress.seconds_left is None else elapsed(progress.seconds_left)
+    speed = progress.note or f"{rate(progress.blocks_per_second)} blocks/s  {left} left"
+    done = f"{count(progress.blocks)} of {count(progress.total)} blocks"
+    return plain(f"{done}  {count(progress.added)} matches  {count(progress.waiting)} waiting  {speed}")
+
+
+def print_progress(state: str, progress: Progress) -> None:
+    """Print the state (`running`, `stopped`, `done`) and the numbers as one line of JSON."""
+    numbers: dict[str, Any] = {
+        "state": state,
+        "at_block": progress.at_block,
+        "blocks": progress.blocks,
+        "total": progress.total,
+        "added": progress.added,
+        "known": progress.known,
+        "waiting": progress.waiting,
+        "blocks_per_second": progress.blocks_per_second,
+        "seconds_left": progress.seconds_left,
+        "note": progress.note,
+    }
+    click.echo(orjson.dumps(numbers))
+
+
+def _throttled(show: Show, interval_seconds: float, clock: Callable[[], float]) -> Show:
+    """Return a function that shows progress at intervals, and at once if it gets stuck or goes on."""
+    shown_at, was_stuck = float("-inf"), False
+
+    def show_if_due(progress: Progress) -> None:
+        nonlocal shown_at, was_stuck
+        is_stuck = bool(progress.note)
+        if clock() - shown_at < interval_seconds and is_stuck == was_stuck:
+            return
+        shown_at, was_stuck = clock(), is_stuck
+        show(progress)
+
+    return show_if_due
+
+
+@click.command()
+@text_option("--endpoint", "Only backfills of this endpoint.", "EP", endpoint_ids)
+@choice_option("--state", "Only backfills in this state", "STATE", *_STATES)
+@whole_option("--limit", 1, MAX_LISTED, "Maximum number", 50)
+@json_option
+@redis_options
+def backfills(
+    endpoint: str | None, state: str | None, limit: int, as_json: bool, config_file: Path | None, **options: Any
+) -> None:
+    """List backfills: progress, speed, and the jobs in their endpoint's backfill queue.
+
+    The most recently active come first; they are listed for 30 days. One without a heartbeat for 10 s is
+    stopped: `hookfarm backfill` with the same options continues it.
+
+    \b
+    Example: hookfarm backfills --state running
+    """
+    with connected(settings(config_file, **options)) as client:
+        found, following = backfill_state.page(client, Wanted(endpoint, state), None, limit)
+    rows = [each.public() for each in found]
+    if as_json:
+        print_json(rows)
+        return
+    for line in columns([BACKFILL_HEADINGS, *map(backfill_row, rows)]):
+        click.echo(line)
+    if following is not None:
+        click.echo(f"there are more than {limit}; give --limit", err=True)

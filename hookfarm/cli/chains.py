@@ -1,4 +1,4 @@
-"""`hookfarm chains`: where each chain stands."""
+"""`hookfarm chains`: head, checkpoint and lag of each chain, and its nodes."""
 
 import time
 from pathlib import Path
@@ -6,12 +6,15 @@ from typing import Any
 
 import click
 
-from hookfarm.cli.options import connected, json_option, print_json, redis_options, settings
+from hookfarm import status
+from hookfarm.cli.options import connected, json_option, redis_options, settings
+from hookfarm.cli.output import UNKNOWN, columns, count, plain, print_json, rate
+from hookfarm.cli.status_output import NODE_HEADINGS, catch_up, node_row
 
 _NUMBERS = ("head", "checkpoint", "lag_blocks", "safe", "finalized", "events_published")
 _HEADINGS = (
     *("chain", "ready", "head", "checkpoint", "lag", "safe", "finalized", "published"),
-    *("behind", "requests/block", "why"),
+    *("behind", "requests/block", "reason"),
 )
 
 
@@ -19,42 +22,32 @@ _HEADINGS = (
 @json_option
 @redis_options
 def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Show each chain: its head, how far it has been published and how far that lags behind, what is final, and
-    how its nodes do: which one is in use, which are left alone, until when and why.
+    """Show each chain: head, checkpoint, lag, finality, and its nodes with their state.
 
-    Those that the settings name (HOOKFARM_CHAINS, --config) are among them, though nothing is heard of them yet.
+    Configured chains (HOOKFARM_CHAINS, --config) are listed even before an ingestor has reported on them.
 
     \b
     Example: hookfarm chains
     """
     given = settings(config_file, **options)
     with connected(given) as client:
-        from hookfarm import status
-
         configured = (chain.chain_id for chain in given.chains)
         rows = status.with_unheard(status.take(client)["chains"], configured)
     if as_json:
         print_json(rows)
         return
-    from hookfarm.cli.chain_lines import NODE_HEADINGS, node_row
-    from hookfarm.cli.tables import columns
-
-    for line in columns([_HEADINGS, *map(_line, rows)]):
+    for line in columns([_HEADINGS, *map(_row, rows)]):
         click.echo(line)
     now_ms = int(time.time() * 1000)
-    nodes = [node_row(row["chain_id"], node, now_ms) for row in rows for node in row["providers"]]
+    nodes = [node_row(row["chain_id"], node, now_ms) for row in rows for node in row["nodes"]]
     if nodes:
         click.echo()
         for line in columns([NODE_HEADINGS, *nodes]):
             click.echo(line)
 
 
-def _line(row: dict[str, Any]) -> tuple[str, ...]:
-    from hookfarm.cli.chain_lines import catch_up
-    from hookfarm.cli.tables import plain
-    from hookfarm.cli.view_numbers import UNKNOWN, count, rate
-
-    behind = UNKNOWN if row["lag_seconds"] is None else f"{row['lag_seconds']:,.1f} s"
-    numbers = (count(row.get(name)) for name in _NUMBERS)
-    told = (behind, rate(row["rpc_requests_per_block"]), plain(row["why"] or catch_up(row)))
-    return (str(row["chain_id"]), "yes" if row["ready"] else "no", *numbers, *told)
+def _row(chain: dict[str, Any]) -> tuple[str, ...]:
+    behind = UNKNOWN if chain["lag_seconds"] is None else f"{chain['lag_seconds']:,.1f} s"
+    numbers = (count(chain.get(name)) for name in _NUMBERS)
+    rest = (behind, rate(chain["rpc_requests_per_block"]), plain(chain["reason"] or catch_up(chain)))
+    return (str(chain["chain_id"]), "yes" if chain["ready"] else "no", *numbers, *rest)

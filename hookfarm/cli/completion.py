@@ -1,15 +1,9 @@
-"""`hookfarm completion`: what makes a shell complete commands, options, words and the ids of endpoints."""
-
-from collections.abc import Callable
+"""`hookfarm completion`: shell completion of commands, options, values and endpoint ids."""
 
 import click
-from click.shell_completion import CompletionItem, get_completion_class
-
-from hookfarm.errors import HookfarmError
+from click.shell_completion import get_completion_class
 
 SHELLS = ("bash", "zsh", "fish")
-MOST_OFFERED = 100
-Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
 @click.command()
@@ -28,30 +22,7 @@ def completion(context: click.Context, shell: str) -> None:
     """
     known = get_completion_class(shell)
     if known is None:
-        raise click.UsageError(f"nothing is known of {shell}")
+        raise click.UsageError(f"unknown shell {shell}")
     # Not source(): that runs a bash to ask for its version.
     script = known(context.find_root().command, {}, "hookfarm", "_HOOKFARM_COMPLETE")
     click.echo(script.source_template % script.source_vars(), nl=False)
-
-
-def among(*words: str) -> Complete:
-    """How a shell completes an option that is one of these words."""
-    return lambda _context, _parameter, incomplete: [
-        CompletionItem(word) for word in words if word.startswith(incomplete)
-    ]
-
-
-def endpoint_ids(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The endpoints whose ids begin so, the newest first, with their URLs; none where no Redis answers."""
-    from hookfarm.cli.options import connected, settings
-    from hookfarm.registry import listing
-
-    given = {name: context.params.get(name) for name in ("redis_url", "state_dir")}
-    where = listing.ListingFilter(incomplete or None)
-    try:
-        with connected(settings(context.params.get("config_file"), **given)) as client:
-            found, _ = listing.page(client, where, None, MOST_OFFERED)
-    except HookfarmError:
-        return []
-    endpoints = (listed.endpoint for listed in found)
-    return [CompletionItem(e.id, help=e.url) for e in endpoints if e.id.startswith(incomplete)]

@@ -1,46 +1,60 @@
-"""`hookfarm dead-letters`: what could not be delivered, and why; sent again, or forgotten."""
+"""`hookfarm dead-letters`: list, redrive and purge what could not be delivered."""
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+import redis
 
-from hookfarm.cli import deliveries_forms as forms
-from hookfarm.cli.completion import endpoint_ids
-from hookfarm.cli.numbers import whole_option
-from hookfarm.cli.options import F, connected, json_option, print_json, redis_options, settings
+from hookfarm.cli import delivery_output
+from hookfarm.cli.deliveries import report_resent, resend
+from hookfarm.cli.options import (
+    MAX_LISTED,
+    F,
+    connected,
+    endpoint_ids,
+    ids_argument,
+    json_option,
+    redis_options,
+    settings,
+    since_option,
+    text_option,
+    until_option,
+    whole_option,
+    yes_option,
+)
+from hookfarm.cli.output import confirm, print_json, progress_bar, track_batches
+from hookfarm.deliveries import dead_letters as letters_store
+from hookfarm.deliveries.filters import LAST_MS, DeadLetterFilter
+from hookfarm.deliveries.log import Delivery, DeliveryState
+from hookfarm.deliveries.state_index import Position
 from hookfarm.errors import InvalidInput
-
-if TYPE_CHECKING:
-    import redis
-
-    from hookfarm.deliveries.filters import DeadLetterFilter
 
 
 @click.group(name="dead-letters")
 def dead_letters() -> None:
-    """What was given up: list it, send it again, or forget it.
+    """List, redrive or purge dead letters: deliveries that are not tried again.
 
     Reasons: exhausted (the whole schedule failed), endpoint_gone (it answered 410), endpoint_removed,
-    endpoint_invalid, worker_lost (it cost too many workers). What was no job at all is garbage: it has no
-    endpoint and can be shown (deliveries show ID) and purged, not sent again.
+    endpoint_invalid, worker_lost (too many workers died of it). Garbage, which is not a valid job, has no
+    endpoint; it can be shown (deliveries show ID) and purged, not sent again.
     """
 
 
 def _choice(command: F) -> F:
-    endpoint = forms.text_option("--endpoint", 'Only of this endpoint; "" is garbage.', "EP", endpoint_ids)
-    reason = forms.text_option("--reason", "Only for this reason, or its first word.", "REASON")
-    return endpoint(reason(forms.since_option(forms.until_option(command))))
+    endpoint = text_option("--endpoint", 'Only of this endpoint; "" is garbage.', "EP", endpoint_ids)
+    reason = text_option("--reason", "Only for this reason, or its first word.", "REASON")
+    return endpoint(reason(since_option(until_option(command))))
 
 
-_all_option = click.option("--all", "everything", is_flag=True, help="All that the other options leave.")
+_all_option = click.option("--all", "everything", is_flag=True, help="Apply to all matching.")
 
 
 @dead_letters.command(name="list")
 @_choice
-@whole_option("--limit", 1, forms.MOST_LISTED, "How many at most", 50)
-@forms.text_option("--before", "Go on behind this cursor of an earlier list.", "CURSOR")
+@whole_option("--limit", 1, MAX_LISTED, "Maximum number", 50)
+@text_option("--before", "Continue after this cursor of an earlier list.", "CURSOR")
 @json_option
 @redis_options
 def list_(
@@ -52,26 +66,21 @@ def list_(
     \b
     Example: hookfarm dead-letters list --reason exhausted --since 1d
     """
-    from hookfarm.cli import deliveries_shown
-    from hookfarm.deliveries import dead_letters
-    from hookfarm.deliveries.state_index import Position
-
     after = None if before is None else Position.from_cursor(before)
     where = _filter(endpoint, reason, since_ms, until_ms)
     with connected(settings(config_file, **options)) as client:
-        letters, following = dead_letters.find(client, where, after, limit)
+        letters, following = letters_store.find(client, where, after, limit)
     if as_json:
-        cursors = (Position(float(letter.at_ms or 0), letter.id).as_cursor() for letter in letters)
-        print_json([{"cursor": c, **letter.as_json()} for c, letter in zip(cursors, letters, strict=True)])
+        print_json([{"cursor": _cursor(letter), **letter.as_json()} for letter in letters])
         return
-    for line in deliveries_shown.dead_letter_lines(letters):
+    for line in delivery_output.dead_letter_lines(letters):
         click.echo(line)
     if following is not None:
         click.echo(f"There are more: --before {following.as_cursor()}", err=True)
 
 
 @dead_letters.command()
-@forms.ids_argument
+@ids_argument
 @_all_option
 @_choice
 @json_option
@@ -80,51 +89,45 @@ def redrive(
     ids: tuple[str, ...], everything: bool, as_json: bool, config_file: Path | None,
     endpoint: str | None, reason: str | None, since_ms: int | None, until_ms: int | None, **options: Any,
 ) -> None:  # fmt: skip
-    """Send dead letters again, under the same ids, on a retry schedule that begins anew; the oldest first.
+    """Send dead letters again, the oldest first, with the same ids and a new retry schedule.
 
     \b
     Example: hookfarm dead-letters redrive --all --endpoint ep_… --reason exhausted
     """
-    from hookfarm.cli import deliveries_again
-    from hookfarm.deliveries.log import DeliveryState
-
     _check_choice(ids, everything, (endpoint, reason, since_ms, until_ms))
     with connected(settings(config_file, **options)) as client:
         chosen = ids or _ids(client, _filter(endpoint, reason, since_ms, until_ms))
-        tally = deliveries_again.send(client, chosen, (DeliveryState.DEAD,))
-    deliveries_again.report(tally, as_json)
-    sys.exit(1 if ids and tally.refused else 0)
+        result = resend(client, chosen, (DeliveryState.DEAD,))
+    report_resent(result, as_json)
+    sys.exit(1 if ids and result.refused else 0)
 
 
 @dead_letters.command()
-@forms.ids_argument
+@ids_argument
 @_all_option
 @_choice
-@forms.yes_option
+@yes_option
 @json_option
 @redis_options
 def purge(
     ids: tuple[str, ...], everything: bool, yes: bool, as_json: bool, config_file: Path | None,
     endpoint: str | None, reason: str | None, since_ms: int | None, until_ms: int | None, **options: Any,
 ) -> None:  # fmt: skip
-    """Forget dead letters for good. What was never delivered is then lost.
+    """Delete dead letters for good. Webhooks that were never delivered are then lost.
 
     \b
     Example: hookfarm dead-letters purge --all --reason endpoint_removed --until 30d
     """
-    from hookfarm.cli import bars, deliveries_again
-    from hookfarm.deliveries import dead_letters
-
     _check_choice(ids, everything, (endpoint, reason, since_ms, until_ms))
     with connected(settings(config_file, **options)) as client:
         chosen = ids or _ids(client, _filter(endpoint, reason, since_ms, until_ms))
-        deliveries_again.confirm(f"{len(chosen):,} dead letters will be lost for good. Go on?", yes or not chosen)
+        confirm(f"{len(chosen):,} dead letters will be lost for good. Go on?", yes or not chosen)
         if ids:
-            missing = [letter for letter in ids if not dead_letters.purge(client, [letter])]
+            missing = [letter for letter in ids if not letters_store.purge(client, [letter])]
             purged = len(ids) - len(missing)
         else:
             missing = []
-            purged = sum(dead_letters.purge(client, batch) for batch in bars.batches(chosen, "purging"))
+            purged = sum(letters_store.purge(client, batch) for batch in track_batches(chosen, "purging"))
     _report_purged(purged, missing, as_json)
     sys.exit(1 if missing else 0)
 
@@ -145,15 +148,14 @@ def _check_choice(ids: tuple[str, ...], everything: bool, choice: tuple[object, 
 
 def _filter(
     endpoint: str | None, reason: str | None, since_ms: int | None, until_ms: int | None
-) -> "DeadLetterFilter":
-    from hookfarm.deliveries.filters import LAST_MS, DeadLetterFilter
-
+) -> DeadLetterFilter:
     return DeadLetterFilter(endpoint, reason, since_ms or 0, LAST_MS if until_ms is None else until_ms)
 
 
-def _ids(client: "redis.Redis", where: "DeadLetterFilter") -> list[str]:
-    from hookfarm.cli import bars
-    from hookfarm.deliveries import dead_letters
+def _ids(client: redis.Redis, where: DeadLetterFilter) -> list[str]:
+    with progress_bar("looking"):
+        return letters_store.ids(client, where)
 
-    with bars.bar("looking"):
-        return dead_letters.ids(client, where)
+
+def _cursor(letter: Delivery) -> str:
+    return Position(float(letter.at_ms or 0), letter.id).as_cursor()

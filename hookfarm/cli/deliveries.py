@@ -1,55 +1,79 @@
-"""`hookfarm deliveries`: what became of each delivery, and again."""
+"""`hookfarm deliveries`: inspect deliveries and send them again."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+import redis
 
-from hookfarm.cli import deliveries_forms as forms
-from hookfarm.cli.numbers import whole_option
-from hookfarm.cli.options import connected, json_option, print_json, redis_options, settings
+from hookfarm.cli import delivery_output
+from hookfarm.cli.options import (
+    MAX_LISTED,
+    choice_option,
+    connected,
+    delivery_id_argument,
+    endpoints_option,
+    ids_argument,
+    json_option,
+    redis_options,
+    settings,
+    since_option,
+    status_option,
+    text_option,
+    until_option,
+    whole_option,
+    yes_option,
+)
+from hookfarm.cli.output import confirm, plain, print_json, progress_bar, track_batches
+from hookfarm.deliveries import attempts, by_state, log, redelivery
+from hookfarm.deliveries.filters import LISTED_STATES, AttemptFilter
+from hookfarm.deliveries.log import DeliveryState
+from hookfarm.deliveries.state_index import Position
 from hookfarm.errors import InvalidInput
-
-if TYPE_CHECKING:
-    import redis
-
-    from hookfarm.deliveries.filters import AttemptFilter
 
 MAX_SCANNED = 50_000
 """Attempts that are read for one list."""
-
+MAX_PROBLEMS = 20
+_REFUSALS = {
+    DeliveryState.OPEN: "on its way already",
+    DeliveryState.PARKED: "on its way already",
+    DeliveryState.RETRY: "waiting for its next attempt",
+    DeliveryState.DELIVERED: "delivered",
+    DeliveryState.DEAD: "a dead letter",
+}
 _Page = tuple[list[dict[str, Any]], Iterator[str], str | None]
-"""Rows for programs, lines for people, and the cursor from which to go on."""
+"""Rows for programs, lines for people, and the cursor of the next page."""
 
 
 @click.group()
 def deliveries() -> None:
-    """See what became of deliveries, and send them again.
+    """Inspect deliveries, and send them again.
 
-    What is shown comes from the delivery log, which keeps the attempts of a week, 100,000 an endpoint, unless
+    The data comes from the delivery log, which keeps the attempts of a week, 100,000 per endpoint, unless
     set otherwise (delivery_log_age, delivery_log_attempts).
     """
 
 
 @deliveries.command(name="list")
-@forms.endpoints_option
-@forms.status_option
-@forms.state_option
-@forms.since_option
-@forms.until_option
-@whole_option("--limit", 1, forms.MOST_LISTED, "How many at most", 50)
-@forms.text_option("--before", "Go on behind this cursor of an earlier list.", "CURSOR")
+@endpoints_option
+@status_option
+@choice_option("--state", "Only deliveries in this state now", "STATE", *LISTED_STATES)
+@since_option
+@until_option
+@whole_option("--limit", 1, MAX_LISTED, "Maximum number", 50)
+@text_option("--before", "Continue after this cursor of an earlier list.", "CURSOR")
 @json_option
 @redis_options
 def list_(
     endpoints: tuple[str, ...], status: str | None, state: str | None, since_ms: int | None, until_ms: int | None,
     limit: int, before: str | None, as_json: bool, config_file: Path | None, **options: Any,
 ) -> None:  # fmt: skip
-    """List attempts, the newest first, and where their deliveries are now.
+    """List attempts, the newest first, each with the present state of its delivery.
 
-    With --state open, parked (of one --endpoint), retry or dead: the deliveries that are there now, each with its
+    With --state open, parked (of one --endpoint), retry or dead: the deliveries in that state, each with its
     last attempt; those in retry in the order in which they are due.
 
     \b
@@ -57,124 +81,158 @@ def list_(
       hookfarm deliveries list --status failed --since 1h
       hookfarm deliveries list --state retry --endpoint ep_…
     """
-    from hookfarm.deliveries.filters import AttemptFilter
-
     if state is not None:
-        _check_state_options(state, endpoints, status, since_ms, until_ms)
+        _check_options_with_state(state, endpoints, status, since_ms, until_ms)
     with connected(settings(config_file, **options)) as client:
         if state is None:
             attempt_filter = AttemptFilter(endpoints, status, since_ms or 0, until_ms)
             rows, lines, following = _attempts(client, attempt_filter, before, limit)
         else:
-            rows, lines, following = _in_state(client, state, next(iter(endpoints), None), before, limit)
+            rows, lines, following = _by_state(client, state, next(iter(endpoints), None), before, limit)
     if as_json:
         print_json({"attempts": rows, "next": following})
         return
     for line in lines:
         click.echo(line)
     if not rows:
-        click.echo("None. `hookfarm status` shows what is on its way, what waits and what was given up.", err=True)
+        click.echo("No attempts match. See `hookfarm status` for queued deliveries and dead letters.", err=True)
     if following is not None:
         click.echo(f"There may be more: --before {following}", err=True)
 
 
 @deliveries.command()
-@forms.id_argument
+@delivery_id_argument
 @json_option
 @redis_options
 def show(delivery_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Show one delivery: where it is, every attempt with what the endpoint said, and the payload.
+    """Show one delivery: its state, every attempt with the endpoint's reply, and the payload.
 
     \b
     Example: hookfarm deliveries show msg_…
     """
-    from hookfarm.cli import deliveries_shown
-    from hookfarm.deliveries import log
-
     with connected(settings(config_file, **options)) as client:
         found = log.find(client, delivery_id)
     if as_json:
         print_json(found.as_json())
         return
-    for line in deliveries_shown.delivery_lines(found):
+    for line in delivery_output.delivery_lines(found):
         click.echo(line)
 
 
 @deliveries.command()
-@forms.ids_argument
-@forms.endpoints_option
-@forms.status_option
-@forms.since_option
-@forms.until_option
-@forms.yes_option
+@ids_argument
+@endpoints_option
+@status_option
+@since_option
+@until_option
+@yes_option
 @json_option
 @redis_options
 def redeliver(
     ids: tuple[str, ...], endpoints: tuple[str, ...], status: str | None, since_ms: int | None,
     until_ms: int | None, yes: bool, as_json: bool, config_file: Path | None, **options: Any,
 ) -> None:  # fmt: skip
-    """Send deliveries again, under the same ids, on a retry schedule that begins anew.
+    """Send deliveries again, with the same ids and a new retry schedule.
 
-    Either those with these ids, or all of an --endpoint that the log has: --status failed are those with a
+    Either those with these ids, or all of an --endpoint that the log has: --status failed selects those with a
     failed attempt that have not been delivered since.
 
     \b
     Example: hookfarm deliveries redeliver --endpoint ep_… --status failed --since 1d
     """
-    from hookfarm.cli import bars, deliveries_again
-    from hookfarm.deliveries import redelivery
-    from hookfarm.deliveries.filters import AttemptFilter
-
     if bool(ids) == bool(endpoints) or (ids and (status, since_ms, until_ms) != (None, None, None)):
         raise InvalidInput("id", "give ids, or --endpoint with --status, --since and --until")
     with connected(settings(config_file, **options)) as client:
         if ids:
-            tally = deliveries_again.send(client, ids)
+            result = resend(client, ids)
         else:
             states = redelivery.states_to_redeliver(status)
-            with bars.bar("looking"):
+            with progress_bar("looking"):
                 attempt_filter = AttemptFilter(endpoints, status, since_ms or 0, until_ms)
                 chosen = redelivery.find_ids(client, attempt_filter, states)
             count = "1 delivery" if len(chosen) == 1 else f"{len(chosen):,} deliveries"
-            deliveries_again.confirm(f"{count} will be sent again. Go on?", yes or not chosen)
-            tally = deliveries_again.send(client, chosen, states)
-    deliveries_again.report(tally, as_json)
-    sys.exit(1 if ids and tally.refused else 0)
+            confirm(f"{count} will be sent again. Go on?", yes or not chosen)
+            result = resend(client, chosen, states)
+    report_resent(result, as_json)
+    sys.exit(1 if ids and result.refused else 0)
 
 
-def _check_state_options(
-    state: str, endpoints: tuple[str, ...], status: str | None, since_ms: int | None, until_ms: int | None
-) -> None:
-    for option, value in (("--status", status), ("--since", since_ms), ("--until", until_ms)):
-        if value is not None:
-            raise InvalidInput(option, f"does not go with --state {state}")
-    if len(endpoints) > 1:
-        raise InvalidInput("--endpoint", f"give one with --state {state}")
-    if state == "parked" and not endpoints:
-        raise InvalidInput("--endpoint", f"--state {state} needs one")
+# Lists
 
 
-def _attempts(client: "redis.Redis", attempt_filter: "AttemptFilter", before: str | None, limit: int) -> _Page:
-    from hookfarm.cli import bars, deliveries_shown
-    from hookfarm.deliveries import attempts, log
-
-    with bars.bar("looking"):
+def _attempts(client: redis.Redis, attempt_filter: AttemptFilter, before: str | None, limit: int) -> _Page:
+    with progress_bar("looking"):
         found, following = attempts.find(client, attempt_filter, before, limit, MAX_SCANNED)
     states = log.states(client, [attempt.delivery for attempt in found])
     rows = [
         attempts.as_json(attempt, state, attempts.cursor(attempt_filter, attempt))
         for attempt, state in zip(found, states, strict=True)
     ]
-    return rows, deliveries_shown.attempt_lines(found, states), following
+    return rows, delivery_output.attempt_lines(found, states), following
 
 
-def _in_state(client: "redis.Redis", state: str, endpoint: str | None, before: str | None, limit: int) -> _Page:
-    from hookfarm.cli import deliveries_shown
-    from hookfarm.deliveries import by_state
-    from hookfarm.deliveries.state_index import Position
-
+def _by_state(client: redis.Redis, state: str, endpoint: str | None, before: str | None, limit: int) -> _Page:
     after = None if before is None else Position.from_cursor(before)
     found, following = by_state.find(client, state, endpoint, after, limit)
     rows = [by_state.as_json(delivery, position.as_cursor()) for position, delivery in found]
-    lines = deliveries_shown.state_lines([delivery for _, delivery in found])
+    lines = delivery_output.deliveries_by_state_lines([delivery for _, delivery in found])
     return rows, lines, None if following is None else following.as_cursor()
+
+
+def _check_options_with_state(
+    state: str, endpoints: tuple[str, ...], status: str | None, since_ms: int | None, until_ms: int | None
+) -> None:
+    flag, given = "--endpoint", f"--state {state}"
+    for other, value in (("--status", status), ("--since", since_ms), ("--until", until_ms)):
+        if value is not None:
+            raise InvalidInput(other, f"does not go with {given}; give one of them")
+    if len(endpoints) > 1:
+        raise InvalidInput(flag, f"given more than once; give one with {given}")
+    if state == DeliveryState.PARKED and not endpoints:
+        raise InvalidInput(flag, f"is missing; {given} needs one")
+
+
+# Sending again
+
+
+@dataclass
+class ResendResult:
+    """How many were sent, and the reasons why others were not, by id."""
+
+    sent: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def resend(
+    client: redis.Redis, ids: Sequence[str], states: Collection[DeliveryState] = tuple(DeliveryState)
+) -> ResendResult:
+    """Send these deliveries again, in order, if they are in one of `states`."""
+    result = ResendResult()
+    for batch in track_batches(ids, "sending"):
+        found = []
+        for delivery_id, delivery in zip(batch, log.find_all(client, batch), strict=True):
+            if delivery is None:
+                result.refused[delivery_id] = f"no delivery {delivery_id!r}, or not any more"
+            elif delivery.state not in states:
+                result.refused[delivery_id] = f"{delivery_id} is {_REFUSALS[delivery.state]}"
+            else:
+                found.append(delivery)
+        for delivery, conflict in zip(found, redelivery.redeliver_all(client, found), strict=True):
+            if conflict is None:
+                result.sent += 1
+            else:
+                result.refused[delivery.id] = str(conflict)
+    return result
+
+
+def report_resent(result: ResendResult, as_json: bool) -> None:
+    """Print how many were sent on stdout, and why others were not on stderr."""
+    if as_json:
+        print_json({"sent": result.sent, "refused": result.refused})
+        return
+    click.echo(f"sent again {result.sent:,}")
+    problems = list(result.refused.values())
+    for problem in problems[:MAX_PROBLEMS]:
+        click.echo(f"hookfarm: {plain(problem)}", err=True)
+    if len(problems) > MAX_PROBLEMS:
+        click.echo(f"hookfarm: and {len(problems) - MAX_PROBLEMS:,} more", err=True)

@@ -1,14 +1,20 @@
-"""`hookfarm devchain`: a local chain to try things on."""
+"""`hookfarm devchain`: a local chain, as a command and as a child of the demo's farm."""
 
 import asyncio
+import contextlib
 import signal
 from dataclasses import fields
 from typing import Any
 
 import click
 
-from hookfarm.cli.numbers import seconds_option, whole_option
+from hookfarm.cli.options import seconds_option, whole_option
 from hookfarm.devchain.options import MAX_LOGS_PER_BLOCK, MAX_TRANSFERS_PER_BLOCK, DevchainOptions
+from hookfarm.farm.child import Child
+
+HEARTBEAT_SECONDS = 0.5
+HEARTBEAT_WITHIN_SECONDS = 5.0
+"""Blocks of 10,000 logs take a second or two to make."""
 
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(DevchainOptions)}
 
@@ -16,24 +22,27 @@ _TRANSFERS = "Transactions with a value in each block, some of which fail"
 
 
 @click.command()
-@whole_option("--port", 0, 65535, "Port; 0 takes a free one", _DEFAULTS["port"])
+@whole_option("--port", 0, 65535, "Port; 0 = any free one", _DEFAULTS["port"])
 @click.option(
-    "--host", default=_DEFAULTS["host"], metavar="ADDRESS", help=f"Where to listen [{_DEFAULTS['host']}]."
+    "--host",
+    default=_DEFAULTS["host"],
+    metavar="ADDRESS",
+    help=f"Address to listen on. [default: {_DEFAULTS['host']}]",
 )
 @whole_option("--chain-id", 1, 2**53 - 1, "Chain id", _DEFAULTS["chain_id"])
-@seconds_option("--block-time", 0, 3600, "Between blocks; 0 mines by devchain_mine alone", _DEFAULTS["block_time"])
+@seconds_option("--block-time", 0, 3600, "Time between blocks; 0 = only on devchain_mine", _DEFAULTS["block_time"])
 @whole_option(
     "--logs-per-block", 0, MAX_LOGS_PER_BLOCK, "Token transfers in each block", _DEFAULTS["logs_per_block"]
 )
 @whole_option("--transfers-per-block", 0, MAX_TRANSFERS_PER_BLOCK, _TRANSFERS, _DEFAULTS["transfers_per_block"])
-@whole_option("--reorg-every", 0, 1_000_000, "A reorg every so many blocks; 0 = never", _DEFAULTS["reorg_every"])
-@whole_option("--reorg-depth", 1, 1_000, "How many blocks a reorg replaces", _DEFAULTS["reorg_depth"])
-@whole_option("--seed", 0, 2**63, "Decides the genesis hash and all transfers", _DEFAULTS["seed"])
+@whole_option("--reorg-every", 0, 1_000_000, "Blocks between reorgs; 0 = no reorgs", _DEFAULTS["reorg_every"])
+@whole_option("--reorg-depth", 1, 1_000, "Blocks that a reorg replaces", _DEFAULTS["reorg_depth"])
+@whole_option("--seed", 0, 2**63, "Seed of the genesis hash and all transfers", _DEFAULTS["seed"])
 def devchain(**given: Any) -> None:
     """Run a local chain that makes ERC-20 and native transfers, and reorgs and faults on demand, until ctrl-C.
 
-    It speaks JSON-RPC over HTTP and WebSocket on one port. Blocks, reorgs and faults are ordered by the
-    methods devchain_mine, devchain_reorg, devchain_setFault and their kind.
+    It serves JSON-RPC over HTTP and WebSocket on one port. Methods such as devchain_mine, devchain_reorg and
+    devchain_setFault order blocks, reorgs and faults.
 
     \b
     Example: hookfarm devchain --block-time 2 --reorg-every 20 --reorg-depth 3
@@ -42,7 +51,7 @@ def devchain(**given: Any) -> None:
 
 
 async def _run(options: DevchainOptions) -> None:
-    from hookfarm.devchain.server import serve
+    from hookfarm.devchain.server import serve  # aiohttp: see run_child.
 
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -67,3 +76,28 @@ def _introduction(options: DevchainOptions, http_url: str) -> str:
         f"Watch it:  hookfarm start --chain {options.chain_id}={ws_url}\n"
         "Ctrl-C ends it."
     )
+
+
+def run_child(child: Child, options: DevchainOptions) -> None:
+    """Run a devchain as a child of a farm. It starts paused, so that the parent can count all logs."""
+    asyncio.run(_run_child(child, options))
+
+
+async def _run_child(child: Child, options: DevchainOptions) -> None:
+    # aiohttp and the devchain: the demo imports this module, and forks processes that must not carry them.
+    from hookfarm.devchain.mining import mine_until
+    from hookfarm.devchain.node import Node
+    from hookfarm.devchain.server import listening
+
+    stop, loop, node = asyncio.Event(), asyncio.get_running_loop(), Node(options)
+    node.paused = True
+    loop.add_reader(child.stop_fd, stop.set)
+    async with listening(node):
+        child.up()
+        mining = asyncio.create_task(mine_until(node, stop))
+        while not stop.is_set() and not mining.done():
+            child.slot.promise(HEARTBEAT_WITHIN_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), HEARTBEAT_SECONDS)
+        await mining
+    loop.remove_reader(child.stop_fd)

@@ -1,23 +1,56 @@
-"""`hookfarm endpoints`: the registry from the shell."""
+"""`hookfarm endpoints`: manage the registry."""
 
+import asyncio
+import math
 import sys
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import click
+import redis
 
-from hookfarm.cli.deliveries_forms import text_option
-from hookfarm.cli.endpoint_options import endpoint_options, id_argument, subscription_options
-from hookfarm.cli.endpoint_secrets import rotate_secret, seal
-from hookfarm.cli.endpoint_shown import effect, reply_line, subscription_line, value_text
-from hookfarm.cli.numbers import whole_option
-from hookfarm.cli.options import connected, json_option, print_json, redis_options, settings
-from hookfarm.cli.tables import columns
+from hookfarm.api import views
+from hookfarm.cli.endpoint_options import (
+    changed_fields,
+    endpoint_id_argument,
+    endpoint_options,
+    new_record,
+    parse_record,
+    subscription_options,
+)
+from hookfarm.cli.endpoint_output import (
+    attempt_statistics,
+    effect_lines,
+    reply_line,
+    state_lines,
+    subscription_line,
+    value_text,
+    with_state,
+)
+from hookfarm.cli.options import connected, json_option, redis_options, settings, text_option, whole_option
+from hookfarm.cli.output import columns, print_json, progress_bar, track
+from hookfarm.config import Config
+from hookfarm.deliveries.endpoint_stats import read_windows
+from hookfarm.errors import InvalidInput
+from hookfarm.http_client.connections import tls_context
+from hookfarm.records import Endpoint, Subscription
+from hookfarm.records.fields import WORD, hex_value
+from hookfarm.registry import listing
+from hookfarm.registry.listing import ListedEndpoint, ListingFilter
+from hookfarm.registry.registry import Registry
+from hookfarm.security.vault import Vault
+from hookfarm.test_events import webhooks
+from hookfarm.test_events.send import Sample, Sender
+from hookfarm.timestamps import format_ms
+
+_BATCH_SIZE = 500
 
 
 @click.group()
 def endpoints() -> None:
-    """Manage endpoints: where webhooks go, and what they are sent for."""
+    """Manage endpoints and their subscriptions."""
 
 
 @endpoints.command()
@@ -37,15 +70,10 @@ def add(url: str, as_json: bool, config_file: Path | None, **options: Any) -> No
         --kind transfer --to 0x… --where "value >= 1_000_000_000_000_000_000"
       hookfarm endpoints add https://example.com/ops --operational hookfarm.delivery.dead
     """
-    from hookfarm.cli import endpoint_forms
-
     given = settings(config_file, redis_url=options["redis_url"], state_dir=options["state_dir"])
-    record = endpoint_forms.creation(url, options)
-    endpoint = endpoint_forms.parse(record, given)
+    record = new_record(url, options)
+    endpoint = parse_record(record, given)
     with connected(given) as client:
-        from hookfarm.registry.registry import Registry
-        from hookfarm.security.vault import Vault
-
         created = Registry(client, Vault(given.master_key)).add(endpoint)
     shown = {**created.public(), "secret": created.secrets[0][0]}
     if as_json:
@@ -54,20 +82,18 @@ def add(url: str, as_json: bool, config_file: Path | None, **options: Any) -> No
     click.echo(f"id      {created.id}")
     click.echo(f"url     {created.url}")
     click.echo(f"secret  {shown['secret']}")
-    for line in effect(created):
+    for line in effect_lines(created):
         click.echo(line)
     click.echo("Keep the secret: it is shown only now. With it the receiver verifies what arrives.")
 
 
 @endpoints.command(name="list")
-@text_option("--search", "Only with this text in URL, description or id, in any case.", "TEXT")
-@click.option("--enabled/--disabled", default=None, help="Only those that are, or are not.")
+@text_option("--search", "Only with this text in URL, description or id, ignoring case.", "TEXT")
+@click.option("--enabled/--disabled", default=None, help="Only enabled, or disabled endpoints.")
 @click.option(
-    "--circuit",
-    type=click.Choice(["closed", "open"]),
-    help="Filter by circuit-breaker state; open includes half_open.",
+    "--circuit", type=click.Choice(["closed", "open"]), help="Filter by circuit breaker; open includes half open."
 )
-@whole_option("--limit", 1, 10**9, "How many at most")
+@whole_option("--limit", 1, 10**9, "Maximum number")
 @json_option
 @redis_options
 def list_(
@@ -79,18 +105,11 @@ def list_(
     \b
     Example: hookfarm endpoints list --search example.com --circuit open
     """
-    from hookfarm.cli import endpoint_states, endpoints_found
-    from hookfarm.deliveries import endpoint_stats
-    from hookfarm.registry.listing import ListingFilter
-
     where = ListingFilter(search, enabled, None if circuit is None else circuit == "open")
     with connected(settings(config_file, **options)) as client:
-        listed = endpoints_found.listed(client, where, limit)
-        windows = endpoint_stats.read_windows(client, [one.endpoint.id for one in listed])
-    shown = [
-        endpoint_states.with_state(endpoints_found.public(one), window)
-        for one, window in zip(listed, windows, strict=True)
-    ]
+        listed = _list(client, where, limit)
+        windows = read_windows(client, [one.endpoint.id for one in listed])
+    shown = [with_state(_public(one), window) for one, window in zip(listed, windows, strict=True)]
     if as_json:
         print_json(shown)
         return
@@ -103,89 +122,78 @@ def list_(
 
 
 @endpoints.command()
-@id_argument
+@endpoint_id_argument
 @json_option
 @redis_options
 def show(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Show one endpoint, all of it but its secret, how much of it is on its way, and how its attempts went.
+    """Show one endpoint without its secret: settings, queued deliveries, last attempts.
 
     \b
     Example: hookfarm endpoints show ep_…
     """
-    from hookfarm.api import views
-    from hookfarm.cli import endpoint_states
-    from hookfarm.deliveries import endpoint_stats
-    from hookfarm.registry import listing
-
     with connected(settings(config_file, **options)) as client:
         [view] = views.endpoints(client, [listing.get(client, endpoint_id)])
-        [window] = endpoint_stats.read_windows(client, [endpoint_id])
+        [window] = read_windows(client, [endpoint_id])
     if as_json:
         merged = {**view, "window": {**view["window"], **window.as_json()}}
-        print_json(endpoint_states.with_state(merged, window))
+        print_json(with_state(merged, window))
         return
     for name, value in view.items():
         if name not in ("subscriptions", "window", "recent"):
             click.echo(f"{name:22} {value_text(value)}".rstrip())
     for subscription in view["subscriptions"]:
         click.echo(f"{subscription['id']:22} {subscription_line(subscription)}")
-    for name, text in (*endpoint_states.lines(view, window), *endpoint_states.record(view)):
+    for name, text in (*state_lines(view, window), *attempt_statistics(view)):
         click.echo(f"{name:22} {text}")
 
 
 @endpoints.command()
-@id_argument
-@click.option("--url", metavar="URL", help="A new URL.")
-@click.option("--enable/--disable", "enabled", default=None, help="Whether anything is sent to it.")
+@endpoint_id_argument
+@click.option("--url", metavar="URL", help="New URL.")
+@click.option("--enable/--disable", "enabled", default=None, help="Enable or disable it.")
 @subscription_options
 @endpoint_options
 @json_option
 @redis_options
 def update(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Change an endpoint; --chain, --operational and their companions replace all its subscriptions.
+    """Change an endpoint; options of subscriptions (--chain, --operational, …) replace all of them.
 
     \b
     Example: hookfarm endpoints update ep_… --timeout 5 --rate-limit 100
     """
-    from hookfarm.cli import endpoint_forms
-
     given = settings(config_file, redis_url=options["redis_url"], state_dir=options["state_dir"])
-    record = endpoint_forms.changes(options)
+    record = changed_fields(options)
     with connected(given) as client:
-        from hookfarm.registry.registry import Registry
-
-        changed = Registry(client).edit(endpoint_id, lambda base: endpoint_forms.parse(record, given, base))
+        changed = Registry(client).edit(endpoint_id, lambda base: parse_record(record, given, base))
     if as_json:
         print_json(changed.public())
         return
     click.echo(f"updated {changed.id}")
     if "subscriptions" in record or "enabled" in record:
-        for line in effect(changed):
+        for line in effect_lines(changed):
             click.echo(line)
 
 
 @endpoints.command()
-@id_argument
+@endpoint_id_argument
 @redis_options
 def remove(endpoint_id: str, config_file: Path | None, **options: Any) -> None:
-    """Remove an endpoint; what is still queued for it becomes dead letters.
+    """Remove an endpoint; its queued deliveries become dead letters.
 
     \b
     Example: hookfarm endpoints remove ep_…
     """
     with connected(settings(config_file, **options)) as client:
-        from hookfarm.registry.registry import Registry
-
         Registry(client).remove(endpoint_id)
     click.echo(f"removed {endpoint_id}")
 
 
 @endpoints.command()
-@id_argument
+@endpoint_id_argument
 @json_option
 @redis_options
 def enable(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Send to an endpoint again: what has been parked for it goes on its way, and its circuit is closed.
+    """Enable an endpoint: its parked deliveries are sent, and its circuit breaker is closed.
 
     \b
     Example: hookfarm endpoints enable ep_…
@@ -194,11 +202,11 @@ def enable(endpoint_id: str, as_json: bool, config_file: Path | None, **options:
 
 
 @endpoints.command()
-@id_argument
+@endpoint_id_argument
 @json_option
 @redis_options
 def disable(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Send nothing to an endpoint: nothing new is matched for it, what is on its way waits until it is enabled.
+    """Disable an endpoint: new events are not matched for it, queued deliveries wait until it is enabled.
 
     \b
     Example: hookfarm endpoints disable ep_…
@@ -207,32 +215,35 @@ def disable(endpoint_id: str, as_json: bool, config_file: Path | None, **options
 
 
 @endpoints.command()
-@id_argument
-@text_option("--subscription", "Only for this one of its subscriptions.", "SUB")
-@text_option("--transaction", "What the logs of this transaction are to it, instead of made-up ones.", "HASH")
-@click.option("--chain", "chains", multiple=True, metavar="ID=URL[,URL…]", help="Nodes that know it (repeatable).")
+@endpoint_id_argument
+@text_option("--subscription", "Only for this subscription.", "SUB")
+@text_option("--transaction", "Send the matching logs of this transaction instead of made-up ones.", "HASH")
+@click.option("--chain", "chains", multiple=True, metavar="ID=URL[,URL…]", help="Nodes of its chain. Repeatable.")
 @json_option
 @redis_options
 def test(
     endpoint_id: str, subscription: str | None, transaction: str | None, as_json: bool, config_file: Path | None,
     **options: Any,
 ) -> None:  # fmt: skip
-    """Send a signed sample of each subscription to the endpoint now and print its replies.
+    """Send a signed test webhook of each subscription now and print the replies.
 
     \b
     Examples:
       hookfarm endpoints test ep_…
       hookfarm endpoints test ep_… --transaction 0x… --chain 1=wss://node.example/key
     """
-    from hookfarm.cli import endpoint_trying
-
     given = settings(config_file, **options)
     with connected(given) as client:
-        from hookfarm.registry.registry import Registry
-
         endpoint = Registry(client).get(endpoint_id)
-    samples = endpoint_trying.samples(endpoint, subscription, transaction, given)
-    replies = endpoint_trying.send(endpoint, samples, given)
+    subscriptions = webhooks.select(endpoint, subscription, "--subscription")
+    if transaction is None:
+        samples = webhooks.made_up(subscriptions)
+    else:
+        samples = _of_transaction(endpoint, subscriptions, transaction, given)
+    sender = Sender(tls_context(given.ca_file), given.allow_private, Vault(given.master_key))
+    replies: list[dict[str, Any]] = []
+    for sample in track(samples, "sending"):
+        replies += sender.send(endpoint, [sample], within_seconds=math.inf)
     if as_json:
         print_json(replies)
     else:
@@ -241,25 +252,91 @@ def test(
     sys.exit(0 if all(reply["delivered"] for reply in replies) else 1)
 
 
+@endpoints.command(name="rotate-secret")
+@endpoint_id_argument
+@json_option
+@redis_options
+def rotate_secret(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
+    """Give an endpoint a new secret; the old one also signs for a day.
+
+    \b
+    Example: hookfarm endpoints rotate-secret ep_…
+    """
+    given = settings(config_file, **options)
+    with connected(given) as client:
+        rotated = Registry(client, Vault(given.master_key)).rotate_secret(endpoint_id)
+    if as_json:
+        print_json({**rotated.public(), "secret": rotated.secrets[0][0]})
+    else:
+        click.echo(f"secret  {rotated.secrets[0][0]}")
+        click.echo("Keep it: it is shown only now. The old one also signs for a day.")
+
+
+@endpoints.command()
+@json_option
+@redis_options
+def seal(as_json: bool, config_file: Path | None, **options: Any) -> None:
+    """Encrypt all stored secrets with the newest master key (HOOKFARM_MASTER_KEY).
+
+    Run it after setting a master key for the first time, and after putting a new one in front; then older keys
+    are no longer needed.
+
+    \b
+    Example: HOOKFARM_MASTER_KEY="2027:$(cat new.key),2026:$(cat old.key)" hookfarm endpoints seal
+    """
+    given = settings(config_file, **options)
+    if not given.master_key:
+        raise InvalidInput("master_key", "is missing; give HOOKFARM_MASTER_KEY=ID:BASE64 of 32 bytes")
+    with connected(given) as client:
+        registry = Registry(client, Vault(given.master_key))
+        found = [endpoint.id for endpoint in registry.all()]
+        changed = sum(registry.seal(endpoint_id) for endpoint_id in track(found, "sealing"))
+    if as_json:
+        print_json({"endpoints": len(found), "changed": changed})
+    else:
+        click.echo(f"{changed:,} of {len(found):,} endpoints changed")
+
+
 def _switch(
     endpoint_id: str, enabled: bool, as_json: bool, config_file: Path | None, options: dict[str, Any]
 ) -> None:
-    from hookfarm.cli import endpoint_forms
-
     given = settings(config_file, **options)
     with connected(given) as client:
-        from hookfarm.registry.registry import Registry
-
-        changed = Registry(client).edit(
-            endpoint_id, lambda base: endpoint_forms.parse({"enabled": enabled}, given, base)
-        )
+        changed = Registry(client).edit(endpoint_id, lambda base: parse_record({"enabled": enabled}, given, base))
     if as_json:
         print_json(changed.public())
         return
     click.echo(f"{'enabled' if enabled else 'disabled'} {changed.id}")
-    for line in effect(changed):
+    for line in effect_lines(changed):
         click.echo(line)
 
 
-for command in (rotate_secret, seal):
-    endpoints.add_command(command)
+def _list(client: redis.Redis, where: ListingFilter, limit: int | None) -> list[ListedEndpoint]:
+    """Return all matching endpoints, or the first `limit` of them, the newest first."""
+    with progress_bar("reading"):
+        return list(islice(_all_pages(client, where), limit))
+
+
+def _all_pages(client: redis.Redis, where: ListingFilter) -> Iterator[ListedEndpoint]:
+    before: int | None = None
+    while True:
+        found, before = listing.page(client, where, before, _BATCH_SIZE)
+        yield from found
+        if before is None:
+            return
+
+
+def _public(listed: ListedEndpoint) -> dict[str, Any]:
+    return {**listed.endpoint.public(), "created_at": format_ms(listed.created_ms)}
+
+
+def _of_transaction(
+    endpoint: Endpoint, subscriptions: tuple[Subscription, ...], transaction: str, given: Config
+) -> list[Sample]:
+    """Return the test webhooks of a transaction's logs, from configured nodes."""
+    transaction_hash = hex_value(transaction, "--transaction", WORD, "32 bytes")
+    chains = webhooks.chains_of(subscriptions, given.chains)
+    if not chains:
+        raise InvalidInput("--chain", "no setting names a node of a subscribed chain; give --chain ID=URL")
+    with progress_bar("asking the chain"):
+        return asyncio.run(webhooks.of_transaction(endpoint, subscriptions, transaction_hash, chains))

@@ -1,51 +1,46 @@
-"""`hookfarm listen`: a receiver in a terminal, to see what arrives."""
+"""`hookfarm listen`: a receiver in a terminal that verifies and prints webhooks."""
 
 import asyncio
 import signal
-from typing import TYPE_CHECKING
 
 import click
+import orjson
 
-from hookfarm.cli.numbers import whole_option
+from hookfarm.cli.options import whole_option
 from hookfarm.config import Address
-
-if TYPE_CHECKING:
-    from hookfarm.receiver.arrival import Arrival, Tally
-    from hookfarm.receiver.verification import Verifier
+from hookfarm.receiver import line
+from hookfarm.receiver.arrival import Arrival, Tally
+from hookfarm.receiver.server import receiving
+from hookfarm.receiver.verification import Judgement, Verifier
 
 _COLOURS = {"verified": "green", "NOT verified": "red", "unverified": "yellow"}
-_WIDEST = max(map(len, _COLOURS))
+_WIDTH = max(map(len, _COLOURS))
 
 
 @click.command()
-@whole_option("--port", 0, 65535, "Port; 0 takes a free one", 9000)
-@click.option("--host", default="127.0.0.1", metavar="ADDRESS", help="Address to listen on [127.0.0.1].")
-@click.option("--secret", "secrets", multiple=True, metavar="whsec_…", help="Verify with it (repeatable).")
-@whole_option("--status", 200, 599, "Answer with this status", 204)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, for programs.")
+@whole_option("--port", 0, 65535, "Port; 0 = any free one", 9000)
+@click.option("--host", default="127.0.0.1", metavar="ADDRESS", help="Address to listen on. [default: 127.0.0.1]")
+@click.option("--secret", "secrets", multiple=True, metavar="whsec_…", help="Secret to verify with. Repeatable.")
+@whole_option("--status", 200, 599, "HTTP status to answer with", 204)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line, for programs.")
 def listen(port: int, host: str, secrets: tuple[str, ...], status: int, as_json: bool) -> None:
     """Receive webhooks, verify their signatures and print one line for each, until ctrl-C.
 
-    What is NOT verified by any --secret is answered 401. Without --secret nothing is verified, only shown.
+    Webhooks that no --secret verifies are answered 401. Without --secret they are shown unverified.
 
     \b
     Example: hookfarm listen --port 9000 --secret whsec_…
     """
-    from hookfarm.receiver.verification import Verifier
-
     asyncio.run(_run(Address(host, port), Verifier(secrets), status, as_json, can_verify=bool(secrets)))
 
 
-async def _run(address: Address, verifier: "Verifier", status: int, as_json: bool, *, can_verify: bool) -> None:
-    from hookfarm.receiver.arrival import Tally
-    from hookfarm.receiver.server import receiving
-
+async def _run(address: Address, verifier: Verifier, status: int, as_json: bool, *, can_verify: bool) -> None:
     stop, loop, tally = asyncio.Event(), asyncio.get_running_loop(), Tally()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     gone: list[BrokenPipeError] = []
 
-    def handle(arrival: "Arrival") -> None:
+    def handle(arrival: Arrival) -> None:
         tally.count(arrival)
         try:
             _print(arrival, as_json)
@@ -61,23 +56,19 @@ async def _run(address: Address, verifier: "Verifier", status: int, as_json: boo
     click.echo("\n" + _summary(tally), err=as_json)
 
 
-def _print(arrival: "Arrival", as_json: bool) -> None:
-    import orjson
-
-    from hookfarm.receiver import line
-
+def _print(arrival: Arrival, as_json: bool) -> None:
     if as_json:
         click.echo(orjson.dumps(line.fields(arrival)))
         return
     clock, judgement, rest = line.words(arrival)
-    click.echo(f"{clock}  {click.style(judgement.ljust(_WIDEST), fg=_COLOURS[judgement])}  {rest}")
+    click.echo(f"{clock}  {click.style(judgement.ljust(_WIDTH), fg=_COLOURS[judgement])}  {rest}")
 
 
 def _introduction(place: Address, can_verify: bool) -> str:
     host = "127.0.0.1" if place.host in ("0.0.0.0", "::") else place.host
     url = f"http://{Address(host, place.port)}/"
     lines = [f"listening on {url}"]
-    if not can_verify:  # Who has a secret has the endpoint.
+    if not can_verify:  # With a secret, the endpoint exists already.
         lines += [
             "To have webhooks sent here (the farm needs the same HOOKFARM_ALLOW_PRIVATE):",
             f"  HOOKFARM_ALLOW_PRIVATE=127.0.0.0/8 hookfarm endpoints add {url} --chain ID",
@@ -86,9 +77,7 @@ def _introduction(place: Address, can_verify: bool) -> str:
     return "\n".join([*lines, "Ctrl-C ends it."])
 
 
-def _summary(tally: "Tally") -> str:
-    from hookfarm.receiver.verification import Judgement
-
+def _summary(tally: Tally) -> str:
     parts = [f"received {tally.received:,}"]
     parts += [f"{j.value} {tally.judged[j]:,}" for j in Judgement if tally.judged[j]]
     if tally.repeated:

@@ -1,5 +1,6 @@
-"""The command `hookfarm`."""
+"""The command `hookfarm`: its subcommands, imported when called, and its exit codes."""
 
+import importlib
 import io
 import os
 import sys
@@ -9,26 +10,52 @@ import click
 
 import hookfarm
 from hookfarm import config
-from hookfarm.cli.apply import apply, export
-from hookfarm.cli.backfill import backfill
-from hookfarm.cli.backfills import backfills
-from hookfarm.cli.chains import chains
-from hookfarm.cli.completion import completion
-from hookfarm.cli.dead_letters import dead_letters
-from hookfarm.cli.deliveries import deliveries
-from hookfarm.cli.demo import demo
-from hookfarm.cli.devchain import devchain
-from hookfarm.cli.endpoints import endpoints
-from hookfarm.cli.listen import listen
-from hookfarm.cli.start import start
-from hookfarm.cli.status import status
-from hookfarm.cli.top import top
-from hookfarm.cli.wait import wait
 from hookfarm.errors import HookfarmError
 from hookfarm.security import redaction
 
+COMMANDS = {
+    "apply": ("apply", "Make the registry equal to FILE and print the difference."),
+    "backfill": ("backfill", "Deliver past blocks to one endpoint."),
+    "backfills": ("backfill", "List backfills: progress, speed, queued jobs."),
+    "chains": ("chains", "Show each chain: head, checkpoint, lag, finality, nodes."),
+    "completion": ("completion", "Print a script for shell completion."),
+    "dead-letters": ("dead_letters", "List, redrive or purge dead letters."),
+    "deliveries": ("deliveries", "Inspect deliveries, and send them again."),
+    "demo": ("demo.run", "Run chain, Redis, farm and receiver on this machine."),
+    "devchain": ("devchain", "Run a local chain with transfers, reorgs and faults."),
+    "endpoints": ("endpoints", "Manage endpoints and their subscriptions."),
+    "export": ("apply", "Print the registry as a file for `apply`."),
+    "listen": ("listen", "Receive webhooks, verify and print them."),
+    "start": ("start", "Run the farm: all services, or those named."),
+    "status": ("status", "Show services, readiness, workers, queue depths, chains."),
+    "top": ("top", "Watch the farm live."),
+    "wait": ("wait", "Wait until each SERVICE signals readiness."),
+}
+"""Name -> module below hookfarm.cli, and the line in `hookfarm --help`."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+def load(name: str) -> click.Command:
+    """Import the command `name`."""
+    module = importlib.import_module(f"hookfarm.cli.{COMMANDS[name][0]}")
+    command: click.Command = getattr(module, name.replace("-", "_"))
+    return command
+
+
+class LazyGroup(click.Group):
+    """Group that lists its commands without importing them: `--help` and completion stay fast."""
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, listed, rest = super().resolve_command(context, args)
+        return name, load(name) if name and listed else None, rest
+
+
+@click.group(
+    cls=LazyGroup,
+    commands={name: click.Command(name, short_help=summary) for name, (_, summary) in COMMANDS.items()},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(hookfarm.__version__, prog_name="hookfarm")
 def cli() -> None:
     """EVM event logs as signed webhooks, from a farm of forked processes fed by Redis.
@@ -38,16 +65,8 @@ def cli() -> None:
     """
 
 
-for command in (
-    *(start, demo, wait, status, top, chains),
-    *(endpoints, deliveries, dead_letters, backfill, backfills, apply, export),
-    *(listen, devchain, completion),
-):
-    cli.add_command(command)
-
-
 def main() -> None:
-    """Runs the command line and exits: 0 done, 1 failed, 2 usage. No traceback reaches a user."""
+    """Run the command line and exit: 0 done, 1 failed, 2 usage. Users see no traceback except for bugs."""
     try:
         # None = colours on a terminal only.
         cli.main(prog_name="hookfarm", standalone_mode=False, color=False if config.wants_no_colours() else None)
@@ -55,23 +74,23 @@ def main() -> None:
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        said = io.StringIO()
-        error.show(said)
-        click.echo(redaction.text(said.getvalue()), err=True, nl=False)
+        message = io.StringIO()
+        error.show(message)
+        click.echo(redaction.text(message.getvalue()), err=True, nl=False)
         sys.exit(error.exit_code)
     except click.Abort:
         sys.exit(1)
     except HookfarmError as error:
         _fail(str(error), error.exit_code)
     except BrokenPipeError:
-        # The reader (head, less) has what it wanted; Python must not complain about it while exiting.
+        # The reader (head, less) has closed the pipe; Python must not complain about it while exiting.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except Exception:  # Nobody foresaw it: a traceback, without secrets.
+    except Exception:  # Unforeseen: a traceback, without secrets.
         _fail(f"this is a bug\n{traceback.format_exc()}", 1)
 
 
 def _fail(message: str, code: int) -> None:
-    """What is wrong may be wrong with a secret, or say what stands beside one."""
+    """Print the message without secrets, which it may quote, and exit."""
     click.echo(f"hookfarm: {redaction.text(message)}", err=True)
     sys.exit(code)

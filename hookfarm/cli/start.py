@@ -10,6 +10,7 @@ from hookfarm import logs
 from hookfarm.cli.options import redis_options, settings
 from hookfarm.config import Config
 from hookfarm.errors import InvalidInput
+from hookfarm.launcher.plan import run_farm
 from hookfarm.store import keys
 
 API = "api"
@@ -18,15 +19,15 @@ STARTABLE = (*keys.SERVICES, API)
 
 @click.command()
 @click.argument("services", nargs=-1, type=click.Choice(STARTABLE), metavar="[SERVICE…]")
-@click.option("--workers", metavar="N", help="Delivery processes [50].")
-@click.option("--processors", metavar="N", help="Message processors [1].")
-@click.option("--chain", "chains", multiple=True, metavar="ID=URL[,URL…]", help="A chain to watch (repeatable).")
-@click.option("--from-block", metavar="N", help="First block of a chain never watched before [its head].")
-@click.option("--api", metavar="HOST:PORT", help="Where the HTTP API listens [127.0.0.1:8400].")
-@click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error [info].")
-@click.option("--log-format", metavar="FORM", help="text or json [text].")
-@click.option("--log-attempts", metavar="WHICH", help="Attempts that get a log line: failed or all [failed].")
-@click.option("--otel-endpoint", metavar="URL", help="OpenTelemetry collector that gets traces [none].")
+@click.option("--workers", metavar="N", help="Delivery processes. [default: 50]")
+@click.option("--processors", metavar="N", help="Message processors. [default: 1]")
+@click.option("--chain", "chains", multiple=True, metavar="ID=URL[,URL…]", help="Chain to watch. Repeatable.")
+@click.option("--from-block", metavar="N", help="First block of a chain never watched before. [default: its head]")
+@click.option("--api", metavar="HOST:PORT", help="Address of the HTTP API. [default: 127.0.0.1:8400]")
+@click.option("--log-level", metavar="LEVEL", help="Log level: debug, info, warning or error. [default: info]")
+@click.option("--log-format", metavar="FORMAT", help="Log format: text or json. [default: text]")
+@click.option("--log-attempts", metavar="WHICH", help="Attempts that are logged: failed or all. [default: failed]")
+@click.option("--otel-endpoint", metavar="URL", help="OpenTelemetry collector for traces. [default: none]")
 @redis_options
 def start(services: tuple[str, ...], config_file: Path | None, **options: Any) -> None:
     """Run the farm: all services, or those named (message_processor, webhook_delivery, event_ingestor, api).
@@ -42,13 +43,10 @@ def start(services: tuple[str, ...], config_file: Path | None, **options: Any) -
 
     given = read()
     logs.configure(given.log_level, given.log_format)
-
-    from hookfarm.launcher.plan import run_farm
-
     run_farm(given, services or STARTABLE, read)
 
 
 def check_services(given: Config, named: Sequence[str]) -> None:
-    """InvalidInput where a service was asked for by name and has nothing to do."""
+    """Raise InvalidInput for a service that was named and has nothing to do."""
     if keys.EVENT_INGESTOR in named and not given.chains:
         raise InvalidInput("chain", "event_ingestor has no chain to watch; give --chain ID=URL")

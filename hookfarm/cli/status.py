@@ -1,18 +1,20 @@
-"""`hookfarm status`: what runs, what is ready, what waits."""
+"""`hookfarm status`: services, readiness, queue depths and chains."""
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from rich.console import Console
+from rich.table import Table
 
-from hookfarm.cli.options import connected, json_option, print_json, redis_options, redis_url, settings
+from hookfarm import status as farm_status
+from hookfarm.backfill import state as backfill_state
+from hookfarm.cli.options import connected, json_option, redis_options, redis_url, settings
+from hookfarm.cli.output import count, print_json, rate
+from hookfarm.cli.status_output import active_node, backfill_line, catch_up, node_problems
 from hookfarm.security.redaction import redis_address
 from hookfarm.store import keys
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table  # Costs 0.05 s, which --help need not wait for.
 
 
 @click.command()
@@ -26,14 +28,11 @@ def status(as_json: bool, config_file: Path | None, **options: Any) -> None:
     """
     given = settings(config_file, **options)
     with connected(given) as client:
-        from hookfarm import status
-        from hookfarm.backfill import state
-
         found = {
             "redis": redis_address(redis_url(given)),
-            **status.take(client),
-            "in_lanes": state.in_lanes(client),
-            "backfills": [backfill.public() for backfill in state.unfinished(client)],
+            **farm_status.take(client),
+            "in_lanes": backfill_state.in_lanes(client),
+            "backfills": [backfill.public() for backfill in backfill_state.unfinished(client)],
         }
     if as_json:
         print_json(found)
@@ -42,21 +41,17 @@ def status(as_json: bool, config_file: Path | None, **options: Any) -> None:
 
 
 def _print(found: dict[str, Any]) -> None:
-    from rich.console import Console
-
-    from hookfarm.cli.backfill_lines import status_line
-
     console = Console(highlight=False)
     console.print(_services(found["services"]))
-    for told in found["services"].values():
-        for waiting in told.get("backing_off", ()):
-            console.print("{process} is tried again in {again_in_s} s ({tries} tries): {reason}".format(**waiting))
+    for service in found["services"].values():
+        for worker in service.get("backing_off", ()):
+            console.print("{process} is tried again in {again_in_s} s ({tries} tries): {reason}".format(**worker))
     in_queue = {place: number for place, number in found["queue"].items() if place != "in_lanes"}
     console.print("\ndelivery_queue  " + _counts(in_queue))
     if found["in_lanes"]:
         console.print(f"lanes of backfills  waiting {found['in_lanes']:,}")
     for backfill in found["backfills"]:
-        console.print(status_line(backfill), markup=False, soft_wrap=True)
+        console.print(backfill_line(backfill), markup=False, soft_wrap=True)
     endpoints = found["endpoints"]
     disabled = endpoints["total"] - endpoints["enabled"]
     circuits = {"enabled": endpoints["enabled"], "disabled": disabled, "circuit open": endpoints["circuit_open"]}
@@ -69,39 +64,30 @@ def _print(found: dict[str, Any]) -> None:
     console.print(f"redis  {found['redis']}")
 
 
-def _print_chain(console: "Console", chain: dict[str, Any]) -> None:
-    from hookfarm.cli.chain_lines import catch_up, node_in_use, troubles
-    from hookfarm.cli.view_numbers import rate
-
+def _print_chain(console: Console, chain: dict[str, Any]) -> None:
     place = _counts({"head": chain["head"], "checkpoint": chain["checkpoint"], "lag": chain["lag_blocks"]})
-    cost = f"requests/block {rate(chain.get('rpc_requests_per_block'))}  node {node_in_use(chain)}"
-    told = (f"chain {chain['chain_id']}  {place} blocks", cost, catch_up(chain))
-    console.print("  ".join(filter(None, told)), markup=False, soft_wrap=True)
-    for trouble in troubles(chain, int(time.time() * 1000)):
-        console.print(f"  {trouble}", markup=False, soft_wrap=True)
+    cost = f"requests/block {rate(chain.get('rpc_requests_per_block'))}  node {active_node(chain)}"
+    parts = (f"chain {chain['chain_id']}  {place} blocks", cost, catch_up(chain))
+    console.print("  ".join(filter(None, parts)), markup=False, soft_wrap=True)
+    for problem in node_problems(chain, int(time.time() * 1000)):
+        console.print(f"  {problem}", markup=False, soft_wrap=True)
 
 
-def _services(services: dict[str, dict[str, Any]]) -> "Table":
-    from rich.table import Table
-
+def _services(services: dict[str, dict[str, Any]]) -> Table:
     table = Table("service", "ready", "workers", "host", "pid", "why", box=None, header_style="bold")
     for name in keys.SERVICES:
-        told = services[name]
-        ready = "[green]yes[/]" if told["ready"] else "[red]no[/]"
-        workers = f"{told.get('workers_up', 0)}/{told.get('workers', 0)}"
-        why = told.get("why") or _silence(told)
-        table.add_row(name, ready, workers, str(told.get("host", "")), str(told.get("pid", "")), why)
+        service = services[name]
+        ready = "[green]yes[/]" if service["ready"] else "[red]no[/]"
+        workers = f"{service.get('workers_up', 0)}/{service.get('workers', 0)}"
+        why = service.get("why") or _stale(service)
+        table.add_row(name, ready, workers, str(service.get("host", "")), str(service.get("pid", "")), why)
     return table
 
 
-def _silence(told: dict[str, Any]) -> str:
-    from hookfarm.status import SILENT_SECONDS
-
-    heard = told["heard_seconds_ago"]
-    return f"nothing heard of it for {heard:.0f} s" if heard is not None and heard > SILENT_SECONDS else ""
+def _stale(service: dict[str, Any]) -> str:
+    age = service["heard_seconds_ago"]
+    return f"no status for {age:.0f} s" if age is not None and age > farm_status.SILENT_SECONDS else ""
 
 
 def _counts(numbers: dict[str, int | None]) -> str:
-    from hookfarm.cli.view_numbers import count
-
     return "  ".join(f"{name} {count(number)}" for name, number in numbers.items())

@@ -1,24 +1,42 @@
-"""`hookfarm top`: the farm live in the terminal."""
+"""`hookfarm top`: the farm live in the terminal, until q, ctrl-C, or the end of the terminal."""
 
+import os
+import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
+import orjson
+import redis
+from rich.console import Console
 
-from hookfarm.cli.numbers import seconds_option
-from hookfarm.cli.options import connected, json_option, redis_options, settings
+from hookfarm import status
+from hookfarm.cli.live.display import Display, Interrupts, LineDisplay, display
+from hookfarm.cli.live.view import FarmView
+from hookfarm.cli.live.view_model import ViewModel, ViewModelBuilder
+from hookfarm.cli.options import connected, json_option, redis_options, seconds_option, settings
+from hookfarm.cli.output import plain
+from hookfarm.status import Picture, Rates
+from hookfarm.store import keys
+
+TITLE = "hookfarm top"
+ONCE_SECONDS = 1.0
+"""Between the two readings that a rate takes."""
+_QUIT = b"qQ\x03\x04"
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="Show it once, as it is now, and end.")
-@seconds_option("--every", 0.1, 3600, "Between two looks", 1)
+@click.option("--once", is_flag=True, help="Print once and exit.")
+@seconds_option("--interval", 0.1, 3600, "Time between updates", 1)
 @json_option
 @redis_options
-def top(once: bool, every: float, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Watch the farm: what flows from chain to webhook, the workers, what waits and for what.
+def top(once: bool, interval: float, as_json: bool, config_file: Path | None, **options: Any) -> None:
+    """Watch the farm: throughput from chain to webhook, the workers, the queue.
 
-    Reads Redis, like `status`, so it works on any host and over ssh. q or ctrl-C ends it. In a pipe it is a line
-    for each look; with --json each is one object, what the API answers as its stats.
+    Reads Redis, like `status`, so it works on any host and over ssh. q or ctrl-C ends it. In a pipe it prints a
+    line per update; with --json an object per line, as `/v1/stats` of the API returns it.
 
     \b
     Examples:
@@ -26,7 +44,79 @@ def top(once: bool, every: float, as_json: bool, config_file: Path | None, **opt
       hookfarm top --once --json
     """
     with connected(settings(config_file, **options)) as client:
-        from hookfarm.cli.top_run import run_json, run_top
-
         run = run_json if as_json else run_top
-        run(client, every, once=once)
+        run(client, interval, once=once)
+
+
+def run_top(client: redis.Redis, interval_seconds: float, *, once: bool) -> None:
+    """Show the farm until interrupted, or once. Raises RedisError if Redis does not answer the first time."""
+    source = TopSource(client)
+    first = source.read()
+    if once:
+        time.sleep(ONCE_SECONDS if first.delivered is not None else 0)
+        Console(highlight=False).print(FarmView(source.read(), TITLE))
+        return
+    with Interrupts() as interrupts:
+        lines = LineDisplay(interval_seconds, at_once=True)
+        with display(TITLE, lines, interval_seconds, full_screen=True) as shown:
+            _watch(source, shown, max(shown.step_seconds, interval_seconds), interrupts)
+
+
+def run_json(client: redis.Redis, interval_seconds: float, *, once: bool) -> None:
+    """Print a snapshot per line, with its rate. Raises RedisError if Redis fails: a program must know."""
+    rates = Rates()
+    if once:
+        _snapshot(client, rates)
+        time.sleep(ONCE_SECONDS)
+        click.echo(orjson.dumps(_snapshot(client, rates)))
+        return
+    with Interrupts() as interrupts:
+        while not interrupts.count:
+            click.echo(orjson.dumps(_snapshot(client, rates)))
+            interrupts.wait(interval_seconds)
+
+
+def _snapshot(client: redis.Redis, rates: Rates) -> Picture:
+    found = status.take(client)
+    rates.note(found["services"][keys.WEBHOOK_DELIVERY])
+    found["delivery"]["per_second"] = rates.per_second
+    return found
+
+
+class TopSource:
+    """Reads the farm. If Redis fails after the first read, it returns the last data, marked as old."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._builder = ViewModelBuilder()
+        self._began = time.monotonic()
+        self._last: ViewModel | None = None
+        self._lost_at: str | None = None
+
+    def read(self) -> ViewModel:
+        seconds = time.monotonic() - self._began
+        try:
+            self._last = self._builder.build(status.take(self._client), seconds)
+        except redis.RedisError as error:
+            if self._last is None:
+                raise
+            self._lost_at = self._lost_at or time.strftime("%H:%M:%S")
+            lost = plain(f"Redis does not answer since {self._lost_at}: {error}")
+            return replace(self._last, seconds=seconds, lost=lost)
+        self._lost_at = None
+        return self._last
+
+
+def _watch(source: TopSource, shown: Display, step_seconds: float, interrupts: Interrupts) -> None:
+    stdin = [sys.stdin.fileno()] if sys.stdin.isatty() else []
+    while not interrupts.count:
+        shown.show(source.read())
+        if not sys.stdout.isatty():
+            sys.stdout.flush()
+        if interrupts.wait(step_seconds, *stdin) and _quits(os.read(stdin[0], 64)):
+            return
+
+
+def _quits(typed: bytes) -> bool:
+    """Return whether a quit key was typed, or the terminal has ended."""
+    return not typed or any(key in _QUIT for key in typed)

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 import redis
 
-from hookfarm.delivery_queue.job import Taken, attempt_json, decode, numbered
+from hookfarm.delivery_queue.job import ClaimedJob, attempt_json, decode_stored
 from hookfarm.errors import InvalidInput, NotFound
 from hookfarm.store import keys
 from hookfarm.timestamps import format_ms
@@ -180,13 +180,13 @@ def attempts_by_endpoint(
 
 def all_attempts(client: redis.Redis, end: str, since_ms: int, count: int) -> list[LoggedAttempt]:
     """Return the first `count` attempts of all endpoints, from `end` towards the past."""
-    found: Any = client.xrevrange(keys.RECENT, end, since_ms or "-", count=count)
+    found: Any = client.xrevrange(keys.ATTEMPTS_ALL, end, since_ms or "-", count=count)
     return [_attempt_of_any(cursor.decode(), fields) for cursor, fields in found]
 
 
 def logged_endpoints(client: redis.Redis) -> set[str]:
     """Return the endpoints that have attempts in the log."""
-    found: Any = client.smembers(keys.LOGGED)
+    found: Any = client.smembers(keys.LOGGED_ENDPOINTS)
     return {name.decode() for name in found}
 
 
@@ -205,24 +205,24 @@ def _state(retry: float | None, dead: float | None, open_: float | None) -> tupl
 
 
 def _from_job(delivery_id: str, job: bytes, state: DeliveryState, at_ms: int | None) -> Delivery:
-    taken = decode(numbered(0, job))
-    if not isinstance(taken, Taken):
+    claimed = decode_stored(job)
+    if not isinstance(claimed, ClaimedJob):
         header = orjson.loads(job)
         raw, reason, source = orjson.dumps(header.get("raw")), header["reason"], header.get("source")
         return Delivery(delivery_id, "", state, (), raw, reason, at_ms, source, job)
-    outcomes = tuple(taken.header.get("outcomes", ()))
-    reason = taken.header.get("reason") if state is DeliveryState.DEAD else None
-    return Delivery(taken.id, taken.endpoint, state, outcomes, taken.body, reason, at_ms, stored=job)
+    outcomes = tuple(claimed.header.get("outcomes", ()))
+    reason = claimed.header.get("reason") if state is DeliveryState.DEAD else None
+    return Delivery(claimed.id, claimed.endpoint, state, outcomes, claimed.body, reason, at_ms, stored=job)
 
 
 def _from_log(stored: bytes) -> Delivery:
-    taken = decode(numbered(0, stored))
-    assert isinstance(taken, Taken)
-    outcome = taken.header["outcome"]
-    outcomes = (*taken.header.get("outcomes", ()), outcome)
+    claimed = decode_stored(stored)
+    assert isinstance(claimed, ClaimedJob)
+    outcome = claimed.header["outcome"]
+    outcomes = (*claimed.header.get("outcomes", ()), outcome)
     at_ms = int(outcome["at"] * 1000)
     state = DeliveryState.DELIVERED
-    return Delivery(taken.id, taken.endpoint, state, outcomes, taken.body, at_ms=at_ms, stored=stored)
+    return Delivery(claimed.id, claimed.endpoint, state, outcomes, claimed.body, at_ms=at_ms, stored=stored)
 
 
 def _attempt_of_any(cursor: str, fields: dict[bytes, bytes]) -> LoggedAttempt:

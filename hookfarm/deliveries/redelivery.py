@@ -7,7 +7,7 @@ import redis
 from hookfarm.deliveries import attempts, log
 from hookfarm.deliveries.filters import DELIVERED, AttemptFilter
 from hookfarm.deliveries.log import Delivery, DeliveryState
-from hookfarm.delivery_queue.job import KEPT_OUTCOMES, Taken, decode, encode, numbered
+from hookfarm.delivery_queue.job import MAX_OUTCOMES, ClaimedJob, decode_stored, encode
 from hookfarm.errors import Conflict
 from hookfarm.store.scripts import Script
 
@@ -72,9 +72,9 @@ def _changed(delivery: Delivery, answer: int) -> Conflict | None:
 
 def _new_job(delivery: Delivery) -> bytes:
     """Return the job of a delivery that is sent again; its attempts are counted on."""
-    taken = decode(numbered(0, delivery.stored))
-    assert isinstance(taken, Taken)
-    made = taken.header.get("done") or taken.attempt - (delivery.state is DeliveryState.RETRY)
-    header = {k: v for k, v in taken.header.items() if k not in ("done", "outcome", "reason", "orphaned")}
-    kept = {**header, "attempt": made + 1, "base": made, "outcomes": list(delivery.attempts[-KEPT_OUTCOMES:])}
-    return encode(kept, taken.body)
+    claimed = decode_stored(delivery.stored)
+    assert isinstance(claimed, ClaimedJob)
+    made = claimed.header.get("done") or claimed.attempt - (delivery.state is DeliveryState.RETRY)
+    header = {k: v for k, v in claimed.header.items() if k not in ("done", "outcome", "reason", "orphaned")}
+    kept = {**header, "attempt": made + 1, "base": made, "outcomes": list(delivery.attempts[-MAX_OUTCOMES:])}
+    return encode(kept, claimed.body)

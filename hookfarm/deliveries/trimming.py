@@ -31,10 +31,10 @@ class LogTrimmer:
         """Trim the log of all endpoints and the next batch of the endpoints' own logs."""
         oldest_ms = max(0, int((time.time() - self._age_seconds) * 1000))
         share = 0.5 if is_nearly_full(client) else 1.0
-        length = min(MAX_ATTEMPTS_OF_ALL, int(client.xlen(keys.RECENT) * share))
-        client.xtrim(keys.RECENT, maxlen=length, approximate=True)
-        client.xtrim(keys.RECENT, minid=str(oldest_ms), approximate=True)
-        page: Any = client.sscan(keys.LOGGED, self._cursor, count=_ENDPOINTS_BATCH_SIZE)
+        length = min(MAX_ATTEMPTS_OF_ALL, int(client.xlen(keys.ATTEMPTS_ALL) * share))
+        client.xtrim(keys.ATTEMPTS_ALL, maxlen=length, approximate=True)
+        client.xtrim(keys.ATTEMPTS_ALL, minid=str(oldest_ms), approximate=True)
+        page: Any = client.sscan(keys.LOGGED_ENDPOINTS, self._cursor, count=_ENDPOINTS_BATCH_SIZE)
         self._cursor, endpoints = page
         for name in endpoints:
             kept = min(self._kept, int(client.xlen(keys.ATTEMPTS + name.decode()) * share))

@@ -1,42 +1,42 @@
-"""From the processors into the queue: what became of stream entries, and what waited for confirmations."""
+"""Enqueue the results of stream entries, and jobs whose confirmations have come."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from hookfarm.delivery_queue.job import Job, garbage
+from hookfarm.delivery_queue.job import Job, invalid_job
 from hookfarm.event_stream import Entry
 from hookfarm.store import keys
-from hookfarm.store.clients import Argument, Exchange
+from hookfarm.store.clients import Argument, PipelinedConnection
 from hookfarm.store.scripts import Script
 
 SAFE_CONFIRMATIONS, FINALIZED_CONFIRMATIONS = 32, 64
-"""What stands for `safe` and `finalized` on a chain whose nodes don't tell: one and two epochs of Ethereum."""
+"""Replace `safe` and `finalized` on a chain whose nodes do not report them: one and two epochs of Ethereum."""
 
-_HAND_OFF = Script("hand_off", "types", "facts", "places", "ledger", "told")
+_ENQUEUE = Script("hand_off", "types", "facts", "places", "ledger", "told")
 _CONFIRM = Script("confirm", "facts", "ledger")
 
 
 @dataclass(frozen=True)
-class Rejected:
-    """An entry that can never become jobs, and why."""
+class InvalidEntry:
+    """An entry that can never become jobs; it becomes a dead letter with the reason."""
 
     raw: bytes
     reason: str
 
 
-class Waiting(NamedTuple):
-    """A job that waits until `block` is reached on one of a chain's lines: `blocks`, `safe` or `finalized`."""
+class UnconfirmedJob(NamedTuple):
+    """A job that waits until the chain's `head` (`blocks`, `safe` or `finalized`) reaches `block`."""
 
     job: Job
-    line: str
+    head: str
     block: int
 
 
-class Removal(NamedTuple):
-    """Takes back these deliveries to an endpoint, in the order in which they are sent: what was not sent never is.
+class Retraction(NamedTuple):
+    """Withdraws these deliveries to an endpoint, in the order of their sending: the unsent ones are never sent.
 
-    `job` follows them, should the first have been sent; None = the endpoint does not want to be told.
+    `job` follows them if the first was sent; None = the endpoint does not want that notification.
     """
 
     endpoint: str
@@ -44,111 +44,120 @@ class Removal(NamedTuple):
     job: Job | None = None
 
 
-class Unfinalized(NamedTuple):
-    """The entry's log as it is kept until its block, of that number, is final; nothing = not any longer."""
+class AwaitsFinality(NamedTuple):
+    """The entry's log as it is stored until its block, of that number, is final; empty = no longer stored."""
 
     block_number: int
-    kept: bytes
+    stored: bytes
 
 
-class LogState(NamedTuple):
-    """What was told of one log, as its processor writes it: `before` is compared, `after` kept ('' = no change).
+class HistoryUpdate(NamedTuple):
+    """A log's history: `before` is compared with the stored one, `after` replaces it ('' = no change).
 
-    `block` is `<chain>:<block hash>`. `log_index`: for a transfer, a text that is no log's.
+    `block` is `<chain>:<block hash>`. `position`: a log's index; for a transfer, a text that no log has.
     """
 
     block: str
-    log_index: int | str
+    position: int | str
     before: str
     after: str
 
 
 @dataclass(frozen=True)
-class Handled:
-    """What became of one stream entry."""
+class EntryResult:
+    """What one stream entry leads to."""
 
     entry: Entry
     jobs: tuple[Job, ...] = ()
-    rejected: Rejected | None = None
-    waiting: tuple[Waiting, ...] = ()
-    removals: tuple[Removal, ...] = ()
-    log: LogState | None = None
-    unfinalized: Unfinalized | None = None
+    invalid: InvalidEntry | None = None
+    unconfirmed: tuple[UnconfirmedJob, ...] = ()
+    retractions: tuple[Retraction, ...] = ()
+    history: HistoryUpdate | None = None
+    awaits_finality: AwaitsFinality | None = None
 
     @property
-    def is_nothing(self) -> bool:
-        return not (self.jobs or self.rejected or self.waiting or self.removals or self.log)
+    def is_empty(self) -> bool:
+        return not (self.jobs or self.invalid or self.unconfirmed or self.retractions or self.history)
 
 
 @dataclass(frozen=True)
-class HandedOff:
-    """`enqueued`: how many jobs. `told`: entry -> what was told of its log before, where that was not what the
-    caller thought; such an entry is still the caller's to handle."""
+class EnqueueResult:
+    """`enqueued`: the number of jobs. `conflicts`: entry id -> the stored history of its log, where that is not
+    the caller's `before`; such an entry is not acknowledged and must be processed again with it."""
 
     enqueued: int
-    told: dict[bytes, str]
+    conflicts: dict[bytes, str]
 
 
-class Confirmed(NamedTuple):
-    """`enqueued`: how many jobs. `final`: blocks, `<chain>:<block hash>`, that have become final and of which
-    something waits for that (see `finalizing`)."""
+class ConfirmResult(NamedTuple):
+    """`enqueued`: the number of jobs. `final_blocks`: `<chain>:<block hash>` of blocks that have become final and
+    have stored logs (see `finalize`)."""
 
     enqueued: int
-    final: tuple[str, ...]
+    final_blocks: tuple[str, ...]
 
 
-def hand_off(exchange: Exchange, handled: Sequence[Handled], nothing: Sequence[Entry] = ()) -> HandedOff:
-    """Acknowledges the entries and enqueues what became of them, one script a chain.
+def enqueue_results(
+    connection: PipelinedConnection, results: Sequence[EntryResult], unwanted: Sequence[Entry] = ()
+) -> EnqueueResult:
+    """Acknowledge the entries and enqueue their results, one script a chain.
 
-    An entry that somebody else acknowledged first adds nothing. `nothing`: entries that became nothing.
+    An entry that another consumer acknowledged first adds nothing. `unwanted`: entries without a result.
     """
-    by_chain: dict[int, tuple[list[Handled], list[bytes]]] = {}
-    for item in handled:
-        by_chain.setdefault(item.entry.chain_id, ([], []))[0].append(item)
-    for chain_id, entry_id, _ in nothing:
+    by_chain: dict[int, tuple[list[EntryResult], list[bytes]]] = {}
+    for result in results:
+        by_chain.setdefault(result.entry.chain_id, ([], []))[0].append(result)
+    for chain_id, entry_id, _ in unwanted:
         by_chain.setdefault(chain_id, ([], []))[1].append(entry_id)
-    enqueued, told = 0, {}
-    for chain_id, (items, plain) in by_chain.items():
-        count, *differing = _HAND_OFF.run(exchange, (keys.events(chain_id),), _hand_off_arguments(items, plain))
+    enqueued, conflicts = 0, {}
+    for chain_id, (of_chain, plain) in by_chain.items():
+        count, *differing = _ENQUEUE.call_raw(connection, (keys.events(chain_id),), _arguments(of_chain, plain))
         enqueued += int(count)
-        told.update({entry: before.decode() for entry, before in zip(*[iter(differing)] * 2, strict=True)})
-    return HandedOff(enqueued, told)
+        conflicts.update({entry: stored.decode() for entry, stored in zip(*[iter(differing)] * 2, strict=True)})
+    return EnqueueResult(enqueued, conflicts)
 
 
-def _hand_off_arguments(items: Sequence[Handled], nothing: Sequence[bytes]) -> list[Argument]:
-    plain = [*nothing, *(item.entry.entry_id for item in items if item.is_nothing)]
+def _arguments(results: Sequence[EntryResult], unwanted: Sequence[bytes]) -> list[Argument]:
+    plain = [*unwanted, *(result.entry.entry_id for result in results if result.is_empty)]
     arguments: list[Argument] = [keys.PROCESSOR_GROUP, len(plain), *plain]
-    for item in items:
-        if item.is_nothing:
+    for result in results:
+        if result.is_empty:
             continue
-        parts = _parts(item)
-        log = item.log or LogState("", 0, "", "")
-        arguments += [item.entry.entry_id, *log, len(parts) // 5, *parts]
+        parts = _parts(result)
+        history = result.history or HistoryUpdate("", 0, "", "")
+        arguments += [result.entry.entry_id, *history, len(parts) // 5, *parts]
     return arguments
 
 
-def _parts(item: Handled) -> list[Argument]:
-    """Kind, endpoint, id, job and something more for each thing that became of an entry."""
+def _parts(result: EntryResult) -> list[Argument]:
+    """Five fields for each part of a result: kind, endpoint, id, job, and one that depends on the kind."""
     parts: list[Argument] = []
-    for job in item.jobs:
+    for job in result.jobs:
         parts += ["job", job.endpoint, job.id, job.encoded(), ""]
-    for job, line, block in item.waiting:
-        parts += ["wait", job.endpoint, job.id, job.encoded(), f"{item.entry.chain_id}:{line} {block}"]
-    for endpoint, originals, removal in item.removals:
+    for job, head, block in result.unconfirmed:
+        parts += ["wait", job.endpoint, job.id, job.encoded(), f"{result.entry.chain_id}:{head} {block}"]
+    for endpoint, originals, removal in result.retractions:
         following: list[Argument] = [removal.id, removal.encoded()] if removal else ["", ""]
         parts += ["removed", endpoint, *following, " ".join(originals)]
-    if item.unfinalized is not None:
-        number, kept = item.unfinalized
-        parts += ["unfinalized", "", "", kept, number]
-    if item.rejected is not None:
-        source = f"{keys.events(item.entry.chain_id)} {item.entry.entry_id.decode()}"
-        parts += ["dead", "", *garbage(item.rejected.raw, item.rejected.reason, source), ""]
+    if result.awaits_finality is not None:
+        number, stored = result.awaits_finality
+        parts += ["unfinalized", "", "", stored, number]
+    if result.invalid is not None:
+        source = f"{keys.events(result.entry.chain_id)} {result.entry.entry_id.decode()}"
+        parts += ["dead", "", *invalid_job(result.invalid.raw, result.invalid.reason, source), ""]
     return parts
 
 
-def confirm_waiting(exchange: Exchange, chain_id: int, most: int = 1000, most_blocks: int = 100) -> Confirmed:
-    """Enqueues the jobs whose confirmations are there."""
-    chain = (keys.events(chain_id), keys.heads(chain_id), keys.marks(chain_id), keys.reached(chain_id))
-    limits = (chain_id, most, SAFE_CONFIRMATIONS, FINALIZED_CONFIRMATIONS, most_blocks)
-    enqueued, *final = _CONFIRM.run(exchange, chain, limits)
-    return Confirmed(int(enqueued), tuple(f"{chain_id}:{block_hash.decode()}" for block_hash in final))
+def enqueue_confirmed(
+    connection: PipelinedConnection, chain_id: int, max_jobs: int = 1000, max_blocks: int = 100
+) -> ConfirmResult:
+    """Enqueue the jobs of a chain that have their confirmations."""
+    chain = (
+        keys.events(chain_id),
+        keys.heads(chain_id),
+        keys.head_marks(chain_id),
+        keys.confirmed_heads(chain_id),
+    )
+    limits = (chain_id, max_jobs, SAFE_CONFIRMATIONS, FINALIZED_CONFIRMATIONS, max_blocks)
+    enqueued, *final = _CONFIRM.call_raw(connection, chain, limits)
+    return ConfirmResult(int(enqueued), tuple(f"{chain_id}:{block_hash.decode()}" for block_hash in final))

@@ -1,8 +1,8 @@
-"""What waits for its block to be final, and what becomes of it then.
+"""Logs stored until their block is final, and the jobs that follow then.
 
-A log of which somebody is to be told again is kept once, beside what was told of it; only a processor can make
-the jobs of that. So it is read here, made into jobs, and handed back in one script, which does nothing for a log
-that was taken back or dealt with by somebody else meanwhile. Dying in between leaves it to the next who looks.
+A log that is awaited is stored once, beside its history; only a processor can make its jobs. So it is read here,
+made into jobs, and enqueued in one script, which does nothing for a log that was removed or handled by another
+processor meanwhile. After a crash in between the next look finds it again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,71 +10,72 @@ from typing import NamedTuple
 
 from hookfarm.delivery_queue.job import Job
 from hookfarm.store import keys
-from hookfarm.store.clients import Argument, Exchange, Reply, ResponseError
+from hookfarm.store.clients import Argument, PipelinedConnection, Reply, ResponseError
 from hookfarm.store.scripts import Script
 
-LOGS_AT_ONCE = 100
+LOG_BATCH_SIZE = 100
 
 _FINALIZE = Script("finalize", "facts", "ledger", "told")
 
 
-class KeptLog(NamedTuple):
-    """A log (or transfer) of a block as it waits; `place` and `told` as in LogState, `event` as in Unfinalized."""
+class StoredLog(NamedTuple):
+    """A log (or transfer) of a block; `position` and `history` as in HistoryUpdate, `event` as in
+    AwaitsFinality."""
 
-    place: str
-    told: str
+    position: str
+    history: str
     event: bytes
 
 
-class Following(NamedTuple):
-    """A job that is sent once the delivery `original` is over; at once where there is none ('')."""
+class FollowUp(NamedTuple):
+    """A job that is sent after the delivery `original` has ended; at once if there is none ('')."""
 
     job: Job
     original: str
 
 
-class Finalized(NamedTuple):
-    """A final log: what was told of it before, what is from now on ('' = nothing), and the jobs that say so."""
+class FinalityUpdate(NamedTuple):
+    """A final log: its history before and after ('' = no change), and its `finalized` jobs."""
 
-    place: str
+    position: str
     before: str
     after: str
-    jobs: tuple[Following, ...]
+    jobs: tuple[FollowUp, ...]
 
 
-def kept_logs(exchange: Exchange, block: str) -> Iterator[list[KeptLog]]:
-    """The logs of a block that wait, not too many at once for a script; an empty list where none does.
+def read_stored_logs(connection: PipelinedConnection, block: str) -> Iterator[list[StoredLog]]:
+    """Yield the stored logs of a block in batches that fit one script; one empty list if there are none.
 
-    `block` is `<chain>:<block hash>`. Any of them may be gone by the time that it is read.
+    `block` is `<chain>:<block hash>`. A log may be gone by the time its batch is read.
     """
-    waiting, told = keys.UNFINALIZED + block, keys.SENT + block
-    [logs] = _answered(exchange, ("HKEYS", waiting))
+    awaiting, histories = keys.UNFINALIZED_LOGS + block, keys.HISTORY + block
+    [logs] = _execute(connection, ("HKEYS", awaiting))
     if not logs:
         yield []
-    for start in range(0, len(logs), LOGS_AT_ONCE):
-        some = logs[start : start + LOGS_AT_ONCE]
-        events, texts = _answered(exchange, ("HMGET", waiting, *some), ("HMGET", told, *some))
-        found = zip(some, texts, events, strict=True)
+    for start in range(0, len(logs), LOG_BATCH_SIZE):
+        batch = logs[start : start + LOG_BATCH_SIZE]
+        events, texts = _execute(connection, ("HMGET", awaiting, *batch), ("HMGET", histories, *batch))
+        found = zip(batch, texts, events, strict=True)
         yield [
-            KeptLog(place.decode(), (text or b"").decode(), event)
-            for place, text, event in found
+            StoredLog(position.decode(), (text or b"").decode(), event)
+            for position, text, event in found
             if event is not None
         ]
 
 
-def finalize(exchange: Exchange, block: str, logs: Sequence[Finalized]) -> int:
-    """Enqueues what tells of these logs; returns how many jobs. Where none is left the block is done with."""
+def finalize(connection: PipelinedConnection, block: str, updates: Sequence[FinalityUpdate]) -> int:
+    """Enqueue the jobs of these logs; returns how many. The block is done when no stored log is left."""
     chain_id, _, block_hash = block.partition(":")
     arguments: list[Argument] = [chain_id, block_hash]
-    for log in logs:
-        arguments += [log.place, log.before, log.after, len(log.jobs)]
-        for job, original in log.jobs:
+    for update in updates:
+        arguments += [update.position, update.before, update.after, len(update.jobs)]
+        for job, original in update.jobs:
             arguments += [job.endpoint, job.id, job.encoded(), original]
-    return int(_FINALIZE.run(exchange, (), arguments))
+    return int(_FINALIZE.call_raw(connection, (), arguments))
 
 
-def _answered(exchange: Exchange, *commands: tuple[Argument, ...]) -> list[Reply]:
-    replies = exchange.ask(*commands)
+def _execute(connection: PipelinedConnection, *commands: tuple[Argument, ...]) -> list[Reply]:
+    replies = connection.execute(*commands)
     for reply in replies:
         if isinstance(reply, ResponseError):
             raise reply

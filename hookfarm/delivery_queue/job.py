@@ -1,8 +1,21 @@
-"""A job in its three forms: as it is enqueued, in the list, and in a worker's hands.
+"""A job and its wire format: writer and recogniser side by side.
 
-In the ledger it is `{"id":…,"endpoint":…,"attempt":…,…,"payload":{…}}`, and an element of the list is the same
-with `"seq":N` in front. `payload` comes last and is never parsed here: the body of every attempt is byte for
-byte what the processor wrote.
+In the ledger a job is one JSON object without spaces. Its fields stand in this order, which is part of the format:
+
+    {"id":"…","endpoint":"…","attempt":N,<optional fields>,"payload":{…}}
+
+    attempt      number of the next attempt, from 1
+    base         attempts before the last redelivery; the retry schedule begins anew behind them
+    orphaned     how many workers died while they held the job
+    interrupted  true if a stop interrupted its last attempt
+    outcomes     results of its attempts, oldest first, at most MAX_OUTCOMES
+    reason       why it is a dead letter
+
+An element of the list is the same object with `"seq":N,` in front; N is the sequence, given out by scripts only.
+`payload` comes last and is never parsed here: the body of every attempt is byte for byte what the processor wrote.
+A job that was never attempted therefore ends its header with `"attempt":1,"payload":`.
+
+Scripts read the same format by position; store/lua/shared/job.lua is the twin of this module.
 """
 
 import hashlib
@@ -19,8 +32,9 @@ from hookfarm.store import keys
 from hookfarm.timestamps import format_seconds
 
 MAX_JOB_BYTES = 1024 * 1024
-KEPT_GARBAGE_BYTES = 4096
-KEPT_OUTCOMES = 100
+MAX_RAW_BYTES = 4096
+"""Of an invalid job, kept in its dead letter."""
+MAX_OUTCOMES = 100
 """Attempts that a job remembers: all of them, on any sensible schedule."""
 MAX_NESTING = 512
 """Half of what the standard library's decoder follows before it raises RecursionError."""
@@ -30,7 +44,7 @@ _SEQUENCE_LIMIT = 2**53
 """What the score of a ZSET holds exactly; reached in the year 2255."""
 _NO_OUTCOMES: list[object] = []
 _POSITIONS = json.JSONDecoder(parse_int=lambda _: 0, parse_float=lambda _: 0.0)
-"""Tells where a value ends; its numbers, of any size, are not looked at."""
+"""Finds the end of a value; its numbers may be of any size."""
 _BRACKET_OR_STRING = re.compile(r'[\[\]{}]|"(?:[^"\\]|\\.)*"')
 _ID = re.compile(r"[0-9A-Za-z_.:-]{1,128}")
 
@@ -44,12 +58,12 @@ class Job:
     body: bytes
 
     def encoded(self) -> bytes:
-        """As the ledger has it before its first attempt; scripts rely on the order of these fields."""
+        """Its form in the ledger before its first attempt."""
         return encode({"id": self.id, "endpoint": self.endpoint, "attempt": 1}, self.body)
 
 
-class Taken(NamedTuple):
-    """One job in a worker's hands: `header` is all of it but the payload."""
+class ClaimedJob(NamedTuple):
+    """One job in the hands of a worker: `header` is all of it but the payload."""
 
     sequence: int
     id: str
@@ -60,18 +74,22 @@ class Taken(NamedTuple):
 
     @property
     def attempt_since_redrive(self) -> int:
-        """The number of this attempt on the retry schedule, which begins anew when somebody sends it again."""
+        """The number of this attempt on the retry schedule, which begins anew when the job is redelivered."""
         return self.attempt - int(self.header.get("base", 0))
 
-    def after(self, outcome: dict[str, Any], **changes: Any) -> bytes:
-        """The job for the ledger once this attempt has failed with `outcome`."""
-        outcomes = [*self.header.get("outcomes", []), outcome][-KEPT_OUTCOMES:]
-        return encode({**self.header, "outcomes": outcomes, **changes}, self.body)
+    def with_outcome(self, outcome: dict[str, Any], **changes: Any) -> bytes:
+        """The job for the ledger after this attempt has failed with `outcome`."""
+        outcomes = [*self.header.get("outcomes", []), outcome][-MAX_OUTCOMES:]
+        return self.with_fields(outcomes=outcomes, **changes)
+
+    def with_fields(self, **changes: Any) -> bytes:
+        """The job for the ledger with these fields of its header changed."""
+        return encode({**self.header, **changes}, self.body)
 
 
 @dataclass(frozen=True)
-class Foreign:
-    """An element that somebody else pushed: not ours until it is adopted."""
+class ForeignElement:
+    """An element of the list that no script of ours wrote: not a job until it is adopted."""
 
     raw: bytes
 
@@ -85,45 +103,55 @@ def attempt_json(outcome: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def encode(header: dict[str, Any], body: bytes) -> bytes:
+    """Write a job of the ledger."""
     return orjson.dumps(header)[:-1] + _PAYLOAD + body + b"}"
 
 
-def numbered(sequence: int, job: bytes) -> bytes:
-    """A job of the ledger as the element of the list that it is under `sequence`; as the scripts do it."""
+def as_list_element(sequence: int, job: bytes) -> bytes:
+    """Write a job of the ledger as the element of the list that it is under `sequence`."""
     return _SEQUENCE + b"%d," % sequence + job[1:]
 
 
-def decode(element: bytes) -> Taken | Foreign:
-    """An element of the list: ours, or somebody else's, however much it looks like ours."""
+def decode(element: bytes) -> ClaimedJob | ForeignElement:
+    """Read an element of the list. Returns a ForeignElement unless it is exactly what the scripts write."""
     if not element.startswith(_SEQUENCE):
-        return Foreign(element)
+        return ForeignElement(element)
     # A string's quotes are escaped, so the first match is the field and nothing inside a value.
     head, _, rest = element.partition(_PAYLOAD)
     try:
         header = orjson.loads(head + b"}")
         sequence = header.pop("seq")
-        taken = Taken(sequence, header["id"], header["endpoint"], header["attempt"], header, rest[:-1])
+        job = ClaimedJob(sequence, header["id"], header["endpoint"], header["attempt"], header, rest[:-1])
     except (orjson.JSONDecodeError, KeyError):
-        return Foreign(element)
-    return taken if _is_sound(taken) and rest.startswith(b"{") and rest.endswith(b"}}") else Foreign(element)
+        return ForeignElement(element)
+    return job if _is_sound(job) and rest.startswith(b"{") and rest.endswith(b"}}") else ForeignElement(element)
 
 
-def _is_sound(taken: Taken) -> bool:
-    """Whether the fields are such as the scripts write; what is done with them relies on that."""
+def decode_stored(stored: object) -> ClaimedJob | None:
+    """Read a job of the ledger; its sequence is 0. Returns None if it is missing or not one of ours."""
+    job = decode(as_list_element(0, stored)) if isinstance(stored, bytes) else None
+    return job if isinstance(job, ClaimedJob) else None
+
+
+def _is_sound(job: ClaimedJob) -> bool:
+    """Whether the fields are such as the scripts write; all later steps rely on that."""
     return (
-        type(taken.sequence) is int
-        and type(taken.attempt) is int
-        and type(taken.id) is str
-        and type(taken.endpoint) is str
-        and 0 <= taken.sequence < _SEQUENCE_LIMIT
-        and taken.attempt > 0
-        and _ID.fullmatch(taken.id) is not None
-        and isinstance(taken.header.get("outcomes", _NO_OUTCOMES), list)
+        type(job.sequence) is int
+        and type(job.attempt) is int
+        and type(job.id) is str
+        and type(job.endpoint) is str
+        and 0 <= job.sequence < _SEQUENCE_LIMIT
+        and job.attempt > 0
+        and _ID.fullmatch(job.id) is not None
+        and isinstance(job.header.get("outcomes", _NO_OUTCOMES), list)
     )
 
 
 def parse_foreign(raw: bytes) -> tuple[str, str, bytes]:
-    """Id, endpoint and body of an element `{"endpoint":…,"payload":{…}}` with an optional id."""
+    """Id, endpoint and body of an element `{"endpoint":…,"payload":{…}}` with an optional id.
+
+    Raises InvalidInput if it is anything else.
+    """
     if len(raw) > MAX_JOB_BYTES:
         raise InvalidInput(keys.DELIVERY_QUEUE, f"{len(raw)} bytes; at most {MAX_JOB_BYTES} are allowed")
     try:
@@ -179,9 +207,9 @@ def _after_space(text: str, at: int) -> int:
     return at
 
 
-def garbage(raw: bytes, reason: str, source: str) -> tuple[str, bytes]:
-    """Id and job under which something that is no job is kept among the dead letters."""
+def invalid_job(raw: bytes, reason: str, source: str) -> tuple[str, bytes]:
+    """Id and job under which an element that is not a job becomes a dead letter."""
     identity = f"garbage_{hashlib.sha256(source.encode() + raw).hexdigest()[:32]}"
-    shown = raw[:KEPT_GARBAGE_BYTES].decode("utf-8", "backslashreplace")
+    shown = raw[:MAX_RAW_BYTES].decode("utf-8", "backslashreplace")
     header = {"id": identity, "endpoint": "", "attempt": 0, "reason": reason, "source": source, "raw": shown}
     return identity, encode(header, b"null")

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 import redis
 
-from hookfarm.delivery_queue.job import Job, Taken, attempt_json, decode, numbered
+from hookfarm.delivery_queue.job import ClaimedJob, Job, attempt_json, decode_stored
 from hookfarm.records import Subscription, operational
 from hookfarm.store import keys
 from hookfarm.store.scripts import Script
@@ -37,10 +37,10 @@ def note_stalled_chain(client: "redis.Redis", chain_id: int, reason: str) -> Non
 
 def tell(client: "redis.Redis") -> int:
     """Enqueues what is to be told of the oldest facts; returns how many facts that were."""
-    facts: Any = client.lrange(keys.FACTS, 0, MOST_AT_ONCE - 1)
+    facts: Any = client.lrange(keys.OPERATIONAL_EVENTS, 0, MOST_AT_ONCE - 1)
     if not facts:
         return 0
-    wanted = _wanted(client.hgetall(keys.OPERATIONAL))
+    wanted = _wanted(client.hgetall(keys.OPERATIONAL_SUBSCRIPTIONS))
     return sum(_tell_one(client, fact, wanted) for fact in facts)
 
 
@@ -85,8 +85,8 @@ def _details(client: "redis.Redis", fact: Mapping[str, Any]) -> dict[str, Any]:
     if fact["type"] != operational.DELIVERY_DEAD:
         return {}
     stored = client.hget(keys.JOBS, fact["delivery"])
-    job = decode(numbered(0, stored)) if isinstance(stored, bytes) else None
-    if not isinstance(job, Taken):
+    job = decode_stored(stored)
+    if not isinstance(job, ClaimedJob):
         return {"reason": None, "attempts": None}
     outcomes = job.header.get("outcomes")
     last = attempt_json(outcomes[-1]) if outcomes else None

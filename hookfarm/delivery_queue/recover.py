@@ -6,9 +6,9 @@ from enum import StrEnum
 
 import redis
 
-from hookfarm.delivery_queue.job import Taken, decode, encode, numbered
+from hookfarm.delivery_queue.job import ClaimedJob, decode, decode_stored
 from hookfarm.store import keys
-from hookfarm.store.clients import Argument, Exchange, ResponseError, whole_number
+from hookfarm.store.clients import Argument, PipelinedConnection, ResponseError, parse_integer
 from hookfarm.store.scripts import Script
 
 MAX_ORPHANED = 5
@@ -39,13 +39,13 @@ def hold(
 
 
 def holders(client: "redis.Redis") -> list[str]:
-    """The farms that have published what they hold and not taken it back."""
-    return [name.decode() if isinstance(name, bytes) else name for name in client.hkeys(keys.HOLDERS)]
+    """The farms that have published what they hold and not withdrawn it."""
+    return [name.decode() if isinstance(name, bytes) else name for name in client.hkeys(keys.HELD_BY_FARM)]
 
 
 def release(client: "redis.Redis", holder: str) -> None:
     """The farm `holder` has nothing in hand any more."""
-    client.hdel(keys.HOLDERS, holder)
+    client.hdel(keys.HELD_BY_FARM, holder)
 
 
 class Orphan(StrEnum):
@@ -63,32 +63,37 @@ def requeue_orphan(client: "redis.Redis", job_id: str, sequence: int) -> Orphan 
     return Orphan(arguments[3]) if arguments and _REQUEUE.call(client, (), arguments) else None
 
 
-def requeue_held(exchange: Exchange, sequence: int) -> list[str]:
+def requeue_held(connection: PipelinedConnection, sequence: int) -> list[str]:
     """As `requeue_orphan`, for what a worker that is known to be dead held under `sequence`; returns its ids."""
-    [found] = exchange.ask(("ZRANGEBYSCORE", keys.OPEN, sequence, sequence))
+    [found] = connection.execute(("ZRANGEBYSCORE", keys.OPEN, sequence, sequence))
     if isinstance(found, ResponseError):
         raise found
     requeued: list[str] = []
     for name in found:
         job_id = name.decode("utf-8", "backslashreplace")
-        [job] = exchange.ask(("HGET", keys.JOBS, job_id))
+        [job] = connection.execute(("HGET", keys.JOBS, job_id))
         arguments = _orphaned(job, job_id, sequence)
-        if arguments and _REQUEUE.run(exchange, (), arguments):
+        if arguments and _REQUEUE.call_raw(connection, (), arguments):
             requeued.append(job_id)
     return requeued
 
 
 def _orphaned(job: object, job_id: str, sequence: int) -> tuple[str, int, bytes, Orphan, str] | None:
     """What `requeue` is told: the job with one more worker to its account. None where there is no such job."""
-    taken = decode(numbered(0, job)) if isinstance(job, bytes) else None
-    if not isinstance(taken, Taken):
+    claimed = decode_stored(job)
+    if claimed is None:
         return None
-    counted = taken.header.get("orphaned", 0)
+    counted = claimed.header.get("orphaned", 0)
     orphaned = (counted if isinstance(counted, int) else 0) + 1
     dead = orphaned > MAX_ORPHANED
     changes = {"orphaned": orphaned, **({"reason": "worker_lost"} if dead else {})}
-    changed = encode({**taken.header, **changes}, taken.body)
-    return job_id, sequence, changed, Orphan.DEAD if dead else Orphan.QUEUED, taken.endpoint
+    return (
+        job_id,
+        sequence,
+        claimed.with_fields(**changes),
+        Orphan.DEAD if dead else Orphan.QUEUED,
+        claimed.endpoint,
+    )
 
 
 def watermark(client: "redis.Redis") -> int | None:
@@ -101,11 +106,11 @@ def watermark(client: "redis.Redis") -> int | None:
         pipe.lindex(keys.DELIVERY_QUEUE, -1)
         pipe.get(keys.SEQUENCE)
         tail, last = pipe.execute()
-    newest = whole_number(keys.SEQUENCE, last)
+    newest = parse_integer(keys.SEQUENCE, last)
     if tail is None:
         return newest + 1
-    taken = decode(tail)
-    return taken.sequence if isinstance(taken, Taken) and taken.sequence <= newest else None
+    claimed = decode(tail)
+    return claimed.sequence if isinstance(claimed, ClaimedJob) and claimed.sequence <= newest else None
 
 
 def promote(client: "redis.Redis", most: int = 1000) -> int:

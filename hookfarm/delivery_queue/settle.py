@@ -1,4 +1,4 @@
-"""What a worker tells the ledger about a job that it has done with, one way or another."""
+"""Settlements: a worker's record of an attempt's outcome, sent to the ledger."""
 
 import math
 from dataclasses import dataclass, field
@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from hookfarm.delivery_queue.job import Taken, encode
-from hookfarm.store.clients import Exchange, ResponseError
+from hookfarm.delivery_queue.job import ClaimedJob
+from hookfarm.store.clients import PipelinedConnection, ResponseError
 from hookfarm.store.scripts import Script
 
-GIVE_UP = 2
-"""The answer to a settlement whose endpoint has done nothing but fail for too long."""
+DISABLE_ENDPOINT = 2
+"""The reply to a settlement whose endpoint has only failed for too long."""
 _FOREVER_SECONDS = 100 * 365 * 86_400.0
 
 _SETTLE_DELIVERED = Script("settle_delivered", "facts", "places", "ledger", "log")
@@ -23,9 +23,9 @@ SCRIPTS = (_SETTLE_DELIVERED, _SETTLE_FAILED, _GIVE_BACK, _PARK)
 
 
 class Attempt(NamedTuple):
-    """One POST as the log keeps it: its number, an HTTP status or the word for an error, and ms it took.
+    """One POST as the log keeps it: its number, an HTTP status or the kind of its error, and its duration.
 
-    `outcome` is the same with everything else that is known of it.
+    `outcome` is the same with all details.
     """
 
     number: int
@@ -34,79 +34,82 @@ class Attempt(NamedTuple):
     outcome: dict[str, Any]
 
 
-class Verdict(StrEnum):
-    """What an attempt that failed says of its endpoint."""
+class HealthSignal(StrEnum):
+    """Evidence of a failed attempt about its endpoint, for the circuit breaker."""
 
-    FAILED = "failed"
-    """It is in trouble: no answer, a 5xx, a 429."""
-    ANSWERED = "answered"
-    """It works, and did not want this one."""
-    NONE = "none"
-    """Nothing: it was not asked."""
+    UNHEALTHY = "failed"
+    """No response, a 5xx or a 429."""
+    HEALTHY = "answered"
+    """A response of a server that works, such as a 404."""
+    UNKNOWN = "none"
+    """Nothing was sent."""
 
 
 @dataclass(slots=True)
 class Settlement:
-    """What to tell the ledger about the last job; kept until Redis has answered it."""
+    """The packed command that settles one job; kept until Redis has confirmed it."""
 
     script: Script
     packed: bytes = field(repr=False)
     endpoint: str = ""
 
 
-def confirm(exchange: Exchange) -> int | None:
-    """Reads the settlement's answer; None = not done, settle again."""
-    reply = exchange.receive()
+def read_settlement(connection: PipelinedConnection) -> int | None:
+    """Read the reply to a settlement. Returns None if it was not done and must be sent again."""
+    reply = connection.receive()
     return None if isinstance(reply, ResponseError) else int(reply)
 
 
-def settle_now(exchange: Exchange, settlement: Settlement) -> int:
-    """Settles in a round trip of its own, teaching the server the script first; returns the answer."""
-    exchange.send(settlement.script.packed_load() + settlement.packed)
-    exchange.receive()
-    reply = exchange.receive()
+def settle_sync(connection: PipelinedConnection, settlement: Settlement) -> int:
+    """Settle in a round trip of its own, which also loads the script; return the reply."""
+    connection.send(settlement.script.encode_load() + settlement.packed)
+    connection.receive()
+    reply = connection.receive()
     if isinstance(reply, ResponseError):
         raise reply
     return int(reply)
 
 
-def delivered(taken: Taken, attempt: Attempt, keep: int) -> Settlement:
-    """It is done: out of the ledger and into the log, which keeps `keep` attempts an endpoint. Idempotent."""
+def delivered(job: ClaimedJob, attempt: Attempt, keep: int) -> Settlement:
+    """Move the job from the ledger to the delivery log, which keeps `keep` attempts an endpoint. Idempotent."""
     outcome = orjson.dumps(attempt.outcome)
-    arguments = (taken.id, taken.endpoint, keep, outcome, attempt.number, attempt.status, attempt.duration_ms)
-    return Settlement(_SETTLE_DELIVERED, _SETTLE_DELIVERED.packed((), arguments), taken.endpoint)
+    arguments = (job.id, job.endpoint, keep, outcome, attempt.number, attempt.status, attempt.duration_ms)
+    return Settlement(_SETTLE_DELIVERED, _SETTLE_DELIVERED.encode((), arguments), job.endpoint)
 
 
 def failed(
-    taken: Taken,
-    job: bytes,
+    job: ClaimedJob,
+    stored: bytes,
     retry_in_seconds: float | None,
-    verdict: Verdict = Verdict.FAILED,
+    signal: HealthSignal = HealthSignal.UNHEALTHY,
     attempt: Attempt | None = None,
     keep: int = 0,
-    give_up_seconds: float = math.inf,
+    disable_after_seconds: float = math.inf,
 ) -> Settlement:
-    """Keeps `job` for another attempt, or as a dead letter. Nothing happens if it was requeued meanwhile.
+    """Store the job as `stored` for another attempt, or as a dead letter if `retry_in_seconds` is None.
 
-    The answer is GIVE_UP where the endpoint has only failed for `give_up_seconds`.
+    Does nothing if the job was requeued in the meantime. The reply is DISABLE_ENDPOINT if the endpoint has only
+    failed for `disable_after_seconds`.
     """
     wait = "" if retry_in_seconds is None else int(retry_in_seconds * 1000)
-    give_up = int(min(give_up_seconds, _FOREVER_SECONDS) * 1000)
+    disable_after_ms = int(min(disable_after_seconds, _FOREVER_SECONDS) * 1000)
     logged = (keep, attempt.number, attempt.status, attempt.duration_ms) if attempt else (0, 0, "", 0)
-    arguments = (taken.id, taken.sequence, taken.endpoint, job, wait, verdict.value, give_up, *logged)
-    return Settlement(_SETTLE_FAILED, _SETTLE_FAILED.packed((), arguments), taken.endpoint)
+    arguments = (job.id, job.sequence, job.endpoint, stored, wait, signal.value, disable_after_ms, *logged)
+    return Settlement(_SETTLE_FAILED, _SETTLE_FAILED.encode((), arguments), job.endpoint)
 
 
-def give_back(taken: Taken, interrupted: bool = False) -> Settlement:
-    """Puts it into the list again, unattempted, or `interrupted` in its attempt.
+def returned(job: ClaimedJob, interrupted: bool = False) -> Settlement:
+    """Put the job back into the list, unattempted or `interrupted` in its attempt.
 
-    Nothing happens if it was requeued meanwhile.
+    Does nothing if the job was requeued in the meantime.
     """
-    changed = (encode({**taken.header, "interrupted": True}, taken.body),) if interrupted else ()
-    arguments = (taken.id, taken.sequence, *changed)
-    return Settlement(_GIVE_BACK, _GIVE_BACK.packed((), arguments), taken.endpoint)
+    changed = (job.with_fields(interrupted=True),) if interrupted else ()
+    return Settlement(_GIVE_BACK, _GIVE_BACK.encode((), (job.id, job.sequence, *changed)), job.endpoint)
 
 
-def park(taken: Taken) -> Settlement:
-    """Keeps it, unattempted, until its endpoint is enabled. Nothing happens if it was requeued meanwhile."""
-    return Settlement(_PARK, _PARK.packed((), (taken.id, taken.sequence, taken.endpoint)), taken.endpoint)
+def parked(job: ClaimedJob) -> Settlement:
+    """Keep the job, unattempted, until its endpoint is enabled.
+
+    Does nothing if the job was requeued in the meantime.
+    """
+    return Settlement(_PARK, _PARK.encode((), (job.id, job.sequence, job.endpoint)), job.endpoint)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from hookfarm.chain.node import Node, connect
-from hookfarm.chain.providers import Provider, Providers
+from hookfarm.chain.node_pool import NodePool, NodeProfile
 from hookfarm.chain.rpc import RateLimited
 from hookfarm.chain.timing import Limits
 from hookfarm.config import ChainConfig
@@ -24,11 +24,11 @@ GAP_SECONDS = 1.0
 """So long a connection may be missing before the chain is; an attempt may take longer than that."""
 
 RETURN_CHECKS = 4
-"""How often within the time after which a preferred provider may be asked again that is looked at."""
+"""How often within the time after which a preferred node may be asked again that is looked at."""
 
 
 class Connector:
-    """Opens the chain's nodes, the preferred provider first, each after the rest that its failures earned it."""
+    """Opens the chain's nodes, the preferred node first, each after the rest that its failures earned it."""
 
     def __init__(
         self,
@@ -42,8 +42,8 @@ class Connector:
         self.name = f"chain {chain.chain_id}"
         self._chain = chain
         self._limits = limits
-        self._providers = Providers(chain.urls, chain.requests_per_second)
-        gauges.nodes.watch(self._providers.all)
+        self._pool = NodePool(chain.urls, chain.requests_per_second)
+        gauges.nodes.watch(self._pool.all)
         self._store = store
         self._condition = condition
         self._gauges = gauges
@@ -53,13 +53,13 @@ class Connector:
     async def first_one(self) -> Node:
         """The first node that works. WrongChain as soon as one serves another chain."""
         while True:
-            provider = await self._rested()
+            profile = await self._next_profile()
             try:
-                return self._used(await self._open(provider))
+                return self._used(await self._open(profile))
             except ChainUnavailable as error:
-                self._failed(provider, error)
+                self._failed(profile, error)
             except WrongChain as error:
-                self._gauges.nodes.failed(provider, error, 0.0)
+                self._gauges.nodes.failed(profile, error, 0.0)
                 raise
 
     async def next_one(self) -> Node:
@@ -70,47 +70,47 @@ class Connector:
         missing = asyncio.get_running_loop().call_later(GAP_SECONDS, self._note_gap)
         try:
             while True:
-                provider = await self._rested()
+                profile = await self._next_profile()
                 try:
-                    return self._used(await self._open(provider))
+                    return self._used(await self._open(profile))
                 except (ChainUnavailable, WrongChain) as error:
-                    self._failed(provider, error)
+                    self._failed(profile, error)
         finally:
             missing.cancel()
 
     async def preferred_one(self, node: Node, checkpoint: Callable[[], int]) -> Node:
-        """Waits until a provider that is preferred to the node's has recovered: connected, as far as we are."""
+        """Waits until a node that is preferred to the node's has recovered: connected, as far as we are."""
         while True:
             await asyncio.sleep(self._limits.return_seconds / RETURN_CHECKS)
-            provider = self._providers.preferred_to(node.provider, self._limits.return_seconds)
-            if provider is None:
+            profile = self._pool.preferred_to(node.profile, self._limits.return_seconds)
+            if profile is None:
                 continue
             try:
-                return await self._open_as_far_as(provider, checkpoint())
+                return await self._open_as_far_as(profile, checkpoint())
             except (ChainUnavailable, WrongChain) as error:
-                self._gauges.nodes.failed(provider, error, self._providers.failed(provider, random.random()))
+                self._gauges.nodes.failed(profile, error, self._pool.failed(profile, random.random()))
 
     async def second_opinion(self, node: Node) -> int | None:
-        """The block number of another provider; None where there is none that answers in time."""
-        for provider in self._providers.others(node.provider):
+        """The block number of another node; None where there is none that answers in time."""
+        for profile in self._pool.others(node.profile):
             try:
                 async with asyncio.timeout(self._limits.probe_seconds):
-                    return await self._block_number(provider)
+                    return await self._block_number(profile)
             except (ChainUnavailable, WrongChain, TimeoutError):
                 continue
         return None
 
     def has_others(self, node: Node) -> bool:
-        """True while another provider could be used at once."""
-        return bool(self._providers.others(node.provider))
+        """True while another node could be used at once."""
+        return bool(self._pool.others(node.profile))
 
     def lost(self, node: Node, error: ChainUnavailable) -> None:
         """The node failed. Where its socket still stands, it is the chain that is missing, as of now."""
         self._log.warning("disconnected", chain=self._chain.chain_id, reason=error)
         if time.monotonic() - self._since > STEADY_SECONDS:
-            self._providers.worked(node.provider)
+            self._pool.succeeded(node.profile)
         others = self.has_others(node)
-        self._rest(node.provider, error)
+        self._rest(node.profile, error)
         if not node.closed and not others:
             self._condition.wrong("chain", f"{self.name}: {error}")
 
@@ -120,49 +120,49 @@ class Connector:
         self._used(node)
         self._log.info("returned to the preferred node", chain=self._chain.chain_id, node=node.origin)
 
-    async def _rested(self) -> Provider:
-        """The provider to use next, once it may be."""
-        provider, seconds = self._providers.best()
+    async def _next_profile(self) -> NodeProfile:
+        """The node to use next, once it may be."""
+        profile, seconds = self._pool.next()
         if seconds:
             await asyncio.sleep(seconds)
-        return provider
+        return profile
 
     def _note_gap(self) -> None:
         if not self._condition.reason:
             self._condition.wrong("chain", f"{self.name}: no node answers")
 
-    def _failed(self, provider: Provider, error: Exception) -> None:
-        if provider.failures == 0:
+    def _failed(self, profile: NodeProfile, error: Exception) -> None:
+        if profile.failures == 0:
             self._log.warning("node unavailable", chain=self._chain.chain_id, reason=error)
-        self._rest(provider, error)
-        if self._providers.best()[1] > 0:
+        self._rest(profile, error)
+        if self._pool.next()[1] > 0:
             self._condition.wrong("chain", f"{self.name}: {error}")
 
-    def _rest(self, provider: Provider, error: Exception) -> None:
+    def _rest(self, profile: NodeProfile, error: Exception) -> None:
         wanted = error.retry_after_seconds if isinstance(error, RateLimited) else None
-        self._gauges.nodes.failed(provider, error, self._providers.failed(provider, random.random(), wanted))
+        self._gauges.nodes.failed(profile, error, self._pool.failed(profile, random.random(), wanted))
 
     def _used(self, node: Node) -> Node:
-        self._gauges.nodes.in_use(node.provider)
+        self._gauges.nodes.in_use(node.profile)
         return node
 
-    async def _block_number(self, provider: Provider) -> int:
-        node = await connect(provider, self._limits, lambda _: None, self._gauges.asking(provider))
+    async def _block_number(self, profile: NodeProfile) -> int:
+        node = await connect(profile, self._limits, lambda _: None, self._gauges.asking(profile))
         try:
             await self._check_identity(node)
             return await node.block_number()
         finally:
             await node.close()
 
-    async def _open_as_far_as(self, provider: Provider, number: int) -> Node:
-        node = await self._open(provider)
+    async def _open_as_far_as(self, profile: NodeProfile, number: int) -> Node:
+        node = await self._open(profile)
         if node.newest_head is None or node.newest_head.number < number:
             await node.close()
             raise ChainUnavailable(f"{node.origin}: not as far as block {number}")
         return node
 
-    async def _open(self, provider: Provider) -> Node:
-        node = await connect(provider, self._limits, self._gauges.head, self._gauges.asking(provider))
+    async def _open(self, profile: NodeProfile) -> Node:
+        node = await connect(profile, self._limits, self._gauges.head, self._gauges.asking(profile))
         try:
             await self._check_identity(node)
             await node.head()
@@ -182,6 +182,6 @@ class Connector:
         genesis = (await node.header(0)).block_hash
         pinned = await self._store.pin_genesis(genesis)
         if pinned != genesis:
-            ours = f"{keys.identity(wanted)} {keys.checkpoint(wanted)} {keys.blocks(wanted)}"
+            ours = f"{keys.genesis(wanted)} {keys.checkpoint(wanted)} {keys.blocks(wanted)}"
             problem = f"has genesis {genesis[:10]}…, not {pinned[:10]}… as before"
             raise WrongChain(f"{self.name}: {node.origin} {problem}; to accept it delete the keys {ours}")

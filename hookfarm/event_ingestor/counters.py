@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 
 from hookfarm.chain.block import Head, Header
-from hookfarm.chain.providers import Provider
+from hookfarm.chain.node_pool import NodeProfile
 from hookfarm.event_ingestor.node_telemetry import Nodes
 from hookfarm.farm.scoreboard import Slot
 
@@ -54,12 +54,12 @@ class Gauges:
     def requested(self) -> None:
         self._slot.add(RPC_REQUESTS)
 
-    def asking(self, provider: Provider) -> Callable[[], None]:
+    def asking(self, profile: NodeProfile) -> Callable[[], None]:
         """What to call before each request to a node that is watched."""
 
         def requested() -> None:
             self.requested()
-            self.nodes.requested(provider)
+            self.nodes.requested(profile)
 
         return requested
 

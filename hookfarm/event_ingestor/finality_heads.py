@@ -11,7 +11,7 @@ from hookfarm.event_stream import Checkpoint
 from hookfarm.logs import FieldLogger
 
 
-class TaggedHeads:
+class FinalityHeads:
     """Tells only what is sure: not above the checkpoint, and not of another branch than what was published.
 
     Where the chain's word reaches beyond the checkpoint, that is the block meant, if it is on the chain's branch.
@@ -29,7 +29,7 @@ class TaggedHeads:
     async def tell(self, node: Node, checkpoint: int) -> None:
         """After the checkpoint has moved there: what the node has said of its tagged heads since the last time."""
         news: dict[str, Checkpoint | None] = {}
-        for tag, header in node.tags.take().items():
+        for tag, header in node.tags.drain().items():
             if header is None:
                 self._say(tag, node)
                 news[tag] = None
@@ -51,7 +51,7 @@ class TaggedHeads:
         canonical: Call = ("eth_getBlockByNumber", [hex(checkpoint.number), False])
         with contextlib.suppress(ChainUnavailable):
             answer, *told = await node.ask_all([canonical, *tags])
-            node.tags.heard(told)
+            node.tags.record(told)
             if parse_header(first_error(answer)).block_hash == checkpoint.block_hash:
                 await self.tell(node, checkpoint.number)
 

@@ -11,21 +11,21 @@ from hookfarm.chain.timing import pause_seconds
 from hookfarm.errors import ChainUnavailable, CouldNotBoot
 from hookfarm.event_ingestor.condition import Condition
 from hookfarm.event_ingestor.connecting import Connector
-from hookfarm.event_ingestor.finality_heads import TaggedHeads
+from hookfarm.event_ingestor.finality_heads import FinalityHeads
 from hookfarm.event_ingestor.publisher import Publisher
 
 PATIENCE = 6
 """How often in a row a node may fail to give a block (3 to 6 s) before it is connected to anew."""
 PATIENCE_WITH_OTHERS = 2
-"""And so often (0.3 s) where another provider could be asked instead."""
+"""And so often (0.3 s) where another node could be asked instead."""
 TOLD_AFTER = 3
 """Failures since the checkpoint last moved (0.3 to 0.7 s), of any node; one more, and the chain is missing."""
 RATE_LIMIT_SECONDS = 1.0
-"""The rest of a provider that refused for its limit and did not say how long."""
+"""The rest of a node that refused for its limit and did not say how long."""
 TAGS_SECONDS = 1.0
 """How long a boot waits for the safe and the finalized block; without them it goes on."""
 MOST_WAIT_SECONDS = 5.0
-"""A provider that wants to rest longer than this is left: another one may recover before it."""
+"""A node that wants to rest longer than this is left: another one may recover before it."""
 
 
 class Ingestor:
@@ -38,12 +38,12 @@ class Ingestor:
     """
 
     def __init__(
-        self, connector: Connector, publisher: Publisher, condition: Condition, tagged_heads: TaggedHeads
+        self, connector: Connector, publisher: Publisher, condition: Condition, finality_heads: FinalityHeads
     ) -> None:
         self._connector = connector
         self._publisher = publisher
         self._condition = condition
-        self._tagged_heads = tagged_heads
+        self._tagged_heads = finality_heads
         self._node: Node | None = None
         self._fruitless = 0
         """Failures since the checkpoint last moved, of whatever node."""
@@ -127,7 +127,7 @@ class Ingestor:
             head = node.newest_head or head
 
     def _out_of_patience(self, node: Node, error: ChainUnavailable, failures: int, pause: float) -> bool:
-        """A provider at its limit is left at once where there is another one, and else waited for."""
+        """A node at its limit is left at once where there is another one, and else waited for."""
         others = self._connector.has_others(node)
         if isinstance(error, RateLimited):
             return others or pause > MOST_WAIT_SECONDS

@@ -10,7 +10,7 @@ from hookfarm.config import ChainConfig
 from hookfarm.event_ingestor.condition import Condition
 from hookfarm.event_ingestor.connecting import Connector
 from hookfarm.event_ingestor.counters import Gauges
-from hookfarm.event_ingestor.finality_heads import TaggedHeads
+from hookfarm.event_ingestor.finality_heads import FinalityHeads
 from hookfarm.event_ingestor.ingestor import Ingestor
 from hookfarm.event_ingestor.publisher import Publisher
 from hookfarm.event_ingestor.store import Store
@@ -73,8 +73,8 @@ async def _ingest(
         connector = Connector(chain, limits, store, condition, gauges, log)
         prover = Prover(chain.chain_id, chain.verify)
         publisher = Publisher(prover, chain.chain_id, from_block, store, condition, gauges, log, spans)
-        tagged_heads = TaggedHeads(chain.chain_id, store, log)
-        await Ingestor(connector, publisher, condition, tagged_heads).run(limits.boot_seconds)
+        finality_heads = FinalityHeads(chain.chain_id, store, log)
+        await Ingestor(connector, publisher, condition, finality_heads).run(limits.boot_seconds)
 
 
 async def _beat(slot: Slot) -> None:

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from hookfarm.chain.providers import FAILURE_KINDS
+from hookfarm.chain.node_pool import FAILURE_KINDS
 from hookfarm.event_ingestor import counters, node_telemetry
-from hookfarm.event_ingestor.status import providers
+from hookfarm.event_ingestor.status import nodes
 from hookfarm.farm.scoreboard import Slot, State
 from hookfarm.metrics import Family, counter, gauge
 
@@ -95,16 +95,16 @@ def _catching_up(chains: Sequence[Slot]) -> Iterable[Family]:
 
 
 def _nodes(chains: Sequence[Slot], now: float) -> Iterable[Family]:
-    told = [({**_labels(slot), "node": one["node"]}, one) for slot in chains for one in providers(slot, now)]
+    told = [({**_labels(slot), "node": one["name"]}, one) for slot in chains for one in nodes(slot, now)]
     yield gauge(
-        f"{PREFIX}_node_in_use",
+        f"{PREFIX}_node_active",
         "1 for the node (scheme, host and port) that is followed.",
-        *((labels, int(one["state"] == "in_use")) for labels, one in told),
+        *((labels, int(one["state"] == "active")) for labels, one in told),
     )
     yield gauge(
-        f"{PREFIX}_node_cooling_down",
-        "1 while the node is left alone after a failure, or refused for serving another chain.",
-        *((labels, int(one["state"] in ("cooling_down", "refused"))) for labels, one in told),
+        f"{PREFIX}_node_cooldown",
+        "1 while the node is not asked after a failure, or because it serves another chain.",
+        *((labels, int(one["state"] in ("cooldown", "wrong_chain"))) for labels, one in told),
     )
     yield counter(
         f"{PREFIX}_node_requests",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from hookfarm.chain.providers import FAILURE_KINDS, Provider
+from hookfarm.chain.node_pool import FAILURE_KINDS, NodeProfile
 from hookfarm.errors import WrongChain
 from hookfarm.farm.scoreboard import COUNTERS, NOTE_BYTES, Slot
 from hookfarm.security import redaction
@@ -38,13 +38,13 @@ REQUESTS = CALLS_FAILED + NODES * len(FAILURE_KINDS)
 """By node, as all that follow; a batch is one."""
 FAILED_AT_MS = REQUESTS + NODES
 """When it was last left for an error, Unix milliseconds; 0 = never."""
-REFUSED = FAILED_AT_MS + NODES
+WRONG_CHAIN = FAILED_AT_MS + NODES
 """1 where that was because it serves another chain."""
-RESTS_UNTIL_MS = REFUSED + NODES
+COOLDOWN_UNTIL_MS = WRONG_CHAIN + NODES
 """Until when it is not asked, Unix milliseconds."""
-IN_USE = RESTS_UNTIL_MS + NODES
+ACTIVE = COOLDOWN_UNTIL_MS + NODES
 """The place of the node that is followed, from 1; 0 = none is."""
-assert IN_USE < COUNTERS
+assert ACTIVE < COUNTERS
 
 _ORIGIN_CHARACTERS = 64
 _ERROR_CHARACTERS = NOTE_BYTES // NODES - _ORIGIN_CHARACTERS
@@ -56,9 +56,9 @@ class Seen:
     """One node as the slot shows it; `errors` are calls by kind of failure, None where nothing ever happened."""
 
     origin: str
-    in_use: bool
-    refused: bool
-    rests_until_ms: int
+    is_active: bool
+    is_of_wrong_chain: bool
+    cooldown_until_ms: int
     failed_at_ms: int | None
     last_error: str
     requests: int
@@ -91,9 +91,9 @@ def seen(slot: Slot) -> list[Seen]:
     return [
         Seen(
             origin,
-            slot.counter(IN_USE) == place + 1,
-            bool(slot.counter(REFUSED + place)),
-            slot.counter(RESTS_UNTIL_MS + place),
+            slot.counter(ACTIVE) == place + 1,
+            bool(slot.counter(WRONG_CHAIN + place)),
+            slot.counter(COOLDOWN_UNTIL_MS + place),
             slot.counter(FAILED_AT_MS + place) or None,
             errors[place],
             slot.counter(REQUESTS + place),
@@ -110,45 +110,45 @@ class Nodes:
     def __init__(self, slot: Slot, clock: Callable[[], float] = time.time) -> None:
         self._slot = slot
         self._clock = clock
-        self._providers: tuple[Provider, ...] = ()
+        self._pool: tuple[NodeProfile, ...] = ()
 
-    def watch(self, providers: Sequence[Provider]) -> None:
+    def watch(self, pool: Sequence[NodeProfile]) -> None:
         """Counts what each of them is asked. Where they are not those of the predecessor, from zero; what that one
         was using, and for how long it would have left others alone, is over with it."""
-        self._providers = tuple(providers)
-        shown = [provider.origin[: _ORIGIN_CHARACTERS - 1] for provider in providers[:NODES]]
+        self._pool = tuple(pool)
+        shown = [profile.origin[: _ORIGIN_CHARACTERS - 1] for profile in pool[:NODES]]
         if origins(self._slot) != shown:
-            for index in range(CALLS, IN_USE):
+            for index in range(CALLS, ACTIVE):
                 self._slot.set_counter(index, 0)
             self._slot.note = "".join(origin.ljust(_ORIGIN_CHARACTERS) for origin in shown)
-        for index in range(RESTS_UNTIL_MS, IN_USE + 1):
+        for index in range(COOLDOWN_UNTIL_MS, ACTIVE + 1):
             self._slot.set_counter(index, 0)
-        for provider in providers:
-            provider.on_call = partial(self._called, self._place(provider))
-            provider.on_failure = partial(self._call_failed, self._place(provider))
+        for profile in pool:
+            profile.on_call = partial(self._called, self._place(profile))
+            profile.on_failure = partial(self._call_failed, self._place(profile))
 
-    def requested(self, provider: Provider) -> None:
-        self._slot.add(REQUESTS + self._place(provider))
+    def requested(self, profile: NodeProfile) -> None:
+        self._slot.add(REQUESTS + self._place(profile))
 
-    def in_use(self, provider: Provider) -> None:
+    def in_use(self, profile: NodeProfile) -> None:
         """This one is followed from now on, and no other."""
-        place = self._place(provider)
-        self._slot.set_counter(REFUSED + place, 0)
-        self._slot.set_counter(RESTS_UNTIL_MS + place, 0)
-        self._slot.set_counter(IN_USE, place + 1)
+        place = self._place(profile)
+        self._slot.set_counter(WRONG_CHAIN + place, 0)
+        self._slot.set_counter(COOLDOWN_UNTIL_MS + place, 0)
+        self._slot.set_counter(ACTIVE, place + 1)
 
-    def failed(self, provider: Provider, error: Exception, rest_seconds: float) -> None:
+    def failed(self, profile: NodeProfile, error: Exception, cooldown_seconds: float) -> None:
         """It is not asked for so long, because of that."""
-        place, now = self._place(provider), self._clock()
-        if self._slot.counter(IN_USE) == place + 1:
-            self._slot.set_counter(IN_USE, 0)
-        self._slot.set_counter(REFUSED + place, int(isinstance(error, WrongChain)))
+        place, now = self._place(profile), self._clock()
+        if self._slot.counter(ACTIVE) == place + 1:
+            self._slot.set_counter(ACTIVE, 0)
+        self._slot.set_counter(WRONG_CHAIN + place, int(isinstance(error, WrongChain)))
         self._slot.set_counter(FAILED_AT_MS + place, int(now * 1000))
-        self._slot.set_counter(RESTS_UNTIL_MS + place, int((now + rest_seconds) * 1000))
-        self._write_error(place, _in_short(error, provider.origin))
+        self._slot.set_counter(COOLDOWN_UNTIL_MS + place, int((now + cooldown_seconds) * 1000))
+        self._write_error(place, _in_short(error, profile.origin))
 
-    def _place(self, provider: Provider) -> int:
-        return min(self._providers.index(provider), NODES - 1)
+    def _place(self, profile: NodeProfile) -> int:
+        return min(self._pool.index(profile), NODES - 1)
 
     def _called(self, node: int, method: str) -> None:
         self._slot.add(call(node, method))

@@ -9,7 +9,7 @@ import importlib
 
 from hookfarm.config import ChainConfig
 from hookfarm.farm.child import Child
-from hookfarm.tracing.setup import Tracing, opened
+from hookfarm.tracing.setup import TracingSettings, open_spans
 
 _LIFE = "hookfarm.event_ingestor.life"
 COLLECT_EVERY = 50_000
@@ -23,7 +23,11 @@ def prepare() -> None:
 
 
 def run(
-    child: Child, chain: ChainConfig, redis_url: str, from_block: int | None, tracing: Tracing | None = None
+    child: Child,
+    chain: ChainConfig,
+    redis_url: str,
+    from_block: int | None,
+    tracing: TracingSettings | None = None,
 ) -> None:
     """The child's whole life; returns once it is told to stop, at whatever moment without losing anything.
 
@@ -31,5 +35,5 @@ def run(
     """
     gc.set_threshold(COLLECT_EVERY)
     live = importlib.import_module(_LIFE).live
-    with opened(tracing, child) as spans:
+    with open_spans(tracing, child) as spans:
         asyncio.run(live(child, chain, redis_url, from_block, spans=spans))

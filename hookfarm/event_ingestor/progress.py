@@ -11,7 +11,7 @@ FAR_BLOCKS = 32
 """More blocks than this behind the head is worth a log line."""
 LINE_SECONDS = 10.0
 RATE_SECONDS = 10.0
-"""The time over which the speed is taken, so that it follows what providers allow."""
+"""The time over which the speed is taken, so that it follows what nodes allow."""
 
 
 class Progress:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from hookfarm import timestamps
 from hookfarm.event_ingestor import counters, node_telemetry
 from hookfarm.event_ingestor.node_telemetry import Seen
 from hookfarm.farm.scoreboard import Slot, State
@@ -17,9 +18,9 @@ def report(slots: Sequence[Slot], clock: Callable[[], float] = time.time) -> dic
     return {"chains": [_chain(slot, clock()) for slot in reached]}
 
 
-def providers(slot: Slot, now: float) -> list[dict[str, Any]]:
+def nodes(slot: Slot, now: float) -> list[dict[str, Any]]:
     """How each of a chain's nodes does, the preferred one first."""
-    return [_provider(seen, slot.state in _AT_WORK, int(now * 1000)) for seen in node_telemetry.seen(slot)]
+    return [_node(seen, slot.state in _AT_WORK, int(now * 1000)) for seen in node_telemetry.seen(slot)]
 
 
 def _chain(slot: Slot, now: float) -> dict[str, Any]:
@@ -34,13 +35,13 @@ def _chain(slot: Slot, now: float) -> dict[str, Any]:
         "reorgs": slot.counter(counters.REORGS),
         "reorgs_beyond_memory": slot.counter(counters.DEEP_REORGS),
         "blocks_repaired": slot.counter(counters.BLOCKS_REPAIRED),
-        "head_seen_at_ms": slot.counter(counters.HEAD_SEEN_AT_MS),
+        "head_seen_at": _at(slot.counter(counters.HEAD_SEEN_AT_MS)),
         "block_timestamp": slot.counter(counters.BLOCK_TIMESTAMP),
         "rpc_requests": slot.counter(counters.RPC_REQUESTS),
         "rpc_requests_per_block": slot.counter(counters.REQUESTS_PER_BLOCK) / 100 or None,
-        "providers": providers(slot, now),
+        "nodes": nodes(slot, now),
         "catching_up": _catching_up(slot),
-        "why": slot.reason,
+        "reason": slot.reason,
     }
 
 
@@ -54,15 +55,15 @@ def _catching_up(slot: Slot) -> dict[str, Any] | None:
     }
 
 
-def _provider(seen: Seen, at_work: bool, now_ms: int) -> dict[str, Any]:
-    """`until_ms`: when it may be asked again, None where that is now."""
+def _node(seen: Seen, at_work: bool, now_ms: int) -> dict[str, Any]:
+    """The JSON of one node; `cooldown_until` is None unless the node is in cooldown."""
     return {
-        "node": seen.origin,
+        "name": seen.origin,
         "kind": seen.kind,
         "state": _state(seen, at_work, now_ms),
-        "until_ms": seen.rests_until_ms if seen.rests_until_ms > now_ms else None,
+        "cooldown_until": _at(seen.cooldown_until_ms) if seen.cooldown_until_ms > now_ms else None,
         "last_error": seen.last_error,
-        "last_error_at_ms": seen.failed_at_ms,
+        "last_error_at": _at(seen.failed_at_ms),
         "requests": seen.requests,
         "calls": seen.calls,
         "errors": seen.errors,
@@ -70,9 +71,14 @@ def _provider(seen: Seen, at_work: bool, now_ms: int) -> dict[str, Any]:
 
 
 def _state(seen: Seen, at_work: bool, now_ms: int) -> str:
-    """What a process was using that is gone, or begins anew, is not in use."""
-    if seen.in_use and at_work:
-        return "in_use"
-    if seen.refused:
-        return "refused"
-    return "cooling_down" if seen.rests_until_ms > now_ms else "standing_by"
+    """A node is active only while the process that follows it runs."""
+    if seen.is_active and at_work:
+        return "active"
+    if seen.is_of_wrong_chain:
+        return "wrong_chain"
+    return "cooldown" if seen.cooldown_until_ms > now_ms else "standby"
+
+
+def _at(ms: int | None) -> str | None:
+    """RFC 3339; None if it never happened."""
+    return timestamps.format_ms(ms) if ms else None

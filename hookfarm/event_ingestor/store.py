@@ -70,7 +70,7 @@ class Store:
 
     async def pin_genesis(self, genesis_hash: str) -> str:
         """The genesis this chain id belongs to: the one stored at first contact, else this one."""
-        key = keys.identity(self._chain_id)
+        key = keys.genesis(self._chain_id)
         await self._insist(lambda: self._client.set(key, genesis_hash, nx=True))
         pinned = await self._insist(lambda: self._client.get(key))
         return pinned.decode() if isinstance(pinned, bytes) else genesis_hash

@@ -64,7 +64,7 @@ async def rewind(
 
     What waits for confirmations waits for heads of the branch to come. False as for `publish`.
     """
-    confirming = (keys.marks(chain_id), keys.reached(chain_id))
+    confirming = (keys.head_marks(chain_id), keys.confirmed_heads(chain_id))
     arguments: tuple[Argument, ...] = (_encoded(expected), target.encode(), *withdrawn)
     return bool(await _REWIND.call_async(client, (*_ingestor_keys(chain_id), *confirming), arguments))
 

@@ -4,7 +4,15 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from hookfarm.store import keys
-from hookfarm.store.clients import Argument, Exchange, OutOfMemoryError, Reply, ResponseError, pack, whole_number
+from hookfarm.store.clients import (
+    Argument,
+    OutOfMemoryError,
+    PipelinedConnection,
+    Reply,
+    ResponseError,
+    pack,
+    parse_integer,
+)
 
 BLOCK_MILLISECONDS = 500
 BATCH_ENTRIES = 500
@@ -30,8 +38,8 @@ class StreamReader:
     the reason (`unreadable`) until `follow` finds it mended; the others are read meanwhile.
     """
 
-    def __init__(self, exchange: Exchange, consumer: str) -> None:
-        self._exchange = exchange
+    def __init__(self, connection: PipelinedConnection, consumer: str) -> None:
+        self._connection = connection
         self._consumer = consumer
         self._chains: tuple[int, ...] = ()
         self._readable: tuple[int, ...] = ()
@@ -62,21 +70,21 @@ class StreamReader:
         Redis answers the second only after the first has been served, so the revision is at least as new as
         the entries.
         """
-        self._exchange.send_ahead(self._read_and_revision("BLOCK", BLOCK_MILLISECONDS), 2)
+        self._connection.prefetch(self._read_and_revision("BLOCK", BLOCK_MILLISECONDS), 2)
 
     def ask_ahead(self) -> None:
         """As `ask`, without waiting for entries: Redis reads these while others are handled."""
-        self._exchange.send_ahead(self._read_and_revision(), 2)
+        self._connection.prefetch(self._read_and_revision(), 2)
 
     @property
     def asked(self) -> bool:
         """Whether there is an answer to come, to `ask` or to `ask_ahead`."""
-        return self._exchange.awaited
+        return self._connection.has_prefetch
 
     def answer(self) -> tuple[list[Entry], int]:
         """The entries (none after half a second of silence) and the registry's revision."""
-        found, answered = self._exchange.receive_ahead()
-        revision = whole_number(keys.REGISTRY_REVISION, answered)
+        found, answered = self._connection.receive_prefetched()
+        revision = parse_integer(keys.REGISTRY_REVISION, answered)
         if isinstance(found, ResponseError):
             self._follow_again(found)
             return [], revision
@@ -86,7 +94,7 @@ class StreamReader:
         """What this consumer's name read and never acknowledged: a predecessor that died."""
         if not self._readable:
             return []
-        [found] = self._exchange.ask(self._read("0"))
+        [found] = self._connection.execute(self._read("0"))
         if isinstance(found, ResponseError):
             self._follow_again(found)
             return []
@@ -97,7 +105,7 @@ class StreamReader:
         commands = [self._claim(chain) for chain in self._readable]
         found: list[Entry] = []
         errors: list[ResponseError] = []
-        for chain, reply in zip(self._readable, self._exchange.ask(*commands), strict=True):
+        for chain, reply in zip(self._readable, self._connection.execute(*commands), strict=True):
             if isinstance(reply, ResponseError):
                 errors.append(reply)
                 continue
@@ -116,7 +124,7 @@ class StreamReader:
     def _has_group(self, chain: int) -> bool:
         """False also where the key is no stream, which is noted."""
         key = keys.events(chain)
-        kind, groups = self._exchange.ask(("TYPE", key), ("XINFO", "GROUPS", key))
+        kind, groups = self._connection.execute(("TYPE", key), ("XINFO", "GROUPS", key))
         if isinstance(groups, ResponseError):
             if kind not in (b"none", b"stream"):
                 self.unreadable[chain] = f"{key} is a {kind.decode()}; it must be a stream"
@@ -129,7 +137,7 @@ class StreamReader:
         commands = [
             ("XGROUP", "CREATE", keys.events(chain), keys.PROCESSOR_GROUP, "0", "MKSTREAM") for chain in chains
         ]
-        for chain, reply in zip(chains, self._exchange.ask(*commands), strict=True):
+        for chain, reply in zip(chains, self._connection.execute(*commands), strict=True):
             if isinstance(reply, OutOfMemoryError):
                 self.unreadable[chain] = f"{keys.events(chain)} has no group {keys.PROCESSOR_GROUP}: {reply}"
             elif isinstance(reply, ResponseError) and not str(reply).startswith("BUSYGROUP"):

@@ -1,4 +1,4 @@
-"""Connections to endpoints: urllib3's (sockets, TLS, certificates), kept alive and bounded in number."""
+"""ConnectionPool to endpoints: urllib3's (sockets, TLS, certificates), kept alive and bounded in number."""
 
 import contextlib
 import errno
@@ -16,10 +16,10 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from hookfarm.http_client.deadline import SLICE_SECONDS, Deadline
 from hookfarm.security.ssrf import IPAddress, IPNetwork, Lookup, Target, lookup, resolve
-from hookfarm.store.sockets import is_silent, set_timeout
+from hookfarm.socket_timeouts import is_quiet, set_timeout
 
 MAX_IDLE = 8
-"""Connections a worker keeps open: 50 workers hold 400 at most."""
+"""ConnectionPool a worker keeps open: 50 workers hold 400 at most."""
 MAX_IDLE_SECONDS = 30.0
 
 Key = tuple[str, str, int]
@@ -38,13 +38,13 @@ def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
     return context
 
 
-class Connections:
+class ConnectionPool:
     """One worker's connections. `get` one, and then either `keep` it or `close` it."""
 
-    def __init__(self, tls: ssl.SSLContext, allowed: Sequence[IPNetwork], ask: Lookup = lookup) -> None:
+    def __init__(self, tls: ssl.SSLContext, allowed: Sequence[IPNetwork], resolver: Lookup = lookup) -> None:
         self._tls = tls
         self._allowed = allowed
-        self._lookup = ask
+        self._lookup = resolver
         self._idle: OrderedDict[Key, tuple[float, HTTPConnection]] = OrderedDict()
 
     def get_idle(self, target: Target) -> HTTPConnection | None:
@@ -53,7 +53,7 @@ class Connections:
         if connection is None:
             return None
         idle = time.monotonic() - since
-        if idle > MAX_IDLE_SECONDS or not is_silent(connection.sock):
+        if idle > MAX_IDLE_SECONDS or not is_quiet(connection.sock):
             connection.close()
             return None
         return connection
@@ -62,10 +62,10 @@ class Connections:
         """A new connection to an address that was just resolved and checked, and to no other."""
         addresses = resolve(target, self._allowed, self._lookup)
         connection = HTTPConnection(target.host, target.port)
-        connection.sock = _dial(addresses, target.port, deadline)
+        connection.sock = _connect_first(addresses, target.port, deadline)
         try:
             if target.tls:
-                connection.sock = _secure(connection.sock, self._tls, target.host, deadline)
+                connection.sock = _start_tls(connection.sock, self._tls, target.host, deadline)
             set_timeout(connection.sock, SLICE_SECONDS)
         except BaseException:
             connection.close()
@@ -84,7 +84,7 @@ class Connections:
             self._idle.popitem()[1][1].close()
 
 
-def _dial(addresses: Sequence[IPAddress], port: int, deadline: Deadline) -> socket.socket:
+def _connect_first(addresses: Sequence[IPAddress], port: int, deadline: Deadline) -> socket.socket:
     """A TCP connection to the first of the addresses that takes it; each has its share of the time left."""
     failure: OSError = OSError("no address")
     for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
@@ -102,24 +102,24 @@ def _dial(addresses: Sequence[IPAddress], port: int, deadline: Deadline) -> sock
     raise failure
 
 
-def _connect(sock: socket.socket, place: tuple[str, int], deadline: Deadline, seconds: float) -> None:
+def _connect(sock: socket.socket, address: tuple[str, int], deadline: Deadline, seconds: float) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setblocking(False)
-    begun = sock.connect_ex(place)
-    if begun not in (0, errno.EINPROGRESS):
-        raise OSError(begun, os.strerror(begun))
-    gives_up = time.monotonic() + seconds
+    started = sock.connect_ex(address)
+    if started not in (0, errno.EINPROGRESS):
+        raise OSError(started, os.strerror(started))
+    ends = time.monotonic() + seconds
     poll = select.poll()
     poll.register(sock, select.POLLOUT)
     while not poll.poll(deadline.slice() * 1000):
-        if time.monotonic() > gives_up:
+        if time.monotonic() > ends:
             raise TimeoutError
-    came = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if came:
-        raise OSError(came, os.strerror(came))
+    failed = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if failed:
+        raise OSError(failed, os.strerror(failed))
 
 
-def _secure(sock: socket.socket, tls: ssl.SSLContext, host: str, deadline: Deadline) -> ssl.SSLSocket:
+def _start_tls(sock: socket.socket, tls: ssl.SSLContext, host: str, deadline: Deadline) -> ssl.SSLSocket:
     """TLS over `sock`, which belongs to the result from here on, with the certificate checked against `host`."""
     secured = tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
     try:

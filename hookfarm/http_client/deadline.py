@@ -4,30 +4,30 @@ import time
 from collections.abc import Callable
 
 SLICE_SECONDS = 0.25
-"""How long one wait lasts before it looks whether the worker was told to give up."""
+"""How long one wait lasts before it checks for a cancellation."""
 
 
 class Interrupted(Exception):
-    """The worker was told to give up while it waited; nothing is known of the attempt."""
+    """The attempt was cancelled while it waited; its result is unknown."""
 
 
 class Deadline:
-    """`seconds` from now on the monotonic clock; `give_up` is asked at every wait."""
+    """`seconds` from now on the monotonic clock; `is_cancelled` is called at every wait."""
 
-    def __init__(self, seconds: float, give_up: Callable[[], bool]) -> None:
+    def __init__(self, seconds: float, is_cancelled: Callable[[], bool]) -> None:
         self._ends = time.monotonic() + seconds
-        self._give_up = give_up
+        self._is_cancelled = is_cancelled
 
     def remaining(self) -> float:
-        """Seconds left; TimeoutError where there are none."""
+        """Seconds left. Raises TimeoutError if there are none."""
         left = self._ends - time.monotonic()
         if left <= 0:
             raise TimeoutError
         return left
 
     def slice(self) -> float:
-        """How long to wait before coming back here; also Interrupted where the worker is to give up."""
+        """How long to wait before the next call. Also raises Interrupted if the attempt is cancelled."""
         left = self.remaining()
-        if self._give_up():
+        if self._is_cancelled():
             raise Interrupted
         return min(left, SLICE_SECONDS)

@@ -1,4 +1,4 @@
-"""Reading one reply, strictly and with limits on everything an endpoint could make endless."""
+"""Parser of one HTTP response, strict, with limits on all that an endpoint could make endless."""
 
 import httptools
 
@@ -13,11 +13,11 @@ MAX_REPLY_BYTES = 96 * 1024
 
 
 class BadResponse(Exception):
-    """What came is not HTTP, or more of it than is read."""
+    """The data is not HTTP, or exceeds a limit."""
 
 
 class ResponseReader:
-    """One reply, fed as it arrives. `complete` once all that matters is there.
+    """One reply, fed as it arrives. `complete` is set as soon as all that is needed has arrived.
 
     A body is read up to 8 kB; the rest is left unread and the connection is of no further use.
     """
@@ -37,7 +37,7 @@ class ResponseReader:
         self.reusable = False
 
     def feed(self, data: bytes) -> None:
-        """BadResponse where it is not HTTP or exceeds a limit."""
+        """Raises BadResponse if the data is not HTTP or exceeds a limit."""
         if not self._received and not data.startswith(b"HTTP/"[: len(data)]):
             raise BadResponse("not HTTP")
         self._received += len(data)
@@ -60,7 +60,7 @@ class ResponseReader:
             raise BadResponse(f"exceeds {MAX_REPLY_BYTES} bytes")
 
     def end(self) -> None:
-        """The endpoint closed the connection; BadResponse where the reply was not whole."""
+        """The endpoint closed the connection. Raises BadResponse if the reply is not complete."""
         if not self._status:
             raise BadResponse("closed without a reply" if not self._received else "cut off in its headers")
         if not self.complete and self._framed:
@@ -69,12 +69,12 @@ class ResponseReader:
 
     @property
     def started(self) -> bool:
-        """True once anything of the reply has come."""
+        """True once the first byte of the reply has arrived."""
         return self._received > 0
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """Those of the final reply."""
+        """Of the final reply."""
         return self._headers[self._past_headers :]
 
     def response(self) -> Response:
@@ -83,7 +83,7 @@ class ResponseReader:
     # httptools calls these.
 
     def on_message_begin(self) -> None:
-        """A second final reply that nobody asked for says nothing about the first."""
+        """A second final reply does not invalidate the first."""
         if self.complete:
             self.reusable = False
             raise BadResponse("more than one reply")
@@ -104,7 +104,7 @@ class ResponseReader:
             raise BadResponse("too many interim replies" if status != 101 else "switched protocols")
 
     def _check_headers(self) -> None:
-        """Those of interim replies count too."""
+        """Headers of interim replies count, too."""
         if len(self._headers) > MAX_HEADERS:
             raise BadResponse(f"more than {MAX_HEADERS} headers")
         if self._received > MAX_HEADER_BYTES:

@@ -12,11 +12,11 @@ from collections.abc import Iterable
 PREFIX = "whsec_"
 
 SigningKey = hmac.HMAC
-"""A secret, taken in once: signing copies this state, which costs a third of starting from the secret."""
+"""A secret, hashed once: signing copies this state, which costs a third of starting from the secret."""
 
 
 def signing_key(secret: str) -> SigningKey:
-    """The key of a secret; ValueError where it is no `whsec_…`."""
+    """The key of a secret. Raises ValueError unless it is a `whsec_…`."""
     if not secret.startswith(PREFIX):
         raise ValueError(f"a signing secret begins with {PREFIX}")
     return hmac.new(base64.b64decode(secret[len(PREFIX) :], validate=True), digestmod="sha256")

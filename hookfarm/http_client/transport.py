@@ -9,45 +9,45 @@ from collections.abc import Callable, Sequence
 
 from urllib3.connection import HTTPConnection
 
-from hookfarm.http_client.connections import Connections
+from hookfarm.http_client.connections import ConnectionPool
 from hookfarm.http_client.deadline import Deadline
 from hookfarm.http_client.outcome import Result, TransportError
 from hookfarm.http_client.response import BadResponse, ResponseReader
 from hookfarm.security.ssrf import AddressRefused, NameNotResolved, Target
-from hookfarm.store.sockets import TIMED_OUT
+from hookfarm.socket_timeouts import TIMED_OUT
 
 RECEIVE_BYTES = 16 * 1024
 
 
-class _NothingCame(Exception):
-    """The connection failed before any of the reply came; one that was kept may have been closed while idle."""
+class _NoResponse(Exception):
+    """The connection failed before any byte of the response; a kept one may have been closed while idle."""
 
 
 class Transport:
-    """Sends requests for one worker. `give_up` is asked while waiting."""
+    """Sends requests for one worker. `is_cancelled` is called while waiting."""
 
-    def __init__(self, connections: Connections, give_up: Callable[[], bool]) -> None:
+    def __init__(self, connections: ConnectionPool, is_cancelled: Callable[[], bool]) -> None:
         self._connections = connections
-        self._give_up = give_up
+        self._is_cancelled = is_cancelled
         self.last_headers: Sequence[tuple[bytes, bytes]] = ()
-        """Those of the last reply."""
+        """Of the last response."""
 
     def post(self, target: Target, request: bytes, timeout_seconds: float) -> Result:
-        """Sends the request and reads the reply; never raises for what the endpoint does, only Interrupted.
+        """Send the request and read the response. Raises nothing but Interrupted, whatever the endpoint does.
 
         A kept connection that the endpoint had closed is replaced once, within the same deadline.
         """
-        deadline = Deadline(timeout_seconds, self._give_up)
+        deadline = Deadline(timeout_seconds, self._is_cancelled)
         try:
             kept = self._connections.get_idle(target)
             if kept is not None:
                 try:
                     return self._exchange(target, kept, request, deadline)
-                except _NothingCame:
+                except _NoResponse:
                     pass  # Most likely the endpoint had closed it; a new one follows.
             return self._exchange(target, self._connections.open(target, deadline), request, deadline)
-        except (AddressRefused, NameNotResolved, BadResponse, OSError, _NothingCame) as error:
-            return _mapped(error)
+        except (AddressRefused, NameNotResolved, BadResponse, OSError, _NoResponse) as error:
+            return _as_transport_error(error)
 
     def close(self) -> None:
         self._connections.close()
@@ -64,7 +64,7 @@ class Transport:
             connection.close()
             if reader.started:
                 raise
-            raise _NothingCame(str(error) or type(error).__name__) from error
+            raise _NoResponse(str(error) or type(error).__name__) from error
         except BaseException:
             connection.close()
             raise
@@ -96,8 +96,8 @@ def _receive(sock: socket.socket, deadline: Deadline) -> bytes:
             continue
 
 
-def _mapped(error: Exception) -> TransportError:
-    """A foreign exception as one of our words, its own words kept for people."""
+def _as_transport_error(error: Exception) -> TransportError:
+    """Map an exception to a kind of TransportError; its message becomes the detail."""
     cause = error.__cause__ or error.__context__
     detail = str(error) or type(error).__name__
     if isinstance(error, AddressRefused):
@@ -106,7 +106,7 @@ def _mapped(error: Exception) -> TransportError:
         return TransportError("name_not_resolved", detail)
     if isinstance(error, BadResponse):
         return TransportError("bad_response", detail)
-    if isinstance(error, _NothingCame) and isinstance(cause, BadResponse):
+    if isinstance(error, _NoResponse) and isinstance(cause, BadResponse):
         return TransportError("bad_response", detail)
     if any(isinstance(e, TimeoutError) for e in (error, cause)):
         return TransportError("timeout", "no reply before the deadline")

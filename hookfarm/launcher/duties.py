@@ -18,13 +18,14 @@ from hookfarm.keeper import counters as keeper_gauges
 from hookfarm.keeper import metrics as keeper_metrics
 from hookfarm.keeper import process as keeper_process
 from hookfarm.keeper.process import Duty, Orders, Watched
-from hookfarm.message_processor import status as processor_status
+from hookfarm.message_processor import telemetry as processor_telemetry
 from hookfarm.metrics import Answering
 from hookfarm.store import embedded_server, keys
 from hookfarm.store.clients import unblock
-from hookfarm.webhook_delivery import duties as delivery_duties
+from hookfarm.webhook_delivery import telemetry as delivery_telemetry
 from hookfarm.webhook_delivery.sweep import SWEEP_SECONDS, Sweep
 
+PROMOTE_SECONDS = 0.25
 ROLL_CALL_SECONDS = 0.1
 """How soon a scrape is answered."""
 
@@ -39,14 +40,13 @@ def orders(config: Config, url: str, watched: Sequence[Watched], board: Board, r
     trimmer = LogTrimmer(config.delivery_log_attempts, config.delivery_log_age)
     sweep = Sweep(board.slots(keys.WEBHOOK_DELIVERY), run, partial(_count_orphan, board))
     duties = (
-        Duty("promote", delivery_duties.PROMOTE_SECONDS, delivery_queue.promote),
+        Duty("promote", PROMOTE_SECONDS, delivery_queue.promote),
         Duty("sweep", SWEEP_SECONDS, sweep.perform),
         Duty("trim log", trimming.INTERVAL_SECONDS, trimmer.perform),
         Duty("tell", operational.EVERY_SECONDS, operational.tell),
         *always,
     )
-    leave = partial(delivery_duties.forget_run, sweep=sweep, run=run)
-    return Orders(url, tuple(watched), duties, wake, before=sweep.register, after=leave, heard=heard)
+    return Orders(url, tuple(watched), duties, wake, before=sweep.register, after=sweep.leave, heard=heard)
 
 
 def _answering(watched: Sequence[Watched], board: Board) -> Answering:
@@ -72,14 +72,14 @@ def _silence(board: Board) -> Callable[["redis.RedisError | None"], None] | None
     if embedded_server.SERVICE not in board.services:
         return None
     [slot] = board.slots(embedded_server.SERVICE)
-    return embedded_server.Silence(give_up=partial(slot.promise, 0.0)).heard
+    return embedded_server.HangDetector(give_up=partial(slot.promise, 0.0)).heard
 
 
 def _wake(client: "redis.Redis", board: Board) -> None:
     """Frees those who are told to leave and block in Redis, so that they see it at once."""
     blocking = {
-        keys.MESSAGE_PROCESSOR: processor_status.blocking_clients,
-        keys.WEBHOOK_DELIVERY: delivery_duties.blocking_clients,
+        keys.MESSAGE_PROCESSOR: processor_telemetry.blocking_clients,
+        keys.WEBHOOK_DELIVERY: delivery_telemetry.polling_clients,
     }
     told = {s: [slot for slot in board.slots(s) if slot.told] for s in blocking if s in board.services}
     waiting = (blocking[service](slots) for service, slots in told.items())

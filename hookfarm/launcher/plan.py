@@ -28,16 +28,14 @@ from hookfarm.keeper import process as keeper_process
 from hookfarm.keeper.process import Watched
 from hookfarm.launcher.duties import orders
 from hookfarm.launcher.reload import Reload
-from hookfarm.message_processor import metrics as processor_metrics
 from hookfarm.message_processor import process as processor_process
-from hookfarm.message_processor import status as processor_status
+from hookfarm.message_processor import telemetry as processor_telemetry
 from hookfarm.security.redaction import redis_address
 from hookfarm.store import embedded_server, keys
 from hookfarm.store.embedded_server import StateDirectory
-from hookfarm.tracing.setup import Tracing, tracing
-from hookfarm.webhook_delivery import duties as delivery_duties
-from hookfarm.webhook_delivery import metrics as delivery_metrics
+from hookfarm.tracing.setup import TracingSettings, tracing_settings
 from hookfarm.webhook_delivery import process as delivery_process
+from hookfarm.webhook_delivery import telemetry as delivery_telemetry
 from hookfarm.webhook_delivery.worker import Policy
 
 log = logs.get("master")
@@ -84,19 +82,21 @@ def plan(
     nobody; keeper and server live through all of them, so nothing that may change goes into theirs.
     """
     run = run or secrets.token_hex(6)
-    traces = tracing(config)
+    traces = tracing_settings(config)
     work: list[Group] = []
     watched: list[Watched] = []
     if keys.MESSAGE_PROCESSOR in services:
         work.append(_processors(config, url, traces))
         watched.append(
-            Watched(keys.MESSAGE_PROCESSOR, processor_status.report, measure=processor_metrics.families)
+            Watched(keys.MESSAGE_PROCESSOR, processor_telemetry.report, measure=processor_telemetry.families)
         )
     if keys.WEBHOOK_DELIVERY in services:
         work.append(_delivery(config, url, run, traces))
-        confirm = delivery_duties.all_reported(run, config.workers)
+        confirm = delivery_telemetry.all_polling(run, config.workers)
         watched.append(
-            Watched(keys.WEBHOOK_DELIVERY, delivery_duties.Report(), confirm, delivery_metrics.families)
+            Watched(
+                keys.WEBHOOK_DELIVERY, delivery_telemetry.DeliveryStatus(), confirm, delivery_telemetry.families
+            )
         )
     if keys.EVENT_INGESTOR in services:
         work.append(_ingestors(config, url, traces))
@@ -115,7 +115,7 @@ def _embedded(directory: StateDirectory) -> Group:
         child.up()
         child.slot.reason = f"its log is {directory.data / 'server.log'}"
         child.slot.promise(_FOREVER_SECONDS)
-        embedded_server.become(directory)
+        embedded_server.exec_server(directory)
 
     return Group(embedded_server.SERVICE, 1, main, stage=Stage.BASE, death_signal=signal.SIGTERM)
 
@@ -127,7 +127,7 @@ def _keeper(config: Config, url: str, watched: Sequence[Watched], run: str) -> G
     return Group(keeper_process.SERVICE, 1, main, stage=Stage.HERALD, death_signal=signal.SIGTERM)
 
 
-def _processors(config: Config, url: str, traces: Tracing | None) -> Group:
+def _processors(config: Config, url: str, traces: TracingSettings | None) -> Group:
     chain_ids = [watched.chain_id for watched in config.chains]
     host = socket.gethostname()
 
@@ -144,7 +144,7 @@ def _processors(config: Config, url: str, traces: Tracing | None) -> Group:
     )
 
 
-def _delivery(config: Config, url: str, run: str, traces: Tracing | None) -> Group:
+def _delivery(config: Config, url: str, run: str, traces: TracingSettings | None) -> Group:
     policy = Policy(
         config.retry_schedule,
         keys.reported(run),
@@ -153,12 +153,12 @@ def _delivery(config: Config, url: str, run: str, traces: Tracing | None) -> Gro
         log_delivered=config.log_attempts == "all",
     )
     try:
-        shared = delivery_process.deployment(
+        context = delivery_process.worker_context(
             url, policy, config.ca_file, config.allow_private, config.master_key, traces
         )
     except OSError as error:
         raise InvalidInput("ca-file", f"{config.ca_file} cannot be used: {error.strerror or error}") from error
-    main = partial(delivery_process.run, shared=shared)
+    main = partial(delivery_process.run, context=context)
     return Group(
         keys.WEBHOOK_DELIVERY,
         config.workers,
@@ -175,7 +175,7 @@ def workers_at_once(workers: int) -> int:
     return max(1, min(LARGEST_BITE, workers // 10))
 
 
-def _ingestors(config: Config, url: str, traces: Tracing | None) -> Group:
+def _ingestors(config: Config, url: str, traces: TracingSettings | None) -> Group:
     def main(child: Child) -> None:
         watched = config.chains[child.index]
         if child.slot.counter(ingestor_gauges.CHAIN_ID) != watched.chain_id:

@@ -14,11 +14,11 @@ from hookfarm.abi.abi_types import TUPLE, AbiType
 
 WORD_DIGITS = 64
 ReadWord = Callable[[str], Any]
-"""Raises eth_abi's NonEmptyPaddingBytes where the word is not the one that stands for a value of the type."""
+"""Raises eth_abi's NonEmptyPaddingBytes if the word is not the canonical encoding of a value of the type."""
 
 
-def reader_of(kind: AbiType) -> ReadWord | None:
-    """None where a value is not exactly one word."""
+def word_reader(kind: AbiType) -> ReadWord | None:
+    """Return None if a value of the type is not exactly one word."""
     if kind.sizes or kind.base in (TUPLE, "string", "bytes"):
         return None
     if kind.base == "bool":

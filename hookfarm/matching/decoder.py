@@ -1,4 +1,4 @@
-"""What a log says under an event signature: its arguments by name, as JSON.
+"""Decode a log by an event signature: its arguments by name, as JSON.
 
     address              lower-case hexadecimal          bytes, bytesN, function   hexadecimal
     uintN, intN          a number; beyond ±2^53 a decimal string
@@ -8,7 +8,7 @@
 
 Parameters without a name, or with one that is taken, get the names of `abi_types.names`.
 
-Other people's contracts write the data, and nothing obliges them to write what their topic0 promises.
+Any contract may write the data, and nothing makes it match what its topic0 promises.
 Decoding is strict, and bounded by the size of the data: offsets that point at the same place over and over
 can make a kilobyte expand to gigabytes.
 """
@@ -23,66 +23,72 @@ from eth_abi.exceptions import DecodingError, InsufficientDataBytes
 from eth_abi.registry import registry
 
 from hookfarm.abi.abi_types import TUPLE, AbiType, EventSignature, Parameter, names
-from hookfarm.matching.abi_words import WORD_DIGITS, ReadWord, reader_of
-from hookfarm.matching.json_numbers import json_integer
+from hookfarm.matching.abi_words import WORD_DIGITS, ReadWord, word_reader
 from hookfarm.records import Event
 
+MAX_EXACT_INTEGER = 2**53
+"""Integers beyond ± this are strings in JSON: many readers parse numbers as doubles."""
 MAX_BYTES_READ = 8 * 1024 * 1024
 """At most this much is read in one decoding, which then takes about a second."""
 _WIRE_BASES = {"address": "uint160", "string": "bytes", "function": "bytes24"}
 """Read as something simpler: eth_abi would raise at text that is not UTF-8, and is slow with addresses."""
 
 
-class Decoded(TypedDict):
+def json_integer(value: int) -> int | str:
+    """Return the number itself up to ±2^53, beyond that its decimal digits."""
+    return value if -MAX_EXACT_INTEGER <= value <= MAX_EXACT_INTEGER else str(value)
+
+
+class EventJson(TypedDict):
     """The `event` field of a webhook."""
 
     name: str
     args: dict[str, Any]
 
 
-class Meaning:
-    """What one log says under one signature: its values, and how a webhook shows them."""
+class DecodedLog:
+    """One log decoded by one signature: the values, and their JSON for a webhook."""
 
-    def __init__(self, signature: EventSignature, found: list[Any]) -> None:
+    def __init__(self, signature: EventSignature, values: list[Any]) -> None:
         self._signature = signature
-        self.values = found
+        self.values = values
 
     @cached_property
-    def shown(self) -> Decoded:
-        return show(self._signature, self.values)
+    def json(self) -> EventJson:
+        return to_json(self._signature, self.values)
 
 
-class Meanings:
-    """What one event means under each signature; decodes at most once per signature object."""
+class DecodedLogs:
+    """One event decoded by each signature that asks for it, at most once per signature object."""
 
     def __init__(self, event: Event) -> None:
         self._event = event
-        self._known: dict[EventSignature, Meaning | None] = {}
+        self._decoded: dict[EventSignature, DecodedLog | None] = {}
 
-    def of(self, signature: EventSignature) -> Meaning | None:
-        """None where the log does not hold what the signature declares."""
-        if signature not in self._known:
-            found = values(signature, self._event["topics"], self._event["data"])
-            self._known[signature] = None if found is None else Meaning(signature, found)
-        return self._known[signature]
+    def decode(self, signature: EventSignature) -> DecodedLog | None:
+        """Return None if the log does not fit the signature."""
+        if signature not in self._decoded:
+            values = decode_values(signature, self._event["topics"], self._event["data"])
+            self._decoded[signature] = None if values is None else DecodedLog(signature, values)
+        return self._decoded[signature]
 
-    def under(self, signature: EventSignature) -> Decoded | None:
-        """As a webhook shows it; None where the log does not hold what the signature declares."""
-        meaning = self.of(signature)
-        return None if meaning is None else meaning.shown
-
-
-def decode(signature: EventSignature, topics: Sequence[str], data: str) -> Decoded | None:
-    """The event of a log with these topics and data, or None where they do not fit the signature."""
-    found = values(signature, topics, data)
-    return None if found is None else show(signature, found)
+    def as_json(self, signature: EventSignature) -> EventJson | None:
+        """Return the JSON for a webhook, None if the log does not fit the signature."""
+        decoded = self.decode(signature)
+        return None if decoded is None else decoded.json
 
 
-def values(signature: EventSignature, topics: Sequence[str], data: str) -> list[Any] | None:
-    """The values of the parameters, in order, or None where the log does not fit the signature.
+def decode(signature: EventSignature, topics: Sequence[str], data: str) -> EventJson | None:
+    """Return the event of a log with these topics and data, None if they do not fit the signature."""
+    values = decode_values(signature, topics, data)
+    return None if values is None else to_json(signature, values)
 
-    Integers and addresses `int`, booleans `bool`, everything of bytes (strings too) `bytes`, arrays and tuples
-    sequences; where only a hash is in the topic, the topic.
+
+def decode_values(signature: EventSignature, topics: Sequence[str], data: str) -> list[Any] | None:
+    """Return the values of the parameters, in order; None if the log does not fit the signature.
+
+    Integers and addresses are `int`, booleans `bool`, everything of bytes (strings too) `bytes`, arrays and tuples
+    sequences; where only a hash is in the topic, the value is the topic.
     """
     if len(topics) != signature.topic_count:
         return None
@@ -92,17 +98,17 @@ def values(signature: EventSignature, topics: Sequence[str], data: str) -> list[
         return None
 
 
-def show(signature: EventSignature, found: Sequence[Any]) -> Decoded:
-    """Values as a webhook shows them."""
-    shown = [
+def to_json(signature: EventSignature, values: Sequence[Any]) -> EventJson:
+    """Return decoded values as a webhook contains them."""
+    arguments = [
         value if p.indexed and p.type.is_hashed_in_topics else _json(p.type, value)
-        for p, value in zip(signature.parameters, found, strict=True)
+        for p, value in zip(signature.parameters, values, strict=True)
     ]
-    return {"name": signature.name, "args": dict(zip(names(signature.parameters), shown, strict=True))}
+    return {"name": signature.name, "args": dict(zip(names(signature.parameters), arguments, strict=True))}
 
 
 class _Layout:
-    """Where in a log the values of a signature stand."""
+    """The positions of a signature's values in a log."""
 
     def __init__(self, signature: EventSignature) -> None:
         topic = 0 if signature.anonymous else 1
@@ -111,15 +117,15 @@ class _Layout:
         self._in_data: list[int] = []
         for position, parameter in enumerate(signature.parameters):
             if parameter.indexed:
-                self._indexed.append((position, topic + len(self._indexed), reader_of(parameter.type)))
+                self._indexed.append((position, topic + len(self._indexed), word_reader(parameter.type)))
             else:
                 self._in_data.append(position)
         self._types = [signature.parameters[position].type for position in self._in_data]
-        readers = [reader_of(kind) for kind in self._types]
+        readers = [word_reader(kind) for kind in self._types]
         self._words = None if None in readers else [read for read in readers if read]
 
     def values(self, topics: Sequence[str], data: str) -> list[Any]:
-        """DecodingError or OverflowError where they are not what the signature declares."""
+        """Raises DecodingError or OverflowError if the log does not fit the signature."""
         found: list[Any] = [None] * self._count
         for position, topic, read in self._indexed:
             found[position] = topics[topic] if read is None else read(topics[topic][2:])
@@ -129,7 +135,7 @@ class _Layout:
         return found
 
 
-_layouts: "WeakKeyDictionary[EventSignature, _Layout]" = WeakKeyDictionary()
+_layouts: WeakKeyDictionary[EventSignature, _Layout] = WeakKeyDictionary()
 
 
 def _layout(signature: EventSignature) -> _Layout:
@@ -147,7 +153,7 @@ def _read_words(readers: Sequence[ReadWord], data: str) -> list[Any]:
 
 
 def _read(types: Sequence[AbiType], text: str) -> Sequence[Any]:
-    """The values that the data holds for `types`; DecodingError or OverflowError where it does not."""
+    """Return the values of `types` in the data. Raises DecodingError or OverflowError if it does not fit."""
     data = bytes.fromhex(text[2:])
     # eth_abi checks a tuple's offsets by reading its fixed part once more, at every level.
     doublings = 1 + max(kind.tuple_depth for kind in types)
@@ -159,9 +165,9 @@ def _read(types: Sequence[AbiType], text: str) -> Sequence[Any]:
 class _BoundedStream(ContextFramesBytesIO):
     """Ends the decoding when more has been read than an honest encoding of this length needs."""
 
-    def __init__(self, data: bytes, most: int) -> None:
+    def __init__(self, data: bytes, max_bytes: int) -> None:
         super().__init__(data)  # type: ignore[no-untyped-call]  # eth_abi leaves it untyped
-        self._left = most
+        self._left = max_bytes
 
     def read(self, size: int | None = -1, /) -> bytes:
         found = super().read(size)

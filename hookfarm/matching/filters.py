@@ -1,4 +1,4 @@
-"""A subscription as the index holds it: which logs it wants, and under which keys they are found.
+"""Compile a subscription into a filter: which logs it matches, and under which keys the index finds it.
 
 A log has five dimensions: its address and topics 0 to 3. A filter allows some of them a few values, all
 others any, and wants a number of topics within bounds:
@@ -8,7 +8,7 @@ others any, and wants a number of topics within bounds:
 - an event with `indexed` parameters wants exactly as many topics as it declares, so that an ERC-721 Transfer
   is not taken for the ERC-20 one of the same topic0;
 - an event's short form wants topic0 alone; an anonymous event has no topic0 and only its number of topics;
-- a condition wants a log that decodes, and what it says of indexed arguments restricts their topics.
+- a condition wants a log that decodes; its equalities on indexed arguments restrict their topics.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,31 +21,31 @@ from hookfarm.abi.abi_types import EventSignature
 from hookfarm.abi.signature import parse
 from hookfarm.conditions.evaluation import Test
 from hookfarm.errors import InvalidInput
-from hookfarm.matching.decoder import Meanings
-from hookfarm.matching.history import letters
-from hookfarm.matching.where_index import Lookup, Narrowed, narrow
+from hookfarm.matching.decoder import DecodedLogs
+from hookfarm.matching.history import encode_notify
+from hookfarm.matching.where_index import Lookup, SplitCondition, split
 from hookfarm.records import Event, Subscription
+from hookfarm.records.events import MAX_TOPICS
 
-MAX_TOPICS = 4
-KEYS_PER_VALUE = 16
-"""A filter may stand under this many keys for each value it lists, so that lists multiplied by lists
-cannot make a small subscription a large index."""
+MAX_KEYS_PER_VALUE = 16
+"""Most keys of a filter for each value it lists: lists multiplied by lists must not turn a small subscription
+into a large index."""
 _BY_SELECTIVITY = (0, 2, 3, 4, 1)
 """Dimensions in the order in which they become part of the key: topic0 last, which many logs share."""
 
 Log = tuple[str, ...]
 """The address and the topics of a log."""
 Key = tuple[str, ...]
-"""The same in the dimensions of a shape alone."""
+"""The same, in the dimensions of one shape."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What the filters of one table share: the dimensions of their key, the bounds of the topic count."""
+    """The common form of one table's filters: the dimensions of their key, the bounds of the topic count."""
 
     dimensions: tuple[int, ...]
-    fewest: int
-    most: int
+    min_topics: int
+    max_topics: int
     key: Callable[[Log], Key] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -53,7 +53,7 @@ class Shape:
 
 
 def _key_of(dimensions: tuple[int, ...]) -> Callable[[Log], Key]:
-    """What takes a key out of a log: called for every shape of every log."""
+    """Return a getter of a log's key: called for every shape of every log."""
     if len(dimensions) > 1:
         return itemgetter(*dimensions)
     return itemgetter(slice(dimensions[0], dimensions[0] + 1) if dimensions else slice(0))
@@ -65,12 +65,12 @@ _shape = cache(Shape)
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Filter:
-    """One compiled subscription. `position` is its place in its endpoint's list.
+    """One compiled subscription. `position` is its index in its endpoint's list.
 
-    `keyed`: what is allowed in each dimension of the shape. `unkeyed`: what is in the others that are
-    restricted, compared after the look-up. `decodes`: the log must say what the signature declares. `lookup`:
-    the part of the condition that tells the filter apart from others under its keys. `rest`: the part that is
-    tested. `confirmations`: what has to be waited for. `notify`: the letters of what is told (see `told`).
+    `keyed`: the values allowed in each dimension of the shape. `unkeyed`: those of the other restricted
+    dimensions, compared after the look-up. `must_decode`: the log must fit the signature. `lookup`: the part of
+    the condition that the table looks up. `residual`: the part that is tested. `confirmations`: what to wait for.
+    `notify`: the letters of its notifications (see `history`).
     """
 
     endpoint: str
@@ -82,24 +82,24 @@ class Filter:
     shape: Shape
     keyed: tuple[tuple[str, ...], ...]
     unkeyed: tuple[tuple[int, frozenset[str]], ...]
-    decodes: bool
+    must_decode: bool
     lookup: Lookup | None
-    rest: Test | None
+    residual: Test | None
     confirmations: int | str
     notify: str
 
     def table_keys(self) -> Iterator[Key]:
-        """Every key under which the index holds it, each once."""
+        """Return every key of the filter in the index, each once."""
         return product(*self.keyed)
 
-    def wants(self, log: Log, meanings: Meanings) -> bool:
-        """Whether a log found under one of its keys, and by its look-up, is right in everything else."""
+    def matches(self, log: Log, decoded_logs: DecodedLogs) -> bool:
+        """Whether a log that was found by key and look-up meets everything else."""
         if self.unkeyed and not all(log[dimension] in values for dimension, values in self.unkeyed):
             return False
-        if not self.decodes or self.signature is None:
+        if not self.must_decode or self.signature is None:
             return True
-        meaning = meanings.of(self.signature)
-        return meaning is not None and (self.rest is None or self.rest(meaning.values))
+        decoded = decoded_logs.decode(self.signature)
+        return decoded is not None and (self.residual is None or self.residual(decoded.values))
 
 
 def dimensions(event: Event) -> Log:
@@ -108,28 +108,28 @@ def dimensions(event: Event) -> Log:
 
 
 def compile_filter(endpoint: str, position: int, subscription: Subscription) -> Filter:
-    """InvalidInput where the subscription's event signature or its condition is wrong."""
+    """Compile a subscription to logs. Raises InvalidInput if its event signature or its condition is wrong."""
     signature = None if subscription.event is None else parse(subscription.event)
-    said = narrowed(subscription.where, signature)
-    allowed = _allowed(subscription, signature, said)
+    condition = split_condition(subscription.where, signature)
+    allowed = _allowed(subscription, signature, condition)
     bounds = _topic_bounds(subscription, signature)
-    return filter_of(endpoint, position, subscription, signature, said, allowed, bounds)
+    return build_filter(endpoint, position, subscription, signature, condition, allowed, bounds)
 
 
-def filter_of(
+def build_filter(
     endpoint: str,
     position: int,
     subscription: Subscription,
     signature: EventSignature | None,
-    said: Narrowed,
+    condition: SplitCondition,
     allowed: Mapping[int, tuple[str, ...]],
     topic_bounds: tuple[int, int],
-    besides: Sequence[tuple[int, frozenset[str]]] = (),
+    extra: Sequence[tuple[int, frozenset[str]]] = (),
 ) -> Filter:
-    """From what the subscription allows in each dimension that it restricts; `besides` must hold as well."""
-    each_once = {dimension: _once(values) for dimension, values in allowed.items() if values}
-    keyed = _keyed(each_once)
-    unkeyed = [(d, frozenset(values)) for d, values in each_once.items() if d not in keyed]
+    """Build a filter from the values allowed in each restricted dimension; those of `extra` must match, too."""
+    distinct = {dimension: _distinct(values) for dimension, values in allowed.items() if values}
+    keyed = _keyed(distinct)
+    unkeyed = [(d, frozenset(values)) for d, values in distinct.items() if d not in keyed]
     return Filter(
         endpoint,
         position,
@@ -138,27 +138,27 @@ def filter_of(
         subscription.id,
         signature,
         _shape(keyed, *topic_bounds),
-        keyed=tuple(each_once[dimension] for dimension in keyed),
-        unkeyed=(*unkeyed, *besides),
-        # Nothing but its number of topics tells an anonymous event from others, so its data must fit too.
-        decodes=signature is not None and (signature.anonymous or subscription.where is not None),
-        lookup=said.lookup,
-        rest=said.rest,
+        keyed=tuple(distinct[dimension] for dimension in keyed),
+        unkeyed=(*unkeyed, *extra),
+        # Only its number of topics distinguishes an anonymous event from others, so its data must fit, too.
+        must_decode=signature is not None and (signature.anonymous or subscription.where is not None),
+        lookup=condition.lookup,
+        residual=condition.residual,
         confirmations=subscription.confirmations,
-        notify=letters(subscription.notify),
+        notify=encode_notify(subscription.notify),
     )
 
 
-def narrowed(where: str | None, signature: EventSignature | None) -> Narrowed:
+def split_condition(where: str | None, signature: EventSignature | None) -> SplitCondition:
     if where is None:
-        return Narrowed({}, lookup=None, rest=None)
+        return SplitCondition({}, lookup=None, residual=None)
     if signature is None:
         raise InvalidInput("where", "needs event")
-    return narrow(where, signature)
+    return split(where, signature)
 
 
 def _allowed(
-    subscription: Subscription, signature: EventSignature | None, said: Narrowed
+    subscription: Subscription, signature: EventSignature | None, condition: SplitCondition
 ) -> dict[int, tuple[str, ...]]:
     """The values of each restricted dimension; none = any."""
     allowed = {0: subscription.addresses}
@@ -166,24 +166,24 @@ def _allowed(
         allowed[1] = (signature.topic0,)
     for position, choices in enumerate(subscription.topics or ()):
         allowed[position + 1] = choices or ()
-    for position, words in said.topics.items():
+    for position, words in condition.topics.items():
         allowed[position + 1] = words
     return allowed
 
 
-def _once(values: tuple[str, ...]) -> tuple[str, ...]:
-    """The very same tuple where it may be: of 100,000 addresses, one copy is enough."""
+def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the very same tuple if it has no duplicates: of 100,000 addresses, one copy is enough."""
     each = dict.fromkeys(values)
     return values if len(each) == len(values) else tuple(each)
 
 
 def _keyed(allowed: Mapping[int, tuple[str, ...]]) -> tuple[int, ...]:
     """The dimensions that make the key: as many as keep the number of keys in proportion."""
-    most = KEYS_PER_VALUE * sum(map(len, allowed.values()))
+    max_keys = MAX_KEYS_PER_VALUE * sum(map(len, allowed.values()))
     keyed: list[int] = []
     count = 1
     for dimension in _BY_SELECTIVITY:
-        if dimension in allowed and count * len(allowed[dimension]) <= most:
+        if dimension in allowed and count * len(allowed[dimension]) <= max_keys:
             count *= len(allowed[dimension])
             keyed.append(dimension)
     return tuple(keyed)

@@ -1,10 +1,11 @@
-"""What was told of a log, and what is to be told next: a log that a reorg takes back may come again.
+"""The history of a log: which endpoints were notified of it, and who is notified next.
 
-Entries may be handled out of their order, by several processors or after one died. So what was told carries the
-id of the entry that said so, and an older entry changes nothing. Every return of a log is a generation of its own,
-with ids of its own, or a receiver that knows the first one would take it for a repetition.
+A log that a reorg removes may return. Entries may be handled out of order, by several processors or after a crash,
+so a history carries the id of its newest entry, and an older entry changes nothing. Each return of a log is a new
+generation with webhook ids of its own; otherwise a receiver would drop it as a repetition.
 
-Who is told what is kept with each receiver: what it asked for when it was told, whatever it asks for later.
+Each endpoint is stored with the notifications that its subscription asked for when it was first notified; later
+changes of the subscription do not apply.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,124 +13,124 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 EMITTED, REMOVED, FINALIZED = "e", "r", "f"
-"""What a receiver is to be told, a letter each."""
-TOLD_FINAL = "F"
-"""Instead of FINALIZED, once that was told."""
-USUAL = EMITTED + REMOVED
-"""Kept without a letter."""
+"""The notifications that an endpoint asked for, one letter each."""
+FINALIZED_SENT = "F"
+"""Replaces FINALIZED once that notification is sent."""
+DEFAULT_NOTIFY = EMITTED + REMOVED
+"""Stored as an absent field."""
 
 
 class Receiver(NamedTuple):
-    """An endpoint, its subscription, and the letters of what it is to be told."""
+    """An endpoint, its subscription, and the letters of its notifications."""
 
     endpoint: str
     subscription: str
-    notify: str = USUAL
+    notify: str = DEFAULT_NOTIFY
 
     @property
-    def knows(self) -> bool:
-        """Whether it was told of the log, so that it can be taken back."""
-        return EMITTED in self.notify or TOLD_FINAL in self.notify
+    def was_notified(self) -> bool:
+        """Whether a notification of the log was sent, so that its removal must be sent, too."""
+        return EMITTED in self.notify or FINALIZED_SENT in self.notify
 
 
-def letters(notify: Sequence[str]) -> str:
-    """A subscription's words as they are kept with its endpoint."""
+def encode_notify(notify: Sequence[str]) -> str:
+    """Return a subscription's `notify` as the letters that are stored with its endpoint."""
     return "".join(word[0] for word in notify)
 
 
 @dataclass(frozen=True)
-class Told:
-    """As it is kept: `entry` said last whether the log stands, and to whom that was told."""
+class History:
+    """One log's history as it is stored. `entry` is the newest entry that was applied to it."""
 
     entry: str
-    stands: bool
+    is_on_chain: bool
     generation: int
     receivers: tuple[Receiver, ...]
 
     def encode(self) -> str:
-        sign = "+" if self.stands else "-"
-        return " ".join([self.entry, sign, str(self.generation), *map(_encoded, self.receivers)])
+        sign = "+" if self.is_on_chain else "-"
+        return " ".join([self.entry, sign, str(self.generation), *map(_encode_receiver, self.receivers)])
 
     @classmethod
-    def decode(cls, stored: str) -> "Told | None":
-        """None for the empty string: nothing was told yet."""
+    def decode(cls, stored: str) -> "History | None":
+        """Return None for the empty string: no history yet."""
         if not stored:
             return None
         entry, sign, generation, *receivers = stored.split(" ")
-        return cls(entry, sign == "+", int(generation), tuple(map(_decoded, receivers)))
+        return cls(entry, sign == "+", int(generation), tuple(map(_decode_receiver, receivers)))
 
     @property
     def awaits_finality(self) -> bool:
-        """Whether somebody is still to be told that the log is final."""
+        """Whether a `finalized` notification is still to be sent."""
         return FINALIZED in "".join([receiver.notify for receiver in self.receivers])
 
     def is_newer_than(self, entry: str) -> bool:
-        return _number(self.entry) >= _number(entry)
+        return _entry_number(self.entry) >= _entry_number(entry)
 
 
 @dataclass(frozen=True)
-class Step:
-    """What an entry, or finality, leads to: whom to tell what, and what is kept from then on (None = as it was).
+class Transition:
+    """What an entry, or finality, changes: the history to store (None = unchanged) and the receivers to notify.
 
-    `generation` is that of the log that is emitted, taken back or final.
+    `generation` is that of the log that is emitted, removed or final.
     """
 
-    kept: Told | None
+    after: History | None
     generation: int
     emit: tuple[Receiver, ...] = ()
-    take_back: tuple[Receiver, ...] = ()
+    retract: tuple[Receiver, ...] = ()
     finalize: tuple[Receiver, ...] = ()
 
 
-def emitted(entry: str, before: Told | None, wanted: Iterable[Receiver]) -> Step:
-    """The log stands. Who was told so already is not told again."""
+def on_emitted(entry: str, before: History | None, wanted: Iterable[Receiver]) -> Transition:
+    """The log is on the chain. An endpoint that was notified already is not notified again."""
     receivers = tuple(wanted)
-    if before is None or not before.stands:
+    if before is None or not before.is_on_chain:
         if before is not None and before.is_newer_than(entry):
-            return Step(None, before.generation)
+            return Transition(None, before.generation)
         generation = 0 if before is None else before.generation
-        kept = Told(entry, True, generation, receivers) if receivers or before else None
-        return Step(kept, generation, _wanting(EMITTED, receivers))
+        after = History(entry, True, generation, receivers) if receivers or before else None
+        return Transition(after, generation, _asking_for(EMITTED, receivers))
     known = {receiver.endpoint for receiver in before.receivers}
     new = tuple(receiver for receiver in receivers if receiver.endpoint not in known)
     newest = before.entry if before.is_newer_than(entry) else entry
-    kept = Told(newest, True, before.generation, before.receivers + new)
-    return Step(kept, before.generation, _wanting(EMITTED, new))
+    after = History(newest, True, before.generation, before.receivers + new)
+    return Transition(after, before.generation, _asking_for(EMITTED, new))
 
 
-def removed(entry: str, before: Told | None) -> Step:
-    """The log was taken back: all who were told of it are told that, and nobody that it is final.
+def on_removed(entry: str, before: History | None) -> Transition:
+    """The log was removed: notify every endpoint that was notified of it; none that it is final.
 
-    Nobody, where this is handled before the return that it takes back: that comes too late then.
+    Notifies no endpoint if the removal is handled after the log's return.
     """
     if before is None:
-        return Step(Told(entry, False, 0, ()), 0)
+        return Transition(History(entry, False, 0, ()), 0)
     if before.is_newer_than(entry):
-        return Step(None, before.generation)
-    if not before.stands:
-        return Step(replace(before, entry=entry), before.generation)
-    kept = Told(entry, False, before.generation + 1, ())
-    return Step(kept, before.generation, take_back=tuple(r for r in before.receivers if r.knows))
+        return Transition(None, before.generation)
+    if not before.is_on_chain:
+        return Transition(replace(before, entry=entry), before.generation)
+    after = History(entry, False, before.generation + 1, ())
+    return Transition(after, before.generation, retract=tuple(r for r in before.receivers if r.was_notified))
 
 
-def finalized(before: Told) -> Step:
-    """The log is on the chain for good: who asked for that is told, once."""
-    due = _wanting(FINALIZED, before.receivers)
-    told = tuple(r._replace(notify=r.notify.replace(FINALIZED, TOLD_FINAL)) for r in before.receivers)
-    return Step(replace(before, receivers=told), before.generation, finalize=due)
+def on_finalized(before: History) -> Transition:
+    """The log is final: notify every endpoint that asked for it, once."""
+    due = _asking_for(FINALIZED, before.receivers)
+    sent = tuple(r._replace(notify=r.notify.replace(FINALIZED, FINALIZED_SENT)) for r in before.receivers)
+    return Transition(replace(before, receivers=sent), before.generation, finalize=due)
 
 
-def _wanting(letter: str, receivers: Iterable[Receiver]) -> tuple[Receiver, ...]:
+def _asking_for(letter: str, receivers: Iterable[Receiver]) -> tuple[Receiver, ...]:
     return tuple([receiver for receiver in receivers if letter in receiver.notify])
 
 
-def _encoded(receiver: Receiver) -> str:
+def _encode_receiver(receiver: Receiver) -> str:
     endpoint, subscription, notify = receiver
-    return f"{endpoint}:{subscription}" if notify == USUAL else f"{endpoint}:{subscription}:{notify}"
+    return f"{endpoint}:{subscription}" if notify == DEFAULT_NOTIFY else f"{endpoint}:{subscription}:{notify}"
 
 
-def _decoded(stored: str) -> Receiver:
-    """From the right: an endpoint that somebody else has stored may have any id."""
+def _decode_receiver(stored: str) -> Receiver:
+    """Parse from the right: the id of an endpoint that was stored by other software may contain a colon."""
     head, _, last = stored.rpartition(":")
     if last.startswith("sub_"):
         return Receiver(head, last)
@@ -137,6 +138,6 @@ def _decoded(stored: str) -> Receiver:
     return Receiver(endpoint, subscription, last)
 
 
-def _number(entry: str) -> tuple[int, int]:
+def _entry_number(entry: str) -> tuple[int, int]:
     milliseconds, _, rest = entry.partition("-")
     return int(milliseconds), int(rest)

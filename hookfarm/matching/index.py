@@ -1,21 +1,21 @@
-"""Which endpoints want an event, at a cost that does not grow with the number of subscriptions.
+"""Find the endpoints that want an event, at a cost that does not grow with the number of subscriptions.
 
 Filters of one shape (which dimensions they restrict) share a table from key to filters, so that an event
-costs one look-up per shape, of which there are a few dozen at most, and one step per filter that wants it.
+costs one look-up per shape, of which there are a few dozen at most, and one step per filter that matches it.
 A table exists only while filters of its shape do. Of a condition, as much as can be is looked up as well
-(see `narrowing`); what cannot, such as `!=` or `or`, costs a test for each filter of the key.
+(see `where_index`); the rest, such as `!=` or `or`, costs a test for each filter of the key.
 
-Pure: no input or output, and the only state is what `put` and `remove` were told.
+Pure: no input or output; the only state is what `put` and `remove` change.
 """
 
 from dataclasses import dataclass
 
 from hookfarm.abi.abi_types import EventSignature
 from hookfarm.errors import InvalidInput
-from hookfarm.matching.decoder import Meanings
+from hookfarm.matching.decoder import DecodedLogs
 from hookfarm.matching.filters import Filter, Log, Shape, compile_filter, dimensions
-from hookfarm.matching.history import USUAL
-from hookfarm.matching.table import Table
+from hookfarm.matching.history import DEFAULT_NOTIFY
+from hookfarm.matching.table import FilterTable
 from hookfarm.matching.transfers import compile_transfer
 from hookfarm.matching.transfers import dimensions as dimensions_of_transfer
 from hookfarm.records import ChainEvent, Endpoint, Subscription
@@ -23,36 +23,36 @@ from hookfarm.records import ChainEvent, Endpoint, Subscription
 
 @dataclass(frozen=True)
 class Match:
-    """One endpoint that wants the event, by the first of its subscriptions that does."""
+    """One endpoint that wants the event, by the first of its subscriptions that matches."""
 
     endpoint: str
     subscription: str
     signature: EventSignature | None
     confirmations: int | str
-    notify: str = USUAL
+    notify: str = DEFAULT_NOTIFY
 
 
 class Index:
     """The subscriptions of all enabled endpoints."""
 
     def __init__(self) -> None:
-        self._chains: dict[tuple[int, str], dict[Shape, Table]] = {}
+        self._chains: dict[tuple[int, str], dict[Shape, FilterTable]] = {}
         self._filters: dict[str, tuple[Filter, ...]] = {}
 
     @property
     def chains(self) -> frozenset[int]:
-        """Those that some enabled endpoint's subscription names."""
+        """The chains of all enabled endpoints' subscriptions."""
         return frozenset(chain_id for chain_id, _ in self._chains)
 
     @property
     def endpoints(self) -> int:
-        """How many are known that want anything."""
+        """The number of endpoints with any filter."""
         return len(self._filters)
 
     def put(self, endpoint: Endpoint) -> list[InvalidInput]:
-        """Replaces what is known of the endpoint.
+        """Add or replace an endpoint.
 
-        Returns what is wrong with those of its subscriptions that cannot be matched; the others are.
+        Returns the problems of its invalid subscriptions; the valid ones are matched.
         """
         self.remove(endpoint.id)
         if not endpoint.enabled:
@@ -61,9 +61,9 @@ class Index:
         problems: list[InvalidInput] = []
         for position, subscription in enumerate(endpoint.subscriptions):
             if subscription.is_operational:
-                continue  # It is of no chain.
+                continue  # It concerns no chain.
             try:
-                filters.append(_compiled(endpoint.id, position, subscription))
+                filters.append(_compile(endpoint.id, position, subscription))
             except InvalidInput as error:
                 problems.append(error.within(f"{endpoint.id}.subscriptions[{position}]"))
         for compiled in filters:
@@ -73,50 +73,50 @@ class Index:
         return problems
 
     def remove(self, endpoint_id: str) -> None:
-        """Forgets the endpoint; nothing happens where it is not known."""
+        """Remove an endpoint, if present."""
         for compiled in self._filters.pop(endpoint_id, ()):
             self._discard(compiled)
 
-    def may_want(self, chain_id: int, log: Log) -> bool:
-        """False where no endpoint wants a log of this address and these topics, whatever else is in it."""
+    def may_match(self, chain_id: int, log: Log) -> bool:
+        """Return False if no endpoint wants a log of this address and these topics, whatever its data."""
         count = len(log) - 1
         for shape, table in self._chains.get((chain_id, "log"), {}).items():
-            if shape.fewest <= count <= shape.most and shape.key(log) in table:
+            if shape.min_topics <= count <= shape.max_topics and shape.key(log) in table:
                 return True
         return False
 
-    def match(self, event: ChainEvent, meanings: Meanings) -> list[Match]:
-        """One match for each endpoint that wants the event."""
+    def match(self, event: ChainEvent, decoded_logs: DecodedLogs) -> list[Match]:
+        """Return one match for each endpoint that wants the event."""
         kind, log = ("transfer", dimensions_of_transfer(event)) if "kind" in event else ("log", dimensions(event))
         count = len(log) - 1
         first: dict[str, Filter] = {}
         for shape, table in self._chains.get((event["chain_id"], kind), {}).items():
-            if shape.fewest <= count <= shape.most:
-                for found in table.candidates(shape.key(log), meanings):
+            if shape.min_topics <= count <= shape.max_topics:
+                for found in table.candidates(shape.key(log), decoded_logs):
                     earlier = first.get(found.endpoint)
-                    if (earlier is None or found.position < earlier.position) and found.wants(log, meanings):
+                    if (earlier is None or found.position < earlier.position) and found.matches(log, decoded_logs):
                         first[found.endpoint] = found
         return [Match(f.endpoint, f.subscription, f.signature, f.confirmations, f.notify) for f in first.values()]
 
     def signature_of(self, endpoint_id: str, subscription: str) -> EventSignature | None:
-        """What the endpoint's subscription calls the event; None where it has no name for it, or is gone."""
+        """Return the event signature of an endpoint's subscription; None if it has none or was removed."""
         found = (f.signature for f in self._filters.get(endpoint_id, ()) if f.subscription == subscription)
         return next(found, None)
 
     def _add(self, compiled: Filter) -> None:
         tables = self._chains.setdefault((compiled.chain_id, compiled.kind), {})
-        tables.setdefault(compiled.shape, Table()).add(compiled)
+        tables.setdefault(compiled.shape, FilterTable()).add(compiled)
 
     def _discard(self, compiled: Filter) -> None:
         tables = self._chains[compiled.chain_id, compiled.kind]
         tables[compiled.shape].discard(compiled)
-        if not tables[compiled.shape]:
+        if tables[compiled.shape].is_empty:
             del tables[compiled.shape]
         if not tables:
             del self._chains[compiled.chain_id, compiled.kind]
 
 
-def _compiled(endpoint: str, position: int, subscription: Subscription) -> Filter:
-    """InvalidInput where the subscription is wrong."""
+def _compile(endpoint: str, position: int, subscription: Subscription) -> Filter:
+    """Raises InvalidInput if the subscription is wrong."""
     compiled = compile_transfer if subscription.kind == "transfer" else compile_filter
     return compiled(endpoint, position, subscription)

@@ -1,7 +1,7 @@
 """The filters of one shape, found by the key of a log.
 
-Under a key stand filters that nothing more tells apart, filters that the value of an argument tells apart, and
-filters that a bound on an argument does, in the order of their bounds: a log meets those alone that it suits.
+Each key maps to unconditional filters, to filters indexed by the value of an argument, and to filters sorted by a
+bound on an argument. So a log meets only filters whose look-up it passes.
 """
 
 from bisect import bisect_left, bisect_right
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hookfarm.conditions.syntax import Value
-from hookfarm.matching.decoder import Meanings
+from hookfarm.matching.decoder import DecodedLogs
 from hookfarm.matching.filters import Filter, Key
 from hookfarm.matching.where_index import Argument, Lookup
 
@@ -19,18 +19,19 @@ _CUTS: dict[str, Callable[[Sequence[int], int], slice]] = {
     "<": lambda bounds, value: slice(bisect_right(bounds, value), None),
     "<=": lambda bounds, value: slice(bisect_left(bounds, value), None),
 }
-"""Which of the ordered bounds a value is on the right side of."""
+"""The slice of the sorted bounds that a value is on the right side of."""
 
 
-class Table:
-    """Its truth: whether it holds anything."""
+class FilterTable:
+    """The filters of one shape by key, and by look-up within a key."""
 
     def __init__(self) -> None:
         self._plain: dict[Key, Sequence[Filter]] = {}
-        self._by_argument: dict[Key, dict[Argument, _Filters]] = {}
+        self._by_argument: dict[Key, dict[Argument, _ArgumentFilters]] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._plain or self._by_argument)
+    @property
+    def is_empty(self) -> bool:
+        return not (self._plain or self._by_argument)
 
     def add(self, compiled: Filter) -> None:
         lookup, alone = compiled.lookup, (compiled,)
@@ -39,10 +40,10 @@ class Table:
                 _add(self._plain, key, alone)
             else:
                 arguments = self._by_argument.setdefault(key, {})
-                arguments.setdefault(lookup.argument, _Filters()).add(lookup, alone)
+                arguments.setdefault(lookup.argument, _ArgumentFilters()).add(lookup, alone)
 
     def discard(self, compiled: Filter) -> None:
-        """Takes out a filter that was added."""
+        """Remove a filter that was added."""
         lookup = compiled.lookup
         for key in compiled.table_keys():
             if lookup is None:
@@ -50,38 +51,39 @@ class Table:
                 continue
             arguments = self._by_argument[key]
             arguments[lookup.argument].discard(lookup, compiled)
-            if not arguments[lookup.argument]:
+            if arguments[lookup.argument].is_empty:
                 del arguments[lookup.argument]
             if not arguments:
                 del self._by_argument[key]
 
     def __contains__(self, key: Key) -> bool:
-        """Whether any filter stands under the key."""
+        """Whether any filter has the key."""
         return key in self._plain or key in self._by_argument
 
-    def candidates(self, key: Key, meanings: Meanings) -> Iterator[Filter]:
-        """The filters that may want a log of this key."""
+    def candidates(self, key: Key, decoded_logs: DecodedLogs) -> Iterator[Filter]:
+        """Yield the filters that may match a log of this key."""
         yield from self._plain.get(key, ())
-        for argument, told_apart in self._by_argument.get(key, {}).items():
-            yield from told_apart.suiting(argument.of(meanings))
+        for argument, by_value in self._by_argument.get(key, {}).items():
+            yield from by_value.matching(argument.read(decoded_logs))
 
 
-class _Filters:
-    """Those that one argument tells apart. Its truth: whether there are any."""
+class _ArgumentFilters:
+    """The filters of one key that look up the same argument."""
 
     def __init__(self) -> None:
         self._equal: dict[Value, Sequence[Filter]] = {}
-        self._bounded: dict[str, _Bounds] = {}
+        self._bounded: dict[str, _BoundFilters] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._equal or self._bounded)
+    @property
+    def is_empty(self) -> bool:
+        return not (self._equal or self._bounded)
 
     def add(self, lookup: Lookup, alone: tuple[Filter]) -> None:
         if lookup.operator == "==":
             for value in lookup.values:
                 _add(self._equal, value, alone)
         else:
-            bounds = self._bounded.setdefault(lookup.operator, _Bounds(lookup.operator))
+            bounds = self._bounded.setdefault(lookup.operator, _BoundFilters(lookup.operator))
             bounds.add(lookup.values[0], alone[0])
 
     def discard(self, lookup: Lookup, compiled: Filter) -> None:
@@ -90,27 +92,28 @@ class _Filters:
                 _discard(self._equal, value, compiled)
         else:
             self._bounded[lookup.operator].discard(compiled)
-            if not self._bounded[lookup.operator]:
+            if self._bounded[lookup.operator].is_empty:
                 del self._bounded[lookup.operator]
 
-    def suiting(self, value: Any) -> Iterator[Filter]:
-        """`value`: what `Argument.of` says."""
+    def matching(self, value: Any) -> Iterator[Filter]:
+        """Yield the filters whose look-up matches `value`, the result of `Argument.read`."""
         yield from self._equal.get(value, ())
         if isinstance(value, int):
             for bounds in self._bounded.values():
-                yield from bounds.suiting(value)
+                yield from bounds.matching(value)
 
 
-class _Bounds:
-    """Filters with bounds of one operator, put in order when they are next asked."""
+class _BoundFilters:
+    """Filters with bounds of one operator, sorted at the next look-up."""
 
     def __init__(self, operator: str) -> None:
         self._cut = _CUTS[operator]
         self._pairs: list[tuple[int, Filter]] = []
         self._bounds: list[int] | None = None
 
-    def __bool__(self) -> bool:
-        return bool(self._pairs)
+    @property
+    def is_empty(self) -> bool:
+        return not self._pairs
 
     def add(self, bound: int, compiled: Filter) -> None:
         self._pairs.append((bound, compiled))
@@ -120,7 +123,7 @@ class _Bounds:
         self._pairs = [pair for pair in self._pairs if pair[1] is not compiled]
         self._bounds = None
 
-    def suiting(self, value: int) -> Iterator[Filter]:
+    def matching(self, value: int) -> Iterator[Filter]:
         if self._bounds is None:
             self._pairs.sort(key=lambda pair: pair[0])
             self._bounds = [bound for bound, _ in self._pairs]
@@ -128,20 +131,21 @@ class _Bounds:
             yield compiled
 
 
-def _add(places: "dict[Any, Sequence[Filter]]", key: Key | Value, alone: tuple[Filter]) -> None:
-    """A filter that is alone under its keys is so in one tuple for them all: 100,000 addresses, one tuple."""
-    there = places.get(key)
-    if there is None:
-        places[key] = alone
-    elif isinstance(there, list):
-        there.extend(alone)
+def _add(filters: dict[Any, Sequence[Filter]], key: Key | Value, alone: tuple[Filter]) -> None:
+    """A filter that is alone under its keys is stored in one tuple for all of them: 100,000 addresses, one
+    tuple."""
+    stored = filters.get(key)
+    if stored is None:
+        filters[key] = alone
+    elif isinstance(stored, list):
+        stored.extend(alone)
     else:
-        places[key] = [*there, *alone]
+        filters[key] = [*stored, *alone]
 
 
-def _discard(places: "dict[Any, Sequence[Filter]]", key: Key | Value, compiled: Filter) -> None:
-    there = places[key]
-    if isinstance(there, list) and len(there) > 1:
-        there.remove(compiled)
+def _discard(filters: dict[Any, Sequence[Filter]], key: Key | Value, compiled: Filter) -> None:
+    stored = filters[key]
+    if isinstance(stored, list) and len(stored) > 1:
+        stored.remove(compiled)
     else:
-        del places[key]
+        del filters[key]

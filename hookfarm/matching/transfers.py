@@ -1,13 +1,13 @@
 """Transfers in the index: as logs whose topics are `from` and `to`, in tables of their own.
 
-A subscription's `from` and `to` become part of the key, as what its condition says of them does; a bound on
-`value` is looked up as a bound on an event's argument is. So a transfer costs a look-up for each of a few shapes.
+A subscription's `from` and `to`, in its lists or its condition, become part of the key; a bound on `value` is
+looked up as a bound on an event's argument is. So a transfer costs a look-up for each of a few shapes.
 """
 
 from hookfarm.abi.abi_types import EventSignature
 from hookfarm.abi.native_transfer import NATIVE_TRANSFER
-from hookfarm.matching.decoder import Decoded, Meaning, Meanings
-from hookfarm.matching.filters import Filter, Log, filter_of, narrowed
+from hookfarm.matching.decoder import DecodedLog, DecodedLogs, EventJson
+from hookfarm.matching.filters import Filter, Log, build_filter, split_condition
 from hookfarm.records import ChainEvent, Subscription, Transfer
 
 FROM, TO = 1, 2
@@ -16,22 +16,22 @@ TOPICS = 2
 ADDRESS_DIGITS = 40
 
 
-class TransferMeanings(Meanings):
-    """The values that conditions are about. A webhook shows the transfer as it is, and no event."""
+class DecodedTransfer(DecodedLogs):
+    """A transfer's values, for conditions. A webhook contains the transfer itself, and no `event`."""
 
     def __init__(self, transfer: Transfer) -> None:
-        found = [int(transfer["from"], 16), int(transfer["to"], 16), int(transfer["value"])]
-        self._meaning = Meaning(NATIVE_TRANSFER, found)
+        values = [int(transfer["from"], 16), int(transfer["to"], 16), int(transfer["value"])]
+        self._transfer = DecodedLog(NATIVE_TRANSFER, values)
 
-    def of(self, signature: EventSignature) -> Meaning | None:
-        return self._meaning
+    def decode(self, signature: EventSignature) -> DecodedLog | None:
+        return self._transfer
 
-    def under(self, signature: EventSignature) -> Decoded | None:
+    def as_json(self, signature: EventSignature) -> EventJson | None:
         return None
 
 
-def meanings_of(event: ChainEvent) -> Meanings:
-    return TransferMeanings(event) if "kind" in event else Meanings(event)
+def decoded_logs_of(event: ChainEvent) -> DecodedLogs:
+    return DecodedTransfer(event) if "kind" in event else DecodedLogs(event)
 
 
 def dimensions(transfer: Transfer) -> Log:
@@ -39,21 +39,22 @@ def dimensions(transfer: Transfer) -> Log:
 
 
 def compile_transfer(endpoint: str, position: int, subscription: Subscription) -> Filter:
-    """InvalidInput where the subscription's condition is wrong.
+    """Compile a subscription to transfers. Raises InvalidInput if its condition is wrong.
 
     Where both a list and the condition restrict an address, the shorter of them becomes part of the key.
     """
-    said = narrowed(subscription.where, NATIVE_TRANSFER)
+    condition = split_condition(subscription.where, NATIVE_TRANSFER)
     lists = {FROM: subscription.senders, TO: subscription.recipients}
     allowed: dict[int, tuple[str, ...]] = {}
-    besides: list[tuple[int, frozenset[str]]] = []
+    extra: list[tuple[int, frozenset[str]]] = []
     for dimension, listed in lists.items():
-        in_condition = tuple(map(_address, said.topics.get(dimension - 1, ())))
+        in_condition = tuple(map(_address, condition.topics.get(dimension - 1, ())))
         choices = sorted(filter(None, (listed, in_condition)), key=len)
         if choices:
             allowed[dimension] = choices[0]
-        besides += [(dimension, frozenset(longer)) for longer in choices[1:]]
-    return filter_of(endpoint, position, subscription, NATIVE_TRANSFER, said, allowed, (TOPICS, TOPICS), besides)
+        extra += [(dimension, frozenset(longer)) for longer in choices[1:]]
+    bounds = (TOPICS, TOPICS)
+    return build_filter(endpoint, position, subscription, NATIVE_TRANSFER, condition, allowed, bounds, extra)
 
 
 def _address(word: str) -> str:

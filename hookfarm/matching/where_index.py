@@ -1,4 +1,4 @@
-"""What of a condition the index can answer by looking it up, and what is left to be tested log by log.
+"""Split a condition into what the index can look up and what must be tested log by log.
 
 A hundred thousand subscriptions to one event that differ in `to == 0x…` must not cost a hundred thousand
 comparisons a log. Of the parts that must all hold,
@@ -19,12 +19,12 @@ from hookfarm.abi.abi_types import EventSignature
 from hookfarm.conditions.evaluation import Test, compiled, reader
 from hookfarm.conditions.grammar import parse
 from hookfarm.conditions.syntax import AllOf, Among, AnyOf, Bounded, Condition, Operand, Value, conjuncts
-from hookfarm.matching.decoder import Meanings
+from hookfarm.matching.decoder import DecodedLogs
 
 
 @dataclass(frozen=True)
 class Argument:
-    """One value that every log of an event has, or may have."""
+    """One argument of an event, or a member of one: the value that a condition compares."""
 
     signature: EventSignature
     operand: Operand
@@ -33,15 +33,15 @@ class Argument:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_read", reader(self.operand))
 
-    def of(self, meanings: Meanings) -> Any:
-        """Equal to nothing where the log does not decode or has no such member."""
-        meaning = meanings.of(self.signature)
-        return None if meaning is None else self._read(meaning.values)
+    def read(self, decoded_logs: DecodedLogs) -> Any:
+        """Return the log's value; a value that equals no other if it does not decode or has no such member."""
+        decoded = decoded_logs.decode(self.signature)
+        return None if decoded is None else self._read(decoded.values)
 
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """What of an argument is looked up: `==` any of some values, or a bound that it is on the right side of."""
+    """A look-up by an argument: `==` any of `values`, or a bound that it must be on the right side of."""
 
     argument: Argument
     operator: str
@@ -49,41 +49,41 @@ class Lookup:
 
 
 @dataclass(frozen=True, slots=True)
-class Narrowed:
-    """A condition, taken apart: it holds where the log decodes and each part holds.
+class SplitCondition:
+    """A condition in three parts: it holds if the log decodes and each part holds.
 
-    `topics`: by position in the log, the words of which one must stand there. `rest`: what is left to be tested;
-    None = nothing.
+    `topics`: by position in the log, the words of which one must be there. `residual`: the test that is left;
+    None = none.
     """
 
     topics: dict[int, tuple[str, ...]]
     lookup: Lookup | None
-    rest: Test | None
+    residual: Test | None
 
 
-_arguments: "WeakValueDictionary[tuple[EventSignature, Operand], Argument]" = WeakValueDictionary()
-_tests: "WeakValueDictionary[Condition, Test]" = WeakValueDictionary()
-"""Those in use, one of each: subscriptions mostly differ in a value or two, and share what is left."""
+_arguments: WeakValueDictionary[tuple[EventSignature, Operand], Argument] = WeakValueDictionary()
+_tests: WeakValueDictionary[Condition, Test] = WeakValueDictionary()
+"""The ones in use, shared: subscriptions mostly differ in a value or two and have the same residual test."""
 
 
-def narrow(where: str, signature: EventSignature) -> Narrowed:
-    """InvalidInput where the condition is wrong for this signature."""
+def split(where: str, signature: EventSignature) -> SplitCondition:
+    """Split a condition. Raises InvalidInput if it is wrong for this signature."""
     topics: dict[int, tuple[str, ...]] = {}
     left: list[Condition] = []
-    for part in map(_united, conjuncts(parse(where, signature))):
+    for part in map(_merge_or, conjuncts(parse(where, signature))):
         position = _topic(part, signature)
         if isinstance(part, Among) and position is not None and position not in topics:
             topics[position] = tuple(sorted(_word(value) for value in part.values))
         else:
             left.append(part)
-    looked_up = _looked_up(left)
-    rest = tuple(part for part in left if part is not looked_up)
+    looked_up = _choose_lookup(left)
+    residual = tuple(part for part in left if part is not looked_up)
     lookup = None if looked_up is None else _lookup(looked_up, signature)
-    return Narrowed(topics, lookup, _test(rest))
+    return SplitCondition(topics, lookup, _test(residual))
 
 
-def _looked_up(parts: Sequence[Condition]) -> Among | Bounded | None:
-    """The part that leaves the fewest logs, as far as its form tells."""
+def _choose_lookup(parts: Sequence[Condition]) -> Among | Bounded | None:
+    """The part that leaves the fewest logs, judged by its form."""
     equalities = (part for part in parts if isinstance(part, Among) and part.wanted)
     bounds = (part for part in parts if isinstance(part, Bounded))
     return next(equalities, None) or next(bounds, None)
@@ -109,11 +109,11 @@ def _test(parts: tuple[Condition, ...]) -> Test | None:
     return test
 
 
-def _united(part: Condition) -> Condition:
-    """`a == x or a in (y, z)` as `a in (x, y, z)`."""
+def _merge_or(part: Condition) -> Condition:
+    """Rewrite `a == x or a in (y, z)` as `a in (x, y, z)`."""
     if not isinstance(part, AnyOf):
         return part
-    choices = [_united(each) for each in part.parts]
+    choices = [_merge_or(each) for each in part.parts]
     equalities = [each for each in choices if isinstance(each, Among) and each.wanted]
     operands = {each.operand for each in equalities}
     if len(equalities) < len(choices) or len(operands) > 1:
@@ -122,7 +122,7 @@ def _united(part: Condition) -> Condition:
 
 
 def _topic(part: Condition, signature: EventSignature) -> int | None:
-    """The position in the log's topics of what an equality asks for; None where there is none."""
+    """Return the position in the log's topics of an equality's argument, None if it is not indexed."""
     if not isinstance(part, Among) or not part.wanted or not signature.indexed[part.operand.steps[0]]:
         return None
     return sum(signature.indexed[: part.operand.steps[0]]) + (not signature.anonymous)

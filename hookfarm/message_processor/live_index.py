@@ -1,4 +1,4 @@
-"""The index, kept up with the registry."""
+"""The index, kept up to date with the registry."""
 
 import redis
 
@@ -8,37 +8,37 @@ from hookfarm.matching.index import Index
 from hookfarm.records import Endpoint
 from hookfarm.registry.registry import Registry
 
-NAMED_UNREADABLE = 20
-"""More endpoints than this that can't be read are counted in the log, not named."""
+MAX_NAMED_UNREADABLE = 20
+"""Unreadable endpoints beyond these are counted in the log, not named."""
 
 
 class LiveIndex:
-    """An Index and the revision of the registry that it stands for; 0 = nothing read yet."""
+    """An Index and the registry revision that it was built from; 0 = nothing read yet."""
 
-    def __init__(self, client: "redis.Redis", log: FieldLogger) -> None:
+    def __init__(self, client: redis.Redis, log: FieldLogger) -> None:
         self._registry = Registry(client)
         self._log = log
         self._unreadable: dict[str, str] = {}
-        self._forget()
+        self._clear()
 
-    def _forget(self) -> None:
+    def _clear(self) -> None:
         self.index = Index()
         self.revision = 0
 
     def reload(self) -> None:
-        """Reads everything again: for a server that is not the one it was, whose revisions may repeat."""
+        """Read all endpoints again: after a restart of Redis, its revisions may repeat."""
         before = self.index.endpoints
-        self._forget()
+        self._clear()
         self._apply_changes()
         if before and not self.index.endpoints:
             self._log.error(
-                "all endpoints are gone", were=before, likely="Redis was flushed, or lost its data at a restart"
+                "all endpoints are gone", before=before, likely="Redis was flushed, or lost its data at a restart"
             )
 
     def follow(self, revision: int) -> None:
-        """Brings the index to the registry's `revision`, just read, or a newer one.
+        """Update the index to the registry's `revision`, or a newer one.
 
-        A revision that went back means a server that lost writes.
+        A revision lower than the index's means that Redis has lost writes.
         """
         if revision < self.revision:
             self.reload()
@@ -56,15 +56,15 @@ class LiveIndex:
                 self._unreadable.pop(endpoint_id, None)
                 self._put(endpoint)
         self.revision = changes.revision
-        self._say_unreadable(changes.unreadable)
+        self._log_unreadable(changes.unreadable)
 
-    def _say_unreadable(self, problems: dict[str, InvalidInput]) -> None:
-        """Once for each endpoint and what is wrong with it, however often it is read again."""
+    def _log_unreadable(self, problems: dict[str, InvalidInput]) -> None:
+        """Log each endpoint's problem once, however often it is read again."""
         new = {name: str(e) for name, e in problems.items() if self._unreadable.get(name) != str(e)}
-        for name in list(new)[:NAMED_UNREADABLE]:
+        for name in list(new)[:MAX_NAMED_UNREADABLE]:
             self._log.error("endpoint cannot be read", endpoint=name, reason=new[name])
-        if len(new) > NAMED_UNREADABLE:
-            self._log.error("more endpoints cannot be read", count=len(new) - NAMED_UNREADABLE)
+        if len(new) > MAX_NAMED_UNREADABLE:
+            self._log.error("more endpoints cannot be read", count=len(new) - MAX_NAMED_UNREADABLE)
         self._unreadable.update(new)
 
     def _put(self, endpoint: Endpoint) -> None:

@@ -1,7 +1,7 @@
-"""The door to the message processor: what the farm calls in a child.
+"""Entry point of a message processor: what the farm calls in the child.
 
-It imports nothing heavy by itself, so that knowing this service costs a process that does not run it
-nothing: decoding needs eth_abi, 15 MB and a third of a second.
+It imports nothing heavy at the top, so that a process that does not run this service stays small: decoding needs
+eth_abi, 15 MB and a third of a second.
 """
 
 import gc
@@ -9,28 +9,30 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from hookfarm.farm.child import Child
-from hookfarm.tracing.setup import Tracing, opened
+from hookfarm.tracing.setup import TracingSettings, open_spans
 
-COLLECT_EVERY = 50_000
-"""New containers. A batch makes some thousand of them, none in a cycle; at Python's 700 each batch would wait for
-several searches, now and then for one through the whole index."""
+GC_THRESHOLD = 50_000
+"""New containers before a collection. A batch makes some thousand of them, none in a cycle; at
+Python's 700 each batch would wait for several collections, now and then for one of the whole index."""
 
 
 def prepare() -> None:
-    """Imports what a processor needs, and has Keccak choose its implementation."""
-    from eth_hash.auto import keccak
+    """Import everything a processor needs, before the fork, and let Keccak choose its implementation."""
+    from eth_hash.auto import keccak  # Heavy, see above.
 
     import_module("hookfarm.message_processor.processor")
     keccak(b"")
 
 
 def run(
-    child: Child, redis_url: str, chain_ids: Sequence[int], consumer: str, tracing: Tracing | None = None
+    child: Child, redis_url: str, chain_ids: Sequence[int], consumer: str, tracing: TracingSettings | None = None
 ) -> None:
-    """The child's whole life: reads `chain_ids` and every chain that a subscription names; returns when told
-    to stop. `consumer` is its name in the group; a successor of the same name takes over what it left."""
-    from hookfarm.message_processor.processor import Processor
+    """Run one processor until it is asked to stop. It reads `chain_ids` and every chain that a subscription names.
 
-    gc.set_threshold(COLLECT_EVERY)
-    with opened(tracing, child) as spans:
+    `consumer` is its name in the group; a successor of the same name takes over its pending entries.
+    """
+    from hookfarm.message_processor.processor import Processor  # Heavy, see above.
+
+    gc.set_threshold(GC_THRESHOLD)
+    with open_spans(tracing, child) as spans:
         Processor(child, redis_url, chain_ids, consumer, spans).run()

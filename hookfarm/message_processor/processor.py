@@ -1,16 +1,15 @@
-"""The processor's loop: read a batch, bring the index up to date, match, hand off.
+"""The processor's loop: read a batch, update the index, match, enqueue.
 
 1. Take over what a predecessor of the same name read and never acknowledged.
-2. Read new entries and, with them, the registry's revision; where that has moved, apply the changes first, so
-   that an endpoint made before an event was published gets it. Where there were many, Redis reads the next ones
-   while these are handled.
-3. Hand off: one script acknowledges the entries and enqueues their jobs. Dying anywhere before it leaves the
-   entries pending, for the successor or for whoever claims them; dying after it leaves nothing to do.
-4. Four times a second enqueue what waited for confirmations and tell of what has become final, and once a second
-   claim what other consumers have left pending.
+2. Read new entries and, with them, the registry's revision. If it has changed, apply the changes first, so that an
+   endpoint made before an event was published gets it. After a full batch, Redis reads the next one meanwhile.
+3. Enqueue: one script acknowledges the entries and enqueues their jobs. A crash anywhere before it leaves the
+   entries pending, for the successor or another consumer; after it, nothing is left to do.
+4. Four times a second enqueue jobs that have their confirmations and the notifications of final logs; once a
+   second claim what other consumers have left pending.
 
-Told to stop, it hands off the batch it holds and returns. Without Redis it waits and begins at 1 again. A stream
-that can't be read is no reason to leave the others: it is said, and tried again with the claims.
+Asked to stop, it enqueues the batch it holds and returns. During an outage of Redis it waits and begins at 1
+again. A stream that cannot be read does not stop the others: it is logged, and tried again with the claims.
 """
 
 import time
@@ -20,39 +19,38 @@ from typing import TYPE_CHECKING
 from redis.exceptions import RedisError
 
 from hookfarm import delivery_queue, event_stream, logs
-from hookfarm.delivery_queue import Handled
+from hookfarm.delivery_queue import EntryResult
 from hookfarm.event_stream import Entry, StreamReader
 from hookfarm.farm.child import Child
-from hookfarm.matching import finality
-from hookfarm.matching.notifications import concerns_nobody, handle
-from hookfarm.message_processor import counters, status, traced
+from hookfarm.matching.notifications import enqueue_finalized, process_entry
+from hookfarm.message_processor import telemetry
 from hookfarm.message_processor.live_index import LiveIndex
-from hookfarm.message_processor.outage import Outage
-from hookfarm.message_processor.unreadable import Unreadable
+from hookfarm.outage import Outage
 from hookfarm.store import clients, keys, wrong_types
-from hookfarm.store.clients import whole_number
+from hookfarm.store.clients import parse_integer
 
 if TYPE_CHECKING:
     from hookfarm.tracing.spans import Spans
 
-PASS_SECONDS = 1.25
-"""The longest honest pass: half a second in XREADGROUP and the work on one entry."""
-RECONNECT_SECONDS = 10.0
-LOAD_SECONDS = 60.0
-"""For reading the whole registry: 100,000 endpoints take seconds."""
+MAX_PASS_SECONDS = 1.25
+"""Heartbeat of a pass: half a second in XREADGROUP and the work on one entry."""
+MAX_CONNECT_SECONDS = 10.0
+MAX_LOAD_SECONDS = 60.0
+"""Heartbeat of reading the whole registry: 100,000 endpoints take seconds."""
 IDLE_SECONDS = 0.25
-"""How often the registry is asked when there is no chain to read."""
-CLAIM_EVERY_SECONDS = 1.0
+"""Interval of looking at the registry while there is no chain to read."""
+CLAIM_INTERVAL_SECONDS = 1.0
 COMMAND_TIMEOUT_SECONDS = 2.0
-HAND_OFF_JOBS = 1000
-HAND_OFF_BYTES = 4 * 1024 * 1024
-"""One script enqueues about this much at most, since Redis serves nobody else meanwhile."""
-HISTORY_TRIES = 10
-"""How often a log's history may change while its entry is handed off; then the entry stays pending, for later."""
-CONFIRM_EVERY_SECONDS = 0.25
-FINALITY_SECONDS = 0.05
-"""So long at a time for what has become final, which may be hundreds of blocks: new events don't wait for it."""
-BLOCKED_PROBES = 5
+MAX_ENQUEUE_JOBS = 1000
+MAX_ENQUEUE_BYTES = 4 * 1024 * 1024
+"""About the most that one script enqueues: Redis serves no other client meanwhile."""
+MAX_HISTORY_TRIES = 10
+"""How often a log's history may change while its entry is enqueued; then the entry stays pending, for later."""
+CONFIRM_INTERVAL_SECONDS = 0.25
+MAX_FINALITY_SECONDS = 0.05
+"""Time at once for final logs, of hundreds of blocks perhaps: new events must not wait for them."""
+MAX_BLOCKED_PROBES = 5
+_REDIS = "redis"
 
 _log = logs.get(keys.MESSAGE_PROCESSOR)
 
@@ -68,12 +66,11 @@ class Processor:
         self._spans = spans
         self._read_ns = 0
         self._configured = frozenset(chain_ids)
-        self._exchange = clients.Exchange(redis_url, block_seconds)
+        self._connection = clients.PipelinedConnection(redis_url, block_seconds)
         self._client = clients.command_client(redis_url, COMMAND_TIMEOUT_SECONDS)
-        self._reader = StreamReader(self._exchange, consumer)
+        self._reader = StreamReader(self._connection, consumer)
         self._live = LiveIndex(self._client, _log)
-        self._outage = Outage(_log)
-        self._unreadable = Unreadable(_log)
+        self._outage = Outage(child, _log)
         self._server_run: object = None
         self._client_id = 0
         self._is_up = False
@@ -81,193 +78,207 @@ class Processor:
         self._confirm_at = 0.0
 
     def run(self) -> None:
-        """Until the child is told to stop; outages of Redis are waited out."""
+        """Run until the child is asked to stop; outages of Redis are waited out."""
         while not self._child.stopping:
             try:
                 self.connect()
                 while not self._child.stopping or self._reader.asked:
                     self.iterate()
             except RedisError as error:
-                self._child.wait(self._lost(error))
+                self._child.wait(self._on_redis_error(error))
         self.close()
 
     def connect(self) -> None:
-        """Groups made, registry read, a predecessor's entries handed off; RedisError without Redis."""
-        self._child.slot.promise(RECONNECT_SECONDS)
+        """Create the groups, read the registry, process a predecessor's entries. Raises RedisError."""
+        self._child.slot.promise(MAX_CONNECT_SECONDS)
         server_run = self._client.info("server").get("run_id")
-        [self._client_id] = self._exchange.ask(("CLIENT", "ID"))
-        self._child.slot.set_counter(counters.CLIENT_ID, self._client_id)
-        self._child.slot.promise(LOAD_SECONDS)
+        [self._client_id] = self._connection.execute(("CLIENT", "ID"))
+        self._child.slot.set_counter(telemetry.CLIENT_ID, self._client_id)
+        self._child.slot.promise(MAX_LOAD_SECONDS)
         if server_run != self._server_run:
             self._live.reload()
             self._server_run = server_run
         self._follow_chains(force=True)
         while self._reader.chains and (left := self._reader.own_pending()):
             self._refresh(self._registry_revision())
-            self._handle(left)
-            self._child.slot.add(counters.RECLAIMED, len(left))
+            self._process(left)
+            self._child.slot.add(telemetry.RECLAIMED, len(left))
 
     def iterate(self) -> None:
-        """One pass: at most half a second of waiting, then the whole batch."""
-        self._child.slot.promise(PASS_SECONDS)
+        """Run one pass: wait at most half a second, then process the whole batch."""
+        self._child.slot.promise(MAX_PASS_SECONDS)
         self._follow_chains()
         if not (self._reader.readable or self._reader.asked):
             self._idle()
             return
-        self._handle(self._read())
-        self._confirm()
-        self._claim_now_and_then()
-        self._announce()
+        self._process(self._read())
+        self._confirm_if_due()
+        self._claim_if_due()
+        self._mark_up()
 
     def _read(self) -> list[Entry]:
-        """The next entries, with an index that is at least as new as they are."""
+        """Return the next entries, with an index that is at least as new as they are."""
         if not self._reader.asked:
             self._reader.ask()
-            self._announce_blocked()
+            self._mark_up_once_blocked()
         entries, revision = self._reader.answer()
-        if not self._outage.lasts:
-            self._announce()
+        if not self._is_redis_down:
+            self._mark_up()
         self._refresh(revision)
         if len(entries) >= event_stream.BATCH_ENTRIES and self._reader.readable and not self._child.stopping:
             self._reader.ask_ahead()
         return entries
 
     def close(self) -> None:
-        self._exchange.close()
+        self._connection.close()
         self._client.close()
 
     def _idle(self) -> None:
-        """No chain is configured and none is named by a subscription, or none can be read: not yet."""
-        self._announce()
+        """Wait for a chain to read: none is configured or named by a subscription, or none can be read."""
+        self._mark_up()
         self._child.wait(IDLE_SECONDS)
         self._refresh(self._registry_revision())
-        self._claim_now_and_then()
+        self._claim_if_due()
 
     def _follow_chains(self, force: bool = False) -> None:
         wanted = tuple(sorted(self._configured | self._live.index.chains))
         if force or wanted != self._reader.chains:
             self._reader.follow(wanted)
-            status.show_chains(self._child.slot, wanted)
+            telemetry.set_chains(self._child.slot, wanted)
         slot = self._child.slot
-        slot.set_counter(counters.REGISTRY_REVISION, self._live.revision)
-        slot.set_counter(counters.ENDPOINTS, self._live.index.endpoints)
+        slot.set_counter(telemetry.REGISTRY_REVISION, self._live.revision)
+        slot.set_counter(telemetry.ENDPOINTS, self._live.index.endpoints)
 
     def _registry_revision(self) -> int:
-        return whole_number(keys.REGISTRY_REVISION, self._client.get(keys.REGISTRY_REVISION))
+        return parse_integer(keys.REGISTRY_REVISION, self._client.get(keys.REGISTRY_REVISION))
 
     def _refresh(self, revision: int) -> None:
         if revision != self._live.revision:
-            self._child.slot.promise(LOAD_SECONDS)
+            self._child.slot.promise(MAX_LOAD_SECONDS)
             self._live.follow(revision)
 
-    def _confirm(self) -> None:
-        """Enqueues what has waited for confirmations, and what tells of final logs."""
+    def _confirm_if_due(self) -> None:
+        """Enqueue the jobs that have their confirmations, and the notifications of final logs."""
         if time.monotonic() < self._confirm_at:
             return
-        self._confirm_at = time.monotonic() + CONFIRM_EVERY_SECONDS
+        self._confirm_at = time.monotonic() + CONFIRM_INTERVAL_SECONDS
         for chain_id in self._reader.readable:
-            confirmed = delivery_queue.confirm_waiting(self._exchange, chain_id)
-            self._child.slot.add(counters.JOBS_ENQUEUED, confirmed.enqueued)
-            self._tell_final(confirmed.final)
+            confirmed = delivery_queue.enqueue_confirmed(self._connection, chain_id)
+            self._child.slot.add(telemetry.JOBS_ENQUEUED, confirmed.enqueued)
+            self._enqueue_finalized(confirmed.final_blocks)
 
-    def _tell_final(self, blocks: Sequence[str]) -> None:
-        """As much as there is time for; the rest is found again."""
-        until = time.monotonic() + FINALITY_SECONDS
-        for enqueued in finality.announce(self._exchange, self._live.index, blocks):
-            self._child.slot.add(counters.JOBS_ENQUEUED, enqueued)
-            self._child.slot.promise(PASS_SECONDS)
+    def _enqueue_finalized(self, blocks: Sequence[str]) -> None:
+        """Enqueue as much as there is time for; the rest is found again."""
+        until = time.monotonic() + MAX_FINALITY_SECONDS
+        for enqueued in enqueue_finalized(self._connection, self._live.index, blocks):
+            self._child.slot.add(telemetry.JOBS_ENQUEUED, enqueued)
+            self._child.slot.promise(MAX_PASS_SECONDS)
             if time.monotonic() > until:
                 return
 
-    def _claim_now_and_then(self) -> None:
+    def _claim_if_due(self) -> None:
         if time.monotonic() < self._claim_at:
             return
-        self._claim_at = time.monotonic() + CLAIM_EVERY_SECONDS
+        self._claim_at = time.monotonic() + CLAIM_INTERVAL_SECONDS
         self._follow_chains(force=bool(self._reader.unreadable))
         self._claim()
 
     def _claim(self) -> None:
         claimed = self._reader.abandoned()
         if claimed:
-            # They may be younger than what the registry said when this pass began.
+            # They may be younger than the registry revision that this pass began with.
             self._refresh(self._registry_revision())
-        self._handle(claimed)
-        self._child.slot.add(counters.RECLAIMED, len(claimed))
+        self._process(claimed)
+        self._child.slot.add(telemetry.RECLAIMED, len(claimed))
 
-    def _handle(self, entries: list[Entry]) -> None:
-        held: list[Handled] = []
-        nothing: list[Entry] = []
+    def _process(self, entries: list[Entry]) -> None:
+        results: list[EntryResult] = []
+        unwanted: list[Entry] = []
         jobs = size = 0
         self._read_ns = time.time_ns()
-        self._child.slot.promise(PASS_SECONDS)
+        index, heartbeat = self._live.index, self._child.slot.promise
+        heartbeat(MAX_PASS_SECONDS)
         for entry in entries:
-            if concerns_nobody(self._live.index, entry):
-                nothing.append(entry)
+            result = process_entry(index, entry)
+            if result is None:
+                unwanted.append(entry)
                 continue
-            self._child.slot.promise(PASS_SECONDS)
-            handled = handle(self._live.index, entry)
-            held.append(handled)
-            jobs += len(handled.jobs)
-            size += sum(len(job.body) for job in handled.jobs)
-            if jobs >= HAND_OFF_JOBS or size >= HAND_OFF_BYTES:
-                self._hand_off(held)
-                held, jobs, size = [], 0, 0
-        self._hand_off(held, nothing)
+            heartbeat(MAX_PASS_SECONDS)
+            results.append(result)
+            jobs += len(result.jobs)
+            size += sum(len(job.body) for job in result.jobs)
+            if jobs >= MAX_ENQUEUE_JOBS or size >= MAX_ENQUEUE_BYTES:
+                self._enqueue(results)
+                results, jobs, size = [], 0, 0
+        self._enqueue(results, unwanted)
 
-    def _hand_off(self, held: list[Handled], nothing: Sequence[Entry] = ()) -> None:
-        """Again for entries whose logs have a history: they are handled with it in mind."""
-        done = delivery_queue.hand_off(self._exchange, held, nothing)
-        enqueued = done.enqueued
-        if self._spans is not None:
-            traced.handed_off(self._spans, held, done.told, self._read_ns)
-        for _ in range(HISTORY_TRIES):
-            again = [h.entry for h in held if h.entry.entry_id in done.told]
-            if not again:
+    def _enqueue(self, results: list[EntryResult], unwanted: Sequence[Entry] = ()) -> None:
+        """Enqueue, then process again with their histories the entries whose logs turned out to have one."""
+        enqueued, conflicts = self._enqueue_once(results, unwanted)
+        for _ in range(MAX_HISTORY_TRIES):
+            conflicting = [r.entry for r in results if r.entry.entry_id in conflicts]
+            if not conflicting:
                 break
-            with_history = [handle(self._live.index, entry, done.told[entry.entry_id]) for entry in again]
-            done = delivery_queue.hand_off(self._exchange, with_history)
-            enqueued += done.enqueued
-            if self._spans is not None:
-                traced.handed_off(self._spans, with_history, done.told, self._read_ns)
+            again = [process_entry(self._live.index, e, conflicts[e.entry_id]) for e in conflicting]
+            count, conflicts = self._enqueue_once(
+                [r or EntryResult(e) for e, r in zip(conflicting, again, strict=True)]
+            )
+            enqueued += count
         slot = self._child.slot
-        slot.add(counters.EVENTS_READ, len(held) + len(nothing))
-        slot.add(counters.EVENTS_MATCHED, sum(bool(h.jobs) for h in held))
-        slot.add(counters.JOBS_ENQUEUED, enqueued)
-        slot.add(counters.REJECTED, sum(h.rejected is not None for h in held))
+        slot.add(telemetry.EVENTS_READ, len(results) + len(unwanted))
+        slot.add(telemetry.EVENTS_MATCHED, sum(bool(r.jobs) for r in results))
+        slot.add(telemetry.JOBS_ENQUEUED, enqueued)
+        slot.add(telemetry.REJECTED, sum(r.invalid is not None for r in results))
 
-    def _announce_blocked(self) -> None:
-        """Says that it is up as soon as Redis itself says that this connection is blocked in XREADGROUP.
+    def _enqueue_once(
+        self, results: Sequence[EntryResult], unwanted: Sequence[Entry] = ()
+    ) -> tuple[int, dict[bytes, str]]:
+        done = delivery_queue.enqueue_results(self._connection, results, unwanted)
+        if self._spans is not None:
+            self._spans.matches(results, done.conflicts, self._read_ns)
+        return done.enqueued, done.conflicts
 
-        Where entries are waiting it never blocks; then the answer is the proof.
+    @property
+    def _is_redis_down(self) -> bool:
+        return _REDIS in self._outage.sources
+
+    def _mark_up_once_blocked(self) -> None:
+        """Mark the child up as soon as Redis lists this connection as blocked in XREADGROUP.
+
+        It never blocks while entries are waiting; then the reply is the proof.
         """
-        # After an outage only a whole pass is proof; with a stream that can't be read it is not up anyway.
-        known = self._is_up or self._outage.lasts or self._reader.unreadable
-        for _ in range(0 if known else BLOCKED_PROBES):
+        # After an outage only a whole pass is proof; with a stream that cannot be read it is not up anyway.
+        is_known = self._is_up or self._is_redis_down or self._reader.unreadable
+        for _ in range(0 if is_known else MAX_BLOCKED_PROBES):
             [seen] = self._client.client_list(client_id=[self._client_id]) or [{}]
             if "b" in seen.get("flags", "") and seen.get("cmd") == "xreadgroup":
-                self._announce()
+                self._mark_up()
                 return
 
-    def _announce(self) -> None:
-        self._outage.over()
-        reason = self._unreadable.note(self._reader.unreadable)
-        if reason:
+    def _mark_up(self) -> None:
+        """Mark the child up, or stalled while a stream cannot be read. Call it only when Redis works."""
+        self._report_streams()
+        self._outage.recover(_REDIS)
+        if self._outage.is_ongoing:
             self._is_up = False
-            self._child.stalled(reason)
-            return
-        if self._is_up:
-            return
-        self._is_up = True
-        self._child.up()
-        chains = ",".join(map(str, self._reader.chains))
-        _log.info("reading", chains=chains, endpoints=self._live.index.endpoints)
+        elif not self._is_up:
+            self._is_up = True
+            self._child.up()
+            chains = ",".join(map(str, self._reader.chains))
+            _log.info("reading", chains=chains, endpoints=self._live.index.endpoints)
 
-    def _lost(self, error: RedisError) -> float:
-        """Whatever was read stays pending. Returns how many seconds to wait before connecting again."""
-        self._child.slot.promise(RECONNECT_SECONDS)
-        reason = f"Redis: {wrong_types.explain(error, self._exchange)}"
-        self._child.stalled(reason)
+    def _report_streams(self) -> None:
+        unreadable = {f"stream {chain_id}": reason for chain_id, reason in self._reader.unreadable.items()}
+        for source, reason in unreadable.items():
+            self._outage.fail(source, reason)
+        for source in self._outage.sources:
+            if source != _REDIS and source not in unreadable:
+                self._outage.recover(source)
+
+    def _on_redis_error(self, error: RedisError) -> float:
+        """Whatever was read stays pending. Returns the seconds to wait before connecting again."""
+        self._child.slot.promise(MAX_CONNECT_SECONDS)
         self._is_up = False
-        self._exchange.close()
+        self._connection.close()
         self._client.connection_pool.disconnect()
-        return self._outage.failed(reason)
+        return self._outage.fail(_REDIS, f"Redis: {wrong_types.explain(error, self._connection)}")

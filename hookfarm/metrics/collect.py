@@ -54,7 +54,7 @@ class Answering:
         try:
             if self._listener is None:
                 self._listener = redis.client.PubSub(client.connection_pool, ignore_subscribe_messages=True)
-                self._listener.subscribe(keys.roll_call(_database(client)))
+                self._listener.subscribe(keys.metrics_request(_database(client)))
             for answer_to in self._callers():
                 client.publish(answer_to, self._answer())
         except (redis.ConnectionError, redis.TimeoutError):
@@ -67,7 +67,7 @@ class Answering:
         found = set()
         while (message := self._listener.get_message()) is not None:
             channel = message["data"].decode("utf-8", "replace")
-            if channel.startswith(keys.ROLL_CALL_ANSWERS):
+            if channel.startswith(keys.METRICS_RESPONSES):
                 found.add(channel)
         return found
 
@@ -77,13 +77,13 @@ class Answering:
 
 async def ask(client: "redis.asyncio.Redis", within_seconds: float = ANSWER_SECONDS) -> RollCall:
     """What the farms on this Redis have counted."""
-    answer_to = keys.ROLL_CALL_ANSWERS + secrets.token_hex(8)
+    answer_to = keys.METRICS_RESPONSES + secrets.token_hex(8)
     deadline = time.monotonic() + within_seconds
     answers: list[Answer | None] = []
     async with client.pubsub() as listener:
         await listener.subscribe(answer_to)
         await listener.get_message(timeout=within_seconds)  # That it listens now: no answer may come before.
-        awaited = await client.publish(keys.roll_call(_database(client)), answer_to)
+        awaited = await client.publish(keys.metrics_request(_database(client)), answer_to)
         while len(answers) < awaited and (left := deadline - time.monotonic()) > 0:
             message = await listener.get_message(timeout=left)
             if message is not None:

@@ -6,6 +6,7 @@ from hookfarm.errors import InvalidInput
 from hookfarm.records.fields import ADDRESS, DATA, WORD, boolean, count, hex_text, hex_value, mapping, short
 from hookfarm.records.transfers import Transfer, parse_transfer
 
+MAX_TOPICS = 4
 KINDS = ("log", "transfer")
 """What subscriptions can be for. A Transfer says that it is one; an Event has no `kind`."""
 
@@ -43,8 +44,8 @@ def parse_event(raw: object) -> Event:
     """A checked Event with lower-case hexadecimal and no other fields; InvalidInput names the bad one."""
     record = mapping(raw, "event")
     topics = record.get("topics")
-    if not isinstance(topics, list) or len(topics) > 4:
-        raise InvalidInput("topics", f"{short(topics)} is not a list of at most 4 topics")
+    if not isinstance(topics, list) or len(topics) > MAX_TOPICS:
+        raise InvalidInput("topics", f"{short(topics)} is not a list of at most {MAX_TOPICS} topics")
     return {
         "chain_id": count(record, "chain_id", low=1),
         "block_number": count(record, "block_number"),

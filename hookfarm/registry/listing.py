@@ -112,9 +112,9 @@ def _ranks(client: redis.Redis, before: int | None, count: int) -> list[_Rank]:
 
 def _with_open_circuit(client: redis.Redis) -> list[_Rank] | None:
     """Return the endpoints whose circuit is open, in the order of the list; None if there are too many to read."""
-    if client.zcard(keys.CIRCUITS) > MAX_SCANNED:
+    if client.zcard(keys.OPEN_CIRCUITS) > MAX_SCANNED:
         return None
-    names: Any = client.zrange(keys.CIRCUITS, 0, -1)
+    names: Any = client.zrange(keys.OPEN_CIRCUITS, 0, -1)
     created: Any = client.zmscore(keys.REGISTRY_CREATED, names) if names else []
     found = [
         (name, int(created_us))
@@ -130,7 +130,7 @@ def _text(name: bytes) -> str:
 
 def _filter(client: redis.Redis, where: ListingFilter, ranks: Sequence[_Rank]) -> Iterator[ListedEndpoint]:
     if where.circuit_open is not None and ranks:
-        since: Any = client.zmscore(keys.CIRCUITS, [endpoint_id for endpoint_id, _ in ranks])
+        since: Any = client.zmscore(keys.OPEN_CIRCUITS, [endpoint_id for endpoint_id, _ in ranks])
         ranks = [
             rank
             for rank, opened_at in zip(ranks, since, strict=True)

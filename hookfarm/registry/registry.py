@@ -24,7 +24,7 @@ from hookfarm.errors import InvalidInput, NotFound
 from hookfarm.records import Endpoint, endpoint_from_stored, parse_endpoint
 from hookfarm.security.vault import NO_KEYS, SEALED, Vault
 from hookfarm.store import keys
-from hookfarm.store.clients import whole_number
+from hookfarm.store.clients import parse_integer
 from hookfarm.store.scripts import Script
 
 ROTATION_SECONDS = 24 * 3600.0
@@ -209,7 +209,7 @@ class Registry:
             pipe.zrangebyscore(keys.REGISTRY_CHANGES, f"({revision}", "+inf")
             pipe.zcount(keys.REGISTRY_CHANGES, "-inf", revision)
             found, changed, older = pipe.execute()
-        now = whole_number(keys.REGISTRY_REVISION, found)
+        now = parse_integer(keys.REGISTRY_REVISION, found)
         if now < revision or (revision and not older):
             endpoints, unreadable = read_all(self._client.hgetall(keys.ENDPOINTS).items())
             return Changes(now, endpoints, complete=True, unreadable=unreadable)

@@ -1,6 +1,6 @@
 """What may be shown of things that carry secrets.
 
-User information, query strings and the paths of RPC URLs (providers put API keys there) never reach a
+User information, query strings and the paths of RPC URLs (nodes put API keys there) never reach a
 log line, an error, a metric or a process title.
 
 Three nets, one behind the other. Whoever has a URL in hands shows its `origin`. `text` knows what secrets look

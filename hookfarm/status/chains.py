@@ -22,15 +22,15 @@ def row(told: Mapping[str, Any], heads: Sequence[bytes | None], service_why: str
     It is ready where nothing keeps its ingestor from following it; `service_why` is why none runs at all.
     """
     safe, finalized = (None if number is None else int(number) for number in heads)
-    why = told.get("why") or service_why
+    reason = told.get("reason") or service_why
     return {
         **{name: value for name, value in told.items() if name not in _LEFT_OUT},
         "lag_seconds": _lag_seconds(told, now),
         "safe": safe,
         "finalized": finalized,
-        "ready": not why,
-        "why": why,
-        "providers": told.get("providers", []),
+        "ready": not reason,
+        "reason": reason,
+        "nodes": told.get("nodes", []),
         "catch_up": told.get("catching_up"),
     }
 
@@ -46,8 +46,8 @@ def _lag_seconds(told: Mapping[str, Any], now: float) -> float | None:
 def with_unheard(rows: Iterable[dict[str, Any]], configured: Iterable[int]) -> list[dict[str, Any]]:
     """The rows by id, and one for each chain that is configured and whose ingestor has said nothing so far."""
     found = {row["chain_id"]: row for row in rows}
-    nothing: dict[str, Any] = {**dict.fromkeys(_UNKNOWN), "events_published": 0, "providers": [], "catch_up": None}
+    nothing: dict[str, Any] = {**dict.fromkeys(_UNKNOWN), "events_published": 0, "nodes": [], "catch_up": None}
     for chain_id in configured:
-        unheard = {"chain_id": chain_id, **nothing, "ready": False, "why": "no ingestor has reached it"}
+        unheard = {"chain_id": chain_id, **nothing, "ready": False, "reason": "no ingestor has reached it"}
         found.setdefault(chain_id, unheard)
     return [found[chain_id] for chain_id in sorted(found)]

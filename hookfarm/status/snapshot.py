@@ -66,9 +66,9 @@ def _ask(pipe: "redis.client.Pipeline | redis.asyncio.client.Pipeline", first: _
     delivery_queue.ask_depths(pipe)
     pipe.hlen(keys.UNCONFIRMED)
     pipe.hlen(keys.ENDPOINTS)
-    pipe.scard(keys.PAUSED)
-    pipe.zcard(keys.CIRCUITS)
-    pipe.hlen(keys.LANE_JOBS)
+    pipe.scard(keys.DISABLED_ENDPOINTS)
+    pipe.zcard(keys.OPEN_CIRCUITS)
+    pipe.hlen(keys.BACKFILL_JOBS)
     state.ask(pipe, first.backfills)
     for chain_id in first.chain_ids:
         streams.ask(pipe, chain_id)

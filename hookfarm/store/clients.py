@@ -4,7 +4,7 @@ Two kinds, because redis-py's defaults are wrong for a blocking pop: with its 5 
 10 retries a `BRPOP` of 6 s is sent 11 times, and each of them may have popped something nobody reads.
 
 - `command_client`: ordinary commands. Short socket time-out, no silent retries.
-- `Exchange`: one connection for one loop that blocks in Redis. Several commands go out in one write and
+- `PipelinedConnection`: one connection for one loop that blocks in Redis. Several commands go out in one write and
   their replies are read in order. It never retries: an error closes it, and its owner decides.
 
 Nothing connects before it is first used, so that either may be built before a fork and used after it.
@@ -17,6 +17,7 @@ from typing import Any
 import hiredis
 import redis
 import redis.asyncio
+import redis.asyncio.client
 from redis.backoff import NoBackoff
 from redis.connection import (
     AbstractConnection,
@@ -30,7 +31,7 @@ from redis.exceptions import RedisError as RedisError
 from redis.exceptions import ResponseError as ResponseError
 from redis.retry import Retry
 
-from hookfarm.store.sockets import TIMED_OUT, set_timeout
+from hookfarm.socket_timeouts import TIMED_OUT, set_timeout
 
 COMMAND_TIMEOUT_SECONDS = 5.0
 BLOCK_SLACK_SECONDS = 2.0
@@ -45,12 +46,16 @@ Reply = Any
 
 Argument = str | bytes | int | float
 
+Client = redis.Redis
+AsyncClient = redis.asyncio.Redis
+AnyPipeline = redis.client.Pipeline | redis.asyncio.client.Pipeline
+
 
 class ForeignValue(ResponseError):
     """A key holds what hookfarm never writes there; str() names the key and what must be in it."""
 
 
-def whole_number(key: str, reply: Reply) -> int:
+def parse_integer(key: str, reply: Reply) -> int:
     """The number that `key` holds, 0 where there is none; ForeignValue where it is no number."""
     if isinstance(reply, ResponseError):
         raise reply
@@ -66,7 +71,7 @@ def pack(command: Sequence[Argument]) -> bytes:
     return packed
 
 
-def command_client(url: str, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> redis.Redis:
+def command_client(url: str, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> Client:
     """A client for ordinary commands; replies are bytes; errors surface at once."""
     return redis.Redis.from_url(
         url,
@@ -79,7 +84,7 @@ def command_client(url: str, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -
     )
 
 
-def async_client(url: str, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> redis.asyncio.Redis:
+def async_client(url: str, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> AsyncClient:
     """As `command_client`, for asyncio."""
     return redis.asyncio.Redis.from_url(
         url,
@@ -91,12 +96,12 @@ def async_client(url: str, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> 
     )
 
 
-class Exchange:
+class PipelinedConnection:
     """One connection, several commands a write, replies in order, no retries.
 
-    `send` and then exactly as many `receive` as commands were sent; or `send_ahead` and, whatever else is sent
-    and received meanwhile, `receive_ahead`. After any exception the connection is closed; what was sent may or
-    may not have been done, and the next `send` opens a new one. An error *reply* to a command is returned as a
+    Call `send`, then `receive` once per command; or `prefetch`, and `receive_prefetched` later: other commands
+    may be sent and received in between. After any exception the connection is closed; the commands sent may or may
+    not have been executed, and the next `send` opens a new one. An error *reply* to a command is returned as a
     value: the replies behind it are still there to be read.
 
     redis-py connects, greets and logs in; from then on the socket is read here. Its own reading costs
@@ -123,8 +128,8 @@ class Exchange:
         self._socket: socket.socket | None = None
         self._reader = hiredis.Reader()
         self._buffer = bytearray(READ_BUFFER_BYTES)
-        self._ahead = 0
-        self._early: list[Reply] = []
+        self._unread = 0
+        self._prefetched: list[Reply] = []
 
     @property
     def connected(self) -> bool:
@@ -133,7 +138,7 @@ class Exchange:
 
     def send(self, packed: bytes) -> None:
         """Everything in one write; connects first where there is no connection."""
-        self._read_early()
+        self._read_prefetched()
         sock = self._socket or self._connect()
         try:
             sock.sendall(packed)
@@ -151,35 +156,35 @@ class Exchange:
             raise reply
         return reply
 
-    def send_ahead(self, packed: bytes, replies: int) -> None:
-        """As `send`, for commands whose replies come later, by `receive_ahead`: others may be asked meanwhile."""
+    def prefetch(self, packed: bytes, replies: int) -> None:
+        """As `send`, for commands whose replies are read later, by `receive_prefetched`."""
         self.send(packed)
-        self._ahead = replies
+        self._unread = replies
 
     @property
-    def awaited(self) -> bool:
+    def has_prefetch(self) -> bool:
         """Whether something was sent ahead whose replies were not received; False after an error."""
-        return bool(self._ahead or self._early)
+        return bool(self._unread or self._prefetched)
 
-    def receive_ahead(self) -> list[Reply]:
-        """The replies to what was sent ahead."""
-        self._read_early()
-        early, self._early = self._early, []
-        return early
+    def receive_prefetched(self) -> list[Reply]:
+        """Return the replies to the prefetched commands."""
+        self._read_prefetched()
+        replies, self._prefetched = self._prefetched, []
+        return replies
 
-    def _read_early(self) -> None:
-        while self._ahead:
-            self._early.append(self.receive())
-            self._ahead -= 1
+    def _read_prefetched(self) -> None:
+        while self._unread:
+            self._prefetched.append(self.receive())
+            self._unread -= 1
 
-    def ask(self, *commands: Sequence[Argument]) -> list[Reply]:
-        """Sends the commands in one write and reads all their replies."""
+    def execute(self, *commands: Sequence[Argument]) -> list[Reply]:
+        """Send the commands in one write and read all their replies."""
         self.send(b"".join(map(pack, commands)))
         return [self.receive() for _ in commands]
 
     def close(self) -> None:
         self._socket = None
-        self._ahead, self._early = 0, []
+        self._unread, self._prefetched = 0, []
         self._connection.disconnect()  # type: ignore[no-untyped-call]
 
     def _connect(self) -> socket.socket:
@@ -212,7 +217,7 @@ class Exchange:
         return redis.ConnectionError(f"connection lost: {error.strerror or error}")
 
 
-def unblock(client: redis.Redis, client_ids: Iterable[int]) -> None:
+def unblock(client: Client, client_ids: Iterable[int]) -> None:
     """Ends what these connections block in, as if its time were up."""
     with client.pipeline(transaction=False) as pipe:
         for client_id in client_ids:

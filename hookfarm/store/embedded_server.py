@@ -19,11 +19,11 @@ import redis
 from hookfarm.errors import CouldNotBoot, InvalidInput, OperatorError
 
 SERVICE = "redis"
-LONGEST_SOCKET_PATH = 100
+MAX_SOCKET_PATH_BYTES = 100
 """Bytes; the kernel allows 107 (unix(7))."""
-PREDECESSOR_SECONDS = 7.0
+LOCK_TIMEOUT_SECONDS = 7.0
 """For a predecessor to finish writing; less than the keeper waits for the server, so that this is what is said."""
-SILENT_SECONDS = 5.0
+HANG_SECONDS = 5.0
 """A server that answers nothing for this long is stopped or hangs. One that is busy loading or with a script says
 so, and one that writes to a slow disk pauses for 2 s at a time."""
 
@@ -52,8 +52,8 @@ class StateDirectory:
 
         One that exists keeps its mode: it may be somebody's /tmp.
         """
-        if len(os.fsencode(self.socket)) > LONGEST_SOCKET_PATH:
-            allowed = f"its path must be under {LONGEST_SOCKET_PATH - len('/redis.sock')} bytes long"
+        if len(os.fsencode(self.socket)) > MAX_SOCKET_PATH_BYTES:
+            allowed = f"its path must be under {MAX_SOCKET_PATH_BYTES - len('/redis.sock')} bytes long"
             raise InvalidInput("state-dir", f"{self.path} cannot hold a socket; {allowed}")
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ class StateDirectory:
         return lambda: os.close(file)
 
 
-class Silence:
+class HangDetector:
     """Whether the server hangs, as whoever asks it anyway finds out.
 
     It can't keep a promise itself, so once it has been silent for too long `give_up` takes back the one that was
@@ -105,7 +105,7 @@ class Silence:
             self._since = None
             return
         self._since = self._clock() if self._since is None else self._since
-        if self._clock() - self._since >= SILENT_SECONDS:
+        if self._clock() - self._since >= HANG_SECONDS:
             self._since = None
             self._give_up()
 
@@ -145,7 +145,7 @@ def command(binary: Path, directory: StateDirectory) -> list[str]:
     return [str(binary), *(part for name, value in settings.items() for part in (f"--{name}", value))]
 
 
-def become(directory: StateDirectory) -> None:
+def exec_server(directory: StateDirectory) -> None:
     """Turns this process into the server; returns only by raising CouldNotBoot.
 
     It leaves the terminal's foreground group: on ctrl-C it must outlive those who still settle with it.
@@ -163,7 +163,7 @@ def become(directory: StateDirectory) -> None:
 
 
 def _await_lock(lock: int, directory: StateDirectory) -> None:
-    deadline = time.monotonic() + PREDECESSOR_SECONDS
+    deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

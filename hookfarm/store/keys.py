@@ -30,62 +30,62 @@ RETRY_INDEX = "{delivery_queue}:retry_index"
 """ZSET: what is in RETRY by endpoint; see store/lua/shared/places.lua."""
 DEAD_INDEX = "{delivery_queue}:dead_index"
 """ZSET: what is in DEAD by endpoint, by reason, and by both."""
-HOLDERS = "{delivery_queue}:holders"
+HELD_BY_FARM = "{delivery_queue}:held_by_farm"
 """HASH farm -> what its workers have in hand: `ms watermark workers sequence sequence …`."""
 WINDOW = "{delivery_queue}:window:"
 """With an endpoint behind it: HASH, how many of its jobs are open and may be; see store/lua/shared/ledger.lua."""
 PARKED = "{delivery_queue}:parked:"
 """With an endpoint behind it: ZSET id -> place, what is over its window or paused, in order."""
-LIMITS = "{delivery_queue}:limits"
+ENDPOINT_LIMITS = "{delivery_queue}:endpoint_limits"
 """HASH endpoint -> what the registry allows its window, `paused max_in_flight rate ordered`; `*` -> workers."""
-PAUSED = "{delivery_queue}:paused"
+DISABLED_ENDPOINTS = "{delivery_queue}:disabled_endpoints"
 """SET of the endpoints that are disabled."""
-CIRCUITS = "{delivery_queue}:circuits"
+OPEN_CIRCUITS = "{delivery_queue}:open_circuits"
 """ZSET endpoint -> ms since when its circuit has been open."""
-OPERATIONAL = "{delivery_queue}:operational"
+OPERATIONAL_SUBSCRIPTIONS = "{delivery_queue}:operational_subscriptions"
 """HASH endpoint -> its operational subscriptions as JSON, `[{"id":…,"events":[…]}]`, where it is enabled."""
-FACTS = "{delivery_queue}:facts"
+OPERATIONAL_EVENTS = "{delivery_queue}:operational_events"
 """LIST of what has happened and is to be told to those, as JSON, the oldest first."""
-WAKE = "{delivery_queue}:wake"
+WINDOW_TIMERS = "{delivery_queue}:window_timers"
 """ZSET endpoint -> ms at which its window is to be looked at again."""
-SENT = "{delivery_queue}:sent:"
+HISTORY = "{delivery_queue}:history:"
 """With `<chain>:<block hash>` behind it: HASH log index, `t<index>` of a transfer -> what was told of it.
 
 Until the block is final where something of it waits, and for a day.
 """
-UNFINALIZED = "{delivery_queue}:unfinalized:"
+UNFINALIZED_LOGS = "{delivery_queue}:unfinalized_logs:"
 """With `<chain>:<block hash>` behind it: HASH, fields as above -> the event, deflated: to be told once final."""
-FINALIZING = "{delivery_queue}:finalizing:"
+UNFINALIZED_BLOCKS = "{delivery_queue}:unfinalized_blocks:"
 """With a chain behind it: ZSET block hash -> number of the blocks that something waits for to be final."""
-AFTER = "{delivery_queue}:after"
+FOLLOW_UPS = "{delivery_queue}:follow_ups"
 """HASH id -> the job that follows when the job of that id is over: the withdrawal of what may have been sent."""
 UNCONFIRMED = "{delivery_queue}:unconfirmed"
 """HASH id -> a job that waits for confirmations; not in the ledger yet."""
-WAITING = "{delivery_queue}:waiting:"
+UNCONFIRMED_BY_BLOCK = "{delivery_queue}:unconfirmed_by_block:"
 """With `<chain>:<blocks|safe|finalized>` behind it: ZSET id -> the block that has to be reached."""
-LANE = "{delivery_queue}:lane:"
+BACKFILL_QUEUE = "{delivery_queue}:backfill_queue:"
 """With an endpoint behind it: ZSET id -> place, what a backfill has for it; not in the ledger yet."""
-LANE_JOBS = "{delivery_queue}:lane_jobs"
+BACKFILL_JOBS = "{delivery_queue}:backfill_jobs"
 """HASH id -> job, of all lanes."""
-LANES = "{delivery_queue}:lanes"
+BACKFILL_QUEUES = "{delivery_queue}:backfill_queues"
 """SET of the endpoints that have a lane, or open jobs that came out of it."""
-LIVE = "{delivery_queue}:live"
+LIVE_ACTIVITY = "{delivery_queue}:live_activity"
 """STRING, there while endpoints without a lane have open jobs, and a second longer."""
-BACKFILL = "{delivery_queue}:backfill:"
+BACKFILL_STATE = "{delivery_queue}:backfill_state:"
 """With `<endpoint>:<chain>:<from>:<to>:<subscription>` behind it: HASH, where that backfill stands."""
 BACKFILLS = "{delivery_queue}:backfills"
 """ZSET backfill -> ms of its last sign of life."""
-BACKFILLING = "{delivery_queue}:backfilling:"
+BACKFILL_LOCK = "{delivery_queue}:backfill_lock:"
 """With an endpoint behind it that has an order: STRING, the backfill that holds it, with a TTL."""
 DELIVERED = "{delivery_queue}:delivered"
 """HASH id -> the job that was delivered, with its attempts: the delivery log."""
 ATTEMPTS = "{delivery_queue}:attempts:"
 """With an endpoint behind it: STREAM, one entry for each attempt in the log."""
-LATELY = "{delivery_queue}:lately:"
+ENDPOINT_STATS = "{delivery_queue}:endpoint_stats:"
 """With an endpoint behind it: STRING, the results of its last attempts; see store/lua/shared/lately.lua."""
-LOGGED = "{delivery_queue}:logged"
+LOGGED_ENDPOINTS = "{delivery_queue}:logged_endpoints"
 """SET of the endpoints that have a log."""
-RECENT = "{delivery_queue}:recent"
+ATTEMPTS_ALL = "{delivery_queue}:attempts_all"
 """STREAM: the newest attempts of all endpoints."""
 
 ENDPOINTS = "hookfarm:endpoints"
@@ -101,7 +101,7 @@ TRANSFERS = "hookfarm:transfers:"
 REGISTRY_CREATED = "hookfarm:registry:created"
 """ZSET endpoint id -> the microsecond at which it was made: their order. Small numbers where nobody knows it."""
 
-ROLL_CALL_ANSWERS = "hookfarm:roll_call:answers:"
+METRICS_RESPONSES = "hookfarm:metrics_response:"
 """With whatever the caller likes behind it: channel on which it hears what each farm has counted."""
 
 TYPES = {
@@ -111,24 +111,24 @@ TYPES = {
     SEQUENCE: "string",
     RETRY: "zset",
     DEAD: "zset",
-    HOLDERS: "hash",
-    LIMITS: "hash",
-    PAUSED: "set",
-    CIRCUITS: "zset",
-    OPERATIONAL: "hash",
-    FACTS: "list",
-    WAKE: "zset",
-    AFTER: "hash",
+    HELD_BY_FARM: "hash",
+    ENDPOINT_LIMITS: "hash",
+    DISABLED_ENDPOINTS: "set",
+    OPEN_CIRCUITS: "zset",
+    OPERATIONAL_SUBSCRIPTIONS: "hash",
+    OPERATIONAL_EVENTS: "list",
+    WINDOW_TIMERS: "zset",
+    FOLLOW_UPS: "hash",
     UNCONFIRMED: "hash",
-    LANE_JOBS: "hash",
-    LANES: "set",
-    LIVE: "string",
+    BACKFILL_JOBS: "hash",
+    BACKFILL_QUEUES: "set",
+    LIVE_ACTIVITY: "string",
     BACKFILLS: "zset",
     DELIVERED: "hash",
-    LOGGED: "set",
+    LOGGED_ENDPOINTS: "set",
     RETRY_INDEX: "zset",
     DEAD_INDEX: "zset",
-    RECENT: "stream",
+    ATTEMPTS_ALL: "stream",
     REGISTRY_CREATED: "zset",
     ENDPOINTS: "hash",
     REGISTRY_REVISION: "string",
@@ -178,7 +178,7 @@ def blocks(chain_id: int) -> str:
     return f"hookfarm:chain:{chain_id}:blocks"
 
 
-def identity(chain_id: int) -> str:
+def genesis(chain_id: int) -> str:
     """STRING: genesis hash, pinned at first contact."""
     return f"hookfarm:chain:{chain_id}:genesis"
 
@@ -198,16 +198,16 @@ def heads(chain_id: int) -> str:
     return f"hookfarm:chain:{chain_id}:heads"
 
 
-def marks(chain_id: int) -> str:
+def head_marks(chain_id: int) -> str:
     """LIST of `<stream entry> <blocks> <safe> <finalized>`: how far the chain was when that entry was the last."""
-    return f"hookfarm:chain:{chain_id}:marks"
+    return f"hookfarm:chain:{chain_id}:head_marks"
 
 
-def reached(chain_id: int) -> str:
+def confirmed_heads(chain_id: int) -> str:
     """HASH blocks, safe, finalized -> the block that a job waiting for confirmations may count on."""
-    return f"hookfarm:chain:{chain_id}:reached"
+    return f"hookfarm:chain:{chain_id}:confirmed_heads"
 
 
-def roll_call(database: int) -> str:
+def metrics_request(database: int) -> str:
     """Channel on which farms are asked what they have counted, and on which channel to answer."""
-    return f"hookfarm:roll_call:{database}"
+    return f"hookfarm:metrics_request:{database}"

@@ -18,7 +18,7 @@ from typing import Any
 import redis
 
 from hookfarm.store import keys, window_rules
-from hookfarm.store.clients import Argument, Exchange, Reply, ResponseError, pack
+from hookfarm.store.clients import Argument, PipelinedConnection, Reply, ResponseError, pack
 
 SHARED_MARK = "--@shared\n"
 _NAMED: dict[str, str | int] = {
@@ -58,23 +58,25 @@ class Script:
         except redis.exceptions.NoScriptError:
             return await client.eval(self.source.decode(), len(keys), *keys, *arguments)
 
-    def run(self, exchange: Exchange, keys: Sequence[str] = (), arguments: Sequence[Argument] = ()) -> Reply:
-        """As `call`, over an Exchange; an error reply is raised."""
-        exchange.send(self.packed(keys, arguments))
-        reply = exchange.receive()
-        if forgotten(reply):
-            exchange.send(self.packed_load() + self.packed(keys, arguments))
-            exchange.receive()
-            reply = exchange.receive()
+    def call_raw(
+        self, connection: PipelinedConnection, keys: Sequence[str] = (), arguments: Sequence[Argument] = ()
+    ) -> Reply:
+        """As `call`, over a PipelinedConnection; an error reply is raised."""
+        connection.send(self.encode(keys, arguments))
+        reply = connection.receive()
+        if is_noscript(reply):
+            connection.send(self.encode_load() + self.encode(keys, arguments))
+            connection.receive()
+            reply = connection.receive()
         if isinstance(reply, ResponseError):
             raise reply
         return reply
 
-    def packed(self, keys: Sequence[str] = (), arguments: Sequence[Argument] = ()) -> bytes:
-        """The call as it goes over the wire, for an Exchange; see `forgotten`."""
+    def encode(self, keys: Sequence[str] = (), arguments: Sequence[Argument] = ()) -> bytes:
+        """The call as it goes over the wire, for a PipelinedConnection; see `is_noscript`."""
         return pack((b"EVALSHA", self.sha, len(keys), *keys, *arguments))
 
-    def packed_load(self) -> bytes:
+    def encode_load(self) -> bytes:
         return pack((b"SCRIPT", b"LOAD", self.source))
 
 
@@ -91,6 +93,6 @@ def _with_values(source: str) -> str:
     return f"local {', '.join(used)} = {values}\n{source}" if used else source
 
 
-def forgotten(reply: Reply) -> bool:
+def is_noscript(reply: Reply) -> bool:
     """True where the server did not know the script and so did nothing."""
     return isinstance(reply, redis.exceptions.NoScriptError)

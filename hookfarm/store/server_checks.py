@@ -9,7 +9,7 @@ import redis
 from hookfarm.errors import CouldNotBoot
 from hookfarm.security.redaction import redis_address
 
-OLDEST_VERSION = (6, 2)
+MIN_VERSION = (6, 2)
 _SETTINGS = ("maxmemory", "maxmemory-policy", "appendonly", "timeout")
 _HIDDEN = "the server does not show its settings (CONFIG GET); see to it that timeout is 0"
 
@@ -41,13 +41,13 @@ def check(client: "redis.Redis") -> list[str]:
     try:
         found = {k: v for name in _SETTINGS for k, v in client.config_get(name).items()}
     except redis.ResponseError:
-        return [*judge(_told_by_info(info)), _HIDDEN]
-    return judge({_text(k): _text(v) for k, v in found.items()})
+        return [*evaluate_settings(_settings_from_info(info)), _HIDDEN]
+    return evaluate_settings({_text(k): _text(v) for k, v in found.items()})
 
 
 def _refuse(info: Mapping[str, Any]) -> None:
     version = str(info.get("redis_version", "0"))
-    if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < OLDEST_VERSION:
+    if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < MIN_VERSION:
         raise CouldNotBoot(f"Redis {version} is too old; 6.2 or newer is needed")
     if info.get("role", "master") != "master":
         raise CouldNotBoot("this Redis is a replica; hookfarm needs the primary")
@@ -55,7 +55,7 @@ def _refuse(info: Mapping[str, Any]) -> None:
         raise CouldNotBoot("this Redis is a cluster; hookfarm moves a job in one script, so it needs one server")
 
 
-def _told_by_info(info: Mapping[str, Any]) -> dict[str, str]:
+def _settings_from_info(info: Mapping[str, Any]) -> dict[str, str]:
     """What INFO says of the settings, for a server that shows them to no user: managed ones do so."""
     told = {"maxmemory": info.get("maxmemory"), "maxmemory-policy": info.get("maxmemory_policy")}
     if "aof_enabled" in info:
@@ -63,7 +63,7 @@ def _told_by_info(info: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in told.items() if value is not None}
 
 
-def judge(settings: Mapping[str, str]) -> list[str]:
+def evaluate_settings(settings: Mapping[str, str]) -> list[str]:
     """The warnings for a server's settings; CouldNotBoot where it would throw data away."""
     policy = settings.get("maxmemory-policy", "noeviction")
     if policy != "noeviction" and settings.get("maxmemory", "0") != "0":

@@ -1,25 +1,25 @@
 """Which key has a type that it must not have: Redis says WRONGTYPE and leaves out where."""
 
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange, RedisError
+from hookfarm.store.clients import PipelinedConnection, RedisError
 
 WRONG_TYPE = "WRONGTYPE"
 
 
-def explain(error: RedisError, exchange: Exchange) -> str:
+def explain(error: RedisError, connection: PipelinedConnection) -> str:
     """The error in one line; where a key has a foreign type, which one it is and what it must be.
 
-    Asks Redis, over a fresh connection; `exchange` is closed then, and else left as it was.
+    Asks Redis, over a fresh connection; `connection` is closed then, and else left as it was.
     """
     if not str(error).startswith(WRONG_TYPE):
         return str(error)
-    exchange.close()
+    connection.close()
     try:
-        found = exchange.ask(*(("TYPE", key) for key in keys.TYPES))
+        found = connection.execute(*(("TYPE", key) for key in keys.TYPES))
     except RedisError:
         return str(error)
     finally:
-        exchange.close()
+        connection.close()
     wrong = [_misfit(key, kind, must) for (key, must), kind in zip(keys.TYPES.items(), found, strict=True)]
     return ", ".join(filter(None, wrong)) or str(error)
 

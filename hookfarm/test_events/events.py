@@ -24,7 +24,7 @@ def body(subscription: Subscription | None) -> bytes:
     if subscription is not None and subscription.is_operational:
         return operational.sample(subscription)
     if subscription is not None and subscription.kind == "transfer":
-        return payload.emitted(_transfer(subscription), None, subscription.id, subscription.confirmations)
+        return payload.emitted_body(_transfer(subscription), None, subscription.id, subscription.confirmations)
     event: Event = {
         "chain_id": subscription.chain_id if subscription else 1,
         "block_number": 0,
@@ -39,7 +39,7 @@ def body(subscription: Subscription | None) -> bytes:
         "removed": False,
     }
     if subscription is None:
-        return payload.emitted(event, None, "")
+        return payload.emitted_body(event, None, "")
     decoded = None
     if subscription.event is not None:
         declared = signature.parse(subscription.event)
@@ -49,7 +49,7 @@ def body(subscription: Subscription | None) -> bytes:
         decoded = decoder.decode(declared, event["topics"], event["data"])
     elif subscription.topics is not None:
         event["topics"] = [choices[0] if choices else _random_word() for choices in subscription.topics]
-    return payload.emitted(event, decoded, subscription.id, subscription.confirmations)
+    return payload.emitted_body(event, decoded, subscription.id, subscription.confirmations)
 
 
 def _transfer(subscription: Subscription) -> Transfer:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hookfarm.delivery_queue.job import Taken
-from hookfarm.http_client import outcome
-from hookfarm.http_client.connections import Connections
+from hookfarm.delivery_queue.job import ClaimedJob
+from hookfarm.http_client.connections import ConnectionPool
 from hookfarm.http_client.deadline import Interrupted
-from hookfarm.http_client.request import Prepared, prepare
+from hookfarm.http_client.outcome import Result, TransportError
+from hookfarm.http_client.request import CompiledEndpoint, compile_endpoint
 from hookfarm.http_client.transport import Transport
 from hookfarm.records import Endpoint
 from hookfarm.security import redaction
@@ -41,36 +41,37 @@ class Sender:
     def send(self, endpoint: Endpoint, samples: Sequence[Sample], within_seconds: float) -> list[dict[str, Any]]:
         """Posts them one after the other and returns the replies, in order.
 
-        Each `{"subscription","id","delivered","status","error","headers","detail","duration_ms"}`; `detail` is the
-        first kB of what was said. What the time was too short for is an error, too. InvalidInput where the
+        Each `{"subscription","id","delivered","status","error","headers","detail","duration_ms"}`; `detail` is
+        the first kB of the body. What the time was too short for is an error, too. InvalidInput where the
         endpoint can't be sent to at all.
         """
         marked = replace(endpoint, headers=(*endpoint.headers, MARK))
-        prepared = prepare(marked, self.allowed, self.vault)
-        transport = Transport(Connections(self.tls, self.allowed), self.give_up)
+        compiled = compile_endpoint(marked, self.allowed, self.vault)
+        transport = Transport(ConnectionPool(self.tls, self.allowed), self.give_up)
         ends = time.monotonic() + within_seconds
         try:
-            return [self._post(transport, prepared, sample, ends) for sample in samples]
+            return [self._post(transport, compiled, sample, ends) for sample in samples]
         finally:
             transport.close()
 
-    def _post(self, transport: Transport, prepared: Prepared, sample: Sample, ends: float) -> dict[str, Any]:
-        taken = Taken(0, f"msg_test_{secrets.token_hex(12)}", prepared.endpoint.id, 1, {}, sample.body)
+    def _post(
+        self, transport: Transport, compiled: CompiledEndpoint, sample: Sample, ends: float
+    ) -> dict[str, Any]:
+        job = ClaimedJob(0, f"msg_test_{secrets.token_hex(12)}", compiled.endpoint.id, 1, {}, sample.body)
         began = time.monotonic()
-        seconds = min(prepared.endpoint.timeout_seconds, ends - began)
+        seconds = min(compiled.endpoint.timeout_seconds, ends - began)
         try:
-            result = transport.post(prepared.target, prepared.request(taken, time.time()), seconds)
+            result: Result = transport.post(compiled.target, compiled.request(job, time.time()), seconds)
         except Interrupted:
-            result = outcome.TransportError("interrupted", "hookfarm is stopping")
-        answered = isinstance(result, outcome.Response)
+            result = TransportError("interrupted", "hookfarm is stopping")
         return {
             "subscription": sample.subscription,
-            "id": taken.id,
-            "delivered": isinstance(result, outcome.Response) and 200 <= result.status < 300,
+            "id": job.id,
+            "delivered": result.is_success,
             "status": None,
             "error": None,
-            **outcome.describe(outcome.without(result, prepared.secrets)),
-            **({"headers": _headers(transport, prepared.secrets)} if answered else {}),
+            **result.redacted(compiled.secrets).to_record(),
+            **({"headers": _headers(transport, compiled.secrets)} if result.status is not None else {}),
             "duration_ms": int((time.monotonic() - began) * 1000),
         }
 

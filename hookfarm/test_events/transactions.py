@@ -6,12 +6,12 @@ from typing import Any
 from hookfarm.abi.abi_types import EventSignature
 from hookfarm.chain.block import parse_header, parse_logs
 from hookfarm.chain.node import Node, connect
-from hookfarm.chain.providers import Provider, Providers
+from hookfarm.chain.node_pool import NodePool, NodeProfile
 from hookfarm.chain.timing import Limits
 from hookfarm.config import ChainConfig
 from hookfarm.errors import ChainUnavailable
 from hookfarm.matching import payload
-from hookfarm.matching.decoder import Meanings
+from hookfarm.matching.decoder import DecodedLogs
 from hookfarm.matching.index import Index
 from hookfarm.records import Endpoint, Event, Subscription
 from hookfarm.test_events.send import Sample
@@ -25,16 +25,16 @@ async def events(chain: ChainConfig, transaction_hash: str) -> list[Event] | Non
     ChainUnavailable where none of them answers.
     """
     failure: ChainUnavailable | None = None
-    for provider in Providers(chain.urls).all:
+    for profile in NodePool(chain.urls).all:
         try:
-            return await _from_node(chain.chain_id, provider, transaction_hash)
+            return await _from_node(chain.chain_id, profile, transaction_hash)
         except ChainUnavailable as error:
             failure = error
     raise failure or ChainUnavailable(f"chain {chain.chain_id} has no nodes")
 
 
-async def _from_node(chain_id: int, provider: Provider, transaction_hash: str) -> list[Event] | None:
-    node = await connect(provider, _LIMITS, on_head=lambda _: None, on_request=lambda: None)
+async def _from_node(chain_id: int, profile: NodeProfile, transaction_hash: str) -> list[Event] | None:
+    node = await connect(profile, _LIMITS, on_head=lambda _: None, on_request=lambda: None)
     try:
         receipt: Any = await _ask(node, "eth_getTransactionReceipt", transaction_hash)
         if receipt is None:
@@ -64,17 +64,19 @@ def matching(endpoint: Endpoint, subscriptions: tuple[Subscription, ...], logs: 
         index = Index()
         index.put(_alone(endpoint, subscription))
         for event in logs:
-            meanings = Meanings(event)
-            for match in index.match(event, meanings):
-                decoded = _decoded(meanings, match.signature)
+            decoded_logs = DecodedLogs(event)
+            for match in index.match(event, decoded_logs):
+                decoded = _decoded(decoded_logs, match.signature)
                 samples.append(
-                    Sample(subscription.id, payload.emitted(event, decoded, subscription.id, match.confirmations))
+                    Sample(
+                        subscription.id, payload.emitted_body(event, decoded, subscription.id, match.confirmations)
+                    )
                 )
     return samples
 
 
-def _decoded(meanings: Meanings, signature: EventSignature | None) -> Any:
-    return None if signature is None else meanings.under(signature)
+def _decoded(decoded_logs: DecodedLogs, signature: EventSignature | None) -> Any:
+    return None if signature is None else decoded_logs.as_json(signature)
 
 
 def _alone(endpoint: Endpoint, subscription: Subscription) -> Endpoint:

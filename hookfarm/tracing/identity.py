@@ -1,4 +1,4 @@
-"""The ids of traces and spans, as everybody derives them from what they have in hands."""
+"""Ids of traces and spans, derived from records that each process has anyway."""
 
 import hashlib
 import re
@@ -11,11 +11,11 @@ _BODY = re.compile(
     rb'"block_timestamp":"?[0-9]{1,20}"?,"transaction_hash":"0x[0-9a-f]{64}","transaction_index":"?([0-9]{1,20})"?'
     rb'(?:,"log_index":"?([0-9]{1,20})"?)?'
 )
-"""How the body of each webhook that tells of a log or a transfer begins; what follows is not looked at."""
+"""The beginning of each webhook body about a log or a transfer, as matching/payload.py writes it."""
 
 
 class SpanId(NamedTuple):
-    """A span and the trace it is in: 16 and 8 bytes, as numbers."""
+    """A trace and a span in it: 16 and 8 bytes, as numbers."""
 
     trace: int
     span: int
@@ -35,15 +35,15 @@ def match_span(block: str, place: int | str, removed: bool) -> SpanId:
 
 
 def parent_of_attempt(body: bytes) -> SpanId | None:
-    """The span of the match that a webhook comes from; None where its body tells of no log and no transfer."""
+    """The span of the match that caused a webhook. Returns None unless its body is about a log or a transfer."""
     found = _BODY.match(body)
     if found is None:
         return None
-    told, transfer, chain_id, block_hash, transaction, log = found.groups()
+    kind, transfer, chain_id, block_hash, transaction, log = found.groups()
     if (transfer is None) != (log is not None):
         return None
     place = f"t{transaction.decode()}" if log is None else log.decode()
-    return match_span(f"{chain_id.decode()}:{block_hash.decode()}", place, told == b"removed")
+    return match_span(f"{chain_id.decode()}:{block_hash.decode()}", place, kind == b"removed")
 
 
 def foreign_trace(webhook_id: str) -> int:

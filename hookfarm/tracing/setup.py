@@ -1,7 +1,7 @@
-"""Whether there are traces at all, and their beginning and end in each process.
+"""Setup of tracing in the master and in each process.
 
-Imports nothing of OpenTelemetry until it is wanted, which it is in the master, before the forks: 15 MB that all
-processes then share.
+OpenTelemetry is imported only if tracing is enabled: in the master, before the forks, so that all processes share
+its 15 MB.
 """
 
 import contextlib
@@ -22,15 +22,15 @@ _PATH = "/v1/traces"
 
 
 @dataclass(frozen=True)
-class Tracing:
-    """Where spans go (OTLP over HTTP, the whole URL), and which part of all blocks is traced."""
+class TracingSettings:
+    """Settings: the whole URL of the collector (OTLP over HTTP), and the ratio of blocks that are traced."""
 
     url: str
     sample_ratio: float
 
 
-def tracing(config: Config) -> Tracing | None:
-    """None = no traces are wanted. InvalidInput where they are and the extra is not installed."""
+def tracing_settings(config: Config) -> TracingSettings | None:
+    """The settings, None if tracing is disabled. Raises InvalidInput if the extra is not installed."""
     if config.otel_endpoint is None:
         return None
     try:
@@ -40,16 +40,16 @@ def tracing(config: Config) -> Tracing | None:
             "otel-endpoint", f"traces need what is not installed ({error.name}): pip install 'hookfarm[otel]'"
         ) from error
     base = config.otel_endpoint.removesuffix("/").removesuffix(_PATH)
-    return Tracing(base + _PATH, config.otel_sample_ratio)
+    return TracingSettings(base + _PATH, config.otel_sample_ratio)
 
 
 @contextlib.contextmanager
-def opened(wanted: Tracing | None, child: Child) -> Iterator["Spans | None"]:
-    """The spans of a child's life, after its fork; at the end those still here are sent, if that is quick."""
-    if wanted is None:
+def open_spans(tracing: TracingSettings | None, child: Child) -> Iterator["Spans | None"]:
+    """The spans of a child, after its fork. At the end the last ones are sent, if that is quick."""
+    if tracing is None:
         yield None
         return
-    spans: Spans = import_module(_SPANS).Spans(wanted.url, wanted.sample_ratio, child.service)
+    spans: Spans = import_module(_SPANS).Spans(tracing.url, tracing.sample_ratio, child.service)
     try:
         yield spans
     finally:

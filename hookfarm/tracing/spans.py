@@ -1,8 +1,7 @@
-"""The spans of one process. Imported only where traces are wanted; one of an attempt costs its worker 30 us.
+"""The spans of one process. Imported only if tracing is enabled; one of an attempt costs its worker 30 us.
 
-A span is put into a queue when it ends, and a thread sends what is there every few seconds; the queue has an end,
-beyond which the oldest spans are dropped. So nobody ever waits for the collector, except a process that is about
-to leave, for a moment.
+A span is put into a bounded queue when it ends, and a thread sends the queue every few seconds; if it is full, the
+oldest spans are dropped. So no process waits for the collector, except one that exits, for up to FLUSH_SECONDS.
 """
 
 import functools
@@ -11,12 +10,14 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 from opentelemetry.trace import (
@@ -32,22 +33,29 @@ from opentelemetry.trace import (
 from opentelemetry.util.types import AttributeValue
 
 import hookfarm
+from hookfarm import logs
+from hookfarm.delivery_queue import EntryResult
+from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.farm.child import Child
 from hookfarm.farm.spawn import signals_blocked
-from hookfarm.tracing.exporter import EdgeLoggingExporter
+from hookfarm.http_client.deadline import Interrupted
+from hookfarm.http_client.outcome import Result
+from hookfarm.http_client.request import CompiledEndpoint
+from hookfarm.http_client.transport import Transport
+from hookfarm.security.redaction import origin
 from hookfarm.tracing.identity import SpanId, block_span, foreign_trace, match_span, parent_of_attempt
 
 FLUSH_SECONDS = 2.0
 """How long the end of a process may wait for its last spans to be sent."""
-_LOOK_SECONDS = 0.02
+_JOIN_SECONDS = 0.02
 
 Attributes = dict[str, AttributeValue]
 
 
 @functools.cache
 def load() -> Resource:
-    """What all processes say of themselves; done once, before the forks. OTEL_RESOURCE_ATTRIBUTES adds to it."""
-    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # The exporter says what matters, once.
+    """Attributes of all processes; made once, before the forks. OTEL_RESOURCE_ATTRIBUTES adds to them."""
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # Our exporter logs outages, once.
     about = {"service.namespace": "hookfarm", "service.version": hookfarm.__version__}
     return Resource.create({**about, "host.name": socket.gethostname()})
 
@@ -64,7 +72,7 @@ class Spans:
             id_generator=self._ids,
             shutdown_on_exit=False,
         )
-        with signals_blocked():  # They are for the thread that works, which must be woken by them.
+        with signals_blocked():  # They must wake the worker's thread, not this one.
             self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("hookfarm", hookfarm.__version__)
 
@@ -80,7 +88,7 @@ class Spans:
         self._start("block", own, None, SpanKind.PRODUCER, attributes, seen_ns).end()
 
     def match(self, block: str, place: int | str, removed: bool, endpoints: int, read_ns: int) -> None:
-        """An event that has just been handed off; `block` and `place` as `identity` has them."""
+        """An event that has just been enqueued; `block` and `place` as in `identity`."""
         attributes: Attributes = {
             "hookfarm.place": str(place),
             "hookfarm.removed": removed,
@@ -89,27 +97,46 @@ class Spans:
         own, parent = match_span(block, place, removed), block_span(block).span
         self._start("match", own, parent, SpanKind.CONSUMER, attributes, read_ns).end()
 
-    def attempt(
-        self, webhook_id: str, endpoint_id: str, number: int, body: bytes, host: str, port: int
-    ) -> "AttemptSpan":
-        """A POST that begins now. Of the URL it says no more than where it leads to."""
+    def matches(self, results: Iterable[EntryResult], skipped: Container[bytes], read_ns: int) -> None:
+        """One span for each event that an endpoint wants; none for the ids in `skipped`, not enqueued yet."""
+        for result in results:
+            endpoints = _notified_endpoints(result)
+            if result.history is not None and endpoints and result.entry.entry_id not in skipped:
+                is_removal = bool(result.retractions)
+                self.match(result.history.block, result.history.position, is_removal, endpoints, read_ns)
+
+    def attempt(self, job: ClaimedJob, host: str, port: int) -> "AttemptSpan":
+        """A POST that begins now. Of the URL the span has the host and port only."""
         attributes: Attributes = {
-            "hookfarm.delivery": webhook_id,
-            "hookfarm.endpoint": endpoint_id,
-            "hookfarm.attempt": number,
+            "hookfarm.delivery": job.id,
+            "hookfarm.endpoint": job.endpoint,
+            "hookfarm.attempt": job.attempt,
             "http.request.method": "POST",
             "server.address": host,
             "server.port": port,
         }
-        parent = parent_of_attempt(body)
-        trace = foreign_trace(webhook_id) if parent is None else parent.trace
+        parent = parent_of_attempt(job.body)
+        trace = foreign_trace(job.id) if parent is None else parent.trace
         own = SpanId(trace, self._ids.random_span())
         above = None if parent is None else parent.span
         return AttemptSpan(self._start("attempt", own, above, SpanKind.CLIENT, attributes, time.time_ns()))
 
+    def post(self, transport: Transport, job: ClaimedJob, compiled: CompiledEndpoint) -> Result:
+        """Post like `transport.post`, inside a span; the request contains the span's id."""
+        target = compiled.target
+        span = self.attempt(job, target.host, target.port)
+        request = compiled.request(job, time.time(), span.header)
+        try:
+            result = transport.post(target, request, compiled.endpoint.timeout_seconds)
+        except Interrupted:
+            span.end(None, "interrupted")
+            raise
+        span.end(result.status, None if result.is_success else str(result.status_or_error))
+        return result
+
     def close(self, child: Child) -> None:
-        """Sends what is left: not where the collector is away anyway, not beyond the child's grace."""
-        if self._exporter.failing:
+        """Send the last spans, unless the collector is down; not beyond the child's grace."""
+        if self._exporter.is_failing:
             return
         child.slot.promise(FLUSH_SECONDS + 0.5)
         until = time.monotonic() + FLUSH_SECONDS
@@ -117,7 +144,7 @@ class Spans:
             sending = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
             sending.start()
         while sending.is_alive() and time.monotonic() < until and not child.out_of_grace:
-            sending.join(_LOOK_SECONDS)
+            sending.join(_JOIN_SECONDS)
         if sending.is_alive():
             self._exporter.shutdown()  # It does not try again.
 
@@ -147,13 +174,51 @@ class AttemptSpan:
         return b"traceparent: 00-%032x-%016x-%02x\r\n" % (context.trace_id, context.span_id, context.trace_flags)
 
     def end(self, status: int | None, error: str | None) -> None:
-        """`status`, where there was an answer; `error`, a word, where it did not deliver."""
+        """`status` is that of a response; `error` the kind of a failure."""
         if status is not None:
             self.span.set_attribute("http.response.status_code", status)
         if error is not None:
             self.span.set_attribute("error.type", error)
             self.span.set_status(Status(StatusCode.ERROR))
         self.span.end()
+
+
+class EdgeLoggingExporter(SpanExporter):
+    """An OTLP exporter that logs an outage of the collector once, and its recovery once.
+
+    Further settings (headers with a token, certificates, time-outs) come from the variables
+    OTEL_EXPORTER_OTLP_…, which OpenTelemetry reads itself.
+    """
+
+    def __init__(self, url: str, service: str) -> None:
+        self._collector = OTLPSpanExporter(endpoint=url)
+        self._origin = origin(url)
+        self._log = logs.get(service)
+        self._lost = 0
+        self.is_failing = False
+        """Whether the last export failed."""
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        result = self._collector.export(spans)
+        if result is SpanExportResult.SUCCESS:
+            if self.is_failing:
+                self._log.info("traces sent again", collector=self._origin, spans_lost=self._lost)
+            self.is_failing, self._lost = False, 0
+            return result
+        self._lost += len(spans)
+        if not self.is_failing:
+            self._log.warning("traces not sent", collector=self._origin, consequence="spans are lost")
+        self.is_failing = True
+        return result
+
+    def shutdown(self) -> None:
+        self._collector.shutdown()  # type: ignore[no-untyped-call]
+
+
+def _notified_endpoints(result: EntryResult) -> int:
+    """How many endpoints get a notification; 1 for a log that is stored only for its finality."""
+    notified = len(result.jobs) + len(result.unconfirmed) + len(result.retractions)
+    return notified or int(result.awaits_finality is not None and bool(result.awaits_finality.stored))
 
 
 class _Ids(IdGenerator):

@@ -1,16 +1,16 @@
 """One wide log line for each attempt, action `attempt`, always with the same fields:
 
-    outcome      delivered; retry = it failed and is tried again; dead = it failed and is given up
+    outcome      delivered; retry = failed, to be tried again; dead = failed, now a dead letter
     delivery     the webhook-id
     endpoint     the endpoint's id
     attempt      the number of the attempt, as in webhook-attempt
-    status       the HTTP status; null where the endpoint did not answer
-    error        why it did not, one of outcome.TRANSPORT_ERRORS; null where it did
+    status       the HTTP status; null if the endpoint did not respond
+    error        why it did not, one of outcome.TRANSPORT_ERRORS; null if it did
     duration_ms  how long the POST took, from the name's resolution to the end of the reply
     queued_ms    how long the job was in the queue before, since it was last put there
     bytes_sent   the length of the body
-    retry_in_s   seconds until the next attempt; null where there is none
-    detail       the beginning of the reply, or what went wrong; null where it was delivered
+    retry_in_s   seconds until the next attempt; null if there is none
+    detail       the beginning of the response, or the error in words; null if it was delivered
     worker       which delivery process it was
 
 A failed attempt is a warning and always written. One that succeeded is info, and written only where the setting
@@ -18,33 +18,39 @@ A failed attempt is a warning and always written. One that succeeded is info, an
 """
 
 from hookfarm.delivery_queue import Attempt
-from hookfarm.delivery_queue.job import Taken
+from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.http_client.outcome import Decision
 from hookfarm.logs import FieldLogger
 
-LOGGED_DETAIL_CHARACTERS = 200
+MAX_DETAIL_CHARACTERS = 200
 
 
 def write(
-    log: FieldLogger, worker: int, taken: Taken, attempt: Attempt, took_us: int, ended: float, decision: Decision
+    log: FieldLogger,
+    worker: int,
+    job: ClaimedJob,
+    attempt: Attempt,
+    duration_us: int,
+    ended: float,
+    decision: Decision,
 ) -> None:
     """`ended` is Unix time."""
     retry_in = decision.retry_in_seconds
-    queued_us = max(0, int(ended * 1e6) - took_us - taken.sequence)
+    queued_us = max(0, int(ended * 1e6) - duration_us - job.sequence)
     failed = "dead" if retry_in is None else "retry"
-    say = log.info if decision.delivered else log.warning
-    say(
+    write_line = log.info if decision.delivered else log.warning
+    write_line(
         "attempt",
         outcome="delivered" if decision.delivered else failed,
-        delivery=taken.id,
-        endpoint=taken.endpoint,
+        delivery=job.id,
+        endpoint=job.endpoint,
         attempt=attempt.number,
         status=attempt.outcome.get("status"),
         error=attempt.outcome.get("error"),
-        duration_ms=round(took_us / 1000, 1),
+        duration_ms=round(duration_us / 1000, 1),
         queued_ms=round(queued_us / 1000, 1),
-        bytes_sent=len(taken.body),
+        bytes_sent=len(job.body),
         retry_in_s=None if retry_in is None else round(retry_in, 1),
-        detail=None if decision.delivered else str(attempt.outcome["detail"])[:LOGGED_DETAIL_CHARACTERS],
+        detail=None if decision.delivered else str(attempt.outcome["detail"])[:MAX_DETAIL_CHARACTERS],
         worker=worker,
     )

@@ -13,7 +13,7 @@ import sys
 
 from setproctitle import setproctitle
 
-from hookfarm.store.clients import Exchange
+from hookfarm.store.clients import PipelinedConnection
 from tests.chaos.secrets_of_endpoints import CONTROL
 
 BLOCK_SECONDS = 1.0
@@ -21,10 +21,10 @@ BLOCK_SECONDS = 1.0
 
 def work(url: str, name: str, port: int) -> None:
     """One worker's endless life. An element is a webhook-id."""
-    exchange = Exchange(url, BLOCK_SECONDS)
+    connection = PipelinedConnection(url, BLOCK_SECONDS)
     receiver = socket.create_connection(("127.0.0.1", port))
     while True:
-        [popped] = exchange.ask(("BRPOP", name, BLOCK_SECONDS))
+        [popped] = connection.execute(("BRPOP", name, BLOCK_SECONDS))
         if popped is not None:
             post(receiver, popped[1])
 

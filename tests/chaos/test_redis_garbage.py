@@ -218,7 +218,7 @@ PRIVATE: dict[str, Callable[["redis.Redis"], object]] = {
     "sequence": lambda client: client.set(keys.SEQUENCE, "garbage"),
     "revision": lambda client: client.set(keys.REGISTRY_REVISION, "garbage"),
     "open": lambda client: client.zadd(keys.OPEN, {b"nobody": 5, b"\xff": 6}),
-    "holders": lambda client: client.hset(keys.HOLDERS, "x", "garbage"),
+    "holders": lambda client: client.hset(keys.HELD_BY_FARM, "x", "garbage"),
     "a sequence beyond all": lambda client: client.rpush(
         keys.DELIVERY_QUEUE,
         b'{"seq":%d,"id":"a","endpoint":"ep_nobody","attempt":1,"payload":{}}' % (2**53 - 1),

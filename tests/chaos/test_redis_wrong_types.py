@@ -124,8 +124,8 @@ def test_a_queue_that_was_overwritten_is_made_again_from_the_ledger(arena: Arena
         await_ready(farm, keys.WEBHOOK_DELIVERY, True)
         await_delivered(arena, load)
         assert farm.children() == children, "a process has died of it"
-        said = said_of(farm, keys.WEBHOOK_DELIVERY, "redis is gone")
-        assert len(said) == len(said_of(farm, keys.WEBHOOK_DELIVERY, "redis is back")) == WORKERS
+        said = said_of(farm, keys.WEBHOOK_DELIVERY, "redis down")
+        assert len(said) == len(said_of(farm, keys.WEBHOOK_DELIVERY, "redis up")) == WORKERS
         assert all("delivery_queue is a hash; it must be a list" in line for line in said)
     assert farm.stop() == 0
 

@@ -154,7 +154,7 @@ def wait_until_it_moves(redis_url: str, command: RunningCommand) -> int:
     with command_client(redis_url) as client:
 
         def at() -> int:
-            found = next(iter(client.scan_iter(match=f"{keys.BACKFILL}*")), None)
+            found = next(iter(client.scan_iter(match=f"{keys.BACKFILL_STATE}*")), None)
             stored = client.hget(found, "at") if found else None
             return Checkpoint.decode(stored).number if stored else 0
 

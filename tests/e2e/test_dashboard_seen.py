@@ -66,12 +66,12 @@ def test_a_node_that_is_left_alone_says_why_under_its_chain(
             until(page, ".chains button", "1 of 2")
             button = page.locator(".chains button")
             assert not page.locator(".nodes").is_visible()
-            assert "cooling down" in button.get_attribute("title")
+            assert "cooldown" in button.get_attribute("title")
             button.click()
-            until(page, ".nodes li", f"cooling down{limited.http_url}")
+            until(page, ".nodes li", f"cooldown{limited.http_url}")
             until(page, ".nodes small", "HTTP 429")
             until(page, ".nodes small", "asked again in")
-            until(page, ".nodes li", f"in use{chain.ws_url}")
+            until(page, ".nodes li", f"active{chain.ws_url}")
             assert button.get_attribute("aria-expanded") == "true"
             assert faint_texts(page) == []
             assert "canary" not in page.content()

@@ -16,7 +16,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from hookfarm import config
-from hookfarm.cli.main import cli
+from hookfarm.cli.main import load
 from hookfarm.registry.reconcile import make
 from tests.support.farm_processes import CHECKOUT
 
@@ -38,8 +38,8 @@ def typed() -> list[str]:
 @pytest.mark.parametrize("line", typed())
 def test_what_is_typed_is_a_command_with_such_options(line: str) -> None:
     words = shlex.split(line.replace("…", ""))
-    command: click.Command = cli
     words = words[words.index("bin/hookfarm") + 1 :]
+    command = load(words.pop(0))
     while isinstance(command, click.Group):
         command = command.commands[words.pop(0)]
     known = {name for parameter in command.params for name in parameter.opts}
@@ -53,7 +53,7 @@ def test_the_table_of_settings_has_every_setting() -> None:
 
 
 def test_the_table_of_settings_names_the_options_of_start() -> None:
-    start = {name for parameter in cli.commands["start"].params for name in parameter.opts}
+    start = {name for parameter in load("start").params for name in parameter.opts}
     table = README.partition("| setting | option |")[2].partition("\n\n")[0]
     options = re.findall(r"`(--[a-z-]+)`", " ".join(line.split("|")[2] for line in table.splitlines()[2:]))
     assert options

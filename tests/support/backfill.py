@@ -13,23 +13,23 @@ from hookfarm.backfill.progress import Progress
 from hookfarm.backfill.run import MOST_WAITING, Run
 from hookfarm.backfill.source import Source
 from hookfarm.config import ChainConfig
-from hookfarm.delivery_queue import KeptLog
-from hookfarm.delivery_queue.job import Job, Taken, decode, numbered
+from hookfarm.delivery_queue import StoredLog
+from hookfarm.delivery_queue.job import ClaimedJob, Job, decode_stored
 from hookfarm.event_stream import Entry, StreamReader
-from hookfarm.matching import finality
+from hookfarm.matching import notifications
 from hookfarm.matching.index import Index
-from hookfarm.matching.notifications import handle
 from hookfarm.records import Endpoint, parse_subscription
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange, async_client
+from hookfarm.store.clients import PipelinedConnection, async_client
 from tests.support.delivery import add_endpoint
 from tests.support.delivery import delivered as settlement
 from tests.support.ingestor import CHAIN, QUICK
+from tests.support.matching import process
 
 TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
 
 Watch = Callable[["asyncio.Task[None]", Progress], None]
-"""Told of each progress; it may cancel the backfill."""
+"""History of each progress; it may cancel the backfill."""
 
 
 def subscribed(client: Any, event: str | None = TRANSFER, **fields: Any) -> Endpoint:
@@ -78,14 +78,14 @@ def run_backfill(
 
 def jobs_of(client: Any) -> dict[str, bytes]:
     """What the queue and the lanes hold, and what follows that, each job once: id -> body."""
-    owed, laned = client.hgetall(keys.JOBS), client.hgetall(keys.LANE_JOBS)
+    owed, laned = client.hgetall(keys.JOBS), client.hgetall(keys.BACKFILL_JOBS)
     assert not set(owed) & set(laned), "in a lane and in the ledger"
     found = {}
-    for stored in (*owed.values(), *laned.values(), *client.hvals(keys.AFTER)):
-        taken = decode(numbered(0, stored))
-        assert isinstance(taken, Taken)
-        assert taken.id not in found, "follows another one, and is there already"
-        found[taken.id] = taken.body
+    for stored in (*owed.values(), *laned.values(), *client.hvals(keys.FOLLOW_UPS)):
+        claimed = decode_stored(stored)
+        assert isinstance(claimed, ClaimedJob)
+        assert claimed.id not in found, "follows another one, and is there already"
+        found[claimed.id] = claimed.body
     return found
 
 
@@ -95,7 +95,7 @@ def live_jobs(endpoint: Endpoint, events: list[dict[str, Any]]) -> dict[str, byt
     index.put(endpoint)
     made: list[Job] = []
     for number, event in enumerate(events):
-        made += handle(index, Entry(CHAIN, f"{number}-1".encode(), orjson.dumps(event))).jobs
+        made += process(index, Entry(CHAIN, f"{number}-1".encode(), orjson.dumps(event))).jobs
     return {job.id: job.body for job in made}
 
 
@@ -105,43 +105,47 @@ def final_jobs(endpoint: Endpoint, events: list[dict[str, Any]]) -> dict[str, by
     index.put(endpoint)
     made: list[Job] = []
     for event in events:
-        handled = handle(index, Entry(CHAIN, b"1-1", orjson.dumps(event)))
-        if handled.log is not None and handled.unfinalized is not None:
-            kept = KeptLog(str(handled.log.log_index), handled.log.after, handled.unfinalized.kept)
-            made += [job for job, _ in finality.finalized(index, handled.log.block, kept).jobs]
+        handled = process(index, Entry(CHAIN, b"1-1", orjson.dumps(event)))
+        if handled.history is not None and handled.awaits_finality is not None:
+            kept = StoredLog(str(handled.history.position), handled.history.after, handled.awaits_finality.stored)
+            made += [job for job, _ in notifications.finality_update(index, handled.history.block, kept).jobs]
     return {job.id: job.body for job in made}
 
 
 def deliver_everything(client: Any, redis_url: str) -> list[str]:
     """The ids of what is owed and in lanes, in the order in which it was delivered."""
-    exchange = Exchange(redis_url, delivery_queue.BLOCK_SECONDS)
+    connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
     order = []
     while client.llen(keys.DELIVERY_QUEUE):
-        delivery_queue.ask(exchange, None)
-        taken, _ = delivery_queue.answer(exchange)
-        assert isinstance(taken, Taken)
-        order.append(taken.id)
-        delivery_queue.settle_now(exchange, settlement(taken))
-    exchange.close()
+        delivery_queue.send_pop(connection, None)
+        claimed, _ = delivery_queue.read_job(connection)
+        assert isinstance(claimed, ClaimedJob)
+        order.append(claimed.id)
+        delivery_queue.settle_sync(connection, settlement(claimed))
+    connection.close()
     return order
 
 
 def process_stream(client: Any, redis_url: str, endpoint: Endpoint) -> int:
     """What a processor does with all that is in the stream, and with what has become final since; how many jobs it
     enqueues."""
-    exchange = Exchange(redis_url, delivery_queue.BLOCK_SECONDS)
-    reader, index, enqueued = StreamReader(exchange, "test"), Index(), 0
+    connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
+    reader, index, enqueued = StreamReader(connection, "test"), Index(), 0
     reader.follow([CHAIN])
     index.put(endpoint)
     while client.xlen(keys.events(CHAIN)):
         reader.ask()
         entries, _ = reader.answer()
-        done = delivery_queue.hand_off(exchange, [handle(index, entry) for entry in entries])
+        done = delivery_queue.enqueue_results(connection, [process(index, entry) for entry in entries])
         again = [
-            handle(index, entry, done.told[entry.entry_id]) for entry in entries if entry.entry_id in done.told
+            process(index, entry, done.conflicts[entry.entry_id])
+            for entry in entries
+            if entry.entry_id in done.conflicts
         ]
-        enqueued += done.enqueued + delivery_queue.hand_off(exchange, again).enqueued
-    while (confirmed := delivery_queue.confirm_waiting(exchange, CHAIN)) != (0, ()):
-        enqueued += confirmed.enqueued + sum(finality.announce(exchange, index, confirmed.final))
-    exchange.close()
+        enqueued += done.enqueued + delivery_queue.enqueue_results(connection, again).enqueued
+    while (confirmed := delivery_queue.enqueue_confirmed(connection, CHAIN)) != (0, ()):
+        enqueued += confirmed.enqueued + sum(
+            notifications.enqueue_finalized(connection, index, confirmed.final_blocks)
+        )
+    connection.close()
     return enqueued

@@ -16,21 +16,21 @@ import orjson
 import redis
 
 from hookfarm import delivery_queue
-from hookfarm.delivery_queue import BLOCK_SECONDS, Attempt, Handled, Settlement
-from hookfarm.delivery_queue.job import Job, Taken
+from hookfarm.delivery_queue import BLOCK_SECONDS, Attempt, EntryResult, Settlement
+from hookfarm.delivery_queue.job import ClaimedJob, Job
 from hookfarm.event_stream import StreamReader
 from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Board, Slot, State
-from hookfarm.http_client.connections import Connections, tls_context
-from hookfarm.http_client.request import Endpoints
+from hookfarm.http_client.connections import ConnectionPool, tls_context
 from hookfarm.http_client.transport import Transport
 from hookfarm.records import Endpoint, new_endpoint_id
 from hookfarm.registry.registry import Registry
 from hookfarm.security.ssrf import IPNetwork
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange, command_client
-from hookfarm.webhook_delivery import duties
-from hookfarm.webhook_delivery.worker import Policy, Worker
+from hookfarm.store.clients import PipelinedConnection, command_client
+from hookfarm.webhook_delivery import telemetry
+from hookfarm.webhook_delivery.endpoints import EndpointCache
+from hookfarm.webhook_delivery.worker import Policy, Worker, WorkerResources
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -40,18 +40,18 @@ LOOPBACK: tuple[IPNetwork, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/12
 CHAIN_ID = 31337
 DONE = Attempt(1, 200, 5, {"at": 1.0, "duration_ms": 5, "status": 200, "detail": "ok"})
 """An attempt that delivered."""
-REPORT_TO = keys.reported("test")
+POLLING_COUNTER = keys.reported("test")
 
 
 class StoppableChild(Child):
-    """A child that is told to stop by a call, where there is no process to signal."""
+    """A child that a call stops, without a process to signal."""
 
     def stop(self) -> None:
         self._stop(signal.SIGTERM, None)
 
 
-class WatchedExchange(Exchange):
-    """An Exchange that keeps what it wrote, one item a write, and lets a test act around a write."""
+class WatchedConnection(PipelinedConnection):
+    """An PipelinedConnection that keeps what it wrote, one item a write, and lets a test act around a write."""
 
     def __init__(self, url: str, block_seconds: float) -> None:
         super().__init__(url, block_seconds)
@@ -67,33 +67,37 @@ class WatchedExchange(Exchange):
 
 
 def _nothing(_: bytes) -> None:
-    """What is done around a write unless a test says otherwise."""
+    """No-op callback."""
 
 
 class OneWorker:
     """A Worker with everything it needs. Step through it in the test's own thread, or `start` it on another."""
 
     def __init__(
-        self, redis_url: str, schedule: Sequence[float], allowed: Sequence[IPNetwork], ca_file: Path | None,
-        grace_seconds: float, block_seconds: float, logged_attempts: int, give_up_seconds: float,
+        self,
+        redis_url: str,
+        policy: Policy,
+        allowed: Sequence[IPNetwork],
+        ca_file: Path | None,
+        grace_seconds: float,
+        block_seconds: float,
         spans: "Spans | None",
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.child = StoppableChild(keys.WEBHOOK_DELIVERY, 0, Board({keys.WEBHOOK_DELIVERY: 1}), grace_seconds)
         self.child.slot.occupy(boot_seconds=10)
         self.child.slot.occupied_by(os.getpid())
-        self.exchange = WatchedExchange(redis_url, block_seconds)
+        self.connection = WatchedConnection(redis_url, block_seconds)
         self.client = command_client(redis_url)
         self._registry_client = command_client(redis_url)
-        connections = Connections(tls_context(ca_file), allowed)
-        self.worker = Worker(
-            self.child,
-            self.exchange,
-            Endpoints(self.exchange, allowed),
-            Transport(connections, give_up=lambda: self.child.out_of_grace),
+        pool = ConnectionPool(tls_context(ca_file), allowed)
+        resources = WorkerResources(
+            self.connection,
+            EndpointCache(self.connection, allowed),
+            Transport(pool, is_cancelled=lambda: self.child.out_of_grace),
             lambda: Registry(self._registry_client),
-            Policy(tuple(schedule), REPORT_TO, logged_attempts, give_up_seconds),
             spans,
         )
+        self.worker = Worker(self.child, resources, policy)
         self._thread: threading.Thread | None = None
         self.error: BaseException | None = None
 
@@ -111,7 +115,7 @@ class OneWorker:
             self.worker.iterate()
 
     def settle(self) -> None:
-        """Settles what is owed, as a stopping worker does, and lets it go on."""
+        """Settle the last job, as a stopping worker does, and go on."""
         self.child.stopping = True
         self.worker.run()
         self.child.stopping = False
@@ -125,7 +129,7 @@ class OneWorker:
         return self._thread is not None and self._thread.is_alive()
 
     def stop(self) -> None:
-        """Tells it to stop, wakes it as a farm would, and waits until it has gone."""
+        """Stop it, wake it as a farm would, and wait for its end."""
         self.child.stop()
         self.join()
 
@@ -139,14 +143,14 @@ class OneWorker:
             self.child.stop()
             self.child.stop()
             self.join()
-        self.exchange.close()
+        self.connection.close()
         self.client.close()
         self._registry_client.close()
         self.child.close()
 
     def _gone(self) -> bool:
         with contextlib.suppress(redis.RedisError):
-            for client_id in duties.blocking_clients([self.slot]):
+            for client_id in telemetry.polling_clients([self.slot]):
                 self.client.client_unblock(client_id)
         return not self.running
 
@@ -167,28 +171,19 @@ def one_worker(
     grace_seconds: float = 20.0,
     block_seconds: float = BLOCK_SECONDS,
     logged_attempts: int = 1000,
-    give_up_seconds: float = 86_400.0,
+    disable_after_seconds: float = 86_400.0,
     spans: "Spans | None" = None,
 ) -> Iterator[OneWorker]:
     """A worker that may post to loopback; gone at the end."""
-    worker = OneWorker(
-        redis_url,
-        schedule,
-        allowed,
-        ca_file,
-        grace_seconds,
-        block_seconds,
-        logged_attempts,
-        give_up_seconds,
-        spans,
-    )
+    policy = Policy(tuple(schedule), POLLING_COUNTER, logged_attempts, disable_after_seconds)
+    worker = OneWorker(redis_url, policy, allowed, ca_file, grace_seconds, block_seconds, spans)
     try:
         yield worker
     finally:
         worker.close()
 
 
-def add_endpoint(client: "redis.Redis", url: str, **fields: Any) -> Endpoint:
+def add_endpoint(client: redis.Redis, url: str, **fields: Any) -> Endpoint:
     """An endpoint in the registry, with its secret."""
     return Registry(client).add(replace(Endpoint(new_endpoint_id(), url), **fields))
 
@@ -202,28 +197,28 @@ def job(endpoint: Endpoint | str, job_id: str | None = None, body: bytes = b'{"t
     return Job(job_id or f"msg_{next(_numbers)}", name, body)
 
 
-def delivered(job: Taken | str, endpoint: str = "ep_1") -> Settlement:
+def delivered(job: ClaimedJob | str, endpoint: str = "ep_1") -> Settlement:
     """The settlement of a job that was delivered, by the job or its id."""
-    taken = job if isinstance(job, Taken) else Taken(0, job, endpoint, 1, {}, b"{}")
-    return delivery_queue.delivered(taken, DONE, keep=1000)
+    claimed = job if isinstance(job, ClaimedJob) else ClaimedJob(0, job, endpoint, 1, {}, b"{}")
+    return delivery_queue.delivered(claimed, DONE, keep=1000)
 
 
 def enqueue(redis_url: str, *jobs: Job, chain_id: int = CHAIN_ID) -> int:
     """Puts the jobs into the queue the way a processor does: one entry, read by the group and handed off."""
-    exchange = Exchange(redis_url, BLOCK_SECONDS)
+    connection = PipelinedConnection(redis_url, BLOCK_SECONDS)
     try:
-        reader = StreamReader(exchange, "test")
+        reader = StreamReader(connection, "test")
         reader.follow([chain_id])
-        exchange.ask(("XADD", keys.events(chain_id), "*", keys.EVENT_FIELD, b"{}"))
+        connection.execute(("XADD", keys.events(chain_id), "*", keys.EVENT_FIELD, b"{}"))
         reader.ask()
         entries, _ = reader.answer()
-        handled = [Handled(entry) for entry in entries[:-1]] + [Handled(entries[-1], jobs)]
-        return delivery_queue.hand_off(exchange, handled).enqueued
+        handled = [EntryResult(entry) for entry in entries[:-1]] + [EntryResult(entries[-1], jobs)]
+        return delivery_queue.enqueue_results(connection, handled).enqueued
     finally:
-        exchange.close()
+        connection.close()
 
 
-def kept(client: "redis.Redis", job_id: str) -> dict[str, Any]:
+def kept(client: redis.Redis, job_id: str) -> dict[str, Any]:
     """The job as the ledger has it."""
     stored = client.hget(keys.JOBS, job_id)
     assert stored is not None, f"no {job_id} in the ledger"
@@ -232,12 +227,12 @@ def kept(client: "redis.Redis", job_id: str) -> dict[str, Any]:
 
 
 def parked(client: Any, endpoint: Endpoint | str) -> list[str]:
-    """The ids of the endpoint's parked jobs, the next to be opened first."""
+    """The ids of the endpoint's parked jobs, the next to be open_spans first."""
     name = endpoint if isinstance(endpoint, str) else endpoint.id
     return [job_id.decode() for job_id in client.zrange(keys.PARKED + name, 0, -1)]
 
 
-def due_in_seconds(client: "redis.Redis", job_id: str) -> float:
+def due_in_seconds(client: redis.Redis, job_id: str) -> float:
     """How long until the job's next attempt."""
     due = client.zscore(keys.RETRY, job_id)
     assert due is not None, f"{job_id} waits for no attempt"

@@ -62,4 +62,4 @@ def piece_behind(jobs: Sequence[Job]) -> Piece:
 
 def in_lane(client: Any, endpoint: str) -> list[str]:
     """The ids of the jobs in the lane, the next to leave it first."""
-    return [job_id.decode() for job_id in client.zrange(keys.LANE + endpoint, 0, -1)]
+    return [job_id.decode() for job_id in client.zrange(keys.BACKFILL_QUEUE + endpoint, 0, -1)]

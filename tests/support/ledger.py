@@ -8,7 +8,7 @@ import redis
 
 from hookfarm.deliveries import state_index
 from hookfarm.deliveries.filters import DeadLetterFilter
-from hookfarm.delivery_queue.job import Taken, decode
+from hookfarm.delivery_queue.job import ClaimedJob, decode
 from hookfarm.store import keys
 from hookfarm.store.window_rules import CIRCUIT
 
@@ -31,12 +31,12 @@ def assert_ledger_invariant(client: "redis.Redis") -> None:
             pipe.zrange(key, 0, -1, withscores=True)
         pipe.lrange(keys.DELIVERY_QUEUE, 0, -1)
         pipe.get(keys.SEQUENCE)
-        pipe.hgetall(keys.LIMITS)
-        pipe.zrange(keys.WAKE, 0, -1)
+        pipe.hgetall(keys.ENDPOINT_LIMITS)
+        pipe.zrange(keys.WINDOW_TIMERS, 0, -1)
         pipe.zrange(keys.RETRY_INDEX, 0, -1)
         pipe.zrange(keys.DEAD_INDEX, 0, -1)
-        pipe.zrange(keys.CIRCUITS, 0, -1)
-        pipe.smembers(keys.PAUSED)
+        pipe.zrange(keys.OPEN_CIRCUITS, 0, -1)
+        pipe.smembers(keys.DISABLED_ENDPOINTS)
         pipe.hkeys(keys.ENDPOINTS)
         for key in window_keys:
             pipe.hmget(key, "open", "failures")
@@ -71,16 +71,16 @@ def _ids(index: list[bytes]) -> Counter[bytes]:
 
 
 def _assert_the_lanes_agree(client: "redis.Redis") -> None:
-    lane_keys = sorted(client.scan_iter(match=f"{keys.LANE}*"))
+    lane_keys = sorted(client.scan_iter(match=f"{keys.BACKFILL_QUEUE}*"))
     with client.pipeline(transaction=True) as pipe:
-        pipe.hkeys(keys.LANE_JOBS)
-        pipe.smembers(keys.LANES)
+        pipe.hkeys(keys.BACKFILL_JOBS)
+        pipe.smembers(keys.BACKFILL_QUEUES)
         for key in lane_keys:
             pipe.zrange(key, 0, -1)
         jobs, known, *lanes = pipe.execute()
     placed = [job_id for lane in lanes for job_id in lane]
     assert sorted(placed) == sorted(jobs), f"lanes hold {placed}, and there are jobs for {jobs}"
-    unknown = {_behind(key, keys.LANE) for key in lane_keys} - {name.decode() for name in known}
+    unknown = {_behind(key, keys.BACKFILL_QUEUE) for key in lane_keys} - {name.decode() for name in known}
     assert not unknown, f"lanes that nobody looks at: {unknown}"
 
 
@@ -90,11 +90,11 @@ def _behind(key: bytes, prefix: str) -> str:
 
 def _assert_the_list_agrees(open_: list[tuple[bytes, float]], elements: list[bytes], last: int) -> None:
     sequences = {job_id.decode(): int(score) for job_id, score in open_}
-    own = [taken for taken in map(decode, elements) if isinstance(taken, Taken)]
-    for taken in own:
-        found = sequences.get(taken.id, taken.sequence)
-        assert taken.sequence <= found, f"{taken.id} is queued under {taken.sequence} and open under {found}"
-    order = [taken.sequence for taken in own]
+    own = [claimed for claimed in map(decode, elements) if isinstance(claimed, ClaimedJob)]
+    for claimed in own:
+        found = sequences.get(claimed.id, claimed.sequence)
+        assert claimed.sequence <= found, f"{claimed.id} is queued under {claimed.sequence} and open under {found}"
+    order = [claimed.sequence for claimed in own]
     assert order == sorted(order, reverse=True), f"the list is not in the order of sequences: {order}"
     assert max(sequences.values(), default=0) <= last, "a sequence beyond the last one given out"
 

@@ -13,14 +13,15 @@ PACKAGE = Path(hookfarm.__file__).parent
 PARTS = tuple(sorted(p.stem for p in PACKAGE.iterdir() if (p / "__init__.py").exists() or p.suffix == ".py"))
 
 LAYERS = (
-    ("errors", "backoff", "timestamps"),
+    ("errors", "backoff", "socket_timeouts", "timestamps"),
     ("security", "abi"),
     ("logs", "conditions", "config"),
     ("records", "store"),
     ("farm", "event_stream", "registry", "metrics"),
     ("chain", "delivery_queue", "outage", "devchain"),
-    ("deliveries",),
-    ("matching", "http_client", "tracing"),
+    ("matching", "deliveries"),
+    ("http_client",),
+    ("tracing",),
     ("event_ingestor", "message_processor", "webhook_delivery", "backfill", "receiver"),
     ("status", "test_events"),
     ("api", "keeper"),
@@ -28,7 +29,7 @@ LAYERS = (
     ("cli",),
 )
 OUTSIDE = {"__init__", "__main__"}
-STDLIB_ONLY_FARM = {"errors", "logs", "security"}
+STDLIB_ONLY_FARM = {"backoff", "errors", "logs", "security"}
 
 
 def imports_of(part: str) -> set[str]:

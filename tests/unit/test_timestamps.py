@@ -3,7 +3,7 @@
 import pytest
 
 from hookfarm import timestamps
-from hookfarm.matching.payload import LAST_TIMESTAMP
+from hookfarm.matching.payload import MAX_TIMESTAMP
 
 NOW = 1_800_000_000.0
 
@@ -37,5 +37,5 @@ def test_a_time_is_utc_to_the_millisecond(at_ms: int, text: str) -> None:
 
 
 def test_the_last_time_of_a_webhook_has_four_digits_of_year() -> None:
-    assert timestamps.format_whole_seconds(LAST_TIMESTAMP) == "9999-12-31T23:59:59Z"
+    assert timestamps.format_whole_seconds(MAX_TIMESTAMP) == "9999-12-31T23:59:59Z"
     assert timestamps.format_whole_seconds(0) == "1970-01-01T00:00:00Z"

@@ -50,7 +50,7 @@ function services(picture) {
 }
 
 function chains(picture) {
-  return picture.chains.filter((chain) => chain.why).map((chain) => `chain ${chain.chain_id}: ${chain.why}`);
+  return picture.chains.filter((chain) => chain.reason).map((chain) => `chain ${chain.chain_id}: ${chain.reason}`);
 }
 
 export const isSilent = (said) => said.heard_seconds_ago !== null && said.heard_seconds_ago > SILENT_SECONDS;

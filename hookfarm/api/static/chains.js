@@ -14,10 +14,10 @@ const HEADS = [
   ["Nodes", "number"],
 ];
 const STATES = {
-  in_use: ["in use", "pill good"],
-  standing_by: ["standing by", "pill"],
-  cooling_down: ["cooling down", "pill warn"],
-  refused: ["refused", "pill bad"],
+  active: ["active", "pill good"],
+  standby: ["standby", "pill"],
+  cooldown: ["cooldown", "pill warn"],
+  wrong_chain: ["wrong chain", "pill bad"],
 };
 
 /** A table with a row for each chain, under which its nodes come when their number is pressed. */
@@ -70,7 +70,7 @@ function chainRow(id) {
   cells.at(-1).replaceChildren(open);
   const line = h("tr", {}, ...cells.map((cell, index) => h("td", { class: HEADS[index][1] }, cell)));
   const show = (chain) => {
-    const nodes = chain.providers ?? [];
+    const nodes = chain.nodes ?? [];
     const words = [
       String(chain.chain_id),
       stateOf(chain),
@@ -85,7 +85,7 @@ function chainRow(id) {
       text(cells[index], said);
       attribute(cells[index], "class", look);
     });
-    const usable = nodes.filter((node) => !isLeftAlone(node)).length;
+    const usable = nodes.filter((node) => !isUnusable(node)).length;
     text(open, nodes.length ? `${count(usable)} of ${count(nodes.length)}` : "–");
     attribute(open, "class", usable < nodes.length ? "quiet some" : "quiet");
     attribute(open, "title", nodes.map(inWords).join("\n"));
@@ -103,20 +103,20 @@ function stateOf(chain) {
   return [`catching up, ${rate(speed)} blocks/s, ${seconds(left)} left`, "pill warn"];
 }
 
-const isLeftAlone = (node) => node.state === "cooling_down" || node.state === "refused";
+const isUnusable = (node) => node.state === "cooldown" || node.state === "wrong_chain";
 
 /** What follows a node's state: for how long, and why. */
 function why(node) {
-  const rest = node.until_ms === null ? "" : `asked again in ${seconds(restSeconds(node))}`;
-  const error = node.last_error ? `${node.last_error}, ${moment(node.last_error_at_ms)}` : "";
-  return [rest, error].filter(Boolean).join(" · ");
+  const cooldown = node.cooldown_until === null ? "" : `asked again in ${seconds(cooldownSeconds(node))}`;
+  const error = node.last_error ? `${node.last_error}, ${moment(node.last_error_at)}` : "";
+  return [cooldown, error].filter(Boolean).join(" · ");
 }
 
-const restSeconds = (node) => Math.ceil(Math.max(0, node.until_ms - Date.now()) / 1000);
+const cooldownSeconds = (node) => Math.ceil(Math.max(0, Date.parse(node.cooldown_until) - Date.now()) / 1000);
 
 const wordsFor = (node) => STATES[node.state] ?? [node.state, "pill"];
 
-const inWords = (node) => [`${node.node}: ${wordsFor(node)[0]}`, why(node)].filter(Boolean).join(" · ");
+const inWords = (node) => [`${node.name}: ${wordsFor(node)[0]}`, why(node)].filter(Boolean).join(" · ");
 
 function nodeLine() {
   return h("li", {}, h("span", {}), h("code", {}), h("span", { class: "muted" }), h("small", {}));
@@ -128,7 +128,7 @@ function showNode(line, node) {
   const failed = Object.values(node.errors).reduce((sum, number) => sum + number, 0);
   text(state, words);
   attribute(state, "class", look);
-  text(name, node.node);
+  text(name, node.name);
   text(asked, `${plural(node.requests, "request")}, ${plural(failed, "error")}`);
   text(reason, why(node));
 }

@@ -24,10 +24,10 @@
 -- A key of another type is an error before anything is done.
 local endpoint, stood, stands = ARGV[2], ARGV[3], ARGV[4]
 local FIRST, PARTS, JOB_PARTS = 12, 7, 4
-local wrong = wrong_type({KEYS[1], 'hash', KEYS[2], 'hash', LANE .. endpoint, 'zset', LANE_JOBS, 'hash', LANES, 'set',
-                          LIVE, 'string', BACKFILLS, 'zset', JOBS, 'hash', OPEN, 'zset', SEQUENCE, 'string',
-                          DELIVERY_QUEUE, 'list', LIMITS, 'hash', WAKE, 'zset', UNCONFIRMED, 'hash', DELIVERED, 'hash',
-                          AFTER, 'hash', BACKFILLING .. endpoint, 'string'})
+local wrong = wrong_type({KEYS[1], 'hash', KEYS[2], 'hash', BACKFILL_QUEUE .. endpoint, 'zset', BACKFILL_JOBS, 'hash', BACKFILL_QUEUES, 'set',
+                          LIVE_ACTIVITY, 'string', BACKFILLS, 'zset', JOBS, 'hash', OPEN, 'zset', SEQUENCE, 'string',
+                          DELIVERY_QUEUE, 'list', ENDPOINT_LIMITS, 'hash', WINDOW_TIMERS, 'zset', UNCONFIRMED, 'hash', DELIVERED, 'hash',
+                          FOLLOW_UPS, 'hash', BACKFILL_LOCK .. endpoint, 'string'})
 if wrong then
   return wrong
 end
@@ -58,7 +58,7 @@ end
 
 local differs = each_log(function(log, place)
   local block, index, told = unpack(log)
-  return block ~= '' and (redis.call('HGET', SENT .. block, index) or '') ~= told and place
+  return block ~= '' and (redis.call('HGET', HISTORY .. block, index) or '') ~= told and place
 end)
 if differs then
   return {'told', differs}
@@ -68,12 +68,12 @@ if ARGV[11] ~= '0' and not hold(endpoint, ARGV[1], ARGV[11]) then
 end
 
 local function is_known(id)
-  return redis.call('HEXISTS', JOBS, id) + redis.call('HEXISTS', DELIVERED, id) + redis.call('HEXISTS', LANE_JOBS, id)
+  return redis.call('HEXISTS', JOBS, id) + redis.call('HEXISTS', DELIVERED, id) + redis.call('HEXISTS', BACKFILL_JOBS, id)
          + redis.call('HEXISTS', UNCONFIRMED, id) > 0
 end
 
 redis.call('HSET', KEYS[1], 'at', stands)
-local place = tonumber(redis.call('ZRANGE', LANE .. endpoint, -1, -1, 'WITHSCORES')[2] or 0)
+local place = tonumber(redis.call('ZRANGE', BACKFILL_QUEUE .. endpoint, -1, -1, 'WITHSCORES')[2] or 0)
 
 -- Whether the job is new; what must follow a delivery that is still to come waits for that one alone.
 local function put(block, goes, id, job, original)
@@ -81,15 +81,15 @@ local function put(block, goes, id, job, original)
     return false
   end
   if original ~= '' and comes_first(original) then
-    return redis.call('HSETNX', AFTER, original, job) == 1
+    return redis.call('HSETNX', FOLLOW_UPS, original, job) == 1
   end
   local line, reached = string.match(goes, '^(%S+) (%S+)$')
   if line then
     wait_for_confirmations(block, line, reached, id, job)
   else
     place = place + 1
-    redis.call('HSET', LANE_JOBS, id, job)
-    redis.call('ZADD', LANE .. endpoint, place, id)
+    redis.call('HSET', BACKFILL_JOBS, id, job)
+    redis.call('ZADD', BACKFILL_QUEUE .. endpoint, place, id)
   end
   return true
 end
@@ -121,11 +121,11 @@ redis.call('HSET', KEYS[1], 'updated_ms', digits(now_ms))
 redis.call('ZADD', BACKFILLS, digits(now_ms), ARGV[1])
 if ARGV[6] == '1' then
   redis.call('HSET', KEYS[1], 'done_ms', digits(now_ms))
-  redis.call('DEL', BACKFILLING .. endpoint)
+  redis.call('DEL', BACKFILL_LOCK .. endpoint)
 end
 redis.call('EXPIRE', KEYS[1], ARGV[10])
-if redis.call('EXISTS', LANE .. endpoint) == 1 then
-  redis.call('SADD', LANES, endpoint)
+if redis.call('EXISTS', BACKFILL_QUEUE .. endpoint) == 1 then
+  redis.call('SADD', BACKFILL_QUEUES, endpoint)
   lanes = nil
   window_of(endpoint)
 end

@@ -23,15 +23,15 @@ for chain in string.gmatch(ARGV[4], '%d+') do
 end
 
 local function forget_backfills(endpoint)
-  for _, id in ipairs(redis.call('ZRANGE', LANE .. endpoint, 0, -1)) do
-    redis.call('HDEL', LANE_JOBS, id)
-    redis.call('HDEL', AFTER, id)
+  for _, id in ipairs(redis.call('ZRANGE', BACKFILL_QUEUE .. endpoint, 0, -1)) do
+    redis.call('HDEL', BACKFILL_JOBS, id)
+    redis.call('HDEL', FOLLOW_UPS, id)
   end
-  redis.call('DEL', LANE .. endpoint, BACKFILLING .. endpoint)
+  redis.call('DEL', BACKFILL_QUEUE .. endpoint, BACKFILL_LOCK .. endpoint)
   for _, name in ipairs(redis.call('ZRANGE', BACKFILLS, 0, -1)) do
     if string.sub(name, 1, #endpoint + 1) == endpoint .. ':' then
       redis.call('ZREM', BACKFILLS, name)
-      redis.call('DEL', BACKFILL .. name)
+      redis.call('DEL', BACKFILL_STATE .. name)
     end
   end
 end
@@ -52,17 +52,17 @@ else
 end
 redis.call('ZADD', KEYS[3], revision, ARGV[1])
 if ARGV[3] == '' then
-  redis.call('HDEL', LIMITS, ARGV[1])
+  redis.call('HDEL', ENDPOINT_LIMITS, ARGV[1])
 else
-  redis.call('HSET', LIMITS, ARGV[1], ARGV[3])
+  redis.call('HSET', ENDPOINT_LIMITS, ARGV[1], ARGV[3])
 end
 local paused = string.sub(ARGV[3], 1, 2) == '1 '
-if redis.call(paused and 'SADD' or 'SREM', PAUSED, ARGV[1]) == 1 and paused and existed then
+if redis.call(paused and 'SADD' or 'SREM', DISABLED_ENDPOINTS, ARGV[1]) == 1 and paused and existed then
   local reason = string.match(ARGV[2], '"disabled_reason":"([^"\\]*)"')
   note_fact('hookfarm.endpoint.disabled', now, ARGV[1], {reason = reason or cjson.null})
 end
 redis.call('HDEL', WINDOW .. ARGV[1], 'failures', 'since', 'pause', 'wait', 'low')
-if redis.call('ZREM', CIRCUITS, ARGV[1]) == 1 and ARGV[2] ~= '' then
+if redis.call('ZREM', OPEN_CIRCUITS, ARGV[1]) == 1 and ARGV[2] ~= '' then
   note_fact('hookfarm.endpoint.circuit_closed', now, ARGV[1], {})
 end
 local operational = {}
@@ -74,12 +74,12 @@ if not paused and string.find(ARGV[2], '"kind":"operational"', 1, true) then
   end
 end
 if #operational > 0 then
-  redis.call('HSET', OPERATIONAL, ARGV[1], cjson.encode(operational))
+  redis.call('HSET', OPERATIONAL_SUBSCRIPTIONS, ARGV[1], cjson.encode(operational))
 else
-  redis.call('HDEL', OPERATIONAL, ARGV[1])
+  redis.call('HDEL', OPERATIONAL_SUBSCRIPTIONS, ARGV[1])
 end
 if redis.call('EXISTS', PARKED .. ARGV[1]) == 1 then
-  redis.call('ZADD', WAKE, string.format('%.0f', math.floor(now / 1000)), ARGV[1])
+  redis.call('ZADD', WINDOW_TIMERS, string.format('%.0f', math.floor(now / 1000)), ARGV[1])
 elseif redis.call('HGET', WINDOW .. ARGV[1], 'open') == '0' then
   redis.call('DEL', WINDOW .. ARGV[1])
 end

@@ -60,7 +60,7 @@ while mark do
 end
 local enqueued = 0
 for _, kind in ipairs({'blocks', 'safe', 'finalized'}) do
-  local line = WAITING .. ARGV[1] .. ':' .. kind
+  local line = UNCONFIRMED_BY_BLOCK .. ARGV[1] .. ':' .. kind
   local reached = tonumber(redis.call('HGET', KEYS[4], kind) or '-1')
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', line, '-inf', reached, 'LIMIT', 0, ARGV[2])) do
     redis.call('ZREM', line, id)
@@ -75,4 +75,4 @@ for _, kind in ipairs({'blocks', 'safe', 'finalized'}) do
   end
 end
 local final = tonumber(redis.call('HGET', KEYS[4], 'finalized') or '-1')
-return finish({enqueued, unpack(redis.call('ZRANGEBYSCORE', FINALIZING .. ARGV[1], '-inf', final, 'LIMIT', 0, ARGV[5]))})
+return finish({enqueued, unpack(redis.call('ZRANGEBYSCORE', UNFINALIZED_BLOCKS .. ARGV[1], '-inf', final, 'LIMIT', 0, ARGV[5]))})

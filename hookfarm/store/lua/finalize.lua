@@ -12,7 +12,7 @@ local block = ARGV[1] .. ':' .. ARGV[2]
 -- A delivery may be sent once the one before it is over.
 local function follow(endpoint, id, job, original)
   if original ~= '' and comes_first(original) then
-    return redis.call('HSETNX', AFTER, original, job)
+    return redis.call('HSETNX', FOLLOW_UPS, original, job)
   end
   if redis.call('HSETNX', JOBS, id, job) == 0 then
     return 0
@@ -26,10 +26,10 @@ local i = 3
 while i <= #ARGV do
   local log, expected, told, jobs = unpack(ARGV, i, i + 3)
   i = i + 4
-  local before = redis.call('HGET', SENT .. block, log) or ''
-  if before == expected and redis.call('HDEL', UNFINALIZED .. block, log) == 1 then
+  local before = redis.call('HGET', HISTORY .. block, log) or ''
+  if before == expected and redis.call('HDEL', UNFINALIZED_LOGS .. block, log) == 1 then
     if told ~= '' then
-      redis.call('HSET', SENT .. block, log, told)
+      redis.call('HSET', HISTORY .. block, log, told)
     end
     for job = i, i + 4 * jobs - 1, 4 do
       enqueued = enqueued + follow(unpack(ARGV, job, job + 3))
@@ -37,7 +37,7 @@ while i <= #ARGV do
   end
   i = i + 4 * jobs
 end
-if redis.call('EXISTS', UNFINALIZED .. block) == 0 and redis.call('ZREM', FINALIZING .. ARGV[1], ARGV[2]) == 1 then
-  redis.call('EXPIRE', SENT .. block, TOLD_SECONDS)
+if redis.call('EXISTS', UNFINALIZED_LOGS .. block) == 0 and redis.call('ZREM', UNFINALIZED_BLOCKS .. ARGV[1], ARGV[2]) == 1 then
+  redis.call('EXPIRE', HISTORY .. block, TOLD_SECONDS)
 end
 return finish(enqueued)

@@ -20,8 +20,8 @@
 -- A job that is in the ledger already is not enqueued again.
 -- A key of another type is an error before anything is done.
 local wrong = wrong_type({KEYS[1], 'stream', JOBS, 'hash', OPEN, 'zset', SEQUENCE, 'string', DELIVERY_QUEUE, 'list',
-                          DEAD, 'zset', LIMITS, 'hash', WAKE, 'zset', AFTER, 'hash', UNCONFIRMED, 'hash',
-                          LANES, 'set', LANE_JOBS, 'hash', LIVE, 'string'})
+                          DEAD, 'zset', ENDPOINT_LIMITS, 'hash', WINDOW_TIMERS, 'zset', FOLLOW_UPS, 'hash', UNCONFIRMED, 'hash',
+                          BACKFILL_QUEUES, 'set', BACKFILL_JOBS, 'hash', LIVE_ACTIVITY, 'string'})
 if wrong then
   return wrong
 end
@@ -49,8 +49,8 @@ end
 
 -- Whether the delivery had not been sent and never will be; what was to follow it is gone with it.
 local function never_sent(endpoint, id)
-  if redis.call('HDEL', LANE_JOBS, id) == 1 then
-    redis.call('ZREM', LANE .. endpoint, id)
+  if redis.call('HDEL', BACKFILL_JOBS, id) == 1 then
+    redis.call('ZREM', BACKFILL_QUEUE .. endpoint, id)
   elseif redis.call('HDEL', UNCONFIRMED, id) == 0 then
     local job = redis.call('HGET', JOBS, id)
     if not job or not take_back_unsent(id, endpoint, job) then
@@ -58,7 +58,7 @@ local function never_sent(endpoint, id)
     end
     redis.call('HDEL', JOBS, id)
   end
-  redis.call('HDEL', AFTER, id)
+  redis.call('HDEL', FOLLOW_UPS, id)
   return true
 end
 
@@ -70,13 +70,13 @@ local function withdraw(endpoint, id, job, originals)
   if never_sent(endpoint, first) then
     return 0
   end
-  redis.call('HDEL', AFTER, first)
+  redis.call('HDEL', FOLLOW_UPS, first)
   if job == '' then
     return 0
   end
   for _, original in ipairs({first, second}) do
     if owed(original) then
-      redis.call('HSET', AFTER, original, job)
+      redis.call('HSET', FOLLOW_UPS, original, job)
       return 1
     end
   end
@@ -122,7 +122,7 @@ local i = 3 + plain
 while i <= #ARGV do
   local entry, block, log, expected, told, items = unpack(ARGV, i, i + 5)
   i = i + 6
-  local before = block ~= '' and redis.call('HGET', SENT .. block, log) or ''
+  local before = block ~= '' and redis.call('HGET', HISTORY .. block, log) or ''
   if before ~= expected then
     answer[#answer + 1] = entry
     answer[#answer + 1] = before

@@ -9,16 +9,16 @@ local MOST_ORPHANS = 500
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local mine = {string.format('%.0f', now), ARGV[2], ARGV[3], unpack(ARGV, 5)}
-redis.call('HDEL', HOLDERS, ARGV[1])
-redis.call('HSET', HOLDERS, ARGV[1], table.concat(mine, ' '))
+redis.call('HDEL', HELD_BY_FARM, ARGV[1])
+redis.call('HSET', HELD_BY_FARM, ARGV[1], table.concat(mine, ' '))
 local lowest = tonumber(ARGV[2])
 local workers = 0
 local held = {}
-local farms = redis.call('HGETALL', HOLDERS)
+local farms = redis.call('HGETALL', HELD_BY_FARM)
 for i = 1, #farms, 2 do
   local at, watermark, hands, rest = string.match(farms[i + 1], '^(%d+) (%d+) (%d+)(.*)$')
   if not at or now - tonumber(at) > tonumber(ARGV[4]) then
-    redis.call('HDEL', HOLDERS, farms[i])
+    redis.call('HDEL', HELD_BY_FARM, farms[i])
   else
     lowest = math.min(lowest, tonumber(watermark))
     workers = workers + tonumber(hands)
@@ -27,7 +27,7 @@ for i = 1, #farms, 2 do
     end
   end
 end
-redis.call('HSET', LIMITS, '*', math.max(workers, 1))
+redis.call('HSET', ENDPOINT_LIMITS, '*', math.max(workers, 1))
 local orphans = {}
 local below = redis.call('ZRANGEBYSCORE', OPEN, '-inf', '(' .. string.format('%.0f', lowest), 'WITHSCORES')
 for i = 1, #below, 2 do

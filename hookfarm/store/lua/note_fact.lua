@@ -2,8 +2,8 @@
 --
 -- ARGV 1 the fact as JSON
 -- Returns 1, or 0 where nobody does.
-if redis.call('EXISTS', OPERATIONAL) == 0 then
+if redis.call('EXISTS', OPERATIONAL_SUBSCRIPTIONS) == 0 then
   return 0
 end
-redis.call('RPUSH', FACTS, ARGV[1])
+redis.call('RPUSH', OPERATIONAL_EVENTS, ARGV[1])
 return 1

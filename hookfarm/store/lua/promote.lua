@@ -12,9 +12,9 @@ for _, id in ipairs(due) do
     admit(endpoint_of(job) or '', id, job, true)
   end
 end
-local awake = redis.call('ZRANGEBYSCORE', WAKE, '-inf', now, 'LIMIT', 0, ARGV[1])
+local awake = redis.call('ZRANGEBYSCORE', WINDOW_TIMERS, '-inf', now, 'LIMIT', 0, ARGV[1])
 if #awake > 0 then
-  redis.call('ZREM', WAKE, unpack(awake))
+  redis.call('ZREM', WINDOW_TIMERS, unpack(awake))
 end
 for _, endpoint in ipairs(awake) do
   window_of(endpoint)
@@ -22,7 +22,7 @@ end
 for _, endpoint in ipairs(all_lanes()) do
   local window = window_of(endpoint)
   if window.lane == 0 and window.open == 0 then
-    redis.call('SREM', LANES, endpoint)
+    redis.call('SREM', BACKFILL_QUEUES, endpoint)
   end
 end
 return finish(#due)

@@ -4,6 +4,6 @@
 -- Returns for each: the notes, nothing where there are none, and how many attempts its log has.
 local found = {}
 for i, endpoint in ipairs(ARGV) do
-  found[i] = {redis.call('GET', LATELY .. endpoint), redis.call('XLEN', ATTEMPTS .. endpoint)}
+  found[i] = {redis.call('GET', ENDPOINT_STATS .. endpoint), redis.call('XLEN', ATTEMPTS .. endpoint)}
 end
 return found

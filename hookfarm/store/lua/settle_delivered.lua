@@ -20,7 +20,7 @@ local length
 if job then
   local attempt = id .. ' ' .. ARGV[5] .. ' ' .. ARGV[6] .. ' ' .. ARGV[7]
   redis.call('XADD', ATTEMPTS .. endpoint, '*', 'a', attempt)
-  redis.pcall('XADD', RECENT, '*', 'a', endpoint .. ' ' .. attempt)
+  redis.pcall('XADD', ATTEMPTS_ALL, '*', 'a', endpoint .. ' ' .. attempt)
   note_lately(endpoint, took_ms, 1)
   length = redis.call('XLEN', ATTEMPTS .. endpoint)
 end
@@ -31,7 +31,7 @@ if was_open then
   local key = WINDOW .. endpoint
   local open, low = redis.call('HINCRBY', key, 'open', -1), tonumber(redis.call('HGET', key, 'low') or '')
   local healthy = low and open > low and took_ms < SLOW_MS
-  if healthy and log_is_bounded and redis.call('HEXISTS', AFTER, id) == 0 then
+  if healthy and log_is_bounded and redis.call('HEXISTS', FOLLOW_UPS, id) == 0 then
     return 1
   end
 end

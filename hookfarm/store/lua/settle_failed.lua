@@ -37,7 +37,7 @@ if ARGV[6] ~= 'none' and tonumber(ARGV[8]) > 0 then
   local log, attempt = ATTEMPTS .. endpoint, table.concat({id, ARGV[9], ARGV[10], ARGV[11]}, ' ')
   redis.call('XADD', log, '*', 'a', attempt)
   note_lately(endpoint, tonumber(ARGV[11]), 0)
-  redis.pcall('XADD', RECENT, '*', 'a', endpoint .. ' ' .. attempt)
+  redis.pcall('XADD', ATTEMPTS_ALL, '*', 'a', endpoint .. ' ' .. attempt)
   bound_log(endpoint, redis.call('XLEN', log), tonumber(ARGV[8]))
 end
 return finish(given_up and 2 or 1)

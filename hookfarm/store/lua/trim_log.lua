@@ -24,7 +24,7 @@ for i, entry in ipairs(redis.call('XRANGE', key, '-', '+', 'COUNT', ARGV[4])) do
 end
 forget_oldest(endpoint, going)
 if redis.call('XLEN', key) == 0 then
-  redis.call('DEL', key, LATELY .. endpoint)
-  redis.call('SREM', LOGGED, endpoint)
+  redis.call('DEL', key, ENDPOINT_STATS .. endpoint)
+  redis.call('SREM', LOGGED_ENDPOINTS, endpoint)
 end
 return #going

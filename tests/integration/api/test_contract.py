@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hookfarm.chain.providers import Providers
+from hookfarm.chain.node_pool import NodePool
 from hookfarm.errors import ChainUnavailable
 from hookfarm.event_ingestor import status
 from hookfarm.event_ingestor.counters import Gauges
@@ -60,7 +60,7 @@ def told_of_a_chain() -> dict[str, Any]:
     """What an ingestor says of a chain that it catches up with, one of whose nodes has failed."""
     [slot] = Board({keys.EVENT_INGESTOR: 1}).slots(keys.EVENT_INGESTOR)
     slot.state = State.UP
-    numbers, watched = Gauges(slot, 7), Providers(["wss://one.example", "https://two.example"]).all
+    numbers, watched = Gauges(slot, 7), NodePool(["wss://one.example", "https://two.example"]).all
     numbers.nodes.watch(watched)
     numbers.nodes.failed(watched[0], ChainUnavailable("HTTP 429"), 600.0)
     numbers.catching_up(12.0, 65.0)

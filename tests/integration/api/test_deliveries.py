@@ -170,15 +170,15 @@ def test_the_list_of_all_attempts_is_bounded_and_stops_no_delivery(
     client: Any, redis_url: str, api: Api, worker: OneWorker, receiver: Receiver
 ) -> None:
     one = add_endpoint(client, receiver.url)
-    client.set(keys.RECENT, "of another type")
+    client.set(keys.ATTEMPTS_ALL, "of another type")
     attempt(worker, redis_url, one, "msg_1")
     assert (len(receiver.received), client.exists(keys.JOBS)) == (1, 0)
     refused(api.ask("GET", "/v1/deliveries"), 503)
-    client.delete(keys.RECENT)
+    client.delete(keys.ATTEMPTS_ALL)
     attempt(worker, redis_url, one, "msg_2")
     assert ids(api.ask("GET", "/v1/deliveries").json["data"]) == ["msg_2"]
-    client.xadd(keys.RECENT, {"a": f"{one.id} msg_3 1 200 1"}, id="9999999999999-0")
+    client.xadd(keys.ATTEMPTS_ALL, {"a": f"{one.id} msg_3 1 200 1"}, id="9999999999999-0")
     LogTrimmer(1000, -20 * 365 * 86_400.0).perform(client)
-    assert client.xlen(keys.RECENT) <= 2
+    assert client.xlen(keys.ATTEMPTS_ALL) <= 2
     assert orjson.loads(api.ask("GET", "/v1/chains").body) == {"data": [], "next_cursor": None}
     assert delivery_queue.depths(client).open == 0

@@ -184,7 +184,7 @@ def test_open_circuits_are_found_at_once_however_many_endpoints_there_are(
         }
         client.hset(keys.ENDPOINTS, mapping=stored)
         client.zadd(keys.REGISTRY_CREATED, {name: 10**15 + number for number, name in enumerate(names)})
-        client.zadd(keys.CIRCUITS, {"ep_9": 3, "ep_7": 1, "ep_8": 2, "ep_gone": 4})
+        client.zadd(keys.OPEN_CIRCUITS, {"ep_9": 3, "ep_7": 1, "ep_8": 2, "ep_gone": 4})
 
         def ids(query: str) -> list[list[str]]:
             return [[one["id"] for one in page] for page in pages(api, f"/v1/endpoints?circuit=open{query}")]
@@ -193,7 +193,7 @@ def test_open_circuits_are_found_at_once_however_many_endpoints_there_are(
         assert ids("&limit=2") == [["ep_9", "ep_8"], ["ep_7"]]
         assert ids("&q=odd") == [["ep_9"]]
         assert ids("&enabled=false") == [[]]
-        client.zadd(keys.CIRCUITS, dict.fromkeys(names, 5))
+        client.zadd(keys.OPEN_CIRCUITS, dict.fromkeys(names, 5))
         assert [name for page in ids("&limit=200") for name in page] == names[::-1]
 
 

@@ -63,7 +63,7 @@ def test_what_waits_for_confirmations_live_waits_for_them_in_a_backfill(
 ) -> None:
     endpoint = subscribed(client, confirmations=100)
     run_backfill(client, redis_url, endpoint, (devchain.http_url,), BLOCKS)
-    line = f"{keys.WAITING}{CHAIN}:blocks"
+    line = f"{keys.UNCONFIRMED_BY_BLOCK}{CHAIN}:blocks"
     assert client.zcount(line, "-inf", BLOCKS) == 0
     assert client.zcard(line) == client.hlen(keys.UNCONFIRMED) == 3 * 100
     assert len(jobs_of(client)) == 3 * (BLOCKS - 100)
@@ -164,8 +164,8 @@ def test_it_reads_no_more_while_enough_is_waiting(client: Any, redis_url: str, d
         if "waiting for the farm" in progress.note:
             paused += 1
             gone = waiting[:100]
-            client.zrem(keys.LANE + endpoint.id, *gone)
-            client.hdel(keys.LANE_JOBS, *gone)
+            client.zrem(keys.BACKFILL_QUEUE + endpoint.id, *gone)
+            client.hdel(keys.BACKFILL_JOBS, *gone)
 
     progress = run_backfill(client, redis_url, endpoint, (devchain.http_url,), BLOCKS, take_some, most_waiting=60)
     assert progress.blocks == BLOCKS
@@ -187,7 +187,7 @@ def test_without_a_node_it_says_so(client: Any, redis_url: str, devchain: Runnin
 
 def test_while_another_one_holds_an_endpoint_with_an_order_nothing_is_read(client: Any, redis_url: str) -> None:
     endpoint = replace(subscribed(client), ordered=True)
-    client.set(keys.BACKFILLING + endpoint.id, "another", px=60_000)
+    client.set(keys.BACKFILL_LOCK + endpoint.id, "another", px=60_000)
     with pytest.raises(Conflict, match="another is under way"):
         run_backfill(client, redis_url, endpoint, ("http://127.0.0.1:9",), 10)
 

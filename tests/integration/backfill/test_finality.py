@@ -12,15 +12,16 @@ from hookfarm import delivery_queue
 from hookfarm.backfill import selection
 from hookfarm.backfill.chain_view import ChainView
 from hookfarm.backfill.selection import Selected
-from hookfarm.chain.block import Block, Header, encoded
-from hookfarm.delivery_queue import Verdict
-from hookfarm.delivery_queue.job import Taken
+from hookfarm.chain.block import Block, Header
+from hookfarm.delivery_queue import HealthSignal
+from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.devchain.library import RunningDevchain, running_devchain
-from hookfarm.matching.history import Receiver, Told
+from hookfarm.event_stream.event_json import encode_events
+from hookfarm.matching.history import History, Receiver
 from hookfarm.matching.index import Index
 from hookfarm.records import Endpoint
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange, async_client
+from hookfarm.store.clients import PipelinedConnection, async_client
 from tests.support.backfill import (
     deliver_everything,
     final_jobs,
@@ -160,13 +161,13 @@ def test_an_original_that_is_tried_again_is_not_overtaken(
 ) -> None:
     endpoint = subscribed(client, notify=ALL)
     run_backfill(client, redis_url, endpoint, (devchain.http_url,), 1)
-    exchange = Exchange(redis_url, delivery_queue.BLOCK_SECONDS)
-    delivery_queue.ask(exchange, None)
-    first, _ = delivery_queue.answer(exchange)
-    assert isinstance(first, Taken)
-    failed = delivery_queue.failed(first, first.after({}, attempt=2), 0.0, Verdict.FAILED)
-    delivery_queue.settle_now(exchange, failed)
-    exchange.close()
+    connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
+    delivery_queue.send_pop(connection, None)
+    first, _ = delivery_queue.read_job(connection)
+    assert isinstance(first, ClaimedJob)
+    failed = delivery_queue.failed(first, first.with_outcome({}, attempt=2), 0.0, HealthSignal.UNHEALTHY)
+    delivery_queue.settle_sync(connection, failed)
+    connection.close()
     following = {
         job
         for job, body in final_jobs(endpoint, up_to(canonical(devchain), 1)).items()
@@ -201,20 +202,20 @@ def test_a_block_too_deep_for_a_reorg_may_still_have_to_become_final(
     endpoint, other = subscribed(client, notify=ALL), Receiver("ep_other", "sub_other", "erf")
     event: Any = canonical(devchain, 30)[0]
     if somebody_else_waits:
-        told = Told("1-1", True, 0, (other,)).encode()
-        client.hset(f"{keys.SENT}{CHAIN}:{event['block_hash']}", event["log_index"], told)
+        told = History("1-1", True, 0, (other,)).encode()
+        client.hset(f"{keys.HISTORY}{CHAIN}:{event['block_hash']}", event["log_index"], told)
     header = Header(event["block_number"], event["block_hash"], "0x", event["block_timestamp"], None)
     view, index = ChainView(1000, safe=5, finalized=5, handled=1000), Index()
     index.put(endpoint)
 
     async def select() -> Selected:
         async with async_client(redis_url) as connected:
-            return await selection.select(connected, CHAIN, index, [Block(header, encoded((event,)))], view)
+            return await selection.select(connected, CHAIN, index, [Block(header, encode_events((event,)))], view)
 
     [wanted] = asyncio.run(select()).wanted
     assert [placed.job.id for placed in wanted.jobs] == list(live_jobs(endpoint, [event]))
     assert wanted.log is not None
-    kept = Told.decode(wanted.log.after)
+    kept = History.decode(wanted.log.after)
     assert kept is not None
     assert [each.endpoint for each in kept.receivers] == ["ep_other"] * somebody_else_waits + [endpoint.id]
     assert (wanted.unfinalized is None) == somebody_else_waits

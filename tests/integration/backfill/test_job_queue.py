@@ -10,14 +10,14 @@ from hookfarm import delivery_queue
 from hookfarm.backfill import state
 from hookfarm.backfill.job_queue import Piece, Placed, Wanted
 from hookfarm.deliveries import endpoint_stats
-from hookfarm.delivery_queue import Verdict
-from hookfarm.delivery_queue.enqueue import Handled, LogState, Removal, Waiting
-from hookfarm.delivery_queue.job import Job, Taken
+from hookfarm.delivery_queue import HealthSignal
+from hookfarm.delivery_queue.enqueue import EntryResult, HistoryUpdate, Retraction, UnconfirmedJob
+from hookfarm.delivery_queue.job import ClaimedJob, Job
 from hookfarm.event_stream import Checkpoint, StreamReader
 from hookfarm.records import Endpoint
 from hookfarm.registry.registry import Registry
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange
+from hookfarm.store.clients import PipelinedConnection
 from tests.support.delivery import CHAIN_ID, delivered, enqueue, job, kept, parked
 from tests.support.lanes import BLOCK, begin, fill, hand_over, hold, in_lane, name
 from tests.support.ledger import assert_drained, assert_ledger_invariant
@@ -27,8 +27,8 @@ LANED, OTHER, LIVE = "ep_laned", "ep_other", "ep_live"
 
 
 @pytest.fixture
-def exchange(redis_url: str) -> Iterator[Exchange]:
-    made = Exchange(redis_url, delivery_queue.BLOCK_SECONDS)
+def connection(redis_url: str) -> Iterator[PipelinedConnection]:
+    made = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
     yield made
     made.close()
 
@@ -36,7 +36,7 @@ def exchange(redis_url: str) -> Iterator[Exchange]:
 @pytest.fixture(autouse=True)
 def farm(client: Any) -> Iterator[Registry]:
     """As if the farms had eight workers; three endpoints."""
-    client.hset(keys.LIMITS, "*", WORKERS)
+    client.hset(keys.ENDPOINT_LIMITS, "*", WORKERS)
     registry = Registry(client)
     for each in (LANED, OTHER, LIVE):
         registry.add(Endpoint(each, "http://127.0.0.1:9/"))
@@ -52,24 +52,24 @@ def ids(some: list[Job]) -> list[str]:
     return [each.id for each in some]
 
 
-def pop(exchange: Exchange) -> Taken:
-    delivery_queue.ask(exchange, None)
-    taken, _ = delivery_queue.answer(exchange)
-    assert isinstance(taken, Taken)
-    return taken
+def pop(connection: PipelinedConnection) -> ClaimedJob:
+    delivery_queue.send_pop(connection, None)
+    claimed, _ = delivery_queue.read_job(connection)
+    assert isinstance(claimed, ClaimedJob)
+    return claimed
 
 
-def deliver(exchange: Exchange, taken: Taken) -> None:
-    delivery_queue.settle_now(exchange, delivered(taken))
+def deliver(connection: PipelinedConnection, claimed: ClaimedJob) -> None:
+    delivery_queue.settle_sync(connection, delivered(claimed))
 
 
-def deliver_all(client: Any, exchange: Exchange) -> list[str]:
-    """Until the list is empty; the ids in the order in which they were taken."""
+def deliver_all(client: Any, connection: PipelinedConnection) -> list[str]:
+    """Until the list is empty; the ids in the order in which they were claimed."""
     order = []
     while client.llen(keys.DELIVERY_QUEUE):
-        taken = pop(exchange)
-        order.append(taken.id)
-        deliver(exchange, taken)
+        claimed = pop(connection)
+        order.append(claimed.id)
+        deliver(connection, claimed)
     return order
 
 
@@ -79,7 +79,7 @@ def opened(client: Any, *endpoints: str) -> list[int]:
 
 def quiet(client: Any) -> None:
     """As if no live job had been open for a while."""
-    client.delete(keys.LIVE)
+    client.delete(keys.LIVE_ACTIVITY)
 
 
 def test_what_is_in_a_lane_is_no_part_of_the_ledger_until_its_window_has_room(client: Any, redis_url: str) -> None:
@@ -91,63 +91,65 @@ def test_what_is_in_a_lane_is_no_part_of_the_ledger_until_its_window_has_room(cl
 
 
 def test_an_idle_farm_gives_a_lane_all_workers_in_the_order_of_the_chain(
-    client: Any, redis_url: str, exchange: Exchange
+    client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     fill(redis_url, LANED, jobs(LANED, 200))
     order = []
     for _ in range(40):
-        taken = pop(exchange)
-        order.append(taken.id)
-        deliver(exchange, taken)
+        claimed = pop(connection)
+        order.append(claimed.id)
+        deliver(connection, claimed)
     assert opened(client, LANED)[0] >= WORKERS
-    order += deliver_all(client, exchange)
+    order += deliver_all(client, connection)
     assert order == ids(jobs(LANED, 200))
     assert_drained(client)
 
 
 def test_live_jobs_of_the_same_endpoint_go_before_what_is_in_its_lane(
-    client: Any, redis_url: str, exchange: Exchange
+    client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     fill(redis_url, LANED, jobs(LANED, 20))
     live = jobs(LANED, 3, "live")
     enqueue(redis_url, *live)
     assert parked(client, LANED) == ids(live)
-    order = deliver_all(client, exchange)
+    order = deliver_all(client, connection)
     past = ids(jobs(LANED, 20))
     assert order == past[:4] + ids(live) + past[4:]
 
 
 def test_beside_live_jobs_a_lane_has_a_quarter_of_the_workers(
-    client: Any, redis_url: str, exchange: Exchange
+    client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     live = jobs(LIVE, 2, "live")
     enqueue(redis_url, *live)
     fill(redis_url, LANED, jobs(LANED, 50))
     assert opened(client, LANED) == [WORKERS // 4]
-    first = pop(exchange)
+    first = pop(connection)
     assert first.id == live[0].id
-    deliver(exchange, first)
+    deliver(connection, first)
     delivery_queue.promote(client)
     assert opened(client, LANED) == [WORKERS // 4]
-    deliver(exchange, pop(exchange))
+    deliver(connection, pop(connection))
     quiet(client)
     delivery_queue.promote(client)
     assert opened(client, LANED)[0] > WORKERS // 4
 
 
-def test_a_lane_gives_way_once_live_jobs_come(client: Any, redis_url: str, exchange: Exchange) -> None:
+def test_a_lane_gives_way_once_live_jobs_come(
+    client: Any, redis_url: str, connection: PipelinedConnection
+) -> None:
     fill(redis_url, LANED, jobs(LANED, 100))
     for _ in range(30):
-        deliver(exchange, pop(exchange))
+        deliver(connection, pop(connection))
     assert opened(client, LANED)[0] >= WORKERS
     enqueue(redis_url, *jobs(LIVE, 30, "live"))
     for _ in range(20):
-        taken = pop(exchange)
-        if taken.endpoint == LIVE:
-            exchange_back = delivery_queue.give_back(taken)
-            delivery_queue.settle_now(exchange, exchange_back)
+        claimed = pop(connection)
+        if claimed.endpoint == LIVE:
+            exchange_back = delivery_queue.returned(claimed)
+            delivery_queue.settle_sync(connection, exchange_back)
         else:
-            deliver(exchange, taken)
+            deliver(connection, claimed)
     assert opened(client, LANED) == [WORKERS // 4]
 
 
@@ -155,66 +157,68 @@ def test_all_lanes_together_have_a_quarter_and_none_of_them_nothing(client: Any,
     enqueue(redis_url, *jobs(LIVE, 1, "live"))
     fill(redis_url, LANED, jobs(LANED, 50))
     fill(redis_url, OTHER, jobs(OTHER, 50))
-    client.hset(keys.LIMITS, "*", 16)
+    client.hset(keys.ENDPOINT_LIMITS, "*", 16)
     delivery_queue.promote(client)
     assert opened(client, LANED, OTHER) == [2, 2]
 
 
-def test_a_share_is_handed_on_to_the_lane_that_has_none(client: Any, redis_url: str, exchange: Exchange) -> None:
+def test_a_share_is_handed_on_to_the_lane_that_has_none(
+    client: Any, redis_url: str, connection: PipelinedConnection
+) -> None:
     enqueue(redis_url, *jobs(LIVE, 1, "live"))
     fill(redis_url, LANED, jobs(LANED, 50))
     fill(redis_url, OTHER, jobs(OTHER, 50))
     assert opened(client, LANED, OTHER) == [2, 0]
-    assert pop(exchange).endpoint == LIVE
-    deliver(exchange, pop(exchange))
+    assert pop(connection).endpoint == LIVE
+    deliver(connection, pop(connection))
     delivery_queue.promote(client)
     assert opened(client, LANED, OTHER) == [1, 1]
 
 
 def test_lanes_alone_open_no_more_than_there_are_workers_and_a_bite(
-    client: Any, redis_url: str, exchange: Exchange
+    client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     fill(redis_url, LANED, jobs(LANED, 200))
     fill(redis_url, OTHER, jobs(OTHER, 200))
     for _ in range(100):
-        deliver(exchange, pop(exchange))
+        deliver(connection, pop(connection))
         assert sum(opened(client, LANED, OTHER)) <= WORKERS + 8
 
 
 def test_a_live_endpoint_beside_a_lane_begins_as_if_it_were_alone(client: Any, redis_url: str) -> None:
-    client.hset(keys.LIMITS, "*", 40)
+    client.hset(keys.ENDPOINT_LIMITS, "*", 40)
     fill(redis_url, LANED, jobs(LANED, 50))
     enqueue(redis_url, *jobs(LIVE, 50, "live"))
     assert opened(client, LIVE) == [20]
 
 
 def test_what_is_delivered_or_owed_already_is_not_put_into_a_lane(
-    client: Any, redis_url: str, exchange: Exchange
+    client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     past = jobs(LANED, 6)
     enqueue(redis_url, *past[:3])
-    deliver(exchange, pop(exchange))
+    deliver(connection, pop(connection))
     assert fill(redis_url, LANED, past) == 3
     assert fill(redis_url, LANED, past) == 0
     stands = state.read(client, name(LANED))
     assert stands is not None
     assert (stands.added, stands.known) == (0, 6)
-    assert len(deliver_all(client, exchange)) == 5
+    assert len(deliver_all(client, connection)) == 5
 
 
 def test_what_is_delivered_live_while_it_waits_in_a_lane_leaves_it_unsent(
-    client: Any, redis_url: str, exchange: Exchange
+    client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     past = jobs(LANED, 12)
     fill(redis_url, LANED, past)
     enqueue(redis_url, past[9], past[11])
-    order = deliver_all(client, exchange)
+    order = deliver_all(client, connection)
     assert sorted(order) == ids(past)
     assert in_lane(client, LANED) == []
 
 
 def test_the_lane_of_a_disabled_endpoint_waits_until_it_is_enabled(
-    client: Any, redis_url: str, exchange: Exchange, farm: Registry
+    client: Any, redis_url: str, connection: PipelinedConnection, farm: Registry
 ) -> None:
     farm.disable(LANED, "a test")
     fill(redis_url, LANED, jobs(LANED, 5))
@@ -222,7 +226,7 @@ def test_the_lane_of_a_disabled_endpoint_waits_until_it_is_enabled(
     assert (opened(client, LANED), len(in_lane(client, LANED))) == ([0], 5)
     farm.edit(LANED, lambda endpoint: replace(endpoint, enabled=True))
     delivery_queue.promote(client)
-    assert deliver_all(client, exchange) == ids(jobs(LANED, 5))
+    assert deliver_all(client, connection) == ids(jobs(LANED, 5))
 
 
 def test_with_an_endpoint_goes_its_lane_and_nobody_elses(client: Any, redis_url: str, farm: Registry) -> None:
@@ -236,33 +240,33 @@ def test_with_an_endpoint_goes_its_lane_and_nobody_elses(client: Any, redis_url:
 
 
 def test_an_ordered_endpoint_takes_its_lane_one_by_one_and_a_retry_before_the_next(
-    client: Any, redis_url: str, exchange: Exchange, farm: Registry
+    client: Any, redis_url: str, connection: PipelinedConnection, farm: Registry
 ) -> None:
     farm.edit(LANED, lambda endpoint: replace(endpoint, ordered=True))
     fill(redis_url, LANED, jobs(LANED, 4))
-    first = pop(exchange)
-    failed = delivery_queue.failed(first, first.after({}, attempt=2), 0.0, Verdict.FAILED)
-    delivery_queue.settle_now(exchange, failed)
+    first = pop(connection)
+    failed = delivery_queue.failed(first, first.with_outcome({}, attempt=2), 0.0, HealthSignal.UNHEALTHY)
+    delivery_queue.settle_sync(connection, failed)
     delivery_queue.promote(client)
     assert opened(client, LANED) == [1]
     enqueue(redis_url, *jobs(LANED, 1, "live"))
     past = ids(jobs(LANED, 4))
-    assert deliver_all(client, exchange) == [past[0], f"live-{LANED}-000", *past[1:]]
+    assert deliver_all(client, connection) == [past[0], f"live-{LANED}-000", *past[1:]]
 
 
 def test_a_log_taken_back_while_its_job_is_in_a_lane_is_told_to_nobody(
-    client: Any, redis_url: str, exchange: Exchange
+    client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     past = jobs(LANED, 10)
     fill(redis_url, LANED, past)
-    reader = StreamReader(exchange, "test")
+    reader = StreamReader(connection, "test")
     reader.follow([CHAIN_ID])
     client.xadd(keys.events(CHAIN_ID), {keys.EVENT_FIELD: b"{}"})
     reader.ask()
     [entry], _ = reader.answer()
-    taken_back = tuple(Removal(LANED, (each.id,), job(LANED, f"removed-{each.id}")) for each in past[7:])
-    assert delivery_queue.hand_off(exchange, [Handled(entry, removals=taken_back)]).enqueued == 0
-    assert deliver_all(client, exchange) == ids(past[:7])
+    taken_back = tuple(Retraction(LANED, (each.id,), job(LANED, f"removed-{each.id}")) for each in past[7:])
+    assert delivery_queue.enqueue_results(connection, [EntryResult(entry, retractions=taken_back)]).enqueued == 0
+    assert deliver_all(client, connection) == ids(past[:7])
 
 
 def test_a_backfill_that_stands_elsewhere_hands_nothing_over(client: Any, redis_url: str) -> None:
@@ -291,9 +295,9 @@ def test_a_block_that_is_not_the_published_one_is_not_handed_over(
 
 def test_what_is_told_of_a_log_is_compared_and_noted(client: Any, redis_url: str) -> None:
     begin(client, LANED)
-    log = LogState(f"{CHAIN_ID}:0xb1", 0, "", f"0-0 + 0 {LANED}:sub_1")
-    other = LogState(f"{CHAIN_ID}:0xb1", 1, "", f"0-0 + 0 {LANED}:sub_1")
-    client.hset(keys.SENT + log.block, "1", "1-0 + 0 ep_live:sub_2")
+    log = HistoryUpdate(f"{CHAIN_ID}:0xb1", 0, "", f"0-0 + 0 {LANED}:sub_1")
+    other = HistoryUpdate(f"{CHAIN_ID}:0xb1", 1, "", f"0-0 + 0 {LANED}:sub_1")
+    client.hset(keys.HISTORY + log.block, "1", "1-0 + 0 ep_live:sub_2")
     piece = Piece(
         None,
         BLOCK,
@@ -302,20 +306,20 @@ def test_what_is_told_of_a_log_is_compared_and_noted(client: Any, redis_url: str
         [Wanted((Placed(job(LANED, "m0")),), log=log), Wanted((Placed(job(LANED, "m1")),), log=other)],
     )
     assert hand_over(redis_url, LANED, piece) == ("told", 2)
-    assert (client.hlen(keys.JOBS), client.hget(keys.SENT + log.block, "0")) == (0, None)
+    assert (client.hlen(keys.JOBS), client.hget(keys.HISTORY + log.block, "0")) == (0, None)
     right = replace(piece, wanted=[piece.wanted[0], Wanted((Placed(job(LANED, "m1")),))])
     assert hand_over(redis_url, LANED, right) == ("done", 2)
-    assert client.hget(keys.SENT + log.block, "0") == log.after.encode()
-    assert client.ttl(keys.SENT + log.block) > 80_000
+    assert client.hget(keys.HISTORY + log.block, "0") == log.after.encode()
+    assert client.ttl(keys.HISTORY + log.block) > 80_000
 
 
 def test_what_waits_for_confirmations_waits_where_live_ones_do(client: Any, redis_url: str) -> None:
     begin(client, LANED)
     waiting = job(LANED, "later")
-    piece = Piece(None, BLOCK, 1, 1, [Wanted((Placed(waiting, Waiting(waiting, "blocks", 13)),))])
+    piece = Piece(None, BLOCK, 1, 1, [Wanted((Placed(waiting, UnconfirmedJob(waiting, "blocks", 13)),))])
     assert hand_over(redis_url, LANED, piece) == ("done", 1)
     assert client.hkeys(keys.UNCONFIRMED) == [b"later"]
-    assert client.zscore(f"{keys.WAITING}{CHAIN_ID}:blocks", "later") == 13
+    assert client.zscore(f"{keys.UNCONFIRMED_BY_BLOCK}{CHAIN_ID}:blocks", "later") == 13
     assert in_lane(client, LANED) == []
 
 
@@ -328,31 +332,31 @@ def followed(originals: list[Job]) -> tuple[Piece, list[str]]:
 
 
 def test_what_follows_a_job_of_a_lane_is_sent_once_that_is_over(
-    client: Any, redis_url: str, exchange: Exchange
+    client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     past = jobs(LANED, 30)
     begin(client, LANED)
     piece, ends = followed(past)
     assert hand_over(redis_url, LANED, piece) == ("done", 30)
-    order = deliver_all(client, exchange)
+    order = deliver_all(client, connection)
     assert sorted(order) == sorted([*ids(past), *ends])
     assert all(order.index(first) < order.index(end) for first, end in zip(ids(past), ends, strict=True))
-    assert client.hlen(keys.AFTER) == 0
+    assert client.hlen(keys.FOLLOW_UPS) == 0
 
 
 def test_an_ordered_endpoint_is_told_the_end_of_a_log_before_the_next_log(
-    client: Any, redis_url: str, exchange: Exchange, farm: Registry
+    client: Any, redis_url: str, connection: PipelinedConnection, farm: Registry
 ) -> None:
     farm.edit(LANED, lambda endpoint: replace(endpoint, ordered=True))
     begin(client, LANED)
     piece, ends = followed(jobs(LANED, 4))
     hand_over(redis_url, LANED, piece)
     pairs = zip(ids(jobs(LANED, 4)), ends, strict=True)
-    assert deliver_all(client, exchange) == [each for pair in pairs for each in pair]
+    assert deliver_all(client, connection) == [each for pair in pairs for each in pair]
 
 
 def test_what_follows_a_job_that_was_delivered_live_meanwhile_is_sent(
-    client: Any, redis_url: str, exchange: Exchange
+    client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     past = jobs(LANED, 12)
     begin(client, LANED)
@@ -361,9 +365,9 @@ def test_what_follows_a_job_that_was_delivered_live_meanwhile_is_sent(
     unsent = in_lane(client, LANED)
     assert len(unsent) >= 2
     client.hset(keys.DELIVERED, unsent[-1], "{}")
-    order = deliver_all(client, exchange)
+    order = deliver_all(client, connection)
     assert sorted(order) == sorted([*(i for i in ids(past) if i != unsent[-1]), *ends])
-    assert client.hlen(keys.AFTER) == 0
+    assert client.hlen(keys.FOLLOW_UPS) == 0
 
 
 def test_with_an_endpoint_goes_what_would_have_followed_its_lane(
@@ -374,39 +378,43 @@ def test_with_an_endpoint_goes_what_would_have_followed_its_lane(
     hand_over(redis_url, LANED, piece)
     owed = client.hlen(keys.JOBS)
     farm.remove(LANED)
-    assert client.hlen(keys.AFTER) == owed
+    assert client.hlen(keys.FOLLOW_UPS) == owed
 
 
 def test_while_another_backfill_holds_the_endpoint_nothing_is_handed_over(client: Any, redis_url: str) -> None:
     begin(client, LANED)
     piece = Piece(None, BLOCK, 1, 1, [Wanted((Placed(job(LANED, "m1")),))], is_last=True)
-    client.set(keys.BACKFILLING + LANED, "another", px=60_000)
+    client.set(keys.BACKFILL_LOCK + LANED, "another", px=60_000)
     assert hand_over(redis_url, LANED, piece, hold=True) == ("held", 0)
-    assert (client.hlen(keys.JOBS), client.get(keys.BACKFILLING + LANED)) == (0, b"another")
-    client.set(keys.BACKFILLING + LANED, name(LANED), px=60_000)
+    assert (client.hlen(keys.JOBS), client.get(keys.BACKFILL_LOCK + LANED)) == (0, b"another")
+    client.set(keys.BACKFILL_LOCK + LANED, name(LANED), px=60_000)
     assert hand_over(redis_url, LANED, piece, hold=True) == ("done", 1)
     hold(redis_url, LANED)
-    assert client.get(keys.BACKFILLING + LANED) is None, "done, and still held"
+    assert client.get(keys.BACKFILL_LOCK + LANED) is None, "done, and still held"
 
 
-def test_a_failed_job_of_a_lane_is_retried_like_any_other(client: Any, redis_url: str, exchange: Exchange) -> None:
+def test_a_failed_job_of_a_lane_is_retried_like_any_other(
+    client: Any, redis_url: str, connection: PipelinedConnection
+) -> None:
     fill(redis_url, LANED, jobs(LANED, 1))
-    taken = pop(exchange)
-    failed = delivery_queue.failed(taken, taken.after({}, attempt=2), 60.0, Verdict.FAILED)
-    delivery_queue.settle_now(exchange, failed)
+    claimed = pop(connection)
+    failed = delivery_queue.failed(claimed, claimed.with_outcome({}, attempt=2), 60.0, HealthSignal.UNHEALTHY)
+    delivery_queue.settle_sync(connection, failed)
     assert delivery_queue.depths(client).retry == 1
-    assert kept(client, taken.id)["attempt"] == 2
+    assert kept(client, claimed.id)["attempt"] == 2
 
 
 def test_a_dead_endpoints_lane_stays_where_it_is_but_for_one_probe_at_a_time(
-    client: Any, redis_url: str, exchange: Exchange
+    client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     fill(redis_url, LANED, jobs(LANED, 100))
     for _ in range(9):
         if client.llen(keys.DELIVERY_QUEUE):
-            taken = pop(exchange)
-            failed = delivery_queue.failed(taken, taken.after({}, attempt=2), 60.0, Verdict.FAILED)
-            delivery_queue.settle_now(exchange, failed)
+            claimed = pop(connection)
+            failed = delivery_queue.failed(
+                claimed, claimed.with_outcome({}, attempt=2), 60.0, HealthSignal.UNHEALTHY
+            )
+            delivery_queue.settle_sync(connection, failed)
             delivery_queue.promote(client)
     assert opened(client, LANED)[0] <= 1
     assert len(in_lane(client, LANED)) >= 90

@@ -27,7 +27,7 @@ LAST = Checkpoint(9, "0xb9")
 
 @pytest.fixture(autouse=True)
 def registry(client: Any) -> Registry:
-    client.hset(keys.LIMITS, "*", 1)
+    client.hset(keys.ENDPOINT_LIMITS, "*", 1)
     made = Registry(client)
     for each in (ONE, TWO, THREE):
         made.add(Endpoint(each, "http://127.0.0.1:9/"))
@@ -73,7 +73,7 @@ def test_a_running_one_says_how_far_it_is_how_fast_and_how_long_it_takes(client:
     shown = seen(client, ONE).public()
     assert (shown["state"], shown["at_block"], shown["blocks"], shown["total"]) == ("running", 1, 1, 9)
     assert (shown["blocks_per_second"], shown["seconds_left"], shown["note"]) == (2.0, 4.0, "")
-    assert (shown["added"], shown["waiting"]) == (5, client.zcard(keys.LANE + ONE))
+    assert (shown["added"], shown["waiting"]) == (5, client.zcard(keys.BACKFILL_QUEUE + ONE))
     assert shown["waiting"] > 0
     assert shown["held_seconds"] is None
 
@@ -100,17 +100,17 @@ def test_one_that_is_silent_is_stopped_and_its_speed_is_no_longer_told(client: A
 def test_a_killed_one_that_still_holds_its_endpoint_says_for_how_long(client: Any, redis_url: str) -> None:
     begin(client, ONE)
     hold(redis_url, ONE)
-    assert 0 < client.pttl(keys.BACKFILLING + ONE) <= 1000 * job_queue.HELD_SECONDS
-    client.pexpire(keys.BACKFILLING + ONE, 600_000)
+    assert 0 < client.pttl(keys.BACKFILL_LOCK + ONE) <= 1000 * job_queue.HELD_SECONDS
+    client.pexpire(keys.BACKFILL_LOCK + ONE, 600_000)
     fall_silent(client, ONE)
     assert seen(client, ONE).public()["held_seconds"] == pytest.approx(600, abs=60)
-    client.delete(keys.BACKFILLING + ONE)
+    client.delete(keys.BACKFILL_LOCK + ONE)
     assert seen(client, ONE).public()["held_seconds"] is None
 
 
 def test_what_another_backfill_holds_is_not_said_of_this_one(client: Any, redis_url: str) -> None:
     begin(client, ONE)
-    client.set(keys.BACKFILLING + ONE, f"{ONE}:{CHAIN_ID}:5::", px=60_000)
+    client.set(keys.BACKFILL_LOCK + ONE, f"{ONE}:{CHAIN_ID}:5::", px=60_000)
     assert seen(client, ONE).public()["held_seconds"] is None
 
 
@@ -175,7 +175,7 @@ def test_a_picture_has_those_that_are_not_done_and_what_waits_in_lanes(client: A
     fall_silent(client, THREE)
     found = status.take(client)
     assert {row["endpoint"]: row["state"] for row in found["backfills"]} == {TWO: "running", THREE: "stopped"}
-    assert found["queue"]["in_lanes"] == client.hlen(keys.LANE_JOBS) > 0
+    assert found["queue"]["in_lanes"] == client.hlen(keys.BACKFILL_JOBS) > 0
 
 
 def test_a_picture_looks_at_the_ten_last_to_move_however_many_there_are(client: Any, redis_url: str) -> None:
@@ -198,24 +198,25 @@ def test_the_depth_of_all_lanes_is_measured(client: Any, redis_url: str) -> None
         for family in api_metrics.depth_families(asyncio.run(read()), ())
         if family.name == "delivery_queue_in_lanes"
     ]
-    assert family.samples[0].value == client.hlen(keys.LANE_JOBS) > 0
+    assert family.samples[0].value == client.hlen(keys.BACKFILL_JOBS) > 0
 
 
 NODE = {
-    "node": "wss://one.example", "kind": "ws", "state": "cooling_down", "until_ms": 4_000_000_000_000,
-    "last_error": "HTTP 429", "last_error_at_ms": 1, "requests": 9, "calls": 9, "errors": {"rate_limited": 1},
+    "name": "wss://one.example", "kind": "ws", "state": "cooldown", "cooldown_until": "2096-10-02T07:06:40.000Z",
+    "last_error": "HTTP 429", "last_error_at": "1970-01-01T00:00:00.001Z",
+    "requests": 9, "calls": 9, "errors": {"rate_limited": 1},
 }  # fmt: skip
 
 
 def test_a_chain_is_asked_for_by_its_id_and_has_its_nodes(client: Any, api: Api) -> None:
-    row = {"chain_id": 7, "head": 3, "checkpoint": 3, "lag_blocks": 0, "why": "", "events_published": 1}
-    told = {**row, "rpc_requests_per_block": 1.5, "catching_up": None, "providers": [NODE]}
+    row = {"chain_id": 7, "head": 3, "checkpoint": 3, "lag_blocks": 0, "reason": "", "events_published": 1}
+    told = {**row, "rpc_requests_per_block": 1.5, "catching_up": None, "nodes": [NODE]}
     readiness.publish(client, keys.EVENT_INGESTOR, {"chains": [{**row, "chain_id": 6}, told]})
     _, listed = api.ask("GET", "/v1/chains").json["data"]
     found = api.ask("GET", "/v1/chains/7")
     assert found.status == 200
     assert found.json == {**listed, "lag_seconds": found.json["lag_seconds"]}
-    assert (found.json["rpc_requests_per_block"], found.json["providers"]) == (1.5, [NODE])
+    assert (found.json["rpc_requests_per_block"], found.json["nodes"]) == (1.5, [NODE])
     refused(api.ask("GET", "/v1/chains/8"), 404)
 
 
@@ -229,4 +230,4 @@ def test_a_chain_that_is_none_is_refused(api: Api, path: str, status: int, field
 
 def test_a_chain_whose_farm_is_of_an_older_version_has_no_nodes(client: Any) -> None:
     readiness.publish(client, keys.EVENT_INGESTOR, {"chains": [{"chain_id": 7, "head": 3, "checkpoint": 3}]})
-    assert status.take(client)["chains"][0]["providers"] == []
+    assert status.take(client)["chains"][0]["nodes"] == []

@@ -8,8 +8,8 @@ import pytest
 
 from hookfarm.chain.block import Head
 from hookfarm.chain.node import Node, connect
+from hookfarm.chain.node_pool import NodePool
 from hookfarm.chain.prover import Prover
-from hookfarm.chain.providers import Providers
 from hookfarm.chain.timing import Limits
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.devchain.transaction import Log
@@ -34,8 +34,8 @@ def on_node(url: str, scenario: Callable[[Node], Awaitable[None]], limits: Limit
     """Runs the scenario with an open node, which is closed afterwards."""
 
     async def run() -> None:
-        [provider] = Providers([url]).all
-        node = await connect(provider, limits, lambda _: None, lambda: None)
+        [profile] = NodePool([url]).all
+        node = await connect(profile, limits, lambda _: None, lambda: None)
         try:
             await scenario(node)
         finally:

@@ -122,8 +122,8 @@ def test_it_asks_first_and_is_done_once(
     assert "100 blocks of chain" in yes.stderr
     assert yes.stdout.startswith("blocks 101 to 200: 300 matches handed over; ")
     again = done(backfill(redis_url, endpoint.id, *nodes(watched), *options))
-    assert again == "done before, up to block 200; to read it once more give --again\n"
-    anew = backfill(redis_url, endpoint.id, *nodes(watched), *options, "--again", "--yes")
+    assert again == "done before, up to block 200; --restart reads it once more\n"
+    anew = backfill(redis_url, endpoint.id, *nodes(watched), *options, "--restart", "--yes")
     assert "0 matches handed over, 300 were known" in anew.stdout
     assert len(jobs_of(client)) == 300
 
@@ -153,7 +153,7 @@ def hold_back(chain: RunningDevchain) -> None:
 def at(client: Any) -> int:
     """The block where the only backfill stands."""
     names: Any = client.zrange(keys.BACKFILLS, 0, -1)
-    stored = client.hget(keys.BACKFILL + names[0].decode(), "at") if names else None
+    stored = client.hget(keys.BACKFILL_STATE + names[0].decode(), "at") if names else None
     return Checkpoint.decode(stored).number if stored else 0
 
 
@@ -183,7 +183,7 @@ def test_told_to_stop_it_says_how_to_go_on(
         )
         running.interrupt()
         assert running.wait() == 1
-        assert "stopped; the same command goes on from there" in running.stderr
+        assert "stopped; the same command continues from there" in running.stderr
         assert "matches" in running.stderr
     stopped_at = at(client)
     watched.clear_faults()
@@ -193,7 +193,7 @@ def test_told_to_stop_it_says_how_to_go_on(
         eventually(lambda: client.get(keys.checkpoint(CHAIN)) == head, 20, "the checkpoint moving on")
     finished = backfill(redis_url, endpoint.id, *nodes(watched), "--from-block", "1")
     assert finished.returncode == 0
-    assert f"going on behind block {stopped_at}" in finished.stderr
+    assert f"continuing after block {stopped_at}" in finished.stderr
     expected = [event for event in canonical(watched) if event["block_number"] <= BLOCKS]
     assert jobs_of(client) == live_jobs(endpoint, expected)
 
@@ -228,7 +228,7 @@ def test_an_endpoint_removed_meanwhile_ends_its_backfill(
         Registry(client).remove(endpoint.id)
         assert running.wait() == 1
         assert f"endpoint '{endpoint.id}' has been removed" in running.stderr
-    assert client.hlen(keys.LANE_JOBS) == 0
+    assert client.hlen(keys.BACKFILL_JOBS) == 0
     assert client.zcard(keys.BACKFILLS) == 0
 
 
@@ -264,6 +264,6 @@ def test_backfills_of_an_ordered_endpoint_go_one_after_the_other(
     again = backfill(redis_url, endpoint.id, *nodes(watched), "--from-block", "100", "--yes")
     assert again.returncode == 0, again.stderr
     assert jobs_of(client) == live_jobs(endpoint, canonical(watched))
-    lane = [job.decode() for job in client.zrange(keys.LANE + endpoint.id, 0, -1)]
+    lane = [job.decode() for job in client.zrange(keys.BACKFILL_QUEUE + endpoint.id, 0, -1)]
     expected = list(live_jobs(endpoint, canonical(watched)))
     assert lane == [job for job in expected if job in set(lane)]

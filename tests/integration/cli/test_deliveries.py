@@ -9,7 +9,7 @@ import pytest
 from hookfarm import delivery_queue
 from hookfarm.deliveries import log, redelivery
 from hookfarm.deliveries.log import DeliveryState
-from hookfarm.delivery_queue.job import garbage
+from hookfarm.delivery_queue.job import invalid_job
 from hookfarm.records import Endpoint
 from hookfarm.store import keys
 from tests.support.delivery import OneWorker, add_endpoint, due_in_seconds, enqueue, job
@@ -45,7 +45,7 @@ def attempt(worker: OneWorker, times: int = 1) -> None:
 
 def bury(client: Any, *letters: bytes) -> list[str]:
     """Garbage among the dead letters."""
-    found = dict(garbage(letter, "delivery_queue: not JSON", "delivery_queue") for letter in letters)
+    found = dict(invalid_job(letter, "delivery_queue: not JSON", "delivery_queue") for letter in letters)
     client.hset(keys.JOBS, mapping=found)
     place(client, keys.DEAD, dict.fromkeys(found, 5000))
     return list(found)

@@ -10,13 +10,17 @@ from typing import Any
 
 import pytest
 
-from hookfarm.cli import endpoint_forms, endpoint_trying
+from hookfarm.cli.endpoint_options import new_record, parse_record
 from hookfarm.config import Config, load
 from hookfarm.errors import InvalidInput
+from hookfarm.http_client.connections import tls_context
 from hookfarm.records import Endpoint
 from hookfarm.registry.registry import Registry
+from hookfarm.security.vault import Vault
 from hookfarm.store import keys
 from hookfarm.store.window_rules import CIRCUIT
+from hookfarm.test_events import webhooks
+from hookfarm.test_events.send import Sender
 from tests.support.delivery import add_endpoint, enqueue, job, one_worker
 from tests.support.receivers import Reply, running_receiver
 from tests.support.redis_server import RedisServer
@@ -191,7 +195,7 @@ def test_limits_are_set_shown_and_taken_back(client: Any, hookfarm: Command) -> 
 def test_an_endpoint_in_trouble_is_shown_as_such(client: Any, redis_url: str, hookfarm: Command) -> None:
     with running_receiver() as receiver, one_worker(redis_url) as worker:
         receiver.default = Reply(500)
-        client.hset(keys.LIMITS, "*", 8)
+        client.hset(keys.ENDPOINT_LIMITS, "*", 8)
         failing = add_endpoint(client, receiver.url)
         paused = add_endpoint(client, receiver.url, enabled=False)
         enqueue(redis_url, *(job(failing) for _ in range(8)), job(paused))
@@ -372,13 +376,14 @@ def test_a_wrong_option_is_named(options: dict[str, Any], field: str) -> None:
 
 
 def created_with(options: dict[str, Any]) -> Endpoint:
-    record = endpoint_forms.creation(options["url"] or "https://example.com/", options)
-    return endpoint_forms.parse(record, load(environment={}))
+    record = new_record(options["url"] or "https://example.com/", options)
+    return parse_record(record, load(environment={}))
 
 
 def sent(endpoint: Endpoint, config: Config) -> list[dict[str, Any]]:
-    """The replies to its samples."""
-    return endpoint_trying.send(endpoint, endpoint_trying.samples(endpoint, None, None, config), config)
+    """The replies to its made-up test webhooks."""
+    sender = Sender(tls_context(None), config.allow_private, Vault(()))
+    return sender.send(endpoint, webhooks.made_up(endpoint.subscriptions), within_seconds=60.0)
 
 
 def test_topics_are_taken_as_eth_getlogs_has_them() -> None:
@@ -400,7 +405,7 @@ def test_every_kind_of_subscription_has_a_sample(event: str | None) -> None:
     with running_receiver() as receiver:
         config = load({"allow_private": "127.0.0.0/8"}, environment={})
         options = {**NOTHING, "chains": (1,), "event": event}
-        endpoint = endpoint_forms.parse(endpoint_forms.creation(receiver.url, options), config)
+        endpoint = parse_record(new_record(receiver.url, options), config)
         [reply] = sent(endpoint, config)
         assert reply["delivered"]
         decoded = json.loads(receiver.received[0].body)["data"]["event"]
@@ -411,6 +416,6 @@ def test_a_sample_too_large_to_send_has_no_arguments() -> None:
     with running_receiver() as receiver:
         config = load({"allow_private": "127.0.0.0/8"}, environment={})
         options = {**NOTHING, "chains": (1,), "event": "Large(uint8[100000][100000] a)"}
-        endpoint = endpoint_forms.parse(endpoint_forms.creation(receiver.url, options), config)
+        endpoint = parse_record(new_record(receiver.url, options), config)
         assert sent(endpoint, config)[0]["delivered"]
         assert json.loads(receiver.received[0].body)["data"]["event"] is None

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hookfarm.cli import endpoint_forms
+from hookfarm.cli.endpoint_options import new_record, parse_record
 from hookfarm.config import load
 from hookfarm.errors import InvalidInput
 from hookfarm.records import parse_chain_event
@@ -60,7 +60,7 @@ def test_a_subscription_to_transfers_has_a_sample() -> None:
     with running_receiver() as receiver:
         config = load({"allow_private": "127.0.0.0/8"}, environment={})
         options = {**NOTHING, "chains": (5,), "kind": "transfer", "recipients": (A,)}
-        endpoint = endpoint_forms.parse(endpoint_forms.creation(receiver.url, options), config)
+        endpoint = parse_record(new_record(receiver.url, options), config)
         [reply] = sent(endpoint, config)
         assert reply["delivered"]
         body = json.loads(receiver.received[0].body)

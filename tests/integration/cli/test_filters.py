@@ -48,7 +48,7 @@ def test_endpoints_are_found_by_text_state_and_circuit(
     receiver.default = Reply(500)
     off = add_endpoint(client, "https://example.com/Off", enabled=False)
     enqueue(redis_url, *(job(endpoint) for _ in range(CIRCUIT)))
-    client.hset(keys.LIMITS, "*", 8)
+    client.hset(keys.ENDPOINT_LIMITS, "*", 8)
     worker.step(CIRCUIT)
     worker.settle()
 
@@ -199,6 +199,8 @@ def test_dead_letters_are_chosen_by_time_and_listed_a_page_at_a_time(
         (("deliveries", "list", "--until", "1h", "--before", "x"), "before"),
         (("deliveries", "list", "--until", "tomorrow"), "--until"),
         (("deliveries", "redeliver", "--endpoint", "ep_a", "--status", "open"), "--status"),
+        (("deliveries", "list", "--state", "open", "--status", "failed"), "--status"),
+        (("deliveries", "list", "--state", "lost"), "--state"),
         (("deliveries", "redeliver", "msg_a", "--until", "1h"), "id"),
         (("dead-letters", "list", "--before", "nan/msg_a"), "before"),
         (("dead-letters", "purge", "msg_a", "--until", "1h"), "id"),
@@ -220,7 +222,7 @@ def say(client: Any) -> None:
         "events_published": 3,
         "rpc_requests_per_block": 1.5,
         "catching_up": {"blocks_per_second": 12.0, "seconds_left": 65},
-        "why": "",
+        "reason": "",
     }
     readiness.publish(client, keys.EVENT_INGESTOR, {"workers": 1, "workers_up": 1, "chains": [chain]})
     readiness.publish(client, keys.WEBHOOK_DELIVERY, {"workers": 3, "activity": "bbp", "delivered": 4711})
@@ -231,7 +233,7 @@ def test_chains_are_shown_with_those_that_are_only_configured(client: Any, hookf
     named = {"HOOKFARM_CHAINS": "8=http://127.0.0.1:1"}
     first, second = told(hookfarm("chains", "--json", **named))
     assert (first["chain_id"], first["head"], first["lag_blocks"], first["ready"]) == (7, 1100, 100, True)
-    assert (second["chain_id"], second["ready"], second["why"]) == (8, False, "no ingestor has reached it")
+    assert (second["chain_id"], second["ready"], second["reason"]) == (8, False, "no ingestor has reached it")
     heading, seven, eight = done(hookfarm("chains", **named)).splitlines()
     assert heading.split()[:5] == ["chain", "ready", "head", "checkpoint", "lag"]
     assert seven.split()[:5] == ["7", "yes", "1,100", "1,000", "100"]
@@ -243,7 +245,7 @@ def test_top_tells_programs_a_picture_a_line(client: Any, redis_url: str, hookfa
     say(client)
     [line] = done(hookfarm("top", "--once", "--json")).splitlines()
     assert json.loads(line)["delivery"]["delivered"] == 4711
-    with running_command("top", "--json", "--every", "0.1", "--redis-url", redis_url) as command:
+    with running_command("top", "--json", "--interval", "0.1", "--redis-url", redis_url) as command:
         eventually(lambda: command.stdout.count("\n") >= 3, within=20.0, what="three lines")
         command.interrupt()
         assert command.wait() == 0

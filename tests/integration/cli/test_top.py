@@ -71,7 +71,7 @@ def terminal(farm: None, redis_url: str) -> Iterator[Terminal]:
     controlling, theirs = pty.openpty()
     before = termios.tcgetattr(theirs)
     process = subprocess.Popen(
-        [*COMMAND, "top", "--redis-url", redis_url, "--every", "0.2"],
+        [*COMMAND, "top", "--redis-url", redis_url, "--interval", "0.2"],
         cwd=CHECKOUT,
         env=environment(TERM="xterm-256color", COLUMNS="80", LINES="40"),
         stdin=theirs,
@@ -133,7 +133,7 @@ def test_once_without_a_farm_says_so(redis_url: str) -> None:
 
 
 def test_in_a_pipe_it_is_a_line_for_each_look(farm: None, redis_url: str) -> None:
-    with running_command("top", "--redis-url", redis_url, "--every", "0.1") as command:
+    with running_command("top", "--redis-url", redis_url, "--interval", "0.1") as command:
         eventually(lambda: command.stdout.count("\n") >= 3, within=PATIENCE_SECONDS, what="three lines")
         command.interrupt()
         assert command.wait() == 0

@@ -37,7 +37,7 @@ def as_the_log_has_it(client: "redis.Redis", endpoint: Endpoint) -> AttemptStats
 
 def noted(client: "redis.Redis", endpoint: Endpoint) -> int:
     """Attempts that are noted beside the log."""
-    return int(client.strlen(keys.LATELY + endpoint.id)) // 4
+    return int(client.strlen(keys.ENDPOINT_STATS + endpoint.id)) // 4
 
 
 def test_an_endpoint_that_was_never_sent_to_has_none(client: "redis.Redis", endpoint: Endpoint) -> None:

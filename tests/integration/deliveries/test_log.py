@@ -13,7 +13,7 @@ from hookfarm.deliveries.attempts import of_endpoints, position
 from hookfarm.deliveries.filters import DeadLetterFilter
 from hookfarm.deliveries.log import DeliveryState
 from hookfarm.deliveries.trimming import LogTrimmer
-from hookfarm.delivery_queue.job import KEPT_OUTCOMES, encode, garbage
+from hookfarm.delivery_queue.job import MAX_OUTCOMES, encode, invalid_job
 from hookfarm.errors import Conflict, InvalidInput, NotFound
 from hookfarm.records import Endpoint
 from hookfarm.registry.registry import Registry
@@ -107,7 +107,7 @@ def test_the_log_costs_a_worker_no_round_trip(client: Any, redis_url: str, recei
         receiver.reply_with(200, 500, 200)
         with one_worker(redis_url, logged_attempts=attempts) as worker:
             deliver(worker, redis_url, endpoint, *(f"msg_{attempts}_{n}" for n in range(3)))
-            writes.append(len(worker.exchange.writes))
+            writes.append(len(worker.connection.writes))
         assert client.xlen(keys.ATTEMPTS + endpoint.id) == (3 if attempts else 0)
     assert writes[0] == writes[1]
 
@@ -306,12 +306,12 @@ def test_many_are_sent_again_in_one_round_trip_and_each_answered_for(
 
 def test_a_delivery_sent_again_and_again_does_not_grow_for_ever(client: Any) -> None:
     outcome = {"at": 1.5, "duration_ms": 1, "status": 200, "detail": ""}
-    many = [outcome] * (KEPT_OUTCOMES + 50)
+    many = [outcome] * (MAX_OUTCOMES + 50)
     header = {"done": 151, "outcome": outcome, "id": "msg_a", "endpoint": "ep_x", "attempt": 151, "outcomes": many}
     client.hset(keys.DELIVERED, "msg_a", encode(header, b"{}"))
     redelivery.redeliver(client, log.find(client, "msg_a"))
     job_ = kept(client, "msg_a")
-    assert (len(job_["outcomes"]), job_["attempt"], job_["base"]) == (KEPT_OUTCOMES, 152, 151)
+    assert (len(job_["outcomes"]), job_["attempt"], job_["base"]) == (MAX_OUTCOMES, 152, 151)
 
 
 def test_garbage_is_found_and_purged_but_not_sent(client: Any, redis_url: str, worker: OneWorker) -> None:
@@ -337,7 +337,7 @@ def test_garbage_is_found_and_purged_but_not_sent(client: Any, redis_url: str, w
 
 def fabricated_letters(client: Any, count: int, died_ms: int) -> list[str]:
     """So much garbage, dead in one millisecond."""
-    letters = dict(garbage(b"%d" % number, f"reason: {number}", "test") for number in range(count))
+    letters = dict(invalid_job(b"%d" % number, f"reason: {number}", "test") for number in range(count))
     client.hset(keys.JOBS, mapping=letters)
     place(client, keys.DEAD, dict.fromkeys(letters, died_ms))
     return list(letters)

@@ -7,43 +7,43 @@ import pytest
 
 from hookfarm import delivery_queue
 from hookfarm.delivery_queue import Settlement
-from hookfarm.delivery_queue.job import KEPT_GARBAGE_BYTES, Foreign, Taken
+from hookfarm.delivery_queue.job import MAX_RAW_BYTES, ClaimedJob, ForeignElement
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange
+from hookfarm.store.clients import PipelinedConnection
 from tests.support.delivery import dead_letters, delivered, enqueue, job, kept
 
 HUGE = 2**256 - 1
 
 
 @pytest.fixture
-def exchange(redis_url: str) -> Iterator[Exchange]:
-    made = Exchange(redis_url, delivery_queue.BLOCK_SECONDS)
+def connection(redis_url: str) -> Iterator[PipelinedConnection]:
+    made = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
     yield made
     made.close()
 
 
-def pop(exchange: Exchange) -> Taken:
-    delivery_queue.ask(exchange, None)
-    taken, _ = delivery_queue.answer(exchange)
-    assert isinstance(taken, Taken)
-    return taken
+def pop(connection: PipelinedConnection) -> ClaimedJob:
+    delivery_queue.send_pop(connection, None)
+    claimed, _ = delivery_queue.read_job(connection)
+    assert isinstance(claimed, ClaimedJob)
+    return claimed
 
 
-def settle(exchange: Exchange, settlement: Settlement) -> None:
-    delivery_queue.settle_now(exchange, settlement)
+def settle(connection: PipelinedConnection, settlement: Settlement) -> None:
+    delivery_queue.settle_sync(connection, settlement)
 
 
-def test_somebody_elses_element_becomes_a_job(client: Any, exchange: Exchange) -> None:
+def test_somebody_elses_element_becomes_a_job(client: Any, connection: PipelinedConnection) -> None:
     client.lpush(keys.DELIVERY_QUEUE, '{"endpoint":"ep_1","payload":{"n":1},"id":"order-66"}')
-    delivery_queue.ask(exchange, None)
-    foreign, _ = delivery_queue.answer(exchange)
-    assert isinstance(foreign, Foreign)
-    taken = delivery_queue.adopt(exchange, foreign)
-    assert taken is not None
-    assert (taken.id, taken.endpoint, taken.attempt, taken.body) == ("order-66", "ep_1", 1, b'{"n":1}')
-    assert client.zscore(keys.OPEN, "order-66") == taken.sequence
-    settle(exchange, delivery_queue.give_back(taken))
-    assert pop(exchange).id == "order-66"
+    delivery_queue.send_pop(connection, None)
+    foreign, _ = delivery_queue.read_job(connection)
+    assert isinstance(foreign, ForeignElement)
+    claimed = delivery_queue.adopt(connection, foreign)
+    assert claimed is not None
+    assert (claimed.id, claimed.endpoint, claimed.attempt, claimed.body) == ("order-66", "ep_1", 1, b'{"n":1}')
+    assert client.zscore(keys.OPEN, "order-66") == claimed.sequence
+    settle(connection, delivery_queue.returned(claimed))
+    assert pop(connection).id == "order-66"
 
 
 @pytest.mark.parametrize(
@@ -62,48 +62,56 @@ def test_somebody_elses_element_becomes_a_job(client: Any, exchange: Exchange) -
      b'{"payload":{"not":"this"},"endpoint":"ep_1","p\\u0061yload":%b}'],
 )  # fmt: skip
 def test_the_payload_of_somebody_elses_element_is_sent_as_it_was_written(
-    exchange: Exchange, element: bytes, payload: bytes
+    connection: PipelinedConnection, element: bytes, payload: bytes
 ) -> None:
-    taken = delivery_queue.adopt(exchange, Foreign(element % payload))
-    assert taken is not None
-    assert taken.body == payload
+    claimed = delivery_queue.adopt(connection, ForeignElement(element % payload))
+    assert claimed is not None
+    assert claimed.body == payload
 
 
-def test_an_element_without_an_id_has_the_same_one_every_time(client: Any, exchange: Exchange) -> None:
+def test_an_element_without_an_id_has_the_same_one_every_time(
+    client: Any, connection: PipelinedConnection
+) -> None:
     raw = b'{"endpoint":"ep_1","payload":{}}'
-    first = delivery_queue.adopt(exchange, Foreign(raw))
+    first = delivery_queue.adopt(connection, ForeignElement(raw))
     assert first is not None
-    settle(exchange, delivered(first))
-    second = delivery_queue.adopt(exchange, Foreign(raw))
+    settle(connection, delivered(first))
+    second = delivery_queue.adopt(connection, ForeignElement(raw))
     assert second is not None
     assert first.id == second.id
     assert first.id.startswith("msg_")
 
 
-def test_an_id_that_is_owed_already_is_a_dead_letter(client: Any, redis_url: str, exchange: Exchange) -> None:
+def test_an_id_that_is_owed_already_is_a_dead_letter(
+    client: Any, redis_url: str, connection: PipelinedConnection
+) -> None:
     enqueue(redis_url, job("ep_1", "a", b'{"ours":1}'))
     raw = b'{"endpoint":"ep_1","payload":{},"id":"a"}'
     for _ in range(2):
-        assert delivery_queue.adopt(exchange, Foreign(raw)) is None
+        assert delivery_queue.adopt(connection, ForeignElement(raw)) is None
     [letter] = dead_letters(client).values()
     assert letter["reason"] == "id: 'a' is already in the queue"
     assert letter["raw"] == raw.decode()
     assert kept(client, "a")["payload"] == {"ours": 1}
 
 
-def test_an_element_taken_up_again_after_a_lost_reply_is_no_duplicate(client: Any, exchange: Exchange) -> None:
-    foreign = Foreign(b'{"endpoint":"ep_1","payload":{}}')
-    first = delivery_queue.adopt(exchange, foreign)
-    again = delivery_queue.adopt(exchange, foreign, again=True)
+def test_an_element_taken_up_again_after_a_lost_reply_is_no_duplicate(
+    client: Any, connection: PipelinedConnection
+) -> None:
+    foreign = ForeignElement(b'{"endpoint":"ep_1","payload":{}}')
+    first = delivery_queue.adopt(connection, foreign)
+    again = delivery_queue.adopt(connection, foreign, again=True)
     assert first is not None
     assert again == first
     assert dead_letters(client) == {}
 
 
-def test_taken_up_again_it_may_still_be_a_duplicate(client: Any, redis_url: str, exchange: Exchange) -> None:
+def test_taken_up_again_it_may_still_be_a_duplicate(
+    client: Any, redis_url: str, connection: PipelinedConnection
+) -> None:
     enqueue(redis_url, job("ep_1", "a"))
-    foreign = Foreign(b'{"endpoint":"ep_1","payload":{"other":1},"id":"a"}')
-    assert delivery_queue.adopt(exchange, foreign, again=True) is None
+    foreign = ForeignElement(b'{"endpoint":"ep_1","payload":{"other":1},"id":"a"}')
+    assert delivery_queue.adopt(connection, foreign, again=True) is None
     assert len(dead_letters(client)) == 1
 
 
@@ -150,16 +158,18 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("raw", GARBAGE.values(), ids=GARBAGE)
-def test_what_is_no_job_is_a_dead_letter_with_its_reason(client: Any, exchange: Exchange, raw: bytes) -> None:
+def test_what_is_no_job_is_a_dead_letter_with_its_reason(
+    client: Any, connection: PipelinedConnection, raw: bytes
+) -> None:
     client.lpush(keys.DELIVERY_QUEUE, raw)
-    delivery_queue.ask(exchange, None)
-    foreign, _ = delivery_queue.answer(exchange)
-    assert foreign == Foreign(raw)
-    assert delivery_queue.adopt(exchange, foreign) is None
+    delivery_queue.send_pop(connection, None)
+    foreign, _ = delivery_queue.read_job(connection)
+    assert foreign == ForeignElement(raw)
+    assert delivery_queue.adopt(connection, foreign) is None
     [(identity, letter)] = dead_letters(client).items()
     assert identity.startswith("garbage_")
     assert letter["reason"]
     assert "\n" not in letter["reason"]
     assert letter["source"] == "delivery_queue"
-    assert len(letter["raw"]) <= 4 * KEPT_GARBAGE_BYTES
+    assert len(letter["raw"]) <= 4 * MAX_RAW_BYTES
     assert delivery_queue.depths(client) == delivery_queue.Depths(0, 0, 0, 0, 1)

@@ -10,11 +10,11 @@ import pytest
 import redis
 
 from hookfarm import delivery_queue
-from hookfarm.delivery_queue import Handled, Rejected, Settlement, Verdict
-from hookfarm.delivery_queue.job import Foreign, Job, Taken
+from hookfarm.delivery_queue import EntryResult, HealthSignal, InvalidEntry, Settlement
+from hookfarm.delivery_queue.job import ClaimedJob, ForeignElement, Job
 from hookfarm.event_stream import Entry, StreamReader
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange, pack
+from hookfarm.store.clients import PipelinedConnection, pack
 from tests.support.delivery import CHAIN_ID, dead_letters, delivered, due_in_seconds, enqueue, job, kept
 from tests.support.ledger import assert_ledger_invariant, place
 from tests.support.redis_server import running_redis
@@ -23,15 +23,15 @@ HUGE = 2**256 - 1
 
 
 @pytest.fixture
-def exchange(redis_url: str) -> Iterator[Exchange]:
-    made = Exchange(redis_url, delivery_queue.BLOCK_SECONDS)
+def connection(redis_url: str) -> Iterator[PipelinedConnection]:
+    made = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
     yield made
     made.close()
 
 
-def read(exchange: Exchange, client: Any, count: int, chain_id: int = CHAIN_ID) -> list[Entry]:
+def read(connection: PipelinedConnection, client: Any, count: int, chain_id: int = CHAIN_ID) -> list[Entry]:
     """So many new entries, read by the group and pending."""
-    reader = StreamReader(exchange, "test")
+    reader = StreamReader(connection, "test")
     reader.follow([chain_id])
     for number in range(count):
         client.xadd(keys.events(chain_id), {"event": b"%d" % number})
@@ -50,20 +50,20 @@ def queued(client: Any) -> list[dict[str, Any]]:
     return [orjson.loads(raw) for raw in reversed(client.lrange(keys.DELIVERY_QUEUE, 0, -1))]
 
 
-def pop(exchange: Exchange) -> Taken:
-    delivery_queue.ask(exchange, None)
-    taken, _ = delivery_queue.answer(exchange)
-    assert isinstance(taken, Taken)
-    return taken
+def pop(connection: PipelinedConnection) -> ClaimedJob:
+    delivery_queue.send_pop(connection, None)
+    claimed, _ = delivery_queue.read_job(connection)
+    assert isinstance(claimed, ClaimedJob)
+    return claimed
 
 
-def settle(exchange: Exchange, settlement: Settlement) -> None:
-    delivery_queue.settle_now(exchange, settlement)
+def settle(connection: PipelinedConnection, settlement: Settlement) -> None:
+    delivery_queue.settle_sync(connection, settlement)
 
 
-def failed(taken: Taken, job: bytes, retry_in_seconds: float | None) -> Settlement:
+def failed(claimed: ClaimedJob, job: bytes, retry_in_seconds: float | None) -> Settlement:
     """A failure that says nothing of the endpoint: windows are not what these tests are about."""
-    return delivery_queue.failed(taken, job, retry_in_seconds, Verdict.NONE)
+    return delivery_queue.failed(claimed, job, retry_in_seconds, HealthSignal.UNKNOWN)
 
 
 def push_back_the_clock(client: Any) -> int:
@@ -84,102 +84,113 @@ def test_jobs_are_queued_in_order_under_growing_sequences(client: Any, redis_url
     assert abs(sequences[0] / 1e6 - time.time()) < 60
 
 
-def test_sequences_go_on_when_the_clock_goes_back(client: Any, redis_url: str, exchange: Exchange) -> None:
+def test_sequences_go_on_when_the_clock_goes_back(
+    client: Any, redis_url: str, connection: PipelinedConnection
+) -> None:
     last = push_back_the_clock(client)
     enqueue(redis_url, job("ep_1", "a"), job("ep_1", "b"))
     assert [element["seq"] for element in queued(client)] == [last + 1, last + 2]
-    taken = pop(exchange)
-    settle(exchange, delivery_queue.give_back(taken))
+    claimed = pop(connection)
+    settle(connection, delivery_queue.returned(claimed))
     assert [(e["id"], e["seq"]) for e in queued(client)] == [("b", last + 2), ("a", last + 3)]
-    taken = pop(exchange)
-    settle(exchange, failed(taken, taken.after({}, attempt=2), 0.0))
+    claimed = pop(connection)
+    settle(connection, failed(claimed, claimed.with_outcome({}, attempt=2), 0.0))
     assert delivery_queue.promote(client) == 1
-    adopted = delivery_queue.adopt(exchange, Foreign(b'{"endpoint":"ep_1","payload":{}}'))
+    adopted = delivery_queue.adopt(connection, ForeignElement(b'{"endpoint":"ep_1","payload":{}}'))
     assert adopted is not None
     assert [(e["id"], e["seq"]) for e in queued(client)] == [("a", last + 3), ("b", last + 4)]
     assert adopted.sequence == last + 5
     assert int(client.get(keys.SEQUENCE)) == last + 5
 
 
-def test_numbers_are_never_written_in_exponential_form(client: Any, redis_url: str, exchange: Exchange) -> None:
+def test_numbers_are_never_written_in_exponential_form(
+    client: Any, redis_url: str, connection: PipelinedConnection
+) -> None:
     push_back_the_clock(client)
     enqueue(redis_url, *(job("ep_1") for _ in range(4)))
-    for move in (delivery_queue.give_back, lambda t: failed(t, t.after({}), 0.0)):
-        settle(exchange, move(pop(exchange)))
+    for move in (delivery_queue.returned, lambda t: failed(t, t.with_outcome({}), 0.0)):
+        settle(connection, move(pop(connection)))
     delivery_queue.promote(client)
-    taken = pop(exchange)
-    settle(exchange, failed(taken, taken.after({}), 86_400.0))
+    claimed = pop(connection)
+    settle(connection, failed(claimed, claimed.with_outcome({}), 86_400.0))
     stored = [*client.lrange(keys.DELIVERY_QUEUE, 0, -1), client.get(keys.SEQUENCE), *client.hvals(keys.JOBS)]
     assert stored
     assert not [raw for raw in stored if b"e+" in raw]
-    assert due_in_seconds(client, taken.id) == pytest.approx(86_400, abs=60)
+    assert due_in_seconds(client, claimed.id) == pytest.approx(86_400, abs=60)
 
 
-def test_an_entry_is_handed_off_once(client: Any, exchange: Exchange) -> None:
-    [entry] = read(exchange, client, 1)
-    handled = [Handled(entry, (job("ep_1", "a"),))]
-    assert delivery_queue.hand_off(exchange, handled).enqueued == 1
-    assert delivery_queue.hand_off(exchange, handled).enqueued == 0
-    assert delivery_queue.hand_off(exchange, [Handled(entry, (job("ep_1", "other"),))]).enqueued == 0
+def test_an_entry_is_handed_off_once(client: Any, connection: PipelinedConnection) -> None:
+    [entry] = read(connection, client, 1)
+    handled = [EntryResult(entry, (job("ep_1", "a"),))]
+    assert delivery_queue.enqueue_results(connection, handled).enqueued == 1
+    assert delivery_queue.enqueue_results(connection, handled).enqueued == 0
+    assert delivery_queue.enqueue_results(connection, [EntryResult(entry, (job("ep_1", "other"),))]).enqueued == 0
     assert [e["id"] for e in queued(client)] == ["a"]
     assert pending(client) == 0
     assert client.xlen(keys.events(CHAIN_ID)) == 0
 
 
-def test_an_entry_that_another_consumer_acknowledged_adds_nothing(client: Any, exchange: Exchange) -> None:
-    first, second = read(exchange, client, 2)
+def test_an_entry_that_another_consumer_acknowledged_adds_nothing(
+    client: Any, connection: PipelinedConnection
+) -> None:
+    first, second = read(connection, client, 2)
     client.xack(keys.events(CHAIN_ID), keys.PROCESSOR_GROUP, first.entry_id)
     assert (
-        delivery_queue.hand_off(
-            exchange, [Handled(e, (job("ep_1"), job("ep_2"))) for e in (first, second)]
+        delivery_queue.enqueue_results(
+            connection, [EntryResult(e, (job("ep_1"), job("ep_2"))) for e in (first, second)]
         ).enqueued
         == 2
     )
     assert len(queued(client)) == 2
 
 
-def test_a_job_that_is_owed_already_is_not_enqueued_again(client: Any, exchange: Exchange) -> None:
-    first, second = read(exchange, client, 2)
+def test_a_job_that_is_owed_already_is_not_enqueued_again(client: Any, connection: PipelinedConnection) -> None:
+    first, second = read(connection, client, 2)
     same = job("ep_1", "same", b'{"first":1}')
-    assert delivery_queue.hand_off(exchange, [Handled(first, (same,))]).enqueued == 1
-    again = [Handled(second, (Job("same", "ep_1", b'{"second":1}'), job("ep_1", "new")))]
-    assert delivery_queue.hand_off(exchange, again).enqueued == 1
+    assert delivery_queue.enqueue_results(connection, [EntryResult(first, (same,))]).enqueued == 1
+    again = [EntryResult(second, (Job("same", "ep_1", b'{"second":1}'), job("ep_1", "new")))]
+    assert delivery_queue.enqueue_results(connection, again).enqueued == 1
     assert [e["id"] for e in queued(client)] == ["same", "new"]
     assert kept(client, "same")["payload"] == {"first": 1}
 
 
-def test_entries_that_became_nothing_are_acknowledged(client: Any, exchange: Exchange) -> None:
-    entries = read(exchange, client, 300)
-    handled = [Handled(e, (job("ep_1", f"m{i}"),) if i % 100 == 50 else ()) for i, e in enumerate(entries)]
-    assert delivery_queue.hand_off(exchange, handled).enqueued == 3
+def test_entries_that_became_nothing_are_acknowledged(client: Any, connection: PipelinedConnection) -> None:
+    entries = read(connection, client, 300)
+    handled = [EntryResult(e, (job("ep_1", f"m{i}"),) if i % 100 == 50 else ()) for i, e in enumerate(entries)]
+    assert delivery_queue.enqueue_results(connection, handled).enqueued == 3
     assert [e["id"] for e in queued(client)] == ["m50", "m150", "m250"]
     assert (pending(client), client.xlen(keys.events(CHAIN_ID))) == (0, 0)
 
 
-def test_two_chains_are_handed_off_together(client: Any, exchange: Exchange) -> None:
-    one, other = read(exchange, client, 2, chain_id=1), read(exchange, client, 2, chain_id=2**63)
-    handled = [Handled(e, (job("ep_1"),)) for e in (one[0], other[0])] + [Handled(one[1]), Handled(other[1])]
-    assert delivery_queue.hand_off(exchange, handled).enqueued == 2
+def test_two_chains_are_handed_off_together(client: Any, connection: PipelinedConnection) -> None:
+    one, other = read(connection, client, 2, chain_id=1), read(connection, client, 2, chain_id=2**63)
+    handled = [EntryResult(e, (job("ep_1"),)) for e in (one[0], other[0])] + [
+        EntryResult(one[1]),
+        EntryResult(other[1]),
+    ]
+    assert delivery_queue.enqueue_results(connection, handled).enqueued == 2
     assert (pending(client, 1), pending(client, 2**63)) == (0, 0)
     assert len(queued(client)) == 2
 
 
-def test_an_event_for_many_endpoints_is_one_move(client: Any, exchange: Exchange) -> None:
-    [entry] = read(exchange, client, 1)
+def test_an_event_for_many_endpoints_is_one_move(client: Any, connection: PipelinedConnection) -> None:
+    [entry] = read(connection, client, 1)
     assert (
-        delivery_queue.hand_off(exchange, [Handled(entry, tuple(job("ep_1") for _ in range(10_000)))]).enqueued
+        delivery_queue.enqueue_results(
+            connection, [EntryResult(entry, tuple(job("ep_1") for _ in range(10_000)))]
+        ).enqueued
         == 10_000
     )
     assert delivery_queue.depths(client) == delivery_queue.Depths(25, 25, 9_975, 0, 0)
 
 
-def test_a_rejected_entry_is_a_dead_letter_with_its_reason(client: Any, exchange: Exchange) -> None:
-    first, second = read(exchange, client, 2)
+def test_a_rejected_entry_is_a_dead_letter_with_its_reason(client: Any, connection: PipelinedConnection) -> None:
+    first, second = read(connection, client, 2)
     handled = [
-        Handled(first, rejected=Rejected(b"\xff\xfe" + b"x" * 9000, "not JSON")),
-        Handled(second, (job("ep_1"),), Rejected(b"{}", "odd")),
+        EntryResult(first, invalid=InvalidEntry(b"\xff\xfe" + b"x" * 9000, "not JSON")),
+        EntryResult(second, (job("ep_1"),), InvalidEntry(b"{}", "odd")),
     ]
-    assert delivery_queue.hand_off(exchange, handled).enqueued == 1
+    assert delivery_queue.enqueue_results(connection, handled).enqueued == 1
     letters = dead_letters(client)
     assert {letter["reason"] for letter in letters.values()} == {"not JSON", "odd"}
     [letter] = [found for found in letters.values() if found["reason"] == "not JSON"]
@@ -189,103 +200,103 @@ def test_a_rejected_entry_is_a_dead_letter_with_its_reason(client: Any, exchange
     assert pending(client) == 0
 
 
-def test_handing_off_nothing_is_nothing(exchange: Exchange) -> None:
-    assert delivery_queue.hand_off(exchange, []).enqueued == 0
+def test_handing_off_nothing_is_nothing(connection: PipelinedConnection) -> None:
+    assert delivery_queue.enqueue_results(connection, []).enqueued == 0
 
 
 def test_a_delivered_job_is_forgotten_and_may_be_settled_twice(
-    client: Any, redis_url: str, exchange: Exchange
+    client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     enqueue(redis_url, job("ep_1", "a"), job("ep_1", "b"))
-    taken = pop(exchange)
+    claimed = pop(connection)
     for _ in range(2):
-        settle(exchange, delivered(taken))
+        settle(connection, delivered(claimed))
     assert client.hkeys(keys.JOBS) == [b"b"]
 
 
 def test_a_job_delivered_after_all_does_not_wait_for_its_retry(
-    client: Any, redis_url: str, exchange: Exchange
+    client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     enqueue(redis_url, job("ep_1", "a"))
-    taken = pop(exchange)
-    settle(exchange, failed(taken, taken.after({}, attempt=2), 60.0))
-    settle(exchange, delivered("a"))
+    claimed = pop(connection)
+    settle(connection, failed(claimed, claimed.with_outcome({}, attempt=2), 60.0))
+    settle(connection, delivered("a"))
     assert delivery_queue.depths(client) == delivery_queue.Depths(0, 0, 0, 0, 0)
 
 
 def test_a_failed_job_waits_for_its_time_with_what_happened(
-    client: Any, redis_url: str, exchange: Exchange
+    client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     enqueue(redis_url, job("ep_1", "a", b'{"n":%d}' % HUGE))
-    taken = pop(exchange)
-    settle(exchange, failed(taken, taken.after({"status": 500}, attempt=2), 30.0))
+    claimed = pop(connection)
+    settle(connection, failed(claimed, claimed.with_outcome({"status": 500}, attempt=2), 30.0))
     assert kept(client, "a")["attempt"] == 2
     assert kept(client, "a")["outcomes"] == [{"status": 500}]
     assert due_in_seconds(client, "a") == pytest.approx(30, abs=5)
     assert delivery_queue.promote(client) == 0
     place(client, keys.RETRY, {"a": 1})
     assert delivery_queue.promote(client) == 1
-    again = pop(exchange)
+    again = pop(connection)
     assert (again.attempt, again.body) == (2, b'{"n":%d}' % HUGE)
-    assert again.sequence > taken.sequence
+    assert again.sequence > claimed.sequence
 
 
 def test_a_job_that_failed_for_good_is_dead_with_its_reason(
-    client: Any, redis_url: str, exchange: Exchange
+    client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     enqueue(redis_url, job("ep_1", "a"))
-    taken = pop(exchange)
-    settle(exchange, failed(taken, taken.after({"status": 500}, reason="exhausted"), None))
+    claimed = pop(connection)
+    settle(connection, failed(claimed, claimed.with_outcome({"status": 500}, reason="exhausted"), None))
     assert dead_letters(client)["a"]["reason"] == "exhausted"
     assert client.zscore(keys.DEAD, "a") / 1000 == pytest.approx(time.time(), abs=5)
 
 
 def test_a_job_given_back_is_queued_behind_the_others_unattempted(
-    client: Any, redis_url: str, exchange: Exchange
+    client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     enqueue(redis_url, job("ep_1", "a", b'{"n":%d}' % HUGE), job("ep_1", "b"))
-    taken = pop(exchange)
-    settle(exchange, delivery_queue.give_back(taken))
+    claimed = pop(connection)
+    settle(connection, delivery_queue.returned(claimed))
     assert [e["id"] for e in queued(client)] == ["b", "a"]
-    assert pop(exchange).id == "b"
-    again = pop(exchange)
-    assert (again.attempt, again.body) == (1, taken.body)
+    assert pop(connection).id == "b"
+    again = pop(connection)
+    assert (again.attempt, again.body) == (1, claimed.body)
 
 
 @pytest.mark.parametrize(
     "stale",
     [
-        lambda t: failed(t, t.after({}, attempt=9), 60.0),
-        lambda t: failed(t, t.after({}), None),
-        delivery_queue.give_back,
+        lambda t: failed(t, t.with_outcome({}, attempt=9), 60.0),
+        lambda t: failed(t, t.with_outcome({}), None),
+        delivery_queue.returned,
     ],
 )
 def test_who_holds_a_job_under_an_old_sequence_changes_nothing(
-    client: Any, redis_url: str, exchange: Exchange, stale: Any
+    client: Any, redis_url: str, connection: PipelinedConnection, stale: Any
 ) -> None:  # fmt: skip
     enqueue(redis_url, job("ep_1", "a"))
-    taken = pop(exchange)
-    settle(exchange, delivery_queue.give_back(taken))
+    claimed = pop(connection)
+    settle(connection, delivery_queue.returned(claimed))
     before = (client.lrange(keys.DELIVERY_QUEUE, 0, -1), client.hgetall(keys.JOBS), client.get(keys.SEQUENCE))
-    settle(exchange, stale(taken))
+    settle(connection, stale(claimed))
     assert (
         client.lrange(keys.DELIVERY_QUEUE, 0, -1),
         client.hgetall(keys.JOBS),
         client.get(keys.SEQUENCE),
     ) == before
-    settle(exchange, delivered("a"))
+    settle(connection, delivered("a"))
     for _ in range(2):
-        settle(exchange, stale(taken))
+        settle(connection, stale(claimed))
     assert client.hlen(keys.JOBS) == 0
 
 
 def test_due_retries_are_promoted_in_the_order_of_their_times(
-    client: Any, redis_url: str, exchange: Exchange
+    client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     enqueue(redis_url, *(job("ep_1", name) for name in "abcd"))
     for _ in range(4):
-        taken = pop(exchange)
-        settle(exchange, failed(taken, taken.after({}, attempt=2), 3600.0))
+        claimed = pop(connection)
+        settle(connection, failed(claimed, claimed.with_outcome({}, attempt=2), 3600.0))
     place(client, keys.RETRY, {"c": 10, "a": 20, "b": 30})
     assert delivery_queue.promote(client, most=2) == 2
     assert delivery_queue.promote(client) == 1
@@ -295,44 +306,46 @@ def test_due_retries_are_promoted_in_the_order_of_their_times(
 
 
 def test_a_settlement_the_server_has_forgotten_is_settled_in_a_second_step(
-    client: Any, redis_url: str, exchange: Exchange
+    client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     enqueue(redis_url, job("ep_1", "a"), job("ep_1", "b"))
-    taken = pop(exchange)
+    claimed = pop(connection)
     client.script_flush()
-    settlement = delivered(taken)
-    delivery_queue.ask(exchange, settlement)
-    assert not delivery_queue.confirm(exchange)
-    assert delivery_queue.answer(exchange)[0] is not None
-    settle(exchange, settlement)
+    settlement = delivered(claimed)
+    delivery_queue.send_pop(connection, settlement)
+    assert not delivery_queue.read_settlement(connection)
+    assert delivery_queue.read_job(connection)[0] is not None
+    settle(connection, settlement)
     assert client.hkeys(keys.JOBS) == [b"b"]
 
 
-def test_every_script_is_taught_again_after_a_flush(client: Any, redis_url: str, exchange: Exchange) -> None:
-    for move in (delivery_queue.give_back, lambda t: failed(t, t.after({}), 0.0)):
+def test_every_script_is_taught_again_after_a_flush(
+    client: Any, redis_url: str, connection: PipelinedConnection
+) -> None:
+    for move in (delivery_queue.returned, lambda t: failed(t, t.with_outcome({}), 0.0)):
         client.script_flush()
         enqueue(redis_url, job("ep_1"))
-        taken = pop(exchange)
+        claimed = pop(connection)
         client.script_flush()
-        settle(exchange, move(taken))
+        settle(connection, move(claimed))
     client.script_flush()
     assert delivery_queue.promote(client) == 1
     client.script_flush()
-    assert delivery_queue.adopt(exchange, Foreign(b'{"endpoint":"ep_1","payload":{}}'))
+    assert delivery_queue.adopt(connection, ForeignElement(b'{"endpoint":"ep_1","payload":{}}'))
     client.script_flush()
-    assert delivery_queue.adopt(exchange, Foreign(b"garbage")) is None
+    assert delivery_queue.adopt(connection, ForeignElement(b"garbage")) is None
     assert delivery_queue.depths(client) == delivery_queue.Depths(2, 3, 0, 0, 1)
 
 
 def test_one_write_settles_reports_pops_and_asks_for_the_revision(
-    client: Any, redis_url: str, exchange: Exchange
+    client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     enqueue(redis_url, job("ep_1", "a"), job("ep_1", "b"))
-    taken = pop(exchange)
+    claimed = pop(connection)
     client.set(keys.REGISTRY_REVISION, 7)
-    settle(exchange, delivered("nobody"))
+    settle(connection, delivered("nobody"))
     with client.monitor() as monitor:
-        delivery_queue.ask(exchange, delivered(taken), "webhook_delivery:reported:x")
+        delivery_queue.send_pop(connection, delivered(claimed), "webhook_delivery:reported:x")
         seen = [monitor.next_command()]
         while not seen[-1]["command"].startswith(f"GET {keys.REGISTRY_REVISION}"):
             seen.append(monitor.next_command())
@@ -342,70 +355,75 @@ def test_one_write_settles_reports_pops_and_asks_for_the_revision(
         "BRPOP",
         "GET",
     ]
-    assert delivery_queue.confirm(exchange)
-    assert exchange.receive() == 1
-    popped, revision = delivery_queue.answer(exchange)
-    assert isinstance(popped, Taken)
+    assert delivery_queue.read_settlement(connection)
+    assert connection.receive() == 1
+    popped, revision = delivery_queue.read_job(connection)
+    assert isinstance(popped, ClaimedJob)
     assert (popped.id, revision) == ("b", 7)
 
 
 def test_draining_works_on_a_full_server() -> None:
     """Whatever frees more than it takes is not refused; what fills is."""
     with running_redis() as server, server.client() as client:
-        exchange = Exchange(server.url, delivery_queue.BLOCK_SECONDS)
-        entries = read(exchange, client, 1)
+        connection = PipelinedConnection(server.url, delivery_queue.BLOCK_SECONDS)
+        entries = read(connection, client, 1)
         enqueue(server.url, *(job(f"ep_{name}", name) for name in "abcde"))
         client.lpush(keys.DELIVERY_QUEUE, '{"endpoint":"ep_1","payload":{},"id":"foreign"}', "garbage")
-        taken = [pop(exchange) for _ in range(5)]
+        claimed = [pop(connection) for _ in range(5)]
         foreign = []
         for _ in range(2):
-            delivery_queue.ask(exchange, None)
-            element, _ = delivery_queue.answer(exchange)
-            assert isinstance(element, Foreign)
+            delivery_queue.send_pop(connection, None)
+            element, _ = delivery_queue.read_job(connection)
+            assert isinstance(element, ForeignElement)
             foreign.append(element)
         client.config_set("maxmemory", 1)
         with pytest.raises(redis.exceptions.OutOfMemoryError):
             client.set("anything", 1)
-        settle(exchange, delivered(taken[0]))
-        settle(exchange, delivery_queue.give_back(taken[1]))
-        settle(exchange, failed(taken[2], taken[2].after({}, attempt=2), 0.0))
-        settle(exchange, failed(taken[3], taken[3].after({}, reason="x"), None))
+        settle(connection, delivered(claimed[0]))
+        settle(connection, delivery_queue.returned(claimed[1]))
+        settle(connection, failed(claimed[2], claimed[2].with_outcome({}, attempt=2), 0.0))
+        settle(connection, failed(claimed[3], claimed[3].with_outcome({}, reason="x"), None))
         assert delivery_queue.promote(client) == 1
-        assert delivery_queue.requeue_orphan(client, taken[4].id, taken[4].sequence)
-        assert [delivery_queue.adopt(exchange, f) is not None for f in foreign] == [True, False]
-        assert delivery_queue.hand_off(exchange, [Handled(e, (job("ep_1", "f"),)) for e in entries]).enqueued == 1
+        assert delivery_queue.requeue_orphan(client, claimed[4].id, claimed[4].sequence)
+        assert [delivery_queue.adopt(connection, f) is not None for f in foreign] == [True, False]
+        assert (
+            delivery_queue.enqueue_results(
+                connection, [EntryResult(e, (job("ep_1", "f"),)) for e in entries]
+            ).enqueued
+            == 1
+        )
         assert delivery_queue.depths(client) == delivery_queue.Depths(4, 5, 0, 0, 2)
-        exchange.close()
+        connection.close()
         assert_ledger_invariant(client)
 
 
-def test_a_wrongly_typed_list_is_an_error_that_says_so(client: Any, exchange: Exchange) -> None:
+def test_a_wrongly_typed_list_is_an_error_that_says_so(client: Any, connection: PipelinedConnection) -> None:
     client.set(keys.DELIVERY_QUEUE, "x")
-    delivery_queue.ask(exchange, None)
+    delivery_queue.send_pop(connection, None)
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
-        delivery_queue.answer(exchange)
+        delivery_queue.read_job(connection)
     client.delete(keys.DELIVERY_QUEUE)
-    assert exchange.ask(("PING",)) == [b"PONG"]
+    assert connection.execute(("PING",)) == [b"PONG"]
 
 
-def test_an_error_reply_leaves_the_other_replies_in_their_places(exchange: Exchange) -> None:
-    first, error, last = exchange.ask(("ECHO", "a"), ("NONSENSE",), ("ECHO", "b"))
+def test_an_error_reply_leaves_the_other_replies_in_their_places(connection: PipelinedConnection) -> None:
+    first, error, last = connection.execute(("ECHO", "a"), ("NONSENSE",), ("ECHO", "b"))
     assert (first, last) == (b"a", b"b")
     assert isinstance(error, redis.ResponseError)
-    assert exchange.connected
+    assert connection.connected
 
 
-def test_depths_count_every_place(client: Any, redis_url: str, exchange: Exchange) -> None:
+def test_depths_count_every_place(client: Any, redis_url: str, connection: PipelinedConnection) -> None:
     enqueue(redis_url, *(job(f"ep_{i}") for i in range(5)))
-    pop(exchange)
-    retried, buried = pop(exchange), pop(exchange)
-    settle(exchange, failed(retried, retried.after({}), 60.0))
-    settle(exchange, failed(buried, buried.after({}), None))
+    pop(connection)
+    retried, buried = pop(connection), pop(connection)
+    settle(connection, failed(retried, retried.with_outcome({}), 60.0))
+    settle(connection, failed(buried, buried.with_outcome({}), None))
     assert delivery_queue.depths(client) == delivery_queue.Depths(queued=2, open=3, parked=0, retry=1, dead=1)
 
 
-def test_packed_commands_carry_any_bytes(exchange: Exchange) -> None:
+def test_packed_commands_carry_any_bytes(connection: PipelinedConnection) -> None:
     raw = bytes(range(256)) + "ü".encode()
-    exchange.send(pack(("ECHO", raw)))
-    assert exchange.receive() == raw
+    connection.send(pack(("ECHO", raw)))
+    assert connection.receive() == raw
     assert json.dumps(HUGE)

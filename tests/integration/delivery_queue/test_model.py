@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from hookfarm import delivery_queue
-from hookfarm.delivery_queue import Handled, Rejected, Verdict, job
-from hookfarm.delivery_queue.job import Foreign, Job, Taken
+from hookfarm.delivery_queue import EntryResult, HealthSignal, InvalidEntry, job
+from hookfarm.delivery_queue.job import ClaimedJob, ForeignElement, Job
 from hookfarm.event_stream import Entry, StreamReader
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange
+from hookfarm.store.clients import PipelinedConnection
 from tests.support.delivery import CHAIN_ID, delivered
 from tests.support.ledger import assert_ledger_invariant, place
 
@@ -25,17 +25,17 @@ FAR_SECONDS = 3600.0
 class Queue(RuleBasedStateMachine):
     """The model: what is queued, in whose hands, waiting, and dead. `stale` are hands whose job moved on."""
 
-    def __init__(self, client: Any, exchange: Exchange) -> None:
+    def __init__(self, client: Any, connection: PipelinedConnection) -> None:
         super().__init__()
-        self.client, self.exchange = client, exchange
+        self.client, self.connection = client, connection
         client.flushall()
-        self.reader = StreamReader(exchange, "model")
+        self.reader = StreamReader(connection, "model")
         self.reader.follow([CHAIN_ID])
         self.queue: list[str] = []
         """The ids in the list, the next to be popped first; some may have been settled meanwhile."""
         self.open: set[str] = set()
-        self.hands: list[Taken] = []
-        self.stale: list[Taken] = []
+        self.hands: list[ClaimedJob] = []
+        self.stale: list[ClaimedJob] = []
         self.retry: dict[str, int] = {}
         self.dead: set[str] = set()
         self.attempts: dict[str, int] = {}
@@ -53,11 +53,13 @@ class Queue(RuleBasedStateMachine):
 
     @rule(ids=st.lists(IDS, max_size=4), twice=st.booleans())
     def hand_off(self, ids: list[str], twice: bool) -> None:
-        handled = [Handled(self.read_entry(), tuple(Job(i, f"ep_{i}", b'{"id":"%b"}' % i.encode()) for i in ids))]
+        handled = [
+            EntryResult(self.read_entry(), tuple(Job(i, f"ep_{i}", b'{"id":"%b"}' % i.encode()) for i in ids))
+        ]
         new = [i for i in dict.fromkeys(ids) if i not in self.known]
-        assert delivery_queue.hand_off(self.exchange, handled).enqueued == len(new)
+        assert delivery_queue.enqueue_results(self.connection, handled).enqueued == len(new)
         if twice:
-            assert delivery_queue.hand_off(self.exchange, handled).enqueued == 0
+            assert delivery_queue.enqueue_results(self.connection, handled).enqueued == 0
         self.queue += new
         self.open |= set(new)
         self.attempts.update(dict.fromkeys(new, 1))
@@ -65,94 +67,94 @@ class Queue(RuleBasedStateMachine):
     @rule()
     def reject(self) -> None:
         entry = self.read_entry()
-        delivery_queue.hand_off(self.exchange, [Handled(entry, rejected=Rejected(b"x", "why"))])
+        delivery_queue.enqueue_results(self.connection, [EntryResult(entry, invalid=InvalidEntry(b"x", "why"))])
         self.dead |= {i.decode() for i in self.client.zrange(keys.DEAD, 0, -1)} - self.dead
 
     @precondition(lambda self: self.queue)
     @rule()
     def pop(self) -> None:
-        delivery_queue.ask(self.exchange, None)
-        taken, _ = delivery_queue.answer(self.exchange)
-        assert isinstance(taken, Taken)
-        assert taken.id == self.queue.pop(0)
-        current = taken.id in self.open and self.client.zscore(keys.OPEN, taken.id) == taken.sequence
+        delivery_queue.send_pop(self.connection, None)
+        claimed, _ = delivery_queue.read_job(self.connection)
+        assert isinstance(claimed, ClaimedJob)
+        assert claimed.id == self.queue.pop(0)
+        current = claimed.id in self.open and self.client.zscore(keys.OPEN, claimed.id) == claimed.sequence
         if current:
-            assert taken.attempt == self.attempts[taken.id]
-            assert taken.body == b'{"id":"%b"}' % taken.id.encode()
-        (self.hands if current else self.stale).append(taken)
+            assert claimed.attempt == self.attempts[claimed.id]
+            assert claimed.body == b'{"id":"%b"}' % claimed.id.encode()
+        (self.hands if current else self.stale).append(claimed)
 
-    def take(self, data: Any, hands: list[Taken]) -> Taken:
-        taken: Taken = data.draw(st.sampled_from(hands))
-        hands.remove(taken)
-        return taken
+    def take(self, data: Any, hands: list[ClaimedJob]) -> ClaimedJob:
+        claimed: ClaimedJob = data.draw(st.sampled_from(hands))
+        hands.remove(claimed)
+        return claimed
 
     def settle(self, settlement: delivery_queue.Settlement) -> None:
-        delivery_queue.settle_now(self.exchange, settlement)
+        delivery_queue.settle_sync(self.connection, settlement)
 
     @precondition(lambda self: self.hands)
     @rule(data=st.data())
     def deliver(self, data: Any) -> None:
-        taken = self.take(data, self.hands)
-        self.settle(delivered(taken))
-        self.open.discard(taken.id)
+        claimed = self.take(data, self.hands)
+        self.settle(delivered(claimed))
+        self.open.discard(claimed.id)
 
     @precondition(lambda self: self.hands)
     @rule(data=st.data(), dies=st.booleans())
     def fail(self, data: Any, dies: bool) -> None:
-        taken = self.take(data, self.hands)
-        job = taken.after({"status": 500}, attempt=taken.attempt + 1)
-        self.settle(delivery_queue.failed(taken, job, None if dies else FAR_SECONDS, Verdict.NONE))
-        self.open.discard(taken.id)
-        self.attempts[taken.id] = taken.attempt + 1
+        claimed = self.take(data, self.hands)
+        job = claimed.with_outcome({"status": 500}, attempt=claimed.attempt + 1)
+        self.settle(delivery_queue.failed(claimed, job, None if dies else FAR_SECONDS, HealthSignal.UNKNOWN))
+        self.open.discard(claimed.id)
+        self.attempts[claimed.id] = claimed.attempt + 1
         if dies:
-            self.dead.add(taken.id)
+            self.dead.add(claimed.id)
         else:
-            self.retry[taken.id] = FUTURE
+            self.retry[claimed.id] = FUTURE
 
     @precondition(lambda self: self.hands)
     @rule(data=st.data())
     def give_back(self, data: Any) -> None:
-        taken = self.take(data, self.hands)
-        self.settle(delivery_queue.give_back(taken))
-        self.queue.append(taken.id)
+        claimed = self.take(data, self.hands)
+        self.settle(delivery_queue.returned(claimed))
+        self.queue.append(claimed.id)
 
     @precondition(lambda self: self.hands)
     @rule(data=st.data())
     def orphan(self, data: Any) -> None:
         """The sweep takes a job out of hands that it thinks dead; they may come back later."""
-        taken = self.take(data, self.hands)
-        assert delivery_queue.requeue_orphan(self.client, taken.id, taken.sequence)
-        self.stale.append(taken)
-        if self.client.zscore(keys.DEAD, taken.id) is None:
-            self.queue.append(taken.id)
+        claimed = self.take(data, self.hands)
+        assert delivery_queue.requeue_orphan(self.client, claimed.id, claimed.sequence)
+        self.stale.append(claimed)
+        if self.client.zscore(keys.DEAD, claimed.id) is None:
+            self.queue.append(claimed.id)
         else:
-            self.open.discard(taken.id)
-            self.dead.add(taken.id)
+            self.open.discard(claimed.id)
+            self.dead.add(claimed.id)
 
     @precondition(lambda self: self.stale)
     @rule(data=st.data(), move=st.sampled_from(["fail", "die", "give_back", "orphan"]))
     def move_under_an_old_sequence(self, data: Any, move: str) -> None:
-        taken = self.take(data, self.stale)
+        claimed = self.take(data, self.stale)
         if move == "orphan":
-            assert not delivery_queue.requeue_orphan(self.client, taken.id, taken.sequence)
+            assert not delivery_queue.requeue_orphan(self.client, claimed.id, claimed.sequence)
         elif move == "give_back":
-            self.settle(delivery_queue.give_back(taken))
+            self.settle(delivery_queue.returned(claimed))
         else:
             wait = None if move == "die" else FAR_SECONDS
-            self.settle(delivery_queue.failed(taken, taken.after({}), wait, Verdict.NONE))
+            self.settle(delivery_queue.failed(claimed, claimed.with_outcome({}), wait, HealthSignal.UNKNOWN))
 
     @precondition(lambda self: self.stale)
     @rule(data=st.data())
     def deliver_under_an_old_sequence(self, data: Any) -> None:
         """It was answered with a 2xx, so it is done wherever it is, among the dead too."""
-        taken = self.take(data, self.stale)
-        self.settle(delivered(taken))
-        if taken.id in self.open:
-            self.open.discard(taken.id)
-            self.stale += [t for t in self.hands if t.id == taken.id]
-            self.hands = [t for t in self.hands if t.id != taken.id]
-        self.retry.pop(taken.id, None)
-        self.dead.discard(taken.id)
+        claimed = self.take(data, self.stale)
+        self.settle(delivered(claimed))
+        if claimed.id in self.open:
+            self.open.discard(claimed.id)
+            self.stale += [t for t in self.hands if t.id == claimed.id]
+            self.hands = [t for t in self.hands if t.id != claimed.id]
+        self.retry.pop(claimed.id, None)
+        self.dead.discard(claimed.id)
 
     @precondition(lambda self: self.retry)
     @rule(data=st.data())
@@ -174,13 +176,13 @@ class Queue(RuleBasedStateMachine):
     def adopt(self, job_id: str) -> None:
         name = job_id.encode()
         raw = b'{"endpoint":"ep_%b","payload":{"id":"%b"},"id":"%b"}' % (name, name, name)
-        taken = delivery_queue.adopt(self.exchange, Foreign(raw))
+        claimed = delivery_queue.adopt(self.connection, ForeignElement(raw))
         if job_id in self.known:
-            assert taken is None
+            assert claimed is None
             self.dead |= {i.decode() for i in self.client.zrange(keys.DEAD, 0, -1)}
         else:
-            assert taken is not None
-            self.hands.append(taken)
+            assert claimed is not None
+            self.hands.append(claimed)
             self.open.add(job_id)
             self.attempts[job_id] = 1
 
@@ -206,7 +208,7 @@ class Queue(RuleBasedStateMachine):
         ]
         assert places == [self.open, set(self.retry), self.dead]
         elements = [job.decode(raw) for raw in reversed(self.client.lrange(keys.DELIVERY_QUEUE, 0, -1))]
-        assert [taken.id for taken in elements if isinstance(taken, Taken)] == self.queue
+        assert [claimed.id for claimed in elements if isinstance(claimed, ClaimedJob)] == self.queue
 
     @invariant()
     def sequences_only_grow(self) -> None:
@@ -217,7 +219,7 @@ class Queue(RuleBasedStateMachine):
     @invariant()
     def every_open_job_is_queued_or_in_a_hand_under_its_sequence(self) -> None:
         elements = [job.decode(raw) for raw in self.client.lrange(keys.DELIVERY_QUEUE, 0, -1)]
-        held = [(t.id, t.sequence) for t in (*elements, *self.hands) if isinstance(t, Taken)]
+        held = [(t.id, t.sequence) for t in (*elements, *self.hands) if isinstance(t, ClaimedJob)]
         owed = {(i.decode(), int(score)) for i, score in self.client.zrange(keys.OPEN, 0, -1, withscores=True)}
         assert owed <= set(held)
 
@@ -231,12 +233,12 @@ def client(redis_url: str) -> Iterator[Any]:
 
 
 def test_no_sequence_of_moves_breaks_the_ledger(client: Any, redis_url: str) -> None:
-    exchange = Exchange(redis_url, delivery_queue.BLOCK_SECONDS)
+    connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
     try:
         run_state_machine_as_test(
-            lambda: Queue(client, exchange),  # type: ignore[arg-type]  # anything that makes one will do
+            lambda: Queue(client, connection),  # type: ignore[arg-type]  # anything that makes one will do
             settings=settings(max_examples=60, stateful_step_count=40, suppress_health_check=checks),
         )
     finally:
-        exchange.close()
+        connection.close()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from hookfarm import delivery_queue
-from hookfarm.delivery_queue import MAX_ORPHANED, Verdict, operational
-from hookfarm.delivery_queue.job import Taken
+from hookfarm.delivery_queue import MAX_ORPHANED, HealthSignal, operational
+from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.event_ingestor import counters
 from hookfarm.event_ingestor.stalled_chains import Stalls
 from hookfarm.farm.scoreboard import Board, State
@@ -17,7 +17,7 @@ from hookfarm.records import Endpoint, parse_subscription
 from hookfarm.records.operational import EVENTS
 from hookfarm.registry.registry import Registry
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange
+from hookfarm.store.clients import PipelinedConnection
 from tests.support.delivery import OneWorker, add_endpoint, delivered, enqueue, job
 from tests.support.ledger import place
 from tests.support.receivers import Receiver
@@ -26,8 +26,8 @@ URL = "http://127.0.0.1:9/"
 
 
 @pytest.fixture
-def exchange(redis_url: str) -> Iterator[Exchange]:
-    made = Exchange(redis_url, delivery_queue.BLOCK_SECONDS)
+def connection(redis_url: str) -> Iterator[PipelinedConnection]:
+    made = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
     yield made
     made.close()
 
@@ -37,22 +37,24 @@ def subscriber(client: Any, *events: str, url: str = URL) -> Endpoint:
     return add_endpoint(client, url, subscriptions=(parse_subscription(wanted),))
 
 
-def pop(exchange: Exchange) -> Taken:
-    delivery_queue.ask(exchange, None)
-    taken, _ = delivery_queue.answer(exchange)
-    assert isinstance(taken, Taken)
-    return taken
+def pop(connection: PipelinedConnection) -> ClaimedJob:
+    delivery_queue.send_pop(connection, None)
+    claimed, _ = delivery_queue.read_job(connection)
+    assert isinstance(claimed, ClaimedJob)
+    return claimed
 
 
-def settle(exchange: Exchange, taken: Taken, retry: float | None, reason: str = "exhausted") -> None:
-    job_ = taken.after({"status": 500}, **({} if retry else {"reason": reason}))
-    delivery_queue.settle_now(exchange, delivery_queue.failed(taken, job_, retry, Verdict.FAILED))
+def settle(
+    connection: PipelinedConnection, claimed: ClaimedJob, retry: float | None, reason: str = "exhausted"
+) -> None:
+    job_ = claimed.with_outcome({"status": 500}, **({} if retry else {"reason": reason}))
+    delivery_queue.settle_sync(connection, delivery_queue.failed(claimed, job_, retry, HealthSignal.UNHEALTHY))
 
 
-def open_the_circuit(redis_url: str, exchange: Exchange, endpoint: Endpoint) -> None:
+def open_the_circuit(redis_url: str, connection: PipelinedConnection, endpoint: Endpoint) -> None:
     for _ in range(5):
         enqueue(redis_url, job(endpoint))
-        settle(exchange, pop(exchange), retry=60.0)
+        settle(connection, pop(connection), retry=60.0)
 
 
 def told(client: Any, endpoint: Endpoint) -> list[dict[str, Any]]:
@@ -63,10 +65,12 @@ def told(client: Any, endpoint: Endpoint) -> list[dict[str, Any]]:
     return [each["payload"] for each in jobs if each["endpoint"] == endpoint.id]
 
 
-def test_a_dead_delivery_is_told_with_its_reason(client: Any, redis_url: str, exchange: Exchange) -> None:
+def test_a_dead_delivery_is_told_with_its_reason(
+    client: Any, redis_url: str, connection: PipelinedConnection
+) -> None:
     operator, failing = subscriber(client), add_endpoint(client, URL)
     enqueue(redis_url, job(failing, "msg_a"))
-    settle(exchange, pop(exchange), retry=None)
+    settle(connection, pop(connection), retry=None)
     [body] = told(client, operator)
     assert body["type"] == "hookfarm.delivery.dead"
     assert body["timestamp"].endswith("Z")
@@ -80,45 +84,47 @@ def test_a_dead_delivery_is_told_with_its_reason(client: Any, redis_url: str, ex
     }
 
 
-def test_a_job_that_costs_too_many_workers_is_told_too(client: Any, redis_url: str, exchange: Exchange) -> None:
+def test_a_job_that_costs_too_many_workers_is_told_too(
+    client: Any, redis_url: str, connection: PipelinedConnection
+) -> None:
     operator, failing = subscriber(client), add_endpoint(client, URL)
     enqueue(redis_url, job(failing, "msg_a"))
     for _ in range(MAX_ORPHANED + 1):
-        taken = pop(exchange)
-        assert delivery_queue.requeue_orphan(client, taken.id, taken.sequence)
+        claimed = pop(connection)
+        assert delivery_queue.requeue_orphan(client, claimed.id, claimed.sequence)
     [body] = told(client, operator)
     assert body["data"]["reason"] == "worker_lost"
 
 
 def test_a_circuit_is_told_once_when_it_opens_and_once_when_it_closes(
-    client: Any, redis_url: str, exchange: Exchange
+    client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     operator, failing = subscriber(client), add_endpoint(client, URL)
-    open_the_circuit(redis_url, exchange, failing)
+    open_the_circuit(redis_url, connection, failing)
     [opened] = told(client, operator)
     assert (opened["type"], opened["data"]["endpoint"]) == ("hookfarm.endpoint.circuit_opened", failing.id)
     client.delete(keys.DELIVERY_QUEUE)
     place(client, keys.RETRY, {name.decode(): 1 for name in client.zrange(keys.RETRY, 0, -1)})
     client.hset(keys.WINDOW + failing.id, mapping={"wait": 0})
-    client.zadd(keys.WAKE, {failing.id: 1})
+    client.zadd(keys.WINDOW_TIMERS, {failing.id: 1})
     delivery_queue.promote(client)
-    probe = pop(exchange)
+    probe = pop(connection)
     assert probe.endpoint == failing.id
-    settle(exchange, probe, retry=60.0)
+    settle(connection, probe, retry=60.0)
     assert len(told(client, operator)) == 1, "still open: no other occurrence"
     client.hset(keys.WINDOW + failing.id, mapping={"wait": 0})
-    client.zadd(keys.WAKE, {failing.id: 1})
+    client.zadd(keys.WINDOW_TIMERS, {failing.id: 1})
     delivery_queue.promote(client)
-    delivery_queue.settle_now(exchange, delivered(pop(exchange)))
+    delivery_queue.settle_sync(connection, delivered(pop(connection)))
     kinds = sorted(body["type"] for body in told(client, operator))
     assert kinds == ["hookfarm.endpoint.circuit_closed", "hookfarm.endpoint.circuit_opened"]
 
 
 def test_a_changed_endpoint_whose_circuit_was_open_is_told_as_closed(
-    client: Any, redis_url: str, exchange: Exchange
+    client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     operator, failing = subscriber(client, "hookfarm.endpoint.circuit_closed"), add_endpoint(client, URL)
-    open_the_circuit(redis_url, exchange, failing)
+    open_the_circuit(redis_url, connection, failing)
     Registry(client).update(replace(failing, description="mended"))
     Registry(client).update(replace(failing, description="again"))
     [body] = told(client, operator)
@@ -134,9 +140,11 @@ def test_an_endpoint_that_is_disabled_is_told_once_with_the_reason(client: Any) 
     assert body["data"]["reason"] == "nothing but failures for 5 days"
 
 
-def test_an_endpoint_that_is_removed_is_no_news(client: Any, redis_url: str, exchange: Exchange) -> None:
+def test_an_endpoint_that_is_removed_is_no_news(
+    client: Any, redis_url: str, connection: PipelinedConnection
+) -> None:
     operator, failing = subscriber(client, "hookfarm.endpoint.circuit_closed"), add_endpoint(client, URL)
-    open_the_circuit(redis_url, exchange, failing)
+    open_the_circuit(redis_url, connection, failing)
     Registry(client).remove(failing.id)
     assert told(client, operator) == []
 
@@ -181,33 +189,35 @@ def test_only_what_is_subscribed_to_is_told_and_to_each_once(client: Any) -> Non
     assert [len(told(client, endpoint)) for endpoint in (operator, other, twice)] == [1, 0, 1]
 
 
-def test_nothing_is_noted_where_nobody_wants_to_be_told(client: Any, redis_url: str, exchange: Exchange) -> None:
+def test_nothing_is_noted_where_nobody_wants_to_be_told(
+    client: Any, redis_url: str, connection: PipelinedConnection
+) -> None:
     operator, failing = subscriber(client), add_endpoint(client, URL)
     Registry(client).disable(operator.id, "by hand")
-    assert client.exists(keys.OPERATIONAL, keys.FACTS) == 0
+    assert client.exists(keys.OPERATIONAL_SUBSCRIPTIONS, keys.OPERATIONAL_EVENTS) == 0
     enqueue(redis_url, job(failing, "msg_a"))
-    settle(exchange, pop(exchange), retry=None)
+    settle(connection, pop(connection), retry=None)
     operational.note_stalled_chain(client, 1, "chain 1: gone")
-    assert client.exists(keys.FACTS) == 0
+    assert client.exists(keys.OPERATIONAL_EVENTS) == 0
 
 
 def test_who_is_told_is_no_subject_so_that_two_that_fail_do_not_go_on_telling_each_other(
-    client: Any, redis_url: str, exchange: Exchange
+    client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     first, second = subscriber(client), subscriber(client)
-    open_the_circuit(redis_url, exchange, first)
+    open_the_circuit(redis_url, connection, first)
     enqueue(redis_url, job(second, "msg_a"))
-    settle(exchange, pop(exchange), retry=None)
+    settle(connection, pop(connection), retry=None)
     Registry(client).disable(first.id, "by hand")
-    assert client.exists(keys.FACTS) == 0
+    assert client.exists(keys.OPERATIONAL_EVENTS) == 0
 
 
 def test_two_farms_tell_a_fact_once_under_the_same_id(client: Any) -> None:
     operator, failing = subscriber(client), add_endpoint(client, URL)
     Registry(client).disable(failing.id, "by hand")
-    [fact] = client.lrange(keys.FACTS, 0, -1)
+    [fact] = client.lrange(keys.OPERATIONAL_EVENTS, 0, -1)
     assert operational.tell(client) == 1
-    client.rpush(keys.FACTS, fact)  # As a Redis has it that lost its last second.
+    client.rpush(keys.OPERATIONAL_EVENTS, fact)  # As a Redis has it that lost its last second.
     assert operational.tell(client) == 1
     [job_id] = client.hkeys(keys.JOBS)
     assert job_id.decode() == operational.webhook_id(fact, operator.id)
@@ -222,12 +232,14 @@ def test_more_facts_than_are_told_at_once_are_told_in_order(client: Any) -> None
     assert len(told(client, operator)) == operational.MOST_AT_ONCE + 3
 
 
-def test_facts_are_noted_and_told_while_redis_is_full(client: Any, redis_url: str, exchange: Exchange) -> None:
+def test_facts_are_noted_and_told_while_redis_is_full(
+    client: Any, redis_url: str, connection: PipelinedConnection
+) -> None:
     operator, failing = subscriber(client), add_endpoint(client, URL)
     enqueue(redis_url, job(failing, "msg_a"))
-    taken = pop(exchange)
+    claimed = pop(connection)
     client.config_set("maxmemory", 1)
-    settle(exchange, taken, retry=None)
+    settle(connection, claimed, retry=None)
     bodies = told(client, operator)
     client.config_set("maxmemory", 0)
     assert [body["type"] for body in bodies] == ["hookfarm.delivery.dead"]

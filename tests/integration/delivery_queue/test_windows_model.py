@@ -11,13 +11,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from hookfarm import delivery_queue
 from hookfarm.deliveries import endpoint_stats
-from hookfarm.delivery_queue import Handled, Verdict
-from hookfarm.delivery_queue.job import Foreign, Job, Taken
+from hookfarm.delivery_queue import EntryResult, HealthSignal
+from hookfarm.delivery_queue.job import ClaimedJob, ForeignElement, Job
 from hookfarm.event_stream import StreamReader
 from hookfarm.records import Endpoint
 from hookfarm.registry.registry import Registry
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange
+from hookfarm.store.clients import PipelinedConnection
 from tests.support import lanes
 from tests.support.delivery import CHAIN_ID, delivered
 from tests.support.ledger import assert_drained, assert_ledger_invariant, place
@@ -35,17 +35,17 @@ NAMES = st.sampled_from(sorted(MOST))
 class Windows(RuleBasedStateMachine):
     """Knows what is owed and what is in hands."""
 
-    def __init__(self, client: Any, exchange: Exchange, redis_url: str) -> None:
+    def __init__(self, client: Any, connection: PipelinedConnection, redis_url: str) -> None:
         super().__init__()
-        self.client, self.exchange, self.redis_url = client, exchange, redis_url
+        self.client, self.connection, self.redis_url = client, connection, redis_url
         client.flushall()
         self.registry = Registry(client)
         for endpoint in ENDPOINTS:
             self.registry.add(endpoint)
-        client.hset(keys.LIMITS, "*", 8)
-        self.reader = StreamReader(exchange, "model")
+        client.hset(keys.ENDPOINT_LIMITS, "*", 8)
+        self.reader = StreamReader(connection, "model")
         self.reader.follow([CHAIN_ID])
-        self.hands: list[Taken] = []
+        self.hands: list[ClaimedJob] = []
         self.owed: set[str] = set()
         self.number = 0
 
@@ -56,7 +56,7 @@ class Windows(RuleBasedStateMachine):
         self.client.xadd(keys.events(CHAIN_ID), {"event": b"{}"})
         self.reader.ask()
         [entry], _ = self.reader.answer()
-        assert delivery_queue.hand_off(self.exchange, [Handled(entry, tuple(made))]).enqueued == count
+        assert delivery_queue.enqueue_results(self.connection, [EntryResult(entry, tuple(made))]).enqueued == count
         self.owed |= {job.id for job in made}
 
     @rule(name=NAMES, count=st.integers(1, 12))
@@ -68,69 +68,71 @@ class Windows(RuleBasedStateMachine):
 
     @rule()
     def live_ones_are_long_gone(self) -> None:
-        self.client.delete(keys.LIVE)
+        self.client.delete(keys.LIVE_ACTIVITY)
 
     @rule(name=NAMES)
     def adopt(self, name: str) -> None:
         job_id = f"{name}-{self.number:04}"
         self.number += 1
         raw = b'{"endpoint":"%b","payload":{},"id":"%b"}' % (name.encode(), job_id.encode())
-        taken = delivery_queue.adopt(self.exchange, Foreign(raw))
+        claimed = delivery_queue.adopt(self.connection, ForeignElement(raw))
         self.owed.add(job_id)
-        if taken is not None:
-            self.hands.append(taken)
+        if claimed is not None:
+            self.hands.append(claimed)
 
     @precondition(lambda self: self.client.llen(keys.DELIVERY_QUEUE))
     @rule()
     def pop(self) -> None:
-        delivery_queue.ask(self.exchange, None)
-        taken, _ = delivery_queue.answer(self.exchange)
-        assert isinstance(taken, Taken)
-        if self.client.zscore(keys.OPEN, taken.id) == taken.sequence:
-            self.hands.append(taken)
+        delivery_queue.send_pop(self.connection, None)
+        claimed, _ = delivery_queue.read_job(self.connection)
+        assert isinstance(claimed, ClaimedJob)
+        if self.client.zscore(keys.OPEN, claimed.id) == claimed.sequence:
+            self.hands.append(claimed)
 
-    def take(self, data: Any) -> Taken:
-        taken: Taken = data.draw(st.sampled_from(self.hands))
-        self.hands.remove(taken)
-        return taken
+    def take(self, data: Any) -> ClaimedJob:
+        claimed: ClaimedJob = data.draw(st.sampled_from(self.hands))
+        self.hands.remove(claimed)
+        return claimed
 
     def settle(self, settlement: delivery_queue.Settlement) -> None:
-        delivery_queue.settle_now(self.exchange, settlement)
+        delivery_queue.settle_sync(self.connection, settlement)
 
     @precondition(lambda self: self.hands)
     @rule(data=st.data())
     def deliver(self, data: Any) -> None:
         self.conclude(self.take(data))
 
-    def conclude(self, taken: Taken) -> None:
-        self.settle(delivered(taken))
-        self.owed.remove(taken.id)
+    def conclude(self, claimed: ClaimedJob) -> None:
+        self.settle(delivered(claimed))
+        self.owed.remove(claimed.id)
 
     @precondition(lambda self: self.hands)
-    @rule(data=st.data(), verdict=st.sampled_from(Verdict), wait=st.sampled_from([0.0, 3600.0]))
-    def fail(self, data: Any, verdict: Verdict, wait: float) -> None:
-        taken = self.take(data)
-        self.settle(delivery_queue.failed(taken, taken.after({}, attempt=taken.attempt + 1), wait, verdict))
+    @rule(data=st.data(), signal=st.sampled_from(HealthSignal), wait=st.sampled_from([0.0, 3600.0]))
+    def fail(self, data: Any, signal: HealthSignal, wait: float) -> None:
+        claimed = self.take(data)
+        self.settle(
+            delivery_queue.failed(claimed, claimed.with_outcome({}, attempt=claimed.attempt + 1), wait, signal)
+        )
 
     @precondition(lambda self: self.hands)
     @rule(data=st.data())
     def die(self, data: Any) -> None:
-        taken = self.take(data)
-        self.settle(delivery_queue.failed(taken, taken.after({}, reason="x"), None))
-        self.owed.remove(taken.id)
+        claimed = self.take(data)
+        self.settle(delivery_queue.failed(claimed, claimed.with_outcome({}, reason="x"), None))
+        self.owed.remove(claimed.id)
 
     @precondition(lambda self: self.hands)
-    @rule(data=st.data(), move=st.sampled_from([delivery_queue.give_back, delivery_queue.park]))
+    @rule(data=st.data(), move=st.sampled_from([delivery_queue.returned, delivery_queue.parked]))
     def put_back(self, data: Any, move: Any) -> None:
         self.settle(move(self.take(data)))
 
     @precondition(lambda self: self.hands)
     @rule(data=st.data())
     def orphan(self, data: Any) -> None:
-        taken = self.take(data)
-        assert delivery_queue.requeue_orphan(self.client, taken.id, taken.sequence)
-        if self.client.zscore(keys.DEAD, taken.id) is not None:
-            self.owed.remove(taken.id)
+        claimed = self.take(data)
+        assert delivery_queue.requeue_orphan(self.client, claimed.id, claimed.sequence)
+        if self.client.zscore(keys.DEAD, claimed.id) is not None:
+            self.owed.remove(claimed.id)
 
     @rule(name=NAMES, enabled=st.booleans())
     def change(self, name: str, enabled: bool) -> None:
@@ -148,7 +150,7 @@ class Windows(RuleBasedStateMachine):
         for name in MOST:
             if self.client.exists(keys.WINDOW + name):
                 self.client.hset(keys.WINDOW + name, mapping={"wait": 0, "next": 0})
-            self.client.zadd(keys.WAKE, {name: 1}, xx=True)
+            self.client.zadd(keys.WINDOW_TIMERS, {name: 1}, xx=True)
 
     @invariant()
     def ledger_holds(self) -> None:
@@ -164,8 +166,8 @@ class Windows(RuleBasedStateMachine):
         for name in MOST:
             self.registry.edit(name, lambda endpoint: replace(endpoint, enabled=True))
         while True:
-            for taken in self.hands:
-                self.conclude(taken)
+            for claimed in self.hands:
+                self.conclude(claimed)
             self.hands = []
             if not self.owed:
                 break
@@ -186,10 +188,10 @@ def client(redis_url: str) -> Iterator[Any]:
 
 
 def test_no_sequence_of_moves_loses_a_parked_job(client: Any, redis_url: str) -> None:
-    exchange = Exchange(redis_url, delivery_queue.BLOCK_SECONDS)
+    connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
     try:
         run_state_machine_as_test(
-            lambda: Windows(client, exchange, redis_url),  # type: ignore[arg-type]  # anything that makes one will do
+            lambda: Windows(client, connection, redis_url),  # type: ignore[arg-type]  # anything that makes one will do
             settings=settings(
                 max_examples=60,
                 stateful_step_count=40,
@@ -197,4 +199,4 @@ def test_no_sequence_of_moves_loses_a_parked_job(client: Any, redis_url: str) ->
             ),
         )
     finally:
-        exchange.close()
+        connection.close()

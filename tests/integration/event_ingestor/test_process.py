@@ -84,7 +84,7 @@ def test_it_is_up_with_a_checkpoint_stored_and_ends_on_sigterm(node: Anvil, redi
     with forked(node.ws_url, redis_server.url) as child:
         child.wait_until_up()
         with redis_server.client() as client:
-            assert client.exists(keys.checkpoint(CHAIN), keys.identity(CHAIN)) == 2
+            assert client.exists(keys.checkpoint(CHAIN), keys.genesis(CHAIN)) == 2
         child.signal(signal.SIGTERM)
         assert child.exit_code() == 0
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from hookfarm import event_stream, logs
 from hookfarm.chain.node import connect
-from hookfarm.chain.providers import Providers
+from hookfarm.chain.node_pool import NodePool
 from hookfarm.chain.timing import Limits
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.event_ingestor.condition import Condition
-from hookfarm.event_ingestor.finality_heads import TaggedHeads
+from hookfarm.event_ingestor.finality_heads import FinalityHeads
 from hookfarm.event_ingestor.store import Store
 from hookfarm.event_stream import StreamBlock
 from hookfarm.farm.child import Child
@@ -39,13 +39,13 @@ def tell(devchain: RunningDevchain, redis_url: str, meanwhile: Callable[[], obje
     log = logs.get(EVENT_INGESTOR)
 
     async def run(condition: Condition) -> None:
-        [provider] = Providers([devchain.ws_url]).all
-        node = await connect(provider, Limits(tags_seconds=0.0), lambda _: None, lambda: None)
+        [profile] = NodePool([devchain.ws_url]).all
+        node = await connect(profile, Limits(tags_seconds=0.0), lambda _: None, lambda: None)
         try:
-            node.tags.heard(await node.ask_all(node.tags.due()))
+            node.tags.record(await node.ask_all(node.tags.due()))
             meanwhile()
             async with async_client(redis_url) as client:
-                await TaggedHeads(CHAIN, Store(client, CHAIN, condition), log).tell(node, BLOCKS)
+                await FinalityHeads(CHAIN, Store(client, CHAIN, condition), log).tell(node, BLOCKS)
         finally:
             await node.close()
 

@@ -8,7 +8,7 @@ import redis
 
 from hookfarm.event_stream import ABANDONED_MILLISECONDS, BATCH_ENTRIES, StreamReader
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange
+from hookfarm.store.clients import PipelinedConnection
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 
@@ -23,13 +23,13 @@ def client(redis_server: RedisServer) -> Iterator[Any]:
 
 
 def reader(redis_url: str, consumer: str = "one", *chains: int) -> Iterator[StreamReader]:
-    exchange = Exchange(redis_url, 1)
-    made = StreamReader(exchange, consumer)
+    connection = PipelinedConnection(redis_url, 1)
+    made = StreamReader(connection, consumer)
     made.follow(chains or [CHAIN])
     try:
         yield made
     finally:
-        exchange.close()
+        connection.close()
 
 
 @pytest.fixture

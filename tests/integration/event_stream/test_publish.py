@@ -9,8 +9,8 @@ import pytest
 import redis
 
 from hookfarm import event_stream
-from hookfarm.chain.block import encoded
 from hookfarm.event_stream import KEPT_BLOCKS, Checkpoint, CheckpointMoved, KnownBlock, StreamBlock
+from hookfarm.event_stream.event_json import encode_events
 from hookfarm.records import Event
 from hookfarm.store import keys
 from hookfarm.store.clients import async_client
@@ -46,7 +46,7 @@ def hash_of(number: int, fork: str = "a") -> str:
 
 def block(number: int, fork: str = "a", *, events: int = 0, kept: bool = True) -> StreamBlock:
     emitted = [event(number, index) for index in range(events)]
-    return StreamBlock(number, hash_of(number, fork), hash_of(number - 1), encoded(emitted), kept)
+    return StreamBlock(number, hash_of(number, fork), hash_of(number - 1), encode_events(emitted), kept)
 
 
 def at(number: int, fork: str = "a") -> Checkpoint:

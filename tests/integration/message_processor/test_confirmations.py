@@ -1,4 +1,4 @@
-"""Waiting for confirmations, and taking back what was told: the processor's side on a real server."""
+"""Waiting for confirmations, and retracting what was sent: the processor's side on a real server."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,16 +8,16 @@ import orjson
 import pytest
 
 from hookfarm import delivery_queue
-from hookfarm.delivery_queue.job import Taken
+from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.event_stream import StreamReader
 from hookfarm.matching.index import Index
-from hookfarm.matching.notifications import handle
 from hookfarm.matching.payload import webhook_id
 from hookfarm.records import Endpoint, Event, Subscription
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange
+from hookfarm.store.clients import PipelinedConnection
 from tests.support.delivery import delivered, parked
 from tests.support.ledger import assert_ledger_invariant
+from tests.support.matching import process
 
 CHAIN = 7
 ENDPOINT = Endpoint("ep_1", "http://127.0.0.1:9/", subscriptions=(Subscription("sub_1", CHAIN),))
@@ -44,8 +44,8 @@ class Chain:
 
     def __init__(self, client: Any, redis_url: str) -> None:
         self.client = client
-        self.exchange = Exchange(redis_url, delivery_queue.BLOCK_SECONDS)
-        self.reader = StreamReader(self.exchange, "test")
+        self.connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
+        self.reader = StreamReader(self.connection, "test")
         self.reader.follow([CHAIN])
         self.index = Index()
         self.subscribe()
@@ -69,32 +69,32 @@ class Chain:
 
     def process(self, entries: list[Any] | None = None) -> None:
         """Hands off what is new, and what waits."""
-        handled = [handle(self.index, entry) for entry in (self.read() if entries is None else entries)]
-        done = delivery_queue.hand_off(self.exchange, handled)
-        while done.told:
-            again = [h.entry for h in handled if h.entry.entry_id in done.told]
-            done = delivery_queue.hand_off(
-                self.exchange, [handle(self.index, entry, done.told[entry.entry_id]) for entry in again]
+        handled = [process(self.index, entry) for entry in (self.read() if entries is None else entries)]
+        done = delivery_queue.enqueue_results(self.connection, handled)
+        while done.conflicts:
+            again = [h.entry for h in handled if h.entry.entry_id in done.conflicts]
+            done = delivery_queue.enqueue_results(
+                self.connection, [process(self.index, entry, done.conflicts[entry.entry_id]) for entry in again]
             )
         self.confirm()
 
     def confirm(self) -> int:
-        return delivery_queue.confirm_waiting(self.exchange, CHAIN).enqueued
+        return delivery_queue.enqueue_confirmed(self.connection, CHAIN).enqueued
 
-    def pop(self) -> Taken:
-        delivery_queue.ask(self.exchange, None)
-        taken, _ = delivery_queue.answer(self.exchange)
-        assert isinstance(taken, Taken)
-        return taken
+    def pop(self) -> ClaimedJob:
+        delivery_queue.send_pop(self.connection, None)
+        claimed, _ = delivery_queue.read_job(self.connection)
+        assert isinstance(claimed, ClaimedJob)
+        return claimed
 
     def settle(self, settlement: delivery_queue.Settlement) -> None:
-        delivery_queue.settle_now(self.exchange, settlement)
+        delivery_queue.settle_sync(self.connection, settlement)
 
     def deliver(self) -> dict[str, Any]:
-        taken = self.pop()
-        self.settle(delivered(taken))
-        body: dict[str, Any] = orjson.loads(taken.body)
-        return {"id": taken.id, **body}
+        claimed = self.pop()
+        self.settle(delivered(claimed))
+        body: dict[str, Any] = orjson.loads(claimed.body)
+        return {"id": claimed.id, **body}
 
     @property
     def owed(self) -> int:
@@ -106,10 +106,10 @@ class Chain:
 
 @pytest.fixture
 def chain(client: Any, redis_url: str) -> Iterator[Chain]:
-    client.hset(keys.LIMITS, "*", 8)
+    client.hset(keys.ENDPOINT_LIMITS, "*", 8)
     made = Chain(client, redis_url)
     yield made
-    made.exchange.close()
+    made.connection.close()
     assert_ledger_invariant(client)
 
 
@@ -206,32 +206,32 @@ def test_a_log_in_a_workers_hands_is_taken_back_after_it(chain: Chain) -> None:
     assert chain.client.llen(keys.DELIVERY_QUEUE) == 0, "the withdrawal overtakes its original"
     chain.settle(delivered(held))
     assert chain.deliver()["type"] == "log.removed"
-    assert not chain.client.exists(keys.AFTER)
+    assert not chain.client.exists(keys.FOLLOW_UPS)
 
 
 def test_a_log_that_was_attempted_is_taken_back_once_its_retries_are_over(chain: Chain) -> None:
     chain.publish(log(10))
     chain.process()
     held = chain.pop()
-    chain.settle(delivery_queue.failed(held, held.after({}, attempt=2), 0.0))
+    chain.settle(delivery_queue.failed(held, held.with_outcome({}, attempt=2), 0.0))
     chain.publish(log(10, removed=True))
     chain.process()
     assert delivery_queue.promote(chain.client) == 1
     held = chain.pop()
-    chain.settle(delivery_queue.failed(held, held.after({}, reason="exhausted"), None))
+    chain.settle(delivery_queue.failed(held, held.with_outcome({}, reason="exhausted"), None))
     assert chain.deliver()["type"] == "log.removed"
 
 
 def test_a_log_that_was_interrupted_on_its_way_counts_as_sent(chain: Chain) -> None:
     chain.publish(log(10))
     chain.process()
-    chain.settle(delivery_queue.give_back(chain.pop(), interrupted=True))
+    chain.settle(delivery_queue.returned(chain.pop(), interrupted=True))
     chain.publish(log(10, removed=True))
     chain.process()
     assert [chain.deliver()["type"] for _ in range(2)] == ["log.emitted", "log.removed"]
 
 
-def test_only_those_who_were_told_are_told_that_it_is_gone(chain: Chain) -> None:
+def test_only_notified_endpoints_are_notified_of_the_removal(chain: Chain) -> None:
     chain.publish(log(10))
     chain.process()
     chain.deliver()
@@ -242,7 +242,7 @@ def test_only_those_who_were_told_are_told_that_it_is_gone(chain: Chain) -> None
     assert chain.pop().endpoint == "ep_1"
 
 
-def test_an_endpoint_that_changed_its_mind_is_told_all_the_same(chain: Chain) -> None:
+def test_an_endpoint_that_changed_its_mind_is_notified_all_the_same(chain: Chain) -> None:
     chain.publish(log(10))
     chain.process()
     chain.deliver()

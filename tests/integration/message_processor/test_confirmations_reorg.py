@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from hookfarm import event_stream
-from hookfarm.chain.block import encoded
 from hookfarm.event_stream import Checkpoint, StreamBlock
+from hookfarm.event_stream.event_json import encode_events
 from hookfarm.store import clients, keys
 from tests.integration.message_processor.test_confirmations import CHAIN, Chain, log
 from tests.support.ledger import assert_ledger_invariant
@@ -25,7 +25,7 @@ class Reorganised(Chain):
     def grow(self, first: int, last: int, branch: str = "a") -> None:
         """Publishes these blocks, each with one log."""
         blocks = [
-            StreamBlock(n, f"{n}{branch}", f"{n - 1}{branch}", encoded((log(n, branch),)))
+            StreamBlock(n, f"{n}{branch}", f"{n - 1}{branch}", encode_events((log(n, branch),)))
             for n in range(first, last + 1)
         ]
         self._write(event_stream.publish, self._at, blocks)
@@ -49,11 +49,11 @@ class Reorganised(Chain):
 
 @pytest.fixture
 def chain(client: Any, redis_url: str) -> Iterator[Reorganised]:
-    client.hset(keys.LIMITS, "*", 8)
+    client.hset(keys.ENDPOINT_LIMITS, "*", 8)
     made = Reorganised(client, redis_url)
     made.subscribe(confirmations=3)
     yield made
-    made.exchange.close()
+    made.connection.close()
     assert_ledger_invariant(client)
 
 

@@ -1,4 +1,4 @@
-"""A changed subscription answers with the block from which it is in effect, and keeps its word."""
+"""A changed subscription answers with the block from which it is in effect, and it is."""
 
 import asyncio
 import contextlib
@@ -12,15 +12,15 @@ import pytest
 import redis.asyncio
 
 from hookfarm import event_stream
-from hookfarm.chain.block import encoded
 from hookfarm.event_stream import Checkpoint, StreamBlock, StreamReader
+from hookfarm.event_stream.event_json import encode_events
 from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Board
 from hookfarm.message_processor.processor import Processor
 from hookfarm.records import Endpoint, Event, Subscription
 from hookfarm.registry.registry import Registry
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange
+from hookfarm.store.clients import PipelinedConnection
 from tests.integration.message_processor.test_message_processor import Processors, pending, queued, transfer
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
@@ -85,7 +85,7 @@ class Publisher:
 
 def _block(number: int) -> StreamBlock:
     events: list[Event] = [{**transfer(number), "log_index": i} for i in range(LOGS)]  # type: ignore[typeddict-item]
-    return StreamBlock(number, f"0x{number:064x}", f"0x{number - 1:064x}", encoded(events))
+    return StreamBlock(number, f"0x{number:064x}", f"0x{number - 1:064x}", encode_events(events))
 
 
 def form(number: int) -> Endpoint:
@@ -170,7 +170,7 @@ def test_what_is_taken_over_from_the_dead_is_matched_by_the_newest_form(client: 
     publisher.publish(1)
     promised = (registry.update(form(1)).effective_from or {})[CHAIN]
     publisher.publish(1)
-    dead = Exchange(redis_url, 1)
+    dead = PipelinedConnection(redis_url, 1)
     reader = StreamReader(dead, "dead")
     reader.follow([CHAIN])
     reader.ask()

@@ -1,7 +1,8 @@
-"""Random chains, processors that lag, overtake each other and die, workers that fail: what each endpoint is told.
+"""Random chains, processors that lag, overtake each other and die, workers that fail: the notifications of each
+endpoint.
 
-Each endpoint asks for something else. Whatever happens, it is told each thing once and in its order, and in the
-end it knows the canonical chain as far as it wanted to.
+Each endpoint asks for something else. Whatever happens, it gets each notification once and in its order, and in
+the end it knows the canonical chain as far as it wanted to.
 """
 
 import random
@@ -12,16 +13,16 @@ import orjson
 import pytest
 
 from hookfarm import delivery_queue
-from hookfarm.delivery_queue import Handled
-from hookfarm.delivery_queue.job import Taken
-from hookfarm.matching import finality
-from hookfarm.matching.notifications import handle
+from hookfarm.delivery_queue import EntryResult
+from hookfarm.delivery_queue.job import ClaimedJob
+from hookfarm.matching import notifications
 from hookfarm.records import Event
 from hookfarm.store import keys
 from tests.integration.message_processor.test_confirmations import CHAIN, log
 from tests.integration.message_processor.test_finality import FinalChain
 from tests.support.delivery import delivered
 from tests.support.ledger import assert_ledger_invariant
+from tests.support.matching import process
 
 Log = tuple[str, int]
 STEPS = 150
@@ -38,7 +39,7 @@ ASKED: dict[str, tuple[tuple[str, ...], int | str]] = {
 
 
 class World:
-    """The chain as it is, the entries that somebody has read and not handed off, the jobs in workers' hands."""
+    """The chain as it is, the entries that a processor has read and not enqueued, the jobs in workers' hands."""
 
     def __init__(self, chain: FinalChain, chance: random.Random) -> None:
         self.chain = chain
@@ -47,7 +48,7 @@ class World:
         self.orphans: list[list[list[Event]]] = []
         self.final = 0
         self.read: list[list[Any]] = []
-        self.hands: list[Taken] = []
+        self.hands: list[ClaimedJob] = []
         self.received: dict[str, list[dict[str, Any]]] = {name: [] for name in ASKED}
         self._branches = 0
         self._is_unread = False
@@ -87,14 +88,14 @@ class World:
     def hand_off(self) -> None:
         for _ in range(min(len(self.read), 2)):
             batch = self.read.pop(self.chance.randrange(len(self.read)))
-            self._hand_off([handle(self.chain.index, entry) for entry in batch])
+            self._enqueue([process(self.chain.index, entry) for entry in batch])
             if self.chance.random() < 0.2:
                 self.read.append(batch)
 
     def confirm(self) -> None:
         """A processor that may die on the way."""
-        confirmed = delivery_queue.confirm_waiting(self.chain.exchange, CHAIN)
-        for _ in finality.announce(self.chain.exchange, self.chain.index, confirmed.final):
+        confirmed = delivery_queue.enqueue_confirmed(self.chain.connection, CHAIN)
+        for _ in notifications.enqueue_finalized(self.chain.connection, self.chain.index, confirmed.final_blocks):
             if self.chance.random() < 0.3:
                 return
 
@@ -105,15 +106,17 @@ class World:
     def settle(self) -> None:
         if not self.hands:
             return
-        taken = self.hands.pop(self.chance.randrange(len(self.hands)))
+        claimed = self.hands.pop(self.chance.randrange(len(self.hands)))
         fate = self.chance.random()
         if fate < 0.2:
-            self.chain.settle(delivery_queue.failed(taken, taken.after({}, attempt=taken.attempt + 1), 0.0))
+            self.chain.settle(
+                delivery_queue.failed(claimed, claimed.with_outcome({}, attempt=claimed.attempt + 1), 0.0)
+            )
         elif fate < 0.3:
-            self.chain.settle(delivery_queue.give_back(taken, interrupted=True))
+            self.chain.settle(delivery_queue.returned(claimed, interrupted=True))
         else:
-            self.received[taken.endpoint].append({"id": taken.id, **orjson.loads(taken.body)})
-            self.chain.settle(delivered(taken))
+            self.received[claimed.endpoint].append({"id": claimed.id, **orjson.loads(claimed.body)})
+            self.chain.settle(delivered(claimed))
         delivery_queue.promote(self.chain.client)
 
     def drain(self) -> None:
@@ -150,27 +153,25 @@ class World:
     def _tell_heads(self) -> None:
         self.chain.head(len(self.blocks), safe=self.final, finalized=self.final)
 
-    def _hand_off(self, handled: list[Handled]) -> None:
-        done = delivery_queue.hand_off(self.chain.exchange, handled)
-        while done.told:
-            again = [h.entry for h in handled if h.entry.entry_id in done.told]
-            with_history = [handle(self.chain.index, entry, done.told[entry.entry_id]) for entry in again]
-            done = delivery_queue.hand_off(self.chain.exchange, with_history)
+    def _enqueue(self, handled: list[EntryResult]) -> None:
+        done = delivery_queue.enqueue_results(self.chain.connection, handled)
+        while done.conflicts:
+            again = [h.entry for h in handled if h.entry.entry_id in done.conflicts]
+            with_history = [process(self.chain.index, entry, done.conflicts[entry.entry_id]) for entry in again]
+            done = delivery_queue.enqueue_results(self.chain.connection, with_history)
 
 
 @pytest.fixture
 def chain(client: Any, redis_url: str) -> Iterator[FinalChain]:
-    client.hset(keys.LIMITS, "*", 8)
+    client.hset(keys.ENDPOINT_LIMITS, "*", 8)
     made = FinalChain(client, redis_url)
     made.index.remove("ep_1")
     yield made
-    made.exchange.close()
+    made.connection.close()
 
 
 @pytest.mark.parametrize("seed", range(15))
-def test_each_endpoint_is_told_what_it_asked_for_once_in_order_and_to_the_end(
-    chain: FinalChain, seed: int
-) -> None:
+def test_each_endpoint_gets_what_it_asked_for_once_in_order_and_to_the_end(chain: FinalChain, seed: int) -> None:
     world = World(chain, random.Random(seed))
     moves = [
         *(world.mine, world.mine, world.reorg, world.finalize, world.look, world.look, world.hand_off),
@@ -183,14 +184,14 @@ def test_each_endpoint_is_told_what_it_asked_for_once_in_order_and_to_the_end(
     canonical = {(event["block_hash"], event["log_index"]) for block in world.blocks for event in block}
     for endpoint, (words, _) in ASKED.items():
         assert_told(world.received[endpoint], words, canonical)
-    assert not chain.client.exists(keys.AFTER, keys.UNCONFIRMED)
+    assert not chain.client.exists(keys.FOLLOW_UPS, keys.UNCONFIRMED)
     assert chain.left() == []
 
 
 def assert_told(received: list[dict[str, Any]], words: tuple[str, ...], canonical: set[Log]) -> None:
-    """Of each delivery that tells of a log: its end, final or removed, after it; nothing twice or unasked."""
+    """Of each delivery of a log: its end, final or removed, after it; nothing twice or unasked."""
     assert len({body["id"] for body in received}) == len(received), "one delivery twice"
-    told: dict[str, Log] = {}
+    notified: dict[str, Log] = {}
     ended: dict[str, str] = {}
     final: list[Log] = []
     for body in received:
@@ -198,17 +199,17 @@ def assert_told(received: list[dict[str, Any]], words: tuple[str, ...], canonica
         where = (body["data"]["block_hash"], body["data"]["log_index"])
         assert kind in words
         if kind == "emitted":
-            told[body["id"]] = where
+            notified[body["id"]] = where
             continue
         if "emitted" in words:
-            assert told[body["original"]] == where, "of something else, or before its original"
+            assert notified[body["original"]] == where, "of something else, or before its original"
             assert body["original"] not in ended, f"{kind} after {ended.get(body['original'])}"
             ended[body["original"]] = kind
         if kind == "finalized":
             final.append(where)
     if "removed" in words:
-        assert sorted(told[i] for i in told if ended.get(i) != "removed") == sorted(canonical)
+        assert sorted(notified[i] for i in notified if ended.get(i) != "removed") == sorted(canonical)
     if "finalized" in words:
         assert sorted(final) == sorted(canonical)
     if words == ("emitted", "finalized"):
-        assert canonical <= set(told.values())
+        assert canonical <= set(notified.values())

@@ -12,7 +12,7 @@ import redis
 from hookfarm import logs
 from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Board, State
-from hookfarm.message_processor import counters, process
+from hookfarm.message_processor import process, telemetry
 from hookfarm.records import Endpoint, Subscription
 from hookfarm.registry.registry import Registry
 from hookfarm.store import keys
@@ -194,9 +194,9 @@ def test_consumer_group_acknowledgment(client: "redis.Redis", processors: Proces
     [group] = client.xinfo_groups(keys.events(1))
     assert group["name"] == keys.PROCESSOR_GROUP.encode()
     assert (group["pending"], client.xlen(keys.events(1))) == (0, 0)
-    processors.expect(counters.EVENTS_READ, 50)
-    processors.expect(counters.EVENTS_MATCHED, 50)
-    processors.expect(counters.JOBS_ENQUEUED, 50)
+    processors.expect(telemetry.EVENTS_READ, 50)
+    processors.expect(telemetry.EVENTS_MATCHED, 50)
+    processors.expect(telemetry.JOBS_ENQUEUED, 50)
 
 
 def test_up_means_that_redis_has_it_blocked_in_xreadgroup(client: "redis.Redis", processors: Processors) -> None:
@@ -223,7 +223,7 @@ def test_an_endpoint_added_while_it_runs_gets_the_very_next_event(
     expected = {(number, f"ep_{each}") for number in range(20) for each in range(number + 1)}
     eventually(lambda: expected <= set(owed(client)), what="the jobs of each endpoint's own event and later ones")
     assert len(owed(client)) == len(set(owed(client)))
-    assert processors.counter(counters.REGISTRY_REVISION) == int(client.get(keys.REGISTRY_REVISION) or 0)
+    assert processors.counter(telemetry.REGISTRY_REVISION) == int(client.get(keys.REGISTRY_REVISION) or 0)
 
 
 def test_a_changed_a_disabled_and_a_removed_endpoint_count_from_the_next_event(
@@ -255,7 +255,7 @@ def test_a_chain_that_only_a_subscription_names_is_read_as_soon_as_it_is_named(
     eventually(lambda: owed(client) == [(5, "ep_a"), (6, "ep_b")], what="the job of the second chain")
 
 
-def test_told_to_stop_it_hands_off_also_what_redis_has_read_ahead(
+def test_asked_to_stop_it_enqueues_also_what_redis_has_read_ahead(
     client: "redis.Redis", processors: Processors
 ) -> None:
     Registry(client).add(endpoint("a", Subscription("sub_1", 1, addresses=("0x" + "ff" * 20,))))
@@ -265,7 +265,7 @@ def test_told_to_stop_it_hands_off_also_what_redis_has_read_ahead(
             pipe.xadd(keys.events(1), {"event": entry})
         pipe.execute()
     processors.start(chains=(1,))
-    eventually(lambda: processors.counter(counters.EVENTS_READ), what="entries having been read")
+    eventually(lambda: processors.counter(telemetry.EVENTS_READ), what="entries having been read")
     assert processors.end(0, signal.SIGTERM) == 0
     assert pending(client) == 0
 
@@ -282,7 +282,7 @@ def test_a_successor_of_the_same_name_takes_over_at_once(client: "redis.Redis", 
     assert len(queued(client)) >= left
     eventually(lambda: owed(client) == every(range(3), "a"), what="all jobs")
     assert pending(client) == 0
-    assert processors.counter(counters.RECLAIMED) >= 1
+    assert processors.counter(telemetry.RECLAIMED) >= 1
 
 
 def test_service_recovery_with_consumer_groups(client: "redis.Redis", processors: Processors) -> None:
@@ -311,11 +311,11 @@ def test_a_processor_that_wakes_after_its_entries_were_claimed_adds_nothing(
     eventually(lambda: held_by(client, "consumer-0") >= 1, what="entries in the stopped processor's hands")
     processors.start_and_wait(1, chains=(1,))
     eventually(lambda: len(queued(client)) >= 10, within=15, what="all jobs")
-    before = processors.counter(counters.EVENTS_READ)
+    before = processors.counter(telemetry.EVENTS_READ)
     processors.signal(0, signal.SIGCONT)
-    eventually(lambda: processors.counter(counters.EVENTS_READ) > before, what="the late processor's hand-off")
+    eventually(lambda: processors.counter(telemetry.EVENTS_READ) > before, what="the late processor's hand-off")
     assert owed(client) == every(range(10), "a")
-    processors.expect(counters.JOBS_ENQUEUED, 10)
+    processors.expect(telemetry.JOBS_ENQUEUED, 10)
 
 
 def test_processors_killed_again_and_again_enqueue_every_job_exactly_once(
@@ -359,7 +359,7 @@ def test_garbage_goes_to_the_dead_letters_with_its_reason_and_the_rest_is_delive
     assert sum("stream of chain 1" in reason for reason in reasons) == 1
     assert sum("bytes; at most" in reason for reason in reasons) == 1
     assert (pending(client), client.xlen(stream)) == (0, 0)
-    processors.expect(counters.REJECTED, 6)
+    processors.expect(telemetry.REJECTED, 6)
 
 
 def test_it_says_that_redis_is_gone_and_goes_on_when_it_is_back(

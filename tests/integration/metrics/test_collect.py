@@ -78,7 +78,7 @@ def ask(url: str, within: float = ANSWER_SECONDS) -> RollCall:
 
 
 def listeners(client: "redis.Redis") -> int:
-    [(_, count)] = client.pubsub_numsub(keys.roll_call(0))
+    [(_, count)] = client.pubsub_numsub(keys.metrics_request(0))
     return int(count)
 
 
@@ -110,7 +110,7 @@ def test_a_farm_that_does_not_answer_is_counted_and_not_waited_for_longer(
 ) -> None:
     start()
     with closing(client.pubsub()) as hung:
-        hung.subscribe(keys.roll_call(0))
+        hung.subscribe(keys.metrics_request(0))
         eventually(lambda: listeners(client) == 2, within=10, what="both listening")
         called = ask(redis_url, within=2)
     assert (len(called.answers), called.silent) == (1, 1)
@@ -118,7 +118,7 @@ def test_a_farm_that_does_not_answer_is_counted_and_not_waited_for_longer(
 
 def test_a_farm_that_speaks_otherwise_is_as_good_as_silent(redis_url: str, client: "redis.Redis") -> None:
     with closing(client.pubsub(ignore_subscribe_messages=True)) as strange:
-        strange.subscribe(keys.roll_call(0))
+        strange.subscribe(keys.metrics_request(0))
         strange.get_message(timeout=5)
         done = threading.Thread(target=answer_strangely, args=(client, strange))
         done.start()
@@ -175,12 +175,12 @@ def test_only_those_who_ask_are_answered(
 ) -> None:
     farm = start()
     with closing(client.pubsub(ignore_subscribe_messages=True)) as listener:
-        listener.subscribe("somebody", keys.ROLL_CALL_ANSWERS + "x")
+        listener.subscribe("somebody", keys.METRICS_RESPONSES + "x")
         for _ in range(2):
             listener.get_message(timeout=5)  # That it listens.
-        client.publish(keys.roll_call(0), "somebody")
-        client.publish(keys.roll_call(0), b"\xff")
-        client.publish(keys.roll_call(0), keys.ROLL_CALL_ANSWERS + "x")
+        client.publish(keys.metrics_request(0), "somebody")
+        client.publish(keys.metrics_request(0), b"\xff")
+        client.publish(keys.metrics_request(0), keys.METRICS_RESPONSES + "x")
         heard = eventually(lambda: listener.get_message(timeout=0.1), within=10, what="an answer")
-    assert heard["channel"].decode() == keys.ROLL_CALL_ANSWERS + "x"
+    assert heard["channel"].decode() == keys.METRICS_RESPONSES + "x"
     assert farm.asked == 1

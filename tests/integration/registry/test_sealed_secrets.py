@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from hookfarm.delivery_queue.job import Taken
+from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.errors import InvalidInput
-from hookfarm.http_client.request import Endpoints
 from hookfarm.records import Endpoint
 from hookfarm.registry.registry import Registry
 from hookfarm.security.vault import MasterKey, Vault
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange
+from hookfarm.store.clients import PipelinedConnection
+from hookfarm.webhook_delivery.endpoints import EndpointCache
 from tests.support.farm_processes import hookfarm
 from tests.support.redis_server import RedisServer
 
@@ -35,16 +35,16 @@ def client(redis_server: RedisServer) -> Iterator[Any]:
 @pytest.fixture
 def send(redis_url: str) -> Iterator[Callable[[Vault], Any]]:
     """What a worker with that vault would send to ep_a."""
-    exchange = Exchange(redis_url, 1.0)
+    connection = PipelinedConnection(redis_url, 1.0)
 
     def request(vault: Vault) -> Any:
-        prepared = Endpoints(exchange, LOOPBACK, vault).get("ep_a", 1)
+        prepared = EndpointCache(connection, LOOPBACK, vault).get("ep_a", 1)
         if not prepared or isinstance(prepared, InvalidInput):
             return prepared
-        return prepared.request(Taken(0, "msg_1", "ep_a", 1, {}, b'{"a":1}'), 1_795_000_000)
+        return prepared.request(ClaimedJob(0, "msg_1", "ep_a", 1, {}, b'{"a":1}'), 1_795_000_000)
 
     yield request
-    exchange.close()
+    connection.close()
 
 
 def endpoint() -> Endpoint:

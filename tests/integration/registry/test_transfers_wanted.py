@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from hookfarm import event_stream
-from hookfarm.chain.block import encoded
 from hookfarm.event_stream import Checkpoint, Publication, StreamBlock
+from hookfarm.event_stream.event_json import encode_events
 from hookfarm.records import Endpoint, parse_endpoint
 from hookfarm.registry.registry import Registry
 from hookfarm.store import keys
@@ -54,7 +54,7 @@ def publish(redis_url: str, number: int, *, with_transfers: bool) -> Publication
             events = [transfer(chain_id=CHAIN, block_number=number)] if with_transfers else []
             before = None if number == 0 else Checkpoint(number - 1, f"0x{number - 1:064x}")
             parent = f"0x{number - 1:064x}" if number else ""
-            block = StreamBlock(number, f"0x{number:064x}", parent, encoded(events))
+            block = StreamBlock(number, f"0x{number:064x}", parent, encode_events(events))
             return await event_stream.publish(connected, CHAIN, before, [block], with_transfers=with_transfers)
 
     return asyncio.run(run())

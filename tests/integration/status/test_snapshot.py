@@ -13,7 +13,7 @@ from hookfarm.event_stream import StreamReader
 from hookfarm.registry.registry import Registry
 from hookfarm.status import readiness
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange, async_client
+from hookfarm.store.clients import PipelinedConnection, async_client
 from tests.support.delivery import OneWorker, add_endpoint, enqueue, job
 from tests.support.receivers import Receiver
 
@@ -29,15 +29,15 @@ INGESTOR = {
             "block_timestamp": 1_000_000_000,
             "events_published": 9,
             "catching_up": {"blocks_per_second": 2.0, "seconds_left": 5},
-            "why": "",
+            "reason": "",
         }
     ]
 }
 
 
 @pytest.fixture
-def exchange(redis_url: str) -> Iterator[Exchange]:
-    made = Exchange(redis_url, 1)
+def connection(redis_url: str) -> Iterator[PipelinedConnection]:
+    made = PipelinedConnection(redis_url, 1)
     yield made
     made.close()
 
@@ -89,7 +89,7 @@ def test_a_chain_has_its_lag_its_heads_and_what_it_is_doing(client: Any) -> None
     assert (chain["chain_id"], chain["head"], chain["checkpoint"], chain["lag_blocks"]) == (CHAIN, 110, 100, 10)
     assert chain["lag_seconds"] > 500_000_000
     assert (chain["safe"], chain["finalized"]) == (90, None)
-    assert (chain["ready"], chain["why"]) == (True, "")
+    assert (chain["ready"], chain["reason"]) == (True, "")
     assert chain["catch_up"] == {"blocks_per_second": 2.0, "seconds_left": 5}
     assert not {"catching_up", "block_timestamp"} & set(chain)
 
@@ -104,15 +104,15 @@ def test_a_chain_whose_ingestor_has_gone_silent_is_not_ready(client: Any) -> Non
     readiness.publish(client, keys.EVENT_INGESTOR, INGESTOR)
     client.expire(keys.status(keys.EVENT_INGESTOR), readiness.TTL_SECONDS - 12)
     [chain] = status.take(client)["chains"]
-    assert (chain["ready"], chain["why"]) == (False, "nothing is heard of its ingestor")
+    assert (chain["ready"], chain["reason"]) == (False, "nothing is heard of its ingestor")
 
 
 def test_streams_are_those_of_ingestors_and_processors_with_what_waits_in_them(
-    client: Any, exchange: Exchange
+    client: Any, connection: PipelinedConnection
 ) -> None:
     readiness.publish(client, keys.EVENT_INGESTOR, INGESTOR)
     readiness.publish(client, keys.MESSAGE_PROCESSOR, {"chains": [ELSEWHERE]})
-    reader = StreamReader(exchange, "one")
+    reader = StreamReader(connection, "one")
     reader.follow([ELSEWHERE])
     for number in range(3):
         client.xadd(keys.events(ELSEWHERE), {"event": number})
@@ -189,12 +189,12 @@ def test_its_cost_does_not_grow_with_what_is_in_redis(client: Any) -> None:
     with client.pipeline(transaction=False) as pipe:
         for number in range(5000):
             pipe.hset(keys.ENDPOINTS, f"ep_{number}", b"{}")
-            pipe.sadd(keys.PAUSED, f"ep_{number}")
-            pipe.zadd(keys.CIRCUITS, {f"ep_{number}": 1})
+            pipe.sadd(keys.DISABLED_ENDPOINTS, f"ep_{number}")
+            pipe.zadd(keys.OPEN_CIRCUITS, {f"ep_{number}": 1})
         pipe.execute()
     assert cost(client) == small
     assert not small.keys() & {"keys", "scan", "hgetall", "hvals", "smembers", "zrange", "hscan"}
-    client.delete(keys.PAUSED, keys.CIRCUITS, keys.ENDPOINTS)
+    client.delete(keys.DISABLED_ENDPOINTS, keys.OPEN_CIRCUITS, keys.ENDPOINTS)
 
 
 def cost(client: Any) -> dict[str, int]:

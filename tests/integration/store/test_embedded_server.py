@@ -15,7 +15,7 @@ import redis
 from hookfarm.errors import InvalidInput, OperatorError
 from hookfarm.farm.spawn import fork, unblock_signals
 from hookfarm.store.clients import command_client
-from hookfarm.store.embedded_server import LONGEST_SOCKET_PATH, StateDirectory, become, command, find_binary
+from hookfarm.store.embedded_server import MAX_SOCKET_PATH_BYTES, StateDirectory, command, exec_server, find_binary
 from tests.support.waiting import eventually
 
 HOLDER = """
@@ -51,7 +51,7 @@ def start(directory: StateDirectory) -> Iterator[Callable[[], int]]:
         def run() -> int:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             unblock_signals()
-            become(directory)
+            exec_server(directory)
             return 1
 
         started.append(fork(run))
@@ -100,7 +100,7 @@ def test_a_directory_that_exists_keeps_its_mode(place: Path) -> None:
 
 
 def test_a_path_too_long_for_a_socket_is_refused(place: Path) -> None:
-    long = place / ("d" * LONGEST_SOCKET_PATH)
+    long = place / ("d" * MAX_SOCKET_PATH_BYTES)
     with pytest.raises(InvalidInput) as caught:
         StateDirectory(long).make()
     assert str(caught.value) == f"state-dir: {long} cannot hold a socket; its path must be under 89 bytes long"
@@ -108,9 +108,9 @@ def test_a_path_too_long_for_a_socket_is_refused(place: Path) -> None:
 
 
 def test_the_longest_path_that_is_taken_holds_a_socket(place: Path) -> None:
-    room = LONGEST_SOCKET_PATH - len("/redis.sock") - len(str(place)) - 1
+    room = MAX_SOCKET_PATH_BYTES - len("/redis.sock") - len(str(place)) - 1
     directory = StateDirectory(place / ("d" * room))
-    assert len(str(directory.socket)) == LONGEST_SOCKET_PATH
+    assert len(str(directory.socket)) == MAX_SOCKET_PATH_BYTES
     directory.make()
 
 
@@ -236,7 +236,7 @@ def test_a_server_waits_for_its_predecessor_to_be_gone(
     eventually(lambda: waits_at(second, directory.data / "lock"), what="the second server trying the lock")
     pauses = voluntary_pauses(second)
     eventually(lambda: voluntary_pauses(second) > pauses + 10, what="the second server trying again and again")
-    assert psutil.Process(second).exe() == psutil.Process().exe(), "it has not become a server yet"
+    assert psutil.Process(second).exe() == psutil.Process().exe(), "it has not exec_server a server yet"
     with command_client(directory.redis_url) as client:
         assert client.info("server")["process_id"] == first
     os.kill(first, signal.SIGKILL)

@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 
-from hookfarm.delivery_queue import Handled, LogState, Removal, Unfinalized
+from hookfarm.delivery_queue import AwaitsFinality, EntryResult, HistoryUpdate, Retraction
 from hookfarm.delivery_queue.job import Job
 from hookfarm.event_stream import Entry
 from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Board
-from hookfarm.message_processor import traced
 from hookfarm.store import keys
 from hookfarm.tracing.identity import block_span
-from hookfarm.tracing.setup import Tracing, opened
+from hookfarm.tracing.setup import TracingSettings, open_spans
 from hookfarm.tracing.spans import Spans
 from tests.support.collector import Arrived, Collector, running_collector
 from tests.support.delivery import add_endpoint, enqueue, job, one_worker
@@ -41,7 +40,7 @@ def spans_to(url: str, sample_ratio: float = 1.0) -> Iterator[Spans]:
     """Those of a process that ends with the context."""
     child = Child(keys.WEBHOOK_DELIVERY, 0, Board({keys.WEBHOOK_DELIVERY: 1}))
     child.slot.occupied_by(os.getpid())
-    with opened(Tracing(url + "/v1/traces", sample_ratio), child) as spans:
+    with open_spans(TracingSettings(url + "/v1/traces", sample_ratio), child) as spans:
         assert spans is not None
         yield spans
     child.close()
@@ -134,18 +133,24 @@ def test_a_collector_that_is_away_holds_up_no_delivery(
 def test_what_is_handed_off_is_traced_once_and_only_where_somebody_wants_it(collector: Collector) -> None:
     block = "1:0x" + "b1" * 32
     wanted = Job("msg_1", "ep_1", b"{}")
-    removal = Removal("ep_1", ("msg_1",))
+    removal = Retraction("ep_1", ("msg_1",))
     done = [
-        Handled(Entry(1, b"1-0", b""), (wanted, wanted), log=LogState(block, 0, "", "")),
-        Handled(Entry(1, b"2-0", b""), removals=(removal,), log=LogState(block, 0, "", "")),
-        Handled(Entry(1, b"3-0", b""), unfinalized=Unfinalized(1, b"kept"), log=LogState(block, "t3", "", "")),
-        Handled(Entry(1, b"4-0", b""), unfinalized=Unfinalized(1, b""), log=LogState(block, 4, "", "")),
-        Handled(Entry(1, b"5-0", b""), log=LogState(block, 5, "", "")),
-        Handled(Entry(1, b"6-0", b""), (wanted,), log=LogState(block, 6, "", "")),
-        Handled(Entry(1, b"7-0", b"")),
+        EntryResult(Entry(1, b"1-0", b""), (wanted, wanted), history=HistoryUpdate(block, 0, "", "")),
+        EntryResult(Entry(1, b"2-0", b""), retractions=(removal,), history=HistoryUpdate(block, 0, "", "")),
+        EntryResult(
+            Entry(1, b"3-0", b""),
+            awaits_finality=AwaitsFinality(1, b"kept"),
+            history=HistoryUpdate(block, "t3", "", ""),
+        ),
+        EntryResult(
+            Entry(1, b"4-0", b""), awaits_finality=AwaitsFinality(1, b""), history=HistoryUpdate(block, 4, "", "")
+        ),
+        EntryResult(Entry(1, b"5-0", b""), history=HistoryUpdate(block, 5, "", "")),
+        EntryResult(Entry(1, b"6-0", b""), (wanted,), history=HistoryUpdate(block, 6, "", "")),
+        EntryResult(Entry(1, b"7-0", b"")),
     ]
     with spans_to(collector.url) as spans:
-        traced.handed_off(spans, done, {b"6-0": "told before"}, read_ns=1)
+        spans.matches(done, {b"6-0": "told before"}, read_ns=1)
     collector.wait_for(match=3)
     seen = {
         (s.attributes["hookfarm.place"], s.attributes["hookfarm.removed"]): s.attributes["hookfarm.endpoints"]

@@ -13,9 +13,9 @@ from hookfarm import delivery_queue
 from hookfarm.delivery_queue import Depths, settle, take
 from hookfarm.farm.scoreboard import State
 from hookfarm.store import keys
-from hookfarm.webhook_delivery import counters
+from hookfarm.webhook_delivery import telemetry
 from tests.support.delivery import (
-    REPORT_TO,
+    POLLING_COUNTER,
     OneWorker,
     add_endpoint,
     dead_letters,
@@ -34,16 +34,16 @@ INCR = b"$4\r\nINCR\r\n"
 
 def cut(worker: OneWorker) -> None:
     """Closes the worker's connection from the server's side."""
-    worker.client.client_kill_filter(_id=str(worker.slot.counter(counters.CLIENT_ID)))
+    worker.client.client_kill_filter(_id=str(worker.slot.counter(telemetry.CLIENT_ID)))
 
 
 def test_a_job_costs_one_write(client: Any, redis_url: str, receiver: Receiver, worker: OneWorker) -> None:
     endpoint = add_endpoint(client, receiver.url)
     enqueue(redis_url, *(job(endpoint) for _ in range(6)))
     worker.step()
-    before = len(worker.exchange.writes)
+    before = len(worker.connection.writes)
     worker.step(5)
-    writes = worker.exchange.writes[before:]
+    writes = worker.connection.writes[before:]
     assert len(writes) == 5
     for write in writes:
         commands = [part for part in (b"EVALSHA", INCR, b"BRPOP", b"GET") if part in write]
@@ -58,9 +58,9 @@ def test_the_first_pop_reports_in_the_same_write_and_no_later_one_does(
     enqueue(redis_url, job(endpoint), job(endpoint))
     assert not worker.up
     worker.step()
-    [reporting] = [write for write in worker.exchange.writes if INCR in write]
+    [reporting] = [write for write in worker.connection.writes if INCR in write]
     assert reporting.index(INCR) < reporting.index(b"BRPOP")
-    assert REPORT_TO.encode() in reporting
+    assert POLLING_COUNTER.encode() in reporting
     assert worker.up
     worker.step()
     cut(worker)
@@ -70,7 +70,7 @@ def test_the_first_pop_reports_in_the_same_write_and_no_later_one_does(
     enqueue(redis_url, job(endpoint))
     receiver.wait_for(3)
     worker.stop()
-    assert client.get(REPORT_TO) == b"1"
+    assert client.get(POLLING_COUNTER) == b"1"
 
 
 def test_the_outcome_goes_out_with_the_next_pop(
@@ -95,14 +95,14 @@ def test_a_worker_shows_what_it_holds_until_it_is_settled(
     sequence = int(client.zscore(keys.OPEN, "a"))
     worker.start()
     receiver.wait_for(1)
-    assert worker.slot.activity == counters.POSTING
-    assert worker.slot.counter(counters.HELD_SEQUENCE) == sequence
+    assert worker.slot.activity == telemetry.POSTING
+    assert worker.slot.counter(telemetry.HELD_SEQUENCE) == sequence
     gate.set()
-    eventually(lambda: worker.slot.activity == counters.POLLING, what="the next pop")
-    eventually(lambda: not worker.slot.counter(counters.HELD_SEQUENCE), what="the settlement")
+    eventually(lambda: worker.slot.activity == telemetry.POLLING, what="the next pop")
+    eventually(lambda: not worker.slot.counter(telemetry.HELD_SEQUENCE), what="the settlement")
     assert not client.exists(keys.JOBS)
     clients = {c["id"]: c for c in client.client_list()}
-    assert clients[str(worker.slot.counter(counters.CLIENT_ID))]["cmd"] == "brpop"
+    assert clients[str(worker.slot.counter(telemetry.CLIENT_ID))]["cmd"] == "brpop"
 
 
 def test_after_a_cut_connection_the_outcome_is_settled_first_and_nothing_sent_twice(
@@ -114,7 +114,7 @@ def test_after_a_cut_connection_the_outcome_is_settled_first_and_nothing_sent_tw
     enqueue(redis_url, job(endpoint, "a"))
     worker.start()
     receiver.wait_for(1)
-    before = len(worker.exchange.writes)
+    before = len(worker.connection.writes)
     cut(worker)
     enqueue(redis_url, job(endpoint, "b"))
     gate.set()
@@ -122,8 +122,8 @@ def test_after_a_cut_connection_the_outcome_is_settled_first_and_nothing_sent_tw
     worker.stop()
     assert [r.id for r in receiver.received] == ["a", "b"]
     assert_drained(client)
-    settles = [settle._SETTLE_DELIVERED.sha in write for write in worker.exchange.writes[before:]]
-    pops = [b"BRPOP" in write for write in worker.exchange.writes[before:]]
+    settles = [settle._SETTLE_DELIVERED.sha in write for write in worker.connection.writes[before:]]
+    pops = [b"BRPOP" in write for write in worker.connection.writes[before:]]
     assert settles[0], "the outcome goes with the write that finds the connection cut"
     assert settles.index(True, 1) < pops.index(True, 1), "and first of all on the next connection"
 
@@ -156,7 +156,7 @@ def test_a_job_that_arrives_too_late_is_given_back_instead_of_posted(
         asleep.start()
         worker.step()
         asleep.join()
-        assert worker.slot.counter(counters.GIVEN_BACK) == 1
+        assert worker.slot.counter(telemetry.RETURNED) == 1
         assert [r.id for r in receiver.received] == ["first"]
         worker.step()
         worker.settle()
@@ -170,10 +170,10 @@ def test_an_endpoint_is_looked_up_again_only_after_a_change(
     endpoint = add_endpoint(client, receiver.url)
     enqueue(redis_url, *(job(endpoint) for _ in range(6)))
     worker.step(3)
-    assert sum(b"$4\r\nHGET\r\n" in write for write in worker.exchange.writes) == 1
+    assert sum(b"$4\r\nHGET\r\n" in write for write in worker.connection.writes) == 1
     add_endpoint(client, receiver.url)
     worker.step(3)
-    assert sum(b"$4\r\nHGET\r\n" in write for write in worker.exchange.writes) == 2
+    assert sum(b"$4\r\nHGET\r\n" in write for write in worker.connection.writes) == 2
 
 
 class CutWhileAdopting:
@@ -198,7 +198,7 @@ class CutWhileAdopting:
         """After the server has done it, its reply lost."""
         if self._now(packed):
             eventually(lambda: self._worker.client.exists(keys.JOBS), what="the script having run")
-            self._worker.exchange.close()
+            self._worker.connection.close()
             raise redis.ConnectionError("the reply is lost")
 
 
@@ -209,9 +209,9 @@ def test_what_anyone_pushed_survives_a_connection_cut_while_it_is_taken_up(
     endpoint = add_endpoint(client, receiver.url)
     cutting = CutWhileAdopting(worker)
     if moment == "unheard":
-        worker.exchange.before_write = cutting.unheard
+        worker.connection.before_write = cutting.unheard
     else:
-        worker.exchange.after_write = cutting.unanswered
+        worker.connection.after_write = cutting.unanswered
     client.lpush(keys.DELIVERY_QUEUE, orjson.dumps({"endpoint": endpoint.id, "payload": {"n": 1}}))
     worker.start()
     receiver.wait_for(1)
@@ -227,7 +227,7 @@ def test_what_anyone_pushed_is_not_lost_by_a_worker_that_stops_just_then(
 ) -> None:
     endpoint = add_endpoint(client, receiver.url)
     client.lpush(keys.DELIVERY_QUEUE, orjson.dumps({"endpoint": endpoint.id, "payload": {}, "id": "a"}))
-    worker.exchange.before_write = CutWhileAdopting(worker).unheard
+    worker.connection.before_write = CutWhileAdopting(worker).unheard
     with pytest.raises(redis.RedisError):
         worker.step()
     worker.settle()

@@ -9,7 +9,7 @@ from hookfarm import delivery_queue
 from hookfarm.delivery_queue import Depths
 from hookfarm.farm.scoreboard import State
 from hookfarm.store import keys
-from hookfarm.webhook_delivery import counters
+from hookfarm.webhook_delivery import telemetry
 from tests.support.delivery import (
     OneWorker,
     add_endpoint,
@@ -84,6 +84,6 @@ def test_a_post_that_outlasts_the_patience_is_given_back(
             worker.child.stop()
         worker.join(within=5)
         gate.set()
-        assert worker.slot.counter(counters.GIVEN_BACK) == 1
+        assert worker.slot.counter(telemetry.RETURNED) == 1
     assert delivery_queue.depths(client) == Depths(queued=1, open=1, parked=0, retry=0, dead=0)
     assert kept(client, "a")["attempt"] == 1

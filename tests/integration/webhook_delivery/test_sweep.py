@@ -8,11 +8,11 @@ import pytest
 
 from hookfarm import delivery_queue
 from hookfarm.delivery_queue import MAX_ORPHANED, Depths
-from hookfarm.delivery_queue.job import Taken
+from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.farm.scoreboard import Board, Slot, State
 from hookfarm.store import keys
-from hookfarm.store.clients import Exchange
-from hookfarm.webhook_delivery import counters
+from hookfarm.store.clients import PipelinedConnection
+from hookfarm.webhook_delivery import telemetry
 from hookfarm.webhook_delivery.sweep import Sweep
 from tests.support.delivery import dead_letters, delivered, enqueue, job, kept, one_worker
 
@@ -28,18 +28,18 @@ def slot() -> Slot:
 
 
 def polls(slot: Slot) -> None:
-    slot.activity = counters.POLLING
-    slot.set_counter(counters.ASKED_NS, time.monotonic_ns())
+    slot.activity = telemetry.POLLING
+    slot.set_counter(telemetry.POLLED_NS, time.monotonic_ns())
 
 
-def pop(redis_url: str) -> Taken:
+def pop(redis_url: str) -> ClaimedJob:
     """As a worker that is killed just then."""
-    exchange = Exchange(redis_url, delivery_queue.BLOCK_SECONDS)
-    delivery_queue.ask(exchange, None)
-    taken, _ = delivery_queue.answer(exchange)
-    exchange.close()
-    assert isinstance(taken, Taken)
-    return taken
+    connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
+    delivery_queue.send_pop(connection, None)
+    claimed, _ = delivery_queue.read_job(connection)
+    connection.close()
+    assert isinstance(claimed, ClaimedJob)
+    return claimed
 
 
 def rounds(sweep: Sweep, client: Any, slot: Slot, times: int = 1) -> None:
@@ -81,8 +81,8 @@ def test_queued_jobs_are_left_alone(client: Any, redis_url: str, slot: Slot) -> 
 
 def test_a_job_in_a_live_workers_hands_is_left_alone(client: Any, redis_url: str, slot: Slot) -> None:
     enqueue(redis_url, job("ep_1", "a"))
-    slot.set_counter(counters.HELD_SEQUENCE, pop(redis_url).sequence)
-    slot.activity = counters.POSTING
+    slot.set_counter(telemetry.HELD_SEQUENCE, pop(redis_url).sequence)
+    slot.activity = telemetry.POSTING
     sweep = Sweep([slot], "run")
     for _ in range(4):
         sweep.perform(client)
@@ -96,13 +96,13 @@ def test_a_job_in_a_live_workers_hands_is_left_alone(client: Any, redis_url: str
 def test_a_worker_that_may_just_be_taking_it_is_waited_for(client: Any, redis_url: str, slot: Slot) -> None:
     """Its BRPOP was sent before the watermark was noted, so its reply may still be on the way."""
     enqueue(redis_url, job("ep_1", "a"))
-    taken = pop(redis_url)
+    claimed = pop(redis_url)
     sweep = Sweep([slot], "run")
     for _ in range(5):
         sweep.perform(client)
     assert queued(client) == 0
-    slot.set_counter(counters.HELD_SEQUENCE, taken.sequence)
-    slot.activity = counters.POSTING
+    slot.set_counter(telemetry.HELD_SEQUENCE, claimed.sequence)
+    slot.activity = telemetry.POSTING
     for _ in range(5):
         sweep.perform(client)
     assert queued(client) == 0
@@ -118,10 +118,10 @@ def test_a_job_that_another_farm_holds_is_left_alone_until_that_farm_is_silent(
     rounds(sweep, client, slot, times=3)
     assert queued(client) == 0
     long_ago = int(time.time() * 1000) - delivery_queue.HOLDER_SILENT_MILLISECONDS - 1000
-    client.hset(keys.HOLDERS, "elsewhere/1/run", f"{long_ago} {sequence + 1} {sequence}")
+    client.hset(keys.HELD_BY_FARM, "elsewhere/1/run", f"{long_ago} {sequence + 1} {sequence}")
     rounds(sweep, client, slot)
     assert queued(client) == 1
-    assert client.hkeys(keys.HOLDERS) != [b"elsewhere/1/run"]
+    assert client.hkeys(keys.HELD_BY_FARM) != [b"elsewhere/1/run"]
 
 
 def test_nothing_above_another_farms_watermark_is_an_orphan(client: Any, redis_url: str, slot: Slot) -> None:
@@ -142,10 +142,10 @@ def test_a_farm_of_this_host_that_is_gone_is_forgotten_at_once(client: Any, slot
     delivery_queue.hold(client, f"{host}/{os.getpid()}/alive", 0, (), 1)
     delivery_queue.hold(client, "elsewhere/1/unknown", 0, (), 1)
     sweep.register(client)
-    holders = {name.decode().rpartition("/")[2] for name in client.hkeys(keys.HOLDERS)}
+    holders = {name.decode().rpartition("/")[2] for name in client.hkeys(keys.HELD_BY_FARM)}
     assert holders == {"alive", "unknown", "run"}
     sweep.leave(client)
-    assert len(client.hkeys(keys.HOLDERS)) == 2
+    assert len(client.hkeys(keys.HELD_BY_FARM)) == 2
 
 
 def test_a_job_that_costs_too_many_workers_is_a_dead_letter(client: Any, redis_url: str, slot: Slot) -> None:
@@ -198,7 +198,7 @@ def test_what_a_dead_worker_held_is_queued_again_by_its_successor_at_once(
     enqueue(redis_url, job("ep_1", "a"), job("ep_1", "b"))
     held = pop(redis_url)
     with one_worker(redis_url) as worker:
-        worker.slot.set_counter(counters.HELD_SEQUENCE, held.sequence)
+        worker.slot.set_counter(telemetry.HELD_SEQUENCE, held.sequence)
         worker.step(2)
         worker.settle()
     assert dead_letters(client).keys() == {"a", "b"}
@@ -210,9 +210,9 @@ def test_what_was_settled_after_all_is_not_inherited(client: Any, redis_url: str
     enqueue(redis_url, job("ep_1", "a"))
     held = pop(redis_url)
     with one_worker(redis_url) as worker:
-        delivery_queue.settle_now(worker.exchange, delivered(held))
-        worker.exchange.close()
-        worker.slot.set_counter(counters.HELD_SEQUENCE, held.sequence)
+        delivery_queue.settle_sync(worker.connection, delivered(held))
+        worker.connection.close()
+        worker.slot.set_counter(telemetry.HELD_SEQUENCE, held.sequence)
         worker.step()
-        assert worker.slot.counter(counters.HELD_SEQUENCE) == 0
+        assert worker.slot.counter(telemetry.HELD_SEQUENCE) == 0
     assert delivery_queue.depths(client) == Depths(0, 0, 0, 0, 0)

@@ -13,7 +13,7 @@ from hookfarm import delivery_queue
 from hookfarm.farm.scoreboard import State
 from hookfarm.registry.registry import Registry
 from hookfarm.store import keys
-from hookfarm.webhook_delivery import counters
+from hookfarm.webhook_delivery import telemetry
 from tests.support.delivery import (
     OneWorker,
     add_endpoint,
@@ -52,7 +52,7 @@ def test_a_job_is_delivered_and_forgotten(
         "webhook-attempt", "webhook-id", "webhook-signature", "webhook-timestamp",
     ]  # fmt: skip
     assert_drained(client)
-    assert worker.slot.counter(counters.DELIVERED) == 1
+    assert worker.slot.counter(telemetry.DELIVERED) == 1
 
 
 def test_jobs_are_delivered_in_the_order_of_the_queue(
@@ -133,8 +133,8 @@ def test_after_the_schedule_a_job_is_a_dead_letter(client: Any, redis_url: str, 
             worker.step()
             worker.settle()
             delivery_queue.promote(client)
-        assert worker.slot.counter(counters.FAILED) == 3
-        assert worker.slot.counter(counters.DEAD) == 1
+        assert worker.slot.counter(telemetry.FAILED) == 3
+        assert worker.slot.counter(telemetry.DEAD) == 1
     letter = dead_letters(client)["a"]
     assert letter["reason"] == "exhausted"
     assert [outcome["status"] for outcome in letter["outcomes"]] == [503, 503, 503]
@@ -290,8 +290,8 @@ def test_attempts_and_waits_are_measured(
     enqueue(redis_url, job(endpoint), job(endpoint))
     worker.step(2)
     worker.settle()
-    assert sum(counters.histogram([worker.slot], counters.POST_TIMES)) == 2
-    assert sum(counters.histogram([worker.slot], counters.QUEUE_TIMES)) == 1
+    assert sum(telemetry.totals_of([worker.slot], telemetry.POST_TIMES)) == 2
+    assert sum(telemetry.totals_of([worker.slot], telemetry.QUEUE_TIMES)) == 1
 
 
 def test_several_workers_share_the_queue_and_no_job(client: Any, redis_url: str, receiver: Receiver) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from hookfarm.backfill.chain_view import ChainView
-from hookfarm.delivery_queue import Waiting
+from hookfarm.delivery_queue import UnconfirmedJob
 from hookfarm.delivery_queue.job import Job
 
 JOB = Job("m", "ep", b"{}")
@@ -30,8 +30,8 @@ def test_settled_is_what_is_final_or_deeper_than_the_ingestor_remembers(view: Ch
     ],
 )
 def test_what_a_job_waits_for_is_reached_with_its_block(view: ChainView, line: str, reached: int) -> None:
-    assert view.has_reached(Waiting(JOB, line, reached))
-    assert not view.has_reached(Waiting(JOB, line, reached + 1))
+    assert view.has_reached(UnconfirmedJob(JOB, line, reached))
+    assert not view.has_reached(UnconfirmedJob(JOB, line, reached + 1))
 
 
 def test_a_block_is_past_once_it_is_settled_and_its_events_have_left_the_stream() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from hookfarm.chain.block import Header
 from hookfarm.chain.finality_tags import Tags
 from hookfarm.chain.node import Node
-from hookfarm.chain.providers import Provider
+from hookfarm.chain.node_pool import NodeProfile
 from hookfarm.chain.rpc import Call, Refused
 from hookfarm.chain.token_bucket import TokenBucket
 from hookfarm.errors import ChainUnavailable
@@ -18,7 +18,7 @@ class FakeNode(Node):
     """Blocks 1 to `head` with `logs` logs each; `logs_of` changes what is answered for a block."""
 
     def __init__(self, head: int = 100, logs: int = 2) -> None:
-        self.provider = Provider("http://fake", TokenBucket(None))
+        self.profile = NodeProfile("http://fake", TokenBucket(None))
         self.origin = "http://fake"
         self.tags = Tags(1e9)
         self.tags.due()

@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from hookfarm.abi import bloom
-from hookfarm.chain.block import Block, Header, encoded, parse_logs
+from hookfarm.chain.block import Block, Header, parse_logs
+from hookfarm.event_stream.event_json import encode_events
 
 ZERO_BLOOM = "0x" + "00" * 256
 SOME_BLOOM = "0x" + "00" * 255 + "10"
@@ -30,7 +31,7 @@ def header(number: int = 5, *, fork: int = 0, bloom: str | None = SOME_BLOOM, pa
 def block(number: int, *, fork: int = 0, parent_fork: int = 0, logs: int = 0) -> Block:
     bloom = SOME_BLOOM if logs else ZERO_BLOOM
     of = header(number, fork=fork, bloom=bloom, parent_fork=parent_fork)
-    return Block(of, encoded(parse_logs(1, of, [log(of, index) for index in range(logs)])))
+    return Block(of, encode_events(parse_logs(1, of, [log(of, index) for index in range(logs)])))
 
 
 def log(of: Header, index: int = 0, *, transaction: int = 2, topic: int = 1) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from hookfarm.chain.block import Header, parse_logs
-from hookfarm.chain.completeness import doubt, in_order
+from hookfarm.chain.completeness import in_order, incompleteness
 from hookfarm.records import Event
 from tests.unit.chain.samples import ZERO_BLOOM, bloom_of, full_block, header, log
 
@@ -13,8 +13,8 @@ def events_of(of: Header, logs: list[dict[str, Any]]) -> list[Event]:
     return in_order(parse_logs(1, of, logs))
 
 
-def doubt_about(of: Header, logs: list[dict[str, Any]], *, bloom_counts: bool = True) -> str:
-    return doubt(of, events_of(of, logs), bloom_counts=bloom_counts)
+def doubt_about(of: Header, logs: list[dict[str, Any]], *, use_bloom: bool = True) -> str:
+    return incompleteness(of, events_of(of, logs), use_bloom=use_bloom)
 
 
 def test_all_logs_of_a_block_leave_no_doubt_in_whatever_order_they_came() -> None:
@@ -48,8 +48,8 @@ def test_without_a_bloom_that_counts_contiguous_indices_are_enough() -> None:
     of, logs = full_block(7, 5)
     for bloom in (ZERO_BLOOM, None):
         silent = replace(of, logs_bloom=bloom)
-        assert doubt_about(silent, logs, bloom_counts=False) == ""
-        assert doubt_about(silent, logs[1:], bloom_counts=False) != ""
+        assert doubt_about(silent, logs, use_bloom=False) == ""
+        assert doubt_about(silent, logs[1:], use_bloom=False) != ""
 
 
 def test_a_header_without_a_bloom_is_judged_by_indices_even_where_blooms_count() -> None:
@@ -60,8 +60,8 @@ def test_a_header_without_a_bloom_is_judged_by_indices_even_where_blooms_count()
 def test_a_round_number_of_logs_looks_cut_off_where_no_bloom_vouches_for_it() -> None:
     of, logs = full_block(7, 1000)
     assert doubt_about(of, logs) == ""
-    assert "exactly 1000 logs" in doubt_about(of, logs, bloom_counts=False)
-    assert doubt(of, events_of(of, logs), bloom_counts=False, may_be_capped=False) == ""
+    assert "exactly 1000 logs" in doubt_about(of, logs, use_bloom=False)
+    assert incompleteness(of, events_of(of, logs), use_bloom=False, may_be_capped=False) == ""
 
 
 def test_indices_that_start_again_in_each_transaction_become_places_in_the_block() -> None:
@@ -78,4 +78,4 @@ def test_indices_with_a_gap_are_not_taken_for_those_of_transactions() -> None:
     of = header(7)
     logs = [log(of, index, transaction=tx) for tx, index in ((0, 0), (1, 2))]
     assert [event["log_index"] for event in events_of(of, logs)] == [0, 2]
-    assert doubt_about(of, logs, bloom_counts=False) != ""
+    assert doubt_about(of, logs, use_bloom=False) != ""

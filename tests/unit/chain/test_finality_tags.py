@@ -22,9 +22,9 @@ def test_both_tags_are_asked_for_and_not_again_too_soon() -> None:
 def test_what_was_heard_is_taken_once() -> None:
     tags = Tags(4, Clock())
     tags.due()
-    tags.heard([raw_header(header(7)), raw_header(header(3))])
-    assert tags.take() == {"safe": header(7), "finalized": header(3)}
-    assert tags.take() == {}
+    tags.record([raw_header(header(7)), raw_header(header(3))])
+    assert tags.drain() == {"safe": header(7), "finalized": header(3)}
+    assert tags.drain() == {}
 
 
 def test_a_tag_that_the_node_does_not_know_is_said_once_and_not_asked_for_again() -> None:
@@ -32,9 +32,9 @@ def test_a_tag_that_the_node_does_not_know_is_said_once_and_not_asked_for_again(
     tags = Tags(4, clock)
     for _ in range(REFUSALS_BELIEVED):
         assert len(tags.due()) == 2
-        assert "safe" not in tags.take()
-        tags.heard([Refused("-32602 safe is not supported"), raw_header(header(3))])
-    assert tags.take() == {"safe": None, "finalized": header(3)}
+        assert "safe" not in tags.drain()
+        tags.record([Refused("-32602 safe is not supported"), raw_header(header(3))])
+    assert tags.drain() == {"safe": None, "finalized": header(3)}
     assert tags.due() == []
     clock.now = 4
     assert [call[1][0] for call in tags.due()] == ["finalized"]
@@ -45,10 +45,10 @@ def test_a_tag_that_is_refused_now_and_then_is_not_given_up() -> None:
     tags = Tags(4, clock)
     for _ in range(REFUSALS_BELIEVED):
         tags.due()
-        tags.heard([Refused("-32000 header not found in time"), raw_header(header(3))])
+        tags.record([Refused("-32000 header not found in time"), raw_header(header(3))])
         tags.due()
-        tags.heard([raw_header(header(7)), raw_header(header(3))])
-        assert tags.take() == {"safe": header(7), "finalized": header(3)}
+        tags.record([raw_header(header(7)), raw_header(header(3))])
+        assert tags.drain() == {"safe": header(7), "finalized": header(3)}
         clock.now += 4
     assert len(tags.due()) == 2
 
@@ -57,7 +57,7 @@ def test_a_tag_that_no_block_has_yet_is_no_news() -> None:
     clock = Clock()
     tags = Tags(4, clock)
     tags.due()
-    tags.heard([Refused("-39001 safe block not found"), None])
-    assert tags.take() == {}
+    tags.record([Refused("-39001 safe block not found"), None])
+    assert tags.drain() == {}
     clock.now = 4
     assert len(tags.due()) == 2

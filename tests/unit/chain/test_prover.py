@@ -159,7 +159,7 @@ def test_a_refused_range_is_halved_until_it_is_taken_and_that_is_remembered() ->
     node = FakeNode(logs=1)
     node.longest_range = 7
     assert len(range_of(node, 1, 64)) == 64
-    assert node.provider.ranges.blocks <= 7
+    assert node.profile.ranges.blocks <= 7
     node.longest_range = 0
     assert len(range_of(node, 1, 9)) == 9, "block by block in the end"
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookfarm.chain.ranges import FIRST_BLOCKS, MOST_BLOCKS, WANTED_LOGS, RangeSize, halves, looks_capped
+from hookfarm.chain.ranges import FIRST_BLOCKS, MAX_BLOCKS, TARGET_LOGS, RangeSize, halves, looks_capped
 
 
 def test_sizes_double_until_the_first_refusal_and_then_grow_by_an_eighth() -> None:
@@ -30,7 +30,7 @@ def test_a_range_shorter_than_allowed_says_nothing_about_longer_ones() -> None:
 
 def test_a_range_does_not_ask_for_more_logs_than_wanted() -> None:
     size = RangeSize(first=100)
-    size.accepted(100, 10 * WANTED_LOGS)
+    size.accepted(100, 10 * TARGET_LOGS)
     assert size.blocks == 10
 
 
@@ -43,7 +43,7 @@ def test_the_size_is_always_at_least_one_block_and_bounded(steps: list[tuple[boo
             size.accepted(size.blocks, logs)
         else:
             size.refused(size.blocks)
-        assert 1 <= size.blocks <= MOST_BLOCKS
+        assert 1 <= size.blocks <= MAX_BLOCKS
 
 
 def test_counts_at_which_providers_cut_off_look_so() -> None:

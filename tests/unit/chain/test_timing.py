@@ -20,7 +20,7 @@ def test_no_pause_is_longer_than_ten_seconds_or_gone(failures: int, jitter: floa
 
 def test_silence_is_suspicious_after_three_block_times_within_bounds() -> None:
     limits = Limits()
-    silences = [limits.suspicious_silence(block_seconds) for block_seconds in (None, 0.25, 12, 600)]
+    silences = [limits.max_silence(block_seconds) for block_seconds in (None, 0.25, 12, 600)]
     assert silences == [15, 15, 36, 60]
 
 
@@ -46,26 +46,26 @@ def test_limits_leave_a_boot_time_for_a_second_url() -> None:
 
 def test_pace_is_unknown_until_two_heads_were_seen() -> None:
     pace = Pace()
-    pace.saw(7, 1000)
+    pace.observe(7, 1000)
     assert pace.block_seconds is None
 
 
 def test_pace_is_the_median_over_the_heads_even_where_some_were_missed() -> None:
     pace = Pace()
     for number, timestamp in ((7, 1000), (8, 1012), (11, 1048)):
-        pace.saw(number, timestamp)
+        pace.observe(number, timestamp)
     assert pace.block_seconds == 12
 
 
 def test_pace_starts_again_after_a_reorg() -> None:
     pace = Pace()
     for number, timestamp in ((7, 1000), (8, 1100), (8, 2000), (9, 2002)):
-        pace.saw(number, timestamp)
+        pace.observe(number, timestamp)
     assert pace.block_seconds == 2
 
 
 def test_one_jump_of_the_clock_says_nothing_of_the_pace() -> None:
     pace = Pace()
     for number, timestamp in ((0, 0), (1, 1_700_000_000), (2, 1_700_000_012), (3, 1_700_000_024)):
-        pace.saw(number, timestamp)
+        pace.observe(number, timestamp)
     assert pace.block_seconds == 12

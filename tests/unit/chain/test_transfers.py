@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from hookfarm.chain.block import Block, Header
-from hookfarm.chain.prover import MOST_WHOLE_BLOCKS, Prover
+from hookfarm.chain.prover import MAX_WHOLE_BLOCKS, Prover
 from hookfarm.chain.rpc import Incomplete
 from hookfarm.errors import ChainUnavailable
 from hookfarm.records import parse_transfer
@@ -267,14 +267,14 @@ def test_what_is_too_large_an_answer_is_asked_for_in_halves(most: int) -> None:
     blocks = canonical(node, numbers)
     assert [block.header.number for block in blocks] == list(numbers)
     assert transfers_in(blocks) == [1] * 20
-    assert max(len(calls) for calls in node.requests) <= MOST_WHOLE_BLOCKS
+    assert max(len(calls) for calls in node.requests) <= MAX_WHOLE_BLOCKS
 
 
 def test_ranges_have_their_transfers_and_are_short() -> None:
     node = node_with(2, numbers=range(1, 21))
     prover = Prover(1)
     prover.transfers = True
-    assert prover.most_blocks(node) == MOST_WHOLE_BLOCKS
+    assert prover.max_blocks(node) == MAX_WHOLE_BLOCKS
     blocks = asyncio.run(prover.range(node, 1, 20))
     assert transfers_in(blocks) == [2] * 20
     assert node.asked("eth_getLogs") == 0

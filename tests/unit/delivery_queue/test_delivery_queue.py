@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookfarm.delivery_queue import delivered, failed, give_back
-from hookfarm.delivery_queue.job import Foreign, Taken, decode
+from hookfarm.delivery_queue import delivered, failed, returned
+from hookfarm.delivery_queue.job import ClaimedJob, ForeignElement, decode
 from tests.support.delivery import DONE
 
 BODIES = st.one_of(
@@ -26,23 +26,23 @@ def element(sequence: int = 1_795_456_800_000_000, body: bytes = b"{}", **header
 
 @given(BODIES, st.text(max_size=30))
 def test_the_body_is_what_was_enqueued_byte_for_byte(body: bytes, detail: str) -> None:
-    taken = decode(element(body=body, outcomes=[{"detail": detail}]))
-    assert isinstance(taken, Taken)
-    assert taken.body == body
-    assert taken.header == {"id": "msg_1", "endpoint": "ep_1", "attempt": 1, "outcomes": [{"detail": detail}]}
+    claimed = decode(element(body=body, outcomes=[{"detail": detail}]))
+    assert isinstance(claimed, ClaimedJob)
+    assert claimed.body == body
+    assert claimed.header == {"id": "msg_1", "endpoint": "ep_1", "attempt": 1, "outcomes": [{"detail": detail}]}
 
 
 @given(BODIES, st.lists(st.text(max_size=20), min_size=1, max_size=8))
 def test_a_job_keeps_its_body_and_its_last_outcomes_over_its_attempts(body: bytes, details: list[str]) -> None:
-    taken = decode(element(body=body))
+    claimed = decode(element(body=body))
     for number, detail in enumerate(details, start=2):
-        assert isinstance(taken, Taken)
-        job = taken.after({"detail": detail + ',"payload":'}, attempt=number)
+        assert isinstance(claimed, ClaimedJob)
+        job = claimed.with_outcome({"detail": detail + ',"payload":'}, attempt=number)
         assert orjson.loads(job)["attempt"] == number
-        taken = decode(b'{"seq":7,' + job[1:])
-    assert isinstance(taken, Taken)
-    assert (taken.sequence, taken.attempt, taken.body) == (7, len(details) + 1, body)
-    assert [o["detail"] for o in taken.header["outcomes"]] == [d + ',"payload":' for d in details]
+        claimed = decode(b'{"seq":7,' + job[1:])
+    assert isinstance(claimed, ClaimedJob)
+    assert (claimed.sequence, claimed.attempt, claimed.body) == (7, len(details) + 1, body)
+    assert [o["detail"] for o in claimed.header["outcomes"]] == [d + ',"payload":' for d in details]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_job_keeps_its_body_and_its_last_outcomes_over_its_attempts(body: byte
     ],
 )  # fmt: skip
 def test_what_no_script_of_ours_wrote_is_foreign(raw: bytes) -> None:
-    assert decode(raw) == Foreign(raw)
+    assert decode(raw) == ForeignElement(raw)
 
 
 @given(st.binary(max_size=100), st.booleans())
@@ -71,7 +71,11 @@ def test_any_element_is_a_job_or_foreign(raw: bytes, looks_like_ours: bool) -> N
 
 
 def test_a_settlement_does_not_show_its_payload() -> None:
-    taken = decode(element(body=b'{"secret":"whsec_x"}'))
-    assert isinstance(taken, Taken)
-    for settlement in (delivered(taken, DONE, 10), failed(taken, taken.after({}), 5.0), give_back(taken)):
+    claimed = decode(element(body=b'{"secret":"whsec_x"}'))
+    assert isinstance(claimed, ClaimedJob)
+    for settlement in (
+        delivered(claimed, DONE, 10),
+        failed(claimed, claimed.with_outcome({}), 5.0),
+        returned(claimed),
+    ):
         assert "whsec" not in repr(settlement)

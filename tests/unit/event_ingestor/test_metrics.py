@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from hookfarm.chain.block import Head
-from hookfarm.chain.providers import Provider, Providers
+from hookfarm.chain.node_pool import NodePool, NodeProfile
 from hookfarm.event_ingestor import metrics, node_telemetry
 from hookfarm.event_ingestor.counters import Gauges
 from hookfarm.farm.scoreboard import Board, Slot, State
@@ -24,8 +24,8 @@ def slot() -> Slot:
     return made
 
 
-def watched_nodes(*urls: str) -> Sequence[Provider]:
-    return Providers(urls).all
+def watched_nodes(*urls: str) -> Sequence[NodeProfile]:
+    return NodePool(urls).all
 
 
 def told(slot: Slot) -> dict[str, Sequence[Sample]]:

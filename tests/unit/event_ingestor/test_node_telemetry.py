@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from hookfarm.chain.providers import Provider, Providers
+from hookfarm import timestamps
+from hookfarm.chain.node_pool import NodePool, NodeProfile
 from hookfarm.errors import ChainUnavailable, WrongChain
 from hookfarm.event_ingestor import metrics, node_telemetry, status
 from hookfarm.event_ingestor.counters import Gauges
@@ -15,6 +16,10 @@ URLS = ("wss://one.example/v2/canary", "https://user:canary@two.example:8545/?ke
 NOW = 1_700_000_000.0
 
 
+def iso(at: float) -> str:
+    return timestamps.format_ms(int(at * 1000))
+
+
 class Setting:
     """An ingestor that watches three nodes, at a time of the test's own."""
 
@@ -22,15 +27,15 @@ class Setting:
         self.slot, self.now = slot, NOW
         self.one, self.two, self.three = self.start(URLS)
 
-    def start(self, urls: Sequence[str]) -> tuple[Provider, ...]:
+    def start(self, urls: Sequence[str]) -> tuple[NodeProfile, ...]:
         """A new process."""
-        watched = Providers(urls).all
+        watched = NodePool(urls).all
         self.gauges = Gauges(self.slot, 10, clock=lambda: self.now)
         self.gauges.nodes.watch(watched)
         return watched
 
     def told(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = status.report([self.slot], clock=lambda: self.now)["chains"][0]["providers"]
+        found: list[dict[str, Any]] = status.report([self.slot], clock=lambda: self.now)["chains"][0]["nodes"]
         return found
 
     def states(self) -> list[str]:
@@ -51,17 +56,17 @@ def setting() -> Setting:
 
 def test_before_anything_happened_all_of_them_stand_by_in_their_order(setting: Setting) -> None:
     assert setting.told()[1] == {
-        "node": "https://two.example:8545",
+        "name": "https://two.example:8545",
         "kind": "http",
-        "state": "standing_by",
-        "until_ms": None,
+        "state": "standby",
+        "cooldown_until": None,
         "last_error": "",
-        "last_error_at_ms": None,
+        "last_error_at": None,
         "requests": 0,
         "calls": 0,
         "errors": {"refused": 0, "rate_limited": 0, "unavailable": 0},
     }
-    assert [(one["node"], one["kind"]) for one in setting.told()[::2]] == [
+    assert [(one["name"], one["kind"]) for one in setting.told()[::2]] == [
         ("wss://one.example", "ws"),
         ("ws://three.example", "ws"),
     ]
@@ -70,29 +75,29 @@ def test_before_anything_happened_all_of_them_stand_by_in_their_order(setting: S
 def test_the_one_that_is_followed_is_in_use_and_no_other(setting: Setting) -> None:
     setting.gauges.nodes.in_use(setting.one)
     setting.gauges.nodes.in_use(setting.two)
-    assert setting.states() == ["standing_by", "in_use", "standing_by"]
-    assert list(setting.metric("node_in_use").values()) == [0, 1, 0]
+    assert setting.states() == ["standby", "active", "standby"]
+    assert list(setting.metric("node_active").values()) == [0, 1, 0]
 
 
 def test_one_that_failed_cools_down_and_says_until_when_and_why(setting: Setting) -> None:
     setting.gauges.nodes.in_use(setting.one)
     setting.gauges.nodes.failed(setting.one, ChainUnavailable("wss://one.example: HTTP 429"), 30.0)
     one = setting.told()[0]
-    assert (one["state"], one["until_ms"], one["last_error"]) == ("cooling_down", (NOW + 30) * 1000, "HTTP 429")
-    assert list(setting.metric("node_cooling_down").values()) == [1, 0, 0]
+    assert (one["state"], one["cooldown_until"], one["last_error"]) == ("cooldown", iso(NOW + 30), "HTTP 429")
+    assert list(setting.metric("node_cooldown").values()) == [1, 0, 0]
     setting.now += 31
     one = setting.told()[0]
-    assert (one["state"], one["until_ms"], one["last_error"]) == ("standing_by", None, "HTTP 429")
-    assert one["last_error_at_ms"] == NOW * 1000
+    assert (one["state"], one["cooldown_until"], one["last_error"]) == ("standby", None, "HTTP 429")
+    assert one["last_error_at"] == iso(NOW)
 
 
 def test_one_of_another_chain_is_refused_until_it_has_been_of_use(setting: Setting) -> None:
     setting.gauges.nodes.failed(setting.one, WrongChain("chain 10: wss://one.example serves chain 5"), 1.0)
     setting.now += 60
     one = setting.told()[0]
-    assert (one["state"], one["until_ms"], one["last_error"]) == ("refused", None, "serves chain 5")
+    assert (one["state"], one["cooldown_until"], one["last_error"]) == ("wrong_chain", None, "serves chain 5")
     setting.gauges.nodes.in_use(setting.one)
-    assert setting.states()[0] == "in_use"
+    assert setting.states()[0] == "active"
 
 
 def test_requests_calls_and_errors_are_those_of_the_node(setting: Setting) -> None:
@@ -120,7 +125,7 @@ def test_nothing_secret_of_a_url_is_told(setting: Setting) -> None:
 def test_what_a_process_used_that_is_gone_or_begins_is_not_in_use(setting: Setting, state: State) -> None:
     setting.gauges.nodes.in_use(setting.one)
     setting.slot.state = state
-    assert setting.states() == ["standing_by"] * 3
+    assert setting.states() == ["standby"] * 3
 
 
 def test_a_successor_uses_none_and_lets_none_rest_but_knows_what_happened(setting: Setting) -> None:
@@ -128,7 +133,7 @@ def test_a_successor_uses_none_and_lets_none_rest_but_knows_what_happened(settin
     setting.gauges.nodes.failed(setting.two, ChainUnavailable("gone"), 600.0)
     setting.gauges.asking(setting.two)()
     setting.start(URLS)
-    assert setting.states() == ["standing_by"] * 3
+    assert setting.states() == ["standby"] * 3
     assert (setting.told()[1]["last_error"], setting.told()[1]["requests"]) == ("gone", 1)
     setting.start(URLS[::-1])
     assert [(one["last_error"], one["requests"]) for one in setting.told()] == [("", 0)] * 3
@@ -140,7 +145,7 @@ def test_an_error_stays_within_its_place_and_is_readable_in_any_script(setting: 
     first, second, third = setting.told()
     assert set(first["last_error"]) == {"?"}
     assert (second["last_error"], third["last_error"]) == ("", "0x12345678... is not it")
-    assert [one["node"] for one in setting.told()] == [provider.origin for provider in Providers(URLS).all]
+    assert [one["name"] for one in setting.told()] == [profile.origin for profile in NodePool(URLS).all]
 
 
 def test_more_nodes_than_there_is_room_for_are_the_last_of_them(setting: Setting) -> None:

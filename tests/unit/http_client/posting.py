@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from hookfarm.http_client.connections import Connections, tls_context
+from hookfarm.http_client.connections import ConnectionPool, tls_context
 from hookfarm.http_client.outcome import Result
 from hookfarm.http_client.transport import Transport
 from hookfarm.security.ssrf import Target, parse
@@ -19,7 +19,7 @@ TLS = tls_context()
 
 @pytest.fixture
 def transport() -> Iterator[Transport]:
-    made = Transport(Connections(TLS, LOOPBACK), give_up=lambda: False)
+    made = Transport(ConnectionPool(TLS, LOOPBACK), is_cancelled=lambda: False)
     yield made
     made.close()
 

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from hookfarm.http_client.connections import MAX_IDLE, Connections
+from hookfarm.http_client.connections import MAX_IDLE, ConnectionPool
 from hookfarm.http_client.outcome import Response, TransportError
 from hookfarm.http_client.transport import Transport
 from hookfarm.security.ssrf import IPAddress, Target
@@ -147,7 +147,7 @@ def test_an_address_that_is_not_allowed_is_not_connected_to(transport: Transport
 
 def resolving(*addresses: str) -> Transport:
     found: list[IPAddress] = [ip_address(a) for a in addresses]
-    return Transport(Connections(TLS, LOOPBACK, lambda _: found), give_up=lambda: False)
+    return Transport(ConnectionPool(TLS, LOOPBACK, lambda _: found), is_cancelled=lambda: False)
 
 
 def test_the_connection_goes_to_the_address_that_was_checked() -> None:

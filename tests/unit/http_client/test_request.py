@@ -7,9 +7,9 @@ from ipaddress import ip_network
 import pytest
 
 import hookfarm
-from hookfarm.delivery_queue.job import Taken
+from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.errors import InvalidInput
-from hookfarm.http_client.request import prepare
+from hookfarm.http_client.request import compile_endpoint
 from hookfarm.records import Endpoint
 from hookfarm.registry.registry import new_secret
 from tests.support.receivers import verified
@@ -23,11 +23,11 @@ ENDPOINT = Endpoint(
 BODY = (
     '{"text":"ü","number":115792089237316195423570985008687907853269984665640564039457584007913129639935}'.encode()
 )
-TAKEN = Taken(1, "msg_1", "ep_1", 3, {}, BODY)
+CLAIMED = ClaimedJob(1, "msg_1", "ep_1", 3, {}, BODY)
 
 
 def sent(endpoint: Endpoint, now: float) -> tuple[list[str], bytes]:
-    head, _, body = prepare(endpoint, ()).request(TAKEN, now).partition(b"\r\n\r\n")
+    head, _, body = compile_endpoint(endpoint, ()).request(CLAIMED, now).partition(b"\r\n\r\n")
     return head.decode().split("\r\n"), body
 
 
@@ -69,9 +69,9 @@ def test_a_rotated_secret_signs_until_its_time_is_over() -> None:
 
 def test_a_url_that_is_no_longer_allowed_is_not_prepared() -> None:
     private = replace(ENDPOINT, url="http://127.0.0.1:8080/")
-    assert prepare(private, (ip_network("127.0.0.0/8"),))
+    assert compile_endpoint(private, (ip_network("127.0.0.0/8"),))
     with pytest.raises(InvalidInput, match="url: "):
-        prepare(private, ())
+        compile_endpoint(private, ())
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hookfarm.http_client.connections import Connections, tls_context
+from hookfarm.http_client.connections import ConnectionPool, tls_context
 from hookfarm.http_client.deadline import Interrupted
 from hookfarm.http_client.outcome import Response, Result, TransportError
 from hookfarm.http_client.transport import Transport
@@ -46,7 +46,7 @@ def posting(
 ) -> Iterator[Callable[..., Result]]:
     """`post(port, host="receiver.test", timeout=5.0, body=b"{}")`, every name being on loopback."""
     loopback = [ip_address("127.0.0.1")]
-    transport = Transport(Connections(tls_context(ca_file), LOOPBACK, lambda _: loopback), give_up)
+    transport = Transport(ConnectionPool(tls_context(ca_file), LOOPBACK, lambda _: loopback), give_up)
 
     def post(port: int, host: str = "receiver.test", timeout: float = 5.0, body: bytes = b"{}") -> Result:
         target = parse(f"https://{host}:{port}/hook", LOOPBACK)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hookfarm.http_client.connections import Connections
+from hookfarm.http_client.connections import ConnectionPool
 from hookfarm.http_client.deadline import Interrupted
 from hookfarm.http_client.outcome import Response, TransportError
 from hookfarm.http_client.transport import Transport
@@ -216,7 +216,7 @@ def test_what_comes_before_the_body_is_sent_counts_only_if_it_is_whole(transport
 @pytest.mark.parametrize("script", [silent, for_ever(b"HTTP/1.1 200 OK\r\n\r\n", b"x", pause=0.05)])
 def test_a_worker_that_is_told_to_give_up_does(script: Callable[[socket.socket, int], None]) -> None:
     told = threading.Event()
-    transport = Transport(Connections(TLS, LOOPBACK), give_up=told.is_set)
+    transport = Transport(ConnectionPool(TLS, LOOPBACK), is_cancelled=told.is_set)
     with peer(script) as hostile:
         timer = threading.Timer(0.1, told.set)
         timer.start()

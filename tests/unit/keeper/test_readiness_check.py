@@ -8,7 +8,7 @@ import pytest
 from hookfarm.farm.scoreboard import Board, Slot, State
 from hookfarm.keeper.process import TICK_SECONDS
 from hookfarm.keeper.readiness_check import DOUBT_SECONDS, LATE_SECONDS, Verdict, backing_off, judge
-from hookfarm.webhook_delivery.worker import POLL_PROMISE_SECONDS
+from hookfarm.webhook_delivery.worker import POLL_HEARTBEAT_SECONDS
 
 PROMISE_SECONDS = 1.0
 
@@ -86,7 +86,7 @@ def test_a_service_without_children_is_not_ready() -> None:
 
 
 def test_an_idle_worker_that_hangs_shows_within_two_seconds() -> None:
-    assert POLL_PROMISE_SECONDS + LATE_SECONDS + DOUBT_SECONDS + TICK_SECONDS < 2.0
+    assert POLL_HEARTBEAT_SECONDS + LATE_SECONDS + DOUBT_SECONDS + TICK_SECONDS < 2.0
 
 
 def test_a_child_that_is_missing_as_planned_is_excused() -> None:

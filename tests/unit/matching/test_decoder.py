@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookfarm.abi.signature import parse
-from hookfarm.matching.decoder import Decoded, Meanings, decode
+from hookfarm.matching.decoder import DecodedLogs, EventJson, decode
 from hookfarm.records import Event
 
 FROM, TO = "0x" + "ab" * 20, "0x" + "00" * 19 + "01"
@@ -18,7 +18,7 @@ def word(value: int) -> str:
     return f"0x{value % 2**256:064x}"
 
 
-def under(signature: str, *topics: str, data: bytes = b"") -> Decoded | None:
+def under(signature: str, *topics: str, data: bytes = b"") -> EventJson | None:
     event = parse(signature)
     own = () if event.topic0 is None else (event.topic0,)
     return decode(event, (*own, *topics), f"0x{data.hex()}")
@@ -146,8 +146,8 @@ def test_offsets_that_multiply_the_data_end_the_decoding() -> None:
 def test_an_event_is_decoded_once_per_signature() -> None:
     signature = parse("E(uint a)")
     event: Event = {"topics": [signature.topic0 or ""], "data": word(1)}  # type: ignore[typeddict-item]
-    meanings = Meanings(event)
-    assert meanings.under(signature) is meanings.under(signature)
+    decoded_logs = DecodedLogs(event)
+    assert decoded_logs.as_json(signature) is decoded_logs.as_json(signature)
 
 
 ELEMENTARY: dict[str, st.SearchStrategy[Any]] = {

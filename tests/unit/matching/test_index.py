@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookfarm.abi.signature import parse
-from hookfarm.matching.decoder import Meanings
-from hookfarm.matching.filters import KEYS_PER_VALUE, compile_filter, dimensions
+from hookfarm.matching.decoder import DecodedLogs
+from hookfarm.matching.filters import MAX_KEYS_PER_VALUE, compile_filter, dimensions
 from hookfarm.matching.index import Index, Match
 from hookfarm.records import MAX_ADDRESSES, Endpoint, Event, Subscription, TopicFilter
 
@@ -47,7 +47,7 @@ def index_of(*endpoints: Endpoint) -> Index:
 
 
 def matched(index: Index, event: Event) -> list[Match]:
-    return sorted(index.match(event, Meanings(event)), key=lambda match: match.endpoint)
+    return sorted(index.match(event, DecodedLogs(event)), key=lambda match: match.endpoint)
 
 
 def wants(emitted: Event, **subscription: object) -> bool:
@@ -155,7 +155,7 @@ def test_lists_times_lists_do_not_make_a_large_index_and_still_match() -> None:
     many = tuple(f"0x{n:064x}" for n in range(500))
     subscription = Subscription("sub_1", 1, topics=(None, many, many, many))
     compiled = compile_filter("ep_1", 0, subscription)
-    assert sum(1 for _ in compiled.table_keys()) <= KEYS_PER_VALUE * 3 * len(many)
+    assert sum(1 for _ in compiled.table_keys()) <= MAX_KEYS_PER_VALUE * 3 * len(many)
     index = index_of(endpoint("ep_1", subscription))
     assert matched(index, log(topics=(C, many[1], many[2], many[3])))
     assert not matched(index, log(topics=(C, many[1], many[2], f"0x{500:064x}")))
@@ -197,7 +197,7 @@ def naively_wants(subscription: Subscription, event: Event) -> bool:
     if subscription.event is not None:
         signature = parse(subscription.event)
         if signature.anonymous:
-            return Meanings(event).under(signature) is not None
+            return DecodedLogs(event).as_json(signature) is not None
         if not topics or topics[0] != signature.topic0:
             return False
         return not any(signature.indexed) or len(topics) == 1 + sum(signature.indexed)
@@ -219,7 +219,7 @@ def naively_matched(endpoints: list[Endpoint], event: Event) -> dict[str, str]:
 def test_the_index_matches_what_the_definition_matches(endpoints: list[Endpoint], event: Event) -> None:
     index = index_of(*endpoints)
     found = matched(index, event)
-    assert index.may_want(event["chain_id"], dimensions(event)) or not found
+    assert index.may_match(event["chain_id"], dimensions(event)) or not found
     assert {match.endpoint: match.subscription for match in found} == naively_matched(endpoints, event)
     assert len({match.endpoint for match in found}) == len(found)
 

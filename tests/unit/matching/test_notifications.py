@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 
 from hookfarm.abi.signature import parse
 from hookfarm.event_stream import Entry
-from hookfarm.matching.entry import MAX_EVENT_BYTES
+from hookfarm.event_stream.event_json import MAX_EVENT_BYTES
 from hookfarm.matching.index import Index
-from hookfarm.matching.notifications import concerns_nobody, handle
-from hookfarm.matching.payload import LAST_TIMESTAMP
+from hookfarm.matching.notifications import process_entry
+from hookfarm.matching.payload import MAX_TIMESTAMP
 from hookfarm.records import Endpoint, Subscription
+from tests.support.matching import process
 from tests.unit.matching.test_payload import EVENT
 
 
@@ -27,12 +28,12 @@ def entry(raw: bytes | None, chain_id: int = 1) -> Entry:
 
 
 def reason(raw: bytes | None, chain_id: int = 1) -> str:
-    handled = handle(index_for("ep_1"), entry(raw, chain_id))
-    assert handled.jobs == ()
-    assert handled.rejected is not None
-    assert handled.rejected.raw == (raw or b"")
-    assert "\n" not in handled.rejected.reason
-    return handled.rejected.reason
+    result = process(index_for("ep_1"), entry(raw, chain_id))
+    assert result.jobs == ()
+    assert result.invalid is not None
+    assert result.invalid.raw == (raw or b"")
+    assert "\n" not in result.invalid.reason
+    return result.invalid.reason
 
 
 def event(**changes: Any) -> bytes:
@@ -44,48 +45,48 @@ def nested(depth: int) -> bytes:
 
 
 def test_an_event_becomes_one_job_for_each_endpoint_that_wants_it() -> None:
-    handled = handle(index_for("ep_1", "ep_2"), entry(event()))
-    assert handled.rejected is None
-    assert sorted(job.endpoint for job in handled.jobs) == ["ep_1", "ep_2"]
-    assert len({job.id for job in handled.jobs}) == 2
+    result = process(index_for("ep_1", "ep_2"), entry(event()))
+    assert result.invalid is None
+    assert sorted(job.endpoint for job in result.jobs) == ["ep_1", "ep_2"]
+    assert len({job.id for job in result.jobs}) == 2
 
 
 def test_the_same_event_becomes_the_same_job_whenever_it_is_read() -> None:
     index = index_for("ep_1")
-    assert handle(index, entry(event())).jobs == handle(index, entry(event())).jobs
+    assert process(index, entry(event())).jobs == process(index, entry(event())).jobs
 
 
-def test_a_condition_that_holds_is_told_with_the_arguments_it_is_about() -> None:
+def test_a_webhook_contains_the_arguments_that_its_condition_is_about() -> None:
     signature = "E(address who, uint256 value)"
     index = Index()
     for identity, where in (("ep_1", "value == 7"), ("ep_2", "value == 8")):
         subscription = Subscription("sub_1", 1, event=signature, where=where)
         index.put(Endpoint(identity, "https://example.com/", subscriptions=(subscription,)))
     topic0 = parse(signature).topic0
-    handled = handle(index, entry(event(topics=[topic0], data=f"0x{0xAB:064x}{7:064x}")))
-    [job] = handled.jobs
+    result = process(index, entry(event(topics=[topic0], data=f"0x{0xAB:064x}{7:064x}")))
+    [job] = result.jobs
     assert job.endpoint == "ep_1"
-    told = orjson.loads(job.body)["data"]["event"]
-    assert told == {"name": "E", "args": {"who": f"0x{0xAB:040x}", "value": 7}}
+    decoded = orjson.loads(job.body)["data"]["event"]
+    assert decoded == {"name": "E", "args": {"who": f"0x{0xAB:040x}", "value": 7}}
 
 
-def test_an_event_that_nobody_wants_becomes_nothing() -> None:
-    handled = handle(Index(), entry(event()))
-    assert (handled.jobs, handled.rejected) == ((), None)
+def test_an_unwanted_event_becomes_nothing() -> None:
+    result = process(Index(), entry(event()))
+    assert (result.jobs, result.invalid) == ((), None)
 
 
-def test_of_an_event_that_nobody_wants_its_text_tells_and_of_any_other_it_does_not() -> None:
+def test_an_unwanted_event_has_no_result_and_any_other_entry_has_one() -> None:
     index = index_for("ep_1")
-    assert concerns_nobody(Index(), entry(event()))
-    assert not concerns_nobody(index, entry(event()))
-    assert not concerns_nobody(Index(), entry(event(removed=True)))
-    assert not concerns_nobody(Index(), entry(event(data="0x1")))
+    assert process_entry(Index(), entry(event())) is None
+    assert process_entry(index, entry(event())) is not None
+    assert process_entry(Index(), entry(event(removed=True))) is not None
+    assert process_entry(Index(), entry(event(data="0x1"))) is not None
 
 
 def test_hexadecimal_in_capitals_is_the_same_event() -> None:
     capitals = event(block_hash=EVENT["block_hash"].upper().replace("X", "x"))
     index = index_for("ep_1")
-    assert handle(index, entry(capitals)).jobs == handle(index, entry(event())).jobs
+    assert process(index, entry(capitals)).jobs == process(index, entry(event())).jobs
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ def test_hexadecimal_in_capitals_is_the_same_event() -> None:
         (event(block_number=-1), "block_number: -1"),
         (event(block_number=1.0), "block_number: 1.0"),
         (event(block_number=1e30), "block_number: 1e+30"),
-        (event(block_timestamp=LAST_TIMESTAMP + 1), "block_timestamp: 253402300800"),
+        (event(block_timestamp=MAX_TIMESTAMP + 1), "block_timestamp: 253402300800"),
         (event(block_hash="0x12"), "block_hash: '0x12'"),
         (event(address=None), "address: None"),
         (event(topics=["0x"] * 5), "topics: "),
@@ -129,7 +130,7 @@ def test_no_depth_of_nesting_makes_it_raise(depth: int) -> None:
 
 @given(st.binary(max_size=200))
 def test_no_bytes_make_it_raise(raw: bytes) -> None:
-    assert handle(index_for("ep_1"), entry(raw)).jobs == ()
+    assert process(index_for("ep_1"), entry(raw)).jobs == ()
 
 
 JSON = st.recursive(
@@ -141,5 +142,5 @@ JSON = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(sorted(EVENT)), JSON))
 def test_no_value_of_a_field_makes_it_raise(changes: dict[str, Any]) -> None:
-    handled = handle(index_for("ep_1"), entry(event(**changes)))
-    assert bool(handled.jobs) != bool(handled.rejected)
+    result = process(index_for("ep_1"), entry(event(**changes)))
+    assert bool(result.jobs) != bool(result.invalid)

@@ -1,6 +1,6 @@
 import orjson
 
-from hookfarm.matching.payload import emitted, webhook_id
+from hookfarm.matching.payload import emitted_body, webhook_id
 from hookfarm.records import Event
 
 EVENT: Event = {
@@ -27,16 +27,16 @@ GOLDEN = (
 
 
 def test_the_body_is_the_contracts_byte_for_byte() -> None:
-    assert emitted(EVENT, {"name": "Transfer", "args": {"value": 1}}, "sub_1").decode() == GOLDEN
+    assert emitted_body(EVENT, {"name": "Transfer", "args": {"value": 1}}, "sub_1").decode() == GOLDEN
 
 
 def test_a_log_without_a_meaning_has_a_null_event() -> None:
-    assert orjson.loads(emitted(EVENT, None, "sub_1"))["data"]["event"] is None
+    assert orjson.loads(emitted_body(EVENT, None, "sub_1"))["data"]["event"] is None
 
 
 def test_integers_beyond_doubles_are_decimal_strings() -> None:
     large: Event = {**EVENT, "chain_id": 2**64 - 1, "block_number": 2**53}
-    shown = orjson.loads(emitted(large, None, "sub_1"))["data"]
+    shown = orjson.loads(emitted_body(large, None, "sub_1"))["data"]
     assert (shown["chain_id"], shown["block_number"]) == ("18446744073709551615", 2**53)
 
 

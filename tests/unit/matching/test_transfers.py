@@ -1,4 +1,4 @@
-"""Transfers from the stream's entry to the jobs: who wants them, and what they are told."""
+"""Transfers from the stream's entry to the jobs: which endpoints want them, and their webhooks."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from hookfarm.event_stream import Entry
 from hookfarm.matching.index import Index
-from hookfarm.matching.notifications import handle
 from hookfarm.matching.payload import webhook_id
-from hookfarm.matching.transfers import meanings_of
+from hookfarm.matching.transfers import decoded_logs_of
 from hookfarm.records import MAX_ADDRESSES, Endpoint, Subscription, Transfer
+from tests.support.matching import process
 from tests.support.transfers import TRANSFER, transfer
 from tests.unit.matching.test_payload import EVENT
 
@@ -31,11 +31,11 @@ def index_of(**subscriptions: Subscription) -> Index:
 
 
 def wanted_by(index: Index, moved: Transfer) -> set[str]:
-    return {match.endpoint for match in index.match(moved, meanings_of(moved))}
+    return {match.endpoint for match in index.match(moved, decoded_logs_of(moved))}
 
 
-def entry(told: Any, entry_id: bytes = b"1-0") -> Entry:
-    return Entry(1, entry_id, orjson.dumps(told))
+def entry(record: Any, entry_id: bytes = b"1-0") -> Entry:
+    return Entry(1, entry_id, orjson.dumps(record))
 
 
 ENDED = (
@@ -47,12 +47,12 @@ ENDED = (
 
 
 def test_the_body_is_that_of_a_log_with_another_type_and_no_event() -> None:
-    [job] = handle(index_of(ep_1=subscription(where="value > 1")), entry(TRANSFER)).jobs
+    [job] = process(index_of(ep_1=subscription(where="value > 1")), entry(TRANSFER)).jobs
     assert job.body.decode() == ENDED
 
 
 def test_a_small_value_is_a_decimal_string_as_a_large_one_is() -> None:
-    [job] = handle(index_of(ep_1=subscription()), entry(transfer(value="1"))).jobs
+    [job] = process(index_of(ep_1=subscription()), entry(transfer(value="1"))).jobs
     assert orjson.loads(job.body)["data"]["value"] == "1"
 
 
@@ -75,20 +75,20 @@ def test_no_log_has_the_webhook_id_of_a_transfer() -> None:
     assert not ids & ids_of_transfers
 
 
-def test_what_was_told_of_a_transfer_is_kept_apart_from_any_log() -> None:
+def test_the_history_of_a_transfer_is_separate_from_any_log() -> None:
     index = index_of(ep_1=subscription(), ep_2=Subscription("sub_2", 1))
-    states = [handle(index, entry(each)).log for each in (TRANSFER, {**EVENT, "log_index": 7})]
-    assert [(state.block, state.log_index) for state in states if state] == [
+    states = [process(index, entry(each)).history for each in (TRANSFER, {**EVENT, "log_index": 7})]
+    assert [(state.block, state.position) for state in states if state] == [
         (f"1:{TRANSFER['block_hash']}", "t7"),
         (f"1:{EVENT['block_hash']}", 7),
     ]
 
 
-def test_a_transfer_that_was_taken_back_is_taken_back_from_who_was_told() -> None:
+def test_a_removed_transfer_is_retracted_from_the_notified_endpoints() -> None:
     index = index_of(ep_1=subscription())
-    emitted = handle(index, entry(TRANSFER, b"1-0"))
-    assert emitted.log is not None
-    [removal] = handle(index, entry({**TRANSFER, "removed": True}, b"2-0"), emitted.log.after).removals
+    emitted = process(index, entry(TRANSFER, b"1-0"))
+    assert emitted.history is not None
+    [removal] = process(index, entry({**TRANSFER, "removed": True}, b"2-0"), emitted.history.after).retractions
     assert removal.job is not None
     body = orjson.loads(removal.job.body)
     assert removal.originals == (emitted.jobs[0].id,)
@@ -98,24 +98,24 @@ def test_a_transfer_that_was_taken_back_is_taken_back_from_who_was_told() -> Non
 
 def test_confirmations_are_waited_for() -> None:
     index = index_of(ep_1=subscription(confirmations=3), ep_2=subscription(confirmations="safe"))
-    handled = handle(index, entry(TRANSFER))
+    handled = process(index, entry(TRANSFER))
     assert handled.jobs == ()
-    waiting = {(each.line, each.block) for each in handled.waiting}
+    waiting = {(each.head, each.block) for each in handled.unconfirmed}
     assert waiting == {("blocks", TRANSFER["block_number"] + 3), ("safe", TRANSFER["block_number"])}
 
 
-def test_logs_and_transfers_are_told_to_those_alone_who_asked_for_them() -> None:
+def test_logs_and_transfers_are_sent_only_to_endpoints_that_asked_for_them() -> None:
     index = index_of(ep_log=Subscription("sub_1", 1), ep_transfer=subscription())
-    assert [job.endpoint for job in handle(index, entry(TRANSFER)).jobs] == ["ep_transfer"]
-    assert [job.endpoint for job in handle(index, entry(EVENT)).jobs] == ["ep_log"]
+    assert [job.endpoint for job in process(index, entry(TRANSFER)).jobs] == ["ep_transfer"]
+    assert [job.endpoint for job in process(index, entry(EVENT)).jobs] == ["ep_log"]
 
 
-@pytest.mark.parametrize("told", [{**TRANSFER, "value": 5}, {**TRANSFER, "from": "0x"}, {"kind": "transfer"}])
-def test_a_transfer_that_is_wrong_is_rejected_with_the_reason(told: Any) -> None:
-    handled = handle(index_of(ep_1=subscription()), entry(told))
+@pytest.mark.parametrize("wrong", [{**TRANSFER, "value": 5}, {**TRANSFER, "from": "0x"}, {"kind": "transfer"}])
+def test_a_transfer_that_is_wrong_is_rejected_with_the_reason(wrong: Any) -> None:
+    handled = process(index_of(ep_1=subscription()), entry(wrong))
     assert handled.jobs == ()
-    assert handled.rejected is not None
-    assert handled.rejected.reason
+    assert handled.invalid is not None
+    assert handled.invalid.reason
 
 
 def test_a_chain_stays_known_until_the_last_of_its_subscriptions_is_gone() -> None:
@@ -126,13 +126,13 @@ def test_a_chain_stays_known_until_the_last_of_its_subscriptions_is_gone() -> No
     assert index.chains == frozenset()
 
 
-def test_who_wants_it_twice_is_told_by_the_first_of_its_subscriptions() -> None:
+def test_an_endpoint_is_notified_by_the_first_of_its_matching_subscriptions() -> None:
     index = Index()
     both = (subscription(id="sub_1", where="value > 5"), subscription(id="sub_2"))
     index.put(Endpoint("ep_1", "https://e.com/", subscriptions=both))
     for value, expected in (("6", "sub_1"), ("5", "sub_2")):
         moved = transfer(value=value)
-        assert [match.subscription for match in index.match(moved, meanings_of(moved))] == [expected]
+        assert [match.subscription for match in index.match(moved, decoded_logs_of(moved))] == [expected]
 
 
 def test_a_hundred_thousand_senders_and_recipients_stay_in_proportion() -> None:

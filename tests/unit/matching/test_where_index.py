@@ -7,7 +7,7 @@ from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
 from hookfarm.abi.signature import parse
-from hookfarm.matching.decoder import Meanings
+from hookfarm.matching.decoder import DecodedLogs
 from hookfarm.matching.filters import compile_filter
 from hookfarm.matching.index import Index
 from hookfarm.records import Event, Subscription
@@ -127,29 +127,29 @@ def test_what_can_be_looked_up_is_not_tested(
 ) -> None:
     compiled = compile_filter("ep", 0, Subscription("sub_1", 1, event=ERC20, where=where))
     assert compiled.shape.dimensions == dimensions
-    assert (compiled.lookup is not None, compiled.rest is not None) == (is_looked_up, is_tested)
+    assert (compiled.lookup is not None, compiled.residual is not None) == (is_looked_up, is_tested)
 
 
-class CountedMeanings(Meanings):
+class CountedMeanings(DecodedLogs):
     asked = 0
 
-    def of(self, signature: Any) -> Any:
+    def decode(self, signature: Any) -> Any:
         self.asked += 1
-        return super().of(signature)
+        return super().decode(signature)
 
 
 @pytest.mark.parametrize(
     "where", [f"to == {topic(BOB)[:26]}{{:016x}}", "value == {}", "value >= {}", "value < -{}"]
 )
-def test_a_log_that_nobody_wants_costs_the_same_whatever_the_number_of_subscriptions(where: str) -> None:
+def test_an_unwanted_log_costs_the_same_whatever_the_number_of_subscriptions(where: str) -> None:
     event = "Transfer(address indexed from, address indexed to, int256 value)"
     many = (
         endpoint(f"ep_{n}", Subscription("sub_1", 1, event=event, where=where.format(n))) for n in range(1, 2000)
     )
     emitted = transfer(ALICE, BOB, 0)
-    meanings = CountedMeanings(emitted)
-    assert index_of(*many).match(emitted, meanings) == []
-    assert meanings.asked <= 1
+    decoded_logs = CountedMeanings(emitted)
+    assert index_of(*many).match(emitted, decoded_logs) == []
+    assert decoded_logs.asked <= 1
 
 
 def test_a_condition_that_is_wrong_is_reported_and_the_other_subscriptions_are_matched() -> None:

@@ -3,16 +3,16 @@
 import pytest
 import redis
 
-from hookfarm.store.embedded_server import SILENT_SECONDS, Silence
+from hookfarm.store.embedded_server import HANG_SECONDS, HangDetector
 
 
 class Watched:
-    """A Silence with a clock that is moved by hand."""
+    """A HangDetector with a clock that is moved by hand."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.given_up = 0
-        self.silence = Silence(self._give_up, lambda: self.now)
+        self.silence = HangDetector(self._give_up, lambda: self.now)
 
     def _give_up(self) -> None:
         self.given_up += 1
@@ -29,14 +29,14 @@ def watched() -> Watched:
 
 def test_a_server_that_is_silent_for_too_long_is_given_up(watched: Watched) -> None:
     watched.hear(redis.TimeoutError("no reply"), after=100)
-    watched.hear(redis.TimeoutError("no reply"), after=SILENT_SECONDS - 0.1)
+    watched.hear(redis.TimeoutError("no reply"), after=HANG_SECONDS - 0.1)
     assert watched.given_up == 0
     watched.hear(redis.TimeoutError("no reply"), after=0.1)
     assert watched.given_up == 1
 
 
 def test_its_successor_is_given_as_much_time_again(watched: Watched) -> None:
-    for after in (0, SILENT_SECONDS, 0.1, SILENT_SECONDS - 0.1):
+    for after in (0, HANG_SECONDS, 0.1, HANG_SECONDS - 0.1):
         watched.hear(redis.TimeoutError("no reply"), after)
     assert watched.given_up == 1
     watched.hear(redis.TimeoutError("no reply"), after=0.2)
@@ -54,6 +54,6 @@ def test_its_successor_is_given_as_much_time_again(watched: Watched) -> None:
 )
 def test_whatever_is_answered_breaks_the_silence(watched: Watched, answer: redis.RedisError | None) -> None:
     for _ in range(10):
-        watched.hear(redis.TimeoutError("no reply"), after=SILENT_SECONDS / 2)
-        watched.hear(answer, after=SILENT_SECONDS / 2)
+        watched.hear(redis.TimeoutError("no reply"), after=HANG_SECONDS / 2)
+        watched.hear(answer, after=HANG_SECONDS / 2)
     assert watched.given_up == 0

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from hookfarm.store import keys
-from hookfarm.store.scripts import Script, forgotten
+from hookfarm.store.scripts import Script, is_noscript
 
 SCRIPTS = resources.files("hookfarm.store") / "lua"
 NAMES = sorted(f.name.removesuffix(".lua") for f in SCRIPTS.iterdir() if f.name.endswith(".lua"))
@@ -63,7 +63,7 @@ def test_a_part_of_a_shared_part_comes_where_that_says_so() -> None:
 
 
 def test_only_a_forgotten_script_counts_as_forgotten() -> None:
-    assert forgotten(redis.exceptions.NoScriptError("x"))
-    assert not forgotten(redis.exceptions.ResponseError("x"))
-    assert not forgotten(b"x")
-    assert not forgotten(None)
+    assert is_noscript(redis.exceptions.NoScriptError("x"))
+    assert not is_noscript(redis.exceptions.ResponseError("x"))
+    assert not is_noscript(b"x")
+    assert not is_noscript(None)

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from hookfarm.errors import CouldNotBoot
-from hookfarm.store.server_checks import await_server, check, judge
+from hookfarm.store.server_checks import await_server, check, evaluate_settings
 
 GOOD = {"maxmemory": "0", "maxmemory-policy": "noeviction", "appendonly": "yes", "timeout": "0"}
 
@@ -63,7 +63,7 @@ def test_a_replica_is_refused() -> None:
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl", "allkeys-random"])
 def test_a_server_that_would_throw_data_away_is_refused(policy: str) -> None:
     with pytest.raises(CouldNotBoot, match=f"^maxmemory-policy is {policy}: .* it must be noeviction$"):
-        judge({**GOOD, "maxmemory": "100", "maxmemory-policy": policy})
+        evaluate_settings({**GOOD, "maxmemory": "100", "maxmemory-policy": policy})
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_each_setting_that_is_not_as_it_should_be_gets_its_warning(
 
 
 def test_all_warnings_are_given_at_once() -> None:
-    assert len(judge({"maxmemory-policy": "allkeys-lru", "appendonly": "no", "timeout": "1"})) == 3
+    assert len(evaluate_settings({"maxmemory-policy": "allkeys-lru", "appendonly": "no", "timeout": "1"})) == 3
 
 
 def test_a_server_that_hides_its_settings_is_taken_with_a_warning() -> None:

@@ -28,14 +28,14 @@ HUGE: Any = {**LOG, "chain_id": 2**63, "log_index": 2**60, "transaction_index": 
 
 @pytest.mark.parametrize("event", [LOG, TRANSFER, HUGE], ids=["log", "transfer", "huge"])
 def test_each_kind_of_body_leads_to_the_match_it_comes_from(event: ChainEvent) -> None:
-    block, place = f"{event['chain_id']}:{event['block_hash']}", payload.place(event)
+    block, place = f"{event['chain_id']}:{event['block_hash']}", payload.log_position(event)
     emitted = match_span(block, place, removed=False)
     removed = match_span(block, place, removed=True)
     original = "msg_" + "a" * 40
-    assert parent_of_attempt(payload.emitted(event, {"name": "T", "args": {}}, "sub_1", "safe")) == emitted
-    assert parent_of_attempt(payload.removed(event, None, "sub_1", original)) == removed
-    assert parent_of_attempt(payload.finalized(event, None, "sub_1", original)) == emitted
-    assert parent_of_attempt(payload.finalized(event, None, "sub_1", None)) == emitted
+    assert parent_of_attempt(payload.emitted_body(event, {"name": "T", "args": {}}, "sub_1", "safe")) == emitted
+    assert parent_of_attempt(payload.removed_body(event, None, "sub_1", original)) == removed
+    assert parent_of_attempt(payload.finalized_body(event, None, "sub_1", original)) == emitted
+    assert parent_of_attempt(payload.finalized_body(event, None, "sub_1", None)) == emitted
     assert emitted != removed
     assert emitted.trace == removed.trace == block_span(block).trace
 
@@ -59,8 +59,8 @@ def test_a_blocks_ids_are_the_hash_that_the_readme_gives() -> None:
         b'{"type":"test"}',
         b'{"type":"hookfarm.delivery.dead","timestamp":"2026-11-22T18:00:00Z","data":{}}',
         b'{"data":{"chain_id":1}}',
-        payload.emitted(LOG, None, "sub_1").replace(b'"log_index":7,', b""),
-        payload.emitted(TRANSFER, None, "sub_1").replace(b'"kind":"transfer",', b""),
+        payload.emitted_body(LOG, None, "sub_1").replace(b'"log_index":7,', b""),
+        payload.emitted_body(TRANSFER, None, "sub_1").replace(b'"kind":"transfer",', b""),
     ],
 )
 def test_a_body_that_tells_of_no_log_and_no_transfer_has_no_parent(body: bytes) -> None:

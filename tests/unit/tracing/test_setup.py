@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from hookfarm.config import load
-from hookfarm.tracing.setup import Tracing, tracing
+from hookfarm.tracing.setup import TracingSettings, tracing_settings
 
 BLOCKED = "import sys\nfor name in {names!r}: sys.modules[name] = None\n"
 START = "from hookfarm.cli.main import main\nsys.argv = ['hookfarm', 'start', 'webhook_delivery']\nmain()"
@@ -18,21 +18,21 @@ def python(code: str, *blocked: str, **variables: str) -> "subprocess.CompletedP
 
 
 def test_without_an_endpoint_there_are_no_traces() -> None:
-    assert tracing(load({}, {})) is None
+    assert tracing_settings(load({}, {})) is None
 
 
 def test_the_path_of_traces_is_added_to_a_collectors_address_once() -> None:
-    wanted = Tracing("http://h:4318/v1/traces", 0.25)
+    wanted = TracingSettings("http://h:4318/v1/traces", 0.25)
     for given in ("http://h:4318", "http://h:4318/", "http://h:4318/v1/traces"):
-        assert tracing(load({"otel_endpoint": given, "otel_sample_ratio": "0.25"}, {})) == wanted
+        assert tracing_settings(load({"otel_endpoint": given, "otel_sample_ratio": "0.25"}, {})) == wanted
 
 
 def test_a_farm_without_traces_loads_nothing_that_makes_them() -> None:
     code = (
         "import hookfarm.webhook_delivery.process, hookfarm.launcher.plan\n"
         "from hookfarm.config import load\n"
-        "from hookfarm.tracing.setup import opened, tracing\n"
-        "with opened(tracing(load({}, {})), None) as spans: print(spans)\n"
+        "from hookfarm.tracing.setup import open_spans, tracing_settings\n"
+        "with open_spans(tracing_settings(load({}, {})), None) as spans: print(spans)\n"
         "print(*sys.modules)"
     )
     said = python(code)

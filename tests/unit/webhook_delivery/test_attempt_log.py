@@ -7,15 +7,14 @@ import pytest
 
 from hookfarm import logs
 from hookfarm.delivery_queue import Attempt
-from hookfarm.delivery_queue.job import Taken
-from hookfarm.http_client import outcome
+from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.http_client.outcome import DELIVERED, Decision, Response, Result, TransportError
 from hookfarm.webhook_delivery import attempt_log
 from tests.support.root_logger import root_as_it_was as root_as_it_was
 
 QUEUED_US = 1_700_000_000_000_000
 ENDED = 1_700_000_000.5
-TAKEN = Taken(QUEUED_US, "msg_5b1f", "ep_3f0c", 2, {}, b'{"type":"log.emitted"}')
+CLAIMED = ClaimedJob(QUEUED_US, "msg_5b1f", "ep_3f0c", 2, {}, b'{"type":"log.emitted"}')
 RETRY = Decision(delivered=False, retry_in_seconds=29.964)
 DEAD = Decision(delivered=False, reason="exhausted")
 CANARIES = ("whsec_canary", "https://a.example/in?token=canary", "Authorization: Bearer canary", "wss://n/canary")
@@ -25,9 +24,8 @@ def line(form: str, result: Result, decision: Decision) -> str:
     """What is written, without the time."""
     stream = io.StringIO()
     logs.configure("info", form, stream)
-    told = outcome.describe(result)
-    attempt = Attempt(TAKEN.attempt, told.get("status") or told["error"], 12, {"duration_ms": 12, **told})
-    attempt_log.write(logs.get("webhook_delivery"), 7, TAKEN, attempt, 12_345, ENDED, decision)
+    attempt = Attempt(CLAIMED.attempt, result.status_or_error, 12, {"duration_ms": 12, **result.to_record()})
+    attempt_log.write(logs.get("webhook_delivery"), 7, CLAIMED, attempt, 12_345, ENDED, decision)
     written = stream.getvalue()
     assert written.count("\n") == 1
     return written.strip()
@@ -119,13 +117,13 @@ def test_what_an_endpoint_says_brings_no_secret_into_the_log(form: str, secret: 
 
 def test_a_long_reply_does_not_make_a_long_line() -> None:
     found = json.loads(line("json", Response(500, None, b"x" * 1000), RETRY))
-    assert found["detail"] == "x" * attempt_log.LOGGED_DETAIL_CHARACTERS
+    assert found["detail"] == "x" * attempt_log.MAX_DETAIL_CHARACTERS
 
 
 def test_a_clock_that_was_set_back_makes_no_negative_time() -> None:
-    taken = TAKEN._replace(sequence=QUEUED_US + 10**9)
+    claimed = CLAIMED._replace(sequence=QUEUED_US + 10**9)
     stream = io.StringIO()
     logs.configure("info", "json", stream)
     attempt = Attempt(1, 200, 1, {"status": 200, "detail": ""})
-    attempt_log.write(logs.get("webhook_delivery"), 0, taken, attempt, 1, ENDED, DELIVERED)
+    attempt_log.write(logs.get("webhook_delivery"), 0, claimed, attempt, 1, ENDED, DELIVERED)
     assert json.loads(stream.getvalue())["queued_ms"] == 0.0

@@ -3,9 +3,9 @@
 --
 -- Who is told of facts is the subject of none: two endpoints that fail would go on telling each other.
 local function note_fact(kind, at_us, endpoint, details)
-  if redis.call('EXISTS', OPERATIONAL) == 0 or redis.call('HEXISTS', OPERATIONAL, endpoint) == 1 then
+  if redis.call('EXISTS', OPERATIONAL_SUBSCRIPTIONS) == 0 or redis.call('HEXISTS', OPERATIONAL_SUBSCRIPTIONS, endpoint) == 1 then
     return
   end
   details.type, details.at, details.endpoint = kind, string.format('%.0f', at_us), endpoint
-  redis.call('RPUSH', FACTS, cjson.encode(details))
+  redis.call('RPUSH', OPERATIONAL_EVENTS, cjson.encode(details))
 end

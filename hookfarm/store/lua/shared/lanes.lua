@@ -5,10 +5,10 @@
 -- without a lane are open, or were within LIVE_MS, all lanes together have LANE_SHARE of the workers at most; else as
 -- many as there are, and a bite. `promote` looks at all of them four times a second, beside every settlement.
 --
---   LANE<endpoint> ZSET     id -> place, in the order of the chain
---   LANE_JOBS HASH          id -> job
---   LANES SET               the endpoints that have one, until the last job that came out of it is no longer open
---   LIVE STRING             there while jobs of other endpoints were open just now
+--   BACKFILL_QUEUE<endpoint> ZSET     id -> place, in the order of the chain
+--   BACKFILL_JOBS HASH          id -> job
+--   BACKFILL_QUEUES SET               the endpoints that have one, until the last job that came out of it is no longer open
+--   LIVE_ACTIVITY STRING             there while jobs of other endpoints were open just now
 local LANE_SHARE = 0.25
 local LIVE_MS = 1000
 
@@ -16,9 +16,9 @@ local LIVE_MS = 1000
 local function lane_room(endpoint, window)
   local theirs = open_beside_lanes(endpoint, window)
   if redis.call('ZCARD', OPEN) > theirs then
-    redis.call('DEL', LIVE)  -- A removal goes before what a full server would refuse.
-    redis.call('SET', LIVE, 1, 'PX', LIVE_MS)
-  elseif redis.call('EXISTS', LIVE) == 0 then
+    redis.call('DEL', LIVE_ACTIVITY)  -- A removal goes before what a full server would refuse.
+    redis.call('SET', LIVE_ACTIVITY, 1, 'PX', LIVE_MS)
+  elseif redis.call('EXISTS', LIVE_ACTIVITY) == 0 then
     return window.workers + LARGEST_BITE - theirs
   end
   local share = math.ceil(window.workers * LANE_SHARE)
@@ -36,10 +36,10 @@ local function draw(endpoint, window)
       return
     end
     local ids, jobs, done = {}, {}, {}
-    for i, id in ipairs(redis.call('ZPOPMIN', LANE .. endpoint, math.min(free, MOST_AT_ONCE))) do
+    for i, id in ipairs(redis.call('ZPOPMIN', BACKFILL_QUEUE .. endpoint, math.min(free, MOST_AT_ONCE))) do
       if i % 2 == 1 then
-        local job = redis.call('HGET', LANE_JOBS, id)
-        redis.call('HDEL', LANE_JOBS, id)
+        local job = redis.call('HGET', BACKFILL_JOBS, id)
+        redis.call('HDEL', BACKFILL_JOBS, id)
         if job and redis.call('HEXISTS', DELIVERED, id) == 0 and redis.call('HSETNX', JOBS, id, job) == 1 then
           ids[#ids + 1], jobs[#jobs + 1] = id, job
           enter(window)
@@ -48,7 +48,7 @@ local function draw(endpoint, window)
         end
       end
     end
-    window.lane = redis.call('ZCARD', LANE .. endpoint)
+    window.lane = redis.call('ZCARD', BACKFILL_QUEUE .. endpoint)
     if #ids > 0 then
       push(ids, jobs)
     end

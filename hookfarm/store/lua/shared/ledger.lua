@@ -16,11 +16,11 @@
 --                           low       while more jobs than this are open, a success need not look any further
 --   PARKED<endpoint> ZSET   id -> place. A job never attempted stands by its sequence (us), one that was by the time
 --                           of its return in ms, a thousandth of that: so it is ahead of all the others.
---   LIMITS HASH             endpoint -> 'paused max_in_flight rate ordered', 0 = none; '*' -> workers of all farms
---   WAKE ZSET               endpoint -> ms at which its window is to be looked at again
---   CIRCUITS ZSET           endpoint of the registry -> ms since when failures have kept its window closed
+--   ENDPOINT_LIMITS HASH             endpoint -> 'paused max_in_flight rate ordered', 0 = none; '*' -> workers of all farms
+--   WINDOW_TIMERS ZSET               endpoint -> ms at which its window is to be looked at again
+--   OPEN_CIRCUITS ZSET           endpoint of the registry -> ms since when failures have kept its window closed
 --
--- Where something is parked, then something is open, whose settlement looks again, or WAKE does, or it is paused.
+-- Where something is parked, then something is open, whose settlement looks again, or WINDOW_TIMERS does, or it is paused.
 local INITIAL = 4
 local FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 1000, 60000
 local LATE_US = 500000
@@ -67,7 +67,7 @@ end
 
 local lanes
 local function all_lanes()
-  lanes = lanes or redis.call('SMEMBERS', LANES)
+  lanes = lanes or redis.call('SMEMBERS', BACKFILL_QUEUES)
   return lanes
 end
 
@@ -87,7 +87,7 @@ local function window_of(endpoint)
       next = tonumber(stored[7] or 0),
       slow = stored[8] == '1',
       parked = redis.call('ZCARD', PARKED .. endpoint),
-      lane = #all_lanes() > 0 and redis.call('ZCARD', LANE .. endpoint) or 0,
+      lane = #all_lanes() > 0 and redis.call('ZCARD', BACKFILL_QUEUE .. endpoint) or 0,
       stored = stored[1],
     }
     windows[endpoint] = window
@@ -116,7 +116,7 @@ end
 -- alone may have all of them, and a bite more, so that none waits for the next bite. What lanes have makes nobody less
 -- alone.
 local function load_limits(endpoint, window)
-  local set, workers = unpack(redis.call('HMGET', LIMITS, endpoint, '*'))
+  local set, workers = unpack(redis.call('HMGET', ENDPOINT_LIMITS, endpoint, '*'))
   local paused, most, rate, ordered = string.match(set or '', '^(%S+) (%S+) (%S+) (%S+)$')
   workers = tonumber(workers or WORKERS)
   window.workers = workers
@@ -202,7 +202,7 @@ local function release(endpoint, window)
     local free, again_at = room(endpoint, window)
     if free < 1 then
       if again_at then
-        redis.call('ZADD', WAKE, digits(again_at), endpoint)
+        redis.call('ZADD', WINDOW_TIMERS, digits(again_at), endpoint)
       end
       return
     end
@@ -220,9 +220,9 @@ end
 
 -- A job has left the ledger for good, or is dead: what waited for that goes on its way.
 local function over(id)
-  local following = redis.call('HGET', AFTER, id)
+  local following = redis.call('HGET', FOLLOW_UPS, id)
   if following then
-    redis.call('HDEL', AFTER, id)
+    redis.call('HDEL', FOLLOW_UPS, id)
     local next_id, endpoint = string.match(following, '^{"id":"([^"]*)","endpoint":"([^"]*)"')
     if redis.call('HSETNX', JOBS, next_id, following) == 1 then
       admit(endpoint, next_id, following, false)
@@ -239,7 +239,7 @@ local function failed(endpoint, window)
   window.failures = window.failures + 1
   window.limit = math.max(math.floor(window.limit / 2), 1)
   if window.failures >= CIRCUIT and redis.call('HEXISTS', ENDPOINTS, endpoint) == 1 then
-    if redis.call('ZADD', CIRCUITS, 'NX', digits(now_ms), endpoint) == 1 then
+    if redis.call('ZADD', OPEN_CIRCUITS, 'NX', digits(now_ms), endpoint) == 1 then
       note_fact('hookfarm.endpoint.circuit_opened', now_us, endpoint, {failures = window.failures})
     end
   end
@@ -250,7 +250,7 @@ local function failed(endpoint, window)
 end
 
 local function answers(endpoint, window)
-  if window.failures >= CIRCUIT and redis.call('ZREM', CIRCUITS, endpoint) == 1 then
+  if window.failures >= CIRCUIT and redis.call('ZREM', OPEN_CIRCUITS, endpoint) == 1 then
     note_fact('hookfarm.endpoint.circuit_closed', now_us, endpoint, {})
   end
   window.failures, window.pause, window.wait = 0, 0, 0

@@ -5,8 +5,8 @@
 --                               Logs that are older than that have four, d, n, s and t
 --   DELIVERED HASH              delivery -> its job, as it was, behind '{"done":N,"outcome":{...},': the attempt
 --                               that succeeded and what came of it
---   LOGGED SET                  the endpoints that have a log
---   RECENT STREAM               a = 'endpoint delivery number status ms', of every attempt, whosever. It is trimmed as
+--   LOGGED_ENDPOINTS SET                  the endpoints that have a log
+--   ATTEMPTS_ALL STREAM               a = 'endpoint delivery number status ms', of every attempt, whosever. It is trimmed as
 --                               a whole, now and then; where it can't be written, no delivery waits for that.
 local TRIMMED_AT_ONCE = 64
 
@@ -33,7 +33,7 @@ end
 -- After an attempt has been added, which made the log so long.
 local function bound_log(endpoint, length, keep)
   if length == 1 then
-    redis.call('SADD', LOGGED, endpoint)
+    redis.call('SADD', LOGGED_ENDPOINTS, endpoint)
   elseif length > keep then
     local many = math.min(length - keep - 1 + TRIMMED_AT_ONCE, length - 1)
     forget_oldest(endpoint, redis.call('XRANGE', ATTEMPTS .. endpoint, '-', '+', 'COUNT', many))

@@ -1,0 +1,1 @@
+"""`hookfarm demo`: chain, Redis, farm and receiver on one machine."""

@@ -1,0 +1,203 @@
+"""`hookfarm demo`: start, watch, drain, stop, sum up. Ctrl-C ends each of these steps cleanly."""
+
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import Any
+
+import click
+import redis
+
+from hookfarm import status
+from hookfarm.cli.demo.farm import DemoFarm
+from hookfarm.cli.demo.reconciliation import DemoChain, Reconciliation, problem, summary
+from hookfarm.cli.live.display import Display, Interrupts, LineDisplay, display
+from hookfarm.cli.live.view_model import Proof, ViewModel, ViewModelBuilder
+from hookfarm.cli.options import seconds_option, whole_option
+from hookfarm.config import MAX_WORKERS
+from hookfarm.devchain.options import MAX_LOGS_PER_BLOCK, DevchainOptions
+from hookfarm.errors import HookfarmError, OperatorError
+from hookfarm.records import parse_endpoint
+from hookfarm.registry import registry
+from hookfarm.store.clients import command_client
+
+CHAIN_ID = 31337
+TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
+TITLE = "hookfarm demo"
+LINE_SECONDS = 2.0
+VIEW_STEP_SECONDS = 0.25
+START_STEP_SECONDS = 0.02
+DRAIN_STEP_SECONDS = 0.1
+DRAIN_SECONDS = 10.0
+"""After this long without a new webhook, missing ones count as missing."""
+MAX_LATEST = 4
+"""Latest webhooks that are shown."""
+
+
+@click.command()
+@seconds_option("--seconds", 0.1, 10**9, "Time after which it ends by itself")
+@seconds_option("--block-time", 0.05, 3600, "Time between blocks", 1)
+@whole_option("--logs-per-block", 1, MAX_LOGS_PER_BLOCK, "Transfers in each block", 50)
+@whole_option("--workers", 1, MAX_WORKERS, "Delivery processes", 50)
+def demo(**given: Any) -> None:
+    """Run a chain, a Redis, the farm and a receiver that verifies, and watch them, until ctrl-C.
+
+    All of it is local and temporary. At the end, every log of the chain is compared with every webhook that
+    arrived: exit 0 if each was delivered and verified, exit 1 if not. A second ctrl-C skips the comparison.
+
+    \b
+    Example: hookfarm demo --seconds 20
+    """
+    sys.exit(run_demo(DemoOptions(**given)))
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """`seconds` None = until interrupted."""
+
+    seconds: float | None
+    block_time: float
+    logs_per_block: int
+    workers: int
+
+
+def run_demo(options: DemoOptions) -> int:
+    """Return the exit code: 0 if something was emitted, and all of it was delivered and verified."""
+    with Interrupts() as interrupts:
+        devchain = DevchainOptions(
+            chain_id=CHAIN_ID, block_time=options.block_time, logs_per_block=options.logs_per_block
+        )
+        secret = registry.new_secret()
+        click.echo(f"starting a chain, a receiver and a farm of {options.workers} workers …")
+        farm = DemoFarm(options.workers, devchain, secret, interrupts.close)
+        run = Demo(farm, secret, options, interrupts)
+        try:
+            run.run()
+        finally:
+            run.close()
+            farm.end(hurry=lambda: interrupts.count > 1)
+    return run.conclude()
+
+
+class Demo:
+    """Runs one demo. It reads the farm from Redis and the chain by JSON-RPC, as any client could."""
+
+    def __init__(self, farm: DemoFarm, secret: str, options: DemoOptions, interrupts: Interrupts) -> None:
+        self._farm = farm
+        self._secret = secret
+        self._options = options
+        self._interrupts = interrupts
+        self._client = command_client(farm.redis_url)
+        self._chain = DemoChain(farm.devchain.host, farm.devchain.port)
+        self._logs = Reconciliation()
+        self._builder = ViewModelBuilder()
+        self._blocks = 0
+        self._began = time.monotonic()
+        self._last: ViewModel | None = None
+        self._latest: deque[str] = deque([""] * MAX_LATEST, maxlen=MAX_LATEST)
+        self._last_lines: list[str] = []
+
+    def run(self) -> None:
+        """Run until the time is over or ctrl-C. Raises an error with the reason if the farm fails."""
+        try:
+            self._await_ready()
+            if self._interrupts.count:
+                return
+            self._subscribe()
+            self._introduce()
+            with display(TITLE, LineDisplay(LINE_SECONDS), VIEW_STEP_SECONDS) as shown:
+                self._watch(shown)
+                self._drain(shown)
+        except (redis.RedisError, HookfarmError) as error:
+            if self._farm.ended:
+                raise self._farm.failure() from error
+            raise error if isinstance(error, HookfarmError) else OperatorError(f"Redis: {error}") from error
+
+    def close(self) -> None:
+        self._client.close()
+        self._chain.close()
+
+    def conclude(self) -> int:
+        """Print the summary; return the exit code."""
+        if self._last is None:
+            click.echo("stopped before it was ready: nothing was emitted")
+            return 1
+        click.echo(summary(self._logs, self._last, self._blocks))
+        difference = problem(self._logs, self._farm.not_verified)
+        if difference:
+            click.echo("\n".join([difference, *self._last_lines]), err=True)
+        return 1 if difference else 0
+
+    # The steps
+
+    def _await_ready(self) -> None:
+        while not self._farm.ready and not self._interrupts.count:
+            if self._farm.ended:
+                raise self._farm.failure()
+            self._interrupts.wait(START_STEP_SECONDS)
+
+    def _subscribe(self) -> None:
+        """Add the endpoint before the first block, so that every log of the chain is sent to it."""
+        subscription = {"chain_id": CHAIN_ID, "event": TRANSFER}
+        record = {"url": f"http://{self._farm.receiver}/", "subscriptions": [subscription]}
+        endpoint = parse_endpoint(record, check_url=str)
+        # The receiver has the secret already, so it is not generated.
+        registry.Registry(self._client).update(replace(endpoint, secrets=((self._secret, None),)))
+
+    def _introduce(self) -> None:
+        click.echo(f"  hookfarm  http://{self._farm.api}/#token={self._farm.api_token}")
+        click.echo(f"  chain     ws://{self._farm.devchain}  {self._pace()}")
+        click.echo(f"  receiver  http://{self._farm.receiver}/")
+        click.echo(f"  redis     {self._farm.redis_url}")
+        click.echo(f"running for {self._options.seconds:g} s …" if self._options.seconds else "ctrl-C ends it")
+
+    def _pace(self) -> str:
+        return f"a block of {self._options.logs_per_block:,} transfers every {self._options.block_time:g} s"
+
+    def _watch(self, shown: Display) -> None:
+        self._began = time.monotonic()
+        self._chain.begin()
+        ends = self._began + (self._options.seconds or float("inf"))
+        while not self._interrupts.count and time.monotonic() < ends:
+            self._update(shown)
+            self._interrupts.wait(min(shown.step_seconds, ends - time.monotonic()))
+
+    def _drain(self, shown: Display) -> None:
+        """Wait until every log has its webhook, no more arrive, or ctrl-C."""
+        self._chain.pause()
+        interrupts, verified, since = self._interrupts.count, -1, time.monotonic()
+        self._update(shown, draining=True)
+        while not self._logs.is_complete and self._interrupts.count == interrupts:
+            if self._logs.verified != verified:
+                verified, since = self._logs.verified, time.monotonic()
+            elif time.monotonic() - since > DRAIN_SECONDS:
+                break
+            self._interrupts.wait(DRAIN_STEP_SECONDS)
+            self._update(shown, draining=True)
+        if not self._logs.is_complete:
+            self._last_lines = self._farm.last_lines()
+
+    def _update(self, shown: Display, *, draining: bool = False) -> None:
+        if self._farm.ended:
+            raise self._farm.failure()
+        self._count()
+        proof = Proof(self._logs.emitted, self._logs.verified, tuple(self._latest))
+        self._last = self._builder.build(
+            status.take(self._client),
+            time.monotonic() - self._began,
+            {CHAIN_ID: self._blocks},
+            proof,
+            draining=draining,
+        )
+        shown.show(self._last)
+
+    def _count(self) -> None:
+        head = self._chain.head()
+        if head > self._blocks:
+            self._logs.add_logs(self._chain.logs(self._blocks + 1, head))
+            self._blocks = head
+        for arrival in self._farm.arrivals():
+            self._logs.add_webhook(arrival.log, arrival.webhook_id)
+            if arrival.text:
+                self._latest.append(arrival.text)

@@ -1,0 +1,203 @@
+"""The data of the live view, made from a status snapshot; any part of it may be missing."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hookfarm.cli.status_output import active_node, backfill_summary, catch_up, node_problems, usable_nodes
+from hookfarm.status import SILENT_SECONDS, Rates
+from hookfarm.store import keys
+
+
+@dataclass(frozen=True)
+class ServiceLine:
+    """One service. `why`: why it is not ready. `silent`: age of its status in seconds, if that is too old."""
+
+    name: str
+    ready: bool
+    up: int
+    workers: int
+    why: str
+    silent: float | None = None
+
+    @property
+    def is_well(self) -> bool:
+        return self.ready and self.silent is None
+
+
+@dataclass(frozen=True)
+class NodeSummary:
+    """The nodes of a chain. `usable`: how many could be asked now; `problems`: a line for each of the others."""
+
+    usable: int
+    all: int
+    active: str
+    requests_per_block: float | None
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ChainLine:
+    """One chain as its ingestor reports it. `waiting`: events in its stream; `catch_up`: progress in words."""
+
+    chain_id: int
+    head: int
+    checkpoint: int
+    published: int
+    waiting: int | None = None
+    lag_seconds: float | None = None
+    nodes: NodeSummary | None = None
+    catch_up: str = ""
+
+    @property
+    def lag_blocks(self) -> int:
+        return max(0, self.head - self.checkpoint)
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Seconds; None if nothing was measured."""
+
+    p50: float | None = None
+    p99: float | None = None
+
+
+@dataclass(frozen=True)
+class EndpointCounts:
+    """Number of endpoints; `circuit_open`: those that get probes only."""
+
+    total: int
+    enabled: int
+    circuit_open: int
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The demo's view of both ends: logs emitted, logs whose webhook arrived, and the `latest` in words."""
+
+    emitted: int
+    verified: int
+    latest: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ViewModel:
+    """The farm at one time; unknown values are None or empty.
+
+    `activity`: a letter per delivery process; `recent`: deliveries per second, the latest last; `per_second`:
+    their average; `post`, `queued_to_delivered`: quantiles of the last seconds; `backfills`: a line for each
+    unfinished one; `lost`: since when and why all of this is old."""
+
+    seconds: float
+    services: tuple[ServiceLine, ...] = ()
+    chains: tuple[ChainLine, ...] = ()
+    activity: str = ""
+    delivered: int | None = None
+    failed_attempts: int | None = None
+    dead: int | None = None
+    per_second: float | None = None
+    recent: tuple[float, ...] = ()
+    post: Quantiles = Quantiles()
+    queued_to_delivered: Quantiles = Quantiles()
+    post_since_start: Quantiles = Quantiles()
+    queue: Mapping[str, int] | None = None
+    endpoints: EndpointCounts | None = None
+    backfills: tuple[str, ...] = ()
+    proof: Proof | None = None
+    draining: bool = False
+    lost: str = ""
+
+
+class ViewModelBuilder:
+    """Makes view models from successive snapshots; keeps the counts that rates need."""
+
+    def __init__(self) -> None:
+        self._rates = Rates()
+
+    def build(
+        self,
+        snapshot: Mapping[str, Any],
+        seconds: float,
+        heads: Mapping[int, int] | None = None,
+        proof: Proof | None = None,
+        *,
+        draining: bool = False,
+    ) -> ViewModel:
+        """Return the view model of a snapshot; `seconds`: how long the viewer has watched."""
+        self._rates.note(snapshot.get("services", {}).get(keys.WEBHOOK_DELIVERY, {}))
+        delivery = snapshot.get("delivery", {})
+        return ViewModel(
+            seconds=seconds,
+            services=_services(snapshot),
+            chains=_chains(snapshot, heads or {}),
+            activity=delivery.get("activity", ""),
+            delivered=delivery.get("delivered"),
+            failed_attempts=delivery.get("failed_attempts"),
+            dead=delivery.get("dead"),
+            per_second=self._rates.per_second,
+            recent=self._rates.each_second,
+            post=_quantiles(delivery, "post_seconds"),
+            queued_to_delivered=_quantiles(delivery, "queued_to_delivered_seconds"),
+            post_since_start=_quantiles(delivery.get("since_start", {}), "post_seconds"),
+            queue=snapshot.get("queue"),
+            endpoints=_endpoints(snapshot),
+            backfills=_backfills(snapshot),
+            proof=proof,
+            draining=draining,
+        )
+
+
+def _services(snapshot: Mapping[str, Any]) -> tuple[ServiceLine, ...]:
+    """Return the services in the order in which they start."""
+    services = snapshot.get("services", {})
+    return tuple(_service(name, services.get(name, {})) for name in keys.SERVICES)
+
+
+def _chains(snapshot: Mapping[str, Any], heads: Mapping[int, int]) -> tuple[ChainLine, ...]:
+    """Return the chains; `heads`: newer heads, asked from the chains themselves."""
+    waiting = {stream["chain_id"]: stream["length"] for stream in snapshot.get("streams", [])}
+    return tuple(_chain(chain, heads, waiting) for chain in snapshot.get("chains", []))
+
+
+def _backfills(snapshot: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(backfill_summary(backfill) for backfill in snapshot.get("backfills", []))
+
+
+def _endpoints(snapshot: Mapping[str, Any]) -> EndpointCounts | None:
+    counts = snapshot.get("endpoints")
+    return EndpointCounts(counts["total"], counts["enabled"], counts["circuit_open"]) if counts else None
+
+
+def _quantiles(delivery: Mapping[str, Any], name: str) -> Quantiles:
+    found = delivery.get(name) or {}
+    return Quantiles(found.get("p50"), found.get("p99"))
+
+
+def _service(name: str, service: Mapping[str, Any]) -> ServiceLine:
+    up, workers = service.get("workers_up", 0), service.get("workers", 0)
+    age = service.get("heard_seconds_ago") or 0.0
+    silent = age if age > SILENT_SECONDS else None
+    return ServiceLine(name, bool(service.get("ready")), up, workers, str(service.get("why") or ""), silent)
+
+
+def _chain(chain: Mapping[str, Any], heads: Mapping[int, int], waiting: Mapping[int, int | None]) -> ChainLine:
+    chain_id = chain["chain_id"]
+    return ChainLine(
+        chain_id,
+        heads.get(chain_id, chain.get("head", 0)),
+        chain.get("checkpoint", 0),
+        chain.get("events_published", 0),
+        waiting.get(chain_id),
+        chain.get("lag_seconds"),
+        _nodes(chain),
+        catch_up(chain),
+    )
+
+
+def _nodes(chain: Mapping[str, Any]) -> NodeSummary | None:
+    usable, known = usable_nodes(chain)
+    if not known:
+        return None
+    problems = tuple(node_problems(chain, int(time.time() * 1000)))
+    return NodeSummary(usable, known, active_node(chain), chain.get("rpc_requests_per_block"), problems)

@@ -1,0 +1,122 @@
+"""Chains, nodes and backfills of a status snapshot, in words: for `status`, `chains`, `backfills` and `top`."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hookfarm import timestamps
+from hookfarm.cli.output import UNKNOWN, count, elapsed, plain, rate
+
+NODE_HEADINGS = ("chain", "node", "state", "retry in", "requests", "errors", "last error")
+BACKFILL_HEADINGS = (
+    *("endpoint", "chain", "blocks", "state", "read", "done", "blocks/s", "left", "added", "known", "waiting"),
+    "why",
+)
+_UNUSABLE = ("cooldown", "wrong_chain")
+
+# Chains and their nodes
+
+
+def catch_up(chain: Mapping[str, Any]) -> str:
+    """Return speed and time left of a chain that catches up; empty at the head."""
+    found = chain.get("catch_up")
+    if not found:
+        return ""
+    left = found.get("seconds_left")
+    speed = f"catching up, {rate(found['blocks_per_second'])} blocks/s"
+    return speed if left is None else f"{speed}, {elapsed(left)} left"
+
+
+def node_row(chain_id: int, node: Mapping[str, Any], now_ms: int) -> tuple[str, ...]:
+    """Return the cells below NODE_HEADINGS; `errors` counts failed calls of any kind."""
+    until = UNKNOWN if node["cooldown_until"] is None else _cooldown(node, now_ms)
+    numbers = (count(node["requests"]), count(sum(node["errors"].values())))
+    return (str(chain_id), node["name"], _node_state(node), until, *numbers, _last_error(node, now_ms))
+
+
+def active_node(chain: Mapping[str, Any]) -> str:
+    """Return the origin of the active node; a dash if there is none."""
+    return next((str(node["name"]) for node in _nodes(chain) if node["state"] == "active"), UNKNOWN)
+
+
+def usable_nodes(chain: Mapping[str, Any]) -> tuple[int, int]:
+    """Return how many nodes could be asked now, and how many there are."""
+    nodes = _nodes(chain)
+    return sum(node["state"] not in _UNUSABLE for node in nodes), len(nodes)
+
+
+def node_problems(chain: Mapping[str, Any], now_ms: int) -> Iterator[str]:
+    """Yield a line for each node that is not asked now: until when, and why."""
+    for node in _nodes(chain):
+        if node["state"] in _UNUSABLE:
+            again = "" if node["cooldown_until"] is None else f", retry in {_cooldown(node, now_ms)}"
+            state = f"{node['name']} {_node_state(node)}{again}"
+            yield plain(f"chain {chain['chain_id']}: {state}: {node['last_error']}")
+
+
+def _nodes(chain: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return chain.get("nodes") or []
+
+
+def _node_state(node: Mapping[str, Any]) -> str:
+    return str(node["state"]).replace("_", " ")
+
+
+def _cooldown(node: Mapping[str, Any], now_ms: int) -> str:
+    return f"{max(0, timestamps.parse_ms(node['cooldown_until']) - now_ms) / 1000:,.0f} s"
+
+
+def _last_error(node: Mapping[str, Any], now_ms: int) -> str:
+    if node["last_error_at"] is None:
+        return ""
+    age_ms = max(0, now_ms - timestamps.parse_ms(node["last_error_at"]))
+    return plain(f"{node['last_error']} ({elapsed(age_ms / 1000)} ago)")
+
+
+# Backfills
+
+
+def backfill_row(backfill: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the cells below BACKFILL_HEADINGS."""
+    span = f"{backfill['from_block']:,}-{backfill['to_block']:,}"
+    numbers = (count(backfill[name]) for name in ("added", "known", "waiting"))
+    return (
+        *(backfill["endpoint"], str(backfill["chain_id"]), span, backfill["state"]),
+        *(count(backfill["blocks"]), _share(backfill), rate(backfill["blocks_per_second"]), _left(backfill)),
+        *(*numbers, backfill_problem(backfill)),
+    )
+
+
+def backfill_line(backfill: Mapping[str, Any]) -> str:
+    """Return an unfinished backfill in one line."""
+    at = "before its first block" if backfill["at_block"] is None else f"at block {backfill['at_block']:,}"
+    span = f"chain {backfill['chain_id']}  blocks {backfill['from_block']:,} to {backfill['to_block']:,}"
+    speed = f"{rate(backfill['blocks_per_second'])} blocks/s  {_left(backfill)} left  "
+    done = f"{_share(backfill)}  {speed if backfill['running'] else ''}added {count(backfill['added'])}"
+    state = f"waiting {count(backfill['waiting'])}  {backfill['state']}"
+    reason = backfill_problem(backfill)
+    return f"backfill {backfill['endpoint']}  {span}  {at}  {done}  {state}" + (f": {reason}" if reason else "")
+
+
+def backfill_summary(backfill: Mapping[str, Any]) -> str:
+    """Return a short form of `backfill_line`, for narrow views."""
+    reason = (
+        backfill_problem(backfill) or f"{rate(backfill['blocks_per_second'])} blocks/s, {_left(backfill)} left"
+    )
+    return f"{backfill['endpoint']}: {_share(backfill)} of {count(backfill['total'])} blocks, {reason}"
+
+
+def backfill_problem(backfill: Mapping[str, Any]) -> str:
+    """Return why a backfill does not progress; empty if it does, or is done."""
+    if backfill["state"] != "stopped":
+        return plain(backfill["note"])
+    silent = f"no heartbeat for {elapsed(backfill['silent_seconds'])}"
+    held = backfill["held_seconds"]
+    return silent if held is None else f"{silent}, locks its endpoint for {held:,.0f} s more"
+
+
+def _share(backfill: Mapping[str, Any]) -> str:
+    return f"{100 * backfill['blocks'] / backfill['total']:.1f} %"
+
+
+def _left(backfill: Mapping[str, Any]) -> str:
+    return UNKNOWN if backfill["seconds_left"] is None else elapsed(backfill["seconds_left"])

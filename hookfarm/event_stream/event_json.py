@@ -1,0 +1,93 @@
+"""The JSON of an event in the stream: the one place that knows its order of fields. Writer and recogniser.
+
+    {"chain_id":1,"block_number":…,"block_hash":"0x…","block_timestamp":…,"transaction_hash":"0x…",
+     "transaction_index":…,"log_index":…,"address":"0x…","topics":["0x…"],"data":"0x…","removed":false}
+
+That is the order of `records.Event` (of `records.Transfer` for a transfer), without spaces, in lower-case
+hexadecimal. Records are made in this order by `chain.block` and by `records.parse_chain_event`, so encoding one
+keeps it. A webhook's `data` begins with the same fields in the same order.
+
+The recogniser accepts exactly what the writer makes of a log. A match proves all that `parse_event` would check
+and leaves nothing to normalise, in a quarter of its time.
+
+A pattern knows where each value begins and ends, but a class of characters costs it 4 ns a character, some 400 of
+which are hexadecimal. So it takes any characters there, and the text without its hexadecimal digits must be no
+longer than what the pattern itself spells out.
+"""
+
+import re
+from collections.abc import Iterable
+
+import orjson
+
+from hookfarm.records import ChainEvent, Event
+from hookfarm.records.events import MAX_TOPICS
+
+MAX_EVENT_BYTES = 1024 * 1024
+
+_HEXADECIMAL = b"0123456789abcdef"
+_COUNT = "(?:0|[1-9][0-9]{0,18}+)"
+"""Up to 10^19, within 64 bits; the few numbers above are parsed the slow way."""
+_SECONDS = "(?:0|[1-9][0-9]{0,10}+)"
+_WORD = "0x.{64}"
+
+
+def encode_events(events: Iterable[ChainEvent]) -> tuple[bytes, ...]:
+    """Return events or transfers as they are published."""
+    return tuple(map(orjson.dumps, events))
+
+
+def _pattern(topics: int) -> re.Pattern[str]:
+    """Groups: chain id, address, each topic, data."""
+    listed = ",".join([f'"({_WORD})"'] * topics)
+    return re.compile(
+        r'{"chain_id":([1-9][0-9]{0,18}+)'
+        rf',"block_number":{_COUNT},"block_hash":"{_WORD}","block_timestamp":{_SECONDS}'
+        rf',"transaction_hash":"{_WORD}","transaction_index":{_COUNT},"log_index":{_COUNT}'
+        rf',"address":"(0x.{{40}})","topics":\[{listed}\]'
+        r',"data":"0x([^"]*+)","removed":false}'
+    )
+
+
+def _other_characters(text: bytes) -> int:
+    """Return how many characters are not hexadecimal digits."""
+    return len(text.translate(None, _HEXADECIMAL))
+
+
+def _sample(topics: int) -> Event:
+    return {
+        "chain_id": 1,
+        "block_number": 1,
+        "block_hash": "0x",
+        "block_timestamp": 1,
+        "transaction_hash": "0x",
+        "transaction_index": 1,
+        "log_index": 1,
+        "address": "0x",
+        "topics": ["0x"] * topics,
+        "data": "0x",
+        "removed": False,
+    }
+
+
+_PATTERNS = {
+    _other_characters(orjson.dumps(_sample(topics))): _pattern(topics) for topics in range(MAX_TOPICS + 1)
+}
+"""By the number of `_other_characters` of an event."""
+
+
+def canonical_log(chain_id: int, raw: bytes) -> tuple[str, ...] | None:
+    """Return address and topics if `raw` is a log of this chain, exactly as `encode_events` writes it.
+
+    Returns None for all other input, valid or not.
+    """
+    if len(raw) > MAX_EVENT_BYTES:
+        return None
+    pattern = _PATTERNS.get(_other_characters(raw))
+    found = None if pattern is None else pattern.fullmatch(raw.decode("latin-1"))
+    if found is None:
+        return None
+    groups = found.groups()
+    if int(groups[0]) != chain_id or len(groups[-1]) % 2:
+        return None
+    return groups[1:-1]

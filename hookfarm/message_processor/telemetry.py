@@ -1,0 +1,92 @@
+"""The counters in a processor's slot, and what the farm reports of them: service status and metrics."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from hookfarm.farm.scoreboard import Slot
+from hookfarm.metrics import Family, counter, gauge
+
+# Counters of a slot, by index.
+
+EVENTS_READ = 0
+"""Stream entries processed, valid or not."""
+EVENTS_MATCHED = 1
+"""Events that at least one endpoint wanted."""
+JOBS_ENQUEUED = 2
+REJECTED = 3
+"""Entries that were no events and became dead letters."""
+RECLAIMED = 4
+"""Entries claimed from a consumer that left them pending, a predecessor of the same name included."""
+REGISTRY_REVISION = 5
+"""The registry revision of the index; not a count."""
+CLIENT_ID = 6
+"""The id of its Redis connection, for CLIENT UNBLOCK."""
+ENDPOINTS = 7
+"""The number of endpoints in the index; not a count."""
+CHAINS = 8
+"""The number of chains that are read; their ids follow."""
+MAX_CHAINS = 128
+"""More chains are read, but not reported."""
+
+_PREFIX = "message_processor"
+_TOTALS = {
+    "events_read": EVENTS_READ,
+    "events_matched": EVENTS_MATCHED,
+    "jobs_enqueued": JOBS_ENQUEUED,
+    "rejected": REJECTED,
+    "reclaimed": RECLAIMED,
+}
+_COUNTER_METRICS = {
+    "events_read": (EVENTS_READ, "Stream entries handled, good or bad."),
+    "events_matched": (EVENTS_MATCHED, "Events that at least one endpoint wanted."),
+    "jobs_enqueued": (JOBS_ENQUEUED, "Deliveries put into the queue."),
+    "entries_rejected": (REJECTED, "Entries that were no events and are dead letters now."),
+    "entries_reclaimed": (RECLAIMED, "Entries taken over from a consumer that had left them pending."),
+}
+
+
+def set_chains(slot: Slot, chain_ids: Sequence[int]) -> None:
+    """Store the chains that a processor reads in its slot."""
+    reported = chain_ids[:MAX_CHAINS]
+    for index, chain_id in enumerate(reported, CHAINS + 1):
+        slot.set_counter(index, chain_id)
+    slot.set_counter(CHAINS, len(reported))
+
+
+def read_chains(slots: Sequence[Slot]) -> list[int]:
+    """Return the chains whose streams any live processor reads."""
+    return sorted({chain for slot in slots for chain in _chains(slot)})
+
+
+def _chains(slot: Slot) -> Iterator[int]:
+    if slot.pid:  # A slot without a process keeps the chains of its last one.
+        first = CHAINS + 1
+        yield from map(slot.counter, range(first, first + slot.counter(CHAINS)))
+
+
+def blocking_clients(slots: Sequence[Slot]) -> list[int]:
+    """Return the ids of the connections that may be blocked in XREADGROUP."""
+    return [slot.counter(CLIENT_ID) for slot in slots if slot.pid and slot.counter(CLIENT_ID)]
+
+
+def report(slots: Sequence[Slot]) -> dict[str, Any]:
+    """The processors' part of the service status: totals since the farm started, and the chains they read."""
+    totals = {name: sum(slot.counter(index) for slot in slots) for name, index in _TOTALS.items()}
+    return {**totals, "chains": read_chains(slots)}
+
+
+def families(slots: Sequence[Slot]) -> Iterable[Family]:
+    """Metrics: counters summed over all processes that ever used these slots, gauges of the live ones."""
+    for name, (index, text) in _COUNTER_METRICS.items():
+        yield counter(f"{_PREFIX}_{name}", text, ({}, sum(slot.counter(index) for slot in slots)))
+    live = [slot for slot in slots if slot.pid]
+    yield gauge(
+        f"{_PREFIX}_endpoints",
+        "Endpoints that are matched against.",
+        ({}, max((slot.counter(ENDPOINTS) for slot in live), default=0)),
+    )
+    yield gauge(
+        f"{_PREFIX}_chain_followed",
+        "1 for each chain whose stream is read.",
+        *(({"chain_id": str(chain_id)}, 1) for chain_id in read_chains(live)),
+    )

@@ -1,0 +1,38 @@
+"""Time-outs that the kernel keeps.
+
+A Python socket with a time-out asks poll() before every recv() and send(): two system calls each, which is a
+tenth of what a delivery costs. With SO_RCVTIMEO and SO_SNDTIMEO (socket(7)) the one call waits and gives up by
+itself. TLS needs Python's own time-outs, because one read of it may be several of the socket.
+"""
+
+import select
+import socket
+import ssl
+import struct
+
+TIMED_OUT = (TimeoutError, BlockingIOError)
+"""What a wait raises when its time is up: Python's time-out, or the kernel's."""
+
+
+def set_timeout(sock: socket.socket, seconds: float) -> None:
+    """Each single wait on `sock` lasts at most `seconds`, and then raises one of TIMED_OUT."""
+    if isinstance(sock, ssl.SSLSocket):
+        sock.settimeout(seconds)
+        return
+    whole, part = divmod(int(seconds * 1e6), 1_000_000)
+    timeval = struct.pack("@ll", whole, part)
+    sock.settimeout(None)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+
+
+def is_quiet(sock: socket.socket) -> bool:
+    """True where the peer has neither closed nor sent anything; takes nothing from the socket and never waits.
+
+    Asks poll(2): a peek answers "nothing" with an exception, which costs a process with cold caches 20 µs more.
+    """
+    if isinstance(sock, ssl.SSLSocket) and sock.pending():
+        return False
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return not poll.poll(0)

@@ -1,0 +1,247 @@
+"""Telemetry of delivery processes: counters in their slots, and from these the metrics and the status."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
+from typing import Any
+
+import redis
+
+from hookfarm.farm.scoreboard import COUNTERS, Slot, State
+from hookfarm.http_client.outcome import METRIC_LABELS
+from hookfarm.metrics import Distribution, Family, counter, gauge, histogram
+from hookfarm.store import keys
+
+AWAY, POLLING, POSTING = 0, 1, 2
+"""Activities: without a connection that polls; blocked in BRPOP; busy with a job."""
+
+CLIENT_ID = 0
+"""The id of its connection to Redis, for CLIENT UNBLOCK."""
+HELD_SEQUENCE = 1
+"""The sequence of its job, until Redis has confirmed the settlement; 0 = none."""
+DELIVERED = 2
+FAILED = 3
+"""Attempts that failed."""
+DEAD = 4
+"""Jobs that it made dead letters."""
+RETURNED = 5
+ADOPTED = 6
+POLLED_NS = 7
+"""When it last sent a BRPOP, CLOCK_MONOTONIC nanoseconds; written before the send."""
+RETRIES = 8
+"""Attempts that failed and are followed by another."""
+ORPHANS = 9
+"""Jobs of a predecessor in its slot that it has queued again."""
+POST_MICROSECONDS = 10
+"""The sum of all values in the histogram POST_TIMES."""
+QUEUE_MICROSECONDS = 11
+
+FAILURES = 12
+"""Failed attempts by metric label."""
+DEATHS = FAILURES + len(METRIC_LABELS)
+"""Jobs that it made dead letters, by reason."""
+DEATH_REASONS = ("exhausted", "endpoint_gone", "endpoint_removed", "endpoint_invalid", "garbage", "other")
+
+BUCKETS = 84
+"""From 16 µs to 67 s, which is more than an attempt may take."""
+POST_TIMES = 40
+assert DEATHS + len(DEATH_REASONS) <= POST_TIMES
+QUEUE_TIMES = POST_TIMES + BUCKETS
+assert QUEUE_TIMES + BUCKETS <= COUNTERS
+
+
+ROLLING_SECONDS = 10.0
+SAMPLE_SECONDS = 1.0
+"""How often the totals are remembered; the window is ROLLING_SECONDS to ROLLING_SECONDS + SAMPLE_SECONDS long."""
+METRIC_PREFIX = "webhook_delivery"
+_METRIC_BUCKETS = range(15, BUCKETS - 1, 4)
+"""Every fourth bucket ends at a power of two: from 0.5 ms to 34 s."""
+
+
+def failure(label: str) -> int:
+    """The counter of failed attempts of one of METRIC_LABELS."""
+    return FAILURES + METRIC_LABELS.index(label)
+
+
+def death(reason: str) -> int:
+    """The counter of dead letters with a reason; the part before its colon counts."""
+    word = reason.partition(":")[0]
+    return DEATHS + DEATH_REASONS.index(word if word in DEATH_REASONS else "other")
+
+
+def bucket(microseconds: int) -> int:
+    """The histogram bucket of a duration: four to each doubling, so its upper end is at most a quarter more."""
+    if microseconds < 64:
+        return max(0, microseconds >> 4)
+    bits = microseconds.bit_length()
+    return min(BUCKETS - 1, 4 * (bits - 6) + ((microseconds >> (bits - 3)) & 3))
+
+
+def bucket_limit(index: int) -> float:
+    """The upper end of a bucket in microseconds."""
+    bits, quarter = divmod(index, 4)
+    return float((5 + quarter) << (bits + 3)) if bits else 16.0 * (index + 1)
+
+
+def totals_of(slots: Iterable[Slot], start: int) -> list[int]:
+    """The buckets from counter `start` on, summed over workers."""
+    totals = [0] * BUCKETS
+    for slot in slots:
+        for index in range(BUCKETS):
+            totals[index] += slot.counter(start + index)
+    return totals
+
+
+def quantile_seconds(totals: Sequence[int], share: float) -> float | None:
+    """The quantile `share` of the observations; None if there are none."""
+    target = share * sum(totals)
+    seen = 0
+    for index, count in enumerate(totals):
+        seen += count
+        if count and seen >= target:
+            return bucket_limit(index) / 1e6
+    return None
+
+
+def families(slots: Sequence[Slot]) -> Iterable[Family]:
+    """The metrics of all processes that ever were in these slots."""
+    yield from _attempts(slots)
+    yield from _jobs(slots)
+    yield from _times(slots)
+    yield gauge(
+        f"{METRIC_PREFIX}_processes",
+        "Delivery processes by what they do: blocked in BRPOP, posting, or away from Redis.",
+        *(({"activity": name}, _doing(slots, activity)) for name, activity in _ACTIVITIES.items()),
+    )
+
+
+_ACTIVITIES = {"polling": POLLING, "posting": POSTING, "away": AWAY}
+
+
+def _attempts(slots: Sequence[Slot]) -> Iterable[Family]:
+    yield counter(
+        f"{METRIC_PREFIX}_attempts",
+        "POSTs by outcome: the class of the status, or the kind of the error.",
+        ({"outcome": "2xx"}, _total(slots, DELIVERED)),
+        *(({"outcome": label}, _total(slots, failure(label))) for label in METRIC_LABELS),
+    )
+    yield counter(
+        f"{METRIC_PREFIX}_retries",
+        "Failed attempts that are followed by another.",
+        ({}, _total(slots, RETRIES)),
+    )
+
+
+def _jobs(slots: Sequence[Slot]) -> Iterable[Family]:
+    yield counter(
+        f"{METRIC_PREFIX}_dead_letters",
+        "Jobs that became dead letters, by reason.",
+        *(({"reason": reason}, _total(slots, death(reason))) for reason in DEATH_REASONS),
+    )
+    yield counter(
+        f"{METRIC_PREFIX}_returned",
+        "Jobs returned to the queue unattempted, or interrupted by a stop.",
+        ({}, _total(slots, RETURNED)),
+    )
+    yield counter(
+        f"{METRIC_PREFIX}_adopted", "Foreign elements of the queue that became jobs.", ({}, _total(slots, ADOPTED))
+    )
+    yield counter(
+        f"{METRIC_PREFIX}_orphans_inherited",
+        "Jobs that a killed process held and its successor has queued again.",
+        ({}, _total(slots, ORPHANS)),
+    )
+
+
+def _times(slots: Sequence[Slot]) -> Iterable[Family]:
+    yield histogram(
+        f"{METRIC_PREFIX}_attempt_duration_seconds",
+        "Duration of POSTs, failed ones included.",
+        _distribution(slots, POST_TIMES, POST_MICROSECONDS),
+    )
+    yield histogram(
+        f"{METRIC_PREFIX}_queue_to_delivered_seconds",
+        "From the queue to the 2xx, of jobs delivered at the first attempt.",
+        _distribution(slots, QUEUE_TIMES, QUEUE_MICROSECONDS),
+    )
+
+
+def _doing(slots: Sequence[Slot], activity: int) -> int:
+    return sum(slot.pid != 0 and slot.activity == activity for slot in slots)
+
+
+def _distribution(slots: Sequence[Slot], start: int, sum_at: int) -> Distribution:
+    up_to = list(accumulate(totals_of(slots, start)))
+    limits = tuple(bucket_limit(index) / 1e6 for index in _METRIC_BUCKETS)
+    return Distribution(limits, tuple(up_to[i] for i in _METRIC_BUCKETS), up_to[-1], _total(slots, sum_at) / 1e6)
+
+
+def all_polling(run: str, workers: int) -> Callable[[redis.Redis], bool]:
+    """The readiness check: whether every worker of the farm's run has entered BRPOP."""
+    return lambda client: int(client.get(keys.reported(run)) or 0) >= workers
+
+
+def polling_clients(slots: Sequence[Slot]) -> list[int]:
+    """The ids of connections that may be blocked in BRPOP; a job that one has already popped still reaches it."""
+    polling = (s for s in slots if s.pid and s.activity == POLLING and s.state == State.UP)
+    return [slot.counter(CLIENT_ID) for slot in polling]
+
+
+class DeliveryStatus:
+    """The delivery part of the status: totals, each worker's activity, latencies of the run and recent ones."""
+
+    def __init__(self) -> None:
+        self._posts, self._waits = RollingQuantiles(), RollingQuantiles()
+
+    def __call__(self, slots: Sequence[Slot]) -> dict[str, Any]:
+        posts = totals_of(slots, POST_TIMES)
+        waits = totals_of(slots, QUEUE_TIMES)
+        return {
+            "delivered": _total(slots, DELIVERED),
+            "failed_attempts": _total(slots, FAILED),
+            "dead": _total(slots, DEAD),
+            "returned": _total(slots, RETURNED),
+            "adopted": _total(slots, ADOPTED),
+            "activity": "".join(_activity_letter(slot) for slot in slots if slot.state != State.EMPTY),
+            "post_seconds": _quantiles(posts),
+            "queued_to_delivered_seconds": _quantiles(waits),
+            "recent_post_seconds": self._posts.quantiles(posts),
+            "recent_queued_to_delivered_seconds": self._waits.quantiles(waits),
+        }
+
+
+def _total(slots: Sequence[Slot], counter: int) -> int:
+    return sum(slot.counter(counter) for slot in slots)
+
+
+def _quantiles(totals: Sequence[int]) -> dict[str, float | None]:
+    return {"p50": quantile_seconds(totals, 0.5), "p99": quantile_seconds(totals, 0.99)}
+
+
+def _activity_letter(slot: Slot) -> str:
+    """b = blocked in BRPOP, p = posting, r = restarting, s = stalled."""
+    if slot.pid == 0 or slot.state == State.BOOTING:
+        return "r"
+    if slot.state != State.UP:
+        return "s"
+    return "p" if slot.activity == POSTING else "b"
+
+
+class RollingQuantiles:
+    """Latencies of the last seconds, from a histogram that counts since the farm started."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._kept: deque[tuple[float, Sequence[int]]] = deque()
+
+    def quantiles(self, totals: Sequence[int]) -> dict[str, float | None]:
+        """`p50` and `p99` in seconds of the observations of the last ROLLING_SECONDS; None if there are none."""
+        now = self._clock()
+        while len(self._kept) > 1 and self._kept[1][0] <= now - ROLLING_SECONDS:
+            self._kept.popleft()
+        before = self._kept[0][1] if self._kept else totals
+        if not self._kept or now - self._kept[-1][0] >= SAMPLE_SECONDS:
+            self._kept.append((now, totals))
+        added = [max(0, total - was) for total, was in zip(totals, before, strict=True)]
+        return {"p50": quantile_seconds(added, 0.5), "p99": quantile_seconds(added, 0.99)}
