@@ -38,7 +38,7 @@ from support.processes import Groups, Sample, cpu_time, sample
 from support.waiting import until
 from support.webhooks import Enqueuer
 
-from hookfarm.delivery_queue import depths
+from hookfarm.delivery_queue import read_depths
 from hookfarm.registry.registry import Registry
 from hookfarm.store import keys
 
@@ -131,7 +131,7 @@ class Pipeline:
     def _settled(self, jobs: int, least: float = 1) -> int:
         """How many have been delivered; 0 before it is so many."""
         self._farm.check_alive()
-        left = depths(self._client)
+        left = read_depths(self._client)
         if left.retry or left.dead:
             raise RuntimeError(f"attempts fail ({left}):\n{self._farm.last_words()}")
         settled = jobs - int(self._client.hlen(keys.JOBS))

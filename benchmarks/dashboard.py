@@ -34,7 +34,7 @@ from support.redis_server import running_redis
 from support.waiting import until
 from support.webhooks import Enqueuer, add_endpoint, pace
 
-from hookfarm.delivery_queue import depths
+from hookfarm.delivery_queue import read_depths
 from hookfarm.store import keys
 
 RECEIVERS = 20
@@ -204,7 +204,7 @@ def _load(environment: Environment, rate: float) -> Iterator[Load]:
         enqueuer.close()
     if failed:
         raise RuntimeError("the load stopped") from failed[0]
-    until(lambda: depths(environment.server.client).open == 0, "all of it being delivered")
+    until(lambda: read_depths(environment.server.client).open == 0, "all of it being delivered")
 
 
 def _watched(page: Page, tab: Click, seconds: float) -> dict[str, float]:

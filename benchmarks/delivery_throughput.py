@@ -28,7 +28,7 @@ from support.redis_server import RedisServer
 from support.waiting import until
 from support.webhooks import pace
 
-from hookfarm.delivery_queue import depths
+from hookfarm.delivery_queue import read_depths
 from hookfarm.status import readiness
 from hookfarm.store import keys
 
@@ -96,7 +96,7 @@ def _fill(environment: Environment, jobs: int) -> int:
             prepared = enqueuer.prepare(min(FILL_JOBS, jobs - start))
             enqueuer.enqueue(prepared)
             total += sum(len(job.body) for _, job in prepared)
-    waiting = depths(environment.server.client)
+    waiting = read_depths(environment.server.client)
     assert waiting.queued + waiting.parked == jobs, waiting
     until(environment.server.settled, "the append-only file being rewritten", within_seconds=60)
     time.sleep(SETTLE_SECONDS)
@@ -142,19 +142,19 @@ def _cores(before: Sample, after: Sample) -> Figures:
 
 def _check(server: RedisServer, farm: Farm) -> None:
     farm.check_alive()
-    left = depths(server.client)
+    left = read_depths(server.client)
     if left.retry or left.dead:
         raise RuntimeError(f"attempts fail ({left}):\n{farm.last_words()}")
 
 
 def _final_status(server: RedisServer, jobs: int) -> Figures:
     """What the farm says of itself once it has noticed that all is done; the ledger must be empty."""
-    left = depths(server.client)
+    left = read_depths(server.client)
     assert (left.queued, left.open, left.parked, left.retry, left.dead) == (0, 0, 0, 0, 0), left
     assert server.client.hlen(keys.JOBS) == 0
 
     def status() -> Figures:
-        said = readiness.status(server.client, keys.WEBHOOK_DELIVERY) or {}
+        said = readiness.read_status(server.client, keys.WEBHOOK_DELIVERY) or {}
         return said if said.get("delivered", 0) >= jobs else {}
 
     said = until(status, "the farm having counted every delivery")
@@ -176,13 +176,8 @@ def _figures(samples: list[Sample], jobs: int, began: float, status: Figures) ->
         "redis_cpu_us_per_delivery": used["redis"].per(counted),
         **_cores(low, high),
         "command_to_ready_under_load_seconds": round(first.at - began, 2),
-        "post_ms_within_10_percent": _milliseconds(status["post_seconds"]),
+        "post_ms_within_10_percent": status["post_ms"],
     }
-
-
-def _milliseconds(quantiles: dict[str, float | None]) -> dict[str, float | None]:
-    """The farm's own histograms, which are right to 10 %."""
-    return {name: None if value is None else round(1000 * value, 3) for name, value in quantiles.items()}
 
 
 # Latency
@@ -210,7 +205,7 @@ def _latency(workers: int, rate: float) -> Figures:
         "offered_per_second": round(len(handed) / (ended.at - began.at), 1),
         **_cores(began, ended),
         "hand_off_to_arrival_ms": report.quantiles(waited, QUANTILES),
-        "post_ms_within_10_percent": _milliseconds(status["post_seconds"]),
+        "post_ms_within_10_percent": status["post_ms"],
     }
 
 

@@ -95,7 +95,7 @@ class _JsonFormatter(logging.Formatter):
         line: dict[str, Any] = {
             "time": _time(record),
             "level": record.levelname.lower(),
-            "service": record.name,
+            "logger": record.name,
             "action": redaction.text(record.getMessage()),
             **{name: _blanked(value) for name, value in getattr(record, "fields", {}).items()},
         }

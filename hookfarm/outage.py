@@ -94,6 +94,6 @@ class Outage:
         if self._booting:
             return
         if self._down:
-            self._child.stalled(self.reason)
+            self._child.mark_stalled(self.reason)
         else:
-            self._child.up()
+            self._child.mark_up()

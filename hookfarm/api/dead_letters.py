@@ -12,7 +12,7 @@ from hookfarm.api import examples, requests
 from hookfarm.api.context import Context
 from hookfarm.api.openapi import described
 from hookfarm.api.requests import Cursor, DeliveryId, Limit, OptionalJsonObject, OwnerFilter, Since, Until
-from hookfarm.api.responses import Problem, answer, cursor, cursor_parts, listed, nothing
+from hookfarm.api.responses import Problem, cursor, cursor_parts, json_response, no_content, page_response
 from hookfarm.deliveries import dead_letters, log, redelivery
 from hookfarm.deliveries.filters import LAST_MS, DeadLetterFilter
 from hookfarm.deliveries.log import Delivery, DeliveryState
@@ -43,7 +43,7 @@ def build_router(context: Context) -> APIRouter:
     ) -> Response:
         where = _filter(endpoint, reason, since, until)
         letters, following = dead_letters.page(client, where, _position(cursor), limit)
-        return listed([letter.as_json() for letter in letters], following)
+        return page_response([letter.as_json() for letter in letters], following)
 
     @router.post(
         "/redrive",
@@ -65,7 +65,7 @@ def build_router(context: Context) -> APIRouter:
             for letter, conflict in zip(letters, redelivery.redeliver_all(client, letters), strict=True):
                 redriven += conflict is None
                 refused |= {} if conflict is None else {letter.id: str(conflict)}
-        return answer({"redriven": redriven, "refused": refused, "next_cursor": batches.next_cursor})
+        return json_response({"redriven": redriven, "refused": refused, "next_cursor": batches.next_cursor})
 
     @router.post(
         "/purge",
@@ -77,7 +77,7 @@ def build_router(context: Context) -> APIRouter:
         """For good; what was never delivered is then lost. Otherwise as `redrive`."""
         batches = Batches(client, body)
         purged = sum(dead_letters.purge(client, [letter.id for letter in letters]) for letters in batches)
-        return answer({"purged": purged, "next_cursor": batches.next_cursor})
+        return json_response({"purged": purged, "next_cursor": batches.next_cursor})
 
     @router.post(
         "/{delivery_id}/redrive",
@@ -86,14 +86,14 @@ def build_router(context: Context) -> APIRouter:
     def redrive_dead_letter(delivery_id: DeliveryId) -> Response:
         """Under the same id, on a schedule that begins anew."""
         redelivery.redeliver(client, _letter(client, delivery_id))
-        return answer(log.find(client, delivery_id).as_json())
+        return json_response(log.find(client, delivery_id).as_json())
 
     @router.delete("/{delivery_id}", **described("Forgets one.", None, None, status=204, errors=(404,)))
     def purge_dead_letter(delivery_id: DeliveryId) -> Response:
         """For good; what was never delivered is then lost."""
         if not dead_letters.purge(client, [delivery_id]):
             raise NotFound(f"no dead letter {delivery_id!r}")
-        return nothing()
+        return no_content()
 
     return router
 
@@ -146,7 +146,7 @@ def _checked(body: dict[str, Any]) -> DeadLetterFilter:
 
 
 def _filter(endpoint: str | None, reason: str | None, since: str | None, until: str | None) -> DeadLetterFilter:
-    return DeadLetterFilter(endpoint, reason, requests.moment(since, 0), requests.moment(until, LAST_MS))
+    return DeadLetterFilter(endpoint, reason, requests.time_ms(since, 0), requests.time_ms(until, LAST_MS))
 
 
 def _position(text: str | None) -> Position | None:

@@ -11,7 +11,7 @@ from hookfarm.api import examples, requests
 from hookfarm.api.context import Context
 from hookfarm.api.openapi import described
 from hookfarm.api.requests import Cursor, DeliveryId, EndpointFilter, Limit, Since, Until
-from hookfarm.api.responses import Problem, answer, cursor, cursor_parts, listed
+from hookfarm.api.responses import Problem, cursor, cursor_parts, json_response, page_response
 from hookfarm.deliveries import attempts, by_state, log, redelivery
 from hookfarm.deliveries.filters import LISTED_STATES, TRANSPORT_ERRORS, AttemptFilter
 from hookfarm.deliveries.state_index import Position
@@ -55,12 +55,12 @@ def build_router(context: Context) -> APIRouter:
                 raise Problem(422, "status=parked needs the endpoint.", "endpoint")
             parts = cursor_parts(cursor, float, str)
             page = _in_state(client, status, endpoint, Position(*parts) if parts else None, limit)
-            return listed(*page)
+            return page_response(*page)
         logged: Any = cursor_parts(cursor, str)
-        until_ms = None if until is None else requests.moment(until, 0)
+        until_ms = None if until is None else requests.time_ms(until, 0)
         endpoints = () if endpoint is None else (endpoint,)
-        attempt_filter = AttemptFilter(endpoints, status, requests.moment(since, 0), until_ms)
-        return listed(*_attempts(client, attempt_filter, logged[0] if logged else None, limit))
+        attempt_filter = AttemptFilter(endpoints, status, requests.time_ms(since, 0), until_ms)
+        return page_response(*_attempts(client, attempt_filter, logged[0] if logged else None, limit))
 
     @router.get(
         "/{delivery_id}",
@@ -68,7 +68,7 @@ def build_router(context: Context) -> APIRouter:
     )
     def get_delivery(delivery_id: DeliveryId) -> Response:
         """Where it is, each attempt with what the endpoint said, and the payload."""
-        return answer(log.find(client, delivery_id).as_json())
+        return json_response(log.find(client, delivery_id).as_json())
 
     @router.post(
         "/{delivery_id}/redeliver",
@@ -77,7 +77,7 @@ def build_router(context: Context) -> APIRouter:
     def redeliver(delivery_id: DeliveryId) -> Response:
         """Under the same id, on a schedule that begins anew; 409 where it is on its way already."""
         redelivery.redeliver(client, log.find(client, delivery_id))
-        return answer(log.find(client, delivery_id).as_json())
+        return json_response(log.find(client, delivery_id).as_json())
 
     return router
 

@@ -1,21 +1,22 @@
-"""Liveness, readiness and health: `/livez` says that this process answers, nothing else. `/readyz` says in one
-word whether every service that was started is ready, and `/health` says it service by service; both answer 503
-when one is not.
+"""Liveness, readiness and health.
 
-They read the services' keys in Redis, so any host that shares the Redis says the same.
+`/livez` returns 200 as long as this process answers. `/readyz` returns whether all started services are ready,
+`/health` the status of each; both return 503 if one is not ready. They read the services' keys in Redis, so
+every host that shares the Redis returns the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
-import redis.asyncio
+import redis
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from hookfarm.api.context import Context
 from hookfarm.security import redaction
+from hookfarm.status import readiness
 from hookfarm.store import keys
+from hookfarm.store.clients import AsyncClient
 
 
 def build_router(context: Context) -> APIRouter:
@@ -23,57 +24,51 @@ def build_router(context: Context) -> APIRouter:
     client = context.async_client
     services = tuple(service for service in keys.SERVICES if service in set(context.settings.services))
 
-    @router.get("/livez", summary="Does this process answer?")
+    @router.get("/livez", summary="Return 200 if this process answers.")
     async def livez() -> dict[str, str]:
         return {"status": "alive"}
 
-    @router.get("/readyz", summary="Is every started service ready?", responses={503: {"description": "No."}})
+    @router.get(
+        "/readyz",
+        summary="Return whether all started services are ready.",
+        responses={503: {"description": "Not ready."}},
+    )
     async def readyz() -> JSONResponse:
-        found = await look(client, services)
+        found = await read_health(client, services)
         return JSONResponse({"status": found["status"]}, _status_code(found))
 
     @router.get(
-        "/health", summary="Readiness, service by service.", responses={503: {"description": "Not all ready."}}
+        "/health", summary="Return the status of each service.", responses={503: {"description": "Not ready."}}
     )
     async def health() -> JSONResponse:
-        found = await look(client, services)
+        found = await read_health(client, services)
         return JSONResponse(found, _status_code(found))
 
     return router
 
 
-def _status_code(found: dict[str, Any]) -> int:
+def _status_code(found: Mapping[str, Any]) -> int:
     return 200 if found["status"] == "ready" else 503
 
 
-async def look(client: "redis.asyncio.Redis", started: Sequence[str]) -> dict[str, Any]:
-    """`{"status":"ready"|"not ready","services":{…}}`, also when Redis itself does not answer.
+async def read_health(client: AsyncClient, started: Sequence[str]) -> dict[str, Any]:
+    """Return `{"status": "ready"|"not ready", "redis": …, "services": {…}}`, even if Redis does not answer.
 
-    A service counts if this farm started it or if another one has said something of it in the last minute.
+    A service counts if this farm started it, or if any farm has written its status in the last minute.
     """
-    names = [key(service) for service in keys.SERVICES for key in (keys.ready, keys.status)]
     try:
-        found = await client.mget(names)
+        async with client.pipeline(transaction=False) as pipe:
+            readiness.request_services(pipe)
+            found: Mapping[str, Any] = readiness.parse_services(await pipe.execute())
     except redis.RedisError as error:
-        said = redaction.text(str(error))
-        return {"status": "not ready", "redis": said, "services": {s: _unknown() for s in started}}
+        unknown = {"ready": False, "reason": "Redis does not answer"}
+        return {
+            "status": "not ready",
+            "redis": redaction.text(str(error)),
+            "services": dict.fromkeys(started, unknown),
+        }
     services = {
-        service: _one(found[2 * index], found[2 * index + 1])
-        for index, service in enumerate(keys.SERVICES)
-        if service in started or found[2 * index + 1] is not None
+        name: service for name, service in found.items() if name in started or service["status_age_ms"] is not None
     }
-    ready = all(entry["ready"] for entry in services.values())
+    ready = all(service["ready"] for service in services.values())
     return {"status": "ready" if ready else "not ready", "redis": "ok", "services": services}
-
-
-def _unknown() -> dict[str, Any]:
-    return {"ready": False, "why": "Redis does not answer"}
-
-
-def _one(ready: bytes | str | None, status: bytes | str | None) -> dict[str, Any]:
-    try:
-        told = orjson.loads(status) if status else {}
-    except orjson.JSONDecodeError:
-        told = {}
-    shown = told if isinstance(told, dict) else {}
-    return {**shown, "ready": ready == b"true"}

@@ -1,7 +1,7 @@
-"""The live picture for all who watch it: one read a second, shared, and none while nobody does.
+"""Live snapshots for all clients of `/v1/stats/stream`: one read a second, shared; none without a client.
 
-Seconds are counted by the loop's clock, and whoever comes first in one takes its picture; the others get the same
-bytes. Without Redis the stream goes on, and says so.
+Seconds are counted by the loop's clock. The first client in a second reads the snapshot; the others get the same
+bytes. Without Redis the stream goes on, with `unavailable` events.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ import orjson
 import redis
 
 from hookfarm import logs
-from hookfarm.status import Picture, Rates
+from hookfarm.status import Rates, Snapshot
 from hookfarm.store import keys
 
-EVERY_SECONDS = 1.0
-MOST_WATCHERS = 100
+INTERVAL_SECONDS = 1.0
+MAX_CLIENTS = 100
 HELLO = b": hookfarm stats\nretry: 2000\n\n"
 """Sent at once, so that a client knows that it is connected."""
 HEARTBEAT = b": waiting for Redis\n\n"
@@ -25,75 +25,75 @@ HEARTBEAT = b": waiting for Redis\n\n"
 log = logs.get("api")
 
 
-class Watch:
-    """One per API. `take` reads a picture; `stopping` says that the process is to end."""
+class SnapshotBroadcast:
+    """One per API process. `read` returns a snapshot; `is_stopping` ends all streams."""
 
-    def __init__(self, take: Callable[[], Awaitable[Picture]], stopping: Callable[[], bool]) -> None:
-        self._take = take
-        self._stopping = stopping
+    def __init__(self, read: Callable[[], Awaitable[Snapshot]], is_stopping: Callable[[], bool]) -> None:
+        self._read = read
+        self._is_stopping = is_stopping
         self._rates = Rates()
         self._lock = asyncio.Lock()
         self._second = -1
-        self._picture: Picture = {}
+        self._snapshot: Snapshot | None = None
         self._frame = b""
-        self._failing = ""
-        self.watchers = 0
+        self._is_failing = False
+        self.clients = 0
 
     @property
-    def full(self) -> bool:
-        return self.watchers >= MOST_WATCHERS
+    def is_full(self) -> bool:
+        return self.clients >= MAX_CLIENTS
 
-    async def look(self) -> Picture:
-        """The picture of this second; redis-py's errors pass through."""
+    async def latest(self) -> Snapshot:
+        """Return the snapshot of this second. Raises RedisError."""
         async with self._lock:
             second = self._now()
-            if second != self._second:
-                picture = await self._take()
-                self._rates.note(picture["services"][keys.WEBHOOK_DELIVERY])
-                picture["delivery"]["per_second"] = self._rates.per_second
-                self._picture, self._frame, self._second = picture, _event("stats", picture), second
-            return self._picture
+            if second != self._second or self._snapshot is None:
+                snapshot = await self._read()
+                self._rates.observe(snapshot["services"][keys.WEBHOOK_DELIVERY])
+                snapshot["delivery"]["per_second"] = self._rates.per_second
+                self._snapshot, self._frame, self._second = snapshot, _event("stats", snapshot), second
+            return self._snapshot
 
     async def frames(self) -> AsyncGenerator[bytes, None]:
-        """Server-sent events until the process stops: `stats`, each second, or `trouble` where Redis fails."""
-        self.watchers += 1
+        """Yield server-sent events until the process stops: `stats` each second, `unavailable` if Redis fails."""
+        self.clients += 1
         try:
             yield HELLO
-            while not self._stopping():
+            while not self._is_stopping():
                 async for frame in self._next():
                     yield frame
                 await asyncio.sleep(self._until_next_second())
         finally:
-            self.watchers -= 1
+            self.clients -= 1
 
     async def _next(self) -> AsyncGenerator[bytes, None]:
-        """This second's frame, and before it a heartbeat for each second that it takes."""
-        looking = asyncio.create_task(self._looked())
+        """Yield this second's frame, and before it a heartbeat for each second that it takes."""
+        reading = asyncio.create_task(self._latest_frame())
         try:
-            while not looking.done():
-                await asyncio.wait({looking}, timeout=EVERY_SECONDS)
-                yield looking.result() if looking.done() else HEARTBEAT
+            while not reading.done():
+                await asyncio.wait({reading}, timeout=INTERVAL_SECONDS)
+                yield reading.result() if reading.done() else HEARTBEAT
         finally:
-            looking.cancel()
+            reading.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await looking
+                await reading
 
-    async def _looked(self) -> bytes:
+    async def _latest_frame(self) -> bytes:
         try:
-            await self.look()
+            await self.latest()
         except redis.RedisError as error:
-            if not self._failing:
-                log.warning("no picture", error=str(error))
-            self._failing = str(error)
-            return _event("trouble", {"why": "Redis does not answer, or not as it should."})
-        self._failing = ""
+            if not self._is_failing:
+                log.warning("stats unavailable", error=str(error))
+            self._is_failing = True
+            return _event("unavailable", {"reason": "Redis does not answer, or not as it should."})
+        self._is_failing = False
         return self._frame
 
     def _now(self) -> int:
-        return int(asyncio.get_running_loop().time() / EVERY_SECONDS)
+        return int(asyncio.get_running_loop().time() / INTERVAL_SECONDS)
 
     def _until_next_second(self) -> float:
-        return (self._now() + 1) * EVERY_SECONDS - asyncio.get_running_loop().time()
+        return (self._now() + 1) * INTERVAL_SECONDS - asyncio.get_running_loop().time()
 
 
 def _event(name: str, data: Any) -> bytes:

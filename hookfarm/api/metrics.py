@@ -1,8 +1,8 @@
-"""`/metrics` for Prometheus: what every farm on this Redis has counted, and what lies in Redis now.
+"""`/metrics` for Prometheus: the counters of every farm on this Redis, and the depths of both hops.
 
-The whole deployment is in each answer, so one API of it is scraped. Farms are told apart by the label `host`;
-where several of one host answer, by `host/pid` of their masters, since the sum of counters would fall when one of
-them starts again. Without Redis, or where a farm does not answer in time, the rest is told.
+Each response covers the whole deployment, so one API of it is scraped. The label `host` identifies a farm; if
+several farms of one host respond, it is `host/pid` of their masters, since the sum of their counters would fall
+when one of them is started again. Without Redis, or if a farm does not respond in time, the rest is returned.
 """
 
 import platform
@@ -13,16 +13,18 @@ from math import inf
 from typing import Any
 
 import redis
-import redis.asyncio
 from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 
 import hookfarm
-from hookfarm import metrics
+from hookfarm import delivery_queue, metrics
 from hookfarm.api.context import Context
-from hookfarm.metrics import Answer, Distribution, Family, RollCall, Sample, gauge
+from hookfarm.delivery_queue import Depths
+from hookfarm.metrics import CollectedMetrics, Distribution, Family, FarmMetrics, Sample, gauge
+from hookfarm.status.snapshot import STREAM_REPLIES, StreamDepths, parse_stream, request_stream
 from hookfarm.store import keys
+from hookfarm.store.clients import AsyncClient
 
 _CONTENT: dict[int | str, dict[str, Any]] = {
     200: {
@@ -48,20 +50,20 @@ def build_router(context: Context) -> APIRouter:
 
 
 async def collect(context: Context) -> list[Family]:
-    """Everything that is known at this moment."""
+    """Return all metrics."""
     found = [_build_info()]
     try:
-        called = await metrics.ask(context.async_client)
-        told = merged(called.answers)
-        lying = await read_depths(context.async_client, _chains(told))
+        called = await metrics.collect(context.async_client)
+        counted = merged(called.farms)
+        numbers = await read_redis(context.async_client, _chains(counted))
     except redis.RedisError:
         return [*found, _redis_up(0)]
-    services = {*context.settings.services, *_labels(told, "hookfarm_processes_wanted", "service")}
-    return [*found, _redis_up(1), *_farms(called), *depth_families(lying, services), *told]
+    services = {*context.settings.services, *_labels(counted, "hookfarm_processes_wanted", "service")}
+    return [*found, _redis_up(1), *_farms(called), *redis_families(numbers, services), *counted]
 
 
-def merged(answers: Iterable[Answer]) -> list[Family]:
-    """The families of all farms, each sample with the label `host` of its farm."""
+def merged(answers: Iterable[FarmMetrics]) -> list[Family]:
+    """Merge the families of all farms; each sample gets the label `host` of its farm."""
     answers = tuple(answers)
     of_host = Counter(answer.host for answer in answers)
     found: dict[str, Family] = {}
@@ -74,38 +76,36 @@ def merged(answers: Iterable[Answer]) -> list[Family]:
     return list(found.values())
 
 
-def _farms(called: RollCall) -> Iterable[Family]:
-    yield gauge(
-        "hookfarm_farms", "Farms on this Redis whose numbers are in this answer.", ({}, len(called.answers))
-    )
-    yield gauge("hookfarm_farms_silent", "Farms that were asked and did not answer in time.", ({}, called.silent))
+def _farms(called: CollectedMetrics) -> Iterable[Family]:
+    yield gauge("hookfarm_farms", "Farms whose metrics are in this response.", ({}, len(called.farms)))
+    yield gauge("hookfarm_farms_silent", "Farms that did not respond in time.", ({}, called.missing))
 
 
 def _build_info() -> Family:
     labels = {"version": hookfarm.__version__, "python": platform.python_version()}
-    return gauge("hookfarm_build_info", "1; the labels say what runs.", (labels, 1))
+    return gauge("hookfarm_build_info", "1; version and python are labels.", (labels, 1))
 
 
 def _redis_up(up: int) -> Family:
-    return gauge("hookfarm_redis_up", "1 where Redis answers the API.", ({}, up))
+    return gauge("hookfarm_redis_up", "1 if Redis answers the API.", ({}, up))
 
 
-def _chains(told: Iterable[Family]) -> list[int]:
-    """Those whose stream somebody writes or reads."""
-    told = list(told)
+def _chains(families: Iterable[Family]) -> list[int]:
+    """Return the ids of the chains whose stream is written or read."""
+    families = list(families)
     named = {
-        *_labels(told, "message_processor_chain_followed", "chain_id"),
-        *_labels(told, "event_ingestor_up", "chain_id"),
+        *_labels(families, "message_processor_chain_followed", "chain_id"),
+        *_labels(families, "event_ingestor_up", "chain_id"),
     }
     return sorted(int(chain) for chain in named if chain.isdigit())
 
 
-def _labels(told: Iterable[Family], name: str, label: str) -> set[str]:
-    return {sample.labels[label] for family in told if family.name == name for sample in family.samples}
+def _labels(families: Iterable[Family], name: str, label: str) -> set[str]:
+    return {sample.labels[label] for family in families if family.name == name for sample in family.samples}
 
 
 class _Collected:
-    """What prometheus-client's encoders ask for."""
+    """Collector for the encoders of prometheus-client."""
 
     def __init__(self, families: Iterable[Family]) -> None:
         self._families = families
@@ -136,127 +136,112 @@ def _add_distribution(metric: Metric, labels: dict[str, str], value: Distributio
 
 
 @dataclass(frozen=True)
-class Depths:
-    """Numbers only; None = Redis did not tell."""
+class RedisNumbers:
+    """Numbers read from Redis for one scrape."""
 
-    jobs: dict[str, int]
-    queued: int
+    depths: Depths
     unconfirmed: int
-    in_lanes: int
+    in_backfills: int
     oldest_seconds: float
     endpoints: dict[str, int]
-    circuits_open: int
-    streams: dict[int, tuple[int, int]]
-    """Chain -> entries, and those of them that a processor has read and not handed off."""
+    open_circuits: int
+    streams: list[StreamDepths]
     ready: dict[str, bool]
     memory: dict[str, int]
 
 
-async def read_depths(client: "redis.asyncio.Redis", chains: Sequence[int]) -> Depths:
-    """In two round trips, whatever the number of jobs and endpoints. RedisError where it does not answer."""
+async def read_redis(client: AsyncClient, chains: Sequence[int]) -> RedisNumbers:
+    """Read all numbers in two round trips, however many jobs and endpoints there are. Raises RedisError."""
     async with client.pipeline(transaction=True) as pipe:
-        for count, key in _COUNTED:
-            getattr(pipe, count)(key)
+        delivery_queue.request_depths(pipe)
+        pipe.hlen(keys.UNCONFIRMED)
+        pipe.hlen(keys.BACKFILL_JOBS)
+        pipe.hlen(keys.ENDPOINTS)
+        pipe.scard(keys.DISABLED_ENDPOINTS)
+        pipe.zcard(keys.OPEN_CIRCUITS)
         pipe.zrange(keys.OPEN, 0, 0, withscores=True)
         pipe.time()
         pipe.mget([keys.ready(service) for service in keys.SERVICES])
         pipe.info("memory")
-        *counts, oldest, now, ready, memory = await pipe.execute()
-    queued, jobs, open_, retry, dead, unconfirmed, in_lanes, endpoints, paused, circuits = counts
-    return Depths(
-        {"open": open_, "parked": max(0, jobs - open_ - retry - dead), "retry": retry, "dead": dead},
-        queued,
+        replies = await pipe.execute()
+    numbers = replies[delivery_queue.DEPTH_REPLIES :]
+    unconfirmed, in_backfills, endpoints, disabled, open_circuits, oldest, now, ready, memory = numbers
+    return RedisNumbers(
+        delivery_queue.parse_depths(replies),
         unconfirmed,
-        in_lanes,
+        in_backfills,
         max(0.0, now[0] + now[1] / 1e6 - oldest[0][1] / 1e6) if oldest else 0.0,
-        {"enabled": endpoints - paused, "disabled": paused},
-        circuits,
-        await _streams(client, chains),
+        {"enabled": endpoints - disabled, "disabled": disabled},
+        open_circuits,
+        await _read_streams(client, chains),
         {service: stored == b"true" for service, stored in zip(keys.SERVICES, ready, strict=True)},
         {"used": int(memory["used_memory"]), "max": int(memory["maxmemory"])},
     )
 
 
-_COUNTED = (
-    ("llen", keys.DELIVERY_QUEUE),
-    ("hlen", keys.JOBS),
-    ("zcard", keys.OPEN),
-    ("zcard", keys.RETRY),
-    ("zcard", keys.DEAD),
-    ("hlen", keys.UNCONFIRMED),
-    ("hlen", keys.BACKFILL_JOBS),
-    ("hlen", keys.ENDPOINTS),
-    ("scard", keys.DISABLED_ENDPOINTS),
-    ("zcard", keys.OPEN_CIRCUITS),
-)
-
-
-async def _streams(client: "redis.asyncio.Redis", chains: Sequence[int]) -> dict[int, tuple[int, int]]:
-    """Those that exist."""
+async def _read_streams(client: AsyncClient, chains: Sequence[int]) -> list[StreamDepths]:
+    """Return the depths of the streams that exist."""
     async with client.pipeline(transaction=False) as pipe:
         for chain in chains:
-            pipe.xlen(keys.events(chain))
-            pipe.xinfo_groups(keys.events(chain))
-        found: list[Any] = await pipe.execute(raise_on_error=False) if chains else []
-    return {
-        chain: (length, _pending(groups))
-        for chain, length, groups in zip(chains, found[::2], found[1::2], strict=True)
-        if isinstance(length, int) and not isinstance(groups, Exception)
-    }
+            request_stream(pipe, chain)
+        replies: list[Any] = await pipe.execute(raise_on_error=False) if chains else []
+    parts = [replies[start : start + STREAM_REPLIES] for start in range(0, len(replies), STREAM_REPLIES)]
+    found = [parse_stream(chain, part) for chain, part in zip(chains, parts, strict=True)]
+    return [stream for stream, (_, groups) in zip(found, parts, strict=True) if not isinstance(groups, Exception)]
 
 
-def _pending(groups: Any) -> int:
-    ours = (group for group in groups if group["name"] == keys.PROCESSOR_GROUP.encode())
-    return sum(int(group["pending"]) for group in ours)
-
-
-def depth_families(depths: Depths, services: Collection[str]) -> Iterable[Family]:
-    """`services`: those that some farm runs, whose readiness is of interest."""
-    yield from _queue(depths)
-    yield from _stream(depths)
+def redis_families(numbers: RedisNumbers, services: Collection[str]) -> Iterable[Family]:
+    """Yield the metrics of both hops, and the readiness of `services`, which some farm runs."""
+    yield from _queue(numbers)
+    yield from _streams(numbers.streams)
     yield gauge(
         "hookfarm_service_ready",
-        "1 while the service's ready key stands.",
-        *(({"service": service}, int(depths.ready[service])) for service in keys.SERVICES if service in services),
+        "1 while the service's ready key is set.",
+        *(({"service": service}, int(numbers.ready[service])) for service in keys.SERVICES if service in services),
     )
     yield gauge(
         "hookfarm_endpoints",
         "Endpoints of the registry.",
-        *(({"state": state}, count) for state, count in depths.endpoints.items()),
+        *(({"state": state}, count) for state, count in numbers.endpoints.items()),
     )
-    yield gauge("hookfarm_redis_memory_used_bytes", "used_memory of Redis.", ({}, depths.memory["used"]))
-    yield gauge("hookfarm_redis_memory_max_bytes", "maxmemory of Redis; 0 = no limit.", ({}, depths.memory["max"]))
+    yield gauge("hookfarm_redis_memory_used_bytes", "used_memory of Redis.", ({}, numbers.memory["used"]))
+    yield gauge(
+        "hookfarm_redis_memory_max_bytes", "maxmemory of Redis; 0 = no limit.", ({}, numbers.memory["max"])
+    )
 
 
-def _queue(depths: Depths) -> Iterable[Family]:
+def _queue(numbers: RedisNumbers) -> Iterable[Family]:
+    depths = numbers.depths
+    jobs = {"open": depths.open, "parked": max(0, depths.parked), "retry": depths.retry, "dead": depths.dead}
     yield gauge(
         "delivery_queue_jobs",
-        "Jobs of the ledger by place; open = in the list or in a worker.",
-        *(({"place": place}, count) for place, count in depths.jobs.items()),
+        "Jobs of the ledger by state; open = in the list or in a worker.",
+        *(({"state": state}, count) for state, count in jobs.items()),
     )
     yield gauge("delivery_queue_length", "Elements of the list delivery_queue.", ({}, depths.queued))
-    yield gauge("delivery_queue_unconfirmed", "Jobs that wait for confirmations.", ({}, depths.unconfirmed))
-    yield gauge("delivery_queue_in_lanes", "Jobs of backfills that wait behind live ones.", ({}, depths.in_lanes))
+    yield gauge("delivery_queue_unconfirmed", "Jobs that wait for confirmations.", ({}, numbers.unconfirmed))
+    yield gauge("delivery_queue_backfill_jobs", "Jobs in backfill queues.", ({}, numbers.in_backfills))
     yield gauge(
         "delivery_queue_oldest_open_seconds",
-        "How long the oldest open job has been open; 0 = there is none.",
-        ({}, round(depths.oldest_seconds, 3)),
+        "Age of the oldest open job; 0 = none is open.",
+        ({}, round(numbers.oldest_seconds, 3)),
     )
     yield gauge(
         "webhook_delivery_circuits_open",
-        "Endpoints that fail and are only probed; what they are owed is parked.",
-        ({}, depths.circuits_open),
+        "Endpoints whose circuit breaker is open: they get probes only, their jobs are parked.",
+        ({}, numbers.open_circuits),
     )
 
 
-def _stream(depths: Depths) -> Iterable[Family]:
+def _streams(streams: Iterable[StreamDepths]) -> Iterable[Family]:
+    known = [stream for stream in streams if stream["length"] is not None]
     yield gauge(
         "event_stream_length",
         "Entries of the chain's stream.",
-        *(({"chain_id": str(chain)}, length) for chain, (length, _) in depths.streams.items()),
+        *(({"chain_id": str(stream["chain_id"])}, stream["length"] or 0) for stream in known),
     )
     yield gauge(
         "event_stream_pending",
-        "Entries of them that a processor has read and not handed off.",
-        *(({"chain_id": str(chain)}, pending) for chain, (_, pending) in depths.streams.items()),
+        "Entries of the chain's stream that a processor has read and not acked.",
+        *(({"chain_id": str(stream["chain_id"])}, stream["pending"] or 0) for stream in known),
     )

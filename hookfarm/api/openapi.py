@@ -1,38 +1,51 @@
-"""The description of the API, /openapi.json: what FastAPI knows of the routes, and what it can't know."""
+"""/openapi.json: the routes as FastAPI knows them, and the schemas, examples and refusals that it can't know."""
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from types import NoneType, UnionType
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NotRequired,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 from fastapi import FastAPI
 from starlette.responses import Response
 
 from hookfarm.api import examples
-from hookfarm.api.schemas import SCHEMAS
+from hookfarm.api.schemas import SCHEMAS, object_schema
+from hookfarm.status import Snapshot
 
 DESCRIPTION = """EVM event logs as signed webhooks.
 
-Lists are `{"data": […], "next_cursor": …}`; what was wrong with a request is said in a problem document (RFC 9457)
-whose `field` names what it was. The token goes into `Authorization: Bearer …`."""
+Lists are `{"data": […], "next_cursor": …}`. An invalid request is answered with a problem document (RFC 9457)
+whose `field` names the invalid field. The token goes into `Authorization: Bearer …`. Times are RFC 3339 in UTC;
+durations are integers in milliseconds, named `…_ms`."""
 _EVERYWHERE = (400, 401, 421, 422, 503)
 _WITH_BODY = (413, 415)
-_SAID = {
-    400: "Not JSON, or no HTTP.",
-    401: "Not the token.",
-    404: "There is none.",
-    409: "It does not fit the state that it is in.",
-    412: "It has been changed since.",
-    413: "Larger than 256 kB.",
-    415: "Not JSON.",
-    421: "Called by a name that is none of the API's.",
-    422: "Something given is not allowed; `field` says what.",
+_DESCRIPTIONS = {
+    400: "Malformed request.",
+    401: "Missing or wrong token.",
+    404: "Not found.",
+    409: "Conflicts with the resource's current state.",
+    412: "Changed since it was read.",
+    413: "Body larger than 256 kB.",
+    415: "Body not JSON.",
+    421: "Host header not allowed.",
+    422: "Invalid `field`.",
     502: "The chain's nodes do not answer.",
-    503: "Redis does not answer, or is full, or too much is asked at once.",
+    503: "Redis does not answer or is full, or too many requests.",
 }
 
 
 def refusals(statuses: Sequence[int] = ()) -> dict[int | str, dict[str, Any]]:
-    """How a route under /v1 may refuse, with these beside what all of them have."""
+    """Return the error responses of a route under /v1: the common ones and `statuses`."""
     return {status: _refusal(status) for status in sorted({*_EVERYWHERE, *statuses})}
 
 
@@ -45,7 +58,7 @@ def described(
     errors: Sequence[int] = (),
     body_required: bool = True,
 ) -> dict[str, Any]:
-    """The arguments of a route: its answer by the name of a schema and an example, its body, how it may refuse."""
+    """Return the arguments of a route: schema and example of its response, its body, its error responses."""
     good: dict[str, Any] = {"description": summary}
     if schema is not None:
         good["content"] = {"application/json": {"schema": _reference(schema), "example": example}}
@@ -62,16 +75,60 @@ def described(
 
 
 def install(app: FastAPI) -> None:
-    """Adds the schemas."""
+    """Add the schemas to /openapi.json."""
     app.openapi = partial(_complete, app, app.openapi)  # type: ignore[method-assign]  # FastAPI's documented way
 
 
 def _complete(app: FastAPI, made: Any) -> dict[str, Any]:
     if app.openapi_schema is None:
         found = made()
-        found.setdefault("components", {}).setdefault("schemas", {}).update(SCHEMAS)
+        found.setdefault("components", {}).setdefault("schemas", {}).update(SCHEMAS | _from_types(Snapshot))
         app.openapi_schema = found
     return app.openapi_schema
+
+
+_JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
+
+
+def _from_types(*kinds: type) -> dict[str, Any]:
+    """Return the schema of each TypedDict and of those in it, by class name."""
+    found: dict[str, Any] = {}
+    for kind in kinds:
+        _from_type(kind, found)
+    return found
+
+
+def _from_type(hint: Any, found: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a type hint; schemas of TypedDicts go to `found`. Annotated holds the description."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return {**_from_type(arguments[0], found), "description": arguments[1]}
+    if is_typeddict(hint):
+        if hint.__name__ not in found:
+            found[hint.__name__] = {}  # The name is taken while its fields are visited.
+            found[hint.__name__] = _from_typed_dict(hint, found)
+        return {"$ref": f"#/components/schemas/{hint.__name__}"}
+    if origin in (Union, UnionType):
+        kinds = [_from_type(argument, found) for argument in arguments]
+        plain = all(set(kind) == {"type"} for kind in kinds)
+        return {"type": [kind["type"] for kind in kinds]} if plain else {"anyOf": kinds}
+    if origin is Literal:
+        return {"enum": list(arguments)}
+    if origin is list:
+        return {"type": "array", "items": _from_type(arguments[0], found)}
+    if origin is dict:
+        return {"type": "object", "additionalProperties": _from_type(arguments[1], found)}
+    return {} if hint is Any else {"type": "null" if hint is NoneType else _JSON_TYPES[hint]}
+
+
+def _from_typed_dict(kind: Any, found: dict[str, Any]) -> dict[str, Any]:
+    properties = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        inner = get_args(hint)[0] if get_origin(hint) is NotRequired else hint
+        properties[name] = _from_type(inner, found)
+        if name == "timestamp" or name.endswith(("_at", "_until")):
+            properties[name]["format"] = "date-time"
+    return object_schema(properties, tuple(sorted(kind.__required_keys__)))
 
 
 def _reference(schema: str) -> dict[str, str]:
@@ -85,4 +142,4 @@ def _body(schema: str, required: bool) -> dict[str, Any]:
 
 def _refusal(status: int) -> dict[str, Any]:
     content = {"schema": _reference("Problem"), "example": examples.PROBLEM}
-    return {"description": _SAID[status], "content": {"application/problem+json": content}}
+    return {"description": _DESCRIPTIONS[status], "content": {"application/problem+json": content}}

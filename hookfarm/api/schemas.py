@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from hookfarm.backfill.state import STATES
 from hookfarm.records import (
     CONFIRMATION_TAGS,
     HIGHEST_RATE,
@@ -18,8 +17,10 @@ from hookfarm.records import (
 )
 
 
-def _object(properties: dict[str, Any], required: tuple[str, ...] | None = None, **more: Any) -> dict[str, Any]:
-    """All of the properties are there unless said otherwise."""
+def object_schema(
+    properties: dict[str, Any], required: tuple[str, ...] | None = None, **more: Any
+) -> dict[str, Any]:
+    """Return the schema of an object; all properties are required by default."""
     needed = list(properties) if required is None else list(required)
     return {"type": "object", "properties": properties, **({"required": needed} if needed else {}), **more}
 
@@ -29,7 +30,7 @@ def _nullable(kind: str, **more: Any) -> dict[str, Any]:
 
 
 def _page(row: str) -> dict[str, Any]:
-    return _object(
+    return object_schema(
         {
             "data": {"type": "array", "items": {"$ref": f"#/components/schemas/{row}"}},
             "next_cursor": _nullable("string"),
@@ -37,95 +38,12 @@ def _page(row: str) -> dict[str, Any]:
     )
 
 
-_NODE = _object(
-    {
-        "name": {"type": "string", "description": "Scheme, host and port; never the rest of its URL."},
-        "kind": {"enum": ["ws", "http"]},
-        "state": {
-            "enum": ["active", "standby", "cooldown", "wrong_chain"],
-            "description": "`cooldown`: not asked for a while after a failure.",
-        },
-        "cooldown_until": _nullable(
-            "string", format="date-time", description="When it may be asked again; null = now."
-        ),
-        "last_error": {"type": "string"},
-        "last_error_at": _nullable("string", format="date-time"),
-        "requests": {"type": "integer", "description": "Since the farm started; a batch is one."},
-        "calls": {"type": "integer", "description": "Likewise; each call of a batch is one."},
-        "errors": {
-            "type": "object",
-            "additionalProperties": {"type": "integer"},
-            "description": "Calls that failed, by kind.",
-        },
-    },
-    description="The preferred one comes first.",
-)
-_CATCH_UP = _object(
-    {"blocks_per_second": {"type": "number"}, "seconds_left": {"type": "number"}},
-    description="While the chain is far behind its head.",
-)
-_BACKFILL = _object(
-    {
-        "id": {"type": "string"},
-        "endpoint": {"type": "string"},
-        "chain_id": {"type": "integer"},
-        "subscription": _nullable("string", description="null = all that the endpoint has of the chain."),
-        "from_block": {"type": "integer"},
-        "to_block": {"type": "integer"},
-        "at_block": _nullable("integer", description="The last block handed over; null = none yet."),
-        "state": {"enum": list(STATES)},
-        "running": {"type": "boolean"},
-        "done": {"type": "boolean"},
-        "blocks": {"type": "integer", "description": "That are read, of `total`."},
-        "total": {"type": "integer"},
-        "blocks_per_second": _nullable("number"),
-        "seconds_left": _nullable("number", description="null while that cannot be told."),
-        "note": {"type": "string", "description": "What keeps it from getting on; empty = nothing does."},
-        "events": {"type": "integer"},
-        "added": {"type": "integer", "description": "Matches handed over."},
-        "known": {"type": "integer", "description": "Matches delivered or queued before."},
-        "waiting": {"type": "integer", "description": "Deliveries in its endpoint's lane."},
-        "held_seconds": _nullable(
-            "number",
-            description="For so long it keeps an endpoint with an order to itself, unless it says so again.",
-        ),
-        "silent_seconds": {"type": "number", "description": "Since its last sign of life."},
-        "started_at_ms": {"type": "integer"},
-        "done_at_ms": _nullable("integer"),
-    }
-)
-
-FARM_SCHEMAS: dict[str, Any] = {
-    "Chain": _object(
-        {
-            "chain_id": {"type": "integer"},
-            "head": _nullable("integer"),
-            "checkpoint": _nullable("integer"),
-            "lag_blocks": _nullable("integer"),
-            "lag_seconds": _nullable("number"),
-            "safe": _nullable("integer"),
-            "finalized": _nullable("integer"),
-            "ready": {"type": "boolean"},
-            "reason": {"type": "string"},
-            "rpc_requests_per_block": _nullable("number"),
-            "events_published": _nullable("integer"),
-            "nodes": {"type": "array", "items": {"$ref": "#/components/schemas/Node"}},
-            "catch_up": {"anyOf": [{"type": "null"}, _CATCH_UP]},
-        }
-    ),
-    "Node": _NODE,
-    "Chains": _page("Chain"),
-    "Backfill": _BACKFILL,
-    "BackfillPage": _page("Backfill"),
-}
-
-
 _ID = r"^[0-9A-Za-z_.:-]{0,128}$"
 _WORD = r"^0[xX][0-9a-fA-F]{64}$"
 
 
 def _with(properties: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
-    return _object({**base["properties"], **properties}, (*base["required"], *properties))
+    return object_schema({**base["properties"], **properties}, (*base["required"], *properties))
 
 
 _WORDS = {"type": "string", "pattern": _WORD}
@@ -135,7 +53,7 @@ _ADDRESSES = _nullable(
 _OF_A_CHAIN: dict[str, Any] = {
     "id": _nullable("string", pattern=r"^sub_[0-9A-Za-z_-]{1,60}$"),
     "chain_id": {"type": "integer", "minimum": 1, "maximum": 2**64 - 1},
-    "where": _nullable("string", maxLength=4096, description="A condition on what the event says."),
+    "where": _nullable("string", maxLength=4096, description="A condition on the decoded event."),
     "confirmations": {
         "anyOf": [
             {"type": "integer", "minimum": 0, "maximum": MAX_CONFIRMATIONS},
@@ -146,10 +64,10 @@ _OF_A_CHAIN: dict[str, Any] = {
         "array",
         items={"enum": list(NOTIFICATIONS)},
         minItems=1,
-        description="What is told of it; emitted and removed unless said otherwise.",
+        description="Types of webhooks to send. Default: emitted, removed.",
     ),
 }
-_LOGS_IN = _object(
+_LOGS_IN = object_schema(
     {
         **_OF_A_CHAIN,
         "kind": {"enum": ["log"]},
@@ -169,12 +87,12 @@ _LOGS_IN = _object(
     ("chain_id",),
     additionalProperties=False,
 )
-_TRANSFERS_IN = _object(
+_TRANSFERS_IN = object_schema(
     {**_OF_A_CHAIN, "kind": {"enum": ["transfer"]}, "from": _ADDRESSES, "to": _ADDRESSES},
     ("chain_id", "kind"),
     additionalProperties=False,
 )
-_OPERATIONAL_IN = _object(
+_OPERATIONAL_IN = object_schema(
     {
         "id": _OF_A_CHAIN["id"],
         "kind": {"enum": [operational.KIND]},
@@ -224,11 +142,11 @@ _WATCHED = {
     "confirmations": {"type": ["integer", "string"]},
     "notify": _TEXTS,
 }
-_EFFECTIVE = {"effective_from_block": _nullable("integer")}
-_FACTS = _object({"id": {"type": "string"}, "kind": {"enum": [operational.KIND]}, "events": _TEXTS})
-_SUBSCRIPTION = {"anyOf": [_object({**_WATCHED, **_EFFECTIVE}, tuple(_WATCHED)), _FACTS]}
+_EFFECTIVE_FROM = {"effective_from_block": _nullable("integer")}
+_FACTS = object_schema({"id": {"type": "string"}, "kind": {"enum": [operational.KIND]}, "events": _TEXTS})
+_SUBSCRIPTION = {"anyOf": [object_schema({**_WATCHED, **_EFFECTIVE_FROM}, tuple(_WATCHED)), _FACTS]}
 _TIME = {"type": "string", "format": "date-time"}
-_ENDPOINT = _object(
+_ENDPOINT = object_schema(
     {
         "id": {"type": "string"},
         "url": {"type": "string"},
@@ -247,12 +165,12 @@ _ENDPOINT = _object(
     }
 )
 _SECRET = {"secret": {"type": "string", "pattern": "^whsec_", "description": "Shown this once."}}
-_EFFECTIVE = {"warnings": {"type": "array", "items": {"type": "string"}}}
+_WARNINGS = {"warnings": {"type": "array", "items": {"type": "string"}}}
 _RESULT = {
     "status": _nullable("integer", description="HTTP status; null if there was no HTTP reply."),
     "error": _nullable("string", description="Kind of the error; null if there was an HTTP reply."),
 }
-_ATTEMPT = _object(
+_ATTEMPT = object_schema(
     {
         "at": _TIME,
         "duration_ms": _nullable("integer"),
@@ -260,11 +178,11 @@ _ATTEMPT = _object(
         "detail": _nullable("string", description="The first kB of the reply, or a description of the error."),
     }
 )
-_FILTER = _object(
+_FILTER = object_schema(
     {
-        "endpoint": {"type": "string", "pattern": _ID, "description": "Empty: what was no job."},
+        "endpoint": {"type": "string", "pattern": _ID, "description": "Empty: elements that were no job."},
         "reason": {"type": "string", "minLength": 1, "maxLength": 500},
-        "since": {"type": "string", "description": "`1h`, or a moment in ISO 8601."},
+        "since": {"type": "string", "description": "`1h`, or an ISO 8601 time."},
         "until": {"type": "string"},
         "cursor": {
             "type": "string",
@@ -278,7 +196,7 @@ _FILTER = _object(
 _REFUSED = {"type": "object", "additionalProperties": {"type": "string"}, "description": "Why, by id."}
 
 SCHEMAS: dict[str, Any] = {
-    "Problem": _object(
+    "Problem": object_schema(
         {
             "type": {"type": "string"},
             "title": {"type": "string"},
@@ -290,9 +208,9 @@ SCHEMAS: dict[str, Any] = {
     ),
     "NewSubscription": _SUBSCRIPTION_IN,
     "Subscription": _SUBSCRIPTION,
-    "NewEndpoint": _object(_GIVEN, ("url",), additionalProperties=False),
-    "EndpointChange": _object(_GIVEN, (), additionalProperties=False),
-    "Window": _object(
+    "NewEndpoint": object_schema(_GIVEN, ("url",), additionalProperties=False),
+    "EndpointChange": object_schema(_GIVEN, (), additionalProperties=False),
+    "Window": object_schema(
         {
             "open": {"type": "integer"},
             "limit": _nullable("integer", description="null = not needed so far."),
@@ -303,7 +221,7 @@ SCHEMAS: dict[str, Any] = {
             "paused_reason": _nullable("string"),
         }
     ),
-    "Recent": _object(
+    "Recent": object_schema(
         {
             "attempts": {"type": "integer"},
             "succeeded": {"type": "integer"},
@@ -314,10 +232,10 @@ SCHEMAS: dict[str, Any] = {
     ),
     "Endpoint": _ENDPOINT,
     "EndpointPage": _page("Endpoint"),
-    "CreatedEndpoint": _with({**_SECRET, **_EFFECTIVE}, _ENDPOINT),
-    "ChangedEndpoint": _object({**_ENDPOINT["properties"], **_EFFECTIVE}, tuple(_ENDPOINT["required"])),
+    "CreatedEndpoint": _with({**_SECRET, **_WARNINGS}, _ENDPOINT),
+    "ChangedEndpoint": object_schema({**_ENDPOINT["properties"], **_WARNINGS}, tuple(_ENDPOINT["required"])),
     "RotatedEndpoint": _with(_SECRET, _ENDPOINT),
-    "Test": _object(
+    "Test": object_schema(
         {
             "subscription": {
                 "type": "string",
@@ -333,8 +251,8 @@ SCHEMAS: dict[str, Any] = {
         (),
         additionalProperties=False,
     ),
-    "TestReplies": _object({"data": {"type": "array", "items": {"$ref": "#/components/schemas/TestReply"}}}),
-    "TestReply": _object(
+    "TestReplies": object_schema({"data": {"type": "array", "items": {"$ref": "#/components/schemas/TestReply"}}}),
+    "TestReply": object_schema(
         {
             "subscription": _nullable("string"),
             "id": {"type": "string"},
@@ -346,7 +264,7 @@ SCHEMAS: dict[str, Any] = {
         },
         ("subscription", "id", "delivered", "status", "error", "detail", "duration_ms"),
     ),
-    "AttemptRow": _object(
+    "AttemptRow": object_schema(
         {
             "cursor": _nullable("string"),
             "at": _nullable("string", format="date-time"),
@@ -364,7 +282,7 @@ SCHEMAS: dict[str, Any] = {
     ),
     "AttemptPage": _page("AttemptRow"),
     "Attempt": _ATTEMPT,
-    "Delivery": _object(
+    "Delivery": object_schema(
         {
             "id": {"type": "string"},
             "endpoint": {"type": "string"},
@@ -372,9 +290,7 @@ SCHEMAS: dict[str, Any] = {
             "attempts": {"type": "array", "items": {"$ref": "#/components/schemas/Attempt"}},
             "reason": _nullable("string"),
             "at": _nullable(
-                "string",
-                format="date-time",
-                description="When it is due again, died or was delivered.",
+                "string", format="date-time", description="When it is due again, died or was delivered."
             ),
             "source": _nullable("string"),
             "payload": {},
@@ -382,9 +298,10 @@ SCHEMAS: dict[str, Any] = {
     ),
     "DeliveryPage": _page("Delivery"),
     "DeadLetterFilter": _FILTER,
-    "Redriven": _object(
+    "Redriven": object_schema(
         {"redriven": {"type": "integer"}, "refused": _REFUSED, "next_cursor": _nullable("string")}
     ),
-    "Purged": _object({"purged": {"type": "integer"}, "next_cursor": _nullable("string")}),
-    **FARM_SCHEMAS,
+    "Purged": object_schema({"purged": {"type": "integer"}, "next_cursor": _nullable("string")}),
+    "ChainPage": _page("ChainStatus"),
+    "BackfillPage": _page("BackfillStatus"),
 }

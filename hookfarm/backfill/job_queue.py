@@ -2,7 +2,7 @@
 
 A backfill stands at a block. What its next blocks became and the move behind them are one script, so that a
 SIGKILL loses nothing and repeats nothing: the same command goes on from the block where it stands. How the lane is
-emptied is told in store/lua/shared/lanes.lua.
+emptied is told in store/lua/shared/backfill_queue.lua.
 """
 
 from collections.abc import Sequence
@@ -27,9 +27,9 @@ HELD_SECONDS = 10.0
 MOST_NOTED = 300
 """Characters of what keeps a backfill from getting on."""
 
-_BACKFILL = Script("backfill", "types", "facts", "ledger", "told", "holding")
-_HOLD = Script("hold_endpoint", "holding")
-_ALIVE = Script("backfill_alive")
+_BACKFILL = Script("submit_backfill")
+_HOLD = Script("lock_endpoint")
+_ALIVE = Script("backfill_heartbeat")
 
 
 class Placed(NamedTuple):
@@ -106,7 +106,7 @@ def _arguments(chain_id: int, wanted: Wanted) -> list[Argument]:
     number, kept = wanted.unfinalized or AwaitsFinality(0, b"")
     arguments: list[Argument] = [*(wanted.log or HistoryUpdate("", 0, "", "")), number, kept, len(wanted.jobs)]
     for job, waiting, original in wanted.jobs:
-        place = "lane" if waiting is None else f"{chain_id}:{waiting.head} {waiting.block}"
+        place = "queue" if waiting is None else f"{chain_id}:{waiting.head} {waiting.block}"
         arguments += [place, job.id, job.encoded(), original]
     return arguments
 

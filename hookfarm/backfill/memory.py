@@ -23,8 +23,8 @@ from hookfarm.store.scripts import Script
 
 AT_ONCE = 32
 
-_REMEMBER = Script("remember", "types")
-_REMEMBER_MORE = Script("remember_more", "types")
+_REMEMBER = Script("extend_remembered_blocks")
+_REMEMBER_MORE = Script("add_transfers_to_blocks")
 
 
 class Memory:
@@ -73,7 +73,8 @@ async def _remember(client: "redis.asyncio.Redis", chain_id: int, blocks: Sequen
     for block in blocks:
         arguments += _row(block)
     touched = (keys.checkpoint(chain_id), keys.blocks(chain_id), keys.block_events(chain_id))
-    return bool(await _REMEMBER.call_async(client, touched, arguments))
+    result = await _REMEMBER.call_async(client, touched, arguments)
+    return bool(result == b"extended")
 
 
 def _row(block: Block) -> tuple[int, str, bytes]:

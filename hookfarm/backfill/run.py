@@ -198,11 +198,11 @@ class Run:
                 self._client, name, endpoint.id, self._chain_id, piece, hold=endpoint.ordered
             )
         )
-        if result == "told":
+        if result == "history_changed":
             return False
         if result == "gone":
             raise NotFound(f"endpoint {endpoint.id!r} has been removed, and its backfill with it")
-        if result == "held":
+        if result == "locked":
             await self._hold()
             return False
         if result == "unlinked":

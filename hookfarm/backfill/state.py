@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Final, Literal, TypedDict
 
 import redis
 
+from hookfarm import timestamps
 from hookfarm.backfill.job_queue import REMEMBERED_SECONDS
 from hookfarm.errors import Conflict
 from hookfarm.event_stream import Checkpoint
@@ -13,11 +14,42 @@ from hookfarm.store import keys
 
 ALIVE_SECONDS = 10.0
 """Without a sign of life for so long a backfill is not running."""
-RUNNING, STOPPED, DONE = STATES = ("running", "stopped", "done")
+RUNNING: Final = "running"
+STOPPED: Final = "stopped"
+DONE: Final = "done"
+STATES = (RUNNING, STOPPED, DONE)
 """Stopped: told to, or killed; the same command goes on with it."""
 
 _ASKED = 5
 _AT_ONCE = 100
+
+
+class BackfillStatus(TypedDict):
+    """JSON of a backfill."""
+
+    id: str
+    endpoint: str
+    chain_id: int
+    subscription: Annotated[str | None, "null = all subscriptions of the endpoint to the chain."]
+    from_block: int
+    to_block: int
+    at_block: Annotated[int | None, "The last block whose matches are queued; null = none yet."]
+    state: Literal["running", "stopped", "done"]
+    running: bool
+    done: bool
+    blocks: Annotated[int, "Blocks read, of `total`."]
+    total: int
+    blocks_per_second: float | None
+    remaining_ms: Annotated[int | None, "null = unknown."]
+    note: Annotated[str, "Why it does not advance; empty if it does."]
+    events: int
+    added: Annotated[int, "Matches queued by it."]
+    known: Annotated[int, "Matches delivered or queued before."]
+    waiting: Annotated[int, "Jobs in its endpoint's backfill queue."]
+    lock_ms: Annotated[int | None, "How long it keeps its ordered endpoint locked without another heartbeat."]
+    since_heartbeat_ms: int
+    started_at: str
+    done_at: str | None
 
 
 @dataclass(frozen=True)
@@ -51,7 +83,7 @@ class Backfill:
         return self.state == RUNNING
 
     @property
-    def state(self) -> str:
+    def state(self) -> Literal["running", "stopped", "done"]:
         """One of STATES."""
         if self.done_ms is not None:
             return DONE
@@ -63,14 +95,14 @@ class Backfill:
         return self.to_block - self.from_block + 1
 
     @property
-    def seconds_left(self) -> float | None:
-        """None while that can't be told."""
+    def remaining_ms(self) -> int | None:
+        """None if it is unknown."""
         if not self.running or self.note or not self.per_second:
             return None
-        return round((self.total - self.blocks) / self.per_second, 1)
+        return round(1000 * (self.total - self.blocks) / self.per_second)
 
-    def public(self) -> dict[str, Any]:
-        """As programs read it."""
+    def public(self) -> BackfillStatus:
+        """Return its JSON."""
         return {
             "id": self.name,
             "endpoint": self.endpoint,
@@ -85,16 +117,16 @@ class Backfill:
             "blocks": self.blocks,
             "total": self.total,
             "blocks_per_second": self.per_second if self.running else None,
-            "seconds_left": self.seconds_left,
+            "remaining_ms": self.remaining_ms,
             "note": self.note if self.running else "",
             "events": self.events,
             "added": self.added,
             "known": self.known,
             "waiting": self.waiting,
-            "held_seconds": None if self.held_ms is None else round(self.held_ms / 1000, 1),
-            "silent_seconds": round(self.silent_ms / 1000, 1),
-            "started_at_ms": self.started_ms,
-            "done_at_ms": self.done_ms,
+            "lock_ms": self.held_ms,
+            "since_heartbeat_ms": self.silent_ms,
+            "started_at": timestamps.format_ms(self.started_ms),
+            "done_at": None if self.done_ms is None else timestamps.format_ms(self.done_ms),
         }
 
 

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import orjson
 from web3.exceptions import Web3Exception
 
+from hookfarm.backoff import parse_retry_after
 from hookfarm.errors import ChainUnavailable
 from hookfarm.security.redaction import origin, secrets_of_url, text
 
@@ -95,17 +95,9 @@ def http_answer(url: str, status: int, retry_after: str | None, body: bytes) -> 
 
 
 def retry_after_seconds(header: str | None, now: datetime | None = None) -> float | None:
-    """RFC 9110, 10.2.3: seconds or a date; None where there is neither."""
-    if header is None:
-        return None
-    if re.fullmatch(r"[0-9]{1,9}", header.strip()):
-        return min(float(header), MAX_RETRY_AFTER_SECONDS)
-    try:
-        moment = parsedate_to_datetime(header)
-        seconds = (moment - (now or datetime.now(UTC))).total_seconds()
-    except (ValueError, TypeError):
-        return None
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
+    """Seconds of a Retry-After header. Returns None if it is missing or invalid."""
+    at = (now or datetime.now(UTC)).timestamp()
+    return None if header is None else parse_retry_after(header, at, MAX_RETRY_AFTER_SECONDS)
 
 
 def unavailable(url: str, error: BaseException) -> ChainUnavailable:

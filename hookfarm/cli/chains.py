@@ -1,6 +1,7 @@
 """`hookfarm chains`: head, checkpoint and lag of each chain, and its nodes."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
     given = settings(config_file, **options)
     with connected(given) as client:
         configured = (chain.chain_id for chain in given.chains)
-        rows = status.with_unheard(status.take(client)["chains"], configured)
+        rows = status.with_configured(status.take_snapshot(client)["chains"], configured)
     if as_json:
         print_json(rows)
         return
@@ -46,8 +47,8 @@ def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
             click.echo(line)
 
 
-def _row(chain: dict[str, Any]) -> tuple[str, ...]:
-    behind = UNKNOWN if chain["lag_seconds"] is None else f"{chain['lag_seconds']:,.1f} s"
+def _row(chain: Mapping[str, Any]) -> tuple[str, ...]:
+    behind = UNKNOWN if chain["lag_ms"] is None else f"{chain['lag_ms'] / 1000:,.1f} s"
     numbers = (count(chain.get(name)) for name in _NUMBERS)
     rest = (behind, rate(chain["rpc_requests_per_block"]), plain(chain["reason"] or catch_up(chain)))
     return (str(chain["chain_id"]), "yes" if chain["ready"] else "no", *numbers, *rest)

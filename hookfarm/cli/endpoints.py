@@ -11,7 +11,6 @@ from typing import Any
 import click
 import redis
 
-from hookfarm.api import views
 from hookfarm.cli.endpoint_options import (
     changed_fields,
     endpoint_id_argument,
@@ -32,7 +31,7 @@ from hookfarm.cli.endpoint_output import (
 from hookfarm.cli.options import connected, json_option, redis_options, settings, text_option, whole_option
 from hookfarm.cli.output import columns, print_json, progress_bar, track
 from hookfarm.config import Config
-from hookfarm.deliveries.endpoint_stats import read_windows
+from hookfarm.deliveries.endpoint_stats import endpoint_views, read_windows
 from hookfarm.errors import InvalidInput
 from hookfarm.http_client.connections import tls_context
 from hookfarm.records import Endpoint, Subscription
@@ -132,7 +131,7 @@ def show(endpoint_id: str, as_json: bool, config_file: Path | None, **options: A
     Example: hookfarm endpoints show ep_…
     """
     with connected(settings(config_file, **options)) as client:
-        [view] = views.endpoints(client, [listing.get(client, endpoint_id)])
+        [view] = endpoint_views(client, [listing.get(client, endpoint_id)])
         [window] = read_windows(client, [endpoint_id])
     if as_json:
         merged = {**view, "window": {**view["window"], **window.as_json()}}

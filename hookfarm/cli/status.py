@@ -30,8 +30,7 @@ def status(as_json: bool, config_file: Path | None, **options: Any) -> None:
     with connected(given) as client:
         found = {
             "redis": redis_address(redis_url(given)),
-            **farm_status.take(client),
-            "in_lanes": backfill_state.in_lanes(client),
+            **farm_status.take_snapshot(client),
             "backfills": [backfill.public() for backfill in backfill_state.unfinished(client)],
         }
     if as_json:
@@ -44,12 +43,12 @@ def _print(found: dict[str, Any]) -> None:
     console = Console(highlight=False)
     console.print(_services(found["services"]))
     for service in found["services"].values():
-        for worker in service.get("backing_off", ()):
-            console.print("{process} is tried again in {again_in_s} s ({tries} tries): {reason}".format(**worker))
-    in_queue = {place: number for place, number in found["queue"].items() if place != "in_lanes"}
+        for worker in service.get("backoff", ()):
+            console.print("{process} is tried again in {retry_in_s} s ({tries} tries): {reason}".format(**worker))
+    in_queue = {state: number for state, number in found["queue"].items() if state != "backfill"}
     console.print("\ndelivery_queue  " + _counts(in_queue))
-    if found["in_lanes"]:
-        console.print(f"lanes of backfills  waiting {found['in_lanes']:,}")
+    if found["queue"]["backfill"]:
+        console.print(f"backfill queues  waiting {found['queue']['backfill']:,}")
     for backfill in found["backfills"]:
         console.print(backfill_line(backfill), markup=False, soft_wrap=True)
     endpoints = found["endpoints"]
@@ -74,19 +73,19 @@ def _print_chain(console: Console, chain: dict[str, Any]) -> None:
 
 
 def _services(services: dict[str, dict[str, Any]]) -> Table:
-    table = Table("service", "ready", "workers", "host", "pid", "why", box=None, header_style="bold")
+    table = Table("service", "ready", "workers", "host", "pid", "reason", box=None, header_style="bold")
     for name in keys.SERVICES:
         service = services[name]
         ready = "[green]yes[/]" if service["ready"] else "[red]no[/]"
         workers = f"{service.get('workers_up', 0)}/{service.get('workers', 0)}"
-        why = service.get("why") or _stale(service)
-        table.add_row(name, ready, workers, str(service.get("host", "")), str(service.get("pid", "")), why)
+        reason = service["reason"] or _stale(service)
+        table.add_row(name, ready, workers, str(service.get("host", "")), str(service.get("pid", "")), reason)
     return table
 
 
 def _stale(service: dict[str, Any]) -> str:
-    age = service["heard_seconds_ago"]
-    return f"no status for {age:.0f} s" if age is not None and age > farm_status.SILENT_SECONDS else ""
+    age_ms = service["status_age_ms"] or 0
+    return f"no status for {age_ms / 1000:.0f} s" if age_ms > farm_status.STALE_MS else ""
 
 
 def _counts(numbers: dict[str, int | None]) -> str:

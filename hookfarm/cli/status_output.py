@@ -21,9 +21,9 @@ def catch_up(chain: Mapping[str, Any]) -> str:
     found = chain.get("catch_up")
     if not found:
         return ""
-    left = found.get("seconds_left")
+    left_ms = found.get("remaining_ms")
     speed = f"catching up, {rate(found['blocks_per_second'])} blocks/s"
-    return speed if left is None else f"{speed}, {elapsed(left)} left"
+    return speed if left_ms is None else f"{speed}, {elapsed(left_ms / 1000)} left"
 
 
 def node_row(chain_id: int, node: Mapping[str, Any], now_ms: int) -> tuple[str, ...]:
@@ -109,9 +109,9 @@ def backfill_problem(backfill: Mapping[str, Any]) -> str:
     """Return why a backfill does not progress; empty if it does, or is done."""
     if backfill["state"] != "stopped":
         return plain(backfill["note"])
-    silent = f"no heartbeat for {elapsed(backfill['silent_seconds'])}"
-    held = backfill["held_seconds"]
-    return silent if held is None else f"{silent}, locks its endpoint for {held:,.0f} s more"
+    silent = f"no heartbeat for {elapsed(backfill['since_heartbeat_ms'] / 1000)}"
+    lock_ms = backfill["lock_ms"]
+    return silent if lock_ms is None else f"{silent}, locks its endpoint for {lock_ms / 1000:,.0f} s more"
 
 
 def _share(backfill: Mapping[str, Any]) -> str:
@@ -119,4 +119,4 @@ def _share(backfill: Mapping[str, Any]) -> str:
 
 
 def _left(backfill: Mapping[str, Any]) -> str:
-    return UNKNOWN if backfill["seconds_left"] is None else elapsed(backfill["seconds_left"])
+    return UNKNOWN if backfill["remaining_ms"] is None else elapsed(backfill["remaining_ms"] / 1000)

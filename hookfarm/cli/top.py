@@ -18,7 +18,7 @@ from hookfarm.cli.live.view import FarmView
 from hookfarm.cli.live.view_model import ViewModel, ViewModelBuilder
 from hookfarm.cli.options import connected, json_option, redis_options, seconds_option, settings
 from hookfarm.cli.output import plain
-from hookfarm.status import Picture, Rates
+from hookfarm.status import Rates, Snapshot
 from hookfarm.store import keys
 
 TITLE = "hookfarm top"
@@ -76,9 +76,9 @@ def run_json(client: redis.Redis, interval_seconds: float, *, once: bool) -> Non
             interrupts.wait(interval_seconds)
 
 
-def _snapshot(client: redis.Redis, rates: Rates) -> Picture:
-    found = status.take(client)
-    rates.note(found["services"][keys.WEBHOOK_DELIVERY])
+def _snapshot(client: redis.Redis, rates: Rates) -> Snapshot:
+    found = status.take_snapshot(client)
+    rates.observe(found["services"][keys.WEBHOOK_DELIVERY])
     found["delivery"]["per_second"] = rates.per_second
     return found
 
@@ -96,7 +96,7 @@ class TopSource:
     def read(self) -> ViewModel:
         seconds = time.monotonic() - self._began
         try:
-            self._last = self._builder.build(status.take(self._client), seconds)
+            self._last = self._builder.build(status.take_snapshot(self._client), seconds)
         except redis.RedisError as error:
             if self._last is None:
                 raise

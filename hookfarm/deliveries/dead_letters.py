@@ -12,7 +12,7 @@ from hookfarm.store.scripts import Script
 
 _BATCH_SIZE = 500
 
-_PURGE = Script("purge", "places")
+_PURGE = Script("purge")
 
 
 def iterate(client: redis.Redis, where: DeadLetterFilter) -> Iterator[Delivery]:

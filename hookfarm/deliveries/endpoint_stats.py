@@ -1,7 +1,7 @@
 """State of endpoints: their windows with the circuit breaker, and statistics of their last attempts.
 
-Each is one short read per endpoint. store/lua/shared/ledger.lua explains windows, store/lua/shared/lately.lua the
-statistics, which always agree with the endpoint's log.
+Each is one short read per endpoint. docs/decisions/0002-windows.md explains windows,
+store/lua/shared/endpoint_stats.lua the statistics, which always agree with the endpoint's log.
 """
 
 import struct
@@ -12,8 +12,10 @@ from typing import Any
 
 import redis
 
-from hookfarm.store import window_rules
-from hookfarm.store.scripts import Script
+from hookfarm.deliveries import state_index
+from hookfarm.records import Endpoint
+from hookfarm.registry.listing import ListedEndpoint
+from hookfarm.store.scripts import CIRCUIT_FAILURES, Script
 from hookfarm.timestamps import format_ms
 
 MAX_ATTEMPTS = 100
@@ -22,7 +24,7 @@ _ATTEMPT_BYTES = 4
 _BATCH_SIZE = 200
 
 _READ_WINDOWS = Script("read_windows")
-_READ_STATS = Script("read_lately")
+_READ_STATS = Script("read_endpoint_stats")
 
 
 class Circuit(StrEnum):
@@ -52,7 +54,7 @@ class Window:
 
     @property
     def circuit(self) -> Circuit:
-        if self.failures < window_rules.CIRCUIT:
+        if self.failures < CIRCUIT_FAILURES:
             return Circuit.CLOSED
         return Circuit.HALF_OPEN if self.open else Circuit.OPEN
 
@@ -86,6 +88,25 @@ class AttemptStats:
         return dict(vars(self))
 
 
+def endpoint_views(client: redis.Redis, found: Sequence[ListedEndpoint]) -> list[dict[str, Any]]:
+    """Return endpoints as the API and `endpoints show` do, each with its window and attempt statistics."""
+    ids = [listed.endpoint.id for listed in found]
+    if not ids:
+        return []
+    windows = read_windows(client, ids)
+    retries = state_index.count_retries(client, ids)
+    stats = read_attempt_stats(client, ids)
+    return [
+        {
+            **listed.endpoint.public(),
+            "created_at": format_ms(listed.created_ms),
+            "window": _window_json(listed.endpoint, window, retry),
+            "recent": recent.as_json(),
+        }
+        for listed, window, retry, recent in zip(found, windows, retries, stats, strict=True)
+    ]
+
+
 def read_windows(client: redis.Redis, endpoints: Sequence[str]) -> list[Window]:
     """Return the window of each endpoint."""
     batches = (endpoints[i : i + _BATCH_SIZE] for i in range(0, len(endpoints), _BATCH_SIZE))
@@ -99,6 +120,18 @@ def read_attempt_stats(client: redis.Redis, endpoints: Sequence[str]) -> list[At
     if not endpoints:
         return []
     return [_stats(marks or b"", logged) for marks, logged in _READ_STATS.call(client, (), endpoints)]
+
+
+def _window_json(endpoint: Endpoint, window: Window, retry: int) -> dict[str, Any]:
+    return {
+        "open": window.open,
+        "limit": window.limit,
+        "parked": window.parked,
+        "retry": retry,
+        "circuit": window.circuit,
+        "failures": window.failures,
+        "paused_reason": None if endpoint.enabled else endpoint.disabled_reason,
+    }
 
 
 def _window(fields: Sequence[bytes | None], parked: int) -> Window:

@@ -231,7 +231,7 @@ def _attempt_of_any(cursor: str, fields: dict[bytes, bytes]) -> LoggedAttempt:
 
 
 def _attempt(endpoint: str, cursor: str, attempt: str) -> LoggedAttempt:
-    """Parse the field that store/lua/shared/log.lua describes."""
+    """Parse the field that store/lua/shared/delivery_log.lua describes."""
     delivery, number, result, duration_ms = attempt.split(" ")
     at_ms = int(cursor.partition("-")[0])
     return LoggedAttempt(cursor, at_ms, delivery, endpoint, int(number), result, int(duration_ms))

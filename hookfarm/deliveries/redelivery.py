@@ -12,7 +12,7 @@ from hookfarm.errors import Conflict
 from hookfarm.store.scripts import Script
 
 _BATCH_SIZE = 500
-_SEND_AGAIN = Script("send_again", "facts", "places", "ledger")
+_REDELIVER = Script("redeliver")
 
 
 def redeliver(client: redis.Redis, delivery: Delivery) -> None:
@@ -29,10 +29,10 @@ def redeliver_all(client: redis.Redis, deliveries: Sequence[Delivery]) -> list[C
     if not accepted:
         return conflicts
     with client.pipeline(transaction=False) as pipe:
-        pipe.script_load(_SEND_AGAIN.source.decode())
+        pipe.script_load(_REDELIVER.source.decode())
         for delivery in accepted:
             arguments = (delivery.id, delivery.endpoint, _new_job(delivery), delivery.state.value, delivery.stored)
-            pipe.evalsha(_SEND_AGAIN.sha.decode(), 0, *arguments)
+            pipe.evalsha(_REDELIVER.sha.decode(), 0, *arguments)
         answers = iter(pipe.execute()[1:])
     return [conflict or _changed(d, next(answers)) for d, conflict in zip(deliveries, conflicts, strict=True)]
 
@@ -66,8 +66,8 @@ def _refusal(delivery: Delivery) -> Conflict | None:
     return None
 
 
-def _changed(delivery: Delivery, answer: int) -> Conflict | None:
-    return None if answer else Conflict(f"{delivery.id} was changed meanwhile; look again")
+def _changed(delivery: Delivery, result: bytes) -> Conflict | None:
+    return None if result == b"redelivered" else Conflict(f"{delivery.id} was changed meanwhile; look again")
 
 
 def _new_job(delivery: Delivery) -> bytes:

@@ -1,7 +1,7 @@
 """Index of dead letters and retries, by endpoint and by reason, in order of time; a page costs what it returns.
 
-The scripts keep the index beside both sorted sets (store/lua/shared/places.lua). An index that lacks members, or
-has too many, is rebuilt before it is read.
+The scripts keep the index beside both sorted sets (store/lua/shared/state_index.lua). An index that lacks
+members, or has too many, is rebuilt before it is read.
 """
 
 import math
@@ -21,7 +21,7 @@ _MEMBERS_OF_DEAD = 3
 _MEMBER = re.compile(r"([0-9]{15})\|(.+)")
 _REASON_PREFIX = re.compile(r'[^":\\|\x00-\x1f]*')
 
-_INDEX = Script("index_places", "places")
+_INDEX = Script("rebuild_state_index")
 
 
 class Position(NamedTuple):

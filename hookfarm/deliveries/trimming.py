@@ -16,7 +16,7 @@ FULL = 0.9
 _ENTRIES_BATCH_SIZE = 1000
 _ENDPOINTS_BATCH_SIZE = 200
 
-_TRIM = Script("trim_log", "log")
+_TRIM = Script("trim_log")
 
 
 class LogTrimmer:

@@ -2,22 +2,22 @@
 
 BRPOP removes an element before the worker has it, so the list holds only an index entry: the job itself stays
 in the ledger until it is settled. A SIGKILL between pop and settle leaves a job that is open, below the
-watermark and held by nobody, which is how it is found again.
+watermark and held by no worker, which is how it is found again.
 
     {delivery_queue}:jobs           id -> job (JSON)      the ledger: the truth
     {delivery_queue}:open           id -> sequence        in the list, or in a worker
     {delivery_queue}:retry          id -> due ms          waiting for its next attempt
-    {delivery_queue}:parked:<ep>    id -> place           over its endpoint's window, or the endpoint is paused
+    {delivery_queue}:parked:<ep>    id -> position        over its endpoint's window, or the endpoint is disabled
     {delivery_queue}:dead           id -> ms of death     a dead letter, with its reason in the job
 
 Invariant: the ids of `jobs` are the disjoint union of `open`, `retry`, every `parked` and `dead`. Every move
-between them is one script. Only scripts give out sequences and our own jobs are only ever LPUSHed, so the order
-of the list is the order of sequences. How windows work is told in store/lua/shared/ledger.lua.
+between them is one script. Only scripts assign sequences, and our own jobs are only ever LPUSHed, so the order of
+the list is the order of sequences. Windows are explained in docs/decisions/0002-windows.md.
 
-What was delivered leaves the ledger for the delivery log (delivery_log.py), in the same script.
+A delivered job moves from the ledger to the delivery log (deliveries/log.py), in the same script.
 """
 
-from hookfarm.delivery_queue.depths import DEPTHS_ASKED, Depths, ask_depths, depths, depths_answered
+from hookfarm.delivery_queue.depths import DEPTH_REPLIES, Depths, parse_depths, read_depths, request_depths
 from hookfarm.delivery_queue.enqueue import (
     AwaitsFinality,
     ConfirmResult,
@@ -32,16 +32,16 @@ from hookfarm.delivery_queue.enqueue import (
 )
 from hookfarm.delivery_queue.finalize import FinalityUpdate, FollowUp, StoredLog, finalize, read_stored_logs
 from hookfarm.delivery_queue.recover import (
-    HOLDER_SILENT_MILLISECONDS,
+    FARM_TIMEOUT_MS,
     MAX_ORPHANED,
     Orphan,
-    hold,
-    holders,
-    promote,
-    release,
-    requeue_held,
+    clear_held,
+    farms,
+    publish_held,
+    read_watermark,
+    requeue_crashed,
     requeue_orphan,
-    watermark,
+    tick,
 )
 from hookfarm.delivery_queue.settle import (
     DISABLE_ENDPOINT,
@@ -68,10 +68,10 @@ from hookfarm.delivery_queue.take import (
 
 __all__ = [
     "BLOCK_SECONDS",
-    "DEPTHS_ASKED",
+    "DEPTH_REPLIES",
     "DISABLE_ENDPOINT",
+    "FARM_TIMEOUT_MS",
     "FENCE_SECONDS",
-    "HOLDER_SILENT_MILLISECONDS",
     "MAX_ORPHANED",
     "Attempt",
     "AwaitsFinality",
@@ -92,27 +92,27 @@ __all__ = [
     "StoredLog",
     "UnconfirmedJob",
     "adopt",
-    "ask_depths",
+    "clear_held",
     "delivered",
-    "depths",
-    "depths_answered",
     "enqueue_confirmed",
     "enqueue_results",
     "failed",
+    "farms",
     "finalize",
-    "hold",
-    "holders",
     "load_scripts",
     "parked",
-    "promote",
+    "parse_depths",
+    "publish_held",
+    "read_depths",
     "read_job",
     "read_settlement",
     "read_stored_logs",
-    "release",
-    "requeue_held",
+    "read_watermark",
+    "request_depths",
+    "requeue_crashed",
     "requeue_orphan",
     "returned",
     "send_pop",
     "settle_sync",
-    "watermark",
+    "tick",
 ]

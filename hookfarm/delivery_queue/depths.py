@@ -1,17 +1,19 @@
-"""How many jobs are where."""
+"""How many jobs have which state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import redis
-
 from hookfarm.store import keys
+from hookfarm.store.clients import AnyPipeline, Client
+
+DEPTH_REPLIES = 5
+"""How many replies `request_depths` brings."""
 
 
 @dataclass(frozen=True)
 class Depths:
-    """How many jobs are where; `queued` is the list alone, `open` that and the workers."""
+    """Undelivered jobs by state; `queued` counts the list alone, `open` the list and the workers."""
 
     queued: int
     open: int
@@ -20,25 +22,22 @@ class Depths:
     dead: int
 
 
-def depths(client: "redis.Redis") -> Depths:
+def read_depths(client: Client) -> Depths:
+    """Return the depths. Raises RedisError."""
     with client.pipeline(transaction=True) as pipe:
-        ask_depths(pipe)
-        return depths_answered(pipe.execute())
+        request_depths(pipe)
+        return parse_depths(pipe.execute())
 
 
-DEPTHS_ASKED = 5
-"""How many replies `ask_depths` brings."""
-
-
-def ask_depths(pipe: "redis.client.Pipeline | redis.asyncio.client.Pipeline") -> None:
-    """Puts the question into a transaction that asks for more; `depths_answered` reads its replies."""
+def request_depths(pipe: AnyPipeline) -> None:
+    """Add the reads of the depths to a transaction; DEPTH_REPLIES replies, for `parse_depths`."""
     pipe.llen(keys.DELIVERY_QUEUE)
     pipe.hlen(keys.JOBS)
     for key in (keys.OPEN, keys.RETRY, keys.DEAD):
         pipe.zcard(key)
 
 
-def depths_answered(replies: Sequence[Any]) -> Depths:
-    """The first DEPTHS_ASKED of `replies`."""
-    queued, jobs, open_, retry, dead = replies[:DEPTHS_ASKED]
+def parse_depths(replies: Sequence[Any]) -> Depths:
+    """Return the depths out of the first DEPTH_REPLIES replies."""
+    queued, jobs, open_, retry, dead = replies[:DEPTH_REPLIES]
     return Depths(queued, open_, jobs - open_ - retry - dead, retry, dead)

@@ -13,8 +13,8 @@ from hookfarm.store.scripts import Script
 SAFE_CONFIRMATIONS, FINALIZED_CONFIRMATIONS = 32, 64
 """Replace `safe` and `finalized` on a chain whose nodes do not report them: one and two epochs of Ethereum."""
 
-_ENQUEUE = Script("hand_off", "types", "facts", "places", "ledger", "told")
-_CONFIRM = Script("confirm", "facts", "ledger")
+_ENQUEUE = Script("enqueue")
+_CONFIRM = Script("confirm")
 
 
 @dataclass(frozen=True)
@@ -135,13 +135,13 @@ def _parts(result: EntryResult) -> list[Argument]:
     for job in result.jobs:
         parts += ["job", job.endpoint, job.id, job.encoded(), ""]
     for job, head, block in result.unconfirmed:
-        parts += ["wait", job.endpoint, job.id, job.encoded(), f"{result.entry.chain_id}:{head} {block}"]
+        parts += ["unconfirmed", job.endpoint, job.id, job.encoded(), f"{result.entry.chain_id}:{head} {block}"]
     for endpoint, originals, removal in result.retractions:
         following: list[Argument] = [removal.id, removal.encoded()] if removal else ["", ""]
-        parts += ["removed", endpoint, *following, " ".join(originals)]
+        parts += ["retraction", endpoint, *following, " ".join(originals)]
     if result.awaits_finality is not None:
         number, stored = result.awaits_finality
-        parts += ["unfinalized", "", "", stored, number]
+        parts += ["await_finality", "", "", stored, number]
     if result.invalid is not None:
         source = f"{keys.events(result.entry.chain_id)} {result.entry.entry_id.decode()}"
         parts += ["dead", "", *invalid_job(result.invalid.raw, result.invalid.reason, source), ""]

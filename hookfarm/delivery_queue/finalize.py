@@ -15,7 +15,7 @@ from hookfarm.store.scripts import Script
 
 LOG_BATCH_SIZE = 100
 
-_FINALIZE = Script("finalize", "facts", "ledger", "told")
+_FINALIZE = Script("finalize")
 
 
 class StoredLog(NamedTuple):

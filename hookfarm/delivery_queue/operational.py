@@ -1,11 +1,11 @@
-"""Operational webhooks: what happens in hookfarm itself, told to the endpoints that subscribe to it.
+"""Operational webhooks: events about hookfarm itself, delivered to the endpoints that subscribe to them.
 
-A fact is noted by the very script that makes it happen, and only while an endpoint subscribes to such facts
-(store/lua/shared/facts.lua). The keeper turns the oldest fact into a delivery for each of those,
-in one script that takes the fact away; whoever dies before leaves it for the next. From there on they are
-deliveries like all others: signed, retried, in the log.
+An operational event is recorded by the very script that causes it, and only while an endpoint subscribes to such
+events (store/lua/shared/operational_events.lua). The keeper turns the oldest event into a delivery for each of
+those endpoints, in one script that removes the event; after a crash the next keeper does it. From there on they
+are deliveries like all others: signed, retried, in the log.
 
-An endpoint that subscribes to facts is the subject of none, whatever happens to it.
+An endpoint with operational subscriptions never causes operational events.
 """
 
 import hashlib
@@ -14,38 +14,41 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-import redis
 
-from hookfarm.delivery_queue.job import ClaimedJob, Job, attempt_json, decode_stored
-from hookfarm.records import Subscription, operational
+from hookfarm.delivery_queue.job import Job, attempt_json, decode_stored
+from hookfarm.records import Subscription
+from hookfarm.records.operational import CHAIN_STALLED, DELIVERY_DEAD
 from hookfarm.store import keys
+from hookfarm.store.clients import Client
 from hookfarm.store.scripts import Script
 from hookfarm.timestamps import format_ms
 
-EVERY_SECONDS = 0.5
-MOST_AT_ONCE = 100
+INTERVAL_SECONDS = 0.5
+BATCH_SIZE = 100
 
-_NOTE_FACT = Script("note_fact")
-_TELL_FACT = Script("tell_fact", "facts", "ledger")
+_RECORD_EVENT = Script("record_event")
+_DELIVER_EVENT = Script("deliver_event")
 
-
-def note_stalled_chain(client: "redis.Redis", chain_id: int, reason: str) -> None:
-    """Notes that a chain is not followed any more. To be called once for each time that happens."""
-    fact = {"type": operational.CHAIN_STALLED, "at": f"{time.time() * 1e6:.0f}"}
-    _NOTE_FACT.call(client, (), (orjson.dumps({**fact, "chain_id": chain_id, "reason": reason}),))
+_Subscribers = Mapping[str, list[tuple[str, str]]]
+"""Type of an event -> endpoint and subscription of those that want it, each endpoint once."""
 
 
-def tell(client: "redis.Redis") -> int:
-    """Enqueues what is to be told of the oldest facts; returns how many facts that were."""
-    facts: Any = client.lrange(keys.OPERATIONAL_EVENTS, 0, MOST_AT_ONCE - 1)
-    if not facts:
+def record_stalled_chain(client: Client, chain_id: int, reason: str) -> None:
+    """Record that a chain has stalled; call it once for each time that it does."""
+    event = {"type": CHAIN_STALLED, "at": f"{time.time() * 1e6:.0f}", "chain_id": chain_id, "reason": reason}
+    _RECORD_EVENT.call(client, (), (orjson.dumps(event),))
+
+
+def deliver_events(client: Client) -> int:
+    """Enqueue the deliveries of the oldest events; return how many events that were."""
+    events: Any = client.lrange(keys.OPERATIONAL_EVENTS, 0, BATCH_SIZE - 1)
+    if not events:
         return 0
-    wanted = _wanted(client.hgetall(keys.OPERATIONAL_SUBSCRIPTIONS))
-    return sum(_tell_one(client, fact, wanted) for fact in facts)
+    subscribers = _parse_subscribers(client.hgetall(keys.OPERATIONAL_SUBSCRIPTIONS))
+    return sum(_deliver(client, event, subscribers) for event in events)
 
 
-def _wanted(stored: Mapping[Any, Any]) -> dict[str, list[tuple[str, str]]]:
-    """Type of a fact -> endpoint and subscription of those who want it, each endpoint once."""
+def _parse_subscribers(stored: Mapping[Any, Any]) -> _Subscribers:
     found: dict[str, list[tuple[str, str]]] = {}
     for endpoint, subscriptions in stored.items():
         by_event = {event: each["id"] for each in orjson.loads(subscriptions)[::-1] for event in each["events"]}
@@ -54,39 +57,39 @@ def _wanted(stored: Mapping[Any, Any]) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
-def _tell_one(client: "redis.Redis", raw: bytes, wanted: Mapping[str, list[tuple[str, str]]]) -> int:
-    fact = orjson.loads(raw)
-    told = {**_details(client, fact), **{name: fact[name] for name in fact.keys() - {"type", "at"}}}
+def _deliver(client: Client, raw: bytes, subscribers: _Subscribers) -> bool:
+    """Returns False if another farm has delivered the event in the meantime."""
+    event = orjson.loads(raw)
+    data = {**_details(client, event), **{name: event[name] for name in event.keys() - {"type", "at"}}}
     jobs: list[str | bytes] = []
-    for endpoint, subscription in wanted.get(fact["type"], ()):
-        job = Job(webhook_id(raw, endpoint), endpoint, _body(fact, {**told, "subscription": subscription}))
+    for endpoint, subscription in subscribers.get(event["type"], ()):
+        job = Job(webhook_id(raw, endpoint), endpoint, _body(event, {**data, "subscription": subscription}))
         jobs += (endpoint, job.id, job.encoded())
-    return int(_TELL_FACT.call(client, (), (raw, *jobs)))
+    return bool(_DELIVER_EVENT.call(client, (), (raw, *jobs)) == b"enqueued")
 
 
-def webhook_id(fact: bytes, endpoint: str) -> str:
-    """The same for this occurrence and endpoint whoever tells of it, and however often it is tried."""
-    return f"msg_{hashlib.sha256(fact + endpoint.encode()).hexdigest()[:40]}"
+def webhook_id(event: bytes, endpoint: str) -> str:
+    """Return the id of the event's delivery to an endpoint, the same in each farm and at each try."""
+    return f"msg_{hashlib.sha256(event + endpoint.encode()).hexdigest()[:40]}"
 
 
-def _body(fact: Mapping[str, Any], data: Mapping[str, Any]) -> bytes:
-    timestamp = format_ms(int(fact["at"]) // 1000)
-    return orjson.dumps({"type": fact["type"], "timestamp": timestamp, "data": data})
+def _body(event: Mapping[str, Any], data: Mapping[str, Any]) -> bytes:
+    timestamp = format_ms(int(event["at"]) // 1000)
+    return orjson.dumps({"type": event["type"], "timestamp": timestamp, "data": data})
 
 
-def sample(subscription: Subscription) -> bytes:
-    """The body of something that never happened, for an operational subscription."""
-    fact = {"type": subscription.events[0], "at": f"{time.time() * 1e6:.0f}"}
-    return _body(fact, {"test": True, "subscription": subscription.id})
+def example_body(subscription: Subscription) -> bytes:
+    """Return the body of a test webhook for an operational subscription."""
+    event = {"type": subscription.events[0], "at": f"{time.time() * 1e6:.0f}"}
+    return _body(event, {"test": True, "subscription": subscription.id})
 
 
-def _details(client: "redis.Redis", fact: Mapping[str, Any]) -> dict[str, Any]:
-    """What else is known of a delivery that died, unless it was sent again or purged meanwhile."""
-    if fact["type"] != operational.DELIVERY_DEAD:
+def _details(client: Client, event: Mapping[str, Any]) -> dict[str, Any]:
+    """More about a dead delivery, unless it was redelivered or purged in the meantime."""
+    if event["type"] != DELIVERY_DEAD:
         return {}
-    stored = client.hget(keys.JOBS, fact["delivery"])
-    job = decode_stored(stored)
-    if not isinstance(job, ClaimedJob):
+    job = decode_stored(client.hget(keys.JOBS, event["delivery"]))
+    if job is None:
         return {"reason": None, "attempts": None}
     outcomes = job.header.get("outcomes")
     last = attempt_json(outcomes[-1]) if outcomes else None

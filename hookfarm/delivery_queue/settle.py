@@ -11,15 +11,17 @@ from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.store.clients import PipelinedConnection, ResponseError
 from hookfarm.store.scripts import Script
 
-DISABLE_ENDPOINT = 2
+DISABLE_ENDPOINT = "disable_endpoint"
 """The reply to a settlement whose endpoint has only failed for too long."""
+STALE = "stale"
+"""The reply to a settlement that did nothing: the job was requeued in the meantime."""
 _FOREVER_SECONDS = 100 * 365 * 86_400.0
 
-_SETTLE_DELIVERED = Script("settle_delivered", "facts", "places", "ledger", "log")
-_SETTLE_FAILED = Script("settle_failed", "facts", "places", "ledger", "log")
-_GIVE_BACK = Script("give_back", "facts", "ledger")
-_PARK = Script("park", "facts", "ledger")
-SCRIPTS = (_SETTLE_DELIVERED, _SETTLE_FAILED, _GIVE_BACK, _PARK)
+_SETTLE_DELIVERED = Script("settle_delivered")
+_SETTLE_FAILED = Script("settle_failed")
+_RETURN_JOB = Script("return_job")
+_PARK = Script("park")
+SCRIPTS = (_SETTLE_DELIVERED, _SETTLE_FAILED, _RETURN_JOB, _PARK)
 
 
 class Attempt(NamedTuple):
@@ -37,11 +39,11 @@ class Attempt(NamedTuple):
 class HealthSignal(StrEnum):
     """Evidence of a failed attempt about its endpoint, for the circuit breaker."""
 
-    UNHEALTHY = "failed"
+    UNHEALTHY = "unhealthy"
     """No response, a 5xx or a 429."""
-    HEALTHY = "answered"
+    HEALTHY = "healthy"
     """A response of a server that works, such as a 404."""
-    UNKNOWN = "none"
+    UNKNOWN = "unknown"
     """Nothing was sent."""
 
 
@@ -54,20 +56,20 @@ class Settlement:
     endpoint: str = ""
 
 
-def read_settlement(connection: PipelinedConnection) -> int | None:
+def read_settlement(connection: PipelinedConnection) -> str | None:
     """Read the reply to a settlement. Returns None if it was not done and must be sent again."""
     reply = connection.receive()
-    return None if isinstance(reply, ResponseError) else int(reply)
+    return None if isinstance(reply, ResponseError) else str(reply, "ascii")
 
 
-def settle_sync(connection: PipelinedConnection, settlement: Settlement) -> int:
+def settle_sync(connection: PipelinedConnection, settlement: Settlement) -> str:
     """Settle in a round trip of its own, which also loads the script; return the reply."""
     connection.send(settlement.script.encode_load() + settlement.packed)
     connection.receive()
     reply = connection.receive()
     if isinstance(reply, ResponseError):
         raise reply
-    return int(reply)
+    return str(reply, "ascii")
 
 
 def delivered(job: ClaimedJob, attempt: Attempt, keep: int) -> Settlement:
@@ -104,7 +106,7 @@ def returned(job: ClaimedJob, interrupted: bool = False) -> Settlement:
     Does nothing if the job was requeued in the meantime.
     """
     changed = (job.with_fields(interrupted=True),) if interrupted else ()
-    return Settlement(_GIVE_BACK, _GIVE_BACK.encode((), (job.id, job.sequence, *changed)), job.endpoint)
+    return Settlement(_RETURN_JOB, _RETURN_JOB.encode((), (job.id, job.sequence, *changed)), job.endpoint)
 
 
 def parked(job: ClaimedJob) -> Settlement:

@@ -24,10 +24,10 @@ BLOCK_SECONDS = 1
 FENCE_SECONDS = BLOCK_SECONDS + 2.0
 """A job that reaches its worker later than this after the BRPOP was sent may already be requeued."""
 
-_ADOPT = Script("adopt", "facts", "ledger")
-_BURY = Script("bury", "facts", "places", "ledger")
-_REFUSED, _PARKED = 0, -1
-"""What adopt.lua returns in place of a sequence."""
+_ADOPT = Script("adopt")
+_DEAD_LETTER = Script("dead_letter")
+_CLAIMED, _PARKED, _DUPLICATE = b"claimed", b"parked", b"duplicate"
+"""Results of adopt.lua; a sequence follows the first."""
 _POP = pack(("BRPOP", keys.DELIVERY_QUEUE, BLOCK_SECONDS)) + pack(("GET", keys.REGISTRY_REVISION))
 
 
@@ -100,7 +100,7 @@ class JobSource:
         return self._adopt(element) if isinstance(element, ForeignElement) else element
 
     def settle(self, settlement: Settlement) -> None:
-        """Settle the job that was taken last, with the next `take` or `settle_pending`."""
+        """Settle the last job, with the next `take` or `settle_pending`."""
         self._settlement = settlement
 
     def settle_pending(self) -> None:
@@ -118,7 +118,7 @@ class JobSource:
     def _settle_sync(self, settlement: Settlement) -> None:
         self._confirm(settlement, settle_sync(self._connection, settlement))
 
-    def _confirm(self, settlement: Settlement, reply: int | None) -> None:
+    def _confirm(self, settlement: Settlement, reply: str | None) -> None:
         if reply is None:
             return
         if reply == DISABLE_ENDPOINT:
@@ -202,28 +202,28 @@ def adopt(
         on_rejected()
         return None
     job = Job(job_id, endpoint, body).encoded()
-    sequence = int(_ADOPT.call_raw(connection, (), (job_id, job, endpoint)))
-    if sequence == _REFUSED and again:
-        sequence = _adopted_before(connection, job_id, endpoint, job)
-    if sequence == _REFUSED:
+    result, *sequence = _ADOPT.call_raw(connection, (), (job_id, job, endpoint))
+    if result == _DUPLICATE and again:
+        result, *sequence = _adopted_before(connection, job_id, endpoint, job)
+    if result == _DUPLICATE:
         _reject(connection, element, f"id: {job_id!r} is already in the queue")
         on_rejected()
-    if sequence in (_REFUSED, _PARKED):
+    if result != _CLAIMED:
         return None
-    claimed = decode(as_list_element(sequence, job))
+    claimed = decode(as_list_element(int(float(sequence[0])), job))
     assert isinstance(claimed, ClaimedJob)
     return claimed
 
 
-def _adopted_before(connection: PipelinedConnection, job_id: str, endpoint: str, job: bytes) -> int:
+def _adopted_before(connection: PipelinedConnection, job_id: str, endpoint: str, job: bytes) -> tuple[bytes, ...]:
     """The result of an earlier adoption of the same job, whose reply was lost."""
     stored, sequence, parked = connection.execute(
         ("HGET", keys.JOBS, job_id), ("ZSCORE", keys.OPEN, job_id), ("ZSCORE", keys.PARKED + endpoint, job_id)
     )
     if stored != job:
-        return _REFUSED
-    return int(float(sequence)) if sequence else _PARKED if parked else _REFUSED
+        return (_DUPLICATE,)
+    return (_CLAIMED, sequence) if sequence else (_PARKED,) if parked else (_DUPLICATE,)
 
 
 def _reject(connection: PipelinedConnection, element: ForeignElement, reason: str) -> None:
-    _BURY.call_raw(connection, (), invalid_job(element.raw, reason, keys.DELIVERY_QUEUE))
+    _DEAD_LETTER.call_raw(connection, (), invalid_job(element.raw, reason, keys.DELIVERY_QUEUE))

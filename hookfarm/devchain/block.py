@@ -1,20 +1,76 @@
-"""One block, sealed: header, hash, transactions, receipts, and where each log stands.
+"""One block, sealed: header, hash, transactions, receipts, and the position of each log.
+
+The header is that of Prague: post-merge constants (EIP-3675: no uncles, difficulty and nonce zero), EIP-1559 base
+fee, EIP-4895 withdrawals (always none), EIP-4844 blob gas (always none), EIP-4788 beacon root (zero) and EIP-7685
+requests (always none). A client that encodes the JSON fields again gets the same hash.
 
 `seal` is a pure function of its arguments. State is not kept, so `state_root` is no trie root but
-keccak(parent's state root, transactions root), and the parent's own where nothing happened.
+keccak(parent's state root, transactions root), and the parent's own if nothing happened.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from eth_hash.auto import keccak
 
 from hookfarm.abi import bloom
-from hookfarm.devchain import rlp
-from hookfarm.devchain.header import ZERO_HASH, Header
-from hookfarm.devchain.hex_values import data
-from hookfarm.devchain.transaction import TYPE, Call, Transaction, transaction_of
-from hookfarm.devchain.trie import EMPTY_ROOT, ordered_root
+from hookfarm.devchain.encoding import EMPTY_ROOT, ordered_root, rlp_encode, rlp_encode_list, to_data
+from hookfarm.devchain.transaction import BASE_FEE_PER_GAS, TYPE, Call, Transaction, transaction_of
+
+EMPTY_UNCLES_HASH = keccak(rlp_encode([]))
+EMPTY_REQUESTS_HASH = hashlib.sha256().digest()
+ZERO_HASH = bytes(32)
+NONCE = bytes(8)
+MINER = bytes(20)
+
+GAS_LIMIT = 1_000_000_000
+"""Room for 10,000 transfers in a block."""
+
+
+@dataclass(frozen=True, slots=True)
+class DevHeader:
+    """What differs from block to block; hashes and roots are 32 bytes, `logs_bloom` is 256."""
+
+    parent_hash: bytes
+    number: int
+    timestamp: int
+    state_root: bytes
+    transactions_root: bytes
+    receipts_root: bytes
+    logs_bloom: bytes
+    gas_used: int
+    extra_data: bytes
+    mix_hash: bytes
+
+    def encoded(self) -> bytes:
+        """The header's RLP, in the order of the yellow paper (4.3.2) and the EIPs above."""
+        return rlp_encode(
+            [
+                self.parent_hash,
+                EMPTY_UNCLES_HASH,
+                MINER,
+                self.state_root,
+                self.transactions_root,
+                self.receipts_root,
+                self.logs_bloom,
+                0,
+                self.number,
+                GAS_LIMIT,
+                self.gas_used,
+                self.timestamp,
+                self.extra_data,
+                self.mix_hash,
+                NONCE,
+                BASE_FEE_PER_GAS,
+                EMPTY_ROOT,
+                0,
+                0,
+                ZERO_HASH,
+                EMPTY_REQUESTS_HASH,
+            ]
+        )
+
 
 SUCCESS, FAILURE = 1, 0
 
@@ -29,10 +85,10 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Block:
+class DevBlock:
     """`hash` is 0x-hex; `transaction_count` counts the chain's transactions up to this block."""
 
-    header: Header
+    header: DevHeader
     hash: str
     size: int
     transactions: tuple[Transaction, ...]
@@ -45,7 +101,7 @@ class Block:
 
     @property
     def parent_hash(self) -> str:
-        return data(self.header.parent_hash)
+        return to_data(self.header.parent_hash)
 
     @property
     def log_count(self) -> int:
@@ -57,8 +113,8 @@ class Block:
         return sum(len(transaction.call.logs) or 1 for transaction in self.transactions)
 
 
-def genesis(timestamp: int, extra_data: bytes, mix_hash: bytes) -> Block:
-    header = Header(
+def genesis(timestamp: int, extra_data: bytes, mix_hash: bytes) -> DevBlock:
+    header = DevHeader(
         parent_hash=ZERO_HASH,
         number=0,
         timestamp=timestamp,
@@ -73,11 +129,11 @@ def genesis(timestamp: int, extra_data: bytes, mix_hash: bytes) -> Block:
     return _block(header, (), (), 0)
 
 
-def seal(parent: Block, transactions: Sequence[Transaction], timestamp: int, mix_hash: bytes) -> Block:
+def seal(parent: DevBlock, transactions: Sequence[Transaction], timestamp: int, mix_hash: bytes) -> DevBlock:
     """The child of `parent` with these transactions, in this order."""
     receipts = _receipts(transactions)
     transactions_root = ordered_root([transaction.encoded for transaction in transactions])
-    header = Header(
+    header = DevHeader(
         parent_hash=bytes.fromhex(parent.hash[2:]),
         number=parent.number + 1,
         timestamp=timestamp,
@@ -93,19 +149,19 @@ def seal(parent: Block, transactions: Sequence[Transaction], timestamp: int, mix
     return _block(header, tuple(transactions), tuple(receipts), count)
 
 
-def pruned(block: Block) -> Block:
+def pruned(block: DevBlock) -> DevBlock:
     """The same block without its body, as a node keeps it once its history has expired."""
     return replace(block, transactions=(), receipts=())
 
 
-def transactions_after(parent: Block, calls: Sequence[Call], chain_id: int) -> list[Transaction]:
+def transactions_after(parent: DevBlock, calls: Sequence[Call], chain_id: int) -> list[Transaction]:
     """The calls as transactions with the nonces that come next after `parent`."""
     first = parent.transaction_count
     return [transaction_of(call, first + i, chain_id) for i, call in enumerate(calls)]
 
 
 def status_of(transaction: Transaction) -> int:
-    """As its receipt says it (EIP-658)."""
+    """Its status in the receipt (EIP-658)."""
     return FAILURE if transaction.call.fails else SUCCESS
 
 
@@ -121,32 +177,32 @@ def _receipts(transactions: Sequence[Transaction]) -> list[Receipt]:
 
 def _encoded_receipt(transaction: Transaction, receipt: Receipt) -> bytes:
     """EIP-2718: the type byte, then the RLP of status, gas so far, bloom and logs."""
-    return TYPE + rlp.encode_list(
+    return TYPE + rlp_encode_list(
         [
-            rlp.encode(status_of(transaction)),
-            rlp.encode(receipt.cumulative_gas_used),
-            rlp.encode(bloom.to_bytes(receipt.logs_bloom)),
-            rlp.encode_list([log.encoded() for log in transaction.call.logs]),
+            rlp_encode(status_of(transaction)),
+            rlp_encode(receipt.cumulative_gas_used),
+            rlp_encode(bloom.to_bytes(receipt.logs_bloom)),
+            rlp_encode_list([log.encoded() for log in transaction.call.logs]),
         ]
     )
 
 
-def _state_root(parent: Block, transactions: Sequence[Transaction], transactions_root: bytes) -> bytes:
+def _state_root(parent: DevBlock, transactions: Sequence[Transaction], transactions_root: bytes) -> bytes:
     if not transactions:
         return parent.header.state_root
     return keccak(parent.header.state_root + transactions_root)
 
 
 def _block(
-    header: Header,
+    header: DevHeader,
     transactions: tuple[Transaction, ...],
     receipts: tuple[Receipt, ...],
     transaction_count: int,
-) -> Block:
+) -> DevBlock:
     encoded = header.encoded()
-    return Block(
+    return DevBlock(
         header=header,
-        hash=data(keccak(encoded)),
+        hash=to_data(keccak(encoded)),
         size=_size(encoded, transactions),
         transactions=transactions,
         receipts=receipts,
@@ -156,5 +212,5 @@ def _block(
 
 def _size(encoded_header: bytes, transactions: Sequence[Transaction]) -> int:
     """Bytes of the block's RLP: header, transactions (each as one string), uncles, withdrawals."""
-    body = rlp.encode_list([rlp.encode(transaction.encoded) for transaction in transactions])
-    return len(rlp.encode_list([encoded_header, body, rlp.encode([]), rlp.encode([])]))
+    body = rlp_encode_list([rlp_encode(transaction.encoded) for transaction in transactions])
+    return len(rlp_encode_list([encoded_header, body, rlp_encode([]), rlp_encode([])]))

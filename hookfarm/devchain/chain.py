@@ -1,4 +1,4 @@
-"""The chain itself: canonical blocks, the orphans of reorgs, and where each transaction stands.
+"""The chain itself: canonical blocks, the orphans of reorgs, and the position of each transaction.
 
 Pure and single-threaded: the clock is an argument, and the same calls give the same hashes.
 """
@@ -9,28 +9,27 @@ from dataclasses import dataclass
 
 from eth_hash.auto import keccak
 
-from hookfarm.devchain.block import Block, genesis, pruned, seal, transactions_after
+from hookfarm.devchain.block import DevBlock, genesis, pruned, seal, transactions_after
 from hookfarm.devchain.options import DevchainOptions
-from hookfarm.devchain.payments import mixed
 from hookfarm.devchain.transaction import Call, Transaction
-from hookfarm.devchain.transfers import transfers
+from hookfarm.devchain.transfers import transfers, with_payments
 from hookfarm.errors import InvalidInput
 
 GENESIS_TIMESTAMP = 1_700_000_000
 EXTRA_DATA = b"hookfarm devchain"
-ORPHANS_KEPT = 1_000
-MAX_BLOCKS_AT_ONCE = 10_000
+MAX_ORPHANS = 1_000
+MAX_BLOCKS_PER_CALL = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Reorg:
     """`removed` and `added` are in ascending order and start at the same number; a return may remove nothing."""
 
-    removed: tuple[Block, ...]
-    added: tuple[Block, ...]
+    removed: tuple[DevBlock, ...]
+    added: tuple[DevBlock, ...]
 
 
-class Chain:
+class DevChain:
     """The chain that `options` (chain_id, seed, what is in a block, history_logs) describe.
 
     `logs_mined` counts every log there ever was, `canonical_log_count` without those of orphans.
@@ -44,13 +43,13 @@ class Chain:
         first = genesis(GENESIS_TIMESTAMP, EXTRA_DATA, self._randomness(0))
         self._blocks = [first]
         self._canonical_hashes = {first.hash: 0}
-        self._orphans: OrderedDict[str, Block] = OrderedDict()
+        self._orphans: OrderedDict[str, DevBlock] = OrderedDict()
         self._positions: dict[bytes, tuple[int, int]] = {}
         self._kept_entries = 0
         self._first_with_body = 0
 
     @property
-    def head(self) -> Block:
+    def head(self) -> DevBlock:
         return self._blocks[-1]
 
     @property
@@ -58,21 +57,21 @@ class Chain:
         """The lowest number whose logs and transactions have not been pruned."""
         return self._first_with_body
 
-    def block(self, number: int) -> Block | None:
+    def block(self, number: int) -> DevBlock | None:
         return self._blocks[number] if 0 <= number < len(self._blocks) else None
 
-    def block_by_hash(self, block_hash: str) -> Block | None:
-        """Canonical or, for the last `ORPHANS_KEPT` of them, orphaned."""
+    def block_by_hash(self, block_hash: str) -> DevBlock | None:
+        """Canonical or, for the last `MAX_ORPHANS` of them, orphaned."""
         number = self._canonical_hashes.get(block_hash)
         return self._orphans.get(block_hash) if number is None else self._blocks[number]
 
     def is_canonical(self, block_hash: str) -> bool:
         return block_hash in self._canonical_hashes
 
-    def canonical_blocks(self) -> Iterator[Block]:
+    def canonical_blocks(self) -> Iterator[DevBlock]:
         return iter(self._blocks)
 
-    def position(self, transaction_hash: bytes) -> tuple[Block, int] | None:
+    def position(self, transaction_hash: bytes) -> tuple[DevBlock, int] | None:
         """The canonical block that holds the transaction, and the transaction's index in it."""
         found = self._positions.get(transaction_hash)
         return (self._blocks[found[0]], found[1]) if found else None
@@ -81,7 +80,7 @@ class Chain:
         """How many blocks a reorg may replace: not genesis, and nothing pruned."""
         return min(self.head.number, self.head.number - self._first_with_body + 1)
 
-    def mine(self, timestamp: int, calls: Sequence[Call] | None = None) -> Block:
+    def mine(self, timestamp: int, calls: Sequence[Call] | None = None) -> DevBlock:
         """The next block, with the generator's transfers where `calls` is None."""
         if calls is None:
             calls = self._generated()
@@ -97,7 +96,7 @@ class Chain:
         contents: Sequence[Sequence[Call]] = (),
         same_transactions: bool = False,
     ) -> Reorg:
-        """Replaces the last `depth` blocks by `length` others (as many, unless given).
+        """Replace the last `depth` blocks by `length` others (as many, unless given).
 
         The first new blocks hold `contents` where it is given, or with `same_transactions` those
         of the blocks that they replace; the others hold new transfers.
@@ -115,8 +114,8 @@ class Chain:
         return Reorg(tuple(removed), tuple(added))
 
     def switch_to(self, block_hash: str) -> Reorg:
-        """Makes an orphaned block the head again, with the branch that leads to it."""
-        branch: list[Block] = []
+        """Make an orphaned block the head again, with the branch that leads to it."""
+        branch: list[DevBlock] = []
         block = self._orphans.get(block_hash)
         while block is not None:
             branch.append(block)
@@ -135,8 +134,8 @@ class Chain:
         deepest = self.deepest_reorg()
         if not 1 <= depth <= deepest:
             raise InvalidInput("depth", f"{depth}, allowed is 1 to {deepest} at this height")
-        if not depth <= length <= MAX_BLOCKS_AT_ONCE:
-            raise InvalidInput("length", f"{length}, allowed is {depth} to {MAX_BLOCKS_AT_ONCE}")
+        if not depth <= length <= MAX_BLOCKS_PER_CALL:
+            raise InvalidInput("length", f"{length}, allowed is {depth} to {MAX_BLOCKS_PER_CALL}")
         if len(contents) > length:
             raise InvalidInput("contents", f"for {len(contents)} blocks, but only {length} come")
 
@@ -144,9 +143,9 @@ class Chain:
         number = self.head.number + 1
         options = self.options
         calls = transfers(options.seed, number, self._branch, options.logs_per_block)
-        return mixed(calls, options.seed, number, self._branch, options.transfers_per_block)
+        return with_payments(calls, options.seed, number, self._branch, options.transfers_per_block)
 
-    def _append(self, transactions: Sequence[Transaction], timestamp: int) -> Block:
+    def _append(self, transactions: Sequence[Transaction], timestamp: int) -> DevBlock:
         """Time never runs backwards, but several blocks may share a second, as on rollups."""
         timestamp = max(timestamp, self.head.header.timestamp)
         randomness = self._randomness(self.head.number + 1)
@@ -155,7 +154,7 @@ class Chain:
         self._put(block)
         return block
 
-    def _put(self, block: Block) -> None:
+    def _put(self, block: DevBlock) -> None:
         self._blocks.append(block)
         self._canonical_hashes[block.hash] = block.number
         for index, transaction in enumerate(block.transactions):
@@ -164,7 +163,7 @@ class Chain:
         self._kept_entries += block.entry_count
         self._prune()
 
-    def _remove(self, depth: int) -> list[Block]:
+    def _remove(self, depth: int) -> list[DevBlock]:
         removed = self._blocks[-depth:]
         del self._blocks[-depth:]
         for block in removed:
@@ -172,19 +171,19 @@ class Chain:
             self._forget_transactions(block)
             self.canonical_log_count -= block.log_count
             self._orphans[block.hash] = block
-        while len(self._orphans) > ORPHANS_KEPT:
+        while len(self._orphans) > MAX_ORPHANS:
             self._orphans.popitem(last=False)
         return removed
 
     def _prune(self) -> None:
-        """Drops the oldest bodies, never the head's."""
+        """Drop the oldest bodies, never the head's."""
         while self._kept_entries > self.options.history_logs and self._first_with_body < self.head.number:
             block = self._blocks[self._first_with_body]
             self._forget_transactions(block)
             self._blocks[self._first_with_body] = pruned(block)
             self._first_with_body += 1
 
-    def _forget_transactions(self, block: Block) -> None:
+    def _forget_transactions(self, block: DevBlock) -> None:
         for transaction in block.transactions:
             del self._positions[transaction.hash]
         self._kept_entries -= block.entry_count

@@ -1,6 +1,6 @@
 """The `devchain_*` methods, with which another process steers the chain.
 
-They are exempt from all faults, so that a silent or failing node can still be told to recover. Logs
+They are exempt from all faults, so that a silent or failing node can still be repaired. Logs
 are objects with `address`, `topics` and `data` in hex. Numbers are JSON numbers, not quantities.
 """
 
@@ -9,8 +9,8 @@ from inspect import signature
 from types import MappingProxyType
 from typing import Any
 
-from hookfarm.devchain.block import Block
-from hookfarm.devchain.node import Node
+from hookfarm.devchain.block import DevBlock
+from hookfarm.devchain.node import DevNode
 from hookfarm.devchain.rpc_errors import METHOD_NOT_FOUND, RpcError, invalid_params
 from hookfarm.devchain.serializers import JsonObject, logs_json, value_transfers_json
 from hookfarm.devchain.transaction import Call, Log, call_of_logs
@@ -23,8 +23,8 @@ LOG_FIELDS = frozenset({"address", "topics", "data"})
 REORG_OPTIONS = frozenset({"length", "logs", "same_transactions"})
 
 
-def call_control(node: Node, method: str, params: list[Any]) -> Any:
-    """The result of one control method; RpcError where the method or its parameters are wrong."""
+def call_control(node: DevNode, method: str, params: list[Any]) -> Any:
+    """Return the result of one control method. Raises RpcError if the method or its parameters are wrong."""
     handler = CONTROLS.get(method)
     if handler is None:
         raise RpcError(METHOD_NOT_FOUND, f"the method {method} does not exist/is not available")
@@ -46,16 +46,16 @@ def calls_of(logs: Sequence[Log], per_transaction: int = 1) -> list[Call]:
     return [call_of_logs(logs[i : i + per_transaction], account(0)) for i in starts]
 
 
-def _mine(node: Node, count: Any = 1) -> list[JsonObject]:
+def _mine(node: DevNode, count: Any = 1) -> list[JsonObject]:
     return [_summary(block) for block in node.mine(_number("count", count))]
 
 
-def _mine_logs(node: Node, logs: Any, per_transaction: Any = 1) -> JsonObject:
+def _mine_logs(node: DevNode, logs: Any, per_transaction: Any = 1) -> JsonObject:
     calls = calls_of(_logs("logs", logs), _number("per_transaction", per_transaction))
     return _summary(node.mine_calls(calls))
 
 
-def _reorg(node: Node, depth: Any, options: Any = None) -> JsonObject:
+def _reorg(node: DevNode, depth: Any, options: Any = None) -> JsonObject:
     options = _object("options", options)
     unknown = options.keys() - REORG_OPTIONS
     if unknown:
@@ -74,7 +74,7 @@ def _reorg(node: Node, depth: Any, options: Any = None) -> JsonObject:
     }
 
 
-def _switch_to(node: Node, block_hash: Any) -> JsonObject:
+def _switch_to(node: DevNode, block_hash: Any) -> JsonObject:
     change = node.switch_to(str(block_hash))
     return {
         "removed": [_summary(block) for block in change.removed],
@@ -82,40 +82,40 @@ def _switch_to(node: Node, block_hash: Any) -> JsonObject:
     }
 
 
-def _pause(node: Node) -> bool:
+def _pause(node: DevNode) -> bool:
     node.paused = True
     return True
 
 
-def _resume(node: Node) -> bool:
+def _resume(node: DevNode) -> bool:
     node.paused = False
     return True
 
 
-def _set_fault(node: Node, kind: Any, parameters: Any = None) -> list[dict[str, object]]:
+def _set_fault(node: DevNode, kind: Any, parameters: Any = None) -> list[dict[str, object]]:
     parameters = dict(_object("parameters", parameters))
     node.set_fault(kind, parameters.pop("count", None), **parameters)
     return node.faults.listing()
 
 
-def _clear_faults(node: Node, kind: Any = None) -> list[dict[str, object]]:
+def _clear_faults(node: DevNode, kind: Any = None) -> list[dict[str, object]]:
     node.faults.clear(kind)
     return node.faults.listing()
 
 
-def _drop_connections(node: Node) -> int:
+def _drop_connections(node: DevNode) -> int:
     return node.drop_connections()
 
 
-def _stats(node: Node) -> dict[str, Any]:
+def _stats(node: DevNode) -> dict[str, Any]:
     return node.stats()
 
 
-def _canonical_logs(node: Node) -> list[JsonObject]:
+def _canonical_logs(node: DevNode) -> list[JsonObject]:
     return [log for block in node.chain.canonical_blocks() for log in logs_json(block)]
 
 
-def _canonical_transfers(node: Node) -> list[JsonObject]:
+def _canonical_transfers(node: DevNode) -> list[JsonObject]:
     return [transfer for block in node.chain.canonical_blocks() for transfer in value_transfers_json(block)]
 
 
@@ -137,7 +137,7 @@ CONTROLS: Mapping[str, Callable[..., Any]] = MappingProxyType(
 )
 
 
-def _summary(block: Block) -> JsonObject:
+def _summary(block: DevBlock) -> JsonObject:
     return {"number": block.number, "hash": block.hash, "logs": block.log_count}
 
 

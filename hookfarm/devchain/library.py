@@ -9,15 +9,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from hookfarm.devchain.block import Block
+from hookfarm.devchain.block import DevBlock
 from hookfarm.devchain.chain import Reorg
 from hookfarm.devchain.control import calls_of
-from hookfarm.devchain.fault_kinds import Value
-from hookfarm.devchain.mining import mine_until
-from hookfarm.devchain.node import Node, Watcher
+from hookfarm.devchain.faults import FaultValue
+from hookfarm.devchain.node import DevNode, Watcher, mine_until
 from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.serializers import JsonObject, logs_json, value_transfers_json
-from hookfarm.devchain.server import Server, listening
+from hookfarm.devchain.server import DevchainServer, listening
 from hookfarm.devchain.transaction import Call, Log
 
 T = TypeVar("T")
@@ -29,7 +28,7 @@ CALL_SECONDS = 30.0
 class RunningDevchain:
     """All methods may be called from any thread; each has happened when it returns."""
 
-    def __init__(self, node: Node, server: Server, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, node: DevNode, server: DevchainServer, loop: asyncio.AbstractEventLoop) -> None:
         self._node = node
         self._server = server
         self._loop = loop
@@ -37,18 +36,18 @@ class RunningDevchain:
         self.port = server.port
         self.http_url = server.http_url
         self.ws_url = server.ws_url
-        self._place: socket.socket | None = None
+        self._reservation: socket.socket | None = None
 
-    def mine(self, n: int = 1) -> list[Block]:
+    def mine(self, n: int = 1) -> list[DevBlock]:
         """`n` blocks of `logs_per_block` transfers each."""
         return self._call(lambda: self._node.mine(n))
 
-    def mine_logs(self, logs: Sequence[Log], per_transaction: int = 1) -> Block:
+    def mine_logs(self, logs: Sequence[Log], per_transaction: int = 1) -> DevBlock:
         """One block with exactly these logs, so many in each of its transactions."""
         calls = calls_of(logs, per_transaction)
         return self._call(lambda: self._node.mine_calls(calls))
 
-    def mine_calls(self, calls: Sequence[Call]) -> Block:
+    def mine_calls(self, calls: Sequence[Call]) -> DevBlock:
         """One block with exactly these transactions."""
         return self._call(lambda: self._node.mine_calls(calls))
 
@@ -60,7 +59,7 @@ class RunningDevchain:
         logs: Sequence[Sequence[Log]] = (),
         same_transactions: bool = False,
     ) -> Reorg:
-        """Replaces the last `depth` blocks by `length` others (as many, unless given); the first
+        """Replace the last `depth` blocks by `length` others (as many, unless given); the first
         of them hold `logs`, or with `same_transactions` what the old ones held."""
         contents = [calls_of(each) for each in logs]
         return self._call(
@@ -68,13 +67,13 @@ class RunningDevchain:
         )
 
     def switch_to(self, block_hash: str) -> Reorg:
-        """Makes an orphaned block the head again, with its branch."""
+        """Make an orphaned block the head again, with its branch."""
         return self._call(lambda: self._node.switch_to(block_hash))
 
-    def head(self) -> Block:
+    def head(self) -> DevBlock:
         return self._call(lambda: self._node.chain.head)
 
-    def block(self, number: int) -> Block | None:
+    def block(self, number: int) -> DevBlock | None:
         """The canonical one."""
         return self._call(lambda: self._node.chain.block(number))
 
@@ -99,7 +98,7 @@ class RunningDevchain:
     def resume(self) -> None:
         self._call(lambda: setattr(self._node, "paused", False))
 
-    def set_fault(self, kind: str, /, count: int | None = None, **parameters: Value) -> None:
+    def set_fault(self, kind: str, /, count: int | None = None, **parameters: FaultValue) -> None:
         """See `fault_kinds.KINDS`; `count` occasions, or until cleared."""
         self._call(lambda: self._node.set_fault(kind, count, **parameters))
 
@@ -107,38 +106,38 @@ class RunningDevchain:
         self._call(lambda: self._node.faults.clear(kind))
 
     def drop_connections(self) -> int:
-        """Resets every open WebSocket once; the number of them."""
+        """Reset every open WebSocket once; returns how many."""
         return self._call(self._node.drop_connections)
 
     def stats(self) -> dict[str, Any]:
-        """See `Node.stats`."""
+        """See `DevNode.stats`."""
         return self._call(self._node.stats)
 
     def go_down(self) -> None:
-        """Closes the port and all connections; the chain stays and may be mined on.
+        """Close the port and all connections; the chain stays and may be mined on.
 
-        Who asks for any free port is not given this one meanwhile; who asks for it by its number is.
+        Meanwhile the port is reserved: the kernel does not assign it to sockets that bind to port 0.
         """
         self._await(self._server.close())
-        if self._place is None:
-            self._place = _held(self._node.options.host, self.port)
+        if self._reservation is None:
+            self._reservation = _reserve_port(self._node.options.host, self.port)
 
     def come_up(self) -> None:
-        """Listens on the same port again."""
+        """Listen on the same port again."""
         self._await(self._server.start())
-        self.give_up_place()
+        self.release_port()
 
-    def give_up_place(self) -> None:
-        """Anybody may be given the port; nothing unless it is down."""
-        if self._place is not None:
-            self._place.close()
-            self._place = None
+    def release_port(self) -> None:
+        """Stop reserving the port, if it is reserved."""
+        if self._reservation is not None:
+            self._reservation.close()
+            self._reservation = None
 
     @contextmanager
     def peer(self) -> Iterator["RunningDevchain"]:
         """Another node of the same chain, with a port, faults and counters of its own; only this one mines."""
-        node = Node(replace(self._node.options, port=0), chain=self._node.chain)
-        server = Server(node)
+        node = DevNode(replace(self._node.options, port=0), chain=self._node.chain)
+        server = DevchainServer(node)
         self._await(server.start())
         self._call(lambda: self._node.peers.append(node))
         running = RunningDevchain(node, server, self._loop)
@@ -147,7 +146,7 @@ class RunningDevchain:
         finally:
             self._call(lambda: self._node.peers.remove(node))
             self._await(server.close())
-            running.give_up_place()
+            running.release_port()
 
     def _call(self, operation: Callable[[], T]) -> T:
         async def run() -> T:
@@ -195,7 +194,7 @@ def running_devchain(
     finally:
         stop()
         thread.join()
-        devchain.give_up_place()
+        devchain.release_port()
 
 
 def _run(options: DevchainOptions, started: "Future[_Started]") -> None:
@@ -209,20 +208,20 @@ def _run(options: DevchainOptions, started: "Future[_Started]") -> None:
 
 
 async def _serve(options: DevchainOptions, started: "Future[_Started]") -> None:
-    node, stop, loop = Node(options), asyncio.Event(), asyncio.get_running_loop()
+    node, stop, loop = DevNode(options), asyncio.Event(), asyncio.get_running_loop()
     async with listening(node) as server:
         devchain = RunningDevchain(node, server, loop)
         started.set_result((devchain, lambda: loop.call_soon_threadsafe(stop.set)))
         await mine_until(node, stop)
 
 
-def _held(host: str, port: int) -> socket.socket | None:
-    """Bound to that place, or None where somebody was given it in the moment in which it was free."""
-    place = socket.socket()
-    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _reserve_port(host: str, port: int) -> socket.socket | None:
+    """Return a socket bound to the port, None if another process took it just after it was free."""
+    reservation = socket.socket()
+    reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        place.bind((host, port))
+        reservation.bind((host, port))
     except OSError:
-        place.close()
+        reservation.close()
         return None
-    return place
+    return reservation

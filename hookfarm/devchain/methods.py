@@ -1,41 +1,111 @@
-"""The `eth_*`, `net_*` and `web3_*` methods: one row each, one function each.
+"""The `eth_*`, `net_*` and `web3_*` methods: one row each, one function each; and the subscriptions of one
+WebSocket.
 
 Arguments are checked the way geth checks them: too many and missing ones are refused.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from types import MappingProxyType
 from typing import Any
 
-from hookfarm.devchain.block import Block
-from hookfarm.devchain.block_access import (
-    View,
+from hookfarm.devchain.block import DevBlock
+from hookfarm.devchain.chain import Reorg
+from hookfarm.devchain.encoding import to_quantity
+from hookfarm.devchain.node import DevNode
+from hookfarm.devchain.queries import (
+    CallView,
+    LogFilter,
     any_block,
+    get_logs,
     hash_argument,
+    log_filter_argument,
     number_argument,
     view_of,
 )
-from hookfarm.devchain.header import BASE_FEE_PER_GAS
-from hookfarm.devchain.hex_values import quantity
-from hookfarm.devchain.log_query import get_logs
-from hookfarm.devchain.node import Node
-from hookfarm.devchain.quirks import disguised_header, disguised_logs
 from hookfarm.devchain.rpc_errors import (
     METHOD_NOT_FOUND,
+    SERVER_ERROR,
     RpcError,
     invalid_argument,
     invalid_params,
 )
-from hookfarm.devchain.serializers import JsonObject, block_json, receipt_json, transaction_json
-from hookfarm.devchain.subscriptions import Subscriptions
+from hookfarm.devchain.serializers import (
+    JsonObject,
+    altered_header,
+    altered_logs,
+    block_json,
+    header_json,
+    logs_json,
+    receipt_json,
+    removed_logs_json,
+    transaction_json,
+)
+from hookfarm.devchain.transaction import BASE_FEE_PER_GAS
+
+_ids = count(1)
+
+
+class Subscriptions:
+    """Give `announce` to the node as a listener; `send` gets each notification, `show` makes a head of a block."""
+
+    def __init__(
+        self, send: Callable[[JsonObject], None], show: Callable[[DevBlock], JsonObject] = header_json
+    ) -> None:
+        self._send = send
+        self._show = show
+        self._heads: set[str] = set()
+        self._logs: dict[str, LogFilter] = {}
+
+    def subscribe(self, kind: object, criteria: Any = None) -> str:
+        subscription = f"0x{next(_ids):032x}"
+        if kind == "newHeads":
+            self._heads.add(subscription)
+        elif kind == "logs":
+            criteria = {} if criteria is None else criteria
+            if not isinstance(criteria, dict):
+                raise invalid_argument(1, "json: cannot unmarshal non-object into a filter")
+            self._logs[subscription] = log_filter_argument(1, criteria)
+        else:
+            raise RpcError(METHOD_NOT_FOUND, f'no "{kind}" subscription in eth namespace')
+        return subscription
+
+    def unsubscribe(self, subscription: object) -> bool:
+        if not isinstance(subscription, str):
+            raise invalid_argument(0, "json: cannot unmarshal non-string into an ID")
+        if subscription in self._heads:
+            self._heads.remove(subscription)
+        elif self._logs.pop(subscription, None) is None:
+            raise RpcError(SERVER_ERROR, "subscription not found")
+        return True
+
+    def announce(self, heads: Sequence[DevBlock], change: Reorg) -> None:
+        """In geth's order: the removed logs, the added logs, the heads."""
+        for subscription, log_filter in self._logs.items():
+            for log in log_filter.select(_changed_logs(change)):
+                self._notify(subscription, log)
+        for block in heads if self._heads else ():
+            header = self._show(block)
+            for subscription in self._heads:
+                self._notify(subscription, header)
+
+    def _notify(self, subscription: str, result: JsonObject) -> None:
+        params = {"subscription": subscription, "result": result}
+        self._send({"jsonrpc": "2.0", "method": "eth_subscription", "params": params})
+
+
+def _changed_logs(change: Reorg) -> list[JsonObject]:
+    gone = [log for block in change.removed for log in removed_logs_json(block)]
+    return gone + [log for block in change.added for log in logs_json(block)]
+
 
 CLIENT_VERSION = "hookfarm-devchain/1"
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
-    """The handler gets a View where `reads_chain`, else the Node, and then the arguments."""
+class RpcMethod:
+    """The handler gets a CallView where `reads_chain`, else the DevNode, and then the arguments."""
 
     handler: Callable[..., Any]
     required: int = 0
@@ -49,7 +119,7 @@ def reads_chain(method: object) -> bool:
 
 
 def call_method(
-    node: Node, method: str, params: list[Any], subscriptions: Subscriptions | None, lag: int = 0
+    node: DevNode, method: str, params: list[Any], subscriptions: Subscriptions | None, lag: int = 0
 ) -> Any:
     """The result of one call; `subscriptions` is None where the transport cannot carry them."""
     if method in ("eth_subscribe", "eth_unsubscribe"):
@@ -78,43 +148,43 @@ def _check_count(params: list[Any], required: int, optional: int) -> None:
         raise invalid_params(f"too many arguments, want at most {required + optional}")
 
 
-def _client_version(_node: Node) -> str:
+def _client_version(_node: DevNode) -> str:
     return CLIENT_VERSION
 
 
-def _net_version(node: Node) -> str:
+def _net_version(node: DevNode) -> str:
     return str(node.options.chain_id)
 
 
-def _chain_id(node: Node) -> str:
-    return quantity(node.options.chain_id)
+def _chain_id(node: DevNode) -> str:
+    return to_quantity(node.options.chain_id)
 
 
-def _syncing(_node: Node) -> bool:
+def _syncing(_node: DevNode) -> bool:
     return False
 
 
-def _accounts(_node: Node) -> list[str]:
+def _accounts(_node: DevNode) -> list[str]:
     return []
 
 
-def _gas_price(_node: Node) -> str:
-    return quantity(BASE_FEE_PER_GAS)
+def _gas_price(_node: DevNode) -> str:
+    return to_quantity(BASE_FEE_PER_GAS)
 
 
-def _block_number(view: View) -> str:
-    return quantity(view.head)
+def _block_number(view: CallView) -> str:
+    return to_quantity(view.head)
 
 
-def _block_by_number(view: View, number: Any, full: Any) -> JsonObject | None:
+def _block_by_number(view: CallView, number: Any, full: Any) -> JsonObject | None:
     return _shown_block(view.node, view.by_number(number_argument(view, 0, number)), full)
 
 
-def _block_by_hash(view: View, block_hash: Any, full: Any) -> JsonObject | None:
+def _block_by_hash(view: CallView, block_hash: Any, full: Any) -> JsonObject | None:
     return _shown_block(view.node, view.by_hash(hash_argument(0, block_hash)), full)
 
 
-def _shown_block(node: Node, block: Block | None, full: Any) -> JsonObject | None:
+def _shown_block(node: DevNode, block: DevBlock | None, full: Any) -> JsonObject | None:
     full_transactions = _flag(1, full)
     if block is None:
         return None
@@ -122,31 +192,31 @@ def _shown_block(node: Node, block: Block | None, full: Any) -> JsonObject | Non
     fault = node.faults.take("omitted_transactions") if full_transactions and block.transactions else None
     if fault:
         shown |= {"transactions": shown["transactions"][: -fault.number("transactions")]}
-    return disguised_header(node.faults, shown)
+    return altered_header(node.faults, shown)
 
 
-def _transaction_by_hash(view: View, transaction_hash: Any) -> JsonObject | None:
-    place = view.node.chain.position(bytes.fromhex(hash_argument(0, transaction_hash)[2:]))
-    if place is None or place[0].number > view.head:
+def _transaction_by_hash(view: CallView, transaction_hash: Any) -> JsonObject | None:
+    found = view.node.chain.position(bytes.fromhex(hash_argument(0, transaction_hash)[2:]))
+    if found is None or found[0].number > view.head:
         return None
-    return transaction_json(*place, view.node.options.chain_id)
+    return transaction_json(*found, view.node.options.chain_id)
 
 
-def _transaction_receipt(view: View, transaction_hash: Any) -> JsonObject | None:
-    place = view.node.chain.position(bytes.fromhex(hash_argument(0, transaction_hash)[2:]))
-    if place is None or place[0].number > view.head:
+def _transaction_receipt(view: CallView, transaction_hash: Any) -> JsonObject | None:
+    found = view.node.chain.position(bytes.fromhex(hash_argument(0, transaction_hash)[2:]))
+    if found is None or found[0].number > view.head:
         return None
-    return receipt_json(*place)
+    return receipt_json(*found)
 
 
-def _block_receipts(view: View, block_id: Any) -> list[JsonObject] | None:
+def _block_receipts(view: CallView, block_id: Any) -> list[JsonObject] | None:
     block = any_block(view, 0, block_id)
     if block is None:
         return None
     return [_shown_receipt(view.node, receipt) for receipt in _receipts(view.node, block)]
 
 
-def _receipts(node: Node, block: Block) -> list[JsonObject]:
+def _receipts(node: DevNode, block: DevBlock) -> list[JsonObject]:
     receipts = [receipt_json(block, index) for index in range(len(block.transactions))]
     omitted = node.faults.take("omitted_receipts") if receipts else None
     if omitted:
@@ -161,8 +231,8 @@ def _receipts(node: Node, block: Block) -> list[JsonObject]:
     return receipts
 
 
-def _shown_receipt(node: Node, receipt: JsonObject) -> JsonObject:
-    return receipt | {"logs": disguised_logs(node.faults, receipt["logs"])}
+def _shown_receipt(node: DevNode, receipt: JsonObject) -> JsonObject:
+    return receipt | {"logs": altered_logs(node.faults, receipt["logs"])}
 
 
 def _flag(position: int, value: Any) -> bool:
@@ -171,20 +241,20 @@ def _flag(position: int, value: Any) -> bool:
     return value
 
 
-METHODS: Mapping[str, Method] = MappingProxyType(
+METHODS: Mapping[str, RpcMethod] = MappingProxyType(
     {
-        "web3_clientVersion": Method(_client_version, reads_chain=False),
-        "net_version": Method(_net_version, reads_chain=False),
-        "eth_chainId": Method(_chain_id, reads_chain=False),
-        "eth_syncing": Method(_syncing, reads_chain=False),
-        "eth_accounts": Method(_accounts, reads_chain=False),
-        "eth_gasPrice": Method(_gas_price, reads_chain=False),
-        "eth_blockNumber": Method(_block_number),
-        "eth_getBlockByNumber": Method(_block_by_number, required=2),
-        "eth_getBlockByHash": Method(_block_by_hash, required=2),
-        "eth_getTransactionByHash": Method(_transaction_by_hash, required=1),
-        "eth_getTransactionReceipt": Method(_transaction_receipt, required=1),
-        "eth_getBlockReceipts": Method(_block_receipts, required=1),
-        "eth_getLogs": Method(get_logs, required=1),
+        "web3_clientVersion": RpcMethod(_client_version, reads_chain=False),
+        "net_version": RpcMethod(_net_version, reads_chain=False),
+        "eth_chainId": RpcMethod(_chain_id, reads_chain=False),
+        "eth_syncing": RpcMethod(_syncing, reads_chain=False),
+        "eth_accounts": RpcMethod(_accounts, reads_chain=False),
+        "eth_gasPrice": RpcMethod(_gas_price, reads_chain=False),
+        "eth_blockNumber": RpcMethod(_block_number),
+        "eth_getBlockByNumber": RpcMethod(_block_by_number, required=2),
+        "eth_getBlockByHash": RpcMethod(_block_by_hash, required=2),
+        "eth_getTransactionByHash": RpcMethod(_transaction_by_hash, required=1),
+        "eth_getTransactionReceipt": RpcMethod(_transaction_receipt, required=1),
+        "eth_getBlockReceipts": RpcMethod(_block_receipts, required=1),
+        "eth_getLogs": RpcMethod(get_logs, required=1),
     }
 )

@@ -1,37 +1,37 @@
-"""The node: a chain with its faults, its counters and those who listen to its heads.
+"""A node of the chain: the chain itself, faults, counters, listeners to its heads, and mining by the clock.
 
 Everything here runs on one thread, the one of the server's event loop.
 """
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hookfarm.devchain.block import Block
-from hookfarm.devchain.chain import MAX_BLOCKS_AT_ONCE, Chain, Reorg
-from hookfarm.devchain.fault_kinds import Value
-from hookfarm.devchain.faults import Fault, Faults
+from hookfarm.devchain.block import DevBlock
+from hookfarm.devchain.chain import MAX_BLOCKS_PER_CALL, DevChain, Reorg
+from hookfarm.devchain.faults import Fault, Faults, FaultValue
 from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.transaction import Call
 from hookfarm.errors import InvalidInput
 
-Listener = Callable[[Sequence[Block], Reorg], None]
+Listener = Callable[[Sequence[DevBlock], Reorg], None]
 """Called with the heads to announce, and with what changed (`removed` is empty for a block)."""
 
 Watcher = Callable[[Reorg], None]
 """Called with what changed, whatever the node announces of it."""
 
 
-class Node:
-    """Its verbs are those that the control methods and the tests use."""
+class DevNode:
+    """One node of a devchain, as the control methods and the tests drive it."""
 
     def __init__(
-        self, options: DevchainOptions, clock: Callable[[], float] = time.time, chain: Chain | None = None
+        self, options: DevchainOptions, clock: Callable[[], float] = time.time, chain: DevChain | None = None
     ) -> None:
         self.options = options
-        self.chain = chain or Chain(options)
-        self.peers: list[Node] = []
+        self.chain = chain or DevChain(options)
+        self.peers: list[DevNode] = []
         """Other nodes of the same chain, which announce what this one does to it."""
         self.faults = Faults()
         self.paused = False
@@ -41,16 +41,16 @@ class Node:
         self.watchers: list[Watcher] = []
         self.connections: set[Callable[[], None]] = set()
         self._clock = clock
-        self._held_back: list[Block] = []
-        self._left: str | None = None
+        self._held_back: list[DevBlock] = []
+        self._abandoned_head: str | None = None
 
-    def mine(self, count: int = 1) -> list[Block]:
+    def mine(self, count: int = 1) -> list[DevBlock]:
         """`count` blocks of generated transfers, announced one by one."""
-        if not 1 <= count <= MAX_BLOCKS_AT_ONCE:
-            raise InvalidInput("count", f"{count}, allowed is 1 to {MAX_BLOCKS_AT_ONCE}")
+        if not 1 <= count <= MAX_BLOCKS_PER_CALL:
+            raise InvalidInput("count", f"{count}, allowed is 1 to {MAX_BLOCKS_PER_CALL}")
         return [self._mine(None) for _ in range(count)]
 
-    def mine_calls(self, calls: Sequence[Call]) -> Block:
+    def mine_calls(self, calls: Sequence[Call]) -> DevBlock:
         """One block with exactly these transactions."""
         return self._mine(calls)
 
@@ -62,7 +62,7 @@ class Node:
         contents: Sequence[Sequence[Call]] = (),
         same_transactions: bool = False,
     ) -> Reorg:
-        """As `Chain.reorg`; every added block is announced as a head, as geth does."""
+        """As `DevChain.reorg`; every added block is announced as a head, as geth does."""
         change = self.chain.reorg(
             depth,
             int(self._clock()),
@@ -70,28 +70,28 @@ class Node:
             contents=contents,
             same_transactions=same_transactions,
         )
-        self._left = change.removed[-1].hash
+        self._abandoned_head = change.removed[-1].hash
         self._announce(change)
         return change
 
     def switch_to(self, block_hash: str) -> Reorg:
-        """As `Chain.switch_to`, announced as any reorg."""
+        """As `DevChain.switch_to`, announced as any reorg."""
         change = self.chain.switch_to(block_hash)
         if change.removed:
-            self._left = change.removed[-1].hash
+            self._abandoned_head = change.removed[-1].hash
         self._announce(change)
         return change
 
-    def change_before(self, method: str) -> None:
+    def apply_reorg_faults(self, method: str) -> None:
         """The reorgs that a fault has happen just before a method is answered."""
         fault = self.faults.take("reorg_on_call", method)
         if fault:
             depth = min(fault.number("depth"), self.chain.deepest_reorg())
             self.reorg(depth, length=depth + fault.number("more"))
-        if self._left is not None and self.faults.take("return_on_call", method):
-            self.switch_to(self._left)
+        if self._abandoned_head is not None and self.faults.take("return_on_call", method):
+            self.switch_to(self._abandoned_head)
 
-    def set_fault(self, kind: str, /, count: int | None = None, **parameters: Value) -> Fault:
+    def set_fault(self, kind: str, /, count: int | None = None, **parameters: FaultValue) -> Fault:
         """As `Faults.set`; a cut also drops the connections that are open."""
         fault = self.faults.set(kind, count, **parameters)
         if kind == "cut":
@@ -99,7 +99,7 @@ class Node:
         return fault
 
     def drop_connections(self) -> int:
-        """Resets every open WebSocket, without a close frame; the number of them."""
+        """Reset every open WebSocket, without a close frame; returns how many."""
         open_ones = list(self.connections)
         for drop in open_ones:
             drop()
@@ -109,7 +109,7 @@ class Node:
         """`requests` counts HTTP requests and WebSocket messages, `methods` the calls in them.
 
         `transfers_emitted` counts every log mined, `transfers_canonical` without those that a reorg
-        took back.
+        removed.
         """
         head = self.chain.head
         return {
@@ -125,7 +125,7 @@ class Node:
             "faults": self.faults.listing(),
         }
 
-    def _mine(self, calls: Sequence[Call] | None) -> Block:
+    def _mine(self, calls: Sequence[Call] | None) -> DevBlock:
         block = self.chain.mine(int(self._clock()), calls)
         self._announce(Reorg((), (block,)))
         return block
@@ -133,18 +133,18 @@ class Node:
     def _announce(self, change: Reorg) -> None:
         for watcher in self.watchers:
             watcher(change)
-        self._tell(change)
+        self._notify_listeners(change)
         for peer in self.peers:
-            peer._tell(change)
+            peer._notify_listeners(change)
 
-    def _tell(self, change: Reorg) -> None:
+    def _notify_listeners(self, change: Reorg) -> None:
         heads = self._in_order([block for block in change.added for _ in range(self._announcements())])
         if self.faults.active("silence"):
             return
         for listener in list(self.listeners):
             listener(heads, change)
 
-    def _in_order(self, heads: list[Block]) -> list[Block]:
+    def _in_order(self, heads: list[DevBlock]) -> list[DevBlock]:
         """The heads to announce now: one held back comes after its successor."""
         if heads and not self._held_back and self.faults.take("swapped_heads"):
             self._held_back = heads[:1]
@@ -158,3 +158,42 @@ class Node:
         if self.faults.take("dropped_heads"):
             return 0
         return 2 if self.faults.take("duplicated_heads") else 1
+
+
+async def mine_until(node: DevNode, stop: asyncio.Event) -> None:
+    """A paused node skips its ticks; a `block_time` of 0 has none."""
+    interval = node.options.block_time
+    if interval == 0:
+        await stop.wait()
+        return
+    loop = asyncio.get_running_loop()
+    due, ticks = loop.time() + interval, 0
+    while not await _is_set_within(stop, due - loop.time()):
+        if not node.paused:
+            ticks += 1
+            tick(node, ticks)
+        due = next_due(due, interval, loop.time())
+
+
+def tick(node: DevNode, ticks: int) -> None:
+    """Mine a block, or with every `reorg_every`th tick replace some by one more than they were,
+    so that a chain with reorgs grows as fast as one without."""
+    every = node.options.reorg_every
+    depth = min(node.options.reorg_depth, node.chain.deepest_reorg())
+    if every and ticks % every == 0 and depth:
+        node.reorg(depth, length=depth + 1)
+    else:
+        node.mine()
+
+
+def next_due(due: float, interval: float, now: float) -> float:
+    """When the next tick comes: missed ticks are left out, not made up for in a burst."""
+    return due + interval if due + interval > now else now + interval
+
+
+async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), max(seconds, 0))
+    except TimeoutError:
+        return False
+    return True

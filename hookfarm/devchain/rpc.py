@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 
 from hookfarm.devchain.control import PREFIX, call_control
-from hookfarm.devchain.methods import call_method, reads_chain
-from hookfarm.devchain.node import Node
+from hookfarm.devchain.methods import Subscriptions, call_method, reads_chain
+from hookfarm.devchain.node import DevNode
 from hookfarm.devchain.rpc_errors import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
@@ -17,7 +17,6 @@ from hookfarm.devchain.rpc_errors import (
     PARSE_ERROR,
     RpcError,
 )
-from hookfarm.devchain.subscriptions import Subscriptions
 
 MAX_BATCH = 1_000
 
@@ -25,34 +24,34 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class RpcMessage:
     """One HTTP body or WebSocket message: its calls, not checked yet."""
 
     calls: list[Any]
     is_batch: bool
 
     def is_control(self) -> bool:
-        """True where every call steers the devchain: such a message is exempt from faults."""
+        """Whether every call steers the devchain: such a message is exempt from faults."""
         return all(_is_control(call) for call in self.calls)
 
 
-def parse_message(raw: bytes | str) -> Message:
-    """RpcError where the message as a whole cannot be answered."""
+def parse_message(raw: bytes | str) -> RpcMessage:
+    """Raises RpcError if the message as a whole cannot be answered."""
     try:
         content = orjson.loads(raw)
     except orjson.JSONDecodeError as problem:
         raise RpcError(PARSE_ERROR, "parse error") from problem
     if not isinstance(content, list):
-        return Message([content], is_batch=False)
+        return RpcMessage([content], is_batch=False)
     if not content:
         raise RpcError(INVALID_REQUEST, "empty batch")
     if len(content) > MAX_BATCH:
         raise RpcError(INVALID_REQUEST, "batch too large")
-    return Message(content, is_batch=True)
+    return RpcMessage(content, is_batch=True)
 
 
-async def answer(node: Node, message: Message, subscriptions: Subscriptions | None) -> Any:
-    """The JSON to send back; None where the message asked for no answer."""
+async def answer(node: DevNode, message: RpcMessage, subscriptions: Subscriptions | None) -> Any:
+    """The JSON to send back; None if the message asked for no answer."""
     refused = _refused_batch(node, message)
     if refused is not None:
         return refused
@@ -64,7 +63,7 @@ async def answer(node: Node, message: Message, subscriptions: Subscriptions | No
     return wanted[0] if wanted else None
 
 
-def _refused_batch(node: Node, message: Message) -> dict[str, Any] | None:
+def _refused_batch(node: DevNode, message: RpcMessage) -> dict[str, Any] | None:
     fault = node.faults.active("refused_batches")
     if (
         fault is None
@@ -77,7 +76,7 @@ def _refused_batch(node: Node, message: Message) -> dict[str, Any] | None:
     return RpcError(fault.number("code"), fault.text("message")).response(None)
 
 
-def _lag(node: Node, message: Message) -> int:
+def _lag(node: DevNode, message: RpcMessage) -> int:
     """How far behind the node is that answers this message: a balancer gives a whole batch to one node."""
     if not any(isinstance(call, dict) and reads_chain(call.get("method")) for call in message.calls):
         return 0
@@ -86,7 +85,7 @@ def _lag(node: Node, message: Message) -> int:
 
 
 async def _answer_call(
-    node: Node, call: Any, subscriptions: Subscriptions | None, lag: int
+    node: DevNode, call: Any, subscriptions: Subscriptions | None, lag: int
 ) -> dict[str, Any] | None:
     request_id = call.get("id") if isinstance(call, dict) else None
     try:
@@ -115,7 +114,7 @@ def _checked(call: Any) -> tuple[str, list[Any]]:
 
 
 async def _result(
-    node: Node, method: str, params: list[Any], subscriptions: Subscriptions | None, lag: int
+    node: DevNode, method: str, params: list[Any], subscriptions: Subscriptions | None, lag: int
 ) -> Any:
     node.requests_by_method[method] += 1
     if method.startswith(PREFIX):
@@ -128,7 +127,7 @@ async def _result(
         raise RpcError(error.number("code"), error.text("message"))
     if node.faults.take("nulls", method):
         return None
-    node.change_before(method)
+    node.apply_reorg_faults(method)
     return call_method(node, method, params, subscriptions, lag)
 
 

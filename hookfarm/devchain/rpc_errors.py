@@ -1,6 +1,14 @@
-"""The errors of JSON-RPC 2.0 (section 5.1) and those that geth adds to them."""
+"""Errors of JSON-RPC 2.0 (section 5.1), those that geth adds, and how providers refuse `eth_getLogs`.
 
+Each provider has its own message and code. `{first}` and `{last}` are the requested range: some suggest exactly
+that one. 413 is the answer of a gateway, which over HTTP is a status and no JSON.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
+
+from hookfarm.devchain.encoding import to_quantity
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -29,5 +37,31 @@ def invalid_params(message: str) -> RpcError:
 
 
 def invalid_argument(position: int, problem: object) -> RpcError:
-    """In geth's words; positions count from 0."""
+    """As geth reports it; positions count from 0."""
     return RpcError(INVALID_PARAMS, f"invalid argument {position}: {problem}")
+
+
+TOO_LARGE = 413
+
+PROVIDER_ERRORS: Mapping[str, tuple[int, str]] = MappingProxyType(
+    {
+        "infura": (-32005, "query returned more than 10000 results. Try with this block range [{first}, {last}]."),
+        "alchemy": (
+            -32602,
+            "Log response size exceeded. You can make eth_getLogs requests with up to a 2K block range and no "
+            "limit on the response size, or you can request any block range with a cap of 10K logs in the "
+            "response. Based on your parameters, this block range should work: [{first}, {last}]",
+        ),
+        "quicknode": (-32614, "eth_getLogs is limited to a 10,000 range"),
+        "ankr": (-32600, "block range is too wide"),
+        "drpc": (35, "ranges over 10000 blocks are not supported on freetier"),
+        "erigon": (-32000, "query timed out"),
+        "gateway": (TOO_LARGE, "Request Entity Too Large"),
+    }
+)
+
+
+def range_error(provider: str, code: int, message: str, first: int, last: int) -> RpcError:
+    """The error for a range: that of the provider, if known, else this code and message."""
+    code, message = PROVIDER_ERRORS.get(provider, (code, message))
+    return RpcError(code, message.format(first=to_quantity(first), last=to_quantity(last)))

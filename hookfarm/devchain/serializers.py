@@ -1,134 +1,137 @@
-"""Blocks, transactions, receipts and logs as JSON-RPC shows them (execution-apis, eth schemas).
+"""Blocks, transactions, receipts and logs as JSON-RPC objects (execution-apis, eth schemas), faults applied.
 
-The dictionaries of a block are built once and shared by all answers: nobody may change them.
+The objects of a block are built once and shared by all answers: never change them. The faults imitate nodes of
+other kinds: headers without a bloom, logs counted or stamped in other ways.
 """
 
+from collections import Counter
 from functools import lru_cache
 from typing import Any
 
 from hookfarm.abi import bloom
-from hookfarm.devchain.block import Block, status_of
-from hookfarm.devchain.header import (
-    BASE_FEE_PER_GAS,
+from hookfarm.devchain.block import (
     EMPTY_REQUESTS_HASH,
     EMPTY_UNCLES_HASH,
     GAS_LIMIT,
     MINER,
     NONCE,
     ZERO_HASH,
+    DevBlock,
+    status_of,
 )
-from hookfarm.devchain.hex_values import data, quantity
+from hookfarm.devchain.encoding import EMPTY_ROOT, to_data, to_quantity
+from hookfarm.devchain.faults import Faults
 from hookfarm.devchain.transaction import (
+    BASE_FEE_PER_GAS,
     MAX_FEE_PER_GAS,
     PRIORITY_FEE_PER_GAS,
     SIGNATURE_S,
     Transaction,
 )
-from hookfarm.devchain.trie import EMPTY_ROOT
 
 JsonObject = dict[str, Any]
 
-CACHED_BLOCKS = 32
+MAX_CACHED_BLOCKS = 32
 """Blocks whose logs are kept ready, for clients that follow the tip; 1.5 kB per log."""
 
-_text = lru_cache(maxsize=4096)(data)
+_text = lru_cache(maxsize=4096)(to_data)
 """The hex form of addresses and topics, which come again and again."""
 
 
-def header_json(block: Block) -> JsonObject:
+def header_json(block: DevBlock) -> JsonObject:
     """What newHeads announces: the header's fields and the hash."""
     header = block.header
     return {
         "hash": block.hash,
-        "parentHash": data(header.parent_hash),
-        "sha3Uncles": data(EMPTY_UNCLES_HASH),
-        "miner": data(MINER),
-        "stateRoot": data(header.state_root),
-        "transactionsRoot": data(header.transactions_root),
-        "receiptsRoot": data(header.receipts_root),
-        "logsBloom": data(header.logs_bloom),
+        "parentHash": to_data(header.parent_hash),
+        "sha3Uncles": to_data(EMPTY_UNCLES_HASH),
+        "miner": to_data(MINER),
+        "stateRoot": to_data(header.state_root),
+        "transactionsRoot": to_data(header.transactions_root),
+        "receiptsRoot": to_data(header.receipts_root),
+        "logsBloom": to_data(header.logs_bloom),
         "difficulty": "0x0",
-        "number": quantity(header.number),
-        "gasLimit": quantity(GAS_LIMIT),
-        "gasUsed": quantity(header.gas_used),
-        "timestamp": quantity(header.timestamp),
-        "extraData": data(header.extra_data),
-        "mixHash": data(header.mix_hash),
-        "nonce": data(NONCE),
-        "baseFeePerGas": quantity(BASE_FEE_PER_GAS),
-        "withdrawalsRoot": data(EMPTY_ROOT),
+        "number": to_quantity(header.number),
+        "gasLimit": to_quantity(GAS_LIMIT),
+        "gasUsed": to_quantity(header.gas_used),
+        "timestamp": to_quantity(header.timestamp),
+        "extraData": to_data(header.extra_data),
+        "mixHash": to_data(header.mix_hash),
+        "nonce": to_data(NONCE),
+        "baseFeePerGas": to_quantity(BASE_FEE_PER_GAS),
+        "withdrawalsRoot": to_data(EMPTY_ROOT),
         "blobGasUsed": "0x0",
         "excessBlobGas": "0x0",
-        "parentBeaconBlockRoot": data(ZERO_HASH),
-        "requestsHash": data(EMPTY_REQUESTS_HASH),
+        "parentBeaconBlockRoot": to_data(ZERO_HASH),
+        "requestsHash": to_data(EMPTY_REQUESTS_HASH),
     }
 
 
-def block_json(block: Block, chain_id: int, *, full_transactions: bool) -> JsonObject:
+def block_json(block: DevBlock, chain_id: int, *, full_transactions: bool) -> JsonObject:
     transactions: list[JsonObject] | list[str]
     if full_transactions:
         indices = range(len(block.transactions))
         transactions = [transaction_json(block, index, chain_id) for index in indices]
     else:
-        transactions = [data(transaction.hash) for transaction in block.transactions]
+        transactions = [to_data(transaction.hash) for transaction in block.transactions]
     return header_json(block) | {
-        "size": quantity(block.size),
+        "size": to_quantity(block.size),
         "uncles": [],
         "transactions": transactions,
         "withdrawals": [],
     }
 
 
-def transaction_json(block: Block, index: int, chain_id: int) -> JsonObject:
+def transaction_json(block: DevBlock, index: int, chain_id: int) -> JsonObject:
     transaction = block.transactions[index]
     return {
         "type": "0x2",
-        "chainId": quantity(chain_id),
-        "nonce": quantity(transaction.nonce),
-        "gas": quantity(transaction.gas),
-        "maxFeePerGas": quantity(MAX_FEE_PER_GAS),
-        "maxPriorityFeePerGas": quantity(PRIORITY_FEE_PER_GAS),
-        "to": data(transaction.call.to) if transaction.call.to else None,
-        "value": quantity(transaction.call.value),
+        "chainId": to_quantity(chain_id),
+        "nonce": to_quantity(transaction.nonce),
+        "gas": to_quantity(transaction.gas),
+        "maxFeePerGas": to_quantity(MAX_FEE_PER_GAS),
+        "maxPriorityFeePerGas": to_quantity(PRIORITY_FEE_PER_GAS),
+        "to": to_data(transaction.call.to) if transaction.call.to else None,
+        "value": to_quantity(transaction.call.value),
         "accessList": [],
-        "input": data(transaction.call.input),
-        "r": quantity(int.from_bytes(transaction.call.sender, "big")),
-        "s": quantity(SIGNATURE_S),
+        "input": to_data(transaction.call.input),
+        "r": to_quantity(int.from_bytes(transaction.call.sender, "big")),
+        "s": to_quantity(SIGNATURE_S),
         "yParity": "0x0",
         "v": "0x0",
-        "hash": data(transaction.hash),
+        "hash": to_data(transaction.hash),
         "blockHash": block.hash,
-        "blockNumber": quantity(block.number),
-        "transactionIndex": quantity(index),
-        "from": data(transaction.call.sender),
-        "gasPrice": quantity(BASE_FEE_PER_GAS + PRIORITY_FEE_PER_GAS),
-        "blockTimestamp": quantity(block.header.timestamp),
+        "blockNumber": to_quantity(block.number),
+        "transactionIndex": to_quantity(index),
+        "from": to_data(transaction.call.sender),
+        "gasPrice": to_quantity(BASE_FEE_PER_GAS + PRIORITY_FEE_PER_GAS),
+        "blockTimestamp": to_quantity(block.header.timestamp),
     }
 
 
-def receipt_json(block: Block, index: int) -> JsonObject:
+def receipt_json(block: DevBlock, index: int) -> JsonObject:
     transaction, receipt = block.transactions[index], block.receipts[index]
     first, count = receipt.first_log_index, len(transaction.call.logs)
     return {
         "type": "0x2",
-        "status": quantity(status_of(transaction)),
-        "cumulativeGasUsed": quantity(receipt.cumulative_gas_used),
+        "status": to_quantity(status_of(transaction)),
+        "cumulativeGasUsed": to_quantity(receipt.cumulative_gas_used),
         "logs": logs_json(block)[first : first + count],
-        "logsBloom": data(bloom.to_bytes(receipt.logs_bloom)),
-        "transactionHash": data(transaction.hash),
-        "transactionIndex": quantity(index),
+        "logsBloom": to_data(bloom.to_bytes(receipt.logs_bloom)),
+        "transactionHash": to_data(transaction.hash),
+        "transactionIndex": to_quantity(index),
         "blockHash": block.hash,
-        "blockNumber": quantity(block.number),
-        "gasUsed": quantity(transaction.gas),
-        "effectiveGasPrice": quantity(BASE_FEE_PER_GAS + PRIORITY_FEE_PER_GAS),
-        "from": data(transaction.call.sender),
-        "to": data(transaction.call.to) if transaction.call.to else None,
-        "contractAddress": data(transaction.created) if transaction.created else None,
+        "blockNumber": to_quantity(block.number),
+        "gasUsed": to_quantity(transaction.gas),
+        "effectiveGasPrice": to_quantity(BASE_FEE_PER_GAS + PRIORITY_FEE_PER_GAS),
+        "from": to_data(transaction.call.sender),
+        "to": to_data(transaction.call.to) if transaction.call.to else None,
+        "contractAddress": to_data(transaction.created) if transaction.created else None,
     }
 
 
-@lru_cache(maxsize=CACHED_BLOCKS)
-def logs_json(block: Block) -> list[JsonObject]:
+@lru_cache(maxsize=MAX_CACHED_BLOCKS)
+def logs_json(block: DevBlock) -> list[JsonObject]:
     """All logs of the block in order, each as `eth_getLogs` answers it."""
     logs: list[JsonObject] = []
     for index, transaction in enumerate(block.transactions):
@@ -136,45 +139,84 @@ def logs_json(block: Block) -> list[JsonObject]:
     return logs
 
 
-def value_transfers_json(block: Block) -> list[JsonObject]:
-    """The transactions that moved the chain's own currency; where one created a contract, `to` is that."""
+def value_transfers_json(block: DevBlock) -> list[JsonObject]:
+    """The transactions that moved the chain's own currency; if one created a contract, `to` is its address."""
     return [
         {
             "blockHash": block.hash,
-            "blockNumber": quantity(block.number),
-            "blockTimestamp": quantity(block.header.timestamp),
-            "hash": data(transaction.hash),
-            "transactionIndex": quantity(index),
-            "from": data(transaction.call.sender),
-            "to": data(transaction.created or transaction.call.to),
-            "value": quantity(transaction.call.value),
+            "blockNumber": to_quantity(block.number),
+            "blockTimestamp": to_quantity(block.header.timestamp),
+            "hash": to_data(transaction.hash),
+            "transactionIndex": to_quantity(index),
+            "from": to_data(transaction.call.sender),
+            "to": to_data(transaction.created or transaction.call.to),
+            "value": to_quantity(transaction.call.value),
         }
         for index, transaction in enumerate(block.transactions)
         if transaction.moves_value
     ]
 
 
-def removed_logs_json(block: Block) -> list[JsonObject]:
-    """The logs as a subscription announces that a reorg took them back."""
+def removed_logs_json(block: DevBlock) -> list[JsonObject]:
+    """The logs as a subscription announces that a reorg removed them."""
     return [log | {"removed": True} for log in logs_json(block)]
 
 
-def _logs_of(block: Block, index: int, transaction: Transaction, first_log_index: int) -> list[JsonObject]:
-    place = {
+def _logs_of(block: DevBlock, index: int, transaction: Transaction, first_log_index: int) -> list[JsonObject]:
+    position = {
         "blockHash": block.hash,
-        "blockNumber": quantity(block.number),
-        "blockTimestamp": quantity(block.header.timestamp),
-        "transactionHash": data(transaction.hash),
-        "transactionIndex": quantity(index),
+        "blockNumber": to_quantity(block.number),
+        "blockTimestamp": to_quantity(block.header.timestamp),
+        "transactionHash": to_data(transaction.hash),
+        "transactionIndex": to_quantity(index),
     }
     return [
         {
             "address": _text(log.address),
             "topics": [_text(topic) for topic in log.topics],
-            "data": data(log.data),
-            **place,
-            "logIndex": quantity(first_log_index + offset),
+            "data": to_data(log.data),
+            **position,
+            "logIndex": to_quantity(first_log_index + offset),
             "removed": False,
         }
         for offset, log in enumerate(transaction.call.logs)
     ]
+
+
+ZERO_BLOOM = "0x" + "00" * 256
+
+
+def announced_header(faults: Faults, block: DevBlock) -> JsonObject:
+    """What newHeads announces of the block."""
+    return altered_header(faults, header_json(block))
+
+
+def altered_header(faults: Faults, header: JsonObject) -> JsonObject:
+    """A header or a block, as the faults have it shown."""
+    fault = faults.take("hidden_blooms")
+    if fault is None:
+        return header
+    return header | {"logsBloom": ZERO_BLOOM if fault.text("shown") == "zeros" else None}
+
+
+def altered_logs(faults: Faults, logs: list[JsonObject]) -> list[JsonObject]:
+    """Logs in the order of their blocks, as the faults have them shown."""
+    if not logs:
+        return logs
+    if faults.take("local_log_indices"):
+        logs = _counted_per_transaction(logs)
+    fault = faults.take("bare_logs")
+    if fault is None:
+        return logs
+    bare = [{name: value for name, value in log.items() if name != "blockTimestamp"} for log in logs]
+    return [log | {"blockTimestamp": "0x0"} for log in bare] if fault.text("shown") == "zero" else bare
+
+
+def _counted_per_transaction(logs: list[JsonObject]) -> list[JsonObject]:
+    counted: Counter[tuple[str, str]] = Counter()
+    shown = []
+    for log in logs:
+        transaction = (log["blockHash"], log["transactionHash"])
+        shown.append(log | {"logIndex": hex(counted[transaction])})
+        counted[transaction] += 1
+    return shown

@@ -8,12 +8,10 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from hookfarm.devchain.mining import mine_until
-from hookfarm.devchain.node import Node
+from hookfarm.devchain.node import DevNode, mine_until
 from hookfarm.devchain.options import DevchainOptions
-from hookfarm.devchain.refusals import TOO_LARGE
 from hookfarm.devchain.rpc import answer, parse_message
-from hookfarm.devchain.rpc_errors import RpcError
+from hookfarm.devchain.rpc_errors import TOO_LARGE, RpcError
 from hookfarm.devchain.websocket import MAX_MESSAGE_BYTES, WebSocketClient
 from hookfarm.errors import CouldNotBoot
 
@@ -27,11 +25,11 @@ async def serve(
     on_ready: Callable[[str], None] | None = None,
     stop: asyncio.Event,
 ) -> None:
-    """Runs a devchain until `stop`: listens, calls `on_ready` with its http URL, mines on time.
+    """Run a devchain until `stop`: listen, call `on_ready` with its http URL, mine on time.
 
-    CouldNotBoot where the address cannot be listened on.
+    Raises CouldNotBoot if the address cannot be bound.
     """
-    node = Node(options)
+    node = DevNode(options)
     async with listening(node) as server:
         if on_ready is not None:
             on_ready(server.http_url)
@@ -39,9 +37,9 @@ async def serve(
 
 
 @asynccontextmanager
-async def listening(node: Node) -> AsyncIterator["Server"]:
+async def listening(node: DevNode) -> AsyncIterator["DevchainServer"]:
     """The node on its port; at the end the port and all connections are closed."""
-    server = Server(node)
+    server = DevchainServer(node)
     await server.start()
     try:
         yield server
@@ -49,10 +47,10 @@ async def listening(node: Node) -> AsyncIterator["Server"]:
         await server.close()
 
 
-class Server:
+class DevchainServer:
     """The HTTP and WebSocket edge of one node; may be closed and started again, on its port."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: DevNode) -> None:
         self._node = node
         self._clients: set[WebSocketClient] = set()
         self._closing = asyncio.Event()
@@ -135,7 +133,7 @@ class Server:
             self._clients.discard(client)
 
     async def _refusal(self, request: web.Request, *, silence: bool = True) -> web.StreamResponse | None:
-        """What a fault of the transport makes of a request; None where there is no such fault."""
+        """What a fault of the transport makes of a request; None if there is no such fault."""
         faults = self._node.faults
         if silence and faults.take("silence"):
             await self._closing.wait()
@@ -151,7 +149,7 @@ class Server:
 
 
 def _cut(request: web.Request) -> web.StreamResponse:
-    """Resets the connection; the response is never sent, but a handler must return one."""
+    """Reset the connection; the response is never sent, but a handler must return one."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=503)
@@ -169,7 +167,7 @@ async def _broken_off(request: web.Request, body: bytes) -> web.StreamResponse:
 
 
 def _too_large(response: Any) -> bool:
-    """True where a gateway would have refused the whole request."""
+    """Whether a gateway would have refused the whole request."""
     answers = response if isinstance(response, list) else [response]
     return any(answer.get("error", {}).get("code") == TOO_LARGE for answer in answers)
 

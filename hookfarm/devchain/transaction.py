@@ -1,9 +1,9 @@
 """Logs, the transactions that emit them, and both as bytes.
 
-Transactions are of type 2 (EIP-1559) and their hash is the keccak of their RLP. Nobody holds the
-keys of the accounts here, so a signature cannot be valid: `r` is the sender's address and `s` is 1,
+Transactions are of type 2 (EIP-1559) and their hash is the keccak of their RLP. There are
+no keys of the accounts here, so a signature cannot be valid: `r` is the sender's address and `s` is 1,
 which makes the hash commit to the sender. The nonce is the number of transactions before this one
-in the chain, whoever sent them.
+in the chain, of all senders.
 """
 
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from eth_hash.auto import keccak
 
 from hookfarm.abi import bloom
-from hookfarm.devchain import rlp
-from hookfarm.devchain.header import BASE_FEE_PER_GAS
-from hookfarm.devchain.hex_values import parse_data
+from hookfarm.devchain.encoding import RlpItem, parse_data, rlp_encode
 from hookfarm.errors import InvalidInput
 
 TYPE = b"\x02"
+BASE_FEE_PER_GAS = 1_000_000_000
+"""Constant, as on several rollups: EIP-1559 would raise it without end under full blocks."""
 PRIORITY_FEE_PER_GAS = 0
 MAX_FEE_PER_GAS = 2 * BASE_FEE_PER_GAS
 GAS_BASE = 21_000
@@ -50,7 +50,7 @@ class Log:
         return bloom.of_log(self.address, self.topics)
 
     def encoded(self) -> bytes:
-        return rlp.encode([self.address, self.topics, self.data])
+        return rlp_encode([self.address, self.topics, self.data])
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """A call with its nonce and its hash; the same transaction may stand in several blocks."""
+    """A call with its nonce and its hash; several blocks may contain it."""
 
     call: Call
     nonce: int
@@ -90,7 +90,7 @@ class Transaction:
         """The address of the contract that it creates, also where that fails (yellow paper, section 7)."""
         if self.call.to:
             return None
-        return keccak(rlp.encode([self.call.sender, self.nonce]))[12:]
+        return keccak(rlp_encode([self.call.sender, self.nonce]))[12:]
 
 
 def gas_of(call: Call) -> int:
@@ -98,7 +98,7 @@ def gas_of(call: Call) -> int:
 
 
 def transaction_of(call: Call, nonce: int, chain_id: int) -> Transaction:
-    fields: list[rlp.Item] = [
+    fields: list[RlpItem] = [
         chain_id,
         nonce,
         PRIORITY_FEE_PER_GAS,
@@ -112,7 +112,7 @@ def transaction_of(call: Call, nonce: int, chain_id: int) -> Transaction:
         int.from_bytes(call.sender, "big"),
         SIGNATURE_S,
     ]
-    encoded = TYPE + rlp.encode(fields)
+    encoded = TYPE + rlp_encode(fields)
     return Transaction(call, nonce, encoded, keccak(encoded))
 
 

@@ -2,7 +2,7 @@
 
 1. A reader takes messages one by one and puts the answers into the outbox, waiting where it is full.
 2. Notifications go into the outbox at once; a client that lets it overflow is disconnected, as geth
-   does, so that nobody waits for it.
+   does, so that nothing waits for it.
 3. A writer sends the outbox in order.
 """
 
@@ -14,13 +14,13 @@ from typing import Any
 import orjson
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from hookfarm.devchain.node import Node
-from hookfarm.devchain.quirks import shown_header
-from hookfarm.devchain.rpc import Message, answer, parse_message
+from hookfarm.devchain.methods import Subscriptions
+from hookfarm.devchain.node import DevNode
+from hookfarm.devchain.rpc import RpcMessage, answer, parse_message
 from hookfarm.devchain.rpc_errors import RpcError
-from hookfarm.devchain.subscriptions import Subscriptions
+from hookfarm.devchain.serializers import announced_header
 
-MAX_CALLS_AT_ONCE = 64
+MAX_CONCURRENT_CALLS = 64
 CLOSE_SECONDS = 0.5
 """What a client gets to answer a close frame."""
 
@@ -30,14 +30,14 @@ MAX_MESSAGE_BYTES = 5 * 1024 * 1024
 class WebSocketClient:
     """`run` serves one accepted handshake until the client leaves or is dropped."""
 
-    def __init__(self, node: Node, request: web.Request) -> None:
+    def __init__(self, node: DevNode, request: web.Request) -> None:
         self._node = node
         self._request = request
         self._socket = web.WebSocketResponse(timeout=CLOSE_SECONDS, max_msg_size=MAX_MESSAGE_BYTES, compress=False)
         self._outbox: asyncio.Queue[Any] = asyncio.Queue(node.options.outbox_messages)
-        self._subscriptions = Subscriptions(self._notify, partial(shown_header, node.faults))
+        self._subscriptions = Subscriptions(self._notify, partial(announced_header, node.faults))
         self._calls: set[asyncio.Task[None]] = set()
-        self._free_calls = asyncio.Semaphore(MAX_CALLS_AT_ONCE)
+        self._free_calls = asyncio.Semaphore(MAX_CONCURRENT_CALLS)
 
     async def run(self) -> web.WebSocketResponse:
         await self._socket.prepare(self._request)
@@ -56,7 +56,7 @@ class WebSocketClient:
         return self._socket
 
     def drop(self) -> None:
-        """Resets the connection: no close frame, as when a balancer goes away."""
+        """Reset the connection: no close frame, as when a balancer goes away."""
         if self._request.transport is not None:
             self._request.transport.abort()
 
@@ -84,7 +84,7 @@ class WebSocketClient:
             self._start(self._answer(parsed))
 
     def _swallowed(self) -> bool:
-        """True where a fault takes the message away: never answered, or the socket is dropped."""
+        """Whether a fault takes the message away: never answered, or the socket is dropped."""
         if self._node.faults.take("silence"):
             return True
         if self._node.faults.take("cut"):
@@ -97,7 +97,7 @@ class WebSocketClient:
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
 
-    async def _answer(self, message: Message) -> None:
+    async def _answer(self, message: RpcMessage) -> None:
         try:
             response = await answer(self._node, message, self._subscriptions)
             if response is not None:

@@ -50,6 +50,6 @@ class Condition:
         if not self._booted:
             return
         if self._wrong:
-            self._child.stalled(self.reason)
+            self._child.mark_stalled(self.reason)
         else:
-            self._child.up()
+            self._child.mark_up()

@@ -135,7 +135,7 @@ class Publisher:
         """False where the stored checkpoint was another one, which then is ours, or transfers were missing, which
         then are fetched too."""
         publication = await self._store.publish(self._at, blocks, head)
-        if not publication:
+        if not publication.published:
             await self._adopt_stored()
             return False
         self._prover.transfers = publication == Publication.DONE_TRANSFERS_WANTED

@@ -26,7 +26,7 @@ class Stalls:
         for place, slot in enumerate(self._ingestors[: COUNTERS - self._first]):
             index = self._first + place
             if _stalled(slot) and not self._told.counter(index):
-                operational.note_stalled_chain(client, slot.counter(counters.CHAIN_ID), slot.reason)
+                operational.record_stalled_chain(client, slot.counter(counters.CHAIN_ID), slot.reason)
                 self._told.set_counter(index, 1)
             elif slot.state == State.UP:
                 self._told.set_counter(index, 0)

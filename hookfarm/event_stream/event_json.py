@@ -5,7 +5,11 @@
 
 That is the order of `records.Event` (of `records.Transfer` for a transfer), without spaces, in lower-case
 hexadecimal. Records are made in this order by `chain.block` and by `records.parse_chain_event`, so encoding one
-keeps it. A webhook's `data` begins with the same fields in the same order.
+keeps it. A webhook's `data` begins with the same fields in the same order; `matching.payload` writes them behind
+
+    {"type":"log.emitted","timestamp":"…",["original":"…",]"data":
+
+and `parse_body_origin` recognises them there.
 
 The recogniser accepts exactly what the writer makes of a log. A match proves all that `parse_event` would check
 and leaves nothing to normalise, in a quarter of its time.
@@ -17,6 +21,7 @@ longer than what the pattern itself spells out.
 
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import orjson
 
@@ -91,3 +96,37 @@ def canonical_log(chain_id: int, raw: bytes) -> tuple[str, ...] | None:
     if int(groups[0]) != chain_id or len(groups[-1]) % 2:
         return None
     return groups[1:-1]
+
+
+_BODY = re.compile(
+    rb'\{"type":"(?:log|transfer)\.(emitted|removed|finalized)","timestamp":"[^"]{1,40}",'
+    rb'(?:"original":(?:null|"[^"]{1,128}"),)?"data":\{(?:"kind":"(transfer)",)?'
+    rb'"chain_id":"?([0-9]{1,20})"?,"block_number":"?[0-9]{1,20}"?,"block_hash":"(0x[0-9a-f]{64})",'
+    rb'"block_timestamp":"?[0-9]{1,20}"?,"transaction_hash":"0x[0-9a-f]{64}","transaction_index":"?([0-9]{1,20})"?'
+    rb'(?:,"log_index":"?([0-9]{1,20})"?)?'
+)
+"""The beginning of each webhook body about a log or a transfer."""
+
+
+class BodyOrigin(NamedTuple):
+    """The event that a webhook is about.
+
+    `block` is `<chain>:<block hash>`; `position` a log's index in it, or `t` and the index of a transfer's
+    transaction.
+    """
+
+    block: str
+    position: str
+    is_removal: bool
+
+
+def parse_body_origin(body: bytes) -> BodyOrigin | None:
+    """Read the origin of a webhook. Returns None unless its body is about a log or a transfer."""
+    found = _BODY.match(body)
+    if found is None:
+        return None
+    kind, transfer, chain_id, block_hash, transaction, log = found.groups()
+    if (transfer is None) != (log is not None):
+        return None
+    position = f"t{transaction.decode()}" if log is None else log.decode()
+    return BodyOrigin(f"{chain_id.decode()}:{block_hash.decode()}", position, kind == b"removed")

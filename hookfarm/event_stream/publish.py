@@ -1,7 +1,7 @@
 """What the ingestor writes: events and the checkpoint behind them, and what a reorg takes back."""
 
 from collections.abc import Mapping, Sequence
-from enum import IntEnum
+from enum import StrEnum
 
 import redis
 
@@ -11,17 +11,21 @@ from hookfarm.store import keys
 from hookfarm.store.clients import Argument
 from hookfarm.store.scripts import Script
 
-_PUBLISH = Script("publish", "types")
-_REWIND = Script("rewind", "types")
-_TELL_HEADS = Script("tell_heads", "types")
+_PUBLISH = Script("publish")
+_REWIND = Script("rollback")
+_TELL_HEADS = Script("set_finality_heads")
 
 
-class Publication(IntEnum):
-    """What became of an attempt to publish. Its truth: whether anything was published."""
+class Publication(StrEnum):
+    """The result of an attempt to publish."""
 
-    REFUSED = 0
-    DONE = 1
-    DONE_TRANSFERS_WANTED = 2
+    REFUSED = "refused"
+    DONE = "published"
+    DONE_TRANSFERS_WANTED = "published_transfers_wanted"
+
+    @property
+    def published(self) -> bool:
+        return self is not Publication.REFUSED
 
 
 async def publish(
@@ -45,7 +49,8 @@ async def publish(
     points = (_encoded(expected), blocks[-1].point.encode())
     arguments: tuple[Argument, ...] = (*points, KEPT_BLOCKS, int(with_transfers), b"\n".join(added), *table)
     touched = (*_ingestor_keys(chain_id), keys.transfers(chain_id))
-    return Publication(await _PUBLISH.call_async(client, touched, arguments))
+    result: bytes = await _PUBLISH.call_async(client, touched, arguments)
+    return Publication(result.decode())
 
 
 async def transfers_wanted(client: "redis.asyncio.Redis", chain_id: int) -> bool:
@@ -66,7 +71,8 @@ async def rewind(
     """
     confirming = (keys.head_marks(chain_id), keys.confirmed_heads(chain_id))
     arguments: tuple[Argument, ...] = (_encoded(expected), target.encode(), *withdrawn)
-    return bool(await _REWIND.call_async(client, (*_ingestor_keys(chain_id), *confirming), arguments))
+    result = await _REWIND.call_async(client, (*_ingestor_keys(chain_id), *confirming), arguments)
+    return bool(result == b"rolled_back")
 
 
 async def tell_heads(client: "redis.asyncio.Redis", chain_id: int, told: Mapping[str, Checkpoint | None]) -> None:

@@ -1,7 +1,7 @@
 """The counters in a processor's slot, and what the farm reports of them: service status and metrics."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TypedDict, cast
 
 from hookfarm.farm.scoreboard import Slot
 from hookfarm.metrics import Family, counter, gauge
@@ -45,6 +45,17 @@ _COUNTER_METRICS = {
 }
 
 
+class ProcessorReport(TypedDict, total=False):
+    """The processors' part of the status: totals since the farm started, and the chains that they read."""
+
+    events_read: int
+    events_matched: int
+    jobs_enqueued: int
+    rejected: int
+    reclaimed: int
+    chains: list[int]
+
+
 def set_chains(slot: Slot, chain_ids: Sequence[int]) -> None:
     """Store the chains that a processor reads in its slot."""
     reported = chain_ids[:MAX_CHAINS]
@@ -69,10 +80,10 @@ def blocking_clients(slots: Sequence[Slot]) -> list[int]:
     return [slot.counter(CLIENT_ID) for slot in slots if slot.pid and slot.counter(CLIENT_ID)]
 
 
-def report(slots: Sequence[Slot]) -> dict[str, Any]:
-    """The processors' part of the service status: totals since the farm started, and the chains they read."""
+def report(slots: Sequence[Slot]) -> ProcessorReport:
+    """Return the processors' part of the status."""
     totals = {name: sum(slot.counter(index) for slot in slots) for name, index in _TOTALS.items()}
-    return {**totals, "chains": read_chains(slots)}
+    return cast(ProcessorReport, {**totals, "chains": read_chains(slots)})
 
 
 def families(slots: Sequence[Slot]) -> Iterable[Family]:

@@ -34,7 +34,7 @@ _SECRET = re.compile(r"whsec_(?:[0-9A-Za-z+/]{4})*(?:[0-9A-Za-z+/]{2}==|[0-9A-Za
 _NOT_GIVEN = {"id", "disabled_reason"}
 """What an endpoint shows of itself and nobody may set."""
 _LONGEST_ID = 100
-_CHANGE_ENDPOINT = Script("change_endpoint", "facts")
+_CHANGE_ENDPOINT = Script("change_endpoint")
 
 
 @dataclass(frozen=True)
@@ -234,8 +234,8 @@ class Registry:
         touched = (keys.ENDPOINTS, keys.REGISTRY_REVISION, keys.REGISTRY_CHANGES, *map(keys.checkpoint, chains))
         stored, limits = (orjson.dumps(changed.stored()), _limits(changed)) if changed else (b"", "")
         arguments: list[str | bytes] = [endpoint_id, stored, limits, _transfer_chains(changed), *expected]
-        checkpoints = _CHANGE_ENDPOINT.call(self._client, touched, arguments)
-        if checkpoints is None:
+        result, *checkpoints = _CHANGE_ENDPOINT.call(self._client, touched, arguments)
+        if result == b"conflict":
             return None
         return {
             chain: int(number) + 1 if number else None for chain, number in zip(chains, checkpoints, strict=True)
@@ -250,7 +250,7 @@ def _transfer_chains(endpoint: Endpoint | None) -> str:
 
 
 def _limits(endpoint: Endpoint) -> str:
-    """What the scripts of the queue have to know of an endpoint; see store/lua/shared/ledger.lua."""
+    """What the scripts of the queue have to know of an endpoint; see store/lua/shared/window.lua."""
     most, rate = endpoint.max_in_flight or 0, endpoint.rate_limit_per_second or 0
     limits = f"{int(not endpoint.enabled)} {most} {rate:.6g} {int(endpoint.ordered)}"
     return "" if limits == "0 0 0 0" else limits

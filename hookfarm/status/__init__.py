@@ -1,12 +1,22 @@
-"""The whole farm at a glance, read from Redis: what `status`, `top` and `demo` show, and the API's stats.
+"""State of the whole farm, read from Redis: for `status`, `top`, `demo` and the API.
 
-A picture is JSON: what the services say of themselves, how much waits at each hop, how fast it flows. Taking one
-costs two round trips and some forty commands that each take the same time whatever is in the keys.
+A snapshot is JSON: the status of each service, the depths of each hop, and rates. It costs two round trips and
+some forty commands of constant time.
 """
 
-from hookfarm.status.chains import with_unheard
+from hookfarm.status.chains import ChainStatus, with_configured
 from hookfarm.status.rates import Rates
-from hookfarm.status.services import SILENT_SECONDS
-from hookfarm.status.snapshot import Picture, take, take_async
+from hookfarm.status.readiness import STALE_MS, ServiceStatus, is_stale
+from hookfarm.status.snapshot import Snapshot, take_snapshot, take_snapshot_async
 
-__all__ = ["SILENT_SECONDS", "Picture", "Rates", "take", "take_async", "with_unheard"]
+__all__ = [
+    "STALE_MS",
+    "ChainStatus",
+    "Rates",
+    "ServiceStatus",
+    "Snapshot",
+    "is_stale",
+    "take_snapshot",
+    "take_snapshot_async",
+    "with_configured",
+]

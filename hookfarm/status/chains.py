@@ -1,53 +1,91 @@
-"""Where each chain stands, from what its ingestor says and what is known of its safe and finalized block."""
+"""State of each chain, from its ingestor's report and its finality heads."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Annotated, NotRequired, TypedDict, cast
 
-import redis
-
+from hookfarm import timestamps
+from hookfarm.event_ingestor.status import CatchUp, ChainReport, NodeStatus
 from hookfarm.store import keys
-
-_LEFT_OUT = ("catching_up", "block_timestamp")
-_UNKNOWN = ("head", "checkpoint", "lag_blocks", "lag_seconds", "safe", "finalized", "rpc_requests_per_block")
+from hookfarm.store.clients import AnyPipeline
 
 
-def ask(pipe: "redis.client.Pipeline | redis.asyncio.client.Pipeline", chain_id: int) -> None:
-    """One reply, for `row`."""
+class ChainStatus(TypedDict):
+    """One chain. Counts are since the farm started; null = unknown, as no ingestor has reached the chain."""
+
+    chain_id: int
+    head: int | None
+    checkpoint: int | None
+    lag_blocks: int | None
+    lag_ms: Annotated[int | None, "Age of the checkpoint's block; 0 at the head."]
+    safe: int | None
+    finalized: int | None
+    ready: bool
+    reason: Annotated[str, "Empty while the chain is ready."]
+    rpc_requests_per_block: float | None
+    events_published: int | None
+    nodes: Annotated[list[NodeStatus], "The preferred one comes first."]
+    catch_up: Annotated[CatchUp | None, "null unless the chain is far behind its head."]
+    events_removed: NotRequired[int]
+    reorgs: NotRequired[int]
+    reorgs_beyond_memory: NotRequired[int]
+    blocks_repaired: NotRequired[int]
+    head_seen_at: NotRequired[str | None]
+    rpc_requests: NotRequired[int]
+
+
+def request_heads(pipe: AnyPipeline, chain_id: int) -> None:
+    """Add the read of the finality heads to a pipeline; it has one reply, for `chain_status`."""
     pipe.hmget(keys.heads(chain_id), ["safe", "finalized"])
 
 
-def row(told: Mapping[str, Any], heads: Sequence[bytes | None], service_why: str, now: float) -> dict[str, Any]:
-    """A chain as the API shows it. `lag_seconds`: None where its checkpoint's time is not known yet.
-
-    It is ready where nothing keeps its ingestor from following it; `service_why` is why none runs at all.
-    """
+def chain_status(
+    report: ChainReport, heads: Sequence[bytes | None], service_reason: str, now: float
+) -> ChainStatus:
+    """Return the state of one chain. `service_reason` is why its ingestor as a whole is not ready."""
     safe, finalized = (None if number is None else int(number) for number in heads)
-    reason = told.get("reason") or service_why
-    return {
-        **{name: value for name, value in told.items() if name not in _LEFT_OUT},
-        "lag_seconds": _lag_seconds(told, now),
+    reason = report.get("reason") or service_reason
+    found = {
+        **{name: value for name, value in report.items() if name != "checkpoint_at"},
+        "lag_ms": _lag_ms(report, now),
         "safe": safe,
         "finalized": finalized,
         "ready": not reason,
         "reason": reason,
-        "nodes": told.get("nodes", []),
-        "catch_up": told.get("catching_up"),
+        "nodes": report.get("nodes", []),
+        "catch_up": report.get("catch_up"),
     }
+    return cast(ChainStatus, found)
 
 
-def _lag_seconds(told: Mapping[str, Any], now: float) -> float | None:
-    """0 at the head; behind it, how old the last published block is."""
-    if not told.get("lag_blocks"):
-        return 0.0
-    published_at = told.get("block_timestamp")
-    return round(max(0.0, now - published_at), 1) if published_at else None
-
-
-def with_unheard(rows: Iterable[dict[str, Any]], configured: Iterable[int]) -> list[dict[str, Any]]:
-    """The rows by id, and one for each chain that is configured and whose ingestor has said nothing so far."""
-    found = {row["chain_id"]: row for row in rows}
-    nothing: dict[str, Any] = {**dict.fromkeys(_UNKNOWN), "events_published": 0, "nodes": [], "catch_up": None}
+def with_configured(chains: Iterable[ChainStatus], configured: Iterable[int]) -> list[ChainStatus]:
+    """Return the chains by id, and one that is not ready for each configured chain without a report."""
+    found = {chain["chain_id"]: chain for chain in chains}
     for chain_id in configured:
-        unheard = {"chain_id": chain_id, **nothing, "ready": False, "reason": "no ingestor has reached it"}
-        found.setdefault(chain_id, unheard)
+        found.setdefault(chain_id, _unreached(chain_id))
     return [found[chain_id] for chain_id in sorted(found)]
+
+
+def _lag_ms(report: ChainReport, now: float) -> int | None:
+    """Return the age of the last published block, 0 at the head, None if its time is unknown."""
+    if not report.get("lag_blocks"):
+        return 0
+    published_at = report.get("checkpoint_at")
+    return max(0, round((now - timestamps.parse(published_at)) * 1000)) if published_at else None
+
+
+def _unreached(chain_id: int) -> ChainStatus:
+    return {
+        "chain_id": chain_id,
+        "head": None,
+        "checkpoint": None,
+        "lag_blocks": None,
+        "lag_ms": None,
+        "safe": None,
+        "finalized": None,
+        "ready": False,
+        "reason": "no ingestor has reached it",
+        "rpc_requests_per_block": None,
+        "events_published": 0,
+        "nodes": [],
+        "catch_up": None,
+    }

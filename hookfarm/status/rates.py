@@ -1,4 +1,4 @@
-"""Deliveries per second, from totals that are looked at now and then."""
+"""Deliveries per second, from the totals in successive statuses."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -6,23 +6,23 @@ from typing import Any
 
 from hookfarm import timestamps
 
-RATE_SECONDS = 5.0
-"""What the rate is the average of: longer than a block, so that a burst a block shows as its mean."""
-KEPT_SAMPLES = 100
-SECOND = 0.95
-"""A status written a little early still makes its second full."""
+MEAN_SECONDS = 5.0
+"""Longer than the time between two blocks, so that a burst per block shows as its mean."""
+MAX_SAMPLES = 100
+MIN_SECOND = 0.95
+"""A status that is written a little early still completes its second."""
 
 
 class Rates:
-    """One per viewer. By the clock of the farm: it does not matter how often or how evenly somebody looks."""
+    """One per viewer. Counts by the clock of the farm, so the times of the calls do not matter."""
 
     def __init__(self) -> None:
-        self._samples: deque[tuple[float, int]] = deque(maxlen=KEPT_SAMPLES)
+        self._samples: deque[tuple[float, int]] = deque(maxlen=MAX_SAMPLES)
 
-    def note(self, status: Mapping[str, Any]) -> None:
-        """Takes the delivery processes' status, if it was written since the last one.
+    def observe(self, status: Mapping[str, Any]) -> None:
+        """Add the status of the delivery processes, if it is newer than the last one.
 
-        A count that fell is a farm that began anew.
+        A total that fell belongs to a farm that was started again.
         """
         delivered, timestamp = status.get("delivered"), status.get("timestamp")
         if delivered is None or timestamp is None:
@@ -35,21 +35,21 @@ class Rates:
 
     @property
     def per_second(self) -> float | None:
-        """The mean of the last RATE_SECONDS; None before there are two looks."""
+        """The mean of the last MEAN_SECONDS; None before the second sample."""
         if len(self._samples) < 2:
             return None
         now, total = self._samples[-1]
-        recent = [s for s in self._samples if now - RATE_SECONDS <= s[0] < now] or [self._samples[-2]]
+        recent = [s for s in self._samples if now - MEAN_SECONDS <= s[0] < now] or [self._samples[-2]]
         began, before = recent[0]
         return (total - before) / (now - began)
 
     @property
     def each_second(self) -> tuple[float, ...]:
-        """One rate for each second or so, however often the farm writes; the latest last."""
+        """One rate per second or so, the latest last, however often the farm writes its status."""
         rates: list[float] = []
         began, before = self._samples[0] if self._samples else (0.0, 0)
         for now, total in self._samples:
-            if now - began >= SECOND:
+            if now - began >= MIN_SECOND:
                 rates.append((total - before) / (now - began))
                 began, before = now, total
         return tuple(rates)

@@ -1,104 +1,188 @@
-"""Readiness as others see it: `<service>:ready` and `<service>:status` in Redis.
+"""Readiness and status of the services in Redis: the keys `<service>:ready` and `<service>:status`.
 
 The ready key is exactly `true` and lives for a minute; it is refreshed at a third of that while the service
-really is ready, and deleted when it is not or is about to stop. Whoever dies without a word takes it along
-within that minute.
+is ready, and deleted when it is not or is about to stop. The keys of a farm that dies expire within that minute.
 """
 
 import os
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast
 
 import orjson
 import redis
 
 from hookfarm import timestamps
+from hookfarm.event_ingestor.status import IngestorReport
+from hookfarm.message_processor.telemetry import ProcessorReport
 from hookfarm.store import keys
+from hookfarm.store.clients import AnyPipeline, Client
+from hookfarm.webhook_delivery.telemetry import DeliveryReport
 
 TTL_SECONDS = 60
 REFRESH_SECONDS = TTL_SECONDS / 3
 WAIT_POLL_SECONDS = 0.02
+STALE_MS = 5000
+"""A status older than this is stale; the keeper writes twice a second."""
 _HOST = socket.gethostname()
+_REPLIES = 3
 
 
-def publish(client: "redis.Redis", service: str, status: Mapping[str, Any]) -> None:
-    """Says that the service is ready, for the next minute."""
+class WorkerBackoff(TypedDict):
+    """A worker in crash back-off."""
+
+    process: str
+    reason: str
+    tries: int
+    retry_in_ms: int
+
+
+class ServiceStatus(TypedDict):
+    """State of one service: its ready key, the status that its keeper wrote, and the age of that status.
+
+    Without a status only the first three fields are known; `status_age_ms` is then None.
+    """
+
+    ready: bool
+    reason: str
+    status_age_ms: int | None
+    timestamp: NotRequired[str]
+    host: NotRequired[str]
+    pid: NotRequired[int]
+    workers: NotRequired[int]
+    workers_up: NotRequired[int]
+    backoff: NotRequired[list[WorkerBackoff]]
+
+
+class IngestorStatus(ServiceStatus, IngestorReport):
+    pass
+
+
+class ProcessorStatus(ServiceStatus, ProcessorReport):
+    pass
+
+
+class DeliveryStatus(ServiceStatus, DeliveryReport):
+    pass
+
+
+class Services(TypedDict):
+    """The status of each service, in the order in which they start."""
+
+    message_processor: ProcessorStatus
+    webhook_delivery: DeliveryStatus
+    event_ingestor: IngestorStatus
+
+
+def publish(client: Client, service: str, status: Mapping[str, Any]) -> None:
+    """Set the ready key for the next minute, and write the status."""
     with client.pipeline(transaction=True) as pipe:
         pipe.set(keys.ready(service), "true", ex=TTL_SECONDS)
         pipe.set(keys.status(service), _encode(status, ready=True), ex=TTL_SECONDS)
         pipe.execute()
 
 
-def withdraw(client: "redis.Redis", service: str, status: Mapping[str, Any]) -> None:
-    """Says that the service is not ready, and why."""
+def withdraw(client: Client, service: str, status: Mapping[str, Any]) -> None:
+    """Delete the ready key, and write the status with its reason."""
     with client.pipeline(transaction=True) as pipe:
         pipe.delete(keys.ready(service))
         pipe.set(keys.status(service), _encode(status, ready=False), ex=TTL_SECONDS)
         pipe.execute()
 
 
-def describe(client: "redis.Redis", service: str, status: Mapping[str, Any], ready: bool) -> None:
-    """Refreshes the status alone."""
+def write_status(client: Client, service: str, status: Mapping[str, Any], ready: bool) -> None:
+    """Write the status alone."""
     client.set(keys.status(service), _encode(status, ready), ex=TTL_SECONDS)
 
 
-def restore(client: "redis.Redis", service: str) -> None:
-    """Says it again where Redis has lost it, or another farm that stops has deleted it."""
+def reassert(client: Client, service: str) -> None:
+    """Set the ready key again if Redis has lost it, or another farm that stops has deleted it."""
     client.set(keys.ready(service), "true", ex=TTL_SECONDS, nx=True)
 
 
-def forget(client: "redis.Redis", services: Sequence[str]) -> None:
-    """The farm is stopping: none of its services is ready, nor has a status."""
+def clear(client: Client, services: Sequence[str]) -> None:
+    """Delete both keys of each service: the farm is stopping."""
     names = [key(service) for service in services for key in (keys.ready, keys.status)]
     if names:
         client.delete(*names)
 
 
-def disown(client: "redis.Redis", service: str) -> None:
-    """Deletes what a farm of this host said of the service; another host's word is not ours to take."""
-    said = status(client, service)
-    if said is not None and said.get("host") == _HOST:
-        forget(client, [service])
+def delete_own(client: Client, service: str) -> None:
+    """Delete both keys of the service if a farm of this host wrote them."""
+    found = read_status(client, service)
+    if found is not None and found.get("host") == _HOST:
+        clear(client, [service])
 
 
-def is_ready(client: "redis.Redis", service: str) -> bool:
+def is_ready(client: Client, service: str) -> bool:
     return client.get(keys.ready(service)) == b"true"
 
 
-def status(client: "redis.Redis", service: str) -> dict[str, Any] | None:
-    """What the service last said of itself, None where it has not for a minute."""
-    stored = client.get(keys.status(service))
-    if stored is None:
-        return None
-    try:
-        found = orjson.loads(stored)
-    except orjson.JSONDecodeError:
-        return None
-    return found if isinstance(found, dict) else None
+def read_status(client: Client, service: str) -> dict[str, Any] | None:
+    """Return the status as its keeper wrote it. Returns None if there is none."""
+    return _decode(cast(bytes | None, client.get(keys.status(service))))
 
 
-def wait(client: "redis.Redis", service: str, timeout_seconds: float, pause: Callable[[float], None]) -> bool:
-    """Polls until the service is ready; False once `timeout_seconds` have passed. `pause` waits that long.
+def request_services(pipe: AnyPipeline) -> None:
+    """Add the reads of all services to a pipeline; `parse_services` reads their replies."""
+    for service in keys.SERVICES:
+        pipe.get(keys.ready(service))
+        pipe.get(keys.status(service))
+        pipe.pttl(keys.status(service))
 
-    A Redis that does not answer yet is waited for like the service: it may be starting too.
+
+def parse_services(replies: Sequence[Any]) -> Services:
+    """Return the status of each service.
+
+    A status that has not been written for a while stays until its key expires; `status_age_ms` shows its age.
+    """
+    parts = (replies[start : start + _REPLIES] for start in range(0, _REPLIES * len(keys.SERVICES), _REPLIES))
+    found = {service: _service(*part) for service, part in zip(keys.SERVICES, parts, strict=True)}
+    return cast(Services, found)
+
+
+def is_stale(service: ServiceStatus) -> bool:
+    """Return whether the keeper of a service has stopped writing its status."""
+    return (service["status_age_ms"] or 0) > STALE_MS
+
+
+def wait(client: Client, service: str, timeout_seconds: float, pause: Callable[[float], None]) -> bool:
+    """Poll until the service is ready; return False after `timeout_seconds`. `pause` sleeps between polls.
+
+    A Redis that does not answer counts as not ready: it may be starting, too.
     """
     deadline = time.monotonic() + timeout_seconds
-    while not _seen_ready(client, service):
+    while not _is_seen_ready(client, service):
         if time.monotonic() >= deadline:
             return False
         pause(WAIT_POLL_SECONDS)
     return True
 
 
-def _seen_ready(client: "redis.Redis", service: str) -> bool:
+def _is_seen_ready(client: Client, service: str) -> bool:
     try:
         return is_ready(client, service)
     except redis.RedisError:
         return False
 
 
+def _service(ready: bytes | None, stored: bytes | None, expires_in_ms: int) -> dict[str, Any]:
+    status = _decode(stored)
+    if status is None:
+        return {"ready": ready == b"true", "reason": "not running", "status_age_ms": None}
+    age_ms = max(0, TTL_SECONDS * 1000 - expires_in_ms)
+    return {"reason": "", **status, "ready": ready == b"true", "status_age_ms": age_ms}
+
+
 def _encode(status: Mapping[str, Any], ready: bool) -> bytes:
     now = timestamps.format_seconds(time.time())
     return orjson.dumps({"ready": ready, "timestamp": now, "host": _HOST, "pid": os.getppid(), **status})
+
+
+def _decode(stored: bytes | None) -> dict[str, Any] | None:
+    try:
+        status = None if stored is None else orjson.loads(stored)
+    except orjson.JSONDecodeError:
+        return None
+    return status if isinstance(status, dict) else None

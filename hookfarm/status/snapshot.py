@@ -1,129 +1,220 @@
-"""Taking a picture: first what the services say and which backfills there are, then what is in the keys of the
-chains and backfills named.
+"""The snapshot of a farm, in two round trips: first services and newest backfills, then the depths of both hops.
 
-The same questions go over a blocking client (the command line) and an asynchronous one (the API).
+The same commands go over a blocking client (the command line) and an asynchronous one (the API).
 """
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
-
-import redis
+from typing import Annotated, Any, TypedDict
 
 import hookfarm
 from hookfarm import delivery_queue, timestamps
 from hookfarm.backfill import state
-from hookfarm.backfill.state import Backfill
-from hookfarm.status import chains, services, streams
-from hookfarm.status.services import Services
+from hookfarm.backfill.state import Backfill, BackfillStatus
+from hookfarm.delivery_queue import Depths
+from hookfarm.status import chains, readiness
+from hookfarm.status.chains import ChainStatus
+from hookfarm.status.readiness import Services
 from hookfarm.store import keys
-from hookfarm.store.clients import ResponseError
+from hookfarm.store.clients import AnyPipeline, AsyncClient, Client, ResponseError
+from hookfarm.webhook_delivery.telemetry import LatencyQuantiles
 
-Picture = dict[str, Any]
-
-MOST_BACKFILLS = 10
-"""Of those with the last signs of life, which are those that run; a picture may not cost more for many."""
-
-_QUANTILES = ("post_seconds", "queued_to_delivered_seconds")
+MAX_BACKFILLS = 10
+"""Those with the newest heartbeat; the cost of a snapshot must not grow with the number of backfills."""
+STREAM_REPLIES = 2
 
 
-def take(client: "redis.Redis") -> Picture:
-    """A picture of now; redis-py's errors pass through."""
+class StreamDepths(TypedDict):
+    """Depths of a chain's stream; null where its key holds another type."""
+
+    chain_id: int
+    length: Annotated[int | None, "`pending` and `lag` together."]
+    pending: Annotated[int | None, "Entries that a processor has read and not acked."]
+    lag: Annotated[int | None, "Entries that no processor has read."]
+
+
+class QueueDepths(TypedDict):
+    """Undelivered jobs by state."""
+
+    queued: Annotated[int, "In the list."]
+    open: Annotated[int, "In the list or in a worker."]
+    parked: int
+    retry: int
+    dead: int
+    unconfirmed: int
+    backfill: Annotated[int, "In backfill queues."]
+
+
+class Latencies(TypedDict):
+    """Since the farm started."""
+
+    post_ms: LatencyQuantiles
+    queued_to_delivered_ms: LatencyQuantiles
+
+
+class DeliveryStats(TypedDict):
+    """Totals since the farm started, and latencies of the last seconds; null = unknown."""
+
+    activity: Annotated[str, "A letter for each worker: b blocked in BRPOP, p posting, r restarting, s stalled."]
+    delivered: int | None
+    failed_attempts: int | None
+    dead: int | None
+    per_second: Annotated[float | None, "Mean of the last five seconds; null in the first snapshot."]
+    post_ms: LatencyQuantiles
+    queued_to_delivered_ms: LatencyQuantiles
+    since_start: Latencies
+
+
+class EndpointTotals(TypedDict):
+    total: int
+    enabled: int
+    circuit_open: int
+
+
+class Snapshot(TypedDict):
+    """The state of the farm at one time."""
+
+    timestamp: str
+    version: str
+    services: Services
+    chains: list[ChainStatus]
+    streams: list[StreamDepths]
+    queue: QueueDepths
+    backfills: Annotated[list[BackfillStatus], "Unfinished ones among the ten with the newest heartbeat."]
+    delivery: DeliveryStats
+    endpoints: EndpointTotals
+
+
+def take_snapshot(client: Client) -> Snapshot:
+    """Return the state of the farm. Raises RedisError."""
     with client.pipeline(transaction=False) as pipe:
-        _ask_first(pipe)
-        first = _First(pipe.execute())
+        _request_services(pipe)
+        first = _FirstReplies(pipe.execute())
     with client.pipeline(transaction=True) as pipe:
-        _ask(pipe, first)
-        return _picture(first, pipe.execute(raise_on_error=False), time.time())
+        _request_depths(pipe, first)
+        return _parse(first, pipe.execute(raise_on_error=False), time.time())
 
 
-async def take_async(client: "redis.asyncio.Redis") -> Picture:
-    """As `take`."""
+async def take_snapshot_async(client: AsyncClient) -> Snapshot:
+    """Return the state of the farm. Raises RedisError."""
     async with client.pipeline(transaction=False) as pipe:
-        _ask_first(pipe)
-        first = _First(await pipe.execute())
+        _request_services(pipe)
+        first = _FirstReplies(await pipe.execute())
     async with client.pipeline(transaction=True) as pipe:
-        _ask(pipe, first)
-        return _picture(first, await pipe.execute(raise_on_error=False), time.time())
+        _request_depths(pipe, first)
+        return _parse(first, await pipe.execute(raise_on_error=False), time.time())
 
 
-class _First:
-    """What is known after the first round trip."""
+def request_stream(pipe: AnyPipeline, chain_id: int) -> None:
+    """Add the reads of a chain's stream to a pipeline; STREAM_REPLIES replies, for `parse_stream`.
+
+    The second is an error if there is no such stream.
+    """
+    pipe.xlen(keys.events(chain_id))
+    pipe.xinfo_groups(keys.events(chain_id))
+
+
+def parse_stream(chain_id: int, replies: Sequence[Any]) -> StreamDepths:
+    length, groups = replies
+    if isinstance(length, ResponseError):
+        return {"chain_id": chain_id, "length": None, "pending": None, "lag": None}
+    found = [] if isinstance(groups, ResponseError) else groups
+    pending = sum(group["pending"] for group in found if group["name"] == keys.PROCESSOR_GROUP.encode())
+    return {"chain_id": chain_id, "length": length, "pending": pending, "lag": max(0, length - pending)}
+
+
+class _FirstReplies:
+    """Result of the first round trip; `chain_ids` have an ingestor or are read by a processor."""
 
     def __init__(self, replies: Sequence[Any]) -> None:
-        self.services = services.told(replies)
-        self.chain_ids = services.chain_ids(self.services)
+        self.services = readiness.parse_services(replies)
+        followed = [chain["chain_id"] for chain in self.services["event_ingestor"].get("chains", ())]
+        self.chain_ids = sorted({*followed, *self.services["message_processor"].get("chains", ())})
         self.backfills = [name.decode() for name in replies[-1]]
 
 
-def _ask_first(pipe: "redis.client.Pipeline | redis.asyncio.client.Pipeline") -> None:
-    services.ask(pipe)
-    state.ask_newest(pipe, MOST_BACKFILLS)
+def _request_services(pipe: AnyPipeline) -> None:
+    readiness.request_services(pipe)
+    state.ask_newest(pipe, MAX_BACKFILLS)
 
 
-def _ask(pipe: "redis.client.Pipeline | redis.asyncio.client.Pipeline", first: _First) -> None:
-    delivery_queue.ask_depths(pipe)
+def _request_depths(pipe: AnyPipeline, first: _FirstReplies) -> None:
+    delivery_queue.request_depths(pipe)
     pipe.hlen(keys.UNCONFIRMED)
+    pipe.hlen(keys.BACKFILL_JOBS)
     pipe.hlen(keys.ENDPOINTS)
     pipe.scard(keys.DISABLED_ENDPOINTS)
     pipe.zcard(keys.OPEN_CIRCUITS)
-    pipe.hlen(keys.BACKFILL_JOBS)
     state.ask(pipe, first.backfills)
     for chain_id in first.chain_ids:
-        streams.ask(pipe, chain_id)
-        chains.ask(pipe, chain_id)
+        request_stream(pipe, chain_id)
+        chains.request_heads(pipe, chain_id)
 
 
-_COUNTED = delivery_queue.DEPTHS_ASKED + 5
+_COUNTED = delivery_queue.DEPTH_REPLIES + 5
 
 
-def _picture(first: _First, replies: list[Any], now: float) -> Picture:
-    told, by_chain = first.services, _COUNTED + state.replies_to(first.backfills)
+def _parse(first: _FirstReplies, replies: list[Any], now: float) -> Snapshot:
+    by_chain = _COUNTED + state.replies_to(first.backfills)
     for reply in replies[:by_chain]:
         if isinstance(reply, ResponseError):
             raise reply
-    unconfirmed, endpoints, disabled, circuits, in_lanes = replies[delivery_queue.DEPTHS_ASKED : _COUNTED]
-    size = streams.REPLIES + 1
-    places = range(by_chain, len(replies), size)
-    of_chains = {chain_id: replies[i : i + size] for chain_id, i in zip(first.chain_ids, places, strict=True)}
+    depths = delivery_queue.parse_depths(replies)
+    unconfirmed, in_backfills, endpoints, disabled, circuits = replies[delivery_queue.DEPTH_REPLIES : _COUNTED]
+    size = STREAM_REPLIES + 1
+    starts = range(by_chain, len(replies), size)
+    of_chains = {
+        chain: replies[start : start + size] for chain, start in zip(first.chain_ids, starts, strict=True)
+    }
     return {
         "timestamp": timestamps.format_seconds(now),
         "version": hookfarm.__version__,
-        "services": told,
-        "chains": _chains(told, {chain_id: part[-1] for chain_id, part in of_chains.items()}, now),
-        "streams": [streams.row(chain_id, part[:-1]) for chain_id, part in of_chains.items()],
-        "queue": {
-            **asdict(delivery_queue.depths_answered(replies)),
-            "unconfirmed": unconfirmed,
-            "in_lanes": in_lanes,
-        },
+        "services": first.services,
+        "chains": _chains(first.services, {chain_id: part[-1] for chain_id, part in of_chains.items()}, now),
+        "streams": [parse_stream(chain_id, part[:-1]) for chain_id, part in of_chains.items()],
+        "queue": _queue(depths, unconfirmed, in_backfills),
         "backfills": _unfinished(state.answered(first.backfills, replies[_COUNTED:by_chain])),
-        "delivery": _delivery(told),
+        "delivery": _delivery(first.services),
         "endpoints": {"total": endpoints, "enabled": endpoints - disabled, "circuit_open": circuits},
     }
 
 
-def _unfinished(newest: Sequence[Backfill | None]) -> list[dict[str, Any]]:
-    """Those of them that run, or were stopped or killed before their end."""
+def _queue(depths: Depths, unconfirmed: int, in_backfills: int) -> QueueDepths:
+    return {
+        "queued": depths.queued,
+        "open": depths.open,
+        "parked": depths.parked,
+        "retry": depths.retry,
+        "dead": depths.dead,
+        "unconfirmed": unconfirmed,
+        "backfill": in_backfills,
+    }
+
+
+def _unfinished(newest: Sequence[Backfill | None]) -> list[BackfillStatus]:
     return [each.public() for each in newest if each is not None and each.done_ms is None]
 
 
-def _chains(told: Services, heads: dict[int, Any], now: float) -> list[dict[str, Any]]:
-    service = told[keys.EVENT_INGESTOR]
-    silent = (service.get("heard_seconds_ago") or 0) > services.SILENT_SECONDS
-    why = "nothing is heard of its ingestor" if silent else ""
-    return [chains.row(chain, heads[chain["chain_id"]], why, now) for chain in services.chains_told(told)]
+def _chains(services: Services, heads: dict[int, Any], now: float) -> list[ChainStatus]:
+    ingestor = services["event_ingestor"]
+    reason = "its ingestor has stopped reporting" if readiness.is_stale(ingestor) else ""
+    reports = ingestor.get("chains", [])
+    return [chains.chain_status(report, heads[report["chain_id"]], reason, now) for report in reports]
 
 
-def _delivery(told: Services) -> dict[str, Any]:
-    """Totals since the farm started, latencies of its last seconds; None where nothing is known."""
-    status = told[keys.WEBHOOK_DELIVERY]
-    nothing = {"p50": None, "p99": None}
+def _delivery(services: Services) -> DeliveryStats:
+    status = services["webhook_delivery"]
+    unknown: LatencyQuantiles = {"p50": None, "p99": None}
     return {
         "activity": status.get("activity", ""),
-        **{name: status.get(name) for name in ("delivered", "failed_attempts", "dead")},
+        "delivered": status.get("delivered"),
+        "failed_attempts": status.get("failed_attempts"),
+        "dead": status.get("dead"),
         "per_second": None,
-        **{name: status.get(f"recent_{name}") or nothing for name in _QUANTILES},
-        "since_start": {name: status.get(name) or nothing for name in _QUANTILES},
+        "post_ms": status.get("recent_post_ms") or unknown,
+        "queued_to_delivered_ms": status.get("recent_queued_to_delivered_ms") or unknown,
+        "since_start": {
+            "post_ms": status.get("post_ms") or unknown,
+            "queued_to_delivered_ms": status.get("queued_to_delivered_ms") or unknown,
+        },
     }

@@ -1,7 +1,7 @@
 """The one place that opens connections to Redis.
 
 Two kinds, because redis-py's defaults are wrong for a blocking pop: with its 5 s socket time-out and
-10 retries a `BRPOP` of 6 s is sent 11 times, and each of them may have popped something nobody reads.
+10 retries a `BRPOP` of 6 s is sent 11 times, and each of them may have popped an element that is never read.
 
 - `command_client`: ordinary commands. Short socket time-out, no silent retries.
 - `PipelinedConnection`: one connection for one loop that blocks in Redis. Several commands go out in one write and
@@ -35,7 +35,7 @@ from hookfarm.socket_timeouts import TIMED_OUT, set_timeout
 
 COMMAND_TIMEOUT_SECONDS = 5.0
 BLOCK_SLACK_SECONDS = 2.0
-"""How much longer than it asked to block a reader waits for the reply before it gives up."""
+"""How much longer than the blocking time a reader waits for the reply."""
 READ_BUFFER_BYTES = 16 * 1024
 """Per connection; redis-py's 64 kB would be a hundredth of a delivery process."""
 
@@ -52,11 +52,11 @@ AnyPipeline = redis.client.Pipeline | redis.asyncio.client.Pipeline
 
 
 class ForeignValue(ResponseError):
-    """A key holds what hookfarm never writes there; str() names the key and what must be in it."""
+    """A key holds a value that hookfarm never writes; str() names the key and what must be in it."""
 
 
 def parse_integer(key: str, reply: Reply) -> int:
-    """The number that `key` holds, 0 where there is none; ForeignValue where it is no number."""
+    """Return the number in the reply to a GET of `key`, 0 if there is none. Raises ForeignValue."""
     if isinstance(reply, ResponseError):
         raise reply
     try:
@@ -66,13 +66,13 @@ def parse_integer(key: str, reply: Reply) -> int:
 
 
 def pack(command: Sequence[Argument]) -> bytes:
-    """A command and its arguments -> the bytes that Redis reads."""
-    packed: bytes = hiredis.pack_command(tuple(command))  # type: ignore[arg-type]  # its stub says 1-tuple
+    """Encode a command for Redis."""
+    packed: bytes = hiredis.pack_command(tuple(command))  # type: ignore[arg-type]  # its stub has a 1-tuple
     return packed
 
 
 def command_client(url: str, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> Client:
-    """A client for ordinary commands; replies are bytes; errors surface at once."""
+    """Return a client for ordinary commands; replies are bytes, errors are raised at once."""
     return redis.Redis.from_url(
         url,
         protocol=2,
@@ -137,7 +137,7 @@ class PipelinedConnection:
         return self._socket is not None
 
     def send(self, packed: bytes) -> None:
-        """Everything in one write; connects first where there is no connection."""
+        """Send everything in one write; connect first if there is no connection."""
         self._read_prefetched()
         sock = self._socket or self._connect()
         try:
@@ -146,7 +146,7 @@ class PipelinedConnection:
             raise self._broken(error) from error
 
     def receive(self) -> Reply:
-        """The next reply; RedisError (connection, time-out) closes the connection."""
+        """Return the next reply. A RedisError (connection, time-out) closes the connection."""
         reply = self._reader.gets()
         while reply is _INCOMPLETE:
             self._read_more()
@@ -163,7 +163,7 @@ class PipelinedConnection:
 
     @property
     def has_prefetch(self) -> bool:
-        """Whether something was sent ahead whose replies were not received; False after an error."""
+        """Whether there are prefetched replies that were not received; False after an error."""
         return bool(self._unread or self._prefetched)
 
     def receive_prefetched(self) -> list[Reply]:
@@ -218,7 +218,7 @@ class PipelinedConnection:
 
 
 def unblock(client: Client, client_ids: Iterable[int]) -> None:
-    """Ends what these connections block in, as if its time were up."""
+    """End the blocking commands of these connections, as if they had timed out."""
     with client.pipeline(transaction=False) as pipe:
         for client_id in client_ids:
             pipe.client_unblock(client_id)

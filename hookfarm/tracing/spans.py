@@ -87,14 +87,14 @@ class Spans:
         own = block_span(f"{chain_id}:{block_hash}")
         self._start("block", own, None, SpanKind.PRODUCER, attributes, seen_ns).end()
 
-    def match(self, block: str, place: int | str, removed: bool, endpoints: int, read_ns: int) -> None:
-        """An event that has just been enqueued; `block` and `place` as in `identity`."""
+    def match(self, block: str, position: int | str, is_removal: bool, endpoints: int, read_ns: int) -> None:
+        """An event that has just been enqueued; `block` and `position` as in `identity`."""
         attributes: Attributes = {
-            "hookfarm.place": str(place),
-            "hookfarm.removed": removed,
+            "hookfarm.position": str(position),
+            "hookfarm.removed": is_removal,
             "hookfarm.endpoints": endpoints,
         }
-        own, parent = match_span(block, place, removed), block_span(block).span
+        own, parent = match_span(block, position, is_removal), block_span(block).span
         self._start("match", own, parent, SpanKind.CONSUMER, attributes, read_ns).end()
 
     def matches(self, results: Iterable[EntryResult], skipped: Container[bytes], read_ns: int) -> None:
@@ -138,12 +138,12 @@ class Spans:
         """Send the last spans, unless the collector is down; not beyond the child's grace."""
         if self._exporter.is_failing:
             return
-        child.slot.promise(FLUSH_SECONDS + 0.5)
+        child.slot.heartbeat(FLUSH_SECONDS + 0.5)
         until = time.monotonic() + FLUSH_SECONDS
         with signals_blocked():
             sending = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
             sending.start()
-        while sending.is_alive() and time.monotonic() < until and not child.out_of_grace:
+        while sending.is_alive() and time.monotonic() < until and not child.grace_expired:
             sending.join(_JOIN_SECONDS)
         if sending.is_alive():
             self._exporter.shutdown()  # It does not try again.

@@ -52,26 +52,26 @@ class Sweep:
 
         Removes farms of this host whose processes are gone at once, instead of after 45 s.
         """
-        for holder in delivery_queue.holders(client):
+        for holder in delivery_queue.farms(client):
             if _is_gone(holder):
-                delivery_queue.release(client, holder)
-        delivery_queue.hold(client, self._holder, 0, (), len(self._slots))
+                delivery_queue.clear_held(client, holder)
+        delivery_queue.publish_held(client, self._holder, 0, (), len(self._slots))
 
     def perform(self, client: redis.Redis) -> None:
         """Finish the round if every worker is accounted for, and begin the next."""
         if self._watermark is not None and self._all_accounted_for():
             sequences = [s.counter(telemetry.HELD_SEQUENCE) for s in self._slots if s.pid]
             held = [sequence for sequence in sequences if sequence]
-            orphans = delivery_queue.hold(client, self._holder, self._watermark, held, len(sequences))
+            orphans = delivery_queue.publish_held(client, self._holder, self._watermark, held, len(sequences))
             self._requeue(client, orphans)
             self._watermark = None
         if self._watermark is None:
-            self._watermark = delivery_queue.watermark(client)
+            self._watermark = delivery_queue.read_watermark(client)
             self._noted_ns = time.monotonic_ns()
 
     def leave(self, client: redis.Redis) -> None:
         """Call after the last worker is gone: removes the keys of this run. Its last jobs become orphans."""
-        delivery_queue.release(client, self._holder)
+        delivery_queue.clear_held(client, self._holder)
         client.delete(keys.reported(self._run))
 
     def _all_accounted_for(self) -> bool:

@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import TypedDict
 
 import redis
 
@@ -188,13 +188,36 @@ def polling_clients(slots: Sequence[Slot]) -> list[int]:
     return [slot.counter(CLIENT_ID) for slot in polling]
 
 
-class DeliveryStatus:
+class LatencyQuantiles(TypedDict):
+    """In ms; None = nothing was measured."""
+
+    p50: int | None
+    p99: int | None
+
+
+class DeliveryReport(TypedDict, total=False):
+    """The delivery processes' part of the status. `recent_…` are of the last seconds, the others since the farm
+    started. `activity` has a letter for each worker."""
+
+    delivered: int
+    failed_attempts: int
+    dead: int
+    returned: int
+    adopted: int
+    activity: str
+    post_ms: LatencyQuantiles
+    queued_to_delivered_ms: LatencyQuantiles
+    recent_post_ms: LatencyQuantiles
+    recent_queued_to_delivered_ms: LatencyQuantiles
+
+
+class DeliveryReporter:
     """The delivery part of the status: totals, each worker's activity, latencies of the run and recent ones."""
 
     def __init__(self) -> None:
         self._posts, self._waits = RollingQuantiles(), RollingQuantiles()
 
-    def __call__(self, slots: Sequence[Slot]) -> dict[str, Any]:
+    def __call__(self, slots: Sequence[Slot]) -> DeliveryReport:
         posts = totals_of(slots, POST_TIMES)
         waits = totals_of(slots, QUEUE_TIMES)
         return {
@@ -204,10 +227,10 @@ class DeliveryStatus:
             "returned": _total(slots, RETURNED),
             "adopted": _total(slots, ADOPTED),
             "activity": "".join(_activity_letter(slot) for slot in slots if slot.state != State.EMPTY),
-            "post_seconds": _quantiles(posts),
-            "queued_to_delivered_seconds": _quantiles(waits),
-            "recent_post_seconds": self._posts.quantiles(posts),
-            "recent_queued_to_delivered_seconds": self._waits.quantiles(waits),
+            "post_ms": _quantiles(posts),
+            "queued_to_delivered_ms": _quantiles(waits),
+            "recent_post_ms": self._posts.quantiles(posts),
+            "recent_queued_to_delivered_ms": self._waits.quantiles(waits),
         }
 
 
@@ -215,8 +238,13 @@ def _total(slots: Sequence[Slot], counter: int) -> int:
     return sum(slot.counter(counter) for slot in slots)
 
 
-def _quantiles(totals: Sequence[int]) -> dict[str, float | None]:
-    return {"p50": quantile_seconds(totals, 0.5), "p99": quantile_seconds(totals, 0.99)}
+def _quantiles(totals: Sequence[int]) -> LatencyQuantiles:
+    return {"p50": _quantile_ms(totals, 0.5), "p99": _quantile_ms(totals, 0.99)}
+
+
+def _quantile_ms(totals: Sequence[int], share: float) -> int | None:
+    seconds = quantile_seconds(totals, share)
+    return None if seconds is None else round(1000 * seconds)
 
 
 def _activity_letter(slot: Slot) -> str:
@@ -235,8 +263,8 @@ class RollingQuantiles:
         self._clock = clock
         self._kept: deque[tuple[float, Sequence[int]]] = deque()
 
-    def quantiles(self, totals: Sequence[int]) -> dict[str, float | None]:
-        """`p50` and `p99` in seconds of the observations of the last ROLLING_SECONDS; None if there are none."""
+    def quantiles(self, totals: Sequence[int]) -> LatencyQuantiles:
+        """Return the quantiles of the observations of the last ROLLING_SECONDS; None if there are none."""
         now = self._clock()
         while len(self._kept) > 1 and self._kept[1][0] <= now - ROLLING_SECONDS:
             self._kept.popleft()
@@ -244,4 +272,4 @@ class RollingQuantiles:
         if not self._kept or now - self._kept[-1][0] >= SAMPLE_SECONDS:
             self._kept.append((now, totals))
         added = [max(0, total - was) for total, was in zip(totals, before, strict=True)]
-        return {"p50": quantile_seconds(added, 0.5), "p99": quantile_seconds(added, 0.99)}
+        return _quantiles(added)

@@ -42,14 +42,14 @@ def address(farm: FarmProcess) -> str:
     """Of its dashboard, as `start` prints it."""
 
     def found() -> str:
-        said = re.search(r"http://\S+/#token=\S+(?=\n)", farm.stdout)
-        return said[0] if said else ""
+        address = re.search(r"http://\S+/#token=\S+(?=\n)", farm.stdout)
+        return address[0] if address else ""
 
     return eventually(found, PATIENCE_SECONDS, "the address of the dashboard")
 
 
 def until(page: Any, selector: str, words: str) -> None:
-    """Until an element that is so says that."""
+    """Wait until an element contains a text."""
     page.locator(selector, has_text=words).first.wait_for(timeout=1000 * PATIENCE_SECONDS)
 
 
@@ -104,7 +104,7 @@ def test_a_backfill_is_seen_while_it_runs_and_when_it_was_killed(
         slow.set_fault("latency", method="eth_getLogs", milliseconds=600)
         page.locator(".link-state.live").wait_for()
         assert not page.locator(".overview .backfills").is_visible()
-        assert not page.locator(".held .in_lanes").is_visible()
+        assert not page.locator(".held .backfill").is_visible()
         with running_command(*arguments(pipeline, endpoint, slow, "--from-block", "1")) as command:
             shown = ".overview .backfills li"
             until(page, f"{shown} .pill.good", "running")
@@ -115,7 +115,7 @@ def test_a_backfill_is_seen_while_it_runs_and_when_it_was_killed(
                 PATIENCE_SECONDS,
                 "its speed",
             )
-            page.locator(".held .in_lanes").wait_for()
+            page.locator(".held .backfill").wait_for()
             page.locator(shown).get_by_role("link").click()
             see_it_at_its_endpoint(page, pipeline, command)
 
@@ -128,7 +128,7 @@ def see_it_at_its_endpoint(page: Any, pipeline: Pipeline, command: RunningComman
     command.process.send_signal(signal.SIGKILL)
     command.wait()
     until(page, f"{shown} .pill.warn", "stopped")
-    until(page, shown, "no sign of life for")
+    until(page, shown, "no heartbeat for")
     page.keyboard.press("Escape")
     page.get_by_role("dialog").wait_for(state="detached")
     page.set_viewport_size(NARROW)

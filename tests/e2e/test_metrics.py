@@ -45,7 +45,7 @@ def add_dead_endpoint(redis_url: str) -> None:
 
 
 def drained(scraped: Scrape) -> bool:
-    return not (scraped.total("event_stream_length") or scraped.total("delivery_queue_jobs", place="open"))
+    return not (scraped.total("event_stream_length") or scraped.total("delivery_queue_jobs", state="open"))
 
 
 def at_rest(scraped: Scrape) -> bool:
@@ -80,7 +80,7 @@ def test_every_hop_is_counted_and_no_endpoint_is_named(pipeline: Pipeline, chain
     assert seen.total("webhook_delivery_attempt_duration_seconds_bucket", le="+Inf") == attempts
     assert seen.total("webhook_delivery_attempt_duration_seconds_sum") > 0
     assert seen.total("webhook_delivery_queue_to_delivered_seconds_count") == 28
-    assert seen.total("delivery_queue_jobs", place="dead") == 0
+    assert seen.total("delivery_queue_jobs", state="dead") == 0
     assert seen.total("delivery_queue_jobs") == 7
     assert seen.total("hookfarm_endpoints", state="enabled") == seen.total("message_processor_endpoints") == 2
     assert seen.total("hookfarm_processes_up", service=keys.WEBHOOK_DELIVERY) == 4

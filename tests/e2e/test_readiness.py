@@ -137,7 +137,7 @@ def test_the_key_goes_within_two_seconds_of_a_worker_that_hangs_and_comes_back_w
     worker = farm.workers()[f"{SERVICE} 1"]
     worker.suspend()
     eventually(lambda: client.get(KEY) is None, within=2.0, what="the withdrawal")
-    assert str((readiness.status(client, SERVICE) or {})["why"]).startswith(f"{SERVICE} 1 (silent for ")
+    assert str((readiness.read_status(client, SERVICE) or {})["reason"]).startswith(f"{SERVICE} 1 (silent for ")
     worker.resume()
     eventually(lambda: client.get(KEY) == b"true", what="the key's return")
     assert farm.workers()[f"{SERVICE} 1"] == worker, "it came back by itself"
@@ -150,10 +150,10 @@ def test_the_key_stays_while_a_killed_worker_is_replaced(farm: FarmProcess, clie
     before[f"{SERVICE} 0"].kill()
     eventually(lambda: len(farm.workers()) == 3 and farm.workers() != before, within=1.0, what="the replacement")
     eventually(lambda: blocked_in_brpop(client) == 3, what="the successor in BRPOP")
-    for _ in range(2):  # The keeper looks at the board more than once from one status to the next.
-        said = (readiness.status(client, SERVICE) or {})["timestamp"]
+    for _ in range(2):  # The keeper looks at the scoreboard more than once from one status to the next.
+        said = (readiness.read_status(client, SERVICE) or {})["timestamp"]
         eventually(
-            lambda old=said: (readiness.status(client, SERVICE) or {})["timestamp"] != old,  # type: ignore[misc]
+            lambda old=said: (readiness.read_status(client, SERVICE) or {})["timestamp"] != old,  # type: ignore[misc]
             what="the next status",
         )
     assert b"del" not in drained(listener)
@@ -195,7 +195,7 @@ def test_a_redis_that_dies_ends_readiness_and_its_return_renews_it(
 ) -> None:
     before = farm.workers()
     redis_server.kill()
-    eventually(lambda: "redis is gone" in farm.stderr, what="the keeper noticing")
+    eventually(lambda: "redis down" in farm.stderr, what="the keeper noticing")
     redis_server.start()
     with redis_server.client() as client:
         eventually(lambda: client.get(KEY) == b"true", within=3.0, what="readiness")

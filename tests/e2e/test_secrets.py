@@ -281,7 +281,7 @@ def assert_it_all_happened(scene: Scene) -> None:
         *("error=tls", "error=connection", "status=500", "status=410"),
     ):
         assert words in text, words
-    for words in ("redis is gone", "invalid username-password", "no permissions", '"outcome": "delivered"'):
+    for words in ("redis down", "invalid username-password", "no permissions", '"outcome": "delivered"'):
         assert words in rest, words
     assert {"block", "match", "attempt"} <= {span.name for span in scene.collector.spans}
 

@@ -50,7 +50,7 @@ def test_a_block_is_one_trace_from_the_ingestor_to_each_attempt(pipeline: Pipeli
     assert block.attributes["hookfarm.events"] == 2
     assert {span.trace for span in collector.spans} == {block.trace}
     assert {span.parent for span in matches} == {block.id}
-    assert {span.attributes["hookfarm.place"] for span in matches} == {"0", "1"}
+    assert {span.attributes["hookfarm.position"] for span in matches} == {"0", "1"}
     assert {span.parent for span in attempts} == {span.id for span in matches}
     assert {span.attributes["hookfarm.endpoint"] for span in attempts} == {endpoint["id"]}
     statuses = sorted((s.attributes["http.response.status_code"], s.failed) for s in attempts)

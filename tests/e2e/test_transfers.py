@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from hookfarm.devchain.library import RunningDevchain, running_devchain
-from hookfarm.devchain.payments import payment
-from hookfarm.devchain.transfers import account
+from hookfarm.devchain.transfers import account, payment
 from tests.e2e.conftest import Pipeline
 from tests.e2e.random_history import live_through
 from tests.e2e.test_pipeline import assert_drained, body, chain_option

@@ -20,8 +20,8 @@ def hang_here() -> None:
 def hang_once(child: Child) -> None:
     """The first process in the slot hangs; its successors work."""
     child.slot.add(LIVES)
-    child.up()
-    child.slot.promise(0.1)
+    child.mark_up()
+    child.slot.heartbeat(0.1)
     if child.slot.counter(LIVES) == 1:
         hang_here()
     idle(child)
@@ -35,8 +35,8 @@ def hang_deaf_once(child: Child) -> None:
 
 def spin_once(child: Child) -> None:
     child.slot.add(LIVES)
-    child.up()
-    child.slot.promise(0.1)
+    child.mark_up()
+    child.slot.heartbeat(0.1)
     while child.slot.counter(LIVES) == 1:
         pass
     idle(child)
@@ -97,15 +97,15 @@ def test_a_child_that_comes_back_within_the_patience_lives(start_toys: StartToys
 
 def test_a_child_that_waits_for_its_turn_is_not_taken_for_one_that_hangs(start_toys: StartToys) -> None:
     def slow(child: Child) -> None:
-        while not child.wait(0.02) and child.board.slots("probe")[0].counter(LIVES) < 2:
-            child.slot.promise(1.0)
+        while not child.wait(0.02) and child.scoreboard.slots("probe")[0].counter(LIVES) < 2:
+            child.slot.heartbeat(1.0)
         work(child)
 
     # The probe hangs and is killed, so as much time has passed as kills; the gated child must still live.
     probe, gated = Group("probe", 1, hang_once), Group("gated", 1, work, prepare=lambda: None)
     farm = start_toys(probe, Group("slow", 1, slow), gated)
     first = eventually(lambda: farm.slot("gated").pid, what="the gated child")
-    farm.slot("gated").promise(0.0)
+    farm.slot("gated").heartbeat(0.0)
     farm.wait_up("gated")
     assert farm.slot("gated").pid == first
     assert farm.lives("probe") == 2

@@ -26,7 +26,7 @@ FAILED_BOOTS = 3
 
 def waits(farm: ToyFarm) -> list[float]:
     """How long the master said, each time, that it would wait before it forks again."""
-    return [float(said) for said in re.findall(r"again_in=([0-9.]+)", farm.output)]
+    return [float(said) for said in re.findall(r"retry_in_s=([0-9.]+)", farm.output)]
 
 
 def files_of(pid: int) -> set[str]:
@@ -62,7 +62,7 @@ def test_a_child_that_worked_and_is_killed_is_replaced_without_waiting(start_toy
             work(child)
             return
         child.slot.add(LIVES)
-        child.up()
+        child.mark_up()
         child.wait(1.1)  # Longer than what counts as a quick exit.
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -75,10 +75,10 @@ def test_a_child_that_worked_and_is_killed_is_replaced_without_waiting(start_toy
 def test_only_the_one_that_died_is_replaced(start_toys: StartToys) -> None:
     farm = start_toys(Group("service", 3, work))
     farm.wait_ready()
-    before = [slot.pid for slot in farm.board.slots("service")]
+    before = [slot.pid for slot in farm.scoreboard.slots("service")]
     os.kill(before[1], signal.SIGKILL)
     farm.wait_up("service", 1, lives=2)
-    after = [slot.pid for slot in farm.board.slots("service")]
+    after = [slot.pid for slot in farm.scoreboard.slots("service")]
     assert (after[0], after[2]) == (before[0], before[2])
     assert after[1] not in (0, before[1])
 
@@ -86,7 +86,7 @@ def test_only_the_one_that_died_is_replaced(start_toys: StartToys) -> None:
 def test_a_child_that_goes_quickly_again_and_again_is_waited_for_longer_each_time(start_toys: StartToys) -> None:
     def quick(child: Child) -> None:
         child.slot.add(LIVES)
-        child.up()
+        child.mark_up()
         if child.slot.counter(LIVES) > 1:
             raise RuntimeError("no")
         idle(child)
@@ -158,7 +158,7 @@ def test_a_hundred_replacements_leave_the_masters_files_as_they_were(start_toys:
     farm.wait_ready()
     files, threads = files_of(farm.pid), psutil.Process(farm.pid).num_threads()
     for lives in (2, 3):
-        for slot in farm.board.slots("service"):
+        for slot in farm.scoreboard.slots("service"):
             os.kill(slot.pid, signal.SIGKILL)
         for index in range(50):
             farm.wait_up("service", index, lives=lives)
@@ -188,7 +188,7 @@ def test_children_hold_nothing_that_is_the_masters(start_toys: StartToys) -> Non
 def test_no_child_stays_a_zombie(start_toys: StartToys) -> None:
     farm = start_toys(Group("service", 20, work))
     farm.wait_ready()
-    killed = {slot.pid for slot in farm.board.slots("service")}
+    killed = {slot.pid for slot in farm.scoreboard.slots("service")}
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
     eventually(lambda: not killed & {c.pid for c in farm.children()}, what="all 20 being reaped")

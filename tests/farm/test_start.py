@@ -31,7 +31,7 @@ def status_of(farm: FarmProcess, path: str) -> int:
 def test_services_come_up_each_before_what_feeds_it(start_farm: StartFarm) -> None:
     with running_devchain(chain_id=31337) as chain:
         farm = start_farm(*FEW, "--chain", f"31337={chain.ws_url}").wait_ready()
-        became_ready = re.findall(r"keeper ready of=(\w+)", farm.stderr)
+        became_ready = re.findall(r"keeper ready service=(\w+)", farm.stderr)
         assert became_ready == [keys.MESSAGE_PROCESSOR, keys.WEBHOOK_DELIVERY, keys.EVENT_INGESTOR]
         assert all(farm.is_ready(service) for service in keys.SERVICES)
         assert "hookfarm is ready: message_processor, webhook_delivery, event_ingestor\n" in farm.stdout
@@ -93,7 +93,7 @@ def test_a_killed_server_is_replaced_and_the_service_back(start_farm: StartFarm)
         client.config_set("appendfsync", "always")
         client.set("kept", "2")
     before["redis"].kill()
-    eventually(lambda: "redis is back" in farm.stderr, within=10, what="the keeper having Redis again")
+    eventually(lambda: "redis up" in farm.stderr, within=10, what="the keeper having Redis again")
     eventually(lambda: farm.is_ready(keys.WEBHOOK_DELIVERY), what="readiness")
     after = farm.children()
     assert after.pop("redis") != before.pop("redis")

@@ -10,7 +10,7 @@ from hookfarm.deliveries import state_index
 from hookfarm.deliveries.filters import DeadLetterFilter
 from hookfarm.delivery_queue.job import ClaimedJob, decode
 from hookfarm.store import keys
-from hookfarm.store.window_rules import CIRCUIT
+from hookfarm.store.scripts import CIRCUIT_FAILURES
 
 
 def assert_ledger_invariant(client: "redis.Redis") -> None:
@@ -59,7 +59,7 @@ def assert_ledger_invariant(client: "redis.Redis") -> None:
     paused = {name.decode() for name, limit in limits.items() if limit.startswith(b"1 ")}
     stuck = waiting - set(found) - paused - {name.decode() for name in wake}
     assert not stuck, f"parked, and nothing to wait for: {stuck}"
-    failing = {e for e, (_, failures) in opened.items() if int(failures or 0) >= CIRCUIT}
+    failing = {e for e, (_, failures) in opened.items() if int(failures or 0) >= CIRCUIT_FAILURES}
     known = {name.decode() for name in registered}
     assert {name.decode() for name in circuits} == failing & known, "not the circuits that are open"
     assert {name.decode() for name in paused_set} == paused & known, "not the endpoints that are paused"

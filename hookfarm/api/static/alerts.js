@@ -1,65 +1,65 @@
-// What is wrong, in a line each, above every view.
+// Problems of the farm, a line each, above every view.
 
 import { h, keep, text } from "/static/dom.js";
-import { seconds } from "/static/format.js";
+import { duration } from "/static/format.js";
 
-export const SILENT_SECONDS = 5;
+export const STALE_MS = 5000;
 
 export class Alerts {
   constructor(element) {
     this.element = element;
     this.connection = "";
-    this.troubles = [];
+    this.problems = [];
   }
 
-  /** What the services and chains of a picture say of themselves. */
-  show(picture) {
-    this.troubles = [...services(picture), ...chains(picture)];
+  /** Shows the problems of services and chains. */
+  show(snapshot) {
+    this.problems = [...services(snapshot), ...chains(snapshot)];
     this.draw();
   }
 
-  /** That the picture itself is old; "" = it is not. */
-  lost(words) {
-    this.connection = words;
+  /** Shows that the snapshot is old; "" = it is not. */
+  lost(message) {
+    this.connection = message;
     this.draw();
   }
 
   clear() {
     this.connection = "";
-    this.troubles = [];
+    this.problems = [];
     this.draw();
   }
 
   draw() {
-    const lines = this.connection ? [this.connection] : this.troubles;
+    const lines = this.connection ? [this.connection] : this.problems;
     keep(
       this.element,
       lines,
       () => h("p", { class: "alert" }),
-      (line, words) => text(line, words),
+      text,
     );
   }
 }
 
-function services(picture) {
-  return Object.entries(picture.services).flatMap(([name, said]) => {
-    if (isSilent(said)) return [`${name}: nothing heard of it for more than ${SILENT_SECONDS} s`];
-    if (said.ready || isAbsent(name, picture)) return [];
-    return [`${name} is not ready${said.why ? `: ${said.why}` : ""}`];
+function services(snapshot) {
+  return Object.entries(snapshot.services).flatMap(([name, service]) => {
+    if (isStale(service)) return [`${name}: no status for more than ${STALE_MS / 1000} s`];
+    if (service.ready || isAbsent(name, snapshot)) return [];
+    return [`${name} is not ready${service.reason ? `: ${service.reason}` : ""}`];
   });
 }
 
-function chains(picture) {
-  return picture.chains.filter((chain) => chain.reason).map((chain) => `chain ${chain.chain_id}: ${chain.reason}`);
+function chains(snapshot) {
+  return snapshot.chains.filter((chain) => chain.reason).map((chain) => `chain ${chain.chain_id}: ${chain.reason}`);
 }
 
-export const isSilent = (said) => said.heard_seconds_ago !== null && said.heard_seconds_ago > SILENT_SECONDS;
+export const isStale = (service) => service.status_age_ms !== null && service.status_age_ms > STALE_MS;
 
-/** A farm without a chain runs no ingestor, and lacks nothing. */
-export const isAbsent = (name, picture) =>
-  name === "event_ingestor" && picture.services[name].heard_seconds_ago === null && !picture.chains.length;
+/** A farm without a chain needs no ingestor. */
+export const isAbsent = (name, snapshot) =>
+  name === "event_ingestor" && snapshot.services[name].status_age_ms === null && !snapshot.chains.length;
 
-export function heard(said) {
-  if (said.heard_seconds_ago === null) return "–";
-  return said.heard_seconds_ago < 2 ? "just now" : `${seconds(said.heard_seconds_ago)} ago`;
+export function statusAge(service) {
+  if (service.status_age_ms === null) return "–";
+  return service.status_age_ms < 2000 ? "just now" : `${duration(service.status_age_ms)} ago`;
 }

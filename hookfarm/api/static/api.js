@@ -3,7 +3,7 @@
 const KEY = "hookfarm-token";
 const ADDRESS = /^#token=([^&]+)$/;
 
-/** The token is kept for this tab alone; whoever closes it has signed out. */
+/** The token is kept for this tab alone; closing the tab signs out. */
 export const token = {
   get: () => sessionStorage.getItem(KEY),
   set: (value) => sessionStorage.setItem(KEY, value),
@@ -18,7 +18,7 @@ export const token = {
   },
 };
 
-/** Why a request failed. `field` is what was wrong with what was sent, as the problem document names it. */
+/** Why a request failed. `field` is the invalid field, as in the problem document. */
 export class Problem extends Error {
   constructor(status, title, detail, field) {
     super(detail || title);
@@ -29,7 +29,7 @@ export class Problem extends Error {
 
 export const events = new EventTarget();
 
-/** The answer's JSON, null where there is none; Problem where it was refused or nobody answered. */
+/** Returns the response's JSON, or null if it has none. Throws a Problem on failure. */
 export async function call(method, path, body = undefined, headers = {}) {
   const response = await open(method, path, body, headers);
   const type = response.headers.get("content-type") || "";

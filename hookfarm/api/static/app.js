@@ -1,10 +1,10 @@
-// The page: which view the address names, whether it is signed in, and how fresh what it shows is.
+// The page: routes between views, signs in and out, and shows how fresh the data is.
 
 import { events, token } from "/static/api.js";
 import { Alerts } from "/static/alerts.js";
 import { attribute, text } from "/static/dom.js";
-import { count, moment } from "/static/format.js";
-import { gate } from "/static/gate.js";
+import { count, clockTime } from "/static/format.js";
+import { login } from "/static/login.js";
 import { History } from "/static/history.js";
 import { Live } from "/static/live.js";
 import { overview } from "/static/overview.js";
@@ -14,10 +14,10 @@ import { deadLetters } from "/static/dead_letters.js";
 import { install as installTheme } from "/static/theme.js";
 
 const VIEWS = { "": overview, endpoints, deliveries, "dead-letters": deadLetters };
-const WORDS = {
+const LABELS = {
   connecting: "connecting",
   live: "live",
-  trouble: "no Redis",
+  unavailable: "no Redis",
   lost: "no connection",
   paused: "paused",
 };
@@ -27,7 +27,7 @@ const link = document.getElementById("link");
 const leave = document.getElementById("leave");
 const deadCount = document.getElementById("dead-count");
 const alerts = new Alerts(document.getElementById("alerts"));
-const shared = { live: new Live(), history: new History(), picture: null };
+const shared = { live: new Live(), history: new History(), snapshot: null };
 let view = null;
 
 function start() {
@@ -35,7 +35,7 @@ function start() {
   token.takeFromAddress();
   shared.live.addEventListener("stats", ({ detail }) => take(detail));
   shared.live.addEventListener("state", () => showState());
-  events.addEventListener("unauthorized", () => signOut("That token is not the right one."));
+  events.addEventListener("unauthorized", () => signOut("Invalid token."));
   leave.addEventListener("click", () => signOut(""));
   addEventListener("hashchange", () => {
     if (token.takeFromAddress()) signIn();
@@ -52,16 +52,16 @@ function signIn() {
   route();
 }
 
-function signOut(why) {
+function signOut(reason) {
   token.forget();
   shared.live.stop();
   document.body.classList.add("signed-out");
   leave.hidden = true;
   alerts.clear();
-  show(gate(why, signIn));
+  show(login(reason, signIn));
 }
 
-/** `#/endpoints?circuit=open` -> the view `endpoints` with what is behind the question mark. */
+/** `#/endpoints?circuit=open` -> the view `endpoints` with the parameters behind the question mark. */
 function route() {
   if (!token.get()) return;
   const [name, given] = location.hash.replace(/^#\/?/, "").split("?");
@@ -81,32 +81,32 @@ function show(next) {
   next.begin?.();
 }
 
-function take(picture) {
-  shared.picture = picture;
-  shared.history.add(picture);
-  text(deadCount, count(picture.queue.dead));
-  deadCount.hidden = !picture.queue.dead;
-  alerts.show(picture);
-  view?.update?.(picture);
+function take(snapshot) {
+  shared.snapshot = snapshot;
+  shared.history.add(snapshot);
+  text(deadCount, count(snapshot.queue.dead));
+  deadCount.hidden = !snapshot.queue.dead;
+  alerts.show(snapshot);
+  view?.update?.(snapshot);
 }
 
-/** What is shown is of now, or it is said of when, and looks like it. */
+/** Shows since when the data is old, unless it is live. */
 function showState() {
-  const { kind, why, heardAt } = shared.live;
+  const { kind, reason, receivedAt } = shared.live;
   const fresh = kind === "live";
   attribute(document.body, "data-stale", fresh || kind === "connecting" ? null : "");
   link.className = `link-state ${kind}`;
-  text(link, WORDS[kind]);
-  alerts.lost(fresh || kind === "connecting" ? "" : lostWords(kind, why, heardAt));
+  text(link, LABELS[kind]);
+  alerts.lost(fresh || kind === "connecting" ? "" : describeLoss(kind, reason, receivedAt));
   if (!fresh) shared.history.gap();
 }
 
-function lostWords(kind, why, heardAt) {
-  const since = heardAt ? ` since ${moment(heardAt)}` : "";
-  const old = heardAt ? " What is shown is from then." : "";
-  if (kind === "trouble") return `No figures${since}: ${why}${old}`;
-  if (kind === "paused") return `Paused${since}: ${why}.${old}`;
-  return `No connection${since}: ${why}. Trying again.${old}`;
+function describeLoss(kind, reason, receivedAt) {
+  const since = receivedAt ? ` since ${clockTime(receivedAt)}` : "";
+  const old = receivedAt ? " The data shown is from then." : "";
+  if (kind === "unavailable") return `No data${since}: ${reason}${old}`;
+  if (kind === "paused") return `Paused${since}: ${reason}.${old}`;
+  return `No connection${since}: ${reason}. Trying again.${old}`;
 }
 
 start();

@@ -1,8 +1,8 @@
-// Backfills: the history that endpoints are being sent, how far that is, and what keeps it from getting on.
+// Backfills with their progress, and why one does not advance.
 
 import { call, query } from "/static/api.js";
 import { attribute, h, keep, text } from "/static/dom.js";
-import { count, percent, rate, seconds } from "/static/format.js";
+import { count, duration, percent, rate } from "/static/format.js";
 
 const REFRESH_MS = 2000;
 const LOOKS = { running: "pill good", stopped: "pill warn", done: "pill" };
@@ -36,7 +36,7 @@ export function backfillsOf(endpoint, dialog) {
       element.hidden = !data.length;
       keep(list, data, () => line(false), showLine);
     } catch {
-      // What is shown stays; that the API does not answer is said above every view.
+      // The list stays as it is; the alerts show that the API does not answer.
     }
   };
   const timer = setInterval(load, REFRESH_MS);
@@ -65,25 +65,25 @@ function showLine(element, backfill) {
   text(span, `chain ${backfill.chain_id}, blocks ${count(backfill.from_block)} to ${count(backfill.to_block)}`);
   bar.value = share;
   attribute(bar, "aria-label", `${percent(share)} of its blocks`);
-  text(below, told(backfill, share));
+  text(below, describe(backfill, share));
 }
 
-function told(backfill, share) {
+function describe(backfill, share) {
   return [
     `${count(backfill.blocks)} of ${count(backfill.total)} blocks, ${percent(share)}`,
     backfill.blocks_per_second === null ? "" : `${rate(backfill.blocks_per_second)} blocks/s`,
-    backfill.seconds_left === null ? "" : `${seconds(backfill.seconds_left)} left`,
-    `${count(backfill.added)} handed over`,
-    `${count(backfill.waiting)} waiting in the lane`,
-    why(backfill),
+    backfill.remaining_ms === null ? "" : `${duration(backfill.remaining_ms)} left`,
+    `${count(backfill.added)} queued`,
+    `${count(backfill.waiting)} in the backfill queue`,
+    reasonFor(backfill),
   ]
     .filter(Boolean)
     .join(" · ");
 }
 
-function why(backfill) {
+function reasonFor(backfill) {
   if (backfill.state !== "stopped") return backfill.note;
-  const silent = `no sign of life for ${seconds(backfill.silent_seconds)}`;
-  const held = backfill.held_seconds;
-  return held === null ? silent : `${silent}, holds its endpoint for ${seconds(held)} more`;
+  const silent = `no heartbeat for ${duration(backfill.since_heartbeat_ms)}`;
+  const lock = backfill.lock_ms;
+  return lock === null ? silent : `${silent}, locks its endpoint for ${duration(lock)} more`;
 }

@@ -1,7 +1,7 @@
-// Each chain: where it stands, and how its nodes do.
+// Chains with their lag and their nodes.
 
 import { attribute, h, keep, text } from "/static/dom.js";
-import { count, moment, plural, rate, seconds } from "/static/format.js";
+import { clockTime, count, duration, plural, rate } from "/static/format.js";
 
 const HEADS = [
   ["Chain", "number"],
@@ -27,7 +27,7 @@ export class Chains {
     this.head = h(
       "thead",
       {},
-      h("tr", {}, ...HEADS.map(([words, kind]) => h("th", { class: kind, scope: "col" }, words))),
+      h("tr", {}, ...HEADS.map(([title, kind]) => h("th", { class: kind, scope: "col" }, title))),
     );
     this.table = h("table", { class: "chains" }, this.head);
     this.empty = h(
@@ -71,7 +71,7 @@ function chainRow(id) {
   const line = h("tr", {}, ...cells.map((cell, index) => h("td", { class: HEADS[index][1] }, cell)));
   const show = (chain) => {
     const nodes = chain.nodes ?? [];
-    const words = [
+    const values = [
       String(chain.chain_id),
       stateOf(chain),
       count(chain.head),
@@ -80,15 +80,15 @@ function chainRow(id) {
       count(chain.events_published),
       rate(chain.rpc_requests_per_block),
     ];
-    words.forEach((word, index) => {
-      const [said, look] = Array.isArray(word) ? word : [word, null];
-      text(cells[index], said);
+    values.forEach((value, index) => {
+      const [label, look] = Array.isArray(value) ? value : [value, null];
+      text(cells[index], label);
       attribute(cells[index], "class", look);
     });
     const usable = nodes.filter((node) => !isUnusable(node)).length;
     text(open, nodes.length ? `${count(usable)} of ${count(nodes.length)}` : "–");
     attribute(open, "class", usable < nodes.length ? "quiet some" : "quiet");
-    attribute(open, "title", nodes.map(inWords).join("\n"));
+    attribute(open, "title", nodes.map(describe).join("\n"));
     attribute(open, "aria-label", `Nodes of chain ${id}: ${usable} of ${nodes.length} usable`);
     open.disabled = !nodes.length;
     keep(detail, nodes, nodeLine, showNode);
@@ -99,24 +99,24 @@ function chainRow(id) {
 function stateOf(chain) {
   if (!chain.ready) return ["stalled", "pill bad"];
   if (!chain.catch_up) return ["at the head", "pill good"];
-  const { blocks_per_second: speed, seconds_left: left } = chain.catch_up;
-  return [`catching up, ${rate(speed)} blocks/s, ${seconds(left)} left`, "pill warn"];
+  const { blocks_per_second: speed, remaining_ms: left } = chain.catch_up;
+  return [`catching up, ${rate(speed)} blocks/s, ${duration(left)} left`, "pill warn"];
 }
 
 const isUnusable = (node) => node.state === "cooldown" || node.state === "wrong_chain";
 
-/** What follows a node's state: for how long, and why. */
-function why(node) {
-  const cooldown = node.cooldown_until === null ? "" : `asked again in ${seconds(cooldownSeconds(node))}`;
-  const error = node.last_error ? `${node.last_error}, ${moment(node.last_error_at)}` : "";
+/** How long a node is not asked, and its last error. */
+function reasonFor(node) {
+  const cooldown = node.cooldown_until === null ? "" : `asked again in ${duration(cooldownMs(node))}`;
+  const error = node.last_error ? `${node.last_error}, ${clockTime(node.last_error_at)}` : "";
   return [cooldown, error].filter(Boolean).join(" · ");
 }
 
-const cooldownSeconds = (node) => Math.ceil(Math.max(0, Date.parse(node.cooldown_until) - Date.now()) / 1000);
+const cooldownMs = (node) => 1000 * Math.ceil(Math.max(0, Date.parse(node.cooldown_until) - Date.now()) / 1000);
 
-const wordsFor = (node) => STATES[node.state] ?? [node.state, "pill"];
+const labelFor = (node) => STATES[node.state] ?? [node.state, "pill"];
 
-const inWords = (node) => [`${node.name}: ${wordsFor(node)[0]}`, why(node)].filter(Boolean).join(" · ");
+const describe = (node) => [`${node.name}: ${labelFor(node)[0]}`, reasonFor(node)].filter(Boolean).join(" · ");
 
 function nodeLine() {
   return h("li", {}, h("span", {}), h("code", {}), h("span", { class: "muted" }), h("small", {}));
@@ -124,11 +124,11 @@ function nodeLine() {
 
 function showNode(line, node) {
   const [state, name, asked, reason] = line.children;
-  const [words, look] = wordsFor(node);
+  const [label, look] = labelFor(node);
   const failed = Object.values(node.errors).reduce((sum, number) => sum + number, 0);
-  text(state, words);
+  text(state, label);
   attribute(state, "class", look);
   text(name, node.name);
   text(asked, `${plural(node.requests, "request")}, ${plural(failed, "error")}`);
-  text(reason, why(node));
+  text(reason, reasonFor(node));
 }

@@ -4,7 +4,7 @@ import { call } from "/static/api.js";
 import { busy, confirm, toast } from "/static/dialog.js";
 import { h, text } from "/static/dom.js";
 import { count } from "/static/format.js";
-import { buttonCell, cell, resultWords, timeCell } from "/static/cells.js";
+import { buttonCell, cell, resultWords, timeCell } from "/static/table_cells.js";
 import { showDelivery } from "/static/delivery_detail.js";
 import { choice, debounced, endpointInput, filterBar } from "/static/filters.js";
 import { List } from "/static/list.js";
@@ -76,9 +76,9 @@ const PURGE = {
   done: "forgotten",
 };
 
-async function all({ picture }, list, filter, what) {
+async function all({ snapshot }, list, filter, what) {
   const narrowed = Object.keys(filter).length > 0;
-  const number = narrowed ? "Those that the filters leave" : `${count(picture?.queue.dead)} dead letters`;
+  const number = narrowed ? "Those that the filters leave" : `${count(snapshot?.queue.dead)} dead letters`;
   if (!(await confirm(what.question, `${number}. ${what.detail}`, what.action))) return;
   let done = 0;
   let cursor;

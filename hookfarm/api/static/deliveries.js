@@ -1,8 +1,8 @@
 // The attempts of the delivery log, the newest first, and where their deliveries are now.
 
 import { attribute, h, text } from "/static/dom.js";
-import { milliseconds } from "/static/format.js";
-import { buttonCell, cell, statePill, resultWords, timeCell } from "/static/cells.js";
+import { latency } from "/static/format.js";
+import { buttonCell, cell, statePill, resultWords, timeCell } from "/static/table_cells.js";
 import { showDelivery } from "/static/delivery_detail.js";
 import { choice, debounced, endpointInput, filterBar } from "/static/filters.js";
 import { List } from "/static/list.js";
@@ -104,7 +104,7 @@ function row(first, changed) {
       number.set(`#${one.attempt}`);
       const attempted = one.status !== null || one.error !== null;
       result.set(resultWords(one), attempted ? `pill ${one.delivered ? "good" : "bad"}` : null);
-      duration.set(milliseconds(one.duration_ms));
+      duration.set(latency(one.duration_ms));
       state.set(...statePill(one.state));
     },
   };

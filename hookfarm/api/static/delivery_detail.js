@@ -1,10 +1,10 @@
-// One delivery: where it is, each attempt with what was said, and the payload; and again.
+// One delivery: its state, attempts and payload, and its redelivery.
 
 import { call } from "/static/api.js";
 import { busy, drawer, toast } from "/static/dialog.js";
 import { h } from "/static/dom.js";
-import { iso, milliseconds, moment } from "/static/format.js";
-import { statePill, resultWords } from "/static/cells.js";
+import { iso, clockTime, latency } from "/static/format.js";
+import { statePill, resultWords } from "/static/table_cells.js";
 
 /** Opens it; `changed` is called when it has been sent again. */
 export async function showDelivery(id, changed) {
@@ -30,7 +30,7 @@ export async function showDelivery(id, changed) {
 function content(delivery, again) {
   const [state, look] = statePill(delivery.state);
   const sendable = delivery.endpoint && ["delivered", "dead", "retry"].includes(delivery.state);
-  const due = delivery.state === "retry" && delivery.at ? `, next attempt at ${moment(delivery.at)}` : "";
+  const due = delivery.state === "retry" && delivery.at ? `, next attempt at ${clockTime(delivery.at)}` : "";
   return [
     h("p", {}, h("span", { class: look }, state), due, delivery.reason ? ` ${delivery.reason}` : ""),
     h(
@@ -64,10 +64,10 @@ function attempt(one) {
     h(
       "p",
       {},
-      h("time", { datetime: iso(one.at), title: iso(one.at) }, moment(one.at)),
+      h("time", { datetime: iso(one.at), title: iso(one.at) }, clockTime(one.at)),
       " ",
       h("span", { class: `pill ${good ? "good" : "bad"}` }, resultWords(one)),
-      ` ${milliseconds(one.duration_ms)}`,
+      ` ${latency(one.duration_ms)}`,
     ),
     one.detail ? h("pre", {}, one.detail) : null,
   );

@@ -1,8 +1,8 @@
-// What lies above a view: a drawer with details, a question before something that can't be undone, short messages.
+// Layers above a view: a drawer with details, a confirmation, short messages.
 
 import { h, text, uniqueId } from "/static/dom.js";
 
-/** Opens a drawer; whoever closes it is back where they were. Returns `{body, title, close}`. */
+/** Opens a drawer over the view. Returns `{body, dialog, title, close}`. */
 export function drawer(title, className = "drawer") {
   const id = uniqueId("drawer");
   const heading = h("h2", { id }, title);
@@ -43,7 +43,7 @@ export function confirm(question, detail, action) {
   });
 }
 
-/** Says what was done, or why not, for some seconds. */
+/** Shows a message for some seconds. */
 export function toast(words, failed = false) {
   const place = document.getElementById("toasts");
   const line = h("p", { class: failed ? "toast failed" : "toast" }, words);
@@ -51,7 +51,7 @@ export function toast(words, failed = false) {
   setTimeout(() => line.remove(), failed ? 10000 : 5000);
 }
 
-/** Runs what a button does: not twice at once, and its failure is said. */
+/** Runs a button's action, once at a time, and shows its failure. */
 export function busy(button, work) {
   button.addEventListener("click", async () => {
     button.disabled = true;
@@ -66,7 +66,7 @@ export function busy(button, work) {
   return button;
 }
 
-/** A button that copies, and says that it has. */
+/** A button that copies, and confirms it. */
 export function copyButton(value) {
   const button = h("button", { class: "plain", type: "button" }, "Copy");
   button.addEventListener("click", async () => {

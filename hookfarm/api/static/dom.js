@@ -1,4 +1,4 @@
-// Elements from values. Text is always set as text, so that nothing anybody else wrote is ever read as HTML.
+// Elements from values. Text is always set as text, never as HTML.
 
 /** An element: `h("a", {href: "…", onclick: f, class: "x"}, "text", element, null)`. */
 export function h(tag, properties = {}, ...children) {

@@ -1,19 +1,19 @@
-// One endpoint: all that is known of it, and what can be done with it.
+// One endpoint: its settings, statistics and actions.
 
 import { call } from "/static/api.js";
 import { backfillsOf } from "/static/backfills.js";
 import { busy, confirm, copyButton, drawer, toast } from "/static/dialog.js";
 import { h } from "/static/dom.js";
-import { count, milliseconds, plural } from "/static/format.js";
-import { resultWords } from "/static/cells.js";
-import { stateOf, wanted } from "/static/endpoint_words.js";
+import { count, plural, latency } from "/static/format.js";
+import { resultWords } from "/static/table_cells.js";
+import { stateOf, subscriptionsLabel } from "/static/endpoint_labels.js";
 
 /** Opens it; `changed` is called when something about it has been changed. */
 export function showEndpoint(endpoint, changed) {
   const { body, dialog, close } = drawer(endpoint.url);
   const path = `/v1/endpoints/${encodeURIComponent(endpoint.id)}`;
   const tests = h("div", { class: "tests", "aria-live": "polite" });
-  const does = (words, look, work) => busy(h("button", { class: look, type: "button" }, words), work);
+  const does = (label, look, work) => busy(h("button", { class: look, type: "button" }, label), work);
   const done = (words) => {
     toast(words);
     changed();
@@ -72,7 +72,7 @@ export function showEndpoint(endpoint, changed) {
       h(
         "details",
         { class: "subscription" },
-        h("summary", {}, wanted([one])),
+        h("summary", {}, subscriptionsLabel([one])),
         h("pre", {}, JSON.stringify(one, null, 2)),
       ),
     ),
@@ -111,7 +111,7 @@ function facts({ description, window, recent, created_at: created, disabled_reas
   );
 }
 
-/** The secret, once: nobody can show it again. */
+/** The secret, which is shown once. */
 export function secretBox(secret) {
   return h(
     "section",
@@ -122,7 +122,7 @@ export function secretBox(secret) {
   );
 }
 
-/** Sends a sample of each subscription and shows what the receiver said. */
+/** Sends a test webhook per subscription and shows the responses. */
 export async function sendTest(id, place) {
   place.replaceChildren(h("p", { class: "muted" }, "Sending…"));
   try {
@@ -142,7 +142,7 @@ function reply(one) {
       "p",
       {},
       h("span", { class: `pill ${one.delivered ? "good" : "bad"}` }, resultWords(one)),
-      ` ${milliseconds(one.duration_ms)} `,
+      ` ${latency(one.duration_ms)} `,
       h("code", {}, one.subscription ?? ""),
     ),
     one.detail ? h("pre", {}, one.detail) : null,

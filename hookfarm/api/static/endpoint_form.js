@@ -1,4 +1,4 @@
-// The form that adds an endpoint: a wrong field is said at the field, the secret is shown once.
+// The form that adds an endpoint. Errors are shown at their field, the secret is shown once.
 
 import { call, idempotencyKey } from "/static/api.js";
 import { busy, drawer } from "/static/dialog.js";
@@ -11,9 +11,9 @@ const TRANSFER = "Transfer(address indexed from, address indexed to, uint256 val
 const IN_SUBSCRIPTION = "subscriptions[0]";
 
 /** Opens the form; `added` is called with the new endpoint. */
-export function addEndpoint({ picture }, added) {
+export function addEndpoint({ snapshot }, added) {
   const { body, title, close } = drawer("Add endpoint");
-  const fields = makeFields(picture?.chains ?? []);
+  const fields = makeFields(snapshot?.chains ?? []);
   const problem = h("p", { class: "alert", role: "alert", hidden: true });
   const submit = h("button", { class: "primary", type: "submit" }, "Add endpoint");
   const key = idempotencyKey();
@@ -112,7 +112,7 @@ function makeFields(chains) {
   return fields;
 }
 
-/** The record that is sent. What is no number is sent as it was typed: the API says what is wrong with it. */
+/** The record to send. An invalid number is sent as it was typed: the API rejects it. */
 function record(fields) {
   const subscription = {
     chain_id: number(fields.chain.value),

@@ -1,11 +1,11 @@
 // The endpoints: a list to search, and the way to a new one.
 
 import { attribute, h, text } from "/static/dom.js";
-import { count, percent, seconds } from "/static/format.js";
-import { buttonCell, cell } from "/static/cells.js";
+import { count, latency, percent } from "/static/format.js";
+import { buttonCell, cell } from "/static/table_cells.js";
 import { showEndpoint } from "/static/endpoint_detail.js";
 import { addEndpoint } from "/static/endpoint_form.js";
-import { stateOf, wanted } from "/static/endpoint_words.js";
+import { stateOf, subscriptionsLabel } from "/static/endpoint_labels.js";
 import { List } from "/static/list.js";
 import { debounced, filterBar } from "/static/filters.js";
 
@@ -69,7 +69,7 @@ function nothing(filters, shared, list) {
   if (filters.q || filters.enabled || filters.circuit) return h("p", {}, "No endpoint is like that.");
   return [
     h("p", {}, h("b", {}, "No endpoint yet.")),
-    h("p", {}, "An endpoint is a URL and what it wants to be told of. Add one, and send it a signed test."),
+    h("p", {}, "An endpoint is a URL with subscriptions. Add one, and send it a signed test."),
     h(
       "button",
       { class: "primary", type: "button", onclick: () => addEndpoint(shared, () => list.load()) },
@@ -96,8 +96,8 @@ function row(first, changed) {
       const { window, recent } = now;
       text(name.button, now.url);
       text(description, now.description || now.id);
-      wants.set(wanted(now.subscriptions));
-      attribute(wants.element, "title", now.subscriptions.map((one) => wanted([one])).join("\n"));
+      wants.set(subscriptionsLabel(now.subscriptions));
+      attribute(wants.element, "title", now.subscriptions.map((one) => subscriptionsLabel([one])).join("\n"));
       state.set(...stateOf(now));
       open.set(`${count(window.open)} / ${count(window.limit)}`);
       parked.set(count(window.parked), window.parked ? "some" : null);
@@ -106,8 +106,8 @@ function row(first, changed) {
         recent.attempts ? percent(recent.succeeded / recent.attempts) : "–",
         recent.succeeded < recent.attempts ? "some" : null,
       );
-      p50.set(seconds(recent.p50_ms === null ? null : recent.p50_ms / 1000));
-      p99.set(seconds(recent.p99_ms === null ? null : recent.p99_ms / 1000));
+      p50.set(latency(recent.p50_ms));
+      p99.set(latency(recent.p99_ms));
     },
   };
 }

@@ -33,7 +33,7 @@ export function endpointInput(value) {
   });
 }
 
-/** Calls `work` once nothing more has been typed for a moment. */
+/** Calls `work` after a pause in typing. */
 export function debounced(work) {
   let timer = null;
   return () => {

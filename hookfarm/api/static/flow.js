@@ -1,46 +1,46 @@
-// From chain to webhook as a picture: what stands at each hop, and how much goes from one to the next.
+// From chain to webhook as a diagram: the depth of each hop, and the rates between them.
 
 import { attribute, h, keep, text } from "/static/dom.js";
-import { count, plural, rate, seconds } from "/static/format.js";
+import { count, duration, latency, plural, rate } from "/static/format.js";
 
-/** What is held back, why, and where to look. */
+/** States in which jobs wait, why, and the link to them. */
 const HELD = [
   ["unconfirmed", "Unconfirmed", "waits for confirmations", null],
   ["parked", "Parked", "over its endpoint's window, or that is paused", "#/endpoints"],
   ["retry", "Retry", "waits for its next attempt", "#/deliveries?status=retry"],
   ["dead", "Dead", "given up, kept with its reason", "#/dead-letters"],
-  ["in_lanes", "In lanes", "history from backfills, behind live events", null],
+  ["backfill", "Backfill", "past events, behind live ones", null],
 ];
 
 export class Flow {
   constructor() {
     this.stages = ["Chain", "Stream", "Queue", "Workers", "Delivered"].map(stage);
     this.pipes = ["events", "jobs", "attempts", "delivered"].map(pipe);
-    const picture = this.stages.flatMap((one, index) => (index ? [this.pipes[index - 1], one] : [one]));
-    this.held = HELD.map(([name, title, words, href]) => held(name, title, words, href));
+    const diagram = this.stages.flatMap((one, index) => (index ? [this.pipes[index - 1], one] : [one]));
+    this.held = HELD.map(([name, title, hint, href]) => held(name, title, hint, href));
     this.element = h(
       "section",
       { class: "panel flow", "aria-label": "From chain to webhook" },
-      h("ol", { class: "stages" }, ...picture.map((one) => one.element)),
+      h("ol", { class: "stages" }, ...diagram.map((one) => one.element)),
       h("dl", { class: "held", "aria-label": "Held back" }, ...this.held.map((one) => one.element)),
     );
   }
 
-  show(picture, history) {
+  show(snapshot, history) {
     const [chain, stream, queue, workers, delivered] = this.stages;
-    showChain(chain, picture.chains);
-    showStream(stream, picture.streams);
-    const { queued, open } = picture.queue;
+    showChain(chain, snapshot.chains);
+    showStream(stream, snapshot.streams);
+    const { queued, open } = snapshot.queue;
     fill(queue, "Queue", count(open), [
       ["in the list", count(queued)],
       ["in workers", count(Math.max(0, open - queued))],
     ]);
-    showWorkers(workers, picture);
-    const times = picture.delivery.queued_to_delivered_seconds;
-    fill(delivered, "Delivered", count(picture.delivery.delivered), [
-      ["failed attempts", count(picture.delivery.failed_attempts)],
-      ["p50 from queue", seconds(times.p50)],
-      ["p99 from queue", seconds(times.p99)],
+    showWorkers(workers, snapshot);
+    const times = snapshot.delivery.queued_to_delivered_ms;
+    fill(delivered, "Delivered", count(snapshot.delivery.delivered), [
+      ["failed attempts", count(snapshot.delivery.failed_attempts)],
+      ["p50 from queue", latency(times.p50)],
+      ["p99 from queue", latency(times.p99)],
     ]);
     const done = history.mean("delivered");
     const failed = history.mean("failed");
@@ -51,9 +51,9 @@ export class Flow {
       done,
     ];
     rates.forEach((value, index) => this.pipes[index].show(value));
-    for (const one of this.held) one.show(picture.queue[one.name]);
-    const lane = this.held.at(-1);
-    lane.element.hidden = !picture.queue.in_lanes && !picture.backfills?.length;
+    for (const one of this.held) one.show(snapshot.queue[one.name]);
+    const backfill = this.held.at(-1);
+    backfill.element.hidden = !snapshot.queue.backfill && !snapshot.backfills?.length;
   }
 }
 
@@ -82,10 +82,10 @@ function pipe(unit) {
   };
 }
 
-function held(name, title, words, href) {
+function held(name, title, hint, href) {
   const number = h("dd", {}, "–");
   const label = href ? h("a", { href }, title) : title;
-  const element = h("div", { class: name }, h("dt", {}, label), number, h("dd", { class: "why" }, words));
+  const element = h("div", { class: name }, h("dt", {}, label), number, h("dd", { class: "hint" }, hint));
   return {
     element,
     name,
@@ -115,9 +115,9 @@ function showChain(one, chains) {
   const worst = chains.reduce((most, chain) => (chain.lag_blocks > most.lag_blocks ? chain : most));
   const lag = [
     ["behind", plural(worst.lag_blocks, "block")],
-    ["late by", seconds(worst.lag_seconds)],
+    ["late by", duration(worst.lag_ms)],
   ];
-  if (worst.catch_up) lag.push(["caught up in", seconds(worst.catch_up.seconds_left)]);
+  if (worst.catch_up) lag.push(["caught up in", duration(worst.catch_up.remaining_ms)]);
   if (chains.length > 1) {
     return fill(one, "Chains", count(chains.length), [
       ["most behind", String(worst.chain_id)],
@@ -136,8 +136,8 @@ function showStream(one, streams) {
   ]);
 }
 
-function showWorkers(one, picture) {
-  const letters = picture.delivery.activity;
+function showWorkers(one, snapshot) {
+  const letters = snapshot.delivery.activity;
   const number = (letter) => [...letters].filter((found) => found === letter).length;
   const busy = letters ? `${count(number("p"))} / ${count(letters.length)}` : "–";
   fill(one, "Workers", busy, [

@@ -1,4 +1,4 @@
-// Numbers and moments for people; what is unknown is a dash.
+// Numbers, durations and times as text; unknown ones are a dash.
 
 export const UNKNOWN = "–";
 const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
@@ -17,37 +17,30 @@ export function rate(value) {
   return value < 100 ? tenths.format(value) : whole.format(value);
 }
 
-/** A length of time: `840 µs`, `1.2 ms`, `42 ms`, `3.1 s`, `5 min`, `2.5 h`. */
-export function seconds(value) {
-  if (unknown(value)) return UNKNOWN;
-  if (value === 0) return "0 s";
+/** A duration in ms: `42 ms`, `3.1 s`, `5 min`, `2.5 h`. */
+export function duration(ms) {
+  if (unknown(ms)) return UNKNOWN;
+  if (ms < 1000) return ms === 0 ? "0 s" : `${whole.format(ms)} ms`;
+  const value = ms / 1000;
   if (value >= 5400) return `${tenths.format(value / 3600)} h`;
   if (value >= 90) return `${whole.format(value / 60)} min`;
-  for (const [factor, unit] of [
-    [1e6, "µs"],
-    [1e3, "ms"],
-  ]) {
-    const amount = value * factor;
-    if (amount < 1000)
-      return `${amount < 10 && unit === "ms" ? tenths.format(amount) : whole.format(amount)} ${unit}`;
-  }
   return value < 10 ? `${tenths.format(value)} s` : `${whole.format(value)} s`;
 }
 
-/** Whole milliseconds as a log keeps them. */
-export const milliseconds = (ms) => (unknown(ms) ? UNKNOWN : ms === 0 ? "<1 ms" : seconds(ms / 1000));
+/** A measured duration, which is rounded to whole ms. */
+export const latency = (ms) => (ms === 0 ? "<1 ms" : duration(ms));
 
-/** Time of day, with the date where it is not today's; from RFC 3339 or Unix milliseconds. */
-export function moment(time) {
-  if (unknown(time)) return UNKNOWN;
-  const at = new Date(time);
-  const clock = at.toLocaleTimeString("en-GB");
-  if (at.toDateString() === new Date().toDateString()) return clock;
-  return `${at.toLocaleDateString("en-CA")} ${clock}`;
+/** Time of day, with the date unless it is today. `value` is an RFC 3339 text or ms. */
+export function clockTime(value) {
+  if (unknown(value)) return UNKNOWN;
+  const at = new Date(value);
+  const time = at.toLocaleTimeString("en-GB");
+  if (at.toDateString() === new Date().toDateString()) return time;
+  return `${at.toLocaleDateString("en-CA")} ${time}`;
 }
 
 /** For `title` and `datetime`. */
-export const iso = (time) => (unknown(time) ? "" : new Date(time).toISOString());
+export const iso = (value) => (unknown(value) ? "" : new Date(value).toISOString());
 
 export const percent = (share) => (unknown(share) ? UNKNOWN : `${tenths.format(100 * share)} %`);
 

@@ -1,4 +1,4 @@
-// The stream of stats: read as it comes, joined again when it breaks, and never taken for live when it is not.
+// The stream of stats: read, connected again after a failure, with a state that shows whether it is live.
 
 import { open, Problem } from "/static/api.js";
 
@@ -6,13 +6,13 @@ const SILENT_MS = 5000;
 const RETRY_MS = [500, 1000, 2000, 5000];
 const HIDDEN_MS = 60000;
 
-/** Events: `stats` with a picture as `detail`; `state` when `kind` becomes connecting, live, trouble, lost, paused. */
+/** Events: `stats` with a snapshot as `detail`; `state` when `kind` becomes connecting, live, unavailable, lost, paused. */
 export class Live extends EventTarget {
   constructor() {
     super();
     this.kind = "connecting";
-    this.why = "";
-    this.heardAt = null; // When the last picture came, ms.
+    this.reason = "";
+    this.receivedAt = null; // Arrival of the last snapshot, ms.
     this.running = false;
     this.tries = 0;
     this.abort = null;
@@ -34,7 +34,7 @@ export class Live extends EventTarget {
     this.abort?.abort();
   }
 
-  /** A page that nobody sees costs the farm nothing. */
+  /** Disconnects while the page is hidden. */
   visibility() {
     clearTimeout(this.timers.hidden);
     if (document.hidden && this.running) {
@@ -94,21 +94,21 @@ export class Live extends EventTarget {
     const data = JSON.parse(fields.data);
     this.tries = 0;
     if (fields.event === "stats") {
-      this.heardAt = Date.now();
+      this.receivedAt = Date.now();
       this.turn("live", "");
       this.dispatchEvent(new CustomEvent("stats", { detail: data }));
-    } else if (fields.event === "trouble") this.turn("trouble", data.why);
+    } else if (fields.event === "unavailable") this.turn("unavailable", data.reason);
   }
 
-  lost(why) {
+  lost(reason) {
     clearTimeout(this.timers.silence);
-    if (this.running) this.turn("lost", why);
+    if (this.running) this.turn("lost", reason);
   }
 
-  turn(kind, why) {
-    if (kind === this.kind && why === this.why) return;
+  turn(kind, reason) {
+    if (kind === this.kind && reason === this.reason) return;
     this.kind = kind;
-    this.why = why;
+    this.reason = reason;
     this.dispatchEvent(new Event("state"));
   }
 }

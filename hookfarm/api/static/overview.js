@@ -1,7 +1,7 @@
 // The overview: the flow, the workers, the plots, services and chains.
 
 import { h } from "/static/dom.js";
-import { rate, seconds } from "/static/format.js";
+import { duration, rate } from "/static/format.js";
 import { Flow } from "/static/flow.js";
 import { Plot } from "/static/plot.js";
 import { Workers } from "/static/workers.js";
@@ -9,7 +9,7 @@ import { Backfills } from "/static/backfills.js";
 import { Chains } from "/static/chains.js";
 import { Census, Services } from "/static/services.js";
 
-export function overview({ history, picture }) {
+export function overview({ history, snapshot }) {
   const flow = new Flow();
   const workers = new Workers();
   const services = new Services();
@@ -31,8 +31,8 @@ export function overview({ history, picture }) {
       { name: "p99", label: "p99", colour: "warn" },
       { name: "p50", label: "p50", colour: "accent" },
     ],
-    seconds,
-    0.001,
+    duration,
+    1,
   );
   const plots = [throughput, latency];
   const redraw = () => plots.forEach((plot) => plot.draw());
@@ -51,7 +51,7 @@ export function overview({ history, picture }) {
     },
     begin() {
       addEventListener("themechange", redraw);
-      if (picture) view.update(picture);
+      if (snapshot) view.update(snapshot);
     },
     close: () => removeEventListener("themechange", redraw),
   };

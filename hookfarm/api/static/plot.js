@@ -1,7 +1,7 @@
 // A plot over the last minutes on a canvas, in the colours of the page.
 
 import { h, text } from "/static/dom.js";
-import { moment } from "/static/format.js";
+import { clockTime } from "/static/format.js";
 import { KEPT_MS } from "/static/history.js";
 
 const LEFT = 54;
@@ -10,10 +10,10 @@ const TOP = 6;
 
 /** `series`: `{name, label, colour, fill}` each, colours as names of CSS variables; `format` writes a value. */
 export class Plot {
-  constructor(title, series, format, least) {
+  constructor(title, series, format, minTop) {
     this.series = series;
     this.format = format;
-    this.least = least;
+    this.minTop = minTop;
     this.samples = [];
     this.pointer = null;
     this.canvas = h("canvas", { role: "img", "aria-label": title });
@@ -55,7 +55,7 @@ export class Plot {
     this.area = { left: LEFT, right: width - 4, top: TOP, bottom: height - BOTTOM };
     this.end = this.samples.at(-1)?.at ?? Date.now();
     this.top = niceTop(
-      Math.max(this.least, ...this.samples.flatMap((s) => this.series.map((one) => s[one.name] ?? 0))),
+      Math.max(this.minTop, ...this.samples.flatMap((s) => this.series.map((one) => s[one.name] ?? 0))),
     );
     this.colours = getComputedStyle(this.canvas);
     this.grid(pen);
@@ -99,7 +99,7 @@ export class Plot {
     }
   }
 
-  /** Broken where nothing is known. */
+  /** Draws one line, broken at gaps. */
   line(pen, one) {
     for (const run of runs(this.samples, one.name)) {
       pen.beginPath();
@@ -132,12 +132,12 @@ export class Plot {
       pen.lineTo(Math.round(this.x(shown.at)) + 0.5, this.area.bottom);
       pen.stroke();
     }
-    text(this.when, this.pointer !== null && shown ? moment(shown.at) : "");
-    const said = this.series.map((one) => this.format(shown?.[one.name]));
-    said.forEach((value, index) => text(this.values[index], value));
+    text(this.when, this.pointer !== null && shown ? clockTime(shown.at) : "");
+    const values = this.series.map((one) => this.format(shown?.[one.name]));
+    values.forEach((value, index) => text(this.values[index], value));
     this.canvas.setAttribute(
       "aria-label",
-      `${this.title}, the last 5 minutes; now ${this.series.map((one, i) => `${one.label} ${said[i]}`).join(", ")}`,
+      `${this.title}, the last 5 minutes; now ${this.series.map((one, i) => `${one.label} ${values[i]}`).join(", ")}`,
     );
   }
 }

@@ -1,8 +1,8 @@
-// Who runs, who is ready, and how many endpoints there are.
+// Services with their readiness, and the number of endpoints.
 
 import { attribute, h, keep, text } from "/static/dom.js";
 import { count } from "/static/format.js";
-import { heard, isAbsent, isSilent } from "/static/alerts.js";
+import { isAbsent, isStale, statusAge } from "/static/alerts.js";
 
 /** A table whose rows are written again each second, cell by cell. */
 class Board {
@@ -49,27 +49,27 @@ export class Services extends Board {
         ["State", ""],
         ["Processes", "number"],
         ["Host", ""],
-        ["Heard", "number"],
+        ["Status", "number"],
       ],
       [],
     );
   }
 
-  show(picture) {
+  show(snapshot) {
     this.write(
-      Object.entries(picture.services).map(([name, said]) => {
-        const processes = said.workers === undefined ? "–" : `${count(said.workers_up)} / ${count(said.workers)}`;
-        return [name, stateOf(name, said, picture), processes, said.host ?? "–", heard(said)];
+      Object.entries(snapshot.services).map(([name, service]) => {
+        const processes = service.workers === undefined ? "–" : `${count(service.workers_up)} / ${count(service.workers)}`;
+        return [name, stateOf(name, service, snapshot), processes, service.host ?? "–", statusAge(service)];
       }),
     );
   }
 }
 
-function stateOf(name, said, picture) {
-  if (isSilent(said)) return ["silent", "pill bad"];
-  if (said.ready) return ["ready", "pill good"];
-  if (isAbsent(name, picture)) return ["no chain", "pill"];
-  return [said.heard_seconds_ago === null ? "not running" : "not ready", "pill bad"];
+function stateOf(name, service, snapshot) {
+  if (isStale(service)) return ["stale", "pill bad"];
+  if (service.ready) return ["ready", "pill good"];
+  if (isAbsent(name, snapshot)) return ["no chain", "pill"];
+  return [service.status_age_ms === null ? "not running" : "not ready", "pill bad"];
 }
 
 /** How many endpoints there are, each number the way to them. */

@@ -1,4 +1,4 @@
-// Every delivery process as a cell, in its place.
+// Every delivery process as a cell, in the order of slots.
 
 import { attribute, h, keep, text } from "/static/dom.js";
 import { count } from "/static/format.js";
@@ -44,11 +44,11 @@ export class Workers {
         attribute(cell, "title", words);
       },
     );
-    const said = Object.entries(STATES).map(([letter, [, words]]) => {
+    const labels = Object.entries(STATES).map(([letter, [, words]]) => {
       const number = letters.filter((found) => found === letter).length;
       text(this.counts[letter], count(number));
       return `${number} ${words}`;
     });
-    attribute(this.grid, "aria-label", letters.length ? said.join(", ") : "No delivery process is known.");
+    attribute(this.grid, "aria-label", letters.length ? labels.join(", ") : "No delivery process is known.");
   }
 }

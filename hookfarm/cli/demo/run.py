@@ -184,7 +184,7 @@ class Demo:
         self._count()
         proof = Proof(self._logs.emitted, self._logs.verified, tuple(self._latest))
         self._last = self._builder.build(
-            status.take(self._client),
+            status.take_snapshot(self._client),
             time.monotonic() - self._began,
             {CHAIN_ID: self._blocks},
             proof,

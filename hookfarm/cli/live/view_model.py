@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from hookfarm.cli.status_output import active_node, backfill_summary, catch_up, node_problems, usable_nodes
-from hookfarm.status import SILENT_SECONDS, Rates
+from hookfarm.status import STALE_MS, Rates
 from hookfarm.store import keys
 
 
 @dataclass(frozen=True)
 class ServiceLine:
-    """One service. `why`: why it is not ready. `silent`: age of its status in seconds, if that is too old."""
+    """One service. `reason`: why it is not ready. `silent`: age of its status in seconds, if that is too old."""
 
     name: str
     ready: bool
     up: int
     workers: int
-    why: str
+    reason: str
     silent: float | None = None
 
     @property
@@ -125,7 +125,7 @@ class ViewModelBuilder:
         draining: bool = False,
     ) -> ViewModel:
         """Return the view model of a snapshot; `seconds`: how long the viewer has watched."""
-        self._rates.note(snapshot.get("services", {}).get(keys.WEBHOOK_DELIVERY, {}))
+        self._rates.observe(snapshot.get("services", {}).get(keys.WEBHOOK_DELIVERY, {}))
         delivery = snapshot.get("delivery", {})
         return ViewModel(
             seconds=seconds,
@@ -137,9 +137,9 @@ class ViewModelBuilder:
             dead=delivery.get("dead"),
             per_second=self._rates.per_second,
             recent=self._rates.each_second,
-            post=_quantiles(delivery, "post_seconds"),
-            queued_to_delivered=_quantiles(delivery, "queued_to_delivered_seconds"),
-            post_since_start=_quantiles(delivery.get("since_start", {}), "post_seconds"),
+            post=_quantiles(delivery, "post_ms"),
+            queued_to_delivered=_quantiles(delivery, "queued_to_delivered_ms"),
+            post_since_start=_quantiles(delivery.get("since_start", {}), "post_ms"),
             queue=snapshot.get("queue"),
             endpoints=_endpoints(snapshot),
             backfills=_backfills(snapshot),
@@ -171,14 +171,14 @@ def _endpoints(snapshot: Mapping[str, Any]) -> EndpointCounts | None:
 
 def _quantiles(delivery: Mapping[str, Any], name: str) -> Quantiles:
     found = delivery.get(name) or {}
-    return Quantiles(found.get("p50"), found.get("p99"))
+    return Quantiles(_seconds(found.get("p50")), _seconds(found.get("p99")))
 
 
 def _service(name: str, service: Mapping[str, Any]) -> ServiceLine:
     up, workers = service.get("workers_up", 0), service.get("workers", 0)
-    age = service.get("heard_seconds_ago") or 0.0
-    silent = age if age > SILENT_SECONDS else None
-    return ServiceLine(name, bool(service.get("ready")), up, workers, str(service.get("why") or ""), silent)
+    age_ms = service.get("status_age_ms") or 0
+    silent = age_ms / 1000 if age_ms > STALE_MS else None
+    return ServiceLine(name, bool(service.get("ready")), up, workers, str(service.get("reason") or ""), silent)
 
 
 def _chain(chain: Mapping[str, Any], heads: Mapping[int, int], waiting: Mapping[int, int | None]) -> ChainLine:
@@ -189,7 +189,7 @@ def _chain(chain: Mapping[str, Any], heads: Mapping[int, int], waiting: Mapping[
         chain.get("checkpoint", 0),
         chain.get("events_published", 0),
         waiting.get(chain_id),
-        chain.get("lag_seconds"),
+        _seconds(chain.get("lag_ms")),
         _nodes(chain),
         catch_up(chain),
     )
@@ -201,3 +201,7 @@ def _nodes(chain: Mapping[str, Any]) -> NodeSummary | None:
         return None
     problems = tuple(node_problems(chain, int(time.time() * 1000)))
     return NodeSummary(usable, known, active_node(chain), chain.get("rpc_requests_per_block"), problems)
+
+
+def _seconds(ms: int | None) -> float | None:
+    return None if ms is None else ms / 1000

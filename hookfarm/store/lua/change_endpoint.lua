@@ -1,18 +1,22 @@
--- The registry's only write: one endpoint stored or removed, the revision that says so, and what it allows the queue.
--- A change is a fresh start for its window: a repaired URL is tried at once, what a pause or a removal leaves is
--- looked at again. With a removed endpoint goes its lane, and where its backfills stand.
+-- requires: clock, operational_events
+-- constants: BACKFILLS, BACKFILL_JOBS, BACKFILL_LOCK, BACKFILL_QUEUE, BACKFILL_STATE, DISABLED_ENDPOINTS
+-- constants: ENDPOINT_LIMITS, FOLLOW_UPS, OPEN_CIRCUITS, OPERATIONAL_SUBSCRIPTIONS, PARKED, REGISTRY_CREATED
+-- constants: TRANSFERS, TRANSFER_CHAINS, WINDOW, WINDOW_TIMERS
+-- The registry's only write: stores or removes one endpoint, with the new revision and the limits of its window.
+-- A change is a fresh start for the window: a repaired URL is tried at once, and its parked jobs are looked at again.
+-- With a removed endpoint go its backfill queue and the states of its backfills.
 --
 -- KEYS 1 endpoints HASH   2 revision STRING   3 changes ZSET   then the checkpoint of each chain it subscribes to
 -- ARGV 1 endpoint id      2 the endpoint as JSON, or '' to remove it
---      3 its limits, 'paused max_in_flight rate ordered', or '' = none
+--      3 its limits, 'disabled max_in_flight rate ordered', or '' = none
 --      4 the chains whose transfers it wants, separated by spaces
---      5 the endpoint as it must be now; not given: whatever it is
--- Returns nothing where it was another one and nothing was done, else for each checkpoint the block that it is at,
+--      5 the endpoint as it must be now; without it, any
+-- Returns {'conflict'} if it was another one and nothing was done; else 'changed' and for each checkpoint its block,
 -- '' = none that can be read. Events of later blocks enter their stream after this.
 if ARGV[5] and redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[5] then
-  return false
+  return {'conflict'}
 end
--- Publishing asks whether anybody wants the chain's transfers: from now on no block goes without them.
+-- `publish` checks this set: from now on no block is published without the chain's transfers.
 for chain in string.gmatch(redis.call('HGET', TRANSFER_CHAINS, ARGV[1]) or '', '%d+') do
   redis.call('SREM', TRANSFERS .. chain, ARGV[1])
 end
@@ -22,7 +26,7 @@ for chain in string.gmatch(ARGV[4], '%d+') do
   redis.call('HSET', TRANSFER_CHAINS, ARGV[1], ARGV[4])
 end
 
-local function forget_backfills(endpoint)
+local function remove_backfills(endpoint)
   for _, id in ipairs(redis.call('ZRANGE', BACKFILL_QUEUE .. endpoint, 0, -1)) do
     redis.call('HDEL', BACKFILL_JOBS, id)
     redis.call('HDEL', FOLLOW_UPS, id)
@@ -38,13 +42,11 @@ end
 
 local existed = redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1
 -- A revision is a time in microseconds, so that a server that was flushed or lost writes does not give one out twice.
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local revision = string.format('%.0f', math.max(tonumber(redis.call('GET', KEYS[2]) or '0') + 1, now))
+local revision = digits(math.max(tonumber(redis.call('GET', KEYS[2]) or '0') + 1, now_us))
 redis.call('SET', KEYS[2], revision)
 if ARGV[2] == '' then
   redis.call('HDEL', KEYS[1], ARGV[1])
-  forget_backfills(ARGV[1])
+  remove_backfills(ARGV[1])
   redis.call('ZREM', REGISTRY_CREATED, ARGV[1])
 else
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
@@ -56,17 +58,18 @@ if ARGV[3] == '' then
 else
   redis.call('HSET', ENDPOINT_LIMITS, ARGV[1], ARGV[3])
 end
-local paused = string.sub(ARGV[3], 1, 2) == '1 '
-if redis.call(paused and 'SADD' or 'SREM', DISABLED_ENDPOINTS, ARGV[1]) == 1 and paused and existed then
+local disabled = string.sub(ARGV[3], 1, 2) == '1 '
+if redis.call(disabled and 'SADD' or 'SREM', DISABLED_ENDPOINTS, ARGV[1]) == 1 and disabled and existed then
   local reason = string.match(ARGV[2], '"disabled_reason":"([^"\\]*)"')
-  note_fact('hookfarm.endpoint.disabled', now, ARGV[1], {reason = reason or cjson.null})
+  record_event('hookfarm.endpoint.disabled', now_us, ARGV[1], {reason = reason or cjson.null})
 end
-redis.call('HDEL', WINDOW .. ARGV[1], 'failures', 'since', 'pause', 'wait', 'low')
+redis.call('HDEL', WINDOW .. ARGV[1], 'failures', 'failing_since_ms', 'probe_pause_ms', 'blocked_until_ms',
+           'fast_path_floor')
 if redis.call('ZREM', OPEN_CIRCUITS, ARGV[1]) == 1 and ARGV[2] ~= '' then
-  note_fact('hookfarm.endpoint.circuit_closed', now, ARGV[1], {})
+  record_event('hookfarm.endpoint.circuit_closed', now_us, ARGV[1], {})
 end
 local operational = {}
-if not paused and string.find(ARGV[2], '"kind":"operational"', 1, true) then
+if not disabled and string.find(ARGV[2], '"kind":"operational"', 1, true) then
   for _, subscription in ipairs(cjson.decode(ARGV[2]).subscriptions) do
     if subscription.kind == 'operational' then
       operational[#operational + 1] = {id = subscription.id, events = subscription.events}
@@ -79,14 +82,14 @@ else
   redis.call('HDEL', OPERATIONAL_SUBSCRIPTIONS, ARGV[1])
 end
 if redis.call('EXISTS', PARKED .. ARGV[1]) == 1 then
-  redis.call('ZADD', WINDOW_TIMERS, string.format('%.0f', math.floor(now / 1000)), ARGV[1])
+  redis.call('ZADD', WINDOW_TIMERS, digits(now_ms), ARGV[1])
 elseif redis.call('HGET', WINDOW .. ARGV[1], 'open') == '0' then
   redis.call('DEL', WINDOW .. ARGV[1])
 end
-local checkpoints = {}
+local answer = {'changed'}
 for i = 4, #KEYS do
   local stored = redis.pcall('GET', KEYS[i])
   local number = type(stored) == 'string' and string.match(stored, '^(%d+):') or ''
-  checkpoints[#checkpoints + 1] = #number <= 20 and number or ''
+  answer[#answer + 1] = #number <= 20 and number or ''
 end
-return checkpoints
+return answer

@@ -1,12 +1,14 @@
--- Worker -> parked: a job of an endpoint that is paused. It waits there until the endpoint is enabled.
+-- requires: clock, sequence, window, admission, flush
+-- constants: OPEN
+-- Worker -> parked: a job of a disabled endpoint. It waits there until the endpoint is enabled.
 --
--- ARGV 1 id   2 the sequence under which it was taken   3 endpoint
--- Returns 1, or 0 where the job was requeued under another sequence meanwhile and nothing was done.
-if not still_held(ARGV[1], ARGV[2]) then
-  return 0
+-- ARGV 1 id   2 the sequence under which it was popped   3 endpoint
+-- Returns 'settled', or 'stale' if the job was requeued under another sequence meanwhile and nothing was done.
+if not is_open_as(ARGV[1], ARGV[2]) then
+  return 'stale'
 end
 redis.call('ZREM', OPEN, ARGV[1])
 local window = window_of(ARGV[3])
-leave(window)
+uncount_open(window)
 park(ARGV[3], window, ARGV[1], digits(now_ms))
-return finish(1)
+return flush('settled')

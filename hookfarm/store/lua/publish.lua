@@ -1,3 +1,4 @@
+-- requires: clock, wrong_type
 -- Chain -> stream: the events of some blocks and the checkpoint behind them, all or nothing.
 -- Adds first, so a full server refuses the whole of it and the chain waits (back-pressure).
 --
@@ -5,11 +6,11 @@
 --      4 block events HASH number -> their events, deflated   5 heads HASH
 --      6 SET of the endpoints that want transfers
 -- ARGV 1 the checkpoint the caller expects, '' = none   2 the new checkpoint   3 how many blocks to remember
---      4 '1' where the transfers of the blocks are among their events
+--      4 '1' = the transfers of the blocks are among their events
 --      5 the events as JSON, one a line: as arguments of their own they would cost either side half as much again
 --      then number, row, events ('' = not to be remembered) for each block, ascending
--- Returns 1, or 2 where transfers are wanted. 0: the checkpoint was another one, or transfers are wanted that are not
--- given, and nothing was done.
+-- Returns 'published', or 'published_transfers_wanted' if an endpoint wants transfers. 'refused': the checkpoint was
+-- another one, or transfers are wanted that are not given, and nothing was done.
 -- A key of another type is an error before anything is done.
 local wrong = wrong_type({KEYS[1], 'string', KEYS[2], 'stream', KEYS[3], 'hash', KEYS[4], 'hash', KEYS[5], 'hash',
                           KEYS[6], 'set'})
@@ -18,11 +19,11 @@ if wrong then
 end
 local current = redis.call('GET', KEYS[1]) or ''
 if current ~= ARGV[1] then
-  return 0
+  return 'refused'
 end
-local transfers_wanted = redis.call('EXISTS', KEYS[6])
-if transfers_wanted == 1 and ARGV[4] ~= '1' then
-  return 0
+local transfers_wanted = redis.call('EXISTS', KEYS[6]) == 1
+if transfers_wanted and ARGV[4] ~= '1' then
+  return 'refused'
 end
 local events, from = ARGV[5], 1
 while from <= #events do
@@ -39,10 +40,9 @@ end
 local lowest, newest = tonumber(ARGV[6]), tonumber(ARGV[#ARGV - 2])
 local keep = tonumber(ARGV[3])
 for number = math.max(lowest - keep, 0), newest - keep do
-  local forgotten = string.format('%.0f', number)
-  redis.call('HDEL', KEYS[3], forgotten)
-  redis.call('HDEL', KEYS[4], forgotten)
+  redis.call('HDEL', KEYS[3], digits(number))
+  redis.call('HDEL', KEYS[4], digits(number))
 end
 redis.call('HSET', KEYS[5], 'latest', ARGV[#ARGV - 2])
 redis.call('SET', KEYS[1], ARGV[2])
-return 1 + transfers_wanted
+return transfers_wanted and 'published_transfers_wanted' or 'published'

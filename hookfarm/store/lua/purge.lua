@@ -1,10 +1,12 @@
--- A person -> nowhere: dead letters that nobody wants any more.
+-- requires: state_index
+-- constants: JOBS
+-- Removes dead letters for good.
 --
 -- ARGV ids
 -- Returns how many there were.
 local purged = 0
 for _, id in ipairs(ARGV) do
-  if leave_dead(id, redis.call('HGET', JOBS, id)) == 1 then
+  if remove_dead(id, redis.call('HGET', JOBS, id)) == 1 then
     redis.call('HDEL', JOBS, id)
     purged = purged + 1
   end

@@ -17,7 +17,7 @@ from hookfarm.api.context import Settings
 from hookfarm.config import Address
 from hookfarm.errors import CouldNotBoot
 from hookfarm.farm.child import EXIT_COULD_NOT_BOOT, Child
-from hookfarm.farm.scoreboard import Board, State
+from hookfarm.farm.scoreboard import Scoreboard, State
 from hookfarm.farm.spawn import fork, run_child
 from hookfarm.status import readiness
 from hookfarm.store import keys
@@ -32,14 +32,14 @@ class Api:
     """The API's process, forked as the master forks it."""
 
     def __init__(self, redis_url: str, address: Address) -> None:
-        self.board = Board({api.SERVICE: 1})
-        self.slot = self.board.slots(api.SERVICE)[0]
-        self.slot.occupy(10)
+        self.scoreboard = Scoreboard({api.SERVICE: 1})
+        self.slot = self.scoreboard.slots(api.SERVICE)[0]
+        self.slot.on_fork(10)
         self.pid = fork(lambda: self._live(redis_url, address))
-        self.slot.occupied_by(self.pid)
+        self.slot.on_forked(self.pid)
 
     def _live(self, redis_url: str, address: Address) -> int:
-        child = Child(api.SERVICE, 0, self.board)
+        child = Child(api.SERVICE, 0, self.scoreboard)
         settings = Settings(redis_url, "a-token-of-the-tests", STARTED)
         return run_child(child, api.prepare, -1, lambda c: api.run(c, address, settings))
 
@@ -120,14 +120,14 @@ def test_readyz_says_in_one_word_whether_every_started_service_is_ready(
 
 def test_health_says_it_service_by_service(served: Api, client: "redis.Redis") -> None:
     readiness.publish(client, keys.MESSAGE_PROCESSOR, {"workers": 1})
-    readiness.withdraw(client, keys.WEBHOOK_DELIVERY, {"why": "webhook_delivery 3 (gone)"})
+    readiness.withdraw(client, keys.WEBHOOK_DELIVERY, {"reason": "webhook_delivery 3 (gone)"})
     status, found = served.get("/health")
     assert (status, found["status"], found["redis"]) == (503, "not ready", "ok")
     assert set(found["services"]) == set(STARTED)
     assert found["services"][keys.MESSAGE_PROCESSOR]["ready"] is True
     assert found["services"][keys.MESSAGE_PROCESSOR]["workers"] == 1
     assert found["services"][keys.WEBHOOK_DELIVERY]["ready"] is False
-    assert found["services"][keys.WEBHOOK_DELIVERY]["why"] == "webhook_delivery 3 (gone)"
+    assert found["services"][keys.WEBHOOK_DELIVERY]["reason"] == "webhook_delivery 3 (gone)"
     readiness.publish(client, keys.WEBHOOK_DELIVERY, {})
     status, found = served.get("/health")
     assert (status, found["status"]) == (200, "ready")
@@ -150,14 +150,16 @@ def test_a_status_that_is_none_does_not_hide_the_key(served: Api, client: "redis
         client.set(keys.status(service), "garbage")
     status, found = served.get("/health")
     assert status == 200
-    assert found["services"] == {service: {"ready": True} for service in STARTED}
+    assert found["services"] == {
+        service: {"ready": True, "reason": "not running", "status_age_ms": None} for service in STARTED
+    }
 
 
 def test_without_redis_nothing_is_ready_and_health_says_so(served: Api, redis_server: RedisServer) -> None:
     redis_server.kill()
     status, found = served.get("/health")
     assert (status, found["status"]) == (503, "not ready")
-    assert found["services"] == {s: {"ready": False, "why": "Redis does not answer"} for s in STARTED}
+    assert found["services"] == {s: {"ready": False, "reason": "Redis does not answer"} for s in STARTED}
     assert served.get("/readyz") == (503, {"status": "not ready"})
     redis_server.start()
     with redis_server.client() as client:

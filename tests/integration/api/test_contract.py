@@ -15,7 +15,7 @@ from hookfarm.chain.node_pool import NodePool
 from hookfarm.errors import ChainUnavailable
 from hookfarm.event_ingestor import status
 from hookfarm.event_ingestor.counters import Gauges
-from hookfarm.farm.scoreboard import Board, State
+from hookfarm.farm.scoreboard import Scoreboard, State
 from hookfarm.records import Endpoint
 from hookfarm.registry.registry import Registry
 from hookfarm.status import readiness
@@ -50,22 +50,21 @@ def api(redis_server: RedisServer) -> Any:
     with redis_server.client() as client, running_api(redis_server.url) as one:
         for service in keys.SERVICES:
             readiness.publish(client, service, {})
-        readiness.publish(client, keys.EVENT_INGESTOR, {"chains": [told_of_a_chain()]})
+        readiness.publish(client, keys.EVENT_INGESTOR, {"chains": [chain_report()]})
         Registry(client).add(KNOWN)
         begin(client, KNOWN.id)
         yield one
 
 
-def told_of_a_chain() -> dict[str, Any]:
-    """What an ingestor says of a chain that it catches up with, one of whose nodes has failed."""
-    [slot] = Board({keys.EVENT_INGESTOR: 1}).slots(keys.EVENT_INGESTOR)
+def chain_report() -> status.ChainReport:
+    """The report of an ingestor that catches up with a chain, one of whose nodes has failed."""
+    [slot] = Scoreboard({keys.EVENT_INGESTOR: 1}).slots(keys.EVENT_INGESTOR)
     slot.state = State.UP
     numbers, watched = Gauges(slot, 7), NodePool(["wss://one.example", "https://two.example"]).all
     numbers.nodes.watch(watched)
     numbers.nodes.failed(watched[0], ChainUnavailable("HTTP 429"), 600.0)
     numbers.catching_up(12.0, 65.0)
     [chain] = status.report([slot])["chains"]
-    assert isinstance(chain, dict)
     return chain
 
 

@@ -181,4 +181,4 @@ def test_the_list_of_all_attempts_is_bounded_and_stops_no_delivery(
     LogTrimmer(1000, -20 * 365 * 86_400.0).perform(client)
     assert client.xlen(keys.ATTEMPTS_ALL) <= 2
     assert orjson.loads(api.ask("GET", "/v1/chains").body) == {"data": [], "next_cursor": None}
-    assert delivery_queue.depths(client).open == 0
+    assert delivery_queue.read_depths(client).open == 0

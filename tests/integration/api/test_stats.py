@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hookfarm.api.live import MOST_WATCHERS
+from hookfarm.api.live import MAX_CLIENTS
 from hookfarm.status import readiness
 from hookfarm.store import keys
 from tests.integration.api.test_api import ANYWHERE, Api
@@ -60,7 +60,7 @@ class Stream:
         self._connection.close()
 
 
-def test_stats_are_the_picture(served: Api, redis_server: RedisServer) -> None:
+def test_stats_are_the_snapshot(served: Api, redis_server: RedisServer) -> None:
     with redis_server.client() as client:
         readiness.publish(client, keys.WEBHOOK_DELIVERY, {"activity": "bbp", "delivered": 7})
     status, headers, body = get(served, "/v1/stats", **TOKEN)
@@ -94,7 +94,9 @@ def test_a_stream_outlives_its_redis(served: Api, redis_server: RedisServer) -> 
     with closing(Stream(served)) as stream:
         assert stream.next()[0] == "stats"
         redis_server.kill()
-        eventually(lambda: stream.next()[0] == "trouble", within=PATIENCE_SECONDS, what="the trouble being said")
+        eventually(
+            lambda: stream.next()[0] == "unavailable", within=PATIENCE_SECONDS, what="the event unavailable"
+        )
         redis_server.start()
         eventually(lambda: stream.next()[0] == "stats", within=PATIENCE_SECONDS, what="figures again")
 
@@ -126,19 +128,19 @@ class LastCount:
 
 
 def looks(client: Any) -> int:
-    """How many pictures have been taken: nothing else in the API asks for a time to live."""
-    told = client.info("commandstats").get("cmdstat_pttl", {"calls": 0})
-    return int(told["calls"]) // len(keys.SERVICES)
+    """Number of snapshots read: nothing else in the API asks for a time to live."""
+    stats = client.info("commandstats").get("cmdstat_pttl", {"calls": 0})
+    return int(stats["calls"]) // len(keys.SERVICES)
 
 
 def test_there_is_room_for_so_many_watchers_and_again_when_one_has_gone(served: Api) -> None:
     with ExitStack() as stack:
-        streams = [stack.enter_context(closing(Stream(served))) for _ in range(MOST_WATCHERS)]
+        streams = [stack.enter_context(closing(Stream(served))) for _ in range(MAX_CLIENTS)]
         for stream in streams:
             stream.next()
         status, headers, body = get(served, "/v1/stats/stream", **TOKEN)
         assert (status, headers["content-type"]) == (503, "application/problem+json")
-        assert "are watching already" in json.loads(body)["detail"]
+        assert "are connected already" in json.loads(body)["detail"]
         streams[0].close()
         eventually(lambda: admitted(served), within=PATIENCE_SECONDS, what="room for another")
 

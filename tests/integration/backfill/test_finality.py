@@ -176,7 +176,7 @@ def test_an_original_that_is_tried_again_is_not_overtaken(
     others = set(deliver_everything(client, redis_url))
     assert len(others) == 2
     assert not others & {first.id, *following}
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     assert deliver_everything(client, redis_url) == [first.id, *following]
 
 

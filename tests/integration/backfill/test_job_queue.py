@@ -84,7 +84,7 @@ def quiet(client: Any) -> None:
 
 def test_what_is_in_a_lane_is_no_part_of_the_ledger_until_its_window_has_room(client: Any, redis_url: str) -> None:
     assert fill(redis_url, LANED, jobs(LANED, 30)) == 30
-    depths = delivery_queue.depths(client)
+    depths = delivery_queue.read_depths(client)
     assert (depths.queued, depths.open, depths.parked) == (4, 4, 0)
     assert in_lane(client, LANED) == ids(jobs(LANED, 30))[4:]
     assert state.in_lanes(client) == 26
@@ -127,11 +127,11 @@ def test_beside_live_jobs_a_lane_has_a_quarter_of_the_workers(
     first = pop(connection)
     assert first.id == live[0].id
     deliver(connection, first)
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     assert opened(client, LANED) == [WORKERS // 4]
     deliver(connection, pop(connection))
     quiet(client)
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     assert opened(client, LANED)[0] > WORKERS // 4
 
 
@@ -158,7 +158,7 @@ def test_all_lanes_together_have_a_quarter_and_none_of_them_nothing(client: Any,
     fill(redis_url, LANED, jobs(LANED, 50))
     fill(redis_url, OTHER, jobs(OTHER, 50))
     client.hset(keys.ENDPOINT_LIMITS, "*", 16)
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     assert opened(client, LANED, OTHER) == [2, 2]
 
 
@@ -171,7 +171,7 @@ def test_a_share_is_handed_on_to_the_lane_that_has_none(
     assert opened(client, LANED, OTHER) == [2, 0]
     assert pop(connection).endpoint == LIVE
     deliver(connection, pop(connection))
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     assert opened(client, LANED, OTHER) == [1, 1]
 
 
@@ -222,10 +222,10 @@ def test_the_lane_of_a_disabled_endpoint_waits_until_it_is_enabled(
 ) -> None:
     farm.disable(LANED, "a test")
     fill(redis_url, LANED, jobs(LANED, 5))
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     assert (opened(client, LANED), len(in_lane(client, LANED))) == ([0], 5)
     farm.edit(LANED, lambda endpoint: replace(endpoint, enabled=True))
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     assert deliver_all(client, connection) == ids(jobs(LANED, 5))
 
 
@@ -247,7 +247,7 @@ def test_an_ordered_endpoint_takes_its_lane_one_by_one_and_a_retry_before_the_ne
     first = pop(connection)
     failed = delivery_queue.failed(first, first.with_outcome({}, attempt=2), 0.0, HealthSignal.UNHEALTHY)
     delivery_queue.settle_sync(connection, failed)
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     assert opened(client, LANED) == [1]
     enqueue(redis_url, *jobs(LANED, 1, "live"))
     past = ids(jobs(LANED, 4))
@@ -305,7 +305,7 @@ def test_what_is_told_of_a_log_is_compared_and_noted(client: Any, redis_url: str
         2,
         [Wanted((Placed(job(LANED, "m0")),), log=log), Wanted((Placed(job(LANED, "m1")),), log=other)],
     )
-    assert hand_over(redis_url, LANED, piece) == ("told", 2)
+    assert hand_over(redis_url, LANED, piece) == ("history_changed", 2)
     assert (client.hlen(keys.JOBS), client.hget(keys.HISTORY + log.block, "0")) == (0, None)
     right = replace(piece, wanted=[piece.wanted[0], Wanted((Placed(job(LANED, "m1")),))])
     assert hand_over(redis_url, LANED, right) == ("done", 2)
@@ -385,7 +385,7 @@ def test_while_another_backfill_holds_the_endpoint_nothing_is_handed_over(client
     begin(client, LANED)
     piece = Piece(None, BLOCK, 1, 1, [Wanted((Placed(job(LANED, "m1")),))], is_last=True)
     client.set(keys.BACKFILL_LOCK + LANED, "another", px=60_000)
-    assert hand_over(redis_url, LANED, piece, hold=True) == ("held", 0)
+    assert hand_over(redis_url, LANED, piece, hold=True) == ("locked", 0)
     assert (client.hlen(keys.JOBS), client.get(keys.BACKFILL_LOCK + LANED)) == (0, b"another")
     client.set(keys.BACKFILL_LOCK + LANED, name(LANED), px=60_000)
     assert hand_over(redis_url, LANED, piece, hold=True) == ("done", 1)
@@ -400,7 +400,7 @@ def test_a_failed_job_of_a_lane_is_retried_like_any_other(
     claimed = pop(connection)
     failed = delivery_queue.failed(claimed, claimed.with_outcome({}, attempt=2), 60.0, HealthSignal.UNHEALTHY)
     delivery_queue.settle_sync(connection, failed)
-    assert delivery_queue.depths(client).retry == 1
+    assert delivery_queue.read_depths(client).retry == 1
     assert kept(client, claimed.id)["attempt"] == 2
 
 
@@ -415,6 +415,6 @@ def test_a_dead_endpoints_lane_stays_where_it_is_but_for_one_probe_at_a_time(
                 claimed, claimed.with_outcome({}, attempt=2), 60.0, HealthSignal.UNHEALTHY
             )
             delivery_queue.settle_sync(connection, failed)
-            delivery_queue.promote(client)
+            delivery_queue.tick(client)
     assert opened(client, LANED)[0] <= 1
     assert len(in_lane(client, LANED)) >= 90

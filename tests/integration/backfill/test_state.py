@@ -72,17 +72,17 @@ def test_a_running_one_says_how_far_it_is_how_fast_and_how_long_it_takes(client:
     alive(redis_url, ONE, 2.0)
     shown = seen(client, ONE).public()
     assert (shown["state"], shown["at_block"], shown["blocks"], shown["total"]) == ("running", 1, 1, 9)
-    assert (shown["blocks_per_second"], shown["seconds_left"], shown["note"]) == (2.0, 4.0, "")
+    assert (shown["blocks_per_second"], shown["remaining_ms"], shown["note"]) == (2.0, 4000, "")
     assert (shown["added"], shown["waiting"]) == (5, client.zcard(keys.BACKFILL_QUEUE + ONE))
     assert shown["waiting"] > 0
-    assert shown["held_seconds"] is None
+    assert shown["lock_ms"] is None
 
 
 def test_one_that_does_not_get_on_says_why_and_promises_no_time(client: Any, redis_url: str) -> None:
     begin(client, ONE)
     alive(redis_url, ONE, 2.0, "waiting for the farm to deliver" + "." * 1000)
     shown = seen(client, ONE).public()
-    assert (shown["state"], shown["seconds_left"]) == ("running", None)
+    assert (shown["state"], shown["remaining_ms"]) == ("running", None)
     assert shown["note"].startswith("waiting for the farm to deliver")
     assert len(shown["note"]) == job_queue.MOST_NOTED
 
@@ -93,8 +93,8 @@ def test_one_that_is_silent_is_stopped_and_its_speed_is_no_longer_told(client: A
     fall_silent(client, ONE)
     shown = seen(client, ONE).public()
     assert (shown["state"], shown["running"]) == ("stopped", False)
-    assert (shown["blocks_per_second"], shown["seconds_left"], shown["note"]) == (None, None, "")
-    assert shown["silent_seconds"] == pytest.approx(60, abs=20)
+    assert (shown["blocks_per_second"], shown["remaining_ms"], shown["note"]) == (None, None, "")
+    assert shown["since_heartbeat_ms"] == pytest.approx(60_000, abs=20_000)
 
 
 def test_a_killed_one_that_still_holds_its_endpoint_says_for_how_long(client: Any, redis_url: str) -> None:
@@ -103,15 +103,15 @@ def test_a_killed_one_that_still_holds_its_endpoint_says_for_how_long(client: An
     assert 0 < client.pttl(keys.BACKFILL_LOCK + ONE) <= 1000 * job_queue.HELD_SECONDS
     client.pexpire(keys.BACKFILL_LOCK + ONE, 600_000)
     fall_silent(client, ONE)
-    assert seen(client, ONE).public()["held_seconds"] == pytest.approx(600, abs=60)
+    assert seen(client, ONE).public()["lock_ms"] == pytest.approx(600_000, abs=60_000)
     client.delete(keys.BACKFILL_LOCK + ONE)
-    assert seen(client, ONE).public()["held_seconds"] is None
+    assert seen(client, ONE).public()["lock_ms"] is None
 
 
 def test_what_another_backfill_holds_is_not_said_of_this_one(client: Any, redis_url: str) -> None:
     begin(client, ONE)
     client.set(keys.BACKFILL_LOCK + ONE, f"{ONE}:{CHAIN_ID}:5::", px=60_000)
-    assert seen(client, ONE).public()["held_seconds"] is None
+    assert seen(client, ONE).public()["lock_ms"] is None
 
 
 def test_a_last_sign_of_life_after_the_end_is_none(client: Any, redis_url: str, registry: Registry) -> None:
@@ -173,9 +173,9 @@ def test_a_picture_has_those_that_are_not_done_and_what_waits_in_lanes(client: A
     alive(redis_url, TWO)
     begin(client, THREE)
     fall_silent(client, THREE)
-    found = status.take(client)
+    found = status.take_snapshot(client)
     assert {row["endpoint"]: row["state"] for row in found["backfills"]} == {TWO: "running", THREE: "stopped"}
-    assert found["queue"]["in_lanes"] == client.hlen(keys.BACKFILL_JOBS) > 0
+    assert found["queue"]["backfill"] == client.hlen(keys.BACKFILL_JOBS) > 0
 
 
 def test_a_picture_looks_at_the_ten_last_to_move_however_many_there_are(client: Any, redis_url: str) -> None:
@@ -183,39 +183,45 @@ def test_a_picture_looks_at_the_ten_last_to_move_however_many_there_are(client: 
         facts: dict[str, str | int] = {"endpoint": ONE, "chain_id": 7, "subscription": ""}
         state.begin(client, f"{ONE}:7:{number}::", {**facts, "from_block": number, "to_block": 99})
         client.zincrby(keys.BACKFILLS, -100 * number, f"{ONE}:7:{number}::")
-    assert [row["from_block"] for row in status.take(client)["backfills"]] == list(range(10))
+    assert [row["from_block"] for row in status.take_snapshot(client)["backfills"]] == list(range(10))
 
 
 def test_the_depth_of_all_lanes_is_measured(client: Any, redis_url: str) -> None:
     fill(redis_url, ONE, [job(ONE, f"past-{n}") for n in range(40)])
 
-    async def read() -> api_metrics.Depths:
+    async def read() -> api_metrics.RedisNumbers:
         async with async_client(redis_url) as connected:
-            return await api_metrics.read_depths(connected, [])
+            return await api_metrics.read_redis(connected, [])
 
     [family] = [
         family
-        for family in api_metrics.depth_families(asyncio.run(read()), ())
-        if family.name == "delivery_queue_in_lanes"
+        for family in api_metrics.redis_families(asyncio.run(read()), ())
+        if family.name == "delivery_queue_backfill_jobs"
     ]
     assert family.samples[0].value == client.hlen(keys.BACKFILL_JOBS) > 0
 
 
 NODE = {
-    "name": "wss://one.example", "kind": "ws", "state": "cooldown", "cooldown_until": "2096-10-02T07:06:40.000Z",
-    "last_error": "HTTP 429", "last_error_at": "1970-01-01T00:00:00.001Z",
-    "requests": 9, "calls": 9, "errors": {"rate_limited": 1},
-}  # fmt: skip
+    "name": "wss://one.example",
+    "kind": "ws",
+    "state": "cooldown",
+    "cooldown_until": "2096-10-02T07:06:40.000Z",
+    "last_error": "HTTP 429",
+    "last_error_at": "1970-01-01T00:00:00.001Z",
+    "requests": 9,
+    "calls": 9,
+    "errors": {"rate_limited": 1},
+}
 
 
 def test_a_chain_is_asked_for_by_its_id_and_has_its_nodes(client: Any, api: Api) -> None:
     row = {"chain_id": 7, "head": 3, "checkpoint": 3, "lag_blocks": 0, "reason": "", "events_published": 1}
-    told = {**row, "rpc_requests_per_block": 1.5, "catching_up": None, "nodes": [NODE]}
+    told = {**row, "rpc_requests_per_block": 1.5, "catch_up": None, "nodes": [NODE]}
     readiness.publish(client, keys.EVENT_INGESTOR, {"chains": [{**row, "chain_id": 6}, told]})
     _, listed = api.ask("GET", "/v1/chains").json["data"]
     found = api.ask("GET", "/v1/chains/7")
     assert found.status == 200
-    assert found.json == {**listed, "lag_seconds": found.json["lag_seconds"]}
+    assert found.json == {**listed, "lag_ms": found.json["lag_ms"]}
     assert (found.json["rpc_requests_per_block"], found.json["nodes"]) == (1.5, [NODE])
     refused(api.ask("GET", "/v1/chains/8"), 404)
 
@@ -230,4 +236,4 @@ def test_a_chain_that_is_none_is_refused(api: Api, path: str, status: int, field
 
 def test_a_chain_whose_farm_is_of_an_older_version_has_no_nodes(client: Any) -> None:
     readiness.publish(client, keys.EVENT_INGESTOR, {"chains": [{"chain_id": 7, "head": 3, "checkpoint": 3}]})
-    assert status.take(client)["chains"][0]["nodes"] == []
+    assert status.take_snapshot(client)["chains"][0]["nodes"] == []

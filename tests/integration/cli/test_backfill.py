@@ -177,7 +177,7 @@ def test_told_to_stop_it_says_how_to_go_on(
         [shown] = told["backfills"]
         assert (shown["endpoint"], shown["running"], shown["done"]) == (endpoint.id, True, False)
         assert shown["to_block"] == BLOCKS
-        assert told["in_lanes"] > 0
+        assert told["queue"]["backfill"] > 0
         assert f"backfill {endpoint.id}  chain {CHAIN}  blocks 1 to 300  at block " in done(
             run(redis_url, "status")
         )

@@ -17,18 +17,31 @@ ONE, TWO = "ep_one", "ep_two"
 FAR = "2096-10-02T07:06:40.000Z"
 NODES = [
     {
-        "name": "wss://one.example", "kind": "ws", "state": "cooldown", "cooldown_until": FAR,
-        "last_error": "HTTP 429", "last_error_at": "1970-01-01T00:00:00.001Z",
-        "requests": 1234, "calls": 1, "errors": {"refused": 4},
+        "name": "wss://one.example",
+        "kind": "ws",
+        "state": "cooldown",
+        "cooldown_until": FAR,
+        "last_error": "HTTP 429",
+        "last_error_at": "1970-01-01T00:00:00.001Z",
+        "requests": 1234,
+        "calls": 1,
+        "errors": {"refused": 4},
     },
     {
-        "name": "https://two.example:8545", "kind": "http", "state": "active", "cooldown_until": None,
-        "last_error": "", "last_error_at": None, "requests": 12, "calls": 1, "errors": {"refused": 0},
+        "name": "https://two.example:8545",
+        "kind": "http",
+        "state": "active",
+        "cooldown_until": None,
+        "last_error": "",
+        "last_error_at": None,
+        "requests": 12,
+        "calls": 1,
+        "errors": {"refused": 0},
     },
-]  # fmt: skip
+]
 CHAIN = {
     "chain_id": 7, "head": 1100, "checkpoint": 1000, "lag_blocks": 100, "events_published": 3,
-    "rpc_requests_per_block": 1.5, "catching_up": {"blocks_per_second": 12.0, "seconds_left": 65}, "reason": "",
+    "rpc_requests_per_block": 1.5, "catch_up": {"blocks_per_second": 12.0, "remaining_ms": 65_000}, "reason": "",
     "nodes": NODES,
 }  # fmt: skip
 

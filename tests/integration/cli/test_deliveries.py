@@ -248,7 +248,7 @@ def test_dead_letters_are_listed_and_chosen_and_garbage_too(
     )
     shown = done(hookfarm("deliveries", "show", letter))
     assert "\x1b" not in shown
-    for words in ("nonsense", "delivery_queue: not JSON", "it was no job", "source     delivery_queue"):
+    for words in ("nonsense", "delivery_queue: not JSON", "not a valid job", "source     delivery_queue"):
         assert words in shown
 
 
@@ -276,7 +276,7 @@ def test_a_redriven_dead_letter_arrives_again_on_a_fresh_schedule(
 def promote_now(client: Any, delivery: str) -> None:
     """Puts what waits for its retry into the list."""
     place(client, keys.RETRY, {delivery: 1})
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
 
 
 def test_all_dead_letters_are_redriven_the_oldest_first_but_garbage(

@@ -18,7 +18,7 @@ from hookfarm.records import Endpoint
 from hookfarm.registry.registry import Registry
 from hookfarm.security.vault import Vault
 from hookfarm.store import keys
-from hookfarm.store.window_rules import CIRCUIT
+from hookfarm.store.scripts import CIRCUIT_FAILURES
 from hookfarm.test_events import webhooks
 from hookfarm.test_events.send import Sender
 from tests.support.delivery import add_endpoint, enqueue, job, one_worker
@@ -199,7 +199,7 @@ def test_an_endpoint_in_trouble_is_shown_as_such(client: Any, redis_url: str, ho
         failing = add_endpoint(client, receiver.url)
         paused = add_endpoint(client, receiver.url, enabled=False)
         enqueue(redis_url, *(job(failing) for _ in range(8)), job(paused))
-        worker.step(CIRCUIT)
+        worker.step(CIRCUIT_FAILURES)
         worker.settle()
     states = {endpoint["id"]: endpoint["state"] for endpoint in json.loads(done(hookfarm("list", "--json")))}
     assert states == {failing.id: "failing", paused.id: "disabled"}

@@ -17,7 +17,7 @@ from hookfarm.records import Endpoint
 from hookfarm.registry.registry import Registry
 from hookfarm.status import readiness
 from hookfarm.store import keys
-from hookfarm.store.window_rules import CIRCUIT
+from hookfarm.store.scripts import CIRCUIT_FAILURES
 from tests.support.commands import running_command
 from tests.support.delivery import CHAIN_ID, OneWorker, add_endpoint, enqueue, job
 from tests.support.farm_processes import COMMAND, environment
@@ -47,9 +47,9 @@ def test_endpoints_are_found_by_text_state_and_circuit(
 ) -> None:
     receiver.default = Reply(500)
     off = add_endpoint(client, "https://example.com/Off", enabled=False)
-    enqueue(redis_url, *(job(endpoint) for _ in range(CIRCUIT)))
+    enqueue(redis_url, *(job(endpoint) for _ in range(CIRCUIT_FAILURES)))
     client.hset(keys.ENDPOINT_LIMITS, "*", 8)
-    worker.step(CIRCUIT)
+    worker.step(CIRCUIT_FAILURES)
     worker.settle()
 
     def found(*choice: str) -> list[str]:
@@ -63,8 +63,8 @@ def test_endpoints_are_found_by_text_state_and_circuit(
     assert found("--circuit", "open") == [endpoint.id]
     assert found("--circuit", "closed") == [off.id]
     shown = done(hookfarm("endpoints", "show", endpoint.id))
-    assert re.search(rf"last attempts +0 of {CIRCUIT} succeeded", shown)
-    assert re.search(rf"waiting for a retry +{CIRCUIT}\n", shown)
+    assert re.search(rf"last attempts +0 of {CIRCUIT_FAILURES} succeeded", shown)
+    assert re.search(rf"waiting for a retry +{CIRCUIT_FAILURES}\n", shown)
     assert told(hookfarm("endpoints", "show", endpoint.id, "--json"))["window"]["circuit"] == "open"
 
 
@@ -76,7 +76,7 @@ def test_an_endpoint_is_disabled_and_enabled(
     enqueue(redis_url, job(endpoint, "msg_a"))
     assert [a["id"] for a in told(standing(hookfarm, "parked", endpoint))["attempts"]] == ["msg_a"]
     assert told(hookfarm("endpoints", "enable", endpoint.id, "--json"))["enabled"] is True
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     worker.step(1)
     worker.settle()
     assert [received.id for received in receiver.received] == ["msg_a"]
@@ -221,7 +221,7 @@ def say(client: Any) -> None:
         "lag_blocks": 100,
         "events_published": 3,
         "rpc_requests_per_block": 1.5,
-        "catching_up": {"blocks_per_second": 12.0, "seconds_left": 65},
+        "catch_up": {"blocks_per_second": 12.0, "remaining_ms": 65_000},
         "reason": "",
     }
     readiness.publish(client, keys.EVENT_INGESTOR, {"workers": 1, "workers_up": 1, "chains": [chain]})

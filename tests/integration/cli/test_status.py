@@ -21,7 +21,7 @@ def test_every_place_in_the_queue_is_counted(
     enqueue(redis_url, *(job(paused) for _ in range(1200)), *(job(endpoint) for _ in range(2)))
     told = json.loads(done(run(redis_url, "status", "--json")))
     in_queue = {"queued": 2, "open": 2, "parked": 1200, "retry": 1, "dead": 1, "unconfirmed": 0}
-    assert told["queue"] == {**in_queue, "in_lanes": 0}
+    assert told["queue"] == {**in_queue, "backfill": 0}
     assert told["endpoints"] == {"total": 2, "enabled": 1, "circuit_open": 0}
     shown = done(run(redis_url, "status"))
     assert "delivery_queue  queued 2  open 2  parked 1,200  retry 1  dead 1  unconfirmed 0\n" in shown

@@ -259,7 +259,7 @@ def test_what_is_sent_again_begins_its_schedule_anew(client: Any, redis_url: str
         enqueue(redis_url, job(endpoint, "msg_a"))
 
         def dead() -> bool:
-            delivery_queue.promote(client)
+            delivery_queue.tick(client)
             worker.step()
             worker.settle()
             return log.states(client, ["msg_a"]) == [DeliveryState.DEAD]

@@ -1,4 +1,4 @@
-"""What somebody else pushes into the list: adopted, or a dead letter with its reason."""
+"""Elements that others push into the list: adopted, or a dead letter with its reason."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -172,4 +172,4 @@ def test_what_is_no_job_is_a_dead_letter_with_its_reason(
     assert "\n" not in letter["reason"]
     assert letter["source"] == "delivery_queue"
     assert len(letter["raw"]) <= 4 * MAX_RAW_BYTES
-    assert delivery_queue.depths(client) == delivery_queue.Depths(0, 0, 0, 0, 1)
+    assert delivery_queue.read_depths(client) == delivery_queue.Depths(0, 0, 0, 0, 1)

@@ -62,7 +62,7 @@ def settle(connection: PipelinedConnection, settlement: Settlement) -> None:
 
 
 def failed(claimed: ClaimedJob, job: bytes, retry_in_seconds: float | None) -> Settlement:
-    """A failure that says nothing of the endpoint: windows are not what these tests are about."""
+    """A failure that does not count against the endpoint: these tests are not about windows."""
     return delivery_queue.failed(claimed, job, retry_in_seconds, HealthSignal.UNKNOWN)
 
 
@@ -95,7 +95,7 @@ def test_sequences_go_on_when_the_clock_goes_back(
     assert [(e["id"], e["seq"]) for e in queued(client)] == [("b", last + 2), ("a", last + 3)]
     claimed = pop(connection)
     settle(connection, failed(claimed, claimed.with_outcome({}, attempt=2), 0.0))
-    assert delivery_queue.promote(client) == 1
+    assert delivery_queue.tick(client) == 1
     adopted = delivery_queue.adopt(connection, ForeignElement(b'{"endpoint":"ep_1","payload":{}}'))
     assert adopted is not None
     assert [(e["id"], e["seq"]) for e in queued(client)] == [("a", last + 3), ("b", last + 4)]
@@ -110,7 +110,7 @@ def test_numbers_are_never_written_in_exponential_form(
     enqueue(redis_url, *(job("ep_1") for _ in range(4)))
     for move in (delivery_queue.returned, lambda t: failed(t, t.with_outcome({}), 0.0)):
         settle(connection, move(pop(connection)))
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     claimed = pop(connection)
     settle(connection, failed(claimed, claimed.with_outcome({}), 86_400.0))
     stored = [*client.lrange(keys.DELIVERY_QUEUE, 0, -1), client.get(keys.SEQUENCE), *client.hvals(keys.JOBS)]
@@ -181,7 +181,7 @@ def test_an_event_for_many_endpoints_is_one_move(client: Any, connection: Pipeli
         ).enqueued
         == 10_000
     )
-    assert delivery_queue.depths(client) == delivery_queue.Depths(25, 25, 9_975, 0, 0)
+    assert delivery_queue.read_depths(client) == delivery_queue.Depths(25, 25, 9_975, 0, 0)
 
 
 def test_a_rejected_entry_is_a_dead_letter_with_its_reason(client: Any, connection: PipelinedConnection) -> None:
@@ -221,7 +221,7 @@ def test_a_job_delivered_after_all_does_not_wait_for_its_retry(
     claimed = pop(connection)
     settle(connection, failed(claimed, claimed.with_outcome({}, attempt=2), 60.0))
     settle(connection, delivered("a"))
-    assert delivery_queue.depths(client) == delivery_queue.Depths(0, 0, 0, 0, 0)
+    assert delivery_queue.read_depths(client) == delivery_queue.Depths(0, 0, 0, 0, 0)
 
 
 def test_a_failed_job_waits_for_its_time_with_what_happened(
@@ -233,9 +233,9 @@ def test_a_failed_job_waits_for_its_time_with_what_happened(
     assert kept(client, "a")["attempt"] == 2
     assert kept(client, "a")["outcomes"] == [{"status": 500}]
     assert due_in_seconds(client, "a") == pytest.approx(30, abs=5)
-    assert delivery_queue.promote(client) == 0
+    assert delivery_queue.tick(client) == 0
     place(client, keys.RETRY, {"a": 1})
-    assert delivery_queue.promote(client) == 1
+    assert delivery_queue.tick(client) == 1
     again = pop(connection)
     assert (again.attempt, again.body) == (2, b'{"n":%d}' % HUGE)
     assert again.sequence > claimed.sequence
@@ -298,9 +298,9 @@ def test_due_retries_are_promoted_in_the_order_of_their_times(
         claimed = pop(connection)
         settle(connection, failed(claimed, claimed.with_outcome({}, attempt=2), 3600.0))
     place(client, keys.RETRY, {"c": 10, "a": 20, "b": 30})
-    assert delivery_queue.promote(client, most=2) == 2
-    assert delivery_queue.promote(client) == 1
-    assert delivery_queue.promote(client) == 0
+    assert delivery_queue.tick(client, max_jobs=2) == 2
+    assert delivery_queue.tick(client) == 1
+    assert delivery_queue.tick(client) == 0
     assert [e["id"] for e in queued(client)] == ["c", "a", "b"]
     assert client.zrange(keys.RETRY, 0, -1) == [b"d"]
 
@@ -329,12 +329,12 @@ def test_every_script_is_taught_again_after_a_flush(
         client.script_flush()
         settle(connection, move(claimed))
     client.script_flush()
-    assert delivery_queue.promote(client) == 1
+    assert delivery_queue.tick(client) == 1
     client.script_flush()
     assert delivery_queue.adopt(connection, ForeignElement(b'{"endpoint":"ep_1","payload":{}}'))
     client.script_flush()
     assert delivery_queue.adopt(connection, ForeignElement(b"garbage")) is None
-    assert delivery_queue.depths(client) == delivery_queue.Depths(2, 3, 0, 0, 1)
+    assert delivery_queue.read_depths(client) == delivery_queue.Depths(2, 3, 0, 0, 1)
 
 
 def test_one_write_settles_reports_pops_and_asks_for_the_revision(
@@ -343,7 +343,7 @@ def test_one_write_settles_reports_pops_and_asks_for_the_revision(
     enqueue(redis_url, job("ep_1", "a"), job("ep_1", "b"))
     claimed = pop(connection)
     client.set(keys.REGISTRY_REVISION, 7)
-    settle(connection, delivered("nobody"))
+    settle(connection, delivered("unknown"))
     with client.monitor() as monitor:
         delivery_queue.send_pop(connection, delivered(claimed), "webhook_delivery:reported:x")
         seen = [monitor.next_command()]
@@ -355,7 +355,7 @@ def test_one_write_settles_reports_pops_and_asks_for_the_revision(
         "BRPOP",
         "GET",
     ]
-    assert delivery_queue.read_settlement(connection)
+    assert delivery_queue.read_settlement(connection) == "settled"
     assert connection.receive() == 1
     popped, revision = delivery_queue.read_job(connection)
     assert isinstance(popped, ClaimedJob)
@@ -383,7 +383,7 @@ def test_draining_works_on_a_full_server() -> None:
         settle(connection, delivery_queue.returned(claimed[1]))
         settle(connection, failed(claimed[2], claimed[2].with_outcome({}, attempt=2), 0.0))
         settle(connection, failed(claimed[3], claimed[3].with_outcome({}, reason="x"), None))
-        assert delivery_queue.promote(client) == 1
+        assert delivery_queue.tick(client) == 1
         assert delivery_queue.requeue_orphan(client, claimed[4].id, claimed[4].sequence)
         assert [delivery_queue.adopt(connection, f) is not None for f in foreign] == [True, False]
         assert (
@@ -392,7 +392,7 @@ def test_draining_works_on_a_full_server() -> None:
             ).enqueued
             == 1
         )
-        assert delivery_queue.depths(client) == delivery_queue.Depths(4, 5, 0, 0, 2)
+        assert delivery_queue.read_depths(client) == delivery_queue.Depths(4, 5, 0, 0, 2)
         connection.close()
         assert_ledger_invariant(client)
 
@@ -416,10 +416,10 @@ def test_an_error_reply_leaves_the_other_replies_in_their_places(connection: Pip
 def test_depths_count_every_place(client: Any, redis_url: str, connection: PipelinedConnection) -> None:
     enqueue(redis_url, *(job(f"ep_{i}") for i in range(5)))
     pop(connection)
-    retried, buried = pop(connection), pop(connection)
+    retried, dead = pop(connection), pop(connection)
     settle(connection, failed(retried, retried.with_outcome({}), 60.0))
-    settle(connection, failed(buried, buried.with_outcome({}), None))
-    assert delivery_queue.depths(client) == delivery_queue.Depths(queued=2, open=3, parked=0, retry=1, dead=1)
+    settle(connection, failed(dead, dead.with_outcome({}), None))
+    assert delivery_queue.read_depths(client) == delivery_queue.Depths(queued=2, open=3, parked=0, retry=1, dead=1)
 
 
 def test_packed_commands_carry_any_bytes(connection: PipelinedConnection) -> None:

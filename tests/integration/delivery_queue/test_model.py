@@ -166,7 +166,7 @@ class Queue(RuleBasedStateMachine):
     @rule()
     def promote(self) -> None:
         due = sorted(i for i, at in self.retry.items() if at == PAST)
-        assert delivery_queue.promote(self.client) == len(due)
+        assert delivery_queue.tick(self.client) == len(due)
         for job_id in due:
             del self.retry[job_id]
         self.queue += due

@@ -1,4 +1,4 @@
-"""What happens in hookfarm itself, told to the endpoints that subscribe to it."""
+"""Operational events and their deliveries to the endpoints that subscribe to them."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from hookfarm.delivery_queue import MAX_ORPHANED, HealthSignal, operational
 from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.event_ingestor import counters
 from hookfarm.event_ingestor.stalled_chains import Stalls
-from hookfarm.farm.scoreboard import Board, State
+from hookfarm.farm.scoreboard import Scoreboard, State
 from hookfarm.records import Endpoint, parse_subscription
 from hookfarm.records.operational import EVENTS
 from hookfarm.registry.registry import Registry
@@ -57,21 +57,21 @@ def open_the_circuit(redis_url: str, connection: PipelinedConnection, endpoint: 
         settle(connection, pop(connection), retry=60.0)
 
 
-def told(client: Any, endpoint: Endpoint) -> list[dict[str, Any]]:
-    """The bodies of what the endpoint is owed, once everything has been told."""
-    while operational.tell(client):
+def bodies_for(client: Any, endpoint: Endpoint) -> list[dict[str, Any]]:
+    """The bodies of what the endpoint is owed, once all events are delivered."""
+    while operational.deliver_events(client):
         pass
     jobs = [json.loads(stored) for stored in client.hvals(keys.JOBS)]
     return [each["payload"] for each in jobs if each["endpoint"] == endpoint.id]
 
 
-def test_a_dead_delivery_is_told_with_its_reason(
+def test_a_dead_delivery_is_an_event_with_its_reason(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     operator, failing = subscriber(client), add_endpoint(client, URL)
     enqueue(redis_url, job(failing, "msg_a"))
     settle(connection, pop(connection), retry=None)
-    [body] = told(client, operator)
+    [body] = bodies_for(client, operator)
     assert body["type"] == "hookfarm.delivery.dead"
     assert body["timestamp"].endswith("Z")
     assert body["data"] == {
@@ -84,7 +84,7 @@ def test_a_dead_delivery_is_told_with_its_reason(
     }
 
 
-def test_a_job_that_costs_too_many_workers_is_told_too(
+def test_a_job_that_costs_too_many_workers_is_an_event_too(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     operator, failing = subscriber(client), add_endpoint(client, URL)
@@ -92,50 +92,50 @@ def test_a_job_that_costs_too_many_workers_is_told_too(
     for _ in range(MAX_ORPHANED + 1):
         claimed = pop(connection)
         assert delivery_queue.requeue_orphan(client, claimed.id, claimed.sequence)
-    [body] = told(client, operator)
+    [body] = bodies_for(client, operator)
     assert body["data"]["reason"] == "worker_lost"
 
 
-def test_a_circuit_is_told_once_when_it_opens_and_once_when_it_closes(
+def test_a_circuit_is_an_event_when_it_opens_and_when_it_closes(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     operator, failing = subscriber(client), add_endpoint(client, URL)
     open_the_circuit(redis_url, connection, failing)
-    [opened] = told(client, operator)
+    [opened] = bodies_for(client, operator)
     assert (opened["type"], opened["data"]["endpoint"]) == ("hookfarm.endpoint.circuit_opened", failing.id)
     client.delete(keys.DELIVERY_QUEUE)
     place(client, keys.RETRY, {name.decode(): 1 for name in client.zrange(keys.RETRY, 0, -1)})
-    client.hset(keys.WINDOW + failing.id, mapping={"wait": 0})
+    client.hset(keys.WINDOW + failing.id, mapping={"blocked_until_ms": 0})
     client.zadd(keys.WINDOW_TIMERS, {failing.id: 1})
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     probe = pop(connection)
     assert probe.endpoint == failing.id
     settle(connection, probe, retry=60.0)
-    assert len(told(client, operator)) == 1, "still open: no other occurrence"
-    client.hset(keys.WINDOW + failing.id, mapping={"wait": 0})
+    assert len(bodies_for(client, operator)) == 1, "still open: no other occurrence"
+    client.hset(keys.WINDOW + failing.id, mapping={"blocked_until_ms": 0})
     client.zadd(keys.WINDOW_TIMERS, {failing.id: 1})
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     delivery_queue.settle_sync(connection, delivered(pop(connection)))
-    kinds = sorted(body["type"] for body in told(client, operator))
+    kinds = sorted(body["type"] for body in bodies_for(client, operator))
     assert kinds == ["hookfarm.endpoint.circuit_closed", "hookfarm.endpoint.circuit_opened"]
 
 
-def test_a_changed_endpoint_whose_circuit_was_open_is_told_as_closed(
+def test_a_change_of_an_endpoint_closes_its_circuit_with_an_event(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     operator, failing = subscriber(client, "hookfarm.endpoint.circuit_closed"), add_endpoint(client, URL)
     open_the_circuit(redis_url, connection, failing)
     Registry(client).update(replace(failing, description="mended"))
     Registry(client).update(replace(failing, description="again"))
-    [body] = told(client, operator)
+    [body] = bodies_for(client, operator)
     assert body["data"] == {"endpoint": failing.id, "subscription": "sub_op"}
 
 
-def test_an_endpoint_that_is_disabled_is_told_once_with_the_reason(client: Any) -> None:
+def test_an_endpoint_that_is_disabled_is_one_event_with_the_reason(client: Any) -> None:
     operator, failing = subscriber(client), add_endpoint(client, URL)
     for _ in range(2):
         Registry(client).disable(failing.id, "nothing but failures for 5 days")
-    [body] = told(client, operator)
+    [body] = bodies_for(client, operator)
     assert body["type"] == "hookfarm.endpoint.disabled"
     assert body["data"]["reason"] == "nothing but failures for 5 days"
 
@@ -146,37 +146,37 @@ def test_an_endpoint_that_is_removed_is_no_news(
     operator, failing = subscriber(client, "hookfarm.endpoint.circuit_closed"), add_endpoint(client, URL)
     open_the_circuit(redis_url, connection, failing)
     Registry(client).remove(failing.id)
-    assert told(client, operator) == []
+    assert bodies_for(client, operator) == []
 
 
-def test_a_stalled_chain_is_told_once_for_each_time(client: Any) -> None:
+def test_a_stalled_chain_is_one_event_for_each_time(client: Any) -> None:
     operator = subscriber(client)
-    board = Board({"keeper": 1, keys.EVENT_INGESTOR: 2})
-    first, second = board.slots(keys.EVENT_INGESTOR)
+    scoreboard = Scoreboard({"keeper": 1, keys.EVENT_INGESTOR: 2})
+    first, second = scoreboard.slots(keys.EVENT_INGESTOR)
     for slot, chain_id in ((first, 10), (second, 137)):
-        slot.occupied_by(1)
+        slot.on_forked(1)
         slot.state = State.UP
         slot.set_counter(counters.CHAIN_ID, chain_id)
 
     def look(times: int = 1) -> None:
         for _ in range(times):
-            Stalls(board.slots(keys.EVENT_INGESTOR), board.slots("keeper")[0], 2).perform(client)
+            Stalls(scoreboard.slots(keys.EVENT_INGESTOR), scoreboard.slots("keeper")[0], 2).perform(client)
 
     look()
     second.state, second.reason = State.STALLED, "chain 137: no node answers"
     first.state, first.reason = State.STALLED, "redis: gone"
     look(times=3)  # Each time by another keeper.
-    [body] = told(client, operator)
+    [body] = bodies_for(client, operator)
     assert body["type"] == "hookfarm.chain.stalled"
     assert body["data"] == {"chain_id": 137, "reason": "chain 137: no node answers", "subscription": "sub_op"}
     second.state = State.UP
     look()
     second.state = State.STALLED
     look(times=2)
-    assert len(told(client, operator)) == 2
+    assert len(bodies_for(client, operator)) == 2
 
 
-def test_only_what_is_subscribed_to_is_told_and_to_each_once(client: Any) -> None:
+def test_only_what_is_subscribed_to_is_delivered_and_to_each_once(client: Any) -> None:
     operator, other = (
         subscriber(client, "hookfarm.endpoint.disabled"),
         subscriber(client, "hookfarm.delivery.dead"),
@@ -186,10 +186,10 @@ def test_only_what_is_subscribed_to_is_told_and_to_each_once(client: Any) -> Non
     )
     failing = add_endpoint(client, URL)
     Registry(client).disable(failing.id, "by hand")
-    assert [len(told(client, endpoint)) for endpoint in (operator, other, twice)] == [1, 0, 1]
+    assert [len(bodies_for(client, endpoint)) for endpoint in (operator, other, twice)] == [1, 0, 1]
 
 
-def test_nothing_is_noted_where_nobody_wants_to_be_told(
+def test_nothing_is_recorded_without_a_subscription(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     operator, failing = subscriber(client), add_endpoint(client, URL)
@@ -197,11 +197,11 @@ def test_nothing_is_noted_where_nobody_wants_to_be_told(
     assert client.exists(keys.OPERATIONAL_SUBSCRIPTIONS, keys.OPERATIONAL_EVENTS) == 0
     enqueue(redis_url, job(failing, "msg_a"))
     settle(connection, pop(connection), retry=None)
-    operational.note_stalled_chain(client, 1, "chain 1: gone")
+    operational.record_stalled_chain(client, 1, "chain 1: gone")
     assert client.exists(keys.OPERATIONAL_EVENTS) == 0
 
 
-def test_who_is_told_is_no_subject_so_that_two_that_fail_do_not_go_on_telling_each_other(
+def test_a_subscriber_causes_no_events_so_that_two_that_fail_do_not_loop(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     first, second = subscriber(client), subscriber(client)
@@ -215,24 +215,24 @@ def test_who_is_told_is_no_subject_so_that_two_that_fail_do_not_go_on_telling_ea
 def test_two_farms_tell_a_fact_once_under_the_same_id(client: Any) -> None:
     operator, failing = subscriber(client), add_endpoint(client, URL)
     Registry(client).disable(failing.id, "by hand")
-    [fact] = client.lrange(keys.OPERATIONAL_EVENTS, 0, -1)
-    assert operational.tell(client) == 1
-    client.rpush(keys.OPERATIONAL_EVENTS, fact)  # As a Redis has it that lost its last second.
-    assert operational.tell(client) == 1
+    [event] = client.lrange(keys.OPERATIONAL_EVENTS, 0, -1)
+    assert operational.deliver_events(client) == 1
+    client.rpush(keys.OPERATIONAL_EVENTS, event)  # As a Redis has it that lost its last second.
+    assert operational.deliver_events(client) == 1
     [job_id] = client.hkeys(keys.JOBS)
-    assert job_id.decode() == operational.webhook_id(fact, operator.id)
+    assert job_id.decode() == operational.webhook_id(event, operator.id)
 
 
-def test_more_facts_than_are_told_at_once_are_told_in_order(client: Any) -> None:
+def test_more_events_than_a_batch_are_delivered_in_order(client: Any) -> None:
     operator = subscriber(client)
-    for chain_id in range(operational.MOST_AT_ONCE + 3):
-        operational.note_stalled_chain(client, chain_id, "")
-    assert operational.tell(client) == operational.MOST_AT_ONCE
-    assert operational.tell(client) == 3
-    assert len(told(client, operator)) == operational.MOST_AT_ONCE + 3
+    for chain_id in range(operational.BATCH_SIZE + 3):
+        operational.record_stalled_chain(client, chain_id, "")
+    assert operational.deliver_events(client) == operational.BATCH_SIZE
+    assert operational.deliver_events(client) == 3
+    assert len(bodies_for(client, operator)) == operational.BATCH_SIZE + 3
 
 
-def test_facts_are_noted_and_told_while_redis_is_full(
+def test_events_are_recorded_and_delivered_while_redis_is_full(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     operator, failing = subscriber(client), add_endpoint(client, URL)
@@ -240,13 +240,13 @@ def test_facts_are_noted_and_told_while_redis_is_full(
     claimed = pop(connection)
     client.config_set("maxmemory", 1)
     settle(connection, claimed, retry=None)
-    bodies = told(client, operator)
+    bodies = bodies_for(client, operator)
     client.config_set("maxmemory", 0)
     assert [body["type"] for body in bodies] == ["hookfarm.delivery.dead"]
 
 
 def test_a_sample_has_the_form_of_what_is_subscribed_to(client: Any) -> None:
-    body = json.loads(operational.sample(subscriber(client).subscriptions[0]))
+    body = json.loads(operational.example_body(subscriber(client).subscriptions[0]))
     assert body["type"] == "hookfarm.endpoint.disabled"
     assert body["data"] == {"test": True, "subscription": "sub_op"}
 
@@ -255,7 +255,7 @@ def test_it_arrives_signed_like_any_other(client: Any, worker: OneWorker, receiv
     operator, failing = subscriber(client, url=receiver.url), add_endpoint(client, URL)
     receiver.trust(operator.secrets[0][0])
     Registry(client).disable(failing.id, "by hand")
-    assert operational.tell(client) == 1
+    assert operational.deliver_events(client) == 1
     worker.step()
     [received] = receiver.wait_for(1)
     assert received.signature_valid

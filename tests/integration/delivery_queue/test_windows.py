@@ -30,7 +30,7 @@ def connection(redis_url: str) -> Iterator[PipelinedConnection]:
 
 @pytest.fixture(autouse=True)
 def whole_ledger(client: Any) -> Iterator[None]:
-    """Farms of eight workers unless the test says otherwise, so that every window begins at 4."""
+    """Farms of eight workers unless the test changes that, so that every window begins at 4."""
     workers(client, 8)
     yield
     assert_ledger_invariant(client)
@@ -48,7 +48,7 @@ def fail(
     claimed: ClaimedJob,
     signal: HealthSignal = HealthSignal.UNHEALTHY,
     retry: float | None = 60.0,
-) -> int:
+) -> str:
     failed = delivery_queue.failed(claimed, claimed.with_outcome({}, attempt=claimed.attempt + 1), retry, signal)
     return delivery_queue.settle_sync(connection, failed)
 
@@ -58,7 +58,7 @@ def deliver(connection: PipelinedConnection, claimed: ClaimedJob) -> None:
 
 
 def queued(client: Any) -> int:
-    return delivery_queue.depths(client).queued
+    return delivery_queue.read_depths(client).queued
 
 
 def window(client: Any, endpoint: str = "ep_1") -> endpoint_stats.Window:
@@ -74,7 +74,7 @@ def workers(client: Any, count: int) -> None:
 def time_has_come(client: Any, endpoint: str = "ep_1") -> None:
     """Whatever the endpoint's window waits for is over."""
     if client.exists(keys.WINDOW + endpoint):
-        client.hset(keys.WINDOW + endpoint, mapping={"wait": 0, "next": 0})
+        client.hset(keys.WINDOW + endpoint, mapping={"blocked_until_ms": 0, "next_allowed_us": 0})
     client.zadd(keys.WINDOW_TIMERS, {endpoint: 1}, xx=True)
 
 
@@ -175,11 +175,11 @@ def test_after_five_failures_in_a_row_one_probe_at_a_time_tests_the_endpoint(
     close_the_circuit(client, redis_url, connection)
     assert queued(client) == 0
     assert len(parked(client, "ep_1")) == 7
-    assert delivery_queue.promote(client) == 0
+    assert delivery_queue.tick(client) == 0
     assert queued(client) == 0, "a probe before its time"
     time_has_come(client)
-    delivery_queue.promote(client)
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
+    delivery_queue.tick(client)
     assert queued(client) == 1
     before = window(client).probe_at_ms or 0
     fail(connection, pop(connection))
@@ -195,9 +195,9 @@ def test_the_pause_between_probes_grows_to_a_minute(
     pauses = []
     for _ in range(10):
         time_has_come(client)
-        delivery_queue.promote(client)
+        delivery_queue.tick(client)
         fail(connection, pop(connection))
-        pauses.append(int(client.hget(keys.WINDOW + "ep_1", "pause")) // 1000)
+        pauses.append(int(client.hget(keys.WINDOW + "ep_1", "probe_pause_ms")) // 1000)
     assert pauses == [2, 4, 8, 16, 32, 60, 60, 60, 60, 60]
     assert window(client).probe_at_ms == pytest.approx((time.time() + 60) * 1000, abs=13_000)
 
@@ -213,7 +213,7 @@ def test_what_was_open_when_the_circuit_opened_does_not_lengthen_the_pause(
     assert len(held) >= 15
     for claimed in held:
         fail(connection, claimed)
-    assert client.hget(keys.WINDOW + "ep_1", "pause") == b"1000"
+    assert client.hget(keys.WINDOW + "ep_1", "probe_pause_ms") == b"1000"
 
 
 def test_the_parked_jobs_drain_when_the_endpoint_answers_again(
@@ -221,10 +221,10 @@ def test_the_parked_jobs_drain_when_the_endpoint_answers_again(
 ) -> None:
     close_the_circuit(client, redis_url, connection)
     time_has_come(client)
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     for _ in range(7):
         deliver(connection, pop(connection))
-    assert delivery_queue.depths(client) == delivery_queue.Depths(0, 0, 0, 5, 0)
+    assert delivery_queue.read_depths(client) == delivery_queue.Depths(0, 0, 0, 5, 0)
     assert window(client).circuit == "closed"
 
 
@@ -233,7 +233,7 @@ def test_a_retry_that_is_due_goes_before_what_was_never_attempted(
 ) -> None:
     enqueue(redis_url, *(job("ep_1", f"m{n}") for n in range(8)))
     fail(connection, pop(connection), HealthSignal.UNKNOWN, 0.0)
-    assert delivery_queue.promote(client) == 1
+    assert delivery_queue.tick(client) == 1
     assert parked(client, "ep_1") == ["m0", "m5", "m6", "m7"]
 
 
@@ -259,7 +259,7 @@ def test_max_in_flight_is_kept_and_a_change_of_it_holds_at_once(
         assert window(client, endpoint.id).open == 2
         deliver(connection, pop(connection))
     Registry(client).edit(endpoint.id, lambda e: replace(e, max_in_flight=4))
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     assert window(client, endpoint.id).open == 4
 
 
@@ -276,12 +276,12 @@ def test_a_rate_limit_opens_only_what_is_due(client: Any, redis_url: str, connec
     endpoint = add_endpoint(client, URL, rate_limit_per_second=4)
     enqueue(redis_url, *(job(endpoint) for _ in range(20)))
     assert opened_by(client, connection, endpoint) in (3, 4), "half a second's worth, and what came due meanwhile"
-    due = float(client.hget(keys.WINDOW + endpoint.id, "next")) / 1e6
+    due = float(client.hget(keys.WINDOW + endpoint.id, "next_allowed_us")) / 1e6
     assert 0 < due - time.time() <= 0.25
     assert client.zscore(keys.WINDOW_TIMERS, endpoint.id) == pytest.approx(due * 1000, abs=2)
-    client.hincrby(keys.WINDOW + endpoint.id, "next", -250_000)
+    client.hincrby(keys.WINDOW + endpoint.id, "next_allowed_us", -250_000)
     client.zadd(keys.WINDOW_TIMERS, {endpoint.id: 1})
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     assert opened_by(client, connection, endpoint) >= 1
     assert len(parked(client, endpoint)) >= 13
 
@@ -295,11 +295,11 @@ def test_an_ordered_endpoint_gets_one_at_a_time_and_a_retry_before_all_others(
     first = pop(connection)
     fail(connection, first, retry=30.0)
     assert parked(client, endpoint) == ["m0", "m1", "m2", "m3"]
-    assert delivery_queue.promote(client) == 0
+    assert delivery_queue.tick(client) == 0
     assert queued(client) == 0, "the next one before its predecessor"
     assert client.zscore(keys.WINDOW_TIMERS, endpoint.id) == pytest.approx((time.time() + 30) * 1000, abs=2000)
     time_has_come(client, endpoint.id)
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     seen = []
     for _ in range(4):
         seen.append(pop(connection))
@@ -320,7 +320,7 @@ def test_an_ordered_endpoints_deliveries_are_sent_again_in_the_order_in_which_th
         redelivery.redeliver(client, log.find(client, name))
     fail(connection, pop(connection), retry=0.0)
     time_has_come(client, endpoint.id)
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     seen = []
     for _ in names:
         seen.append(pop(connection))
@@ -347,10 +347,10 @@ def test_a_paused_endpoint_keeps_its_jobs_and_gets_them_when_it_is_enabled(
     Registry(client).disable(endpoint.id, "by hand")
     delivery_queue.settle_sync(connection, delivery_queue.parked(held))
     enqueue(redis_url, job(endpoint, "c"))
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     assert parked(client, endpoint) == ["a", "c"]
     Registry(client).edit(endpoint.id, lambda e: replace(e, enabled=True))
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     assert parked(client, endpoint) == []
     assert queued(client) == 3
 
@@ -360,7 +360,7 @@ def test_what_is_parked_for_a_removed_endpoint_is_set_free(client: Any, redis_ur
     enqueue(redis_url, *(job(endpoint) for _ in range(6)))
     assert queued(client) == 0
     Registry(client).remove(endpoint.id)
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     assert queued(client) == 4
 
 
@@ -373,7 +373,7 @@ def test_a_change_of_the_endpoint_opens_its_circuit(
         fail(connection, pop(connection))
     assert queued(client) == 0
     Registry(client).edit(endpoint.id, lambda e: replace(e, url="http://127.0.0.1:10/"))
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     assert queued(client) >= 1
     assert window(client, endpoint.id).circuit == "closed"
 
@@ -389,7 +389,7 @@ def test_open_circuits_and_disabled_endpoints_are_known_without_looking_at_all_e
     [(open_, since_ms)] = client.zrange(keys.OPEN_CIRCUITS, 0, -1, withscores=True)
     assert (open_.decode(), since_ms) == (endpoint.id, pytest.approx(time.time() * 1000, abs=30_000))
     time_has_come(client, endpoint.id)
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     deliver(connection, pop(connection))
     assert client.zcard(keys.OPEN_CIRCUITS) == 0
     Registry(client).disable(other.id, "by hand")
@@ -420,7 +420,7 @@ def test_somebody_elses_element_is_parked_where_the_window_is_full(
     assert delivery_queue.adopt(connection, foreign) is None
     assert delivery_queue.adopt(connection, foreign, again=True) is None
     assert parked(client, "ep_1") == ["foreign"]
-    assert delivery_queue.depths(client).dead == 0
+    assert delivery_queue.read_depths(client).dead == 0
     for _ in range(4):
         deliver(connection, pop(connection))
     assert pop(connection).id == "foreign"
@@ -433,7 +433,7 @@ def test_an_endpoint_that_has_only_failed_for_too_long_is_given_up(
     claimed = pop(connection)
     long_ago = int((time.time() - 7200) * 1000)
 
-    def failed_again(claimed: ClaimedJob, disable_after_seconds: float) -> int:
+    def failed_again(claimed: ClaimedJob, disable_after_seconds: float) -> str:
         settlement = delivery_queue.failed(
             claimed,
             claimed.with_outcome({}),
@@ -443,9 +443,9 @@ def test_an_endpoint_that_has_only_failed_for_too_long_is_given_up(
         )
         return delivery_queue.settle_sync(connection, settlement)
 
-    assert failed_again(claimed, 3600.0) == 1
-    client.hset(keys.WINDOW + "ep_1", "since", long_ago)
-    assert failed_again(pop(connection), 8000.0) == 1
+    assert failed_again(claimed, 3600.0) == "settled"
+    client.hset(keys.WINDOW + "ep_1", "failing_since_ms", long_ago)
+    assert failed_again(pop(connection), 8000.0) == "settled"
     assert failed_again(pop(connection), 3600.0) == delivery_queue.DISABLE_ENDPOINT
     deliver(connection, pop(connection))
     assert window(client).failing_since_ms is None

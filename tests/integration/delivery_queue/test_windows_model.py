@@ -140,7 +140,7 @@ class Windows(RuleBasedStateMachine):
 
     @rule()
     def promote(self) -> None:
-        delivery_queue.promote(self.client)
+        delivery_queue.tick(self.client)
 
     @rule()
     def time_passes(self) -> None:
@@ -149,7 +149,7 @@ class Windows(RuleBasedStateMachine):
             place(self.client, keys.RETRY, {job_id: 1})
         for name in MOST:
             if self.client.exists(keys.WINDOW + name):
-                self.client.hset(keys.WINDOW + name, mapping={"wait": 0, "next": 0})
+                self.client.hset(keys.WINDOW + name, mapping={"blocked_until_ms": 0, "next_allowed_us": 0})
             self.client.zadd(keys.WINDOW_TIMERS, {name: 1}, xx=True)
 
     @invariant()
@@ -172,7 +172,7 @@ class Windows(RuleBasedStateMachine):
             if not self.owed:
                 break
             self.time_passes()
-            delivery_queue.promote(self.client)
+            delivery_queue.tick(self.client)
             assert self.client.llen(keys.DELIVERY_QUEUE), f"stuck with {self.owed}"
             while self.client.llen(keys.DELIVERY_QUEUE):
                 self.pop()

@@ -190,7 +190,7 @@ def test_an_answer_over_a_websocket_breaks_off_in_the_middle(devchain: RunningDe
 
 def test_a_gateway_refuses_a_range_with_a_status_and_no_json(devchain: RunningDevchain) -> None:
     devchain.mine(5)
-    devchain.set_fault("refused_ranges", blocks=2, words="gateway")
+    devchain.set_fault("refused_ranges", blocks=2, provider="gateway")
 
     async def status() -> tuple[int, str]:
         body = json.dumps(call_of("eth_getLogs", {"fromBlock": "0x1", "toBlock": "0x5"}))
@@ -212,7 +212,7 @@ def test_late_answer_does_not_hold_up_the_ones_after_it(devchain: RunningDevchai
     assert asyncio.run(talk()) == [2, 1]
 
 
-def test_subscriber_that_reads_nothing_is_dropped_and_disturbs_nobody() -> None:
+def test_subscriber_that_reads_nothing_is_dropped_and_disturbs_no_other() -> None:
     async def talk(devchain: RunningDevchain) -> tuple[list[str], int]:
         async with http_session() as session, session.ws_connect(devchain.ws_url) as good:
             await ask(good, "eth_subscribe", "newHeads")

@@ -105,7 +105,7 @@ def test_web3_decodes_the_transfers_with_the_erc20_abi(devchain: RunningDevchain
     asyncio.run(read())
 
 
-def test_web3_is_told_of_heads_and_fetches_their_logs(devchain: RunningDevchain) -> None:
+def test_web3_receives_heads_and_fetches_their_logs(devchain: RunningDevchain) -> None:
     async def listen() -> list[Any]:
         async with over_websocket(devchain) as web3:
             await web3.eth.subscribe("newHeads")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from hookfarm.devchain.library import RunningDevchain, running_devchain
-from hookfarm.devchain.refusals import WORDS
+from hookfarm.devchain.rpc_errors import PROVIDER_ERRORS
 from hookfarm.event_ingestor import counters
 from tests.support.ingestor import (
     CHAIN,
@@ -54,8 +54,8 @@ AT_THE_TIP: dict[str, Fault] = {
 }
 
 FAR_BEHIND: dict[str, Fault] = {
-    **{f"ranges refused by {name}": fault("refused_ranges", blocks=7, words=name) for name in WORDS},
-    **{f"results refused by {name}": fault("refused_results", logs=50, words=name) for name in WORDS},
+    **{f"ranges refused by {name}": fault("refused_ranges", blocks=7, provider=name) for name in PROVIDER_ERRORS},
+    **{f"results refused by {name}": fault("refused_results", logs=50, provider=name) for name in PROVIDER_ERRORS},
     "ranges refused altogether": fault("error", 12, method="eth_getLogs", code=-32000, message="query timed out"),
     "one block at most": fault("refused_ranges", blocks=1),
     "a lagging node behind a balancer": fault("lag", 20, blocks=250, one_in=3),

@@ -1,15 +1,15 @@
 """Several nodes of one chain, and nodes of another one."""
 
 import time
-from typing import Any
 
 import pytest
 
+from hookfarm import timestamps
 from hookfarm.chain.timing import Limits
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.errors import WrongChain
 from hookfarm.event_ingestor import status
-from hookfarm.farm.scoreboard import TEXT_BYTES
+from hookfarm.farm.scoreboard import REASON_BYTES
 from hookfarm.store import keys
 from tests.support.ingestor import (
     CHAIN,
@@ -69,7 +69,7 @@ def test_each_node_says_what_it_does_and_why(
             first, second, third = told(ingestor)
             assert states(ingestor) == ["cooldown", "wrong_chain", "active"]
             assert (first["last_error"], first["kind"]) == ("HTTP 429", "http")
-            assert 500 < first["cooldown_until"] / 1000 - time.time() < 601
+            assert 500 < timestamps.parse(first["cooldown_until"] or "") - time.time() < 601
             assert first["errors"]["rate_limited"] > 0
             assert second["last_error"] == "serves chain 5"
             assert (third["kind"], third["last_error"]) == ("ws", "")
@@ -77,9 +77,8 @@ def test_each_node_says_what_it_does_and_why(
             assert "canary" not in str(told(ingestor))
 
 
-def told(ingestor: RunningIngestor) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = status.report([ingestor.slot])["chains"][0]["nodes"]
-    return found
+def told(ingestor: RunningIngestor) -> list[status.NodeStatus]:
+    return status.report([ingestor.slot])["chains"][0]["nodes"]
 
 
 def states(ingestor: RunningIngestor) -> list[str]:
@@ -251,7 +250,7 @@ def test_another_genesis_is_refused_and_named(
         assert isinstance(ingestor.error, WrongChain)
         for part in (other.ws_url, keys.genesis(CHAIN), keys.checkpoint(CHAIN)):
             assert part in str(ingestor.error)
-        assert len(str(ingestor.error)) <= TEXT_BYTES, "the slot would cut it off"
+        assert len(str(ingestor.error)) <= REASON_BYTES, "the slot would cut it off"
 
 
 def test_another_chain_that_takes_the_place_of_the_node_stalls_it(

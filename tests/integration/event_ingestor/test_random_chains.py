@@ -46,7 +46,7 @@ STEPS_AND_WEIGHTS: list[tuple[Step, int]] = [
     (fault("half_frame"), 1),
     (fault("dropped_heads"), 1),
     (fault("swapped_heads"), 1),
-    (fault("refused_ranges", blocks=3, words="infura"), 1),
+    (fault("refused_ranges", blocks=3, provider="infura"), 1),
     (fault("reorg_on_call", depth=3, more=1), 1),
     (fault("reorg_on_call", depth=2, more=1, method="eth_getBlockByNumber"), 1),
     (fault("return_on_call"), 1),

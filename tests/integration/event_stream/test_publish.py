@@ -65,7 +65,7 @@ def entries(client: Any) -> list[tuple[int, int, bool]]:
 
 def test_events_and_their_checkpoint_appear_together(client: Any, run: Callable[..., Any]) -> None:
     assert run(event_stream.read_checkpoint) is None
-    assert run(event_stream.publish, None, [block(5, events=2), block(6, events=1)])
+    assert run(event_stream.publish, None, [block(5, events=2), block(6, events=1)]).published
     assert run(event_stream.read_checkpoint) == at(6)
     assert entries(client) == [(5, 0, False), (5, 1, False), (6, 0, False)]
 
@@ -91,7 +91,7 @@ def test_who_expects_another_checkpoint_publishes_nothing(
     client: Any, run: Callable[..., Any], expected: Checkpoint | None
 ) -> None:
     run(event_stream.publish, None, [block(5, events=1)])
-    assert not run(event_stream.publish, expected, [block(6, events=1)])
+    assert not run(event_stream.publish, expected, [block(6, events=1)]).published
     assert (entries(client), run(event_stream.read_checkpoint)) == ([(5, 0, False)], at(5))
     assert run(event_stream.known_blocks, [6]) == [None]
 
@@ -106,7 +106,7 @@ def test_of_two_publishers_one_wins(client: Any, redis_url: str) -> None:
     async def race() -> list[bool]:
         async with async_client(redis_url) as a, async_client(redis_url) as b:
             moves = [event_stream.publish(c, CHAIN, None, [block(1, events=1)]) for c in (a, b)]
-            return list(map(bool, await asyncio.gather(*moves)))
+            return [publication.published for publication in await asyncio.gather(*moves)]
 
     assert sorted(asyncio.run(race())) == [False, True]
     assert len(entries(client)) == 1
@@ -156,7 +156,7 @@ def test_a_rewind_adds_what_is_withdrawn_and_forgets_what_was_above(client: Any,
     ]
     assert run(event_stream.withdrawals, [9, 7]) == [None, None]
     assert run(event_stream.withdrawals, [6])[0] is not None, "the target may be orphaned later"
-    assert run(event_stream.publish, at(6), [block(7, "b", events=1)])
+    assert run(event_stream.publish, at(6), [block(7, "b", events=1)]).published
     assert run(event_stream.known_blocks, [7])[0].block_hash == hash_of(7, "b")
 
 
@@ -204,9 +204,9 @@ def test_a_full_server_refuses_the_whole_of_it(client: Any, run: Callable[..., A
 
 
 def test_publishing_survives_forgotten_scripts(client: Any, run: Callable[..., Any]) -> None:
-    assert run(event_stream.publish, None, [block(1)])
+    assert run(event_stream.publish, None, [block(1)]).published
     client.script_flush()
-    assert run(event_stream.publish, at(1), [block(2, events=1)])
+    assert run(event_stream.publish, at(1), [block(2, events=1)]).published
     client.script_flush()
     assert run(event_stream.rewind, at(2), at(1))
 

@@ -9,7 +9,7 @@ import redis
 
 from hookfarm.farm.child import EXIT_COULD_NOT_BOOT
 from hookfarm.farm.scoreboard import State
-from hookfarm.keeper.process import Orders
+from hookfarm.keeper.process import KeeperConfig
 from hookfarm.status import readiness
 from hookfarm.store import keys
 from tests.support.kept_farm import (
@@ -81,7 +81,7 @@ def test_a_killed_keepers_successor_withdraws_what_is_not_true_any_more(
     farm.come_up()
     wait_ready(client, farm)
     farm.kill()
-    farm.workers[1].vacate()
+    farm.workers[1].on_exit()
     farm.start_and_wait()
     eventually(lambda: not ready(client), within=2.0, what="the withdrawal")
 
@@ -91,9 +91,9 @@ def test_a_redis_that_dies_ends_the_readiness_and_its_return_renews_it(
 ) -> None:
     farm.start_and_wait()
     farm.come_up()
-    eventually(lambda: farm.board.announced(SERVICE), what="readiness")
+    eventually(lambda: farm.scoreboard.is_ready(SERVICE), what="readiness")
     redis_server.kill(synced=True)
-    eventually(lambda: not farm.board.announced(SERVICE), what="the end of readiness")
+    eventually(lambda: not farm.scoreboard.is_ready(SERVICE), what="the end of readiness")
     eventually(lambda: farm.slot.state == State.STALLED, what="the keeper being stalled")
     eventually(lambda: farm.slot.reason.startswith("Redis: "), what="the reason")
     redis_server.start()
@@ -101,9 +101,9 @@ def test_a_redis_that_dies_ends_the_readiness_and_its_return_renews_it(
         wait_ready(client, farm)
         assert client.ttl(keys.ready(SERVICE)) > 50
     eventually(lambda: farm.slot.state == State.UP, what="the keeper being up")
-    eventually(lambda: "redis is back" in farm.log, what="the end of the trouble in the log")
-    assert farm.log.count("redis is gone") == 1, "edges are logged, not ticks"
-    assert farm.log.count("redis is back") == 1
+    eventually(lambda: "redis up" in farm.log, what="the end of the trouble in the log")
+    assert farm.log.count("redis down") == 1, "edges are logged, not ticks"
+    assert farm.log.count("redis up") == 1
 
 
 def test_a_redis_that_comes_back_with_an_old_key_is_set_right(farm: KeptFarm, redis_server: RedisServer) -> None:
@@ -114,8 +114,8 @@ def test_a_redis_that_comes_back_with_an_old_key_is_set_right(farm: KeptFarm, re
         client.bgrewriteaof()
         eventually(lambda: not client.info("persistence")["aof_rewrite_in_progress"], what="the key on disk")
     redis_server.kill(synced=True)
-    eventually(lambda: not farm.board.announced(SERVICE), what="the end of readiness")
-    farm.workers[1].vacate()
+    eventually(lambda: not farm.scoreboard.is_ready(SERVICE), what="the end of readiness")
+    farm.workers[1].on_exit()
     redis_server.start()
     with redis_server.client() as client:
         eventually(lambda: said(client, "workers_up") == 2, what="the keeper being back")
@@ -131,33 +131,33 @@ def test_told_to_stop_it_deletes_the_keys_first_then_wakes_the_workers_until_the
     def after(redis_client: "redis.Redis") -> None:
         redis_client.rpush("woken", "after")
 
-    farm.orders = Orders(farm.url, farm.orders.watched, (), wake, after=after)
+    farm.config = KeeperConfig(farm.url, farm.config.services, (), wake, on_stop=after)
     farm.start_and_wait()
     farm.come_up()
     wait_ready(client, farm)
     farm.signal(signal.SIGTERM)
     eventually(lambda: farm.slot.state == State.QUIET, what="the keeper being quiet")
     assert not client.exists("woken"), "nobody is woken who is not told yet"
-    farm.tell()
+    farm.request_stop()
     eventually(lambda: client.llen("woken") > 2, what="the workers being woken")
     assert set(client.lrange("woken", 0, -1)) == {b"0"}, "no key when the first is woken"
     for slot in farm.workers:
-        slot.vacate()
+        slot.on_exit()
     assert farm.wait() == 0
     assert client.keys() == [b"woken"]
     assert client.lrange("woken", -2, -1) == [b"0", b"after"]
 
 
 def test_told_to_stop_without_redis_it_says_so_and_leaves(farm: KeptFarm, redis_server: RedisServer) -> None:
-    farm.orders = Orders(farm.url, farm.orders.watched, (), ping, after=ping)
+    farm.config = KeeperConfig(farm.url, farm.config.services, (), ping, on_stop=ping)
     farm.start_and_wait()
     farm.come_up()
-    eventually(lambda: farm.board.announced(SERVICE), what="readiness")
+    eventually(lambda: farm.scoreboard.is_ready(SERVICE), what="readiness")
     redis_server.kill(synced=True)
     farm.signal(signal.SIGTERM)
     eventually(lambda: farm.slot.state == State.QUIET, what="the keeper being quiet")
     for slot in farm.workers:
-        slot.vacate()
+        slot.on_exit()
     assert farm.wait() == 0
     assert "readiness not withdrawn" in farm.log
 
@@ -199,7 +199,7 @@ def test_a_keeper_that_was_told_to_stop_by_a_stranger_leaves_after_its_grace(
     def after(redis_client: "redis.Redis") -> None:
         redis_client.set("after", "1")
 
-    farm.orders = Orders(farm.url, farm.orders.watched, (), after=after)
+    farm.config = KeeperConfig(farm.url, farm.config.services, (), on_stop=after)
     farm.start_and_wait()
     farm.come_up()
     wait_ready(client, farm)

@@ -216,7 +216,7 @@ def test_a_log_that_was_attempted_is_taken_back_once_its_retries_are_over(chain:
     chain.settle(delivery_queue.failed(held, held.with_outcome({}, attempt=2), 0.0))
     chain.publish(log(10, removed=True))
     chain.process()
-    assert delivery_queue.promote(chain.client) == 1
+    assert delivery_queue.tick(chain.client) == 1
     held = chain.pop()
     chain.settle(delivery_queue.failed(held, held.with_outcome({}, reason="exhausted"), None))
     assert chain.deliver()["type"] == "log.removed"

@@ -177,7 +177,7 @@ def test_an_original_that_is_tried_again_goes_first_and_a_dead_one_is_over(chain
     held = chain.pop()
     chain.settle(delivery_queue.failed(held, held.with_outcome({}, attempt=2), 0.0))
     chain.final(10)
-    assert delivery_queue.promote(chain.client) == 1
+    assert delivery_queue.tick(chain.client) == 1
     held = chain.pop()
     assert held.attempt == 2
     chain.settle(delivery_queue.failed(held, held.with_outcome({}, reason="exhausted"), None))

@@ -40,41 +40,41 @@ def test_the_status_is_json_that_says_who_says_so(client: "redis.Redis") -> None
     assert status["timestamp"].endswith("Z")
     assert (status["ready"], status["workers"], status["host"]) == (True, 50, socket.gethostname())
     assert status["pid"] == os.getppid(), "the keeper speaks for its master"
-    assert readiness.status(client, SERVICE) == status
+    assert readiness.read_status(client, SERVICE) == status
 
 
 def test_a_withdrawn_service_is_not_ready_and_says_why(client: "redis.Redis") -> None:
     readiness.publish(client, SERVICE, {})
-    readiness.withdraw(client, SERVICE, {"why": "worker 7 is gone"})
+    readiness.withdraw(client, SERVICE, {"reason": "worker 7 is gone"})
     assert not client.exists(READY)
     assert not readiness.is_ready(client, SERVICE)
-    status = readiness.status(client, SERVICE)
+    status = readiness.read_status(client, SERVICE)
     assert status is not None
-    assert (status["ready"], status["why"]) == (False, "worker 7 is gone")
+    assert (status["ready"], status["reason"]) == (False, "worker 7 is gone")
 
 
 def test_describing_leaves_the_ready_key_alone(client: "redis.Redis") -> None:
     readiness.publish(client, SERVICE, {})
     client.expire(READY, 5)
-    readiness.describe(client, SERVICE, {"workers": 49}, ready=True)
+    readiness.write_status(client, SERVICE, {"workers": 49}, ready=True)
     assert client.ttl(READY) <= 5
-    assert (readiness.status(client, SERVICE) or {})["workers"] == 49
+    assert (readiness.read_status(client, SERVICE) or {})["workers"] == 49
 
 
 def test_a_lost_key_is_restored_and_one_that_is_there_left_alone(client: "redis.Redis") -> None:
-    readiness.restore(client, SERVICE)
+    readiness.reassert(client, SERVICE)
     assert readiness.is_ready(client, SERVICE)
     assert 50 <= client.ttl(READY) <= 60
     client.expire(READY, 5)
-    readiness.restore(client, SERVICE)
+    readiness.reassert(client, SERVICE)
     assert client.ttl(READY) <= 5
 
 
 def test_a_farm_that_stops_leaves_nothing(client: "redis.Redis") -> None:
     readiness.publish(client, SERVICE, {})
     readiness.publish(client, "event_ingestor", {})
-    readiness.forget(client, [SERVICE, "event_ingestor"])
-    readiness.forget(client, [])
+    readiness.clear(client, [SERVICE, "event_ingestor"])
+    readiness.clear(client, [])
     assert client.keys() == []
 
 
@@ -86,26 +86,26 @@ def test_nothing_but_true_is_ready(client: "redis.Redis", value: str) -> None:
 
 @pytest.mark.parametrize("value", [b"no json", b"[1]", b"\xff", b""])
 def test_a_status_that_is_none_is_taken_for_none(client: "redis.Redis", value: bytes) -> None:
-    assert readiness.status(client, SERVICE) is None
+    assert readiness.read_status(client, SERVICE) is None
     client.set(STATUS, value)
-    assert readiness.status(client, SERVICE) is None
+    assert readiness.read_status(client, SERVICE) is None
 
 
 def test_what_an_earlier_farm_of_this_host_said_is_disowned(client: "redis.Redis") -> None:
     readiness.publish(client, SERVICE, {})
-    readiness.disown(client, SERVICE)
+    readiness.delete_own(client, SERVICE)
     assert client.keys() == []
 
 
 def test_what_another_host_says_is_left_alone(client: "redis.Redis") -> None:
     readiness.publish(client, SERVICE, {"host": "another"})
-    readiness.disown(client, SERVICE)
+    readiness.delete_own(client, SERVICE)
     assert readiness.is_ready(client, SERVICE)
 
 
 def test_disowning_takes_no_notice_of_garbage(client: "redis.Redis") -> None:
     client.set(STATUS, "garbage")
-    readiness.disown(client, SERVICE)
+    readiness.delete_own(client, SERVICE)
     assert client.get(STATUS) == b"garbage"
 
 

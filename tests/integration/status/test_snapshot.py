@@ -1,4 +1,4 @@
-"""The picture of a farm, from what is in Redis."""
+"""The snapshot of a farm."""
 
 import asyncio
 from collections.abc import Iterator
@@ -26,9 +26,9 @@ INGESTOR = {
             "head": 110,
             "checkpoint": 100,
             "lag_blocks": 10,
-            "block_timestamp": 1_000_000_000,
+            "checkpoint_at": "2001-09-09T01:46:40.000Z",
             "events_published": 9,
-            "catching_up": {"blocks_per_second": 2.0, "seconds_left": 5},
+            "catch_up": {"blocks_per_second": 2.0, "remaining_ms": 5000},
             "reason": "",
         }
     ]
@@ -42,14 +42,14 @@ def connection(redis_url: str) -> Iterator[PipelinedConnection]:
     made.close()
 
 
-def test_nothing_running_is_a_picture_of_that(client: Any) -> None:
-    found = status.take(client)
+def test_nothing_running_is_a_snapshot_of_that(client: Any) -> None:
+    found = status.take_snapshot(client)
     assert found["services"] == {
-        name: {"why": "not running", "ready": False, "heard_seconds_ago": None} for name in keys.SERVICES
+        name: {"reason": "not running", "ready": False, "status_age_ms": None} for name in keys.SERVICES
     }
     assert (found["chains"], found["streams"]) == ([], [])
     in_queue = {"queued": 0, "open": 0, "parked": 0, "retry": 0, "dead": 0, "unconfirmed": 0}
-    assert found["queue"] == {**in_queue, "in_lanes": 0}
+    assert found["queue"] == {**in_queue, "backfill": 0}
     assert found["endpoints"] == {"total": 0, "enabled": 0, "circuit_open": 0}
     nothing = {"p50": None, "p99": None}
     assert found["delivery"] == {
@@ -58,53 +58,54 @@ def test_nothing_running_is_a_picture_of_that(client: Any) -> None:
         "failed_attempts": None,
         "dead": None,
         "per_second": None,
-        "post_seconds": nothing,
-        "queued_to_delivered_seconds": nothing,
-        "since_start": {"post_seconds": nothing, "queued_to_delivered_seconds": nothing},
+        "post_ms": nothing,
+        "queued_to_delivered_ms": nothing,
+        "since_start": {"post_ms": nothing, "queued_to_delivered_ms": nothing},
     }
 
 
 def test_a_service_says_what_it_said_and_how_long_ago(client: Any) -> None:
     readiness.publish(client, keys.WEBHOOK_DELIVERY, {"activity": "bp", "delivered": 3})
-    readiness.withdraw(client, keys.EVENT_INGESTOR, {"why": "chain 7: no answer"})
+    readiness.withdraw(client, keys.EVENT_INGESTOR, {"reason": "chain 7: no answer"})
     client.expire(keys.status(keys.EVENT_INGESTOR), readiness.TTL_SECONDS - 12)
-    found = status.take(client)
+    found = status.take_snapshot(client)
     delivery, ingestor = found["services"][keys.WEBHOOK_DELIVERY], found["services"][keys.EVENT_INGESTOR]
-    assert (delivery["ready"], delivery["heard_seconds_ago"]) == (True, pytest.approx(0, abs=5))
-    assert (ingestor["ready"], ingestor["why"]) == (False, "chain 7: no answer")
-    assert ingestor["heard_seconds_ago"] == pytest.approx(12, abs=5)
+    assert delivery["ready"]
+    assert delivery["status_age_ms"] == pytest.approx(0, abs=5000)
+    assert (ingestor["ready"], ingestor["reason"]) == (False, "chain 7: no answer")
+    assert ingestor["status_age_ms"] == pytest.approx(12_000, abs=5000)
     assert (found["delivery"]["activity"], found["delivery"]["delivered"]) == ("bp", 3)
 
 
 @pytest.mark.parametrize("garbage", [b"\xff", b"[1]", b"not JSON"])
 def test_a_status_that_is_none_is_not_running(client: Any, garbage: bytes) -> None:
     client.set(keys.status(keys.WEBHOOK_DELIVERY), garbage)
-    assert status.take(client)["services"][keys.WEBHOOK_DELIVERY]["why"] == "not running"
+    assert status.take_snapshot(client)["services"][keys.WEBHOOK_DELIVERY]["reason"] == "not running"
 
 
 def test_a_chain_has_its_lag_its_heads_and_what_it_is_doing(client: Any) -> None:
     readiness.publish(client, keys.EVENT_INGESTOR, INGESTOR)
     client.hset(keys.heads(CHAIN), mapping={"latest": 100, "safe": 90})
-    [chain] = status.take(client)["chains"]
+    [chain] = status.take_snapshot(client)["chains"]
     assert (chain["chain_id"], chain["head"], chain["checkpoint"], chain["lag_blocks"]) == (CHAIN, 110, 100, 10)
-    assert chain["lag_seconds"] > 500_000_000
+    assert (chain["lag_ms"] or 0) > 500_000_000_000
     assert (chain["safe"], chain["finalized"]) == (90, None)
     assert (chain["ready"], chain["reason"]) == (True, "")
-    assert chain["catch_up"] == {"blocks_per_second": 2.0, "seconds_left": 5}
-    assert not {"catching_up", "block_timestamp"} & set(chain)
+    assert chain["catch_up"] == {"blocks_per_second": 2.0, "remaining_ms": 5000}
+    assert "checkpoint_at" not in chain
 
 
 def test_at_its_head_a_chain_is_not_late_however_old_its_last_block_is(client: Any) -> None:
     at_the_head = {"chains": [{**INGESTOR["chains"][0], "head": 100, "lag_blocks": 0}]}
     readiness.publish(client, keys.EVENT_INGESTOR, at_the_head)
-    assert status.take(client)["chains"][0]["lag_seconds"] == 0
+    assert status.take_snapshot(client)["chains"][0]["lag_ms"] == 0
 
 
 def test_a_chain_whose_ingestor_has_gone_silent_is_not_ready(client: Any) -> None:
     readiness.publish(client, keys.EVENT_INGESTOR, INGESTOR)
     client.expire(keys.status(keys.EVENT_INGESTOR), readiness.TTL_SECONDS - 12)
-    [chain] = status.take(client)["chains"]
-    assert (chain["ready"], chain["reason"]) == (False, "nothing is heard of its ingestor")
+    [chain] = status.take_snapshot(client)["chains"]
+    assert (chain["ready"], chain["reason"]) == (False, "its ingestor has stopped reporting")
 
 
 def test_streams_are_those_of_ingestors_and_processors_with_what_waits_in_them(
@@ -119,7 +120,7 @@ def test_streams_are_those_of_ingestors_and_processors_with_what_waits_in_them(
     reader.ask()
     reader.answer()
     client.xadd(keys.events(ELSEWHERE), {"event": 3})
-    assert status.take(client)["streams"] == [
+    assert status.take_snapshot(client)["streams"] == [
         {"chain_id": CHAIN, "length": 0, "pending": 0, "lag": 0},
         {"chain_id": ELSEWHERE, "length": 4, "pending": 3, "lag": 1},
     ]
@@ -129,7 +130,7 @@ def test_a_stream_that_is_none_is_unknown_and_costs_nobody_else(client: Any) -> 
     readiness.publish(client, keys.MESSAGE_PROCESSOR, {"chains": [CHAIN, ELSEWHERE]})
     client.set(keys.events(CHAIN), "x")
     client.xadd(keys.events(ELSEWHERE), {"event": 1})
-    assert status.take(client)["streams"] == [
+    assert status.take_snapshot(client)["streams"] == [
         {"chain_id": CHAIN, "length": None, "pending": None, "lag": None},
         {"chain_id": ELSEWHERE, "length": 1, "pending": 0, "lag": 1},
     ]
@@ -138,7 +139,7 @@ def test_a_stream_that_is_none_is_unknown_and_costs_nobody_else(client: Any) -> 
 def test_a_queue_that_cannot_be_read_is_an_error(client: Any) -> None:
     client.set(keys.RETRY, "x")
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
-        status.take(client)
+        status.take_snapshot(client)
     client.delete(keys.RETRY)
 
 
@@ -151,7 +152,7 @@ def test_the_queue_and_the_endpoints_are_counted(
     worker.step(5)
     worker.settle()
     client.hset(keys.UNCONFIRMED, "msg_1", "{}")
-    found = status.take(client)
+    found = status.take_snapshot(client)
     assert found["endpoints"] == {"total": 2, "enabled": 1, "circuit_open": 1}
     queue = found["queue"]
     assert (queue["retry"], queue["dead"], queue["unconfirmed"]) == (5, 0, 1)
@@ -159,29 +160,32 @@ def test_the_queue_and_the_endpoints_are_counted(
     assert queue["parked"] >= 3
     client.delete(keys.UNCONFIRMED)
     Registry(client).remove(paused.id)
-    assert status.take(client)["endpoints"]["total"] == 1
+    assert status.take_snapshot(client)["endpoints"]["total"] == 1
 
 
-def test_both_clients_take_the_same_picture(client: Any, redis_url: str) -> None:
+def test_both_clients_return_the_same_snapshot(client: Any, redis_url: str) -> None:
     readiness.publish(client, keys.EVENT_INGESTOR, INGESTOR)
 
-    async def look() -> status.Picture:
+    async def look() -> status.Snapshot:
         asynchronous = async_client(redis_url)
         try:
-            return await status.take_async(asynchronous)
+            return await status.take_snapshot_async(asynchronous)
         finally:
             await asynchronous.aclose()
 
-    assert settled(asyncio.run(look())) == settled(status.take(client))
+    assert settled(asyncio.run(look())) == settled(status.take_snapshot(client))
 
 
-def settled(found: status.Picture) -> bytes:
+def settled(found: status.Snapshot) -> bytes:
     """Without what time changes."""
-    found["timestamp"] = None
-    for part in (*found["services"].values(), *found["chains"]):
-        part.pop("heard_seconds_ago", None)
-        part.pop("lag_seconds", None)
-    return orjson.dumps(found)
+    changing = ("timestamp", "status_age_ms", "lag_ms")
+
+    def pruned(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: pruned(inner) for name, inner in value.items() if name not in changing}
+        return [pruned(inner) for inner in value] if isinstance(value, list) else value
+
+    return orjson.dumps(pruned(found))
 
 
 def test_its_cost_does_not_grow_with_what_is_in_redis(client: Any) -> None:
@@ -198,8 +202,8 @@ def test_its_cost_does_not_grow_with_what_is_in_redis(client: Any) -> None:
 
 
 def cost(client: Any) -> dict[str, int]:
-    """The commands that a picture takes, and how often each."""
+    """The commands of a snapshot, and how often each."""
     client.config_resetstat()
-    status.take(client)
-    told = client.info("commandstats")
-    return {name.removeprefix("cmdstat_"): stat["calls"] for name, stat in told.items()}
+    status.take_snapshot(client)
+    stats = client.info("commandstats")
+    return {name.removeprefix("cmdstat_"): stat["calls"] for name, stat in stats.items()}

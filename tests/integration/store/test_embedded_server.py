@@ -144,7 +144,7 @@ def test_a_second_farm_is_told_who_has_the_directory(directory: StateDirectory) 
 
 
 def test_a_lock_is_not_handed_down_to_children(directory: StateDirectory) -> None:
-    """A farm whose master was killed must not keep its directory through whoever is left behind."""
+    """A farm whose master was killed must not keep its directory through children that live on."""
     holding, go = os.pipe()
     pid = os.fork()
     if not pid:

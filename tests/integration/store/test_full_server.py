@@ -21,9 +21,9 @@ def test_orphans_are_found_and_queued_again_while_redis_is_full(client: Any, red
     assert delivery_queue.read_job(connection)[0] is not None
     connection.close()
     client.config_set("maxmemory", 1)
-    watermark = delivery_queue.watermark(client)
+    watermark = delivery_queue.read_watermark(client)
     assert watermark is not None
-    [(orphan, sequence)] = delivery_queue.hold(client, "farm", watermark, (), 1)
+    [(orphan, sequence)] = delivery_queue.publish_held(client, "farm", watermark, (), 1)
     assert delivery_queue.requeue_orphan(client, orphan, sequence)
     assert client.llen(keys.DELIVERY_QUEUE) == 1
     client.config_set("maxmemory", 0)
@@ -35,7 +35,7 @@ def test_a_lane_is_emptied_while_redis_is_full_and_not_filled(client: Any, redis
     enqueue(redis_url, job(add_endpoint(client, "http://127.0.0.1:9/"), "live"))
     Registry(client).edit(endpoint.id, lambda known: replace(known, enabled=True))
     client.config_set("maxmemory", 1)
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     assert len(lanes.in_lane(client, endpoint.id)) < 40
     with pytest.raises(redis.exceptions.OutOfMemoryError):
         lanes.hand_over(redis_url, endpoint.id, lanes.piece_behind([job(endpoint, "more")]))

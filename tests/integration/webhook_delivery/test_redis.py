@@ -177,7 +177,7 @@ def test_an_endpoint_is_looked_up_again_only_after_a_change(
 
 
 class CutWhileAdopting:
-    """Cuts the connection, once, around the write that takes somebody else's element up."""
+    """Cuts the connection, once, around the write that adopts a foreign element."""
 
     def __init__(self, worker: OneWorker) -> None:
         self._worker = worker
@@ -189,12 +189,12 @@ class CutWhileAdopting:
         self.happened = self.happened or first
         return first
 
-    def unheard(self, packed: bytes) -> None:
+    def before_write(self, packed: bytes) -> None:
         """Before the server has read it."""
         if self._now(packed):
             cut(self._worker)
 
-    def unanswered(self, packed: bytes) -> None:
+    def before_reply(self, packed: bytes) -> None:
         """After the server has done it, its reply lost."""
         if self._now(packed):
             eventually(lambda: self._worker.client.exists(keys.JOBS), what="the script having run")
@@ -202,16 +202,16 @@ class CutWhileAdopting:
             raise redis.ConnectionError("the reply is lost")
 
 
-@pytest.mark.parametrize("moment", ["unheard", "unanswered"])
+@pytest.mark.parametrize("cut_at", ["before the write", "before the reply"])
 def test_what_anyone_pushed_survives_a_connection_cut_while_it_is_taken_up(
-    client: Any, receiver: Receiver, worker: OneWorker, moment: str
+    client: Any, receiver: Receiver, worker: OneWorker, cut_at: str
 ) -> None:
     endpoint = add_endpoint(client, receiver.url)
     cutting = CutWhileAdopting(worker)
-    if moment == "unheard":
-        worker.connection.before_write = cutting.unheard
+    if cut_at == "before the write":
+        worker.connection.before_write = cutting.before_write
     else:
-        worker.connection.after_write = cutting.unanswered
+        worker.connection.after_write = cutting.before_reply
     client.lpush(keys.DELIVERY_QUEUE, orjson.dumps({"endpoint": endpoint.id, "payload": {"n": 1}}))
     worker.start()
     receiver.wait_for(1)
@@ -227,11 +227,11 @@ def test_what_anyone_pushed_is_not_lost_by_a_worker_that_stops_just_then(
 ) -> None:
     endpoint = add_endpoint(client, receiver.url)
     client.lpush(keys.DELIVERY_QUEUE, orjson.dumps({"endpoint": endpoint.id, "payload": {}, "id": "a"}))
-    worker.connection.before_write = CutWhileAdopting(worker).unheard
+    worker.connection.before_write = CutWhileAdopting(worker).before_write
     with pytest.raises(redis.RedisError):
         worker.step()
     worker.settle()
-    assert delivery_queue.depths(client) == Depths(queued=1, open=1, parked=0, retry=0, dead=0)
+    assert delivery_queue.read_depths(client) == Depths(queued=1, open=1, parked=0, retry=0, dead=0)
 
 
 def test_a_redis_that_is_killed_and_comes_back_costs_nothing(

@@ -1,4 +1,4 @@
-"""A delivery process that is told to stop."""
+"""Stop of a delivery process."""
 
 import threading
 from typing import Any
@@ -23,7 +23,7 @@ from tests.support.waiting import eventually
 
 
 def in_hand(client: Any) -> int:
-    depths = delivery_queue.depths(client)
+    depths = delivery_queue.read_depths(client)
     return depths.open - depths.queued
 
 
@@ -36,7 +36,7 @@ def test_what_is_popped_after_the_word_to_stop_is_given_back(
     worker.step()
     worker.settle()
     assert receiver.received == []
-    assert delivery_queue.depths(client) == Depths(queued=2, open=2, parked=0, retry=0, dead=0)
+    assert delivery_queue.read_depths(client) == Depths(queued=2, open=2, parked=0, retry=0, dead=0)
     assert kept(client, "a")["attempt"] == 1
 
 
@@ -48,7 +48,7 @@ def test_an_idle_worker_that_is_woken_goes_without_having_popped(
     worker.stop()
     assert worker.slot.state == State.QUIET
     enqueue(redis_url, job("ep_1"))
-    assert delivery_queue.depths(client).queued == 1
+    assert delivery_queue.read_depths(client).queued == 1
 
 
 def test_a_post_in_flight_is_finished_and_settled_before_the_worker_goes(
@@ -85,5 +85,5 @@ def test_a_post_that_outlasts_the_patience_is_given_back(
         worker.join(within=5)
         gate.set()
         assert worker.slot.counter(telemetry.RETURNED) == 1
-    assert delivery_queue.depths(client) == Depths(queued=1, open=1, parked=0, retry=0, dead=0)
+    assert delivery_queue.read_depths(client) == Depths(queued=1, open=1, parked=0, retry=0, dead=0)
     assert kept(client, "a")["attempt"] == 1

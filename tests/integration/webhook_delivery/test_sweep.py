@@ -1,4 +1,4 @@
-"""The sweep against a real queue: what is in nobody's hands is found, what is in somebody's is left alone."""
+"""The sweep against a real queue: orphans are found, held jobs are left alone."""
 
 import os
 import time
@@ -9,7 +9,7 @@ import pytest
 from hookfarm import delivery_queue
 from hookfarm.delivery_queue import MAX_ORPHANED, Depths
 from hookfarm.delivery_queue.job import ClaimedJob
-from hookfarm.farm.scoreboard import Board, Slot, State
+from hookfarm.farm.scoreboard import Scoreboard, Slot, State
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from hookfarm.webhook_delivery import telemetry
@@ -20,8 +20,8 @@ from tests.support.delivery import dead_letters, delivered, enqueue, job, kept, 
 @pytest.fixture
 def slot() -> Slot:
     """A live worker's, which has just begun to poll."""
-    [made] = Board({keys.WEBHOOK_DELIVERY: 1}).slots(keys.WEBHOOK_DELIVERY)
-    made.occupied_by(os.getpid())
+    [made] = Scoreboard({keys.WEBHOOK_DELIVERY: 1}).slots(keys.WEBHOOK_DELIVERY)
+    made.on_forked(os.getpid())
     made.state = State.UP
     polls(made)
     return made
@@ -51,7 +51,7 @@ def rounds(sweep: Sweep, client: Any, slot: Slot, times: int = 1) -> None:
 
 
 def queued(client: Any) -> int:
-    return delivery_queue.depths(client).queued
+    return delivery_queue.read_depths(client).queued
 
 
 def test_a_popped_job_in_nobodys_hands_is_queued_again(client: Any, redis_url: str, slot: Slot) -> None:
@@ -87,7 +87,7 @@ def test_a_job_in_a_live_workers_hands_is_left_alone(client: Any, redis_url: str
     for _ in range(4):
         sweep.perform(client)
     assert queued(client) == 0
-    slot.vacate()
+    slot.on_exit()
     for _ in range(2):
         sweep.perform(client)
     assert queued(client) == 1
@@ -113,11 +113,11 @@ def test_a_job_that_another_farm_holds_is_left_alone_until_that_farm_is_silent(
 ) -> None:
     enqueue(redis_url, job("ep_1", "a"))
     sequence = pop(redis_url).sequence
-    delivery_queue.hold(client, "elsewhere/1/run", sequence + 1, [sequence], 1)
+    delivery_queue.publish_held(client, "elsewhere/1/run", sequence + 1, [sequence], 1)
     sweep = Sweep([slot], "run")
     rounds(sweep, client, slot, times=3)
     assert queued(client) == 0
-    long_ago = int(time.time() * 1000) - delivery_queue.HOLDER_SILENT_MILLISECONDS - 1000
+    long_ago = int(time.time() * 1000) - delivery_queue.FARM_TIMEOUT_MS - 1000
     client.hset(keys.HELD_BY_FARM, "elsewhere/1/run", f"{long_ago} {sequence + 1} {sequence}")
     rounds(sweep, client, slot)
     assert queued(client) == 1
@@ -127,10 +127,10 @@ def test_a_job_that_another_farm_holds_is_left_alone_until_that_farm_is_silent(
 def test_nothing_above_another_farms_watermark_is_an_orphan(client: Any, redis_url: str, slot: Slot) -> None:
     enqueue(redis_url, job("ep_1", "a"))
     sequence = pop(redis_url).sequence
-    delivery_queue.hold(client, "elsewhere/1/run", sequence, [], 1)
+    delivery_queue.publish_held(client, "elsewhere/1/run", sequence, [], 1)
     rounds(Sweep([slot], "run"), client, slot, times=3)
     assert queued(client) == 0
-    delivery_queue.hold(client, "elsewhere/1/run", sequence + 1, [], 1)
+    delivery_queue.publish_held(client, "elsewhere/1/run", sequence + 1, [], 1)
     rounds(Sweep([slot], "run"), client, slot)
     assert queued(client) == 1
 
@@ -138,9 +138,9 @@ def test_nothing_above_another_farms_watermark_is_an_orphan(client: Any, redis_u
 def test_a_farm_of_this_host_that_is_gone_is_forgotten_at_once(client: Any, slot: Slot) -> None:
     sweep = Sweep([slot], "run")
     host = sweep._holder.partition("/")[0]
-    delivery_queue.hold(client, f"{host}/{2**22 + 1}/gone", 0, (), 1)
-    delivery_queue.hold(client, f"{host}/{os.getpid()}/alive", 0, (), 1)
-    delivery_queue.hold(client, "elsewhere/1/unknown", 0, (), 1)
+    delivery_queue.publish_held(client, f"{host}/{2**22 + 1}/gone", 0, (), 1)
+    delivery_queue.publish_held(client, f"{host}/{os.getpid()}/alive", 0, (), 1)
+    delivery_queue.publish_held(client, "elsewhere/1/unknown", 0, (), 1)
     sweep.register(client)
     holders = {name.decode().rpartition("/")[2] for name in client.hkeys(keys.HELD_BY_FARM)}
     assert holders == {"alive", "unknown", "run"}
@@ -163,7 +163,7 @@ def test_many_orphans_are_found_in_a_few_rounds(client: Any, redis_url: str, slo
     enqueue(redis_url, *(job(f"ep_{i}") for i in range(1200)))
     client.delete(keys.DELIVERY_QUEUE)
     rounds(Sweep([slot], "run"), client, slot, times=3)
-    assert delivery_queue.depths(client) == Depths(1200, 1200, 0, 0, 0)
+    assert delivery_queue.read_depths(client) == Depths(1200, 1200, 0, 0, 0)
 
 
 def test_somebody_elses_element_at_the_tail_is_waited_for(client: Any, redis_url: str, slot: Slot) -> None:
@@ -188,7 +188,7 @@ def test_a_worker_at_work_loses_nothing_to_the_sweep(client: Any, redis_url: str
             worker.step()
             sweep.perform(client)
         worker.settle()
-    assert delivery_queue.depths(client) == Depths(0, 0, 0, 0, 30)
+    assert delivery_queue.read_depths(client) == Depths(0, 0, 0, 0, 30)
     assert all("orphaned" not in letter for letter in dead_letters(client).values())
 
 
@@ -215,4 +215,4 @@ def test_what_was_settled_after_all_is_not_inherited(client: Any, redis_url: str
         worker.slot.set_counter(telemetry.HELD_SEQUENCE, held.sequence)
         worker.step()
         assert worker.slot.counter(telemetry.HELD_SEQUENCE) == 0
-    assert delivery_queue.depths(client) == Depths(0, 0, 0, 0, 0)
+    assert delivery_queue.read_depths(client) == Depths(0, 0, 0, 0, 0)

@@ -79,7 +79,7 @@ def test_a_failed_attempt_is_tried_again_with_the_same_id(client: Any, redis_url
             assert kept(client, "a")["attempt"] == attempt + 1
             assert due_in_seconds(client, "a") == pytest.approx(wait, rel=0.25)
             place(client, keys.RETRY, {"a": 1})
-            assert delivery_queue.promote(client) == 1
+            assert delivery_queue.tick(client) == 1
         first, second = kept(client, "a")["outcomes"]
         assert (first["status"], first["detail"], second["status"]) == (500, "try \ufffd later", 404)
         worker.step()
@@ -101,7 +101,7 @@ def test_every_attempt_is_signed_at_its_own_time(
     second = int(time.time())
     eventually(lambda: int(time.time()) > second, what="the next second")
     place(client, keys.RETRY, {"a": 1})
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     worker.step()
     worker.settle()
     assert [r.header("webhook-timestamp") for r in receiver.received] == [
@@ -132,7 +132,7 @@ def test_after_the_schedule_a_job_is_a_dead_letter(client: Any, redis_url: str, 
         for _ in range(3):
             worker.step()
             worker.settle()
-            delivery_queue.promote(client)
+            delivery_queue.tick(client)
         assert worker.slot.counter(telemetry.FAILED) == 3
         assert worker.slot.counter(telemetry.DEAD) == 1
     letter = dead_letters(client)["a"]
@@ -244,7 +244,7 @@ def test_what_anyone_pushes_is_delivered_like_any_other(
     worker.settle()
     [waiting] = client.zrange(keys.RETRY, 0, -1)
     place(client, keys.RETRY, {waiting: 1})
-    delivery_queue.promote(client)
+    delivery_queue.tick(client)
     worker.step()
     worker.settle()
     first, second = receiver.received
@@ -273,7 +273,7 @@ def test_garbage_does_not_keep_the_valid_from_being_delivered(
         enqueue(redis_url, job(endpoint))
     worker.start()
     receiver.wait_for(len(garbage), within=10)
-    eventually(lambda: delivery_queue.depths(client).open == 0, what="everything settled")
+    eventually(lambda: delivery_queue.read_depths(client).open == 0, what="everything settled")
     worker.stop()
     letters = dead_letters(client)
     assert all(letter["reason"] for letter in letters.values())

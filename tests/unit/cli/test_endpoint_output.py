@@ -4,7 +4,7 @@ import pytest
 
 from hookfarm.cli import endpoint_output
 from hookfarm.deliveries.endpoint_stats import Window
-from hookfarm.store.window_rules import CIRCUIT
+from hookfarm.store.scripts import CIRCUIT_FAILURES
 
 FAILING = Window(open=1, limit=2, failures=1, failing_since_ms=1000)
 
@@ -24,7 +24,7 @@ def test_a_window_that_was_never_needed_has_no_limit() -> None:
 
 
 def test_an_open_circuit_is_shown_with_the_time_of_its_next_probe() -> None:
-    window = Window(0, 1200, 1, CIRCUIT, failing_since_ms=1000, probe_at_ms=61_500)
+    window = Window(0, 1200, 1, CIRCUIT_FAILURES, failing_since_ms=1000, probe_at_ms=61_500)
     assert dict(endpoint_output.state_lines({"enabled": True}, window)) == {
         "state": "failing",
         "window": "open 0  parked 1,200  limit 1",

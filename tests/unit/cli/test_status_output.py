@@ -60,7 +60,7 @@ def test_a_chain_of_whose_nodes_nothing_is_known_has_none(chain: dict[str, Any])
 
 def test_catching_up_has_a_speed_and_a_time() -> None:
     assert status_output.catch_up({"catch_up": None}) == ""
-    going = {"catch_up": {"blocks_per_second": 12.0, "seconds_left": 65}}
+    going = {"catch_up": {"blocks_per_second": 12.0, "remaining_ms": 65_000}}
     assert status_output.catch_up(going) == "catching up, 12.0 blocks/s, 1:05 left"
 
 

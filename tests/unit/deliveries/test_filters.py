@@ -10,7 +10,7 @@ from hookfarm.deliveries.filters import TRANSPORT_ERRORS, AttemptFilter
 from hookfarm.deliveries.log import LoggedAttempt
 from hookfarm.http_client import transport
 
-CELLS = Path(api.__file__).parent / "static" / "cells.js"
+CELLS = Path(api.__file__).parent / "static" / "table_cells.js"
 
 
 @pytest.mark.parametrize(

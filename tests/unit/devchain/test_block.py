@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from eth_hash.auto import keccak
 
-from hookfarm.devchain.block import Block
-from hookfarm.devchain.chain import Chain
+from hookfarm.devchain.block import DevBlock
+from hookfarm.devchain.chain import DevChain
+from hookfarm.devchain.encoding import ordered_root
 from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.serializers import block_json, logs_json, receipt_json
 from hookfarm.devchain.transaction import Log, call_of_logs
 from hookfarm.devchain.transfers import TRANSFER_TOPIC, account
-from hookfarm.devchain.trie import ordered_root
 from tests.unit.devchain import reference
 
 ANVIL = json.loads((Path(__file__).parent / "anvil_block.json").read_text())
@@ -20,16 +20,16 @@ ANVIL = json.loads((Path(__file__).parent / "anvil_block.json").read_text())
 CHAIN_ID = 4711
 
 
-def sealed(logs_per_block: int = 5) -> Block:
+def sealed(logs_per_block: int = 5) -> DevBlock:
     options = DevchainOptions(chain_id=CHAIN_ID, logs_per_block=logs_per_block)
-    return Chain(options).mine(timestamp=1_800_000_000)
+    return DevChain(options).mine(timestamp=1_800_000_000)
 
 
-def as_json(block: Block) -> dict[str, Any]:
+def as_json(block: DevBlock) -> dict[str, Any]:
     return block_json(block, CHAIN_ID, full_transactions=True)
 
 
-def receipts_json(block: Block) -> list[dict[str, Any]]:
+def receipts_json(block: DevBlock) -> list[dict[str, Any]]:
     return [receipt_json(block, index) for index in range(len(block.transactions))]
 
 
@@ -52,7 +52,7 @@ def test_hash_can_be_recomputed_from_the_json_fields() -> None:
 
 
 def test_genesis_hash_can_be_recomputed_from_the_json_fields() -> None:
-    block = Chain(DevchainOptions(chain_id=CHAIN_ID)).head
+    block = DevChain(DevchainOptions(chain_id=CHAIN_ID)).head
     assert reference.header_hash(as_json(block)) == block.hash
 
 
@@ -90,7 +90,7 @@ def test_gas_adds_up_over_the_receipts_to_that_of_the_block() -> None:
 def test_log_indices_are_contiguous_over_transactions_with_several_logs() -> None:
     logs = [Log.parse("0x" + "ab" * 20, ["0x" + f"{i:064x}"]) for i in range(7)]
     calls = [call_of_logs(logs[i : i + 3], account(0)) for i in (0, 3, 6)]
-    block = Chain(DevchainOptions()).mine(1_800_000_000, calls)
+    block = DevChain(DevchainOptions()).mine(1_800_000_000, calls)
     shown = logs_json(block)
     assert [log["logIndex"] for log in shown] == [hex(i) for i in range(7)]
     assert [log["transactionIndex"] for log in shown] == ["0x0"] * 3 + ["0x1"] * 3 + ["0x2"]

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hookfarm.devchain.block import Block
-from hookfarm.devchain.chain import Chain
+from hookfarm.devchain.block import DevBlock
+from hookfarm.devchain.chain import DevChain
 from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.serializers import logs_json
 from hookfarm.devchain.transaction import Log, call_of_logs
@@ -15,18 +15,18 @@ from hookfarm.errors import InvalidInput
 NOW = 1_800_000_000
 
 
-def chain_of(blocks: int, **options: int) -> Chain:
-    chain = Chain(DevchainOptions(**{"logs_per_block": 2} | options))  # type: ignore[arg-type]
+def chain_of(blocks: int, **options: int) -> DevChain:
+    chain = DevChain(DevchainOptions(**{"logs_per_block": 2} | options))  # type: ignore[arg-type]
     for i in range(blocks):
         chain.mine(NOW + i)
     return chain
 
 
-def hashes(chain: Chain) -> list[str]:
+def hashes(chain: DevChain) -> list[str]:
     return [block.hash for block in chain.canonical_blocks()]
 
 
-def assert_consistent(chain: Chain) -> None:
+def assert_consistent(chain: DevChain) -> None:
     blocks = list(chain.canonical_blocks())
     assert [block.number for block in blocks] == list(range(len(blocks)))
     for parent, child in pairwise(blocks):
@@ -37,7 +37,7 @@ def assert_consistent(chain: Chain) -> None:
     assert chain.canonical_log_count == sum(block.log_count for block in blocks)
 
 
-def assert_findable(chain: Chain, block: Block) -> None:
+def assert_findable(chain: DevChain, block: DevBlock) -> None:
     assert chain.block(block.number) is block
     assert chain.block_by_hash(block.hash) is block
     assert [int(log["logIndex"], 16) for log in logs_json(block)] == list(range(block.log_count))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hookfarm.devchain.node import Node
+from hookfarm.devchain.node import DevNode
 from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.rpc import answer, parse_message
 
@@ -12,13 +12,13 @@ TOKEN = "0x" + "aa" * 20
 LOG = {"address": TOKEN, "topics": ["0x" + "bb" * 32], "data": "0x01"}
 
 
-def call(node: Node, method: str, *params: Any) -> Any:
+def call(node: DevNode, method: str, *params: Any) -> Any:
     request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
     return asyncio.run(answer(node, parse_message(json.dumps(request)), None))
 
 
-def node_of(blocks: int) -> Node:
-    node = Node(DevchainOptions(logs_per_block=2))
+def node_of(blocks: int) -> DevNode:
+    node = DevNode(DevchainOptions(logs_per_block=2))
     if blocks:
         node.mine(blocks)
     return node

@@ -1,7 +1,6 @@
 import pytest
 
-from hookfarm.devchain.fault_kinds import KINDS, Value
-from hookfarm.devchain.faults import Faults
+from hookfarm.devchain.faults import KINDS, Faults, FaultValue
 from hookfarm.errors import InvalidInput
 
 
@@ -73,7 +72,7 @@ def test_every_kind_can_be_set_with_its_defaults_and_listed(kind: str) -> None:
     ],
 )
 def test_wrong_fault_is_refused_by_name(
-    kind: str, count: int | None, parameters: dict[str, Value], field: str
+    kind: str, count: int | None, parameters: dict[str, FaultValue], field: str
 ) -> None:
     with pytest.raises(InvalidInput) as raised:
         Faults().set(kind, count, **parameters)

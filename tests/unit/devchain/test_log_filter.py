@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from hookfarm.devchain.log_filter import parse_log_filter
+from hookfarm.devchain.queries import parse_log_filter
 
 TOKEN, OTHER = "0x" + "aa" * 20, "0x" + "bb" * 20
 A, B, C = ("0x" + digit * 64 for digit in "abc")

@@ -1,5 +1,4 @@
-from hookfarm.devchain.mining import next_due, tick
-from hookfarm.devchain.node import Node
+from hookfarm.devchain.node import DevNode, next_due, tick
 from hookfarm.devchain.options import DevchainOptions
 
 
@@ -12,7 +11,7 @@ def test_missed_ticks_are_left_out() -> None:
 
 
 def test_every_third_tick_replaces_two_blocks_by_three() -> None:
-    node = Node(DevchainOptions(reorg_every=3, reorg_depth=2, logs_per_block=1))
+    node = DevNode(DevchainOptions(reorg_every=3, reorg_depth=2, logs_per_block=1))
     for ticks in (1, 2):
         tick(node, ticks)
     replaced = [node.chain.block(1), node.chain.block(2)]
@@ -23,6 +22,6 @@ def test_every_third_tick_replaces_two_blocks_by_three() -> None:
 
 
 def test_reorg_at_the_very_beginning_just_mines() -> None:
-    node = Node(DevchainOptions(reorg_every=1, reorg_depth=5))
+    node = DevNode(DevchainOptions(reorg_every=1, reorg_depth=5))
     tick(node, 1)
     assert node.chain.head.number == 1

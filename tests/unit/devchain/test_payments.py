@@ -5,37 +5,35 @@ from typing import Any
 import pytest
 from eth_hash.auto import keccak
 
-from hookfarm.devchain import rlp
-from hookfarm.devchain.block import Block
-from hookfarm.devchain.chain import Chain
+from hookfarm.devchain.block import DevBlock
+from hookfarm.devchain.chain import DevChain
+from hookfarm.devchain.encoding import ordered_root, rlp_encode
 from hookfarm.devchain.options import DevchainOptions
-from hookfarm.devchain.payments import payment
 from hookfarm.devchain.serializers import block_json, logs_json, receipt_json, value_transfers_json
-from hookfarm.devchain.transfers import account
-from hookfarm.devchain.trie import ordered_root
+from hookfarm.devchain.transfers import account, payment
 from tests.unit.devchain import reference
 
 NOW = 1_800_000_000
 CHAIN_ID = 4711
 
 
-def generated(transfers_per_block: int = 40, logs_per_block: int = 5, **options: Any) -> Block:
+def generated(transfers_per_block: int = 40, logs_per_block: int = 5, **options: Any) -> DevBlock:
     return chain(transfers_per_block, logs_per_block, **options).mine(NOW)
 
 
-def chain(transfers_per_block: int = 0, logs_per_block: int = 0, **options: Any) -> Chain:
+def chain(transfers_per_block: int = 0, logs_per_block: int = 0, **options: Any) -> DevChain:
     given = DevchainOptions(
         chain_id=CHAIN_ID, logs_per_block=logs_per_block, transfers_per_block=transfers_per_block, **options
     )
-    return Chain(given)
+    return DevChain(given)
 
 
-def transactions(block: Block) -> list[dict[str, Any]]:
+def transactions(block: DevBlock) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = block_json(block, CHAIN_ID, full_transactions=True)["transactions"]
     return found
 
 
-def receipts(block: Block) -> list[dict[str, Any]]:
+def receipts(block: DevBlock) -> list[dict[str, Any]]:
     return [receipt_json(block, index) for index in range(len(block.transactions))]
 
 
@@ -61,7 +59,7 @@ def test_some_of_them_fail_and_some_create_a_contract() -> None:
 
 def test_a_created_contract_has_the_address_that_its_creator_and_nonce_give() -> None:
     block = chain().mine(NOW, [payment(account(1), account(2), 5), payment(account(3), b"", 7)])
-    address = "0x" + keccak(rlp.encode([account(3), 1]))[12:].hex()
+    address = "0x" + keccak(rlp_encode([account(3), 1]))[12:].hex()
     assert transactions(block)[1]["to"] is None
     assert (receipts(block)[1]["to"], receipts(block)[1]["contractAddress"]) == (None, address)
     assert [(each["to"], each["value"]) for each in value_transfers_json(block)] == [
@@ -78,7 +76,9 @@ def test_what_failed_or_was_worth_nothing_has_moved_nothing() -> None:
 
 
 def test_without_payments_the_blocks_are_what_they_were() -> None:
-    assert chain(0, 5).mine(NOW).hash == Chain(DevchainOptions(chain_id=CHAIN_ID, logs_per_block=5)).mine(NOW).hash
+    assert (
+        chain(0, 5).mine(NOW).hash == DevChain(DevchainOptions(chain_id=CHAIN_ID, logs_per_block=5)).mine(NOW).hash
+    )
 
 
 def test_payments_leave_the_logs_of_a_block_as_many_as_they_were() -> None:

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from hookfarm.devchain.node import Node
-from hookfarm.devchain.refusals import WORDS
+from hookfarm.devchain.node import DevNode
+from hookfarm.devchain.rpc_errors import PROVIDER_ERRORS
 from hookfarm.errors import InvalidInput
 from tests.unit.devchain.rpc_calls import call, hash_of, logs_of, node_of, send
 
@@ -85,12 +85,12 @@ def test_unsupported_tags_are_refused() -> None:
     assert call(node, "eth_getBlockByNumber", "latest", False)["number"] == "0x3"
 
 
-def headers_of(node: Node, number: int) -> dict[str, Any]:
+def headers_of(node: DevNode, number: int) -> dict[str, Any]:
     found: dict[str, Any] = call(node, "eth_getBlockByNumber", hex(number), False)
     return found
 
 
-def range_of(node: Node, first: int, last: int) -> Any:
+def range_of(node: DevNode, first: int, last: int) -> Any:
     return call(node, "eth_getLogs", {"fromBlock": hex(first), "toBlock": hex(last)})
 
 
@@ -115,18 +115,21 @@ def test_capped_results_look_like_all_of_them() -> None:
     assert range_of(node, 1, 2) == logs_of(node, 1, 2)
 
 
-@pytest.mark.parametrize("provider", WORDS)
-def test_ranges_are_refused_in_the_words_of_each_provider(provider: str) -> None:
+@pytest.mark.parametrize("provider", PROVIDER_ERRORS)
+def test_ranges_are_refused_as_each_provider_does(provider: str) -> None:
     node = node_of(5)
-    node.set_fault("refused_ranges", blocks=2, words=provider)
+    node.set_fault("refused_ranges", blocks=2, provider=provider)
     code, message = range_of(node, 2, 5)
-    assert (code, message) == (WORDS[provider][0], WORDS[provider][1].format(first="0x2", last="0x5"))
+    assert (code, message) == (
+        PROVIDER_ERRORS[provider][0],
+        PROVIDER_ERRORS[provider][1].format(first="0x2", last="0x5"),
+    )
     assert range_of(node, 2, 3) == logs_of(node, 2, 3)
 
 
 def test_a_suggested_range_may_be_the_one_that_was_asked_for() -> None:
     node = node_of(5)
-    node.set_fault("refused_results", logs=2, words="infura")
+    node.set_fault("refused_results", logs=2, provider="infura")
     assert "[0x2, 0x5]" in range_of(node, 2, 5)[1]
 
 

@@ -2,18 +2,18 @@ from typing import Any
 
 import pytest
 
-from hookfarm.devchain.node import Node
+from hookfarm.devchain.methods import Subscriptions
+from hookfarm.devchain.node import DevNode
 from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.rpc_errors import RpcError
 from hookfarm.devchain.serializers import header_json, logs_json
-from hookfarm.devchain.subscriptions import Subscriptions
 from hookfarm.devchain.transfers import TRANSFER_TOPIC
 
 Announced = list[tuple[str, Any]]
 
 
-def listening_node() -> tuple[Node, Subscriptions, Announced]:
-    node = Node(DevchainOptions(logs_per_block=2))
+def listening_node() -> tuple[DevNode, Subscriptions, Announced]:
+    node = DevNode(DevchainOptions(logs_per_block=2))
     announced: Announced = []
 
     def send(notification: dict[str, Any]) -> None:

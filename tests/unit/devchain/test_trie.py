@@ -3,7 +3,7 @@
 import pytest
 from eth_hash.auto import keccak
 
-from hookfarm.devchain.trie import EMPTY_ROOT, ordered_root
+from hookfarm.devchain.encoding import EMPTY_ROOT, ordered_root
 
 ROOTS_OF_HASHES = {
     1: "014fa3a9a960b9e7e66915311c0192ae78c775e92b98fdd03120f8270c6f31ea",

@@ -2,13 +2,13 @@ from hookfarm.event_ingestor import counters
 from hookfarm.event_ingestor.counters import Gauges
 from hookfarm.event_ingestor.progress import FAR_BLOCKS, LINE_SECONDS, Progress
 from hookfarm.event_ingestor.status import report
-from hookfarm.farm.scoreboard import Board, State
+from hookfarm.farm.scoreboard import Scoreboard, State
 from tests.unit.event_ingestor.test_condition import FakeLog
 
 
 class Setting:
     def __init__(self) -> None:
-        [self.slot] = Board({"event_ingestor": 1}).slots("event_ingestor")
+        [self.slot] = Scoreboard({"event_ingestor": 1}).slots("event_ingestor")
         self.slot.state = State.UP
         self.log = FakeLog()
         self.now = 100.0
@@ -20,7 +20,7 @@ class Setting:
 
     @property
     def shown(self) -> object:
-        return report([self.slot])["chains"][0]["catching_up"]
+        return report([self.slot])["chains"][0]["catch_up"]
 
 
 def test_at_the_tip_nothing_is_said() -> None:
@@ -48,10 +48,10 @@ def test_far_behind_both_edges_are_said_and_a_line_every_ten_seconds() -> None:
 def test_the_status_shows_speed_and_time_left_until_it_has_caught_up() -> None:
     setting = Setting()
     setting.progress.at(0, 1000)
-    assert setting.shown == {"blocks_per_second": 0.0, "seconds_left": 0}
+    assert setting.shown == {"blocks_per_second": 0.0, "remaining_ms": 0}
     setting.now += 2
     setting.progress.at(100, 1000)
-    assert setting.shown == {"blocks_per_second": 50.0, "seconds_left": 18}
+    assert setting.shown == {"blocks_per_second": 50.0, "remaining_ms": 18_000}
     setting.progress.at(1000, 1000)
     assert setting.shown is None
 

@@ -215,10 +215,10 @@ def test_what_comes_before_the_body_is_sent_counts_only_if_it_is_whole(transport
 
 @pytest.mark.parametrize("script", [silent, for_ever(b"HTTP/1.1 200 OK\r\n\r\n", b"x", pause=0.05)])
 def test_a_worker_that_is_told_to_give_up_does(script: Callable[[socket.socket, int], None]) -> None:
-    told = threading.Event()
-    transport = Transport(ConnectionPool(TLS, LOOPBACK), is_cancelled=told.is_set)
+    stopped = threading.Event()
+    transport = Transport(ConnectionPool(TLS, LOOPBACK), is_cancelled=stopped.is_set)
     with peer(script) as hostile:
-        timer = threading.Timer(0.1, told.set)
+        timer = threading.Timer(0.1, stopped.set)
         timer.start()
         with pytest.raises(Interrupted):
             post(transport, hostile.url, 30)

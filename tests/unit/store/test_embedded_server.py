@@ -17,9 +17,9 @@ class Watched:
     def _give_up(self) -> None:
         self.given_up += 1
 
-    def hear(self, error: redis.RedisError | None, after: float) -> None:
+    def record(self, error: redis.RedisError | None, after: float) -> None:
         self.now += after
-        self.silence.heard(error)
+        self.silence.record(error)
 
 
 @pytest.fixture
@@ -28,18 +28,18 @@ def watched() -> Watched:
 
 
 def test_a_server_that_is_silent_for_too_long_is_given_up(watched: Watched) -> None:
-    watched.hear(redis.TimeoutError("no reply"), after=100)
-    watched.hear(redis.TimeoutError("no reply"), after=HANG_SECONDS - 0.1)
+    watched.record(redis.TimeoutError("no reply"), after=100)
+    watched.record(redis.TimeoutError("no reply"), after=HANG_SECONDS - 0.1)
     assert watched.given_up == 0
-    watched.hear(redis.TimeoutError("no reply"), after=0.1)
+    watched.record(redis.TimeoutError("no reply"), after=0.1)
     assert watched.given_up == 1
 
 
 def test_its_successor_is_given_as_much_time_again(watched: Watched) -> None:
     for after in (0, HANG_SECONDS, 0.1, HANG_SECONDS - 0.1):
-        watched.hear(redis.TimeoutError("no reply"), after)
+        watched.record(redis.TimeoutError("no reply"), after)
     assert watched.given_up == 1
-    watched.hear(redis.TimeoutError("no reply"), after=0.2)
+    watched.record(redis.TimeoutError("no reply"), after=0.2)
     assert watched.given_up == 2
 
 
@@ -54,6 +54,6 @@ def test_its_successor_is_given_as_much_time_again(watched: Watched) -> None:
 )
 def test_whatever_is_answered_breaks_the_silence(watched: Watched, answer: redis.RedisError | None) -> None:
     for _ in range(10):
-        watched.hear(redis.TimeoutError("no reply"), after=HANG_SECONDS / 2)
-        watched.hear(answer, after=HANG_SECONDS / 2)
+        watched.record(redis.TimeoutError("no reply"), after=HANG_SECONDS / 2)
+        watched.record(answer, after=HANG_SECONDS / 2)
     assert watched.given_up == 0

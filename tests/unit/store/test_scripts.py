@@ -7,19 +7,47 @@ import pytest
 import redis
 
 from hookfarm.store import keys
-from hookfarm.store.scripts import Script, is_noscript
+from hookfarm.store.scripts import SCRIPT_CONSTANTS, Script, assemble, in_order, is_noscript, read_source
 
-SCRIPTS = resources.files("hookfarm.store") / "lua"
-NAMES = sorted(f.name.removesuffix(".lua") for f in SCRIPTS.iterdir() if f.name.endswith(".lua"))
+LUA = resources.files("hookfarm.store") / "lua"
+NAMES = sorted(f.name.removesuffix(".lua") for f in LUA.iterdir() if f.name.endswith(".lua"))
+PARTS = sorted(f.name.removesuffix(".lua") for f in (LUA / "shared").iterdir())
+FILES = [*NAMES, *(f"shared/{part}" for part in PARTS)]
+MAX_PART_LINES = 110
 
 
-def test_there_are_scripts() -> None:
+def comments_and_code(source: str) -> tuple[str, str]:
+    lines = source.splitlines()
+    comments = [line for line in lines if line.startswith("--")]
+    return "\n".join(comments), "\n".join(re.sub(r"--.*", "", line) for line in lines if line not in comments)
+
+
+def listed(directive: str, source: str) -> list[str]:
+    lines = re.findall(rf"^-- {directive}: (.*)$", source, re.MULTILINE)
+    return [name for line in lines for name in line.split(", ")]
+
+
+def words_of(code: str) -> set[str]:
+    """The words of the code outside of its strings, fields of tables left out."""
+    return set(re.findall(r"(?<![.\w])[A-Za-z_]\w*", re.sub(r"'[^']*'", "''", code)))
+
+
+def defined_by(part: str) -> set[str]:
+    """The names that a shared part gives to those that require it."""
+    _, code = comments_and_code(read_source(f"shared/{part}"))
+    functions = re.findall(r"^local function (\w+)", code, re.MULTILINE)
+    variables = re.findall(r"^local ([a-zA-Z_, ]+?)(?: =|$)", code, re.MULTILINE)
+    return {*functions, *(name for each in variables for name in each.split(", "))}
+
+
+def test_there_are_scripts_and_parts() -> None:
     assert len(NAMES) >= 8
+    assert len(PARTS) >= 8
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_script_documents_its_keys_and_arguments(name: str) -> None:
-    comment, code = parts((SCRIPTS / f"{name}.lua").read_text())
+    comment, code = comments_and_code(read_source(name))
     for kind in ("KEYS", "ARGV"):
         used = {int(n) for n in re.findall(rf"{kind}\[(\d+)\]", code)}
         described = re.search(rf"{kind} (.*?)(?=\n-- (?:KEYS|ARGV|Returns)|\Z)", comment, re.DOTALL)
@@ -27,43 +55,97 @@ def test_a_script_documents_its_keys_and_arguments(name: str) -> None:
         text = described[1] if described else ""
         numbered = {int(n) for n in re.findall(r"(?:^|\s)(\d+) ", text)}
         assert used <= numbered or "then" in text or (kind == "ARGV" and text.startswith("ids")), kind
+    assert "-- Returns " in comment
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_script_names_no_key_of_its_own(name: str) -> None:
-    _, code = parts((SCRIPTS / f"{name}.lua").read_text())
+def test_a_script_returns_words_that_it_documents(name: str) -> None:
+    comment, code = comments_and_code(read_source(name))
+    returned = {word for line in re.findall(r"^(?:  )*return (.*)$", code, re.MULTILINE) for word in quoted(line)}
+    assert returned - {"^%S+"} <= set(re.findall(r"[a-z_]+", comment))
+    assert not re.search(r"^return (flush\()?[01]\b", code, re.MULTILINE), "a number that stands for a word"
+
+
+def quoted(line: str) -> list[str]:
+    return re.findall(r"'([a-z_]+)'", line) if not re.search(r"redis\.|string\.|format", line) else []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_requires_exactly_the_parts_that_it_uses(name: str) -> None:
+    source = read_source(name)
+    _, code = comments_and_code(source)
+    used = words_of(code) - set(re.findall(r"^local function (\w+)", code, re.MULTILINE))
+    needed = {part for part in PARTS if name != f"shared/{part}" and used & defined_by(part)}
+    required = [*listed("requires", source), *listed("requires from here", source)]
+    assert len(required) == len(set(required))
+    assert set(required) == needed
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_lists_exactly_the_constants_that_it_uses(name: str) -> None:
+    source = read_source(name)
+    _, code = comments_and_code(source)
+    constants = listed("constants", source)
+    assert constants == sorted(constants)
+    assert set(constants) == words_of(code) & set(SCRIPT_CONSTANTS)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_names_no_key_of_its_own(name: str) -> None:
+    _, code = comments_and_code(read_source(name))
     assert "delivery_queue" not in code
     assert "hookfarm:" not in code
 
 
-def parts(source: str) -> tuple[str, str]:
-    """A script's comments and its code."""
-    lines = source.splitlines()
-    comments = [line for line in lines if line.startswith("--")]
-    return "\n".join(comments), "\n".join(line for line in lines if line not in comments)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_script_that_uses_a_window_or_a_sequence_saves_both(name: str) -> None:
+    source = read_source(name)
+    required = {*listed("requires", source), *listed("requires from here", source)}
+    if {"window", "admission"} & required:
+        assert "flush" in required
+    elif "sequence" in required:
+        assert "save_sequence()" in source
 
 
-def test_fixed_keys_and_shared_parts_are_put_in_front_of_a_script() -> None:
-    first, *_ = Script("settle_delivered", "ledger", "log").source.decode().splitlines()
-    assert first.startswith("local ")
-    names, _, values = first.removeprefix("local ").partition(" = ")
-    given = dict(zip(names.split(", "), values.split(", "), strict=True))
-    assert given["OPEN"] == f"'{keys.OPEN}'"
-    assert given["ATTEMPTS"] == f"'{keys.ATTEMPTS}'"
-    assert "HOLDERS" not in given
-    assert b"local function window_of" in Script("promote", "ledger").source
-    assert b"local function window_of" not in Script("purge").source
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_is_short_and_defines_no_name_of_another(part: str) -> None:
+    assert len(read_source(f"shared/{part}").splitlines()) <= MAX_PART_LINES
+    assert not [other for other in PARTS if other != part and defined_by(part) & defined_by(other)]
 
 
-def test_a_part_of_a_shared_part_comes_where_that_says_so() -> None:
-    source = Script("promote", "ledger").source
-    assert b"--@part" not in source
-    places = [source.index(f"local function {name}(".encode()) for name in ("release", "draw", "finish")]
+def test_parts_come_once_and_behind_those_that_they_require() -> None:
+    order = in_order(["flush", "state_index"])
+    assert len(order) == len(set(order))
+    for part in order:
+        required = listed("requires", read_source(f"shared/{part}"))
+        assert all(order.index(each) < order.index(part) for each in required), part
+
+
+def test_a_script_has_its_constants_and_parts_in_front() -> None:
+    source = assemble("settle_failed")
+    assert f"local OPEN = '{keys.OPEN}'\n" in source
+    assert f"local ATTEMPTS = '{keys.ATTEMPTS}'\n" in source, "which a part uses"
+    assert "HELD_BY_FARM" not in source
+    assert source.count("local function window_of") == 1
+    assert "local function window_of" not in assemble("purge")
+
+
+def test_a_fast_path_comes_before_all_but_the_parts_that_it_uses() -> None:
+    source = assemble("settle_delivered")
+    texts = ("local function log_attempt", "return 'settled'", "'TIME'", "local function flush")
+    places = [source.index(text) for text in texts]
     assert places == sorted(places)
+    assert "-- requires from here" not in source
 
 
-def test_only_a_forgotten_script_counts_as_forgotten() -> None:
+def test_only_a_server_that_does_not_know_a_script_says_noscript() -> None:
     assert is_noscript(redis.exceptions.NoScriptError("x"))
     assert not is_noscript(redis.exceptions.ResponseError("x"))
     assert not is_noscript(b"x")
     assert not is_noscript(None)
+
+
+def test_a_script_has_the_hash_of_its_source() -> None:
+    script = Script("purge")
+    assert script.source == assemble("purge").encode()
+    assert len(script.sha) == 40

@@ -91,13 +91,13 @@ def test_a_server_that_hides_its_settings_is_taken_with_a_warning() -> None:
 
 
 def test_what_a_server_hides_is_taken_from_what_it_tells() -> None:
-    told = {"aof_enabled": 0, "maxmemory": 0, "maxmemory_policy": "allkeys-lru"}
-    policy, appendonly, hidden = check(Server(told, settings={}))
+    info = {"aof_enabled": 0, "maxmemory": 0, "maxmemory_policy": "allkeys-lru"}
+    policy, appendonly, hidden = check(Server(info, settings={}))
     assert policy.startswith("maxmemory-policy is allkeys-lru")
     assert appendonly.startswith("appendonly is off")
     assert hidden.startswith("the server does not show its settings")
     with pytest.raises(CouldNotBoot, match=r"^maxmemory-policy is allkeys-lru: "):
-        check(Server({**told, "maxmemory": 100}, settings={}))
+        check(Server({**info, "maxmemory": 100}, settings={}))
 
 
 def test_a_cluster_is_refused() -> None:

@@ -29,8 +29,8 @@ HUGE: Any = {**LOG, "chain_id": 2**63, "log_index": 2**60, "transaction_index": 
 @pytest.mark.parametrize("event", [LOG, TRANSFER, HUGE], ids=["log", "transfer", "huge"])
 def test_each_kind_of_body_leads_to_the_match_it_comes_from(event: ChainEvent) -> None:
     block, place = f"{event['chain_id']}:{event['block_hash']}", payload.log_position(event)
-    emitted = match_span(block, place, removed=False)
-    removed = match_span(block, place, removed=True)
+    emitted = match_span(block, place, is_removal=False)
+    removed = match_span(block, place, is_removal=True)
     original = "msg_" + "a" * 40
     assert parent_of_attempt(payload.emitted_body(event, {"name": "T", "args": {}}, "sub_1", "safe")) == emitted
     assert parent_of_attempt(payload.removed_body(event, None, "sub_1", original)) == removed

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookfarm.deliveries.filters import TRANSPORT_ERRORS
-from hookfarm.farm.scoreboard import Board, Slot
+from hookfarm.farm.scoreboard import Scoreboard, Slot
 from hookfarm.http_client.outcome import METRIC_LABELS, Response, Result, TransportError
 from hookfarm.metrics import Distribution
 from hookfarm.records import MAX_TIMEOUT_SECONDS
@@ -38,7 +38,7 @@ def test_the_longest_attempt_has_another_bucket_than_shorter_ones() -> None:
 
 
 def test_quantiles_are_taken_over_all_workers() -> None:
-    slots = Board({"webhook_delivery": 2}).slots("webhook_delivery")
+    slots = Scoreboard({"webhook_delivery": 2}).slots("webhook_delivery")
     for slot, microseconds in zip(slots, (1_000, 1_000_000), strict=True):
         slot.add(telemetry.POST_TIMES + telemetry.bucket(microseconds), 50)
     totals = telemetry.totals_of(slots, telemetry.POST_TIMES)
@@ -56,7 +56,7 @@ def test_without_observations_there_is_no_quantile() -> None:
 
 @pytest.fixture
 def slots() -> Sequence[Slot]:
-    return Board({"webhook_delivery": 2}).slots("webhook_delivery")
+    return Scoreboard({"webhook_delivery": 2}).slots("webhook_delivery")
 
 
 def metrics_of(slots: Sequence[Slot]) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def test_the_histogram_counts_every_attempt_once_and_under_its_limits(slots: Seq
 
 
 def test_processes_are_counted_by_activity(slots: Sequence[Slot]) -> None:
-    slots[0].occupied_by(1)
+    slots[0].on_forked(1)
     slots[0].activity = telemetry.POSTING
     slots[1].activity = telemetry.POLLING  # Of a process that is gone.
     assert metrics_of(slots)["webhook_delivery_processes"] == {"polling": 0, "posting": 1, "away": 0}
@@ -167,11 +167,11 @@ def test_only_the_last_seconds_count() -> None:
     recent.quantiles(totals(0, 0))
     clock.now += 1
     slow = recent.quantiles(totals(0, 100))
-    assert slow["p50"] == slow["p99"] == telemetry.bucket_limit(SLOW) / 1e6
+    assert slow["p50"] == slow["p99"] == round(telemetry.bucket_limit(SLOW) / 1e3)
     for second in range(1, int(telemetry.ROLLING_SECONDS) + 3):
         clock.now += 1
         found = recent.quantiles(totals(second, 100))
-    assert found == {name: telemetry.bucket_limit(FAST) / 1e6 for name in ("p50", "p99")}
+    assert found == {name: round(telemetry.bucket_limit(FAST) / 1e3) for name in ("p50", "p99")}
     clock.now += telemetry.ROLLING_SECONDS + 2
     recent.quantiles(totals(int(telemetry.ROLLING_SECONDS) + 2, 100))
     clock.now += telemetry.ROLLING_SECONDS + 2
@@ -184,5 +184,5 @@ def test_many_looks_a_second_keep_few_samples() -> None:
     for look in range(1000):
         clock.now += 0.1
         found = recent.quantiles(totals(look, 0))
-    assert found["p50"] == telemetry.bucket_limit(FAST) / 1e6
+    assert found["p50"] == round(telemetry.bucket_limit(FAST) / 1e3)
     assert len(recent._kept) <= telemetry.ROLLING_SECONDS + 3

@@ -19,18 +19,18 @@ def snapshot(second: int, delivered: int, **status: Any) -> dict[str, Any]:
 
 
 def test_a_whole_snapshot_becomes_a_view_model() -> None:
-    found = snapshot(1, 5, ready=True, workers=50, workers_up=49, why="x", heard_seconds_ago=9.5)
+    found = snapshot(1, 5, ready=True, workers=50, workers_up=49, reason="x", status_age_ms=9500)
     found["delivery"] = {
         "activity": "bp",
         "delivered": 5,
         "failed_attempts": 2,
         "dead": 1,
-        "post_seconds": {"p50": 0.1, "p99": 0.2},
-        "queued_to_delivered_seconds": {"p50": None, "p99": None},
-        "since_start": {"post_seconds": {"p50": 0.3, "p99": 0.4}},
+        "post_ms": {"p50": 100, "p99": 200},
+        "queued_to_delivered_ms": {"p50": None, "p99": None},
+        "since_start": {"post_ms": {"p50": 300, "p99": 400}},
     }
     found["queue"] = {"queued": 1}
-    found["chains"] = [{"chain_id": 7, "head": 3, "checkpoint": 2, "events_published": 9, "lag_seconds": 1.5}]
+    found["chains"] = [{"chain_id": 7, "head": 3, "checkpoint": 2, "events_published": 9, "lag_ms": 1500}]
     found["streams"] = [{"chain_id": 7, "length": 4, "pending": 1, "lag": 3}]
     found["endpoints"] = {"total": 3, "enabled": 2, "circuit_open": 1}
     model = ViewModelBuilder().build(found, 4.0, {7: 5}, Proof(10, 9), draining=True)
@@ -46,7 +46,7 @@ def test_a_whole_snapshot_becomes_a_view_model() -> None:
 
 
 @pytest.mark.parametrize(
-    "found", [{}, {"services": {}}, {"services": {"webhook_delivery": {"why": "not running"}}}]
+    "found", [{}, {"services": {}}, {"services": {"webhook_delivery": {"reason": "not running"}}}]
 )
 def test_an_empty_snapshot_becomes_a_view_model_too(found: dict[str, Any]) -> None:
     model = ViewModelBuilder().build(found, 0.0)
@@ -72,7 +72,7 @@ def test_nodes_and_backfills_are_of_the_snapshot() -> None:
         {"name": "wss://two.example", "state": "active", "cooldown_until": None, "last_error": ""},
     ]
     chain = {"chain_id": 7, "head": 3, "checkpoint": 2, "rpc_requests_per_block": 2.5, "nodes": nodes}
-    behind = {**chain, "catch_up": {"blocks_per_second": 12.0, "seconds_left": 65}}
+    behind = {**chain, "catch_up": {"blocks_per_second": 12.0, "remaining_ms": 65_000}}
     under_way = {"endpoint": "ep_1", "blocks": 1, "total": 4, "state": "running", "note": "no node answers"}
     model = ViewModelBuilder().build({"chains": [behind], "backfills": [under_way]}, 0.0)
     problem = "chain 7: wss://one.example wrong chain: serves chain 5"

@@ -1,0 +1,242 @@
+"""Read the chain as one call sees it: blocks by tag, number or hash, with lag and pruning; and `eth_getLogs`.
+
+A log filter is read as geth does. An address or a list of them (empty = any); topics by position: null or an empty
+list = any, one topic, or a list of alternatives. A log with fewer topics than the filter has positions never
+matches, not even positions that are null. Faults refuse or omit logs.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from hookfarm.devchain.block import DevBlock
+from hookfarm.devchain.encoding import parse_data, parse_quantity, to_data
+from hookfarm.devchain.faults import Fault
+from hookfarm.devchain.node import DevNode
+from hookfarm.devchain.rpc_errors import (
+    PRUNED_HISTORY,
+    SERVER_ERROR,
+    RpcError,
+    invalid_argument,
+    invalid_params,
+    range_error,
+)
+from hookfarm.devchain.serializers import JsonObject, altered_logs, logs_json
+from hookfarm.devchain.transaction import MAX_TOPICS
+
+HASH_CHARACTERS = 66
+
+
+@dataclass(frozen=True, slots=True)
+class CallView:
+    """The node as one call sees it: nothing above `head`, which a lag puts below the real one."""
+
+    node: DevNode
+    head: int
+
+    def by_hash(self, block_hash: str) -> DevBlock | None:
+        """Canonical or orphaned; the hash is lower-case hex."""
+        return self._visible(self.node.chain.block_by_hash(block_hash))
+
+    def by_number(self, number: int) -> DevBlock | None:
+        return self._visible(self.node.chain.block(number))
+
+    def number_of(self, tag_or_number: object) -> int:
+        """`pending` is the latest block; ValueError where it is neither a tag nor a quantity."""
+        options = self.node.options
+        match tag_or_number:
+            case "latest" | "pending":
+                return self.head
+            case "earliest":
+                return 0
+            case "safe":
+                return self._behind(options.safe_distance)
+            case "finalized":
+                return self._behind(options.finalized_distance)
+        return parse_quantity(tag_or_number)
+
+    def _behind(self, distance: int) -> int:
+        fault = self.node.faults.take("unsupported_tags")
+        if fault:
+            raise RpcError(fault.number("code"), fault.text("message"))
+        return max(0, self.head - distance)
+
+    def _visible(self, block: DevBlock | None) -> DevBlock | None:
+        if block is None or block.number > self.head:
+            return None
+        chain = self.node.chain
+        if 0 < block.number < chain.first_with_body and chain.is_canonical(block.hash):
+            raise RpcError(PRUNED_HISTORY, "pruned history unavailable")
+        return block
+
+
+def view_of(node: DevNode, lag: int) -> CallView:
+    """A call's view, so many blocks behind."""
+    return CallView(node, max(0, node.chain.head.number - lag))
+
+
+def hash_argument(position: int, value: object) -> str:
+    """A 32-byte hash in lower case."""
+    try:
+        return to_data(parse_data(value, 32))
+    except ValueError as problem:
+        raise invalid_argument(position, problem) from problem
+
+
+def number_argument(view: CallView, position: int, value: object) -> int:
+    try:
+        return view.number_of(value)
+    except ValueError as problem:
+        raise invalid_argument(position, problem) from problem
+
+
+def any_block(view: CallView, position: int, value: Any) -> DevBlock | None:
+    """A tag, a number, a hash, or the object of EIP-1898."""
+    if isinstance(value, dict):
+        value = value.get("blockHash", value.get("blockNumber"))
+    if isinstance(value, str) and len(value) == HASH_CHARACTERS:
+        return view.by_hash(hash_argument(position, value))
+    return view.by_number(number_argument(view, position, value))
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """Lower-case hex; an empty set matches everything."""
+
+    addresses: frozenset[str]
+    topics: tuple[frozenset[str], ...]
+
+    def matches(self, log: JsonObject) -> bool:
+        if self.addresses and log["address"] not in self.addresses:
+            return False
+        if len(log["topics"]) < len(self.topics):
+            return False
+        return all(
+            not allowed or topic in allowed for allowed, topic in zip(self.topics, log["topics"], strict=False)
+        )
+
+    def select(self, logs: Iterable[JsonObject]) -> list[JsonObject]:
+        return [log for log in logs if self.matches(log)]
+
+
+def parse_log_filter(criteria: dict[str, Any]) -> LogFilter:
+    """Parse the request's object. Raises ValueError with the reason."""
+    addresses = criteria.get("address")
+    topics = criteria.get("topics") or []
+    if not isinstance(topics, list):
+        raise ValueError("invalid topics: not a list")
+    if len(topics) > MAX_TOPICS:
+        raise ValueError("exceed max topics")
+    return LogFilter(
+        _alternatives("address", addresses, 20),
+        tuple(_alternatives(f"topic {i}", topic, 32) for i, topic in enumerate(topics)),
+    )
+
+
+def _alternatives(name: str, value: object, length: int) -> frozenset[str]:
+    if value is None:
+        return frozenset()
+    members = value if isinstance(value, list) else [value]
+    if None in members:
+        return frozenset()
+    try:
+        return frozenset(to_data(parse_data(member, length)) for member in members)
+    except ValueError as problem:
+        raise ValueError(f"invalid {name}: {problem}") from problem
+
+
+def get_logs(view: CallView, criteria: object) -> list[JsonObject]:
+    """A block by its hash, even an orphaned one, or a range whose ends default to latest."""
+    if not isinstance(criteria, dict):
+        raise invalid_argument(0, "json: cannot unmarshal non-object into a filter")
+    log_filter = log_filter_argument(0, criteria)
+    if criteria.get("blockHash") is not None:
+        block = _block_of_hash(view, criteria)
+        first = last = block.number
+        logs = log_filter.select(logs_json(block))
+    else:
+        first, last = _range(view, criteria)
+        logs = _logs_of_range(view, first, last, log_filter)
+    _refuse_many(view, logs, first, last)
+    return altered_logs(view.node.faults, _cap(view, _omit(view, logs)))
+
+
+def log_filter_argument(position: int, criteria: dict[str, Any]) -> LogFilter:
+    try:
+        return parse_log_filter(criteria)
+    except ValueError as problem:
+        raise invalid_argument(position, problem) from problem
+
+
+def _block_of_hash(view: CallView, criteria: dict[str, Any]) -> DevBlock:
+    if criteria.get("fromBlock") is not None or criteria.get("toBlock") is not None:
+        raise invalid_argument(0, "cannot specify both BlockHash and FromBlock/ToBlock, choose one or the other")
+    block = view.by_hash(hash_argument(0, criteria["blockHash"]))
+    if block is None:
+        raise RpcError(SERVER_ERROR, "unknown block")
+    return block
+
+
+def _range(view: CallView, criteria: dict[str, Any]) -> tuple[int, int]:
+    first, last = (
+        number_argument(view, 0, "latest" if criteria.get(end) is None else criteria[end])
+        for end in ("fromBlock", "toBlock")
+    )
+    last = _within_head(view, last)
+    if first > last:
+        raise invalid_params("invalid block range params")
+    _refuse_long(view, first, last)
+    return first, last
+
+
+def _logs_of_range(view: CallView, first: int, last: int, log_filter: LogFilter) -> list[JsonObject]:
+    logs: list[JsonObject] = []
+    for number in range(first, last + 1):
+        block = view.by_number(number)
+        if block is not None:
+            logs += log_filter.select(logs_json(block))
+    return logs
+
+
+def _within_head(view: CallView, last: int) -> int:
+    """execution-apis: a range beyond the head is refused, never answered in part."""
+    if last <= view.head:
+        return last
+    if view.node.faults.take("clamped_ranges"):
+        return view.head
+    raise invalid_params("block range extends beyond current head block")
+
+
+def _refuse_long(view: CallView, first: int, last: int) -> None:
+    fault = view.node.faults.active("refused_ranges")
+    if fault and last - first + 1 > fault.number("blocks"):
+        view.node.faults.use(fault)
+        raise _refusal(fault, first, last)
+
+
+def _refuse_many(view: CallView, logs: list[JsonObject], first: int, last: int) -> None:
+    fault = view.node.faults.active("refused_results")
+    if fault and len(logs) > fault.number("logs"):
+        view.node.faults.use(fault)
+        raise _refusal(fault, first, last)
+
+
+def _refusal(fault: Fault, first: int, last: int) -> RpcError:
+    return range_error(fault.text("provider"), fault.number("code"), fault.text("message"), first, last)
+
+
+def _omit(view: CallView, logs: list[JsonObject]) -> list[JsonObject]:
+    fault = view.node.faults.take("omitted_logs") if logs else None
+    if fault is None:
+        return logs
+    if fault.text("where") == "first":
+        return logs[fault.number("logs") :]
+    return logs[: max(0, len(logs) - fault.number("logs"))]
+
+
+def _cap(view: CallView, logs: list[JsonObject]) -> list[JsonObject]:
+    fault = view.node.faults.active("capped_results")
+    if fault is None or len(logs) <= fault.number("logs"):
+        return logs
+    view.node.faults.use(fault)
+    return logs[: fault.number("logs")]

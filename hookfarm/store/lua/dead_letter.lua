@@ -1,0 +1,11 @@
+-- requires: clock, state_index
+-- constants: JOBS
+-- Something that is no job -> dead letters. The same input twice is one dead letter.
+-- Removes first, so it also runs when Redis is full: the pop has made room.
+--
+-- ARGV 1 id   2 job
+-- Returns 'dead'.
+remove_dead(ARGV[1], redis.call('HGET', JOBS, ARGV[1]))
+redis.call('HSET', JOBS, ARGV[1], ARGV[2])
+add_dead(ARGV[1], now_ms, ARGV[2])
+return 'dead'

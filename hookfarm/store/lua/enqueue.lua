@@ -1,0 +1,144 @@
+-- requires: clock, job, window, admission, state_index, history, wrong_type, flush
+-- constants: BACKFILL_JOBS, BACKFILL_QUEUE, BACKFILL_QUEUES, DEAD, DELIVERY_QUEUE, ENDPOINT_LIMITS, FOLLOW_UPS
+-- constants: HISTORY, JOBS, LIVE_ACTIVITY, OPEN, PARKED, SEQUENCE, UNCONFIRMED, WINDOW_TIMERS
+-- Stream -> queue: acknowledges entries and enqueues their jobs, all or nothing.
+-- Acknowledges first (0 = another processor did it: that entry adds nothing), so it also runs when Redis is full.
+--
+-- An entry of a log is compared with the log's history: consumers may be overtaken by others, and a block may go and
+-- come back. If the history is not what the caller expects, the entry is left alone and returned with the history.
+--
+-- KEYS 1 stream
+-- ARGV 1 group    2 number of entries without any item, then their ids
+--      then for each other entry: its id, its log's block ('<chain>:<hash>', '' = no log) and index (a transfer's:
+--      t<index>), the log's history as the caller has it ('' = none) and as it is from now on, how many items, and for
+--      each item its kind, endpoint, id, job and
+--        job             nothing
+--        unconfirmed     '<chain>:<blocks|safe|finalized>' and the block that has to be reached, separated by a space
+--        retraction      the ids of the deliveries that it retracts, in the order in which they are sent, separated by
+--                        spaces; without a job the endpoint is sent nothing
+--        dead            nothing: a dead letter
+--        await_finality  the number of the log's block; the job is the log as it is kept until that is final, '' = no
+--                        longer
+-- Returns how many jobs were enqueued, and then id and history for each entry that was left alone.
+-- A job that is in the ledger already is not enqueued again.
+-- A key of another type is an error before anything is done.
+local wrong = wrong_type({KEYS[1], 'stream', JOBS, 'hash', OPEN, 'zset', SEQUENCE, 'string', DELIVERY_QUEUE, 'list',
+                          DEAD, 'zset', ENDPOINT_LIMITS, 'hash', WINDOW_TIMERS, 'zset', FOLLOW_UPS, 'hash',
+                          UNCONFIRMED, 'hash', BACKFILL_QUEUES, 'set', BACKFILL_JOBS, 'hash', LIVE_ACTIVITY, 'string'})
+if wrong then
+  return wrong
+end
+local group = ARGV[1]
+
+-- Returns whether the job was removed from its state; not if a worker may have attempted it.
+local function remove_unattempted(id, endpoint, job)
+  if not is_unattempted(job) then
+    return false
+  end
+  if redis.call('ZREM', PARKED .. endpoint, id) == 1 then
+    local window = window_of(endpoint)
+    window.parked = redis.call('ZCARD', PARKED .. endpoint)
+    return true
+  end
+  local sequence = redis.call('ZSCORE', OPEN, id)
+  local element = sequence and list_element(job, digits(tonumber(sequence)))
+  if element and redis.call('LREM', DELIVERY_QUEUE, -1, element) == 1 then
+    redis.call('ZREM', OPEN, id)
+    uncount_open(window_of(endpoint))
+    return true
+  end
+  return false
+end
+
+-- Returns whether the delivery had not been sent and never will be; its follow-up is gone with it.
+local function cancel(endpoint, id)
+  if redis.call('HDEL', BACKFILL_JOBS, id) == 1 then
+    redis.call('ZREM', BACKFILL_QUEUE .. endpoint, id)
+  elseif redis.call('HDEL', UNCONFIRMED, id) == 0 then
+    local job = redis.call('HGET', JOBS, id)
+    if not job or not remove_unattempted(id, endpoint, job) then
+      return false
+    end
+    redis.call('HDEL', JOBS, id)
+  end
+  redis.call('HDEL', FOLLOW_UPS, id)
+  return true
+end
+
+local function retract(endpoint, id, job, originals)
+  local first, second = string.match(originals, '^(%S+) ?(%S*)$')
+  if second ~= '' then
+    cancel(endpoint, second)
+  end
+  if cancel(endpoint, first) then
+    return 0
+  end
+  redis.call('HDEL', FOLLOW_UPS, first)
+  if job == '' then
+    return 0
+  end
+  for _, original in ipairs({first, second}) do
+    if is_owed(original) then
+      redis.call('HSET', FOLLOW_UPS, original, job)
+      return 1
+    end
+  end
+  if redis.call('HSETNX', JOBS, id, job) == 1 then
+    enqueue_or_park(endpoint, id, job, false)
+    return 1
+  end
+  return 0
+end
+
+-- Returns how many jobs were enqueued.
+local function add(block, log, kind, endpoint, id, job, extra)
+  if kind == 'retraction' then
+    return retract(endpoint, id, job, extra)
+  end
+  if kind == 'await_finality' then
+    keep_until_final(block, log, job, extra)
+    return 0
+  end
+  if kind == 'unconfirmed' then
+    local head, reached = string.match(extra, '^(%S+) (%S+)$')
+    add_unconfirmed(block, head, reached, id, job)
+    return 0
+  end
+  if redis.call('HSETNX', JOBS, id, job) == 0 then
+    return 0
+  end
+  if kind == 'dead' then
+    add_dead(id, now_ms, job)
+    return 0
+  end
+  enqueue_or_park(endpoint, id, job, false)
+  return 1
+end
+
+local without_items = tonumber(ARGV[2])
+if without_items > 0 then
+  local ids = {unpack(ARGV, 3, 2 + without_items)}
+  redis.call('XACK', KEYS[1], group, unpack(ids))
+  redis.call('XDEL', KEYS[1], unpack(ids))
+end
+local answer = {0}
+local i = 3 + without_items
+while i <= #ARGV do
+  local entry, block, log, expected, history, items = unpack(ARGV, i, i + 5)
+  i = i + 6
+  local current = block ~= '' and redis.call('HGET', HISTORY .. block, log) or ''
+  if current ~= expected then
+    answer[#answer + 1] = entry
+    answer[#answer + 1] = current
+  elseif redis.call('XACK', KEYS[1], group, entry) == 1 then
+    for item = i, i + 5 * items - 1, 5 do
+      answer[1] = answer[1] + add(block, log, unpack(ARGV, item, item + 4))
+    end
+    if history ~= '' then
+      save_history(block, log, history)
+    end
+    redis.call('XDEL', KEYS[1], entry)
+  end
+  i = i + 5 * items
+end
+return flush(answer)

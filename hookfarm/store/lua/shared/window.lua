@@ -1,0 +1,103 @@
+-- requires: clock
+-- constants: BACKFILL_QUEUE, BACKFILL_QUEUES, PARKED, WINDOW
+-- The window of an endpoint: how many of its jobs may be open at once. Jobs over it are parked, in order.
+-- How it grows and shrinks: docs/decisions/0002-windows.md.
+--
+--   WINDOW<endpoint> HASH   open              how many of its jobs are open
+--                           limit             the window
+--                           failures          in a row; CIRCUIT_FAILURES or more = the circuit is open
+--                           failing_since_ms  the first failure after the last success
+--                           probe_pause_ms    between the last two probes
+--                           blocked_until_ms  nothing opens before: the probe's pause, or an ordered endpoint's retry
+--                           next_allowed_us   when a rate limited endpoint may open its next job
+--                           slow              1 = its last attempt took SLOW_MS or longer
+--                           fast_path_floor   while more jobs than this are open, a success only decrements `open`
+--   PARKED<endpoint> ZSET   id -> position. Of a job that was never attempted its sequence (us), of one that was the
+--                           time of its return in ms, a thousandth of that: so it is ahead of all the others.
+--
+-- An endpoint with nothing open and nothing wrong has no window; the next job begins a new one.
+local LATE_US = 500000
+local MAX_BATCH = 8
+
+local backfill_queues
+local function all_backfill_queues()
+  backfill_queues = backfill_queues or redis.call('SMEMBERS', BACKFILL_QUEUES)
+  return backfill_queues
+end
+
+-- The windows this script has read; save_windows writes them back.
+local windows = {}
+local function window_of(endpoint)
+  local window = windows[endpoint]
+  if not window then
+    local stored = redis.call('HMGET', WINDOW .. endpoint, 'open', 'limit', 'failures', 'failing_since_ms',
+                              'probe_pause_ms', 'blocked_until_ms', 'next_allowed_us', 'slow')
+    window = {
+      open = math.max(tonumber(stored[1] or 0), 0),
+      limit = tonumber(stored[2] or '0'),
+      failures = tonumber(stored[3] or 0),
+      failing_since_ms = tonumber(stored[4] or 0),
+      probe_pause_ms = tonumber(stored[5] or 0),
+      blocked_until_ms = tonumber(stored[6] or 0),
+      next_allowed_us = tonumber(stored[7] or 0),
+      slow = stored[8] == '1',
+      parked = redis.call('ZCARD', PARKED .. endpoint),
+      queued_backfill = #all_backfill_queues() > 0 and redis.call('ZCARD', BACKFILL_QUEUE .. endpoint) or 0,
+      is_stored = stored[1],
+    }
+    windows[endpoint] = window
+  end
+  return window
+end
+
+-- A large window is filled in batches: one look at it for several jobs.
+local function batch_size(limit)
+  return math.max(1, math.min(math.floor(limit / 4), MAX_BATCH))
+end
+
+-- When a rate limited endpoint's next job is due. Up to LATE_US of lateness are made good, no more.
+local function next_due_us(window)
+  return math.max(window.next_allowed_us, now_us - LATE_US)
+end
+
+local function count_open(window)
+  window.open = window.open + 1
+  if window.interval_us then
+    window.next_allowed_us = next_due_us(window) + window.interval_us
+    window.changed = true
+  end
+end
+
+local function uncount_open(window)
+  window.open = math.max(window.open - 1, 0)
+end
+
+-- Down to how many open jobs a success may leave the window alone; '' = it may never.
+local function fast_path_floor(window)
+  if window.failing_since_ms > 0 or window.blocked_until_ms > 0 or window.slow or window.next_allowed_us > 0
+     or window.has_limits then
+    return ''
+  end
+  if window.parked == 0 and window.queued_backfill == 0 then
+    return 0
+  end
+  local size = batch_size(window.limit)
+  return size > 1 and window.open - size or ''
+end
+
+local function save_window(endpoint, window)
+  local key = WINDOW .. endpoint
+  if window.open == 0 and window.failing_since_ms == 0 and window.blocked_until_ms <= now_ms
+     and window.next_allowed_us <= now_us then
+    if window.is_stored then
+      redis.call('DEL', key)
+    end
+  elseif window.changed then
+    redis.call('HSET', key, 'open', window.open, 'limit', window.limit, 'failures', window.failures,
+               'failing_since_ms', digits(window.failing_since_ms), 'probe_pause_ms', window.probe_pause_ms,
+               'blocked_until_ms', digits(window.blocked_until_ms), 'next_allowed_us', digits(window.next_allowed_us),
+               'slow', window.slow and 1 or 0, 'fast_path_floor', fast_path_floor(window))
+  else
+    redis.call('HSET', key, 'open', window.open, 'limit', window.limit, 'fast_path_floor', fast_path_floor(window))
+  end
+end
