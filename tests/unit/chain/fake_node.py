@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hookfarm.chain.block import Header
-from hookfarm.chain.finality_tags import Tags
+from hookfarm.chain.finality_tags import FinalityTags
 from hookfarm.chain.node import Node
 from hookfarm.chain.node_pool import NodeProfile, TokenBucket
 from hookfarm.chain.rpc import Call, Refused
@@ -19,7 +19,7 @@ class FakeNode(Node):
     def __init__(self, head: int = 100, logs: int = 2) -> None:
         self.profile = NodeProfile("http://fake", TokenBucket(None))
         self.origin = "http://fake"
-        self.tags = Tags(1e9)
+        self.tags = FinalityTags(1e9)
         self.tags.due()
         self.chain = {number: full_block(number, logs) for number in range(1, head + 1)}
         self.answered: dict[int, list[dict[str, Any]]] = {}
