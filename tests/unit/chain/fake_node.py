@@ -52,8 +52,8 @@ class FakeNode(Node):
     def asked(self, method: str) -> int:
         return sum(call[0] == method for calls in self.requests for call in calls)
 
-    async def ask(self, method: str, *parameters: object) -> Any:
-        [answer] = await self.ask_all([(method, list(parameters))])
+    async def request(self, method: str, *parameters: object) -> Any:
+        [answer] = await self.request_all([(method, list(parameters))])
         if isinstance(answer, ChainUnavailable):
             raise answer
         return answer
@@ -78,7 +78,7 @@ class FakeNode(Node):
             raise Refused("-32003 response too large")
         return [(self.header_of(number), self._whole(number)) for number in numbers]
 
-    async def ask_all(self, calls: Sequence[Call]) -> list[Any]:
+    async def request_all(self, calls: Sequence[Call]) -> list[Any]:
         self.requests.append(list(calls))
         return [self._answer(method, parameters) for method, parameters in calls]
 
