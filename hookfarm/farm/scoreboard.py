@@ -225,16 +225,17 @@ class Slots(Sequence[Slot]):
 
 
 class Scoreboard:
-    """All slots of a farm by service and index, and one more per service for the service as a whole."""
+    """All slots of a farm by service and index, one more for each service as a whole, and one for the farm."""
 
     def __init__(self, counts: Mapping[str, int], max_counts: Mapping[str, int] | None = None) -> None:
         """`counts`: the target count of each service; `max_counts`: its capacity, if that is higher."""
         capacities = {name: max(count, (max_counts or {}).get(name, 0)) for name, count in counts.items()}
-        self._memory = mmap.mmap(-1, max(1, sum(capacities.values()) + len(capacities)) * _SLOT_BYTES)
+        self._memory = mmap.mmap(-1, (1 + sum(capacities.values()) + len(capacities)) * _SLOT_BYTES)
         view = memoryview(self._memory)
-        self._services = {name: _slot(view, index) for index, name in enumerate(capacities)}
+        self._farm = _slot(view, 0)
+        self._services = {name: _slot(view, index) for index, name in enumerate(capacities, start=1)}
         self._slots: dict[str, Slots] = {}
-        first = len(capacities)
+        first = 1 + len(capacities)
         for name, capacity in capacities.items():
             part = view[first * _SLOT_BYTES : (first + capacity) * _SLOT_BYTES]
             self._slots[name] = Slots(part, self._services[name])
@@ -244,6 +245,15 @@ class Scoreboard:
     @property
     def services(self) -> tuple[str, ...]:
         return tuple(self._slots)
+
+    @property
+    def failure(self) -> str:
+        """Why the master failed, if the process that runs it has recorded that."""
+        return self._farm.label
+
+    @failure.setter
+    def failure(self, failure: str) -> None:
+        self._farm.label = failure
 
     def slots(self, service: str) -> Slots:
         """All its slots up to now; those beyond the target count may still have a process that is stopping."""

@@ -1,4 +1,4 @@
-"""The moment between fork and the child's own handlers, held open by the test."""
+"""The time between fork and the child's own handlers, held open by the test."""
 
 import os
 import random
@@ -48,7 +48,7 @@ def test_a_signal_sent_before_the_childs_handlers_stand_waits_for_them(
     assert exit_code(pid) == HEARD
 
 
-def test_a_child_told_to_stop_before_its_handlers_stand_knows_it(gate: tuple[int, int]) -> None:
+def test_a_child_that_got_sigterm_before_its_handlers_were_installed_stops(gate: tuple[int, int]) -> None:
     scoreboard = Scoreboard({"service": 1})
 
     def run() -> int:

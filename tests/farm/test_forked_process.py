@@ -13,7 +13,7 @@ from tests.support.waiting import eventually
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., ForkedProcess]]:
-    """Starts a companion that lives until a signal, and returns it once it does."""
+    """Starts a process that lives until a signal, and returns it once it does."""
     started: list[ForkedProcess] = []
 
     def start(on_term: int | None = 0, after: int = 1) -> ForkedProcess:
@@ -34,13 +34,13 @@ def start(tmp_path: Path) -> Iterator[Callable[..., ForkedProcess]]:
             return on_term
 
         started.append(ForkedProcess(run))
-        eventually(lambda: said.exists() and said.read_text(), what="the companion running")
+        eventually(lambda: said.exists() and said.read_text(), what="the process running")
         return started[-1]
 
     yield start
-    for companion in started:
-        companion.stop(0.0, hurry=lambda: True)
-        assert companion.has_exited
+    for process in started:
+        process.stop(0.0, hurry=lambda: True)
+        assert process.has_exited
 
 
 def test_it_lives_in_a_session_of_its_own(start: Callable[..., ForkedProcess], tmp_path: Path) -> None:
@@ -51,37 +51,37 @@ def test_it_lives_in_a_session_of_its_own(start: Callable[..., ForkedProcess], t
 
 
 def test_stopped_it_has_ended_and_is_reaped(start: Callable[..., ForkedProcess]) -> None:
-    companion = start()
-    assert not companion.has_exited
-    assert companion.exit_cause == ""
-    companion.stop(10.0, hurry=lambda: False)
-    assert (companion.has_exited, companion.exit_cause) == (True, "exit 0")
+    process = start()
+    assert not process.has_exited
+    assert process.exit_cause == ""
+    process.stop(10.0, hurry=lambda: False)
+    assert (process.has_exited, process.exit_cause) == (True, "exit 0")
 
 
 def test_an_end_of_its_own_is_noticed(start: Callable[..., ForkedProcess]) -> None:
-    companion = start(on_term=7)
-    companion.terminate()
-    eventually(lambda: companion.has_exited, what="its end")
-    assert companion.exit_cause == "exit 7"
+    process = start(on_term=7)
+    process.terminate()
+    eventually(lambda: process.has_exited, what="its end")
+    assert process.exit_cause == "exit 7"
 
 
 def test_one_that_does_not_stop_is_killed(start: Callable[..., ForkedProcess]) -> None:
-    companion = start(on_term=None)
-    companion.stop(0.1, hurry=lambda: False)
-    assert (companion.has_exited, companion.exit_cause) == (True, "SIGKILL")
+    process = start(on_term=None)
+    process.stop(0.1, hurry=lambda: False)
+    assert (process.has_exited, process.exit_cause) == (True, "SIGKILL")
 
 
-def test_hurry_tells_it_once_more(start: Callable[..., ForkedProcess], tmp_path: Path) -> None:
-    companion = start(on_term=0, after=2)
-    companion.stop(10.0, hurry=(tmp_path / "heard").exists)
-    assert companion.exit_cause == "exit 0"
+def test_hurry_sends_a_second_sigterm(start: Callable[..., ForkedProcess], tmp_path: Path) -> None:
+    process = start(on_term=0, after=2)
+    process.stop(10.0, hurry=(tmp_path / "heard").exists)
+    assert process.exit_cause == "exit 0"
 
 
-def test_stopping_it_twice_harms_nobody(start: Callable[..., ForkedProcess]) -> None:
-    companion = start()
-    companion.stop(10.0, hurry=lambda: False)
-    companion.stop(10.0, hurry=lambda: True)
-    assert companion.exit_cause == "exit 0"
+def test_stopping_it_twice_does_no_harm(start: Callable[..., ForkedProcess]) -> None:
+    process = start()
+    process.stop(10.0, hurry=lambda: False)
+    process.stop(10.0, hurry=lambda: True)
+    assert process.exit_cause == "exit 0"
 
 
 def test_it_gets_sigterm_when_its_parent_is_killed(tmp_path: Path) -> None:

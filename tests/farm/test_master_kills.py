@@ -1,4 +1,4 @@
-"""Children that hang: late, then told to print where, then killed, then replaced."""
+"""Children that hang: late, then aborted so that they print where, then killed, then replaced."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ def hang_once(child: Child) -> None:
 
 
 def hang_deaf_once(child: Child) -> None:
-    """As `hang_once`, and the first does not hear what it is told."""
+    """As `hang_once`, and the first ignores SIGTERM."""
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     hang_once(child)
 
@@ -89,7 +89,7 @@ def test_a_child_that_comes_back_within_the_patience_lives(start_toys: StartToys
     slot = farm.slot("service")
     farm.wait_up("service")
     os.kill(slot.pid, signal.SIGSTOP)
-    eventually(lambda: slot.seconds_late() > 0.05, what="a broken promise")
+    eventually(lambda: slot.seconds_late() > 0.05, what="a late heartbeat")
     os.kill(slot.pid, signal.SIGCONT)
     farm.wait_up("other", lives=2)
     assert farm.lives("service") == 1

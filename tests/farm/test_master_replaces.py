@@ -19,13 +19,13 @@ from tests.farm.toys import LIVES, StartToys, ToyFarm, idle, work
 from tests.support.waiting import eventually
 
 PR_SET_CHILD_SUBREAPER = 36
-NOBODY = 65534
+UNPRIVILEGED = 65534
 FAILED_BOOTS = 3
 """Counter of a slot."""
 
 
 def waits(farm: ToyFarm) -> list[float]:
-    """How long the master said, each time, that it would wait before it forks again."""
+    """The delays before each new fork, from the log."""
     return [float(said) for said in re.findall(r"retry_in_s=([0-9.]+)", farm.output)]
 
 
@@ -39,10 +39,10 @@ def files_of(pid: int) -> set[str]:
 
 
 def fill_the_machine_on_signal() -> None:
-    """SIGUSR1: the master can fork nobody any more; SIGUSR2: it can again."""
+    """SIGUSR1: the master cannot fork any more; SIGUSR2: it can again."""
     if os.geteuid() == 0:  # The limit does not hold for root.
-        os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
+        os.setresgid(UNPRIVILEGED, UNPRIVILEGED, UNPRIVILEGED)
+        os.setresuid(UNPRIVILEGED, UNPRIVILEGED, UNPRIVILEGED)
     allowed, most = resource.getrlimit(resource.RLIMIT_NPROC)
     for number, limit in ((signal.SIGUSR1, 0), (signal.SIGUSR2, allowed)):
         signal.signal(number, partial(_limit_processes, (limit, most)))
@@ -95,7 +95,7 @@ def test_a_child_that_goes_quickly_again_and_again_is_waited_for_longer_each_tim
     farm.wait_ready()
     os.kill(farm.slot("service").pid, signal.SIGKILL)
     eventually(lambda: len(waits(farm)) >= 4, what="four ends")
-    # The first was killed, which says nothing against the next.
+    # The first was killed, which is no fault of its own.
     for said, planned in zip(waits(farm), [0.0, 0.1, 0.2, 0.4], strict=False):
         assert 0.8 * planned - 0.01 <= said <= 1.2 * planned + 0.01
     assert farm.slot("service").reason == "RuntimeError: no"
@@ -125,14 +125,14 @@ def test_a_child_that_could_not_boot_later_is_tried_until_the_cause_is_gone(
 
 
 def break_the_output() -> None:
-    """Whoever read the farm's log is gone."""
+    """The reader of the farm's log is gone."""
     reading, writing = os.pipe()
     os.close(reading)
     os.dup2(writing, 2)
     os.close(writing)
 
 
-def test_a_farm_that_nobody_listens_to_any_more_goes_on_replacing(start_toys: StartToys) -> None:
+def test_a_farm_whose_log_has_no_reader_goes_on_replacing(start_toys: StartToys) -> None:
     farm = start_toys(Group("service", 1, work), before=break_the_output)
     for lives in (1, 2, 3):
         os.kill(farm.wait_up("service", lives=lives), signal.SIGKILL)

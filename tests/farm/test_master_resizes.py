@@ -40,7 +40,7 @@ def test_one_more_comes_up_beside_the_others(start_toys: StartToys) -> None:
     assert "resized service=service processes=3 before=2" in farm.output
 
 
-def test_one_fewer_leaves_as_told_and_is_not_replaced(start_toys: StartToys) -> None:
+def test_one_fewer_exits_and_is_not_replaced(start_toys: StartToys) -> None:
     farm = start_toys(elastic("service", 3, work))
     farm.wait_ready()
     kept = farm.pids("service")[:2]
@@ -65,7 +65,7 @@ def test_a_hundred_of_them_mixed_end_at_the_right_count(start_toys: StartToys) -
     for change in changes:
         wanted += change
         farm.signal(signal.SIGTTIN if change > 0 else signal.SIGTTOU)
-        # The kernel would make one of two that come while nobody listens.
+        # The kernel would make one of two that come while the master does not wait.
         eventually(lambda n=wanted: count(farm) == n, what=f"{wanted} being wanted")  # type: ignore[misc]
     assert count(farm) == 30
     eventually(lambda: living(farm) == 30 and len(farm.children()) == 30, within=10, what="30 working")
@@ -78,14 +78,14 @@ def test_a_hundred_of_them_mixed_end_at_the_right_count(start_toys: StartToys) -
     [(signal.SIGTTOU, 1, 3, "requested=0"), (signal.SIGTTIN, 2, 2, "requested=3")],
     ids=["below one", "beyond the most"],
 )
-def test_it_stays_within_its_bounds_and_says_so(
+def test_it_stays_within_its_bounds_and_logs_it(
     start_toys: StartToys, number: int, size: int, most: int, said: str
 ) -> None:
     farm = start_toys(elastic("service", size, work, max_count=most))
     farm.wait_ready()
     before = farm.pids("service")
     farm.signal(number)
-    farm.wait_said("resize limited")
+    farm.wait_logged("resize limited")
     assert f'{said} reason="the count must be from 1 to {most}"' in farm.output
     farm.settle("service")
     assert farm.pids("service") == before
@@ -133,7 +133,7 @@ def test_a_place_that_is_not_wanted_any_more_is_not_filled_when_its_date_comes(s
     os.kill(farm.slot("service", 1).pid, signal.SIGKILL)
     eventually(lambda: farm.slot("service", 1).tries >= 2, what="two quick exits")
     farm.signal(signal.SIGTTOU)
-    eventually(lambda: farm.slot("service", 1).state == State.EMPTY, what="nobody being wanted there")
+    eventually(lambda: farm.slot("service", 1).state == State.EMPTY, what="the slot being empty")
     said = farm.output.count("child died")
     farm.settle("service")
     assert farm.output.count("child died") == said
@@ -179,11 +179,11 @@ def pending(pid: int) -> int:
     return int(mask, 16)
 
 
-def test_a_farm_without_anything_elastic_says_so(start_toys: StartToys) -> None:
+def test_a_farm_without_a_resizable_service_logs_it(start_toys: StartToys) -> None:
     farm = start_toys(Group("service", 1, idle_up))
     farm.wait_ready()
     farm.signal(signal.SIGTTIN)
-    farm.wait_said('not resized reason="this farm has no resizable service"')
+    farm.wait_logged('not resized reason="this farm has no resizable service"')
     assert farm.stop() == 0
 
 

@@ -62,7 +62,7 @@ def test_every_worker_is_replaced_by_one_of_the_new_plan(start_toys: StartToys) 
     farm = start_toys(*old, load_plan=planned(new))
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
-    farm.wait_said("master reloaded")
+    farm.wait_logged("master reloaded")
     assert [versions(farm, service) for service in ("one", "service", "last")] == [[2], [2] * 10, [2, 2]]
     assert all(farm.lives("service", index) == 2 for index in range(10)), "each once"
     assert "reloading one=1 service=10 last=2" in farm.output
@@ -85,7 +85,7 @@ def test_no_more_are_missing_at_once_than_the_plan_allows(start_toys: StartToys,
     farm = start_toys(*group, load_plan=planned([Group("service", 20, noting, max_unavailable=5)]))
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
-    farm.wait_said("master reloaded")
+    farm.wait_logged("master reloaded")
     present, fewest = 0, 20
     for number, line in enumerate(journal.read_text().splitlines()):
         present += int(line)
@@ -113,7 +113,7 @@ def test_groups_are_replaced_one_after_the_other_in_the_order_of_the_plan(start_
     eventually(lambda: versions(farm, "first") == [2, 2], what="its second")
     assert versions(farm, "second") == [1, 1]
     farm.order("first", 1)
-    farm.wait_said("master reloaded")
+    farm.wait_logged("master reloaded")
     assert versions(farm, "second") == [2, 2]
 
 
@@ -129,7 +129,7 @@ def test_keepers_and_what_the_others_stand_on_stay(start_toys: StartToys) -> Non
     farm.wait_ready()
     before = farm.pids("dependency"), farm.pids("keeper")
     farm.signal(signal.SIGHUP)
-    farm.wait_said("master reloaded")
+    farm.wait_logged("master reloaded")
     assert (farm.pids("dependency"), farm.pids("keeper")) == before
     assert farm.lives("service") == 2
 
@@ -140,13 +140,13 @@ def test_a_new_plan_may_want_more_or_fewer(start_toys: StartToys, before: int, a
     farm = start_toys(*old, load_plan=planned(new))
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
-    farm.wait_said("master reloaded")
+    farm.wait_logged("master reloaded")
     assert [v for v in versions(farm) if v] == [after] * after
     assert farm.sizes["service"] == after
     assert len(farm.children()) == after + 1
 
 
-def test_places_that_go_are_empty_before_anybody_takes_over_their_work(
+def test_slots_beyond_the_target_are_empty_before_others_take_over_their_work(
     start_toys: StartToys, tmp_path: Path
 ) -> None:
     gone = tmp_path / "gone"
@@ -166,11 +166,11 @@ def test_places_that_go_are_empty_before_anybody_takes_over_their_work(
     )
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
-    eventually(lambda: farm.slot("service", 1).stop_requested, what="the second being told")
+    eventually(lambda: farm.slot("service", 1).stop_requested, what="the second being stopped")
     farm.settle("service")
     assert versions(farm)[0] == 0
     farm.order("service", 1)
-    farm.wait_said("master reloaded")
+    farm.wait_logged("master reloaded")
     assert versions(farm) == [2, 0]
 
 
@@ -179,7 +179,7 @@ def test_more_than_there_is_room_for_is_refused(start_toys: StartToys) -> None:
     farm.wait_ready()
     before = farm.pids("service")
     farm.signal(signal.SIGHUP)
-    farm.wait_said('reload refused reason="service: 4 processes, without a restart at most 3"')
+    farm.wait_logged('reload refused reason="service: 4 processes, without a restart at most 3"')
     assert farm.pids("service") == before
 
 
@@ -188,7 +188,7 @@ def test_a_refused_plan_changes_nothing_and_is_said_in_one_line(start_toys: Star
     farm.wait_ready()
     before = farm.pids("service")
     farm.signal(signal.SIGHUP)
-    farm.wait_said("reload refused")
+    farm.wait_logged("reload refused")
     farm.settle("service")
     [line] = [line for line in farm.output.splitlines() if "reload" in line]
     assert line.endswith(
@@ -207,7 +207,7 @@ def test_a_plan_that_cannot_even_be_made_does_not_harm_the_farm(start_toys: Star
     farm.wait_ready()
     before = farm.pids("service")
     farm.signal(signal.SIGHUP)
-    farm.wait_said('reload refused reason="ZeroDivisionError: whatever"')
+    farm.wait_logged('reload refused reason="ZeroDivisionError: whatever"')
     farm.settle("service")
     assert farm.pids("service") == before
     assert farm.stop() == 0
@@ -232,8 +232,8 @@ def test_a_new_child_that_does_not_come_up_brings_the_plan_before_it_back(
     farm = start_toys(*old, load_plan=planned(new), timing=timing)
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
-    farm.wait_said("reload failed")
-    farm.wait_said("master reverted")
+    farm.wait_logged("reload failed")
+    farm.wait_logged("master reverted")
     assert why in farm.output
     assert versions(farm) == [1, 1, 1, 1]
     assert [v for v in versions(farm, "first") if v] == [1, 1]
@@ -263,7 +263,7 @@ def test_who_is_missing_already_is_forked_anew_at_once_for_the_plan_may_be_the_c
         lambda: all(s.tries >= 4 for s in farm.scoreboard.slots("service")), what="four quick exits of both"
     )
     farm.signal(signal.SIGHUP)
-    farm.wait_said("master reloaded")
+    farm.wait_logged("master reloaded")
     assert versions(farm) == [2, 2]
 
 
@@ -278,7 +278,7 @@ def test_a_worker_that_does_not_leave_in_its_grace_is_killed_and_replaced(start_
     farm = start_toys(Group("service", 2, version(1, deaf)), load_plan=load_plan)
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
-    farm.wait_said("master reloaded")
+    farm.wait_logged("master reloaded")
     assert farm.output.count("did not exit in time") == 2
     assert versions(farm) == [2, 2]
 
@@ -294,7 +294,7 @@ def test_a_hangup_during_a_roll_ends_with_the_newest_plan_everywhere(start_toys:
     farm.signal(signal.SIGHUP)
     eventually(lambda: versions(farm)[0] == 2, what="the first roll")
     farm.signal(signal.SIGHUP)
-    farm.wait_said("reloaded")
+    farm.wait_logged("reloaded")
     assert versions(farm) == [3, 3, 3, 0]
     assert all_up(farm)
 
@@ -321,7 +321,7 @@ def test_a_worker_killed_during_a_roll_is_replaced_like_any_other(start_toys: St
     os.kill(farm.slot("service", 2).pid, signal.SIGKILL)
     for index in range(3):
         farm.order("service", index)
-    farm.wait_said("master reloaded")
+    farm.wait_logged("master reloaded")
     assert versions(farm) == [2, 2, 2]
 
 
@@ -339,12 +339,12 @@ def test_who_is_replaced_as_planned_is_excused_until_its_successor_is_up(start_t
     assert not second.is_replacing(time.monotonic_ns())
     for index in range(2):
         farm.order("service", index)
-    farm.wait_said("master reloaded")
+    farm.wait_logged("master reloaded")
     assert not first.is_replacing(0)
     assert not second.is_replacing(0)
 
 
-def test_a_farm_that_cannot_be_told_anything_new_stops_at_a_hangup(start_toys: StartToys) -> None:
+def test_a_farm_that_cannot_reload_stops_at_a_hangup(start_toys: StartToys) -> None:
     farm = start_toys(Group("service", 1, work))
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
@@ -359,6 +359,6 @@ def test_twenty_rolls_leave_the_masters_files_as_they_were(start_toys: StartToys
     before = os.listdir(f"/proc/{farm.pid}/fd")
     for times in range(1, 21):
         farm.signal(signal.SIGHUP)
-        farm.wait_said("master reloaded", times)
+        farm.wait_logged("master reloaded", times)
     assert os.listdir(f"/proc/{farm.pid}/fd") == before
     assert versions(farm) == [21, 21, 21]

@@ -75,7 +75,7 @@ def test_a_child_that_dies_before_its_turn_is_replaced_and_its_successor_waits_t
     farm.wait_ready()
 
 
-def test_an_announced_group_is_ready_when_the_board_says_so(start_toys: StartToys) -> None:
+def test_a_group_may_be_ready_only_when_the_keeper_has_announced_it(start_toys: StartToys) -> None:
     farm = start_toys(Group("service", 1, work, ready_when_announced=True), Group("next", 1, work))
     farm.wait_up("service")
     assert farm.slot("next").pid == 0
@@ -121,7 +121,7 @@ def test_of_many_missing_children_five_are_named_and_the_others_counted(start_to
     assert farm.failure == f"service did not signal readiness within 0.5s: {named} and 2 more"
 
 
-def test_when_all_are_up_and_nobody_announces_it_the_keepers_are_named(start_toys: StartToys) -> None:
+def test_when_all_are_up_and_the_readiness_is_not_published_the_keepers_are_named(start_toys: StartToys) -> None:
     def mute(child: Child) -> None:
         child.mark_up()
         child.slot.reason = "Redis does not answer"
@@ -147,7 +147,7 @@ def test_a_child_that_crashes_while_starting_gets_another_chance(start_toys: Sta
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
-def test_a_start_that_is_told_to_stop_ends_well_and_opens_no_gate(start_toys: StartToys, number: int) -> None:
+def test_a_start_that_is_stopped_ends_well_and_opens_no_gate(start_toys: StartToys, number: int) -> None:
     gated = Group("gated", 3, work, prepare=lambda: None)
     farm = start_toys(Group("first", 1, come_up_on_order), gated)
     eventually(lambda: all(slot.pid for slot in farm.scoreboard.slots("gated")), what="the gated children")
@@ -159,7 +159,7 @@ def test_a_start_that_is_told_to_stop_ends_well_and_opens_no_gate(start_toys: St
     assert not farm.survivors()
 
 
-def test_the_master_hears_signals_that_whoever_started_it_had_blocked(start_toys: StartToys) -> None:
+def test_the_master_handles_signals_that_its_parent_had_blocked(start_toys: StartToys) -> None:
     previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGCHLD])
     try:
         farm = start_toys(Group("service", 1, work))

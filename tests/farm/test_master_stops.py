@@ -41,11 +41,11 @@ def journal(tmp_path: Path) -> Journal:
 
 
 def noting(journal: Journal, *, leaves_after: str = "") -> Callable[[Child], None]:
-    """A child that notes when it is told and when it goes; a keeper also that it is quiet."""
+    """A child that notes when it gets SIGTERM and when it exits; a keeper also that it is quiet."""
 
     def main(child: Child) -> None:
         work(child)
-        journal.note(f"{child.name} told")
+        journal.note(f"{child.name} stopping")
         if leaves_after:
             child.slot.state = State.QUIET
             eventually(
@@ -69,7 +69,7 @@ def deaf(child: Child) -> None:
     work(child)
 
 
-def test_keepers_are_told_first_then_the_workers_then_what_they_stand_on(
+def test_keepers_get_sigterm_first_then_the_workers_then_the_dependencies(
     start_toys: StartToys, journal: Journal
 ) -> None:
     farm = start_toys(
@@ -80,13 +80,13 @@ def test_keepers_are_told_first_then_the_workers_then_what_they_stand_on(
     farm.wait_ready()
     assert farm.stop() == 0
     lines = journal.lines
-    assert lines[0] == "keeper 0 told"
-    assert set(lines[1:5]) == {"worker 0 told", "worker 0 goes", "worker 1 told", "worker 1 goes"}
-    assert lines[5:] == ["keeper 0 goes", "dependency 0 told", "dependency 0 goes"]
+    assert lines[0] == "keeper 0 stopping"
+    assert set(lines[1:5]) == {"worker 0 stopping", "worker 0 goes", "worker 1 stopping", "worker 1 goes"}
+    assert lines[5:] == ["keeper 0 goes", "dependency 0 stopping", "dependency 0 goes"]
     assert not farm.survivors()
 
 
-def test_no_worker_is_told_before_the_keepers_are_quiet(start_toys: StartToys, journal: Journal) -> None:
+def test_no_worker_gets_sigterm_before_the_keepers_are_quiet(start_toys: StartToys, journal: Journal) -> None:
     def keeper(child: Child) -> None:
         work(child)
         eventually(lambda: child.slot.counter(1), what="the order to be quiet")
@@ -103,7 +103,7 @@ def test_no_worker_is_told_before_the_keepers_are_quiet(start_toys: StartToys, j
     assert journal.lines == []
     farm.order("keeper")
     assert farm.wait() == 0
-    assert journal.lines == ["keeper quiet", "worker 0 told", "worker 0 goes"]
+    assert journal.lines == ["keeper quiet", "worker 0 stopping", "worker 0 goes"]
 
 
 def test_a_keeper_that_hangs_does_not_keep_the_workers(start_toys: StartToys, journal: Journal) -> None:
@@ -112,7 +112,7 @@ def test_a_keeper_that_hangs_does_not_keep_the_workers(start_toys: StartToys, jo
     farm = start_toys(*groups, timing=timing)
     farm.wait_ready()
     assert farm.stop() == 0
-    assert journal.lines == ["worker 0 told", "worker 0 goes"]
+    assert journal.lines == ["worker 0 stopping", "worker 0 goes"]
     assert not farm.survivors()
 
 
@@ -146,7 +146,7 @@ def test_a_second_term_ends_the_patience_of_master_and_workers(start_toys: Start
     assert not farm.survivors()
 
 
-def test_nobody_is_replaced_while_the_farm_stops(start_toys: StartToys) -> None:
+def test_no_worker_is_replaced_while_the_farm_stops(start_toys: StartToys) -> None:
     farm = start_toys(Group("worker", 2, stubborn), grace_seconds=PATIENT)
     farm.wait_ready()
     farm.signal(signal.SIGTERM)
@@ -157,7 +157,7 @@ def test_nobody_is_replaced_while_the_farm_stops(start_toys: StartToys) -> None:
     assert [farm.lives("worker", index) for index in range(2)] == [1, 1]
 
 
-def test_a_child_due_to_be_replaced_is_not_once_the_farm_is_told_to_stop(start_toys: StartToys) -> None:
+def test_a_child_due_to_be_replaced_is_not_once_the_farm_stops(start_toys: StartToys) -> None:
     farm = start_toys(Group("worker", 1, work))
     farm.wait_ready()
     os.kill(farm.slot("worker").pid, signal.SIGKILL)
@@ -185,8 +185,8 @@ def test_a_storm_of_signals_stops_the_farm_once_and_well(start_toys: StartToys) 
     assert not farm.survivors()
 
 
-def test_a_term_at_any_moment_of_the_start_is_heard(start_toys: StartToys) -> None:
-    """Ten farms, each told to stop one fork later than the one before."""
+def test_a_term_at_any_time_of_the_start_is_obeyed(start_toys: StartToys) -> None:
+    """Ten farms, each stopped one fork later than the one before."""
     for forks in range(10):
         farm = start_toys(Group("worker", 10, work))
         slots = farm.scoreboard.slots("worker")
@@ -194,7 +194,7 @@ def test_a_term_at_any_moment_of_the_start_is_heard(start_toys: StartToys) -> No
         farm.signal(signal.SIGTERM)
         assert farm.wait() == 0
         assert not farm.survivors()
-        assert "killed" not in farm.output, "each child heard its own SIGTERM"
+        assert "killed" not in farm.output, "each child got its own SIGTERM"
 
 
 @pytest.mark.alone
@@ -220,17 +220,17 @@ def test_the_death_of_the_master_takes_everybody_along(start_toys: StartToys) ->
     eventually(lambda: "-c" in base.cmdline(), what="the exec")
     assert len(farm.survivors()) == 8
     farm.signal(signal.SIGKILL)
-    eventually(lambda: not farm.survivors(), within=1.0, what="everybody's end")
+    eventually(lambda: not farm.survivors(), within=1.0, what="all having exited")
 
 
 @pytest.mark.alone
 def test_a_child_forked_by_a_master_that_is_already_dead_goes_by_itself(start_toys: StartToys) -> None:
-    """Kills the master while it forks and forks: nobody slips through between fork and prctl."""
+    """Kills the master while it forks and forks: no child escapes between fork and prctl."""
     for _ in range(5):
         farm = start_toys(Group("worker", 40, work))
         eventually(lambda f=farm: f.scoreboard.slots("worker")[3].pid, what="the fourth fork")  # type: ignore[misc]
         farm.signal(signal.SIGKILL)
-        eventually(lambda f=farm: not f.survivors(), within=1.0, what="everybody's end")  # type: ignore[misc]
+        eventually(lambda f=farm: not f.survivors(), within=1.0, what="all having exited")  # type: ignore[misc]
 
 
 def test_a_failed_start_uses_the_short_grace(start_toys: StartToys) -> None:

@@ -22,23 +22,23 @@ def workers() -> Iterator[Workers]:
     yield made
     made.stopping = True
     made.kill(made.all)
-    eventually(lambda: buried(made, *made.all), what="everybody's end")
+    eventually(lambda: is_reaped(made, *made.all), what="all having exited")
 
 
-def buried(workers: Workers, *members: WorkerProcess) -> bool:
+def is_reaped(workers: Workers, *members: WorkerProcess) -> bool:
     workers.reap()
     return not any(worker.pid for worker in members)
 
 
 def test_who_has_been_waited_for_is_not_signalled_any_more(workers: Workers) -> None:
-    """Pid 0 would be everybody in this process's group, and the old one may be a stranger's by now."""
+    """Pid 0 would be this process's whole group, and the old pid may be in use again."""
     heard: list[int] = []
     previous = signal.signal(signal.SIGUSR1, lambda number, _: heard.append(number))
     try:
         worker = workers.all[0]
         workers.spawn(worker)
         os.kill(worker.pid, signal.SIGKILL)
-        eventually(lambda: buried(workers, worker), what="the burial")
+        eventually(lambda: is_reaped(workers, worker), what="it being reaped")
         workers.signal(worker, signal.SIGUSR1)
         assert heard == []
         assert worker.slot.pid == 0
@@ -56,7 +56,7 @@ def test_one_that_is_gone_but_not_waited_for_may_be_signalled(workers: Workers) 
     assert worker.pid == 0
 
 
-def test_a_stranger_is_reaped_and_nobody_is_mourned(workers: Workers) -> None:
+def test_an_unknown_child_is_reaped_and_counts_as_no_crash(workers: Workers) -> None:
     workers.spawn(workers.all[0])
     stranger = os.fork()
     if not stranger:
@@ -69,12 +69,12 @@ def test_a_stranger_is_reaped_and_nobody_is_mourned(workers: Workers) -> None:
     assert workers.due() == []
 
 
-def test_who_dies_is_due_again_and_says_of_what_it_died(workers: Workers) -> None:
+def test_a_worker_that_dies_is_due_again_and_its_slot_has_the_cause(workers: Workers) -> None:
     worker = workers.all[1]
     workers.spawn(worker)
     eventually(lambda: worker.slot.state == State.UP, what="its coming up")
     os.kill(worker.pid, signal.SIGTERM)
-    eventually(lambda: buried(workers, worker), what="the burial")
+    eventually(lambda: is_reaped(workers, worker), what="it being reaped")
     assert worker.slot.state == State.BACKOFF
     assert worker.slot.reason == "exit 0"
     assert workers.next_due_in() > 0

@@ -28,18 +28,18 @@ QUICK = Timing(boot_seconds=5.0, hang_seconds=0.3, abort_seconds=0.2, second_sig
 
 HEARTBEAT_WITHIN_SECONDS = 0.5
 SETTLED_TURNS = 25
-"""Of a child's loop: half a second and more, longer than anybody's patience here."""
+"""Of a child's loop: half a second and more, longer than all time-outs here."""
 
 LIVES = 0
 """Counter: how many processes have begun to work in this slot."""
 ORDER = 1
-"""Counter that the test sets, to tell the child something."""
+"""Counter that the test sets, to command the child."""
 TURNS = 2
 """Counter: how often children of this slot have come by."""
 
 
 def work(child: Child) -> None:
-    """Comes up and waits until it is told to stop."""
+    """Comes up and waits for SIGTERM."""
     child.slot.add(LIVES)
     child.slot.heartbeat(HEARTBEAT_WITHIN_SECONDS)
     child.mark_up()
@@ -53,7 +53,7 @@ def idle(child: Child) -> None:
 
 
 def await_order(child: Child) -> bool:
-    """Until the test says so (ORDER), or the child is told to stop (False)."""
+    """Waits for ORDER, or for SIGTERM (False)."""
     while not child.slot.counter(ORDER):
         child.slot.heartbeat(HEARTBEAT_WITHIN_SECONDS)
         if child.wait(0.002):
@@ -134,7 +134,7 @@ class ToyFarm:
 
     @property
     def failure(self) -> str:
-        """What a failed start said."""
+        """The error of a failed start."""
         _, _, said = self.output.partition("error farm failed: ")
         return said.partition("\n")[0]
 
@@ -153,8 +153,8 @@ class ToyFarm:
     def pids(self, service: str) -> list[int]:
         return [slot.pid for slot in self.scoreboard.slots(service)]
 
-    def wait_said(self, words: str, times: int = 1) -> None:
-        eventually(lambda: self.output.count(words) >= times, within=20, what=f"the farm saying {words!r}")
+    def wait_logged(self, words: str, times: int = 1) -> None:
+        eventually(lambda: self.output.count(words) >= times, within=20, what=f"{words!r} in the farm's log")
 
     def order(self, service: str, index: int = 0, what: int = 1) -> None:
         self.slot(service, index).set_counter(ORDER, what)

@@ -24,7 +24,7 @@ LONG = 3600.0
 
 
 class KeptFarm:
-    """A scoreboard with workers that are whatever the test says, and a keeper that watches them."""
+    """A scoreboard with workers as the test wants them, and a keeper that watches them."""
 
     def __init__(self, url: str, log: Path) -> None:
         self.scoreboard = Scoreboard({keeper.SERVICE: 1, SERVICE: WORKERS})
@@ -97,23 +97,23 @@ class KeptFarm:
             self.slot.on_exit()
 
 
-def ready(client: "redis.Redis") -> bool:
+def ready(client: redis.Redis) -> bool:
     return readiness.is_ready(client, SERVICE)
 
 
-def said(client: "redis.Redis", name: str) -> Any:
+def said(client: redis.Redis, name: str) -> Any:
     return (readiness.read_status(client, SERVICE) or {}).get(name)
 
 
-def wait_ready(client: "redis.Redis", farm: KeptFarm) -> None:
+def wait_ready(client: redis.Redis, farm: KeptFarm) -> None:
     eventually(lambda: ready(client) and farm.scoreboard.is_ready(SERVICE), what="readiness")
 
 
-def wait_withdrawn(client: "redis.Redis", farm: KeptFarm) -> None:
+def wait_withdrawn(client: redis.Redis, farm: KeptFarm) -> None:
     eventually(lambda: not ready(client) and not farm.scoreboard.is_ready(SERVICE), what="the withdrawal")
 
 
-def events_of_the_key(client: "redis.Redis") -> "redis.client.PubSub":
+def events_of_the_key(client: redis.Redis) -> "redis.client.PubSub":
     """What happens to the ready key from now on."""
     client.config_set("notify-keyspace-events", "KA")
     listener: redis.client.PubSub = client.pubsub(ignore_subscribe_messages=True)

@@ -11,7 +11,6 @@ import os
 import secrets
 import shutil
 import socket
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -41,7 +40,6 @@ GRACE_SECONDS = 5.0
 STOP_SECONDS = 15.0
 """Longer than the master's slowest stop: its grace, then the time for coordinators and servers."""
 MAX_LAST_LINES = 12
-_REASON = "hookfarm: "
 HOST = "127.0.0.1"
 PIPE_BYTES = 1024 * 1024
 """Room for some 5,000 webhooks between two reads; more of them wait in the receiver."""
@@ -156,12 +154,10 @@ class DemoFarm:
             return []
 
     def failure(self) -> OperatorError:
-        """Return why the master exited: its error message, else its last lines."""
-        lines = self.last_lines()
-        reasons = [line.removeprefix(_REASON) for line in lines if line.startswith(_REASON)]
-        if reasons:
-            return OperatorError(reasons[-1])
-        return OperatorError("\n  ".join([f"the farm ended ({self._process.exit_cause})", *lines]))
+        """Return why the master exited: its error message, else the end of its log."""
+        if self._scoreboard.failure:
+            return OperatorError(self._scoreboard.failure)
+        return OperatorError("\n  ".join([f"the farm ended ({self._process.exit_cause})", *self.last_lines()]))
 
     def end(self, hurry: Callable[[], bool]) -> None:
         """Stop everything and remove the workspace; quicker once `hurry` returns true."""
@@ -208,7 +204,7 @@ def _groups(workspace: Workspace, workers: int, devchain: DevchainOptions, secre
 
 
 def _run_master(workspace: Workspace, groups: list[Group], scoreboard: Scoreboard, demo_pid: int) -> int:
-    """Run the master, in its own process. If it fails, its last line is the reason."""
+    """Run the master, in its own process. If it fails, the reason is in the scoreboard."""
     _redirect_output(workspace)
     workspace.close()
     logs.configure()
@@ -217,7 +213,7 @@ def _run_master(workspace: Workspace, groups: list[Group], scoreboard: Scoreboar
         Master(groups, scoreboard, GRACE_SECONDS).run()
         release()
     except HookfarmError as error:
-        print(f"{_REASON}{error}", file=sys.stderr)
+        scoreboard.failure = str(error)
         return error.exit_code
     finally:
         # The demo was killed, so this process cleans up.

@@ -36,12 +36,12 @@ def farm(redis_url: str, tmp_path: Path) -> Iterator[KeptFarm]:
 
 
 @pytest.fixture
-def client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
+def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
     with redis_server.client() as connected:
         yield connected
 
 
-def test_the_key_comes_once_every_worker_is_up(farm: KeptFarm, client: "redis.Redis") -> None:
+def test_the_key_comes_once_every_worker_is_up(farm: KeptFarm, client: redis.Redis) -> None:
     farm.start_and_wait()
     farm.come_up(*farm.workers[:2])
     eventually(lambda: said(client, "workers_up") == 2, what="two of three being counted")
@@ -52,8 +52,8 @@ def test_the_key_comes_once_every_worker_is_up(farm: KeptFarm, client: "redis.Re
     eventually(lambda: "ready service=webhook_delivery processes=3" in farm.log, what="the line in the log")
 
 
-def test_the_key_waits_for_the_proof(farm: KeptFarm, client: "redis.Redis") -> None:
-    def confirm(redis_client: "redis.Redis") -> bool:
+def test_the_key_waits_for_the_proof(farm: KeptFarm, client: redis.Redis) -> None:
+    def confirm(redis_client: redis.Redis) -> bool:
         redis_client.incr("asked")
         return bool(redis_client.exists("proof"))
 
@@ -66,7 +66,7 @@ def test_the_key_waits_for_the_proof(farm: KeptFarm, client: "redis.Redis") -> N
     wait_ready(client, farm)
 
 
-def test_the_proof_is_needed_once(farm: KeptFarm, client: "redis.Redis") -> None:
+def test_the_proof_is_needed_once(farm: KeptFarm, client: redis.Redis) -> None:
     """An emptied Redis has lost it, and the workers do not report again."""
     farm.config = KeeperConfig(
         farm.url, (WatchedService(SERVICE, farm._report, lambda c: bool(c.exists("proof"))),), ()
@@ -82,7 +82,7 @@ def test_the_proof_is_needed_once(farm: KeptFarm, client: "redis.Redis") -> None
     wait_ready(client, farm)
 
 
-def test_the_status_counts_and_says_why(farm: KeptFarm, client: "redis.Redis") -> None:
+def test_the_status_has_counts_and_the_reason(farm: KeptFarm, client: redis.Redis) -> None:
     farm.start_and_wait()
     farm.come_up(*farm.workers[:2])
     farm.workers[2].reason = "the disk is full"
@@ -96,7 +96,7 @@ def test_the_status_counts_and_says_why(farm: KeptFarm, client: "redis.Redis") -
     assert said(client, "reason") == ""
 
 
-def test_the_key_is_refreshed_while_it_is_true(farm: KeptFarm, client: "redis.Redis") -> None:
+def test_the_key_is_refreshed_while_it_is_true(farm: KeptFarm, client: redis.Redis) -> None:
     farm.refresh_seconds = 0.1
     farm.start_and_wait()
     farm.come_up()
@@ -106,7 +106,7 @@ def test_the_key_is_refreshed_while_it_is_true(farm: KeptFarm, client: "redis.Re
         eventually(lambda: client.ttl(keys.ready(SERVICE)) > 30, what="the refresh")
 
 
-def test_a_doubted_key_is_not_refreshed(farm: KeptFarm, client: "redis.Redis") -> None:
+def test_a_doubted_key_is_not_refreshed(farm: KeptFarm, client: redis.Redis) -> None:
     child = Child(keeper.SERVICE, 0, farm.scoreboard)
     ticking = Keeper(child, farm.config, refresh_seconds=0.0)
     farm.come_up()
@@ -126,9 +126,7 @@ def test_a_doubted_key_is_not_refreshed(farm: KeptFarm, client: "redis.Redis") -
     child.close()
 
 
-def test_a_key_that_somebody_deleted_is_restored_unless_it_is_doubted(
-    farm: KeptFarm, client: "redis.Redis"
-) -> None:
+def test_a_deleted_key_is_restored_unless_the_service_looks_unready(farm: KeptFarm, client: redis.Redis) -> None:
     child = Child(keeper.SERVICE, 0, farm.scoreboard)
     ticking = Keeper(child, farm.config, readiness.REFRESH_SECONDS)
     farm.come_up()
@@ -154,7 +152,7 @@ def test_a_key_that_somebody_deleted_is_restored_unless_it_is_doubted(
     ids=["gone", "late", "stalled"],
 )
 def test_the_key_goes_when_a_worker_is_in_trouble_and_comes_back(
-    farm: KeptFarm, client: "redis.Redis", trouble: Callable[[Slot], object], why: str
+    farm: KeptFarm, client: redis.Redis, trouble: Callable[[Slot], object], why: str
 ) -> None:
     farm.start_and_wait()
     farm.come_up()
@@ -167,7 +165,7 @@ def test_the_key_goes_when_a_worker_is_in_trouble_and_comes_back(
     wait_ready(client, farm)
 
 
-def test_the_key_stays_while_a_worker_is_replaced_at_once(farm: KeptFarm, client: "redis.Redis") -> None:
+def test_the_key_stays_while_a_worker_is_replaced_at_once(farm: KeptFarm, client: redis.Redis) -> None:
     farm.start_and_wait()
     farm.come_up()
     wait_ready(client, farm)
@@ -183,7 +181,7 @@ def test_the_key_stays_while_a_worker_is_replaced_at_once(farm: KeptFarm, client
     listener.close()
 
 
-def test_duties_are_done_again_and_again_each_at_its_interval(farm: KeptFarm, client: "redis.Redis") -> None:
+def test_duties_are_done_again_and_again_each_at_its_interval(farm: KeptFarm, client: redis.Redis) -> None:
     duties = (Duty("often", 0.0, lambda c: c.incr("often")), Duty("once", LONG, lambda c: c.incr("once")))
     farm.config = KeeperConfig(farm.url, farm.config.services, duties)
     farm.start_and_wait()
@@ -191,8 +189,8 @@ def test_duties_are_done_again_and_again_each_at_its_interval(farm: KeptFarm, cl
     assert client.get("once") == b"1"
 
 
-def test_the_key_stays_while_workers_are_replaced_as_planned_and_not_a_moment_longer(
-    farm: KeptFarm, client: "redis.Redis"
+def test_the_key_stays_while_workers_are_replaced_as_planned_and_not_longer(
+    farm: KeptFarm, client: redis.Redis
 ) -> None:
     farm.start_and_wait()
     farm.come_up()
@@ -210,7 +208,7 @@ def test_the_key_stays_while_workers_are_replaced_as_planned_and_not_a_moment_lo
     listener.close()
 
 
-def test_an_excuse_does_not_make_a_service_ready(farm: KeptFarm, client: "redis.Redis") -> None:
+def test_an_excuse_does_not_make_a_service_ready(farm: KeptFarm, client: redis.Redis) -> None:
     farm.start_and_wait()
     farm.come_up(*farm.workers[:2])
     farm.workers[2].mark_replacing(LONG)
@@ -221,7 +219,7 @@ def test_an_excuse_does_not_make_a_service_ready(farm: KeptFarm, client: "redis.
     wait_ready(client, farm)
 
 
-def test_readiness_and_status_follow_the_number_that_is_wanted(farm: KeptFarm, client: "redis.Redis") -> None:
+def test_readiness_and_status_follow_the_number_that_is_wanted(farm: KeptFarm, client: redis.Redis) -> None:
     farm.start_and_wait()
     farm.come_up(*farm.workers[:2])
     eventually(lambda: said(client, "workers") == 3, what="three being wanted")
@@ -234,7 +232,7 @@ def test_readiness_and_status_follow_the_number_that_is_wanted(farm: KeptFarm, c
     assert str(said(client, "reason")).startswith("webhook_delivery 2 (gone")
 
 
-def test_of_a_service_that_is_to_have_no_process_nothing_is_said(farm: KeptFarm, client: "redis.Redis") -> None:
+def test_of_a_service_that_is_to_have_no_process_nothing_is_said(farm: KeptFarm, client: redis.Redis) -> None:
     farm.start_and_wait()
     farm.come_up()
     wait_ready(client, farm)
@@ -245,8 +243,8 @@ def test_of_a_service_that_is_to_have_no_process_nothing_is_said(farm: KeptFarm,
     wait_ready(client, farm)
 
 
-def test_who_is_told_to_leave_while_the_farm_goes_on_is_woken(farm: KeptFarm, client: "redis.Redis") -> None:
-    def wake(redis_client: "redis.Redis") -> None:
+def test_a_worker_that_is_retired_while_the_farm_goes_on_is_woken(farm: KeptFarm, client: redis.Redis) -> None:
+    def wake(redis_client: redis.Redis) -> None:
         redis_client.incr("woken")
 
     farm.config = KeeperConfig(farm.url, farm.config.services, (), wake)
@@ -261,7 +259,7 @@ def test_who_is_told_to_leave_while_the_farm_goes_on_is_woken(farm: KeptFarm, cl
     wait_ready(client, farm)
 
 
-def test_who_backs_off_is_shown_with_its_reason(farm: KeptFarm, client: "redis.Redis") -> None:
+def test_who_backs_off_is_shown_with_its_reason(farm: KeptFarm, client: redis.Redis) -> None:
     farm.start_and_wait()
     farm.come_up(*farm.workers[:2])
     farm.workers[2].reason = "the disk is full"

@@ -64,7 +64,7 @@ def start(redis_url: str) -> Iterator[Callable[..., Farm]]:
 
 
 @pytest.fixture
-def client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
+def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
     with redis_server.client() as connected:
         yield connected
 
@@ -77,12 +77,12 @@ def ask(url: str, within: float = RESPONSE_SECONDS) -> CollectedMetrics:
     return asyncio.run(call())
 
 
-def listeners(client: "redis.Redis") -> int:
+def listeners(client: redis.Redis) -> int:
     [(_, count)] = client.pubsub_numsub(keys.metrics_request(0))
     return int(count)
 
 
-def test_every_farm_answers_for_itself(start: Callable[..., Farm], redis_url: str, client: "redis.Redis") -> None:
+def test_every_farm_answers_for_itself(start: Callable[..., Farm], redis_url: str, client: redis.Redis) -> None:
     start(value=1), start(value=2)
     eventually(lambda: listeners(client) == 2, within=10, what="both listening")
     called = ask(redis_url)
@@ -91,7 +91,7 @@ def test_every_farm_answers_for_itself(start: Callable[..., Farm], redis_url: st
     assert called.missing == 0
 
 
-def test_nothing_is_collected_while_nobody_asks_and_once_for_each_who_does(
+def test_nothing_is_collected_without_a_request_and_once_for_each_request(
     start: Callable[..., Farm], redis_url: str
 ) -> None:
     farm = start()
@@ -106,7 +106,7 @@ def test_without_a_farm_the_answer_comes_at_once(redis_url: str) -> None:
 
 
 def test_a_farm_that_does_not_answer_is_counted_and_not_waited_for_longer(
-    start: Callable[..., Farm], redis_url: str, client: "redis.Redis"
+    start: Callable[..., Farm], redis_url: str, client: redis.Redis
 ) -> None:
     start()
     with closing(client.pubsub()) as hung:
@@ -116,7 +116,7 @@ def test_a_farm_that_does_not_answer_is_counted_and_not_waited_for_longer(
     assert (len(called.farms), called.missing) == (1, 1)
 
 
-def test_a_farm_that_speaks_otherwise_is_as_good_as_silent(redis_url: str, client: "redis.Redis") -> None:
+def test_a_farm_that_speaks_otherwise_is_as_good_as_silent(redis_url: str, client: redis.Redis) -> None:
     with closing(client.pubsub(ignore_subscribe_messages=True)) as strange:
         strange.subscribe(keys.metrics_request(0))
         strange.get_message(timeout=5)
@@ -127,7 +127,7 @@ def test_a_farm_that_speaks_otherwise_is_as_good_as_silent(redis_url: str, clien
     assert called == CollectedMetrics((), 1)
 
 
-def answer_strangely(client: "redis.Redis", listener: "redis.client.PubSub") -> None:
+def answer_strangely(client: redis.Redis, listener: "redis.client.PubSub") -> None:
     message = eventually(lambda: listener.get_message(timeout=0.1), within=10, what="the call")
     client.publish(message["data"].decode(), b'{"host":"a","pid":1,"families":[{"name":"x"}]}')
 
@@ -142,7 +142,7 @@ def test_farms_of_another_database_are_others(start: Callable[..., Farm], redis_
 
 
 def test_a_farm_whose_connection_was_lost_listens_again(
-    start: Callable[..., Farm], redis_url: str, client: "redis.Redis"
+    start: Callable[..., Farm], redis_url: str, client: redis.Redis
 ) -> None:
     start()
     assert client.client_kill_filter(_type="pubsub") == 1
@@ -158,7 +158,7 @@ def test_a_server_that_was_restarted_hears_the_farms_again(
     eventually(lambda: len(ask(redis_server.url).farms) == 1, within=15, what="an answer")
 
 
-def test_a_full_server_is_told_of_too() -> None:
+def test_metrics_of_a_full_server_are_collected_too() -> None:
     with running_redis("--maxmemory-policy", "noeviction") as server, server.client() as client:
         farm = Farm(server.url)
         try:
@@ -170,15 +170,13 @@ def test_a_full_server_is_told_of_too() -> None:
             farm.close()
 
 
-def test_only_those_who_ask_are_answered(
-    start: Callable[..., Farm], client: "redis.Redis", redis_url: str
-) -> None:
+def test_only_those_who_ask_are_answered(start: Callable[..., Farm], client: redis.Redis, redis_url: str) -> None:
     farm = start()
     with closing(client.pubsub(ignore_subscribe_messages=True)) as listener:
-        listener.subscribe("somebody", keys.METRICS_RESPONSES + "x")
+        listener.subscribe("channel", keys.METRICS_RESPONSES + "x")
         for _ in range(2):
             listener.get_message(timeout=5)  # That it listens.
-        client.publish(keys.metrics_request(0), "somebody")
+        client.publish(keys.metrics_request(0), "channel")
         client.publish(keys.metrics_request(0), b"\xff")
         client.publish(keys.metrics_request(0), keys.METRICS_RESPONSES + "x")
         heard = eventually(lambda: listener.get_message(timeout=0.1), within=10, what="an answer")

@@ -30,7 +30,7 @@ def term() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def test_a_term_is_noticed_and_wakes_whoever_waits(child: Child) -> None:
+def test_a_term_is_noticed_and_wakes_a_waiting_child(child: Child) -> None:
     assert not child.wait(0)
     term()
     assert child.stopping
@@ -39,7 +39,7 @@ def test_a_term_is_noticed_and_wakes_whoever_waits(child: Child) -> None:
     assert not child.grace_expired
 
 
-def test_a_second_term_says_that_the_patience_is_over(child: Child) -> None:
+def test_a_second_term_ends_the_grace_period(child: Child) -> None:
     term()
     term()
     assert child.grace_expired

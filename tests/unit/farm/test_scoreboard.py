@@ -1,4 +1,4 @@
-"""Slots: what a child says is what everybody else reads."""
+"""Slots: one process writes, all others read."""
 
 import os
 import time
@@ -34,19 +34,31 @@ def test_what_another_process_writes_is_read_here() -> None:
 
 def test_slots_of_all_services_are_apart() -> None:
     scoreboard = Scoreboard({"one": 2, "none": 0, "two": 3})
-    everybody = [slot for service in scoreboard.services for slot in scoreboard.slots(service)]
-    for number, slot in enumerate(everybody, start=1):
+    slots = [slot for service in scoreboard.services for slot in scoreboard.slots(service)]
+    for number, slot in enumerate(slots, start=1):
         slot.on_forked(number)
         slot.set_counter(COUNTERS - 1, number)
         slot.reason = str(number) * REASON_BYTES
     for service in scoreboard.services:
         scoreboard.set_ready(service, True)
-    assert [slot.pid for slot in everybody] == [1, 2, 3, 4, 5]
-    assert [slot.counter(COUNTERS - 1) for slot in everybody] == [1, 2, 3, 4, 5]
-    assert [slot.reason for slot in everybody] == [str(number) * REASON_BYTES for number in range(1, 6)]
+    assert [slot.pid for slot in slots] == [1, 2, 3, 4, 5]
+    assert [slot.counter(COUNTERS - 1) for slot in slots] == [1, 2, 3, 4, 5]
+    assert [slot.reason for slot in slots] == [str(number) * REASON_BYTES for number in range(1, 6)]
 
 
-def test_a_note_is_apart_from_the_reason_and_outlives_the_process(slot: Slot) -> None:
+def test_the_failure_of_a_farm_is_read_by_its_parent() -> None:
+    scoreboard = Scoreboard({"service": 1})
+    assert scoreboard.failure == ""
+    pid = os.fork()
+    if not pid:
+        scoreboard.failure = "service 0 could not start: no node"
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert scoreboard.failure == "service 0 could not start: no node"
+    assert [slot.label for slot in scoreboard.slots("service")] == [""]
+
+
+def test_a_label_is_apart_from_the_reason_and_outlives_the_process(slot: Slot) -> None:
     slot.label, slot.reason = "ws://a ws://b", "x" * REASON_BYTES
     slot.on_fork(1)
     slot.on_exit()
@@ -127,14 +139,14 @@ def test_occupying_starts_over_but_keeps_the_counters(slot: Slot) -> None:
     assert -10 <= slot.seconds_late() < -9
 
 
-def test_what_a_child_says_before_its_pid_is_noted_stays(slot: Slot) -> None:
+def test_what_a_child_writes_before_its_pid_is_recorded_stays(slot: Slot) -> None:
     slot.on_fork(boot_seconds=10)
     slot.state = State.UP
     slot.on_forked(4711)
     assert slot.state == State.UP
 
 
-def test_a_vacated_slot_is_empty_but_says_why(slot: Slot) -> None:
+def test_a_slot_without_a_process_is_empty_but_keeps_the_reason(slot: Slot) -> None:
     slot.on_fork(boot_seconds=10)
     slot.on_forked(4711)
     slot.reason = "the disk is full"
@@ -190,7 +202,7 @@ def test_who_holds_the_slots_of_another_process_sees_them_grow() -> None:
     assert [slot.counter(0) for slot in slots] == [0, 7]
 
 
-def test_a_slot_that_waits_for_its_fork_says_when_and_how_often_it_was_tried(slot: Slot) -> None:
+def test_a_slot_in_backoff_has_the_time_of_its_next_fork_and_its_tries(slot: Slot) -> None:
     assert (slot.next_fork_seconds(), slot.tries) == (0.0, 0)
     slot.on_exit()
     slot.schedule_fork(30.0, tries=4)
@@ -219,7 +231,7 @@ def test_an_excuse_has_an_end_and_can_be_taken_back(slot: Slot) -> None:
     assert not slot.is_replacing(0)
 
 
-def test_who_was_told_is_told_no_more_once_it_has_a_successor(slot: Slot) -> None:
+def test_a_new_process_has_no_stop_request(slot: Slot) -> None:
     slot.request_stop()
     assert slot.stop_requested
     slot.on_fork(10)

@@ -1,4 +1,4 @@
-"""A place in the farm, in words."""
+"""A slot of the farm, as text."""
 
 import os
 import signal

@@ -21,7 +21,7 @@ HEARTBEAT_WITHIN_SECONDS = 1.0
 
 @dataclass
 class Looks:
-    """How a slot looks; `late` seconds after its promise was broken."""
+    """How a slot looks; `late` seconds after its heartbeat was due."""
 
     state: State = State.UP
     pid: int = 4711
@@ -123,7 +123,7 @@ def test_who_is_tried_again_and_again_is_shown_with_reason_and_date() -> None:
     slots[1].reason = "the disk is full"
     slots[1].schedule_fork(12.34, tries=7)
     slots[2].schedule_fork(0.0, tries=0)  # It had worked, and is replaced at once.
-    [told] = backoffs("service", slots)
-    assert told.pop("retry_in_s") in (12.3, 12.2)
-    assert told == {"process": "service 1", "reason": "the disk is full", "tries": 7}
+    [shown] = backoffs("service", slots)
+    assert shown.pop("retry_in_s") in (12.3, 12.2)
+    assert shown == {"process": "service 1", "reason": "the disk is full", "tries": 7}
     assert "service 1 (the disk is full, tried again in 12.3 s)" in check("service", slots, now).reason

@@ -1,4 +1,4 @@
-"""What a farm tells of its processes."""
+"""The metrics of a farm's processes."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from hookfarm.keeper import telemetry
 from hookfarm.metrics import Family, gauge
 
 
-def told(scoreboard: Scoreboard, **measures: telemetry.Measure) -> dict[str, Family]:
+def collected(scoreboard: Scoreboard, **measures: telemetry.Measure) -> dict[str, Family]:
     return {family.name: family for family in telemetry.families(scoreboard, measures, "keeper")}
 
 
@@ -21,7 +21,7 @@ def of(family: Family, service: str) -> object:
 def test_a_service_is_measured_while_it_is_wanted() -> None:
     scoreboard = Scoreboard({"keeper": 1, "one": 2, "none": 0})
     measures = {name: lambda slots, name=name: [gauge(name, "", ({}, len(slots)))] for name in ("one", "none")}
-    found = told(scoreboard, **measures)
+    found = collected(scoreboard, **measures)
     assert found["one"].samples[0].value == 2
     assert "none" not in found
 
@@ -34,7 +34,7 @@ def test_processes_are_counted_by_service() -> None:
     scoreboard.slots("one")[0].state = State.UP
     scoreboard.slots("one")[1].count_crash()
     scoreboard.slots("one")[1].on_fork(1)
-    found = told(scoreboard)
+    found = collected(scoreboard)
     assert of(found["hookfarm_processes_wanted"], "one") == 2
     assert of(found["hookfarm_processes_up"], "one") == 1
     assert of(found["hookfarm_processes_started"], "one") == 3
@@ -48,19 +48,19 @@ def test_memory_and_files_are_summed_and_who_is_gone_has_none() -> None:
     for slot, pid in zip(scoreboard.slots("one"), (os.getpid(), os.getpid(), gone.pid), strict=True):
         slot.on_forked(pid)
     files = len(os.listdir("/proc/self/fd")) - 1
-    found = told(scoreboard)
+    found = collected(scoreboard)
     assert of(found["hookfarm_processes_open_fds"], "one") in (2 * files, 2 * (files + 1))
     resident = of(found["hookfarm_processes_resident_memory_bytes"], "one")
     assert isinstance(resident, int)
     assert 20e6 < resident < 2e9
 
 
-def test_what_the_sweep_found_is_told_where_there_are_delivery_processes() -> None:
+def test_the_results_of_the_sweep_are_metrics_of_a_farm_with_delivery_processes() -> None:
     scoreboard = Scoreboard({"keeper": 1, "webhook_delivery": 1})
     scoreboard.slots("keeper")[0].add(telemetry.ORPHANS, 4)
     scoreboard.slots("keeper")[0].add(telemetry.WORKERS_LOST)
-    found = told(scoreboard)
+    found = collected(scoreboard)
     assert found["webhook_delivery_orphans_recovered"].samples[0].value == 4
     [dead] = found["webhook_delivery_dead_letters"].samples
     assert (dict(dead.labels), dead.value) == ({"reason": "worker_lost"}, 1)
-    assert "webhook_delivery_orphans_recovered" not in told(Scoreboard({"keeper": 1}))
+    assert "webhook_delivery_orphans_recovered" not in collected(Scoreboard({"keeper": 1}))

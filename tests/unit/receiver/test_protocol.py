@@ -99,7 +99,7 @@ def test_another_method_is_answered_405_and_is_no_webhook() -> None:
     assert connection.requests == []
 
 
-def test_a_sender_that_says_close_is_let_go_after_its_answer() -> None:
+def test_a_connection_with_close_is_closed_after_its_answer() -> None:
     connection = Connection()
     assert connection.send(post(b"", b"connection: close")) == response(204)
     assert connection.transport.closed
@@ -155,5 +155,5 @@ def test_connections_are_known_while_they_last() -> None:
 @pytest.mark.parametrize(
     ("status", "line"), [(200, b"200 OK"), (503, b"503 Service Unavailable"), (599, b"599 Status")]
 )
-def test_an_answer_without_a_body_says_that_it_has_none(status: int, line: bytes) -> None:
+def test_an_answer_without_a_body_has_the_right_length_header(status: int, line: bytes) -> None:
     assert response(status) == b"HTTP/1.1 " + line + b"\r\nContent-Length: 0\r\n\r\n"

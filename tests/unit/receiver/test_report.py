@@ -23,13 +23,13 @@ def arrival(body: Any = TRANSFER, verdict: Verification = VERIFIED, **changes: A
     return ReceivedWebhook(verification=verdict, body=raw, **given)
 
 
-def test_a_line_tells_judgement_id_attempt_type_event_and_arguments() -> None:
+def test_a_line_has_verification_id_attempt_type_event_and_arguments() -> None:
     _, judgement, rest = report.text_parts(arrival())
     assert judgement == "verified"
     assert rest == "msg_000000000000…  #2  log.emitted  Transfer  from=0xabab…abab value=12"
 
 
-def test_a_refused_webhook_says_why() -> None:
+def test_a_refused_webhook_has_its_reason() -> None:
     _, judgement, rest = report.text_parts(
         arrival(verdict=Verification(VerificationStatus.NOT_VERIFIED, "no signature fits"))
     )
@@ -77,33 +77,33 @@ def test_json_has_the_whole_body_and_whether_it_was_verified() -> None:
     assert report.as_json(arrival(b"not JSON"))["body"] == "not JSON"
 
 
-def test_what_is_told_names_the_log_that_the_body_carries() -> None:
-    told = WebhookReport.of(arrival(), with_text=True)
-    assert (told.log, told.webhook_id) == ("0xab:7", "msg_" + "0" * 40)
-    assert told.text.endswith("Transfer  from=0xabab…abab value=12")
-    assert WebhookReport.parse(told.line().decode().removesuffix("\n")) == told
+def test_a_report_names_the_log_of_the_body() -> None:
+    made = WebhookReport.of(arrival(), with_text=True)
+    assert (made.log, made.webhook_id) == ("0xab:7", "msg_" + "0" * 40)
+    assert made.text.endswith("Transfer  from=0xabab…abab value=12")
+    assert WebhookReport.parse(made.line().decode().removesuffix("\n")) == made
 
 
-def test_a_transfer_is_told_by_its_place_accounts_and_value() -> None:
+def test_a_report_of_a_transfer_has_its_index_accounts_and_value() -> None:
     data = {"kind": "transfer", "block_hash": "0xab", "transaction_index": 7, "event": None}
     body = {"type": "transfer.emitted", "data": {**data, "from": "0x" + "ab" * 20, "to": "0xcd", "value": "12"}}
-    told = WebhookReport.of(arrival(body), with_text=True)
-    assert told.log == "0xab:t7"
-    assert told.text.endswith("  from=0xabab…abab to=0xcd value=12")
+    made = WebhookReport.of(arrival(body), with_text=True)
+    assert made.log == "0xab:t7"
+    assert made.text.endswith("  from=0xabab…abab to=0xcd value=12")
     assert report.text_parts(arrival(body))[2].endswith("  transfer.emitted  from=0xabab…abab to=0xcd value=12")
 
 
-def test_words_may_be_left_out_of_what_is_told() -> None:
-    told = WebhookReport.of(arrival(), with_text=False)
-    assert told.text == ""
-    assert WebhookReport.parse(told.line().decode().removesuffix("\n")) == told
+def test_a_report_may_have_no_text() -> None:
+    made = WebhookReport.of(arrival(), with_text=False)
+    assert made.text == ""
+    assert WebhookReport.parse(made.line().decode().removesuffix("\n")) == made
 
 
 @pytest.mark.parametrize(
     "body",
     [b"", b"[]", b'{"data":null}', b'{"data":{"log_index":1}}', b'{"data":{"kind":"transfer"}}', b'{"data":[]}'],
 )
-def test_a_webhook_of_no_log_is_told_as_such(body: bytes) -> None:
+def test_a_webhook_of_no_log_is_reported_as_such(body: bytes) -> None:
     assert WebhookReport.of(arrival(body), with_text=True).log == UNREADABLE
 
 
