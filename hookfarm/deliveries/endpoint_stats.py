@@ -1,4 +1,4 @@
-"""How an endpoint's last attempts went, at one short read each: see store/lua/shared/endpoint_stats.lua.
+"""How an endpoint's last attempts went, at one short read each: see store/lua/shared/delivery_log.lua.
 
 They are the last ones of its log, so that what is shown of them is what the log shows. Where fewer were noted than
 the log holds, because it is older than the notes or somebody else has written there, the log itself is read.
