@@ -1,1 +1,1 @@
-"""What people and orchestrators ask over HTTP."""
+"""HTTP API, metrics and dashboard."""

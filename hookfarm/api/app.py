@@ -24,13 +24,14 @@ from hookfarm.api import (
     stats,
 )
 from hookfarm.api.context import REDIS_TIMEOUT_SECONDS, Context, Settings
+from hookfarm.farm.async_child import heartbeat
 from hookfarm.farm.child import Child
 from hookfarm.store.clients import async_client, command_client
 
 BuildRouter = Callable[[Context], APIRouter]
 
 OPEN: tuple[BuildRouter, ...] = (health.build_router, metrics.build_router, dashboard.build_router)
-"""Routers that anybody may ask."""
+"""Routers without a token."""
 WITH_TOKEN: tuple[BuildRouter, ...] = (
     endpoints.build_router,
     endpoint_test.build_router,
@@ -44,7 +45,7 @@ WITH_TOKEN: tuple[BuildRouter, ...] = (
 
 
 def build(context: Context) -> FastAPI:
-    """The application over one Redis."""
+    """Return the application."""
     app = FastAPI(
         title="hookfarm",
         version=hookfarm.__version__,
@@ -65,20 +66,29 @@ def build(context: Context) -> FastAPI:
     return app
 
 
-BEAT_SECONDS = 0.5
-PROMISE_SECONDS = 5.0
+HEARTBEAT_SECONDS = 0.5
+HEARTBEAT_WITHIN_SECONDS = 5.0
 
 
 class _Server(uvicorn.Server):
-    """Signals are the child's; uvicorn must not take them."""
+    """uvicorn in a child: without signal handlers, and the child is up when the server listens."""
+
+    def __init__(self, config: uvicorn.Config, child: Child) -> None:
+        super().__init__(config)
+        self._child = child
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._child.mark_up()
+
 
 async def serve(child: Child, listener: socket.socket, settings: Settings) -> None:
-    """Serves until the child is told to stop."""
+    """Serve until the child is asked to stop."""
     client = command_client(settings.redis_url, REDIS_TIMEOUT_SECONDS)
     context = Context(settings, client, async_client(settings.redis_url, REDIS_TIMEOUT_SECONDS))
     configured = uvicorn.Config(
@@ -89,14 +99,13 @@ async def serve(child: Child, listener: socket.socket, settings: Settings) -> No
         server_header=False,
         timeout_graceful_shutdown=2,
     )
-    server = _Server(configured)
+    server = _Server(configured, child)
     asyncio.get_running_loop().add_reader(child.stop_fd, _stop, server, context)
-    beating = asyncio.create_task(_beat(child, server))
     try:
-        await server.serve(sockets=[listener])
+        async with heartbeat(child, HEARTBEAT_SECONDS, HEARTBEAT_WITHIN_SECONDS):
+            await server.serve(sockets=[listener])
     finally:
         asyncio.get_running_loop().remove_reader(child.stop_fd)
-        beating.cancel()
         await context.async_client.aclose()
         client.close()
 
@@ -104,11 +113,3 @@ async def serve(child: Child, listener: socket.socket, settings: Settings) -> No
 def _stop(server: uvicorn.Server, context: Context) -> None:
     server.should_exit = True
     context.stopping.set()
-
-
-async def _beat(child: Child, server: uvicorn.Server) -> None:
-    while True:
-        child.slot.promise(PROMISE_SECONDS)
-        if server.started:
-            child.mark_up()
-        await asyncio.sleep(BEAT_SECONDS if server.started else 0.01)

@@ -1,8 +1,7 @@
-"""Who may ask: the token under /v1, and the names by which the API may be called.
+"""Authorization: the token under /v1, and the allowed Host headers.
 
-A page that somebody opens in a browser can have its own name resolve to 127.0.0.1 and then talk to whatever
-listens there (DNS rebinding); it cannot choose the Host header. So a request whose Host is not one of the API's
-own names is refused.
+A page in a browser can have its own name resolve to 127.0.0.1 and then talk to the servers that listen there (DNS
+rebinding); it cannot choose the Host header. So a request with another Host than the API's own names is refused.
 """
 
 import hmac
@@ -22,12 +21,12 @@ _ANYWHERE = frozenset({"0.0.0.0", "::"})
 _bearer = HTTPBearer(
     auto_error=False,
     scheme_name="token",
-    description="HOOKFARM_API_TOKEN, or what the file api-token in the state directory holds.",
+    description="HOOKFARM_API_TOKEN, or the content of the file api-token in the state directory.",
 )
 
 
 def token_check(token: str) -> Callable[..., None]:
-    """A dependency that lets through who has the token; 401 without a word on what was wrong."""
+    """Return a dependency that requires the token: 401 without a detail otherwise."""
     expected = token.encode()
 
     def require_token(
@@ -41,9 +40,9 @@ def token_check(token: str) -> Callable[..., None]:
 
 
 class HostCheck:
-    """Middleware: 421 where the Host header is none of the API's names.
+    """Middleware: 421 unless the Host header is one of the API's names.
 
-    Where it listens on every address it may be called by any: an address cannot be made to lead elsewhere.
+    If it listens on every address, any address is allowed: an address cannot be made to resolve elsewhere.
     """
 
     def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
@@ -53,9 +52,7 @@ class HostCheck:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._is_ours(_host(scope)):
-            refused = problem(
-                421, detail="The Host header is none of this API's names; HOOKFARM_API_HOSTS adds one."
-            )
+            refused = problem(421, detail="Host header not allowed; add the name to HOOKFARM_API_HOSTS.")
             await refused(scope, receive, send)
             return
         await self._app(scope, receive, send)
@@ -65,7 +62,7 @@ class HostCheck:
 
 
 def _host(scope: Scope) -> str:
-    """The name or address in the Host header, '' where there is none or several."""
+    """Return the name or address in the Host header, '' unless there is exactly one."""
     given = [value for name, value in scope["headers"] if name == b"host"]
     if len(given) != 1:
         return ""

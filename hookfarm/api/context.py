@@ -4,12 +4,10 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import redis
-import redis.asyncio
-
 from hookfarm.config import ChainConfig, Config, Network
 from hookfarm.registry.registry import Registry
 from hookfarm.security.vault import MasterKey, Vault
+from hookfarm.store.clients import AsyncClient, Client
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Settings:
 
 
 def settings(config: Config, redis_url: str, token: str, services: tuple[str, ...]) -> Settings:
-    """The part of a farm's settings that the API needs."""
+    """Return the settings of the API: a part of the farm's."""
     hosts = (config.api.host, *config.api_hosts)
     return Settings(
         redis_url,
@@ -49,12 +47,12 @@ REDIS_TIMEOUT_SECONDS = 2.0
 class Context:
     """`client` is for routes that are plain functions, which run in threads; `async_client` for coroutines.
 
-    `stopping` is set when the process is told to stop.
+    `stopping` is set when the process is asked to stop.
     """
 
     settings: Settings
-    client: "redis.Redis"
-    async_client: "redis.asyncio.Redis"
+    client: Client
+    async_client: AsyncClient
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def registry(self) -> Registry:

@@ -1,7 +1,7 @@
-"""`/`: the dashboard. One page and its modules, as they are in `static/`; nothing of it comes from anywhere else.
+"""`/`: the dashboard. One page and its modules from `static/`; nothing is loaded from another origin.
 
 The page holds no data: it asks the API under /v1 with the token that its user gives it. The policy below lets it
-load and call nothing but this origin, so that whatever an endpoint's owner writes into a text can reach nobody.
+load and call nothing but this origin, so a text that an endpoint's owner wrote can't send anything elsewhere.
 """
 
 import hashlib
@@ -61,7 +61,7 @@ def build_router(_context: Context) -> APIRouter:
 
 
 def _load() -> dict[str, _File]:
-    """All of it by name, read once: some hundred kB at most."""
+    """Return all files by name; together some hundred kB."""
     found = {}
     for file in (resources.files("hookfarm.api") / "static").iterdir():
         media_type = _TYPES.get(file.name.rpartition(".")[2])

@@ -12,7 +12,7 @@ from hookfarm.api import examples, requests
 from hookfarm.api.context import Context
 from hookfarm.api.openapi import described
 from hookfarm.api.requests import Cursor, DeliveryId, Limit, OptionalJsonObject, OwnerFilter, Since, Until
-from hookfarm.api.responses import Problem, answer, cursor, cursor_parts, listed, nothing
+from hookfarm.api.responses import Problem, cursor, cursor_parts, json_response, no_content, page_response
 from hookfarm.deliveries import dead_letters, log
 from hookfarm.deliveries.log import Delivery, Place
 from hookfarm.deliveries.state_index import LAST_MS, Choice, Position
@@ -42,7 +42,7 @@ def build_router(context: Context) -> APIRouter:
     ) -> Response:
         choice = _choice(endpoint, reason, since, until)
         letters, following = dead_letters.page(client, choice, _position(cursor), limit)
-        return listed([letter.public() for letter in letters], following)
+        return page_response([letter.public() for letter in letters], following)
 
     @router.post(
         "/redrive",
@@ -60,7 +60,7 @@ def build_router(context: Context) -> APIRouter:
             for letter, conflict in zip(letters, log.send_all_again(client, letters), strict=True):
                 redriven += conflict is None
                 refused |= {} if conflict is None else {letter.id: str(conflict)}
-        return answer({"redriven": redriven, "refused": refused, "next_cursor": batches.next_cursor})
+        return json_response({"redriven": redriven, "refused": refused, "next_cursor": batches.next_cursor})
 
     @router.post(
         "/purge",
@@ -70,7 +70,7 @@ def build_router(context: Context) -> APIRouter:
         """For good; what was never delivered is then lost. Otherwise as `redrive`."""
         batches = Batches(client, body)
         purged = sum(dead_letters.purge(client, [letter.id for letter in letters]) for letters in batches)
-        return answer({"purged": purged, "next_cursor": batches.next_cursor})
+        return json_response({"purged": purged, "next_cursor": batches.next_cursor})
 
     @router.post(
         "/{delivery_id}/redrive",
@@ -79,14 +79,14 @@ def build_router(context: Context) -> APIRouter:
     def redrive_dead_letter(delivery_id: DeliveryId) -> Response:
         """Under the same id, on a schedule that begins anew."""
         log.send_again(client, _letter(client, delivery_id))
-        return answer(log.find(client, delivery_id).public())
+        return json_response(log.find(client, delivery_id).public())
 
     @router.delete("/{delivery_id}", **described("Forgets one.", None, None, status=204, errors=(404,)))
     def purge_dead_letter(delivery_id: DeliveryId) -> Response:
         """For good; what was never delivered is then lost."""
         if not dead_letters.purge(client, [delivery_id]):
             raise NotFound(f"no dead letter {delivery_id!r}")
-        return nothing()
+        return no_content()
 
     return router
 
@@ -139,7 +139,7 @@ def _checked(body: dict[str, Any]) -> Choice:
 
 
 def _choice(endpoint: str | None, reason: str | None, since: str | None, until: str | None) -> Choice:
-    return Choice(endpoint, reason, requests.moment(since, 0), requests.moment(until, LAST_MS))
+    return Choice(endpoint, reason, requests.time_ms(since, 0), requests.time_ms(until, LAST_MS))
 
 
 def _position(text: str | None) -> Position | None:

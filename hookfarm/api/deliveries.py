@@ -12,7 +12,7 @@ from hookfarm.api import examples, requests
 from hookfarm.api.context import Context
 from hookfarm.api.openapi import described
 from hookfarm.api.requests import Cursor, DeliveryId, EndpointFilter, Limit, Since, Until
-from hookfarm.api.responses import Problem, answer, cursor, cursor_parts, listed
+from hookfarm.api.responses import Problem, cursor, cursor_parts, json_response, page_response
 from hookfarm.deliveries import attempts, log
 from hookfarm.deliveries import by_state as standings
 from hookfarm.deliveries.filters import ERRORS, PLACES, is_wanted
@@ -55,10 +55,10 @@ def build_router(context: Context) -> APIRouter:
                 raise Problem(422, "status=parked needs the endpoint.", "endpoint")
             parts = cursor_parts(cursor, float, str)
             page = standing(client, status, endpoint, Position(*parts) if parts else None, limit)
-            return listed(*page)
+            return page_response(*page)
         logged: Any = cursor_parts(cursor, str)
-        asked = Asked(endpoint, status, requests.moment(since, 0), requests.moment(until, -1))
-        return listed(*find_attempts(client, asked, logged[0] if logged else None, limit))
+        asked = Asked(endpoint, status, requests.time_ms(since, 0), requests.time_ms(until, -1))
+        return page_response(*find_attempts(client, asked, logged[0] if logged else None, limit))
 
     @router.get(
         "/{delivery_id}",
@@ -66,7 +66,7 @@ def build_router(context: Context) -> APIRouter:
     )
     def get_delivery(delivery_id: DeliveryId) -> Response:
         """Where it is, each attempt with what the endpoint said, and the payload."""
-        return answer(log.find(client, delivery_id).public())
+        return json_response(log.find(client, delivery_id).public())
 
     @router.post(
         "/{delivery_id}/redeliver",
@@ -75,7 +75,7 @@ def build_router(context: Context) -> APIRouter:
     def redeliver(delivery_id: DeliveryId) -> Response:
         """Under the same id, on a schedule that begins anew; 409 where it is on its way already."""
         log.send_again(client, log.find(client, delivery_id))
-        return answer(log.find(client, delivery_id).public())
+        return json_response(log.find(client, delivery_id).public())
 
     return router
 

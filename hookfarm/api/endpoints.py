@@ -1,16 +1,19 @@
-"""`/v1/endpoints`: where webhooks go, and what they are sent for."""
+"""`/v1/endpoints`: list, create, show, change, remove, enable, disable, rotate the secret."""
 
+import hashlib
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
+import orjson
 from fastapi import APIRouter, Header, Query
 from starlette.responses import Response
 
-from hookfarm.api import examples, idempotency, views
+from hookfarm.api import examples, idempotency
 from hookfarm.api.context import Context
 from hookfarm.api.openapi import described
-from hookfarm.api.requests import Cursor, EndpointId, IfMatch, JsonObject, Limit, Truth
-from hookfarm.api.responses import Problem, answer, cursor_parts, listed, nothing
+from hookfarm.api.requests import Boolean, Cursor, EndpointId, IfMatch, JsonObject, Limit
+from hookfarm.api.responses import Problem, cursor_parts, json_response, no_content, page_response
+from hookfarm.deliveries.endpoint_view import endpoint_views
 from hookfarm.errors import InvalidInput
 from hookfarm.records import Endpoint, parse_endpoint
 from hookfarm.registry import listing
@@ -22,38 +25,45 @@ _Key = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
-        description="Sent again with the same body within a day, it is answered with the endpoint made at first.",
+        description="Repeated with the same body within a day, it returns the endpoint that was created first.",
         pattern=r"^[\x21-\x7e]{1,255}$",
     ),
 ]
 _Text = Annotated[
-    str | None, Query(min_length=1, max_length=200, description="A text in URL, description or id, in any case.")
+    str | None,
+    Query(min_length=1, max_length=200, description="Search URL, description and id, case-insensitively."),
 ]
 
 
 def build_router(context: Context) -> APIRouter:
     router = APIRouter(prefix="/endpoints", tags=["endpoints"])
-    endpoints = Endpoints(context)
+    endpoints = EndpointOperations(context)
+    _add_collection(router, context, endpoints)
+    _add_resource(router, endpoints)
+    _add_actions(router, endpoints)
+    return router
 
-    @router.get("", **described("The endpoints, the newest first.", examples.ENDPOINTS, "EndpointPage"))
+
+def _add_collection(router: APIRouter, context: Context, endpoints: "EndpointOperations") -> None:
+    @router.get("", **described("Endpoints, the newest first.", examples.ENDPOINTS, "EndpointPage"))
     def list_endpoints(
         limit: Limit = 50,
         cursor: Cursor = None,
         q: _Text = None,
-        enabled: Truth = None,
+        enabled: Boolean = None,
         circuit: Literal["open", "closed"] | None = None,
     ) -> Response:
-        """A page may hold fewer than `limit`, and none, as long as there is a `next_cursor`: a filter reads 2,000
+        """A page may contain fewer than `limit` endpoints and still have a `next_cursor`: a filter reads 2,000
         endpoints at a time."""
         before = cursor_parts(cursor, int)
         wanted = Wanted(q, enabled, None if circuit is None else circuit == "open")
         found, following = listing.page(context.client, wanted, before[0] if before else None, limit)
-        return listed(views.endpoints(context.client, found), None if following is None else [following])
+        return page_response(endpoint_views(context.client, found), None if following is None else [following])
 
     @router.post(
         "",
         **described(
-            "Makes an endpoint.",
+            "Create an endpoint.",
             examples.CREATED,
             "CreatedEndpoint",
             status=201,
@@ -62,11 +72,12 @@ def build_router(context: Context) -> APIRouter:
         ),
     )
     def create_endpoint(body: JsonObject, key: _Key = None) -> Response:
-        """The answer shows the signing secret, as nothing but a rotation ever does again, and for each
-        subscription the first block whose logs are matched. Warnings name chains that nobody has followed so far.
-        """
+        """The response contains the signing secret, which is never returned again, and for each subscription the
+        first block whose logs are matched. Warnings name chains that no ingestor has followed so far."""
         return endpoints.create(body, key)
 
+
+def _add_resource(router: APIRouter, endpoints: "EndpointOperations") -> None:
     @router.get("/{endpoint_id}", **described("One endpoint.", examples.ENDPOINT, "Endpoint", errors=(404, 409)))
     def get_endpoint(endpoint_id: EndpointId) -> Response:
         return endpoints.show(endpoints.find(endpoint_id))
@@ -74,7 +85,7 @@ def build_router(context: Context) -> APIRouter:
     @router.patch(
         "/{endpoint_id}",
         **described(
-            "Changes an endpoint.",
+            "Change an endpoint.",
             examples.CHANGED,
             "ChangedEndpoint",
             body="EndpointChange",
@@ -82,47 +93,45 @@ def build_router(context: Context) -> APIRouter:
         ),
     )
     def change_endpoint(endpoint_id: EndpointId, body: JsonObject, if_match: IfMatch = None) -> Response:
-        """What is not given stays as it is; `subscriptions` are replaced as a whole."""
+        """Missing fields stay as they are; `subscriptions` are replaced as a whole."""
         return endpoints.change(endpoint_id, body, if_match, with_blocks="subscriptions" in body)
 
     @router.delete(
-        "/{endpoint_id}", **described("Removes an endpoint.", None, None, status=204, errors=(404, 409, 412))
+        "/{endpoint_id}", **described("Remove an endpoint.", None, None, status=204, errors=(404, 409, 412))
     )
     def remove_endpoint(endpoint_id: EndpointId, if_match: IfMatch = None) -> Response:
-        """What is still queued for it becomes dead letters."""
+        """Its queued deliveries become dead letters."""
         return endpoints.remove(endpoint_id, if_match)
 
+
+def _add_actions(router: APIRouter, endpoints: "EndpointOperations") -> None:
     @router.post(
         "/{endpoint_id}/rotate-secret",
-        **described("Gives it a new secret.", examples.ROTATED, "RotatedEndpoint", errors=(404, 409)),
+        **described("Rotate the secret.", examples.ROTATED, "RotatedEndpoint", errors=(404, 409)),
     )
     def rotate_secret(endpoint_id: EndpointId) -> Response:
-        """The old one goes on signing beside the new one for a day."""
-        endpoints.find(endpoint_id)
-        rotated = context.registry().rotate_secret(endpoint_id)
-        return endpoints.show(endpoints.find(endpoint_id), secret=rotated.secrets[0][0])
+        """The old secret signs beside the new one for a day."""
+        return endpoints.rotate_secret(endpoint_id)
 
     @router.post(
         "/{endpoint_id}/enable",
-        **described("Sends to it again.", examples.ENDPOINT, "Endpoint", errors=(404, 409)),
+        **described("Enable an endpoint.", examples.ENDPOINT, "Endpoint", errors=(404, 409)),
     )
     def enable_endpoint(endpoint_id: EndpointId) -> Response:
-        """What has been parked for it goes on its way, and its circuit is closed."""
+        """Its parked deliveries are sent, and its circuit breaker is closed."""
         return endpoints.change(endpoint_id, {"enabled": True})
 
     @router.post(
         "/{endpoint_id}/disable",
-        **described("Sends nothing to it.", examples.DISABLED, "Endpoint", errors=(404, 409)),
+        **described("Disable an endpoint.", examples.DISABLED, "Endpoint", errors=(404, 409)),
     )
     def disable_endpoint(endpoint_id: EndpointId) -> Response:
-        """Nothing new is matched for it; what is on its way is parked until it is enabled."""
+        """Nothing new is matched for it; its open deliveries are parked until it is enabled."""
         return endpoints.change(endpoint_id, {"enabled": False})
 
-    return router
 
-
-class Endpoints:
-    """What the routes do."""
+class EndpointOperations:
+    """The work of the routes."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -130,21 +139,21 @@ class Endpoints:
         self._watched = {chain.chain_id for chain in context.settings.chains}
 
     def find(self, endpoint_id: str) -> Listed:
-        """NotFound where there is none; a Problem where somebody else has stored what is none."""
+        """Raises NotFound, or a Problem if the stored value is not an endpoint."""
         try:
             return listing.get(self._client, endpoint_id)
         except InvalidInput as error:
-            raise Problem(409, f"What is stored under this id is no endpoint: {error}") from error
+            raise Problem(409, f"The value stored under this id is not an endpoint: {error}") from error
 
     def show(self, found: Listed, status: int = 200, **more: Any) -> Response:
-        [view] = views.endpoints(self._client, [found])
-        place = {"Location": f"/v1/endpoints/{found.endpoint.id}"} if status == 201 else {}
-        return answer({**view, **more}, status, {"ETag": views.etag(found.endpoint), **place})
+        [view] = endpoint_views(self._client, [found])
+        location = {"Location": f"/v1/endpoints/{found.endpoint.id}"} if status == 201 else {}
+        return json_response({**view, **more}, status, {"ETag": _etag(found.endpoint), **location})
 
     def create(self, body: dict[str, Any], key: str | None) -> Response:
         vault = Vault(self._context.settings.master_key)
         made = idempotency.create(self._client, self._context.registry(), vault, self._parse(body), key, body)
-        more = views.effective_from(made, self._watched)
+        more = _effective_from(made, self._watched)
         return self.show(self.find(made.id), 201, secret=made.secrets[0][0], **more)
 
     def change(
@@ -158,8 +167,13 @@ class Endpoints:
             return parsed
 
         stored = self._context.registry().edit(endpoint_id, changed)
-        more = views.effective_from(stored, self._watched) if with_blocks else {}
+        more = _effective_from(stored, self._watched) if with_blocks else {}
         return self.show(replace(self.find(endpoint_id), endpoint=replace(stored, effective_from=None)), **more)
+
+    def rotate_secret(self, endpoint_id: str) -> Response:
+        self.find(endpoint_id)
+        rotated = self._context.registry().rotate_secret(endpoint_id)
+        return self.show(self.find(endpoint_id), secret=rotated.secrets[0][0])
 
     def remove(self, endpoint_id: str, if_match: str | None) -> Response:
         if if_match is None:
@@ -167,7 +181,7 @@ class Endpoints:
         else:
             self.find(endpoint_id)
             self._context.registry().remove(endpoint_id, lambda endpoint: _check(if_match, endpoint))
-        return nothing()
+        return no_content()
 
     def _parse(self, body: dict[str, Any], base: Endpoint | None = None) -> Endpoint:
         def check_url(url: str) -> str:
@@ -181,5 +195,29 @@ def _check(if_match: str | None, endpoint: Endpoint) -> None:
     """RFC 9110, section 13.1.1; the comparison is the strong one."""
     if if_match is None or if_match.strip() == "*":
         return
-    if views.etag(endpoint) not in [tag.strip() for tag in if_match.split(",")]:
-        raise Problem(412, "It has been changed since; get it again.", "If-Match")
+    if _etag(endpoint) not in [tag.strip() for tag in if_match.split(",")]:
+        raise Problem(412, "Changed since it was read; read it again.", "If-Match")
+
+
+def _etag(endpoint: Endpoint) -> str:
+    """Return the ETag, which differs after every change, a rotated secret included."""
+    seen = {**endpoint.public(), "secrets_until": [until for _, until in endpoint.secrets]}
+    return f'"{hashlib.sha256(orjson.dumps(seen)).hexdigest()[:32]}"'
+
+
+def _effective_from(endpoint: Endpoint, watched: set[int]) -> dict[str, Any]:
+    """Return the subscriptions of an endpoint that was just stored, each with `effective_from_block` (its promise
+    is documented in `Registry`), and warnings of chains that no ingestor follows.
+
+    null = nothing of that chain has been published yet, so that all that ever will be is matched; or the endpoint
+    is disabled.
+    """
+    from_block = endpoint.effective_from or {}
+    unknown = {chain for chain, block in from_block.items() if block is None} - watched
+    warnings = [
+        f"subscriptions[{i}].chain_id: no ingestor has followed chain {s.chain_id} so far"
+        for i, s in enumerate(endpoint.subscriptions)
+        if s.chain_id in unknown
+    ]
+    subscriptions = replace(endpoint, effective_from=from_block).public()["subscriptions"]
+    return {"subscriptions": subscriptions, "warnings": warnings}

@@ -1,4 +1,4 @@
-"""Making an endpoint once, however often a client that got no answer asks for it.
+"""Creating an endpoint once, however often a client that got no response repeats its request.
 
 The `Idempotency-Key` of a request (draft-ietf-httpapi-idempotency-key-header) is kept for a day with a digest of
 the body and the id that the endpoint is to have. It is written before the endpoint, so that of two requests one
@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
-import redis
 
 from hookfarm.api.responses import Problem
 from hookfarm.errors import NotFound
@@ -19,23 +18,24 @@ from hookfarm.records import Endpoint
 from hookfarm.registry.registry import Registry
 from hookfarm.security.vault import Vault
 from hookfarm.store import keys
+from hookfarm.store.clients import Client
 
-KEPT_SECONDS = 24 * 3600
-_UNDER_WAY_SECONDS = 10.0
-"""Longer than a request can take to write its endpoint; one that has not by then never will."""
+TTL_SECONDS = 24 * 3600
+_MAX_REQUEST_SECONDS = 10.0
+"""A first request that has not written its endpoint by then never will."""
 
 
 def create(
-    client: "redis.Redis",
+    client: Client,
     registry: Registry,
     vault: Vault,
     endpoint: Endpoint,
     key: str | None,
     body: dict[str, Any],
 ) -> Endpoint:
-    """The endpoint with its secret: a new one, or the one that was made under this key.
+    """Return the endpoint with its secret: a new one, or the one that was created under this key.
 
-    A Problem: 422 where the key was used for something else, 409 while its first request is under way or where
+    Raises a Problem: 422 if the key was used for another request, 409 while its first request is under way or if
     its endpoint has been removed.
     """
     if key is None:
@@ -43,24 +43,26 @@ def create(
     name = keys.idempotency(hashlib.sha256(key.encode()).hexdigest())
     digest = hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
     mine = f"{digest} {endpoint.id} {time.time():.3f}"
-    if client.set(name, mine, nx=True, ex=KEPT_SECONDS):
+    if client.set(name, mine, nx=True, ex=TTL_SECONDS):
         return registry.add(endpoint)
-    noted: Any = client.get(name)
-    first, endpoint_id, at = (noted or mine.encode()).decode().split(" ")
+    stored: Any = client.get(name)
+    first, endpoint_id, at = (stored or mine.encode()).decode().split(" ")
     if first != digest:
-        raise Problem(422, "It was used for another request in the last 24 hours.", "Idempotency-Key")
-    return _made_before(client, registry, vault, replace(endpoint, id=endpoint_id), float(at))
+        raise Problem(422, "Idempotency-Key was used for another request in the last 24 hours.", "Idempotency-Key")
+    return _created_before(client, registry, vault, replace(endpoint, id=endpoint_id), float(at))
 
 
-def _made_before(
-    client: "redis.Redis", registry: Registry, vault: Vault, endpoint: Endpoint, noted_at: float
+def _created_before(
+    client: Client, registry: Registry, vault: Vault, endpoint: Endpoint, created_at: float
 ) -> Endpoint:
     try:
         found = registry.get(endpoint.id)
     except NotFound:
         if client.zscore(keys.REGISTRY_CHANGES, endpoint.id) is not None:
-            raise Problem(409, f"Its endpoint {endpoint.id} has been removed.", "Idempotency-Key") from None
-        if time.time() - noted_at < _UNDER_WAY_SECONDS:
-            raise Problem(409, "Its first request is under way.", "Idempotency-Key") from None
+            raise Problem(
+                409, f"The endpoint {endpoint.id} created with this key has been removed.", "Idempotency-Key"
+            ) from None
+        if time.time() - created_at < _MAX_REQUEST_SECONDS:
+            raise Problem(409, "The first request with this key is under way.", "Idempotency-Key") from None
         return registry.add(endpoint)
     return replace(found, secrets=tuple((vault.open(s, found.id), until) for s, until in found.secrets))

@@ -1,4 +1,4 @@
-"""The API's process, seen from the master that forks it. Imports nothing heavy before the fork."""
+"""The API's process, as the master forks it. Its heavy imports come with `prepare`."""
 
 import asyncio
 import importlib
@@ -11,17 +11,17 @@ from hookfarm.farm.child import Child
 
 SERVICE = "api"
 PORT = 0
-"""Counter of the slot: the port it really listens on."""
+"""Counter of the slot: the port it listens on."""
 _SERVER = "hookfarm.api.app"
 
 
 def prepare() -> None:
-    """The heavy imports: FastAPI takes half a second."""
+    """Import FastAPI, which takes half a second."""
     importlib.import_module(_SERVER)
 
 
 def run(child: Child, address: Address, settings: Settings) -> None:
-    """The child's whole life; CouldNotBoot where the address cannot be listened on."""
+    """Serve until the child is asked to stop. Raises CouldNotBoot if it cannot listen on the address."""
     with listening(address) as listener:
         child.slot.set_counter(PORT, listener.getsockname()[1])
         server = importlib.import_module(_SERVER)
@@ -29,16 +29,16 @@ def run(child: Child, address: Address, settings: Settings) -> None:
 
 
 def listening(address: Address) -> socket.socket:
-    """A listening socket; CouldNotBoot names the address and the reason."""
+    """Return a listening socket. Raises CouldNotBoot with the address and the reason."""
     try:
-        family, kind, protocol, _, place = socket.getaddrinfo(
+        family, kind, protocol, _, bound = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         # asyncio switches Nagle's algorithm off only where the protocol is named; with it each answer takes 40 ms.
         listener = socket.socket(family, kind, protocol)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(place)
+            listener.bind(bound)
             listener.listen(128)
         except BaseException:
             listener.close()

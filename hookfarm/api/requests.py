@@ -12,15 +12,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hookfarm.api.responses import Problem, problem
 from hookfarm.timestamps import parse_duration, parse_since
 
-MOST_LISTED = 200
+MAX_PAGE_SIZE = 200
 _ID = r"^[0-9A-Za-z_.:-]{1,128}$"
-_MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?"
-_WHEN = rf"^([0-9]{{1,9}}(\.[0-9]{{1,6}})?(ms|s|m|h|d)|{_MOMENT})$"
-_WHEN_SUMMARY = "so long ago (`90s`, `2h`, `7d`), or a moment in ISO 8601 (UTC unless it says otherwise)."
+_ISO_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?"
+_TIME = rf"^([0-9]{{1,9}}(\.[0-9]{{1,6}})?(ms|s|m|h|d)|{_ISO_TIME})$"
+_TIME_SUMMARY = "a duration before now (`90s`, `2h`, `7d`), or an ISO 8601 time (UTC without an offset)."
 
 
 def refuse_unknown(request: Request) -> None:
-    """A dependency of every route."""
+    """Refuse unknown and repeated query parameters; a dependency of every route."""
     given = request.query_params.multi_items()
     if not given:
         return
@@ -28,13 +28,13 @@ def refuse_unknown(request: Request) -> None:
     names = [name for name, _ in given]
     for name in names:
         if name not in known:
-            allowed = f"known: {', '.join(sorted(known))}" if known else "there are none"
-            raise Problem(422, f"There is no such parameter; {allowed}.", name[:80])
+            allowed = f"known: {', '.join(sorted(known))}" if known else "this route takes none"
+            raise Problem(422, f"Unknown query parameter; {allowed}.", name[:80])
         if names.count(name) > 1:
-            raise Problem(422, "It is given more than once.", name)
+            raise Problem(422, "Query parameter given more than once.", name)
 
 
-def _whole(value: Any) -> Any:
+def _integer(value: Any) -> Any:
     if isinstance(value, str) and not re.fullmatch("[0-9]{1,6}", value):
         raise ValueError("not a whole number")
     return value
@@ -42,47 +42,47 @@ def _whole(value: Any) -> Any:
 
 def _chain_id(value: Any) -> Any:
     if isinstance(value, str) and not re.fullmatch("[1-9][0-9]{0,19}", value):
-        raise ValueError("not the id of a chain")
+        raise ValueError("not a chain id")
     return value
 
 
-def _truth(value: Any) -> Any:
+def _boolean(value: Any) -> Any:
     if isinstance(value, str) and value not in ("true", "false"):
-        raise ValueError("neither true nor false")
+        raise ValueError("not true or false")
     return value
 
 
-def _is_moment(value: str) -> str:
+def _checked_iso_time(value: str) -> str:
     parse_since(value, time.time())
     return value
 
 
-def _is_time(value: str) -> str:
+def _checked_time(value: str) -> str:
     try:
         parse_duration(value)
     except ValueError:
-        return _is_moment(value)
+        return _checked_iso_time(value)
     return value
 
 
 def check_time(value: str | None, field: str) -> None:
-    """A Problem names the field where it is no time."""
+    """Raise a Problem unless it is a time."""
     try:
-        if value is not None and not re.fullmatch(_WHEN, value):
-            raise ValueError("neither a duration nor a moment; write 90s, 2h, 7d or 2026-01-31T12:00Z")
-        moment(value, 0)
+        if value is not None and not re.fullmatch(_TIME, value):
+            raise ValueError("neither a duration nor an ISO 8601 time; write 90s, 2h, 7d or 2026-01-31T12:00Z")
+        time_ms(value, 0)
     except ValueError as error:
         raise Problem(422, str(error), field) from error
 
 
 def check_id(value: str | None, field: str) -> None:
-    """A Problem names the field where it is no id; an empty one is."""
+    """Raise a Problem unless it is an id or empty."""
     if value and not re.fullmatch(_ID, value):
-        raise Problem(422, "It is not an id.", field)
+        raise Problem(422, "Invalid id.", field)
 
 
-def moment(value: str | None, otherwise: int) -> int:
-    """ms since the epoch."""
+def time_ms(value: str | None, otherwise: int) -> int:
+    """Return ms since the epoch."""
     return otherwise if value is None else parse_since(value, time.time())
 
 
@@ -90,32 +90,32 @@ def _text(summary: str, pattern: str = _ID) -> Any:
     return Query(description=summary, pattern=pattern)
 
 
-Limit = Annotated[int, BeforeValidator(_whole), Query(ge=1, le=MOST_LISTED, description="How many at most.")]
+Limit = Annotated[int, BeforeValidator(_integer), Query(ge=1, le=MAX_PAGE_SIZE, description="Page size.")]
 Cursor = Annotated[
     str | None,
     Query(description="`next_cursor` of the page before.", pattern=r"^[0-9A-Za-z_-]{1,1024}$"),
 ]
-Truth = Annotated[bool | None, BeforeValidator(_truth)]
-EndpointFilter = Annotated[str | None, _text("Only of this endpoint.")]
+Boolean = Annotated[bool | None, BeforeValidator(_boolean)]
+EndpointFilter = Annotated[str | None, _text("Filter by endpoint.")]
 OwnerFilter = Annotated[
-    str | None, _text("Only of this endpoint; empty: what was no job.", r"^[0-9A-Za-z_.:-]{0,128}$")
+    str | None, _text("Filter by endpoint; empty: elements that were no job.", r"^[0-9A-Za-z_.:-]{0,128}$")
 ]
 Since = Annotated[
     str | None,
-    AfterValidator(lambda v: v if v is None else _is_time(v)),
-    _text(f"Not before: {_WHEN_SUMMARY}", _WHEN),
+    AfterValidator(lambda v: v if v is None else _checked_time(v)),
+    _text(f"Not before this time: {_TIME_SUMMARY}", _TIME),
 ]
 Until = Annotated[
     str | None,
-    AfterValidator(lambda v: v if v is None else _is_time(v)),
-    _text(f"Not after: {_WHEN_SUMMARY}", _WHEN),
+    AfterValidator(lambda v: v if v is None else _checked_time(v)),
+    _text(f"Not after this time: {_TIME_SUMMARY}", _TIME),
 ]
 ChainId = Annotated[int, BeforeValidator(_chain_id), Path(description="As in EIP-155.", ge=1, le=2**64 - 1)]
 EndpointId = Annotated[str, Path(description="`ep_…`", pattern=_ID)]
 DeliveryId = Annotated[str, Path(description="`msg_…`, the `webhook-id`.", pattern=_ID)]
 IfMatch = Annotated[
     str | None,
-    Header(description="Do it only where this is the endpoint's ETag still; 412 otherwise."),
+    Header(description="412 unless this is the endpoint's current ETag."),
 ]
 
 
@@ -125,7 +125,7 @@ _TOO_LARGE = f"The body is larger than {MAX_BODY_BYTES} bytes."
 
 
 class BodyLimit:
-    """Middleware: 413 where a request says that its body is too large. One that does not say is counted."""
+    """Middleware: 413 if content-length is too large. A body without it is counted while it is read."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -152,12 +152,12 @@ async def _read(request: Request) -> bytes:
 
 
 async def json_object(request: Request) -> dict[str, Any]:
-    """The body, a JSON object; a Problem says why it is none."""
+    """Return the body. Raises a Problem unless it is a JSON object."""
     return _parsed(request, await _read(request))
 
 
 async def optional_json_object(request: Request) -> dict[str, Any]:
-    """The same; no body is an empty object."""
+    """Return the body, {} if it is empty. Raises a Problem unless it is a JSON object."""
     body = await _read(request)
     return _parsed(request, body) if body else {}
 
@@ -171,14 +171,14 @@ def _parsed(request: Request, body: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise Problem(400, f"The body is not JSON: {error}", "body") from error
     if not isinstance(found, dict):
-        raise Problem(422, "The body is not a JSON object.", "body")
+        raise Problem(422, "The body must be a JSON object.", "body")
     if _depth(found) > MAX_NESTING:
         raise Problem(422, f"The body is nested more than {MAX_NESTING} deep.", "body")
     return found
 
 
 def _depth(value: object) -> int:
-    """Level by level: what is too deep for a recursion may be in there."""
+    """Return the depth, without recursion: the value may be nested too deep for it."""
     depth, level = 0, [value]
     while level:
         level = [inner for outer in level for inner in _members(outer)]

@@ -15,13 +15,21 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from hookfarm import logs
-from hookfarm.errors import ChainUnavailable, Conflict, HookfarmError, InvalidInput, NotFound
+from hookfarm.errors import (
+    ChainUnavailable,
+    Conflict,
+    HookfarmError,
+    InvalidInput,
+    NotFound,
+    OperatorError,
+    WrongChain,
+)
 from hookfarm.security import redaction
 from hookfarm.store.clients import OutOfMemoryError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 2
-"""When to ask again where Redis does not answer."""
+"""Retry-After while Redis does not answer."""
 
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 """As RFC 9110 has them; Python before 3.13 does not."""
@@ -32,7 +40,7 @@ log = logs.get("api")
 
 
 class Problem(Exception):
-    """Ends a request with this answer."""
+    """End a request with this problem document."""
 
     def __init__(self, status: int, detail: str, field: str | None = None) -> None:
         super().__init__(detail)
@@ -44,21 +52,23 @@ class Problem(Exception):
 def problem(
     status: int, detail: str | None = None, field: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """The answer; without a detail, the title says it all."""
+    """Return a problem document."""
     title = _TITLES.get(status, HTTPStatus(status).phrase)
-    said = {
+    given = {
         name: redaction.text(value) for name, value in (("detail", detail), ("field", field)) if value is not None
     }
-    document = {"type": "about:blank", "title": title, "status": status, **said}
+    document = {"type": "about:blank", "title": title, "status": status, **given}
     return Response(orjson.dumps(document), status, headers, media_type=MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:
-    """Makes problem documents of whatever a route raises."""
+    """Return problem documents for all exceptions of routes."""
     app.add_exception_handler(Problem, _answer)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HookfarmError, _ours)
+    app.add_exception_handler(InvalidInput, _expected)
+    for kind in _STATUS:
+        app.add_exception_handler(kind, _expected)
     app.add_exception_handler(redis.RedisError, _no_redis)
     app.add_exception_handler(Exception, _bug)
 
@@ -71,8 +81,8 @@ def _http(request: Request, error: Any) -> Response:
     headers = error.headers
     if error.status_code == 405:
         headers = {"Allow": ", ".join(_allowed(request)) or (headers or {}).get("Allow", "")}
-    said = error.detail if error.detail != HTTPStatus(error.status_code).phrase else None
-    return problem(error.status_code, said, headers=headers)
+    detail = error.detail if error.detail != HTTPStatus(error.status_code).phrase else None
+    return problem(error.status_code, detail, headers=headers)
 
 
 def _allowed(request: Request) -> list[str]:
@@ -85,7 +95,7 @@ def _allowed(request: Request) -> list[str]:
 
 
 def _invalid(_request: Request, error: Any) -> Response:
-    """The first thing that is wrong with the parameters."""
+    """Return the first invalid parameter."""
     first = error.errors()[0]
     return problem(
         422,
@@ -94,50 +104,59 @@ def _invalid(_request: Request, error: Any) -> Response:
     )
 
 
-_STATUS: dict[type[HookfarmError], int] = {NotFound: 404, Conflict: 409, ChainUnavailable: 502}
+_STATUS: dict[type[HookfarmError], int] = {
+    NotFound: 404,
+    Conflict: 409,
+    ChainUnavailable: 502,
+    WrongChain: 502,
+    OperatorError: 503,
+}
 
 
-def _ours(_request: Request, error: Any) -> Response:
+def _expected(request: Request, error: Any) -> Response:
     if isinstance(error, InvalidInput):
         return problem(422, error.problem, error.field)
-    return problem(_STATUS.get(type(error), 500), str(error))
+    status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+    if isinstance(error, OperatorError):
+        log.error("request failed", path=request.url.path, error=str(error))
+    return problem(status, str(error))
 
 
 def _no_redis(request: Request, error: Any) -> Response:
     full = isinstance(error, OutOfMemoryError)
-    log.warning("redis failed", path=request.url.path, error=str(error))
+    log.warning("request failed without redis", path=request.url.path, error=str(error))
     detail = "Redis is full." if full else "Redis does not answer, or not as it should."
     return problem(503, detail, headers={"Retry-After": str(RETRY_SECONDS)})
 
 
 def _bug(_request: Request, _error: Exception) -> Response:
-    """What nobody foresaw: the traceback goes to the log, not to the caller."""
+    """Handle an unexpected exception: its traceback goes to the log, not to the caller."""
     return problem(500)
 
 
-def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """JSON that nobody on the way may keep."""
+def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a JSON response that must not be cached."""
     held_back = {"Cache-Control": "no-store", **(headers or {})}
     return Response(orjson.dumps(content), status, held_back, media_type="application/json")
 
 
-def nothing() -> Response:
-    """It was done, and there is nothing to say."""
+def no_content() -> Response:
+    """Return 204."""
     return Response(status_code=204, headers={"Cache-Control": "no-store"})
 
 
-def listed(rows: Sequence[Any], following: Sequence[Any] | None) -> Response:
-    """A page; `following` is what the cursor of the next one holds, None = there is none."""
-    return answer({"data": rows, "next_cursor": None if following is None else cursor(following)})
+def page_response(rows: Sequence[Any], following: Sequence[Any] | None) -> Response:
+    """Return a page of a list. `following` is the content of the next page's cursor, None on the last page."""
+    return json_response({"data": rows, "next_cursor": None if following is None else cursor(following)})
 
 
 def cursor(parts: Sequence[Any]) -> str:
-    """What only the list that made it can read."""
+    """Return an opaque cursor."""
     return base64.urlsafe_b64encode(orjson.dumps(list(parts))).decode().rstrip("=")
 
 
 def cursor_parts(text: str | None, *types: type) -> list[Any] | None:
-    """What a cursor holds; a Problem where it is not one of this list's. None where none was given."""
+    """Return the content of a cursor, None without one. Raises a Problem if it is of another list."""
     if text is None:
         return None
     try:
@@ -147,5 +166,5 @@ def cursor_parts(text: str | None, *types: type) -> list[Any] | None:
     except (ValueError, binascii.Error):
         parts = None
     if not isinstance(parts, list) or list(map(type, parts)) != list(types):
-        raise Problem(422, "It is not a cursor of this list; take one from next_cursor.", "cursor")
+        raise Problem(422, "Not a cursor of this list; use next_cursor.", "cursor")
     return parts

@@ -53,7 +53,7 @@ _ADDRESSES = _nullable(
 _OF_A_CHAIN: dict[str, Any] = {
     "id": _nullable("string", pattern=r"^sub_[0-9A-Za-z_-]{1,60}$"),
     "chain_id": {"type": "integer", "minimum": 1, "maximum": 2**64 - 1},
-    "where": _nullable("string", maxLength=4096, description="A condition on what the event says."),
+    "where": _nullable("string", maxLength=4096, description="A condition on the decoded event."),
     "confirmations": {
         "anyOf": [
             {"type": "integer", "minimum": 0, "maximum": MAX_CONFIRMATIONS},
@@ -64,7 +64,7 @@ _OF_A_CHAIN: dict[str, Any] = {
         "array",
         items={"enum": list(NOTIFICATIONS)},
         minItems=1,
-        description="What is told of it; emitted and removed unless said otherwise.",
+        description="Types of webhooks to send. Default: emitted, removed.",
     ),
 }
 _LOGS_IN = object_schema(
@@ -177,9 +177,9 @@ _ATTEMPT = object_schema(
 )
 _FILTER = object_schema(
     {
-        "endpoint": {"type": "string", "pattern": _ID, "description": "Empty: what was no job."},
+        "endpoint": {"type": "string", "pattern": _ID, "description": "Empty: elements that were no job."},
         "reason": {"type": "string", "minLength": 1, "maxLength": 500},
-        "since": {"type": "string", "description": "`1h`, or a moment in ISO 8601."},
+        "since": {"type": "string", "description": "`1h`, or an ISO 8601 time."},
         "until": {"type": "string"},
         "cursor": {
             "type": "string",

@@ -12,7 +12,7 @@ from hookfarm.api.context import Context
 from hookfarm.api.live import MAX_CLIENTS, SnapshotBroadcast
 from hookfarm.api.openapi import described
 from hookfarm.api.requests import ChainId, Cursor, EndpointFilter, Limit
-from hookfarm.api.responses import Problem, answer, cursor_parts, listed
+from hookfarm.api.responses import Problem, cursor_parts, json_response, page_response
 from hookfarm.backfill import state as backfills
 from hookfarm.backfill.state import STATES, Position, Wanted
 from hookfarm.errors import NotFound
@@ -35,7 +35,7 @@ def stats_router(context: Context) -> APIRouter:
 
     @router.get("", **described("The state of the farm.", examples.SNAPSHOT, "Snapshot"), description=_SUMMARY)
     async def stats() -> Response:
-        return answer(await broadcast.latest())
+        return json_response(await broadcast.latest())
 
     @router.get(
         "/stream",
@@ -67,13 +67,13 @@ def chains_router(context: Context) -> APIRouter:
     async def list_chains() -> Response:
         """Head, checkpoint, lag and nodes of each chain. A chain that this farm is configured to follow and that
         no ingestor has reached is not ready."""
-        return listed(await rows(), None)
+        return page_response(await rows(), None)
 
     @router.get("/{chain_id}", **described("One chain.", examples.CHAIN, "ChainStatus", errors=(404,)))
     async def show_chain(chain_id: ChainId) -> Response:
         for row in await rows():
             if row["chain_id"] == chain_id:
-                return answer(row)
+                return json_response(row)
         raise NotFound(f"no chain {chain_id}")
 
     return router
@@ -88,15 +88,14 @@ def backfills_router(context: Context) -> APIRouter:
     router = APIRouter(prefix="/backfills", tags=["backfills"])
     client = context.client
 
-    @router.get("", **described("Backfills, the last to move first.", examples.BACKFILLS, "BackfillPage"))
+    @router.get("", **described("Backfills, the newest heartbeat first.", examples.BACKFILLS, "BackfillPage"))
     def list_backfills(
         limit: Limit = 50, cursor: Cursor = None, endpoint: EndpointFilter = None, state: _State = None
     ) -> Response:
-        """How many of its blocks each has read and how fast, and what waits in its endpoint's lane. They are
-        remembered for 30 days. One that gives no sign of life for 10 s is stopped: it was told to, or killed, and
-        the same command goes on with it."""
+        """Progress of each backfill, for 30 days. A backfill without a heartbeat for 10 s is stopped; the command
+        that started it continues it."""
         found, following = backfills.page(client, Wanted(endpoint, state), _position(cursor), limit)
-        return listed([each.public() for each in found], following)
+        return page_response([each.public() for each in found], following)
 
     return router
 

@@ -1,4 +1,4 @@
-"""The API's token: the given one, else one that is made at first start and kept where only its owner reads it."""
+"""The API's token: from the settings, else generated at the first start and stored with mode 600."""
 
 import os
 import secrets
@@ -12,12 +12,12 @@ _BYTES = 24
 
 
 def read(config: Config) -> str | None:
-    """The token that a farm with these settings goes by; None where none has been made yet."""
-    return config.api_token or kept(config.state_dir)
+    """Return the token of a farm with these settings, None if none has been created yet."""
+    return config.api_token or load(config.state_dir)
 
 
-def kept(state_dir: Path) -> str | None:
-    """The one that was made for this state directory, if one was."""
+def load(state_dir: Path) -> str | None:
+    """Return the token stored in a state directory, None if there is none."""
     file = state_dir / _FILE
     try:
         return api_token(file.read_text("ascii").strip())
@@ -29,15 +29,15 @@ def kept(state_dir: Path) -> str | None:
         raise OperatorError(f"{file} holds no token; remove it, and start makes another") from error
 
 
-def read_or_make(config: Config) -> str:
-    """As `read`; one is made where there is none. Of two farms that make one at once, both go by the first."""
+def load_or_create(config: Config) -> str:
+    """Return the token; create one if there is none. Two farms that create one at once both use the first."""
     while (token := read(config)) is None:
-        _make(config.state_dir / _FILE)
+        _create(config.state_dir / _FILE)
     return token
 
 
-def _make(file: Path) -> None:
-    """Written elsewhere first, so that whoever reads it finds all of it or nothing."""
+def _create(file: Path) -> None:
+    """Write the file in one step: readers find all of it, or nothing."""
     draft = file.with_name(f"{_FILE}.{os.getpid()}")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

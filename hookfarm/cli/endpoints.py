@@ -11,7 +11,6 @@ from typing import Any
 import click
 import redis
 
-from hookfarm.api import views
 from hookfarm.cli.endpoint_options import (
     changed_fields,
     endpoint_id_argument,
@@ -33,6 +32,7 @@ from hookfarm.cli.options import connected, json_option, redis_options, settings
 from hookfarm.cli.output import columns, print_json, progress_bar, track
 from hookfarm.config import Config
 from hookfarm.deliveries import windows
+from hookfarm.deliveries.endpoint_view import endpoint_views
 from hookfarm.errors import InvalidInput
 from hookfarm.http_client.connections import tls_context
 from hookfarm.records import Endpoint, Subscription
@@ -130,7 +130,7 @@ def show(endpoint_id: str, as_json: bool, config_file: Path | None, **options: A
     Example: hookfarm endpoints show ep_…
     """
     with connected(settings(config_file, **options)) as client:
-        [view] = views.endpoints(client, [listing.get(client, endpoint_id)])
+        [view] = endpoint_views(client, [listing.get(client, endpoint_id)])
         [window] = windows.read(client, [endpoint_id])
     if as_json:
         merged = {**view, "window": {**view["window"], **window.public()}}

@@ -41,7 +41,7 @@ def request_heads(pipe: AnyPipeline, chain_id: int) -> None:
 def chain_status(
     report: ChainReport, heads: Sequence[bytes | None], service_reason: str, now: float
 ) -> ChainStatus:
-    """Return the state of one chain. `service_reason` tells why its ingestor as a whole is not ready."""
+    """Return the state of one chain. `service_reason` is why its ingestor as a whole is not ready."""
     safe, finalized = (None if number is None else int(number) for number in heads)
     reason = report.get("reason") or service_reason
     found = {

@@ -65,7 +65,7 @@ class DeliveryStats(TypedDict):
     since_start: Latencies
 
 
-class EndpointCounts(TypedDict):
+class EndpointTotals(TypedDict):
     total: int
     enabled: int
     circuit_open: int
@@ -82,7 +82,7 @@ class Snapshot(TypedDict):
     queue: QueueDepths
     backfills: Annotated[list[BackfillStatus], "Unfinished ones among the ten with the newest heartbeat."]
     delivery: DeliveryStats
-    endpoints: EndpointCounts
+    endpoints: EndpointTotals
 
 
 def take_snapshot(client: Client) -> Snapshot:

@@ -26,9 +26,9 @@ def api(redis_server: RedisServer) -> Iterator[Api]:
 @pytest.mark.parametrize("token", [None, "wrong", TOKEN[:-1], f"{TOKEN}x", "ä"])
 def test_without_the_token_nothing_under_v1_is_answered(api: Api, token: str | None) -> None:
     for method, path in (("GET", "/v1/endpoints"), ("POST", "/v1/dead-letters/purge"), ("GET", "/v1/stats")):
-        said = api.ask(method, path, token=None, headers={"Authorization": f"Bearer {token}"} if token else {})
-        assert refused(said, 401) == "None"
-        assert said.headers["www-authenticate"] == "Bearer"
+        reply = api.ask(method, path, token=None, headers={"Authorization": f"Bearer {token}"} if token else {})
+        assert refused(reply, 401) == "None"
+        assert reply.headers["www-authenticate"] == "Bearer"
     assert api.ask("GET", "/livez", token=None).status == 200
 
 
@@ -49,8 +49,8 @@ def test_where_it_listens_on_every_address_it_may_be_called_by_any(redis_server:
 def test_no_page_of_another_site_is_let_in(api: Api) -> None:
     origin = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
     for method in ("GET", "OPTIONS"):
-        said = api.ask(method, "/v1/endpoints", headers=origin)
-        assert not [name for name in said.headers if name.startswith("access-control-")]
+        reply = api.ask(method, "/v1/endpoints", headers=origin)
+        assert not [name for name in reply.headers if name.startswith("access-control-")]
 
 
 @pytest.mark.parametrize(
@@ -101,17 +101,17 @@ def test_without_redis_everything_under_v1_says_so_and_goes_on_when_it_is_back(
 ) -> None:
     redis_server.kill()
     for path in ("/v1/endpoints", "/v1/deliveries", "/v1/dead-letters?reason=x", "/v1/chains", "/v1/stats"):
-        said = api.ask("GET", path)
-        refused(said, 503)
-        assert said.headers["retry-after"] == "2", path
+        reply = api.ask("GET", path)
+        refused(reply, 503)
+        assert reply.headers["retry-after"] == "2", path
     redis_server.start()
     assert api.ask("GET", "/v1/endpoints").status == 200
 
 
 def test_a_method_that_a_path_has_not_is_answered_with_those_that_it_has(api: Api) -> None:
-    said = api.ask("PUT", "/v1/endpoints/ep_1")
-    refused(said, 405)
-    assert said.headers["allow"] == "DELETE, GET, PATCH"
+    reply = api.ask("PUT", "/v1/endpoints/ep_1")
+    refused(reply, 405)
+    assert reply.headers["allow"] == "DELETE, GET, PATCH"
 
 
 def settings(state_dir: Path, **environment: str) -> Any:
@@ -121,24 +121,26 @@ def settings(state_dir: Path, **environment: str) -> Any:
 def test_a_token_is_made_once_and_kept_for_its_owner_alone(tmp_path: Path) -> None:
     given = settings(tmp_path / "state")
     assert token_file.read(given) is None
-    made = token_file.read_or_make(given)
+    made = token_file.load_or_create(given)
     assert len(made) >= 32
-    assert token_file.read_or_make(given) == token_file.read(given) == token_file.kept(tmp_path / "state") == made
+    assert (
+        token_file.load_or_create(given) == token_file.read(given) == token_file.load(tmp_path / "state") == made
+    )
     [file] = (tmp_path / "state").iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 def test_the_operators_token_comes_before_the_one_that_was_made(tmp_path: Path) -> None:
-    token_file.read_or_make(settings(tmp_path))
+    token_file.load_or_create(settings(tmp_path))
     given = settings(tmp_path, HOOKFARM_API_TOKEN="chosen-by-the-operator")
-    assert token_file.read_or_make(given) == "chosen-by-the-operator"
+    assert token_file.load_or_create(given) == "chosen-by-the-operator"
     assert "chosen-by" not in repr(given)
 
 
 def test_a_token_that_cannot_be_kept_or_read_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OperatorError, match=r"cannot (keep|read) .*api-token"):
-        token_file.read_or_make(settings(tmp_path / "file"))
+        token_file.load_or_create(settings(tmp_path / "file"))
     (tmp_path / "api-token").write_text("short")
     with pytest.raises(OperatorError, match="holds no token"):
-        token_file.read_or_make(settings(tmp_path))
+        token_file.load_or_create(settings(tmp_path))

@@ -14,7 +14,7 @@ from hookfarm.records import Endpoint
 from hookfarm.registry.listing import MOST_LOOKED_AT
 from hookfarm.registry.registry import Registry
 from hookfarm.store import keys
-from tests.support.api_process import Api, Said, pages, refused, running_api
+from tests.support.api_process import Api, ApiReply, pages, refused, running_api
 from tests.support.delivery import add_endpoint
 from tests.support.receivers import Receiver, Reply
 from tests.support.redis_server import RedisServer
@@ -30,7 +30,7 @@ def api(redis_server: RedisServer) -> Iterator[Api]:
         yield one
 
 
-def create(api: Api, key: str | None = None, **fields: Any) -> Said:
+def create(api: Api, key: str | None = None, **fields: Any) -> ApiReply:
     return api.ask("POST", "/v1/endpoints", {**NEW, **fields}, {"Idempotency-Key": key} if key else None)
 
 
@@ -116,14 +116,14 @@ def test_a_refused_creation_does_not_use_its_key_up(api: Api) -> None:
 
 
 def test_of_many_creations_at_once_under_one_key_one_makes_the_endpoint(api: Api) -> None:
-    answers: list[Said] = []
+    answers: list[ApiReply] = []
     threads = [threading.Thread(target=lambda: answers.append(create(api, key="k"))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert {said.status for said in answers} <= {201, 409}
-    assert len({said.json["id"] for said in answers if said.status == 201}) == 1
+    assert {reply.status for reply in answers} <= {201, 409}
+    assert len({reply.json["id"] for reply in answers if reply.status == 201}) == 1
     assert len(api.ask("GET", "/v1/endpoints").json["data"]) == 1
 
 
@@ -222,9 +222,9 @@ def test_a_test_sends_a_signed_sample_of_each_subscription_and_tells_the_reply(
     receiver.reply_with(*(2 * [Reply(418, body=b"short and stout")]))
     subscriptions = [{"chain_id": 1, "event": TRANSFER}, {"chain_id": 2}]
     made = create(api, url=receiver.url, subscriptions=subscriptions).json
-    said = api.ask("POST", f"/v1/endpoints/{made['id']}/test")
-    assert said.status == 200
-    replies = said.json["data"]
+    reply = api.ask("POST", f"/v1/endpoints/{made['id']}/test")
+    assert reply.status == 200
+    replies = reply.json["data"]
     assert [reply["subscription"] for reply in replies] == [one["id"] for one in made["subscriptions"]]
     assert {(reply["status"], reply["detail"], reply["delivered"]) for reply in replies} == {
         (418, "short and stout", False)

@@ -77,7 +77,7 @@ def test_a_head_of_the_branch_that_was_left_confirms_nothing_on_the_new_one(chai
 def test_a_head_that_was_noted_before_its_branch_was_left_confirms_nothing_on_the_new_one(
     chain: Reorganised,
 ) -> None:
-    """It was the head once, and counts only when all that was published until then is handed off."""
+    """It was the head once, and counts only when all that was published until then is enqueued."""
     chain.grow(9, 15)
     before = chain.read()
     assert chain.confirm() == 0

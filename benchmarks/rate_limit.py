@@ -1,0 +1,109 @@
+"""How exactly an endpoint gets its `rate_limit_per_second`.
+
+    python benchmarks/rate_limit.py [--rates 20,200] [--seconds 17] [--workers 10] [--json FILE|-] [--insist]
+
+Each endpoint has a backlog and a receiver that notes arrivals. The webhooks of every 10 s between the first and
+the last arrival are counted; the fewest and the most are given as shares of what the rate allows in 10 s. All
+rates run at once.
+
+Exit code 1 if one is off by more than 10 %: on a machine that is too slow or too busy it will be.
+"""
+
+import argparse
+import contextlib
+import sys
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import replace
+
+from support import program, report
+from support.environment import directory
+from support.farm import delivery_farm
+from support.limits import Figures
+from support.receivers import Recorder, running_recorder
+from support.redis_server import running_redis
+from support.waiting import until
+from support.webhooks import Enqueuer, add_endpoint
+
+from hookfarm.records import Endpoint
+from hookfarm.registry.registry import Registry, new_secret
+
+WINDOW_SECONDS = 10.0
+TOLERANCE = 0.1
+SPARE = 1.5
+"""Jobs queued, as a multiple of what is due in the time measured: the backlog never runs out."""
+
+
+def main() -> int:
+    options = _options()
+    result = program.begin("rate_limit", options, program.knobs(options))
+    rates = {f"{rate}_per_second": figures for rate, figures in _measure(options).items()}
+    for name, figures in rates.items():
+        report.print_numbers(f"shares of the rate over any {WINDOW_SECONDS:g} s, {name}", figures)
+    report.write_json(options.json, {**result, "rates": rates})
+    is_exact = all(
+        figures["fewest"] >= 1 - TOLERANCE and figures["most"] <= 1 + TOLERANCE for figures in rates.values()
+    )
+    return 0 if is_exact else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = program.parser(__doc__)
+    parser.add_argument("--rates", type=_numbers, default=[20, 200], help="per second, separated by commas")
+    parser.add_argument("--seconds", type=float, default=17, help="from the first arrival to the last")
+    parser.add_argument("--workers", type=int, default=10)
+    options = parser.parse_args()
+    if options.seconds <= WINDOW_SECONDS:
+        parser.error(f"--seconds: {options.seconds:g} is too short; more than {WINDOW_SECONDS:g}")
+    return options
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def _measure(options: argparse.Namespace) -> dict[int, Figures]:
+    secret = new_secret()
+    with contextlib.ExitStack() as stack:
+        place = stack.enter_context(directory())
+        server = stack.enter_context(running_redis(place / "redis"))
+        recorders: dict[int, Recorder] = {}
+        for rate in options.rates:
+            recorders[rate] = stack.enter_context(running_recorder(secret, place / f"recorder-{rate}"))
+            endpoint = add_endpoint(server.client, recorders[rate].url, secret)
+            limited = replace(endpoint, rate_limit_per_second=rate)
+            Registry(server.client).update(limited)
+            _fill(server.url, limited, int(SPARE * rate * options.seconds))
+        farm = stack.enter_context(delivery_farm(place, server, options.workers))
+
+        def is_over() -> bool:
+            farm.check_alive()
+            return all(recorder.requests() >= rate * options.seconds for rate, recorder in recorders.items())
+
+        until(is_over, "the last arrival", within_seconds=10 * options.seconds)
+        return {rate: _shares(rate, recorder.arrivals()) for rate, recorder in recorders.items()}
+
+
+def _fill(url: str, endpoint: Endpoint, jobs: int) -> None:
+    enqueuer = Enqueuer(url, endpoint)
+    enqueuer.enqueue(enqueuer.prepare(jobs))
+    enqueuer.close()
+
+
+def _shares(rate: int, arrivals: dict[str, int]) -> Figures:
+    came = sorted(at / 1e9 for at in arrivals.values())
+    fewest, most = _fewest_and_most(came)
+    due = rate * WINDOW_SECONDS
+    return {"fewest": round(fewest / due, 4), "most": round(most / due, 4), "webhooks": len(came)}
+
+
+def _fewest_and_most(came: Sequence[float]) -> tuple[int, int]:
+    """In any WINDOW_SECONDS between the first and the last arrival; `came` ascends."""
+    starts = [at for at in came if at + WINDOW_SECONDS <= came[-1]]
+    most = max(bisect_right(came, at + WINDOW_SECONDS) - bisect_left(came, at) for at in starts)
+    fewest = min(bisect_left(came, at + WINDOW_SECONDS) - bisect_right(came, at) for at in starts)
+    return fewest, most
+
+
+if __name__ == "__main__":
+    sys.exit(main())
