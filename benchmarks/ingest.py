@@ -45,7 +45,7 @@ from hookfarm.event_ingestor.rollback import next_step
 from hookfarm.event_ingestor.store import Store
 from hookfarm.event_stream import Checkpoint
 from hookfarm.farm.child import Child
-from hookfarm.farm.scoreboard import Board
+from hookfarm.farm.scoreboard import Scoreboard
 from hookfarm.store import keys
 from hookfarm.store.clients import async_client
 
@@ -101,7 +101,7 @@ def _best(title: str, runs: list[Run]) -> Run:
 async def _ready_publisher(url: str, verify: str) -> AsyncIterator[IngestEnvironment]:
     with directory() as place, running_redis(place / "redis") as server:
         log = logs.get(keys.EVENT_INGESTOR)
-        child = Child(keys.EVENT_INGESTOR, 0, Board({keys.EVENT_INGESTOR: 1}))
+        child = Child(keys.EVENT_INGESTOR, 0, Scoreboard({keys.EVENT_INGESTOR: 1}))
         gauges, condition = Gauges(child.slot, CHAIN_ID), Condition(child, CHAIN_ID, log)
         [profile] = NodePool([url]).all
         async with async_client(server.url) as client:

@@ -43,7 +43,7 @@ class Outage:
         self._log = log
         self._booting = booting
         self._clock = clock
-        # Seeded anew, or processes forked from one parent would all come back at the same moments.
+        # Seeded anew, or processes forked from one parent would all retry at the same time.
         self._chance = chance or random.Random().random
         self._fields = fields
         self._down: dict[str, _Down] = {}

@@ -39,12 +39,11 @@ from hookfarm.cli.status_output import BACKFILL_HEADINGS, backfill_row
 from hookfarm.config import ChainConfig, Config
 from hookfarm.errors import InvalidInput, OperatorError
 from hookfarm.event_stream import Checkpoint
+from hookfarm.farm.async_child import cancel_on
 from hookfarm.registry.registry import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import async_client
 
-STOP_AGAIN_SECONDS = 0.8
-"""Cancellation can get lost: before Python 3.12 `asyncio.wait_for`, which redis-py uses, may swallow it."""
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _MAX_BLOCK = 2**53
 LINE_SECONDS = 5.0
@@ -181,12 +180,7 @@ async def _run(
         work, stopping = asyncio.create_task(run.run()), asyncio.Event()
         for number in _STOPPING:
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-        stop = asyncio.create_task(stopping.wait())
-        await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
-        while not work.done():
-            work.cancel()
-            await asyncio.wait([work], timeout=STOP_AGAIN_SECONDS)
+        await cancel_on(stopping, work)
     if not work.cancelled():
         work.result()
     return not work.cancelled(), run.progress()

@@ -14,8 +14,9 @@ from hookfarm.event_ingestor.finality_heads import FinalityHeads
 from hookfarm.event_ingestor.ingestor import Ingestor
 from hookfarm.event_ingestor.publisher import Publisher
 from hookfarm.event_ingestor.store import Store
+from hookfarm.farm.async_child import cancel_on, heartbeat, stop_event
 from hookfarm.farm.child import Child
-from hookfarm.farm.scoreboard import Slot, State
+from hookfarm.farm.scoreboard import State
 from hookfarm.store import clients
 from hookfarm.store.keys import EVENT_INGESTOR
 
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMITS = Limits()
 HEARTBEAT_SECONDS = 0.5
-HEARTBEAT_PROMISE_SECONDS = 1.2
-STOP_AGAIN_SECONDS = 0.8
-"""A cancellation can get lost: before Python 3.12 `asyncio.wait_for`, which redis-py uses, may swallow it."""
+HEARTBEAT_WITHIN_SECONDS = 1.2
 
 
 async def live(
@@ -39,27 +38,12 @@ async def live(
 ) -> None:
     """Runs the chain's ingestor until `child` is told to stop."""
     work = asyncio.create_task(_ingest(child, chain, redis_url, from_block, limits, spans))
-    heartbeat = asyncio.create_task(_beat(child.slot))
-    try:
-        await _until_told_to_stop(child, work)
-        while not work.done():
-            work.cancel()
-            await asyncio.wait([work], timeout=STOP_AGAIN_SECONDS)
-    finally:
-        heartbeat.cancel()
+    with stop_event(child) as stop:
+        async with heartbeat(child, HEARTBEAT_SECONDS, HEARTBEAT_WITHIN_SECONDS):
+            await cancel_on(stop, work)
     if not work.cancelled():
         work.result()
     child.slot.state = State.QUIET
-
-
-async def _until_told_to_stop(child: Child, work: "asyncio.Task[None]") -> None:
-    """Waits for the word to stop, or for the end of `work`."""
-    loop, told = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(child.stop_fd, told.set)
-    waiting = asyncio.create_task(told.wait())
-    await asyncio.wait([work, waiting], return_when=asyncio.FIRST_COMPLETED)
-    loop.remove_reader(child.stop_fd)
-    waiting.cancel()
 
 
 async def _ingest(
@@ -75,9 +59,3 @@ async def _ingest(
         publisher = Publisher(prover, chain.chain_id, from_block, store, condition, gauges, log, spans)
         finality_heads = FinalityHeads(chain.chain_id, store, log)
         await Ingestor(connector, publisher, condition, finality_heads).run(limits.boot_seconds)
-
-
-async def _beat(slot: Slot) -> None:
-    while True:
-        slot.promise(HEARTBEAT_PROMISE_SECONDS)
-        await asyncio.sleep(HEARTBEAT_SECONDS)

@@ -13,7 +13,7 @@ from typing import Literal
 
 from hookfarm.chain.node_pool import FAILURE_KINDS, NodeProfile
 from hookfarm.errors import WrongChain
-from hookfarm.farm.scoreboard import COUNTERS, NOTE_BYTES, Slot
+from hookfarm.farm.scoreboard import COUNTERS, LABEL_BYTES, Slot
 from hookfarm.security import redaction
 
 NODES = 8
@@ -48,7 +48,7 @@ ACTIVE = COOLDOWN_UNTIL_MS + NODES
 assert ACTIVE < COUNTERS
 
 _ORIGIN_CHARACTERS = 64
-_ERROR_CHARACTERS = NOTE_BYTES // NODES - _ORIGIN_CHARACTERS
+_ERROR_CHARACTERS = LABEL_BYTES // NODES - _ORIGIN_CHARACTERS
 _ERRORS_FROM = NODES * _ORIGIN_CHARACTERS
 
 
@@ -83,12 +83,12 @@ def failed_call(node: int, failure: str) -> int:
 
 def origins(slot: Slot) -> list[str]:
     """Of the nodes that are watched, by place."""
-    return _fields(slot.note[:_ERRORS_FROM].ljust(_ERRORS_FROM), _ORIGIN_CHARACTERS)
+    return _fields(slot.label[:_ERRORS_FROM].ljust(_ERRORS_FROM), _ORIGIN_CHARACTERS)
 
 
 def seen(slot: Slot) -> list[Seen]:
     """All of them, by place."""
-    errors = [slot.note[start : start + _ERROR_CHARACTERS].strip() for start in _error_places()]
+    errors = [slot.label[start : start + _ERROR_CHARACTERS].strip() for start in _error_places()]
     return [
         Seen(
             origin,
@@ -121,7 +121,7 @@ class Nodes:
         if origins(self._slot) != shown:
             for index in range(CALLS, ACTIVE):
                 self._slot.set_counter(index, 0)
-            self._slot.note = "".join(origin.ljust(_ORIGIN_CHARACTERS) for origin in shown)
+            self._slot.label = "".join(origin.ljust(_ORIGIN_CHARACTERS) for origin in shown)
         for index in range(COOLDOWN_UNTIL_MS, ACTIVE + 1):
             self._slot.set_counter(index, 0)
         for profile in pool:
@@ -158,13 +158,13 @@ class Nodes:
         self._slot.add(failed_call(node, failure))
 
     def _write_error(self, place: int, error: str) -> None:
-        note, start = self._slot.note.ljust(NOTE_BYTES), list(_error_places())[place]
+        note, start = self._slot.label.ljust(LABEL_BYTES), list(_error_places())[place]
         field = error[:_ERROR_CHARACTERS].ljust(_ERROR_CHARACTERS)
-        self._slot.note = note[:start] + field + note[start + _ERROR_CHARACTERS :]
+        self._slot.label = note[:start] + field + note[start + _ERROR_CHARACTERS :]
 
 
 def _error_places() -> range:
-    return range(_ERRORS_FROM, NOTE_BYTES, _ERROR_CHARACTERS)
+    return range(_ERRORS_FROM, LABEL_BYTES, _ERROR_CHARACTERS)
 
 
 def _fields(text: str, width: int) -> list[str]:

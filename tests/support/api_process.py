@@ -15,7 +15,7 @@ from hookfarm.api import process as api
 from hookfarm.api.context import Settings
 from hookfarm.config import Address
 from hookfarm.farm.child import Child
-from hookfarm.farm.scoreboard import Board, State
+from hookfarm.farm.scoreboard import Scoreboard, State
 from hookfarm.farm.spawn import fork, run_child
 from hookfarm.store import keys
 from tests.support.delivery import LOOPBACK
@@ -42,14 +42,14 @@ class Api:
     """A running API; it answers once it is `up`."""
 
     def __init__(self, settings: Settings, address: Address) -> None:
-        self._board = Board({api.SERVICE: 1})
-        self.slot = self._board.slots(api.SERVICE)[0]
-        self.slot.occupy(20)
+        self._scoreboard = Scoreboard({api.SERVICE: 1})
+        self.slot = self._scoreboard.slots(api.SERVICE)[0]
+        self.slot.on_fork(20)
         self._pid = fork(lambda: self._live(settings, address))
-        self.slot.occupied_by(self._pid)
+        self.slot.on_forked(self._pid)
 
     def _live(self, settings: Settings, address: Address) -> int:
-        child = Child(api.SERVICE, 0, self._board)
+        child = Child(api.SERVICE, 0, self._scoreboard)
         return run_child(child, api.prepare, -1, lambda c: api.run(c, address, settings))
 
     @property

@@ -7,7 +7,7 @@ import pytest
 
 from hookfarm import logs
 from hookfarm.farm.child import Child
-from hookfarm.farm.scoreboard import Board, State
+from hookfarm.farm.scoreboard import Scoreboard, State
 from hookfarm.outage import FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS, Outage
 
 BOOTING, UP, STALLED = State.BOOTING, State.UP, State.STALLED
@@ -20,7 +20,7 @@ class Bench:
     def __init__(self) -> None:
         self.stream = io.StringIO()
         logs.configure(stream=self.stream)
-        self.child = Child(SERVICE, 0, Board({SERVICE: 1}))
+        self.child = Child(SERVICE, 0, Scoreboard({SERVICE: 1}))
         self.child.slot.state = BOOTING
         self.now = 100.0
         self.reasons_read = 0

@@ -12,13 +12,13 @@ from hookfarm.store import keys
 
 @dataclass(frozen=True)
 class ServiceLine:
-    """One service. `why`: why it is not ready. `silent`: age of its status in seconds, if that is too old."""
+    """One service. `reason`: why it is not ready. `silent`: age of its status in seconds, if that is too old."""
 
     name: str
     ready: bool
     up: int
     workers: int
-    why: str
+    reason: str
     silent: float | None = None
 
     @property

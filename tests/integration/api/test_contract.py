@@ -15,7 +15,7 @@ from hookfarm.chain.node_pool import NodePool
 from hookfarm.errors import ChainUnavailable
 from hookfarm.event_ingestor import status
 from hookfarm.event_ingestor.counters import Gauges
-from hookfarm.farm.scoreboard import Board, State
+from hookfarm.farm.scoreboard import Scoreboard, State
 from hookfarm.records import Endpoint
 from hookfarm.registry.registry import Registry
 from hookfarm.status import readiness
@@ -58,7 +58,7 @@ def api(redis_server: RedisServer) -> Any:
 
 def chain_report() -> status.ChainReport:
     """The report of an ingestor that catches up with a chain, one of whose nodes has failed."""
-    [slot] = Board({keys.EVENT_INGESTOR: 1}).slots(keys.EVENT_INGESTOR)
+    [slot] = Scoreboard({keys.EVENT_INGESTOR: 1}).slots(keys.EVENT_INGESTOR)
     slot.state = State.UP
     numbers, watched = Gauges(slot, 7), NodePool(["wss://one.example", "https://two.example"]).all
     numbers.nodes.watch(watched)

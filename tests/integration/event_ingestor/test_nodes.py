@@ -9,7 +9,7 @@ from hookfarm.chain.timing import Limits
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.errors import WrongChain
 from hookfarm.event_ingestor import status
-from hookfarm.farm.scoreboard import TEXT_BYTES
+from hookfarm.farm.scoreboard import REASON_BYTES
 from hookfarm.store import keys
 from tests.support.ingestor import (
     CHAIN,
@@ -250,7 +250,7 @@ def test_another_genesis_is_refused_and_named(
         assert isinstance(ingestor.error, WrongChain)
         for part in (other.ws_url, keys.genesis(CHAIN), keys.checkpoint(CHAIN)):
             assert part in str(ingestor.error)
-        assert len(str(ingestor.error)) <= TEXT_BYTES, "the slot would cut it off"
+        assert len(str(ingestor.error)) <= REASON_BYTES, "the slot would cut it off"
 
 
 def test_another_chain_that_takes_the_place_of_the_node_stalls_it(

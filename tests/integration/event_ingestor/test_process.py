@@ -12,7 +12,7 @@ from hookfarm.config import ChainConfig
 from hookfarm.errors import HookfarmError
 from hookfarm.event_ingestor import counters, process
 from hookfarm.farm.child import Child
-from hookfarm.farm.scoreboard import Board, Slot, State
+from hookfarm.farm.scoreboard import Scoreboard, Slot, State
 from hookfarm.store import keys
 from hookfarm.store.keys import EVENT_INGESTOR
 from tests.support.anvil import Anvil, deploy_emitter, emit_transfer, running_anvil
@@ -24,8 +24,8 @@ RECIPIENT = "0x" + "ab" * 20
 REFUSED = 3
 
 
-def _be_a_child(board: Board, chain: ChainConfig, redis_url: str) -> None:
-    child = Child(EVENT_INGESTOR, 0, board)
+def _be_a_child(scoreboard: Scoreboard, chain: ChainConfig, redis_url: str) -> None:
+    child = Child(EVENT_INGESTOR, 0, scoreboard)
     child.handle_signals()
     try:
         process.prepare()
@@ -37,11 +37,11 @@ def _be_a_child(board: Board, chain: ChainConfig, redis_url: str) -> None:
 
 class Forked:
     def __init__(self, chain: ChainConfig, redis_url: str) -> None:
-        board = Board({EVENT_INGESTOR: 1})
-        self.slot: Slot = board.slots(EVENT_INGESTOR)[0]
+        scoreboard = Scoreboard({EVENT_INGESTOR: 1})
+        self.slot: Slot = scoreboard.slots(EVENT_INGESTOR)[0]
         self.slot.state = State.BOOTING
         context = multiprocessing.get_context("fork")
-        self.process = context.Process(target=_be_a_child, args=(board, chain, redis_url))
+        self.process = context.Process(target=_be_a_child, args=(scoreboard, chain, redis_url))
 
     def wait_until_up(self) -> None:
         eventually(lambda: self.slot.state == State.UP, within=15, what="the ingestor coming up")

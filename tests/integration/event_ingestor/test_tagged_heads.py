@@ -14,7 +14,7 @@ from hookfarm.event_ingestor.finality_heads import FinalityHeads
 from hookfarm.event_ingestor.store import Store
 from hookfarm.event_stream import StreamBlock
 from hookfarm.farm.child import Child
-from hookfarm.farm.scoreboard import Board
+from hookfarm.farm.scoreboard import Scoreboard
 from hookfarm.store.clients import async_client
 from hookfarm.store.keys import EVENT_INGESTOR
 from tests.support.ingestor import CHAIN, Published
@@ -49,7 +49,7 @@ def tell(devchain: RunningDevchain, redis_url: str, meanwhile: Callable[[], obje
         finally:
             await node.close()
 
-    with contextlib.closing(Child(EVENT_INGESTOR, 0, Board({EVENT_INGESTOR: 1}))) as child:
+    with contextlib.closing(Child(EVENT_INGESTOR, 0, Scoreboard({EVENT_INGESTOR: 1}))) as child:
         asyncio.run(run(Condition(child, CHAIN, log)))
 
 

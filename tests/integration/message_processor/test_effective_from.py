@@ -15,7 +15,7 @@ from hookfarm import event_stream
 from hookfarm.event_stream import Checkpoint, StreamBlock, StreamReader
 from hookfarm.event_stream.event_json import encode_events
 from hookfarm.farm.child import Child
-from hookfarm.farm.scoreboard import Board
+from hookfarm.farm.scoreboard import Scoreboard
 from hookfarm.message_processor.processor import Processor
 from hookfarm.records import Endpoint, Event, Subscription
 from hookfarm.registry.registry import Registry
@@ -162,8 +162,8 @@ def test_every_change_under_load_keeps_its_word_while_processors_stop_and_die(
 
 def test_what_is_taken_over_from_the_dead_is_matched_by_the_newest_form(client: Any, redis_url: str) -> None:
     """It may have been published after the last look at the registry, in a long pass."""
-    board = Board({keys.MESSAGE_PROCESSOR: 1})
-    child = Child(keys.MESSAGE_PROCESSOR, 0, board)
+    scoreboard = Scoreboard({keys.MESSAGE_PROCESSOR: 1})
+    child = Child(keys.MESSAGE_PROCESSOR, 0, scoreboard)
     registry, publisher = Registry(client), Publisher(redis_url)
     registry.update(form(0))
     processor = Processor(child, redis_url, (CHAIN,), "living")

@@ -11,7 +11,7 @@ import redis
 
 from hookfarm import logs
 from hookfarm.farm.child import Child
-from hookfarm.farm.scoreboard import Board, State
+from hookfarm.farm.scoreboard import Scoreboard, State
 from hookfarm.message_processor import process, telemetry
 from hookfarm.records import Endpoint, Subscription
 from hookfarm.registry.registry import Registry
@@ -25,15 +25,15 @@ TOKEN = "0x" + "a0" * 20
 
 
 class Processors:
-    """Forked processors and the board they report to; all gone when the test is over."""
+    """Forked processors and the scoreboard they report to; all gone when the test is over."""
 
     def __init__(self, url: str, size: int = 4) -> None:
-        self.board = Board({keys.MESSAGE_PROCESSOR: size})
+        self.scoreboard = Scoreboard({keys.MESSAGE_PROCESSOR: size})
         self._url = url
         self._pids: dict[int, int] = {}
 
     def start(self, index: int = 0, chains: tuple[int, ...] = (), consumer: str = "") -> None:
-        self.board.slots(keys.MESSAGE_PROCESSOR)[index].state = State.BOOTING
+        self.scoreboard.slots(keys.MESSAGE_PROCESSOR)[index].state = State.BOOTING
         pid = os.fork()
         if not pid:
             self._live(index, chains, consumer or f"consumer-{index}")
@@ -47,7 +47,7 @@ class Processors:
         code = 1
         try:
             logs.configure("error")
-            child = Child(keys.MESSAGE_PROCESSOR, index, self.board)
+            child = Child(keys.MESSAGE_PROCESSOR, index, self.scoreboard)
             child.handle_signals()
             process.prepare()
             process.run(child, self._url, chains, consumer)
@@ -56,13 +56,13 @@ class Processors:
             os._exit(code)
 
     def state(self, index: int = 0) -> State:
-        return self.board.slots(keys.MESSAGE_PROCESSOR)[index].state
+        return self.scoreboard.slots(keys.MESSAGE_PROCESSOR)[index].state
 
     def reason(self, index: int = 0) -> str:
-        return self.board.slots(keys.MESSAGE_PROCESSOR)[index].reason
+        return self.scoreboard.slots(keys.MESSAGE_PROCESSOR)[index].reason
 
     def counter(self, gauge: int) -> int:
-        return sum(slot.counter(gauge) for slot in self.board.slots(keys.MESSAGE_PROCESSOR))
+        return sum(slot.counter(gauge) for slot in self.scoreboard.slots(keys.MESSAGE_PROCESSOR))
 
     def expect(self, gauge: int, total: int) -> None:
         """The number is written just after Redis has answered."""
@@ -391,7 +391,7 @@ def test_a_flushed_server_gets_its_groups_again(client: redis.Redis, processors:
 
 def test_the_heartbeat_is_kept_while_there_is_nothing_to_do(client: redis.Redis, processors: Processors) -> None:
     processors.start_and_wait(chains=(1,))
-    [slot, *_] = processors.board.slots(keys.MESSAGE_PROCESSOR)
+    [slot, *_] = processors.scoreboard.slots(keys.MESSAGE_PROCESSOR)
     for _ in range(3):
         fresh = slot.seconds_late()
         assert fresh < 0

@@ -1,7 +1,7 @@
 from hookfarm import logs
 from hookfarm.event_ingestor.condition import Condition
 from hookfarm.farm.child import Child
-from hookfarm.farm.scoreboard import Board, State
+from hookfarm.farm.scoreboard import Scoreboard, State
 from hookfarm.store.keys import EVENT_INGESTOR
 
 BOOTING, UP, STALLED = State.BOOTING, State.UP, State.STALLED
@@ -18,7 +18,7 @@ class FakeLog(logs.FieldLogger):
 
 class Setting:
     def __init__(self) -> None:
-        self.child = Child(EVENT_INGESTOR, 0, Board({EVENT_INGESTOR: 1}))
+        self.child = Child(EVENT_INGESTOR, 0, Scoreboard({EVENT_INGESTOR: 1}))
         self.child.slot.state = State.BOOTING
         self.log = FakeLog()
         self.now = 100.0

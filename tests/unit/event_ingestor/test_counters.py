@@ -1,12 +1,12 @@
 from hookfarm.chain.block import Head
 from hookfarm.event_ingestor import counters
 from hookfarm.event_ingestor.counters import Gauges
-from hookfarm.farm.scoreboard import Board
+from hookfarm.farm.scoreboard import Scoreboard
 from tests.unit.chain.samples import header
 
 
 def test_the_slot_shows_every_number_at_its_place() -> None:
-    [slot] = Board({"event_ingestor": 1}).slots("event_ingestor")
+    [slot] = Scoreboard({"event_ingestor": 1}).slots("event_ingestor")
     numbers = Gauges(slot, 137, clock=lambda: 1_700_000_000.25)
     numbers.requested()
     numbers.requested()
@@ -45,7 +45,7 @@ def test_the_places_are_those_that_readers_know() -> None:
 
 
 def test_requests_per_block_are_those_of_the_last_blocks_at_the_tip() -> None:
-    [slot] = Board({"event_ingestor": 1}).slots("event_ingestor")
+    [slot] = Scoreboard({"event_ingestor": 1}).slots("event_ingestor")
     numbers = Gauges(slot, 137)
     for number in range(100, 200):
         for _ in range(2 if number % 2 else 3):

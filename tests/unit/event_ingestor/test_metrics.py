@@ -8,7 +8,7 @@ from hookfarm.chain.block import Head
 from hookfarm.chain.node_pool import NodePool, NodeProfile
 from hookfarm.event_ingestor import metrics, node_telemetry
 from hookfarm.event_ingestor.counters import Gauges
-from hookfarm.farm.scoreboard import Board, Slot, State
+from hookfarm.farm.scoreboard import Scoreboard, Slot, State
 from hookfarm.metrics import Sample
 from tests.unit.chain.samples import header
 
@@ -18,8 +18,8 @@ URLS = ("wss://one.example/v2/canary", "https://user:canary@two.example:8545/?ke
 
 @pytest.fixture
 def slot() -> Slot:
-    [made] = Board({"event_ingestor": 1}).slots("event_ingestor")
-    made.occupied_by(1)
+    [made] = Scoreboard({"event_ingestor": 1}).slots("event_ingestor")
+    made.on_forked(1)
     made.state = State.UP
     return made
 

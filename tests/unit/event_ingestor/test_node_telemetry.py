@@ -10,7 +10,7 @@ from hookfarm.chain.node_pool import NodePool, NodeProfile
 from hookfarm.errors import ChainUnavailable, WrongChain
 from hookfarm.event_ingestor import metrics, node_telemetry, status
 from hookfarm.event_ingestor.counters import Gauges
-from hookfarm.farm.scoreboard import Board, Slot, State
+from hookfarm.farm.scoreboard import Scoreboard, Slot, State
 
 URLS = ("wss://one.example/v2/canary", "https://user:canary@two.example:8545/?key=canary", "ws://three.example")
 NOW = 1_700_000_000.0
@@ -48,7 +48,7 @@ class Setting:
 
 @pytest.fixture
 def setting() -> Setting:
-    [slot] = Board({"event_ingestor": 1}).slots("event_ingestor")
+    [slot] = Scoreboard({"event_ingestor": 1}).slots("event_ingestor")
     slot.state = State.UP
     return Setting(slot)
 
@@ -116,11 +116,11 @@ def test_requests_calls_and_errors_are_those_of_the_node(setting: Setting) -> No
 def test_nothing_secret_of_a_url_is_told(setting: Setting) -> None:
     setting.gauges.nodes.failed(setting.two, ChainUnavailable(f"{URLS[1]}: no answer in time"), 1.0)
     assert "canary" not in str(setting.told())
-    assert "canary" not in setting.slot.note
+    assert "canary" not in setting.slot.label
     assert setting.told()[1]["last_error"] == "no answer in time"
 
 
-@pytest.mark.parametrize("state", [State.BOOTING, State.QUIET, State.DUE])
+@pytest.mark.parametrize("state", [State.BOOTING, State.QUIET, State.BACKOFF])
 def test_what_a_process_used_that_is_gone_or_begins_is_not_in_use(setting: Setting, state: State) -> None:
     setting.gauges.nodes.in_use(setting.one)
     setting.slot.state = state

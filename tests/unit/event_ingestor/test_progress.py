@@ -2,13 +2,13 @@ from hookfarm.event_ingestor import counters
 from hookfarm.event_ingestor.counters import Gauges
 from hookfarm.event_ingestor.progress import FAR_BLOCKS, LINE_SECONDS, Progress
 from hookfarm.event_ingestor.status import report
-from hookfarm.farm.scoreboard import Board, State
+from hookfarm.farm.scoreboard import Scoreboard, State
 from tests.unit.event_ingestor.test_condition import FakeLog
 
 
 class Setting:
     def __init__(self) -> None:
-        [self.slot] = Board({"event_ingestor": 1}).slots("event_ingestor")
+        [self.slot] = Scoreboard({"event_ingestor": 1}).slots("event_ingestor")
         self.slot.state = State.UP
         self.log = FakeLog()
         self.now = 100.0
