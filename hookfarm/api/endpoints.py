@@ -13,11 +13,11 @@ from hookfarm.api.context import Context
 from hookfarm.api.openapi import described
 from hookfarm.api.requests import Boolean, Cursor, EndpointId, IfMatch, JsonObject, Limit
 from hookfarm.api.responses import Problem, cursor_parts, json_response, no_content, page_response
-from hookfarm.deliveries.endpoint_view import endpoint_views
+from hookfarm.deliveries.endpoint_stats import endpoint_views
 from hookfarm.errors import InvalidInput
 from hookfarm.records import Endpoint, parse_endpoint
 from hookfarm.registry import listing
-from hookfarm.registry.listing import Listed, Wanted
+from hookfarm.registry.listing import ListedEndpoint, ListingFilter
 from hookfarm.security import ssrf
 from hookfarm.security.vault import Vault
 
@@ -51,13 +51,13 @@ def _add_collection(router: APIRouter, context: Context, endpoints: "EndpointOpe
         cursor: Cursor = None,
         q: _Text = None,
         enabled: Boolean = None,
-        circuit: Literal["open", "closed"] | None = None,
+        circuit: Literal["closed", "open"] | None = None,
     ) -> Response:
         """A page may contain fewer than `limit` endpoints and still have a `next_cursor`: a filter reads 2,000
         endpoints at a time."""
         before = cursor_parts(cursor, int)
-        wanted = Wanted(q, enabled, None if circuit is None else circuit == "open")
-        found, following = listing.page(context.client, wanted, before[0] if before else None, limit)
+        where = ListingFilter(q, enabled, None if circuit is None else circuit == "open")
+        found, following = listing.page(context.client, where, before[0] if before else None, limit)
         return page_response(endpoint_views(context.client, found), None if following is None else [following])
 
     @router.post(
@@ -138,14 +138,14 @@ class EndpointOperations:
         self._client = context.client
         self._watched = {chain.chain_id for chain in context.settings.chains}
 
-    def find(self, endpoint_id: str) -> Listed:
+    def find(self, endpoint_id: str) -> ListedEndpoint:
         """Raises NotFound, or a Problem if the stored value is not an endpoint."""
         try:
             return listing.get(self._client, endpoint_id)
         except InvalidInput as error:
             raise Problem(409, f"The value stored under this id is not an endpoint: {error}") from error
 
-    def show(self, found: Listed, status: int = 200, **more: Any) -> Response:
+    def show(self, found: ListedEndpoint, status: int = 200, **more: Any) -> Response:
         [view] = endpoint_views(self._client, [found])
         location = {"Location": f"/v1/endpoints/{found.endpoint.id}"} if status == 201 else {}
         return json_response({**view, **more}, status, {"ETag": _etag(found.endpoint), **location})

@@ -23,6 +23,7 @@ Scripts read the same format by position; store/lua/shared/job.lua is the twin o
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ import orjson
 
 from hookfarm.errors import InvalidInput
 from hookfarm.store import keys
+from hookfarm.timestamps import format_seconds
 
 MAX_JOB_BYTES = 1024 * 1024
 MAX_RAW_BYTES = 4096
@@ -92,6 +94,14 @@ class ForeignElement:
     """An element of the list that no script of ours wrote: not a job until it is adopted."""
 
     raw: bytes
+
+
+def attempt_json(outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an attempt that a job remembers in the form of the API; fields that it lacks are null."""
+    return {
+        "at": format_seconds(outcome["at"]),
+        **{name: outcome.get(name) for name in ("duration_ms", "status", "error", "detail")},
+    }
 
 
 def encode(header: dict[str, Any], body: bytes) -> bytes:

@@ -8,8 +8,8 @@ import redis
 
 from hookfarm import delivery_queue
 from hookfarm.config import Config
-from hookfarm.deliveries import log
-from hookfarm.deliveries.log import Trimming
+from hookfarm.deliveries import trimming
+from hookfarm.deliveries.trimming import LogTrimmer
 from hookfarm.delivery_queue import Orphan, operational
 from hookfarm.event_ingestor.stalled_chains import EVERY_SECONDS as STALLS_SECONDS
 from hookfarm.event_ingestor.stalled_chains import Stalls
@@ -39,12 +39,12 @@ def keeper_config(
     always = (metrics, *_stalls(scoreboard))
     if keys.WEBHOOK_DELIVERY not in scoreboard.services:
         return KeeperConfig(url, tuple(services), always, wake, on_redis_result=on_redis_result)
-    trimming = Trimming(config.delivery_log_attempts, config.delivery_log_age)
+    trimmer = LogTrimmer(config.delivery_log_attempts, config.delivery_log_age)
     sweep = Sweep(scoreboard.slots(keys.WEBHOOK_DELIVERY), run, partial(_count_orphan, scoreboard))
     duties = (
         Duty("tick", TICK_SECONDS, delivery_queue.tick),
         Duty("sweep", SWEEP_SECONDS, sweep.perform),
-        Duty("trim log", log.TRIM_SECONDS, trimming.perform),
+        Duty("trim log", trimming.INTERVAL_SECONDS, trimmer.perform),
         Duty("deliver events", operational.INTERVAL_SECONDS, operational.deliver_events),
         *always,
     )

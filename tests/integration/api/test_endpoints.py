@@ -11,7 +11,7 @@ from standardwebhooks.webhooks import Webhook
 
 from hookfarm.config import ChainConfig
 from hookfarm.records import Endpoint
-from hookfarm.registry.listing import MOST_LOOKED_AT
+from hookfarm.registry.listing import MAX_SCANNED
 from hookfarm.registry.registry import Registry
 from hookfarm.store import keys
 from tests.support.api_process import Api, ApiReply, pages, refused, running_api
@@ -152,7 +152,7 @@ def test_lists_go_by_cursor_newest_first_while_endpoints_come_and_go(api: Api, r
 
 def test_a_filter_finds_the_one_of_many_a_bounded_look_at_a_time(api: Api, redis_server: RedisServer) -> None:
     with redis_server.client() as client:
-        many = [Endpoint(f"ep_{number}", f"{HOOK}{number}") for number in range(MOST_LOOKED_AT + 100)]
+        many = [Endpoint(f"ep_{number}", f"{HOOK}{number}") for number in range(MAX_SCANNED + 100)]
         many[10] = Endpoint("ep_10", f"{HOOK}NEEDLE", enabled=False, disabled_reason="x")
         client.hset(keys.ENDPOINTS, mapping={one.id: orjson.dumps(one.stored()) for one in many})
         client.zadd(keys.REGISTRY_CREATED, {one.id: 10**15 + number for number, one in enumerate(many)})
@@ -165,7 +165,7 @@ def test_open_circuits_are_found_at_once_however_many_endpoints_there_are(
     api: Api, redis_server: RedisServer
 ) -> None:
     with redis_server.client() as client:
-        names = [f"ep_{number}" for number in range(MOST_LOOKED_AT + 100)]
+        names = [f"ep_{number}" for number in range(MAX_SCANNED + 100)]
         stored = {
             name: orjson.dumps(Endpoint(name, HOOK, "odd" if name == "ep_9" else "").stored()) for name in names
         }

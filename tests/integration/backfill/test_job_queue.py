@@ -9,7 +9,7 @@ import pytest
 from hookfarm import delivery_queue
 from hookfarm.backfill import state
 from hookfarm.backfill.job_queue import Piece, Placed, Wanted
-from hookfarm.deliveries import windows
+from hookfarm.deliveries import endpoint_stats
 from hookfarm.delivery_queue import HealthSignal
 from hookfarm.delivery_queue.enqueue import EntryResult, HistoryUpdate, Retraction, UnconfirmedJob
 from hookfarm.delivery_queue.job import ClaimedJob, Job
@@ -74,7 +74,7 @@ def deliver_all(client: Any, connection: PipelinedConnection) -> list[str]:
 
 
 def opened(client: Any, *endpoints: str) -> list[int]:
-    return [window.open for window in windows.read(client, endpoints)]
+    return [window.open for window in endpoint_stats.read_windows(client, endpoints)]
 
 
 def quiet(client: Any) -> None:

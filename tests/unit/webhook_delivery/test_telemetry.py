@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hookfarm.deliveries.filters import TRANSPORT_ERRORS
 from hookfarm.farm.scoreboard import Scoreboard, Slot
-from hookfarm.http_client.outcome import METRIC_LABELS, TRANSPORT_ERRORS, Response, Result, TransportError
+from hookfarm.http_client.outcome import METRIC_LABELS, Response, Result, TransportError
 from hookfarm.metrics import Distribution
 from hookfarm.records import MAX_TIMEOUT_SECONDS
 from hookfarm.webhook_delivery import telemetry
