@@ -154,7 +154,7 @@ def _perform(given: Config, plan: Plan, position: Backfill, genesis: str | None,
     if as_json:
         print_progress("done" if done else "stopped", last)
     elif done:
-        waits = f"; {last.waiting:,} wait in its lane for the farm" if last.waiting else ""
+        waits = f"; {last.waiting:,} wait in its backfill queue" if last.waiting else ""
         known = f", {last.known:,} were known" if last.known else ""
         span = f"blocks {plan.request.from_block:,} to {plan.to_block:,}"
         click.echo(f"{span}: {last.added:,} matches handed over{known}{waits}")
@@ -239,7 +239,7 @@ def print_progress(state: str, progress: Progress) -> None:
         "known": progress.known,
         "waiting": progress.waiting,
         "blocks_per_second": progress.blocks_per_second,
-        "seconds_left": progress.seconds_left,
+        "remaining_ms": None if progress.seconds_left is None else round(1000 * progress.seconds_left),
         "note": progress.note,
     }
     click.echo(orjson.dumps(numbers))

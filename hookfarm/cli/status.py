@@ -73,13 +73,13 @@ def _print_chain(console: Console, chain: dict[str, Any]) -> None:
 
 
 def _services(services: dict[str, dict[str, Any]]) -> Table:
-    table = Table("service", "ready", "workers", "host", "pid", "why", box=None, header_style="bold")
+    table = Table("service", "ready", "workers", "host", "pid", "reason", box=None, header_style="bold")
     for name in keys.SERVICES:
         service = services[name]
         ready = "[green]yes[/]" if service["ready"] else "[red]no[/]"
         workers = f"{service.get('workers_up', 0)}/{service.get('workers', 0)}"
-        why = service["reason"] or _stale(service)
-        table.add_row(name, ready, workers, str(service.get("host", "")), str(service.get("pid", "")), why)
+        reason = service["reason"] or _stale(service)
+        table.add_row(name, ready, workers, str(service.get("host", "")), str(service.get("pid", "")), reason)
     return table
 
 

@@ -230,7 +230,7 @@ def _nodes(chains: Iterable[ChainLine]) -> list[Text]:
 def _problem(service: ServiceLine) -> str:
     if service.silent is not None:
         return f"{service.name}: no status for {service.silent:.0f} s"
-    return f"{service.name} not ready" + (f": {service.why}" if service.why else "")
+    return f"{service.name} not ready" + (f": {service.reason}" if service.reason else "")
 
 
 def _rows(rows: Iterable[_Row]) -> Table:
