@@ -1,21 +1,20 @@
-"""Every error hookfarm raises on purpose, named after who must act on it.
+"""Errors that hookfarm raises, named after the cause that must be removed.
 
-`HookfarmError` reaches a user as its one line, never as a traceback; the command line maps its
-`exit_code`. Foreign exceptions are mapped to one of these once, where they enter, with their cause.
+`HookfarmError` reaches a user as one line, never as a traceback; the command line exits with its `exit_code`.
+Exceptions of libraries are mapped to one of these where they are caught, with their cause.
 """
 
 
 class HookfarmError(Exception):
-    """Base of all; str() is one line that a person can act on."""
+    """Base of all; str() is one line that names the problem and what to do."""
 
     exit_code = 1
 
 
 class InvalidInput(HookfarmError):
-    """The caller gave something that is not allowed.
+    """An input is not allowed.
 
-    `field` is the path of what is wrong (`subscriptions[0].event`), `problem` says what it was and
-    what is allowed.
+    `field` is its path (`subscriptions[0].event`); `problem` is its value and what is allowed.
     """
 
     exit_code = 2
@@ -26,17 +25,17 @@ class InvalidInput(HookfarmError):
         self.problem = problem
 
     def within(self, prefix: str) -> "InvalidInput":
-        """The same problem, seen from the record that contains the field."""
+        """The same problem, with the path from the record that contains the field."""
         joint = "" if self.field.startswith("[") else "."
         return InvalidInput(f"{prefix}{joint}{self.field}", self.problem)
 
 
 class OperatorError(HookfarmError):
-    """The deployment is wrong (server settings, ports, chain URLs): whoever runs it must act."""
+    """The deployment is wrong (server settings, ports, chain URLs); its operator must act."""
 
 
 class CouldNotBoot(OperatorError):
-    """A process cannot start and would not start if tried again at once."""
+    """A process cannot start, and an immediate retry would fail again."""
 
 
 class ChainUnavailable(HookfarmError):
@@ -48,8 +47,8 @@ class WrongChain(OperatorError):
 
 
 class Conflict(HookfarmError):
-    """What was asked for does not fit the state that it is in. The message says which."""
+    """The operation conflicts with the resource's state, which the message names."""
 
 
 class NotFound(HookfarmError):
-    """What was named does not exist."""
+    """The named resource does not exist."""

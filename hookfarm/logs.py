@@ -1,9 +1,9 @@
-"""One log line per edge, to stderr: when, level, service, action, fields.
+"""One log line per event, to stderr: time, level, logger, action, fields.
 
     2026-11-22T18:00:00.123Z info webhook_delivery ready workers=50
 
-`action` is a fixed word or a few; whatever varies is a field, so that a line can be searched by either.
-Secrets are blanked in every line, whoever wrote it.
+`action` is a fixed phrase; values are fields, so that a line can be searched by either. Secrets are redacted in
+every line, also in those of libraries.
 """
 
 import json
@@ -38,7 +38,7 @@ class FieldLogger:
         self._log(logging.ERROR, action, fields)
 
     def exception(self, action: str, **fields: Any) -> None:
-        """An error with the traceback of what is being handled: for the top of a loop only."""
+        """Log an error with the traceback of the exception being handled; for the top of a loop only."""
         self._logger.error(action, extra={"fields": fields}, exc_info=True)
 
     def _log(self, level: int, action: str, fields: dict[str, Any]) -> None:
@@ -51,7 +51,7 @@ def get(service: str) -> FieldLogger:
 
 
 def configure(level: str = "info", form: str = "text", stream: TextIO | None = None) -> None:
-    """Sets up the process's only handler, for crashes of threads too; calling it again replaces it."""
+    """Set up the process's only handler, for crashes of threads too; another call replaces it."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())
     _STDLIB_ROOT.handlers[:] = [handler]
@@ -62,7 +62,7 @@ def configure(level: str = "info", form: str = "text", stream: TextIO | None = N
 
 
 def _thread_crashed(crash: threading.ExceptHookArgs) -> None:
-    """Python's own way writes a traceback to stderr, whatever is in it."""
+    """Python's own hook writes an unredacted traceback to stderr."""
     if crash.exc_value is not None:
         trace = (crash.exc_type, crash.exc_value, crash.exc_traceback)
         _STDLIB_ROOT.error("thread crashed", exc_info=trace)
@@ -76,14 +76,14 @@ class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, Any] = getattr(record, "fields", {})
         parts = [_time(record), record.levelname.lower(), record.name, redaction.text(record.getMessage())]
-        parts += [f"{name}={_word(value)}" for name, value in fields.items()]
+        parts += [f"{name}={_token(value)}" for name, value in fields.items()]
         if record.exc_info:
             parts.append("\n" + redaction.text(self.formatException(record.exc_info)))
         return " ".join(parts)
 
 
-def _word(value: object) -> str:
-    """A value that stays one word on one line, whatever is in it; blanked first, since quoting hides ends."""
+def _token(value: object) -> str:
+    """Format a value as one token on one line; redacted first, since quoting hides where a URL ends."""
     text = redaction.text(str(value))
     if text and text.isprintable() and not set(text) & set(' "='):
         return text
@@ -95,21 +95,21 @@ class _JsonFormatter(logging.Formatter):
         line: dict[str, Any] = {
             "time": _time(record),
             "level": record.levelname.lower(),
-            "service": record.name,
+            "logger": record.name,
             "action": redaction.text(record.getMessage()),
-            **{name: _blanked(value) for name, value in getattr(record, "fields", {}).items()},
+            **{name: _redacted(value) for name, value in getattr(record, "fields", {}).items()},
         }
         if record.exc_info:
             line["traceback"] = redaction.text(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False)
 
 
-def _blanked(value: object) -> object:
-    """A JSON value without secrets. Before the encoding, whose escapes would hide where a URL ends."""
+def _redacted(value: object) -> object:
+    """Redact a JSON value, before its encoding, whose escapes would hide where a URL ends."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Mapping):
-        return {str(name): _blanked(inner) for name, inner in value.items()}
+        return {str(name): _redacted(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_blanked(inner) for inner in value]
+        return [_redacted(inner) for inner in value]
     return redaction.text(str(value))

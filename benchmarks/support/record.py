@@ -14,15 +14,15 @@ import orjson
 import redis
 
 from hookfarm.deliveries import state_index
-from hookfarm.deliveries.endpoint_stats import MOST
-from hookfarm.deliveries.state_index import Choice
+from hookfarm.deliveries.endpoint_stats import MAX_ATTEMPTS
+from hookfarm.deliveries.filters import DeadLetterFilter
 from hookfarm.delivery_queue.job import Job, encode
 from hookfarm.records import Endpoint, Subscription, new_subscription_id
 from hookfarm.store import keys
 from support.webhooks import CHAIN_ID, TRANSFER
 
 AT_ONCE = 2000
-TOOK_MS = 12
+DURATION_MS = 12
 REASONS = ("exhausted", "endpoint_gone", "worker_lost")
 BODY = b'{"type":"log.emitted","data":{}}'
 
@@ -41,7 +41,7 @@ def fill(client: "redis.Redis", endpoints: int, deliveries: int) -> Sequence[str
     _look_back(client, busy, deliveries // len(busy))
     for batch in _batches(deliveries // 50):
         _give_up(client, batch, busy, now_us // 1000)
-    state_index.dead(client, Choice(endpoint=busy[0]), None, 1)
+    state_index.dead(client, DeadLetterFilter(endpoint=busy[0]), None, 1)
     state_index.retry(client, busy[0], None, 1)
     return busy
 
@@ -63,10 +63,10 @@ def _deliver(client: "redis.Redis", numbers: range, endpoints: Sequence[str]) ->
         for number in numbers:
             name, endpoint = f"msg_{number:040x}", endpoints[number % len(endpoints)]
             status = "503" if number % 100 == 0 else "200"
-            outcome = {"at": 1.0, "duration_ms": TOOK_MS, "status": int(status), "detail": "ok"}
+            outcome = {"at": 1.0, "duration_ms": DURATION_MS, "status": int(status), "detail": "ok"}
             header = {"done": 1, "outcome": outcome, "id": name, "endpoint": endpoint, "attempt": 1}
             records[name] = encode(header, BODY)
-            attempt = f"{name} 1 {status} {TOOK_MS}"
+            attempt = f"{name} 1 {status} {DURATION_MS}"
             pipe.xadd(keys.ATTEMPTS + endpoint, {"a": attempt})
             pipe.xadd(keys.ATTEMPTS_ALL, {"a": f"{endpoint} {attempt}"})
         pipe.hset(keys.DELIVERED, mapping=records)
@@ -79,8 +79,8 @@ def _look_back(client: "redis.Redis", endpoints: Sequence[str], attempts: int) -
     for batch in _batches(count):
         notes = {}
         for place in batch:
-            latest = range(max(0, attempts - MOST), attempts)
-            marks = [2 * TOOK_MS + bool((place + turn * count) % 100) for turn in latest]
+            latest = range(max(0, attempts - MAX_ATTEMPTS), attempts)
+            marks = [2 * DURATION_MS + bool((place + turn * count) % 100) for turn in latest]
             notes[keys.ENDPOINT_STATS + endpoints[place]] = struct.pack(f">{len(marks)}I", *marks)
         client.mset(notes)
         client.sadd(keys.LOGGED_ENDPOINTS, *(endpoints[place] for place in batch))

@@ -24,6 +24,7 @@ from hookfarm.api import (
     stats,
 )
 from hookfarm.api.context import REDIS_TIMEOUT_SECONDS, Context, Settings
+from hookfarm.farm.async_child import heartbeat
 from hookfarm.farm.child import Child
 from hookfarm.store.clients import async_client, command_client
 
@@ -70,11 +71,20 @@ HEARTBEAT_WITHIN_SECONDS = 5.0
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without signal handlers: the child has its own."""
+    """uvicorn in a child: without signal handlers, and the child is up when the server listens."""
+
+    def __init__(self, config: uvicorn.Config, child: Child) -> None:
+        super().__init__(config)
+        self._child = child
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._child.mark_up()
 
 
 async def serve(child: Child, listener: socket.socket, settings: Settings) -> None:
@@ -89,14 +99,13 @@ async def serve(child: Child, listener: socket.socket, settings: Settings) -> No
         server_header=False,
         timeout_graceful_shutdown=2,
     )
-    server = _Server(configured)
+    server = _Server(configured, child)
     asyncio.get_running_loop().add_reader(child.stop_fd, _stop, server, context)
-    heartbeat = asyncio.create_task(_heartbeat(child, server))
     try:
-        await server.serve(sockets=[listener])
+        async with heartbeat(child, HEARTBEAT_SECONDS, HEARTBEAT_WITHIN_SECONDS):
+            await server.serve(sockets=[listener])
     finally:
         asyncio.get_running_loop().remove_reader(child.stop_fd)
-        heartbeat.cancel()
         await context.async_client.aclose()
         client.close()
 
@@ -104,11 +113,3 @@ async def serve(child: Child, listener: socket.socket, settings: Settings) -> No
 def _stop(server: uvicorn.Server, context: Context) -> None:
     server.should_exit = True
     context.stopping.set()
-
-
-async def _heartbeat(child: Child, server: uvicorn.Server) -> None:
-    while True:
-        child.slot.promise(HEARTBEAT_WITHIN_SECONDS)
-        if server.started:
-            child.mark_up()
-        await asyncio.sleep(HEARTBEAT_SECONDS if server.started else 0.01)

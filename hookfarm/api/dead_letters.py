@@ -13,13 +13,14 @@ from hookfarm.api.context import Context
 from hookfarm.api.openapi import described
 from hookfarm.api.requests import Cursor, DeliveryId, Limit, OptionalJsonObject, OwnerFilter, Since, Until
 from hookfarm.api.responses import Problem, cursor, cursor_parts, json_response, no_content, page_response
-from hookfarm.deliveries import dead_letters, log
-from hookfarm.deliveries.log import Delivery, Place
-from hookfarm.deliveries.state_index import LAST_MS, Choice, Position
+from hookfarm.deliveries import dead_letters, log, redelivery
+from hookfarm.deliveries.filters import LAST_MS, DeadLetterFilter
+from hookfarm.deliveries.log import Delivery, DeliveryState
+from hookfarm.deliveries.state_index import Position
 from hookfarm.errors import NotFound
 
-_AT_ONCE = 100
-_MOST_SECONDS = 1.0
+_BATCH_SIZE = 100
+_MAX_SECONDS = 1.0
 """After that long a bulk move answers how far it has come, and with a cursor to go on."""
 _Reason = Annotated[
     str | None,
@@ -40,14 +41,18 @@ def build_router(context: Context) -> APIRouter:
         since: Since = None,
         until: Until = None,
     ) -> Response:
-        choice = _choice(endpoint, reason, since, until)
-        letters, following = dead_letters.page(client, choice, _position(cursor), limit)
-        return page_response([letter.public() for letter in letters], following)
+        where = _filter(endpoint, reason, since, until)
+        letters, following = dead_letters.page(client, where, _position(cursor), limit)
+        return page_response([letter.as_json() for letter in letters], following)
 
     @router.post(
         "/redrive",
         **described(
-            "Sends all that are chosen again.", examples.REDRIVEN, "Redriven", body="Choice", body_required=False
+            "Sends all that are chosen again.",
+            examples.REDRIVEN,
+            "Redriven",
+            body="DeadLetterFilter",
+            body_required=False,
         ),
     )
     def redrive_all(body: OptionalJsonObject) -> Response:
@@ -57,14 +62,16 @@ def build_router(context: Context) -> APIRouter:
         refused: dict[str, str] = {}
         batches = Batches(client, body)
         for letters in batches:
-            for letter, conflict in zip(letters, log.send_all_again(client, letters), strict=True):
+            for letter, conflict in zip(letters, redelivery.redeliver_all(client, letters), strict=True):
                 redriven += conflict is None
                 refused |= {} if conflict is None else {letter.id: str(conflict)}
         return json_response({"redriven": redriven, "refused": refused, "next_cursor": batches.next_cursor})
 
     @router.post(
         "/purge",
-        **described("Forgets all that are chosen.", examples.PURGED, "Purged", body="Choice", body_required=False),
+        **described(
+            "Forgets all that are chosen.", examples.PURGED, "Purged", body="DeadLetterFilter", body_required=False
+        ),
     )
     def purge_all(body: OptionalJsonObject) -> Response:
         """For good; what was never delivered is then lost. Otherwise as `redrive`."""
@@ -78,8 +85,8 @@ def build_router(context: Context) -> APIRouter:
     )
     def redrive_dead_letter(delivery_id: DeliveryId) -> Response:
         """Under the same id, on a schedule that begins anew."""
-        log.send_again(client, _letter(client, delivery_id))
-        return json_response(log.find(client, delivery_id).public())
+        redelivery.redeliver(client, _letter(client, delivery_id))
+        return json_response(log.find(client, delivery_id).as_json())
 
     @router.delete("/{delivery_id}", **described("Forgets one.", None, None, status=204, errors=(404,)))
     def purge_dead_letter(delivery_id: DeliveryId) -> Response:
@@ -96,7 +103,7 @@ class Batches:
 
     def __init__(self, client: "redis.Redis", body: dict[str, Any]) -> None:
         self._client = client
-        self._choice = _checked(body)
+        self._filter = _checked(body)
         self._after = _position(body.get("cursor"))
 
     @property
@@ -105,10 +112,10 @@ class Batches:
         return None if self._after is None else cursor(self._after)
 
     def __iter__(self) -> Iterator[list[Delivery]]:
-        ends = time.monotonic() + _MOST_SECONDS
+        ends = time.monotonic() + _MAX_SECONDS
         while True:
             letters, self._after = dead_letters.page(
-                self._client, self._choice, self._after, _AT_ONCE, oldest_first=True
+                self._client, self._filter, self._after, _BATCH_SIZE, oldest_first=True
             )
             yield letters
             if self._after is None or time.monotonic() > ends:
@@ -117,29 +124,29 @@ class Batches:
 
 def _letter(client: "redis.Redis", delivery_id: str) -> Delivery:
     found = log.find(client, delivery_id)
-    if found.place is not Place.DEAD:
-        raise NotFound(f"{delivery_id!r} is no dead letter; it is {found.place.value}")
+    if found.state is not DeliveryState.DEAD:
+        raise NotFound(f"{delivery_id!r} is no dead letter; it is {found.state.value}")
     return found
 
 
-def _checked(body: dict[str, Any]) -> Choice:
+def _checked(body: dict[str, Any]) -> DeadLetterFilter:
     """The filter in a body."""
     known = ("endpoint", "reason", "since", "until", "cursor")
     for name, value in body.items():
         if name not in known:
-            raise Problem(422, f"There is no such field; known: {', '.join(known)}.", name[:80])
+            raise Problem(422, f"Unknown field; known: {', '.join(known)}.", name[:80])
         if not isinstance(value, str):
-            raise Problem(422, "It is not a text.", name)
+            raise Problem(422, "Must be a string.", name)
     for name in ("since", "until"):
         requests.check_time(body.get(name), name)
     requests.check_id(body.get("endpoint"), "endpoint")
     if "reason" in body and not 1 <= len(body["reason"]) <= 500:
-        raise Problem(422, "It is not a text of 1 to 500 characters.", "reason")
-    return _choice(body.get("endpoint"), body.get("reason"), body.get("since"), body.get("until"))
+        raise Problem(422, "Must be a string of 1 to 500 characters.", "reason")
+    return _filter(body.get("endpoint"), body.get("reason"), body.get("since"), body.get("until"))
 
 
-def _choice(endpoint: str | None, reason: str | None, since: str | None, until: str | None) -> Choice:
-    return Choice(endpoint, reason, requests.time_ms(since, 0), requests.time_ms(until, LAST_MS))
+def _filter(endpoint: str | None, reason: str | None, since: str | None, until: str | None) -> DeadLetterFilter:
+    return DeadLetterFilter(endpoint, reason, requests.time_ms(since, 0), requests.time_ms(until, LAST_MS))
 
 
 def _position(text: str | None) -> Position | None:

@@ -1,7 +1,6 @@
 """`/v1/deliveries`: attempts and deliveries, listed, shown and redelivered."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import redis
@@ -13,17 +12,18 @@ from hookfarm.api.context import Context
 from hookfarm.api.openapi import described
 from hookfarm.api.requests import Cursor, DeliveryId, EndpointFilter, Limit, Since, Until
 from hookfarm.api.responses import Problem, cursor, cursor_parts, json_response, page_response
-from hookfarm.deliveries import attempts, log
-from hookfarm.deliveries import by_state as standings
-from hookfarm.deliveries.filters import ERRORS, PLACES, is_wanted
-from hookfarm.deliveries.log import LoggedAttempt
+from hookfarm.deliveries import attempts, by_state, log, redelivery
+from hookfarm.deliveries.filters import LISTED_STATES, TRANSPORT_ERRORS, AttemptFilter
 from hookfarm.deliveries.state_index import Position
 from hookfarm.errors import InvalidInput
+
+MAX_SCANNED = 2000
+"""Attempts that are read for one page."""
 
 _Status = Annotated[
     str | None,
     Query(
-        pattern=rf"^(delivered|failed|[1-5][0-9][0-9]|{'|'.join((*ERRORS, *PLACES))})$",
+        pattern=rf"^(delivered|failed|[1-5][0-9][0-9]|{'|'.join((*TRANSPORT_ERRORS, *LISTED_STATES))})$",
         description="Attempts that were `delivered` or `failed`, of an HTTP status or with an error; or "
         "deliveries that are `open`, `parked` (needs `endpoint`), `retry` or `dead` now, each with its last one.",
     ),
@@ -43,10 +43,10 @@ def build_router(context: Context) -> APIRouter:
         since: Since = None,
         until: Until = None,
     ) -> Response:
-        """Where each one's delivery is now is said in `now`. A page may hold fewer than `limit`, and none, as long
+        """`state` is that of the attempt's delivery now. A page may hold fewer than `limit`, and none, as long
         as there is a `next_cursor`: a filter reads 2,000 attempts at a time. What waits for a retry comes in the
         order in which it is due."""
-        if status in PLACES:
+        if status in LISTED_STATES:
             if since is not None or until is not None:
                 raise Problem(
                     422, f"It does not go with status={status}.", "since" if since is not None else "until"
@@ -54,11 +54,13 @@ def build_router(context: Context) -> APIRouter:
             if status == "parked" and endpoint is None:
                 raise Problem(422, "status=parked needs the endpoint.", "endpoint")
             parts = cursor_parts(cursor, float, str)
-            page = standing(client, status, endpoint, Position(*parts) if parts else None, limit)
+            page = _in_state(client, status, endpoint, Position(*parts) if parts else None, limit)
             return page_response(*page)
         logged: Any = cursor_parts(cursor, str)
-        asked = Asked(endpoint, status, requests.time_ms(since, 0), requests.time_ms(until, -1))
-        return page_response(*find_attempts(client, asked, logged[0] if logged else None, limit))
+        until_ms = None if until is None else requests.time_ms(until, 0)
+        endpoints = () if endpoint is None else (endpoint,)
+        attempt_filter = AttemptFilter(endpoints, status, requests.time_ms(since, 0), until_ms)
+        return page_response(*_attempts(client, attempt_filter, logged[0] if logged else None, limit))
 
     @router.get(
         "/{delivery_id}",
@@ -66,7 +68,7 @@ def build_router(context: Context) -> APIRouter:
     )
     def get_delivery(delivery_id: DeliveryId) -> Response:
         """Where it is, each attempt with what the endpoint said, and the payload."""
-        return json_response(log.find(client, delivery_id).public())
+        return json_response(log.find(client, delivery_id).as_json())
 
     @router.post(
         "/{delivery_id}/redeliver",
@@ -74,66 +76,29 @@ def build_router(context: Context) -> APIRouter:
     )
     def redeliver(delivery_id: DeliveryId) -> Response:
         """Under the same id, on a schedule that begins anew; 409 where it is on its way already."""
-        log.send_again(client, log.find(client, delivery_id))
-        return json_response(log.find(client, delivery_id).public())
+        redelivery.redeliver(client, log.find(client, delivery_id))
+        return json_response(log.find(client, delivery_id).as_json())
 
     return router
 
 
-MOST_LOOKED_AT = 2000
-"""Attempts that one page reads through for those that it is asked for."""
-_AT_ONCE = 1000
-
 Page = tuple[list[dict[str, Any]], Sequence[Any] | None]
-"""Rows, and what the next page's cursor holds."""
+"""Rows, and the content of the next page's cursor."""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """Which attempts; `until_ms` -1 = until now."""
-
-    endpoint: str | None
-    status: str | None
-    since_ms: int
-    until_ms: int
-
-    def is_met_by(self, attempt: LoggedAttempt) -> bool:
-        return is_wanted(self.status, attempt.status, delivered=attempt.delivered)
-
-
-def find_attempts(client: "redis.Redis", asked: Asked, before: str | None, limit: int) -> Page:
-    """Those that are asked for, the newest first."""
-    end = "+" if asked.until_ms < 0 else str(asked.until_ms)
-    if before is not None:
-        try:
-            end = log.older_than(before)
-        except InvalidInput as error:
-            raise Problem(422, error.problem, "cursor") from error
-    found: list[LoggedAttempt] = []
-    looked_at, more = 0, True
-    while more and len(found) <= limit and looked_at < MOST_LOOKED_AT:
-        count = limit + 1 if asked.status is None else _AT_ONCE
-        page = _read(client, asked, end, count)
-        found += filter(asked.is_met_by, page)
-        looked_at += len(page)
-        more = len(page) == count
-        if page:
-            before = page[-1].cursor
-            end = log.older_than(before)
-    rows = found[:limit]
-    following = [rows[-1].cursor] if len(found) > limit else [before] if more else None
-    places = log.places(client, [attempt.delivery for attempt in rows])
-    shown = [attempts.public(a, place, cursor([a.cursor])) for a, place in zip(rows, places, strict=True)]
-    return shown, following
+def _attempts(client: redis.Redis, attempt_filter: AttemptFilter, before: str | None, limit: int) -> Page:
+    try:
+        found, following = attempts.find(client, attempt_filter, before, limit, MAX_SCANNED)
+    except InvalidInput as error:
+        raise Problem(422, error.problem, "cursor") from error
+    states = log.states(client, [attempt.delivery for attempt in found])
+    rows = [
+        attempts.as_json(attempt, state, cursor([attempts.cursor(attempt_filter, attempt)]))
+        for attempt, state in zip(found, states, strict=True)
+    ]
+    return rows, None if following is None else [following]
 
 
-def _read(client: "redis.Redis", asked: Asked, end: str, count: int) -> list[LoggedAttempt]:
-    if asked.endpoint is None:
-        return log.everybodys(client, end, asked.since_ms, count)
-    return log.pages(client, {asked.endpoint: end}, asked.since_ms, count)[0]
-
-
-def standing(client: "redis.Redis", place: str, endpoint: str | None, after: Position | None, limit: int) -> Page:
-    """What is open, parked, in retry or dead now."""
-    found, following = standings.page(client, place, endpoint, after, limit)
-    return [standings.public(delivery, cursor(position)) for position, delivery in found], following
+def _in_state(client: redis.Redis, state: str, endpoint: str | None, after: Position | None, limit: int) -> Page:
+    found, following = by_state.page(client, state, endpoint, after, limit)
+    return [by_state.as_json(delivery, cursor(position)) for position, delivery in found], following

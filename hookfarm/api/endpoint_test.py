@@ -1,4 +1,4 @@
-"""`POST /v1/endpoints/{id}/test`: samples, sent in threads of their own."""
+"""`POST /v1/endpoints/{id}/test`: test webhooks, sent in threads."""
 
 from typing import Any
 
@@ -20,21 +20,21 @@ from hookfarm.security.vault import Vault
 from hookfarm.test_events import webhooks
 from hookfarm.test_events.send import Sample, Sender
 
-AT_ONCE = 8
-"""Endpoints that may be tried at the same time; one more is refused."""
-MOST_SAMPLES = 20
-MOST_SECONDS = 60.0
-"""For all samples of one request."""
+MAX_CONCURRENT_TESTS = 8
+"""Further requests are refused."""
+MAX_WEBHOOKS = 20
+MAX_SECONDS = 60.0
+"""For all test webhooks of one request."""
 
 
 def build_router(context: Context) -> APIRouter:
     router = APIRouter(prefix="/endpoints", tags=["endpoints"])
-    trying = Trying(context)
+    tester = EndpointTester(context)
 
     @router.post(
         "/{endpoint_id}/test",
         **described(
-            "Sends it samples.",
+            "Send test webhooks.",
             examples.TESTED,
             "TestReplies",
             body="Test",
@@ -42,17 +42,17 @@ def build_router(context: Context) -> APIRouter:
             errors=(404, 409, 502),
         ),
     )
-    async def try_endpoint(endpoint_id: EndpointId, body: OptionalJsonObject) -> Response:
-        """A signed sample of each subscription, with made-up arguments, or what the logs of a transaction are to
-        it. They carry `webhook-test: 1`. The answer is what the receiver said, its body up to 1 kB. An endpoint
-        that is disabled can be tried too."""
-        return await trying.answer(endpoint_id, body)
+    async def test_endpoint(endpoint_id: EndpointId, body: OptionalJsonObject) -> Response:
+        """Send a signed webhook per subscription, with made-up arguments or of the logs of a transaction, with the
+        header `webhook-test: 1`. The response contains the receiver's responses, their bodies up to 1 kB. A
+        disabled endpoint can be tested, too."""
+        return await tester.test(endpoint_id, body)
 
     return router
 
 
-class Trying:
-    """What the route does."""
+class EndpointTester:
+    """The work of the route."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -61,47 +61,47 @@ class Trying:
         self._sender = Sender(
             tls_context(settings.ca_file), settings.allow_private, vault, context.stopping.is_set
         )
-        self._places = CapacityLimiter(AT_ONCE)
+        self._limiter = CapacityLimiter(MAX_CONCURRENT_TESTS)
 
-    async def answer(self, endpoint_id: str, body: dict[str, Any]) -> Response:
-        if self._places.available_tokens < 1:
-            raise Problem(503, f"{AT_ONCE} endpoints are being tried at this moment.")
-        name, transaction = _asked(body)
+    async def test(self, endpoint_id: str, body: dict[str, Any]) -> Response:
+        if self._limiter.available_tokens < 1:
+            raise Problem(503, f"{MAX_CONCURRENT_TESTS} tests are running; try again later.")
+        name, transaction = _parse(body)
         endpoint = await anyio.to_thread.run_sync(self._find, endpoint_id)
         subscriptions = webhooks.select(endpoint, name, "subscription")
         if transaction is None:
-            samples = await anyio.to_thread.run_sync(webhooks.made_up, subscriptions[:MOST_SAMPLES])
+            samples = await anyio.to_thread.run_sync(webhooks.made_up, subscriptions[:MAX_WEBHOOKS])
         else:
             samples = await self._of_transaction(endpoint, subscriptions, transaction)
-        replies = await anyio.to_thread.run_sync(self._send, endpoint, samples, limiter=self._places)
+        replies = await anyio.to_thread.run_sync(self._send, endpoint, samples, limiter=self._limiter)
         return json_response({"data": replies})
 
     def _find(self, endpoint_id: str) -> Endpoint:
         try:
             return self._context.registry().get(endpoint_id)
         except InvalidInput as error:
-            raise Problem(409, f"What is stored under this id is no endpoint: {error}") from error
+            raise Problem(409, f"The value stored under this id is not an endpoint: {error}") from error
 
     def _send(self, endpoint: Endpoint, samples: list[Sample]) -> list[dict[str, Any]]:
         try:
-            return self._sender.send(endpoint, samples[:MOST_SAMPLES], MOST_SECONDS)
+            return self._sender.send(endpoint, samples[:MAX_WEBHOOKS], MAX_SECONDS)
         except InvalidInput as error:
-            raise Problem(409, f"It cannot be sent to: {error}") from error
+            raise Problem(409, f"The endpoint cannot be sent to: {error}") from error
 
     async def _of_transaction(
         self, endpoint: Endpoint, subscriptions: tuple[Subscription, ...], transaction: str
     ) -> list[Sample]:
         chains = webhooks.chains_of(subscriptions, self._context.settings.chains)
         if not chains:
-            raise Problem(409, "This farm watches none of the chains of its subscriptions.", "transaction_hash")
+            raise Problem(409, "This farm follows none of the chains of the subscriptions.", "transaction_hash")
         try:
             return await webhooks.of_transaction(endpoint, subscriptions, transaction, chains)
         except Conflict as error:
             raise Problem(409, str(error), "transaction_hash") from error
 
 
-def _asked(body: dict[str, Any]) -> tuple[str | None, str | None]:
-    """Subscription and transaction."""
+def _parse(body: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Return subscription and transaction."""
     refuse_unknown(body, {"subscription", "transaction_hash"})
     name = text(body, "subscription", 64) if "subscription" in body else None
     transaction = hex_text(body, "transaction_hash", WORD, "32 bytes") if "transaction_hash" in body else None

@@ -1,21 +1,23 @@
 """`/v1/endpoints`: list, create, show, change, remove, enable, disable, rotate the secret."""
 
+import hashlib
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
+import orjson
 from fastapi import APIRouter, Header, Query
 from starlette.responses import Response
 
-from hookfarm.api import examples, idempotency, views
+from hookfarm.api import examples, idempotency
 from hookfarm.api.context import Context
 from hookfarm.api.openapi import described
 from hookfarm.api.requests import Boolean, Cursor, EndpointId, IfMatch, JsonObject, Limit
 from hookfarm.api.responses import Problem, cursor_parts, json_response, no_content, page_response
-from hookfarm.deliveries.endpoint_view import endpoint_views
+from hookfarm.deliveries.endpoint_stats import endpoint_views
 from hookfarm.errors import InvalidInput
 from hookfarm.records import Endpoint, parse_endpoint
 from hookfarm.registry import listing
-from hookfarm.registry.listing import Listed, Wanted
+from hookfarm.registry.listing import ListedEndpoint, ListingFilter
 from hookfarm.security import ssrf
 from hookfarm.security.vault import Vault
 
@@ -49,13 +51,13 @@ def _add_collection(router: APIRouter, context: Context, endpoints: "EndpointOpe
         cursor: Cursor = None,
         q: _Text = None,
         enabled: Boolean = None,
-        circuit: Literal["open", "closed"] | None = None,
+        circuit: Literal["closed", "open"] | None = None,
     ) -> Response:
         """A page may contain fewer than `limit` endpoints and still have a `next_cursor`: a filter reads 2,000
         endpoints at a time."""
         before = cursor_parts(cursor, int)
-        wanted = Wanted(q, enabled, None if circuit is None else circuit == "open")
-        found, following = listing.page(context.client, wanted, before[0] if before else None, limit)
+        where = ListingFilter(q, enabled, None if circuit is None else circuit == "open")
+        found, following = listing.page(context.client, where, before[0] if before else None, limit)
         return page_response(endpoint_views(context.client, found), None if following is None else [following])
 
     @router.post(
@@ -136,22 +138,22 @@ class EndpointOperations:
         self._client = context.client
         self._watched = {chain.chain_id for chain in context.settings.chains}
 
-    def find(self, endpoint_id: str) -> Listed:
+    def find(self, endpoint_id: str) -> ListedEndpoint:
         """Raises NotFound, or a Problem if the stored value is not an endpoint."""
         try:
             return listing.get(self._client, endpoint_id)
         except InvalidInput as error:
             raise Problem(409, f"The value stored under this id is not an endpoint: {error}") from error
 
-    def show(self, found: Listed, status: int = 200, **more: Any) -> Response:
+    def show(self, found: ListedEndpoint, status: int = 200, **more: Any) -> Response:
         [view] = endpoint_views(self._client, [found])
         location = {"Location": f"/v1/endpoints/{found.endpoint.id}"} if status == 201 else {}
-        return json_response({**view, **more}, status, {"ETag": views.etag(found.endpoint), **location})
+        return json_response({**view, **more}, status, {"ETag": _etag(found.endpoint), **location})
 
     def create(self, body: dict[str, Any], key: str | None) -> Response:
         vault = Vault(self._context.settings.master_key)
         made = idempotency.create(self._client, self._context.registry(), vault, self._parse(body), key, body)
-        more = views.effective_from(made, self._watched)
+        more = _effective_from(made, self._watched)
         return self.show(self.find(made.id), 201, secret=made.secrets[0][0], **more)
 
     def change(
@@ -165,7 +167,7 @@ class EndpointOperations:
             return parsed
 
         stored = self._context.registry().edit(endpoint_id, changed)
-        more = views.effective_from(stored, self._watched) if with_blocks else {}
+        more = _effective_from(stored, self._watched) if with_blocks else {}
         return self.show(replace(self.find(endpoint_id), endpoint=replace(stored, effective_from=None)), **more)
 
     def rotate_secret(self, endpoint_id: str) -> Response:
@@ -193,5 +195,29 @@ def _check(if_match: str | None, endpoint: Endpoint) -> None:
     """RFC 9110, section 13.1.1; the comparison is the strong one."""
     if if_match is None or if_match.strip() == "*":
         return
-    if views.etag(endpoint) not in [tag.strip() for tag in if_match.split(",")]:
+    if _etag(endpoint) not in [tag.strip() for tag in if_match.split(",")]:
         raise Problem(412, "Changed since it was read; read it again.", "If-Match")
+
+
+def _etag(endpoint: Endpoint) -> str:
+    """Return the ETag, which differs after every change, a rotated secret included."""
+    seen = {**endpoint.public(), "secrets_until": [until for _, until in endpoint.secrets]}
+    return f'"{hashlib.sha256(orjson.dumps(seen)).hexdigest()[:32]}"'
+
+
+def _effective_from(endpoint: Endpoint, watched: set[int]) -> dict[str, Any]:
+    """Return the subscriptions of an endpoint that was just stored, each with `effective_from_block` (its promise
+    is documented in `Registry`), and warnings of chains that no ingestor follows.
+
+    null = nothing of that chain has been published yet, so that all that ever will be is matched; or the endpoint
+    is disabled.
+    """
+    from_block = endpoint.effective_from or {}
+    unknown = {chain for chain, block in from_block.items() if block is None} - watched
+    warnings = [
+        f"subscriptions[{i}].chain_id: no ingestor has followed chain {s.chain_id} so far"
+        for i, s in enumerate(endpoint.subscriptions)
+        if s.chain_id in unknown
+    ]
+    subscriptions = replace(endpoint, effective_from=from_block).public()["subscriptions"]
+    return {"subscriptions": subscriptions, "warnings": warnings}

@@ -66,6 +66,7 @@ TESTED = {
             "id": "msg_test_0123456789abcdef01234567",
             "delivered": True,
             "status": 200,
+            "error": None,
             "headers": {"content-type": "text/plain"},
             "detail": "ok",
             "duration_ms": 34,
@@ -74,31 +75,32 @@ TESTED = {
 }
 _ROW = {
     "cursor": "WzE3Njk4NjA4MDAwMDAsIjAiXQ",
-    "at_ms": 1769860800000,
+    "at": "2026-01-31T12:00:00.000Z",
     "id": "msg_0123456789abcdef0123456789abcdef01234567",
     "endpoint": ENDPOINT["id"],
     "attempt": 2,
-    "result": "200",
+    "status": 200,
+    "error": None,
     "delivered": True,
     "duration_ms": 34,
-    "now": "delivered",
+    "state": "delivered",
 }
 ATTEMPTS = {"data": [_ROW], "next_cursor": _ROW["cursor"]}
 DELIVERY: dict[str, Any] = {
     "id": _ROW["id"],
     "endpoint": ENDPOINT["id"],
-    "status": "delivered",
+    "state": "delivered",
     "attempts": [
-        {"at": 1769860794.9, "duration_ms": 12, "status": 503, "detail": "busy"},
-        {"at": 1769860800.0, "duration_ms": 34, "status": 200, "detail": "ok"},
+        {"at": "2026-01-31T11:59:54.900Z", "duration_ms": 12, "status": 503, "error": None, "detail": "busy"},
+        {"at": "2026-01-31T12:00:00.000Z", "duration_ms": 34, "status": 200, "error": None, "detail": "ok"},
     ],
     "reason": None,
-    "at_ms": 1769860800000,
+    "at": "2026-01-31T12:00:00.000Z",
     "source": None,
     "payload": {"type": "log.emitted", "timestamp": "2026-01-31T11:59:47Z", "data": {}},
 }
-AGAIN = {**DELIVERY, "status": "open", "at_ms": None}
-DEAD = {**DELIVERY, "status": "dead", "reason": "exhausted", "attempts": DELIVERY["attempts"][:1]}
+AGAIN = {**DELIVERY, "state": "open", "at": None}
+DEAD = {**DELIVERY, "state": "dead", "reason": "exhausted", "attempts": DELIVERY["attempts"][:1]}
 DEAD_LETTERS = {"data": [DEAD], "next_cursor": None}
 REDRIVEN = {"redriven": 12, "refused": {}, "next_cursor": None}
 PURGED = {"purged": 12, "next_cursor": None}
@@ -157,11 +159,11 @@ BACKFILL = {
     "total": 2500001,
     "blocks_per_second": 1250.0,
     "remaining_ms": 1_800_000,
-    "note": "",
+    "reason": "",
     "events": 31000000,
-    "added": 4100,
-    "known": 0,
-    "waiting": 310,
+    "delivered_new": 4100,
+    "already_delivered": 0,
+    "queued": 310,
     "lock_ms": None,
     "since_heartbeat_ms": 800,
     "started_at": "2026-01-31T11:56:40.000Z",
@@ -207,5 +209,5 @@ BODIES: dict[str, Any] = {
     "NewEndpoint": {**_GIVEN, "subscriptions": [_BARE]},
     "EndpointChange": {"max_in_flight": 10, "ordered": False},
     "Test": {"subscription": _SUBSCRIPTION["id"]},
-    "Choice": {"endpoint": ENDPOINT["id"], "reason": "exhausted", "since": "1d"},
+    "DeadLetterFilter": {"endpoint": ENDPOINT["id"], "reason": "exhausted", "since": "1d"},
 }

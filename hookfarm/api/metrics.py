@@ -21,7 +21,7 @@ import hookfarm
 from hookfarm import delivery_queue, metrics
 from hookfarm.api.context import Context
 from hookfarm.delivery_queue import Depths
-from hookfarm.metrics import Answer, Distribution, Family, RollCall, Sample, gauge
+from hookfarm.metrics import CollectedMetrics, Distribution, Family, FarmMetrics, Sample, gauge
 from hookfarm.status.snapshot import STREAM_REPLIES, StreamDepths, parse_stream, request_stream
 from hookfarm.store import keys
 from hookfarm.store.clients import AsyncClient
@@ -53,8 +53,8 @@ async def collect(context: Context) -> list[Family]:
     """Return all metrics."""
     found = [_build_info()]
     try:
-        called = await metrics.ask(context.async_client)
-        counted = merged(called.answers)
+        called = await metrics.collect(context.async_client)
+        counted = merged(called.farms)
         numbers = await read_redis(context.async_client, _chains(counted))
     except redis.RedisError:
         return [*found, _redis_up(0)]
@@ -62,7 +62,7 @@ async def collect(context: Context) -> list[Family]:
     return [*found, _redis_up(1), *_farms(called), *redis_families(numbers, services), *counted]
 
 
-def merged(answers: Iterable[Answer]) -> list[Family]:
+def merged(answers: Iterable[FarmMetrics]) -> list[Family]:
     """Merge the families of all farms; each sample gets the label `host` of its farm."""
     answers = tuple(answers)
     of_host = Counter(answer.host for answer in answers)
@@ -76,9 +76,9 @@ def merged(answers: Iterable[Answer]) -> list[Family]:
     return list(found.values())
 
 
-def _farms(called: RollCall) -> Iterable[Family]:
-    yield gauge("hookfarm_farms", "Farms whose metrics are in this response.", ({}, len(called.answers)))
-    yield gauge("hookfarm_farms_silent", "Farms that did not respond in time.", ({}, called.silent))
+def _farms(called: CollectedMetrics) -> Iterable[Family]:
+    yield gauge("hookfarm_farms", "Farms whose metrics are in this response.", ({}, len(called.farms)))
+    yield gauge("hookfarm_farms_silent", "Farms that did not respond in time.", ({}, called.missing))
 
 
 def _build_info() -> Family:

@@ -145,6 +145,7 @@ _WATCHED = {
 _EFFECTIVE_FROM = {"effective_from_block": _nullable("integer")}
 _FACTS = object_schema({"id": {"type": "string"}, "kind": {"enum": [operational.KIND]}, "events": _TEXTS})
 _SUBSCRIPTION = {"anyOf": [object_schema({**_WATCHED, **_EFFECTIVE_FROM}, tuple(_WATCHED)), _FACTS]}
+_TIME = {"type": "string", "format": "date-time"}
 _ENDPOINT = object_schema(
     {
         "id": {"type": "string"},
@@ -158,22 +159,24 @@ _ENDPOINT = object_schema(
         "ordered": {"type": "boolean"},
         "enabled": {"type": "boolean"},
         "disabled_reason": _nullable("string"),
-        "created_at": {"type": "string"},
+        "created_at": _TIME,
         "window": {"$ref": "#/components/schemas/Window"},
         "recent": {"$ref": "#/components/schemas/Recent"},
     }
 )
 _SECRET = {"secret": {"type": "string", "pattern": "^whsec_", "description": "Shown this once."}}
 _WARNINGS = {"warnings": {"type": "array", "items": {"type": "string"}}}
+_RESULT = {
+    "status": _nullable("integer", description="HTTP status; null if there was no HTTP reply."),
+    "error": _nullable("string", description="Kind of the error; null if there was an HTTP reply."),
+}
 _ATTEMPT = object_schema(
     {
-        "at": {"type": "number", "description": "Unix seconds."},
-        "duration_ms": {"type": "integer"},
-        "status": {"type": "integer"},
-        "error": {"type": "string"},
-        "detail": {"type": "string", "description": "The first kB of the reply, or what went wrong."},
-    },
-    (),
+        "at": _TIME,
+        "duration_ms": _nullable("integer"),
+        **_RESULT,
+        "detail": _nullable("string", description="The first kB of the reply, or a description of the error."),
+    }
 )
 _FILTER = object_schema(
     {
@@ -213,7 +216,7 @@ SCHEMAS: dict[str, Any] = {
             "limit": _nullable("integer", description="null = not needed so far."),
             "parked": {"type": "integer"},
             "retry": {"type": "integer"},
-            "circuit": {"enum": ["open", "closed"]},
+            "circuit": {"enum": ["closed", "open", "half_open"]},
             "failures": {"type": "integer", "description": "In a row."},
             "paused_reason": _nullable("string"),
         }
@@ -254,25 +257,24 @@ SCHEMAS: dict[str, Any] = {
             "subscription": _nullable("string"),
             "id": {"type": "string"},
             "delivered": {"type": "boolean"},
-            "status": {"type": "integer"},
+            **_RESULT,
             "headers": {"type": "object"},
-            "error": {"type": "string"},
             "detail": {"type": "string"},
             "duration_ms": {"type": "integer"},
         },
-        ("subscription", "id", "delivered", "detail", "duration_ms"),
+        ("subscription", "id", "delivered", "status", "error", "detail", "duration_ms"),
     ),
     "AttemptRow": object_schema(
         {
             "cursor": _nullable("string"),
-            "at_ms": _nullable("integer"),
+            "at": _nullable("string", format="date-time"),
             "id": {"type": "string"},
             "endpoint": {"type": "string"},
             "attempt": {"type": "integer"},
-            "result": _nullable("string"),
+            **_RESULT,
             "delivered": {"type": "boolean"},
             "duration_ms": _nullable("integer"),
-            "now": {
+            "state": {
                 "enum": ["open", "parked", "retry", "delivered", "dead", None],
                 "description": "null = forgotten.",
             },
@@ -284,16 +286,18 @@ SCHEMAS: dict[str, Any] = {
         {
             "id": {"type": "string"},
             "endpoint": {"type": "string"},
-            "status": {"enum": ["open", "parked", "retry", "delivered", "dead"]},
+            "state": {"enum": ["open", "parked", "retry", "delivered", "dead"]},
             "attempts": {"type": "array", "items": {"$ref": "#/components/schemas/Attempt"}},
             "reason": _nullable("string"),
-            "at_ms": _nullable("integer"),
+            "at": _nullable(
+                "string", format="date-time", description="When it is due again, died or was delivered."
+            ),
             "source": _nullable("string"),
             "payload": {},
         }
     ),
     "DeliveryPage": _page("Delivery"),
-    "Choice": _FILTER,
+    "DeadLetterFilter": _FILTER,
     "Redriven": object_schema(
         {"redriven": {"type": "integer"}, "refused": _REFUSED, "next_cursor": _nullable("string")}
     ),

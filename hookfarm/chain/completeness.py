@@ -11,8 +11,10 @@ from operator import itemgetter
 
 from hookfarm.abi import bloom
 from hookfarm.chain.block import Header
-from hookfarm.chain.ranges import looks_capped
 from hookfarm.records import Event
+
+_ROUND = 500
+_MIN_CAP = 1_000
 
 _place = itemgetter("transaction_index", "log_index")
 _transaction = itemgetter("transaction_index")
@@ -43,6 +45,11 @@ def incompleteness(header: Header, events: Sequence[Event], *, use_bloom: bool, 
     if may_be_capped and looks_capped(len(events)):
         return f"exactly {len(events)} logs, which looks cut off"
     return ""
+
+
+def looks_capped(logs: int) -> bool:
+    """Return whether nodes silently cut answers off at this count: 1,000, 2,000, 5,000, 10,000 …"""
+    return logs >= _MIN_CAP and logs % _ROUND == 0
 
 
 def bloom_has_logs(header: Header) -> bool:

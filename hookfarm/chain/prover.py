@@ -20,9 +20,8 @@ from hookfarm.chain.block import (
     parse_logs,
     receipt_logs,
 )
-from hookfarm.chain.completeness import bloom_has_logs, in_order, incompleteness
+from hookfarm.chain.completeness import bloom_has_logs, in_order, incompleteness, looks_capped
 from hookfarm.chain.node import Node, first_error, not_null
-from hookfarm.chain.ranges import halves, looks_capped
 from hookfarm.chain.rpc import Call, Incomplete, RateLimited, Refused
 from hookfarm.chain.transfers import receipts_one_by_one, transactions_of, transfers_of
 from hookfarm.errors import ChainUnavailable
@@ -218,3 +217,9 @@ async def _ask(node: Node, calls: Sequence[Call]) -> list[Any]:
     answers = await node.ask_all([*calls, *tags])
     node.tags.record(answers[len(calls) :])
     return answers[: len(calls)]
+
+
+def halves(first: int, last: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return both halves of a range of at least two blocks."""
+    middle = (first + last) // 2
+    return (first, middle), (middle + 1, last)

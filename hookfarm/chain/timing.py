@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median_low
 
+from hookfarm import backoff
+
 FIRST_PAUSE_SECONDS = 0.1
 MAX_PAUSE_SECONDS = 10.0
 MAX_SILENCE_SECONDS = 60.0
@@ -44,13 +46,12 @@ class Limits:
         return max(expected, self.silence_seconds)
 
 
-def pause_seconds(failures: int, jitter: float) -> float:
-    """The wait after the n-th failure in a row (0, 1, …): 0.1, 0.2, 0.4 … 10 s, less up to half of it.
+def pause_seconds(failures: int, chance: float) -> float:
+    """Return the wait after so many earlier failures in a row (0, 1, …): 0.1, 0.2, 0.4 … 10 s, ±20 %.
 
-    `jitter` is from 0 to 1, so that the ingestors of a farm don't come back all at once.
+    `chance` is a random number from 0 to 1, so that the ingestors of a farm do not come back all at once.
     """
-    whole = min(FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 30), MAX_PAUSE_SECONDS)
-    return whole * (1 - jitter / 2)
+    return backoff.delay(failures, FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, chance)
 
 
 def poll_seconds(block_seconds: float | None, polls: int) -> float:

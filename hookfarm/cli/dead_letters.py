@@ -8,7 +8,7 @@ import click
 import redis
 
 from hookfarm.cli import delivery_output
-from hookfarm.cli.deliveries import format_position, parse_position, report_resent, resend
+from hookfarm.cli.deliveries import report_resent, resend
 from hookfarm.cli.options import (
     MAX_LISTED,
     F,
@@ -26,8 +26,9 @@ from hookfarm.cli.options import (
 )
 from hookfarm.cli.output import confirm, print_json, progress_bar, track_batches
 from hookfarm.deliveries import dead_letters as letters_store
-from hookfarm.deliveries.log import Delivery, Place
-from hookfarm.deliveries.state_index import LAST_MS, Choice, Position
+from hookfarm.deliveries.filters import LAST_MS, DeadLetterFilter
+from hookfarm.deliveries.log import Delivery, DeliveryState
+from hookfarm.deliveries.state_index import Position
 from hookfarm.errors import InvalidInput
 
 
@@ -53,7 +54,7 @@ _all_option = click.option("--all", "everything", is_flag=True, help="Apply to a
 @dead_letters.command(name="list")
 @_choice
 @whole_option("--limit", 1, MAX_LISTED, "Maximum number", 50)
-@text_option("--before", "Continue after this cursor of an earlier list: AT_MS/ID of its last one.", "CURSOR")
+@text_option("--before", "Continue after this cursor of an earlier list.", "CURSOR")
 @json_option
 @redis_options
 def list_(
@@ -65,17 +66,17 @@ def list_(
     \b
     Example: hookfarm dead-letters list --reason exhausted --since 1d
     """
-    after = None if before is None else parse_position(before)
-    choice = _chosen(endpoint, reason, since_ms, until_ms)
+    after = None if before is None else Position.from_cursor(before)
+    where = _filter(endpoint, reason, since_ms, until_ms)
     with connected(settings(config_file, **options)) as client:
-        letters, following = _page(client, choice, after, limit)
+        letters, following = letters_store.find(client, where, after, limit)
     if as_json:
-        print_json([letter.public() for letter in letters])
+        print_json([{"cursor": _cursor(letter), **letter.as_json()} for letter in letters])
         return
     for line in delivery_output.dead_letter_lines(letters):
         click.echo(line)
     if following is not None:
-        click.echo(f"There are more: --before {format_position(following)}", err=True)
+        click.echo(f"There are more: --before {following.as_cursor()}", err=True)
 
 
 @dead_letters.command()
@@ -95,8 +96,8 @@ def redrive(
     """
     _check_choice(ids, everything, (endpoint, reason, since_ms, until_ms))
     with connected(settings(config_file, **options)) as client:
-        chosen = ids or _ids(client, _chosen(endpoint, reason, since_ms, until_ms))
-        result = resend(client, chosen, (Place.DEAD,))
+        chosen = ids or _ids(client, _filter(endpoint, reason, since_ms, until_ms))
+        result = resend(client, chosen, (DeliveryState.DEAD,))
     report_resent(result, as_json)
     sys.exit(1 if ids and result.refused else 0)
 
@@ -119,7 +120,7 @@ def purge(
     """
     _check_choice(ids, everything, (endpoint, reason, since_ms, until_ms))
     with connected(settings(config_file, **options)) as client:
-        chosen = ids or _ids(client, _chosen(endpoint, reason, since_ms, until_ms))
+        chosen = ids or _ids(client, _filter(endpoint, reason, since_ms, until_ms))
         confirm(f"{len(chosen):,} dead letters will be lost for good. Go on?", yes or not chosen)
         if ids:
             missing = [letter for letter in ids if not letters_store.purge(client, [letter])]
@@ -145,23 +146,16 @@ def _check_choice(ids: tuple[str, ...], everything: bool, choice: tuple[object, 
         raise InvalidInput("id", "give ids, or --all with --endpoint, --reason, --since and --until")
 
 
-def _chosen(endpoint: str | None, reason: str | None, since_ms: int | None, until_ms: int | None) -> Choice:
-    return Choice(endpoint, reason, since_ms or 0, LAST_MS if until_ms is None else until_ms)
+def _filter(
+    endpoint: str | None, reason: str | None, since_ms: int | None, until_ms: int | None
+) -> DeadLetterFilter:
+    return DeadLetterFilter(endpoint, reason, since_ms or 0, LAST_MS if until_ms is None else until_ms)
 
 
-def _ids(client: redis.Redis, choice: Choice) -> list[str]:
+def _ids(client: redis.Redis, where: DeadLetterFilter) -> list[str]:
     with progress_bar("looking"):
-        return letters_store.ids(client, choice)
+        return letters_store.ids(client, where)
 
 
-def _page(
-    client: redis.Redis, choice: Choice, after: Position | None, limit: int
-) -> tuple[list[Delivery], Position | None]:
-    """Return at most `limit` matching dead letters, and the position of the next page."""
-    found: list[Delivery] = []
-    while len(found) < limit:
-        letters, after = letters_store.page(client, choice, after, limit - len(found))
-        found += letters
-        if after is None:
-            break
-    return found, after
+def _cursor(letter: Delivery) -> str:
+    return Position(float(letter.at_ms or 0), letter.id).as_cursor()

@@ -1,6 +1,5 @@
 """`hookfarm deliveries`: inspect deliveries and send them again."""
 
-import math
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -29,22 +28,21 @@ from hookfarm.cli.options import (
     yes_option,
 )
 from hookfarm.cli.output import confirm, plain, print_json, progress_bar, track_batches
-from hookfarm.deliveries import attempts, by_state, log
-from hookfarm.deliveries.filters import DELIVERED, PLACES, is_wanted
-from hookfarm.deliveries.log import Delivery, LoggedAttempt, Place
+from hookfarm.deliveries import attempts, by_state, log, redelivery
+from hookfarm.deliveries.filters import LISTED_STATES, AttemptFilter
+from hookfarm.deliveries.log import DeliveryState
 from hookfarm.deliveries.state_index import Position
 from hookfarm.errors import InvalidInput
 
 MAX_SCANNED = 50_000
-"""Attempts that one list reads to find matching ones."""
+"""Attempts that are read for one list."""
 MAX_PROBLEMS = 20
-_BATCH_SIZE = 500
 _REFUSALS = {
-    Place.OPEN: "on its way already",
-    Place.PARKED: "on its way already",
-    Place.RETRY: "waiting for its next attempt",
-    Place.DELIVERED: "delivered",
-    Place.DEAD: "a dead letter",
+    DeliveryState.OPEN: "on its way already",
+    DeliveryState.PARKED: "on its way already",
+    DeliveryState.RETRY: "waiting for its next attempt",
+    DeliveryState.DELIVERED: "delivered",
+    DeliveryState.DEAD: "a dead letter",
 }
 _Page = tuple[list[dict[str, Any]], Iterator[str], str | None]
 """Rows for programs, lines for people, and the cursor of the next page."""
@@ -62,7 +60,7 @@ def deliveries() -> None:
 @deliveries.command(name="list")
 @endpoints_option
 @status_option
-@choice_option("--state", "Only deliveries in this state now", "STATE", *PLACES)
+@choice_option("--state", "Only deliveries in this state now", "STATE", *LISTED_STATES)
 @since_option
 @until_option
 @whole_option("--limit", 1, MAX_LISTED, "Maximum number", 50)
@@ -83,12 +81,14 @@ def list_(
       hookfarm deliveries list --status failed --since 1h
       hookfarm deliveries list --state retry --endpoint ep_…
     """
-    asked = AttemptFilter(endpoints, status, since_ms, until_ms)
+    if state is not None:
+        _check_options_with_state(state, endpoints, status, since_ms, until_ms)
     with connected(settings(config_file, **options)) as client:
         if state is None:
-            rows, lines, following = _attempts(client, asked, before, limit)
+            attempt_filter = AttemptFilter(endpoints, status, since_ms or 0, until_ms)
+            rows, lines, following = _attempts(client, attempt_filter, before, limit)
         else:
-            rows, lines, following = _by_state(client, state, asked, before, limit)
+            rows, lines, following = _by_state(client, state, next(iter(endpoints), None), before, limit)
     if as_json:
         print_json({"attempts": rows, "next_cursor": following})
         return
@@ -113,7 +113,7 @@ def show(delivery_id: str, as_json: bool, config_file: Path | None, **options: A
     with connected(settings(config_file, **options)) as client:
         found = log.find(client, delivery_id)
     if as_json:
-        print_json(found.public())
+        print_json(found.as_json())
         return
     for line in delivery_output.delivery_lines(found):
         click.echo(line)
@@ -146,12 +146,13 @@ def redeliver(
         if ids:
             result = resend(client, ids)
         else:
-            places = _resendable_places(status)
+            states = redelivery.states_to_redeliver(status)
             with progress_bar("looking"):
-                chosen = _ids(client, AttemptFilter(endpoints, status, since_ms, until_ms), places)
+                attempt_filter = AttemptFilter(endpoints, status, since_ms or 0, until_ms)
+                chosen = redelivery.find_ids(client, attempt_filter, states)
             count = "1 delivery" if len(chosen) == 1 else f"{len(chosen):,} deliveries"
             confirm(f"{count} will be sent again. Go on?", yes or not chosen)
-            result = resend(client, chosen, places)
+            result = resend(client, chosen, states)
     report_resent(result, as_json)
     sys.exit(1 if ids and result.refused else 0)
 
@@ -159,111 +160,36 @@ def redeliver(
 # Lists
 
 
-@dataclass(frozen=True)
-class AttemptFilter:
-    """Attempts of these endpoints (none = all), with this result, within these ms."""
-
-    endpoints: tuple[str, ...] = ()
-    status: str | None = None
-    since_ms: int | None = None
-    until_ms: int | None = None
-
-    def matches(self, attempt: LoggedAttempt) -> bool:
-        """Check the result."""
-        return is_wanted(self.status, attempt.status, delivered=attempt.delivered)
-
-
-def _attempts(client: redis.Redis, asked: AttemptFilter, before: str | None, limit: int) -> _Page:
+def _attempts(client: redis.Redis, attempt_filter: AttemptFilter, before: str | None, limit: int) -> _Page:
     with progress_bar("looking"):
-        found, following = _page(client, asked, before, limit)
-    places = log.places(client, [attempt.delivery for attempt in found])
+        found, following = attempts.find(client, attempt_filter, before, limit, MAX_SCANNED)
+    states = log.states(client, [attempt.delivery for attempt in found])
     rows = [
-        attempts.public(attempt, place, _cursor(asked, attempt))
-        for attempt, place in zip(found, places, strict=True)
+        attempts.as_json(attempt, state, attempts.cursor(attempt_filter, attempt))
+        for attempt, state in zip(found, states, strict=True)
     ]
-    return rows, delivery_output.attempt_lines(found, places), following
+    return rows, delivery_output.attempt_lines(found, states), following
 
 
-def _by_state(client: redis.Redis, state: str, asked: AttemptFilter, before: str | None, limit: int) -> _Page:
-    endpoint = _single_endpoint(state, asked)
-    after = None if before is None else parse_position(before)
-    found: list[tuple[Position, Delivery]] = []
-    while True:
-        rows, after = by_state.page(client, state, endpoint, after, limit - len(found))
-        found += rows
-        if after is None or len(found) == limit:
-            break
-    public = [by_state.public(delivery, format_position(position)) for position, delivery in found]
+def _by_state(client: redis.Redis, state: str, endpoint: str | None, before: str | None, limit: int) -> _Page:
+    after = None if before is None else Position.from_cursor(before)
+    found, following = by_state.find(client, state, endpoint, after, limit)
+    rows = [by_state.as_json(delivery, position.as_cursor()) for position, delivery in found]
     lines = delivery_output.deliveries_by_state_lines([delivery for _, delivery in found])
-    return public, lines, None if after is None else format_position(after)
+    return rows, lines, None if following is None else following.as_cursor()
 
 
-def _page(
-    client: redis.Redis, asked: AttemptFilter, before: str | None, limit: int
-) -> tuple[list[LoggedAttempt], str | None]:
-    """Return the first `limit` matching attempts, and the cursor of the next page; None = the end."""
-    found: list[LoggedAttempt] = []
-    following = None
-    for scanned, attempt in enumerate(_find_attempts(client, asked, before)):
-        if len(found) == limit or scanned == MAX_SCANNED:
-            return found, following
-        following = _cursor(asked, attempt)
-        if asked.matches(attempt):
-            found.append(attempt)
-    return found, None
-
-
-def _find_attempts(
-    client: redis.Redis, asked: AttemptFilter, before: str | None = None
-) -> Iterator[LoggedAttempt]:
-    """Return attempts of any result, the newest first. Raises InvalidInput at once if `before` is no cursor."""
-    cursor, since_ms = _earlier(before, asked.until_ms), asked.since_ms or 0
-    if asked.endpoints:
-        return attempts.recent(client, asked.endpoints, cursor, since_ms)
-    return attempts.everybodys(client, cursor, since_ms)
-
-
-def _cursor(asked: AttemptFilter, attempt: LoggedAttempt) -> str:
-    """Return the cursor after an attempt, in a list of the same endpoints."""
-    return attempts.position(attempt) if asked.endpoints else attempt.cursor
-
-
-def _earlier(before: str | None, until_ms: int | None) -> str | None:
-    """Return the earlier of a cursor and a time, as a cursor."""
-    if until_ms is None:
-        return before
-    at = "" if before is None else before.partition("-")[0]
-    return before if before is not None and not (at.isdecimal() and int(at) > until_ms) else f"{until_ms + 1}-0"
-
-
-def _single_endpoint(state: str, asked: AttemptFilter) -> str | None:
-    """Check the options beside --state; return its endpoint, if one was given."""
+def _check_options_with_state(
+    state: str, endpoints: tuple[str, ...], status: str | None, since_ms: int | None, until_ms: int | None
+) -> None:
     flag, given = "--endpoint", f"--state {state}"
-    for other, value in (("--status", asked.status), ("--since", asked.since_ms), ("--until", asked.until_ms)):
+    for other, value in (("--status", status), ("--since", since_ms), ("--until", until_ms)):
         if value is not None:
             raise InvalidInput(other, f"does not go with {given}; give one of them")
-    if len(asked.endpoints) > 1:
+    if len(endpoints) > 1:
         raise InvalidInput(flag, f"given more than once; give one with {given}")
-    if state == Place.PARKED and not asked.endpoints:
+    if state == DeliveryState.PARKED and not endpoints:
         raise InvalidInput(flag, f"is missing; {given} needs one")
-    return next(iter(asked.endpoints), None)
-
-
-def format_position(where: Position) -> str:
-    """Return a position as a cursor."""
-    return f"{where.at:.17g}/{where.id}"
-
-
-def parse_position(cursor: str) -> Position:
-    """Return the position of a cursor. Raises InvalidInput if `format_position` did not make it."""
-    at, _, delivery_id = cursor.partition("/")
-    try:
-        number = float(at)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number) or not delivery_id:
-        raise InvalidInput("before", f"{cursor!r} is not a cursor; take one from an earlier list")
-    return Position(number, delivery_id)
 
 
 # Sending again
@@ -277,19 +203,21 @@ class ResendResult:
     refused: dict[str, str] = field(default_factory=dict)
 
 
-def resend(client: redis.Redis, ids: Sequence[str], places: Collection[Place] = tuple(Place)) -> ResendResult:
-    """Send these deliveries again, in order, if they are in one of `places`."""
+def resend(
+    client: redis.Redis, ids: Sequence[str], states: Collection[DeliveryState] = tuple(DeliveryState)
+) -> ResendResult:
+    """Send these deliveries again, in order, if they are in one of `states`."""
     result = ResendResult()
     for batch in track_batches(ids, "sending"):
         found = []
         for delivery_id, delivery in zip(batch, log.find_all(client, batch), strict=True):
             if delivery is None:
                 result.refused[delivery_id] = f"no delivery {delivery_id!r}, or not any more"
-            elif delivery.place not in places:
-                result.refused[delivery_id] = f"{delivery_id} is {_REFUSALS[delivery.place]}"
+            elif delivery.state not in states:
+                result.refused[delivery_id] = f"{delivery_id} is {_REFUSALS[delivery.state]}"
             else:
                 found.append(delivery)
-        for delivery, conflict in zip(found, log.send_all_again(client, found), strict=True):
+        for delivery, conflict in zip(found, redelivery.redeliver_all(client, found), strict=True):
             if conflict is None:
                 result.sent += 1
             else:
@@ -308,24 +236,3 @@ def report_resent(result: ResendResult, as_json: bool) -> None:
         click.echo(f"hookfarm: {plain(problem)}", err=True)
     if len(problems) > MAX_PROBLEMS:
         click.echo(f"hookfarm: and {len(problems) - MAX_PROBLEMS:,} more", err=True)
-
-
-def _resendable_places(status: str | None) -> frozenset[Place]:
-    """Return the states of the deliveries that --status selects: those on their way are not sent again."""
-    if status is None:
-        return frozenset((Place.DELIVERED, Place.DEAD, Place.RETRY))
-    if status == DELIVERED or status.startswith("2"):
-        return frozenset((Place.DELIVERED,))
-    return frozenset((Place.DEAD, Place.RETRY))
-
-
-def _ids(client: redis.Redis, asked: AttemptFilter, places: frozenset[Place]) -> list[str]:
-    """Return the deliveries with a matching attempt that are in one of these places, the oldest attempt first."""
-    matching = [attempt.delivery for attempt in _find_attempts(client, asked) if asked.matches(attempt)]
-    chosen = list(dict.fromkeys(reversed(matching)))
-    found: list[str] = []
-    for start in range(0, len(chosen), _BATCH_SIZE):
-        batch = chosen[start : start + _BATCH_SIZE]
-        there = zip(batch, log.places(client, batch), strict=True)
-        found += (delivery_id for delivery_id, place in there if place in places)
-    return found

@@ -6,36 +6,36 @@ from typing import Any
 import click
 
 from hookfarm.cli.output import UNKNOWN, columns, duration_of_attempt, indented, plain, time_of
-from hookfarm.deliveries.log import Delivery, LoggedAttempt, Place
+from hookfarm.deliveries.log import Delivery, DeliveryState, LoggedAttempt
 
 _TRIMMED = "forgotten"
 _GARBAGE = "(garbage)"
-_TIME_LABELS = {Place.RETRY: "next", Place.DEAD: "died", Place.DELIVERED: "delivered"}
+_TIME_LABELS = {DeliveryState.RETRY: "next", DeliveryState.DEAD: "died", DeliveryState.DELIVERED: "delivered"}
 
 
-def attempt_lines(attempts: Sequence[LoggedAttempt], places: Sequence[Place | None]) -> Iterator[str]:
+def attempt_lines(attempts: Sequence[LoggedAttempt], states: Sequence[DeliveryState | None]) -> Iterator[str]:
     """Yield a table of attempts, each with the present state of its delivery."""
-    rows = [("at", "delivery", "endpoint", "attempt", "result", "took", "now")]
-    for attempt, place in zip(attempts, places, strict=True):
+    rows = [("at", "delivery", "endpoint", "attempt", "result", "duration", "state")]
+    for attempt, state in zip(attempts, states, strict=True):
         took = duration_of_attempt(attempt.duration_ms)
-        number, now = f"#{attempt.number}", place.value if place else _TRIMMED
-        cells = (time_of(attempt.at_ms), attempt.delivery, attempt.endpoint, number, attempt.status, took, now)
+        number, now = f"#{attempt.number}", state.value if state else _TRIMMED
+        cells = (time_of(attempt.at_ms), attempt.delivery, attempt.endpoint, number, attempt.result, took, now)
         rows.append(cells)
     return columns(rows)
 
 
 def deliveries_by_state_lines(deliveries: Sequence[Delivery]) -> Iterator[str]:
     """Yield a table of deliveries of one state, with their last and next attempt."""
-    rows = [("last attempt", "delivery", "endpoint", "attempts", "result", "took", "now", "next")]
+    rows = [("last attempt", "delivery", "endpoint", "attempts", "result", "duration", "state", "next")]
     for delivery in deliveries:
         last = delivery.attempts[-1] if delivery.attempts else None
         at = time_of(int(last["at"] * 1000)) if last else UNKNOWN
         took = (
             duration_of_attempt(last["duration_ms"]) if last and last.get("duration_ms") is not None else UNKNOWN
         )
-        due = time_of(delivery.at_ms) if delivery.place is Place.RETRY else UNKNOWN
+        due = time_of(delivery.at_ms) if delivery.state is DeliveryState.RETRY else UNKNOWN
         identity = (delivery.id, delivery.endpoint or _GARBAGE, str(len(delivery.attempts)))
-        rows.append((at, *identity, _result(last) if last else UNKNOWN, took, delivery.place.value, due))
+        rows.append((at, *identity, _result(last) if last else UNKNOWN, took, delivery.state.value, due))
     return columns(rows)
 
 
@@ -55,9 +55,9 @@ def delivery_lines(delivery: Delivery) -> Iterator[str]:
     """Yield all of a delivery: state, attempts with their replies, payload."""
     yield f"{'id':10} {delivery.id}"
     yield f"{'endpoint':10} {delivery.endpoint or '(none: not a valid job)'}"
-    yield f"{'status':10} {_coloured(delivery.place)}"
-    if delivery.at_ms is not None and delivery.place in _TIME_LABELS:
-        yield f"{_TIME_LABELS[delivery.place]:10} {time_of(delivery.at_ms)}"
+    yield f"{'state':10} {_coloured(delivery.state)}"
+    if delivery.at_ms is not None and delivery.state in _TIME_LABELS:
+        yield f"{_TIME_LABELS[delivery.state]:10} {time_of(delivery.at_ms)}"
     for name, value in (("reason", delivery.reason), ("source", delivery.source)):
         if value is not None:
             yield f"{name:10} {plain(value)}"
@@ -82,6 +82,6 @@ def _result(attempt: dict[str, Any]) -> str:
     return f"HTTP {attempt['status']}" if "status" in attempt else plain(str(attempt.get("error", UNKNOWN)))
 
 
-def _coloured(place: Place) -> str:
-    colours = {Place.DELIVERED: "green", Place.DEAD: "red", Place.RETRY: "yellow"}
-    return click.style(place.value, fg=colours[place]) if place in colours else place.value
+def _coloured(state: DeliveryState) -> str:
+    colours = {DeliveryState.DELIVERED: "green", DeliveryState.DEAD: "red", DeliveryState.RETRY: "yellow"}
+    return click.style(state.value, fg=colours[state]) if state in colours else state.value

@@ -1,7 +1,6 @@
 """`hookfarm devchain`: a local chain, as a command and as a child of the demo's farm."""
 
 import asyncio
-import contextlib
 import signal
 from dataclasses import fields
 from typing import Any
@@ -10,6 +9,7 @@ import click
 
 from hookfarm.cli.options import seconds_option, whole_option
 from hookfarm.devchain.options import MAX_LOGS_PER_BLOCK, MAX_TRANSFERS_PER_BLOCK, DevchainOptions
+from hookfarm.farm.async_child import heartbeat, stop_event
 from hookfarm.farm.child import Child
 
 HEARTBEAT_SECONDS = 0.5
@@ -88,15 +88,9 @@ async def _run_child(child: Child, options: DevchainOptions) -> None:
     from hookfarm.devchain.node import DevNode, mine_until
     from hookfarm.devchain.server import listening
 
-    stop, loop, node = asyncio.Event(), asyncio.get_running_loop(), DevNode(options)
+    node = DevNode(options)
     node.paused = True
-    loop.add_reader(child.stop_fd, stop.set)
-    async with listening(node):
-        child.mark_up()
-        mining = asyncio.create_task(mine_until(node, stop))
-        while not stop.is_set() and not mining.done():
-            child.slot.promise(HEARTBEAT_WITHIN_SECONDS)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), HEARTBEAT_SECONDS)
-        await mining
-    loop.remove_reader(child.stop_fd)
+    with stop_event(child) as stop:
+        async with listening(node), heartbeat(child, HEARTBEAT_SECONDS, HEARTBEAT_WITHIN_SECONDS):
+            child.mark_up()
+            await mine_until(node, stop)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hookfarm.cli.output import duration, duration_of_attempt, plain, pluralize, time_of
-from hookfarm.deliveries.windows import Window
+from hookfarm.deliveries.endpoint_stats import Circuit, Window
 from hookfarm.records import DEFAULT_NOTIFY, Endpoint
 
 
@@ -40,7 +40,8 @@ def subscription_line(subscription: dict[str, Any]) -> str:
 
 def reply_line(reply: Mapping[str, Any]) -> str:
     """Return an endpoint's reply to a test webhook."""
-    answer = f"HTTP {reply['status']}" if "status" in reply else plain(f"{reply['error']}: {reply['detail']}")
+    error = reply["error"]
+    answer = f"HTTP {reply['status']}" if error is None else plain(f"{error}: {reply['detail']}")
     return f"{reply['subscription'] or 'sample'}  {answer}  {duration_of_attempt(reply['duration_ms'])}"
 
 
@@ -59,7 +60,7 @@ def state(endpoint: Mapping[str, Any], window: Window) -> str:
     """Return `disabled`, `failing` (every attempt since the last success failed), or `enabled`."""
     if not endpoint["enabled"]:
         return "disabled"
-    return "failing" if window.failing else "enabled"
+    return "failing" if window.is_failing else "enabled"
 
 
 def state_lines(endpoint: Mapping[str, Any], window: Window) -> Iterator[tuple[str, str]]:
@@ -67,10 +68,10 @@ def state_lines(endpoint: Mapping[str, Any], window: Window) -> Iterator[tuple[s
     yield "state", state(endpoint, window)
     limit = "not needed" if window.limit is None else f"{window.limit:,}"
     yield "window", f"open {window.open:,}  parked {window.parked:,}  limit {limit}"
-    if window.failing:
+    if window.is_failing:
         yield "failing since", time_of(window.failing_since_ms)
-    if window.closed:
-        yield "circuit", f"open after {window.failures:,} failures in a row: one probe at a time"
+    if window.circuit is not Circuit.CLOSED:
+        yield "circuit", f"{window.circuit} after {window.failures:,} failures in a row: one probe at a time"
         yield "next probe", time_of(window.probe_at_ms)
 
 

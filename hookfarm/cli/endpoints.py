@@ -31,14 +31,13 @@ from hookfarm.cli.endpoint_output import (
 from hookfarm.cli.options import connected, json_option, redis_options, settings, text_option, whole_option
 from hookfarm.cli.output import columns, print_json, progress_bar, track
 from hookfarm.config import Config
-from hookfarm.deliveries import windows
-from hookfarm.deliveries.endpoint_view import endpoint_views
+from hookfarm.deliveries.endpoint_stats import endpoint_views, read_windows
 from hookfarm.errors import InvalidInput
 from hookfarm.http_client.connections import tls_context
 from hookfarm.records import Endpoint, Subscription
 from hookfarm.records.fields import WORD, hex_value
 from hookfarm.registry import listing
-from hookfarm.registry.listing import Listed, Wanted
+from hookfarm.registry.listing import ListedEndpoint, ListingFilter
 from hookfarm.registry.registry import Registry
 from hookfarm.security.vault import Vault
 from hookfarm.test_events import webhooks
@@ -90,7 +89,9 @@ def add(url: str, as_json: bool, config_file: Path | None, **options: Any) -> No
 @endpoints.command(name="list")
 @text_option("--search", "Only with this text in URL, description or id, ignoring case.", "TEXT")
 @click.option("--enabled/--disabled", default=None, help="Only enabled, or disabled endpoints.")
-@click.option("--circuit", type=click.Choice(["open", "closed"]), help="Filter by circuit-breaker state.")
+@click.option(
+    "--circuit", type=click.Choice(["closed", "open"]), help="Filter by circuit breaker; open includes half open."
+)
 @whole_option("--limit", 1, 10**9, "Maximum number")
 @json_option
 @redis_options
@@ -103,11 +104,11 @@ def list_(
     \b
     Example: hookfarm endpoints list --search example.com --circuit open
     """
-    wanted = Wanted(search, enabled, None if circuit is None else circuit == "open")
+    where = ListingFilter(search, enabled, None if circuit is None else circuit == "open")
     with connected(settings(config_file, **options)) as client:
-        listed = _list(client, wanted, limit)
-        found = windows.read(client, [one.endpoint.id for one in listed])
-    shown = [with_state(_public(one), window) for one, window in zip(listed, found, strict=True)]
+        listed = _list(client, where, limit)
+        windows = read_windows(client, [one.endpoint.id for one in listed])
+    shown = [with_state(_public(one), window) for one, window in zip(listed, windows, strict=True)]
     if as_json:
         print_json(shown)
         return
@@ -131,9 +132,9 @@ def show(endpoint_id: str, as_json: bool, config_file: Path | None, **options: A
     """
     with connected(settings(config_file, **options)) as client:
         [view] = endpoint_views(client, [listing.get(client, endpoint_id)])
-        [window] = windows.read(client, [endpoint_id])
+        [window] = read_windows(client, [endpoint_id])
     if as_json:
-        merged = {**view, "window": {**view["window"], **window.public()}}
+        merged = {**view, "window": {**view["window"], **window.as_json()}}
         print_json(with_state(merged, window))
         return
     for name, value in view.items():
@@ -309,22 +310,22 @@ def _switch(
         click.echo(line)
 
 
-def _list(client: redis.Redis, wanted: Wanted, limit: int | None) -> list[Listed]:
+def _list(client: redis.Redis, where: ListingFilter, limit: int | None) -> list[ListedEndpoint]:
     """Return all matching endpoints, or the first `limit` of them, the newest first."""
     with progress_bar("reading"):
-        return list(islice(_all_pages(client, wanted), limit))
+        return list(islice(_all_pages(client, where), limit))
 
 
-def _all_pages(client: redis.Redis, wanted: Wanted) -> Iterator[Listed]:
+def _all_pages(client: redis.Redis, where: ListingFilter) -> Iterator[ListedEndpoint]:
     before: int | None = None
     while True:
-        found, before = listing.page(client, wanted, before, _BATCH_SIZE)
+        found, before = listing.page(client, where, before, _BATCH_SIZE)
         yield from found
         if before is None:
             return
 
 
-def _public(listed: Listed) -> dict[str, Any]:
+def _public(listed: ListedEndpoint) -> dict[str, Any]:
     return {**listed.endpoint.public(), "created_at": format_ms(listed.created_ms)}
 
 

@@ -8,10 +8,10 @@ import orjson
 
 from hookfarm.cli.options import whole_option
 from hookfarm.config import Address
-from hookfarm.receiver import line
-from hookfarm.receiver.arrival import Arrival, Tally
-from hookfarm.receiver.server import receiving
-from hookfarm.receiver.verification import Judgement, Verifier
+from hookfarm.receiver import report
+from hookfarm.receiver.process import webhook_server
+from hookfarm.receiver.report import ReceivedWebhook, ReceiverCounts
+from hookfarm.receiver.verification import VerificationStatus, Verifier
 
 _COLOURS = {"verified": "green", "NOT verified": "red", "unverified": "yellow"}
 _WIDTH = max(map(len, _COLOURS))
@@ -35,12 +35,12 @@ def listen(port: int, host: str, secrets: tuple[str, ...], status: int, as_json:
 
 
 async def _run(address: Address, verifier: Verifier, status: int, as_json: bool, *, can_verify: bool) -> None:
-    stop, loop, tally = asyncio.Event(), asyncio.get_running_loop(), Tally()
+    stop, loop, tally = asyncio.Event(), asyncio.get_running_loop(), ReceiverCounts()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     gone: list[BrokenPipeError] = []
 
-    def handle(arrival: Arrival) -> None:
+    def handle(arrival: ReceivedWebhook) -> None:
         tally.count(arrival)
         try:
             _print(arrival, as_json)
@@ -48,7 +48,7 @@ async def _run(address: Address, verifier: Verifier, status: int, as_json: bool,
             gone.append(error)
             stop.set()
 
-    async with receiving(address, verifier, handle, status) as place:
+    async with webhook_server(address, verifier, handle, status) as place:
         click.echo(_introduction(place, can_verify), err=as_json)
         await stop.wait()
     if gone:
@@ -56,11 +56,11 @@ async def _run(address: Address, verifier: Verifier, status: int, as_json: bool,
     click.echo("\n" + _summary(tally), err=as_json)
 
 
-def _print(arrival: Arrival, as_json: bool) -> None:
+def _print(arrival: ReceivedWebhook, as_json: bool) -> None:
     if as_json:
-        click.echo(orjson.dumps(line.fields(arrival)))
+        click.echo(orjson.dumps(report.as_json(arrival)))
         return
-    clock, judgement, rest = line.words(arrival)
+    clock, judgement, rest = report.text_parts(arrival)
     click.echo(f"{clock}  {click.style(judgement.ljust(_WIDTH), fg=_COLOURS[judgement])}  {rest}")
 
 
@@ -77,9 +77,9 @@ def _introduction(place: Address, can_verify: bool) -> str:
     return "\n".join([*lines, "Ctrl-C ends it."])
 
 
-def _summary(tally: Tally) -> str:
+def _summary(tally: ReceiverCounts) -> str:
     parts = [f"received {tally.received:,}"]
-    parts += [f"{j.value} {tally.judged[j]:,}" for j in Judgement if tally.judged[j]]
+    parts += [f"{j.value} {tally.by_status[j]:,}" for j in VerificationStatus if tally.by_status[j]]
     if tally.repeated:
         parts.append(f"repeated {tally.repeated:,}")
     return "  ".join(parts)

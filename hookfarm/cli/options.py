@@ -12,7 +12,7 @@ import redis
 from click.shell_completion import CompletionItem
 
 from hookfarm import config, timestamps
-from hookfarm.deliveries.filters import DELIVERED, ERRORS, FAILED, is_status
+from hookfarm.deliveries.filters import DELIVERED, FAILED, TRANSPORT_ERRORS, is_status
 from hookfarm.errors import HookfarmError, InvalidInput, OperatorError
 from hookfarm.registry import listing
 from hookfarm.security import redaction
@@ -150,10 +150,10 @@ def among(*words: str) -> Complete:
 def endpoint_ids(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete endpoint ids, the newest first, with their URLs; none if Redis does not answer."""
     given = {name: context.params.get(name) for name in ("redis_url", "state_dir")}
-    wanted = listing.Wanted(incomplete or None)
+    where = listing.ListingFilter(incomplete or None)
     try:
         with connected(settings(context.params.get("config_file"), **given)) as client:
-            found, _ = listing.page(client, wanted, None, MAX_OFFERED)
+            found, _ = listing.page(client, where, None, MAX_OFFERED)
     except HookfarmError:
         return []
     endpoints = (listed.endpoint for listed in found)
@@ -186,12 +186,13 @@ def endpoints_option(command: F) -> F:
 
 def status_option(command: F) -> F:
     """Add --status, the result of attempts."""
+    errors = ", ".join(TRANSPORT_ERRORS)
     return click.option(
         *("--status", "status"),
         metavar="STATUS",
         callback=_check_status,
-        help=f"Only attempts that were {DELIVERED}, {FAILED}, of an HTTP status, or one of {', '.join(ERRORS)}.",
-        shell_complete=among(DELIVERED, FAILED, *ERRORS),
+        help=f"Only attempts that were {DELIVERED}, {FAILED}, of an HTTP status, or one of {errors}.",
+        shell_complete=among(DELIVERED, FAILED, *TRANSPORT_ERRORS),
     )(command)
 
 
@@ -232,7 +233,7 @@ def _parse_time(_context: click.Context, parameter: click.Parameter, value: str 
 def _check_status(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     if value is None or is_status(value):
         return value
-    allowed = ", ".join((DELIVERED, FAILED, "100 to 599", *ERRORS))
+    allowed = ", ".join((DELIVERED, FAILED, "100 to 599", *TRANSPORT_ERRORS))
     raise InvalidInput(parameter.opts[0], f"{value!r} is no status; allowed are {allowed}")
 
 

@@ -43,8 +43,8 @@ def _print(found: dict[str, Any]) -> None:
     console = Console(highlight=False)
     console.print(_services(found["services"]))
     for service in found["services"].values():
-        for worker in service.get("backing_off", ()):
-            console.print("{process} is tried again in {again_in_s} s ({tries} tries): {reason}".format(**worker))
+        for worker in service.get("backoff", ()):
+            console.print("{process} is tried again in {retry_in_s} s ({tries} tries): {reason}".format(**worker))
     in_queue = {state: number for state, number in found["queue"].items() if state != "backfill"}
     console.print("\ndelivery_queue  " + _counts(in_queue))
     if found["queue"]["backfill"]:

@@ -1,1 +1,1 @@
-"""The deliveries as operators query them: log, attempts, dead letters, statistics by endpoint and by state."""
+"""Deliveries as operators query them: log, attempts, dead letters, redelivery, statistics by endpoint."""

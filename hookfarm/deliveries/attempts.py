@@ -1,4 +1,4 @@
-"""The delivery logs of some or all endpoints as one, the newest attempt first, read as far as somebody looks."""
+"""Attempts of some or all endpoints as one list, newest first, read page by page while it is consumed."""
 
 import heapq
 from collections.abc import Iterator, Sequence
@@ -7,77 +7,128 @@ from typing import Any
 import redis
 
 from hookfarm.deliveries import log
-from hookfarm.deliveries.log import LoggedAttempt, Place
+from hookfarm.deliveries.filters import AttemptFilter
+from hookfarm.deliveries.log import DeliveryState, LoggedAttempt
+from hookfarm.timestamps import format_ms
 
-_READ_FIRST = 5000
-"""Attempts that are read at first, of all endpoints together; what more is needed follows a page at a time."""
-_PAGE = 500
+PAGE_SIZE = 1000
+_MAX_FIRST_READ = 5000
+"""Attempts of the first pages of all endpoints together; each endpoint's next page is read when it is needed."""
+
+
+def find(
+    client: redis.Redis, attempt_filter: AttemptFilter, before: str | None, limit: int, max_scanned: int
+) -> tuple[list[LoggedAttempt], str | None]:
+    """Return at most `limit` matching attempts, and the cursor of the next page; None = there are no more.
+
+    A page may hold fewer than `limit` although there are more: at most `max_scanned` attempts are read for it.
+    Raises InvalidInput if `before` is no cursor.
+    """
+    page_size = min(limit + 1, PAGE_SIZE) if attempt_filter.status is None else PAGE_SIZE
+    found: list[LoggedAttempt] = []
+    last: LoggedAttempt | None = None
+    for scanned, attempt in enumerate(read(client, attempt_filter, before, page_size)):
+        if scanned == max_scanned and last is not None:
+            return found, cursor(attempt_filter, last)
+        last = attempt
+        if attempt_filter.matches(attempt):
+            if len(found) == limit:
+                return found, cursor(attempt_filter, found[-1])
+            found.append(attempt)
+    return found, None
+
+
+def read(
+    client: redis.Redis, attempt_filter: AttemptFilter, before: str | None = None, page_size: int = PAGE_SIZE
+) -> Iterator[LoggedAttempt]:
+    """Return attempts of the filter's endpoints and time, of any status. Raises InvalidInput at once."""
+    start = _newest(before, attempt_filter.until_ms)
+    if attempt_filter.endpoints:
+        return of_endpoints(client, attempt_filter.endpoints, start, attempt_filter.since_ms, page_size)
+    newest = "+" if start is None else log.before_cursor(start.partition("/")[0])
+    return _of_all(client, newest, attempt_filter.since_ms, page_size)
+
+
+def of_endpoints(
+    client: redis.Redis,
+    endpoints: Sequence[str],
+    before: str | None = None,
+    since_ms: int = 0,
+    page_size: int = PAGE_SIZE,
+) -> Iterator[LoggedAttempt]:
+    """Return the attempts of these endpoints older than the position `before`, none before `since_ms`.
+
+    `before` is a cursor of `position`, or an endpoint's own. Raises InvalidInput at once if it is neither.
+    """
+    ends = dict.fromkeys(endpoints, "+") if before is None else _ends_for(before, endpoints)
+    count = max(1, min(page_size, _MAX_FIRST_READ // max(1, len(ends))))
+    pages = log.attempts_by_endpoint(client, ends, since_ms, count)
+    iterators = [_iter_pages(client, page, count, since_ms) for page in pages if page]
+    return heapq.merge(*iterators, key=_order, reverse=True)
 
 
 def position(attempt: LoggedAttempt) -> str:
-    """Where to go on reading behind this attempt: its cursor, and its endpoint, as cursors may be alike."""
+    """Return the cursor of an attempt among several endpoints, whose own cursors may be equal."""
     return f"{attempt.cursor}/{attempt.endpoint}"
 
 
-def public(attempt: LoggedAttempt, place: Place | None, cursor: str) -> dict[str, Any]:
-    """A line of the log for programs; `now` is where its delivery is, null = forgotten."""
+def cursor(attempt_filter: AttemptFilter, attempt: LoggedAttempt) -> str:
+    """Return the cursor behind an attempt, for a list of the same endpoints."""
+    return position(attempt) if attempt_filter.endpoints else attempt.cursor
+
+
+def as_json(attempt: LoggedAttempt, state: DeliveryState | None, cursor: str) -> dict[str, Any]:
+    """Return a row of the API. `state` is that of its delivery now; None = forgotten."""
     return {
         "cursor": cursor,
-        "at_ms": attempt.at_ms,
+        "at": format_ms(attempt.at_ms),
         "id": attempt.delivery,
         "endpoint": attempt.endpoint,
         "attempt": attempt.number,
-        "result": attempt.status,
+        "status": attempt.status,
+        "error": attempt.error,
         "delivered": attempt.delivered,
         "duration_ms": attempt.duration_ms,
-        "now": place,
+        "state": state,
     }
 
 
-def recent(
-    client: "redis.Redis", endpoints: Sequence[str], before: str | None = None, since_ms: int = 0
-) -> Iterator[LoggedAttempt]:
-    """The attempts of these endpoints, the newest first, behind the position `before`, none before `since_ms`.
-
-    InvalidInput, at once, where `before` is no position (an endpoint's own cursor is one too).
-    """
-    newest = dict.fromkeys(endpoints, "+") if before is None else _behind(before, endpoints)
-    count = max(1, min(_PAGE, _READ_FIRST // max(1, len(newest))))
-    pages = log.pages(client, newest, since_ms, count)
-    lines = [_onwards(client, page, count, since_ms) for page in pages if page]
-    return heapq.merge(*lines, key=_order, reverse=True)
+def _newest(before: str | None, until_ms: int | None) -> str | None:
+    """Return the earlier one of a cursor and a time, as a cursor."""
+    if until_ms is None:
+        return before
+    at = "" if before is None else before.partition("-")[0]
+    return before if before is not None and not (at.isdecimal() and int(at) > until_ms) else f"{until_ms + 1}-0"
 
 
-def everybodys(client: "redis.Redis", before: str | None = None, since_ms: int = 0) -> Iterator[LoggedAttempt]:
-    """The attempts of all endpoints, as `recent` gives those of some; an attempt's cursor is its position."""
-    newest = "+" if before is None else log.older_than(before.partition("/")[0])
-    return _pages(client, newest, since_ms)
-
-
-def _pages(client: "redis.Redis", end: str, since_ms: int) -> Iterator[LoggedAttempt]:
-    while page := log.everybodys(client, end, since_ms, _PAGE):
+def _of_all(client: redis.Redis, end: str, since_ms: int, count: int) -> Iterator[LoggedAttempt]:
+    while True:
+        page = log.all_attempts(client, end, since_ms, count)
         yield from page
-        end = log.older_than(page[-1].cursor)
+        if len(page) < count:
+            return
+        end = log.before_cursor(page[-1].cursor)
+        count = PAGE_SIZE
 
 
 def _order(attempt: LoggedAttempt) -> tuple[int, int, str]:
     return attempt.at_ms, int(attempt.cursor.partition("-")[2]), attempt.endpoint
 
 
-def _onwards(
-    client: "redis.Redis", page: list[LoggedAttempt], count: int, since_ms: int
+def _iter_pages(
+    client: redis.Redis, page: list[LoggedAttempt], count: int, since_ms: int
 ) -> Iterator[LoggedAttempt]:
-    """An endpoint's page, and all that follow it."""
+    """Yield an endpoint's page, and all that follow it."""
     while True:
         yield from page
         if len(page) < count:
             return
-        count = _PAGE
+        count = PAGE_SIZE
         page = log.attempts(client, page[-1].endpoint, page[-1].cursor, since_ms, count)
 
 
-def _behind(position: str, endpoints: Sequence[str]) -> dict[str, str]:
-    """The end of each endpoint's stream that is behind `position` in the order of all."""
-    cursor, _, beside = position.partition("/")
-    end = log.older_than(cursor)
+def _ends_for(before: str, endpoints: Sequence[str]) -> dict[str, str]:
+    """Return the end of each endpoint's stream that is behind the position `before` in the order of all."""
+    own_cursor, _, beside = before.partition("/")
+    end = log.before_cursor(own_cursor)
     return {endpoint: end.removeprefix("(") if endpoint < beside else end for endpoint in endpoints}

@@ -1,60 +1,75 @@
-"""What is open, parked, waits for a retry or is dead now: deliveries by where they stand, a page at a time."""
+"""Deliveries that are open, parked, in retry or dead now, a page at a time."""
 
 from typing import Any
 
 import redis
 
 from hookfarm.deliveries import log, state_index
+from hookfarm.deliveries.filters import LAST_MS, DeadLetterFilter
 from hookfarm.deliveries.log import Delivery
-from hookfarm.deliveries.state_index import LAST_MS, Choice, Position
+from hookfarm.deliveries.state_index import Position
+from hookfarm.delivery_queue.job import attempt_json
 from hookfarm.store import keys
+
+Rows = list[tuple[Position, Delivery]]
+
+
+def find(
+    client: redis.Redis, state: str, endpoint: str | None, after: Position | None, limit: int
+) -> tuple[Rows, Position | None]:
+    """Return the first `limit` deliveries of a page, or all there are, and the position of the next page."""
+    found: Rows = []
+    while len(found) < limit:
+        rows, after = page(client, state, endpoint, after, limit - len(found))
+        found += rows
+        if after is None:
+            break
+    return found, after
 
 
 def page(
-    client: "redis.Redis", place: str, endpoint: str | None, after: Position | None, limit: int
-) -> tuple[list[tuple[Position, Delivery]], Position | None]:
-    """At most `limit` of those in `place`, one of PLACES, and where to go on behind; None = there are no more.
+    client: redis.Redis, state: str, endpoint: str | None, after: Position | None, limit: int
+) -> tuple[Rows, Position | None]:
+    """Return at most `limit` deliveries in one of LISTED_STATES, and the position of the next page, or None.
 
-    It may hold fewer, and none, although there are more. What waits for a retry comes in the order in which it is
-    due, what is parked in the order in which it goes on, the others the newest first. What is parked is known of
-    one endpoint only.
+    A page may hold fewer, and none, although there are more. Those in retry come in the order in which they are
+    due, parked ones (of one endpoint only) in the order in which they are released, others newest first.
     """
-    there = _positions(client, place, endpoint, after, limit + 1)
-    here = there[:limit]
+    positions = _positions(client, state, endpoint, after, limit + 1)
+    here = positions[:limit]
     found = log.find_all(client, [position.id for position in here])
     rows = [
         (position, delivery)
         for delivery, position in zip(found, here, strict=True)
-        if delivery is not None and delivery.place == place and endpoint in (None, delivery.endpoint)
+        if delivery is not None and delivery.state == state and endpoint in (None, delivery.endpoint)
     ]
-    return rows, here[-1] if len(there) > limit else None
+    return rows, here[-1] if len(positions) > limit else None
 
 
 def _positions(
-    client: "redis.Redis", place: str, endpoint: str | None, after: Position | None, count: int
+    client: redis.Redis, state: str, endpoint: str | None, after: Position | None, count: int
 ) -> list[Position]:
-    if place == "dead":
-        return state_index.dead(client, Choice(endpoint), after, count)
-    if place == "retry":
+    if state == "dead":
+        return state_index.dead(client, DeadLetterFilter(endpoint), after, count)
+    if state == "retry":
         return state_index.retry(client, endpoint, after, count)
-    key = keys.OPEN if place == "open" else f"{keys.PARKED}{endpoint}"
-    return state_index.by_score(
-        client, key, after, count, (0, float(LAST_MS) * 1000), newest_first=place == "open"
-    )
+    key = keys.OPEN if state == "open" else f"{keys.PARKED}{endpoint}"
+    bounds = (0, float(LAST_MS) * 1000)
+    return state_index.by_score(client, key, after, count, bounds, newest_first=state == "open")
 
 
-def public(delivery: Delivery, cursor: str) -> dict[str, Any]:
-    """As a line of the log, with the last attempt that was made, if one was."""
-    last = delivery.attempts[-1] if delivery.attempts else {}
-    result = last.get("status", last.get("error"))
+def as_json(delivery: Delivery, cursor: str) -> dict[str, Any]:
+    """Return a row of the API, as of an attempt, with the last attempt's result if there was one."""
+    last = attempt_json(delivery.attempts[-1]) if delivery.attempts else {}
     return {
         "cursor": cursor,
-        "at_ms": int(last["at"] * 1000) if "at" in last else None,
+        "at": last.get("at"),
         "id": delivery.id,
         "endpoint": delivery.endpoint,
         "attempt": len(delivery.attempts),
-        "result": None if result is None else str(result),
+        "status": last.get("status"),
+        "error": last.get("error"),
         "delivered": False,
         "duration_ms": last.get("duration_ms"),
-        "now": delivery.place,
+        "state": delivery.state,
     }

@@ -1,55 +1,79 @@
-"""Dead letters: what was given up, found by endpoint, reason and time, and forgotten for good."""
+"""Dead letters: found by endpoint, reason and time, and purged."""
 
 from collections.abc import Iterator, Sequence
 
 import redis
 
 from hookfarm.deliveries import log, state_index
-from hookfarm.deliveries.log import Delivery, Place
-from hookfarm.deliveries.state_index import Choice, Position
+from hookfarm.deliveries.filters import DeadLetterFilter
+from hookfarm.deliveries.log import Delivery, DeliveryState
+from hookfarm.deliveries.state_index import Position
 from hookfarm.store.scripts import Script
 
-_READ_AT_ONCE = 500
+_BATCH_SIZE = 500
 
 _PURGE = Script("purge")
 
 
-def every(client: "redis.Redis", choice: Choice) -> Iterator[Delivery]:
-    """Those that are chosen, the newest first. They may be sent again or purged meanwhile."""
+def iterate(client: redis.Redis, where: DeadLetterFilter) -> Iterator[Delivery]:
+    """Yield matching dead letters, newest first. They may be redriven or purged meanwhile."""
     after: Position | None = None
     while True:
-        letters, after = page(client, choice, after, _READ_AT_ONCE)
+        letters, after = page(client, where, after, _BATCH_SIZE)
         yield from letters
         if after is None:
             return
 
 
-def page(
-    client: "redis.Redis", choice: Choice, after: Position | None, limit: int, oldest_first: bool = False
+def find(
+    client: redis.Redis, where: DeadLetterFilter, after: Position | None, limit: int
 ) -> tuple[list[Delivery], Position | None]:
-    """At most `limit` of those that are chosen, and where to go on behind them; None = there are no more.
+    """Return the first `limit` matching dead letters, or all there are, and the position of the next page."""
+    found: list[Delivery] = []
+    while len(found) < limit:
+        letters, after = page(client, where, after, limit - len(found))
+        found += letters
+        if after is None:
+            break
+    return found, after
 
-    It may hold fewer, and none, although there are more.
+
+def page(
+    client: redis.Redis,
+    where: DeadLetterFilter,
+    after: Position | None,
+    limit: int,
+    oldest_first: bool = False,
+) -> tuple[list[Delivery], Position | None]:
+    """Return at most `limit` matching dead letters, and the position of the next page; None = there are no more.
+
+    A page may hold fewer, and none, although there are more.
     """
-    places = state_index.dead(client, choice, after, limit + 1, oldest_first)
-    there, more = places[:limit], len(places) > limit
-    found = log.find_all(client, [place.id for place in there])
-    letters = [d for d in found if d is not None and d.place is Place.DEAD and choice.is_for(d.reason or "")]
-    return letters, there[-1] if more else None
+    positions = state_index.dead(client, where, after, limit + 1, oldest_first)
+    here, more = positions[:limit], len(positions) > limit
+    found = log.find_all(client, [position.id for position in here])
+    letters = [
+        delivery
+        for delivery in found
+        if delivery is not None
+        and delivery.state is DeliveryState.DEAD
+        and where.matches_reason(delivery.reason or "")
+    ]
+    return letters, here[-1] if more else None
 
 
-def ids(client: "redis.Redis", choice: Choice) -> list[str]:
-    """The ids of all that are chosen, the oldest first: the order in which to send them again."""
-    if choice.reason is not None:
-        return [letter.id for letter in every(client, choice)][::-1]
+def ids(client: redis.Redis, where: DeadLetterFilter) -> list[str]:
+    """Return the ids of all matching dead letters, oldest first: the order in which they are redriven."""
+    if where.reason is not None:
+        return [letter.id for letter in iterate(client, where)][::-1]
     found: list[str] = []
     after: Position | None = None
-    while places := state_index.dead(client, choice, after, _READ_AT_ONCE, oldest_first=True):
-        found += [place.id for place in places]
-        after = places[-1]
+    while positions := state_index.dead(client, where, after, _BATCH_SIZE, oldest_first=True):
+        found += [position.id for position in positions]
+        after = positions[-1]
     return found
 
 
-def purge(client: "redis.Redis", ids: Sequence[str]) -> int:
-    """Forgets these dead letters for good; returns how many there were."""
+def purge(client: redis.Redis, ids: Sequence[str]) -> int:
+    """Delete dead letters for good. Return how many of `ids` there were."""
     return int(_PURGE.call(client, (), ids)) if ids else 0

@@ -1,75 +1,74 @@
-"""What is in retry and dead, in order, of one endpoint or for one reason, at the cost of what is read.
+"""Index of dead letters and retries, by endpoint and by reason, in order of time; a page costs what it returns.
 
-The scripts keep an index beside both (store/lua/shared/state_index.lua). Where one is not whole, because what
-is there came before there was an index or somebody else has written there, it is made anew before it is read.
+The scripts keep the index beside both sorted sets (store/lua/shared/state_index.lua). An index that lacks
+members, or has too many, is rebuilt before it is read.
 """
 
+import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import redis
 
+from hookfarm.deliveries.filters import LAST_MS, DeadLetterFilter
+from hookfarm.errors import InvalidInput
 from hookfarm.store import keys
 from hookfarm.store.scripts import Script
 
-LAST_MS = 10**15 - 1
-"""The year 33658."""
-_AT_ONCE = 500
+_BATCH_SIZE = 500
 _MEMBERS_OF_DEAD = 3
-_NAMED = re.compile(r"([0-9]{15})\|(.+)")
-_FIRST_WORDS = re.compile(r'[^":\\|\x00-\x1f]*')
+_MEMBER = re.compile(r"([0-9]{15})\|(.+)")
+_REASON_PREFIX = re.compile(r'[^":\\|\x00-\x1f]*')
 
 _INDEX = Script("rebuild_state_index")
 
 
 class Position(NamedTuple):
-    """Where a job stands: a time in ms (or a place among the parked), and its id."""
+    """Position of a job in a list: a time in ms (of a parked job its rank), and its id."""
 
     at: float
     id: str
 
+    def as_cursor(self) -> str:
+        return f"{self.at:.17g}/{self.id}"
 
-@dataclass(frozen=True)
-class Choice:
-    """Which dead letters: of one endpoint ("" = what was no job), for a reason, died since and until (ms).
-
-    A reason is the whole of it, or what stands before its colon.
-    """
-
-    endpoint: str | None = None
-    reason: str | None = None
-    since_ms: int = 0
-    until_ms: int = LAST_MS
-
-    def is_for(self, reason: str) -> bool:
-        return self.reason is None or self.reason in (reason, reason.partition(":")[0])
+    @classmethod
+    def from_cursor(cls, cursor: str) -> "Position":
+        """Parse a result of `as_cursor`. Raises InvalidInput."""
+        at, _, delivery_id = cursor.partition("/")
+        try:
+            number = float(at)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number) or not delivery_id:
+            raise InvalidInput("before", f"{cursor!r} is not a cursor; take one from an earlier list")
+        return cls(number, delivery_id)
 
 
 def dead(
-    client: "redis.Redis", choice: Choice, after: Position | None, count: int, oldest_first: bool = False
+    client: redis.Redis, where: DeadLetterFilter, after: Position | None, count: int, oldest_first: bool = False
 ) -> list[Position]:
-    """Some of them, the newest first unless said otherwise. Reasons that only begin alike are among them."""
-    prefix = _prefix(choice)
+    """Return positions of dead letters. Reasons that only begin alike may be among them."""
+    prefix = _prefix(where)
     if prefix is None:
-        bounds = (choice.since_ms, choice.until_ms)
+        bounds = (where.since_ms, where.until_ms)
         return by_score(client, keys.DEAD, after, count, bounds, not oldest_first)
-    _make_whole(client, keys.DEAD, keys.DEAD_INDEX, _MEMBERS_OF_DEAD)
-    return _by_name(client, keys.DEAD_INDEX, prefix, after, count, choice, oldest_first)
+    _rebuild_if_stale(client, keys.DEAD, keys.DEAD_INDEX, _MEMBERS_OF_DEAD)
+    return _by_name(client, keys.DEAD_INDEX, prefix, after, count, where, oldest_first)
 
 
-def retry(client: "redis.Redis", endpoint: str | None, after: Position | None, count: int) -> list[Position]:
-    """What waits for its next attempt, of one endpoint or all, the next to come first."""
+def retry(client: redis.Redis, endpoint: str | None, after: Position | None, count: int) -> list[Position]:
+    """Return positions of jobs in retry, of one endpoint or all, the next one to be due first."""
     if endpoint is None:
         return by_score(client, keys.RETRY, after, count, (0, LAST_MS), newest_first=False)
-    _make_whole(client, keys.RETRY, keys.RETRY_INDEX, 1)
-    return _by_name(client, keys.RETRY_INDEX, f"{endpoint}|", after, count, Choice(), oldest_first=True)
+    _rebuild_if_stale(client, keys.RETRY, keys.RETRY_INDEX, 1)
+    return _by_name(client, keys.RETRY_INDEX, f"{endpoint}|", after, count, DeadLetterFilter(), oldest_first=True)
 
 
-def count_retries(client: "redis.Redis", endpoints: Sequence[str]) -> list[int]:
-    """How many jobs of each endpoint wait for their next attempt."""
-    _make_whole(client, keys.RETRY, keys.RETRY_INDEX, 1)
+def count_retries(client: redis.Redis, endpoints: Sequence[str]) -> list[int]:
+    """Return the number of jobs in retry of each endpoint."""
+    _rebuild_if_stale(client, keys.RETRY, keys.RETRY_INDEX, 1)
     with client.pipeline(transaction=False) as pipe:
         for endpoint in endpoints:
             pipe.zlexcount(keys.RETRY_INDEX, f"[{endpoint}|", f"[{endpoint}|\xff")
@@ -78,14 +77,14 @@ def count_retries(client: "redis.Redis", endpoints: Sequence[str]) -> list[int]:
 
 
 def by_score(
-    client: "redis.Redis",
+    client: redis.Redis,
     key: str,
     after: Position | None,
     count: int,
     bounds: tuple[float, float],
     newest_first: bool,
 ) -> list[Position]:
-    """Members of a sorted set with scores within the bounds, behind the position `after`."""
+    """Return members of a sorted set with scores within the bounds, behind the position `after`."""
     low, high = bounds
     if after is not None:
         low, high = (low, min(high, after.at)) if newest_first else (max(low, after.at), high)
@@ -105,16 +104,21 @@ def by_score(
 
 
 def _by_name(
-    client: "redis.Redis", key: str, prefix: str, after: Position | None, count: int, choice: Choice,
+    client: redis.Redis,
+    key: str,
+    prefix: str,
+    after: Position | None,
+    count: int,
+    where: DeadLetterFilter,
     oldest_first: bool,
-) -> list[Position]:  # fmt: skip
-    low, high = f"[{prefix}{choice.since_ms:015d}", f"[{prefix}{choice.until_ms:015d}|\xff"
+) -> list[Position]:
+    low, high = f"[{prefix}{where.since_ms:015d}", f"[{prefix}{where.until_ms:015d}|\xff"
     if after is not None:
         behind = f"({prefix}{int(after.at):015d}|{after.id}"
         low, high = (max(low, behind, key=_text), high) if oldest_first else (low, min(high, behind, key=_text))
     ends = (low, high) if oldest_first else (high, low)
     page: Any = client.zrange(key, *ends, desc=not oldest_first, bylex=True, offset=0, num=count)
-    named = (_NAMED.fullmatch(name.decode()[len(prefix) :]) for name in page)
+    named = (_MEMBER.fullmatch(name.decode()[len(prefix) :]) for name in page)
     return [Position(float(found[1]), found[2]) for found in named if found]
 
 
@@ -122,34 +126,34 @@ def _text(bound: str) -> str:
     return bound[1:]
 
 
-def _prefix(choice: Choice) -> str | None:
-    """What the members of the index begin with that are meant; None = all dead letters."""
-    words = None if choice.reason is None else _first_words(choice.reason)
-    if choice.endpoint is None:
-        return None if words is None else f"r|{words}|"
-    return f"e|{choice.endpoint}|" if words is None else f"b|{choice.endpoint}|{words}|"
+def _prefix(where: DeadLetterFilter) -> str | None:
+    """Return the prefix of the matching members of the index; None = all dead letters."""
+    reason = None if where.reason is None else _reason_prefix(where.reason)
+    if where.endpoint is None:
+        return None if reason is None else f"r|{reason}|"
+    return f"e|{where.endpoint}|" if reason is None else f"b|{where.endpoint}|{reason}|"
 
 
-def _first_words(reason: str) -> str:
-    """As the scripts cut it out of a job."""
-    found = _FIRST_WORDS.match(reason)
+def _reason_prefix(reason: str) -> str:
+    """Return the part of a reason that the scripts put into the index."""
+    found = _REASON_PREFIX.match(reason)
     return found[0] if found else ""
 
 
-def _make_whole(client: "redis.Redis", place: str, index: str, members: int) -> None:
-    """Where the index has not as many members as it must, whatever the reason, it is made from the jobs."""
+def _rebuild_if_stale(client: redis.Redis, key: str, index: str, members: int) -> None:
+    """Rebuild the index from the jobs unless it has the right number of members."""
     with client.pipeline(transaction=True) as pipe:
-        pipe.zcard(place)
+        pipe.zcard(key)
         pipe.zcard(index)
-        there, indexed = pipe.execute(raise_on_error=False)
-    if isinstance(there, redis.RedisError):
-        raise there
-    if not isinstance(indexed, redis.RedisError) and indexed == there * members:
+        count, indexed = pipe.execute(raise_on_error=False)
+    if isinstance(count, redis.RedisError):
+        raise count
+    if not isinstance(indexed, redis.RedisError) and indexed == count * members:
         return
     client.delete(index)
     cursor: int = 0
     while True:
-        found: Any = client.zscan(place, cursor, count=_AT_ONCE)
+        found: Any = client.zscan(key, cursor, count=_BATCH_SIZE)
         cursor, page = found
         if page:
             _INDEX.call(client, (), [name for name, _ in page])

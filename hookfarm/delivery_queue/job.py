@@ -1,19 +1,21 @@
 """A job and its wire format: writer and recogniser side by side.
 
-In the ledger a job is one JSON object without spaces. Its fields stand in this order, which is part of the format:
+In the ledger a job is one JSON object without spaces. The order of these fields is part of the format:
 
-    {"id":"…","endpoint":"…","attempt":N,<optional fields>,"payload":{…}}
+    {"id":"…","endpoint":"…","attempt":N,…,"payload":{…}}
 
-    attempt      number of the next attempt, from 1
+All before `payload` is the header. Optional fields may follow `attempt`, in any order:
+
     base         attempts before the last redelivery; the retry schedule begins anew behind them
     orphaned     how many workers died while they held the job
     interrupted  true if a stop interrupted its last attempt
     outcomes     results of its attempts, oldest first, at most MAX_OUTCOMES
     reason       why it is a dead letter
+    source, raw  of an invalid job: where it came from, and its beginning
 
+`attempt` is the number of the next attempt, from 1. `payload` is never parsed here: the body of every attempt is
+byte for byte what the processor wrote. Before its first attempt a job has no optional field.
 An element of the list is the same object with `"seq":N,` in front; N is the sequence, given out by scripts only.
-`payload` comes last and is never parsed here: the body of every attempt is byte for byte what the processor wrote.
-A job that was never attempted therefore ends its header with `"attempt":1,"payload":`.
 
 Scripts read the same format by position; store/lua/shared/job.lua is the twin of this module.
 """
@@ -21,6 +23,7 @@ Scripts read the same format by position; store/lua/shared/job.lua is the twin o
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -28,6 +31,7 @@ import orjson
 
 from hookfarm.errors import InvalidInput
 from hookfarm.store import keys
+from hookfarm.timestamps import format_seconds
 
 MAX_JOB_BYTES = 1024 * 1024
 MAX_RAW_BYTES = 4096
@@ -90,6 +94,14 @@ class ForeignElement:
     """An element of the list that no script of ours wrote: not a job until it is adopted."""
 
     raw: bytes
+
+
+def attempt_json(outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an attempt that a job remembers in the form of the API; fields that it lacks are null."""
+    return {
+        "at": format_seconds(outcome["at"]),
+        **{name: outcome.get(name) for name in ("duration_ms", "status", "error", "detail")},
+    }
 
 
 def encode(header: dict[str, Any], body: bytes) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from hookfarm.delivery_queue.job import Job, decode_stored
+from hookfarm.delivery_queue.job import Job, attempt_json, decode_stored
 from hookfarm.records import Subscription
 from hookfarm.records.operational import CHAIN_STALLED, DELIVERY_DEAD
 from hookfarm.store import keys
@@ -91,5 +91,6 @@ def _details(client: Client, event: Mapping[str, Any]) -> dict[str, Any]:
     job = decode_stored(client.hget(keys.JOBS, event["delivery"]))
     if job is None:
         return {"reason": None, "attempts": None}
-    outcomes = job.header.get("outcomes", [])
-    return {"reason": job.header.get("reason"), "attempts": job.attempt, "last_attempt": (outcomes or [None])[-1]}
+    outcomes = job.header.get("outcomes")
+    last = attempt_json(outcomes[-1]) if outcomes else None
+    return {"reason": job.header.get("reason"), "attempts": job.attempt, "last_attempt": last}

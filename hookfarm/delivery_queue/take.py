@@ -100,7 +100,7 @@ class JobSource:
         return self._adopt(element) if isinstance(element, ForeignElement) else element
 
     def settle(self, settlement: Settlement) -> None:
-        """Settle the job that was taken last, with the next `take` or `settle_pending`."""
+        """Settle the last job, with the next `take` or `settle_pending`."""
         self._settlement = settlement
 
     def settle_pending(self) -> None:

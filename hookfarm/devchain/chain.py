@@ -96,7 +96,7 @@ class DevChain:
         contents: Sequence[Sequence[Call]] = (),
         same_transactions: bool = False,
     ) -> Reorg:
-        """Replaces the last `depth` blocks by `length` others (as many, unless given).
+        """Replace the last `depth` blocks by `length` others (as many, unless given).
 
         The first new blocks hold `contents` where it is given, or with `same_transactions` those
         of the blocks that they replace; the others hold new transfers.
@@ -114,7 +114,7 @@ class DevChain:
         return Reorg(tuple(removed), tuple(added))
 
     def switch_to(self, block_hash: str) -> Reorg:
-        """Makes an orphaned block the head again, with the branch that leads to it."""
+        """Make an orphaned block the head again, with the branch that leads to it."""
         branch: list[DevBlock] = []
         block = self._orphans.get(block_hash)
         while block is not None:
@@ -176,7 +176,7 @@ class DevChain:
         return removed
 
     def _prune(self) -> None:
-        """Drops the oldest bodies, never the head's."""
+        """Drop the oldest bodies, never the head's."""
         while self._kept_entries > self.options.history_logs and self._first_with_body < self.head.number:
             block = self._blocks[self._first_with_body]
             self._forget_transactions(block)

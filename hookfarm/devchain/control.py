@@ -24,7 +24,7 @@ REORG_OPTIONS = frozenset({"length", "logs", "same_transactions"})
 
 
 def call_control(node: DevNode, method: str, params: list[Any]) -> Any:
-    """The result of one control method; RpcError where the method or its parameters are wrong."""
+    """Return the result of one control method. Raises RpcError if the method or its parameters are wrong."""
     handler = CONTROLS.get(method)
     if handler is None:
         raise RpcError(METHOD_NOT_FOUND, f"the method {method} does not exist/is not available")

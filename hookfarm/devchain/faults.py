@@ -149,7 +149,7 @@ class Fault:
     passed: int = 0
     """How often it let something pass that it might have concerned."""
 
-    def concerns(self, method: str) -> bool:
+    def matches_method(self, method: str) -> bool:
         wanted = self.parameters.get("method")
         if wanted is None and self.kind == "nulls":
             return method in NULLED
@@ -173,7 +173,7 @@ class Faults:
         self._active: list[Fault] = []
 
     def set(self, kind: str, /, count: int | None = None, **parameters: FaultValue) -> Fault:
-        """Adds one; InvalidInput names what is unknown or of the wrong type."""
+        """Add a fault. Raises InvalidInput if a name is unknown or a value of the wrong type."""
         _check_kind(kind)
         if count is not None and (type(count) is not int or count < 1):
             raise InvalidInput("count", f"{count!r}, allowed is a number from 1 or null")
@@ -186,7 +186,7 @@ class Faults:
         return fault
 
     def clear(self, kind: str | None = None) -> None:
-        """Ends all faults, or those of one kind."""
+        """End all faults, or those of one kind."""
         if kind is not None:
             _check_kind(kind)
         self._active = [fault for fault in self._active if kind not in (None, fault.kind)]
@@ -194,7 +194,7 @@ class Faults:
     def active(self, kind: str, method: str = "") -> Fault | None:
         """The oldest such fault, without using up an occasion."""
         for fault in self._active:
-            if fault.kind == kind and fault.concerns(method):
+            if fault.kind == kind and fault.matches_method(method):
                 return fault
         return None
 
@@ -206,7 +206,7 @@ class Faults:
         return fault
 
     def use(self, fault: Fault) -> None:
-        """Counts one occasion; after its last one the fault is over."""
+        """Count one occasion; after its last one the fault is over."""
         if fault.remaining is None:
             return
         fault.remaining -= 1

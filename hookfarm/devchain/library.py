@@ -59,7 +59,7 @@ class RunningDevchain:
         logs: Sequence[Sequence[Log]] = (),
         same_transactions: bool = False,
     ) -> Reorg:
-        """Replaces the last `depth` blocks by `length` others (as many, unless given); the first
+        """Replace the last `depth` blocks by `length` others (as many, unless given); the first
         of them hold `logs`, or with `same_transactions` what the old ones held."""
         contents = [calls_of(each) for each in logs]
         return self._call(
@@ -67,7 +67,7 @@ class RunningDevchain:
         )
 
     def switch_to(self, block_hash: str) -> Reorg:
-        """Makes an orphaned block the head again, with its branch."""
+        """Make an orphaned block the head again, with its branch."""
         return self._call(lambda: self._node.switch_to(block_hash))
 
     def head(self) -> DevBlock:
@@ -106,7 +106,7 @@ class RunningDevchain:
         self._call(lambda: self._node.faults.clear(kind))
 
     def drop_connections(self) -> int:
-        """Resets every open WebSocket once; the number of them."""
+        """Reset every open WebSocket once; returns how many."""
         return self._call(self._node.drop_connections)
 
     def stats(self) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class RunningDevchain:
         return self._call(self._node.stats)
 
     def go_down(self) -> None:
-        """Closes the port and all connections; the chain stays and may be mined on.
+        """Close the port and all connections; the chain stays and may be mined on.
 
         Meanwhile the port is reserved: the kernel does not assign it to sockets that bind to port 0.
         """
@@ -123,7 +123,7 @@ class RunningDevchain:
             self._reservation = _reserve_port(self._node.options.host, self.port)
 
     def come_up(self) -> None:
-        """Listens on the same port again."""
+        """Listen on the same port again."""
         self._await(self._server.start())
         self.release_port()
 

@@ -24,7 +24,7 @@ Watcher = Callable[[Reorg], None]
 
 
 class DevNode:
-    """Its verbs are those that the control methods and the tests use."""
+    """One node of a devchain, as the control methods and the tests drive it."""
 
     def __init__(
         self, options: DevchainOptions, clock: Callable[[], float] = time.time, chain: DevChain | None = None
@@ -99,7 +99,7 @@ class DevNode:
         return fault
 
     def drop_connections(self) -> int:
-        """Resets every open WebSocket, without a close frame; the number of them."""
+        """Reset every open WebSocket, without a close frame; returns how many."""
         open_ones = list(self.connections)
         for drop in open_ones:
             drop()
@@ -176,7 +176,7 @@ async def mine_until(node: DevNode, stop: asyncio.Event) -> None:
 
 
 def tick(node: DevNode, ticks: int) -> None:
-    """Mines a block, or with every `reorg_every`th tick replaces some by one more than they were,
+    """Mine a block, or with every `reorg_every`th tick replace some by one more than they were,
     so that a chain with reorgs grows as fast as one without."""
     every = node.options.reorg_every
     depth = min(node.options.reorg_depth, node.chain.deepest_reorg())

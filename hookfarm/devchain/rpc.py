@@ -31,12 +31,12 @@ class RpcMessage:
     is_batch: bool
 
     def is_control(self) -> bool:
-        """True where every call steers the devchain: such a message is exempt from faults."""
+        """Whether every call steers the devchain: such a message is exempt from faults."""
         return all(_is_control(call) for call in self.calls)
 
 
 def parse_message(raw: bytes | str) -> RpcMessage:
-    """RpcError where the message as a whole cannot be answered."""
+    """Raises RpcError if the message as a whole cannot be answered."""
     try:
         content = orjson.loads(raw)
     except orjson.JSONDecodeError as problem:
@@ -51,7 +51,7 @@ def parse_message(raw: bytes | str) -> RpcMessage:
 
 
 async def answer(node: DevNode, message: RpcMessage, subscriptions: Subscriptions | None) -> Any:
-    """The JSON to send back; None where the message asked for no answer."""
+    """The JSON to send back; None if the message asked for no answer."""
     refused = _refused_batch(node, message)
     if refused is not None:
         return refused

@@ -25,9 +25,9 @@ async def serve(
     on_ready: Callable[[str], None] | None = None,
     stop: asyncio.Event,
 ) -> None:
-    """Runs a devchain until `stop`: listens, calls `on_ready` with its http URL, mines on time.
+    """Run a devchain until `stop`: listen, call `on_ready` with its http URL, mine on time.
 
-    CouldNotBoot where the address cannot be listened on.
+    Raises CouldNotBoot if the address cannot be bound.
     """
     node = DevNode(options)
     async with listening(node) as server:
@@ -133,7 +133,7 @@ class DevchainServer:
             self._clients.discard(client)
 
     async def _refusal(self, request: web.Request, *, silence: bool = True) -> web.StreamResponse | None:
-        """What a fault of the transport makes of a request; None where there is no such fault."""
+        """What a fault of the transport makes of a request; None if there is no such fault."""
         faults = self._node.faults
         if silence and faults.take("silence"):
             await self._closing.wait()
@@ -149,7 +149,7 @@ class DevchainServer:
 
 
 def _cut(request: web.Request) -> web.StreamResponse:
-    """Resets the connection; the response is never sent, but a handler must return one."""
+    """Reset the connection; the response is never sent, but a handler must return one."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=503)
@@ -167,7 +167,7 @@ async def _broken_off(request: web.Request, body: bytes) -> web.StreamResponse:
 
 
 def _too_large(response: Any) -> bool:
-    """True where a gateway would have refused the whole request."""
+    """Whether a gateway would have refused the whole request."""
     answers = response if isinstance(response, list) else [response]
     return any(answer.get("error", {}).get("code") == TOO_LARGE for answer in answers)
 

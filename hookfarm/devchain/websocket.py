@@ -56,7 +56,7 @@ class WebSocketClient:
         return self._socket
 
     def drop(self) -> None:
-        """Resets the connection: no close frame, as when a balancer goes away."""
+        """Reset the connection: no close frame, as when a balancer goes away."""
         if self._request.transport is not None:
             self._request.transport.abort()
 
@@ -84,7 +84,7 @@ class WebSocketClient:
             self._start(self._answer(parsed))
 
     def _swallowed(self) -> bool:
-        """True where a fault takes the message away: never answered, or the socket is dropped."""
+        """Whether a fault takes the message away: never answered, or the socket is dropped."""
         if self._node.faults.take("silence"):
             return True
         if self._node.faults.take("cut"):

@@ -1,1 +1,1 @@
-"""The prefork master: it forks, watches, replaces and stops processes, and knows nothing of what they do."""
+"""The prefork master: it forks, watches, replaces and stops processes, and knows nothing of their work."""

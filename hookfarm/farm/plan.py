@@ -1,4 +1,4 @@
-"""What the master is asked to run."""
+"""What the master runs: groups of worker processes, when each is stopped, and how long it waits for them."""
 
 import signal
 from collections.abc import Callable, Sequence
@@ -6,53 +6,77 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from hookfarm.farm.child import Child
-from hookfarm.farm.scoreboard import Board
+from hookfarm.farm.scoreboard import Scoreboard
 
 
 class Stage(IntEnum):
-    """When a group is stopped: every child of a stage is gone before the next stage is told."""
+    """When a group is stopped: every process of a stage has exited before the next stage gets SIGTERM."""
 
-    HERALD = 0
-    """Told first, and heard (QUIET) before anybody else is told; leaves by itself after the workers."""
-    WORK = 1
-    BASE = 2
-    """What the others stand on."""
+    KEEPER = 0
+    """Gets SIGTERM first, withdraws the readiness (QUIET) before the workers get theirs, exits after them."""
+    WORKERS = 1
+    DEPENDENCIES = 2
+    """What the others need, such as an embedded Redis."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Children of one kind: `count` processes that run `main(child)`.
+    """Worker processes of one service: `count` processes that run `main(child)`.
 
-    `main` returns to exit with 0, and raises CouldNotBoot (any HookfarmError) where trying again at once is
-    no use. `prepare`, where there is one, is forked into before the group's turn has come, so that slow
-    imports overlap with the start of the groups before it; its work still begins only at its turn.
-    `announced`: the group is ready when the board says so, not as soon as all its children are up.
+    `main` returns to exit with 0, and raises CouldNotBoot (any HookfarmError) if an immediate retry would fail
+    again. `prepare` is optional: the process is forked and calls it before the group's turn, so that slow imports
+    overlap with the start of the groups before it; its work still begins only at its turn.
     """
 
     service: str
     count: int
     main: Callable[[Child], None]
     prepare: Callable[[], None] | None = None
-    announced: bool = False
-    stage: Stage = Stage.WORK
+    ready_when_announced: bool = False
+    """The group is ready when the keeper has marked the service ready, not as soon as all its processes are up."""
+    stage: Stage = Stage.WORKERS
     death_signal: int = signal.SIGKILL
-    """What the kernel sends the child when the master dies (PR_SET_PDEATHSIG, prctl(2))."""
-    most: int = 0
-    """How many there may ever be while the farm runs, where that is more than `count`."""
-    elastic: bool = False
-    """SIGTTIN and SIGTTOU make it one more and one fewer."""
-    at_once: int = 1
-    """How many may be missing at a time while all are replaced."""
+    """The signal that the kernel sends to the process when the master dies (PR_SET_PDEATHSIG, prctl(2))."""
+    max_count: int = 0
+    """The highest count that later plans and resizing may ask for, if that is more than `count`."""
+    resizable: bool = False
+    """SIGTTIN and SIGTTOU add and remove a process."""
+    max_unavailable: int = 1
+    """How many processes may be missing at once during a rolling restart."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a farm runs. A later plan has the same services in the same order, whatever their number."""
+class FarmPlan:
+    """What a farm runs. Later plans have the same services in the same order; counts may differ."""
 
     groups: Sequence[Group]
     grace_seconds: float
 
 
-def board_for(groups: Sequence[Group]) -> Board:
-    """With slots for as many as each group may ever want."""
-    return Board({g.service: g.count for g in groups}, {g.service: g.most for g in groups})
+def scoreboard_for(groups: Sequence[Group]) -> Scoreboard:
+    """A scoreboard with room for the highest count of each group."""
+    return Scoreboard({g.service: g.count for g in groups}, {g.service: g.max_count for g in groups})
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long the master waits for what. Raises ValueError if the limits contradict each other."""
+
+    boot_seconds: float = 10.0
+    """Time from a group's turn until it must be ready."""
+    restart_boot_seconds: float = 30.0
+    """Time a new process gets in a rolling restart; more than `boot_seconds`, because the machine is busy."""
+    hang_seconds: float = 4.0
+    """How late a heartbeat may be before the process gets SIGABRT, which prints where it hangs."""
+    abort_seconds: float = 1.0
+    """Time from SIGABRT to SIGKILL: a hung process has exited 5 s after its heartbeat was due."""
+    keeper_stop_seconds: float = 1.0
+    """Time the keeper gets to withdraw the readiness, and again to exit."""
+    dependency_stop_seconds: float = 5.0
+    """Time the dependencies get to exit, after all others have."""
+    second_sigterm_seconds: float = 2.0
+    """What a second SIGTERM, or a failed start, leaves of the grace period."""
+
+    def __post_init__(self) -> None:
+        if self.abort_seconds >= self.hang_seconds:
+            raise ValueError("abort_seconds must be shorter than hang_seconds")

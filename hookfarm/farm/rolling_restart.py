@@ -1,42 +1,55 @@
-"""A rolling restart: every worker is replaced by one of the plan in force, a few at a time.
+"""Changing a running farm: add or remove a process, or replace all workers a few at a time.
 
-Group by group in the order of the plan, so that each consumer is new before its producer:
+    SIGTTIN, SIGTTOU   add and remove a process of the resizable service, from 1 to its capacity SIGHUP
+    load a new plan and restart to it. An invalid plan is logged in one line and changes nothing;
+                       if a new process does not come up, the farm returns to the plan before
 
-    leave   places that are not wanted any more are empty, before anybody takes over what was done there
-    turn    while fewer than `at_once` are missing, one more old child is told to leave; whoever was missing
-            already is told, or forked anew, at once: the plan may be the cure
-    done    every wanted place is filled by a new child that is up
+The kernel keeps one signal of a kind for a process that is not waiting: two sent within the same fork are one.
 
-Who is missing for the roll alone is excused, so that the service stays ready. A new child that does not come up
-ends the roll: whoever ordered it decides what then.
+A rolling restart goes group by group in the order of the plan, so that each consumer is new before its producer:
+
+    shrink   wait until the slots beyond the target count are empty, before others take over their work
+    replace  while fewer than `max_unavailable` are missing, retire one more old process. Processes that are not up
+             are retired, or forked anew, at once: the new plan may fix them
+    done     each slot within the target count has a new process that is up
+
+A process that is missing only because of the restart is marked as being replaced, so that the service stays ready.
 """
 
+import signal
 import time
 from collections import deque
+from collections.abc import Callable
 
-from hookfarm.errors import OperatorError
-from hookfarm.farm.plan import Group, Stage
-from hookfarm.farm.timing import Timing
-from hookfarm.farm.worker import Member
-from hookfarm.farm.workers import Crew
+from hookfarm import logs
+from hookfarm.errors import HookfarmError, OperatorError
+from hookfarm.farm.plan import FarmPlan, Group, Stage, Timing
+from hookfarm.farm.worker import WorkerProcess
+from hookfarm.farm.workers import Workers
 
-CHANCES = 3
-"""So often may a new child go before it has come up: the first may have been killed by somebody."""
+log = logs.get("master")
+
+SIGNALS = (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU)
+MAX_CRASHES = 3
+"""How often a new process may exit before it has come up; one exit may be an accident, such as an OOM kill."""
+
+LoadPlan = Callable[[], FarmPlan | None]
+"""Loads a new plan. Raises HookfarmError if it is invalid; returns None if the farm should stop instead."""
 
 
-class RollFailed(OperatorError):
-    """A child of the new plan did not come up; str() names it and says why."""
+class RestartFailed(OperatorError):
+    """A process of the new plan did not come up; str() names it and the reason."""
 
 
-class Roll:
-    """One rolling restart to `crew.plan`; `step` is one look at it."""
+class RollingRestart:
+    """One rolling restart to `workers.plan`; call `step` until it returns True."""
 
-    def __init__(self, crew: Crew, counts: dict[str, int], timing: Timing) -> None:
-        """`counts`: how many places each service is to have."""
-        self._crew = crew
+    def __init__(self, workers: Workers, counts: dict[str, int], timing: Timing) -> None:
+        """`counts`: the target count of each service."""
+        self._workers = workers
         self._timing = timing
         self._began = time.monotonic()
-        self._left = deque(group for group in crew.plan.groups if group.stage == Stage.WORK)
+        self._left = deque(group for group in workers.plan.groups if group.stage == Stage.WORKERS)
         for group in self._left:
             self._resize(group, counts[group.service])
 
@@ -46,53 +59,163 @@ class Roll:
         return time.monotonic() - self._began
 
     def step(self) -> bool:
-        """Goes on as far as it can; True once all is done. RollFailed where a new child did not come up."""
+        """Advance as far as possible. Returns True when done; raises RestartFailed if a process did not come
+        up."""
         while self._left:
-            if not self._replaced(self._left[0]):
+            if not self._advance(self._left[0]):
                 return False
             self._left.popleft()
         return True
 
     def abandon(self) -> None:
-        """Nobody is excused any more."""
-        for member in self._crew.members:
-            member.slot.excuse(0)
+        """Mark no process as being replaced any more."""
+        for worker in self._workers.all:
+            worker.slot.mark_replacing(0)
 
     def _resize(self, group: Group, count: int) -> None:
-        before = len(self._crew.wanted(group))
-        self._crew.want(group, count)
-        for member in self._crew.wanted(group)[before:]:
-            member.slot.excuse(self._timing.boot_seconds)
+        before = len(self._workers.within_target(group))
+        self._workers.resize(group, count)
+        for worker in self._workers.within_target(group)[before:]:
+            worker.slot.mark_replacing(self._timing.boot_seconds)
 
-    def _replaced(self, group: Group) -> bool:
-        members = self._crew.wanted(group)
-        if any(member.pid for member in self._crew.of(group)[len(members) :]):
+    def _advance(self, group: Group) -> bool:
+        """Whether the whole group is replaced."""
+        workers = self._workers.within_target(group)
+        if any(worker.pid for worker in self._workers.of(group)[len(workers) :]):
             return False
-        for member in members:
-            self._look_at_new(member)
-        self._tell_old(group, members)
-        return all(member.up and member.fresh for member in members)
+        for worker in workers:
+            self._check_new(worker)
+        self._retire_old(group, workers)
+        return all(worker.is_up and worker.is_current for worker in workers)
 
-    def _look_at_new(self, member: Member) -> None:
-        if not member.fresh:
+    def _check_new(self, worker: WorkerProcess) -> None:
+        if not worker.is_current:
             return
-        if member.up:
-            member.slot.excuse(0)
-        elif member.pid == 0 and not member.came_up and member.quick_exits >= CHANCES:
-            raise RollFailed(f"{member.name} could not start: {member.slot.reason}")
-        elif member.pid and not member.came_up and member.lived() > self._timing.roll_seconds:
-            raise RollFailed(f"{member.describe()} did not come up within {self._timing.roll_seconds:g}s")
+        max_seconds = self._timing.restart_boot_seconds
+        if worker.is_up:
+            worker.slot.mark_replacing(0)
+        elif worker.pid == 0 and not worker.has_come_up and worker.quick_exits >= MAX_CRASHES:
+            raise RestartFailed(f"{worker.name} could not start: {worker.slot.reason}")
+        elif worker.pid and not worker.has_come_up and worker.age_seconds() > max_seconds:
+            raise RestartFailed(f"{worker.describe()} did not come up within {max_seconds:g}s")
 
-    def _tell_old(self, group: Group, members: list[Member]) -> None:
-        missing = sum(not member.up or member.told is not None for member in members)
-        for member in members:
-            if member.fresh or member.told is not None:
+    def _retire_old(self, group: Group, workers: list[WorkerProcess]) -> None:
+        missing = sum(not worker.is_up or worker.retired_at is not None for worker in workers)
+        for worker in workers:
+            if worker.is_current or worker.retired_at is not None:
                 continue
-            if member.pid == 0:
-                self._crew.replace_now(member)
-            elif not member.up:
-                self._crew.ask_to_leave(member)
-            elif missing < group.at_once:
+            if worker.pid == 0:
+                self._workers.replace_now(worker)
+            elif not worker.is_up:
+                self._workers.retire(worker)
+            elif missing < group.max_unavailable:
                 missing += 1
-                member.slot.excuse(self._crew.plan.grace_seconds + self._timing.boot_seconds)
-                self._crew.ask_to_leave(member)
+                worker.slot.mark_replacing(self._workers.plan.grace_seconds + self._timing.boot_seconds)
+                self._workers.retire(worker)
+
+
+class Reconfiguration:
+    """Signals that change a running farm: received at any time, carried out by `step` once the farm is ready."""
+
+    def __init__(self, workers: Workers, load_plan: LoadPlan, timing: Timing) -> None:
+        self._workers = workers
+        self._load_plan = load_plan
+        self._timing = timing
+        self._resize_by = 0
+        self._reload_requested = False
+        self._restart: RollingRestart | None = None
+        self._previous: tuple[FarmPlan, dict[str, int]] | None = None
+        """The plan and the target counts to return to if the restart fails."""
+
+    def receive(self, number: int) -> None:
+        """Record one of SIGNALS."""
+        if number == signal.SIGHUP:
+            self._reload_requested = True
+        else:
+            self._resize_by += 1 if number == signal.SIGTTIN else -1
+
+    @property
+    def is_restarting(self) -> bool:
+        return self._restart is not None
+
+    def step(self) -> bool:
+        """Carry out what was requested and advance the restart. Returns False if the farm should stop instead."""
+        if self._reload_requested:
+            self._reload_requested = False
+            if not self._reload():
+                return False
+        if self._resize_by:
+            change, self._resize_by = self._resize_by, 0
+            self._resize(change)
+        if self._restart is not None:
+            self._advance(self._restart)
+        return True
+
+    # Resize
+
+    def _resize(self, change: int) -> None:
+        group = next((group for group in self._workers.plan.groups if group.resizable), None)
+        if group is None:
+            log.warning("not resized", reason="this farm has no resizable service")
+            return
+        capacity = self._workers.capacity(group)
+        before = len(self._workers.within_target(group))
+        count = min(max(1, before + change), capacity)
+        if count != before + change:
+            reason = f"the count must be from 1 to {capacity}"
+            log.warning("resize limited", service=group.service, requested=before + change, reason=reason)
+        if count != before:
+            self._workers.resize(group, count)
+            log.info("resized", service=group.service, processes=count, before=before)
+
+    # Reload
+
+    def _reload(self) -> bool:
+        try:
+            plan = self._load_plan()
+            if plan is None:
+                return False
+            counts = {group.service: group.count for group in plan.groups}
+            self._check_capacity(plan)
+        except HookfarmError as error:
+            log.error("reload refused", reason=str(error), consequence="the farm goes on as it is")
+            return True
+        except Exception as error:  # However wrong the new plan is, the farm goes on with the old one.
+            log.exception("reload refused", reason=f"{type(error).__name__}: {error}")
+            return True
+        if self._restart is None:
+            self._previous = self._workers.plan, self._counts()
+        restarted = {g.service: g.count for g in plan.groups if g.stage == Stage.WORKERS and g.count}
+        log.info("reloading", **restarted)
+        self._begin(plan, counts)
+        return True
+
+    def _check_capacity(self, plan: FarmPlan) -> None:
+        for group in plan.groups:
+            capacity = self._workers.capacity(group)
+            if group.count > capacity:
+                raise RestartFailed(
+                    f"{group.service}: {group.count} processes, without a restart at most {capacity}"
+                )
+
+    def _counts(self) -> dict[str, int]:
+        return {group.service: len(self._workers.within_target(group)) for group in self._workers.plan.groups}
+
+    def _begin(self, plan: FarmPlan, counts: dict[str, int]) -> None:
+        self._workers.use_plan(plan)
+        self._restart = RollingRestart(self._workers, counts, self._timing)
+
+    def _advance(self, restart: RollingRestart) -> None:
+        try:
+            if not restart.step():
+                return
+            log.info("reloaded" if self._previous else "reverted", duration_s=round(restart.seconds, 1))
+        except RestartFailed as error:
+            restart.abandon()
+            if self._previous is not None:
+                log.error("reload failed", reason=str(error), consequence="back to the configuration before")
+                (plan, counts), self._previous = self._previous, None
+                self._begin(plan, counts)
+                return
+            log.error("revert failed", reason=str(error))
+        self._restart = self._previous = None

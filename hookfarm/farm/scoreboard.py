@@ -1,11 +1,11 @@
-"""What children tell the master, in shared memory: one slot per child, one writer per slot.
+"""The farm's state in shared memory: one slot per worker, one writer per field.
 
-A board is made before the forks and inherited. Writing a number is one aligned 8-byte store (50 ns), so a
-child can say what it does at every step of its hot path, and readers in other processes never wait for it.
-A number is always whole; two numbers read one after the other may be from two moments.
+A scoreboard is made before the forks and inherited. Writing a number is one aligned 8-byte store (50 ns), so a
+child can update it at every step of its hot path, and readers in other processes never wait for it. A number is
+always whole; two numbers read one after the other may be of different times.
 
-A farm may grow while it runs, and memory shared by a fork cannot: each service has as many slots as it may ever
-want, of which only those that have been wanted exist for readers. The others cost address space alone.
+A farm may grow while it runs, and memory shared by a fork cannot: each service has as many slots as its capacity,
+of which readers see only those that have ever been within its target count. The others cost address space alone.
 
 Times are CLOCK_MONOTONIC nanoseconds, which all processes of a machine share.
 """
@@ -19,38 +19,49 @@ from typing import overload
 from hookfarm.security import redaction
 
 NUMBERS_PER_SLOT = 256
-TEXT_BYTES = 256
-NOTE_BYTES = 2048
+REASON_BYTES = 256
+LABELS = 16
+LABEL_BYTES = 192
 COUNTERS_FROM = 10
 COUNTERS = NUMBERS_PER_SLOT - COUNTERS_FROM
 
 
 class State(IntEnum):
-    """The life of a child as it tells it itself; only the master writes EMPTY and DUE."""
+    """The state of a worker, written by its process; only the master writes EMPTY and BACKOFF."""
 
     EMPTY = 0
-    """No process, and none is wanted."""
+    """No process, and none is scheduled."""
     BOOTING = 1
     """Forked, not yet doing its work. -> UP, or exit."""
     UP = 2
-    """Doing its work, and able to. <-> STALLED"""
+    """Doing its work. <-> STALLED"""
     STALLED = 3
-    """Alive, but what it needs is missing (a node, a server)."""
+    """Alive, but unable to work: a dependency (a node, a server) is down."""
     QUIET = 4
-    """Told to stop and has stopped taking work. -> exit."""
-    DUE = 5
-    """Gone, and to be forked again at its date. -> BOOTING"""
+    """Stopping: takes no more work. -> exit."""
+    BACKOFF = 5
+    """Exited, and to be forked again after a delay. -> BOOTING"""
 
 
 class Slot:
-    """One child's part of the board."""
+    """One worker's part of the scoreboard: ten numbers, the service's own counters, a reason and labels."""
 
-    _PID, _STATE, _PROMISE, _ACTIVITY, _DUE, _TRIES, _EXCUSED, _TOLD, _FORKS, _DEATHS = range(COUNTERS_FROM)
+    # Plain numbers, not an IntEnum: reading a member of an enum takes longer than the store itself.
+    _PID = 0
+    _STATE = 1
+    _HEARTBEAT_DUE_NS = 2
+    _ACTIVITY = 3
+    _NEXT_FORK_NS = 4
+    _TRIES = 5
+    _REPLACING_UNTIL_NS = 6
+    _STOP_REQUESTED = 7
+    _FORKS = 8
+    _CRASHES = 9
 
-    def __init__(self, numbers: "memoryview[int]", text: "memoryview[int]", note: "memoryview[int]") -> None:
+    def __init__(self, numbers: "memoryview[int]", reason: "memoryview[int]", labels: "memoryview[int]") -> None:
         self._numbers = numbers
-        self._text = text
-        self._note = note
+        self._reason = reason
+        self._labels = labels
 
     @property
     def pid(self) -> int:
@@ -67,21 +78,21 @@ class Slot:
 
     @property
     def activity(self) -> int:
-        """What it is doing now; the numbers are the service's own."""
+        """What the worker is doing now, as a number of its service."""
         return self._numbers[self._ACTIVITY]
 
     @activity.setter
     def activity(self, activity: int) -> None:
         self._numbers[self._ACTIVITY] = activity
 
-    def promise(self, seconds: float) -> None:
-        """The heartbeat: "my loop comes by here again within `seconds`"."""
-        self._numbers[self._PROMISE] = time.monotonic_ns() + int(seconds * 1e9)
+    def heartbeat(self, within_seconds: float) -> None:
+        """Promise the next heartbeat within so many seconds; a later one counts as hung."""
+        self._numbers[self._HEARTBEAT_DUE_NS] = time.monotonic_ns() + int(within_seconds * 1e9)
 
     def seconds_late(self, now_ns: int | None = None) -> float:
-        """How long ago the promise was broken; negative while it holds."""
+        """How long the heartbeat is overdue; negative while it is not."""
         now_ns = time.monotonic_ns() if now_ns is None else now_ns
-        return (now_ns - self._numbers[self._PROMISE]) / 1e9
+        return (now_ns - self._numbers[self._HEARTBEAT_DUE_NS]) / 1e9
 
     def counter(self, index: int) -> int:
         return self._numbers[COUNTERS_FROM + index]
@@ -93,105 +104,116 @@ class Slot:
         self._numbers[COUNTERS_FROM + index] += amount
 
     def clear_counters(self) -> None:
-        """Where the slot is taken over for something else."""
-        self.note = ""
+        """Reset counters and labels, for a slot that is reused for something else."""
+        for index in range(LABELS):
+            self.set_label(index, "")
         for index in range(COUNTERS):
             self.set_counter(index, 0)
 
     @property
     def reason(self) -> str:
-        """Why it is not UP, in one line without secrets; empty where there is nothing to say."""
-        return _read(self._text)
+        """Why the worker is not UP, in one line without secrets; may be empty."""
+        return _read(self._reason)
 
     @reason.setter
     def reason(self, reason: str) -> None:
-        _write(self._text, " ".join(redaction.text(reason).split()))
+        _write(self._reason, " ".join(redaction.text(reason).split()))
+
+    def label(self, index: int) -> str:
+        """What a counter counts; like the counters it outlives the process."""
+        return _read(self._label(index))
+
+    def set_label(self, index: int, label: str) -> None:
+        _write(self._label(index), label)
 
     @property
-    def note(self) -> str:
-        """What its counters are of, in the service's own words; like them it outlives the process."""
-        return _read(self._note)
+    def text(self) -> str:
+        """One long text in place of the labels."""
+        return _read(self._labels)
 
-    @note.setter
-    def note(self, note: str) -> None:
-        _write(self._note, note)
+    @text.setter
+    def text(self, text: str) -> None:
+        _write(self._labels, text)
 
-    # What the master writes
+    def _label(self, index: int) -> "memoryview[int]":
+        return self._labels[index * LABEL_BYTES : (index + 1) * LABEL_BYTES]
 
-    def occupy(self, boot_seconds: float) -> None:
-        """Before each fork. Counters go on from where they were."""
-        self.promise(boot_seconds)
+    # Written by the master
+
+    def on_fork(self, boot_seconds: float) -> None:
+        """Prepare the slot for a new process, before the fork. Counters keep their values."""
+        self.heartbeat(boot_seconds)
         self.reason = ""
         self._numbers[self._STATE] = State.BOOTING
         self._numbers[self._ACTIVITY] = 0
-        self._numbers[self._TOLD] = 0
+        self._numbers[self._STOP_REQUESTED] = 0
         self._numbers[self._FORKS] += 1
 
-    def occupied_by(self, pid: int) -> None:
-        """After each fork: the child is already writing the rest of the slot."""
+    def on_forked(self, pid: int) -> None:
+        """Record the pid, after the fork; the child is already writing the rest of the slot."""
         self._numbers[self._PID] = pid
 
-    def vacate(self) -> None:
-        """When the process is gone. The reason stays, for whoever asks why."""
+    def on_exit(self) -> None:
+        """Record that the process has exited. Its reason stays."""
         self._numbers[self._PID] = 0
         self._numbers[self._STATE] = State.EMPTY
 
-    def mourn(self) -> None:
-        """Its process went unasked."""
-        self._numbers[self._DEATHS] += 1
+    def count_crash(self) -> None:
+        """Count an unplanned exit."""
+        self._numbers[self._CRASHES] += 1
 
     @property
     def forks(self) -> int:
-        """How often a process was started here, and tried to be."""
+        """How many processes were forked for this slot, failed forks included."""
         return self._numbers[self._FORKS]
 
     @property
-    def deaths(self) -> int:
-        """How many of them went unasked."""
-        return self._numbers[self._DEATHS]
+    def crashes(self) -> int:
+        """How many of them exited unasked."""
+        return self._numbers[self._CRASHES]
 
-    def await_fork(self, seconds: float, tries: int) -> None:
-        """When a vacated slot is to be filled again, after so many processes that went quickly."""
-        self._numbers[self._DUE] = time.monotonic_ns() + int(seconds * 1e9)
+    def schedule_fork(self, seconds: float, tries: int) -> None:
+        """Record when an empty slot gets its next process, and how many before it exited quickly."""
+        self._numbers[self._NEXT_FORK_NS] = time.monotonic_ns() + int(seconds * 1e9)
         self._numbers[self._TRIES] = tries
-        self._numbers[self._STATE] = State.DUE
+        self._numbers[self._STATE] = State.BACKOFF
 
-    def due_in_seconds(self) -> float:
-        """Until its next fork; 0 where none is awaited."""
-        waits = self.pid == 0 and self.state == State.DUE
-        return max(0.0, (self._numbers[self._DUE] - time.monotonic_ns()) / 1e9) if waits else 0.0
+    def next_fork_seconds(self) -> float:
+        """Seconds until the next fork; 0 if none is scheduled."""
+        is_scheduled = self.pid == 0 and self.state == State.BACKOFF
+        return max(0.0, (self._numbers[self._NEXT_FORK_NS] - time.monotonic_ns()) / 1e9) if is_scheduled else 0.0
 
     @property
     def tries(self) -> int:
-        """How many processes in a row went quickly, where a fork is awaited."""
-        return self._numbers[self._TRIES] if self.state == State.DUE else 0
+        """How many processes in a row exited quickly; 0 unless a fork is scheduled."""
+        return self._numbers[self._TRIES] if self.state == State.BACKOFF else 0
 
-    def excuse(self, seconds: float) -> None:
-        """It is being replaced as planned and may be missing for so long; 0 = no longer."""
-        self._numbers[self._EXCUSED] = time.monotonic_ns() + int(seconds * 1e9) if seconds else 0
+    def mark_replacing(self, seconds: float) -> None:
+        """Allow the process to be missing for so long, because it is being replaced; 0 = no longer."""
+        self._numbers[self._REPLACING_UNTIL_NS] = time.monotonic_ns() + int(seconds * 1e9) if seconds else 0
 
-    def excused(self, now_ns: int) -> bool:
-        return self._numbers[self._EXCUSED] > now_ns
+    def is_replacing(self, now_ns: int) -> bool:
+        return self._numbers[self._REPLACING_UNTIL_NS] > now_ns
 
     @property
-    def told(self) -> bool:
-        """Whether its process has been told to stop."""
-        return bool(self._numbers[self._TOLD])
+    def stop_requested(self) -> bool:
+        """Whether the process has got SIGTERM."""
+        return bool(self._numbers[self._STOP_REQUESTED])
 
-    def tell(self) -> None:
-        self._numbers[self._TOLD] = 1
+    def request_stop(self) -> None:
+        self._numbers[self._STOP_REQUESTED] = 1
 
 
 class Slots(Sequence[Slot]):
-    """The slots of a service that have ever been wanted: it grows with the farm and never shrinks."""
+    """The slots of a service that have ever been within its target count: grows with the farm, never shrinks."""
 
-    def __init__(self, memory: "memoryview[int]", whole: Slot) -> None:
+    def __init__(self, memory: "memoryview[int]", service: Slot) -> None:
         self._memory = memory
-        self._whole = whole
+        self._service = service
         self._made: list[Slot] = []
 
     def __len__(self) -> int:
-        return self._whole.counter(_EVER_WANTED)
+        return self._service.counter(_HIGHEST_TARGET)
 
     @overload
     def __getitem__(self, index: int) -> Slot: ...
@@ -204,80 +226,94 @@ class Slots(Sequence[Slot]):
         return iter(self._up_to_date())
 
     @property
-    def most(self) -> int:
-        """How many there may ever be."""
+    def capacity(self) -> int:
+        """The highest possible target count."""
         return len(self._memory) // _SLOT_BYTES
 
     def _up_to_date(self) -> list[Slot]:
-        for place in range(len(self._made), len(self)):
-            self._made.append(_slot(self._memory, place))
+        for index in range(len(self._made), len(self)):
+            self._made.append(_slot(self._memory, index))
         return self._made
 
 
-class Board:
-    """All slots of a farm, by service and index, and one more per service for what is known of the whole."""
+class Scoreboard:
+    """All slots of a farm by service and index, one more for each service as a whole, and one for the farm."""
 
-    def __init__(self, sizes: Mapping[str, int], most: Mapping[str, int] | None = None) -> None:
-        """`sizes`: how many slots each service begins with; `most`: how many it may ever have, unless as many."""
-        counts = {name: max(size, (most or {}).get(name, 0)) for name, size in sizes.items()}
-        self._memory = mmap.mmap(-1, max(1, sum(counts.values()) + len(counts)) * _SLOT_BYTES)
+    def __init__(self, counts: Mapping[str, int], max_counts: Mapping[str, int] | None = None) -> None:
+        """`counts`: the target count of each service; `max_counts`: its capacity, if that is higher."""
+        capacities = {name: max(count, (max_counts or {}).get(name, 0)) for name, count in counts.items()}
+        self._memory = mmap.mmap(-1, (1 + sum(capacities.values()) + len(capacities)) * _SLOT_BYTES)
         view = memoryview(self._memory)
-        self._services = {name: _slot(view, place) for place, name in enumerate(counts)}
+        self._farm = _slot(view, 0)
+        self._services = {name: _slot(view, index) for index, name in enumerate(capacities, start=1)}
         self._slots: dict[str, Slots] = {}
-        first = len(counts)
-        for name, count in counts.items():
-            part = view[first * _SLOT_BYTES : (first + count) * _SLOT_BYTES]
+        first = 1 + len(capacities)
+        for name, capacity in capacities.items():
+            part = view[first * _SLOT_BYTES : (first + capacity) * _SLOT_BYTES]
             self._slots[name] = Slots(part, self._services[name])
-            self.want(name, sizes[name])
-            first += count
+            self.set_target(name, counts[name])
+            first += capacity
 
     @property
     def services(self) -> tuple[str, ...]:
         return tuple(self._slots)
 
+    @property
+    def failure(self) -> str:
+        """Why the master failed, if the process that runs it has recorded that."""
+        return self._farm.text
+
+    @failure.setter
+    def failure(self, failure: str) -> None:
+        self._farm.text = failure
+
     def slots(self, service: str) -> Slots:
-        """Those that have ever been wanted; the ones beyond `wanted` may still have a process that leaves."""
+        """All its slots up to now; those beyond the target count may still have a process that is stopping."""
         return self._slots[service]
 
-    def wanted(self, service: str) -> int:
-        """How many processes there are to be: the first so many slots."""
-        return self._services[service].counter(_WANTED)
+    def target(self, service: str) -> int:
+        """How many processes the service is to have: those of its first slots."""
+        return self._services[service].counter(_TARGET)
 
-    def want(self, service: str, count: int) -> None:
-        """The master; at most `slots(service).most`."""
+    def set_target(self, service: str, count: int) -> None:
+        """Set the target count, at most `slots(service).capacity`. Called by the master only."""
         whole = self._services[service]
-        whole.set_counter(_EVER_WANTED, max(count, whole.counter(_EVER_WANTED)))
-        whole.set_counter(_WANTED, count)
+        whole.set_counter(_HIGHEST_TARGET, max(count, whole.counter(_HIGHEST_TARGET)))
+        whole.set_counter(_TARGET, count)
 
-    def announced(self, service: str) -> bool:
-        """True while somebody has looked at the whole service and found it ready."""
+    def is_ready(self, service: str) -> bool:
+        """Whether the keeper has found the service ready."""
         return self._services[service].state == State.UP
 
-    def was_announced(self, service: str) -> bool:
-        """True once it has been ready since the farm started."""
-        return self._services[service].counter(_TIMES_ANNOUNCED) > 0
+    def has_been_ready(self, service: str) -> bool:
+        """Whether the service has been ready since the farm started."""
+        return self._services[service].counter(_TIMES_READY) > 0
 
-    def announce(self, service: str, ready: bool) -> None:
+    def set_ready(self, service: str, ready: bool) -> None:
+        """Record the readiness of the whole service. Called by the keeper only."""
         self._services[service].state = State.UP if ready else State.STALLED
-        self._services[service].add(_TIMES_ANNOUNCED, int(ready))
+        self._services[service].add(_TIMES_READY, int(ready))
 
 
-_TIMES_ANNOUNCED, _WANTED, _EVER_WANTED = range(3)
-_SLOT_BYTES = NUMBERS_PER_SLOT * 8 + TEXT_BYTES + NOTE_BYTES
+# Counters of a service's own slot
+_TIMES_READY = 0
+_TARGET = 1
+_HIGHEST_TARGET = 2
+_SLOT_BYTES = NUMBERS_PER_SLOT * 8 + REASON_BYTES + LABELS * LABEL_BYTES
 
 
-def _slot(view: "memoryview[int]", place: int) -> Slot:
-    start = place * _SLOT_BYTES
-    text = start + NUMBERS_PER_SLOT * 8
-    note = text + TEXT_BYTES
-    return Slot(view[start:text].cast("q"), view[text:note], view[note : start + _SLOT_BYTES])
+def _slot(view: "memoryview[int]", index: int) -> Slot:
+    start = index * _SLOT_BYTES
+    reason = start + NUMBERS_PER_SLOT * 8
+    labels = reason + REASON_BYTES
+    return Slot(view[start:reason].cast("q"), view[reason:labels], view[labels : start + _SLOT_BYTES])
 
 
-def _read(place: "memoryview[int]") -> str:
-    return bytes(place).rstrip(b"\0").decode("utf-8", "replace")
+def _read(field: "memoryview[int]") -> str:
+    return bytes(field).rstrip(b"\0").decode("utf-8", "replace")
 
 
-def _write(place: "memoryview[int]", text: str) -> None:
-    """As much of it as there is room for, no half letter at the end."""
-    cut = text.encode("utf-8", "backslashreplace")[: len(place)]
-    place[:] = cut.decode("utf-8", "ignore").encode().ljust(len(place), b"\0")
+def _write(field: "memoryview[int]", text: str) -> None:
+    """As much of it as there is room for, without half a character at the end."""
+    cut = text.encode("utf-8", "backslashreplace")[: len(field)]
+    field[:] = cut.decode("utf-8", "ignore").encode().ljust(len(field), b"\0")

@@ -1,8 +1,8 @@
-"""Forking one child, so that it can neither outlive its master nor lose a signal.
+"""Forking one child, so that it can neither outlive its parent nor lose a signal.
 
-Signals are blocked from before the fork until the child's own handlers stand; a SIGTERM sent in between waits
-for them. The kernel kills the child when its parent dies (PR_SET_PDEATHSIG), and the child looks once itself
-whether that happened before it could ask for it.
+Signals are blocked from before the fork until the child's own handlers are installed; a SIGTERM sent in between
+stays pending. The kernel signals the child when its parent dies (PR_SET_PDEATHSIG), and the child checks once
+whether that happened before it had asked for it.
 """
 
 import contextlib
@@ -12,6 +12,7 @@ import gc
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 
 from setproctitle import setproctitle
@@ -22,13 +23,16 @@ from hookfarm.farm.child import EXIT_COULD_NOT_BOOT, EXIT_CRASHED, EXIT_DONE, Ch
 
 log = logs.get("master")
 
+WAIT_STEP_SECONDS = 0.02
+REAP_SECONDS = 5.0
+"""Time that SIGKILL gets to take effect."""
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 @contextlib.contextmanager
 def signals_blocked() -> Iterator[None]:
-    """No signal is delivered to this thread inside; those that came are delivered at the end."""
+    """Block all signals of this thread; those that arrive are delivered at the end."""
     previous = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         yield
@@ -37,10 +41,10 @@ def signals_blocked() -> Iterator[None]:
 
 
 def fork(run: Callable[[], int], death_signal: int = signal.SIGKILL) -> int:
-    """Forks a child that exits with what `run` returns, and returns its pid.
+    """Fork a child that exits with the status that `run` returns. Returns its pid.
 
-    `run` starts with signals blocked and default handlers; it unblocks them when its own stand
-    (`unblock_signals`). The child never returns from here and runs no exit handlers of the parent.
+    `run` starts with signals blocked and default handlers; it calls `unblock_signals` when its own handlers are
+    installed. The child never returns from here and runs no exit handlers of the parent.
     """
     parent = os.getpid()
     _flush_output()
@@ -60,7 +64,7 @@ def fork(run: Callable[[], int], death_signal: int = signal.SIGKILL) -> int:
 
 
 def _flush_output() -> None:
-    """So that nothing is written twice. Whoever read it may be gone, which must not keep a farm from forking."""
+    """Avoid writing buffered output twice. A closed reader must not keep a farm from forking."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
@@ -81,12 +85,12 @@ def unblock_signals() -> None:
 
 
 def run_child(child: Child, prepare: Callable[[], None] | None, gate: int, main: Callable[[Child], None]) -> int:
-    """A child's life; returns its exit status, with the reason of a failed boot in its slot.
+    """Run a child to its end. Returns its exit status; the reason of a failed boot is in its slot.
 
-    `gate` is the reading end of a pipe, or -1: the child waits there until the writing end is closed.
+    `gate` is the read end of a pipe, or -1: the child waits there until the write end is closed.
     """
     setproctitle(f"hookfarm: {child.name}")
-    faulthandler.enable()  # SIGABRT, the master's first word to a child that hangs, prints where it hangs.
+    faulthandler.enable()  # SIGABRT, which the master sends to a hung child, prints where it hangs.
     child.handle_signals()
     unblock_signals()
     try:
@@ -105,3 +109,68 @@ def run_child(child: Child, prepare: Callable[[], None] | None, gate: int, main:
         log.exception("child crashed", child=child.name)
         return EXIT_CRASHED
     return EXIT_DONE
+
+
+def exit_cause(wait_status: int) -> str:
+    """A wait status as text: `exit 1`, `SIGKILL`."""
+    code = os.waitstatus_to_exitcode(wait_status)
+    if code >= 0:
+        return f"exit {code}"
+    # Most real-time signals have no name.
+    return signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+
+
+class ForkedProcess:
+    """A forked process that is not a worker of a farm, such as a whole farm beside a command that watches it.
+
+    It runs in a session of its own, so that ctrl-C in the terminal reaches the parent alone, and gets SIGTERM when
+    the parent dies. `run` starts with default signal handlers.
+    """
+
+    def __init__(self, run: Callable[[], int]) -> None:
+        def main() -> int:
+            os.setsid()
+            unblock_signals()
+            return run()
+
+        self._status: int | None = None
+        self._pid = fork(main, death_signal=signal.SIGTERM)
+
+    @property
+    def has_exited(self) -> bool:
+        """Whether it has exited; reading this reaps it."""
+        if self._status is None:
+            pid, status = os.waitpid(self._pid, os.WNOHANG)
+            self._status = status if pid else None
+        return self._status is not None
+
+    @property
+    def exit_cause(self) -> str:
+        """`exit 1`, `SIGKILL`; empty while it runs."""
+        return "" if self._status is None else exit_cause(self._status)
+
+    def terminate(self) -> None:
+        """Send SIGTERM; a second one ends the grace period."""
+        self._signal(signal.SIGTERM)
+
+    def stop(self, seconds: float, hurry: Callable[[], bool]) -> None:
+        """Send SIGTERM and return when it has exited; kill it after `seconds`.
+
+        `hurry` is called while waiting: the first time it returns True, a second SIGTERM is sent.
+        """
+        self.terminate()
+        deadline, hurried = time.monotonic() + seconds, False
+        while not self.has_exited and time.monotonic() < deadline:
+            time.sleep(WAIT_STEP_SECONDS)  # Two signals at once would arrive as one.
+            if hurry() and not hurried:
+                hurried = True
+                self.terminate()
+        self._signal(signal.SIGKILL)
+        deadline = time.monotonic() + REAP_SECONDS
+        while not self.has_exited and time.monotonic() < deadline:
+            time.sleep(WAIT_STEP_SECONDS)
+
+    def _signal(self, number: int) -> None:
+        if not self.has_exited:  # So its pid is still its own.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, number)

@@ -1,7 +1,5 @@
-"""One place in the farm and what the master knows of whoever fills it."""
+"""One slot of a group, and what the master knows of the process in it."""
 
-import os
-import signal
 import time
 from dataclasses import dataclass
 
@@ -10,62 +8,53 @@ from hookfarm.farm.scoreboard import Slot, State
 
 
 @dataclass
-class Member:
-    """A place of a group. `pid` 0 = nobody: waiting for its turn, or until `due` (monotonic) to be forked."""
+class WorkerProcess:
+    """The process in a group's slot, if any. `pid` 0 = none: not started yet, or due at `fork_at` (monotonic)."""
 
     group: Group
-    """Of the plan in force: what is forked here next."""
+    """The group in the current plan; the next process is forked from it."""
     index: int
     slot: Slot
     pid: int = 0
     gate: int = -1
-    """The writing end of the pipe the child waits at; -1 = its work has begun."""
-    spawned: float = 0.0
-    came_up: bool = False
+    """Write end of the pipe that the child waits at; -1 = its work has begun."""
+    spawned_at: float = 0.0
+    has_come_up: bool = False
     quick_exits: int = 0
-    due: float | None = None
-    aborted: float | None = None
-    """When SIGABRT was sent to it for hanging."""
-    told: float | None = None
-    """When it was told to leave while the farm goes on."""
-    made_of: Group | None = None
-    """What its last process was forked as."""
+    fork_at: float | None = None
+    aborted_at: float | None = None
+    """When it got SIGABRT, because it hangs, or SIGKILL, because its grace period is over."""
+    retired_at: float | None = None
+    """When it got SIGTERM while the farm goes on."""
+    spawned_from: Group | None = None
+    """The group that its last process was forked from."""
 
     @property
     def name(self) -> str:
         return f"{self.group.service} {self.index}"
 
     @property
-    def up(self) -> bool:
+    def is_up(self) -> bool:
         return self.pid != 0 and self.slot.state == State.UP
 
     @property
-    def fresh(self) -> bool:
-        """Whether its process, if it has one, is of the plan in force."""
-        return self.made_of is self.group
+    def is_current(self) -> bool:
+        """Whether its last process was forked from the current plan."""
+        return self.spawned_from is self.group
 
     @property
-    def quiet(self) -> bool:
-        """Gone, or as good as: it has stopped taking work."""
+    def is_quiet(self) -> bool:
+        """Whether it takes no more work: exited, or QUIET."""
         return self.pid == 0 or self.slot.state == State.QUIET
 
     def describe(self) -> str:
-        """Name and trouble, as an error shows it."""
+        """Name and reason (or state), for error messages."""
         state = self.slot.state.name.lower() if self.pid else "gone"
         return f"{self.name} ({self.slot.reason or state})"
 
-    def note_up(self) -> None:
-        """Remembers that it came up, for the respawn policy."""
-        self.came_up = self.came_up or self.slot.state == State.UP
+    def record_up(self) -> None:
+        """Note that it has come up, for the respawn policy."""
+        self.has_come_up = self.has_come_up or self.slot.state == State.UP
 
-    def lived(self) -> float:
-        return time.monotonic() - self.spawned
-
-
-def cause_of_death(wait_status: int) -> str:
-    """A wait status in words: `exit 1`, `SIGKILL`."""
-    code = os.waitstatus_to_exitcode(wait_status)
-    if code >= 0:
-        return f"exit {code}"
-    # Most real-time signals have no name.
-    return signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    def age_seconds(self) -> float:
+        return time.monotonic() - self.spawned_at

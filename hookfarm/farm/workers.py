@@ -1,9 +1,9 @@
-"""The crew: whoever fills the places of a farm. It forks, reaps, buries, murders and replaces, one by one.
+"""Worker processes of a farm: spawn, reap, kill and replace.
 
-A place is wanted or not (`want`), and who is to fill it is what the plan in force says (`adopt`). Whoever dies
-unasked is replaced by the respawn policy; whoever was told to leave is replaced at once where the place is still
-wanted, and not at all where it is not. A child may be killed for two reasons: its promise is broken, or it was
-told to leave, alone or with the whole farm, and has used up its grace.
+Each service has a target count (`resize`); the processes are forked from the current plan (`use_plan`). A
+process that exits unasked is replaced by the respawn policy. One that was retired is replaced at once if its
+slot is within the target count, else not at all. A process is killed for two reasons: its heartbeat is late, or
+it got SIGTERM, alone or with the whole farm, and its grace period is over.
 """
 
 import contextlib
@@ -17,94 +17,97 @@ from hookfarm import logs
 from hookfarm.errors import OperatorError
 from hookfarm.farm import respawn
 from hookfarm.farm.child import EXIT_COULD_NOT_BOOT, Child
-from hookfarm.farm.plan import Group, Plan, Stage
-from hookfarm.farm.scoreboard import Board
-from hookfarm.farm.spawn import fork, run_child
-from hookfarm.farm.timing import Timing
-from hookfarm.farm.worker import Member, cause_of_death
+from hookfarm.farm.plan import FarmPlan, Group, Stage, Timing
+from hookfarm.farm.scoreboard import Scoreboard
+from hookfarm.farm.spawn import exit_cause, fork, run_child
+from hookfarm.farm.worker import WorkerProcess
 
 log = logs.get("master")
 
 
 class StartFailed(OperatorError):
-    """The farm did not get ready; str() names who and why."""
+    """The farm did not get ready; str() names the process and the reason."""
 
 
-class Crew:
-    """All members of a farm, in the order of their groups. `let_go` is called in each child, to close what the
-    master holds open."""
+class Workers:
+    """All worker processes of a farm, in the order of their groups.
 
-    def __init__(self, plan: Plan, board: Board, timing: Timing, let_go: Callable[[], None]) -> None:
+    `close_inherited` is called in each child, to close the master's file descriptors.
+    """
+
+    def __init__(
+        self, plan: FarmPlan, scoreboard: Scoreboard, timing: Timing, close_inherited: Callable[[], None]
+    ) -> None:
         self.plan = plan
         self.starting = True
         self.stopping = False
-        self._board = board
+        self._scoreboard = scoreboard
         self._timing = timing
-        self._let_go = let_go
+        self._close_inherited = close_inherited
         self._master_pid = os.getpid()
-        self._places: dict[str, list[Member]] = {group.service: [] for group in plan.groups}
-        self._by_pid: dict[int, Member] = {}
+        self._by_service: dict[str, list[WorkerProcess]] = {group.service: [] for group in plan.groups}
+        self._by_pid: dict[int, WorkerProcess] = {}
         for group in plan.groups:
-            board.want(group.service, group.count)
-            self._make_places(group, group.count)
+            scoreboard.set_target(group.service, group.count)
+            self._add_slots(group, group.count)
 
     @property
-    def members(self) -> list[Member]:
-        return [member for places in self._places.values() for member in places]
+    def all(self) -> list[WorkerProcess]:
+        return [worker for workers in self._by_service.values() for worker in workers]
 
-    def of(self, group: Group) -> list[Member]:
-        """All places of its service, also those that are not wanted any more."""
-        return self._places[group.service]
+    def of(self, group: Group) -> list[WorkerProcess]:
+        """All workers of its service, including those beyond the target count."""
+        return self._by_service[group.service]
 
-    def wanted(self, group: Group) -> list[Member]:
-        return self.of(group)[: self._board.wanted(group.service)]
+    def within_target(self, group: Group) -> list[WorkerProcess]:
+        return self.of(group)[: self._scoreboard.target(group.service)]
 
-    def in_stage(self, stage: Stage) -> list[Member]:
-        return [member for member in self.members if member.group.stage == stage]
+    def in_stage(self, stage: Stage) -> list[WorkerProcess]:
+        return [worker for worker in self.all if worker.group.stage == stage]
 
-    # What is wanted
+    # Plan and counts
 
-    def adopt(self, plan: Plan) -> None:
-        """Whoever is forked from now on is of this plan."""
+    def use_plan(self, plan: FarmPlan) -> None:
+        """Fork from this plan from now on."""
         self.plan = plan
         for group in plan.groups:
-            for member in self.of(group):
-                member.group = group
+            for worker in self.of(group):
+                worker.group = group
 
-    def want(self, group: Group, count: int) -> None:
-        """So many places from now on: those beyond are told to leave, new ones are filled in the next turn."""
-        self._board.want(group.service, count)
-        self._make_places(group, count)
-        for member in self.of(group)[:count]:
-            if member.pid == 0 and member.due is None:
-                self.replace_now(member)
-        for member in self.of(group)[count:]:
-            self._unwant(member)
+    def resize(self, group: Group, count: int) -> None:
+        """Set the target count: retire the workers beyond it; new ones are forked in the next turn."""
+        self._scoreboard.set_target(group.service, count)
+        self._add_slots(group, count)
+        for worker in self.of(group)[:count]:
+            if worker.pid == 0 and worker.fork_at is None:
+                self.replace_now(worker)
+        for worker in self.of(group)[count:]:
+            self._remove(worker)
 
-    def most(self, group: Group) -> int:
-        """How many places its service may have."""
-        return self._board.slots(group.service).most
+    def capacity(self, group: Group) -> int:
+        """The highest possible count of its service."""
+        return self._scoreboard.slots(group.service).capacity
 
-    def replace_now(self, member: Member) -> None:
-        """Fills an empty place in this turn, whatever became of its last ones."""
-        member.quick_exits = 0
-        self._fork_in(member, 0.0)
+    def replace_now(self, worker: WorkerProcess) -> None:
+        """Fork into an empty slot in this turn, however its last processes ended."""
+        worker.quick_exits = 0
+        self._schedule_fork(worker, 0.0)
 
-    def _make_places(self, group: Group, count: int) -> None:
-        places, slots = self.of(group), self._board.slots(group.service)
-        places += [Member(group, index, slots[index]) for index in range(len(places), count)]
+    def _add_slots(self, group: Group, count: int) -> None:
+        workers, slots = self.of(group), self._scoreboard.slots(group.service)
+        workers += [WorkerProcess(group, index, slots[index]) for index in range(len(workers), count)]
 
-    def _unwant(self, member: Member) -> None:
-        member.due = None
-        if member.pid:
-            self.ask_to_leave(member)
+    def _remove(self, worker: WorkerProcess) -> None:
+        worker.fork_at = None
+        if worker.pid:
+            self.retire(worker)
         else:
-            member.slot.vacate()
+            worker.slot.on_exit()
 
     # Reap
 
     def reap(self) -> None:
-        """Waits for whoever is gone, strangers included: as PID 1 of a container the master inherits them."""
+        """Reap all exited children, also unknown ones: as PID 1 of a container the master inherits them."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -112,175 +115,174 @@ class Crew:
                 return
             if pid == 0:
                 return
-            member = self._by_pid.pop(pid, None)
-            if member is not None:
-                self._bury(member, status)
+            worker = self._by_pid.pop(pid, None)
+            if worker is not None:
+                self._on_exit(worker, status)
 
-    def _bury(self, member: Member, status: int) -> None:
-        member.note_up()
-        member.slot.vacate()
-        member.pid = 0
-        killed = member.aborted is None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-        member.aborted = None
-        self.close_gate(member)
+    def _on_exit(self, worker: WorkerProcess, status: int) -> None:
+        worker.record_up()
+        worker.slot.on_exit()
+        worker.pid = 0
+        killed = worker.aborted_at is None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+        worker.aborted_at = None
+        self.close_gate(worker)
         if self.stopping:
-            log.debug("child left", child=member.name, cause=cause_of_death(status))
-        elif member.told is not None:
-            self._let_leave(member, status)
+            log.debug("child left", child=worker.name, cause=exit_cause(status))
+        elif worker.retired_at is not None:
+            self._on_planned_exit(worker, status)
         else:
-            self._mourn(member, status, killed)
+            self._handle_crash(worker, status, killed)
 
-    def _let_leave(self, member: Member, status: int) -> None:
-        member.told = None
-        say = log.warning if status else log.debug
-        say("child left", child=member.name, cause=cause_of_death(status))
-        if member.index < self._board.wanted(member.group.service):
-            self.replace_now(member)
+    def _on_planned_exit(self, worker: WorkerProcess, status: int) -> None:
+        worker.retired_at = None
+        write = log.warning if status else log.debug
+        write("child left", child=worker.name, cause=exit_cause(status))
+        if worker.index < self._scoreboard.target(worker.group.service):
+            self.replace_now(worker)
 
-    def _mourn(self, member: Member, status: int, killed: bool) -> None:
-        cause = cause_of_death(status)
+    def _handle_crash(self, worker: WorkerProcess, status: int, killed: bool) -> None:
+        cause, reason = exit_cause(status), worker.slot.reason
         could_not_boot = os.WIFEXITED(status) and os.WEXITSTATUS(status) == EXIT_COULD_NOT_BOOT
         if self.starting and could_not_boot:
-            raise StartFailed(f"{member.name} could not start: {member.slot.reason}")
-        if self.starting and member.group.stage == Stage.BASE:
-            raise StartFailed(f"{member.name} could not start: {cause}; {member.slot.reason}")
-        member.slot.mourn()
-        wait = self._postpone(member, killed)
-        log.warning(
-            "child died", child=member.name, cause=cause, reason=member.slot.reason, again_in=round(wait, 2)
-        )
-        member.slot.reason = member.slot.reason or cause
+            raise StartFailed(f"{worker.name} could not start: {reason}")
+        if self.starting and worker.group.stage == Stage.DEPENDENCIES:
+            raise StartFailed(f"{worker.name} could not start: {cause}; {reason}")
+        worker.slot.count_crash()
+        wait = self._schedule_respawn(worker, killed)
+        log.warning("child died", child=worker.name, cause=cause, reason=reason, retry_in_s=round(wait, 2))
+        worker.slot.reason = reason or cause
 
-    def _postpone(self, member: Member, killed: bool = False) -> float:
-        """Sets the date of its next fork and returns how many seconds that is away."""
-        lived = member.lived()
-        member.quick_exits = respawn.quick_exits_after(member.quick_exits, member.came_up, lived, killed)
-        wait = respawn.wait_seconds(member.quick_exits, random.random(), killed)
-        self._fork_in(member, wait)
+    def _schedule_respawn(self, worker: WorkerProcess, killed: bool = False) -> float:
+        """Schedule its next fork. Returns the seconds until then."""
+        age = worker.age_seconds()
+        worker.quick_exits = respawn.quick_exits_after(worker.quick_exits, worker.has_come_up, age, killed)
+        wait = respawn.wait_seconds(worker.quick_exits, random.random(), killed)
+        self._schedule_fork(worker, wait)
         return wait
 
     @staticmethod
-    def _fork_in(member: Member, seconds: float) -> None:
-        member.due = time.monotonic() + seconds
-        member.slot.await_fork(seconds, member.quick_exits)
+    def _schedule_fork(worker: WorkerProcess, seconds: float) -> None:
+        worker.fork_at = time.monotonic() + seconds
+        worker.slot.schedule_fork(seconds, worker.quick_exits)
 
-    # Murder
+    # Kill
 
-    def murder(self) -> None:
+    def kill_overdue(self) -> None:
+        """Abort and kill hung workers, and kill retired ones whose grace period is over."""
         now = time.monotonic()
-        for member in self._by_pid.values():
-            member.note_up()
-            if member.aborted is not None:
-                if now - member.aborted > self._timing.abort_seconds:
-                    self.signal(member, signal.SIGKILL)
-            elif self._hangs(member):
-                log.error("child hangs", child=member.name, seconds_late=round(member.slot.seconds_late(), 1))
-                member.aborted = now
-                self.signal(member, signal.SIGABRT)
-            elif member.told is not None and now - member.told > self.plan.grace_seconds:
-                log.warning("killed", child=member.name, why="did not leave in time")
-                member.aborted = now
-                self.signal(member, signal.SIGKILL)
+        for worker in self._by_pid.values():
+            worker.record_up()
+            if worker.aborted_at is not None:
+                if now - worker.aborted_at > self._timing.abort_seconds:
+                    self.signal(worker, signal.SIGKILL)
+            elif self._is_hung(worker):
+                log.error("child hangs", child=worker.name, seconds_late=round(worker.slot.seconds_late(), 1))
+                worker.aborted_at = now
+                self.signal(worker, signal.SIGABRT)
+            elif worker.retired_at is not None and now - worker.retired_at > self.plan.grace_seconds:
+                log.warning("killed", child=worker.name, reason="did not exit in time")
+                worker.aborted_at = now
+                self.signal(worker, signal.SIGKILL)
 
-    def _hangs(self, member: Member) -> bool:
-        """A child that waits for its turn has promised nothing yet."""
-        return member.gate < 0 and member.slot.seconds_late() > self._timing.hang_seconds
+    def _is_hung(self, worker: WorkerProcess) -> bool:
+        """A child that waits at its gate has no heartbeat yet."""
+        return worker.gate < 0 and worker.slot.seconds_late() > self._timing.hang_seconds
 
     # Fork
 
-    def due(self) -> list[Member]:
-        """Whose date has come."""
+    def due(self) -> list[WorkerProcess]:
+        """Workers that are to be forked now."""
         now = time.monotonic()
-        return [member for member in self.members if member.due is not None and member.due <= now]
+        return [worker for worker in self.all if worker.fork_at is not None and worker.fork_at <= now]
 
     def next_due_in(self) -> float:
-        """Seconds; negative where the date has passed, infinite where there is none."""
-        dates = [member.due for member in self.members if member.due is not None]
+        """Seconds until the next fork: negative if it is overdue, infinite if none is scheduled."""
+        dates = [worker.fork_at for worker in self.all if worker.fork_at is not None]
         return min(dates, default=float("inf")) - time.monotonic()
 
-    def spawn(self, member: Member, *, gated: bool = False) -> None:
-        """Forks into its place; a gated child waits at its gate before it works."""
-        member.due = None
-        member.came_up = False
-        member.spawned = time.monotonic()
-        member.made_of = member.group
-        member.slot.occupy(respawn.boot_seconds(self._timing.boot_seconds, member.quick_exits))
+    def spawn(self, worker: WorkerProcess, *, gated: bool = False) -> None:
+        """Fork into its slot; a gated child waits at its gate before it works."""
+        worker.fork_at = None
+        worker.has_come_up = False
+        worker.spawned_at = time.monotonic()
+        worker.spawned_from = worker.group
+        worker.slot.on_fork(respawn.boot_seconds(self._timing.boot_seconds, worker.quick_exits))
         try:
-            self._fork(member, gated)
+            self._fork(worker, gated)
         except OSError as error:
-            self._could_not_fork(member, error)
+            self._on_fork_failed(worker, error)
 
-    def _fork(self, member: Member, gated: bool) -> None:
-        reading = -1
+    def _fork(self, worker: WorkerProcess, gated: bool) -> None:
+        read_end = -1
         if gated:
-            reading, member.gate = os.pipe()
+            read_end, worker.gate = os.pipe()
         try:
-            member.pid = fork(lambda: self._live(member, reading), member.group.death_signal)
+            worker.pid = fork(lambda: self._child_main(worker, read_end), worker.group.death_signal)
         finally:
-            if reading >= 0:
-                os.close(reading)
-        member.slot.occupied_by(member.pid)
-        self._by_pid[member.pid] = member
+            if read_end >= 0:
+                os.close(read_end)
+        worker.slot.on_forked(worker.pid)
+        self._by_pid[worker.pid] = worker
 
-    def _could_not_fork(self, member: Member, error: OSError) -> None:
-        """The machine is full (processes, memory, files), perhaps for now only; those who live go on."""
-        self.close_gate(member)
-        member.slot.vacate()
-        member.slot.reason = f"cannot fork: {error.strerror}"
+    def _on_fork_failed(self, worker: WorkerProcess, error: OSError) -> None:
+        """The machine is out of processes, memory or files, perhaps only for now; the other workers go on."""
+        self.close_gate(worker)
+        worker.slot.on_exit()
+        worker.slot.reason = f"cannot fork: {error.strerror}"
         if self.starting:
-            raise StartFailed(f"{member.name} could not start: {member.slot.reason}") from error
-        wait = self._postpone(member)
-        log.error("cannot fork", child=member.name, error=error.strerror, again_in=round(wait, 2))
+            raise StartFailed(f"{worker.name} could not start: {worker.slot.reason}") from error
+        wait = self._schedule_respawn(worker)
+        log.error("cannot fork", child=worker.name, error=error.strerror, retry_in_s=round(wait, 2))
 
-    def _live(self, member: Member, gate: int) -> int:
-        """In the child: lets go of what is the master's and becomes the member."""
-        self._let_go()
-        for other in self.members:
+    def _child_main(self, worker: WorkerProcess, gate: int) -> int:
+        """The child's side of the fork: close the master's descriptors, then run the group's `main`."""
+        self._close_inherited()
+        for other in self.all:
             self.close_gate(other)
-        group = member.group
+        group = worker.group
         try:
-            child = Child(group.service, member.index, self._board, self.plan.grace_seconds, self._master_pid)
+            child = Child(group.service, worker.index, self._scoreboard, self.plan.grace_seconds, self._master_pid)
         except OSError as error:
-            member.slot.reason = f"cannot begin: {error.strerror}"
+            worker.slot.reason = f"cannot begin: {error.strerror}"
             return EXIT_COULD_NOT_BOOT
         return run_child(child, group.prepare, gate, group.main)
 
     @staticmethod
-    def close_gate(member: Member) -> None:
-        if member.gate >= 0:
-            os.close(member.gate)
-            member.gate = -1
+    def close_gate(worker: WorkerProcess) -> None:
+        if worker.gate >= 0:
+            os.close(worker.gate)
+            worker.gate = -1
 
-    # Tell
+    # Signals
 
-    def ask_to_leave(self, member: Member) -> None:
-        """SIGTERM to one while the farm goes on; again has no effect."""
-        if member.told is None:
-            member.told = time.monotonic()
-            self.tell([member])
+    def retire(self, worker: WorkerProcess) -> None:
+        """Send SIGTERM to one worker while the farm goes on. Does nothing if it is retired already."""
+        if worker.retired_at is None:
+            worker.retired_at = time.monotonic()
+            self.terminate([worker])
 
-    def tell(self, members: Iterable[Member]) -> None:
-        """SIGTERM; a second one says that the patience is over."""
-        for member in members:
-            member.slot.tell()
-            self.signal(member, signal.SIGTERM)
-            self.close_gate(member)  # Only now: it must know that it is to stop when its gate opens.
+    def terminate(self, workers: Iterable[WorkerProcess]) -> None:
+        """Send SIGTERM; a second one ends the grace period."""
+        for worker in workers:
+            worker.slot.request_stop()
+            self.signal(worker, signal.SIGTERM)
+            self.close_gate(worker)  # Only now: it must know that it is to stop when its gate opens.
 
-    def kill(self, members: Iterable[Member]) -> list[Member]:
-        """SIGKILL for those that are left; returns them."""
-        left = [member for member in members if member.pid]
-        for member in left:
-            log.warning("killed", child=member.name, why="did not stop in time")
-            self.signal(member, signal.SIGKILL)
+    def kill(self, workers: Iterable[WorkerProcess]) -> list[WorkerProcess]:
+        """Send SIGKILL to those that have not exited. Returns them."""
+        left = [worker for worker in workers if worker.pid]
+        for worker in left:
+            log.warning("killed", child=worker.name, reason="did not stop in time")
+            self.signal(worker, signal.SIGKILL)
         return left
 
     @staticmethod
-    def signal(member: Member, number: int) -> None:
-        """Only pids not yet waited for are signalled, so never a stranger's."""
-        if member.pid:
+    def signal(worker: WorkerProcess, number: int) -> None:
+        """Send a signal to a process that is not reaped yet; the pid of a reaped one may be in use again."""
+        if worker.pid:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(member.pid, number)
+                os.kill(worker.pid, number)
 
 
-def gone(members: Sequence[Member]) -> bool:
-    return all(member.pid == 0 for member in members)
+def all_exited(workers: Sequence[WorkerProcess]) -> bool:
+    return all(worker.pid == 0 for worker in workers)

@@ -1,4 +1,4 @@
-"""ConnectionPool to endpoints: urllib3's (sockets, TLS, certificates), kept alive and bounded in number."""
+"""Connections to endpoints: urllib3's (sockets, TLS, certificates), kept alive and bounded in number."""
 
 import contextlib
 import errno
@@ -19,7 +19,7 @@ from hookfarm.security.ssrf import IPAddress, IPNetwork, Lookup, Target, lookup,
 from hookfarm.socket_timeouts import is_quiet, set_timeout
 
 MAX_IDLE = 8
-"""ConnectionPool a worker keeps open: 50 workers hold 400 at most."""
+"""Connections a worker keeps open: 50 workers hold 400 at most."""
 MAX_IDLE_SECONDS = 30.0
 
 Key = tuple[str, str, int]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
 from hookfarm.backoff import jittered, parse_retry_after
+from hookfarm.deliveries.filters import TRANSPORT_ERRORS
 from hookfarm.delivery_queue import HealthSignal
 from hookfarm.security import redaction
 
@@ -20,7 +21,6 @@ MAX_EXCERPT_BYTES = 1024
 _MAX_SCANNED_BYTES = MAX_EXCERPT_BYTES + 2048
 """A secret that begins in the excerpt may end behind it; no header's value is longer than that."""
 MAX_RETRY_AFTER_SECONDS = 24 * 3600.0
-TRANSPORT_ERRORS = ("timeout", "connection", "tls", "name_not_resolved", "address_refused", "bad_response")
 METRIC_LABELS = ("3xx", "4xx", "5xx", "other_status", *TRANSPORT_ERRORS)
 """The kinds of failed attempts that metrics count."""
 

@@ -1,1 +1,1 @@
-"""The farm's herald: tells Redis what is ready, and does the periodic duties, so that the master never waits."""
+"""The process between scoreboard and Redis: publishes readiness and runs the periodic duties."""

@@ -1,20 +1,20 @@
-"""The keeper: one process per farm that stands between the board and Redis.
+"""The keeper: one process per farm, between the scoreboard and Redis.
 
-1. It waits for Redis, checks the server's settings, and deletes what an earlier farm of this host, killed before
-   it could, still says of its services.
-2. Ten times a second it judges each service by its slots and publishes or withdraws its readiness.
-3. It performs the duties in its table, each at its own interval, and wakes whoever is told to leave while it
-   blocks in Redis.
-4. Told to stop, it withdraws all readiness first, says so (QUIET), wakes the workers as the master tells them, and
-   leaves when they are gone.
+1. It waits for Redis, checks the server's settings, and deletes the readiness of an earlier farm on this host that
+   was killed before it could do so itself.
+2. Ten times a second it checks each service by its slots, and publishes or withdraws its readiness.
+3. It runs the periodic duties, each at its own interval, and wakes workers that are to stop while they block in
+   Redis.
+4. On SIGTERM it withdraws all readiness first, becomes QUIET, wakes the workers when the master stops them, and
+   exits after them.
 
-Only it waits for Redis on the farm's behalf; the master goes on reaping and killing meanwhile. A SIGKILL loses
-nothing: the keys go with their TTL unless its successor refreshes them.
+Only the keeper waits for Redis on the farm's behalf; the master goes on reaping and killing meanwhile. A SIGKILL
+loses nothing: the keys expire unless its successor refreshes them.
 """
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import redis
@@ -23,8 +23,8 @@ from hookfarm import logs
 from hookfarm.errors import CouldNotBoot
 from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Slot, State
-from hookfarm.keeper import metrics
-from hookfarm.keeper.readiness_check import DOUBT_SECONDS, Verdict, backing_off, judge
+from hookfarm.keeper import telemetry
+from hookfarm.keeper.readiness_check import UNREADY_GRACE_SECONDS, ServiceReadiness, backoffs, check
 from hookfarm.outage import Outage
 from hookfarm.status import readiness
 from hookfarm.store import server_checks
@@ -38,250 +38,251 @@ STARTING_TICK_SECONDS = 0.005
 STATUS_SECONDS = 0.5
 REDIS_TIMEOUT_SECONDS = 2.0
 REDIS_BOOT_SECONDS = 8.0
-PROMISE_SECONDS = 10.0
+HEARTBEAT_WITHIN_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Watched:
-    """A service this farm runs. `report` adds to its status; `confirm` must agree before it is first ready;
-    `measure` is asked for its metrics."""
+class WatchedService:
+    """A service of this farm. `report` adds to its status; `confirm` must return True before it is first ready;
+    `measure` returns its metrics."""
 
     service: str
     report: Callable[[Sequence[Slot]], Mapping[str, Any]]
-    confirm: Callable[["redis.Redis"], bool] | None = None
-    measure: metrics.Measure | None = None
+    confirm: Callable[[redis.Redis], bool] | None = None
+    measure: telemetry.Measure | None = None
 
 
 @dataclass(frozen=True)
 class Duty:
-    """Something to be done every so often while the farm runs."""
+    """A periodic task of the keeper."""
 
     name: str
     every_seconds: float
-    perform: Callable[["redis.Redis"], object]
+    perform: Callable[[redis.Redis], object]
 
 
 @dataclass(frozen=True)
-class Orders:
-    """What a keeper is to do: `before` the first service starts, and `after` the last worker has gone.
+class KeeperConfig:
+    """What a keeper does: `on_start` before the first service starts, `on_stop` after the last worker has exited.
 
-    `wake` frees the workers that are told to leave and block in Redis; `heard` is told how each look at Redis
-    ended.
+    `wake` unblocks the workers that are to stop while they block in Redis; `on_redis_result` is called after each
+    tick with its error or None.
     """
 
     redis_url: str
-    watched: tuple[Watched, ...]
+    services: tuple[WatchedService, ...]
     duties: tuple[Duty, ...]
-    wake: Callable[["redis.Redis"], None] | None = None
-    before: Callable[["redis.Redis"], None] | None = None
-    after: Callable[["redis.Redis"], None] | None = None
-    heard: Callable[["redis.RedisError | None"], None] | None = None
+    wake: Callable[[redis.Redis], None] | None = None
+    on_start: Callable[[redis.Redis], None] | None = None
+    on_stop: Callable[[redis.Redis], None] | None = None
+    on_redis_result: Callable[[redis.RedisError | None], None] | None = None
 
 
 @dataclass
-class _Standing:
-    """What the keeper last said of a service."""
+class _Published:
+    """What the keeper last published about a service."""
 
-    published: bool
-    refreshed: float = 0.0
-    described: float = 0.0
-    doubted: float | None = None
-    """Since when a published service has looked unready."""
-    why: str = field(default="starting")
+    ready: bool
+    refreshed_at: float = 0.0
+    status_written_at: float = 0.0
+    unready_since: float | None = None
+    """Since when a ready service has looked unready."""
+    reason: str = "starting"
 
 
 class Keeper:
-    """One keeper; `tick` is one look at everything."""
+    """One keeper; `tick` checks everything once."""
 
-    def __init__(self, child: Child, orders: Orders, refresh_seconds: float) -> None:
+    def __init__(self, child: Child, config: KeeperConfig, refresh_seconds: float) -> None:
         self._child = child
-        self._board = child.board
-        self._orders = orders
-        self._client = command_client(orders.redis_url, REDIS_TIMEOUT_SECONDS)
+        self._scoreboard = child.scoreboard
+        self._config = config
+        self._client = command_client(config.redis_url, REDIS_TIMEOUT_SECONDS)
         self._refresh_seconds = refresh_seconds
-        # What a predecessor has announced is still in Redis, to be refreshed or withdrawn.
-        self._standings = {w.service: _Standing(self._board.announced(w.service)) for w in orders.watched}
+        # The readiness that a predecessor has published is still in Redis, to be refreshed or withdrawn.
+        self._published = {w.service: _Published(self._scoreboard.is_ready(w.service)) for w in config.services}
         self._taken_over = False
-        self._due = {duty.name: 0.0 for duty in orders.duties}
-        self._failing: dict[str, str] = {}
+        self._due = {duty.name: 0.0 for duty in config.duties}
+        self._failed_duties: dict[str, str] = {}
         self._outage = Outage(child, log)
 
     def run(self) -> None:
         self._boot()
         while not self._child.wait(self._pause()):
-            self._child.slot.promise(PROMISE_SECONDS)
+            self._child.slot.heartbeat(HEARTBEAT_WITHIN_SECONDS)
             try:
                 self.tick(time.monotonic())
                 self._outage.recover("redis")
-                self._tell_heard(None)
+                self._on_redis_result(None)
             except redis.RedisError as error:
                 self._on_redis_down(error)
-                self._tell_heard(error)
+                self._on_redis_result(error)
         self._leave()
         self.close()
 
     def tick(self, now: float) -> None:
-        """Judges every service and performs what is due. RedisError where Redis did not do it."""
+        """Run the duties that are due and check every service. Raises RedisError if Redis fails."""
         if not self._taken_over:
             self._take_over()
-        # Duties first: a Redis without room takes no word of readiness, and what they move makes room.
-        for duty in self._orders.duties:
+        # Duties first: a full Redis refuses to store readiness, and some duties make room.
+        for duty in self._config.duties:
             if now >= self._due[duty.name]:
                 self._due[duty.name] = now + duty.every_seconds
                 self._perform(duty)
-        for watched in self._orders.watched:
-            if self._board.wanted(watched.service):
-                self._attend(watched, now)
+        for watched in self._config.services:
+            if self._scoreboard.target(watched.service):
+                self._check_service(watched, now)
             else:
-                self._ignore(watched)
+                self._skip_service(watched)
         self._wake()
 
     def _perform(self, duty: Duty) -> None:
-        """An error in Redis' answer (it is full, a key has a foreign type) is this duty's alone, no outage."""
+        """An error reply of Redis (out of memory, a key of the wrong type) fails only this duty; it is no
+        outage."""
         try:
             duty.perform(self._client)
         except redis.ResponseError as error:
-            if self._failing.get(duty.name) != str(error):
-                self._failing[duty.name] = str(error)
+            if self._failed_duties.get(duty.name) != str(error):
+                self._failed_duties[duty.name] = str(error)
                 log.error("duty fails", duty=duty.name, error=str(error))
         else:
-            if self._failing.pop(duty.name, None) is not None:
+            if self._failed_duties.pop(duty.name, None) is not None:
                 log.info("duty works again", duty=duty.name)
 
     def close(self) -> None:
         self._client.close()
 
     def _boot(self) -> None:
-        server_checks.await_server(self._client, self._orders.redis_url, REDIS_BOOT_SECONDS, self._child.wait)
+        server_checks.await_server(self._client, self._config.redis_url, REDIS_BOOT_SECONDS, self._child.wait)
         if self._child.stopping:
             return
         try:
             for warning in server_checks.check(self._client):
                 log.warning("redis settings", warning=warning)
-            if self._orders.before:
-                self._orders.before(self._client)
+            if self._config.on_start:
+                self._config.on_start(self._client)
         except redis.RedisError as error:
             raise CouldNotBoot(f"Redis: {error}") from error
         self._child.mark_up()
 
     def _take_over(self) -> None:
-        """No key of ours, nor of an earlier farm on this host, may say what has not been judged now."""
-        for service, standing in self._standings.items():
-            if not standing.published:
+        """Delete readiness of this farm, or of an earlier one on this host, that no check has confirmed."""
+        for service, published in self._published.items():
+            if not published.ready:
                 readiness.delete_own(self._client, service)
         self._taken_over = True
 
     def _pause(self) -> float:
-        wanted = (w.service for w in self._orders.watched if self._board.wanted(w.service))
-        starting = not all(map(self._board.was_announced, wanted))
+        wanted = (w.service for w in self._config.services if self._scoreboard.target(w.service))
+        starting = not all(map(self._scoreboard.has_been_ready, wanted))
         return STARTING_TICK_SECONDS if starting and not self._outage.is_ongoing else TICK_SECONDS
 
-    def _attend(self, watched: Watched, now: float) -> None:
-        standing = self._standings[watched.service]
-        verdict = judge(watched.service, self._wanted_slots(watched), time.monotonic_ns())
-        if verdict.ready:
-            standing.doubted = None
-            if not standing.published and not verdict.excused and self._confirmed(watched):
-                self._publish(watched, standing, now)
-        elif standing.published:
-            standing.doubted = now if standing.doubted is None else standing.doubted
-            if now - standing.doubted >= DOUBT_SECONDS:
-                self._withdraw(watched, standing, verdict)
-        standing.why = verdict.why
-        self._keep_fresh(watched, standing, now)
+    def _check_service(self, watched: WatchedService, now: float) -> None:
+        published = self._published[watched.service]
+        checked = check(watched.service, self._target_slots(watched), time.monotonic_ns())
+        if checked.ready:
+            published.unready_since = None
+            if not published.ready and not checked.replacing and self._confirmed(watched):
+                self._publish(watched, published, now)
+        elif published.ready:
+            published.unready_since = now if published.unready_since is None else published.unready_since
+            if now - published.unready_since >= UNREADY_GRACE_SECONDS:
+                self._withdraw(watched, published, checked)
+        published.reason = checked.reason
+        self._keep_fresh(watched, published, now)
 
-    def _ignore(self, watched: Watched) -> None:
-        """A service that has no process, and is to have none, is not spoken of."""
-        if self._standings[watched.service].described:
-            self._standings[watched.service] = _Standing(published=False)
-            self._board.announce(watched.service, False)
+    def _skip_service(self, watched: WatchedService) -> None:
+        """Delete the readiness and the status of a service that has no processes and is to have none."""
+        if self._published[watched.service].status_written_at:
+            self._published[watched.service] = _Published(ready=False)
+            self._scoreboard.set_ready(watched.service, False)
             readiness.clear(self._client, [watched.service])
 
-    def _wanted_slots(self, watched: Watched) -> Sequence[Slot]:
-        return self._board.slots(watched.service)[: self._board.wanted(watched.service)]
+    def _target_slots(self, watched: WatchedService) -> Sequence[Slot]:
+        return self._scoreboard.slots(watched.service)[: self._scoreboard.target(watched.service)]
 
-    def _confirmed(self, watched: Watched) -> bool:
-        """A service that has been ready needs no second proof: Redis may have lost the first."""
-        first = not self._board.was_announced(watched.service)
+    def _confirmed(self, watched: WatchedService) -> bool:
+        """A service that has been ready is not confirmed again: Redis may have lost the proof."""
+        first = not self._scoreboard.has_been_ready(watched.service)
         return not first or watched.confirm is None or watched.confirm(self._client)
 
-    def _publish(self, watched: Watched, standing: _Standing, now: float) -> None:
-        standing.why = ""
-        readiness.publish(self._client, watched.service, self._status(watched, standing))
-        standing.published, standing.refreshed = True, now
-        self._board.announce(watched.service, True)
-        log.info("ready", of=watched.service, processes=self._board.wanted(watched.service))
+    def _publish(self, watched: WatchedService, published: _Published, now: float) -> None:
+        published.reason = ""
+        readiness.publish(self._client, watched.service, self._status(watched, published))
+        published.ready, published.refreshed_at = True, now
+        self._scoreboard.set_ready(watched.service, True)
+        log.info("ready", service=watched.service, processes=self._scoreboard.target(watched.service))
 
-    def _withdraw(self, watched: Watched, standing: _Standing, verdict: Verdict) -> None:
-        standing.published, standing.doubted, standing.why = False, None, verdict.why
-        self._board.announce(watched.service, False)
-        log.warning("not ready", of=watched.service, why=verdict.why)
-        readiness.withdraw(self._client, watched.service, self._status(watched, standing))
+    def _withdraw(self, watched: WatchedService, published: _Published, checked: ServiceReadiness) -> None:
+        published.ready, published.unready_since, published.reason = False, None, checked.reason
+        self._scoreboard.set_ready(watched.service, False)
+        log.warning("not ready", service=watched.service, reason=checked.reason)
+        readiness.withdraw(self._client, watched.service, self._status(watched, published))
 
-    def _keep_fresh(self, watched: Watched, standing: _Standing, now: float) -> None:
+    def _keep_fresh(self, watched: WatchedService, published: _Published, now: float) -> None:
         service, status = watched.service, None
-        certain = standing.published and standing.doubted is None
-        if now - standing.described >= STATUS_SECONDS:
-            status = self._status(watched, standing)
-            readiness.write_status(self._client, service, status, standing.published)
-            standing.described = now
+        certain = published.ready and published.unready_since is None
+        if now - published.status_written_at >= STATUS_SECONDS:
+            status = self._status(watched, published)
+            readiness.write_status(self._client, service, status, published.ready)
+            published.status_written_at = now
             if certain:
                 readiness.reassert(self._client, service)
-        if certain and now - standing.refreshed >= self._refresh_seconds:
-            readiness.publish(self._client, service, status or self._status(watched, standing))
-            standing.refreshed = now
+        if certain and now - published.refreshed_at >= self._refresh_seconds:
+            readiness.publish(self._client, service, status or self._status(watched, published))
+            published.refreshed_at = now
 
-    def _status(self, watched: Watched, standing: _Standing) -> dict[str, Any]:
-        slots = self._wanted_slots(watched)
+    def _status(self, watched: WatchedService, published: _Published) -> dict[str, Any]:
+        slots = self._target_slots(watched)
         up = sum(slot.pid != 0 and slot.state == State.UP for slot in slots)
-        counted = {"workers": len(slots), "workers_up": up, "reason": standing.why}
-        waiting = {"backing_off": backing_off(watched.service, slots)}
-        return {**counted, **waiting, **watched.report(self._board.slots(watched.service))}
+        counted = {"workers": len(slots), "workers_up": up, "reason": published.reason}
+        waiting = {"backoff": backoffs(watched.service, slots)}
+        return {**counted, **waiting, **watched.report(self._scoreboard.slots(watched.service))}
 
     def _on_redis_down(self, error: redis.RedisError) -> None:
-        for watched in self._orders.watched:
-            self._board.announce(watched.service, False)
-            self._standings[watched.service].published = False
+        for watched in self._config.services:
+            self._scoreboard.set_ready(watched.service, False)
+            self._published[watched.service].ready = False
         self._taken_over = False
         self._outage.fail("redis", f"Redis: {error}")
 
-    def _tell_heard(self, error: redis.RedisError | None) -> None:
-        if self._orders.heard:
-            self._orders.heard(error)
+    def _on_redis_result(self, error: redis.RedisError | None) -> None:
+        if self._config.on_redis_result:
+            self._config.on_redis_result(error)
 
     def _leave(self) -> None:
         try:
-            readiness.clear(self._client, [watched.service for watched in self._orders.watched])
+            readiness.clear(self._client, [watched.service for watched in self._config.services])
         except redis.RedisError as error:
             log.warning("readiness not withdrawn", error=str(error), expires_in_s=readiness.TTL_SECONDS)
         self._child.slot.state = State.QUIET
         try:
-            self._see_the_others_off()
-        except redis.RedisError as error:  # Nobody blocks in a server that is gone.
-            log.warning("the others not seen off", error=str(error))
+            self._await_workers_exit()
+        except redis.RedisError as error:  # No worker blocks in a server that is down.
+            log.warning("workers not woken", error=str(error))
 
-    def _see_the_others_off(self) -> None:
-        while self._others_live():
-            if self._child.out_of_grace:
+    def _await_workers_exit(self) -> None:
+        while self._workers_alive():
+            if self._child.grace_expired:
                 return
-            self._child.slot.promise(PROMISE_SECONDS)
+            self._child.slot.heartbeat(HEARTBEAT_WITHIN_SECONDS)
             self._wake()
             time.sleep(TICK_SECONDS / 4)
-        if self._orders.after:
-            self._orders.after(self._client)
+        if self._config.on_stop:
+            self._config.on_stop(self._client)
 
     def _wake(self) -> None:
-        if self._orders.wake and any(slot.told and slot.pid for slot in self._others()):
-            self._orders.wake(self._client)
+        if self._config.wake and any(slot.stop_requested and slot.pid for slot in self._worker_slots()):
+            self._config.wake(self._client)
 
-    def _others(self) -> Iterator[Slot]:
-        return (slot for watched in self._orders.watched for slot in self._board.slots(watched.service))
+    def _worker_slots(self) -> Iterator[Slot]:
+        return (slot for watched in self._config.services for slot in self._scoreboard.slots(watched.service))
 
-    def _others_live(self) -> bool:
-        """Not once the master is dead: the kernel has killed them with it, and nobody vacates their slots."""
-        return not self._child.orphaned and any(slot.pid for slot in self._others())
+    def _workers_alive(self) -> bool:
+        """False once the master is dead: the kernel has killed the workers, and their slots stay as they were."""
+        return not self._child.is_orphaned and any(slot.pid for slot in self._worker_slots())
 
 
-def run(child: Child, orders: Orders, refresh_seconds: float = readiness.REFRESH_SECONDS) -> None:
-    """A keeper's whole life."""
-    Keeper(child, orders, refresh_seconds).run()
+def run(child: Child, config: KeeperConfig, refresh_seconds: float = readiness.REFRESH_SECONDS) -> None:
+    """Run a keeper until its child is to stop."""
+    Keeper(child, config, refresh_seconds).run()

@@ -1,4 +1,4 @@
-"""Whether a service is ready, judged from its slots: pure, but for the clock that is an argument."""
+"""Whether a service is ready, from its slots. Pure: the time is an argument."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,57 +6,61 @@ from typing import Any
 
 from hookfarm.farm.scoreboard import Slot, State
 
-LATE_SECONDS = 0.1
-"""How late a heartbeat may be before the child counts as hanging."""
-DOUBT_SECONDS = 0.4
-"""How long a ready service may look otherwise before the key goes: a replaced worker takes less.
+LATE_TOLERANCE_SECONDS = 0.1
+"""How late a heartbeat may be before the worker counts as hung."""
+UNREADY_GRACE_SECONDS = 0.4
+"""How long a ready service may look unready before its key is deleted: replacing a worker takes less.
 
-An idle worker promises 1.25 s: with both of these and a tick its hanging shows within 2 s.
+An idle worker's heartbeat is due within 1.25 s: with both of these and a tick, a hung one shows within 2 s.
 """
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """`why` names who is missing, empty where nobody is.
+class ServiceReadiness:
+    """`reason` names the workers that are missing.
 
-    `excused`: somebody is, as planned. A service that is ready stays so; one that is not does not become so.
+    `replacing`: some are missing as planned. A ready service stays ready then; another does not become ready.
     """
 
     ready: bool
-    why: str = ""
-    excused: bool = False
+    reason: str = ""
+    replacing: bool = False
 
 
-def judge(service: str, slots: Sequence[Slot], now_ns: int) -> Verdict:
-    """Ready = every child is up and its heartbeat is in time, or it is being replaced as planned."""
+def check(service: str, slots: Sequence[Slot], now_ns: int) -> ServiceReadiness:
+    """Ready = each worker is up with its heartbeat in time, or is being replaced as planned."""
     if not slots:
-        return Verdict(False, "no process")
-    troubles = [(index, slot, _trouble(slot, now_ns)) for index, slot in enumerate(slots)]
-    missing = [f"{service} {index} ({why})" for index, slot, why in troubles if why and not slot.excused(now_ns)]
-    excused = any(why and slot.excused(now_ns) for _, slot, why in troubles)
+        return ServiceReadiness(False, "no process")
+    problems = [(index, slot, _problem(slot, now_ns)) for index, slot in enumerate(slots)]
+    missing = [
+        f"{service} {index} ({problem})"
+        for index, slot, problem in problems
+        if problem and not slot.is_replacing(now_ns)
+    ]
+    replacing = any(problem and slot.is_replacing(now_ns) for _, slot, problem in problems)
     more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-    return Verdict(not missing, ", ".join(missing[:5]) + more, excused)
+    return ServiceReadiness(not missing, ", ".join(missing[:5]) + more, replacing)
 
 
-def backing_off(service: str, slots: Sequence[Slot]) -> list[dict[str, Any]]:
-    """Whoever goes quickly again and again, or cannot even start: why, how often, and when it is tried again."""
+def backoffs(service: str, slots: Sequence[Slot]) -> list[dict[str, Any]]:
+    """Return the workers in crash back-off: reason, number of tries, and time until the next."""
     return [
         {
             "process": f"{service} {index}",
             "reason": slot.reason,
             "tries": slot.tries,
-            "again_in_s": round(slot.due_in_seconds(), 1),
+            "retry_in_s": round(slot.next_fork_seconds(), 1),
         }
         for index, slot in enumerate(slots)
         if slot.tries
     ]
 
 
-def _trouble(slot: Slot, now_ns: int) -> str:
+def _problem(slot: Slot, now_ns: int) -> str:
     if slot.pid == 0:
-        again = f", tried again in {slot.due_in_seconds():.1f} s" if slot.tries else ""
+        again = f", tried again in {slot.next_fork_seconds():.1f} s" if slot.tries else ""
         return (slot.reason or "gone") + again
     if slot.state != State.UP:
         return slot.reason or slot.state.name.lower()
     late = slot.seconds_late(now_ns)
-    return f"silent for {late:.1f} s" if late > LATE_SECONDS else ""
+    return f"silent for {late:.1f} s" if late > LATE_TOLERANCE_SECONDS else ""

@@ -1,1 +1,1 @@
-"""Composes the farm: its services and their order, the keeper's periodic duties, reloads on SIGHUP."""
+"""A farm's composition: which services start in which order, and the duties of the keeper."""

@@ -1,4 +1,4 @@
-"""What the keeper of a farm has to do: its duties, whom it wakes, whom it tells what it heard of Redis."""
+"""The keeper's configuration: its duties, how it wakes blocked workers, how it detects a hung Redis."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -8,79 +8,84 @@ import redis
 
 from hookfarm import delivery_queue
 from hookfarm.config import Config
-from hookfarm.deliveries import log
-from hookfarm.deliveries.log import Trimming
+from hookfarm.deliveries import trimming
+from hookfarm.deliveries.trimming import LogTrimmer
 from hookfarm.delivery_queue import Orphan, operational
-from hookfarm.event_ingestor.stalled_chains import EVERY_SECONDS as STALLS_SECONDS
-from hookfarm.event_ingestor.stalled_chains import Stalls
-from hookfarm.farm.scoreboard import Board
-from hookfarm.keeper import counters as keeper_gauges
-from hookfarm.keeper import metrics as keeper_metrics
+from hookfarm.event_ingestor.telemetry import STALLED_CHECK_SECONDS, StalledChains
+from hookfarm.farm.scoreboard import Scoreboard
 from hookfarm.keeper import process as keeper_process
-from hookfarm.keeper.process import Duty, Orders, Watched
+from hookfarm.keeper import telemetry as keeper_telemetry
+from hookfarm.keeper.process import Duty, KeeperConfig, WatchedService
 from hookfarm.message_processor import telemetry as processor_telemetry
-from hookfarm.metrics import Answering
+from hookfarm.metrics import MetricsResponder
 from hookfarm.store import embedded_server, keys
 from hookfarm.store.clients import unblock
 from hookfarm.webhook_delivery import telemetry as delivery_telemetry
 from hookfarm.webhook_delivery.sweep import SWEEP_SECONDS, Sweep
 
 TICK_SECONDS = 0.25
-ROLL_CALL_SECONDS = 0.1
-"""How soon a scrape is answered."""
+METRICS_SECONDS = 0.1
+"""How soon a request for metrics is answered."""
 
 
-def orders(config: Config, url: str, watched: Sequence[Watched], board: Board, run: str) -> Orders:
-    """All that the keeper does; what the delivery processes need done is only for the farm that has them."""
-    wake, heard = partial(_wake, board=board), _silence(board)
-    answering = Duty("metrics", ROLL_CALL_SECONDS, _answering(watched, board).perform)
-    always = (answering, *_stalls(board))
-    if keys.WEBHOOK_DELIVERY not in board.services:
-        return Orders(url, tuple(watched), always, wake, heard=heard)
-    trimming = Trimming(config.delivery_log_attempts, config.delivery_log_age)
-    sweep = Sweep(board.slots(keys.WEBHOOK_DELIVERY), run, partial(_count_orphan, board))
+def keeper_config(
+    config: Config, url: str, services: Sequence[WatchedService], scoreboard: Scoreboard, run: str
+) -> KeeperConfig:
+    """Return the keeper's configuration. Duties of the delivery queue are only for a farm with delivery
+    processes."""
+    wake, on_redis_result = partial(_wake, scoreboard=scoreboard), _hang_detector(scoreboard)
+    metrics = Duty("metrics", METRICS_SECONDS, _metrics_responder(services, scoreboard).perform)
+    always = (metrics, *_stalls(scoreboard))
+    if keys.WEBHOOK_DELIVERY not in scoreboard.services:
+        return KeeperConfig(url, tuple(services), always, wake, on_redis_result=on_redis_result)
+    trimmer = LogTrimmer(config.delivery_log_attempts, config.delivery_log_age)
+    sweep = Sweep(scoreboard.slots(keys.WEBHOOK_DELIVERY), run, partial(_count_orphan, scoreboard))
     duties = (
         Duty("tick", TICK_SECONDS, delivery_queue.tick),
         Duty("sweep", SWEEP_SECONDS, sweep.perform),
-        Duty("trim log", log.TRIM_SECONDS, trimming.perform),
-        Duty("deliver_events", operational.INTERVAL_SECONDS, operational.deliver_events),
+        Duty("trim log", trimming.INTERVAL_SECONDS, trimmer.perform),
+        Duty("deliver events", operational.INTERVAL_SECONDS, operational.deliver_events),
         *always,
     )
-    return Orders(url, tuple(watched), duties, wake, before=sweep.register, after=sweep.leave, heard=heard)
+    return KeeperConfig(url, tuple(services), duties, wake, sweep.register, sweep.leave, on_redis_result)
 
 
-def _answering(watched: Sequence[Watched], board: Board) -> Answering:
-    measures = {each.service: each.measure for each in watched if each.measure is not None}
-    return Answering(partial(keeper_metrics.families, board, measures, keeper_process.SERVICE))
+def _metrics_responder(services: Sequence[WatchedService], scoreboard: Scoreboard) -> MetricsResponder:
+    measures = {each.service: each.measure for each in services if each.measure is not None}
+    return MetricsResponder(partial(keeper_telemetry.families, scoreboard, measures, keeper_process.SERVICE))
 
 
-def _stalls(board: Board) -> tuple[Duty, ...]:
-    if keys.EVENT_INGESTOR not in board.services:
+def _stalls(scoreboard: Scoreboard) -> tuple[Duty, ...]:
+    if keys.EVENT_INGESTOR not in scoreboard.services:
         return ()
-    keeper = board.slots(keeper_process.SERVICE)[0]
-    found = Stalls(board.slots(keys.EVENT_INGESTOR), keeper, keeper_gauges.STALLS)
-    return (Duty("stalls", STALLS_SECONDS, found.perform),)
+    keeper = scoreboard.slots(keeper_process.SERVICE)[0]
+    found = StalledChains(scoreboard.slots(keys.EVENT_INGESTOR), keeper, keeper_telemetry.STALLS)
+    return (Duty("stalls", STALLED_CHECK_SECONDS, found.perform),)
 
 
-def _count_orphan(board: Board, became: Orphan) -> None:
-    index = keeper_gauges.ORPHANS if became is Orphan.QUEUED else keeper_gauges.WORKERS_LOST
-    board.slots(keeper_process.SERVICE)[0].add(index)
+def _count_orphan(scoreboard: Scoreboard, became: Orphan) -> None:
+    index = keeper_telemetry.ORPHANS if became is Orphan.QUEUED else keeper_telemetry.WORKERS_LOST
+    scoreboard.slots(keeper_process.SERVICE)[0].add(index)
 
 
-def _silence(board: Board) -> Callable[["redis.RedisError | None"], None] | None:
-    """Of an embedded server, for which there is a place on the board: it is given up by breaking its promise."""
-    if embedded_server.SERVICE not in board.services:
+def _hang_detector(scoreboard: Scoreboard) -> Callable[[redis.RedisError | None], None] | None:
+    """Detect a hung embedded server, if there is one; its overdue heartbeat makes the master replace it."""
+    if embedded_server.SERVICE not in scoreboard.services:
         return None
-    [slot] = board.slots(embedded_server.SERVICE)
-    return embedded_server.HangDetector(on_hang=partial(slot.promise, 0.0)).record
+    [slot] = scoreboard.slots(embedded_server.SERVICE)
+    return embedded_server.HangDetector(on_hang=partial(slot.heartbeat, 0.0)).record
 
 
-def _wake(client: "redis.Redis", board: Board) -> None:
-    """Frees those who are told to leave and block in Redis, so that they see it at once."""
+def _wake(client: redis.Redis, scoreboard: Scoreboard) -> None:
+    """Unblock workers that are to stop while they block in Redis."""
     blocking = {
         keys.MESSAGE_PROCESSOR: processor_telemetry.blocking_clients,
         keys.WEBHOOK_DELIVERY: delivery_telemetry.polling_clients,
     }
-    told = {s: [slot for slot in board.slots(s) if slot.told] for s in blocking if s in board.services}
-    waiting = (blocking[service](slots) for service, slots in told.items())
-    unblock(client, chain.from_iterable(waiting))
+    stopping = {
+        service: [slot for slot in scoreboard.slots(service) if slot.stop_requested]
+        for service in blocking
+        if service in scoreboard.services
+    }
+    clients = (blocking[service](slots) for service, slots in stopping.items())
+    unblock(client, chain.from_iterable(clients))

@@ -1,4 +1,4 @@
-"""Putting a farm together: which groups, in which order, each with what it needs."""
+"""A farm's composition: which groups of workers, in which order, each with what it needs."""
 
 import gc
 import secrets
@@ -16,17 +16,15 @@ from hookfarm.api import token_file
 from hookfarm.api.context import settings as api_settings
 from hookfarm.config import MAX_PROCESSORS, MAX_WORKERS, Config
 from hookfarm.errors import InvalidInput
-from hookfarm.event_ingestor import counters as ingestor_gauges
-from hookfarm.event_ingestor import metrics as ingestor_metrics
 from hookfarm.event_ingestor import process as ingestor_process
-from hookfarm.event_ingestor import status as ingestor_status
+from hookfarm.event_ingestor import telemetry as ingestor_telemetry
 from hookfarm.farm.child import Child
 from hookfarm.farm.master import Master
-from hookfarm.farm.plan import Group, Plan, Stage, board_for
-from hookfarm.farm.scoreboard import Board
+from hookfarm.farm.plan import FarmPlan, Group, Stage, scoreboard_for
+from hookfarm.farm.scoreboard import Scoreboard
 from hookfarm.keeper import process as keeper_process
-from hookfarm.keeper.process import Watched
-from hookfarm.launcher.duties import orders
+from hookfarm.keeper.process import WatchedService
+from hookfarm.launcher.duties import keeper_config
 from hookfarm.launcher.reload import Reload
 from hookfarm.message_processor import process as processor_process
 from hookfarm.message_processor import telemetry as processor_telemetry
@@ -40,16 +38,16 @@ from hookfarm.webhook_delivery.worker import Policy
 
 log = logs.get("master")
 
-LARGEST_BITE = 5
-MOST_CHAINS = 256
-"""How many a farm may come to watch without a restart."""
+MAX_UNAVAILABLE = 5
+MAX_CHAINS = 256
+"""How many chains a farm can be reloaded to without a restart."""
 _FOREVER_SECONDS = 100 * 365 * 24 * 3600.0
 
 
 def run_farm(config: Config, services: Sequence[str], read: Callable[[], Config]) -> None:
-    """Runs the services until told to stop. StartFailed (exit 1) where one does not get ready.
+    """Run the services until a stop signal. Raises StartFailed (exit 1) if one does not get ready.
 
-    `read` is asked for the settings again at SIGHUP.
+    `read` is called for new settings at SIGHUP.
     """
     embedded = None if config.redis_url else StateDirectory(config.state_dir)
     release = embedded.lock() if embedded else lambda: None
@@ -57,18 +55,18 @@ def run_farm(config: Config, services: Sequence[str], read: Callable[[], Config]
         url = config.redis_url or StateDirectory(config.state_dir).redis_url
         run = secrets.token_hex(6)
 
-        def replanned(fresh: Config) -> Plan:
+        def new_plan(fresh: Config) -> FarmPlan:
             groups = plan(fresh, services, url, embedded, run)
             logs.configure(fresh.log_level, fresh.log_format)
-            return Plan(groups, fresh.grace_seconds)
+            return FarmPlan(groups, fresh.grace_seconds)
 
         groups = plan(config, services, url, embedded, run)
-        board = board_for(groups)
-        reload = Reload(config, services, read, replanned)
+        scoreboard = scoreboard_for(groups)
+        reload = Reload(config, services, read, new_plan)
         gc.collect()
         gc.freeze()
-        master = Master(groups, board, config.grace_seconds, replan=reload)
-        master.run(on_ready=partial(_say_ready, config, url, groups, board))
+        master = Master(groups, scoreboard, config.grace_seconds, load_plan=reload)
+        master.run(on_ready=partial(_print_ready, config, url, groups, scoreboard))
     finally:
         release()
 
@@ -76,55 +74,59 @@ def run_farm(config: Config, services: Sequence[str], read: Callable[[], Config]
 def plan(
     config: Config, services: Sequence[str], url: str, embedded: StateDirectory | None, run: str = ""
 ) -> list[Group]:
-    """The groups in the order in which they start: each consumer before its producer.
+    """Return the groups in the order in which they start: each consumer before its producer.
 
-    `run` is the farm's name for itself in Redis. Every later plan of a farm has the same groups, some perhaps of
-    nobody; keeper and server live through all of them, so nothing that may change goes into theirs.
+    `run` identifies the farm in Redis. Every later plan of a farm has the same groups, some perhaps empty;
+    keeper and server outlive all plans, so their groups depend on no setting that may change.
     """
     run = run or secrets.token_hex(6)
     traces = tracing_settings(config)
     work: list[Group] = []
-    watched: list[Watched] = []
+    watched: list[WatchedService] = []
     if keys.MESSAGE_PROCESSOR in services:
         work.append(_processors(config, url, traces))
         watched.append(
-            Watched(keys.MESSAGE_PROCESSOR, processor_telemetry.report, measure=processor_telemetry.families)
+            WatchedService(
+                keys.MESSAGE_PROCESSOR, processor_telemetry.report, measure=processor_telemetry.families
+            )
         )
     if keys.WEBHOOK_DELIVERY in services:
         work.append(_delivery(config, url, run, traces))
         confirm = delivery_telemetry.all_polling(run, config.workers)
         watched.append(
-            Watched(
+            WatchedService(
                 keys.WEBHOOK_DELIVERY, delivery_telemetry.DeliveryReporter(), confirm, delivery_telemetry.families
             )
         )
     if keys.EVENT_INGESTOR in services:
         work.append(_ingestors(config, url, traces))
-        watched.append(Watched(keys.EVENT_INGESTOR, ingestor_status.report, measure=ingestor_metrics.families))
+        watched.append(
+            WatchedService(keys.EVENT_INGESTOR, ingestor_telemetry.report, measure=ingestor_telemetry.families)
+        )
     if keys.EVENT_INGESTOR in services and not config.chains:
-        log.warning("no chain", consequence="event_ingestor is not started", give="--chain ID=URL")
+        log.warning("no chain", consequence="event_ingestor is not started", hint="--chain ID=URL")
     if keys.WEBHOOK_DELIVERY in services and not config.master_key:
-        log.warning("no master key", consequence="secrets are stored in the clear", give="HOOKFARM_MASTER_KEY")
-    base = [_embedded(embedded)] if embedded else []
+        log.warning("no master key", consequence="secrets are stored in the clear", hint="HOOKFARM_MASTER_KEY")
+    dependencies = [_embedded(embedded)] if embedded else []
     last = [_api(config, url, [g.service for g in work if g.count])] if api_process.SERVICE in services else []
-    return [*base, _keeper(config, url, watched, run), *work, *last]
+    return [*dependencies, _keeper(config, url, watched, run), *work, *last]
 
 
 def _embedded(directory: StateDirectory) -> Group:
     def main(child: Child) -> None:
         child.mark_up()
         child.slot.reason = f"its log is {directory.data / 'server.log'}"
-        child.slot.promise(_FOREVER_SECONDS)
+        child.slot.heartbeat(_FOREVER_SECONDS)
         embedded_server.exec_server(directory)
 
-    return Group(embedded_server.SERVICE, 1, main, stage=Stage.BASE, death_signal=signal.SIGTERM)
+    return Group(embedded_server.SERVICE, 1, main, stage=Stage.DEPENDENCIES, death_signal=signal.SIGTERM)
 
 
-def _keeper(config: Config, url: str, watched: Sequence[Watched], run: str) -> Group:
+def _keeper(config: Config, url: str, watched: Sequence[WatchedService], run: str) -> Group:
     def main(child: Child) -> None:
-        keeper_process.run(child, orders(config, url, watched, child.board, run))
+        keeper_process.run(child, keeper_config(config, url, watched, child.scoreboard, run))
 
-    return Group(keeper_process.SERVICE, 1, main, stage=Stage.HERALD, death_signal=signal.SIGTERM)
+    return Group(keeper_process.SERVICE, 1, main, stage=Stage.KEEPER, death_signal=signal.SIGTERM)
 
 
 def _processors(config: Config, url: str, traces: TracingSettings | None) -> Group:
@@ -139,8 +141,8 @@ def _processors(config: Config, url: str, traces: TracingSettings | None) -> Gro
         config.processors,
         main,
         prepare=processor_process.prepare,
-        announced=True,
-        most=MAX_PROCESSORS,
+        ready_when_announced=True,
+        max_count=MAX_PROCESSORS,
     )
 
 
@@ -163,23 +165,23 @@ def _delivery(config: Config, url: str, run: str, traces: TracingSettings | None
         keys.WEBHOOK_DELIVERY,
         config.workers,
         main,
-        announced=True,
-        most=MAX_WORKERS,
-        elastic=True,
-        at_once=workers_at_once(config.workers),
+        ready_when_announced=True,
+        max_count=MAX_WORKERS,
+        resizable=True,
+        max_unavailable=max_unavailable(config.workers),
     )
 
 
-def workers_at_once(workers: int) -> int:
-    """How many delivery processes a rolling restart may take away at a time: a tenth, at most 5."""
-    return max(1, min(LARGEST_BITE, workers // 10))
+def max_unavailable(workers: int) -> int:
+    """How many delivery processes a rolling restart may replace at once: a tenth, at most 5."""
+    return max(1, min(MAX_UNAVAILABLE, workers // 10))
 
 
 def _ingestors(config: Config, url: str, traces: TracingSettings | None) -> Group:
     def main(child: Child) -> None:
         watched = config.chains[child.index]
-        if child.slot.counter(ingestor_gauges.CHAIN_ID) != watched.chain_id:
-            child.slot.clear_counters()  # Another chain's, which had this place before.
+        if child.slot.counter(ingestor_telemetry.CHAIN_ID) != watched.chain_id:
+            child.slot.clear_counters()  # Another chain's, which had this slot before.
         ingestor_process.run(child, watched, url, config.from_block, traces)
 
     return Group(
@@ -187,8 +189,8 @@ def _ingestors(config: Config, url: str, traces: TracingSettings | None) -> Grou
         len(config.chains),
         main,
         prepare=ingestor_process.prepare,
-        announced=True,
-        most=MOST_CHAINS,
+        ready_when_announced=True,
+        max_count=MAX_CHAINS,
     )
 
 
@@ -198,17 +200,17 @@ def _api(config: Config, url: str, services: Sequence[str]) -> Group:
     return Group(api_process.SERVICE, 1, main, prepare=api_process.prepare)
 
 
-def _say_ready(config: Config, url: str, groups: Sequence[Group], board: Board) -> None:
-    click.echo("hookfarm is ready: " + ", ".join(g.service for g in groups if g.announced and g.count))
+def _print_ready(config: Config, url: str, groups: Sequence[Group], scoreboard: Scoreboard) -> None:
+    click.echo("hookfarm is ready: " + ", ".join(g.service for g in groups if g.ready_when_announced and g.count))
     click.echo(f"  redis  {redis_address(url)}")
     for group in groups:
         if group.service == api_process.SERVICE:
-            port = board.slots(api_process.SERVICE)[0].counter(api_process.PORT)
+            port = scoreboard.slots(api_process.SERVICE)[0].counter(api_process.PORT)
             click.echo(f"  api    {_dashboard(config, port)}")
 
 
 def _dashboard(config: Config, port: int) -> str:
-    """Its address, with the token where hookfarm made it itself: who gave one has it, and keeps it out of logs."""
+    """Return its URL, with the token if hookfarm made it; a token from the settings stays out of logs."""
     address = f"http://{replace(config.api, port=port)}/"
     token = None if config.api_token else token_file.read(config)
     return f"{address}#token={token}" if token else address

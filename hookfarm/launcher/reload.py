@@ -1,7 +1,7 @@
-"""SIGHUP: the settings are read again, as `hookfarm start` read them, and become a new plan for the farm.
+"""SIGHUP: read the settings again, as `hookfarm start` does, and make a new plan for the farm.
 
-What cannot change under a running farm (where its Redis is) is refused by name, like whatever would have been
-refused at start. A farm whose terminal has been closed is stopped instead: nobody is there to stop it later.
+A setting that cannot change while the farm runs (such as the address of its Redis) is refused by name, like any
+that would be refused at start. If the farm's terminal has been closed, the farm stops instead.
 """
 
 import os
@@ -12,7 +12,7 @@ from hookfarm import logs
 from hookfarm.api import process as api_process
 from hookfarm.config import ChainConfig, Config
 from hookfarm.errors import InvalidInput
-from hookfarm.farm.plan import Plan
+from hookfarm.farm.plan import FarmPlan
 
 log = logs.get("master")
 
@@ -21,28 +21,28 @@ _STANDARD_FILES = (0, 1, 2)
 
 
 class Reload:
-    """Called for each SIGHUP. InvalidInput, CouldNotBoot where the settings are not acceptable."""
+    """Makes the new plan at SIGHUP. Raises InvalidInput or CouldNotBoot if the settings are not valid."""
 
     def __init__(
         self,
         config: Config,
         services: Sequence[str],
         read: Callable[[], Config],
-        plan: Callable[[Config], Plan],
+        plan: Callable[[Config], FarmPlan],
     ) -> None:
-        """`config`: the settings in force; `read`: what they would be now; `plan`: the farm that they mean."""
+        """`config`: the current settings; `read` returns the new ones; `plan` makes a plan of them."""
         self._config = config
         self._services = services
         self._read = read
         self._plan = plan
         self._had_terminal = _has_terminal()
 
-    def __call__(self) -> Plan | None:
+    def __call__(self) -> FarmPlan | None:
         if self._had_terminal and not _has_terminal():
             return None
         read = self._read()
         check_change(self._config, read)
-        fresh = replace(read, chains=placed(self._config.chains, read.chains))
+        fresh = replace(read, chains=keep_slots(self._config.chains, read.chains))
         self._check_api(fresh)
         plan = self._plan(fresh)
         log.info("settings read", changed=",".join(changed(self._config, fresh)) or "nothing")
@@ -50,36 +50,36 @@ class Reload:
         return plan
 
     def _check_api(self, fresh: Config) -> None:
-        """That the API will be able to listen, unless it is in its own way."""
+        """Check that the API can listen on its new port."""
         if api_process.SERVICE in self._services and fresh.api.port != self._config.api.port:
             api_process.listening(fresh.api).close()
 
 
 def changed(before: Config, after: Config) -> list[str]:
-    """The names of the settings that differ."""
+    """Return the names of the settings that differ."""
     return [f.name for f in fields(Config) if getattr(before, f.name) != getattr(after, f.name)]
 
 
 def check_change(before: Config, after: Config) -> None:
-    """InvalidInput names a setting that cannot change while the farm runs."""
+    """Raise InvalidInput if a setting differs that cannot change while the farm runs."""
     for name in changed(before, after):
         if name in FIXED:
             raise InvalidInput(name.replace("_", "-"), "cannot change while the farm runs; stop it and start it")
 
 
-def placed(before: Sequence[ChainConfig], after: Sequence[ChainConfig]) -> tuple[ChainConfig, ...]:
-    """`after` in such an order that each chain that stays keeps its place, and with it its process.
+def keep_slots(before: Sequence[ChainConfig], after: Sequence[ChainConfig]) -> tuple[ChainConfig, ...]:
+    """Return `after` in an order in which each chain that stays keeps its index, and with it its worker's slot.
 
-    Only where there are fewer chains now do the last ones move into the gaps; their old processes are gone
-    before the gaps are filled.
+    If there are fewer chains than before, the last ones move into the gaps; their old processes have exited before
+    the gaps are filled.
     """
-    wanted = {chain.chain_id: chain for chain in after}
-    places = [wanted.pop(chain.chain_id, None) for chain in before[: len(after)]]
-    rest = iter(wanted.values())
-    filled = [next(rest) if chain is None else chain for chain in places]
+    remaining = {chain.chain_id: chain for chain in after}
+    slots = [remaining.pop(chain.chain_id, None) for chain in before[: len(after)]]
+    rest = iter(remaining.values())
+    filled = [next(rest) if chain is None else chain for chain in slots]
     return (*filled, *rest)
 
 
 def _has_terminal() -> bool:
-    """Whether one is left; that of a closed window is not one any more."""
+    """Whether a standard file is a terminal; False once its window has been closed."""
     return any(map(os.isatty, _STANDARD_FILES))

@@ -163,7 +163,7 @@ def _read(types: Sequence[AbiType], text: str) -> Sequence[Any]:
 
 
 class _BoundedStream(ContextFramesBytesIO):
-    """Ends the decoding when more has been read than an honest encoding of this length needs."""
+    """A stream that stops the decoding after more reads than an honest encoding of this length needs."""
 
     def __init__(self, data: bytes, max_bytes: int) -> None:
         super().__init__(data)  # type: ignore[no-untyped-call]  # eth_abi leaves it untyped

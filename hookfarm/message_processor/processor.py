@@ -90,11 +90,11 @@ class Processor:
 
     def connect(self) -> None:
         """Create the groups, read the registry, process a predecessor's entries. Raises RedisError."""
-        self._child.slot.promise(MAX_CONNECT_SECONDS)
+        self._child.slot.heartbeat(MAX_CONNECT_SECONDS)
         server_run = self._client.info("server").get("run_id")
         [self._client_id] = self._connection.execute(("CLIENT", "ID"))
         self._child.slot.set_counter(telemetry.CLIENT_ID, self._client_id)
-        self._child.slot.promise(MAX_LOAD_SECONDS)
+        self._child.slot.heartbeat(MAX_LOAD_SECONDS)
         if server_run != self._server_run:
             self._live.reload()
             self._server_run = server_run
@@ -106,7 +106,7 @@ class Processor:
 
     def iterate(self) -> None:
         """Run one pass: wait at most half a second, then process the whole batch."""
-        self._child.slot.promise(MAX_PASS_SECONDS)
+        self._child.slot.heartbeat(MAX_PASS_SECONDS)
         self._follow_chains()
         if not (self._reader.readable or self._reader.asked):
             self._idle()
@@ -154,7 +154,7 @@ class Processor:
 
     def _refresh(self, revision: int) -> None:
         if revision != self._live.revision:
-            self._child.slot.promise(MAX_LOAD_SECONDS)
+            self._child.slot.heartbeat(MAX_LOAD_SECONDS)
             self._live.follow(revision)
 
     def _confirm_if_due(self) -> None:
@@ -172,7 +172,7 @@ class Processor:
         until = time.monotonic() + MAX_FINALITY_SECONDS
         for enqueued in enqueue_finalized(self._connection, self._live.index, blocks):
             self._child.slot.add(telemetry.JOBS_ENQUEUED, enqueued)
-            self._child.slot.promise(MAX_PASS_SECONDS)
+            self._child.slot.heartbeat(MAX_PASS_SECONDS)
             if time.monotonic() > until:
                 return
 
@@ -196,7 +196,7 @@ class Processor:
         unwanted: list[Entry] = []
         jobs = size = 0
         self._read_ns = time.time_ns()
-        index, heartbeat = self._live.index, self._child.slot.promise
+        index, heartbeat = self._live.index, self._child.slot.heartbeat
         heartbeat(MAX_PASS_SECONDS)
         for entry in entries:
             result = process_entry(index, entry)
@@ -277,7 +277,7 @@ class Processor:
 
     def _on_redis_error(self, error: RedisError) -> float:
         """Whatever was read stays pending. Returns the seconds to wait before connecting again."""
-        self._child.slot.promise(MAX_CONNECT_SECONDS)
+        self._child.slot.heartbeat(MAX_CONNECT_SECONDS)
         self._is_up = False
         self._connection.close()
         self._client.connection_pool.disconnect()

@@ -1,16 +1,16 @@
-"""Numbers on their way from whoever counts them to whoever asks: as families of Prometheus, without its client."""
+"""Metrics as plain values, without a Prometheus client, on their way from the farms to a scrape."""
 
-from hookfarm.metrics.collect import Answer, Answering, RollCall, ask
+from hookfarm.metrics.collect import CollectedMetrics, FarmMetrics, MetricsResponder, collect
 from hookfarm.metrics.family import Distribution, Family, Sample, counter, gauge, histogram
 
 __all__ = [
-    "Answer",
-    "Answering",
+    "CollectedMetrics",
     "Distribution",
     "Family",
-    "RollCall",
+    "FarmMetrics",
+    "MetricsResponder",
     "Sample",
-    "ask",
+    "collect",
     "counter",
     "gauge",
     "histogram",

@@ -1,8 +1,8 @@
-"""The roll call: who is scraped asks, and every farm on this Redis answers with what it has counted.
+"""Collects metrics from all farms on this Redis by publish and subscribe, when the API is scraped.
 
-By publish and subscribe, so that nothing is counted together while nobody asks, nothing is stored, a full server
-takes part, and the number of listeners says how many answers will come. Channels know no database, so their names
-say of which they are.
+So nothing is computed between scrapes, nothing is stored, it works with a full server, and the number of
+subscribers is the number of responses to wait for. Channels are shared by all databases, so their names contain
+the database.
 """
 
 import os
@@ -20,14 +20,14 @@ from hookfarm.metrics import family
 from hookfarm.metrics.family import Family
 from hookfarm.store import keys
 
-ANSWER_SECONDS = 1.5
-"""A keeper looks ten times a second; one that restarts answers the next call."""
+RESPONSE_SECONDS = 1.5
+"""A keeper responds within 0.1 s; one that restarts misses a request."""
 _HOST = socket.gethostname()
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What one farm has counted; `host` and `pid` are its master's."""
+class FarmMetrics:
+    """The metrics of one farm; `host` and `pid` are its master's."""
 
     host: str
     pid: int
@@ -35,35 +35,35 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class RollCall:
-    """The answers of those who gave one in time, and how many did not."""
+class CollectedMetrics:
+    """The metrics of all farms that responded in time; `missing`: how many did not."""
 
-    answers: tuple[Answer, ...]
-    silent: int
+    farms: tuple[FarmMetrics, ...]
+    missing: int
 
 
-class Answering:
-    """A farm's side: a duty of its keeper, who performs it again and again and never waits in it."""
+class MetricsResponder:
+    """A farm's side: a duty of its keeper, which never waits in it."""
 
     def __init__(self, collect: Callable[[], Iterable[Family]]) -> None:
         self._collect = collect
         self._listener: Any = None
 
-    def perform(self, client: "redis.Redis") -> None:
-        """Answers whoever has asked since the last time."""
+    def perform(self, client: redis.Redis) -> None:
+        """Respond to the requests since the last call."""
         try:
             if self._listener is None:
                 self._listener = redis.client.PubSub(client.connection_pool, ignore_subscribe_messages=True)
                 self._listener.subscribe(keys.metrics_request(_database(client)))
-            for answer_to in self._callers():
-                client.publish(answer_to, self._answer())
+            for channel in self._requests():
+                client.publish(channel, self._response())
         except (redis.ConnectionError, redis.TimeoutError):
-            # This connection is gone, and listens again next time. Whether Redis is, the keeper's own one tells.
+            # Only this connection is lost; it subscribes again next time. The keeper detects an outage by its own.
             self._listener.close()
             self._listener = None
 
-    def _callers(self) -> set[str]:
-        """The channels to answer on."""
+    def _requests(self) -> set[str]:
+        """Return the channels to respond on."""
         found = set()
         while (message := self._listener.get_message()) is not None:
             channel = message["data"].decode("utf-8", "replace")
@@ -71,32 +71,36 @@ class Answering:
                 found.add(channel)
         return found
 
-    def _answer(self) -> bytes:
+    def _response(self) -> bytes:
         return orjson.dumps({"host": _HOST, "pid": os.getppid(), "families": list(self._collect())})
 
 
-async def ask(client: "redis.asyncio.Redis", within_seconds: float = ANSWER_SECONDS) -> RollCall:
-    """What the farms on this Redis have counted."""
-    answer_to = keys.METRICS_RESPONSES + secrets.token_hex(8)
+async def collect(client: redis.asyncio.Redis, within_seconds: float = RESPONSE_SECONDS) -> CollectedMetrics:
+    """Collect the metrics of all farms on this Redis."""
+    channel = keys.METRICS_RESPONSES + secrets.token_hex(8)
     deadline = time.monotonic() + within_seconds
-    answers: list[Answer | None] = []
+    responses: list[FarmMetrics | None] = []
     async with client.pubsub() as listener:
-        await listener.subscribe(answer_to)
-        await listener.get_message(timeout=within_seconds)  # That it listens now: no answer may come before.
-        awaited = await client.publish(keys.metrics_request(_database(client)), answer_to)
-        while len(answers) < awaited and (left := deadline - time.monotonic()) > 0:
+        await listener.subscribe(channel)
+        await listener.get_message(
+            timeout=within_seconds
+        )  # Confirms the subscription, before any response can come.
+        expected = await client.publish(keys.metrics_request(_database(client)), channel)
+        while len(responses) < expected and (left := deadline - time.monotonic()) > 0:
             message = await listener.get_message(timeout=left)
             if message is not None:
-                answers.append(_decode(message["data"]))
-    understood = tuple(answer for answer in answers if answer is not None)
-    return RollCall(understood, awaited - len(understood))
+                responses.append(_decode(message["data"]))
+    farms = tuple(response for response in responses if response is not None)
+    return CollectedMetrics(farms, expected - len(farms))
 
 
-def _decode(raw: bytes) -> Answer | None:
-    """None for that of a farm of another version, which speaks otherwise."""
+def _decode(raw: bytes) -> FarmMetrics | None:
+    """None if a farm of another version sent it in another format."""
     try:
-        told = orjson.loads(raw)
-        return Answer(str(told["host"]), int(told["pid"]), tuple(map(family.decode, told["families"])))
+        response = orjson.loads(raw)
+        return FarmMetrics(
+            str(response["host"]), int(response["pid"]), tuple(map(family.decode, response["families"]))
+        )
     except (ValueError, TypeError, KeyError):
         return None
 

@@ -1,4 +1,4 @@
-"""A family of metrics as plain values: a name, what it means, and a sample for each set of labels.
+"""A family of metrics as plain values: name, help text, and a sample for each set of labels.
 
 Names are those of Prometheus without `_total`; base units. Labels come from small closed sets, the chains and
 nodes that are configured and the hosts: never an endpoint, a delivery or a URL's path.
@@ -40,7 +40,7 @@ class Family:
 
 
 def counter(name: str, text: str, *samples: tuple[Labels, Number]) -> Family:
-    """What only grows, until its farm starts again."""
+    """A value that only grows while its farm runs."""
     return Family(name, COUNTER, text, _summed(samples))
 
 
@@ -53,13 +53,13 @@ def histogram(name: str, text: str, distribution: Distribution) -> Family:
 
 
 def decode(raw: Any) -> Family:
-    """A family out of JSON as orjson writes it. ValueError, TypeError, KeyError where it is none."""
+    """Decode a family from JSON as orjson writes it. Raises ValueError, TypeError or KeyError if it is invalid."""
     samples = (Sample(_labels(each["labels"]), _value(raw["kind"], each["value"])) for each in raw["samples"])
     return Family(str(raw["name"]), str(raw["kind"]), str(raw["help"]), tuple(samples))
 
 
 def _summed(samples: Iterable[tuple[Labels, Number]]) -> tuple[Sample, ...]:
-    """One sample for each set of labels, in the order of their first appearance."""
+    """Sum up to one sample for each set of labels, in the order of their first appearance."""
     found: dict[tuple[tuple[str, str], ...], Number] = {}
     for labels, value in samples:
         key = tuple(labels.items())

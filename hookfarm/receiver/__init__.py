@@ -1,4 +1,4 @@
 """A sample receiver of webhooks: verifies signatures by the specification alone, and answers fast.
 
-It shares no code with the sender, so that what it verifies is what anybody's receiver would.
+It shares no code with the sender, so that it verifies what any receiver would.
 """

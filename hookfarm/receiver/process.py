@@ -1,58 +1,113 @@
-"""The receiver as a child of a farm: counts in its slot, and tells of each verified webhook through a pipe."""
+"""The receiver: an HTTP server for webhooks, alone or as a child of a farm."""
 
 import asyncio
-import contextlib
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
 
 from hookfarm.config import Address
+from hookfarm.errors import CouldNotBoot
+from hookfarm.farm.async_child import heartbeat, stop_event
 from hookfarm.farm.child import Child
-from hookfarm.receiver.arrival import Arrival, Tally
-from hookfarm.receiver.server import receiving
-from hookfarm.receiver.told import Told
-from hookfarm.receiver.verification import Judgement, Verifier
+from hookfarm.receiver.protocol import ReceiverProtocol, WebhookRequest
+from hookfarm.receiver.report import ReceivedWebhook, ReceiverCounts, WebhookReport
+from hookfarm.receiver.verification import VerificationStatus, Verifier
 
 SERVICE = "receiver"
-RECEIVED, NOT_VERIFIED = range(2)
-"""Counters of the slot: all webhooks, and those whose signature was wrong."""
+RECEIVED = 0
+"""Counter of the slot: all webhooks."""
+NOT_VERIFIED = 1
+"""Counter of the slot: webhooks with a wrong signature."""
 HEARTBEAT_SECONDS = 0.5
-WORDS_SECONDS = 0.02
-"""How often a webhook is told in words: oftener than anybody reads."""
-HEARTBEAT_PROMISE_SECONDS = 2.0
+HEARTBEAT_WITHIN_SECONDS = 2.0
+TEXT_SECONDS = 0.02
+"""How often a report has a text for people."""
+BACKLOG = 2048
+"""Connections that may wait to be accepted: all workers connect at once when the first block comes."""
 
 
-def run(child: Child, address: Address, secrets: Sequence[str], tell: Path) -> None:
-    """The child's whole life. `tell` is a named pipe that somebody reads: a `Told` a line for each verified
-    webhook. CouldNotBoot where the address cannot be listened on."""
-    asyncio.run(_live(child, address, Verifier(secrets), tell))
+def run(child: Child, address: Address, secrets: Sequence[str], report_pipe: Path) -> None:
+    """Run the receiver in a child. `report_pipe` is a named pipe with a reader: it gets a `WebhookReport` a line
+    for each verified webhook. Raises CouldNotBoot if it cannot listen on the address."""
+    asyncio.run(_run(child, address, Verifier(secrets), report_pipe))
 
 
-async def _live(child: Child, address: Address, verifier: Verifier, tell: Path) -> None:
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    loop.add_reader(child.stop_fd, stop.set)
-    pipe = os.open(tell, os.O_WRONLY | os.O_NONBLOCK)
-    # A transport, because a reader that is slow must not block the answers.
-    transport, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(pipe, "wb", buffering=0))
-    tally, words_due = Tally(), 0.0
+async def _run(child: Child, address: Address, verifier: Verifier, report_pipe: Path) -> None:
+    pipe = os.open(report_pipe, os.O_WRONLY | os.O_NONBLOCK)
+    # A transport, because a slow reader must not block the answers.
+    transport, _ = await asyncio.get_running_loop().connect_write_pipe(
+        asyncio.BaseProtocol, os.fdopen(pipe, "wb", buffering=0)
+    )
+    counts, text_due = ReceiverCounts(), 0.0
 
-    def handle(arrival: Arrival) -> None:
-        nonlocal words_due
-        tally.count(arrival)
-        child.slot.set_counter(RECEIVED, tally.received)
-        child.slot.set_counter(NOT_VERIFIED, tally.judged[Judgement.NOT_VERIFIED])
-        if arrival.verdict.judgement is Judgement.VERIFIED:
-            in_words = arrival.at >= words_due
-            words_due = arrival.at + WORDS_SECONDS if in_words else words_due
-            transport.write(Told.of(arrival, in_words=in_words).line())
+    def handle(webhook: ReceivedWebhook) -> None:
+        nonlocal text_due
+        counts.count(webhook)
+        child.slot.set_counter(RECEIVED, counts.received)
+        child.slot.set_counter(NOT_VERIFIED, counts.by_status[VerificationStatus.NOT_VERIFIED])
+        if webhook.verification.status is VerificationStatus.VERIFIED:
+            with_text = webhook.at >= text_due
+            text_due = webhook.at + TEXT_SECONDS if with_text else text_due
+            transport.write(WebhookReport.of(webhook, with_text=with_text).line())
 
     try:
-        async with receiving(address, verifier, handle):
-            child.mark_up()
-            while not stop.is_set():
-                child.slot.promise(HEARTBEAT_PROMISE_SECONDS)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), HEARTBEAT_SECONDS)
+        with stop_event(child) as stop:
+            async with webhook_server(address, verifier, handle):
+                child.mark_up()
+                async with heartbeat(child, HEARTBEAT_SECONDS, HEARTBEAT_WITHIN_SECONDS):
+                    await stop.wait()
     finally:
-        loop.remove_reader(child.stop_fd)
         transport.close()
+
+
+@asynccontextmanager
+async def webhook_server(
+    address: Address,
+    verifier: Verifier,
+    handle: Callable[[ReceivedWebhook], object],
+    status: int = HTTPStatus.NO_CONTENT,
+) -> AsyncIterator[Address]:
+    """Listen, and call `handle` with each webhook before it is answered. Yields the actual address.
+
+    The answer is `status`, but 401 if there are secrets and none verifies the webhook, and 500 if `handle` raises.
+    Raises CouldNotBoot if it cannot listen on the address. The port and all connections are closed at the end.
+    """
+
+    def answer(request: WebhookRequest) -> int:
+        webhook = _verified(request, verifier)
+        handle(webhook)
+        refused = webhook.verification.status is VerificationStatus.NOT_VERIFIED
+        return HTTPStatus.UNAUTHORIZED if refused else status
+
+    connections: set[ReceiverProtocol] = set()
+    loop = asyncio.get_running_loop()
+    try:
+        server = await loop.create_server(
+            lambda: ReceiverProtocol(answer, connections), address.host, address.port, backlog=BACKLOG
+        )
+    except OSError as error:
+        raise CouldNotBoot(f"port: cannot listen on {address} ({error.strerror or error})") from error
+    try:
+        yield Address(address.host, server.sockets[0].getsockname()[1])
+    finally:
+        server.close()
+        for connection in list(connections):
+            connection.close()
+        await server.wait_closed()
+
+
+def _verified(request: WebhookRequest, verifier: Verifier) -> ReceivedWebhook:
+    headers, now = request.headers, time.time()
+    webhook_id = headers.get(b"webhook-id", b"")
+    verification = verifier.verify(
+        webhook_id,
+        headers.get(b"webhook-timestamp", b""),
+        headers.get(b"webhook-signature", b""),
+        request.body,
+        now,
+    )
+    attempt = headers.get(b"webhook-attempt", b"").decode("latin-1")
+    return ReceivedWebhook(now, webhook_id.decode("latin-1"), attempt, verification, request.body)

@@ -1,7 +1,7 @@
-"""HTTP/1.1 for a receiver: one connection of a sender that keeps it alive.
+"""HTTP/1.1 for a receiver: one keep-alive connection of a sender.
 
-Some 60 µs of CPU a webhook, so one process takes what fifty workers send. Whatever it does not like it answers
-and hangs up on: not HTTP, too many headers, too large a body. Only POST is a webhook; other methods get 405.
+Some 60 µs of CPU a webhook, so one process takes what fifty workers send. Invalid HTTP, too many headers and too
+large bodies are answered with an error, and the connection is closed. Methods other than POST get 405.
 """
 
 import asyncio
@@ -14,12 +14,12 @@ import httptools
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_HEADERS = 200
 MAX_HEADER_BYTES = 64 * 1024
-_OF_INTEREST = frozenset((b"webhook-id", b"webhook-timestamp", b"webhook-signature", b"webhook-attempt"))
+_WEBHOOK_HEADERS = frozenset((b"webhook-id", b"webhook-timestamp", b"webhook-signature", b"webhook-attempt"))
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class WebhookRequest:
     """A POST: its webhook headers, names in lower case, and its body."""
 
     headers: dict[bytes, bytes]
@@ -27,7 +27,7 @@ class Request:
 
 
 def response(status: int) -> bytes:
-    """An answer without a body."""
+    """Return an answer without a body."""
     try:
         phrase = HTTPStatus(status).phrase
     except ValueError:
@@ -38,21 +38,21 @@ def response(status: int) -> bytes:
 
 
 class _Refused(Exception):
-    """The connection is of no further use; `args[0]` is the status to say so with."""
+    """The connection must be closed; `args[0]` is the status of the answer."""
 
 
 class ReceiverProtocol(asyncio.Protocol):
-    """Calls `answer` with each request and sends the status it returns. `open_ones` holds it while connected."""
+    """Calls `answer` with each request and sends the status it returns. It is in `connections` while connected."""
 
-    def __init__(self, answer: Callable[[Request], int], open_ones: "set[ReceiverProtocol]") -> None:
+    def __init__(self, answer: Callable[[WebhookRequest], int], connections: "set[ReceiverProtocol]") -> None:
         self._answer = answer
-        self._open_ones = open_ones
+        self._connections = connections
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._begin()
 
     def close(self) -> None:
-        """Hangs up at once; what was answered already has been sent."""
+        """Close the connection at once; earlier answers have been sent."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -61,10 +61,10 @@ class ReceiverProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._open_ones.add(self)
+        self._connections.add(self)
 
     def connection_lost(self, _error: Exception | None) -> None:
-        self._open_ones.discard(self)
+        self._connections.discard(self)
         self._transport = None
 
     def data_received(self, data: bytes) -> None:
@@ -92,7 +92,7 @@ class ReceiverProtocol(asyncio.Protocol):
         if self._header_count > MAX_HEADERS or self._header_bytes > MAX_HEADER_BYTES:
             raise _Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         name = name.lower()
-        if name in _OF_INTEREST:
+        if name in _WEBHOOK_HEADERS:
             self._headers[name] = value
         elif name == b"expect" and value.lower() == b"100-continue":
             self._expects = True
@@ -110,7 +110,7 @@ class ReceiverProtocol(asyncio.Protocol):
     def on_message_complete(self) -> None:
         status: int = HTTPStatus.METHOD_NOT_ALLOWED
         if self._parser.get_method() == b"POST":
-            status = self._answer(Request(self._headers, b"".join(self._body)))
+            status = self._answer(WebhookRequest(self._headers, b"".join(self._body)))
         self._write(response(status))
         if not self._parser.should_keep_alive() and self._transport is not None:
             self._transport.close()

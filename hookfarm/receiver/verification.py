@@ -1,8 +1,8 @@
-"""Verifying a webhook as Standard Webhooks 1.0 has it.
+"""Verification of webhooks by Standard Webhooks 1.0.
 
 The signed text is `id.timestamp.body` with the header values as they came; the key is the base64-decoded part of
 `whsec_…` behind the prefix. `webhook-signature` holds one or more `v1,<base64 of HMAC-SHA256>`, separated by
-spaces: one that fits is enough, versions other than v1 are passed over. A timestamp further than five minutes
+spaces: one match is enough, versions other than v1 are ignored. A timestamp further than five minutes
 from now is refused, so that a recorded webhook can't be replayed.
 """
 
@@ -17,12 +17,12 @@ from hookfarm.errors import InvalidInput
 
 TOLERANCE_SECONDS = 300
 SECRET_PREFIX = "whsec_"
-_TEXT_LIMIT = 24
-"""Digits of a timestamp that are looked at: more are no time of this universe."""
+_MAX_TIMESTAMP_DIGITS = 24
+"""Longer timestamps are refused unparsed."""
 
 
-class Judgement(Enum):
-    """What is known of a webhook's origin."""
+class VerificationStatus(Enum):
+    """Whether a webhook comes from a sender that has the secret."""
 
     VERIFIED = "verified"
     NOT_VERIFIED = "NOT verified"
@@ -31,38 +31,40 @@ class Judgement(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """`reason` says what is wrong, empty where nothing is."""
+class Verification:
+    """The result of verifying a webhook; `reason` is empty unless it is NOT_VERIFIED."""
 
-    judgement: Judgement
+    status: VerificationStatus
     reason: str = ""
 
 
-VERIFIED = Verdict(Judgement.VERIFIED)
-UNVERIFIED = Verdict(Judgement.UNVERIFIED)
+VERIFIED = Verification(VerificationStatus.VERIFIED)
+UNVERIFIED = Verification(VerificationStatus.UNVERIFIED)
 
 
 class Verifier:
-    """Judges webhooks by the secrets in force; without any, everything is UNVERIFIED."""
+    """Verifies webhooks with the current secrets; without any, everything is UNVERIFIED."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        """InvalidInput, without the secret in it, where one is not `whsec_` and base64."""
+        """Raises InvalidInput, which does not contain the secret, if one is not `whsec_` and base64."""
         self._keys = tuple(_key(secret) for secret in secrets)
 
-    def judge(self, webhook_id: bytes, timestamp: bytes, signatures: bytes, body: bytes, now: float) -> Verdict:
-        """`signatures` is the header's value; a header that is missing is given as empty. `now` is Unix time."""
+    def verify(
+        self, webhook_id: bytes, timestamp: bytes, signatures: bytes, body: bytes, now: float
+    ) -> Verification:
+        """`signatures` is the header's value; a missing header is empty. `now` is Unix time."""
         if not self._keys:
             return UNVERIFIED
         wrong = _missing(webhook_id, timestamp, signatures) or _wrong_time(timestamp, now)
         if wrong:
-            return Verdict(Judgement.NOT_VERIFIED, wrong)
+            return Verification(VerificationStatus.NOT_VERIFIED, wrong)
         signed = b"%b.%b.%b" % (webhook_id, timestamp, body)
         offered = tuple(_digests(signatures))
         for key in self._keys:
             expected = hmac.digest(key, signed, "sha256")
             if any(hmac.compare_digest(expected, digest) for digest in offered):
                 return VERIFIED
-        return Verdict(Judgement.NOT_VERIFIED, "no signature fits" if offered else "no v1 signature")
+        return Verification(VerificationStatus.NOT_VERIFIED, "no signature fits" if offered else "no v1 signature")
 
 
 def _key(secret: str) -> bytes:
@@ -83,7 +85,7 @@ def _missing(webhook_id: bytes, timestamp: bytes, signatures: bytes) -> str:
 
 
 def _wrong_time(timestamp: bytes, now: float) -> str:
-    if not timestamp.isdigit() or len(timestamp) > _TEXT_LIMIT:
+    if not timestamp.isdigit() or len(timestamp) > _MAX_TIMESTAMP_DIGITS:
         return "webhook-timestamp is not a time"
     late = now - int(timestamp)
     if abs(late) <= TOLERANCE_SECONDS:

@@ -1,4 +1,4 @@
-"""The endpoints in the order in which they were made, the newest first, a page at a time."""
+"""Lists of endpoints, newest first, a page at a time."""
 
 import functools
 import itertools
@@ -14,107 +14,112 @@ from hookfarm.records import Endpoint
 from hookfarm.registry import registry
 from hookfarm.store import keys
 
-MOST_LOOKED_AT = 2000
-"""Endpoints that one page reads through for those that it is asked for."""
-_AT_ONCE = 500
+MAX_SCANNED = 2000
+"""Endpoints that are read for one page."""
+_BATCH_SIZE = 500
+_CACHE_SIZE = 1000
+_MAX_CACHED_BYTES = 4096
 
-_REMEMBERED = 1000
-_SHORT = 4096
-"""Bytes of an endpoint that is remembered."""
-
-_Place = tuple[str, int]
-"""An endpoint's id, and where it stands in the order: the microsecond in which it was made."""
+_Rank = tuple[str, int]
+"""An endpoint's id, and the microsecond in which it was created, by which the list is ordered."""
 
 
 @dataclass(frozen=True)
-class Listed:
-    """One endpoint and its place in the order."""
+class ListedEndpoint:
+    """An endpoint, and the microsecond in which it was created."""
 
     endpoint: Endpoint
-    place: int
+    created_us: int
 
     @property
     def created_ms(self) -> int:
-        return self.place // 1000
+        return self.created_us // 1000
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Which endpoints: with a text in URL, description or id, in any case; enabled or not; of a circuit."""
+class ListingFilter:
+    """Endpoints with a text in URL, description or id, in any case; enabled or not; with an open circuit or not.
+
+    A circuit that is half open counts as open.
+    """
 
     text: str | None = None
     enabled: bool | None = None
-    closed: bool | None = None
+    circuit_open: bool | None = None
 
     @property
-    def everything(self) -> bool:
-        return (self.text, self.enabled, self.closed) == (None, None, None)
+    def is_empty(self) -> bool:
+        return (self.text, self.enabled, self.circuit_open) == (None, None, None)
 
-    def fits(self, raw: Mapping[str, Any]) -> bool:
-        """As far as the stored endpoint says."""
+    def matches(self, raw: Mapping[str, Any]) -> bool:
+        """Compare all but the circuit, which is not stored with the endpoint."""
         if self.enabled is not None and raw["enabled"] is not self.enabled:
             return False
         words = self.text
         return words is None or any(words.lower() in raw[f].lower() for f in ("url", "description", "id"))
 
 
-def page(client: "redis.Redis", wanted: Wanted, before: int | None, limit: int) -> tuple[list[Listed], int | None]:
-    """At most `limit` endpoints behind the place `before`, and where to go on; None = there are no more.
+def page(
+    client: redis.Redis, where: ListingFilter, before: int | None, limit: int
+) -> tuple[list[ListedEndpoint], int | None]:
+    """Return at most `limit` endpoints created before `before` (µs), and where the next page begins, or None.
 
-    It may hold fewer, and none, although there are more. What is no endpoint is left out.
+    A page may hold fewer, and none, although there are more. Invalid endpoints are left out.
     """
-    if wanted.closed:
-        closed = _closed(client)
-        if closed is not None:
-            return _page_of(client, wanted, closed, before, limit)
-    found: list[Listed] = []
-    at_once = limit + 1 if wanted.everything else _AT_ONCE
-    for _ in range(1 if wanted.everything else MOST_LOOKED_AT // _AT_ONCE):
-        ids = _places(client, before, at_once)
-        for listed in _fitting(client, wanted, ids[:limit] if wanted.everything else ids):
+    if where.circuit_open:
+        circuit_open = _with_open_circuit(client)
+        if circuit_open is not None:
+            return _page_of(client, where, circuit_open, before, limit)
+    found: list[ListedEndpoint] = []
+    batch_size = limit + 1 if where.is_empty else _BATCH_SIZE
+    for _ in range(1 if where.is_empty else MAX_SCANNED // _BATCH_SIZE):
+        ids = _ranks(client, before, batch_size)
+        for listed in _filter(client, where, ids[:limit] if where.is_empty else ids):
             if len(found) == limit:
-                return found, found[-1].place
+                return found, found[-1].created_us
             found.append(listed)
-        if len(ids) < at_once:
+        if len(ids) < batch_size:
             return found, None
-        before = ids[limit - 1 if wanted.everything else -1][1]
+        before = ids[limit - 1 if where.is_empty else -1][1]
     return found, before
 
 
 def _page_of(
-    client: "redis.Redis", wanted: Wanted, places: Sequence[_Place], before: int | None, limit: int
-) -> tuple[list[Listed], int | None]:
-    """As `page`, of endpoints whose places are known."""
-    behind = [(name, place) for name, place in places if before is None or place < before]
-    parts = (behind[start : start + _AT_ONCE] for start in range(0, len(behind), _AT_ONCE))
-    fitting = itertools.chain.from_iterable(_fitting(client, wanted, part) for part in parts)
-    found = list(itertools.islice(fitting, limit + 1))
-    return found[:limit], found[limit - 1].place if len(found) > limit else None
+    client: redis.Redis, where: ListingFilter, ranks: Sequence[_Rank], before: int | None, limit: int
+) -> tuple[list[ListedEndpoint], int | None]:
+    """Return a page of these endpoints."""
+    behind = [(name, created_us) for name, created_us in ranks if before is None or created_us < before]
+    parts = (behind[start : start + _BATCH_SIZE] for start in range(0, len(behind), _BATCH_SIZE))
+    matching = itertools.chain.from_iterable(_filter(client, where, part) for part in parts)
+    found = list(itertools.islice(matching, limit + 1))
+    return found[:limit], found[limit - 1].created_us if len(found) > limit else None
 
 
-def get(client: "redis.Redis", endpoint_id: str) -> Listed:
-    """NotFound where there is none."""
+def get(client: redis.Redis, endpoint_id: str) -> ListedEndpoint:
+    """Return one endpoint. Raises NotFound."""
     endpoint = registry.Registry(client).get(endpoint_id)
-    place = client.zscore(keys.REGISTRY_CREATED, endpoint_id)
-    return Listed(endpoint, int(place or 0))
+    created_us = client.zscore(keys.REGISTRY_CREATED, endpoint_id)
+    return ListedEndpoint(endpoint, int(created_us or 0))
 
 
-def _places(client: "redis.Redis", before: int | None, count: int) -> list[_Place]:
+def _ranks(client: redis.Redis, before: int | None, count: int) -> list[_Rank]:
     newest = "+inf" if before is None else f"({before}"
     found: Any = client.zrange(
         keys.REGISTRY_CREATED, newest, "-inf", desc=True, byscore=True, offset=0, num=count, withscores=True
     )
-    return [(_text(name), int(place)) for name, place in found]
+    return [(_text(name), int(created_us)) for name, created_us in found]
 
 
-def _closed(client: "redis.Redis") -> list[_Place] | None:
-    """The endpoints whose circuit is open, in the order of the list; None where they are too many to look at."""
-    if client.zcard(keys.OPEN_CIRCUITS) > MOST_LOOKED_AT:
+def _with_open_circuit(client: redis.Redis) -> list[_Rank] | None:
+    """Return the endpoints whose circuit is open, in the order of the list; None if there are too many to read."""
+    if client.zcard(keys.OPEN_CIRCUITS) > MAX_SCANNED:
         return None
     names: Any = client.zrange(keys.OPEN_CIRCUITS, 0, -1)
-    places: Any = client.zmscore(keys.REGISTRY_CREATED, names) if names else []
+    created: Any = client.zmscore(keys.REGISTRY_CREATED, names) if names else []
     found = [
-        (name, int(place)) for name, place in zip(map(_text, names), places, strict=True) if place is not None
+        (name, int(created_us))
+        for name, created_us in zip(map(_text, names), created, strict=True)
+        if created_us is not None
     ]
     return sorted(found, key=lambda one: one[1], reverse=True)
 
@@ -123,32 +128,35 @@ def _text(name: bytes) -> str:
     return name.decode("utf-8", "backslashreplace")
 
 
-def _fitting(client: "redis.Redis", wanted: Wanted, places: Sequence[_Place]) -> Iterator[Listed]:
-    if wanted.closed is not None and places:
-        since: Any = client.zmscore(keys.OPEN_CIRCUITS, [endpoint_id for endpoint_id, _ in places])
-        closed = [at is not None for at in since]
-        places = [p for p, is_closed in zip(places, closed, strict=True) if is_closed is wanted.closed]
-    stored = client.hmget(keys.ENDPOINTS, [endpoint_id for endpoint_id, _ in places]) if places else []
-    for (_, place), text in zip(places, stored, strict=True):
-        endpoint = None if text is None else _readable(wanted, text)
+def _filter(client: redis.Redis, where: ListingFilter, ranks: Sequence[_Rank]) -> Iterator[ListedEndpoint]:
+    if where.circuit_open is not None and ranks:
+        since: Any = client.zmscore(keys.OPEN_CIRCUITS, [endpoint_id for endpoint_id, _ in ranks])
+        ranks = [
+            rank
+            for rank, opened_at in zip(ranks, since, strict=True)
+            if (opened_at is not None) is where.circuit_open
+        ]
+    stored = client.hmget(keys.ENDPOINTS, [endpoint_id for endpoint_id, _ in ranks]) if ranks else []
+    for (_, created_us), text in zip(ranks, stored, strict=True):
+        endpoint = None if text is None else _readable(where, text)
         if endpoint is not None:
-            yield Listed(endpoint, place)
+            yield ListedEndpoint(endpoint, created_us)
 
 
-def _readable(wanted: Wanted, stored: str | bytes) -> Endpoint | None:
-    """None where it is not wanted, or is none: the processors say what is wrong with it."""
+def _readable(where: ListingFilter, stored: str | bytes) -> Endpoint | None:
+    """Return the endpoint if it matches; None also if it is invalid, which the processors report."""
     try:
         # The whole check costs ten times as much as a look.
-        return _checked(stored) if wanted.everything or wanted.fits(orjson.loads(stored)) else None
+        return _checked(stored) if where.is_empty or where.matches(orjson.loads(stored)) else None
     except (InvalidInput, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
 def _checked(stored: str | bytes) -> Endpoint:
-    """A page that somebody looks at is read again every other second: what has not changed since is remembered."""
-    return _remembered(stored) if len(stored) <= _SHORT else registry.decode(stored)
+    """Decode with a cache: the dashboard reads the same page every other second."""
+    return _decode_cached(stored) if len(stored) <= _MAX_CACHED_BYTES else registry.decode(stored)
 
 
-@functools.lru_cache(maxsize=_REMEMBERED)
-def _remembered(stored: str | bytes) -> Endpoint:
+@functools.lru_cache(maxsize=_CACHE_SIZE)
+def _decode_cached(stored: str | bytes) -> Endpoint:
     return registry.decode(stored)

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, NotRequired, TypedDict, cast
 
 from hookfarm import timestamps
-from hookfarm.event_ingestor.status import CatchUp, ChainReport, NodeStatus
+from hookfarm.event_ingestor.node_telemetry import NodeStatus
+from hookfarm.event_ingestor.telemetry import CatchUp, ChainReport
 from hookfarm.store import keys
 from hookfarm.store.clients import AnyPipeline
 
@@ -41,7 +42,7 @@ def request_heads(pipe: AnyPipeline, chain_id: int) -> None:
 def chain_status(
     report: ChainReport, heads: Sequence[bytes | None], service_reason: str, now: float
 ) -> ChainStatus:
-    """Return the state of one chain. `service_reason` tells why its ingestor as a whole is not ready."""
+    """Return the state of one chain. `service_reason` is why its ingestor as a whole is not ready."""
     safe, finalized = (None if number is None else int(number) for number in heads)
     reason = report.get("reason") or service_reason
     found = {

@@ -41,7 +41,7 @@ class Sender:
     def send(self, endpoint: Endpoint, samples: Sequence[Sample], within_seconds: float) -> list[dict[str, Any]]:
         """Posts them one after the other and returns the replies, in order.
 
-        Each `{"subscription","id","delivered","status","headers" | "error","detail","duration_ms"}`; `detail` is
+        Each `{"subscription","id","delivered","status","error","headers","detail","duration_ms"}`; `detail` is
         the first kB of the body. What the time was too short for is an error, too. InvalidInput where the
         endpoint can't be sent to at all.
         """
@@ -68,6 +68,8 @@ class Sender:
             "subscription": sample.subscription,
             "id": job.id,
             "delivered": result.is_success,
+            "status": None,
+            "error": None,
             **result.redacted(compiled.secrets).to_record(),
             **({"headers": _headers(transport, compiled.secrets)} if result.status is not None else {}),
             "duration_ms": int((time.monotonic() - began) * 1000),

@@ -138,12 +138,12 @@ class Spans:
         """Send the last spans, unless the collector is down; not beyond the child's grace."""
         if self._exporter.is_failing:
             return
-        child.slot.promise(FLUSH_SECONDS + 0.5)
+        child.slot.heartbeat(FLUSH_SECONDS + 0.5)
         until = time.monotonic() + FLUSH_SECONDS
         with signals_blocked():
             sending = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
             sending.start()
-        while sending.is_alive() and time.monotonic() < until and not child.out_of_grace:
+        while sending.is_alive() and time.monotonic() < until and not child.grace_expired:
             sending.join(_JOIN_SECONDS)
         if sending.is_alive():
             self._exporter.shutdown()  # It does not try again.

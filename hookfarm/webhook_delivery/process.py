@@ -54,7 +54,7 @@ def run(child: Child, context: WorkerContext) -> None:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     connection = PipelinedConnection(context.redis_url, BLOCK_SECONDS)
     endpoints = EndpointCache(connection, context.allowed, context.vault)
-    transport = Transport(ConnectionPool(context.tls, context.allowed), is_cancelled=lambda: child.out_of_grace)
+    transport = Transport(ConnectionPool(context.tls, context.allowed), is_cancelled=lambda: child.grace_expired)
     registry = _registry(context.redis_url)
     with open_spans(context.tracing, child) as spans:
         resources = WorkerResources(connection, endpoints, transport, registry, spans)

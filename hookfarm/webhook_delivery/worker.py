@@ -62,13 +62,13 @@ class Policy:
 
 @dataclass(frozen=True)
 class WorkerResources:
-    """ConnectionPool of one worker, made after its fork."""
+    """Connections of one worker, made after its fork."""
 
     connection: PipelinedConnection
     endpoints: EndpointCache
     transport: Transport
-    registry: Callable[[], Registry]
-    """Connects when it is called, which is only to disable an endpoint."""
+    connect_registry: Callable[[], Registry]
+    """Called only to disable an endpoint."""
     spans: "Spans | None" = None
 
 
@@ -102,7 +102,7 @@ class Worker:
                 self._outage.recover(_REDIS)
             except RedisError as error:
                 wait = self._on_redis_error(error)
-                self._slot.promise(wait + POLL_HEARTBEAT_SECONDS)
+                self._slot.heartbeat(wait + POLL_HEARTBEAT_SECONDS)
                 self._child.wait(wait)
         self._finish()
 
@@ -133,7 +133,7 @@ class Worker:
         self._polled_ns = time.monotonic_ns()
         self._slot.set_counter(telemetry.POLLED_NS, self._polled_ns)
         self._slot.activity = telemetry.POLLING
-        self._slot.promise(POLL_HEARTBEAT_SECONDS)
+        self._slot.heartbeat(POLL_HEARTBEAT_SECONDS)
 
     def _mark_up(self) -> None:
         if not self._outage.is_ongoing:
@@ -167,7 +167,7 @@ class Worker:
         if not compiled.endpoint.enabled:
             self._source.settle(delivery_queue.parked(job))
             return
-        self._slot.promise(compiled.endpoint.timeout_seconds + POST_SLACK_SECONDS)
+        self._slot.heartbeat(compiled.endpoint.timeout_seconds + POST_SLACK_SECONDS)
         began = time.monotonic_ns()
         try:
             result = self._post(job, compiled).redacted(compiled.secrets)
@@ -246,7 +246,7 @@ class Worker:
 
     def _disable(self, endpoint_id: str, reason: str) -> None:
         try:
-            self._resources.registry().disable(endpoint_id, reason)
+            self._resources.connect_registry().disable(endpoint_id, reason)
         except NotFound:
             return  # Removed in the meantime.
         log.warning("endpoint disabled", endpoint=endpoint_id, reason=reason)

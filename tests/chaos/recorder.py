@@ -18,7 +18,7 @@ from collections.abc import Callable
 import httptools
 
 from hookfarm.receiver.protocol import response
-from hookfarm.receiver.verification import Judgement, Verifier
+from hookfarm.receiver.verification import VerificationStatus, Verifier
 from tests.chaos.secrets_of_endpoints import secret_of
 
 BACKLOG = 2048
@@ -41,14 +41,14 @@ class Recorder:
         os.write(self._file, line)
 
     def is_signed(self, endpoint: str, headers: dict[bytes, bytes], body: bytes) -> bool:
-        verdict = self._verifier(endpoint).judge(
+        verdict = self._verifier(endpoint).verify(
             headers.get(b"webhook-id", b"-"),
             headers.get(b"webhook-timestamp", b""),
             headers.get(b"webhook-signature", b""),
             body,
             time.time(),
         )
-        return verdict.judgement is Judgement.VERIFIED
+        return verdict.status is VerificationStatus.VERIFIED
 
     def _verifier(self, endpoint: str) -> Verifier:
         if endpoint not in self._verifiers:

@@ -73,7 +73,7 @@ def shown(browser: Any, redis_url: str) -> Iterator[Shown]:
 
 
 @pytest.fixture(scope="module")
-def standing(browser: Any) -> Iterator[Shown]:
+def shared_farm(browser: Any) -> Iterator[Shown]:
     """A farm for those that only look at it: an endpoint that was sent to."""
     with running_redis() as server, running_farm(server.url) as running:
         running.pipeline.add_endpoint(CHAIN_ID)
@@ -160,16 +160,16 @@ def redrive_everything(page: Any) -> None:
 
 
 def delivered(shown: Shown, count: int) -> set[str]:
-    """The ids that the queue owes nobody any more, once they are `count`."""
+    """The ids of jobs that are settled, once they are `count`."""
     with shown.farm.client() as client:
         done = {name.decode() for name in client.hkeys("{delivery_queue}:delivered")}
         return done if len(done) >= count and not client.hlen("{delivery_queue}:jobs") else set()
 
 
-def test_a_delivery_can_be_sent_again_from_its_detail(browser: Any, standing: Shown) -> None:
-    receiver = standing.pipeline.receiver
+def test_a_delivery_can_be_sent_again_from_its_detail(browser: Any, shared_farm: Shown) -> None:
+    receiver = shared_farm.pipeline.receiver
     first, before = receiver.received[0], len(receiver.received)
-    with open_page(browser, standing.address) as page:
+    with open_page(browser, shared_farm.address) as page:
         page.locator(".link-state.live").wait_for()
         go(page, "Deliveries")
         page.get_by_role("button", name=first.id).click()
@@ -180,8 +180,8 @@ def test_a_delivery_can_be_sent_again_from_its_detail(browser: Any, standing: Sh
         page.locator(".attempts li").first.wait_for()
 
 
-def test_what_is_wrong_is_said_at_the_field_that_is_wrong(browser: Any, standing: Shown) -> None:
-    with open_page(browser, standing.address) as page:
+def test_an_error_is_shown_at_its_field(browser: Any, shared_farm: Shown) -> None:
+    with open_page(browser, shared_farm.address) as page:
         go(page, "Endpoints")
         page.get_by_role("button", name="Add endpoint").click()
         form = page.get_by_role("dialog")
@@ -194,7 +194,7 @@ def test_what_is_wrong_is_said_at_the_field_that_is_wrong(browser: Any, standing
             ("At most at once", "0", "whole number"),
         ):
             field = form.get_by_label(label, exact=True)
-            form.get_by_label("URL", exact=True).fill(standing.pipeline.receiver.url)
+            form.get_by_label("URL", exact=True).fill(shared_farm.pipeline.receiver.url)
             form.get_by_label("Event", exact=True).fill(TRANSFER)
             page.evaluate("document.querySelector('form details').open = true")
             field.fill(wrong)
@@ -228,8 +228,8 @@ def test_without_redis_it_says_so_and_is_live_again_when_that_is_back(
         )
 
 
-def test_a_token_is_asked_for_once_and_a_wrong_one_refused(browser: Any, standing: Shown) -> None:
-    address, _, token = standing.address.partition("#token=")
+def test_a_token_is_asked_for_once_and_a_wrong_one_refused(browser: Any, shared_farm: Shown) -> None:
+    address, _, token = shared_farm.address.partition("#token=")
     with open_page(browser, address) as page:
         page.get_by_label("API token").fill("x" * 32)
         page.get_by_role("button", name="Open the dashboard").click()
@@ -244,8 +244,8 @@ def test_a_token_is_asked_for_once_and_a_wrong_one_refused(browser: Any, standin
         assert page.evaluate("Object.keys(sessionStorage).length + document.cookie.length") == 0
 
 
-def test_an_address_with_a_token_signs_an_open_page_in(browser: Any, standing: Shown) -> None:
-    address, _, token = standing.address.partition("#")
+def test_an_address_with_a_token_signs_an_open_page_in(browser: Any, shared_farm: Shown) -> None:
+    address, _, token = shared_farm.address.partition("#")
     with open_page(browser, address) as page:
         page.get_by_label("API token").wait_for()
         page.evaluate("token => { location.hash = token }", token)
@@ -253,9 +253,9 @@ def test_an_address_with_a_token_signs_an_open_page_in(browser: Any, standing: S
         assert "token" not in page.url
 
 
-def test_a_list_that_is_looked_through_further_says_so(browser: Any, standing: Shown) -> None:
+def test_a_list_that_is_looked_through_further_shows_it(browser: Any, shared_farm: Shown) -> None:
     held: list[Any] = []
-    with open_page(browser, standing.address) as page:
+    with open_page(browser, shared_farm.address) as page:
         page.route("**/v1/endpoints?q=rare&limit=50", lambda route: route.fulfill(json=NOTHING_SO_FAR))
         page.route("**/v1/endpoints?*cursor=further*", lambda route: held.append(route))
         go(page, "Endpoints")
@@ -266,9 +266,9 @@ def test_a_list_that_is_looked_through_further_says_so(browser: Any, standing: S
         page.get_by_text("Looking further").wait_for(state="detached")
 
 
-def test_keys_alone_are_enough(browser: Any, standing: Shown) -> None:
-    url = standing.pipeline.receiver.url
-    with open_page(browser, standing.address) as page:
+def test_keys_alone_are_enough(browser: Any, shared_farm: Shown) -> None:
+    url = shared_farm.pipeline.receiver.url
+    with open_page(browser, shared_farm.address) as page:
         page.locator(".link-state.live").wait_for()
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.textContent") == "Skip to content"
@@ -284,9 +284,9 @@ def test_keys_alone_are_enough(browser: Any, standing: Shown) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("screen", [WIDE, NARROW], ids=["wide", "narrow"])
 def test_it_fits_its_screen_and_its_words_can_be_read(
-    browser: Any, standing: Shown, scheme: str, screen: dict[str, int]
+    browser: Any, shared_farm: Shown, scheme: str, screen: dict[str, int]
 ) -> None:
-    with open_page(browser, standing.address, viewport=screen, color_scheme=scheme) as page:
+    with open_page(browser, shared_farm.address, viewport=screen, color_scheme=scheme) as page:
         page.locator(".link-state.live").wait_for()
         for name in ("Overview", "Endpoints", "Deliveries", "Dead letters"):
             go(page, name)

@@ -42,14 +42,14 @@ def address(farm: FarmProcess) -> str:
     """Of its dashboard, as `start` prints it."""
 
     def found() -> str:
-        said = re.search(r"http://\S+/#token=\S+(?=\n)", farm.stdout)
-        return said[0] if said else ""
+        address = re.search(r"http://\S+/#token=\S+(?=\n)", farm.stdout)
+        return address[0] if address else ""
 
     return eventually(found, PATIENCE_SECONDS, "the address of the dashboard")
 
 
 def until(page: Any, selector: str, words: str) -> None:
-    """Until an element that is so says that."""
+    """Wait until an element contains a text."""
     page.locator(selector, has_text=words).first.wait_for(timeout=1000 * PATIENCE_SECONDS)
 
 

@@ -48,7 +48,7 @@ def test_every_attempt_is_a_json_line_where_that_is_wanted(pipeline: Pipeline, c
         ("delivered", 200, endpoint["id"])
     }
     assert farm.stop() == 0
-    assert {"time", "level", "service", "action"} <= set.intersection(*(set(line) for line in lines(farm)))
+    assert {"time", "level", "logger", "action"} <= set.intersection(*(set(line) for line in lines(farm)))
     assert CANARY not in farm.stderr
 
 

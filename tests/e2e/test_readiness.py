@@ -150,7 +150,7 @@ def test_the_key_stays_while_a_killed_worker_is_replaced(farm: FarmProcess, clie
     before[f"{SERVICE} 0"].kill()
     eventually(lambda: len(farm.workers()) == 3 and farm.workers() != before, within=1.0, what="the replacement")
     eventually(lambda: blocked_in_brpop(client) == 3, what="the successor in BRPOP")
-    for _ in range(2):  # The keeper looks at the board more than once from one status to the next.
+    for _ in range(2):  # The keeper looks at the scoreboard more than once from one status to the next.
         said = (readiness.read_status(client, SERVICE) or {})["timestamp"]
         eventually(
             lambda old=said: (readiness.read_status(client, SERVICE) or {})["timestamp"] != old,  # type: ignore[misc]

@@ -203,7 +203,7 @@ def test_a_chain_that_cannot_be_reached_brings_the_configuration_before_back(
         settings.write(f'chains = ["{CHAIN_ID}={other.ws_url}"]', "workers = 3")
         farm.signal(signal.SIGHUP)
         eventually(lambda: "reload failed" in farm.stderr, within=60, what="the failure")
-        eventually(lambda: "master as before" in farm.stderr, within=60, what="the way back")
+        eventually(lambda: "master reverted" in farm.stderr, within=60, what="the way back")
         eventually(lambda: all(farm.is_ready(service) for service in keys.SERVICES), what="all services ready")
         eventually(lambda: len(farm.workers()) == 2, what="two workers")
         assert farm.stop() == 0

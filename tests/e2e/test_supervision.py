@@ -84,16 +84,16 @@ def test_a_worker_that_cannot_boot_backs_off_in_sight_and_comes_back_when_the_ca
     farm.workers()[f"{SERVICE} 1"].kill()
 
     def tried_thrice() -> list[dict[str, Any]]:
-        return [shown for shown in status(client).get("backing_off", ()) if shown["tries"] >= 3]
+        return [shown for shown in status(client).get("backoff", ()) if shown["tries"] >= 3]
 
     [shown] = eventually(tried_thrice, within=30, what="three tries")
     assert (shown["process"], shown["reason"]) == (f"{SERVICE} 1", "cannot begin: Too many open files")
-    assert shown["again_in_s"] > 0
+    assert shown["retry_in_s"] > 0
 
     def health_says_so() -> bool:
         code, told = health(farm)
         service = told["services"].get(SERVICE, {})
-        tries = [entry["process"] for entry in service.get("backing_off", ())]
+        tries = [entry["process"] for entry in service.get("backoff", ())]
         return code == 503 and tries == [f"{SERVICE} 1"] and "tried again in" in str(service.get("reason"))
 
     def status_says_so() -> bool:
@@ -104,7 +104,7 @@ def test_a_worker_that_cannot_boot_backs_off_in_sight_and_comes_back_when_the_ca
     eventually(status_says_so, within=30, what="status naming it between two tries")
     resource.prlimit(farm.pid, resource.RLIMIT_NOFILE, before)
     eventually(lambda: farm.is_ready(SERVICE), within=30, what="its coming back by itself")
-    eventually(lambda: status(client)["backing_off"] == [], what="the status forgetting it")
+    eventually(lambda: status(client)["backoff"] == [], what="the status forgetting it")
     assert health(farm)[0] == 200
     assert farm.stop() == 0
 
@@ -129,7 +129,7 @@ def test_a_worker_that_cannot_boot_makes_its_service_ready_at_no_moment_of_its_t
 
 
 def _tries_of_one(client: "redis.Redis") -> int:
-    return max((shown["tries"] for shown in status(client).get("backing_off", ())), default=0)
+    return max((shown["tries"] for shown in status(client).get("backoff", ())), default=0)
 
 
 @pytest.mark.alone

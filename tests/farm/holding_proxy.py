@@ -1,4 +1,4 @@
-"""A Redis behind a door: everybody passes but the first worker that reports to be in BRPOP, who is held there."""
+"""A proxy before Redis that holds the first worker that reports to be in BRPOP; all others pass."""
 
 import contextlib
 import re

@@ -1,4 +1,4 @@
-"""The moment between fork and the child's own handlers, held open by the test."""
+"""The time between fork and the child's own handlers, held open by the test."""
 
 import os
 import random
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from hookfarm.farm.child import EXIT_CRASHED, Child
-from hookfarm.farm.scoreboard import Board
+from hookfarm.farm.scoreboard import Scoreboard
 from hookfarm.farm.spawn import fork, signals_blocked, unblock_signals
 
 HEARD, DEAF = 11, 12
@@ -48,12 +48,12 @@ def test_a_signal_sent_before_the_childs_handlers_stand_waits_for_them(
     assert exit_code(pid) == HEARD
 
 
-def test_a_child_told_to_stop_before_its_handlers_stand_knows_it(gate: tuple[int, int]) -> None:
-    board = Board({"service": 1})
+def test_a_child_that_got_sigterm_before_its_handlers_were_installed_stops(gate: tuple[int, int]) -> None:
+    scoreboard = Scoreboard({"service": 1})
 
     def run() -> int:
         os.read(gate[0], 1)
-        child = Child("service", 0, board)
+        child = Child("service", 0, scoreboard)
         child.handle_signals()
         unblock_signals()
         return HEARD if child.stopping and child.wait(60) else DEAF
@@ -117,12 +117,12 @@ def test_a_child_that_raises_ends_with_the_status_of_a_crash(capfd: pytest.Captu
 def test_fifty_children_have_jitter_and_identifiers_of_their_own() -> None:
     """Python's generator is seeded anew in each child; the kernel's needs no seed."""
     children = 50
-    board = Board({"service": children})
+    scoreboard = Scoreboard({"service": children})
     random.random()  # Seeded before the forks, so that an inherited state would show.
     for index in range(children):
 
         def run(mine: int = index) -> int:
-            slot = board.slots("service")[mine]
+            slot = scoreboard.slots("service")[mine]
             slot.set_counter(0, random.getrandbits(62))
             slot.set_counter(1, int.from_bytes(secrets.token_bytes(7)))
             slot.set_counter(2, uuid.uuid4().int >> 66)
@@ -130,4 +130,4 @@ def test_fifty_children_have_jitter_and_identifiers_of_their_own() -> None:
 
         assert exit_code(fork(run)) == 0
     for counter in range(3):
-        assert len({slot.counter(counter) for slot in board.slots("service")}) == children
+        assert len({slot.counter(counter) for slot in scoreboard.slots("service")}) == children

@@ -1,4 +1,4 @@
-"""Children that hang: late, then told to print where, then killed, then replaced."""
+"""Children that hang: late, then aborted so that they print where, then killed, then replaced."""
 
 import os
 import signal
@@ -21,14 +21,14 @@ def hang_once(child: Child) -> None:
     """The first process in the slot hangs; its successors work."""
     child.slot.add(LIVES)
     child.mark_up()
-    child.slot.promise(0.1)
+    child.slot.heartbeat(0.1)
     if child.slot.counter(LIVES) == 1:
         hang_here()
     idle(child)
 
 
 def hang_deaf_once(child: Child) -> None:
-    """As `hang_once`, and the first does not hear what it is told."""
+    """As `hang_once`, and the first ignores SIGTERM."""
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     hang_once(child)
 
@@ -36,7 +36,7 @@ def hang_deaf_once(child: Child) -> None:
 def spin_once(child: Child) -> None:
     child.slot.add(LIVES)
     child.mark_up()
-    child.slot.promise(0.1)
+    child.slot.heartbeat(0.1)
     while child.slot.counter(LIVES) == 1:
         pass
     idle(child)
@@ -89,7 +89,7 @@ def test_a_child_that_comes_back_within_the_patience_lives(start_toys: StartToys
     slot = farm.slot("service")
     farm.wait_up("service")
     os.kill(slot.pid, signal.SIGSTOP)
-    eventually(lambda: slot.seconds_late() > 0.05, what="a broken promise")
+    eventually(lambda: slot.seconds_late() > 0.05, what="a late heartbeat")
     os.kill(slot.pid, signal.SIGCONT)
     farm.wait_up("other", lives=2)
     assert farm.lives("service") == 1
@@ -97,15 +97,15 @@ def test_a_child_that_comes_back_within_the_patience_lives(start_toys: StartToys
 
 def test_a_child_that_waits_for_its_turn_is_not_taken_for_one_that_hangs(start_toys: StartToys) -> None:
     def slow(child: Child) -> None:
-        while not child.wait(0.02) and child.board.slots("probe")[0].counter(LIVES) < 2:
-            child.slot.promise(1.0)
+        while not child.wait(0.02) and child.scoreboard.slots("probe")[0].counter(LIVES) < 2:
+            child.slot.heartbeat(1.0)
         work(child)
 
     # The probe hangs and is killed, so as much time has passed as kills; the gated child must still live.
     probe, gated = Group("probe", 1, hang_once), Group("gated", 1, work, prepare=lambda: None)
     farm = start_toys(probe, Group("slow", 1, slow), gated)
     first = eventually(lambda: farm.slot("gated").pid, what="the gated child")
-    farm.slot("gated").promise(0.0)
+    farm.slot("gated").heartbeat(0.0)
     farm.wait_up("gated")
     assert farm.slot("gated").pid == first
     assert farm.lives("probe") == 2

@@ -19,14 +19,14 @@ from tests.farm.toys import LIVES, StartToys, ToyFarm, idle, work
 from tests.support.waiting import eventually
 
 PR_SET_CHILD_SUBREAPER = 36
-NOBODY = 65534
+UNPRIVILEGED = 65534
 FAILED_BOOTS = 3
 """Counter of a slot."""
 
 
 def waits(farm: ToyFarm) -> list[float]:
-    """How long the master said, each time, that it would wait before it forks again."""
-    return [float(said) for said in re.findall(r"again_in=([0-9.]+)", farm.output)]
+    """The delays before each new fork, from the log."""
+    return [float(said) for said in re.findall(r"retry_in_s=([0-9.]+)", farm.output)]
 
 
 def files_of(pid: int) -> set[str]:
@@ -39,10 +39,10 @@ def files_of(pid: int) -> set[str]:
 
 
 def fill_the_machine_on_signal() -> None:
-    """SIGUSR1: the master can fork nobody any more; SIGUSR2: it can again."""
+    """SIGUSR1: the master cannot fork any more; SIGUSR2: it can again."""
     if os.geteuid() == 0:  # The limit does not hold for root.
-        os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
+        os.setresgid(UNPRIVILEGED, UNPRIVILEGED, UNPRIVILEGED)
+        os.setresuid(UNPRIVILEGED, UNPRIVILEGED, UNPRIVILEGED)
     allowed, most = resource.getrlimit(resource.RLIMIT_NPROC)
     for number, limit in ((signal.SIGUSR1, 0), (signal.SIGUSR2, allowed)):
         signal.signal(number, partial(_limit_processes, (limit, most)))
@@ -75,10 +75,10 @@ def test_a_child_that_worked_and_is_killed_is_replaced_without_waiting(start_toy
 def test_only_the_one_that_died_is_replaced(start_toys: StartToys) -> None:
     farm = start_toys(Group("service", 3, work))
     farm.wait_ready()
-    before = [slot.pid for slot in farm.board.slots("service")]
+    before = [slot.pid for slot in farm.scoreboard.slots("service")]
     os.kill(before[1], signal.SIGKILL)
     farm.wait_up("service", 1, lives=2)
-    after = [slot.pid for slot in farm.board.slots("service")]
+    after = [slot.pid for slot in farm.scoreboard.slots("service")]
     assert (after[0], after[2]) == (before[0], before[2])
     assert after[1] not in (0, before[1])
 
@@ -95,7 +95,7 @@ def test_a_child_that_goes_quickly_again_and_again_is_waited_for_longer_each_tim
     farm.wait_ready()
     os.kill(farm.slot("service").pid, signal.SIGKILL)
     eventually(lambda: len(waits(farm)) >= 4, what="four ends")
-    # The first was killed, which says nothing against the next.
+    # The first was killed, which is no fault of its own.
     for said, planned in zip(waits(farm), [0.0, 0.1, 0.2, 0.4], strict=False):
         assert 0.8 * planned - 0.01 <= said <= 1.2 * planned + 0.01
     assert farm.slot("service").reason == "RuntimeError: no"
@@ -125,14 +125,14 @@ def test_a_child_that_could_not_boot_later_is_tried_until_the_cause_is_gone(
 
 
 def break_the_output() -> None:
-    """Whoever read the farm's log is gone."""
+    """The reader of the farm's log is gone."""
     reading, writing = os.pipe()
     os.close(reading)
     os.dup2(writing, 2)
     os.close(writing)
 
 
-def test_a_farm_that_nobody_listens_to_any_more_goes_on_replacing(start_toys: StartToys) -> None:
+def test_a_farm_whose_log_has_no_reader_goes_on_replacing(start_toys: StartToys) -> None:
     farm = start_toys(Group("service", 1, work), before=break_the_output)
     for lives in (1, 2, 3):
         os.kill(farm.wait_up("service", lives=lives), signal.SIGKILL)
@@ -158,7 +158,7 @@ def test_a_hundred_replacements_leave_the_masters_files_as_they_were(start_toys:
     farm.wait_ready()
     files, threads = files_of(farm.pid), psutil.Process(farm.pid).num_threads()
     for lives in (2, 3):
-        for slot in farm.board.slots("service"):
+        for slot in farm.scoreboard.slots("service"):
             os.kill(slot.pid, signal.SIGKILL)
         for index in range(50):
             farm.wait_up("service", index, lives=lives)
@@ -188,7 +188,7 @@ def test_children_hold_nothing_that_is_the_masters(start_toys: StartToys) -> Non
 def test_no_child_stays_a_zombie(start_toys: StartToys) -> None:
     farm = start_toys(Group("service", 20, work))
     farm.wait_ready()
-    killed = {slot.pid for slot in farm.board.slots("service")}
+    killed = {slot.pid for slot in farm.scoreboard.slots("service")}
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
     eventually(lambda: not killed & {c.pid for c in farm.children()}, what="all 20 being reaped")

@@ -12,13 +12,13 @@ import pytest
 
 from hookfarm.errors import InvalidInput
 from hookfarm.farm.child import Child
-from hookfarm.farm.plan import Group, Plan
+from hookfarm.farm.plan import FarmPlan, Group
 from hookfarm.farm.scoreboard import State
 from tests.farm.toys import StartToys, ToyFarm, idle, work
 from tests.support.waiting import eventually
 
 SEED = 20261122
-elastic = partial(Group, elastic=True)
+elastic = partial(Group, resizable=True)
 
 
 def count(farm: ToyFarm) -> int:
@@ -26,21 +26,21 @@ def count(farm: ToyFarm) -> int:
 
 
 def living(farm: ToyFarm) -> int:
-    return sum(slot.pid != 0 and slot.state == State.UP for slot in farm.board.slots("service"))
+    return sum(slot.pid != 0 and slot.state == State.UP for slot in farm.scoreboard.slots("service"))
 
 
 def test_one_more_comes_up_beside_the_others(start_toys: StartToys) -> None:
-    farm = start_toys(elastic("service", 2, work, most=3))
+    farm = start_toys(elastic("service", 2, work, max_count=3))
     farm.wait_ready()
     before = farm.pids("service")
     farm.signal(signal.SIGTTIN)
     farm.wait_up("service", 1)
     eventually(lambda: living(farm) == 3, what="the third")
     assert farm.pids("service")[:2] == before
-    assert "resized of=service processes=3 before=2" in farm.output
+    assert "resized service=service processes=3 before=2" in farm.output
 
 
-def test_one_fewer_leaves_as_told_and_is_not_replaced(start_toys: StartToys) -> None:
+def test_one_fewer_exits_and_is_not_replaced(start_toys: StartToys) -> None:
     farm = start_toys(elastic("service", 3, work))
     farm.wait_ready()
     kept = farm.pids("service")[:2]
@@ -59,13 +59,13 @@ def test_a_hundred_of_them_mixed_end_at_the_right_count(start_toys: StartToys) -
     changes = [1] * 55 + [-1] * 45
     chance.shuffle(changes)
     assert min(itertools.accumulate(changes)) > -20, "this seed never asks for fewer than one"
-    farm = start_toys(elastic("service", 20, work, most=100))
+    farm = start_toys(elastic("service", 20, work, max_count=100))
     farm.wait_ready()
     wanted = 20
     for change in changes:
         wanted += change
         farm.signal(signal.SIGTTIN if change > 0 else signal.SIGTTOU)
-        # The kernel would make one of two that come while nobody listens.
+        # The kernel would make one of two that come while the master does not wait.
         eventually(lambda n=wanted: count(farm) == n, what=f"{wanted} being wanted")  # type: ignore[misc]
     assert count(farm) == 30
     eventually(lambda: living(farm) == 30 and len(farm.children()) == 30, within=10, what="30 working")
@@ -75,18 +75,18 @@ def test_a_hundred_of_them_mixed_end_at_the_right_count(start_toys: StartToys) -
 
 @pytest.mark.parametrize(
     ("number", "size", "most", "said"),
-    [(signal.SIGTTOU, 1, 3, "asked=0"), (signal.SIGTTIN, 2, 2, "asked=3")],
+    [(signal.SIGTTOU, 1, 3, "requested=0"), (signal.SIGTTIN, 2, 2, "requested=3")],
     ids=["below one", "beyond the most"],
 )
-def test_it_stays_within_its_bounds_and_says_so(
+def test_it_stays_within_its_bounds_and_logs_it(
     start_toys: StartToys, number: int, size: int, most: int, said: str
 ) -> None:
-    farm = start_toys(elastic("service", size, work, most=most))
+    farm = start_toys(elastic("service", size, work, max_count=most))
     farm.wait_ready()
     before = farm.pids("service")
     farm.signal(number)
-    farm.wait_said("not resized so far")
-    assert f'{said} why="from 1 to {most} are possible"' in farm.output
+    farm.wait_logged("resize limited")
+    assert f'{said} reason="the count must be from 1 to {most}"' in farm.output
     farm.settle("service")
     assert farm.pids("service") == before
 
@@ -118,7 +118,7 @@ def test_who_does_not_leave_in_its_grace_is_killed_and_the_others_work_on(start_
     farm.wait_ready()
     farm.signal(signal.SIGTTOU)
     eventually(lambda: len(farm.children()) == 1, what="one leaving")
-    assert 'killed child="service 1" why="did not leave in time"' in farm.output
+    assert 'killed child="service 1" reason="did not exit in time"' in farm.output
     assert count(farm) == 1
 
 
@@ -133,7 +133,7 @@ def test_a_place_that_is_not_wanted_any_more_is_not_filled_when_its_date_comes(s
     os.kill(farm.slot("service", 1).pid, signal.SIGKILL)
     eventually(lambda: farm.slot("service", 1).tries >= 2, what="two quick exits")
     farm.signal(signal.SIGTTOU)
-    eventually(lambda: farm.slot("service", 1).state == State.EMPTY, what="nobody being wanted there")
+    eventually(lambda: farm.slot("service", 1).state == State.EMPTY, what="the slot being empty")
     said = farm.output.count("child died")
     farm.settle("service")
     assert farm.output.count("child died") == said
@@ -144,7 +144,7 @@ def test_what_is_asked_during_the_start_is_done_after_it(start_toys: StartToys) 
         eventually(lambda: child.slot.counter(1), what="the order to come up")
         work(child)
 
-    farm = start_toys(elastic("service", 1, work, most=4), Group("slow", 1, slow))
+    farm = start_toys(elastic("service", 1, work, max_count=4), Group("slow", 1, slow))
     eventually(lambda: farm.slot("slow").pid, what="the second group")
     farm.signal(signal.SIGTTIN)
     farm.settle("service")
@@ -157,12 +157,12 @@ def test_what_is_asked_during_the_start_is_done_after_it(start_toys: StartToys) 
 def test_several_that_come_while_the_master_is_busy_all_count(start_toys: StartToys, tmp_path: Path) -> None:
     busy, free = tmp_path / "busy", tmp_path / "free"
 
-    def replan() -> Plan:
+    def load_plan() -> FarmPlan:
         busy.touch()
         eventually(free.exists, within=20, what="the master being free again")
         raise InvalidInput("workers", "none")
 
-    farm = start_toys(elastic("service", 1, work, most=9), replan=replan)
+    farm = start_toys(elastic("service", 1, work, max_count=9), load_plan=load_plan)
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
     eventually(busy.exists, what="the master being busy")
@@ -179,11 +179,11 @@ def pending(pid: int) -> int:
     return int(mask, 16)
 
 
-def test_a_farm_without_anything_elastic_says_so(start_toys: StartToys) -> None:
+def test_a_farm_without_a_resizable_service_logs_it(start_toys: StartToys) -> None:
     farm = start_toys(Group("service", 1, idle_up))
     farm.wait_ready()
     farm.signal(signal.SIGTTIN)
-    farm.wait_said('not resized why="nothing in this farm can be"')
+    farm.wait_logged('not resized reason="this farm has no resizable service"')
     assert farm.stop() == 0
 
 

@@ -9,9 +9,8 @@ import pytest
 
 from hookfarm.errors import CouldNotBoot
 from hookfarm.farm.child import Child
-from hookfarm.farm.plan import Group, Stage
+from hookfarm.farm.plan import Group, Stage, Timing
 from hookfarm.farm.scoreboard import State
-from hookfarm.farm.timing import Timing
 from tests.farm.toys import LIVES, QUICK, StartToys, await_order, idle, work
 from tests.support.waiting import eventually
 
@@ -76,11 +75,11 @@ def test_a_child_that_dies_before_its_turn_is_replaced_and_its_successor_waits_t
     farm.wait_ready()
 
 
-def test_an_announced_group_is_ready_when_the_board_says_so(start_toys: StartToys) -> None:
-    farm = start_toys(Group("service", 1, work, announced=True), Group("next", 1, work))
+def test_a_group_may_be_ready_only_when_the_keeper_has_announced_it(start_toys: StartToys) -> None:
+    farm = start_toys(Group("service", 1, work, ready_when_announced=True), Group("next", 1, work))
     farm.wait_up("service")
     assert farm.slot("next").pid == 0
-    farm.board.announce("service", True)
+    farm.scoreboard.set_ready("service", True)
     farm.wait_up("next")
 
 
@@ -89,7 +88,9 @@ def test_a_child_that_could_not_boot_ends_the_start_with_its_reason(start_toys: 
         raise CouldNotBoot("port 8400 is taken")
 
     farm = start_toys(
-        Group("base", 2, work, stage=Stage.BASE), Group("service", 1, refuse), Group("never", 1, work)
+        Group("dependency", 2, work, stage=Stage.DEPENDENCIES),
+        Group("service", 1, refuse),
+        Group("never", 1, work),
     )
     assert farm.wait() == 1
     assert farm.failure == "service 0 could not start: port 8400 is taken"
@@ -120,16 +121,16 @@ def test_of_many_missing_children_five_are_named_and_the_others_counted(start_to
     assert farm.failure == f"service did not signal readiness within 0.5s: {named} and 2 more"
 
 
-def test_when_all_are_up_and_nobody_announces_it_the_heralds_are_named(start_toys: StartToys) -> None:
+def test_when_all_are_up_and_the_readiness_is_not_published_the_keepers_are_named(start_toys: StartToys) -> None:
     def mute(child: Child) -> None:
         child.mark_up()
         child.slot.reason = "Redis does not answer"
         idle(child)
 
-    groups = Group("herald", 1, mute, stage=Stage.HERALD), Group("service", 1, work, announced=True)
+    groups = Group("keeper", 1, mute, stage=Stage.KEEPER), Group("service", 1, work, ready_when_announced=True)
     farm = start_toys(*groups, timing=Timing(boot_seconds=0.5))
     assert farm.wait() == 1
-    assert farm.failure.endswith("announcing it: herald 0 (Redis does not answer)")
+    assert farm.failure.endswith("publishing it: keeper 0 (Redis does not answer)")
 
 
 def test_a_child_that_crashes_while_starting_gets_another_chance(start_toys: StartToys) -> None:
@@ -146,10 +147,10 @@ def test_a_child_that_crashes_while_starting_gets_another_chance(start_toys: Sta
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
-def test_a_start_that_is_told_to_stop_ends_well_and_opens_no_gate(start_toys: StartToys, number: int) -> None:
+def test_a_start_that_is_stopped_ends_well_and_opens_no_gate(start_toys: StartToys, number: int) -> None:
     gated = Group("gated", 3, work, prepare=lambda: None)
     farm = start_toys(Group("first", 1, come_up_on_order), gated)
-    eventually(lambda: all(slot.pid for slot in farm.board.slots("gated")), what="the gated children")
+    eventually(lambda: all(slot.pid for slot in farm.scoreboard.slots("gated")), what="the gated children")
     eventually(lambda: farm.lives("first"), what="the first group")
     farm.signal(number)
     assert farm.wait() == 0
@@ -158,7 +159,7 @@ def test_a_start_that_is_told_to_stop_ends_well_and_opens_no_gate(start_toys: St
     assert not farm.survivors()
 
 
-def test_the_master_hears_signals_that_whoever_started_it_had_blocked(start_toys: StartToys) -> None:
+def test_the_master_handles_signals_that_its_parent_had_blocked(start_toys: StartToys) -> None:
     previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGCHLD])
     try:
         farm = start_toys(Group("service", 1, work))
@@ -169,5 +170,5 @@ def test_the_master_hears_signals_that_whoever_started_it_had_blocked(start_toys
 
 
 def test_timing_refuses_budgets_that_contradict_each_other() -> None:
-    with pytest.raises(ValueError, match="longer to say where"):
+    with pytest.raises(ValueError, match="shorter than hang_seconds"):
         Timing(hang_seconds=QUICK.abort_seconds)

@@ -10,9 +10,8 @@ import psutil
 import pytest
 
 from hookfarm.farm.child import Child
-from hookfarm.farm.plan import Group, Stage
+from hookfarm.farm.plan import Group, Stage, Timing
 from hookfarm.farm.scoreboard import State
-from hookfarm.farm.timing import Timing
 from tests.farm.toys import LIVES, StartToys, idle, work
 from tests.support.waiting import eventually
 
@@ -42,15 +41,15 @@ def journal(tmp_path: Path) -> Journal:
 
 
 def noting(journal: Journal, *, leaves_after: str = "") -> Callable[[Child], None]:
-    """A child that notes when it is told and when it goes; a herald also that it is quiet."""
+    """A child that notes when it gets SIGTERM and when it exits; a keeper also that it is quiet."""
 
     def main(child: Child) -> None:
         work(child)
-        journal.note(f"{child.name} told")
+        journal.note(f"{child.name} stopping")
         if leaves_after:
             child.slot.state = State.QUIET
             eventually(
-                lambda: not any(slot.pid for slot in child.board.slots(leaves_after)), what="the workers' end"
+                lambda: not any(slot.pid for slot in child.scoreboard.slots(leaves_after)), what="the workers' end"
             )
         journal.note(f"{child.name} goes")
 
@@ -60,8 +59,8 @@ def noting(journal: Journal, *, leaves_after: str = "") -> Callable[[Child], Non
 def stubborn(child: Child) -> None:
     """Does not go until it is out of grace."""
     work(child)
-    while not child.out_of_grace:
-        child.slot.promise(1.0)
+    while not child.grace_expired:
+        child.slot.heartbeat(1.0)
         signal.sigtimedwait([], 0.005)
 
 
@@ -70,50 +69,50 @@ def deaf(child: Child) -> None:
     work(child)
 
 
-def test_heralds_are_told_first_then_the_workers_then_what_they_stand_on(
+def test_keepers_get_sigterm_first_then_the_workers_then_the_dependencies(
     start_toys: StartToys, journal: Journal
 ) -> None:
     farm = start_toys(
-        Group("base", 1, noting(journal), stage=Stage.BASE),
-        Group("herald", 1, noting(journal, leaves_after="worker"), stage=Stage.HERALD),
+        Group("dependency", 1, noting(journal), stage=Stage.DEPENDENCIES),
+        Group("keeper", 1, noting(journal, leaves_after="worker"), stage=Stage.KEEPER),
         Group("worker", 2, noting(journal)),
     )
     farm.wait_ready()
     assert farm.stop() == 0
     lines = journal.lines
-    assert lines[0] == "herald 0 told"
-    assert set(lines[1:5]) == {"worker 0 told", "worker 0 goes", "worker 1 told", "worker 1 goes"}
-    assert lines[5:] == ["herald 0 goes", "base 0 told", "base 0 goes"]
+    assert lines[0] == "keeper 0 stopping"
+    assert set(lines[1:5]) == {"worker 0 stopping", "worker 0 goes", "worker 1 stopping", "worker 1 goes"}
+    assert lines[5:] == ["keeper 0 goes", "dependency 0 stopping", "dependency 0 goes"]
     assert not farm.survivors()
 
 
-def test_no_worker_is_told_before_the_heralds_are_quiet(start_toys: StartToys, journal: Journal) -> None:
-    def herald(child: Child) -> None:
+def test_no_worker_gets_sigterm_before_the_keepers_are_quiet(start_toys: StartToys, journal: Journal) -> None:
+    def keeper(child: Child) -> None:
         work(child)
         eventually(lambda: child.slot.counter(1), what="the order to be quiet")
-        journal.note("herald quiet")
+        journal.note("keeper quiet")
         child.slot.state = State.QUIET
 
-    timing = Timing(hang_seconds=0.3, abort_seconds=0.2, herald_seconds=PATIENT)
+    timing = Timing(hang_seconds=0.3, abort_seconds=0.2, keeper_stop_seconds=PATIENT)
     farm = start_toys(
-        Group("herald", 1, herald, stage=Stage.HERALD), Group("worker", 1, noting(journal)), timing=timing
+        Group("keeper", 1, keeper, stage=Stage.KEEPER), Group("worker", 1, noting(journal)), timing=timing
     )
     farm.wait_ready()
     farm.signal(signal.SIGTERM)
     eventually(lambda: "stopping" in farm.output, what="the stop")
     assert journal.lines == []
-    farm.order("herald")
+    farm.order("keeper")
     assert farm.wait() == 0
-    assert journal.lines == ["herald quiet", "worker 0 told", "worker 0 goes"]
+    assert journal.lines == ["keeper quiet", "worker 0 stopping", "worker 0 goes"]
 
 
-def test_a_herald_that_hangs_does_not_keep_the_workers(start_toys: StartToys, journal: Journal) -> None:
-    groups = Group("herald", 1, deaf, stage=Stage.HERALD), Group("worker", 1, noting(journal))
-    timing = Timing(hang_seconds=0.3, abort_seconds=0.2, herald_seconds=0.1)
+def test_a_keeper_that_hangs_does_not_keep_the_workers(start_toys: StartToys, journal: Journal) -> None:
+    groups = Group("keeper", 1, deaf, stage=Stage.KEEPER), Group("worker", 1, noting(journal))
+    timing = Timing(hang_seconds=0.3, abort_seconds=0.2, keeper_stop_seconds=0.1)
     farm = start_toys(*groups, timing=timing)
     farm.wait_ready()
     assert farm.stop() == 0
-    assert journal.lines == ["worker 0 told", "worker 0 goes"]
+    assert journal.lines == ["worker 0 stopping", "worker 0 goes"]
     assert not farm.survivors()
 
 
@@ -121,7 +120,7 @@ def test_workers_that_do_not_go_in_time_are_killed(start_toys: StartToys) -> Non
     farm = start_toys(Group("worker", 2, deaf), grace_seconds=0.2)
     farm.wait_ready()
     assert farm.stop() == 0
-    assert farm.output.count('why="did not stop in time"') == 2
+    assert farm.output.count('reason="did not stop in time"') == 2
     assert not farm.survivors()
 
 
@@ -135,7 +134,7 @@ def test_a_stopped_worker_cannot_keep_the_farm(start_toys: StartToys) -> None:
 
 def test_a_second_term_ends_the_patience_of_master_and_workers(start_toys: StartToys) -> None:
     groups = (Group("stubborn", 1, stubborn), Group("deaf", 1, deaf))
-    farm = start_toys(*groups, grace_seconds=PATIENT, timing=Timing(shortened_seconds=3.0))
+    farm = start_toys(*groups, grace_seconds=PATIENT, timing=Timing(second_sigterm_seconds=3.0))
     farm.wait_ready()
     farm.signal(signal.SIGTERM)
     eventually(lambda: "stopping" in farm.output, what="the stop")
@@ -147,7 +146,7 @@ def test_a_second_term_ends_the_patience_of_master_and_workers(start_toys: Start
     assert not farm.survivors()
 
 
-def test_nobody_is_replaced_while_the_farm_stops(start_toys: StartToys) -> None:
+def test_no_worker_is_replaced_while_the_farm_stops(start_toys: StartToys) -> None:
     farm = start_toys(Group("worker", 2, stubborn), grace_seconds=PATIENT)
     farm.wait_ready()
     farm.signal(signal.SIGTERM)
@@ -158,7 +157,7 @@ def test_nobody_is_replaced_while_the_farm_stops(start_toys: StartToys) -> None:
     assert [farm.lives("worker", index) for index in range(2)] == [1, 1]
 
 
-def test_a_child_due_to_be_replaced_is_not_once_the_farm_is_told_to_stop(start_toys: StartToys) -> None:
+def test_a_child_due_to_be_replaced_is_not_once_the_farm_stops(start_toys: StartToys) -> None:
     farm = start_toys(Group("worker", 1, work))
     farm.wait_ready()
     os.kill(farm.slot("worker").pid, signal.SIGKILL)
@@ -171,9 +170,9 @@ def test_a_storm_of_signals_stops_the_farm_once_and_well(start_toys: StartToys) 
     farm = start_toys(Group("worker", 20, work))
     farm.wait_ready()
     for round_of in range(200):
-        os.kill(farm.board.slots("worker")[round_of % 20].pid or farm.pid, signal.SIGCHLD)
+        os.kill(farm.scoreboard.slots("worker")[round_of % 20].pid or farm.pid, signal.SIGCHLD)
         farm.signal(signal.SIGCHLD)
-    for slot in farm.board.slots("worker")[:10]:
+    for slot in farm.scoreboard.slots("worker")[:10]:
         os.kill(slot.pid, signal.SIGKILL)
     for index in range(10):
         farm.wait_up("worker", index, lives=2)
@@ -186,16 +185,16 @@ def test_a_storm_of_signals_stops_the_farm_once_and_well(start_toys: StartToys) 
     assert not farm.survivors()
 
 
-def test_a_term_at_any_moment_of_the_start_is_heard(start_toys: StartToys) -> None:
-    """Ten farms, each told to stop one fork later than the one before."""
+def test_a_term_at_any_time_of_the_start_is_obeyed(start_toys: StartToys) -> None:
+    """Ten farms, each stopped one fork later than the one before."""
     for forks in range(10):
         farm = start_toys(Group("worker", 10, work))
-        slots = farm.board.slots("worker")
+        slots = farm.scoreboard.slots("worker")
         eventually(lambda n=forks, s=slots: s[n].pid, what="the fork")  # type: ignore[misc]
         farm.signal(signal.SIGTERM)
         assert farm.wait() == 0
         assert not farm.survivors()
-        assert "killed" not in farm.output, "each child heard its own SIGTERM"
+        assert "killed" not in farm.output, "each child got its own SIGTERM"
 
 
 @pytest.mark.alone
@@ -205,11 +204,11 @@ def test_the_death_of_the_master_takes_everybody_along(start_toys: StartToys) ->
     def become_sleeper(child: Child) -> None:
         child.slot.add(LIVES)
         child.mark_up()
-        child.slot.promise(PATIENT)
+        child.slot.heartbeat(PATIENT)
         os.execv(sys.executable, [sys.executable, "-c", "import signal; signal.pause()"])
 
     farm = start_toys(
-        Group("base", 1, become_sleeper, stage=Stage.BASE, death_signal=signal.SIGTERM),
+        Group("dependency", 1, become_sleeper, stage=Stage.DEPENDENCIES, death_signal=signal.SIGTERM),
         Group("deaf", 3, deaf),
         Group("pending", 1, idle),
         Group("gated", 2, work, prepare=lambda: None),
@@ -217,28 +216,28 @@ def test_the_death_of_the_master_takes_everybody_along(start_toys: StartToys) ->
     )
     farm.wait_up("deaf", 2)
     eventually(lambda: farm.slot("pending").pid, what="the last fork")
-    base = psutil.Process(farm.slot("base").pid)
+    base = psutil.Process(farm.slot("dependency").pid)
     eventually(lambda: "-c" in base.cmdline(), what="the exec")
     assert len(farm.survivors()) == 8
     farm.signal(signal.SIGKILL)
-    eventually(lambda: not farm.survivors(), within=1.0, what="everybody's end")
+    eventually(lambda: not farm.survivors(), within=1.0, what="all having exited")
 
 
 @pytest.mark.alone
 def test_a_child_forked_by_a_master_that_is_already_dead_goes_by_itself(start_toys: StartToys) -> None:
-    """Kills the master while it forks and forks: nobody slips through between fork and prctl."""
+    """Kills the master while it forks and forks: no child escapes between fork and prctl."""
     for _ in range(5):
         farm = start_toys(Group("worker", 40, work))
-        eventually(lambda f=farm: f.board.slots("worker")[3].pid, what="the fourth fork")  # type: ignore[misc]
+        eventually(lambda f=farm: f.scoreboard.slots("worker")[3].pid, what="the fourth fork")  # type: ignore[misc]
         farm.signal(signal.SIGKILL)
-        eventually(lambda f=farm: not f.survivors(), within=1.0, what="everybody's end")  # type: ignore[misc]
+        eventually(lambda f=farm: not f.survivors(), within=1.0, what="all having exited")  # type: ignore[misc]
 
 
 def test_a_failed_start_uses_the_short_grace(start_toys: StartToys) -> None:
     def never(child: Child) -> None:
         idle(child)
 
-    timing = Timing(boot_seconds=0.2, shortened_seconds=0.2)
+    timing = Timing(boot_seconds=0.2, second_sigterm_seconds=0.2)
     farm = start_toys(Group("deaf", 1, deaf), Group("never", 1, never), grace_seconds=PATIENT, timing=timing)
     assert farm.wait(within=PATIENT / 3) == 1
     assert not farm.survivors()

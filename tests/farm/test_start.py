@@ -31,7 +31,7 @@ def status_of(farm: FarmProcess, path: str) -> int:
 def test_services_come_up_each_before_what_feeds_it(start_farm: StartFarm) -> None:
     with running_devchain(chain_id=31337) as chain:
         farm = start_farm(*FEW, "--chain", f"31337={chain.ws_url}").wait_ready()
-        became_ready = re.findall(r"keeper ready of=(\w+)", farm.stderr)
+        became_ready = re.findall(r"keeper ready service=(\w+)", farm.stderr)
         assert became_ready == [keys.MESSAGE_PROCESSOR, keys.WEBHOOK_DELIVERY, keys.EVENT_INGESTOR]
         assert all(farm.is_ready(service) for service in keys.SERVICES)
         assert "hookfarm is ready: message_processor, webhook_delivery, event_ingestor\n" in farm.stdout
@@ -40,7 +40,7 @@ def test_services_come_up_each_before_what_feeds_it(start_farm: StartFarm) -> No
     assert not farm.survivors()
 
 
-def test_every_process_says_what_it_is(start_farm: StartFarm) -> None:
+def test_every_process_has_a_title(start_farm: StartFarm) -> None:
     farm = start_farm(*FEW).wait_ready()
     workers = {f"{keys.WEBHOOK_DELIVERY} {index}" for index in range(3)}
     assert set(farm.children()) == {"redis", "keeper 0", "message_processor 0", "api 0", *workers}
@@ -97,7 +97,7 @@ def test_a_killed_server_is_replaced_and_the_service_back(start_farm: StartFarm)
     eventually(lambda: farm.is_ready(keys.WEBHOOK_DELIVERY), what="readiness")
     after = farm.children()
     assert after.pop("redis") != before.pop("redis")
-    assert after == before, "nobody else had to die"
+    assert after == before, "no other had to die"
     with farm.client() as client:
         assert client.get("kept") == b"2"
     assert farm.stop() == 0
@@ -170,10 +170,10 @@ def test_no_secret_is_shown_by_a_running_farm(start_farm: StartFarm, redis_url: 
         chain_process = farm.children()["event_ingestor 0"]
         titles = [title(process) for process in farm.survivors()]
         with farm.client() as client:
-            told = "".join(str(client.get(keys.status(service))) for service in keys.SERVICES)
+            published = "".join(str(client.get(keys.status(service))) for service in keys.SERVICES)
         chain_process.kill()
-        eventually(lambda: "child died" in farm.stderr, what="the death being told")
+        eventually(lambda: "child died" in farm.stderr, what="the death being logged")
         assert farm.stop() == 0
     assert CANARY not in "".join(titles)
-    assert CANARY not in told
+    assert CANARY not in published
     assert CANARY not in farm.stdout + farm.stderr

@@ -1,6 +1,6 @@
 """Farms of children that do next to nothing, to see the master alone at work.
 
-The board is made by the test and shared with the farm, so that a test sees what the master sees, and commands
+The scoreboard is made by the test and shared with the farm, so that a test sees what the master sees, and commands
 children through the counters of their slots.
 """
 
@@ -16,47 +16,46 @@ import psutil
 
 from hookfarm import logs
 from hookfarm.errors import HookfarmError
-from hookfarm.farm.changes import Replan
 from hookfarm.farm.child import Child
 from hookfarm.farm.master import Master
-from hookfarm.farm.plan import Group, board_for
+from hookfarm.farm.plan import Group, Timing, scoreboard_for
+from hookfarm.farm.rolling_restart import LoadPlan
 from hookfarm.farm.scoreboard import Slot, State
-from hookfarm.farm.timing import Timing
 from tests.support.farm_processes import kill_session, processes_of_session
 from tests.support.waiting import eventually
 
-QUICK = Timing(boot_seconds=5.0, hang_seconds=0.3, abort_seconds=0.2, shortened_seconds=0.5)
+QUICK = Timing(boot_seconds=5.0, hang_seconds=0.3, abort_seconds=0.2, second_sigterm_seconds=0.5)
 
-PROMISE_SECONDS = 0.5
+HEARTBEAT_WITHIN_SECONDS = 0.5
 SETTLED_TURNS = 25
-"""Of a child's loop: half a second and more, longer than anybody's patience here."""
+"""Of a child's loop: half a second and more, longer than all time-outs here."""
 
 LIVES = 0
 """Counter: how many processes have begun to work in this slot."""
 ORDER = 1
-"""Counter that the test sets, to tell the child something."""
+"""Counter that the test sets, to command the child."""
 TURNS = 2
 """Counter: how often children of this slot have come by."""
 
 
 def work(child: Child) -> None:
-    """Comes up and waits until it is told to stop."""
+    """Comes up and waits for SIGTERM."""
     child.slot.add(LIVES)
-    child.slot.promise(PROMISE_SECONDS)
+    child.slot.heartbeat(HEARTBEAT_WITHIN_SECONDS)
     child.mark_up()
     idle(child)
 
 
 def idle(child: Child) -> None:
     while not child.wait(0.02):
-        child.slot.promise(PROMISE_SECONDS)
+        child.slot.heartbeat(HEARTBEAT_WITHIN_SECONDS)
         child.slot.add(TURNS)
 
 
 def await_order(child: Child) -> bool:
-    """Until the test says so (ORDER), or the child is told to stop (False)."""
+    """Waits for ORDER, or for SIGTERM (False)."""
     while not child.slot.counter(ORDER):
-        child.slot.promise(PROMISE_SECONDS)
+        child.slot.heartbeat(HEARTBEAT_WITHIN_SECONDS)
         if child.wait(0.002):
             return False
     return True
@@ -78,14 +77,14 @@ class ToyFarm:
         grace_seconds: float,
         timing: Timing,
         before: Callable[[], None],
-        replan: Replan,
+        load_plan: LoadPlan,
     ) -> None:
-        self.board = board_for(groups)
+        self.scoreboard = scoreboard_for(groups)
         self._groups = groups
         self._grace_seconds = grace_seconds
         self._timing = timing
         self._before = before
-        self._replan = replan
+        self._load_plan = load_plan
         self._log = directory / "farm.log"
         self._status: int | None = None
         self.pid = 0
@@ -117,7 +116,7 @@ class ToyFarm:
         logs.configure("info")
 
     def _run(self) -> int:
-        master = Master(self._groups, self.board, self._grace_seconds, self._timing, self._replan)
+        master = Master(self._groups, self.scoreboard, self._grace_seconds, self._timing, self._load_plan)
         try:
             master.run(on_ready=lambda: logs.get("farm").info("ready"))
         except HookfarmError as error:
@@ -135,7 +134,7 @@ class ToyFarm:
 
     @property
     def failure(self) -> str:
-        """What a failed start said."""
+        """The error of a failed start."""
         _, _, said = self.output.partition("error farm failed: ")
         return said.partition("\n")[0]
 
@@ -144,18 +143,18 @@ class ToyFarm:
         assert self.ready, self.output
 
     def slot(self, service: str, index: int = 0) -> Slot:
-        return self.board.slots(service)[index]
+        return self.scoreboard.slots(service)[index]
 
     @property
     def sizes(self) -> dict[str, int]:
         """How many processes each service is to have."""
-        return {service: self.board.wanted(service) for service in self.board.services}
+        return {service: self.scoreboard.target(service) for service in self.scoreboard.services}
 
     def pids(self, service: str) -> list[int]:
-        return [slot.pid for slot in self.board.slots(service)]
+        return [slot.pid for slot in self.scoreboard.slots(service)]
 
-    def wait_said(self, words: str, times: int = 1) -> None:
-        eventually(lambda: self.output.count(words) >= times, within=20, what=f"the farm saying {words!r}")
+    def wait_logged(self, words: str, times: int = 1) -> None:
+        eventually(lambda: self.output.count(words) >= times, within=20, what=f"{words!r} in the farm's log")
 
     def order(self, service: str, index: int = 0, what: int = 1) -> None:
         self.slot(service, index).set_counter(ORDER, what)
@@ -216,7 +215,7 @@ StartToys = Callable[..., ToyFarm]
 def started_toys(directory: Path) -> Iterator[StartToys]:
     """A function that starts toy farms, `start(Group(…), …, grace_seconds=…)`; all gone at the end.
 
-    `before` is called in the process of the farm before its master runs, `replan` there at each SIGHUP.
+    `before` is called in the process of the farm before its master runs, `load_plan` there at each SIGHUP.
     """
     farms: list[ToyFarm] = []
 
@@ -225,11 +224,11 @@ def started_toys(directory: Path) -> Iterator[StartToys]:
         grace_seconds: float = 5.0,
         timing: Timing = QUICK,
         before: Callable[[], None] = lambda: None,
-        replan: Replan = lambda: None,
+        load_plan: LoadPlan = lambda: None,
     ) -> ToyFarm:
         place = directory / f"toys-{len(farms)}"
         place.mkdir()
-        farm = ToyFarm(groups, place, grace_seconds, timing, before, replan)
+        farm = ToyFarm(groups, place, grace_seconds, timing, before, load_plan)
         farms.append(farm)
         farm.start()
         return farm

@@ -15,7 +15,7 @@ from hookfarm.api import process as api
 from hookfarm.api.context import Settings
 from hookfarm.config import Address
 from hookfarm.farm.child import Child
-from hookfarm.farm.scoreboard import Board, State
+from hookfarm.farm.scoreboard import Scoreboard, State
 from hookfarm.farm.spawn import fork, run_child
 from hookfarm.store import keys
 from tests.support.delivery import LOOPBACK
@@ -26,7 +26,7 @@ STARTED = (keys.MESSAGE_PROCESSOR, keys.WEBHOOK_DELIVERY)
 
 
 @dataclass(frozen=True)
-class Said:
+class ApiReply:
     """An answer. `json` is its body, None where it is empty."""
 
     status: int
@@ -39,17 +39,17 @@ class Said:
 
 
 class Api:
-    """A running API; it may be asked from the moment it is `up`."""
+    """A running API; it answers once it is `up`."""
 
     def __init__(self, settings: Settings, address: Address) -> None:
-        self._board = Board({api.SERVICE: 1})
-        self.slot = self._board.slots(api.SERVICE)[0]
-        self.slot.occupy(20)
+        self._scoreboard = Scoreboard({api.SERVICE: 1})
+        self.slot = self._scoreboard.slots(api.SERVICE)[0]
+        self.slot.on_fork(20)
         self._pid = fork(lambda: self._live(settings, address))
-        self.slot.occupied_by(self._pid)
+        self.slot.on_forked(self._pid)
 
     def _live(self, settings: Settings, address: Address) -> int:
-        child = Child(api.SERVICE, 0, self._board)
+        child = Child(api.SERVICE, 0, self._scoreboard)
         return run_child(child, api.prepare, -1, lambda c: api.run(c, address, settings))
 
     @property
@@ -66,7 +66,7 @@ class Api:
     def ask(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None,
         token: str | None = TOKEN,
-    ) -> Said:  # fmt: skip
+    ) -> ApiReply:  # fmt: skip
         """One request with the token, on a connection of its own. A body that is no bytes goes as JSON."""
         sent = {"Authorization": f"Bearer {token}"} if token else {}
         if body is not None and not isinstance(body, bytes):
@@ -76,7 +76,7 @@ class Api:
             connection.request(method, path, body, {**sent, **(headers or {})})
             response = connection.getresponse()
             named = {name.lower(): value for name, value in response.getheaders()}
-            return Said(response.status, named, response.read())
+            return ApiReply(response.status, named, response.read())
 
     def wait(self) -> int:
         """Until it has ended; its exit code."""
@@ -109,19 +109,19 @@ def running_api(redis_url: str, **settings: Any) -> Iterator[Api]:
         one.close()
 
 
-def refused(said: Said, status: int, field: str | None = None) -> str:
+def refused(reply: ApiReply, status: int, field: str | None = None) -> str:
     """Its detail, once it is a problem document of this status that names this field."""
-    assert (said.status, said.headers["content-type"]) == (status, "application/problem+json"), said.body
-    assert (said.json["status"], said.json.get("field")) == (status, field)
-    return str(said.json.get("detail"))
+    assert (reply.status, reply.headers["content-type"]) == (status, "application/problem+json"), reply.body
+    assert (reply.json["status"], reply.json.get("field")) == (status, field)
+    return str(reply.json.get("detail"))
 
 
 def pages(api: Api, path: str, cursor: str | None = None) -> list[list[dict[str, Any]]]:
     """The pages of a list, which has a query, by their cursors."""
     found: list[list[dict[str, Any]]] = []
     while not found or cursor is not None:
-        said = api.ask("GET", path if cursor is None else f"{path}&cursor={cursor}")
-        assert said.status == 200, said.body
-        found.append(said.json["data"])
-        cursor = said.json["next_cursor"]
+        reply = api.ask("GET", path if cursor is None else f"{path}&cursor={cursor}")
+        assert reply.status == 200, reply.body
+        found.append(reply.json["data"])
+        cursor = reply.json["next_cursor"]
     return found

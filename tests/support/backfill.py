@@ -8,10 +8,9 @@ import orjson
 
 from hookfarm import delivery_queue
 from hookfarm.backfill import state
-from hookfarm.backfill.plan import Plan, Request, narrowed
-from hookfarm.backfill.progress import Progress
-from hookfarm.backfill.run import MOST_WAITING, Run
-from hookfarm.backfill.source import Source
+from hookfarm.backfill.plan import BackfillPlan, BackfillRequest, narrowed
+from hookfarm.backfill.run import MAX_QUEUED, Run
+from hookfarm.backfill.state import Progress
 from hookfarm.config import ChainConfig
 from hookfarm.delivery_queue import StoredLog
 from hookfarm.delivery_queue.job import ClaimedJob, Job, decode_stored
@@ -46,15 +45,15 @@ def run_backfill(
     to_block: int,
     watch: Watch | None = None,
     from_block: int = 1,
-    most_waiting: int = MOST_WAITING,
+    max_queued: int = MAX_QUEUED,
     **settings: Any,
 ) -> Progress:
     """Runs or resumes it until it ends, or `watch` cancels it; where it stands then."""
-    request = Request(endpoint.id, CHAIN, from_block, to_block, None)
-    plan = Plan(request, narrowed(endpoint, request), ChainConfig(CHAIN, urls, **settings), to_block)
+    request = BackfillRequest(endpoint.id, CHAIN, from_block, to_block, None)
+    plan = BackfillPlan(request, narrowed(endpoint, request), ChainConfig(CHAIN, urls, **settings), to_block)
     facts: dict[str, str | int] = {"endpoint": endpoint.id, "chain_id": CHAIN, "subscription": ""}
     span: dict[str, str | int] = {"from_block": from_block, "to_block": to_block}
-    stands = state.read(client, request.name) or state.begin(client, request.name, {**facts, **span})
+    position = state.read(client, request.name) or state.start(client, request.name, {**facts, **span})
     index = Index()
     assert not index.put(plan.endpoint)
 
@@ -66,7 +65,7 @@ def run_backfill(
                 if watch is not None:
                     watch(work[0], progress)
 
-            run = Run(connected, plan, index, Source(plan.chain, None, QUICK), stands, show, most_waiting)
+            run = Run(connected, plan, position, show, QUICK, max_queued)
             work.append(asyncio.create_task(run.run()))
             await asyncio.wait(work)
             if not work[0].cancelled():

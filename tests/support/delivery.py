@@ -20,7 +20,7 @@ from hookfarm.delivery_queue import BLOCK_SECONDS, Attempt, EntryResult, Settlem
 from hookfarm.delivery_queue.job import ClaimedJob, Job
 from hookfarm.event_stream import StreamReader
 from hookfarm.farm.child import Child
-from hookfarm.farm.scoreboard import Board, Slot, State
+from hookfarm.farm.scoreboard import Scoreboard, Slot, State
 from hookfarm.http_client.connections import ConnectionPool, tls_context
 from hookfarm.http_client.transport import Transport
 from hookfarm.records import Endpoint, new_endpoint_id
@@ -83,9 +83,11 @@ class OneWorker:
         block_seconds: float,
         spans: "Spans | None",
     ) -> None:
-        self.child = StoppableChild(keys.WEBHOOK_DELIVERY, 0, Board({keys.WEBHOOK_DELIVERY: 1}), grace_seconds)
-        self.child.slot.occupy(boot_seconds=10)
-        self.child.slot.occupied_by(os.getpid())
+        self.child = StoppableChild(
+            keys.WEBHOOK_DELIVERY, 0, Scoreboard({keys.WEBHOOK_DELIVERY: 1}), grace_seconds
+        )
+        self.child.slot.on_fork(boot_seconds=10)
+        self.child.slot.on_forked(os.getpid())
         self.connection = WatchedConnection(redis_url, block_seconds)
         self.client = command_client(redis_url)
         self._registry_client = command_client(redis_url)
@@ -93,7 +95,7 @@ class OneWorker:
         resources = WorkerResources(
             self.connection,
             EndpointCache(self.connection, allowed),
-            Transport(pool, is_cancelled=lambda: self.child.out_of_grace),
+            Transport(pool, is_cancelled=lambda: self.child.grace_expired),
             lambda: Registry(self._registry_client),
             spans,
         )
@@ -227,7 +229,7 @@ def kept(client: redis.Redis, job_id: str) -> dict[str, Any]:
 
 
 def parked(client: Any, endpoint: Endpoint | str) -> list[str]:
-    """The ids of the endpoint's parked jobs, the next to be open_spans first."""
+    """The ids of the endpoint's parked jobs, the next to be opened first."""
     name = endpoint if isinstance(endpoint, str) else endpoint.id
     return [job_id.decode() for job_id in client.zrange(keys.PARKED + name, 0, -1)]
 

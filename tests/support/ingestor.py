@@ -1,4 +1,4 @@
-"""The ingestor's whole life inside a test, on its own thread and event loop, with a board of its own."""
+"""The ingestor's whole life inside a test, on its own thread and event loop, with a scoreboard of its own."""
 
 import asyncio
 import contextlib
@@ -11,10 +11,10 @@ from typing import Any
 from hookfarm.chain.timing import Limits
 from hookfarm.config import ChainConfig
 from hookfarm.devchain.library import RunningDevchain
-from hookfarm.event_ingestor.life import live
+from hookfarm.event_ingestor.process import live
 from hookfarm.event_stream import Checkpoint
 from hookfarm.farm.child import Child
-from hookfarm.farm.scoreboard import Board, Slot, State
+from hookfarm.farm.scoreboard import Scoreboard, Slot, State
 from hookfarm.store import keys
 from hookfarm.store.keys import EVENT_INGESTOR
 from tests.support.redis_server import RedisServer
@@ -45,7 +45,7 @@ class StoppableChild(Child):
 
 class RunningIngestor:
     def __init__(self, chain: ChainConfig, redis_url: str, from_block: int | None, limits: Limits) -> None:
-        self._child = StoppableChild(EVENT_INGESTOR, 0, Board({EVENT_INGESTOR: 1}))
+        self._child = StoppableChild(EVENT_INGESTOR, 0, Scoreboard({EVENT_INGESTOR: 1}))
         self._child.slot.state = State.BOOTING
         self._life = (self._child, chain, redis_url, from_block, limits)
         self._thread = threading.Thread(target=self._run, name=EVENT_INGESTOR)

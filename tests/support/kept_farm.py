@@ -1,4 +1,4 @@
-"""The keeper as a process of its own, over a board on which the test plays the workers."""
+"""The keeper as a process of its own, over a scoreboard on which the test plays the workers."""
 
 import os
 import signal
@@ -10,10 +10,10 @@ import redis
 
 from hookfarm import logs
 from hookfarm.farm.child import Child
-from hookfarm.farm.scoreboard import Board, Slot, State
+from hookfarm.farm.scoreboard import Scoreboard, Slot, State
 from hookfarm.farm.spawn import fork, run_child
 from hookfarm.keeper import process as keeper
-from hookfarm.keeper.process import Orders, Watched
+from hookfarm.keeper.process import KeeperConfig, WatchedService
 from hookfarm.status import readiness
 from hookfarm.store import keys
 from tests.support.waiting import eventually
@@ -24,12 +24,12 @@ LONG = 3600.0
 
 
 class KeptFarm:
-    """A board with workers that are whatever the test says, and a keeper that watches them."""
+    """A scoreboard with workers as the test wants them, and a keeper that watches them."""
 
     def __init__(self, url: str, log: Path) -> None:
-        self.board = Board({keeper.SERVICE: 1, SERVICE: WORKERS})
+        self.scoreboard = Scoreboard({keeper.SERVICE: 1, SERVICE: WORKERS})
         self.url = url
-        self.orders = Orders(url, (Watched(SERVICE, self._report),), ())
+        self.config = KeeperConfig(url, (WatchedService(SERVICE, self._report),), ())
         self.refresh_seconds = readiness.REFRESH_SECONDS
         self._log = log
         self.master_pid: int | None = None
@@ -41,11 +41,11 @@ class KeptFarm:
 
     @property
     def workers(self) -> Sequence[Slot]:
-        return self.board.slots(SERVICE)
+        return self.scoreboard.slots(SERVICE)
 
     @property
     def slot(self) -> Slot:
-        return self.board.slots(keeper.SERVICE)[0]
+        return self.scoreboard.slots(keeper.SERVICE)[0]
 
     @property
     def log(self) -> str:
@@ -53,25 +53,25 @@ class KeptFarm:
 
     def come_up(self, *slots: Slot) -> None:
         for slot in slots or self.workers:
-            slot.occupy(LONG)
-            slot.occupied_by(os.getpid())
+            slot.on_fork(LONG)
+            slot.on_forked(os.getpid())
             slot.state = State.UP
 
-    def tell(self, *slots: Slot) -> None:
-        """As the master does when it tells workers to leave."""
+    def request_stop(self, *slots: Slot) -> None:
+        """Do what the master does when it stops workers."""
         for slot in slots or self.workers:
-            slot.tell()
+            slot.request_stop()
 
     def start(self) -> None:
-        self.slot.occupy(10)
+        self.slot.on_fork(10)
         self._pid = fork(self._live)
-        self.slot.occupied_by(self._pid)
+        self.slot.on_forked(self._pid)
 
     def _live(self) -> int:
         with self._log.open("a") as log:
             logs.configure(stream=log)
-            child = Child(keeper.SERVICE, 0, self.board, master_pid=self.master_pid)
-            return run_child(child, None, -1, lambda c: keeper.run(c, self.orders, self.refresh_seconds))
+            child = Child(keeper.SERVICE, 0, self.scoreboard, master_pid=self.master_pid)
+            return run_child(child, None, -1, lambda c: keeper.run(c, self.config, self.refresh_seconds))
 
     def start_and_wait(self) -> None:
         self.start()
@@ -94,26 +94,26 @@ class KeptFarm:
         if self._pid:
             self.signal(signal.SIGKILL)
             self.wait()
-            self.slot.vacate()
+            self.slot.on_exit()
 
 
-def ready(client: "redis.Redis") -> bool:
+def ready(client: redis.Redis) -> bool:
     return readiness.is_ready(client, SERVICE)
 
 
-def said(client: "redis.Redis", name: str) -> Any:
+def said(client: redis.Redis, name: str) -> Any:
     return (readiness.read_status(client, SERVICE) or {}).get(name)
 
 
-def wait_ready(client: "redis.Redis", farm: KeptFarm) -> None:
-    eventually(lambda: ready(client) and farm.board.announced(SERVICE), what="readiness")
+def wait_ready(client: redis.Redis, farm: KeptFarm) -> None:
+    eventually(lambda: ready(client) and farm.scoreboard.is_ready(SERVICE), what="readiness")
 
 
-def wait_withdrawn(client: "redis.Redis", farm: KeptFarm) -> None:
-    eventually(lambda: not ready(client) and not farm.board.announced(SERVICE), what="the withdrawal")
+def wait_withdrawn(client: redis.Redis, farm: KeptFarm) -> None:
+    eventually(lambda: not ready(client) and not farm.scoreboard.is_ready(SERVICE), what="the withdrawal")
 
 
-def events_of_the_key(client: "redis.Redis") -> "redis.client.PubSub":
+def events_of_the_key(client: redis.Redis) -> "redis.client.PubSub":
     """What happens to the ready key from now on."""
     client.config_set("notify-keyspace-events", "KA")
     listener: redis.client.PubSub = client.pubsub(ignore_subscribe_messages=True)

@@ -7,7 +7,7 @@ import orjson
 import redis
 
 from hookfarm.deliveries import state_index
-from hookfarm.deliveries.state_index import Choice
+from hookfarm.deliveries.filters import DeadLetterFilter
 from hookfarm.delivery_queue.job import ClaimedJob, decode
 from hookfarm.store import keys
 from hookfarm.store.scripts import CIRCUIT_FAILURES
@@ -114,4 +114,4 @@ def place(client: "redis.Redis", where: str, times: Mapping[str, int]) -> None:
     client.zadd(where, dict(times))
     client.delete(keys.RETRY_INDEX if where == keys.RETRY else keys.DEAD_INDEX)
     state_index.retry(client, "", None, 1)
-    state_index.dead(client, Choice(endpoint=""), None, 1)
+    state_index.dead(client, DeadLetterFilter(endpoint=""), None, 1)

@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 from hookfarm.cli.start import start
-from hookfarm.http_client.outcome import TRANSPORT_ERRORS
+from hookfarm.deliveries.filters import TRANSPORT_ERRORS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 

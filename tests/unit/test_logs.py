@@ -40,7 +40,7 @@ def test_a_json_line_says_the_same() -> None:
     logs.get("webhook_delivery").warning("slow", ms=5, of={"a": [1, None, True, 1.5]})
     line = json.loads(stream.getvalue())
     assert line.pop("time").endswith("Z")
-    expected = {"level": "warning", "service": "webhook_delivery", "action": "slow"}
+    expected = {"level": "warning", "logger": "webhook_delivery", "action": "slow"}
     assert line == {**expected, "ms": 5, "of": {"a": [1, None, True, 1.5]}}
 
 

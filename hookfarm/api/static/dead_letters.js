@@ -141,11 +141,11 @@ function row(first, changed) {
     update(one) {
       letter = one;
       const latest = one.attempts?.at(-1);
-      time.set(one.at_ms);
+      time.set(one.at);
       text(id.button, one.id);
       endpoint.set(one.endpoint || "(no job)");
       number.set(count(one.attempts?.length));
-      last.set(latest ? resultWords(latest.status ?? latest.error) : "–");
+      last.set(latest ? resultWords(latest) : "–");
       reason.set(one.reason ?? "–");
       redrive.hidden = !one.endpoint;
     },

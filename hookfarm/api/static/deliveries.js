@@ -2,7 +2,7 @@
 
 import { attribute, h, text } from "/static/dom.js";
 import { latency } from "/static/format.js";
-import { buttonCell, cell, placePill, resultWords, timeCell } from "/static/table_cells.js";
+import { buttonCell, cell, statePill, resultWords, timeCell } from "/static/table_cells.js";
 import { showDelivery } from "/static/delivery_detail.js";
 import { choice, debounced, endpointInput, filterBar } from "/static/filters.js";
 import { List } from "/static/list.js";
@@ -13,8 +13,8 @@ const HEADS = [
   ["Endpoint", ""],
   ["Attempt", "number"],
   ["Result", ""],
-  ["Took", "number"],
-  ["Now", ""],
+  ["Duration", "number"],
+  ["State", ""],
 ];
 const STATUSES = [
   ["", "All attempts"],
@@ -37,7 +37,7 @@ export function deliveries(_shared, given) {
     title: "Deliveries",
     path: "/v1/deliveries",
     heads: HEADS,
-    key: (one) => `${one.id} ${one.attempt} ${one.at_ms}`,
+    key: (one) => `${one.id} ${one.attempt} ${one.at}`,
     row: (one) => row(one, () => list.load()),
     empty: nothing,
     filters: given,
@@ -83,7 +83,7 @@ function row(first, changed) {
   const time = timeCell();
   const id = buttonCell("wide mono", () => showDelivery(attempt.id, changed));
   const endpoint = h("a", { class: "mono" });
-  const [number, result, duration, now] = [cell("number"), cell(""), cell("number"), cell("")];
+  const [number, result, duration, state] = [cell("number"), cell(""), cell("number"), cell("")];
   const cells = [
     time.element,
     id.element,
@@ -91,20 +91,21 @@ function row(first, changed) {
     number.element,
     result.element,
     duration.element,
-    now.element,
+    state.element,
   ];
   return {
     element: h("tr", {}, ...cells),
     update(one) {
       attempt = one;
-      time.set(one.at_ms);
+      time.set(one.at);
       text(id.button, one.id);
       text(endpoint, one.endpoint);
       attribute(endpoint, "href", `#/deliveries?endpoint=${encodeURIComponent(one.endpoint)}`);
       number.set(`#${one.attempt}`);
-      result.set(resultWords(one.result), one.result === null ? null : `pill ${one.delivered ? "good" : "bad"}`);
+      const attempted = one.status !== null || one.error !== null;
+      result.set(resultWords(one), attempted ? `pill ${one.delivered ? "good" : "bad"}` : null);
       duration.set(latency(one.duration_ms));
-      now.set(...placePill(one.now));
+      state.set(...statePill(one.state));
     },
   };
 }

@@ -4,7 +4,7 @@ import { call } from "/static/api.js";
 import { busy, drawer, toast } from "/static/dialog.js";
 import { h } from "/static/dom.js";
 import { iso, clockTime, latency } from "/static/format.js";
-import { placePill, resultWords } from "/static/table_cells.js";
+import { statePill, resultWords } from "/static/table_cells.js";
 
 /** Opens it; `changed` is called when it has been sent again. */
 export async function showDelivery(id, changed) {
@@ -28,11 +28,11 @@ export async function showDelivery(id, changed) {
 }
 
 function content(delivery, again) {
-  const [place, look] = placePill(delivery.status);
-  const sendable = delivery.endpoint && ["delivered", "dead", "retry"].includes(delivery.status);
-  const due = delivery.status === "retry" && delivery.at_ms ? `, next attempt at ${clockTime(delivery.at_ms)}` : "";
+  const [state, look] = statePill(delivery.state);
+  const sendable = delivery.endpoint && ["delivered", "dead", "retry"].includes(delivery.state);
+  const due = delivery.state === "retry" && delivery.at ? `, next attempt at ${clockTime(delivery.at)}` : "";
   return [
-    h("p", {}, h("span", { class: look }, place), due, delivery.reason ? ` ${delivery.reason}` : ""),
+    h("p", {}, h("span", { class: look }, state), due, delivery.reason ? ` ${delivery.reason}` : ""),
     h(
       "p",
       {},
@@ -57,7 +57,6 @@ function content(delivery, again) {
 }
 
 function attempt(one) {
-  const ms = one.at * 1000;
   const good = one.status >= 200 && one.status < 300;
   return h(
     "li",
@@ -65,9 +64,9 @@ function attempt(one) {
     h(
       "p",
       {},
-      h("time", { datetime: iso(ms), title: iso(ms) }, clockTime(ms)),
+      h("time", { datetime: iso(one.at), title: iso(one.at) }, clockTime(one.at)),
       " ",
-      h("span", { class: `pill ${good ? "good" : "bad"}` }, resultWords(one.status ?? one.error)),
+      h("span", { class: `pill ${good ? "good" : "bad"}` }, resultWords(one)),
       ` ${latency(one.duration_ms)}`,
     ),
     one.detail ? h("pre", {}, one.detail) : null,

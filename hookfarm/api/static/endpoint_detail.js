@@ -135,14 +135,13 @@ export async function sendTest(id, place) {
 }
 
 function reply(one) {
-  const result = one.status ?? one.error;
   return h(
     "div",
     { class: "reply" },
     h(
       "p",
       {},
-      h("span", { class: `pill ${one.delivered ? "good" : "bad"}` }, resultWords(result)),
+      h("span", { class: `pill ${one.delivered ? "good" : "bad"}` }, resultWords(one)),
       ` ${latency(one.duration_ms)} `,
       h("code", {}, one.subscription ?? ""),
     ),

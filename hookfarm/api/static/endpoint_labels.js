@@ -3,7 +3,7 @@
 /** The state with its CSS class. */
 export function stateOf(endpoint) {
   if (!endpoint.enabled) return ["disabled", "pill"];
-  if (endpoint.window.circuit === "open") return ["circuit open", "pill bad"];
+  if (endpoint.window.circuit !== "closed") return [`circuit ${endpoint.window.circuit.replace("_", " ")}`, "pill bad"];
   return endpoint.window.failures ? ["failing", "pill warn"] : ["enabled", "pill good"];
 }
 

@@ -6,12 +6,12 @@ import { h, text } from "/static/dom.js";
 
 const REFRESH_MS = 2000;
 const PAGE = 50;
-const MOST_LOOKED_THROUGH = 100;
+const MAX_EMPTY_PAGES = 100;
 
 export class List {
   /**
    * `path` of the list, `heads` of `[words, class]`, `key` of a row, `row` makes `{element, update(row)}`, `empty`
-   * is what to say where there is nothing, given the filters.
+   * makes the text of an empty list, given the filters.
    */
   constructor({ title, path, heads, key, row, empty, filters = {} }) {
     Object.assign(this, { path, key, row, empty, filters });
@@ -87,7 +87,7 @@ export class List {
   async page(cursor) {
     for (this.looked = 1; ; this.looked += 1) {
       const page = await call("GET", query(this.path, { ...this.filters, limit: PAGE, cursor }));
-      if (page.data.length || !page.next_cursor || this.looked === MOST_LOOKED_THROUGH) return page;
+      if (page.data.length || !page.next_cursor || this.looked === MAX_EMPTY_PAGES) return page;
       cursor = page.next_cursor;
       text(this.place, "Looking further …");
     }

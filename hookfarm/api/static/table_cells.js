@@ -19,10 +19,10 @@ export function timeCell() {
   const time = h("time", {});
   return {
     element: h("td", { class: "nowrap" }, time),
-    set(ms) {
-      text(time, clockTime(ms));
-      attribute(time, "datetime", iso(ms));
-      attribute(time, "title", iso(ms));
+    set(at) {
+      text(time, clockTime(at));
+      attribute(time, "datetime", iso(at));
+      attribute(time, "title", iso(at));
     },
   };
 }
@@ -35,10 +35,10 @@ export function buttonCell(kind, press) {
 
 const LOOKS = { delivered: "good", open: "accent", parked: "warn", retry: "warn", dead: "bad" };
 
-/** Where a delivery is, as a pill; null = neither queue nor log know it any more. */
-export const placePill = (place) => (place ? [place, `pill ${LOOKS[place] ?? ""}`] : ["forgotten", "pill"]);
+/** The state of a delivery as a pill; null = forgotten by queue and log. */
+export const statePill = (state) => (state ? [state, `pill ${LOOKS[state] ?? ""}`] : ["forgotten", "pill"]);
 
-const ERRORS = {
+const TRANSPORT_ERRORS = {
   timeout: "time-out",
   connection: "no connection",
   tls: "TLS",
@@ -47,6 +47,6 @@ const ERRORS = {
   bad_response: "bad response",
 };
 
-/** What an attempt came to. */
-export const resultWords = (result) =>
-  /^\d+$/.test(String(result)) ? `HTTP ${result}` : (ERRORS[result] ?? String(result ?? "–"));
+/** The HTTP status or the error of an attempt. */
+export const resultWords = ({ status, error }) =>
+  status ? `HTTP ${status}` : error ? (TRANSPORT_ERRORS[error] ?? error) : "–";

@@ -11,7 +11,6 @@ import os
 import secrets
 import shutil
 import socket
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,13 +25,13 @@ from hookfarm.cli.start import STARTABLE
 from hookfarm.config import Address
 from hookfarm.devchain.options import DevchainOptions
 from hookfarm.errors import HookfarmError, OperatorError
-from hookfarm.farm.companion import Companion
 from hookfarm.farm.master import Master
 from hookfarm.farm.plan import Group, Stage
-from hookfarm.farm.scoreboard import Board, Slot, State
+from hookfarm.farm.scoreboard import Scoreboard, Slot, State
+from hookfarm.farm.spawn import ForkedProcess
 from hookfarm.launcher.plan import plan
 from hookfarm.receiver import process as receiver_process
-from hookfarm.receiver.told import Told
+from hookfarm.receiver.report import WebhookReport
 from hookfarm.security.vault import KEY_BYTES
 from hookfarm.store.embedded_server import MAX_SOCKET_PATH_BYTES, StateDirectory
 
@@ -41,7 +40,6 @@ GRACE_SECONDS = 5.0
 STOP_SECONDS = 15.0
 """Longer than the master's slowest stop: its grace, then the time for coordinators and servers."""
 MAX_LAST_LINES = 12
-_REASON = "hookfarm: "
 HOST = "127.0.0.1"
 PIPE_BYTES = 1024 * 1024
 """Room for some 5,000 webhooks between two reads; more of them wait in the receiver."""
@@ -101,10 +99,10 @@ class DemoFarm:
         self._workspace = Workspace()
         try:
             self._groups = _groups(self._workspace, workers, devchain, secret)
-            self._board = Board({group.service: group.count for group in self._groups})
+            self._scoreboard = Scoreboard({group.service: group.count for group in self._groups})
             gc.collect()
             gc.freeze()
-            self._companion = Companion(partial(self._child_main, os.getpid(), close_inherited))
+            self._process = ForkedProcess(partial(self._child_main, os.getpid(), close_inherited))
         except BaseException:
             self._workspace.remove()
             raise
@@ -137,16 +135,16 @@ class DemoFarm:
     @property
     def ended(self) -> bool:
         """Whether the master has exited; before `end`, that is a failure."""
-        return self._companion.ended
+        return self._process.has_exited
 
     @property
     def ready(self) -> bool:
         """Whether all services are ready."""
         return all(map(self._is_ready, self._groups))
 
-    def arrivals(self) -> list[Told]:
+    def arrivals(self) -> list[WebhookReport]:
         """Return the verified webhooks since the last call."""
-        return [Told.parse(line) for line in self._workspace.lines()]
+        return [WebhookReport.parse(line) for line in self._workspace.lines()]
 
     def last_lines(self) -> list[str]:
         """Return the end of the farm's log."""
@@ -156,29 +154,27 @@ class DemoFarm:
             return []
 
     def failure(self) -> OperatorError:
-        """Return why the master exited: its error message, else its last lines."""
-        lines = self.last_lines()
-        reasons = [line.removeprefix(_REASON) for line in lines if line.startswith(_REASON)]
-        if reasons:
-            return OperatorError(reasons[-1])
-        return OperatorError("\n  ".join([f"the farm ended ({self._companion.cause_of_death})", *lines]))
+        """Return why the master exited: its error message, else the end of its log."""
+        if self._scoreboard.failure:
+            return OperatorError(self._scoreboard.failure)
+        return OperatorError("\n  ".join([f"the farm ended ({self._process.exit_cause})", *self.last_lines()]))
 
     def end(self, hurry: Callable[[], bool]) -> None:
         """Stop everything and remove the workspace; quicker once `hurry` returns true."""
-        self._companion.stop(STOP_SECONDS, hurry)
+        self._process.stop(STOP_SECONDS, hurry)
         self._workspace.remove()
 
     def _child_main(self, demo_pid: int, close_inherited: Callable[[], None]) -> int:
         close_inherited()
-        return _run_master(self._workspace, self._groups, self._board, demo_pid)
+        return _run_master(self._workspace, self._groups, self._scoreboard, demo_pid)
 
     def _slot(self, service: str) -> Slot:
-        return self._board.slots(service)[0]
+        return self._scoreboard.slots(service)[0]
 
     def _is_ready(self, group: Group) -> bool:
-        if group.announced:
-            return self._board.announced(group.service)
-        return all(slot.state == State.UP for slot in self._board.slots(group.service))
+        if group.ready_when_announced:
+            return self._scoreboard.is_ready(group.service)
+        return all(slot.state == State.UP for slot in self._scoreboard.slots(group.service))
 
 
 def _groups(workspace: Workspace, workers: int, devchain: DevchainOptions, secret: str) -> list[Group]:
@@ -196,26 +192,28 @@ def _groups(workspace: Workspace, workers: int, devchain: DevchainOptions, secre
     )
     options = replace(devchain, host=HOST, port=workspace.devchain.port)
     chain = partial(devchain_command.run_child, options=options)
-    receive = partial(receiver_process.run, address=workspace.receiver, secrets=(secret,), tell=workspace.pipe)
+    receive = partial(
+        receiver_process.run, address=workspace.receiver, secrets=(secret,), report_pipe=workspace.pipe
+    )
     return [
         # Devchain and receiver run until the last worker has exited.
-        Group(DEVCHAIN, 1, chain, stage=Stage.BASE),
-        Group(receiver_process.SERVICE, 1, receive, stage=Stage.BASE),
+        Group(DEVCHAIN, 1, chain, stage=Stage.DEPENDENCIES),
+        Group(receiver_process.SERVICE, 1, receive, stage=Stage.DEPENDENCIES),
         *plan(settings, STARTABLE, workspace.directory.redis_url, workspace.directory),
     ]
 
 
-def _run_master(workspace: Workspace, groups: list[Group], board: Board, demo_pid: int) -> int:
-    """Run the master, in its own process. If it fails, its last line is the reason."""
+def _run_master(workspace: Workspace, groups: list[Group], scoreboard: Scoreboard, demo_pid: int) -> int:
+    """Run the master, in its own process. If it fails, the reason is in the scoreboard."""
     _redirect_output(workspace)
     workspace.close()
     logs.configure()
     try:
         release = workspace.directory.lock()
-        Master(groups, board, GRACE_SECONDS).run()
+        Master(groups, scoreboard, GRACE_SECONDS).run()
         release()
     except HookfarmError as error:
-        print(f"{_REASON}{error}", file=sys.stderr)
+        scoreboard.failure = str(error)
         return error.exit_code
     finally:
         # The demo was killed, so this process cleans up.

@@ -17,7 +17,7 @@ from hookfarm.api.context import Settings
 from hookfarm.config import Address
 from hookfarm.errors import CouldNotBoot
 from hookfarm.farm.child import EXIT_COULD_NOT_BOOT, Child
-from hookfarm.farm.scoreboard import Board, State
+from hookfarm.farm.scoreboard import Scoreboard, State
 from hookfarm.farm.spawn import fork, run_child
 from hookfarm.status import readiness
 from hookfarm.store import keys
@@ -32,14 +32,14 @@ class Api:
     """The API's process, forked as the master forks it."""
 
     def __init__(self, redis_url: str, address: Address) -> None:
-        self.board = Board({api.SERVICE: 1})
-        self.slot = self.board.slots(api.SERVICE)[0]
-        self.slot.occupy(10)
+        self.scoreboard = Scoreboard({api.SERVICE: 1})
+        self.slot = self.scoreboard.slots(api.SERVICE)[0]
+        self.slot.on_fork(10)
         self.pid = fork(lambda: self._live(redis_url, address))
-        self.slot.occupied_by(self.pid)
+        self.slot.on_forked(self.pid)
 
     def _live(self, redis_url: str, address: Address) -> int:
-        child = Child(api.SERVICE, 0, self.board)
+        child = Child(api.SERVICE, 0, self.scoreboard)
         settings = Settings(redis_url, "a-token-of-the-tests", STARTED)
         return run_child(child, api.prepare, -1, lambda c: api.run(c, address, settings))
 

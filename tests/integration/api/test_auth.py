@@ -26,9 +26,9 @@ def api(redis_server: RedisServer) -> Iterator[Api]:
 @pytest.mark.parametrize("token", [None, "wrong", TOKEN[:-1], f"{TOKEN}x", "ä"])
 def test_without_the_token_nothing_under_v1_is_answered(api: Api, token: str | None) -> None:
     for method, path in (("GET", "/v1/endpoints"), ("POST", "/v1/dead-letters/purge"), ("GET", "/v1/stats")):
-        said = api.ask(method, path, token=None, headers={"Authorization": f"Bearer {token}"} if token else {})
-        assert refused(said, 401) == "None"
-        assert said.headers["www-authenticate"] == "Bearer"
+        reply = api.ask(method, path, token=None, headers={"Authorization": f"Bearer {token}"} if token else {})
+        assert refused(reply, 401) == "None"
+        assert reply.headers["www-authenticate"] == "Bearer"
     assert api.ask("GET", "/livez", token=None).status == 200
 
 
@@ -49,8 +49,8 @@ def test_where_it_listens_on_every_address_it_may_be_called_by_any(redis_server:
 def test_no_page_of_another_site_is_let_in(api: Api) -> None:
     origin = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
     for method in ("GET", "OPTIONS"):
-        said = api.ask(method, "/v1/endpoints", headers=origin)
-        assert not [name for name in said.headers if name.startswith("access-control-")]
+        reply = api.ask(method, "/v1/endpoints", headers=origin)
+        assert not [name for name in reply.headers if name.startswith("access-control-")]
 
 
 @pytest.mark.parametrize(
@@ -101,17 +101,17 @@ def test_without_redis_everything_under_v1_says_so_and_goes_on_when_it_is_back(
 ) -> None:
     redis_server.kill()
     for path in ("/v1/endpoints", "/v1/deliveries", "/v1/dead-letters?reason=x", "/v1/chains", "/v1/stats"):
-        said = api.ask("GET", path)
-        refused(said, 503)
-        assert said.headers["retry-after"] == "2", path
+        reply = api.ask("GET", path)
+        refused(reply, 503)
+        assert reply.headers["retry-after"] == "2", path
     redis_server.start()
     assert api.ask("GET", "/v1/endpoints").status == 200
 
 
 def test_a_method_that_a_path_has_not_is_answered_with_those_that_it_has(api: Api) -> None:
-    said = api.ask("PUT", "/v1/endpoints/ep_1")
-    refused(said, 405)
-    assert said.headers["allow"] == "DELETE, GET, PATCH"
+    reply = api.ask("PUT", "/v1/endpoints/ep_1")
+    refused(reply, 405)
+    assert reply.headers["allow"] == "DELETE, GET, PATCH"
 
 
 def settings(state_dir: Path, **environment: str) -> Any:

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from hookfarm import delivery_queue
-from hookfarm.deliveries.log import Trimming
+from hookfarm.deliveries.trimming import LogTrimmer
 from hookfarm.records import Endpoint
 from hookfarm.store import keys
 from tests.support.api_process import Api, pages, refused, running_api
@@ -49,13 +49,14 @@ def test_attempts_of_all_endpoints_are_one_list_newest_first(
     found = [row for page in pages(api, "/v1/deliveries?limit=1") for row in page]
     assert ids(found) == ["msg_4", "msg_3", "msg_2", "msg_1"]
     assert found[1] == {
-        **{name: found[1][name] for name in ("cursor", "at_ms", "duration_ms")},
+        **{name: found[1][name] for name in ("cursor", "at", "duration_ms")},
         "id": "msg_3",
         "endpoint": other.id,
         "attempt": 1,
-        "result": "500",
+        "status": 500,
+        "error": None,
         "delivered": False,
-        "now": "retry",
+        "state": "retry",
     }
     assert ids(api.ask("GET", f"/v1/deliveries?cursor={found[1]['cursor']}").json["data"]) == ["msg_2", "msg_1"]
     for query, expected in {
@@ -78,9 +79,9 @@ def test_what_stands_somewhere_now_is_listed_with_its_last_attempt(
     parked = [
         row for page in pages(api, f"/v1/deliveries?status=parked&limit=1&endpoint={one.id}") for row in page
     ]
-    assert [(row["id"], row["result"], row["at_ms"], row["now"]) for row in parked] == [
-        ("msg_2", None, None, "parked"),
-        ("msg_3", None, None, "parked"),
+    assert [(row["id"], row["status"], row["error"], row["at"], row["state"]) for row in parked] == [
+        ("msg_2", None, None, None, "parked"),
+        ("msg_3", None, None, None, "parked"),
     ]
     refused(api.ask("GET", "/v1/deliveries?status=parked"), 422, "endpoint")
     refused(api.ask("GET", "/v1/deliveries?status=open&since=1h"), 422, "since")
@@ -91,8 +92,8 @@ def test_a_delivery_is_shown_whole_and_sent_again(
 ) -> None:
     attempt(worker, redis_url, add_endpoint(client, receiver.url), "msg_1")
     shown = api.ask("GET", "/v1/deliveries/msg_1").json
-    assert (shown["status"], shown["payload"], shown["attempts"][0]["status"]) == ("delivered", {"n": 1}, 200)
-    assert api.ask("POST", "/v1/deliveries/msg_1/redeliver").json["status"] == "open"
+    assert (shown["state"], shown["payload"], shown["attempts"][0]["status"]) == ("delivered", {"n": 1}, 200)
+    assert api.ask("POST", "/v1/deliveries/msg_1/redeliver").json["state"] == "open"
     refused(api.ask("POST", "/v1/deliveries/msg_1/redeliver"), 409)
     worker.step()
     worker.settle()
@@ -130,7 +131,7 @@ def test_dead_letters_are_redriven_one_by_one_or_as_they_are_chosen_and_purged_s
     one = add_endpoint(client, receiver.url)
     receiver.reply_with(*(5 * [500]))
     attempt(giving_up, redis_url, one, "msg_1", "msg_2", "msg_3", "msg_4", "msg_5")
-    assert api.ask("POST", "/v1/dead-letters/msg_1/redrive").json["status"] in ("open", "parked")
+    assert api.ask("POST", "/v1/dead-letters/msg_1/redrive").json["state"] in ("open", "parked")
     refused(api.ask("POST", "/v1/dead-letters/msg_1/redrive"), 404)
     assert api.ask("DELETE", "/v1/dead-letters/msg_2").status == 204
     refused(api.ask("DELETE", "/v1/dead-letters/msg_2"), 404)
@@ -177,7 +178,7 @@ def test_the_list_of_all_attempts_is_bounded_and_stops_no_delivery(
     attempt(worker, redis_url, one, "msg_2")
     assert ids(api.ask("GET", "/v1/deliveries").json["data"]) == ["msg_2"]
     client.xadd(keys.ATTEMPTS_ALL, {"a": f"{one.id} msg_3 1 200 1"}, id="9999999999999-0")
-    Trimming(1000, -20 * 365 * 86_400.0).perform(client)
+    LogTrimmer(1000, -20 * 365 * 86_400.0).perform(client)
     assert client.xlen(keys.ATTEMPTS_ALL) <= 2
     assert orjson.loads(api.ask("GET", "/v1/chains").body) == {"data": [], "next_cursor": None}
     assert delivery_queue.read_depths(client).open == 0

@@ -37,13 +37,13 @@ def test_the_logs_of_a_transaction_are_sent_as_they_match(
     fields = {"url": receiver.url, "subscriptions": [{"chain_id": CHAIN_ID, "event": TRANSFER}]}
     made = api.ask("POST", "/v1/endpoints", fields).json
     place = f"/v1/endpoints/{made['id']}/test"
-    said = api.ask("POST", place, {"transaction_hash": log["transactionHash"]})
-    assert said.status == 200, said.body
+    reply = api.ask("POST", place, {"transaction_hash": log["transactionHash"]})
+    assert reply.status == 200, reply.body
     owed = [one for one in chain.canonical_logs() if one["transactionHash"] == log["transactionHash"]]
     bodies = [orjson.loads(received.body)["data"] for received in receiver.received]
     assert [body["log_index"] for body in bodies] == [int(str(one["logIndex"]), 16) for one in owed]
     assert {body["event"]["name"] for body in bodies} == {"Transfer"}
-    assert {reply["delivered"] for reply in said.json["data"]} == {True}
+    assert {reply["delivered"] for reply in reply.json["data"]} == {True}
     refused(api.ask("POST", place, {"transaction_hash": f"0x{'11' * 32}"}), 404)
     api.ask(
         "PATCH", f"/v1/endpoints/{made['id']}", {"subscriptions": [{"chain_id": CHAIN_ID, "event": "Other()"}]}

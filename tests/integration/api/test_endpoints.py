@@ -11,10 +11,10 @@ from standardwebhooks.webhooks import Webhook
 
 from hookfarm.config import ChainConfig
 from hookfarm.records import Endpoint
-from hookfarm.registry.listing import MOST_LOOKED_AT
+from hookfarm.registry.listing import MAX_SCANNED
 from hookfarm.registry.registry import Registry
 from hookfarm.store import keys
-from tests.support.api_process import Api, Said, pages, refused, running_api
+from tests.support.api_process import Api, ApiReply, pages, refused, running_api
 from tests.support.delivery import add_endpoint
 from tests.support.receivers import Receiver, Reply
 from tests.support.redis_server import RedisServer
@@ -30,7 +30,7 @@ def api(redis_server: RedisServer) -> Iterator[Api]:
         yield one
 
 
-def create(api: Api, key: str | None = None, **fields: Any) -> Said:
+def create(api: Api, key: str | None = None, **fields: Any) -> ApiReply:
     return api.ask("POST", "/v1/endpoints", {**NEW, **fields}, {"Idempotency-Key": key} if key else None)
 
 
@@ -116,14 +116,14 @@ def test_a_refused_creation_does_not_use_its_key_up(api: Api) -> None:
 
 
 def test_of_many_creations_at_once_under_one_key_one_makes_the_endpoint(api: Api) -> None:
-    answers: list[Said] = []
+    answers: list[ApiReply] = []
     threads = [threading.Thread(target=lambda: answers.append(create(api, key="k"))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert {said.status for said in answers} <= {201, 409}
-    assert len({said.json["id"] for said in answers if said.status == 201}) == 1
+    assert {reply.status for reply in answers} <= {201, 409}
+    assert len({reply.json["id"] for reply in answers if reply.status == 201}) == 1
     assert len(api.ask("GET", "/v1/endpoints").json["data"]) == 1
 
 
@@ -152,7 +152,7 @@ def test_lists_go_by_cursor_newest_first_while_endpoints_come_and_go(api: Api, r
 
 def test_a_filter_finds_the_one_of_many_a_bounded_look_at_a_time(api: Api, redis_server: RedisServer) -> None:
     with redis_server.client() as client:
-        many = [Endpoint(f"ep_{number}", f"{HOOK}{number}") for number in range(MOST_LOOKED_AT + 100)]
+        many = [Endpoint(f"ep_{number}", f"{HOOK}{number}") for number in range(MAX_SCANNED + 100)]
         many[10] = Endpoint("ep_10", f"{HOOK}NEEDLE", enabled=False, disabled_reason="x")
         client.hset(keys.ENDPOINTS, mapping={one.id: orjson.dumps(one.stored()) for one in many})
         client.zadd(keys.REGISTRY_CREATED, {one.id: 10**15 + number for number, one in enumerate(many)})
@@ -165,7 +165,7 @@ def test_open_circuits_are_found_at_once_however_many_endpoints_there_are(
     api: Api, redis_server: RedisServer
 ) -> None:
     with redis_server.client() as client:
-        names = [f"ep_{number}" for number in range(MOST_LOOKED_AT + 100)]
+        names = [f"ep_{number}" for number in range(MAX_SCANNED + 100)]
         stored = {
             name: orjson.dumps(Endpoint(name, HOOK, "odd" if name == "ep_9" else "").stored()) for name in names
         }
@@ -222,9 +222,9 @@ def test_a_test_sends_a_signed_sample_of_each_subscription_and_tells_the_reply(
     receiver.reply_with(*(2 * [Reply(418, body=b"short and stout")]))
     subscriptions = [{"chain_id": 1, "event": TRANSFER}, {"chain_id": 2}]
     made = create(api, url=receiver.url, subscriptions=subscriptions).json
-    said = api.ask("POST", f"/v1/endpoints/{made['id']}/test")
-    assert said.status == 200
-    replies = said.json["data"]
+    reply = api.ask("POST", f"/v1/endpoints/{made['id']}/test")
+    assert reply.status == 200
+    replies = reply.json["data"]
     assert [reply["subscription"] for reply in replies] == [one["id"] for one in made["subscriptions"]]
     assert {(reply["status"], reply["detail"], reply["delivered"]) for reply in replies} == {
         (418, "short and stout", False)

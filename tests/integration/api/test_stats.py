@@ -60,7 +60,7 @@ class Stream:
         self._connection.close()
 
 
-def test_stats_are_the_picture(served: Api, redis_server: RedisServer) -> None:
+def test_stats_are_the_snapshot(served: Api, redis_server: RedisServer) -> None:
     with redis_server.client() as client:
         readiness.publish(client, keys.WEBHOOK_DELIVERY, {"activity": "bbp", "delivered": 7})
     status, headers, body = get(served, "/v1/stats", **TOKEN)
@@ -95,7 +95,7 @@ def test_a_stream_outlives_its_redis(served: Api, redis_server: RedisServer) -> 
         assert stream.next()[0] == "stats"
         redis_server.kill()
         eventually(
-            lambda: stream.next()[0] == "unavailable", within=PATIENCE_SECONDS, what="the trouble being said"
+            lambda: stream.next()[0] == "unavailable", within=PATIENCE_SECONDS, what="the event unavailable"
         )
         redis_server.start()
         eventually(lambda: stream.next()[0] == "stats", within=PATIENCE_SECONDS, what="figures again")
@@ -128,9 +128,9 @@ class LastCount:
 
 
 def looks(client: Any) -> int:
-    """How many pictures have been taken: nothing else in the API asks for a time to live."""
-    told = client.info("commandstats").get("cmdstat_pttl", {"calls": 0})
-    return int(told["calls"]) // len(keys.SERVICES)
+    """Number of snapshots read: nothing else in the API asks for a time to live."""
+    stats = client.info("commandstats").get("cmdstat_pttl", {"calls": 0})
+    return int(stats["calls"]) // len(keys.SERVICES)
 
 
 def test_there_is_room_for_so_many_watchers_and_again_when_one_has_gone(served: Api) -> None:

@@ -133,7 +133,7 @@ def test_programs_read_its_progress_as_lines_of_json(
 ) -> None:
     said = done(backfill(redis_url, endpoint.id, *nodes(watched), "--from-block", "1", "--yes", "--json"))
     *_, last = map(json.loads, said.splitlines())
-    assert (last["state"], last["blocks"], last["total"], last["added"]) == ("done", 300, 300, 900)
+    assert (last["state"], last["blocks"], last["total"], last["delivered_new"]) == ("done", 300, 300, 900)
     once_more = done(backfill(redis_url, endpoint.id, *nodes(watched), "--from-block", "1", "--json"))
     assert json.loads(once_more)["state"] == "done"
 
@@ -256,7 +256,7 @@ def test_backfills_of_an_ordered_endpoint_go_one_after_the_other(
         watched.go_down()
         second = backfill(redis_url, endpoint.id, *nodes(watched), "--from-block", "100", "--yes")
         said = refused(second, 1)
-        assert f"{endpoint.id}:{CHAIN}:1:: is under way" in said
+        assert f"{endpoint.id}:{CHAIN}:1:: is running" in said
         assert len(state.unfinished(client)) == 1
         watched.clear_faults()
         watched.come_up()

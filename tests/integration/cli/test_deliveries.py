@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from hookfarm import delivery_queue
-from hookfarm.deliveries import log
-from hookfarm.deliveries.log import Place
+from hookfarm.deliveries import log, redelivery
+from hookfarm.deliveries.log import DeliveryState
 from hookfarm.delivery_queue.job import invalid_job
 from hookfarm.records import Endpoint
 from hookfarm.store import keys
@@ -61,16 +61,16 @@ def test_attempts_are_listed_with_where_their_deliveries_are_now(
     listed = json.loads(done(hookfarm("deliveries", "list", "--json")))
     assert listed["next_cursor"] is None
     shown = [
-        (a["id"], a["endpoint"], a["attempt"], a["result"], a["delivered"], a["now"]) for a in listed["attempts"]
+        (a["id"], a["endpoint"], a["attempt"], a["status"], a["delivered"], a["state"]) for a in listed["attempts"]
     ]
     assert shown == [
-        ("msg_c", other.id, 1, "410", False, "dead"),
-        ("msg_b", endpoint.id, 1, "503", False, "retry"),
-        ("msg_a", endpoint.id, 1, "200", True, "delivered"),
+        ("msg_c", other.id, 1, 410, False, "dead"),
+        ("msg_b", endpoint.id, 1, 503, False, "retry"),
+        ("msg_a", endpoint.id, 1, 200, True, "delivered"),
     ]
     lines = done(hookfarm("deliveries", "list", "--endpoint", endpoint.id)).splitlines()
     assert [line.split()[1:5] + line.split()[-1:] for line in lines] == [
-        ["delivery", "endpoint", "attempt", "result", "now"],
+        ["delivery", "endpoint", "attempt", "result", "state"],
         ["msg_b", endpoint.id, "#1", "503", "retry"],
         ["msg_a", endpoint.id, "#1", "200", "delivered"],
     ]
@@ -124,12 +124,12 @@ def test_a_delivery_is_shown_with_every_attempt_and_its_payload(
     receiver.reply_with(Reply(500, body=b"oops \x1b[31mred"), Reply(200, body=b"thanks"))
     deliver(worker, redis_url, endpoint, "msg_a", body=body)
     waiting = done(hookfarm("deliveries", "show", "msg_a"))
-    assert "status     retry\nnext       2" in waiting
-    log.send_again(client, log.find(client, "msg_a"))
+    assert "state      retry\nnext       2" in waiting
+    redelivery.redeliver(client, log.find(client, "msg_a"))
     attempt(worker)
     shown = done(hookfarm("deliveries", "show", "msg_a"))
     assert "\x1b" not in shown
-    assert "status     delivered\ndelivered  2" in shown
+    assert "state      delivered\ndelivered  2" in shown
     assert (
         shown.index("HTTP 500")
         < shown.index(r"oops \x1b[31mred")
@@ -140,9 +140,9 @@ def test_a_delivery_is_shown_with_every_attempt_and_its_payload(
     shown = done(hookfarm("deliveries", "show", "msg_a", "--json"))
     assert body.decode() in shown
     record = json.loads(shown)
-    assert (record["id"], record["endpoint"], record["status"]) == ("msg_a", endpoint.id, "delivered")
+    assert (record["id"], record["endpoint"], record["state"]) == ("msg_a", endpoint.id, "delivered")
     assert [a["status"] for a in record["attempts"]] == [500, 200]
-    assert all(a["at"] > 0 and a["duration_ms"] >= 0 for a in record["attempts"])
+    assert all(a["at"].endswith("Z") and a["duration_ms"] >= 0 for a in record["attempts"])
 
 
 def test_a_delivery_is_sent_again_and_arrives_again_under_its_id(
@@ -155,7 +155,7 @@ def test_a_delivery_is_sent_again_and_arrives_again_under_its_id(
     assert [(r.id, r.attempt, r.signature_valid) for r in receiver.received[2:]] == [
         ("msg_a", 2, True), ("msg_b", 2, True),
     ]  # fmt: skip
-    assert log.places(client, ["msg_a", "msg_b"]) == [Place.DELIVERED] * 2
+    assert log.states(client, ["msg_a", "msg_b"]) == [DeliveryState.DELIVERED] * 2
 
 
 def test_what_cannot_be_sent_again_is_named_and_the_rest_is_sent(
@@ -196,7 +196,7 @@ def test_many_are_sent_again_the_oldest_first_without_what_was_delivered_since(
     receiver.reply_with(500, 503, 404, 503)
     deliver(worker, redis_url, endpoint, "msg_a", "msg_b", "msg_c")
     deliver(worker, redis_url, other, "msg_other")
-    log.send_again(client, log.find(client, "msg_a"))
+    redelivery.redeliver(client, log.find(client, "msg_a"))
     attempt(worker)
     sent = len(receiver.received)
     finished = hookfarm("deliveries", "redeliver", "--endpoint", endpoint.id, *choice, "--yes")
@@ -247,11 +247,11 @@ def test_dead_letters_are_listed_and_chosen_and_garbage_too(
     limited = hookfarm("dead-letters", "list", "--limit", "1")
     assert (len(limited.stdout.splitlines()), limited.stderr) == (
         2,
-        f"There are more: --before {listed[0]['at_ms']}/msg_a\n",
+        f"There are more: --before {listed[0]['cursor']}\n",
     )
     shown = done(hookfarm("deliveries", "show", letter))
     assert "\x1b" not in shown
-    for words in ("nonsense", "delivery_queue: not JSON", "it was no job", "source     delivery_queue"):
+    for words in ("nonsense", "delivery_queue: not JSON", "not a valid job", "source     delivery_queue"):
         assert words in shown
 
 
@@ -273,7 +273,7 @@ def test_a_redriven_dead_letter_arrives_again_on_a_fresh_schedule(
     promote_now(client, "msg_a")
     attempt(worker)
     found = log.find(client, "msg_a")
-    assert (found.place, [a["status"] for a in found.attempts]) == (Place.DELIVERED, [500] * 4 + [200])
+    assert (found.state, [a["status"] for a in found.attempts]) == (DeliveryState.DELIVERED, [500] * 4 + [200])
 
 
 def promote_now(client: Any, delivery: str) -> None:
@@ -331,7 +331,7 @@ def test_what_is_no_dead_letter_is_neither_redriven_nor_purged(
     purged = hookfarm("dead-letters", "purge", "msg_a", letter, "--yes")
     assert (purged.returncode, purged.stdout) == (1, "purged 1\n")
     assert purged.stderr == "hookfarm: no dead letter 'msg_a'\n"
-    assert log.places(client, ["msg_a", letter]) == [Place.DELIVERED, None]
+    assert log.states(client, ["msg_a", letter]) == [DeliveryState.DELIVERED, None]
 
 
 def test_dead_letters_are_purged_only_after_a_yes(client: Any, hookfarm: Command) -> None:

@@ -206,8 +206,8 @@ def test_an_endpoint_in_trouble_is_shown_as_such(client: Any, redis_url: str, ho
     lines = {line.split()[0]: line.split()[1] for line in done(hookfarm("list")).splitlines()[1:]}
     assert lines == states
     window = json.loads(done(hookfarm("show", failing.id, "--json")))["window"]
-    assert (window["closed"], window["failures"], window["parked"]) == (True, 5, 3)
-    assert window["failing_since_ms"] <= window["probe_at_ms"]
+    assert (window["circuit"], window["failures"], window["parked"]) == ("open", 5, 3)
+    assert window["failing_since"] <= window["probe_at"]
     shown = done(hookfarm("show", failing.id))
     for words in ("failing since", "circuit                open after 5 failures", "next probe", "parked 3"):
         assert words in shown

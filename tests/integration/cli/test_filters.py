@@ -82,8 +82,8 @@ def test_an_endpoint_is_disabled_and_enabled(
     assert [received.id for received in receiver.received] == ["msg_a"]
 
 
-def list_by_state(hookfarm: Command, place: str, endpoint: Endpoint) -> Any:
-    return hookfarm("deliveries", "list", "--status", place, "--endpoint", endpoint.id, "--json")
+def list_by_state(hookfarm: Command, state: str, endpoint: Endpoint) -> Any:
+    return hookfarm("deliveries", "list", "--state", state, "--endpoint", endpoint.id, "--json")
 
 
 def test_an_endpoint_subscribes_to_hookfarm_itself(client: Any, hookfarm: Command) -> None:
@@ -138,7 +138,7 @@ def test_deliveries_are_listed_by_where_they_stand(
     worker.settle()
     enqueue(redis_url, *(job(endpoint, f"msg_open_{n}") for n in range(3)))
     waiting = parsed(hookfarm("deliveries", "list", "--state", "retry", "--json"))["attempts"]
-    assert [(a["id"], a["result"], a["now"]) for a in waiting] == [("msg_retry", "503", "retry")]
+    assert [(a["id"], a["status"], a["error"], a["state"]) for a in waiting] == [("msg_retry", 503, None, "retry")]
     lines = done(hookfarm("deliveries", "list", "--state", "retry")).splitlines()
     assert lines[1].split()[1:5] == ["msg_retry", endpoint.id, "1", "HTTP"]
     assert lines[1].split()[-1].endswith("Z"), "when it is due"

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import redis
 
-from hookfarm.deliveries import endpoint_stats, log
-from hookfarm.deliveries.endpoint_stats import MOST, Lately
-from hookfarm.deliveries.log import Trimming
+from hookfarm.deliveries import log
+from hookfarm.deliveries.endpoint_stats import MAX_ATTEMPTS, AttemptStats, read_attempt_stats
+from hookfarm.deliveries.trimming import LogTrimmer
 from hookfarm.records import Endpoint
 from hookfarm.store import keys
 from tests.support.delivery import OneWorker, add_endpoint, enqueue, job, one_worker
@@ -28,11 +28,11 @@ def deliver(worker: OneWorker, redis_url: str, endpoint: Endpoint, count: int, n
     worker.settle()
 
 
-def as_the_log_has_it(client: "redis.Redis", endpoint: Endpoint) -> Lately:
-    logged = log.attempts(client, endpoint.id, limit=MOST)
+def as_the_log_has_it(client: "redis.Redis", endpoint: Endpoint) -> AttemptStats:
+    logged = log.attempts(client, endpoint.id, limit=MAX_ATTEMPTS)
     took = sorted(attempt.duration_ms for attempt in logged)
     succeeded = sum(attempt.delivered for attempt in logged)
-    return Lately(len(took), succeeded, took[len(took) // 2], took[len(took) * 99 // 100])
+    return AttemptStats(len(took), succeeded, took[len(took) // 2], took[len(took) * 99 // 100])
 
 
 def noted(client: "redis.Redis", endpoint: Endpoint) -> int:
@@ -41,8 +41,8 @@ def noted(client: "redis.Redis", endpoint: Endpoint) -> int:
 
 
 def test_an_endpoint_that_was_never_sent_to_has_none(client: "redis.Redis", endpoint: Endpoint) -> None:
-    assert endpoint_stats.read(client, []) == []
-    assert endpoint_stats.read(client, [endpoint.id, "ep_unknown"]) == 2 * [Lately(0, 0, None, None)]
+    assert read_attempt_stats(client, []) == []
+    assert read_attempt_stats(client, [endpoint.id, "ep_unknown"]) == 2 * [AttemptStats(0, 0, None, None)]
 
 
 def test_successes_failures_and_times_are_those_of_the_log(
@@ -52,7 +52,7 @@ def test_successes_failures_and_times_are_those_of_the_log(
     receiver.reply_with(200, 500, 204, 404)
     deliver(worker, redis_url, endpoint, 4)
     assert noted(client, endpoint) == 4
-    found, nothing = endpoint_stats.read(client, [endpoint.id, other.id])
+    found, nothing = read_attempt_stats(client, [endpoint.id, other.id])
     assert found == as_the_log_has_it(client, endpoint)
     assert (found.attempts, found.succeeded, nothing.attempts) == (4, 2, 0)
 
@@ -63,37 +63,24 @@ def test_only_the_last_hundred_count_and_few_more_are_noted(
     receiver.reply_with(500)
     for number in range(6):
         deliver(worker, redis_url, endpoint, 50, f"msg_{number}")
-        [found] = endpoint_stats.read(client, [endpoint.id])
+        [found] = read_attempt_stats(client, [endpoint.id])
         assert found == as_the_log_has_it(client, endpoint)
-        assert found.succeeded == min(MOST, 50 * number + 49)
-        assert min(MOST, 50 * (number + 1)) <= noted(client, endpoint) < 2 * MOST
+        assert found.succeeded == min(MAX_ATTEMPTS, 50 * number + 49)
+        assert min(MAX_ATTEMPTS, 50 * (number + 1)) <= noted(client, endpoint) < 2 * MAX_ATTEMPTS
 
 
 def test_what_the_log_has_forgotten_counts_no_more(
     client: "redis.Redis", redis_url: str, worker: OneWorker, receiver: Receiver, endpoint: Endpoint
 ) -> None:
     receiver.reply_with(500)
-    deliver(worker, redis_url, endpoint, MOST + 20)
-    Trimming(kept_attempts=3, age_seconds=HOUR).perform(client)
-    [found] = endpoint_stats.read(client, [endpoint.id])
+    deliver(worker, redis_url, endpoint, MAX_ATTEMPTS + 20)
+    LogTrimmer(kept_attempts=3, age_seconds=HOUR).perform(client)
+    [found] = read_attempt_stats(client, [endpoint.id])
     assert (found.attempts, found.succeeded) == (3, 3)
     assert found == as_the_log_has_it(client, endpoint)
-    Trimming(kept_attempts=0, age_seconds=HOUR).perform(client)
-    assert endpoint_stats.read(client, [endpoint.id])[0].attempts == 0
+    LogTrimmer(kept_attempts=0, age_seconds=HOUR).perform(client)
+    assert read_attempt_stats(client, [endpoint.id])[0].attempts == 0
     assert noted(client, endpoint) == 0
-
-
-def test_a_log_that_is_older_than_the_notes_is_read_itself(
-    client: "redis.Redis", redis_url: str, worker: OneWorker, receiver: Receiver, endpoint: Endpoint
-) -> None:
-    receiver.reply_with(500)
-    deliver(worker, redis_url, endpoint, 3, "before")
-    client.delete(keys.ENDPOINT_STATS + endpoint.id)
-    deliver(worker, redis_url, endpoint, 2, "since")
-    assert noted(client, endpoint) == 2
-    [found] = endpoint_stats.read(client, [endpoint.id])
-    assert (found.attempts, found.succeeded) == (5, 4)
-    assert found == as_the_log_has_it(client, endpoint)
 
 
 def test_without_a_log_nothing_is_noted(
@@ -103,4 +90,4 @@ def test_without_a_log_nothing_is_noted(
     with one_worker(redis_url, logged_attempts=0) as worker:
         deliver(worker, redis_url, endpoint, 3)
     assert noted(client, endpoint) == 0
-    assert endpoint_stats.read(client, [endpoint.id]) == [Lately(0, 0, None, None)]
+    assert read_attempt_stats(client, [endpoint.id]) == [AttemptStats(0, 0, None, None)]

@@ -8,10 +8,11 @@ import orjson
 import pytest
 
 from hookfarm import delivery_queue
-from hookfarm.deliveries import dead_letters, log
-from hookfarm.deliveries.attempts import position, recent
-from hookfarm.deliveries.log import Place, Trimming
-from hookfarm.deliveries.state_index import Choice
+from hookfarm.deliveries import dead_letters, log, redelivery, trimming
+from hookfarm.deliveries.attempts import of_endpoints, position
+from hookfarm.deliveries.filters import DeadLetterFilter
+from hookfarm.deliveries.log import DeliveryState
+from hookfarm.deliveries.trimming import LogTrimmer
 from hookfarm.delivery_queue.job import MAX_OUTCOMES, encode, invalid_job
 from hookfarm.errors import Conflict, InvalidInput, NotFound
 from hookfarm.records import Endpoint
@@ -33,7 +34,7 @@ def deliver(worker: OneWorker, redis_url: str, endpoint: Endpoint, *ids: str, bo
 
 
 def again(client: Any, worker: OneWorker, delivery: str) -> None:
-    log.send_again(client, log.find(client, delivery))
+    redelivery.redeliver(client, log.find(client, delivery))
     worker.step()
     worker.settle()
 
@@ -56,14 +57,14 @@ def test_a_delivery_is_kept_with_its_payload_and_the_first_kilobyte_of_the_reply
     deliver(worker, redis_url, endpoint, "msg_a", body=b'{"n":1.10}')
     found = log.find(client, "msg_a")
     [attempt] = found.attempts
-    assert (found.place, found.endpoint, found.payload, found.reason) == (
-        Place.DELIVERED, endpoint.id, b'{"n":1.10}', None,
+    assert (found.state, found.endpoint, found.payload, found.reason) == (
+        DeliveryState.DELIVERED, endpoint.id, b'{"n":1.10}', None,
     )  # fmt: skip
     assert (attempt["status"], attempt["detail"]) == (202, "r" * 1024)
     assert began - 0.01 <= attempt["at"] <= time.time()
     assert found.at_ms == int(attempt["at"] * 1000)
     [logged] = log.attempts(client, endpoint.id)
-    assert (logged.delivery, logged.number, logged.status, logged.delivered) == ("msg_a", 1, "202", True)
+    assert (logged.delivery, logged.number, logged.status, logged.delivered) == ("msg_a", 1, 202, True)
     assert logged.duration_ms == attempt["duration_ms"]
     assert log.logged_endpoints(client) == {endpoint.id}
     assert_drained(client)
@@ -77,12 +78,12 @@ def test_a_failure_is_kept_with_what_the_endpoint_said(
     deliver(worker, redis_url, endpoint, "msg_a")
     found = log.find(client, "msg_a")
     [attempt] = found.attempts
-    assert found.place is Place.RETRY
+    assert found.state is DeliveryState.RETRY
     assert found.at_ms is not None
     assert found.at_ms > time.time() * 1000
     assert (attempt["status"], attempt["detail"]) == (503, "come \N{REPLACEMENT CHARACTER} later")
     [logged] = log.attempts(client, endpoint.id)
-    assert (logged.delivery, logged.number, logged.status, logged.delivered) == ("msg_a", 1, "503", False)
+    assert (logged.delivery, logged.number, logged.status, logged.delivered) == ("msg_a", 1, 503, False)
 
 
 def test_an_endpoint_that_does_not_answer_is_kept_as_a_time_out(
@@ -95,7 +96,7 @@ def test_an_endpoint_that_does_not_answer_is_kept_as_a_time_out(
     late.set()
     [attempt] = log.find(client, "msg_a").attempts
     [logged] = log.attempts(client, endpoint.id)
-    assert (attempt["error"], logged.status, logged.delivered) == ("timeout", "timeout", False)
+    assert (attempt["error"], logged.error, logged.status, logged.delivered) == ("timeout", "timeout", None, False)
     assert logged.duration_ms >= 100
 
 
@@ -124,7 +125,7 @@ def test_an_endpoint_keeps_so_many_attempts_and_their_deliveries(
     assert logged[0].delivery == "msg_9"
     assert client.hlen(keys.DELIVERED) == len(logged) + 1
     assert all(log.find(client, attempt.delivery) for attempt in logged)
-    assert log.find(client, "msg_other").place is Place.DELIVERED
+    assert log.find(client, "msg_other").state is DeliveryState.DELIVERED
     with pytest.raises(NotFound, match="msg_0"):
         log.find(client, "msg_0")
 
@@ -139,9 +140,9 @@ def test_what_is_too_old_goes_with_its_delivery_and_the_rest_stays(
     backdate(client, both)
     deliver(worker, redis_url, new, "msg_new")
     deliver(worker, redis_url, both, "msg_second")
-    Trimming(kept_attempts=100, age_seconds=HOUR).perform(client)
-    assert log.places(client, ["msg_old", "msg_first", "msg_new", "msg_second"]) == [
-        None, None, Place.DELIVERED, Place.DELIVERED,
+    LogTrimmer(kept_attempts=100, age_seconds=HOUR).perform(client)
+    assert log.states(client, ["msg_old", "msg_first", "msg_new", "msg_second"]) == [
+        None, None, DeliveryState.DELIVERED, DeliveryState.DELIVERED,
     ]  # fmt: skip
     assert log.logged_endpoints(client) == {new.id, both.id}
     assert client.exists(keys.ATTEMPTS + old.id) == 0
@@ -153,7 +154,7 @@ def test_a_shorter_log_is_trimmed_to_its_new_length(
 ) -> None:
     endpoint = add_endpoint(client, receiver.url)
     deliver(worker, redis_url, endpoint, *(f"msg_{number}" for number in range(5)))
-    Trimming(kept_attempts=2, age_seconds=HOUR).perform(client)
+    LogTrimmer(kept_attempts=2, age_seconds=HOUR).perform(client)
     assert [a.delivery for a in log.attempts(client, endpoint.id)] == ["msg_4", "msg_3"]
     assert client.hlen(keys.DELIVERED) == 2
 
@@ -165,10 +166,10 @@ def test_a_delivery_that_was_sent_again_outlives_its_older_attempt(
     deliver(worker, redis_url, endpoint, "msg_a")
     backdate(client, endpoint)
     again(client, worker, "msg_a")
-    Trimming(kept_attempts=100, age_seconds=HOUR).perform(client)
+    LogTrimmer(kept_attempts=100, age_seconds=HOUR).perform(client)
     [logged] = log.attempts(client, endpoint.id)
     found = log.find(client, "msg_a")
-    assert (logged.number, found.place, len(found.attempts)) == (2, Place.DELIVERED, 2)
+    assert (logged.number, found.state, len(found.attempts)) == (2, DeliveryState.DELIVERED, 2)
 
 
 def test_trimming_does_not_touch_what_is_still_owed(
@@ -178,9 +179,9 @@ def test_trimming_does_not_touch_what_is_still_owed(
     receiver.reply_with(500)
     deliver(worker, redis_url, endpoint, "msg_a")
     backdate(client, endpoint)
-    Trimming(kept_attempts=100, age_seconds=HOUR).perform(client)
+    LogTrimmer(kept_attempts=100, age_seconds=HOUR).perform(client)
     assert log.attempts(client, endpoint.id) == []
-    assert log.find(client, "msg_a").place is Place.RETRY
+    assert log.find(client, "msg_a").state is DeliveryState.RETRY
 
 
 def test_a_full_server_refuses_the_log_and_still_settles(
@@ -195,10 +196,10 @@ def test_a_full_server_refuses_the_log_and_still_settles(
     client.config_set("maxmemory", 0)
     assert [r.id for r in receiver.received] == ["msg_before", "msg_during"]
     assert_drained(client)
-    assert log.places(client, ["msg_before", "msg_during"]) == [Place.DELIVERED, None]
+    assert log.states(client, ["msg_before", "msg_during"]) == [DeliveryState.DELIVERED, None]
     assert [a.delivery for a in log.attempts(client, endpoint.id)] == ["msg_before"]
     deliver(worker, redis_url, endpoint, "msg_after")
-    assert log.find(client, "msg_after").place is Place.DELIVERED
+    assert log.find(client, "msg_after").state is DeliveryState.DELIVERED
 
 
 def test_a_server_nearly_full_gets_half_of_each_log_back(
@@ -206,15 +207,15 @@ def test_a_server_nearly_full_gets_half_of_each_log_back(
 ) -> None:
     endpoint = add_endpoint(client, receiver.url)
     deliver(worker, redis_url, endpoint, *(f"msg_{number}" for number in range(8)))
-    trimming = Trimming(kept_attempts=100, age_seconds=HOUR)
-    trimming.perform(client)
+    trimmer = LogTrimmer(kept_attempts=100, age_seconds=HOUR)
+    trimmer.perform(client)
     assert client.xlen(keys.ATTEMPTS + endpoint.id) == 8
     client.config_set("maxmemory", int(client.info("memory")["used_memory"] / 0.95))
-    assert log.is_nearly_full(client)
-    trimming.perform(client)
+    assert trimming.is_nearly_full(client)
+    trimmer.perform(client)
     client.config_set("maxmemory", 0)
     assert client.xlen(keys.ATTEMPTS + endpoint.id) == 4
-    assert not log.is_nearly_full(client)
+    assert not trimming.is_nearly_full(client)
 
 
 def test_a_delivery_is_found_wherever_it_is(
@@ -226,16 +227,16 @@ def test_a_delivery_is_found_wherever_it_is(
     deliver(worker, redis_url, endpoint, "msg_delivered", "msg_retry", "msg_dead")
     working = add_endpoint(client, receiver.url)
     enqueue(redis_url, job(working, "msg_open"))
-    places = {f"msg_{place.value}": place for place in Place}
+    places = {f"msg_{place.value}": place for place in DeliveryState}
     ids = [*places, "msg_nobody"]
     found = log.find_all(client, ids)
-    assert [d and d.place for d in found] == [*places.values(), None]
-    assert log.places(client, ids) == [*places.values(), None]
-    assert [log.find(client, delivery).place for delivery in places] == list(places.values())
+    assert [d and d.state for d in found] == [*places.values(), None]
+    assert log.states(client, ids) == [*places.values(), None]
+    assert [log.find(client, delivery).state for delivery in places] == list(places.values())
     dead = log.find(client, "msg_dead")
     assert (dead.reason, dead.attempts[0]["status"]) == ("endpoint_gone", 410)
     assert not log.find_all(client, [])
-    assert not log.places(client, [])
+    assert not log.states(client, [])
 
 
 def test_what_was_delivered_is_sent_again_under_the_same_id(
@@ -261,11 +262,11 @@ def test_what_is_sent_again_begins_its_schedule_anew(client: Any, redis_url: str
             delivery_queue.tick(client)
             worker.step()
             worker.settle()
-            return log.places(client, ["msg_a"]) == [Place.DEAD]
+            return log.states(client, ["msg_a"]) == [DeliveryState.DEAD]
 
         eventually(dead, within=20, what="the end of the schedule")
         assert [r.attempt for r in receiver.received] == [1, 2, 3]
-        log.send_again(client, log.find(client, "msg_a"))
+        redelivery.redeliver(client, log.find(client, "msg_a"))
         eventually(dead, within=20, what="the end of the schedule that began anew")
     assert [r.attempt for r in receiver.received] == [1, 2, 3, 4, 5, 6]
     found = log.find(client, "msg_a")
@@ -278,11 +279,11 @@ def test_what_is_on_its_way_or_changed_is_not_sent_again(
     endpoint = add_endpoint(client, receiver.url)
     deliver(worker, redis_url, endpoint, "msg_a")
     stale = log.find(client, "msg_a")
-    log.send_again(client, stale)
+    redelivery.redeliver(client, stale)
     with pytest.raises(Conflict, match="changed meanwhile"):
-        log.send_again(client, stale)
+        redelivery.redeliver(client, stale)
     with pytest.raises(Conflict, match="on its way"):
-        log.send_again(client, log.find(client, "msg_a"))
+        redelivery.redeliver(client, log.find(client, "msg_a"))
     assert client.llen(keys.DELIVERY_QUEUE) == 1
 
 
@@ -294,9 +295,9 @@ def test_many_are_sent_again_in_one_round_trip_and_each_answered_for(
     deliver(worker, redis_url, endpoint, *ids)
     found = [d for d in log.find_all(client, ids) if d is not None]
     assert log.find_all(client, tuple(ids)) == found
-    log.send_again(client, found[1])
+    redelivery.redeliver(client, found[1])
     client.script_flush()
-    refused = log.send_all_again(client, found)
+    refused = redelivery.redeliver_all(client, found)
     assert [str(r) if r else None for r in refused] == [None, "msg_b was changed meanwhile; look again", None]
     worker.step(3)
     worker.settle()
@@ -308,7 +309,7 @@ def test_a_delivery_sent_again_and_again_does_not_grow_for_ever(client: Any) -> 
     many = [outcome] * (MAX_OUTCOMES + 50)
     header = {"done": 151, "outcome": outcome, "id": "msg_a", "endpoint": "ep_x", "attempt": 151, "outcomes": many}
     client.hset(keys.DELIVERED, "msg_a", encode(header, b"{}"))
-    log.send_again(client, log.find(client, "msg_a"))
+    redelivery.redeliver(client, log.find(client, "msg_a"))
     job_ = kept(client, "msg_a")
     assert (len(job_["outcomes"]), job_["attempt"], job_["base"]) == (MAX_OUTCOMES, 152, 151)
 
@@ -316,17 +317,22 @@ def test_a_delivery_sent_again_and_again_does_not_grow_for_ever(client: Any) -> 
 def test_garbage_is_found_and_purged_but_not_sent(client: Any, redis_url: str, worker: OneWorker) -> None:
     client.lpush(keys.DELIVERY_QUEUE, b"\xff not JSON")
     worker.step()
-    [letter] = dead_letters.every(client, Choice())
-    assert (letter.endpoint, letter.is_garbage, letter.place, letter.attempts) == ("", True, Place.DEAD, ())
+    [letter] = dead_letters.iterate(client, DeadLetterFilter())
+    assert (letter.endpoint, letter.is_garbage, letter.state, letter.attempts) == (
+        "",
+        True,
+        DeliveryState.DEAD,
+        (),
+    )
     assert letter.source == keys.DELIVERY_QUEUE
     assert orjson.loads(letter.payload) == "\\xff not JSON"
     assert "not JSON" in (letter.reason or "")
-    assert orjson.loads(orjson.dumps(letter.public()))["payload"] == "\\xff not JSON"
+    assert orjson.loads(orjson.dumps(letter.as_json()))["payload"] == "\\xff not JSON"
     with pytest.raises(Conflict, match="no delivery"):
-        log.send_again(client, log.find(client, letter.id))
+        redelivery.redeliver(client, log.find(client, letter.id))
     assert dead_letters.purge(client, [letter.id, "msg_nobody"]) == 1
     assert dead_letters.purge(client, []) == dead_letters.purge(client, [letter.id]) == 0
-    assert list(dead_letters.every(client, Choice())) == []
+    assert list(dead_letters.iterate(client, DeadLetterFilter())) == []
 
 
 def fabricated_letters(client: Any, count: int, died_ms: int) -> list[str]:
@@ -340,7 +346,7 @@ def fabricated_letters(client: Any, count: int, died_ms: int) -> list[str]:
 def test_dead_letters_that_leave_while_they_are_read_hide_no_others(client: Any) -> None:
     letters = fabricated_letters(client, 1300, died_ms=5000)
     read = []
-    for letter in dead_letters.every(client, Choice()):
+    for letter in dead_letters.iterate(client, DeadLetterFilter()):
         read.append(letter.id)
         dead_letters.purge(client, [letter.id])
     assert sorted(read) == sorted(letters)
@@ -354,10 +360,10 @@ def test_dead_letters_are_read_newest_first_and_their_ids_oldest_first(
     gone = add_endpoint(client, receiver.url)
     receiver.reply_with(410)
     deliver(worker, redis_url, gone, "msg_gone")
-    assert next(dead_letters.every(client, Choice())).id == "msg_gone"
-    ids = dead_letters.ids(client, Choice())
+    assert next(dead_letters.iterate(client, DeadLetterFilter())).id == "msg_gone"
+    ids = dead_letters.ids(client, DeadLetterFilter())
     assert (len(ids), ids[-1]) == (601, "msg_gone")
-    assert ids == [letter.id for letter in dead_letters.every(client, Choice())][::-1]
+    assert ids == [letter.id for letter in dead_letters.iterate(client, DeadLetterFilter())][::-1]
 
 
 @pytest.mark.parametrize(
@@ -371,8 +377,8 @@ def test_dead_letters_are_chosen_by_endpoint_and_reason(
     client: Any, endpoint: str | None, reason: str | None, count: int
 ) -> None:
     fabricated_letters(client, 600, died_ms=5000)
-    assert len(list(dead_letters.every(client, Choice(endpoint, reason)))) == count
-    assert len(dead_letters.ids(client, Choice(endpoint, reason))) == count
+    assert len(list(dead_letters.iterate(client, DeadLetterFilter(endpoint, reason)))) == count
+    assert len(dead_letters.ids(client, DeadLetterFilter(endpoint, reason))) == count
 
 
 def fabricated_attempts(client: Any, endpoint: str, *cursors: str) -> None:
@@ -393,7 +399,7 @@ def test_the_logs_of_several_endpoints_are_read_as_one_and_each_attempt_once(cli
     read: list[tuple[str, str]] = []
     before = None
     while True:
-        some = [a for a, _ in zip(recent(client, list(logs), before), range(page), strict=False)]
+        some = [a for a, _ in zip(of_endpoints(client, list(logs), before), range(page), strict=False)]
         if not some:
             break
         read += [(a.endpoint, a.cursor) for a in some]
@@ -408,9 +414,9 @@ def test_a_long_log_is_read_to_its_end_or_as_far_as_asked(client: Any) -> None:
     fabricated_attempts(client, "ep_long", *(f"{ms}-0" for ms in range(1, 1301)))
     fabricated_attempts(client, "ep_short", "700-0")
     endpoints = ["ep_long", "ep_short"]
-    assert [a.at_ms for a in recent(client, endpoints)] == sorted([*range(1, 1301), 700], reverse=True)
-    assert [a.at_ms for a in recent(client, endpoints, since_ms=1299)] == [1300, 1299]
-    assert [a.at_ms for a in recent(client, ["ep_long"], before="3-0")] == [2, 1]
+    assert [a.at_ms for a in of_endpoints(client, endpoints)] == sorted([*range(1, 1301), 700], reverse=True)
+    assert [a.at_ms for a in of_endpoints(client, endpoints, since_ms=1299)] == [1300, 1299]
+    assert [a.at_ms for a in of_endpoints(client, ["ep_long"], before="3-0")] == [2, 1]
     assert [a.at_ms for a in log.attempts(client, "ep_long", "4-0", 2, 50)] == [3, 2]
 
 
@@ -421,7 +427,7 @@ def test_a_bad_cursor_is_refused(client: Any, cursor: str) -> None:
     assert caught.value.field == "before"
     for endpoints in (["ep_a"], []):
         with pytest.raises(InvalidInput):
-            recent(client, endpoints, f"{cursor}/ep_a")
+            of_endpoints(client, endpoints, f"{cursor}/ep_a")
 
 
 def test_the_first_cursor_there_can_be_has_nothing_before_it(client: Any) -> None:
@@ -436,5 +442,5 @@ def test_what_is_sent_again_to_a_disabled_endpoint_waits_there(
     endpoint = add_endpoint(client, receiver.url)
     deliver(worker, redis_url, endpoint, "msg_a")
     Registry(client).disable(endpoint.id, "test")
-    log.send_again(client, log.find(client, "msg_a"))
-    assert log.places(client, ["msg_a"]) == [Place.PARKED]
+    redelivery.redeliver(client, log.find(client, "msg_a"))
+    assert log.states(client, ["msg_a"]) == [DeliveryState.PARKED]

@@ -10,9 +10,8 @@ import pytest
 from hookfarm import delivery_queue
 from hookfarm.delivery_queue import MAX_ORPHANED, HealthSignal, operational
 from hookfarm.delivery_queue.job import ClaimedJob
-from hookfarm.event_ingestor import counters
-from hookfarm.event_ingestor.stalled_chains import Stalls
-from hookfarm.farm.scoreboard import Board, State
+from hookfarm.event_ingestor.telemetry import CHAIN_DOWN, CHAIN_ID, StalledChains
+from hookfarm.farm.scoreboard import Scoreboard, State
 from hookfarm.records import Endpoint, parse_subscription
 from hookfarm.records.operational import EVENTS
 from hookfarm.registry.registry import Registry
@@ -151,19 +150,20 @@ def test_an_endpoint_that_is_removed_is_no_news(
 
 def test_a_stalled_chain_is_one_event_for_each_time(client: Any) -> None:
     operator = subscriber(client)
-    board = Board({"keeper": 1, keys.EVENT_INGESTOR: 2})
-    first, second = board.slots(keys.EVENT_INGESTOR)
+    scoreboard = Scoreboard({"keeper": 1, keys.EVENT_INGESTOR: 2})
+    first, second = scoreboard.slots(keys.EVENT_INGESTOR)
     for slot, chain_id in ((first, 10), (second, 137)):
-        slot.occupied_by(1)
+        slot.on_forked(1)
         slot.state = State.UP
-        slot.set_counter(counters.CHAIN_ID, chain_id)
+        slot.set_counter(CHAIN_ID, chain_id)
 
     def look(times: int = 1) -> None:
         for _ in range(times):
-            Stalls(board.slots(keys.EVENT_INGESTOR), board.slots("keeper")[0], 2).perform(client)
+            StalledChains(scoreboard.slots(keys.EVENT_INGESTOR), scoreboard.slots("keeper")[0], 2).perform(client)
 
     look()
     second.state, second.reason = State.STALLED, "chain 137: no node answers"
+    second.set_counter(CHAIN_DOWN, 1)
     first.state, first.reason = State.STALLED, "redis: gone"
     look(times=3)  # Each time by another keeper.
     [body] = bodies_for(client, operator)

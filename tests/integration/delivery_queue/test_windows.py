@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hookfarm import delivery_queue
-from hookfarm.deliveries import log, windows
+from hookfarm.deliveries import endpoint_stats, log, redelivery
 from hookfarm.delivery_queue import HealthSignal
 from hookfarm.delivery_queue.job import ClaimedJob, ForeignElement
 from hookfarm.records import Endpoint
@@ -61,8 +61,8 @@ def queued(client: Any) -> int:
     return delivery_queue.read_depths(client).queued
 
 
-def window(client: Any, endpoint: str = "ep_1") -> windows.Window:
-    [found] = windows.read(client, [endpoint])
+def window(client: Any, endpoint: str = "ep_1") -> endpoint_stats.Window:
+    [found] = endpoint_stats.read_windows(client, [endpoint])
     return found
 
 
@@ -82,7 +82,7 @@ def close_the_circuit(client: Any, redis_url: str, connection: PipelinedConnecti
     enqueue(redis_url, *(job("ep_1", f"bad{n}") for n in range(12)))
     for _ in range(5):
         fail(connection, pop(connection))
-    assert window(client).closed
+    assert window(client).circuit == "open"
 
 
 def test_a_window_begins_small_and_what_is_over_it_is_parked_in_order(client: Any, redis_url: str) -> None:
@@ -225,7 +225,7 @@ def test_the_parked_jobs_drain_when_the_endpoint_answers_again(
     for _ in range(7):
         deliver(connection, pop(connection))
     assert delivery_queue.read_depths(client) == delivery_queue.Depths(0, 0, 0, 5, 0)
-    assert not window(client).closed
+    assert window(client).circuit == "closed"
 
 
 def test_a_retry_that_is_due_goes_before_what_was_never_attempted(
@@ -317,7 +317,7 @@ def test_an_ordered_endpoints_deliveries_are_sent_again_in_the_order_in_which_th
     for _ in names:
         deliver(connection, pop(connection))
     for name in names:
-        log.send_again(client, log.find(client, name))
+        redelivery.redeliver(client, log.find(client, name))
     fail(connection, pop(connection), retry=0.0)
     time_has_come(client, endpoint.id)
     delivery_queue.tick(client)
@@ -375,7 +375,7 @@ def test_a_change_of_the_endpoint_opens_its_circuit(
     Registry(client).edit(endpoint.id, lambda e: replace(e, url="http://127.0.0.1:10/"))
     delivery_queue.tick(client)
     assert queued(client) >= 1
-    assert not window(client, endpoint.id).closed
+    assert window(client, endpoint.id).circuit == "closed"
 
 
 def test_open_circuits_and_disabled_endpoints_are_known_without_looking_at_all_endpoints(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from hookfarm import delivery_queue
-from hookfarm.deliveries import windows
+from hookfarm.deliveries import endpoint_stats
 from hookfarm.delivery_queue import EntryResult, HealthSignal
 from hookfarm.delivery_queue.job import ClaimedJob, ForeignElement, Job
 from hookfarm.event_stream import StreamReader
@@ -158,7 +158,7 @@ class Windows(RuleBasedStateMachine):
 
     @invariant()
     def no_window_is_over_its_limit(self) -> None:
-        for name, found in zip(MOST, windows.read(self.client, list(MOST)), strict=True):
+        for name, found in zip(MOST, endpoint_stats.read_windows(self.client, list(MOST)), strict=True):
             assert found.open <= MOST[name]
 
     def teardown(self) -> None:

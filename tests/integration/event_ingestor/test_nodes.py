@@ -8,8 +8,9 @@ from hookfarm import timestamps
 from hookfarm.chain.timing import Limits
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.errors import WrongChain
-from hookfarm.event_ingestor import status
-from hookfarm.farm.scoreboard import TEXT_BYTES
+from hookfarm.event_ingestor import telemetry
+from hookfarm.event_ingestor.node_telemetry import NodeStatus
+from hookfarm.farm.scoreboard import REASON_BYTES
 from hookfarm.store import keys
 from tests.support.ingestor import (
     CHAIN,
@@ -77,8 +78,8 @@ def test_each_node_says_what_it_does_and_why(
             assert "canary" not in str(told(ingestor))
 
 
-def told(ingestor: RunningIngestor) -> list[status.NodeStatus]:
-    return status.report([ingestor.slot])["chains"][0]["nodes"]
+def told(ingestor: RunningIngestor) -> list[NodeStatus]:
+    return telemetry.report([ingestor.slot])["chains"][0]["nodes"]
 
 
 def states(ingestor: RunningIngestor) -> list[str]:
@@ -86,7 +87,7 @@ def states(ingestor: RunningIngestor) -> list[str]:
 
 
 def sums_up(ingestor: RunningIngestor) -> bool:
-    [chain] = status.report([ingestor.slot])["chains"]
+    [chain] = telemetry.report([ingestor.slot])["chains"]
     return bool(chain["rpc_requests"] == sum(one["requests"] for one in chain["nodes"]))
 
 
@@ -250,7 +251,7 @@ def test_another_genesis_is_refused_and_named(
         assert isinstance(ingestor.error, WrongChain)
         for part in (other.ws_url, keys.genesis(CHAIN), keys.checkpoint(CHAIN)):
             assert part in str(ingestor.error)
-        assert len(str(ingestor.error)) <= TEXT_BYTES, "the slot would cut it off"
+        assert len(str(ingestor.error)) <= REASON_BYTES, "the slot would cut it off"
 
 
 def test_another_chain_that_takes_the_place_of_the_node_stalls_it(

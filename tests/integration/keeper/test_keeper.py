@@ -1,4 +1,4 @@
-"""What the keeper publishes while the farm runs, between a board that the test writes and a real Redis."""
+"""What the keeper publishes while the farm runs, between a scoreboard that the test writes and a real Redis."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,8 +9,8 @@ import redis
 from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Slot, State
 from hookfarm.keeper import process as keeper
-from hookfarm.keeper.process import Duty, Keeper, Orders, Watched
-from hookfarm.keeper.readiness_check import DOUBT_SECONDS
+from hookfarm.keeper.process import Duty, Keeper, KeeperConfig, WatchedService
+from hookfarm.keeper.readiness_check import UNREADY_GRACE_SECONDS
 from hookfarm.status import readiness
 from hookfarm.store import keys
 from tests.support.kept_farm import (
@@ -36,28 +36,28 @@ def farm(redis_url: str, tmp_path: Path) -> Iterator[KeptFarm]:
 
 
 @pytest.fixture
-def client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
+def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
     with redis_server.client() as connected:
         yield connected
 
 
-def test_the_key_comes_once_every_worker_is_up(farm: KeptFarm, client: "redis.Redis") -> None:
+def test_the_key_comes_once_every_worker_is_up(farm: KeptFarm, client: redis.Redis) -> None:
     farm.start_and_wait()
     farm.come_up(*farm.workers[:2])
     eventually(lambda: said(client, "workers_up") == 2, what="two of three being counted")
     assert not ready(client)
-    assert not farm.board.announced(SERVICE)
+    assert not farm.scoreboard.is_ready(SERVICE)
     farm.come_up(farm.workers[2])
     wait_ready(client, farm)
-    eventually(lambda: "ready of=webhook_delivery processes=3" in farm.log, what="the line in the log")
+    eventually(lambda: "ready service=webhook_delivery processes=3" in farm.log, what="the line in the log")
 
 
-def test_the_key_waits_for_the_proof(farm: KeptFarm, client: "redis.Redis") -> None:
-    def confirm(redis_client: "redis.Redis") -> bool:
+def test_the_key_waits_for_the_proof(farm: KeptFarm, client: redis.Redis) -> None:
+    def confirm(redis_client: redis.Redis) -> bool:
         redis_client.incr("asked")
         return bool(redis_client.exists("proof"))
 
-    farm.orders = Orders(farm.url, (Watched(SERVICE, farm._report, confirm),), ())
+    farm.config = KeeperConfig(farm.url, (WatchedService(SERVICE, farm._report, confirm),), ())
     farm.start_and_wait()
     farm.come_up()
     eventually(lambda: int(client.get("asked") or 0) > 3, what="the keeper asking for the proof")
@@ -66,21 +66,23 @@ def test_the_key_waits_for_the_proof(farm: KeptFarm, client: "redis.Redis") -> N
     wait_ready(client, farm)
 
 
-def test_the_proof_is_needed_once(farm: KeptFarm, client: "redis.Redis") -> None:
+def test_the_proof_is_needed_once(farm: KeptFarm, client: redis.Redis) -> None:
     """An emptied Redis has lost it, and the workers do not report again."""
-    farm.orders = Orders(farm.url, (Watched(SERVICE, farm._report, lambda c: bool(c.exists("proof"))),), ())
+    farm.config = KeeperConfig(
+        farm.url, (WatchedService(SERVICE, farm._report, lambda c: bool(c.exists("proof"))),), ()
+    )
     client.set("proof", "1")
     farm.start_and_wait()
     farm.come_up()
     wait_ready(client, farm)
-    farm.workers[0].vacate()
+    farm.workers[0].on_exit()
     wait_withdrawn(client, farm)
     client.flushall()
     farm.come_up(farm.workers[0])
     wait_ready(client, farm)
 
 
-def test_the_status_counts_and_says_why(farm: KeptFarm, client: "redis.Redis") -> None:
+def test_the_status_has_counts_and_the_reason(farm: KeptFarm, client: redis.Redis) -> None:
     farm.start_and_wait()
     farm.come_up(*farm.workers[:2])
     farm.workers[2].reason = "the disk is full"
@@ -88,13 +90,13 @@ def test_the_status_counts_and_says_why(farm: KeptFarm, client: "redis.Redis") -
     assert said(client, "ready") is False
     assert said(client, "workers") == 3
     assert said(client, "reported_by_the_service") == 3
-    eventually(lambda: said(client, "reason") == "webhook_delivery 2 (the disk is full)", what="why")
+    eventually(lambda: said(client, "reason") == "webhook_delivery 2 (the disk is full)", what="the reason")
     farm.come_up(farm.workers[2])
     eventually(lambda: said(client, "ready") is True, what="the status being ready")
     assert said(client, "reason") == ""
 
 
-def test_the_key_is_refreshed_while_it_is_true(farm: KeptFarm, client: "redis.Redis") -> None:
+def test_the_key_is_refreshed_while_it_is_true(farm: KeptFarm, client: redis.Redis) -> None:
     farm.refresh_seconds = 0.1
     farm.start_and_wait()
     farm.come_up()
@@ -104,35 +106,33 @@ def test_the_key_is_refreshed_while_it_is_true(farm: KeptFarm, client: "redis.Re
         eventually(lambda: client.ttl(keys.ready(SERVICE)) > 30, what="the refresh")
 
 
-def test_a_doubted_key_is_not_refreshed(farm: KeptFarm, client: "redis.Redis") -> None:
-    child = Child(keeper.SERVICE, 0, farm.board)
-    ticking = Keeper(child, farm.orders, refresh_seconds=0.0)
+def test_a_doubted_key_is_not_refreshed(farm: KeptFarm, client: redis.Redis) -> None:
+    child = Child(keeper.SERVICE, 0, farm.scoreboard)
+    ticking = Keeper(child, farm.config, refresh_seconds=0.0)
     farm.come_up()
     ticking.tick(LONG)
     assert ready(client)
     listener = events_of_the_key(client)
     ticking.tick(LONG)
     assert drained(listener) == [b"set", b"expire"]
-    farm.workers[1].vacate()
+    farm.workers[1].on_exit()
     ticking.tick(LONG + 1)
-    ticking.tick(LONG + 1 + DOUBT_SECONDS - 0.01)
+    ticking.tick(LONG + 1 + UNREADY_GRACE_SECONDS - 0.01)
     assert drained(listener) == [], "neither refreshed nor withdrawn"
-    ticking.tick(LONG + 1 + DOUBT_SECONDS + 0.01)
+    ticking.tick(LONG + 1 + UNREADY_GRACE_SECONDS + 0.01)
     assert drained(listener) == [b"del"]
     listener.close()
     ticking.close()
     child.close()
 
 
-def test_a_key_that_somebody_deleted_is_restored_unless_it_is_doubted(
-    farm: KeptFarm, client: "redis.Redis"
-) -> None:
-    child = Child(keeper.SERVICE, 0, farm.board)
-    ticking = Keeper(child, farm.orders, readiness.REFRESH_SECONDS)
+def test_a_deleted_key_is_restored_unless_the_service_looks_unready(farm: KeptFarm, client: redis.Redis) -> None:
+    child = Child(keeper.SERVICE, 0, farm.scoreboard)
+    ticking = Keeper(child, farm.config, readiness.REFRESH_SECONDS)
     farm.come_up()
     ticking.tick(LONG)
     client.delete(keys.ready(SERVICE))
-    farm.workers[1].vacate()
+    farm.workers[1].on_exit()
     ticking.tick(LONG + 1)
     assert not ready(client)
     farm.come_up(farm.workers[1])
@@ -145,14 +145,14 @@ def test_a_key_that_somebody_deleted_is_restored_unless_it_is_doubted(
 @pytest.mark.parametrize(
     ("trouble", "why"),
     [
-        (lambda slot: slot.vacate(), "webhook_delivery 1 (gone)"),
-        (lambda slot: slot.promise(-1.0), "webhook_delivery 1 (silent for "),
+        (lambda slot: slot.on_exit(), "webhook_delivery 1 (gone)"),
+        (lambda slot: slot.heartbeat(-1.0), "webhook_delivery 1 (silent for "),
         (lambda slot: setattr(slot, "state", State.STALLED), "webhook_delivery 1 (stalled)"),
     ],
     ids=["gone", "late", "stalled"],
 )
 def test_the_key_goes_when_a_worker_is_in_trouble_and_comes_back(
-    farm: KeptFarm, client: "redis.Redis", trouble: Callable[[Slot], object], why: str
+    farm: KeptFarm, client: redis.Redis, trouble: Callable[[Slot], object], why: str
 ) -> None:
     farm.start_and_wait()
     farm.come_up()
@@ -165,53 +165,53 @@ def test_the_key_goes_when_a_worker_is_in_trouble_and_comes_back(
     wait_ready(client, farm)
 
 
-def test_the_key_stays_while_a_worker_is_replaced_at_once(farm: KeptFarm, client: "redis.Redis") -> None:
+def test_the_key_stays_while_a_worker_is_replaced_at_once(farm: KeptFarm, client: redis.Redis) -> None:
     farm.start_and_wait()
     farm.come_up()
     wait_ready(client, farm)
     listener = events_of_the_key(client)
     for _ in range(3):
-        farm.workers[1].vacate()
-        farm.workers[1].occupy(LONG)
+        farm.workers[1].on_exit()
+        farm.workers[1].on_fork(LONG)
         farm.come_up(farm.workers[1])
         before = said(client, "timestamp")
         eventually(lambda old=before: said(client, "timestamp") != old, what="the next status")  # type: ignore[misc]
     assert drained(listener) == []
-    assert DOUBT_SECONDS < keeper.STATUS_SECONDS, "the keeper has had the time to withdraw"
+    assert UNREADY_GRACE_SECONDS < keeper.STATUS_SECONDS, "the keeper has had the time to withdraw"
     listener.close()
 
 
-def test_duties_are_done_again_and_again_each_at_its_interval(farm: KeptFarm, client: "redis.Redis") -> None:
+def test_duties_are_done_again_and_again_each_at_its_interval(farm: KeptFarm, client: redis.Redis) -> None:
     duties = (Duty("often", 0.0, lambda c: c.incr("often")), Duty("once", LONG, lambda c: c.incr("once")))
-    farm.orders = Orders(farm.url, farm.orders.watched, duties)
+    farm.config = KeeperConfig(farm.url, farm.config.services, duties)
     farm.start_and_wait()
     eventually(lambda: int(client.get("often") or 0) > 5, what="the duty")
     assert client.get("once") == b"1"
 
 
-def test_the_key_stays_while_workers_are_replaced_as_planned_and_not_a_moment_longer(
-    farm: KeptFarm, client: "redis.Redis"
+def test_the_key_stays_while_workers_are_replaced_as_planned_and_not_longer(
+    farm: KeptFarm, client: redis.Redis
 ) -> None:
     farm.start_and_wait()
     farm.come_up()
     wait_ready(client, farm)
     listener = events_of_the_key(client)
-    farm.workers[1].excuse(LONG)
-    farm.workers[1].vacate()
+    farm.workers[1].mark_replacing(LONG)
+    farm.workers[1].on_exit()
     for _ in range(3):
         before = said(client, "timestamp")
         eventually(lambda old=before: said(client, "timestamp") != old, what="the next status")  # type: ignore[misc]
     assert said(client, "workers_up") == 2
     assert drained(listener) == []
-    farm.workers[1].excuse(0)
+    farm.workers[1].mark_replacing(0)
     eventually(lambda: not ready(client), within=2.0, what="the withdrawal")
     listener.close()
 
 
-def test_an_excuse_does_not_make_a_service_ready(farm: KeptFarm, client: "redis.Redis") -> None:
+def test_an_excuse_does_not_make_a_service_ready(farm: KeptFarm, client: redis.Redis) -> None:
     farm.start_and_wait()
     farm.come_up(*farm.workers[:2])
-    farm.workers[2].excuse(LONG)
+    farm.workers[2].mark_replacing(LONG)
     before = eventually(lambda: said(client, "timestamp"), what="a status")
     eventually(lambda: said(client, "timestamp") != before, what="the next status")
     assert not ready(client)
@@ -219,51 +219,51 @@ def test_an_excuse_does_not_make_a_service_ready(farm: KeptFarm, client: "redis.
     wait_ready(client, farm)
 
 
-def test_readiness_and_status_follow_the_number_that_is_wanted(farm: KeptFarm, client: "redis.Redis") -> None:
+def test_readiness_and_status_follow_the_number_that_is_wanted(farm: KeptFarm, client: redis.Redis) -> None:
     farm.start_and_wait()
     farm.come_up(*farm.workers[:2])
     eventually(lambda: said(client, "workers") == 3, what="three being wanted")
-    farm.board.want(SERVICE, 2)
+    farm.scoreboard.set_target(SERVICE, 2)
     wait_ready(client, farm)
     eventually(lambda: said(client, "workers") == 2, what="two being wanted")
     assert said(client, "reported_by_the_service") == 3, "what the third has done still counts"
-    farm.board.want(SERVICE, 3)
+    farm.scoreboard.set_target(SERVICE, 3)
     eventually(lambda: not ready(client), within=2.0, what="the withdrawal")
     assert str(said(client, "reason")).startswith("webhook_delivery 2 (gone")
 
 
-def test_of_a_service_that_is_to_have_no_process_nothing_is_said(farm: KeptFarm, client: "redis.Redis") -> None:
+def test_of_a_service_that_is_to_have_no_process_nothing_is_said(farm: KeptFarm, client: redis.Redis) -> None:
     farm.start_and_wait()
     farm.come_up()
     wait_ready(client, farm)
-    farm.board.want(SERVICE, 0)
+    farm.scoreboard.set_target(SERVICE, 0)
     eventually(lambda: not client.exists(keys.ready(SERVICE), keys.status(SERVICE)), what="both keys going")
-    assert not farm.board.announced(SERVICE)
-    farm.board.want(SERVICE, 3)
+    assert not farm.scoreboard.is_ready(SERVICE)
+    farm.scoreboard.set_target(SERVICE, 3)
     wait_ready(client, farm)
 
 
-def test_who_is_told_to_leave_while_the_farm_goes_on_is_woken(farm: KeptFarm, client: "redis.Redis") -> None:
-    def wake(redis_client: "redis.Redis") -> None:
+def test_a_worker_that_is_retired_while_the_farm_goes_on_is_woken(farm: KeptFarm, client: redis.Redis) -> None:
+    def wake(redis_client: redis.Redis) -> None:
         redis_client.incr("woken")
 
-    farm.orders = Orders(farm.url, farm.orders.watched, (), wake)
+    farm.config = KeeperConfig(farm.url, farm.config.services, (), wake)
     farm.start_and_wait()
     farm.come_up()
     wait_ready(client, farm)
     assert not client.exists("woken")
-    farm.tell(farm.workers[0])
+    farm.request_stop(farm.workers[0])
     eventually(lambda: int(client.get("woken") or 0) > 2, what="it being woken until it goes")
-    farm.workers[0].vacate()
+    farm.workers[0].on_exit()
     farm.come_up(farm.workers[0])
     wait_ready(client, farm)
 
 
-def test_who_backs_off_is_shown_with_its_reason(farm: KeptFarm, client: "redis.Redis") -> None:
+def test_who_backs_off_is_shown_with_its_reason(farm: KeptFarm, client: redis.Redis) -> None:
     farm.start_and_wait()
     farm.come_up(*farm.workers[:2])
     farm.workers[2].reason = "the disk is full"
-    farm.workers[2].await_fork(LONG, tries=5)
-    [shown] = eventually(lambda: said(client, "backing_off"), what="the back-off in the status")
+    farm.workers[2].schedule_fork(LONG, tries=5)
+    [shown] = eventually(lambda: said(client, "backoff"), what="the back-off in the status")
     assert (shown["process"], shown["reason"], shown["tries"]) == ("webhook_delivery 2", "the disk is full", 5)
-    assert 0 < shown["again_in_s"] <= LONG
+    assert 0 < shown["retry_in_s"] <= LONG

@@ -9,7 +9,7 @@ import redis
 
 from hookfarm.farm.child import EXIT_COULD_NOT_BOOT
 from hookfarm.farm.scoreboard import State
-from hookfarm.keeper.process import Orders
+from hookfarm.keeper.process import KeeperConfig
 from hookfarm.status import readiness
 from hookfarm.store import keys
 from tests.support.kept_farm import (
@@ -33,17 +33,17 @@ def farm(redis_url: str, tmp_path: Path) -> Iterator[KeptFarm]:
 
 
 @pytest.fixture
-def client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
+def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
     with redis_server.client() as connected:
         yield connected
 
 
-def ping(client: "redis.Redis") -> None:
+def ping(client: redis.Redis) -> None:
     client.ping()
 
 
 def test_what_a_killed_farm_of_this_host_left_is_gone_before_the_new_one_is_ready(
-    farm: KeptFarm, client: "redis.Redis"
+    farm: KeptFarm, client: redis.Redis
 ) -> None:
     readiness.publish(client, SERVICE, {})
     farm.start_and_wait()
@@ -52,7 +52,7 @@ def test_what_a_killed_farm_of_this_host_left_is_gone_before_the_new_one_is_read
     wait_ready(client, farm)
 
 
-def test_what_another_host_says_stays(farm: KeptFarm, client: "redis.Redis") -> None:
+def test_the_readiness_of_another_host_stays(farm: KeptFarm, client: redis.Redis) -> None:
     readiness.publish(client, SERVICE, {"host": "another"})
     listener = events_of_the_key(client)
     farm.start_and_wait()
@@ -61,7 +61,7 @@ def test_what_another_host_says_stays(farm: KeptFarm, client: "redis.Redis") -> 
     listener.close()
 
 
-def test_a_killed_keepers_successor_goes_on_without_a_gap(farm: KeptFarm, client: "redis.Redis") -> None:
+def test_a_killed_keepers_successor_goes_on_without_a_gap(farm: KeptFarm, client: redis.Redis) -> None:
     farm.start_and_wait()
     farm.come_up()
     wait_ready(client, farm)
@@ -75,13 +75,13 @@ def test_a_killed_keepers_successor_goes_on_without_a_gap(farm: KeptFarm, client
 
 
 def test_a_killed_keepers_successor_withdraws_what_is_not_true_any_more(
-    farm: KeptFarm, client: "redis.Redis"
+    farm: KeptFarm, client: redis.Redis
 ) -> None:
     farm.start_and_wait()
     farm.come_up()
     wait_ready(client, farm)
     farm.kill()
-    farm.workers[1].vacate()
+    farm.workers[1].on_exit()
     farm.start_and_wait()
     eventually(lambda: not ready(client), within=2.0, what="the withdrawal")
 
@@ -91,9 +91,9 @@ def test_a_redis_that_dies_ends_the_readiness_and_its_return_renews_it(
 ) -> None:
     farm.start_and_wait()
     farm.come_up()
-    eventually(lambda: farm.board.announced(SERVICE), what="readiness")
+    eventually(lambda: farm.scoreboard.is_ready(SERVICE), what="readiness")
     redis_server.kill(synced=True)
-    eventually(lambda: not farm.board.announced(SERVICE), what="the end of readiness")
+    eventually(lambda: not farm.scoreboard.is_ready(SERVICE), what="the end of readiness")
     eventually(lambda: farm.slot.state == State.STALLED, what="the keeper being stalled")
     eventually(lambda: farm.slot.reason.startswith("Redis: "), what="the reason")
     redis_server.start()
@@ -114,55 +114,55 @@ def test_a_redis_that_comes_back_with_an_old_key_is_set_right(farm: KeptFarm, re
         client.bgrewriteaof()
         eventually(lambda: not client.info("persistence")["aof_rewrite_in_progress"], what="the key on disk")
     redis_server.kill(synced=True)
-    eventually(lambda: not farm.board.announced(SERVICE), what="the end of readiness")
-    farm.workers[1].vacate()
+    eventually(lambda: not farm.scoreboard.is_ready(SERVICE), what="the end of readiness")
+    farm.workers[1].on_exit()
     redis_server.start()
     with redis_server.client() as client:
         eventually(lambda: said(client, "workers_up") == 2, what="the keeper being back")
         assert not ready(client)
 
 
-def test_told_to_stop_it_deletes_the_keys_first_then_wakes_the_workers_until_they_are_gone(
-    farm: KeptFarm, client: "redis.Redis"
+def test_on_sigterm_it_deletes_the_keys_first_then_wakes_the_workers_until_they_are_gone(
+    farm: KeptFarm, client: redis.Redis
 ) -> None:
-    def wake(redis_client: "redis.Redis") -> None:
+    def wake(redis_client: redis.Redis) -> None:
         redis_client.rpush("woken", redis_client.exists(keys.ready(SERVICE)))
 
-    def after(redis_client: "redis.Redis") -> None:
+    def after(redis_client: redis.Redis) -> None:
         redis_client.rpush("woken", "after")
 
-    farm.orders = Orders(farm.url, farm.orders.watched, (), wake, after=after)
+    farm.config = KeeperConfig(farm.url, farm.config.services, (), wake, on_stop=after)
     farm.start_and_wait()
     farm.come_up()
     wait_ready(client, farm)
     farm.signal(signal.SIGTERM)
     eventually(lambda: farm.slot.state == State.QUIET, what="the keeper being quiet")
-    assert not client.exists("woken"), "nobody is woken who is not told yet"
-    farm.tell()
+    assert not client.exists("woken"), "only workers that are to stop are woken"
+    farm.request_stop()
     eventually(lambda: client.llen("woken") > 2, what="the workers being woken")
     assert set(client.lrange("woken", 0, -1)) == {b"0"}, "no key when the first is woken"
     for slot in farm.workers:
-        slot.vacate()
+        slot.on_exit()
     assert farm.wait() == 0
     assert client.keys() == [b"woken"]
     assert client.lrange("woken", -2, -1) == [b"0", b"after"]
 
 
-def test_told_to_stop_without_redis_it_says_so_and_leaves(farm: KeptFarm, redis_server: RedisServer) -> None:
-    farm.orders = Orders(farm.url, farm.orders.watched, (), ping, after=ping)
+def test_on_sigterm_without_redis_it_logs_that_and_exits(farm: KeptFarm, redis_server: RedisServer) -> None:
+    farm.config = KeeperConfig(farm.url, farm.config.services, (), ping, on_stop=ping)
     farm.start_and_wait()
     farm.come_up()
-    eventually(lambda: farm.board.announced(SERVICE), what="readiness")
+    eventually(lambda: farm.scoreboard.is_ready(SERVICE), what="readiness")
     redis_server.kill(synced=True)
     farm.signal(signal.SIGTERM)
     eventually(lambda: farm.slot.state == State.QUIET, what="the keeper being quiet")
     for slot in farm.workers:
-        slot.vacate()
+        slot.on_exit()
     assert farm.wait() == 0
     assert "readiness not withdrawn" in farm.log
 
 
-def test_without_redis_it_cannot_boot_and_says_where_it_looked(tmp_path: Path) -> None:
+def test_without_redis_it_cannot_boot_and_names_the_address(tmp_path: Path) -> None:
     """At once where the server refuses it; a server that does not answer is waited for first."""
     with running_redis() as server, server.client() as client:
         client.config_set("requirepass", "canary")
@@ -172,15 +172,15 @@ def test_without_redis_it_cannot_boot_and_says_where_it_looked(tmp_path: Path) -
         assert farm.slot.reason.startswith(f"Redis at {server.url} refused the login: ")
 
 
-def test_told_to_stop_while_it_waits_for_redis_it_leaves(tmp_path: Path) -> None:
+def test_on_sigterm_while_it_waits_for_redis_it_exits(tmp_path: Path) -> None:
     farm = KeptFarm(f"unix://{tmp_path}/none.sock", tmp_path / "log")
     farm.start()
     farm.signal(signal.SIGTERM)
     assert farm.wait() == 0
 
 
-def test_an_orphaned_keeper_withdraws_and_leaves_although_nobody_vacates_the_slots(
-    farm: KeptFarm, client: "redis.Redis"
+def test_an_orphaned_keeper_withdraws_and_leaves_although_the_slots_keep_their_pids(
+    farm: KeptFarm, client: redis.Redis
 ) -> None:
     farm.master_pid = 1  # It looks as if its master were dead.
     farm.start_and_wait()
@@ -191,15 +191,13 @@ def test_an_orphaned_keeper_withdraws_and_leaves_although_nobody_vacates_the_slo
     assert client.keys() == []
 
 
-def test_a_keeper_that_was_told_to_stop_by_a_stranger_leaves_after_its_grace(
-    farm: KeptFarm, client: "redis.Redis"
-) -> None:
+def test_a_keeper_that_got_sigterm_from_outside_exits_after_its_grace(farm: KeptFarm, client: redis.Redis) -> None:
     """The farm goes on: its successor, not it, cares for the workers."""
 
-    def after(redis_client: "redis.Redis") -> None:
+    def after(redis_client: redis.Redis) -> None:
         redis_client.set("after", "1")
 
-    farm.orders = Orders(farm.url, farm.orders.watched, (), after=after)
+    farm.config = KeeperConfig(farm.url, farm.config.services, (), on_stop=after)
     farm.start_and_wait()
     farm.come_up()
     wait_ready(client, farm)

@@ -15,7 +15,7 @@ from hookfarm import event_stream
 from hookfarm.event_stream import Checkpoint, StreamBlock, StreamReader
 from hookfarm.event_stream.event_json import encode_events
 from hookfarm.farm.child import Child
-from hookfarm.farm.scoreboard import Board
+from hookfarm.farm.scoreboard import Scoreboard
 from hookfarm.message_processor.processor import Processor
 from hookfarm.records import Endpoint, Event, Subscription
 from hookfarm.registry.registry import Registry
@@ -120,7 +120,7 @@ def test_a_processor_that_lags_matches_the_later_blocks_by_the_new_form(
     registry.update(form(0))
     processors.start_and_wait(chains=(CHAIN,))
     publisher.publish(5)
-    eventually(lambda: drained(client), within=20, what="the first blocks being handed off")
+    eventually(lambda: drained(client), within=20, what="the first blocks being enqueued")
     processors.signal(0, signal.SIGSTOP)
     promised = {}
     for number in (1, 2):
@@ -129,7 +129,7 @@ def test_a_processor_that_lags_matches_the_later_blocks_by_the_new_form(
     publisher.publish(20)
     assert promised == {1: 26, 2: 46}
     processors.signal(0, signal.SIGCONT)
-    eventually(lambda: drained(client), within=20, what="all blocks being handed off")
+    eventually(lambda: drained(client), within=20, what="all blocks being enqueued")
     assert_kept(client, promised, last=65)
     assert {form for (block, _), form in matched(client).items() if block <= 5} == {0}
 
@@ -156,14 +156,14 @@ def test_every_change_under_load_keeps_its_word_while_processors_stop_and_die(
                 processors.end(1, signal.SIGKILL)
                 processors.start_and_wait(1, (CHAIN,), consumer="another")
     processors.end(0, signal.SIGKILL)
-    eventually(lambda: drained(client), within=30, what="all blocks being handed off")
+    eventually(lambda: drained(client), within=30, what="all blocks being enqueued")
     assert_kept(client, promised, last=publisher.number)
 
 
 def test_what_is_taken_over_from_the_dead_is_matched_by_the_newest_form(client: Any, redis_url: str) -> None:
     """It may have been published after the last look at the registry, in a long pass."""
-    board = Board({keys.MESSAGE_PROCESSOR: 1})
-    child = Child(keys.MESSAGE_PROCESSOR, 0, board)
+    scoreboard = Scoreboard({keys.MESSAGE_PROCESSOR: 1})
+    child = Child(keys.MESSAGE_PROCESSOR, 0, scoreboard)
     registry, publisher = Registry(client), Publisher(redis_url)
     registry.update(form(0))
     processor = Processor(child, redis_url, (CHAIN,), "living")

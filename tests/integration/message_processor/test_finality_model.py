@@ -85,7 +85,7 @@ class World:
         half = len(entries) // 2
         self.read += [some for some in (entries[:half], entries[half:]) if some]
 
-    def hand_off(self) -> None:
+    def enqueue(self) -> None:
         for _ in range(min(len(self.read), 2)):
             batch = self.read.pop(self.chance.randrange(len(self.read)))
             self._enqueue([process(self.chain.index, entry) for entry in batch])
@@ -127,7 +127,7 @@ class World:
         self._tell_heads()
         self.look()
         while self.read:
-            self.hand_off()
+            self.enqueue()
         self.chain.confirm()
         self.chain.confirm()
         while self.chain.owed:
@@ -174,8 +174,8 @@ def chain(client: Any, redis_url: str) -> Iterator[FinalChain]:
 def test_each_endpoint_gets_what_it_asked_for_once_in_order_and_to_the_end(chain: FinalChain, seed: int) -> None:
     world = World(chain, random.Random(seed))
     moves = [
-        *(world.mine, world.mine, world.reorg, world.finalize, world.look, world.look, world.hand_off),
-        *(world.hand_off, world.confirm, world.take, world.take, world.take, world.settle, world.settle),
+        *(world.mine, world.mine, world.reorg, world.finalize, world.look, world.look, world.enqueue),
+        *(world.enqueue, world.confirm, world.take, world.take, world.take, world.settle, world.settle),
     ]
     for _ in range(STEPS):
         world.chance.choice(moves)()
@@ -183,12 +183,12 @@ def test_each_endpoint_gets_what_it_asked_for_once_in_order_and_to_the_end(chain
     world.drain()
     canonical = {(event["block_hash"], event["log_index"]) for block in world.blocks for event in block}
     for endpoint, (words, _) in ASKED.items():
-        assert_told(world.received[endpoint], words, canonical)
+        assert_notified(world.received[endpoint], words, canonical)
     assert not chain.client.exists(keys.FOLLOW_UPS, keys.UNCONFIRMED)
     assert chain.left() == []
 
 
-def assert_told(received: list[dict[str, Any]], words: tuple[str, ...], canonical: set[Log]) -> None:
+def assert_notified(received: list[dict[str, Any]], words: tuple[str, ...], canonical: set[Log]) -> None:
     """Of each delivery of a log: its end, final or removed, after it; nothing twice or unasked."""
     assert len({body["id"] for body in received}) == len(received), "one delivery twice"
     notified: dict[str, Log] = {}

@@ -11,7 +11,7 @@ import redis
 
 from hookfarm import logs
 from hookfarm.farm.child import Child
-from hookfarm.farm.scoreboard import Board, State
+from hookfarm.farm.scoreboard import Scoreboard, State
 from hookfarm.message_processor import process, telemetry
 from hookfarm.records import Endpoint, Subscription
 from hookfarm.registry.registry import Registry
@@ -25,15 +25,15 @@ TOKEN = "0x" + "a0" * 20
 
 
 class Processors:
-    """Forked processors and the board they report to; all gone when the test is over."""
+    """Forked processors and the scoreboard they report to; all gone when the test is over."""
 
     def __init__(self, url: str, size: int = 4) -> None:
-        self.board = Board({keys.MESSAGE_PROCESSOR: size})
+        self.scoreboard = Scoreboard({keys.MESSAGE_PROCESSOR: size})
         self._url = url
         self._pids: dict[int, int] = {}
 
     def start(self, index: int = 0, chains: tuple[int, ...] = (), consumer: str = "") -> None:
-        self.board.slots(keys.MESSAGE_PROCESSOR)[index].state = State.BOOTING
+        self.scoreboard.slots(keys.MESSAGE_PROCESSOR)[index].state = State.BOOTING
         pid = os.fork()
         if not pid:
             self._live(index, chains, consumer or f"consumer-{index}")
@@ -47,7 +47,7 @@ class Processors:
         code = 1
         try:
             logs.configure("error")
-            child = Child(keys.MESSAGE_PROCESSOR, index, self.board)
+            child = Child(keys.MESSAGE_PROCESSOR, index, self.scoreboard)
             child.handle_signals()
             process.prepare()
             process.run(child, self._url, chains, consumer)
@@ -56,13 +56,13 @@ class Processors:
             os._exit(code)
 
     def state(self, index: int = 0) -> State:
-        return self.board.slots(keys.MESSAGE_PROCESSOR)[index].state
+        return self.scoreboard.slots(keys.MESSAGE_PROCESSOR)[index].state
 
     def reason(self, index: int = 0) -> str:
-        return self.board.slots(keys.MESSAGE_PROCESSOR)[index].reason
+        return self.scoreboard.slots(keys.MESSAGE_PROCESSOR)[index].reason
 
     def counter(self, gauge: int) -> int:
-        return sum(slot.counter(gauge) for slot in self.board.slots(keys.MESSAGE_PROCESSOR))
+        return sum(slot.counter(gauge) for slot in self.scoreboard.slots(keys.MESSAGE_PROCESSOR))
 
     def expect(self, gauge: int, total: int) -> None:
         """The number is written just after Redis has answered."""
@@ -98,7 +98,7 @@ def processors(redis_url: str) -> Iterator[Processors]:
 
 
 @pytest.fixture
-def client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
+def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
     with redis_server.client() as connected:
         yield connected
 
@@ -124,12 +124,12 @@ def transfer(number: int, chain_id: int = 1) -> dict[str, Any]:
     }
 
 
-def publish(client: "redis.Redis", *numbers: int, chain_id: int = 1) -> None:
+def publish(client: redis.Redis, *numbers: int, chain_id: int = 1) -> None:
     for number in numbers:
         client.xadd(keys.events(chain_id), {"event": orjson.dumps(transfer(number, chain_id))})
 
 
-def queued(client: "redis.Redis") -> list[dict[str, Any]]:
+def queued(client: redis.Redis) -> list[dict[str, Any]]:
     """The jobs in the list or parked behind it, the first enqueued first."""
     places = [keys.OPEN, *client.scan_iter(match=f"{keys.PARKED}*")]
     with client.pipeline(transaction=True) as pipe:
@@ -143,16 +143,16 @@ def queued(client: "redis.Redis") -> list[dict[str, Any]]:
     return [orjson.loads(job) for job in jobs]
 
 
-def pending(client: "redis.Redis", chain_id: int = 1) -> int:
+def pending(client: redis.Redis, chain_id: int = 1) -> int:
     return int(client.xpending(keys.events(chain_id), keys.PROCESSOR_GROUP)["pending"])
 
 
-def held_by(client: "redis.Redis", consumer: str) -> int:
+def held_by(client: redis.Redis, consumer: str) -> int:
     found = client.xpending(keys.events(1), keys.PROCESSOR_GROUP)["consumers"]
     return sum(int(each["pending"]) for each in found if each["name"] == consumer.encode())
 
 
-def owed(client: "redis.Redis") -> list[tuple[int, str]]:
+def owed(client: redis.Redis) -> list[tuple[int, str]]:
     """(block number, endpoint) of every job in the list."""
     return sorted((job["payload"]["data"]["block_number"], job["endpoint"]) for job in queued(client))
 
@@ -161,13 +161,13 @@ def every(numbers: range, *endpoints: str) -> list[tuple[int, str]]:
     return sorted((number, f"ep_{each}") for number in numbers for each in endpoints)
 
 
-def dead_letters(client: "redis.Redis") -> list[dict[str, Any]]:
+def dead_letters(client: redis.Redis) -> list[dict[str, Any]]:
     found: Any = client.zrange(keys.DEAD, 0, -1)
     return [orjson.loads(client.hget(keys.JOBS, job_id) or b"null") for job_id in found]
 
 
 def test_a_transfer_becomes_a_signed_contract_payload_in_the_queue(
-    client: "redis.Redis", processors: Processors
+    client: redis.Redis, processors: Processors
 ) -> None:
     Registry(client).add(endpoint("a"))
     processors.start_and_wait(chains=(1,))
@@ -186,7 +186,7 @@ def test_a_transfer_becomes_a_signed_contract_payload_in_the_queue(
     }
 
 
-def test_consumer_group_acknowledgment(client: "redis.Redis", processors: Processors) -> None:
+def test_consumer_group_acknowledgment(client: redis.Redis, processors: Processors) -> None:
     Registry(client).add(endpoint("a"))
     processors.start_and_wait(chains=(1,))
     publish(client, *range(50))
@@ -199,14 +199,14 @@ def test_consumer_group_acknowledgment(client: "redis.Redis", processors: Proces
     processors.expect(telemetry.JOBS_ENQUEUED, 50)
 
 
-def test_up_means_that_redis_has_it_blocked_in_xreadgroup(client: "redis.Redis", processors: Processors) -> None:
+def test_up_means_that_redis_has_it_blocked_in_xreadgroup(client: redis.Redis, processors: Processors) -> None:
     processors.start_and_wait(chains=(1, 2))
     blocked = [c for c in client.client_list() if c["cmd"] == "xreadgroup" and "b" in c["flags"]]
     assert len(blocked) == 1
     assert all(client.xinfo_groups(keys.events(chain)) for chain in (1, 2))
 
 
-def test_events_published_before_it_started_are_matched(client: "redis.Redis", processors: Processors) -> None:
+def test_events_published_before_it_started_are_matched(client: redis.Redis, processors: Processors) -> None:
     Registry(client).add(endpoint("a"))
     publish(client, *range(1200))
     processors.start_and_wait(chains=(1,))
@@ -214,7 +214,7 @@ def test_events_published_before_it_started_are_matched(client: "redis.Redis", p
 
 
 def test_an_endpoint_added_while_it_runs_gets_the_very_next_event(
-    client: "redis.Redis", processors: Processors
+    client: redis.Redis, processors: Processors
 ) -> None:
     processors.start_and_wait(chains=(1,))
     for number in range(20):
@@ -227,7 +227,7 @@ def test_an_endpoint_added_while_it_runs_gets_the_very_next_event(
 
 
 def test_a_changed_a_disabled_and_a_removed_endpoint_count_from_the_next_event(
-    client: "redis.Redis", processors: Processors
+    client: redis.Redis, processors: Processors
 ) -> None:
     registry = Registry(client)
     for each in ("changed", "disabled", "removed", "kept"):
@@ -244,7 +244,7 @@ def test_a_changed_a_disabled_and_a_removed_endpoint_count_from_the_next_event(
 
 
 def test_a_chain_that_only_a_subscription_names_is_read_as_soon_as_it_is_named(
-    client: "redis.Redis", processors: Processors
+    client: redis.Redis, processors: Processors
 ) -> None:
     processors.start_and_wait(chains=())
     publish(client, 5, chain_id=77)
@@ -256,7 +256,7 @@ def test_a_chain_that_only_a_subscription_names_is_read_as_soon_as_it_is_named(
 
 
 def test_asked_to_stop_it_enqueues_also_what_redis_has_read_ahead(
-    client: "redis.Redis", processors: Processors
+    client: redis.Redis, processors: Processors
 ) -> None:
     Registry(client).add(endpoint("a", Subscription("sub_1", 1, addresses=("0x" + "ff" * 20,))))
     entry = orjson.dumps(transfer(1))
@@ -270,7 +270,7 @@ def test_asked_to_stop_it_enqueues_also_what_redis_has_read_ahead(
     assert pending(client) == 0
 
 
-def test_a_successor_of_the_same_name_takes_over_at_once(client: "redis.Redis", processors: Processors) -> None:
+def test_a_successor_of_the_same_name_takes_over_at_once(client: redis.Redis, processors: Processors) -> None:
     Registry(client).add(endpoint("a"))
     processors.start_and_wait(0, chains=(1,), consumer="first")
     processors.signal(0, signal.SIGSTOP)
@@ -285,7 +285,7 @@ def test_a_successor_of_the_same_name_takes_over_at_once(client: "redis.Redis", 
     assert processors.counter(telemetry.RECLAIMED) >= 1
 
 
-def test_service_recovery_with_consumer_groups(client: "redis.Redis", processors: Processors) -> None:
+def test_service_recovery_with_consumer_groups(client: redis.Redis, processors: Processors) -> None:
     """Two compete; the one that holds entries is killed, and the other delivers everything exactly once."""
     for each in ("a", "b", "c"):
         Registry(client).add(endpoint(each))
@@ -302,7 +302,7 @@ def test_service_recovery_with_consumer_groups(client: "redis.Redis", processors
 
 
 def test_a_processor_that_wakes_after_its_entries_were_claimed_adds_nothing(
-    client: "redis.Redis", processors: Processors
+    client: redis.Redis, processors: Processors
 ) -> None:
     Registry(client).add(endpoint("a"))
     processors.start_and_wait(0, chains=(1,))
@@ -319,7 +319,7 @@ def test_a_processor_that_wakes_after_its_entries_were_claimed_adds_nothing(
 
 
 def test_processors_killed_again_and_again_enqueue_every_job_exactly_once(
-    client: "redis.Redis", processors: Processors
+    client: redis.Redis, processors: Processors
 ) -> None:
     for each in ("a", "b"):
         Registry(client).add(endpoint(each))
@@ -337,7 +337,7 @@ def test_processors_killed_again_and_again_enqueue_every_job_exactly_once(
 
 
 def test_garbage_goes_to_the_dead_letters_with_its_reason_and_the_rest_is_delivered(
-    client: "redis.Redis", processors: Processors
+    client: redis.Redis, processors: Processors
 ) -> None:
     Registry(client).add(endpoint("a"))
     stream = keys.events(1)
@@ -363,7 +363,7 @@ def test_garbage_goes_to_the_dead_letters_with_its_reason_and_the_rest_is_delive
 
 
 def test_it_says_that_redis_is_gone_and_goes_on_when_it_is_back(
-    redis_server: RedisServer, client: "redis.Redis", processors: Processors
+    redis_server: RedisServer, client: redis.Redis, processors: Processors
 ) -> None:
     Registry(client).add(endpoint("a"))
     processors.start_and_wait(chains=(1,))
@@ -380,7 +380,7 @@ def test_it_says_that_redis_is_gone_and_goes_on_when_it_is_back(
         eventually(lambda: (1, "ep_b") in owed(again), what="the job")
 
 
-def test_a_flushed_server_gets_its_groups_again(client: "redis.Redis", processors: Processors) -> None:
+def test_a_flushed_server_gets_its_groups_again(client: redis.Redis, processors: Processors) -> None:
     Registry(client).add(endpoint("a"))
     processors.start_and_wait(chains=(1,))
     client.flushall()
@@ -389,9 +389,9 @@ def test_a_flushed_server_gets_its_groups_again(client: "redis.Redis", processor
     eventually(lambda: owed(client) == [(1, "ep_b")], what="the job of the only endpoint there is now")
 
 
-def test_the_heartbeat_is_kept_while_there_is_nothing_to_do(client: "redis.Redis", processors: Processors) -> None:
+def test_the_heartbeat_is_kept_while_there_is_nothing_to_do(client: redis.Redis, processors: Processors) -> None:
     processors.start_and_wait(chains=(1,))
-    [slot, *_] = processors.board.slots(keys.MESSAGE_PROCESSOR)
+    [slot, *_] = processors.scoreboard.slots(keys.MESSAGE_PROCESSOR)
     for _ in range(3):
         fresh = slot.seconds_late()
         assert fresh < 0
@@ -399,7 +399,7 @@ def test_the_heartbeat_is_kept_while_there_is_nothing_to_do(client: "redis.Redis
         eventually(lambda: slot.seconds_late() < fresh + 0.1, what="the next heartbeat")  # noqa: B023
 
 
-def test_sigterm_hands_off_what_was_read_and_ends_with_zero(client: "redis.Redis", processors: Processors) -> None:
+def test_sigterm_enqueues_what_was_read_and_ends_with_zero(client: redis.Redis, processors: Processors) -> None:
     Registry(client).add(endpoint("a"))
     processors.start_and_wait(chains=(1,))
     publish(client, *range(1000))
@@ -409,7 +409,7 @@ def test_sigterm_hands_off_what_was_read_and_ends_with_zero(client: "redis.Redis
 
 
 def test_a_subscription_that_cannot_be_matched_does_not_stop_the_others(
-    client: "redis.Redis", processors: Processors
+    client: redis.Redis, processors: Processors
 ) -> None:
     wrong = Subscription("sub_wrong", 1, event="Transfer(")
     Registry(client).add(endpoint("a", wrong, Subscription("sub_right", 1)))

@@ -11,12 +11,12 @@ import pytest
 import redis
 
 from hookfarm import metrics
-from hookfarm.metrics import Answering, Family, RollCall, gauge
+from hookfarm.metrics import CollectedMetrics, Family, MetricsResponder, gauge
 from hookfarm.store import clients, keys
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.waiting import eventually
 
-ANSWER_SECONDS = 10.0
+RESPONSE_SECONDS = 10.0
 
 
 def families(value: int = 1) -> list[Family]:
@@ -30,7 +30,7 @@ class Farm:
         self.asked = 0
         self._value = value
         self._client = clients.command_client(url)
-        self._answering = Answering(self._collect)
+        self._answering = MetricsResponder(self._collect)
         self._stop = threading.Event()
         self._answering.perform(self._client)
         self._thread = threading.Thread(target=self._run)
@@ -64,34 +64,34 @@ def start(redis_url: str) -> Iterator[Callable[..., Farm]]:
 
 
 @pytest.fixture
-def client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
+def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
     with redis_server.client() as connected:
         yield connected
 
 
-def ask(url: str, within: float = ANSWER_SECONDS) -> RollCall:
-    async def call() -> RollCall:
+def ask(url: str, within: float = RESPONSE_SECONDS) -> CollectedMetrics:
+    async def call() -> CollectedMetrics:
         async with clients.async_client(url) as client:
-            return await metrics.ask(client, within)
+            return await metrics.collect(client, within)
 
     return asyncio.run(call())
 
 
-def listeners(client: "redis.Redis") -> int:
+def listeners(client: redis.Redis) -> int:
     [(_, count)] = client.pubsub_numsub(keys.metrics_request(0))
     return int(count)
 
 
-def test_every_farm_answers_for_itself(start: Callable[..., Farm], redis_url: str, client: "redis.Redis") -> None:
+def test_every_farm_answers_for_itself(start: Callable[..., Farm], redis_url: str, client: redis.Redis) -> None:
     start(value=1), start(value=2)
     eventually(lambda: listeners(client) == 2, within=10, what="both listening")
     called = ask(redis_url)
-    assert {answer.families[0].samples[0].value for answer in called.answers} == {1, 2}
-    assert {(a.host, a.pid) for a in called.answers} == {(socket.gethostname(), os.getppid())}
-    assert called.silent == 0
+    assert {answer.families[0].samples[0].value for answer in called.farms} == {1, 2}
+    assert {(a.host, a.pid) for a in called.farms} == {(socket.gethostname(), os.getppid())}
+    assert called.missing == 0
 
 
-def test_nothing_is_collected_while_nobody_asks_and_once_for_each_who_does(
+def test_nothing_is_collected_without_a_request_and_once_for_each_request(
     start: Callable[..., Farm], redis_url: str
 ) -> None:
     farm = start()
@@ -102,21 +102,21 @@ def test_nothing_is_collected_while_nobody_asks_and_once_for_each_who_does(
 
 
 def test_without_a_farm_the_answer_comes_at_once(redis_url: str) -> None:
-    assert ask(redis_url, within=60) == RollCall((), 0)
+    assert ask(redis_url, within=60) == CollectedMetrics((), 0)
 
 
 def test_a_farm_that_does_not_answer_is_counted_and_not_waited_for_longer(
-    start: Callable[..., Farm], redis_url: str, client: "redis.Redis"
+    start: Callable[..., Farm], redis_url: str, client: redis.Redis
 ) -> None:
     start()
     with closing(client.pubsub()) as hung:
         hung.subscribe(keys.metrics_request(0))
         eventually(lambda: listeners(client) == 2, within=10, what="both listening")
         called = ask(redis_url, within=2)
-    assert (len(called.answers), called.silent) == (1, 1)
+    assert (len(called.farms), called.missing) == (1, 1)
 
 
-def test_a_farm_that_speaks_otherwise_is_as_good_as_silent(redis_url: str, client: "redis.Redis") -> None:
+def test_a_farm_that_speaks_otherwise_is_as_good_as_silent(redis_url: str, client: redis.Redis) -> None:
     with closing(client.pubsub(ignore_subscribe_messages=True)) as strange:
         strange.subscribe(keys.metrics_request(0))
         strange.get_message(timeout=5)
@@ -124,10 +124,10 @@ def test_a_farm_that_speaks_otherwise_is_as_good_as_silent(redis_url: str, clien
         done.start()
         called = ask(redis_url)
         done.join()
-    assert called == RollCall((), 1)
+    assert called == CollectedMetrics((), 1)
 
 
-def answer_strangely(client: "redis.Redis", listener: "redis.client.PubSub") -> None:
+def answer_strangely(client: redis.Redis, listener: "redis.client.PubSub") -> None:
     message = eventually(lambda: listener.get_message(timeout=0.1), within=10, what="the call")
     client.publish(message["data"].decode(), b'{"host":"a","pid":1,"families":[{"name":"x"}]}')
 
@@ -137,16 +137,16 @@ def test_farms_of_another_database_are_others(start: Callable[..., Farm], redis_
     other = f"{redis_url}?db=3"
     start(url=other, value=8)
     for url, value in ((redis_url, 7), (other, 8)):
-        [answer] = ask(url).answers
+        [answer] = ask(url).farms
         assert answer.families[0].samples[0].value == value
 
 
 def test_a_farm_whose_connection_was_lost_listens_again(
-    start: Callable[..., Farm], redis_url: str, client: "redis.Redis"
+    start: Callable[..., Farm], redis_url: str, client: redis.Redis
 ) -> None:
     start()
     assert client.client_kill_filter(_type="pubsub") == 1
-    eventually(lambda: len(ask(redis_url).answers) == 1, within=15, what="an answer")
+    eventually(lambda: len(ask(redis_url).farms) == 1, within=15, what="an answer")
 
 
 def test_a_server_that_was_restarted_hears_the_farms_again(
@@ -155,30 +155,28 @@ def test_a_server_that_was_restarted_hears_the_farms_again(
     start()
     redis_server.kill()
     redis_server.start()
-    eventually(lambda: len(ask(redis_server.url).answers) == 1, within=15, what="an answer")
+    eventually(lambda: len(ask(redis_server.url).farms) == 1, within=15, what="an answer")
 
 
-def test_a_full_server_is_told_of_too() -> None:
+def test_metrics_of_a_full_server_are_collected_too() -> None:
     with running_redis("--maxmemory-policy", "noeviction") as server, server.client() as client:
         farm = Farm(server.url)
         try:
             client.config_set("maxmemory", 1)
             with pytest.raises(redis.exceptions.OutOfMemoryError):
                 client.set("a", "b")
-            assert len(ask(server.url).answers) == 1
+            assert len(ask(server.url).farms) == 1
         finally:
             farm.close()
 
 
-def test_only_those_who_ask_are_answered(
-    start: Callable[..., Farm], client: "redis.Redis", redis_url: str
-) -> None:
+def test_only_those_who_ask_are_answered(start: Callable[..., Farm], client: redis.Redis, redis_url: str) -> None:
     farm = start()
     with closing(client.pubsub(ignore_subscribe_messages=True)) as listener:
-        listener.subscribe("somebody", keys.METRICS_RESPONSES + "x")
+        listener.subscribe("channel", keys.METRICS_RESPONSES + "x")
         for _ in range(2):
             listener.get_message(timeout=5)  # That it listens.
-        client.publish(keys.metrics_request(0), "somebody")
+        client.publish(keys.metrics_request(0), "channel")
         client.publish(keys.metrics_request(0), b"\xff")
         client.publish(keys.metrics_request(0), keys.METRICS_RESPONSES + "x")
         heard = eventually(lambda: listener.get_message(timeout=0.1), within=10, what="an answer")

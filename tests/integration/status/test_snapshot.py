@@ -205,5 +205,5 @@ def cost(client: Any) -> dict[str, int]:
     """The commands of a snapshot, and how often each."""
     client.config_resetstat()
     status.take_snapshot(client)
-    told = client.info("commandstats")
-    return {name.removeprefix("cmdstat_"): stat["calls"] for name, stat in told.items()}
+    stats = client.info("commandstats")
+    return {name.removeprefix("cmdstat_"): stat["calls"] for name, stat in stats.items()}

@@ -12,7 +12,7 @@ from hookfarm.delivery_queue import AwaitsFinality, EntryResult, HistoryUpdate, 
 from hookfarm.delivery_queue.job import Job
 from hookfarm.event_stream import Entry
 from hookfarm.farm.child import Child
-from hookfarm.farm.scoreboard import Board
+from hookfarm.farm.scoreboard import Scoreboard
 from hookfarm.store import keys
 from hookfarm.tracing.identity import block_span
 from hookfarm.tracing.setup import TracingSettings, open_spans
@@ -38,8 +38,8 @@ def collector() -> Iterator[Collector]:
 @contextlib.contextmanager
 def spans_to(url: str, sample_ratio: float = 1.0) -> Iterator[Spans]:
     """Those of a process that ends with the context."""
-    child = Child(keys.WEBHOOK_DELIVERY, 0, Board({keys.WEBHOOK_DELIVERY: 1}))
-    child.slot.occupied_by(os.getpid())
+    child = Child(keys.WEBHOOK_DELIVERY, 0, Scoreboard({keys.WEBHOOK_DELIVERY: 1}))
+    child.slot.on_forked(os.getpid())
     with open_spans(TracingSettings(url + "/v1/traces", sample_ratio), child) as spans:
         assert spans is not None
         yield spans

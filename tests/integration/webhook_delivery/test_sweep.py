@@ -9,7 +9,7 @@ import pytest
 from hookfarm import delivery_queue
 from hookfarm.delivery_queue import MAX_ORPHANED, Depths
 from hookfarm.delivery_queue.job import ClaimedJob
-from hookfarm.farm.scoreboard import Board, Slot, State
+from hookfarm.farm.scoreboard import Scoreboard, Slot, State
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from hookfarm.webhook_delivery import telemetry
@@ -20,8 +20,8 @@ from tests.support.delivery import dead_letters, delivered, enqueue, job, kept, 
 @pytest.fixture
 def slot() -> Slot:
     """A live worker's, which has just begun to poll."""
-    [made] = Board({keys.WEBHOOK_DELIVERY: 1}).slots(keys.WEBHOOK_DELIVERY)
-    made.occupied_by(os.getpid())
+    [made] = Scoreboard({keys.WEBHOOK_DELIVERY: 1}).slots(keys.WEBHOOK_DELIVERY)
+    made.on_forked(os.getpid())
     made.state = State.UP
     polls(made)
     return made
@@ -87,7 +87,7 @@ def test_a_job_in_a_live_workers_hands_is_left_alone(client: Any, redis_url: str
     for _ in range(4):
         sweep.perform(client)
     assert queued(client) == 0
-    slot.vacate()
+    slot.on_exit()
     for _ in range(2):
         sweep.perform(client)
     assert queued(client) == 1

@@ -7,9 +7,8 @@ from typing import Any
 from hookfarm.chain.block import Header
 from hookfarm.chain.finality_tags import Tags
 from hookfarm.chain.node import Node
-from hookfarm.chain.node_pool import NodeProfile
+from hookfarm.chain.node_pool import NodeProfile, TokenBucket
 from hookfarm.chain.rpc import Call, Refused
-from hookfarm.chain.token_bucket import TokenBucket
 from hookfarm.errors import ChainUnavailable
 from tests.unit.chain.samples import full_block, raw_header, receipts
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from hookfarm.cli import delivery_output
-from hookfarm.deliveries.log import Delivery, LoggedAttempt, Place
+from hookfarm.deliveries.log import Delivery, DeliveryState, LoggedAttempt
 
 ATTEMPT = {"at": 1.5, "duration_ms": 0, "status": 500, "detail": ""}
 
@@ -20,15 +20,15 @@ def test_what_took_less_than_is_kept_is_not_said_to_have_taken_nothing(duration_
 
 
 def test_what_was_never_attempted_has_no_attempts_and_no_time() -> None:
-    lines = list(delivery_output.delivery_lines(Delivery("msg_a", "ep_a", Place.PARKED, (), b"{}")))
+    lines = list(delivery_output.delivery_lines(Delivery("msg_a", "ep_a", DeliveryState.PARKED, (), b"{}")))
     assert lines == [
-        "id         msg_a", "endpoint   ep_a", "status     parked", "attempts   0", "payload", "  {}",
+        "id         msg_a", "endpoint   ep_a", "state      parked", "attempts   0", "payload", "  {}",
     ]  # fmt: skip
 
 
 def test_an_attempt_that_was_not_made_has_its_reason_for_a_result() -> None:
     outcome = {"at": 1.5, "error": "endpoint_removed"}
-    dead = Delivery("msg_a", "ep_a", Place.DEAD, (ATTEMPT, outcome), b"{}", "endpoint_removed", 1500)
+    dead = Delivery("msg_a", "ep_a", DeliveryState.DEAD, (ATTEMPT, outcome), b"{}", "endpoint_removed", 1500)
     lines = list(delivery_output.delivery_lines(dead))
     assert "  1970-01-01T00:00:01.500Z  HTTP 500  <1 ms" in lines
     assert "  1970-01-01T00:00:01.500Z  endpoint_removed" in lines

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from hookfarm.farm.child import Child
-from hookfarm.farm.scoreboard import Board, State
+from hookfarm.farm.scoreboard import Scoreboard, State
 
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -17,8 +17,8 @@ HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 def child() -> Iterator[Child]:
     """With its handlers installed in this process."""
     previous = {number: signal.getsignal(number) for number in HANDLED}
-    board = Board({"service": 1})
-    one = Child("service", 0, board, grace_seconds=60.0)
+    scoreboard = Scoreboard({"service": 1})
+    one = Child("service", 0, scoreboard, grace_seconds=60.0)
     one.handle_signals()
     yield one
     for number, handler in previous.items():
@@ -30,28 +30,28 @@ def term() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def test_a_term_is_noticed_and_wakes_whoever_waits(child: Child) -> None:
+def test_a_term_is_noticed_and_wakes_a_waiting_child(child: Child) -> None:
     assert not child.wait(0)
     term()
     assert child.stopping
     assert child.wait(60)
     assert select.select([child.stop_fd], [], [], 0)[0] == [child.stop_fd]
-    assert not child.out_of_grace
+    assert not child.grace_expired
 
 
-def test_a_second_term_says_that_the_patience_is_over(child: Child) -> None:
+def test_a_second_term_ends_the_grace_period(child: Child) -> None:
     term()
     term()
-    assert child.out_of_grace
+    assert child.grace_expired
 
 
 def test_the_grace_of_a_child_ends_before_the_farms() -> None:
-    child = Child("service", 0, Board({"service": 1}), grace_seconds=0.5)
+    child = Child("service", 0, Scoreboard({"service": 1}), grace_seconds=0.5)
     previous = signal.getsignal(signal.SIGTERM)
     child.handle_signals()
     try:
         term()
-        assert child.out_of_grace
+        assert child.grace_expired
     finally:
         signal.signal(signal.SIGTERM, previous)
         child.close()
@@ -71,7 +71,7 @@ def test_being_up_clears_the_reason_for_having_been_stalled(child: Child) -> Non
 
 
 def test_a_child_whose_master_lives_is_no_orphan(child: Child) -> None:
-    assert not child.orphaned
+    assert not child.is_orphaned
 
 
 def test_a_child_whose_master_is_dead_is_an_orphan() -> None:
@@ -79,6 +79,6 @@ def test_a_child_whose_master_is_dead_is_an_orphan() -> None:
     if not master:
         os._exit(0)
     os.waitpid(master, 0)
-    child = Child("service", 0, Board({"service": 1}), master_pid=master)
-    assert child.orphaned
+    child = Child("service", 0, Scoreboard({"service": 1}), master_pid=master)
+    assert child.is_orphaned
     child.close()

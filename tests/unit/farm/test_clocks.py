@@ -1,4 +1,4 @@
-"""Whoever judges lateness, grace and dates reads a clock that nobody can set."""
+"""Lateness, grace and dates are read from a clock that cannot be set."""
 
 import ast
 from pathlib import Path

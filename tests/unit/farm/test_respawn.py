@@ -12,7 +12,7 @@ from hookfarm.farm.respawn import (
 
 
 @pytest.mark.parametrize(
-    ("previous", "came_up", "lived_seconds", "expected"),
+    ("previous", "came_up", "age_seconds", "expected"),
     [
         (0, True, SETTLED_SECONDS, 0),
         (7, True, SETTLED_SECONDS, 0),
@@ -23,18 +23,18 @@ from hookfarm.farm.respawn import (
     ],
 )
 def test_only_a_child_that_came_up_and_lived_a_while_has_worked(
-    previous: int, came_up: bool, lived_seconds: float, expected: int
+    previous: int, came_up: bool, age_seconds: float, expected: int
 ) -> None:
-    assert quick_exits_after(previous, came_up, lived_seconds) == expected
+    assert quick_exits_after(previous, came_up, age_seconds) == expected
 
 
 def test_who_came_up_and_was_killed_is_not_to_blame() -> None:
-    assert quick_exits_after(7, came_up=True, lived_seconds=0.0, killed=True) == 0
+    assert quick_exits_after(7, came_up=True, age_seconds=0.0, killed=True) == 0
 
 
 def test_who_is_killed_before_it_came_up_is_waited_for_a_second_at_most() -> None:
     """The kernel may be short of the very memory that booting takes."""
-    quick_exits = quick_exits_after(7, came_up=False, lived_seconds=3600.0, killed=True)
+    quick_exits = quick_exits_after(7, came_up=False, age_seconds=3600.0, killed=True)
     assert quick_exits == 8
     assert wait_seconds(1, 0.5, killed=True) == 0.1
     assert wait_seconds(quick_exits, 0.5, killed=True) == 1.0

@@ -1,16 +1,16 @@
-"""Slots: what a child says is what everybody else reads."""
+"""Slots: one process writes, all others read."""
 
 import os
 import time
 
 import pytest
 
-from hookfarm.farm.scoreboard import COUNTERS, NOTE_BYTES, TEXT_BYTES, Board, Slot, State
+from hookfarm.farm.scoreboard import COUNTERS, LABEL_BYTES, LABELS, REASON_BYTES, Scoreboard, Slot, State
 
 
 @pytest.fixture
 def slot() -> Slot:
-    return Board({"service": 1}).slots("service")[0]
+    return Scoreboard({"service": 1}).slots("service")[0]
 
 
 def test_a_fresh_slot_is_empty(slot: Slot) -> None:
@@ -18,52 +18,67 @@ def test_a_fresh_slot_is_empty(slot: Slot) -> None:
 
 
 def test_what_another_process_writes_is_read_here() -> None:
-    board = Board({"service": 2})
+    scoreboard = Scoreboard({"service": 2})
     pid = os.fork()
     if not pid:
-        slot = board.slots("service")[1]
+        slot = scoreboard.slots("service")[1]
         slot.state, slot.activity, slot.reason = State.STALLED, 7, "no node"
         slot.set_counter(COUNTERS - 1, 2**62)
         os._exit(0)
     os.waitpid(pid, 0)
-    slot = board.slots("service")[1]
+    slot = scoreboard.slots("service")[1]
     assert (slot.state, slot.activity, slot.reason) == (State.STALLED, 7, "no node")
     assert slot.counter(COUNTERS - 1) == 2**62
-    assert board.slots("service")[0].state == State.EMPTY
+    assert scoreboard.slots("service")[0].state == State.EMPTY
 
 
 def test_slots_of_all_services_are_apart() -> None:
-    board = Board({"one": 2, "none": 0, "two": 3})
-    everybody = [slot for service in board.services for slot in board.slots(service)]
-    for number, slot in enumerate(everybody, start=1):
-        slot.occupied_by(number)
+    scoreboard = Scoreboard({"one": 2, "none": 0, "two": 3})
+    slots = [slot for service in scoreboard.services for slot in scoreboard.slots(service)]
+    for number, slot in enumerate(slots, start=1):
+        slot.on_forked(number)
         slot.set_counter(COUNTERS - 1, number)
-        slot.reason = str(number) * TEXT_BYTES
-    for service in board.services:
-        board.announce(service, True)
-    assert [slot.pid for slot in everybody] == [1, 2, 3, 4, 5]
-    assert [slot.counter(COUNTERS - 1) for slot in everybody] == [1, 2, 3, 4, 5]
-    assert [slot.reason for slot in everybody] == [str(number) * TEXT_BYTES for number in range(1, 6)]
+        slot.reason = str(number) * REASON_BYTES
+    for service in scoreboard.services:
+        scoreboard.set_ready(service, True)
+    assert [slot.pid for slot in slots] == [1, 2, 3, 4, 5]
+    assert [slot.counter(COUNTERS - 1) for slot in slots] == [1, 2, 3, 4, 5]
+    assert [slot.reason for slot in slots] == [str(number) * REASON_BYTES for number in range(1, 6)]
 
 
-def test_a_note_is_apart_from_the_reason_and_outlives_the_process(slot: Slot) -> None:
-    slot.note, slot.reason = "ws://a ws://b", "x" * TEXT_BYTES
-    slot.occupy(1)
-    slot.vacate()
-    assert (slot.note, slot.reason) == ("ws://a ws://b", "")
-    slot.note = "é" * NOTE_BYTES
-    assert slot.note == "é" * (NOTE_BYTES // 2)
+def test_the_failure_of_a_farm_is_read_by_its_parent() -> None:
+    scoreboard = Scoreboard({"service": 1})
+    assert scoreboard.failure == ""
+    pid = os.fork()
+    if not pid:
+        scoreboard.failure = "service 0 could not start: no node"
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert scoreboard.failure == "service 0 could not start: no node"
+    assert [slot.label(0) for slot in scoreboard.slots("service")] == [""]
+
+
+def test_labels_are_apart_from_each_other_and_the_reason_and_outlive_the_process(slot: Slot) -> None:
+    slot.reason = "x" * REASON_BYTES
+    labels = [f"ws://{index}" for index in range(LABELS)]
+    for index, label in enumerate(labels):
+        slot.set_label(index, label)
+    slot.on_fork(1)
+    slot.on_exit()
+    assert ([slot.label(index) for index in range(LABELS)], slot.reason) == (labels, "")
+    slot.set_label(1, "é" * LABEL_BYTES)
+    assert [slot.label(index) for index in range(3)] == ["ws://0", "é" * (LABEL_BYTES // 2), "ws://2"]
     slot.clear_counters()
-    assert slot.note == ""
+    assert not any(slot.label(index) for index in range(LABELS))
 
 
 def test_processes_that_were_started_and_that_died_are_counted(slot: Slot) -> None:
     for _ in range(3):
-        slot.occupy(1)
-        slot.vacate()
-    slot.mourn()
+        slot.on_fork(1)
+        slot.on_exit()
+    slot.count_crash()
     slot.clear_counters()
-    assert (slot.forks, slot.deaths) == (3, 1)
+    assert (slot.forks, slot.crashes) == (3, 1)
 
 
 def test_there_is_no_counter_beyond_the_last(slot: Slot) -> None:
@@ -86,14 +101,14 @@ def test_a_reason_is_one_line(slot: Slot) -> None:
 @pytest.mark.parametrize("letter", ["a", "ä", "€", "🐂"])
 @pytest.mark.parametrize("before", [0, 1, 2, 3])
 def test_a_long_reason_is_cut_between_letters(slot: Slot, letter: str, before: int) -> None:
-    text = "x" * before + letter * TEXT_BYTES
+    text = "x" * before + letter * REASON_BYTES
     slot.reason = text
     assert text.startswith(slot.reason)
-    assert TEXT_BYTES - 3 <= len(slot.reason.encode()) <= TEXT_BYTES
+    assert REASON_BYTES - 3 <= len(slot.reason.encode()) <= REASON_BYTES
 
 
 def test_a_short_reason_leaves_nothing_of_a_long_one(slot: Slot) -> None:
-    slot.reason = "x" * TEXT_BYTES
+    slot.reason = "x" * REASON_BYTES
     slot.reason = "short"
     assert slot.reason == "short"
 
@@ -110,7 +125,7 @@ def test_a_reason_keeps_secrets_out(slot: Slot) -> None:
 
 def test_a_promise_is_kept_until_its_time_and_then_late(slot: Slot) -> None:
     before = time.monotonic_ns()
-    slot.promise(2.5)
+    slot.heartbeat(2.5)
     after = time.monotonic_ns()
     assert slot.seconds_late(before) >= -2.5 - (after - before) / 1e9
     assert slot.seconds_late(before) <= -2.5 + 1e-9
@@ -120,114 +135,114 @@ def test_a_promise_is_kept_until_its_time_and_then_late(slot: Slot) -> None:
 def test_occupying_starts_over_but_keeps_the_counters(slot: Slot) -> None:
     slot.state, slot.activity, slot.reason = State.UP, 3, "old"
     slot.set_counter(5, 8)
-    slot.occupy(boot_seconds=10)
-    slot.occupied_by(4711)
+    slot.on_fork(boot_seconds=10)
+    slot.on_forked(4711)
     assert (slot.pid, slot.state, slot.activity, slot.reason) == (4711, State.BOOTING, 0, "")
     assert slot.counter(5) == 8
     assert -10 <= slot.seconds_late() < -9
 
 
-def test_what_a_child_says_before_its_pid_is_noted_stays(slot: Slot) -> None:
-    slot.occupy(boot_seconds=10)
+def test_what_a_child_writes_before_its_pid_is_recorded_stays(slot: Slot) -> None:
+    slot.on_fork(boot_seconds=10)
     slot.state = State.UP
-    slot.occupied_by(4711)
+    slot.on_forked(4711)
     assert slot.state == State.UP
 
 
-def test_a_vacated_slot_is_empty_but_says_why(slot: Slot) -> None:
-    slot.occupy(boot_seconds=10)
-    slot.occupied_by(4711)
+def test_a_slot_without_a_process_is_empty_but_keeps_the_reason(slot: Slot) -> None:
+    slot.on_fork(boot_seconds=10)
+    slot.on_forked(4711)
     slot.reason = "the disk is full"
-    slot.vacate()
+    slot.on_exit()
     assert (slot.pid, slot.state, slot.reason) == (0, State.EMPTY, "the disk is full")
 
 
 def test_announcements_are_per_service_and_remembered() -> None:
-    board = Board({"one": 1, "two": 1})
-    assert not board.announced("one")
-    board.announce("one", False)
-    assert not board.was_announced("one")
-    board.announce("one", True)
-    assert board.announced("one")
-    board.announce("one", False)
-    assert not board.announced("one")
-    assert board.was_announced("one")
-    assert not board.was_announced("two")
+    scoreboard = Scoreboard({"one": 1, "two": 1})
+    assert not scoreboard.is_ready("one")
+    scoreboard.set_ready("one", False)
+    assert not scoreboard.has_been_ready("one")
+    scoreboard.set_ready("one", True)
+    assert scoreboard.is_ready("one")
+    scoreboard.set_ready("one", False)
+    assert not scoreboard.is_ready("one")
+    assert scoreboard.has_been_ready("one")
+    assert not scoreboard.has_been_ready("two")
 
 
 def test_a_service_may_come_to_want_as_many_slots_as_it_has_room_for() -> None:
-    board = Board({"one": 1, "two": 2}, {"one": 3})
-    slots = board.slots("one")
-    assert (len(slots), slots.most, board.wanted("one")) == (1, 3, 1)
-    board.want("one", 3)
-    slots[2].occupied_by(4711)
-    assert (len(slots), board.wanted("one")) == (3, 3)
+    scoreboard = Scoreboard({"one": 1, "two": 2}, {"one": 3})
+    slots = scoreboard.slots("one")
+    assert (len(slots), slots.capacity, scoreboard.target("one")) == (1, 3, 1)
+    scoreboard.set_target("one", 3)
+    slots[2].on_forked(4711)
+    assert (len(slots), scoreboard.target("one")) == (3, 3)
     assert [slot.pid for slot in slots] == [0, 0, 4711]
-    assert [slot.pid for slot in board.slots("two")] == [0, 0]
-    assert board.slots("two").most == 2
+    assert [slot.pid for slot in scoreboard.slots("two")] == [0, 0]
+    assert scoreboard.slots("two").capacity == 2
 
 
 def test_a_slot_that_is_not_wanted_any_more_is_still_there_for_who_leaves_it() -> None:
-    board = Board({"service": 3})
-    slots = board.slots("service")
-    slots[2].occupied_by(4711)
-    board.want("service", 1)
-    assert board.wanted("service") == 1
+    scoreboard = Scoreboard({"service": 3})
+    slots = scoreboard.slots("service")
+    slots[2].on_forked(4711)
+    scoreboard.set_target("service", 1)
+    assert scoreboard.target("service") == 1
     assert [slot.pid for slot in slots] == [0, 0, 4711]
     assert slots[2].pid == slots[-1].pid == slots[1:][1].pid == 4711
 
 
 def test_who_holds_the_slots_of_another_process_sees_them_grow() -> None:
-    board = Board({"service": 1}, {"service": 2})
-    slots = board.slots("service")
+    scoreboard = Scoreboard({"service": 1}, {"service": 2})
+    slots = scoreboard.slots("service")
     assert len(list(slots)) == 1
     pid = os.fork()
     if not pid:
-        board.want("service", 2)
-        board.slots("service")[1].set_counter(0, 7)
+        scoreboard.set_target("service", 2)
+        scoreboard.slots("service")[1].set_counter(0, 7)
         os._exit(0)
     os.waitpid(pid, 0)
     assert [slot.counter(0) for slot in slots] == [0, 7]
 
 
-def test_a_slot_that_waits_for_its_fork_says_when_and_how_often_it_was_tried(slot: Slot) -> None:
-    assert (slot.due_in_seconds(), slot.tries) == (0.0, 0)
-    slot.vacate()
-    slot.await_fork(30.0, tries=4)
-    assert slot.state == State.DUE
-    assert 29 < slot.due_in_seconds() <= 30
+def test_a_slot_in_backoff_has_the_time_of_its_next_fork_and_its_tries(slot: Slot) -> None:
+    assert (slot.next_fork_seconds(), slot.tries) == (0.0, 0)
+    slot.on_exit()
+    slot.schedule_fork(30.0, tries=4)
+    assert slot.state == State.BACKOFF
+    assert 29 < slot.next_fork_seconds() <= 30
     assert slot.tries == 4
-    slot.occupy(10)
-    assert (slot.due_in_seconds(), slot.tries) == (0.0, 0)
+    slot.on_fork(10)
+    assert (slot.next_fork_seconds(), slot.tries) == (0.0, 0)
 
 
 def test_a_date_that_has_passed_is_now(slot: Slot) -> None:
-    slot.await_fork(-1.0, tries=1)
-    assert slot.due_in_seconds() == 0.0
+    slot.schedule_fork(-1.0, tries=1)
+    assert slot.next_fork_seconds() == 0.0
 
 
 def test_an_excuse_has_an_end_and_can_be_taken_back(slot: Slot) -> None:
     now = time.monotonic_ns()
-    assert not slot.excused(now)
-    slot.excuse(10)
-    assert slot.excused(now + 9 * 10**9)
-    assert not slot.excused(now + 11 * 10**9)
-    slot.occupy(10)
-    slot.vacate()
-    assert slot.excused(now), "it outlives the one that it excuses"
-    slot.excuse(0)
-    assert not slot.excused(0)
+    assert not slot.is_replacing(now)
+    slot.mark_replacing(10)
+    assert slot.is_replacing(now + 9 * 10**9)
+    assert not slot.is_replacing(now + 11 * 10**9)
+    slot.on_fork(10)
+    slot.on_exit()
+    assert slot.is_replacing(now), "it outlives the one that it excuses"
+    slot.mark_replacing(0)
+    assert not slot.is_replacing(0)
 
 
-def test_who_was_told_is_told_no_more_once_it_has_a_successor(slot: Slot) -> None:
-    slot.tell()
-    assert slot.told
-    slot.occupy(10)
-    assert not slot.told
+def test_a_new_process_has_no_stop_request(slot: Slot) -> None:
+    slot.request_stop()
+    assert slot.stop_requested
+    slot.on_fork(10)
+    assert not slot.stop_requested
 
 
 def test_a_slot_taken_over_for_something_else_begins_at_nothing(slot: Slot) -> None:
-    slot.occupied_by(4711)
+    slot.on_forked(4711)
     for index in (0, COUNTERS - 1):
         slot.add(index, 5)
     slot.clear_counters()

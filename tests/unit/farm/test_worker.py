@@ -1,4 +1,4 @@
-"""A place in the farm, in words."""
+"""A slot of the farm, as text."""
 
 import os
 import signal
@@ -6,19 +6,20 @@ import signal
 import pytest
 
 from hookfarm.farm.plan import Group
-from hookfarm.farm.scoreboard import Board, State
-from hookfarm.farm.worker import Member, cause_of_death
+from hookfarm.farm.scoreboard import Scoreboard, State
+from hookfarm.farm.spawn import exit_cause
+from hookfarm.farm.worker import WorkerProcess
 
 
-def occupied(state: State, reason: str = "", pid: int = 4711) -> Member:
-    slot = Board({"service": 3}).slots("service")[2]
-    slot.occupy(10)
+def occupied(state: State, reason: str = "", pid: int = 4711) -> WorkerProcess:
+    slot = Scoreboard({"service": 3}).slots("service")[2]
+    slot.on_fork(10)
     slot.state, slot.reason = state, reason
-    return Member(Group("service", 3, lambda child: None), 2, slot, pid)
+    return WorkerProcess(Group("service", 3, lambda child: None), 2, slot, pid)
 
 
 @pytest.mark.parametrize(
-    ("member", "described"),
+    ("worker", "described"),
     [
         (occupied(State.BOOTING), "service 2 (booting)"),
         (occupied(State.STALLED, "no node"), "service 2 (no node)"),
@@ -26,28 +27,28 @@ def occupied(state: State, reason: str = "", pid: int = 4711) -> Member:
         (occupied(State.EMPTY, "cannot fork", pid=0), "service 2 (cannot fork)"),
     ],
 )
-def test_a_member_is_described_by_name_and_trouble(member: Member, described: str) -> None:
-    assert member.describe() == described
+def test_a_member_is_described_by_name_and_trouble(worker: WorkerProcess, described: str) -> None:
+    assert worker.describe() == described
 
 
 def test_only_a_living_child_is_up() -> None:
-    assert occupied(State.UP).up
-    assert not occupied(State.UP, pid=0).up
-    assert not occupied(State.STALLED).up
+    assert occupied(State.UP).is_up
+    assert not occupied(State.UP, pid=0).is_up
+    assert not occupied(State.STALLED).is_up
 
 
 def test_who_is_gone_is_quiet_too() -> None:
-    assert occupied(State.QUIET).quiet
-    assert occupied(State.UP, pid=0).quiet
-    assert not occupied(State.UP).quiet
+    assert occupied(State.QUIET).is_quiet
+    assert occupied(State.UP, pid=0).is_quiet
+    assert not occupied(State.UP).is_quiet
 
 
 def test_having_come_up_once_is_remembered() -> None:
-    member = occupied(State.UP)
-    member.note_up()
-    member.slot.state = State.STALLED
-    member.note_up()
-    assert member.came_up
+    worker = occupied(State.UP)
+    worker.record_up()
+    worker.slot.state = State.STALLED
+    worker.record_up()
+    assert worker.has_come_up
 
 
 @pytest.mark.parametrize("core", [0, 0x80], ids=["", "with a core dump"])
@@ -57,9 +58,9 @@ def test_having_come_up_once_is_remembered() -> None:
 def test_a_death_by_signal_is_named(number: int, core: int, cause: str) -> None:
     status = number | core
     assert os.WIFSIGNALED(status)
-    assert cause_of_death(status) == cause
+    assert exit_cause(status) == cause
 
 
 @pytest.mark.parametrize("code", [0, 1, 3, 255])
 def test_an_exit_is_named_by_its_code(code: int) -> None:
-    assert cause_of_death(code << 8) == f"exit {code}"
+    assert exit_cause(code << 8) == f"exit {code}"

@@ -42,11 +42,11 @@ def serving(certificate: str) -> ssl.SSLContext:
 
 @contextmanager
 def posting(
-    ca_file: Path | None = AUTHORITY, give_up: Callable[[], bool] = lambda: False
+    ca_file: Path | None = AUTHORITY, is_cancelled: Callable[[], bool] = lambda: False
 ) -> Iterator[Callable[..., Result]]:
     """`post(port, host="receiver.test", timeout=5.0, body=b"{}")`, every name being on loopback."""
     loopback = [ip_address("127.0.0.1")]
-    transport = Transport(ConnectionPool(tls_context(ca_file), LOOPBACK, lambda _: loopback), give_up)
+    transport = Transport(ConnectionPool(tls_context(ca_file), LOOPBACK, lambda _: loopback), is_cancelled)
 
     def post(port: int, host: str = "receiver.test", timeout: float = 5.0, body: bytes = b"{}") -> Result:
         target = parse(f"https://{host}:{port}/hook", LOOPBACK)
@@ -205,9 +205,9 @@ def test_a_request_that_nobody_reads_inside_tls_is_left_at_the_deadline() -> Non
         assert time.monotonic() - began < SOON_SECONDS
 
 
-def test_a_worker_that_is_stopped_to_give_up_leaves_the_handshake() -> None:
+def test_a_worker_that_is_stopped_to_is_cancelled_leaves_the_handshake() -> None:
     stopped = threading.Event()
-    with peer(stalls) as hostile, posting(give_up=stopped.is_set) as post:
+    with peer(stalls) as hostile, posting(is_cancelled=stopped.is_set) as post:
         timer = threading.Timer(0.1, stopped.set)
         timer.start()
         with pytest.raises(Interrupted):

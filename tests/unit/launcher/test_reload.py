@@ -13,8 +13,8 @@ from hookfarm import config
 from hookfarm.api import process as api_process
 from hookfarm.config import Address, ChainConfig, Config
 from hookfarm.errors import CouldNotBoot, InvalidInput
-from hookfarm.farm.plan import Plan
-from hookfarm.launcher.reload import Reload, changed, check_change, placed
+from hookfarm.farm.plan import FarmPlan
+from hookfarm.launcher.reload import Reload, changed, check_change, keep_slots
 
 BEFORE = config.load({"state_dir": "/tmp/one"}, environment={})
 
@@ -39,11 +39,11 @@ def chains(*ids: int, url: str = "ws://node") -> tuple[ChainConfig, ...]:
 def test_a_chain_that_stays_keeps_its_place(
     before: tuple[int, ...], after: tuple[int, ...], places: tuple[int, ...]
 ) -> None:
-    assert placed(chains(*before), chains(*after)) == chains(*places)
+    assert keep_slots(chains(*before), chains(*after)) == chains(*places)
 
 
 def test_a_chain_that_stays_gets_its_new_urls() -> None:
-    assert placed(chains(1, 2), chains(2, 1, url="ws://other")) == chains(1, 2, url="ws://other")
+    assert keep_slots(chains(1, 2), chains(2, 1, url="ws://other")) == chains(1, 2, url="ws://other")
 
 
 def test_what_changed_is_named() -> None:
@@ -73,16 +73,16 @@ def test_everything_else_can() -> None:
 
 
 def reload(read: Callable[[], Config], services: tuple[str, ...] = ("webhook_delivery",)) -> Reload:
-    return Reload(BEFORE, services, read, lambda fresh: Plan((), fresh.grace_seconds))
+    return Reload(BEFORE, services, read, lambda fresh: FarmPlan((), fresh.grace_seconds))
 
 
 def test_a_reload_plans_what_it_has_read_and_compares_with_it_from_then_on() -> None:
     read = [replace(BEFORE, grace_seconds=3.0, chains=chains(2, 1)), replace(BEFORE, chains=chains(1, 3))]
     seen: list[Config] = []
 
-    def plan(fresh: Config) -> Plan:
+    def plan(fresh: Config) -> FarmPlan:
         seen.append(fresh)
-        return Plan((), fresh.grace_seconds)
+        return FarmPlan((), fresh.grace_seconds)
 
     reloading = Reload(BEFORE, (), lambda: read.pop(0), plan)
     first = reloading()

@@ -9,7 +9,7 @@ from hookfarm.metrics.family import decode
 FAMILIES = (
     counter("jobs", "How many.", ({"place": "open"}, 3), ({"place": "dead"}, 0)),
     gauge("age_seconds", "How old.", ({}, 0.25)),
-    gauge("nobody", "No sample."),
+    gauge("empty", "No sample."),
     histogram("took_seconds", "How long.", Distribution((0.5, 1.0), (1, 3), 4, 3.75)),
 )
 

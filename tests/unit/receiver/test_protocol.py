@@ -13,7 +13,7 @@ from hookfarm.receiver.protocol import (
     MAX_HEADER_BYTES,
     MAX_HEADERS,
     ReceiverProtocol,
-    Request,
+    WebhookRequest,
     response,
 )
 
@@ -42,7 +42,7 @@ class Connection:
     """A protocol, what reached its handler, and what it sent."""
 
     def __init__(self, status: int = 204) -> None:
-        self.requests: list[Request] = []
+        self.requests: list[WebhookRequest] = []
         self.open_ones: set[ReceiverProtocol] = set()
         self.transport = RecordingTransport()
         self.protocol = ReceiverProtocol(self._answer(status), self.open_ones)
@@ -53,7 +53,7 @@ class Connection:
         return self.transport.written
 
     def _answer(self, status: int) -> Any:
-        def answer(request: Request) -> int:
+        def answer(request: WebhookRequest) -> int:
             self.requests.append(request)
             return status
 
@@ -68,7 +68,7 @@ def post(body: bytes, *lines: bytes) -> bytes:
 def test_a_post_reaches_the_handler_with_its_webhook_headers_and_body() -> None:
     connection = Connection()
     sent = connection.send(post(b"{}", b"Webhook-ID: msg_1", b"WEBHOOK-attempt: 2", b"x-other: y"))
-    assert connection.requests == [Request({b"webhook-id": b"msg_1", b"webhook-attempt": b"2"}, b"{}")]
+    assert connection.requests == [WebhookRequest({b"webhook-id": b"msg_1", b"webhook-attempt": b"2"}, b"{}")]
     assert sent == b"HTTP/1.1 204 No Content\r\n\r\n"
     assert not connection.transport.closed
 
@@ -99,7 +99,7 @@ def test_another_method_is_answered_405_and_is_no_webhook() -> None:
     assert connection.requests == []
 
 
-def test_a_sender_that_says_close_is_let_go_after_its_answer() -> None:
+def test_a_connection_with_close_is_closed_after_its_answer() -> None:
     connection = Connection()
     assert connection.send(post(b"", b"connection: close")) == response(204)
     assert connection.transport.closed
@@ -132,7 +132,7 @@ def test_what_is_not_right_is_answered_and_hung_up_on(data: bytes, status: int) 
 
 
 def test_a_handler_that_fails_is_a_500_and_the_failure_is_not_hidden() -> None:
-    def fail(_request: Request) -> int:
+    def fail(_request: WebhookRequest) -> int:
         raise OSError("disk full")
 
     transport = RecordingTransport()
@@ -155,5 +155,5 @@ def test_connections_are_known_while_they_last() -> None:
 @pytest.mark.parametrize(
     ("status", "line"), [(200, b"200 OK"), (503, b"503 Service Unavailable"), (599, b"599 Status")]
 )
-def test_an_answer_without_a_body_says_that_it_has_none(status: int, line: bytes) -> None:
+def test_an_answer_without_a_body_has_the_right_length_header(status: int, line: bytes) -> None:
     assert response(status) == b"HTTP/1.1 " + line + b"\r\nContent-Length: 0\r\n\r\n"

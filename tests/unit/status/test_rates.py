@@ -10,11 +10,11 @@ def status(second: float, delivered: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "told", [{}, {"reason": "not running"}, {"delivered": 3}, {"timestamp": "2026-11-22T18:00:00Z"}]
+    "found", [{}, {"reason": "not running"}, {"delivered": 3}, {"timestamp": "2026-11-22T18:00:00Z"}]
 )
-def test_nothing_known_is_no_rate(told: dict[str, Any]) -> None:
+def test_nothing_known_is_no_rate(found: dict[str, Any]) -> None:
     rates = Rates()
-    rates.observe(told)
+    rates.observe(found)
     assert (rates.per_second, rates.each_second) == (None, ())
 
 
@@ -43,6 +43,6 @@ def test_there_is_one_rate_a_second_however_often_the_farm_writes() -> None:
 
 def test_a_farm_that_began_anew_begins_a_new_rate() -> None:
     rates = Rates()
-    for told in (status(1, 1000), status(2, 0), status(3, 7)):
-        rates.observe(told)
+    for found in (status(1, 1000), status(2, 0), status(3, 7)):
+        rates.observe(found)
     assert (rates.per_second, rates.each_second) == (7.0, (7.0,))

@@ -95,7 +95,7 @@ def test_a_json_line_has_every_field_whatever_came_of_it(
     found = json.loads(line("json", result, decision))
     assert found.pop("time").endswith("Z")
     assert found == {
-        "service": "webhook_delivery",
+        "logger": "webhook_delivery",
         "action": "attempt",
         "delivery": "msg_5b1f",
         "endpoint": "ep_3f0c",

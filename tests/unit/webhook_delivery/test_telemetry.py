@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookfarm.farm.scoreboard import Board, Slot
-from hookfarm.http_client.outcome import METRIC_LABELS, TRANSPORT_ERRORS, Response, Result, TransportError
+from hookfarm.deliveries.filters import TRANSPORT_ERRORS
+from hookfarm.farm.scoreboard import Scoreboard, Slot
+from hookfarm.http_client.outcome import METRIC_LABELS, Response, Result, TransportError
 from hookfarm.metrics import Distribution
 from hookfarm.records import MAX_TIMEOUT_SECONDS
 from hookfarm.webhook_delivery import telemetry
@@ -37,7 +38,7 @@ def test_the_longest_attempt_has_another_bucket_than_shorter_ones() -> None:
 
 
 def test_quantiles_are_taken_over_all_workers() -> None:
-    slots = Board({"webhook_delivery": 2}).slots("webhook_delivery")
+    slots = Scoreboard({"webhook_delivery": 2}).slots("webhook_delivery")
     for slot, microseconds in zip(slots, (1_000, 1_000_000), strict=True):
         slot.add(telemetry.POST_TIMES + telemetry.bucket(microseconds), 50)
     totals = telemetry.totals_of(slots, telemetry.POST_TIMES)
@@ -55,7 +56,7 @@ def test_without_observations_there_is_no_quantile() -> None:
 
 @pytest.fixture
 def slots() -> Sequence[Slot]:
-    return Board({"webhook_delivery": 2}).slots("webhook_delivery")
+    return Scoreboard({"webhook_delivery": 2}).slots("webhook_delivery")
 
 
 def metrics_of(slots: Sequence[Slot]) -> dict[str, Any]:
@@ -134,7 +135,7 @@ def test_the_histogram_counts_every_attempt_once_and_under_its_limits(slots: Seq
 
 
 def test_processes_are_counted_by_activity(slots: Sequence[Slot]) -> None:
-    slots[0].occupied_by(1)
+    slots[0].on_forked(1)
     slots[0].activity = telemetry.POSTING
     slots[1].activity = telemetry.POLLING  # Of a process that is gone.
     assert metrics_of(slots)["webhook_delivery_processes"] == {"polling": 0, "posting": 1, "away": 0}

@@ -73,7 +73,7 @@ def test_nodes_and_backfills_are_of_the_snapshot() -> None:
     ]
     chain = {"chain_id": 7, "head": 3, "checkpoint": 2, "rpc_requests_per_block": 2.5, "nodes": nodes}
     behind = {**chain, "catch_up": {"blocks_per_second": 12.0, "remaining_ms": 65_000}}
-    under_way = {"endpoint": "ep_1", "blocks": 1, "total": 4, "state": "running", "note": "no node answers"}
+    under_way = {"endpoint": "ep_1", "blocks": 1, "total": 4, "state": "running", "reason": "no node answers"}
     model = ViewModelBuilder().build({"chains": [behind], "backfills": [under_way]}, 0.0)
     problem = "chain 7: wss://one.example wrong chain: serves chain 5"
     assert model.chains[0].nodes == NodeSummary(1, 2, "wss://two.example", 2.5, (problem,))

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from hookfarm.errors import CouldNotBoot, InvalidInput
-from hookfarm.farm.changes import Replan
 from hookfarm.farm.child import Child
-from hookfarm.farm.plan import Group, Plan, Stage
+from hookfarm.farm.plan import FarmPlan, Group, Stage, Timing
+from hookfarm.farm.rolling_restart import LoadPlan
 from hookfarm.farm.scoreboard import State
-from hookfarm.farm.timing import Timing
 from tests.farm.toys import QUICK, StartToys, ToyFarm, await_order, idle, work
 from tests.support.waiting import eventually
 
@@ -30,36 +29,40 @@ def version(number: int, main: Callable[[Child], None] = work) -> Callable[[Chil
     return of_this_version
 
 
-def planned(*plans: Sequence[Group]) -> Replan:
+def planned(*plans: Sequence[Group]) -> LoadPlan:
     """One after the other; what is asked after the last is refused."""
     left = list(plans)
 
-    def replan() -> Plan:
+    def load_plan() -> FarmPlan:
         if not left:
             raise InvalidInput("workers", "'0' is out of range; allowed are 1 to 2000")
-        return Plan(left.pop(0), GRACE_SECONDS)
+        return FarmPlan(left.pop(0), GRACE_SECONDS)
 
-    return replan
+    return load_plan
 
 
 def versions(farm: ToyFarm, service: str = "service") -> list[int]:
-    return [s.counter(VERSION) if s.pid else 0 for s in farm.board.slots(service)]
+    return [s.counter(VERSION) if s.pid else 0 for s in farm.scoreboard.slots(service)]
 
 
 def all_up(farm: ToyFarm, service: str = "service") -> bool:
-    wanted = farm.board.slots(service)[: farm.sizes[service]]
+    wanted = farm.scoreboard.slots(service)[: farm.sizes[service]]
     return all(slot.pid and slot.state == State.UP for slot in wanted)
 
 
 def test_every_worker_is_replaced_by_one_of_the_new_plan(start_toys: StartToys) -> None:
     old, new = (
-        [Group("one", 1, version(n)), Group("service", 10, version(n), at_once=3), Group("last", 2, version(n))]
+        [
+            Group("one", 1, version(n)),
+            Group("service", 10, version(n), max_unavailable=3),
+            Group("last", 2, version(n)),
+        ]
         for n in (1, 2)
     )
-    farm = start_toys(*old, replan=planned(new))
+    farm = start_toys(*old, load_plan=planned(new))
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
-    farm.wait_said("master reloaded")
+    farm.wait_logged("master reloaded")
     assert [versions(farm, service) for service in ("one", "service", "last")] == [[2], [2] * 10, [2, 2]]
     assert all(farm.lives("service", index) == 2 for index in range(10)), "each once"
     assert "reloading one=1 service=10 last=2" in farm.output
@@ -72,17 +75,17 @@ def test_no_more_are_missing_at_once_than_the_plan_allows(start_toys: StartToys,
 
     def noting(child: Child) -> None:
         with journal.open("a", buffering=1) as file:
-            child.slot.promise(5.0)
+            child.slot.heartbeat(5.0)
             file.write("1\n")
             child.mark_up()
             idle(child)
             file.write("-1\n")
 
-    group = [Group("service", 20, noting, at_once=5)]
-    farm = start_toys(*group, replan=planned([Group("service", 20, noting, at_once=5)]))
+    group = [Group("service", 20, noting, max_unavailable=5)]
+    farm = start_toys(*group, load_plan=planned([Group("service", 20, noting, max_unavailable=5)]))
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
-    farm.wait_said("master reloaded")
+    farm.wait_logged("master reloaded")
     present, fewest = 0, 20
     for number, line in enumerate(journal.read_text().splitlines()):
         present += int(line)
@@ -99,7 +102,7 @@ def test_groups_are_replaced_one_after_the_other_in_the_order_of_the_plan(start_
 
     old = [Group("first", 2, version(1)), Group("second", 2, version(1))]
     new = [Group("first", 2, version(2, held)), Group("second", 2, version(2))]
-    farm = start_toys(*old, replan=planned(new))
+    farm = start_toys(*old, load_plan=planned(new))
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
     eventually(lambda: versions(farm, "first") == [2, 1], what="the first of the first group")
@@ -110,40 +113,40 @@ def test_groups_are_replaced_one_after_the_other_in_the_order_of_the_plan(start_
     eventually(lambda: versions(farm, "first") == [2, 2], what="its second")
     assert versions(farm, "second") == [1, 1]
     farm.order("first", 1)
-    farm.wait_said("master reloaded")
+    farm.wait_logged("master reloaded")
     assert versions(farm, "second") == [2, 2]
 
 
-def test_heralds_and_what_the_others_stand_on_stay(start_toys: StartToys) -> None:
+def test_keepers_and_what_the_others_stand_on_stay(start_toys: StartToys) -> None:
     def plan() -> list[Group]:
         return [
-            Group("base", 1, work, stage=Stage.BASE),
-            Group("herald", 1, work, stage=Stage.HERALD),
+            Group("dependency", 1, work, stage=Stage.DEPENDENCIES),
+            Group("keeper", 1, work, stage=Stage.KEEPER),
             Group("service", 2, work),
         ]
 
-    farm = start_toys(*plan(), replan=planned(plan()))
+    farm = start_toys(*plan(), load_plan=planned(plan()))
     farm.wait_ready()
-    before = farm.pids("base"), farm.pids("herald")
+    before = farm.pids("dependency"), farm.pids("keeper")
     farm.signal(signal.SIGHUP)
-    farm.wait_said("master reloaded")
-    assert (farm.pids("base"), farm.pids("herald")) == before
+    farm.wait_logged("master reloaded")
+    assert (farm.pids("dependency"), farm.pids("keeper")) == before
     assert farm.lives("service") == 2
 
 
 @pytest.mark.parametrize(("before", "after"), [(3, 6), (6, 3), (0, 2), (2, 0)])
 def test_a_new_plan_may_want_more_or_fewer(start_toys: StartToys, before: int, after: int) -> None:
-    old, new = ([Group("service", n, version(n), most=6), Group("other", 1, work)] for n in (before, after))
-    farm = start_toys(*old, replan=planned(new))
+    old, new = ([Group("service", n, version(n), max_count=6), Group("other", 1, work)] for n in (before, after))
+    farm = start_toys(*old, load_plan=planned(new))
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
-    farm.wait_said("master reloaded")
+    farm.wait_logged("master reloaded")
     assert [v for v in versions(farm) if v] == [after] * after
     assert farm.sizes["service"] == after
     assert len(farm.children()) == after + 1
 
 
-def test_places_that_go_are_empty_before_anybody_takes_over_their_work(
+def test_slots_beyond_the_target_are_empty_before_others_take_over_their_work(
     start_toys: StartToys, tmp_path: Path
 ) -> None:
     gone = tmp_path / "gone"
@@ -159,37 +162,37 @@ def test_places_that_go_are_empty_before_anybody_takes_over_their_work(
         work(child)
 
     farm = start_toys(
-        Group("service", 2, leave_on_order), replan=planned([Group("service", 1, version(2, needs_the_gap))])
+        Group("service", 2, leave_on_order), load_plan=planned([Group("service", 1, version(2, needs_the_gap))])
     )
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
-    eventually(lambda: farm.slot("service", 1).told, what="the second being told")
+    eventually(lambda: farm.slot("service", 1).stop_requested, what="the second being stopped")
     farm.settle("service")
     assert versions(farm)[0] == 0
     farm.order("service", 1)
-    farm.wait_said("master reloaded")
+    farm.wait_logged("master reloaded")
     assert versions(farm) == [2, 0]
 
 
 def test_more_than_there_is_room_for_is_refused(start_toys: StartToys) -> None:
-    farm = start_toys(Group("service", 2, work, most=3), replan=planned([Group("service", 4, work)]))
+    farm = start_toys(Group("service", 2, work, max_count=3), load_plan=planned([Group("service", 4, work)]))
     farm.wait_ready()
     before = farm.pids("service")
     farm.signal(signal.SIGHUP)
-    farm.wait_said('reload refused why="service: 4 processes, without a restart at most 3"')
+    farm.wait_logged('reload refused reason="service: 4 processes, without a restart at most 3"')
     assert farm.pids("service") == before
 
 
 def test_a_refused_plan_changes_nothing_and_is_said_in_one_line(start_toys: StartToys) -> None:
-    farm = start_toys(Group("service", 3, work), replan=planned())
+    farm = start_toys(Group("service", 3, work), load_plan=planned())
     farm.wait_ready()
     before = farm.pids("service")
     farm.signal(signal.SIGHUP)
-    farm.wait_said("reload refused")
+    farm.wait_logged("reload refused")
     farm.settle("service")
     [line] = [line for line in farm.output.splitlines() if "reload" in line]
     assert line.endswith(
-        "error master reload refused why=\"workers: '0' is out of range; allowed are 1 to 2000\""
+        "error master reload refused reason=\"workers: '0' is out of range; allowed are 1 to 2000\""
         ' consequence="the farm goes on as it is"'
     )
     assert farm.pids("service") == before
@@ -197,14 +200,14 @@ def test_a_refused_plan_changes_nothing_and_is_said_in_one_line(start_toys: Star
 
 
 def test_a_plan_that_cannot_even_be_made_does_not_harm_the_farm(start_toys: StartToys) -> None:
-    def replan() -> Plan:
+    def load_plan() -> FarmPlan:
         raise ZeroDivisionError("whatever")
 
-    farm = start_toys(Group("service", 1, work), replan=replan)
+    farm = start_toys(Group("service", 1, work), load_plan=load_plan)
     farm.wait_ready()
     before = farm.pids("service")
     farm.signal(signal.SIGHUP)
-    farm.wait_said('reload refused why="ZeroDivisionError: whatever"')
+    farm.wait_logged('reload refused reason="ZeroDivisionError: whatever"')
     farm.settle("service")
     assert farm.pids("service") == before
     assert farm.stop() == 0
@@ -223,14 +226,14 @@ def test_a_new_child_that_does_not_come_up_brings_the_plan_before_it_back(
     start_toys: StartToys, broken: Callable[[Child], None], why: str
 ) -> None:
     """Also where a part of the farm is of the new plan already, and of another size."""
-    old = [Group("first", 2, version(1), most=3), Group("service", 4, version(1), at_once=2)]
-    new = [Group("first", 3, version(2)), Group("service", 4, version(2, broken), at_once=2)]
-    timing = Timing(roll_seconds=1.0, hang_seconds=QUICK.hang_seconds, abort_seconds=QUICK.abort_seconds)
-    farm = start_toys(*old, replan=planned(new), timing=timing)
+    old = [Group("first", 2, version(1), max_count=3), Group("service", 4, version(1), max_unavailable=2)]
+    new = [Group("first", 3, version(2)), Group("service", 4, version(2, broken), max_unavailable=2)]
+    timing = Timing(restart_boot_seconds=1.0, hang_seconds=QUICK.hang_seconds, abort_seconds=QUICK.abort_seconds)
+    farm = start_toys(*old, load_plan=planned(new), timing=timing)
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
-    farm.wait_said("reload failed")
-    farm.wait_said("master as before")
+    farm.wait_logged("reload failed")
+    farm.wait_logged("master reverted")
     assert why in farm.output
     assert versions(farm) == [1, 1, 1, 1]
     assert [v for v in versions(farm, "first") if v] == [1, 1]
@@ -250,15 +253,17 @@ def test_who_is_missing_already_is_forked_anew_at_once_for_the_plan_may_be_the_c
         work(child)
 
     farm = start_toys(
-        Group("service", 2, version(1, until_broken)), replan=planned([Group("service", 2, version(2))])
+        Group("service", 2, version(1, until_broken)), load_plan=planned([Group("service", 2, version(2))])
     )
     farm.wait_ready()
     broken.touch()
     for pid in farm.pids("service"):
         os.kill(pid, signal.SIGKILL)
-    eventually(lambda: all(s.tries >= 4 for s in farm.board.slots("service")), what="four quick exits of both")
+    eventually(
+        lambda: all(s.tries >= 4 for s in farm.scoreboard.slots("service")), what="four quick exits of both"
+    )
     farm.signal(signal.SIGHUP)
-    farm.wait_said("master reloaded")
+    farm.wait_logged("master reloaded")
     assert versions(farm) == [2, 2]
 
 
@@ -267,14 +272,14 @@ def test_a_worker_that_does_not_leave_in_its_grace_is_killed_and_replaced(start_
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         work(child)
 
-    def replan() -> Plan:
-        return Plan([Group("service", 2, version(2))], 0.3)
+    def load_plan() -> FarmPlan:
+        return FarmPlan([Group("service", 2, version(2))], 0.3)
 
-    farm = start_toys(Group("service", 2, version(1, deaf)), replan=replan)
+    farm = start_toys(Group("service", 2, version(1, deaf)), load_plan=load_plan)
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
-    farm.wait_said("master reloaded")
-    assert farm.output.count("did not leave in time") == 2
+    farm.wait_logged("master reloaded")
+    assert farm.output.count("did not exit in time") == 2
     assert versions(farm) == [2, 2]
 
 
@@ -284,18 +289,18 @@ def test_a_hangup_during_a_roll_ends_with_the_newest_plan_everywhere(start_toys:
             work(child)
 
     plans = [[Group("service", 4, version(2, held))], [Group("service", 3, version(3))]]
-    farm = start_toys(Group("service", 4, version(1)), replan=planned(*plans))
+    farm = start_toys(Group("service", 4, version(1)), load_plan=planned(*plans))
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
     eventually(lambda: versions(farm)[0] == 2, what="the first roll")
     farm.signal(signal.SIGHUP)
-    farm.wait_said("reloaded")
+    farm.wait_logged("reloaded")
     assert versions(farm) == [3, 3, 3, 0]
     assert all_up(farm)
 
 
 def test_a_term_during_a_roll_stops_the_farm(start_toys: StartToys) -> None:
-    farm = start_toys(Group("service", 4, version(1)), replan=planned([Group("service", 4, version(2, idle))]))
+    farm = start_toys(Group("service", 4, version(1)), load_plan=planned([Group("service", 4, version(2, idle))]))
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
     eventually(lambda: versions(farm)[0] == 2, what="the roll")
@@ -309,14 +314,14 @@ def test_a_worker_killed_during_a_roll_is_replaced_like_any_other(start_toys: St
             work(child)
 
     new = [Group("service", 3, version(2, held))]
-    farm = start_toys(Group("service", 3, version(1)), replan=planned(new))
+    farm = start_toys(Group("service", 3, version(1)), load_plan=planned(new))
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
     eventually(lambda: versions(farm)[0] == 2, what="the roll")
     os.kill(farm.slot("service", 2).pid, signal.SIGKILL)
     for index in range(3):
         farm.order("service", index)
-    farm.wait_said("master reloaded")
+    farm.wait_logged("master reloaded")
     assert versions(farm) == [2, 2, 2]
 
 
@@ -325,21 +330,21 @@ def test_who_is_replaced_as_planned_is_excused_until_its_successor_is_up(start_t
         if await_order(child):
             work(child)
 
-    farm = start_toys(Group("service", 2, version(1)), replan=planned([Group("service", 2, version(2, held))]))
+    farm = start_toys(Group("service", 2, version(1)), load_plan=planned([Group("service", 2, version(2, held))]))
     farm.wait_ready()
-    first, second = farm.board.slots("service")
+    first, second = farm.scoreboard.slots("service")
     farm.signal(signal.SIGHUP)
     eventually(lambda: versions(farm)[0] == 2, what="the first successor")
-    assert first.excused(time.monotonic_ns())
-    assert not second.excused(time.monotonic_ns())
+    assert first.is_replacing(time.monotonic_ns())
+    assert not second.is_replacing(time.monotonic_ns())
     for index in range(2):
         farm.order("service", index)
-    farm.wait_said("master reloaded")
-    assert not first.excused(0)
-    assert not second.excused(0)
+    farm.wait_logged("master reloaded")
+    assert not first.is_replacing(0)
+    assert not second.is_replacing(0)
 
 
-def test_a_farm_that_cannot_be_told_anything_new_stops_at_a_hangup(start_toys: StartToys) -> None:
+def test_a_farm_that_cannot_reload_stops_at_a_hangup(start_toys: StartToys) -> None:
     farm = start_toys(Group("service", 1, work))
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
@@ -349,11 +354,11 @@ def test_a_farm_that_cannot_be_told_anything_new_stops_at_a_hangup(start_toys: S
 
 def test_twenty_rolls_leave_the_masters_files_as_they_were(start_toys: StartToys) -> None:
     plans = [[Group("service", 3, version(n), prepare=lambda: None)] for n in range(1, 22)]
-    farm = start_toys(*plans[0], replan=planned(*plans[1:]))
+    farm = start_toys(*plans[0], load_plan=planned(*plans[1:]))
     farm.wait_ready()
     before = os.listdir(f"/proc/{farm.pid}/fd")
     for times in range(1, 21):
         farm.signal(signal.SIGHUP)
-        farm.wait_said("master reloaded", times)
+        farm.wait_logged("master reloaded", times)
     assert os.listdir(f"/proc/{farm.pid}/fd") == before
     assert versions(farm) == [21, 21, 21]

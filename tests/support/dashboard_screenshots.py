@@ -1,4 +1,4 @@
-"""Makes the pictures of the dashboard that README.md shows: python -m tests.support.dashboard_pictures
+"""Make the screenshots of the dashboard in README.md: python -m tests.support.dashboard_screenshots
 
 A farm of 50 workers that has run for some minutes beside a receiver that works, one that is slow, and one that is
 out of order.

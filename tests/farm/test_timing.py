@@ -15,7 +15,7 @@ from tests.support.waiting import eventually
 
 WORKERS = 6
 CANARY = "canary-4711"
-NOBODY = f"redis://user:{CANARY}@127.0.0.1:1/0"
+NO_REDIS = f"redis://user:{CANARY}@127.0.0.1:1/0"
 """Port 1 of this machine: refused at once."""
 
 
@@ -25,7 +25,7 @@ class Tried:
 
     held_back: FarmProcess
     held: Held
-    redis_of_held: "redis.Redis"
+    redis_of_held: redis.Redis
     without_redis: FarmProcess
     with_stopped_worker: FarmProcess
     stopped: psutil.Process
@@ -35,7 +35,7 @@ class Tried:
 def tried() -> Iterator[Tried]:
     with running_redis() as server, holding_proxy(server.directory.socket) as door, started_farms() as start:
         held_back = start(keys.WEBHOOK_DELIVERY, "--workers", str(WORKERS), redis_url=door.url)
-        without_redis = start(keys.WEBHOOK_DELIVERY, redis_url=NOBODY)
+        without_redis = start(keys.WEBHOOK_DELIVERY, redis_url=NO_REDIS)
         with_stopped_worker = start(keys.WEBHOOK_DELIVERY, "--workers", "2").wait_ready()
         stopped = with_stopped_worker.workers()["webhook_delivery 0"]
         stopped.suspend()
@@ -48,7 +48,7 @@ def nothing_left_behind(tried: Tried) -> None:
     """These farms outlive each test here; with the last one they are gone."""
 
 
-def blocked_in_brpop(client: "redis.Redis") -> int:
+def blocked_in_brpop(client: redis.Redis) -> int:
     return sum(c["cmd"] == "brpop" and "b" in c["flags"] for c in client.client_list())
 
 
@@ -65,13 +65,13 @@ def test_while_one_worker_is_held_back_no_key_appears_and_the_start_fails_and_na
     assert farm.wait() == 1
     last = farm.stderr.splitlines()[-1]
     assert last.startswith(f"hookfarm: webhook_delivery did not signal readiness within 10s: {name} (")
-    assert last.count("webhook_delivery ") == 2, "nobody else is named"
+    assert last.count("webhook_delivery ") == 2, "no other is named"
     assert farm.stdout == ""
     assert "Traceback" not in farm.stderr
     assert not farm.survivors()
 
 
-def test_without_redis_the_start_fails_within_ten_seconds_and_says_where_it_looked(tried: Tried) -> None:
+def test_without_redis_the_start_fails_within_ten_seconds_and_names_the_address(tried: Tried) -> None:
     farm = tried.without_redis
     assert farm.wait() == 1
     *logged, last = farm.stderr.splitlines()
@@ -83,7 +83,7 @@ def test_without_redis_the_start_fails_within_ten_seconds_and_says_where_it_look
 
 
 def test_a_worker_that_is_stopped_is_killed_in_time_and_replaced(tried: Tried) -> None:
-    """Its promise of 1.25 s, five seconds of patience, one to say where it hangs."""
+    """Its heartbeat is due after 1.25 s; then it has 4 s, and 1 s to print where it hangs."""
     farm = tried.with_stopped_worker
     eventually(lambda: not tried.stopped.is_running(), within=9.0, what="its end")
     eventually(lambda: farm.is_ready(keys.WEBHOOK_DELIVERY), what="readiness")
@@ -92,8 +92,8 @@ def test_a_worker_that_is_stopped_is_killed_in_time_and_replaced(tried: Tried) -
     assert not farm.zombies()
 
 
-def test_status_without_redis_says_where_it_looked() -> None:
-    said = hookfarm("status", "--redis-url", NOBODY)
+def test_status_without_redis_names_the_address() -> None:
+    said = hookfarm("status", "--redis-url", NO_REDIS)
     assert (said.returncode, said.stdout) == (1, "")
     [line] = said.stderr.splitlines()
     assert line.startswith("hookfarm: Redis at redis://127.0.0.1:1/0 does not answer: ")

@@ -1,0 +1,49 @@
+"""A child of the farm that runs an asyncio loop: its stop event, its heartbeat, and ending a task for good."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from hookfarm.farm.child import Child
+from hookfarm.farm.scoreboard import Slot
+
+CANCEL_AGAIN_SECONDS = 0.8
+"""A cancellation can get lost: before Python 3.12 `asyncio.wait_for`, which redis-py uses, may swallow it."""
+
+
+@contextlib.contextmanager
+def stop_event(child: Child) -> Iterator[asyncio.Event]:
+    """Yield an event that is set once the child is to stop."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(child.stop_fd, stop.set)
+    try:
+        yield stop
+    finally:
+        loop.remove_reader(child.stop_fd)
+
+
+@contextlib.asynccontextmanager
+async def heartbeat(child: Child, every_seconds: float, within_seconds: float) -> AsyncIterator[None]:
+    """Renew the child's heartbeat inside; it is late if the loop is blocked for `within_seconds`."""
+    task = asyncio.create_task(_beat(child.slot, every_seconds, within_seconds))
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def _beat(slot: Slot, every_seconds: float, within_seconds: float) -> None:
+    while True:
+        slot.heartbeat(within_seconds)
+        await asyncio.sleep(every_seconds)
+
+
+async def cancel_on(stop: asyncio.Event, work: "asyncio.Task[Any]") -> None:
+    """Wait until `work` is done. Once `stop` is set, cancel it, and again until it has ended."""
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([work, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    while not work.done():
+        work.cancel()
+        await asyncio.wait([work], timeout=CANCEL_AGAIN_SECONDS)

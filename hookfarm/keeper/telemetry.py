@@ -1,0 +1,107 @@
+"""The keeper's own counters, and the metrics of a whole farm: its services' own, and those of its processes."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from hookfarm.farm.scoreboard import Scoreboard, Slot, State
+from hookfarm.metrics import Family, counter, gauge
+from hookfarm.store import keys
+
+ORPHANS = 0
+"""Counter of the keeper's slot: jobs without a worker that the sweep put back into the queue."""
+WORKERS_LOST = 1
+"""Counter of the keeper's slot: jobs given up because they had killed too many workers."""
+STALLS = 2
+"""Counters of the keeper's slot from here on: 1 for each chain whose stall has been reported."""
+MASTER = "master"
+PREFIX = "hookfarm_processes"
+Measure = Callable[[Sequence[Slot]], Iterable[Family]]
+
+
+def families(scoreboard: Scoreboard, measures: Mapping[str, Measure], keeper: str) -> Iterable[Family]:
+    """Return all metrics; `measures`: the services' own, by name; `keeper`: the service with the counters
+    above."""
+    for service, measure in measures.items():
+        if scoreboard.target(service):
+            yield from measure(scoreboard.slots(service))
+    if keys.WEBHOOK_DELIVERY in scoreboard.services:
+        yield from _sweep(scoreboard.slots(keeper)[0])
+    yield from _processes(scoreboard)
+    yield from _resources(_pids(scoreboard))
+
+
+def _sweep(slot: Slot) -> Iterable[Family]:
+    yield counter(
+        f"{keys.WEBHOOK_DELIVERY}_orphans_recovered",
+        "Jobs without a worker that the sweep found and queued again.",
+        ({}, slot.counter(ORPHANS)),
+    )
+    yield counter(
+        f"{keys.WEBHOOK_DELIVERY}_dead_letters",
+        "Jobs given up, by reason.",
+        ({"reason": "worker_lost"}, slot.counter(WORKERS_LOST)),
+    )
+
+
+def _processes(scoreboard: Scoreboard) -> Iterable[Family]:
+    slots = {service: scoreboard.slots(service) for service in scoreboard.services}
+    yield gauge(
+        f"{PREFIX}_wanted",
+        "Target number of processes.",
+        *(({"service": service}, scoreboard.target(service)) for service in slots),
+    )
+    yield gauge(
+        f"{PREFIX}_up",
+        "Processes that are up.",
+        *(
+            ({"service": s}, sum(slot.pid != 0 and slot.state == State.UP for slot in of))
+            for s, of in slots.items()
+        ),
+    )
+    yield counter(
+        f"{PREFIX}_started",
+        "Processes forked, redirectoryments included.",
+        *(({"service": service}, sum(slot.forks for slot in of)) for service, of in slots.items()),
+    )
+    yield counter(
+        f"{PREFIX}_died",
+        "Processes that exited unasked; each is redirectoryd.",
+        *(({"service": service}, sum(slot.crashes for slot in of)) for service, of in slots.items()),
+    )
+
+
+def _pids(scoreboard: Scoreboard) -> dict[str, list[int]]:
+    """By service. The keeper's parent is the master."""
+    found = {
+        service: [slot.pid for slot in scoreboard.slots(service) if slot.pid] for service in scoreboard.services
+    }
+    return {MASTER: [os.getppid()], **found}
+
+
+def _resources(pids: Mapping[str, Sequence[int]]) -> Iterable[Family]:
+    """Empty without /proc (Linux only); processes that have exited are left out."""
+    measured = {service: [found for pid in of if (found := _resources_of(pid))] for service, of in pids.items()}
+    measured = {service: of for service, of in measured.items() if of}
+    if not measured:
+        return
+    yield gauge(
+        f"{PREFIX}_resident_memory_bytes",
+        "Resident memory summed over processes; what they share is counted in each.",
+        *(({"service": service}, sum(memory for memory, _ in of)) for service, of in measured.items()),
+    )
+    yield gauge(
+        f"{PREFIX}_open_fds",
+        "Open file descriptors summed over processes.",
+        *(({"service": service}, sum(files for _, files in of)) for service, of in measured.items()),
+    )
+
+
+def _resources_of(pid: int) -> tuple[int, int] | None:
+    """Resident bytes and open files."""
+    directory = Path("/proc") / str(pid)
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        resident = int((directory / "statm").read_text().split()[1])
+        return resident * os.sysconf("SC_PAGE_SIZE"), len(os.listdir(directory / "fd"))
+    return None
