@@ -175,6 +175,6 @@ def _fields(text: str, width: int) -> list[str]:
 
 def _in_short(error: Exception, origin: str) -> str:
     """Without the origin that it begins with, and without secrets; a letter of it is a byte."""
-    said = " ".join(redaction.text(str(error)).split()).partition(f"{origin}: ")
+    said = " ".join(redaction.sanitize(str(error)).split()).partition(f"{origin}: ")
     reason = said[2] if said[1] else said[0].partition(f"{origin} ")[2] or said[0]
     return reason.replace("…", "...").encode("ascii", "replace").decode()

@@ -115,7 +115,7 @@ class Slot:
 
     @reason.setter
     def reason(self, reason: str) -> None:
-        _write(self._reason, " ".join(redaction.text(reason).split()))
+        _write(self._reason, " ".join(redaction.sanitize(reason).split()))
 
     @property
     def label(self) -> str:

@@ -17,7 +17,7 @@ from hookfarm.event_ingestor import status
 from hookfarm.event_ingestor.counters import Gauges
 from hookfarm.farm.scoreboard import Scoreboard, State
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.status import readiness
 from hookfarm.store import keys
 from tests.support.api_process import TOKEN, Api, running_api
