@@ -32,7 +32,7 @@ from support.waiting import until
 from support.webhooks import CHAIN_ID, Enqueuer, Prepared, add_endpoint, pace
 
 from hookfarm.backfill import job_queue, state
-from hookfarm.backfill.job_queue import Piece, Placed, Wanted
+from hookfarm.backfill.job_queue import BackfillJob, Batch, MatchedLog
 from hookfarm.event_stream import Checkpoint
 from hookfarm.records import Endpoint
 from hookfarm.registry.store import new_secret
@@ -146,16 +146,16 @@ async def _fill_backfill_queue(environment: BackfillEnvironment, prepared: Seque
     name = f"{endpoint}:{CHAIN_ID}:1::"
     facts: dict[str, str | int] = {"endpoint": endpoint, "chain_id": CHAIN_ID, "subscription": ""}
     span = {"from_block": 1, "to_block": len(prepared)}
-    state.begin(environment.server.client, name, {**facts, **span})
-    stood = None
+    state.start(environment.server.client, name, {**facts, **span})
+    position_before = None
     async with async_client(environment.server.url) as client:
         for start in range(0, len(prepared), PIECE_JOBS):
-            wanted = [Wanted((Placed(job),)) for _, job in prepared[start : start + PIECE_JOBS]]
-            stands = Checkpoint(start + len(wanted), "0x")
-            piece = Piece(stood, stands, len(wanted), len(wanted), wanted)
-            handed = await job_queue.hand_over(client, name, endpoint, CHAIN_ID, piece)
+            wanted = [MatchedLog((BackfillJob(job),)) for _, job in prepared[start : start + PIECE_JOBS]]
+            position = Checkpoint(start + len(wanted), "0x")
+            piece = Batch(position_before, position, len(wanted), len(wanted), wanted)
+            handed = await job_queue.submit(client, name, endpoint, CHAIN_ID, piece)
             assert handed == ("done", len(wanted)), handed
-            stood = stands
+            position_before = position
 
 
 def _print_table(phases: Sequence[Figures]) -> None:

@@ -37,17 +37,17 @@ from hookfarm.chain.node import Node, connect
 from hookfarm.chain.node_pool import NodePool
 from hookfarm.chain.prover import Prover
 from hookfarm.chain.timing import Limits
-from hookfarm.event_ingestor.condition import Condition
-from hookfarm.event_ingestor.counters import Gauges
 from hookfarm.event_ingestor.process import COLLECT_EVERY
 from hookfarm.event_ingestor.publisher import Publisher
-from hookfarm.event_ingestor.rollback import next_step
-from hookfarm.event_ingestor.store import Store
-from hookfarm.event_stream import Checkpoint
+from hookfarm.event_ingestor.reorg import next_rollback_step
+from hookfarm.event_ingestor.telemetry import IngestorCounters, Telemetry
+from hookfarm.event_stream import ChainStream, Checkpoint
 from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Scoreboard
+from hookfarm.outage import Outage
 from hookfarm.store import keys
 from hookfarm.store.clients import async_client
+from hookfarm.store.retrying import RetryingClient
 
 CHECKS = {"every_check": "bloom", "no_check": "none"}
 
@@ -60,7 +60,7 @@ class IngestEnvironment:
 
     server: RedisServer
     node: Node
-    store: Store
+    stream: ChainStream
     publisher: Publisher
 
 
@@ -102,15 +102,16 @@ async def _ready_publisher(url: str, verify: str) -> AsyncIterator[IngestEnviron
     with directory() as place, running_redis(place / "redis") as server:
         log = logs.get(keys.EVENT_INGESTOR)
         child = Child(keys.EVENT_INGESTOR, 0, Scoreboard({keys.EVENT_INGESTOR: 1}))
-        gauges, condition = Gauges(child.slot, CHAIN_ID), Condition(child, CHAIN_ID, log)
+        counters = IngestorCounters(child.slot, CHAIN_ID)
         [profile] = NodePool([url]).all
         async with async_client(server.url) as client:
-            node = await connect(profile, Limits(), gauges.head, gauges.requested)
-            store = Store(client, CHAIN_ID, condition)
-            publisher = Publisher(Prover(CHAIN_ID, verify), CHAIN_ID, 1, store, condition, gauges, log)
+            node = await connect(profile, Limits(), counters.head, counters.requested)
+            stream = ChainStream(RetryingClient(client, print), CHAIN_ID)
+            telemetry = Telemetry(counters, Outage(child, log), log)
+            publisher = Publisher(stream, Prover(CHAIN_ID, verify), telemetry, from_block=1)
             try:
                 await publisher.boot(node, await node.head())
-                yield IngestEnvironment(server, node, store, publisher)
+                yield IngestEnvironment(server, node, stream, publisher)
             finally:
                 await node.close()
 
@@ -154,15 +155,15 @@ async def _tip(node: PreparedNode) -> Run:
 
 async def _roll_back(environment: IngestEnvironment) -> Run:
     """A reorg as deep as what is remembered."""
-    at = await environment.store.checkpoint()
+    at = await environment.stream.call(event_stream.read_checkpoint)
     assert at is not None
     lowest = max(0, at.number - event_stream.KEPT_BLOCKS + 1)
-    [block] = await environment.store.known_blocks([lowest], at)
+    [block] = await environment.stream.call(event_stream.known_blocks, [lowest], at)
     assert block is not None
     began, removed = time.perf_counter(), 0
     while at.number > lowest:
-        step = await next_step(environment.store, at, block.point)
-        assert await environment.store.rewind(at, step.target, step.withdrawn)
+        step = await next_rollback_step(environment.stream, at, block.point)
+        assert await environment.stream.call(event_stream.rollback, at, step.target, step.withdrawn)
         at, removed = Checkpoint(step.target.number, step.target.block_hash), removed + len(step.withdrawn)
     took = time.perf_counter() - began
     return {"rolled_back_events": removed, "rolled_back_events_per_second": round(removed / took)}

@@ -34,14 +34,19 @@ class Outage:
         /,
         *,
         booting: bool = False,
+        on_change: Callable[[tuple[str, ...]], None] = lambda _sources: None,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] | None = None,
         **fields: object,
     ) -> None:
-        """`fields` are added to each log line; `chance` returns a random number from 0 to 1."""
+        """`fields` are added to each log line; `chance` returns a random number from 0 to 1.
+
+        `on_change` is called with `sources` whenever the child would be marked, and while it boots.
+        """
         self._child = child
         self._log = log
         self._booting = booting
+        self._on_change = on_change
         self._clock = clock
         # Seeded anew, or processes forked from one parent would all retry at the same time.
         self._chance = chance or random.Random().random
@@ -91,6 +96,7 @@ class Outage:
             self._mark()
 
     def _mark(self) -> None:
+        self._on_change(self.sources)
         if self._booting:
             return
         if self._down:

@@ -12,7 +12,7 @@ from hookfarm.api.context import Context
 from hookfarm.api.openapi import described
 from hookfarm.api.requests import EndpointId, OptionalJsonObject
 from hookfarm.api.responses import Problem, json_response
-from hookfarm.errors import InvalidInput
+from hookfarm.errors import Conflict, InvalidInput
 from hookfarm.http_client.connections import tls_context
 from hookfarm.records import Endpoint, Subscription
 from hookfarm.records.fields import BYTES32, hex_text, refuse_unknown, text
@@ -94,7 +94,10 @@ class EndpointTester:
         chains = webhooks.chains_of(subscriptions, self._context.settings.chains)
         if not chains:
             raise Problem(409, "This farm follows none of the chains of the subscriptions.", "transaction_hash")
-        return await webhooks.of_transaction(endpoint, subscriptions, transaction, chains)
+        try:
+            return await webhooks.of_transaction(endpoint, subscriptions, transaction, chains)
+        except Conflict as error:
+            raise Problem(409, str(error), "transaction_hash") from error
 
 
 def _parse(body: dict[str, Any]) -> tuple[str | None, str | None]:

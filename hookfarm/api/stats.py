@@ -14,7 +14,7 @@ from hookfarm.api.openapi import described
 from hookfarm.api.requests import ChainId, Cursor, EndpointFilter, Limit
 from hookfarm.api.responses import Problem, cursor_parts, json_response, page_response
 from hookfarm.backfill import state as backfills
-from hookfarm.backfill.state import STATES, Position, Wanted
+from hookfarm.backfill.state import STATES, BackfillCursor, BackfillFilter
 from hookfarm.errors import NotFound
 from hookfarm.status import ChainStatus
 
@@ -94,12 +94,12 @@ def backfills_router(context: Context) -> APIRouter:
     ) -> Response:
         """Progress of each backfill, for 30 days. A backfill without a heartbeat for 10 s is stopped; the command
         that started it continues it."""
-        found, following = backfills.page(client, Wanted(endpoint, state), _position(cursor), limit)
+        found, following = backfills.page(client, BackfillFilter(endpoint, state), _position(cursor), limit)
         return page_response([each.public() for each in found], following)
 
     return router
 
 
-def _position(text: str | None) -> Position | None:
+def _position(text: str | None) -> BackfillCursor | None:
     parts = cursor_parts(text, int, str)
     return None if parts is None else (parts[0], parts[1])

@@ -1,10 +1,11 @@
-"""History for one endpoint: a chain's blocks, read and proven as the ingestor does it, matched as the processor
-does it, into a lane of their own beside the live events.
+"""Past events for one endpoint, through a queue of their own beside the live events.
 
-    plan       what is asked for, checked
-    source     the chain's nodes, one at a time
-    chain_view what the ingestor says of the chain: how far it is, what may still change
-    memory     unfinal blocks that the ingestor never published are made known to it
+A chain's blocks are read and proven as the ingestor does it, and matched as the processor does it.
+
+    plan       the request, checked
+    chain_view what the ingestor has published of the chain, and what a reorg may still replace
     selection  blocks -> the jobs that they become
+    job_queue  the backfill queue and the lock of an ordered endpoint
+    state      the stored state of backfills
     run        the loop
 """

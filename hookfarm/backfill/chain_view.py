@@ -1,20 +1,28 @@
-"""What the ingestor says of a chain: how far it is, and which blocks may still be taken back."""
+"""What the ingestor has published of a chain: how far it is, and which blocks a reorg may still replace."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import redis
 
 from hookfarm import event_stream
+from hookfarm.chain.block import Block, linked
+from hookfarm.chain.node import Node
+from hookfarm.chain.prover import Prover
 from hookfarm.delivery_queue.enqueue import FINALIZED_CONFIRMATIONS, SAFE_CONFIRMATIONS, UnconfirmedJob
-from hookfarm.event_stream import KEPT_BLOCKS
+from hookfarm.errors import ChainUnavailable
+from hookfarm.event_stream import KEPT_BLOCKS, ChainStream, StreamBlock
 from hookfarm.store import keys
+
+MAX_BLOCKS = 32
+"""Blocks that HistoryExtension reads at once."""
 
 
 @dataclass(frozen=True)
 class ChainView:
-    """`safe` and `finalized` None where the chain's nodes know no such block; -1 where they were not heard yet.
+    """`safe` and `finalized` None if the chain's nodes know no such block; -1 while unknown.
 
-    `handled`: every event up to this block has left the stream for the queue; what lies above may still come.
+    `handled`: every event up to this block has left the stream for the queue; blocks above it may still come.
     """
 
     checkpoint: int
@@ -24,19 +32,19 @@ class ChainView:
 
     @property
     def settled(self) -> int:
-        """The last block that is for good: final, or so deep that the ingestor itself lets it stand."""
+        """The last block that no reorg replaces: final, or deeper than the ingestor rolls back."""
         return max(self._line("finalized"), self.checkpoint - KEPT_BLOCKS)
 
     def is_past(self, number: int) -> bool:
-        """Whether live delivery has nothing to do with a block any more: of its logs nothing needs to be noted."""
+        """Return whether live delivery is done with a block, so that its logs need no history."""
         return number <= min(self.settled, self.handled)
 
     def is_final(self, number: int) -> bool:
-        """Whether a block is, and live delivery has nothing to do with it any more."""
+        """Return whether a block is final, and live delivery done with it."""
         return number <= min(self._line("finalized"), self.handled)
 
     def has_reached(self, waiting: UnconfirmedJob) -> bool:
-        """Whether what a job waits for is there already."""
+        """Return whether the block that a job waits for is there already."""
         return self._line(waiting.head) >= waiting.block
 
     def _line(self, line: str) -> int:
@@ -47,8 +55,8 @@ class ChainView:
         return self.checkpoint
 
 
-async def look(client: "redis.asyncio.Redis", chain_id: int) -> ChainView | None:
-    """None where there is no checkpoint."""
+async def read_chain_view(client: redis.asyncio.Redis, chain_id: int) -> ChainView | None:
+    """Return None if there is no checkpoint."""
     checkpoint = await event_stream.read_checkpoint(client, chain_id)
     if checkpoint is None:
         return None
@@ -57,10 +65,52 @@ async def look(client: "redis.asyncio.Redis", chain_id: int) -> ChainView | None
         pipe.xlen(keys.events(chain_id))
         pipe.hget(keys.confirmed_heads(chain_id), "blocks")
         heads, in_stream, reached = await pipe.execute()
-    safe, finalized = (_tagged(told, none) for told, none in zip(heads[:2], heads[2:], strict=True))
+    safe, finalized = (_tagged(stored, none) for stored, none in zip(heads[:2], heads[2:], strict=True))
     handled = checkpoint.number if not in_stream else int(reached or -1)
     return ChainView(checkpoint.number, safe, finalized, handled)
 
 
-def _tagged(told: bytes | None, has_none: bytes | None) -> int | None:
-    return int(told) if told is not None else None if has_none else -1
+def _tagged(stored: bytes | None, has_none: bytes | None) -> int | None:
+    return int(stored) if stored is not None else None if has_none else -1
+
+
+class HistoryExtension:
+    """Adds blocks that the ingestor never published to the remembered blocks: it began to watch the chain later.
+
+    A reorg that reaches them then finds its fork point there, and withdraws their events from the endpoints that
+    got them. If transfers are read, blocks published before an endpoint wanted those get them too.
+    """
+
+    def __init__(self, stream: ChainStream, prover: Prover) -> None:
+        self._stream = stream
+        self._prover = prover
+        self._complete_from: int | None = None
+
+    async def extend(self, node: Node, first: int) -> None:
+        """Extend the remembered blocks down to block `first`, some at a time, each on the one below it.
+
+        The lowest remembered block is read again: the ingestor's first one is stored without its events. Raises
+        ChainUnavailable if the node's chain is not the published one.
+        """
+        while self._complete_from is None or self._complete_from > first:
+            lowest = await self._stream.call(event_stream.lowest_remembered)
+            if lowest is None or lowest < first:
+                return
+            blocks = await self._prover.range(node, max(first, lowest - MAX_BLOCKS), lowest)
+            if len(linked(blocks[0].header.parent_hash, blocks)) < len(blocks):
+                raise ChainUnavailable(f"{node.origin}: contradicts itself about block {lowest}")
+            if not await self._stream.call(event_stream.extend_downward, _stream_blocks(blocks)):
+                raise ChainUnavailable(f"{node.origin}: does not have block {lowest} as it was published")
+            self._complete_from = blocks[0].header.number
+
+    async def add_transfers(self, blocks: Sequence[Block]) -> None:
+        """Add the transfers of these blocks to the remembered ones; other and forgotten blocks are skipped."""
+        await self._stream.call(event_stream.add_transfers, _stream_blocks(blocks))
+
+
+def _stream_blocks(blocks: Sequence[Block]) -> list[StreamBlock]:
+    return [
+        StreamBlock(header.number, header.block_hash, header.parent_hash, block.entries)
+        for block in blocks
+        for header in (block.header,)
+    ]

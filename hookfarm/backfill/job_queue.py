@@ -1,8 +1,8 @@
-"""The lane of a backfill: jobs that enter the ledger only where live ones leave room for them.
+"""The backfill queue of an endpoint: jobs that enter the ledger only if live ones leave room for them.
 
-A backfill stands at a block. What its next blocks became and the move behind them are one script, so that a
-SIGKILL loses nothing and repeats nothing: the same command goes on from the block where it stands. How the lane is
-emptied is told in store/lua/shared/backfill_queue.lua.
+A backfill has a position, a block. The jobs of its next blocks and its new position are stored by one script, so
+that a SIGKILL loses nothing and repeats nothing: the same command continues from the position.
+store/lua/shared/backfill_queue.lua describes how the queue is emptied.
 """
 
 from collections.abc import Sequence
@@ -18,127 +18,141 @@ from hookfarm.store import keys
 from hookfarm.store.clients import Argument
 from hookfarm.store.scripts import Script
 
-REMEMBERED_SECONDS = 30 * 86_400
-"""After its last sign of life, where a backfill stands is forgotten."""
+RETENTION_SECONDS = 30 * 86_400
+"""How long a backfill is remembered after its last heartbeat."""
 
-HELD_SECONDS = 10.0
-"""Without a sign of life, an endpoint with an order is free for another backfill."""
+LOCK_SECONDS = 10.0
+"""How long an ordered endpoint stays locked after the last heartbeat."""
 
-MOST_NOTED = 300
-"""Characters of what keeps a backfill from getting on."""
+MAX_REASON_CHARACTERS = 300
 
-_BACKFILL = Script("submit_backfill")
-_HOLD = Script("lock_endpoint")
-_ALIVE = Script("backfill_heartbeat")
+_SUBMIT = Script("submit_backfill")
+_LOCK = Script("lock_endpoint")
+_HEARTBEAT = Script("backfill_heartbeat")
 
 
-class Placed(NamedTuple):
-    """A job on its way into the lane. `waiting` is what it waits for first; where the delivery `original` is still
-    to come, it is sent once that is over."""
+class BackfillJob(NamedTuple):
+    """A job on its way into the queue. `unconfirmed` = it waits for a block first; if the delivery `original` is
+    still to come, it is sent after that."""
 
     job: Job
-    waiting: UnconfirmedJob | None = None
+    unconfirmed: UnconfirmedJob | None = None
     original: str = ""
 
 
-class Wanted(NamedTuple):
-    """One log that the endpoint wants: the jobs that tell of it, in their order. `log` is what is told of it from
-    now on (None where nothing needs to be noted), `unfinalized` as in EntryResult; without a job, it is told
-    later."""
+class MatchedLog(NamedTuple):
+    """One log that the endpoint subscribes to, and its jobs in their order.
 
-    jobs: tuple[Placed, ...]
-    log: HistoryUpdate | None = None
-    unfinalized: AwaitsFinality | None = None
+    `history` is its new history, None = it needs none; `awaits_finality` as in EntryResult. A log
+    without a job has one later.
+    """
+
+    jobs: tuple[BackfillJob, ...]
+    history: HistoryUpdate | None = None
+    awaits_finality: AwaitsFinality | None = None
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Some blocks of a backfill, `stands` the last of them. `told`: of so many of their events the endpoint was
-    told before. `checked`: the block must be one that the ingestor published."""
+class Batch:
+    """Some blocks of a backfill; `position` is the last of them.
 
-    stood: Checkpoint | None
-    stands: Checkpoint
+    `already_delivered`: so many more of their logs the endpoint was sent before. `checked`: `position` must be a
+    block that the ingestor published.
+    """
+
+    position_before: Checkpoint | None
+    position: Checkpoint
     blocks: int
     events: int
-    wanted: Sequence[Wanted] = ()
-    told: int = 0
+    logs: Sequence[MatchedLog] = ()
+    already_delivered: int = 0
     checked: bool = False
     is_last: bool = False
 
 
-class HandedOver(NamedTuple):
-    """`result` is the script's word, `done` where all went well; `number` as it says."""
+class BatchResult(NamedTuple):
+    """The script's `result`, `done` if all went well, and its number."""
 
     result: str
     number: int
 
 
-async def hand_over(
-    client: "redis.asyncio.Redis", name: str, endpoint: str, chain_id: int, piece: Piece, *, hold: bool = False
-) -> HandedOver:
-    """Puts what the blocks became into the lane and moves the backfill behind them, or does nothing.
+async def submit(
+    client: redis.asyncio.Redis, name: str, endpoint: str, chain_id: int, batch: Batch, *, lock: bool = False
+) -> BatchResult:
+    """Add the jobs of a batch to the queue and move the backfill to its position, or do nothing.
 
-    `hold`: only while it holds the endpoint, which has an order.
+    `lock`: only while the backfill has locked the endpoint, which is ordered.
     """
     arguments: list[Argument] = [
-        *(name, endpoint, "" if piece.stood is None else piece.stood.encode(), piece.stands.encode()),
-        *(int(piece.checked), int(piece.is_last), piece.blocks, piece.events, piece.told, REMEMBERED_SECONDS),
-        _held_ms() if hold else 0,
+        *(
+            name,
+            endpoint,
+            "" if batch.position_before is None else batch.position_before.encode(),
+            batch.position.encode(),
+        ),
+        *(int(batch.checked), int(batch.is_last), batch.blocks, batch.events, batch.already_delivered),
+        *(RETENTION_SECONDS, _lock_ms() if lock else 0),
     ]
-    for wanted in piece.wanted:
-        arguments += _arguments(chain_id, wanted)
+    for log in batch.logs:
+        arguments += _arguments(chain_id, log)
     touched = (keys.BACKFILL_STATE + name, keys.blocks(chain_id))
-    result, number = await _BACKFILL.call_async(client, touched, arguments)
-    return HandedOver(result.decode(), int(number))
+    result, number = await _SUBMIT.call_async(client, touched, arguments)
+    return BatchResult(result.decode(), int(number))
 
 
-async def hold(client: "redis.asyncio.Redis", name: str, endpoint: str) -> str:
-    """Keeps the endpoint to this backfill, if no other one holds it; the name of the one that does."""
-    holder: bytes = await _HOLD.call_async(client, (), (endpoint, name, _held_ms()))
-    return holder.decode()
+async def lock_endpoint(client: redis.asyncio.Redis, name: str, endpoint: str) -> str:
+    """Lock the endpoint for this backfill, unless another one has; return the name of the one that has."""
+    owner: bytes = await _LOCK.call_async(client, (), (endpoint, name, _lock_ms()))
+    return owner.decode()
 
 
-def _held_ms() -> int:
-    return int(HELD_SECONDS * 1000)
+def _lock_ms() -> int:
+    return int(LOCK_SECONDS * 1000)
 
 
-def _arguments(chain_id: int, wanted: Wanted) -> list[Argument]:
-    number, kept = wanted.unfinalized or AwaitsFinality(0, b"")
-    arguments: list[Argument] = [*(wanted.log or HistoryUpdate("", 0, "", "")), number, kept, len(wanted.jobs)]
-    for job, waiting, original in wanted.jobs:
-        place = "queue" if waiting is None else f"{chain_id}:{waiting.head} {waiting.block}"
+def _arguments(chain_id: int, log: MatchedLog) -> list[Argument]:
+    number, kept = log.awaits_finality or AwaitsFinality(0, b"")
+    arguments: list[Argument] = [*(log.history or HistoryUpdate("", 0, "", "")), number, kept, len(log.jobs)]
+    for job, unconfirmed, original in log.jobs:
+        place = "queue" if unconfirmed is None else f"{chain_id}:{unconfirmed.head} {unconfirmed.block}"
         arguments += [place, job.id, job.encoded(), original]
     return arguments
 
 
-async def sign_of_life(
-    client: "redis.asyncio.Redis", name: str, blocks_per_second: float | None = None, note: str = ""
+async def heartbeat(
+    client: redis.asyncio.Redis, name: str, blocks_per_second: float | None = None, reason: str = ""
 ) -> None:
-    """It is running, so fast; or `note` says why it does not get on. Of one that is done or removed it is none."""
+    """Record that the backfill runs, with its speed, or the reason why it makes no progress.
+
+    Does nothing for a backfill that is done or removed.
+    """
     speed = "" if blocks_per_second is None else f"{blocks_per_second:.2f}"
-    await _ALIVE.call_async(client, (keys.BACKFILL_STATE + name,), (name, speed, note[:MOST_NOTED]))
+    await _HEARTBEAT.call_async(
+        client, (keys.BACKFILL_STATE + name,), (name, speed, reason[:MAX_REASON_CHARACTERS])
+    )
 
 
-class Standing(NamedTuple):
-    """Where a backfill stands: behind the block `at`, None = before the first; logs handed over, and left out."""
+class BackfillPosition(NamedTuple):
+    """The last block of a backfill, None = before the first, and the numbers of logs submitted and left out."""
 
-    at: Checkpoint | None
-    added: int
-    known: int
+    checkpoint: Checkpoint | None
+    delivered_new: int
+    already_delivered: int
 
-    def is_before(self, at: Checkpoint | None) -> bool:
-        return at is not None and (self.at is None or self.at.number < at.number)
+    def is_before(self, other: Checkpoint | None) -> bool:
+        return other is not None and (self.checkpoint is None or self.checkpoint.number < other.number)
 
 
-async def standing(client: "redis.asyncio.Redis", name: str) -> Standing | None:
-    """None where there is no such backfill."""
+async def read_position(client: redis.asyncio.Redis, name: str) -> BackfillPosition | None:
+    """Return None if there is no such backfill."""
     fields = ["from_block", "at", "added", "known"]
     begun, at, added, known = await client.hmget(keys.BACKFILL_STATE + name, fields)
     if begun is None:
         return None
-    return Standing(None if at is None else Checkpoint.decode(at), int(added or 0), int(known or 0))
+    return BackfillPosition(None if at is None else Checkpoint.decode(at), int(added or 0), int(known or 0))
 
 
-async def waiting(client: "redis.asyncio.Redis", endpoint: str) -> int:
-    """How many jobs are in the endpoint's lane."""
+async def queue_length(client: redis.asyncio.Redis, endpoint: str) -> int:
+    """Return how many jobs are in the endpoint's backfill queue."""
     return int(await client.zcard(keys.BACKFILL_QUEUE + endpoint))

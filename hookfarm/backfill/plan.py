@@ -1,4 +1,4 @@
-"""What a backfill is asked to do, checked before anything is read. Pure."""
+"""The request for a backfill, checked before anything is read. Pure."""
 
 from dataclasses import dataclass, replace
 
@@ -8,8 +8,9 @@ from hookfarm.records import Endpoint
 
 
 @dataclass(frozen=True)
-class Request:
-    """As it was asked for; `to_block` None = up to the checkpoint, `subscription` None = all of that chain."""
+class BackfillRequest:
+    """The options of a backfill; `to_block` None = up to the checkpoint, `subscription` None = all of that
+    chain."""
 
     endpoint: str
     chain_id: int
@@ -19,24 +20,25 @@ class Request:
 
     @property
     def name(self) -> str:
-        """The same for the same request, so that it is gone on with: not with the block that a checkpoint was
-        at."""
+        """The same for the same request, so that it is continued; independent of the checkpoint."""
         to_block = "" if self.to_block is None else self.to_block
         return f"{self.endpoint}:{self.chain_id}:{self.from_block}:{to_block}:{self.subscription or ''}"
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A checked request. `endpoint` has only the subscriptions that are to be matched."""
+class BackfillPlan:
+    """A checked request. `endpoint` has only the chosen subscriptions; `genesis` is the hash that the chain must
+    have, None = not known."""
 
-    request: Request
+    request: BackfillRequest
     endpoint: Endpoint
     chain: ChainConfig
     to_block: int
+    genesis: str | None = None
 
     @property
     def wants_transfers(self) -> bool:
-        """Whole blocks and receipts are read for them."""
+        """Whether whole blocks and receipts must be read."""
         return any(subscription.kind == "transfer" for subscription in self.endpoint.subscriptions)
 
     @property
@@ -44,9 +46,11 @@ class Plan:
         return self.to_block - self.request.from_block + 1
 
 
-def narrowed(endpoint: Endpoint, request: Request) -> Endpoint:
-    """The endpoint with the subscriptions that are meant; InvalidInput where there are none, or nothing is
-    sent."""
+def narrowed(endpoint: Endpoint, request: BackfillRequest) -> Endpoint:
+    """Return the endpoint with the chosen subscriptions.
+
+    Raises InvalidInput if there are none, or it is disabled.
+    """
     if not endpoint.enabled:
         raise InvalidInput("ENDPOINT", f"{endpoint.id} is disabled; enable it first (hookfarm endpoints update)")
     on_chain = tuple(s for s in endpoint.subscriptions if s.chain_id == request.chain_id)
@@ -63,8 +67,8 @@ def narrowed(endpoint: Endpoint, request: Request) -> Endpoint:
     return replace(endpoint, subscriptions=chosen)
 
 
-def last_block(request: Request, checkpoint: int | None) -> int:
-    """The block to end with; InvalidInput where the blocks asked for are not all published yet."""
+def last_block(request: BackfillRequest, checkpoint: int | None) -> int:
+    """Return the last block. Raises InvalidInput if the blocks are not all published yet."""
     if checkpoint is None:
         raise OperatorError(
             f"chain {request.chain_id} has no checkpoint yet: no farm has watched it on this Redis"

@@ -1,83 +1,109 @@
 """The loop of a backfill.
 
-1. Find a node of the right chain.
-2. Read the next blocks, linked to the one where the backfill stands and proven complete.
-3. While too many jobs wait in the endpoint's lane: wait.
-4. Hand over what they became, and move behind them: one script. A SIGKILL at any moment leaves it done or not
-   done.
-5. When the node fails, go on from there with the next one; when Redis does, try again until it is back.
+1. Connect to a node of the right chain.
+2. Read the next blocks, linked to the backfill's position and proven complete.
+3. While the endpoint's backfill queue is full: wait.
+4. Submit their jobs and the new position: one script. A SIGKILL leaves it done or not done.
+5. When the node fails, continue from there with the next one; when Redis does, try again until it is back.
 
-Blocks that may still be taken back are handed over only as long as they are those that the ingestor published, and
-noted as told, so that their withdrawal follows. Where a reorg has taken the block at which the backfill stands, it
-goes on from the published one of that number: what is new below that was delivered live.
+Blocks that a reorg may still replace are submitted only as long as they are the ones that the ingestor published,
+and are entered in the history of their logs, so that a rollback reaches the endpoint. If a reorg has replaced the
+block of the position, the backfill continues from the published one of that number: new blocks below it were
+delivered live.
 """
 
 import asyncio
 import contextlib
-import random
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+import time
+from collections.abc import Callable, Sequence
 
 import redis
 
-from hookfarm import event_stream
-from hookfarm.backfill import chain_view, job_queue, selection
-from hookfarm.backfill.chain_view import ChainView
-from hookfarm.backfill.job_queue import Piece
-from hookfarm.backfill.memory import Memory
-from hookfarm.backfill.plan import Plan
-from hookfarm.backfill.progress import Progress, Speed
-from hookfarm.backfill.source import Source
-from hookfarm.backfill.state import Backfill, held_by
+from hookfarm.backfill import job_queue, selection
+from hookfarm.backfill.chain_view import ChainView, HistoryExtension, read_chain_view
+from hookfarm.backfill.job_queue import Batch
+from hookfarm.backfill.plan import BackfillPlan
+from hookfarm.backfill.state import Backfill, Progress, locked_by
 from hookfarm.chain.block import Block, Head, linked
 from hookfarm.chain.block_feed import BlockFeed
+from hookfarm.chain.failover import Failover, FailoverListener
 from hookfarm.chain.node import Node
+from hookfarm.chain.node_pool import NodeProfile
 from hookfarm.chain.prover import Prover
-from hookfarm.chain.timing import pause_seconds
+from hookfarm.chain.timing import Limits
 from hookfarm.errors import ChainUnavailable, Conflict, NotFound
-from hookfarm.event_stream import Checkpoint
+from hookfarm.event_stream import ChainStream, Checkpoint, known_blocks
 from hookfarm.matching.index import Index
+from hookfarm.rates import SlidingRate
+from hookfarm.store import keys
+from hookfarm.store.retrying import RetryingClient
 
-T = TypeVar("T")
-
-MOST_WAITING = 5_000
-"""Jobs in the endpoint's lane, above which nothing more is read: 5 MB, or 10 where each has one that follows."""
+MAX_QUEUED = 5_000
+"""Jobs in the endpoint's backfill queue above which no more blocks are read: 5 MB, 10 with follow-ups."""
 PAUSE_SECONDS = 0.25
-SIGN_OF_LIFE_SECONDS = 2.0
-HISTORY_TRIES = 10
-"""How often what was told of a log may change while it is handed over."""
+HEARTBEAT_SECONDS = 2.0
+MAX_SUBMIT_TRIES = 10
+"""How often the history of a log may change while its batch is submitted."""
+RATE_SECONDS = 10.0
+DEFAULT_LIMITS = Limits()
 
 
 class _WentBack(Exception):
-    """It stands before the place where it was: nobody moves it back, so Redis has lost its newest writes."""
+    """The stored position is before the own one: Redis has lost its newest writes."""
+
+
+class _NodeErrors(FailoverListener):
+    """Shows the errors of nodes once the first one is connected."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self._show = show
+        self._is_connected = False
+
+    def on_active(self, node: Node) -> None:
+        self._is_connected = True
+
+    def on_failed(self, profile: NodeProfile, error: Exception, cooldown_seconds: float) -> None:
+        if self._is_connected:
+            self._show(str(error))
 
 
 class Run:
-    """One backfill; `show` is told whenever something has changed."""
+    """One backfill; `show` is called with each change of its progress."""
 
     def __init__(
         self,
-        client: "redis.asyncio.Redis",
-        plan: Plan,
-        index: Index,
-        source: Source,
-        stands: Backfill,
+        client: redis.asyncio.Redis,
+        plan: BackfillPlan,
+        stored: Backfill,
         show: Callable[[Progress], None],
-        most_waiting: int = MOST_WAITING,
+        limits: Limits = DEFAULT_LIMITS,
+        max_queued: int = MAX_QUEUED,
     ) -> None:
+        """Raises InvalidInput for a subscription that can't be matched."""
         self._client = client
+        self._redis = RetryingClient(client, lambda error: self._report(f"Redis: {error}"))
+        self._stream = ChainStream(self._redis, plan.chain.chain_id)
         self._plan = plan
-        self._index = index
-        self._source = source
+        self._index = Index()
+        for problem in self._index.put(plan.endpoint):
+            raise problem
         self._show = show
-        self._most_waiting = most_waiting
+        self._limits = limits
+        self._max_queued = max_queued
+        self._nodes = Failover(
+            plan.chain, limits, self._pin_genesis, _NodeErrors(self._report), _genesis_hint(plan)
+        )
         self._prover = Prover(plan.chain.chain_id, plan.chain.verify)
         self._prover.transfers = plan.wants_transfers
-        self._memory = Memory(client, plan.chain.chain_id, self._prover)
-        self._speed = Speed()
-        self._at = stands.at
-        self._added, self._known, self._waiting = stands.added, stands.known, 0
-        self._note = ""
+        self._history = HistoryExtension(self._stream, self._prover)
+        self._rate = SlidingRate(RATE_SECONDS)
+        self._position = stored.position
+        self._delivered_new, self._already_delivered, self._queued = (
+            stored.delivered_new,
+            stored.already_delivered,
+            0,
+        )
+        self._reason = ""
 
     @property
     def _chain_id(self) -> int:
@@ -85,50 +111,49 @@ class Run:
 
     @property
     def _next(self) -> int:
-        return self._plan.request.from_block if self._at is None else self._at.number + 1
+        return self._plan.request.from_block if self._position is None else self._position.number + 1
 
     async def run(self) -> None:
-        """Until all is handed over. ChainUnavailable where no node can be reached at first, NotFound where the
-        endpoint is removed, Conflict where another process goes on with the same backfill, or with another one of
-        the endpoint, if that has an order."""
+        """Run until all is submitted.
+
+        Raises ChainUnavailable if no node can be reached at first, NotFound if the endpoint is removed, and
+        Conflict if another process continues this backfill, or runs another one of an ordered endpoint.
+        """
         if self._plan.endpoint.ordered:
-            await self._hold()
-        alive = asyncio.create_task(self._give_signs_of_life())
+            await self._lock_endpoint()
+        heartbeat = asyncio.create_task(self._send_heartbeats())
         try:
             await self._run()
         finally:
-            alive.cancel()
+            heartbeat.cancel()
 
     async def _run(self) -> None:
-        node = await self._source.first_one()
+        node = await self._connect()
         while True:
             try:
                 await self._read(node)
-                self._waiting = await self._insist(lambda: job_queue.waiting(self._client, self._plan.endpoint.id))
+                self._queued = await self._redis.call(job_queue.queue_length, self._plan.endpoint.id)
                 return
             except ChainUnavailable as error:
-                self._say(str(error))
-                self._source.lost(node, error)
+                self._nodes.lost(node, error)
             finally:
                 await node.close()
-            node = await self._source.next_one(self._say)
+            node = await self._nodes.reconnect()
 
-    async def _hold(self) -> None:
+    async def _lock_endpoint(self) -> None:
         name = self._plan.request.name
-        holder = await self._insist(lambda: job_queue.hold(self._client, name, self._plan.endpoint.id))
-        if holder != name:
-            raise held_by(holder)
+        owner = await self._redis.call(job_queue.lock_endpoint, name, self._plan.endpoint.id)
+        if owner != name:
+            raise locked_by(owner)
 
-    async def _give_signs_of_life(self) -> None:
+    async def _send_heartbeats(self) -> None:
         while True:
             with contextlib.suppress(redis.RedisError, OSError):
-                now = self.progress(self._note)
-                await job_queue.sign_of_life(
-                    self._client, self._plan.request.name, now.blocks_per_second, now.note
-                )
+                now = self.progress(self._reason)
+                await job_queue.heartbeat(self._client, self._plan.request.name, now.blocks_per_second, now.reason)
                 if self._plan.endpoint.ordered:
-                    await job_queue.hold(self._client, self._plan.request.name, self._plan.endpoint.id)
-            await asyncio.sleep(SIGN_OF_LIFE_SECONDS)
+                    await job_queue.lock_endpoint(self._client, self._plan.request.name, self._plan.endpoint.id)
+            await asyncio.sleep(HEARTBEAT_SECONDS)
 
     async def _read(self, node: Node) -> None:
         while self._next <= self._plan.to_block:
@@ -136,136 +161,142 @@ class Run:
                 await self._read_on(node)
 
     async def _read_on(self, node: Node) -> None:
-        """As far as one branch goes."""
+        """Read as far as one branch goes."""
         async with BlockFeed(node, self._prover, self._next, Head(self._plan.to_block)) as feed:
             while blocks := await feed.batch():
                 parent = blocks[0].header.parent_hash
-                following = linked(self._at.block_hash if self._at else parent, blocks)
+                following = linked(self._position.block_hash if self._position else parent, blocks)
                 if following:
-                    await self._hand_over(node, following)
+                    await self._submit(node, following)
                 else:
                     await self._change_branch(node, parent)
                 if len(following) < len(blocks):
                     return
 
-    async def _hand_over(self, node: Node, blocks: Sequence[Block]) -> None:
-        """ChainUnavailable where they are not, or not any more, those that the ingestor published."""
-        for _ in range(HISTORY_TRIES):
+    async def _submit(self, node: Node, blocks: Sequence[Block]) -> None:
+        """Raises ChainUnavailable if these are not, or no longer, the blocks that the ingestor published."""
+        for _ in range(MAX_SUBMIT_TRIES):
             await self._await_room()
-            piece = await self._piece(node, blocks)
-            if await self._move(node, piece):
-                self._source.succeeded(node)
+            batch = await self._batch(node, blocks)
+            if await self._move(node, batch):
+                self._nodes.succeeded(node)
                 return
         number = blocks[-1].header.number
-        raise ChainUnavailable(f"what was told of block {number} and those before it changes all the time")
+        raise ChainUnavailable(f"the history of block {number} or one before it changes all the time")
 
-    async def _piece(self, node: Node, blocks: Sequence[Block]) -> Piece:
+    async def _batch(self, node: Node, blocks: Sequence[Block]) -> Batch:
         view, last = await self._view(), blocks[-1].header
         if last.number > view.settled:
             first = max(self._plan.request.from_block, view.settled + 1)
-            await self._insist(lambda: self._memory.extend(node, first))
+            await self._history.extend(node, first)
             if self._prover.transfers:
-                await self._insist(lambda: self._memory.complete(blocks))
-        selected = await self._insist(
-            lambda: selection.select(self._client, self._chain_id, self._index, blocks, view)
-        )
-        return Piece(
-            self._at,
+                await self._history.add_transfers(blocks)
+        selected = await self._redis.call(selection.select, self._chain_id, self._index, blocks, view)
+        return Batch(
+            self._position,
             Checkpoint(last.number, last.block_hash),
             len(blocks),
             sum(len(block.entries) for block in blocks),
-            selected.wanted,
-            selected.told,
+            selected.logs,
+            selected.already_delivered,
             checked=last.number > view.settled,
             is_last=last.number == self._plan.to_block,
         )
 
     async def _change_branch(self, node: Node, parent: str) -> None:
-        """A reorg has taken the block at which it stands; the one that was published instead is where it goes
-        on."""
-        assert self._at is not None
-        number = self._at.number
-        [known] = await self._insist(lambda: event_stream.known_blocks(self._client, self._chain_id, [number]))
+        """Continue from the block published in place of the own position, which a reorg has replaced."""
+        assert self._position is not None
+        number = self._position.number
+        [known] = await self._stream.call(known_blocks, [number])
         if known is None or known.block_hash != parent:
             raise ChainUnavailable(f"{node.origin}: block {number} is not the one that was read, nor as published")
-        await self._move(node, Piece(self._at, known.point, 0, 0, checked=True))
+        await self._move(node, Batch(self._position, known.point, 0, 0, checked=True))
 
-    async def _move(self, node: Node, piece: Piece) -> bool:
-        """False where something else was told of a log meanwhile."""
+    async def _move(self, node: Node, batch: Batch) -> bool:
+        """Submit a batch. Returns False if the history of one of its logs changed meanwhile."""
         name, endpoint = self._plan.request.name, self._plan.endpoint
-        result, number = await self._insist(
-            lambda: job_queue.hand_over(
-                self._client, name, endpoint.id, self._chain_id, piece, hold=endpoint.ordered
-            )
+        result, number = await self._redis.call(
+            job_queue.submit, name, endpoint.id, self._chain_id, batch, lock=endpoint.ordered
         )
         if result == "history_changed":
             return False
         if result == "gone":
             raise NotFound(f"endpoint {endpoint.id!r} has been removed, and its backfill with it")
         if result == "locked":
-            await self._hold()
+            await self._lock_endpoint()
             return False
         if result == "unlinked":
-            raise ChainUnavailable(f"{node.origin}: block {piece.stands.number} is not the one that was published")
+            raise ChainUnavailable(
+                f"{node.origin}: block {batch.position.number} is not the one that was published"
+            )
         if result == "moved":
-            number = await self._done_before(piece)
-        self._at = piece.stands
-        self._added += number
-        self._known += piece.told + len(piece.wanted) - number
-        self._say("")
+            number = await self._submitted_before(batch)
+        self._position = batch.position
+        self._delivered_new += number
+        self._already_delivered += batch.already_delivered + len(batch.logs) - number
+        self._report("")
         return True
 
-    async def _done_before(self, piece: Piece) -> int:
-        """An answer was lost and the script ran again; Redis lost its newest writes; somebody else is at work."""
-        stands = await self._insist(lambda: job_queue.standing(self._client, self._plan.request.name))
-        if stands is not None and stands.is_before(self._at):
-            self._at, self._added, self._known = stands
+    async def _submitted_before(self, batch: Batch) -> int:
+        """Handle a stored position that is not the own one.
+
+        An answer was lost and the script ran again, Redis lost its newest writes, or another process runs this
+        backfill.
+        """
+        stored = await self._redis.call(job_queue.read_position, self._plan.request.name)
+        if stored is not None and stored.is_before(self._position):
+            self._position, self._delivered_new, self._already_delivered = stored
             raise _WentBack
-        if stands is None or stands.at != piece.stands:
-            raise Conflict("another process goes on with this backfill, or it was forgotten; this one stops")
-        return len(piece.wanted)
+        if stored is None or stored.checkpoint != batch.position:
+            raise Conflict("another process continues this backfill, or it was forgotten; this one stops")
+        return len(batch.logs)
 
     async def _view(self) -> ChainView:
-        view = await self._insist(lambda: chain_view.look(self._client, self._chain_id))
+        view = await self._redis.call(read_chain_view, self._chain_id)
         if view is None:
             raise ChainUnavailable(f"chain {self._chain_id} has no checkpoint any more")
         return view
 
     async def _await_room(self) -> None:
-        """Back-pressure: what the farm has not taken yet is enough for now."""
+        """Wait while the backfill queue is full (back-pressure)."""
         endpoint = self._plan.endpoint.id
         while True:
-            self._waiting = await self._insist(lambda: job_queue.waiting(self._client, endpoint))
-            if self._waiting < self._most_waiting:
+            self._queued = await self._redis.call(job_queue.queue_length, endpoint)
+            if self._queued < self._max_queued:
                 return
-            self._say(f"waiting for the farm to deliver; {self._waiting:,} jobs are in the lane")
+            self._report(f"waiting for the farm to deliver; {self._queued:,} jobs are in the backfill queue")
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _insist(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Redis may come and go; an error in its answer, which a full server gives too, is waited out as well."""
-        failures = 0
-        while True:
-            try:
-                return await operation()
-            except (redis.RedisError, OSError) as error:
-                self._say(f"Redis: {error}")
-                await asyncio.sleep(pause_seconds(failures, random.random()))
-                failures += 1
+    async def _connect(self) -> Node:
+        """Return the first node. Raises ChainUnavailable if none answers in time, and WrongChain."""
+        try:
+            async with asyncio.timeout(self._limits.boot_seconds):
+                return await self._nodes.connect()
+        except TimeoutError as error:
+            reason = self._nodes.last_error or f"no node answers within {self._limits.boot_seconds:g} s"
+            raise ChainUnavailable(f"{self._nodes.name}: {reason}") from error
 
-    def _say(self, note: str) -> None:
-        self._note = note
-        self._show(self.progress(note))
+    async def _pin_genesis(self, genesis: str) -> str:
+        return self._plan.genesis or genesis
 
-    def progress(self, note: str = "") -> Progress:
-        """Where it stands."""
+    def _report(self, reason: str) -> None:
+        self._reason = reason
+        self._show(self.progress(reason))
+
+    def progress(self, reason: str = "") -> Progress:
+        """Return how far it is."""
         blocks = self._next - self._plan.request.from_block
         return Progress(
-            None if self._at is None else self._at.number,
+            None if self._position is None else self._position.number,
             blocks,
             self._plan.blocks,
-            self._added,
-            self._known,
-            self._waiting,
-            self._speed.at(blocks),
-            note,
+            self._delivered_new,
+            self._already_delivered,
+            self._queued,
+            self._rate.add(time.monotonic(), blocks),
+            reason,
         )
+
+
+def _genesis_hint(plan: BackfillPlan) -> str:
+    return f" ({keys.genesis(plan.chain.chain_id)})"

@@ -1,8 +1,8 @@
-"""Blocks -> the jobs that they become for one endpoint, under the ids and with the bodies of live delivery.
+"""Blocks -> the jobs that they become for one endpoint, with the ids and bodies of live delivery.
 
-What was told of a log is looked up first: an endpoint that was told is not told again, and a log that was taken
-back and came again has another id. Of a log that may still be taken back it is noted that the endpoint is told of
-it; one that is not final yet is kept until it is, where the endpoint wants to know. A transfer fares as a log.
+The history of a log is looked up first: nothing is sent twice, and a log that was removed and came again has
+another id. A log that a reorg may still remove is entered in the history; one that is not final yet is kept until
+it is, if the endpoint wants a notification then. Transfers are treated as logs.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,10 +12,10 @@ from typing import NamedTuple
 import redis
 
 from hookfarm.backfill.chain_view import ChainView
-from hookfarm.backfill.job_queue import Placed, Wanted
+from hookfarm.backfill.job_queue import BackfillJob, MatchedLog
 from hookfarm.chain.block import Block
 from hookfarm.delivery_queue import EntryResult, FollowUp, HistoryUpdate
-from hookfarm.event_stream import Entry
+from hookfarm.event_stream import StreamEntry
 from hookfarm.matching import history, notifications
 from hookfarm.matching.entry import read_event
 from hookfarm.matching.history import History
@@ -23,39 +23,38 @@ from hookfarm.matching.index import Index
 from hookfarm.store import keys
 
 _OLDER_THAN_ANY_ENTRY = b"0-0"
-"""What the stream says of a log counts more than what a backfill does."""
+"""Live entries take precedence over those of a backfill."""
 
 
-class Selected(NamedTuple):
-    """In the order of the chain. `told`: how many more logs match, of which the endpoint was told before."""
+class Selection(NamedTuple):
+    """Logs to deliver, in the order of the chain; and how many more match that the endpoint was sent before."""
 
-    wanted: list[Wanted]
-    told: int
+    logs: list[MatchedLog]
+    already_delivered: int
 
 
 async def select(
-    client: "redis.asyncio.Redis", chain_id: int, index: Index, blocks: Sequence[Block], view: ChainView
-) -> Selected:
-    """What the endpoint wants of these blocks, and was not told yet."""
+    client: redis.asyncio.Redis, chain_id: int, index: Index, blocks: Sequence[Block], view: ChainView
+) -> Selection:
+    """Return the matching logs of these blocks that the endpoint was not sent yet."""
     entries = [(block.header.number, entry) for block in blocks for entry in _entries(chain_id, block)]
     results = [(number, notifications.process_entry(index, entry)) for number, entry in entries]
     matched = [(number, each) for number, each in results if each is not None and each.history is not None]
-    histories = await _told(client, [each for _, each in matched])
-    found: list[Wanted] = []
+    histories = await _histories(client, [each for _, each in matched])
+    found: list[MatchedLog] = []
     for (number, each), before in zip(matched, histories, strict=True):
         result = notifications.process_entry(index, each.entry, before) if before else each
         assert result is not None  # Its log has a history.
-        wanted = _wanted(index, result, number, view)
-        found += [wanted] if wanted else []
-    return Selected(found, len(matched) - len(found))
+        log = _matched_log(index, result, number, view)
+        found += [log] if log else []
+    return Selection(found, len(matched) - len(found))
 
 
-def _entries(chain_id: int, block: Block) -> list[Entry]:
-    return [Entry(chain_id, _OLDER_THAN_ANY_ENTRY, event) for event in block.entries]
+def _entries(chain_id: int, block: Block) -> list[StreamEntry]:
+    return [StreamEntry(chain_id, _OLDER_THAN_ANY_ENTRY, event) for event in block.entries]
 
 
-async def _told(client: "redis.asyncio.Redis", matched: Iterable[EntryResult]) -> list[str]:
-    """What was told of each log so far."""
+async def _histories(client: redis.asyncio.Redis, matched: Iterable[EntryResult]) -> list[str]:
     async with client.pipeline(transaction=False) as pipe:
         for each in matched:
             assert each.history is not None
@@ -63,36 +62,36 @@ async def _told(client: "redis.asyncio.Redis", matched: Iterable[EntryResult]) -
         return [(before or b"").decode() for before in await pipe.execute()]
 
 
-def _wanted(index: Index, handled: EntryResult, number: int, view: ChainView) -> Wanted | None:
-    """Nothing where there is nothing new to tell, now or later."""
-    log, unfinalized = handled.history, handled.awaits_finality
+def _matched_log(index: Index, result: EntryResult, number: int, view: ChainView) -> MatchedLog | None:
+    """Return None if there is nothing new to deliver, now or later."""
+    log, awaits_finality = result.history, result.awaits_finality
     assert log is not None
-    jobs = [Placed(job) for job in handled.jobs]
-    jobs += [Placed(each.job, None if view.has_reached(each) else each) for each in handled.unconfirmed]
+    jobs = [BackfillJob(job) for job in result.jobs]
+    jobs += [BackfillJob(each.job, None if view.has_reached(each) else each) for each in result.unconfirmed]
     if view.is_final(number):
-        jobs += [Placed(job, None, original) for job, original in _final(index, handled)]
-        unfinalized = None
-    is_noted = not view.is_past(number) or _awaits_finality(log, number, view)
+        jobs += [BackfillJob(job, None, original) for job, original in _final(index, result)]
+        awaits_finality = None
+    needs_history = not view.is_past(number) or _awaits_finality(log, number, view)
     is_new = log.after not in ("", log.before)
-    if not jobs and not (is_noted and is_new):
+    if not jobs and not (needs_history and is_new):
         return None
-    return Wanted(tuple(jobs), log if is_noted else None, unfinalized)
+    return MatchedLog(tuple(jobs), log if needs_history else None, awaits_finality)
 
 
 def _awaits_finality(log: HistoryUpdate, number: int, view: ChainView) -> bool:
-    """A block may be too deep for a reorg long before it is final."""
+    """Return whether it is not final yet: a block may be too deep for a reorg long before that."""
     after = None if view.is_final(number) else History.decode(log.after)
     return after is not None and after.awaits_finality
 
 
-def _final(index: Index, handled: EntryResult) -> tuple[FollowUp, ...]:
-    """What says that the log is final to whom is told of it only now."""
-    assert handled.history is not None
-    before, after = History.decode(handled.history.before), History.decode(handled.history.after)
+def _final(index: Index, result: EntryResult) -> tuple[FollowUp, ...]:
+    """Return the notifications of finality for receivers that are sent the log only now."""
+    assert result.history is not None
+    before, after = History.decode(result.history.before), History.decode(result.history.after)
     if after is None or not after.awaits_finality:
         return ()
     known = () if before is None else before.receivers
     new = tuple(receiver for receiver in after.receivers if receiver not in known)
     return notifications.follow_ups(
-        index, read_event(handled.entry), history.on_finalized(replace(after, receivers=new))
+        index, read_event(result.entry), history.on_finalized(replace(after, receivers=new))
     )

@@ -1,4 +1,4 @@
-"""Where backfills stand: begun, gone on with, done."""
+"""The stored state of backfills: started, continued, done; and the progress of a running one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,21 +7,21 @@ from typing import Annotated, Any, Final, Literal, TypedDict
 import redis
 
 from hookfarm import timestamps
-from hookfarm.backfill.job_queue import REMEMBERED_SECONDS
+from hookfarm.backfill.job_queue import RETENTION_SECONDS
 from hookfarm.errors import Conflict
 from hookfarm.event_stream import Checkpoint
 from hookfarm.store import keys
 
-ALIVE_SECONDS = 10.0
-"""Without a sign of life for so long a backfill is not running."""
+HEARTBEAT_TIMEOUT_SECONDS = 10.0
+"""A backfill without a heartbeat for so long is not running."""
 RUNNING: Final = "running"
 STOPPED: Final = "stopped"
 DONE: Final = "done"
 STATES = (RUNNING, STOPPED, DONE)
-"""Stopped: told to, or killed; the same command goes on with it."""
+"""Stopped by a signal, or killed; the same command continues it."""
 
-_ASKED = 5
-_AT_ONCE = 100
+_REPLIES = 5
+_BATCH_SIZE = 100
 
 
 class BackfillStatus(TypedDict):
@@ -41,11 +41,11 @@ class BackfillStatus(TypedDict):
     total: int
     blocks_per_second: float | None
     remaining_ms: Annotated[int | None, "null = unknown."]
-    note: Annotated[str, "Why it does not advance; empty if it does."]
+    reason: Annotated[str, "Why it does not advance; empty if it does."]
     events: int
-    added: Annotated[int, "Matches queued by it."]
-    known: Annotated[int, "Matches delivered or queued before."]
-    waiting: Annotated[int, "Jobs in its endpoint's backfill queue."]
+    delivered_new: Annotated[int, "Matches queued by it."]
+    already_delivered: Annotated[int, "Matches delivered or queued before."]
+    queued: Annotated[int, "Jobs in its endpoint's backfill queue."]
     lock_ms: Annotated[int | None, "How long it keeps its ordered endpoint locked without another heartbeat."]
     since_heartbeat_ms: int
     started_at: str
@@ -54,9 +54,11 @@ class BackfillStatus(TypedDict):
 
 @dataclass(frozen=True)
 class Backfill:
-    """Where a backfill stands. `to_block` is the block it ends with, whether it was given or not. It goes at
-    `per_second` blocks, or `note` says why it does not get on; both are what it last said. `waiting` jobs are in
-    its endpoint's lane; `held_ms`: for so long it keeps an endpoint with an order to itself, None = it doesn't.
+    """The stored state of a backfill.
+
+    `to_block` is its last block, whether it was given or not. `per_second` blocks were read at the last heartbeat,
+    or `reason` is why it makes no progress. `queued` jobs are in its endpoint's backfill queue. `lock_ms`: how
+    long it keeps its ordered endpoint locked, None = it has no lock.
     """
 
     name: str
@@ -65,18 +67,18 @@ class Backfill:
     from_block: int
     to_block: int
     subscription: str | None
-    at: Checkpoint | None
+    position: Checkpoint | None
     blocks: int
     events: int
-    added: int
-    known: int
+    delivered_new: int
+    already_delivered: int
     started_ms: int
     done_ms: int | None
-    silent_ms: int
+    since_heartbeat_ms: int
     per_second: float | None = None
-    note: str = ""
-    waiting: int = 0
-    held_ms: int | None = None
+    reason: str = ""
+    queued: int = 0
+    lock_ms: int | None = None
 
     @property
     def running(self) -> bool:
@@ -87,17 +89,17 @@ class Backfill:
         """One of STATES."""
         if self.done_ms is not None:
             return DONE
-        return RUNNING if self.silent_ms < ALIVE_SECONDS * 1000 else STOPPED
+        return RUNNING if self.since_heartbeat_ms < HEARTBEAT_TIMEOUT_SECONDS * 1000 else STOPPED
 
     @property
     def total(self) -> int:
-        """How many blocks it is about."""
+        """How many blocks it reads."""
         return self.to_block - self.from_block + 1
 
     @property
     def remaining_ms(self) -> int | None:
         """None if it is unknown."""
-        if not self.running or self.note or not self.per_second:
+        if not self.running or self.reason or not self.per_second:
             return None
         return round(1000 * (self.total - self.blocks) / self.per_second)
 
@@ -110,7 +112,7 @@ class Backfill:
             "subscription": self.subscription,
             "from_block": self.from_block,
             "to_block": self.to_block,
-            "at_block": None if self.at is None else self.at.number,
+            "at_block": None if self.position is None else self.position.number,
             "state": self.state,
             "running": self.running,
             "done": self.done_ms is not None,
@@ -118,36 +120,60 @@ class Backfill:
             "total": self.total,
             "blocks_per_second": self.per_second if self.running else None,
             "remaining_ms": self.remaining_ms,
-            "note": self.note if self.running else "",
+            "reason": self.reason if self.running else "",
             "events": self.events,
-            "added": self.added,
-            "known": self.known,
-            "waiting": self.waiting,
-            "lock_ms": self.held_ms,
-            "since_heartbeat_ms": self.silent_ms,
+            "delivered_new": self.delivered_new,
+            "already_delivered": self.already_delivered,
+            "queued": self.queued,
+            "lock_ms": self.lock_ms,
+            "since_heartbeat_ms": self.since_heartbeat_ms,
             "started_at": timestamps.format_ms(self.started_ms),
             "done_at": None if self.done_ms is None else timestamps.format_ms(self.done_ms),
         }
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Which backfills; None = any."""
+class Progress:
+    """The progress of a running backfill: `blocks` of `total` are read.
+
+    `delivered_new` of their logs were queued by it, `already_delivered` ones were sent or queued before. `queued`
+    jobs are in the endpoint's backfill queue. `reason` is why it makes no progress, empty if it does.
+    """
+
+    at_block: int | None
+    blocks: int
+    total: int
+    delivered_new: int
+    already_delivered: int
+    queued: int
+    blocks_per_second: float | None
+    reason: str = ""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """None if it is unknown."""
+        if not self.blocks_per_second or self.reason:
+            return None
+        return (self.total - self.blocks) / self.blocks_per_second
+
+
+@dataclass(frozen=True)
+class BackfillFilter:
+    """A filter of backfills; None = any."""
 
     endpoint: str | None = None
     state: str | None = None
 
-    def is_met_by(self, backfill: Backfill) -> bool:
+    def matches(self, backfill: Backfill) -> bool:
         return self.endpoint in (None, backfill.endpoint) and self.state in (None, backfill.state)
 
 
-Position = tuple[int, str]
-"""Where a list goes on: behind the backfill of this last sign of life (ms) and name."""
+BackfillCursor = tuple[int, str]
+"""The last backfill of a page: its last heartbeat (ms) and name."""
 
 
-def begin(client: "redis.Redis", name: str, facts: Mapping[str, str | int]) -> Backfill:
-    """A backfill that stands before its first block, whatever was stored of it. What an earlier one of the same
-    name has put into the lane stays there."""
+def start(client: redis.Redis, name: str, facts: Mapping[str, str | int]) -> Backfill:
+    """Store a backfill that is before its first block. Jobs queued by an earlier one of this name stay queued."""
     seconds, _ = _time(client)
     key = keys.BACKFILL_STATE + name
     with client.pipeline(transaction=True) as pipe:
@@ -155,9 +181,9 @@ def begin(client: "redis.Redis", name: str, facts: Mapping[str, str | int]) -> B
         for field, value in facts.items():
             pipe.hset(key, field, str(value))
         pipe.hset(key, "started_ms", str(seconds * 1000))
-        pipe.expire(key, REMEMBERED_SECONDS)
+        pipe.expire(key, RETENTION_SECONDS)
         pipe.zadd(keys.BACKFILLS, {name: seconds * 1000})
-        pipe.zremrangebyscore(keys.BACKFILLS, "-inf", (seconds - REMEMBERED_SECONDS) * 1000)
+        pipe.zremrangebyscore(keys.BACKFILLS, "-inf", (seconds - RETENTION_SECONDS) * 1000)
         pipe.execute()
     begun = read(client, name)
     if begun is None:
@@ -165,56 +191,54 @@ def begin(client: "redis.Redis", name: str, facts: Mapping[str, str | int]) -> B
     return begun
 
 
-def read(client: "redis.Redis", name: str) -> Backfill | None:
-    """None where there is no such backfill."""
+def read(client: redis.Redis, name: str) -> Backfill | None:
+    """Return None if there is no such backfill."""
     [found] = _read(client, [name])
     return found
 
 
-def check_free(client: "redis.Redis", endpoint: str, name: str) -> None:
-    """Conflict while another backfill holds the endpoint, which has an order."""
-    holder = client.get(keys.BACKFILL_LOCK + endpoint)
-    if isinstance(holder, bytes) and holder.decode() != name:
-        raise held_by(holder.decode())
+def check_unlocked(client: redis.Redis, endpoint: str, name: str) -> None:
+    """Raises Conflict while another backfill has locked the endpoint, which is ordered."""
+    owner = client.get(keys.BACKFILL_LOCK + endpoint)
+    if isinstance(owner, bytes) and owner.decode() != name:
+        raise locked_by(owner.decode())
 
 
-def held_by(holder: str) -> Conflict:
-    return Conflict(f"{holder} is under way, and this endpoint gets its events in order: one after the other")
+def locked_by(owner: str) -> Conflict:
+    return Conflict(f"{owner} is running, and this endpoint is ordered: one backfill at a time")
 
 
-def unfinished(client: "redis.Redis") -> list[Backfill]:
-    """Each that is not done; the last to give a sign of life comes last."""
+def unfinished(client: redis.Redis) -> list[Backfill]:
+    """Return the backfills that are not done; the one with the newest heartbeat comes last."""
     names: Any = client.zrange(keys.BACKFILLS, 0, -1)
     found = _read(client, [name.decode() for name in names])
     return [each for each in found if each is not None and each.done_ms is None]
 
 
 def page(
-    client: "redis.Redis", wanted: Wanted, after: Position | None, limit: int
-) -> tuple[list[Backfill], Position | None]:
-    """Those that are wanted, the last to give a sign of life first; and where the next page begins, if there is
-    one. Done ones are remembered as long as the others.
-    """
+    client: redis.Redis, filters: BackfillFilter, after: BackfillCursor | None, limit: int
+) -> tuple[list[Backfill], BackfillCursor | None]:
+    """Return a page, the newest heartbeat first, and the cursor of the next page, if there is one."""
     places: Any = client.zrange(keys.BACKFILLS, 0, -1, desc=True, withscores=True)
     behind = [(int(score), name.decode()) for name, score in places]
     behind = [place for place in behind if after is None or place < after]
-    found: list[tuple[Position, Backfill]] = []
-    for start in range(0, len(behind), _AT_ONCE):
-        part = behind[start : start + _AT_ONCE]
+    found: list[tuple[BackfillCursor, Backfill]] = []
+    for start in range(0, len(behind), _BATCH_SIZE):
+        part = behind[start : start + _BATCH_SIZE]
         read_ = zip(part, _read(client, [name for _, name in part]), strict=True)
-        found += [(place, each) for place, each in read_ if each is not None and wanted.is_met_by(each)]
+        found += [(place, each) for place, each in read_ if each is not None and filters.matches(each)]
         if len(found) > limit:
             return [each for _, each in found[:limit]], found[limit - 1][0]
     return [each for _, each in found], None
 
 
-def ask_newest(pipe: "redis.client.Pipeline | redis.asyncio.client.Pipeline", count: int) -> None:
-    """One reply: the names of so many that gave the last signs of life, for `ask`."""
+def request_newest(pipe: redis.client.Pipeline | redis.asyncio.client.Pipeline, count: int) -> None:
+    """Add a command with one reply: the names with the newest heartbeats, for `request`."""
     pipe.zrevrangebyscore(keys.BACKFILLS, "+inf", "-inf", start=0, num=count)
 
 
-def ask(pipe: "redis.client.Pipeline | redis.asyncio.client.Pipeline", names: Sequence[str]) -> None:
-    """Puts the question into a transaction that may ask for more; `answered` reads its replies."""
+def request(pipe: redis.client.Pipeline | redis.asyncio.client.Pipeline, names: Sequence[str]) -> None:
+    """Add the commands to a transaction; `parse` reads their replies."""
     pipe.time()
     for name in names:
         endpoint = name.rsplit(":", 4)[0]
@@ -225,37 +249,37 @@ def ask(pipe: "redis.client.Pipeline | redis.asyncio.client.Pipeline", names: Se
         pipe.pttl(keys.BACKFILL_LOCK + endpoint)
 
 
-def replies_to(names: Sequence[str]) -> int:
-    """How many replies `ask` brings."""
-    return 1 + _ASKED * len(names)
+def reply_count(names: Sequence[str]) -> int:
+    """Return the number of replies to `request`."""
+    return 1 + _REPLIES * len(names)
 
 
-def answered(names: Sequence[str], replies: Sequence[Any]) -> list[Backfill | None]:
-    """Each, or None where there is no such backfill."""
+def parse(names: Sequence[str], replies: Sequence[Any]) -> list[Backfill | None]:
+    """Return each backfill, or None if there is no such one."""
     seconds, micros = replies[0]
     now_ms = int(seconds) * 1000 + int(micros) // 1000
-    told = [replies[1 + _ASKED * place : 1 + _ASKED * (place + 1)] for place in range(len(names))]
-    return [_backfill(name, of, now_ms) if of[0] else None for name, of in zip(names, told, strict=True)]
+    parts = [replies[1 + _REPLIES * place : 1 + _REPLIES * (place + 1)] for place in range(len(names))]
+    return [_backfill(name, of, now_ms) if of[0] else None for name, of in zip(names, parts, strict=True)]
 
 
-def _read(client: "redis.Redis", names: Sequence[str]) -> list[Backfill | None]:
+def _read(client: redis.Redis, names: Sequence[str]) -> list[Backfill | None]:
     with client.pipeline(transaction=True) as pipe:
-        ask(pipe, names)
-        return answered(names, pipe.execute())
+        request(pipe, names)
+        return parse(names, pipe.execute())
 
 
-def in_lanes(client: "redis.Redis") -> int:
-    """How many jobs are in all lanes."""
+def total_queued(client: redis.Redis) -> int:
+    """Return how many jobs are in all backfill queues."""
     return client.hlen(keys.BACKFILL_JOBS)
 
 
-def _time(client: "redis.Redis") -> tuple[int, int]:
+def _time(client: redis.Redis) -> tuple[int, int]:
     seconds, micros = client.time()
     return int(seconds), int(micros)
 
 
 def _backfill(name: str, replies: Sequence[Any], now_ms: int) -> Backfill:
-    stored, seen_ms, waiting, holder, held_ms = replies
+    stored, heartbeat_ms, queued, owner, lock_ms = replies
     facts = {field.decode(): value.decode() for field, value in stored.items()}
     numbers = {field: int(facts.get(field, 0)) for field in ("blocks", "events", "added", "known", "started_ms")}
     return Backfill(
@@ -266,11 +290,15 @@ def _backfill(name: str, replies: Sequence[Any], now_ms: int) -> Backfill:
         int(facts["to_block"]),
         facts["subscription"] or None,
         Checkpoint.decode(facts["at"]) if "at" in facts else None,
-        **numbers,
+        blocks=numbers["blocks"],
+        events=numbers["events"],
+        delivered_new=numbers["added"],
+        already_delivered=numbers["known"],
+        started_ms=numbers["started_ms"],
         done_ms=int(facts["done_ms"]) if "done_ms" in facts else None,
-        silent_ms=max(0, now_ms - int(seen_ms or 0)),
+        since_heartbeat_ms=max(0, now_ms - int(heartbeat_ms or 0)),
         per_second=float(facts["per_second"]) if facts.get("per_second") else None,
-        note=facts.get("note", ""),
-        waiting=waiting,
-        held_ms=held_ms if holder == name.encode() else None,
+        reason=facts.get("note", ""),
+        queued=queued,
+        lock_ms=lock_ms if owner == name.encode() else None,
     )

@@ -11,8 +11,10 @@ from operator import itemgetter
 
 from hookfarm.abi import bloom
 from hookfarm.chain.block import Header
-from hookfarm.chain.ranges import looks_capped
 from hookfarm.records import Event
+
+_ROUND = 500
+_MIN_CAP = 1_000
 
 _place = itemgetter("transaction_index", "log_index")
 _transaction = itemgetter("transaction_index")
@@ -45,8 +47,13 @@ def incompleteness(header: Header, events: Sequence[Event], *, use_bloom: bool, 
     return ""
 
 
+def looks_capped(logs: int) -> bool:
+    """Return whether nodes silently cut answers off at this count: 1,000, 2,000, 5,000, 10,000 …"""
+    return logs >= _MIN_CAP and logs % _ROUND == 0
+
+
 def bloom_has_logs(header: Header) -> bool:
-    """True where the bloom says so; a header without one, or with zeros, says nothing."""
+    """Return whether the bloom proves that the block has logs; a missing or zero bloom proves nothing."""
     return header.logs_bloom is not None and not header.bloom_is_zero
 
 

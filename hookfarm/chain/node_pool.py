@@ -1,21 +1,79 @@
-"""A chain's nodes: which of their URLs to use, what is known of their health and of their habits."""
+"""A chain's nodes: which of their URLs to ask next, and what has been learned about each of them."""
 
 import time
 from collections.abc import Callable, Sequence
 
-from hookfarm.chain.ranges import RangeSize
 from hookfarm.chain.timing import pause_seconds
-from hookfarm.chain.token_bucket import TokenBucket
 from hookfarm.security.redaction import origin
 
 MAX_BATCH_CALLS = 100
-"""In one batch. NodePool allow from 3 to 1,000, and few say so."""
+"""Calls in one batch. Nodes allow from 3 to 1,000, and few document it."""
 
 FAILURE_KINDS = ("refused", "rate_limited", "unavailable")
 
+FIRST_RANGE_BLOCKS = 64
+MAX_RANGE_BLOCKS = 10_000
+TARGET_LOGS = 4_000
+"""Logs per answer: about 2 MB; a larger one keeps the tip waiting longer than it saves."""
+
+
+class TokenBucket:
+    """The rate limit of one node: `per_second` requests on average, bursts of one second's worth; None = no limit.
+
+    A batch is taken whole, into debt if necessary: the requests after it wait the longer.
+    """
+
+    def __init__(self, per_second: float | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_second = per_second
+        self._clock = clock
+        self._full = max(1.0, per_second or 1.0)
+        self._tokens = self._full
+        self._filled_at = clock()
+
+    def reserve(self, requests: int) -> float:
+        """Take the tokens and return the seconds to wait before they may be used."""
+        if self._per_second is None:
+            return 0.0
+        now = self._clock()
+        self._tokens = min(self._full, self._tokens + (now - self._filled_at) * self._per_second)
+        self._filled_at = now
+        self._tokens -= requests
+        return max(0.0, -self._tokens / self._per_second)
+
+
+class RangeSize:
+    """How many blocks to ask `eth_getLogs` for at once, learned from a node's answers.
+
+    Halved by every refusal, doubled by every success until the first refusal and then raised by an eighth; never
+    more blocks than probably hold TARGET_LOGS.
+    """
+
+    def __init__(self, first: int = FIRST_RANGE_BLOCKS, maximum: int = MAX_RANGE_BLOCKS) -> None:
+        self.blocks = first
+        self._maximum = maximum
+        self._refused = False
+
+    def accepted(self, blocks: int, logs: int) -> None:
+        """A range of so many blocks was answered with so many logs."""
+        if blocks < self.blocks:
+            grown = self.blocks
+        elif self._refused:
+            grown = self.blocks + max(1, self.blocks // 8)
+        else:
+            grown = 2 * self.blocks
+        fitting = blocks * TARGET_LOGS // logs if logs else grown
+        self.blocks = max(1, min(grown, fitting, self._maximum))
+
+    def refused(self, blocks: int) -> None:
+        """A range of so many blocks was refused. The sizes suggested in errors are ignored: they may be the
+        requested
+        one."""
+        self._refused = True
+        self.blocks = max(1, min(self.blocks, blocks // 2))
+
 
 class NodeProfile:
-    """One URL, and what was learned of it, which outlives every connection to it."""
+    """One URL and what has been learned about it; outlives every connection to it."""
 
     def __init__(self, url: str, bucket: TokenBucket) -> None:
         self.url = url
@@ -29,13 +87,16 @@ class NodeProfile:
         self.cooldown_until = 0.0
         self.failed_at = float("-inf")
         self.on_call: Callable[[str], None] = lambda _method: None
-        """Told of each call that is made, each one of a batch too."""
+        """Called with the method of each call, each one of a batch too."""
         self.on_failure: Callable[[str], None] = lambda _kind: None
-        """Told which of FAILURE_KINDS a call came back with, or what came instead of an answer."""
+        """Called with one of FAILURE_KINDS for each call that failed."""
 
 
 class NodePool:
-    """In the order of preference. One that failed rests: 0.1 s, 0.2 s … 10 s, or as long as it asked for."""
+    """A chain's nodes in the order of preference.
+
+    A failure puts a node into cooldown: 0.1 s, 0.2 s … 10 s, or as long as the node asked for.
+    """
 
     def __init__(
         self,
@@ -47,7 +108,7 @@ class NodePool:
         self.all = tuple(NodeProfile(url, TokenBucket(requests_per_second, clock)) for url in urls)
 
     def next(self) -> tuple[NodeProfile, float]:
-        """The first one that does not rest, else the one whose rest ends first; and how long that still takes."""
+        """Return the next node and the seconds until then: the first that is not in cooldown, else the soonest."""
         now = self._clock()
         for profile in self.all:
             if profile.cooldown_until <= now:
@@ -56,12 +117,15 @@ class NodePool:
         return soonest, soonest.cooldown_until - now
 
     def others(self, profile: NodeProfile) -> list[NodeProfile]:
-        """Those but this one that do not rest, by preference."""
+        """Return the other nodes that are not in cooldown, by preference."""
         now = self._clock()
         return [other for other in self.all if other is not profile and other.cooldown_until <= now]
 
     def preferred_to(self, profile: NodeProfile, after_seconds: float) -> NodeProfile | None:
-        """The best one before this one that has not failed for so long (doubled with each failure in a row)."""
+        """Return the best node before this one that has not failed for so long.
+
+        Each failure in a row doubles the time.
+        """
         now = self._clock()
         for other in self.all:
             if other is profile:
@@ -71,17 +135,19 @@ class NodePool:
                 return other
         return None
 
-    def failed(self, profile: NodeProfile, jitter: float, cooldown_seconds: float | None = None) -> float:
-        """`jitter` as for `pause_seconds`; `rest_seconds` is what the node asked for, if it did. For how many
-        seconds it rests now."""
+    def failed(self, profile: NodeProfile, chance: float, cooldown_seconds: float | None = None) -> float:
+        """Record a failure and return the seconds of its cooldown.
+
+        `chance` as for `pause_seconds`; `cooldown_seconds` is what the node asked for, if it did.
+        """
         now = self._clock()
-        pause = pause_seconds(profile.failures, jitter)
+        pause = pause_seconds(profile.failures, chance)
         profile.failures += 1
         profile.failed_at = now
-        rest = pause if cooldown_seconds is None else max(cooldown_seconds, pause)
-        profile.cooldown_until = now + rest
-        return rest
+        cooldown = pause if cooldown_seconds is None else max(cooldown_seconds, pause)
+        profile.cooldown_until = now + cooldown
+        return cooldown
 
     def succeeded(self, profile: NodeProfile) -> None:
-        """It has been of use for a while: its next failure is a new one, not one more."""
+        """Record that a node has been useful: its next failure is the first one in a row."""
         profile.failures = 0

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median_low
 
+from hookfarm import backoff
+
 FIRST_PAUSE_SECONDS = 0.1
 MAX_PAUSE_SECONDS = 10.0
 MAX_SILENCE_SECONDS = 60.0
@@ -36,7 +38,7 @@ class Limits:
     tags_seconds: float = 4.0
     """At least between two questions for the safe and the finalized block."""
     boot_seconds: float = 8.0
-    """From nothing to a known head; a master gives its children 10 s, and wants to hear the reason before."""
+    """From the start to a known head; less than the 10 s of the master, so that the reason is reported."""
 
     def max_silence(self, block_seconds: float | None) -> float:
         """How long no head is normal, from the time between blocks (None = not known yet)."""
@@ -44,13 +46,12 @@ class Limits:
         return max(expected, self.silence_seconds)
 
 
-def pause_seconds(failures: int, jitter: float) -> float:
-    """The wait after the n-th failure in a row (0, 1, …): 0.1, 0.2, 0.4 … 10 s, less up to half of it.
+def pause_seconds(failures: int, chance: float) -> float:
+    """Return the wait after so many earlier failures in a row (0, 1, …): 0.1, 0.2, 0.4 … 10 s, ±20 %.
 
-    `jitter` is from 0 to 1, so that the ingestors of a farm don't come back all at once.
+    `chance` is a random number from 0 to 1, so that the ingestors of a farm do not come back all at once.
     """
-    whole = min(FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 30), MAX_PAUSE_SECONDS)
-    return whole * (1 - jitter / 2)
+    return backoff.delay(failures, FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, chance)
 
 
 def poll_seconds(block_seconds: float | None, polls: int) -> float:
@@ -63,16 +64,16 @@ def poll_seconds(block_seconds: float | None, polls: int) -> float:
 class Pace:
     """The time between blocks, from the times of the last heads: their timestamps, or when they were seen.
 
-    The median, for a single jump (a genesis from years ago, a chain that stood still) says nothing of the next.
+    The median, so that a single jump (a genesis from years ago, a chain that stalled) does not count.
     """
 
     def __init__(self) -> None:
         self._heads: deque[tuple[int, float]] = deque(maxlen=_HEADS_REMEMBERED)
 
-    def observe(self, number: int, moment: float) -> None:
+    def observe(self, number: int, seen_at: float) -> None:
         if self._heads and number <= self._heads[-1][0]:
             self._heads.clear()
-        self._heads.append((number, moment))
+        self._heads.append((number, seen_at))
 
     @property
     def block_seconds(self) -> float | None:

@@ -17,9 +17,8 @@ from rich.progress import Progress as RichProgress
 
 from hookfarm import config
 from hookfarm.backfill import state as backfill_state
-from hookfarm.backfill.plan import Plan, Request, last_block, narrowed
-from hookfarm.backfill.progress import Progress
-from hookfarm.backfill.state import Backfill, Wanted
+from hookfarm.backfill.plan import BackfillPlan, BackfillRequest, last_block, narrowed
+from hookfarm.backfill.state import Backfill, BackfillFilter, Progress
 from hookfarm.cli.options import (
     MAX_LISTED,
     choice_option,
@@ -79,7 +78,7 @@ def backfill(
     nodes = _chain(chain, given)
     if from_block is None:
         raise InvalidInput("--from-block", "is missing; give the first block")
-    request = Request(endpoint_id, nodes.chain_id, from_block, to_block, subscription)
+    request = BackfillRequest(endpoint_id, nodes.chain_id, from_block, to_block, subscription)
     plan, position, genesis = _prepare(given, request, nodes, restart)
     if position is None:
         question = (
@@ -90,8 +89,8 @@ def backfill(
     if position.done_ms is not None:
         _print_done_before(position, as_json)
         return
-    if position.at is not None:
-        click.echo(f"continuing after block {position.at.number:,}", err=True)
+    if position.position is not None:
+        click.echo(f"continuing after block {position.position.number:,}", err=True)
     sys.exit(_perform(given, plan, position, genesis, as_json))
 
 
@@ -114,13 +113,13 @@ def _chain(text: str | None, given: Config) -> ChainConfig:
 
 
 def _prepare(
-    given: Config, request: Request, nodes: ChainConfig, restart: bool
-) -> tuple[Plan, Backfill | None, str | None]:
+    given: Config, request: BackfillRequest, nodes: ChainConfig, restart: bool
+) -> tuple[BackfillPlan, Backfill | None, str | None]:
     """Return the plan, an earlier run's position, if any, and the genesis hash that the chain must have."""
     with connected(given) as client:
         endpoint = narrowed(Registry(client).get(request.endpoint), request)
         if endpoint.ordered:
-            backfill_state.check_free(client, endpoint.id, request.name)
+            backfill_state.check_unlocked(client, endpoint.id, request.name)
         position = None if restart else backfill_state.read(client, request.name)
         checkpoint = client.get(keys.checkpoint(request.chain_id))
         genesis = client.get(keys.genesis(request.chain_id))
@@ -129,10 +128,14 @@ def _prepare(
     except ValueError as error:
         raise OperatorError(f"{keys.checkpoint(request.chain_id)} does not hold NUMBER:HASH") from error
     last = last_block(request, published) if position is None else position.to_block
-    return Plan(request, endpoint, nodes, last), position, genesis.decode() if isinstance(genesis, bytes) else None
+    return (
+        BackfillPlan(request, endpoint, nodes, last),
+        position,
+        genesis.decode() if isinstance(genesis, bytes) else None,
+    )
 
 
-def _start(given: Config, plan: Plan) -> Backfill:
+def _start(given: Config, plan: BackfillPlan) -> Backfill:
     """Store a new backfill, before its first block."""
     request = plan.request
     facts: dict[str, str | int] = {
@@ -143,40 +146,34 @@ def _start(given: Config, plan: Plan) -> Backfill:
         "subscription": request.subscription or "",
     }
     with connected(given) as client:
-        return backfill_state.begin(client, request.name, facts)
+        return backfill_state.start(client, request.name, facts)
 
 
-def _perform(given: Config, plan: Plan, position: Backfill, genesis: str | None, as_json: bool) -> int:
+def _perform(given: Config, plan: BackfillPlan, position: Backfill, genesis: str | None, as_json: bool) -> int:
     """Return the exit code: 0 if all of it was queued."""
     with progress_display(as_json) as show:
         done, last = asyncio.run(_run(given, plan, position, genesis, show))
     if as_json:
         print_progress("done" if done else "stopped", last)
     elif done:
-        waits = f"; {last.waiting:,} wait in its lane for the farm" if last.waiting else ""
-        known = f", {last.known:,} were known" if last.known else ""
+        waits = f"; {last.queued:,} wait in its backfill queue" if last.queued else ""
+        known = f", {last.already_delivered:,} were known" if last.already_delivered else ""
         span = f"blocks {plan.request.from_block:,} to {plan.to_block:,}"
-        click.echo(f"{span}: {last.added:,} matches handed over{known}{waits}")
+        click.echo(f"{span}: {last.delivered_new:,} matches handed over{known}{waits}")
     else:
         click.echo("stopped; the same command continues from there", err=True)
     return 0 if done else 1
 
 
 async def _run(
-    given: Config, plan: Plan, position: Backfill, genesis: str | None, show: Show
+    given: Config, plan: BackfillPlan, position: Backfill, genesis: str | None, show: Show
 ) -> tuple[bool, Progress]:
     """Run until done or until a signal; return whether it is done, and its progress."""
     # web3 takes a second to import; `backfills` and shell completion don't need it.
     from hookfarm.backfill.run import Run
-    from hookfarm.backfill.source import Source
-    from hookfarm.chain.timing import Limits
-    from hookfarm.matching.index import Index
 
-    index = Index()
-    for problem in index.put(plan.endpoint):
-        raise problem
     async with async_client(redis_url(given)) as client:
-        run = Run(client, plan, index, Source(plan.chain, genesis, Limits()), position, show)
+        run = Run(client, plan, position, show)
         work, stopping = asyncio.create_task(run.run()), asyncio.Event()
         for number in _STOPPING:
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -189,7 +186,9 @@ async def _run(
 def _print_done_before(position: Backfill, as_json: bool) -> None:
     total = position.to_block - position.from_block + 1
     if as_json:
-        was = Progress(position.to_block, total, total, position.added, position.known, 0, None)
+        was = Progress(
+            position.to_block, total, total, position.delivered_new, position.already_delivered, 0, None
+        )
         print_progress("done", was)
     else:
         click.echo(f"done before, up to block {position.to_block:,}; --restart reads it once more")
@@ -217,9 +216,9 @@ def progress_display(
 def progress_line(progress: Progress) -> str:
     """Return one line for people; a note instead of the speed if it makes no progress."""
     left = UNKNOWN if progress.seconds_left is None else elapsed(progress.seconds_left)
-    speed = progress.note or f"{rate(progress.blocks_per_second)} blocks/s  {left} left"
+    speed = progress.reason or f"{rate(progress.blocks_per_second)} blocks/s  {left} left"
     done = f"{count(progress.blocks)} of {count(progress.total)} blocks"
-    return plain(f"{done}  {count(progress.added)} matches  {count(progress.waiting)} waiting  {speed}")
+    return plain(f"{done}  {count(progress.delivered_new)} matches  {count(progress.queued)} waiting  {speed}")
 
 
 def print_progress(state: str, progress: Progress) -> None:
@@ -229,12 +228,12 @@ def print_progress(state: str, progress: Progress) -> None:
         "at_block": progress.at_block,
         "blocks": progress.blocks,
         "total": progress.total,
-        "added": progress.added,
-        "known": progress.known,
-        "waiting": progress.waiting,
+        "delivered_new": progress.delivered_new,
+        "already_delivered": progress.already_delivered,
+        "queued": progress.queued,
         "blocks_per_second": progress.blocks_per_second,
-        "seconds_left": progress.seconds_left,
-        "note": progress.note,
+        "remaining_ms": None if progress.seconds_left is None else round(1000 * progress.seconds_left),
+        "reason": progress.reason,
     }
     click.echo(orjson.dumps(numbers))
 
@@ -245,7 +244,7 @@ def _throttled(show: Show, interval_seconds: float, clock: Callable[[], float]) 
 
     def show_if_due(progress: Progress) -> None:
         nonlocal shown_at, was_stuck
-        is_stuck = bool(progress.note)
+        is_stuck = bool(progress.reason)
         if clock() - shown_at < interval_seconds and is_stuck == was_stuck:
             return
         shown_at, was_stuck = clock(), is_stuck
@@ -272,7 +271,7 @@ def backfills(
     Example: hookfarm backfills --state running
     """
     with connected(settings(config_file, **options)) as client:
-        found, following = backfill_state.page(client, Wanted(endpoint, state), None, limit)
+        found, following = backfill_state.page(client, BackfillFilter(endpoint, state), None, limit)
     rows = [each.public() for each in found]
     if as_json:
         print_json(rows)

@@ -8,8 +8,8 @@ from hookfarm.cli.output import UNKNOWN, count, elapsed, plain, rate
 
 NODE_HEADINGS = ("chain", "node", "state", "retry in", "requests", "errors", "last error")
 BACKFILL_HEADINGS = (
-    *("endpoint", "chain", "blocks", "state", "read", "done", "blocks/s", "left", "added", "known", "waiting"),
-    "why",
+    *("endpoint", "chain", "blocks", "state", "read", "done", "blocks/s", "left", "new", "known", "queued"),
+    "reason",
 )
 _UNUSABLE = ("cooldown", "wrong_chain")
 
@@ -78,7 +78,7 @@ def _last_error(node: Mapping[str, Any], now_ms: int) -> str:
 def backfill_row(backfill: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the cells below BACKFILL_HEADINGS."""
     span = f"{backfill['from_block']:,}-{backfill['to_block']:,}"
-    numbers = (count(backfill[name]) for name in ("added", "known", "waiting"))
+    numbers = (count(backfill[name]) for name in ("delivered_new", "already_delivered", "queued"))
     return (
         *(backfill["endpoint"], str(backfill["chain_id"]), span, backfill["state"]),
         *(count(backfill["blocks"]), _share(backfill), rate(backfill["blocks_per_second"]), _left(backfill)),
@@ -91,8 +91,8 @@ def backfill_line(backfill: Mapping[str, Any]) -> str:
     at = "before its first block" if backfill["at_block"] is None else f"at block {backfill['at_block']:,}"
     span = f"chain {backfill['chain_id']}  blocks {backfill['from_block']:,} to {backfill['to_block']:,}"
     speed = f"{rate(backfill['blocks_per_second'])} blocks/s  {_left(backfill)} left  "
-    done = f"{_share(backfill)}  {speed if backfill['running'] else ''}added {count(backfill['added'])}"
-    state = f"waiting {count(backfill['waiting'])}  {backfill['state']}"
+    done = f"{_share(backfill)}  {speed if backfill['running'] else ''}new {count(backfill['delivered_new'])}"
+    state = f"queued {count(backfill['queued'])}  {backfill['state']}"
     reason = backfill_problem(backfill)
     return f"backfill {backfill['endpoint']}  {span}  {at}  {done}  {state}" + (f": {reason}" if reason else "")
 
@@ -108,7 +108,7 @@ def backfill_summary(backfill: Mapping[str, Any]) -> str:
 def backfill_problem(backfill: Mapping[str, Any]) -> str:
     """Return why a backfill does not progress; empty if it does, or is done."""
     if backfill["state"] != "stopped":
-        return plain(backfill["note"])
+        return plain(backfill["reason"])
     silent = f"no heartbeat for {elapsed(backfill['since_heartbeat_ms'] / 1000)}"
     lock_ms = backfill["lock_ms"]
     return silent if lock_ms is None else f"{silent}, locks its endpoint for {lock_ms / 1000:,.0f} s more"

@@ -1,7 +1,7 @@
 """State of endpoints: their windows with the circuit breaker, and statistics of their last attempts.
 
 Each is one short read per endpoint. docs/decisions/0002-windows.md explains windows,
-store/lua/shared/endpoint_stats.lua the statistics, which always agree with the endpoint's log.
+store/lua/shared/delivery_log.lua the statistics, which always agree with the endpoint's log.
 """
 
 import struct

@@ -3,29 +3,42 @@
 import asyncio
 import contextlib
 import random
+from typing import TYPE_CHECKING
 
+from hookfarm import logs
 from hookfarm.chain.block import Head
+from hookfarm.chain.failover import Failover, FailoverListener
 from hookfarm.chain.node import Node
+from hookfarm.chain.node_pool import NodeProfile
+from hookfarm.chain.prover import Prover
 from hookfarm.chain.rpc import RateLimited
-from hookfarm.chain.timing import pause_seconds
+from hookfarm.chain.timing import Limits, pause_seconds
+from hookfarm.config import ChainConfig
 from hookfarm.errors import ChainUnavailable, CouldNotBoot
-from hookfarm.event_ingestor.condition import Condition
-from hookfarm.event_ingestor.connecting import Connector
 from hookfarm.event_ingestor.finality_heads import FinalityHeads
 from hookfarm.event_ingestor.publisher import Publisher
+from hookfarm.event_ingestor.telemetry import IngestorCounters, Telemetry
+from hookfarm.event_stream import ChainStream, pin_genesis
+from hookfarm.farm.child import Child
+from hookfarm.outage import Outage
+from hookfarm.store import clients, keys
+from hookfarm.store.retrying import RetryingClient
 
-PATIENCE = 6
-"""How often in a row a node may fail to give a block (3 to 6 s) before it is connected to anew."""
-PATIENCE_WITH_OTHERS = 2
-"""And so often (0.3 s) where another node could be asked instead."""
-TOLD_AFTER = 3
-"""Failures since the checkpoint last moved (0.3 to 0.7 s), of any node; one more, and the chain is missing."""
+if TYPE_CHECKING:
+    from hookfarm.tracing.spans import Spans
+
+MAX_FAILURES = 6
+"""How often in a row a node may fail to return a block (5 to 8 s) before it is left."""
+MAX_FAILURES_WITH_OTHERS = 2
+"""And how often (0.3 s) if another node could be asked instead."""
+MAX_FAILURES_UNMARKED = 3
+"""Failures of any node since the checkpoint last moved (0.6 to 0.9 s); after one more the chain counts as down."""
 RATE_LIMIT_SECONDS = 1.0
-"""The rest of a node that refused for its limit and did not say how long."""
+"""The cooldown of a node over its rate limit that named none."""
 TAGS_SECONDS = 1.0
-"""How long a boot waits for the safe and the finalized block; without them it goes on."""
-MOST_WAIT_SECONDS = 5.0
-"""A node that wants to rest longer than this is left: another one may recover before it."""
+"""How long a boot waits for the safe and the finalized block; it goes on without them."""
+MAX_WAIT_SECONDS = 5.0
+"""A node that asks for a longer pause than this is left: another one may recover before it."""
 
 
 class Ingestor:
@@ -38,15 +51,15 @@ class Ingestor:
     """
 
     def __init__(
-        self, connector: Connector, publisher: Publisher, condition: Condition, finality_heads: FinalityHeads
+        self, failover: Failover, publisher: Publisher, outage: Outage, finality_heads: FinalityHeads
     ) -> None:
-        self._connector = connector
+        self._failover = failover
         self._publisher = publisher
-        self._condition = condition
-        self._tagged_heads = finality_heads
+        self._outage = outage
+        self._finality_heads = finality_heads
         self._node: Node | None = None
-        self._fruitless = 0
-        """Failures since the checkpoint last moved, of whatever node."""
+        self._failures = 0
+        """Failures since the checkpoint last moved, of any node."""
 
     async def run(self, boot_seconds: float) -> None:
         try:
@@ -60,29 +73,32 @@ class Ingestor:
     async def _boot(self, seconds: float) -> Node:
         try:
             async with asyncio.timeout(seconds):
-                node = self._node = await self._connector.first_one()
+                node = self._node = await self._failover.connect()
                 await self._publisher.boot(node, node.newest_head or await node.head())
                 await self._ask_for_tags(node)
         except TimeoutError as error:
-            reason = self._condition.reason or f"{self._connector.name}: no answer"
+            reason = self._outage.reason or f"{self._failover.name}: no answer"
             raise CouldNotBoot(f"{reason} (tried for {seconds:g} s)") from error
-        self._condition.booted()
+        self._outage.booted()
         return node
 
     async def _ask_for_tags(self, node: Node) -> None:
-        """Else they are asked for with blocks, and of those a chain that stands still has none."""
+        """Publish the tagged heads: later they come with blocks only, which a stalled chain does not have."""
         if self._publisher.checkpoint is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TAGS_SECONDS):
-                    await self._tagged_heads.tell_on_the_way(node, self._publisher.checkpoint)
+                    await self._finality_heads.publish_during_catch_up(node, self._publisher.checkpoint)
 
     async def _serve(self, node: Node) -> Node:
-        """Follows the chain on this node until it fails or a preferred one is there; the node to go on with."""
-        better = asyncio.create_task(self._connector.preferred_one(node, self._reached))
+        """Follow the chain on this node until it fails or a preferred one is back.
+
+        Returns the node to go on with.
+        """
+        better = asyncio.create_task(self._failover.await_preferred(node, self._checkpoint_number))
         try:
             await self._follow(node, better)
         except ChainUnavailable as error:
-            self._connector.lost(node, error)
+            self._failover.lost(node, error)
         finally:
             await node.close()
             better.cancel()
@@ -90,48 +106,48 @@ class Ingestor:
             if not better.cancelled():
                 self._node = better.result()
         if better.cancelled():
-            return await self._connector.next_one()
-        self._connector.took_over(better.result())
+            return await self._failover.reconnect()
+        self._failover.switched(better.result())
         return better.result()
 
     async def _follow(self, node: Node, better: "asyncio.Task[Node]") -> None:
-        """Returns once there is a better one."""
+        """Return once a preferred node is connected."""
         while not better.done():
-            head = await node.next_head(lambda: self._connector.second_opinion(node))
+            head = await node.next_head(lambda: self._failover.second_opinion(node))
             await self._advance(node, head)
             if self._publisher.checkpoint is not None:
-                await self._tagged_heads.tell(node, self._publisher.checkpoint.number)
+                await self._finality_heads.publish(node, self._publisher.checkpoint.number)
 
-    def _reached(self) -> int:
+    def _checkpoint_number(self) -> int:
         return 0 if self._publisher.checkpoint is None else self._publisher.checkpoint.number
 
     async def _advance(self, node: Node, head: Head) -> None:
-        """Publishes up to `head` or a newer one, with pauses and patience where the node does not deliver."""
+        """Publish up to `head` or a newer one, with pauses while the node fails."""
         failures, reached = 0, self._publisher.checkpoint
         while True:
             try:
-                await self._publisher.advance(node, head, self._tagged_heads.tell_on_the_way)
-                self._fruitless = 0
+                await self._publisher.advance(node, head, self._finality_heads.publish_during_catch_up)
+                self._failures = 0
                 return
             except ChainUnavailable as error:
                 if self._publisher.checkpoint != reached:
-                    failures, reached, self._fruitless = 0, self._publisher.checkpoint, 0
-                failures, self._fruitless = failures + 1, self._fruitless + 1
+                    failures, reached, self._failures = 0, self._publisher.checkpoint, 0
+                failures, self._failures = failures + 1, self._failures + 1
                 pause = _pause_after(error, failures)
-                leave = node.closed or self._out_of_patience(node, error, failures, pause)
-                if self._fruitless > TOLD_AFTER or (pause >= RATE_LIMIT_SECONDS and not leave):
-                    self._condition.wrong("chain", f"{self._connector.name}: {error}")
+                leave = node.closed or self._should_leave(node, error, failures, pause)
+                if self._failures > MAX_FAILURES_UNMARKED or (pause >= RATE_LIMIT_SECONDS and not leave):
+                    self._outage.fail("chain", f"{self._failover.name}: {error}")
                 if leave:
                     raise
             await asyncio.sleep(pause)
             head = node.newest_head or head
 
-    def _out_of_patience(self, node: Node, error: ChainUnavailable, failures: int, pause: float) -> bool:
-        """A node at its limit is left at once where there is another one, and else waited for."""
-        others = self._connector.has_others(node)
+    def _should_leave(self, node: Node, error: ChainUnavailable, failures: int, pause: float) -> bool:
+        """Return whether to try the next node. One over its rate limit is left at once if there is another one."""
+        others = self._failover.has_others(node)
         if isinstance(error, RateLimited):
-            return others or pause > MOST_WAIT_SECONDS
-        return failures > (PATIENCE_WITH_OTHERS if others else PATIENCE)
+            return others or pause > MAX_WAIT_SECONDS
+        return failures > (MAX_FAILURES_WITH_OTHERS if others else MAX_FAILURES)
 
 
 def _pause_after(error: ChainUnavailable, failures: int) -> float:
@@ -139,3 +155,78 @@ def _pause_after(error: ChainUnavailable, failures: int) -> float:
     if not isinstance(error, RateLimited):
         return pause
     return max(pause, RATE_LIMIT_SECONDS if error.retry_after_seconds is None else error.retry_after_seconds)
+
+
+class _NodeEvents(FailoverListener):
+    """Counts and logs what happens to a chain's nodes, and marks the chain as down."""
+
+    def __init__(self, chain_id: int, telemetry: Telemetry) -> None:
+        self._chain_id = chain_id
+        self._counters = telemetry.counters
+        self._outage = telemetry.outage
+        self._log = telemetry.log
+
+    def on_head(self, head: Head) -> None:
+        self._counters.head(head)
+
+    def on_request(self, profile: NodeProfile) -> None:
+        self._counters.requested()
+        self._counters.nodes.requested(profile)
+
+    def on_connected(self, node: Node) -> None:
+        self._log.info("connected", chain=self._chain_id, node=node.origin)
+
+    def on_active(self, node: Node) -> None:
+        self._counters.nodes.active(node.profile)
+
+    def on_switched(self, node: Node) -> None:
+        self._log.info("returned to the preferred node", chain=self._chain_id, node=node.origin)
+
+    def on_failed(self, profile: NodeProfile, error: Exception, cooldown_seconds: float) -> None:
+        self._counters.nodes.failed(profile, error, cooldown_seconds)
+
+    def on_unreachable(self, profile: NodeProfile, error: Exception) -> None:
+        self._log.warning("node unavailable", chain=self._chain_id, reason=error)
+
+    def on_disconnected(self, node: Node, error: ChainUnavailable) -> None:
+        self._log.warning("disconnected", chain=self._chain_id, reason=error)
+
+    def on_gap(self) -> None:
+        if not self._outage.is_ongoing:
+            self._outage.fail("chain", f"chain {self._chain_id}: no node answers")
+
+    def on_unavailable(self, error: Exception) -> None:
+        self._outage.fail("chain", f"chain {self._chain_id}: {error}")
+
+
+async def ingest(
+    child: Child,
+    chain: ChainConfig,
+    redis_url: str,
+    from_block: int | None,
+    limits: Limits,
+    spans: "Spans | None" = None,
+) -> None:
+    """Build the chain's ingestor and run it until cancelled."""
+    log = logs.get(keys.EVENT_INGESTOR)
+    counters = IngestorCounters(child.slot, chain.chain_id)
+    outage = Outage(child, log, booting=True, on_change=counters.outage, chain=chain.chain_id)
+    telemetry = Telemetry(counters, outage, log)
+    async with clients.async_client(redis_url) as client:
+        redis = RetryingClient(
+            client, lambda error: outage.fail("redis", f"Redis: {error}"), lambda: outage.recover("redis")
+        )
+        stream = ChainStream(redis, chain.chain_id)
+        events = _NodeEvents(chain.chain_id, telemetry)
+        ours = f"{keys.genesis(chain.chain_id)} {keys.checkpoint(chain.chain_id)} {keys.blocks(chain.chain_id)}"
+        failover = Failover(
+            chain,
+            limits,
+            lambda genesis: stream.call(pin_genesis, genesis),
+            events,
+            f"; to accept it delete the keys {ours}",
+        )
+        counters.nodes.watch(failover.pool.all)
+        publisher = Publisher(stream, Prover(chain.chain_id, chain.verify), telemetry, from_block, spans)
+        heads = FinalityHeads(stream, log)
+        await Ingestor(failover, publisher, outage, heads).run(limits.boot_seconds)

@@ -1,22 +1,23 @@
-"""What an ingestor's slot shows of each of its chain's nodes: which one is in use, which rest and why, what each
-was asked.
+"""What an ingestor's slot shows of its chain's nodes: which one is active, which are in cooldown and why, and what
+each was asked.
 
-Numbers are counters of the slot; origins and last errors have fields of fixed width in its note, so that who reads
-in the middle of a write finds an error that is half another one, and never another origin.
+Numbers are counters of the slot; a label each holds a node's origin and its last error.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Annotated, Literal, TypedDict
 
+from hookfarm import timestamps
 from hookfarm.chain.node_pool import FAILURE_KINDS, NodeProfile
 from hookfarm.errors import WrongChain
-from hookfarm.farm.scoreboard import COUNTERS, LABEL_BYTES, Slot
+from hookfarm.farm.scoreboard import COUNTERS, LABELS, Slot, State
+from hookfarm.metrics import Family, counter, gauge
 from hookfarm.security import redaction
 
-NODES = 8
+MAX_NODES = 8
 """More nodes than these of one chain count together with the last of them."""
 METHODS = (
     "eth_getBlockByHash",
@@ -33,28 +34,42 @@ METHODS = (
 )
 CALLS = 16
 """Calls by node and method; each call of a batch is one."""
-CALLS_FAILED = CALLS + NODES * len(METHODS)
+CALLS_FAILED = CALLS + MAX_NODES * len(METHODS)
 """By node and kind of failure."""
-REQUESTS = CALLS_FAILED + NODES * len(FAILURE_KINDS)
+REQUESTS = CALLS_FAILED + MAX_NODES * len(FAILURE_KINDS)
 """By node, as all that follow; a batch is one."""
-FAILED_AT_MS = REQUESTS + NODES
+FAILED_AT_MS = REQUESTS + MAX_NODES
 """When it was last left for an error, Unix milliseconds; 0 = never."""
-WRONG_CHAIN = FAILED_AT_MS + NODES
+WRONG_CHAIN = FAILED_AT_MS + MAX_NODES
 """1 where that was because it serves another chain."""
-COOLDOWN_UNTIL_MS = WRONG_CHAIN + NODES
+COOLDOWN_UNTIL_MS = WRONG_CHAIN + MAX_NODES
 """Until when it is not asked, Unix milliseconds."""
-ACTIVE = COOLDOWN_UNTIL_MS + NODES
+ACTIVE = COOLDOWN_UNTIL_MS + MAX_NODES
 """The place of the node that is followed, from 1; 0 = none is."""
 assert ACTIVE < COUNTERS
 
-_ORIGIN_CHARACTERS = 64
-_ERROR_CHARACTERS = LABEL_BYTES // NODES - _ORIGIN_CHARACTERS
-_ERRORS_FROM = NODES * _ORIGIN_CHARACTERS
+assert 2 * MAX_NODES <= LABELS
+_AT_WORK = (State.UP, State.STALLED)
+NodeState = Literal["active", "standby", "cooldown", "wrong_chain"]
+
+
+class NodeStatus(TypedDict):
+    """One JSON-RPC node of a chain. Counts are since the farm started; `errors` are failed calls by kind."""
+
+    name: Annotated[str, "Scheme, host and port; never the rest of its URL."]
+    kind: Literal["ws", "http"]
+    state: NodeState
+    cooldown_until: Annotated[str | None, "null unless the node is in cooldown."]
+    last_error: str
+    last_error_at: str | None
+    requests: Annotated[int, "Since the farm started; a batch is one."]
+    calls: Annotated[int, "Since the farm started; each call of a batch is one."]
+    errors: Annotated[dict[str, int], "Failed calls by kind."]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One node as the slot shows it; `errors` are calls by kind of failure, None where nothing ever happened."""
+class NodeRecord:
+    """One node as the slot shows it; `errors` are calls by kind of failure, None if nothing ever happened."""
 
     origin: str
     is_active: bool
@@ -82,21 +97,20 @@ def failed_call(node: int, failure: str) -> int:
 
 
 def origins(slot: Slot) -> list[str]:
-    """Of the nodes that are watched, by place."""
-    return _fields(slot.label[:_ERRORS_FROM].ljust(_ERRORS_FROM), _ORIGIN_CHARACTERS)
+    """Return the origins of the watched nodes, by place."""
+    return [origin for origin in map(slot.label, range(MAX_NODES)) if origin]
 
 
-def seen(slot: Slot) -> list[Seen]:
-    """All of them, by place."""
-    errors = [slot.label[start : start + _ERROR_CHARACTERS].strip() for start in _error_places()]
+def read(slot: Slot) -> list[NodeRecord]:
+    """Return all watched nodes, by place."""
     return [
-        Seen(
+        NodeRecord(
             origin,
             slot.counter(ACTIVE) == place + 1,
             bool(slot.counter(WRONG_CHAIN + place)),
             slot.counter(COOLDOWN_UNTIL_MS + place),
             slot.counter(FAILED_AT_MS + place) or None,
-            errors[place],
+            slot.label(MAX_NODES + place),
             slot.counter(REQUESTS + place),
             sum(slot.counter(call(place, method)) for method in METHODS),
             {kind: slot.counter(failed_call(place, kind)) for kind in FAILURE_KINDS},
@@ -105,33 +119,117 @@ def seen(slot: Slot) -> list[Seen]:
     ]
 
 
-class Nodes:
-    """Writes it."""
+def rows(slot: Slot, now: float) -> list[NodeStatus]:
+    """Return the JSON of each of a chain's nodes, the preferred one first."""
+    return [_row(node, slot.state in _AT_WORK, int(now * 1000)) for node in read(slot)]
+
+
+def _row(node: NodeRecord, at_work: bool, now_ms: int) -> NodeStatus:
+    """The JSON of one node; `cooldown_until` is None unless the node is in cooldown."""
+    return {
+        "name": node.origin,
+        "kind": node.kind,
+        "state": _state(node, at_work, now_ms),
+        "cooldown_until": time_or_none(node.cooldown_until_ms) if node.cooldown_until_ms > now_ms else None,
+        "last_error": node.last_error,
+        "last_error_at": time_or_none(node.failed_at_ms),
+        "requests": node.requests,
+        "calls": node.calls,
+        "errors": node.errors,
+    }
+
+
+def _state(node: NodeRecord, at_work: bool, now_ms: int) -> NodeState:
+    """A node is active only while the process that follows it runs."""
+    if node.is_active and at_work:
+        return "active"
+    if node.is_of_wrong_chain:
+        return "wrong_chain"
+    return "cooldown" if node.cooldown_until_ms > now_ms else "standby"
+
+
+def time_or_none(ms: int | None) -> str | None:
+    """RFC 3339; None if it never happened."""
+    return timestamps.format_ms(ms) if ms else None
+
+
+def families(prefix: str, chains: Sequence[tuple[Slot, dict[str, str]]], now: float) -> Iterable[Family]:
+    """Yield the metrics of the nodes of chains, each given by its slot and labels."""
+    nodes = [({**labels, "node": one["name"]}, one) for slot, labels in chains for one in rows(slot, now)]
+    yield gauge(
+        f"{prefix}_node_active",
+        "1 for the node (scheme, host and port) that is followed.",
+        *((labels, int(one["state"] == "active")) for labels, one in nodes),
+    )
+    yield gauge(
+        f"{prefix}_node_cooldown",
+        "1 while the node is not asked after a failure, or because it serves another chain.",
+        *((labels, int(one["state"] in ("cooldown", "wrong_chain"))) for labels, one in nodes),
+    )
+    yield counter(
+        f"{prefix}_node_requests",
+        "Requests sent to the node; a batch is one.",
+        *((labels, one["requests"]) for labels, one in nodes),
+    )
+    yield from _call_metrics(prefix, chains)
+
+
+def _call_metrics(prefix: str, chains: Sequence[tuple[Slot, dict[str, str]]]) -> Iterable[Family]:
+    """Without methods that a node was never asked for."""
+    yield counter(
+        f"{prefix}_rpc_calls",
+        "Calls by node (scheme, host and port) and method; each call of a batch is one.",
+        *(
+            ({**labels, "node": node, "method": method}, slot.counter(call(place, method)))
+            for slot, labels in chains
+            for place, node in enumerate(origins(slot))
+            for method in METHODS
+            if slot.counter(call(place, method))
+        ),
+    )
+    yield counter(
+        f"{prefix}_rpc_errors",
+        "Calls that a node refused, limited, or gave no usable answer to.",
+        *(
+            ({**labels, "node": node, "kind": kind}, slot.counter(failed_call(place, kind)))
+            for slot, labels in chains
+            for place, node in enumerate(origins(slot))
+            for kind in FAILURE_KINDS
+        ),
+    )
+
+
+class NodeCounters:
+    """Writes what a slot shows of the nodes."""
 
     def __init__(self, slot: Slot, clock: Callable[[], float] = time.time) -> None:
         self._slot = slot
         self._clock = clock
-        self._pool: tuple[NodeProfile, ...] = ()
+        self._profiles: tuple[NodeProfile, ...] = ()
 
-    def watch(self, pool: Sequence[NodeProfile]) -> None:
-        """Counts what each of them is asked. Where they are not those of the predecessor, from zero; what that one
-        was using, and for how long it would have left others alone, is over with it."""
-        self._pool = tuple(pool)
-        shown = [profile.origin[: _ORIGIN_CHARACTERS - 1] for profile in pool[:NODES]]
+    def watch(self, profiles: Sequence[NodeProfile]) -> None:
+        """Count the calls of these nodes, from zero unless they are those of the predecessor.
+
+        Which node the predecessor used, and which were in cooldown, ended with it.
+        """
+        self._profiles = tuple(profiles)
+        shown = [profile.origin for profile in profiles[:MAX_NODES]]
         if origins(self._slot) != shown:
             for index in range(CALLS, ACTIVE):
                 self._slot.set_counter(index, 0)
-            self._slot.label = "".join(origin.ljust(_ORIGIN_CHARACTERS) for origin in shown)
+            for place in range(MAX_NODES):
+                self._slot.set_label(place, shown[place] if place < len(shown) else "")
+                self._slot.set_label(MAX_NODES + place, "")
         for index in range(COOLDOWN_UNTIL_MS, ACTIVE + 1):
             self._slot.set_counter(index, 0)
-        for profile in pool:
+        for profile in profiles:
             profile.on_call = partial(self._called, self._place(profile))
             profile.on_failure = partial(self._call_failed, self._place(profile))
 
     def requested(self, profile: NodeProfile) -> None:
         self._slot.add(REQUESTS + self._place(profile))
 
-    def in_use(self, profile: NodeProfile) -> None:
+    def active(self, profile: NodeProfile) -> None:
         """This one is followed from now on, and no other."""
         place = self._place(profile)
         self._slot.set_counter(WRONG_CHAIN + place, 0)
@@ -146,10 +244,10 @@ class Nodes:
         self._slot.set_counter(WRONG_CHAIN + place, int(isinstance(error, WrongChain)))
         self._slot.set_counter(FAILED_AT_MS + place, int(now * 1000))
         self._slot.set_counter(COOLDOWN_UNTIL_MS + place, int((now + cooldown_seconds) * 1000))
-        self._write_error(place, _in_short(error, profile.origin))
+        self._slot.set_label(MAX_NODES + place, _in_short(error, profile.origin))
 
     def _place(self, profile: NodeProfile) -> int:
-        return min(self._pool.index(profile), NODES - 1)
+        return min(self._profiles.index(profile), MAX_NODES - 1)
 
     def _called(self, node: int, method: str) -> None:
         self._slot.add(call(node, method))
@@ -157,24 +255,9 @@ class Nodes:
     def _call_failed(self, node: int, failure: str) -> None:
         self._slot.add(failed_call(node, failure))
 
-    def _write_error(self, place: int, error: str) -> None:
-        note, start = self._slot.label.ljust(LABEL_BYTES), list(_error_places())[place]
-        field = error[:_ERROR_CHARACTERS].ljust(_ERROR_CHARACTERS)
-        self._slot.label = note[:start] + field + note[start + _ERROR_CHARACTERS :]
-
-
-def _error_places() -> range:
-    return range(_ERRORS_FROM, LABEL_BYTES, _ERROR_CHARACTERS)
-
-
-def _fields(text: str, width: int) -> list[str]:
-    """Those that are not empty."""
-    found = (text[start : start + width].strip() for start in range(0, len(text), width))
-    return [field for field in found if field]
-
 
 def _in_short(error: Exception, origin: str) -> str:
     """Without the origin that it begins with, and without secrets; a letter of it is a byte."""
-    said = " ".join(redaction.sanitize(str(error)).split()).partition(f"{origin}: ")
-    reason = said[2] if said[1] else said[0].partition(f"{origin} ")[2] or said[0]
+    parts = " ".join(redaction.sanitize(str(error)).split()).partition(f"{origin}: ")
+    reason = parts[2] if parts[1] else parts[0].partition(f"{origin} ")[2] or parts[0]
     return reason.replace("…", "...").encode("ascii", "replace").decode()

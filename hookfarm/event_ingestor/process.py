@@ -1,25 +1,36 @@
 """The process of one chain, seen from the master that forks it.
 
-Imports nothing heavy: the master imports this module, and what it has in memory all its children inherit.
+Imports nothing heavy: the master imports this module, and its children inherit everything in its memory.
 """
 
 import asyncio
 import gc
 import importlib
+from typing import TYPE_CHECKING
 
+from hookfarm.chain.timing import Limits
 from hookfarm.config import ChainConfig
+from hookfarm.farm.async_child import cancel_on, heartbeat, stop_event
 from hookfarm.farm.child import Child
+from hookfarm.farm.scoreboard import State
 from hookfarm.tracing.setup import TracingSettings, open_spans
 
-_LIFE = "hookfarm.event_ingestor.life"
+if TYPE_CHECKING:
+    from hookfarm.tracing.spans import Spans
+
+DEFAULT_LIMITS = Limits()
+HEARTBEAT_SECONDS = 0.5
+HEARTBEAT_WITHIN_SECONDS = 1.2
 COLLECT_EVERY = 50_000
-"""New containers. One answer of a node makes 10,000 of them, none in a cycle: at Python's 700 a third of the time
-goes into looking for some."""
+"""New containers between garbage collections. One answer of a node makes 10,000 of them, none in a cycle: with
+Python's 700 a third of the time goes into looking for cycles."""
+
+_INGESTOR = "hookfarm.event_ingestor.ingestor"
 
 
 def prepare() -> None:
-    """The heavy imports: web3 takes more than a second."""
-    importlib.import_module(_LIFE)
+    """Import everything heavy: web3 takes more than a second."""
+    importlib.import_module(_INGESTOR)
 
 
 def run(
@@ -29,11 +40,30 @@ def run(
     from_block: int | None,
     tracing: TracingSettings | None = None,
 ) -> None:
-    """The child's whole life; returns once it is told to stop, at whatever moment without losing anything.
+    """Run the child until it is asked to stop, at any point without losing anything.
 
-    CouldNotBoot or WrongChain, with the reason in one line, where it cannot start.
+    Raises CouldNotBoot or WrongChain, with the reason in one line, if it cannot start.
     """
     gc.set_threshold(COLLECT_EVERY)
-    live = importlib.import_module(_LIFE).live
     with open_spans(tracing, child) as spans:
         asyncio.run(live(child, chain, redis_url, from_block, spans=spans))
+
+
+async def live(
+    child: Child,
+    chain: ChainConfig,
+    redis_url: str,
+    from_block: int | None,
+    limits: Limits = DEFAULT_LIMITS,
+    spans: "Spans | None" = None,
+) -> None:
+    """Run the chain's ingestor, with a heartbeat beside it, until the child is asked to stop."""
+    # Heavy: it imports web3.
+    ingest = importlib.import_module(_INGESTOR).ingest
+    work = asyncio.create_task(ingest(child, chain, redis_url, from_block, limits, spans))
+    with stop_event(child) as stop:
+        async with heartbeat(child, HEARTBEAT_SECONDS, HEARTBEAT_WITHIN_SECONDS):
+            await cancel_on(stop, work)
+    if not work.cancelled():
+        work.result()
+    child.slot.state = State.QUIET

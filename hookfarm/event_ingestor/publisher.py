@@ -1,4 +1,4 @@
-"""Moving the checkpoint: forward to a head, back to a fork point, and to its very first place."""
+"""Moving the checkpoint: forward to a head, back to a fork point, and to its very first block."""
 
 import asyncio
 import random
@@ -12,90 +12,99 @@ from hookfarm.chain.node import Node
 from hookfarm.chain.prover import Prover
 from hookfarm.chain.timing import pause_seconds
 from hookfarm.errors import ChainUnavailable
-from hookfarm.event_ingestor.condition import Condition
-from hookfarm.event_ingestor.counters import Gauges
-from hookfarm.event_ingestor.progress import Progress
-from hookfarm.event_ingestor.reorg import ForkPoint, find_fork_point
-from hookfarm.event_ingestor.rollback import next_step
-from hookfarm.event_ingestor.store import Store
-from hookfarm.event_stream import Checkpoint, CheckpointMoved, Publication
-from hookfarm.logs import FieldLogger
+from hookfarm.event_ingestor.reorg import ForkPoint, find_fork_point, next_rollback_step
+from hookfarm.event_ingestor.telemetry import Telemetry
+from hookfarm.event_stream import (
+    KEPT_BLOCKS,
+    ChainStream,
+    Checkpoint,
+    CheckpointMoved,
+    StreamBlock,
+    publish,
+    read_checkpoint,
+    rollback,
+    transfers_wanted,
+)
+from hookfarm.rates import SlidingRate
 
 if TYPE_CHECKING:
     from hookfarm.tracing.spans import Spans
 
-OnTheWay = Callable[[Node, Checkpoint], Awaitable[None]]
-"""Called when a part of what is to be caught up with has been published, up to that checkpoint."""
+FAR_BLOCKS = 32
+"""A checkpoint more blocks than this behind the head is worth a log line."""
+LINE_SECONDS = 10.0
+RATE_SECONDS = 10.0
+"""The window of the speed, so that it follows what nodes allow."""
+
+OnProgress = Callable[[Node, Checkpoint], Awaitable[None]]
+"""Called while a catch-up is under way, each time that blocks up to a checkpoint have been published."""
 
 
-async def nobody_cares(_node: Node, _checkpoint: Checkpoint) -> None:
-    """What is done on the way, where nobody wants to know."""
+async def noop(_node: Node, _checkpoint: Checkpoint) -> None:
+    """The OnProgress that does nothing."""
 
 
 class Publisher:
-    """Knows the checkpoint, as far as this process has seen it; None while `from_block` is still to come.
+    """Publishes a chain's blocks, and knows the checkpoint; None while `from_block` is still to come.
 
-    ChainUnavailable means: the same again, or from another node. What was published before it stands.
+    Raises ChainUnavailable to be called again, perhaps with another node; everything published before it is kept.
     """
 
     def __init__(
         self,
+        stream: ChainStream,
         prover: Prover,
-        chain_id: int,
+        telemetry: Telemetry,
         from_block: int | None,
-        store: Store,
-        condition: Condition,
-        gauges: Gauges,
-        log: FieldLogger,
         spans: "Spans | None" = None,
     ) -> None:
         self.checkpoint: Checkpoint | None = None
+        self._chain_id = stream.chain_id
+        self._stream = stream
         self._prover = prover
-        self._chain_id = chain_id
+        self._counters = telemetry.counters
+        self._outage = telemetry.outage
+        self._log = telemetry.log
         self._from_block = from_block
-        self._store = store
-        self._condition = condition
-        self._gauges = gauges
-        self._log = log
-        self._progress = Progress(chain_id, gauges, log)
+        self._catch_up = CatchUpLog(stream.chain_id, telemetry)
         self._spans = spans
         self._seen_ns = 0
-        """When what is published next came to be known: the head, or behind a long way the batch."""
+        """When the blocks published next came to be known: with the head, or far behind it with their batch."""
         self._conflicts = 0
 
     async def boot(self, node: Node, head: Head) -> None:
-        """Takes up the stored checkpoint, or stores the first one."""
-        self._prover.transfers = await self._store.transfers_wanted()
-        stored = await self._store.checkpoint()
+        """Take the stored checkpoint, or store the first one."""
+        self._prover.transfers = await self._stream.call(transfers_wanted)
+        stored = await self._stream.call(read_checkpoint)
         if stored is None:
             await self._start(node, head)
             return
-        self._move(stored)
+        self._set_checkpoint(stored)
         if self._from_block is not None:
             self._log.info("from_block ignored", chain=self._chain_id, checkpoint=stored.number)
 
-    async def advance(self, node: Node, head: Head, on_the_way: OnTheWay = nobody_cares) -> None:
-        """Publishes every block up to `head`, on the branch that the node calls canonical."""
+    async def advance(self, node: Node, head: Head, on_progress: OnProgress = noop) -> None:
+        """Publish every block up to `head`, on the branch that the node calls canonical."""
         self._seen_ns = time.time_ns()
         at = self.checkpoint or await self._start(node, head)
         if at is not None:
-            await self._advance(node, head, on_the_way)
-        self._condition.right("chain")
+            await self._advance(node, head, on_progress)
+        self._outage.recover("chain")
 
-    async def _advance(self, node: Node, head: Head, on_the_way: OnTheWay) -> None:
-        if head.header is not None and head.header.block_hash == self._at.block_hash:
+    async def _advance(self, node: Node, head: Head, on_progress: OnProgress) -> None:
+        if head.header is not None and head.header.block_hash == self._current.block_hash:
             return
-        while head.number <= self._at.number and await self._return_to_fork_point(node, head):
-            pass  # Once more where somebody else had moved the checkpoint.
-        while self._at.number < head.number:
-            async with BlockFeed(node, self._prover, self._at.number + 1, head) as feed:
-                on_one_branch = await self._publish_all(node, feed, head, on_the_way)
+        while head.number <= self._current.number and await self._return_to_fork_point(node, head):
+            pass  # Again, if another ingestor had moved the checkpoint.
+        while self._current.number < head.number:
+            async with BlockFeed(node, self._prover, self._current.number + 1, head) as feed:
+                on_one_branch = await self._publish_all(node, feed, head, on_progress)
             if not on_one_branch and not await self._return_to_fork_point(node, head):
-                raise ChainUnavailable(f"{node.origin}: contradicts itself about block {self._at.number + 1}")
-        self._gauges.at_the_tip()
+                raise ChainUnavailable(f"{node.origin}: contradicts itself about block {self._current.number + 1}")
+        self._counters.at_the_tip()
 
     @property
-    def _at(self) -> Checkpoint:
+    def _current(self) -> Checkpoint:
         assert self.checkpoint is not None
         return self.checkpoint
 
@@ -110,42 +119,50 @@ class Publisher:
         known = head.header if number == head.number else None
         header = known or await node.header(number)
         first = Checkpoint(number, header.block_hash)
-        if await self._store.start_at(first, header.parent_hash):
-            self._move(first)
+        if await self._store_first(first, header.parent_hash):
+            self._set_checkpoint(first)
         else:
-            self._move(await self._store.checkpoint() or first)
+            stored = await self._stream.call(read_checkpoint)
+            self._set_checkpoint(stored or first)
         return self.checkpoint
 
-    async def _publish_all(self, node: Node, feed: BlockFeed, head: Head, on_the_way: OnTheWay) -> bool:
+    async def _publish_all(self, node: Node, feed: BlockFeed, head: Head, on_progress: OnProgress) -> bool:
         """False where a block has another parent than the one before it, which then is the checkpoint."""
-        self._progress.at(self._at.number, head.number)
+        self._catch_up.update(self._current.number, head.number)
         while blocks := await feed.batch():
-            following = linked(self._at.block_hash, blocks)
+            following = linked(self._current.block_hash, blocks)
             newest = max(head.number, node.newest_head.number if node.newest_head else 0)
             if following and not await self._publish(following, newest):
                 return True
-            self._progress.at(self._at.number, head.number)
+            self._catch_up.update(self._current.number, head.number)
             if len(following) < len(blocks):
                 return False
-            if self._at.number < head.number:
-                await on_the_way(node, self._at)
+            if self._current.number < head.number:
+                await on_progress(node, self._current)
         return True
 
     async def _publish(self, blocks: Sequence[Block], head: int) -> bool:
-        """False where the stored checkpoint was another one, which then is ours, or transfers were missing, which
-        then are fetched too."""
-        publication = await self._store.publish(self._at, blocks, head)
+        """Return False if the stored checkpoint was another one, which is taken, or if transfers were missing,
+        which
+        are fetched from now on.
+
+        Events so far behind the head that no remembered reorg can reach them are not kept.
+        """
+        kept_above = head - KEPT_BLOCKS
+        rows = [_stream_block(block, kept=block.header.number > kept_above) for block in blocks]
+        complete = all(block.transfers is not None for block in blocks)
+        publication = await self._stream.call(publish, self._current, rows, with_transfers=complete)
         if not publication.published:
             await self._adopt_stored()
             return False
-        self._prover.transfers = publication == Publication.DONE_TRANSFERS_WANTED
+        self._prover.transfers = publication.are_transfers_wanted
         if self._spans is not None:
             self._trace(self._spans, blocks)
         last = blocks[-1].header
-        self._move(Checkpoint(last.number, last.block_hash))
-        self._gauges.published(last, sum(len(block.entries) for block in blocks))
-        self._gauges.repaired(self._prover.repaired)
-        self._condition.right("chain")
+        self._set_checkpoint(Checkpoint(last.number, last.block_hash))
+        self._counters.published(last, sum(len(block.entries) for block in blocks))
+        self._counters.repaired(self._prover.repaired)
+        self._outage.recover("chain")
         self._conflicts = 0
         return True
 
@@ -160,29 +177,29 @@ class Publisher:
     async def _return_to_fork_point(self, node: Node, head: Head) -> bool:
         """False where the node's chain still holds the checkpoint, or the head below it."""
         try:
-            fork = await find_fork_point(node, self._store, self._at, head)
+            fork = await find_fork_point(node, self._stream, self._current, head)
             if fork is not None:
-                await self._rewind(fork)
+                await self._roll_back(fork)
         except CheckpointMoved:
             await self._adopt_stored()
             return True
         return fork is not None
 
-    async def _rewind(self, fork: ForkPoint) -> None:
+    async def _roll_back(self, fork: ForkPoint) -> None:
         """CheckpointMoved where it is not ours any more."""
-        depth, removed, forgotten = self._at.number - fork.block.number, 0, 0
-        self._gauges.reorg(deep=not fork.remembered)
-        while self._at.number > fork.block.number:
-            step = await next_step(self._store, self._at, fork.block)
-            if not await self._store.rewind(self._at, step.target, step.withdrawn):
+        depth, removed, forgotten = self._current.number - fork.block.number, 0, 0
+        self._counters.reorg(deep=not fork.remembered)
+        while self._current.number > fork.block.number:
+            step = await next_rollback_step(self._stream, self._current, fork.block)
+            if not await self._stream.call(rollback, self._current, step.target, step.withdrawn):
                 raise CheckpointMoved
-            self._move(step.target)
-            self._gauges.removed(len(step.withdrawn))
+            self._set_checkpoint(step.target)
+            self._counters.removed(len(step.withdrawn))
             removed += len(step.withdrawn)
             forgotten += step.forgotten
-        self._say_reorg(fork, depth, removed, forgotten)
+        self._log_reorg(fork, depth, removed, forgotten)
 
-    def _say_reorg(self, fork: ForkPoint, depth: int, removed: int, forgotten: int) -> None:
+    def _log_reorg(self, fork: ForkPoint, depth: int, removed: int, forgotten: int) -> None:
         """`events_not_announced` were published, but are too far back to be remembered."""
         deep: dict[str, object] = {}
         if not fork.remembered:
@@ -193,21 +210,83 @@ class Publisher:
         self._log.warning("reorg", **where, depth=depth, events_removed=removed, **deep)
 
     async def _adopt_stored(self) -> None:
-        """Somebody else moved the checkpoint, or an earlier try of ours did: go on from where it is.
+        """Go on from the stored checkpoint: another ingestor moved it, or an earlier try of this one did.
 
-        Where there is none any more (a flushed server), ours is stored again.
+        If there is none any more (a flushed server), the own one is stored again.
         """
         self._conflicts += 1
         if self._conflicts > 1:
             await asyncio.sleep(pause_seconds(self._conflicts - 2, random.random()))
-        self._prover.transfers = await self._store.transfers_wanted()
-        stored = await self._store.checkpoint()
+        self._prover.transfers = await self._stream.call(transfers_wanted)
+        stored = await self._stream.call(read_checkpoint)
         if stored is None:
-            self._log.warning("checkpoint lost, stored again", chain=self._chain_id, checkpoint=self._at.number)
-            await self._store.start_at(self._at)
+            self._log.warning(
+                "checkpoint lost, stored again", chain=self._chain_id, checkpoint=self._current.number
+            )
+            await self._store_first(self._current)
         else:
-            self._move(stored)
+            self._set_checkpoint(stored)
 
-    def _move(self, checkpoint: Checkpoint) -> None:
+    def _set_checkpoint(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
-        self._gauges.checkpoint(checkpoint.number)
+        self._counters.checkpoint(checkpoint.number)
+
+    async def _store_first(self, checkpoint: Checkpoint, parent_hash: str = "") -> bool:
+        """Return False if there is a checkpoint already."""
+        first = StreamBlock(checkpoint.number, checkpoint.block_hash, parent_hash)
+        return (await self._stream.call(publish, None, [first])).published
+
+
+def _stream_block(block: Block, kept: bool) -> StreamBlock:
+    header = block.header
+    return StreamBlock(header.number, header.block_hash, header.parent_hash, block.entries, kept)
+
+
+class CatchUpLog:
+    """Logs and counts a catch-up: both its ends, and a line every LINE_SECONDS."""
+
+    def __init__(self, chain_id: int, telemetry: Telemetry, clock: Callable[[], float] = time.monotonic) -> None:
+        self._chain_id = chain_id
+        self._counters = telemetry.counters
+        self._log = telemetry.log
+        self._clock = clock
+        self._since: tuple[float, int] | None = None
+        self._logged_at = 0.0
+        self._rate = SlidingRate(RATE_SECONDS)
+
+    def update(self, checkpoint: int, head: int) -> None:
+        now, left = self._clock(), head - checkpoint
+        if self._since is None and left > FAR_BLOCKS:
+            self._since = (now, checkpoint)
+            self._logged_at = now
+            self._log.info("catching up", chain=self._chain_id, blocks_left=left)
+        if self._since is not None and left > 0:
+            self._continue(now, checkpoint, left)
+        elif self._since is not None:
+            self._finish(now, checkpoint, *self._since)
+
+    def _continue(self, now: float, checkpoint: int, left: int) -> None:
+        per_second = self._rate.add(now, checkpoint) or 0.0
+        seconds_left = left / per_second if per_second else 0.0
+        self._counters.catching_up(per_second, seconds_left)
+        if now - self._logged_at >= LINE_SECONDS:
+            self._logged_at = now
+            self._log.info(
+                "catching up",
+                chain=self._chain_id,
+                blocks_left=left,
+                blocks_per_second=round(per_second, 1),
+                seconds_left=round(seconds_left),
+            )
+
+    def _finish(self, now: float, checkpoint: int, began: float, first: int) -> None:
+        self._since = None
+        self._rate.clear()
+        self._counters.caught_up()
+        self._log.info(
+            "caught up",
+            chain=self._chain_id,
+            checkpoint=checkpoint,
+            blocks=checkpoint - first,
+            seconds=round(now - began, 1),
+        )

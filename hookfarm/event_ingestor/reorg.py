@@ -1,4 +1,10 @@
-"""Where the canonical chain and what was published part."""
+"""A reorg: find the fork point, and roll back to it.
+
+A rollback withdraws the events of every orphaned block, the newest first. It goes in steps, because a script
+blocks Redis: after each of them the checkpoint is the block below the withdrawn ones. A crash in between leaves a
+checkpoint on the orphaned branch, from where the rest is withdrawn; a chain that returns to that branch meanwhile
+is simply followed from there.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,10 +12,12 @@ from dataclasses import dataclass
 from hookfarm.chain.block import Head, Header
 from hookfarm.chain.node import Node
 from hookfarm.errors import ChainUnavailable
-from hookfarm.event_ingestor.store import Store
-from hookfarm.event_stream import Checkpoint, KnownBlock
+from hookfarm.event_stream import ChainStream, Checkpoint, KnownBlock, known_blocks, removal_entries
 
-MOST_AT_ONCE = 64
+MAX_HEADERS = 64
+"""Headers in one request."""
+STEP_BLOCKS = 64
+STEP_EVENTS = 2_000
 
 
 @dataclass(frozen=True)
@@ -17,31 +25,31 @@ class ForkPoint:
     """The last block that is both canonical and published.
 
     `remembered` is False where the reorg is deeper than the remembered blocks: then it is the canonical block
-    below the deepest remembered one, which had another parent, and what was published down there stands.
+    below the deepest remembered one, which had another parent, and everything published below it is kept.
     """
 
     block: Checkpoint
     remembered: bool
 
 
-async def find_fork_point(node: Node, store: Store, checkpoint: Checkpoint, head: Head) -> ForkPoint | None:
-    """Walks back from the checkpoint, or from a head below it; None = there is no fork.
+async def find_fork_point(node: Node, stream: ChainStream, checkpoint: Checkpoint, head: Head) -> ForkPoint | None:
+    """Walk back from the checkpoint, or from a head below it. Returns None if there is no fork.
 
-    In steps that double, each of one request. A node whose head is below all that is remembered proves nothing:
-    it is unavailable until it has caught up. CheckpointMoved where another ingestor has.
+    In steps that double, each of one request. A node whose head is below all remembered blocks proves nothing: it
+    is unavailable until it has caught up. Raises CheckpointMoved if another ingestor moved the checkpoint.
     """
     start = min(checkpoint.number, head.number)
     highest, step, above = start, 1, None
     while highest >= 0:
         numbers = range(highest, max(highest - step, -1), -1)
-        known = await store.known_blocks(numbers, checkpoint)
+        known = await stream.call(known_blocks, numbers, checkpoint)
         if known[0] is None and highest == start:
             behind = f"is at block {head.number}, far behind the checkpoint {checkpoint.number}"
             raise ChainUnavailable(f"{node.origin}: {behind}")
         fork = _fork_point(above, known, await _headers(node, numbers, head))
         if fork is not None:
             return None if fork.block.number == start else fork
-        highest, step, above = numbers[-1] - 1, min(2 * step, MOST_AT_ONCE), known[-1]
+        highest, step, above = numbers[-1] - 1, min(2 * step, MAX_HEADERS), known[-1]
     raise ChainUnavailable(f"{node.origin}: shares no block with what was published")
 
 
@@ -64,3 +72,41 @@ async def _headers(node: Node, numbers: Sequence[int], head: Head) -> list[Heade
     if head.header is None or numbers[0] != head.number:
         return await node.headers(numbers)
     return [head.header, *(await node.headers(numbers[1:]) if len(numbers) > 1 else [])]
+
+
+@dataclass(frozen=True)
+class RollbackStep:
+    """Blocks withdrawn together. `forgotten` counts events that were published but are not remembered."""
+
+    target: Checkpoint
+    withdrawn: list[bytes]
+    forgotten: int
+
+
+async def next_rollback_step(stream: ChainStream, checkpoint: Checkpoint, fork: Checkpoint) -> RollbackStep:
+    """Return the next step from the checkpoint down to the fork point. Raises CheckpointMoved."""
+    numbers = range(checkpoint.number, max(fork.number, checkpoint.number - STEP_BLOCKS), -1)
+    known = await stream.call(known_blocks, numbers, checkpoint)
+    entries = await stream.call(removal_entries, numbers, checkpoint)
+    taken = _blocks_in_step(entries)
+    forgotten = sum(_forgotten(block, events) for block, events in zip(known[:taken], entries, strict=False))
+    withdrawn = [entry for of_block in entries[:taken] for entry in of_block or ()]
+    below = checkpoint.number - taken
+    if below == fork.number:
+        return RollbackStep(fork, withdrawn, forgotten)
+    [target] = await stream.call(known_blocks, [below], checkpoint)
+    return RollbackStep(fork if target is None else target.point, withdrawn, forgotten)
+
+
+def _blocks_in_step(entries: Sequence[list[bytes] | None]) -> int:
+    """Return how many blocks one step takes, at least one."""
+    events = 0
+    for taken, of_block in enumerate(entries):
+        events += len(of_block or ())
+        if taken and events > STEP_EVENTS:
+            return taken
+    return len(entries)
+
+
+def _forgotten(block: KnownBlock | None, events: list[bytes] | None) -> int:
+    return block.event_count if block is not None and events is None else 0

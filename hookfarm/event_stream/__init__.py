@@ -1,18 +1,25 @@
 """Hop 1: the stream `events:<chain_id>`, from the ingestor to the processors.
 
 A SIGKILL on either side loses nothing: publishing is one script (checkpoint compared, events added, checkpoint
-set), so is taking back what a reorg orphaned, and an entry stays in the group's pending list until the script
-of hop 2 acknowledges it together with the jobs it became. Whoever dies in between leaves entries that another
-consumer claims.
+set), so is a rollback, and an entry stays in the group's pending list until the script
+of hop 2 acknowledges it together with the jobs it became. A process that dies in between leaves entries that
+another consumer claims.
 """
 
-from hookfarm.event_stream.checkpoint import Checkpoint, read_checkpoint
-from hookfarm.event_stream.publish import Publication, publish, rewind, tell_heads, transfers_wanted
+from hookfarm.event_stream.checkpoint import Checkpoint, pin_genesis, read_checkpoint
+from hookfarm.event_stream.publish import (
+    ChainStream,
+    Publication,
+    publish,
+    rollback,
+    set_finality_heads,
+    transfers_wanted,
+)
 from hookfarm.event_stream.read import (
     ABANDONED_MILLISECONDS,
     BATCH_ENTRIES,
     BLOCK_MILLISECONDS,
-    Entry,
+    StreamEntry,
     StreamReader,
 )
 from hookfarm.event_stream.remembered_blocks import (
@@ -20,9 +27,11 @@ from hookfarm.event_stream.remembered_blocks import (
     CheckpointMoved,
     KnownBlock,
     StreamBlock,
-    block_row,
+    add_transfers,
+    extend_downward,
     known_blocks,
-    withdrawals,
+    lowest_remembered,
+    removal_entries,
 )
 
 __all__ = [
@@ -30,19 +39,23 @@ __all__ = [
     "BATCH_ENTRIES",
     "BLOCK_MILLISECONDS",
     "KEPT_BLOCKS",
+    "ChainStream",
     "Checkpoint",
     "CheckpointMoved",
-    "Entry",
     "KnownBlock",
     "Publication",
     "StreamBlock",
+    "StreamEntry",
     "StreamReader",
-    "block_row",
+    "add_transfers",
+    "extend_downward",
     "known_blocks",
+    "lowest_remembered",
+    "pin_genesis",
     "publish",
     "read_checkpoint",
-    "rewind",
-    "tell_heads",
+    "removal_entries",
+    "rollback",
+    "set_finality_heads",
     "transfers_wanted",
-    "withdrawals",
 ]

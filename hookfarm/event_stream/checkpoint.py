@@ -1,4 +1,4 @@
-"""How far a chain has been published."""
+"""How far a chain has been published, and which chain it is."""
 
 from dataclasses import dataclass
 
@@ -20,17 +20,25 @@ class Checkpoint:
 
     @classmethod
     def decode(cls, stored: bytes | str) -> "Checkpoint":
-        """ValueError where it is no checkpoint."""
+        """Raises ValueError."""
         text = stored if isinstance(stored, str) else stored.decode()
         number, _, block_hash = text.partition(":")
         return cls(int(number), block_hash)
 
 
-async def read_checkpoint(client: "redis.asyncio.Redis", chain_id: int) -> Checkpoint | None:
-    """None where there is none yet; ForeignValue where somebody else has written there."""
+async def read_checkpoint(client: redis.asyncio.Redis, chain_id: int) -> Checkpoint | None:
+    """Return None if there is none yet. Raises ForeignValue if the key holds something else."""
     key = keys.checkpoint(chain_id)
     stored = await client.get(key)
     try:
         return None if stored is None else Checkpoint.decode(stored)
     except ValueError as error:
         raise ForeignValue(f"{key} does not hold NUMBER:HASH, but {stored!r:.80}") from error
+
+
+async def pin_genesis(client: redis.asyncio.Redis, chain_id: int, genesis_hash: str) -> str:
+    """Return the genesis of this chain id: the one stored at first contact, else store this one."""
+    key = keys.genesis(chain_id)
+    await client.set(key, genesis_hash, nx=True)
+    pinned = await client.get(key)
+    return pinned.decode() if isinstance(pinned, bytes) else genesis_hash

@@ -1,7 +1,8 @@
-"""What the ingestor writes: events and the checkpoint behind them, and what a reorg takes back."""
+"""Writing to the stream: events and the checkpoint behind them, and the rollback of a reorg."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
+from typing import Concatenate, ParamSpec, TypeVar
 
 import redis
 
@@ -9,11 +10,35 @@ from hookfarm.event_stream.checkpoint import Checkpoint
 from hookfarm.event_stream.remembered_blocks import KEPT_BLOCKS, StreamBlock, block_row
 from hookfarm.store import keys
 from hookfarm.store.clients import Argument
+from hookfarm.store.retrying import RetryingClient
 from hookfarm.store.scripts import Script
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _PUBLISH = Script("publish")
-_REWIND = Script("rollback")
-_TELL_HEADS = Script("set_finality_heads")
+_ROLLBACK = Script("rollback")
+_SET_FINALITY_HEADS = Script("set_finality_heads")
+
+
+class ChainStream:
+    """Calls the functions of this package for one chain, each tried again until Redis does it.
+
+    Trying again is harmless: if the first try succeeded unseen, the checkpoint shows it.
+    """
+
+    def __init__(self, client: RetryingClient, chain_id: int) -> None:
+        self.chain_id = chain_id
+        self._client = client
+
+    async def call(
+        self,
+        operation: Callable[Concatenate[redis.asyncio.Redis, int, P], Awaitable[T]],
+        *arguments: P.args,
+        **options: P.kwargs,
+    ) -> T:
+        """Return what `operation(client, chain_id, *arguments, **options)` returns, once it does."""
+        return await self._client.call(operation, self.chain_id, *arguments, **options)
 
 
 class Publication(StrEnum):
@@ -27,18 +52,22 @@ class Publication(StrEnum):
     def published(self) -> bool:
         return self is not Publication.REFUSED
 
+    @property
+    def are_transfers_wanted(self) -> bool:
+        return self is Publication.DONE_TRANSFERS_WANTED
+
 
 async def publish(
-    client: "redis.asyncio.Redis",
+    client: redis.asyncio.Redis,
     chain_id: int,
     expected: Checkpoint | None,
     blocks: Sequence[StreamBlock],
     *,
     with_transfers: bool = True,
 ) -> Publication:
-    """Adds the events of `blocks` (ascending) and moves the checkpoint to the last of them, or does nothing.
+    """Add the events of `blocks` (ascending) and move the checkpoint to the last of them, or do nothing.
 
-    REFUSED = the checkpoint is not `expected` (None = none yet): someone else published; read it again. Or the
+    REFUSED = the checkpoint is not `expected` (None = none yet): another ingestor published; read it again. Or the
     blocks are not `with_transfers`, and those are wanted: so a subscription to them holds from the next block on.
     """
     table: list[Argument] = []
@@ -53,38 +82,41 @@ async def publish(
     return Publication(result.decode())
 
 
-async def transfers_wanted(client: "redis.asyncio.Redis", chain_id: int) -> bool:
-    """Whether anybody wants the chain's transfers."""
+async def transfers_wanted(client: redis.asyncio.Redis, chain_id: int) -> bool:
+    """Return whether an endpoint subscribes to the chain's transfers."""
     return bool(await client.exists(keys.transfers(chain_id)))
 
 
-async def rewind(
-    client: "redis.asyncio.Redis",
+async def rollback(
+    client: redis.asyncio.Redis,
     chain_id: int,
     expected: Checkpoint,
     target: Checkpoint,
     withdrawn: Sequence[bytes] = (),
 ) -> bool:
-    """Moves the checkpoint back to `target`, adds the `withdrawn` events and forgets all blocks above it.
+    """Move the checkpoint back to `target`, add the `withdrawn` events and forget all blocks above it.
 
-    What waits for confirmations waits for heads of the branch to come. False as for `publish`.
+    Deliveries that wait for confirmations wait for heads of the new branch. Returns False if the checkpoint is not
+    `expected`.
     """
     confirming = (keys.head_marks(chain_id), keys.confirmed_heads(chain_id))
     arguments: tuple[Argument, ...] = (_encoded(expected), target.encode(), *withdrawn)
-    result = await _REWIND.call_async(client, (*_ingestor_keys(chain_id), *confirming), arguments)
+    result = await _ROLLBACK.call_async(client, (*_ingestor_keys(chain_id), *confirming), arguments)
     return bool(result == b"rolled_back")
 
 
-async def tell_heads(client: "redis.asyncio.Redis", chain_id: int, told: Mapping[str, Checkpoint | None]) -> None:
-    """Tells others of the `safe` and `finalized` block; None = the chain knows no such thing.
+async def set_finality_heads(
+    client: redis.asyncio.Redis, chain_id: int, heads: Mapping[str, Checkpoint | None]
+) -> None:
+    """Store the `safe` and `finalized` block; None = the chain knows no such block.
 
-    A block above the checkpoint, or of another branch than what was published, is not told.
+    A block above the checkpoint, or of another branch than the published one, is ignored.
     """
     arguments: list[Argument] = []
-    for tag, block in told.items():
+    for tag, block in heads.items():
         arguments += (tag, "", "") if block is None else (tag, block.number, block.block_hash)
     table = (keys.checkpoint(chain_id), keys.blocks(chain_id), keys.heads(chain_id))
-    await _TELL_HEADS.call_async(client, table, arguments)
+    await _SET_FINALITY_HEADS.call_async(client, table, arguments)
 
 
 def _ingestor_keys(chain_id: int) -> tuple[str, ...]:

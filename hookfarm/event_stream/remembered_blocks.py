@@ -1,4 +1,4 @@
-"""The last blocks that were published, to find a fork point and to take events back."""
+"""The last published blocks with their events, to find a fork point and to withdraw events after a reorg."""
 
 import zlib
 from collections.abc import Sequence
@@ -10,17 +10,21 @@ import redis
 
 from hookfarm.event_stream.checkpoint import Checkpoint
 from hookfarm.store import keys
-from hookfarm.store.clients import Reply
+from hookfarm.store.clients import Argument, Reply
+from hookfarm.store.scripts import Script
 
 KEPT_BLOCKS = 256
 """Blocks remembered per chain. An event takes 90 bytes."""
 _DEFLATE_LEVEL = 1
 
+_EXTEND = Script("extend_remembered_blocks")
+_ADD_TRANSFERS = Script("add_transfers_to_blocks")
+
 
 @dataclass(frozen=True, slots=True)
 class StreamBlock:
     """A block on its way into the stream, its `events` as JSON. `kept` = they are remembered, so that they can be
-    taken back."""
+    withdrawn."""
 
     number: int
     block_hash: str
@@ -35,7 +39,7 @@ class StreamBlock:
 
 @dataclass(frozen=True, slots=True)
 class KnownBlock:
-    """A published block as it is remembered; `parent_hash` is empty for one that an older version published."""
+    """A published block as it is remembered."""
 
     number: int
     block_hash: str
@@ -48,35 +52,35 @@ class KnownBlock:
 
 
 class CheckpointMoved(Exception):
-    """Another ingestor of the chain has published or taken back: what is remembered is of another checkpoint."""
+    """Another ingestor of the chain has published or rolled back; the remembered blocks are of its checkpoint."""
 
 
 async def known_blocks(
-    client: "redis.asyncio.Redis", chain_id: int, numbers: Sequence[int], at: Checkpoint | None = None
+    client: redis.asyncio.Redis, chain_id: int, numbers: Sequence[int], at: Checkpoint | None = None
 ) -> list[KnownBlock | None]:
-    """Each of these blocks as it was published, while it is remembered.
+    """Return each of these blocks as it was published; None if it is not remembered.
 
-    CheckpointMoved where `at` is given and is not the checkpoint.
+    Raises CheckpointMoved if `at` is given and is not the checkpoint.
     """
     rows = await _remembered(client, chain_id, keys.blocks(chain_id), numbers, at)
     return [None if row is None else _known(number, row) for number, row in zip(numbers, rows, strict=True)]
 
 
-async def withdrawals(
-    client: "redis.asyncio.Redis", chain_id: int, numbers: Sequence[int], at: Checkpoint | None = None
+async def removal_entries(
+    client: redis.asyncio.Redis, chain_id: int, numbers: Sequence[int], at: Checkpoint | None = None
 ) -> list[list[bytes] | None]:
-    """For each of these blocks the entries that take its events back, the last event first.
+    """Return for each of these blocks the entries that withdraw its events, the last event first.
 
-    None where its events are not remembered, which is also so for a block that had none. `at` as above.
+    None if its events are not remembered, which is also so for a block that had none. `at` as above.
     """
     stored = await _remembered(client, chain_id, keys.block_events(chain_id), numbers, at)
-    return [None if blob is None else _withdrawn(blob) for blob in stored]
+    return [None if blob is None else _removal_entries(blob) for blob in stored]
 
 
 async def _remembered(
-    client: "redis.asyncio.Redis", chain_id: int, table: str, numbers: Sequence[int], at: Checkpoint | None
+    client: redis.asyncio.Redis, chain_id: int, table: str, numbers: Sequence[int], at: Checkpoint | None
 ) -> list[Any]:
-    """Read together with the checkpoint. Whatever that was in between: its ancestors are always the same."""
+    """Read together with the checkpoint, whose ancestors are always the same."""
     async with client.pipeline(transaction=True) as pipe:
         pipe.get(keys.checkpoint(chain_id))
         pipe.hmget(table, [str(number) for number in numbers])
@@ -88,9 +92,37 @@ async def _remembered(
 
 
 def block_row(block: StreamBlock) -> tuple[int, str, bytes]:
-    """A block as it is remembered: its number, its row in the table, and its events, deflated."""
+    """Return a block as it is remembered: its number, its row in the table, and its events, deflated."""
     kept = zlib.compress(b"\n".join(block.events), _DEFLATE_LEVEL) if block.events and block.kept else b""
     return block.number, f"{block.block_hash} {block.parent_hash} {len(block.events)}", kept
+
+
+async def lowest_remembered(client: redis.asyncio.Redis, chain_id: int) -> int | None:
+    """Return the number of the lowest remembered block; None if there is none."""
+    numbers = await client.hkeys(keys.blocks(chain_id))
+    return min(map(int, numbers), default=None)
+
+
+async def extend_downward(client: redis.asyncio.Redis, chain_id: int, blocks: Sequence[StreamBlock]) -> bool:
+    """Remember blocks below the lowest remembered one, which is the last of `blocks`.
+
+    Returns False if that was published with another hash.
+    """
+    known = blocks[-1]
+    arguments: list[Argument] = [known.number, known.block_hash, KEPT_BLOCKS]
+    for block in blocks:
+        arguments += block_row(block)
+    touched = (keys.checkpoint(chain_id), keys.blocks(chain_id), keys.block_events(chain_id))
+    result = await _EXTEND.call_async(client, touched, arguments)
+    return bool(result == b"extended")
+
+
+async def add_transfers(client: redis.asyncio.Redis, chain_id: int, blocks: Sequence[StreamBlock]) -> None:
+    """Replace the remembered events of these blocks by ones with transfers; other and forgotten blocks are
+    skipped."""
+    arguments = [each for block in blocks for each in block_row(block)]
+    touched = (keys.blocks(chain_id), keys.block_events(chain_id))
+    await _ADD_TRANSFERS.call_async(client, touched, arguments)
 
 
 def _known(number: int, row: Reply) -> KnownBlock:
@@ -99,6 +131,6 @@ def _known(number: int, row: Reply) -> KnownBlock:
     return KnownBlock(number, block_hash, parent_hash, int(events or 0))
 
 
-def _withdrawn(blob: Reply) -> list[bytes]:
+def _removal_entries(blob: Reply) -> list[bytes]:
     entries = zlib.decompress(blob).split(b"\n")
     return [orjson.dumps({**orjson.loads(entry), "removed": True}) for entry in reversed(entries)]

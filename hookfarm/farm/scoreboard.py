@@ -20,7 +20,8 @@ from hookfarm.security import redaction
 
 NUMBERS_PER_SLOT = 256
 REASON_BYTES = 256
-LABEL_BYTES = 2048
+LABELS = 16
+LABEL_BYTES = 192
 COUNTERS_FROM = 10
 COUNTERS = NUMBERS_PER_SLOT - COUNTERS_FROM
 
@@ -43,7 +44,7 @@ class State(IntEnum):
 
 
 class Slot:
-    """One worker's part of the scoreboard: ten numbers, the service's own counters, a reason and a label."""
+    """One worker's part of the scoreboard: ten numbers, the service's own counters, a reason and labels."""
 
     # Plain numbers, not an IntEnum: reading a member of an enum takes longer than the store itself.
     _PID = 0
@@ -57,10 +58,10 @@ class Slot:
     _FORKS = 8
     _CRASHES = 9
 
-    def __init__(self, numbers: "memoryview[int]", reason: "memoryview[int]", label: "memoryview[int]") -> None:
+    def __init__(self, numbers: "memoryview[int]", reason: "memoryview[int]", labels: "memoryview[int]") -> None:
         self._numbers = numbers
         self._reason = reason
-        self._label = label
+        self._labels = labels
 
     @property
     def pid(self) -> int:
@@ -103,8 +104,9 @@ class Slot:
         self._numbers[COUNTERS_FROM + index] += amount
 
     def clear_counters(self) -> None:
-        """Reset counters and label, for a slot that is reused for something else."""
-        self.label = ""
+        """Reset counters and labels, for a slot that is reused for something else."""
+        for index in range(LABELS):
+            self.set_label(index, "")
         for index in range(COUNTERS):
             self.set_counter(index, 0)
 
@@ -117,14 +119,24 @@ class Slot:
     def reason(self, reason: str) -> None:
         _write(self._reason, " ".join(redaction.sanitize(reason).split()))
 
-    @property
-    def label(self) -> str:
-        """What the counters count, in the service's own format; like them it outlives the process."""
-        return _read(self._label)
+    def label(self, index: int) -> str:
+        """What a counter counts; like the counters it outlives the process."""
+        return _read(self._label(index))
 
-    @label.setter
-    def label(self, label: str) -> None:
-        _write(self._label, label)
+    def set_label(self, index: int, label: str) -> None:
+        _write(self._label(index), label)
+
+    @property
+    def text(self) -> str:
+        """One long text in place of the labels."""
+        return _read(self._labels)
+
+    @text.setter
+    def text(self, text: str) -> None:
+        _write(self._labels, text)
+
+    def _label(self, index: int) -> "memoryview[int]":
+        return self._labels[index * LABEL_BYTES : (index + 1) * LABEL_BYTES]
 
     # Written by the master
 
@@ -249,11 +261,11 @@ class Scoreboard:
     @property
     def failure(self) -> str:
         """Why the master failed, if the process that runs it has recorded that."""
-        return self._farm.label
+        return self._farm.text
 
     @failure.setter
     def failure(self, failure: str) -> None:
-        self._farm.label = failure
+        self._farm.text = failure
 
     def slots(self, service: str) -> Slots:
         """All its slots up to now; those beyond the target count may still have a process that is stopping."""
@@ -287,14 +299,14 @@ class Scoreboard:
 _TIMES_READY = 0
 _TARGET = 1
 _HIGHEST_TARGET = 2
-_SLOT_BYTES = NUMBERS_PER_SLOT * 8 + REASON_BYTES + LABEL_BYTES
+_SLOT_BYTES = NUMBERS_PER_SLOT * 8 + REASON_BYTES + LABELS * LABEL_BYTES
 
 
 def _slot(view: "memoryview[int]", index: int) -> Slot:
     start = index * _SLOT_BYTES
     reason = start + NUMBERS_PER_SLOT * 8
-    label = reason + REASON_BYTES
-    return Slot(view[start:reason].cast("q"), view[reason:label], view[label : start + _SLOT_BYTES])
+    labels = reason + REASON_BYTES
+    return Slot(view[start:reason].cast("q"), view[reason:labels], view[labels : start + _SLOT_BYTES])
 
 
 def _read(field: "memoryview[int]") -> str:

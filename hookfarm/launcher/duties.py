@@ -11,8 +11,7 @@ from hookfarm.config import Config
 from hookfarm.deliveries import trimming
 from hookfarm.deliveries.trimming import LogTrimmer
 from hookfarm.delivery_queue import Orphan, operational
-from hookfarm.event_ingestor.stalled_chains import EVERY_SECONDS as STALLS_SECONDS
-from hookfarm.event_ingestor.stalled_chains import Stalls
+from hookfarm.event_ingestor.telemetry import STALLED_CHECK_SECONDS, StalledChains
 from hookfarm.farm.scoreboard import Scoreboard
 from hookfarm.keeper import process as keeper_process
 from hookfarm.keeper import telemetry as keeper_telemetry
@@ -60,8 +59,8 @@ def _stalls(scoreboard: Scoreboard) -> tuple[Duty, ...]:
     if keys.EVENT_INGESTOR not in scoreboard.services:
         return ()
     keeper = scoreboard.slots(keeper_process.SERVICE)[0]
-    found = Stalls(scoreboard.slots(keys.EVENT_INGESTOR), keeper, keeper_telemetry.STALLS)
-    return (Duty("stalls", STALLS_SECONDS, found.perform),)
+    found = StalledChains(scoreboard.slots(keys.EVENT_INGESTOR), keeper, keeper_telemetry.STALLS)
+    return (Duty("stalls", STALLED_CHECK_SECONDS, found.perform),)
 
 
 def _count_orphan(scoreboard: Scoreboard, became: Orphan) -> None:

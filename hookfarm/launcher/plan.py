@@ -16,10 +16,8 @@ from hookfarm.api import token_file
 from hookfarm.api.context import settings as api_settings
 from hookfarm.config import MAX_PROCESSORS, MAX_WORKERS, Config
 from hookfarm.errors import InvalidInput
-from hookfarm.event_ingestor import counters as ingestor_gauges
-from hookfarm.event_ingestor import metrics as ingestor_metrics
 from hookfarm.event_ingestor import process as ingestor_process
-from hookfarm.event_ingestor import status as ingestor_status
+from hookfarm.event_ingestor import telemetry as ingestor_telemetry
 from hookfarm.farm.child import Child
 from hookfarm.farm.master import Master
 from hookfarm.farm.plan import FarmPlan, Group, Stage, scoreboard_for
@@ -103,7 +101,7 @@ def plan(
     if keys.EVENT_INGESTOR in services:
         work.append(_ingestors(config, url, traces))
         watched.append(
-            WatchedService(keys.EVENT_INGESTOR, ingestor_status.report, measure=ingestor_metrics.families)
+            WatchedService(keys.EVENT_INGESTOR, ingestor_telemetry.report, measure=ingestor_telemetry.families)
         )
     if keys.EVENT_INGESTOR in services and not config.chains:
         log.warning("no chain", consequence="event_ingestor is not started", hint="--chain ID=URL")
@@ -182,7 +180,7 @@ def max_unavailable(workers: int) -> int:
 def _ingestors(config: Config, url: str, traces: TracingSettings | None) -> Group:
     def main(child: Child) -> None:
         watched = config.chains[child.index]
-        if child.slot.counter(ingestor_gauges.CHAIN_ID) != watched.chain_id:
+        if child.slot.counter(ingestor_telemetry.CHAIN_ID) != watched.chain_id:
             child.slot.clear_counters()  # Another chain's, which had this slot before.
         ingestor_process.run(child, watched, url, config.from_block, traces)
 

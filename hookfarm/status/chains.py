@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, NotRequired, TypedDict, cast
 
 from hookfarm import timestamps
-from hookfarm.event_ingestor.status import CatchUp, ChainReport, NodeStatus
+from hookfarm.event_ingestor.node_telemetry import NodeStatus
+from hookfarm.event_ingestor.telemetry import CatchUp, ChainReport
 from hookfarm.store import keys
 from hookfarm.store.clients import AnyPipeline
 

@@ -14,7 +14,7 @@ import orjson
 import redis
 
 from hookfarm import timestamps
-from hookfarm.event_ingestor.status import IngestorReport
+from hookfarm.event_ingestor.telemetry import IngestorReport
 from hookfarm.message_processor.telemetry import ProcessorReport
 from hookfarm.store import keys
 from hookfarm.store.clients import AnyPipeline, Client

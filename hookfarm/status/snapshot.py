@@ -135,7 +135,7 @@ class _FirstReplies:
 
 def _request_services(pipe: AnyPipeline) -> None:
     readiness.request_services(pipe)
-    state.ask_newest(pipe, MAX_BACKFILLS)
+    state.request_newest(pipe, MAX_BACKFILLS)
 
 
 def _request_depths(pipe: AnyPipeline, first: _FirstReplies) -> None:
@@ -145,7 +145,7 @@ def _request_depths(pipe: AnyPipeline, first: _FirstReplies) -> None:
     pipe.hlen(keys.ENDPOINTS)
     pipe.scard(keys.DISABLED_ENDPOINTS)
     pipe.zcard(keys.OPEN_CIRCUITS)
-    state.ask(pipe, first.backfills)
+    state.request(pipe, first.backfills)
     for chain_id in first.chain_ids:
         request_stream(pipe, chain_id)
         chains.request_heads(pipe, chain_id)
@@ -155,7 +155,7 @@ _COUNTED = delivery_queue.DEPTH_REPLIES + 5
 
 
 def _parse(first: _FirstReplies, replies: list[Any], now: float) -> Snapshot:
-    by_chain = _COUNTED + state.replies_to(first.backfills)
+    by_chain = _COUNTED + state.reply_count(first.backfills)
     for reply in replies[:by_chain]:
         if isinstance(reply, ResponseError):
             raise reply
@@ -173,7 +173,7 @@ def _parse(first: _FirstReplies, replies: list[Any], now: float) -> Snapshot:
         "chains": _chains(first.services, {chain_id: part[-1] for chain_id, part in of_chains.items()}, now),
         "streams": [parse_stream(chain_id, part[:-1]) for chain_id, part in of_chains.items()],
         "queue": _queue(depths, unconfirmed, in_backfills),
-        "backfills": _unfinished(state.answered(first.backfills, replies[_COUNTED:by_chain])),
+        "backfills": _unfinished(state.parse(first.backfills, replies[_COUNTED:by_chain])),
         "delivery": _delivery(first.services),
         "endpoints": {"total": endpoints, "enabled": endpoints - disabled, "circuit_open": circuits},
     }

@@ -52,7 +52,7 @@ async def _from_node(chain_id: int, profile: NodeProfile, transaction_hash: str)
 async def _ask(node: Node, method: str, *parameters: object) -> Any:
     try:
         async with asyncio.timeout(_LIMITS.request_seconds):
-            return await node.ask(method, *parameters)
+            return await node.request(method, *parameters)
     except TimeoutError as error:
         raise ChainUnavailable(f"{node.origin}: does not answer") from error
 

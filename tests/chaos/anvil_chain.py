@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from tests.chaos.alarm import Alarm
-from tests.chaos.history import History
-from tests.chaos.steps import Victims, watch
-from tests.chaos.wishes import LARGEST, JsonLog
+from tests.chaos.abort import AbortSignal
+from tests.chaos.actions import Victims, await_block
+from tests.chaos.history import ChainHistory
+from tests.chaos.subscriptions import LARGEST, JsonLog
 from tests.support.anvil import TRANSFER_SELECTOR, Anvil, deploy_emitter
 
 CHAIN_ID = 31337
@@ -30,9 +30,9 @@ class NodeChange(NamedTuple):
 
 
 class AnvilChain:
-    """Two contracts, and blocks of their Transfers, made when told to. `history` is told what happens."""
+    """Two contracts, and blocks of their Transfers, made on request. `history` records what happens."""
 
-    def __init__(self, node: Anvil, history: History, chance: random.Random) -> None:
+    def __init__(self, node: Anvil, history: ChainHistory, chance: random.Random) -> None:
         self.chain_id = CHAIN_ID
         self.tokens = (deploy_emitter(node), deploy_emitter(node))
         self.accounts: list[str] = [account.lower() for account in node.call("eth_accounts")]
@@ -120,7 +120,7 @@ class AnvilChain:
             same += 1
         change = NodeChange(self._blocks[fork + same :], added[same:])
         self._blocks[fork:] = added
-        self._history.note(change)
+        self._history.record(change)
 
     def _block(self, number: int) -> NodeBlock:
         raw: Any = self._node.call("eth_getBlockByNumber", hex(number), False)
@@ -128,8 +128,8 @@ class AnvilChain:
 
 
 @dataclass
-class AnvilStage:
-    """As Stage, for such a chain."""
+class AnvilStorm:
+    """As ChainStorm, for such a chain."""
 
     chain: AnvilChain
     chance: random.Random
@@ -137,25 +137,25 @@ class AnvilStage:
     reached: Callable[[], str]
 
     def perform(self) -> None:
-        [step] = self.chance.choices(_STEPS, _WEIGHTS)
-        step(self)
+        [action] = self.chance.choices(_ACTIONS, _WEIGHTS)
+        action(self)
 
 
-Step = Callable[[AnvilStage], object]
+Action = Callable[[AnvilStorm], object]
 
-STEPS_AND_WEIGHTS: list[tuple[Step, int]] = [
-    (lambda stage: watch(stage.chain.head().hash, stage.reached, stage.chance, Alarm()), 20),
-    (lambda stage: stage.chain.mine(stage.chance.randint(1, 4)), 14),
-    (lambda stage: stage.chain.leap(stage.chance.randint(33, 60)), 1),
-    (lambda stage: stage.chain.reorg(stage.chance.choice([1, 1, 2, 3, 5])), 14),
-    (lambda stage: stage.chain.reorg(stage.chance.randint(6, DEEPEST)), 2),
-    (lambda stage: stage.chain.remember(), 3),
-    (lambda stage: stage.chain.revert(), 3),
-    (lambda stage: stage.chain.tick(stage.chance.choice([1, 2, 12])), 1),
-    (lambda stage: stage.victims.ingestor.kill_one(), 2),
-    (lambda stage: stage.victims.processors.kill_one(), 2),
-    (lambda stage: stage.victims.processors.kill_one(signal.SIGTERM), 1),
-    (lambda stage: stage.victims.processors.suspend_one(), 1),
-    (lambda stage: stage.victims.processors.resume(), 2),
+ACTIONS_AND_WEIGHTS: list[tuple[Action, int]] = [
+    (lambda storm: await_block(storm.chain.head().hash, storm.reached, storm.chance, AbortSignal()), 20),
+    (lambda storm: storm.chain.mine(storm.chance.randint(1, 4)), 14),
+    (lambda storm: storm.chain.leap(storm.chance.randint(33, 60)), 1),
+    (lambda storm: storm.chain.reorg(storm.chance.choice([1, 1, 2, 3, 5])), 14),
+    (lambda storm: storm.chain.reorg(storm.chance.randint(6, DEEPEST)), 2),
+    (lambda storm: storm.chain.remember(), 3),
+    (lambda storm: storm.chain.revert(), 3),
+    (lambda storm: storm.chain.tick(storm.chance.choice([1, 2, 12])), 1),
+    (lambda storm: storm.victims.ingestor.kill_one(), 2),
+    (lambda storm: storm.victims.processors.kill_one(), 2),
+    (lambda storm: storm.victims.processors.kill_one(signal.SIGTERM), 1),
+    (lambda storm: storm.victims.processors.suspend_one(), 1),
+    (lambda storm: storm.victims.processors.resume(), 2),
 ]
-_STEPS, _WEIGHTS = zip(*STEPS_AND_WEIGHTS, strict=True)
+_ACTIONS, _WEIGHTS = zip(*ACTIONS_AND_WEIGHTS, strict=True)

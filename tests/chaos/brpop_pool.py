@@ -14,7 +14,7 @@ import sys
 from setproctitle import setproctitle
 
 from hookfarm.store.clients import PipelinedConnection
-from tests.chaos.secrets_of_endpoints import CONTROL
+from tests.chaos.endpoint_secrets import CONTROL
 
 BLOCK_SECONDS = 1.0
 

@@ -1,12 +1,12 @@
-"""What a chaos test is given: an arena, a seed that is printed, and the table that ends a full run."""
+"""What a chaos test is given: a cluster, a seed that is printed, and the table that ends a full run."""
 
 import random
 from collections.abc import Iterator
 
 import pytest
 
-from tests.chaos.arena import Arena
-from tests.chaos.evidence import Evidence, running_witness
+from tests.chaos.cluster import Cluster
+from tests.chaos.message_log import MessageLog, running_message_recorder
 from tests.chaos.recording import Recording, running_recorder
 from tests.chaos.table import Table, conditions
 from tests.farm.conftest import nothing_left_behind as nothing_left_behind
@@ -63,19 +63,19 @@ def recording() -> Iterator[Recording]:
 
 
 @pytest.fixture
-def evidence() -> Iterator[Evidence]:
+def messages() -> Iterator[MessageLog]:
     """Of a receiver that writes down what each webhook says."""
-    with running_witness() as running:
+    with running_message_recorder() as running:
         yield running
 
 
 @pytest.fixture
-def arena(
+def cluster(
     redis_server: RedisServer,
     recording: Recording,
     start_farm: StartFarm,
     chance: random.Random,
     seed: int,
     table: Table,
-) -> Arena:
-    return Arena(redis_server, recording, start_farm, chance, seed, table)
+) -> Cluster:
+    return Cluster(redis_server, recording, start_farm, chance, seed, table)

@@ -17,7 +17,7 @@ class AnyBlock(Protocol):
 
 
 class Change(Protocol):
-    """As devchain tells it."""
+    """As devchain reports it."""
 
     @property
     def removed(self) -> Sequence[AnyBlock]: ...
@@ -32,18 +32,18 @@ class Counts(NamedTuple):
     deepest: int
 
 
-class History:
-    """`note` may be called from another thread than the rest."""
+class ChainHistory:
+    """`record` may be called from another thread than the rest."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._canonical: list[str] = []
         """Hashes of the blocks from number 1."""
         self._peak: dict[str, int] = {}
-        """By hash, for all that ever were: the highest head that stood on the block."""
+        """By hash, for all that ever were: the highest head built on the block."""
         self._blocks = self._reorgs = self._deepest = 0
 
-    def note(self, change: Change) -> None:
+    def record(self, change: Change) -> None:
         with self._lock:
             if change.removed:
                 self._reorgs += 1

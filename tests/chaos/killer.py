@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.chaos.alarm import Alarm
+from tests.chaos.abort import AbortSignal
 
-NOBODY_SECONDS = 0.002
-"""How long to wait before looking again for somebody to kill."""
+POLL_SECONDS = 0.002
+"""Between two looks for a process to kill."""
 GONE = "X"
 DEAD = ("Z", GONE)
 
@@ -19,18 +19,18 @@ DEAD = ("Z", GONE)
 class Killer:
     """Kills children of `master` whose title begins with `title`; `kills` counts those that lived until then.
 
-    With `sockets` only those that have at least so many open: who is still booting is spared. A storm ends with
-    an AssertionError as soon as `alarm` is rung, or the master is dead.
+    With `sockets` only those that have at least so many open, which spares a booting process. A storm ends with an
+    AssertionError as soon as `abort` is set, or the master is dead.
     """
 
     def __init__(
-        self, master: int, title: str, chance: random.Random, sockets: int = 0, alarm: Alarm | None = None
+        self, master: int, title: str, chance: random.Random, sockets: int = 0, abort: AbortSignal | None = None
     ) -> None:
         self._master = master
         self._title = title.encode()
         self._chance = chance
         self._sockets = sockets
-        self._alarm = alarm or Alarm()
+        self._abort = abort or AbortSignal()
         self._entitled: dict[int, bool] = {}
         self._killed: set[int] = set()
         """A killed process may be listed for a while, alive."""
@@ -42,7 +42,7 @@ class Killer:
         return [pid for pid in self._candidates() if self._lives(pid)]
 
     def kill_one(self, number: int = signal.SIGKILL) -> int:
-        """Ends one at random, by SIGKILL or more gently, and returns its pid; 0 where nobody lives."""
+        """Ends one at random, by SIGKILL or more gently, and returns its pid; 0 if none is alive."""
         candidates = self._candidates()
         self._chance.shuffle(candidates)
         return next((pid for pid in candidates if self.kill(pid, number)), 0)
@@ -70,7 +70,7 @@ class Killer:
             self._signal(self._suspended.pop(), signal.SIGCONT)
 
     def _signal(self, pid: int, number: int) -> bool:
-        """False where it was dead already. The pidfd makes sure that nobody else is hit under the same pid."""
+        """False where it was dead already. The pidfd ensures that no other process with this pid is hit."""
         with contextlib.suppress(ProcessLookupError):
             handle = os.pidfd_open(pid)
             try:
@@ -90,13 +90,13 @@ class Killer:
         began = time.monotonic()
         beat = began
         while beat - began < seconds:
-            self._alarm.rest(beat - time.monotonic())
+            self._abort.sleep(beat - time.monotonic())
             while (spared and len(self.victims()) <= spared) or not (pid := self.kill_one()):
                 if time.monotonic() - began > seconds:
-                    assert self.kills, f"there was never anybody to kill: {self._title.decode()}"
+                    assert self.kills, f"there was never a process to kill: {self._title.decode()}"
                     return
                 assert _status(self._master)[0] not in DEAD, f"their master is dead: {self._title.decode()}"
-                self._alarm.rest(NOBODY_SECONDS)
+                self._abort.sleep(POLL_SECONDS)
             yield pid
             beat = max(beat + every_seconds, time.monotonic())
 

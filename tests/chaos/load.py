@@ -17,9 +17,9 @@ from hookfarm.matching.payload import LOG_EMITTED, webhook_id
 from hookfarm.records import Endpoint, Event, Subscription, new_endpoint_id, new_subscription_id
 from hookfarm.registry.store import Registry
 from hookfarm.store import keys
-from tests.chaos.alarm import Abandoned, Alarm
+from tests.chaos.abort import Aborted, AbortSignal
+from tests.chaos.endpoint_secrets import secret_of
 from tests.chaos.recording import Recording
-from tests.chaos.secrets_of_endpoints import secret_of
 
 CHAIN_ID = 4711
 TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
@@ -32,14 +32,14 @@ JOIN_SECONDS = 60.0
 class Pace:
     """Calls `send(first, count)` from a thread of its own so that `per_second` of them are sent, numbered from 0.
 
-    A `send` that fails with a RedisError is repeated until it does not, or the alarm is rung: it must be safe to
-    repeat. Any other error rings the alarm.
+    A `send` that fails with a RedisError is repeated until it succeeds or the abort signal is set: it must be safe
+    to repeat. Any other error sets the abort signal.
     """
 
-    def __init__(self, send: Callable[[int, int], None], per_second: float, alarm: Alarm) -> None:
+    def __init__(self, send: Callable[[int, int], None], per_second: float, abort: AbortSignal) -> None:
         self._send = send
         self._per_second = per_second
-        self._alarm = alarm
+        self._abort = abort
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="load")
         self.error: Exception | None = None
@@ -53,7 +53,7 @@ class Pace:
         self._over.set()
         self._thread.join(JOIN_SECONDS)
         assert not self._thread.is_alive(), "the load does not end"
-        if self.error is not None and not isinstance(self.error, Abandoned):
+        if self.error is not None and not isinstance(self.error, Aborted):
             raise self.error
 
     def _run(self) -> None:
@@ -66,7 +66,7 @@ class Pace:
                     self.sent = due
         except Exception as error:
             self.error = error
-            self._alarm.ring()
+            self._abort.set()
 
     def _send_surely(self, count: int) -> None:
         while True:
@@ -74,7 +74,7 @@ class Pace:
                 self._send(self.sent, count)
                 return
             except redis.RedisError:
-                self._alarm.rest(RETRY_SECONDS)
+                self._abort.sleep(RETRY_SECONDS)
 
 
 class Load:
@@ -89,13 +89,13 @@ class Load:
         endpoints: Sequence[Endpoint],
         fan_out: int,
         chain_id: int = CHAIN_ID,
-        alarm: Alarm | None = None,
+        abort: AbortSignal | None = None,
     ) -> None:
         self._client = client
         self._chain_id = chain_id
         self._endpoints = endpoints
         self._fan_out = fan_out
-        self._alarm = alarm or Alarm()
+        self._abort = abort or AbortSignal()
         self._sent_at: list[float] = []
 
     def send(self, first: int, count: int) -> None:
@@ -123,10 +123,10 @@ class Load:
         """Sends at a steady rate as long as the block lasts, after what was sent before."""
         before = len(self._sent_at)
         per_second = deliveries_per_second / self._fan_out
-        pace = Pace(lambda first, count: self.send(before + first, count), per_second, self._alarm)
+        pace = Pace(lambda first, count: self.send(before + first, count), per_second, self._abort)
         pace.start()
         try:
-            with self._alarm.rung_by_failure():
+            with self._abort.set_on_failure():
                 yield pace
         finally:
             pace.stop()

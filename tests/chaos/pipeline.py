@@ -1,4 +1,4 @@
-"""The whole pipeline in an arena: a chain that the test mines, and a farm with an ingestor."""
+"""The whole pipeline in a cluster: a chain that the test mines, and a farm with an ingestor."""
 
 from collections.abc import Iterable
 from typing import cast
@@ -10,10 +10,10 @@ from hookfarm.matching.payload import LOG_EMITTED, webhook_id
 from hookfarm.records import Endpoint, Event, Subscription, new_endpoint_id, new_subscription_id
 from hookfarm.registry.store import Registry
 from hookfarm.store import keys
-from tests.chaos.arena import LOOPBACK, Arena
+from tests.chaos.cluster import LOOPBACK, Cluster
+from tests.chaos.endpoint_secrets import secret_of
 from tests.chaos.load import CHAIN_ID
 from tests.chaos.recording import Recording
-from tests.chaos.secrets_of_endpoints import secret_of
 from tests.support.farm_processes import FarmProcess
 
 ENDPOINTS = 3
@@ -29,10 +29,10 @@ def owed_ids(chain: RunningDevchain, endpoints: Iterable[Endpoint]) -> set[str]:
     return {webhook_id(cast(Event, event), e.id, LOG_EMITTED) for event in events for e in endpoints}
 
 
-def add_endpoints(arena: Arena, behaviour: str = "200") -> list[Endpoint]:
+def add_endpoints(cluster: Cluster, behaviour: str = "200") -> list[Endpoint]:
     """They want everything that happens on the chain."""
-    with arena.server.client() as client:
-        return add_endpoints_at(client, arena.recording, behaviour)
+    with cluster.server.client() as client:
+        return add_endpoints_at(client, cluster.recording, behaviour)
 
 
 def add_endpoints_at(client: "redis.Redis", recording: Recording, behaviour: str = "200") -> list[Endpoint]:
@@ -47,9 +47,9 @@ def add_endpoints_at(client: "redis.Redis", recording: Recording, behaviour: str
     return made
 
 
-def whole_farm(arena: Arena, chain: RunningDevchain, workers: int) -> FarmProcess:
+def whole_farm(cluster: Cluster, chain: RunningDevchain, workers: int) -> FarmProcess:
     services = (keys.MESSAGE_PROCESSOR, keys.WEBHOOK_DELIVERY, keys.EVENT_INGESTOR)
     options = ("--workers", str(workers), "--chain", f"{CHAIN_ID}={chain.ws_url}")
-    return arena.start_farm(
-        *services, *options, redis_url=arena.server.url, HOOKFARM_ALLOW_PRIVATE=LOOPBACK
+    return cluster.start_farm(
+        *services, *options, redis_url=cluster.server.url, HOOKFARM_ALLOW_PRIVATE=LOOPBACK
     ).wait_ready()

@@ -19,7 +19,7 @@ import httptools
 
 from hookfarm.receiver.protocol import response
 from hookfarm.receiver.verification import VerificationStatus, Verifier
-from tests.chaos.secrets_of_endpoints import secret_of
+from tests.chaos.endpoint_secrets import secret_of
 
 BACKLOG = 2048
 

@@ -1,7 +1,7 @@
 """Redis is there and yet it isn't: connections cut, the server asleep, the clients paused.
 
 Some endpoints answer 503 to everything, so that a delivery acknowledged without a 2xx would show: theirs must all
-still be in the ledger at the end, attempted or parked behind an open circuit, and nobody else's.
+still be in the ledger at the end, attempted or parked behind an open circuit, and no others.
 """
 
 import os
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import redis
 
 from hookfarm.store import keys
-from tests.chaos.arena import Arena, assert_in_order, standing
-from tests.chaos.judgement import judge
+from tests.chaos.assertions import evaluate
+from tests.chaos.cluster import Cluster, assert_recovered, open_files
 from tests.chaos.load import CHAIN_ID, Load, add_endpoints
 from tests.chaos.sizes import sizes
 from tests.chaos.table import Row
@@ -73,53 +73,53 @@ def owed_and_undecided(client: "redis.Redis") -> int:
     return int(client.xlen(keys.events(CHAIN_ID))) + int(client.zcard(keys.OPEN))
 
 
-def storm(arena: Arena, size: Storm, hit: Hit, test: str) -> None:
-    farm = arena.farm(size.workers, HOOKFARM_RETRY_SCHEDULE="1h")
-    before = standing(farm)
+def storm(cluster: Cluster, size: Storm, hit: Hit, test: str) -> None:
+    farm = cluster.farm(size.workers, HOOKFARM_RETRY_SCHEDULE="1h")
+    before = open_files(farm)
     hits = 0
-    with arena.server.client() as client:
-        good = add_endpoints(client, arena.recording, GOOD, FAN_OUT)
-        bad = add_endpoints(client, arena.recording, REFUSING, FAN_OUT, behaviour="503", group=GOOD)
-        load = Load(client, [*good, *bad], FAN_OUT, alarm=arena.alarm)
+    with cluster.server.client() as client:
+        good = add_endpoints(client, cluster.recording, GOOD, FAN_OUT)
+        bad = add_endpoints(client, cluster.recording, REFUSING, FAN_OUT, behaviour="503", group=GOOD)
+        load = Load(client, [*good, *bad], FAN_OUT, abort=cluster.abort)
         with load.at(size.per_second):
             for _ in range(size.times):
-                arena.alarm.rest(size.every_seconds)
-                hits += hit(arena.server)
+                cluster.abort.sleep(size.every_seconds)
+                hits += hit(cluster.server)
         eventually(lambda: owed_and_undecided(client) == 0, DRAIN_SECONDS, "every delivery attempted")
         kept = {name.decode() for name in client.hkeys(keys.JOBS)}
         parked = {name for endpoint in bad for name in parked_for(client, endpoint)}
         assert_ledger_invariant(client)
     owed = load.owed()
     attempted = {delivery: since for delivery, since in owed.items() if delivery not in parked}
-    found = judge(attempted, arena.recording.arrivals)
-    conditions = f"{size.per_second:.0f}/s, {size.workers} workers, seed {arena.seed}"
+    found = evaluate(attempted, cluster.recording.arrivals)
+    conditions = f"{size.per_second:.0f}/s, {size.workers} workers, seed {cluster.seed}"
     counts = (hits, found.produced, len(found.lost), found.duplicates, found.slowest_seconds)
-    arena.table.add(Row(test, *counts, conditions))
-    found.assert_right(deaths=hits)
+    cluster.table.add(Row(test, *counts, conditions))
+    found.assert_correct(deaths=hits)
     refused = {endpoint.id for endpoint in bad}
-    answered = {arrival.id for arrival in arena.recording.arrivals if arrival.endpoint not in refused}
+    answered = {arrival.id for arrival in cluster.recording.arrivals if arrival.endpoint not in refused}
     assert owed.keys() - kept == answered, "what left the ledger is not what was answered with a 2xx"
-    assert kept, "nobody was refused: the test proves nothing"
-    assert_in_order(farm, before, size.workers)
+    assert kept, "no delivery was refused: the test proves nothing"
+    assert_recovered(farm, before, size.workers)
     assert farm.stop() == 0
 
 
 @sizes(short=Storm(8, 300, every_seconds=0.1, times=20), full=Storm(50, 1000, every_seconds=0.1, times=300))
 def test_connections_killed_again_and_again_lose_nothing_and_acknowledge_nothing_wrongly(
-    arena: Arena, size: Storm
+    cluster: Cluster, size: Storm
 ) -> None:
-    storm(arena, size, cut_connections, "Redis connections killed every 100 ms")
+    storm(cluster, size, cut_connections, "Redis connections killed every 100 ms")
 
 
 @sizes(short=Storm(8, 300, every_seconds=0.5, times=1), full=Storm(50, 1000, every_seconds=2, times=8))
 def test_a_server_that_sleeps_for_two_seconds_loses_nothing_and_acknowledges_nothing_wrongly(
-    arena: Arena, size: Storm
+    cluster: Cluster, size: Storm
 ) -> None:
-    storm(arena, size, put_to_sleep, "Redis asleep for 2 s")
+    storm(cluster, size, put_to_sleep, "Redis asleep for 2 s")
 
 
 @sizes(short=Storm(8, 300, every_seconds=0.5, times=1), full=Storm(50, 1000, every_seconds=2, times=6))
 def test_a_server_that_pauses_for_three_seconds_loses_nothing_and_acknowledges_nothing_wrongly(
-    arena: Arena, size: Storm
+    cluster: Cluster, size: Storm
 ) -> None:
-    storm(arena, size, pause_clients, "Redis paused for 3 s")
+    storm(cluster, size, pause_clients, "Redis paused for 3 s")

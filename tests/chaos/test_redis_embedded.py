@@ -11,8 +11,8 @@ import pytest
 
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.store import keys
-from tests.chaos.arena import LOOPBACK, Arena
-from tests.chaos.judgement import judge
+from tests.chaos.assertions import evaluate
+from tests.chaos.cluster import LOOPBACK, Cluster
 from tests.chaos.load import CHAIN_ID
 from tests.chaos.pipeline import add_endpoints_at, owed_ids
 from tests.chaos.sizes import sizes
@@ -31,12 +31,12 @@ class Deaths:
     rounds: int
 
 
-def started(arena: Arena, chain: RunningDevchain) -> FarmProcess:
+def started(cluster: Cluster, chain: RunningDevchain) -> FarmProcess:
     """All services over a Redis of the farm's own. The API has a port that its successor can have too."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         api = f"127.0.0.1:{taken.getsockname()[1]}"
     options = ("--workers", str(WORKERS), "--chain", f"{CHAIN_ID}={chain.ws_url}", "--api", api)
-    return arena.start_farm(*options, HOOKFARM_ALLOW_PRIVATE=LOOPBACK).wait_ready()
+    return cluster.start_farm(*options, HOOKFARM_ALLOW_PRIVATE=LOOPBACK).wait_ready()
 
 
 def health(farm: FarmProcess) -> str:
@@ -59,16 +59,16 @@ def in_full_service(farm: FarmProcess, names: set[str]) -> bool:
 
 
 @sizes(short=Deaths(rounds=1), full=Deaths(rounds=10))
-def test_a_kill_of_anything_that_a_farm_runs_is_followed_by_full_service(arena: Arena, size: Deaths) -> None:
+def test_a_kill_of_anything_that_a_farm_runs_is_followed_by_full_service(cluster: Cluster, size: Deaths) -> None:
     with running_devchain(chain_id=CHAIN_ID, logs_per_block=10) as chain:
-        farm = started(arena, chain)
+        farm = started(cluster, chain)
         names = set(farm.children())
         assert names >= set(KINDS)
         with farm.client() as client:
-            endpoints = add_endpoints_at(client, arena.recording)
+            endpoints = add_endpoints_at(client, cluster.recording)
         slowest = dict.fromkeys(KINDS, 0.0)
         for _ in range(size.rounds):
-            for kind in arena.chance.sample(KINDS, len(KINDS)):
+            for kind in cluster.chance.sample(KINDS, len(KINDS)):
                 victim = farm.children()[kind]
                 victim.kill()
                 killed = time.monotonic()
@@ -76,33 +76,33 @@ def test_a_kill_of_anything_that_a_farm_runs_is_followed_by_full_service(arena: 
                 eventually(lambda: not victim.is_running(), what="its end")  # noqa: B023
                 what = f"full service after the death of {kind}"
                 eventually(lambda: in_full_service(farm, names), SERVICE_SECONDS, what)
-                arena.recording.wait_for_ids(owed_ids(chain, endpoints), within=10)
+                cluster.recording.wait_for_ids(owed_ids(chain, endpoints), within=10)
                 slowest[kind] = max(slowest[kind], time.monotonic() - killed)
-        found = judge(dict.fromkeys(owed_ids(chain, endpoints), 0.0), arena.recording.arrivals)
+        found = evaluate(dict.fromkeys(owed_ids(chain, endpoints), 0.0), cluster.recording.arrivals)
         kills = size.rounds * len(KINDS)
         times = ", ".join(f"{kind.removesuffix(' 0')} {seconds:.2f} s" for kind, seconds in slowest.items())
         counts = (kills, found.produced, len(found.lost), found.duplicates, max(slowest.values()))
-        arena.table.add(
+        cluster.table.add(
             Row(
                 "each kind of process killed",
                 *counts,
-                f"service and the next block's deliveries after: {times}, seed {arena.seed}",
+                f"service and the next block's deliveries after: {times}, seed {cluster.seed}",
             )
         )
         print(times)
-        found.assert_right(deaths=kills)
+        found.assert_correct(deaths=kills)
         assert farm.stop() == 0
 
 
 @pytest.mark.chaos
-def test_a_hung_redis_of_a_farms_own_is_replaced_and_nothing_is_lost(arena: Arena) -> None:
+def test_a_hung_redis_of_a_farms_own_is_replaced_and_nothing_is_lost(cluster: Cluster) -> None:
     with running_devchain(chain_id=CHAIN_ID, logs_per_block=10) as chain:
-        farm = started(arena, chain)
+        farm = started(cluster, chain)
         names = set(farm.children())
         with farm.client() as client:
-            endpoints = add_endpoints_at(client, arena.recording)
+            endpoints = add_endpoints_at(client, cluster.recording)
         chain.mine(5)
-        arena.recording.wait_for_ids(owed_ids(chain, endpoints), within=10)
+        cluster.recording.wait_for_ids(owed_ids(chain, endpoints), within=10)
         stopped = farm.children()["redis"]
         stopped.send_signal(signal.SIGSTOP)
         began = time.monotonic()
@@ -110,11 +110,11 @@ def test_a_hung_redis_of_a_farms_own_is_replaced_and_nothing_is_lost(arena: Aren
         eventually(lambda: not stopped.is_running(), HUNG_SERVICE_SECONDS, "the hung server being killed")
         eventually(lambda: in_full_service(farm, names), SERVICE_SECONDS, "full service")
         took = time.monotonic() - began
-        arena.recording.wait_for_ids(owed_ids(chain, endpoints), within=10)
-        found = judge(dict.fromkeys(owed_ids(chain, endpoints), 0.0), arena.recording.arrivals)
-        conditions = f"{WORKERS} workers, seed {arena.seed}"
-        arena.table.add(
+        cluster.recording.wait_for_ids(owed_ids(chain, endpoints), within=10)
+        found = evaluate(dict.fromkeys(owed_ids(chain, endpoints), 0.0), cluster.recording.arrivals)
+        conditions = f"{WORKERS} workers, seed {cluster.seed}"
+        cluster.table.add(
             Row("own Redis hung", 1, found.produced, len(found.lost), found.duplicates, took, conditions)
         )
-        found.assert_right(deaths=1)
+        found.assert_correct(deaths=1)
         assert farm.stop() == 0

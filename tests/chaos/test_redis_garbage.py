@@ -1,4 +1,4 @@
-"""What anybody may have put where the farm reads: it ends among the dead letters, and the rest is delivered."""
+"""Garbage in the keys that the farm reads becomes dead letters, and the rest is delivered."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,10 +11,10 @@ import redis
 from hookfarm.records import Endpoint, Subscription, new_endpoint_id
 from hookfarm.registry.store import Registry
 from hookfarm.store import keys
-from tests.chaos.arena import Arena
-from tests.chaos.judgement import judge
+from tests.chaos.assertions import evaluate
+from tests.chaos.cluster import Cluster
+from tests.chaos.endpoint_secrets import secret_of
 from tests.chaos.load import CHAIN_ID, Load, add_endpoints
-from tests.chaos.secrets_of_endpoints import secret_of
 from tests.support.farm_processes import FarmProcess
 from tests.support.ledger import assert_ledger_invariant
 from tests.support.waiting import eventually
@@ -59,7 +59,7 @@ ELEMENTS: list[bytes] = [
     b"x" * FIFTY_MB,
     b'{"endpoint":"ep_a","payload":{"a":"' + b"x" * FIFTY_MB + b'"}}',
 ]
-"""None of them is a job for anybody."""
+"""None of them is a job."""
 
 
 def event(**changes: Any) -> bytes:
@@ -123,23 +123,23 @@ def pids(farm: FarmProcess) -> dict[str, int]:
     return {name: process.pid for name, process in farm.children().items()}
 
 
-def await_delivered(arena: Arena, load: Load, within: float = 15.0) -> None:
-    arena.recording.wait_for_ids(set(load.owed()), within)
-    judge(load.owed(), arena.recording.arrivals).assert_right(deaths=0)
+def await_delivered(cluster: Cluster, load: Load, within: float = 15.0) -> None:
+    cluster.recording.wait_for_ids(set(load.owed()), within)
+    evaluate(load.owed(), cluster.recording.arrivals).assert_correct(deaths=0)
 
 
-def test_garbage_in_either_hop_ends_among_the_dead_letters_with_its_reason(arena: Arena) -> None:
-    farm = arena.farm(WORKERS)
+def test_garbage_in_either_hop_ends_among_the_dead_letters_with_its_reason(cluster: Cluster) -> None:
+    farm = cluster.farm(WORKERS)
     living, lines = pids(farm), len(farm.stderr.splitlines())
-    with arena.server.client() as client:
-        load = Load(client, add_endpoints(client, arena.recording, FAN_OUT, FAN_OUT), FAN_OUT)
+    with cluster.server.client() as client:
+        load = Load(client, add_endpoints(client, cluster.recording, FAN_OUT, FAN_OUT), FAN_OUT)
         for number, entry in enumerate(ENTRIES, 1):
             client.xadd(keys.events(CHAIN_ID), entry, id=f"0-{number}")
         for number, element in enumerate(ELEMENTS):
             client.lpush(keys.DELIVERY_QUEUE, element)
             load.send(number, 1)
         load.send(len(ELEMENTS), GOOD_EVENTS)
-        await_delivered(arena, load)
+        await_delivered(cluster, load)
         wanted = len(ELEMENTS) + len(ENTRIES)
         eventually(lambda: client.zcard(keys.DEAD) == wanted, within=15, what="every dead letter")
         letters = dead_letters(client)
@@ -154,10 +154,10 @@ def test_garbage_in_either_hop_ends_among_the_dead_letters_with_its_reason(arena
     assert farm.stop() == 0
 
 
-def test_of_elements_with_one_id_the_second_is_a_dead_letter_while_the_first_is_owed(arena: Arena) -> None:
-    farm = arena.farm(WORKERS, HOOKFARM_RETRY_SCHEDULE="1h")
-    with arena.server.client() as client:
-        [endpoint] = add_endpoints(client, arena.recording, 1, behaviour="503")
+def test_of_elements_with_one_id_the_second_is_a_dead_letter_while_the_first_is_owed(cluster: Cluster) -> None:
+    farm = cluster.farm(WORKERS, HOOKFARM_RETRY_SCHEDULE="1h")
+    with cluster.server.client() as client:
+        [endpoint] = add_endpoints(client, cluster.recording, 1, behaviour="503")
         first, second = ({"endpoint": endpoint.id, "payload": {"n": n}, "id": "same"} for n in (1, 2))
         client.lpush(keys.DELIVERY_QUEUE, orjson.dumps(first))
         eventually(lambda: client.zcard(keys.RETRY) == 1, what="the first being owed")
@@ -185,24 +185,24 @@ ENDPOINTS: list[bytes] = [
 ]
 
 
-def test_endpoints_that_are_none_are_skipped_by_name_and_the_others_are_served(arena: Arena) -> None:
-    """Written over endpoints that were there, so that every reader is told to look at them."""
-    with arena.server.client() as client:
+def test_endpoints_that_are_none_are_skipped_by_name_and_the_others_are_served(cluster: Cluster) -> None:
+    """Written over endpoints that were there, so that every reader is notified of them."""
+    with cluster.server.client() as client:
         spoiled = []
         for content in ENDPOINTS:
             name = new_endpoint_id()
             wanted = (Subscription(f"sub_{name}", CHAIN_ID),)
-            made = Endpoint(name, arena.recording.url(name), subscriptions=wanted)
+            made = Endpoint(name, cluster.recording.url(name), subscriptions=wanted)
             Registry(client).update(replace(made, secrets=((secret_of(name), None),)))
             client.hset(keys.ENDPOINTS, name, content)
             spoiled.append(name)
-        load = Load(client, add_endpoints(client, arena.recording, FAN_OUT, FAN_OUT), FAN_OUT)
-        farm = arena.farm(WORKERS)
+        load = Load(client, add_endpoints(client, cluster.recording, FAN_OUT, FAN_OUT), FAN_OUT)
+        farm = cluster.farm(WORKERS)
         living = pids(farm)
         load.send(0, GOOD_EVENTS)
         for name in spoiled:
             client.lpush(keys.DELIVERY_QUEUE, orjson.dumps({"endpoint": name, "payload": {}}))
-        await_delivered(arena, load)
+        await_delivered(cluster, load)
         eventually(lambda: client.zcard(keys.DEAD) == len(spoiled), what="the dead letters")
         assert all(letter["reason"].startswith("endpoint_invalid: ") for letter in dead_letters(client))
         eventually(lambda: client.zcard(keys.OPEN) == 0, what="nothing being open")
@@ -217,7 +217,7 @@ def test_endpoints_that_are_none_are_skipped_by_name_and_the_others_are_served(a
 PRIVATE: dict[str, Callable[["redis.Redis"], object]] = {
     "sequence": lambda client: client.set(keys.SEQUENCE, "garbage"),
     "revision": lambda client: client.set(keys.REGISTRY_REVISION, "garbage"),
-    "open": lambda client: client.zadd(keys.OPEN, {b"nobody": 5, b"\xff": 6}),
+    "open": lambda client: client.zadd(keys.OPEN, {b"unknown": 5, b"\xff": 6}),
     "holders": lambda client: client.hset(keys.HELD_BY_FARM, "x", "garbage"),
     "a sequence beyond all": lambda client: client.rpush(
         keys.DELIVERY_QUEUE,
@@ -228,16 +228,16 @@ PRIVATE: dict[str, Callable[["redis.Redis"], object]] = {
 
 @pytest.mark.parametrize("place", PRIVATE)
 def test_garbage_in_a_private_key_ends_no_process_and_takes_nothing_from_what_is_queued(
-    arena: Arena, place: str
+    cluster: Cluster, place: str
 ) -> None:
-    farm = arena.farm(WORKERS)
-    with arena.server.client() as client:
-        load = Load(client, add_endpoints(client, arena.recording, FAN_OUT, FAN_OUT), FAN_OUT)
+    farm = cluster.farm(WORKERS)
+    with cluster.server.client() as client:
+        load = Load(client, add_endpoints(client, cluster.recording, FAN_OUT, FAN_OUT), FAN_OUT)
         load.send(0, GOOD_EVENTS)
         eventually(lambda: client.xlen(keys.events(CHAIN_ID)) == 0, what="all jobs being queued")
         living = pids(farm)
         PRIVATE[place](client)
-        await_delivered(arena, load)
+        await_delivered(cluster, load)
         eventually(lambda: not client.llen(keys.DELIVERY_QUEUE), what="the queue being empty")
     assert pids(farm) == living, "a process has died of it"
     assert len(farm.stderr.splitlines()) < 20 + len(living), farm.stderr

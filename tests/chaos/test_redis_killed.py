@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.chaos.arena import Arena, assert_in_order, standing
+from tests.chaos.cluster import Cluster, assert_recovered, open_files
 from tests.chaos.recording import Recording
 from tests.chaos.sizes import sizes
 from tests.support.waiting import eventually
@@ -37,18 +37,20 @@ def wait_until_delivering(recording: Recording, workers: int, since: float) -> f
     short=Restarts(workers=8, per_second=200, every_seconds=1.5, times=2),
     full=Restarts(workers=50, per_second=1000, every_seconds=5, times=12),
 )
-def test_a_redis_that_is_killed_and_restarted_again_and_again_loses_nothing(arena: Arena, size: Restarts) -> None:
-    farm = arena.farm(size.workers)
-    before = standing(farm)
+def test_a_redis_that_is_killed_and_restarted_again_and_again_loses_nothing(
+    cluster: Cluster, size: Restarts
+) -> None:
+    farm = cluster.farm(size.workers)
+    before = open_files(farm)
     slowest = 0.0
-    with arena.load() as load, load.at(size.per_second):
+    with cluster.load() as load, load.at(size.per_second):
         for _ in range(size.times):
-            arena.alarm.rest(size.every_seconds)
-            arena.server.kill()
-            arena.server.start()
-            slowest = max(slowest, wait_until_delivering(arena.recording, size.workers, time.monotonic()))
+            cluster.abort.sleep(size.every_seconds)
+            cluster.server.kill()
+            cluster.server.start()
+            slowest = max(slowest, wait_until_delivering(cluster.recording, size.workers, time.monotonic()))
     conditions = f"{size.per_second:.0f}/s, {size.workers} workers, delivering {slowest:.2f} s after its return"
-    found = arena.conclude("Redis killed and restarted", load, kills=size.times, conditions=conditions)
-    found.assert_right(deaths=0)
-    assert_in_order(farm, before, size.workers)
+    found = cluster.conclude("Redis killed and restarted", load, kills=size.times, conditions=conditions)
+    found.assert_correct(deaths=0)
+    assert_recovered(farm, before, size.workers)
     assert farm.stop() == 0

@@ -8,8 +8,8 @@ import redis
 from hookfarm.records import Endpoint, Subscription, new_endpoint_id
 from hookfarm.registry.store import Registry
 from hookfarm.store import keys
-from tests.chaos.arena import Arena
-from tests.chaos.judgement import judge
+from tests.chaos.assertions import evaluate
+from tests.chaos.cluster import Cluster
 from tests.chaos.load import CHAIN_ID, Load
 from tests.support.farm_processes import FarmProcess
 from tests.support.ledger import assert_drained
@@ -50,34 +50,34 @@ def await_settled(client: "redis.Redis") -> None:
     assert_drained(client)
 
 
-def await_delivered(arena: Arena, load: Load, within: float = 15.0) -> None:
-    arena.recording.wait_for_ids(set(load.owed()), within)
-    with arena.server.client() as client:
+def await_delivered(cluster: Cluster, load: Load, within: float = 15.0) -> None:
+    cluster.recording.wait_for_ids(set(load.owed()), within)
+    with cluster.server.client() as client:
         await_settled(client)
-    found = judge(load.owed(), arena.recording.arrivals)
+    found = evaluate(load.owed(), cluster.recording.arrivals)
     assert not found.lost
     assert not found.duplicates
     assert not found.unsigned
 
 
-def test_a_stream_of_the_wrong_type_stops_its_own_chain_alone(arena: Arena) -> None:
+def test_a_stream_of_the_wrong_type_stops_its_own_chain_alone(cluster: Cluster) -> None:
     key = keys.events(OTHER_CHAIN)
-    with arena.load() as load, arena.server.client() as client:
+    with cluster.load() as load, cluster.server.client() as client:
         wanted = (Subscription("sub_other", OTHER_CHAIN),)
         Registry(client).add(Endpoint(new_endpoint_id(), "http://127.0.0.1:9/", subscriptions=wanted))
-        farm = arena.farm(WORKERS)
+        farm = cluster.farm(WORKERS)
         children = farm.children()
         spoil(client, key, "string")
         await_ready(farm, keys.MESSAGE_PROCESSOR, False)
         load.send(0, 50)
-        await_delivered(arena, load)
+        await_delivered(cluster, load)
         [said] = said_of(farm, keys.MESSAGE_PROCESSOR, f"stream {OTHER_CHAIN} down")
         assert f"{key} is a string; it must be a stream" in said
         client.delete(key)
         await_ready(farm, keys.MESSAGE_PROCESSOR, True)
         eventually(lambda: client.xinfo_groups(key), what="the group being made again")
         load.send(50, 50)
-        await_delivered(arena, load)
+        await_delivered(cluster, load)
         assert len(said_of(farm, keys.MESSAGE_PROCESSOR, f"stream {OTHER_CHAIN} ")) == 2
         assert farm.children() == children, "a process has died of it"
     assert farm.stop() == 0
@@ -85,13 +85,13 @@ def test_a_stream_of_the_wrong_type_stops_its_own_chain_alone(arena: Arena) -> N
 
 @pytest.mark.parametrize(("key", "must"), [(keys.JOBS, "hash"), (keys.ENDPOINTS, "hash")])
 def test_a_key_of_the_wrong_type_that_the_processor_needs_is_named_once_and_costs_no_event(
-    arena: Arena, key: str, must: str
+    cluster: Cluster, key: str, must: str
 ) -> None:
-    with arena.load() as load, arena.server.client() as client:
-        farm = arena.farm(WORKERS)
+    with cluster.load() as load, cluster.server.client() as client:
+        farm = cluster.farm(WORKERS)
         children = farm.children()
         load.send(0, 10)
-        await_delivered(arena, load)
+        await_delivered(cluster, load)
         kept = client.dump(key)
         spoil(client, key, "string")
         if key == keys.ENDPOINTS:
@@ -103,7 +103,7 @@ def test_a_key_of_the_wrong_type_that_the_processor_needs_is_named_once_and_cost
         if kept is not None:
             client.restore(key, 0, kept)
         await_ready(farm, keys.MESSAGE_PROCESSOR, True)
-        await_delivered(arena, load)
+        await_delivered(cluster, load)
         [said] = said_of(farm, keys.MESSAGE_PROCESSOR, "redis down")
         assert f"{key} is a string; it must be a {must}" in said
         assert len(said_of(farm, keys.MESSAGE_PROCESSOR, "redis up")) == 1
@@ -111,9 +111,9 @@ def test_a_key_of_the_wrong_type_that_the_processor_needs_is_named_once_and_cost
     assert farm.stop() == 0
 
 
-def test_a_queue_that_was_overwritten_is_made_again_from_the_ledger(arena: Arena) -> None:
-    with arena.load() as load, arena.server.client() as client:
-        farm = arena.farm(WORKERS)
+def test_a_queue_that_was_overwritten_is_made_again_from_the_ledger(cluster: Cluster) -> None:
+    with cluster.load() as load, cluster.server.client() as client:
+        farm = cluster.farm(WORKERS)
         children = farm.children()
         load.send(0, 100)
         eventually(lambda: client.llen(keys.DELIVERY_QUEUE) > 5, what="a queue")
@@ -122,7 +122,7 @@ def test_a_queue_that_was_overwritten_is_made_again_from_the_ledger(arena: Arena
         load.send(100, 20)
         client.delete(keys.DELIVERY_QUEUE)
         await_ready(farm, keys.WEBHOOK_DELIVERY, True)
-        await_delivered(arena, load)
+        await_delivered(cluster, load)
         assert farm.children() == children, "a process has died of it"
         said = said_of(farm, keys.WEBHOOK_DELIVERY, "redis down")
         assert len(said) == len(said_of(farm, keys.WEBHOOK_DELIVERY, "redis up")) == WORKERS
@@ -130,20 +130,20 @@ def test_a_queue_that_was_overwritten_is_made_again_from_the_ledger(arena: Arena
     assert farm.stop() == 0
 
 
-def test_a_flushed_redis_is_gone_on_with_and_the_loss_of_the_endpoints_is_said(arena: Arena) -> None:
-    with arena.server.client() as client:
-        with arena.load() as load:
-            farm = arena.farm(WORKERS)
+def test_a_flushed_redis_is_gone_on_with_and_the_loss_of_the_endpoints_is_said(cluster: Cluster) -> None:
+    with cluster.server.client() as client:
+        with cluster.load() as load:
+            farm = cluster.farm(WORKERS)
             children = farm.children()
             load.send(0, 20)
-            await_delivered(arena, load)
+            await_delivered(cluster, load)
         client.flushall()
         eventually(lambda: said_of(farm, keys.MESSAGE_PROCESSOR, "all endpoints are gone"), what="the word of it")
         before = set(load.owed())
-        with arena.load() as again:
+        with cluster.load() as again:
             eventually(lambda: client.exists(keys.events(CHAIN_ID)), what="the stream and its group being made")
             again.send(0, 20)
-            arena.recording.wait_for_ids(set(again.owed()), within=10)
+            cluster.recording.wait_for_ids(set(again.owed()), within=10)
             assert not before & set(again.owed())
             await_settled(client)
         for service in (keys.MESSAGE_PROCESSOR, keys.WEBHOOK_DELIVERY):

@@ -1,4 +1,4 @@
-"""README.md says what is so: its examples are taken from it and used."""
+"""README.md is correct: its examples are extracted and used."""
 
 import http.client
 import json

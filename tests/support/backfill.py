@@ -8,14 +8,13 @@ import orjson
 
 from hookfarm import delivery_queue
 from hookfarm.backfill import state
-from hookfarm.backfill.plan import Plan, Request, narrowed
-from hookfarm.backfill.progress import Progress
-from hookfarm.backfill.run import MOST_WAITING, Run
-from hookfarm.backfill.source import Source
+from hookfarm.backfill.plan import BackfillPlan, BackfillRequest, narrowed
+from hookfarm.backfill.run import MAX_QUEUED, Run
+from hookfarm.backfill.state import Progress
 from hookfarm.config import ChainConfig
 from hookfarm.delivery_queue import StoredLog
 from hookfarm.delivery_queue.job import ClaimedJob, Job, decode_stored
-from hookfarm.event_stream import Entry, StreamReader
+from hookfarm.event_stream import StreamEntry, StreamReader
 from hookfarm.matching import notifications
 from hookfarm.matching.index import Index
 from hookfarm.records import Endpoint, parse_subscription
@@ -46,15 +45,15 @@ def run_backfill(
     to_block: int,
     watch: Watch | None = None,
     from_block: int = 1,
-    most_waiting: int = MOST_WAITING,
+    max_queued: int = MAX_QUEUED,
     **settings: Any,
 ) -> Progress:
     """Runs or resumes it until it ends, or `watch` cancels it; where it stands then."""
-    request = Request(endpoint.id, CHAIN, from_block, to_block, None)
-    plan = Plan(request, narrowed(endpoint, request), ChainConfig(CHAIN, urls, **settings), to_block)
+    request = BackfillRequest(endpoint.id, CHAIN, from_block, to_block, None)
+    plan = BackfillPlan(request, narrowed(endpoint, request), ChainConfig(CHAIN, urls, **settings), to_block)
     facts: dict[str, str | int] = {"endpoint": endpoint.id, "chain_id": CHAIN, "subscription": ""}
     span: dict[str, str | int] = {"from_block": from_block, "to_block": to_block}
-    stands = state.read(client, request.name) or state.begin(client, request.name, {**facts, **span})
+    position = state.read(client, request.name) or state.start(client, request.name, {**facts, **span})
     index = Index()
     assert not index.put(plan.endpoint)
 
@@ -66,7 +65,7 @@ def run_backfill(
                 if watch is not None:
                     watch(work[0], progress)
 
-            run = Run(connected, plan, index, Source(plan.chain, None, QUICK), stands, show, most_waiting)
+            run = Run(connected, plan, position, show, QUICK, max_queued)
             work.append(asyncio.create_task(run.run()))
             await asyncio.wait(work)
             if not work[0].cancelled():
@@ -95,7 +94,7 @@ def live_jobs(endpoint: Endpoint, events: list[dict[str, Any]]) -> dict[str, byt
     index.put(endpoint)
     made: list[Job] = []
     for number, event in enumerate(events):
-        made += process(index, Entry(CHAIN, f"{number}-1".encode(), orjson.dumps(event))).jobs
+        made += process(index, StreamEntry(CHAIN, f"{number}-1".encode(), orjson.dumps(event))).jobs
     return {job.id: job.body for job in made}
 
 
@@ -105,7 +104,7 @@ def final_jobs(endpoint: Endpoint, events: list[dict[str, Any]]) -> dict[str, by
     index.put(endpoint)
     made: list[Job] = []
     for event in events:
-        handled = process(index, Entry(CHAIN, b"1-1", orjson.dumps(event)))
+        handled = process(index, StreamEntry(CHAIN, b"1-1", orjson.dumps(event)))
         if handled.history is not None and handled.awaits_finality is not None:
             kept = StoredLog(str(handled.history.position), handled.history.after, handled.awaits_finality.stored)
             made += [job for job, _ in notifications.finality_update(index, handled.history.block, kept).jobs]
@@ -134,8 +133,8 @@ def process_stream(client: Any, redis_url: str, endpoint: Endpoint) -> int:
     reader.follow([CHAIN])
     index.put(endpoint)
     while client.xlen(keys.events(CHAIN)):
-        reader.ask()
-        entries, _ = reader.answer()
+        reader.send_read()
+        entries, _ = reader.receive()
         done = delivery_queue.enqueue_results(connection, [process(index, entry) for entry in entries])
         again = [
             process(index, entry, done.conflicts[entry.entry_id])

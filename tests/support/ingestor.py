@@ -11,7 +11,7 @@ from typing import Any
 from hookfarm.chain.timing import Limits
 from hookfarm.config import ChainConfig
 from hookfarm.devchain.library import RunningDevchain
-from hookfarm.event_ingestor.life import live
+from hookfarm.event_ingestor.process import live
 from hookfarm.event_stream import Checkpoint
 from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Scoreboard, Slot, State

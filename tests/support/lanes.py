@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hookfarm.backfill import job_queue, state
-from hookfarm.backfill.job_queue import HandedOver, Piece, Placed, Wanted
+from hookfarm.backfill.job_queue import BackfillJob, Batch, BatchResult, MatchedLog
 from hookfarm.delivery_queue.job import Job
 from hookfarm.event_stream import Checkpoint
 from hookfarm.store import keys
@@ -19,26 +19,26 @@ def name(endpoint: str) -> str:
     return f"{endpoint}:{CHAIN_ID}:1::"
 
 
-def begin(client: Any, endpoint: str) -> None:
+def start(client: Any, endpoint: str) -> None:
     """A backfill of the endpoint that stands before its first block."""
     facts: dict[str, str | int] = {"endpoint": endpoint, "chain_id": CHAIN_ID, "subscription": ""}
-    state.begin(client, name(endpoint), {**facts, "from_block": 1, "to_block": 9})
+    state.start(client, name(endpoint), {**facts, "from_block": 1, "to_block": 9})
 
 
-def hand_over(redis_url: str, endpoint: str, piece: Piece, *, hold: bool = False) -> HandedOver:
-    async def run() -> HandedOver:
+def submit(redis_url: str, endpoint: str, batch: Batch, *, lock: bool = False) -> BatchResult:
+    async def run() -> BatchResult:
         async with async_client(redis_url) as client:
-            return await job_queue.hand_over(client, name(endpoint), endpoint, CHAIN_ID, piece, hold=hold)
+            return await job_queue.submit(client, name(endpoint), endpoint, CHAIN_ID, batch, lock=lock)
 
     return asyncio.run(run())
 
 
-def hold(redis_url: str, endpoint: str) -> None:
+def lock(redis_url: str, endpoint: str) -> None:
     """What the endpoint's backfill does while it runs."""
 
     async def run() -> None:
         async with async_client(redis_url) as client:
-            await job_queue.hold(client, name(endpoint), endpoint)
+            await job_queue.lock_endpoint(client, name(endpoint), endpoint)
 
     asyncio.run(run())
 
@@ -46,17 +46,21 @@ def hold(redis_url: str, endpoint: str) -> None:
 def fill(redis_url: str, endpoint: str, jobs: Sequence[Job]) -> int:
     """Into the endpoint's lane, as what one block of a backfill became; how many were not known."""
     with command_client(redis_url) as client:
-        begin(client, endpoint)
-    wanted = [Wanted((Placed(job),)) for job in jobs]
-    result, added = hand_over(redis_url, endpoint, Piece(None, BLOCK, 1, len(jobs), wanted))
+        start(client, endpoint)
+    wanted = [MatchedLog((BackfillJob(job),)) for job in jobs]
+    result, added = submit(redis_url, endpoint, Batch(None, BLOCK, 1, len(jobs), wanted))
     assert result == "done", result
     return added
 
 
-def piece_behind(jobs: Sequence[Job]) -> Piece:
+def next_batch(jobs: Sequence[Job]) -> Batch:
     """What the block behind that of `fill` became."""
-    return Piece(
-        BLOCK, Checkpoint(BLOCK.number + 1, "0xb2"), 1, len(jobs), [Wanted((Placed(job),)) for job in jobs]
+    return Batch(
+        BLOCK,
+        Checkpoint(BLOCK.number + 1, "0xb2"),
+        1,
+        len(jobs),
+        [MatchedLog((BackfillJob(job),)) for job in jobs],
     )
 
 

@@ -13,16 +13,16 @@ from hookfarm.store import keys
 from hookfarm.store.scripts import CIRCUIT_FAILURES
 
 
-def assert_ledger_invariant(client: "redis.Redis") -> None:
+def assert_ledger_invariant(client: redis.Redis) -> None:
     """The ids of `jobs` are the disjoint union of `open`, `retry`, every `parked` and `dead`, and the list agrees.
 
     Our own elements of the list are in the order of their sequences. One whose job was settled or requeued
     meanwhile is left behind; none is newer than its job, and no sequence beyond the last one given out. Elements
     of others are not looked at. Each window counts its endpoint's open jobs, and what is parked has something to
-    wait for. The open circuits are those of the windows, the paused endpoints those of the limits. Jobs in lanes
-    are outside of the ledger: each is in one lane, and that lane is known.
+    wait for. The open circuits are those of the windows, the paused endpoints those of the limits. Jobs in
+    backfill queues are outside of the ledger: each is in one queue, and that queue is known.
     """
-    _assert_the_lanes_agree(client)
+    _assert_the_backfill_queues_agree(client)
     parked_keys = sorted(client.scan_iter(match=f"{keys.PARKED}*"))
     window_keys = sorted(client.scan_iter(match=f"{keys.WINDOW}*"))
     with client.pipeline(transaction=True) as pipe:
@@ -70,18 +70,18 @@ def _ids(index: list[bytes]) -> Counter[bytes]:
     return Counter(member.rpartition(b"|")[2] for member in index)
 
 
-def _assert_the_lanes_agree(client: "redis.Redis") -> None:
-    lane_keys = sorted(client.scan_iter(match=f"{keys.BACKFILL_QUEUE}*"))
+def _assert_the_backfill_queues_agree(client: redis.Redis) -> None:
+    queue_keys = sorted(client.scan_iter(match=f"{keys.BACKFILL_QUEUE}*"))
     with client.pipeline(transaction=True) as pipe:
         pipe.hkeys(keys.BACKFILL_JOBS)
         pipe.smembers(keys.BACKFILL_QUEUES)
-        for key in lane_keys:
+        for key in queue_keys:
             pipe.zrange(key, 0, -1)
-        jobs, known, *lanes = pipe.execute()
-    placed = [job_id for lane in lanes for job_id in lane]
-    assert sorted(placed) == sorted(jobs), f"lanes hold {placed}, and there are jobs for {jobs}"
-    unknown = {_behind(key, keys.BACKFILL_QUEUE) for key in lane_keys} - {name.decode() for name in known}
-    assert not unknown, f"lanes that nobody looks at: {unknown}"
+        jobs, known, *queues = pipe.execute()
+    placed = [job_id for queue in queues for job_id in queue]
+    assert sorted(placed) == sorted(jobs), f"backfill queues hold {placed}, and there are jobs for {jobs}"
+    unknown = {_behind(key, keys.BACKFILL_QUEUE) for key in queue_keys} - {name.decode() for name in known}
+    assert not unknown, f"backfill queues that no script looks at: {unknown}"
 
 
 def _behind(key: bytes, prefix: str) -> str:
@@ -99,7 +99,7 @@ def _assert_the_list_agrees(open_: list[tuple[bytes, float]], elements: list[byt
     assert max(sequences.values(), default=0) <= last, "a sequence beyond the last one given out"
 
 
-def assert_drained(client: "redis.Redis") -> None:
+def assert_drained(client: redis.Redis) -> None:
     """Nothing is owed any more; dead letters may be left."""
     assert_ledger_invariant(client)
     for key in (keys.OPEN, keys.RETRY, *client.scan_iter(match=f"{keys.PARKED}*")):
@@ -109,7 +109,7 @@ def assert_drained(client: "redis.Redis") -> None:
     assert not queued, f"left in the list: {queued}"
 
 
-def place(client: "redis.Redis", where: str, times: Mapping[str, int]) -> None:
+def place(client: redis.Redis, where: str, times: Mapping[str, int]) -> None:
     """Puts jobs that are in the ledger into retry or dead, or changes their times there, index and all."""
     client.zadd(where, dict(times))
     client.delete(keys.RETRY_INDEX if where == keys.RETRY else keys.DEAD_INDEX)

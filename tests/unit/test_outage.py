@@ -25,11 +25,18 @@ class Bench:
         self.now = 100.0
         self.reasons_read = 0
 
-    def outage(self, *, booting: bool = False, **fields: object) -> Outage:
+    def outage(
+        self,
+        *,
+        booting: bool = False,
+        on_change: Callable[[tuple[str, ...]], None] = lambda _sources: None,
+        **fields: object,
+    ) -> Outage:
         return Outage(
             self.child,
             logs.get(SERVICE),
             booting=booting,
+            on_change=on_change,
             clock=lambda: self.now,
             chance=lambda: 0.5,
             **fields,
@@ -160,3 +167,21 @@ def test_booted_during_an_outage_is_stalled(bench: Bench) -> None:
     outage.fail("chain", "no node")
     outage.booted()
     assert (bench.state, bench.child.slot.reason) == (STALLED, "no node")
+
+
+def test_each_change_of_the_sources_is_reported_while_the_child_boots_too(bench: Bench) -> None:
+    seen: list[tuple[str, ...]] = []
+    outage = bench.outage(booting=True, on_change=seen.append)
+    outage.fail("chain", "no node")
+    outage.booted()
+    outage.fail("redis", "gone")
+    outage.recover("chain")
+    outage.recover("redis")
+    assert seen == [("chain",), ("chain",), ("chain", "redis"), ("redis",), ()]
+
+
+def test_a_newer_reason_replaces_the_older_one(bench: Bench) -> None:
+    outage = bench.outage()
+    outage.fail("chain", "refused")
+    outage.fail("chain", "another chain")
+    assert bench.child.slot.reason == "another chain"

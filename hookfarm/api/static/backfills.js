@@ -73,8 +73,8 @@ function describe(backfill, share) {
     `${count(backfill.blocks)} of ${count(backfill.total)} blocks, ${percent(share)}`,
     backfill.blocks_per_second === null ? "" : `${rate(backfill.blocks_per_second)} blocks/s`,
     backfill.remaining_ms === null ? "" : `${duration(backfill.remaining_ms)} left`,
-    `${count(backfill.added)} queued`,
-    `${count(backfill.waiting)} in the backfill queue`,
+    `${count(backfill.delivered_new)} queued`,
+    `${count(backfill.queued)} in the backfill queue`,
     reasonFor(backfill),
   ]
     .filter(Boolean)
@@ -82,7 +82,7 @@ function describe(backfill, share) {
 }
 
 function reasonFor(backfill) {
-  if (backfill.state !== "stopped") return backfill.note;
+  if (backfill.state !== "stopped") return backfill.reason;
   const silent = `no heartbeat for ${duration(backfill.since_heartbeat_ms)}`;
   const lock = backfill.lock_ms;
   return lock === null ? silent : `${silent}, locks its endpoint for ${duration(lock)} more`;

@@ -1,5 +1,5 @@
 -- constants: ATTEMPTS, ENDPOINT_STATS
--- Reads the results of endpoints' last attempts (shared/endpoint_stats.lua), with the length of their logs.
+-- Reads the results of endpoints' last attempts (shared/delivery_log.lua), with the length of their logs.
 --
 -- ARGV endpoints
 -- Returns for each: the results, nothing if there are none, and how many attempts its log has.

@@ -12,7 +12,8 @@
 local id, endpoint, keep, duration_ms = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[7])
 local job = keep > 0 and redis.call('HGET', JOBS, id)
 if job then
-  local refused = redis.pcall('HSET', DELIVERED, id, delivered_record(job, ARGV[5], ARGV[4]))
+  local record = DONE .. ARGV[5] .. ',"outcome":' .. ARGV[4] .. ',' .. string.sub(job, 2)
+  local refused = redis.pcall('HSET', DELIVERED, id, record)
   if type(refused) == 'table' and refused.err then
     job = false
   end

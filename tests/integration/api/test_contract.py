@@ -13,15 +13,15 @@ import pytest
 
 from hookfarm.chain.node_pool import NodePool
 from hookfarm.errors import ChainUnavailable
-from hookfarm.event_ingestor import status
-from hookfarm.event_ingestor.counters import Gauges
+from hookfarm.event_ingestor import telemetry
+from hookfarm.event_ingestor.telemetry import IngestorCounters
 from hookfarm.farm.scoreboard import Scoreboard, State
 from hookfarm.records import Endpoint
 from hookfarm.registry.store import Registry
 from hookfarm.status import readiness
 from hookfarm.store import keys
 from tests.support.api_process import TOKEN, Api, running_api
-from tests.support.lanes import begin
+from tests.support.lanes import start
 from tests.support.redis_server import RedisServer
 
 SEED = 7
@@ -52,19 +52,19 @@ def api(redis_server: RedisServer) -> Any:
             readiness.publish(client, service, {})
         readiness.publish(client, keys.EVENT_INGESTOR, {"chains": [chain_report()]})
         Registry(client).add(KNOWN)
-        begin(client, KNOWN.id)
+        start(client, KNOWN.id)
         yield one
 
 
-def chain_report() -> status.ChainReport:
+def chain_report() -> telemetry.ChainReport:
     """The report of an ingestor that catches up with a chain, one of whose nodes has failed."""
     [slot] = Scoreboard({keys.EVENT_INGESTOR: 1}).slots(keys.EVENT_INGESTOR)
     slot.state = State.UP
-    numbers, watched = Gauges(slot, 7), NodePool(["wss://one.example", "https://two.example"]).all
+    numbers, watched = IngestorCounters(slot, 7), NodePool(["wss://one.example", "https://two.example"]).all
     numbers.nodes.watch(watched)
     numbers.nodes.failed(watched[0], ChainUnavailable("HTTP 429"), 600.0)
     numbers.catching_up(12.0, 65.0)
-    [chain] = status.report([slot])["chains"]
+    [chain] = telemetry.report([slot])["chains"]
     return chain
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hookfarm.backfill.progress import Progress
+from hookfarm.backfill.state import Progress
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.errors import ChainUnavailable, Conflict, WrongChain
 from hookfarm.store import keys
@@ -43,7 +43,7 @@ def test_each_log_becomes_the_job_that_live_delivery_would_make(
 ) -> None:
     endpoint = subscribed(client)
     progress = run_backfill(client, redis_url, endpoint, (devchain.http_url,), BLOCKS)
-    assert (progress.blocks, progress.added, progress.known) == (BLOCKS, 3 * BLOCKS, 0)
+    assert (progress.blocks, progress.delivered_new, progress.already_delivered) == (BLOCKS, 3 * BLOCKS, 0)
     assert jobs_of(client) == live_jobs(endpoint, canonical(devchain))
 
 
@@ -104,7 +104,7 @@ def test_stopped_at_random_moments_it_goes_on_and_makes_each_job_once(
 
         run_backfill(client, redis_url, endpoint, (devchain.http_url,), BLOCKS, stop)
     progress = run_backfill(client, redis_url, endpoint, (devchain.http_url,), BLOCKS)
-    assert progress.added + progress.known == 3 * BLOCKS
+    assert progress.delivered_new + progress.already_delivered == 3 * BLOCKS
     assert jobs_of(client) == live_jobs(endpoint, canonical(devchain))
 
 
@@ -161,13 +161,13 @@ def test_it_reads_no_more_while_enough_is_waiting(client: Any, redis_url: str, d
         nonlocal deepest, paused
         waiting = in_lane(client, endpoint.id)
         deepest = max(deepest, len(waiting))
-        if "waiting for the farm" in progress.note:
+        if "waiting for the farm" in progress.reason:
             paused += 1
             gone = waiting[:100]
             client.zrem(keys.BACKFILL_QUEUE + endpoint.id, *gone)
             client.hdel(keys.BACKFILL_JOBS, *gone)
 
-    progress = run_backfill(client, redis_url, endpoint, (devchain.http_url,), BLOCKS, take_some, most_waiting=60)
+    progress = run_backfill(client, redis_url, endpoint, (devchain.http_url,), BLOCKS, take_some, max_queued=60)
     assert progress.blocks == BLOCKS
     assert paused >= 3
     assert deepest < 60 + 3 * 256, "more than one batch beyond what may wait"
@@ -188,7 +188,7 @@ def test_without_a_node_it_says_so(client: Any, redis_url: str, devchain: Runnin
 def test_while_another_one_holds_an_endpoint_with_an_order_nothing_is_read(client: Any, redis_url: str) -> None:
     endpoint = replace(subscribed(client), ordered=True)
     client.set(keys.BACKFILL_LOCK + endpoint.id, "another", px=60_000)
-    with pytest.raises(Conflict, match="another is under way"):
+    with pytest.raises(Conflict, match="another is running"):
         run_backfill(client, redis_url, endpoint, ("http://127.0.0.1:9",), 10)
 
 
@@ -215,7 +215,7 @@ def test_a_redis_that_loses_its_newest_writes_costs_nothing(
     assert lost
     expected = live_jobs(endpoint, canonical(devchain))
     assert jobs_of(client) == expected
-    assert (done.blocks, done.added) == (BLOCKS, len(expected))
+    assert (done.blocks, done.delivered_new) == (BLOCKS, len(expected))
 
 
 def test_a_redis_that_goes_away_for_a_while_costs_nothing(

@@ -11,7 +11,7 @@ import pytest
 from hookfarm import delivery_queue
 from hookfarm.backfill import selection
 from hookfarm.backfill.chain_view import ChainView
-from hookfarm.backfill.selection import Selected
+from hookfarm.backfill.selection import Selection
 from hookfarm.chain.block import Block, Header
 from hookfarm.delivery_queue import HealthSignal
 from hookfarm.delivery_queue.job import ClaimedJob
@@ -74,7 +74,7 @@ def up_to(events: list[dict[str, Any]], number: int) -> list[dict[str, Any]]:
 
 def backfill(client: Any, redis_url: str, endpoint: Endpoint, devchain: RunningDevchain) -> tuple[int, int]:
     progress = run_backfill(client, redis_url, endpoint, (devchain.http_url,), BLOCKS)
-    return progress.added, progress.known
+    return progress.delivered_new, progress.already_delivered
 
 
 @pytest.mark.parametrize("kind", ["log", "transfer"])
@@ -112,7 +112,7 @@ def test_an_endpoint_that_asks_for_finality_alone_has_not_been_told_before(
     assert len(in_lane(client, endpoint.id)) + client.hlen(keys.JOBS) == len(told)
     deliver_everything(client, redis_url)
     progress = run_backfill(client, redis_url, endpoint, (devchain.http_url,), BLOCKS, from_block=2)
-    assert (progress.added, progress.known) == (0, len(events) - 2)
+    assert (progress.delivered_new, progress.already_delivered) == (0, len(events) - 2)
     devchain.mine(DISTANCE)
     watch(devchain, redis_url, published)
     client.delete(keys.events(CHAIN))
@@ -190,7 +190,7 @@ def test_what_was_delivered_before_is_followed_by_what_says_that_it_is_final(
     events = up_to(canonical(devchain), FINAL)
     asks = replace(endpoint, subscriptions=(replace(endpoint.subscriptions[0], notify=tuple(ALL)),))
     progress = run_backfill(client, redis_url, asks, (devchain.http_url,), FINAL, from_block=1)
-    assert progress.added == len(events)
+    assert progress.delivered_new == len(events)
     assert jobs_of(client) == final_jobs(asks, events)
 
 
@@ -208,14 +208,14 @@ def test_a_block_too_deep_for_a_reorg_may_still_have_to_become_final(
     view, index = ChainView(1000, safe=5, finalized=5, handled=1000), Index()
     index.put(endpoint)
 
-    async def select() -> Selected:
+    async def select() -> Selection:
         async with async_client(redis_url) as connected:
             return await selection.select(connected, CHAIN, index, [Block(header, encode_events((event,)))], view)
 
-    [wanted] = asyncio.run(select()).wanted
+    [wanted] = asyncio.run(select()).logs
     assert [placed.job.id for placed in wanted.jobs] == list(live_jobs(endpoint, [event]))
-    assert wanted.log is not None
-    kept = History.decode(wanted.log.after)
+    assert wanted.history is not None
+    kept = History.decode(wanted.history.after)
     assert kept is not None
     assert [each.endpoint for each in kept.receivers] == ["ep_other"] * somebody_else_waits + [endpoint.id]
-    assert (wanted.unfinalized is None) == somebody_else_waits
+    assert (wanted.awaits_finality is None) == somebody_else_waits

@@ -8,7 +8,7 @@ import pytest
 
 from hookfarm import delivery_queue
 from hookfarm.backfill import state
-from hookfarm.backfill.job_queue import Piece, Placed, Wanted
+from hookfarm.backfill.job_queue import BackfillJob, Batch, MatchedLog
 from hookfarm.deliveries import endpoint_stats
 from hookfarm.delivery_queue import HealthSignal
 from hookfarm.delivery_queue.enqueue import EntryResult, HistoryUpdate, Retraction, UnconfirmedJob
@@ -19,7 +19,7 @@ from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from tests.support.delivery import CHAIN_ID, delivered, enqueue, job, kept, parked
-from tests.support.lanes import BLOCK, begin, fill, hand_over, hold, in_lane, name
+from tests.support.lanes import BLOCK, fill, in_lane, lock, name, start, submit
 from tests.support.ledger import assert_drained, assert_ledger_invariant
 
 WORKERS = 8
@@ -87,7 +87,7 @@ def test_what_is_in_a_lane_is_no_part_of_the_ledger_until_its_window_has_room(cl
     depths = delivery_queue.read_depths(client)
     assert (depths.queued, depths.open, depths.parked) == (4, 4, 0)
     assert in_lane(client, LANED) == ids(jobs(LANED, 30))[4:]
-    assert state.in_lanes(client) == 26
+    assert state.total_queued(client) == 26
 
 
 def test_an_idle_farm_gives_a_lane_all_workers_in_the_order_of_the_chain(
@@ -200,9 +200,9 @@ def test_what_is_delivered_or_owed_already_is_not_put_into_a_lane(
     deliver(connection, pop(connection))
     assert fill(redis_url, LANED, past) == 3
     assert fill(redis_url, LANED, past) == 0
-    stands = state.read(client, name(LANED))
-    assert stands is not None
-    assert (stands.added, stands.known) == (0, 6)
+    position = state.read(client, name(LANED))
+    assert position is not None
+    assert (position.delivered_new, position.already_delivered) == (0, 6)
     assert len(deliver_all(client, connection)) == 5
 
 
@@ -236,7 +236,7 @@ def test_with_an_endpoint_goes_its_lane_and_nobody_elses(client: Any, redis_url:
     assert in_lane(client, LANED) == []
     assert state.read(client, name(LANED)) is None
     assert len(in_lane(client, OTHER)) > 40
-    assert hand_over(redis_url, LANED, Piece(None, BLOCK, 1, 0)).result == "gone"
+    assert submit(redis_url, LANED, Batch(None, BLOCK, 1, 0)).result == "gone"
 
 
 def test_an_ordered_endpoint_takes_its_lane_one_by_one_and_a_retry_before_the_next(
@@ -262,8 +262,8 @@ def test_a_log_taken_back_while_its_job_is_in_a_lane_is_told_to_nobody(
     reader = StreamReader(connection, "test")
     reader.follow([CHAIN_ID])
     client.xadd(keys.events(CHAIN_ID), {keys.EVENT_FIELD: b"{}"})
-    reader.ask()
-    [entry], _ = reader.answer()
+    reader.send_read()
+    [entry], _ = reader.receive()
     taken_back = tuple(Retraction(LANED, (each.id,), job(LANED, f"removed-{each.id}")) for each in past[7:])
     assert delivery_queue.enqueue_results(connection, [EntryResult(entry, retractions=taken_back)]).enqueued == 0
     assert deliver_all(client, connection) == ids(past[:7])
@@ -271,73 +271,78 @@ def test_a_log_taken_back_while_its_job_is_in_a_lane_is_told_to_nobody(
 
 def test_a_backfill_that_stands_elsewhere_hands_nothing_over(client: Any, redis_url: str) -> None:
     fill(redis_url, LANED, jobs(LANED, 1))
-    more = Piece(Checkpoint(1, "0xother"), Checkpoint(2, "0xb2"), 1, 1, [Wanted((Placed(job(LANED, "more")),))])
-    assert hand_over(redis_url, LANED, more).result == "moved"
+    more = Batch(
+        Checkpoint(1, "0xother"), Checkpoint(2, "0xb2"), 1, 1, [MatchedLog((BackfillJob(job(LANED, "more")),))]
+    )
+    assert submit(redis_url, LANED, more).result == "moved"
     assert in_lane(client, LANED) == []
-    stands = state.read(client, name(LANED))
-    assert stands is not None
-    assert stands.at == BLOCK
+    position = state.read(client, name(LANED))
+    assert position is not None
+    assert position.position == BLOCK
 
 
 @pytest.mark.parametrize("row", [None, "0xother 0xb0 1"])
 def test_a_block_that_is_not_the_published_one_is_not_handed_over(
     client: Any, redis_url: str, row: str | None
 ) -> None:
-    begin(client, LANED)
+    start(client, LANED)
     if row is not None:
         client.hset(keys.blocks(CHAIN_ID), "1", row)
-    piece = Piece(None, BLOCK, 1, 1, [Wanted((Placed(job(LANED, "m1")),))], checked=True)
-    assert hand_over(redis_url, LANED, piece).result == "unlinked"
+    batch = Batch(None, BLOCK, 1, 1, [MatchedLog((BackfillJob(job(LANED, "m1")),))], checked=True)
+    assert submit(redis_url, LANED, batch).result == "unlinked"
     assert client.hlen(keys.JOBS) == 0
     client.hset(keys.blocks(CHAIN_ID), "1", f"{BLOCK.block_hash} 0xb0 1")
-    assert hand_over(redis_url, LANED, piece) == ("done", 1)
+    assert submit(redis_url, LANED, batch) == ("done", 1)
 
 
 def test_what_is_told_of_a_log_is_compared_and_noted(client: Any, redis_url: str) -> None:
-    begin(client, LANED)
+    start(client, LANED)
     log = HistoryUpdate(f"{CHAIN_ID}:0xb1", 0, "", f"0-0 + 0 {LANED}:sub_1")
     other = HistoryUpdate(f"{CHAIN_ID}:0xb1", 1, "", f"0-0 + 0 {LANED}:sub_1")
     client.hset(keys.HISTORY + log.block, "1", "1-0 + 0 ep_live:sub_2")
-    piece = Piece(
+    batch = Batch(
         None,
         BLOCK,
         1,
         2,
-        [Wanted((Placed(job(LANED, "m0")),), log=log), Wanted((Placed(job(LANED, "m1")),), log=other)],
+        [
+            MatchedLog((BackfillJob(job(LANED, "m0")),), history=log),
+            MatchedLog((BackfillJob(job(LANED, "m1")),), history=other),
+        ],
     )
-    assert hand_over(redis_url, LANED, piece) == ("history_changed", 2)
+    assert submit(redis_url, LANED, batch) == ("history_changed", 2)
     assert (client.hlen(keys.JOBS), client.hget(keys.HISTORY + log.block, "0")) == (0, None)
-    right = replace(piece, wanted=[piece.wanted[0], Wanted((Placed(job(LANED, "m1")),))])
-    assert hand_over(redis_url, LANED, right) == ("done", 2)
+    right = replace(batch, logs=[batch.logs[0], MatchedLog((BackfillJob(job(LANED, "m1")),))])
+    assert submit(redis_url, LANED, right) == ("done", 2)
     assert client.hget(keys.HISTORY + log.block, "0") == log.after.encode()
     assert client.ttl(keys.HISTORY + log.block) > 80_000
 
 
 def test_what_waits_for_confirmations_waits_where_live_ones_do(client: Any, redis_url: str) -> None:
-    begin(client, LANED)
+    start(client, LANED)
     waiting = job(LANED, "later")
-    piece = Piece(None, BLOCK, 1, 1, [Wanted((Placed(waiting, UnconfirmedJob(waiting, "blocks", 13)),))])
-    assert hand_over(redis_url, LANED, piece) == ("done", 1)
+    batch = Batch(None, BLOCK, 1, 1, [MatchedLog((BackfillJob(waiting, UnconfirmedJob(waiting, "blocks", 13)),))])
+    assert submit(redis_url, LANED, batch) == ("done", 1)
     assert client.hkeys(keys.UNCONFIRMED) == [b"later"]
     assert client.zscore(f"{keys.UNCONFIRMED_BY_BLOCK}{CHAIN_ID}:blocks", "later") == 13
     assert in_lane(client, LANED) == []
 
 
-def followed(originals: list[Job]) -> tuple[Piece, list[str]]:
+def followed(originals: list[Job]) -> tuple[Batch, list[str]]:
     """A first block whose logs are told of twice, and the ids of what comes second."""
     ends = [job(LANED, f"end-{each.id}") for each in originals]
     pairs = zip(originals, ends, strict=True)
-    wanted = [Wanted((Placed(first), Placed(end, None, first.id))) for first, end in pairs]
-    return Piece(None, BLOCK, 1, len(wanted), wanted), ids(ends)
+    wanted = [MatchedLog((BackfillJob(first), BackfillJob(end, None, first.id))) for first, end in pairs]
+    return Batch(None, BLOCK, 1, len(wanted), wanted), ids(ends)
 
 
 def test_what_follows_a_job_of_a_lane_is_sent_once_that_is_over(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     past = jobs(LANED, 30)
-    begin(client, LANED)
-    piece, ends = followed(past)
-    assert hand_over(redis_url, LANED, piece) == ("done", 30)
+    start(client, LANED)
+    batch, ends = followed(past)
+    assert submit(redis_url, LANED, batch) == ("done", 30)
     order = deliver_all(client, connection)
     assert sorted(order) == sorted([*ids(past), *ends])
     assert all(order.index(first) < order.index(end) for first, end in zip(ids(past), ends, strict=True))
@@ -348,9 +353,9 @@ def test_an_ordered_endpoint_is_told_the_end_of_a_log_before_the_next_log(
     client: Any, redis_url: str, connection: PipelinedConnection, farm: Registry
 ) -> None:
     farm.edit(LANED, lambda endpoint: replace(endpoint, ordered=True))
-    begin(client, LANED)
-    piece, ends = followed(jobs(LANED, 4))
-    hand_over(redis_url, LANED, piece)
+    start(client, LANED)
+    batch, ends = followed(jobs(LANED, 4))
+    submit(redis_url, LANED, batch)
     pairs = zip(ids(jobs(LANED, 4)), ends, strict=True)
     assert deliver_all(client, connection) == [each for pair in pairs for each in pair]
 
@@ -359,9 +364,9 @@ def test_what_follows_a_job_that_was_delivered_live_meanwhile_is_sent(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     past = jobs(LANED, 12)
-    begin(client, LANED)
-    piece, ends = followed(past)
-    hand_over(redis_url, LANED, piece)
+    start(client, LANED)
+    batch, ends = followed(past)
+    submit(redis_url, LANED, batch)
     unsent = in_lane(client, LANED)
     assert len(unsent) >= 2
     client.hset(keys.DELIVERED, unsent[-1], "{}")
@@ -373,23 +378,23 @@ def test_what_follows_a_job_that_was_delivered_live_meanwhile_is_sent(
 def test_with_an_endpoint_goes_what_would_have_followed_its_lane(
     client: Any, redis_url: str, farm: Registry
 ) -> None:
-    begin(client, LANED)
-    piece, _ = followed(jobs(LANED, 30))
-    hand_over(redis_url, LANED, piece)
+    start(client, LANED)
+    batch, _ = followed(jobs(LANED, 30))
+    submit(redis_url, LANED, batch)
     owed = client.hlen(keys.JOBS)
     farm.remove(LANED)
     assert client.hlen(keys.FOLLOW_UPS) == owed
 
 
 def test_while_another_backfill_holds_the_endpoint_nothing_is_handed_over(client: Any, redis_url: str) -> None:
-    begin(client, LANED)
-    piece = Piece(None, BLOCK, 1, 1, [Wanted((Placed(job(LANED, "m1")),))], is_last=True)
+    start(client, LANED)
+    batch = Batch(None, BLOCK, 1, 1, [MatchedLog((BackfillJob(job(LANED, "m1")),))], is_last=True)
     client.set(keys.BACKFILL_LOCK + LANED, "another", px=60_000)
-    assert hand_over(redis_url, LANED, piece, hold=True) == ("locked", 0)
+    assert submit(redis_url, LANED, batch, lock=True) == ("locked", 0)
     assert (client.hlen(keys.JOBS), client.get(keys.BACKFILL_LOCK + LANED)) == (0, b"another")
     client.set(keys.BACKFILL_LOCK + LANED, name(LANED), px=60_000)
-    assert hand_over(redis_url, LANED, piece, hold=True) == ("done", 1)
-    hold(redis_url, LANED)
+    assert submit(redis_url, LANED, batch, lock=True) == ("done", 1)
+    lock(redis_url, LANED)
     assert client.get(keys.BACKFILL_LOCK + LANED) is None, "done, and still held"
 
 

@@ -9,8 +9,8 @@ import pytest
 from hookfarm import status
 from hookfarm.api import metrics as api_metrics
 from hookfarm.backfill import job_queue, state
-from hookfarm.backfill.job_queue import Piece
-from hookfarm.backfill.state import Backfill, Wanted
+from hookfarm.backfill.job_queue import Batch
+from hookfarm.backfill.state import Backfill, BackfillFilter
 from hookfarm.event_stream import Checkpoint
 from hookfarm.records import Endpoint
 from hookfarm.registry.store import Registry
@@ -19,7 +19,7 @@ from hookfarm.store import keys
 from hookfarm.store.clients import async_client
 from tests.support.api_process import Api, pages, refused, running_api
 from tests.support.delivery import CHAIN_ID, job
-from tests.support.lanes import BLOCK, begin, fill, hand_over, hold, name
+from tests.support.lanes import BLOCK, fill, lock, name, start, submit
 
 ONE, TWO, THREE = "ep_one", "ep_two", "ep_three"
 LAST = Checkpoint(9, "0xb9")
@@ -51,7 +51,7 @@ def alive(redis_url: str, endpoint: str, per_second: float | None = None, note: 
 
     async def run() -> None:
         async with async_client(redis_url) as client:
-            await job_queue.sign_of_life(client, name(endpoint), per_second, note)
+            await job_queue.heartbeat(client, name(endpoint), per_second, note)
             await client.zadd(keys.BACKFILLS, {name(endpoint): 600_000}, xx=True, incr=True)
 
     asyncio.run(run())
@@ -64,7 +64,7 @@ def fall_silent(client: Any, endpoint: str, seconds: int = 60) -> None:
 
 def finish(redis_url: str, endpoint: str) -> None:
     fill(redis_url, endpoint, [])
-    assert hand_over(redis_url, endpoint, Piece(BLOCK, LAST, 8, 0, is_last=True)).result == "done"
+    assert submit(redis_url, endpoint, Batch(BLOCK, LAST, 8, 0, is_last=True)).result == "done"
 
 
 def test_a_running_one_says_how_far_it_is_how_fast_and_how_long_it_takes(client: Any, redis_url: str) -> None:
@@ -72,35 +72,35 @@ def test_a_running_one_says_how_far_it_is_how_fast_and_how_long_it_takes(client:
     alive(redis_url, ONE, 2.0)
     shown = seen(client, ONE).public()
     assert (shown["state"], shown["at_block"], shown["blocks"], shown["total"]) == ("running", 1, 1, 9)
-    assert (shown["blocks_per_second"], shown["remaining_ms"], shown["note"]) == (2.0, 4000, "")
-    assert (shown["added"], shown["waiting"]) == (5, client.zcard(keys.BACKFILL_QUEUE + ONE))
-    assert shown["waiting"] > 0
+    assert (shown["blocks_per_second"], shown["remaining_ms"], shown["reason"]) == (2.0, 4000, "")
+    assert (shown["delivered_new"], shown["queued"]) == (5, client.zcard(keys.BACKFILL_QUEUE + ONE))
+    assert shown["queued"] > 0
     assert shown["lock_ms"] is None
 
 
 def test_one_that_does_not_get_on_says_why_and_promises_no_time(client: Any, redis_url: str) -> None:
-    begin(client, ONE)
+    start(client, ONE)
     alive(redis_url, ONE, 2.0, "waiting for the farm to deliver" + "." * 1000)
     shown = seen(client, ONE).public()
     assert (shown["state"], shown["remaining_ms"]) == ("running", None)
-    assert shown["note"].startswith("waiting for the farm to deliver")
-    assert len(shown["note"]) == job_queue.MOST_NOTED
+    assert shown["reason"].startswith("waiting for the farm to deliver")
+    assert len(shown["reason"]) == job_queue.MAX_REASON_CHARACTERS
 
 
 def test_one_that_is_silent_is_stopped_and_its_speed_is_no_longer_told(client: Any, redis_url: str) -> None:
-    begin(client, ONE)
+    start(client, ONE)
     alive(redis_url, ONE, 2.0, "no node answers")
     fall_silent(client, ONE)
     shown = seen(client, ONE).public()
     assert (shown["state"], shown["running"]) == ("stopped", False)
-    assert (shown["blocks_per_second"], shown["remaining_ms"], shown["note"]) == (None, None, "")
+    assert (shown["blocks_per_second"], shown["remaining_ms"], shown["reason"]) == (None, None, "")
     assert shown["since_heartbeat_ms"] == pytest.approx(60_000, abs=20_000)
 
 
 def test_a_killed_one_that_still_holds_its_endpoint_says_for_how_long(client: Any, redis_url: str) -> None:
-    begin(client, ONE)
-    hold(redis_url, ONE)
-    assert 0 < client.pttl(keys.BACKFILL_LOCK + ONE) <= 1000 * job_queue.HELD_SECONDS
+    start(client, ONE)
+    lock(redis_url, ONE)
+    assert 0 < client.pttl(keys.BACKFILL_LOCK + ONE) <= 1000 * job_queue.LOCK_SECONDS
     client.pexpire(keys.BACKFILL_LOCK + ONE, 600_000)
     fall_silent(client, ONE)
     assert seen(client, ONE).public()["lock_ms"] == pytest.approx(600_000, abs=60_000)
@@ -109,7 +109,7 @@ def test_a_killed_one_that_still_holds_its_endpoint_says_for_how_long(client: An
 
 
 def test_what_another_backfill_holds_is_not_said_of_this_one(client: Any, redis_url: str) -> None:
-    begin(client, ONE)
+    start(client, ONE)
     client.set(keys.BACKFILL_LOCK + ONE, f"{ONE}:{CHAIN_ID}:5::", px=60_000)
     assert seen(client, ONE).public()["lock_ms"] is None
 
@@ -118,7 +118,7 @@ def test_a_last_sign_of_life_after_the_end_is_none(client: Any, redis_url: str, 
     finish(redis_url, ONE)
     alive(redis_url, ONE, 2.0)
     assert (seen(client, ONE).state, seen(client, ONE).per_second) == ("done", None)
-    begin(client, TWO)
+    start(client, TWO)
     registry.remove(TWO)
     alive(redis_url, TWO, 2.0)
     assert state.read(client, name(TWO)) is None
@@ -126,35 +126,35 @@ def test_a_last_sign_of_life_after_the_end_is_none(client: Any, redis_url: str, 
 
 
 def test_one_that_is_begun_again_forgets_those_that_are_no_longer_remembered(client: Any) -> None:
-    begin(client, ONE)
+    start(client, ONE)
     client.zadd(keys.BACKFILLS, {"ep_gone:1:1::": 1})
-    begin(client, TWO)
+    start(client, TWO)
     assert client.zscore(keys.BACKFILLS, "ep_gone:1:1::") is None
     assert client.zscore(keys.BACKFILLS, name(ONE)) is not None
 
 
 def test_a_list_has_those_that_are_wanted_the_last_to_move_first(client: Any, redis_url: str) -> None:
     finish(redis_url, ONE)
-    begin(client, TWO)
-    begin(client, THREE)
+    start(client, TWO)
+    start(client, THREE)
     alive(redis_url, THREE)
     fall_silent(client, ONE, 5)
     fall_silent(client, TWO)
 
-    def found(wanted: Wanted) -> list[str]:
+    def found(wanted: BackfillFilter) -> list[str]:
         return [each.endpoint for each in state.page(client, wanted, None, 50)[0]]
 
-    assert found(Wanted()) == [THREE, ONE, TWO]
-    assert found(Wanted(endpoint=TWO)) == [TWO]
-    assert found(Wanted(endpoint="ep_")) == []
-    assert [found(Wanted(state=state)) for state in state.STATES] == [[THREE], [TWO], [ONE]]
+    assert found(BackfillFilter()) == [THREE, ONE, TWO]
+    assert found(BackfillFilter(endpoint=TWO)) == [TWO]
+    assert found(BackfillFilter(endpoint="ep_")) == []
+    assert [found(BackfillFilter(state=state)) for state in state.STATES] == [[THREE], [TWO], [ONE]]
 
 
 def test_the_api_lists_them_page_by_page(client: Any, redis_url: str, api: Api) -> None:
     assert api.ask("GET", "/v1/backfills").json == {"data": [], "next_cursor": None}
     for number in range(5):
         facts: dict[str, str | int] = {"endpoint": ONE, "chain_id": 7, "subscription": "sub_a"}
-        state.begin(client, f"{ONE}:7:{number}:9:sub_a", {**facts, "from_block": number, "to_block": 9})
+        state.start(client, f"{ONE}:7:{number}:9:sub_a", {**facts, "from_block": number, "to_block": 9})
         client.zincrby(keys.BACKFILLS, 600_000, f"{ONE}:7:{number}:9:sub_a")
     listed = pages(api, "/v1/backfills?limit=2")
     assert [len(page) for page in listed] == [2, 2, 1]
@@ -171,7 +171,7 @@ def test_a_picture_has_those_that_are_not_done_and_what_waits_in_lanes(client: A
     finish(redis_url, ONE)
     fill(redis_url, TWO, [job(TWO, f"past-{n}") for n in range(40)])
     alive(redis_url, TWO)
-    begin(client, THREE)
+    start(client, THREE)
     fall_silent(client, THREE)
     found = status.take_snapshot(client)
     assert {row["endpoint"]: row["state"] for row in found["backfills"]} == {TWO: "running", THREE: "stopped"}
@@ -181,7 +181,7 @@ def test_a_picture_has_those_that_are_not_done_and_what_waits_in_lanes(client: A
 def test_a_picture_looks_at_the_ten_last_to_move_however_many_there_are(client: Any, redis_url: str) -> None:
     for number in range(30):
         facts: dict[str, str | int] = {"endpoint": ONE, "chain_id": 7, "subscription": ""}
-        state.begin(client, f"{ONE}:7:{number}::", {**facts, "from_block": number, "to_block": 99})
+        state.start(client, f"{ONE}:7:{number}::", {**facts, "from_block": number, "to_block": 99})
         client.zincrby(keys.BACKFILLS, -100 * number, f"{ONE}:7:{number}::")
     assert [row["from_block"] for row in status.take_snapshot(client)["backfills"]] == list(range(10))
 

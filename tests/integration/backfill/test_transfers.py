@@ -55,7 +55,7 @@ def test_each_transfer_becomes_the_job_that_live_delivery_would_make(
     endpoint = wants_both(client)
     expected = canonical_transfers(devchain) + canonical(devchain)
     progress = run_backfill(client, redis_url, endpoint, (devchain.http_url,), BLOCKS)
-    assert (progress.added, progress.known) == (len(expected), 0)
+    assert (progress.delivered_new, progress.already_delivered) == (len(expected), 0)
     assert jobs_of(client) == live_jobs(endpoint, expected)
     assert len(canonical_transfers(devchain)) > 2 * BLOCKS
 

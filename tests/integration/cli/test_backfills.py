@@ -11,7 +11,7 @@ from hookfarm.status import readiness
 from hookfarm.store import keys
 from tests.support.delivery import CHAIN_ID, job
 from tests.support.finished_command import done, refused, run
-from tests.support.lanes import begin, fill, name
+from tests.support.lanes import fill, name, start
 
 ONE, TWO = "ep_one", "ep_two"
 FAR = "2096-10-02T07:06:40.000Z"
@@ -53,7 +53,7 @@ def begun(client: Any, redis_url: str) -> None:
     for each in (ONE, TWO):
         Registry(client).add(Endpoint(each, "http://127.0.0.1:9/"))
     fill(redis_url, ONE, [job(ONE, f"past-{number}") for number in range(40)])
-    begin(client, TWO)
+    start(client, TWO)
     client.zincrby(keys.BACKFILLS, 600_000, name(ONE))
     client.zincrby(keys.BACKFILLS, -600_000, name(TWO))
 
@@ -71,7 +71,7 @@ def test_backfills_are_listed_with_how_far_they_are(begun: None, redis_url: str)
     [row] = json.loads(done(run(redis_url, "backfills", "--state", "stopped", "--json")))
     assert (row["endpoint"], row["state"], row["blocks"], row["total"]) == (TWO, "stopped", 0, 9)
     [row] = json.loads(done(run(redis_url, "backfills", "--endpoint", ONE, "--json")))
-    assert row["waiting"] > 0
+    assert row["queued"] > 0
 
 
 def test_more_backfills_than_asked_for_are_announced(begun: None, redis_url: str) -> None:
@@ -93,8 +93,8 @@ def test_chains_are_followed_by_their_nodes(chain: None, redis_url: str) -> None
     assert one.split()[:4] == ["7", "wss://one.example", "cooling", "down"]
     assert "1,234     4       HTTP 429 (" in one
     assert two.split() == ["7", "https://two.example:8545", "in", "use", "-", "12", "0"]
-    [told] = json.loads(done(run(redis_url, "chains", "--json")))
-    assert told["nodes"] == NODES
+    [found] = json.loads(done(run(redis_url, "chains", "--json")))
+    assert found["nodes"] == NODES
 
 
 def test_the_status_has_nodes_what_a_block_costs_and_backfills(begun: None, chain: None, redis_url: str) -> None:
@@ -104,13 +104,13 @@ def test_the_status_has_nodes_what_a_block_costs_and_backfills(begun: None, chai
     assert f"{place}  {cost}  catching up, 12.0 blocks/s, 1:05 left" in lines
     [trouble] = [line for line in lines if line.startswith("  chain 7: wss://one.example cooldown, retry in ")]
     assert trouble.endswith("s: HTTP 429")
-    [one, two] = [line for line in lines if line.startswith("backfill ")][::-1]
+    [one, two] = [line for line in lines if line.startswith("backfill ep_")][::-1]
     assert one.startswith(f"backfill {ONE}  chain {CHAIN_ID}  blocks 1 to 9  at block 1  11.1 %  ")
     assert one.endswith("  running")
     assert "stopped: no heartbeat for 10:" in two
-    told = json.loads(done(run(redis_url, "status", "--json")))
-    assert told["chains"][0]["nodes"] == NODES
-    assert [row["state"] for row in told["backfills"]] == ["stopped", "running"]
+    found = json.loads(done(run(redis_url, "status", "--json")))
+    assert found["chains"][0]["nodes"] == NODES
+    assert [row["state"] for row in found["backfills"]] == ["stopped", "running"]
 
 
 def test_top_has_them_too(begun: None, chain: None, redis_url: str) -> None:

@@ -27,7 +27,7 @@ from tests.support.redis_server import RedisServer
 
 TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
 TOKEN = "0x" + "A0" * 20
-NOBODY = "ep_" + "0" * 24
+UNKNOWN_ID = "ep_" + "0" * 24
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -56,7 +56,7 @@ def done(finished: "subprocess.CompletedProcess[str]") -> str:
 
 
 def refused(finished: "subprocess.CompletedProcess[str]", code: int) -> str:
-    """The one line it says instead of a traceback."""
+    """The one line it prints instead of a traceback."""
     assert (finished.returncode, finished.stdout) == (code, "")
     assert "Traceback" not in finished.stderr
     [line] = finished.stderr.splitlines()
@@ -277,7 +277,7 @@ def test_samples_are_sent_now_and_signed(client: Any, hookfarm: Command) -> None
 
 @pytest.mark.parametrize("command", ["show", "update", "remove", "test", "rotate-secret", "enable", "disable"])
 def test_an_endpoint_that_is_not_there_is_named(hookfarm: Command, command: str) -> None:
-    assert refused(hookfarm(command, NOBODY), 1) == f"hookfarm: no endpoint {NOBODY!r}"
+    assert refused(hookfarm(command, UNKNOWN_ID), 1) == f"hookfarm: no endpoint {UNKNOWN_ID!r}"
 
 
 def test_a_redis_that_is_not_there_is_named(hookfarm: Command) -> None:

@@ -33,7 +33,7 @@ def settle(connection: PipelinedConnection, settlement: Settlement) -> None:
     delivery_queue.settle_sync(connection, settlement)
 
 
-def test_somebody_elses_element_becomes_a_job(client: Any, connection: PipelinedConnection) -> None:
+def test_a_foreign_element_becomes_a_job(client: Any, connection: PipelinedConnection) -> None:
     client.lpush(keys.DELIVERY_QUEUE, '{"endpoint":"ep_1","payload":{"n":1},"id":"order-66"}')
     delivery_queue.send_pop(connection, None)
     foreign, _ = delivery_queue.read_job(connection)
@@ -61,7 +61,7 @@ def test_somebody_elses_element_becomes_a_job(client: Any, connection: Pipelined
     [b'{"endpoint":"ep_1","payload":%b}', b' {\n\t"payload" : %b ,"other":[{"payload":{}}], "endpoint":"ep_1"}\n',
      b'{"payload":{"not":"this"},"endpoint":"ep_1","p\\u0061yload":%b}'],
 )  # fmt: skip
-def test_the_payload_of_somebody_elses_element_is_sent_as_it_was_written(
+def test_the_payload_of_a_foreign_element_is_sent_as_it_was_written(
     connection: PipelinedConnection, element: bytes, payload: bytes
 ) -> None:
     claimed = delivery_queue.adopt(connection, ForeignElement(element % payload))

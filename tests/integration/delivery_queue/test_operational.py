@@ -10,8 +10,7 @@ import pytest
 from hookfarm import delivery_queue
 from hookfarm.delivery_queue import MAX_ORPHANED, HealthSignal, operational
 from hookfarm.delivery_queue.job import ClaimedJob
-from hookfarm.event_ingestor import counters
-from hookfarm.event_ingestor.stalled_chains import Stalls
+from hookfarm.event_ingestor.telemetry import CHAIN_DOWN, CHAIN_ID, StalledChains
 from hookfarm.farm.scoreboard import Scoreboard, State
 from hookfarm.records import Endpoint, parse_subscription
 from hookfarm.records.operational import EVENTS
@@ -156,14 +155,15 @@ def test_a_stalled_chain_is_one_event_for_each_time(client: Any) -> None:
     for slot, chain_id in ((first, 10), (second, 137)):
         slot.on_forked(1)
         slot.state = State.UP
-        slot.set_counter(counters.CHAIN_ID, chain_id)
+        slot.set_counter(CHAIN_ID, chain_id)
 
     def look(times: int = 1) -> None:
         for _ in range(times):
-            Stalls(scoreboard.slots(keys.EVENT_INGESTOR), scoreboard.slots("keeper")[0], 2).perform(client)
+            StalledChains(scoreboard.slots(keys.EVENT_INGESTOR), scoreboard.slots("keeper")[0], 2).perform(client)
 
     look()
     second.state, second.reason = State.STALLED, "chain 137: no node answers"
+    second.set_counter(CHAIN_DOWN, 1)
     first.state, first.reason = State.STALLED, "redis: gone"
     look(times=3)  # Each time by another keeper.
     [body] = bodies_for(client, operator)

@@ -412,7 +412,7 @@ def test_a_removed_endpoints_last_failures_are_no_circuit(
     assert client.zcard(keys.OPEN_CIRCUITS) == 0
 
 
-def test_somebody_elses_element_is_parked_where_the_window_is_full(
+def test_a_foreign_element_is_parked_where_the_window_is_full(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     enqueue(redis_url, *(job("ep_1", f"m{n}") for n in range(4)))

@@ -54,8 +54,8 @@ class Windows(RuleBasedStateMachine):
         made = [Job(f"{name}-{self.number + i:04}", name, b"{}") for i in range(count)]
         self.number += count
         self.client.xadd(keys.events(CHAIN_ID), {"event": b"{}"})
-        self.reader.ask()
-        [entry], _ = self.reader.answer()
+        self.reader.send_read()
+        [entry], _ = self.reader.receive()
         assert delivery_queue.enqueue_results(self.connection, [EntryResult(entry, tuple(made))]).enqueued == count
         self.owed |= {job.id for job in made}
 

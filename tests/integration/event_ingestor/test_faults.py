@@ -6,7 +6,7 @@ import pytest
 
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.devchain.rpc_errors import PROVIDER_ERRORS
-from hookfarm.event_ingestor import counters
+from hookfarm.event_ingestor import telemetry
 from tests.support.ingestor import (
     CHAIN,
     EVENTS,
@@ -169,7 +169,7 @@ def test_a_block_that_nobody_proves_is_not_passed_and_the_reason_is_said(
         devchain.clear_faults("omitted_receipt_logs")
         published.wait_for(devchain)
         eventually(lambda: ingestor.up, what="the ingestor being up again")
-        assert ingestor.slot.counter(counters.BLOCKS_REPAIRED) == 3
+        assert ingestor.slot.counter(telemetry.BLOCKS_REPAIRED) == 3
     assert published.entries() == canonical(devchain)
 
 

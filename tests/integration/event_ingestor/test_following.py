@@ -4,8 +4,8 @@ import pytest
 
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.devchain.transaction import Log
-from hookfarm.event_ingestor import counters
-from hookfarm.event_ingestor.status import report
+from hookfarm.event_ingestor import telemetry
+from hookfarm.event_ingestor.telemetry import report
 from hookfarm.event_stream import Checkpoint
 from tests.support.ingestor import CHAIN, EVENTS, TRANSPORTS, Published, canonical, running_ingestor, url_of
 from tests.support.waiting import eventually
@@ -52,7 +52,7 @@ def test_a_from_block_still_to_come_is_waited_for(
     devchain.mine(2)
     with running_ingestor(CHAIN, devchain.ws_url, redis_url, from_block=5) as ingestor:
         devchain.mine(1)
-        eventually(lambda: ingestor.slot.counter(counters.HEAD) == 3, what="the head being seen")
+        eventually(lambda: ingestor.slot.counter(telemetry.HEAD) == 3, what="the head being seen")
         assert published.checkpoint() is None
         devchain.mine(3)
         published.wait_for(devchain)
@@ -89,12 +89,12 @@ def test_the_slot_shows_what_it_has_done(devchain: RunningDevchain, redis_url: s
     with running_ingestor(CHAIN, devchain.ws_url, redis_url, from_block=1) as ingestor:
         devchain.mine(2)
         published.wait_for(devchain)
-        eventually(lambda: ingestor.slot.counter(counters.CHECKPOINT) == 4, what="the counters being written")
+        eventually(lambda: ingestor.slot.counter(telemetry.CHECKPOINT) == 4, what="the counters being written")
         shown = ingestor.slot.counter
-        assert (shown(counters.CHAIN_ID), shown(counters.HEAD)) == (CHAIN, 4)
-        assert shown(counters.EVENTS_PUBLISHED) == 4 * EVENTS
-        assert shown(counters.BLOCK_TIMESTAMP) == devchain.head().header.timestamp
-        assert 0 < shown(counters.RPC_REQUESTS) < 50
+        assert (shown(telemetry.CHAIN_ID), shown(telemetry.HEAD)) == (CHAIN, 4)
+        assert shown(telemetry.EVENTS_PUBLISHED) == 4 * EVENTS
+        assert shown(telemetry.BLOCK_TIMESTAMP) == devchain.head().header.timestamp
+        assert 0 < shown(telemetry.RPC_REQUESTS) < 50
         assert ingestor.slot.seconds_late() < 0
 
 
@@ -106,8 +106,8 @@ def test_at_the_tip_a_block_costs_at_most_three_requests(
         running_devchain(chain_id=CHAIN, logs_per_block=EVENTS, block_time=0.5) as devchain,
         running_ingestor(CHAIN, url_of(devchain, transport), redis_url) as ingestor,
     ):
-        eventually(lambda: ingestor.slot.counter(counters.CHECKPOINT) >= 10, within=15, what="ten blocks")
-        asked = ingestor.slot.counter(counters.REQUESTS_PER_BLOCK)
+        eventually(lambda: ingestor.slot.counter(telemetry.CHECKPOINT) >= 10, within=15, what="ten blocks")
+        asked = ingestor.slot.counter(telemetry.REQUESTS_PER_BLOCK)
     assert 100 <= asked <= (150 if transport == "ws" else 300)
 
 

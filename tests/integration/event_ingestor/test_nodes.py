@@ -8,7 +8,8 @@ from hookfarm import timestamps
 from hookfarm.chain.timing import Limits
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.errors import WrongChain
-from hookfarm.event_ingestor import status
+from hookfarm.event_ingestor import telemetry
+from hookfarm.event_ingestor.node_telemetry import NodeStatus
 from hookfarm.farm.scoreboard import REASON_BYTES
 from hookfarm.store import keys
 from tests.support.ingestor import (
@@ -77,8 +78,8 @@ def test_each_node_says_what_it_does_and_why(
             assert "canary" not in str(told(ingestor))
 
 
-def told(ingestor: RunningIngestor) -> list[status.NodeStatus]:
-    return status.report([ingestor.slot])["chains"][0]["nodes"]
+def told(ingestor: RunningIngestor) -> list[NodeStatus]:
+    return telemetry.report([ingestor.slot])["chains"][0]["nodes"]
 
 
 def states(ingestor: RunningIngestor) -> list[str]:
@@ -86,7 +87,7 @@ def states(ingestor: RunningIngestor) -> list[str]:
 
 
 def sums_up(ingestor: RunningIngestor) -> bool:
-    [chain] = status.report([ingestor.slot])["chains"]
+    [chain] = telemetry.report([ingestor.slot])["chains"]
     return bool(chain["rpc_requests"] == sum(one["requests"] for one in chain["nodes"]))
 
 

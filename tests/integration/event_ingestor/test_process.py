@@ -10,7 +10,7 @@ import pytest
 
 from hookfarm.config import ChainConfig
 from hookfarm.errors import HookfarmError
-from hookfarm.event_ingestor import counters, process
+from hookfarm.event_ingestor import process, telemetry
 from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Scoreboard, Slot, State
 from hookfarm.store import keys
@@ -92,7 +92,7 @@ def test_it_is_up_with_a_checkpoint_stored_and_ends_on_sigterm(node: Anvil, redi
 def test_it_ends_on_sigterm_while_it_looks_for_its_node(node: Anvil, redis_server: RedisServer) -> None:
     node.kill()
     with forked(node.ws_url, redis_server.url) as child:
-        eventually(lambda: child.slot.counter(counters.CHAIN_ID) == CHAIN, within=15, what="the ingestor running")
+        eventually(lambda: child.slot.counter(telemetry.CHAIN_ID) == CHAIN, within=15, what="the ingestor running")
         child.signal(signal.SIGTERM)
         assert child.exit_code() == 0
         assert child.slot.state == State.QUIET
@@ -118,7 +118,7 @@ def test_a_killed_one_is_continued_without_a_gap_or_a_duplicate(node: Anvil, red
     with forked(node.ws_url, redis_server.url) as child:
         child.wait_until_up()
         head = int(node.call("eth_blockNumber"), 16)
-        eventually(lambda: child.slot.counter(counters.CHECKPOINT) == head, what="the ingestor having caught up")
+        eventually(lambda: child.slot.counter(telemetry.CHECKPOINT) == head, what="the ingestor having caught up")
     assert stream_length(redis_server) == 6
 
 

@@ -7,7 +7,7 @@ import pytest
 from hookfarm import event_stream
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.devchain.transaction import Log
-from hookfarm.event_ingestor import counters
+from hookfarm.event_ingestor import telemetry
 from hookfarm.store.clients import async_client
 from tests.support.ingestor import CHAIN, EVENTS, TRANSPORTS, Published, canonical, running_ingestor, url_of
 from tests.support.waiting import eventually
@@ -108,11 +108,11 @@ def test_a_withdrawal_cut_short_by_a_crash_is_finished_by_the_next_life(
 
     async def one_step() -> None:
         async with async_client(redis_url) as client:
-            [entries] = await event_stream.withdrawals(client, CHAIN, [20])
+            [entries] = await event_stream.removal_entries(client, CHAIN, [20])
             newest, below = await event_stream.known_blocks(client, CHAIN, [20, 19])
             assert newest
             assert below
-            assert await event_stream.rewind(client, CHAIN, newest.point, below.point, entries or [])
+            assert await event_stream.rollback(client, CHAIN, newest.point, below.point, entries or [])
 
     asyncio.run(one_step())
     with running_ingestor(CHAIN, devchain.ws_url, redis_url):
@@ -142,7 +142,7 @@ def test_a_reorg_deeper_than_what_is_remembered_goes_back_to_the_deepest_known_b
         devchain.reorg(kept + 20, length=kept + 21)
         published.wait_for(devchain)
         eventually(lambda: ingestor.up, what="the ingestor being up")
-        eventually(lambda: ingestor.slot.counter(counters.DEEP_REORGS) == 1, what="the reorg being counted")
+        eventually(lambda: ingestor.slot.counter(telemetry.DEEP_REORGS) == 1, what="the reorg being counted")
     above = 40
     assert published.removed() == kept * EVENTS
     assert [event for event in published.events() if event["block_number"] > above] == (

@@ -8,7 +8,7 @@ import pytest
 
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.devchain.transfers import account, payment
-from hookfarm.event_ingestor import counters
+from hookfarm.event_ingestor import telemetry
 from hookfarm.records import parse_chain_event, parse_endpoint
 from hookfarm.registry.store import Registry
 from tests.support.ingestor import CHAIN, TRANSPORTS, Published, canonical, running_ingestor, url_of
@@ -104,11 +104,11 @@ def test_at_the_tip_a_block_takes_three_requests_at_most(
     with running_ingestor(CHAIN, url_of(devchain, transport), redis_server.url) as ingestor:
         devchain.mine(1)
         published.wait_for(devchain)
-        before, counted = devchain.stats()["methods"], ingestor.slot.counter(counters.RPC_REQUESTS)
+        before, counted = devchain.stats()["methods"], ingestor.slot.counter(telemetry.RPC_REQUESTS)
         for _ in range(10):
             devchain.mine(1)
             published.wait_for(devchain)
-        after, requests = devchain.stats()["methods"], ingestor.slot.counter(counters.RPC_REQUESTS) - counted
+        after, requests = devchain.stats()["methods"], ingestor.slot.counter(telemetry.RPC_REQUESTS) - counted
     for method in (FULL_BLOCK, RECEIPTS):
         assert after[method] - before[method] == 10
     assert after.get("eth_getLogs", 0) == before.get("eth_getLogs", 0)

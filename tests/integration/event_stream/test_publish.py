@@ -98,7 +98,7 @@ def test_who_expects_another_checkpoint_publishes_nothing(
 
 def test_who_expects_another_checkpoint_takes_nothing_back(client: Any, run: Callable[..., Any]) -> None:
     run(event_stream.publish, None, [block(5), block(6, events=1)])
-    assert not run(event_stream.rewind, at(7), at(5), [b"{}"])
+    assert not run(event_stream.rollback, at(7), at(5), [b"{}"])
     assert (len(entries(client)), run(event_stream.read_checkpoint)) == (1, at(6))
 
 
@@ -114,21 +114,21 @@ def test_of_two_publishers_one_wins(client: Any, redis_url: str) -> None:
 
 def test_withdrawals_are_the_events_with_removed_the_last_one_first(run: Callable[..., Any]) -> None:
     run(event_stream.publish, None, [block(5, events=2), block(6), block(7, events=1)])
-    found = run(event_stream.withdrawals, [7, 6, 5, 4])
+    found = run(event_stream.removal_entries, [7, 6, 5, 4])
     assert [found[0] is not None, found[1], found[3]] == [True, None, None]
     assert [orjson.loads(entry) for entry in found[2]] == [
         {"block_number": 5, "log_index": index, "removed": True} for index in (1, 0)
     ]
 
 
-@pytest.mark.parametrize("remembered", [event_stream.known_blocks, event_stream.withdrawals])
+@pytest.mark.parametrize("remembered", [event_stream.known_blocks, event_stream.removal_entries])
 def test_what_is_remembered_of_another_checkpoint_is_not_answered(
     client: Any, run: Callable[..., Any], remembered: Callable[..., Any]
 ) -> None:
     """Another ingestor may go to another branch and come back: what is missing meanwhile was not forgotten."""
     run(event_stream.publish, None, [block(n, events=1) for n in range(1, 10)])
     [before] = run(remembered, [9], at(9))
-    run(event_stream.rewind, at(9), at(8), run(event_stream.withdrawals, [9])[0])
+    run(event_stream.rollback, at(9), at(8), run(event_stream.removal_entries, [9])[0])
     with pytest.raises(CheckpointMoved):
         run(remembered, [9], at(9))
     assert run(remembered, [9], at(8)) == [None]
@@ -138,14 +138,14 @@ def test_what_is_remembered_of_another_checkpoint_is_not_answered(
 
 def test_events_that_are_not_kept_cannot_be_taken_back(run: Callable[..., Any]) -> None:
     run(event_stream.publish, None, [block(5, events=2, kept=False)])
-    assert run(event_stream.withdrawals, [5]) == [None]
+    assert run(event_stream.removal_entries, [5]) == [None]
     assert run(event_stream.known_blocks, [5])[0].event_count == 2
 
 
 def test_a_rewind_adds_what_is_withdrawn_and_forgets_what_was_above(client: Any, run: Callable[..., Any]) -> None:
     run(event_stream.publish, None, [block(n, events=1) for n in range(1, 10)])
-    withdrawn = [entry for found in run(event_stream.withdrawals, [9, 8, 7]) for entry in found]
-    assert run(event_stream.rewind, at(9), at(6), withdrawn)
+    withdrawn = [entry for found in run(event_stream.removal_entries, [9, 8, 7]) for entry in found]
+    assert run(event_stream.rollback, at(9), at(6), withdrawn)
     assert run(event_stream.read_checkpoint) == at(6)
     assert entries(client)[9:] == [(9, 0, True), (8, 0, True), (7, 0, True)]
     assert [known is not None for known in run(event_stream.known_blocks, [5, 6, 7, 9])] == [
@@ -154,17 +154,17 @@ def test_a_rewind_adds_what_is_withdrawn_and_forgets_what_was_above(client: Any,
         False,
         False,
     ]
-    assert run(event_stream.withdrawals, [9, 7]) == [None, None]
-    assert run(event_stream.withdrawals, [6])[0] is not None, "the target may be orphaned later"
+    assert run(event_stream.removal_entries, [9, 7]) == [None, None]
+    assert run(event_stream.removal_entries, [6])[0] is not None, "the target may be orphaned later"
     assert run(event_stream.publish, at(6), [block(7, "b", events=1)]).published
     assert run(event_stream.known_blocks, [7])[0].block_hash == hash_of(7, "b")
 
 
 def test_a_block_without_events_leaves_none_of_its_predecessor(run: Callable[..., Any]) -> None:
     run(event_stream.publish, None, [block(6), block(7, events=1)])
-    run(event_stream.rewind, at(7), at(6))
+    run(event_stream.rollback, at(7), at(6))
     run(event_stream.publish, at(6), [block(7, "b")])
-    assert run(event_stream.withdrawals, [7]) == [None]
+    assert run(event_stream.removal_entries, [7]) == [None]
 
 
 def test_only_so_many_blocks_and_their_events_are_kept(client: Any, run: Callable[..., Any]) -> None:
@@ -177,20 +177,20 @@ def test_only_so_many_blocks_and_their_events_are_kept(client: Any, run: Callabl
 def test_the_latest_head_that_others_see_is_the_checkpoint(client: Any, run: Callable[..., Any]) -> None:
     run(event_stream.publish, None, [block(n) for n in range(1, 10)])
     assert client.hgetall(keys.heads(CHAIN)) == {b"latest": b"9"}
-    run(event_stream.tell_heads, {"safe": at(8), "finalized": at(3)})
-    run(event_stream.rewind, at(9), at(6))
+    run(event_stream.set_finality_heads, {"safe": at(8), "finalized": at(3)})
+    run(event_stream.rollback, at(9), at(6))
     assert client.hgetall(keys.heads(CHAIN)) == {b"latest": b"6", b"safe": b"6", b"finalized": b"3"}
-    run(event_stream.tell_heads, {"safe": None, "finalized": at(4)})
+    run(event_stream.set_finality_heads, {"safe": None, "finalized": at(4)})
     assert client.hgetall(keys.heads(CHAIN)) == {b"latest": b"6", b"no_safe": b"1", b"finalized": b"4"}
-    run(event_stream.tell_heads, {"safe": at(5)})
+    run(event_stream.set_finality_heads, {"safe": at(5)})
     assert client.hgetall(keys.heads(CHAIN)) == {b"latest": b"6", b"safe": b"5", b"finalized": b"4"}
 
 
 def test_a_tagged_head_that_was_not_published_is_not_told(client: Any, run: Callable[..., Any]) -> None:
     """Above the checkpoint, or of another branch: somebody may have moved it since the chain was asked."""
     run(event_stream.publish, None, [block(n) for n in range(1, 10)])
-    run(event_stream.tell_heads, {"safe": at(7), "finalized": at(3)})
-    run(event_stream.tell_heads, {"safe": at(10), "finalized": at(4, fork="b")})
+    run(event_stream.set_finality_heads, {"safe": at(7), "finalized": at(3)})
+    run(event_stream.set_finality_heads, {"safe": at(10), "finalized": at(4, fork="b")})
     assert client.hgetall(keys.heads(CHAIN)) == {b"latest": b"9", b"safe": b"7", b"finalized": b"3"}
 
 
@@ -208,7 +208,7 @@ def test_publishing_survives_forgotten_scripts(client: Any, run: Callable[..., A
     client.script_flush()
     assert run(event_stream.publish, at(1), [block(2, events=1)]).published
     client.script_flush()
-    assert run(event_stream.rewind, at(2), at(1))
+    assert run(event_stream.rollback, at(2), at(1))
 
 
 @pytest.mark.parametrize("foreign", [b"garbage", b"\xff:0x00", b"9" * 5000])
@@ -248,5 +248,5 @@ def test_taking_back_from_a_key_of_the_wrong_type_does_nothing_and_names_it(
     client.delete(key)
     client.sadd(key, "x")
     with pytest.raises(redis.ResponseError, match=f"^WRONGTYPE {key} is a set; it must be a "):
-        run(event_stream.rewind, at(2), at(1), [b"{}"])
+        run(event_stream.rollback, at(2), at(1), [b"{}"])
     assert run(event_stream.read_checkpoint) == at(2)

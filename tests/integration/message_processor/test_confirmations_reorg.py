@@ -31,12 +31,12 @@ class Reorganised(Chain):
         self._write(event_stream.publish, self._at, blocks)
         self._at = blocks[-1].point
 
-    def rewind(self, target: int, branch: str = "a") -> None:
+    def rollback(self, target: int, branch: str = "a") -> None:
         """Takes back what is above."""
         assert self._at is not None
-        withdrawn = self._write(event_stream.withdrawals, range(self._at.number, target, -1))
+        withdrawn = self._write(event_stream.removal_entries, range(self._at.number, target, -1))
         back = Checkpoint(target, f"{target}{branch}")
-        self._write(event_stream.rewind, self._at, back, [entry for entries in withdrawn for entry in entries])
+        self._write(event_stream.rollback, self._at, back, [entry for entries in withdrawn for entry in entries])
         self._at = back
 
     def _write(self, function: Any, *arguments: object) -> Any:
@@ -62,12 +62,12 @@ def test_a_head_of_the_branch_that_was_left_confirms_nothing_on_the_new_one(chai
     chain.grow(9, 15)
     chain.process()
     assert (chain.owed, chain.waiting()) == (4, 3)
-    chain.rewind(9)
+    chain.rollback(9)
     chain.grow(10, 10, "b")
-    *withdrawals, emission = chain.read()
+    *removal_entries, emission = chain.read()
     chain.process([emission])
     assert (chain.owed, chain.waiting()) == (4, 4), "confirmed by a block of the other branch"
-    chain.process(withdrawals)
+    chain.process(removal_entries)
     assert (chain.owed, chain.waiting()) == (1, 1)
     chain.grow(11, 13, "b")
     chain.process()
@@ -81,19 +81,19 @@ def test_a_head_that_was_noted_before_its_branch_was_left_confirms_nothing_on_th
     chain.grow(9, 15)
     before = chain.read()
     assert chain.confirm() == 0
-    chain.rewind(9)
+    chain.rollback(9)
     chain.grow(10, 10, "b")
-    *withdrawals, emission = chain.read()
+    *removal_entries, emission = chain.read()
     chain.process([*before, emission])
     assert (chain.owed, chain.waiting()) == (0, 8), "confirmed by a block of the other branch"
-    chain.process(withdrawals)
+    chain.process(removal_entries)
     assert (chain.owed, chain.waiting()) == (0, 2)
 
 
 def test_the_blocks_below_a_fork_are_confirmed_as_before(chain: Reorganised) -> None:
     chain.grow(9, 11)
     chain.process()
-    chain.rewind(10)
+    chain.rollback(10)
     chain.process()
     assert (chain.owed, chain.waiting()) == (0, 2)
     chain.grow(11, 12, "b")
@@ -109,11 +109,11 @@ def test_the_same_height_on_another_branch_is_a_head_of_its_own(chain: Reorganis
     chain.grow(9, 13)
     chain.process()
     assert (chain.owed, chain.waiting()) == (2, 3)
-    chain.rewind(11)
+    chain.rollback(11)
     chain.grow(12, 13, "b")
     chain.process()
     assert (chain.owed, chain.waiting()) == (2, 3)
-    chain.rewind(9, "a")
+    chain.rollback(9, "a")
     chain.grow(10, 13, "c")
     chain.process()
     assert (chain.owed, chain.waiting()) == (2, 3)

@@ -105,7 +105,7 @@ def test_blocks_without_transfers_are_refused_from_the_moment_when_somebody_want
 ) -> None:
     assert publish(redis_url, 0, with_transfers=False) == Publication.DONE
     made = registry.add(endpoint(CHAIN))
-    assert not publish(redis_url, 1, with_transfers=False)
+    assert not publish(redis_url, 1, with_transfers=False).published
     assert client.get(keys.checkpoint(CHAIN)) == f"0:0x{0:064x}".encode()
     assert client.xlen(keys.events(CHAIN)) == 0
     assert publish(redis_url, 1, with_transfers=True) == Publication.DONE_TRANSFERS_WANTED

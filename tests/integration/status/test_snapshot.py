@@ -117,8 +117,8 @@ def test_streams_are_those_of_ingestors_and_processors_with_what_waits_in_them(
     reader.follow([ELSEWHERE])
     for number in range(3):
         client.xadd(keys.events(ELSEWHERE), {"event": number})
-    reader.ask()
-    reader.answer()
+    reader.send_read()
+    reader.receive()
     client.xadd(keys.events(ELSEWHERE), {"event": 3})
     assert status.take_snapshot(client)["streams"] == [
         {"chain_id": CHAIN, "length": 0, "pending": 0, "lag": 0},

@@ -122,7 +122,7 @@ def test_a_place_that_cannot_be_a_directory_is_refused(place: Path) -> None:
             StateDirectory(path).make()
 
 
-def test_a_second_farm_is_told_who_has_the_directory(directory: StateDirectory) -> None:
+def test_a_second_farm_gets_the_pid_of_the_one_that_has_the_directory(directory: StateDirectory) -> None:
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(directory.path)],
         stdin=subprocess.PIPE,
@@ -171,7 +171,9 @@ def test_a_lock_that_cannot_be_made_is_refused(directory: StateDirectory) -> Non
         directory.lock()
 
 
-def test_the_command_line_asks_for_a_durable_server_nobody_else_can_reach(directory: StateDirectory) -> None:
+def test_the_command_line_asks_for_a_durable_server_that_only_its_owner_can_reach(
+    directory: StateDirectory,
+) -> None:
     arguments = command(Path("/bin/server"), directory)
     settings = dict(zip(arguments[1::2], arguments[2::2], strict=True))
     assert arguments[0] == "/bin/server"

@@ -29,7 +29,7 @@ def test_orphans_are_found_and_queued_again_while_redis_is_full(client: Any, red
     client.config_set("maxmemory", 0)
 
 
-def test_a_lane_is_emptied_while_redis_is_full_and_not_filled(client: Any, redis_url: str) -> None:
+def test_a_backfill_queue_is_drained_while_redis_is_full_and_not_filled(client: Any, redis_url: str) -> None:
     endpoint = add_endpoint(client, "http://127.0.0.1:9/", enabled=False)
     lanes.fill(redis_url, endpoint.id, [job(endpoint, f"m{n}") for n in range(40)])
     enqueue(redis_url, job(add_endpoint(client, "http://127.0.0.1:9/"), "live"))
@@ -38,6 +38,6 @@ def test_a_lane_is_emptied_while_redis_is_full_and_not_filled(client: Any, redis
     delivery_queue.tick(client)
     assert len(lanes.in_lane(client, endpoint.id)) < 40
     with pytest.raises(redis.exceptions.OutOfMemoryError):
-        lanes.hand_over(redis_url, endpoint.id, lanes.piece_behind([job(endpoint, "more")]))
+        lanes.submit(redis_url, endpoint.id, lanes.next_batch([job(endpoint, "more")]))
     client.config_set("maxmemory", 0)
-    assert lanes.hand_over(redis_url, endpoint.id, lanes.piece_behind([job(endpoint, "more")])) == ("done", 1)
+    assert lanes.submit(redis_url, endpoint.id, lanes.next_batch([job(endpoint, "more")])) == ("done", 1)

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from hookfarm.backfill.plan import Request, last_block, narrowed
+from hookfarm.backfill.plan import BackfillRequest, last_block, narrowed
 from hookfarm.errors import InvalidInput, OperatorError
 from hookfarm.records import Endpoint, Subscription
 
@@ -11,7 +11,7 @@ ENDPOINT = Endpoint(
     "http://127.0.0.1:9/",
     subscriptions=(Subscription("sub_a", 1), Subscription("sub_b", 1), Subscription("sub_c", 2)),
 )
-REQUEST = Request("ep_1", 1, 100, None, None)
+REQUEST = BackfillRequest("ep_1", 1, 100, None, None)
 
 
 def test_the_same_request_has_the_same_name_however_far_the_chain_is() -> None:
@@ -42,7 +42,7 @@ def test_only_the_subscriptions_of_the_chain_are_matched_or_the_one_that_is_name
     ],
 )
 def test_an_endpoint_that_wants_nothing_of_it_is_refused(
-    request_: Request, endpoint: Endpoint, field: str
+    request_: BackfillRequest, endpoint: Endpoint, field: str
 ) -> None:
     with pytest.raises(InvalidInput) as refused:
         narrowed(endpoint, request_)
@@ -64,7 +64,7 @@ def test_it_ends_with_the_checkpoint_unless_told_otherwise() -> None:
     ],
 )
 def test_blocks_that_are_not_published_or_in_no_order_are_refused(
-    request_: Request, checkpoint: int, field: str
+    request_: BackfillRequest, checkpoint: int, field: str
 ) -> None:
     with pytest.raises(InvalidInput) as refused:
         last_block(request_, checkpoint)

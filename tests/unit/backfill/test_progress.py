@@ -1,7 +1,9 @@
-from hookfarm.backfill.progress import Progress, Speed
+from hookfarm.backfill.state import Progress
 from hookfarm.cli.backfill import progress_line
 
-PROGRESS = Progress(at_block=1200, blocks=200, total=1200, added=7, known=1, waiting=3, blocks_per_second=100.0)
+PROGRESS = Progress(
+    at_block=1200, blocks=200, total=1200, delivered_new=7, already_delivered=1, queued=3, blocks_per_second=100.0
+)
 
 
 def test_the_time_left_follows_from_the_speed() -> None:
@@ -10,17 +12,6 @@ def test_the_time_left_follows_from_the_speed() -> None:
 
 
 def test_while_it_does_not_get_on_it_says_why_instead() -> None:
-    stuck = Progress(1200, 200, 1200, 7, 1, 3, 100.0, note="Redis: gone\x1b[2J")
+    stuck = Progress(1200, 200, 1200, 7, 1, 3, 100.0, reason="Redis: gone\x1b[2J")
     assert stuck.seconds_left is None
     assert progress_line(stuck) == "200 of 1,200 blocks  7 matches  3 waiting  Redis: gone\\x1b[2J"
-
-
-def test_the_speed_is_that_of_the_last_seconds() -> None:
-    now = 0.0
-    speed = Speed(lambda: now)
-    assert speed.at(0) is None
-    now = 1.0
-    assert speed.at(1000) == 1000
-    for now in range(2, 20):
-        speed.at(1000 + 10 * now)
-    assert speed.at(1190) == 10

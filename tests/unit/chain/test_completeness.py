@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from hookfarm.chain.block import Header, parse_logs
-from hookfarm.chain.completeness import in_order, incompleteness
+from hookfarm.chain.completeness import in_order, incompleteness, looks_capped
 from hookfarm.records import Event
 from tests.unit.chain.samples import ZERO_BLOOM, bloom_of, full_block, header, log
 
@@ -79,3 +79,9 @@ def test_indices_with_a_gap_are_not_taken_for_those_of_transactions() -> None:
     logs = [log(of, index, transaction=tx) for tx, index in ((0, 0), (1, 2))]
     assert [event["log_index"] for event in events_of(of, logs)] == [0, 2]
     assert doubt_about(of, logs, use_bloom=False) != ""
+
+
+def test_counts_at_which_providers_cut_off_look_so() -> None:
+    caps = (1000, 2000, 2500, 5000, 10_000, 20_000, 100_000)
+    assert all(map(looks_capped, caps))
+    assert not any(map(looks_capped, (0, 1, 10, 100, 500, 999, 1001, 10_001)))

@@ -1,4 +1,15 @@
-from hookfarm.chain.node_pool import NodePool, NodeProfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hookfarm.chain.node_pool import (
+    FIRST_RANGE_BLOCKS,
+    MAX_RANGE_BLOCKS,
+    TARGET_LOGS,
+    NodePool,
+    NodeProfile,
+    RangeSize,
+    TokenBucket,
+)
 
 URLS = ("ws://a", "ws://b", "ws://c")
 
@@ -10,7 +21,7 @@ class Setting:
         self.a, self.b, self.c = self.pool.all
 
     def fail(self, profile: NodeProfile, rest: float | None = None) -> None:
-        self.pool.failed(profile, 0.0, rest)
+        self.pool.failed(profile, 0.5, rest)
 
 
 def test_the_preferred_one_is_used_and_after_it_failed_the_next_one() -> None:
@@ -81,3 +92,81 @@ def test_nothing_is_preferred_to_the_first_one_and_the_last_one_is_never_preferr
 
 def test_only_the_origin_of_a_url_is_shown() -> None:
     assert NodePool(["wss://u:canary@node.example/canary"]).all[0].origin == "wss://node.example"
+
+
+def test_sizes_double_until_the_first_refusal_and_then_grow_by_an_eighth() -> None:
+    size = RangeSize(first=10)
+    size.accepted(10, 0)
+    size.accepted(20, 0)
+    assert size.blocks == 40
+    size.refused(40)
+    assert size.blocks == 20
+    size.accepted(20, 0)
+    assert size.blocks == 22
+
+
+def test_several_refusals_of_the_same_size_halve_it_once() -> None:
+    size = RangeSize(first=40)
+    for _ in range(4):
+        size.refused(40)
+    assert size.blocks == 20
+
+
+def test_a_range_shorter_than_allowed_says_nothing_about_longer_ones() -> None:
+    size = RangeSize(first=40)
+    size.accepted(3, 10)
+    assert size.blocks == 40
+
+
+def test_a_range_does_not_ask_for_more_logs_than_wanted() -> None:
+    size = RangeSize(first=100)
+    size.accepted(100, 10 * TARGET_LOGS)
+    assert size.blocks == 10
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 10**6))))
+def test_the_size_is_always_at_least_one_block_and_bounded(steps: list[tuple[bool, int]]) -> None:
+    size = RangeSize()
+    assert size.blocks == FIRST_RANGE_BLOCKS
+    for accepted, logs in steps:
+        if accepted:
+            size.accepted(size.blocks, logs)
+        else:
+            size.refused(size.blocks)
+        assert 1 <= size.blocks <= MAX_RANGE_BLOCKS
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_without_a_rate_nobody_waits() -> None:
+    bucket = TokenBucket(None)
+    assert [bucket.reserve(1000) for _ in range(3)] == [0, 0, 0]
+
+
+def test_a_second_of_requests_may_come_at_once_and_then_each_waits_its_turn() -> None:
+    bucket = TokenBucket(4, Clock())
+    assert [bucket.reserve(1) for _ in range(7)] == [0, 0, 0, 0, 0.25, 0.5, 0.75]
+
+
+def test_tokens_come_back_with_time_but_never_more_than_a_second_of_them() -> None:
+    clock = Clock()
+    bucket = TokenBucket(4, clock)
+    bucket.reserve(4)
+    clock.now += 0.5
+    assert [bucket.reserve(2), bucket.reserve(1)] == [0, 0.25]
+    clock.now += 100
+    assert [bucket.reserve(4), bucket.reserve(1)] == [0, 0.25]
+
+
+def test_a_batch_larger_than_the_bucket_waits_for_what_it_lacks() -> None:
+    assert TokenBucket(4, Clock()).reserve(10) == 1.5
+
+
+def test_a_rate_below_one_still_lets_one_through() -> None:
+    bucket = TokenBucket(0.5, Clock())
+    assert [bucket.reserve(1), bucket.reserve(1)] == [0, 2]

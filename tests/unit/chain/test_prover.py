@@ -5,9 +5,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hookfarm.chain.block import Block
-from hookfarm.chain.prover import Prover
+from hookfarm.chain.prover import Prover, halves
 from hookfarm.chain.rpc import Incomplete
 from hookfarm.errors import ChainUnavailable
 from tests.unit.chain.fake_node import FakeNode
@@ -210,3 +212,12 @@ def test_a_lost_node_is_not_asked_for_smaller_ranges() -> None:
     with pytest.raises(ChainUnavailable):
         range_of(node, 1, 64)
     assert node.asked("eth_getLogs") == 1
+
+
+@given(st.integers(0, 10**9), st.integers(1, 10**6))
+def test_halves_make_the_whole(first: int, more: int) -> None:
+    (a, b), (c, d) = halves(first, first + more)
+    assert (a, d) == (first, first + more)
+    assert b + 1 == c
+    assert a <= b
+    assert c <= d

@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -5,17 +6,18 @@ from hookfarm.chain.timing import Limits, Pace, pause_seconds, poll_seconds
 
 
 def test_pauses_double_from_a_tenth_of_a_second_to_ten_seconds() -> None:
-    pauses = [pause_seconds(failures, jitter=0) for failures in range(9)]
+    pauses = [pause_seconds(failures, chance=0.5) for failures in range(9)]
     assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10]
 
 
-def test_jitter_takes_away_up_to_half_of_a_pause() -> None:
-    assert pause_seconds(3, jitter=1) == 0.4
+def test_a_pause_is_jittered_by_a_fifth() -> None:
+    assert pause_seconds(3, chance=0) == pytest.approx(0.64)
+    assert pause_seconds(3, chance=1) == pytest.approx(0.96)
 
 
 @given(st.integers(0, 10**9), st.floats(0, 1))
-def test_no_pause_is_longer_than_ten_seconds_or_gone(failures: int, jitter: float) -> None:
-    assert 0.05 <= pause_seconds(failures, jitter) <= 10
+def test_no_pause_is_longer_than_ten_jittered_seconds_or_gone(failures: int, chance: float) -> None:
+    assert 0.079 < pause_seconds(failures, chance) < 12.01
 
 
 def test_silence_is_suspicious_after_three_block_times_within_bounds() -> None:

@@ -66,11 +66,11 @@ def test_catching_up_has_a_speed_and_a_time() -> None:
 
 RUNNING = Backfill(
     name="ep_1:7:1:4000:", endpoint="ep_1", chain_id=7, from_block=1, to_block=4000, subscription=None,
-    at=Checkpoint(1000, "0xa"), blocks=1000, events=9000, added=1200, known=5, started_ms=0, done_ms=None,
-    silent_ms=1000, per_second=50.0, waiting=310,
+    position=Checkpoint(1000, "0xa"), blocks=1000, events=9000, delivered_new=1200, already_delivered=5,
+    started_ms=0, done_ms=None, since_heartbeat_ms=1000, per_second=50.0, queued=310,
 )  # fmt: skip
-STUCK = replace(RUNNING, note="no node answers\x1b[31m")
-KILLED = replace(RUNNING, silent_ms=65_000, held_ms=7_000)
+STUCK = replace(RUNNING, reason="no node answers\x1b[31m")
+KILLED = replace(RUNNING, since_heartbeat_ms=65_000, lock_ms=7_000)
 
 
 def test_a_row_says_how_far_how_fast_and_how_long() -> None:
@@ -82,14 +82,14 @@ def test_a_row_says_how_far_how_fast_and_how_long() -> None:
 def test_a_line_of_the_status_says_it_too() -> None:
     assert status_output.backfill_line(RUNNING.public()) == (
         "backfill ep_1  chain 7  blocks 1 to 4,000  at block 1,000  25.0 %  50.0 blocks/s  1:00 left  "
-        "added 1,200  waiting 310  running"
+        "new 1,200  queued 310  running"
     )
-    before = replace(RUNNING, at=None, blocks=0).public()
+    before = replace(RUNNING, position=None, blocks=0).public()
     assert "before its first block  0.0 %" in status_output.backfill_line(before)
 
 
 def test_one_that_does_not_get_on_says_why() -> None:
-    assert status_output.backfill_line(STUCK.public()).endswith("- left  added 1,200  waiting 310  running: "
+    assert status_output.backfill_line(STUCK.public()).endswith("- left  new 1,200  queued 310  running: "
                                                                "no node answers\\x1b[31m")  # fmt: skip
     assert (
         status_output.backfill_summary(STUCK.public()) == "ep_1: 25.0 % of 4,000 blocks, no node answers\\x1b[31m"
@@ -98,12 +98,12 @@ def test_one_that_does_not_get_on_says_why() -> None:
 
 def test_one_that_is_silent_says_since_when_and_what_it_still_holds() -> None:
     reason = "no heartbeat for 1:05, locks its endpoint for 7 s more"
-    assert status_output.backfill_line(KILLED.public()).endswith(f"added 1,200  waiting 310  stopped: {reason}")
+    assert status_output.backfill_line(KILLED.public()).endswith(f"new 1,200  queued 310  stopped: {reason}")
     assert status_output.backfill_summary(KILLED.public()) == f"ep_1: 25.0 % of 4,000 blocks, {reason}"
-    assert status_output.backfill_problem(replace(KILLED, held_ms=None).public()) == "no heartbeat for 1:05"
+    assert status_output.backfill_problem(replace(KILLED, lock_ms=None).public()) == "no heartbeat for 1:05"
 
 
 def test_one_that_is_done_has_nothing_to_say() -> None:
-    done = replace(RUNNING, blocks=4000, done_ms=1, silent_ms=900_000).public()
+    done = replace(RUNNING, blocks=4000, done_ms=1, since_heartbeat_ms=900_000).public()
     assert status_output.backfill_row(done)[3:8] == ("done", "4,000", "100.0 %", "-", "-")
     assert status_output.backfill_problem(done) == ""

@@ -6,8 +6,8 @@ import pytest
 
 from hookfarm.chain.block import Head
 from hookfarm.chain.node_pool import NodePool, NodeProfile
-from hookfarm.event_ingestor import metrics, node_telemetry
-from hookfarm.event_ingestor.counters import Gauges
+from hookfarm.event_ingestor import node_telemetry, telemetry
+from hookfarm.event_ingestor.telemetry import IngestorCounters
 from hookfarm.farm.scoreboard import Scoreboard, Slot, State
 from hookfarm.metrics import Sample
 from tests.unit.chain.samples import header
@@ -29,11 +29,11 @@ def watched_nodes(*urls: str) -> Sequence[NodeProfile]:
 
 
 def told(slot: Slot) -> dict[str, Sequence[Sample]]:
-    return {family.name: family.samples for family in metrics.families([slot], clock=lambda: NOW)}
+    return {family.name: family.samples for family in telemetry.families([slot], clock=lambda: NOW)}
 
 
 def test_lag_is_told_in_blocks_and_seconds(slot: Slot) -> None:
-    numbers = Gauges(slot, 10, clock=lambda: NOW - 3)
+    numbers = IngestorCounters(slot, 10, clock=lambda: NOW - 3)
     numbers.head(Head(9))
     numbers.published(header(7), events=3)
     chain, found = {"chain_id": "10"}, told(slot)
@@ -45,13 +45,13 @@ def test_lag_is_told_in_blocks_and_seconds(slot: Slot) -> None:
 
 
 def test_before_the_first_block_there_is_no_age(slot: Slot) -> None:
-    Gauges(slot, 10)
+    IngestorCounters(slot, 10)
     found = told(slot)
     assert found["event_ingestor_lag_seconds"] == found["event_ingestor_head_age_seconds"] == ()
 
 
 def test_what_a_block_costs_is_told_once_it_is_known(slot: Slot) -> None:
-    numbers = Gauges(slot, 10)
+    numbers = IngestorCounters(slot, 10)
     assert told(slot)["event_ingestor_rpc_requests_per_block"] == ()
     for number in range(3):
         numbers.requested()
@@ -61,7 +61,7 @@ def test_what_a_block_costs_is_told_once_it_is_known(slot: Slot) -> None:
 
 
 def test_a_chain_that_catches_up_tells_how_fast_and_for_how_long(slot: Slot) -> None:
-    numbers, chain = Gauges(slot, 10), {"chain_id": "10"}
+    numbers, chain = IngestorCounters(slot, 10), {"chain_id": "10"}
     numbers.catching_up(12.5, 65.0)
     assert told(slot)["event_ingestor_catch_up_blocks_per_second"] == (Sample(chain, 12.5),)
     assert told(slot)["event_ingestor_catch_up_seconds_left"] == (Sample(chain, 65),)
@@ -75,7 +75,7 @@ def test_a_chain_that_was_never_reached_is_not_told(slot: Slot) -> None:
 
 def test_calls_and_errors_are_told_by_node_without_what_is_secret_in_its_url(slot: Slot) -> None:
     one, two = watched_nodes(*URLS)
-    Gauges(slot, 10).nodes.watch([one, two])
+    IngestorCounters(slot, 10).nodes.watch([one, two])
     for method in ("eth_getLogs", "eth_getLogs", "eth_chainId", "zks_strange"):
         one.on_call(method)
     two.on_call("eth_getLogs")
@@ -99,7 +99,7 @@ def test_calls_and_errors_are_told_by_node_without_what_is_secret_in_its_url(slo
 
 def test_two_keys_of_one_provider_are_one_node(slot: Slot) -> None:
     first, second = watched_nodes("https://one.example/key1", "https://one.example/key2")
-    Gauges(slot, 10).nodes.watch([first, second])
+    IngestorCounters(slot, 10).nodes.watch([first, second])
     first.on_call("eth_getLogs")
     second.on_call("eth_getLogs")
     [calls] = told(slot)["event_ingestor_rpc_calls"]
@@ -109,7 +109,7 @@ def test_two_keys_of_one_provider_are_one_node(slot: Slot) -> None:
 def test_a_successor_with_the_same_nodes_counts_on_and_with_others_begins_anew(slot: Slot) -> None:
     for urls, expected in ((URLS, 1), (URLS, 2), (URLS[::-1], 1)):
         watched = watched_nodes(*urls)
-        Gauges(slot, 10).nodes.watch(watched)
+        IngestorCounters(slot, 10).nodes.watch(watched)
         watched[0].on_call("eth_getLogs")
         [calls] = told(slot)["event_ingestor_rpc_calls"]
         assert calls.value == expected
@@ -117,10 +117,10 @@ def test_a_successor_with_the_same_nodes_counts_on_and_with_others_begins_anew(s
 
 def test_more_nodes_than_there_is_room_for_count_with_the_last(slot: Slot) -> None:
     watched = watched_nodes(
-        *(f"https://node-{number}-{'x' * 60}.example/" for number in range(node_telemetry.NODES + 2))
+        *(f"https://node-{number}-{'x' * 60}.example/" for number in range(node_telemetry.MAX_NODES + 2))
     )
-    Gauges(slot, 10).nodes.watch(watched)
+    IngestorCounters(slot, 10).nodes.watch(watched)
     for node in watched:
         node.on_call("eth_getLogs")
     values = [sample.value for sample in told(slot)["event_ingestor_rpc_calls"]]
-    assert values == [1] * (node_telemetry.NODES - 1) + [3]
+    assert values == [1] * (node_telemetry.MAX_NODES - 1) + [3]

@@ -8,9 +8,10 @@ import pytest
 from hookfarm import timestamps
 from hookfarm.chain.node_pool import NodePool, NodeProfile
 from hookfarm.errors import ChainUnavailable, WrongChain
-from hookfarm.event_ingestor import metrics, node_telemetry, status
-from hookfarm.event_ingestor.counters import Gauges
-from hookfarm.farm.scoreboard import Scoreboard, Slot, State
+from hookfarm.event_ingestor import node_telemetry, telemetry
+from hookfarm.event_ingestor.node_telemetry import NodeStatus
+from hookfarm.event_ingestor.telemetry import IngestorCounters
+from hookfarm.farm.scoreboard import LABELS, Scoreboard, Slot, State
 
 URLS = ("wss://one.example/v2/canary", "https://user:canary@two.example:8545/?key=canary", "ws://three.example")
 NOW = 1_700_000_000.0
@@ -30,18 +31,18 @@ class Setting:
     def start(self, urls: Sequence[str]) -> tuple[NodeProfile, ...]:
         """A new process."""
         watched = NodePool(urls).all
-        self.gauges = Gauges(self.slot, 10, clock=lambda: self.now)
-        self.gauges.nodes.watch(watched)
+        self.counters = IngestorCounters(self.slot, 10, clock=lambda: self.now)
+        self.counters.nodes.watch(watched)
         return watched
 
-    def told(self) -> list[status.NodeStatus]:
-        return status.report([self.slot], clock=lambda: self.now)["chains"][0]["nodes"]
+    def told(self) -> list[NodeStatus]:
+        return telemetry.report([self.slot], clock=lambda: self.now)["chains"][0]["nodes"]
 
     def states(self) -> list[str]:
         return [one["state"] for one in self.told()]
 
     def metric(self, name: str) -> dict[str, Any]:
-        families = metrics.families([self.slot], clock=lambda: self.now)
+        families = telemetry.families([self.slot], clock=lambda: self.now)
         [samples] = [family.samples for family in families if family.name == f"event_ingestor_{name}"]
         return {sample.labels["node"]: sample.value for sample in samples}
 
@@ -72,15 +73,15 @@ def test_before_anything_happened_all_of_them_stand_by_in_their_order(setting: S
 
 
 def test_the_one_that_is_followed_is_in_use_and_no_other(setting: Setting) -> None:
-    setting.gauges.nodes.in_use(setting.one)
-    setting.gauges.nodes.in_use(setting.two)
+    setting.counters.nodes.active(setting.one)
+    setting.counters.nodes.active(setting.two)
     assert setting.states() == ["standby", "active", "standby"]
     assert list(setting.metric("node_active").values()) == [0, 1, 0]
 
 
 def test_one_that_failed_cools_down_and_says_until_when_and_why(setting: Setting) -> None:
-    setting.gauges.nodes.in_use(setting.one)
-    setting.gauges.nodes.failed(setting.one, ChainUnavailable("wss://one.example: HTTP 429"), 30.0)
+    setting.counters.nodes.active(setting.one)
+    setting.counters.nodes.failed(setting.one, ChainUnavailable("wss://one.example: HTTP 429"), 30.0)
     one = setting.told()[0]
     assert (one["state"], one["cooldown_until"], one["last_error"]) == ("cooldown", iso(NOW + 30), "HTTP 429")
     assert list(setting.metric("node_cooldown").values()) == [1, 0, 0]
@@ -91,18 +92,17 @@ def test_one_that_failed_cools_down_and_says_until_when_and_why(setting: Setting
 
 
 def test_one_of_another_chain_is_refused_until_it_has_been_of_use(setting: Setting) -> None:
-    setting.gauges.nodes.failed(setting.one, WrongChain("chain 10: wss://one.example serves chain 5"), 1.0)
+    setting.counters.nodes.failed(setting.one, WrongChain("chain 10: wss://one.example serves chain 5"), 1.0)
     setting.now += 60
     one = setting.told()[0]
     assert (one["state"], one["cooldown_until"], one["last_error"]) == ("wrong_chain", None, "serves chain 5")
-    setting.gauges.nodes.in_use(setting.one)
+    setting.counters.nodes.active(setting.one)
     assert setting.states()[0] == "active"
 
 
 def test_requests_calls_and_errors_are_those_of_the_node(setting: Setting) -> None:
-    ask = setting.gauges.asking(setting.two)
     for _ in range(2):
-        ask()
+        setting.counters.nodes.requested(setting.two)
     for method in ("eth_getLogs", "eth_blockNumber", "zks_strange"):
         setting.two.on_call(method)
     setting.two.on_failure("rate_limited")
@@ -114,23 +114,23 @@ def test_requests_calls_and_errors_are_those_of_the_node(setting: Setting) -> No
 
 
 def test_nothing_secret_of_a_url_is_told(setting: Setting) -> None:
-    setting.gauges.nodes.failed(setting.two, ChainUnavailable(f"{URLS[1]}: no answer in time"), 1.0)
+    setting.counters.nodes.failed(setting.two, ChainUnavailable(f"{URLS[1]}: no answer in time"), 1.0)
     assert "canary" not in str(setting.told())
-    assert "canary" not in setting.slot.label
+    assert not any("canary" in setting.slot.label(index) for index in range(LABELS))
     assert setting.told()[1]["last_error"] == "no answer in time"
 
 
 @pytest.mark.parametrize("state", [State.BOOTING, State.QUIET, State.BACKOFF])
 def test_what_a_process_used_that_is_gone_or_begins_is_not_in_use(setting: Setting, state: State) -> None:
-    setting.gauges.nodes.in_use(setting.one)
+    setting.counters.nodes.active(setting.one)
     setting.slot.state = state
     assert setting.states() == ["standby"] * 3
 
 
 def test_a_successor_uses_none_and_lets_none_rest_but_knows_what_happened(setting: Setting) -> None:
-    setting.gauges.nodes.in_use(setting.one)
-    setting.gauges.nodes.failed(setting.two, ChainUnavailable("gone"), 600.0)
-    setting.gauges.asking(setting.two)()
+    setting.counters.nodes.active(setting.one)
+    setting.counters.nodes.failed(setting.two, ChainUnavailable("gone"), 600.0)
+    setting.counters.nodes.requested(setting.two)
     setting.start(URLS)
     assert setting.states() == ["standby"] * 3
     assert (setting.told()[1]["last_error"], setting.told()[1]["requests"]) == ("gone", 1)
@@ -139,8 +139,8 @@ def test_a_successor_uses_none_and_lets_none_rest_but_knows_what_happened(settin
 
 
 def test_an_error_stays_within_its_place_and_is_readable_in_any_script(setting: Setting) -> None:
-    setting.gauges.nodes.failed(setting.one, ChainUnavailable("é" * 1000), 1.0)
-    setting.gauges.nodes.failed(setting.three, ChainUnavailable("0x12345678… is\nnot it"), 1.0)
+    setting.counters.nodes.failed(setting.one, ChainUnavailable("é" * 1000), 1.0)
+    setting.counters.nodes.failed(setting.three, ChainUnavailable("0x12345678… is\nnot it"), 1.0)
     first, second, third = setting.told()
     assert set(first["last_error"]) == {"?"}
     assert (second["last_error"], third["last_error"]) == ("", "0x12345678... is not it")
@@ -148,8 +148,8 @@ def test_an_error_stays_within_its_place_and_is_readable_in_any_script(setting: 
 
 
 def test_more_nodes_than_there_is_room_for_are_the_last_of_them(setting: Setting) -> None:
-    many = setting.start([f"http://node-{number}.example" for number in range(node_telemetry.NODES + 2)])
-    setting.gauges.nodes.in_use(many[-1])
-    setting.gauges.nodes.failed(many[-2], ChainUnavailable("gone"), 1.0)
-    assert len(setting.told()) == node_telemetry.NODES
+    many = setting.start([f"http://node-{number}.example" for number in range(node_telemetry.MAX_NODES + 2)])
+    setting.counters.nodes.active(many[-1])
+    setting.counters.nodes.failed(many[-2], ChainUnavailable("gone"), 1.0)
+    assert len(setting.told()) == node_telemetry.MAX_NODES
     assert setting.told()[-1]["last_error"] == "gone"

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from hookfarm.farm.scoreboard import COUNTERS, LABEL_BYTES, REASON_BYTES, Scoreboard, Slot, State
+from hookfarm.farm.scoreboard import COUNTERS, LABEL_BYTES, LABELS, REASON_BYTES, Scoreboard, Slot, State
 
 
 @pytest.fixture
@@ -55,18 +55,21 @@ def test_the_failure_of_a_farm_is_read_by_its_parent() -> None:
         os._exit(0)
     os.waitpid(pid, 0)
     assert scoreboard.failure == "service 0 could not start: no node"
-    assert [slot.label for slot in scoreboard.slots("service")] == [""]
+    assert [slot.label(0) for slot in scoreboard.slots("service")] == [""]
 
 
-def test_a_label_is_apart_from_the_reason_and_outlives_the_process(slot: Slot) -> None:
-    slot.label, slot.reason = "ws://a ws://b", "x" * REASON_BYTES
+def test_labels_are_apart_from_each_other_and_the_reason_and_outlive_the_process(slot: Slot) -> None:
+    slot.reason = "x" * REASON_BYTES
+    labels = [f"ws://{index}" for index in range(LABELS)]
+    for index, label in enumerate(labels):
+        slot.set_label(index, label)
     slot.on_fork(1)
     slot.on_exit()
-    assert (slot.label, slot.reason) == ("ws://a ws://b", "")
-    slot.label = "é" * LABEL_BYTES
-    assert slot.label == "é" * (LABEL_BYTES // 2)
+    assert ([slot.label(index) for index in range(LABELS)], slot.reason) == (labels, "")
+    slot.set_label(1, "é" * LABEL_BYTES)
+    assert [slot.label(index) for index in range(3)] == ["ws://0", "é" * (LABEL_BYTES // 2), "ws://2"]
     slot.clear_counters()
-    assert slot.label == ""
+    assert not any(slot.label(index) for index in range(LABELS))
 
 
 def test_processes_that_were_started_and_that_died_are_counted(slot: Slot) -> None:

@@ -7,7 +7,7 @@ local TRIM_BATCH = 64
 local function remove_entries(endpoint, entries)
   for _, entry in ipairs(entries) do
     local id, number = string.match(entry[2][2], '^(%S+) (%S+)')
-    local prefix = done_prefix(number)
+    local prefix = DONE .. number .. ','
     local record = redis.call('HGET', DELIVERED, id)
     if record and string.sub(record, 1, #prefix) == prefix then
       redis.call('HDEL', DELIVERED, id)

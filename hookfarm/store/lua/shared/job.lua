@@ -4,11 +4,10 @@
 --
 --   {"id":"…","endpoint":"…","attempt":N,…,"payload":{…}}
 --
--- Between "attempt" and "payload" come fields that some jobs have, in any order: outcomes, reason, orphaned,
--- interrupted, base, source. Everything before "payload" is the header. Scripts put fields in front and change nothing:
+-- Between "attempt" and "payload" come fields that some jobs have, in any order; job.py lists them. Everything before "payload" is the header. Scripts put fields in front and change nothing:
 --
 --   in the list         {"seq":N,"id":…                          list_element
---   in the delivery log {"done":N,"outcome":{…},"id":…           see delivery_log.lua
+--   in the delivery log {"done":N,"outcome":{…},"id":…           delivery_log.lua
 --
 -- Quotes inside of JSON strings are escaped, so a pattern with unescaped quotes matches a field and no value.
 

@@ -4,7 +4,7 @@ import pytest
 
 from hookfarm.cli.live.view_model import (
     ChainLine,
-    EndpointCounts,
+    EndpointsLine,
     NodeSummary,
     Proof,
     Quantiles,
@@ -41,7 +41,7 @@ def test_a_whole_snapshot_becomes_a_view_model() -> None:
     assert (model.activity, model.delivered, model.failed_attempts, model.dead) == ("bp", 5, 2, 1)
     assert (model.post, model.queued_to_delivered) == (Quantiles(0.1, 0.2), Quantiles())
     assert model.post_since_start == Quantiles(0.3, 0.4)
-    assert model.endpoints == EndpointCounts(3, 2, 1)
+    assert model.endpoints == EndpointsLine(3, 2, 1)
     assert (model.queue, model.proof, model.draining) == ({"queued": 1}, Proof(10, 9), True)
 
 
@@ -73,7 +73,7 @@ def test_nodes_and_backfills_are_of_the_snapshot() -> None:
     ]
     chain = {"chain_id": 7, "head": 3, "checkpoint": 2, "rpc_requests_per_block": 2.5, "nodes": nodes}
     behind = {**chain, "catch_up": {"blocks_per_second": 12.0, "remaining_ms": 65_000}}
-    under_way = {"endpoint": "ep_1", "blocks": 1, "total": 4, "state": "running", "note": "no node answers"}
+    under_way = {"endpoint": "ep_1", "blocks": 1, "total": 4, "state": "running", "reason": "no node answers"}
     model = ViewModelBuilder().build({"chains": [behind], "backfills": [under_way]}, 0.0)
     problem = "chain 7: wss://one.example wrong chain: serves chain 5"
     assert model.chains[0].nodes == NodeSummary(1, 2, "wss://two.example", 2.5, (problem,))

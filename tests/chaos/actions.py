@@ -1,4 +1,4 @@
-"""What happens to a chain and to those who follow it, one step at a time, drawn from a seed."""
+"""Random actions on a chain and on the processes that follow it, drawn from a seed."""
 
 import contextlib
 import random
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from hookfarm.devchain.library import RunningDevchain
 from hookfarm.errors import InvalidInput
-from tests.chaos.alarm import Alarm
+from tests.chaos.abort import AbortSignal
 from tests.chaos.killer import Killer
 
 WINDOW = 256
@@ -22,11 +22,11 @@ SLACK = 16
 """By so many blocks a fork may be deeper than these steps know: there are reorgs on a node's calls, too."""
 
 
-def watch(head: str, reached: Callable[[], str], chance: random.Random, alarm: Alarm) -> None:
+def await_block(head: str, reached: Callable[[], str], chance: random.Random, abort: AbortSignal) -> None:
     """Until everything up to the block `head` is published; not for long."""
     deadline = time.monotonic() + chance.choice(PATIENCE_SECONDS)
     while reached() != head and time.monotonic() < deadline:
-        alarm.rest(LOOK_SECONDS)
+        abort.sleep(LOOK_SECONDS)
 
 
 class Tip(NamedTuple):
@@ -45,7 +45,7 @@ class Victims(NamedTuple):
 
 
 @dataclass
-class Stage:
+class ChainStorm:
     """One chain and the victims.
 
     `highest` is the highest head there ever was: what is remembered is counted from there. `reached` is the hash
@@ -59,11 +59,11 @@ class Stage:
     reached: Callable[[], str]
     tips: list[Tip] = field(default_factory=list)
     """Heads that were left, to come back to."""
-    alarm: Alarm = field(default_factory=Alarm)
+    abort: AbortSignal = field(default_factory=AbortSignal)
 
     def perform(self) -> None:
-        [step] = self.chance.choices(_STEPS, _WEIGHTS)
-        step(self)
+        [action] = self.chance.choices(_ACTIONS, _WEIGHTS)
+        action(self)
 
     def reorg(self, depth: int, more: int = 0, same: bool = False) -> None:
         head = self.chain.head()
@@ -85,110 +85,110 @@ class Stage:
         self.tips = [*lower[1 - TIPS_KEPT :], Tip(block_hash, fork)]
 
 
-Step = Callable[[Stage], object]
+Action = Callable[[ChainStorm], object]
 
 
-def watched(stage: Stage) -> None:
+def await_published(storm: ChainStorm) -> None:
     """Goes on once everything is published, so that the next reorg takes something back; or soon."""
-    watch(stage.chain.head().hash, stage.reached, stage.chance, stage.alarm)
+    await_block(storm.chain.head().hash, storm.reached, storm.chance, storm.abort)
 
 
-def grow(stage: Stage) -> None:
-    stage.chain.mine(stage.chance.randint(1, 4))
+def grow(storm: ChainStorm) -> None:
+    storm.chain.mine(storm.chance.randint(1, 4))
 
 
-def burst(stage: Stage) -> None:
+def burst(storm: ChainStorm) -> None:
     """So many that they are fetched in ranges."""
-    stage.chain.mine(stage.chance.randint(34, 60))
+    storm.chain.mine(storm.chance.randint(34, 60))
 
 
-def shallow_reorg(stage: Stage) -> None:
-    stage.reorg(stage.chance.choice([1, 1, 2, 3, 5, 8]), stage.chance.randrange(3), stage.chance.random() < 0.3)
+def shallow_reorg(storm: ChainStorm) -> None:
+    storm.reorg(storm.chance.choice([1, 1, 2, 3, 5, 8]), storm.chance.randrange(3), storm.chance.random() < 0.3)
 
 
-def deep_reorg(stage: Stage) -> None:
-    stage.chain.clear_faults("return_on_call")
-    stage.reorg(stage.chance.randint(10, 50), stage.chance.randrange(3))
+def deep_reorg(storm: ChainStorm) -> None:
+    storm.chain.clear_faults("return_on_call")
+    storm.reorg(storm.chance.randint(10, 50), storm.chance.randrange(3))
 
 
-def deepest_reorg(stage: Stage) -> None:
-    stage.chain.clear_faults("return_on_call")
-    stage.reorg(stage.chance.randint(51, WINDOW))
+def deepest_reorg(storm: ChainStorm) -> None:
+    storm.chain.clear_faults("return_on_call")
+    storm.reorg(storm.chance.randint(51, WINDOW))
 
 
-def there_and_back(stage: Stage) -> None:
+def there_and_back(storm: ChainStorm) -> None:
     """With blocks of its own on either branch, or none."""
-    stage.reorg(stage.chance.choice([1, 2, 3, 7]), stage.chance.randrange(3))
-    if stage.chance.random() < 0.3:
-        stage.chain.mine(stage.chance.randint(1, 2))
-    if stage.tips:
-        stage.return_to(stage.tips[-1])
-    if stage.chance.random() < 0.3:
-        stage.chain.mine(1)
+    storm.reorg(storm.chance.choice([1, 2, 3, 7]), storm.chance.randrange(3))
+    if storm.chance.random() < 0.3:
+        storm.chain.mine(storm.chance.randint(1, 2))
+    if storm.tips:
+        storm.return_to(storm.tips[-1])
+    if storm.chance.random() < 0.3:
+        storm.chain.mine(1)
 
 
-def back_and_forth(stage: Stage) -> None:
-    stage.reorg(stage.chance.choice([1, 2, 4]))
-    for _ in range(stage.chance.randint(2, 5) if stage.tips else 0):
-        stage.return_to(stage.tips[-1])
+def back_and_forth(storm: ChainStorm) -> None:
+    storm.reorg(storm.chance.choice([1, 2, 4]))
+    for _ in range(storm.chance.randint(2, 5) if storm.tips else 0):
+        storm.return_to(storm.tips[-1])
 
 
-def back_late(stage: Stage) -> None:
+def back_late(storm: ChainStorm) -> None:
     """To a head that was left some steps ago."""
-    if stage.tips:
-        stage.return_to(stage.chance.choice(stage.tips))
+    if storm.tips:
+        storm.return_to(storm.chance.choice(storm.tips))
 
 
-def back_on_call(stage: Stage) -> None:
+def back_on_call(storm: ChainStorm) -> None:
     """A reorg, and back just before the node answers for the logs of what came instead."""
-    stage.reorg(stage.chance.choice([1, 2, 3]), 1)
-    stage.chain.set_fault("return_on_call", 1)
+    storm.reorg(storm.chance.choice([1, 2, 3]), 1)
+    storm.chain.set_fault("return_on_call", 1)
 
 
-def quiet(stage: Stage) -> None:
+def quiet(storm: ChainStorm) -> None:
     """The chain goes on while its node neither answers nor announces; then the sockets break."""
-    stage.chain.set_fault("silence")
-    shallow_reorg(stage)
-    stage.chain.mine(stage.chance.randint(1, 5))
-    stage.chain.clear_faults("silence")
-    stage.chain.drop_connections()
+    storm.chain.set_fault("silence")
+    shallow_reorg(storm)
+    storm.chain.mine(storm.chance.randint(1, 5))
+    storm.chain.clear_faults("silence")
+    storm.chain.drop_connections()
 
 
-def away(stage: Stage) -> None:
-    stage.chain.go_down()
-    grow(stage)
-    shallow_reorg(stage)
-    stage.chain.come_up()
+def away(storm: ChainStorm) -> None:
+    storm.chain.go_down()
+    grow(storm)
+    shallow_reorg(storm)
+    storm.chain.come_up()
 
 
-def fault(kind: str, most: int = 4, **parameters: str | int) -> Step:
+def fault(kind: str, most: int = 4, **parameters: str | int) -> Action:
     """A few occasions of it."""
-    return lambda stage: stage.chain.set_fault(kind, stage.chance.randint(1, most), **parameters)
+    return lambda storm: storm.chain.set_fault(kind, storm.chance.randint(1, most), **parameters)
 
 
-def overtaken(stage: Stage) -> None:
+def overtaken(storm: ChainStorm) -> None:
     """A processor stands still while the chain goes back and forth: what it was given is handled last."""
-    stage.reorg(stage.chance.choice([1, 2]))
-    watched(stage)
-    halt = stage.chance.randrange(3)
-    for flip in range(stage.chance.randint(2, 5) if stage.tips else 0):
+    storm.reorg(storm.chance.choice([1, 2]))
+    await_published(storm)
+    halt = storm.chance.randrange(3)
+    for flip in range(storm.chance.randint(2, 5) if storm.tips else 0):
         if flip == halt:
-            stage.victims.processors.suspend_one()
-        stage.return_to(stage.tips[-1])
-        watched(stage)
+            storm.victims.processors.suspend_one()
+        storm.return_to(storm.tips[-1])
+        await_published(storm)
 
 
-def suspended(stage: Stage) -> None:
-    """A processor stands still with what it has read, and goes on when a later step says so."""
-    stage.victims.processors.suspend_one()
+def suspended(storm: ChainStorm) -> None:
+    """A processor stands still with what it has read, and goes on when a later action says so."""
+    storm.victims.processors.suspend_one()
 
 
-def resumed(stage: Stage) -> None:
-    stage.victims.processors.resume()
+def resumed(storm: ChainStorm) -> None:
+    storm.victims.processors.resume()
 
 
-STEPS_AND_WEIGHTS: list[tuple[Step, int]] = [
-    (watched, 40),
+ACTIONS_AND_WEIGHTS: list[tuple[Action, int]] = [
+    (await_published, 40),
     (grow, 24),
     (burst, 2),
     (shallow_reorg, 14),
@@ -199,12 +199,12 @@ STEPS_AND_WEIGHTS: list[tuple[Step, int]] = [
     (back_late, 4),
     (quiet, 1),
     (away, 1),
-    (lambda stage: stage.chain.drop_connections(), 1),
-    (lambda stage: stage.victims.ingestor.kill_one(), 3),
-    (lambda stage: stage.victims.ingestor.kill_one(signal.SIGTERM), 1),
-    (lambda stage: stage.victims.processors.kill_one(), 4),
-    (lambda stage: stage.victims.processors.kill_one(signal.SIGTERM), 1),
-    (lambda stage: stage.victims.workers.kill_one(), 2),
+    (lambda storm: storm.chain.drop_connections(), 1),
+    (lambda storm: storm.victims.ingestor.kill_one(), 3),
+    (lambda storm: storm.victims.ingestor.kill_one(signal.SIGTERM), 1),
+    (lambda storm: storm.victims.processors.kill_one(), 4),
+    (lambda storm: storm.victims.processors.kill_one(signal.SIGTERM), 1),
+    (lambda storm: storm.victims.workers.kill_one(), 2),
     (overtaken, 4),
     (suspended, 1),
     (resumed, 4),
@@ -233,4 +233,4 @@ STEPS_AND_WEIGHTS: list[tuple[Step, int]] = [
     (fault("reorg_on_call", depth=2, more=1, method="eth_getBlockByNumber"), 2),
     (back_on_call, 2),
 ]
-_STEPS, _WEIGHTS = zip(*STEPS_AND_WEIGHTS, strict=True)
+_ACTIONS, _WEIGHTS = zip(*ACTIONS_AND_WEIGHTS, strict=True)

@@ -1,4 +1,4 @@
-"""What a storm came to: who got what was owed, how often, and how late."""
+"""The result of a storm: which deliveries arrived, how often, and how late."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,34 +17,34 @@ PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Judgement:
+class StormResult:
     """`slowest_seconds`: the longest that a delivery was waited for, from its event being sent to its arrival, or
     from one arrival to the next of those that arrived twice."""
 
     produced: int
     lost: frozenset[str]
     duplicates: int
-    strangers: frozenset[str]
-    """Webhook-ids that arrived and that nobody is owed."""
+    unexpected: frozenset[str]
+    """Webhook-ids that arrived and are owed to no endpoint."""
     unsigned: int
     """Arrivals whose signature was not valid."""
     slowest_seconds: float
     drained_seconds: float = 0.0
     """How long after the storm both hops were empty."""
-    trouble: AssertionError | None = None
-    """What is wrong with the hops."""
+    drain_error: AssertionError | None = None
+    """How the hops differ from drained ones."""
 
-    def assert_right(self, deaths: int) -> None:
+    def assert_correct(self, deaths: int) -> None:
         """Nothing lost, nothing made up, no more twice than processes died."""
-        if self.trouble is not None:
-            raise self.trouble
+        if self.drain_error is not None:
+            raise self.drain_error
         assert not self.lost, f"{len(self.lost)} lost: {sorted(self.lost)[:10]}"
-        assert not self.strangers, f"ids that nobody is owed: {sorted(self.strangers)[:10]}"
+        assert not self.unexpected, f"ids that are owed to no endpoint: {sorted(self.unexpected)[:10]}"
         assert not self.unsigned, f"{self.unsigned} without a valid signature"
         assert self.duplicates <= deaths, f"{self.duplicates} duplicates of {deaths} deaths"
 
 
-def judge(owed: Mapping[str, float], arrivals: Sequence[Arrival]) -> Judgement:
+def evaluate(owed: Mapping[str, float], arrivals: Sequence[Arrival]) -> StormResult:
     """`owed`: what must arrive, and since when (monotonic)."""
     last: dict[str, float] = {}
     slowest = 0.0
@@ -52,11 +52,11 @@ def judge(owed: Mapping[str, float], arrivals: Sequence[Arrival]) -> Judgement:
         since = last.get(arrival.id, owed.get(arrival.id, arrival.at))
         slowest = max(slowest, arrival.at - since)
         last[arrival.id] = arrival.at
-    return Judgement(
+    return StormResult(
         produced=len(owed),
         lost=frozenset(owed.keys() - last.keys()),
         duplicates=len(arrivals) - len(last),
-        strangers=frozenset(last.keys() - owed.keys()),
+        unexpected=frozenset(last.keys() - owed.keys()),
         unsigned=sum(not arrival.signature_valid for arrival in arrivals),
         slowest_seconds=slowest,
     )
@@ -64,11 +64,11 @@ def judge(owed: Mapping[str, float], arrivals: Sequence[Arrival]) -> Judgement:
 
 def await_drained(client: "redis.Redis", within: float = PATIENCE_SECONDS) -> None:
     """Both hops are empty but for dead letters, and the ledger is in order."""
-    eventually(lambda: owed_by_redis(client) == 0, within, "both hops drained")
+    eventually(lambda: undelivered(client) == 0, within, "both hops drained")
     assert_drained(client)
 
 
-def owed_by_redis(client: "redis.Redis") -> int:
+def undelivered(client: "redis.Redis") -> int:
     """How many events and deliveries are still anywhere."""
     streams = list(client.scan_iter("events:*"))
     with client.pipeline(transaction=True) as pipe:

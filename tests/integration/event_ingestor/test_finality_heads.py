@@ -1,7 +1,6 @@
 """The safe and the finalized block of a chain that is ahead of what has been published."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 
 from hookfarm import event_stream, logs
@@ -9,14 +8,11 @@ from hookfarm.chain.node import connect
 from hookfarm.chain.node_pool import NodePool
 from hookfarm.chain.timing import Limits
 from hookfarm.devchain.library import RunningDevchain, running_devchain
-from hookfarm.event_ingestor.condition import Condition
 from hookfarm.event_ingestor.finality_heads import FinalityHeads
-from hookfarm.event_ingestor.store import Store
-from hookfarm.event_stream import StreamBlock
-from hookfarm.farm.child import Child
-from hookfarm.farm.scoreboard import Scoreboard
+from hookfarm.event_stream import ChainStream, StreamBlock
 from hookfarm.store.clients import async_client
 from hookfarm.store.keys import EVENT_INGESTOR
+from hookfarm.store.retrying import RetryingClient
 from tests.support.ingestor import CHAIN, Published
 
 BLOCKS = 5
@@ -34,23 +30,24 @@ def publish(devchain: RunningDevchain, redis_url: str) -> None:
     asyncio.run(run())
 
 
-def tell(devchain: RunningDevchain, redis_url: str, meanwhile: Callable[[], object] = lambda: None) -> None:
+def publish_heads(
+    devchain: RunningDevchain, redis_url: str, meanwhile: Callable[[], object] = lambda: None
+) -> None:
     """As an ingestor does that has published BLOCKS; `meanwhile` is after the node was asked for its tags."""
-    log = logs.get(EVENT_INGESTOR)
 
-    async def run(condition: Condition) -> None:
+    async def run() -> None:
         [profile] = NodePool([devchain.ws_url]).all
         node = await connect(profile, Limits(tags_seconds=0.0), lambda _: None, lambda: None)
         try:
-            node.tags.record(await node.ask_all(node.tags.due()))
+            node.tags.record(await node.request_all(node.tags.due()))
             meanwhile()
             async with async_client(redis_url) as client:
-                await FinalityHeads(CHAIN, Store(client, CHAIN, condition), log).tell(node, BLOCKS)
+                stream = ChainStream(RetryingClient(client, lambda _error: None), CHAIN)
+                await FinalityHeads(stream, logs.get(EVENT_INGESTOR)).publish(node, BLOCKS)
         finally:
             await node.close()
 
-    with contextlib.closing(Child(EVENT_INGESTOR, 0, Scoreboard({EVENT_INGESTOR: 1}))) as child:
-        asyncio.run(run(Condition(child, CHAIN, log)))
+    asyncio.run(run())
 
 
 def test_a_tag_beyond_the_checkpoint_means_the_checkpoint(redis_url: str, published: Published) -> None:
@@ -58,7 +55,7 @@ def test_a_tag_beyond_the_checkpoint_means_the_checkpoint(redis_url: str, publis
         devchain.mine(BLOCKS)
         publish(devchain, redis_url)
         devchain.mine(5)
-        tell(devchain, redis_url)
+        publish_heads(devchain, redis_url)
         assert published.heads() == {"latest": 5, "safe": 5, "finalized": 4}
 
 
@@ -69,7 +66,7 @@ def test_a_tag_beyond_a_checkpoint_that_was_orphaned_says_nothing_of_it(
         devchain.mine(BLOCKS)
         publish(devchain, redis_url)
         devchain.reorg(3, length=8)
-        tell(devchain, redis_url)
+        publish_heads(devchain, redis_url)
         assert published.heads() == {"latest": 5, "finalized": 2}
 
 
@@ -79,5 +76,5 @@ def test_a_tag_that_a_reorg_lowered_meanwhile_counts_as_it_is_now(redis_url: str
         publish(devchain, redis_url)
         head = devchain.head().hash
         devchain.reorg(3, length=8)
-        tell(devchain, redis_url, meanwhile=lambda: devchain.switch_to(head))
+        publish_heads(devchain, redis_url, meanwhile=lambda: devchain.switch_to(head))
         assert published.heads() == {"latest": 5, "safe": 3, "finalized": 2}

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 import psutil
 
 from hookfarm.store import keys
-from tests.chaos.alarm import Alarm
+from tests.chaos.abort import AbortSignal
+from tests.chaos.assertions import StormResult, await_drained, evaluate
 from tests.chaos.control import Control
-from tests.chaos.judgement import Judgement, await_drained, judge
 from tests.chaos.killer import Killer
 from tests.chaos.load import CHAIN_ID, Load, add_endpoints
 from tests.chaos.recording import Recording
@@ -29,7 +29,7 @@ PROCESSOR_TITLE = f"hookfarm: {keys.MESSAGE_PROCESSOR} "
 
 
 @dataclass
-class Arena:
+class Cluster:
     """`chance` comes from the seed that was printed."""
 
     server: RedisServer
@@ -40,8 +40,8 @@ class Arena:
     table: Table
     judged: int = 0
     """How many arrivals belong to what was settled before."""
-    alarm: Alarm = field(default_factory=Alarm)
-    """Rung when a load or what happens beside it fails."""
+    abort: AbortSignal = field(default_factory=AbortSignal)
+    """Set when a load or an action beside it fails."""
 
     def farm(self, workers: int, *options: str, **variables: str) -> FarmProcess:
         """A ready farm of processors and workers; `variables` are settings as `HOOKFARM_…`."""
@@ -60,28 +60,28 @@ class Arena:
         """Events for that many endpoints at the recorder, which does to them what `behaviour` says."""
         with self.server.client() as client:
             made = add_endpoints(client, self.recording, endpoints, fan_out, behaviour, chain_id=chain_id)
-            yield Load(client, made, fan_out, chain_id, self.alarm)
+            yield Load(client, made, fan_out, chain_id, self.abort)
 
     def killer(self, farm: FarmProcess, title: str = WORKER_TITLE, sockets: int = 0) -> Killer:
-        return Killer(farm.pid, title, self.chance, sockets, self.alarm)
+        return Killer(farm.pid, title, self.chance, sockets, self.abort)
 
-    def settle(self, *loads: Load) -> Judgement:
+    def settle(self, *loads: Load) -> StormResult:
         """Waits until both hops are empty, and judges what has arrived since this was done last."""
-        began, trouble = time.monotonic(), None
+        began, drain_error = time.monotonic(), None
         try:
             with self.server.client() as client:
                 await_drained(client)
         except AssertionError as error:
-            trouble = error
+            drain_error = error
         drained_seconds = time.monotonic() - began
         arrivals = self.recording.arrivals[self.judged :]
         self.judged += len(arrivals)
         owed = {webhook_id: at for load in loads for webhook_id, at in load.owed().items()}
-        return replace(judge(owed, arrivals), drained_seconds=drained_seconds, trouble=trouble)
+        return replace(evaluate(owed, arrivals), drained_seconds=drained_seconds, drain_error=drain_error)
 
     def conclude(
         self, test: str, *loads: Load, kills: int, conditions: str, control: Control | None = None
-    ) -> Judgement:
+    ) -> StormResult:
         """Settles and adds the row; the test judges."""
         found = self.settle(*loads)
         counts = (kills, found.produced, len(found.lost), found.duplicates, found.slowest_seconds)
@@ -90,7 +90,7 @@ class Arena:
 
 
 @dataclass(frozen=True)
-class Standing:
+class OpenFiles:
     """What a farm has open when nothing happens: file descriptors by process."""
 
     keeper: int
@@ -98,24 +98,24 @@ class Standing:
     workers: int
     """Of the worker that has the most."""
 
-    def within(self, before: "Standing") -> bool:
+    def within(self, before: "OpenFiles") -> bool:
         """Whether that is what was open `before`, but one connection per worker: a keeper may be between two."""
         same = (self.master, self.keeper) == (before.master, before.keeper)
         return same and self.workers <= before.workers + 1
 
 
-def standing(farm: FarmProcess) -> Standing:
+def open_files(farm: FarmProcess) -> OpenFiles:
     children = farm.children()
     workers = [_files(child) for name, child in children.items() if name.startswith(keys.WEBHOOK_DELIVERY)]
-    return Standing(_files(children["keeper 0"]), _files(psutil.Process(farm.pid)), max(workers))
+    return OpenFiles(_files(children["keeper 0"]), _files(psutil.Process(farm.pid)), max(workers))
 
 
-def assert_in_order(farm: FarmProcess, before: Standing, workers: int) -> None:
+def assert_recovered(farm: FarmProcess, before: OpenFiles, workers: int) -> None:
     """At full strength again, no zombie, and no more open files than `before`, but one connection per worker."""
     eventually(lambda: not farm.zombies(), ZOMBIE_SECONDS, "the end of all zombies")
     eventually(lambda: farm.is_ready(keys.WEBHOOK_DELIVERY), READY_SECONDS, "readiness")
     eventually(lambda: len(farm.workers()) == workers, READY_SECONDS, "full strength")
-    eventually(lambda: standing(farm).within(before), READY_SECONDS, f"no more open files than {before}")
+    eventually(lambda: open_files(farm).within(before), READY_SECONDS, f"no more open files than {before}")
 
 
 def _files(process: psutil.Process) -> int:

@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from hookfarm.matching.payload import LOG_EMITTED, LOG_REMOVED
-from tests.chaos.evidence import Evidence, Log, Message
+from tests.chaos.message_log import Log, Message, MessageLog
 
 
 @dataclass
-class Picture:
+class ReceiverState:
     """`wrong` collects what must never happen, whatever comes after it."""
 
     emitted: dict[str, tuple[Log, int]] = field(default_factory=dict)
@@ -23,7 +23,7 @@ class Picture:
     repeated: int = 0
     wrong: list[str] = field(default_factory=list)
 
-    def tell(self, message: Message) -> None:
+    def apply(self, message: Message) -> None:
         if not message.signed:
             self.wrong.append(f"not signed: {message}")
         if not message.accepted:
@@ -35,8 +35,8 @@ class Picture:
         else:
             self.wrong.append(f"of no known type: {message}")
 
-    def standing(self, lowest: int = 0) -> Counter[Log]:
-        """Each log, of blocks from `lowest` on, that was told of and not taken back, and how often: once, when
+    def current(self, lowest: int = 0) -> Counter[Log]:
+        """Each log, of blocks from `lowest` on, that was emitted and not taken back, and how often: once, when
         everything has arrived."""
         return Counter(
             log for name, (log, number) in self.emitted.items() if number >= lowest and name not in self.removed
@@ -64,26 +64,26 @@ class Picture:
             self.wrong.append(f"removed twice: {message}, {self.removed[original]}")
 
 
-class Pictures:
-    """Those of all receivers, by endpoint; may be asked from several threads."""
+class ReceiverStates:
+    """Those of all receivers, by endpoint; safe for several threads."""
 
-    def __init__(self, evidence: Evidence) -> None:
-        self._evidence = evidence
+    def __init__(self, messages: MessageLog) -> None:
+        self._messages = messages
         self._lock = threading.Lock()
-        self._of: defaultdict[str, Picture] = defaultdict(Picture)
+        self._of: defaultdict[str, ReceiverState] = defaultdict(ReceiverState)
 
     @contextlib.contextmanager
-    def now(self, endpoint: str) -> Iterator[Picture]:
+    def now(self, endpoint: str) -> Iterator[ReceiverState]:
         """The endpoint's, with everything that has arrived until now; it stands still while the block lasts."""
         with self._lock:
-            for message in self._evidence.news():
-                self._of[message.endpoint].tell(message)
+            for message in self._messages.news():
+                self._of[message.endpoint].apply(message)
             yield self._of[endpoint]
 
 
-def difference(standing: Counter[Log], wanted: Collection[Log]) -> str:
-    """What is missing, too much, or there twice; empty where the picture is right."""
-    missing, extra = set(wanted) - standing.keys(), standing.keys() - set(wanted)
-    twice = {log for log, times in standing.items() if times > 1}
+def difference(current: Counter[Log], wanted: Collection[Log]) -> str:
+    """What is missing, too much, or there twice; empty if the state is as expected."""
+    missing, extra = set(wanted) - current.keys(), current.keys() - set(wanted)
+    twice = {log for log, times in current.items() if times > 1}
     named = (("missing", missing), ("extra", extra), ("twice", twice))
     return ", ".join(f"{len(logs)} {name} {sorted(logs)[:3]}" for name, logs in named if logs)

@@ -1,4 +1,4 @@
-"""An endpoint's secret follows from its id, so that the recorder knows it without being told."""
+"""An endpoint's secret follows from its id, so that the recorder can compute it."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""What the endpoints of a chain ask for, twice: as subscriptions, and in Python for whoever judges."""
+"""What the endpoints of a chain subscribe to, twice: as subscriptions, and in Python for the oracle."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ import redis
 
 from hookfarm.records import Endpoint, Subscription, new_endpoint_id, new_subscription_id
 from hookfarm.registry.store import Registry
-from tests.chaos.evidence import Evidence
+from tests.chaos.endpoint_secrets import secret_of
 from tests.chaos.load import TRANSFER
-from tests.chaos.secrets_of_endpoints import secret_of
+from tests.chaos.message_log import MessageLog
 
 JsonLog = dict[str, Any]
 """As the chain's node shows it."""
@@ -23,11 +23,11 @@ LARGEST = 2**79
 
 
 @dataclass(frozen=True)
-class Wish:
-    """One endpoint's: `fields` of its subscription, and `wants` for the same."""
+class SubscriptionCase:
+    """One endpoint's: `fields` of its subscription, and `matches` for the same."""
 
     name: str
-    wants: Callable[[JsonLog], bool]
+    matches: Callable[[JsonLog], bool]
     confirmations: int | str = 0
     behaviour: str = "200"
     ordered: bool = False
@@ -41,10 +41,10 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A wish and the endpoint that has it."""
+class SubscribedEndpoint:
+    """A case and the endpoint that has it."""
 
-    wish: Wish
+    case: SubscriptionCase
     endpoint: str
 
 
@@ -56,46 +56,52 @@ def sender(log: JsonLog) -> str:
     return "0x" + str(log["topics"][1])[-40:]
 
 
-def wishes(token: str, other: str, senders: Sequence[str]) -> tuple[Wish, ...]:
+def subscription_cases(token: str, other: str, senders: Sequence[str]) -> tuple[SubscriptionCase, ...]:
     """For a chain of Transfers of two tokens, some of them of these senders; addresses in lower case."""
     return (
-        Wish("all at once", lambda log: True),
-        Wish("a token, slowly", lambda log: log["address"] == other, behaviour="slow-15", addresses=(other,)),
-        Wish(
+        SubscriptionCase("all at once", lambda log: True),
+        SubscriptionCase(
+            "a token, slowly", lambda log: log["address"] == other, behaviour="slow-15", addresses=(other,)
+        ),
+        SubscriptionCase(
             "small, in order, often busy",
             lambda log: value(log) < SMALL,
             behaviour="every-4",
             ordered=True,
             where=f"value < {SMALL}",
         ),
-        Wish("a token, two blocks deep", lambda log: log["address"] == token, 2, addresses=(token,)),
-        Wish(
+        SubscriptionCase("a token, two blocks deep", lambda log: log["address"] == token, 2, addresses=(token,)),
+        SubscriptionCase(
             "some senders, five blocks deep",
             lambda log: sender(log) in senders,
             5,
             behaviour="slow-15",
             where=f"from in ({', '.join(senders)})",
         ),
-        Wish("not small, safe", lambda log: value(log) >= SMALL, "safe", where=f"value >= {SMALL}"),
-        Wish("a token, finalized", lambda log: log["address"] == token, "finalized", addresses=(token,)),
+        SubscriptionCase("not small, safe", lambda log: value(log) >= SMALL, "safe", where=f"value >= {SMALL}"),
+        SubscriptionCase(
+            "a token, finalized", lambda log: log["address"] == token, "finalized", addresses=(token,)
+        ),
     )
 
 
-def ask(client: "redis.Redis", evidence: Evidence, chain_id: int, all_wishes: Sequence[Wish]) -> list[Asked]:
-    """An endpoint for each wish."""
+def subscribe(
+    client: "redis.Redis", messages: MessageLog, chain_id: int, cases: Sequence[SubscriptionCase]
+) -> list[SubscribedEndpoint]:
+    """An endpoint for each case."""
     made = []
-    for wish in all_wishes:
+    for case in cases:
         name = new_endpoint_id()
         subscription = Subscription(
             new_subscription_id(),
             chain_id,
-            wish.addresses,
+            case.addresses,
             TRANSFER,
-            where=wish.where,
-            confirmations=wish.confirmations,
+            where=case.where,
+            confirmations=case.confirmations,
         )
-        url, secrets = evidence.url(name, wish.behaviour), ((secret_of(name), None),)
-        endpoint = Endpoint(name, url, subscriptions=(subscription,), ordered=wish.ordered, secrets=secrets)
+        url, secrets = messages.url(name, case.behaviour), ((secret_of(name), None),)
+        endpoint = Endpoint(name, url, subscriptions=(subscription,), ordered=case.ordered, secrets=secrets)
         Registry(client).update(endpoint)
-        made.append(Asked(wish, name))
+        made.append(SubscribedEndpoint(case, name))
     return made

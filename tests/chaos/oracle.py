@@ -1,7 +1,7 @@
-"""Lanes of truth: chains side by side in one farm, each with endpoints of its own and random things to bear.
+"""The oracle: trials side by side in one farm, each a chain with its endpoints under random actions.
 
-After each seed the lane lets its chain stand still, and every receiver must know exactly what the canonical chain
-comes to for what its endpoint asks.
+After each seed the trial stops its chain, and each receiver must know exactly the logs of the canonical chain that
+its endpoint has subscribed to.
 """
 
 import contextlib
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from hookfarm.store import keys
-from tests.chaos.alarm import Alarm
-from tests.chaos.arena import LOOPBACK, PROCESSOR_TITLE, WORKER_TITLE
-from tests.chaos.evidence import Log
-from tests.chaos.history import AnyBlock, History
+from tests.chaos.abort import AbortSignal
+from tests.chaos.actions import Victims
+from tests.chaos.cluster import LOOPBACK, PROCESSOR_TITLE, WORKER_TITLE
+from tests.chaos.history import AnyBlock, ChainHistory
 from tests.chaos.killer import Killer
-from tests.chaos.picture import Picture, Pictures, difference
-from tests.chaos.steps import Victims
-from tests.chaos.wishes import Asked, JsonLog
+from tests.chaos.message_log import Log
+from tests.chaos.receiver_state import ReceiverState, ReceiverStates, difference
+from tests.chaos.subscriptions import JsonLog, SubscribedEndpoint
 from tests.support.farm_processes import FarmProcess, StartFarm
 from tests.support.ingestor import Published
 from tests.support.waiting import eventually
@@ -31,16 +31,16 @@ STARTS = 4
 """How often a farm is started, on a machine too busy to have all ingestors ready within the master's patience."""
 STEPS = 60
 PAUSES_SECONDS = (0.0, 0.0, 0.0, 0.002, 0.01, 0.03)
-TRUTH_SECONDS = 120.0
-"""How soon a receiver knows the truth once the chain stands still, on a machine with much else to do."""
+AGREEMENT_SECONDS = 120.0
+"""How soon a receiver knows the chain's logs once it stands still, on a machine with much else to do."""
 TAG_SECONDS = 4.5
 """Between two blocks while a chain's tags are waited for; an ingestor asks with the next block after 4 s."""
 INGESTOR_SOCKETS, PROCESSOR_SOCKETS = 3, 2
-"""What they have open once their work has begun: who is still booting is spared."""
+"""What they have open once their work has begun: a process that is still booting is spared."""
 
 
 class Chain(Protocol):
-    """What a lane asks of its chain; RunningDevchain is one."""
+    """What a trial asks of its chain; RunningDevchain is one."""
 
     chain_id: int
 
@@ -61,7 +61,7 @@ class Chain(Protocol):
 
 
 class Totals(NamedTuple):
-    """What lanes have come to."""
+    """What trials have come to."""
 
     seeds: int = 0
     blocks: int = 0
@@ -91,50 +91,50 @@ class Totals(NamedTuple):
 
 
 @dataclass
-class Crowd:
+class Processes:
     """Who may be killed: the children of one master."""
 
     master: int
 
-    def victims(self, lane: int, chance: random.Random) -> Victims:
-        """The processors and workers of all lanes, and the ingestor of this one."""
+    def victims(self, trial: int, chance: random.Random) -> Victims:
+        """The processors and workers of all trials, and the ingestor of this one."""
         return Victims(
-            Killer(self.master, f"{INGESTOR_TITLE}{lane}", chance, INGESTOR_SOCKETS),
+            Killer(self.master, f"{INGESTOR_TITLE}{trial}", chance, INGESTOR_SOCKETS),
             Killer(self.master, PROCESSOR_TITLE, chance, PROCESSOR_SOCKETS),
             Killer(self.master, WORKER_TITLE, chance),
         )
 
 
-class Lane:
-    """The chain of one ingestor, the `number`th, and those who are told of it."""
+class Trial:
+    """The chain of one ingestor, the `number`th, and its endpoints."""
 
     def __init__(
         self,
         chain: Chain,
-        history: History,
-        asked: Sequence[Asked],
-        pictures: Pictures,
+        history: ChainHistory,
+        subscribed: Sequence[SubscribedEndpoint],
+        receivers: ReceiverStates,
         published: Published,
         number: int = 0,
-        alarm: Alarm | None = None,
+        abort: AbortSignal | None = None,
     ) -> None:
         self.chain = chain
         self.history = history
-        self.asked = asked
+        self.subscribed = subscribed
         self.number = number
-        self.alarm = alarm or Alarm()
-        """Rung when a lane of the same farm has failed: then no other goes on."""
-        self._pictures = pictures
+        self.abort = abort or AbortSignal()
+        """Set when a trial of the same farm has failed: the others end then."""
+        self._receivers = receivers
         self._published = published
         self._seeds = 0
         self._kills = [0, 0, 0]
 
-    def live(self, seed: int, victims: Victims, perform: Callable[[], None], steps: int = STEPS) -> None:
-        """All that a seed has in store, and the judgement. AssertionError names the seed."""
+    def run(self, seed: int, victims: Victims, perform: Callable[[], None], steps: int = STEPS) -> None:
+        """All actions of a seed, then the comparison. AssertionError names the seed."""
         pauses = random.Random(seed)
         for _ in range(steps):
             perform()
-            self.alarm.rest(pauses.choice(PAUSES_SECONDS))
+            self.abort.sleep(pauses.choice(PAUSES_SECONDS))
         victims.processors.resume()
         self._seeds += 1
         self._kills = [before + killer.kills for before, killer in zip(self._kills, victims, strict=True)]
@@ -149,38 +149,38 @@ class Lane:
         return checkpoint.block_hash if checkpoint else ""
 
     def settle(self) -> None:
-        """Lets the chain stand still, at its highest, and waits until the receivers know the truth."""
+        """Lets the chain stand still, at its highest, and waits until the receivers know its logs."""
         self.chain.clear_faults()
         self.chain.mine(max(self.history.highest - self.chain.head().number, 0) + 1)
         logs = self.chain.canonical_logs()
-        for asked in self.asked:
-            self._judge(asked, logs)
+        for subscribed in self.subscribed:
+            self._compare(subscribed, logs)
 
     def settle_tags(self, victims: Victims) -> None:
-        """As `settle`, and until what waits for a tag has been told as well.
+        """As `settle`, and until what waits for a tag has been sent as well.
 
         By a new ingestor: where a fault said that the node has no tags, a number of blocks stands for them.
         """
         self.chain.clear_faults()
-        eventually(victims.ingestor.kill_one, TRUTH_SECONDS, "an ingestor to replace")
-        for asked in self.asked:
-            if isinstance(tag := asked.wish.confirmations, str):
-                self._await_tag(tag, asked.wish.distance)
-        self.judge_all()
+        eventually(victims.ingestor.kill_one, AGREEMENT_SECONDS, "an ingestor to replace")
+        for subscribed in self.subscribed:
+            if isinstance(tag := subscribed.case.confirmations, str):
+                self._await_tag(tag, subscribed.case.distance)
+        self.compare_all()
 
-    def judge_all(self) -> None:
+    def compare_all(self) -> None:
         """What waited for tags included: for a chain that stands still since these were settled."""
         logs = self.chain.canonical_logs()
-        for asked in self.asked:
-            self._judge(asked, logs, with_tags=True)
+        for subscribed in self.subscribed:
+            self._compare(subscribed, logs, with_tags=True)
 
     def totals(self) -> Totals:
-        told = Totals(self._seeds, *self.history.counts(), *self._kills)
-        for asked in self.asked:
-            with self._pictures.now(asked.endpoint) as picture:
-                emitted, removed = len(picture.emitted), len(picture.removed)
-                told += Totals(emitted=emitted, removed=removed, repeated=picture.repeated)
-        return told
+        totals = Totals(self._seeds, *self.history.counts(), *self._kills)
+        for subscribed in self.subscribed:
+            with self._receivers.now(subscribed.endpoint) as state:
+                emitted, removed = len(state.emitted), len(state.removed)
+                totals += Totals(emitted=emitted, removed=removed, repeated=state.repeated)
+        return totals
 
     def _await_tag(self, tag: str, distance: int) -> None:
         mined_at = [0.0]
@@ -193,47 +193,47 @@ class Lane:
                 mined_at[0] = time.monotonic()
             return False
 
-        eventually(there, TRUTH_SECONDS, "a tag reaching its block")
+        eventually(there, AGREEMENT_SECONDS, "a tag reaching its block")
 
-    def _judge(self, asked: Asked, logs: Sequence[JsonLog], with_tags: bool = False) -> None:
-        wanted = set(wanted_of(asked, logs, self.chain.head().number))
+    def _compare(self, subscribed: SubscribedEndpoint, logs: Sequence[JsonLog], with_tags: bool = False) -> None:
+        wanted = set(expected_logs(subscribed, logs, self.chain.head().number))
         lowest = min((int(log["blockNumber"], 16) for log in logs), default=0)
-        whole = with_tags or isinstance(asked.wish.confirmations, int)
-        said = [""]
+        whole = with_tags or isinstance(subscribed.case.confirmations, int)
+        problem = [""]
 
         def right() -> bool:
-            with self._pictures.now(asked.endpoint) as picture:
-                standing = picture.standing(lowest)
-            said[0] = difference(standing, wanted if whole else wanted & standing.keys())
-            return not said[0]
+            with self._receivers.now(subscribed.endpoint) as state:
+                current = state.current(lowest)
+            problem[0] = difference(current, wanted if whole else wanted & current.keys())
+            return not problem[0]
 
-        name = f"{asked.wish.name} ({asked.endpoint})"
+        name = f"{subscribed.case.name} ({subscribed.endpoint})"
         try:
-            eventually(right, TRUTH_SECONDS, "the truth")
+            eventually(right, AGREEMENT_SECONDS, "the receivers' agreement with the chain")
         except AssertionError as error:
-            raise AssertionError(f"{name}: {said[0]}") from error
-        with self._pictures.now(asked.endpoint) as picture:
-            assert not picture.wrong, f"{name}: {picture.wrong[:3]}"
-            early = list(self._early(picture, asked.wish.distance))
-        assert not early, f"{name}: told too early: {early[:3]}"
+            raise AssertionError(f"{name}: {problem[0]}") from error
+        with self._receivers.now(subscribed.endpoint) as state:
+            assert not state.wrong, f"{name}: {state.wrong[:3]}"
+            early = list(self._early(state, subscribed.case.distance))
+        assert not early, f"{name}: sent too early: {early[:3]}"
 
-    def _early(self, picture: Picture, distance: int) -> Iterator[str]:
+    def _early(self, state: ReceiverState, distance: int) -> Iterator[str]:
         """What never had as many blocks on it as the endpoint asks for."""
-        for name, ((block_hash, _), number) in picture.emitted.items():
+        for name, ((block_hash, _), number) in state.emitted.items():
             under = self.history.ever_under(block_hash, number)
             if under < distance:
                 yield f"{name} of block {number} {block_hash[:10]}, which had {under} on it at most"
 
 
-def start_truthful_farm(
-    start_farm: StartFarm, redis_url: str, lanes: Sequence[Lane], chance: random.Random
+def start_trial_farm(
+    start_farm: StartFarm, redis_url: str, trials: Sequence[Trial], chance: random.Random
 ) -> FarmProcess:
-    """All services, with an ingestor for each lane, over one transport or the other."""
+    """All services, with an ingestor for each trial, over one transport or the other."""
     services = (keys.MESSAGE_PROCESSOR, keys.WEBHOOK_DELIVERY, keys.EVENT_INGESTOR)
     options = ["--workers", str(WORKERS), "--processors", str(chance.randint(1, 3)), "--from-block", "1"]
-    for lane in lanes:
-        url = chance.choice([lane.chain.ws_url, lane.chain.ws_url, lane.chain.http_url])
-        options += ["--chain", f"{lane.chain.chain_id}={url}"]
+    for trial in trials:
+        url = chance.choice([trial.chain.ws_url, trial.chain.ws_url, trial.chain.http_url])
+        options += ["--chain", f"{trial.chain.chain_id}={url}"]
     variables = {"HOOKFARM_ALLOW_PRIVATE": LOOPBACK, "HOOKFARM_RETRY_SCHEDULE": RETRIES}
     for _ in range(STARTS):
         farm = start_farm(*services, *options, redis_url=redis_url, **variables)
@@ -243,16 +243,16 @@ def start_truthful_farm(
     raise AssertionError(f"no farm got ready: {farm.stderr}")
 
 
-def reasons_to_repeat(farm: FarmProcess) -> int:
+def possible_duplicates(farm: FarmProcess) -> int:
     """How many deliveries the farm may have made twice: one for each worker that died, and for each answer that it
-    did not get. A 503 is none of them: the witness has not believed it."""
+    did not get. A 503 is none of them: the message recorder has not believed it."""
     lines = farm.stderr.splitlines()
     deaths = sum(f'child died child="{keys.WEBHOOK_DELIVERY}' in line for line in lines)
     return deaths + sum("attempt failed" in line and "result=503" not in line for line in lines)
 
 
-def wanted_of(asked: Asked, logs: Sequence[JsonLog], head: int) -> Iterator[Log]:
+def expected_logs(subscribed: SubscribedEndpoint, logs: Sequence[JsonLog], head: int) -> Iterator[Log]:
     """The logs that the endpoint must know of."""
     for log in logs:
-        if int(log["blockNumber"], 16) <= head - asked.wish.distance and asked.wish.wants(log):
+        if int(log["blockNumber"], 16) <= head - subscribed.case.distance and subscribed.case.matches(log):
             yield log["blockHash"], int(log["logIndex"], 16)

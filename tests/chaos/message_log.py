@@ -1,4 +1,4 @@
-"""What the witness has written down, as a test reads it."""
+"""The messages that the message recorder has written down."""
 
 import contextlib
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ class Message(NamedTuple):
     signed: bool
 
 
-class Evidence:
+class MessageLog:
     """`news` may be asked from one thread only."""
 
     def __init__(self, recording: Recording) -> None:
@@ -43,7 +43,7 @@ def _message(line: bytes) -> Message:
 
 
 @contextlib.contextmanager
-def running_witness() -> Iterator[Evidence]:
-    """A witness of its own, gone at the end."""
-    with running_recorder("tests.chaos.witness") as recording:
-        yield Evidence(recording)
+def running_message_recorder() -> Iterator[MessageLog]:
+    """A message recorder of its own, gone at the end."""
+    with running_recorder("tests.chaos.message_recorder") as recording:
+        yield MessageLog(recording)

@@ -1,0 +1,224 @@
+"""Fail-over between a chain's nodes: connect to the preferred one of the right chain, and to the next one when it
+fails."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+
+from hookfarm.chain.block import Head
+from hookfarm.chain.node import Node, connect
+from hookfarm.chain.node_pool import NodePool, NodeProfile
+from hookfarm.chain.rpc import RateLimited
+from hookfarm.chain.timing import Limits
+from hookfarm.config import ChainConfig
+from hookfarm.errors import ChainUnavailable, WrongChain
+
+STEADY_SECONDS = 10.0
+"""A connection that lasted this long was a good one: the next failure is the first one in a row."""
+
+GAP_SECONDS = 1.0
+"""How long a connection may be missing before the chain is; one attempt may take longer than that."""
+
+PREFERRED_CHECKS = 4
+"""How often a preferred node is looked at within the time after which it may be asked again."""
+
+PinGenesis = Callable[[str], Awaitable[str]]
+"""Takes the hash of a node's genesis block and returns the one that the chain must have."""
+
+
+class FailoverListener:
+    """Events of a chain's nodes; each method does nothing unless overridden."""
+
+    def on_head(self, head: Head) -> None:
+        """A node announced a head."""
+
+    def on_request(self, profile: NodeProfile) -> None:
+        """A request is about to be sent."""
+
+    def on_connected(self, node: Node) -> None:
+        """A connection is open, and its chain the right one."""
+
+    def on_active(self, node: Node) -> None:
+        """The node is used from now on, and no other."""
+
+    def on_switched(self, node: Node) -> None:
+        """A preferred node took over."""
+
+    def on_failed(self, profile: NodeProfile, error: Exception, cooldown_seconds: float) -> None:
+        """The node is in cooldown because of the error."""
+
+    def on_unreachable(self, profile: NodeProfile, error: Exception) -> None:
+        """The node could not be connected to, for the first time in a row."""
+
+    def on_disconnected(self, node: Node, error: ChainUnavailable) -> None:
+        """The active node failed."""
+
+    def on_gap(self) -> None:
+        """No node has been connected for GAP_SECONDS."""
+
+    def on_unavailable(self, error: Exception) -> None:
+        """No node can be asked now."""
+
+
+class Failover:
+    """The nodes of one chain, one at a time, the preferred one first, each after the cooldown of its failures."""
+
+    def __init__(
+        self,
+        chain: ChainConfig,
+        limits: Limits,
+        pin_genesis: PinGenesis,
+        listener: FailoverListener,
+        wrong_genesis_hint: str = "",
+    ) -> None:
+        """`wrong_genesis_hint` ends the message about a node with another genesis block."""
+        self.name = f"chain {chain.chain_id}"
+        self.pool = NodePool(chain.urls, chain.requests_per_second)
+        self.last_error: ChainUnavailable | None = None
+        """The newest error of `connect`."""
+        self._chain = chain
+        self._limits = limits
+        self._pin_genesis = pin_genesis
+        self._listener = listener
+        self._wrong_genesis_hint = wrong_genesis_hint
+        self._connected_at = 0.0
+
+    async def connect(self) -> Node:
+        """Return the first node that works. Raises WrongChain as soon as one serves another chain."""
+        while True:
+            profile = await self._next_profile()
+            try:
+                return self._activate(await self._open(profile))
+            except ChainUnavailable as error:
+                self.last_error = error
+                self._unreachable(profile, error)
+            except WrongChain as error:
+                self._listener.on_failed(profile, error, 0.0)
+                raise
+
+    async def reconnect(self) -> Node:
+        """Return the next node that works, after `lost`. A node of another chain is passed over.
+
+        A node that is back within GAP_SECONDS was never missing.
+        """
+        gap = asyncio.get_running_loop().call_later(GAP_SECONDS, self._listener.on_gap)
+        try:
+            while True:
+                profile = await self._next_profile()
+                try:
+                    return self._activate(await self._open(profile))
+                except (ChainUnavailable, WrongChain) as error:
+                    self._unreachable(profile, error)
+        finally:
+            gap.cancel()
+
+    async def await_preferred(self, node: Node, checkpoint: Callable[[], int]) -> Node:
+        """Wait until a node preferred to this one has recovered, and return it connected.
+
+        Its head must be at least the checkpoint.
+        """
+        while True:
+            await asyncio.sleep(self._limits.return_seconds / PREFERRED_CHECKS)
+            profile = self.pool.preferred_to(node.profile, self._limits.return_seconds)
+            if profile is None:
+                continue
+            try:
+                return await self._open_as_far_as(profile, checkpoint())
+            except (ChainUnavailable, WrongChain) as error:
+                self._listener.on_failed(profile, error, self.pool.failed(profile, random.random()))
+
+    async def second_opinion(self, node: Node) -> int | None:
+        """Return the block number of another node; None if none answers in time."""
+        for profile in self.pool.others(node.profile):
+            try:
+                async with asyncio.timeout(self._limits.probe_seconds):
+                    return await self._block_number(profile)
+            except (ChainUnavailable, WrongChain, TimeoutError):
+                continue
+        return None
+
+    def has_others(self, node: Node) -> bool:
+        """Return whether another node could be asked at once."""
+        return bool(self.pool.others(node.profile))
+
+    def lost(self, node: Node, error: ChainUnavailable) -> None:
+        """Put the failed node into cooldown. If its socket is still open, it is the chain that is missing."""
+        self._listener.on_disconnected(node, error)
+        if time.monotonic() - self._connected_at > STEADY_SECONDS:
+            self.pool.succeeded(node.profile)
+        others = self.has_others(node)
+        self._cool_down(node.profile, error)
+        if not node.closed and not others:
+            self._listener.on_unavailable(error)
+
+    def succeeded(self, node: Node) -> None:
+        """Record that the node has been useful: its next failure is the first one in a row."""
+        self.pool.succeeded(node.profile)
+
+    def switched(self, node: Node) -> None:
+        """Record that a preferred node took over."""
+        self._connected_at = time.monotonic()
+        self._activate(node)
+        self._listener.on_switched(node)
+
+    async def _next_profile(self) -> NodeProfile:
+        """Return the node to use next, after its cooldown."""
+        profile, seconds = self.pool.next()
+        if seconds:
+            await asyncio.sleep(seconds)
+        return profile
+
+    def _unreachable(self, profile: NodeProfile, error: Exception) -> None:
+        if profile.failures == 0:
+            self._listener.on_unreachable(profile, error)
+        self._cool_down(profile, error)
+        if self.pool.next()[1] > 0:
+            self._listener.on_unavailable(error)
+
+    def _cool_down(self, profile: NodeProfile, error: Exception) -> None:
+        wanted = error.retry_after_seconds if isinstance(error, RateLimited) else None
+        self._listener.on_failed(profile, error, self.pool.failed(profile, random.random(), wanted))
+
+    def _activate(self, node: Node) -> Node:
+        self._listener.on_active(node)
+        return node
+
+    async def _block_number(self, profile: NodeProfile) -> int:
+        node = await connect(profile, self._limits, lambda _: None, lambda: self._listener.on_request(profile))
+        try:
+            await self._check_identity(node)
+            return await node.block_number()
+        finally:
+            await node.close()
+
+    async def _open_as_far_as(self, profile: NodeProfile, number: int) -> Node:
+        node = await self._open(profile)
+        if node.newest_head is None or node.newest_head.number < number:
+            await node.close()
+            raise ChainUnavailable(f"{node.origin}: not as far as block {number}")
+        return node
+
+    async def _open(self, profile: NodeProfile) -> Node:
+        listener = self._listener
+        node = await connect(profile, self._limits, listener.on_head, lambda: listener.on_request(profile))
+        try:
+            await self._check_identity(node)
+            await node.head()
+        except BaseException:
+            await node.close()
+            raise
+        self._connected_at = time.monotonic()
+        listener.on_connected(node)
+        return node
+
+    async def _check_identity(self, node: Node) -> None:
+        """The chain id is the configured one; the genesis is the pinned one."""
+        served = await node.chain_id()
+        if served != self._chain.chain_id:
+            raise WrongChain(f"{self.name}: {node.origin} serves chain {served}")
+        genesis = (await node.header(0)).block_hash
+        pinned = await self._pin_genesis(genesis)
+        if pinned != genesis:
+            problem = f"has genesis {genesis[:10]}…, not {pinned[:10]}… as before"
+            raise WrongChain(f"{self.name}: {node.origin} {problem}{self._wrong_genesis_hint}")

@@ -1,0 +1,53 @@
+"""Redis operations, tried again until Redis does them."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+import redis
+
+from hookfarm.backoff import delay
+
+FIRST_DELAY_SECONDS = 0.1
+MAX_DELAY_SECONDS = 10.0
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class RetryingClient:
+    """A client whose operations wait for Redis as long as it takes.
+
+    For operations that may be repeated: the answer that an outage loses hides whether the first try succeeded. An
+    error in an answer, which a full server returns too, is waited out as well.
+    """
+
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        on_error: Callable[[Exception], object],
+        on_success: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._client = client
+        self._on_error = on_error
+        self._on_success = on_success
+
+    async def call(
+        self,
+        operation: Callable[Concatenate[redis.asyncio.Redis, P], Awaitable[T]],
+        *arguments: P.args,
+        **options: P.kwargs,
+    ) -> T:
+        """Return what `operation(client, *arguments, **options)` returns, once it does."""
+        failures = 0
+        while True:
+            try:
+                result = await operation(self._client, *arguments, **options)
+            except (redis.RedisError, OSError) as error:
+                self._on_error(error)
+                await asyncio.sleep(delay(failures, FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS, random.random()))
+                failures += 1
+            else:
+                self._on_success()
+                return result
