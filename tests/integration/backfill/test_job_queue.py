@@ -15,7 +15,7 @@ from hookfarm.delivery_queue.enqueue import EntryResult, HistoryUpdate, Retracti
 from hookfarm.delivery_queue.job import ClaimedJob, Job
 from hookfarm.event_stream import Checkpoint, StreamReader
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from tests.support.delivery import CHAIN_ID, delivered, enqueue, job, kept, parked

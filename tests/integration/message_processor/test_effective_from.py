@@ -18,7 +18,7 @@ from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Scoreboard
 from hookfarm.message_processor.processor import Processor
 from hookfarm.records import Endpoint, Event, Subscription
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from tests.integration.message_processor.test_message_processor import Processors, pending, queued, transfer

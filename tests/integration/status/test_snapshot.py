@@ -10,7 +10,7 @@ import redis
 
 from hookfarm import status
 from hookfarm.event_stream import StreamReader
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.status import readiness
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection, async_client
