@@ -23,7 +23,7 @@ import redis
 from hookfarm.delivery_queue.job import Job
 from hookfarm.devchain.library import running_devchain
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.status import readiness
 from hookfarm.store import keys
 from hookfarm.store.clients import command_client

@@ -19,7 +19,7 @@ from hookfarm.config import MAX_WORKERS
 from hookfarm.devchain.options import MAX_LOGS_PER_BLOCK, DevchainOptions
 from hookfarm.errors import HookfarmError, OperatorError
 from hookfarm.records import parse_endpoint
-from hookfarm.registry import registry
+from hookfarm.registry import store as registry_store
 from hookfarm.store.clients import command_client
 
 CHAIN_ID = 31337
@@ -68,7 +68,7 @@ def run_demo(options: DemoOptions) -> int:
         devchain = DevchainOptions(
             chain_id=CHAIN_ID, block_time=options.block_time, logs_per_block=options.logs_per_block
         )
-        secret = registry.new_secret()
+        secret = registry_store.new_secret()
         click.echo(f"starting a chain, a receiver and a farm of {options.workers} workers …")
         farm = DemoFarm(options.workers, devchain, secret, interrupts.close)
         run = Demo(farm, secret, options, interrupts)
@@ -143,7 +143,7 @@ class Demo:
         record = {"url": f"http://{self._farm.receiver}/", "subscriptions": [subscription]}
         endpoint = parse_endpoint(record, check_url=str)
         # The receiver has the secret already, so it is not generated.
-        registry.Registry(self._client).update(replace(endpoint, secrets=((self._secret, None),)))
+        registry_store.Registry(self._client).update(replace(endpoint, secrets=((self._secret, None),)))
 
     def _introduce(self) -> None:
         click.echo(f"  hookfarm  http://{self._farm.api}/#token={self._farm.api_token}")

@@ -17,7 +17,7 @@ from hookfarm.event_ingestor import telemetry
 from hookfarm.event_ingestor.telemetry import IngestorCounters
 from hookfarm.farm.scoreboard import Scoreboard, State
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.status import readiness
 from hookfarm.store import keys
 from tests.support.api_process import TOKEN, Api, running_api

@@ -13,7 +13,7 @@ from standardwebhooks.webhooks import Webhook
 from hookfarm.config import ChainConfig
 from hookfarm.records import Endpoint
 from hookfarm.registry.listing import MAX_SCANNED
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from tests.support.api_process import Api, ApiReply, pages, refused, running_api
 from tests.support.delivery import add_endpoint

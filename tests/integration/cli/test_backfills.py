@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.status import readiness
 from hookfarm.store import keys
 from tests.support.delivery import CHAIN_ID, job

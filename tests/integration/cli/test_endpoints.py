@@ -15,12 +15,12 @@ from hookfarm.config import Config, load
 from hookfarm.errors import InvalidInput
 from hookfarm.http_client.connections import tls_context
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.security.vault import Vault
 from hookfarm.store import keys
 from hookfarm.store.scripts import CIRCUIT_FAILURES
 from hookfarm.test_events import webhooks
-from hookfarm.test_events.send import Sender
+from hookfarm.test_events.webhooks import SampleSender
 from tests.support.delivery import add_endpoint, enqueue, job, one_worker
 from tests.support.receivers import Reply, running_receiver
 from tests.support.redis_server import RedisServer
@@ -382,7 +382,7 @@ def created_with(options: dict[str, Any]) -> Endpoint:
 
 def sent(endpoint: Endpoint, config: Config) -> list[dict[str, Any]]:
     """The replies to its made-up test webhooks."""
-    sender = Sender(tls_context(None), config.allow_private, Vault(()))
+    sender = SampleSender(tls_context(None), config.allow_private, Vault(()))
     return sender.send(endpoint, webhooks.made_up(endpoint.subscriptions), within_seconds=60.0)
 
 

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from hookfarm import delivery_queue
 from hookfarm.delivery_queue import EntryResult, HealthSignal, InvalidEntry, job
 from hookfarm.delivery_queue.job import ClaimedJob, ForeignElement, Job
-from hookfarm.event_stream import Entry, StreamReader
+from hookfarm.event_stream import StreamEntry, StreamReader
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from tests.support.delivery import CHAIN_ID, delivered
@@ -45,10 +45,10 @@ class Queue(RuleBasedStateMachine):
     def known(self) -> set[str]:
         return self.open | set(self.retry) | self.dead
 
-    def read_entry(self) -> Entry:
+    def read_entry(self) -> StreamEntry:
         self.client.xadd(keys.events(CHAIN_ID), {"event": b"{}"})
-        self.reader.ask()
-        [entry], _ = self.reader.answer()
+        self.reader.send_read()
+        [entry], _ = self.reader.receive()
         return entry
 
     @rule(ids=st.lists(IDS, max_size=4), twice=st.booleans())

@@ -15,7 +15,7 @@ from hookfarm.delivery_queue import EntryResult, HealthSignal
 from hookfarm.delivery_queue.job import ClaimedJob, ForeignElement, Job
 from hookfarm.event_stream import StreamReader
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from tests.support import lanes
@@ -54,8 +54,8 @@ class Windows(RuleBasedStateMachine):
         made = [Job(f"{name}-{self.number + i:04}", name, b"{}") for i in range(count)]
         self.number += count
         self.client.xadd(keys.events(CHAIN_ID), {"event": b"{}"})
-        self.reader.ask()
-        [entry], _ = self.reader.answer()
+        self.reader.send_read()
+        [entry], _ = self.reader.receive()
         assert delivery_queue.enqueue_results(self.connection, [EntryResult(entry, tuple(made))]).enqueued == count
         self.owed |= {job.id for job in made}
 
