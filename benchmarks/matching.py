@@ -29,7 +29,7 @@ import orjson
 import psutil
 from support import program, report
 
-from hookfarm.event_stream import Entry
+from hookfarm.event_stream import StreamEntry
 from hookfarm.matching.decoder import DecodedLogs
 from hookfarm.matching.entry import read_event
 from hookfarm.matching.index import Index
@@ -106,7 +106,7 @@ def _measure(shape: str, count: int, rounds: int) -> Run:
     built_seconds = time.process_time() - began
     gc.collect()
     memory_mb = _resident_mb() - before
-    entries = [Entry(1, b"1-0", orjson.dumps(event)) for event in events]
+    entries = [StreamEntry(1, b"1-0", orjson.dumps(event)) for event in events]
     results = [process_entry(index, entry) for entry in entries]
     wanted = sum(len(result.jobs) for result in results if result)
     assert wanted == len(events) // WANTED_EVERY, f"{wanted} matches"
@@ -144,13 +144,13 @@ def _match(index: Index, events: Sequence[Event]) -> None:
         index.match(event, DecodedLogs(event))
 
 
-def _process(index: Index, entries: Sequence[Entry]) -> None:
+def _process(index: Index, entries: Sequence[StreamEntry]) -> None:
     """As the processor does."""
     for entry in entries:
         process_entry(index, entry)
 
 
-def _read(entries: Sequence[Entry]) -> None:
+def _read(entries: Sequence[StreamEntry]) -> None:
     for entry in entries:
         read_event(entry)
 

@@ -7,7 +7,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 venv=$here/.venv
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 
-say() { printf 'hookfarm: %s\n' "$*" >&2; }
+log() { printf 'hookfarm: %s\n' "$*" >&2; }
 
 find_python() {
   local name
@@ -17,7 +17,7 @@ find_python() {
       return
     fi
   done
-  say 'Python 3.11 or newer is needed and was not found'
+  log 'Python 3.11 or newer is needed and was not found'
   exit 1
 }
 
@@ -43,15 +43,15 @@ install() {
   local python extras=''
   python=$(find_python)
   if ! "$venv/bin/python" -c '' 2>/dev/null; then
-    say "creating .venv with $("$python" --version)"
+    log "creating .venv with $("$python" --version)"
     "$python" -m venv "$venv" >&2
   fi
   (($#)) && extras="[$(IFS=,; printf '%s' "$*")]"
-  say "installing hookfarm$extras and what it needs (under a minute)"
+  log "installing hookfarm$extras and what it needs (under a minute)"
   if ! "$venv/bin/python" -m pip install --no-cache-dir --editable "$here$extras" 2>&1 | tee "$venv/install.log" | progress; then
     printf '\n' >&2
     tail -n 20 "$venv/install.log" >&2
-    say "the installation failed; all of its output is in $venv/install.log"
+    log "the installation failed; all of its output is in $venv/install.log"
     exit 1
   fi
 }

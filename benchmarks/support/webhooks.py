@@ -15,7 +15,7 @@ from hookfarm.event_stream import BATCH_ENTRIES, StreamReader
 from hookfarm.matching import payload
 from hookfarm.matching.decoder import EventJson
 from hookfarm.records import Endpoint, Event, Subscription, new_endpoint_id, new_subscription_id
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection, pack
 
@@ -90,10 +90,10 @@ class Enqueuer:
         stream = keys.events(CHAIN_ID)
         added = [pack(("XADD", stream, "*", keys.EVENT_FIELD, orjson.dumps(event))) for event, _ in batch]
         self._connection.send(b"".join(added))
-        self._reader.ask()
+        self._reader.send_read()
         for _ in added:
             self._connection.receive()
-        entries, _ = self._reader.answer()
+        entries, _ = self._reader.receive()
         handled = [EntryResult(entry, (job,)) for entry, (_, job) in zip(entries, batch, strict=True)]
         enqueued = delivery_queue.enqueue_results(self._connection, handled).enqueued
         assert enqueued == len(batch), f"{enqueued} of {len(batch)} enqueued"

@@ -1,10 +1,9 @@
-"""`/v1/dead-letters`: what was given up; sent again, or forgotten."""
+"""`/v1/dead-letters`: list, redrive and purge."""
 
 import time
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-import redis
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
@@ -18,21 +17,26 @@ from hookfarm.deliveries.filters import LAST_MS, DeadLetterFilter
 from hookfarm.deliveries.log import Delivery, DeliveryState
 from hookfarm.deliveries.state_index import Position
 from hookfarm.errors import NotFound
+from hookfarm.store.clients import Client
 
 _BATCH_SIZE = 100
 _MAX_SECONDS = 1.0
-"""After that long a bulk move answers how far it has come, and with a cursor to go on."""
+"""A bulk request that takes longer returns its progress and a cursor to continue."""
 _Reason = Annotated[
     str | None,
-    Query(min_length=1, max_length=500, description="The whole reason, or what stands before its colon."),
+    Query(min_length=1, max_length=500, description="The whole reason, or the part before its colon."),
 ]
 
 
 def build_router(context: Context) -> APIRouter:
     router = APIRouter(prefix="/dead-letters", tags=["dead letters"])
-    client = context.client
+    _add_collection(router, context.client)
+    _add_resource(router, context.client)
+    return router
 
-    @router.get("", **described("What was given up, the newest first.", examples.DEAD_LETTERS, "DeliveryPage"))
+
+def _add_collection(router: APIRouter, client: Client) -> None:
+    @router.get("", **described("Dead letters, the newest first.", examples.DEAD_LETTERS, "DeliveryPage"))
     def list_dead_letters(
         limit: Limit = 50,
         cursor: Cursor = None,
@@ -48,7 +52,7 @@ def build_router(context: Context) -> APIRouter:
     @router.post(
         "/redrive",
         **described(
-            "Sends all that are chosen again.",
+            "Redrive all that match.",
             examples.REDRIVEN,
             "Redriven",
             body="DeadLetterFilter",
@@ -56,8 +60,8 @@ def build_router(context: Context) -> APIRouter:
         ),
     )
     def redrive_all(body: OptionalJsonObject) -> Response:
-        """The oldest first, under the same ids, on a schedule that begins anew. Without a filter, all of them.
-        Where a `next_cursor` comes back there are more: ask again with it as `cursor`."""
+        """The oldest first, under the same ids, with a new retry schedule. Without a filter, all of them. A
+        `next_cursor` in the response means that there are more: repeat the request with it as `cursor`."""
         redriven = 0
         refused: dict[str, str] = {}
         batches = Batches(client, body)
@@ -70,45 +74,45 @@ def build_router(context: Context) -> APIRouter:
     @router.post(
         "/purge",
         **described(
-            "Forgets all that are chosen.", examples.PURGED, "Purged", body="DeadLetterFilter", body_required=False
+            "Delete all that match.", examples.PURGED, "Purged", body="DeadLetterFilter", body_required=False
         ),
     )
     def purge_all(body: OptionalJsonObject) -> Response:
-        """For good; what was never delivered is then lost. Otherwise as `redrive`."""
+        """They are never delivered. Filter and cursor as in `redrive`."""
         batches = Batches(client, body)
         purged = sum(dead_letters.purge(client, [letter.id for letter in letters]) for letters in batches)
         return json_response({"purged": purged, "next_cursor": batches.next_cursor})
 
+
+def _add_resource(router: APIRouter, client: Client) -> None:
     @router.post(
         "/{delivery_id}/redrive",
-        **described("Sends one again.", examples.AGAIN, "Delivery", errors=(404, 409)),
+        **described("Redrive one.", examples.AGAIN, "Delivery", errors=(404, 409)),
     )
     def redrive_dead_letter(delivery_id: DeliveryId) -> Response:
-        """Under the same id, on a schedule that begins anew."""
+        """Under the same id, with a new retry schedule."""
         redelivery.redeliver(client, _letter(client, delivery_id))
         return json_response(log.find(client, delivery_id).as_json())
 
-    @router.delete("/{delivery_id}", **described("Forgets one.", None, None, status=204, errors=(404,)))
+    @router.delete("/{delivery_id}", **described("Delete one.", None, None, status=204, errors=(404,)))
     def purge_dead_letter(delivery_id: DeliveryId) -> Response:
-        """For good; what was never delivered is then lost."""
+        """It is never delivered."""
         if not dead_letters.purge(client, [delivery_id]):
             raise NotFound(f"no dead letter {delivery_id!r}")
         return no_content()
 
-    return router
-
 
 class Batches:
-    """The chosen ones, the oldest first, until they end or the time does; where to go on then."""
+    """Matching dead letters, the oldest first, for _MAX_SECONDS; and the cursor to continue."""
 
-    def __init__(self, client: "redis.Redis", body: dict[str, Any]) -> None:
+    def __init__(self, client: Client, body: dict[str, Any]) -> None:
         self._client = client
         self._filter = _checked(body)
         self._after = _position(body.get("cursor"))
 
     @property
     def next_cursor(self) -> str | None:
-        """None where all have been seen."""
+        """None after the last one."""
         return None if self._after is None else cursor(self._after)
 
     def __iter__(self) -> Iterator[list[Delivery]]:
@@ -122,15 +126,15 @@ class Batches:
                 return
 
 
-def _letter(client: "redis.Redis", delivery_id: str) -> Delivery:
+def _letter(client: Client, delivery_id: str) -> Delivery:
     found = log.find(client, delivery_id)
     if found.state is not DeliveryState.DEAD:
-        raise NotFound(f"{delivery_id!r} is no dead letter; it is {found.state.value}")
+        raise NotFound(f"{delivery_id!r} is not a dead letter; it is {found.state.value}")
     return found
 
 
 def _checked(body: dict[str, Any]) -> DeadLetterFilter:
-    """The filter in a body."""
+    """Return the filter in a body. Raises a Problem if it is invalid."""
     known = ("endpoint", "reason", "since", "until", "cursor")
     for name, value in body.items():
         if name not in known:

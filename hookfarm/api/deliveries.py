@@ -24,8 +24,8 @@ _Status = Annotated[
     str | None,
     Query(
         pattern=rf"^(delivered|failed|[1-5][0-9][0-9]|{'|'.join((*TRANSPORT_ERRORS, *LISTED_STATES))})$",
-        description="Attempts that were `delivered` or `failed`, of an HTTP status or with an error; or "
-        "deliveries that are `open`, `parked` (needs `endpoint`), `retry` or `dead` now, each with its last one.",
+        description="Attempts that were `delivered` or `failed`, with an HTTP status or an error; or "
+        "deliveries that are `open`, `parked` (needs `endpoint`), `retry` or `dead`, each with its last attempt.",
     ),
 ]
 
@@ -34,7 +34,7 @@ def build_router(context: Context) -> APIRouter:
     router = APIRouter(prefix="/deliveries", tags=["deliveries"])
     client = context.client
 
-    @router.get("", **described("The attempts, the newest first.", examples.ATTEMPTS, "AttemptPage"))
+    @router.get("", **described("Attempts, the newest first.", examples.ATTEMPTS, "AttemptPage"))
     def list_deliveries(
         limit: Limit = 50,
         cursor: Cursor = None,
@@ -43,14 +43,12 @@ def build_router(context: Context) -> APIRouter:
         since: Since = None,
         until: Until = None,
     ) -> Response:
-        """`state` is that of the attempt's delivery now. A page may hold fewer than `limit`, and none, as long
-        as there is a `next_cursor`: a filter reads 2,000 attempts at a time. What waits for a retry comes in the
-        order in which it is due."""
+        """`state` is the current state of the attempt's delivery. A page may contain fewer than `limit` attempts
+        and still have a `next_cursor`: a filter reads 2,000 attempts at a time. Deliveries in `retry` come in the
+        order in which they are due."""
         if status in LISTED_STATES:
             if since is not None or until is not None:
-                raise Problem(
-                    422, f"It does not go with status={status}.", "since" if since is not None else "until"
-                )
+                raise Problem(422, f"Not allowed with status={status}.", "since" if since is not None else "until")
             if status == "parked" and endpoint is None:
                 raise Problem(422, "status=parked needs the endpoint.", "endpoint")
             parts = cursor_parts(cursor, float, str)
@@ -67,15 +65,15 @@ def build_router(context: Context) -> APIRouter:
         **described("One delivery with all its attempts.", examples.DELIVERY, "Delivery", errors=(404,)),
     )
     def get_delivery(delivery_id: DeliveryId) -> Response:
-        """Where it is, each attempt with what the endpoint said, and the payload."""
+        """Its state, each attempt with the endpoint's response, and the payload."""
         return json_response(log.find(client, delivery_id).as_json())
 
     @router.post(
         "/{delivery_id}/redeliver",
-        **described("Sends it again.", examples.AGAIN, "Delivery", errors=(404, 409)),
+        **described("Redeliver.", examples.AGAIN, "Delivery", errors=(404, 409)),
     )
     def redeliver(delivery_id: DeliveryId) -> Response:
-        """Under the same id, on a schedule that begins anew; 409 where it is on its way already."""
+        """Send it again under the same id, with a new retry schedule; 409 if it is open."""
         redelivery.redeliver(client, log.find(client, delivery_id))
         return json_response(log.find(client, delivery_id).as_json())
 

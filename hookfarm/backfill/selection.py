@@ -15,7 +15,7 @@ from hookfarm.backfill.chain_view import ChainView
 from hookfarm.backfill.job_queue import BackfillJob, MatchedLog
 from hookfarm.chain.block import Block
 from hookfarm.delivery_queue import EntryResult, FollowUp, HistoryUpdate
-from hookfarm.event_stream import Entry
+from hookfarm.event_stream import StreamEntry
 from hookfarm.matching import history, notifications
 from hookfarm.matching.entry import read_event
 from hookfarm.matching.history import History
@@ -50,8 +50,8 @@ async def select(
     return Selection(found, len(matched) - len(found))
 
 
-def _entries(chain_id: int, block: Block) -> list[Entry]:
-    return [Entry(chain_id, _OLDER_THAN_ANY_ENTRY, event) for event in block.entries]
+def _entries(chain_id: int, block: Block) -> list[StreamEntry]:
+    return [StreamEntry(chain_id, _OLDER_THAN_ANY_ENTRY, event) for event in block.entries]
 
 
 async def _histories(client: redis.asyncio.Redis, matched: Iterable[EntryResult]) -> list[str]:

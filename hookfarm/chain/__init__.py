@@ -1,5 +1,5 @@
-"""The edge to the chains: JSON-RPC nodes, their heads, blocks and logs. Knows no Redis.
+"""The edge to the chains: JSON-RPC nodes, their heads, blocks and logs. Without Redis.
 
-`node.connect` opens one node, `proving` gets whole blocks out of it; whatever goes wrong behind them is a
-ChainUnavailable.
+`failover` chooses among a chain's nodes, `node.connect` opens one, `prover` reads whole blocks from it. Every
+failure behind them is a ChainUnavailable.
 """

@@ -1,7 +1,7 @@
 """Blocks and logs as nodes send them -> our records. Anything malformed is a ChainUnavailable.
 
-An event is a dict only while it is judged; a proven block has its events as the JSON that is published. That is a
-tenth of the memory, and whoever publishes has nothing left to do with each of them.
+An event is a dict only until it is proven; a proven block has its events as the JSON that is published. That takes
+a tenth of the memory, and the publisher has nothing left to do with each event.
 """
 
 from collections.abc import Sequence

@@ -53,7 +53,7 @@ def looks_capped(logs: int) -> bool:
 
 
 def bloom_has_logs(header: Header) -> bool:
-    """True where the bloom says so; a header without one, or with zeros, says nothing."""
+    """Return whether the bloom proves that the block has logs; a missing or zero bloom proves nothing."""
     return header.logs_bloom is not None and not header.bloom_is_zero
 
 

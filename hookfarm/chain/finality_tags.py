@@ -1,4 +1,4 @@
-"""The blocks that a chain calls safe and finalized: asked along with other questions, and not too often."""
+"""The blocks that a chain calls safe and finalized, asked for along with other calls, and not too often."""
 
 import time
 from collections import Counter
@@ -13,11 +13,14 @@ REFUSALS_BELIEVED = 3
 """In a row, until a node is taken not to know a tag: any error may be a passing one, and no number of blocks may
 stand for finality on a chain that has it."""
 NOT_YET = "not found"
-"""What geth says of a tag that it knows, as long as no block has it (-39001)."""
+"""In geth's error for a known tag that no block has yet (-39001)."""
 
 
-class Tags:
-    """One node's. `due` gives the questions, `heard` takes their answers, `take` is what is new."""
+class FinalityTags:
+    """The safe and finalized block of one node.
+
+    `due` returns the calls to make, `record` takes their answers, `drain` returns the news.
+    """
 
     def __init__(self, every_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._every_seconds = every_seconds
@@ -28,7 +31,7 @@ class Tags:
         self._news: dict[str, Header | None] = {}
 
     def due(self) -> list[Call]:
-        """Empty until it is time again; at once after a refusal. What the node does not know is not asked for."""
+        """Return the calls to make; none until it is time again. Unknown tags are not asked for."""
         now = self._clock()
         if now < self._next_at:
             return []
@@ -37,7 +40,7 @@ class Tags:
         return [("eth_getBlockByNumber", [tag, False]) for tag in self._asked]
 
     def record(self, answers: Sequence[Any]) -> None:
-        """The answers to what was due, a Refused as a value; none where nothing was."""
+        """Record the answers to the calls that were due, a Refused as a value."""
         for tag, answer in zip(self._asked, answers, strict=False):
             if isinstance(answer, Refused) and NOT_YET not in str(answer):
                 self._refused(tag)
@@ -54,6 +57,6 @@ class Tags:
             self._news[tag] = None
 
     def drain(self) -> dict[str, Header | None]:
-        """What was heard since the last time; None = the node does not know such a block."""
+        """Return the blocks recorded since the last call; None = the node knows no such block."""
         news, self._news = self._news, {}
         return news

@@ -1,4 +1,4 @@
-"""What a node announces: that there is a newer head. Only the newest is kept; requests fetch the rest."""
+"""The signal that a node has a newer head. Only the newest head is kept; requests fetch the rest."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +11,7 @@ OnHead = Callable[[Head], None]
 
 
 class HeadSignal:
-    """Rung by a connection, waited for by one ingestor."""
+    """Set by a connection, awaited by one ingestor."""
 
     def __init__(self, on_head: OnHead) -> None:
         self.pace = Pace()
@@ -28,7 +28,7 @@ class HeadSignal:
         self._on_head(head)
 
     def fail(self, error: ChainUnavailable) -> None:
-        """The connection is gone: `wait` raises `error`, now and ever after. The first one counts."""
+        """Make `wait` raise `error` from now on: the connection is gone. The first error counts."""
         self._failure = self._failure or error
         self._woken.set()
 
@@ -37,7 +37,7 @@ class HeadSignal:
         return self._failure is not None
 
     async def wait(self, seconds: float) -> Head | None:
-        """The newest head since the last call; None after `seconds` of silence."""
+        """Return the newest head since the last call; None after `seconds` of silence."""
         try:
             async with asyncio.timeout(seconds):
                 await self._woken.wait()

@@ -26,8 +26,10 @@ _FOREIGN = (OSError, TimeoutError, aiohttp.ClientError, Web3Exception, ValueErro
 
 
 class HttpConnection(AsyncHTTPProvider):
-    """As WebSocketConnection, for a node that answers but never announces. It asks for the head by itself:
-    `on_poll` is told before each time, `on_failed_poll` of the failure that ends that."""
+    """A connection like WebSocketConnection, to a node that never announces heads: it polls for them.
+
+    `on_poll` is called before each poll, `on_failed_poll` with the failure that ends the polling.
+    """
 
     def __init__(
         self,
@@ -88,7 +90,7 @@ class HttpConnection(AsyncHTTPProvider):
         return http_answer(self._url, answer.status, answer.headers.get("Retry-After"), found)
 
     async def _poll(self) -> None:
-        """Rings whenever the node's newest block is another one, of whatever height."""
+        """Set the signal each time that the node's newest block is another one, of any height."""
         last, polls = "", 0
         seen, clock = Pace(), asyncio.get_running_loop().time
         try:

@@ -1,4 +1,4 @@
-"""One connected node: the handful of questions that an ingestor asks it."""
+"""One connected node, and the calls that an ingestor makes."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hookfarm.chain.block import Head, Header, parse_header, quantity
-from hookfarm.chain.finality_tags import Tags
+from hookfarm.chain.finality_tags import FinalityTags
 from hookfarm.chain.head_signal import HeadSignal, OnHead
 from hookfarm.chain.http_connection import HttpConnection
 from hookfarm.chain.node_pool import NodeProfile
@@ -21,13 +21,14 @@ SecondOpinion = Callable[[], Awaitable[int | None]]
 """Another node's block number; None where there is none that answers."""
 
 NORMAL_DISTANCE = 2
-"""Blocks by which two nodes may differ at any moment."""
+"""Blocks by which two nodes may differ at any time."""
 
 
 class Node:
-    """Every method but `close` raises ChainUnavailable; `closed` then says whether asking again is in vain.
+    """A connected node. Every method but `close` raises ChainUnavailable; retrying is in vain if it is then
+    `closed`.
 
-    `on_request` is called once for each request that goes out, of whatever size.
+    `on_request` is called once for each request, of any size.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Node:
     ) -> None:
         self.profile = profile
         self.origin = profile.origin
-        self.tags = Tags(limits.tags_seconds)
+        self.tags = FinalityTags(limits.tags_seconds)
         self._connection = connection
         self._head_signal = head_signal
         self._limits = limits
@@ -55,21 +56,21 @@ class Node:
         return self._head_signal.newest
 
     async def chain_id(self) -> int:
-        return quantity(await self.ask("eth_chainId"))
+        return quantity(await self.request("eth_chainId"))
 
     async def block_number(self) -> int:
-        return quantity(await self.ask("eth_blockNumber"))
+        return quantity(await self.request("eth_blockNumber"))
 
     async def head(self) -> Head:
-        """The newest block now; rings for it, unless a newer one has been announced meanwhile."""
-        header = parse_header(await self.ask("eth_getBlockByNumber", "latest", False))
+        """Return the newest block now, and signal it unless a newer one has been announced meanwhile."""
+        header = parse_header(await self.request("eth_getBlockByNumber", "latest", False))
         head, newest = Head(header.number, header), self._head_signal.newest
         if newest is None or newest.number <= head.number:
             self._head_signal.set(head)
         return head
 
     async def header(self, number: int) -> Header:
-        """The canonical block's; a node that doesn't have it (yet) is unavailable, not empty."""
+        """Return the header of the canonical block. A node that does not have it (yet) is unavailable."""
         [header] = await self.headers([number])
         return header
 
@@ -88,13 +89,13 @@ class Node:
         batch, which goes to the same node, and must not lie inside the range.
         """
         criteria = {"fromBlock": hex(first), "toBlock": hex(last)}
-        logs, head = await self.ask_all([("eth_getLogs", [criteria]), ("eth_blockNumber", [])])
+        logs, head = await self.request_all([("eth_getLogs", [criteria]), ("eth_blockNumber", [])])
         if quantity(first_error(head)) < last:
             raise ChainUnavailable(f"{self.origin}: does not have block {last}")
         return not_null(first_error(logs), f"{self.origin}: eth_getLogs")
 
     async def next_head(self, second_opinion: SecondOpinion | None = None) -> Head:
-        """Waits for the next head that is announced, and checks on a node that announces none."""
+        """Wait for the next announced head, and check a node that announces none."""
         while True:
             head = await self._head_signal.wait(self._limits.max_silence(self._head_signal.pace.block_seconds))
             if head is not None:
@@ -104,19 +105,19 @@ class Node:
     async def close(self) -> None:
         await self._connection.close()
 
-    async def ask(self, method: str, *parameters: object) -> Any:
+    async def request(self, method: str, *parameters: object) -> Any:
         """One question; its result as JSON has it."""
         await self._take_turn([method])
         with self._counting_failures():
             return await self._connection.request(method, list(parameters))
 
-    async def ask_all(self, calls: Sequence[Call]) -> list[Any]:
+    async def request_all(self, calls: Sequence[Call]) -> list[Any]:
         """Several questions in as few requests as the node takes: results, or Refused as a value."""
         answers: list[Any] = []
         while len(answers) < len(calls):
             rest = calls[len(answers) :][: self.profile.batch_calls]
             try:
-                answers += await self._ask_batch(rest)
+                answers += await self._request_batch(rest)
             except Refused:
                 if len(rest) == 1:
                     raise
@@ -131,10 +132,10 @@ class Node:
 
     async def _blocks(self, numbers: Sequence[int], whole: bool) -> list[tuple[Header, Any]]:
         calls: list[Call] = [("eth_getBlockByNumber", [hex(number), whole]) for number in numbers]
-        found = [first_error(answer) for answer in await self.ask_all(calls)]
+        found = [first_error(answer) for answer in await self.request_all(calls)]
         return [(self._read_header(number, raw), raw) for number, raw in zip(numbers, found, strict=True)]
 
-    async def _ask_batch(self, calls: Sequence[Call]) -> list[Any]:
+    async def _request_batch(self, calls: Sequence[Call]) -> list[Any]:
         await self._take_turn([method for method, _ in calls])
         if len(calls) > 1:
             with self._counting_failures():
@@ -186,7 +187,7 @@ class Node:
             raise ChainUnavailable(f"{self.origin}: went on to block {number} without announcing it")
         elsewhere = None if second_opinion is None else await second_opinion()
         if elsewhere is not None and elsewhere > number + NORMAL_DISTANCE:
-            raise ChainUnavailable(f"{self.origin}: stands at block {number}, another node at {elsewhere}")
+            raise ChainUnavailable(f"{self.origin}: is at block {number}, another node at {elsewhere}")
 
 
 def first_error(answer: Any) -> Any:
@@ -204,7 +205,7 @@ def not_null(answer: Any, where: str) -> list[Any]:
 
 
 async def connect(profile: NodeProfile, limits: Limits, on_head: OnHead, on_request: Callable[[], None]) -> Node:
-    """Opens a node; ws and wss announce their heads, http and https are polled.
+    """Connect to a node; ws and wss announce their heads, http and https are polled.
 
     `on_head` is called with each head as soon as it is known, `on_request` before each request.
     """

@@ -7,7 +7,7 @@ from hookfarm.chain.timing import pause_seconds
 from hookfarm.security.redaction import origin
 
 MAX_BATCH_CALLS = 100
-"""Calls in one batch. Nodes allow from 3 to 1,000, and few say so."""
+"""Calls in one batch. Nodes allow from 3 to 1,000, and few document it."""
 
 FAILURE_KINDS = ("refused", "rate_limited", "unavailable")
 
@@ -31,7 +31,7 @@ class TokenBucket:
         self._filled_at = clock()
 
     def reserve(self, requests: int) -> float:
-        """Takes the tokens; the seconds to wait before they may be used."""
+        """Take the tokens and return the seconds to wait before they may be used."""
         if self._per_second is None:
             return 0.0
         now = self._clock()
@@ -65,8 +65,9 @@ class RangeSize:
         self.blocks = max(1, min(grown, fitting, self._maximum))
 
     def refused(self, blocks: int) -> None:
-        """A range of so many blocks was refused, whatever the words: the sizes that they suggest may be what was
-        asked for."""
+        """A range of so many blocks was refused. The sizes suggested in errors are ignored: they may be the
+        requested
+        one."""
         self._refused = True
         self.blocks = max(1, min(self.blocks, blocks // 2))
 

@@ -123,7 +123,7 @@ class Prover:
         """The arbiter of a doubt about a block's logs."""
         problem = f"{node.origin}: block {header.number}: {reason}"
         try:
-            receipts = await node.ask("eth_getBlockReceipts", header.block_hash)
+            receipts = await node.request("eth_getBlockReceipts", header.block_hash)
         except Refused as error:
             raise Incomplete(f"{problem}; no receipts: {error}") from error
         if receipts is None:
@@ -188,8 +188,11 @@ class Prover:
         return Block(header, self._events_in(node, header, receipts), encode_events(transfers))
 
     async def _logs_by_hash(self, node: Node, headers: Sequence[Header]) -> list[list[Any]]:
-        """Where no bloom tells, a node that has never heard of the block may answer that it has no logs; so it
-        must show the block in the same batch."""
+        """Return the logs of each block.
+
+        Without a bloom, a node that does not know the block could answer that it has no logs; so it must return
+        the block in the same batch.
+        """
         calls: list[Call] = [("eth_getLogs", [{"blockHash": header.block_hash}]) for header in headers]
         silent = [header for header in headers if self._verify != "none" and not self._uses_bloom(header)]
         shown: list[Call] = [("eth_getBlockByHash", [header.block_hash, False]) for header in silent]
@@ -214,7 +217,7 @@ class Prover:
 async def _ask(node: Node, calls: Sequence[Call]) -> list[Any]:
     """The answers; in the same batch goes the question for the tagged heads, when it is due."""
     tags = node.tags.due()
-    answers = await node.ask_all([*calls, *tags])
+    answers = await node.request_all([*calls, *tags])
     node.tags.record(answers[len(calls) :])
     return answers[: len(calls)]
 

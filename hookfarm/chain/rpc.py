@@ -10,7 +10,7 @@ from web3.exceptions import Web3Exception
 
 from hookfarm.backoff import parse_retry_after
 from hookfarm.errors import ChainUnavailable
-from hookfarm.security.redaction import origin, secrets_of_url, text
+from hookfarm.security.redaction import origin, sanitize, secrets_of_url
 
 MAX_RETRY_AFTER_SECONDS = 3600.0
 TOO_MANY_REQUESTS = 429
@@ -25,7 +25,7 @@ _RATE_WORDS = re.compile(
     re.IGNORECASE,
 )
 """How nodes word it: Infura, Alchemy, QuickNode, Ankr and others agree on no code, and -32005 is also what
-some of them say to a range that is too long."""
+some of them answer for a range that is too long."""
 
 
 class Refused(ChainUnavailable):
@@ -33,7 +33,7 @@ class Refused(ChainUnavailable):
 
 
 class RateLimited(ChainUnavailable):
-    """The node wants to be left alone for so many seconds (None = it did not say how long)."""
+    """The node is over its rate limit for so many seconds (None = unknown)."""
 
     def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
@@ -106,7 +106,7 @@ def unavailable(url: str, error: BaseException) -> ChainUnavailable:
         return error
     if isinstance(error, Web3Exception) and error.__cause__ is not None:
         error = error.__cause__
-    reason = "no answer in time" if isinstance(error, TimeoutError) else text(str(error), secrets_of_url(url))
+    reason = "no answer in time" if isinstance(error, TimeoutError) else sanitize(str(error), secrets_of_url(url))
     return ChainUnavailable(f"{origin(url)}: {reason or type(error).__name__}")
 
 
@@ -118,10 +118,10 @@ def _value(url: str, method: str, answer: Any) -> Any:
 
 
 def _refusal(url: str, where: str, error: Mapping[str, Any]) -> ChainUnavailable:
-    code, said = text(str(error.get("code")))[:40], " ".join(str(error.get("message")).split())
+    code, detail = sanitize(str(error.get("code")))[:40], " ".join(str(error.get("message")).split())
     # Blanked before it is cut, which would leave the beginning of a secret.
-    message = f"{where}: {code} {text(said, secrets_of_url(url))[:200]}"
-    if error.get("code") in _RATE_CODES or _RATE_WORDS.search(said):
+    message = f"{where}: {code} {sanitize(detail, secrets_of_url(url))[:200]}"
+    if error.get("code") in _RATE_CODES or _RATE_WORDS.search(detail):
         return RateLimited(message, _backoff(error.get("data")))
     return Refused(message)
 

@@ -38,7 +38,7 @@ class Limits:
     tags_seconds: float = 4.0
     """At least between two questions for the safe and the finalized block."""
     boot_seconds: float = 8.0
-    """From nothing to a known head; a master gives its children 10 s, and wants to hear the reason before."""
+    """From the start to a known head; less than the 10 s of the master, so that the reason is reported."""
 
     def max_silence(self, block_seconds: float | None) -> float:
         """How long no head is normal, from the time between blocks (None = not known yet)."""
@@ -64,16 +64,16 @@ def poll_seconds(block_seconds: float | None, polls: int) -> float:
 class Pace:
     """The time between blocks, from the times of the last heads: their timestamps, or when they were seen.
 
-    The median, for a single jump (a genesis from years ago, a chain that stood still) says nothing of the next.
+    The median, so that a single jump (a genesis from years ago, a chain that stalled) does not count.
     """
 
     def __init__(self) -> None:
         self._heads: deque[tuple[int, float]] = deque(maxlen=_HEADS_REMEMBERED)
 
-    def observe(self, number: int, moment: float) -> None:
+    def observe(self, number: int, seen_at: float) -> None:
         if self._heads and number <= self._heads[-1][0]:
             self._heads.clear()
-        self._heads.append((number, moment))
+        self._heads.append((number, seen_at))
 
     @property
     def block_seconds(self) -> float | None:

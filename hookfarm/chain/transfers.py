@@ -54,7 +54,7 @@ def transfers_of(
 async def receipts_one_by_one(node: Node, header: Header, transactions: Sequence[Any]) -> list[Any]:
     """For a node that does not answer all receipts of a block at once."""
     calls: list[Call] = [("eth_getTransactionReceipt", [each["hash"]]) for each in transactions]
-    receipts = [first_error(answer) for answer in await node.ask_all(calls)]
+    receipts = [first_error(answer) for answer in await node.request_all(calls)]
     if None in receipts:
         raise ChainUnavailable(f"{node.origin}: does not have all receipts of block {header.number}")
     return receipts

@@ -1,4 +1,4 @@
-"""web3's WebSocket provider, with every answer handed straight to the request that waits for it.
+"""web3's WebSocket provider, with every answer passed straight to the request that waits for it.
 
 web3's own bookkeeping is made for its formatted requests: a raw request spins the event loop until its answer
 is there (a whole CPU while anything is in flight), and an error answer to one ends the listener for all. Both
@@ -31,7 +31,7 @@ _ENDS_THE_SOCKET = (*_FOREIGN, ChainUnavailable, asyncio.CancelledError)
 
 
 class WebSocketConnection(WebSocketProvider):
-    """One socket: requests, and the heads it announces as rings of a head signal."""
+    """One socket: requests, and a signal for the heads it announces."""
 
     def __init__(self, url: str, head_signal: HeadSignal, limits: Limits) -> None:
         options = {
@@ -71,7 +71,7 @@ class WebSocketConnection(WebSocketProvider):
         return results_of(self._url, requests, answers)
 
     async def close(self) -> None:
-        """Never raises: what the socket still says on its way out concerns nobody.
+        """Close the connection. Never raises; errors of the closing socket are ignored.
 
         Not web3's `disconnect`, which swallows a cancellation that comes meanwhile.
         """
@@ -139,13 +139,13 @@ class WebSocketConnection(WebSocketProvider):
             waiting.set_result(message)
 
     def _refuse_batches(self, message: Any) -> None:
-        """A batch that is refused as a whole has no id to tell which one it was: all of them are asked again."""
+        """A batch that is refused as a whole has no id: all pending batches are asked again."""
         waiting = list(self._waiting.values())
         for answer in {each for each in waiting if waiting.count(each) > 1} or set(waiting[:1]):
             self._answer(answer, message)
 
     def _fail(self, error: BaseException) -> None:
-        """The socket is gone: all who wait are told."""
+        """Fail all pending requests: the socket is gone."""
         self._head_signal.fail(unavailable(self._url, error))
         for answer in set(self._waiting.values()):
             if not answer.done():

@@ -39,7 +39,7 @@ from hookfarm.config import ChainConfig, Config
 from hookfarm.errors import InvalidInput, OperatorError
 from hookfarm.event_stream import Checkpoint
 from hookfarm.farm.async_child import cancel_on
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import async_client
 
@@ -156,7 +156,7 @@ def _perform(given: Config, plan: BackfillPlan, position: Backfill, genesis: str
     if as_json:
         print_progress("done" if done else "stopped", last)
     elif done:
-        waits = f"; {last.queued:,} wait in its lane for the farm" if last.queued else ""
+        waits = f"; {last.queued:,} wait in its backfill queue" if last.queued else ""
         known = f", {last.already_delivered:,} were known" if last.already_delivered else ""
         span = f"blocks {plan.request.from_block:,} to {plan.to_block:,}"
         click.echo(f"{span}: {last.delivered_new:,} matches handed over{known}{waits}")
@@ -232,7 +232,7 @@ def print_progress(state: str, progress: Progress) -> None:
         "already_delivered": progress.already_delivered,
         "queued": progress.queued,
         "blocks_per_second": progress.blocks_per_second,
-        "seconds_left": progress.seconds_left,
+        "remaining_ms": None if progress.seconds_left is None else round(1000 * progress.seconds_left),
         "reason": progress.reason,
     }
     click.echo(orjson.dumps(numbers))

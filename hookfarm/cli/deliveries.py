@@ -90,7 +90,7 @@ def list_(
         else:
             rows, lines, following = _by_state(client, state, next(iter(endpoints), None), before, limit)
     if as_json:
-        print_json({"attempts": rows, "next": following})
+        print_json({"attempts": rows, "next_cursor": following})
         return
     for line in lines:
         click.echo(line)

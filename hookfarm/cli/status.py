@@ -44,7 +44,8 @@ def _print(found: dict[str, Any]) -> None:
     console.print(_services(found["services"]))
     for service in found["services"].values():
         for worker in service.get("backoff", ()):
-            console.print("{process} is tried again in {retry_in_s} s ({tries} tries): {reason}".format(**worker))
+            retry = f"tried again in {worker['retry_in_ms'] / 1000:.1f} s ({worker['tries']} tries)"
+            console.print(f"{worker['process']} is {retry}: {worker['reason']}")
     in_queue = {state: number for state, number in found["queue"].items() if state != "backfill"}
     console.print("\ndelivery_queue  " + _counts(in_queue))
     if found["queue"]["backfill"]:
@@ -64,9 +65,9 @@ def _print(found: dict[str, Any]) -> None:
 
 
 def _print_chain(console: Console, chain: dict[str, Any]) -> None:
-    place = _counts({"head": chain["head"], "checkpoint": chain["checkpoint"], "lag": chain["lag_blocks"]})
+    progress = _counts({"head": chain["head"], "checkpoint": chain["checkpoint"], "lag": chain["lag_blocks"]})
     cost = f"requests/block {rate(chain.get('rpc_requests_per_block'))}  node {active_node(chain)}"
-    parts = (f"chain {chain['chain_id']}  {place} blocks", cost, catch_up(chain))
+    parts = (f"chain {chain['chain_id']}  {progress} blocks", cost, catch_up(chain))
     console.print("  ".join(filter(None, parts)), markup=False, soft_wrap=True)
     for problem in node_problems(chain, int(time.time() * 1000)):
         console.print(f"  {problem}", markup=False, soft_wrap=True)

@@ -9,7 +9,7 @@ from hookfarm.cli.output import UNKNOWN, count, elapsed, plain, rate
 NODE_HEADINGS = ("chain", "node", "state", "retry in", "requests", "errors", "last error")
 BACKFILL_HEADINGS = (
     *("endpoint", "chain", "blocks", "state", "read", "done", "blocks/s", "left", "new", "known", "queued"),
-    "why",
+    "reason",
 )
 _UNUSABLE = ("cooldown", "wrong_chain")
 

@@ -1,4 +1,4 @@
-"""What a literal means beside a value of some ABI type."""
+"""Literals, and their values when compared with an ABI type."""
 
 import re
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from eth_hash.auto import keccak
 
 from hookfarm.abi.abi_types import TUPLE, AbiType
-from hookfarm.conditions.syntax import Operand, Value
+from hookfarm.conditions.condition import Operand, Value
 from hookfarm.conditions.tokens import NUMBER, TEXT, Token, problem, unexpected
 
 BOOLEANS = {"true": True, "false": False}
 _DECIMAL = re.compile(r"0|[1-9][0-9]*(?:_[0-9]+)*")
 _HEX = re.compile(r"0[xX]([0-9a-fA-F]*)")
-_MOST_DIGITS = 78
+_MAX_DIGITS = 78
 """Of 2^256 in decimal."""
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPED = {"\\": "\\", '"': '"', "'": "'", "n": "\n", "r": "\r", "t": "\t"}
@@ -34,7 +34,7 @@ class Literal:
 
 
 def check_form(literal: Literal) -> None:
-    """InvalidInput where it would be wrong beside any type."""
+    """Raise InvalidInput for a literal that is invalid for any type."""
     token = literal.token
     if token.kind == NUMBER and not (_DECIMAL.fullmatch(token.text) or _HEX.fullmatch(token.text)):
         advice = "numbers are whole: 1000000, 1_000_000 or 0xf4240, without leading zeros"
@@ -52,7 +52,7 @@ def is_comparable(kind: AbiType) -> bool:
 
 
 def value_beside(operand: Operand, literal: Literal) -> Value:
-    """The value that `literal` is beside `operand`; InvalidInput where its type has no such value."""
+    """Return the value of a literal compared with `operand`. Raises InvalidInput if its type has no such value."""
     kind = operand.type
     if is_integer(kind):
         return _integer(kind, literal)
@@ -81,13 +81,13 @@ def _integer(kind: AbiType, literal: Literal) -> int:
 
 
 def _magnitude(token: Token) -> int | None:
-    """The number of a token, None where it is none or beyond 256 bits."""
+    """Return the number of a token; None if it is none or beyond 256 bits."""
     if token.kind != NUMBER:
         return None
     if found := _HEX.fullmatch(token.text):
         return int(found[1], 16) if 1 <= len(found[1]) <= 64 else None
     digits = token.text.replace("_", "")
-    return int(digits) if len(digits) <= _MOST_DIGITS else None
+    return int(digits) if len(digits) <= _MAX_DIGITS else None
 
 
 def _bytes(kind: AbiType, token: Token) -> Value | None:
@@ -100,7 +100,7 @@ def _bytes(kind: AbiType, token: Token) -> Value | None:
 
 
 def byte_size(kind: AbiType) -> int | None:
-    """How many bytes a value of a type written as 0x… has; None = any number."""
+    """Return the number of bytes of a type written as 0x…; None = any number."""
     if kind.base == "bytes":
         return None
     return {"address": 20, "function": 24}.get(kind.base) or int(kind.base.removeprefix("bytes"))

@@ -1,4 +1,4 @@
-"""The words of a condition, and how what is wrong with them is told. Columns count characters from 1."""
+"""The tokens of a condition, and errors that point at them. Columns count characters from 1."""
 
 import re
 from dataclasses import dataclass
@@ -45,16 +45,17 @@ class Token:
 
 
 def problem(found: object, column: int, allowed: str) -> InvalidInput:
-    """What stands at `column` although only what `allowed` says may stand there."""
+    """Return the error of `found` at `column`, where only `allowed` is valid."""
     return InvalidInput("where", f"{found} at column {column}: {allowed}")
 
 
 def unexpected(token: Token, allowed: str) -> InvalidInput:
+    """Return the error of a token where only `allowed` is valid."""
     return problem(token, token.column, allowed)
 
 
 def split(text: str) -> list[Token]:
-    """The words of `text`, END last; InvalidInput where it has none or they cannot be told apart."""
+    """Return the tokens of `text`, END last. Raises InvalidInput for invalid text."""
     if len(text) > MAX_CHARACTERS:
         raise InvalidInput("where", f"{len(text)} characters; at most {MAX_CHARACTERS} are allowed")
     if bad := _UNWRITABLE.search(text):

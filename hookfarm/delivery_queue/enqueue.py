@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from hookfarm.delivery_queue.job import Job, invalid_job
-from hookfarm.event_stream import Entry
+from hookfarm.event_stream import StreamEntry
 from hookfarm.store import keys
 from hookfarm.store.clients import Argument, PipelinedConnection
 from hookfarm.store.scripts import Script
@@ -67,7 +67,7 @@ class HistoryUpdate(NamedTuple):
 class EntryResult:
     """What one stream entry leads to."""
 
-    entry: Entry
+    entry: StreamEntry
     jobs: tuple[Job, ...] = ()
     invalid: InvalidEntry | None = None
     unconfirmed: tuple[UnconfirmedJob, ...] = ()
@@ -98,7 +98,7 @@ class ConfirmResult(NamedTuple):
 
 
 def enqueue_results(
-    connection: PipelinedConnection, results: Sequence[EntryResult], unwanted: Sequence[Entry] = ()
+    connection: PipelinedConnection, results: Sequence[EntryResult], unwanted: Sequence[StreamEntry] = ()
 ) -> EnqueueResult:
     """Acknowledge the entries and enqueue their results, one script a chain.
 

@@ -50,7 +50,7 @@ class FinalityHeads:
             return
         canonical: Call = ("eth_getBlockByNumber", [hex(checkpoint.number), False])
         with contextlib.suppress(ChainUnavailable):
-            answer, *tagged = await node.ask_all([canonical, *tags])
+            answer, *tagged = await node.request_all([canonical, *tags])
             node.tags.record(tagged)
             if parse_header(first_error(answer)).block_hash == checkpoint.block_hash:
                 await self.publish(node, checkpoint.number)
@@ -64,6 +64,6 @@ class FinalityHeads:
 async def _up_to(number: int, tag: str, node: Node) -> Checkpoint:
     """Return the tagged head, or the canonical block of this number below it, both read in one batch."""
     calls: list[Call] = [("eth_getBlockByNumber", [name, False]) for name in (tag, hex(number))]
-    head, block = (parse_header(first_error(answer)) for answer in await node.ask_all(calls))
+    head, block = (parse_header(first_error(answer)) for answer in await node.request_all(calls))
     lower = block if block.number < head.number else head
     return Checkpoint(lower.number, lower.block_hash)

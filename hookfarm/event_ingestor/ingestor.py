@@ -59,7 +59,7 @@ class Ingestor:
         self._finality_heads = finality_heads
         self._node: Node | None = None
         self._failures = 0
-        """Failures since the checkpoint last moved, of whatever node."""
+        """Failures since the checkpoint last moved, of any node."""
 
     async def run(self, boot_seconds: float) -> None:
         try:

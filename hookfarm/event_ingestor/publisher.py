@@ -47,7 +47,7 @@ async def noop(_node: Node, _checkpoint: Checkpoint) -> None:
 class Publisher:
     """Publishes a chain's blocks, and knows the checkpoint; None while `from_block` is still to come.
 
-    Raises ChainUnavailable to be called again, perhaps with another node; everything published before it stands.
+    Raises ChainUnavailable to be called again, perhaps with another node; everything published before it is kept.
     """
 
     def __init__(

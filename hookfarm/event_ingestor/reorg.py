@@ -25,7 +25,7 @@ class ForkPoint:
     """The last block that is both canonical and published.
 
     `remembered` is False where the reorg is deeper than the remembered blocks: then it is the canonical block
-    below the deepest remembered one, which had another parent, and what was published down there stands.
+    below the deepest remembered one, which had another parent, and everything published below it is kept.
     """
 
     block: Checkpoint

@@ -54,7 +54,7 @@ STALLED_CHECK_SECONDS = 1.0
 PREFIX = "event_ingestor"
 _COUNTER_METRICS = {
     "events_published": (EVENTS_PUBLISHED, "Events added to the chain's stream."),
-    "events_removed": (EVENTS_REMOVED, "Events taken back by reorgs."),
+    "events_removed": (EVENTS_REMOVED, "Events withdrawn by reorgs."),
     "reorgs": (REORGS, "Reorgs followed."),
     "reorgs_beyond_memory": (DEEP_REORGS, "Reorgs that went below what was remembered."),
     "blocks_repaired": (BLOCKS_REPAIRED, "Blocks whose logs a node left out and whose receipts it had."),

@@ -19,7 +19,7 @@ from hookfarm.event_stream.read import (
     ABANDONED_MILLISECONDS,
     BATCH_ENTRIES,
     BLOCK_MILLISECONDS,
-    Entry,
+    StreamEntry,
     StreamReader,
 )
 from hookfarm.event_stream.remembered_blocks import (
@@ -42,10 +42,10 @@ __all__ = [
     "ChainStream",
     "Checkpoint",
     "CheckpointMoved",
-    "Entry",
     "KnownBlock",
     "Publication",
     "StreamBlock",
+    "StreamEntry",
     "StreamReader",
     "add_transfers",
     "extend_downward",

@@ -1,4 +1,4 @@
-"""What the processors read, as a group."""
+"""Reading a stream as one consumer of the processors' group."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -19,11 +19,11 @@ BATCH_ENTRIES = 500
 ABANDONED_MILLISECONDS = 2000
 """An entry pending this long may be claimed. From a live consumer too: acknowledging decides."""
 _OF_ONE_STREAM = ("NOGROUP", "WRONGTYPE", "UNBLOCKED")
-"""Errors that say that one of the streams read is missing, has lost its group, or is none."""
+"""Errors if one of the streams is missing, has lost its group, or is another type of key."""
 _EVENT_FIELD = keys.EVENT_FIELD.encode()
 
 
-class Entry(NamedTuple):
+class StreamEntry(NamedTuple):
     """One entry of a stream; `event` is its field as it came (None where the field is missing)."""
 
     chain_id: int
@@ -64,7 +64,7 @@ class StreamReader:
         """Those that there is anything to `ask` for."""
         return self._readable
 
-    def ask(self) -> None:
+    def send_read(self) -> None:
         """Sends the blocking read and, behind it in the same write, the question for the registry's revision.
 
         Redis answers the second only after the first has been served, so the revision is at least as new as
@@ -72,16 +72,16 @@ class StreamReader:
         """
         self._connection.prefetch(self._read_and_revision("BLOCK", BLOCK_MILLISECONDS), 2)
 
-    def ask_ahead(self) -> None:
+    def send_read_ahead(self) -> None:
         """As `ask`, without waiting for entries: Redis reads these while others are handled."""
         self._connection.prefetch(self._read_and_revision(), 2)
 
     @property
-    def asked(self) -> bool:
+    def is_read_sent(self) -> bool:
         """Whether there is an answer to come, to `ask` or to `ask_ahead`."""
         return self._connection.has_prefetch
 
-    def answer(self) -> tuple[list[Entry], int]:
+    def receive(self) -> tuple[list[StreamEntry], int]:
         """The entries (none after half a second of silence) and the registry's revision."""
         found, answered = self._connection.receive_prefetched()
         revision = parse_integer(keys.REGISTRY_REVISION, answered)
@@ -90,7 +90,7 @@ class StreamReader:
             return [], revision
         return _entries(found), revision
 
-    def own_pending(self) -> list[Entry]:
+    def read_own_pending(self) -> list[StreamEntry]:
         """What this consumer's name read and never acknowledged: a predecessor that died."""
         if not self._readable:
             return []
@@ -100,10 +100,10 @@ class StreamReader:
             return []
         return _entries(found)
 
-    def abandoned(self) -> list[Entry]:
+    def claim_abandoned(self) -> list[StreamEntry]:
         """Claims entries that some consumer has left pending; at most one batch per chain and call."""
         commands = [self._claim(chain) for chain in self._readable]
-        found: list[Entry] = []
+        found: list[StreamEntry] = []
         errors: list[ResponseError] = []
         for chain, reply in zip(self._readable, self._connection.execute(*commands), strict=True):
             if isinstance(reply, ResponseError):
@@ -122,7 +122,7 @@ class StreamReader:
         self.follow(self._chains)
 
     def _has_group(self, chain: int) -> bool:
-        """False also where the key is no stream, which is noted."""
+        """Return False also if the key is no stream, which is recorded in `unreadable`."""
         key = keys.events(chain)
         kind, groups = self._connection.execute(("TYPE", key), ("XINFO", "GROUPS", key))
         if isinstance(groups, ResponseError):
@@ -156,7 +156,7 @@ class StreamReader:
         return (*head, ABANDONED_MILLISECONDS, self._claim_from.get(chain, b"0-0"), "COUNT", BATCH_ENTRIES)
 
 
-def _entries(found: Reply) -> list[Entry]:
+def _entries(found: Reply) -> list[StreamEntry]:
     return [
         _entry(int(stream.rpartition(b":")[2]), raw)
         for stream, entries in found or []
@@ -165,9 +165,9 @@ def _entries(found: Reply) -> list[Entry]:
     ]
 
 
-def _entry(chain_id: int, raw: Reply) -> Entry:
+def _entry(chain_id: int, raw: Reply) -> StreamEntry:
     entry_id, flat = raw
     if len(flat) == 2 and flat[0] == _EVENT_FIELD:
-        return Entry(chain_id, entry_id, flat[1])
+        return StreamEntry(chain_id, entry_id, flat[1])
     fields = dict(zip(flat[::2], flat[1::2], strict=False))
-    return Entry(chain_id, entry_id, fields.get(_EVENT_FIELD))
+    return StreamEntry(chain_id, entry_id, fields.get(_EVENT_FIELD))

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from hookfarm.farm.scoreboard import Slot, State
+from hookfarm.status.readiness import WorkerBackoff
 
 LATE_TOLERANCE_SECONDS = 0.1
 """How late a heartbeat may be before the worker counts as hung."""
@@ -42,14 +42,14 @@ def check(service: str, slots: Sequence[Slot], now_ns: int) -> ServiceReadiness:
     return ServiceReadiness(not missing, ", ".join(missing[:5]) + more, replacing)
 
 
-def backoffs(service: str, slots: Sequence[Slot]) -> list[dict[str, Any]]:
+def backoffs(service: str, slots: Sequence[Slot]) -> list[WorkerBackoff]:
     """Return the workers in crash back-off: reason, number of tries, and time until the next."""
     return [
         {
             "process": f"{service} {index}",
             "reason": slot.reason,
             "tries": slot.tries,
-            "retry_in_s": round(slot.next_fork_seconds(), 1),
+            "retry_in_ms": round(1000 * slot.next_fork_seconds()),
         }
         for index, slot in enumerate(slots)
         if slot.tries

@@ -3,13 +3,13 @@
 import orjson
 
 from hookfarm.errors import InvalidInput
-from hookfarm.event_stream import Entry
+from hookfarm.event_stream import StreamEntry
 from hookfarm.event_stream.event_json import MAX_EVENT_BYTES, canonical_log
 from hookfarm.matching.payload import MAX_TIMESTAMP
 from hookfarm.records import ChainEvent, Event, parse_chain_event
 
 
-def read_event(entry: Entry) -> ChainEvent:
+def read_event(entry: StreamEntry) -> ChainEvent:
     """Return an entry's event. Raises InvalidInput with the reason, one line."""
     if entry.event is not None and canonical_log(entry.chain_id, entry.event) is not None:
         return load_canonical(entry.event)
@@ -22,7 +22,7 @@ def load_canonical(raw: bytes) -> Event:
     return event
 
 
-def parse_entry(entry: Entry) -> ChainEvent:
+def parse_entry(entry: StreamEntry) -> ChainEvent:
     """Parse and check any entry; raises InvalidInput as `read_event`."""
     if entry.event is None:
         raise InvalidInput("event", "the entry has no such field")

@@ -25,7 +25,7 @@ from hookfarm.delivery_queue import (
 )
 from hookfarm.delivery_queue.job import Job
 from hookfarm.errors import InvalidInput
-from hookfarm.event_stream import Entry
+from hookfarm.event_stream import StreamEntry
 from hookfarm.event_stream.event_json import canonical_log
 from hookfarm.matching import history, payload
 from hookfarm.matching.decoder import DecodedLogs, EventJson
@@ -52,7 +52,7 @@ _log = logs.get(keys.MESSAGE_PROCESSOR)
 # Stream entries
 
 
-def process_entry(index: Index, entry: Entry, stored_history: str = "") -> EntryResult | None:
+def process_entry(index: Index, entry: StreamEntry, stored_history: str = "") -> EntryResult | None:
     """Return what to enqueue for an entry; None if no endpoint wants its event, now or before.
 
     Never raises for the entry's content: an invalid one becomes a dead letter with its reason.
@@ -75,7 +75,9 @@ def process_entry(index: Index, entry: Entry, stored_history: str = "") -> Entry
     return _process_emitted(index, entry, event, stored_history)
 
 
-def _process_emitted(index: Index, entry: Entry, event: ChainEvent, stored_history: str) -> EntryResult | None:
+def _process_emitted(
+    index: Index, entry: StreamEntry, event: ChainEvent, stored_history: str
+) -> EntryResult | None:
     decoded_logs = decoded_logs_of(event)
     matches = {Receiver(m.endpoint, m.subscription, m.notify): m for m in index.match(event, decoded_logs)}
     if not matches and not stored_history:
@@ -100,7 +102,7 @@ def _process_emitted(index: Index, entry: Entry, event: ChainEvent, stored_histo
     )
 
 
-def _process_removed(index: Index, entry: Entry, event: ChainEvent, stored_history: str) -> EntryResult:
+def _process_removed(index: Index, entry: StreamEntry, event: ChainEvent, stored_history: str) -> EntryResult:
     decoded_logs = decoded_logs_of(event)
     before = History.decode(stored_history)
     transition = history.on_removed(entry.entry_id.decode(), before)

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from hookfarm import delivery_queue, event_stream, logs
 from hookfarm.delivery_queue import EntryResult
-from hookfarm.event_stream import Entry, StreamReader
+from hookfarm.event_stream import StreamEntry, StreamReader
 from hookfarm.farm.child import Child
 from hookfarm.matching.notifications import enqueue_finalized, process_entry
 from hookfarm.message_processor import telemetry
@@ -82,7 +82,7 @@ class Processor:
         while not self._child.stopping:
             try:
                 self.connect()
-                while not self._child.stopping or self._reader.asked:
+                while not self._child.stopping or self._reader.is_read_sent:
                     self.iterate()
             except RedisError as error:
                 self._child.wait(self._on_redis_error(error))
@@ -99,7 +99,7 @@ class Processor:
             self._live.reload()
             self._server_run = server_run
         self._follow_chains(force=True)
-        while self._reader.chains and (left := self._reader.own_pending()):
+        while self._reader.chains and (left := self._reader.read_own_pending()):
             self._refresh(self._registry_revision())
             self._process(left)
             self._child.slot.add(telemetry.RECLAIMED, len(left))
@@ -108,7 +108,7 @@ class Processor:
         """Run one pass: wait at most half a second, then process the whole batch."""
         self._child.slot.heartbeat(MAX_PASS_SECONDS)
         self._follow_chains()
-        if not (self._reader.readable or self._reader.asked):
+        if not (self._reader.readable or self._reader.is_read_sent):
             self._idle()
             return
         self._process(self._read())
@@ -116,17 +116,17 @@ class Processor:
         self._claim_if_due()
         self._mark_up()
 
-    def _read(self) -> list[Entry]:
+    def _read(self) -> list[StreamEntry]:
         """Return the next entries, with an index that is at least as new as they are."""
-        if not self._reader.asked:
-            self._reader.ask()
+        if not self._reader.is_read_sent:
+            self._reader.send_read()
             self._mark_up_once_blocked()
-        entries, revision = self._reader.answer()
+        entries, revision = self._reader.receive()
         if not self._is_redis_down:
             self._mark_up()
         self._refresh(revision)
         if len(entries) >= event_stream.BATCH_ENTRIES and self._reader.readable and not self._child.stopping:
-            self._reader.ask_ahead()
+            self._reader.send_read_ahead()
         return entries
 
     def close(self) -> None:
@@ -184,16 +184,16 @@ class Processor:
         self._claim()
 
     def _claim(self) -> None:
-        claimed = self._reader.abandoned()
+        claimed = self._reader.claim_abandoned()
         if claimed:
             # They may be younger than the registry revision that this pass began with.
             self._refresh(self._registry_revision())
         self._process(claimed)
         self._child.slot.add(telemetry.RECLAIMED, len(claimed))
 
-    def _process(self, entries: list[Entry]) -> None:
+    def _process(self, entries: list[StreamEntry]) -> None:
         results: list[EntryResult] = []
-        unwanted: list[Entry] = []
+        unwanted: list[StreamEntry] = []
         jobs = size = 0
         self._read_ns = time.time_ns()
         index, heartbeat = self._live.index, self._child.slot.heartbeat
@@ -212,7 +212,7 @@ class Processor:
                 results, jobs, size = [], 0, 0
         self._enqueue(results, unwanted)
 
-    def _enqueue(self, results: list[EntryResult], unwanted: Sequence[Entry] = ()) -> None:
+    def _enqueue(self, results: list[EntryResult], unwanted: Sequence[StreamEntry] = ()) -> None:
         """Enqueue, then process again with their histories the entries whose logs turned out to have one."""
         enqueued, conflicts = self._enqueue_once(results, unwanted)
         for _ in range(MAX_HISTORY_TRIES):
@@ -231,7 +231,7 @@ class Processor:
         slot.add(telemetry.REJECTED, sum(r.invalid is not None for r in results))
 
     def _enqueue_once(
-        self, results: Sequence[EntryResult], unwanted: Sequence[Entry] = ()
+        self, results: Sequence[EntryResult], unwanted: Sequence[StreamEntry] = ()
     ) -> tuple[int, dict[bytes, str]]:
         done = delivery_queue.enqueue_results(self._connection, results, unwanted)
         if self._spans is not None:

@@ -8,8 +8,17 @@ from typing import Any
 from hookfarm.errors import InvalidInput
 from hookfarm.records import operational
 from hookfarm.records.events import KINDS
-from hookfarm.records.fields import ADDRESS, WORD, count, hex_value, mapping, refuse_unknown, short, text
-from hookfarm.records.identifiers import new_subscription_id
+from hookfarm.records.fields import (
+    ADDRESS,
+    BYTES32,
+    count,
+    hex_value,
+    mapping,
+    new_subscription_id,
+    refuse_unknown,
+    short,
+    text,
+)
 
 MAX_SUBSCRIPTIONS = 100
 MAX_CONFIRMATIONS = 10_000
@@ -20,7 +29,7 @@ MAX_ADDRESSES = 100_000
 
 _OF_LOGS = ("addresses", "event", "topics")
 _OF_TRANSFERS = ("from", "to")
-"""Fields that say something of one kind of subscription alone."""
+"""Fields of one kind of subscription alone."""
 
 TopicFilter = tuple[str, ...] | None
 """One position of a topics filter: None = any, else one of these."""
@@ -30,12 +39,12 @@ TopicFilter = tuple[str, ...] | None
 class Subscription:
     """Which events an endpoint wants.
 
-    `kind`: `log`, or `transfer` for transactions that move the chain's own currency. Those are told by `senders`
-    and `recipients` (`from` and `to` in JSON; empty = any, both given = both must hold), logs by all the others:
-    either `event` (a human signature) or `topics` (positional, as in `eth_getLogs`) or neither = any log.
+    `kind`: `log`, or `transfer` for transactions that move the chain's own currency. Transfers are selected by
+    `senders` and `recipients` (`from` and `to` in JSON; empty = any, both given = both must hold), logs by
+    `addresses` and either `event` (a human signature) or `topics` (positional, as in `eth_getLogs`).
     `where`: a condition on the arguments of `event`, or on a transfer's `from`, `to` and `value` (its language:
-    hookfarm.conditions). `confirmations`: how many blocks must stand on its block, or the tag that must have
-    reached it, before it is told of as emitted. `notify`: which of NOTIFICATIONS are sent, in their order.
+    hookfarm.conditions). `confirmations`: how many blocks must follow its block, or the tag that must have
+    reached it, before `emitted` is sent. `notify`: which of NOTIFICATIONS are sent, in their order.
     """
 
     id: str
@@ -50,7 +59,7 @@ class Subscription:
     senders: tuple[str, ...] = ()
     recipients: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
-    """What happens in hookfarm itself, of an operational subscription, which has nothing else; its chain is 0."""
+    """Operational events. An operational subscription has no other field; its chain is 0."""
 
     @property
     def is_operational(self) -> bool:
@@ -58,9 +67,9 @@ class Subscription:
 
 
 def subscription_json(subscription: Subscription) -> dict[str, Any]:
-    """The contract's form of a subscription, with the fields of both kinds that watch a chain."""
+    """Return the JSON of a subscription; one of a chain has the fields of both kinds."""
     if subscription.is_operational:
-        return operational.shown(subscription.id, subscription.events)
+        return operational.as_json(subscription.id, subscription.events)
     topics = subscription.topics
     # asdict copies each address, of which there may be 100,000.
     shown = {**vars(subscription), "notify": list(subscription.notify)}
@@ -76,7 +85,7 @@ def stored_subscription(raw: Mapping[str, Any]) -> Subscription:
     topics = raw["topics"]
     kept = None if topics is None else tuple(None if t is None else tuple(t) for t in topics)
     addresses = tuple(raw["addresses"])
-    notify = tuple(raw.get("notify", DEFAULT_NOTIFY))
+    notify = tuple(raw["notify"])
     return Subscription(
         raw["id"],
         raw["chain_id"],
@@ -86,16 +95,16 @@ def stored_subscription(raw: Mapping[str, Any]) -> Subscription:
         raw["where"],
         raw["confirmations"],
         notify,
-        kind=raw.get("kind", "log"),
-        senders=tuple(raw.get("from", ())),
-        recipients=tuple(raw.get("to", ())),
+        kind=raw["kind"],
+        senders=tuple(raw["from"]),
+        recipients=tuple(raw["to"]),
     )
 
 
 def parse_subscription(raw: object) -> Subscription:
-    """A checked subscription, with its event signature and its condition; a missing id is made.
+    """Return a checked subscription, with a new id if it has none. Raises InvalidInput.
 
-    `effective_from_block` is passed over: an answer that shows it may be sent back as it is.
+    `effective_from_block` is ignored, so that a response of the API can be sent back unchanged.
     """
     record = mapping(raw, "subscription")
     if operational.is_operational(record):
@@ -144,7 +153,7 @@ def parse_subscriptions(raw: object) -> tuple[Subscription, ...]:
 
 
 def _kind(record: Mapping[str, Any]) -> str:
-    """Where a field of the other kind says something, it is refused by its name."""
+    """Return `kind`. Raises InvalidInput for a field of the other kind."""
     kind = "log" if record.get("kind") is None else record["kind"]
     if not isinstance(kind, str) or kind not in KINDS:
         raise InvalidInput("kind", f"{short(kind)} is not {' or '.join(map(repr, KINDS))}")
@@ -152,7 +161,7 @@ def _kind(record: Mapping[str, Any]) -> str:
     for field in foreign:
         if record.get(field) not in (None, []):
             known = ", ".join(_OF_TRANSFERS if kind == "transfer" else _OF_LOGS)
-            raise InvalidInput(field, f"says nothing of {what}, which are told by {known}")
+            raise InvalidInput(field, f"does not apply to {what}; allowed are {known}")
     return kind
 
 
@@ -168,20 +177,19 @@ def _confirmations(record: Mapping[str, Any]) -> int | str:
 
 def _notify(record: Mapping[str, Any]) -> tuple[str, ...]:
     given = list(DEFAULT_NOTIFY) if record.get("notify") is None else record["notify"]
-    if not isinstance(given, list) or not given or any(word not in NOTIFICATIONS for word in given):
+    if not isinstance(given, list) or not given or any(kind not in NOTIFICATIONS for kind in given):
         allowed = "a list of one or more of 'emitted', 'removed' and 'finalized'"
         raise InvalidInput("notify", f"{short(given)} is not {allowed}")
     if set(given) == {"removed"}:
-        problem = "removed alone is never sent: it takes back what was told; add emitted or finalized"
+        problem = "removed alone is never sent: it retracts an earlier webhook; add emitted or finalized"
         raise InvalidInput("notify", problem)
-    return tuple(word for word in NOTIFICATIONS if word in given)
+    return tuple(kind for kind in NOTIFICATIONS if kind in given)
 
 
 def _event_and_where(record: Mapping[str, Any], kind: str) -> tuple[str | None, str | None]:
-    # Here, not at the top: hashing signatures needs 4 MB that a delivery process, which only reads records,
-    # would carry for nothing.
+    # Hashing signatures takes 4 MB, and delivery processes only read records.
     from hookfarm.abi import signature
-    from hookfarm.abi.native_transfer import NATIVE_TRANSFER
+    from hookfarm.abi.abi_types import NATIVE_TRANSFER
     from hookfarm.conditions import grammar, tokens
 
     event = None if record.get("event") is None else text(record, "event", signature.MAX_CHARACTERS)
@@ -214,6 +222,6 @@ def _topic_filter(raw: object, field: str) -> TopicFilter:
     if raw is None or raw == []:
         return None
     if isinstance(raw, list):
-        choices = [hex_value(t, f"{field}[{i}]", WORD, "32 bytes") for i, t in enumerate(raw)]
+        choices = [hex_value(t, f"{field}[{i}]", BYTES32, "32 bytes") for i, t in enumerate(raw)]
         return tuple(dict.fromkeys(choices))
-    return (hex_value(raw, field, WORD, "32 bytes, null or a list"),)
+    return (hex_value(raw, field, BYTES32, "32 bytes, null or a list"),)

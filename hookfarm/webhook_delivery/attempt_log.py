@@ -5,7 +5,7 @@
     endpoint     the endpoint's id
     attempt      the number of the attempt, as in webhook-attempt
     status       the HTTP status; null if the endpoint did not respond
-    error        why it did not, one of outcome.TRANSPORT_ERRORS; null if it did
+    error        why it did not, one of TRANSPORT_ERRORS; null if it did
     duration_ms  how long the POST took, from the name's resolution to the end of the reply
     queued_ms    how long the job was in the queue before, since it was last put there
     bytes_sent   the length of the body

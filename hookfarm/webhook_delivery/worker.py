@@ -29,7 +29,7 @@ from hookfarm.http_client.outcome import Decision, Result
 from hookfarm.http_client.request import CompiledEndpoint
 from hookfarm.http_client.transport import Transport
 from hookfarm.outage import Outage
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import wrong_types
 from hookfarm.store.clients import PipelinedConnection, RedisError
 from hookfarm.webhook_delivery import attempt_log, telemetry

@@ -63,7 +63,7 @@ def listening(processes: Iterable[psutil.Process]) -> set[int]:
 
 
 def lives(process: psutil.Process) -> bool:
-    """A zombie does not: whoever inherited it will reap it."""
+    """A zombie does not: its new parent will reap it."""
     with contextlib.suppress(psutil.NoSuchProcess):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False

@@ -23,7 +23,7 @@ import redis
 from hookfarm.delivery_queue.job import Job
 from hookfarm.devchain.library import running_devchain
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.status import readiness
 from hookfarm.store import keys
 from tests.e2e.conftest import Pipeline
@@ -81,7 +81,7 @@ def test_a_worker_that_cannot_boot_backs_off_in_sight_and_comes_back_when_the_ca
 
     [shown] = eventually(tried_thrice, within=30, what="three tries")
     assert (shown["process"], shown["reason"]) == (f"{SERVICE} 1", "cannot begin: Too many open files")
-    assert shown["retry_in_s"] > 0
+    assert shown["retry_in_ms"] > 0
 
     def health_says_so() -> bool:
         code, told = health(farm)

@@ -14,7 +14,7 @@ from hookfarm.backfill.state import Progress
 from hookfarm.config import ChainConfig
 from hookfarm.delivery_queue import StoredLog
 from hookfarm.delivery_queue.job import ClaimedJob, Job, decode_stored
-from hookfarm.event_stream import Entry, StreamReader
+from hookfarm.event_stream import StreamEntry, StreamReader
 from hookfarm.matching import notifications
 from hookfarm.matching.index import Index
 from hookfarm.records import Endpoint, parse_subscription
@@ -94,7 +94,7 @@ def live_jobs(endpoint: Endpoint, events: list[dict[str, Any]]) -> dict[str, byt
     index.put(endpoint)
     made: list[Job] = []
     for number, event in enumerate(events):
-        made += process(index, Entry(CHAIN, f"{number}-1".encode(), orjson.dumps(event))).jobs
+        made += process(index, StreamEntry(CHAIN, f"{number}-1".encode(), orjson.dumps(event))).jobs
     return {job.id: job.body for job in made}
 
 
@@ -104,7 +104,7 @@ def final_jobs(endpoint: Endpoint, events: list[dict[str, Any]]) -> dict[str, by
     index.put(endpoint)
     made: list[Job] = []
     for event in events:
-        handled = process(index, Entry(CHAIN, b"1-1", orjson.dumps(event)))
+        handled = process(index, StreamEntry(CHAIN, b"1-1", orjson.dumps(event)))
         if handled.history is not None and handled.awaits_finality is not None:
             kept = StoredLog(str(handled.history.position), handled.history.after, handled.awaits_finality.stored)
             made += [job for job, _ in notifications.finality_update(index, handled.history.block, kept).jobs]
@@ -133,8 +133,8 @@ def process_stream(client: Any, redis_url: str, endpoint: Endpoint) -> int:
     reader.follow([CHAIN])
     index.put(endpoint)
     while client.xlen(keys.events(CHAIN)):
-        reader.ask()
-        entries, _ = reader.answer()
+        reader.send_read()
+        entries, _ = reader.receive()
         done = delivery_queue.enqueue_results(connection, [process(index, entry) for entry in entries])
         again = [
             process(index, entry, done.conflicts[entry.entry_id])

@@ -24,7 +24,7 @@ from hookfarm.farm.scoreboard import Scoreboard, Slot, State
 from hookfarm.http_client.connections import ConnectionPool, tls_context
 from hookfarm.http_client.transport import Transport
 from hookfarm.records import Endpoint, new_endpoint_id
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.security.ssrf import IPNetwork
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection, command_client
@@ -212,8 +212,8 @@ def enqueue(redis_url: str, *jobs: Job, chain_id: int = CHAIN_ID) -> int:
         reader = StreamReader(connection, "test")
         reader.follow([chain_id])
         connection.execute(("XADD", keys.events(chain_id), "*", keys.EVENT_FIELD, b"{}"))
-        reader.ask()
-        entries, _ = reader.answer()
+        reader.send_read()
+        entries, _ = reader.receive()
         handled = [EntryResult(entry) for entry in entries[:-1]] + [EntryResult(entries[-1], jobs)]
         return delivery_queue.enqueue_results(connection, handled).enqueued
     finally:

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, run_state_mach
 from hookfarm import delivery_queue
 from hookfarm.delivery_queue import Settlement
 from hookfarm.delivery_queue.job import ClaimedJob
-from hookfarm.event_stream import Entry, StreamReader
+from hookfarm.event_stream import StreamEntry, StreamReader
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from tests.support.delivery import CHAIN_ID
@@ -30,11 +30,11 @@ class QueueModel(RuleBasedStateMachine):
         self.reader.follow([CHAIN_ID])
         self.hands: list[ClaimedJob] = []
 
-    def read_entry(self) -> Entry:
+    def read_entry(self) -> StreamEntry:
         """A new entry, pending."""
         self.client.xadd(keys.events(CHAIN_ID), {"event": b"{}"})
-        self.reader.ask()
-        [entry], _ = self.reader.answer()
+        self.reader.send_read()
+        [entry], _ = self.reader.receive()
         return entry
 
     def take(self, data: Any, hands: list[ClaimedJob]) -> ClaimedJob:

@@ -4,7 +4,7 @@ import { call } from "/static/api.js";
 import { busy, confirm, toast } from "/static/dialog.js";
 import { h, text } from "/static/dom.js";
 import { count } from "/static/format.js";
-import { buttonCell, cell, resultWords, timeCell } from "/static/table_cells.js";
+import { buttonCell, cell, resultLabel, timeCell } from "/static/table_cells.js";
 import { showDelivery } from "/static/delivery_detail.js";
 import { choice, debounced, endpointInput, filterBar } from "/static/filters.js";
 import { List } from "/static/list.js";
@@ -145,7 +145,7 @@ function row(first, changed) {
       text(id.button, one.id);
       endpoint.set(one.endpoint || "(no job)");
       number.set(count(one.attempts?.length));
-      last.set(latest ? resultWords(latest) : "–");
+      last.set(latest ? resultLabel(latest) : "–");
       reason.set(one.reason ?? "–");
       redrive.hidden = !one.endpoint;
     },

@@ -2,7 +2,7 @@
 
 import { attribute, h, text } from "/static/dom.js";
 import { latency } from "/static/format.js";
-import { buttonCell, cell, statePill, resultWords, timeCell } from "/static/table_cells.js";
+import { buttonCell, cell, statePill, resultLabel, timeCell } from "/static/table_cells.js";
 import { showDelivery } from "/static/delivery_detail.js";
 import { choice, debounced, endpointInput, filterBar } from "/static/filters.js";
 import { List } from "/static/list.js";
@@ -103,7 +103,7 @@ function row(first, changed) {
       attribute(endpoint, "href", `#/deliveries?endpoint=${encodeURIComponent(one.endpoint)}`);
       number.set(`#${one.attempt}`);
       const attempted = one.status !== null || one.error !== null;
-      result.set(resultWords(one), attempted ? `pill ${one.delivered ? "good" : "bad"}` : null);
+      result.set(resultLabel(one), attempted ? `pill ${one.delivered ? "good" : "bad"}` : null);
       duration.set(latency(one.duration_ms));
       state.set(...statePill(one.state));
     },

@@ -4,7 +4,7 @@ import { call } from "/static/api.js";
 import { busy, drawer, toast } from "/static/dialog.js";
 import { h } from "/static/dom.js";
 import { iso, clockTime, latency } from "/static/format.js";
-import { statePill, resultWords } from "/static/table_cells.js";
+import { statePill, resultLabel } from "/static/table_cells.js";
 
 /** Opens it; `changed` is called when it has been sent again. */
 export async function showDelivery(id, changed) {
@@ -66,7 +66,7 @@ function attempt(one) {
       {},
       h("time", { datetime: iso(one.at), title: iso(one.at) }, clockTime(one.at)),
       " ",
-      h("span", { class: `pill ${good ? "good" : "bad"}` }, resultWords(one)),
+      h("span", { class: `pill ${good ? "good" : "bad"}` }, resultLabel(one)),
       ` ${latency(one.duration_ms)}`,
     ),
     one.detail ? h("pre", {}, one.detail) : null,

@@ -5,7 +5,7 @@ import { backfillsOf } from "/static/backfills.js";
 import { busy, confirm, copyButton, drawer, toast } from "/static/dialog.js";
 import { h } from "/static/dom.js";
 import { count, plural, latency } from "/static/format.js";
-import { resultWords } from "/static/table_cells.js";
+import { resultLabel } from "/static/table_cells.js";
 import { stateOf, subscriptionsLabel } from "/static/endpoint_labels.js";
 
 /** Opens it; `changed` is called when something about it has been changed. */
@@ -141,7 +141,7 @@ function reply(one) {
     h(
       "p",
       {},
-      h("span", { class: `pill ${one.delivered ? "good" : "bad"}` }, resultWords(one)),
+      h("span", { class: `pill ${one.delivered ? "good" : "bad"}` }, resultLabel(one)),
       ` ${latency(one.duration_ms)} `,
       h("code", {}, one.subscription ?? ""),
     ),

@@ -48,5 +48,5 @@ const TRANSPORT_ERRORS = {
 };
 
 /** The HTTP status or the error of an attempt. */
-export const resultWords = ({ status, error }) =>
+export const resultLabel = ({ status, error }) =>
   status ? `HTTP ${status}` : error ? (TRANSPORT_ERRORS[error] ?? error) : "–";

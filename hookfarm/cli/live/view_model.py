@@ -64,7 +64,7 @@ class Quantiles:
 
 
 @dataclass(frozen=True)
-class EndpointCounts:
+class EndpointsLine:
     """Number of endpoints; `circuit_open`: those that get probes only."""
 
     total: int
@@ -102,7 +102,7 @@ class ViewModel:
     queued_to_delivered: Quantiles = Quantiles()
     post_since_start: Quantiles = Quantiles()
     queue: Mapping[str, int] | None = None
-    endpoints: EndpointCounts | None = None
+    endpoints: EndpointsLine | None = None
     backfills: tuple[str, ...] = ()
     proof: Proof | None = None
     draining: bool = False
@@ -164,9 +164,9 @@ def _backfills(snapshot: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(backfill_summary(backfill) for backfill in snapshot.get("backfills", []))
 
 
-def _endpoints(snapshot: Mapping[str, Any]) -> EndpointCounts | None:
+def _endpoints(snapshot: Mapping[str, Any]) -> EndpointsLine | None:
     counts = snapshot.get("endpoints")
-    return EndpointCounts(counts["total"], counts["enabled"], counts["circuit_open"]) if counts else None
+    return EndpointsLine(counts["total"], counts["enabled"], counts["circuit_open"]) if counts else None
 
 
 def _quantiles(delivery: Mapping[str, Any], name: str) -> Quantiles:

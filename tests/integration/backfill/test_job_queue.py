@@ -15,7 +15,7 @@ from hookfarm.delivery_queue.enqueue import EntryResult, HistoryUpdate, Retracti
 from hookfarm.delivery_queue.job import Job
 from hookfarm.event_stream import Checkpoint, StreamReader
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from tests.support.delivery import CHAIN_ID, enqueue, job, kept, parked
@@ -245,8 +245,8 @@ def test_a_log_taken_back_while_its_job_is_in_a_lane_is_told_to_nobody(
     reader = StreamReader(connection, "test")
     reader.follow([CHAIN_ID])
     client.xadd(keys.events(CHAIN_ID), {keys.EVENT_FIELD: b"{}"})
-    reader.ask()
-    [entry], _ = reader.answer()
+    reader.send_read()
+    [entry], _ = reader.receive()
     taken_back = tuple(Retraction(LANED, (each.id,), job(LANED, f"removed-{each.id}")) for each in past[7:])
     assert delivery_queue.enqueue_results(connection, [EntryResult(entry, retractions=taken_back)]).enqueued == 0
     assert deliver_all(client, connection) == ids(past[:7])

@@ -1,4 +1,4 @@
-"""`hookfarm backfill` as a user runs it: what it refuses, says, and leaves when it is stopped or killed."""
+"""`hookfarm backfill` as a user runs it: what it refuses, prints, and leaves when it is stopped or killed."""
 
 import json
 import random
@@ -13,7 +13,7 @@ from hookfarm.backfill import state
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.event_stream import Checkpoint
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from tests.support.backfill import jobs_of, live_jobs, subscribed
 from tests.support.commands import RunningCommand, running_command
@@ -145,7 +145,7 @@ def slow(chain: RunningDevchain) -> None:
 
 
 def hold_back(chain: RunningDevchain) -> None:
-    """The next range is not answered as long as anybody asks about the backfill."""
+    """The next range is not answered while the test asks about the backfill."""
     chain.clear_faults()
     chain.set_fault("latency", method="eth_getLogs", milliseconds=60_000)
 
@@ -165,7 +165,7 @@ def wait_for_block(client: Any, command: RunningCommand, block: int) -> None:
     eventually(is_there, within=40, what=f"the backfill reaching block {block}")
 
 
-def test_told_to_stop_it_says_how_to_go_on(
+def test_interrupted_it_prints_how_to_continue(
     client: Any, redis_url: str, endpoint: Endpoint, watched: RunningDevchain
 ) -> None:
     slow(watched)
@@ -173,11 +173,11 @@ def test_told_to_stop_it_says_how_to_go_on(
     with running_command(*command) as running:
         wait_for_block(client, running, 20)
         hold_back(watched)
-        told = json.loads(done(run(redis_url, "status", "--json")))
-        [shown] = told["backfills"]
+        found = json.loads(done(run(redis_url, "status", "--json")))
+        [shown] = found["backfills"]
         assert (shown["endpoint"], shown["running"], shown["done"]) == (endpoint.id, True, False)
         assert shown["to_block"] == BLOCKS
-        assert told["queue"]["backfill"] > 0
+        assert found["queue"]["backfill"] > 0
         assert f"backfill {endpoint.id}  chain {CHAIN}  blocks 1 to 300  at block " in done(
             run(redis_url, "status")
         )
@@ -198,17 +198,17 @@ def test_told_to_stop_it_says_how_to_go_on(
     assert jobs_of(client) == live_jobs(endpoint, expected)
 
 
-def test_killed_at_random_moments_it_goes_on_and_makes_each_job_once(
+def test_killed_at_random_blocks_it_goes_on_and_makes_each_job_once(
     client: Any, redis_url: str, endpoint: Endpoint, watched: RunningDevchain
 ) -> None:
     seed = random.SystemRandom().randrange(10**6)
     print(f"seed {seed}")
-    moments = sorted(random.Random(seed).sample(range(1, 150), 5))
+    blocks = sorted(random.Random(seed).sample(range(1, 150), 5))
     slow(watched)
     command = ("backfill", endpoint.id, *nodes(watched), "--from-block", "1", "--yes", "--redis-url", redis_url)
-    for moment in moments:
+    for block in blocks:
         with running_command(*command) as running:
-            wait_for_block(client, running, moment)
+            wait_for_block(client, running, block)
             running.process.send_signal(signal.SIGKILL)
             assert running.wait() == -signal.SIGKILL
     watched.clear_faults()
@@ -232,7 +232,7 @@ def test_an_endpoint_removed_meanwhile_ends_its_backfill(
     assert client.zcard(keys.BACKFILLS) == 0
 
 
-def test_an_endpoint_disabled_meanwhile_keeps_what_is_in_its_lane(
+def test_an_endpoint_disabled_meanwhile_keeps_its_backfill_queue(
     client: Any, redis_url: str, endpoint: Endpoint, watched: RunningDevchain
 ) -> None:
     slow(watched)
@@ -264,6 +264,6 @@ def test_backfills_of_an_ordered_endpoint_go_one_after_the_other(
     again = backfill(redis_url, endpoint.id, *nodes(watched), "--from-block", "100", "--yes")
     assert again.returncode == 0, again.stderr
     assert jobs_of(client) == live_jobs(endpoint, canonical(watched))
-    lane = [job.decode() for job in client.zrange(keys.BACKFILL_QUEUE + endpoint.id, 0, -1)]
+    queued = [job.decode() for job in client.zrange(keys.BACKFILL_QUEUE + endpoint.id, 0, -1)]
     expected = list(live_jobs(endpoint, canonical(watched)))
-    assert lane == [job for job in expected if job in set(lane)]
+    assert queued == [job for job in expected if job in set(queued)]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.status import readiness
 from hookfarm.store import keys
 from tests.support.delivery import CHAIN_ID, job
@@ -90,11 +90,11 @@ def test_chains_are_followed_by_their_nodes(chain: None, redis_url: str) -> None
     assert "12.0 blocks/s, 1:05 left" in seven
     assert nothing == ""
     assert heading.split()[:4] == ["chain", "node", "state", "retry"]
-    assert one.split()[:4] == ["7", "wss://one.example", "cooling", "down"]
+    assert one.split()[:3] == ["7", "wss://one.example", "cooldown"]
     assert "1,234     4       HTTP 429 (" in one
-    assert two.split() == ["7", "https://two.example:8545", "in", "use", "-", "12", "0"]
-    [told] = json.loads(done(run(redis_url, "chains", "--json")))
-    assert told["nodes"] == NODES
+    assert two.split() == ["7", "https://two.example:8545", "active", "-", "12", "0"]
+    [found] = json.loads(done(run(redis_url, "chains", "--json")))
+    assert found["nodes"] == NODES
 
 
 def test_the_status_has_nodes_what_a_block_costs_and_backfills(begun: None, chain: None, redis_url: str) -> None:
@@ -108,9 +108,9 @@ def test_the_status_has_nodes_what_a_block_costs_and_backfills(begun: None, chai
     assert one.startswith(f"backfill {ONE}  chain {CHAIN_ID}  blocks 1 to 9  at block 1  11.1 %  ")
     assert one.endswith("  running")
     assert "stopped: no heartbeat for 10:" in two
-    told = json.loads(done(run(redis_url, "status", "--json")))
-    assert told["chains"][0]["nodes"] == NODES
-    assert [row["state"] for row in told["backfills"]] == ["stopped", "running"]
+    found = json.loads(done(run(redis_url, "status", "--json")))
+    assert found["chains"][0]["nodes"] == NODES
+    assert [row["state"] for row in found["backfills"]] == ["stopped", "running"]
 
 
 def test_top_has_them_too(begun: None, chain: None, redis_url: str) -> None:

@@ -17,7 +17,7 @@ from tests.support.finished_command import Command, done, refused, run
 from tests.support.ledger import place
 from tests.support.receivers import Receiver, Reply
 
-NOBODY = "msg_nobody"
+UNKNOWN_ID = "msg_unknown"
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def attempt(worker: OneWorker, times: int = 1) -> None:
     worker.settle()
 
 
-def bury(client: Any, *letters: bytes) -> list[str]:
+def dead_letter(client: Any, *letters: bytes) -> list[str]:
     """Garbage among the dead letters."""
     found = dict(invalid_job(letter, "delivery_queue: not JSON", "delivery_queue") for letter in letters)
     client.hset(keys.JOBS, mapping=found)
@@ -59,11 +59,11 @@ def test_attempts_are_listed_with_where_their_deliveries_are_now(
     deliver(worker, redis_url, endpoint, "msg_a", "msg_b")
     deliver(worker, redis_url, other, "msg_c")
     listed = json.loads(done(hookfarm("deliveries", "list", "--json")))
-    assert listed["next"] is None
-    told = [
+    assert listed["next_cursor"] is None
+    shown = [
         (a["id"], a["endpoint"], a["attempt"], a["status"], a["delivered"], a["state"]) for a in listed["attempts"]
     ]
-    assert told == [
+    assert shown == [
         ("msg_c", other.id, 1, 410, False, "dead"),
         ("msg_b", endpoint.id, 1, 503, False, "retry"),
         ("msg_a", endpoint.id, 1, 200, True, "delivered"),
@@ -108,8 +108,8 @@ def test_a_list_goes_on_behind_its_cursor(
     deliver(worker, redis_url, endpoint, "msg_a", "msg_b", "msg_c")
     first = json.loads(done(hookfarm("deliveries", "list", "--limit", "2", "--json")))
     assert [a["id"] for a in first["attempts"]] == ["msg_c", "msg_b"]
-    rest = json.loads(done(hookfarm("deliveries", "list", "--before", first["next"], "--json")))
-    assert ([a["id"] for a in rest["attempts"]], rest["next"]) == (["msg_a"], None)
+    rest = json.loads(done(hookfarm("deliveries", "list", "--before", first["next_cursor"], "--json")))
+    assert ([a["id"] for a in rest["attempts"]], rest["next_cursor"]) == (["msg_a"], None)
     beside = json.loads(done(hookfarm("deliveries", "list", "--before", first["attempts"][0]["cursor"], "--json")))
     assert [a["id"] for a in beside["attempts"]] == ["msg_b", "msg_a"]
     people = hookfarm("deliveries", "list", "--limit", "2")
@@ -137,9 +137,9 @@ def test_a_delivery_is_shown_with_every_attempt_and_its_payload(
         < shown.index("thanks")
     )
     assert '"value": 1.10,\n      "big": 123456789012345678901234567890\n' in shown
-    told = done(hookfarm("deliveries", "show", "msg_a", "--json"))
-    assert body.decode() in told
-    record = json.loads(told)
+    shown = done(hookfarm("deliveries", "show", "msg_a", "--json"))
+    assert body.decode() in shown
+    record = json.loads(shown)
     assert (record["id"], record["endpoint"], record["state"]) == ("msg_a", endpoint.id, "delivered")
     assert [a["status"] for a in record["attempts"]] == [500, 200]
     assert all(a["at"].endswith("Z") and a["duration_ms"] >= 0 for a in record["attempts"])
@@ -161,21 +161,24 @@ def test_a_delivery_is_sent_again_and_arrives_again_under_its_id(
 def test_what_cannot_be_sent_again_is_named_and_the_rest_is_sent(
     client: Any, redis_url: str, worker: OneWorker, receiver: Receiver, endpoint: Endpoint, hookfarm: Command
 ) -> None:
-    [letter] = bury(client, b"nonsense")
+    [letter] = dead_letter(client, b"nonsense")
     deliver(worker, redis_url, endpoint, "msg_a")
     enqueue(redis_url, job(endpoint, "msg_open"))
-    finished = hookfarm("deliveries", "redeliver", NOBODY, letter, "msg_open", "msg_a")
+    finished = hookfarm("deliveries", "redeliver", UNKNOWN_ID, letter, "msg_open", "msg_a")
     assert (finished.returncode, finished.stdout) == (1, "sent again 1\n")
     assert finished.stderr.splitlines() == [
-        f"hookfarm: no delivery {NOBODY!r}, or not any more",
+        f"hookfarm: no delivery {UNKNOWN_ID!r}, or not any more",
         f"hookfarm: {letter} is no delivery: delivery_queue: not JSON",
         "hookfarm: msg_open is on its way already",
     ]
     attempt(worker, 2)
     assert [r.id for r in receiver.received] == ["msg_a", "msg_open", "msg_a"]
-    told = hookfarm("deliveries", "redeliver", NOBODY, "--json")
-    assert told.returncode == 1
-    assert json.loads(told.stdout) == {"sent": 0, "refused": {NOBODY: f"no delivery {NOBODY!r}, or not any more"}}
+    shown = hookfarm("deliveries", "redeliver", UNKNOWN_ID, "--json")
+    assert shown.returncode == 1
+    assert json.loads(shown.stdout) == {
+        "sent": 0,
+        "refused": {UNKNOWN_ID: f"no delivery {UNKNOWN_ID!r}, or not any more"},
+    }
 
 
 @pytest.mark.parametrize(
@@ -222,7 +225,7 @@ def test_many_are_sent_only_after_a_yes(
 def test_dead_letters_are_listed_and_chosen_and_garbage_too(
     client: Any, redis_url: str, worker: OneWorker, receiver: Receiver, endpoint: Endpoint, hookfarm: Command
 ) -> None:
-    [letter] = bury(client, b"\x1b[2J nonsense")
+    [letter] = dead_letter(client, b"\x1b[2J nonsense")
     receiver.reply_with(Reply(410, body=b"gone for good"))
     deliver(worker, redis_url, endpoint, "msg_a")
     listed = json.loads(done(hookfarm("dead-letters", "list", "--json")))
@@ -286,7 +289,7 @@ def test_all_dead_letters_are_redriven_the_oldest_first_but_garbage(
     other = add_endpoint(client, receiver.url)
     enqueue(redis_url, *(job(endpoint, delivery) for delivery in ids), job(other, "msg_other"))
     bury_everything_owed(client)
-    [letter] = bury(client, b"nonsense")
+    [letter] = dead_letter(client, b"nonsense")
     chosen = done(hookfarm("dead-letters", "redrive", "--all", "--endpoint", endpoint.id, "--reason", "test"))
     assert chosen == "sent again 250\n"
     attempt(worker, 250)
@@ -317,12 +320,12 @@ def test_what_is_no_dead_letter_is_neither_redriven_nor_purged(
     client: Any, redis_url: str, worker: OneWorker, endpoint: Endpoint, hookfarm: Command
 ) -> None:
     deliver(worker, redis_url, endpoint, "msg_a")
-    [letter] = bury(client, b"nonsense")
-    redriven = hookfarm("dead-letters", "redrive", "msg_a", letter, NOBODY)
+    [letter] = dead_letter(client, b"nonsense")
+    redriven = hookfarm("dead-letters", "redrive", "msg_a", letter, UNKNOWN_ID)
     assert (redriven.returncode, redriven.stdout) == (1, "sent again 0\n")
     assert redriven.stderr.splitlines() == [
         "hookfarm: msg_a is delivered",
-        f"hookfarm: no delivery {NOBODY!r}, or not any more",
+        f"hookfarm: no delivery {UNKNOWN_ID!r}, or not any more",
         f"hookfarm: {letter} is no delivery: delivery_queue: not JSON",
     ]
     purged = hookfarm("dead-letters", "purge", "msg_a", letter, "--yes")
@@ -332,7 +335,7 @@ def test_what_is_no_dead_letter_is_neither_redriven_nor_purged(
 
 
 def test_dead_letters_are_purged_only_after_a_yes(client: Any, hookfarm: Command) -> None:
-    letters = bury(client, b"a", b"b", b"c")
+    letters = dead_letter(client, b"a", b"b", b"c")
     some = refused(hookfarm("dead-letters", "purge", *letters[:2]), 1)
     assert (
         some == "hookfarm: 2 dead letters will be lost for good. Go on? There is no terminal to ask on; give --yes"
@@ -370,8 +373,8 @@ def test_bad_input_is_usage_and_names_its_field(hookfarm: Command, arguments: tu
 
 
 def test_a_delivery_that_is_not_there_is_named(hookfarm: Command) -> None:
-    line = refused(hookfarm("deliveries", "show", NOBODY), 1)
-    assert line == f"hookfarm: no delivery {NOBODY!r}, or not any more"
+    line = refused(hookfarm("deliveries", "show", UNKNOWN_ID), 1)
+    assert line == f"hookfarm: no delivery {UNKNOWN_ID!r}, or not any more"
 
 
 def test_a_redis_that_is_not_there_is_named(hookfarm: Command) -> None:

@@ -14,7 +14,7 @@ from hookfarm import delivery_queue
 from hookfarm.deliveries import log
 from hookfarm.devchain.library import running_devchain
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.status import readiness
 from hookfarm.store import keys
 from hookfarm.store.scripts import CIRCUIT_FAILURES
@@ -38,7 +38,7 @@ def endpoint(client: Any, receiver: Receiver) -> Endpoint:
     return add_endpoint(client, receiver.url)
 
 
-def told(finished: Any) -> Any:
+def parsed(finished: Any) -> Any:
     return json.loads(done(finished))
 
 
@@ -53,7 +53,7 @@ def test_endpoints_are_found_by_text_state_and_circuit(
     worker.settle()
 
     def found(*choice: str) -> list[str]:
-        return [one["id"] for one in told(hookfarm("endpoints", "list", *choice, "--json"))]
+        return [one["id"] for one in parsed(hookfarm("endpoints", "list", *choice, "--json"))]
 
     assert found() == [off.id, endpoint.id], "the newest first"
     assert found("--limit", "1") == [off.id]
@@ -65,7 +65,7 @@ def test_endpoints_are_found_by_text_state_and_circuit(
     shown = done(hookfarm("endpoints", "show", endpoint.id))
     assert re.search(rf"last attempts +0 of {CIRCUIT_FAILURES} succeeded", shown)
     assert re.search(rf"waiting for a retry +{CIRCUIT_FAILURES}\n", shown)
-    assert told(hookfarm("endpoints", "show", endpoint.id, "--json"))["window"]["circuit"] == "open"
+    assert parsed(hookfarm("endpoints", "show", endpoint.id, "--json"))["window"]["circuit"] == "open"
 
 
 def test_an_endpoint_is_disabled_and_enabled(
@@ -74,21 +74,21 @@ def test_an_endpoint_is_disabled_and_enabled(
     assert done(hookfarm("endpoints", "disable", endpoint.id)) == f"disabled {endpoint.id}\n"
     assert not Registry(client).get(endpoint.id).enabled
     enqueue(redis_url, job(endpoint, "msg_a"))
-    assert [a["id"] for a in told(standing(hookfarm, "parked", endpoint))["attempts"]] == ["msg_a"]
-    assert told(hookfarm("endpoints", "enable", endpoint.id, "--json"))["enabled"] is True
+    assert [a["id"] for a in parsed(list_by_state(hookfarm, "parked", endpoint))["attempts"]] == ["msg_a"]
+    assert parsed(hookfarm("endpoints", "enable", endpoint.id, "--json"))["enabled"] is True
     delivery_queue.tick(client)
     worker.step(1)
     worker.settle()
     assert [received.id for received in receiver.received] == ["msg_a"]
 
 
-def standing(hookfarm: Command, state: str, endpoint: Endpoint) -> Any:
+def list_by_state(hookfarm: Command, state: str, endpoint: Endpoint) -> Any:
     return hookfarm("deliveries", "list", "--state", state, "--endpoint", endpoint.id, "--json")
 
 
 def test_an_endpoint_subscribes_to_hookfarm_itself(client: Any, hookfarm: Command) -> None:
     wanted = ("--operational", "hookfarm.delivery.dead", "--operational", "hookfarm.chain.stalled")
-    added = told(hookfarm("endpoints", "add", "https://example.com/", "--chain", "1", *wanted, "--json"))
+    added = parsed(hookfarm("endpoints", "add", "https://example.com/", "--chain", "1", *wanted, "--json"))
     of_chain, of_hookfarm = added["subscriptions"]
     assert of_chain["chain_id"] == 1
     assert (of_hookfarm["kind"], of_hookfarm["events"]) == ("operational", list(wanted[1::2]))
@@ -99,14 +99,14 @@ def test_an_endpoint_subscribes_to_hookfarm_itself(client: Any, hookfarm: Comman
 
 def test_samples_are_of_one_subscription_or_of_a_transaction(hookfarm: Command, receiver: Receiver) -> None:
     options = ("--chain", str(CHAIN_ID), "--event", TRANSFER, "--operational", "hookfarm.delivery.dead")
-    added = told(hookfarm("endpoints", "add", receiver.url, *options, "--json"))
+    added = parsed(hookfarm("endpoints", "add", receiver.url, *options, "--json"))
     first, second = (subscription["id"] for subscription in added["subscriptions"])
     test = partial(hookfarm, "endpoints", "test", added["id"])
-    replies = told(test("--subscription", second, "--json"))
+    replies = parsed(test("--subscription", second, "--json"))
     assert [reply["subscription"] for reply in replies] == [second]
     assert "sub_other" in refused(test("--subscription", "sub_other"), 2)
-    nobody = ("--transaction", f"0x{'11' * 32}")
-    assert "give --chain ID=URL" in refused(test(*nobody), 2)
+    unknown = ("--transaction", f"0x{'11' * 32}")
+    assert "give --chain ID=URL" in refused(test(*unknown), 2)
     assert refused(test("--transaction", "0x11"), 2).startswith("hookfarm: --transaction: ")
     with running_devchain(chain_id=CHAIN_ID, logs_per_block=2) as chain:
         chain.pause()
@@ -117,7 +117,7 @@ def test_samples_are_of_one_subscription_or_of_a_transaction(hookfarm: Command, 
         assert all(re.fullmatch(rf"{first}  HTTP 200  .+", line) for line in said.splitlines())
         data = [json.loads(received.body)["data"] for received in receiver.received[1:]]
         assert {body["transaction_hash"] for body in data} == {log["transactionHash"]}
-        assert "no transaction" in refused(test(*nobody, *node), 1)
+        assert "no transaction" in refused(test(*unknown, *node), 1)
         other = (
             "--transaction",
             log["transactionHash"],
@@ -137,16 +137,19 @@ def test_deliveries_are_listed_by_where_they_stand(
     worker.step(1)
     worker.settle()
     enqueue(redis_url, *(job(endpoint, f"msg_open_{n}") for n in range(3)))
-    waiting = told(hookfarm("deliveries", "list", "--state", "retry", "--json"))["attempts"]
+    waiting = parsed(hookfarm("deliveries", "list", "--state", "retry", "--json"))["attempts"]
     assert [(a["id"], a["status"], a["error"], a["state"]) for a in waiting] == [("msg_retry", 503, None, "retry")]
     lines = done(hookfarm("deliveries", "list", "--state", "retry")).splitlines()
     assert lines[1].split()[1:5] == ["msg_retry", endpoint.id, "1", "HTTP"]
     assert lines[1].split()[-1].endswith("Z"), "when it is due"
-    first = told(hookfarm("deliveries", "list", "--state", "open", "--limit", "2", "--json"))
-    rest = told(hookfarm("deliveries", "list", "--state", "open", "--before", first["next"], "--json"))
-    assert rest["next"] is None
+    first = parsed(hookfarm("deliveries", "list", "--state", "open", "--limit", "2", "--json"))
+    rest = parsed(hookfarm("deliveries", "list", "--state", "open", "--before", first["next_cursor"], "--json"))
+    assert rest["next_cursor"] is None
     assert sorted(a["id"] for a in first["attempts"] + rest["attempts"]) == [f"msg_open_{n}" for n in range(3)]
-    assert told(hookfarm("deliveries", "list", "--state", "dead", "--json")) == {"attempts": [], "next": None}
+    assert parsed(hookfarm("deliveries", "list", "--state", "dead", "--json")) == {
+        "attempts": [],
+        "next_cursor": None,
+    }
 
 
 def test_attempts_are_listed_up_to_a_time(
@@ -157,12 +160,12 @@ def test_attempts_are_listed_up_to_a_time(
     worker.settle()
     for of_whom in ((), ("--endpoint", endpoint.id)):
         choice = partial(hookfarm, "deliveries", "list", *of_whom, "--json")
-        assert len(told(choice("--until", "2100-01-01"))["attempts"]) == 2
-        assert told(choice("--until", "1h"))["attempts"] == []
-        newest, older = told(choice("--until", "2100-01-01"))["attempts"]
-        behind = told(choice("--until", "2100-01-01", "--before", newest["cursor"]))["attempts"]
+        assert len(parsed(choice("--until", "2100-01-01"))["attempts"]) == 2
+        assert parsed(choice("--until", "1h"))["attempts"] == []
+        newest, older = parsed(choice("--until", "2100-01-01"))["attempts"]
+        behind = parsed(choice("--until", "2100-01-01", "--before", newest["cursor"]))["attempts"]
         assert behind == [older]
-        assert told(choice("--until", "1h", "--before", newest["cursor"]))["attempts"] == []
+        assert parsed(choice("--until", "1h", "--before", newest["cursor"]))["attempts"] == []
     none = hookfarm("deliveries", "redeliver", "--endpoint", endpoint.id, "--until", "1h", "--yes")
     assert done(none) == "sent again 0\n"
 
@@ -175,17 +178,17 @@ def test_dead_letters_are_chosen_by_time_and_listed_a_page_at_a_time(
         enqueue(redis_url, job(add_endpoint(client, receiver.url), f"msg_{number}"))
     worker.step(3)
     worker.settle()
-    letters = told(hookfarm("dead-letters", "list", "--since", "1h", "--json"))
+    letters = parsed(hookfarm("dead-letters", "list", "--since", "1h", "--json"))
     assert len(letters) == 3
-    assert told(hookfarm("dead-letters", "list", "--until", "1h", "--json")) == []
+    assert parsed(hookfarm("dead-letters", "list", "--until", "1h", "--json")) == []
     first = hookfarm("dead-letters", "list", "--limit", "2")
     [cursor] = re.findall(r"--before (\S+)", first.stderr)
-    rest = told(hookfarm("dead-letters", "list", "--before", cursor, "--json"))
+    rest = parsed(hookfarm("dead-letters", "list", "--before", cursor, "--json"))
     assert [letter["id"] for letter in rest] == [letters[2]["id"]]
     nothing = ("dead-letters", "purge", "--all", "--until", "1h", "--yes", "--json")
-    assert told(hookfarm(*nothing)) == {"purged": 0, "missing": []}
+    assert parsed(hookfarm(*nothing)) == {"purged": 0, "missing": []}
     assert done(hookfarm("dead-letters", "redrive", "--all", "--until", "1h")) == "sent again 0\n"
-    assert told(hookfarm("dead-letters", "purge", "--all", "--since", "1h", "--yes", "--json"))["purged"] == 3
+    assert parsed(hookfarm("dead-letters", "purge", "--all", "--since", "1h", "--yes", "--json"))["purged"] == 3
     assert log.find_all(client, ["msg_0", "msg_1", "msg_2"]) == [None] * 3
 
 
@@ -231,7 +234,7 @@ def say(client: Any) -> None:
 def test_chains_are_shown_with_those_that_are_only_configured(client: Any, hookfarm: Command) -> None:
     say(client)
     named = {"HOOKFARM_CHAINS": "8=http://127.0.0.1:1"}
-    first, second = told(hookfarm("chains", "--json", **named))
+    first, second = parsed(hookfarm("chains", "--json", **named))
     assert (first["chain_id"], first["head"], first["lag_blocks"], first["ready"]) == (7, 1100, 100, True)
     assert (second["chain_id"], second["ready"], second["reason"]) == (8, False, "no ingestor has reached it")
     heading, seven, eight = done(hookfarm("chains", **named)).splitlines()

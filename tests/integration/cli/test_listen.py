@@ -22,7 +22,7 @@ BODY = json.dumps({"type": "log.emitted", "data": {"event": {"name": "Transfer",
 
 
 def port_of(listener: RunningCommand) -> int:
-    """Where it listens; with --json it says so on stderr."""
+    """Where it listens; with --json this goes to stderr."""
 
     def said() -> str:
         lines = (listener.stdout + listener.stderr).splitlines()
@@ -32,11 +32,11 @@ def port_of(listener: RunningCommand) -> int:
 
 
 def headers(secret: str, webhook_id: str = "msg_1", at: float | None = None, attempt: str = "1") -> dict[str, str]:
-    moment = datetime.fromtimestamp(int(at or time.time()), UTC)
+    sent_at = datetime.fromtimestamp(int(at or time.time()), UTC)
     return {
         "webhook-id": webhook_id,
-        "webhook-timestamp": str(int(moment.timestamp())),
-        "webhook-signature": Webhook(secret).sign(webhook_id, moment, BODY),
+        "webhook-timestamp": str(int(sent_at.timestamp())),
+        "webhook-signature": Webhook(secret).sign(webhook_id, sent_at, BODY),
         "webhook-attempt": attempt,
     }
 

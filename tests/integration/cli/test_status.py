@@ -19,10 +19,10 @@ def test_every_place_in_the_queue_is_counted(
     worker.step(2)
     worker.settle()
     enqueue(redis_url, *(job(paused) for _ in range(1200)), *(job(endpoint) for _ in range(2)))
-    told = json.loads(done(run(redis_url, "status", "--json")))
+    found = json.loads(done(run(redis_url, "status", "--json")))
     in_queue = {"queued": 2, "open": 2, "parked": 1200, "retry": 1, "dead": 1, "unconfirmed": 0}
-    assert told["queue"] == {**in_queue, "backfill": 0}
-    assert told["endpoints"] == {"total": 2, "enabled": 1, "circuit_open": 0}
+    assert found["queue"] == {**in_queue, "backfill": 0}
+    assert found["endpoints"] == {"total": 2, "enabled": 1, "circuit_open": 0}
     shown = done(run(redis_url, "status"))
     assert "delivery_queue  queued 2  open 2  parked 1,200  retry 1  dead 1  unconfirmed 0\n" in shown
     assert "endpoints  enabled 1  disabled 1  circuit open 0\n" in shown

@@ -26,7 +26,7 @@ PATIENCE_SECONDS = 20.0
 
 @pytest.fixture
 def farm(redis_url: str) -> None:
-    """What a farm would say of itself."""
+    """What a farm would publish."""
     with command_client(redis_url) as client:
         readiness.publish(client, keys.MESSAGE_PROCESSOR, {"workers": 1, "workers_up": 1, "chains": [7]})
         readiness.publish(
@@ -113,7 +113,7 @@ def test_q_and_ctrl_c_end_it_and_leave_the_terminal_as_it_was(terminal: Terminal
     assert "Traceback" not in terminal.screen()
 
 
-def test_without_redis_it_says_since_when_and_goes_on(terminal: Terminal, redis_server: RedisServer) -> None:
+def test_without_redis_it_shows_since_when_and_goes_on(terminal: Terminal, redis_server: RedisServer) -> None:
     terminal.wait_for("4,711")
     redis_server.kill()
     terminal.wait_for("Redis does not answer since")
@@ -121,14 +121,14 @@ def test_without_redis_it_says_since_when_and_goes_on(terminal: Terminal, redis_
     assert not terminal.ended()
 
 
-def test_once_is_one_picture_without_colours(farm: None, redis_url: str) -> None:
+def test_once_is_one_view_without_colours(farm: None, redis_url: str) -> None:
     said = done(run(redis_url, "top", "--once"))
     assert re.search(r"delivered +4,711 ", said)
     assert "2 ■ blocked in BRPOP" in said
     assert "\x1b" not in said
 
 
-def test_once_without_a_farm_says_so(redis_url: str) -> None:
+def test_once_without_a_farm_shows_that(redis_url: str) -> None:
     assert "no farm" in done(run(redis_url, "top", "--once"))
 
 

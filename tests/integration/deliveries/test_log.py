@@ -16,7 +16,7 @@ from hookfarm.deliveries.trimming import LogTrimmer
 from hookfarm.delivery_queue.job import MAX_OUTCOMES, encode, invalid_job
 from hookfarm.errors import Conflict, InvalidInput, NotFound
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from tests.support.delivery import OneWorker, add_endpoint, enqueue, job, kept, one_worker
 from tests.support.ledger import assert_drained, place

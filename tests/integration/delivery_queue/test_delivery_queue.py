@@ -11,7 +11,7 @@ import redis
 from hookfarm import delivery_queue
 from hookfarm.delivery_queue import EntryResult, HealthSignal, InvalidEntry, Settlement
 from hookfarm.delivery_queue.job import ClaimedJob, ForeignElement, Job
-from hookfarm.event_stream import Entry, StreamReader
+from hookfarm.event_stream import StreamEntry, StreamReader
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection, pack
 from tests.support.delivery import CHAIN_ID, dead_letters, delivered, due_in_seconds, enqueue, job, kept
@@ -22,14 +22,14 @@ from tests.support.redis_server import running_redis
 HUGE = 2**256 - 1
 
 
-def read(connection: PipelinedConnection, client: Any, count: int, chain_id: int = CHAIN_ID) -> list[Entry]:
+def read(connection: PipelinedConnection, client: Any, count: int, chain_id: int = CHAIN_ID) -> list[StreamEntry]:
     """So many new entries, read by the group and pending."""
     reader = StreamReader(connection, "test")
     reader.follow([chain_id])
     for number in range(count):
         client.xadd(keys.events(chain_id), {"event": b"%d" % number})
-    reader.ask()
-    entries, _ = reader.answer()
+    reader.send_read()
+    entries, _ = reader.receive()
     assert len(entries) == count
     return entries
 

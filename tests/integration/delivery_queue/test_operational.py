@@ -11,7 +11,7 @@ from hookfarm.event_ingestor.telemetry import CHAIN_DOWN, CHAIN_ID, StalledChain
 from hookfarm.farm.scoreboard import Scoreboard, State
 from hookfarm.records import Endpoint, parse_subscription
 from hookfarm.records.operational import EVENTS
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from tests.support.delivery import OneWorker, add_endpoint, delivered, enqueue, job

@@ -12,7 +12,7 @@ from hookfarm.deliveries import endpoint_stats, log, redelivery
 from hookfarm.delivery_queue import HealthSignal
 from hookfarm.delivery_queue.job import ClaimedJob, ForeignElement
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from tests.support.delivery import DONE, add_endpoint, enqueue, job, parked

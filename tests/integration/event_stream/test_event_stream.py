@@ -36,8 +36,8 @@ def two(redis_url: str) -> Iterator[StreamReader]:
 
 
 def ask(of: StreamReader) -> list[bytes | None]:
-    of.ask()
-    entries, _ = of.answer()
+    of.send_read()
+    entries, _ = of.receive()
     return [entry.event for entry in entries]
 
 
@@ -62,8 +62,8 @@ def test_several_chains_are_read_together(client: Any, redis_url: str) -> None:
     for made in reader(redis_url, "one", *chains):
         for chain in chains:
             client.xadd(keys.events(chain), {"event": b"%d" % chain})
-        made.ask()
-        entries, _ = made.answer()
+        made.send_read()
+        entries, _ = made.receive()
         assert [(e.chain_id, e.event) for e in entries] == [(chain, b"%d" % chain) for chain in chains]
 
 
@@ -93,45 +93,45 @@ def test_a_batch_is_bounded(client: Any, one: StreamReader) -> None:
 
 def test_what_is_asked_ahead_is_answered_after_others_were_asked(client: Any, one: StreamReader) -> None:
     client.xadd(keys.events(CHAIN), {"event": b"1"})
-    one.ask_ahead()
-    assert one.asked
-    assert one.abandoned() == []
-    assert [entry.event for entry in one.answer()[0]] == [b"1"]
-    assert not one.asked
+    one.send_read_ahead()
+    assert one.is_read_sent
+    assert one.claim_abandoned() == []
+    assert [entry.event for entry in one.receive()[0]] == [b"1"]
+    assert not one.is_read_sent
 
 
 def test_a_connection_that_is_lost_leaves_nothing_asked(client: Any, one: StreamReader) -> None:
-    one.ask_ahead()
+    one.send_read_ahead()
     client.client_kill_filter(_type="normal", skipme=True)
     with pytest.raises(redis.ConnectionError):
-        one.abandoned()
-    assert not one.asked
+        one.claim_abandoned()
+    assert not one.is_read_sent
 
 
 def test_the_revision_comes_with_the_entries(client: Any, one: StreamReader) -> None:
     client.xadd(keys.events(CHAIN), {"event": b"1"})
     client.set(keys.REGISTRY_REVISION, 1_795_456_800_000_000)
-    one.ask()
-    assert one.answer()[1] == 1_795_456_800_000_000
+    one.send_read()
+    assert one.receive()[1] == 1_795_456_800_000_000
 
 
 def test_what_a_predecessor_left_pending_is_read_again(client: Any, redis_url: str, one: StreamReader) -> None:
     client.xadd(keys.events(CHAIN), {"event": b"1"})
     ask(one)
     for again in reader(redis_url, "one"):
-        assert [entry.event for entry in again.own_pending()] == [b"1"]
+        assert [entry.event for entry in again.read_own_pending()] == [b"1"]
     for other in reader(redis_url, "other"):
-        assert other.own_pending() == []
+        assert other.read_own_pending() == []
 
 
 def test_what_is_abandoned_is_claimed_by_another(client: Any, one: StreamReader, two: StreamReader) -> None:
     entry_id = client.xadd(keys.events(CHAIN), {"event": b"1"})
     ask(one)
-    assert two.abandoned() == []
+    assert two.claim_abandoned() == []
     idle = ABANDONED_MILLISECONDS + 1
     client.xclaim(keys.events(CHAIN), keys.PROCESSOR_GROUP, "one", 0, [entry_id], idle=idle)
-    assert [entry.event for entry in two.abandoned()] == [b"1"]
-    assert one.own_pending() == []
+    assert [entry.event for entry in two.claim_abandoned()] == [b"1"]
+    assert one.read_own_pending() == []
 
 
 def test_claims_go_through_more_than_a_batch(client: Any, one: StreamReader, two: StreamReader) -> None:
@@ -142,7 +142,7 @@ def test_claims_go_through_more_than_a_batch(client: Any, one: StreamReader, two
     ask(one)
     ask(one)
     client.xclaim(keys.events(CHAIN), keys.PROCESSOR_GROUP, "one", 0, ids, idle=ABANDONED_MILLISECONDS + 1)
-    assert [len(two.abandoned()) for _ in range(3)] == [BATCH_ENTRIES, 100, 0]
+    assert [len(two.claim_abandoned()) for _ in range(3)] == [BATCH_ENTRIES, 100, 0]
 
 
 @pytest.mark.parametrize("how", ["flushed", "deleted", "destroyed"])
@@ -154,17 +154,17 @@ def test_a_group_that_is_gone_is_made_again(client: Any, one: StreamReader, how:
         client.delete(keys.events(CHAIN))
     else:
         client.xgroup_destroy(keys.events(CHAIN), keys.PROCESSOR_GROUP)
-    assert one.abandoned() == []
+    assert one.claim_abandoned() == []
     assert ask(one) == []
     client.xadd(keys.events(CHAIN), {"event": b"1"})
     assert ask(one) == [b"1"]
 
 
 def test_a_group_that_goes_while_a_reader_blocks_is_made_again(client: Any, one: StreamReader) -> None:
-    one.ask()
+    one.send_read()
     eventually(lambda: any(c["cmd"] == "xreadgroup" for c in client.client_list()), what="the reader blocking")
     client.delete(keys.events(CHAIN))
-    assert one.answer()[0] == []
+    assert one.receive()[0] == []
     client.xadd(keys.events(CHAIN), {"event": b"1"})
     assert ask(one) == [b"1"]
 
@@ -183,16 +183,16 @@ def test_a_stream_of_the_wrong_type_is_set_aside_by_name_and_the_others_are_read
     for one in reader(redis_url, "one", 1, other):
         if when == "before it asks":
             spoil()
-        one.ask()
+        one.send_read()
         if when == "while it blocks":
             spoil()
-        one.answer()
+        one.receive()
         client.xadd(keys.events(other), {"event": b"1"})
         assert ask(one) == [b"1"]
         assert one.unreadable == {1: "events:1 is a string; it must be a stream"}
         assert one.chains == tuple(sorted((1, other)))
-        assert one.abandoned() == []
-        assert [entry.event for entry in one.own_pending()] == [b"1"]
+        assert one.claim_abandoned() == []
+        assert [entry.event for entry in one.read_own_pending()] == [b"1"]
 
 
 def test_a_stream_that_is_mended_is_read_again(client: Any, redis_url: str) -> None:
@@ -222,6 +222,6 @@ def test_a_full_server_is_read_from_all_the_same(client: Any, redis_url: str) ->
 @pytest.mark.parametrize("foreign", [b"garbage", b"1.5", b"\xff"])
 def test_a_revision_that_is_no_number_is_named(client: Any, one: StreamReader, foreign: bytes) -> None:
     client.set(keys.REGISTRY_REVISION, foreign)
-    one.ask()
+    one.send_read()
     with pytest.raises(redis.ResponseError, match=r"^hookfarm:registry:revision holds .* be a whole number$"):
-        one.answer()
+        one.receive()

@@ -251,4 +251,4 @@ def test_who_backs_off_is_shown_with_its_reason(farm: KeptFarm, client: redis.Re
     farm.workers[2].schedule_fork(LONG, tries=5)
     [shown] = eventually(lambda: said(client, "backoff"), what="the back-off in the status")
     assert (shown["process"], shown["reason"], shown["tries"]) == ("webhook_delivery 2", "the disk is full", 5)
-    assert 0 < shown["retry_in_s"] <= LONG
+    assert 0 < shown["retry_in_ms"] <= 1000 * LONG

@@ -63,8 +63,8 @@ class Chain:
         self.client.hset(keys.heads(CHAIN), mapping={"latest": latest, **tags})
 
     def read(self) -> list[Any]:
-        self.reader.ask()
-        entries, _ = self.reader.answer()
+        self.reader.send_read()
+        entries, _ = self.reader.receive()
         return entries
 
     def process(self, entries: list[Any] | None = None) -> None:

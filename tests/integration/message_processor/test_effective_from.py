@@ -18,7 +18,7 @@ from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Scoreboard
 from hookfarm.message_processor.processor import Processor
 from hookfarm.records import Endpoint, Event, Subscription
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from tests.integration.message_processor.test_message_processor import Processors, pending, queued, transfer
@@ -167,8 +167,8 @@ def test_what_is_taken_over_from_the_dead_is_matched_by_the_newest_form(client: 
     dead = PipelinedConnection(redis_url, 1)
     reader = StreamReader(dead, "dead")
     reader.follow([CHAIN])
-    reader.ask()
-    entries, _ = reader.answer()
+    reader.send_read()
+    entries, _ = reader.receive()
     ids = [entry.entry_id for entry in entries]
     client.xclaim(keys.events(CHAIN), keys.PROCESSOR_GROUP, "dead", 0, ids, idle=60_000, justid=True)
     processor._claim()

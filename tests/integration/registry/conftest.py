@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 
 
 @pytest.fixture

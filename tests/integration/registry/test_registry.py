@@ -9,7 +9,7 @@ import pytest
 
 from hookfarm.errors import NotFound
 from hookfarm.records import Endpoint, Subscription, parse_endpoint
-from hookfarm.registry.registry import ROTATION_SECONDS, Registry
+from hookfarm.registry.store import ROTATION_SECONDS, Registry
 from hookfarm.store import keys
 from tests.support.redis_server import RedisServer
 

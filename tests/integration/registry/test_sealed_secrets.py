@@ -14,7 +14,7 @@ from standardwebhooks import Webhook
 from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.errors import InvalidInput
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.security.vault import MasterKey, Vault
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection

@@ -9,7 +9,7 @@ from hookfarm import event_stream
 from hookfarm.event_stream import Checkpoint, Publication, StreamBlock
 from hookfarm.event_stream.event_json import encode_events
 from hookfarm.records import Endpoint, parse_endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import async_client
 from tests.support.transfers import transfer

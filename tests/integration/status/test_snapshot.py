@@ -9,7 +9,7 @@ import redis
 
 from hookfarm import status
 from hookfarm.event_stream import StreamReader
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.status import readiness
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection, async_client
@@ -109,8 +109,8 @@ def test_streams_are_those_of_ingestors_and_processors_with_what_waits_in_them(
     reader.follow([ELSEWHERE])
     for number in range(3):
         client.xadd(keys.events(ELSEWHERE), {"event": number})
-    reader.ask()
-    reader.answer()
+    reader.send_read()
+    reader.receive()
     client.xadd(keys.events(ELSEWHERE), {"event": 3})
     assert status.take_snapshot(client)["streams"] == [
         {"chain_id": CHAIN, "length": 0, "pending": 0, "lag": 0},

@@ -10,7 +10,7 @@ import pytest
 
 from hookfarm.delivery_queue import AwaitsFinality, EntryResult, HistoryUpdate, Retraction
 from hookfarm.delivery_queue.job import Job
-from hookfarm.event_stream import Entry
+from hookfarm.event_stream import StreamEntry
 from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Scoreboard
 from hookfarm.store import keys
@@ -135,19 +135,21 @@ def test_what_is_handed_off_is_traced_once_and_only_where_somebody_wants_it(coll
     wanted = Job("msg_1", "ep_1", b"{}")
     removal = Retraction("ep_1", ("msg_1",))
     done = [
-        EntryResult(Entry(1, b"1-0", b""), (wanted, wanted), history=HistoryUpdate(block, 0, "", "")),
-        EntryResult(Entry(1, b"2-0", b""), retractions=(removal,), history=HistoryUpdate(block, 0, "", "")),
+        EntryResult(StreamEntry(1, b"1-0", b""), (wanted, wanted), history=HistoryUpdate(block, 0, "", "")),
+        EntryResult(StreamEntry(1, b"2-0", b""), retractions=(removal,), history=HistoryUpdate(block, 0, "", "")),
         EntryResult(
-            Entry(1, b"3-0", b""),
+            StreamEntry(1, b"3-0", b""),
             awaits_finality=AwaitsFinality(1, b"kept"),
             history=HistoryUpdate(block, "t3", "", ""),
         ),
         EntryResult(
-            Entry(1, b"4-0", b""), awaits_finality=AwaitsFinality(1, b""), history=HistoryUpdate(block, 4, "", "")
+            StreamEntry(1, b"4-0", b""),
+            awaits_finality=AwaitsFinality(1, b""),
+            history=HistoryUpdate(block, 4, "", ""),
         ),
-        EntryResult(Entry(1, b"5-0", b""), history=HistoryUpdate(block, 5, "", "")),
-        EntryResult(Entry(1, b"6-0", b""), (wanted,), history=HistoryUpdate(block, 6, "", "")),
-        EntryResult(Entry(1, b"7-0", b"")),
+        EntryResult(StreamEntry(1, b"5-0", b""), history=HistoryUpdate(block, 5, "", "")),
+        EntryResult(StreamEntry(1, b"6-0", b""), (wanted,), history=HistoryUpdate(block, 6, "", "")),
+        EntryResult(StreamEntry(1, b"7-0", b"")),
     ]
     with spans_to(collector.url) as spans:
         spans.matches(done, {b"6-0": "history"}, read_ns=1)

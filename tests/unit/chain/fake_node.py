@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hookfarm.chain.block import Header
-from hookfarm.chain.finality_tags import Tags
+from hookfarm.chain.finality_tags import FinalityTags
 from hookfarm.chain.node import Node
 from hookfarm.chain.node_pool import NodeProfile, TokenBucket
 from hookfarm.chain.rpc import Call, Refused
@@ -19,7 +19,7 @@ class FakeNode(Node):
     def __init__(self, head: int = 100, logs: int = 2) -> None:
         self.profile = NodeProfile("http://fake", TokenBucket(None))
         self.origin = "http://fake"
-        self.tags = Tags(1e9)
+        self.tags = FinalityTags(1e9)
         self.tags.due()
         self.chain = {number: full_block(number, logs) for number in range(1, head + 1)}
         self.answered: dict[int, list[dict[str, Any]]] = {}
@@ -52,8 +52,8 @@ class FakeNode(Node):
     def asked(self, method: str) -> int:
         return sum(call[0] == method for calls in self.requests for call in calls)
 
-    async def ask(self, method: str, *parameters: object) -> Any:
-        [answer] = await self.ask_all([(method, list(parameters))])
+    async def request(self, method: str, *parameters: object) -> Any:
+        [answer] = await self.request_all([(method, list(parameters))])
         if isinstance(answer, ChainUnavailable):
             raise answer
         return answer
@@ -78,7 +78,7 @@ class FakeNode(Node):
             raise Refused("-32003 response too large")
         return [(self.header_of(number), self._whole(number)) for number in numbers]
 
-    async def ask_all(self, calls: Sequence[Call]) -> list[Any]:
+    async def request_all(self, calls: Sequence[Call]) -> list[Any]:
         self.requests.append(list(calls))
         return [self._answer(method, parameters) for method, parameters in calls]
 

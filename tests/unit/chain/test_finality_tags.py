@@ -1,4 +1,4 @@
-from hookfarm.chain.finality_tags import REFUSALS_BELIEVED, Tags
+from hookfarm.chain.finality_tags import REFUSALS_BELIEVED, FinalityTags
 from hookfarm.chain.rpc import Refused
 from tests.unit.chain.samples import header, raw_header
 
@@ -12,7 +12,7 @@ class Clock:
 
 def test_both_tags_are_asked_for_and_not_again_too_soon() -> None:
     clock = Clock()
-    tags = Tags(4, clock)
+    tags = FinalityTags(4, clock)
     assert [call[1][0] for call in tags.due()] == ["safe", "finalized"]
     assert tags.due() == []
     clock.now = 4
@@ -20,7 +20,7 @@ def test_both_tags_are_asked_for_and_not_again_too_soon() -> None:
 
 
 def test_what_was_heard_is_taken_once() -> None:
-    tags = Tags(4, Clock())
+    tags = FinalityTags(4, Clock())
     tags.due()
     tags.record([raw_header(header(7)), raw_header(header(3))])
     assert tags.drain() == {"safe": header(7), "finalized": header(3)}
@@ -29,7 +29,7 @@ def test_what_was_heard_is_taken_once() -> None:
 
 def test_a_tag_that_the_node_does_not_know_is_said_once_and_not_asked_for_again() -> None:
     clock = Clock()
-    tags = Tags(4, clock)
+    tags = FinalityTags(4, clock)
     for _ in range(REFUSALS_BELIEVED):
         assert len(tags.due()) == 2
         assert "safe" not in tags.drain()
@@ -42,7 +42,7 @@ def test_a_tag_that_the_node_does_not_know_is_said_once_and_not_asked_for_again(
 
 def test_a_tag_that_is_refused_now_and_then_is_not_given_up() -> None:
     clock = Clock()
-    tags = Tags(4, clock)
+    tags = FinalityTags(4, clock)
     for _ in range(REFUSALS_BELIEVED):
         tags.due()
         tags.record([Refused("-32000 header not found in time"), raw_header(header(3))])
@@ -55,7 +55,7 @@ def test_a_tag_that_is_refused_now_and_then_is_not_given_up() -> None:
 
 def test_a_tag_that_no_block_has_yet_is_no_news() -> None:
     clock = Clock()
-    tags = Tags(4, clock)
+    tags = FinalityTags(4, clock)
     tags.due()
     tags.record([Refused("-39001 safe block not found"), None])
     assert tags.drain() == {}

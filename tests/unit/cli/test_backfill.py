@@ -40,9 +40,9 @@ def test_programs_read_a_line_of_json(capsys: pytest.CaptureFixture[str]) -> Non
     with progress_display(as_json=True) as show:
         show(PROGRESS)
     printed = json.loads(capsys.readouterr().out)
-    assert (printed["state"], printed["blocks"], printed["total"], printed["seconds_left"]) == (
+    assert (printed["state"], printed["blocks"], printed["total"], printed["remaining_ms"]) == (
         "running",
         200,
         800,
-        6.0,
+        6000,
     )

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookfarm.abi.signature import parse as parse_signature
+from hookfarm.conditions.condition import Condition
 from hookfarm.conditions.grammar import MAX_COMPARISONS, MAX_DEPTH, parse
-from hookfarm.conditions.syntax import Condition
 from hookfarm.conditions.tokens import MAX_CHARACTERS
 from hookfarm.errors import InvalidInput
 

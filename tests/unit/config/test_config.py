@@ -281,7 +281,7 @@ def test_chains_as_a_toml_table(toml: Write) -> None:
         ("0x1=ws://n", "'0x1=ws://n' is not ID=URL[,URL…]"),
         ("one=ws://n/canary", "'one=ws://n' is not ID=URL[,URL…]"),
         ("n.example/canary", "'n.example' is not ID=URL[,URL…]"),
-        ("1=ws://n/a;Canary7=canary/b;c", "chain 1: what stands behind a semicolon is no setting of it"),
+        ("1=ws://n/a;Canary7=canary/b;c", "chain 1: the text after a semicolon is no setting of it"),
         ("1=ws://h:canary/", "'ws://h:…' is not a node's URL"),
         ("1=", "'://' is not a node's URL; it must begin with ws://, wss://, http:// or https://"),
         ("1=ftp://u:canary@n/canary", "'ftp://n' is not a node's URL"),

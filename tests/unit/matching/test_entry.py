@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hookfarm.chain.block import Header, parse_logs
 from hookfarm.errors import InvalidInput
-from hookfarm.event_stream import Entry
+from hookfarm.event_stream import StreamEntry
 from hookfarm.event_stream.event_json import MAX_EVENT_BYTES, canonical_log
 from hookfarm.matching.entry import read_event
 from hookfarm.matching.filters import dimensions
@@ -42,8 +42,8 @@ PIECES = st.sampled_from([b"", b"0", b"a", b"g", b"A", b'"', b",", b" ", b"\n", 
 EDITS = st.lists(st.tuples(st.integers(0, 700), st.integers(0, 2), PIECES), max_size=3)
 
 
-def entry(raw: bytes, chain_id: int = 1) -> Entry:
-    return Entry(chain_id, b"1-0", raw)
+def entry(raw: bytes, chain_id: int = 1) -> StreamEntry:
+    return StreamEntry(chain_id, b"1-0", raw)
 
 
 def edited(raw: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
@@ -60,7 +60,7 @@ def taken_apart(raw: bytes) -> ChainEvent | None:
     return event_of(other)
 
 
-def event_of(read: Entry) -> ChainEvent | None:
+def event_of(read: StreamEntry) -> ChainEvent | None:
     try:
         return read_event(read)
     except InvalidInput:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookfarm.abi.signature import parse
-from hookfarm.event_stream import Entry
+from hookfarm.event_stream import StreamEntry
 from hookfarm.event_stream.event_json import MAX_EVENT_BYTES
 from hookfarm.matching.index import Index
 from hookfarm.matching.notifications import process_entry
@@ -23,8 +23,8 @@ def index_for(*endpoint_ids: str) -> Index:
     return index
 
 
-def entry(raw: bytes | None, chain_id: int = 1) -> Entry:
-    return Entry(chain_id, b"1-0", raw)
+def entry(raw: bytes | None, chain_id: int = 1) -> StreamEntry:
+    return StreamEntry(chain_id, b"1-0", raw)
 
 
 def reason(raw: bytes | None, chain_id: int = 1) -> str:

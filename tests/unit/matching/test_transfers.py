@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookfarm.event_stream import Entry
+from hookfarm.event_stream import StreamEntry
 from hookfarm.matching.index import Index
 from hookfarm.matching.payload import webhook_id
 from hookfarm.matching.transfers import decoded_logs_of
@@ -34,8 +34,8 @@ def wanted_by(index: Index, moved: Transfer) -> set[str]:
     return {match.endpoint for match in index.match(moved, decoded_logs_of(moved))}
 
 
-def entry(record: Any, entry_id: bytes = b"1-0") -> Entry:
-    return Entry(1, entry_id, orjson.dumps(record))
+def entry(record: Any, entry_id: bytes = b"1-0") -> StreamEntry:
+    return StreamEntry(1, entry_id, orjson.dumps(record))
 
 
 ENDED = (

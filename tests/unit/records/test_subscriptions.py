@@ -116,10 +116,3 @@ def test_what_cannot_be_told_of_a_log_is_refused(given: object) -> None:
 
 def test_removals_of_what_was_never_told_are_refused() -> None:
     assert refused({"notify": ["removed"]}).problem.startswith("removed alone is never sent")
-
-
-def test_a_subscription_stored_before_there_was_a_choice_tells_what_it_always_told() -> None:
-    made = parse_endpoint({"url": "https://e.com/", "subscriptions": [{"chain_id": 1}]}, str)
-    stored = orjson.loads(orjson.dumps(made.stored()))
-    del stored["subscriptions"][0]["notify"]
-    assert endpoint_from_stored(stored) == made

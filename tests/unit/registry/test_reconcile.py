@@ -12,15 +12,15 @@ from hookfarm.errors import InvalidInput
 from hookfarm.records import Endpoint, Subscription, parse_endpoint
 from hookfarm.registry import file as registry_file
 from hookfarm.registry import reconcile
-from hookfarm.registry.reconcile import Plan
+from hookfarm.registry.reconcile import RegistryDiff
 
 URL = "https://example.com/hook"
 TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
 SUBSCRIPTION = {"chain_id": 1, "event": TRANSFER}
 
 
-def plan(records: list[Any], *existing: Endpoint) -> Plan:
-    return reconcile.make(records, existing, check_url=str)
+def plan(records: list[Any], *existing: Endpoint) -> RegistryDiff:
+    return reconcile.diff(records, existing, check_url=str)
 
 
 def endpoint(identity: str = "ep_a", **fields: Any) -> Endpoint:
@@ -209,10 +209,10 @@ def test_defaults_are_left_out_of_an_export() -> None:
         ("a.yaml", b"a: [", "is not YAML: "),
         ("b.yaml", b"endpoints: !!python/object/apply:os.getcwd []", "is not YAML: "),
         ("a.json", b"\xff", "is not UTF-8"),
-        ("a.json", b"[]", "is not one list named endpoints"),
-        ("a.json", b'{"endpoints":{}}', "is not one list named endpoints"),
-        ("a.json", b'{"endpoints":[],"more":1}', "is not one list named endpoints"),
-        ("a.yaml", b"", "is not one list named endpoints"),
+        ("a.json", b"[]", "must hold one list named endpoints"),
+        ("a.json", b'{"endpoints":{}}', "must hold one list named endpoints"),
+        ("a.json", b'{"endpoints":[],"more":1}', "must hold one list named endpoints"),
+        ("a.yaml", b"", "must hold one list named endpoints"),
         ("a.json", b"[" * 100_000, "is not JSON: "),
     ],
 )

@@ -9,7 +9,7 @@ from rich.console import Console
 from hookfarm.cli.live.view import FarmView
 from hookfarm.cli.live.view_model import (
     ChainLine,
-    EndpointCounts,
+    EndpointsLine,
     NodeSummary,
     Proof,
     Quantiles,
@@ -36,7 +36,7 @@ FULL = ViewModel(
     post=Quantiles(0.0012, 0.0084),
     queued_to_delivered=Quantiles(0.0031, 0.042),
     queue={"queued": 7, "open": 12, "parked": 5, "retry": 3, "dead": 1, "unconfirmed": 4},
-    endpoints=EndpointCounts(12, 9, 2),
+    endpoints=EndpointsLine(12, 9, 2),
     proof=Proof(61700, 61512, ("12:00:00.000  Transfer  value=1",)),
 )
 

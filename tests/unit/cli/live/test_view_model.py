@@ -4,7 +4,7 @@ import pytest
 
 from hookfarm.cli.live.view_model import (
     ChainLine,
-    EndpointCounts,
+    EndpointsLine,
     NodeSummary,
     Proof,
     Quantiles,
@@ -41,7 +41,7 @@ def test_a_whole_snapshot_becomes_a_view_model() -> None:
     assert (model.activity, model.delivered, model.failed_attempts, model.dead) == ("bp", 5, 2, 1)
     assert (model.post, model.queued_to_delivered) == (Quantiles(0.1, 0.2), Quantiles())
     assert model.post_since_start == Quantiles(0.3, 0.4)
-    assert model.endpoints == EndpointCounts(3, 2, 1)
+    assert model.endpoints == EndpointsLine(3, 2, 1)
     assert (model.queue, model.proof, model.draining) == ({"queued": 1}, Proof(10, 9), True)
 
 

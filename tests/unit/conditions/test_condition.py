@@ -6,7 +6,7 @@ import pytest
 from eth_hash.auto import keccak
 
 from hookfarm.abi.signature import parse as parse_signature
-from hookfarm.conditions.evaluation import compiled
+from hookfarm.conditions.condition import compile_test
 from hookfarm.conditions.grammar import parse
 
 SIGNATURE = parse_signature(
@@ -30,7 +30,7 @@ VALUES: dict[str, Any] = {
 
 
 def holds(text: str, **changes: Any) -> bool:
-    return compiled(parse(text, SIGNATURE))(list({**VALUES, **changes}.values()))
+    return compile_test(parse(text, SIGNATURE))(list({**VALUES, **changes}.values()))
 
 
 TRUE = [
