@@ -30,7 +30,9 @@ def subscriber(client: Any, *events: str, url: str = URL) -> Endpoint:
 def settle(
     connection: PipelinedConnection, claimed: ClaimedJob, retry: float | None, reason: str = "exhausted"
 ) -> None:
-    job_ = claimed.with_outcome({"status": 500}, **({} if retry else {"reason": reason}))
+    job_ = claimed.with_outcome(
+        {"at": 1_800_000_000.5, "duration_ms": 7, "status": 500}, **({} if retry else {"reason": reason})
+    )
     delivery_queue.settle_sync(connection, delivery_queue.failed(claimed, job_, retry, HealthSignal.UNHEALTHY))
 
 
@@ -62,7 +64,13 @@ def test_a_dead_delivery_is_an_event_with_its_reason(
         "delivery": "msg_a",
         "reason": "exhausted",
         "attempts": 1,
-        "last_attempt": {"status": 500},
+        "last_attempt": {
+            "at": "2027-01-15T08:00:00.500Z",
+            "duration_ms": 7,
+            "status": 500,
+            "error": None,
+            "detail": None,
+        },
         "subscription": "sub_op",
     }
 
