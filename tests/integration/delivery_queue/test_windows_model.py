@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-from hookfarm.registry.store import Registry
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
@@ -12,6 +11,7 @@ from hookfarm.deliveries import endpoint_stats
 from hookfarm.delivery_queue import EntryResult, HealthSignal
 from hookfarm.delivery_queue.job import ClaimedJob, ForeignElement, Job
 from hookfarm.records import Endpoint
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from tests.support import lanes
