@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +23,11 @@ from hookfarm.test_events import webhooks
 from hookfarm.test_events.webhooks import SampleSender
 from tests.support.delivery import add_endpoint, enqueue, job, one_worker
 from tests.support.receivers import Reply, running_receiver
-from tests.support.redis_server import RedisServer
 
 TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
 TOKEN = "0x" + "A0" * 20
 UNKNOWN_ID = "ep_" + "0" * 24
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[Any]:
-    with redis_server.client() as connected:
-        yield connected
 
 
 @pytest.fixture

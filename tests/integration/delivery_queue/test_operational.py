@@ -1,11 +1,8 @@
 """Operational events and their deliveries to the endpoints that subscribe to them."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
-
-import pytest
 
 from hookfarm import delivery_queue
 from hookfarm.delivery_queue import MAX_ORPHANED, HealthSignal, operational
@@ -19,28 +16,15 @@ from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from tests.support.delivery import OneWorker, add_endpoint, delivered, enqueue, job
 from tests.support.ledger import place
+from tests.support.queue import pop
 from tests.support.receivers import Receiver
 
 URL = "http://127.0.0.1:9/"
 
 
-@pytest.fixture
-def connection(redis_url: str) -> Iterator[PipelinedConnection]:
-    made = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
-    yield made
-    made.close()
-
-
 def subscriber(client: Any, *events: str, url: str = URL) -> Endpoint:
     wanted = {"id": "sub_op", "kind": "operational", "events": list(events or EVENTS)}
     return add_endpoint(client, url, subscriptions=(parse_subscription(wanted),))
-
-
-def pop(connection: PipelinedConnection) -> ClaimedJob:
-    delivery_queue.send_pop(connection, None)
-    claimed, _ = delivery_queue.read_job(connection)
-    assert isinstance(claimed, ClaimedJob)
-    return claimed
 
 
 def settle(
