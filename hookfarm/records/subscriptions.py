@@ -190,10 +190,10 @@ def _event_and_where(record: Mapping[str, Any], kind: str) -> tuple[str | None, 
     # Hashing signatures takes 4 MB, and delivery processes only read records.
     from hookfarm.abi import signature
     from hookfarm.abi.abi_types import NATIVE_TRANSFER
-    from hookfarm.conditions import grammar, tokens
+    from hookfarm.conditions import grammar, literals
 
     event = None if record.get("event") is None else text(record, "event", signature.MAX_CHARACTERS)
-    where = None if record.get("where") is None else text(record, "where", tokens.MAX_CHARACTERS)
+    where = None if record.get("where") is None else text(record, "where", literals.MAX_CHARACTERS)
     declared = None if event is None else signature.parse(event)
     if kind == "transfer":
         declared = NATIVE_TRANSFER

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hookfarm.abi.signature import parse as parse_signature
 from hookfarm.conditions.condition import Condition
 from hookfarm.conditions.grammar import MAX_COMPARISONS, MAX_DEPTH, parse
-from hookfarm.conditions.tokens import MAX_CHARACTERS
+from hookfarm.conditions.literals import MAX_CHARACTERS
 from hookfarm.errors import InvalidInput
 
 PLAIN = "E(address from, uint256 value, uint8 small, int64 n, int256 big, bool ok, bytes4 four, bytes raw, "
