@@ -82,7 +82,7 @@ class Processor:
         while not self._child.stopping:
             try:
                 self.connect()
-                while not self._child.stopping or self._reader.asked:
+                while not self._child.stopping or self._reader.is_read_sent:
                     self.iterate()
             except RedisError as error:
                 self._child.wait(self._on_redis_error(error))

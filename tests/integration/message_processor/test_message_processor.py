@@ -97,12 +97,6 @@ def processors(redis_url: str) -> Iterator[Processors]:
     started.close()
 
 
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
-    with redis_server.client() as connected:
-        yield connected
-
-
 def endpoint(identity: str, *subscriptions: Subscription, enabled: bool = True) -> Endpoint:
     wanted = subscriptions or (Subscription(f"sub_{identity}", 1, event=TRANSFER),)
     return Endpoint(f"ep_{identity}", "https://example.com/", subscriptions=wanted, enabled=enabled)

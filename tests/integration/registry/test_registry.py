@@ -1,7 +1,6 @@
 """The registry against a real server."""
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,17 +12,6 @@ from hookfarm.records import Endpoint, Subscription, parse_endpoint
 from hookfarm.registry.store import ROTATION_SECONDS, Registry
 from hookfarm.store import keys
 from tests.support.redis_server import RedisServer
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[Any]:
-    with redis_server.client() as connected:
-        yield connected
-
-
-@pytest.fixture
-def registry(client: Any) -> Registry:
-    return Registry(client)
 
 
 def endpoint(name: str = "a") -> Endpoint:

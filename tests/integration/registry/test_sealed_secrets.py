@@ -20,16 +20,9 @@ from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from hookfarm.webhook_delivery.endpoints import EndpointCache
 from tests.support.farm_processes import hookfarm
-from tests.support.redis_server import RedisServer
 
 OLD, NEW = MasterKey("old", b"o" * 32), MasterKey("new", b"n" * 32)
 LOOPBACK = (ip_network("127.0.0.0/8"),)
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[Any]:
-    with redis_server.client() as connected:
-        yield connected
 
 
 @pytest.fixture

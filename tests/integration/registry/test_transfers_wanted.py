@@ -1,7 +1,6 @@
 """Which chains' transfers are wanted: kept with the registry, asked for in the script that publishes."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,21 +12,9 @@ from hookfarm.records import Endpoint, parse_endpoint
 from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import async_client
-from tests.support.redis_server import RedisServer
 from tests.support.transfers import transfer
 
 CHAIN = 7
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[Any]:
-    with redis_server.client() as connected:
-        yield connected
-
-
-@pytest.fixture
-def registry(client: Any) -> Registry:
-    return Registry(client)
 
 
 def endpoint(*chains: int, kind: str = "transfer", base: Endpoint | None = None, **fields: Any) -> Endpoint:

@@ -1,7 +1,6 @@
 """The snapshot of a farm."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -33,13 +32,6 @@ INGESTOR = {
         }
     ]
 }
-
-
-@pytest.fixture
-def connection(redis_url: str) -> Iterator[PipelinedConnection]:
-    made = PipelinedConnection(redis_url, 1)
-    yield made
-    made.close()
 
 
 def test_nothing_running_is_a_snapshot_of_that(client: Any) -> None:

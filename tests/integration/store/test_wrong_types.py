@@ -1,8 +1,5 @@
 """What is said of a key that has the wrong type."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 import redis
 
@@ -11,35 +8,24 @@ from hookfarm.store.clients import PipelinedConnection
 from tests.support.redis_server import RedisServer
 
 
-@pytest.fixture
-def connection(redis_url: str) -> Iterator[PipelinedConnection]:
-    made = PipelinedConnection(redis_url, 1)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[Any]:
-    with redis_server.client() as connected:
-        yield connected
-
-
 def wrong_type() -> redis.ResponseError:
     return redis.ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value")
 
 
 @pytest.mark.parametrize("key", [key for key, kind in keys.TYPES.items() if kind != "stream"])
 def test_each_key_of_a_foreign_type_is_named_with_what_it_must_be(
-    client: Any, connection: PipelinedConnection, key: str
+    redis_server: RedisServer, connection: PipelinedConnection, key: str
 ) -> None:
-    client.xadd(key, {"a": "b"})
+    with redis_server.client() as client:
+        client.xadd(key, {"a": "b"})
     assert wrong_types.explain(wrong_type(), connection) == f"{key} is a stream; it must be a {keys.TYPES[key]}"
     assert not connection.connected
 
 
-def test_several_are_all_named(client: Any, connection: PipelinedConnection) -> None:
-    client.set(keys.JOBS, "x")
-    client.set(keys.DELIVERY_QUEUE, "x")
+def test_several_are_all_named(redis_server: RedisServer, connection: PipelinedConnection) -> None:
+    with redis_server.client() as client:
+        client.set(keys.JOBS, "x")
+        client.set(keys.DELIVERY_QUEUE, "x")
     assert wrong_types.explain(wrong_type(), connection).count("; it must be a ") == 2
 
 

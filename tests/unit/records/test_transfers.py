@@ -14,8 +14,8 @@ from hookfarm.records import (
     parse_subscription,
     subscription_json,
 )
+from tests.support.events import EVENT
 from tests.support.transfers import TRANSFER, transfer
-from tests.unit.matching.test_payload import EVENT
 
 A, B = "0x" + "aA" * 20, "0x" + "bb" * 20
 
