@@ -6,8 +6,8 @@ which makes the hash commit to the sender. The nonce is the number of transactio
 in the chain, of all senders.
 
 ERC-20 transfers and payments are a function of the seed, the height and the branch: the same seed gives the same
-transfers at the same height of the same branch. Accounts and tokens come from small fixed populations. One payment in
-eight fails, one in sixteen creates a contract with the value.
+transfers at the same height of the same branch. Accounts and tokens come from small fixed populations. One payment
+in eight fails, one in sixteen creates a contract with the value.
 """
 
 import random
