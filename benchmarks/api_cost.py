@@ -39,7 +39,7 @@ from support.waiting import until
 from support.webhooks import Enqueuer
 
 from hookfarm.delivery_queue import read_depths
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 
 VARIANTS = ("none", "idle", "watched")

@@ -35,7 +35,7 @@ from hookfarm.backfill import job_queue, state
 from hookfarm.backfill.job_queue import BackfillJob, Batch, MatchedLog
 from hookfarm.event_stream import Checkpoint
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import new_secret
+from hookfarm.registry.store import new_secret
 from hookfarm.store.clients import async_client
 
 ALONE, LANE, QUEUE, IDLE = "alone", "lane", "queue", "idle"

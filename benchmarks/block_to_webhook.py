@@ -26,7 +26,7 @@ from support.waiting import until
 
 from hookfarm.matching.payload import LOG_EMITTED, webhook_id
 from hookfarm.records import Endpoint, Event, Subscription, new_endpoint_id, new_subscription_id
-from hookfarm.registry.registry import Registry, new_secret
+from hookfarm.registry.store import Registry, new_secret
 from hookfarm.store import keys
 
 Run = dict[str, Any]

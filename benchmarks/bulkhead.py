@@ -45,7 +45,7 @@ from support.redis_server import running_redis
 from support.waiting import until
 from support.webhooks import Enqueuer, add_endpoint, pace
 
-from hookfarm.registry.registry import new_secret
+from hookfarm.registry.store import new_secret
 
 LIMITS = {"per_second_and_free_core": Limit(">", 0.9), "p99_ms": Limit("<", 2.0)}
 """The promise: healthy deliveries/s fall by less than 10 %, and their p99 latency less than doubles. A core that

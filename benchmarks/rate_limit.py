@@ -26,7 +26,7 @@ from support.waiting import until
 from support.webhooks import Enqueuer, add_endpoint
 
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry, new_secret
+from hookfarm.registry.store import Registry, new_secret
 
 WINDOW_SECONDS = 10.0
 TOLERANCE = 0.1

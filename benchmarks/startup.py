@@ -35,7 +35,7 @@ from support.redis_server import RedisServer, running_redis
 from support.waiting import until
 
 from hookfarm.devchain.library import RunningDevchain, running_devchain
-from hookfarm.registry.registry import new_secret
+from hookfarm.registry.store import new_secret
 from hookfarm.store import keys
 from hookfarm.store.clients import command_client
 from hookfarm.store.embedded_server import StateDirectory

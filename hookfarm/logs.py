@@ -75,16 +75,16 @@ def _time(record: logging.LogRecord) -> str:
 class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, Any] = getattr(record, "fields", {})
-        parts = [_time(record), record.levelname.lower(), record.name, redaction.text(record.getMessage())]
+        parts = [_time(record), record.levelname.lower(), record.name, redaction.sanitize(record.getMessage())]
         parts += [f"{name}={_token(value)}" for name, value in fields.items()]
         if record.exc_info:
-            parts.append("\n" + redaction.text(self.formatException(record.exc_info)))
+            parts.append("\n" + redaction.sanitize(self.formatException(record.exc_info)))
         return " ".join(parts)
 
 
 def _token(value: object) -> str:
     """Format a value as one token on one line; redacted first, since quoting hides where a URL ends."""
-    text = redaction.text(str(value))
+    text = redaction.sanitize(str(value))
     if text and text.isprintable() and not set(text) & set(' "='):
         return text
     return json.dumps(text, ensure_ascii=not text.isprintable())
@@ -96,11 +96,11 @@ class _JsonFormatter(logging.Formatter):
             "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "action": redaction.text(record.getMessage()),
+            "action": redaction.sanitize(record.getMessage()),
             **{name: _redacted(value) for name, value in getattr(record, "fields", {}).items()},
         }
         if record.exc_info:
-            line["traceback"] = redaction.text(self.formatException(record.exc_info))
+            line["traceback"] = redaction.sanitize(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False)
 
 
@@ -112,4 +112,4 @@ def _redacted(value: object) -> object:
         return {str(name): _redacted(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_redacted(inner) for inner in value]
-    return redaction.text(str(value))
+    return redaction.sanitize(str(value))

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+import redis
 from hypothesis import HealthCheck, settings
 
 from tests.support.machine import use_of_the_machine
@@ -57,6 +58,13 @@ def redis_server() -> Iterator[RedisServer]:
     """A Redis of this test's own."""
     with running_redis() as server:
         yield server
+
+
+@pytest.fixture
+def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
+    """A client of the test's own server."""
+    with redis_server.client() as connected:
+        yield connected
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import new_secret
+from hookfarm.registry.store import new_secret
 from support.farm import Farm, delivery_farm
 from support.receivers import Receiver, Recorder, running_nginx, running_recorder
 from support.redis_server import RedisServer, running_redis

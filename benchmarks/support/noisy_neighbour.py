@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry, new_secret
+from hookfarm.registry.store import Registry, new_secret
 from support.environment import directory
 from support.receivers import Receiver, Recorder, running_nginx, running_recorder
 from support.redis_server import RedisServer, running_redis

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from hookfarm.records import Endpoint, Subscription, new_endpoint_id, new_subscription_id
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from support.environment import directory
 from support.farm import Farm, running_farm

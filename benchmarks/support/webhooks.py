@@ -15,7 +15,7 @@ from hookfarm.event_stream import BATCH_ENTRIES, StreamReader
 from hookfarm.matching import payload
 from hookfarm.matching.decoder import EventJson
 from hookfarm.records import Endpoint, Event, Subscription, new_endpoint_id, new_subscription_id
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection, pack
 

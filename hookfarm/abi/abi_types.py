@@ -27,18 +27,18 @@ class AbiType:
 
     @property
     def canonical(self) -> str:
-        """As it stands in the text that topic0 is the hash of."""
+        """Its text in the signature that topic0 is the hash of."""
         base = self.base if self.base != TUPLE else f"({','.join(c.type.canonical for c in self.components)})"
         return base + "".join("[]" if size is None else f"[{size}]" for size in self.sizes)
 
     @property
     def is_hashed_in_topics(self) -> bool:
-        """True where an indexed argument of this type leaves only its Keccak-256 hash in the topic."""
+        """Whether the topic of an indexed argument holds only its Keccak-256 hash."""
         return bool(self.sizes) or self.base == TUPLE or self.base in _DYNAMIC_BASES
 
     @property
     def tuple_depth(self) -> int:
-        """How many tuples lie in one another; 0 = no tuple."""
+        """Depth of nested tuples; 0 = no tuple."""
         return (self.base == TUPLE) + max((c.type.tuple_depth for c in self.components), default=0)
 
     @property
@@ -57,7 +57,7 @@ class Parameter:
 
 
 def names(parameters: Sequence[Parameter]) -> list[str]:
-    """A different name for each parameter, in order.
+    """Return a distinct name for each parameter, in order.
 
     One without a name is called `arg<position>`, from 0. A name that is taken already gets the first free
     number behind it: `a`, `a0`, `a1` (both as go-ethereum's abigen does).
@@ -77,7 +77,7 @@ class EventSignature:
     """An event as its contract declares it.
 
     A declaration that marks no parameter `indexed`, such as `Transfer(address,address,uint256)`, is a
-    short form: it says which event, but not where the arguments stand.
+    short form: it names the event, but not the positions of its arguments.
     """
 
     name: str
@@ -100,10 +100,24 @@ class EventSignature:
 
     @cached_property
     def topic_count(self) -> int:
-        """How many topics a log has whose arguments stand where this declaration says."""
+        """Number of topics of a log whose arguments are where this declaration has them."""
         return sum(self.indexed) + (not self.anonymous)
 
     @cached_property
     def is_short_form(self) -> bool:
-        """True where topic0 alone decides, because no parameter is marked."""
+        """Whether topic0 alone decides, because no parameter is marked."""
         return not self.anonymous and not any(self.indexed)
+
+
+_ADDRESS = AbiType("address")
+
+NATIVE_TRANSFER = EventSignature(
+    "transfer",
+    (
+        Parameter("from", _ADDRESS, indexed=True),
+        Parameter("to", _ADDRESS, indexed=True),
+        Parameter("value", AbiType("uint256")),
+    ),
+    anonymous=True,
+)
+"""A transfer of the chain's own currency in the form of an event, for conditions on it."""

@@ -35,21 +35,21 @@ _in_use: "WeakValueDictionary[str, EventSignature]" = WeakValueDictionary()
 
 
 def parse(text: str) -> EventSignature:
-    """The event that `text` declares; InvalidInput names `event`, the problem and the position.
+    """Return the event that `text` declares. Raises InvalidInput with the problem and its position.
 
-    The same object for the same text as long as anybody holds it, so that what was found out about one
-    signature, such as what a log says under it, holds for all subscriptions that declare it.
+    Returns the same object for the same text while it is referenced, so that subscriptions with equal signatures
+    share what is derived from them, such as decoded logs.
     """
     known = _in_use.get(text)
     if known is None:
         if len(text) > MAX_CHARACTERS:
             raise InvalidInput("event", f"{len(text)} characters; at most {MAX_CHARACTERS} are allowed")
-        known = _in_use[text] = _Parser(_tokens(text)).event()
+        known = _in_use[text] = _SignatureParser(_tokens(text)).event()
     return known
 
 
 @dataclass(frozen=True)
-class _Token:
+class _SignatureToken:
     """`kind`: word, number, mark, or end."""
 
     kind: str
@@ -60,12 +60,12 @@ class _Token:
         return "the end" if self.kind == "end" else repr(self.text[:40])
 
 
-def _tokens(text: str) -> list[_Token]:
+def _tokens(text: str) -> list[_SignatureToken]:
     kinds = ("word", "number", "mark", "end", "other")
-    found: list[_Token] = []
+    found: list[_SignatureToken] = []
     for match in _TOKEN.finditer(text):
         group = match.lastindex or 0
-        token = _Token(kinds[group - 1], match[group], match.start(group) + 1)
+        token = _SignatureToken(kinds[group - 1], match[group], match.start(group) + 1)
         if token.kind == "other":
             raise _problem(f"unexpected character {match[group]!r}", token)
         found.append(token)
@@ -74,14 +74,14 @@ def _tokens(text: str) -> list[_Token]:
     return found
 
 
-def _problem(what: str, token: _Token, advice: str = "") -> InvalidInput:
+def _problem(what: str, token: _SignatureToken, advice: str = "") -> InvalidInput:
     return InvalidInput("event", f"{what} at position {token.position}" + (advice and f"; {advice}"))
 
 
-class _Parser:
+class _SignatureParser:
     """Recursive descent over the tokens of one signature; its methods are the rules of the grammar."""
 
-    def __init__(self, tokens: list[_Token]) -> None:
+    def __init__(self, tokens: list[_SignatureToken]) -> None:
         self._tokens = tokens
         self._next = 0
 
@@ -107,7 +107,7 @@ class _Parser:
             raise _problem("one indexed parameter too many", marked[allowed], limit)
 
     def _list(self, is_member: bool, depth: int) -> tuple[Parameter, ...]:
-        """What stands between parentheses, and the closing one."""
+        """Parse a list of parameters up to the closing parenthesis."""
         if not is_member and self._skip(")"):
             return ()
         found = [self._parameter(is_member, depth)]
@@ -150,13 +150,13 @@ class _Parser:
         return tuple(sizes)
 
     @property
-    def _peek(self) -> _Token:
+    def _peek(self) -> _SignatureToken:
         return self._tokens[self._next]
 
     def _at(self, text: str) -> bool:
         return self._peek.text == text
 
-    def _take(self) -> _Token:
+    def _take(self) -> _SignatureToken:
         token = self._peek
         if token.kind != "end":
             self._next += 1
@@ -178,8 +178,8 @@ class _Parser:
         return token.text
 
 
-def _elementary(token: _Token) -> str:
-    """The canonical name of an elementary type."""
+def _elementary(token: _SignatureToken) -> str:
+    """Return the canonical name of an elementary type."""
     name = _ALIASES.get(token.text, token.text)
     if name in _PLAIN:
         return name
@@ -195,7 +195,7 @@ def _elementary(token: _Token) -> str:
     return name
 
 
-def _check_size(kind: str, digits: str, token: _Token) -> None:
+def _check_size(kind: str, digits: str, token: _SignatureToken) -> None:
     size = 0 if digits.startswith("0") or len(digits) > 3 else int(digits)
     if kind == "bytes" and not 1 <= size <= 32:
         raise _problem(f"no such type {token}", token, "bytes1 to bytes32 are allowed")
@@ -203,7 +203,7 @@ def _check_size(kind: str, digits: str, token: _Token) -> None:
         raise _problem(f"no such type {token}", token, f"{kind}8 to {kind}256 in steps of 8 are allowed")
 
 
-def _array_size(token: _Token) -> int:
+def _array_size(token: _SignatureToken) -> int:
     size = 0 if token.text.startswith("0") or len(token.text) > 6 else int(token.text)
     if not 1 <= size <= MAX_ARRAY_SIZE:
         raise _problem(f"array size {token}", token, f"allowed are 1 to {MAX_ARRAY_SIZE}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hookfarm.config import ChainConfig, Config, Network
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.security.vault import MasterKey, Vault
 from hookfarm.store.clients import AsyncClient, Client
 

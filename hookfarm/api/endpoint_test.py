@@ -15,10 +15,10 @@ from hookfarm.api.responses import Problem, json_response
 from hookfarm.errors import Conflict, InvalidInput
 from hookfarm.http_client.connections import tls_context
 from hookfarm.records import Endpoint, Subscription
-from hookfarm.records.fields import WORD, hex_text, refuse_unknown, text
+from hookfarm.records.fields import BYTES32, hex_text, refuse_unknown, text
 from hookfarm.security.vault import Vault
 from hookfarm.test_events import webhooks
-from hookfarm.test_events.send import Sample, Sender
+from hookfarm.test_events.webhooks import SampleSender, SampleWebhook
 
 MAX_CONCURRENT_TESTS = 8
 """Further requests are refused."""
@@ -58,7 +58,7 @@ class EndpointTester:
         self._context = context
         settings = context.settings
         vault = Vault(settings.master_key)
-        self._sender = Sender(
+        self._sender = SampleSender(
             tls_context(settings.ca_file), settings.allow_private, vault, context.stopping.is_set
         )
         self._limiter = CapacityLimiter(MAX_CONCURRENT_TESTS)
@@ -82,7 +82,7 @@ class EndpointTester:
         except InvalidInput as error:
             raise Problem(409, f"The value stored under this id is not an endpoint: {error}") from error
 
-    def _send(self, endpoint: Endpoint, samples: list[Sample]) -> list[dict[str, Any]]:
+    def _send(self, endpoint: Endpoint, samples: list[SampleWebhook]) -> list[dict[str, Any]]:
         try:
             return self._sender.send(endpoint, samples[:MAX_WEBHOOKS], MAX_SECONDS)
         except InvalidInput as error:
@@ -90,7 +90,7 @@ class EndpointTester:
 
     async def _of_transaction(
         self, endpoint: Endpoint, subscriptions: tuple[Subscription, ...], transaction: str
-    ) -> list[Sample]:
+    ) -> list[SampleWebhook]:
         chains = webhooks.chains_of(subscriptions, self._context.settings.chains)
         if not chains:
             raise Problem(409, "This farm follows none of the chains of the subscriptions.", "transaction_hash")
@@ -104,5 +104,5 @@ def _parse(body: dict[str, Any]) -> tuple[str | None, str | None]:
     """Return subscription and transaction."""
     refuse_unknown(body, {"subscription", "transaction_hash"})
     name = text(body, "subscription", 64) if "subscription" in body else None
-    transaction = hex_text(body, "transaction_hash", WORD, "32 bytes") if "transaction_hash" in body else None
+    transaction = hex_text(body, "transaction_hash", BYTES32, "32 bytes") if "transaction_hash" in body else None
     return name, transaction

@@ -64,7 +64,7 @@ async def read_health(client: AsyncClient, started: Sequence[str]) -> dict[str, 
         unknown = {"ready": False, "reason": "Redis does not answer"}
         return {
             "status": "not ready",
-            "redis": redaction.text(str(error)),
+            "redis": redaction.sanitize(str(error)),
             "services": dict.fromkeys(started, unknown),
         }
     services = {

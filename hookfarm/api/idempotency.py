@@ -15,7 +15,7 @@ import orjson
 from hookfarm.api.responses import Problem
 from hookfarm.errors import NotFound
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.security.vault import Vault
 from hookfarm.store import keys
 from hookfarm.store.clients import Client

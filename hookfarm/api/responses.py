@@ -55,7 +55,9 @@ def problem(
     """Return a problem document."""
     title = _TITLES.get(status, HTTPStatus(status).phrase)
     given = {
-        name: redaction.text(value) for name, value in (("detail", detail), ("field", field)) if value is not None
+        name: redaction.sanitize(value)
+        for name, value in (("detail", detail), ("field", field))
+        if value is not None
     }
     document = {"type": "about:blank", "title": title, "status": status, **given}
     return Response(orjson.dumps(document), status, headers, media_type=MEDIA_TYPE)

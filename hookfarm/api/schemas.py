@@ -4,14 +4,14 @@ from typing import Any
 
 from hookfarm.records import (
     CONFIRMATION_TAGS,
-    HIGHEST_RATE,
     KINDS,
-    LOWEST_RATE,
     MAX_ADDRESSES,
     MAX_CONFIRMATIONS,
     MAX_IN_FLIGHT,
+    MAX_RATE,
     MAX_SUBSCRIPTIONS,
     MAX_TIMEOUT_SECONDS,
+    MIN_RATE,
     NOTIFICATIONS,
     operational,
 )
@@ -124,7 +124,7 @@ _GIVEN = {
     "headers": _HEADERS,
     "timeout_seconds": {"type": "number", "minimum": 0.1, "maximum": MAX_TIMEOUT_SECONDS},
     "max_in_flight": _nullable("integer", minimum=1, maximum=MAX_IN_FLIGHT),
-    "rate_limit_per_second": _nullable("number", minimum=LOWEST_RATE, maximum=HIGHEST_RATE),
+    "rate_limit_per_second": _nullable("number", minimum=MIN_RATE, maximum=MAX_RATE),
     "ordered": {"type": "boolean"},
     "enabled": {"type": "boolean"},
 }

@@ -10,7 +10,7 @@ from web3.exceptions import Web3Exception
 
 from hookfarm.backoff import parse_retry_after
 from hookfarm.errors import ChainUnavailable
-from hookfarm.security.redaction import origin, secrets_of_url, text
+from hookfarm.security.redaction import origin, sanitize, secrets_of_url
 
 MAX_RETRY_AFTER_SECONDS = 3600.0
 TOO_MANY_REQUESTS = 429
@@ -106,7 +106,7 @@ def unavailable(url: str, error: BaseException) -> ChainUnavailable:
         return error
     if isinstance(error, Web3Exception) and error.__cause__ is not None:
         error = error.__cause__
-    reason = "no answer in time" if isinstance(error, TimeoutError) else text(str(error), secrets_of_url(url))
+    reason = "no answer in time" if isinstance(error, TimeoutError) else sanitize(str(error), secrets_of_url(url))
     return ChainUnavailable(f"{origin(url)}: {reason or type(error).__name__}")
 
 
@@ -118,9 +118,9 @@ def _value(url: str, method: str, answer: Any) -> Any:
 
 
 def _refusal(url: str, where: str, error: Mapping[str, Any]) -> ChainUnavailable:
-    code, detail = text(str(error.get("code")))[:40], " ".join(str(error.get("message")).split())
+    code, detail = sanitize(str(error.get("code")))[:40], " ".join(str(error.get("message")).split())
     # Blanked before it is cut, which would leave the beginning of a secret.
-    message = f"{where}: {code} {text(detail, secrets_of_url(url))[:200]}"
+    message = f"{where}: {code} {sanitize(detail, secrets_of_url(url))[:200]}"
     if error.get("code") in _RATE_CODES or _RATE_WORDS.search(detail):
         return RateLimited(message, _backoff(error.get("data")))
     return Refused(message)

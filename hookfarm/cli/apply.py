@@ -14,8 +14,8 @@ from hookfarm.cli.output import confirm, plain, pluralize, print_json, progress_
 from hookfarm.errors import NotFound
 from hookfarm.registry import file as registry_file
 from hookfarm.registry import reconcile
-from hookfarm.registry.reconcile import Change, Plan
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.reconcile import EndpointChange, RegistryDiff
+from hookfarm.registry.store import Registry
 from hookfarm.security import ssrf
 from hookfarm.security.vault import Vault
 
@@ -53,7 +53,7 @@ def apply(file: Path, dry_run: bool, yes: bool, as_json: bool, config_file: Path
     with connected(given) as client:
         registry = Registry(client, Vault(given.master_key))
         with progress_bar("comparing"):
-            plan = reconcile.make(records, registry.all(), check_url)
+            plan = reconcile.diff(records, registry.all(), check_url)
         if not as_json:
             for line in _lines(plan):
                 click.echo(line)
@@ -86,7 +86,7 @@ def export(kind: str, config_file: Path | None, **options: Any) -> None:
     click.echo(registry_file.write(endpoints, kind), nl=False)
 
 
-def _perform(registry: Registry, plan: Plan) -> dict[str, str]:
+def _perform(registry: Registry, plan: RegistryDiff) -> dict[str, str]:
     """Return the secrets of new endpoints, by id. Raises NotFound if one to be changed was removed meanwhile."""
     secrets: dict[str, str] = {}
     for change in track(plan.changes, "applying"):
@@ -101,7 +101,7 @@ def _perform(registry: Registry, plan: Plan) -> dict[str, str]:
     return secrets
 
 
-def _lines(plan: Plan) -> Iterator[str]:
+def _lines(plan: RegistryDiff) -> Iterator[str]:
     for change in plan.changes:
         yield from _change_lines(change)
     added = sum(change.before is None for change in plan.changes)
@@ -109,7 +109,7 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield f"{added:,} added, {changed:,} changed, {plan.removed:,} removed, {plan.unchanged:,} unchanged"
 
 
-def _change_lines(change: Change) -> Iterator[str]:
+def _change_lines(change: EndpointChange) -> Iterator[str]:
     if change.before is None and change.after is not None:
         count = pluralize(len(change.after.subscriptions), "subscription")
         yield click.style(f"+ {change.id}  {change.after.url}  {count}", fg="green")
@@ -150,7 +150,7 @@ def _short(value: Any) -> str:
     return shown if len(shown) <= _MAX_SHOWN else f"{shown[: _MAX_SHOWN - 1]}…"
 
 
-def _report(plan: Plan, secrets: dict[str, str], dry_run: bool) -> dict[str, Any]:
+def _report(plan: RegistryDiff, secrets: dict[str, str], dry_run: bool) -> dict[str, Any]:
     changes = []
     for change in plan.changes:
         action = "remove" if change.after is None else "add" if change.before is None else "change"

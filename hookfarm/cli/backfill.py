@@ -39,7 +39,7 @@ from hookfarm.config import ChainConfig, Config
 from hookfarm.errors import InvalidInput, OperatorError
 from hookfarm.event_stream import Checkpoint
 from hookfarm.farm.async_child import cancel_on
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import async_client
 

@@ -35,13 +35,13 @@ from hookfarm.deliveries.endpoint_stats import endpoint_views, read_windows
 from hookfarm.errors import InvalidInput
 from hookfarm.http_client.connections import tls_context
 from hookfarm.records import Endpoint, Subscription
-from hookfarm.records.fields import WORD, hex_value
+from hookfarm.records.fields import BYTES32, hex_value
 from hookfarm.registry import listing
 from hookfarm.registry.listing import ListedEndpoint, ListingFilter
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.security.vault import Vault
 from hookfarm.test_events import webhooks
-from hookfarm.test_events.send import Sample, Sender
+from hookfarm.test_events.webhooks import SampleSender, SampleWebhook
 from hookfarm.timestamps import format_ms
 
 _BATCH_SIZE = 500
@@ -239,7 +239,7 @@ def test(
         samples = webhooks.made_up(subscriptions)
     else:
         samples = _of_transaction(endpoint, subscriptions, transaction, given)
-    sender = Sender(tls_context(given.ca_file), given.allow_private, Vault(given.master_key))
+    sender = SampleSender(tls_context(given.ca_file), given.allow_private, Vault(given.master_key))
     replies: list[dict[str, Any]] = []
     for sample in track(samples, "sending"):
         replies += sender.send(endpoint, [sample], within_seconds=math.inf)
@@ -331,9 +331,9 @@ def _public(listed: ListedEndpoint) -> dict[str, Any]:
 
 def _of_transaction(
     endpoint: Endpoint, subscriptions: tuple[Subscription, ...], transaction: str, given: Config
-) -> list[Sample]:
+) -> list[SampleWebhook]:
     """Return the test webhooks of a transaction's logs, from configured nodes."""
-    transaction_hash = hex_value(transaction, "--transaction", WORD, "32 bytes")
+    transaction_hash = hex_value(transaction, "--transaction", BYTES32, "32 bytes")
     chains = webhooks.chains_of(subscriptions, given.chains)
     if not chains:
         raise InvalidInput("--chain", "no setting names a node of a subscribed chain; give --chain ID=URL")

@@ -48,8 +48,8 @@ async def _run(address: Address, verifier: Verifier, status: int, as_json: bool,
             gone.append(error)
             stop.set()
 
-    async with webhook_server(address, verifier, handle, status) as place:
-        click.echo(_introduction(place, can_verify), err=as_json)
+    async with webhook_server(address, verifier, handle, status) as bound:
+        click.echo(_introduction(bound, can_verify), err=as_json)
         await stop.wait()
     if gone:
         raise gone[0]
@@ -64,9 +64,9 @@ def _print(arrival: ReceivedWebhook, as_json: bool) -> None:
     click.echo(f"{clock}  {click.style(judgement.ljust(_WIDTH), fg=_COLOURS[judgement])}  {rest}")
 
 
-def _introduction(place: Address, can_verify: bool) -> str:
-    host = "127.0.0.1" if place.host in ("0.0.0.0", "::") else place.host
-    url = f"http://{Address(host, place.port)}/"
+def _introduction(bound: Address, can_verify: bool) -> str:
+    host = "127.0.0.1" if bound.host in ("0.0.0.0", "::") else bound.host
+    url = f"http://{Address(host, bound.port)}/"
     lines = [f"listening on {url}"]
     if not can_verify:  # With a secret, the endpoint exists already.
         lines += [

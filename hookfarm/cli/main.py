@@ -76,7 +76,7 @@ def main() -> None:
     except click.ClickException as error:
         message = io.StringIO()
         error.show(message)
-        click.echo(redaction.text(message.getvalue()), err=True, nl=False)
+        click.echo(redaction.sanitize(message.getvalue()), err=True, nl=False)
         sys.exit(error.exit_code)
     except click.Abort:
         sys.exit(1)
@@ -92,5 +92,5 @@ def main() -> None:
 
 def _fail(message: str, code: int) -> None:
     """Print the message without secrets, which it may quote, and exit."""
-    click.echo(f"hookfarm: {redaction.text(message)}", err=True)
+    click.echo(f"hookfarm: {redaction.sanitize(message)}", err=True)
     sys.exit(code)

@@ -45,7 +45,7 @@ def redis_options(command: F) -> F:
 def settings(config_file: Path | None, **options: Any) -> config.Config:
     """Return the settings in force and keep their secrets out of logs. Raises InvalidInput for a wrong one."""
     given = config.load(options, file=config_file)
-    redaction.know(config.secrets(given))
+    redaction.register_secrets(config.secrets(given))
     return given
 
 

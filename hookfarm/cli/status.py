@@ -65,9 +65,9 @@ def _print(found: dict[str, Any]) -> None:
 
 
 def _print_chain(console: Console, chain: dict[str, Any]) -> None:
-    place = _counts({"head": chain["head"], "checkpoint": chain["checkpoint"], "lag": chain["lag_blocks"]})
+    progress = _counts({"head": chain["head"], "checkpoint": chain["checkpoint"], "lag": chain["lag_blocks"]})
     cost = f"requests/block {rate(chain.get('rpc_requests_per_block'))}  node {active_node(chain)}"
-    parts = (f"chain {chain['chain_id']}  {place} blocks", cost, catch_up(chain))
+    parts = (f"chain {chain['chain_id']}  {progress} blocks", cost, catch_up(chain))
     console.print("  ".join(filter(None, parts)), markup=False, soft_wrap=True)
     for problem in node_problems(chain, int(time.time() * 1000)):
         console.print(f"  {problem}", markup=False, soft_wrap=True)

@@ -58,8 +58,8 @@ def run_top(client: redis.Redis, interval_seconds: float, *, once: bool) -> None
         return
     with Interrupts() as interrupts:
         lines = LineDisplay(interval_seconds, at_once=True)
-        with display(TITLE, lines, interval_seconds, full_screen=True) as shown:
-            _watch(source, shown, max(shown.step_seconds, interval_seconds), interrupts)
+        with display(TITLE, lines, interval_seconds, full_screen=True) as screen:
+            _watch(source, screen, max(screen.step_seconds, interval_seconds), interrupts)
 
 
 def run_json(client: redis.Redis, interval_seconds: float, *, once: bool) -> None:
@@ -107,10 +107,10 @@ class TopSource:
         return self._last
 
 
-def _watch(source: TopSource, shown: Display, step_seconds: float, interrupts: Interrupts) -> None:
+def _watch(source: TopSource, screen: Display, step_seconds: float, interrupts: Interrupts) -> None:
     stdin = [sys.stdin.fileno()] if sys.stdin.isatty() else []
     while not interrupts.count:
-        shown.show(source.read())
+        screen.show(source.read())
         if not sys.stdout.isatty():
             sys.stdout.flush()
         if interrupts.wait(step_seconds, *stdin) and _quits(os.read(stdin[0], 64)):

@@ -1,27 +1,92 @@
-"""Which two values may be compared with each other, and how."""
+"""The arguments of an event as a condition names them, and which values may be compared with each other.
 
+Arguments and members are named as in a webhook (`abi_types.names`): by the signature, or else `arg<position>`. A
+member of a tuple goes by its name or its position, one of an array by its position.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hookfarm.conditions.arguments import described, unasked
-from hookfarm.conditions.literals import Literal, is_comparable, is_integer, value_beside
-from hookfarm.conditions.syntax import Among, Bounded, Compared, Condition, Operand
-from hookfarm.conditions.tokens import Token, unexpected
+from hookfarm.abi.abi_types import TUPLE, AbiType, EventSignature, Parameter, names
+from hookfarm.conditions.condition import Among, Bounded, Compared, Condition, Operand
+from hookfarm.conditions.literals import (
+    NUMBER,
+    Literal,
+    Token,
+    is_comparable,
+    is_integer,
+    unexpected,
+    value_beside,
+)
+from hookfarm.errors import InvalidInput
 
 OPERATORS = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
-"""Each with the one that says the same when the sides are exchanged."""
+"""Each with its equivalent for exchanged sides."""
 _EQUALITY = ("==", "!=")
+MAX_POSITION_DIGITS = 9
+_SHOWN_CHARACTERS = 160
+_LENGTH = AbiType("uint256")
+_HASH_ONLY = "only the hash of this indexed argument is in the log, so that all it can be asked is"
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side of a comparison. `start`: its first word, to point at."""
+    """One side of a comparison. `start`: its first token, for errors."""
 
     value: Operand | Literal
     start: Token
 
 
+def argument(signature: EventSignature, name: Token) -> Operand:
+    """Return the argument of that name. Raises InvalidInput."""
+    found = _named(signature.parameters, name, signature.name[:40])
+    parameter = signature.parameters[found]
+    return Operand((found,), parameter.type, is_hash=parameter.indexed and parameter.type.is_hashed_in_topics)
+
+
+def member(operand: Operand, step: Token) -> Operand:
+    """Return a member of an array or a tuple. Raises InvalidInput if it can't have it."""
+    if operand.is_hash:
+        raise hash_only_error(operand, step)
+    kind = operand.type
+    if kind.sizes:
+        return Operand((*operand.steps, _position(step, kind.sizes[-1])), kind.element)
+    if kind.base != TUPLE:
+        raise unexpected(step, f"{describe_type(kind)} has no members")
+    if step.kind == NUMBER:
+        position = _position(step, len(kind.components))
+    else:
+        position = _named(kind.components, step, "this tuple")
+    return Operand((*operand.steps, position), kind.components[position].type)
+
+
+def length(operand: Operand, token: Token) -> Operand:
+    """Return the number of members or bytes. Raises InvalidInput, at `token`, if there are none."""
+    if operand.is_hash:
+        raise hash_only_error(operand, token)
+    if not operand.type.sizes and operand.type.base not in ("bytes", "string"):
+        raise unexpected(token, f"{describe_type(operand.type)} has no length; arrays, bytes and strings have")
+    return Operand(operand.steps, _LENGTH, is_length=True)
+
+
+def hash_only_error(operand: Operand, token: Token) -> InvalidInput:
+    """Return the error for anything but a comparison with a literal, of a value of which the log has a hash."""
+    if is_comparable(operand.type):
+        example = '"text"' if operand.type.base == "string" else "0x…"
+        return unexpected(token, f"{_HASH_ONLY} ==, != or in with {example}")
+    return unexpected(token, f"{_HASH_ONLY} nothing, since no literal is {describe_type(operand.type)}")
+
+
+def describe_type(kind: AbiType) -> str:
+    """Return the name of a type with its article, for an error."""
+    name = "array" if kind.sizes else kind.base
+    if name == "bytes":
+        return name
+    return f"{'an' if name.startswith(('a', 'i')) else 'a'} {name}"
+
+
 def compare(left: Side, operator: Token, right: Side) -> Condition:
-    """InvalidInput where these two cannot be compared, or not with this operator."""
+    """Return the comparison. Raises InvalidInput if these two can't be compared, or not with this operator."""
     if isinstance(left.value, Operand) and isinstance(right.value, Operand):
         _check_pair(left, left.value, operator, right, right.value)
         return Compared(left.value, operator.text, right.value)
@@ -33,12 +98,31 @@ def compare(left: Side, operator: Token, right: Side) -> Condition:
 
 
 def check_comparable(operand: Operand, start: Token) -> None:
-    """InvalidInput where nothing can equal it."""
+    """Raise InvalidInput if no value can equal it."""
     if is_comparable(operand.type):
         return
     if operand.is_hash:
-        raise unasked(operand, start)
-    raise unexpected(start, f"{described(operand.type)} cannot be compared; its members can be")
+        raise hash_only_error(operand, start)
+    raise unexpected(start, f"{describe_type(operand.type)} cannot be compared; its members can be")
+
+
+def _named(parameters: Sequence[Parameter], token: Token, owner: str) -> int:
+    known = names(parameters)
+    if token.kind == NUMBER or token.text not in known:
+        listed = ", ".join(known) or "no arguments"
+        shown = listed if len(listed) <= _SHOWN_CHARACTERS else f"{listed[: _SHOWN_CHARACTERS - 1]}…"
+        raise unexpected(token, f"{owner} has {shown}")
+    return known.index(token.text)
+
+
+def _position(token: Token, size: int | None) -> int:
+    allowed = "positions in an array count from 0" + ("" if size is None else f"; here to {size - 1}")
+    if token.kind != NUMBER or not token.text.isdecimal() or len(token.text) > MAX_POSITION_DIGITS:
+        raise unexpected(token, allowed)
+    position = int(token.text)
+    if size is not None and position >= size:
+        raise unexpected(token, allowed)
+    return position
 
 
 def _with_literal(operand: Operand, start: Token, sign: Token, operator: str, literal: Literal) -> Condition:
@@ -53,9 +137,9 @@ def _with_literal(operand: Operand, start: Token, sign: Token, operator: str, li
 
 def _check_order(operand: Operand, operator: Token) -> None:
     if operand.is_hash:
-        raise unasked(operand, operator)
+        raise hash_only_error(operand, operator)
     if not is_integer(operand.type):
-        what = described(operand.type)
+        what = describe_type(operand.type)
         raise unexpected(operator, f"expected ==, !=, in or not in, since {what} has no order")
 
 
@@ -63,10 +147,10 @@ def _check_pair(left: Side, first: Operand, operator: Token, right: Side, second
     for side, operand in ((left, first), (right, second)):
         check_comparable(operand, side.start)
         if operand.is_hash:
-            raise unasked(operand, side.start)
+            raise hash_only_error(operand, side.start)
     both_integers = is_integer(first.type) and is_integer(second.type)
     if not both_integers and first.type.base != second.type.base:
-        allowed = f"{described(second.type)} cannot be compared with {described(first.type)}"
+        allowed = f"{describe_type(second.type)} cannot be compared with {describe_type(first.type)}"
         raise unexpected(right.start, allowed)
     if operator.text not in _EQUALITY:
         _check_order(first, operator)

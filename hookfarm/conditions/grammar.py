@@ -3,30 +3,41 @@
 from collections.abc import Callable
 
 from hookfarm.abi.abi_types import AbiType, EventSignature
-from hookfarm.conditions import arguments
+from hookfarm.conditions import comparisons
 from hookfarm.conditions.comparisons import OPERATORS, Side, check_comparable, compare
-from hookfarm.conditions.literals import BOOLEANS, Literal, check_form, value_beside
-from hookfarm.conditions.syntax import AllOf, Among, AnyOf, Condition, Not, Operand
-from hookfarm.conditions.tokens import END, NAME, NUMBER, TEXT, Token, split, unexpected
+from hookfarm.conditions.condition import AllOf, Among, AnyOf, Condition, Not, Operand
+from hookfarm.conditions.literals import (
+    BOOLEANS,
+    END,
+    NAME,
+    NUMBER,
+    TEXT,
+    Literal,
+    Token,
+    check_form,
+    split,
+    unexpected,
+    value_beside,
+)
 
 MAX_DEPTH = 32
-"""Of parentheses in one another."""
+"""Of nested parentheses."""
 MAX_COMPARISONS = 256
-"""In one condition; what a log costs is in proportion. A list counts as one, however long."""
-_WORDS = {"and", "or", "not", "in"}
+"""In one condition; the cost of a log is proportional. A list counts as one, however long."""
+_KEYWORDS = {"and", "or", "not", "in"}
 _BOOLEAN = AbiType("bool")
 _CLOSING = {"(": ")", "[": "]"}
 
 
 def parse(text: str, signature: EventSignature) -> Condition:
-    """The condition that `text` is on the arguments of `signature`.
+    """Return the condition in `text` on the arguments of `signature`.
 
-    InvalidInput names `where`, what is wrong, its column, and what is allowed there.
+    Raises InvalidInput with the problem, its column, and what is allowed there.
     """
-    return _Parser(split(text), signature).whole()
+    return _ConditionParser(split(text), signature).whole()
 
 
-class _Parser:
+class _ConditionParser:
     """Its methods are the rules of the grammar (see the package)."""
 
     def __init__(self, tokens: list[Token], signature: EventSignature) -> None:
@@ -51,9 +62,9 @@ class _Parser:
         parts = self._separated("and", lambda: self._term(depth))
         return parts[0] if len(parts) == 1 else AllOf(parts)
 
-    def _separated(self, word: str, part: Callable[[], Condition]) -> tuple[Condition, ...]:
+    def _separated(self, keyword: str, part: Callable[[], Condition]) -> tuple[Condition, ...]:
         parts = [part()]
-        while self._skip(word):
+        while self._skip(keyword):
             parts.append(part())
         return tuple(parts)
 
@@ -67,7 +78,7 @@ class _Parser:
     def _grouped(self, depth: int) -> Condition:
         opening = self._take()
         if depth == MAX_DEPTH:
-            raise unexpected(opening, f"parentheses may lie at most {MAX_DEPTH} deep in one another")
+            raise unexpected(opening, f"parentheses may be nested at most {MAX_DEPTH} deep")
         found = self._any(depth + 1)
         self._expect(")", "expected and, or, or )")
         return found
@@ -114,21 +125,21 @@ class _Parser:
             self._take()
             self._take()
             named = self._peek
-            measured = arguments.length(self._argument(), named)
+            measured = comparisons.length(self._argument(), named)
             self._expect(")", "expected )")
             return measured
         return self._argument()
 
     def _argument(self) -> Operand:
         name = self._take()
-        if name.kind != NAME or name.text in _WORDS | set(BOOLEANS):
+        if name.kind != NAME or name.text in _KEYWORDS | set(BOOLEANS):
             raise unexpected(name, "expected an argument or a literal")
-        found = arguments.argument(self._signature, name)
+        found = comparisons.argument(self._signature, name)
         while self._at(".") or self._at("["):
             if self._take().text == ".":
-                found = arguments.member(found, self._expect_kind(NAME, "expected the name of a member"))
+                found = comparisons.member(found, self._expect_kind(NAME, "expected the name of a member"))
             else:
-                found = arguments.member(found, self._expect_kind(NUMBER, "expected the position of a member"))
+                found = comparisons.member(found, self._expect_kind(NUMBER, "expected the position of a member"))
                 self._expect("]", "expected ]")
         return found
 

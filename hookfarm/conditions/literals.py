@@ -1,4 +1,7 @@
-"""What a literal means beside a value of some ABI type."""
+"""Tokens of a condition and errors that point at them; literals and their values when compared with an ABI type.
+
+Columns count characters from 1.
+"""
 
 import re
 from dataclasses import dataclass
@@ -6,13 +9,80 @@ from dataclasses import dataclass
 from eth_hash.auto import keccak
 
 from hookfarm.abi.abi_types import TUPLE, AbiType
-from hookfarm.conditions.syntax import Operand, Value
-from hookfarm.conditions.tokens import NUMBER, TEXT, Token, problem, unexpected
+from hookfarm.conditions.condition import Operand, Value
+from hookfarm.errors import InvalidInput
+
+MAX_CHARACTERS = 65_536
+"""Room for a list of 1,400 addresses; more of them belong into `addresses` or `topics`."""
+
+NAME, NUMBER, TEXT, MARK, END, OTHER = "name", "number", "text", "mark", "end", "other"
+_KINDS = (NAME, NUMBER, TEXT, MARK, END, OTHER)
+_TOKEN = re.compile(
+    r"""[ \t\r\n]*(?:
+    ([A-Za-z_$][A-Za-z0-9_$]*)
+    | ([0-9][A-Za-z0-9_$]*)
+    | ("(?:[^"\\\r\n]|\\.)*" | '(?:[^'\\\r\n]|\\.)*')
+    | (==|!=|<=|>=|[<>()\[\],.-])
+    | (\Z)
+    | (.)
+    )""",
+    re.DOTALL | re.VERBOSE,
+)
+_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_ADVICE = {
+    "=": "write == for equality",
+    "&": "write and",
+    "|": "write or",
+    "!": "write not, or != between two values",
+    '"': "this text has no closing quote on its line",
+    "'": "this text has no closing quote on its line",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """`kind`: one of the constants of this module. `text`: as it was written."""
+
+    kind: str
+    text: str
+    column: int
+
+    def __str__(self) -> str:
+        return "the end" if self.kind == END else repr(self.text if len(self.text) <= 40 else f"{self.text[:39]}…")
+
+
+def problem(found: object, column: int, allowed: str) -> InvalidInput:
+    """Return the error of `found` at `column`, where only `allowed` is valid."""
+    return InvalidInput("where", f"{found} at column {column}: {allowed}")
+
+
+def unexpected(token: Token, allowed: str) -> InvalidInput:
+    """Return the error of a token where only `allowed` is valid."""
+    return problem(token, token.column, allowed)
+
+
+def split(text: str) -> list[Token]:
+    """Return the tokens of `text`, END last. Raises InvalidInput for invalid text."""
+    if len(text) > MAX_CHARACTERS:
+        raise InvalidInput("where", f"{len(text)} characters; at most {MAX_CHARACTERS} are allowed")
+    if bad := _UNWRITABLE.search(text):
+        raise problem(repr(bad[0]), bad.start() + 1, r"expected text; control characters are written as \u0000")
+    found: list[Token] = []
+    for match in _TOKEN.finditer(text):
+        group = match.lastindex or 0
+        token = Token(_KINDS[group - 1], match[group], match.start(group) + 1)
+        if token.kind == OTHER:
+            raise unexpected(token, _ADVICE.get(token.text, "no condition contains this character"))
+        found.append(token)
+        if token.kind == END:
+            break
+    return found
+
 
 BOOLEANS = {"true": True, "false": False}
 _DECIMAL = re.compile(r"0|[1-9][0-9]*(?:_[0-9]+)*")
 _HEX = re.compile(r"0[xX]([0-9a-fA-F]*)")
-_MOST_DIGITS = 78
+_MAX_DIGITS = 78
 """Of 2^256 in decimal."""
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPED = {"\\": "\\", '"': '"', "'": "'", "n": "\n", "r": "\r", "t": "\t"}
@@ -34,7 +104,7 @@ class Literal:
 
 
 def check_form(literal: Literal) -> None:
-    """InvalidInput where it would be wrong beside any type."""
+    """Raise InvalidInput for a literal that is invalid for any type."""
     token = literal.token
     if token.kind == NUMBER and not (_DECIMAL.fullmatch(token.text) or _HEX.fullmatch(token.text)):
         advice = "numbers are whole: 1000000, 1_000_000 or 0xf4240, without leading zeros"
@@ -52,7 +122,7 @@ def is_comparable(kind: AbiType) -> bool:
 
 
 def value_beside(operand: Operand, literal: Literal) -> Value:
-    """The value that `literal` is beside `operand`; InvalidInput where its type has no such value."""
+    """Return the value of a literal compared with `operand`. Raises InvalidInput if its type has no such value."""
     kind = operand.type
     if is_integer(kind):
         return _integer(kind, literal)
@@ -81,13 +151,13 @@ def _integer(kind: AbiType, literal: Literal) -> int:
 
 
 def _magnitude(token: Token) -> int | None:
-    """The number of a token, None where it is none or beyond 256 bits."""
+    """Return the number of a token; None if it is none or beyond 256 bits."""
     if token.kind != NUMBER:
         return None
     if found := _HEX.fullmatch(token.text):
         return int(found[1], 16) if 1 <= len(found[1]) <= 64 else None
     digits = token.text.replace("_", "")
-    return int(digits) if len(digits) <= _MOST_DIGITS else None
+    return int(digits) if len(digits) <= _MAX_DIGITS else None
 
 
 def _bytes(kind: AbiType, token: Token) -> Value | None:
@@ -100,7 +170,7 @@ def _bytes(kind: AbiType, token: Token) -> Value | None:
 
 
 def byte_size(kind: AbiType) -> int | None:
-    """How many bytes a value of a type written as 0x… has; None = any number."""
+    """Return the number of bytes of a type written as 0x…; None = any number."""
     if kind.base == "bytes":
         return None
     return {"address": 20, "function": 24}.get(kind.base) or int(kind.base.removeprefix("bytes"))

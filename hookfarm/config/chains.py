@@ -1,13 +1,32 @@
-"""A chain and its nodes as one line: `ID=URL[,URL…][;SETTING=VALUE…]`."""
+"""Chains and their nodes as `ID=URL[,URL…][;SETTING=VALUE…]`, and the URLs of services that hookfarm calls.
+
+An error shows no more of a URL than its origin: the rest may be a key.
+"""
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
-from hookfarm.config.records import ChainConfig
-from hookfarm.config.urls import node_url
 from hookfarm.config.values import one_of, parts, rate
-from hookfarm.security.redaction import text as redacted
+from hookfarm.security.redaction import origin, redis_address, sanitize
+
+
+@dataclass(frozen=True)
+class ChainConfig:
+    """One chain and the URLs of the nodes that serve it, the preferred one first.
+
+    `verify`: how blocks are proven complete: by the header's `bloom`; by `contiguous` log indices alone, for
+    headers without a usable bloom (zkSync) or logs that it leaves out (Polygon); by `receipts`, a longer response;
+    or `none`. None = the default of the chain. `requests_per_second`: limit for each node.
+    """
+
+    chain_id: int
+    urls: tuple[str, ...]
+    verify: str | None = None
+    requests_per_second: float | None = None
+
 
 CHAIN_SETTINGS: Mapping[str, Callable[[Any], Any]] = {
     "verify": one_of("bloom", "contiguous", "receipts", "none"),
@@ -32,7 +51,7 @@ def chains(raw: Any) -> tuple[ChainConfig, ...]:
 
 
 def _chain_line(value: Any) -> str:
-    """What stands behind `ID=` for a value of a TOML table."""
+    """Return the text after `ID=` of a value of a TOML table."""
     if not isinstance(value, Mapping):
         return ",".join(map(str, parts(value, ",")))
     settings = [f";{name}={setting}" for name, setting in value.items() if name != "urls"]
@@ -43,7 +62,7 @@ def _chain(text: str) -> ChainConfig:
     line, *settings = text.strip().split(";")
     number, equals, urls = line.partition("=")
     if not equals or not re.fullmatch(r"[1-9][0-9]{0,15}", number.strip()):
-        shown = redacted(text) if "://" in text else re.split("[/?#@]", text)[0]  # Without a scheme it is no URL.
+        shown = sanitize(text) if "://" in text else re.split("[/?#@]", text)[0]  # Without a scheme it is no URL.
         raise ValueError(f"{shown!r} is not ID=URL[,URL…], for example 1=wss://node.example")
     known = dict(_chain_setting(int(number), setting) for setting in settings)
     return ChainConfig(int(number), tuple(node_url(url.strip()) for url in urls.split(",")), **known)
@@ -53,9 +72,69 @@ def _chain_setting(chain_id: int, text: str) -> tuple[str, Any]:
     name, _, value = text.partition("=")
     if name not in CHAIN_SETTINGS:
         # A URL may have a semicolon in it, with anything behind.
-        shown = repr(name) if re.fullmatch("[a-z_]{1,24}", name) else "what stands behind a semicolon"
+        shown = repr(name) if re.fullmatch("[a-z_]{1,24}", name) else "the text after a semicolon"
         raise ValueError(f"chain {chain_id}: {shown} is no setting of it; known: {', '.join(CHAIN_SETTINGS)}")
     try:
         return name, CHAIN_SETTINGS[name](value)
     except ValueError as error:
         raise ValueError(f"chain {chain_id}: {name}: {error}") from error
+
+
+def node_url(url: str) -> str:
+    """Check the URL of a node."""
+    parts = _split(url)
+    if parts is None or parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
+        raise ValueError(
+            f"{origin(url)!r} is not a node's URL; it must begin with ws://, wss://, http:// or https://"
+        )
+    return url
+
+
+def collector_url(raw: Any) -> str:
+    """Check the URL of an OpenTelemetry collector."""
+    url = str(raw)
+    parts = _split(url)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+        raise ValueError(f"{origin(url)!r} is not a collector's URL, for example http://127.0.0.1:4318")
+    return url
+
+
+def redis_url(raw: Any) -> str:
+    """Check the URL of a Redis server, over TCP, TLS or a unix socket."""
+    url = str(raw)
+    parts = _split(url)
+    if parts is None or not _is_redis_url(parts):
+        raise ValueError(
+            f"{redis_address(url)!r} is not a Redis URL; allowed are redis://HOST:PORT/DB,"
+            " rediss://HOST:PORT/DB and unix:///PATH?db=DB"
+        )
+    return url
+
+
+_REDIS_QUERY = re.compile(r"db=[0-9]{1,9}|(?:username|password|client_name)=[^&]*")
+_TLS_QUERY = re.compile(r"ssl_(?:keyfile|certfile|cert_reqs|ca_certs|ca_path|password|check_hostname)=[^&]*")
+
+
+def _is_redis_url(parts: SplitResult) -> bool:
+    if not _query_allowed(parts):
+        return False
+    if parts.scheme == "unix":
+        return bool(parts.path)
+    return parts.scheme in ("redis", "rediss") and bool(parts.hostname)
+
+
+def _query_allowed(parts: SplitResult) -> bool:
+    """Whether redis-py knows all options in the query, and none of them changes how connections are used."""
+    given = parts.query.split("&") if parts.query else []
+    tls = parts.scheme == "rediss"
+    return all(_REDIS_QUERY.fullmatch(one) or (tls and _TLS_QUERY.fullmatch(one)) for one in given)
+
+
+def _split(url: str) -> SplitResult | None:
+    """Return the parts of a URL; None if it or its port is invalid."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts

@@ -1,14 +1,17 @@
-"""From four sources to one record of settings; later over earlier."""
+"""Loading of settings from four sources, later over earlier, and the secrets among them."""
 
+import base64
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
-from hookfarm.config.environment import variables
-from hookfarm.config.records import Config
-from hookfarm.config.settings import SETTINGS, Setting
+from hookfarm.config.settings import SETTINGS, Config, Setting, variables
 from hookfarm.errors import InvalidInput
+from hookfarm.security.redaction import secrets_of_url
+
+_COLLECTOR_HEADERS = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
 
 
 def load(
@@ -16,7 +19,7 @@ def load(
     environment: Mapping[str, str] | None = None,
     file: Path | None = None,
 ) -> Config:
-    """The settings in force. An option that is None or an empty tuple, and an empty variable, was not given."""
+    """Return the settings in force. None, an empty tuple (options) and an empty variable count as missing."""
     environment = variables() if environment is None else environment
     given: dict[str, tuple[str, Any]] = {}
     for name, value in _read_file(file).items():
@@ -55,3 +58,18 @@ def _read_file(file: Path | None) -> dict[str, Any]:
         if name not in known:
             raise InvalidInput(name, f"no such setting in {file}; known: {', '.join(sorted(known))}")
     return values
+
+
+def secrets(config: Config, environment: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Yield the secrets in the settings, and in the variables that OpenTelemetry reads itself."""
+    if config.api_token:
+        yield config.api_token
+    yield from (base64.b64encode(known.key).decode() for known in config.master_key)
+    yield from secrets_of_url(config.redis_url or "", with_path=False)
+    for url in (*(url for chain in config.chains for url in chain.urls), config.otel_endpoint or ""):
+        yield from secrets_of_url(url)
+    environment = variables() if environment is None else environment
+    for variable in _COLLECTOR_HEADERS:
+        for header in environment.get(variable, "").split(","):
+            value = header.partition("=")[2]
+            yield from (value, *unquote(value).split())

@@ -1,14 +1,15 @@
-"""The table of settings: what each is called, how it is read, what it is where nobody gives it."""
+"""The settings: their table, the record they make, and the environment, which only this module reads."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from hookfarm.config.chains import chains
-from hookfarm.config.environment import default_state_dir
-from hookfarm.config.records import Address
-from hookfarm.config.urls import collector_url, redis_url
+from hookfarm.config.chains import ChainConfig, chains, collector_url, redis_url
 from hookfarm.config.values import (
+    Address,
+    Network,
     address,
     api_token,
     durations,
@@ -21,6 +22,7 @@ from hookfarm.config.values import (
     path,
     ratio,
 )
+from hookfarm.security.vault import MasterKey
 from hookfarm.timestamps import parse_duration
 
 DEFAULT_RETRY_SCHEDULE = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 18000.0, 36000.0)
@@ -30,7 +32,7 @@ MAX_PROCESSORS = 64
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting: `parse` takes a string (variable, option) or a TOML value; a default may be asked for."""
+    """One setting. `parse` takes a string (variable, option) or a TOML value; `default` may be a function."""
 
     name: str
     parse: Callable[[Any], Any]
@@ -42,6 +44,53 @@ class Setting:
         return f"HOOKFARM_{self.name.upper()}"
 
 
+@dataclass(frozen=True)
+class Config:
+    """All settings, checked. SETTINGS describes each of them."""
+
+    redis_url: str | None
+    workers: int
+    processors: int
+    chains: tuple[ChainConfig, ...]
+    from_block: int | None
+    api: Address
+    api_token: str | None = field(repr=False)
+    api_hosts: tuple[str, ...]
+    state_dir: Path
+    allow_private: tuple[Network, ...]
+    ca_file: Path | None
+    master_key: tuple[MasterKey, ...]
+    retry_schedule: tuple[float, ...]
+    disable_after: float
+    delivery_log_attempts: int
+    delivery_log_age: float
+    grace_seconds: float
+    log_level: str
+    log_format: str
+    log_attempts: str
+    otel_endpoint: str | None
+    otel_sample_ratio: float
+
+
+def variables() -> Mapping[str, str]:
+    """Return the environment of the process."""
+    return os.environ
+
+
+def wants_no_colours(environment: Mapping[str, str] | None = None) -> bool:
+    """Whether the user disabled colours for all programs (https://no-color.org)."""
+    return (variables() if environment is None else environment).get("NO_COLOR", "") != ""
+
+
+def default_state_dir() -> Path:
+    """Return the default state directory (XDG_STATE_HOME of the XDG base directories)."""
+    base = variables().get("XDG_STATE_HOME") or "~/.local/state"
+    try:
+        return Path(base).expanduser().absolute() / "hookfarm"
+    except RuntimeError:  # A user without a home, as in some containers.
+        return Path("/var/lib/hookfarm")
+
+
 SETTINGS: tuple[Setting, ...] = (
     Setting("redis_url", redis_url, None, "Redis to use; without it hookfarm runs its own server"),
     Setting("workers", integer(1, MAX_WORKERS), 50, "delivery processes"),
@@ -50,7 +99,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("from_block", integer(0, 2**53), None, "first block of a chain never watched before"),
     Setting("api", address, Address("127.0.0.1", 8400), "where the HTTP API listens"),
     Setting(
-        "api_token", api_token, None, "the API's token; without it one is made and kept in the state directory"
+        "api_token",
+        api_token,
+        None,
+        "the API's token; without it one is created and stored in the state directory",
     ),
     Setting("api_hosts", hosts, (), "further names by which the API may be called"),
     Setting("state_dir", path, default_state_dir, "where hookfarm keeps its own files"),

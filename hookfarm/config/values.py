@@ -1,24 +1,38 @@
-"""The values of settings, each from what a variable, an option or a TOML file holds.
+"""Parsers of settings' values.
 
-A parser takes a string or a TOML value. A wrong one is a ValueError that says what is wrong and what is allowed,
-with the value unless that is a secret; whoever knows the name of the setting puts it in front.
+A parser takes a string (variable, option) or a TOML value. It raises ValueError with the problem, the value unless
+it is a secret, and what is allowed; the caller adds the name of the setting.
 """
 
 import base64
 import binascii
 import re
 from collections.abc import Callable
-from ipaddress import ip_network
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
-from hookfarm.config.records import Address, Network
 from hookfarm.security.vault import KEY_BYTES, MasterKey
 from hookfarm.timestamps import parse_duration
 
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
 
 def integer(low: int, high: int) -> Callable[[Any], int]:
-    """A whole number from `low` to `high`."""
+    """Return a parser of a whole number from `low` to `high`."""
 
     def parse(raw: Any) -> int:
         text = str(raw).strip()
@@ -32,6 +46,8 @@ def integer(low: int, high: int) -> Callable[[Any], int]:
 
 
 def one_of(*words: str) -> Callable[[Any], str]:
+    """Return a parser of one of these words, in any case."""
+
     def parse(raw: Any) -> str:
         if str(raw).lower() not in words:
             raise ValueError(f"{raw!r} is not allowed; allowed are {', '.join(words)}")
@@ -41,19 +57,19 @@ def one_of(*words: str) -> Callable[[Any], str]:
 
 
 def durations(raw: Any) -> tuple[float, ...]:
-    """`5s,30s,2m` or a TOML list of the same; none at all means no retries."""
+    """Parse `5s,30s,2m` or a TOML list; an empty one means no retries."""
     return tuple(parse_duration(part) for part in parts(raw, ","))
 
 
 def parts(raw: Any, separators: str) -> list[Any]:
-    """Those of a list, or of a text with separators between them; empty ones are none."""
+    """Split a text, dropping empty parts; a list stays as it is."""
     if isinstance(raw, list | tuple):
         return list(raw)
     return [part for part in re.split(f"[{separators}]", str(raw)) if part.strip()]
 
 
 def networks(raw: Any) -> tuple[Network, ...]:
-    """CIDR ranges, comma separated."""
+    """Parse CIDR ranges, comma separated."""
     found: list[Network] = []
     for part in parts(raw, ","):
         try:
@@ -64,7 +80,7 @@ def networks(raw: Any) -> tuple[Network, ...]:
 
 
 def address(raw: Any) -> Address:
-    """HOST:PORT, IPv6 hosts in brackets; port 0 takes a free one."""
+    """Parse HOST:PORT, IPv6 hosts in brackets; port 0 takes a free one."""
     host, colon, port = str(raw).strip().rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
@@ -73,14 +89,14 @@ def address(raw: Any) -> Address:
 
 
 def api_token(raw: Any) -> str:
-    """What a client sends behind `Authorization: Bearer` (RFC 6750), long enough not to be guessed."""
+    """Check a bearer token (RFC 6750), long enough not to be guessed."""
     if not isinstance(raw, str) or not re.fullmatch(r"[0-9A-Za-z._~+/-]{16,256}=*", raw):
         raise ValueError("is not 16 to 256 of the characters 0-9 A-Z a-z . _ ~ + / -")
     return raw
 
 
 def hosts(raw: Any) -> tuple[str, ...]:
-    """Host names or addresses without ports, comma separated."""
+    """Parse host names or addresses without ports, comma separated."""
     found = tuple(str(part).strip().lower().strip("[]") for part in parts(raw, ","))
     for host in found:
         if not re.fullmatch(r"[0-9a-z._:-]{1,253}", host):
@@ -89,21 +105,21 @@ def hosts(raw: Any) -> tuple[str, ...]:
 
 
 def rate(raw: Any) -> float:
-    """So many a second; more than none."""
+    """Parse a number per second above 0."""
     if not re.fullmatch(r"[0-9]{1,6}(?:\.[0-9]{1,3})?", str(raw)) or float(raw) <= 0:
         raise ValueError(f"{raw!r} is not a rate; write 25 or 0.5")
     return float(raw)
 
 
 def ratio(raw: Any) -> float:
-    """A part of a whole, 0 to 1."""
+    """Parse a number from 0 to 1."""
     if isinstance(raw, bool) or not re.fullmatch(r"[0-9]{1,3}(?:\.[0-9]{1,9})?", str(raw)) or float(raw) > 1:
         raise ValueError(f"{raw!r} is not a part; write a number from 0 to 1, such as 0.05")
     return float(raw)
 
 
 def path(raw: Any) -> Path:
-    """An absolute path, `~` spelled out; what is there, if anything, is not looked at."""
+    """Return an absolute path with `~` expanded; it need not exist."""
     if not isinstance(raw, str | Path) or not str(raw).strip() or "\0" in str(raw):
         raise ValueError(f"{raw!r} is not a path")
     try:
@@ -113,7 +129,7 @@ def path(raw: Any) -> Path:
 
 
 def existing_file(raw: Any) -> Path:
-    """The path of a file that is there."""
+    """Return the path of an existing file."""
     file = path(raw)
     if not file.is_file():
         raise ValueError(f"{str(raw)!r} is not a file")
@@ -121,7 +137,7 @@ def existing_file(raw: Any) -> Path:
 
 
 def master_keys(raw: Any) -> tuple[MasterKey, ...]:
-    """`ID:BASE64[,ID:BASE64…]`, the newest first. What is wrong is said without the key."""
+    """Parse `ID:BASE64[,ID:BASE64…]`, the newest first. Errors do not show the key."""
     found: dict[str, MasterKey] = {}
     for part in parts(raw, ","):
         name, _, encoded = str(part).strip().partition(":")

@@ -258,6 +258,6 @@ class NodeCounters:
 
 def _in_short(error: Exception, origin: str) -> str:
     """Without the origin that it begins with, and without secrets; a letter of it is a byte."""
-    parts = " ".join(redaction.text(str(error)).split()).partition(f"{origin}: ")
+    parts = " ".join(redaction.sanitize(str(error)).split()).partition(f"{origin}: ")
     reason = parts[2] if parts[1] else parts[0].partition(f"{origin} ")[2] or parts[0]
     return reason.replace("…", "...").encode("ascii", "replace").decode()

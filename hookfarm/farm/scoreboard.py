@@ -117,7 +117,7 @@ class Slot:
 
     @reason.setter
     def reason(self, reason: str) -> None:
-        _write(self._reason, " ".join(redaction.text(reason).split()))
+        _write(self._reason, " ".join(redaction.sanitize(reason).split()))
 
     def label(self, index: int) -> str:
         """What a counter counts; like the counters it outlives the process."""

@@ -59,7 +59,7 @@ class Response(NamedTuple):
         The excerpt is read by more people than may know the headers of the request.
         """
         text = self.excerpt[:_MAX_SCANNED_BYTES].decode("utf-8", "surrogateescape")
-        redacted = redaction.blank(text, secrets)
+        redacted = redaction.redact(text, secrets)
         if redacted == text:
             return self  # As nearly always.
         return self._replace(excerpt=redacted.encode("utf-8", "surrogateescape"))
@@ -92,7 +92,7 @@ class TransportError:
 
     def redacted(self, secrets: Collection[str]) -> "TransportError":
         """The same error without these secrets in its detail."""
-        return replace(self, detail=redaction.blank(self.detail, secrets))
+        return replace(self, detail=redaction.redact(self.detail, secrets))
 
     def to_record(self) -> dict[str, str | int]:
         """The fields `error` and `detail` of the attempt in the job and in the delivery log."""

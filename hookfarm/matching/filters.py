@@ -19,7 +19,7 @@ from operator import itemgetter
 
 from hookfarm.abi.abi_types import EventSignature
 from hookfarm.abi.signature import parse
-from hookfarm.conditions.evaluation import Test
+from hookfarm.conditions.condition import Test
 from hookfarm.errors import InvalidInput
 from hookfarm.matching.decoder import DecodedLogs
 from hookfarm.matching.history import encode_notify
@@ -65,7 +65,7 @@ _shape = cache(Shape)
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Filter:
-    """One compiled subscription. `position` is its index in its endpoint's list.
+    """One compile_test subscription. `position` is its index in its endpoint's list.
 
     `keyed`: the values allowed in each dimension of the shape. `unkeyed`: those of the other restricted
     dimensions, compared after the look-up. `must_decode`: the log must fit the signature. `lookup`: the part of

@@ -8,7 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from hookfarm.conditions.syntax import Value
+from hookfarm.conditions.condition import Value
 from hookfarm.matching.decoder import DecodedLogs
 from hookfarm.matching.filters import Filter, Key
 from hookfarm.matching.where_index import Argument, Lookup
@@ -33,24 +33,24 @@ class FilterTable:
     def is_empty(self) -> bool:
         return not (self._plain or self._by_argument)
 
-    def add(self, compiled: Filter) -> None:
-        lookup, alone = compiled.lookup, (compiled,)
-        for key in compiled.table_keys():
+    def add(self, compile_test: Filter) -> None:
+        lookup, alone = compile_test.lookup, (compile_test,)
+        for key in compile_test.table_keys():
             if lookup is None:
                 _add(self._plain, key, alone)
             else:
                 arguments = self._by_argument.setdefault(key, {})
                 arguments.setdefault(lookup.argument, _ArgumentFilters()).add(lookup, alone)
 
-    def discard(self, compiled: Filter) -> None:
+    def discard(self, compile_test: Filter) -> None:
         """Remove a filter that was added."""
-        lookup = compiled.lookup
-        for key in compiled.table_keys():
+        lookup = compile_test.lookup
+        for key in compile_test.table_keys():
             if lookup is None:
-                _discard(self._plain, key, compiled)
+                _discard(self._plain, key, compile_test)
                 continue
             arguments = self._by_argument[key]
-            arguments[lookup.argument].discard(lookup, compiled)
+            arguments[lookup.argument].discard(lookup, compile_test)
             if arguments[lookup.argument].is_empty:
                 del arguments[lookup.argument]
             if not arguments:
@@ -86,12 +86,12 @@ class _ArgumentFilters:
             bounds = self._bounded.setdefault(lookup.operator, _BoundFilters(lookup.operator))
             bounds.add(lookup.values[0], alone[0])
 
-    def discard(self, lookup: Lookup, compiled: Filter) -> None:
+    def discard(self, lookup: Lookup, compile_test: Filter) -> None:
         if lookup.operator == "==":
             for value in lookup.values:
-                _discard(self._equal, value, compiled)
+                _discard(self._equal, value, compile_test)
         else:
-            self._bounded[lookup.operator].discard(compiled)
+            self._bounded[lookup.operator].discard(compile_test)
             if self._bounded[lookup.operator].is_empty:
                 del self._bounded[lookup.operator]
 
@@ -115,20 +115,20 @@ class _BoundFilters:
     def is_empty(self) -> bool:
         return not self._pairs
 
-    def add(self, bound: int, compiled: Filter) -> None:
-        self._pairs.append((bound, compiled))
+    def add(self, bound: int, compile_test: Filter) -> None:
+        self._pairs.append((bound, compile_test))
         self._bounds = None
 
-    def discard(self, compiled: Filter) -> None:
-        self._pairs = [pair for pair in self._pairs if pair[1] is not compiled]
+    def discard(self, compile_test: Filter) -> None:
+        self._pairs = [pair for pair in self._pairs if pair[1] is not compile_test]
         self._bounds = None
 
     def matching(self, value: int) -> Iterator[Filter]:
         if self._bounds is None:
             self._pairs.sort(key=lambda pair: pair[0])
             self._bounds = [bound for bound, _ in self._pairs]
-        for _, compiled in self._pairs[self._cut(self._bounds, value)]:
-            yield compiled
+        for _, compile_test in self._pairs[self._cut(self._bounds, value)]:
+            yield compile_test
 
 
 def _add(filters: dict[Any, Sequence[Filter]], key: Key | Value, alone: tuple[Filter]) -> None:
@@ -143,9 +143,9 @@ def _add(filters: dict[Any, Sequence[Filter]], key: Key | Value, alone: tuple[Fi
         filters[key] = [*stored, *alone]
 
 
-def _discard(filters: dict[Any, Sequence[Filter]], key: Key | Value, compiled: Filter) -> None:
+def _discard(filters: dict[Any, Sequence[Filter]], key: Key | Value, compile_test: Filter) -> None:
     stored = filters[key]
     if isinstance(stored, list) and len(stored) > 1:
-        stored.remove(compiled)
+        stored.remove(compile_test)
     else:
         del filters[key]

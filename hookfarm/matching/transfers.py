@@ -4,8 +4,7 @@ A subscription's `from` and `to`, in its lists or its condition, become part of 
 looked up as a bound on an event's argument is. So a transfer costs a look-up for each of a few shapes.
 """
 
-from hookfarm.abi.abi_types import EventSignature
-from hookfarm.abi.native_transfer import NATIVE_TRANSFER
+from hookfarm.abi.abi_types import NATIVE_TRANSFER, EventSignature
 from hookfarm.matching.decoder import DecodedLog, DecodedLogs, EventJson
 from hookfarm.matching.filters import Filter, Log, build_filter, split_condition
 from hookfarm.records import ChainEvent, Subscription, Transfer

@@ -16,9 +16,20 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from hookfarm.abi.abi_types import EventSignature
-from hookfarm.conditions.evaluation import Test, compiled, reader
+from hookfarm.conditions.condition import (
+    AllOf,
+    Among,
+    AnyOf,
+    Bounded,
+    Condition,
+    Operand,
+    Test,
+    Value,
+    compile_test,
+    conjuncts,
+    make_reader,
+)
 from hookfarm.conditions.grammar import parse
-from hookfarm.conditions.syntax import AllOf, Among, AnyOf, Bounded, Condition, Operand, Value, conjuncts
 from hookfarm.matching.decoder import DecodedLogs
 
 
@@ -31,7 +42,7 @@ class Argument:
     _read: Callable[[Sequence[Any]], Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_read", reader(self.operand))
+        object.__setattr__(self, "_read", make_reader(self.operand))
 
     def read(self, decoded_logs: DecodedLogs) -> Any:
         """Return the log's value; a value that equals no other if it does not decode or has no such member."""
@@ -105,7 +116,7 @@ def _test(parts: tuple[Condition, ...]) -> Test | None:
     condition = parts[0] if len(parts) == 1 else AllOf(parts)
     test = _tests.get(condition)
     if test is None:
-        test = _tests[condition] = compiled(condition)
+        test = _tests[condition] = compile_test(condition)
     return test
 
 

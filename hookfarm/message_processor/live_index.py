@@ -6,7 +6,7 @@ from hookfarm.errors import InvalidInput
 from hookfarm.logs import FieldLogger
 from hookfarm.matching.index import Index
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 
 MAX_NAMED_UNREADABLE = 20
 """Unreadable endpoints beyond these are counted in the log, not named."""

@@ -1,22 +1,21 @@
-"""The records that cross process borders, checked where they come in.
+"""Records that cross process borders, checked at the border.
 
-`parse_*` take what somebody sent (JSON already decoded) and return a checked record, or raise InvalidInput
-that names the field. The forms are the contract's; hexadecimal is lower case inside hookfarm, whatever came.
+`parse_*` take decoded JSON from outside and return a checked record, or raise InvalidInput with the field.
+Hexadecimal is lower case inside hookfarm.
 """
 
 from hookfarm.records.endpoints import (
     DEFAULT_TIMEOUT_SECONDS,
-    HIGHEST_RATE,
-    LOWEST_RATE,
     MAX_IN_FLIGHT,
+    MAX_RATE,
     MAX_TIMEOUT_SECONDS,
+    MIN_RATE,
     Endpoint,
     endpoint_from_stored,
     parse_endpoint,
 )
 from hookfarm.records.events import KINDS, ChainEvent, Event, parse_chain_event, parse_event
-from hookfarm.records.fields import MAX_UINT64
-from hookfarm.records.identifiers import new_endpoint_id, new_subscription_id
+from hookfarm.records.fields import MAX_UINT64, new_endpoint_id, new_subscription_id
 from hookfarm.records.subscriptions import (
     CONFIRMATION_TAGS,
     DEFAULT_NOTIFY,
@@ -35,15 +34,15 @@ __all__ = [
     "CONFIRMATION_TAGS",
     "DEFAULT_NOTIFY",
     "DEFAULT_TIMEOUT_SECONDS",
-    "HIGHEST_RATE",
     "KINDS",
-    "LOWEST_RATE",
     "MAX_ADDRESSES",
     "MAX_CONFIRMATIONS",
     "MAX_IN_FLIGHT",
+    "MAX_RATE",
     "MAX_SUBSCRIPTIONS",
     "MAX_TIMEOUT_SECONDS",
     "MAX_UINT64",
+    "MIN_RATE",
     "NOTIFICATIONS",
     "ChainEvent",
     "Endpoint",

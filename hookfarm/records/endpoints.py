@@ -1,4 +1,4 @@
-"""Endpoints: where to send, what, and how."""
+"""Endpoints: URL, subscriptions, limits and secrets."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -6,8 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hookfarm.errors import InvalidInput
-from hookfarm.records.fields import boolean, mapping, refuse_unknown, short, text
-from hookfarm.records.identifiers import new_endpoint_id
+from hookfarm.records.fields import boolean, mapping, new_endpoint_id, refuse_unknown, shorten, text
 from hookfarm.records.subscriptions import (
     Subscription,
     parse_subscriptions,
@@ -18,7 +17,7 @@ from hookfarm.records.subscriptions import (
 MAX_TIMEOUT_SECONDS = 60.0
 DEFAULT_TIMEOUT_SECONDS = 15.0
 MAX_IN_FLIGHT = 10_000
-LOWEST_RATE, HIGHEST_RATE = 0.01, 100_000.0
+MIN_RATE, MAX_RATE = 0.01, 100_000.0
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]{0,2048}")
@@ -58,9 +57,9 @@ class Endpoint:
     effective_from: Mapping[int, int | None] | None = field(default=None, compare=False)
 
     def public(self) -> dict[str, Any]:
-        """The form the contract shows: everything but the secrets.
+        """Return the form of the API: everything but the secrets.
 
-        Of an endpoint that was just stored, each subscription says from which block on it is in effect.
+        The subscriptions of an endpoint that was just stored have `effective_from_block`.
         """
         shown = self._form()
         if self.effective_from is not None:
@@ -69,7 +68,7 @@ class Endpoint:
         return shown
 
     def stored(self) -> dict[str, Any]:
-        """The form the registry keeps, secrets included."""
+        """Return the form that the registry stores, secrets included."""
         return {**self._form(), "secrets": [list(pair) for pair in self.secrets]}
 
     def _form(self) -> dict[str, Any]:
@@ -89,7 +88,7 @@ class Endpoint:
 
 
 def parse_endpoint(raw: object, check_url: Callable[[str], str], base: Endpoint | None = None) -> Endpoint:
-    """A checked endpoint: `raw` over `base` (an update) or over the defaults (a creation, `url` required).
+    """Return a checked endpoint: `raw` over `base` (an update) or over the defaults (a creation, `url` required).
 
     `check_url` returns the URL or raises InvalidInput. Ids and secrets are not taken from `raw`.
     """
@@ -120,7 +119,7 @@ def parse_endpoint(raw: object, check_url: Callable[[str], str], base: Endpoint 
 
 
 def endpoint_from_stored(raw: Mapping[str, Any]) -> Endpoint:
-    """The endpoint that `Endpoint.stored` wrote; no checks beyond its shape."""
+    """Return the endpoint that `Endpoint.stored` wrote, unchecked."""
     return Endpoint(
         id=raw["id"],
         url=raw["url"],
@@ -142,7 +141,7 @@ def _headers(raw: object) -> tuple[tuple[str, str], ...]:
     if len(record) > 32:
         raise InvalidInput("headers", f"{len(record)} headers; at most 32 are allowed")
     for name, value in record.items():
-        field = f"headers.{_beginning(name)}"
+        field = f"headers.{_name_prefix(name)}"
         if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
             raise InvalidInput(field, "is not a header name (RFC 9110 token)")
         if name.lower() in _RESERVED_HEADERS or name.lower().startswith("webhook-"):
@@ -152,16 +151,16 @@ def _headers(raw: object) -> tuple[tuple[str, str], ...]:
     return tuple(record.items())
 
 
-def _beginning(name: object) -> str:
-    """As much of a header's name as is one: somebody may have put the value behind it."""
+def _name_prefix(name: object) -> str:
+    """Return the valid beginning of a header's name; the rest may be a secret value."""
     found = _HEADER_NAME.match(name) if isinstance(name, str) else None
-    return short(found[0] if found else "")
+    return shorten(found[0] if found else "")
 
 
 def _timeout(raw: object) -> float:
     if isinstance(raw, bool) or not isinstance(raw, int | float) or not 0.1 <= raw <= MAX_TIMEOUT_SECONDS:
         allowed = f"allowed are 0.1 to {MAX_TIMEOUT_SECONDS:g} seconds"
-        raise InvalidInput("timeout_seconds", f"{short(raw)} is not allowed; {allowed}")
+        raise InvalidInput("timeout_seconds", f"{shorten(raw)} is not allowed; {allowed}")
     return float(raw)
 
 
@@ -170,7 +169,7 @@ def _max_in_flight(raw: object) -> int | None:
         return None
     if isinstance(raw, bool) or not isinstance(raw, int) or not 1 <= raw <= MAX_IN_FLIGHT:
         raise InvalidInput(
-            "max_in_flight", f"{short(raw)} is not null or a whole number from 1 to {MAX_IN_FLIGHT}"
+            "max_in_flight", f"{shorten(raw)} is not null or a whole number from 1 to {MAX_IN_FLIGHT}"
         )
     return raw
 
@@ -178,7 +177,7 @@ def _max_in_flight(raw: object) -> int | None:
 def _rate_limit(raw: object) -> float | None:
     if raw is None:
         return None
-    if isinstance(raw, bool) or not isinstance(raw, int | float) or not LOWEST_RATE <= raw <= HIGHEST_RATE:
-        allowed = f"null or a number from {LOWEST_RATE:g} to {HIGHEST_RATE:.0f}"
-        raise InvalidInput("rate_limit_per_second", f"{short(raw)} is not {allowed}")
+    if isinstance(raw, bool) or not isinstance(raw, int | float) or not MIN_RATE <= raw <= MAX_RATE:
+        allowed = f"null or a number from {MIN_RATE:g} to {MAX_RATE:.0f}"
+        raise InvalidInput("rate_limit_per_second", f"{shorten(raw)} is not {allowed}")
     return float(raw)

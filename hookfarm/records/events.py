@@ -1,14 +1,14 @@
-"""What crosses from the ingestor to the processor: an Event, which is one log of a chain, or a Transfer."""
+"""Records that the ingestor publishes for the processor: an Event (one log of a chain) or a Transfer."""
 
 from typing import NotRequired, TypedDict, final
 
 from hookfarm.errors import InvalidInput
-from hookfarm.records.fields import ADDRESS, DATA, WORD, boolean, count, hex_text, hex_value, mapping, short
+from hookfarm.records.fields import ADDRESS, BYTES32, DATA, boolean, count, hex_text, hex_value, mapping, shorten
 from hookfarm.records.transfers import Transfer, parse_transfer
 
 MAX_TOPICS = 4
 KINDS = ("log", "transfer")
-"""What subscriptions can be for. A Transfer says that it is one; an Event has no `kind`."""
+"""Kinds of subscriptions. A Transfer has the field `kind`, an Event has not."""
 
 
 @final
@@ -29,33 +29,33 @@ class Event(TypedDict):
 
 
 ChainEvent = Event | Transfer
-"""Told apart by `"kind" in …`."""
+"""A Transfer has the key `kind`."""
 
 
 def parse_chain_event(raw: object) -> ChainEvent:
-    """A checked Transfer where the `kind` says so, else a checked Event; InvalidInput names the bad field."""
+    """Return a checked Transfer or Event, by `kind`. Raises InvalidInput with the wrong field."""
     kind = raw.get("kind", "log") if isinstance(raw, dict) else "log"
     if kind not in KINDS:
-        raise InvalidInput("kind", f"{short(kind)} is not {' or '.join(KINDS)}")
+        raise InvalidInput("kind", f"{shorten(kind)} is not {' or '.join(KINDS)}")
     return parse_transfer(mapping(raw, "event")) if kind == "transfer" else parse_event(raw)
 
 
 def parse_event(raw: object) -> Event:
-    """A checked Event with lower-case hexadecimal and no other fields; InvalidInput names the bad one."""
+    """Return a checked Event with lower-case hexadecimal and no other fields. Raises InvalidInput."""
     record = mapping(raw, "event")
     topics = record.get("topics")
     if not isinstance(topics, list) or len(topics) > MAX_TOPICS:
-        raise InvalidInput("topics", f"{short(topics)} is not a list of at most {MAX_TOPICS} topics")
+        raise InvalidInput("topics", f"{shorten(topics)} is not a list of at most {MAX_TOPICS} topics")
     return {
         "chain_id": count(record, "chain_id", low=1),
         "block_number": count(record, "block_number"),
-        "block_hash": hex_text(record, "block_hash", WORD, "32 bytes"),
+        "block_hash": hex_text(record, "block_hash", BYTES32, "32 bytes"),
         "block_timestamp": count(record, "block_timestamp"),
-        "transaction_hash": hex_text(record, "transaction_hash", WORD, "32 bytes"),
+        "transaction_hash": hex_text(record, "transaction_hash", BYTES32, "32 bytes"),
         "transaction_index": count(record, "transaction_index"),
         "log_index": count(record, "log_index"),
         "address": hex_text(record, "address", ADDRESS, "20 bytes"),
-        "topics": [hex_value(t, f"topics[{i}]", WORD, "32 bytes") for i, t in enumerate(topics)],
+        "topics": [hex_value(t, f"topics[{i}]", BYTES32, "32 bytes") for i, t in enumerate(topics)],
         "data": hex_text(record, "data", DATA, "whole bytes"),
         "removed": "removed" in record and boolean(record, "removed"),
     }

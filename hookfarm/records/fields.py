@@ -1,6 +1,7 @@
-"""Checks of single fields: each returns the value in its checked form, or raises InvalidInput that names it."""
+"""Checks of single fields: each returns the checked value, or raises InvalidInput with the field. New ids."""
 
 import re
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,10 +11,10 @@ from hookfarm.security import redaction
 MAX_UINT64 = 2**64 - 1
 
 ADDRESS = re.compile(r"0x[0-9a-f]{40}")
-WORD = re.compile(r"0x[0-9a-f]{64}")
+BYTES32 = re.compile(r"0x[0-9a-f]{64}")
 DATA = re.compile(r"0x(?:[0-9a-f]{2})*")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-"""What Python makes of bytes on the command line that are no UTF-8; no record can hold it."""
+"""Bytes of the command line that are not UTF-8, as Python decodes them; no record can hold them."""
 
 
 _KINDS = {str: "a text", list: "a list", tuple: "a list", bool: "a truth value", type(None): "null"}
@@ -22,7 +23,7 @@ _KINDS |= {int: "a number", float: "a number"}
 
 def mapping(raw: object, what: str) -> Mapping[str, Any]:
     if not isinstance(raw, Mapping):
-        # What it is instead may be a line of headers, or whatever else somebody has at hand.
+        # The value itself is not shown: it may be a line of headers.
         raise InvalidInput(what, f"{_KINDS.get(type(raw), 'this')} is not a JSON object")
     return raw
 
@@ -30,29 +31,29 @@ def mapping(raw: object, what: str) -> Mapping[str, Any]:
 def refuse_unknown(record: Mapping[str, Any], known: set[str]) -> None:
     for name in record:
         if name not in known:
-            raise InvalidInput(short(name).strip("'\""), f"no such field; known: {', '.join(sorted(known))}")
+            raise InvalidInput(shorten(name).strip("'\""), f"no such field; known: {', '.join(sorted(known))}")
 
 
-def text(record: Mapping[str, Any], field: str, longest: int) -> str:
+def text(record: Mapping[str, Any], field: str, max_length: int) -> str:
     value = record.get(field)
-    if not isinstance(value, str) or len(value) > longest:
-        raise InvalidInput(field, f"{short(value)} is not a text of at most {longest} characters")
+    if not isinstance(value, str) or len(value) > max_length:
+        raise InvalidInput(field, f"{shorten(value)} is not a text of at most {max_length} characters")
     if _SURROGATE.search(value):
-        raise InvalidInput(field, f"{short(value)} is not UTF-8")
+        raise InvalidInput(field, f"{shorten(value)} is not UTF-8")
     return value
 
 
 def boolean(record: Mapping[str, Any], field: str) -> bool:
     value = record.get(field)
     if not isinstance(value, bool):
-        raise InvalidInput(field, f"{short(value)} is not true or false")
+        raise InvalidInput(field, f"{shorten(value)} is not true or false")
     return value
 
 
 def count(record: Mapping[str, Any], field: str, low: int = 0) -> int:
     value = record.get(field)
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= MAX_UINT64:
-        raise InvalidInput(field, f"{short(value)} is not a whole number from {low}")
+        raise InvalidInput(field, f"{shorten(value)} is not a whole number from {low}")
     return value
 
 
@@ -63,15 +64,25 @@ def hex_text(record: Mapping[str, Any], field: str, pattern: re.Pattern[str], wh
 def hex_value(value: object, field: str, pattern: re.Pattern[str], what: str) -> str:
     lowered = value.lower() if isinstance(value, str) else ""
     if not pattern.fullmatch(lowered):
-        raise InvalidInput(field, f"{short(value)} is not 0x… hexadecimal of {what}")
+        raise InvalidInput(field, f"{shorten(value)} is not 0x… hexadecimal of {what}")
     return lowered
 
 
-def short(value: object) -> str:
-    """A value as an error shows it: recognisable, never long, and without secrets."""
+def shorten(value: object) -> str:
+    """Return a value as an error shows it: recognisable, at most 80 characters, without secrets."""
     try:
         shown = repr(value)
     except RecursionError:
         shown = f"a deeply nested {type(value).__name__}"
-    shown = redaction.text(shown)
+    shown = redaction.sanitize(shown)
     return shown if len(shown) <= 80 else f"{shown[:77]}…"
+
+
+def new_endpoint_id() -> str:
+    """Return a random id."""
+    return f"ep_{secrets.token_hex(12)}"
+
+
+def new_subscription_id() -> str:
+    """Return a random id."""
+    return f"sub_{secrets.token_hex(12)}"

@@ -1,6 +1,6 @@
 """Operational subscriptions: `{"kind":"operational","events":["hookfarm.delivery.dead",…]}`.
 
-They are of what happens in hookfarm itself, not of a chain, so they have no other field.
+They are about hookfarm itself, not about a chain, so they have no other field.
 """
 
 import re
@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hookfarm.errors import InvalidInput
-from hookfarm.records.fields import refuse_unknown, short, text
-from hookfarm.records.identifiers import new_subscription_id
+from hookfarm.records.fields import new_subscription_id, refuse_unknown, shorten, text
 
 KIND = "operational"
 ENDPOINT_DISABLED = "hookfarm.endpoint.disabled"
@@ -25,20 +24,20 @@ def is_operational(record: Mapping[str, Any]) -> bool:
 
 
 def parse(record: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-    """Its id, made where there is none, and the events it is of. Fields that are null are not there."""
+    """Return id (new if missing) and events. Null fields count as missing."""
     refuse_unknown({n: value for n, value in record.items() if value is not None}, {"id", "kind", "events"})
     events = record.get("events")
     if not isinstance(events, list) or not events:
-        raise InvalidInput("events", f"{short(events)} is not a list of some of {', '.join(EVENTS)}")
+        raise InvalidInput("events", f"{shorten(events)} is not a list of some of {', '.join(EVENTS)}")
     for i, event in enumerate(events):
         if event not in EVENTS:
-            raise InvalidInput(f"events[{i}]", f"{short(event)} is none of {', '.join(EVENTS)}")
+            raise InvalidInput(f"events[{i}]", f"{shorten(event)} is none of {', '.join(EVENTS)}")
     identity = new_subscription_id() if record.get("id") is None else text(record, "id", 64)
     if not re.fullmatch(r"sub_[0-9A-Za-z_-]{1,60}", identity):
-        raise InvalidInput("id", f"{short(identity)} is not a subscription id; write sub_… or leave it out")
+        raise InvalidInput("id", f"{shorten(identity)} is not a subscription id; write sub_… or leave it out")
     return identity, tuple(dict.fromkeys(events))
 
 
-def shown(identity: str, events: tuple[str, ...]) -> dict[str, Any]:
-    """The contract's form."""
+def as_json(identity: str, events: tuple[str, ...]) -> dict[str, Any]:
+    """Return the form of the API."""
     return {"id": identity, "kind": KIND, "events": list(events)}

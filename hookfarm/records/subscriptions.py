@@ -8,8 +8,17 @@ from typing import Any
 from hookfarm.errors import InvalidInput
 from hookfarm.records import operational
 from hookfarm.records.events import KINDS
-from hookfarm.records.fields import ADDRESS, WORD, count, hex_value, mapping, refuse_unknown, short, text
-from hookfarm.records.identifiers import new_subscription_id
+from hookfarm.records.fields import (
+    ADDRESS,
+    BYTES32,
+    count,
+    hex_value,
+    mapping,
+    new_subscription_id,
+    refuse_unknown,
+    shorten,
+    text,
+)
 
 MAX_SUBSCRIPTIONS = 100
 MAX_CONFIRMATIONS = 10_000
@@ -20,7 +29,7 @@ MAX_ADDRESSES = 100_000
 
 _OF_LOGS = ("addresses", "event", "topics")
 _OF_TRANSFERS = ("from", "to")
-"""Fields that say something of one kind of subscription alone."""
+"""Fields of one kind of subscription alone."""
 
 TopicFilter = tuple[str, ...] | None
 """One position of a topics filter: None = any, else one of these."""
@@ -30,12 +39,12 @@ TopicFilter = tuple[str, ...] | None
 class Subscription:
     """Which events an endpoint wants.
 
-    `kind`: `log`, or `transfer` for transactions that move the chain's own currency. Those are told by `senders`
-    and `recipients` (`from` and `to` in JSON; empty = any, both given = both must hold), logs by all the others:
-    either `event` (a human signature) or `topics` (positional, as in `eth_getLogs`) or neither = any log.
+    `kind`: `log`, or `transfer` for transactions that move the chain's own currency. Transfers are selected by
+    `senders` and `recipients` (`from` and `to` in JSON; empty = any, both given = both must hold), logs by
+    `addresses` and either `event` (a human signature) or `topics` (positional, as in `eth_getLogs`).
     `where`: a condition on the arguments of `event`, or on a transfer's `from`, `to` and `value` (its language:
-    hookfarm.conditions). `confirmations`: how many blocks must stand on its block, or the tag that must have
-    reached it, before it is told of as emitted. `notify`: which of NOTIFICATIONS are sent, in their order.
+    hookfarm.conditions). `confirmations`: how many blocks must follow its block, or the tag that must have
+    reached it, before `emitted` is sent. `notify`: which of NOTIFICATIONS are sent, in their order.
     """
 
     id: str
@@ -50,7 +59,7 @@ class Subscription:
     senders: tuple[str, ...] = ()
     recipients: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
-    """What happens in hookfarm itself, of an operational subscription, which has nothing else; its chain is 0."""
+    """Operational events. An operational subscription has no other field; its chain is 0."""
 
     @property
     def is_operational(self) -> bool:
@@ -58,9 +67,9 @@ class Subscription:
 
 
 def subscription_json(subscription: Subscription) -> dict[str, Any]:
-    """The contract's form of a subscription, with the fields of both kinds that watch a chain."""
+    """Return the JSON of a subscription; one of a chain has the fields of both kinds."""
     if subscription.is_operational:
-        return operational.shown(subscription.id, subscription.events)
+        return operational.as_json(subscription.id, subscription.events)
     topics = subscription.topics
     # asdict copies each address, of which there may be 100,000.
     shown = {**vars(subscription), "notify": list(subscription.notify)}
@@ -76,7 +85,7 @@ def stored_subscription(raw: Mapping[str, Any]) -> Subscription:
     topics = raw["topics"]
     kept = None if topics is None else tuple(None if t is None else tuple(t) for t in topics)
     addresses = tuple(raw["addresses"])
-    notify = tuple(raw.get("notify", DEFAULT_NOTIFY))
+    notify = tuple(raw["notify"])
     return Subscription(
         raw["id"],
         raw["chain_id"],
@@ -86,16 +95,16 @@ def stored_subscription(raw: Mapping[str, Any]) -> Subscription:
         raw["where"],
         raw["confirmations"],
         notify,
-        kind=raw.get("kind", "log"),
-        senders=tuple(raw.get("from", ())),
-        recipients=tuple(raw.get("to", ())),
+        kind=raw["kind"],
+        senders=tuple(raw["from"]),
+        recipients=tuple(raw["to"]),
     )
 
 
 def parse_subscription(raw: object) -> Subscription:
-    """A checked subscription, with its event signature and its condition; a missing id is made.
+    """Return a checked subscription, with a new id if it has none. Raises InvalidInput.
 
-    `effective_from_block` is passed over: an answer that shows it may be sent back as it is.
+    `effective_from_block` is ignored, so that a response of the API can be sent back unchanged.
     """
     record = mapping(raw, "subscription")
     if operational.is_operational(record):
@@ -110,7 +119,7 @@ def parse_subscription(raw: object) -> Subscription:
         raise InvalidInput("topics", "give either event or topics, not both")
     identity = new_subscription_id() if record.get("id") is None else text(record, "id", 64)
     if not re.fullmatch(r"sub_[0-9A-Za-z_-]{1,60}", identity):
-        raise InvalidInput("id", f"{short(identity)} is not a subscription id; write sub_… or leave it out")
+        raise InvalidInput("id", f"{shorten(identity)} is not a subscription id; write sub_… or leave it out")
     chain_id = count(record, "chain_id", low=1)
     return Subscription(
         identity,
@@ -129,7 +138,7 @@ def parse_subscription(raw: object) -> Subscription:
 
 def parse_subscriptions(raw: object) -> tuple[Subscription, ...]:
     if not isinstance(raw, list) or len(raw) > MAX_SUBSCRIPTIONS:
-        problem = f"{short(raw)} is not a list of at most {MAX_SUBSCRIPTIONS} subscriptions"
+        problem = f"{shorten(raw)} is not a list of at most {MAX_SUBSCRIPTIONS} subscriptions"
         raise InvalidInput("subscriptions", problem)
     found: dict[str, Subscription] = {}
     for i, item in enumerate(raw):
@@ -144,15 +153,15 @@ def parse_subscriptions(raw: object) -> tuple[Subscription, ...]:
 
 
 def _kind(record: Mapping[str, Any]) -> str:
-    """Where a field of the other kind says something, it is refused by its name."""
+    """Return `kind`. Raises InvalidInput for a field of the other kind."""
     kind = "log" if record.get("kind") is None else record["kind"]
     if not isinstance(kind, str) or kind not in KINDS:
-        raise InvalidInput("kind", f"{short(kind)} is not {' or '.join(map(repr, KINDS))}")
+        raise InvalidInput("kind", f"{shorten(kind)} is not {' or '.join(map(repr, KINDS))}")
     foreign, what = (_OF_LOGS, "transfers") if kind == "transfer" else (_OF_TRANSFERS, "logs")
     for field in foreign:
         if record.get(field) not in (None, []):
             known = ", ".join(_OF_TRANSFERS if kind == "transfer" else _OF_LOGS)
-            raise InvalidInput(field, f"says nothing of {what}, which are told by {known}")
+            raise InvalidInput(field, f"does not apply to {what}; allowed are {known}")
     return kind
 
 
@@ -162,30 +171,29 @@ def _confirmations(record: Mapping[str, Any]) -> int | str:
         return value
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_CONFIRMATIONS:
         allowed = f"a whole number from 0 to {MAX_CONFIRMATIONS}, 'safe' or 'finalized'"
-        raise InvalidInput("confirmations", f"{short(value)} is not {allowed}")
+        raise InvalidInput("confirmations", f"{shorten(value)} is not {allowed}")
     return value
 
 
 def _notify(record: Mapping[str, Any]) -> tuple[str, ...]:
     given = list(DEFAULT_NOTIFY) if record.get("notify") is None else record["notify"]
-    if not isinstance(given, list) or not given or any(word not in NOTIFICATIONS for word in given):
+    if not isinstance(given, list) or not given or any(kind not in NOTIFICATIONS for kind in given):
         allowed = "a list of one or more of 'emitted', 'removed' and 'finalized'"
-        raise InvalidInput("notify", f"{short(given)} is not {allowed}")
+        raise InvalidInput("notify", f"{shorten(given)} is not {allowed}")
     if set(given) == {"removed"}:
-        problem = "removed alone is never sent: it takes back what was told; add emitted or finalized"
+        problem = "removed alone is never sent: it retracts an earlier webhook; add emitted or finalized"
         raise InvalidInput("notify", problem)
-    return tuple(word for word in NOTIFICATIONS if word in given)
+    return tuple(kind for kind in NOTIFICATIONS if kind in given)
 
 
 def _event_and_where(record: Mapping[str, Any], kind: str) -> tuple[str | None, str | None]:
-    # Here, not at the top: hashing signatures needs 4 MB that a delivery process, which only reads records,
-    # would carry for nothing.
+    # Hashing signatures takes 4 MB, and delivery processes only read records.
     from hookfarm.abi import signature
-    from hookfarm.abi.native_transfer import NATIVE_TRANSFER
-    from hookfarm.conditions import grammar, tokens
+    from hookfarm.abi.abi_types import NATIVE_TRANSFER
+    from hookfarm.conditions import grammar, literals
 
     event = None if record.get("event") is None else text(record, "event", signature.MAX_CHARACTERS)
-    where = None if record.get("where") is None else text(record, "where", tokens.MAX_CHARACTERS)
+    where = None if record.get("where") is None else text(record, "where", literals.MAX_CHARACTERS)
     declared = None if event is None else signature.parse(event)
     if kind == "transfer":
         declared = NATIVE_TRANSFER
@@ -199,14 +207,14 @@ def _event_and_where(record: Mapping[str, Any], kind: str) -> tuple[str | None, 
 def _addresses(record: Mapping[str, Any], field: str) -> tuple[str, ...]:
     raw = [] if record.get(field) is None else record[field]
     if not isinstance(raw, list) or len(raw) > MAX_ADDRESSES:
-        raise InvalidInput(field, f"{short(raw)} is not a list of at most {MAX_ADDRESSES} addresses")
+        raise InvalidInput(field, f"{shorten(raw)} is not a list of at most {MAX_ADDRESSES} addresses")
     checked = [hex_value(a, f"{field}[{i}]", ADDRESS, "20 bytes") for i, a in enumerate(raw)]
     return tuple(dict.fromkeys(checked))
 
 
 def _topic_filters(raw: object) -> tuple[TopicFilter, ...]:
     if not isinstance(raw, list) or len(raw) > 4:
-        raise InvalidInput("topics", f"{short(raw)} is not a list of at most 4 positions")
+        raise InvalidInput("topics", f"{shorten(raw)} is not a list of at most 4 positions")
     return tuple(_topic_filter(item, f"topics[{i}]") for i, item in enumerate(raw))
 
 
@@ -214,6 +222,6 @@ def _topic_filter(raw: object, field: str) -> TopicFilter:
     if raw is None or raw == []:
         return None
     if isinstance(raw, list):
-        choices = [hex_value(t, f"{field}[{i}]", WORD, "32 bytes") for i, t in enumerate(raw)]
+        choices = [hex_value(t, f"{field}[{i}]", BYTES32, "32 bytes") for i, t in enumerate(raw)]
         return tuple(dict.fromkeys(choices))
-    return (hex_value(raw, field, WORD, "32 bytes, null or a list"),)
+    return (hex_value(raw, field, BYTES32, "32 bytes, null or a list"),)

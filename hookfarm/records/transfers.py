@@ -5,20 +5,20 @@ from collections.abc import Mapping
 from typing import Any, Literal, NotRequired, TypedDict
 
 from hookfarm.errors import InvalidInput
-from hookfarm.records.fields import ADDRESS, WORD, boolean, count, hex_text, short
+from hookfarm.records.fields import ADDRESS, BYTES32, boolean, count, hex_text, shorten
 
 _VALUE = re.compile(r"[1-9][0-9]{0,77}")
-_MOST_VALUE = 2**256 - 1
+_MAX_VALUE = 2**256 - 1
 
 _Sender = TypedDict("_Sender", {"from": str})
-"""In this form, because `from` is a word of Python."""
+"""The functional form, because `from` is a keyword of Python."""
 
 
 class Transfer(_Sender):
     """A transaction that succeeded and moved value. Identity: chain_id, block_hash, transaction_index.
 
-    `value`: in the smallest unit (wei), as decimal digits. `to`: where a contract was created, that contract. What
-    contracts send on while they run is no transaction, and no Transfer.
+    `value`: in the smallest unit (wei), as decimal digits. `to`: of a contract creation, the contract. Internal
+    transfers, made by contract calls, are not detected.
     """
 
     kind: Literal["transfer"]
@@ -34,14 +34,14 @@ class Transfer(_Sender):
 
 
 def parse_transfer(record: Mapping[str, Any]) -> Transfer:
-    """A checked Transfer with lower-case hexadecimal and no other fields; InvalidInput names the bad one."""
+    """Return a checked Transfer with lower-case hexadecimal and no other fields. Raises InvalidInput."""
     return {
         "kind": "transfer",
         "chain_id": count(record, "chain_id", low=1),
         "block_number": count(record, "block_number"),
-        "block_hash": hex_text(record, "block_hash", WORD, "32 bytes"),
+        "block_hash": hex_text(record, "block_hash", BYTES32, "32 bytes"),
         "block_timestamp": count(record, "block_timestamp"),
-        "transaction_hash": hex_text(record, "transaction_hash", WORD, "32 bytes"),
+        "transaction_hash": hex_text(record, "transaction_hash", BYTES32, "32 bytes"),
         "transaction_index": count(record, "transaction_index"),
         "from": hex_text(record, "from", ADDRESS, "20 bytes"),
         "to": hex_text(record, "to", ADDRESS, "20 bytes"),
@@ -51,6 +51,6 @@ def parse_transfer(record: Mapping[str, Any]) -> Transfer:
 
 
 def _value(raw: object) -> str:
-    if not isinstance(raw, str) or not _VALUE.fullmatch(raw) or int(raw) > _MOST_VALUE:
-        raise InvalidInput("value", f"{short(raw)} is not a text of decimal digits from 1 to 2^256 - 1")
+    if not isinstance(raw, str) or not _VALUE.fullmatch(raw) or int(raw) > _MAX_VALUE:
+        raise InvalidInput("value", f"{shorten(raw)} is not a text of decimal digits from 1 to 2^256 - 1")
     return raw

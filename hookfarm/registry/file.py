@@ -1,6 +1,6 @@
-"""The registry as a file: TOML, YAML or JSON with one list, `endpoints`, of what the API calls an endpoint.
+"""The registry as a file: TOML, YAML or JSON with one list, `endpoints`, of endpoints in the form of the API.
 
-What a file leaves out has its default. Secrets are not in it.
+Missing fields have their defaults. A file has no secrets.
 """
 
 import tomllib
@@ -9,25 +9,27 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import tomli_w
+import yaml
 
 from hookfarm.errors import InvalidInput
 from hookfarm.records import Endpoint, Subscription, subscription_json
 
 FORMATS = ("toml", "yaml", "json")
 _BY_SUFFIX = {".toml": "toml", ".yaml": "yaml", ".yml": "yaml", ".json": "json"}
-_MOST_BYTES = 256 * 1024 * 1024
+_MAX_BYTES = 256 * 1024 * 1024
 _DEFAULTS = Endpoint(id="", url="").public()
 _SUBSCRIPTION_DEFAULTS = subscription_json(Subscription(id="", chain_id=0))
 
 
 def read(file: Path) -> list[Any]:
-    """The endpoints of a file, not yet checked; InvalidInput says what is wrong with the file itself."""
+    """Return the endpoints of a file, unchecked. Raises InvalidInput if the file itself is invalid."""
     kind = _BY_SUFFIX.get(file.suffix.lower())
     if kind is None:
         raise InvalidInput("file", f"{file.name!r} does not end in {', '.join(_BY_SUFFIX)}")
     try:
-        if file.stat().st_size > _MOST_BYTES:
-            raise InvalidInput("file", f"{file} is larger than {_MOST_BYTES >> 20} MB")
+        if file.stat().st_size > _MAX_BYTES:
+            raise InvalidInput("file", f"{file} is larger than {_MAX_BYTES >> 20} MB")
         text = file.read_text(encoding="utf-8")
     except OSError as error:
         raise InvalidInput("file", f"cannot read {file}: {error.strerror}") from error
@@ -37,8 +39,6 @@ def read(file: Path) -> list[Any]:
 
 
 def _parse(file: Path, kind: str, text: str) -> Any:
-    import yaml
-
     try:
         if kind == "toml":
             return tomllib.loads(text)
@@ -49,54 +49,46 @@ def _parse(file: Path, kind: str, text: str) -> Any:
 
 
 def _problem(error: Exception) -> str:
-    """What is wrong, and where; not the lines around it, which YAML's own words have and secrets stand in."""
-    import yaml
-
+    """Return the problem and its position, without the lines that YAML quotes: they may hold secrets."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
-        said = "a tag that is not known" if isinstance(error, yaml.constructor.ConstructorError) else error.problem
-        return f"{said} (line {mark.line + 1}, column {mark.column + 1})"
+        problem = "unknown tag" if isinstance(error, yaml.constructor.ConstructorError) else error.problem
+        return f"{problem} (line {mark.line + 1}, column {mark.column + 1})"
     return " ".join(str(error).split())
 
 
 def _yaml_loader() -> Any:
-    """The safe one of YAML, in C where it is there."""
-    import yaml
-
+    """Return the safe loader, in C if installed."""
     return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _endpoints(file: Path, found: Any) -> list[Any]:
     if not isinstance(found, Mapping) or set(found) != {"endpoints"} or not isinstance(found["endpoints"], list):
-        raise InvalidInput("file", f"{file} is not one list named endpoints, and nothing beside it")
+        raise InvalidInput("file", f"{file} must hold one list named endpoints and nothing else")
     return found["endpoints"]
 
 
 def write(endpoints: Sequence[Endpoint], kind: str) -> str:
-    """A file that `read` understands, without what is as it is by default."""
-    content = {"endpoints": [_shown(endpoint) for endpoint in endpoints]}
+    """Return the content of a file for `read`, without default values."""
+    content = {"endpoints": [_endpoint_record(endpoint) for endpoint in endpoints]}
     if kind == "json":
         return orjson.dumps(content, option=orjson.OPT_INDENT_2).decode() + "\n"
     if kind == "yaml":
-        import yaml
-
         return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
-    import tomli_w
-
     return tomli_w.dumps(content)
 
 
-def _shown(endpoint: Endpoint) -> dict[str, Any]:
+def _endpoint_record(endpoint: Endpoint) -> dict[str, Any]:
     public = endpoint.public()
     shown = {name: value for name, value in public.items() if value != _DEFAULTS[name]}
     shown.pop("disabled_reason", None)
     if endpoint.subscriptions:
-        shown["subscriptions"] = [_shown_subscription(subscription) for subscription in public["subscriptions"]]
+        shown["subscriptions"] = [_subscription_record(subscription) for subscription in public["subscriptions"]]
     return shown
 
 
-def _shown_subscription(subscription: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what is null, which TOML has no word for. A topic of any value is an empty list."""
+def _subscription_record(subscription: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out null, which TOML lacks. A topic of any value is an empty list."""
     shown = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in subscription.items()

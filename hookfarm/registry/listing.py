@@ -11,7 +11,7 @@ import redis
 
 from hookfarm.errors import InvalidInput
 from hookfarm.records import Endpoint
-from hookfarm.registry import registry
+from hookfarm.registry import store as registry_store
 from hookfarm.store import keys
 
 MAX_SCANNED = 2000
@@ -97,7 +97,7 @@ def _page_of(
 
 def get(client: redis.Redis, endpoint_id: str) -> ListedEndpoint:
     """Return one endpoint. Raises NotFound."""
-    endpoint = registry.Registry(client).get(endpoint_id)
+    endpoint = registry_store.Registry(client).get(endpoint_id)
     created_us = client.zscore(keys.REGISTRY_CREATED, endpoint_id)
     return ListedEndpoint(endpoint, int(created_us or 0))
 
@@ -154,9 +154,9 @@ def _readable(where: ListingFilter, stored: str | bytes) -> Endpoint | None:
 
 def _checked(stored: str | bytes) -> Endpoint:
     """Decode with a cache: the dashboard reads the same page every other second."""
-    return _decode_cached(stored) if len(stored) <= _MAX_CACHED_BYTES else registry.decode(stored)
+    return _decode_cached(stored) if len(stored) <= _MAX_CACHED_BYTES else registry_store.decode(stored)
 
 
 @functools.lru_cache(maxsize=_CACHE_SIZE)
 def _decode_cached(stored: str | bytes) -> Endpoint:
-    return registry.decode(stored)
+    return registry_store.decode(stored)

@@ -1,24 +1,37 @@
-"""What has to happen for a registry to become equal to a file: a value, decided before anything is done.
+"""Reconciling the registry with a file: which endpoints are added, changed and removed.
 
-Which endpoint of the registry an entry of the file is about, registry_pairs.py decides. A file that is applied
-twice changes nothing the second time.
+An entry of the file matches an endpoint by `id`; without one, by URL: among several of the same URL the one that
+is equal already, else in order. Subscriptions without an id keep that of an equal one. Thousands of endpoints with
+one URL are common (one for each customer of a platform), so equal ones are looked up in a dict.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from hookfarm.errors import InvalidInput
-from hookfarm.records import Endpoint, parse_endpoint
-from hookfarm.registry.pairs import Entry, is_same, laid_over, paired
+from hookfarm.records import Endpoint, Subscription, parse_endpoint
 
 _ID = re.compile(r"ep_[0-9A-Za-z_-]{1,60}")
 
 
 @dataclass(frozen=True)
-class Change:
-    """An endpoint before and after; `before` None = it is new, `after` None = it goes."""
+class FileEntry:
+    """An entry of the file, and the endpoint it describes, with a new id if the entry has none."""
+
+    raw: Mapping[str, Any]
+    endpoint: Endpoint
+
+    @property
+    def is_named(self) -> bool:
+        return self.raw.get("id") is not None
+
+
+@dataclass(frozen=True)
+class EndpointChange:
+    """An endpoint before and after; `before` None = it is added, `after` None = it is removed."""
 
     before: Endpoint | None
     after: Endpoint | None
@@ -29,7 +42,7 @@ class Change:
         return first.id
 
     def fields(self) -> dict[str, tuple[Any, Any]]:
-        """What changes in an endpoint that stays: name -> before and after, as the API shows them."""
+        """Return the fields that differ: name -> values before and after. Empty if added or removed."""
         if self.before is None or self.after is None:
             return {}
         old, new = self.before.public(), self.after.public()
@@ -37,10 +50,10 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """All changes, in the order of the file, the removals last."""
+class RegistryDiff:
+    """Changes in the order of the file, removals last."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[EndpointChange, ...]
     unchanged: int
 
     @property
@@ -48,21 +61,21 @@ class Plan:
         return sum(change.after is None for change in self.changes)
 
 
-def make(records: Sequence[Any], existing: Sequence[Endpoint], check_url: Callable[[str], str]) -> Plan:
-    """InvalidInput names the entry and its field, and then nothing of the file holds."""
-    wanted = [_entry(record, index, check_url) for index, record in enumerate(records)]
-    pairs = paired(wanted, existing)
+def diff(records: Sequence[Any], existing: Sequence[Endpoint], check_url: Callable[[str], str]) -> RegistryDiff:
+    """Return the changes that make the registry equal to the file. Raises InvalidInput with the field."""
+    entries = [_entry(record, index, check_url) for index, record in enumerate(records)]
+    pairs = match(entries, existing)
     changes = []
-    for entry, before in zip(wanted, pairs, strict=True):
-        after = entry.endpoint if before is None else laid_over(before, entry)
+    for entry, before in zip(entries, pairs, strict=True):
+        after = entry.endpoint if before is None else merge(before, entry)
         if before is None or not is_same(before, after):
-            changes.append(Change(before, after))
+            changes.append(EndpointChange(before, after))
     kept = {before.id for before in pairs if before is not None}
-    gone = [Change(endpoint, None) for endpoint in existing if endpoint.id not in kept]
-    return Plan((*changes, *gone), len(wanted) - len(changes))
+    gone = [EndpointChange(endpoint, None) for endpoint in existing if endpoint.id not in kept]
+    return RegistryDiff((*changes, *gone), len(entries) - len(changes))
 
 
-def _entry(record: Any, index: int, check_url: Callable[[str], str]) -> Entry:
+def _entry(record: Any, index: int, check_url: Callable[[str], str]) -> FileEntry:
     try:
         given = dict(record) if isinstance(record, Mapping) else record
         identity = given.pop("id", None) if isinstance(given, dict) else None
@@ -71,4 +84,105 @@ def _entry(record: Any, index: int, check_url: Callable[[str], str]) -> Entry:
         endpoint = parse_endpoint(given, check_url)
     except InvalidInput as error:
         raise error.within(f"endpoints[{index}]") from error
-    return Entry(record, endpoint if identity is None else replace(endpoint, id=identity))
+    return FileEntry(record, endpoint if identity is None else replace(endpoint, id=identity))
+
+
+def match(entries: Sequence[FileEntry], existing: Sequence[Endpoint]) -> list[Endpoint | None]:
+    """Return the endpoint of each entry; None = it is new. Raises InvalidInput if two entries have the same id."""
+    named = _named(entries)
+    by_id = {endpoint.id: endpoint for endpoint in existing}
+    pairs = [by_id.get(entry.endpoint.id) if entry.is_named else None for entry in entries]
+    unclaimed = _Unclaimed(sorted((e for e in existing if e.id not in named), key=lambda endpoint: endpoint.id))
+    unnamed = [index for index, entry in enumerate(entries) if not entry.is_named]
+    for claim in (unclaimed.claim_equal, unclaimed.claim_of_url):
+        for index in unnamed:
+            if pairs[index] is None:
+                pairs[index] = claim(entries[index])
+    return pairs
+
+
+def merge(before: Endpoint, entry: FileEntry) -> Endpoint:
+    """Return the endpoint with the fields of the entry. Id and secrets stay."""
+    wanted = entry.endpoint
+    both_disabled = not wanted.enabled and not before.enabled
+    return replace(
+        wanted,
+        id=before.id,
+        secrets=before.secrets,
+        subscriptions=_subscriptions(entry, before),
+        disabled_reason=before.disabled_reason if both_disabled else wanted.disabled_reason,
+    )
+
+
+def is_same(one: Endpoint, other: Endpoint) -> bool:
+    """Compare endpoints, ignoring the order of headers and subscriptions."""
+    return _unordered(one) == _unordered(other)
+
+
+class _Unclaimed:
+    """Endpoints that no entry has claimed yet; an entry claims the first one that matches."""
+
+    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
+        self._claimed: set[str] = set()
+        self._by_url: dict[str, deque[Endpoint]] = defaultdict(deque)
+        self._by_content: dict[tuple[int, str | None], deque[Endpoint]] = defaultdict(deque)
+        for endpoint in endpoints:
+            self._by_url[endpoint.url].append(endpoint)
+            content = _content(endpoint)
+            for subscription_id in (None, *{subscription.id for subscription in endpoint.subscriptions}):
+                self._by_content[content, subscription_id].append(endpoint)
+
+    def claim_equal(self, entry: FileEntry) -> Endpoint | None:
+        """Claim an equal endpoint. A subscription's id distinguishes endpoints of equal content."""
+        ids = (record.get("id") for record in entry.raw.get("subscriptions", ()))
+        key = _content(entry.endpoint), next(filter(None, ids), None)
+        return self._claim(self._by_content[key], lambda known: is_same(known, merge(known, entry)))
+
+    def claim_of_url(self, entry: FileEntry) -> Endpoint | None:
+        return self._claim(self._by_url[entry.endpoint.url], lambda _: True)
+
+    def _claim(self, candidates: deque[Endpoint], matches: Callable[[Endpoint], bool]) -> Endpoint | None:
+        while candidates and candidates[0].id in self._claimed:
+            candidates.popleft()
+        for known in candidates:
+            if known.id not in self._claimed and matches(known):
+                self._claimed.add(known.id)
+                return known
+        return None
+
+
+def _content(endpoint: Endpoint) -> int:
+    """Return a hash that ignores ids, secrets, reasons and order."""
+    subscriptions = Counter(replace(subscription, id="") for subscription in endpoint.subscriptions)
+    rest = replace(_unordered(endpoint), id="", secrets=(), disabled_reason=None, subscriptions=())
+    return hash((rest, frozenset(subscriptions.items())))
+
+
+def _named(entries: Sequence[FileEntry]) -> set[str]:
+    """Return the ids of entries that have one."""
+    named: set[str] = set()
+    for index, entry in enumerate(entries):
+        if entry.is_named:
+            if entry.endpoint.id in named:
+                raise InvalidInput(f"endpoints[{index}].id", f"{entry.endpoint.id!r} is used twice")
+            named.add(entry.endpoint.id)
+    return named
+
+
+def _subscriptions(entry: FileEntry, before: Endpoint) -> tuple[Subscription, ...]:
+    given = entry.raw.get("subscriptions", ())
+    taken = {subscription.get("id") for subscription in given}
+    known: dict[Subscription, list[str]] = defaultdict(list)
+    for subscription in reversed(before.subscriptions):
+        if subscription.id not in taken:
+            known[replace(subscription, id="")].append(subscription.id)
+    found = []
+    for record, subscription in zip(given, entry.endpoint.subscriptions, strict=True):
+        ids = known[replace(subscription, id="")] if record.get("id") is None else []
+        found.append(replace(subscription, id=ids.pop()) if ids else subscription)
+    return tuple(found)
+
+
+def _unordered(endpoint: Endpoint) -> Endpoint:
+    subscriptions = sorted(endpoint.subscriptions, key=lambda subscription: subscription.id)
+    return replace(endpoint, subscriptions=tuple(subscriptions), headers=tuple(sorted(endpoint.headers)))

@@ -1,12 +1,12 @@
-"""What may be shown of things that carry secrets.
+"""Redaction of secrets in everything that is shown.
 
-User information, query strings and the paths of RPC URLs (nodes put API keys there) never reach a
-log line, an error, a metric or a process title.
+User information, query strings and the paths of RPC URLs (nodes put API keys there) never reach a log line, an
+error, a metric or a process title.
 
-Three nets, one behind the other. Whoever has a URL in hands shows its `origin`. `text` knows what secrets look
-like, and cuts every URL in a message. And since others repeat what they were sent in forms of their own (`no
-project 3f0c…`), it blanks the very secrets that are in use: those of this process (`know`), and those that the
-caller says were sent (`also`).
+Three layers: code that has a URL shows its `origin`. `sanitize` replaces everything that looks like a secret, and
+cuts every URL in a message to its origin. And since servers quote secrets in forms of their own (`no project
+3f0c…`), it replaces the very secrets in use: those of this process (`register_secrets`) and those of the request
+at hand (`also`).
 """
 
 import base64
@@ -15,16 +15,16 @@ from collections.abc import Collection, Iterable
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 BLANK = "[redacted]"
-_SHORTEST = 8
-"""Of a secret that is looked for: a shorter one may stand in any text by chance."""
-_SURELY = 20
-"""Of a word without a digit that is taken for a key."""
+_MIN_SECRET_LENGTH = 8
+"""Shorter secrets are not searched for: they may be part of any text by chance."""
+_KEY_LENGTH = 20
+"""From this length on, a string without a digit is taken for a key."""
 
 _SECRETS = re.compile(
     r"whsec_[A-Za-z0-9+/=_-]+|(?i:\bbearer )[^\s\"']+|(?i:\bauthorization[\"']?[:=]\s*[\"']?\w+ )[^\s\"']+"
 )
 _SIGNS = ("whsec_", "bearer ", "authorization")
-"""Where none of them is, in any case, there is none of these secrets."""
+"""A text without any of them, ignoring case, has none of these secrets."""
 _URLS = re.compile(
     r"\b((?:https?|wss?|rediss?|ftp)://)"
     r"(?:[^\s/?#\"'\\]*@)?"  # user information, up to the last @
@@ -34,46 +34,46 @@ _URLS = re.compile(
     re.IGNORECASE,
 )
 _known: tuple[str, ...] = ()
-"""The longest first, for one may be a part of another."""
+"""Longest first, since one may be a part of another."""
 
 
-def know(secrets: Iterable[str]) -> None:
-    """From now on `text` blanks these wherever they stand; in processes that are forked later, too."""
+def register_secrets(secrets: Iterable[str]) -> None:
+    """Make `sanitize` replace these from now on, also in processes that are forked later."""
     global _known
     _known = _longest_first({*_known, *secrets})
 
 
 def origin(url: str) -> str:
-    """Scheme, host and port of a URL: enough to recognise a node or an endpoint by."""
+    """Return scheme, host and port of a URL, enough to recognise a node or an endpoint."""
     try:
         parts = urlsplit(url)
-        return f"{parts.scheme}://{_place(parts)}"
+        return f"{parts.scheme}://{_host_and_port(parts)}"
     except ValueError:
         return "(unreadable URL)"
 
 
 def redis_address(url: str) -> str:
-    """A Redis URL without user information and query; a socket's path is no secret."""
+    """Return a Redis URL without user information and query; a socket's path is no secret."""
     try:
         parts = urlsplit(url)
     except ValueError:
         return "(unreadable URL)"
     # Without a scheme the user information lands in the path.
     path = parts.path if parts.netloc or parts.scheme == "unix" else parts.path.rpartition("@")[2]
-    return f"{parts.scheme}://{_place(parts)}{path}"
+    return f"{parts.scheme}://{_host_and_port(parts)}{path}"
 
 
-def text(message: str, also: Collection[str] = ()) -> str:
-    """`message` with secrets blanked and URLs cut down to their origin."""
+def sanitize(message: str, also: Collection[str] = ()) -> str:
+    """Return `message` with secrets replaced and URLs cut to their origin."""
     # Most fields of most lines have neither, and the patterns would be a third of what a failed attempt costs.
     if "://" in message:
         message = _URLS.sub(r"\1\2", message)
-    return blank(message, (*_known, *also))
+    return redact(message, (*_known, *also))
 
 
-def blank(message: str, secrets: Collection[str]) -> str:
-    """`message` without these and what looks like one; URLs stay. Costs 1 ns a character and secret."""
-    if len(message) < _SHORTEST:
+def redact(message: str, secrets: Collection[str]) -> str:
+    """Return `message` without these secrets and others by their form; URLs stay. 1 ns a character and secret."""
+    if len(message) < _MIN_SECRET_LENGTH:
         return message
     for secret in secrets:
         if secret in message:
@@ -85,49 +85,51 @@ def blank(message: str, secrets: Collection[str]) -> str:
 
 
 def secrets_of_url(url: str, with_path: bool = True) -> tuple[str, ...]:
-    """What of a URL lets whoever has it in, as others may repeat it; the longest first.
+    """Return the secrets in a URL, plain and encoded, longest first.
 
-    The password; user, segments of the path and values of the query where they look like keys.
+    These are the password, and those of user, path segments and query values that look like keys.
     """
     try:
         parts = urlsplit(url)
-        words = _words_of(parts, with_path)
+        candidates = _candidates(parts, with_path)
     except ValueError:
         return ()
     login = parts.netloc.rpartition("@")[0]
     passwords = (parts.password or "", unquote(parts.password or ""))
-    found = {word for word in (*words, *map(unquote, words)) if looks_like_a_key(word)}
-    found |= {password for password in passwords if len(password) >= _SHORTEST}
+    found = {each for each in (*candidates, *map(unquote, candidates)) if looks_like_a_key(each)}
+    found |= {password for password in passwords if len(password) >= _MIN_SECRET_LENGTH}
     if login:
         found.add(base64.b64encode(unquote(login).encode()).decode())
     return _longest_first(found)
 
 
 def secrets_of_headers(headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """The words of their values that let whoever has them in: by the header's name, or by their looks."""
+    """Return the secrets in headers' values: by the header's name, or by their form."""
     found = {
-        word
+        each
         for name, value in headers
-        for word in (value, *value.split())
-        if looks_like_a_key(word) or (_names_a_secret(name) and len(word) >= _SHORTEST)
+        for each in (value, *value.split())
+        if looks_like_a_key(each) or (_names_a_secret(name) and len(each) >= _MIN_SECRET_LENGTH)
     }
     return _longest_first(found)
 
 
-def looks_like_a_key(word: str) -> bool:
-    """Rather than like a name: `mainnet` and `v3` are none."""
-    return len(word) >= _SURELY or (len(word) >= _SHORTEST and any(letter.isdigit() for letter in word))
+def looks_like_a_key(text: str) -> bool:
+    """Whether a string looks like a key rather than a name such as `mainnet` or `v3`."""
+    return len(text) >= _KEY_LENGTH or (
+        len(text) >= _MIN_SECRET_LENGTH and any(letter.isdigit() for letter in text)
+    )
 
 
-def _place(parts: SplitResult) -> str:
-    """Host and port; what is no port is left out, for it may be a password whose user or host is missing."""
+def _host_and_port(parts: SplitResult) -> str:
+    """Return host and port; an invalid port is left out, since it may be a password."""
     place = parts.netloc.rpartition("@")[2]
     host, colon, port = place.rpartition(":")
     return f"{host}:…" if colon and not re.fullmatch(r"[0-9]*|.*\]", port) else place
 
 
-def _words_of(parts: SplitResult, with_path: bool) -> list[str]:
-    # What stands behind a semicolon, or behind `=` in a path, is a value, too.
+def _candidates(parts: SplitResult, with_path: bool) -> list[str]:
+    # Text after a semicolon, or after `=` in a path, is a value, too.
     path = re.split(r"[/;=,]", parts.path) if with_path else []
     values = [value for _, value in parse_qsl(parts.query, keep_blank_values=True)]
     return [*path, *values, *re.split("[&=]", parts.query), parts.fragment, parts.username or ""]
@@ -135,8 +137,8 @@ def _words_of(parts: SplitResult, with_path: bool) -> list[str]:
 
 def _names_a_secret(header: str) -> bool:
     lowered = header.lower()
-    return any(word in lowered for word in ("auth", "key", "token", "secret", "password", "cookie"))
+    return any(part in lowered for part in ("auth", "key", "token", "secret", "password", "cookie"))
 
 
 def _longest_first(secrets: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted((s for s in secrets if len(s) >= _SHORTEST), key=lambda s: (-len(s), s)))
+    return tuple(sorted((s for s in secrets if len(s) >= _MIN_SECRET_LENGTH), key=lambda s: (-len(s), s)))

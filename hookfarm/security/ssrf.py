@@ -1,8 +1,8 @@
-"""Where a customer's URL may lead: public addresses, and private ranges that the operator opened.
+"""SSRF guard: webhooks go to public addresses and to private ranges that the operator allowed.
 
-A webhook sender is a machine inside somebody's network that posts wherever a stranger tells it to. So a URL is
-parsed strictly and once, its name is resolved once, every address it resolves to is checked, and the connection
-goes to such an address and no other; a name that changes its mind between creation and send gains nothing.
+A webhook sender is inside the operator's network and posts to URLs of strangers. So a URL is parsed strictly and
+once, its name is resolved once, every address is checked, and the connection goes to a checked address; a name
+that resolves differently at creation and at send gains nothing.
 `ipaddress.is_global` is no substitute: it lets through forms that carry an IPv4 address and special ranges.
 """
 
@@ -18,7 +18,7 @@ from hookfarm.errors import HookfarmError, InvalidInput
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 
-LONGEST_URL = 2048
+MAX_URL_LENGTH = 2048
 _PUBLIC_PORTS = (80, 443)
 _FIRST_FREE_PORT = 1024
 _LOCAL_SUFFIXES = (".localhost", ".local", ".internal")
@@ -69,7 +69,7 @@ _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\U0010ffff\\]")
 
 
 class AddressRefused(HookfarmError):
-    """A name resolves to where it may not lead; the endpoint's owner must act."""
+    """A name resolves to a forbidden address; the endpoint's owner must act."""
 
 
 class NameNotResolved(HookfarmError):
@@ -91,7 +91,7 @@ class Target:
 
     @property
     def literal(self) -> IPAddress | None:
-        """The address where the host is one."""
+        """The address, if the host is one."""
         return _literal(self.host)
 
     @property
@@ -103,7 +103,7 @@ class Target:
 
 
 def parse(url: str, allowed: Sequence[IPNetwork] = (), field: str = "url") -> Target:
-    """The URL's parts; InvalidInput says what is wrong with it. Resolves nothing."""
+    """Return the parts of a URL, unresolved. Raises InvalidInput."""
     try:
         target = _parse(url)
         _check_host(target, allowed)
@@ -113,19 +113,19 @@ def parse(url: str, allowed: Sequence[IPNetwork] = (), field: str = "url") -> Ta
 
 
 def _parse(url: str) -> Target:
-    if len(url) > LONGEST_URL:
-        raise ValueError(f"longer than {LONGEST_URL} characters")
+    if len(url) > MAX_URL_LENGTH:
+        raise ValueError(f"longer than {MAX_URL_LENGTH} characters")
     if _FORBIDDEN.search(url):
         raise ValueError("control characters, spaces, backslashes and non-ASCII characters are not allowed")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https"):
-        # Without a scheme, what stands before a colon may be a user.
+        # Without a scheme, the part before a colon may be a user.
         shown = f"{parts.scheme}://" if "://" in url else "a URL without a scheme"
         raise ValueError(f"{shown} is not allowed; allowed are http:// and https://")
     if "@" in parts.netloc:
         raise ValueError("user information is not allowed")
     if not _NETLOC.fullmatch(parts.netloc):
-        raise ValueError("what stands between // and the next / is not HOST or HOST:PORT")
+        raise ValueError("the part between // and the next / is not HOST or HOST:PORT")
     if parts.fragment:
         raise ValueError("a fragment is not allowed")
     port = parts.port  # ValueError where it is no port
@@ -155,7 +155,7 @@ def _check_host(target: Target, allowed: Sequence[IPNetwork]) -> None:
 
 
 def refusal(address: IPAddress, port: int, allowed: Sequence[IPNetwork]) -> str | None:
-    """Why `address` may not be connected to, or None where it may."""
+    """Return why `address` is forbidden; None if it is allowed."""
     if any(address in network for network in allowed):
         return None
     kind = _special(address)
@@ -183,7 +183,7 @@ def _how_to_open() -> str:
 
 
 def lookup(target: Target) -> list[IPAddress]:
-    """The addresses that the system's resolver has for the target's name, the preferred one first."""
+    """Resolve the target's name with the system's resolver; preferred addresses first. Raises NameNotResolved."""
     try:
         found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     except OSError as error:
@@ -195,7 +195,7 @@ Lookup = Callable[[Target], list[IPAddress]]
 
 
 def resolve(target: Target, allowed: Sequence[IPNetwork], ask: Lookup = lookup) -> list[IPAddress]:
-    """The addresses to connect to, in this order. Every one of the name must be allowed, or AddressRefused."""
+    """Return the addresses to connect to, in order. Raises AddressRefused unless all are allowed."""
     literal = target.literal
     addresses = [literal] if literal is not None else ask(target)
     for address in addresses:

@@ -21,7 +21,7 @@ _NONCE_BYTES, _TAG_BYTES = 12, 16
 
 @dataclass(frozen=True)
 class MasterKey:
-    """32 bytes, and the name under which what they sealed is found again."""
+    """32 bytes, and the id that sealed secrets name."""
 
     id: str
     key: bytes = field(repr=False)
@@ -38,10 +38,10 @@ class Vault:
             import Crypto.Cipher.AES  # noqa: F401
 
     def seal(self, secret: str, endpoint_id: str) -> str:
-        """As it is to be stored; unchanged where there is no master key."""
+        """Return the secret as it is stored; unchanged without a master key."""
         if not self.keys:
             return secret
-        from Crypto.Cipher import AES
+        from Crypto.Cipher import AES  # Only farms with a master key need it.
 
         newest, nonce = self.keys[0], secrets.token_bytes(_NONCE_BYTES)
         cipher = AES.new(newest.key, AES.MODE_GCM, nonce=nonce, mac_len=_TAG_BYTES)
@@ -50,14 +50,14 @@ class Vault:
         return f"sealed:{newest.id}:{base64.b64encode(nonce + tag + ciphertext).decode()}"
 
     def open(self, stored: str, endpoint_id: str) -> str:
-        """The secret; InvalidInput where its master key is not at hand, or something was changed."""
+        """Return the secret. Raises InvalidInput if its master key is missing or the text was changed."""
         found = SEALED.fullmatch(stored)
         if found is None:
             return stored
         key = next((known.key for known in self.keys if known.id == found[1]), None)
         if key is None:
             raise InvalidInput("master_key", f"{found[1]!r} is not among them, and the secret is sealed with it")
-        from Crypto.Cipher import AES
+        from Crypto.Cipher import AES  # Only farms with a master key need it.
 
         sealed = base64.b64decode(found[2])
         nonce, tag = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES : _NONCE_BYTES + _TAG_BYTES]
@@ -69,7 +69,7 @@ class Vault:
             raise InvalidInput("master_key", f"{found[1]!r} does not open the secret of {endpoint_id}") from error
 
     def is_current(self, stored: str) -> bool:
-        """Whether it is sealed with the newest key, or plain where there is none."""
+        """Whether it is sealed with the newest key, or plain if there is none."""
         found = SEALED.fullmatch(stored)
         return (found[1] if found else None) == (self.keys[0].id if self.keys else None)
 

@@ -1,5 +1,5 @@
-"""Webhooks that are sent to try an endpoint out: made-up logs, or those of a transaction.
+"""Test webhooks: made-up events of an endpoint's subscriptions, or the logs of a transaction.
 
-They go the way of real ones (address guard, transport, signature, body) and leave no trace in queue and log. A
-header tells them from real ones: `webhook-test: 1`.
+They are sent like real ones (SSRF guard, transport, signature, body) and leave no trace in queue and log. The
+header `webhook-test: 1` marks them.
 """

@@ -1,4 +1,4 @@
-"""Made-up events: right in form, with plausible arguments. A subscription's condition may not hold for them."""
+"""Made-up events of valid form with plausible arguments. They need not match the subscription's condition."""
 
 import math
 import secrets
@@ -15,12 +15,12 @@ from hookfarm.matching import decoder, payload
 from hookfarm.records import Event, Subscription, Transfer
 
 _ADDRESS = "0x00000000000000000000000000000000c0ffee00"
-_MOST_VALUES = 1000
+_MAX_VALUES = 1000
 _WORD_BYTES = 32
 
 
 def body(subscription: Subscription | None) -> bytes:
-    """The body of a webhook that announces what never was; None = a log of no event in particular."""
+    """Return the body of a made-up webhook; None = a log of no particular event."""
     if subscription is not None and subscription.is_operational:
         return operational.example_body(subscription)
     if subscription is not None and subscription.kind == "transfer":
@@ -78,8 +78,8 @@ def _topic(parameter: Parameter) -> str:
 
 
 def _data(types: Sequence[AbiType]) -> str:
-    """None where the arguments would be too many to send."""
-    if sum(map(_count, types)) > _MOST_VALUES:
+    """Return the encoded arguments; empty if there are too many."""
+    if sum(map(_count, types)) > _MAX_VALUES:
         return "0x"
     return "0x" + encode([t.canonical for t in types], [_value(t) for t in types]).hex()
 
@@ -90,7 +90,7 @@ def _count(kind: AbiType) -> int:
 
 
 def _value(kind: AbiType) -> Any:
-    """Arrays of any length have one member."""
+    """Return a plausible value. Arrays of any length have one member."""
     if kind.sizes:
         return [_value(kind.element)] * (kind.sizes[-1] or 1)
     if kind.base == TUPLE:

@@ -14,15 +14,15 @@ from hookfarm.matching import payload
 from hookfarm.matching.decoder import DecodedLogs
 from hookfarm.matching.index import Index
 from hookfarm.records import Endpoint, Event, Subscription
-from hookfarm.test_events.send import Sample
+from hookfarm.test_events.webhooks import SampleWebhook
 
 _LIMITS = Limits(request_seconds=5.0)
 
 
 async def events(chain: ChainConfig, transaction_hash: str) -> list[Event] | None:
-    """Its logs; None where the chain's nodes know of no such transaction in a block.
+    """Return the logs of a transaction; None if no node of the chain has it in a block.
 
-    ChainUnavailable where none of them answers.
+    Raises ChainUnavailable if no node answers.
     """
     failure: ChainUnavailable | None = None
     for profile in NodePool(chain.urls).all:
@@ -57,8 +57,10 @@ async def _ask(node: Node, method: str, *parameters: object) -> Any:
         raise ChainUnavailable(f"{node.origin}: does not answer") from error
 
 
-def matching(endpoint: Endpoint, subscriptions: tuple[Subscription, ...], logs: list[Event]) -> list[Sample]:
-    """What each of the subscriptions would be told of these logs."""
+def matching(
+    endpoint: Endpoint, subscriptions: tuple[Subscription, ...], logs: list[Event]
+) -> list[SampleWebhook]:
+    """Return the webhooks that each of the subscriptions would get for these logs."""
     samples = []
     for subscription in subscriptions:
         index = Index()
@@ -68,7 +70,7 @@ def matching(endpoint: Endpoint, subscriptions: tuple[Subscription, ...], logs: 
             for match in index.match(event, decoded_logs):
                 decoded = _decoded(decoded_logs, match.signature)
                 samples.append(
-                    Sample(
+                    SampleWebhook(
                         subscription.id, payload.emitted_body(event, decoded, subscription.id, match.confirmations)
                     )
                 )

@@ -1,12 +1,35 @@
-"""The test webhooks of an endpoint: made-up events of its subscriptions, or the logs of a transaction."""
+"""Test webhooks of an endpoint: made-up or from the logs of a transaction, and how they are sent."""
 
 import asyncio
-from collections.abc import Sequence
+import secrets
+import ssl
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from hookfarm.config import ChainConfig
+from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.errors import Conflict, InvalidInput, NotFound
+from hookfarm.http_client.connections import ConnectionPool
+from hookfarm.http_client.deadline import Interrupted
+from hookfarm.http_client.outcome import Result, TransportError
+from hookfarm.http_client.request import CompiledEndpoint, compile_endpoint
+from hookfarm.http_client.transport import Transport
 from hookfarm.records import Endpoint, Subscription
-from hookfarm.test_events.send import Sample
+from hookfarm.security import redaction
+from hookfarm.security.ssrf import IPNetwork
+from hookfarm.security.vault import Vault
+
+MARK = ("webhook-test", "1")
+
+
+@dataclass(frozen=True)
+class SampleWebhook:
+    """One body, and the id of its subscription."""
+
+    subscription: str | None
+    body: bytes
 
 
 def select(endpoint: Endpoint, subscription_id: str | None, field: str) -> tuple[Subscription, ...]:
@@ -19,11 +42,11 @@ def select(endpoint: Endpoint, subscription_id: str | None, field: str) -> tuple
     return chosen
 
 
-def made_up(subscriptions: Sequence[Subscription]) -> list[Sample]:
+def made_up(subscriptions: Sequence[Subscription]) -> list[SampleWebhook]:
     """Return one for each subscription; one of no particular event if there are none."""
     from hookfarm.test_events import events  # eth_abi takes 0.2 s to import, and few send test webhooks.
 
-    return [Sample(s.id if s else None, events.body(s)) for s in subscriptions or (None,)]
+    return [SampleWebhook(s.id if s else None, events.body(s)) for s in subscriptions or (None,)]
 
 
 def chains_of(subscriptions: Sequence[Subscription], chains: Sequence[ChainConfig]) -> list[ChainConfig]:
@@ -34,7 +57,7 @@ def chains_of(subscriptions: Sequence[Subscription], chains: Sequence[ChainConfi
 
 async def of_transaction(
     endpoint: Endpoint, subscriptions: tuple[Subscription, ...], transaction: str, chains: Sequence[ChainConfig]
-) -> list[Sample]:
+) -> list[SampleWebhook]:
     """Return one for each log of the transaction and subscription that match.
 
     Raises NotFound if no block of these chains has the transaction, Conflict if none of its logs matches.
@@ -50,3 +73,62 @@ async def of_transaction(
     if not samples:
         raise Conflict(f"none of the {len(logs):,} logs of {transaction} is one that {endpoint.id} subscribes to")
     return samples
+
+
+@dataclass(frozen=True)
+class SampleSender:
+    """Sends test webhooks. It stops waiting for a reply when `give_up` returns True."""
+
+    tls: ssl.SSLContext
+    allowed: Sequence[IPNetwork]
+    vault: Vault
+    give_up: Callable[[], bool] = lambda: False
+
+    def send(
+        self, endpoint: Endpoint, samples: Sequence[SampleWebhook], within_seconds: float
+    ) -> list[dict[str, Any]]:
+        """Post the webhooks one after the other and return the replies, in order.
+
+        Each `{"subscription","id","delivered","status","error","headers","detail","duration_ms"}`; `detail` is
+        the first kB of the body. A webhook for which the time was too short has an error, too. Raises InvalidInput
+        if the endpoint can't be sent to at all.
+        """
+        marked = replace(endpoint, headers=(*endpoint.headers, MARK))
+        compiled = compile_endpoint(marked, self.allowed, self.vault)
+        transport = Transport(ConnectionPool(self.tls, self.allowed), self.give_up)
+        ends = time.monotonic() + within_seconds
+        try:
+            return [self._post(transport, compiled, sample, ends) for sample in samples]
+        finally:
+            transport.close()
+
+    def _post(
+        self, transport: Transport, compiled: CompiledEndpoint, sample: SampleWebhook, ends: float
+    ) -> dict[str, Any]:
+        job = ClaimedJob(0, f"msg_test_{secrets.token_hex(12)}", compiled.endpoint.id, 1, {}, sample.body)
+        began = time.monotonic()
+        seconds = min(compiled.endpoint.timeout_seconds, ends - began)
+        try:
+            result: Result = transport.post(compiled.target, compiled.request(job, time.time()), seconds)
+        except Interrupted:
+            result = TransportError("interrupted", "hookfarm is stopping")
+        return {
+            "subscription": sample.subscription,
+            "id": job.id,
+            "delivered": result.is_success,
+            "status": None,
+            "error": None,
+            **result.redacted(compiled.secrets).to_record(),
+            **({"headers": _headers(transport, compiled.secrets)} if result.status is not None else {}),
+            "duration_ms": int((time.monotonic() - began) * 1000),
+        }
+
+
+def _headers(transport: Transport, secrets_sent: Collection[str]) -> dict[str, str]:
+    """Return headers, those of one name joined (RFC 9110 section 5.3), without the secrets that were sent."""
+    found: dict[str, str] = {}
+    for name, value in transport.last_headers:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        text = redaction.redact(text, secrets_sent)
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found

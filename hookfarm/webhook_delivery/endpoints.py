@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from hookfarm.errors import InvalidInput
 from hookfarm.http_client.request import CompiledEndpoint, compile_endpoint
-from hookfarm.registry import registry
+from hookfarm.registry import store as registry_store
 from hookfarm.security.ssrf import IPNetwork
 from hookfarm.security.vault import NO_KEYS, Vault
 from hookfarm.store import keys
@@ -44,6 +44,6 @@ class EndpointCache:
         if stored is None:
             return None
         try:
-            return compile_endpoint(registry.decode(stored, subscriptions=False), self._allowed, self._vault)
+            return compile_endpoint(registry_store.decode(stored, subscriptions=False), self._allowed, self._vault)
         except InvalidInput as error:
             return error

@@ -11,7 +11,7 @@ from hookfarm.delivery_queue import BLOCK_SECONDS
 from hookfarm.farm.child import Child
 from hookfarm.http_client.connections import ConnectionPool, tls_context
 from hookfarm.http_client.transport import Transport
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.security.ssrf import IPNetwork
 from hookfarm.security.vault import MasterKey, Vault
 from hookfarm.store.clients import PipelinedConnection, command_client

@@ -15,7 +15,7 @@ import redis
 
 from hookfarm.matching.payload import LOG_EMITTED, webhook_id
 from hookfarm.records import Endpoint, Event, Subscription, new_endpoint_id, new_subscription_id
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from tests.chaos.abort import Aborted, AbortSignal
 from tests.chaos.endpoint_secrets import secret_of

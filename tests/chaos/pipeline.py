@@ -8,7 +8,7 @@ import redis
 from hookfarm.devchain.library import RunningDevchain
 from hookfarm.matching.payload import LOG_EMITTED, webhook_id
 from hookfarm.records import Endpoint, Event, Subscription, new_endpoint_id, new_subscription_id
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from tests.chaos.cluster import LOOPBACK, Cluster
 from tests.chaos.endpoint_secrets import secret_of

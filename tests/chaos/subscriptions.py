@@ -7,7 +7,7 @@ from typing import Any
 import redis
 
 from hookfarm.records import Endpoint, Subscription, new_endpoint_id, new_subscription_id
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from tests.chaos.endpoint_secrets import secret_of
 from tests.chaos.load import TRANSFER
 from tests.chaos.message_log import MessageLog

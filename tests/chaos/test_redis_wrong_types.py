@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from hookfarm.records import Endpoint, Subscription, new_endpoint_id
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from tests.chaos.assertions import evaluate
 from tests.chaos.cluster import Cluster

@@ -4,7 +4,7 @@ import os
 import signal
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -12,7 +12,6 @@ import pytest
 import redis
 
 from hookfarm.store import keys
-from hookfarm.store.clients import command_client
 from tests.e2e.conftest import LOOPBACK, Pipeline
 from tests.support.delivery import add_endpoint, enqueue, job
 from tests.support.farm_processes import CHECKOUT, FarmProcess
@@ -28,12 +27,6 @@ KILLED_WITHIN_SECONDS = 5.0
 """After the deadline of what a worker was doing."""
 SLACK_SECONDS = 3.0
 """What a worker promises beyond the deadline of its POST, and what a slow machine takes."""
-
-
-@pytest.fixture
-def client(pipeline: Pipeline) -> Iterator["redis.Redis"]:
-    with command_client(pipeline.redis_url) as connected:
-        yield connected
 
 
 StartThere = Callable[..., FarmProcess]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from hookfarm.devchain.library import running_devchain
 from hookfarm.records import parse_subscription
 from hookfarm.records.operational import EVENTS
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store.clients import command_client
 from tests.e2e.conftest import Pipeline
 from tests.support.delivery import add_endpoint

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -19,12 +18,6 @@ from tests.support.waiting import eventually
 
 SERVICE = keys.WEBHOOK_DELIVERY
 KEY = keys.ready(SERVICE)
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
-    with redis_server.client() as connected:
-        yield connected
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """SIGHUP and SIGTTIN, SIGTTOU on a whole farm: new settings, other numbers, nothing lost, nothing doubled."""
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import redis
 from hookfarm.devchain.library import running_devchain
 from hookfarm.status import readiness
 from hookfarm.store import keys
-from hookfarm.store.clients import command_client
 from tests.e2e.conftest import LOOPBACK, Pipeline
 from tests.support.farm_processes import FarmProcess
 from tests.support.ledger import assert_drained
@@ -19,12 +17,6 @@ from tests.support.waiting import eventually
 
 CHAIN_ID = 7005
 LOGS = 20
-
-
-@pytest.fixture
-def client(pipeline: Pipeline) -> Iterator["redis.Redis"]:
-    with command_client(pipeline.redis_url) as connected:
-        yield connected
 
 
 class Settings:

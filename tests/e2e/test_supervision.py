@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -23,10 +23,9 @@ import redis
 from hookfarm.delivery_queue.job import Job
 from hookfarm.devchain.library import running_devchain
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.status import readiness
 from hookfarm.store import keys
-from hookfarm.store.clients import command_client
 from tests.e2e.conftest import Pipeline
 from tests.support.delivery import add_endpoint, enqueue, job
 from tests.support.farm_processes import (
@@ -49,12 +48,6 @@ CHAIN_ID = 7006
 ALL = 50
 ENDPOINTS = 20
 FILES_THAT_LET_NOBODY_BOOT = 4
-
-
-@pytest.fixture
-def client(pipeline: Pipeline) -> Iterator["redis.Redis"]:
-    with command_client(pipeline.redis_url) as connected:
-        yield connected
 
 
 def status(client: "redis.Redis") -> dict[str, Any]:

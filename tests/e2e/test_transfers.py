@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hookfarm.devchain.library import RunningDevchain, running_devchain
-from hookfarm.devchain.transfers import account, payment
+from hookfarm.devchain.transaction import account, payment
 from tests.e2e.conftest import Pipeline
 from tests.e2e.random_history import live_through
 from tests.e2e.test_pipeline import assert_drained, body, chain_option

@@ -1,22 +1,31 @@
-"""What the tests of the delivery hop share."""
+"""Fixtures for tests on a real server: a checked client, a connection, a receiver and a worker."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import redis
 
+from hookfarm import delivery_queue
+from hookfarm.store.clients import PipelinedConnection
 from tests.support.delivery import OneWorker, one_worker
 from tests.support.ledger import assert_ledger_invariant
 from tests.support.receivers import Receiver, running_receiver
-from tests.support.redis_server import RedisServer
 
 
 @pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[Any]:
+def client(client: redis.Redis) -> Iterator[Any]:
     """A client of the test's own server; the ledger on it must be in order at the end."""
-    with redis_server.client() as connected:
-        yield connected
-        assert_ledger_invariant(connected)
+    yield client
+    assert_ledger_invariant(client)
+
+
+@pytest.fixture
+def connection(redis_url: str) -> Iterator[PipelinedConnection]:
+    """The connection of a delivery process."""
+    opened = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from standardwebhooks import Webhook
 
 from hookfarm import config
 from hookfarm.cli.main import load
-from hookfarm.registry.reconcile import make
+from hookfarm.registry.reconcile import diff
 from tests.support.farm_processes import CHECKOUT
 
 README = (CHECKOUT / "README.md").read_text()
@@ -62,7 +62,7 @@ def test_the_table_of_settings_names_the_options_of_start() -> None:
 
 def test_the_files_of_settings_and_endpoints_are_accepted(tmp_path: Path) -> None:
     endpoints, settings = blocks("toml")
-    plan = make(tomllib.loads(endpoints)["endpoints"], [], lambda url: url)
+    plan = diff(tomllib.loads(endpoints)["endpoints"], [], lambda url: url)
     assert [change.before for change in plan.changes] == [None]
     (tmp_path / "hookfarm.toml").write_text(settings)
     loaded = config.load({}, file=tmp_path / "hookfarm.toml", environment={})

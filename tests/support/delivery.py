@@ -24,7 +24,7 @@ from hookfarm.farm.scoreboard import Scoreboard, Slot, State
 from hookfarm.http_client.connections import ConnectionPool, tls_context
 from hookfarm.http_client.transport import Transport
 from hookfarm.records import Endpoint, new_endpoint_id
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.security.ssrf import IPNetwork
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection, command_client

@@ -21,12 +21,12 @@ from tests.support.waiting import eventually
 CHECKOUT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "hookfarm")
 READY_SECONDS = 60.0
-"""A busy machine takes its time to start a farm; whoever tests how long that takes says so."""
+"""A busy machine takes its time to start a farm; a test of that time passes its own."""
 TITLE = "hookfarm: "
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """The variables of a command, without settings of whoever runs the tests."""
+    """The variables of a command, without the settings of the developer's shell."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HOOKFARM_")}
     return {**kept, **variables}
 
@@ -50,7 +50,7 @@ def title(process: psutil.Process) -> str:
 
 
 def processes_of_session(session: int) -> list[psutil.Process]:
-    """Everybody who still lives in it, whoever their parent is by now; a zombie is dead."""
+    """All live processes of the session, whatever their parent; a zombie is dead."""
     found = []
     for pid in psutil.pids():
         with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
@@ -72,15 +72,14 @@ def kill_session(session: int) -> None:
     eventually(killed, within=10, what=f"the end of session {session}")
 
 
-class FarmProcess:
-    """A running farm. All its processes stay in its session, so none can hide."""
+class RunningProcess:
+    """A command of hookfarm in a session of its own; its output is readable while it runs."""
 
-    def __init__(self, arguments: tuple[str, ...], redis_url: str, output: Path, **variables: str) -> None:
-        self.redis_url = redis_url
+    def __init__(self, arguments: tuple[str, ...], output: Path, **variables: str) -> None:
         self._stdout, self._stderr = output / "stdout", output / "stderr"
         with self._stdout.open("wb") as out, self._stderr.open("wb") as err:
             self.process = subprocess.Popen(
-                [*COMMAND, "start", *arguments],
+                [*COMMAND, *arguments],
                 cwd=CHECKOUT,
                 env=environment(**variables),
                 stdin=subprocess.DEVNULL,
@@ -101,6 +100,19 @@ class FarmProcess:
     @property
     def ended(self) -> bool:
         return self.process.poll() is not None
+
+    def close(self) -> None:
+        """Kill its session."""
+        kill_session(self.pid)
+        self.process.wait()
+
+
+class FarmProcess(RunningProcess):
+    """A running farm. All its processes stay in its session, so none can hide."""
+
+    def __init__(self, arguments: tuple[str, ...], redis_url: str, output: Path, **variables: str) -> None:
+        super().__init__(("start", *arguments), output, **variables)
+        self.redis_url = redis_url
 
     def client(self) -> "redis.Redis":
         return command_client(self.redis_url)
@@ -151,10 +163,6 @@ class FarmProcess:
 
     def survivors(self) -> list[psutil.Process]:
         return processes_of_session(self.pid)
-
-    def close(self) -> None:
-        kill_session(self.pid)
-        self.process.wait()
 
 
 StartFarm = Callable[..., FarmProcess]

@@ -77,7 +77,7 @@ def test_only_the_farm_forks() -> None:
 
 def test_only_config_reads_the_environment() -> None:
     reading = [str(f.relative_to(PACKAGE)) for f in PACKAGE.rglob("*.py") if "os.environ" in f.read_text()]
-    assert reading == ["config/environment.py"]
+    assert reading == ["config/settings.py"]
 
 
 def test_a_delivery_process_loads_neither_web3_nor_pydantic_nor_the_api() -> None:

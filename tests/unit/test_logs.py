@@ -145,7 +145,7 @@ def test_a_thread_that_crashes_is_written_like_everything_else(form: str) -> Non
 
 
 def test_what_is_known_to_be_a_secret_is_written_nowhere() -> None:
-    redaction.know(["sesame-4711-open"])
+    redaction.register_secrets(["sesame-4711-open"])
     stream = written("text")
     logs.get("service").info("asked", error=ValueError("no project sesame-4711-open"))
     assert 'error="no project [redacted]"' in stream.getvalue()

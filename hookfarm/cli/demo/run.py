@@ -19,7 +19,7 @@ from hookfarm.config import MAX_WORKERS
 from hookfarm.devchain.options import MAX_LOGS_PER_BLOCK, DevchainOptions
 from hookfarm.errors import HookfarmError, OperatorError
 from hookfarm.records import parse_endpoint
-from hookfarm.registry import registry
+from hookfarm.registry import store as registry_store
 from hookfarm.store.clients import command_client
 
 CHAIN_ID = 31337
@@ -68,7 +68,7 @@ def run_demo(options: DemoOptions) -> int:
         devchain = DevchainOptions(
             chain_id=CHAIN_ID, block_time=options.block_time, logs_per_block=options.logs_per_block
         )
-        secret = registry.new_secret()
+        secret = registry_store.new_secret()
         click.echo(f"starting a chain, a receiver and a farm of {options.workers} workers …")
         farm = DemoFarm(options.workers, devchain, secret, interrupts.close)
         run = Demo(farm, secret, options, interrupts)
@@ -106,9 +106,9 @@ class Demo:
                 return
             self._subscribe()
             self._introduce()
-            with display(TITLE, LineDisplay(LINE_SECONDS), VIEW_STEP_SECONDS) as shown:
-                self._watch(shown)
-                self._drain(shown)
+            with display(TITLE, LineDisplay(LINE_SECONDS), VIEW_STEP_SECONDS) as screen:
+                self._watch(screen)
+                self._drain(screen)
         except (redis.RedisError, HookfarmError) as error:
             if self._farm.ended:
                 raise self._farm.failure() from error
@@ -143,7 +143,7 @@ class Demo:
         record = {"url": f"http://{self._farm.receiver}/", "subscriptions": [subscription]}
         endpoint = parse_endpoint(record, check_url=str)
         # The receiver has the secret already, so it is not generated.
-        registry.Registry(self._client).update(replace(endpoint, secrets=((self._secret, None),)))
+        registry_store.Registry(self._client).update(replace(endpoint, secrets=((self._secret, None),)))
 
     def _introduce(self) -> None:
         click.echo(f"  hookfarm  http://{self._farm.api}/#token={self._farm.api_token}")
@@ -155,30 +155,30 @@ class Demo:
     def _pace(self) -> str:
         return f"a block of {self._options.logs_per_block:,} transfers every {self._options.block_time:g} s"
 
-    def _watch(self, shown: Display) -> None:
+    def _watch(self, screen: Display) -> None:
         self._began = time.monotonic()
         self._chain.begin()
         ends = self._began + (self._options.seconds or float("inf"))
         while not self._interrupts.count and time.monotonic() < ends:
-            self._update(shown)
-            self._interrupts.wait(min(shown.step_seconds, ends - time.monotonic()))
+            self._update(screen)
+            self._interrupts.wait(min(screen.step_seconds, ends - time.monotonic()))
 
-    def _drain(self, shown: Display) -> None:
+    def _drain(self, screen: Display) -> None:
         """Wait until every log has its webhook, no more arrive, or ctrl-C."""
         self._chain.pause()
         interrupts, verified, since = self._interrupts.count, -1, time.monotonic()
-        self._update(shown, draining=True)
+        self._update(screen, draining=True)
         while not self._logs.is_complete and self._interrupts.count == interrupts:
             if self._logs.verified != verified:
                 verified, since = self._logs.verified, time.monotonic()
             elif time.monotonic() - since > DRAIN_SECONDS:
                 break
             self._interrupts.wait(DRAIN_STEP_SECONDS)
-            self._update(shown, draining=True)
+            self._update(screen, draining=True)
         if not self._logs.is_complete:
             self._last_lines = self._farm.last_lines()
 
-    def _update(self, shown: Display, *, draining: bool = False) -> None:
+    def _update(self, screen: Display, *, draining: bool = False) -> None:
         if self._farm.ended:
             raise self._farm.failure()
         self._count()
@@ -190,7 +190,7 @@ class Demo:
             proof,
             draining=draining,
         )
-        shown.show(self._last)
+        screen.show(self._last)
 
     def _count(self) -> None:
         head = self._chain.head()

@@ -95,12 +95,6 @@ def served(start: Callable[..., Api]) -> Api:
     return one
 
 
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
-    with redis_server.client() as connected:
-        yield connected
-
-
 def test_livez_asks_nobody_else(served: Api, redis_server: RedisServer) -> None:
     redis_server.kill()
     assert served.get("/livez") == (200, {"status": "alive"})

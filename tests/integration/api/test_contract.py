@@ -1,6 +1,6 @@
 """The API against its own description: schemathesis makes requests that fit /openapi.json and others that do not.
 
-Whatever comes, the answer is a documented one: never a 500, never another shape than the schema says, and a
+Whatever comes, the answer is a documented one: never a 500, never another shape than its schema, and a
 problem document where the request is wrong.
 """
 
@@ -17,7 +17,7 @@ from hookfarm.event_ingestor import telemetry
 from hookfarm.event_ingestor.telemetry import IngestorCounters
 from hookfarm.farm.scoreboard import Scoreboard, State
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.status import readiness
 from hookfarm.store import keys
 from tests.support.api_process import TOKEN, Api, running_api
@@ -36,7 +36,7 @@ TRYING = "/v1/endpoints/{endpoint_id}/test"
 KNOWN = Endpoint("ep_known", "http://127.0.0.1:9/")
 CONFIGURATION = """
 [checks.positive_data_acceptance]
-# Signatures, conditions, cursors and public addresses have rules that JSON Schema cannot say (422), a stale
+# Signatures, conditions, cursors and public addresses have rules that JSON Schema cannot express (422), a stale
 # ETag is none of its affairs (412), and only so many endpoints are tried at a time (503).
 expected-statuses = ["2xx", 401, 403, 404, 409, 412, 422, 503]
 

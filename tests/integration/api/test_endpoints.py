@@ -1,5 +1,6 @@
 """/v1/endpoints, asked of the API's own process."""
 
+import struct
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +13,7 @@ from standardwebhooks.webhooks import Webhook
 from hookfarm.config import ChainConfig
 from hookfarm.records import Endpoint
 from hookfarm.registry.listing import MAX_SCANNED
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from tests.support.api_process import Api, ApiReply, pages, refused, running_api
 from tests.support.delivery import add_endpoint
@@ -198,6 +199,7 @@ def test_each_endpoint_shows_its_retries_and_its_last_attempts(api: Api, redis_s
         for number in range(150):
             status = "200" if number % 3 else "500"
             client.xadd(keys.ATTEMPTS + one.id, {"a": f"msg_1 1 {status} {number}"})
+            client.append(keys.ENDPOINT_STATS + one.id, struct.pack(">I", 2 * number + (status == "200")))
         client.hset(
             keys.JOBS, "msg_1", b'{"id":"msg_1","endpoint":"%b","attempt":2,"payload":{}}' % one.id.encode()
         )

@@ -12,25 +12,19 @@ from hookfarm.backfill.job_queue import BackfillJob, Batch, MatchedLog
 from hookfarm.deliveries import endpoint_stats
 from hookfarm.delivery_queue import HealthSignal
 from hookfarm.delivery_queue.enqueue import EntryResult, HistoryUpdate, Retraction, UnconfirmedJob
-from hookfarm.delivery_queue.job import ClaimedJob, Job
+from hookfarm.delivery_queue.job import Job
 from hookfarm.event_stream import Checkpoint, StreamReader
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
-from tests.support.delivery import CHAIN_ID, delivered, enqueue, job, kept, parked
+from tests.support.delivery import CHAIN_ID, enqueue, job, kept, parked
 from tests.support.lanes import BLOCK, fill, in_lane, lock, name, start, submit
 from tests.support.ledger import assert_drained, assert_ledger_invariant
+from tests.support.queue import deliver, pop
 
 WORKERS = 8
 LANED, OTHER, LIVE = "ep_laned", "ep_other", "ep_live"
-
-
-@pytest.fixture
-def connection(redis_url: str) -> Iterator[PipelinedConnection]:
-    made = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
-    yield made
-    made.close()
 
 
 @pytest.fixture(autouse=True)
@@ -50,17 +44,6 @@ def jobs(endpoint: str, count: int, prefix: str = "past") -> list[Job]:
 
 def ids(some: list[Job]) -> list[str]:
     return [each.id for each in some]
-
-
-def pop(connection: PipelinedConnection) -> ClaimedJob:
-    delivery_queue.send_pop(connection, None)
-    claimed, _ = delivery_queue.read_job(connection)
-    assert isinstance(claimed, ClaimedJob)
-    return claimed
-
-
-def deliver(connection: PipelinedConnection, claimed: ClaimedJob) -> None:
-    delivery_queue.settle_sync(connection, delivered(claimed))
 
 
 def deliver_all(client: Any, connection: PipelinedConnection) -> list[str]:

@@ -13,7 +13,7 @@ from hookfarm.backfill.job_queue import Batch
 from hookfarm.backfill.state import Backfill, BackfillFilter
 from hookfarm.event_stream import Checkpoint
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.status import readiness
 from hookfarm.store import keys
 from hookfarm.store.clients import async_client

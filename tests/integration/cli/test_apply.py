@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from tests.support.farm_processes import hookfarm
 from tests.support.redis_server import RedisServer
 

@@ -13,7 +13,7 @@ from hookfarm.backfill import state
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.event_stream import Checkpoint
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from tests.support.backfill import jobs_of, live_jobs, subscribed
 from tests.support.commands import RunningCommand, running_command

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.status import readiness
 from hookfarm.store import keys
 from tests.support.delivery import CHAIN_ID, job
@@ -90,9 +90,9 @@ def test_chains_are_followed_by_their_nodes(chain: None, redis_url: str) -> None
     assert "12.0 blocks/s, 1:05 left" in seven
     assert nothing == ""
     assert heading.split()[:4] == ["chain", "node", "state", "retry"]
-    assert one.split()[:4] == ["7", "wss://one.example", "cooling", "down"]
+    assert one.split()[:3] == ["7", "wss://one.example", "cooldown"]
     assert "1,234     4       HTTP 429 (" in one
-    assert two.split() == ["7", "https://two.example:8545", "in", "use", "-", "12", "0"]
+    assert two.split() == ["7", "https://two.example:8545", "active", "-", "12", "0"]
     [found] = json.loads(done(run(redis_url, "chains", "--json")))
     assert found["nodes"] == NODES
 

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +15,19 @@ from hookfarm.config import Config, load
 from hookfarm.errors import InvalidInput
 from hookfarm.http_client.connections import tls_context
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.security.vault import Vault
 from hookfarm.store import keys
 from hookfarm.store.scripts import CIRCUIT_FAILURES
 from hookfarm.test_events import webhooks
-from hookfarm.test_events.send import Sender
+from hookfarm.test_events.webhooks import SampleSender
 from tests.support.delivery import add_endpoint, enqueue, job, one_worker
 from tests.support.receivers import Reply, running_receiver
-from tests.support.redis_server import RedisServer
 
 TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
 TOKEN = "0x" + "A0" * 20
 UNKNOWN_ID = "ep_" + "0" * 24
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[Any]:
-    with redis_server.client() as connected:
-        yield connected
 
 
 @pytest.fixture
@@ -149,8 +142,8 @@ def test_a_change_says_from_which_block_it_is_in_effect(client: Any, hookfarm: C
     client.set(keys.checkpoint(1), f"123:0x{'ab' * 32}")
     said = done(hookfarm("add", "https://x.example/", "--chain", "1", "--chain", "5")).splitlines()
     assert "from    block 124 of chain 1" in said
-    unseen = "none so far; a farm watches it with start --chain 5=URL"
-    assert f"from    the first block seen of chain 5: {unseen}" in said
+    hint = "not watched yet; start a farm with --chain 5=URL"
+    assert f"from    the first block of chain 5: {hint}" in said
     endpoint = said[0].split()[1]
     client.set(keys.checkpoint(1), f"130:0x{'ab' * 32}")
     assert done(hookfarm("update", endpoint, "--chain", "1", "--event", TRANSFER)).splitlines() == [
@@ -166,9 +159,9 @@ def test_a_change_says_from_which_block_it_is_in_effect(client: Any, hookfarm: C
 def test_an_endpoint_that_subscribes_to_nothing_is_told_to(client: Any, hookfarm: Command) -> None:
     said = done(hookfarm("add", "https://x.example/"))
     endpoint = said.split()[1]
-    hint = f"Nothing is sent to it yet: say what with hookfarm endpoints update {endpoint} --chain ID …"
+    hint = f"It has no subscriptions yet: add some with hookfarm endpoints update {endpoint} --chain ID …"
     assert hint in said.splitlines()
-    assert "Nothing is sent" not in done(hookfarm("update", endpoint, "--chain", "1", "--address", TOKEN))
+    assert "no subscriptions" not in done(hookfarm("update", endpoint, "--chain", "1", "--address", TOKEN))
     assert "chain 1: any log of 1 address\n" in done(hookfarm("list"))
 
 
@@ -239,7 +232,7 @@ def test_a_secret_is_shown_once_and_again_only_when_it_is_rotated(client: Any, h
     assert len({added["secret"], rotated["secret"], again.split()[1]}) == 3
     [(newest, _), (previous, _)] = Registry(client).get(added["id"]).secrets
     assert (newest, previous) == (again.split()[1], rotated["secret"])
-    assert again.splitlines()[1] == "Keep it: it is shown only now. The one before signs beside it for a day."
+    assert again.splitlines()[1] == "Keep it: it is shown only now. The old one also signs for a day."
     for command in ("show", "update"):
         assert "whsec_" not in done(hookfarm(command, added["id"], "--json"))
 
@@ -382,7 +375,7 @@ def created_with(options: dict[str, Any]) -> Endpoint:
 
 def sent(endpoint: Endpoint, config: Config) -> list[dict[str, Any]]:
     """The replies to its made-up test webhooks."""
-    sender = Sender(tls_context(None), config.allow_private, Vault(()))
+    sender = SampleSender(tls_context(None), config.allow_private, Vault(()))
     return sender.send(endpoint, webhooks.made_up(endpoint.subscriptions), within_seconds=60.0)
 
 

@@ -14,7 +14,7 @@ from hookfarm import delivery_queue
 from hookfarm.deliveries import log
 from hookfarm.devchain.library import running_devchain
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.status import readiness
 from hookfarm.store import keys
 from hookfarm.store.scripts import CIRCUIT_FAILURES

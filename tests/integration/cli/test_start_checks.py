@@ -1,7 +1,5 @@
 """The settings of real servers, as a starting farm sees them."""
 
-from collections.abc import Iterator
-
 import pytest
 import redis
 
@@ -9,12 +7,6 @@ from hookfarm.errors import CouldNotBoot
 from hookfarm.store import server_checks
 from hookfarm.store.clients import command_client
 from tests.support.redis_server import RedisServer, running_redis
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
-    with redis_server.client() as connected:
-        yield connected
 
 
 def test_the_embedded_servers_settings_are_as_they_should_be(client: "redis.Redis") -> None:

@@ -1,36 +1,17 @@
 """Elements that others push into the list: adopted, or a dead letter with its reason."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from hookfarm import delivery_queue
-from hookfarm.delivery_queue import Settlement
-from hookfarm.delivery_queue.job import MAX_RAW_BYTES, ClaimedJob, ForeignElement
+from hookfarm.delivery_queue.job import MAX_RAW_BYTES, ForeignElement
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from tests.support.delivery import dead_letters, delivered, enqueue, job, kept
+from tests.support.queue import pop
 
 HUGE = 2**256 - 1
-
-
-@pytest.fixture
-def connection(redis_url: str) -> Iterator[PipelinedConnection]:
-    made = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
-    yield made
-    made.close()
-
-
-def pop(connection: PipelinedConnection) -> ClaimedJob:
-    delivery_queue.send_pop(connection, None)
-    claimed, _ = delivery_queue.read_job(connection)
-    assert isinstance(claimed, ClaimedJob)
-    return claimed
-
-
-def settle(connection: PipelinedConnection, settlement: Settlement) -> None:
-    delivery_queue.settle_sync(connection, settlement)
 
 
 def test_a_foreign_element_becomes_a_job(client: Any, connection: PipelinedConnection) -> None:
@@ -42,7 +23,7 @@ def test_a_foreign_element_becomes_a_job(client: Any, connection: PipelinedConne
     assert claimed is not None
     assert (claimed.id, claimed.endpoint, claimed.attempt, claimed.body) == ("order-66", "ep_1", 1, b'{"n":1}')
     assert client.zscore(keys.OPEN, "order-66") == claimed.sequence
-    settle(connection, delivery_queue.returned(claimed))
+    delivery_queue.settle_sync(connection, delivery_queue.returned(claimed))
     assert pop(connection).id == "order-66"
 
 
@@ -75,7 +56,7 @@ def test_an_element_without_an_id_has_the_same_one_every_time(
     raw = b'{"endpoint":"ep_1","payload":{}}'
     first = delivery_queue.adopt(connection, ForeignElement(raw))
     assert first is not None
-    settle(connection, delivered(first))
+    delivery_queue.settle_sync(connection, delivered(first))
     second = delivery_queue.adopt(connection, ForeignElement(raw))
     assert second is not None
     assert first.id == second.id

@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -17,16 +16,10 @@ from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection, pack
 from tests.support.delivery import CHAIN_ID, dead_letters, delivered, due_in_seconds, enqueue, job, kept
 from tests.support.ledger import assert_ledger_invariant, place
+from tests.support.queue import pop
 from tests.support.redis_server import running_redis
 
 HUGE = 2**256 - 1
-
-
-@pytest.fixture
-def connection(redis_url: str) -> Iterator[PipelinedConnection]:
-    made = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
-    yield made
-    made.close()
 
 
 def read(connection: PipelinedConnection, client: Any, count: int, chain_id: int = CHAIN_ID) -> list[StreamEntry]:
@@ -48,17 +41,6 @@ def pending(client: Any, chain_id: int = CHAIN_ID) -> int:
 def queued(client: Any) -> list[dict[str, Any]]:
     """The elements of the list, the next to be popped first."""
     return [orjson.loads(raw) for raw in reversed(client.lrange(keys.DELIVERY_QUEUE, 0, -1))]
-
-
-def pop(connection: PipelinedConnection) -> ClaimedJob:
-    delivery_queue.send_pop(connection, None)
-    claimed, _ = delivery_queue.read_job(connection)
-    assert isinstance(claimed, ClaimedJob)
-    return claimed
-
-
-def settle(connection: PipelinedConnection, settlement: Settlement) -> None:
-    delivery_queue.settle_sync(connection, settlement)
 
 
 def failed(claimed: ClaimedJob, job: bytes, retry_in_seconds: float | None) -> Settlement:
@@ -91,10 +73,10 @@ def test_sequences_go_on_when_the_clock_goes_back(
     enqueue(redis_url, job("ep_1", "a"), job("ep_1", "b"))
     assert [element["seq"] for element in queued(client)] == [last + 1, last + 2]
     claimed = pop(connection)
-    settle(connection, delivery_queue.returned(claimed))
+    delivery_queue.settle_sync(connection, delivery_queue.returned(claimed))
     assert [(e["id"], e["seq"]) for e in queued(client)] == [("b", last + 2), ("a", last + 3)]
     claimed = pop(connection)
-    settle(connection, failed(claimed, claimed.with_outcome({}, attempt=2), 0.0))
+    delivery_queue.settle_sync(connection, failed(claimed, claimed.with_outcome({}, attempt=2), 0.0))
     assert delivery_queue.tick(client) == 1
     adopted = delivery_queue.adopt(connection, ForeignElement(b'{"endpoint":"ep_1","payload":{}}'))
     assert adopted is not None
@@ -109,10 +91,10 @@ def test_numbers_are_never_written_in_exponential_form(
     push_back_the_clock(client)
     enqueue(redis_url, *(job("ep_1") for _ in range(4)))
     for move in (delivery_queue.returned, lambda t: failed(t, t.with_outcome({}), 0.0)):
-        settle(connection, move(pop(connection)))
+        delivery_queue.settle_sync(connection, move(pop(connection)))
     delivery_queue.tick(client)
     claimed = pop(connection)
-    settle(connection, failed(claimed, claimed.with_outcome({}), 86_400.0))
+    delivery_queue.settle_sync(connection, failed(claimed, claimed.with_outcome({}), 86_400.0))
     stored = [*client.lrange(keys.DELIVERY_QUEUE, 0, -1), client.get(keys.SEQUENCE), *client.hvals(keys.JOBS)]
     assert stored
     assert not [raw for raw in stored if b"e+" in raw]
@@ -210,7 +192,7 @@ def test_a_delivered_job_is_forgotten_and_may_be_settled_twice(
     enqueue(redis_url, job("ep_1", "a"), job("ep_1", "b"))
     claimed = pop(connection)
     for _ in range(2):
-        settle(connection, delivered(claimed))
+        delivery_queue.settle_sync(connection, delivered(claimed))
     assert client.hkeys(keys.JOBS) == [b"b"]
 
 
@@ -219,8 +201,8 @@ def test_a_job_delivered_after_all_does_not_wait_for_its_retry(
 ) -> None:
     enqueue(redis_url, job("ep_1", "a"))
     claimed = pop(connection)
-    settle(connection, failed(claimed, claimed.with_outcome({}, attempt=2), 60.0))
-    settle(connection, delivered("a"))
+    delivery_queue.settle_sync(connection, failed(claimed, claimed.with_outcome({}, attempt=2), 60.0))
+    delivery_queue.settle_sync(connection, delivered("a"))
     assert delivery_queue.read_depths(client) == delivery_queue.Depths(0, 0, 0, 0, 0)
 
 
@@ -229,7 +211,7 @@ def test_a_failed_job_waits_for_its_time_with_what_happened(
 ) -> None:
     enqueue(redis_url, job("ep_1", "a", b'{"n":%d}' % HUGE))
     claimed = pop(connection)
-    settle(connection, failed(claimed, claimed.with_outcome({"status": 500}, attempt=2), 30.0))
+    delivery_queue.settle_sync(connection, failed(claimed, claimed.with_outcome({"status": 500}, attempt=2), 30.0))
     assert kept(client, "a")["attempt"] == 2
     assert kept(client, "a")["outcomes"] == [{"status": 500}]
     assert due_in_seconds(client, "a") == pytest.approx(30, abs=5)
@@ -246,7 +228,8 @@ def test_a_job_that_failed_for_good_is_dead_with_its_reason(
 ) -> None:
     enqueue(redis_url, job("ep_1", "a"))
     claimed = pop(connection)
-    settle(connection, failed(claimed, claimed.with_outcome({"status": 500}, reason="exhausted"), None))
+    dead = failed(claimed, claimed.with_outcome({"status": 500}, reason="exhausted"), None)
+    delivery_queue.settle_sync(connection, dead)
     assert dead_letters(client)["a"]["reason"] == "exhausted"
     assert client.zscore(keys.DEAD, "a") / 1000 == pytest.approx(time.time(), abs=5)
 
@@ -256,7 +239,7 @@ def test_a_job_given_back_is_queued_behind_the_others_unattempted(
 ) -> None:
     enqueue(redis_url, job("ep_1", "a", b'{"n":%d}' % HUGE), job("ep_1", "b"))
     claimed = pop(connection)
-    settle(connection, delivery_queue.returned(claimed))
+    delivery_queue.settle_sync(connection, delivery_queue.returned(claimed))
     assert [e["id"] for e in queued(client)] == ["b", "a"]
     assert pop(connection).id == "b"
     again = pop(connection)
@@ -276,17 +259,17 @@ def test_who_holds_a_job_under_an_old_sequence_changes_nothing(
 ) -> None:  # fmt: skip
     enqueue(redis_url, job("ep_1", "a"))
     claimed = pop(connection)
-    settle(connection, delivery_queue.returned(claimed))
+    delivery_queue.settle_sync(connection, delivery_queue.returned(claimed))
     before = (client.lrange(keys.DELIVERY_QUEUE, 0, -1), client.hgetall(keys.JOBS), client.get(keys.SEQUENCE))
-    settle(connection, stale(claimed))
+    delivery_queue.settle_sync(connection, stale(claimed))
     assert (
         client.lrange(keys.DELIVERY_QUEUE, 0, -1),
         client.hgetall(keys.JOBS),
         client.get(keys.SEQUENCE),
     ) == before
-    settle(connection, delivered("a"))
+    delivery_queue.settle_sync(connection, delivered("a"))
     for _ in range(2):
-        settle(connection, stale(claimed))
+        delivery_queue.settle_sync(connection, stale(claimed))
     assert client.hlen(keys.JOBS) == 0
 
 
@@ -296,7 +279,7 @@ def test_due_retries_are_promoted_in_the_order_of_their_times(
     enqueue(redis_url, *(job("ep_1", name) for name in "abcd"))
     for _ in range(4):
         claimed = pop(connection)
-        settle(connection, failed(claimed, claimed.with_outcome({}, attempt=2), 3600.0))
+        delivery_queue.settle_sync(connection, failed(claimed, claimed.with_outcome({}, attempt=2), 3600.0))
     place(client, keys.RETRY, {"c": 10, "a": 20, "b": 30})
     assert delivery_queue.tick(client, max_jobs=2) == 2
     assert delivery_queue.tick(client) == 1
@@ -315,7 +298,7 @@ def test_a_settlement_the_server_has_forgotten_is_settled_in_a_second_step(
     delivery_queue.send_pop(connection, settlement)
     assert not delivery_queue.read_settlement(connection)
     assert delivery_queue.read_job(connection)[0] is not None
-    settle(connection, settlement)
+    delivery_queue.settle_sync(connection, settlement)
     assert client.hkeys(keys.JOBS) == [b"b"]
 
 
@@ -327,7 +310,7 @@ def test_every_script_is_taught_again_after_a_flush(
         enqueue(redis_url, job("ep_1"))
         claimed = pop(connection)
         client.script_flush()
-        settle(connection, move(claimed))
+        delivery_queue.settle_sync(connection, move(claimed))
     client.script_flush()
     assert delivery_queue.tick(client) == 1
     client.script_flush()
@@ -343,7 +326,7 @@ def test_one_write_settles_reports_pops_and_asks_for_the_revision(
     enqueue(redis_url, job("ep_1", "a"), job("ep_1", "b"))
     claimed = pop(connection)
     client.set(keys.REGISTRY_REVISION, 7)
-    settle(connection, delivered("unknown"))
+    delivery_queue.settle_sync(connection, delivered("unknown"))
     with client.monitor() as monitor:
         delivery_queue.send_pop(connection, delivered(claimed), "webhook_delivery:reported:x")
         seen = [monitor.next_command()]
@@ -379,10 +362,10 @@ def test_draining_works_on_a_full_server() -> None:
         client.config_set("maxmemory", 1)
         with pytest.raises(redis.exceptions.OutOfMemoryError):
             client.set("anything", 1)
-        settle(connection, delivered(claimed[0]))
-        settle(connection, delivery_queue.returned(claimed[1]))
-        settle(connection, failed(claimed[2], claimed[2].with_outcome({}, attempt=2), 0.0))
-        settle(connection, failed(claimed[3], claimed[3].with_outcome({}, reason="x"), None))
+        delivery_queue.settle_sync(connection, delivered(claimed[0]))
+        delivery_queue.settle_sync(connection, delivery_queue.returned(claimed[1]))
+        delivery_queue.settle_sync(connection, failed(claimed[2], claimed[2].with_outcome({}, attempt=2), 0.0))
+        delivery_queue.settle_sync(connection, failed(claimed[3], claimed[3].with_outcome({}, reason="x"), None))
         assert delivery_queue.tick(client) == 1
         assert delivery_queue.requeue_orphan(client, claimed[4].id, claimed[4].sequence)
         assert [delivery_queue.adopt(connection, f) is not None for f in foreign] == [True, False]
@@ -417,8 +400,8 @@ def test_depths_count_every_place(client: Any, redis_url: str, connection: Pipel
     enqueue(redis_url, *(job(f"ep_{i}") for i in range(5)))
     pop(connection)
     retried, dead = pop(connection), pop(connection)
-    settle(connection, failed(retried, retried.with_outcome({}), 60.0))
-    settle(connection, failed(dead, dead.with_outcome({}), None))
+    delivery_queue.settle_sync(connection, failed(retried, retried.with_outcome({}), 60.0))
+    delivery_queue.settle_sync(connection, failed(dead, dead.with_outcome({}), None))
     assert delivery_queue.read_depths(client) == delivery_queue.Depths(queued=2, open=3, parked=0, retry=1, dead=1)
 
 

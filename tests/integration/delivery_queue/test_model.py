@@ -1,40 +1,33 @@
 """Random moves of hop 2 against a model of it, with the ledger's invariant asserted after each."""
 
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import invariant, precondition, rule
 
 from hookfarm import delivery_queue
 from hookfarm.delivery_queue import EntryResult, HealthSignal, InvalidEntry, job
 from hookfarm.delivery_queue.job import ClaimedJob, ForeignElement, Job
-from hookfarm.event_stream import StreamEntry, StreamReader
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
-from tests.support.delivery import CHAIN_ID, delivered
-from tests.support.ledger import assert_ledger_invariant, place
+from tests.support.delivery import delivered
+from tests.support.ledger import place
+from tests.support.queue import pop
+from tests.support.queue_model import QueueModel, run_model
 
 IDS = st.sampled_from([f"msg_{n}" for n in range(6)])
 PAST, FUTURE = 1, 10**15
 FAR_SECONDS = 3600.0
 
 
-class Queue(RuleBasedStateMachine):
+class Queue(QueueModel):
     """The model: what is queued, in whose hands, waiting, and dead. `stale` are hands whose job moved on."""
 
     def __init__(self, client: Any, connection: PipelinedConnection) -> None:
-        super().__init__()
-        self.client, self.connection = client, connection
-        client.flushall()
-        self.reader = StreamReader(connection, "model")
-        self.reader.follow([CHAIN_ID])
+        super().__init__(client, connection)
         self.queue: list[str] = []
         """The ids in the list, the next to be popped first; some may have been settled meanwhile."""
         self.open: set[str] = set()
-        self.hands: list[ClaimedJob] = []
         self.stale: list[ClaimedJob] = []
         self.retry: dict[str, int] = {}
         self.dead: set[str] = set()
@@ -44,12 +37,6 @@ class Queue(RuleBasedStateMachine):
     @property
     def known(self) -> set[str]:
         return self.open | set(self.retry) | self.dead
-
-    def read_entry(self) -> StreamEntry:
-        self.client.xadd(keys.events(CHAIN_ID), {"event": b"{}"})
-        self.reader.send_read()
-        [entry], _ = self.reader.receive()
-        return entry
 
     @rule(ids=st.lists(IDS, max_size=4), twice=st.booleans())
     def hand_off(self, ids: list[str], twice: bool) -> None:
@@ -73,23 +60,13 @@ class Queue(RuleBasedStateMachine):
     @precondition(lambda self: self.queue)
     @rule()
     def pop(self) -> None:
-        delivery_queue.send_pop(self.connection, None)
-        claimed, _ = delivery_queue.read_job(self.connection)
-        assert isinstance(claimed, ClaimedJob)
+        claimed = pop(self.connection)
         assert claimed.id == self.queue.pop(0)
         current = claimed.id in self.open and self.client.zscore(keys.OPEN, claimed.id) == claimed.sequence
         if current:
             assert claimed.attempt == self.attempts[claimed.id]
             assert claimed.body == b'{"id":"%b"}' % claimed.id.encode()
         (self.hands if current else self.stale).append(claimed)
-
-    def take(self, data: Any, hands: list[ClaimedJob]) -> ClaimedJob:
-        claimed: ClaimedJob = data.draw(st.sampled_from(hands))
-        hands.remove(claimed)
-        return claimed
-
-    def settle(self, settlement: delivery_queue.Settlement) -> None:
-        delivery_queue.settle_sync(self.connection, settlement)
 
     @precondition(lambda self: self.hands)
     @rule(data=st.data())
@@ -198,10 +175,6 @@ class Queue(RuleBasedStateMachine):
             self.client.set(keys.SEQUENCE, last + hours * 3_600_000_000)
 
     @invariant()
-    def ledger_holds(self) -> None:
-        assert_ledger_invariant(self.client)
-
-    @invariant()
     def everything_is_where_the_model_has_it(self) -> None:
         places = [
             {i.decode() for i in self.client.zrange(key, 0, -1)} for key in (keys.OPEN, keys.RETRY, keys.DEAD)
@@ -224,21 +197,5 @@ class Queue(RuleBasedStateMachine):
         assert owed <= set(held)
 
 
-@pytest.fixture
-def client(redis_url: str) -> Iterator[Any]:
-    from hookfarm.store.clients import command_client
-
-    with command_client(redis_url) as connected:
-        yield connected
-
-
 def test_no_sequence_of_moves_breaks_the_ledger(client: Any, redis_url: str) -> None:
-    connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
-    checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    try:
-        run_state_machine_as_test(
-            lambda: Queue(client, connection),  # type: ignore[arg-type]  # anything that makes one will do
-            settings=settings(max_examples=60, stateful_step_count=40, suppress_health_check=checks),
-        )
-    finally:
-        connection.close()
+    run_model(redis_url, lambda connection: Queue(client, connection))

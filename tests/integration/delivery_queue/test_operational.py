@@ -1,11 +1,8 @@
 """Operational events and their deliveries to the endpoints that subscribe to them."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
-
-import pytest
 
 from hookfarm import delivery_queue
 from hookfarm.delivery_queue import MAX_ORPHANED, HealthSignal, operational
@@ -14,21 +11,15 @@ from hookfarm.event_ingestor.telemetry import CHAIN_DOWN, CHAIN_ID, StalledChain
 from hookfarm.farm.scoreboard import Scoreboard, State
 from hookfarm.records import Endpoint, parse_subscription
 from hookfarm.records.operational import EVENTS
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from tests.support.delivery import OneWorker, add_endpoint, delivered, enqueue, job
 from tests.support.ledger import place
+from tests.support.queue import pop
 from tests.support.receivers import Receiver
 
 URL = "http://127.0.0.1:9/"
-
-
-@pytest.fixture
-def connection(redis_url: str) -> Iterator[PipelinedConnection]:
-    made = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
-    yield made
-    made.close()
 
 
 def subscriber(client: Any, *events: str, url: str = URL) -> Endpoint:
@@ -36,17 +27,12 @@ def subscriber(client: Any, *events: str, url: str = URL) -> Endpoint:
     return add_endpoint(client, url, subscriptions=(parse_subscription(wanted),))
 
 
-def pop(connection: PipelinedConnection) -> ClaimedJob:
-    delivery_queue.send_pop(connection, None)
-    claimed, _ = delivery_queue.read_job(connection)
-    assert isinstance(claimed, ClaimedJob)
-    return claimed
-
-
 def settle(
     connection: PipelinedConnection, claimed: ClaimedJob, retry: float | None, reason: str = "exhausted"
 ) -> None:
-    job_ = claimed.with_outcome({"status": 500}, **({} if retry else {"reason": reason}))
+    job_ = claimed.with_outcome(
+        {"at": 1_800_000_000.5, "duration_ms": 7, "status": 500}, **({} if retry else {"reason": reason})
+    )
     delivery_queue.settle_sync(connection, delivery_queue.failed(claimed, job_, retry, HealthSignal.UNHEALTHY))
 
 
@@ -78,7 +64,13 @@ def test_a_dead_delivery_is_an_event_with_its_reason(
         "delivery": "msg_a",
         "reason": "exhausted",
         "attempts": 1,
-        "last_attempt": {"status": 500},
+        "last_attempt": {
+            "at": "2027-01-15T08:00:00.500Z",
+            "duration_ms": 7,
+            "status": 500,
+            "error": None,
+            "detail": None,
+        },
         "subscription": "sub_op",
     }
 

@@ -12,20 +12,14 @@ from hookfarm.deliveries import endpoint_stats, log, redelivery
 from hookfarm.delivery_queue import HealthSignal
 from hookfarm.delivery_queue.job import ClaimedJob, ForeignElement
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
-from tests.support.delivery import DONE, add_endpoint, delivered, enqueue, job, parked
+from tests.support.delivery import DONE, add_endpoint, enqueue, job, parked
 from tests.support.ledger import assert_drained, assert_ledger_invariant
+from tests.support.queue import deliver, pop
 
 URL = "http://127.0.0.1:9/"
-
-
-@pytest.fixture
-def connection(redis_url: str) -> Iterator[PipelinedConnection]:
-    made = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
-    yield made
-    made.close()
 
 
 @pytest.fixture(autouse=True)
@@ -36,13 +30,6 @@ def whole_ledger(client: Any) -> Iterator[None]:
     assert_ledger_invariant(client)
 
 
-def pop(connection: PipelinedConnection) -> ClaimedJob:
-    delivery_queue.send_pop(connection, None)
-    claimed, _ = delivery_queue.read_job(connection)
-    assert isinstance(claimed, ClaimedJob)
-    return claimed
-
-
 def fail(
     connection: PipelinedConnection,
     claimed: ClaimedJob,
@@ -51,10 +38,6 @@ def fail(
 ) -> str:
     failed = delivery_queue.failed(claimed, claimed.with_outcome({}, attempt=claimed.attempt + 1), retry, signal)
     return delivery_queue.settle_sync(connection, failed)
-
-
-def deliver(connection: PipelinedConnection, claimed: ClaimedJob) -> None:
-    delivery_queue.settle_sync(connection, delivered(claimed))
 
 
 def queued(client: Any) -> int:

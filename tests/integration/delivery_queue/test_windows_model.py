@@ -1,26 +1,24 @@
 """Random moves with windows of every kind, and lanes: the ledger holds after each, in the end all is delivered."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import invariant, precondition, rule
 
 from hookfarm import delivery_queue
 from hookfarm.deliveries import endpoint_stats
 from hookfarm.delivery_queue import EntryResult, HealthSignal
 from hookfarm.delivery_queue.job import ClaimedJob, ForeignElement, Job
-from hookfarm.event_stream import StreamReader
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from tests.support import lanes
-from tests.support.delivery import CHAIN_ID, delivered
-from tests.support.ledger import assert_drained, assert_ledger_invariant, place
+from tests.support.delivery import delivered
+from tests.support.ledger import assert_drained, place
+from tests.support.queue import pop
+from tests.support.queue_model import QueueModel, run_model
 
 ENDPOINTS = (
     Endpoint("ep_plain", "http://127.0.0.1:9/"),
@@ -32,20 +30,16 @@ MOST = {"ep_plain": 16, "ep_two": 2, "ep_ordered": 1, "ep_rate": 16}
 NAMES = st.sampled_from(sorted(MOST))
 
 
-class Windows(RuleBasedStateMachine):
+class Windows(QueueModel):
     """Knows what is owed and what is in hands."""
 
     def __init__(self, client: Any, connection: PipelinedConnection, redis_url: str) -> None:
-        super().__init__()
-        self.client, self.connection, self.redis_url = client, connection, redis_url
-        client.flushall()
+        super().__init__(client, connection)
+        self.redis_url = redis_url
         self.registry = Registry(client)
         for endpoint in ENDPOINTS:
             self.registry.add(endpoint)
         client.hset(keys.ENDPOINT_LIMITS, "*", 8)
-        self.reader = StreamReader(connection, "model")
-        self.reader.follow([CHAIN_ID])
-        self.hands: list[ClaimedJob] = []
         self.owed: set[str] = set()
         self.number = 0
 
@@ -53,10 +47,8 @@ class Windows(RuleBasedStateMachine):
     def hand_off(self, name: str, count: int) -> None:
         made = [Job(f"{name}-{self.number + i:04}", name, b"{}") for i in range(count)]
         self.number += count
-        self.client.xadd(keys.events(CHAIN_ID), {"event": b"{}"})
-        self.reader.send_read()
-        [entry], _ = self.reader.receive()
-        assert delivery_queue.enqueue_results(self.connection, [EntryResult(entry, tuple(made))]).enqueued == count
+        results = [EntryResult(self.read_entry(), tuple(made))]
+        assert delivery_queue.enqueue_results(self.connection, results).enqueued == count
         self.owed |= {job.id for job in made}
 
     @rule(name=NAMES, count=st.integers(1, 12))
@@ -83,24 +75,14 @@ class Windows(RuleBasedStateMachine):
     @precondition(lambda self: self.client.llen(keys.DELIVERY_QUEUE))
     @rule()
     def pop(self) -> None:
-        delivery_queue.send_pop(self.connection, None)
-        claimed, _ = delivery_queue.read_job(self.connection)
-        assert isinstance(claimed, ClaimedJob)
+        claimed = pop(self.connection)
         if self.client.zscore(keys.OPEN, claimed.id) == claimed.sequence:
             self.hands.append(claimed)
-
-    def take(self, data: Any) -> ClaimedJob:
-        claimed: ClaimedJob = data.draw(st.sampled_from(self.hands))
-        self.hands.remove(claimed)
-        return claimed
-
-    def settle(self, settlement: delivery_queue.Settlement) -> None:
-        delivery_queue.settle_sync(self.connection, settlement)
 
     @precondition(lambda self: self.hands)
     @rule(data=st.data())
     def deliver(self, data: Any) -> None:
-        self.conclude(self.take(data))
+        self.conclude(self.take(data, self.hands))
 
     def conclude(self, claimed: ClaimedJob) -> None:
         self.settle(delivered(claimed))
@@ -109,7 +91,7 @@ class Windows(RuleBasedStateMachine):
     @precondition(lambda self: self.hands)
     @rule(data=st.data(), signal=st.sampled_from(HealthSignal), wait=st.sampled_from([0.0, 3600.0]))
     def fail(self, data: Any, signal: HealthSignal, wait: float) -> None:
-        claimed = self.take(data)
+        claimed = self.take(data, self.hands)
         self.settle(
             delivery_queue.failed(claimed, claimed.with_outcome({}, attempt=claimed.attempt + 1), wait, signal)
         )
@@ -117,19 +99,19 @@ class Windows(RuleBasedStateMachine):
     @precondition(lambda self: self.hands)
     @rule(data=st.data())
     def die(self, data: Any) -> None:
-        claimed = self.take(data)
+        claimed = self.take(data, self.hands)
         self.settle(delivery_queue.failed(claimed, claimed.with_outcome({}, reason="x"), None))
         self.owed.remove(claimed.id)
 
     @precondition(lambda self: self.hands)
     @rule(data=st.data(), move=st.sampled_from([delivery_queue.returned, delivery_queue.parked]))
     def put_back(self, data: Any, move: Any) -> None:
-        self.settle(move(self.take(data)))
+        self.settle(move(self.take(data, self.hands)))
 
     @precondition(lambda self: self.hands)
     @rule(data=st.data())
     def orphan(self, data: Any) -> None:
-        claimed = self.take(data)
+        claimed = self.take(data, self.hands)
         assert delivery_queue.requeue_orphan(self.client, claimed.id, claimed.sequence)
         if self.client.zscore(keys.DEAD, claimed.id) is not None:
             self.owed.remove(claimed.id)
@@ -151,10 +133,6 @@ class Windows(RuleBasedStateMachine):
             if self.client.exists(keys.WINDOW + name):
                 self.client.hset(keys.WINDOW + name, mapping={"blocked_until_ms": 0, "next_allowed_us": 0})
             self.client.zadd(keys.WINDOW_TIMERS, {name: 1}, xx=True)
-
-    @invariant()
-    def ledger_holds(self) -> None:
-        assert_ledger_invariant(self.client)
 
     @invariant()
     def no_window_is_over_its_limit(self) -> None:
@@ -179,24 +157,5 @@ class Windows(RuleBasedStateMachine):
         assert_drained(self.client)
 
 
-@pytest.fixture
-def client(redis_url: str) -> Iterator[Any]:
-    from hookfarm.store.clients import command_client
-
-    with command_client(redis_url) as connected:
-        yield connected
-
-
 def test_no_sequence_of_moves_loses_a_parked_job(client: Any, redis_url: str) -> None:
-    connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
-    try:
-        run_state_machine_as_test(
-            lambda: Windows(client, connection, redis_url),  # type: ignore[arg-type]  # anything that makes one will do
-            settings=settings(
-                max_examples=60,
-                stateful_step_count=40,
-                suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-            ),
-        )
-    finally:
-        connection.close()
+    run_model(redis_url, lambda connection: Windows(client, connection, redis_url))

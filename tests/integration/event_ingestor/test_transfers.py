@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from hookfarm.devchain.library import RunningDevchain, running_devchain
-from hookfarm.devchain.transfers import account, payment
+from hookfarm.devchain.transaction import account, payment
 from hookfarm.event_ingestor import telemetry
 from hookfarm.records import parse_chain_event, parse_endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from tests.support.ingestor import CHAIN, TRANSPORTS, Published, canonical, running_ingestor, url_of
 from tests.support.redis_server import RedisServer
 from tests.support.transfers import canonical_transfers

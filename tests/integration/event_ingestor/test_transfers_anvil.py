@@ -7,7 +7,7 @@ import pytest
 
 from hookfarm.event_stream import Checkpoint
 from hookfarm.records import parse_endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from tests.support.anvil import TRANSFER_TOPIC, Anvil, deploy_emitter, running_anvil
 from tests.support.ingestor import CHAIN, TRANSPORTS, Published, running_ingestor
 from tests.support.redis_server import RedisServer

@@ -9,17 +9,10 @@ import redis
 from hookfarm.event_stream import ABANDONED_MILLISECONDS, BATCH_ENTRIES, StreamReader
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
-from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 
 T = TypeVar("T")
 CHAIN = 1
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[Any]:
-    with redis_server.client() as connected:
-        yield connected
 
 
 def reader(redis_url: str, consumer: str = "one", *chains: int) -> Iterator[StreamReader]:

@@ -1,7 +1,7 @@
 """Hop 1 against a real server: publishing behind a checkpoint, and taking back."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
 import orjson
@@ -14,16 +14,9 @@ from hookfarm.event_stream.event_json import encode_events
 from hookfarm.records import Event
 from hookfarm.store import keys
 from hookfarm.store.clients import async_client
-from tests.support.redis_server import RedisServer
 
 T = TypeVar("T")
 CHAIN = 1
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[Any]:
-    with redis_server.client() as connected:
-        yield connected
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What the keeper publishes while the farm runs, between a scoreboard that the test writes and a real Redis."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 import redis
@@ -24,21 +23,7 @@ from tests.support.kept_farm import (
     wait_ready,
     wait_withdrawn,
 )
-from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
-
-
-@pytest.fixture
-def farm(redis_url: str, tmp_path: Path) -> Iterator[KeptFarm]:
-    made = KeptFarm(redis_url, tmp_path / "log")
-    yield made
-    made.kill()
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
-    with redis_server.client() as connected:
-        yield connected
 
 
 def test_the_key_comes_once_every_worker_is_up(farm: KeptFarm, client: redis.Redis) -> None:

@@ -1,10 +1,8 @@
 """How a keeper begins, loses Redis, and ends; and what its successor makes of what it left."""
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import redis
 
 from hookfarm.farm.child import EXIT_COULD_NOT_BOOT
@@ -23,19 +21,6 @@ from tests.support.kept_farm import (
 )
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.waiting import eventually
-
-
-@pytest.fixture
-def farm(redis_url: str, tmp_path: Path) -> Iterator[KeptFarm]:
-    made = KeptFarm(redis_url, tmp_path / "log")
-    yield made
-    made.kill()
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
-    with redis_server.client() as connected:
-        yield connected
 
 
 def ping(client: redis.Redis) -> None:

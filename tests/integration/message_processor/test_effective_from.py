@@ -18,21 +18,14 @@ from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Scoreboard
 from hookfarm.message_processor.processor import Processor
 from hookfarm.records import Endpoint, Event, Subscription
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from tests.integration.message_processor.test_message_processor import Processors, pending, queued, transfer
-from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 
 CHAIN = 1
 LOGS = 2
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[Any]:
-    with redis_server.client() as connected:
-        yield connected
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Scoreboard, State
 from hookfarm.message_processor import process, telemetry
 from hookfarm.records import Endpoint, Subscription
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
@@ -95,12 +95,6 @@ def processors(redis_url: str) -> Iterator[Processors]:
     started = Processors(redis_url)
     yield started
     started.close()
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
-    with redis_server.client() as connected:
-        yield connected
 
 
 def endpoint(identity: str, *subscriptions: Subscription, enabled: bool = True) -> Endpoint:

@@ -63,12 +63,6 @@ def start(redis_url: str) -> Iterator[Callable[..., Farm]]:
         farm.close()
 
 
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
-    with redis_server.client() as connected:
-        yield connected
-
-
 def ask(url: str, within: float = RESPONSE_SECONDS) -> CollectedMetrics:
     async def call() -> CollectedMetrics:
         async with clients.async_client(url) as client:

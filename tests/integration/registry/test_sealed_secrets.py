@@ -14,22 +14,15 @@ from standardwebhooks import Webhook
 from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.errors import InvalidInput
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.security.vault import MasterKey, Vault
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from hookfarm.webhook_delivery.endpoints import EndpointCache
 from tests.support.farm_processes import hookfarm
-from tests.support.redis_server import RedisServer
 
 OLD, NEW = MasterKey("old", b"o" * 32), MasterKey("new", b"n" * 32)
 LOOPBACK = (ip_network("127.0.0.0/8"),)
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[Any]:
-    with redis_server.client() as connected:
-        yield connected
 
 
 @pytest.fixture

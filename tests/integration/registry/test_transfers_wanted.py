@@ -1,7 +1,6 @@
 """Which chains' transfers are wanted: kept with the registry, asked for in the script that publishes."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,24 +9,12 @@ from hookfarm import event_stream
 from hookfarm.event_stream import Checkpoint, Publication, StreamBlock
 from hookfarm.event_stream.event_json import encode_events
 from hookfarm.records import Endpoint, parse_endpoint
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import async_client
-from tests.support.redis_server import RedisServer
 from tests.support.transfers import transfer
 
 CHAIN = 7
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[Any]:
-    with redis_server.client() as connected:
-        yield connected
-
-
-@pytest.fixture
-def registry(client: Any) -> Registry:
-    return Registry(client)
 
 
 def endpoint(*chains: int, kind: str = "transfer", base: Endpoint | None = None, **fields: Any) -> Endpoint:
@@ -36,11 +23,13 @@ def endpoint(*chains: int, kind: str = "transfer", base: Endpoint | None = None,
 
 
 def wanted(client: Any) -> set[int]:
-    """The chains, after a look at the one that tells of each endpoint."""
+    """The chains, after comparing them with the key of each endpoint."""
     prefix = keys.TRANSFERS.encode()
     found = {int(key.removeprefix(prefix)): client.smembers(key) for key in client.keys(f"{keys.TRANSFERS}*")}
-    told = {name: set(map(int, chains.split())) for name, chains in client.hgetall(keys.TRANSFER_CHAINS).items()}
-    assert told == {
+    returned = {
+        name: set(map(int, chains.split())) for name, chains in client.hgetall(keys.TRANSFER_CHAINS).items()
+    }
+    assert returned == {
         name: {chain for chain, names in found.items() if name in names} for name in set().union(*found.values())
     }
     return set(found)
@@ -100,7 +89,7 @@ def test_a_change_that_is_not_made_changes_nothing(client: Any, registry: Regist
     assert wanted(client) == {5}
 
 
-def test_blocks_without_transfers_are_refused_from_the_moment_when_somebody_wants_them(
+def test_blocks_without_transfers_are_refused_as_soon_as_an_endpoint_wants_them(
     client: Any, registry: Registry, redis_url: str
 ) -> None:
     assert publish(redis_url, 0, with_transfers=False) == Publication.DONE

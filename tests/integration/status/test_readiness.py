@@ -2,23 +2,15 @@
 
 import os
 import socket
-from collections.abc import Iterator
 
 import orjson
 import pytest
 import redis
 
 from hookfarm.status import readiness
-from tests.support.redis_server import RedisServer
 
 SERVICE = "webhook_delivery"
 READY, STATUS = f"{SERVICE}:ready", f"{SERVICE}:status"
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator["redis.Redis"]:
-    with redis_server.client() as connected:
-        yield connected
 
 
 def test_the_refresh_comes_at_a_third_of_the_time_to_live() -> None:

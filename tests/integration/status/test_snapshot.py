@@ -1,7 +1,6 @@
 """The snapshot of a farm."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -10,7 +9,7 @@ import redis
 
 from hookfarm import status
 from hookfarm.event_stream import StreamReader
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.status import readiness
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection, async_client
@@ -33,13 +32,6 @@ INGESTOR = {
         }
     ]
 }
-
-
-@pytest.fixture
-def connection(redis_url: str) -> Iterator[PipelinedConnection]:
-    made = PipelinedConnection(redis_url, 1)
-    yield made
-    made.close()
 
 
 def test_nothing_running_is_a_snapshot_of_that(client: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from hookfarm import delivery_queue
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from tests.support import lanes

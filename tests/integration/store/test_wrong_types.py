@@ -1,27 +1,11 @@
 """What is said of a key that has the wrong type."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 import redis
 
-from hookfarm.store import keys, wrong_types
+from hookfarm.store import clients, keys
 from hookfarm.store.clients import PipelinedConnection
 from tests.support.redis_server import RedisServer
-
-
-@pytest.fixture
-def connection(redis_url: str) -> Iterator[PipelinedConnection]:
-    made = PipelinedConnection(redis_url, 1)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[Any]:
-    with redis_server.client() as connected:
-        yield connected
 
 
 def wrong_type() -> redis.ResponseError:
@@ -30,25 +14,27 @@ def wrong_type() -> redis.ResponseError:
 
 @pytest.mark.parametrize("key", [key for key, kind in keys.TYPES.items() if kind != "stream"])
 def test_each_key_of_a_foreign_type_is_named_with_what_it_must_be(
-    client: Any, connection: PipelinedConnection, key: str
+    redis_server: RedisServer, connection: PipelinedConnection, key: str
 ) -> None:
-    client.xadd(key, {"a": "b"})
-    assert wrong_types.explain(wrong_type(), connection) == f"{key} is a stream; it must be a {keys.TYPES[key]}"
+    with redis_server.client() as client:
+        client.xadd(key, {"a": "b"})
+    assert clients.explain(wrong_type(), connection) == f"{key} is a stream; it must be a {keys.TYPES[key]}"
     assert not connection.connected
 
 
-def test_several_are_all_named(client: Any, connection: PipelinedConnection) -> None:
-    client.set(keys.JOBS, "x")
-    client.set(keys.DELIVERY_QUEUE, "x")
-    assert wrong_types.explain(wrong_type(), connection).count("; it must be a ") == 2
+def test_several_are_all_named(redis_server: RedisServer, connection: PipelinedConnection) -> None:
+    with redis_server.client() as client:
+        client.set(keys.JOBS, "x")
+        client.set(keys.DELIVERY_QUEUE, "x")
+    assert clients.explain(wrong_type(), connection).count("; it must be a ") == 2
 
 
 def test_what_is_right_again_by_then_leaves_the_words_of_redis(connection: PipelinedConnection) -> None:
-    assert wrong_types.explain(wrong_type(), connection) == str(wrong_type())
+    assert clients.explain(wrong_type(), connection) == str(wrong_type())
 
 
 def test_any_other_error_stands_as_it_is_and_costs_no_question(connection: PipelinedConnection) -> None:
-    assert wrong_types.explain(redis.ConnectionError("connection lost"), connection) == "connection lost"
+    assert clients.explain(redis.ConnectionError("connection lost"), connection) == "connection lost"
     assert not connection.connected
 
 
@@ -56,7 +42,7 @@ def test_a_server_that_is_gone_by_then_leaves_the_words_of_redis(
     redis_server: RedisServer, connection: PipelinedConnection
 ) -> None:
     redis_server.kill(synced=True)
-    assert wrong_types.explain(wrong_type(), connection) == str(wrong_type())
+    assert clients.explain(wrong_type(), connection) == str(wrong_type())
 
 
 def test_the_types_are_those_of_the_keys_that_there_is_one_of() -> None:

@@ -24,7 +24,8 @@ from tests.support.delivery import (
     one_worker,
 )
 from tests.support.ledger import assert_drained
-from tests.support.receivers import Receiver, Reply
+from tests.support.queue import enqueue_held_post
+from tests.support.receivers import Receiver
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 
@@ -89,9 +90,7 @@ def test_a_worker_shows_what_it_holds_until_it_is_settled(
     client: Any, redis_url: str, receiver: Receiver, worker: OneWorker
 ) -> None:
     endpoint = add_endpoint(client, receiver.url)
-    gate = threading.Event()
-    receiver.reply_with(Reply(after=gate))
-    enqueue(redis_url, job(endpoint, "a"))
+    gate = enqueue_held_post(redis_url, receiver, endpoint, "a")
     sequence = int(client.zscore(keys.OPEN, "a"))
     worker.start()
     receiver.wait_for(1)
@@ -109,9 +108,7 @@ def test_after_a_cut_connection_the_outcome_is_settled_first_and_nothing_sent_tw
     client: Any, redis_url: str, receiver: Receiver, worker: OneWorker
 ) -> None:
     endpoint = add_endpoint(client, receiver.url)
-    gate = threading.Event()
-    receiver.reply_with(Reply(after=gate))
-    enqueue(redis_url, job(endpoint, "a"))
+    gate = enqueue_held_post(redis_url, receiver, endpoint, "a")
     worker.start()
     receiver.wait_for(1)
     before = len(worker.connection.writes)
@@ -238,9 +235,7 @@ def test_a_redis_that_is_killed_and_comes_back_costs_nothing(
     client: Any, redis_server: RedisServer, redis_url: str, receiver: Receiver, worker: OneWorker
 ) -> None:
     endpoint = add_endpoint(client, receiver.url)
-    gate = threading.Event()
-    receiver.reply_with(Reply(after=gate))
-    enqueue(redis_url, job(endpoint, "a"), job(endpoint, "b"))
+    gate = enqueue_held_post(redis_url, receiver, endpoint, "a", "b")
     worker.start()
     receiver.wait_for(1)
     redis_server.kill(synced=True)

@@ -1,6 +1,5 @@
 """Stop of a delivery process."""
 
-import threading
 from typing import Any
 
 import pytest
@@ -18,7 +17,8 @@ from tests.support.delivery import (
     kept,
     one_worker,
 )
-from tests.support.receivers import Receiver, Reply
+from tests.support.queue import enqueue_held_post
+from tests.support.receivers import Receiver
 from tests.support.waiting import eventually
 
 
@@ -55,9 +55,7 @@ def test_a_post_in_flight_is_finished_and_settled_before_the_worker_goes(
     client: Any, redis_url: str, receiver: Receiver, worker: OneWorker
 ) -> None:
     endpoint = add_endpoint(client, receiver.url)
-    gate = threading.Event()
-    receiver.reply_with(Reply(after=gate))
-    enqueue(redis_url, job(endpoint, "a"), job(endpoint, "b"))
+    gate = enqueue_held_post(redis_url, receiver, endpoint, "a", "b")
     worker.start()
     receiver.wait_for(1)
     worker.child.stop()
@@ -73,9 +71,7 @@ def test_a_post_that_outlasts_the_patience_is_given_back(
     client: Any, redis_url: str, receiver: Receiver, patience: str
 ) -> None:
     endpoint = add_endpoint(client, receiver.url)
-    gate = threading.Event()
-    receiver.reply_with(Reply(after=gate))
-    enqueue(redis_url, job(endpoint, "a"))
+    gate = enqueue_held_post(redis_url, receiver, endpoint, "a")
     with one_worker(redis_url, grace_seconds=1.1 if patience == "grace over" else 20) as worker:
         worker.start()
         receiver.wait_for(1)

@@ -15,6 +15,7 @@ from hookfarm.store.clients import PipelinedConnection
 from hookfarm.webhook_delivery import telemetry
 from hookfarm.webhook_delivery.sweep import Sweep
 from tests.support.delivery import dead_letters, delivered, enqueue, job, kept, one_worker
+from tests.support.queue import pop
 
 
 @pytest.fixture
@@ -32,13 +33,11 @@ def polls(slot: Slot) -> None:
     slot.set_counter(telemetry.POLLED_NS, time.monotonic_ns())
 
 
-def pop(redis_url: str) -> ClaimedJob:
-    """As a worker that is killed just then."""
+def pop_and_crash(redis_url: str) -> ClaimedJob:
+    """Claim a job as a worker that is killed just then."""
     connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
-    delivery_queue.send_pop(connection, None)
-    claimed, _ = delivery_queue.read_job(connection)
+    claimed = pop(connection)
     connection.close()
-    assert isinstance(claimed, ClaimedJob)
     return claimed
 
 
@@ -56,10 +55,10 @@ def queued(client: Any) -> int:
 
 def test_a_popped_job_in_nobodys_hands_is_queued_again(client: Any, redis_url: str, slot: Slot) -> None:
     enqueue(redis_url, job("ep_1", "a"), job("ep_1", "b"))
-    lost = pop(redis_url)
+    lost = pop_and_crash(redis_url)
     rounds(Sweep([slot], "run"), client, slot)
-    assert pop(redis_url).id == "b"
-    again = pop(redis_url)
+    assert pop_and_crash(redis_url).id == "b"
+    again = pop_and_crash(redis_url)
     assert (again.id, again.body, again.attempt) == ("a", lost.body, 1)
     assert again.sequence > lost.sequence
     assert kept(client, "a")["orphaned"] == 1
@@ -67,9 +66,9 @@ def test_a_popped_job_in_nobodys_hands_is_queued_again(client: Any, redis_url: s
 
 def test_the_last_job_of_all_is_found_too(client: Any, redis_url: str, slot: Slot) -> None:
     enqueue(redis_url, job("ep_1", "a"))
-    pop(redis_url)
+    pop_and_crash(redis_url)
     rounds(Sweep([slot], "run"), client, slot)
-    assert pop(redis_url).id == "a"
+    assert pop_and_crash(redis_url).id == "a"
 
 
 def test_queued_jobs_are_left_alone(client: Any, redis_url: str, slot: Slot) -> None:
@@ -81,7 +80,7 @@ def test_queued_jobs_are_left_alone(client: Any, redis_url: str, slot: Slot) -> 
 
 def test_a_job_in_a_live_workers_hands_is_left_alone(client: Any, redis_url: str, slot: Slot) -> None:
     enqueue(redis_url, job("ep_1", "a"))
-    slot.set_counter(telemetry.HELD_SEQUENCE, pop(redis_url).sequence)
+    slot.set_counter(telemetry.HELD_SEQUENCE, pop_and_crash(redis_url).sequence)
     slot.activity = telemetry.POSTING
     sweep = Sweep([slot], "run")
     for _ in range(4):
@@ -96,7 +95,7 @@ def test_a_job_in_a_live_workers_hands_is_left_alone(client: Any, redis_url: str
 def test_a_worker_that_may_just_be_taking_it_is_waited_for(client: Any, redis_url: str, slot: Slot) -> None:
     """Its BRPOP was sent before the watermark was noted, so its reply may still be on the way."""
     enqueue(redis_url, job("ep_1", "a"))
-    claimed = pop(redis_url)
+    claimed = pop_and_crash(redis_url)
     sweep = Sweep([slot], "run")
     for _ in range(5):
         sweep.perform(client)
@@ -112,7 +111,7 @@ def test_a_job_that_another_farm_holds_is_left_alone_until_that_farm_is_silent(
     client: Any, redis_url: str, slot: Slot
 ) -> None:
     enqueue(redis_url, job("ep_1", "a"))
-    sequence = pop(redis_url).sequence
+    sequence = pop_and_crash(redis_url).sequence
     delivery_queue.publish_held(client, "elsewhere/1/run", sequence + 1, [sequence], 1)
     sweep = Sweep([slot], "run")
     rounds(sweep, client, slot, times=3)
@@ -126,7 +125,7 @@ def test_a_job_that_another_farm_holds_is_left_alone_until_that_farm_is_silent(
 
 def test_nothing_above_another_farms_watermark_is_an_orphan(client: Any, redis_url: str, slot: Slot) -> None:
     enqueue(redis_url, job("ep_1", "a"))
-    sequence = pop(redis_url).sequence
+    sequence = pop_and_crash(redis_url).sequence
     delivery_queue.publish_held(client, "elsewhere/1/run", sequence, [], 1)
     rounds(Sweep([slot], "run"), client, slot, times=3)
     assert queued(client) == 0
@@ -153,7 +152,7 @@ def test_a_job_that_costs_too_many_workers_is_a_dead_letter(client: Any, redis_u
     sweep = Sweep([slot], "run")
     for _ in range(MAX_ORPHANED + 1):
         assert client.zscore(keys.DEAD, "a") is None
-        assert pop(redis_url).id == "a"
+        assert pop_and_crash(redis_url).id == "a"
         rounds(sweep, client, slot, times=2)
     assert dead_letters(client)["a"]["reason"] == "worker_lost"
     assert dead_letters(client).keys() == {"a"}
@@ -168,14 +167,14 @@ def test_many_orphans_are_found_in_a_few_rounds(client: Any, redis_url: str, slo
 
 def test_somebody_elses_element_at_the_tail_is_waited_for(client: Any, redis_url: str, slot: Slot) -> None:
     enqueue(redis_url, job("ep_1", "a"))
-    pop(redis_url)
+    pop_and_crash(redis_url)
     client.lpush(keys.DELIVERY_QUEUE, "garbage")
     sweep = Sweep([slot], "run")
     rounds(sweep, client, slot, times=2)
     assert queued(client) == 1
     client.rpop(keys.DELIVERY_QUEUE)
     rounds(sweep, client, slot, times=2)
-    assert pop(redis_url).id == "a"
+    assert pop_and_crash(redis_url).id == "a"
 
 
 def test_a_worker_at_work_loses_nothing_to_the_sweep(client: Any, redis_url: str) -> None:
@@ -196,7 +195,7 @@ def test_what_a_dead_worker_held_is_queued_again_by_its_successor_at_once(
     client: Any, redis_url: str, slot: Slot
 ) -> None:
     enqueue(redis_url, job("ep_1", "a"), job("ep_1", "b"))
-    held = pop(redis_url)
+    held = pop_and_crash(redis_url)
     with one_worker(redis_url) as worker:
         worker.slot.set_counter(telemetry.HELD_SEQUENCE, held.sequence)
         worker.step(2)
@@ -208,7 +207,7 @@ def test_what_a_dead_worker_held_is_queued_again_by_its_successor_at_once(
 
 def test_what_was_settled_after_all_is_not_inherited(client: Any, redis_url: str) -> None:
     enqueue(redis_url, job("ep_1", "a"))
-    held = pop(redis_url)
+    held = pop_and_crash(redis_url)
     with one_worker(redis_url) as worker:
         delivery_queue.settle_sync(worker.connection, delivered(held))
         worker.connection.close()

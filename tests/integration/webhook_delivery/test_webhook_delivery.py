@@ -11,7 +11,7 @@ import pytest
 import hookfarm
 from hookfarm import delivery_queue
 from hookfarm.farm.scoreboard import State
-from hookfarm.registry.registry import Registry
+from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.webhook_delivery import telemetry
 from tests.support.delivery import (

@@ -11,7 +11,7 @@ from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.errors import InvalidInput
 from hookfarm.http_client.request import compile_endpoint
 from hookfarm.records import Endpoint
-from hookfarm.registry.registry import new_secret
+from hookfarm.registry.store import new_secret
 from tests.support.receivers import verified
 
 ENDPOINT = Endpoint(

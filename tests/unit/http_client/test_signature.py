@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 
 from hookfarm.http_client.signature import signature_header, signing_key
-from hookfarm.registry.registry import new_secret
+from hookfarm.registry.store import new_secret
 from tests.support.receivers import verified
 
 NOW = 1_795_456_800

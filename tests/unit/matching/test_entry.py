@@ -14,7 +14,7 @@ from hookfarm.event_stream.event_json import MAX_EVENT_BYTES, canonical_log
 from hookfarm.matching.entry import read_event
 from hookfarm.matching.filters import dimensions
 from hookfarm.records import ChainEvent, Event
-from tests.unit.matching.test_payload import EVENT
+from tests.support.events import EVENT
 
 COUNTS = st.integers(0, 2**64 - 1) | st.sampled_from([0, 9, 10, 10**10, 10**11, 10**18, 10**19 - 1, 10**19])
 

@@ -12,8 +12,8 @@ from hookfarm.matching.index import Index
 from hookfarm.matching.notifications import process_entry
 from hookfarm.matching.payload import MAX_TIMESTAMP
 from hookfarm.records import Endpoint, Subscription
+from tests.support.events import EVENT
 from tests.support.matching import process
-from tests.unit.matching.test_payload import EVENT
 
 
 def index_for(*endpoint_ids: str) -> Index:

@@ -2,20 +2,7 @@ import orjson
 
 from hookfarm.matching.payload import emitted_body, webhook_id
 from hookfarm.records import Event
-
-EVENT: Event = {
-    "chain_id": 1,
-    "block_number": 23_456_789,
-    "block_hash": "0x" + "b1" * 32,
-    "block_timestamp": 1_795_370_400,
-    "transaction_hash": "0x" + "c2" * 32,
-    "transaction_index": 4,
-    "log_index": 7,
-    "address": "0x" + "d3" * 20,
-    "topics": ["0x" + "e4" * 32],
-    "data": "0x" + "00" * 31 + "01",
-    "removed": False,
-}
+from tests.support.events import EVENT
 
 GOLDEN = (
     '{"type":"log.emitted","timestamp":"2026-11-22T18:00:00Z","data":{"chain_id":1,"block_number":23456789,'

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookfarm.matching.notifications import deflate, inflate
-from tests.unit.matching.test_payload import EVENT
+from tests.support.events import EVENT
 
 WORD = st.binary(min_size=32, max_size=32).map(lambda word: f"0x{word.hex()}")
 

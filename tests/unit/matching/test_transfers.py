@@ -12,9 +12,9 @@ from hookfarm.matching.index import Index
 from hookfarm.matching.payload import webhook_id
 from hookfarm.matching.transfers import decoded_logs_of
 from hookfarm.records import MAX_ADDRESSES, Endpoint, Subscription, Transfer
+from tests.support.events import EVENT
 from tests.support.matching import process
 from tests.support.transfers import TRANSFER, transfer
-from tests.unit.matching.test_payload import EVENT
 
 ACCOUNTS = [f"0x{n:040x}" for n in range(4)]
 

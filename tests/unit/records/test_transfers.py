@@ -14,8 +14,8 @@ from hookfarm.records import (
     parse_subscription,
     subscription_json,
 )
+from tests.support.events import EVENT
 from tests.support.transfers import TRANSFER, transfer
-from tests.unit.matching.test_payload import EVENT
 
 A, B = "0x" + "aA" * 20, "0x" + "bb" * 20
 
@@ -95,26 +95,19 @@ def test_a_subscription_to_logs_says_so_and_can_be_given_back() -> None:
     assert parse_subscription(shown) == subscription
 
 
-def test_a_subscription_stored_before_there_were_kinds_is_for_logs() -> None:
-    subscription = parse_subscription({"chain_id": 1, "id": "sub_1"})
-    stored = parse_endpoint({"url": "https://e.com/"}, str).stored()
-    old = {n: v for n, v in subscription_json(subscription).items() if n not in ("kind", "from", "to")}
-    assert endpoint_from_stored({**stored, "subscriptions": [old]}).subscriptions == (subscription,)
-
-
 @pytest.mark.parametrize(("field", "value"), [("addresses", [A]), ("event", "E()"), ("topics", [None])])
-def test_what_tells_logs_is_refused_for_transfers(field: str, value: object) -> None:
+def test_fields_of_logs_are_refused_for_transfers(field: str, value: object) -> None:
     problem = refused(kind="transfer", **{field: value})
     assert problem.field == field
-    assert problem.problem == "says nothing of transfers, which are told by from, to"
+    assert problem.problem == "does not apply to transfers; allowed are from, to"
 
 
 @pytest.mark.parametrize("field", ["from", "to"])
 @pytest.mark.parametrize("kind", [{}, {"kind": "log"}, {"kind": None}])
-def test_what_tells_transfers_is_refused_for_logs(field: str, kind: dict[str, Any]) -> None:
+def test_fields_of_transfers_are_refused_for_logs(field: str, kind: dict[str, Any]) -> None:
     problem = refused(**kind, **{field: [A]})
     assert problem.field == field
-    assert problem.problem == "says nothing of logs, which are told by addresses, event, topics"
+    assert problem.problem == "does not apply to logs; allowed are addresses, event, topics"
 
 
 @pytest.mark.parametrize("kind", ["transfers", "", 1, [], ["log"]])

@@ -12,7 +12,7 @@ from standardwebhooks.webhooks import Webhook
 from hookfarm.errors import InvalidInput
 from hookfarm.http_client.signature import signing_key
 from hookfarm.records import Endpoint, Subscription
-from hookfarm.registry.registry import decode, new_secret, read_all
+from hookfarm.registry.store import decode, decode_all, new_secret
 
 
 def test_a_secret_is_32_random_bytes_in_the_form_of_standard_webhooks() -> None:
@@ -72,9 +72,9 @@ def test_a_field_of_another_type_makes_none_of_it_and_what_is_taken_can_be_used(
     assert decode(orjson.dumps(found.stored())) == found
 
 
-def test_what_cannot_be_read_is_told_by_id_beside_what_can() -> None:
+def test_unreadable_endpoints_are_reported_by_id_beside_the_others() -> None:
     good = orjson.dumps(WHOLE)
-    endpoints, unreadable = read_all(
+    endpoints, unreadable = decode_all(
         [(b"ep_1", good), (b"ep_2", good), (b"\xff", b"x"), (b"e" * 5000, b"x"), (b"ep_gone", None)]
     )
     assert {name for name, endpoint in endpoints.items() if endpoint} == {"ep_1"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hookfarm.security.redaction import blank, origin, redis_address, secrets_of_headers, secrets_of_url, text
+from hookfarm.security.redaction import origin, redact, redis_address, sanitize, secrets_of_headers, secrets_of_url
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ from hookfarm.security.redaction import blank, origin, redis_address, secrets_of
     ],
 )
 def test_secrets_are_blanked_and_urls_cut_to_their_origin(written: str, shown: str) -> None:
-    assert text(written) == shown
-    assert text(shown) == shown
+    assert sanitize(written) == shown
+    assert sanitize(shown) == shown
 
 
 @pytest.mark.parametrize(
@@ -73,14 +73,14 @@ def test_the_address_of_a_redis_has_no_password(url: str, shown: str) -> None:
 def test_the_secrets_of_a_url_are_blanked_in_whatever_form_others_repeat_them() -> None:
     known = secrets_of_url("wss://user-0001:pass%2Fword@n.example/v3/3f0c5d1e9a7b?key=4a9d2b7e1c&net=mainnet")
     for said in ("no project 3f0c5d1e9a7b", "key=4a9d2b7e1c?", "pass/word or pass%2Fword", "user-0001 is unknown"):
-        shown = blank(said, known)
+        shown = redact(said, known)
         assert "[redacted]" in shown
         assert not any(secret in shown for secret in known)
-    assert blank("Basic dXNlci0wMDAxOnBhc3Mvd29yZA==", known) == "Basic [redacted]"
+    assert redact("Basic dXNlci0wMDAxOnBhc3Mvd29yZA==", known) == "Basic [redacted]"
 
 
 @pytest.mark.parametrize("url", ["https://n.example/v3/mainnet?net=sepolia", "http://n:1/", "http://[::1", ""])
-def test_what_names_nobody_is_no_secret_of_a_url(url: str) -> None:
+def test_parts_that_look_like_no_key_are_no_secrets_of_a_url(url: str) -> None:
     assert secrets_of_url(url) == ()
 
 
@@ -98,8 +98,8 @@ def test_headers_have_secrets_by_their_names_and_by_their_looks() -> None:
 
 def test_the_longest_secret_is_blanked_first() -> None:
     known = secrets_of_headers([("token", "a-secret-and-more a-secret")])
-    assert blank("a-secret-and-more", known) == "[redacted]"
+    assert redact("a-secret-and-more", known) == "[redacted]"
 
 
 def test_a_message_that_is_too_short_for_a_secret_stays() -> None:
-    assert text("bearer") == "bearer"
+    assert sanitize("bearer") == "bearer"

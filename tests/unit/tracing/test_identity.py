@@ -7,26 +7,14 @@ import pytest
 
 from hookfarm.matching import payload
 from hookfarm.records import ChainEvent
-from hookfarm.tracing.identity import block_span, foreign_trace, match_span, parent_of_attempt
+from hookfarm.tracing.spans import block_span, foreign_trace, match_span, parent_of_attempt
+from tests.support.events import EVENT
 from tests.support.transfers import TRANSFER
 
-LOG: Any = {
-    "chain_id": 1,
-    "block_number": 23_456_789,
-    "block_hash": "0x" + "b1" * 32,
-    "block_timestamp": 1_795_370_400,
-    "transaction_hash": "0x" + "c2" * 32,
-    "transaction_index": 4,
-    "log_index": 7,
-    "address": "0x" + "d3" * 20,
-    "topics": ["0x" + "e4" * 32],
-    "data": "0x",
-    "removed": False,
-}
-HUGE: Any = {**LOG, "chain_id": 2**63, "log_index": 2**60, "transaction_index": 2**61, "block_number": 2**62}
+HUGE: Any = {**EVENT, "chain_id": 2**63, "log_index": 2**60, "transaction_index": 2**61, "block_number": 2**62}
 
 
-@pytest.mark.parametrize("event", [LOG, TRANSFER, HUGE], ids=["log", "transfer", "huge"])
+@pytest.mark.parametrize("event", [EVENT, TRANSFER, HUGE], ids=["log", "transfer", "huge"])
 def test_each_kind_of_body_leads_to_the_match_it_comes_from(event: ChainEvent) -> None:
     block, place = f"{event['chain_id']}:{event['block_hash']}", payload.log_position(event)
     emitted = match_span(block, place, is_removal=False)
@@ -59,7 +47,7 @@ def test_a_blocks_ids_are_the_hash_that_the_readme_gives() -> None:
         b'{"type":"test"}',
         b'{"type":"hookfarm.delivery.dead","timestamp":"2026-11-22T18:00:00Z","data":{}}',
         b'{"data":{"chain_id":1}}',
-        payload.emitted_body(LOG, None, "sub_1").replace(b'"log_index":7,', b""),
+        payload.emitted_body(EVENT, None, "sub_1").replace(b'"log_index":7,', b""),
         payload.emitted_body(TRANSFER, None, "sub_1").replace(b'"kind":"transfer",', b""),
     ],
 )

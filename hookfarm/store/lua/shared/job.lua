@@ -4,7 +4,8 @@
 --
 --   {"id":"…","endpoint":"…","attempt":N,…,"payload":{…}}
 --
--- Between "attempt" and "payload" come fields that some jobs have, in any order; job.py lists them. Everything before "payload" is the header. Scripts put fields in front and change nothing:
+-- Between "attempt" and "payload" come fields that some jobs have, in any order; job.py lists them. Everything before
+-- "payload" is the header. Scripts put fields in front and change nothing:
 --
 --   in the list         {"seq":N,"id":…                          list_element
 --   in the delivery log {"done":N,"outcome":{…},"id":…           delivery_log.lua

@@ -1,12 +1,12 @@
-"""The registry of endpoints, in Redis.
+"""Registry of endpoints in Redis.
 
 Each change is one transaction: the endpoint, the revision that grows with it, the note of which endpoint that
 revision touched, what the queue must know of it (paused, how many at once, how fast, in order), and the chains
-whose transfers it wants, which are fetched only where somebody does. A reader that knows revision N asks only for
-what changed since, so that a change costs a hundred thousand endpoints nothing.
+whose transfers it wants; only those are fetched. A reader that knows revision N reads only the changes since, so
+that a change costs the same however many endpoints there are.
 
-The hash is open to whoever has Redis, so each endpoint is checked again when it is read: one that is no endpoint
-is said to be unreadable, by its id, and the others are read all the same.
+Other clients of Redis can write the hash, so each endpoint is checked again when it is read: an invalid one is
+reported as unreadable, by its id, and the others are read all the same.
 """
 
 import base64
@@ -31,19 +31,18 @@ ROTATION_SECONDS = 24 * 3600.0
 """How long the old secret goes on signing beside the new one."""
 _SECRET_BYTES = 32
 _SECRET = re.compile(r"whsec_(?:[0-9A-Za-z+/]{4})*(?:[0-9A-Za-z+/]{2}==|[0-9A-Za-z+/]{3}=)?")
-_NOT_GIVEN = {"id", "disabled_reason"}
-"""What an endpoint shows of itself and nobody may set."""
-_LONGEST_ID = 100
+_READ_ONLY = {"id", "disabled_reason"}
+"""Read-only fields of the API."""
+_MAX_ID_LENGTH = 100
 _CHANGE_ENDPOINT = Script("change_endpoint")
 
 
 @dataclass(frozen=True)
-class Changes:
-    """What happened to the registry up to `revision`.
+class RegistryChanges:
+    """Changes of the registry up to `revision`.
 
-    `endpoints`: each changed one, None where it was removed or is one of the `unreadable`, which somebody else
-    has written. `complete`: these are all there are, so that the reader forgets every other; also said when the
-    server lost writes and the revision went back.
+    `endpoints`: each changed one; None = it was removed or is `unreadable`. `complete`: these are all there are,
+    so that the reader drops every other one; also set when the server lost writes and the revision went back.
     """
 
     revision: int
@@ -58,9 +57,9 @@ def new_secret() -> str:
 
 
 def decode(stored: bytes | str, subscriptions: bool = True) -> Endpoint:
-    """The endpoint that was stored; InvalidInput where it is none that this module would have stored.
+    """Return a stored endpoint. Raises InvalidInput unless this module could have stored it.
 
-    `subscriptions` are looked at too, unless the caller has no use for them: their grammar is 4 MB of code.
+    Callers that do not need subscriptions skip their check with `subscriptions`: their grammar is 4 MB of code.
     """
     try:
         raw = orjson.loads(stored)
@@ -74,33 +73,33 @@ def decode(stored: bytes | str, subscriptions: bool = True) -> Endpoint:
 
 
 def _check(endpoint: Endpoint, raw: Mapping[str, Any]) -> None:
-    """As when it was made, but for the URL: whether that is allowed is looked at before each attempt."""
-    given = endpoint.public().keys() - _NOT_GIVEN
+    """Check all fields as on creation, but not the URL, which is checked before each attempt."""
+    given = endpoint.public().keys() - _READ_ONLY
     shapes = {name: value for name, value in raw.items() if name in given}
-    shapes["subscriptions"] = [_shape(subscription) for subscription in raw["subscriptions"]]
+    shapes["subscriptions"] = [_without_grammar(subscription) for subscription in raw["subscriptions"]]
     parse_endpoint(shapes, lambda url: url, endpoint)
     if not isinstance(endpoint.id, str) or not isinstance(endpoint.disabled_reason, str | None):
-        raise InvalidInput("endpoint", "id and disabled_reason must be texts")
+        raise InvalidInput("endpoint", "id and disabled_reason must be strings")
     for secret, expires in endpoint.secrets:
         known = _SECRET.fullmatch(secret) or SEALED.fullmatch(secret)
         if not known or type(expires) not in (int, float, type(None)):
             raise InvalidInput("secrets", "must be pairs of whsec_… or sealed:… and the time it expires, or null")
 
 
-def _shape(subscription: Any) -> Any:
-    """The subscription without what has a grammar: where that is wrong, it alone can't be matched."""
+def _without_grammar(subscription: Any) -> Any:
+    """Return the subscription without event and condition: if they are invalid, it is not matched."""
     for field_ in ("event", "where"):
         if not isinstance(subscription.get(field_), str | None):
-            raise InvalidInput(field_, "must be a text")
+            raise InvalidInput(field_, "must be a string")
     return {**subscription, "event": None, "where": None}
 
 
-def read_all(stored: Iterable[tuple[Any, Any]]) -> tuple[dict[str, Endpoint | None], dict[str, InvalidInput]]:
-    """Fields of the registry's hash -> endpoints by id, and what is wrong with those that are None for it."""
+def decode_all(stored: Iterable[tuple[Any, Any]]) -> tuple[dict[str, Endpoint | None], dict[str, InvalidInput]]:
+    """Decode fields of the registry's hash: return endpoints by id, and the errors of those that are None."""
     endpoints: dict[str, Endpoint | None] = {}
     unreadable: dict[str, InvalidInput] = {}
     for name, value in stored:
-        endpoint_id = name.decode("utf-8", "backslashreplace")[:_LONGEST_ID]
+        endpoint_id = name.decode("utf-8", "backslashreplace")[:_MAX_ID_LENGTH]
         endpoints[endpoint_id] = None
         try:
             endpoint = None if value is None else decode(value)
@@ -113,36 +112,35 @@ def read_all(stored: Iterable[tuple[Any, Any]]) -> tuple[dict[str, Endpoint | No
 
 
 class Registry:
-    """Reads and writes endpoints; errors of the connection are redis-py's.
+    """Reads and writes endpoints. Raises redis-py's errors.
 
-    What was just added or changed says in `effective_from`, for each chain of its subscriptions, the block from
-    which it is in effect: every event of that block or a later one is matched by the form that was stored (or by a
-    newer one), on any branch, also where the processors lag behind or die. Events of earlier blocks are matched by
-    whichever form is known when they are read: those that no processor has read yet may be matched by the new one
-    too. None = nothing is known of the chain yet, or the endpoint is disabled.
+    `effective_from` of an endpoint that was just stored has, for each chain of its subscriptions, the block from
+    which it is in effect: every event of that block or a later one is matched by the stored version (or a newer
+    one), on any branch, also if processors lag or die. Events of earlier blocks that no processor has read yet may
+    be matched by either version. None = nothing is known of the chain yet, or the endpoint is disabled.
 
-    `vault` seals the secrets that are made here. What is read keeps its secrets as they are stored.
+    `vault` seals new secrets. Secrets that are read stay sealed.
     """
 
-    def __init__(self, client: "redis.Redis", vault: Vault = NO_KEYS) -> None:
+    def __init__(self, client: redis.Redis, vault: Vault = NO_KEYS) -> None:
         self._client = client
         self._vault = vault
 
     def add(self, endpoint: Endpoint) -> Endpoint:
-        """Stores it with a new secret; the returned endpoint is the only one that shows it."""
+        """Store an endpoint with a new secret, which only the returned one shows."""
         secret = new_secret()
         stored = self.update(replace(endpoint, secrets=((self._vault.seal(secret, endpoint.id), None),)))
         return replace(stored, secrets=((secret, None),))
 
     def update(self, endpoint: Endpoint) -> Endpoint:
-        """Replaces the endpoint of that id, whatever it was."""
+        """Store an endpoint, replacing that of the same id."""
         effective_from = self._change(endpoint.id, endpoint)
         return replace(endpoint, effective_from=effective_from)
 
     def edit(self, endpoint_id: str, change: Callable[[Endpoint], Endpoint]) -> Endpoint:
-        """Stores what `change` makes of the endpoint, and asks it again where somebody else changed it meanwhile.
+        """Store the result of `change`, which is called again if the endpoint was changed meanwhile.
 
-        NotFound where there is none.
+        Raises NotFound.
         """
         while True:
             stored = self._stored(endpoint_id)
@@ -152,25 +150,25 @@ class Registry:
                 return replace(changed, effective_from=effective_from)
 
     def get(self, endpoint_id: str) -> Endpoint:
-        """NotFound where there is none."""
+        """Return one endpoint. Raises NotFound."""
         return decode(self._stored(endpoint_id))
 
     def all(self) -> list[Endpoint]:
-        """Every endpoint that can be read, by id."""
-        endpoints, _ = read_all(self._client.hgetall(keys.ENDPOINTS).items())
+        """Return all readable endpoints, sorted by id."""
+        endpoints, _ = decode_all(self._client.hgetall(keys.ENDPOINTS).items())
         return sorted(filter(None, endpoints.values()), key=lambda endpoint: endpoint.id)
 
     def remove(self, endpoint_id: str, check: Callable[[Endpoint], object] | None = None) -> None:
-        """NotFound where there is none. `check` may raise, where it is not the one that is to go."""
+        """Remove an endpoint. Raises NotFound. `check` may raise to keep it."""
         while True:
             stored = self._stored(endpoint_id)
             if check is not None:
                 check(decode(stored))
             if self._change(endpoint_id, None, stored) is not None:
-                return  # Else it was changed meanwhile, or removed by somebody else.
+                return  # Otherwise it was changed or removed meanwhile.
 
     def rotate_secret(self, endpoint_id: str, now: float | None = None) -> Endpoint:
-        """Gives it a new secret; the previous one signs too for another day."""
+        """Give an endpoint a new secret; the previous one also signs for another day."""
         until = (time.time() if now is None else now) + ROTATION_SECONDS
         secret = new_secret()
 
@@ -182,9 +180,9 @@ class Registry:
         return replace(rotated, secrets=((secret, None), *rotated.secrets[1:]))
 
     def seal(self, endpoint_id: str) -> bool:
-        """Seals its secrets with the newest master key; False where they are already.
+        """Seal an endpoint's secrets with the newest master key. Return False if they are already.
 
-        InvalidInput where one of them can't be opened.
+        Raises InvalidInput if one of them can't be opened.
         """
         if all(self._vault.is_current(secret) for secret, _ in self.get(endpoint_id).secrets):
             return False
@@ -199,11 +197,11 @@ class Registry:
         return True
 
     def disable(self, endpoint_id: str, reason: str) -> None:
-        """Nothing more is matched for it or sent to it; the reason is shown with it."""
+        """Stop matching for it and sending to it."""
         self.edit(endpoint_id, lambda endpoint: replace(endpoint, enabled=False, disabled_reason=reason))
 
-    def changes_since(self, revision: int) -> Changes:
-        """What changed after `revision`; from 0, everything."""
+    def changes_since(self, revision: int) -> RegistryChanges:
+        """Return the changes after `revision`; after 0, all endpoints."""
         with self._client.pipeline(transaction=True) as pipe:
             pipe.get(keys.REGISTRY_REVISION)
             pipe.zrangebyscore(keys.REGISTRY_CHANGES, f"({revision}", "+inf")
@@ -211,11 +209,11 @@ class Registry:
             found, changed, older = pipe.execute()
         now = parse_integer(keys.REGISTRY_REVISION, found)
         if now < revision or (revision and not older):
-            endpoints, unreadable = read_all(self._client.hgetall(keys.ENDPOINTS).items())
-            return Changes(now, endpoints, complete=True, unreadable=unreadable)
+            endpoints, unreadable = decode_all(self._client.hgetall(keys.ENDPOINTS).items())
+            return RegistryChanges(now, endpoints, complete=True, unreadable=unreadable)
         stored = self._client.hmget(keys.ENDPOINTS, changed) if changed else []
-        endpoints, unreadable = read_all(zip(changed, stored, strict=True))
-        return Changes(now, endpoints, complete=revision == 0, unreadable=unreadable)
+        endpoints, unreadable = decode_all(zip(changed, stored, strict=True))
+        return RegistryChanges(now, endpoints, complete=revision == 0, unreadable=unreadable)
 
     def _stored(self, endpoint_id: str) -> bytes:
         stored = self._client.hget(keys.ENDPOINTS, endpoint_id)
@@ -226,7 +224,7 @@ class Registry:
     def _change(
         self, endpoint_id: str, changed: Endpoint | None, *expected: bytes
     ) -> dict[int, int | None] | None:
-        """The block of each chain from which the change is in effect; None where it was not `expected`."""
+        """Return the block of each chain from which the change is in effect; None if `expected` is not stored."""
         watching = (
             [s for s in changed.subscriptions if not s.is_operational] if changed and changed.enabled else []
         )
@@ -250,7 +248,7 @@ def _transfer_chains(endpoint: Endpoint | None) -> str:
 
 
 def _limits(endpoint: Endpoint) -> str:
-    """What the scripts of the queue have to know of an endpoint; see store/lua/shared/window.lua."""
-    most, rate = endpoint.max_in_flight or 0, endpoint.rate_limit_per_second or 0
-    limits = f"{int(not endpoint.enabled)} {most} {rate:.6g} {int(endpoint.ordered)}"
+    """Return the limits as the scripts of the queue read them; see store/lua/shared/window.lua."""
+    max_in_flight, rate = endpoint.max_in_flight or 0, endpoint.rate_limit_per_second or 0
+    limits = f"{int(not endpoint.enabled)} {max_in_flight} {rate:.6g} {int(endpoint.ordered)}"
     return "" if limits == "0 0 0 0" else limits
