@@ -18,9 +18,10 @@ _BITS = tuple(1 << bit for bit in range(8 * BYTES))
 def _fastest_keccak() -> Callable[[bytes], bytes]:
     """Return a Keccak in C (0.7 µs per new account) if installed, else that of eth-hash (5 µs)."""
     try:
+        # In C, where it is installed.
         from sha3 import keccak_256  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError:
-        from eth_hash.auto import keccak
+        from eth_hash.auto import keccak  # Slower, but always there: web3 brings it.
 
         return keccak
     return lambda value: keccak_256(value).digest()

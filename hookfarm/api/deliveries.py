@@ -12,7 +12,7 @@ from hookfarm.api.context import Context
 from hookfarm.api.openapi import described
 from hookfarm.api.requests import Cursor, DeliveryId, EndpointFilter, Limit, Since, Until
 from hookfarm.api.responses import Problem, cursor, cursor_parts, json_response, page_response
-from hookfarm.deliveries import attempts, by_state, log, redelivery
+from hookfarm.deliveries import attempts, log, redelivery, state_index
 from hookfarm.deliveries.filters import LISTED_STATES, TRANSPORT_ERRORS, AttemptFilter
 from hookfarm.deliveries.state_index import Position
 from hookfarm.errors import InvalidInput
@@ -98,5 +98,5 @@ def _attempts(client: redis.Redis, attempt_filter: AttemptFilter, before: str | 
 
 
 def _in_state(client: redis.Redis, state: str, endpoint: str | None, after: Position | None, limit: int) -> Page:
-    found, following = by_state.page(client, state, endpoint, after, limit)
-    return [by_state.as_json(delivery, cursor(position)) for position, delivery in found], following
+    found, following = state_index.page(client, state, endpoint, after, limit)
+    return [state_index.as_json(delivery, cursor(position)) for position, delivery in found], following

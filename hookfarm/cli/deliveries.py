@@ -28,7 +28,7 @@ from hookfarm.cli.options import (
     yes_option,
 )
 from hookfarm.cli.output import confirm, plain, print_json, progress_bar, track_batches
-from hookfarm.deliveries import attempts, by_state, log, redelivery
+from hookfarm.deliveries import attempts, log, redelivery, state_index
 from hookfarm.deliveries.filters import LISTED_STATES, AttemptFilter
 from hookfarm.deliveries.log import DeliveryState
 from hookfarm.deliveries.state_index import Position
@@ -173,8 +173,8 @@ def _attempts(client: redis.Redis, attempt_filter: AttemptFilter, before: str | 
 
 def _by_state(client: redis.Redis, state: str, endpoint: str | None, before: str | None, limit: int) -> _Page:
     after = None if before is None else Position.from_cursor(before)
-    found, following = by_state.find(client, state, endpoint, after, limit)
-    rows = [by_state.as_json(delivery, position.as_cursor()) for position, delivery in found]
+    found, following = state_index.find(client, state, endpoint, after, limit)
+    rows = [state_index.as_json(delivery, position.as_cursor()) for position, delivery in found]
     lines = delivery_output.deliveries_by_state_lines([delivery for _, delivery in found])
     return rows, lines, None if following is None else following.as_cursor()
 

@@ -9,7 +9,7 @@
     argument   = NAME {"." NAME | "[" NUMBER "]"}
     literal    = ["-"] NUMBER | 0xHEX | "text" | 'text' | "true" | "false"
 
-From text to test: `tokens`, `grammar` (the rules above), `literals` (their values), `comparisons` (arguments, and
+From text to test: `literals` (tokens and their values), `grammar` (the rules above), `comparisons` (arguments, and
 what may be compared), `condition` (the checked condition and its test).
 
 Errors are found when the condition is created, not when logs come: an unknown argument, an address compared with

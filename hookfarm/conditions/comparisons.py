@@ -9,8 +9,15 @@ from dataclasses import dataclass
 
 from hookfarm.abi.abi_types import TUPLE, AbiType, EventSignature, Parameter, names
 from hookfarm.conditions.condition import Among, Bounded, Compared, Condition, Operand
-from hookfarm.conditions.literals import Literal, is_comparable, is_integer, value_beside
-from hookfarm.conditions.tokens import NUMBER, Token, unexpected
+from hookfarm.conditions.literals import (
+    NUMBER,
+    Literal,
+    Token,
+    is_comparable,
+    is_integer,
+    unexpected,
+    value_beside,
+)
 from hookfarm.errors import InvalidInput
 
 OPERATORS = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}

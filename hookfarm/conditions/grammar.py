@@ -6,8 +6,19 @@ from hookfarm.abi.abi_types import AbiType, EventSignature
 from hookfarm.conditions import comparisons
 from hookfarm.conditions.comparisons import OPERATORS, Side, check_comparable, compare
 from hookfarm.conditions.condition import AllOf, Among, AnyOf, Condition, Not, Operand
-from hookfarm.conditions.literals import BOOLEANS, Literal, check_form, value_beside
-from hookfarm.conditions.tokens import END, NAME, NUMBER, TEXT, Token, split, unexpected
+from hookfarm.conditions.literals import (
+    BOOLEANS,
+    END,
+    NAME,
+    NUMBER,
+    TEXT,
+    Literal,
+    Token,
+    check_form,
+    split,
+    unexpected,
+    value_beside,
+)
 
 MAX_DEPTH = 32
 """Of nested parentheses."""

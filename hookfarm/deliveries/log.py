@@ -55,7 +55,7 @@ class Delivery:
     stored: bytes = field(default=b"", repr=False)
 
     @property
-    def is_garbage(self) -> bool:
+    def is_invalid_job(self) -> bool:
         return not self.endpoint
 
     def as_json(self) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def _in_states(client: redis.Redis, ids: Sequence[str], states: frozenset[Delive
 
 
 def _refusal(delivery: Delivery) -> Conflict | None:
-    if delivery.is_garbage:
+    if delivery.is_invalid_job:
         return Conflict(f"{delivery.id} is no delivery: {delivery.reason}")
     if delivery.state in (DeliveryState.OPEN, DeliveryState.PARKED):
         return Conflict(f"{delivery.id} is on its way already")

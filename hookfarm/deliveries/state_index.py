@@ -1,4 +1,6 @@
-"""Index of dead letters and retries, by endpoint and by reason, in order of time; a page costs what it returns.
+"""Deliveries by state, a page at a time, and the index of dead letters and retries.
+
+The index is by endpoint and by reason, in order of time; a page costs what it returns.
 
 The scripts keep the index beside both sorted sets (store/lua/shared/state_index.lua). An index that lacks
 members, or has too many, is rebuilt before it is read.
@@ -11,7 +13,10 @@ from typing import Any, NamedTuple
 
 import redis
 
+from hookfarm.deliveries import log, state_index
 from hookfarm.deliveries.filters import LAST_MS, DeadLetterFilter
+from hookfarm.deliveries.log import Delivery
+from hookfarm.delivery_queue.job import attempt_json
 from hookfarm.errors import InvalidInput
 from hookfarm.store import keys
 from hookfarm.store.scripts import Script
@@ -159,3 +164,67 @@ def _rebuild_if_stale(client: redis.Redis, key: str, index: str, members: int) -
             _INDEX.call(client, (), [name for name, _ in page])
         if not cursor:
             return
+
+
+Rows = list[tuple[Position, Delivery]]
+
+
+def find(
+    client: redis.Redis, state: str, endpoint: str | None, after: Position | None, limit: int
+) -> tuple[Rows, Position | None]:
+    """Return the first `limit` deliveries of a page, or all there are, and the position of the next page."""
+    found: Rows = []
+    while len(found) < limit:
+        rows, after = page(client, state, endpoint, after, limit - len(found))
+        found += rows
+        if after is None:
+            break
+    return found, after
+
+
+def page(
+    client: redis.Redis, state: str, endpoint: str | None, after: Position | None, limit: int
+) -> tuple[Rows, Position | None]:
+    """Return at most `limit` deliveries in one of LISTED_STATES, and the position of the next page, or None.
+
+    A page may hold fewer, and none, although there are more. Those in retry come in the order in which they are
+    due, parked ones (of one endpoint only) in the order in which they are released, others newest first.
+    """
+    positions = _positions(client, state, endpoint, after, limit + 1)
+    here = positions[:limit]
+    found = log.find_all(client, [position.id for position in here])
+    rows = [
+        (position, delivery)
+        for delivery, position in zip(found, here, strict=True)
+        if delivery is not None and delivery.state == state and endpoint in (None, delivery.endpoint)
+    ]
+    return rows, here[-1] if len(positions) > limit else None
+
+
+def _positions(
+    client: redis.Redis, state: str, endpoint: str | None, after: Position | None, count: int
+) -> list[Position]:
+    if state == "dead":
+        return state_index.dead(client, DeadLetterFilter(endpoint), after, count)
+    if state == "retry":
+        return state_index.retry(client, endpoint, after, count)
+    key = keys.OPEN if state == "open" else f"{keys.PARKED}{endpoint}"
+    bounds = (0, float(LAST_MS) * 1000)
+    return state_index.by_score(client, key, after, count, bounds, newest_first=state == "open")
+
+
+def as_json(delivery: Delivery, cursor: str) -> dict[str, Any]:
+    """Return a row of the API, as of an attempt, with the last attempt's result if there was one."""
+    last = attempt_json(delivery.attempts[-1]) if delivery.attempts else {}
+    return {
+        "cursor": cursor,
+        "at": last.get("at"),
+        "id": delivery.id,
+        "endpoint": delivery.endpoint,
+        "attempt": len(delivery.attempts),
+        "status": last.get("status"),
+        "error": last.get("error"),
+        "delivered": False,
+        "duration_ms": last.get("duration_ms"),
+        "state": delivery.state,
+    }

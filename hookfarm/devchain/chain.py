@@ -11,8 +11,7 @@ from eth_hash.auto import keccak
 
 from hookfarm.devchain.block import DevBlock, genesis, pruned, seal, transactions_after
 from hookfarm.devchain.options import DevchainOptions
-from hookfarm.devchain.transaction import Call, Transaction
-from hookfarm.devchain.transfers import transfers, with_payments
+from hookfarm.devchain.transaction import Call, Transaction, transfers, with_payments
 from hookfarm.errors import InvalidInput
 
 GENESIS_TIMESTAMP = 1_700_000_000

@@ -13,8 +13,7 @@ from hookfarm.devchain.block import DevBlock
 from hookfarm.devchain.node import DevNode
 from hookfarm.devchain.rpc_errors import METHOD_NOT_FOUND, RpcError, invalid_params
 from hookfarm.devchain.serializers import JsonObject, logs_json, value_transfers_json
-from hookfarm.devchain.transaction import Call, Log, call_of_logs
-from hookfarm.devchain.transfers import account
+from hookfarm.devchain.transaction import Call, Log, account, call_of_logs
 from hookfarm.errors import InvalidInput
 
 PREFIX = "devchain_"

@@ -6,7 +6,6 @@ of hop 2 acknowledges it together with the jobs it became. A process that dies i
 another consumer claims.
 """
 
-from hookfarm.event_stream.checkpoint import Checkpoint, pin_genesis, read_checkpoint
 from hookfarm.event_stream.publish import (
     ChainStream,
     Publication,
@@ -24,6 +23,7 @@ from hookfarm.event_stream.read import (
 )
 from hookfarm.event_stream.remembered_blocks import (
     KEPT_BLOCKS,
+    Checkpoint,
     CheckpointMoved,
     KnownBlock,
     StreamBlock,
@@ -31,6 +31,8 @@ from hookfarm.event_stream.remembered_blocks import (
     extend_downward,
     known_blocks,
     lowest_remembered,
+    pin_genesis,
+    read_checkpoint,
     removal_entries,
 )
 

@@ -6,8 +6,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import redis
 
-from hookfarm.event_stream.checkpoint import Checkpoint
-from hookfarm.event_stream.remembered_blocks import KEPT_BLOCKS, StreamBlock, block_row
+from hookfarm.event_stream.remembered_blocks import KEPT_BLOCKS, Checkpoint, StreamBlock, block_row
 from hookfarm.store import keys
 from hookfarm.store.clients import Argument
 from hookfarm.store.retrying import RetryingClient

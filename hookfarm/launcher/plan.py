@@ -11,8 +11,8 @@ from functools import partial
 import click
 
 from hookfarm import logs
+from hookfarm.api import process
 from hookfarm.api import process as api_process
-from hookfarm.api import token_file
 from hookfarm.api.context import settings as api_settings
 from hookfarm.config import MAX_PROCESSORS, MAX_WORKERS, Config
 from hookfarm.errors import InvalidInput
@@ -195,7 +195,7 @@ def _ingestors(config: Config, url: str, traces: TracingSettings | None) -> Grou
 
 
 def _api(config: Config, url: str, services: Sequence[str]) -> Group:
-    settings = api_settings(config, url, token_file.load_or_create(config), tuple(services))
+    settings = api_settings(config, url, process.load_or_create(config), tuple(services))
     main = partial(api_process.run, address=config.api, settings=settings)
     return Group(api_process.SERVICE, 1, main, prepare=api_process.prepare)
 
@@ -212,5 +212,5 @@ def _print_ready(config: Config, url: str, groups: Sequence[Group], scoreboard: 
 def _dashboard(config: Config, port: int) -> str:
     """Return its URL, with the token if hookfarm made it; a token from the settings stays out of logs."""
     address = f"http://{replace(config.api, port=port)}/"
-    token = None if config.api_token else token_file.read(config)
+    token = None if config.api_token else process.read(config)
     return f"{address}#token={token}" if token else address

@@ -26,7 +26,7 @@ from hookfarm.matching.notifications import enqueue_finalized, process_entry
 from hookfarm.message_processor import telemetry
 from hookfarm.message_processor.live_index import LiveIndex
 from hookfarm.outage import Outage
-from hookfarm.store import clients, keys, wrong_types
+from hookfarm.store import clients, keys
 from hookfarm.store.clients import parse_integer
 
 if TYPE_CHECKING:
@@ -281,4 +281,4 @@ class Processor:
         self._is_up = False
         self._connection.close()
         self._client.connection_pool.disconnect()
-        return self._outage.fail(_REDIS, f"Redis: {wrong_types.explain(error, self._connection)}")
+        return self._outage.fail(_REDIS, f"Redis: {clients.explain(error, self._connection)}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hookfarm.errors import InvalidInput
-from hookfarm.records.fields import boolean, mapping, new_endpoint_id, refuse_unknown, short, text
+from hookfarm.records.fields import boolean, mapping, new_endpoint_id, refuse_unknown, shorten, text
 from hookfarm.records.subscriptions import (
     Subscription,
     parse_subscriptions,
@@ -154,13 +154,13 @@ def _headers(raw: object) -> tuple[tuple[str, str], ...]:
 def _name_prefix(name: object) -> str:
     """Return the valid beginning of a header's name; the rest may be a secret value."""
     found = _HEADER_NAME.match(name) if isinstance(name, str) else None
-    return short(found[0] if found else "")
+    return shorten(found[0] if found else "")
 
 
 def _timeout(raw: object) -> float:
     if isinstance(raw, bool) or not isinstance(raw, int | float) or not 0.1 <= raw <= MAX_TIMEOUT_SECONDS:
         allowed = f"allowed are 0.1 to {MAX_TIMEOUT_SECONDS:g} seconds"
-        raise InvalidInput("timeout_seconds", f"{short(raw)} is not allowed; {allowed}")
+        raise InvalidInput("timeout_seconds", f"{shorten(raw)} is not allowed; {allowed}")
     return float(raw)
 
 
@@ -169,7 +169,7 @@ def _max_in_flight(raw: object) -> int | None:
         return None
     if isinstance(raw, bool) or not isinstance(raw, int) or not 1 <= raw <= MAX_IN_FLIGHT:
         raise InvalidInput(
-            "max_in_flight", f"{short(raw)} is not null or a whole number from 1 to {MAX_IN_FLIGHT}"
+            "max_in_flight", f"{shorten(raw)} is not null or a whole number from 1 to {MAX_IN_FLIGHT}"
         )
     return raw
 
@@ -179,5 +179,5 @@ def _rate_limit(raw: object) -> float | None:
         return None
     if isinstance(raw, bool) or not isinstance(raw, int | float) or not MIN_RATE <= raw <= MAX_RATE:
         allowed = f"null or a number from {MIN_RATE:g} to {MAX_RATE:.0f}"
-        raise InvalidInput("rate_limit_per_second", f"{short(raw)} is not {allowed}")
+        raise InvalidInput("rate_limit_per_second", f"{shorten(raw)} is not {allowed}")
     return float(raw)

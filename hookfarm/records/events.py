@@ -3,7 +3,7 @@
 from typing import NotRequired, TypedDict, final
 
 from hookfarm.errors import InvalidInput
-from hookfarm.records.fields import ADDRESS, BYTES32, DATA, boolean, count, hex_text, hex_value, mapping, short
+from hookfarm.records.fields import ADDRESS, BYTES32, DATA, boolean, count, hex_text, hex_value, mapping, shorten
 from hookfarm.records.transfers import Transfer, parse_transfer
 
 MAX_TOPICS = 4
@@ -36,7 +36,7 @@ def parse_chain_event(raw: object) -> ChainEvent:
     """Return a checked Transfer or Event, by `kind`. Raises InvalidInput with the wrong field."""
     kind = raw.get("kind", "log") if isinstance(raw, dict) else "log"
     if kind not in KINDS:
-        raise InvalidInput("kind", f"{short(kind)} is not {' or '.join(KINDS)}")
+        raise InvalidInput("kind", f"{shorten(kind)} is not {' or '.join(KINDS)}")
     return parse_transfer(mapping(raw, "event")) if kind == "transfer" else parse_event(raw)
 
 
@@ -45,7 +45,7 @@ def parse_event(raw: object) -> Event:
     record = mapping(raw, "event")
     topics = record.get("topics")
     if not isinstance(topics, list) or len(topics) > MAX_TOPICS:
-        raise InvalidInput("topics", f"{short(topics)} is not a list of at most {MAX_TOPICS} topics")
+        raise InvalidInput("topics", f"{shorten(topics)} is not a list of at most {MAX_TOPICS} topics")
     return {
         "chain_id": count(record, "chain_id", low=1),
         "block_number": count(record, "block_number"),

@@ -31,29 +31,29 @@ def mapping(raw: object, what: str) -> Mapping[str, Any]:
 def refuse_unknown(record: Mapping[str, Any], known: set[str]) -> None:
     for name in record:
         if name not in known:
-            raise InvalidInput(short(name).strip("'\""), f"no such field; known: {', '.join(sorted(known))}")
+            raise InvalidInput(shorten(name).strip("'\""), f"no such field; known: {', '.join(sorted(known))}")
 
 
 def text(record: Mapping[str, Any], field: str, max_length: int) -> str:
     value = record.get(field)
     if not isinstance(value, str) or len(value) > max_length:
-        raise InvalidInput(field, f"{short(value)} is not a text of at most {max_length} characters")
+        raise InvalidInput(field, f"{shorten(value)} is not a text of at most {max_length} characters")
     if _SURROGATE.search(value):
-        raise InvalidInput(field, f"{short(value)} is not UTF-8")
+        raise InvalidInput(field, f"{shorten(value)} is not UTF-8")
     return value
 
 
 def boolean(record: Mapping[str, Any], field: str) -> bool:
     value = record.get(field)
     if not isinstance(value, bool):
-        raise InvalidInput(field, f"{short(value)} is not true or false")
+        raise InvalidInput(field, f"{shorten(value)} is not true or false")
     return value
 
 
 def count(record: Mapping[str, Any], field: str, low: int = 0) -> int:
     value = record.get(field)
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= MAX_UINT64:
-        raise InvalidInput(field, f"{short(value)} is not a whole number from {low}")
+        raise InvalidInput(field, f"{shorten(value)} is not a whole number from {low}")
     return value
 
 
@@ -64,11 +64,11 @@ def hex_text(record: Mapping[str, Any], field: str, pattern: re.Pattern[str], wh
 def hex_value(value: object, field: str, pattern: re.Pattern[str], what: str) -> str:
     lowered = value.lower() if isinstance(value, str) else ""
     if not pattern.fullmatch(lowered):
-        raise InvalidInput(field, f"{short(value)} is not 0x… hexadecimal of {what}")
+        raise InvalidInput(field, f"{shorten(value)} is not 0x… hexadecimal of {what}")
     return lowered
 
 
-def short(value: object) -> str:
+def shorten(value: object) -> str:
     """Return a value as an error shows it: recognisable, at most 80 characters, without secrets."""
     try:
         shown = repr(value)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hookfarm.errors import InvalidInput
-from hookfarm.records.fields import new_subscription_id, refuse_unknown, short, text
+from hookfarm.records.fields import new_subscription_id, refuse_unknown, shorten, text
 
 KIND = "operational"
 ENDPOINT_DISABLED = "hookfarm.endpoint.disabled"
@@ -28,13 +28,13 @@ def parse(record: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     refuse_unknown({n: value for n, value in record.items() if value is not None}, {"id", "kind", "events"})
     events = record.get("events")
     if not isinstance(events, list) or not events:
-        raise InvalidInput("events", f"{short(events)} is not a list of some of {', '.join(EVENTS)}")
+        raise InvalidInput("events", f"{shorten(events)} is not a list of some of {', '.join(EVENTS)}")
     for i, event in enumerate(events):
         if event not in EVENTS:
-            raise InvalidInput(f"events[{i}]", f"{short(event)} is none of {', '.join(EVENTS)}")
+            raise InvalidInput(f"events[{i}]", f"{shorten(event)} is none of {', '.join(EVENTS)}")
     identity = new_subscription_id() if record.get("id") is None else text(record, "id", 64)
     if not re.fullmatch(r"sub_[0-9A-Za-z_-]{1,60}", identity):
-        raise InvalidInput("id", f"{short(identity)} is not a subscription id; write sub_… or leave it out")
+        raise InvalidInput("id", f"{shorten(identity)} is not a subscription id; write sub_… or leave it out")
     return identity, tuple(dict.fromkeys(events))
 
 

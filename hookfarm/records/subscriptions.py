@@ -16,7 +16,7 @@ from hookfarm.records.fields import (
     mapping,
     new_subscription_id,
     refuse_unknown,
-    short,
+    shorten,
     text,
 )
 
@@ -119,7 +119,7 @@ def parse_subscription(raw: object) -> Subscription:
         raise InvalidInput("topics", "give either event or topics, not both")
     identity = new_subscription_id() if record.get("id") is None else text(record, "id", 64)
     if not re.fullmatch(r"sub_[0-9A-Za-z_-]{1,60}", identity):
-        raise InvalidInput("id", f"{short(identity)} is not a subscription id; write sub_… or leave it out")
+        raise InvalidInput("id", f"{shorten(identity)} is not a subscription id; write sub_… or leave it out")
     chain_id = count(record, "chain_id", low=1)
     return Subscription(
         identity,
@@ -138,7 +138,7 @@ def parse_subscription(raw: object) -> Subscription:
 
 def parse_subscriptions(raw: object) -> tuple[Subscription, ...]:
     if not isinstance(raw, list) or len(raw) > MAX_SUBSCRIPTIONS:
-        problem = f"{short(raw)} is not a list of at most {MAX_SUBSCRIPTIONS} subscriptions"
+        problem = f"{shorten(raw)} is not a list of at most {MAX_SUBSCRIPTIONS} subscriptions"
         raise InvalidInput("subscriptions", problem)
     found: dict[str, Subscription] = {}
     for i, item in enumerate(raw):
@@ -156,7 +156,7 @@ def _kind(record: Mapping[str, Any]) -> str:
     """Return `kind`. Raises InvalidInput for a field of the other kind."""
     kind = "log" if record.get("kind") is None else record["kind"]
     if not isinstance(kind, str) or kind not in KINDS:
-        raise InvalidInput("kind", f"{short(kind)} is not {' or '.join(map(repr, KINDS))}")
+        raise InvalidInput("kind", f"{shorten(kind)} is not {' or '.join(map(repr, KINDS))}")
     foreign, what = (_OF_LOGS, "transfers") if kind == "transfer" else (_OF_TRANSFERS, "logs")
     for field in foreign:
         if record.get(field) not in (None, []):
@@ -171,7 +171,7 @@ def _confirmations(record: Mapping[str, Any]) -> int | str:
         return value
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_CONFIRMATIONS:
         allowed = f"a whole number from 0 to {MAX_CONFIRMATIONS}, 'safe' or 'finalized'"
-        raise InvalidInput("confirmations", f"{short(value)} is not {allowed}")
+        raise InvalidInput("confirmations", f"{shorten(value)} is not {allowed}")
     return value
 
 
@@ -179,7 +179,7 @@ def _notify(record: Mapping[str, Any]) -> tuple[str, ...]:
     given = list(DEFAULT_NOTIFY) if record.get("notify") is None else record["notify"]
     if not isinstance(given, list) or not given or any(kind not in NOTIFICATIONS for kind in given):
         allowed = "a list of one or more of 'emitted', 'removed' and 'finalized'"
-        raise InvalidInput("notify", f"{short(given)} is not {allowed}")
+        raise InvalidInput("notify", f"{shorten(given)} is not {allowed}")
     if set(given) == {"removed"}:
         problem = "removed alone is never sent: it retracts an earlier webhook; add emitted or finalized"
         raise InvalidInput("notify", problem)
@@ -190,10 +190,10 @@ def _event_and_where(record: Mapping[str, Any], kind: str) -> tuple[str | None, 
     # Hashing signatures takes 4 MB, and delivery processes only read records.
     from hookfarm.abi import signature
     from hookfarm.abi.abi_types import NATIVE_TRANSFER
-    from hookfarm.conditions import grammar, tokens
+    from hookfarm.conditions import grammar, literals
 
     event = None if record.get("event") is None else text(record, "event", signature.MAX_CHARACTERS)
-    where = None if record.get("where") is None else text(record, "where", tokens.MAX_CHARACTERS)
+    where = None if record.get("where") is None else text(record, "where", literals.MAX_CHARACTERS)
     declared = None if event is None else signature.parse(event)
     if kind == "transfer":
         declared = NATIVE_TRANSFER
@@ -207,14 +207,14 @@ def _event_and_where(record: Mapping[str, Any], kind: str) -> tuple[str | None, 
 def _addresses(record: Mapping[str, Any], field: str) -> tuple[str, ...]:
     raw = [] if record.get(field) is None else record[field]
     if not isinstance(raw, list) or len(raw) > MAX_ADDRESSES:
-        raise InvalidInput(field, f"{short(raw)} is not a list of at most {MAX_ADDRESSES} addresses")
+        raise InvalidInput(field, f"{shorten(raw)} is not a list of at most {MAX_ADDRESSES} addresses")
     checked = [hex_value(a, f"{field}[{i}]", ADDRESS, "20 bytes") for i, a in enumerate(raw)]
     return tuple(dict.fromkeys(checked))
 
 
 def _topic_filters(raw: object) -> tuple[TopicFilter, ...]:
     if not isinstance(raw, list) or len(raw) > 4:
-        raise InvalidInput("topics", f"{short(raw)} is not a list of at most 4 positions")
+        raise InvalidInput("topics", f"{shorten(raw)} is not a list of at most 4 positions")
     return tuple(_topic_filter(item, f"topics[{i}]") for i, item in enumerate(raw))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NotRequired, TypedDict
 
 from hookfarm.errors import InvalidInput
-from hookfarm.records.fields import ADDRESS, BYTES32, boolean, count, hex_text, short
+from hookfarm.records.fields import ADDRESS, BYTES32, boolean, count, hex_text, shorten
 
 _VALUE = re.compile(r"[1-9][0-9]{0,77}")
 _MAX_VALUE = 2**256 - 1
@@ -52,5 +52,5 @@ def parse_transfer(record: Mapping[str, Any]) -> Transfer:
 
 def _value(raw: object) -> str:
     if not isinstance(raw, str) or not _VALUE.fullmatch(raw) or int(raw) > _MAX_VALUE:
-        raise InvalidInput("value", f"{short(raw)} is not a text of decimal digits from 1 to 2^256 - 1")
+        raise InvalidInput("value", f"{shorten(raw)} is not a text of decimal digits from 1 to 2^256 - 1")
     return raw

@@ -32,6 +32,7 @@ from redis.exceptions import ResponseError as ResponseError
 from redis.retry import Retry
 
 from hookfarm.socket_timeouts import TIMED_OUT, set_timeout
+from hookfarm.store import keys
 
 COMMAND_TIMEOUT_SECONDS = 5.0
 BLOCK_SLACK_SECONDS = 2.0
@@ -223,3 +224,30 @@ def unblock(client: Client, client_ids: Iterable[int]) -> None:
         for client_id in client_ids:
             pipe.client_unblock(client_id)
         pipe.execute()
+
+
+WRONG_TYPE = "WRONGTYPE"
+
+
+def explain(error: RedisError, connection: PipelinedConnection) -> str:
+    """Return the error in one line; for a WRONGTYPE error, the keys with a foreign type and what it must be.
+
+    Reads the types over a fresh connection; `connection` is closed then, and else left as it was.
+    """
+    if not str(error).startswith(WRONG_TYPE):
+        return str(error)
+    connection.close()
+    try:
+        found = connection.execute(*(("TYPE", key) for key in keys.TYPES))
+    except RedisError:
+        return str(error)
+    finally:
+        connection.close()
+    wrong = [_describe(key, kind, must) for (key, must), kind in zip(keys.TYPES.items(), found, strict=True)]
+    return ", ".join(filter(None, wrong)) or str(error)
+
+
+def _describe(key: str, kind: object, must: str) -> str:
+    if not isinstance(kind, bytes) or kind in (b"none", must.encode()):
+        return ""
+    return f"{key} is a {kind.decode()}; it must be a {must}"

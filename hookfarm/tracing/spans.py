@@ -2,9 +2,12 @@
 
 A span is put into a bounded queue when it ends, and a thread sends the queue every few seconds; if it is full, the
 oldest spans are dropped. So no process waits for the collector, except one that exits, for up to FLUSH_SECONDS.
+
+Ids of traces and spans are derived from records that each process has anyway.
 """
 
 import functools
+import hashlib
 import logging
 import os
 import socket
@@ -12,6 +15,7 @@ import threading
 import time
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -36,6 +40,7 @@ import hookfarm
 from hookfarm import logs
 from hookfarm.delivery_queue import EntryResult
 from hookfarm.delivery_queue.job import ClaimedJob
+from hookfarm.event_stream.event_json import parse_body_origin
 from hookfarm.farm.child import Child
 from hookfarm.farm.spawn import signals_blocked
 from hookfarm.http_client.deadline import Interrupted
@@ -43,7 +48,38 @@ from hookfarm.http_client.outcome import Result
 from hookfarm.http_client.request import CompiledEndpoint
 from hookfarm.http_client.transport import Transport
 from hookfarm.security.redaction import origin
-from hookfarm.tracing.identity import SpanId, block_span, foreign_trace, match_span, parent_of_attempt
+
+
+class SpanId(NamedTuple):
+    """A trace and a span in it: 16 and 8 bytes, as numbers."""
+
+    trace: int
+    span: int
+
+
+def block_span(block: str) -> SpanId:
+    """`block` is `<chain>:<block hash>`."""
+    digest = hashlib.sha256(block.encode()).digest()
+    return SpanId(int.from_bytes(digest[:16]), int.from_bytes(digest[16:24]))
+
+
+def match_span(block: str, position: int | str, is_removal: bool) -> SpanId:
+    """`position`: a log's index in its block, or `t` and the index of a transfer's transaction."""
+    kind = "removed" if is_removal else "emitted"
+    digest = hashlib.sha256(f"{block}\n{position}\n{kind}".encode()).digest()
+    return SpanId(block_span(block).trace, int.from_bytes(digest[:8]))
+
+
+def parent_of_attempt(body: bytes) -> SpanId | None:
+    """The span of the match that caused a webhook. Returns None unless its body is about a log or a transfer."""
+    origin = parse_body_origin(body)
+    return None if origin is None else match_span(origin.block, origin.position, origin.is_removal)
+
+
+def foreign_trace(webhook_id: str) -> int:
+    """The trace of a delivery that comes from no block: all its attempts are in it."""
+    return int.from_bytes(hashlib.sha256(webhook_id.encode()).digest()[:16])
+
 
 FLUSH_SECONDS = 2.0
 """How long the end of a process may wait for its last spans to be sent."""

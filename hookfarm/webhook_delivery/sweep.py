@@ -1,6 +1,6 @@
 """The sweep: finds orphans, jobs that were popped and are held by no worker.
 
-BRPOP takes an element away before its worker has it, so a worker killed at that moment, or a reply lost on the
+BRPOP takes an element away before its worker has it, so a worker killed right then, or a reply lost on the
 wire, leaves a job that is open in the ledger, gone from the list, and held by none. Recording the job after the
 pop would not close that gap. Instead:
 

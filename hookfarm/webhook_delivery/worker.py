@@ -30,7 +30,7 @@ from hookfarm.http_client.request import CompiledEndpoint
 from hookfarm.http_client.transport import Transport
 from hookfarm.outage import Outage
 from hookfarm.registry.store import Registry
-from hookfarm.store import wrong_types
+from hookfarm.store import clients
 from hookfarm.store.clients import PipelinedConnection, RedisError
 from hookfarm.webhook_delivery import attempt_log, telemetry
 from hookfarm.webhook_delivery.endpoints import EndpointCache
@@ -262,7 +262,7 @@ class Worker:
         if not self._source.has_unsettled_job and not self._slot_may_hold_job:
             # A job that was popped for this connection is lost with it, and the sweep finds it.
             self._slot.set_counter(telemetry.HELD_SEQUENCE, 0)
-        return self._outage.fail(_REDIS, lambda: f"Redis: {wrong_types.explain(error, self._connection)}")
+        return self._outage.fail(_REDIS, lambda: f"Redis: {clients.explain(error, self._connection)}")
 
     def _finish(self) -> None:
         self._slot.state = State.QUIET

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from hookfarm.devchain.library import RunningDevchain, running_devchain
-from hookfarm.devchain.transfers import account, payment
+from hookfarm.devchain.transaction import account, payment
 from tests.e2e.random_history import live_through
 from tests.support.pipeline import (
     TRANSFER_KIND,

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hookfarm.chain.block import Header
-from hookfarm.chain.finality_tags import FinalityTags
-from hookfarm.chain.node import Node
+from hookfarm.chain.node import FinalityTags, Node
 from hookfarm.chain.node_pool import NodeProfile, TokenBucket
 from hookfarm.chain.rpc import Call, Refused
 from hookfarm.errors import ChainUnavailable

@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 
 from hookfarm import config, logs
+from hookfarm.api import process
 from hookfarm.api import process as api_process
-from hookfarm.api import token_file
 from hookfarm.cli import devchain as devchain_command
 from hookfarm.cli.start import STARTABLE
 from hookfarm.config import Address
@@ -121,7 +121,7 @@ class DemoFarm:
 
     @property
     def api_token(self) -> str | None:
-        return token_file.load(self._workspace.path)
+        return process.load(self._workspace.path)
 
     @property
     def receiver(self) -> Address:

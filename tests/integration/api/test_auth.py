@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from hookfarm import config
-from hookfarm.api import token_file
+from hookfarm.api import process
 from hookfarm.api.requests import MAX_BODY_BYTES
 from hookfarm.errors import OperatorError
 from tests.support.api_process import TOKEN, Api, refused, running_api
@@ -120,27 +120,25 @@ def settings(state_dir: Path, **environment: str) -> Any:
 
 def test_a_token_is_made_once_and_kept_for_its_owner_alone(tmp_path: Path) -> None:
     given = settings(tmp_path / "state")
-    assert token_file.read(given) is None
-    made = token_file.load_or_create(given)
+    assert process.read(given) is None
+    made = process.load_or_create(given)
     assert len(made) >= 32
-    assert (
-        token_file.load_or_create(given) == token_file.read(given) == token_file.load(tmp_path / "state") == made
-    )
+    assert process.load_or_create(given) == process.read(given) == process.load(tmp_path / "state") == made
     [file] = (tmp_path / "state").iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 def test_the_operators_token_comes_before_the_one_that_was_made(tmp_path: Path) -> None:
-    token_file.load_or_create(settings(tmp_path))
+    process.load_or_create(settings(tmp_path))
     given = settings(tmp_path, HOOKFARM_API_TOKEN="chosen-by-the-operator")
-    assert token_file.load_or_create(given) == "chosen-by-the-operator"
+    assert process.load_or_create(given) == "chosen-by-the-operator"
     assert "chosen-by" not in repr(given)
 
 
 def test_a_token_that_cannot_be_kept_or_read_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OperatorError, match=r"cannot (keep|read) .*api-token"):
-        token_file.load_or_create(settings(tmp_path / "file"))
+        process.load_or_create(settings(tmp_path / "file"))
     (tmp_path / "api-token").write_text("short")
     with pytest.raises(OperatorError, match="holds no token"):
-        token_file.load_or_create(settings(tmp_path))
+        process.load_or_create(settings(tmp_path))

@@ -113,7 +113,7 @@ def test_a_list_goes_on_behind_its_cursor(
     beside = json.loads(done(hookfarm("deliveries", "list", "--before", first["attempts"][0]["cursor"], "--json")))
     assert [a["id"] for a in beside["attempts"]] == ["msg_b", "msg_a"]
     people = hookfarm("deliveries", "list", "--limit", "2")
-    assert people.stderr == f"There may be more: --before {first['next']}\n"
+    assert people.stderr == f"There may be more: --before {first['next_cursor']}\n"
     assert "msg_a" not in people.stdout
 
 

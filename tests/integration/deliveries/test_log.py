@@ -228,7 +228,7 @@ def test_a_delivery_is_found_wherever_it_is(
     working = add_endpoint(client, receiver.url)
     enqueue(redis_url, job(working, "msg_open"))
     places = {f"msg_{place.value}": place for place in DeliveryState}
-    ids = [*places, "msg_nobody"]
+    ids = [*places, "msg_unknown"]
     found = log.find_all(client, ids)
     assert [d and d.state for d in found] == [*places.values(), None]
     assert log.states(client, ids) == [*places.values(), None]
@@ -318,7 +318,7 @@ def test_garbage_is_found_and_purged_but_not_sent(client: Any, redis_url: str, w
     client.lpush(keys.DELIVERY_QUEUE, b"\xff not JSON")
     worker.step()
     [letter] = dead_letters.iterate(client, DeadLetterFilter())
-    assert (letter.endpoint, letter.is_garbage, letter.state, letter.attempts) == (
+    assert (letter.endpoint, letter.is_invalid_job, letter.state, letter.attempts) == (
         "",
         True,
         DeliveryState.DEAD,
@@ -330,7 +330,7 @@ def test_garbage_is_found_and_purged_but_not_sent(client: Any, redis_url: str, w
     assert orjson.loads(orjson.dumps(letter.as_json()))["payload"] == "\\xff not JSON"
     with pytest.raises(Conflict, match="no delivery"):
         redelivery.redeliver(client, log.find(client, letter.id))
-    assert dead_letters.purge(client, [letter.id, "msg_nobody"]) == 1
+    assert dead_letters.purge(client, [letter.id, "msg_unknown"]) == 1
     assert dead_letters.purge(client, []) == dead_letters.purge(client, [letter.id]) == 0
     assert list(dead_letters.iterate(client, DeadLetterFilter())) == []
 
@@ -369,8 +369,8 @@ def test_dead_letters_are_read_newest_first_and_their_ids_oldest_first(
 @pytest.mark.parametrize(
     ("endpoint", "reason", "count"),
     [
-        ("", None, 600), ("ep_nobody", None, 0), (None, "reason: 7", 1), (None, "reason", 600), (None, "reaso", 0),
-        ("", "reason: 599", 1), (None, "reason: 600", 0),
+        ("", None, 600), ("ep_unknown", None, 0), (None, "reason: 7", 1), (None, "reason", 600),
+        (None, "reaso", 0), ("", "reason: 599", 1), (None, "reason: 600", 0),
     ],
 )  # fmt: skip
 def test_dead_letters_are_chosen_by_endpoint_and_reason(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hookfarm.devchain.library import RunningDevchain, running_devchain
-from hookfarm.devchain.transfers import account, payment
+from hookfarm.devchain.transaction import account, payment
 from hookfarm.event_ingestor import telemetry
 from hookfarm.records import parse_chain_event, parse_endpoint
 from hookfarm.registry.store import Registry

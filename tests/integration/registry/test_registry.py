@@ -117,7 +117,7 @@ def test_every_change_has_a_revision_of_its_own(client: Any, registry: Registry)
     assert b"e+" not in client.get(keys.REGISTRY_REVISION)
 
 
-def test_a_reader_is_told_only_what_changed(client: Any, registry: Registry) -> None:
+def test_a_reader_gets_only_changes(client: Any, registry: Registry) -> None:
     for name in "abc":
         registry.add(endpoint(name))
     first = registry.changes_since(0)
@@ -134,7 +134,7 @@ def test_a_reader_is_told_only_what_changed(client: Any, registry: Registry) -> 
     assert registry.changes_since(second.revision).endpoints == {}
 
 
-def test_an_endpoint_that_was_changed_twice_is_told_once_as_it_is(registry: Registry) -> None:
+def test_an_endpoint_that_was_changed_twice_is_returned_once(registry: Registry) -> None:
     registry.add(endpoint())
     known = registry.changes_since(0).revision
     registry.disable("ep_a", "x")
@@ -149,7 +149,7 @@ def test_an_empty_registry_has_no_changes(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("refilled", [False, True])
-def test_after_a_flush_a_reader_is_told_everything(client: Any, registry: Registry, refilled: bool) -> None:
+def test_after_a_flush_a_reader_gets_everything(client: Any, registry: Registry, refilled: bool) -> None:
     for name in "abc":
         registry.add(endpoint(name))
     known = registry.changes_since(0).revision
@@ -162,7 +162,7 @@ def test_after_a_flush_a_reader_is_told_everything(client: Any, registry: Regist
     assert changes.revision == revision(client)
 
 
-def test_when_a_server_lost_its_newest_writes_a_reader_is_told_everything(client: Any, registry: Registry) -> None:
+def test_when_a_server_lost_its_newest_writes_a_reader_gets_everything(client: Any, registry: Registry) -> None:
     registry.add(endpoint("a"))
     before = client.dump(keys.ENDPOINTS), client.dump(keys.REGISTRY_CHANGES), client.get(keys.REGISTRY_REVISION)
     registry.add(endpoint("b"))
@@ -205,12 +205,12 @@ def test_an_endpoint_removed_meanwhile_does_not_come_back(client: Any, registry:
     assert client.hlen(keys.ENDPOINTS) == 0
 
 
-def test_concurrent_changes_are_all_kept_and_all_told(redis_server: RedisServer, client: Any) -> None:
+def test_concurrent_changes_are_all_kept_and_all_returned(redis_server: RedisServer, client: Any) -> None:
     registry = Registry(client)
     for name in "abcd":
         registry.add(endpoint(name))
     known = registry.changes_since(0).revision
-    told: set[str] = set()
+    returned: set[str] = set()
 
     def change(index: int) -> None:
         with redis_server.client() as own:
@@ -223,12 +223,12 @@ def test_concurrent_changes_are_all_kept_and_all_told(redis_server: RedisServer,
         thread.start()
     while any(thread.is_alive() for thread in threads):
         changes = registry.changes_since(known)
-        told |= set(changes.endpoints)
+        returned |= set(changes.endpoints)
         assert changes.revision >= known
         known = changes.revision
-    told |= set(registry.changes_since(known).endpoints)
+    returned |= set(registry.changes_since(known).endpoints)
     assert sum(len(found.description) for found in registry.all()) == 100
-    assert told == {"ep_a", "ep_b", "ep_c", "ep_d"}
+    assert returned == {"ep_a", "ep_b", "ep_c", "ep_d"}
     assert client.zscore(keys.REGISTRY_CHANGES, client.zrange(keys.REGISTRY_CHANGES, -1, -1)[0]) == revision(
         client
     )

@@ -23,11 +23,13 @@ def endpoint(*chains: int, kind: str = "transfer", base: Endpoint | None = None,
 
 
 def wanted(client: Any) -> set[int]:
-    """The chains, after a look at the one that tells of each endpoint."""
+    """The chains, after comparing them with the key of each endpoint."""
     prefix = keys.TRANSFERS.encode()
     found = {int(key.removeprefix(prefix)): client.smembers(key) for key in client.keys(f"{keys.TRANSFERS}*")}
-    told = {name: set(map(int, chains.split())) for name, chains in client.hgetall(keys.TRANSFER_CHAINS).items()}
-    assert told == {
+    returned = {
+        name: set(map(int, chains.split())) for name, chains in client.hgetall(keys.TRANSFER_CHAINS).items()
+    }
+    assert returned == {
         name: {chain for chain, names in found.items() if name in names} for name in set().union(*found.values())
     }
     return set(found)
@@ -87,7 +89,7 @@ def test_a_change_that_is_not_made_changes_nothing(client: Any, registry: Regist
     assert wanted(client) == {5}
 
 
-def test_blocks_without_transfers_are_refused_from_the_moment_when_somebody_wants_them(
+def test_blocks_without_transfers_are_refused_as_soon_as_an_endpoint_wants_them(
     client: Any, registry: Registry, redis_url: str
 ) -> None:
     assert publish(redis_url, 0, with_transfers=False) == Publication.DONE

@@ -3,7 +3,7 @@
 import pytest
 import redis
 
-from hookfarm.store import keys, wrong_types
+from hookfarm.store import clients, keys
 from hookfarm.store.clients import PipelinedConnection
 from tests.support.redis_server import RedisServer
 
@@ -18,7 +18,7 @@ def test_each_key_of_a_foreign_type_is_named_with_what_it_must_be(
 ) -> None:
     with redis_server.client() as client:
         client.xadd(key, {"a": "b"})
-    assert wrong_types.explain(wrong_type(), connection) == f"{key} is a stream; it must be a {keys.TYPES[key]}"
+    assert clients.explain(wrong_type(), connection) == f"{key} is a stream; it must be a {keys.TYPES[key]}"
     assert not connection.connected
 
 
@@ -26,15 +26,15 @@ def test_several_are_all_named(redis_server: RedisServer, connection: PipelinedC
     with redis_server.client() as client:
         client.set(keys.JOBS, "x")
         client.set(keys.DELIVERY_QUEUE, "x")
-    assert wrong_types.explain(wrong_type(), connection).count("; it must be a ") == 2
+    assert clients.explain(wrong_type(), connection).count("; it must be a ") == 2
 
 
 def test_what_is_right_again_by_then_leaves_the_words_of_redis(connection: PipelinedConnection) -> None:
-    assert wrong_types.explain(wrong_type(), connection) == str(wrong_type())
+    assert clients.explain(wrong_type(), connection) == str(wrong_type())
 
 
 def test_any_other_error_stands_as_it_is_and_costs_no_question(connection: PipelinedConnection) -> None:
-    assert wrong_types.explain(redis.ConnectionError("connection lost"), connection) == "connection lost"
+    assert clients.explain(redis.ConnectionError("connection lost"), connection) == "connection lost"
     assert not connection.connected
 
 
@@ -42,7 +42,7 @@ def test_a_server_that_is_gone_by_then_leaves_the_words_of_redis(
     redis_server: RedisServer, connection: PipelinedConnection
 ) -> None:
     redis_server.kill(synced=True)
-    assert wrong_types.explain(wrong_type(), connection) == str(wrong_type())
+    assert clients.explain(wrong_type(), connection) == str(wrong_type())
 
 
 def test_the_types_are_those_of_the_keys_that_there_is_one_of() -> None:

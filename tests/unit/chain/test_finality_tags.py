@@ -1,4 +1,4 @@
-from hookfarm.chain.finality_tags import REFUSALS_BELIEVED, FinalityTags
+from hookfarm.chain.node import REFUSALS_BELIEVED, FinalityTags
 from hookfarm.chain.rpc import Refused
 from tests.support.chain_samples import header, raw_header
 

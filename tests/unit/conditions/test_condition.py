@@ -13,9 +13,9 @@ SIGNATURE = parse_signature(
     "E(address from, uint256 value, int8 n, bool ok, bytes4 four, bytes raw, string name, uint256[] amounts, "
     "(address maker, (bool b, string[] names)[2] inner) order, string indexed tag, bytes indexed blob)"
 )
-SOMEBODY = 0xABCDEF
+ACCOUNT = 0xABCDEF
 VALUES: dict[str, Any] = {
-    "from": SOMEBODY,
+    "from": ACCOUNT,
     "value": 2**256 - 1,
     "n": -5,
     "ok": True,
@@ -23,7 +23,7 @@ VALUES: dict[str, Any] = {
     "raw": b"\x01\x02",
     "name": 'é"'.encode(),
     "amounts": (10, 20),
-    "order": (SOMEBODY, ((True, ()), (False, (b"x", b"y")))),
+    "order": (ACCOUNT, ((True, ()), (False, (b"x", b"y")))),
     "tag": "0x" + keccak(b"Alice").hex(),
     "blob": "0x" + keccak(b"\x01").hex(),
 }
@@ -34,7 +34,7 @@ def holds(text: str, **changes: Any) -> bool:
 
 
 TRUE = [
-    "from == 0x" + f"{SOMEBODY:040X}",
+    "from == 0x" + f"{ACCOUNT:040X}",
     "from != 0x" + "00" * 20,
     "value == 115792089237316195423570985008687907853269984665640564039457584007913129639935",
     "value >= 0x" + "f" * 64,

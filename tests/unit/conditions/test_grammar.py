@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hookfarm.abi.signature import parse as parse_signature
 from hookfarm.conditions.condition import Condition
 from hookfarm.conditions.grammar import MAX_COMPARISONS, MAX_DEPTH, parse
-from hookfarm.conditions.tokens import MAX_CHARACTERS
+from hookfarm.conditions.literals import MAX_CHARACTERS
 from hookfarm.errors import InvalidInput
 
 PLAIN = "E(address from, uint256 value, uint8 small, int64 n, int256 big, bool ok, bytes4 four, bytes raw, "
@@ -16,7 +16,7 @@ DEEP = (
 )
 SIGNATURE = parse_signature(PLAIN + DEEP)
 HASHED = parse_signature("H(string indexed tag, (uint256 a) indexed pair, uint8[] indexed list)")
-SOMEBODY = "0x" + "aB" * 20
+ACCOUNT = "0x" + "aB" * 20
 
 
 def condition(text: str) -> Condition:
@@ -68,9 +68,9 @@ def refused(text: str, signature: object = SIGNATURE) -> str:
         ("256 > small", 1, "expected an integer from 0 to 255 (uint8)"),
         ("n == 9223372036854775808", 6, "from -9223372036854775808 to 9223372036854775807 (int64)"),
         ("big < -0x8" + "0" * 62 + "1", 7, "from -2^255 to 2^255 - 1 (int256)"),
-        (f"from < {SOMEBODY}", 6, "an address has no order"),
+        (f"from < {ACCOUNT}", 6, "an address has no order"),
         ("from == 0x12", 9, "an address, 0x and 40 hexadecimal digits"),
-        (f"from == -{SOMEBODY}", 9, "an address, 0x and 40 hexadecimal digits"),
+        (f"from == -{ACCOUNT}", 9, "an address, 0x and 40 hexadecimal digits"),
         ("from == value", 9, "a uint256 cannot be compared with an address"),
         ("from", 5, "expected =="),
         ("ok == 1", 7, "true or false"),
@@ -160,8 +160,8 @@ def test_an_argument_of_which_the_log_has_the_hash_is_only_compared_with_literal
 @pytest.mark.parametrize(
     "text",
     [
-        f"value >= 1_000_000 and from == {SOMEBODY}",
-        f"not (from != {SOMEBODY.upper().replace('X', 'x')} or ok) and not not ok",
+        f"value >= 1_000_000 and from == {ACCOUNT}",
+        f"not (from != {ACCOUNT.upper().replace('X', 'x')} or ok) and not not ok",
         "value in (1, 0x2, 3) or value not in [4]",
         "order.maker != order[0] and order.xs[2] >= small",
         "length(amounts) > 0 and amounts[0] > 5 and length(name) < length(raw)",
@@ -171,7 +171,7 @@ def test_an_argument_of_which_the_log_has_the_hash_is_only_compared_with_literal
         "(" * MAX_DEPTH + "ok" + ")" * MAX_DEPTH,
         "not " * 10_000 + "ok",
         " and ".join(["ok"] * MAX_COMPARISONS),
-        f"from in ({', '.join([SOMEBODY] * 1400)})",
+        f"from in ({', '.join([ACCOUNT] * 1400)})",
     ],
 )
 def test_what_the_grammar_has_is_taken(text: str) -> None:
@@ -194,7 +194,7 @@ def test_an_event_without_arguments_says_so() -> None:
 WORDS = st.sampled_from([
     "from", "value", "small", "n", "ok", "four", "raw", "name", "amounts", "order", "maker", "xs", "grid", "tag",
     "pair", "list", "length", "and", "or", "not", "in", "true", "false", "(", ")", "[", "]", ",", ".", "-", "==",
-    "!=", "<", "<=", ">", ">=", "0", "1", "0x", "0x12345678", SOMEBODY, "'x'", '"\\n"', "'", "\\",
+    "!=", "<", "<=", ">", ">=", "0", "1", "0x", "0x12345678", ACCOUNT, "'x'", '"\\n"', "'", "\\",
     "1_0", "=", "\n", "é",
 ])  # fmt: skip
 
@@ -210,8 +210,8 @@ def test_any_text_is_a_condition_or_refused_in_one_line(text: str) -> None:
             assert "\n" not in said
 
 
-VALID = f"value >= 10 and not (from == {SOMEBODY} or name in ('a', 'b')) and order.xs[1] != 3 or length(raw) > 2"
-JUNK = st.sampled_from(["@", "é", "{", "nobody"])
+VALID = f"value >= 10 and not (from == {ACCOUNT} or name in ('a', 'b')) and order.xs[1] != 3 or length(raw) > 2"
+JUNK = st.sampled_from(["@", "é", "{", "unknown"])
 
 
 @given(st.integers(0, len(VALID.split(" "))), JUNK)

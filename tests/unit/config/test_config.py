@@ -121,7 +121,7 @@ def test_the_message_names_the_source_the_value_and_what_is_allowed(toml: Write)
 
 
 @pytest.mark.parametrize("name", [setting.name for setting in SETTINGS])
-@pytest.mark.parametrize("value", ["", "\0", "~nobody-of-this-name/x"])
+@pytest.mark.parametrize("value", ["", "\0", "~no-such-user/x"])
 def test_a_wrong_value_of_any_setting_is_refused_in_one_line_or_taken(name: str, value: str) -> None:
     with contextlib.suppress(InvalidInput):
         option(name, value)
@@ -310,7 +310,7 @@ def test_what_is_no_path_is_refused(given: Any) -> None:
     assert str(refusal("state_dir", given)) == f"state-dir: {given!r} is not a path"
 
 
-def test_the_home_of_nobody_is_refused() -> None:
+def test_the_home_of_an_unknown_user_is_refused() -> None:
     expected = "state-dir: '~no-such-user/x' names a home directory that does not exist"
     assert str(refusal("state_dir", "~no-such-user/x")) == expected
 

@@ -10,8 +10,7 @@ from hookfarm.devchain.chain import DevChain
 from hookfarm.devchain.encoding import ordered_root
 from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.serializers import block_json, logs_json, receipt_json
-from hookfarm.devchain.transaction import Log, call_of_logs
-from hookfarm.devchain.transfers import TRANSFER_TOPIC, account
+from hookfarm.devchain.transaction import TRANSFER_TOPIC, Log, account, call_of_logs
 from tests.support import evm_reference as reference
 
 ANVIL = json.loads((Path(__file__).parent / "anvil_block.json").read_text())

@@ -8,8 +8,7 @@ from hookfarm.devchain.block import DevBlock
 from hookfarm.devchain.chain import DevChain
 from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.serializers import logs_json
-from hookfarm.devchain.transaction import Log, call_of_logs
-from hookfarm.devchain.transfers import account
+from hookfarm.devchain.transaction import Log, account, call_of_logs
 from hookfarm.errors import InvalidInput
 
 NOW = 1_800_000_000

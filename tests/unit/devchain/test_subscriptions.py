@@ -7,7 +7,7 @@ from hookfarm.devchain.node import DevNode
 from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.rpc_errors import RpcError
 from hookfarm.devchain.serializers import header_json, logs_json
-from hookfarm.devchain.transfers import TRANSFER_TOPIC
+from hookfarm.devchain.transaction import TRANSFER_TOPIC
 
 Announced = list[tuple[str, Any]]
 

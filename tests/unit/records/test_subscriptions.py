@@ -101,7 +101,7 @@ def test_any_condition_is_taken_or_refused(where: str) -> None:
         (["removed", "finalized"], ("removed", "finalized")),
     ],
 )
-def test_what_is_told_of_a_log_is_chosen_and_kept_in_order(given: object, taken: tuple[str, ...]) -> None:
+def test_the_webhooks_of_a_log_are_selected_and_kept_in_order(given: object, taken: tuple[str, ...]) -> None:
     made = parse_endpoint({"url": "https://e.com/", "subscriptions": [{"chain_id": 1, "notify": given}]}, str)
     assert made.subscriptions[0].notify == taken
     assert subscription_json(made.subscriptions[0])["notify"] == list(taken)
@@ -109,10 +109,10 @@ def test_what_is_told_of_a_log_is_chosen_and_kept_in_order(given: object, taken:
 
 
 @pytest.mark.parametrize("given", [[], "emitted", ["emitted", "gone"], [["emitted"]], [None], {}, 1, [{}]])
-def test_what_cannot_be_told_of_a_log_is_refused(given: object) -> None:
+def test_unknown_webhooks_of_a_log_are_refused(given: object) -> None:
     problem = refused({"notify": given})
     assert (problem.field, "'emitted', 'removed' and 'finalized'" in problem.problem) == ("notify", True)
 
 
-def test_removals_of_what_was_never_told_are_refused() -> None:
+def test_removals_without_an_earlier_webhook_are_refused() -> None:
     assert refused({"notify": ["removed"]}).problem.startswith("removed alone is never sent")

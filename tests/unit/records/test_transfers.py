@@ -96,7 +96,7 @@ def test_a_subscription_to_logs_says_so_and_can_be_given_back() -> None:
 
 
 @pytest.mark.parametrize(("field", "value"), [("addresses", [A]), ("event", "E()"), ("topics", [None])])
-def test_what_tells_logs_is_refused_for_transfers(field: str, value: object) -> None:
+def test_fields_of_logs_are_refused_for_transfers(field: str, value: object) -> None:
     problem = refused(kind="transfer", **{field: value})
     assert problem.field == field
     assert problem.problem == "does not apply to transfers; allowed are from, to"
@@ -104,7 +104,7 @@ def test_what_tells_logs_is_refused_for_transfers(field: str, value: object) -> 
 
 @pytest.mark.parametrize("field", ["from", "to"])
 @pytest.mark.parametrize("kind", [{}, {"kind": "log"}, {"kind": None}])
-def test_what_tells_transfers_is_refused_for_logs(field: str, kind: dict[str, Any]) -> None:
+def test_fields_of_transfers_are_refused_for_logs(field: str, kind: dict[str, Any]) -> None:
     problem = refused(**kind, **{field: [A]})
     assert problem.field == field
     assert problem.problem == "does not apply to logs; allowed are addresses, event, topics"

@@ -50,7 +50,7 @@ def test_an_entry_without_an_id_is_the_endpoint_of_its_url_and_keeps_id_secret_a
     assert change.fields() == {"timeout_seconds": (15.0, 30.0)}
 
 
-def test_several_of_one_url_are_told_apart_by_id_and_else_by_what_they_are() -> None:
+def test_several_of_one_url_are_distinguished_by_id_and_else_by_content() -> None:
     one, other = endpoint("ep_a", description="one"), endpoint("ep_b", description="other")
     both = [{"url": URL, "description": text, "subscriptions": [SUBSCRIPTION]} for text in ("other", "one")]
     assert plan(both, one, other).changes == ()
@@ -89,7 +89,7 @@ def test_thousands_of_one_url_without_ids_are_not_each_compared_with_all(changed
     assert (len(found.changes), found.removed, found.unchanged) == ((many, 0, 0) if changed else (0, 0, many))
 
 
-def test_entries_without_ids_that_differ_in_the_ids_of_subscriptions_alone_are_told_apart() -> None:
+def test_entries_without_ids_that_differ_only_in_the_ids_of_subscriptions_are_distinguished() -> None:
     one = endpoint("ep_a", subscriptions=[{"id": "sub_a", **SUBSCRIPTION}])
     other = endpoint("ep_b", subscriptions=[{"id": "sub_b", **SUBSCRIPTION}])
     records = [{"url": URL, "subscriptions": [{"id": name, **SUBSCRIPTION}]} for name in ("sub_b", "sub_a")]

@@ -72,7 +72,7 @@ def test_a_field_of_another_type_makes_none_of_it_and_what_is_taken_can_be_used(
     assert decode(orjson.dumps(found.stored())) == found
 
 
-def test_what_cannot_be_read_is_told_by_id_beside_what_can() -> None:
+def test_unreadable_endpoints_are_reported_by_id_beside_the_others() -> None:
     good = orjson.dumps(WHOLE)
     endpoints, unreadable = decode_all(
         [(b"ep_1", good), (b"ep_2", good), (b"\xff", b"x"), (b"e" * 5000, b"x"), (b"ep_gone", None)]

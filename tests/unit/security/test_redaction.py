@@ -80,7 +80,7 @@ def test_the_secrets_of_a_url_are_blanked_in_whatever_form_others_repeat_them() 
 
 
 @pytest.mark.parametrize("url", ["https://n.example/v3/mainnet?net=sepolia", "http://n:1/", "http://[::1", ""])
-def test_what_names_nobody_is_no_secret_of_a_url(url: str) -> None:
+def test_parts_that_look_like_no_key_are_no_secrets_of_a_url(url: str) -> None:
     assert secrets_of_url(url) == ()
 
 

@@ -332,7 +332,7 @@ def test_an_address_is_not_looked_up() -> None:
     assert resolve(parse("http://8.8.8.8/"), (), lookup) == names("8.8.8.8")
 
 
-def test_a_name_without_an_address_is_told_apart_from_a_refused_one() -> None:
+def test_a_name_without_an_address_is_another_error_than_a_refused_one() -> None:
     with pytest.raises(NameNotResolved, match=r"nothing\.invalid"):
         resolve(Target("http", "nothing.invalid", 80, "/"), ())
 

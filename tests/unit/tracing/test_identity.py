@@ -7,7 +7,7 @@ import pytest
 
 from hookfarm.matching import payload
 from hookfarm.records import ChainEvent
-from hookfarm.tracing.identity import block_span, foreign_trace, match_span, parent_of_attempt
+from hookfarm.tracing.spans import block_span, foreign_trace, match_span, parent_of_attempt
 from tests.support.events import EVENT
 from tests.support.transfers import TRANSFER
 
