@@ -24,7 +24,7 @@ class Distribution:
 
 
 @dataclass(frozen=True)
-class Sample:
+class MetricSample:
     labels: Labels
     value: Number | Distribution
 
@@ -36,7 +36,7 @@ class Family:
     name: str
     kind: str
     help: str
-    samples: tuple[Sample, ...]
+    samples: tuple[MetricSample, ...]
 
 
 def counter(name: str, text: str, *samples: tuple[Labels, Number]) -> Family:
@@ -49,22 +49,24 @@ def gauge(name: str, text: str, *samples: tuple[Labels, Number]) -> Family:
 
 
 def histogram(name: str, text: str, distribution: Distribution) -> Family:
-    return Family(name, HISTOGRAM, text, (Sample({}, distribution),))
+    return Family(name, HISTOGRAM, text, (MetricSample({}, distribution),))
 
 
 def decode(raw: Any) -> Family:
     """Decode a family from JSON as orjson writes it. Raises ValueError, TypeError or KeyError if it is invalid."""
-    samples = (Sample(_labels(each["labels"]), _value(raw["kind"], each["value"])) for each in raw["samples"])
+    samples = (
+        MetricSample(_labels(each["labels"]), _value(raw["kind"], each["value"])) for each in raw["samples"]
+    )
     return Family(str(raw["name"]), str(raw["kind"]), str(raw["help"]), tuple(samples))
 
 
-def _summed(samples: Iterable[tuple[Labels, Number]]) -> tuple[Sample, ...]:
+def _summed(samples: Iterable[tuple[Labels, Number]]) -> tuple[MetricSample, ...]:
     """Sum up to one sample for each set of labels, in the order of their first appearance."""
     found: dict[tuple[tuple[str, str], ...], Number] = {}
     for labels, value in samples:
         key = tuple(labels.items())
         found[key] = found.get(key, 0) + value
-    return tuple(Sample(dict(key), value) for key, value in found.items())
+    return tuple(MetricSample(dict(key), value) for key, value in found.items())
 
 
 def _labels(raw: Mapping[Any, Any]) -> Labels:
