@@ -172,7 +172,7 @@ _RESULT = {
 }
 _ATTEMPT = object_schema(
     {
-        "at": _TIME,
+        "at": _nullable("string", format="date-time"),
         "duration_ms": _nullable("integer"),
         **_RESULT,
         "detail": _nullable("string", description="The first kB of the reply, or a description of the error."),

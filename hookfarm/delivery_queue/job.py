@@ -49,6 +49,8 @@ _POSITIONS = json.JSONDecoder(parse_int=lambda _: 0, parse_float=lambda _: 0.0)
 """Finds the end of a value; its numbers may be of any size."""
 _BRACKET_OR_STRING = re.compile(r'[\[\]{}]|"(?:[^"\\]|\\.)*"')
 _ID = re.compile(r"[0-9A-Za-z_.:-]{1,128}")
+_MAX_TIME = 253_402_300_800
+"""The year 10000, in Unix seconds."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,13 @@ class ForeignElement:
     raw: bytes
 
 
-def attempt_json(outcome: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an attempt that a job remembers in the form of the API; fields that it lacks are null."""
+def attempt_json(outcome: object) -> dict[str, Any]:
+    """Return an attempt that a job remembers in the form of the API. Missing or invalid fields are null."""
+    fields: Mapping[str, Any] = outcome if isinstance(outcome, Mapping) else {}
+    at = fields.get("at")
     return {
-        "at": format_seconds(outcome["at"]),
-        **{name: outcome.get(name) for name in ("duration_ms", "status", "error", "detail")},
+        "at": format_seconds(at) if isinstance(at, int | float) and 0 <= at < _MAX_TIME else None,
+        **{name: fields.get(name) for name in ("duration_ms", "status", "error", "detail")},
     }
 
 

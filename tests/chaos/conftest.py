@@ -9,8 +9,8 @@ from tests.chaos.cluster import Cluster
 from tests.chaos.message_log import MessageLog, running_message_recorder
 from tests.chaos.recording import Recording, running_recorder
 from tests.chaos.table import Table, conditions
-from tests.farm.conftest import nothing_left_behind as nothing_left_behind
 from tests.support.farm_processes import StartFarm, started_farms
+from tests.support.leftovers import nothing_left_behind as nothing_left_behind
 from tests.support.redis_server import RedisServer
 
 _TABLE = pytest.StashKey[Table]()

@@ -8,26 +8,29 @@ from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.event_stream import Checkpoint
 from hookfarm.store import keys
 from hookfarm.store.clients import command_client
-from tests.e2e.conftest import LOOPBACK, Pipeline
-from tests.e2e.test_finality import ALL
-from tests.e2e.test_pipeline import assert_drained, body, chain_option
-from tests.e2e.test_reorg import await_truth
-from tests.e2e.test_transfers import KIND, Place, place
 from tests.support.commands import RunningCommand, running_command
 from tests.support.farm_processes import hookfarm
+from tests.support.pipeline import (
+    LOOPBACK,
+    NOTIFY_ALL,
+    TRANSFER_KIND,
+    Pipeline,
+    TransferId,
+    assert_drained,
+    await_agreement,
+    backfill_arguments,
+    body,
+    chain_option,
+    transfer_id,
+)
 from tests.support.transfers import canonical_transfers
 from tests.support.waiting import eventually
-
-
-def arguments(pipeline: Pipeline, endpoint: str, chain: RunningDevchain, *options: str) -> tuple[str, ...]:
-    nodes = f"{chain.chain_id}={chain.http_url}"
-    return ("backfill", endpoint, "--chain", nodes, "--yes", "--redis-url", pipeline.redis_url, *options)
 
 
 def backfill(pipeline: Pipeline, endpoint: dict[str, Any], chain: RunningDevchain, *options: str) -> str:
     """Runs it to its end; what it says."""
     said = hookfarm(
-        *arguments(pipeline, endpoint["id"], chain, *options), within=120, HOOKFARM_ALLOW_PRIVATE=LOOPBACK
+        *backfill_arguments(pipeline, endpoint["id"], chain, *options), within=120, HOOKFARM_ALLOW_PRIVATE=LOOPBACK
     )
     assert said.returncode == 0, said.stderr
     return said.stdout
@@ -70,27 +73,27 @@ def test_a_reorg_takes_back_what_a_backfill_delivered(pipeline: Pipeline) -> Non
         pipeline.receiver.wait_for(120, within=60)
         chain.reorg(10)
         chain.mine(1)
-        await_truth(pipeline, chain, within=60)
+        await_agreement(pipeline, chain, within=60)
         kinds = [body(message)["type"] for message in pipeline.receiver.received]
         assert kinds.count("log.removed") == 30
         assert_drained(pipeline.redis_url, 1351)
 
 
-def told(pipeline: Pipeline, what: str) -> set[Place]:
+def told(pipeline: Pipeline, what: str) -> set[TransferId]:
     contents = [body(message) for message in list(pipeline.receiver.received)]
-    return {place(each["data"]) for each in contents if each["type"] == f"transfer.{what}"}
+    return {transfer_id(each["data"]) for each in contents if each["type"] == f"transfer.{what}"}
 
 
-def ends_told(pipeline: Pipeline) -> set[Place]:
+def ends_told(pipeline: Pipeline) -> set[TransferId]:
     """The transfers that were told to be final, each after its original and once."""
-    originals: dict[str, Place] = {}
-    found: list[Place] = []
+    originals: dict[str, TransferId] = {}
+    found: list[TransferId] = []
     for message in list(pipeline.receiver.received):
         content = body(message)
         if content["type"] == "transfer.emitted":
-            originals[message.id] = place(content["data"])
+            originals[message.id] = transfer_id(content["data"])
         elif content["type"] == "transfer.finalized":
-            found.append(place(content["data"]))
+            found.append(transfer_id(content["data"]))
             assert originals[content["original"]] == found[-1], "of something else, or before its original"
     assert len(found) == len(set(found)), "final twice"
     return set(found)
@@ -102,15 +105,15 @@ def test_transfers_of_the_past_are_told_and_that_they_are_final_once_they_are(pi
     ) as chain:
         chain.mine(60)
         pipeline.start(*chain_option(1353, chain.ws_url), "--workers", "8")
-        endpoint = pipeline.add_endpoint(1353, *KIND, *ALL, event=None)
+        endpoint = pipeline.add_endpoint(1353, *TRANSFER_KIND, *NOTIFY_ALL, event=None)
         past = canonical_transfers(chain)
         said = backfill(pipeline, endpoint, chain, "--from-block", "1")
         assert said.startswith(f"blocks 1 to 60: {len(past)} matches handed over")
-        orphans = {place(each) for each in past if each["block_number"] > 55}
-        eventually(lambda: told(pipeline, "emitted") == set(map(place, past)), 60, "the past being told")
+        orphans = {transfer_id(each) for each in past if each["block_number"] > 55}
+        eventually(lambda: told(pipeline, "emitted") == set(map(transfer_id, past)), 60, "the past being told")
         chain.reorg(5)
         chain.mine(20)
-        final = {place(each) for each in canonical_transfers(chain) if each["block_number"] <= 60}
+        final = {transfer_id(each) for each in canonical_transfers(chain) if each["block_number"] <= 60}
         mined = [time.monotonic()]
 
         def all_told() -> bool:
@@ -135,7 +138,7 @@ def test_after_reorgs_during_a_backfill_the_receiver_knows_exactly_the_canonical
         endpoint = pipeline.add_endpoint(1352)
         chain.set_fault("latency", method="eth_getLogs", milliseconds=30)
         chain.set_fault("refused_ranges", blocks=4)
-        options = arguments(pipeline, endpoint["id"], chain, "--from-block", "1", "--to-block", "150")
+        options = backfill_arguments(pipeline, endpoint["id"], chain, "--from-block", "1", "--to-block", "150")
         with running_command(*options, HOOKFARM_ALLOW_PRIVATE=LOOPBACK) as command:
             while command.process.poll() is None:
                 stands_at = wait_until_it_moves(pipeline.redis_url, command)
@@ -145,7 +148,7 @@ def test_after_reorgs_during_a_backfill_the_receiver_knows_exactly_the_canonical
             assert command.wait() == 0, command.stderr
         chain.clear_faults()
         chain.mine(1)
-        await_truth(pipeline, chain, within=60)
+        await_agreement(pipeline, chain, within=60)
         assert_drained(pipeline.redis_url, 1352)
 
 

@@ -7,7 +7,7 @@ import orjson
 from hookfarm.devchain.library import running_devchain
 from hookfarm.store import keys
 from hookfarm.store.clients import command_client
-from tests.e2e.conftest import Pipeline
+from tests.support.pipeline import Pipeline
 from tests.support.waiting import eventually
 
 CHAIN_ID = 7001

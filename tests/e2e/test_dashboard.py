@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from hookfarm.devchain.library import RunningDevchain, running_devchain
-from tests.e2e.conftest import LOOPBACK, TRANSFER, Pipeline
-from tests.e2e.test_pipeline import chain_option
 from tests.support.browser import NARROW, WIDE, faint_texts, open_page, running_chromium
 from tests.support.farm_processes import FarmProcess, started_farms
+from tests.support.pipeline import LOOPBACK, TRANSFER, Pipeline, chain_option
 from tests.support.receivers import Reply, running_receiver
 from tests.support.redis_server import running_redis
 from tests.support.waiting import eventually

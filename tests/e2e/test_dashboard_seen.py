@@ -11,11 +11,10 @@ from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.event_stream import Checkpoint
 from hookfarm.store import keys
 from hookfarm.store.clients import command_client
-from tests.e2e.conftest import Pipeline
-from tests.e2e.test_backfill import arguments
 from tests.support.browser import NARROW, faint_texts, open_page, running_chromium
 from tests.support.commands import RunningCommand, running_command
 from tests.support.farm_processes import FarmProcess
+from tests.support.pipeline import Pipeline, backfill_arguments
 from tests.support.waiting import eventually
 
 CHAIN_ID = 1352
@@ -105,7 +104,7 @@ def test_a_backfill_is_seen_while_it_runs_and_when_it_was_killed(
         page.locator(".link-state.live").wait_for()
         assert not page.locator(".overview .backfills").is_visible()
         assert not page.locator(".held .backfill").is_visible()
-        with running_command(*arguments(pipeline, endpoint, slow, "--from-block", "1")) as command:
+        with running_command(*backfill_arguments(pipeline, endpoint, slow, "--from-block", "1")) as command:
             shown = ".overview .backfills li"
             until(page, f"{shown} .pill.good", "running")
             until(page, shown, endpoint)

@@ -9,13 +9,18 @@ import pytest
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.store import keys
 from hookfarm.store.clients import command_client
-from tests.e2e.conftest import Pipeline
-from tests.e2e.test_pipeline import assert_drained, body, chain_option
-from tests.e2e.test_reorg import Log, canonical, standing
+from tests.support.pipeline import (
+    NOTIFY_ALL,
+    Log,
+    Pipeline,
+    assert_drained,
+    body,
+    canonical_logs,
+    chain_option,
+    current_logs,
+)
 from tests.support.receivers import Received
 from tests.support.waiting import eventually
-
-ALL = ("--notify", "emitted,removed,finalized")
 
 
 def final(received: list[Received]) -> list[Log]:
@@ -69,7 +74,9 @@ def await_truth(pipeline: Pipeline, chain: RunningDevchain, distance: int) -> No
         return wanted <= set(final(once_each(pipeline)))
 
     eventually(told_final, 60.0, "the receiver knowing what is final")
-    eventually(lambda: standing(others(pipeline)) == canonical(chain), 30.0, "the receiver knowing the chain")
+    eventually(
+        lambda: current_logs(others(pipeline)) == canonical_logs(chain), 30.0, "the receiver knowing the chain"
+    )
     with command_client(pipeline.redis_url) as client:
         eventually(lambda: client.xlen(keys.events(chain.chain_id)) == 0, 10.0, "the stream handed off")
     assert_drained(pipeline.redis_url, chain.chain_id)
@@ -85,7 +92,7 @@ def others(pipeline: Pipeline) -> list[Received]:
 def test_logs_that_survive_a_reorg_are_final_and_those_that_do_not_never_are(pipeline: Pipeline) -> None:
     with running_devchain(chain_id=1350, logs_per_block=2, safe_distance=3, finalized_distance=5) as chain:
         pipeline.start(*chain_option(1350, chain.ws_url))
-        pipeline.add_endpoint(1350, *ALL)
+        pipeline.add_endpoint(1350, *NOTIFY_ALL)
         chain.mine(8)
         await_truth(pipeline, chain, 5)
         chain.reorg(4)
@@ -115,7 +122,7 @@ def test_whatever_is_killed_each_log_is_final_once_and_after_its_original(pipeli
     chance = random.Random(seed)
     with running_devchain(chain_id=1352, logs_per_block=2, safe_distance=3, finalized_distance=5) as chain:
         farm = pipeline.start(*chain_option(1352, chain.ws_url), "--processors", "2")
-        pipeline.add_endpoint(1352, *ALL)
+        pipeline.add_endpoint(1352, *NOTIFY_ALL)
         chain.mine(6)
         for _ in range(12):
             step = chance.choice(["mine", "mine", "mine", "reorg", keys.EVENT_INGESTOR, keys.MESSAGE_PROCESSOR])

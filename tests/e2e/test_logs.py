@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from hookfarm.devchain.library import running_devchain
-from tests.e2e.conftest import Pipeline
 from tests.support.farm_processes import FarmProcess
+from tests.support.pipeline import Pipeline
 from tests.support.waiting import eventually
 
 CHAIN = 1337

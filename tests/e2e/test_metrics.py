@@ -15,8 +15,8 @@ import yaml
 
 from hookfarm.devchain.library import running_devchain
 from hookfarm.store import keys
-from tests.e2e.conftest import LOOPBACK, TRANSFER, Pipeline
 from tests.support.farm_processes import CHECKOUT, FarmProcess, hookfarm
+from tests.support.pipeline import LOOPBACK, TRANSFER, Pipeline
 from tests.support.promql import grouped_by, selectors
 from tests.support.scraping import Scrape, scrape
 from tests.support.waiting import eventually

@@ -12,10 +12,10 @@ import pytest
 import redis
 
 from hookfarm.store import keys
-from tests.e2e.conftest import LOOPBACK, Pipeline
 from tests.support.delivery import add_endpoint, enqueue, job
 from tests.support.farm_processes import CHECKOUT, FarmProcess
 from tests.support.ledger import assert_drained
+from tests.support.pipeline import LOOPBACK, Pipeline
 from tests.support.receivers import Reply
 from tests.support.waiting import eventually
 

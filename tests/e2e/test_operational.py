@@ -8,8 +8,8 @@ from hookfarm.records import parse_subscription
 from hookfarm.records.operational import EVENTS
 from hookfarm.registry.store import Registry
 from hookfarm.store.clients import command_client
-from tests.e2e.conftest import Pipeline
 from tests.support.delivery import add_endpoint
+from tests.support.pipeline import Pipeline
 from tests.support.waiting import eventually
 
 CHAIN = 1337

@@ -1,36 +1,10 @@
 """From a log on a chain to a verified webhook, with everything real in between."""
 
-import json
-from typing import Any
-
 from hookfarm.devchain.library import running_devchain
-from hookfarm.store import keys
-from hookfarm.store.clients import command_client
-from tests.e2e.conftest import Pipeline
 from tests.support.anvil import deploy_emitter, emit_transfer, running_anvil
-from tests.support.ledger import assert_ledger_invariant
-from tests.support.receivers import Received
-from tests.support.waiting import eventually
+from tests.support.pipeline import Pipeline, assert_drained, body, chain_option
 
 BOB = "0x00000000000000000000000000000000000b0b00"
-
-
-def body(received: Received) -> Any:
-    return json.loads(received.body)
-
-
-def chain_option(chain_id: int, url: str) -> tuple[str, str]:
-    return ("--chain", f"{chain_id}={url}")
-
-
-def assert_drained(redis_url: str, chain_id: int) -> None:
-    """Nothing waits in either hop, and the ledger is in order."""
-    with command_client(redis_url) as client:
-        eventually(lambda: client.hlen(keys.JOBS) == 0, what="the ledger drained")
-        assert client.llen(keys.DELIVERY_QUEUE) == 0
-        assert client.xlen(keys.events(chain_id)) == 0
-        assert client.xpending(keys.events(chain_id), keys.PROCESSOR_GROUP)["pending"] == 0
-        assert_ledger_invariant(client)
 
 
 def test_full_pipeline_with_mock_ethereum(pipeline: Pipeline) -> None:

@@ -10,8 +10,8 @@ import redis
 
 from hookfarm.status import readiness
 from hookfarm.store import keys
-from tests.farm.holding_proxy import holding_proxy
 from tests.support.farm_processes import FarmProcess, StartFarm, hookfarm
+from tests.support.holding_proxy import holding_proxy
 from tests.support.kept_farm import drained, events_of_the_key
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually

@@ -10,9 +10,9 @@ import redis
 from hookfarm.devchain.library import running_devchain
 from hookfarm.status import readiness
 from hookfarm.store import keys
-from tests.e2e.conftest import LOOPBACK, Pipeline
 from tests.support.farm_processes import FarmProcess
 from tests.support.ledger import assert_drained
+from tests.support.pipeline import LOOPBACK, Pipeline
 from tests.support.waiting import eventually
 
 CHAIN_ID = 7005

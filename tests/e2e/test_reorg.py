@@ -5,43 +5,17 @@ from collections import Counter
 
 import pytest
 
-from hookfarm.devchain.library import RunningDevchain, running_devchain
-from tests.e2e.conftest import Pipeline
+from hookfarm.devchain.library import running_devchain
 from tests.e2e.random_history import live_through
-from tests.e2e.test_pipeline import assert_drained, body, chain_option
-from tests.support.receivers import Received
+from tests.support.pipeline import (
+    Pipeline,
+    assert_drained,
+    await_agreement,
+    body,
+    chain_option,
+    current_logs,
+)
 from tests.support.waiting import eventually
-
-Log = tuple[str, int]
-"""Block hash and log index."""
-
-
-def standing(received: list[Received]) -> Counter[Log]:
-    """The logs that were told of and not taken back, and how often: a log that comes back may be told again before
-    its first emission is taken back. Each removal names something that was told before it."""
-    told: dict[str, Log] = {}
-    removed: set[str] = set()
-    for message in received:
-        content = body(message)
-        log = (content["data"]["block_hash"], content["data"]["log_index"])
-        if content["type"] == "log.emitted":
-            told[message.id] = log
-        else:
-            assert content["type"] == "log.removed"
-            assert told[content["original"]] == log, "a removal of something else, or before its original"
-            removed.add(content["original"])
-    return Counter(log for webhook_id, log in told.items() if webhook_id not in removed)
-
-
-def canonical(chain: RunningDevchain) -> Counter[Log]:
-    return Counter((log["blockHash"], int(log["logIndex"], 16)) for log in chain.canonical_logs())
-
-
-def await_truth(pipeline: Pipeline, chain: RunningDevchain, within: float = 20.0) -> None:
-    def told_right() -> bool:
-        return standing(pipeline.receiver.received) == canonical(chain)
-
-    eventually(told_right, within, "the receiver knowing exactly the canonical chain")
 
 
 def test_what_a_reorg_takes_back_is_taken_back_from_the_receiver(pipeline: Pipeline) -> None:
@@ -52,7 +26,7 @@ def test_what_a_reorg_takes_back_is_taken_back_from_the_receiver(pipeline: Pipel
         pipeline.receiver.wait_for(18)
         chain.reorg(4)
         chain.mine(1)
-        await_truth(pipeline, chain)
+        await_agreement(pipeline, chain)
         kinds = [body(message)["type"] for message in pipeline.receiver.received]
         assert kinds.count("log.removed") == 12
         assert all(message.signature_valid for message in pipeline.receiver.received)
@@ -73,7 +47,7 @@ def test_what_waits_for_confirmations_when_it_is_taken_back_is_never_sent(pipeli
             for log in chain.canonical_logs()
             if int(log["blockNumber"], 16) <= last
         )
-        eventually(lambda: standing(pipeline.receiver.received) == wanted, 10, "the confirmed logs, no more")
+        eventually(lambda: current_logs(pipeline.receiver.received) == wanted, 10, "the confirmed logs, no more")
         assert {body(message)["type"] for message in pipeline.receiver.received} == {"log.emitted"}
 
 
@@ -84,5 +58,5 @@ def test_reorgs_and_kills_in_any_order_leave_the_receiver_with_the_truth(pipelin
         farm = pipeline.start(*chain_option(1342, chain.ws_url), "--processors", "2")
         pipeline.add_endpoint(1342)
         live_through(chain, farm, chance)
-        await_truth(pipeline, chain, within=30.0)
+        await_agreement(pipeline, chain, within=30.0)
         assert_drained(pipeline.redis_url, 1342)

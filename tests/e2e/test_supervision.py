@@ -26,7 +26,6 @@ from hookfarm.records import Endpoint
 from hookfarm.registry.store import Registry
 from hookfarm.status import readiness
 from hookfarm.store import keys
-from tests.e2e.conftest import Pipeline
 from tests.support.delivery import add_endpoint, enqueue, job
 from tests.support.farm_processes import (
     CHECKOUT,
@@ -40,6 +39,7 @@ from tests.support.farm_processes import (
 )
 from tests.support.kept_farm import drained
 from tests.support.ledger import assert_drained, assert_ledger_invariant
+from tests.support.pipeline import Pipeline
 from tests.support.receivers import Reply
 from tests.support.waiting import eventually
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from hookfarm.devchain.library import running_devchain
-from tests.e2e.conftest import LOOPBACK, Pipeline
 from tests.support.collector import Collector, running_collector
 from tests.support.farm_processes import FarmProcess, hookfarm
+from tests.support.pipeline import LOOPBACK, Pipeline
 from tests.support.waiting import eventually
 
 SOON = "50"

@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from hookfarm.store import keys
-from tests.farm.holding_proxy import Held, holding_proxy
 from tests.support.farm_processes import FarmProcess, hookfarm, started_farms
+from tests.support.holding_proxy import Held, holding_proxy
 from tests.support.redis_server import running_redis
 from tests.support.waiting import eventually
 

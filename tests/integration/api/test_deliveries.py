@@ -10,15 +10,9 @@ from hookfarm import delivery_queue
 from hookfarm.deliveries.trimming import LogTrimmer
 from hookfarm.records import Endpoint
 from hookfarm.store import keys
-from tests.support.api_process import Api, pages, refused, running_api
+from tests.support.api_process import Api, pages, refused
 from tests.support.delivery import OneWorker, add_endpoint, enqueue, job, one_worker
 from tests.support.receivers import Receiver
-
-
-@pytest.fixture
-def api(redis_url: str) -> Iterator[Api]:
-    with running_api(redis_url) as one:
-        yield one
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import struct
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -23,12 +22,6 @@ from tests.support.redis_server import RedisServer
 TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
 HOOK = "https://hooks.example.com/"
 NEW: dict[str, Any] = {"url": HOOK, "subscriptions": [{"chain_id": 1, "event": TRANSFER}]}
-
-
-@pytest.fixture
-def api(redis_server: RedisServer) -> Iterator[Api]:
-    with running_api(redis_server.url) as one:
-        yield one
 
 
 def create(api: Api, key: str | None = None, **fields: Any) -> ApiReply:

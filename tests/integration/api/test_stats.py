@@ -4,7 +4,6 @@ import http.client
 import json
 import re
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from hookfarm.api.live import MAX_CLIENTS
 from hookfarm.status import readiness
 from hookfarm.store import keys
-from tests.integration.api.test_api import ANYWHERE, Api
+from tests.support.api_process import Api
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 
@@ -22,16 +21,8 @@ PATIENCE_SECONDS = 15.0
 TYPES = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 
 
-@pytest.fixture
-def served(redis_url: str) -> Iterator[Api]:
-    one = Api(redis_url, ANYWHERE)
-    one.wait_up()
-    yield one
-    one.close()
-
-
-def get(served: Api, path: str, **headers: str) -> tuple[int, Any, bytes]:
-    with closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=PATIENCE_SECONDS)) as connection:
+def get(api: Api, path: str, **headers: str) -> tuple[int, Any, bytes]:
+    with closing(http.client.HTTPConnection("127.0.0.1", api.port, timeout=PATIENCE_SECONDS)) as connection:
         connection.request("GET", path, headers=headers)
         response = connection.getresponse()
         return response.status, response.headers, response.read()
@@ -40,8 +31,8 @@ def get(served: Api, path: str, **headers: str) -> tuple[int, Any, bytes]:
 class Stream:
     """A watcher."""
 
-    def __init__(self, served: Api, **headers: str) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=PATIENCE_SECONDS)
+    def __init__(self, api: Api, **headers: str) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", api.port, timeout=PATIENCE_SECONDS)
         self._connection.request("GET", "/v1/stats/stream", headers={**TOKEN, **headers})
         self.response = self._connection.getresponse()
 
@@ -60,10 +51,10 @@ class Stream:
         self._connection.close()
 
 
-def test_stats_are_the_snapshot(served: Api, redis_server: RedisServer) -> None:
+def test_stats_are_the_snapshot(api: Api, redis_server: RedisServer) -> None:
     with redis_server.client() as client:
         readiness.publish(client, keys.WEBHOOK_DELIVERY, {"activity": "bbp", "delivered": 7})
-    status, headers, body = get(served, "/v1/stats", **TOKEN)
+    status, headers, body = get(api, "/v1/stats", **TOKEN)
     assert (status, headers["content-type"]) == (200, "application/json")
     found = json.loads(body)
     assert found["services"][keys.WEBHOOK_DELIVERY]["ready"] is True
@@ -74,12 +65,12 @@ def test_stats_are_the_snapshot(served: Api, redis_server: RedisServer) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/stats", "/v1/stats/stream"])
-def test_both_need_the_token(served: Api, path: str) -> None:
-    assert get(served, path)[0] == 401
+def test_both_need_the_token(api: Api, path: str) -> None:
+    assert get(api, path)[0] == 401
 
 
-def test_the_stream_follows_what_happens(served: Api, redis_server: RedisServer) -> None:
-    with closing(Stream(served)) as stream, redis_server.client() as client:
+def test_the_stream_follows_what_happens(api: Api, redis_server: RedisServer) -> None:
+    with closing(Stream(api)) as stream, redis_server.client() as client:
         assert stream.response.getheader("content-type", "").startswith("text/event-stream")
         assert stream.next()[1]["services"][keys.WEBHOOK_DELIVERY]["ready"] is False
         readiness.publish(client, keys.WEBHOOK_DELIVERY, {"activity": "b"})
@@ -90,8 +81,8 @@ def test_the_stream_follows_what_happens(served: Api, redis_server: RedisServer)
         )
 
 
-def test_a_stream_outlives_its_redis(served: Api, redis_server: RedisServer) -> None:
-    with closing(Stream(served)) as stream:
+def test_a_stream_outlives_its_redis(api: Api, redis_server: RedisServer) -> None:
+    with closing(Stream(api)) as stream:
         assert stream.next()[0] == "stats"
         redis_server.kill()
         eventually(
@@ -101,8 +92,8 @@ def test_a_stream_outlives_its_redis(served: Api, redis_server: RedisServer) -> 
         eventually(lambda: stream.next()[0] == "stats", within=PATIENCE_SECONDS, what="figures again")
 
 
-def test_redis_is_left_alone_once_the_last_watcher_has_gone(served: Api, redis_server: RedisServer) -> None:
-    streams = [Stream(served) for _ in range(5)]
+def test_redis_is_left_alone_once_the_last_watcher_has_gone(api: Api, redis_server: RedisServer) -> None:
+    streams = [Stream(api) for _ in range(5)]
     for stream in streams:
         stream.next()
     with redis_server.client() as client:
@@ -133,31 +124,31 @@ def looks(client: Any) -> int:
     return int(stats["calls"]) // len(keys.SERVICES)
 
 
-def test_there_is_room_for_so_many_watchers_and_again_when_one_has_gone(served: Api) -> None:
+def test_there_is_room_for_so_many_watchers_and_again_when_one_has_gone(api: Api) -> None:
     with ExitStack() as stack:
-        streams = [stack.enter_context(closing(Stream(served))) for _ in range(MAX_CLIENTS)]
+        streams = [stack.enter_context(closing(Stream(api))) for _ in range(MAX_CLIENTS)]
         for stream in streams:
             stream.next()
-        status, headers, body = get(served, "/v1/stats/stream", **TOKEN)
+        status, headers, body = get(api, "/v1/stats/stream", **TOKEN)
         assert (status, headers["content-type"]) == (503, "application/problem+json")
         assert "are connected already" in json.loads(body)["detail"]
         streams[0].close()
-        eventually(lambda: admitted(served), within=PATIENCE_SECONDS, what="room for another")
+        eventually(lambda: admitted(api), within=PATIENCE_SECONDS, what="room for another")
 
 
-def admitted(served: Api) -> bool:
-    with closing(Stream(served)) as stream:
+def admitted(api: Api) -> bool:
+    with closing(Stream(api)) as stream:
         return stream.response.status == 200
 
 
-def test_told_to_stop_the_process_goes_although_somebody_watches(served: Api) -> None:
-    with closing(Stream(served)) as stream:
+def test_the_process_stops_on_sigterm_although_a_client_watches(api: Api) -> None:
+    with closing(Stream(api)) as stream:
         stream.next()
-        assert served.stop() == 0
+        assert api.stop() == 0
 
 
-def test_the_bare_address_is_the_dashboard_with_a_strict_policy(served: Api) -> None:
-    status, headers, body = get(served, "/")
+def test_the_bare_address_is_the_dashboard_with_a_strict_policy(api: Api) -> None:
+    status, headers, body = get(api, "/")
     assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
     policy = headers["content-security-policy"]
     assert "default-src 'none'" in policy
@@ -168,19 +159,19 @@ def test_the_bare_address_is_the_dashboard_with_a_strict_policy(served: Api) -> 
     assert b'src="/static/app.js"' in body
 
 
-def test_a_page_that_is_known_already_is_not_sent_again(served: Api) -> None:
-    etag = get(served, "/static/app.js")[1]["etag"]
-    status, headers, body = get(served, "/static/app.js", **{"If-None-Match": etag})
+def test_a_page_that_is_known_already_is_not_sent_again(api: Api) -> None:
+    etag = get(api, "/static/app.js")[1]["etag"]
+    status, headers, body = get(api, "/static/app.js", **{"If-None-Match": etag})
     assert (status, body) == (304, b"")
     assert "content-security-policy" in headers
 
 
-def test_every_file_that_the_page_names_is_there_and_none_comes_from_elsewhere(served: Api) -> None:
+def test_every_file_that_the_page_names_is_there_and_none_comes_from_elsewhere(api: Api) -> None:
     seen: dict[str, bytes] = {}
     wanted = ["/"]
     while wanted:
         path = wanted.pop()
-        status, headers, body = get(served, path)
+        status, headers, body = get(api, path)
         assert status == 200, path
         assert headers["content-type"].startswith(TYPES.get(path.rpartition(".")[2], "text/html")), path
         seen[path] = body
@@ -191,5 +182,5 @@ def test_every_file_that_the_page_names_is_there_and_none_comes_from_elsewhere(s
 
 
 @pytest.mark.parametrize("path", ["/static/nothing.js", "/static/..%2fapp.py", "/static/", "/static/app.js/x"])
-def test_nothing_else_is_served(served: Api, path: str) -> None:
-    assert get(served, path)[0] == 404
+def test_nothing_else_is_served(api: Api, path: str) -> None:
+    assert get(api, path)[0] == 404

@@ -11,21 +11,15 @@ from typing import Any
 import pytest
 
 from hookfarm.cli.endpoint_options import new_record, parse_record
-from hookfarm.config import Config, load
+from hookfarm.config import load
 from hookfarm.errors import InvalidInput
-from hookfarm.http_client.connections import tls_context
-from hookfarm.records import Endpoint
 from hookfarm.registry.store import Registry
-from hookfarm.security.vault import Vault
 from hookfarm.store import keys
 from hookfarm.store.scripts import CIRCUIT_FAILURES
-from hookfarm.test_events import webhooks
-from hookfarm.test_events.webhooks import SampleSender
 from tests.support.delivery import add_endpoint, enqueue, job, one_worker
+from tests.support.endpoint_options import NOTHING, TOKEN, TRANSFER, created_with, sent
 from tests.support.receivers import Reply, running_receiver
 
-TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
-TOKEN = "0x" + "A0" * 20
 UNKNOWN_ID = "ep_" + "0" * 24
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -322,13 +316,6 @@ def test_a_bad_update_changes_nothing(client: Any, hookfarm: Command) -> None:
     assert client.get("hookfarm:registry:revision") == revision
 
 
-NOTHING: dict[str, Any] = {
-    "url": None, "description": None, "timeout_seconds": None, "enabled": None, "headers": (), "chains": (),
-    "addresses": (), "event": None, "topics": None, "where": None, "confirmations": None,
-    "notify": (), "kind": None, "senders": (), "recipients": (), "operational": (),
-}  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("options", "field"),
     [
@@ -366,17 +353,6 @@ def test_a_wrong_option_is_named(options: dict[str, Any], field: str) -> None:
         created_with({**NOTHING, **options})
     assert caught.value.field == field
     assert "\n" not in str(caught.value)
-
-
-def created_with(options: dict[str, Any]) -> Endpoint:
-    record = new_record(options["url"] or "https://example.com/", options)
-    return parse_record(record, load(environment={}))
-
-
-def sent(endpoint: Endpoint, config: Config) -> list[dict[str, Any]]:
-    """The replies to its made-up test webhooks."""
-    sender = SampleSender(tls_context(None), config.allow_private, Vault(()))
-    return sender.send(endpoint, webhooks.made_up(endpoint.subscriptions), within_seconds=60.0)
 
 
 def test_topics_are_taken_as_eth_getlogs_has_them() -> None:

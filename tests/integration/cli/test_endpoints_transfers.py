@@ -9,7 +9,7 @@ from hookfarm.cli.endpoint_options import new_record, parse_record
 from hookfarm.config import load
 from hookfarm.errors import InvalidInput
 from hookfarm.records import parse_chain_event
-from tests.integration.cli.test_endpoints import NOTHING, TOKEN, TRANSFER, created_with, sent
+from tests.support.endpoint_options import NOTHING, TOKEN, TRANSFER, created_with, sent
 from tests.support.farm_processes import hookfarm
 from tests.support.receivers import running_receiver
 

@@ -4,104 +4,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import orjson
 import pytest
 
 from hookfarm import delivery_queue
-from hookfarm.delivery_queue.job import ClaimedJob
-from hookfarm.event_stream import StreamReader
-from hookfarm.matching.index import Index
 from hookfarm.matching.payload import webhook_id
-from hookfarm.records import Endpoint, Event, Subscription
 from hookfarm.store import keys
-from hookfarm.store.clients import PipelinedConnection
 from tests.support.delivery import delivered, parked
 from tests.support.ledger import assert_ledger_invariant
-from tests.support.matching import process
-
-CHAIN = 7
-ENDPOINT = Endpoint("ep_1", "http://127.0.0.1:9/", subscriptions=(Subscription("sub_1", CHAIN),))
-
-
-def log(number: int, branch: str = "a", removed: bool = False, index: int = 0) -> Event:
-    return {
-        "chain_id": CHAIN,
-        "block_number": number,
-        "block_hash": "0x" + f"{number:x}{branch}".rjust(64, "0"),
-        "block_timestamp": 1_700_000_000,
-        "transaction_hash": "0x" + "11" * 32,
-        "transaction_index": 0,
-        "log_index": index,
-        "address": "0x" + "22" * 20,
-        "topics": [],
-        "data": "0x",
-        "removed": removed,
-    }
-
-
-class Chain:
-    """The stream, a processor's hands, and a worker's."""
-
-    def __init__(self, client: Any, redis_url: str) -> None:
-        self.client = client
-        self.connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
-        self.reader = StreamReader(self.connection, "test")
-        self.reader.follow([CHAIN])
-        self.index = Index()
-        self.subscribe()
-
-    def subscribe(self, confirmations: int | str = 0, endpoint: str = "ep_1") -> None:
-        wanted = replace(ENDPOINT.subscriptions[0], confirmations=confirmations)
-        self.index.put(replace(ENDPOINT, id=endpoint, subscriptions=(wanted,)))
-
-    def publish(self, *events: Event) -> None:
-        for event in events:
-            self.client.xadd(keys.events(CHAIN), {keys.EVENT_FIELD: orjson.dumps(event)})
-
-    def head(self, latest: int, **tags: int) -> None:
-        """As an ingestor does with each block."""
-        self.client.hset(keys.heads(CHAIN), mapping={"latest": latest, **tags})
-
-    def read(self) -> list[Any]:
-        self.reader.send_read()
-        entries, _ = self.reader.receive()
-        return entries
-
-    def process(self, entries: list[Any] | None = None) -> None:
-        """Hands off what is new, and what waits."""
-        handled = [process(self.index, entry) for entry in (self.read() if entries is None else entries)]
-        done = delivery_queue.enqueue_results(self.connection, handled)
-        while done.conflicts:
-            again = [h.entry for h in handled if h.entry.entry_id in done.conflicts]
-            done = delivery_queue.enqueue_results(
-                self.connection, [process(self.index, entry, done.conflicts[entry.entry_id]) for entry in again]
-            )
-        self.confirm()
-
-    def confirm(self) -> int:
-        return delivery_queue.enqueue_confirmed(self.connection, CHAIN).enqueued
-
-    def pop(self) -> ClaimedJob:
-        delivery_queue.send_pop(self.connection, None)
-        claimed, _ = delivery_queue.read_job(self.connection)
-        assert isinstance(claimed, ClaimedJob)
-        return claimed
-
-    def settle(self, settlement: delivery_queue.Settlement) -> None:
-        delivery_queue.settle_sync(self.connection, settlement)
-
-    def deliver(self) -> dict[str, Any]:
-        claimed = self.pop()
-        self.settle(delivered(claimed))
-        body: dict[str, Any] = orjson.loads(claimed.body)
-        return {"id": claimed.id, **body}
-
-    @property
-    def owed(self) -> int:
-        return int(self.client.hlen(keys.JOBS))
-
-    def waiting(self) -> int:
-        return int(self.client.hlen(keys.UNCONFIRMED))
+from tests.support.processed_chain import CHAIN, ENDPOINT, Chain, log
 
 
 @pytest.fixture

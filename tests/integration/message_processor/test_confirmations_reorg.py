@@ -10,8 +10,8 @@ from hookfarm import event_stream
 from hookfarm.event_stream import Checkpoint, StreamBlock
 from hookfarm.event_stream.event_json import encode_events
 from hookfarm.store import clients, keys
-from tests.integration.message_processor.test_confirmations import CHAIN, Chain, log
 from tests.support.ledger import assert_ledger_invariant
+from tests.support.processed_chain import CHAIN, Chain, log
 
 
 class Reorganised(Chain):

@@ -21,18 +21,11 @@ from hookfarm.records import Endpoint, Event, Subscription
 from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
-from tests.integration.message_processor.test_message_processor import Processors, pending, queued, transfer
+from tests.support.processors import Processors, pending, queued, transfer
 from tests.support.waiting import eventually
 
 CHAIN = 1
 LOGS = 2
-
-
-@pytest.fixture
-def processors(redis_url: str) -> Iterator[Processors]:
-    started = Processors(redis_url)
-    yield started
-    started.close()
 
 
 class Publisher:

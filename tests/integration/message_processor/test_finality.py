@@ -8,59 +8,14 @@ import orjson
 import pytest
 
 from hookfarm import delivery_queue
-from hookfarm.delivery_queue import FinalityUpdate
 from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.matching import notifications
 from hookfarm.matching.payload import webhook_id
 from hookfarm.records import Subscription
 from hookfarm.store import keys
-from tests.integration.message_processor.test_confirmations import CHAIN, ENDPOINT, Chain, log
 from tests.support.delivery import delivered
 from tests.support.ledger import assert_ledger_invariant
-
-ALL = ("emitted", "removed", "finalized")
-
-
-class FinalChain(Chain):
-    """A chain that becomes final, and endpoints that want to know."""
-
-    def notify(self, *words: str, endpoint: str = "ep_1", confirmations: int | str = 0) -> None:
-        wanted = replace(ENDPOINT.subscriptions[0], confirmations=confirmations, notify=words)
-        self.index.put(replace(ENDPOINT, id=endpoint, subscriptions=(wanted,)))
-
-    def final(self, number: int) -> None:
-        """Every block up to this one is, and its notifications are enqueued."""
-        self.head(number + 10, safe=number, finalized=number)
-        self.confirm()
-
-    def confirm(self) -> int:
-        confirmed = delivery_queue.enqueue_confirmed(self.connection, CHAIN)
-        return confirmed.enqueued + sum(
-            notifications.enqueue_finalized(self.connection, self.index, confirmed.final_blocks)
-        )
-
-    def feed(self, *events: Any) -> None:
-        self.publish(*events)
-        self.process()
-
-    def read_final(self, block: str) -> list[FinalityUpdate]:
-        """What a processor holds that has read a final block and done nothing about it yet."""
-        [logs] = delivery_queue.read_stored_logs(self.connection, block)
-        return [notifications.finality_update(self.index, block, each) for each in logs]
-
-    def left(self) -> list[bytes]:
-        """The keys of what waits to be final."""
-        return [
-            key
-            for kind in (keys.UNFINALIZED_LOGS, keys.UNFINALIZED_BLOCKS)
-            for key in self.client.scan_iter(f"{kind}*")
-        ]
-
-    def drain(self) -> list[str]:
-        kinds = []
-        while self.owed:
-            kinds.append(self.deliver()["type"])
-        return kinds
+from tests.support.processed_chain import ALL, CHAIN, ENDPOINT, FinalChain, log
 
 
 @pytest.fixture

@@ -18,11 +18,10 @@ from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.matching import notifications
 from hookfarm.records import Event
 from hookfarm.store import keys
-from tests.integration.message_processor.test_confirmations import CHAIN, log
-from tests.integration.message_processor.test_finality import FinalChain
 from tests.support.delivery import delivered
 from tests.support.ledger import assert_ledger_invariant
 from tests.support.matching import process
+from tests.support.processed_chain import CHAIN, FinalChain, log
 
 Log = tuple[str, int]
 STEPS = 150

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookfarm.abi import bloom
-from tests.unit.devchain import reference
+from tests.support import evm_reference as reference
 
 
 @given(st.lists(st.tuples(st.binary(min_size=20, max_size=20), st.lists(st.binary(min_size=32, max_size=32)))))

@@ -5,7 +5,7 @@ import pytest
 from hookfarm.chain.block import linked, logs_by_block, parse_header, parse_logs, quantity, receipt_logs
 from hookfarm.errors import ChainUnavailable
 from hookfarm.records import parse_event
-from tests.unit.chain.samples import SOME_BLOOM, ZERO_BLOOM, block, header, log, word
+from tests.support.chain_samples import SOME_BLOOM, ZERO_BLOOM, block, header, log, word
 
 RAW_HEADER = {
     "number": "0x10",

@@ -6,8 +6,8 @@ from hookfarm.chain.block import Head
 from hookfarm.chain.block_feed import BATCH_BLOCKS, BATCH_EVENTS, IN_FLIGHT, NEAR_BLOCKS, BlockFeed
 from hookfarm.chain.prover import Prover
 from hookfarm.errors import ChainUnavailable
-from tests.unit.chain.fake_node import FakeNode
-from tests.unit.chain.samples import full_block
+from tests.support.chain_samples import full_block
+from tests.support.fake_node import FakeNode
 
 
 def feed_of(node: FakeNode, first: int, head: Head) -> BlockFeed:

@@ -6,7 +6,7 @@ import pytest
 from hookfarm.chain.block import Header, parse_logs
 from hookfarm.chain.completeness import in_order, incompleteness, looks_capped
 from hookfarm.records import Event
-from tests.unit.chain.samples import ZERO_BLOOM, bloom_of, full_block, header, log
+from tests.support.chain_samples import ZERO_BLOOM, bloom_of, full_block, header, log
 
 
 def events_of(of: Header, logs: list[dict[str, Any]]) -> list[Event]:

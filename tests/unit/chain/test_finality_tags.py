@@ -1,6 +1,6 @@
 from hookfarm.chain.node import REFUSALS_BELIEVED, FinalityTags
 from hookfarm.chain.rpc import Refused
-from tests.unit.chain.samples import header, raw_header
+from tests.support.chain_samples import header, raw_header
 
 
 class Clock:

@@ -5,7 +5,7 @@ import pytest
 from hookfarm.chain.block import Head
 from hookfarm.chain.head_signal import HeadSignal
 from hookfarm.errors import ChainUnavailable
-from tests.unit.chain.samples import header
+from tests.support.chain_samples import header
 
 
 def test_only_the_newest_of_many_heads_is_handed_out() -> None:

@@ -12,8 +12,8 @@ from hookfarm.chain.block import Block
 from hookfarm.chain.prover import Prover, halves
 from hookfarm.chain.rpc import Incomplete
 from hookfarm.errors import ChainUnavailable
-from tests.unit.chain.fake_node import FakeNode
-from tests.unit.chain.samples import ZERO_BLOOM, log, receipts
+from tests.support.chain_samples import ZERO_BLOOM, log, receipts
+from tests.support.fake_node import FakeNode
 
 
 def run(scenario: Callable[[], Awaitable[list[Block]]]) -> list[Block]:

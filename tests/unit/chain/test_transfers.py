@@ -13,8 +13,8 @@ from hookfarm.chain.prover import MAX_WHOLE_BLOCKS, Prover
 from hookfarm.chain.rpc import Incomplete
 from hookfarm.errors import ChainUnavailable
 from hookfarm.records import parse_transfer
-from tests.unit.chain.fake_node import FakeNode
-from tests.unit.chain.samples import raw_header, word
+from tests.support.chain_samples import raw_header, word
+from tests.support.fake_node import FakeNode
 
 SENDER, RECIPIENT, CREATED = "0x" + "Aa" * 20, "0x" + "Bb" * 20, "0x" + "Cc" * 20
 WHOLE_NUMBER = 5

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookfarm.delivery_queue import delivered, failed, returned
-from hookfarm.delivery_queue.job import ClaimedJob, ForeignElement, decode
+from hookfarm.delivery_queue.job import ClaimedJob, ForeignElement, attempt_json, decode
 from tests.support.delivery import DONE
 
 BODIES = st.one_of(
@@ -79,3 +79,20 @@ def test_a_settlement_does_not_show_its_payload() -> None:
         returned(claimed),
     ):
         assert "whsec" not in repr(settlement)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "at", "status", "error"),
+    [
+        ({"at": 1.5, "duration_ms": 7, "status": 500, "detail": ""}, "1970-01-01T00:00:01.500Z", 500, None),
+        ({"at": 1, "error": "timeout"}, "1970-01-01T00:00:01.000Z", None, "timeout"),
+        ({"at": 1e30}, None, None, None), ({"at": "now"}, None, None, None), ({}, None, None, None),
+        (7, None, None, None),
+    ],
+)  # fmt: skip
+def test_an_attempt_has_every_field_whatever_is_stored(
+    outcome: object, at: str | None, status: int | None, error: str | None
+) -> None:
+    shown = attempt_json(outcome)
+    assert set(shown) == {"at", "duration_ms", "status", "error", "detail"}
+    assert (shown["at"], shown["status"], shown["error"]) == (at, status, error)

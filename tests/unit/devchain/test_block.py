@@ -11,7 +11,7 @@ from hookfarm.devchain.encoding import ordered_root
 from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.serializers import block_json, logs_json, receipt_json
 from hookfarm.devchain.transaction import TRANSFER_TOPIC, Log, account, call_of_logs
-from tests.unit.devchain import reference
+from tests.support import evm_reference as reference
 
 ANVIL = json.loads((Path(__file__).parent / "anvil_block.json").read_text())
 """A block of anvil 1.7.1 with three transactions of one Transfer each, as its RPC answers it."""

@@ -11,7 +11,7 @@ from hookfarm.devchain.encoding import ordered_root, rlp_encode
 from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.serializers import block_json, logs_json, receipt_json, value_transfers_json
 from hookfarm.devchain.transaction import account, payment
-from tests.unit.devchain import reference
+from tests.support import evm_reference as reference
 
 NOW = 1_800_000_000
 CHAIN_ID = 4711

@@ -2,7 +2,7 @@ from hookfarm.chain.block import Head
 from hookfarm.event_ingestor import telemetry
 from hookfarm.event_ingestor.telemetry import IngestorCounters
 from hookfarm.farm.scoreboard import Scoreboard
-from tests.unit.chain.samples import header
+from tests.support.chain_samples import header
 
 
 def test_the_slot_shows_every_number_at_its_place() -> None:

@@ -10,7 +10,7 @@ from hookfarm.event_ingestor import node_telemetry, telemetry
 from hookfarm.event_ingestor.telemetry import IngestorCounters
 from hookfarm.farm.scoreboard import Scoreboard, Slot, State
 from hookfarm.metrics import Sample
-from tests.unit.chain.samples import header
+from tests.support.chain_samples import header
 
 NOW = 1_700_000_100.0
 URLS = ("wss://one.example/v2/canary", "https://user:canary@two.example:8545/?key=canary")

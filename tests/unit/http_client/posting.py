@@ -1,11 +1,9 @@
 """Posting to receivers on the loopback, as a worker does it."""
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import pytest
-
-from hookfarm.http_client.connections import ConnectionPool, tls_context
+from hookfarm.http_client.connections import tls_context
 from hookfarm.http_client.outcome import Result
 from hookfarm.http_client.transport import Transport
 from hookfarm.security.ssrf import Target, parse
@@ -15,13 +13,6 @@ from tests.support.receivers import read_request
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 SHORT, GENEROUS = 0.4, 5.0
 TLS = tls_context()
-
-
-@pytest.fixture
-def transport() -> Iterator[Transport]:
-    made = Transport(ConnectionPool(TLS, LOOPBACK), is_cancelled=lambda: False)
-    yield made
-    made.close()
 
 
 def post(transport: Transport, url: str, timeout: float = GENEROUS, body: bytes = b"{}") -> Result:

@@ -15,7 +15,6 @@ from tests.support.delivery import LOOPBACK
 from tests.support.receivers import Peer, Reply, peer, read_request, require_ipv6, running_receiver, wait_for_close
 from tests.support.waiting import eventually
 from tests.unit.http_client.posting import GENEROUS, OK, SHORT, TLS, answering, post
-from tests.unit.http_client.posting import transport as transport
 
 
 def test_a_connection_that_the_endpoint_closed_is_replaced(transport: Transport) -> None:

@@ -19,7 +19,6 @@ from tests.support.delivery import LOOPBACK
 from tests.support.receivers import Peer, Reply, peer, read_request, running_receiver, wait_for_close
 from tests.support.waiting import eventually
 from tests.unit.http_client.posting import GENEROUS, OK, SHORT, TLS, answering, post
-from tests.unit.http_client.posting import transport as transport
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 

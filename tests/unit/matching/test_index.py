@@ -9,45 +9,12 @@ from hookfarm.matching.decoder import DecodedLogs
 from hookfarm.matching.filters import MAX_KEYS_PER_VALUE, compile_filter, dimensions
 from hookfarm.matching.index import Index, Match
 from hookfarm.records import MAX_ADDRESSES, Endpoint, Event, Subscription, TopicFilter
+from tests.support.matching import ERC20, SHORT, TRANSFER, endpoint, index_of, log, matched
 
-ERC20 = "Transfer(address indexed from, address indexed to, uint256 value)"
 ERC721 = "Transfer(address indexed from, address indexed to, uint256 indexed id)"
-SHORT = "Transfer(address,address,uint256)"
 ANONYMOUS = "LogNote(uint256 indexed what, address who) anonymous"
-TRANSFER = parse(SHORT).topic0 or ""
 A, B, C = (f"0x{n:064x}" for n in (10, 11, 12))
 ADDRESSES = [f"0x{n:040x}" for n in range(3)]
-
-
-def log(address: str = ADDRESSES[0], topics: tuple[str, ...] = (), data: str = "0x", chain_id: int = 1) -> Event:
-    return {
-        "chain_id": chain_id,
-        "block_number": 1,
-        "block_hash": f"0x{1:064x}",
-        "block_timestamp": 1,
-        "transaction_hash": f"0x{2:064x}",
-        "transaction_index": 0,
-        "log_index": 0,
-        "address": address,
-        "topics": list(topics),
-        "data": data,
-        "removed": False,
-    }
-
-
-def endpoint(identity: str, *subscriptions: Subscription) -> Endpoint:
-    return Endpoint(identity, "https://example.com/", subscriptions=subscriptions)
-
-
-def index_of(*endpoints: Endpoint) -> Index:
-    index = Index()
-    for each in endpoints:
-        assert index.put(each) == []
-    return index
-
-
-def matched(index: Index, event: Event) -> list[Match]:
-    return sorted(index.match(event, DecodedLogs(event)), key=lambda match: match.endpoint)
 
 
 def wants(emitted: Event, **subscription: object) -> bool:

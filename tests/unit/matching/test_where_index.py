@@ -11,7 +11,7 @@ from hookfarm.matching.decoder import DecodedLogs
 from hookfarm.matching.filters import compile_filter
 from hookfarm.matching.index import Index
 from hookfarm.records import Event, Subscription
-from tests.unit.matching.test_index import ERC20, SHORT, TRANSFER, endpoint, index_of, log, matched
+from tests.support.matching import ERC20, SHORT, TRANSFER, endpoint, endpoints, index_of, log, matched, subscribers
 
 ALICE, BOB = "0x" + "a1" * 20, "0x" + "b0" * 20
 
@@ -22,15 +22,6 @@ def topic(address: str) -> str:
 
 def transfer(sender: str, to: str, value: int) -> Event:
     return log(topics=(TRANSFER, topic(sender), topic(to)), data=f"0x{value:064x}")
-
-
-def subscribers(conditions: dict[str, str], event: str = ERC20) -> Index:
-    return index_of(*(endpoint(each, Subscription("sub_1", 1, event=event, where=where))
-                      for each, where in conditions.items()))  # fmt: skip
-
-
-def endpoints(index: Index, event: Event) -> list[str]:
-    return [match.endpoint for match in matched(index, event)]
 
 
 def test_each_gets_the_events_of_its_condition() -> None:

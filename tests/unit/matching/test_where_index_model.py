@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from hookfarm.abi.signature import parse
 from hookfarm.records import Event
-from tests.unit.matching.test_index import log
-from tests.unit.matching.test_where_index import endpoints, subscribers
+from tests.support.matching import endpoints, log, subscribers
 
 TYPES = {
     "who": "address", "peer": "address", "n": "int16", "u": "uint256", "yes": "bool", "four": "bytes4",

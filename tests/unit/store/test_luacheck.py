@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hookfarm.store.scripts import assemble, in_order, read_part, read_source
-from tests.unit.store.test_scripts import NAMES, PARTS, listed
+from tests.support.lua_scripts import NAMES, PARTS, listed
 
 GLOBALS = ("KEYS", "ARGV", "redis", "cjson", "struct")
 OPTIONS = ("--std", "lua51", "--no-config", "--no-color", "--codes", "--read-globals", *GLOBALS)

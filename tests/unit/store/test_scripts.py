@@ -1,30 +1,15 @@
 """The scripts, as files."""
 
 import re
-from importlib import resources
 
 import pytest
 import redis
 
 from hookfarm.store import keys
 from hookfarm.store.scripts import SCRIPT_CONSTANTS, Script, assemble, in_order, is_noscript, read_source
+from tests.support.lua_scripts import FILES, NAMES, PARTS, comments_and_code, listed
 
-LUA = resources.files("hookfarm.store") / "lua"
-NAMES = sorted(f.name.removesuffix(".lua") for f in LUA.iterdir() if f.name.endswith(".lua"))
-PARTS = sorted(f.name.removesuffix(".lua") for f in (LUA / "shared").iterdir())
-FILES = [*NAMES, *(f"shared/{part}" for part in PARTS)]
 MAX_PART_LINES = 110
-
-
-def comments_and_code(source: str) -> tuple[str, str]:
-    lines = source.splitlines()
-    comments = [line for line in lines if line.startswith("--")]
-    return "\n".join(comments), "\n".join(re.sub(r"--.*", "", line) for line in lines if line not in comments)
-
-
-def listed(directive: str, source: str) -> list[str]:
-    lines = re.findall(rf"^-- {directive}: (.*)$", source, re.MULTILINE)
-    return [name for line in lines for name in line.split(", ")]
 
 
 def words_of(code: str) -> set[str]:

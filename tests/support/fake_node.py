@@ -9,7 +9,7 @@ from hookfarm.chain.node import FinalityTags, Node
 from hookfarm.chain.node_pool import NodeProfile, TokenBucket
 from hookfarm.chain.rpc import Call, Refused
 from hookfarm.errors import ChainUnavailable
-from tests.unit.chain.samples import full_block, raw_header, receipts
+from tests.support.chain_samples import full_block, raw_header, receipts
 
 
 class FakeNode(Node):

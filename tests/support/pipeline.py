@@ -1,0 +1,114 @@
+"""A whole farm as a user runs it, with a receiver, and what they come to."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from hookfarm.devchain.library import RunningDevchain
+from hookfarm.store import keys
+from hookfarm.store.clients import command_client
+from tests.support.farm_processes import FarmProcess, StartFarm, hookfarm
+from tests.support.ledger import assert_ledger_invariant
+from tests.support.receivers import Received, Receiver
+from tests.support.waiting import eventually
+
+LOOPBACK = "127.0.0.0/8"
+TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
+
+
+@dataclass
+class Pipeline:
+    """Farms on one Redis and a receiver that an endpoint of theirs leads to."""
+
+    start_farm: StartFarm
+    redis_url: str
+    receiver: Receiver
+
+    def start(self, *arguments: str) -> FarmProcess:
+        """A farm on this Redis, once all that it was asked to run is ready."""
+        farm = self.start_farm(
+            *arguments, "--api", "127.0.0.1:0", redis_url=self.redis_url, HOOKFARM_ALLOW_PRIVATE=LOOPBACK
+        )
+        return farm.wait_ready()
+
+    def add_endpoint(self, chain_id: int, *options: str, event: str | None = TRANSFER) -> dict[str, Any]:
+        """Adds it as a user would; the receiver trusts its secret from now on."""
+        said = hookfarm(
+            *("endpoints", "add", self.receiver.url, "--json", "--redis-url", self.redis_url),
+            *("--chain", str(chain_id), *(("--event", event) if event else ()), *options),
+            HOOKFARM_ALLOW_PRIVATE=LOOPBACK,
+        )
+        assert said.returncode == 0, said.stderr
+        endpoint: dict[str, Any] = json.loads(said.stdout)
+        self.receiver.trust(endpoint["secret"])
+        return endpoint
+
+
+def body(received: Received) -> Any:
+    return json.loads(received.body)
+
+
+def chain_option(chain_id: int, url: str) -> tuple[str, str]:
+    return ("--chain", f"{chain_id}={url}")
+
+
+def assert_drained(redis_url: str, chain_id: int) -> None:
+    """Nothing waits in either hop, and the ledger is in order."""
+    with command_client(redis_url) as client:
+        eventually(lambda: client.hlen(keys.JOBS) == 0, what="the ledger drained")
+        assert client.llen(keys.DELIVERY_QUEUE) == 0
+        assert client.xlen(keys.events(chain_id)) == 0
+        assert client.xpending(keys.events(chain_id), keys.PROCESSOR_GROUP)["pending"] == 0
+        assert_ledger_invariant(client)
+
+
+Log = tuple[str, int]
+"""Block hash and log index."""
+
+
+def current_logs(received: list[Received]) -> Counter[Log]:
+    """The logs that were emitted and not removed, and how often: a log that comes back may be emitted again before
+    its first emission is removed. Each removal names a message that was sent before it."""
+    sent: dict[str, Log] = {}
+    removed: set[str] = set()
+    for message in received:
+        content = body(message)
+        log = (content["data"]["block_hash"], content["data"]["log_index"])
+        if content["type"] == "log.emitted":
+            sent[message.id] = log
+        else:
+            assert content["type"] == "log.removed"
+            assert sent[content["original"]] == log, "a removal of something else, or before its original"
+            removed.add(content["original"])
+    return Counter(log for webhook_id, log in sent.items() if webhook_id not in removed)
+
+
+def canonical_logs(chain: RunningDevchain) -> Counter[Log]:
+    return Counter((log["blockHash"], int(log["logIndex"], 16)) for log in chain.canonical_logs())
+
+
+def await_agreement(pipeline: Pipeline, chain: RunningDevchain, within: float = 20.0) -> None:
+    def agrees() -> bool:
+        return current_logs(pipeline.receiver.received) == canonical_logs(chain)
+
+    eventually(agrees, within, "the receiver knowing exactly the canonical chain")
+
+
+NOTIFY_ALL = ("--notify", "emitted,removed,finalized")
+TRANSFER_KIND = ("--kind", "transfer")
+TransferId = tuple[str, str]
+"""Block hash, and where in the block."""
+
+
+def transfer_id(data: dict[str, Any]) -> TransferId:
+    if "log_index" in data:
+        return (data["block_hash"], str(data["log_index"]))
+    return (data["block_hash"], f"t{data['transaction_index']}")
+
+
+def backfill_arguments(
+    pipeline: Pipeline, endpoint: str, chain: RunningDevchain, *options: str
+) -> tuple[str, ...]:
+    nodes = f"{chain.chain_id}={chain.http_url}"
+    return ("backfill", endpoint, "--chain", nodes, "--yes", "--redis-url", pipeline.redis_url, *options)
