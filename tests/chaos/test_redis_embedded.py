@@ -47,7 +47,7 @@ def health(farm: FarmProcess) -> str:
         if line.strip().startswith("api")
     )
     try:
-        with urllib.request.urlopen(f"{api}/health", timeout=2) as answer:
+        with urllib.request.urlopen(f"{api}/health", timeout=10) as answer:
             said: str = json.load(answer)["status"]
             return said
     except OSError:

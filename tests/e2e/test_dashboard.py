@@ -289,5 +289,5 @@ def test_it_fits_its_screen_and_its_words_can_be_read(
         page.locator(".link-state.live").wait_for()
         for name in ("Overview", "Endpoints", "Deliveries", "Dead letters"):
             go(page, name)
-            eventually(lambda: page.evaluate(EXCESS) <= 0, 10, f"{name} fitting the screen")
+            eventually(lambda: page.evaluate(EXCESS) <= 0, what=f"{name} fitting the screen")
             assert faint_texts(page) == [], name

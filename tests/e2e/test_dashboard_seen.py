@@ -133,5 +133,5 @@ def see_it_at_its_endpoint(page: Any, pipeline: Pipeline, command: RunningComman
     page.set_viewport_size(NARROW)
     page.get_by_role("navigation").get_by_role("link", name="Overview").click()
     until(page, ".overview .backfills .pill.warn", "stopped")
-    eventually(lambda: page.evaluate(EXCESS) <= 0, 10, "the overview fitting the screen")
+    eventually(lambda: page.evaluate(EXCESS) <= 0, what="the overview fitting the screen")
     assert faint_texts(page) == []

@@ -78,7 +78,7 @@ def await_truth(pipeline: Pipeline, chain: RunningDevchain, distance: int) -> No
         lambda: current_logs(others(pipeline)) == canonical_logs(chain), 30.0, "the receiver knowing the chain"
     )
     with command_client(pipeline.redis_url) as client:
-        eventually(lambda: client.xlen(keys.events(chain.chain_id)) == 0, 10.0, "the stream handed off")
+        eventually(lambda: client.xlen(keys.events(chain.chain_id)) == 0, what="the stream handed off")
     assert_drained(pipeline.redis_url, chain.chain_id)
     found = final(once_each(pipeline))
     assert len(found) == len(set(found)), "final twice"

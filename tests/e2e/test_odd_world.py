@@ -111,7 +111,7 @@ def test_a_worker_that_does_not_come_back_is_killed_in_time_and_its_job_delivere
     within = TIMEOUT_SECONDS + KILLED_WITHIN_SECONDS + SLACK_SECONDS
     eventually(lambda: "child died" in farm.stderr, within=within, what="its death")
     answer.set()
-    pipeline.receiver.wait_for(1 if host else 2, within=5)
+    pipeline.receiver.wait_for(1 if host else 2)
     assert {received.id for received in pipeline.receiver.received} == {"a"}
     eventually(lambda: client.hlen(keys.JOBS) == 0, what="the ledger drained")
     eventually(lambda: len(farm.workers()) == 2 and farm.is_ready(SERVICE), what="its successor")

@@ -51,7 +51,7 @@ def test_ready_only_after_every_worker_blocks_in_brpop(
             key, clients = pipe.execute()
         return bool(key == b"true" and in_brpop(clients) == 50)
 
-    key = eventually(lambda: client.get(KEY), within=15, what="the ready key")
+    key = eventually(lambda: client.get(KEY), what="the ready key")
     assert (key, reported(client)) == (b"true", 50)
     eventually(ready_and_blocked, what="all 50 in BRPOP, and the key")
     assert 55 <= client.ttl(KEY) <= 60
@@ -66,7 +66,7 @@ def test_no_key_while_one_worker_has_not_reported_and_the_key_once_it_has(
         held = door.wait_held()
         assert b"BRPOP" in held.sent, "it reports and pops in one write"
         assert held.name in farm.workers()
-        eventually(lambda: blocked_in_brpop(client) == 4, within=10, what="the other four in BRPOP")
+        eventually(lambda: blocked_in_brpop(client) == 4, what="the other four in BRPOP")
         assert reported(client) == 4
         assert client.get(KEY) is None
         door.release()

@@ -13,7 +13,7 @@ from hookfarm.store import keys
 from tests.support.farm_processes import FarmProcess
 from tests.support.ledger import assert_drained
 from tests.support.pipeline import LOOPBACK, Pipeline
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 
 CHAIN_ID = 7005
 LOGS = 20
@@ -67,7 +67,7 @@ def test_a_reload_under_load_loses_nothing_doubles_nothing_and_stays_ready(
         client.config_set("notify-keyspace-events", "KA")
         with client.pubsub(ignore_subscribe_messages=True) as listener:
             listener.psubscribe("__keyspace@0__:*:ready")
-            listener.get_message(timeout=2)
+            listener.get_message(timeout=PATIENCE_SECONDS)
             farm.signal(signal.SIGHUP)
             while "master reloaded" not in farm.stderr:
                 chain.mine(1)
@@ -123,7 +123,7 @@ def test_the_numbers_of_workers_processors_and_chains_may_change(
         eventually(lambda: status(client)["workers"] == status(client)["workers_up"] == 5, what="five workers")
         eventually(lambda: status(client, keys.MESSAGE_PROCESSOR)["workers_up"] == 2, what="two processors")
         chain.mine(1)
-        pipeline.receiver.wait_for(3, within=15)
+        pipeline.receiver.wait_for(3)
         settings.write("workers = 3")
         reload(farm)
         eventually(lambda: len(farm.workers()) == 3, what="three workers")

@@ -47,7 +47,7 @@ def test_what_waits_for_confirmations_when_it_is_taken_back_is_never_sent(pipeli
             for log in chain.canonical_logs()
             if int(log["blockNumber"], 16) <= last
         )
-        eventually(lambda: current_logs(pipeline.receiver.received) == wanted, 10, "the confirmed logs, no more")
+        eventually(lambda: current_logs(pipeline.receiver.received) == wanted, what="the confirmed logs, no more")
         assert {body(message)["type"] for message in pipeline.receiver.received} == {"log.emitted"}
 
 

@@ -41,7 +41,7 @@ from tests.support.kept_farm import drained
 from tests.support.ledger import assert_drained, assert_ledger_invariant
 from tests.support.pipeline import Pipeline
 from tests.support.receivers import Reply
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 
 SERVICE = keys.WEBHOOK_DELIVERY
 CHAIN_ID = 7006
@@ -111,7 +111,7 @@ def test_a_worker_that_cannot_boot_makes_its_service_ready_at_no_moment_of_its_t
     client.config_set("notify-keyspace-events", "KA")
     with client.pubsub(ignore_subscribe_messages=True) as listener:
         listener.subscribe(f"__keyspace@0__:{keys.ready(SERVICE)}")
-        listener.get_message(timeout=2)
+        listener.get_message(timeout=PATIENCE_SECONDS)
         farm.workers()[f"{SERVICE} 1"].kill()
         tried = partial(_tries_of_one, client)
         eventually(lambda: tried() >= 5, within=40, what="five tries")

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Collector:
     def named(self, name: str) -> list[Arrived]:
         return [span for span in list(self.spans) if span.name == name]
 
-    def wait_for(self, within: float = 20.0, **counts: int) -> None:
+    def wait_for(self, within: float = PATIENCE_SECONDS, **counts: int) -> None:
         """Until so many spans of these names are there: `wait_for(block=1, attempt=2)`."""
         for name, count in counts.items():
             eventually(partial(self._has, name, count), within, f"{count} spans {name}")

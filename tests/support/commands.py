@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.farm_processes import RunningProcess
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 
 
 class RunningCommand(RunningProcess):
@@ -27,7 +27,7 @@ class RunningCommand(RunningProcess):
         """What ctrl-C sends."""
         self.process.send_signal(signal.SIGINT)
 
-    def wait(self, within: float = 30.0) -> int:
+    def wait(self, within: float = PATIENCE_SECONDS) -> int:
         """Its exit code."""
         return self.process.wait(within)
 

@@ -31,7 +31,7 @@ from hookfarm.store.clients import PipelinedConnection, command_client
 from hookfarm.webhook_delivery import telemetry
 from hookfarm.webhook_delivery.endpoints import EndpointCache
 from hookfarm.webhook_delivery.worker import Policy, Worker, WorkerResources
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 
 if TYPE_CHECKING:
     from hookfarm.tracing.spans import Spans
@@ -135,7 +135,7 @@ class OneWorker:
         self.child.stop()
         self.join()
 
-    def join(self, within: float = 10.0) -> None:
+    def join(self, within: float = PATIENCE_SECONDS) -> None:
         eventually(self._gone, within, "the worker's end")
         if self.error is not None:
             raise self.error

@@ -16,7 +16,7 @@ import redis
 from hookfarm.status.readiness import is_ready
 from hookfarm.store import keys
 from hookfarm.store.clients import command_client
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 
 CHECKOUT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "hookfarm")
@@ -31,7 +31,9 @@ def environment(**variables: str) -> dict[str, str]:
     return {**kept, **variables}
 
 
-def hookfarm(*arguments: str, within: float = 30.0, **variables: str) -> "subprocess.CompletedProcess[str]":
+def hookfarm(
+    *arguments: str, within: float = READY_SECONDS, **variables: str
+) -> "subprocess.CompletedProcess[str]":
     """Runs a command to its end."""
     return subprocess.run(
         [*COMMAND, *arguments],
@@ -69,7 +71,7 @@ def kill_session(session: int) -> None:
                 process.kill()
         return not left
 
-    eventually(killed, within=10, what=f"the end of session {session}")
+    eventually(killed, what=f"the end of session {session}")
 
 
 class RunningProcess:
@@ -152,7 +154,7 @@ class FarmProcess(RunningProcess):
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
-    def wait(self, within: float = 15.0) -> int:
+    def wait(self, within: float = PATIENCE_SECONDS) -> int:
         """Its exit code."""
         return self.process.wait(within)
 

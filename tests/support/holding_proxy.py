@@ -53,7 +53,7 @@ class HoldingProxy:
         self._thread.start()
 
     def wait_held(self) -> Held:
-        eventually(lambda: self.held, within=15, what="a worker reporting")
+        eventually(lambda: self.held, what="a worker reporting")
         assert self.held is not None
         return self.held
 

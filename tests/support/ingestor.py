@@ -18,7 +18,7 @@ from hookfarm.farm.scoreboard import Scoreboard, Slot, State
 from hookfarm.store import keys
 from hookfarm.store.keys import EVENT_INGESTOR
 from tests.support.redis_server import RedisServer
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 
 CHAIN = 31337
 EVENTS = 3
@@ -67,12 +67,12 @@ class RunningIngestor:
         self._thread.start()
 
     def wait_until_up(self) -> None:
-        eventually(lambda: self.up or not self._thread.is_alive(), within=10, what="the ingestor coming up")
+        eventually(lambda: self.up or not self._thread.is_alive(), what="the ingestor coming up")
         assert self.up, f"the ingestor ended: {self.error!r}"
 
     def join(self) -> None:
         """Waits until it has ended by itself."""
-        self._thread.join(15)
+        self._thread.join(PATIENCE_SECONDS)
         assert not self._thread.is_alive(), "the ingestor did not end"
 
     def stop(self) -> None:
@@ -158,7 +158,7 @@ class Published:
         found: Any = self.client.hgetall(keys.heads(self._chain_id))
         return {tag.decode(): int(number) for tag, number in found.items()}
 
-    def wait_for(self, devchain: RunningDevchain, within: float = 20.0) -> None:
+    def wait_for(self, devchain: RunningDevchain, within: float = PATIENCE_SECONDS) -> None:
         """Until the checkpoint is the devchain's head."""
         head = devchain.head()
         eventually(

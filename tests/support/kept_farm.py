@@ -16,7 +16,7 @@ from hookfarm.keeper import process as keeper
 from hookfarm.keeper.process import KeeperConfig, WatchedService
 from hookfarm.status import readiness
 from hookfarm.store import keys
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 
 SERVICE = keys.WEBHOOK_DELIVERY
 WORKERS = 3
@@ -82,7 +82,7 @@ class KeptFarm:
 
     def wait(self) -> int:
         """The keeper's exit code, negative for a signal."""
-        ended = eventually(self._reaped, within=15, what="the keeper's end")
+        ended = eventually(self._reaped, what="the keeper's end")
         self._pid = 0
         return os.waitstatus_to_exitcode(ended[0])
 
@@ -118,7 +118,7 @@ def events_of_the_key(client: redis.Redis) -> "redis.client.PubSub":
     client.config_set("notify-keyspace-events", "KA")
     listener: redis.client.PubSub = client.pubsub(ignore_subscribe_messages=True)
     listener.subscribe(f"__keyspace@0__:{keys.ready(SERVICE)}")
-    listener.get_message(timeout=2)
+    listener.get_message(timeout=PATIENCE_SECONDS)
     return listener
 
 

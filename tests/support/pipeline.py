@@ -11,7 +11,7 @@ from hookfarm.store.clients import command_client
 from tests.support.farm_processes import FarmProcess, StartFarm, hookfarm
 from tests.support.ledger import assert_ledger_invariant
 from tests.support.receivers import Received, Receiver
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 
 LOOPBACK = "127.0.0.0/8"
 TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
@@ -88,7 +88,7 @@ def canonical_logs(chain: RunningDevchain) -> Counter[Log]:
     return Counter((log["blockHash"], int(log["logIndex"], 16)) for log in chain.canonical_logs())
 
 
-def await_agreement(pipeline: Pipeline, chain: RunningDevchain, within: float = 20.0) -> None:
+def await_agreement(pipeline: Pipeline, chain: RunningDevchain, within: float = PATIENCE_SECONDS) -> None:
     def agrees() -> bool:
         return current_logs(pipeline.receiver.received) == canonical_logs(chain)
 

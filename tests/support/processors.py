@@ -41,7 +41,7 @@ class Processors:
 
     def start_and_wait(self, index: int = 0, chains: tuple[int, ...] = (), consumer: str = "") -> None:
         self.start(index, chains, consumer)
-        eventually(lambda: self.state(index) == State.UP, within=10, what="the processor being up")
+        eventually(lambda: self.state(index) == State.UP, what="the processor being up")
 
     def _live(self, index: int, chains: tuple[int, ...], consumer: str) -> None:
         code = 1
@@ -75,7 +75,7 @@ class Processors:
         """Sends the signal and returns the exit status, negative for a death by signal."""
         pid = self._pids[index]
         os.kill(pid, number)
-        [status] = eventually(lambda: _reaped(pid), within=10, what="the processor's end")
+        [status] = eventually(lambda: _reaped(pid), what="the processor's end")
         del self._pids[index]
         return os.waitstatus_to_exitcode(status)
 

@@ -16,9 +16,8 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 
-PATIENCE_SECONDS = 20.0
 """After this a scripted wait gives up, so that a failing test ends."""
 
 Script = Callable[[socket.socket, int], None]

@@ -33,7 +33,7 @@ class RedisServer:
     def start(self) -> None:
         arguments = [*command(find_binary(), self.directory), *self.extra]
         self.process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        eventually(self._answers, within=10, what="the Redis server answering")
+        eventually(self._answers, what="the Redis server answering")
 
     def kill(self, synced: bool = False) -> None:
         """SIGKILL; what had not reached the append-only file yet is gone, unless it is to be `synced` first.

@@ -7,8 +7,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 POLL_SECONDS = 0.01
-PATIENCE_SECONDS = 20.0
-"""For two slow cores that others use too; a test of a promise gives that one's own."""
+PATIENCE_SECONDS = 40.0
+"""For two slow cores that others use too, and shorter than a ready key lives. A test of a promise has its own."""
 
 
 def eventually(condition: Callable[[], T], within: float = PATIENCE_SECONDS, what: str = "the condition") -> T:

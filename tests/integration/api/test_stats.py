@@ -14,10 +14,9 @@ from hookfarm.status import readiness
 from hookfarm.store import keys
 from tests.support.api_process import Api
 from tests.support.redis_server import RedisServer
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 
 TOKEN = {"Authorization": "Bearer a-token-of-the-tests"}
-PATIENCE_SECONDS = 15.0
 TYPES = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 
 
@@ -76,7 +75,6 @@ def test_the_stream_follows_what_happens(api: Api, redis_server: RedisServer) ->
         readiness.publish(client, keys.WEBHOOK_DELIVERY, {"activity": "b"})
         eventually(
             lambda: stream.next()[1]["services"][keys.WEBHOOK_DELIVERY]["ready"],
-            within=PATIENCE_SECONDS,
             what="the service being ready in the stream",
         )
 
@@ -85,11 +83,9 @@ def test_a_stream_outlives_its_redis(api: Api, redis_server: RedisServer) -> Non
     with closing(Stream(api)) as stream:
         assert stream.next()[0] == "stats"
         redis_server.kill()
-        eventually(
-            lambda: stream.next()[0] == "unavailable", within=PATIENCE_SECONDS, what="the event unavailable"
-        )
+        eventually(lambda: stream.next()[0] == "unavailable", what="the event unavailable")
         redis_server.start()
-        eventually(lambda: stream.next()[0] == "stats", within=PATIENCE_SECONDS, what="figures again")
+        eventually(lambda: stream.next()[0] == "stats", what="figures again")
 
 
 def test_redis_is_left_alone_once_the_last_watcher_has_gone(api: Api, redis_server: RedisServer) -> None:
@@ -101,7 +97,7 @@ def test_redis_is_left_alone_once_the_last_watcher_has_gone(api: Api, redis_serv
         for stream in streams:
             stream.close()
         settled = LastCount(lambda: looks(client))
-        eventually(settled, within=PATIENCE_SECONDS, what="two seconds without a look")
+        eventually(settled, what="two seconds without a look")
 
 
 class LastCount:
@@ -133,7 +129,7 @@ def test_there_is_room_for_so_many_watchers_and_again_when_one_has_gone(api: Api
         assert (status, headers["content-type"]) == (503, "application/problem+json")
         assert "are connected already" in json.loads(body)["detail"]
         streams[0].close()
-        eventually(lambda: admitted(api), within=PATIENCE_SECONDS, what="room for another")
+        eventually(lambda: admitted(api), what="room for another")
 
 
 def admitted(api: Api) -> bool:

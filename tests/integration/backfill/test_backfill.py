@@ -78,7 +78,7 @@ def test_what_is_still_in_the_stream_is_not_told_a_second_time(
         devchain.mine(100)
         published.wait_for(devchain)
         final = BLOCKS + 100 - 64
-        eventually(lambda: published.heads().get("finalized") == final, 10, "the finalized block being told")
+        eventually(lambda: published.heads().get("finalized") == final, what="the finalized block being told")
     run_backfill(client, redis_url, endpoint, (devchain.http_url,), BLOCKS + 100)
     delivered = deliver_everything(client, redis_url)
     assert len(delivered) == 3 * (BLOCKS + 100)

@@ -28,7 +28,7 @@ def port_of(listener: RunningCommand) -> int:
         lines = (listener.stdout + listener.stderr).splitlines()
         return next((line for line in lines if line.startswith("listening on ")), "")
 
-    return int(eventually(said, within=10, what="listening").rpartition(":")[2].strip("/"))
+    return int(eventually(said, what="listening").rpartition(":")[2].strip("/"))
 
 
 def headers(secret: str, webhook_id: str = "msg_1", at: float | None = None, attempt: str = "1") -> dict[str, str]:

@@ -21,8 +21,6 @@ from tests.support.finished_command import done, refused, run
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 
-PATIENCE_SECONDS = 20.0
-
 
 @pytest.fixture
 def farm(redis_url: str) -> None:
@@ -56,7 +54,7 @@ class Terminal:
         return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self.said.decode("utf-8", "replace"))
 
     def wait_for(self, words: str) -> None:
-        eventually(lambda: words in self.screen(), within=PATIENCE_SECONDS, what=f"{words!r} on the screen")
+        eventually(lambda: words in self.screen(), what=f"{words!r} on the screen")
 
     def type(self, keys: bytes) -> None:
         os.write(self.controlling, keys)
@@ -107,7 +105,7 @@ def test_in_a_terminal_it_is_live(terminal: Terminal, redis_url: str) -> None:
 def test_q_and_ctrl_c_end_it_and_leave_the_terminal_as_it_was(terminal: Terminal, key: bytes) -> None:
     terminal.wait_for("4,711")
     terminal.type(b"x" + key)
-    eventually(terminal.ended, within=PATIENCE_SECONDS, what="its end")
+    eventually(terminal.ended, what="its end")
     assert terminal.process.returncode == 0, terminal.screen()
     assert terminal.settings() == terminal.before
     assert "Traceback" not in terminal.screen()
@@ -134,7 +132,7 @@ def test_once_without_a_farm_shows_that(redis_url: str) -> None:
 
 def test_in_a_pipe_it_is_a_line_for_each_look(farm: None, redis_url: str) -> None:
     with running_command("top", "--redis-url", redis_url, "--interval", "0.1") as command:
-        eventually(lambda: command.stdout.count("\n") >= 3, within=PATIENCE_SECONDS, what="three lines")
+        eventually(lambda: command.stdout.count("\n") >= 3, what="three lines")
         command.interrupt()
         assert command.wait() == 0
         lines = command.stdout.splitlines()

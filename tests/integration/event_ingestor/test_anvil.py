@@ -43,7 +43,7 @@ def wait_for_head(server: RedisServer, node: Anvil) -> None:
         with server.client() as client:
             return bool(client.get(keys.checkpoint(CHAIN)) == expected)
 
-    eventually(reached, within=15, what=f"the checkpoint reaching block {head['number']}")
+    eventually(reached, what=f"the checkpoint reaching block {head['number']}")
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -105,7 +105,7 @@ def test_a_node_restarted_with_its_chain_is_followed_again(
             eventually(lambda: ingestor.stalled, what="the ingestor saying that it is stalled")
             node.start()
             emit_transfer(node, contract, RECIPIENT, 2)
-            eventually(lambda: ingestor.up, within=15, what="the ingestor being up again")
+            eventually(lambda: ingestor.up, what="the ingestor being up again")
             wait_for_head(redis_server, node)
         assert values(published(redis_server)) == [1, 2]
 
@@ -116,10 +116,10 @@ def test_a_frozen_node_stalls_it_until_it_thaws(redis_server: RedisServer, trans
         contract = deploy_emitter(node)
         with running_ingestor(CHAIN, url_of(node, transport), redis_server.url) as ingestor:
             node.freeze()
-            eventually(lambda: ingestor.stalled, within=15, what="the ingestor saying that it is stalled")
+            eventually(lambda: ingestor.stalled, what="the ingestor saying that it is stalled")
             node.thaw()
             emit_transfer(node, contract, RECIPIENT, 1)
-            eventually(lambda: ingestor.up, within=15, what="the ingestor being up again")
+            eventually(lambda: ingestor.up, what="the ingestor being up again")
             wait_for_head(redis_server, node)
         assert values(published(redis_server)) == [1]
 

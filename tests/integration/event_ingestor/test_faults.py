@@ -185,7 +185,7 @@ def test_a_node_that_went_down_stalls_it_until_it_is_back(
         assert f"chain {CHAIN}: {url_of(devchain, transport)}" in ingestor.slot.reason
         devchain.mine(4)
         devchain.come_up()
-        eventually(lambda: ingestor.up, within=15, what="the ingestor being up again")
+        eventually(lambda: ingestor.up, what="the ingestor being up again")
         published.wait_for(devchain)
     assert published.entries() == canonical(devchain)
 
@@ -196,7 +196,7 @@ def test_a_silent_node_stalls_it_until_it_answers(
     with running_ingestor(CHAIN, devchain.ws_url, redis_url) as ingestor:
         devchain.set_fault("silence")
         devchain.mine(2)
-        eventually(lambda: ingestor.stalled, within=10, what="the silence being noticed")
+        eventually(lambda: ingestor.stalled, what="the silence being noticed")
         assert "silent" in ingestor.slot.reason
         devchain.clear_faults()
         eventually(lambda: ingestor.up, within=20, what="the ingestor being up again")
@@ -210,7 +210,7 @@ def test_a_node_that_never_gives_a_block_stalls_it(
     with running_ingestor(CHAIN, devchain.ws_url, redis_url) as ingestor:
         devchain.set_fault("error", method="eth_getLogs", message="pruned")
         devchain.mine(1)
-        eventually(lambda: ingestor.stalled, within=15, what="the ingestor saying that it is stalled")
+        eventually(lambda: ingestor.stalled, what="the ingestor saying that it is stalled")
         eventually(lambda: "pruned" in ingestor.slot.reason, what="the reason")
         devchain.clear_faults()
         published.wait_for(devchain)

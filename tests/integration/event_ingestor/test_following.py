@@ -106,7 +106,7 @@ def test_at_the_tip_a_block_costs_at_most_three_requests(
         running_devchain(chain_id=CHAIN, logs_per_block=EVENTS, block_time=0.5) as devchain,
         running_ingestor(CHAIN, url_of(devchain, transport), redis_url) as ingestor,
     ):
-        eventually(lambda: ingestor.slot.counter(telemetry.CHECKPOINT) >= 10, within=15, what="ten blocks")
+        eventually(lambda: ingestor.slot.counter(telemetry.CHECKPOINT) >= 10, what="ten blocks")
         asked = ingestor.slot.counter(telemetry.REQUESTS_PER_BLOCK)
     assert 100 <= asked <= (150 if transport == "ws" else 300)
 
@@ -145,7 +145,7 @@ def test_safe_and_finalized_blocks_move_while_the_chain_is_caught_up_with(
         devchain.clear_faults()
         published.wait_for(devchain)
         expected = {"latest": 600, "safe": 568, "finalized": 536}
-        eventually(lambda: published.heads() == expected, within=10, what="the tagged heads at the tip")
+        eventually(lambda: published.heads() == expected, what="the tagged heads at the tip")
 
 
 def test_a_chain_without_safe_and_finalized_blocks_tells_none_and_goes_on(

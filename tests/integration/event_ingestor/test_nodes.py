@@ -49,7 +49,7 @@ def test_a_preferred_node_is_returned_to_once_it_has_recovered(
             devchain.mine(2)
             published.wait_for(devchain)
             second.come_up()
-            eventually(lambda: recovered(devchain, second), within=15, what="the preferred node being used again")
+            eventually(lambda: recovered(devchain, second), what="the preferred node being used again")
             devchain.mine(2)
             published.wait_for(devchain)
             eventually(lambda: ingestor.up, what="the ingestor being up")
@@ -66,7 +66,7 @@ def test_each_node_says_what_it_does_and_why(
             busy.set_fault("http_status", status=429, retry_after=600)
             devchain.mine(2)
             published.wait_for(devchain)
-            eventually(lambda: ingestor.up, within=15, what="the ingestor being up")
+            eventually(lambda: ingestor.up, what="the ingestor being up")
             first, second, third = told(ingestor)
             assert states(ingestor) == ["cooldown", "wrong_chain", "active"]
             assert (first["last_error"], first["kind"]) == ("HTTP 429", "http")
@@ -101,7 +101,7 @@ def test_a_node_that_is_gone_over_to_and_back_is_in_use_meanwhile(
         preferred.go_down()
         devchain.mine(1)
         published.wait_for(devchain)
-        eventually(lambda: told(ingestor)[1]["state"] == "active", within=15, what="the second node active")
+        eventually(lambda: told(ingestor)[1]["state"] == "active", what="the second node active")
         assert told(ingestor)[0]["last_error"]
         preferred.come_up()
         eventually(lambda: used_again(devchain, ingestor), within=20, what="the preferred node in use again")
@@ -260,7 +260,7 @@ def test_another_chain_that_takes_the_place_of_the_node_stalls_it(
     with running_ingestor(CHAIN, devchain.ws_url, redis_url) as ingestor:
         devchain.go_down()
         with running_devchain(chain_id=5, port=devchain.port):
-            eventually(lambda: "serves chain 5" in ingestor.slot.reason, within=15, what="the refusal")
+            eventually(lambda: "serves chain 5" in ingestor.slot.reason, what="the refusal")
             eventually(lambda: ingestor.stalled, what="the ingestor being stalled")
         devchain.come_up()
-        eventually(lambda: ingestor.up, within=15, what="the ingestor being up again")
+        eventually(lambda: ingestor.up, what="the ingestor being up again")

@@ -44,7 +44,7 @@ class Forked:
         self.process = context.Process(target=_be_a_child, args=(scoreboard, chain, redis_url))
 
     def wait_until_up(self) -> None:
-        eventually(lambda: self.slot.state == State.UP, within=15, what="the ingestor coming up")
+        eventually(lambda: self.slot.state == State.UP, what="the ingestor coming up")
 
     def signal(self, number: int) -> None:
         assert self.process.pid is not None
@@ -92,7 +92,7 @@ def test_it_is_up_with_a_checkpoint_stored_and_ends_on_sigterm(node: Anvil, redi
 def test_it_ends_on_sigterm_while_it_looks_for_its_node(node: Anvil, redis_server: RedisServer) -> None:
     node.kill()
     with forked(node.ws_url, redis_server.url) as child:
-        eventually(lambda: child.slot.counter(telemetry.CHAIN_ID) == CHAIN, within=15, what="the ingestor running")
+        eventually(lambda: child.slot.counter(telemetry.CHAIN_ID) == CHAIN, what="the ingestor running")
         child.signal(signal.SIGTERM)
         assert child.exit_code() == 0
         assert child.slot.state == State.QUIET

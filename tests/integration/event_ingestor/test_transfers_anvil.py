@@ -32,7 +32,7 @@ def send(node: Anvil, status: str = "0x1", **fields: Any) -> Any:
     """A transaction of the node's first account; its receipt, once it is mined."""
     call = {"from": node.call("eth_accounts")[0], "gas": hex(500_000), **fields}
     transaction = node.call("eth_sendTransaction", call)
-    receipt = eventually(lambda: node.call("eth_getTransactionReceipt", transaction), 15, "it being mined")
+    receipt = eventually(lambda: node.call("eth_getTransactionReceipt", transaction), what="it being mined")
     assert receipt["status"] == status
     return receipt
 

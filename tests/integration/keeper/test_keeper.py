@@ -143,7 +143,7 @@ def test_the_key_goes_when_a_worker_is_in_trouble_and_comes_back(
     farm.come_up()
     wait_ready(client, farm)
     trouble(farm.workers[1])
-    eventually(lambda: not ready(client), within=2.0, what="the withdrawal")
+    eventually(lambda: not ready(client), what="the withdrawal")
     assert said(client, "ready") is False
     assert str(said(client, "reason")).startswith(why)
     farm.come_up(farm.workers[1])
@@ -189,7 +189,7 @@ def test_the_key_stays_while_workers_are_replaced_as_planned_and_not_longer(
     assert said(client, "workers_up") == 2
     assert drained(listener) == []
     farm.workers[1].mark_replacing(0)
-    eventually(lambda: not ready(client), within=2.0, what="the withdrawal")
+    eventually(lambda: not ready(client), what="the withdrawal")
     listener.close()
 
 
@@ -213,7 +213,7 @@ def test_readiness_and_status_follow_the_number_that_is_wanted(farm: KeptFarm, c
     eventually(lambda: said(client, "workers") == 2, what="two being wanted")
     assert said(client, "reported_by_the_service") == 3, "what the third has done still counts"
     farm.scoreboard.set_target(SERVICE, 3)
-    eventually(lambda: not ready(client), within=2.0, what="the withdrawal")
+    eventually(lambda: not ready(client), what="the withdrawal")
     assert str(said(client, "reason")).startswith("webhook_delivery 2 (gone")
 
 

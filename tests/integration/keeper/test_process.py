@@ -68,7 +68,7 @@ def test_a_killed_keepers_successor_withdraws_what_is_not_true_any_more(
     farm.kill()
     farm.workers[1].on_exit()
     farm.start_and_wait()
-    eventually(lambda: not ready(client), within=2.0, what="the withdrawal")
+    eventually(lambda: not ready(client), what="the withdrawal")
 
 
 def test_a_redis_that_dies_ends_the_readiness_and_its_return_renews_it(

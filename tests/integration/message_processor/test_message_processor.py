@@ -172,7 +172,7 @@ def test_service_recovery_with_consumer_groups(client: redis.Redis, processors: 
     processors.start_and_wait(1, chains=(1,))
     publish(client, *range(10, 200))
     processors.end(0, signal.SIGKILL)
-    eventually(lambda: len(queued(client)) >= 600, within=15, what="all jobs")
+    eventually(lambda: len(queued(client)) >= 600, what="all jobs")
     assert owed(client) == every(range(200), "a", "b", "c")
     assert (pending(client), client.xlen(keys.events(1))) == (0, 0)
 
@@ -186,7 +186,7 @@ def test_a_processor_that_wakes_after_its_entries_were_claimed_adds_nothing(
     publish(client, *range(10))
     eventually(lambda: held_by(client, "consumer-0") >= 1, what="entries in the stopped processor's hands")
     processors.start_and_wait(1, chains=(1,))
-    eventually(lambda: len(queued(client)) >= 10, within=15, what="all jobs")
+    eventually(lambda: len(queued(client)) >= 10, what="all jobs")
     before = processors.counter(telemetry.EVENTS_READ)
     processors.signal(0, signal.SIGCONT)
     eventually(lambda: processors.counter(telemetry.EVENTS_READ) > before, what="the late processor's hand-off")
@@ -208,7 +208,7 @@ def test_processors_killed_again_and_again_enqueue_every_job_exactly_once(
         processors.end((round_number + 1) % 2, signal.SIGKILL)
         processors.start(0, chains=(1,))
     eventually(lambda: len(queued(client)) >= 4800, within=20, what="all jobs")
-    eventually(lambda: pending(client) == 0, within=10, what="nothing pending")
+    eventually(lambda: pending(client) == 0, what="nothing pending")
     assert owed(client) == every(range(2400), "a", "b")
 
 
@@ -248,7 +248,7 @@ def test_it_says_that_redis_is_gone_and_goes_on_when_it_is_back(
     eventually(lambda: processors.state() == State.STALLED, what="the processor being stalled")
     assert processors.reason().startswith("Redis: ")
     redis_server.start()
-    eventually(lambda: processors.state() == State.UP, within=10, what="the processor being up again")
+    eventually(lambda: processors.state() == State.UP, what="the processor being up again")
     assert processors.reason() == ""
     with redis_server.client() as again:
         Registry(again).add(endpoint("b"))

@@ -14,7 +14,7 @@ from hookfarm import metrics
 from hookfarm.metrics import CollectedMetrics, Family, MetricsResponder, gauge
 from hookfarm.store import clients, keys
 from tests.support.redis_server import RedisServer, running_redis
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 
 RESPONSE_SECONDS = 10.0
 
@@ -78,7 +78,7 @@ def listeners(client: redis.Redis) -> int:
 
 def test_every_farm_answers_for_itself(start: Callable[..., Farm], redis_url: str, client: redis.Redis) -> None:
     start(value=1), start(value=2)
-    eventually(lambda: listeners(client) == 2, within=10, what="both listening")
+    eventually(lambda: listeners(client) == 2, what="both listening")
     called = ask(redis_url)
     assert {answer.families[0].samples[0].value for answer in called.farms} == {1, 2}
     assert {(a.host, a.pid) for a in called.farms} == {(socket.gethostname(), os.getppid())}
@@ -105,15 +105,15 @@ def test_a_farm_that_does_not_answer_is_counted_and_not_waited_for_longer(
     start()
     with closing(client.pubsub()) as hung:
         hung.subscribe(keys.metrics_request(0))
-        eventually(lambda: listeners(client) == 2, within=10, what="both listening")
-        called = ask(redis_url, within=2)
+        eventually(lambda: listeners(client) == 2, what="both listening")
+        called = ask(redis_url, within=5)
     assert (len(called.farms), called.missing) == (1, 1)
 
 
 def test_a_farm_that_speaks_otherwise_is_as_good_as_silent(redis_url: str, client: redis.Redis) -> None:
     with closing(client.pubsub(ignore_subscribe_messages=True)) as strange:
         strange.subscribe(keys.metrics_request(0))
-        strange.get_message(timeout=5)
+        strange.get_message(timeout=PATIENCE_SECONDS)
         done = threading.Thread(target=answer_strangely, args=(client, strange))
         done.start()
         called = ask(redis_url)
@@ -122,7 +122,7 @@ def test_a_farm_that_speaks_otherwise_is_as_good_as_silent(redis_url: str, clien
 
 
 def answer_strangely(client: redis.Redis, listener: "redis.client.PubSub") -> None:
-    message = eventually(lambda: listener.get_message(timeout=0.1), within=10, what="the call")
+    message = eventually(lambda: listener.get_message(timeout=0.1), what="the call")
     client.publish(message["data"].decode(), b'{"host":"a","pid":1,"families":[{"name":"x"}]}')
 
 
@@ -140,7 +140,7 @@ def test_a_farm_whose_connection_was_lost_listens_again(
 ) -> None:
     start()
     assert client.client_kill_filter(_type="pubsub") == 1
-    eventually(lambda: len(ask(redis_url).farms) == 1, within=15, what="an answer")
+    eventually(lambda: len(ask(redis_url).farms) == 1, what="an answer")
 
 
 def test_a_server_that_was_restarted_hears_the_farms_again(
@@ -149,7 +149,7 @@ def test_a_server_that_was_restarted_hears_the_farms_again(
     start()
     redis_server.kill()
     redis_server.start()
-    eventually(lambda: len(ask(redis_server.url).farms) == 1, within=15, what="an answer")
+    eventually(lambda: len(ask(redis_server.url).farms) == 1, what="an answer")
 
 
 def test_metrics_of_a_full_server_are_collected_too() -> None:
@@ -173,6 +173,6 @@ def test_only_those_who_ask_are_answered(start: Callable[..., Farm], client: red
         client.publish(keys.metrics_request(0), "channel")
         client.publish(keys.metrics_request(0), b"\xff")
         client.publish(keys.metrics_request(0), keys.METRICS_RESPONSES + "x")
-        heard = eventually(lambda: listener.get_message(timeout=0.1), within=10, what="an answer")
+        heard = eventually(lambda: listener.get_message(timeout=0.1), what="an answer")
     assert heard["channel"].decode() == keys.METRICS_RESPONSES + "x"
     assert farm.asked == 1

@@ -83,7 +83,7 @@ def voluntary_pauses(pid: int) -> int:
 
 
 def wait_answers(directory: StateDirectory) -> None:
-    eventually(lambda: answers(directory), within=10, what="the server answering")
+    eventually(lambda: answers(directory), what="the server answering")
 
 
 def test_a_state_directory_is_made_for_its_owner_only(place: Path) -> None:
@@ -248,4 +248,4 @@ def test_a_server_waits_for_its_predecessor_to_be_gone(
         with command_client(directory.redis_url) as client:
             return answers(directory) and client.info("server")["process_id"] == second
 
-    eventually(served_by_second, within=10, what="the successor serving")
+    eventually(served_by_second, what="the successor serving")

@@ -57,7 +57,7 @@ def of(collector: Collector, webhook_id: str) -> Arrived:
     def found() -> list[Arrived]:
         return [s for s in list(collector.spans) if s.attributes["hookfarm.delivery"] == webhook_id]
 
-    eventually(found, within=10, what="the span of the attempt")
+    eventually(found, what="the span of the attempt")
     [arrived] = found()
     return arrived
 
@@ -123,7 +123,7 @@ def test_a_collector_that_is_away_holds_up_no_delivery(
     with spans_to(url) as spans:
         delivered(redis_url, client, receiver.url, spans, msg_1=BODY)
         if away != "gone":
-            eventually(lambda: collector.requests > 0, within=10, what="spans being sent")
+            eventually(lambda: collector.requests > 0, what="spans being sent")
         delivered(redis_url, client, receiver.url, spans, msg_2=BODY, msg_3=BODY)
         collector.answering.set()
     assert [r.id for r in receiver.received] == ["msg_1", "msg_2", "msg_3"]
@@ -170,11 +170,11 @@ def test_the_log_says_once_that_the_collector_is_away_and_once_that_it_is_back(
     with caplog.at_level("INFO"), spans_to(collector.url) as spans:
         for number in (1, 2):
             spans.block(1, number, f"0x{number}", 1, 0)
-            eventually(partial(_asked, collector, number), within=10, what="spans being sent")
-        eventually(lambda: "traces not sent" in caplog.messages, within=10, what="the log saying so")
+            eventually(partial(_asked, collector, number), what="spans being sent")
+        eventually(lambda: "traces not sent" in caplog.messages, what="the log saying so")
         collector.status = 200
-        eventually(lambda: _sent(spans, collector), within=10, what="spans arriving")
-        eventually(lambda: "traces sent again" in caplog.messages, within=10, what="the log saying so")
+        eventually(lambda: _sent(spans, collector), what="spans arriving")
+        eventually(lambda: "traces sent again" in caplog.messages, what="the log saying so")
     assert [m for m in caplog.messages if m.startswith("traces")] == ["traces not sent", "traces sent again"]
 
 

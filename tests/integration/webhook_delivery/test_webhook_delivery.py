@@ -272,7 +272,7 @@ def test_garbage_does_not_keep_the_valid_from_being_delivered(
         client.lpush(keys.DELIVERY_QUEUE, raw)
         enqueue(redis_url, job(endpoint))
     worker.start()
-    receiver.wait_for(len(garbage), within=10)
+    receiver.wait_for(len(garbage))
     eventually(lambda: delivery_queue.read_depths(client).open == 0, what="everything settled")
     worker.stop()
     letters = dead_letters(client)
@@ -302,7 +302,7 @@ def test_several_workers_share_the_queue_and_no_job(client: Any, redis_url: str,
         for each in (a, b, c):
             each.start()
         enqueue(redis_url, *(job(endpoint, name) for name in ids))
-        receiver.wait_for(200, within=15)
+        receiver.wait_for(200)
         for each in (a, b, c):
             each.stop()
     assert sorted(r.id for r in receiver.received) == sorted(ids)

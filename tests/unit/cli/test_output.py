@@ -124,7 +124,7 @@ def test_everything_comes_once_and_in_order(count: int) -> None:
 def test_a_bar_is_drawn_while_the_first_step_lasts_and_is_gone_at_the_end() -> None:
     file = io.StringIO()
     with progress_bar("sending", 3, Console(file=file, force_terminal=True, width=80), after_seconds=0.0):
-        eventually(lambda: "sending" in file.getvalue(), within=10.0, what="a bar")
+        eventually(lambda: "sending" in file.getvalue(), what="a bar")
     assert file.getvalue().endswith("\x1b[2K"), "the line is erased"
 
 
@@ -133,7 +133,7 @@ def test_a_bar_says_how_many_are_done() -> None:
     found = track_batches(range(2 * BATCH_SIZE), "sending", Console(file=file, force_terminal=True, width=80), 0.0)
     next(found)
     next(found)
-    eventually(lambda: "50%" in file.getvalue(), within=10.0, what="half of the bar")
+    eventually(lambda: "50%" in file.getvalue(), what="half of the bar")
     assert list(found) == []
 
 

@@ -11,7 +11,7 @@ from tests.support.delivery import LOOPBACK
 from tests.support.receivers import read_request
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
-SHORT, GENEROUS = 0.4, 5.0
+SHORT, GENEROUS = 0.4, 20.0
 TLS = tls_context()
 
 
