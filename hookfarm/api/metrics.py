@@ -21,7 +21,7 @@ import hookfarm
 from hookfarm import delivery_queue, metrics
 from hookfarm.api.context import Context
 from hookfarm.delivery_queue import Depths
-from hookfarm.metrics import CollectedMetrics, Distribution, Family, FarmMetrics, MetricSample, gauge
+from hookfarm.metrics import CollectedMetrics, Distribution, Family, FarmMetrics, Sample, gauge
 from hookfarm.status.snapshot import STREAM_REPLIES, StreamDepths, parse_stream, request_stream
 from hookfarm.store import keys
 from hookfarm.store.clients import AsyncClient
@@ -70,9 +70,7 @@ def merged(answers: Iterable[FarmMetrics]) -> list[Family]:
     for answer in answers:
         host = answer.host if of_host[answer.host] == 1 else f"{answer.host}/{answer.pid}"
         for family in answer.families:
-            samples = tuple(
-                MetricSample({**sample.labels, "host": host}, sample.value) for sample in family.samples
-            )
+            samples = tuple(Sample({**sample.labels, "host": host}, sample.value) for sample in family.samples)
             before = found[family.name].samples if family.name in found else ()
             found[family.name] = Family(family.name, family.kind, family.help, before + samples)
     return list(found.values())

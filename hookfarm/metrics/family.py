@@ -24,7 +24,7 @@ class Distribution:
 
 
 @dataclass(frozen=True)
-class MetricSample:
+class Sample:
     labels: Labels
     value: Number | Distribution
 
@@ -36,7 +36,7 @@ class Family:
     name: str
     kind: str
     help: str
-    samples: tuple[MetricSample, ...]
+    samples: tuple[Sample, ...]
 
 
 def counter(name: str, text: str, *samples: tuple[Labels, Number]) -> Family:
@@ -49,24 +49,22 @@ def gauge(name: str, text: str, *samples: tuple[Labels, Number]) -> Family:
 
 
 def histogram(name: str, text: str, distribution: Distribution) -> Family:
-    return Family(name, HISTOGRAM, text, (MetricSample({}, distribution),))
+    return Family(name, HISTOGRAM, text, (Sample({}, distribution),))
 
 
 def decode(raw: Any) -> Family:
     """Decode a family from JSON as orjson writes it. Raises ValueError, TypeError or KeyError if it is invalid."""
-    samples = (
-        MetricSample(_labels(each["labels"]), _value(raw["kind"], each["value"])) for each in raw["samples"]
-    )
+    samples = (Sample(_labels(each["labels"]), _value(raw["kind"], each["value"])) for each in raw["samples"])
     return Family(str(raw["name"]), str(raw["kind"]), str(raw["help"]), tuple(samples))
 
 
-def _summed(samples: Iterable[tuple[Labels, Number]]) -> tuple[MetricSample, ...]:
+def _summed(samples: Iterable[tuple[Labels, Number]]) -> tuple[Sample, ...]:
     """Sum up to one sample for each set of labels, in the order of their first appearance."""
     found: dict[tuple[tuple[str, str], ...], Number] = {}
     for labels, value in samples:
         key = tuple(labels.items())
         found[key] = found.get(key, 0) + value
-    return tuple(MetricSample(dict(key), value) for key, value in found.items())
+    return tuple(Sample(dict(key), value) for key, value in found.items())
 
 
 def _labels(raw: Mapping[Any, Any]) -> Labels:

@@ -76,11 +76,11 @@ def run_backfill(
 
 
 def jobs_of(client: Any) -> dict[str, bytes]:
-    """What the queue and the lanes hold, and what follows that, each job once: id -> body."""
-    owed, laned = client.hgetall(keys.JOBS), client.hgetall(keys.BACKFILL_JOBS)
-    assert not set(owed) & set(laned), "in a lane and in the ledger"
+    """What the queue and the backfill queues hold, and what follows that, each job once: id -> body."""
+    owed, queued = client.hgetall(keys.JOBS), client.hgetall(keys.BACKFILL_JOBS)
+    assert not set(owed) & set(queued), "in a backfill queue and in the ledger"
     found = {}
-    for stored in (*owed.values(), *laned.values(), *client.hvals(keys.FOLLOW_UPS)):
+    for stored in (*owed.values(), *queued.values(), *client.hvals(keys.FOLLOW_UPS)):
         claimed = decode_stored(stored)
         assert isinstance(claimed, ClaimedJob)
         assert claimed.id not in found, "follows another one, and is there already"
@@ -112,7 +112,7 @@ def final_jobs(endpoint: Endpoint, events: list[dict[str, Any]]) -> dict[str, by
 
 
 def deliver_everything(client: Any, redis_url: str) -> list[str]:
-    """The ids of what is owed and in lanes, in the order in which it was delivered."""
+    """The ids of what is owed and in backfill queues, in the order in which it was delivered."""
     connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
     order = []
     while client.llen(keys.DELIVERY_QUEUE):

@@ -21,7 +21,7 @@ from hookfarm.registry.store import Registry
 from hookfarm.status import readiness
 from hookfarm.store import keys
 from tests.support.api_process import TOKEN, Api, running_api
-from tests.support.lanes import start
+from tests.support.backfill_queue import start
 from tests.support.redis_server import RedisServer
 
 SEED = 7

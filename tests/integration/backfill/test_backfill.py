@@ -13,8 +13,8 @@ from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.errors import ChainUnavailable, Conflict, WrongChain
 from hookfarm.store import keys
 from tests.support.backfill import deliver_everything, jobs_of, live_jobs, process_stream, run_backfill, subscribed
+from tests.support.backfill_queue import queued_ids
 from tests.support.ingestor import CHAIN, Published, canonical, running_ingestor
-from tests.support.lanes import in_lane
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 
@@ -159,7 +159,7 @@ def test_it_reads_no_more_while_enough_is_waiting(client: Any, redis_url: str, d
 
     def take_some(_work: "asyncio.Task[None]", progress: Progress) -> None:
         nonlocal deepest, paused
-        waiting = in_lane(client, endpoint.id)
+        waiting = queued_ids(client, endpoint.id)
         deepest = max(deepest, len(waiting))
         if "waiting for the farm" in progress.reason:
             paused += 1

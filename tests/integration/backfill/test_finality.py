@@ -31,8 +31,8 @@ from tests.support.backfill import (
     run_backfill,
     subscribed,
 )
+from tests.support.backfill_queue import queued_ids
 from tests.support.ingestor import CHAIN, Published, canonical, running_ingestor
-from tests.support.lanes import in_lane
 from tests.support.redis_server import RedisServer
 from tests.support.transfers import canonical_transfers
 
@@ -109,7 +109,7 @@ def test_an_endpoint_that_asks_for_finality_alone_has_not_been_told_before(
     told = jobs_of(client)
     assert told == final_jobs(endpoint, up_to(events, FINAL))
     assert all(orjson.loads(body)["original"] is None for body in told.values())
-    assert len(in_lane(client, endpoint.id)) + client.hlen(keys.JOBS) == len(told)
+    assert len(queued_ids(client, endpoint.id)) + client.hlen(keys.JOBS) == len(told)
     deliver_everything(client, redis_url)
     progress = run_backfill(client, redis_url, endpoint, (devchain.http_url,), BLOCKS, from_block=2)
     assert (progress.delivered_new, progress.already_delivered) == (0, len(events) - 2)
@@ -138,7 +138,7 @@ def test_what_is_taken_back_before_it_is_final_never_is(
     assert live_jobs(endpoint, orphaned).keys() <= known
 
 
-def test_finality_that_comes_while_the_original_is_in_a_lane_is_told_after_it(
+def test_finality_that_comes_while_the_original_is_in_a_queue_is_told_after_it(
     client: Any, redis_url: str, devchain: RunningDevchain, published: Published
 ) -> None:
     endpoint = subscribed(client, notify=ALL)
@@ -147,7 +147,7 @@ def test_finality_that_comes_while_the_original_is_in_a_lane_is_told_after_it(
     devchain.mine(DISTANCE)
     watch(devchain, redis_url, published)
     client.delete(keys.events(CHAIN))
-    assert len(in_lane(client, endpoint.id)) > 2 * DISTANCE
+    assert len(queued_ids(client, endpoint.id)) > 2 * DISTANCE
     process_stream(client, redis_url, endpoint)
     assert jobs_of(client) == live_jobs(endpoint, events) | final_jobs(endpoint, events)
     order = deliver_everything(client, redis_url)

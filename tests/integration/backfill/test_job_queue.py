@@ -1,4 +1,4 @@
-"""Lanes: jobs of backfills, which every live job goes before."""
+"""Jobs of backfills, which every live job goes before."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,13 +18,13 @@ from hookfarm.records import Endpoint
 from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
+from tests.support.backfill_queue import BLOCK, fill, lock, name, queued_ids, start, submit
 from tests.support.delivery import CHAIN_ID, enqueue, job, kept, parked
-from tests.support.lanes import BLOCK, fill, in_lane, lock, name, start, submit
 from tests.support.ledger import assert_drained, assert_ledger_invariant
 from tests.support.queue import deliver, pop
 
 WORKERS = 8
-LANED, OTHER, LIVE = "ep_laned", "ep_other", "ep_live"
+ENDPOINT, OTHER, LIVE = "ep_one", "ep_other", "ep_live"
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def farm(client: Any) -> Iterator[Registry]:
     """As if the farms had eight workers; three endpoints."""
     client.hset(keys.ENDPOINT_LIMITS, "*", WORKERS)
     registry = Registry(client)
-    for each in (LANED, OTHER, LIVE):
+    for each in (ENDPOINT, OTHER, LIVE):
         registry.add(Endpoint(each, "http://127.0.0.1:9/"))
     yield registry
     assert_ledger_invariant(client)
@@ -65,66 +65,66 @@ def quiet(client: Any) -> None:
     client.delete(keys.LIVE_ACTIVITY)
 
 
-def test_what_is_in_a_lane_is_no_part_of_the_ledger_until_its_window_has_room(client: Any, redis_url: str) -> None:
-    assert fill(redis_url, LANED, jobs(LANED, 30)) == 30
+def test_a_queued_job_is_no_part_of_the_ledger_until_its_window_has_room(client: Any, redis_url: str) -> None:
+    assert fill(redis_url, ENDPOINT, jobs(ENDPOINT, 30)) == 30
     depths = delivery_queue.read_depths(client)
     assert (depths.queued, depths.open, depths.parked) == (4, 4, 0)
-    assert in_lane(client, LANED) == ids(jobs(LANED, 30))[4:]
+    assert queued_ids(client, ENDPOINT) == ids(jobs(ENDPOINT, 30))[4:]
     assert state.total_queued(client) == 26
 
 
-def test_an_idle_farm_gives_a_lane_all_workers_in_the_order_of_the_chain(
+def test_an_idle_farm_gives_a_queue_all_workers_in_the_order_of_the_chain(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
-    fill(redis_url, LANED, jobs(LANED, 200))
+    fill(redis_url, ENDPOINT, jobs(ENDPOINT, 200))
     order = []
     for _ in range(40):
         claimed = pop(connection)
         order.append(claimed.id)
         deliver(connection, claimed)
-    assert opened(client, LANED)[0] >= WORKERS
+    assert opened(client, ENDPOINT)[0] >= WORKERS
     order += deliver_all(client, connection)
-    assert order == ids(jobs(LANED, 200))
+    assert order == ids(jobs(ENDPOINT, 200))
     assert_drained(client)
 
 
-def test_live_jobs_of_the_same_endpoint_go_before_what_is_in_its_lane(
+def test_live_jobs_of_the_same_endpoint_go_before_what_is_in_its_queue(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
-    fill(redis_url, LANED, jobs(LANED, 20))
-    live = jobs(LANED, 3, "live")
+    fill(redis_url, ENDPOINT, jobs(ENDPOINT, 20))
+    live = jobs(ENDPOINT, 3, "live")
     enqueue(redis_url, *live)
-    assert parked(client, LANED) == ids(live)
+    assert parked(client, ENDPOINT) == ids(live)
     order = deliver_all(client, connection)
-    past = ids(jobs(LANED, 20))
+    past = ids(jobs(ENDPOINT, 20))
     assert order == past[:4] + ids(live) + past[4:]
 
 
-def test_beside_live_jobs_a_lane_has_a_quarter_of_the_workers(
+def test_beside_live_jobs_a_queue_has_a_quarter_of_the_workers(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     live = jobs(LIVE, 2, "live")
     enqueue(redis_url, *live)
-    fill(redis_url, LANED, jobs(LANED, 50))
-    assert opened(client, LANED) == [WORKERS // 4]
+    fill(redis_url, ENDPOINT, jobs(ENDPOINT, 50))
+    assert opened(client, ENDPOINT) == [WORKERS // 4]
     first = pop(connection)
     assert first.id == live[0].id
     deliver(connection, first)
     delivery_queue.tick(client)
-    assert opened(client, LANED) == [WORKERS // 4]
+    assert opened(client, ENDPOINT) == [WORKERS // 4]
     deliver(connection, pop(connection))
     quiet(client)
     delivery_queue.tick(client)
-    assert opened(client, LANED)[0] > WORKERS // 4
+    assert opened(client, ENDPOINT)[0] > WORKERS // 4
 
 
-def test_a_lane_gives_way_once_live_jobs_come(
+def test_a_queue_gives_way_once_live_jobs_come(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
-    fill(redis_url, LANED, jobs(LANED, 100))
+    fill(redis_url, ENDPOINT, jobs(ENDPOINT, 100))
     for _ in range(30):
         deliver(connection, pop(connection))
-    assert opened(client, LANED)[0] >= WORKERS
+    assert opened(client, ENDPOINT)[0] >= WORKERS
     enqueue(redis_url, *jobs(LIVE, 30, "live"))
     for _ in range(20):
         claimed = pop(connection)
@@ -133,133 +133,133 @@ def test_a_lane_gives_way_once_live_jobs_come(
             delivery_queue.settle_sync(connection, exchange_back)
         else:
             deliver(connection, claimed)
-    assert opened(client, LANED) == [WORKERS // 4]
+    assert opened(client, ENDPOINT) == [WORKERS // 4]
 
 
-def test_all_lanes_together_have_a_quarter_and_none_of_them_nothing(client: Any, redis_url: str) -> None:
+def test_all_queues_together_have_a_quarter_and_none_of_them_nothing(client: Any, redis_url: str) -> None:
     enqueue(redis_url, *jobs(LIVE, 1, "live"))
-    fill(redis_url, LANED, jobs(LANED, 50))
+    fill(redis_url, ENDPOINT, jobs(ENDPOINT, 50))
     fill(redis_url, OTHER, jobs(OTHER, 50))
     client.hset(keys.ENDPOINT_LIMITS, "*", 16)
     delivery_queue.tick(client)
-    assert opened(client, LANED, OTHER) == [2, 2]
+    assert opened(client, ENDPOINT, OTHER) == [2, 2]
 
 
-def test_a_share_is_handed_on_to_the_lane_that_has_none(
+def test_a_share_is_handed_on_to_the_queue_that_has_none(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     enqueue(redis_url, *jobs(LIVE, 1, "live"))
-    fill(redis_url, LANED, jobs(LANED, 50))
+    fill(redis_url, ENDPOINT, jobs(ENDPOINT, 50))
     fill(redis_url, OTHER, jobs(OTHER, 50))
-    assert opened(client, LANED, OTHER) == [2, 0]
+    assert opened(client, ENDPOINT, OTHER) == [2, 0]
     assert pop(connection).endpoint == LIVE
     deliver(connection, pop(connection))
     delivery_queue.tick(client)
-    assert opened(client, LANED, OTHER) == [1, 1]
+    assert opened(client, ENDPOINT, OTHER) == [1, 1]
 
 
-def test_lanes_alone_open_no_more_than_there_are_workers_and_a_bite(
+def test_queues_alone_open_no_more_than_there_are_workers_and_a_bite(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
-    fill(redis_url, LANED, jobs(LANED, 200))
+    fill(redis_url, ENDPOINT, jobs(ENDPOINT, 200))
     fill(redis_url, OTHER, jobs(OTHER, 200))
     for _ in range(100):
         deliver(connection, pop(connection))
-        assert sum(opened(client, LANED, OTHER)) <= WORKERS + 8
+        assert sum(opened(client, ENDPOINT, OTHER)) <= WORKERS + 8
 
 
-def test_a_live_endpoint_beside_a_lane_begins_as_if_it_were_alone(client: Any, redis_url: str) -> None:
+def test_a_live_endpoint_beside_a_queue_begins_as_if_it_were_alone(client: Any, redis_url: str) -> None:
     client.hset(keys.ENDPOINT_LIMITS, "*", 40)
-    fill(redis_url, LANED, jobs(LANED, 50))
+    fill(redis_url, ENDPOINT, jobs(ENDPOINT, 50))
     enqueue(redis_url, *jobs(LIVE, 50, "live"))
     assert opened(client, LIVE) == [20]
 
 
-def test_what_is_delivered_or_owed_already_is_not_put_into_a_lane(
+def test_what_is_delivered_or_owed_already_is_not_put_into_a_queue(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
-    past = jobs(LANED, 6)
+    past = jobs(ENDPOINT, 6)
     enqueue(redis_url, *past[:3])
     deliver(connection, pop(connection))
-    assert fill(redis_url, LANED, past) == 3
-    assert fill(redis_url, LANED, past) == 0
-    position = state.read(client, name(LANED))
+    assert fill(redis_url, ENDPOINT, past) == 3
+    assert fill(redis_url, ENDPOINT, past) == 0
+    position = state.read(client, name(ENDPOINT))
     assert position is not None
     assert (position.delivered_new, position.already_delivered) == (0, 6)
     assert len(deliver_all(client, connection)) == 5
 
 
-def test_what_is_delivered_live_while_it_waits_in_a_lane_leaves_it_unsent(
+def test_what_is_delivered_live_while_it_waits_in_a_queue_leaves_it_unsent(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
-    past = jobs(LANED, 12)
-    fill(redis_url, LANED, past)
+    past = jobs(ENDPOINT, 12)
+    fill(redis_url, ENDPOINT, past)
     enqueue(redis_url, past[9], past[11])
     order = deliver_all(client, connection)
     assert sorted(order) == ids(past)
-    assert in_lane(client, LANED) == []
+    assert queued_ids(client, ENDPOINT) == []
 
 
-def test_the_lane_of_a_disabled_endpoint_waits_until_it_is_enabled(
+def test_the_queue_of_a_disabled_endpoint_waits_until_it_is_enabled(
     client: Any, redis_url: str, connection: PipelinedConnection, farm: Registry
 ) -> None:
-    farm.disable(LANED, "a test")
-    fill(redis_url, LANED, jobs(LANED, 5))
+    farm.disable(ENDPOINT, "a test")
+    fill(redis_url, ENDPOINT, jobs(ENDPOINT, 5))
     delivery_queue.tick(client)
-    assert (opened(client, LANED), len(in_lane(client, LANED))) == ([0], 5)
-    farm.edit(LANED, lambda endpoint: replace(endpoint, enabled=True))
+    assert (opened(client, ENDPOINT), len(queued_ids(client, ENDPOINT))) == ([0], 5)
+    farm.edit(ENDPOINT, lambda endpoint: replace(endpoint, enabled=True))
     delivery_queue.tick(client)
-    assert deliver_all(client, connection) == ids(jobs(LANED, 5))
+    assert deliver_all(client, connection) == ids(jobs(ENDPOINT, 5))
 
 
-def test_with_an_endpoint_goes_its_lane_and_nobody_elses(client: Any, redis_url: str, farm: Registry) -> None:
-    for each in (LANED, OTHER):
+def test_with_an_endpoint_goes_its_queue_and_nobody_elses(client: Any, redis_url: str, farm: Registry) -> None:
+    for each in (ENDPOINT, OTHER):
         fill(redis_url, each, jobs(each, 50))
-    farm.remove(LANED)
-    assert in_lane(client, LANED) == []
-    assert state.read(client, name(LANED)) is None
-    assert len(in_lane(client, OTHER)) > 40
-    assert submit(redis_url, LANED, Batch(None, BLOCK, 1, 0)).result == "gone"
+    farm.remove(ENDPOINT)
+    assert queued_ids(client, ENDPOINT) == []
+    assert state.read(client, name(ENDPOINT)) is None
+    assert len(queued_ids(client, OTHER)) > 40
+    assert submit(redis_url, ENDPOINT, Batch(None, BLOCK, 1, 0)).result == "gone"
 
 
-def test_an_ordered_endpoint_takes_its_lane_one_by_one_and_a_retry_before_the_next(
+def test_an_ordered_endpoint_takes_its_queue_one_by_one_and_a_retry_before_the_next(
     client: Any, redis_url: str, connection: PipelinedConnection, farm: Registry
 ) -> None:
-    farm.edit(LANED, lambda endpoint: replace(endpoint, ordered=True))
-    fill(redis_url, LANED, jobs(LANED, 4))
+    farm.edit(ENDPOINT, lambda endpoint: replace(endpoint, ordered=True))
+    fill(redis_url, ENDPOINT, jobs(ENDPOINT, 4))
     first = pop(connection)
     failed = delivery_queue.failed(first, first.with_outcome({}, attempt=2), 0.0, HealthSignal.UNHEALTHY)
     delivery_queue.settle_sync(connection, failed)
     delivery_queue.tick(client)
-    assert opened(client, LANED) == [1]
-    enqueue(redis_url, *jobs(LANED, 1, "live"))
-    past = ids(jobs(LANED, 4))
-    assert deliver_all(client, connection) == [past[0], f"live-{LANED}-000", *past[1:]]
+    assert opened(client, ENDPOINT) == [1]
+    enqueue(redis_url, *jobs(ENDPOINT, 1, "live"))
+    past = ids(jobs(ENDPOINT, 4))
+    assert deliver_all(client, connection) == [past[0], f"live-{ENDPOINT}-000", *past[1:]]
 
 
-def test_a_log_taken_back_while_its_job_is_in_a_lane_is_told_to_nobody(
+def test_a_log_taken_back_while_its_job_is_in_a_queue_is_told_to_nobody(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
-    past = jobs(LANED, 10)
-    fill(redis_url, LANED, past)
+    past = jobs(ENDPOINT, 10)
+    fill(redis_url, ENDPOINT, past)
     reader = StreamReader(connection, "test")
     reader.follow([CHAIN_ID])
     client.xadd(keys.events(CHAIN_ID), {keys.EVENT_FIELD: b"{}"})
     reader.send_read()
     [entry], _ = reader.receive()
-    taken_back = tuple(Retraction(LANED, (each.id,), job(LANED, f"removed-{each.id}")) for each in past[7:])
+    taken_back = tuple(Retraction(ENDPOINT, (each.id,), job(ENDPOINT, f"removed-{each.id}")) for each in past[7:])
     assert delivery_queue.enqueue_results(connection, [EntryResult(entry, retractions=taken_back)]).enqueued == 0
     assert deliver_all(client, connection) == ids(past[:7])
 
 
 def test_a_backfill_that_stands_elsewhere_hands_nothing_over(client: Any, redis_url: str) -> None:
-    fill(redis_url, LANED, jobs(LANED, 1))
+    fill(redis_url, ENDPOINT, jobs(ENDPOINT, 1))
     more = Batch(
-        Checkpoint(1, "0xother"), Checkpoint(2, "0xb2"), 1, 1, [MatchedLog((BackfillJob(job(LANED, "more")),))]
+        Checkpoint(1, "0xother"), Checkpoint(2, "0xb2"), 1, 1, [MatchedLog((BackfillJob(job(ENDPOINT, "more")),))]
     )
-    assert submit(redis_url, LANED, more).result == "moved"
-    assert in_lane(client, LANED) == []
-    position = state.read(client, name(LANED))
+    assert submit(redis_url, ENDPOINT, more).result == "moved"
+    assert queued_ids(client, ENDPOINT) == []
+    position = state.read(client, name(ENDPOINT))
     assert position is not None
     assert position.position == BLOCK
 
@@ -268,20 +268,20 @@ def test_a_backfill_that_stands_elsewhere_hands_nothing_over(client: Any, redis_
 def test_a_block_that_is_not_the_published_one_is_not_handed_over(
     client: Any, redis_url: str, row: str | None
 ) -> None:
-    start(client, LANED)
+    start(client, ENDPOINT)
     if row is not None:
         client.hset(keys.blocks(CHAIN_ID), "1", row)
-    batch = Batch(None, BLOCK, 1, 1, [MatchedLog((BackfillJob(job(LANED, "m1")),))], checked=True)
-    assert submit(redis_url, LANED, batch).result == "unlinked"
+    batch = Batch(None, BLOCK, 1, 1, [MatchedLog((BackfillJob(job(ENDPOINT, "m1")),))], checked=True)
+    assert submit(redis_url, ENDPOINT, batch).result == "unlinked"
     assert client.hlen(keys.JOBS) == 0
     client.hset(keys.blocks(CHAIN_ID), "1", f"{BLOCK.block_hash} 0xb0 1")
-    assert submit(redis_url, LANED, batch) == ("done", 1)
+    assert submit(redis_url, ENDPOINT, batch) == ("done", 1)
 
 
 def test_what_is_told_of_a_log_is_compared_and_noted(client: Any, redis_url: str) -> None:
-    start(client, LANED)
-    log = HistoryUpdate(f"{CHAIN_ID}:0xb1", 0, "", f"0-0 + 0 {LANED}:sub_1")
-    other = HistoryUpdate(f"{CHAIN_ID}:0xb1", 1, "", f"0-0 + 0 {LANED}:sub_1")
+    start(client, ENDPOINT)
+    log = HistoryUpdate(f"{CHAIN_ID}:0xb1", 0, "", f"0-0 + 0 {ENDPOINT}:sub_1")
+    other = HistoryUpdate(f"{CHAIN_ID}:0xb1", 1, "", f"0-0 + 0 {ENDPOINT}:sub_1")
     client.hset(keys.HISTORY + log.block, "1", "1-0 + 0 ep_live:sub_2")
     batch = Batch(
         None,
@@ -289,43 +289,43 @@ def test_what_is_told_of_a_log_is_compared_and_noted(client: Any, redis_url: str
         1,
         2,
         [
-            MatchedLog((BackfillJob(job(LANED, "m0")),), history=log),
-            MatchedLog((BackfillJob(job(LANED, "m1")),), history=other),
+            MatchedLog((BackfillJob(job(ENDPOINT, "m0")),), history=log),
+            MatchedLog((BackfillJob(job(ENDPOINT, "m1")),), history=other),
         ],
     )
-    assert submit(redis_url, LANED, batch) == ("history_changed", 2)
+    assert submit(redis_url, ENDPOINT, batch) == ("history_changed", 2)
     assert (client.hlen(keys.JOBS), client.hget(keys.HISTORY + log.block, "0")) == (0, None)
-    right = replace(batch, logs=[batch.logs[0], MatchedLog((BackfillJob(job(LANED, "m1")),))])
-    assert submit(redis_url, LANED, right) == ("done", 2)
+    right = replace(batch, logs=[batch.logs[0], MatchedLog((BackfillJob(job(ENDPOINT, "m1")),))])
+    assert submit(redis_url, ENDPOINT, right) == ("done", 2)
     assert client.hget(keys.HISTORY + log.block, "0") == log.after.encode()
     assert client.ttl(keys.HISTORY + log.block) > 80_000
 
 
 def test_what_waits_for_confirmations_waits_where_live_ones_do(client: Any, redis_url: str) -> None:
-    start(client, LANED)
-    waiting = job(LANED, "later")
+    start(client, ENDPOINT)
+    waiting = job(ENDPOINT, "later")
     batch = Batch(None, BLOCK, 1, 1, [MatchedLog((BackfillJob(waiting, UnconfirmedJob(waiting, "blocks", 13)),))])
-    assert submit(redis_url, LANED, batch) == ("done", 1)
+    assert submit(redis_url, ENDPOINT, batch) == ("done", 1)
     assert client.hkeys(keys.UNCONFIRMED) == [b"later"]
     assert client.zscore(f"{keys.UNCONFIRMED_BY_BLOCK}{CHAIN_ID}:blocks", "later") == 13
-    assert in_lane(client, LANED) == []
+    assert queued_ids(client, ENDPOINT) == []
 
 
 def followed(originals: list[Job]) -> tuple[Batch, list[str]]:
     """A first block whose logs are told of twice, and the ids of what comes second."""
-    ends = [job(LANED, f"end-{each.id}") for each in originals]
+    ends = [job(ENDPOINT, f"end-{each.id}") for each in originals]
     pairs = zip(originals, ends, strict=True)
     wanted = [MatchedLog((BackfillJob(first), BackfillJob(end, None, first.id))) for first, end in pairs]
     return Batch(None, BLOCK, 1, len(wanted), wanted), ids(ends)
 
 
-def test_what_follows_a_job_of_a_lane_is_sent_once_that_is_over(
+def test_what_follows_a_job_of_a_queue_is_sent_once_that_is_over(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
-    past = jobs(LANED, 30)
-    start(client, LANED)
+    past = jobs(ENDPOINT, 30)
+    start(client, ENDPOINT)
     batch, ends = followed(past)
-    assert submit(redis_url, LANED, batch) == ("done", 30)
+    assert submit(redis_url, ENDPOINT, batch) == ("done", 30)
     order = deliver_all(client, connection)
     assert sorted(order) == sorted([*ids(past), *ends])
     assert all(order.index(first) < order.index(end) for first, end in zip(ids(past), ends, strict=True))
@@ -335,22 +335,22 @@ def test_what_follows_a_job_of_a_lane_is_sent_once_that_is_over(
 def test_an_ordered_endpoint_is_told_the_end_of_a_log_before_the_next_log(
     client: Any, redis_url: str, connection: PipelinedConnection, farm: Registry
 ) -> None:
-    farm.edit(LANED, lambda endpoint: replace(endpoint, ordered=True))
-    start(client, LANED)
-    batch, ends = followed(jobs(LANED, 4))
-    submit(redis_url, LANED, batch)
-    pairs = zip(ids(jobs(LANED, 4)), ends, strict=True)
+    farm.edit(ENDPOINT, lambda endpoint: replace(endpoint, ordered=True))
+    start(client, ENDPOINT)
+    batch, ends = followed(jobs(ENDPOINT, 4))
+    submit(redis_url, ENDPOINT, batch)
+    pairs = zip(ids(jobs(ENDPOINT, 4)), ends, strict=True)
     assert deliver_all(client, connection) == [each for pair in pairs for each in pair]
 
 
 def test_what_follows_a_job_that_was_delivered_live_meanwhile_is_sent(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
-    past = jobs(LANED, 12)
-    start(client, LANED)
+    past = jobs(ENDPOINT, 12)
+    start(client, ENDPOINT)
     batch, ends = followed(past)
-    submit(redis_url, LANED, batch)
-    unsent = in_lane(client, LANED)
+    submit(redis_url, ENDPOINT, batch)
+    unsent = queued_ids(client, ENDPOINT)
     assert len(unsent) >= 2
     client.hset(keys.DELIVERED, unsent[-1], "{}")
     order = deliver_all(client, connection)
@@ -358,33 +358,33 @@ def test_what_follows_a_job_that_was_delivered_live_meanwhile_is_sent(
     assert client.hlen(keys.FOLLOW_UPS) == 0
 
 
-def test_with_an_endpoint_goes_what_would_have_followed_its_lane(
+def test_with_an_endpoint_goes_what_would_have_followed_its_queue(
     client: Any, redis_url: str, farm: Registry
 ) -> None:
-    start(client, LANED)
-    batch, _ = followed(jobs(LANED, 30))
-    submit(redis_url, LANED, batch)
+    start(client, ENDPOINT)
+    batch, _ = followed(jobs(ENDPOINT, 30))
+    submit(redis_url, ENDPOINT, batch)
     owed = client.hlen(keys.JOBS)
-    farm.remove(LANED)
+    farm.remove(ENDPOINT)
     assert client.hlen(keys.FOLLOW_UPS) == owed
 
 
 def test_while_another_backfill_holds_the_endpoint_nothing_is_handed_over(client: Any, redis_url: str) -> None:
-    start(client, LANED)
-    batch = Batch(None, BLOCK, 1, 1, [MatchedLog((BackfillJob(job(LANED, "m1")),))], is_last=True)
-    client.set(keys.BACKFILL_LOCK + LANED, "another", px=60_000)
-    assert submit(redis_url, LANED, batch, lock=True) == ("locked", 0)
-    assert (client.hlen(keys.JOBS), client.get(keys.BACKFILL_LOCK + LANED)) == (0, b"another")
-    client.set(keys.BACKFILL_LOCK + LANED, name(LANED), px=60_000)
-    assert submit(redis_url, LANED, batch, lock=True) == ("done", 1)
-    lock(redis_url, LANED)
-    assert client.get(keys.BACKFILL_LOCK + LANED) is None, "done, and still held"
+    start(client, ENDPOINT)
+    batch = Batch(None, BLOCK, 1, 1, [MatchedLog((BackfillJob(job(ENDPOINT, "m1")),))], is_last=True)
+    client.set(keys.BACKFILL_LOCK + ENDPOINT, "another", px=60_000)
+    assert submit(redis_url, ENDPOINT, batch, lock=True) == ("locked", 0)
+    assert (client.hlen(keys.JOBS), client.get(keys.BACKFILL_LOCK + ENDPOINT)) == (0, b"another")
+    client.set(keys.BACKFILL_LOCK + ENDPOINT, name(ENDPOINT), px=60_000)
+    assert submit(redis_url, ENDPOINT, batch, lock=True) == ("done", 1)
+    lock(redis_url, ENDPOINT)
+    assert client.get(keys.BACKFILL_LOCK + ENDPOINT) is None, "done, and still held"
 
 
-def test_a_failed_job_of_a_lane_is_retried_like_any_other(
+def test_a_failed_job_of_a_queue_is_retried_like_any_other(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
-    fill(redis_url, LANED, jobs(LANED, 1))
+    fill(redis_url, ENDPOINT, jobs(ENDPOINT, 1))
     claimed = pop(connection)
     failed = delivery_queue.failed(claimed, claimed.with_outcome({}, attempt=2), 60.0, HealthSignal.UNHEALTHY)
     delivery_queue.settle_sync(connection, failed)
@@ -392,10 +392,10 @@ def test_a_failed_job_of_a_lane_is_retried_like_any_other(
     assert kept(client, claimed.id)["attempt"] == 2
 
 
-def test_a_dead_endpoints_lane_stays_where_it_is_but_for_one_probe_at_a_time(
+def test_a_dead_endpoints_queue_stays_where_it_is_but_for_one_probe_at_a_time(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
-    fill(redis_url, LANED, jobs(LANED, 100))
+    fill(redis_url, ENDPOINT, jobs(ENDPOINT, 100))
     for _ in range(9):
         if client.llen(keys.DELIVERY_QUEUE):
             claimed = pop(connection)
@@ -404,5 +404,5 @@ def test_a_dead_endpoints_lane_stays_where_it_is_but_for_one_probe_at_a_time(
             )
             delivery_queue.settle_sync(connection, failed)
             delivery_queue.tick(client)
-    assert opened(client, LANED)[0] <= 1
-    assert len(in_lane(client, LANED)) >= 90
+    assert opened(client, ENDPOINT)[0] <= 1
+    assert len(queued_ids(client, ENDPOINT)) >= 90

@@ -18,8 +18,8 @@ from hookfarm.status import readiness
 from hookfarm.store import keys
 from hookfarm.store.clients import async_client
 from tests.support.api_process import Api, pages, refused, running_api
+from tests.support.backfill_queue import BLOCK, fill, lock, name, start, submit
 from tests.support.delivery import CHAIN_ID, job
-from tests.support.lanes import BLOCK, fill, lock, name, start, submit
 
 ONE, TWO, THREE = "ep_one", "ep_two", "ep_three"
 LAST = Checkpoint(9, "0xb9")
@@ -167,7 +167,7 @@ def test_the_api_lists_them_page_by_page(client: Any, redis_url: str, api: Api) 
     assert api.ask("GET", "/v1/backfills", token=None).status == 401
 
 
-def test_a_picture_has_those_that_are_not_done_and_what_waits_in_lanes(client: Any, redis_url: str) -> None:
+def test_a_picture_has_those_that_are_not_done_and_what_waits_in_queues(client: Any, redis_url: str) -> None:
     finish(redis_url, ONE)
     fill(redis_url, TWO, [job(TWO, f"past-{n}") for n in range(40)])
     alive(redis_url, TWO)
@@ -186,7 +186,7 @@ def test_a_picture_looks_at_the_ten_last_to_move_however_many_there_are(client: 
     assert [row["from_block"] for row in status.take_snapshot(client)["backfills"]] == list(range(10))
 
 
-def test_the_depth_of_all_lanes_is_measured(client: Any, redis_url: str) -> None:
+def test_the_depth_of_all_queues_is_measured(client: Any, redis_url: str) -> None:
     fill(redis_url, ONE, [job(ONE, f"past-{n}") for n in range(40)])
 
     async def read() -> api_metrics.RedisNumbers:

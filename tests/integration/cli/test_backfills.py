@@ -9,9 +9,9 @@ from hookfarm.records import Endpoint
 from hookfarm.registry.store import Registry
 from hookfarm.status import readiness
 from hookfarm.store import keys
+from tests.support.backfill_queue import fill, name, start
 from tests.support.delivery import CHAIN_ID, job
 from tests.support.finished_command import done, refused, run
-from tests.support.lanes import fill, name, start
 
 ONE, TWO = "ep_one", "ep_two"
 FAR = "2096-10-02T07:06:40.000Z"

@@ -1,4 +1,4 @@
-"""Random moves with windows of every kind, and lanes: the ledger holds after each, in the end all is delivered."""
+"""Random moves with windows of every kind, and backfill queues: the ledger holds after each, all is delivered."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,7 +14,7 @@ from hookfarm.records import Endpoint
 from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
-from tests.support import lanes
+from tests.support import backfill_queue
 from tests.support.delivery import delivered
 from tests.support.ledger import assert_drained, place
 from tests.support.queue import pop
@@ -55,7 +55,7 @@ class Windows(QueueModel):
     def backfill(self, name: str, count: int) -> None:
         made = [Job(f"{name}-{self.number + i:04}", name, b"{}") for i in range(count)]
         self.number += count
-        assert lanes.fill(self.redis_url, name, made) == count
+        assert backfill_queue.fill(self.redis_url, name, made) == count
         self.owed |= {job.id for job in made}
 
     @rule()

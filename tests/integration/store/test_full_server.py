@@ -10,7 +10,7 @@ from hookfarm import delivery_queue
 from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
-from tests.support import lanes
+from tests.support import backfill_queue
 from tests.support.delivery import add_endpoint, enqueue, job
 
 
@@ -31,13 +31,16 @@ def test_orphans_are_found_and_queued_again_while_redis_is_full(client: Any, red
 
 def test_a_backfill_queue_is_drained_while_redis_is_full_and_not_filled(client: Any, redis_url: str) -> None:
     endpoint = add_endpoint(client, "http://127.0.0.1:9/", enabled=False)
-    lanes.fill(redis_url, endpoint.id, [job(endpoint, f"m{n}") for n in range(40)])
+    backfill_queue.fill(redis_url, endpoint.id, [job(endpoint, f"m{n}") for n in range(40)])
     enqueue(redis_url, job(add_endpoint(client, "http://127.0.0.1:9/"), "live"))
     Registry(client).edit(endpoint.id, lambda known: replace(known, enabled=True))
     client.config_set("maxmemory", 1)
     delivery_queue.tick(client)
-    assert len(lanes.in_lane(client, endpoint.id)) < 40
+    assert len(backfill_queue.queued_ids(client, endpoint.id)) < 40
     with pytest.raises(redis.exceptions.OutOfMemoryError):
-        lanes.submit(redis_url, endpoint.id, lanes.next_batch([job(endpoint, "more")]))
+        backfill_queue.submit(redis_url, endpoint.id, backfill_queue.next_batch([job(endpoint, "more")]))
     client.config_set("maxmemory", 0)
-    assert lanes.submit(redis_url, endpoint.id, lanes.next_batch([job(endpoint, "more")])) == ("done", 1)
+    assert backfill_queue.submit(redis_url, endpoint.id, backfill_queue.next_batch([job(endpoint, "more")])) == (
+        "done",
+        1,
+    )

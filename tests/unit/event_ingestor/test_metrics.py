@@ -9,7 +9,7 @@ from hookfarm.chain.node_pool import NodePool, NodeProfile
 from hookfarm.event_ingestor import node_telemetry, telemetry
 from hookfarm.event_ingestor.telemetry import IngestorCounters
 from hookfarm.farm.scoreboard import Scoreboard, Slot, State
-from hookfarm.metrics import MetricSample
+from hookfarm.metrics import Sample
 from tests.support.chain_samples import header
 
 NOW = 1_700_000_100.0
@@ -28,7 +28,7 @@ def watched_nodes(*urls: str) -> Sequence[NodeProfile]:
     return NodePool(urls).all
 
 
-def told(slot: Slot) -> dict[str, Sequence[MetricSample]]:
+def told(slot: Slot) -> dict[str, Sequence[Sample]]:
     return {family.name: family.samples for family in telemetry.families([slot], clock=lambda: NOW)}
 
 
@@ -37,11 +37,11 @@ def test_lag_is_told_in_blocks_and_seconds(slot: Slot) -> None:
     numbers.head(Head(9))
     numbers.published(header(7), events=3)
     chain, found = {"chain_id": "10"}, told(slot)
-    assert found["event_ingestor_lag_blocks"] == (MetricSample(chain, 2),)
-    assert found["event_ingestor_lag_seconds"] == (MetricSample(chain, NOW - header(7).timestamp),)
-    assert found["event_ingestor_head_age_seconds"] == (MetricSample(chain, 3.0),)
-    assert found["event_ingestor_events_published"] == (MetricSample(chain, 3),)
-    assert found["event_ingestor_up"] == (MetricSample(chain, 1),)
+    assert found["event_ingestor_lag_blocks"] == (Sample(chain, 2),)
+    assert found["event_ingestor_lag_seconds"] == (Sample(chain, NOW - header(7).timestamp),)
+    assert found["event_ingestor_head_age_seconds"] == (Sample(chain, 3.0),)
+    assert found["event_ingestor_events_published"] == (Sample(chain, 3),)
+    assert found["event_ingestor_up"] == (Sample(chain, 1),)
 
 
 def test_before_the_first_block_there_is_no_age(slot: Slot) -> None:
@@ -57,14 +57,14 @@ def test_what_a_block_costs_is_told_once_it_is_known(slot: Slot) -> None:
         numbers.requested()
         numbers.checkpoint(number)
         numbers.at_the_tip()
-    assert told(slot)["event_ingestor_rpc_requests_per_block"] == (MetricSample({"chain_id": "10"}, 1.0),)
+    assert told(slot)["event_ingestor_rpc_requests_per_block"] == (Sample({"chain_id": "10"}, 1.0),)
 
 
 def test_a_chain_that_catches_up_tells_how_fast_and_for_how_long(slot: Slot) -> None:
     numbers, chain = IngestorCounters(slot, 10), {"chain_id": "10"}
     numbers.catching_up(12.5, 65.0)
-    assert told(slot)["event_ingestor_catch_up_blocks_per_second"] == (MetricSample(chain, 12.5),)
-    assert told(slot)["event_ingestor_catch_up_seconds_left"] == (MetricSample(chain, 65),)
+    assert told(slot)["event_ingestor_catch_up_blocks_per_second"] == (Sample(chain, 12.5),)
+    assert told(slot)["event_ingestor_catch_up_seconds_left"] == (Sample(chain, 65),)
     numbers.caught_up()
     assert told(slot)["event_ingestor_catch_up_seconds_left"] == ()
 

@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from hookfarm.metrics import Distribution, Family, MetricSample, counter, gauge, histogram
+from hookfarm.metrics import Distribution, Family, Sample, counter, gauge, histogram
 from hookfarm.metrics.family import decode
 
 FAMILIES = (
@@ -21,7 +21,7 @@ def test_a_family_is_the_same_after_its_way_as_json(family: Family) -> None:
 
 def test_samples_of_the_same_labels_are_one() -> None:
     family = counter("calls", "", ({"node": "a"}, 1), ({"node": "b"}, 2), ({"node": "a"}, 4))
-    assert family.samples == (MetricSample({"node": "a"}, 5), MetricSample({"node": "b"}, 2))
+    assert family.samples == (Sample({"node": "a"}, 5), Sample({"node": "b"}, 2))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Jobs in a lane, put there as a backfill does."""
+"""Jobs in a backfill queue, put there as a backfill does."""
 
 import asyncio
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def lock(redis_url: str, endpoint: str) -> None:
 
 
 def fill(redis_url: str, endpoint: str, jobs: Sequence[Job]) -> int:
-    """Into the endpoint's lane, as what one block of a backfill became; how many were not known."""
+    """Into the endpoint's backfill queue, as what one block of a backfill became; how many were not known."""
     with command_client(redis_url) as client:
         start(client, endpoint)
     wanted = [MatchedLog((BackfillJob(job),)) for job in jobs]
@@ -64,6 +64,6 @@ def next_batch(jobs: Sequence[Job]) -> Batch:
     )
 
 
-def in_lane(client: Any, endpoint: str) -> list[str]:
-    """The ids of the jobs in the lane, the next to leave it first."""
+def queued_ids(client: Any, endpoint: str) -> list[str]:
+    """The ids of the jobs in the backfill queue, the next to leave it first."""
     return [job_id.decode() for job_id in client.zrange(keys.BACKFILL_QUEUE + endpoint, 0, -1)]
