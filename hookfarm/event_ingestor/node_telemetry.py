@@ -1,4 +1,4 @@
-"""What an ingestor's slot shows of its chain's nodes: which one is active, which are in cooldown and why, and what
+"""Telemetry of a chain's nodes in its ingestor's slot: which one is active, which are in cooldown and why, and what
 each was asked.
 
 Numbers are counters of the slot; a label each holds a node's origin and its last error.

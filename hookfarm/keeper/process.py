@@ -63,7 +63,7 @@ class Duty:
 
 @dataclass(frozen=True)
 class KeeperConfig:
-    """What a keeper does: `on_start` before the first service starts, `on_stop` after the last worker has exited.
+    """Services and duties of a keeper: `on_start` before the first service starts, `on_stop` after the last worker has exited.
 
     `wake` unblocks the workers that are to stop while they block in Redis; `on_redis_result` is called after each
     tick with its error or None.
@@ -80,7 +80,7 @@ class KeeperConfig:
 
 @dataclass
 class _Published:
-    """What the keeper last published about a service."""
+    """State of a service as the keeper last published it."""
 
     ready: bool
     refreshed_at: float = 0.0
