@@ -51,8 +51,11 @@ class Block:
 
     @property
     def entries(self) -> tuple[bytes, ...]:
-        """The events of the block as they are published. Transfers come first: so the logs stand as they would without them,
-        whatever the chain's way to count them, and a payment is known before what it led to."""
+        """The events of the block as they are published, transfers first.
+
+        So the logs are in the order that they have without transfers, however the chain counts them, and a payment
+        comes before the logs that it led to.
+        """
         return (*self.transfers, *self.events) if self.transfers else self.events
 
 

@@ -70,7 +70,7 @@ class History:
 
 @dataclass(frozen=True)
 class Transition:
-    """Changes that an entry, or finality, causes: the history to store (None = unchanged) and the receivers to notify.
+    """Changes by an entry or by finality: the history to store (None = unchanged) and the endpoints to notify.
 
     `generation` is that of the log that is emitted, removed or final.
     """
