@@ -65,9 +65,9 @@ class Duty:
 class KeeperConfig:
     """Services and duties of a keeper.
 
-    `on_start` is called before the first service starts, `on_stop` after the last worker has exited. `wake` unblocks
-    the workers that are to stop while they block in Redis; `on_redis_result` is called after each tick with its error
-    or None.
+    `on_start` is called before the first service starts, `on_stop` after the last worker has exited. `wake`
+    unblocks the workers that are to stop while they block in Redis; `on_redis_result` is called after each tick
+    with its error or None.
     """
 
     redis_url: str
