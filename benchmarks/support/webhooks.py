@@ -13,7 +13,7 @@ from hookfarm.delivery_queue import EntryResult
 from hookfarm.delivery_queue.job import Job
 from hookfarm.event_stream import BATCH_ENTRIES, StreamReader
 from hookfarm.matching import payload
-from hookfarm.matching.decoder import EventJson
+from hookfarm.matching.decoder import WebhookEventField
 from hookfarm.records import Endpoint, Event, Subscription, new_endpoint_id, new_subscription_id
 from hookfarm.registry.store import Registry
 from hookfarm.store import keys
@@ -37,7 +37,7 @@ def add_endpoint(client: "redis.Redis", url: str, secret: str) -> Endpoint:
     return endpoint
 
 
-def transfer(number: int) -> tuple[Event, EventJson]:
+def transfer(number: int) -> tuple[Event, WebhookEventField]:
     """The transfer with this number; the same each time, and unlike any other."""
     draw = random.Random(number)
     block, index = divmod(number, LOGS_PER_BLOCK)

@@ -1,4 +1,4 @@
-"""What the ingestor has published of a chain: how far it is, and which blocks a reorg may still replace."""
+"""State of a chain as its ingestor published it: the checkpoint, and the blocks that a reorg may still replace."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from hookfarm.event_stream import KEPT_BLOCKS, ChainStream, StreamBlock
 from hookfarm.store import keys
 
 MAX_BLOCKS = 32
-"""Blocks that HistoryExtension reads at once."""
+"""Blocks that RememberedBlocksExtension reads at once."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _tagged(stored: bytes | None, has_none: bytes | None) -> int | None:
     return int(stored) if stored is not None else None if has_none else -1
 
 
-class HistoryExtension:
+class RememberedBlocksExtension:
     """Adds blocks that the ingestor never published to the remembered blocks: it began to watch the chain later.
 
     A reorg that reaches them then finds its fork point there, and withdraws their events from the endpoints that
@@ -99,7 +99,7 @@ class HistoryExtension:
             blocks = await self._prover.range(node, max(first, lowest - MAX_BLOCKS), lowest)
             if len(linked(blocks[0].header.parent_hash, blocks)) < len(blocks):
                 raise ChainUnavailable(f"{node.origin}: contradicts itself about block {lowest}")
-            if not await self._stream.call(event_stream.extend_downward, _stream_blocks(blocks)):
+            if not await self._stream.call(event_stream.extend_remembered_blocks, _stream_blocks(blocks)):
                 raise ChainUnavailable(f"{node.origin}: does not have block {lowest} as it was published")
             self._complete_from = blocks[0].header.number
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import redis
 
-from hookfarm.delivery_queue.enqueue import AwaitsFinality, HistoryUpdate, UnconfirmedJob
+from hookfarm.delivery_queue.enqueue import HistoryUpdate, StoredUntilFinal, UnconfirmedJob
 from hookfarm.delivery_queue.job import Job
 from hookfarm.event_stream import Checkpoint
 from hookfarm.store import keys
@@ -49,7 +49,7 @@ class MatchedLog(NamedTuple):
 
     jobs: tuple[BackfillJob, ...]
     history: HistoryUpdate | None = None
-    awaits_finality: AwaitsFinality | None = None
+    awaits_finality: StoredUntilFinal | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _lock_ms() -> int:
 
 
 def _arguments(chain_id: int, log: MatchedLog) -> list[Argument]:
-    number, kept = log.awaits_finality or AwaitsFinality(0, b"")
+    number, kept = log.awaits_finality or StoredUntilFinal(0, b"")
     arguments: list[Argument] = [*(log.history or HistoryUpdate("", 0, "", "")), number, kept, len(log.jobs)]
     for job, unconfirmed, original in log.jobs:
         place = "queue" if unconfirmed is None else f"{chain_id}:{unconfirmed.head} {unconfirmed.block}"

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 import redis
 
 from hookfarm.backfill import job_queue, selection
-from hookfarm.backfill.chain_view import ChainView, HistoryExtension, read_chain_view
+from hookfarm.backfill.chain_view import ChainView, RememberedBlocksExtension, read_chain_view
 from hookfarm.backfill.job_queue import Batch
 from hookfarm.backfill.plan import BackfillPlan
 from hookfarm.backfill.state import Backfill, Progress, locked_by
@@ -67,8 +67,11 @@ class _NodeErrors(FailoverListener):
             self._show(str(error))
 
 
-class Run:
-    """One backfill; `show` is called with each change of its progress."""
+class BackfillRun:
+    """Reads the blocks of one backfill and submits their jobs.
+
+    `show` is called with each change of its progress.
+    """
 
     def __init__(
         self,
@@ -95,7 +98,7 @@ class Run:
         )
         self._prover = Prover(plan.chain.chain_id, plan.chain.verify)
         self._prover.transfers = plan.wants_transfers
-        self._history = HistoryExtension(self._stream, self._prover)
+        self._history = RememberedBlocksExtension(self._stream, self._prover)
         self._rate = SlidingRate(RATE_SECONDS)
         self._position = stored.position
         self._delivered_new, self._already_delivered, self._queued = (

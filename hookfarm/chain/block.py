@@ -17,7 +17,7 @@ from hookfarm.records import Event
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What hookfarm needs of a block's header; `logs_bloom` is None where the chain has none."""
+    """The fields of a block's header that hookfarm needs. `logs_bloom` is None on chains without blooms."""
 
     number: int
     block_hash: str
@@ -51,8 +51,11 @@ class Block:
 
     @property
     def entries(self) -> tuple[bytes, ...]:
-        """What is published of the block. Transfers come first: so the logs stand as they would without them,
-        whatever the chain's way to count them, and a payment is known before what it led to."""
+        """The events of the block as they are published, transfers first.
+
+        So the logs are in the order that they have without transfers, however the chain counts them, and a payment
+        comes before the logs that it led to.
+        """
         return (*self.transfers, *self.events) if self.transfers else self.events
 
 
@@ -82,7 +85,7 @@ def parse_header(raw: Any) -> Header:
 
 
 def parse_logs(chain_id: int, header: Header, raw: Any) -> list[Event]:
-    """Logs of one block -> its events, as they came. Refused, to be asked for again: logs of another block."""
+    """Return the events of one block's logs, in the order in which the node sent them."""
     try:
         return [_event(chain_id, header, log) for log in raw]
     except (KeyError, TypeError, AttributeError) as error:
@@ -140,7 +143,7 @@ def _event(chain_id: int, header: Header, log: Any) -> Event:
 
 
 def linked(parent_hash: str, blocks: Sequence[Block]) -> Sequence[Block]:
-    """As many of `blocks` as follow each other, the first of them on `parent_hash`."""
+    """Return the longest prefix of `blocks` that is a chain on top of `parent_hash`."""
     for i, block in enumerate(blocks):
         if block.header.parent_hash != parent_hash:
             return blocks[:i]

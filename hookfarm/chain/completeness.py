@@ -1,4 +1,4 @@
-"""Whether the logs that a node sent for a block are all of them; pure functions.
+"""Checks whether a node sent all logs of a block. Pure functions.
 
 Two proofs. Indices: a block's logs are counted from 0 without a gap, so one left out of the middle shows. Bloom:
 the header commits to a filter of all addresses and topics, so one left out at the end shows too, unless others
@@ -33,8 +33,10 @@ def in_order(events: Sequence[Event]) -> list[Event]:
     return ordered
 
 
-def incompleteness(header: Header, events: Sequence[Event], *, use_bloom: bool, may_be_capped: bool = True) -> str:
-    """Why the events, in order, may not be all of the block's; empty where they are.
+def incompleteness_reason(
+    header: Header, events: Sequence[Event], *, use_bloom: bool, may_be_capped: bool = True
+) -> str:
+    """Return the reason why the block's events may be incomplete; empty if they are complete.
 
     `may_be_capped` is False for logs from receipts, which are not cut off at a round number.
     """

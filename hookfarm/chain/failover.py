@@ -62,7 +62,7 @@ class FailoverListener:
 
 
 class Failover:
-    """The nodes of one chain, one at a time, the preferred one first, each after the cooldown of its failures."""
+    """Connects to the preferred node of a chain that is available, and switches to the next one on a failure."""
 
     def __init__(
         self,

@@ -148,9 +148,9 @@ class Node:
         """
         criteria = {"fromBlock": hex(first), "toBlock": hex(last)}
         logs, head = await self.request_all([("eth_getLogs", [criteria]), ("eth_blockNumber", [])])
-        if quantity(first_error(head)) < last:
+        if quantity(result_or_raise(head)) < last:
             raise ChainUnavailable(f"{self.origin}: does not have block {last}")
-        return not_null(first_error(logs), f"{self.origin}: eth_getLogs")
+        return require_list(result_or_raise(logs), f"{self.origin}: eth_getLogs")
 
     async def next_head(self, second_opinion: SecondOpinion | None = None) -> Head:
         """Wait for the next announced head, and check a node that announces none."""
@@ -190,7 +190,7 @@ class Node:
 
     async def _blocks(self, numbers: Sequence[int], whole: bool) -> list[tuple[Header, Any]]:
         calls: list[Call] = [("eth_getBlockByNumber", [hex(number), whole]) for number in numbers]
-        found = [first_error(answer) for answer in await self.request_all(calls)]
+        found = [result_or_raise(answer) for answer in await self.request_all(calls)]
         return [(self._read_header(number, raw), raw) for number, raw in zip(numbers, found, strict=True)]
 
     async def _request_batch(self, calls: Sequence[Call]) -> list[Any]:
@@ -248,15 +248,15 @@ class Node:
             raise ChainUnavailable(f"{self.origin}: is at block {number}, another node at {elsewhere}")
 
 
-def first_error(answer: Any) -> Any:
-    """An answer of `ask_all`: its result; a ChainUnavailable is raised."""
+def result_or_raise(answer: Any) -> Any:
+    """Return the result of one call of `request_all`; raise it if it is a ChainUnavailable."""
     if isinstance(answer, ChainUnavailable):
         raise answer
     return answer
 
 
-def not_null(answer: Any, where: str) -> list[Any]:
-    """A list; null is no empty one."""
+def require_list(answer: Any, where: str) -> list[Any]:
+    """Return the list. Raises ChainUnavailable for any other value; null is not an empty list."""
     if not isinstance(answer, list):
         raise ChainUnavailable(f"{where}: {answer!r:.40} instead of a list")
     return answer

@@ -20,8 +20,8 @@ from hookfarm.chain.block import (
     parse_logs,
     receipt_logs,
 )
-from hookfarm.chain.completeness import bloom_has_logs, in_order, incompleteness, looks_capped
-from hookfarm.chain.node import Node, first_error, not_null
+from hookfarm.chain.completeness import bloom_has_logs, in_order, incompleteness_reason, looks_capped
+from hookfarm.chain.node import Node, require_list, result_or_raise
 from hookfarm.chain.rpc import Call, Incomplete, RateLimited, Refused
 from hookfarm.chain.transfers import receipts_one_by_one, transactions_of, transfers_of
 from hookfarm.errors import ChainUnavailable
@@ -35,7 +35,7 @@ MAX_WHOLE_BLOCKS = 8
 
 
 class Prover:
-    """One chain's; `verify` as in ChainConfig."""
+    """Fetches blocks of one chain and checks that their logs are complete. `verify` as in ChainConfig."""
 
     def __init__(self, chain_id: int, verify: str | None = None) -> None:
         self.repaired = 0
@@ -117,7 +117,7 @@ class Prover:
             return events, ""
         if self._bloom_is_missing(header) and events:
             return events, f"{len(events)} logs under a bloom of zeros"
-        return events, incompleteness(header, events, use_bloom=self._uses_bloom(header))
+        return events, incompleteness_reason(header, events, use_bloom=self._uses_bloom(header))
 
     async def _events_of_receipts(self, node: Node, header: Header, reason: str) -> list[Event]:
         """The arbiter of a doubt about a block's logs."""
@@ -129,7 +129,7 @@ class Prover:
         if receipts is None:
             raise Incomplete(f"{problem}; no receipts")
         events = in_order(parse_logs(self._chain_id, header, receipt_logs(header, receipts)))
-        still = incompleteness(header, events, use_bloom=self._uses_bloom(header), may_be_capped=False)
+        still = incompleteness_reason(header, events, use_bloom=self._uses_bloom(header), may_be_capped=False)
         if still:
             raise Incomplete(f"{problem}; in its receipts: {still}")
         return events
@@ -138,13 +138,13 @@ class Prover:
         answers = await _ask(node, [("eth_getBlockReceipts", [header.block_hash]) for header in headers])
         blocks = []
         for header, answer in zip(headers, answers, strict=True):
-            receipts = not_null(first_error(answer), f"{node.origin}: receipts of block {header.number}")
+            receipts = require_list(result_or_raise(answer), f"{node.origin}: receipts of block {header.number}")
             blocks.append(Block(header, self._events_in(node, header, receipts)))
         return blocks
 
     def _events_in(self, node: Node, header: Header, receipts: list[Any]) -> tuple[bytes, ...]:
         events = in_order(parse_logs(self._chain_id, header, receipt_logs(header, receipts)))
-        reason = incompleteness(header, events, use_bloom=self._uses_bloom(header), may_be_capped=False)
+        reason = incompleteness_reason(header, events, use_bloom=self._uses_bloom(header), may_be_capped=False)
         if reason and self._verify != "none":
             raise Incomplete(f"{node.origin}: receipts of block {header.number}: {reason}")
         return encode_events(events)
@@ -169,7 +169,7 @@ class Prover:
         shown: list[Call] = [("eth_getBlockByHash", [known.block_hash, True])] if known else []
         answers = await _ask(node, calls + shown)
         receipts, blocks = answers[: len(calls)], [block for _, block in found]
-        blocks += [first_error(answer) for answer in answers[len(calls) :]]
+        blocks += [result_or_raise(answer) for answer in answers[len(calls) :]]
         return [await self._whole_block(node, *each) for each in zip(headers, blocks, receipts, strict=True)]
 
     async def _whole_block(self, node: Node, header: Header, block: Any, receipts: Any) -> Block:
@@ -181,7 +181,7 @@ class Prover:
             header = parse_header(block)
             if isinstance(receipts, Refused):
                 receipts = await receipts_one_by_one(node, header, transactions)
-            receipts = not_null(first_error(receipts), f"receipts of block {header.number}")
+            receipts = require_list(result_or_raise(receipts), f"receipts of block {header.number}")
             transfers = transfers_of(self._chain_id, header, transactions, receipts)
         except Incomplete as error:
             raise Incomplete(f"{node.origin}: {error}") from error
@@ -196,10 +196,10 @@ class Prover:
         calls: list[Call] = [("eth_getLogs", [{"blockHash": header.block_hash}]) for header in headers]
         silent = [header for header in headers if self._verify != "none" and not self._uses_bloom(header)]
         shown: list[Call] = [("eth_getBlockByHash", [header.block_hash, False]) for header in silent]
-        answers = [first_error(answer) for answer in await _ask(node, calls + shown)]
+        answers = [result_or_raise(answer) for answer in await _ask(node, calls + shown)]
         if None in answers[len(calls) :]:
             raise ChainUnavailable(f"{node.origin}: does not have a block that it announced")
-        return [not_null(answer, f"{node.origin}: eth_getLogs") for answer in answers[: len(calls)]]
+        return [require_list(answer, f"{node.origin}: eth_getLogs") for answer in answers[: len(calls)]]
 
     def _uses_bloom(self, header: Header) -> bool:
         """A bloom of zeros does not: some chains write zeros into every header, and some nodes into announcements.

@@ -45,7 +45,7 @@ class Incomplete(ChainUnavailable):
 
 
 def failure_kind(error: ChainUnavailable) -> str:
-    """Which of the FAILURE_KINDS of nodes it is."""
+    """Return the one of FAILURE_KINDS that the error is."""
     if isinstance(error, RateLimited):
         return "rate_limited"
     return "refused" if isinstance(error, Refused) else "unavailable"
@@ -65,7 +65,7 @@ def result_of(url: str, method: str, answer: Any) -> Any:
 
 
 def results_of(url: str, requests: Sequence[Mapping[str, Any]], answers: Any) -> list[Any]:
-    """What became of each request of a batch, in their order: a result, or a ChainUnavailable as a value.
+    """Return the result of each request of a batch in their order, or its ChainUnavailable as a value.
 
     A batch that was refused as a whole is Refused.
     """
@@ -79,7 +79,7 @@ def results_of(url: str, requests: Sequence[Mapping[str, Any]], answers: Any) ->
 
 
 def http_answer(url: str, status: int, retry_after: str | None, body: bytes) -> Any:
-    """What a response holds; nodes answer errors of JSON-RPC under any status."""
+    """Return the JSON-RPC message in an HTTP response; nodes send errors under any status."""
     if status == TOO_MANY_REQUESTS:
         raise RateLimited(f"{origin(url)}: HTTP 429", retry_after_seconds(retry_after))
     try:
@@ -101,7 +101,7 @@ def retry_after_seconds(header: str | None, now: datetime | None = None) -> floa
 
 
 def unavailable(url: str, error: BaseException) -> ChainUnavailable:
-    """What any exception of a transport becomes; names the URL's origin only. Raise it `from error`."""
+    """Convert an exception of a transport; the message contains only the URL's origin. Raise it `from error`."""
     if isinstance(error, ChainUnavailable):
         return error
     if isinstance(error, Web3Exception) and error.__cause__ is not None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hookfarm.chain.block import Header, quantity
-from hookfarm.chain.node import Node, first_error
+from hookfarm.chain.node import Node, result_or_raise
 from hookfarm.chain.rpc import Call, Incomplete
 from hookfarm.errors import ChainUnavailable
 from hookfarm.records import Transfer
@@ -54,7 +54,7 @@ def transfers_of(
 async def receipts_one_by_one(node: Node, header: Header, transactions: Sequence[Any]) -> list[Any]:
     """For a node that does not answer all receipts of a block at once."""
     calls: list[Call] = [("eth_getTransactionReceipt", [each["hash"]]) for each in transactions]
-    receipts = [first_error(answer) for answer in await node.request_all(calls)]
+    receipts = [result_or_raise(answer) for answer in await node.request_all(calls)]
     if None in receipts:
         raise ChainUnavailable(f"{node.origin}: does not have all receipts of block {header.number}")
     return receipts

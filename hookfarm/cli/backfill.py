@@ -170,10 +170,10 @@ async def _run(
 ) -> tuple[bool, Progress]:
     """Run until done or until a signal; return whether it is done, and its progress."""
     # web3 takes a second to import; `backfills` and shell completion don't need it.
-    from hookfarm.backfill.run import Run
+    from hookfarm.backfill.run import BackfillRun
 
     async with async_client(redis_url(given)) as client:
-        run = Run(client, plan, position, show)
+        run = BackfillRun(client, plan, position, show)
         work, stopping = asyncio.create_task(run.run()), asyncio.Event()
         for number in _STOPPING:
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)

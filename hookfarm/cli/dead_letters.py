@@ -8,7 +8,7 @@ import click
 import redis
 
 from hookfarm.cli import delivery_output
-from hookfarm.cli.deliveries import report_resent, resend
+from hookfarm.cli.deliveries import redeliver_all, report_redelivered
 from hookfarm.cli.options import (
     MAX_LISTED,
     F,
@@ -97,8 +97,8 @@ def redrive(
     _check_choice(ids, everything, (endpoint, reason, since_ms, until_ms))
     with connected(settings(config_file, **options)) as client:
         chosen = ids or _ids(client, _filter(endpoint, reason, since_ms, until_ms))
-        result = resend(client, chosen, (DeliveryState.DEAD,))
-    report_resent(result, as_json)
+        result = redeliver_all(client, chosen, (DeliveryState.DEAD,))
+    report_redelivered(result, as_json)
     sys.exit(1 if ids and result.refused else 0)
 
 

@@ -144,7 +144,7 @@ def redeliver(
         raise InvalidInput("id", "give ids, or --endpoint with --status, --since and --until")
     with connected(settings(config_file, **options)) as client:
         if ids:
-            result = resend(client, ids)
+            result = redeliver_all(client, ids)
         else:
             states = redelivery.states_to_redeliver(status)
             with progress_bar("looking"):
@@ -152,8 +152,8 @@ def redeliver(
                 chosen = redelivery.find_ids(client, attempt_filter, states)
             count = "1 delivery" if len(chosen) == 1 else f"{len(chosen):,} deliveries"
             confirm(f"{count} will be sent again. Go on?", yes or not chosen)
-            result = resend(client, chosen, states)
-    report_resent(result, as_json)
+            result = redeliver_all(client, chosen, states)
+    report_redelivered(result, as_json)
     sys.exit(1 if ids and result.refused else 0)
 
 
@@ -196,18 +196,18 @@ def _check_options_with_state(
 
 
 @dataclass
-class ResendResult:
+class RedeliveryResult:
     """How many were sent, and the reasons why others were not, by id."""
 
     sent: int = 0
     refused: dict[str, str] = field(default_factory=dict)
 
 
-def resend(
+def redeliver_all(
     client: redis.Redis, ids: Sequence[str], states: Collection[DeliveryState] = tuple(DeliveryState)
-) -> ResendResult:
+) -> RedeliveryResult:
     """Send these deliveries again, in order, if they are in one of `states`."""
-    result = ResendResult()
+    result = RedeliveryResult()
     for batch in track_batches(ids, "sending"):
         found = []
         for delivery_id, delivery in zip(batch, log.find_all(client, batch), strict=True):
@@ -225,7 +225,7 @@ def resend(
     return result
 
 
-def report_resent(result: ResendResult, as_json: bool) -> None:
+def report_redelivered(result: RedeliveryResult, as_json: bool) -> None:
     """Print how many were sent on stdout, and why others were not on stderr."""
     if as_json:
         print_json({"sent": result.sent, "refused": result.refused})

@@ -44,8 +44,8 @@ class Retraction(NamedTuple):
     job: Job | None = None
 
 
-class AwaitsFinality(NamedTuple):
-    """The entry's log as it is stored until its block, of that number, is final; empty = no longer stored."""
+class StoredUntilFinal(NamedTuple):
+    """Store the entry's log until block `block_number` is final; empty `stored` = delete it."""
 
     block_number: int
     stored: bytes
@@ -65,7 +65,7 @@ class HistoryUpdate(NamedTuple):
 
 @dataclass(frozen=True)
 class EntryResult:
-    """What one stream entry leads to."""
+    """Jobs, history update and retractions of one stream entry."""
 
     entry: StreamEntry
     jobs: tuple[Job, ...] = ()
@@ -73,7 +73,7 @@ class EntryResult:
     unconfirmed: tuple[UnconfirmedJob, ...] = ()
     retractions: tuple[Retraction, ...] = ()
     history: HistoryUpdate | None = None
-    awaits_finality: AwaitsFinality | None = None
+    awaits_finality: StoredUntilFinal | None = None
 
     @property
     def is_empty(self) -> bool:

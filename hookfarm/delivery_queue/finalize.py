@@ -20,7 +20,7 @@ _FINALIZE = Script("finalize")
 
 class StoredLog(NamedTuple):
     """A log (or transfer) of a block; `position` and `history` as in HistoryUpdate, `event` as in
-    AwaitsFinality."""
+    StoredUntilFinal."""
 
     position: str
     history: str

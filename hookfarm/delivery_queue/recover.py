@@ -1,4 +1,4 @@
-"""What a farm does for all jobs: requeue those whose worker is lost, and open those whose time has come."""
+"""Recovery of jobs: requeue orphans, and open jobs whose retry is due."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -45,8 +45,8 @@ def clear_held(client: Client, farm: str) -> None:
     client.hdel(keys.HELD_BY_FARM, farm)
 
 
-class Orphan(StrEnum):
-    """The new state of an orphan."""
+class OrphanState(StrEnum):
+    """State into which an orphan was moved."""
 
     QUEUED = "open"
     """It is in the list again."""
@@ -54,7 +54,7 @@ class Orphan(StrEnum):
     """It has cost too many workers."""
 
 
-def requeue_orphan(client: Client, job_id: str, sequence: int) -> Orphan | None:
+def requeue_orphan(client: Client, job_id: str, sequence: int) -> OrphanState | None:
     """Put an orphan back into the list; if it has cost too many workers, make it a dead letter.
 
     Returns None if it was settled or requeued in the meantime.
@@ -63,7 +63,7 @@ def requeue_orphan(client: Client, job_id: str, sequence: int) -> Orphan | None:
     if arguments is None:
         return None
     result: bytes = _REQUEUE.call(client, (), arguments)
-    return None if result == _STALE else Orphan(result.decode())
+    return None if result == _STALE else OrphanState(result.decode())
 
 
 def requeue_crashed(connection: PipelinedConnection, sequence: int) -> list[str]:
@@ -93,10 +93,10 @@ def _requeue_arguments(stored: object, job_id: str, sequence: int) -> tuple[Argu
             job_id,
             sequence,
             job.with_fields(orphaned=orphaned, reason="worker_lost"),
-            Orphan.DEAD,
+            OrphanState.DEAD,
             job.endpoint,
         )
-    return job_id, sequence, job.with_fields(orphaned=orphaned), Orphan.QUEUED, job.endpoint
+    return job_id, sequence, job.with_fields(orphaned=orphaned), OrphanState.QUEUED, job.endpoint
 
 
 def read_watermark(client: Client) -> int | None:

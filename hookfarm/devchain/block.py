@@ -30,7 +30,7 @@ GAS_LIMIT = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class DevHeader:
-    """What differs from block to block; hashes and roots are 32 bytes, `logs_bloom` is 256."""
+    """The header fields that differ from block to block; hashes and roots are 32 bytes, `logs_bloom` is 256."""
 
     parent_hash: bytes
     number: int

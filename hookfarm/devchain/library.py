@@ -78,7 +78,7 @@ class RunningDevchain:
         return self._call(lambda: self._node.chain.block(number))
 
     def canonical_logs(self) -> list[JsonObject]:
-        """What a faultless `eth_getLogs` over the whole chain answers, pruned blocks left out."""
+        """The logs of the whole chain without faults and without pruned blocks."""
         blocks = self._call(lambda: list(self._node.chain.canonical_blocks()))
         return [log for block in blocks for log in logs_json(block)]
 

@@ -39,7 +39,7 @@ _text = lru_cache(maxsize=4096)(to_data)
 
 
 def header_json(block: DevBlock) -> JsonObject:
-    """What newHeads announces: the header's fields and the hash."""
+    """Return a header with its hash as JSON."""
     header = block.header
     return {
         "hash": block.hash,
@@ -187,7 +187,7 @@ ZERO_BLOOM = "0x" + "00" * 256
 
 
 def announced_header(faults: Faults, block: DevBlock) -> JsonObject:
-    """What newHeads announces of the block."""
+    """Return the header that newHeads announces, with the faults applied."""
     return altered_header(faults, header_json(block))
 
 

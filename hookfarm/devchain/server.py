@@ -133,7 +133,7 @@ class DevchainServer:
             self._clients.discard(client)
 
     async def _refusal(self, request: web.Request, *, silence: bool = True) -> web.StreamResponse | None:
-        """What a fault of the transport makes of a request; None if there is no such fault."""
+        """Return the response that a fault of the transport causes; None without such a fault."""
         faults = self._node.faults
         if silence and faults.take("silence"):
             await self._closing.wait()

@@ -35,7 +35,7 @@ MAX_TOPICS = 4
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """What a contract emits: 20 bytes of address, up to four topics of 32 bytes, any data."""
+    """A log as a contract emits it: 20 bytes of address, up to four topics of 32 bytes, any data."""
 
     address: bytes
     topics: tuple[bytes, ...]

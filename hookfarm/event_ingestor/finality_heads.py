@@ -3,7 +3,7 @@
 import contextlib
 
 from hookfarm.chain.block import parse_header
-from hookfarm.chain.node import Node, first_error
+from hookfarm.chain.node import Node, result_or_raise
 from hookfarm.chain.rpc import Call
 from hookfarm.errors import ChainUnavailable
 from hookfarm.event_stream import ChainStream, Checkpoint, set_finality_heads
@@ -52,7 +52,7 @@ class FinalityHeads:
         with contextlib.suppress(ChainUnavailable):
             answer, *tagged = await node.request_all([canonical, *tags])
             node.tags.record(tagged)
-            if parse_header(first_error(answer)).block_hash == checkpoint.block_hash:
+            if parse_header(result_or_raise(answer)).block_hash == checkpoint.block_hash:
                 await self.publish(node, checkpoint.number)
 
     def _warn_once(self, tag: str, node: Node) -> None:
@@ -64,6 +64,6 @@ class FinalityHeads:
 async def _up_to(number: int, tag: str, node: Node) -> Checkpoint:
     """Return the tagged head, or the canonical block of this number below it, both read in one batch."""
     calls: list[Call] = [("eth_getBlockByNumber", [name, False]) for name in (tag, hex(number))]
-    head, block = (parse_header(first_error(answer)) for answer in await node.request_all(calls))
+    head, block = (parse_header(result_or_raise(answer)) for answer in await node.request_all(calls))
     lower = block if block.number < head.number else head
     return Checkpoint(lower.number, lower.block_hash)

@@ -1,5 +1,6 @@
-"""What an ingestor's slot shows of its chain's nodes: which one is active, which are in cooldown and why, and what
-each was asked.
+"""Telemetry of a chain's nodes in its ingestor's slot.
+
+Which node is active, which are in cooldown and why, and how many requests each one got.
 
 Numbers are counters of the slot; a label each holds a node's origin and its last error.
 """

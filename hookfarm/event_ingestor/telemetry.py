@@ -1,4 +1,4 @@
-"""What the farm shows of its ingestors: their counters, status, metrics, and the event of a chain that is down."""
+"""Telemetry of the ingestors: counters, status, metrics, and the operational event of a chain that is down."""
 
 import time
 from collections import deque

@@ -91,7 +91,7 @@ class StreamReader:
         return _entries(found), revision
 
     def read_own_pending(self) -> list[StreamEntry]:
-        """What this consumer's name read and never acknowledged: a predecessor that died."""
+        """Return the entries that a dead predecessor of this consumer's name read and never acknowledged."""
         if not self._readable:
             return []
         [found] = self._connection.execute(self._read("0"))

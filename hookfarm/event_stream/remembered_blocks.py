@@ -142,7 +142,9 @@ async def lowest_remembered(client: redis.asyncio.Redis, chain_id: int) -> int |
     return min(map(int, numbers), default=None)
 
 
-async def extend_downward(client: redis.asyncio.Redis, chain_id: int, blocks: Sequence[StreamBlock]) -> bool:
+async def extend_remembered_blocks(
+    client: redis.asyncio.Redis, chain_id: int, blocks: Sequence[StreamBlock]
+) -> bool:
     """Remember blocks below the lowest remembered one, which is the last of `blocks`.
 
     Returns False if that was published with another hash.

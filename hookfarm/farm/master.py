@@ -23,7 +23,7 @@ from setproctitle import setproctitle
 
 from hookfarm import logs
 from hookfarm.farm import rolling_restart
-from hookfarm.farm.plan import FarmPlan, Group, Stage, Timing
+from hookfarm.farm.plan import FarmPlan, Stage, Timing, WorkerGroup
 from hookfarm.farm.rolling_restart import LoadPlan, Reconfiguration
 from hookfarm.farm.scoreboard import Scoreboard
 from hookfarm.farm.worker import WorkerProcess
@@ -46,7 +46,7 @@ class Master:
 
     def __init__(
         self,
-        groups: Sequence[Group],
+        groups: Sequence[WorkerGroup],
         scoreboard: Scoreboard,
         grace_seconds: float,
         timing: Timing | None = None,
@@ -138,7 +138,7 @@ class Master:
                 return
         self._workers.starting = False
 
-    def _begin(self, group: Group) -> None:
+    def _begin(self, group: WorkerGroup) -> None:
         self._begun.add(group.service)
         if group.prepare is None:
             self._spawn_all(group)
@@ -147,26 +147,26 @@ class Master:
             worker.slot.heartbeat(self._timing.boot_seconds)
             self._workers.close_gate(worker)
 
-    def _spawn_all(self, group: Group) -> None:
+    def _spawn_all(self, group: WorkerGroup) -> None:
         for worker in self._workers.of(group):
             self._spawn(worker)
 
     def _spawn(self, worker: WorkerProcess) -> None:
         self._workers.spawn(worker, gated=worker.group.service not in self._begun)
 
-    def _await_ready(self, group: Group) -> None:
+    def _await_ready(self, group: WorkerGroup) -> None:
         deadline = time.monotonic() + self._timing.boot_seconds
         while not self._stopping and not self._is_ready(group):
             if time.monotonic() > deadline:
                 raise StartFailed(self._why_not_ready(group))
             self._turn(STARTING_TURN_SECONDS)
 
-    def _is_ready(self, group: Group) -> bool:
+    def _is_ready(self, group: WorkerGroup) -> bool:
         if group.ready_when_announced and group.count:
             return self._scoreboard.is_ready(group.service)
         return all(worker.is_up for worker in self._workers.of(group))
 
-    def _why_not_ready(self, group: Group) -> str:
+    def _why_not_ready(self, group: WorkerGroup) -> str:
         missing = [worker.describe() for worker in self._workers.of(group) if not worker.is_up]
         if not missing:
             # All are up, so it is the keeper that could not publish the readiness.

@@ -20,7 +20,7 @@ class Stage(IntEnum):
 
 
 @dataclass(frozen=True)
-class Group:
+class WorkerGroup:
     """Worker processes of one service: `count` processes that run `main(child)`.
 
     `main` returns to exit with 0, and raises CouldNotBoot (any HookfarmError) if an immediate retry would fail
@@ -49,11 +49,11 @@ class Group:
 class FarmPlan:
     """What a farm runs. Later plans have the same services in the same order; counts may differ."""
 
-    groups: Sequence[Group]
+    groups: Sequence[WorkerGroup]
     grace_seconds: float
 
 
-def scoreboard_for(groups: Sequence[Group]) -> Scoreboard:
+def scoreboard_for(groups: Sequence[WorkerGroup]) -> Scoreboard:
     """A scoreboard with room for the highest count of each group."""
     return Scoreboard({g.service: g.count for g in groups}, {g.service: g.max_count for g in groups})
 

@@ -23,7 +23,7 @@ from collections.abc import Callable
 
 from hookfarm import logs
 from hookfarm.errors import HookfarmError, OperatorError
-from hookfarm.farm.plan import FarmPlan, Group, Stage, Timing
+from hookfarm.farm.plan import FarmPlan, Stage, Timing, WorkerGroup
 from hookfarm.farm.worker import WorkerProcess
 from hookfarm.farm.workers import Workers
 
@@ -72,13 +72,13 @@ class RollingRestart:
         for worker in self._workers.all:
             worker.slot.mark_replacing(0)
 
-    def _resize(self, group: Group, count: int) -> None:
+    def _resize(self, group: WorkerGroup, count: int) -> None:
         before = len(self._workers.within_target(group))
         self._workers.resize(group, count)
         for worker in self._workers.within_target(group)[before:]:
             worker.slot.mark_replacing(self._timing.boot_seconds)
 
-    def _advance(self, group: Group) -> bool:
+    def _advance(self, group: WorkerGroup) -> bool:
         """Whether the whole group is replaced."""
         workers = self._workers.within_target(group)
         if any(worker.pid for worker in self._workers.of(group)[len(workers) :]):
@@ -99,7 +99,7 @@ class RollingRestart:
         elif worker.pid and not worker.has_come_up and worker.age_seconds() > max_seconds:
             raise RestartFailed(f"{worker.describe()} did not come up within {max_seconds:g}s")
 
-    def _retire_old(self, group: Group, workers: list[WorkerProcess]) -> None:
+    def _retire_old(self, group: WorkerGroup, workers: list[WorkerProcess]) -> None:
         missing = sum(not worker.is_up or worker.retired_at is not None for worker in workers)
         for worker in workers:
             if worker.is_current or worker.retired_at is not None:

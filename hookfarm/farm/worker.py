@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from hookfarm.farm.plan import Group
+from hookfarm.farm.plan import WorkerGroup
 from hookfarm.farm.scoreboard import Slot, State
 
 
@@ -11,7 +11,7 @@ from hookfarm.farm.scoreboard import Slot, State
 class WorkerProcess:
     """The process in a group's slot, if any. `pid` 0 = none: not started yet, or due at `fork_at` (monotonic)."""
 
-    group: Group
+    group: WorkerGroup
     """The group in the current plan; the next process is forked from it."""
     index: int
     slot: Slot
@@ -26,7 +26,7 @@ class WorkerProcess:
     """When it got SIGABRT, because it hangs, or SIGKILL, because its grace period is over."""
     retired_at: float | None = None
     """When it got SIGTERM while the farm goes on."""
-    spawned_from: Group | None = None
+    spawned_from: WorkerGroup | None = None
     """The group that its last process was forked from."""
 
     @property

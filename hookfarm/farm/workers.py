@@ -17,7 +17,7 @@ from hookfarm import logs
 from hookfarm.errors import OperatorError
 from hookfarm.farm import respawn
 from hookfarm.farm.child import EXIT_COULD_NOT_BOOT, Child
-from hookfarm.farm.plan import FarmPlan, Group, Stage, Timing
+from hookfarm.farm.plan import FarmPlan, Stage, Timing, WorkerGroup
 from hookfarm.farm.scoreboard import Scoreboard
 from hookfarm.farm.spawn import exit_cause, fork, run_child
 from hookfarm.farm.worker import WorkerProcess
@@ -55,11 +55,11 @@ class Workers:
     def all(self) -> list[WorkerProcess]:
         return [worker for workers in self._by_service.values() for worker in workers]
 
-    def of(self, group: Group) -> list[WorkerProcess]:
+    def of(self, group: WorkerGroup) -> list[WorkerProcess]:
         """All workers of its service, including those beyond the target count."""
         return self._by_service[group.service]
 
-    def within_target(self, group: Group) -> list[WorkerProcess]:
+    def within_target(self, group: WorkerGroup) -> list[WorkerProcess]:
         return self.of(group)[: self._scoreboard.target(group.service)]
 
     def in_stage(self, stage: Stage) -> list[WorkerProcess]:
@@ -74,7 +74,7 @@ class Workers:
             for worker in self.of(group):
                 worker.group = group
 
-    def resize(self, group: Group, count: int) -> None:
+    def resize(self, group: WorkerGroup, count: int) -> None:
         """Set the target count: retire the workers beyond it; new ones are forked in the next turn."""
         self._scoreboard.set_target(group.service, count)
         self._add_slots(group, count)
@@ -84,7 +84,7 @@ class Workers:
         for worker in self.of(group)[count:]:
             self._remove(worker)
 
-    def capacity(self, group: Group) -> int:
+    def capacity(self, group: WorkerGroup) -> int:
         """The highest possible count of its service."""
         return self._scoreboard.slots(group.service).capacity
 
@@ -93,7 +93,7 @@ class Workers:
         worker.quick_exits = 0
         self._schedule_fork(worker, 0.0)
 
-    def _add_slots(self, group: Group, count: int) -> None:
+    def _add_slots(self, group: WorkerGroup, count: int) -> None:
         workers, slots = self.of(group), self._scoreboard.slots(group.service)
         workers += [WorkerProcess(group, index, slots[index]) for index in range(len(workers), count)]
 

@@ -116,7 +116,10 @@ DELIVERED = Decision(delivered=True)
 
 
 def decide(result: Result, attempt: int, schedule: Sequence[float], chance: float, now: float) -> Decision:
-    """`attempt` counts from 1; `chance` is a random number from 0 to 1; `now` is Unix time."""
+    """Return what to do with the job after this result.
+
+    `attempt` counts from 1; `chance` is a random number from 0 to 1; `now` is Unix time.
+    """
     if result.is_success:
         return DELIVERED
     if result.status == 410:

@@ -63,10 +63,11 @@ class Duty:
 
 @dataclass(frozen=True)
 class KeeperConfig:
-    """What a keeper does: `on_start` before the first service starts, `on_stop` after the last worker has exited.
+    """Services and duties of a keeper.
 
-    `wake` unblocks the workers that are to stop while they block in Redis; `on_redis_result` is called after each
-    tick with its error or None.
+    `on_start` is called before the first service starts, `on_stop` after the last worker has exited. `wake`
+    unblocks the workers that are to stop while they block in Redis; `on_redis_result` is called after each tick
+    with its error or None.
     """
 
     redis_url: str
@@ -80,7 +81,7 @@ class KeeperConfig:
 
 @dataclass
 class _Published:
-    """What the keeper last published about a service."""
+    """State of a service as the keeper last published it."""
 
     ready: bool
     refreshed_at: float = 0.0

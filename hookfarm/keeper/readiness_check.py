@@ -1,4 +1,4 @@
-"""Whether a service is ready, from its slots. Pure: the time is an argument."""
+"""Checks from its slots whether a service is ready. Pure: the time is an argument."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -10,7 +10,7 @@ from hookfarm import delivery_queue
 from hookfarm.config import Config
 from hookfarm.deliveries import trimming
 from hookfarm.deliveries.trimming import LogTrimmer
-from hookfarm.delivery_queue import Orphan, operational
+from hookfarm.delivery_queue import OrphanState, operational
 from hookfarm.event_ingestor.telemetry import STALLED_CHECK_SECONDS, StalledChains
 from hookfarm.farm.scoreboard import Scoreboard
 from hookfarm.keeper import process as keeper_process
@@ -63,8 +63,8 @@ def _stalls(scoreboard: Scoreboard) -> tuple[Duty, ...]:
     return (Duty("stalls", STALLED_CHECK_SECONDS, found.perform),)
 
 
-def _count_orphan(scoreboard: Scoreboard, became: Orphan) -> None:
-    index = keeper_telemetry.ORPHANS if became is Orphan.QUEUED else keeper_telemetry.WORKERS_LOST
+def _count_orphan(scoreboard: Scoreboard, became: OrphanState) -> None:
+    index = keeper_telemetry.ORPHANS if became is OrphanState.QUEUED else keeper_telemetry.WORKERS_LOST
     scoreboard.slots(keeper_process.SERVICE)[0].add(index)
 
 

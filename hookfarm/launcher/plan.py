@@ -20,7 +20,7 @@ from hookfarm.event_ingestor import process as ingestor_process
 from hookfarm.event_ingestor import telemetry as ingestor_telemetry
 from hookfarm.farm.child import Child
 from hookfarm.farm.master import Master
-from hookfarm.farm.plan import FarmPlan, Group, Stage, scoreboard_for
+from hookfarm.farm.plan import FarmPlan, Stage, WorkerGroup, scoreboard_for
 from hookfarm.farm.scoreboard import Scoreboard
 from hookfarm.keeper import process as keeper_process
 from hookfarm.keeper.process import WatchedService
@@ -73,7 +73,7 @@ def run_farm(config: Config, services: Sequence[str], read: Callable[[], Config]
 
 def plan(
     config: Config, services: Sequence[str], url: str, embedded: StateDirectory | None, run: str = ""
-) -> list[Group]:
+) -> list[WorkerGroup]:
     """Return the groups in the order in which they start: each consumer before its producer.
 
     `run` identifies the farm in Redis. Every later plan of a farm has the same groups, some perhaps empty;
@@ -81,7 +81,7 @@ def plan(
     """
     run = run or secrets.token_hex(6)
     traces = tracing_settings(config)
-    work: list[Group] = []
+    work: list[WorkerGroup] = []
     watched: list[WatchedService] = []
     if keys.MESSAGE_PROCESSOR in services:
         work.append(_processors(config, url, traces))
@@ -112,31 +112,31 @@ def plan(
     return [*dependencies, _keeper(config, url, watched, run), *work, *last]
 
 
-def _embedded(directory: StateDirectory) -> Group:
+def _embedded(directory: StateDirectory) -> WorkerGroup:
     def main(child: Child) -> None:
         child.mark_up()
         child.slot.reason = f"its log is {directory.data / 'server.log'}"
         child.slot.heartbeat(_FOREVER_SECONDS)
         embedded_server.exec_server(directory)
 
-    return Group(embedded_server.SERVICE, 1, main, stage=Stage.DEPENDENCIES, death_signal=signal.SIGTERM)
+    return WorkerGroup(embedded_server.SERVICE, 1, main, stage=Stage.DEPENDENCIES, death_signal=signal.SIGTERM)
 
 
-def _keeper(config: Config, url: str, watched: Sequence[WatchedService], run: str) -> Group:
+def _keeper(config: Config, url: str, watched: Sequence[WatchedService], run: str) -> WorkerGroup:
     def main(child: Child) -> None:
         keeper_process.run(child, keeper_config(config, url, watched, child.scoreboard, run))
 
-    return Group(keeper_process.SERVICE, 1, main, stage=Stage.KEEPER, death_signal=signal.SIGTERM)
+    return WorkerGroup(keeper_process.SERVICE, 1, main, stage=Stage.KEEPER, death_signal=signal.SIGTERM)
 
 
-def _processors(config: Config, url: str, traces: TracingSettings | None) -> Group:
+def _processors(config: Config, url: str, traces: TracingSettings | None) -> WorkerGroup:
     chain_ids = [watched.chain_id for watched in config.chains]
     host = socket.gethostname()
 
     def main(child: Child) -> None:
         processor_process.run(child, url, chain_ids, f"{host}-{child.index}", traces)
 
-    return Group(
+    return WorkerGroup(
         keys.MESSAGE_PROCESSOR,
         config.processors,
         main,
@@ -146,7 +146,7 @@ def _processors(config: Config, url: str, traces: TracingSettings | None) -> Gro
     )
 
 
-def _delivery(config: Config, url: str, run: str, traces: TracingSettings | None) -> Group:
+def _delivery(config: Config, url: str, run: str, traces: TracingSettings | None) -> WorkerGroup:
     policy = Policy(
         config.retry_schedule,
         keys.reported(run),
@@ -161,7 +161,7 @@ def _delivery(config: Config, url: str, run: str, traces: TracingSettings | None
     except OSError as error:
         raise InvalidInput("ca-file", f"{config.ca_file} cannot be used: {error.strerror or error}") from error
     main = partial(delivery_process.run, context=context)
-    return Group(
+    return WorkerGroup(
         keys.WEBHOOK_DELIVERY,
         config.workers,
         main,
@@ -177,14 +177,14 @@ def max_unavailable(workers: int) -> int:
     return max(1, min(MAX_UNAVAILABLE, workers // 10))
 
 
-def _ingestors(config: Config, url: str, traces: TracingSettings | None) -> Group:
+def _ingestors(config: Config, url: str, traces: TracingSettings | None) -> WorkerGroup:
     def main(child: Child) -> None:
         watched = config.chains[child.index]
         if child.slot.counter(ingestor_telemetry.CHAIN_ID) != watched.chain_id:
             child.slot.clear_counters()  # Another chain's, which had this slot before.
         ingestor_process.run(child, watched, url, config.from_block, traces)
 
-    return Group(
+    return WorkerGroup(
         keys.EVENT_INGESTOR,
         len(config.chains),
         main,
@@ -194,13 +194,13 @@ def _ingestors(config: Config, url: str, traces: TracingSettings | None) -> Grou
     )
 
 
-def _api(config: Config, url: str, services: Sequence[str]) -> Group:
+def _api(config: Config, url: str, services: Sequence[str]) -> WorkerGroup:
     settings = api_settings(config, url, process.load_or_create(config), tuple(services))
     main = partial(api_process.run, address=config.api, settings=settings)
-    return Group(api_process.SERVICE, 1, main, prepare=api_process.prepare)
+    return WorkerGroup(api_process.SERVICE, 1, main, prepare=api_process.prepare)
 
 
-def _print_ready(config: Config, url: str, groups: Sequence[Group], scoreboard: Scoreboard) -> None:
+def _print_ready(config: Config, url: str, groups: Sequence[WorkerGroup], scoreboard: Scoreboard) -> None:
     click.echo("hookfarm is ready: " + ", ".join(g.service for g in groups if g.ready_when_announced and g.count))
     click.echo(f"  redis  {redis_address(url)}")
     for group in groups:

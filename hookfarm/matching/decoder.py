@@ -88,7 +88,7 @@ def json_integer(value: int) -> int | str:
     return value if -MAX_EXACT_INTEGER <= value <= MAX_EXACT_INTEGER else str(value)
 
 
-class EventJson(TypedDict):
+class WebhookEventField(TypedDict):
     """The `event` field of a webhook."""
 
     name: str
@@ -103,7 +103,7 @@ class DecodedLog:
         self.values = values
 
     @cached_property
-    def json(self) -> EventJson:
+    def json(self) -> WebhookEventField:
         return to_json(self._signature, self.values)
 
 
@@ -121,13 +121,13 @@ class DecodedLogs:
             self._decoded[signature] = None if values is None else DecodedLog(signature, values)
         return self._decoded[signature]
 
-    def as_json(self, signature: EventSignature) -> EventJson | None:
+    def as_json(self, signature: EventSignature) -> WebhookEventField | None:
         """Return the JSON for a webhook, None if the log does not fit the signature."""
         decoded = self.decode(signature)
         return None if decoded is None else decoded.json
 
 
-def decode(signature: EventSignature, topics: Sequence[str], data: str) -> EventJson | None:
+def decode(signature: EventSignature, topics: Sequence[str], data: str) -> WebhookEventField | None:
     """Return the event of a log with these topics and data, None if they do not fit the signature."""
     values = decode_values(signature, topics, data)
     return None if values is None else to_json(signature, values)
@@ -147,7 +147,7 @@ def decode_values(signature: EventSignature, topics: Sequence[str], data: str) -
         return None
 
 
-def to_json(signature: EventSignature, values: Sequence[Any]) -> EventJson:
+def to_json(signature: EventSignature, values: Sequence[Any]) -> WebhookEventField:
     """Return decoded values as a webhook contains them."""
     arguments = [
         value if p.indexed and p.type.is_hashed_in_topics else _json(p.type, value)

@@ -65,12 +65,12 @@ _shape = cache(Shape)
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Filter:
-    """One compile_test subscription. `position` is its index in its endpoint's list.
+    """One compiled subscription. `position`: its index in its endpoint's list.
 
     `keyed`: the values allowed in each dimension of the shape. `unkeyed`: those of the other restricted
     dimensions, compared after the look-up. `must_decode`: the log must fit the signature. `lookup`: the part of
     the condition that the table looks up. `residual`: the part that is tested. `confirmations`: what to wait for.
-    `notify`: the letters of its notifications (see `history`).
+    `notify`: the codes of its notifications (see `history`).
     """
 
     endpoint: str

@@ -20,7 +20,7 @@ DEFAULT_NOTIFY = EMITTED + REMOVED
 """Stored as an absent field."""
 
 
-class Receiver(NamedTuple):
+class NotifiedEndpoint(NamedTuple):
     """An endpoint, its subscription, and the letters of its notifications."""
 
     endpoint: str
@@ -45,7 +45,7 @@ class History:
     entry: str
     is_on_chain: bool
     generation: int
-    receivers: tuple[Receiver, ...]
+    receivers: tuple[NotifiedEndpoint, ...]
 
     def encode(self) -> str:
         sign = "+" if self.is_on_chain else "-"
@@ -70,19 +70,19 @@ class History:
 
 @dataclass(frozen=True)
 class Transition:
-    """What an entry, or finality, changes: the history to store (None = unchanged) and the receivers to notify.
+    """Changes by an entry or by finality: the history to store (None = unchanged) and the endpoints to notify.
 
     `generation` is that of the log that is emitted, removed or final.
     """
 
     after: History | None
     generation: int
-    emit: tuple[Receiver, ...] = ()
-    retract: tuple[Receiver, ...] = ()
-    finalize: tuple[Receiver, ...] = ()
+    emit: tuple[NotifiedEndpoint, ...] = ()
+    retract: tuple[NotifiedEndpoint, ...] = ()
+    finalize: tuple[NotifiedEndpoint, ...] = ()
 
 
-def on_emitted(entry: str, before: History | None, wanted: Iterable[Receiver]) -> Transition:
+def on_emitted(entry: str, before: History | None, wanted: Iterable[NotifiedEndpoint]) -> Transition:
     """The log is on the chain. An endpoint that was notified already is not notified again."""
     receivers = tuple(wanted)
     if before is None or not before.is_on_chain:
@@ -120,22 +120,22 @@ def on_finalized(before: History) -> Transition:
     return Transition(replace(before, receivers=sent), before.generation, finalize=due)
 
 
-def _asking_for(letter: str, receivers: Iterable[Receiver]) -> tuple[Receiver, ...]:
+def _asking_for(letter: str, receivers: Iterable[NotifiedEndpoint]) -> tuple[NotifiedEndpoint, ...]:
     return tuple([receiver for receiver in receivers if letter in receiver.notify])
 
 
-def _encode_receiver(receiver: Receiver) -> str:
+def _encode_receiver(receiver: NotifiedEndpoint) -> str:
     endpoint, subscription, notify = receiver
     return f"{endpoint}:{subscription}" if notify == DEFAULT_NOTIFY else f"{endpoint}:{subscription}:{notify}"
 
 
-def _decode_receiver(stored: str) -> Receiver:
+def _decode_receiver(stored: str) -> NotifiedEndpoint:
     """Parse from the right: the id of an endpoint that was stored by other software may contain a colon."""
     head, _, last = stored.rpartition(":")
     if last.startswith("sub_"):
-        return Receiver(head, last)
+        return NotifiedEndpoint(head, last)
     endpoint, _, subscription = head.rpartition(":")
-    return Receiver(endpoint, subscription, last)
+    return NotifiedEndpoint(endpoint, subscription, last)
 
 
 def _entry_number(entry: str) -> tuple[int, int]:

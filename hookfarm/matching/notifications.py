@@ -13,7 +13,6 @@ import orjson
 
 from hookfarm import delivery_queue, logs
 from hookfarm.delivery_queue import (
-    AwaitsFinality,
     EntryResult,
     FinalityUpdate,
     FollowUp,
@@ -21,6 +20,7 @@ from hookfarm.delivery_queue import (
     InvalidEntry,
     Retraction,
     StoredLog,
+    StoredUntilFinal,
     UnconfirmedJob,
 )
 from hookfarm.delivery_queue.job import Job
@@ -28,9 +28,9 @@ from hookfarm.errors import InvalidInput
 from hookfarm.event_stream import StreamEntry
 from hookfarm.event_stream.event_json import canonical_log
 from hookfarm.matching import history, payload
-from hookfarm.matching.decoder import DecodedLogs, EventJson
+from hookfarm.matching.decoder import DecodedLogs, WebhookEventField
 from hookfarm.matching.entry import load_canonical, parse_entry
-from hookfarm.matching.history import History, Receiver, Transition
+from hookfarm.matching.history import History, NotifiedEndpoint, Transition
 from hookfarm.matching.index import Index, Match
 from hookfarm.matching.transfers import decoded_logs_of
 from hookfarm.records import ChainEvent
@@ -79,7 +79,7 @@ def _process_emitted(
     index: Index, entry: StreamEntry, event: ChainEvent, stored_history: str
 ) -> EntryResult | None:
     decoded_logs = decoded_logs_of(event)
-    matches = {Receiver(m.endpoint, m.subscription, m.notify): m for m in index.match(event, decoded_logs)}
+    matches = {NotifiedEndpoint(m.endpoint, m.subscription, m.notify): m for m in index.match(event, decoded_logs)}
     if not matches and not stored_history:
         return None
     before = History.decode(stored_history)
@@ -129,7 +129,7 @@ def _unconfirmed(event: ChainEvent, match: Match, job: Job) -> UnconfirmedJob:
 
 
 def _retraction(
-    index: Index, event: ChainEvent, receiver: Receiver, decoded_logs: DecodedLogs, generation: int
+    index: Index, event: ChainEvent, receiver: NotifiedEndpoint, decoded_logs: DecodedLogs, generation: int
 ) -> Retraction:
     endpoint = receiver.endpoint
     types = ((history.EMITTED, payload.LOG_EMITTED), (history.FINALIZED_SENT, payload.LOG_FINALIZED))
@@ -146,7 +146,7 @@ def _retraction(
     return Retraction(endpoint, tuple(sent), Job(identity, endpoint, body))
 
 
-def _decode_for(index: Index, receiver: Receiver, decoded_logs: DecodedLogs) -> EventJson | None:
+def _decode_for(index: Index, receiver: NotifiedEndpoint, decoded_logs: DecodedLogs) -> WebhookEventField | None:
     """Decode by the receiver's subscription as it is now; None if it does not fit or the subscription is gone."""
     signature = index.signature_of(receiver.endpoint, receiver.subscription)
     return None if signature is None else decoded_logs.as_json(signature)
@@ -161,12 +161,12 @@ def _encode_after(transition: Transition) -> str:
     return "" if transition.after is None else transition.after.encode()
 
 
-def _awaits_finality(event: ChainEvent, before: History | None, transition: Transition) -> AwaitsFinality | None:
+def _awaits_finality(event: ChainEvent, before: History | None, transition: Transition) -> StoredUntilFinal | None:
     """Return the change in whether the log is stored until it is final; None = no change."""
     awaited = before is not None and before.awaits_finality
     if transition.after is None or transition.after.awaits_finality == awaited:
         return None
-    return AwaitsFinality(event["block_number"], b"" if awaited else deflate(event))
+    return StoredUntilFinal(event["block_number"], b"" if awaited else deflate(event))
 
 
 # Final logs
@@ -210,7 +210,7 @@ def follow_ups(index: Index, event: ChainEvent, transition: Transition) -> tuple
 
 
 def _follow_up(
-    index: Index, event: ChainEvent, receiver: Receiver, decoded_logs: DecodedLogs, generation: int
+    index: Index, event: ChainEvent, receiver: NotifiedEndpoint, decoded_logs: DecodedLogs, generation: int
 ) -> FollowUp:
     endpoint = receiver.endpoint
     original = None

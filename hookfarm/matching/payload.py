@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from hookfarm.matching.decoder import EventJson, json_integer
+from hookfarm.matching.decoder import WebhookEventField, json_integer
 from hookfarm.records import ChainEvent
 from hookfarm.timestamps import format_whole_seconds
 
@@ -42,7 +42,7 @@ def webhook_id(event: ChainEvent, endpoint_id: str, log_type: str, generation: i
 
 
 def emitted_body(
-    event: ChainEvent, decoded: EventJson | None, subscription_id: str, confirmations: int | str = 0
+    event: ChainEvent, decoded: WebhookEventField | None, subscription_id: str, confirmations: int | str = 0
 ) -> bytes:
     """The body for a log or a transfer that `subscription_id` matched."""
     data = _data(event, decoded, subscription_id, confirmations)
@@ -50,7 +50,9 @@ def emitted_body(
     return orjson.dumps({"type": event_type(event, LOG_EMITTED), "timestamp": timestamp, "data": data})
 
 
-def removed_body(event: ChainEvent, decoded: EventJson | None, subscription_id: str, original: str) -> bytes:
+def removed_body(
+    event: ChainEvent, decoded: WebhookEventField | None, subscription_id: str, original: str
+) -> bytes:
     """The body that withdraws the delivery `original`: its log or transfer is no longer on the chain."""
     data = {**_data(event, decoded, subscription_id, 0), "original": original}
     timestamp = format_whole_seconds(event["block_timestamp"])
@@ -59,7 +61,7 @@ def removed_body(event: ChainEvent, decoded: EventJson | None, subscription_id: 
 
 
 def finalized_body(
-    event: ChainEvent, decoded: EventJson | None, subscription_id: str, original: str | None
+    event: ChainEvent, decoded: WebhookEventField | None, subscription_id: str, original: str | None
 ) -> bytes:
     """The body for a log or a transfer that is final; `original` is the delivery that emitted it, None if none
     did."""
@@ -70,7 +72,7 @@ def finalized_body(
 
 
 def _data(
-    event: ChainEvent, decoded: EventJson | None, subscription_id: str, confirmations: int | str
+    event: ChainEvent, decoded: WebhookEventField | None, subscription_id: str, confirmations: int | str
 ) -> dict[str, Any]:
     """The event's fields in the order of the stream (see event_stream.event_json), and what matching adds."""
     fields: dict[str, Any] = {

@@ -33,24 +33,24 @@ class FilterTable:
     def is_empty(self) -> bool:
         return not (self._plain or self._by_argument)
 
-    def add(self, compile_test: Filter) -> None:
-        lookup, alone = compile_test.lookup, (compile_test,)
-        for key in compile_test.table_keys():
+    def add(self, compiled: Filter) -> None:
+        lookup, alone = compiled.lookup, (compiled,)
+        for key in compiled.table_keys():
             if lookup is None:
                 _add(self._plain, key, alone)
             else:
                 arguments = self._by_argument.setdefault(key, {})
                 arguments.setdefault(lookup.argument, _ArgumentFilters()).add(lookup, alone)
 
-    def discard(self, compile_test: Filter) -> None:
+    def discard(self, compiled: Filter) -> None:
         """Remove a filter that was added."""
-        lookup = compile_test.lookup
-        for key in compile_test.table_keys():
+        lookup = compiled.lookup
+        for key in compiled.table_keys():
             if lookup is None:
-                _discard(self._plain, key, compile_test)
+                _discard(self._plain, key, compiled)
                 continue
             arguments = self._by_argument[key]
-            arguments[lookup.argument].discard(lookup, compile_test)
+            arguments[lookup.argument].discard(lookup, compiled)
             if arguments[lookup.argument].is_empty:
                 del arguments[lookup.argument]
             if not arguments:
@@ -86,12 +86,12 @@ class _ArgumentFilters:
             bounds = self._bounded.setdefault(lookup.operator, _BoundFilters(lookup.operator))
             bounds.add(lookup.values[0], alone[0])
 
-    def discard(self, lookup: Lookup, compile_test: Filter) -> None:
+    def discard(self, lookup: Lookup, compiled: Filter) -> None:
         if lookup.operator == "==":
             for value in lookup.values:
-                _discard(self._equal, value, compile_test)
+                _discard(self._equal, value, compiled)
         else:
-            self._bounded[lookup.operator].discard(compile_test)
+            self._bounded[lookup.operator].discard(compiled)
             if self._bounded[lookup.operator].is_empty:
                 del self._bounded[lookup.operator]
 
@@ -115,20 +115,20 @@ class _BoundFilters:
     def is_empty(self) -> bool:
         return not self._pairs
 
-    def add(self, bound: int, compile_test: Filter) -> None:
-        self._pairs.append((bound, compile_test))
+    def add(self, bound: int, compiled: Filter) -> None:
+        self._pairs.append((bound, compiled))
         self._bounds = None
 
-    def discard(self, compile_test: Filter) -> None:
-        self._pairs = [pair for pair in self._pairs if pair[1] is not compile_test]
+    def discard(self, compiled: Filter) -> None:
+        self._pairs = [pair for pair in self._pairs if pair[1] is not compiled]
         self._bounds = None
 
     def matching(self, value: int) -> Iterator[Filter]:
         if self._bounds is None:
             self._pairs.sort(key=lambda pair: pair[0])
             self._bounds = [bound for bound, _ in self._pairs]
-        for _, compile_test in self._pairs[self._cut(self._bounds, value)]:
-            yield compile_test
+        for _, compiled in self._pairs[self._cut(self._bounds, value)]:
+            yield compiled
 
 
 def _add(filters: dict[Any, Sequence[Filter]], key: Key | Value, alone: tuple[Filter]) -> None:
@@ -143,9 +143,9 @@ def _add(filters: dict[Any, Sequence[Filter]], key: Key | Value, alone: tuple[Fi
         filters[key] = [*stored, *alone]
 
 
-def _discard(filters: dict[Any, Sequence[Filter]], key: Key | Value, compile_test: Filter) -> None:
+def _discard(filters: dict[Any, Sequence[Filter]], key: Key | Value, compiled: Filter) -> None:
     stored = filters[key]
     if isinstance(stored, list) and len(stored) > 1:
-        stored.remove(compile_test)
+        stored.remove(compiled)
     else:
         del filters[key]

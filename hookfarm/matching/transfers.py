@@ -5,7 +5,7 @@ looked up as a bound on an event's argument is. So a transfer costs a look-up fo
 """
 
 from hookfarm.abi.abi_types import NATIVE_TRANSFER, EventSignature
-from hookfarm.matching.decoder import DecodedLog, DecodedLogs, EventJson
+from hookfarm.matching.decoder import DecodedLog, DecodedLogs, WebhookEventField
 from hookfarm.matching.filters import Filter, Log, build_filter, split_condition
 from hookfarm.records import ChainEvent, Subscription, Transfer
 
@@ -25,7 +25,7 @@ class DecodedTransfer(DecodedLogs):
     def decode(self, signature: EventSignature) -> DecodedLog | None:
         return self._transfer
 
-    def as_json(self, signature: EventSignature) -> EventJson | None:
+    def as_json(self, signature: EventSignature) -> WebhookEventField | None:
         return None
 
 

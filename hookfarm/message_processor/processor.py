@@ -276,7 +276,7 @@ class Processor:
                 self._outage.recover(source)
 
     def _on_redis_error(self, error: RedisError) -> float:
-        """Whatever was read stays pending. Returns the seconds to wait before connecting again."""
+        """Entries that were read stay pending. Returns the seconds to wait before connecting again."""
         self._child.slot.heartbeat(MAX_CONNECT_SECONDS)
         self._is_up = False
         self._connection.close()

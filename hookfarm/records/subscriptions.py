@@ -37,7 +37,7 @@ TopicFilter = tuple[str, ...] | None
 
 @dataclass(frozen=True)
 class Subscription:
-    """Which events an endpoint wants.
+    """The events that an endpoint wants.
 
     `kind`: `log`, or `transfer` for transactions that move the chain's own currency. Transfers are selected by
     `senders` and `recipients` (`from` and `to` in JSON; empty = any, both given = both must hold), logs by

@@ -43,7 +43,7 @@ SCRIPT_CONSTANTS: dict[str, str | int] = {
     "CIRCUIT_FAILURES": CIRCUIT_FAILURES,
     "SLOW_MS": SLOW_MS,
 }
-"""What scripts may list as their constants."""
+"""The constants that scripts may list."""
 
 _REQUIRES = re.compile(r"^-- requires: (.*)\n", re.MULTILINE)
 _REQUIRES_FROM_HERE = re.compile(r"^-- requires from here: (.*)\n", re.MULTILINE)

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Sequence
 import redis
 
 from hookfarm import delivery_queue, logs
-from hookfarm.delivery_queue import Orphan
+from hookfarm.delivery_queue import OrphanState
 from hookfarm.farm.scoreboard import Slot
 from hookfarm.store import keys
 from hookfarm.webhook_delivery import telemetry
@@ -38,7 +38,7 @@ class Sweep:
     """One farm's sweep, in a child of its master; `perform` is one step of it and never waits for a worker."""
 
     def __init__(
-        self, slots: Sequence[Slot], run: str, on_orphan: Callable[[Orphan], None] = lambda _became: None
+        self, slots: Sequence[Slot], run: str, on_orphan: Callable[[OrphanState], None] = lambda _became: None
     ) -> None:
         self._slots = slots
         self._run = run

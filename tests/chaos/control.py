@@ -25,6 +25,7 @@ AHEAD = 500
 """How many jobs wait in the list at least, and how many are added at once."""
 REFILL_SECONDS = 0.005
 DRAIN_SECONDS = 30.0
+MAX_STORMS = 8
 TITLE = "control: worker"
 
 
@@ -86,7 +87,20 @@ class Pool:
 
 
 def storm_over_control(url: str, workers: int, storm: Callable[[Pool], int]) -> Control:
-    """Runs `storm`, which returns how often it killed, over a pool that has always something to do."""
+    """Run `storm`, which returns how often it killed, over a pool that always has something to do.
+
+    A kill loses only a job that was popped and not yet sent, by chance: the storm is repeated until one is lost.
+    """
+    total = Control(0, 0, 0)
+    for _ in range(MAX_STORMS):
+        found = _one_storm(url, workers, storm)
+        total = Control(total.kills + found.kills, total.produced + found.produced, total.lost + found.lost)
+        if total.lost:
+            break
+    return total
+
+
+def _one_storm(url: str, workers: int, storm: Callable[[Pool], int]) -> Control:
     with running_recorder() as recording, contextlib.closing(Pool(url, recording, workers)) as pool:
         with _kept_full(url) as numbers:
             pool.start()

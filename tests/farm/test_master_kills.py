@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from hookfarm.farm.child import Child
-from hookfarm.farm.plan import Group
+from hookfarm.farm.plan import WorkerGroup
 from tests.farm.toys import LIVES, StartToys, ToyFarm, idle, work
 from tests.support.waiting import eventually
 
@@ -47,7 +47,7 @@ def dies_of(farm: ToyFarm, number: signal.Signals) -> bool:
 
 
 def test_a_child_that_breaks_its_promise_prints_where_it_hangs_and_is_replaced(start_toys: StartToys) -> None:
-    farm = start_toys(Group("service", 1, hang_once))
+    farm = start_toys(WorkerGroup("service", 1, hang_once))
     farm.wait_up("service", lives=2)
     assert 'child hangs child="service 0"' in farm.output
     assert "in hang_here" in farm.output
@@ -55,7 +55,7 @@ def test_a_child_that_breaks_its_promise_prints_where_it_hangs_and_is_replaced(s
 
 
 def test_the_successor_of_a_child_that_hung_is_given_its_own_time(start_toys: StartToys) -> None:
-    farm = start_toys(Group("service", 1, hang_once))
+    farm = start_toys(WorkerGroup("service", 1, hang_once))
     successor = farm.wait_up("service", lives=2)
     farm.settle("service")
     assert farm.slot("service").pid == successor
@@ -68,13 +68,13 @@ def test_the_successor_of_a_child_that_hung_is_given_its_own_time(start_toys: St
 def test_a_child_that_is_deaf_or_spins_is_killed_and_replaced(
     start_toys: StartToys, main: Callable[[Child], None], cause: signal.Signals
 ) -> None:
-    farm = start_toys(Group("service", 1, main))
+    farm = start_toys(WorkerGroup("service", 1, main))
     farm.wait_up("service", lives=2)
     assert dies_of(farm, cause)
 
 
 def test_a_child_that_is_stopped_is_killed_and_replaced_and_its_neighbour_is_not(start_toys: StartToys) -> None:
-    farm = start_toys(Group("service", 2, work))
+    farm = start_toys(WorkerGroup("service", 2, work))
     farm.wait_ready()
     neighbour = farm.slot("service", 1).pid
     os.kill(farm.slot("service").pid, signal.SIGSTOP)
@@ -85,7 +85,7 @@ def test_a_child_that_is_stopped_is_killed_and_replaced_and_its_neighbour_is_not
 
 
 def test_a_child_that_comes_back_within_the_patience_lives(start_toys: StartToys) -> None:
-    farm = start_toys(Group("service", 1, work), Group("other", 1, hang_once))
+    farm = start_toys(WorkerGroup("service", 1, work), WorkerGroup("other", 1, hang_once))
     slot = farm.slot("service")
     farm.wait_up("service")
     os.kill(slot.pid, signal.SIGSTOP)
@@ -102,8 +102,8 @@ def test_a_child_that_waits_for_its_turn_is_not_taken_for_one_that_hangs(start_t
         work(child)
 
     # The probe hangs and is killed, so as much time has passed as kills; the gated child must still live.
-    probe, gated = Group("probe", 1, hang_once), Group("gated", 1, work, prepare=lambda: None)
-    farm = start_toys(probe, Group("slow", 1, slow), gated)
+    probe, gated = WorkerGroup("probe", 1, hang_once), WorkerGroup("gated", 1, work, prepare=lambda: None)
+    farm = start_toys(probe, WorkerGroup("slow", 1, slow), gated)
     first = eventually(lambda: farm.slot("gated").pid, what="the gated child")
     farm.slot("gated").heartbeat(0.0)
     farm.wait_up("gated")

@@ -13,7 +13,7 @@ import psutil
 
 from hookfarm.errors import CouldNotBoot
 from hookfarm.farm.child import Child
-from hookfarm.farm.plan import Group
+from hookfarm.farm.plan import WorkerGroup
 from hookfarm.farm.scoreboard import State
 from tests.farm.toys import LIVES, StartToys, ToyFarm, idle, work
 from tests.support.waiting import eventually
@@ -66,14 +66,14 @@ def test_a_child_that_worked_and_is_killed_is_replaced_without_waiting(start_toy
         child.wait(1.1)  # Longer than what counts as a quick exit.
         os.kill(os.getpid(), signal.SIGKILL)
 
-    farm = start_toys(Group("service", 1, settled))
+    farm = start_toys(WorkerGroup("service", 1, settled))
     farm.wait_up("service", lives=2)
     assert waits(farm) == [0.0]
     assert 'child="service 0" cause=SIGKILL' in farm.output
 
 
 def test_only_the_one_that_died_is_replaced(start_toys: StartToys) -> None:
-    farm = start_toys(Group("service", 3, work))
+    farm = start_toys(WorkerGroup("service", 3, work))
     farm.wait_ready()
     before = [slot.pid for slot in farm.scoreboard.slots("service")]
     os.kill(before[1], signal.SIGKILL)
@@ -91,7 +91,7 @@ def test_a_child_that_goes_quickly_again_and_again_is_waited_for_longer_each_tim
             raise RuntimeError("no")
         idle(child)
 
-    farm = start_toys(Group("service", 1, quick))
+    farm = start_toys(WorkerGroup("service", 1, quick))
     farm.wait_ready()
     os.kill(farm.slot("service").pid, signal.SIGKILL)
     eventually(lambda: len(waits(farm)) >= 4, what="four ends")
@@ -112,7 +112,7 @@ def test_a_child_that_could_not_boot_later_is_tried_until_the_cause_is_gone(
             raise CouldNotBoot("the disk is full")
         work(child)
 
-    farm = start_toys(Group("service", 1, main))
+    farm = start_toys(WorkerGroup("service", 1, main))
     farm.wait_ready()
     broken.touch()
     os.kill(farm.slot("service").pid, signal.SIGKILL)
@@ -133,7 +133,7 @@ def break_the_output() -> None:
 
 
 def test_a_farm_whose_log_has_no_reader_goes_on_replacing(start_toys: StartToys) -> None:
-    farm = start_toys(Group("service", 1, work), before=break_the_output)
+    farm = start_toys(WorkerGroup("service", 1, work), before=break_the_output)
     for lives in (1, 2, 3):
         os.kill(farm.wait_up("service", lives=lives), signal.SIGKILL)
     farm.wait_up("service", lives=4)
@@ -142,7 +142,7 @@ def test_a_farm_whose_log_has_no_reader_goes_on_replacing(start_toys: StartToys)
 
 def test_a_machine_that_has_no_process_left_is_waited_out(start_toys: StartToys) -> None:
     """Those who live go on, and the one that is missing comes back."""
-    farm = start_toys(Group("service", 2, work), before=fill_the_machine_on_signal)
+    farm = start_toys(WorkerGroup("service", 2, work), before=fill_the_machine_on_signal)
     farm.wait_ready()
     farm.signal(signal.SIGUSR1)
     os.kill(farm.slot("service").pid, signal.SIGKILL)
@@ -154,7 +154,7 @@ def test_a_machine_that_has_no_process_left_is_waited_out(start_toys: StartToys)
 
 
 def test_a_hundred_replacements_leave_the_masters_files_as_they_were(start_toys: StartToys) -> None:
-    farm = start_toys(Group("service", 50, work, prepare=lambda: None))
+    farm = start_toys(WorkerGroup("service", 50, work, prepare=lambda: None))
     farm.wait_ready()
     files, threads = files_of(farm.pid), psutil.Process(farm.pid).num_threads()
     for lives in (2, 3):
@@ -170,7 +170,7 @@ def test_a_hundred_replacements_leave_the_masters_files_as_they_were(start_toys:
 def test_children_hold_nothing_that_is_the_masters(start_toys: StartToys) -> None:
     """Pipes of the master (its waker, the gates of others) are closed in every child, whenever it was forked."""
     inherited = files_of(os.getpid())
-    groups = Group("gated", 3, work, prepare=lambda: None), Group("service", 2, work)
+    groups = WorkerGroup("gated", 3, work, prepare=lambda: None), WorkerGroup("service", 2, work)
     farm = start_toys(*groups)
     farm.wait_ready()
     os.kill(farm.slot("gated", 1).pid, signal.SIGKILL)
@@ -186,7 +186,7 @@ def test_children_hold_nothing_that_is_the_masters(start_toys: StartToys) -> Non
 
 
 def test_no_child_stays_a_zombie(start_toys: StartToys) -> None:
-    farm = start_toys(Group("service", 20, work))
+    farm = start_toys(WorkerGroup("service", 20, work))
     farm.wait_ready()
     killed = {slot.pid for slot in farm.scoreboard.slots("service")}
     for pid in killed:
@@ -211,7 +211,7 @@ def test_strangers_that_the_master_inherits_are_reaped(start_toys: StartToys, tm
         os.waitpid(middle, 0)
         work(child)
 
-    farm = start_toys(Group("service", 1, main), before=adopt_orphans)
+    farm = start_toys(WorkerGroup("service", 1, main), before=adopt_orphans)
     farm.wait_ready()
     stranger = psutil.Process(int(strangers.read_text()))
     assert stranger.ppid() == farm.pid

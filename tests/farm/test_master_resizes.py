@@ -12,13 +12,13 @@ import pytest
 
 from hookfarm.errors import InvalidInput
 from hookfarm.farm.child import Child
-from hookfarm.farm.plan import FarmPlan, Group
+from hookfarm.farm.plan import FarmPlan, WorkerGroup
 from hookfarm.farm.scoreboard import State
 from tests.farm.toys import StartToys, ToyFarm, idle, work
 from tests.support.waiting import eventually
 
 SEED = 20261122
-elastic = partial(Group, resizable=True)
+elastic = partial(WorkerGroup, resizable=True)
 
 
 def count(farm: ToyFarm) -> int:
@@ -144,7 +144,7 @@ def test_what_is_asked_during_the_start_is_done_after_it(start_toys: StartToys) 
         eventually(lambda: child.slot.counter(1), what="the order to come up")
         work(child)
 
-    farm = start_toys(elastic("service", 1, work, max_count=4), Group("slow", 1, slow))
+    farm = start_toys(elastic("service", 1, work, max_count=4), WorkerGroup("slow", 1, slow))
     eventually(lambda: farm.slot("slow").pid, what="the second group")
     farm.signal(signal.SIGTTIN)
     farm.settle("service")
@@ -180,7 +180,7 @@ def pending(pid: int) -> int:
 
 
 def test_a_farm_without_a_resizable_service_logs_it(start_toys: StartToys) -> None:
-    farm = start_toys(Group("service", 1, idle_up))
+    farm = start_toys(WorkerGroup("service", 1, idle_up))
     farm.wait_ready()
     farm.signal(signal.SIGTTIN)
     farm.wait_logged('not resized reason="this farm has no resizable service"')

@@ -10,7 +10,7 @@ import pytest
 
 from hookfarm.errors import CouldNotBoot, InvalidInput
 from hookfarm.farm.child import Child
-from hookfarm.farm.plan import FarmPlan, Group, Stage, Timing
+from hookfarm.farm.plan import FarmPlan, Stage, Timing, WorkerGroup
 from hookfarm.farm.rolling_restart import LoadPlan
 from hookfarm.farm.scoreboard import State
 from tests.farm.toys import QUICK, StartToys, ToyFarm, await_order, idle, work
@@ -29,7 +29,7 @@ def version(number: int, main: Callable[[Child], None] = work) -> Callable[[Chil
     return of_this_version
 
 
-def planned(*plans: Sequence[Group]) -> LoadPlan:
+def planned(*plans: Sequence[WorkerGroup]) -> LoadPlan:
     """One after the other; what is asked after the last is refused."""
     left = list(plans)
 
@@ -53,9 +53,9 @@ def all_up(farm: ToyFarm, service: str = "service") -> bool:
 def test_every_worker_is_replaced_by_one_of_the_new_plan(start_toys: StartToys) -> None:
     old, new = (
         [
-            Group("one", 1, version(n)),
-            Group("service", 10, version(n), max_unavailable=3),
-            Group("last", 2, version(n)),
+            WorkerGroup("one", 1, version(n)),
+            WorkerGroup("service", 10, version(n), max_unavailable=3),
+            WorkerGroup("last", 2, version(n)),
         ]
         for n in (1, 2)
     )
@@ -81,8 +81,8 @@ def test_no_more_are_missing_at_once_than_the_plan_allows(start_toys: StartToys,
             idle(child)
             file.write("-1\n")
 
-    group = [Group("service", 20, noting, max_unavailable=5)]
-    farm = start_toys(*group, load_plan=planned([Group("service", 20, noting, max_unavailable=5)]))
+    group = [WorkerGroup("service", 20, noting, max_unavailable=5)]
+    farm = start_toys(*group, load_plan=planned([WorkerGroup("service", 20, noting, max_unavailable=5)]))
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
     farm.wait_logged("master reloaded")
@@ -100,8 +100,8 @@ def test_groups_are_replaced_one_after_the_other_in_the_order_of_the_plan(start_
         if await_order(child):
             work(child)
 
-    old = [Group("first", 2, version(1)), Group("second", 2, version(1))]
-    new = [Group("first", 2, version(2, held)), Group("second", 2, version(2))]
+    old = [WorkerGroup("first", 2, version(1)), WorkerGroup("second", 2, version(1))]
+    new = [WorkerGroup("first", 2, version(2, held)), WorkerGroup("second", 2, version(2))]
     farm = start_toys(*old, load_plan=planned(new))
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
@@ -118,11 +118,11 @@ def test_groups_are_replaced_one_after_the_other_in_the_order_of_the_plan(start_
 
 
 def test_keepers_and_what_the_others_stand_on_stay(start_toys: StartToys) -> None:
-    def plan() -> list[Group]:
+    def plan() -> list[WorkerGroup]:
         return [
-            Group("dependency", 1, work, stage=Stage.DEPENDENCIES),
-            Group("keeper", 1, work, stage=Stage.KEEPER),
-            Group("service", 2, work),
+            WorkerGroup("dependency", 1, work, stage=Stage.DEPENDENCIES),
+            WorkerGroup("keeper", 1, work, stage=Stage.KEEPER),
+            WorkerGroup("service", 2, work),
         ]
 
     farm = start_toys(*plan(), load_plan=planned(plan()))
@@ -136,7 +136,10 @@ def test_keepers_and_what_the_others_stand_on_stay(start_toys: StartToys) -> Non
 
 @pytest.mark.parametrize(("before", "after"), [(3, 6), (6, 3), (0, 2), (2, 0)])
 def test_a_new_plan_may_want_more_or_fewer(start_toys: StartToys, before: int, after: int) -> None:
-    old, new = ([Group("service", n, version(n), max_count=6), Group("other", 1, work)] for n in (before, after))
+    old, new = (
+        [WorkerGroup("service", n, version(n), max_count=6), WorkerGroup("other", 1, work)]
+        for n in (before, after)
+    )
     farm = start_toys(*old, load_plan=planned(new))
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
@@ -162,7 +165,8 @@ def test_slots_beyond_the_target_are_empty_before_others_take_over_their_work(
         work(child)
 
     farm = start_toys(
-        Group("service", 2, leave_on_order), load_plan=planned([Group("service", 1, version(2, needs_the_gap))])
+        WorkerGroup("service", 2, leave_on_order),
+        load_plan=planned([WorkerGroup("service", 1, version(2, needs_the_gap))]),
     )
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
@@ -175,7 +179,9 @@ def test_slots_beyond_the_target_are_empty_before_others_take_over_their_work(
 
 
 def test_more_than_there_is_room_for_is_refused(start_toys: StartToys) -> None:
-    farm = start_toys(Group("service", 2, work, max_count=3), load_plan=planned([Group("service", 4, work)]))
+    farm = start_toys(
+        WorkerGroup("service", 2, work, max_count=3), load_plan=planned([WorkerGroup("service", 4, work)])
+    )
     farm.wait_ready()
     before = farm.pids("service")
     farm.signal(signal.SIGHUP)
@@ -184,7 +190,7 @@ def test_more_than_there_is_room_for_is_refused(start_toys: StartToys) -> None:
 
 
 def test_a_refused_plan_changes_nothing_and_is_said_in_one_line(start_toys: StartToys) -> None:
-    farm = start_toys(Group("service", 3, work), load_plan=planned())
+    farm = start_toys(WorkerGroup("service", 3, work), load_plan=planned())
     farm.wait_ready()
     before = farm.pids("service")
     farm.signal(signal.SIGHUP)
@@ -203,7 +209,7 @@ def test_a_plan_that_cannot_even_be_made_does_not_harm_the_farm(start_toys: Star
     def load_plan() -> FarmPlan:
         raise ZeroDivisionError("whatever")
 
-    farm = start_toys(Group("service", 1, work), load_plan=load_plan)
+    farm = start_toys(WorkerGroup("service", 1, work), load_plan=load_plan)
     farm.wait_ready()
     before = farm.pids("service")
     farm.signal(signal.SIGHUP)
@@ -226,8 +232,11 @@ def test_a_new_child_that_does_not_come_up_brings_the_plan_before_it_back(
     start_toys: StartToys, broken: Callable[[Child], None], why: str
 ) -> None:
     """Also where a part of the farm is of the new plan already, and of another size."""
-    old = [Group("first", 2, version(1), max_count=3), Group("service", 4, version(1), max_unavailable=2)]
-    new = [Group("first", 3, version(2)), Group("service", 4, version(2, broken), max_unavailable=2)]
+    old = [
+        WorkerGroup("first", 2, version(1), max_count=3),
+        WorkerGroup("service", 4, version(1), max_unavailable=2),
+    ]
+    new = [WorkerGroup("first", 3, version(2)), WorkerGroup("service", 4, version(2, broken), max_unavailable=2)]
     timing = Timing(restart_boot_seconds=1.0, hang_seconds=QUICK.hang_seconds, abort_seconds=QUICK.abort_seconds)
     farm = start_toys(*old, load_plan=planned(new), timing=timing)
     farm.wait_ready()
@@ -253,7 +262,8 @@ def test_who_is_missing_already_is_forked_anew_at_once_for_the_plan_may_be_the_c
         work(child)
 
     farm = start_toys(
-        Group("service", 2, version(1, until_broken)), load_plan=planned([Group("service", 2, version(2))])
+        WorkerGroup("service", 2, version(1, until_broken)),
+        load_plan=planned([WorkerGroup("service", 2, version(2))]),
     )
     farm.wait_ready()
     broken.touch()
@@ -273,9 +283,9 @@ def test_a_worker_that_does_not_leave_in_its_grace_is_killed_and_replaced(start_
         work(child)
 
     def load_plan() -> FarmPlan:
-        return FarmPlan([Group("service", 2, version(2))], 0.3)
+        return FarmPlan([WorkerGroup("service", 2, version(2))], 0.3)
 
-    farm = start_toys(Group("service", 2, version(1, deaf)), load_plan=load_plan)
+    farm = start_toys(WorkerGroup("service", 2, version(1, deaf)), load_plan=load_plan)
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
     farm.wait_logged("master reloaded")
@@ -288,8 +298,8 @@ def test_a_hangup_during_a_roll_ends_with_the_newest_plan_everywhere(start_toys:
         if await_order(child):
             work(child)
 
-    plans = [[Group("service", 4, version(2, held))], [Group("service", 3, version(3))]]
-    farm = start_toys(Group("service", 4, version(1)), load_plan=planned(*plans))
+    plans = [[WorkerGroup("service", 4, version(2, held))], [WorkerGroup("service", 3, version(3))]]
+    farm = start_toys(WorkerGroup("service", 4, version(1)), load_plan=planned(*plans))
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
     eventually(lambda: versions(farm)[0] == 2, what="the first roll")
@@ -300,7 +310,9 @@ def test_a_hangup_during_a_roll_ends_with_the_newest_plan_everywhere(start_toys:
 
 
 def test_a_term_during_a_roll_stops_the_farm(start_toys: StartToys) -> None:
-    farm = start_toys(Group("service", 4, version(1)), load_plan=planned([Group("service", 4, version(2, idle))]))
+    farm = start_toys(
+        WorkerGroup("service", 4, version(1)), load_plan=planned([WorkerGroup("service", 4, version(2, idle))])
+    )
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
     eventually(lambda: versions(farm)[0] == 2, what="the roll")
@@ -313,8 +325,8 @@ def test_a_worker_killed_during_a_roll_is_replaced_like_any_other(start_toys: St
         if await_order(child):
             work(child)
 
-    new = [Group("service", 3, version(2, held))]
-    farm = start_toys(Group("service", 3, version(1)), load_plan=planned(new))
+    new = [WorkerGroup("service", 3, version(2, held))]
+    farm = start_toys(WorkerGroup("service", 3, version(1)), load_plan=planned(new))
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
     eventually(lambda: versions(farm)[0] == 2, what="the roll")
@@ -330,7 +342,9 @@ def test_who_is_replaced_as_planned_is_excused_until_its_successor_is_up(start_t
         if await_order(child):
             work(child)
 
-    farm = start_toys(Group("service", 2, version(1)), load_plan=planned([Group("service", 2, version(2, held))]))
+    farm = start_toys(
+        WorkerGroup("service", 2, version(1)), load_plan=planned([WorkerGroup("service", 2, version(2, held))])
+    )
     farm.wait_ready()
     first, second = farm.scoreboard.slots("service")
     farm.signal(signal.SIGHUP)
@@ -345,7 +359,7 @@ def test_who_is_replaced_as_planned_is_excused_until_its_successor_is_up(start_t
 
 
 def test_a_farm_that_cannot_reload_stops_at_a_hangup(start_toys: StartToys) -> None:
-    farm = start_toys(Group("service", 1, work))
+    farm = start_toys(WorkerGroup("service", 1, work))
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
     assert farm.wait() == 0
@@ -353,7 +367,7 @@ def test_a_farm_that_cannot_reload_stops_at_a_hangup(start_toys: StartToys) -> N
 
 
 def test_twenty_rolls_leave_the_masters_files_as_they_were(start_toys: StartToys) -> None:
-    plans = [[Group("service", 3, version(n), prepare=lambda: None)] for n in range(1, 22)]
+    plans = [[WorkerGroup("service", 3, version(n), prepare=lambda: None)] for n in range(1, 22)]
     farm = start_toys(*plans[0], load_plan=planned(*plans[1:]))
     farm.wait_ready()
     before = os.listdir(f"/proc/{farm.pid}/fd")

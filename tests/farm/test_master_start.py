@@ -9,7 +9,7 @@ import pytest
 
 from hookfarm.errors import CouldNotBoot
 from hookfarm.farm.child import Child
-from hookfarm.farm.plan import Group, Stage, Timing
+from hookfarm.farm.plan import Stage, Timing, WorkerGroup
 from hookfarm.farm.scoreboard import State
 from tests.farm.toys import LIVES, QUICK, StartToys, await_order, idle, work
 from tests.support.waiting import eventually
@@ -27,7 +27,7 @@ def sleeps(pid: int) -> bool:
 
 
 def test_a_group_is_forked_only_once_the_one_before_is_ready(start_toys: StartToys) -> None:
-    farm = start_toys(Group("first", 2, come_up_on_order), Group("second", 1, work))
+    farm = start_toys(WorkerGroup("first", 2, come_up_on_order), WorkerGroup("second", 1, work))
     eventually(lambda: farm.lives("first") and farm.lives("first", 1), what="the first group")
     farm.order("first")
     eventually(lambda: farm.slot("first").state == State.UP, what="one of two being up")
@@ -42,7 +42,9 @@ def test_a_prepared_group_prepares_at_once_but_works_only_at_its_turn(
     start_toys: StartToys, tmp_path: Path
 ) -> None:
     prepared = tmp_path / "prepared"
-    farm = start_toys(Group("first", 1, come_up_on_order), Group("second", 1, work, prepare=prepared.touch))
+    farm = start_toys(
+        WorkerGroup("first", 1, come_up_on_order), WorkerGroup("second", 1, work, prepare=prepared.touch)
+    )
     eventually(prepared.exists, what="the second group preparing")
     eventually(lambda: farm.lives("first"), what="the first group")
     assert farm.slot("second").state == State.BOOTING
@@ -61,7 +63,7 @@ def test_a_child_that_dies_before_its_turn_is_replaced_and_its_successor_waits_t
         with prepared.open("a") as file:
             file.write(".")
 
-    farm = start_toys(Group("first", 1, come_up_on_order), Group("second", 1, work, prepare=prepare))
+    farm = start_toys(WorkerGroup("first", 1, come_up_on_order), WorkerGroup("second", 1, work, prepare=prepare))
     slot = farm.slot("second")
     eventually(lambda: prepared.read_text() == "." and slot.pid, what="the second group preparing")
     os.kill(slot.pid, signal.SIGKILL)
@@ -76,7 +78,7 @@ def test_a_child_that_dies_before_its_turn_is_replaced_and_its_successor_waits_t
 
 
 def test_a_group_may_be_ready_only_when_the_keeper_has_announced_it(start_toys: StartToys) -> None:
-    farm = start_toys(Group("service", 1, work, ready_when_announced=True), Group("next", 1, work))
+    farm = start_toys(WorkerGroup("service", 1, work, ready_when_announced=True), WorkerGroup("next", 1, work))
     farm.wait_up("service")
     assert farm.slot("next").pid == 0
     farm.scoreboard.set_ready("service", True)
@@ -88,9 +90,9 @@ def test_a_child_that_could_not_boot_ends_the_start_with_its_reason(start_toys: 
         raise CouldNotBoot("port 8400 is taken")
 
     farm = start_toys(
-        Group("dependency", 2, work, stage=Stage.DEPENDENCIES),
-        Group("service", 1, refuse),
-        Group("never", 1, work),
+        WorkerGroup("dependency", 2, work, stage=Stage.DEPENDENCIES),
+        WorkerGroup("service", 1, refuse),
+        WorkerGroup("never", 1, work),
     )
     assert farm.wait() == 1
     assert farm.failure == "service 0 could not start: port 8400 is taken"
@@ -107,7 +109,7 @@ def test_a_group_that_is_not_ready_in_time_ends_the_start_and_names_who_is_missi
     def main(child: Child) -> None:
         (stall if child.index == 1 else work)(child)
 
-    farm = start_toys(Group("service", 3, main), timing=Timing(boot_seconds=0.5))
+    farm = start_toys(WorkerGroup("service", 3, main), timing=Timing(boot_seconds=0.5))
     assert farm.wait() == 1
     expected = "service did not signal readiness within 0.5s: service 1 (the node does not answer)"
     assert farm.failure == expected
@@ -115,7 +117,7 @@ def test_a_group_that_is_not_ready_in_time_ends_the_start_and_names_who_is_missi
 
 
 def test_of_many_missing_children_five_are_named_and_the_others_counted(start_toys: StartToys) -> None:
-    farm = start_toys(Group("service", 7, idle), timing=Timing(boot_seconds=0.5))
+    farm = start_toys(WorkerGroup("service", 7, idle), timing=Timing(boot_seconds=0.5))
     assert farm.wait() == 1
     named = ", ".join(f"service {index} (booting)" for index in range(5))
     assert farm.failure == f"service did not signal readiness within 0.5s: {named} and 2 more"
@@ -127,7 +129,10 @@ def test_when_all_are_up_and_the_readiness_is_not_published_the_keepers_are_name
         child.slot.reason = "Redis does not answer"
         idle(child)
 
-    groups = Group("keeper", 1, mute, stage=Stage.KEEPER), Group("service", 1, work, ready_when_announced=True)
+    groups = (
+        WorkerGroup("keeper", 1, mute, stage=Stage.KEEPER),
+        WorkerGroup("service", 1, work, ready_when_announced=True),
+    )
     farm = start_toys(*groups, timing=Timing(boot_seconds=0.5))
     assert farm.wait() == 1
     assert farm.failure.endswith("publishing it: keeper 0 (Redis does not answer)")
@@ -140,7 +145,7 @@ def test_a_child_that_crashes_while_starting_gets_another_chance(start_toys: Sta
             raise ZeroDivisionError("the first time")
         work(child)
 
-    farm = start_toys(Group("service", 1, crash_once))
+    farm = start_toys(WorkerGroup("service", 1, crash_once))
     farm.wait_ready()
     assert farm.lives("service") == 2
     assert 'reason="ZeroDivisionError: the first time"' in farm.output
@@ -148,8 +153,8 @@ def test_a_child_that_crashes_while_starting_gets_another_chance(start_toys: Sta
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_a_start_that_is_stopped_ends_well_and_opens_no_gate(start_toys: StartToys, number: int) -> None:
-    gated = Group("gated", 3, work, prepare=lambda: None)
-    farm = start_toys(Group("first", 1, come_up_on_order), gated)
+    gated = WorkerGroup("gated", 3, work, prepare=lambda: None)
+    farm = start_toys(WorkerGroup("first", 1, come_up_on_order), gated)
     eventually(lambda: all(slot.pid for slot in farm.scoreboard.slots("gated")), what="the gated children")
     eventually(lambda: farm.lives("first"), what="the first group")
     farm.signal(number)
@@ -162,7 +167,7 @@ def test_a_start_that_is_stopped_ends_well_and_opens_no_gate(start_toys: StartTo
 def test_the_master_handles_signals_that_its_parent_had_blocked(start_toys: StartToys) -> None:
     previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGCHLD])
     try:
-        farm = start_toys(Group("service", 1, work))
+        farm = start_toys(WorkerGroup("service", 1, work))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)
     farm.wait_ready()

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from hookfarm.farm.child import Child
-from hookfarm.farm.plan import Group, Stage, Timing
+from hookfarm.farm.plan import Stage, Timing, WorkerGroup
 from hookfarm.farm.scoreboard import State
 from tests.farm.toys import LIVES, StartToys, idle, work
 from tests.support.waiting import eventually
@@ -73,9 +73,9 @@ def test_keepers_get_sigterm_first_then_the_workers_then_the_dependencies(
     start_toys: StartToys, journal: Journal
 ) -> None:
     farm = start_toys(
-        Group("dependency", 1, noting(journal), stage=Stage.DEPENDENCIES),
-        Group("keeper", 1, noting(journal, leaves_after="worker"), stage=Stage.KEEPER),
-        Group("worker", 2, noting(journal)),
+        WorkerGroup("dependency", 1, noting(journal), stage=Stage.DEPENDENCIES),
+        WorkerGroup("keeper", 1, noting(journal, leaves_after="worker"), stage=Stage.KEEPER),
+        WorkerGroup("worker", 2, noting(journal)),
     )
     farm.wait_ready()
     assert farm.stop() == 0
@@ -95,7 +95,9 @@ def test_no_worker_gets_sigterm_before_the_keepers_are_quiet(start_toys: StartTo
 
     timing = Timing(hang_seconds=0.3, abort_seconds=0.2, keeper_stop_seconds=PATIENT)
     farm = start_toys(
-        Group("keeper", 1, keeper, stage=Stage.KEEPER), Group("worker", 1, noting(journal)), timing=timing
+        WorkerGroup("keeper", 1, keeper, stage=Stage.KEEPER),
+        WorkerGroup("worker", 1, noting(journal)),
+        timing=timing,
     )
     farm.wait_ready()
     farm.signal(signal.SIGTERM)
@@ -107,7 +109,7 @@ def test_no_worker_gets_sigterm_before_the_keepers_are_quiet(start_toys: StartTo
 
 
 def test_a_keeper_that_hangs_does_not_keep_the_workers(start_toys: StartToys, journal: Journal) -> None:
-    groups = Group("keeper", 1, deaf, stage=Stage.KEEPER), Group("worker", 1, noting(journal))
+    groups = WorkerGroup("keeper", 1, deaf, stage=Stage.KEEPER), WorkerGroup("worker", 1, noting(journal))
     timing = Timing(hang_seconds=0.3, abort_seconds=0.2, keeper_stop_seconds=0.1)
     farm = start_toys(*groups, timing=timing)
     farm.wait_ready()
@@ -117,7 +119,7 @@ def test_a_keeper_that_hangs_does_not_keep_the_workers(start_toys: StartToys, jo
 
 
 def test_workers_that_do_not_go_in_time_are_killed(start_toys: StartToys) -> None:
-    farm = start_toys(Group("worker", 2, deaf), grace_seconds=0.2)
+    farm = start_toys(WorkerGroup("worker", 2, deaf), grace_seconds=0.2)
     farm.wait_ready()
     assert farm.stop() == 0
     assert farm.output.count('reason="did not stop in time"') == 2
@@ -125,7 +127,7 @@ def test_workers_that_do_not_go_in_time_are_killed(start_toys: StartToys) -> Non
 
 
 def test_a_stopped_worker_cannot_keep_the_farm(start_toys: StartToys) -> None:
-    farm = start_toys(Group("worker", 1, work), grace_seconds=0.2)
+    farm = start_toys(WorkerGroup("worker", 1, work), grace_seconds=0.2)
     farm.wait_ready()
     os.kill(farm.slot("worker").pid, signal.SIGSTOP)
     assert farm.stop() == 0
@@ -133,7 +135,7 @@ def test_a_stopped_worker_cannot_keep_the_farm(start_toys: StartToys) -> None:
 
 
 def test_a_second_term_ends_the_patience_of_master_and_workers(start_toys: StartToys) -> None:
-    groups = (Group("stubborn", 1, stubborn), Group("deaf", 1, deaf))
+    groups = (WorkerGroup("stubborn", 1, stubborn), WorkerGroup("deaf", 1, deaf))
     farm = start_toys(*groups, grace_seconds=PATIENT, timing=Timing(second_sigterm_seconds=3.0))
     farm.wait_ready()
     farm.signal(signal.SIGTERM)
@@ -147,7 +149,7 @@ def test_a_second_term_ends_the_patience_of_master_and_workers(start_toys: Start
 
 
 def test_no_worker_is_replaced_while_the_farm_stops(start_toys: StartToys) -> None:
-    farm = start_toys(Group("worker", 2, stubborn), grace_seconds=PATIENT)
+    farm = start_toys(WorkerGroup("worker", 2, stubborn), grace_seconds=PATIENT)
     farm.wait_ready()
     farm.signal(signal.SIGTERM)
     eventually(lambda: "stopping" in farm.output, what="the stop")
@@ -158,7 +160,7 @@ def test_no_worker_is_replaced_while_the_farm_stops(start_toys: StartToys) -> No
 
 
 def test_a_child_due_to_be_replaced_is_not_once_the_farm_stops(start_toys: StartToys) -> None:
-    farm = start_toys(Group("worker", 1, work))
+    farm = start_toys(WorkerGroup("worker", 1, work))
     farm.wait_ready()
     os.kill(farm.slot("worker").pid, signal.SIGKILL)
     farm.signal(signal.SIGTERM)
@@ -167,7 +169,7 @@ def test_a_child_due_to_be_replaced_is_not_once_the_farm_stops(start_toys: Start
 
 
 def test_a_storm_of_signals_stops_the_farm_once_and_well(start_toys: StartToys) -> None:
-    farm = start_toys(Group("worker", 20, work))
+    farm = start_toys(WorkerGroup("worker", 20, work))
     farm.wait_ready()
     for round_of in range(200):
         os.kill(farm.scoreboard.slots("worker")[round_of % 20].pid or farm.pid, signal.SIGCHLD)
@@ -188,7 +190,7 @@ def test_a_storm_of_signals_stops_the_farm_once_and_well(start_toys: StartToys) 
 def test_a_term_at_any_time_of_the_start_is_obeyed(start_toys: StartToys) -> None:
     """Ten farms, each stopped one fork later than the one before."""
     for forks in range(10):
-        farm = start_toys(Group("worker", 10, work))
+        farm = start_toys(WorkerGroup("worker", 10, work))
         slots = farm.scoreboard.slots("worker")
         eventually(lambda n=forks, s=slots: s[n].pid, what="the fork")  # type: ignore[misc]
         farm.signal(signal.SIGTERM)
@@ -208,10 +210,10 @@ def test_the_death_of_the_master_takes_everybody_along(start_toys: StartToys) ->
         os.execv(sys.executable, [sys.executable, "-c", "import signal; signal.pause()"])
 
     farm = start_toys(
-        Group("dependency", 1, become_sleeper, stage=Stage.DEPENDENCIES, death_signal=signal.SIGTERM),
-        Group("deaf", 3, deaf),
-        Group("pending", 1, idle),
-        Group("gated", 2, work, prepare=lambda: None),
+        WorkerGroup("dependency", 1, become_sleeper, stage=Stage.DEPENDENCIES, death_signal=signal.SIGTERM),
+        WorkerGroup("deaf", 3, deaf),
+        WorkerGroup("pending", 1, idle),
+        WorkerGroup("gated", 2, work, prepare=lambda: None),
         timing=Timing(boot_seconds=PATIENT),
     )
     farm.wait_up("deaf", 2)
@@ -227,7 +229,7 @@ def test_the_death_of_the_master_takes_everybody_along(start_toys: StartToys) ->
 def test_a_child_forked_by_a_master_that_is_already_dead_goes_by_itself(start_toys: StartToys) -> None:
     """Kills the master while it forks and forks: no child escapes between fork and prctl."""
     for _ in range(5):
-        farm = start_toys(Group("worker", 40, work))
+        farm = start_toys(WorkerGroup("worker", 40, work))
         eventually(lambda f=farm: f.scoreboard.slots("worker")[3].pid, what="the fourth fork")  # type: ignore[misc]
         farm.signal(signal.SIGKILL)
         eventually(lambda f=farm: not f.survivors(), within=1.0, what="all having exited")  # type: ignore[misc]
@@ -238,6 +240,8 @@ def test_a_failed_start_uses_the_short_grace(start_toys: StartToys) -> None:
         idle(child)
 
     timing = Timing(boot_seconds=0.2, second_sigterm_seconds=0.2)
-    farm = start_toys(Group("deaf", 1, deaf), Group("never", 1, never), grace_seconds=PATIENT, timing=timing)
+    farm = start_toys(
+        WorkerGroup("deaf", 1, deaf), WorkerGroup("never", 1, never), grace_seconds=PATIENT, timing=timing
+    )
     assert farm.wait(within=PATIENT / 3) == 1
     assert not farm.survivors()

@@ -18,7 +18,7 @@ from hookfarm import logs
 from hookfarm.errors import HookfarmError
 from hookfarm.farm.child import Child
 from hookfarm.farm.master import Master
-from hookfarm.farm.plan import Group, Timing, scoreboard_for
+from hookfarm.farm.plan import Timing, WorkerGroup, scoreboard_for
 from hookfarm.farm.rolling_restart import LoadPlan
 from hookfarm.farm.scoreboard import Slot, State
 from tests.support.farm_processes import kill_session, processes_of_session
@@ -72,7 +72,7 @@ class ToyFarm:
 
     def __init__(
         self,
-        groups: Sequence[Group],
+        groups: Sequence[WorkerGroup],
         directory: Path,
         grace_seconds: float,
         timing: Timing,
@@ -213,14 +213,14 @@ StartToys = Callable[..., ToyFarm]
 
 @contextlib.contextmanager
 def started_toys(directory: Path) -> Iterator[StartToys]:
-    """A function that starts toy farms, `start(Group(…), …, grace_seconds=…)`; all gone at the end.
+    """A function that starts toy farms, `start(WorkerGroup(…), …, grace_seconds=…)`; all gone at the end.
 
     `before` is called in the process of the farm before its master runs, `load_plan` there at each SIGHUP.
     """
     farms: list[ToyFarm] = []
 
     def start(
-        *groups: Group,
+        *groups: WorkerGroup,
         grace_seconds: float = 5.0,
         timing: Timing = QUICK,
         before: Callable[[], None] = lambda: None,

@@ -9,7 +9,7 @@ import orjson
 from hookfarm import delivery_queue
 from hookfarm.backfill import state
 from hookfarm.backfill.plan import BackfillPlan, BackfillRequest, narrowed
-from hookfarm.backfill.run import MAX_QUEUED, Run
+from hookfarm.backfill.run import MAX_QUEUED, BackfillRun
 from hookfarm.backfill.state import Progress
 from hookfarm.config import ChainConfig
 from hookfarm.delivery_queue import StoredLog
@@ -65,7 +65,7 @@ def run_backfill(
                 if watch is not None:
                     watch(work[0], progress)
 
-            run = Run(connected, plan, position, show, QUICK, max_queued)
+            run = BackfillRun(connected, plan, position, show, QUICK, max_queued)
             work.append(asyncio.create_task(run.run()))
             await asyncio.wait(work)
             if not work[0].cancelled():

@@ -48,7 +48,7 @@ def closed_port() -> int:
 
 def untrusted() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(CHECKOUT / "tests" / "unit" / "webhook_delivery" / "certificates" / "good.pem")
+    context.load_cert_chain(CHECKOUT / "tests" / "unit" / "http_client" / "certificates" / "good.pem")
     return context
 
 

@@ -26,7 +26,7 @@ from hookfarm.config import Address
 from hookfarm.devchain.options import DevchainOptions
 from hookfarm.errors import HookfarmError, OperatorError
 from hookfarm.farm.master import Master
-from hookfarm.farm.plan import Group, Stage
+from hookfarm.farm.plan import Stage, WorkerGroup
 from hookfarm.farm.scoreboard import Scoreboard, Slot, State
 from hookfarm.farm.spawn import ForkedProcess
 from hookfarm.launcher.plan import plan
@@ -171,13 +171,13 @@ class DemoFarm:
     def _slot(self, service: str) -> Slot:
         return self._scoreboard.slots(service)[0]
 
-    def _is_ready(self, group: Group) -> bool:
+    def _is_ready(self, group: WorkerGroup) -> bool:
         if group.ready_when_announced:
             return self._scoreboard.is_ready(group.service)
         return all(slot.state == State.UP for slot in self._scoreboard.slots(group.service))
 
 
-def _groups(workspace: Workspace, workers: int, devchain: DevchainOptions, secret: str) -> list[Group]:
+def _groups(workspace: Workspace, workers: int, devchain: DevchainOptions, secret: str) -> list[WorkerGroup]:
     settings = config.load(
         {
             "workers": workers,
@@ -197,13 +197,13 @@ def _groups(workspace: Workspace, workers: int, devchain: DevchainOptions, secre
     )
     return [
         # Devchain and receiver run until the last worker has exited.
-        Group(DEVCHAIN, 1, chain, stage=Stage.DEPENDENCIES),
-        Group(receiver_process.SERVICE, 1, receive, stage=Stage.DEPENDENCIES),
+        WorkerGroup(DEVCHAIN, 1, chain, stage=Stage.DEPENDENCIES),
+        WorkerGroup(receiver_process.SERVICE, 1, receive, stage=Stage.DEPENDENCIES),
         *plan(settings, STARTABLE, workspace.directory.redis_url, workspace.directory),
     ]
 
 
-def _run_master(workspace: Workspace, groups: list[Group], scoreboard: Scoreboard, demo_pid: int) -> int:
+def _run_master(workspace: Workspace, groups: list[WorkerGroup], scoreboard: Scoreboard, demo_pid: int) -> int:
     """Run the master, in its own process. If it fails, the reason is in the scoreboard."""
     _redirect_output(workspace)
     workspace.close()

@@ -1,4 +1,4 @@
--- requires: sequence, window, capacity, admission, flush
+-- requires: sequence, window, free_window, admission, flush
 -- constants: JOBS, OPEN
 -- A popped element that hookfarm did not push -> ledger, claimed by the worker that popped it, or parked if its
 -- endpoint's window is full. Removes first (nothing, as the id is new), so it also runs when Redis is full: the pop has

@@ -1,4 +1,4 @@
--- requires: clock, sequence, window, capacity, circuit, admission, state_index, operational_events
+-- requires: clock, sequence, window, free_window, circuit, admission, state_index, operational_events
 -- requires: delivery_log, delivery_log_trim, flush
 -- constants: JOBS, OPEN, PARKED
 -- Worker -> retry, parked or dead: an attempt failed, or could not even be made.

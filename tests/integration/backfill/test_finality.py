@@ -17,7 +17,7 @@ from hookfarm.delivery_queue import HealthSignal
 from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.event_stream.event_json import encode_events
-from hookfarm.matching.history import History, Receiver
+from hookfarm.matching.history import History, NotifiedEndpoint
 from hookfarm.matching.index import Index
 from hookfarm.records import Endpoint
 from hookfarm.store import keys
@@ -199,7 +199,7 @@ def test_a_block_too_deep_for_a_reorg_may_still_have_to_become_final(
     client: Any, redis_url: str, devchain: RunningDevchain, somebody_else_waits: bool
 ) -> None:
     """The chain's finality has stalled."""
-    endpoint, other = subscribed(client, notify=ALL), Receiver("ep_other", "sub_other", "erf")
+    endpoint, other = subscribed(client, notify=ALL), NotifiedEndpoint("ep_other", "sub_other", "erf")
     event: Any = canonical(devchain, 30)[0]
     if somebody_else_waits:
         told = History("1-1", True, 0, (other,)).encode()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hookfarm.delivery_queue import AwaitsFinality, EntryResult, HistoryUpdate, Retraction
+from hookfarm.delivery_queue import EntryResult, HistoryUpdate, Retraction, StoredUntilFinal
 from hookfarm.delivery_queue.job import Job
 from hookfarm.event_stream import StreamEntry
 from hookfarm.farm.child import Child
@@ -138,12 +138,12 @@ def test_what_is_handed_off_is_traced_once_and_only_where_somebody_wants_it(coll
         EntryResult(StreamEntry(1, b"2-0", b""), retractions=(removal,), history=HistoryUpdate(block, 0, "", "")),
         EntryResult(
             StreamEntry(1, b"3-0", b""),
-            awaits_finality=AwaitsFinality(1, b"kept"),
+            awaits_finality=StoredUntilFinal(1, b"kept"),
             history=HistoryUpdate(block, "t3", "", ""),
         ),
         EntryResult(
             StreamEntry(1, b"4-0", b""),
-            awaits_finality=AwaitsFinality(1, b""),
+            awaits_finality=StoredUntilFinal(1, b""),
             history=HistoryUpdate(block, 4, "", ""),
         ),
         EntryResult(StreamEntry(1, b"5-0", b""), history=HistoryUpdate(block, 5, "", "")),

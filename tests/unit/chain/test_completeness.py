@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from hookfarm.chain.block import Header, parse_logs
-from hookfarm.chain.completeness import in_order, incompleteness, looks_capped
+from hookfarm.chain.completeness import in_order, incompleteness_reason, looks_capped
 from hookfarm.records import Event
 from tests.support.chain_samples import ZERO_BLOOM, bloom_of, full_block, header, log
 
@@ -14,7 +14,7 @@ def events_of(of: Header, logs: list[dict[str, Any]]) -> list[Event]:
 
 
 def doubt_about(of: Header, logs: list[dict[str, Any]], *, use_bloom: bool = True) -> str:
-    return incompleteness(of, events_of(of, logs), use_bloom=use_bloom)
+    return incompleteness_reason(of, events_of(of, logs), use_bloom=use_bloom)
 
 
 def test_all_logs_of_a_block_leave_no_doubt_in_whatever_order_they_came() -> None:
@@ -61,7 +61,7 @@ def test_a_round_number_of_logs_looks_cut_off_where_no_bloom_vouches_for_it() ->
     of, logs = full_block(7, 1000)
     assert doubt_about(of, logs) == ""
     assert "exactly 1000 logs" in doubt_about(of, logs, use_bloom=False)
-    assert incompleteness(of, events_of(of, logs), use_bloom=False, may_be_capped=False) == ""
+    assert incompleteness_reason(of, events_of(of, logs), use_bloom=False, may_be_capped=False) == ""
 
 
 def test_indices_that_start_again_in_each_transaction_become_places_in_the_block() -> None:

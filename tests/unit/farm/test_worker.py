@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from hookfarm.farm.plan import Group
+from hookfarm.farm.plan import WorkerGroup
 from hookfarm.farm.scoreboard import Scoreboard, State
 from hookfarm.farm.spawn import exit_cause
 from hookfarm.farm.worker import WorkerProcess
@@ -15,7 +15,7 @@ def occupied(state: State, reason: str = "", pid: int = 4711) -> WorkerProcess:
     slot = Scoreboard({"service": 3}).slots("service")[2]
     slot.on_fork(10)
     slot.state, slot.reason = state, reason
-    return WorkerProcess(Group("service", 3, lambda child: None), 2, slot, pid)
+    return WorkerProcess(WorkerGroup("service", 3, lambda child: None), 2, slot, pid)
 
 
 @pytest.mark.parametrize(

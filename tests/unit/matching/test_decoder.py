@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookfarm.abi.signature import parse
-from hookfarm.matching.decoder import DecodedLogs, EventJson, decode
+from hookfarm.matching.decoder import DecodedLogs, WebhookEventField, decode
 from hookfarm.records import Event
 
 FROM, TO = "0x" + "ab" * 20, "0x" + "00" * 19 + "01"
@@ -18,7 +18,7 @@ def word(value: int) -> str:
     return f"0x{value % 2**256:064x}"
 
 
-def under(signature: str, *topics: str, data: bytes = b"") -> EventJson | None:
+def under(signature: str, *topics: str, data: bytes = b"") -> WebhookEventField | None:
     event = parse(signature)
     own = () if event.topic0 is None else (event.topic0,)
     return decode(event, (*own, *topics), f"0x{data.hex()}")

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookfarm.matching.history import History, Receiver, Transition, on_emitted, on_finalized, on_removed
+from hookfarm.matching.history import History, NotifiedEndpoint, Transition, on_emitted, on_finalized, on_removed
 
-A, B = Receiver("ep_a", "sub_1"), Receiver("ep_b", "sub_2")
-C = Receiver("ep:c", "sub_3", "rF")
+A, B = NotifiedEndpoint("ep_a", "sub_1"), NotifiedEndpoint("ep_b", "sub_2")
+C = NotifiedEndpoint("ep:c", "sub_3", "rF")
 
 
 def after(step: Transition) -> History:
@@ -72,7 +72,7 @@ def test_in_any_order_a_receiver_ends_with_what_the_newest_entry_says(order: lis
 
 @given(st.permutations(range(1, 6)), st.lists(st.sets(st.sampled_from([A, B])), min_size=6, max_size=6))
 def test_in_any_order_the_receivers_end_with_what_the_newest_entry_says(
-    order: list[int], wanted: list[set[Receiver]]
+    order: list[int], wanted: list[set[NotifiedEndpoint]]
 ) -> None:
     """Odd entries emit, even ones remove; the newest, the fifth, emits."""
     state: History | None = None
@@ -93,14 +93,16 @@ def test_in_any_order_the_receivers_end_with_what_the_newest_entry_says(
 
 
 @given(st.integers(1, 10**13), st.booleans(), st.integers(0, 9), st.lists(st.sampled_from([A, B, C])))
-def test_what_is_kept_can_be_read(ms: int, stands: bool, generation: int, receivers: list[Receiver]) -> None:
+def test_what_is_kept_can_be_read(
+    ms: int, stands: bool, generation: int, receivers: list[NotifiedEndpoint]
+) -> None:
     history = History(f"{ms}-{generation}", stands, generation, tuple(receivers))
     assert History.decode(history.encode()) == history
     assert History.decode("") is None
 
 
-def wanting(letters: str, endpoint: str = "ep_a") -> Receiver:
-    return Receiver(endpoint, "sub_1", letters)
+def wanting(letters: str, endpoint: str = "ep_a") -> NotifiedEndpoint:
+    return NotifiedEndpoint(endpoint, "sub_1", letters)
 
 
 def test_each_receiver_gets_the_notifications_it_asked_for() -> None:

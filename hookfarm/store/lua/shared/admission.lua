@@ -1,4 +1,4 @@
--- requires: clock, job, sequence, window, capacity
+-- requires: clock, job, sequence, window, free_window
 -- constants: FOLLOW_UPS, JOBS, PARKED, WINDOW_TIMERS
 -- Jobs into an endpoint's window, or parked while it is full.
 --

@@ -1,4 +1,4 @@
--- requires: sequence, window, capacity, admission
+-- requires: sequence, window, free_window, admission
 -- constants: BACKFILL_JOBS, BACKFILL_QUEUE, DEAD, DELIVERED, JOBS, LIVE_ACTIVITY, OPEN
 -- The backfill queue of an endpoint: the jobs of a backfill, drained beside the live ones.
 --

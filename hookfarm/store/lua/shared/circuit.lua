@@ -1,4 +1,4 @@
--- requires: clock, window, capacity, operational_events
+-- requires: clock, window, free_window, operational_events
 -- constants: CIRCUIT_FAILURES, ENDPOINTS, OPEN_CIRCUITS, SLOW_MS
 -- What an attempt's result does to the window, and the circuit breaker: closed = healthy; open = after CIRCUIT_FAILURES
 -- failures in a row only probes are sent, one at a time with a pause between two; half open = a probe is under way.
