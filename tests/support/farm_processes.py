@@ -124,6 +124,11 @@ class FarmProcess(RunningProcess):
         eventually(self._says_ready, within=within, what="the farm being ready")
         return self
 
+    def missed_readiness(self) -> bool:
+        """Wait until it is ready or has ended; True if it ended because a service did not get ready in 10 s."""
+        eventually(lambda: self.ended or self._says_ready(), within=READY_SECONDS, what="the farm being ready")
+        return self.ended and "did not signal readiness within" in self.stderr
+
     def _says_ready(self) -> bool:
         assert not self.ended, f"the farm ended with {self.process.returncode}: {self.stderr}"
         said = self.stdout

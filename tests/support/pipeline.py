@@ -14,6 +14,7 @@ from tests.support.receivers import Received, Receiver
 from tests.support.waiting import PATIENCE_SECONDS, eventually
 
 LOOPBACK = "127.0.0.0/8"
+MAX_STARTS = 3
 TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
 
 
@@ -26,10 +27,16 @@ class Pipeline:
     receiver: Receiver
 
     def start(self, *arguments: str) -> FarmProcess:
-        """A farm on this Redis, once all that it was asked to run is ready."""
-        farm = self.start_farm(
-            *arguments, "--api", "127.0.0.1:0", redis_url=self.redis_url, HOOKFARM_ALLOW_PRIVATE=LOOPBACK
-        )
+        """A farm on this Redis, once all that it was asked to run is ready.
+
+        On a slow machine a service may miss the 10 s of a start, which other tests are about: it is started again.
+        """
+        for _ in range(MAX_STARTS):
+            farm = self.start_farm(
+                *arguments, "--api", "127.0.0.1:0", redis_url=self.redis_url, HOOKFARM_ALLOW_PRIVATE=LOOPBACK
+            )
+            if not farm.missed_readiness():
+                break
         return farm.wait_ready()
 
     def add_endpoint(self, chain_id: int, *options: str, event: str | None = TRANSFER) -> dict[str, Any]:
