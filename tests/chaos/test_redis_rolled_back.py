@@ -43,7 +43,7 @@ def test_writes_cut_off_at_a_restart_are_derived_again_from_the_chain(cluster: C
         farm = whole_farm(cluster, chain, size.workers)
         endpoints = add_endpoints(cluster)
         chain.mine(1)
-        cluster.recording.wait_for_ids(owed_ids(chain, endpoints), within=10)
+        cluster.recording.wait_for_ids(owed_ids(chain, endpoints), within=60)
         part = newest_writes(cluster.server)
         certain = part.stat().st_size
         taken_back = 0

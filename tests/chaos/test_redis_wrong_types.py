@@ -143,7 +143,7 @@ def test_a_flushed_redis_is_gone_on_with_and_the_loss_of_the_endpoints_is_said(c
         with cluster.load() as again:
             eventually(lambda: client.exists(keys.events(CHAIN_ID)), what="the stream and its group being made")
             again.send(0, 20)
-            cluster.recording.wait_for_ids(set(again.owed()), within=10)
+            cluster.recording.wait_for_ids(set(again.owed()), within=60)
             assert not before & set(again.owed())
             await_settled(client)
         for service in (keys.MESSAGE_PROCESSOR, keys.WEBHOOK_DELIVERY):

@@ -126,11 +126,14 @@ class FarmProcess(RunningProcess):
 
     def missed_readiness(self) -> bool:
         """Wait until it is ready or has ended; True if it ended because a service did not get ready in 10 s."""
-        eventually(lambda: self.ended or self._says_ready(), within=READY_SECONDS, what="the farm being ready")
+        eventually(lambda: self.ended or self._has_said_ready(), READY_SECONDS, "the farm being ready or its end")
         return self.ended and "did not signal readiness within" in self.stderr
 
     def _says_ready(self) -> bool:
         assert not self.ended, f"the farm ended with {self.process.returncode}: {self.stderr}"
+        return self._has_said_ready()
+
+    def _has_said_ready(self) -> bool:
         said = self.stdout
         return "hookfarm is ready" in said and said.endswith("\n")
 
