@@ -74,7 +74,7 @@ def _deliver(client: "redis.Redis", numbers: range, endpoints: Sequence[str]) ->
 
 
 def _look_back(client: "redis.Redis", endpoints: Sequence[str], attempts: int) -> None:
-    """Notes the last attempts of each, which were `attempts` (store/lua/shared/lately.lua)."""
+    """Store the statistics of the last `attempts` of each endpoint (store/lua/shared/delivery_log.lua)."""
     count = len(endpoints)
     for batch in _batches(count):
         notes = {}
