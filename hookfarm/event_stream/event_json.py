@@ -81,7 +81,7 @@ _PATTERNS = {
 """By the number of `_other_characters` of an event."""
 
 
-def canonical_log(chain_id: int, raw: bytes) -> tuple[str, ...] | None:
+def recognise_log(chain_id: int, raw: bytes) -> tuple[str, ...] | None:
     """Return address and topics if `raw` is a log of this chain, exactly as `encode_events` writes it.
 
     Returns None for all other input, valid or not.

@@ -35,7 +35,7 @@ ReadWord = Callable[[str], Any]
 
 
 def word_reader(kind: AbiType) -> ReadWord | None:
-    """Return None if a value of the type is not exactly one word."""
+    """Return the function that reads a value of the type; None if such a value is not exactly one word."""
     if kind.sizes or kind.base in (TUPLE, "string", "bytes"):
         return None
     if kind.base == "bool":
@@ -115,7 +115,7 @@ class DecodedLogs:
         self._decoded: dict[EventSignature, DecodedLog | None] = {}
 
     def decode(self, signature: EventSignature) -> DecodedLog | None:
-        """Return None if the log does not fit the signature."""
+        """Return the decoded log; None if the log does not fit the signature."""
         if signature not in self._decoded:
             values = decode_values(signature, self._event["topics"], self._event["data"])
             self._decoded[signature] = None if values is None else DecodedLog(signature, values)
