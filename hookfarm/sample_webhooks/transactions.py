@@ -1,4 +1,4 @@
-"""The logs of a transaction, as events, from a node of its chain."""
+"""Sample webhooks of the logs of a transaction, which a node of its chain returns."""
 
 import asyncio
 from typing import Any
@@ -14,7 +14,7 @@ from hookfarm.matching import payload
 from hookfarm.matching.decoder import DecodedLogs
 from hookfarm.matching.index import Index
 from hookfarm.records import Endpoint, Event, Subscription
-from hookfarm.test_events.webhooks import SampleWebhook
+from hookfarm.sample_webhooks.webhooks import SampleWebhook
 
 _LIMITS = Limits(request_seconds=5.0)
 
