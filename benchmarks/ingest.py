@@ -36,7 +36,7 @@ from hookfarm.chain.block import Head
 from hookfarm.chain.node import Node, connect
 from hookfarm.chain.node_pool import NodePool
 from hookfarm.chain.prover import Prover
-from hookfarm.chain.timing import Limits
+from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.event_ingestor.process import COLLECT_EVERY
 from hookfarm.event_ingestor.publisher import Publisher
 from hookfarm.event_ingestor.reorg import next_rollback_step
@@ -105,7 +105,7 @@ async def _ready_publisher(url: str, verify: str) -> AsyncIterator[IngestEnviron
         counters = IngestorCounters(child.slot, CHAIN_ID)
         [profile] = NodePool([url]).all
         async with async_client(server.url) as client:
-            node = await connect(profile, Limits(), counters.head, counters.requested)
+            node = await connect(profile, NodeTimeouts(), counters.head, counters.requested)
             stream = ChainStream(RetryingClient(client, print), CHAIN_ID)
             telemetry = Telemetry(counters, Outage(child, log), log)
             publisher = Publisher(stream, Prover(CHAIN_ID, verify), telemetry, from_block=1)

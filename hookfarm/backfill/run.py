@@ -30,7 +30,7 @@ from hookfarm.chain.failover import Failover, FailoverListener
 from hookfarm.chain.node import Node
 from hookfarm.chain.node_pool import NodeProfile
 from hookfarm.chain.prover import Prover
-from hookfarm.chain.timing import Limits
+from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.errors import ChainUnavailable, Conflict, NotFound
 from hookfarm.event_stream import ChainStream, Checkpoint, known_blocks
 from hookfarm.matching.index import Index
@@ -45,7 +45,7 @@ HEARTBEAT_SECONDS = 2.0
 MAX_SUBMIT_TRIES = 10
 """How often the history of a log may change while its batch is submitted."""
 RATE_SECONDS = 10.0
-DEFAULT_LIMITS = Limits()
+DEFAULT_TIMEOUTS = NodeTimeouts()
 
 
 class _WentBack(Exception):
@@ -79,7 +79,7 @@ class BackfillRun:
         plan: BackfillPlan,
         stored: Backfill,
         show: Callable[[Progress], None],
-        limits: Limits = DEFAULT_LIMITS,
+        timeouts: NodeTimeouts = DEFAULT_TIMEOUTS,
         max_queued: int = MAX_QUEUED,
     ) -> None:
         """Raises InvalidInput for a subscription that can't be matched."""
@@ -91,10 +91,10 @@ class BackfillRun:
         for problem in self._index.put(plan.endpoint):
             raise problem
         self._show = show
-        self._limits = limits
+        self._timeouts = timeouts
         self._max_queued = max_queued
         self._nodes = Failover(
-            plan.chain, limits, self._pin_genesis, _NodeErrors(self._report), _genesis_hint(plan)
+            plan.chain, timeouts, self._pin_genesis, _NodeErrors(self._report), _genesis_hint(plan)
         )
         self._prover = Prover(plan.chain.chain_id, plan.chain.verify)
         self._prover.transfers = plan.wants_transfers
@@ -273,10 +273,10 @@ class BackfillRun:
     async def _connect(self) -> Node:
         """Return the first node. Raises ChainUnavailable if none answers in time, and WrongChain."""
         try:
-            async with asyncio.timeout(self._limits.boot_seconds):
+            async with asyncio.timeout(self._timeouts.boot_seconds):
                 return await self._nodes.connect()
         except TimeoutError as error:
-            reason = self._nodes.last_error or f"no node answers within {self._limits.boot_seconds:g} s"
+            reason = self._nodes.last_error or f"no node answers within {self._timeouts.boot_seconds:g} s"
             raise ChainUnavailable(f"{self._nodes.name}: {reason}") from error
 
     async def _pin_genesis(self, genesis: str) -> str:

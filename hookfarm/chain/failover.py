@@ -10,7 +10,7 @@ from hookfarm.chain.block import Head
 from hookfarm.chain.node import Node, connect
 from hookfarm.chain.node_pool import NodePool, NodeProfile
 from hookfarm.chain.rpc import RateLimited
-from hookfarm.chain.timing import Limits
+from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.config import ChainConfig
 from hookfarm.errors import ChainUnavailable, WrongChain
 
@@ -67,7 +67,7 @@ class Failover:
     def __init__(
         self,
         chain: ChainConfig,
-        limits: Limits,
+        timeouts: NodeTimeouts,
         pin_genesis: PinGenesis,
         listener: FailoverListener,
         wrong_genesis_hint: str = "",
@@ -78,7 +78,7 @@ class Failover:
         self.last_error: ChainUnavailable | None = None
         """The newest error of `connect`."""
         self._chain = chain
-        self._limits = limits
+        self._timeouts = timeouts
         self._pin_genesis = pin_genesis
         self._listener = listener
         self._wrong_genesis_hint = wrong_genesis_hint
@@ -119,8 +119,8 @@ class Failover:
         Its head must be at least the checkpoint.
         """
         while True:
-            await asyncio.sleep(self._limits.return_seconds / PREFERRED_CHECKS)
-            profile = self.pool.preferred_to(node.profile, self._limits.return_seconds)
+            await asyncio.sleep(self._timeouts.return_seconds / PREFERRED_CHECKS)
+            profile = self.pool.preferred_to(node.profile, self._timeouts.return_seconds)
             if profile is None:
                 continue
             try:
@@ -132,7 +132,7 @@ class Failover:
         """Return the block number of another node; None if none answers in time."""
         for profile in self.pool.others(node.profile):
             try:
-                async with asyncio.timeout(self._limits.probe_seconds):
+                async with asyncio.timeout(self._timeouts.probe_seconds):
                     return await self._block_number(profile)
             except (ChainUnavailable, WrongChain, TimeoutError):
                 continue
@@ -185,7 +185,7 @@ class Failover:
         return node
 
     async def _block_number(self, profile: NodeProfile) -> int:
-        node = await connect(profile, self._limits, lambda _: None, lambda: self._listener.on_request(profile))
+        node = await connect(profile, self._timeouts, lambda _: None, lambda: self._listener.on_request(profile))
         try:
             await self._check_identity(node)
             return await node.block_number()
@@ -201,7 +201,7 @@ class Failover:
 
     async def _open(self, profile: NodeProfile) -> Node:
         listener = self._listener
-        node = await connect(profile, self._limits, listener.on_head, lambda: listener.on_request(profile))
+        node = await connect(profile, self._timeouts, listener.on_head, lambda: listener.on_request(profile))
         try:
             await self._check_identity(node)
             await node.head()

@@ -17,7 +17,7 @@ from web3.types import RPCEndpoint, RPCResponse
 from hookfarm.chain.block import Head, parse_header
 from hookfarm.chain.head_signal import HeadSignal
 from hookfarm.chain.rpc import Call, http_answer, result_of, results_of, unavailable
-from hookfarm.chain.timing import Limits, Pace, poll_seconds
+from hookfarm.chain.timing import NodeTimeouts, Pace, poll_seconds
 from hookfarm.errors import ChainUnavailable
 
 MAX_CONNECTIONS = 16
@@ -35,7 +35,7 @@ class HttpConnection(AsyncHTTPProvider):
         self,
         url: str,
         head_signal: HeadSignal,
-        limits: Limits,
+        timeouts: NodeTimeouts,
         on_poll: Callable[[], None],
         on_failed_poll: Callable[[ChainUnavailable], None],
     ) -> None:
@@ -44,7 +44,7 @@ class HttpConnection(AsyncHTTPProvider):
         self._on_failed_poll = on_failed_poll
         self._url = url
         self._head_signal = head_signal
-        self._limits = limits
+        self._timeouts = timeouts
         self._session: aiohttp.ClientSession | None = None
         self._polling: asyncio.Task[None] | None = None
 
@@ -52,7 +52,7 @@ class HttpConnection(AsyncHTTPProvider):
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS),
             timeout=aiohttp.ClientTimeout(
-                total=self._limits.request_seconds, connect=self._limits.connect_seconds
+                total=self._timeouts.request_seconds, connect=self._timeouts.connect_seconds
             ),
             headers={"Content-Type": "application/json", "User-Agent": "hookfarm"},
         )

@@ -16,7 +16,7 @@ from hookfarm.chain.head_signal import HeadSignal, OnHead
 from hookfarm.chain.http_connection import HttpConnection
 from hookfarm.chain.node_pool import NodeProfile
 from hookfarm.chain.rpc import Call, RateLimited, Refused, failure_kind
-from hookfarm.chain.timing import Limits
+from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.chain.websocket_connection import WebSocketConnection
 from hookfarm.errors import ChainUnavailable
 
@@ -94,15 +94,15 @@ class Node:
         profile: NodeProfile,
         connection: Connection,
         head_signal: HeadSignal,
-        limits: Limits,
+        timeouts: NodeTimeouts,
         on_request: Callable[[], None],
     ) -> None:
         self.profile = profile
         self.origin = profile.origin
-        self.tags = FinalityTags(limits.tags_seconds)
+        self.tags = FinalityTags(timeouts.tags_seconds)
         self._connection = connection
         self._head_signal = head_signal
-        self._limits = limits
+        self._timeouts = timeouts
         self._on_request = on_request
 
     @property
@@ -155,7 +155,7 @@ class Node:
     async def next_head(self, second_opinion: SecondOpinion | None = None) -> Head:
         """Wait for the next announced head, and check a node that announces none."""
         while True:
-            head = await self._head_signal.wait(self._limits.max_silence(self._head_signal.pace.block_seconds))
+            head = await self._head_signal.wait(self._timeouts.max_silence(self._head_signal.pace.block_seconds))
             if head is not None:
                 return head
             await self._check_silence(second_opinion)
@@ -236,7 +236,7 @@ class Node:
 
     async def _check_silence(self, second_opinion: SecondOpinion | None) -> None:
         try:
-            async with asyncio.timeout(self._limits.probe_seconds):
+            async with asyncio.timeout(self._timeouts.probe_seconds):
                 number = await self.block_number()
         except TimeoutError as error:
             raise ChainUnavailable(f"{self.origin}: silent, and does not answer") from error
@@ -262,7 +262,9 @@ def require_list(answer: Any, where: str) -> list[Any]:
     return answer
 
 
-async def connect(profile: NodeProfile, limits: Limits, on_head: OnHead, on_request: Callable[[], None]) -> Node:
+async def connect(
+    profile: NodeProfile, timeouts: NodeTimeouts, on_head: OnHead, on_request: Callable[[], None]
+) -> Node:
     """Connect to a node; ws and wss announce their heads, http and https are polled.
 
     `on_head` is called with each head as soon as it is known, `on_request` before each request.
@@ -278,10 +280,10 @@ async def connect(profile: NodeProfile, limits: Limits, on_head: OnHead, on_requ
     head_signal = HeadSignal(on_head)
     connection: Connection
     if urlsplit(profile.url).scheme in ("ws", "wss"):
-        connection = WebSocketConnection(profile.url, head_signal, limits)
+        connection = WebSocketConnection(profile.url, head_signal, timeouts)
     else:
-        connection = HttpConnection(profile.url, head_signal, limits, on_poll, on_failed_poll)
-    node = Node(profile, connection, head_signal, limits, on_request)
+        connection = HttpConnection(profile.url, head_signal, timeouts, on_poll, on_failed_poll)
+    node = Node(profile, connection, head_signal, timeouts, on_request)
     try:
         await connection.open()
     except BaseException as error:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
-from hookfarm.chain.timing import pause_seconds
+from hookfarm.chain.timing import backoff_seconds
 from hookfarm.security.redaction import origin
 
 MAX_BATCH_CALLS = 100
@@ -138,10 +138,10 @@ class NodePool:
     def failed(self, profile: NodeProfile, chance: float, cooldown_seconds: float | None = None) -> float:
         """Record a failure and return the seconds of its cooldown.
 
-        `chance` as for `pause_seconds`; `cooldown_seconds` is what the node asked for, if it did.
+        `chance` as for `backoff_seconds`; `cooldown_seconds` is what the node asked for, if it did.
         """
         now = self._clock()
-        pause = pause_seconds(profile.failures, chance)
+        pause = backoff_seconds(profile.failures, chance)
         profile.failures += 1
         profile.failed_at = now
         cooldown = pause if cooldown_seconds is None else max(cooldown_seconds, pause)

@@ -19,7 +19,7 @@ from websockets.exceptions import WebSocketException
 from hookfarm.chain.block import Head, parse_header
 from hookfarm.chain.head_signal import HeadSignal
 from hookfarm.chain.rpc import Call, result_of, results_of, unavailable
-from hookfarm.chain.timing import Limits
+from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.errors import ChainUnavailable
 
 MAX_MESSAGE_BYTES = 256 * 2**20
@@ -33,9 +33,9 @@ _ENDS_THE_SOCKET = (*_FOREIGN, ChainUnavailable, asyncio.CancelledError)
 class WebSocketConnection(WebSocketProvider):
     """One socket: requests, and a signal for the heads it announces."""
 
-    def __init__(self, url: str, head_signal: HeadSignal, limits: Limits) -> None:
+    def __init__(self, url: str, head_signal: HeadSignal, timeouts: NodeTimeouts) -> None:
         options = {
-            "open_timeout": limits.connect_seconds,
+            "open_timeout": timeouts.connect_seconds,
             "close_timeout": CLOSE_SECONDS,
             "ping_interval": 20,
             "ping_timeout": 20,
@@ -46,7 +46,7 @@ class WebSocketConnection(WebSocketProvider):
             url,
             websocket_kwargs=options,
             max_connection_retries=1,
-            request_timeout=limits.request_seconds,
+            request_timeout=timeouts.request_seconds,
         )
         self._url = url
         self._head_signal = head_signal

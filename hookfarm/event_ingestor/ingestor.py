@@ -12,7 +12,7 @@ from hookfarm.chain.node import Node
 from hookfarm.chain.node_pool import NodeProfile
 from hookfarm.chain.prover import Prover
 from hookfarm.chain.rpc import RateLimited
-from hookfarm.chain.timing import Limits, pause_seconds
+from hookfarm.chain.timing import NodeTimeouts, backoff_seconds
 from hookfarm.config import ChainConfig
 from hookfarm.errors import ChainUnavailable, CouldNotBoot
 from hookfarm.event_ingestor.finality_heads import FinalityHeads
@@ -151,7 +151,7 @@ class Ingestor:
 
 
 def _pause_after(error: ChainUnavailable, failures: int) -> float:
-    pause = pause_seconds(failures - 1, random.random())
+    pause = backoff_seconds(failures - 1, random.random())
     if not isinstance(error, RateLimited):
         return pause
     return max(pause, RATE_LIMIT_SECONDS if error.retry_after_seconds is None else error.retry_after_seconds)
@@ -204,7 +204,7 @@ async def ingest(
     chain: ChainConfig,
     redis_url: str,
     from_block: int | None,
-    limits: Limits,
+    timeouts: NodeTimeouts,
     spans: "Spans | None" = None,
 ) -> None:
     """Build the chain's ingestor and run it until cancelled."""
@@ -221,7 +221,7 @@ async def ingest(
         ours = f"{keys.genesis(chain.chain_id)} {keys.checkpoint(chain.chain_id)} {keys.blocks(chain.chain_id)}"
         failover = Failover(
             chain,
-            limits,
+            timeouts,
             lambda genesis: stream.call(pin_genesis, genesis),
             events,
             f"; to accept it delete the keys {ours}",
@@ -229,4 +229,4 @@ async def ingest(
         counters.nodes.watch(failover.pool.all)
         publisher = Publisher(stream, Prover(chain.chain_id, chain.verify), telemetry, from_block, spans)
         heads = FinalityHeads(stream, log)
-        await Ingestor(failover, publisher, outage, heads).run(limits.boot_seconds)
+        await Ingestor(failover, publisher, outage, heads).run(timeouts.boot_seconds)

@@ -8,7 +8,7 @@ import gc
 import importlib
 from typing import TYPE_CHECKING
 
-from hookfarm.chain.timing import Limits
+from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.config import ChainConfig
 from hookfarm.farm.async_child import cancel_on, heartbeat, stop_event
 from hookfarm.farm.child import Child
@@ -18,7 +18,7 @@ from hookfarm.tracing.setup import TracingSettings, open_spans
 if TYPE_CHECKING:
     from hookfarm.tracing.spans import Spans
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_TIMEOUTS = NodeTimeouts()
 HEARTBEAT_SECONDS = 0.5
 HEARTBEAT_WITHIN_SECONDS = 1.2
 COLLECT_EVERY = 50_000
@@ -54,13 +54,13 @@ async def live(
     chain: ChainConfig,
     redis_url: str,
     from_block: int | None,
-    limits: Limits = DEFAULT_LIMITS,
+    timeouts: NodeTimeouts = DEFAULT_TIMEOUTS,
     spans: "Spans | None" = None,
 ) -> None:
     """Run the chain's ingestor, with a heartbeat beside it, until the child is asked to stop."""
     # Heavy: it imports web3.
     ingest = importlib.import_module(_INGESTOR).ingest
-    work = asyncio.create_task(ingest(child, chain, redis_url, from_block, limits, spans))
+    work = asyncio.create_task(ingest(child, chain, redis_url, from_block, timeouts, spans))
     with stop_event(child) as stop:
         async with heartbeat(child, HEARTBEAT_SECONDS, HEARTBEAT_WITHIN_SECONDS):
             await cancel_on(stop, work)

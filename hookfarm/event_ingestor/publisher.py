@@ -10,7 +10,7 @@ from hookfarm.chain.block import Block, Head, linked
 from hookfarm.chain.block_feed import BlockFeed
 from hookfarm.chain.node import Node
 from hookfarm.chain.prover import Prover
-from hookfarm.chain.timing import pause_seconds
+from hookfarm.chain.timing import backoff_seconds
 from hookfarm.errors import ChainUnavailable
 from hookfarm.event_ingestor.reorg import ForkPoint, find_fork_point, next_rollback_step
 from hookfarm.event_ingestor.telemetry import Telemetry
@@ -216,7 +216,7 @@ class Publisher:
         """
         self._conflicts += 1
         if self._conflicts > 1:
-            await asyncio.sleep(pause_seconds(self._conflicts - 2, random.random()))
+            await asyncio.sleep(backoff_seconds(self._conflicts - 2, random.random()))
         self._prover.transfers = await self._stream.call(transfers_wanted)
         stored = await self._stream.call(read_checkpoint)
         if stored is None:

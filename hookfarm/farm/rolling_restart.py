@@ -23,7 +23,7 @@ from collections.abc import Callable
 
 from hookfarm import logs
 from hookfarm.errors import HookfarmError, OperatorError
-from hookfarm.farm.plan import FarmPlan, Stage, Timing, WorkerGroup
+from hookfarm.farm.plan import FarmPlan, MasterTimeouts, Stage, WorkerGroup
 from hookfarm.farm.worker import WorkerProcess
 from hookfarm.farm.workers import Workers
 
@@ -44,10 +44,10 @@ class RestartFailed(OperatorError):
 class RollingRestart:
     """One rolling restart to `workers.plan`; call `step` until it returns True."""
 
-    def __init__(self, workers: Workers, counts: dict[str, int], timing: Timing) -> None:
+    def __init__(self, workers: Workers, counts: dict[str, int], timeouts: MasterTimeouts) -> None:
         """`counts`: the target count of each service."""
         self._workers = workers
-        self._timing = timing
+        self._timeouts = timeouts
         self._began = time.monotonic()
         self._left = deque(group for group in workers.plan.groups if group.stage == Stage.WORKERS)
         for group in self._left:
@@ -76,7 +76,7 @@ class RollingRestart:
         before = len(self._workers.within_target(group))
         self._workers.resize(group, count)
         for worker in self._workers.within_target(group)[before:]:
-            worker.slot.mark_replacing(self._timing.boot_seconds)
+            worker.slot.mark_replacing(self._timeouts.boot_seconds)
 
     def _advance(self, group: WorkerGroup) -> bool:
         """Whether the whole group is replaced."""
@@ -91,7 +91,7 @@ class RollingRestart:
     def _check_new(self, worker: WorkerProcess) -> None:
         if not worker.is_current:
             return
-        max_seconds = self._timing.restart_boot_seconds
+        max_seconds = self._timeouts.restart_boot_seconds
         if worker.is_up:
             worker.slot.mark_replacing(0)
         elif worker.pid == 0 and not worker.has_come_up and worker.quick_exits >= MAX_CRASHES:
@@ -110,17 +110,17 @@ class RollingRestart:
                 self._workers.retire(worker)
             elif missing < group.max_unavailable:
                 missing += 1
-                worker.slot.mark_replacing(self._workers.plan.grace_seconds + self._timing.boot_seconds)
+                worker.slot.mark_replacing(self._workers.plan.grace_seconds + self._timeouts.boot_seconds)
                 self._workers.retire(worker)
 
 
 class Reconfiguration:
     """Signals that change a running farm: received at any time, carried out by `step` once the farm is ready."""
 
-    def __init__(self, workers: Workers, load_plan: LoadPlan, timing: Timing) -> None:
+    def __init__(self, workers: Workers, load_plan: LoadPlan, timeouts: MasterTimeouts) -> None:
         self._workers = workers
         self._load_plan = load_plan
-        self._timing = timing
+        self._timeouts = timeouts
         self._resize_by = 0
         self._reload_requested = False
         self._restart: RollingRestart | None = None
@@ -203,7 +203,7 @@ class Reconfiguration:
 
     def _begin(self, plan: FarmPlan, counts: dict[str, int]) -> None:
         self._workers.use_plan(plan)
-        self._restart = RollingRestart(self._workers, counts, self._timing)
+        self._restart = RollingRestart(self._workers, counts, self._timeouts)
 
     def _advance(self, restart: RollingRestart) -> None:
         try:

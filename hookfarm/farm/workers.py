@@ -17,7 +17,7 @@ from hookfarm import logs
 from hookfarm.errors import OperatorError
 from hookfarm.farm import respawn
 from hookfarm.farm.child import EXIT_COULD_NOT_BOOT, Child
-from hookfarm.farm.plan import FarmPlan, Stage, Timing, WorkerGroup
+from hookfarm.farm.plan import FarmPlan, MasterTimeouts, Stage, WorkerGroup
 from hookfarm.farm.scoreboard import Scoreboard
 from hookfarm.farm.spawn import exit_cause, fork, run_child
 from hookfarm.farm.worker import WorkerProcess
@@ -36,13 +36,13 @@ class Workers:
     """
 
     def __init__(
-        self, plan: FarmPlan, scoreboard: Scoreboard, timing: Timing, close_inherited: Callable[[], None]
+        self, plan: FarmPlan, scoreboard: Scoreboard, timeouts: MasterTimeouts, close_inherited: Callable[[], None]
     ) -> None:
         self.plan = plan
         self.starting = True
         self.stopping = False
         self._scoreboard = scoreboard
-        self._timing = timing
+        self._timeouts = timeouts
         self._close_inherited = close_inherited
         self._master_pid = os.getpid()
         self._by_service: dict[str, list[WorkerProcess]] = {group.service: [] for group in plan.groups}
@@ -156,7 +156,7 @@ class Workers:
         """Schedule its next fork. Returns the seconds until then."""
         age = worker.age_seconds()
         worker.quick_exits = respawn.quick_exits_after(worker.quick_exits, worker.has_come_up, age, killed)
-        wait = respawn.wait_seconds(worker.quick_exits, random.random(), killed)
+        wait = respawn.backoff_seconds(worker.quick_exits, random.random(), killed)
         self._schedule_fork(worker, wait)
         return wait
 
@@ -173,7 +173,7 @@ class Workers:
         for worker in self._by_pid.values():
             worker.record_up()
             if worker.aborted_at is not None:
-                if now - worker.aborted_at > self._timing.abort_seconds:
+                if now - worker.aborted_at > self._timeouts.abort_seconds:
                     self.signal(worker, signal.SIGKILL)
             elif self._is_hung(worker):
                 log.error("child hangs", child=worker.name, seconds_late=round(worker.slot.seconds_late(), 1))
@@ -186,7 +186,7 @@ class Workers:
 
     def _is_hung(self, worker: WorkerProcess) -> bool:
         """A child that waits at its gate has no heartbeat yet."""
-        return worker.gate < 0 and worker.slot.seconds_late() > self._timing.hang_seconds
+        return worker.gate < 0 and worker.slot.seconds_late() > self._timeouts.hang_seconds
 
     # Fork
 
@@ -206,7 +206,7 @@ class Workers:
         worker.has_come_up = False
         worker.spawned_at = time.monotonic()
         worker.spawned_from = worker.group
-        worker.slot.on_fork(respawn.boot_seconds(self._timing.boot_seconds, worker.quick_exits))
+        worker.slot.on_fork(respawn.boot_seconds(self._timeouts.boot_seconds, worker.quick_exits))
         try:
             self._fork(worker, gated)
         except OSError as error:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from hookfarm import event_stream, logs
 from hookfarm.chain.node import connect
 from hookfarm.chain.node_pool import NodePool
-from hookfarm.chain.timing import Limits
+from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.devchain.library import RunningDevchain, running_devchain
 from hookfarm.event_ingestor.finality_heads import FinalityHeads
 from hookfarm.event_stream import ChainStream, StreamBlock
@@ -37,7 +37,7 @@ def publish_heads(
 
     async def run() -> None:
         [profile] = NodePool([devchain.ws_url]).all
-        node = await connect(profile, Limits(tags_seconds=0.0), lambda _: None, lambda: None)
+        node = await connect(profile, NodeTimeouts(tags_seconds=0.0), lambda _: None, lambda: None)
         try:
             node.tags.record(await node.request_all(node.tags.due()))
             meanwhile()
