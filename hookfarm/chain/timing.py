@@ -55,7 +55,7 @@ def backoff_seconds(failures: int, chance: float) -> float:
 
 
 def poll_seconds(block_seconds: float | None, polls: int) -> float:
-    """Return the time until the next poll for the newest head, after `polls` (1, 2, …) that returned the last one."""
+    """Return the time until the next poll, after `polls` (1, 2, …) for a head that is newer than the last one."""
     expected = block_seconds or 0.0
     wait = expected * (EXPECTED_AFTER if polls == 1 else OVERDUE_STEP * 1.5 ** min(polls - 2, 20))
     return min(max(wait, MIN_POLL_SECONDS), MAX_POLL_SECONDS)
