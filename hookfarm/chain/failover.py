@@ -1,5 +1,4 @@
-"""Fail-over between a chain's nodes: connect to the preferred one of the right chain, and to the next one when it
-fails."""
+"""Fail-over between a chain's nodes: connect to the preferred available one, and to the next when it fails."""
 
 import asyncio
 import random
@@ -72,7 +71,7 @@ class Failover:
         listener: FailoverListener,
         wrong_genesis_hint: str = "",
     ) -> None:
-        """`wrong_genesis_hint` ends the message about a node with another genesis block."""
+        """Take the nodes of `chain`; `wrong_genesis_hint` ends the message about another genesis block."""
         self.name = f"chain {chain.chain_id}"
         self.pool = NodePool(chain.urls, chain.requests_per_second)
         self.last_error: ChainUnavailable | None = None
@@ -85,7 +84,7 @@ class Failover:
         self._connected_at = 0.0
 
     async def connect(self) -> Node:
-        """Return the first node that works. Raises WrongChain as soon as one serves another chain."""
+        """Return the first node that works, connected. Raises WrongChain if a node serves another chain."""
         while True:
             profile = await self._next_profile()
             try:
@@ -143,7 +142,7 @@ class Failover:
         return bool(self.pool.others(node.profile))
 
     def lost(self, node: Node, error: ChainUnavailable) -> None:
-        """Put the failed node into cooldown. If its socket is still open, it is the chain that is missing."""
+        """Put the failed node into cooldown. If its socket is still open, the chain counts as lost."""
         self._listener.on_disconnected(node, error)
         if time.monotonic() - self._connected_at > STEADY_SECONDS:
             self.pool.succeeded(node.profile)
@@ -153,7 +152,7 @@ class Failover:
             self._listener.on_unavailable(error)
 
     def succeeded(self, node: Node) -> None:
-        """Record that the node has been useful: its next failure is the first one in a row."""
+        """Record that the node has been useful, so that its next failure is the first one in a row."""
         self.pool.succeeded(node.profile)
 
     def switched(self, node: Node) -> None:
@@ -213,7 +212,7 @@ class Failover:
         return node
 
     async def _check_identity(self, node: Node) -> None:
-        """The chain id is the configured one; the genesis is the pinned one."""
+        """Check that the node has the configured chain id and the pinned genesis. Raises WrongChain."""
         served = await node.chain_id()
         if served != self._chain.chain_id:
             raise WrongChain(f"{self.name}: {node.origin} serves chain {served}")

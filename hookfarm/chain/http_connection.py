@@ -1,4 +1,4 @@
-"""web3's HTTP provider over connections that stay open, and a poll for the head in place of announcements.
+"""HTTP connection to a node: web3's provider over sockets that stay open, and a poll for the head.
 
 web3's own session opens a connection per request and takes a lock in another thread for each, which a
 cancelled request may leave locked; hence `make_request` has a session of its own.
@@ -26,7 +26,7 @@ _FOREIGN = (OSError, TimeoutError, aiohttp.ClientError, Web3Exception, ValueErro
 
 
 class HttpConnection(AsyncHTTPProvider):
-    """A connection like WebSocketConnection, to a node that never announces heads: it polls for them.
+    """Connection like a WebSocketConnection, to a node that never announces heads: it polls for them.
 
     `on_poll` is called before each poll, `on_failed_poll` with the failure that ends the polling.
     """
@@ -59,12 +59,12 @@ class HttpConnection(AsyncHTTPProvider):
         self._polling = asyncio.create_task(self._poll())
 
     async def request(self, method: str, parameters: list[Any]) -> Any:
-        """The result as JSON has it."""
+        """Return the result of one call as JSON has it."""
         answer = await self._exchange(self.form_request(RPCEndpoint(method), parameters))
         return result_of(self._url, method, answer)
 
     async def request_batch(self, calls: Sequence[Call]) -> list[Any]:
-        """All of them in one request; each result, or a ChainUnavailable as a value, in their order."""
+        """Make all calls in one request; return each result, or a ChainUnavailable as a value, in their order."""
         requests = [self.form_request(RPCEndpoint(method), parameters) for method, parameters in calls]
         return results_of(self._url, requests, await self._exchange(requests))
 

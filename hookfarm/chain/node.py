@@ -1,4 +1,4 @@
-"""One connected node, and the calls that an ingestor makes.
+"""A connection to one node, and the calls that an ingestor makes through it.
 
 The blocks that the chain calls safe and finalized are asked for along with other calls, and not too often.
 """
@@ -29,7 +29,7 @@ NOT_YET = "not found"
 
 
 class FinalityTags:
-    """The safe and finalized block of one node.
+    """Schedules the calls for a node's safe and finalized block, and holds their answers.
 
     `due` returns the calls to make, `record` takes their answers, `drain` returns the news.
     """
@@ -83,10 +83,9 @@ NORMAL_DISTANCE = 2
 
 
 class Node:
-    """A connected node. Every method but `close` raises ChainUnavailable; retrying is in vain if it is then
-    `closed`.
+    """A connected node. Every method but `close` raises ChainUnavailable.
 
-    `on_request` is called once for each request, of any size.
+    Retrying is in vain if the node is then `closed`. `on_request` is called once for each request, of any size.
     """
 
     def __init__(
@@ -128,20 +127,20 @@ class Node:
         return head
 
     async def header(self, number: int) -> Header:
-        """Return the header of the canonical block. A node that does not have it (yet) is unavailable."""
+        """Return the header of the canonical block. Raises ChainUnavailable if the node does not have it (yet)."""
         [header] = await self.headers([number])
         return header
 
     async def headers(self, numbers: Sequence[int]) -> list[Header]:
-        """As `header`, for several blocks."""
+        """Return the headers of several canonical blocks, as `header` does."""
         return [header for header, _ in await self._blocks(numbers, whole=False)]
 
     async def whole_blocks(self, numbers: Sequence[int]) -> list[tuple[Header, Any]]:
-        """As `headers`, each with the block as the node sent it, with its transactions."""
+        """Return several headers, each with its block as the node sent it, with its transactions."""
         return await self._blocks(numbers, whole=True)
 
     async def logs_between(self, first: int, last: int) -> list[Any]:
-        """The logs of the canonical blocks in a range, from a node that has all of these blocks.
+        """Return the logs of the canonical blocks in a range, from a node that has all of these blocks.
 
         A node that lags behind answers a range beyond its head with less; so its head is asked for in the same
         batch, which goes to the same node, and must not lie inside the range.
@@ -164,13 +163,13 @@ class Node:
         await self._connection.close()
 
     async def request(self, method: str, *parameters: object) -> Any:
-        """One question; its result as JSON has it."""
+        """Make one call; return its result as JSON has it."""
         await self._take_turn([method])
         with self._counting_failures():
             return await self._connection.request(method, list(parameters))
 
     async def request_all(self, calls: Sequence[Call]) -> list[Any]:
-        """Several questions in as few requests as the node takes: results, or Refused as a value."""
+        """Make several calls in as few requests as the node takes; return results, or Refused as a value."""
         answers: list[Any] = []
         while len(answers) < len(calls):
             rest = calls[len(answers) :][: self.profile.batch_calls]
