@@ -38,7 +38,7 @@ from hookfarm.cli.status_output import BACKFILL_HEADINGS, backfill_row
 from hookfarm.config import ChainConfig, Config
 from hookfarm.errors import InvalidInput, OperatorError
 from hookfarm.event_stream import Checkpoint
-from hookfarm.farm.async_child import cancel_on
+from hookfarm.farm.async_child import run_until_stopped
 from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import async_client
@@ -177,7 +177,7 @@ async def _run(
         work, stopping = asyncio.create_task(run.run()), asyncio.Event()
         for number in _STOPPING:
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-        await cancel_on(stopping, work)
+        await run_until_stopped(stopping, work)
     if not work.cancelled():
         work.result()
     return not work.cancelled(), run.progress()

@@ -1,4 +1,4 @@
-"""The process of one chain, seen from the master that forks it.
+"""The process of one chain's ingestor: its preparation before the fork, and its main function.
 
 Imports nothing heavy: the master imports this module, and its children inherit everything in its memory.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.config import ChainConfig
-from hookfarm.farm.async_child import cancel_on, heartbeat, stop_event
+from hookfarm.farm.async_child import heartbeat, run_until_stopped, stop_event
 from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import State
 from hookfarm.tracing.setup import TracingSettings, open_spans
@@ -46,10 +46,10 @@ def run(
     """
     gc.set_threshold(COLLECT_EVERY)
     with open_spans(tracing, child) as spans:
-        asyncio.run(live(child, chain, redis_url, from_block, spans=spans))
+        asyncio.run(run_ingestor(child, chain, redis_url, from_block, spans=spans))
 
 
-async def live(
+async def run_ingestor(
     child: Child,
     chain: ChainConfig,
     redis_url: str,
@@ -63,7 +63,7 @@ async def live(
     work = asyncio.create_task(ingest(child, chain, redis_url, from_block, timeouts, spans))
     with stop_event(child) as stop:
         async with heartbeat(child, HEARTBEAT_SECONDS, HEARTBEAT_WITHIN_SECONDS):
-            await cancel_on(stop, work)
+            await run_until_stopped(stop, work)
     if not work.cancelled():
         work.result()
     child.slot.state = State.QUIET

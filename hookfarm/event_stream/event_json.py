@@ -43,7 +43,7 @@ def encode_events(events: Iterable[ChainEvent]) -> tuple[bytes, ...]:
 
 
 def _pattern(topics: int) -> re.Pattern[str]:
-    """Groups: chain id, address, each topic, data."""
+    """Return the pattern of an event. Groups: chain id, address, each topic, data."""
     listed = ",".join([f'"({_WORD})"'] * topics)
     return re.compile(
         r'{"chain_id":([1-9][0-9]{0,18}+)'

@@ -52,18 +52,18 @@ AsyncClient = redis.asyncio.Redis
 AnyPipeline = redis.client.Pipeline | redis.asyncio.client.Pipeline
 
 
-class ForeignValue(ResponseError):
-    """A key holds a value that hookfarm never writes; str() names the key and what must be in it."""
+class UnexpectedValue(ResponseError):
+    """A key holds a value that hookfarm never writes; str() names the key and the expected content."""
 
 
 def parse_integer(key: str, reply: Reply) -> int:
-    """Return the number in the reply to a GET of `key`, 0 if there is none. Raises ForeignValue."""
+    """Return the number in the reply to a GET of `key`, 0 if there is none. Raises UnexpectedValue."""
     if isinstance(reply, ResponseError):
         raise reply
     try:
         return int(reply or 0)
     except ValueError as error:
-        raise ForeignValue(f"{key} holds {reply[:40]!r}; it must be a whole number") from error
+        raise UnexpectedValue(f"{key} holds {reply[:40]!r}; it must be a whole number") from error
 
 
 def pack(command: Sequence[Argument]) -> bytes:

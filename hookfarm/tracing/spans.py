@@ -76,8 +76,8 @@ def parent_of_attempt(body: bytes) -> SpanId | None:
     return None if origin is None else match_span(origin.block, origin.position, origin.is_removal)
 
 
-def foreign_trace(webhook_id: str) -> int:
-    """The trace of a delivery that comes from no block: all its attempts are in it."""
+def trace_without_block(webhook_id: str) -> int:
+    """Return the trace of a delivery that comes from no block: all its attempts are in it."""
     return int.from_bytes(hashlib.sha256(webhook_id.encode()).digest()[:16])
 
 
@@ -152,7 +152,7 @@ class Spans:
             "server.port": port,
         }
         parent = parent_of_attempt(job.body)
-        trace = foreign_trace(job.id) if parent is None else parent.trace
+        trace = trace_without_block(job.id) if parent is None else parent.trace
         own = SpanId(trace, self._ids.random_span())
         above = None if parent is None else parent.span
         return AttemptSpan(self._start("attempt", own, above, SpanKind.CLIENT, attributes, time.time_ns()))

@@ -11,7 +11,7 @@ from typing import Any
 from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.config import ChainConfig
 from hookfarm.devchain.library import RunningDevchain
-from hookfarm.event_ingestor.process import live
+from hookfarm.event_ingestor.process import run_ingestor
 from hookfarm.event_stream import Checkpoint
 from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Scoreboard, Slot, State
@@ -82,7 +82,7 @@ class RunningIngestor:
 
     def _run(self) -> None:
         try:
-            asyncio.run(live(*self._life))
+            asyncio.run(run_ingestor(*self._life))
         except Exception as error:
             self.error = error
 

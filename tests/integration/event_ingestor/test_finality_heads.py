@@ -8,8 +8,8 @@ from hookfarm.chain.node import connect
 from hookfarm.chain.node_pool import NodePool
 from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.devchain.library import RunningDevchain, running_devchain
-from hookfarm.event_ingestor.finality_heads import FinalityHeads
-from hookfarm.event_stream import ChainStream, StreamBlock
+from hookfarm.event_ingestor.finality_heads import FinalityHeadsPublisher
+from hookfarm.event_stream import RetryingChainStream, StreamBlock
 from hookfarm.store.clients import async_client
 from hookfarm.store.keys import EVENT_INGESTOR
 from hookfarm.store.retrying import RetryingClient
@@ -42,8 +42,8 @@ def publish_heads(
             node.tags.record(await node.request_all(node.tags.due()))
             meanwhile()
             async with async_client(redis_url) as client:
-                stream = ChainStream(RetryingClient(client, lambda _error: None), CHAIN)
-                await FinalityHeads(stream, logs.get(EVENT_INGESTOR)).publish(node, BLOCKS)
+                stream = RetryingChainStream(RetryingClient(client, lambda _error: None), CHAIN)
+                await FinalityHeadsPublisher(stream, logs.get(EVENT_INGESTOR)).publish(node, BLOCKS)
         finally:
             await node.close()
 
