@@ -10,10 +10,10 @@ import click
 import redis
 
 from hookfarm import status
+from hookfarm.cli.demo.audit import DeliveryAudit, DemoChain, problem, summary
 from hookfarm.cli.demo.farm import DemoFarm
-from hookfarm.cli.demo.reconciliation import DemoChain, Reconciliation, problem, summary
 from hookfarm.cli.live.display import Display, Interrupts, LineDisplay, display
-from hookfarm.cli.live.view_model import Proof, ViewModel, ViewModelBuilder
+from hookfarm.cli.live.view_model import AuditCounts, ViewModel, ViewModelBuilder
 from hookfarm.cli.options import seconds_option, whole_option
 from hookfarm.config import MAX_WORKERS
 from hookfarm.devchain.options import MAX_LOGS_PER_BLOCK, DevchainOptions
@@ -90,7 +90,7 @@ class Demo:
         self._interrupts = interrupts
         self._client = command_client(farm.redis_url)
         self._chain = DemoChain(farm.devchain.host, farm.devchain.port)
-        self._logs = Reconciliation()
+        self._logs = DeliveryAudit()
         self._builder = ViewModelBuilder()
         self._blocks = 0
         self._began = time.monotonic()
@@ -182,12 +182,12 @@ class Demo:
         if self._farm.ended:
             raise self._farm.failure()
         self._count()
-        proof = Proof(self._logs.emitted, self._logs.verified, tuple(self._latest))
+        audit = AuditCounts(self._logs.emitted, self._logs.verified, tuple(self._latest))
         self._last = self._builder.build(
             status.take_snapshot(self._client),
             time.monotonic() - self._began,
             {CHAIN_ID: self._blocks},
-            proof,
+            audit,
             draining=draining,
         )
         screen.show(self._last)

@@ -73,8 +73,8 @@ class EndpointsLine:
 
 
 @dataclass(frozen=True)
-class Proof:
-    """The demo's view of both ends: logs emitted, logs whose webhook arrived, and the `latest` in words."""
+class AuditCounts:
+    """The demo's counts of both ends: logs emitted, logs whose webhook was verified, and the `latest` in words."""
 
     emitted: int
     verified: int
@@ -104,7 +104,7 @@ class ViewModel:
     queue: Mapping[str, int] | None = None
     endpoints: EndpointsLine | None = None
     backfills: tuple[str, ...] = ()
-    proof: Proof | None = None
+    audit: AuditCounts | None = None
     draining: bool = False
     lost: str = ""
 
@@ -120,7 +120,7 @@ class ViewModelBuilder:
         snapshot: Mapping[str, Any],
         seconds: float,
         heads: Mapping[int, int] | None = None,
-        proof: Proof | None = None,
+        audit: AuditCounts | None = None,
         *,
         draining: bool = False,
     ) -> ViewModel:
@@ -143,7 +143,7 @@ class ViewModelBuilder:
             queue=snapshot.get("queue"),
             endpoints=_endpoints(snapshot),
             backfills=_backfills(snapshot),
-            proof=proof,
+            audit=audit,
             draining=draining,
         )
 
