@@ -1,8 +1,8 @@
 """A reorg: find the fork point, and roll back to it.
 
-A rollback withdraws the events of every orphaned block, the newest first. It goes in steps, because a script
+A rollback withdraws the events of every replaced block, the newest first. It goes in steps, because a script
 blocks Redis: after each of them the checkpoint is the block below the withdrawn ones. A crash in between leaves a
-checkpoint on the orphaned branch, from where the rest is withdrawn; a chain that returns to that branch meanwhile
+checkpoint on the replaced branch, from where the rest is withdrawn; a chain that returns to that branch meanwhile
 is simply followed from there.
 """
 

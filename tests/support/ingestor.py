@@ -10,7 +10,7 @@ from typing import Any
 
 from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.config import ChainConfig
-from hookfarm.devchain.library import RunningDevchain
+from hookfarm.devchain.embedded import RunningDevchain
 from hookfarm.event_ingestor.process import run_ingestor
 from hookfarm.event_stream import Checkpoint
 from hookfarm.farm.child import Child

@@ -11,7 +11,7 @@ from hookfarm.chain.node import Node, connect
 from hookfarm.chain.node_pool import NodePool
 from hookfarm.chain.prover import Prover
 from hookfarm.chain.timing import NodeTimeouts
-from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.devchain.transaction import Log
 from hookfarm.errors import ChainUnavailable
 from tests.support.waiting import eventually

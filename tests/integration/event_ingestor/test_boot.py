@@ -1,7 +1,7 @@
 """How long the ingestor tries to start, and what it says when it cannot."""
 
 from hookfarm.chain.timing import NodeTimeouts
-from hookfarm.devchain.library import RunningDevchain
+from hookfarm.devchain.embedded import RunningDevchain
 from hookfarm.errors import CouldNotBoot
 from tests.support.ingestor import CHAIN, Published, running_ingestor
 

@@ -7,7 +7,7 @@ from hookfarm import event_stream, logs
 from hookfarm.chain.node import connect
 from hookfarm.chain.node_pool import NodePool
 from hookfarm.chain.timing import NodeTimeouts
-from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.event_ingestor.finality_heads import FinalityHeadsPublisher
 from hookfarm.event_stream import RetryingChainStream, StreamBlock
 from hookfarm.store.clients import async_client

@@ -6,7 +6,7 @@ import pytest
 
 from hookfarm import timestamps
 from hookfarm.chain.timing import NodeTimeouts
-from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.errors import WrongChain
 from hookfarm.event_ingestor import telemetry
 from hookfarm.event_ingestor.node_telemetry import NodeStatus

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from hookfarm import event_stream
-from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.devchain.transaction import Log
 from hookfarm.event_ingestor import telemetry
 from hookfarm.store.clients import async_client
