@@ -1,13 +1,4 @@
-"""Human event signatures: `Transfer(address indexed from, address indexed to, uint256 value)`.
-
-    event      = ["event"] NAME "(" [parameter {"," parameter}] ")" ["anonymous"] [";"]
-    parameter  = type ["indexed"] [NAME]
-    type       = (ELEMENTARY | ["tuple"] "(" member {"," member} ")") {"[" [NUMBER] "]"}
-    member     = type [NAME]
-
-The names of the Solidity ABI specification, nothing else: what a contract calls `IERC20`, an enum or a
-struct is `address`, `uint8` or a tuple in its ABI. Positions in errors count characters from 1.
-"""
+"""Parser of human-readable event signatures: `Transfer(address indexed from, address indexed to, …)`."""
 
 import re
 from dataclasses import dataclass
@@ -50,7 +41,7 @@ def parse(text: str) -> EventSignature:
 
 @dataclass(frozen=True)
 class _SignatureToken:
-    """`kind`: word, number, mark, or end."""
+    """A token of a signature; `kind` is word, number, mark, or end."""
 
     kind: str
     text: str
@@ -79,7 +70,7 @@ def _problem(what: str, token: _SignatureToken, advice: str = "") -> InvalidInpu
 
 
 class _SignatureParser:
-    """Recursive descent over the tokens of one signature; its methods are the rules of the grammar."""
+    """Parser of one signature by recursive descent; its methods are the rules of the grammar."""
 
     def __init__(self, tokens: list[_SignatureToken]) -> None:
         self._tokens = tokens
