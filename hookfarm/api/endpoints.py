@@ -131,7 +131,7 @@ def _add_actions(router: APIRouter, endpoints: "EndpointOperations") -> None:
 
 
 class EndpointOperations:
-    """The work of the routes."""
+    """Operations of the routes: create, read, change and remove endpoints."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -139,7 +139,7 @@ class EndpointOperations:
         self._watched = {chain.chain_id for chain in context.settings.chains}
 
     def find(self, endpoint_id: str) -> ListedEndpoint:
-        """Raises NotFound, or a Problem if the stored value is not an endpoint."""
+        """Return an endpoint. Raises NotFound, or a Problem if the stored value is not an endpoint."""
         try:
             return listing.get(self._client, endpoint_id)
         except InvalidInput as error:
