@@ -1,4 +1,7 @@
-"""An event's signature as data: its name, its parameters and their ABI types (Solidity ABI specification)."""
+"""An event's signature as data: its name, its parameters and their ABI types (Solidity ABI specification).
+
+The elementary types are already in canonical form here (`uint256`, never `uint`).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,8 @@
-"""The 2048-bit bloom filter of logs in receipts and headers (yellow paper, section 4.3.1, M3:2048)."""
+"""The 2048-bit bloom filter of logs in receipts and headers (yellow paper, section 4.3.1, M3:2048).
+
+Each address and each topic sets three bits: the low 11 bits of the first three 16-bit words of its
+keccak. The filter of a block is the union over its logs. Filters are numbers here, the first byte first.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, reduce

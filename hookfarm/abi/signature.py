@@ -1,4 +1,13 @@
-"""Parser of human-readable event signatures: `Transfer(address indexed from, address indexed to, …)`."""
+"""Parser of human-readable event signatures: `Transfer(address indexed from, address indexed to, …)`.
+
+    event      = ["event"] NAME "(" [parameter {"," parameter}] ")" ["anonymous"] [";"]
+    parameter  = type ["indexed"] [NAME]
+    type       = (ELEMENTARY | ["tuple"] "(" member {"," member} ")") {"[" [NUMBER] "]"}
+    member     = type [NAME]
+
+The names of the Solidity ABI specification, nothing else: what a contract calls `IERC20`, an enum or a
+struct is `address`, `uint8` or a tuple in its ABI. Positions in errors count characters from 1.
+"""
 
 import re
 from dataclasses import dataclass

@@ -19,7 +19,7 @@ BATCH_EVENTS = 2_000
 
 
 class BlockFeed:
-    """Iterates over the blocks from `first` to `head`. Leaving its context cancels what is still in flight.
+    """Fetches the blocks from `first` to `head` ahead. Leaving its context cancels what is still in flight.
 
     They are asked for by number, so they are canonical one by one, and whether they link is the caller's to check.
     """

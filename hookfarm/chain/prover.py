@@ -95,9 +95,9 @@ class Prover:
         return blocks
 
     async def _proven_in_range(self, node: Node, header: Header, logs: list[Any]) -> Block:
-        """Prove the blocks of a range one by one, and let other tasks run before each.
+        """Return a proven block of a range; other tasks run before each block.
 
-        A range may hold thousands of logs; what is proven already gets published meanwhile.
+        A range may hold thousands of logs; so what is proven already gets published meanwhile.
         """
         await asyncio.sleep(0)
         events, reason = self._judge(header, logs)

@@ -86,15 +86,17 @@ class Master:
         return self._deadline is not None
 
     def _close_inherited(self) -> None:
-        """Called in each child."""
+        """Close the master's descriptors in a child."""
         os.close(self._woken)
         os.close(self._waker)
 
     # Signals
 
     def _handle_signals(self) -> None:
-        """Signal numbers come by the pipe, one for each that the kernel delivers; Python's handlers would see
-        several of a kind as one."""
+        """Install the handlers. Signal numbers arrive by a pipe, one for each that the kernel delivers.
+
+        Python's handlers would see several of a kind as one.
+        """
         signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         handled = (*_STOP_SIGNALS, *rolling_restart.SIGNALS, signal.SIGCHLD)
         for number in handled:
@@ -225,8 +227,11 @@ class Master:
             self._workers.reap()
 
     def _await_exit(self, workers: Sequence[WorkerProcess]) -> bool:
-        """Whether they have exited. After a second stop signal they get another SIGTERM, not at once: two at the
-        same time would arrive as one, and each interrupts what a worker waits for."""
+        """Return whether processes have exited.
+
+        After a second stop signal they get another SIGTERM, not at once: two at the same time would arrive as
+        one, and each interrupts what a worker waits for.
+        """
         if self._stop_repeated and time.monotonic() - self._last_sigterm_at >= REPEAT_SIGTERM_SECONDS:
             self._terminate_workers(workers)
         return all_exited(workers)
@@ -250,4 +255,4 @@ def _disable_core_dumps() -> None:
 
 
 def _noop_handler(_number: int, _frame: FrameType | None) -> None:
-    """Python writes the number of every signal that has a handler into the wakeup descriptor."""
+    """Ignore a signal: Python writes the number of every handled signal into the wakeup descriptor."""

@@ -1,8 +1,8 @@
-"""Changing a running farm: add or remove a process, or replace all workers a few at a time.
+"""Changes of a running farm: a process more or less, or all workers replaced, a few at a time.
 
-    SIGTTIN, SIGTTOU   add and remove a process of the resizable service, from 1 to its capacity SIGHUP
-    load a new plan and restart to it. An invalid plan is logged in one line and changes nothing;
-                       if a new process does not come up, the farm returns to the plan before
+    SIGTTIN, SIGTTOU   add and remove a process of the resizable service, from 1 to its capacity
+    SIGHUP             load a new plan and restart to it. An invalid plan is logged in one line and changes
+                       nothing; if a new process does not become ready, the farm returns to the plan before
 
 The kernel keeps one signal of a kind for a process that is not waiting: two sent within the same fork are one.
 
@@ -38,14 +38,14 @@ LoadPlan = Callable[[], FarmPlan | None]
 
 
 class RestartFailed(OperatorError):
-    """A process of the new plan did not come up; str() names it and the reason."""
+    """A process of the new plan did not become ready; str() names it and the reason."""
 
 
 class RollingRestart:
-    """One rolling restart to `workers.plan`; call `step` until it returns True."""
+    """A rolling restart to `workers.plan`; call `step` until it returns True."""
 
     def __init__(self, workers: Workers, counts: dict[str, int], timeouts: MasterTimeouts) -> None:
-        """`counts`: the target count of each service."""
+        """Begin a restart; `counts` are the target counts of the services."""
         self._workers = workers
         self._timeouts = timeouts
         self._began = time.monotonic()
@@ -55,12 +55,11 @@ class RollingRestart:
 
     @property
     def seconds(self) -> float:
-        """How long it has taken so far."""
+        """Duration of the restart so far."""
         return time.monotonic() - self._began
 
     def step(self) -> bool:
-        """Advance as far as possible. Returns True when done; raises RestartFailed if a process did not come
-        up."""
+        """Advance as far as possible; return True when done. Raises RestartFailed if a process fails."""
         while self._left:
             if not self._advance(self._left[0]):
                 return False
@@ -79,7 +78,7 @@ class RollingRestart:
             worker.slot.mark_replacing(self._timeouts.boot_seconds)
 
     def _advance(self, group: WorkerGroup) -> bool:
-        """Whether the whole group is replaced."""
+        """Advance one group; return whether all of it is replaced."""
         workers = self._workers.within_target(group)
         if any(worker.pid for worker in self._workers.of(group)[len(workers) :]):
             return False
@@ -115,7 +114,7 @@ class RollingRestart:
 
 
 class Reconfiguration:
-    """Signals that change a running farm: received at any time, carried out by `step` once the farm is ready."""
+    """Changes requested by signals (TTIN, TTOU, HUP): recorded at any time, made by `step` in a ready farm."""
 
     def __init__(self, workers: Workers, load_plan: LoadPlan, timeouts: MasterTimeouts) -> None:
         self._workers = workers
@@ -128,7 +127,7 @@ class Reconfiguration:
         """The plan and the target counts to return to if the restart fails."""
 
     def receive(self, number: int) -> None:
-        """Record one of SIGNALS."""
+        """Record a signal, one of SIGNALS."""
         if number == signal.SIGHUP:
             self._reload_requested = True
         else:
@@ -139,7 +138,7 @@ class Reconfiguration:
         return self._restart is not None
 
     def step(self) -> bool:
-        """Carry out what was requested and advance the restart. Returns False if the farm should stop instead."""
+        """Make requested changes and advance the restart. Return False if the farm should stop instead."""
         if self._reload_requested:
             self._reload_requested = False
             if not self._reload():

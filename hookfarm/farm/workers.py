@@ -1,4 +1,4 @@
-"""Worker processes of a farm: spawn, reap, kill and replace.
+"""Worker processes of a farm: spawned, reaped, killed and replaced.
 
 Each service has a target count (`resize`); the processes are forked from the current plan (`use_plan`). A
 process that exits unasked is replaced by the respawn policy. One that was retired is replaced at once if its
@@ -26,7 +26,7 @@ log = logs.get("master")
 
 
 class StartFailed(OperatorError):
-    """The farm did not get ready; str() names the process and the reason."""
+    """The farm did not become ready; str() names the process and the reason."""
 
 
 class Workers:
@@ -56,7 +56,7 @@ class Workers:
         return [worker for workers in self._by_service.values() for worker in workers]
 
     def of(self, group: WorkerGroup) -> list[WorkerProcess]:
-        """All workers of its service, including those beyond the target count."""
+        """Return all workers of a service, including those beyond the target count."""
         return self._by_service[group.service]
 
     def within_target(self, group: WorkerGroup) -> list[WorkerProcess]:
@@ -85,7 +85,7 @@ class Workers:
             self._remove(worker)
 
     def capacity(self, group: WorkerGroup) -> int:
-        """The highest possible count of its service."""
+        """Return the highest possible count of a service."""
         return self._scoreboard.slots(group.service).capacity
 
     def replace_now(self, worker: WorkerProcess) -> None:
@@ -153,7 +153,7 @@ class Workers:
         worker.slot.reason = reason or cause
 
     def _schedule_respawn(self, worker: WorkerProcess, killed: bool = False) -> float:
-        """Schedule its next fork. Returns the seconds until then."""
+        """Schedule the next fork into a slot; return the seconds until then."""
         age = worker.age_seconds()
         worker.quick_exits = respawn.quick_exits_after(worker.quick_exits, worker.has_come_up, age, killed)
         wait = respawn.backoff_seconds(worker.quick_exits, random.random(), killed)
@@ -185,23 +185,23 @@ class Workers:
                 self.signal(worker, signal.SIGKILL)
 
     def _is_hung(self, worker: WorkerProcess) -> bool:
-        """A child that waits at its gate has no heartbeat yet."""
+        """Return whether a worker's heartbeat is late; a child that waits at its gate has none yet."""
         return worker.gate < 0 and worker.slot.seconds_late() > self._timeouts.hang_seconds
 
     # Fork
 
     def due(self) -> list[WorkerProcess]:
-        """Workers that are to be forked now."""
+        """Return the workers that are to be forked now."""
         now = time.monotonic()
         return [worker for worker in self.all if worker.fork_at is not None and worker.fork_at <= now]
 
     def next_due_in(self) -> float:
-        """Seconds until the next fork: negative if it is overdue, infinite if none is scheduled."""
+        """Return the seconds until the next fork: negative if overdue, infinite if none is scheduled."""
         dates = [worker.fork_at for worker in self.all if worker.fork_at is not None]
         return min(dates, default=float("inf")) - time.monotonic()
 
     def spawn(self, worker: WorkerProcess, *, gated: bool = False) -> None:
-        """Fork into its slot; a gated child waits at its gate before it works."""
+        """Fork into a worker's slot; a gated child waits at its gate before it works."""
         worker.fork_at = None
         worker.has_come_up = False
         worker.spawned_at = time.monotonic()
@@ -225,7 +225,10 @@ class Workers:
         self._by_pid[worker.pid] = worker
 
     def _on_fork_failed(self, worker: WorkerProcess, error: OSError) -> None:
-        """The machine is out of processes, memory or files, perhaps only for now; the other workers go on."""
+        """Schedule another fork after a failed one; the other workers go on.
+
+        The machine is out of processes, memory or files, perhaps only for now.
+        """
         self.close_gate(worker)
         worker.slot.on_exit()
         worker.slot.reason = f"cannot fork: {error.strerror}"
@@ -235,7 +238,7 @@ class Workers:
         log.error("cannot fork", child=worker.name, error=error.strerror, retry_in_s=round(wait, 2))
 
     def _child_main(self, worker: WorkerProcess, gate: int) -> int:
-        """The child's side of the fork: close the master's descriptors, then run the group's `main`."""
+        """Run the child's side of the fork: close the master's descriptors, then run the group's `main`."""
         self._close_inherited()
         for other in self.all:
             self.close_gate(other)
@@ -256,7 +259,7 @@ class Workers:
     # Signals
 
     def retire(self, worker: WorkerProcess) -> None:
-        """Send SIGTERM to one worker while the farm goes on. Does nothing if it is retired already."""
+        """Send SIGTERM to one worker while the farm goes on, unless it is retired already."""
         if worker.retired_at is None:
             worker.retired_at = time.monotonic()
             self.terminate([worker])
@@ -269,7 +272,7 @@ class Workers:
             self.close_gate(worker)  # Only now: it must know that it is to stop when its gate opens.
 
     def kill(self, workers: Iterable[WorkerProcess]) -> list[WorkerProcess]:
-        """Send SIGKILL to those that have not exited. Returns them."""
+        """Send SIGKILL to the workers that have not exited; return them."""
         left = [worker for worker in workers if worker.pid]
         for worker in left:
             log.warning("killed", child=worker.name, reason="did not stop in time")

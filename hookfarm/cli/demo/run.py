@@ -54,7 +54,7 @@ def demo(**given: Any) -> None:
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """`seconds` None = until interrupted."""
+    """Options of a demo; `seconds` None = until interrupted."""
 
     seconds: float | None
     block_time: float
@@ -63,7 +63,7 @@ class DemoOptions:
 
 
 def run_demo(options: DemoOptions) -> int:
-    """Return the exit code: 0 if something was emitted, and all of it was delivered and verified."""
+    """Run a demo. Return the exit code: 0 if logs were emitted, and all of them delivered and verified."""
     with Interrupts() as interrupts:
         devchain = DevchainOptions(
             chain_id=CHAIN_ID, block_time=options.block_time, logs_per_block=options.logs_per_block
@@ -81,7 +81,7 @@ def run_demo(options: DemoOptions) -> int:
 
 
 class Demo:
-    """Runs one demo. It reads the farm from Redis and the chain by JSON-RPC, as any client could."""
+    """Runs one demo. It reads the farm from Redis and the chain by JSON-RPC, like any client."""
 
     def __init__(self, farm: DemoFarm, secret: str, options: DemoOptions, interrupts: Interrupts) -> None:
         self._farm = farm
@@ -119,7 +119,7 @@ class Demo:
         self._chain.close()
 
     def conclude(self) -> int:
-        """Print the summary; return the exit code."""
+        """Print the summary and return the exit code."""
         if self._last is None:
             click.echo("stopped before it was ready: nothing was emitted")
             return 1

@@ -1,4 +1,4 @@
-"""How a live view is shown (redrawn in a terminal, lines in a pipe), and how it is interrupted."""
+"""Display of a live view (redrawn in a terminal, lines in a pipe), and its interruption."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ _LINE_QUEUE = ("queued", "parked", "retry", "dead")
 
 
 class Display(Protocol):
-    """Shows view models; `step_seconds` is the time between two."""
+    """Interface of a display of view models; `step_seconds` is the time between two."""
 
     step_seconds: float
 
@@ -77,7 +77,7 @@ def terminal() -> Console | None:
 
 
 class ScreenDisplay:
-    """Redraws the view in a terminal."""
+    """Display that redraws the view in a terminal."""
 
     def __init__(self, live: Live, title: str, step_seconds: float) -> None:
         self.step_seconds = step_seconds

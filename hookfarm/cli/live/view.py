@@ -34,7 +34,7 @@ _Row = tuple[str, RenderableType, str]
 
 
 class FarmView:
-    """Renderable view model, in the glyphs that the terminal has."""
+    """Renderable of a view model, in the glyphs that the terminal has."""
 
     def __init__(self, model: ViewModel, title: str) -> None:
         self._model = model

@@ -12,7 +12,7 @@ from hookfarm.store import keys
 
 @dataclass(frozen=True)
 class ServiceLine:
-    """One service. `reason`: why it is not ready. `silent`: age of its status in seconds, if that is too old."""
+    """A service in the view: `reason` why it is not ready; `silent`: age of its status, if too old."""
 
     name: str
     ready: bool
@@ -28,7 +28,10 @@ class ServiceLine:
 
 @dataclass(frozen=True)
 class NodeSummary:
-    """The nodes of a chain. `usable`: how many could be asked now; `problems`: a line for each of the others."""
+    """The nodes of a chain in the view.
+
+    `usable`: how many could be asked now; `problems`: a line for each of the others.
+    """
 
     usable: int
     all: int
@@ -39,7 +42,10 @@ class NodeSummary:
 
 @dataclass(frozen=True)
 class ChainLine:
-    """One chain as its ingestor reports it. `waiting`: events in its stream; `catch_up`: progress in words."""
+    """A chain in the view, as its ingestor reports it.
+
+    `waiting`: events in its stream; `catch_up`: progress in words.
+    """
 
     chain_id: int
     head: int
@@ -57,7 +63,7 @@ class ChainLine:
 
 @dataclass(frozen=True)
 class Quantiles:
-    """Seconds; None if nothing was measured."""
+    """Quantiles in seconds; None if nothing was measured."""
 
     p50: float | None = None
     p99: float | None = None
@@ -65,7 +71,7 @@ class Quantiles:
 
 @dataclass(frozen=True)
 class EndpointsLine:
-    """Number of endpoints; `circuit_open`: those that get probes only."""
+    """Numbers of endpoints in the view; those with `circuit_open` get probes only."""
 
     total: int
     enabled: int
