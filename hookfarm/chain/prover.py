@@ -48,7 +48,7 @@ class Prover:
         """True once a header of the chain had a bloom other than zeros."""
 
     def max_blocks(self, node: Node) -> int:
-        """Number of blocks to ask for at once, far behind the head."""
+        """Return the number of blocks to ask for at once, far behind the head."""
         most = node.profile.ranges.blocks
         return min(most, MAX_WHOLE_BLOCKS) if self.transfers else most
 

@@ -31,7 +31,7 @@ class RpcMessage:
     is_batch: bool
 
     def is_control(self) -> bool:
-        """Whether every call steers the devchain: such a message is exempt from faults."""
+        """Return whether every call steers the devchain: such a message is exempt from faults."""
         return all(_is_control(call) for call in self.calls)
 
 

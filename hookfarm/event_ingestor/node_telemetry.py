@@ -87,7 +87,7 @@ class NodeRecord:
 
     @property
     def kind(self) -> Literal["ws", "http"]:
-        """How new blocks are noticed: `ws` nodes announce them, `http` nodes are polled."""
+        """The kind of the node: `ws`, which announces its blocks, or `http`, which is polled."""
         return "ws" if self.origin.startswith("ws") else "http"
 
 

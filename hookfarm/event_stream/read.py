@@ -73,7 +73,7 @@ class StreamReader:
         self._connection.prefetch(self._read_and_revision("BLOCK", BLOCK_MILLISECONDS), 2)
 
     def send_read_ahead(self) -> None:
-        """As `send_read`, without waiting for entries: Redis reads these while others are handled."""
+        """Send a read that does not wait for entries: Redis executes it while other entries are handled."""
         self._connection.prefetch(self._read_and_revision(), 2)
 
     @property

@@ -1,4 +1,4 @@
-"""What the master runs: worker groups, the stage in which each is stopped, and the master's time-outs."""
+"""The plan of a farm: worker groups, the stage in which each is stopped, and the master's time-outs."""
 
 import signal
 from collections.abc import Callable, Sequence

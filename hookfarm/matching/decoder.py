@@ -174,7 +174,7 @@ class _Layout:
         self._words = None if None in readers else [read for read in readers if read]
 
     def values(self, topics: Sequence[str], data: str) -> list[Any]:
-        """Raises DecodingError or OverflowError if the log does not fit the signature."""
+        """Return the decoded values. Raises DecodingError or OverflowError if the log does not fit."""
         found: list[Any] = [None] * self._count
         for position, topic, read in self._indexed:
             found[position] = topics[topic] if read is None else read(topics[topic][2:])

@@ -103,7 +103,7 @@ class Filter:
 
 
 def dimensions(event: Event) -> Log:
-    """Address and topics."""
+    """Return the dimensions of a log: its address and topics."""
     return (event["address"], *event["topics"])
 
 

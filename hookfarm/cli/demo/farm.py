@@ -241,8 +241,11 @@ def _make_directory() -> Path:
 
 
 def _reserve_port() -> socket.socket:
-    """Return a socket that reserves a free port. It is bound and does not listen: the kernel gives the port to no
-    other process, and a child's socket with SO_REUSEADDR may listen on it, also after a restart (socket(7))."""
+    """Return a socket that reserves a free port.
+
+    It is bound and does not listen: the kernel gives the port to no other process, and a child's socket with
+    SO_REUSEADDR may listen on it, also after a restart (socket(7)).
+    """
     held = socket.socket()
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     held.bind((HOST, 0))
