@@ -125,7 +125,7 @@ class Filter:
         return product(*self.keyed)
 
     def matches(self, log: Log, decoded_logs: DecodedLogs) -> bool:
-        """Whether a log that was found by key and look-up meets everything else."""
+        """Return whether a log that was found by key and look-up meets the rest of the filter."""
         if self.unkeyed and not all(log[dimension] in values for dimension, values in self.unkeyed):
             return False
         form = self.form
@@ -136,7 +136,7 @@ class Filter:
 
 
 def dimensions(event: Event) -> Log:
-    """Address and topics."""
+    """Return the dimensions of a log: its address and topics."""
     return (event["address"], *event["topics"])
 
 
@@ -203,7 +203,7 @@ def split_condition(where: str | None, signature: EventSignature | None) -> Spli
 def _allowed(
     subscription: Subscription, signature: EventSignature | None, condition: SplitCondition
 ) -> dict[int, tuple[str, ...]]:
-    """The values of each restricted dimension; none = any."""
+    """Return the values of each restricted dimension; none = any."""
     allowed = {0: subscription.addresses}
     if signature is not None and signature.topic0 is not None:
         allowed[1] = (signature.topic0,)
@@ -223,7 +223,7 @@ def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _keyed(allowed: Mapping[int, tuple[str, ...]]) -> tuple[int, ...]:
-    """The dimensions that make the key: as many as keep the number of keys in proportion."""
+    """Choose the dimensions of the key: as many as keep the number of keys in proportion."""
     if all(len(values) == 1 for values in allowed.values()):
         return tuple([dimension for dimension in _BY_SELECTIVITY if dimension in allowed])
     max_keys = MAX_KEYS_PER_VALUE * sum(map(len, allowed.values()))
