@@ -36,12 +36,12 @@ from hookfarm.chain.block import Head
 from hookfarm.chain.node import Node, connect
 from hookfarm.chain.node_pool import NodePool
 from hookfarm.chain.prover import Prover
-from hookfarm.chain.timing import Limits
+from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.event_ingestor.process import COLLECT_EVERY
 from hookfarm.event_ingestor.publisher import Publisher
 from hookfarm.event_ingestor.reorg import next_rollback_step
 from hookfarm.event_ingestor.telemetry import IngestorCounters, Telemetry
-from hookfarm.event_stream import ChainStream, Checkpoint
+from hookfarm.event_stream import Checkpoint, RetryingChainStream
 from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Scoreboard
 from hookfarm.outage import Outage
@@ -60,7 +60,7 @@ class IngestEnvironment:
 
     server: RedisServer
     node: Node
-    stream: ChainStream
+    stream: RetryingChainStream
     publisher: Publisher
 
 
@@ -108,8 +108,8 @@ async def _ready_publisher(url: str, verify: str) -> AsyncIterator[IngestEnviron
         counters = IngestorCounters(child.slot, CHAIN_ID)
         [profile] = NodePool([url]).all
         async with async_client(server.url) as client:
-            node = await connect(profile, Limits(), counters.head, counters.requested)
-            stream = ChainStream(RetryingClient(client, print), CHAIN_ID)
+            node = await connect(profile, NodeTimeouts(), counters.head, counters.requested)
+            stream = RetryingChainStream(RetryingClient(client, print), CHAIN_ID)
             telemetry = Telemetry(counters, Outage(child, log), log)
             publisher = Publisher(stream, Prover(CHAIN_ID, verify), telemetry, from_block=1)
             try:
@@ -161,7 +161,7 @@ async def _roll_back(environment: IngestEnvironment) -> Run:
     at = await environment.stream.call(event_stream.read_checkpoint)
     assert at is not None
     lowest = max(0, at.number - event_stream.KEPT_BLOCKS + 1)
-    [block] = await environment.stream.call(event_stream.known_blocks, [lowest], at)
+    [block] = await environment.stream.call(event_stream.read_remembered, [lowest], at)
     assert block is not None
     began, removed = time.perf_counter(), 0
     while at.number > lowest:

@@ -34,7 +34,7 @@ from support.receivers import find_nginx, running_recorder
 from support.redis_server import RedisServer, running_redis
 from support.waiting import until
 
-from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.registry.store import new_secret
 from hookfarm.store import keys
 from hookfarm.store.clients import command_client

@@ -1,4 +1,4 @@
-"""When to try again: exponential back-off with jitter, one rule for every retry loop, and Retry-After. Pure."""
+"""Exponential back-off with jitter, shared by all retry loops, and the parser of Retry-After. Pure."""
 
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -8,7 +8,7 @@ _MAX_DOUBLINGS = 30
 
 
 def delay(failures: int, first: float, longest: float, chance: float) -> float:
-    """Seconds to wait after `failures` earlier failures in a row (0, 1, …).
+    """Return the seconds to wait after `failures` earlier failures in a row (0, 1, …).
 
     `first`, doubled by each failure up to `longest`, and jittered by `chance`.
     """
@@ -16,7 +16,7 @@ def delay(failures: int, first: float, longest: float, chance: float) -> float:
 
 
 def jittered(seconds: float, chance: float) -> float:
-    """`seconds` ±20 %, so that processes that failed together do not retry together.
+    """Return `seconds` ±20 %, so that processes that failed together do not retry together.
 
     `chance` is a random number from 0 to 1.
     """
@@ -24,7 +24,7 @@ def jittered(seconds: float, chance: float) -> float:
 
 
 def parse_retry_after(value: str, now: float, maximum: float) -> float | None:
-    """Seconds of a Retry-After header, a number or a date (RFC 9110 section 10.2.3), at most `maximum`.
+    """Return the seconds of a Retry-After header, a number or a date (RFC 9110 section 10.2.3), at most `maximum`.
 
     `now` is Unix time. Returns None if the header is neither.
     """

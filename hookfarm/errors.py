@@ -6,13 +6,13 @@ Exceptions of libraries are mapped to one of these where they are caught, with t
 
 
 class HookfarmError(Exception):
-    """Base of all; str() is one line that names the problem and what to do."""
+    """Base of all errors; str() is one line that names the problem and what to do."""
 
     exit_code = 1
 
 
 class InvalidInput(HookfarmError):
-    """An input is not allowed.
+    """An input is not allowed; the error names its field.
 
     `field` is its path (`subscriptions[0].event`); `problem` is its value and what is allowed.
     """
@@ -25,13 +25,13 @@ class InvalidInput(HookfarmError):
         self.problem = problem
 
     def within(self, prefix: str) -> "InvalidInput":
-        """The same problem, with the path from the record that contains the field."""
+        """Return the same problem with the path from the record that contains the field."""
         joint = "" if self.field.startswith("[") else "."
         return InvalidInput(f"{prefix}{joint}{self.field}", self.problem)
 
 
 class OperatorError(HookfarmError):
-    """The deployment is wrong (server settings, ports, chain URLs); its operator must act."""
+    """The deployment is wrong (server settings, ports, chain URLs), and its operator must act."""
 
 
 class CouldNotBoot(OperatorError):
@@ -39,7 +39,7 @@ class CouldNotBoot(OperatorError):
 
 
 class ChainUnavailable(HookfarmError):
-    """A node did not answer, or not as asked; worth trying again."""
+    """A node did not answer, or not as asked; another try may succeed."""
 
 
 class WrongChain(OperatorError):

@@ -62,7 +62,7 @@ def configure(level: str = "info", form: str = "text", stream: TextIO | None = N
 
 
 def _thread_crashed(crash: threading.ExceptHookArgs) -> None:
-    """Python's own hook writes an unredacted traceback to stderr."""
+    """Log the crash of a thread; Python's own hook writes an unredacted traceback to stderr."""
     if crash.exc_value is not None:
         trace = (crash.exc_type, crash.exc_value, crash.exc_traceback)
         _STDLIB_ROOT.error("thread crashed", exc_info=trace)
@@ -73,6 +73,8 @@ def _time(record: logging.LogRecord) -> str:
 
 
 class _TextFormatter(logging.Formatter):
+    """Formatter of lines for people: time, level, logger, action, fields."""
+
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, Any] = getattr(record, "fields", {})
         parts = [_time(record), record.levelname.lower(), record.name, redaction.sanitize(record.getMessage())]
@@ -91,6 +93,8 @@ def _token(value: object) -> str:
 
 
 class _JsonFormatter(logging.Formatter):
+    """Formatter of lines for programs: one JSON object each."""
+
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
             "time": _time(record),

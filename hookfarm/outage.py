@@ -1,4 +1,4 @@
-"""Outages of a child's dependencies (`redis`, `chain`, `stream 1`): log the first failure and the recovery."""
+"""Outages of a child's dependencies (`redis`, `chain`, `stream 1`), logged at first failure and recovery."""
 
 import random
 import time
@@ -14,14 +14,16 @@ MAX_DELAY_SECONDS = 1.0
 
 
 @dataclass
-class _Down:
+class _Outage:
+    """An outage of one source: its reason, its start and the number of failures."""
+
     reason: str
     since: float
     failures: int = 0
 
 
 class Outage:
-    """The dependencies of one child that fail now, by source.
+    """The current outages of one child's dependencies, by source.
 
     Logs `<source> down` once with its reason and `<source> up` once with `downtime_s`. The child is stalled while
     a source is down and marked up when the last one recovers; not before `booted` if it was created `booting`.
@@ -39,7 +41,7 @@ class Outage:
         chance: Callable[[], float] | None = None,
         **fields: object,
     ) -> None:
-        """`fields` are added to each log line; `chance` returns a random number from 0 to 1.
+        """Add `fields` to each log line; `chance` returns a random number from 0 to 1.
 
         `on_change` is called with `sources` whenever the child would be marked, and while it boots.
         """
@@ -51,7 +53,7 @@ class Outage:
         # Seeded anew, or processes forked from one parent would all retry at the same time.
         self._chance = chance or random.Random().random
         self._fields = fields
-        self._down: dict[str, _Down] = {}
+        self._down: dict[str, _Outage] = {}
 
     @property
     def is_ongoing(self) -> bool:
@@ -64,11 +66,11 @@ class Outage:
 
     @property
     def reason(self) -> str:
-        """Why the first source is down; empty if none is."""
+        """The reason of the first source's outage; empty if there is none."""
         return next((down.reason for down in self._down.values()), "")
 
     def booted(self) -> None:
-        """From now on the child is marked; at once, too."""
+        """Mark the child from now on, and at once."""
         self._booting = False
         self._mark()
 
@@ -79,7 +81,7 @@ class Outage:
         """
         down = self._down.get(source)
         if down is None:
-            down = self._down[source] = _Down(reason if isinstance(reason, str) else reason(), self._clock())
+            down = self._down[source] = _Outage(reason if isinstance(reason, str) else reason(), self._clock())
             self._log.warning(f"{source} down", **self._fields, reason=down.reason)
         elif isinstance(reason, str):
             down.reason = reason

@@ -4,7 +4,7 @@ from collections import deque
 
 
 class SlidingRate:
-    """Units per second over the last `window_seconds`, pauses included."""
+    """Rate of a growing number in units per second over the last `window_seconds`, pauses included."""
 
     def __init__(self, window_seconds: float) -> None:
         self._window_seconds = window_seconds

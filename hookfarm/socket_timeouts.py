@@ -1,4 +1,4 @@
-"""Time-outs that the kernel keeps.
+"""Time-outs of sockets that the kernel keeps.
 
 A Python socket with a time-out asks poll() before every recv() and send(): two system calls each, which is a
 tenth of what a delivery costs. With SO_RCVTIMEO and SO_SNDTIMEO (socket(7)) the one call waits and gives up by
@@ -15,7 +15,7 @@ TIMED_OUT = (TimeoutError, BlockingIOError)
 
 
 def set_timeout(sock: socket.socket, seconds: float) -> None:
-    """Each single wait on `sock` lasts at most `seconds`, and then raises one of TIMED_OUT."""
+    """Limit each wait on `sock` to `seconds`; a longer one raises one of TIMED_OUT."""
     if isinstance(sock, ssl.SSLSocket):
         sock.settimeout(seconds)
         return
@@ -27,7 +27,7 @@ def set_timeout(sock: socket.socket, seconds: float) -> None:
 
 
 def is_quiet(sock: socket.socket) -> bool:
-    """True where the peer has neither closed nor sent anything; takes nothing from the socket and never waits.
+    """Return whether the peer has neither closed nor sent anything, without taking data or waiting.
 
     Asks poll(2): a peek answers "nothing" with an exception, which costs a process with cold caches 20 µs more.
     """

@@ -1,1 +1,1 @@
-"""How contracts declare their events: signatures and the ABI types in them. Pure."""
+"""Event signatures as contracts declare them, and the ABI types in them. Pure."""

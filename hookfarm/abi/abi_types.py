@@ -1,4 +1,4 @@
-"""The shape of an event: its name, its parameters and their ABI types (Solidity ABI specification).
+"""An event's signature as data: its name, its parameters and their ABI types (Solidity ABI specification).
 
 The elementary types are already in canonical form here (`uint256`, never `uint`).
 """
@@ -15,7 +15,7 @@ _DYNAMIC_BASES = ("bytes", "string")
 
 @dataclass(frozen=True)
 class AbiType:
-    """`base` is an elementary type or `tuple`, which alone has components.
+    """A type of the Solidity ABI: `base` is an elementary type or `tuple`, which alone has components.
 
     `sizes` are those of its array dimensions, the innermost first; None = any length: `uint8[3][]` has
     (3, None).
@@ -27,7 +27,7 @@ class AbiType:
 
     @property
     def canonical(self) -> str:
-        """Its text in the signature that topic0 is the hash of."""
+        """The type's text in the signature whose hash is topic0."""
         base = self.base if self.base != TUPLE else f"({','.join(c.type.canonical for c in self.components)})"
         return base + "".join("[]" if size is None else f"[{size}]" for size in self.sizes)
 
@@ -43,13 +43,13 @@ class AbiType:
 
     @property
     def element(self) -> "AbiType":
-        """Of an array: the type of its members."""
+        """The type of an array's members."""
         return AbiType(self.base, self.components, self.sizes[:-1])
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of an event or one member of a tuple; an empty name = it has none."""
+    """A parameter of an event or a member of a tuple; an empty name = it has none."""
 
     name: str
     type: AbiType
@@ -86,12 +86,12 @@ class EventSignature:
 
     @cached_property
     def canonical(self) -> str:
-        """`Transfer(address,address,uint256)`"""
+        """The signature as topic0 hashes it: `Transfer(address,address,uint256)`."""
         return f"{self.name}({','.join(p.type.canonical for p in self.parameters)})"
 
     @cached_property
     def topic0(self) -> str | None:
-        """Keccak-256 of the canonical form in hexadecimal; None for an anonymous event, which has none."""
+        """Keccak-256 of the canonical form in hexadecimal; None for an anonymous event."""
         return None if self.anonymous else "0x" + keccak(self.canonical.encode()).hex()
 
     @cached_property
@@ -100,12 +100,12 @@ class EventSignature:
 
     @cached_property
     def topic_count(self) -> int:
-        """Number of topics of a log whose arguments are where this declaration has them."""
+        """Number of topics of a log whose arguments are placed as in this declaration."""
         return sum(self.indexed) + (not self.anonymous)
 
     @cached_property
     def is_short_form(self) -> bool:
-        """Whether topic0 alone decides, because no parameter is marked."""
+        """Whether topic0 alone decides, because no parameter is marked as indexed."""
         return not self.anonymous and not any(self.indexed)
 
 

@@ -1,4 +1,4 @@
-"""The 2048-bit log filter of receipts and headers (yellow paper, section 4.3.1, M3:2048).
+"""The 2048-bit bloom filter of logs in receipts and headers (yellow paper, section 4.3.1, M3:2048).
 
 Each address and each topic sets three bits: the low 11 bits of the first three 16-bit words of its
 keccak. The filter of a block is the union over its logs. Filters are numbers here, the first byte first.
@@ -53,7 +53,7 @@ def of_log(address: bytes, topics: Sequence[bytes]) -> int:
 
 
 def of_values(values: Iterable[str]) -> int:
-    """Return the filter of addresses and topics in hexadecimal; duplicates are not needed."""
+    """Return the bloom of addresses and topics in hexadecimal; duplicates are not needed."""
     return union(map(bits_of_hex, values))
 
 

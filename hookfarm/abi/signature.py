@@ -1,4 +1,4 @@
-"""Human event signatures: `Transfer(address indexed from, address indexed to, uint256 value)`.
+"""Parser of human-readable event signatures: `Transfer(address indexed from, address indexed to, …)`.
 
     event      = ["event"] NAME "(" [parameter {"," parameter}] ")" ["anonymous"] [";"]
     parameter  = type ["indexed"] [NAME]
@@ -50,7 +50,7 @@ def parse(text: str) -> EventSignature:
 
 @dataclass(frozen=True)
 class _SignatureToken:
-    """`kind`: word, number, mark, or end."""
+    """A token of a signature; `kind` is word, number, mark, or end."""
 
     kind: str
     text: str
@@ -79,7 +79,7 @@ def _problem(what: str, token: _SignatureToken, advice: str = "") -> InvalidInpu
 
 
 class _SignatureParser:
-    """Recursive descent over the tokens of one signature; its methods are the rules of the grammar."""
+    """Parser of one signature by recursive descent; its methods are the rules of the grammar."""
 
     def __init__(self, tokens: list[_SignatureToken]) -> None:
         self._tokens = tokens

@@ -45,7 +45,7 @@ WITH_TOKEN: tuple[BuildRouter, ...] = (
 
 
 def build(context: Context) -> FastAPI:
-    """Return the application."""
+    """Return the application with all its routes."""
     app = FastAPI(
         title="hookfarm",
         version=hookfarm.__version__,
@@ -71,7 +71,7 @@ HEARTBEAT_WITHIN_SECONDS = 5.0
 
 
 class _Server(uvicorn.Server):
-    """uvicorn in a child: without signal handlers, and the child is up when the server listens."""
+    """uvicorn in a child: without signal handlers; the child is up when the server listens."""
 
     def __init__(self, config: uvicorn.Config, child: Child) -> None:
         super().__init__(config)

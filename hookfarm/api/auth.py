@@ -26,7 +26,7 @@ _bearer = HTTPBearer(
 
 
 def token_check(token: str) -> Callable[..., None]:
-    """Return a dependency that requires the token: 401 without a detail otherwise."""
+    """Return a dependency that requires the token, and refuses with 401 without details."""
     expected = token.encode()
 
     def require_token(
@@ -40,7 +40,7 @@ def token_check(token: str) -> Callable[..., None]:
 
 
 class HostCheck:
-    """Middleware: 421 unless the Host header is one of the API's names.
+    """Middleware that refuses with 421 unless the Host header is one of the API's names.
 
     If it listens on every address, any address is allowed: an address cannot be made to resolve elsewhere.
     """
@@ -62,7 +62,7 @@ class HostCheck:
 
 
 def _host(scope: Scope) -> str:
-    """Return the name or address in the Host header, '' unless there is exactly one."""
+    """Return the name or address in the Host header; empty unless there is exactly one."""
     given = [value for name, value in scope["headers"] if name == b"host"]
     if len(given) != 1:
         return ""

@@ -1,4 +1,4 @@
-"""Settings of the API, made before its process is forked, and what its routes share."""
+"""Settings of the API, made before its process is forked, and the context that its routes share."""
 
 import threading
 from dataclasses import dataclass, field
@@ -12,8 +12,11 @@ from hookfarm.store.clients import AsyncClient, Client
 
 @dataclass(frozen=True)
 class Settings:
-    """`services` and `chains` are those of this farm; `hosts` the names by which the API may be called, beside
-    those of the loopback interface."""
+    """Settings of the API.
+
+    `services` and `chains` are those of this farm; `hosts` the names by which the API may be called, beside those
+    of the loopback interface.
+    """
 
     redis_url: str = field(repr=False)
     token: str = field(repr=False)
@@ -45,8 +48,9 @@ REDIS_TIMEOUT_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Context:
-    """`client` is for routes that are plain functions, which run in threads; `async_client` for coroutines.
+    """Settings, clients and stop event that the routes of the API share.
 
+    `client` is for routes that are plain functions, which run in threads; `async_client` for coroutines.
     `stopping` is set when the process is asked to stop.
     """
 

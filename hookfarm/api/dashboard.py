@@ -44,6 +44,8 @@ _PAGE = "index.html"
 
 @dataclass(frozen=True)
 class _File:
+    """A file of the dashboard, loaded and compressed."""
+
     body: bytes
     media_type: str
     etag: str
@@ -67,7 +69,7 @@ def build_router(_context: Context) -> APIRouter:
 
 
 def _load() -> dict[str, _File]:
-    """Return all files by name; together some hundred kB."""
+    """Return all files by name; together they are some hundred kB."""
     found = {}
     for file in (resources.files("hookfarm.api") / "static").iterdir():
         media_type = _TYPES.get(file.name.rpartition(".")[2])

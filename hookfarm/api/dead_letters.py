@@ -103,7 +103,7 @@ def _add_resource(router: APIRouter, client: Client) -> None:
 
 
 class Batches:
-    """Matching dead letters, the oldest first, for _MAX_SECONDS; and the cursor to continue."""
+    """Iterates over batches of matching dead letters, oldest first, for _MAX_SECONDS; keeps the cursor."""
 
     def __init__(self, client: Client, body: dict[str, Any]) -> None:
         self._client = client
@@ -112,7 +112,7 @@ class Batches:
 
     @property
     def next_cursor(self) -> str | None:
-        """None after the last one."""
+        """The cursor to continue with; None after the last dead letter."""
         return None if self._after is None else cursor(self._after)
 
     def __iter__(self) -> Iterator[list[Delivery]]:

@@ -16,9 +16,9 @@ from hookfarm.errors import Conflict, InvalidInput
 from hookfarm.http_client.connections import tls_context
 from hookfarm.records import Endpoint, Subscription
 from hookfarm.records.fields import BYTES32, hex_text, refuse_unknown, text
+from hookfarm.sample_webhooks import webhooks
+from hookfarm.sample_webhooks.webhooks import SampleSender, SampleWebhook
 from hookfarm.security.vault import Vault
-from hookfarm.test_events import webhooks
-from hookfarm.test_events.webhooks import SampleSender, SampleWebhook
 
 MAX_CONCURRENT_TESTS = 8
 """Further requests are refused."""
@@ -43,7 +43,7 @@ def build_router(context: Context) -> APIRouter:
         ),
     )
     async def test_endpoint(endpoint_id: EndpointId, body: OptionalJsonObject) -> Response:
-        """Send a signed webhook per subscription, with made-up arguments or of the logs of a transaction, with the
+        """Send a signed webhook per subscription, with sample arguments or of the logs of a transaction, with the
         header `webhook-test: 1`. The response contains the receiver's responses, their bodies up to 1 kB. A
         disabled endpoint can be tested, too."""
         return await tester.test(endpoint_id, body)
@@ -52,7 +52,7 @@ def build_router(context: Context) -> APIRouter:
 
 
 class EndpointTester:
-    """The work of the route."""
+    """Chooses sample webhooks, sends them, and returns the replies."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -70,7 +70,7 @@ class EndpointTester:
         endpoint = await anyio.to_thread.run_sync(self._find, endpoint_id)
         subscriptions = webhooks.select(endpoint, name, "subscription")
         if transaction is None:
-            samples = await anyio.to_thread.run_sync(webhooks.made_up, subscriptions[:MAX_WEBHOOKS])
+            samples = await anyio.to_thread.run_sync(webhooks.of_subscriptions, subscriptions[:MAX_WEBHOOKS])
         else:
             samples = await self._of_transaction(endpoint, subscriptions, transaction)
         replies = await anyio.to_thread.run_sync(self._send, endpoint, samples, limiter=self._limiter)
@@ -101,7 +101,7 @@ class EndpointTester:
 
 
 def _parse(body: dict[str, Any]) -> tuple[str | None, str | None]:
-    """Return subscription and transaction."""
+    """Return the subscription and the transaction in a request's body."""
     refuse_unknown(body, {"subscription", "transaction_hash"})
     name = text(body, "subscription", 64) if "subscription" in body else None
     transaction = hex_text(body, "transaction_hash", BYTES32, "32 bytes") if "transaction_hash" in body else None

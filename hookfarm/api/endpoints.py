@@ -131,7 +131,7 @@ def _add_actions(router: APIRouter, endpoints: "EndpointOperations") -> None:
 
 
 class EndpointOperations:
-    """The work of the routes."""
+    """Operations of the routes: create, read, change and remove endpoints."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -139,7 +139,7 @@ class EndpointOperations:
         self._watched = {chain.chain_id for chain in context.settings.chains}
 
     def find(self, endpoint_id: str) -> ListedEndpoint:
-        """Raises NotFound, or a Problem if the stored value is not an endpoint."""
+        """Return an endpoint. Raises NotFound, or a Problem if the stored value is not an endpoint."""
         try:
             return listing.get(self._client, endpoint_id)
         except InvalidInput as error:
@@ -206,11 +206,10 @@ def _etag(endpoint: Endpoint) -> str:
 
 
 def _effective_from(endpoint: Endpoint, watched: set[int]) -> dict[str, Any]:
-    """Return the subscriptions of an endpoint that was just stored, each with `effective_from_block` (its promise
-    is documented in `Registry`), and warnings of chains that no ingestor follows.
+    """Return a stored endpoint's subscriptions with `effective_from_block`, and warnings of unfollowed chains.
 
-    null = nothing of that chain has been published yet, so that all that ever will be is matched; or the endpoint
-    is disabled.
+    `Registry` documents the promise of that block. null = nothing of that chain has been published yet, so that
+    all that ever will be is matched; or the endpoint is disabled.
     """
     from_block = endpoint.effective_from or {}
     unknown = {chain for chain, block in from_block.items() if block is None} - watched

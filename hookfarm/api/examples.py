@@ -1,4 +1,4 @@
-"""One example for each shape, as /openapi.json shows them."""
+"""Examples for /openapi.json, one for each shape."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Creating an endpoint once, however often a client that got no response repeats its request.
+"""Idempotent creation of an endpoint, for clients that repeat a request without a response.
 
 The `Idempotency-Key` of a request (draft-ietf-httpapi-idempotency-key-header) is kept for a day with a digest of
 the body and the id that the endpoint is to have. It is written before the endpoint, so that of two requests one
@@ -33,7 +33,7 @@ def create(
     key: str | None,
     body: dict[str, Any],
 ) -> Endpoint:
-    """Return the endpoint with its secret: a new one, or the one that was created under this key.
+    """Return the endpoint with its secret: a new one, or the one created under this key before.
 
     Raises a Problem: 422 if the key was used for another request, 409 while its first request is under way or if
     its endpoint has been removed.

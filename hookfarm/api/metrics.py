@@ -42,15 +42,15 @@ def build_router(context: Context) -> APIRouter:
 
     @router.get("/metrics", summary="Metrics for Prometheus.", response_class=Response, responses=_CONTENT)
     async def metrics_(request: Request) -> Response:
-        families = await collect(context)
+        families = await scrape(context)
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(_Collected(families)), media_type=content_type)
 
     return router
 
 
-async def collect(context: Context) -> list[Family]:
-    """Return all metrics."""
+async def scrape(context: Context) -> list[Family]:
+    """Return all metrics: those of every farm, and those read from Redis."""
     found = [_build_info()]
     try:
         called = await metrics.collect(context.async_client)
@@ -63,7 +63,7 @@ async def collect(context: Context) -> list[Family]:
 
 
 def merged(answers: Iterable[FarmMetrics]) -> list[Family]:
-    """Merge the families of all farms; each sample gets the label `host` of its farm."""
+    """Return the merged families of all farms; each sample gets the label `host` of its farm."""
     answers = tuple(answers)
     of_host = Counter(answer.host for answer in answers)
     found: dict[str, Family] = {}
@@ -105,7 +105,7 @@ def _labels(families: Iterable[Family], name: str, label: str) -> set[str]:
 
 
 class _Collected:
-    """Collector for the encoders of prometheus-client."""
+    """Collector that hands given families to the encoders of prometheus-client."""
 
     def __init__(self, families: Iterable[Family]) -> None:
         self._families = families
@@ -137,7 +137,7 @@ def _add_distribution(metric: Metric, labels: dict[str, str], value: Distributio
 
 @dataclass(frozen=True)
 class RedisNumbers:
-    """Numbers read from Redis for one scrape."""
+    """Numbers that are read from Redis for one scrape."""
 
     depths: Depths
     unconfirmed: int

@@ -1,4 +1,4 @@
-"""/openapi.json: the routes as FastAPI knows them, and the schemas, examples and refusals that it can't know."""
+"""/openapi.json: the routes as FastAPI knows them, with schemas, examples and error responses."""
 
 from collections.abc import Sequence
 from functools import partial

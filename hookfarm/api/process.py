@@ -1,4 +1,4 @@
-"""The API's process, as the master forks it, and its token. Its heavy imports come with `prepare`.
+"""The API's process, forked by the master, and its token. Heavy imports come with `prepare`.
 
 The token is that of the settings, else one that is generated at the first start and stored with mode 600.
 """
@@ -60,12 +60,12 @@ _BYTES = 24
 
 
 def read(config: Config) -> str | None:
-    """Return the token of a farm with these settings, None if none has been created yet."""
+    """Return the token of a farm with these settings; None if none has been created yet."""
     return config.api_token or load(config.state_dir)
 
 
 def load(state_dir: Path) -> str | None:
-    """Return the token stored in a state directory, None if there is none."""
+    """Return the token stored in a state directory; None if there is none."""
     file = state_dir / _FILE
     try:
         return api_token(file.read_text("ascii").strip())
@@ -78,14 +78,14 @@ def load(state_dir: Path) -> str | None:
 
 
 def load_or_create(config: Config) -> str:
-    """Return the token; create one if there is none. Two farms that create one at once both use the first."""
+    """Return the token; create one if there is none. Two farms that create one at once use the first."""
     while (token := read(config)) is None:
         _create(config.state_dir / _FILE)
     return token
 
 
 def _create(file: Path) -> None:
-    """Write the file in one step: readers find all of it, or nothing."""
+    """Write the file in one step, so that readers find all of it, or nothing."""
     draft = file.with_name(f"{_FILE}.{os.getpid()}")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Parameters, headers and JSON bodies of requests; a request with an unknown or invalid one is refused by name."""
+"""Parameters, headers and JSON bodies of requests; an unknown or invalid one is refused by name."""
 
 import re
 import time
@@ -82,7 +82,7 @@ def check_id(value: str | None, field: str) -> None:
 
 
 def time_ms(value: str | None, otherwise: int) -> int:
-    """Return ms since the epoch."""
+    """Return a time parameter as ms since the epoch."""
     return otherwise if value is None else parse_since(value, time.time())
 
 
@@ -125,7 +125,7 @@ _TOO_LARGE = f"The body is larger than {MAX_BODY_BYTES} bytes."
 
 
 class BodyLimit:
-    """Middleware: 413 if content-length is too large. A body without it is counted while it is read."""
+    """Middleware that refuses too large bodies with 413, by content-length or counted while read."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -152,12 +152,12 @@ async def _read(request: Request) -> bytes:
 
 
 async def json_object(request: Request) -> dict[str, Any]:
-    """Return the body. Raises a Problem unless it is a JSON object."""
+    """Return the body as an object. Raises a Problem if it is something else."""
     return _parsed(request, await _read(request))
 
 
 async def optional_json_object(request: Request) -> dict[str, Any]:
-    """Return the body, {} if it is empty. Raises a Problem unless it is a JSON object."""
+    """Return the body as an object, {} if it is empty. Raises a Problem if it is something else."""
     body = await _read(request)
     return _parsed(request, body) if body else {}
 
@@ -178,7 +178,7 @@ def _parsed(request: Request, body: bytes) -> dict[str, Any]:
 
 
 def _depth(value: object) -> int:
-    """Return the depth, without recursion: the value may be nested too deep for it."""
+    """Return the depth of a value, without recursion, for which it may be nested too deep."""
     depth, level = 0, [value]
     while level:
         level = [inner for outer in level for inner in _members(outer)]

@@ -1,4 +1,4 @@
-"""JSON answers, pages of lists with their cursors, and problem documents (RFC 9457) for every refusal."""
+"""JSON responses, pages of lists with their cursors, and problem documents (RFC 9457) for every refusal."""
 
 import base64
 import binascii
@@ -40,7 +40,7 @@ log = logs.get("api")
 
 
 class Problem(Exception):
-    """End a request with this problem document."""
+    """Exception that ends a request with a problem document."""
 
     def __init__(self, status: int, detail: str, field: str | None = None) -> None:
         super().__init__(detail)
@@ -64,7 +64,7 @@ def problem(
 
 
 def install(app: FastAPI) -> None:
-    """Return problem documents for all exceptions of routes."""
+    """Make the application return problem documents for all exceptions of routes."""
     app.add_exception_handler(Problem, _answer)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -88,7 +88,7 @@ def _http(request: Request, error: Any) -> Response:
 
 
 def _allowed(request: Request) -> list[str]:
-    """The methods of all routes of this path; each of them knows its own only."""
+    """Return the methods of all routes of this path; each route knows its own only."""
     paths = request.app.openapi()["paths"]
     here = [path for path in paths if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), request.url.path)]
     # A path that is written out comes before one with a parameter.
@@ -97,7 +97,7 @@ def _allowed(request: Request) -> list[str]:
 
 
 def _invalid(_request: Request, error: Any) -> Response:
-    """Return the first invalid parameter."""
+    """Return the problem document for the first invalid parameter."""
     first = error.errors()[0]
     return problem(
         422,
@@ -132,7 +132,7 @@ def _no_redis(request: Request, error: Any) -> Response:
 
 
 def _bug(_request: Request, _error: Exception) -> Response:
-    """Handle an unexpected exception: its traceback goes to the log, not to the caller."""
+    """Handle an unexpected exception: log its traceback, which the caller does not get."""
     return problem(500)
 
 
@@ -143,22 +143,22 @@ def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | 
 
 
 def no_content() -> Response:
-    """Return 204."""
+    """Return a response 204 without a body."""
     return Response(status_code=204, headers={"Cache-Control": "no-store"})
 
 
 def page_response(rows: Sequence[Any], following: Sequence[Any] | None) -> Response:
-    """Return a page of a list. `following` is the content of the next page's cursor, None on the last page."""
+    """Return a page of a list. `following`: content of the next page's cursor, None on the last page."""
     return json_response({"data": rows, "next_cursor": None if following is None else cursor(following)})
 
 
 def cursor(parts: Sequence[Any]) -> str:
-    """Return an opaque cursor."""
+    """Return an opaque cursor with this content."""
     return base64.urlsafe_b64encode(orjson.dumps(list(parts))).decode().rstrip("=")
 
 
 def cursor_parts(text: str | None, *types: type) -> list[Any] | None:
-    """Return the content of a cursor, None without one. Raises a Problem if it is of another list."""
+    """Return the content of a cursor, None without one. Raises a Problem for a cursor of another list."""
     if text is None:
         return None
     try:

@@ -245,7 +245,7 @@ SCHEMAS: dict[str, Any] = {
             "transaction_hash": {
                 "type": "string",
                 "pattern": _WORD,
-                "description": "Its logs that match, instead of made-up ones.",
+                "description": "Its logs that match, instead of sample events.",
             },
         },
         (),

@@ -9,10 +9,10 @@ from fastapi.responses import Response, StreamingResponse
 from hookfarm import status
 from hookfarm.api import examples
 from hookfarm.api.context import Context
-from hookfarm.api.live import MAX_CLIENTS, SnapshotBroadcast
 from hookfarm.api.openapi import described
 from hookfarm.api.requests import ChainId, Cursor, EndpointFilter, Limit
 from hookfarm.api.responses import Problem, cursor_parts, json_response, page_response
+from hookfarm.api.snapshot_stream import MAX_CLIENTS, SnapshotBroadcast
 from hookfarm.backfill import state as backfills
 from hookfarm.backfill.state import STATES, BackfillCursor, BackfillFilter
 from hookfarm.errors import NotFound

@@ -11,7 +11,7 @@ from hookfarm.chain.node import Node
 from hookfarm.chain.prover import Prover
 from hookfarm.delivery_queue.enqueue import FINALIZED_CONFIRMATIONS, SAFE_CONFIRMATIONS, UnconfirmedJob
 from hookfarm.errors import ChainUnavailable
-from hookfarm.event_stream import KEPT_BLOCKS, ChainStream, StreamBlock
+from hookfarm.event_stream import KEPT_BLOCKS, RetryingChainStream, StreamBlock
 from hookfarm.store import keys
 
 MAX_BLOCKS = 32
@@ -20,9 +20,10 @@ MAX_BLOCKS = 32
 
 @dataclass(frozen=True)
 class ChainView:
-    """`safe` and `finalized` None if the chain's nodes know no such block; -1 while unknown.
+    """Published state of one chain: its checkpoint, finality heads, and how far events were handled.
 
-    `handled`: every event up to this block has left the stream for the queue; blocks above it may still come.
+    `safe` and `finalized` are None if the chain's nodes know no such block, -1 while unknown. `handled`: every
+    event up to this block has left the stream for the queue; blocks above it may still come.
     """
 
     checkpoint: int
@@ -44,7 +45,7 @@ class ChainView:
         return number <= min(self._line("finalized"), self.handled)
 
     def has_reached(self, waiting: UnconfirmedJob) -> bool:
-        """Return whether the block that a job waits for is there already."""
+        """Return whether the chain has reached the block that a job waits for."""
         return self._line(waiting.head) >= waiting.block
 
     def _line(self, line: str) -> int:
@@ -56,7 +57,7 @@ class ChainView:
 
 
 async def read_chain_view(client: redis.asyncio.Redis, chain_id: int) -> ChainView | None:
-    """Return None if there is no checkpoint."""
+    """Return the published state of a chain; None if it has no checkpoint."""
     checkpoint = await event_stream.read_checkpoint(client, chain_id)
     if checkpoint is None:
         return None
@@ -75,13 +76,14 @@ def _tagged(stored: bytes | None, has_none: bytes | None) -> int | None:
 
 
 class RememberedBlocksExtension:
-    """Adds blocks that the ingestor never published to the remembered blocks: it began to watch the chain later.
+    """Extends the remembered blocks downwards by blocks that the ingestor never published.
 
-    A reorg that reaches them then finds its fork point there, and withdraws their events from the endpoints that
-    got them. If transfers are read, blocks published before an endpoint wanted those get them too.
+    The ingestor began to watch the chain later. A reorg that reaches those blocks then finds its fork point
+    there, and withdraws their events from the endpoints that got them. If transfers are read, blocks published
+    before an endpoint wanted those get them too.
     """
 
-    def __init__(self, stream: ChainStream, prover: Prover) -> None:
+    def __init__(self, stream: RetryingChainStream, prover: Prover) -> None:
         self._stream = stream
         self._prover = prover
         self._complete_from: int | None = None

@@ -32,8 +32,10 @@ _HEARTBEAT = Script("backfill_heartbeat")
 
 
 class BackfillJob(NamedTuple):
-    """A job on its way into the queue. `unconfirmed` = it waits for a block first; if the delivery `original` is
-    still to come, it is sent after that."""
+    """A job to be added to a backfill queue, and what it waits for.
+
+    `unconfirmed`: it waits for a block first. If the delivery `original` is still to come, it is sent after that.
+    """
 
     job: Job
     unconfirmed: UnconfirmedJob | None = None
@@ -71,7 +73,7 @@ class Batch:
 
 
 class BatchResult(NamedTuple):
-    """The script's `result`, `done` if all went well, and its number."""
+    """The result of submitting a batch: the script's `result`, `done` if all went well, and its number."""
 
     result: str
     number: int
@@ -102,7 +104,7 @@ async def submit(
 
 
 async def lock_endpoint(client: redis.asyncio.Redis, name: str, endpoint: str) -> str:
-    """Lock the endpoint for this backfill, unless another one has; return the name of the one that has."""
+    """Lock the endpoint for this backfill unless another one has; return the name of the holder."""
     owner: bytes = await _LOCK.call_async(client, (), (endpoint, name, _lock_ms()))
     return owner.decode()
 
@@ -145,7 +147,7 @@ class BackfillPosition(NamedTuple):
 
 
 async def read_position(client: redis.asyncio.Redis, name: str) -> BackfillPosition | None:
-    """Return None if there is no such backfill."""
+    """Return the position of a backfill; None if there is no such backfill."""
     fields = ["from_block", "at", "added", "known"]
     begun, at, added, known = await client.hmget(keys.BACKFILL_STATE + name, fields)
     if begun is None:

@@ -9,8 +9,10 @@ from hookfarm.records import Endpoint
 
 @dataclass(frozen=True)
 class BackfillRequest:
-    """The options of a backfill; `to_block` None = up to the checkpoint, `subscription` None = all of that
-    chain."""
+    """The options of a backfill.
+
+    `to_block` None = up to the checkpoint, `subscription` None = all of that chain.
+    """
 
     endpoint: str
     chain_id: int
@@ -20,15 +22,17 @@ class BackfillRequest:
 
     @property
     def name(self) -> str:
-        """The same for the same request, so that it is continued; independent of the checkpoint."""
+        """The name of the backfill: equal requests continue it. Independent of the checkpoint."""
         to_block = "" if self.to_block is None else self.to_block
         return f"{self.endpoint}:{self.chain_id}:{self.from_block}:{to_block}:{self.subscription or ''}"
 
 
 @dataclass(frozen=True)
 class BackfillPlan:
-    """A checked request. `endpoint` has only the chosen subscriptions; `genesis` is the hash that the chain must
-    have, None = not known."""
+    """A checked request for a backfill, with the endpoint, the chain and the last block.
+
+    `endpoint` has only the chosen subscriptions; `genesis` is the hash that the chain must have, None = not known.
+    """
 
     request: BackfillRequest
     endpoint: Endpoint
@@ -68,7 +72,7 @@ def narrowed(endpoint: Endpoint, request: BackfillRequest) -> Endpoint:
 
 
 def last_block(request: BackfillRequest, checkpoint: int | None) -> int:
-    """Return the last block. Raises InvalidInput if the blocks are not all published yet."""
+    """Return the last block of a backfill. Raises InvalidInput if its blocks are not all published yet."""
     if checkpoint is None:
         raise OperatorError(
             f"chain {request.chain_id} has no checkpoint yet: no farm has watched it on this Redis"

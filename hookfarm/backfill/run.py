@@ -30,9 +30,9 @@ from hookfarm.chain.failover import Failover, FailoverListener
 from hookfarm.chain.node import Node
 from hookfarm.chain.node_pool import NodeProfile
 from hookfarm.chain.prover import Prover
-from hookfarm.chain.timing import Limits
+from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.errors import ChainUnavailable, Conflict, NotFound
-from hookfarm.event_stream import ChainStream, Checkpoint, known_blocks
+from hookfarm.event_stream import Checkpoint, RetryingChainStream, read_remembered
 from hookfarm.matching.index import Index
 from hookfarm.rates import SlidingRate
 from hookfarm.store import keys
@@ -45,15 +45,15 @@ HEARTBEAT_SECONDS = 2.0
 MAX_SUBMIT_TRIES = 10
 """How often the history of a log may change while its batch is submitted."""
 RATE_SECONDS = 10.0
-DEFAULT_LIMITS = Limits()
+DEFAULT_TIMEOUTS = NodeTimeouts()
 
 
 class _WentBack(Exception):
-    """The stored position is before the own one: Redis has lost its newest writes."""
+    """The stored position is before the own one, because Redis has lost its newest writes."""
 
 
 class _NodeErrors(FailoverListener):
-    """Shows the errors of nodes once the first one is connected."""
+    """Reports the errors of nodes once the first one is connected."""
 
     def __init__(self, show: Callable[[str], None]) -> None:
         self._show = show
@@ -79,22 +79,22 @@ class BackfillRun:
         plan: BackfillPlan,
         stored: Backfill,
         show: Callable[[Progress], None],
-        limits: Limits = DEFAULT_LIMITS,
+        timeouts: NodeTimeouts = DEFAULT_TIMEOUTS,
         max_queued: int = MAX_QUEUED,
     ) -> None:
-        """Raises InvalidInput for a subscription that can't be matched."""
+        """Compile the plan's subscriptions. Raises InvalidInput for one that can't be matched."""
         self._client = client
         self._redis = RetryingClient(client, lambda error: self._report(f"Redis: {error}"))
-        self._stream = ChainStream(self._redis, plan.chain.chain_id)
+        self._stream = RetryingChainStream(self._redis, plan.chain.chain_id)
         self._plan = plan
         self._index = Index()
         for problem in self._index.put(plan.endpoint):
             raise problem
         self._show = show
-        self._limits = limits
+        self._timeouts = timeouts
         self._max_queued = max_queued
         self._nodes = Failover(
-            plan.chain, limits, self._pin_genesis, _NodeErrors(self._report), _genesis_hint(plan)
+            plan.chain, timeouts, self._pin_genesis, _NodeErrors(self._report), _genesis_hint(plan)
         )
         self._prover = Prover(plan.chain.chain_id, plan.chain.verify)
         self._prover.transfers = plan.wants_transfers
@@ -164,7 +164,7 @@ class BackfillRun:
                 await self._read_on(node)
 
     async def _read_on(self, node: Node) -> None:
-        """Read as far as one branch goes."""
+        """Read blocks until the end of the plan or of the branch."""
         async with BlockFeed(node, self._prover, self._next, Head(self._plan.to_block)) as feed:
             while blocks := await feed.batch():
                 parent = blocks[0].header.parent_hash
@@ -177,7 +177,7 @@ class BackfillRun:
                     return
 
     async def _submit(self, node: Node, blocks: Sequence[Block]) -> None:
-        """Raises ChainUnavailable if these are not, or no longer, the blocks that the ingestor published."""
+        """Submit the jobs of blocks. Raises ChainUnavailable if the blocks are not those that were published."""
         for _ in range(MAX_SUBMIT_TRIES):
             await self._await_room()
             batch = await self._batch(node, blocks)
@@ -210,7 +210,7 @@ class BackfillRun:
         """Continue from the block published in place of the own position, which a reorg has replaced."""
         assert self._position is not None
         number = self._position.number
-        [known] = await self._stream.call(known_blocks, [number])
+        [known] = await self._stream.call(read_remembered, [number])
         if known is None or known.block_hash != parent:
             raise ChainUnavailable(f"{node.origin}: block {number} is not the one that was read, nor as published")
         await self._move(node, Batch(self._position, known.point, 0, 0, checked=True))
@@ -273,10 +273,10 @@ class BackfillRun:
     async def _connect(self) -> Node:
         """Return the first node. Raises ChainUnavailable if none answers in time, and WrongChain."""
         try:
-            async with asyncio.timeout(self._limits.boot_seconds):
+            async with asyncio.timeout(self._timeouts.boot_seconds):
                 return await self._nodes.connect()
         except TimeoutError as error:
-            reason = self._nodes.last_error or f"no node answers within {self._limits.boot_seconds:g} s"
+            reason = self._nodes.last_error or f"no node answers within {self._timeouts.boot_seconds:g} s"
             raise ChainUnavailable(f"{self._nodes.name}: {reason}") from error
 
     async def _pin_genesis(self, genesis: str) -> str:
@@ -287,7 +287,7 @@ class BackfillRun:
         self._show(self.progress(reason))
 
     def progress(self, reason: str = "") -> Progress:
-        """Return how far it is."""
+        """Return the progress of the backfill."""
         blocks = self._next - self._plan.request.from_block
         return Progress(
             None if self._position is None else self._position.number,

@@ -1,4 +1,4 @@
-"""Blocks -> the jobs that they become for one endpoint, with the ids and bodies of live delivery.
+"""Selection of the jobs that blocks become for one endpoint, with the ids and bodies of live delivery.
 
 The history of a log is looked up first: nothing is sent twice, and a log that was removed and came again has
 another id. A log that a reorg may still remove is entered in the history; one that is not final yet is kept until
@@ -27,7 +27,7 @@ _OLDER_THAN_ANY_ENTRY = b"0-0"
 
 
 class Selection(NamedTuple):
-    """Logs to deliver, in the order of the chain; and how many more match that the endpoint was sent before."""
+    """Logs to deliver, in the order of the chain, and the number of matching logs delivered before."""
 
     logs: list[MatchedLog]
     already_delivered: int
@@ -63,7 +63,7 @@ async def _histories(client: redis.asyncio.Redis, matched: Iterable[EntryResult]
 
 
 def _matched_log(index: Index, result: EntryResult, number: int, view: ChainView) -> MatchedLog | None:
-    """Return None if there is nothing new to deliver, now or later."""
+    """Return the log and its jobs; None if there is nothing new to deliver, now or later."""
     log, awaits_finality = result.history, result.awaits_finality
     assert log is not None
     jobs = [BackfillJob(job) for job in result.jobs]
@@ -79,13 +79,13 @@ def _matched_log(index: Index, result: EntryResult, number: int, view: ChainView
 
 
 def _awaits_finality(log: HistoryUpdate, number: int, view: ChainView) -> bool:
-    """Return whether it is not final yet: a block may be too deep for a reorg long before that."""
+    """Return whether a log is not final yet: a block may be too deep for a reorg long before that."""
     after = None if view.is_final(number) else History.decode(log.after)
     return after is not None and after.awaits_finality
 
 
 def _final(index: Index, result: EntryResult) -> tuple[FollowUp, ...]:
-    """Return the notifications of finality for receivers that are sent the log only now."""
+    """Return the notifications of finality for endpoints that are sent the log only now."""
     assert result.history is not None
     before, after = History.decode(result.history.before), History.decode(result.history.after)
     if after is None or not after.awaits_finality:

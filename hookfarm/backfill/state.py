@@ -86,25 +86,25 @@ class Backfill:
 
     @property
     def state(self) -> Literal["running", "stopped", "done"]:
-        """One of STATES."""
+        """The state of the backfill, one of STATES."""
         if self.done_ms is not None:
             return DONE
         return RUNNING if self.since_heartbeat_ms < HEARTBEAT_TIMEOUT_SECONDS * 1000 else STOPPED
 
     @property
     def total(self) -> int:
-        """How many blocks it reads."""
+        """The number of blocks that the backfill reads."""
         return self.to_block - self.from_block + 1
 
     @property
     def remaining_ms(self) -> int | None:
-        """None if it is unknown."""
+        """The time left at the present speed; None if it is unknown."""
         if not self.running or self.reason or not self.per_second:
             return None
         return round(1000 * (self.total - self.blocks) / self.per_second)
 
     def public(self) -> BackfillStatus:
-        """Return its JSON."""
+        """Return the JSON of the backfill."""
         return {
             "id": self.name,
             "endpoint": self.endpoint,
@@ -151,7 +151,7 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """None if it is unknown."""
+        """The time left at the present speed; None if it is unknown."""
         if not self.blocks_per_second or self.reason:
             return None
         return (self.total - self.blocks) / self.blocks_per_second
@@ -192,13 +192,13 @@ def start(client: redis.Redis, name: str, facts: Mapping[str, str | int]) -> Bac
 
 
 def read(client: redis.Redis, name: str) -> Backfill | None:
-    """Return None if there is no such backfill."""
+    """Return the stored backfill; None if there is no such one."""
     [found] = _read(client, [name])
     return found
 
 
 def check_unlocked(client: redis.Redis, endpoint: str, name: str) -> None:
-    """Raises Conflict while another backfill has locked the endpoint, which is ordered."""
+    """Raise Conflict if the endpoint is ordered and another backfill has locked it."""
     owner = client.get(keys.BACKFILL_LOCK + endpoint)
     if isinstance(owner, bytes) and owner.decode() != name:
         raise locked_by(owner.decode())
@@ -209,7 +209,7 @@ def locked_by(owner: str) -> Conflict:
 
 
 def unfinished(client: redis.Redis) -> list[Backfill]:
-    """Return the backfills that are not done; the one with the newest heartbeat comes last."""
+    """Return the backfills that are not done, in order of their heartbeats, the newest last."""
     names: Any = client.zrange(keys.BACKFILLS, 0, -1)
     found = _read(client, [name.decode() for name in names])
     return [each for each in found if each is not None and each.done_ms is None]
@@ -218,7 +218,7 @@ def unfinished(client: redis.Redis) -> list[Backfill]:
 def page(
     client: redis.Redis, filters: BackfillFilter, after: BackfillCursor | None, limit: int
 ) -> tuple[list[Backfill], BackfillCursor | None]:
-    """Return a page, the newest heartbeat first, and the cursor of the next page, if there is one."""
+    """Return a page of backfills, the newest heartbeat first, and the cursor of the next page, if any."""
     places: Any = client.zrange(keys.BACKFILLS, 0, -1, desc=True, withscores=True)
     behind = [(int(score), name.decode()) for name, score in places]
     behind = [place for place in behind if after is None or place < after]
@@ -238,7 +238,7 @@ def request_newest(pipe: redis.client.Pipeline | redis.asyncio.client.Pipeline, 
 
 
 def request(pipe: redis.client.Pipeline | redis.asyncio.client.Pipeline, names: Sequence[str]) -> None:
-    """Add the commands to a transaction; `parse` reads their replies."""
+    """Add the reads of backfills to a transaction; `parse` reads the replies."""
     pipe.time()
     for name in names:
         endpoint = name.rsplit(":", 4)[0]
@@ -255,7 +255,7 @@ def reply_count(names: Sequence[str]) -> int:
 
 
 def parse(names: Sequence[str], replies: Sequence[Any]) -> list[Backfill | None]:
-    """Return each backfill, or None if there is no such one."""
+    """Return the backfills in the replies; None for each that does not exist."""
     seconds, micros = replies[0]
     now_ms = int(seconds) * 1000 + int(micros) // 1000
     parts = [replies[1 + _REPLIES * place : 1 + _REPLIES * (place + 1)] for place in range(len(names))]

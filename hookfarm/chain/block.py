@@ -1,4 +1,4 @@
-"""Blocks and logs as nodes send them -> our records. Anything malformed is a ChainUnavailable.
+"""Parsers of blocks and logs as nodes send them. Raises ChainUnavailable for anything malformed.
 
 An event is a dict only until it is proven; a proven block has its events as the JSON that is published. That takes
 a tenth of the memory, and the publisher has nothing left to do with each event.
@@ -40,9 +40,9 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A header with the block's events, by log index; `transfers`, by transaction, None = not looked for.
+    """A block's header and its events by log index, each as JSON (see `event_stream.event_json`).
 
-    Each of them as JSON; see `event_stream.event_json`.
+    `transfers` are by transaction; None = not looked for.
     """
 
     header: Header
@@ -51,7 +51,7 @@ class Block:
 
     @property
     def entries(self) -> tuple[bytes, ...]:
-        """The events of the block as they are published, transfers first.
+        """The events of the block in the order in which they are published, transfers first.
 
         So the logs are in the order that they have without transfers, however the chain counts them, and a payment
         comes before the logs that it led to.
@@ -60,7 +60,7 @@ class Block:
 
 
 def quantity(raw: object) -> int:
-    """A number as JSON-RPC writes it, `0x1b4`."""
+    """Return a number that JSON-RPC writes as `0x1b4`."""
     if not isinstance(raw, str) or not raw.startswith("0x"):
         raise ChainUnavailable(f"the node sent {raw!r:.80} where a hexadecimal number belongs")
     try:
@@ -70,7 +70,7 @@ def quantity(raw: object) -> int:
 
 
 def parse_header(raw: Any) -> Header:
-    """From an answer of `eth_getBlockBy…` or the payload of `newHeads`."""
+    """Return the header in an answer of `eth_getBlockBy…` or in the payload of `newHeads`."""
     try:
         bloom = raw.get("logsBloom")
         return Header(
@@ -93,7 +93,7 @@ def parse_logs(chain_id: int, header: Header, raw: Any) -> list[Event]:
 
 
 def logs_by_block(raw: Any) -> dict[int, list[Any]]:
-    """The logs of a range -> the logs of each block that has any."""
+    """Group the logs of a range by block; blocks without logs are missing."""
     try:
         runs = [
             (quantity(number), list(logs)) for number, logs in groupby(raw, key=lambda log: log["blockNumber"])
@@ -107,7 +107,7 @@ def logs_by_block(raw: Any) -> dict[int, list[Any]]:
 
 
 def receipt_logs(header: Header, raw: Any) -> list[Any]:
-    """The logs in all receipts of a block, of which none may be missing."""
+    """Return the logs in all receipts of a block. Raises ChainUnavailable if one is malformed or missing."""
     try:
         indices = sorted(quantity(receipt["transactionIndex"]) for receipt in raw)
         logs = [log for receipt in raw for log in receipt["logs"]]

@@ -19,7 +19,7 @@ BATCH_EVENTS = 2_000
 
 
 class BlockFeed:
-    """The blocks from `first` to `head`. Leaving its context cancels what is still in flight.
+    """Fetches the blocks from `first` to `head` ahead. Leaving its context cancels what is still in flight.
 
     They are asked for by number, so they are canonical one by one, and whether they link is the caller's to check.
     """
@@ -33,9 +33,9 @@ class BlockFeed:
         self._ready: deque[Block] = deque()
 
     async def batch(self) -> list[Block]:
-        """The next blocks: as many as are there, at least one; none after the head.
+        """Return the next blocks: all that are there, at least one; none after the head.
 
-        ChainUnavailable if the very next one failed; those before it have been given out.
+        Raises ChainUnavailable if the very next block failed; earlier ones have been returned.
         """
         self._fetch_ahead()
         if not self._ready and self._fetching:
@@ -80,7 +80,7 @@ class BlockFeed:
             self._next = last + 1
 
     def _piece_end(self) -> int:
-        """The last block of the next piece, which lies wholly near the head or wholly far behind it."""
+        """Return the last block of the next piece, which lies wholly near the head or wholly far behind it."""
         far_end = self._head.number - NEAR_BLOCKS
         if self._next <= far_end:
             return min(self._next + self._prover.max_blocks(self._node) - 1, far_end)

@@ -21,7 +21,7 @@ _transaction = itemgetter("transaction_index")
 
 
 def in_order(events: Sequence[Event]) -> list[Event]:
-    """The events of one block as they stand in it.
+    """Return the events of one block in the order of the block.
 
     Some chains count logs per transaction. An index that comes twice would make one event of two, so there
     `log_index` becomes the place in the block.

@@ -1,5 +1,4 @@
-"""Fail-over between a chain's nodes: connect to the preferred one of the right chain, and to the next one when it
-fails."""
+"""Fail-over between a chain's nodes: connect to the preferred available one, and to the next when it fails."""
 
 import asyncio
 import random
@@ -10,7 +9,7 @@ from hookfarm.chain.block import Head
 from hookfarm.chain.node import Node, connect
 from hookfarm.chain.node_pool import NodePool, NodeProfile
 from hookfarm.chain.rpc import RateLimited
-from hookfarm.chain.timing import Limits
+from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.config import ChainConfig
 from hookfarm.errors import ChainUnavailable, WrongChain
 
@@ -67,25 +66,25 @@ class Failover:
     def __init__(
         self,
         chain: ChainConfig,
-        limits: Limits,
+        timeouts: NodeTimeouts,
         pin_genesis: PinGenesis,
         listener: FailoverListener,
         wrong_genesis_hint: str = "",
     ) -> None:
-        """`wrong_genesis_hint` ends the message about a node with another genesis block."""
+        """Take the nodes of `chain`; `wrong_genesis_hint` ends the message about another genesis block."""
         self.name = f"chain {chain.chain_id}"
         self.pool = NodePool(chain.urls, chain.requests_per_second)
         self.last_error: ChainUnavailable | None = None
         """The newest error of `connect`."""
         self._chain = chain
-        self._limits = limits
+        self._timeouts = timeouts
         self._pin_genesis = pin_genesis
         self._listener = listener
         self._wrong_genesis_hint = wrong_genesis_hint
         self._connected_at = 0.0
 
     async def connect(self) -> Node:
-        """Return the first node that works. Raises WrongChain as soon as one serves another chain."""
+        """Return the first node that works, connected. Raises WrongChain if a node serves another chain."""
         while True:
             profile = await self._next_profile()
             try:
@@ -119,8 +118,8 @@ class Failover:
         Its head must be at least the checkpoint.
         """
         while True:
-            await asyncio.sleep(self._limits.return_seconds / PREFERRED_CHECKS)
-            profile = self.pool.preferred_to(node.profile, self._limits.return_seconds)
+            await asyncio.sleep(self._timeouts.return_seconds / PREFERRED_CHECKS)
+            profile = self.pool.preferred_to(node.profile, self._timeouts.return_seconds)
             if profile is None:
                 continue
             try:
@@ -132,7 +131,7 @@ class Failover:
         """Return the block number of another node; None if none answers in time."""
         for profile in self.pool.others(node.profile):
             try:
-                async with asyncio.timeout(self._limits.probe_seconds):
+                async with asyncio.timeout(self._timeouts.probe_seconds):
                     return await self._block_number(profile)
             except (ChainUnavailable, WrongChain, TimeoutError):
                 continue
@@ -143,7 +142,7 @@ class Failover:
         return bool(self.pool.others(node.profile))
 
     def lost(self, node: Node, error: ChainUnavailable) -> None:
-        """Put the failed node into cooldown. If its socket is still open, it is the chain that is missing."""
+        """Put the failed node into cooldown. If its socket is still open, the chain counts as lost."""
         self._listener.on_disconnected(node, error)
         if time.monotonic() - self._connected_at > STEADY_SECONDS:
             self.pool.succeeded(node.profile)
@@ -153,7 +152,7 @@ class Failover:
             self._listener.on_unavailable(error)
 
     def succeeded(self, node: Node) -> None:
-        """Record that the node has been useful: its next failure is the first one in a row."""
+        """Record that the node has been useful, so that its next failure is the first one in a row."""
         self.pool.succeeded(node.profile)
 
     def switched(self, node: Node) -> None:
@@ -185,7 +184,7 @@ class Failover:
         return node
 
     async def _block_number(self, profile: NodeProfile) -> int:
-        node = await connect(profile, self._limits, lambda _: None, lambda: self._listener.on_request(profile))
+        node = await connect(profile, self._timeouts, lambda _: None, lambda: self._listener.on_request(profile))
         try:
             await self._check_identity(node)
             return await node.block_number()
@@ -201,7 +200,7 @@ class Failover:
 
     async def _open(self, profile: NodeProfile) -> Node:
         listener = self._listener
-        node = await connect(profile, self._limits, listener.on_head, lambda: listener.on_request(profile))
+        node = await connect(profile, self._timeouts, listener.on_head, lambda: listener.on_request(profile))
         try:
             await self._check_identity(node)
             await node.head()
@@ -213,7 +212,7 @@ class Failover:
         return node
 
     async def _check_identity(self, node: Node) -> None:
-        """The chain id is the configured one; the genesis is the pinned one."""
+        """Check that the node has the configured chain id and the pinned genesis. Raises WrongChain."""
         served = await node.chain_id()
         if served != self._chain.chain_id:
             raise WrongChain(f"{self.name}: {node.origin} serves chain {served}")

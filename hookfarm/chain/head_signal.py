@@ -11,7 +11,7 @@ OnHead = Callable[[Head], None]
 
 
 class HeadSignal:
-    """Set by a connection, awaited by one ingestor."""
+    """Carries the newest head from a connection, which sets it, to one ingestor, which awaits it."""
 
     def __init__(self, on_head: OnHead) -> None:
         self.pace = Pace()

@@ -1,4 +1,4 @@
-"""web3's HTTP provider over connections that stay open, and a poll for the head in place of announcements.
+"""HTTP connection to a node: web3's provider over sockets that stay open, and a poll for the head.
 
 web3's own session opens a connection per request and takes a lock in another thread for each, which a
 cancelled request may leave locked; hence `make_request` has a session of its own.
@@ -17,7 +17,7 @@ from web3.types import RPCEndpoint, RPCResponse
 from hookfarm.chain.block import Head, parse_header
 from hookfarm.chain.head_signal import HeadSignal
 from hookfarm.chain.rpc import Call, http_answer, result_of, results_of, unavailable
-from hookfarm.chain.timing import Limits, Pace, poll_seconds
+from hookfarm.chain.timing import NodeTimeouts, Pace, poll_seconds
 from hookfarm.errors import ChainUnavailable
 
 MAX_CONNECTIONS = 16
@@ -26,7 +26,7 @@ _FOREIGN = (OSError, TimeoutError, aiohttp.ClientError, Web3Exception, ValueErro
 
 
 class HttpConnection(AsyncHTTPProvider):
-    """A connection like WebSocketConnection, to a node that never announces heads: it polls for them.
+    """Connection like a WebSocketConnection, to a node that never announces heads: it polls for them.
 
     `on_poll` is called before each poll, `on_failed_poll` with the failure that ends the polling.
     """
@@ -35,7 +35,7 @@ class HttpConnection(AsyncHTTPProvider):
         self,
         url: str,
         head_signal: HeadSignal,
-        limits: Limits,
+        timeouts: NodeTimeouts,
         on_poll: Callable[[], None],
         on_failed_poll: Callable[[ChainUnavailable], None],
     ) -> None:
@@ -44,7 +44,7 @@ class HttpConnection(AsyncHTTPProvider):
         self._on_failed_poll = on_failed_poll
         self._url = url
         self._head_signal = head_signal
-        self._limits = limits
+        self._timeouts = timeouts
         self._session: aiohttp.ClientSession | None = None
         self._polling: asyncio.Task[None] | None = None
 
@@ -52,19 +52,19 @@ class HttpConnection(AsyncHTTPProvider):
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS),
             timeout=aiohttp.ClientTimeout(
-                total=self._limits.request_seconds, connect=self._limits.connect_seconds
+                total=self._timeouts.request_seconds, connect=self._timeouts.connect_seconds
             ),
             headers={"Content-Type": "application/json", "User-Agent": "hookfarm"},
         )
         self._polling = asyncio.create_task(self._poll())
 
     async def request(self, method: str, parameters: list[Any]) -> Any:
-        """The result as JSON has it."""
+        """Return the result of one call as JSON has it."""
         answer = await self._exchange(self.form_request(RPCEndpoint(method), parameters))
         return result_of(self._url, method, answer)
 
     async def request_batch(self, calls: Sequence[Call]) -> list[Any]:
-        """All of them in one request; each result, or a ChainUnavailable as a value, in their order."""
+        """Make all calls in one request; return each result, or a ChainUnavailable as a value, in their order."""
         requests = [self.form_request(RPCEndpoint(method), parameters) for method, parameters in calls]
         return results_of(self._url, requests, await self._exchange(requests))
 

@@ -1,4 +1,4 @@
-"""One connected node, and the calls that an ingestor makes.
+"""A connection to one node, and the calls that an ingestor makes through it.
 
 The blocks that the chain calls safe and finalized are asked for along with other calls, and not too often.
 """
@@ -16,7 +16,7 @@ from hookfarm.chain.head_signal import HeadSignal, OnHead
 from hookfarm.chain.http_connection import HttpConnection
 from hookfarm.chain.node_pool import NodeProfile
 from hookfarm.chain.rpc import Call, RateLimited, Refused, failure_kind
-from hookfarm.chain.timing import Limits
+from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.chain.websocket_connection import WebSocketConnection
 from hookfarm.errors import ChainUnavailable
 
@@ -29,7 +29,7 @@ NOT_YET = "not found"
 
 
 class FinalityTags:
-    """The safe and finalized block of one node.
+    """Schedules the calls for a node's safe and finalized block, and holds their answers.
 
     `due` returns the calls to make, `record` takes their answers, `drain` returns the news.
     """
@@ -83,10 +83,9 @@ NORMAL_DISTANCE = 2
 
 
 class Node:
-    """A connected node. Every method but `close` raises ChainUnavailable; retrying is in vain if it is then
-    `closed`.
+    """A connected node. Every method but `close` raises ChainUnavailable.
 
-    `on_request` is called once for each request, of any size.
+    Retrying is in vain if the node is then `closed`. `on_request` is called once for each request, of any size.
     """
 
     def __init__(
@@ -94,15 +93,15 @@ class Node:
         profile: NodeProfile,
         connection: Connection,
         head_signal: HeadSignal,
-        limits: Limits,
+        timeouts: NodeTimeouts,
         on_request: Callable[[], None],
     ) -> None:
         self.profile = profile
         self.origin = profile.origin
-        self.tags = FinalityTags(limits.tags_seconds)
+        self.tags = FinalityTags(timeouts.tags_seconds)
         self._connection = connection
         self._head_signal = head_signal
-        self._limits = limits
+        self._timeouts = timeouts
         self._on_request = on_request
 
     @property
@@ -128,20 +127,20 @@ class Node:
         return head
 
     async def header(self, number: int) -> Header:
-        """Return the header of the canonical block. A node that does not have it (yet) is unavailable."""
+        """Return the header of the canonical block. Raises ChainUnavailable if the node does not have it (yet)."""
         [header] = await self.headers([number])
         return header
 
     async def headers(self, numbers: Sequence[int]) -> list[Header]:
-        """As `header`, for several blocks."""
+        """Return the headers of several canonical blocks, as `header` does."""
         return [header for header, _ in await self._blocks(numbers, whole=False)]
 
     async def whole_blocks(self, numbers: Sequence[int]) -> list[tuple[Header, Any]]:
-        """As `headers`, each with the block as the node sent it, with its transactions."""
+        """Return several headers, each with its block as the node sent it, with its transactions."""
         return await self._blocks(numbers, whole=True)
 
     async def logs_between(self, first: int, last: int) -> list[Any]:
-        """The logs of the canonical blocks in a range, from a node that has all of these blocks.
+        """Return the logs of the canonical blocks in a range, from a node that has all of these blocks.
 
         A node that lags behind answers a range beyond its head with less; so its head is asked for in the same
         batch, which goes to the same node, and must not lie inside the range.
@@ -155,7 +154,7 @@ class Node:
     async def next_head(self, second_opinion: SecondOpinion | None = None) -> Head:
         """Wait for the next announced head, and check a node that announces none."""
         while True:
-            head = await self._head_signal.wait(self._limits.max_silence(self._head_signal.pace.block_seconds))
+            head = await self._head_signal.wait(self._timeouts.max_silence(self._head_signal.pace.block_seconds))
             if head is not None:
                 return head
             await self._check_silence(second_opinion)
@@ -164,13 +163,13 @@ class Node:
         await self._connection.close()
 
     async def request(self, method: str, *parameters: object) -> Any:
-        """One question; its result as JSON has it."""
+        """Make one call; return its result as JSON has it."""
         await self._take_turn([method])
         with self._counting_failures():
             return await self._connection.request(method, list(parameters))
 
     async def request_all(self, calls: Sequence[Call]) -> list[Any]:
-        """Several questions in as few requests as the node takes: results, or Refused as a value."""
+        """Make several calls in as few requests as the node takes; return results, or Refused as a value."""
         answers: list[Any] = []
         while len(answers) < len(calls):
             rest = calls[len(answers) :][: self.profile.batch_calls]
@@ -236,7 +235,7 @@ class Node:
 
     async def _check_silence(self, second_opinion: SecondOpinion | None) -> None:
         try:
-            async with asyncio.timeout(self._limits.probe_seconds):
+            async with asyncio.timeout(self._timeouts.probe_seconds):
                 number = await self.block_number()
         except TimeoutError as error:
             raise ChainUnavailable(f"{self.origin}: silent, and does not answer") from error
@@ -262,7 +261,9 @@ def require_list(answer: Any, where: str) -> list[Any]:
     return answer
 
 
-async def connect(profile: NodeProfile, limits: Limits, on_head: OnHead, on_request: Callable[[], None]) -> Node:
+async def connect(
+    profile: NodeProfile, timeouts: NodeTimeouts, on_head: OnHead, on_request: Callable[[], None]
+) -> Node:
     """Connect to a node; ws and wss announce their heads, http and https are polled.
 
     `on_head` is called with each head as soon as it is known, `on_request` before each request.
@@ -278,10 +279,10 @@ async def connect(profile: NodeProfile, limits: Limits, on_head: OnHead, on_requ
     head_signal = HeadSignal(on_head)
     connection: Connection
     if urlsplit(profile.url).scheme in ("ws", "wss"):
-        connection = WebSocketConnection(profile.url, head_signal, limits)
+        connection = WebSocketConnection(profile.url, head_signal, timeouts)
     else:
-        connection = HttpConnection(profile.url, head_signal, limits, on_poll, on_failed_poll)
-    node = Node(profile, connection, head_signal, limits, on_request)
+        connection = HttpConnection(profile.url, head_signal, timeouts, on_poll, on_failed_poll)
+    node = Node(profile, connection, head_signal, timeouts, on_request)
     try:
         await connection.open()
     except BaseException as error:

@@ -1,9 +1,9 @@
-"""A chain's nodes: which of their URLs to ask next, and what has been learned about each of them."""
+"""A chain's nodes: their order and cooldown, and what has been learned about each of them."""
 
 import time
 from collections.abc import Callable, Sequence
 
-from hookfarm.chain.timing import pause_seconds
+from hookfarm.chain.timing import backoff_seconds
 from hookfarm.security.redaction import origin
 
 MAX_BATCH_CALLS = 100
@@ -18,9 +18,9 @@ TARGET_LOGS = 4_000
 
 
 class TokenBucket:
-    """The rate limit of one node: `per_second` requests on average, bursts of one second's worth; None = no limit.
+    """The rate limit of one node: `per_second` requests on average, bursts of one second's worth.
 
-    A batch is taken whole, into debt if necessary: the requests after it wait the longer.
+    None = no limit. A batch is taken whole, into debt if necessary: the requests after it wait the longer.
     """
 
     def __init__(self, per_second: float | None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -42,7 +42,7 @@ class TokenBucket:
 
 
 class RangeSize:
-    """How many blocks to ask `eth_getLogs` for at once, learned from a node's answers.
+    """Number of blocks to ask `eth_getLogs` for at once, learned from a node's answers.
 
     Halved by every refusal, doubled by every success until the first refusal and then raised by an eighth; never
     more blocks than probably hold TARGET_LOGS.
@@ -54,7 +54,7 @@ class RangeSize:
         self._refused = False
 
     def accepted(self, blocks: int, logs: int) -> None:
-        """A range of so many blocks was answered with so many logs."""
+        """Record that a range of so many blocks was answered with so many logs."""
         if blocks < self.blocks:
             grown = self.blocks
         elif self._refused:
@@ -65,15 +65,16 @@ class RangeSize:
         self.blocks = max(1, min(grown, fitting, self._maximum))
 
     def refused(self, blocks: int) -> None:
-        """A range of so many blocks was refused. The sizes suggested in errors are ignored: they may be the
-        requested
-        one."""
+        """Record that a range of so many blocks was refused.
+
+        The sizes suggested in errors are ignored: they may be the requested one.
+        """
         self._refused = True
         self.blocks = max(1, min(self.blocks, blocks // 2))
 
 
 class NodeProfile:
-    """One URL and what has been learned about it; outlives every connection to it."""
+    """A node's URL and what has been learned about it; outlives every connection to it."""
 
     def __init__(self, url: str, bucket: TokenBucket) -> None:
         self.url = url
@@ -138,10 +139,10 @@ class NodePool:
     def failed(self, profile: NodeProfile, chance: float, cooldown_seconds: float | None = None) -> float:
         """Record a failure and return the seconds of its cooldown.
 
-        `chance` as for `pause_seconds`; `cooldown_seconds` is what the node asked for, if it did.
+        `chance` as for `backoff_seconds`; `cooldown_seconds` is what the node asked for, if it did.
         """
         now = self._clock()
-        pause = pause_seconds(profile.failures, chance)
+        pause = backoff_seconds(profile.failures, chance)
         profile.failures += 1
         profile.failed_at = now
         cooldown = pause if cooldown_seconds is None else max(cooldown_seconds, pause)
@@ -149,5 +150,5 @@ class NodePool:
         return cooldown
 
     def succeeded(self, profile: NodeProfile) -> None:
-        """Record that a node has been useful: its next failure is the first one in a row."""
+        """Record that a node has been useful, so that its next failure is the first one in a row."""
         profile.failures = 0

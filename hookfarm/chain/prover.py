@@ -35,7 +35,7 @@ MAX_WHOLE_BLOCKS = 8
 
 
 class Prover:
-    """Fetches blocks of one chain and checks that their logs are complete. `verify` as in ChainConfig."""
+    """Fetches blocks of one chain and checks that their logs are complete; `verify` as in ChainConfig."""
 
     def __init__(self, chain_id: int, verify: str | None = None) -> None:
         self.repaired = 0
@@ -48,19 +48,19 @@ class Prover:
         """True once a header of the chain had a bloom other than zeros."""
 
     def max_blocks(self, node: Node) -> int:
-        """How many blocks to ask for at once, far behind the head."""
+        """Return the number of blocks to ask for at once, far behind the head."""
         most = node.profile.ranges.blocks
         return min(most, MAX_WHOLE_BLOCKS) if self.transfers else most
 
     async def canonical(self, node: Node, numbers: Sequence[int], known: Header | None = None) -> list[Block]:
-        """The canonical blocks of these numbers, and last the block of the header `known`."""
+        """Return the canonical blocks of these numbers, and last the block of the header `known`."""
         if self.transfers:
             return await self._whole(node, numbers, known)
         headers = await node.headers(numbers) if numbers else []
         return await self.blocks(node, [*headers, known] if known else headers)
 
     async def blocks(self, node: Node, headers: Sequence[Header]) -> list[Block]:
-        """The blocks of these headers, asked for by hash; one request, where nothing is wrong."""
+        """Return the blocks of these headers, requested by hash; in one request unless a proof fails."""
         self._learn(headers)
         if self._verify == "receipts":
             return await self._blocks_by_receipts(node, headers)
@@ -68,7 +68,7 @@ class Prover:
         return [await self._proven(node, *pair) for pair in zip(headers, answers, strict=True)]
 
     async def range(self, node: Node, first: int, last: int) -> list[Block]:
-        """The canonical blocks from `first` to `last`, in ranges that are halved until the node takes them."""
+        """Return the canonical blocks of a range, in parts that are halved until the node takes them."""
         if self.transfers or self._verify == "receipts" or first == last:
             return await self.canonical(node, range(first, last + 1))
         try:
@@ -95,8 +95,10 @@ class Prover:
         return blocks
 
     async def _proven_in_range(self, node: Node, header: Header, logs: list[Any]) -> Block:
-        """A range may hold thousands of logs, so others have their turn before each block: what is proven already
-        gets published meanwhile."""
+        """Return a proven block of a range; other tasks run before each block.
+
+        A range may hold thousands of logs; so what is proven already gets published meanwhile.
+        """
         await asyncio.sleep(0)
         events, reason = self._judge(header, logs)
         if not reason:
@@ -120,7 +122,7 @@ class Prover:
         return events, incompleteness_reason(header, events, use_bloom=self._uses_bloom(header))
 
     async def _events_of_receipts(self, node: Node, header: Header, reason: str) -> list[Event]:
-        """The arbiter of a doubt about a block's logs."""
+        """Return the events in a block's receipts, which decide if its logs are in doubt."""
         problem = f"{node.origin}: block {header.number}: {reason}"
         try:
             receipts = await node.request("eth_getBlockReceipts", header.block_hash)
@@ -150,7 +152,7 @@ class Prover:
         return encode_events(events)
 
     async def _whole(self, node: Node, numbers: Sequence[int], known: Header | None) -> list[Block]:
-        """As `canonical`, with transfers; in halves where they are many or the node refuses them."""
+        """Return canonical blocks with transfers; in halves if they are many or the node refuses them."""
         if len(numbers) <= MAX_WHOLE_BLOCKS:
             try:
                 return await self._whole_at_once(node, numbers, known)
@@ -161,7 +163,7 @@ class Prover:
         return await self._whole(node, numbers[:middle], None) + await self._whole(node, numbers[middle:], known)
 
     async def _whole_at_once(self, node: Node, numbers: Sequence[int], known: Header | None) -> list[Block]:
-        """Two requests, or one for a header that is known alone."""
+        """Return blocks with transfers in two requests, or in one for a single known header."""
         found = await node.whole_blocks(numbers) if numbers else []
         headers = [header for header, _ in found] + ([known] if known else [])
         self._learn(headers)
@@ -202,12 +204,15 @@ class Prover:
         return [require_list(answer, f"{node.origin}: eth_getLogs") for answer in answers[: len(calls)]]
 
     def _uses_bloom(self, header: Header) -> bool:
-        """A bloom of zeros does not: some chains write zeros into every header, and some nodes into announcements.
-        Where it is true the block has no logs, and there is nothing to prove."""
+        """Return whether a header's bloom counts as a proof; a bloom of zeros does not.
+
+        Some chains write zeros into every header, and some nodes into announcements. Where such a bloom is true,
+        the block has no logs, and there is nothing to prove.
+        """
         return self._verify in ("bloom", "receipts") and bloom_has_logs(header)
 
     def _bloom_is_missing(self, header: Header) -> bool:
-        """True for a header without one, on a chain that has them: its logs are looked up elsewhere."""
+        """Return whether a header lacks its bloom on a chain that has them, so that other proofs are needed."""
         return self._has_blooms and not bloom_has_logs(header)
 
     def _learn(self, headers: Sequence[Header]) -> None:
@@ -215,7 +220,7 @@ class Prover:
 
 
 async def _ask(node: Node, calls: Sequence[Call]) -> list[Any]:
-    """The answers; in the same batch goes the question for the tagged heads, when it is due."""
+    """Return the answers to calls; the call for the tagged heads goes along in the batch if it is due."""
     tags = node.tags.due()
     answers = await node.request_all([*calls, *tags])
     node.tags.record(answers[len(calls) :])

@@ -1,4 +1,4 @@
-"""JSON-RPC answers and foreign exceptions -> results and ChainUnavailable, for both transports."""
+"""Conversion of JSON-RPC answers and exceptions of libraries to results and ChainUnavailable."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ some of them answer for a range that is too long."""
 
 
 class Refused(ChainUnavailable):
-    """The node answered with an error: asked otherwise, or for less, it may answer."""
+    """The node answered with an error; a different or smaller request may succeed."""
 
 
 class RateLimited(ChainUnavailable):
@@ -41,18 +41,18 @@ class RateLimited(ChainUnavailable):
 
 
 class Incomplete(ChainUnavailable):
-    """A block's logs are not proven to be all of them."""
+    """The logs of a block are not proven to be complete."""
 
 
 def failure_kind(error: ChainUnavailable) -> str:
-    """Return the one of FAILURE_KINDS that the error is."""
+    """Return the kind of a failure, one of FAILURE_KINDS."""
     if isinstance(error, RateLimited):
         return "rate_limited"
     return "refused" if isinstance(error, Refused) else "unavailable"
 
 
 def result_of(url: str, method: str, answer: Any) -> Any:
-    """The result in an answer; an error object is Refused or RateLimited with its code and message."""
+    """Return the result in an answer. Raises Refused or RateLimited with an error's code and message."""
     where = f"{origin(url)}: {method}"
     if not isinstance(answer, dict):
         raise ChainUnavailable(f"{where}: no JSON-RPC answer")
@@ -95,13 +95,13 @@ def http_answer(url: str, status: int, retry_after: str | None, body: bytes) -> 
 
 
 def retry_after_seconds(header: str | None, now: datetime | None = None) -> float | None:
-    """Seconds of a Retry-After header. Returns None if it is missing or invalid."""
+    """Return the seconds of a Retry-After header, None if it is missing or invalid."""
     at = (now or datetime.now(UTC)).timestamp()
     return None if header is None else parse_retry_after(header, at, MAX_RETRY_AFTER_SECONDS)
 
 
 def unavailable(url: str, error: BaseException) -> ChainUnavailable:
-    """Convert an exception of a transport; the message contains only the URL's origin. Raise it `from error`."""
+    """Convert an exception of a transport. The message contains only the URL's origin. Raise it `from error`."""
     if isinstance(error, ChainUnavailable):
         return error
     if isinstance(error, Web3Exception) and error.__cause__ is not None:
@@ -127,7 +127,7 @@ def _refusal(url: str, where: str, error: Mapping[str, Any]) -> ChainUnavailable
 
 
 def _backoff(data: Any) -> float | None:
-    """Infura's `{"rate": {"backoff_seconds": 30}}`."""
+    """Return the seconds in Infura's `{"rate": {"backoff_seconds": 30}}`."""
     rate = data.get("rate") if isinstance(data, dict) else None
     seconds = rate.get("backoff_seconds") if isinstance(rate, dict) else None
     return min(float(seconds), MAX_RETRY_AFTER_SECONDS) if isinstance(seconds, int | float) else None

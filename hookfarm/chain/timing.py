@@ -1,4 +1,4 @@
-"""When to ask again: pauses, poll intervals and the silence that is suspicious, as pure functions."""
+"""Timing of an ingestor: time-outs of a node, back-off, poll intervals, the time between blocks. Pure."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ _HEADS_REMEMBERED = 16
 
 
 @dataclass(frozen=True)
-class Limits:
-    """How long a node may take. connect < boot, so that a boot has time for a second URL."""
+class NodeTimeouts:
+    """Time-outs of calls to a node. connect < boot, so that a boot has time for a second URL."""
 
     request_seconds: float = 10.0
     """One request, all in all."""
@@ -41,13 +41,13 @@ class Limits:
     """From the start to a known head; less than the 10 s of the master, so that the reason is reported."""
 
     def max_silence(self, block_seconds: float | None) -> float:
-        """How long no head is normal, from the time between blocks (None = not known yet)."""
+        """Return how long no head is normal, from the time between blocks (None = not known yet)."""
         expected = min(3 * (block_seconds or 0), MAX_SILENCE_SECONDS)
         return max(expected, self.silence_seconds)
 
 
-def pause_seconds(failures: int, chance: float) -> float:
-    """Return the wait after so many earlier failures in a row (0, 1, …): 0.1, 0.2, 0.4 … 10 s, ±20 %.
+def backoff_seconds(failures: int, chance: float) -> float:
+    """Return the delay after so many earlier failures in a row (0, 1, …): 0.1, 0.2, 0.4 … 10 s, ±20 %.
 
     `chance` is a random number from 0 to 1, so that the ingestors of a farm do not come back all at once.
     """
@@ -55,7 +55,7 @@ def pause_seconds(failures: int, chance: float) -> float:
 
 
 def poll_seconds(block_seconds: float | None, polls: int) -> float:
-    """When to ask a node that announces nothing again, after `polls` questions about the newest head (1, 2, …)."""
+    """Return the time until the next poll, after `polls` (1, 2, …) for a head that is newer than the last one."""
     expected = block_seconds or 0.0
     wait = expected * (EXPECTED_AFTER if polls == 1 else OVERDUE_STEP * 1.5 ** min(polls - 2, 20))
     return min(max(wait, MIN_POLL_SECONDS), MAX_POLL_SECONDS)
@@ -77,7 +77,7 @@ class Pace:
 
     @property
     def block_seconds(self) -> float | None:
-        """None until two heads were seen."""
+        """The median time between blocks; None until two heads were seen."""
         if len(self._heads) < 2:
             return None
         return median_low(

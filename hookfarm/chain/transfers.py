@@ -22,7 +22,7 @@ SUCCESS, FAILURE = 1, 0
 
 
 def transactions_of(header: Header, block: Any) -> list[Any]:
-    """The transactions in a block as nodes send it, in order; Incomplete where they are not its own."""
+    """Return a block's transactions in order. Raises Incomplete unless they are those of the header."""
     try:
         if block["hash"].lower() != header.block_hash:
             raise Incomplete(f"the node sent another block than {header.number}")
@@ -36,7 +36,10 @@ def transactions_of(header: Header, block: Any) -> list[Any]:
 def transfers_of(
     chain_id: int, header: Header, transactions: Sequence[Any], receipts: Sequence[Any]
 ) -> tuple[Transfer, ...]:
-    """By transaction; Incomplete where the receipts are not those of the `transactions`, which are in order."""
+    """Return the transfers of a block by transaction. Raises Incomplete unless the receipts fit the transactions.
+
+    `transactions` are in order.
+    """
     try:
         by_place = sorted(receipts, key=_index)
         _check_places(header, by_place, "receipts")
@@ -52,7 +55,7 @@ def transfers_of(
 
 
 async def receipts_one_by_one(node: Node, header: Header, transactions: Sequence[Any]) -> list[Any]:
-    """For a node that does not answer all receipts of a block at once."""
+    """Return the receipts of a block from a node that does not answer all of them at once."""
     calls: list[Call] = [("eth_getTransactionReceipt", [each["hash"]]) for each in transactions]
     receipts = [result_or_raise(answer) for answer in await node.request_all(calls)]
     if None in receipts:
@@ -76,7 +79,10 @@ def _moves_value(transaction: Any, receipt: Any) -> bool:
 
 
 def _succeeded(receipt: Any) -> bool:
-    """Receipts have a status since EIP-658; what became of a transaction before it is not in them."""
+    """Return whether a transaction succeeded. Raises Incomplete for a receipt without a status.
+
+    Receipts have a status since EIP-658.
+    """
     if receipt.get("status") is None:
         raise Incomplete("receipts without a status do not say whether a transfer succeeded")
     status = quantity(receipt["status"])

@@ -1,4 +1,4 @@
-"""web3's WebSocket provider, with every answer passed straight to the request that waits for it.
+"""WebSocket connection to a node: web3's provider, with every answer passed to the call that waits for it.
 
 web3's own bookkeeping is made for its formatted requests: a raw request spins the event loop until its answer
 is there (a whole CPU while anything is in flight), and an error answer to one ends the listener for all. Both
@@ -19,7 +19,7 @@ from websockets.exceptions import WebSocketException
 from hookfarm.chain.block import Head, parse_header
 from hookfarm.chain.head_signal import HeadSignal
 from hookfarm.chain.rpc import Call, result_of, results_of, unavailable
-from hookfarm.chain.timing import Limits
+from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.errors import ChainUnavailable
 
 MAX_MESSAGE_BYTES = 256 * 2**20
@@ -31,11 +31,11 @@ _ENDS_THE_SOCKET = (*_FOREIGN, ChainUnavailable, asyncio.CancelledError)
 
 
 class WebSocketConnection(WebSocketProvider):
-    """One socket: requests, and a signal for the heads it announces."""
+    """A socket to a node: requests and their answers, and a signal for the heads that it announces."""
 
-    def __init__(self, url: str, head_signal: HeadSignal, limits: Limits) -> None:
+    def __init__(self, url: str, head_signal: HeadSignal, timeouts: NodeTimeouts) -> None:
         options = {
-            "open_timeout": limits.connect_seconds,
+            "open_timeout": timeouts.connect_seconds,
             "close_timeout": CLOSE_SECONDS,
             "ping_interval": 20,
             "ping_timeout": 20,
@@ -46,7 +46,7 @@ class WebSocketConnection(WebSocketProvider):
             url,
             websocket_kwargs=options,
             max_connection_retries=1,
-            request_timeout=limits.request_seconds,
+            request_timeout=timeouts.request_seconds,
         )
         self._url = url
         self._head_signal = head_signal
@@ -60,12 +60,12 @@ class WebSocketConnection(WebSocketProvider):
         await self.request("eth_subscribe", ["newHeads"])
 
     async def request(self, method: str, parameters: list[Any]) -> Any:
-        """The result as JSON has it."""
+        """Return the result of one call as JSON has it."""
         request = self.form_request(RPCEndpoint(method), parameters)
         return result_of(self._url, method, await self._exchange(request, [request["id"]]))
 
     async def request_batch(self, calls: Sequence[Call]) -> list[Any]:
-        """All of them in one message; each result, or a ChainUnavailable as a value, in their order."""
+        """Make all calls in one message; return each result, or a ChainUnavailable as a value, in their order."""
         requests = [self.form_request(RPCEndpoint(method), parameters) for method, parameters in calls]
         answers = await self._exchange(requests, [request["id"] for request in requests])
         return results_of(self._url, requests, answers)
@@ -87,7 +87,7 @@ class WebSocketConnection(WebSocketProvider):
         return answer
 
     async def _exchange(self, content: Any, ids: Sequence[object]) -> Any:
-        """Sends it; what comes back under any of the ids."""
+        """Send a message and return the answer that comes back under any of the ids."""
         if self._head_signal.failed:
             raise unavailable(self._url, ConnectionResetError("the connection is closed"))
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -103,7 +103,7 @@ class WebSocketConnection(WebSocketProvider):
                 del self._waiting[waiting]
 
     async def socket_send(self, request_data: bytes) -> None:
-        """Without web3's `wait_for`, which before Python 3.12 may swallow a cancellation."""
+        """Send a message without web3's `wait_for`, which before Python 3.12 may swallow a cancellation."""
         assert self._ws is not None
         await self._ws.send(request_data, text=True)
 
@@ -139,7 +139,7 @@ class WebSocketConnection(WebSocketProvider):
             waiting.set_result(message)
 
     def _refuse_batches(self, message: Any) -> None:
-        """A batch that is refused as a whole has no id: all pending batches are asked again."""
+        """Refuse all pending batches, to be asked again: a batch that is refused as a whole has no id."""
         waiting = list(self._waiting.values())
         for answer in {each for each in waiting if waiting.count(each) > 1} or set(waiting[:1]):
             self._answer(answer, message)

@@ -83,7 +83,7 @@ def export(kind: str, config_file: Path | None, **options: Any) -> None:
     """
     with connected(settings(config_file, **options)) as client, progress_bar("reading"):
         endpoints = Registry(client).all()
-    click.echo(registry_file.write(endpoints, kind), nl=False)
+    click.echo(registry_file.render(endpoints, kind), nl=False)
 
 
 def _perform(registry: Registry, plan: RegistryDiff) -> dict[str, str]:

@@ -38,7 +38,7 @@ from hookfarm.cli.status_output import BACKFILL_HEADINGS, backfill_row
 from hookfarm.config import ChainConfig, Config
 from hookfarm.errors import InvalidInput, OperatorError
 from hookfarm.event_stream import Checkpoint
-from hookfarm.farm.async_child import cancel_on
+from hookfarm.farm.async_child import run_until_stopped
 from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import async_client
@@ -115,7 +115,7 @@ def _chain(text: str | None, given: Config) -> ChainConfig:
 def _prepare(
     given: Config, request: BackfillRequest, nodes: ChainConfig, restart: bool
 ) -> tuple[BackfillPlan, Backfill | None, str | None]:
-    """Return the plan, an earlier run's position, if any, and the genesis hash that the chain must have."""
+    """Return the plan, the position of an earlier run, if any, and the genesis hash that the chain must have."""
     with connected(given) as client:
         endpoint = narrowed(Registry(client).get(request.endpoint), request)
         if endpoint.ordered:
@@ -150,7 +150,7 @@ def _start(given: Config, plan: BackfillPlan) -> Backfill:
 
 
 def _perform(given: Config, plan: BackfillPlan, position: Backfill, genesis: str | None, as_json: bool) -> int:
-    """Return the exit code: 0 if all of it was queued."""
+    """Run the backfill. Return the exit code: 0 if all of it was queued."""
     with progress_display(as_json) as show:
         done, last = asyncio.run(_run(given, plan, position, genesis, show))
     if as_json:
@@ -177,7 +177,7 @@ async def _run(
         work, stopping = asyncio.create_task(run.run()), asyncio.Event()
         for number in _STOPPING:
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-        await cancel_on(stopping, work)
+        await run_until_stopped(stopping, work)
     if not work.cancelled():
         work.result()
     return not work.cancelled(), run.progress()

@@ -197,7 +197,7 @@ def _check_options_with_state(
 
 @dataclass
 class RedeliveryResult:
-    """How many were sent, and the reasons why others were not, by id."""
+    """Number of redelivered deliveries, and the reasons why others were not, by id."""
 
     sent: int = 0
     refused: dict[str, str] = field(default_factory=dict)
@@ -206,7 +206,7 @@ class RedeliveryResult:
 def redeliver_all(
     client: redis.Redis, ids: Sequence[str], states: Collection[DeliveryState] = tuple(DeliveryState)
 ) -> RedeliveryResult:
-    """Send these deliveries again, in order, if they are in one of `states`."""
+    """Redeliver these deliveries, in order, if they are in one of `states`."""
     result = RedeliveryResult()
     for batch in track_batches(ids, "sending"):
         found = []
@@ -226,7 +226,7 @@ def redeliver_all(
 
 
 def report_redelivered(result: RedeliveryResult, as_json: bool) -> None:
-    """Print how many were sent on stdout, and why others were not on stderr."""
+    """Print how many were redelivered on stdout, and the reasons why others were not on stderr."""
     if as_json:
         print_json({"sent": result.sent, "refused": result.refused})
         return

@@ -1,4 +1,4 @@
-"""Deliveries, attempts and dead letters in words."""
+"""Text output of deliveries, attempts and dead letters."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -40,7 +40,7 @@ def deliveries_by_state_lines(deliveries: Sequence[Delivery]) -> Iterator[str]:
 
 
 def dead_letter_lines(letters: Sequence[Delivery]) -> Iterator[str]:
-    """Yield a table of dead letters; `last` is a dash if nothing was sent, or if the reason is the same."""
+    """Yield a table of dead letters; `last` is a dash if nothing was sent or the reason is the same."""
     rows = [("died", "id", "endpoint", "attempts", "last", "reason")]
     for letter in letters:
         reason = plain(letter.reason or "")

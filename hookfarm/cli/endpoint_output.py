@@ -1,4 +1,4 @@
-"""Endpoints, their subscriptions and their state in words."""
+"""Text output of endpoints, their subscriptions and their state."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from hookfarm.records import DEFAULT_NOTIFY, Endpoint
 
 
 def effect_lines(endpoint: Endpoint) -> Iterator[str]:
-    """Yield the first block of each chain to which a change applies, and what is missing to send webhooks."""
+    """Yield the first block of each chain to which a change applies, and the reasons why none is sent yet."""
     for chain_id, block in (endpoint.effective_from or {}).items():
         if block is None:
             hint = f"not watched yet; start a farm with --chain {chain_id}=URL"
@@ -39,7 +39,7 @@ def subscription_line(subscription: dict[str, Any]) -> str:
 
 
 def reply_line(reply: Mapping[str, Any]) -> str:
-    """Return an endpoint's reply to a test webhook."""
+    """Return an endpoint's reply to a test webhook in one line."""
     error = reply["error"]
     answer = f"HTTP {reply['status']}" if error is None else plain(f"{error}: {reply['detail']}")
     return f"{reply['subscription'] or 'sample'}  {answer}  {duration_of_attempt(reply['duration_ms'])}"

@@ -39,9 +39,9 @@ from hookfarm.records.fields import BYTES32, hex_value
 from hookfarm.registry import listing
 from hookfarm.registry.listing import ListedEndpoint, ListingFilter
 from hookfarm.registry.store import Registry
+from hookfarm.sample_webhooks import webhooks
+from hookfarm.sample_webhooks.webhooks import SampleSender, SampleWebhook
 from hookfarm.security.vault import Vault
-from hookfarm.test_events import webhooks
-from hookfarm.test_events.webhooks import SampleSender, SampleWebhook
 from hookfarm.timestamps import format_ms
 
 _BATCH_SIZE = 500
@@ -216,7 +216,7 @@ def disable(endpoint_id: str, as_json: bool, config_file: Path | None, **options
 @endpoints.command()
 @endpoint_id_argument
 @text_option("--subscription", "Only for this subscription.", "SUB")
-@text_option("--transaction", "Send the matching logs of this transaction instead of made-up ones.", "HASH")
+@text_option("--transaction", "Send the matching logs of this transaction instead of sample events.", "HASH")
 @click.option("--chain", "chains", multiple=True, metavar="ID=URL[,URL…]", help="Nodes of its chain. Repeatable.")
 @json_option
 @redis_options
@@ -236,7 +236,7 @@ def test(
         endpoint = Registry(client).get(endpoint_id)
     subscriptions = webhooks.select(endpoint, subscription, "--subscription")
     if transaction is None:
-        samples = webhooks.made_up(subscriptions)
+        samples = webhooks.of_subscriptions(subscriptions)
     else:
         samples = _of_transaction(endpoint, subscriptions, transaction, given)
     sender = SampleSender(tls_context(given.ca_file), given.allow_private, Vault(given.master_key))

@@ -56,7 +56,7 @@ def redis_url(settings_in_force: config.Config) -> str:
 
 @contextlib.contextmanager
 def connected(settings_in_force: config.Config) -> Iterator[redis.Redis]:
-    """Yield a client. Raises OperatorError, with the address of the Redis, if a command fails."""
+    """Yield a client. Raises OperatorError with the address of the Redis if a command fails."""
     url = redis_url(settings_in_force)
     client = command_client(url)
     try:
@@ -148,7 +148,7 @@ def among(*words: str) -> Complete:
 
 
 def endpoint_ids(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete endpoint ids, the newest first, with their URLs; none if Redis does not answer."""
+    """Complete endpoint ids, newest first, with their URLs; none if Redis does not answer."""
     given = {name: context.params.get(name) for name in ("redis_url", "state_dir")}
     where = listing.ListingFilter(incomplete or None)
     try:
@@ -164,7 +164,7 @@ def endpoint_ids(context: click.Context, _parameter: click.Parameter, incomplete
 
 
 def ids_argument(command: F) -> F:
-    """Add any number of ids, or none."""
+    """Add the argument of any number of ids."""
     return click.argument("ids", nargs=-1, metavar="[ID]…", callback=_unique_texts)(command)
 
 
@@ -185,7 +185,7 @@ def endpoints_option(command: F) -> F:
 
 
 def status_option(command: F) -> F:
-    """Add --status, the result of attempts."""
+    """Add --status, the status of attempts: delivered, failed, an HTTP status or the kind of an error."""
     errors = ", ".join(TRANSPORT_ERRORS)
     return click.option(
         *("--status", "status"),

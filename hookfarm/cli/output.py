@@ -34,7 +34,7 @@ def print_json(value: object) -> None:
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask, unless `yes`. Raises OperatorError if there is no terminal to ask on, Abort for any answer but yes."""
+    """Ask a question, unless `yes`. Raises OperatorError without a terminal, Abort for any answer but yes."""
     if yes:
         return
     if not sys.stdin.isatty():
@@ -53,7 +53,7 @@ def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def pluralize(number: int, noun: str, plural: str = "s") -> str:
-    """`1 address`, `2 addresses`."""
+    """Return a count with its noun: `1 address`, `2 addresses`."""
     return f"{number:,} {noun}{'' if number == 1 else plural}"
 
 
@@ -63,7 +63,7 @@ def plain(text: str) -> str:
 
 
 def indented(json_text: str) -> Iterator[str]:
-    """Yield JSON with one member per line. Numbers and strings are copied, as decoding would change them."""
+    """Yield JSON with one member per line; numbers and strings are copied, as decoding would change them."""
     tokens = _TOKEN.findall(json_text)
     depth, line = 0, ""
     for token, following in zip(tokens, [*tokens[1:], ""], strict=True):
@@ -103,7 +103,7 @@ def time_of(at_ms: int | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Two or three digits and a unit: `840 µs`, `1.2 ms`, `42 ms`, `3.1 s`."""
+    """Return two or three digits and a unit: `840 µs`, `1.2 ms`, `42 ms`, `3.1 s`."""
     if seconds is None:
         return UNKNOWN
     for factor, unit in ((1e6, "µs"), (1e3, "ms"), (1.0, "s")):
@@ -119,7 +119,7 @@ def duration_of_attempt(duration_ms: int) -> str:
 
 
 def elapsed(seconds: float) -> str:
-    """`0:42`, `12:03`, `1:00:00`."""
+    """Return a time span as `0:42`, `12:03`, `1:00:00`."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,4 +1,4 @@
-"""Chains, nodes and backfills of a status snapshot, in words: for `status`, `chains`, `backfills` and `top`."""
+"""Text output of chains, nodes and backfills, for `status`, `chains`, `backfills` and `top`."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -106,7 +106,7 @@ def backfill_summary(backfill: Mapping[str, Any]) -> str:
 
 
 def backfill_problem(backfill: Mapping[str, Any]) -> str:
-    """Return why a backfill does not progress; empty if it does, or is done."""
+    """Return the reason why a backfill does not progress; empty if it does, or is done."""
     if backfill["state"] != "stopped":
         return plain(backfill["reason"])
     silent = f"no heartbeat for {elapsed(backfill['since_heartbeat_ms'] / 1000)}"

@@ -1,4 +1,4 @@
-"""The arguments of an event as a condition names them, and which values may be compared with each other.
+"""Arguments of an event as a condition names them, and the rules for which values may be compared.
 
 Arguments and members are named as in a webhook (`abi_types.names`): by the signature, or else `arg<position>`. A
 member of a tuple goes by its name or its position, one of an array by its position.
@@ -15,7 +15,7 @@ from hookfarm.conditions.literals import (
     Token,
     is_comparable,
     is_integer,
-    unexpected,
+    unexpected_token,
     value_beside,
 )
 from hookfarm.errors import InvalidInput
@@ -31,14 +31,14 @@ _HASH_ONLY = "only the hash of this indexed argument is in the log, so that all 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side of a comparison. `start`: its first token, for errors."""
+    """A side of a comparison; `start` is its first token, for errors."""
 
     value: Operand | Literal
     start: Token
 
 
 def argument(signature: EventSignature, name: Token) -> Operand:
-    """Return the argument of that name. Raises InvalidInput."""
+    """Return the argument of a name. Raises InvalidInput if there is none."""
     found = _named(signature.parameters, name, signature.name[:40])
     parameter = signature.parameters[found]
     return Operand((found,), parameter.type, is_hash=parameter.indexed and parameter.type.is_hashed_in_topics)
@@ -52,7 +52,7 @@ def member(operand: Operand, step: Token) -> Operand:
     if kind.sizes:
         return Operand((*operand.steps, _position(step, kind.sizes[-1])), kind.element)
     if kind.base != TUPLE:
-        raise unexpected(step, f"{describe_type(kind)} has no members")
+        raise unexpected_token(step, f"{describe_type(kind)} has no members")
     if step.kind == NUMBER:
         position = _position(step, len(kind.components))
     else:
@@ -65,16 +65,18 @@ def length(operand: Operand, token: Token) -> Operand:
     if operand.is_hash:
         raise hash_only_error(operand, token)
     if not operand.type.sizes and operand.type.base not in ("bytes", "string"):
-        raise unexpected(token, f"{describe_type(operand.type)} has no length; arrays, bytes and strings have")
+        raise unexpected_token(
+            token, f"{describe_type(operand.type)} has no length; arrays, bytes and strings have"
+        )
     return Operand(operand.steps, _LENGTH, is_length=True)
 
 
 def hash_only_error(operand: Operand, token: Token) -> InvalidInput:
-    """Return the error for anything but a comparison with a literal, of a value of which the log has a hash."""
+    """Return the error for a value that is only a hash in the log, compared with anything but a literal."""
     if is_comparable(operand.type):
         example = '"text"' if operand.type.base == "string" else "0x…"
-        return unexpected(token, f"{_HASH_ONLY} ==, != or in with {example}")
-    return unexpected(token, f"{_HASH_ONLY} nothing, since no literal is {describe_type(operand.type)}")
+        return unexpected_token(token, f"{_HASH_ONLY} ==, != or in with {example}")
+    return unexpected_token(token, f"{_HASH_ONLY} nothing, since no literal is {describe_type(operand.type)}")
 
 
 def describe_type(kind: AbiType) -> str:
@@ -86,7 +88,7 @@ def describe_type(kind: AbiType) -> str:
 
 
 def compare(left: Side, operator: Token, right: Side) -> Condition:
-    """Return the comparison. Raises InvalidInput if these two can't be compared, or not with this operator."""
+    """Return the comparison. Raises InvalidInput if the sides can't be compared with this operator."""
     if isinstance(left.value, Operand) and isinstance(right.value, Operand):
         _check_pair(left, left.value, operator, right, right.value)
         return Compared(left.value, operator.text, right.value)
@@ -94,16 +96,16 @@ def compare(left: Side, operator: Token, right: Side) -> Condition:
         return _with_literal(left.value, left.start, operator, operator.text, right.value)
     if isinstance(right.value, Operand) and isinstance(left.value, Literal):
         return _with_literal(right.value, right.start, operator, OPERATORS[operator.text], left.value)
-    raise unexpected(left.start, "expected an argument on one side of the comparison")
+    raise unexpected_token(left.start, "expected an argument on one side of the comparison")
 
 
 def check_comparable(operand: Operand, start: Token) -> None:
-    """Raise InvalidInput if no value can equal it."""
+    """Raise InvalidInput if no value can equal the operand."""
     if is_comparable(operand.type):
         return
     if operand.is_hash:
         raise hash_only_error(operand, start)
-    raise unexpected(start, f"{describe_type(operand.type)} cannot be compared; its members can be")
+    raise unexpected_token(start, f"{describe_type(operand.type)} cannot be compared; its members can be")
 
 
 def _named(parameters: Sequence[Parameter], token: Token, owner: str) -> int:
@@ -111,17 +113,17 @@ def _named(parameters: Sequence[Parameter], token: Token, owner: str) -> int:
     if token.kind == NUMBER or token.text not in known:
         listed = ", ".join(known) or "no arguments"
         shown = listed if len(listed) <= _SHOWN_CHARACTERS else f"{listed[: _SHOWN_CHARACTERS - 1]}…"
-        raise unexpected(token, f"{owner} has {shown}")
+        raise unexpected_token(token, f"{owner} has {shown}")
     return known.index(token.text)
 
 
 def _position(token: Token, size: int | None) -> int:
     allowed = "positions in an array count from 0" + ("" if size is None else f"; here to {size - 1}")
     if token.kind != NUMBER or not token.text.isdecimal() or len(token.text) > MAX_POSITION_DIGITS:
-        raise unexpected(token, allowed)
+        raise unexpected_token(token, allowed)
     position = int(token.text)
     if size is not None and position >= size:
-        raise unexpected(token, allowed)
+        raise unexpected_token(token, allowed)
     return position
 
 
@@ -140,7 +142,7 @@ def _check_order(operand: Operand, operator: Token) -> None:
         raise hash_only_error(operand, operator)
     if not is_integer(operand.type):
         what = describe_type(operand.type)
-        raise unexpected(operator, f"expected ==, !=, in or not in, since {what} has no order")
+        raise unexpected_token(operator, f"expected ==, !=, in or not in, since {what} has no order")
 
 
 def _check_pair(left: Side, first: Operand, operator: Token, right: Side, second: Operand) -> None:
@@ -151,6 +153,6 @@ def _check_pair(left: Side, first: Operand, operator: Token, right: Side, second
     both_integers = is_integer(first.type) and is_integer(second.type)
     if not both_integers and first.type.base != second.type.base:
         allowed = f"{describe_type(second.type)} cannot be compared with {describe_type(first.type)}"
-        raise unexpected(right.start, allowed)
+        raise unexpected_token(right.start, allowed)
     if operator.text not in _EQUALITY:
         _check_order(first, operator)

@@ -1,4 +1,4 @@
-"""A checked condition: names are resolved to positions, literals are values. And its test, a function of a log.
+"""A checked condition, whose names are positions and whose literals are values; and its test of a log.
 
 Values are those of a decoded log before it becomes JSON (`decoder.values`): integers and addresses `int`,
 booleans `bool`, strings and bytes `bytes`, arrays and tuples sequences, hashes in topics `0x…`. The test is built
@@ -26,7 +26,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """Path to a value: `steps` are the position of the parameter, then of the member, and so on.
+    """Path to a value: the position of the parameter, then of the member, and so on.
 
     `is_length`: not the value itself but its number of members or bytes. `is_hash`: only its hash is in the log.
     """
@@ -39,7 +39,7 @@ class Operand:
 
 @dataclass(frozen=True, slots=True)
 class Among:
-    """The value is one of `values` (`==`, `in`), or exists and is none of them (`!=`, `not in`)."""
+    """Comparison with literals: the value is one of `values` (`in`), or exists and is none of them."""
 
     operand: Operand
     values: frozenset[Value]
@@ -48,7 +48,7 @@ class Among:
 
 @dataclass(frozen=True, slots=True)
 class Bounded:
-    """An integer on the right side of a bound: `<`, `<=`, `>`, `>=`."""
+    """Comparison of an integer with a bound: `<`, `<=`, `>`, `>=`."""
 
     operand: Operand
     operator: str
@@ -57,7 +57,7 @@ class Bounded:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Two values of the log; order only between integers."""
+    """Comparison of two values of the log; only integers have an order."""
 
     left: Operand
     operator: str
@@ -66,21 +66,21 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """The opposite of a condition."""
+    """Negation of a condition."""
 
     inner: "Condition"
 
 
 @dataclass(frozen=True, slots=True)
 class AllOf:
-    """All of these hold."""
+    """Conjunction: all conditions hold."""
 
     parts: tuple["Condition", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """At least one of these holds."""
+    """Disjunction: at least one condition holds."""
 
     parts: tuple["Condition", ...]
 
@@ -118,7 +118,7 @@ def compile_test(condition: Condition) -> Test:
 
 
 def make_reader(operand: Operand) -> Callable[[Values], Any]:
-    """Return a function that reads the operand from a log's values, or _MISSING, which equals nothing."""
+    """Return a function that reads the operand from a log's values; _MISSING equals nothing."""
     first, *rest = operand.steps
     if not rest and not operand.is_length:
         return operator.itemgetter(first)

@@ -1,4 +1,4 @@
-"""From the text of a condition to the checked condition: recursive descent, the types checked on the way."""
+"""Parser of conditions by recursive descent; types are checked on the way."""
 
 from collections.abc import Callable
 
@@ -15,8 +15,8 @@ from hookfarm.conditions.literals import (
     Literal,
     Token,
     check_form,
-    split,
-    unexpected,
+    tokenize,
+    unexpected_token,
     value_beside,
 )
 
@@ -34,11 +34,11 @@ def parse(text: str, signature: EventSignature) -> Condition:
 
     Raises InvalidInput with the problem, its column, and what is allowed there.
     """
-    return _ConditionParser(split(text), signature).whole()
+    return _ConditionParser(tokenize(text), signature).whole()
 
 
 class _ConditionParser:
-    """Its methods are the rules of the grammar (see the package)."""
+    """Parser of one condition; its methods are the rules of the grammar (see the package)."""
 
     def __init__(self, tokens: list[Token], signature: EventSignature) -> None:
         self._tokens = tokens
@@ -49,9 +49,9 @@ class _ConditionParser:
     def whole(self) -> Condition:
         found = self._any(depth=0)
         if self._peek.text in OPERATORS:
-            raise unexpected(self._peek, "comparisons do not chain; join two of them with and")
+            raise unexpected_token(self._peek, "comparisons do not chain; join two of them with and")
         if self._peek.kind != END:
-            raise unexpected(self._peek, "expected and, or, or the end")
+            raise unexpected_token(self._peek, "expected and, or, or the end")
         return found
 
     def _any(self, depth: int) -> Condition:
@@ -78,7 +78,7 @@ class _ConditionParser:
     def _grouped(self, depth: int) -> Condition:
         opening = self._take()
         if depth == MAX_DEPTH:
-            raise unexpected(opening, f"parentheses may be nested at most {MAX_DEPTH} deep")
+            raise unexpected_token(opening, f"parentheses may be nested at most {MAX_DEPTH} deep")
         found = self._any(depth + 1)
         self._expect(")", "expected and, or, or )")
         return found
@@ -87,7 +87,7 @@ class _ConditionParser:
         self._comparisons += 1
         if self._comparisons > MAX_COMPARISONS:
             allowed = f"at most {MAX_COMPARISONS} comparisons are allowed; join values with in"
-            raise unexpected(self._peek, allowed)
+            raise unexpected_token(self._peek, allowed)
         left = self._side()
         if self._peek.text in OPERATORS:
             return compare(left, self._take(), self._side())
@@ -97,15 +97,15 @@ class _ConditionParser:
             return self._membership(left, wanted)
         if isinstance(left.value, Operand) and left.value.type == _BOOLEAN:
             return Among(left.value, frozenset((True,)), wanted=True)
-        raise unexpected(self._peek, "expected ==, !=, <, <=, >, >=, in or not in")
+        raise unexpected_token(self._peek, "expected ==, !=, <, <=, >, >=, in or not in")
 
     def _membership(self, left: Side, wanted: bool) -> Condition:
         if isinstance(left.value, Literal):
-            raise unexpected(left.start, "expected an argument before in")
+            raise unexpected_token(left.start, "expected an argument before in")
         check_comparable(left.value, left.start)
         opening = self._take()
         if opening.text not in _CLOSING:
-            raise unexpected(opening, "expected a list, ( or [, after in")
+            raise unexpected_token(opening, "expected a list, ( or [, after in")
         values = {value_beside(left.value, self._literal("expected a literal"))}
         while self._skip(","):
             values.add(value_beside(left.value, self._literal("expected a literal")))
@@ -133,7 +133,7 @@ class _ConditionParser:
     def _argument(self) -> Operand:
         name = self._take()
         if name.kind != NAME or name.text in _KEYWORDS | set(BOOLEANS):
-            raise unexpected(name, "expected an argument or a literal")
+            raise unexpected_token(name, "expected an argument or a literal")
         found = comparisons.argument(self._signature, name)
         while self._at(".") or self._at("["):
             if self._take().text == ".":
@@ -148,7 +148,7 @@ class _ConditionParser:
         token = self._take()
         is_literal = token.kind in (NUMBER, TEXT) or token.text in BOOLEANS
         if not is_literal or (minus and token.kind != NUMBER):
-            raise unexpected(token, "expected a number" if minus else allowed)
+            raise unexpected_token(token, "expected a number" if minus else allowed)
         literal = Literal(token, minus)
         check_form(literal)
         return literal
@@ -175,10 +175,10 @@ class _ConditionParser:
 
     def _expect(self, text: str, allowed: str) -> None:
         if not self._skip(text):
-            raise unexpected(self._peek, allowed)
+            raise unexpected_token(self._peek, allowed)
 
     def _expect_kind(self, kind: str, allowed: str) -> Token:
         token = self._take()
         if token.kind != kind:
-            raise unexpected(token, allowed)
+            raise unexpected_token(token, allowed)
         return token

@@ -1,4 +1,4 @@
-"""Tokens of a condition and errors that point at them; literals and their values when compared with an ABI type.
+"""Tokens of a condition, errors that point at them, and the values of literals beside an ABI type.
 
 Columns count characters from 1.
 """
@@ -41,7 +41,7 @@ _ADVICE = {
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """`kind`: one of the constants of this module. `text`: as it was written."""
+    """A token: its `kind` (a constant of this module), its text as it was written, and its column."""
 
     kind: str
     text: str
@@ -51,28 +51,28 @@ class Token:
         return "the end" if self.kind == END else repr(self.text if len(self.text) <= 40 else f"{self.text[:39]}…")
 
 
-def problem(found: object, column: int, allowed: str) -> InvalidInput:
+def error_at(found: object, column: int, allowed: str) -> InvalidInput:
     """Return the error of `found` at `column`, where only `allowed` is valid."""
     return InvalidInput("where", f"{found} at column {column}: {allowed}")
 
 
-def unexpected(token: Token, allowed: str) -> InvalidInput:
+def unexpected_token(token: Token, allowed: str) -> InvalidInput:
     """Return the error of a token where only `allowed` is valid."""
-    return problem(token, token.column, allowed)
+    return error_at(token, token.column, allowed)
 
 
-def split(text: str) -> list[Token]:
+def tokenize(text: str) -> list[Token]:
     """Return the tokens of `text`, END last. Raises InvalidInput for invalid text."""
     if len(text) > MAX_CHARACTERS:
         raise InvalidInput("where", f"{len(text)} characters; at most {MAX_CHARACTERS} are allowed")
     if bad := _UNWRITABLE.search(text):
-        raise problem(repr(bad[0]), bad.start() + 1, r"expected text; control characters are written as \u0000")
+        raise error_at(repr(bad[0]), bad.start() + 1, r"expected text; control characters are written as \u0000")
     found: list[Token] = []
     for match in _TOKEN.finditer(text):
         group = match.lastindex or 0
         token = Token(_KINDS[group - 1], match[group], match.start(group) + 1)
         if token.kind == OTHER:
-            raise unexpected(token, _ADVICE.get(token.text, "no condition contains this character"))
+            raise unexpected_token(token, _ADVICE.get(token.text, "no condition contains this character"))
         found.append(token)
         if token.kind == END:
             break
@@ -90,7 +90,7 @@ _ESCAPED = {"\\": "\\", '"': '"', "'": "'", "n": "\n", "r": "\r", "t": "\t"}
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A number, 0x…, text or boolean, as written; `minus` stands before a number."""
+    """A number, 0x…, text or boolean, as written; `minus` is the sign before a number."""
 
     token: Token
     minus: Token | None = None
@@ -108,7 +108,7 @@ def check_form(literal: Literal) -> None:
     token = literal.token
     if token.kind == NUMBER and not (_DECIMAL.fullmatch(token.text) or _HEX.fullmatch(token.text)):
         advice = "numbers are whole: 1000000, 1_000_000 or 0xf4240, without leading zeros"
-        raise problem(literal, literal.column, advice)
+        raise error_at(literal, literal.column, advice)
     if token.kind == TEXT:
         _text(token)
 
@@ -122,12 +122,12 @@ def is_comparable(kind: AbiType) -> bool:
 
 
 def value_beside(operand: Operand, literal: Literal) -> Value:
-    """Return the value of a literal compared with `operand`. Raises InvalidInput if its type has no such value."""
+    """Return the value of a literal compared with `operand`. Raises InvalidInput if its type has none."""
     kind = operand.type
     if is_integer(kind):
         return _integer(kind, literal)
     if literal.minus is not None:
-        raise problem(literal, literal.column, f"expected {_expected(kind)}")
+        raise error_at(literal, literal.column, f"expected {_expected(kind)}")
     token = literal.token
     if kind.base == "bool":
         value: Value | None = BOOLEANS.get(token.text)
@@ -136,7 +136,7 @@ def value_beside(operand: Operand, literal: Literal) -> Value:
     else:
         value = _bytes(kind, token)
     if value is None:
-        raise unexpected(token, f"expected {_expected(kind)}")
+        raise unexpected_token(token, f"expected {_expected(kind)}")
     return "0x" + keccak(value).hex() if operand.is_hash and isinstance(value, bytes) else value
 
 
@@ -146,12 +146,12 @@ def _integer(kind: AbiType, literal: Literal) -> int:
     if value is not None and literal.minus:
         value = -value
     if value is None or not lowest <= value <= highest:
-        raise problem(literal, literal.column, f"expected {_expected(kind)}")
+        raise error_at(literal, literal.column, f"expected {_expected(kind)}")
     return value
 
 
 def _magnitude(token: Token) -> int | None:
-    """Return the number of a token; None if it is none or beyond 256 bits."""
+    """Return the number of a token; None if it is no number or beyond 256 bits."""
     if token.kind != NUMBER:
         return None
     if found := _HEX.fullmatch(token.text):
@@ -188,9 +188,9 @@ def _text(token: Token) -> str:
         column = token.column + 1 + match.start()
         if value is None:
             allowed = r"""escapes are \\ \" \' \n \r \t and \u with four hexadecimal digits"""
-            raise problem(repr(match[0]), column, allowed)
+            raise error_at(repr(match[0]), column, allowed)
         if "\ud800" <= value <= "\udfff":
-            raise problem(repr(match[0]), column, "this is half a character; write the character itself")
+            raise error_at(repr(match[0]), column, "this is half a character; write the character itself")
         return value
 
     return _ESCAPE.sub(character, token.text[1:-1])

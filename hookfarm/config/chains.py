@@ -35,7 +35,7 @@ CHAIN_SETTINGS: Mapping[str, Callable[[Any], Any]] = {
 
 
 def chains(raw: Any) -> tuple[ChainConfig, ...]:
-    """`ID=URL[,URL…][;SETTING=VALUE…]`, several as a list or separated by spaces; in TOML also a table.
+    """Parse `ID=URL[,URL…][;SETTING=VALUE…]`, several as a list or separated by spaces, or a TOML table.
 
     Its values are a URL, a list of them, or a table with `urls` and the chain's settings.
     """
@@ -124,14 +124,14 @@ def _is_redis_url(parts: SplitResult) -> bool:
 
 
 def _query_allowed(parts: SplitResult) -> bool:
-    """Whether redis-py knows all options in the query, and none of them changes how connections are used."""
+    """Return whether redis-py knows all options in the query, and none changes how connections are used."""
     given = parts.query.split("&") if parts.query else []
     tls = parts.scheme == "rediss"
     return all(_REDIS_QUERY.fullmatch(one) or (tls and _TLS_QUERY.fullmatch(one)) for one in given)
 
 
 def _split(url: str) -> SplitResult | None:
-    """Return the parts of a URL; None if it or its port is invalid."""
+    """Return the parts of a URL; None if the URL or its port is invalid."""
     try:
         parts = urlsplit(url)
         _ = parts.port

@@ -32,7 +32,7 @@ MAX_PROCESSORS = 64
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting. `parse` takes a string (variable, option) or a TOML value; `default` may be a function."""
+    """A setting: its parser, which takes a string or a TOML value, and its default, which may be a function."""
 
     name: str
     parse: Callable[[Any], Any]
@@ -46,7 +46,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Config:
-    """All settings, checked. SETTINGS describes each of them."""
+    """All settings of a farm, checked; SETTINGS describes each of them."""
 
     redis_url: str | None
     workers: int
@@ -78,7 +78,7 @@ def variables() -> Mapping[str, str]:
 
 
 def wants_no_colours(environment: Mapping[str, str] | None = None) -> bool:
-    """Whether the user disabled colours for all programs (https://no-color.org)."""
+    """Return whether the user disabled colours for all programs (https://no-color.org)."""
     return (variables() if environment is None else environment).get("NO_COLOR", "") != ""
 
 

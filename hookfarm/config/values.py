@@ -1,4 +1,4 @@
-"""Parsers of settings' values.
+"""Parsers of the values of settings.
 
 A parser takes a string (variable, option) or a TOML value. It raises ValueError with the problem, the value unless
 it is a secret, and what is allowed; the caller adds the name of the setting.
@@ -21,7 +21,7 @@ Network = IPv4Network | IPv6Network
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server listens."""
+    """Host and port on which a server listens."""
 
     host: str
     port: int
@@ -57,7 +57,7 @@ def one_of(*words: str) -> Callable[[Any], str]:
 
 
 def durations(raw: Any) -> tuple[float, ...]:
-    """Parse `5s,30s,2m` or a TOML list; an empty one means no retries."""
+    """Parse `5s,30s,2m` or a TOML list of durations; an empty one means no retries."""
     return tuple(parse_duration(part) for part in parts(raw, ","))
 
 

@@ -19,7 +19,7 @@ _MAX_FIRST_READ = 5000
 def find(
     client: redis.Redis, attempt_filter: AttemptFilter, before: str | None, limit: int, max_scanned: int
 ) -> tuple[list[LoggedAttempt], str | None]:
-    """Return at most `limit` matching attempts, and the cursor of the next page; None = there are no more.
+    """Return the first `limit` matching attempts, and the cursor of the next page; None = there are no more.
 
     A page may hold fewer than `limit` although there are more: at most `max_scanned` attempts are read for it.
     Raises InvalidInput if `before` is no cursor.
@@ -56,9 +56,9 @@ def of_endpoints(
     since_ms: int = 0,
     page_size: int = PAGE_SIZE,
 ) -> Iterator[LoggedAttempt]:
-    """Return the attempts of these endpoints older than the position `before`, none before `since_ms`.
+    """Return the attempts of these endpoints older than `before`, none before `since_ms`.
 
-    `before` is a cursor of `position`, or an endpoint's own. Raises InvalidInput at once if it is neither.
+    `before` is a `sort_key`, or an endpoint's own cursor. Raises InvalidInput at once if it is neither.
     """
     ends = dict.fromkeys(endpoints, "+") if before is None else _ends_for(before, endpoints)
     count = max(1, min(page_size, _MAX_FIRST_READ // max(1, len(ends))))
@@ -67,18 +67,18 @@ def of_endpoints(
     return heapq.merge(*iterators, key=_order, reverse=True)
 
 
-def position(attempt: LoggedAttempt) -> str:
-    """Return the cursor of an attempt among several endpoints, whose own cursors may be equal."""
+def sort_key(attempt: LoggedAttempt) -> str:
+    """Return an attempt's place in the merged list of several endpoints, whose own cursors may be equal."""
     return f"{attempt.cursor}/{attempt.endpoint}"
 
 
 def cursor(attempt_filter: AttemptFilter, attempt: LoggedAttempt) -> str:
-    """Return the cursor behind an attempt, for a list of the same endpoints."""
-    return position(attempt) if attempt_filter.endpoints else attempt.cursor
+    """Return the cursor behind an attempt, for a list with the same filter."""
+    return sort_key(attempt) if attempt_filter.endpoints else attempt.cursor
 
 
 def as_json(attempt: LoggedAttempt, state: DeliveryState | None, cursor: str) -> dict[str, Any]:
-    """Return a row of the API. `state` is that of its delivery now; None = forgotten."""
+    """Return a row of the API. `state` is the present one of the delivery; None = forgotten."""
     return {
         "cursor": cursor,
         "at": format_ms(attempt.at_ms),
@@ -128,7 +128,7 @@ def _iter_pages(
 
 
 def _ends_for(before: str, endpoints: Sequence[str]) -> dict[str, str]:
-    """Return the end of each endpoint's stream that is behind the position `before` in the order of all."""
+    """Return the end of each endpoint's stream that is behind the place `before` in the merged list."""
     own_cursor, _, beside = before.partition("/")
     end = log.before_cursor(own_cursor)
     return {endpoint: end.removeprefix("(") if endpoint < beside else end for endpoint in endpoints}

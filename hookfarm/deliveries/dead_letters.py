@@ -1,4 +1,4 @@
-"""Dead letters: found by endpoint, reason and time, and purged."""
+"""Queries of dead letters by endpoint, reason and time; and their purge."""
 
 from collections.abc import Iterator, Sequence
 
@@ -28,7 +28,7 @@ def iterate(client: redis.Redis, where: DeadLetterFilter) -> Iterator[Delivery]:
 def find(
     client: redis.Redis, where: DeadLetterFilter, after: Position | None, limit: int
 ) -> tuple[list[Delivery], Position | None]:
-    """Return the first `limit` matching dead letters, or all there are, and the position of the next page."""
+    """Read pages until `limit` dead letters match; return them, and the position of the next page."""
     found: list[Delivery] = []
     while len(found) < limit:
         letters, after = page(client, where, after, limit - len(found))
@@ -45,9 +45,9 @@ def page(
     limit: int,
     oldest_first: bool = False,
 ) -> tuple[list[Delivery], Position | None]:
-    """Return at most `limit` matching dead letters, and the position of the next page; None = there are no more.
+    """Read one page of at most `limit` dead letters; return those that match, and the next page's position.
 
-    A page may hold fewer, and none, although there are more.
+    A page may hold fewer, and none, although there are more. Position None = there are no more.
     """
     positions = state_index.dead(client, where, after, limit + 1, oldest_first)
     here, more = positions[:limit], len(positions) > limit
@@ -75,5 +75,5 @@ def ids(client: redis.Redis, where: DeadLetterFilter) -> list[str]:
 
 
 def purge(client: redis.Redis, ids: Sequence[str]) -> int:
-    """Delete dead letters for good. Return how many of `ids` there were."""
+    """Delete dead letters for good; return how many of `ids` there were."""
     return int(_PURGE.call(client, (), ids)) if ids else 0

@@ -40,9 +40,10 @@ class Circuit(StrEnum):
 
 @dataclass(frozen=True)
 class Window:
-    """`limit`: how many jobs may be open now; None = it has not been needed.
+    """An endpoint's window and the state of its circuit breaker.
 
-    `failures`: in a row. `failing_since_ms`: no success since then. `probe_at_ms`: no probe before then.
+    `limit`: how many jobs may be open now; None = it has not been needed. `failures`: in a row.
+    `failing_since_ms`: no success since then. `probe_at_ms`: no probe before then.
     """
 
     open: int = 0
@@ -144,7 +145,10 @@ def _time(at_ms: int | None) -> str | None:
 
 
 def _stats(stored: bytes, logged: int) -> AttemptStats:
-    """`logged`: how many attempts the endpoint's log has; older ones have been trimmed and count no more."""
+    """Return the statistics of an endpoint's attempts.
+
+    `logged`: how many attempts the endpoint's log has; older ones have been trimmed and count no more.
+    """
     count = min(logged, MAX_ATTEMPTS, len(stored) // _ATTEMPT_BYTES)
     marks = struct.unpack(f">{count}I", stored[len(stored) - count * _ATTEMPT_BYTES :])
     durations: list[Any] = sorted(mark >> 1 for mark in marks) or [None]

@@ -18,13 +18,13 @@ _STATUS = re.compile(r"[1-5][0-9][0-9]")
 
 
 def is_status(text: str) -> bool:
-    """Whether `text` is a value of AttemptFilter.status."""
+    """Return whether `text` is a value of AttemptFilter.status."""
     return text in (DELIVERED, FAILED, *TRANSPORT_ERRORS) or _STATUS.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)
 class AttemptFilter:
-    """Attempts of some endpoints (none = all), with a status, within a span of time in ms.
+    """A filter of attempts: endpoints (none = all), status, and a span of time in ms.
 
     `status`: `delivered`, `failed`, an HTTP status or one of TRANSPORT_ERRORS.
     """
@@ -35,7 +35,7 @@ class AttemptFilter:
     until_ms: int | None = None
 
     def matches(self, attempt: "LoggedAttempt") -> bool:
-        """Compare the status. Endpoints and times limit what is read."""
+        """Return whether the status matches. Endpoints and times limit which attempts are read."""
         if self.status in (DELIVERED, FAILED):
             return attempt.delivered == (self.status == DELIVERED)
         return self.status in (None, attempt.result)
@@ -43,7 +43,7 @@ class AttemptFilter:
 
 @dataclass(frozen=True)
 class DeadLetterFilter:
-    """Dead letters of one endpoint ("" = invalid jobs), for a reason, within a span of time in ms.
+    """A filter of dead letters: endpoint ("" = invalid jobs), reason, and a span of time in ms.
 
     `reason`: the whole of it, or the part before its colon.
     """

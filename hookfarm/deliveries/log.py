@@ -1,4 +1,4 @@
-"""The delivery log: a delivery's record is in the ledger until it is delivered, and in the log from then on.
+"""The delivery log: records of delivered jobs and of every attempt; undelivered jobs are in the ledger.
 
 The scripts that settle write the log, at no round trip of its own. It is bounded in attempts per endpoint and in
 age. A delivered job is kept whole, with its payload, so that it can be redelivered. A full server refuses the log
@@ -23,7 +23,7 @@ _CURSOR = re.compile(r"([0-9]{1,16})-([0-9]{1,16})")
 
 
 class DeliveryState(StrEnum):
-    """State of a delivery that has been matched and confirmed."""
+    """State of a delivery after its confirmations; before, it is `unconfirmed` and not listed."""
 
     OPEN = "open"
     """In the list, or in a worker."""
@@ -36,7 +36,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True)
 class Delivery:
-    """One delivery with its attempts.
+    """A delivery with its attempts, from the ledger or the delivery log.
 
     `attempts`: each `{"at": Unix seconds, "duration_ms": …, "status": … | "error": …, "detail": …}`; `detail` is
     the first kB of the reply, or a description of the error.
@@ -74,7 +74,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class LoggedAttempt:
-    """One line of an endpoint's log. Reading continues at `cursor`, towards the past."""
+    """An attempt in an endpoint's delivery log. Reading continues at `cursor`, towards the past."""
 
     cursor: str
     at_ms: int
@@ -128,7 +128,7 @@ def find_all(client: redis.Redis, ids: Sequence[str]) -> list[Delivery | None]:
 
 
 def states(client: redis.Redis, ids: Sequence[str]) -> list[DeliveryState | None]:
-    """Return the states of deliveries, not reading their payloads; None = neither in the ledger nor in the log."""
+    """Return the states of deliveries without reading payloads; None = in neither the ledger nor the log."""
     if not ids:
         return []
     with client.pipeline(transaction=True) as pipe:
@@ -147,7 +147,7 @@ def states(client: redis.Redis, ids: Sequence[str]) -> list[DeliveryState | None
 def attempts(
     client: redis.Redis, endpoint: str, before: str | None = None, since_ms: int = 0, limit: int = 50
 ) -> list[LoggedAttempt]:
-    """Return an endpoint's attempts, newest first, older than the cursor `before`, none before `since_ms`.
+    """Return an endpoint's attempts, newest first, older than `before`, none before `since_ms`.
 
     Raises InvalidInput if `before` is no cursor.
     """
@@ -167,7 +167,7 @@ def before_cursor(cursor: str) -> str:
 def attempts_by_endpoint(
     client: redis.Redis, newest: dict[str, str], since_ms: int, count: int
 ) -> list[list[LoggedAttempt]]:
-    """Return the first `count` attempts of each endpoint, from the given end of its stream towards the past."""
+    """Return the first `count` attempts of each endpoint, from the given end of its log towards the past."""
     with client.pipeline(transaction=False) as pipe:
         for endpoint, end in newest.items():
             pipe.xrevrange(keys.ATTEMPTS + endpoint, end, since_ms or "-", count=count)
@@ -185,7 +185,7 @@ def all_attempts(client: redis.Redis, end: str, since_ms: int, count: int) -> li
 
 
 def logged_endpoints(client: redis.Redis) -> set[str]:
-    """Return the endpoints that have attempts in the log."""
+    """Return the endpoints that have attempts in the delivery log."""
     found: Any = client.smembers(keys.LOGGED_ENDPOINTS)
     return {name.decode() for name in found}
 

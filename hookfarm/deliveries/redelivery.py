@@ -16,14 +16,14 @@ _REDELIVER = Script("redeliver")
 
 
 def redeliver(client: redis.Redis, delivery: Delivery) -> None:
-    """Queue a delivery once more. Raises Conflict if it is queued already, was changed meanwhile, or is no job."""
+    """Queue a delivery once more. Raises Conflict if it is queued, was changed meanwhile, or is no job."""
     [conflict] = redeliver_all(client, [delivery])
     if conflict is not None:
         raise conflict
 
 
 def redeliver_all(client: redis.Redis, deliveries: Sequence[Delivery]) -> list[Conflict | None]:
-    """Queue deliveries as `redeliver` does, in order, in one round trip. Return the conflict of each, or None."""
+    """Queue deliveries as `redeliver`, in order, in one round trip; return the conflict of each, or None."""
     conflicts = [_refusal(delivery) for delivery in deliveries]
     accepted = [d for d, conflict in zip(deliveries, conflicts, strict=True) if conflict is None]
     if not accepted:

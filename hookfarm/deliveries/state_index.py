@@ -30,7 +30,7 @@ _INDEX = Script("rebuild_state_index")
 
 
 class Position(NamedTuple):
-    """Position of a job in a list: a time in ms (of a parked job its rank), and its id."""
+    """Position of a job in a list of one state: a time in ms (of a parked job its rank), and its id."""
 
     at: float
     id: str
@@ -172,7 +172,7 @@ Rows = list[tuple[Position, Delivery]]
 def find(
     client: redis.Redis, state: str, endpoint: str | None, after: Position | None, limit: int
 ) -> tuple[Rows, Position | None]:
-    """Return the first `limit` deliveries of a page, or all there are, and the position of the next page."""
+    """Read pages until `limit` deliveries match; return them, and the position of the next page."""
     found: Rows = []
     while len(found) < limit:
         rows, after = page(client, state, endpoint, after, limit - len(found))
@@ -185,10 +185,11 @@ def find(
 def page(
     client: redis.Redis, state: str, endpoint: str | None, after: Position | None, limit: int
 ) -> tuple[Rows, Position | None]:
-    """Return at most `limit` deliveries in one of LISTED_STATES, and the position of the next page, or None.
+    """Read one page of at most `limit` deliveries in a state; return those that match, and the next position.
 
-    A page may hold fewer, and none, although there are more. Those in retry come in the order in which they are
-    due, parked ones (of one endpoint only) in the order in which they are released, others newest first.
+    A page may hold fewer, and none, although there are more. Position None = there are no more. Deliveries in
+    retry come in the order in which they are due, parked ones (of one endpoint only) in the order in which they
+    are released, others newest first.
     """
     positions = _positions(client, state, endpoint, after, limit + 1)
     here = positions[:limit]
@@ -214,7 +215,7 @@ def _positions(
 
 
 def as_json(delivery: Delivery, cursor: str) -> dict[str, Any]:
-    """Return a row of the API, as of an attempt, with the last attempt's result if there was one."""
+    """Return a row of the API like that of an attempt, with the last attempt's status if there was one."""
     last = attempt_json(delivery.attempts[-1]) if delivery.attempts else {}
     return {
         "cursor": cursor,

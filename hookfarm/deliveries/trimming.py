@@ -1,4 +1,4 @@
-"""Trimming of the delivery log, a periodic duty: by age, by length, and by half when the server is nearly full."""
+"""Trimming of the delivery log, a periodic duty: by age, by length, by half if the server is nearly full."""
 
 import time
 from typing import Any
@@ -20,7 +20,7 @@ _TRIM = Script("trim_log")
 
 
 class LogTrimmer:
-    """Removes old attempts, of some endpoints at a time."""
+    """Keeper duty that removes old attempts, of some endpoints at a time."""
 
     def __init__(self, kept_attempts: int, age_seconds: float) -> None:
         self._kept = kept_attempts
@@ -44,6 +44,6 @@ class LogTrimmer:
 
 
 def is_nearly_full(client: redis.Redis) -> bool:
-    """Whether the server has used FULL of its `maxmemory`."""
+    """Return whether the server has used FULL of its `maxmemory`."""
     memory: Any = client.info("memory")
     return 0 < FULL * int(memory["maxmemory"]) < int(memory["used_memory"])

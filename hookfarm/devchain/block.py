@@ -1,10 +1,10 @@
-"""One block, sealed: header, hash, transactions, receipts, and the position of each log.
+"""A block of the devchain: header, hash, transactions, receipts, and the position of each log.
 
 The header is that of Prague: post-merge constants (EIP-3675: no uncles, difficulty and nonce zero), EIP-1559 base
 fee, EIP-4895 withdrawals (always none), EIP-4844 blob gas (always none), EIP-4788 beacon root (zero) and EIP-7685
 requests (always none). A client that encodes the JSON fields again gets the same hash.
 
-`seal` is a pure function of its arguments. State is not kept, so `state_root` is no trie root but
+`make_block` is a pure function of its arguments. State is not kept, so `state_root` is no trie root but
 keccak(parent's state root, transactions root), and the parent's own if nothing happened.
 """
 
@@ -30,7 +30,9 @@ GAS_LIMIT = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class DevHeader:
-    """The header fields that differ from block to block; hashes and roots are 32 bytes, `logs_bloom` is 256."""
+    """Header of a block: the fields that differ from block to block.
+
+    Hashes and roots are 32 bytes, `logs_bloom` is 256."""
 
     parent_hash: bytes
     number: int
@@ -44,7 +46,7 @@ class DevHeader:
     mix_hash: bytes
 
     def encoded(self) -> bytes:
-        """The header's RLP, in the order of the yellow paper (4.3.2) and the EIPs above."""
+        """Return the header's RLP, in the order of the yellow paper (4.3.2) and the EIPs above."""
         return rlp_encode(
             [
                 self.parent_hash,
@@ -77,7 +79,7 @@ SUCCESS, FAILURE = 1, 0
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """`first_log_index` is the position in the block of the transaction's first log."""
+    """Receipt of a transaction; `first_log_index` is the position in the block of its first log."""
 
     cumulative_gas_used: int
     logs_bloom: int
@@ -86,7 +88,10 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DevBlock:
-    """`hash` is 0x-hex; `transaction_count` counts the chain's transactions up to this block."""
+    """A block with its transactions and receipts.
+
+    `hash` is 0x-hex; `transaction_count` counts the chain's transactions up to this block.
+    """
 
     header: DevHeader
     hash: str
@@ -109,7 +114,7 @@ class DevBlock:
 
     @property
     def entry_count(self) -> int:
-        """Logs, and transactions without any: what its body takes of the memory."""
+        """Number of logs, and of transactions without any: a measure of the memory that the body takes."""
         return sum(len(transaction.call.logs) or 1 for transaction in self.transactions)
 
 
@@ -129,8 +134,8 @@ def genesis(timestamp: int, extra_data: bytes, mix_hash: bytes) -> DevBlock:
     return _block(header, (), (), 0)
 
 
-def seal(parent: DevBlock, transactions: Sequence[Transaction], timestamp: int, mix_hash: bytes) -> DevBlock:
-    """The child of `parent` with these transactions, in this order."""
+def make_block(parent: DevBlock, transactions: Sequence[Transaction], timestamp: int, mix_hash: bytes) -> DevBlock:
+    """Return the child of `parent` with these transactions, in this order."""
     receipts = _receipts(transactions)
     transactions_root = ordered_root([transaction.encoded for transaction in transactions])
     header = DevHeader(
@@ -150,18 +155,18 @@ def seal(parent: DevBlock, transactions: Sequence[Transaction], timestamp: int, 
 
 
 def pruned(block: DevBlock) -> DevBlock:
-    """The same block without its body, as a node keeps it once its history has expired."""
+    """Return the block without its body, as a node keeps it once its history has expired."""
     return replace(block, transactions=(), receipts=())
 
 
 def transactions_after(parent: DevBlock, calls: Sequence[Call], chain_id: int) -> list[Transaction]:
-    """The calls as transactions with the nonces that come next after `parent`."""
+    """Return the calls as transactions with the nonces that come next after `parent`."""
     first = parent.transaction_count
     return [transaction_of(call, first + i, chain_id) for i, call in enumerate(calls)]
 
 
 def status_of(transaction: Transaction) -> int:
-    """Its status in the receipt (EIP-658)."""
+    """Return the status of a transaction in its receipt (EIP-658)."""
     return FAILURE if transaction.call.fails else SUCCESS
 
 
@@ -176,7 +181,7 @@ def _receipts(transactions: Sequence[Transaction]) -> list[Receipt]:
 
 
 def _encoded_receipt(transaction: Transaction, receipt: Receipt) -> bytes:
-    """EIP-2718: the type byte, then the RLP of status, gas so far, bloom and logs."""
+    """Return a receipt by EIP-2718: the type byte, then the RLP of status, gas so far, bloom and logs."""
     return TYPE + rlp_encode_list(
         [
             rlp_encode(status_of(transaction)),
@@ -211,6 +216,6 @@ def _block(
 
 
 def _size(encoded_header: bytes, transactions: Sequence[Transaction]) -> int:
-    """Bytes of the block's RLP: header, transactions (each as one string), uncles, withdrawals."""
+    """Return the bytes of the block's RLP: header, transactions (each as one string), uncles, withdrawals."""
     body = rlp_encode_list([rlp_encode(transaction.encoded) for transaction in transactions])
     return len(rlp_encode_list([encoded_header, body, rlp_encode([]), rlp_encode([])]))

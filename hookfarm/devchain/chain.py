@@ -1,4 +1,4 @@
-"""The chain itself: canonical blocks, the orphans of reorgs, and the position of each transaction.
+"""The chain: canonical blocks, the blocks that reorgs replaced, and the position of each transaction.
 
 Pure and single-threaded: the clock is an argument, and the same calls give the same hashes.
 """
@@ -9,29 +9,32 @@ from dataclasses import dataclass
 
 from eth_hash.auto import keccak
 
-from hookfarm.devchain.block import DevBlock, genesis, pruned, seal, transactions_after
+from hookfarm.devchain.block import DevBlock, genesis, make_block, pruned, transactions_after
 from hookfarm.devchain.options import DevchainOptions
-from hookfarm.devchain.transaction import Call, Transaction, transfers, with_payments
+from hookfarm.devchain.transaction import Call, Transaction, token_transfers, with_native_transfers
 from hookfarm.errors import InvalidInput
 
 GENESIS_TIMESTAMP = 1_700_000_000
 EXTRA_DATA = b"hookfarm devchain"
-MAX_ORPHANS = 1_000
+MAX_REPLACED_BLOCKS = 1_000
 MAX_BLOCKS_PER_CALL = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Reorg:
-    """`removed` and `added` are in ascending order and start at the same number; a return may remove nothing."""
+    """A change of the canonical chain: `removed` and `added` blocks, ascending, from the same number on.
+
+    `removed` is empty if the chain returns to a longer branch.
+    """
 
     removed: tuple[DevBlock, ...]
     added: tuple[DevBlock, ...]
 
 
 class DevChain:
-    """The chain that `options` (chain_id, seed, what is in a block, history_logs) describe.
+    """A chain as `options` (chain_id, seed, contents of blocks, history_logs) describe it.
 
-    `logs_mined` counts every log there ever was, `canonical_log_count` without those of orphans.
+    `logs_mined` counts every log there ever was, `canonical_log_count` without those of replaced blocks.
     """
 
     def __init__(self, options: DevchainOptions) -> None:
@@ -42,7 +45,7 @@ class DevChain:
         first = genesis(GENESIS_TIMESTAMP, EXTRA_DATA, self._randomness(0))
         self._blocks = [first]
         self._canonical_hashes = {first.hash: 0}
-        self._orphans: OrderedDict[str, DevBlock] = OrderedDict()
+        self._replaced: OrderedDict[str, DevBlock] = OrderedDict()
         self._positions: dict[bytes, tuple[int, int]] = {}
         self._kept_entries = 0
         self._first_with_body = 0
@@ -60,9 +63,9 @@ class DevChain:
         return self._blocks[number] if 0 <= number < len(self._blocks) else None
 
     def block_by_hash(self, block_hash: str) -> DevBlock | None:
-        """Canonical or, for the last `MAX_ORPHANS` of them, orphaned."""
+        """Return a canonical block, or one of the last MAX_REPLACED_BLOCKS replaced ones."""
         number = self._canonical_hashes.get(block_hash)
-        return self._orphans.get(block_hash) if number is None else self._blocks[number]
+        return self._replaced.get(block_hash) if number is None else self._blocks[number]
 
     def is_canonical(self, block_hash: str) -> bool:
         return block_hash in self._canonical_hashes
@@ -71,16 +74,16 @@ class DevChain:
         return iter(self._blocks)
 
     def position(self, transaction_hash: bytes) -> tuple[DevBlock, int] | None:
-        """The canonical block that holds the transaction, and the transaction's index in it."""
+        """Return the canonical block that holds the transaction, and the transaction's index in it."""
         found = self._positions.get(transaction_hash)
         return (self._blocks[found[0]], found[1]) if found else None
 
     def deepest_reorg(self) -> int:
-        """How many blocks a reorg may replace: not genesis, and nothing pruned."""
+        """Return how many blocks a reorg may replace: not genesis, and nothing pruned."""
         return min(self.head.number, self.head.number - self._first_with_body + 1)
 
     def mine(self, timestamp: int, calls: Sequence[Call] | None = None) -> DevBlock:
-        """The next block, with the generator's transfers where `calls` is None."""
+        """Add the next block, with generated transfers if `calls` is None."""
         if calls is None:
             calls = self._generated()
         transactions = transactions_after(self.head, calls, self.options.chain_id)
@@ -113,19 +116,19 @@ class DevChain:
         return Reorg(tuple(removed), tuple(added))
 
     def switch_to(self, block_hash: str) -> Reorg:
-        """Make an orphaned block the head again, with the branch that leads to it."""
+        """Make a replaced block the head again, with the branch that leads to it."""
         branch: list[DevBlock] = []
-        block = self._orphans.get(block_hash)
+        block = self._replaced.get(block_hash)
         while block is not None:
             branch.append(block)
-            block = self._orphans.get(block.parent_hash)
+            block = self._replaced.get(block.parent_hash)
         fork = self._canonical_hashes.get(branch[-1].parent_hash) if branch else None
         if fork is None:
-            raise InvalidInput("block", f"{block_hash} is no orphan whose branch is remembered")
+            raise InvalidInput("block", f"{block_hash} is no replaced block whose branch is remembered")
         removed = self._remove(self.head.number - fork) if self.head.number > fork else []
         branch.reverse()
         for block in branch:
-            self._orphans.pop(block.hash, None)
+            self._replaced.pop(block.hash, None)
             self._put(block)
         return Reorg(tuple(removed), tuple(branch))
 
@@ -141,14 +144,14 @@ class DevChain:
     def _generated(self) -> list[Call]:
         number = self.head.number + 1
         options = self.options
-        calls = transfers(options.seed, number, self._branch, options.logs_per_block)
-        return with_payments(calls, options.seed, number, self._branch, options.transfers_per_block)
+        calls = token_transfers(options.seed, number, self._branch, options.logs_per_block)
+        return with_native_transfers(calls, options.seed, number, self._branch, options.transfers_per_block)
 
     def _append(self, transactions: Sequence[Transaction], timestamp: int) -> DevBlock:
-        """Time never runs backwards, but several blocks may share a second, as on rollups."""
+        """Add a block. Time never runs backwards, but several blocks may share a second, as on rollups."""
         timestamp = max(timestamp, self.head.header.timestamp)
         randomness = self._randomness(self.head.number + 1)
-        block = seal(self.head, transactions, timestamp, randomness)
+        block = make_block(self.head, transactions, timestamp, randomness)
         self.logs_mined += block.log_count
         self._put(block)
         return block
@@ -169,9 +172,9 @@ class DevChain:
             del self._canonical_hashes[block.hash]
             self._forget_transactions(block)
             self.canonical_log_count -= block.log_count
-            self._orphans[block.hash] = block
-        while len(self._orphans) > MAX_ORPHANS:
-            self._orphans.popitem(last=False)
+            self._replaced[block.hash] = block
+        while len(self._replaced) > MAX_REPLACED_BLOCKS:
+            self._replaced.popitem(last=False)
         return removed
 
     def _prune(self) -> None:
@@ -188,6 +191,6 @@ class DevChain:
         self._kept_entries -= block.entry_count
 
     def _randomness(self, number: int) -> bytes:
-        """The header's mixHash: differs by branch, so that even empty blocks differ by it."""
+        """Return the header's mixHash, which differs by branch, so that empty blocks differ, too."""
         options = self.options
         return keccak(f"{options.chain_id}/{options.seed}/{number}/{self._branch}".encode())

@@ -12,7 +12,7 @@ from typing import Any
 from hookfarm.devchain.block import DevBlock
 from hookfarm.devchain.node import DevNode
 from hookfarm.devchain.rpc_errors import METHOD_NOT_FOUND, RpcError, invalid_params
-from hookfarm.devchain.serializers import JsonObject, logs_json, value_transfers_json
+from hookfarm.devchain.serializers import JsonObject, logs_json, native_transfers_json
 from hookfarm.devchain.transaction import Call, Log, account, call_of_logs
 from hookfarm.errors import InvalidInput
 
@@ -38,7 +38,7 @@ def call_control(node: DevNode, method: str, params: list[Any]) -> Any:
 
 
 def calls_of(logs: Sequence[Log], per_transaction: int = 1) -> list[Call]:
-    """The logs in order, so many in each transaction (the last one may hold fewer)."""
+    """Return calls that emit the logs in order, so many in each (the last one may hold fewer)."""
     if per_transaction < 1:
         raise InvalidInput("per_transaction", f"{per_transaction}, allowed is a number from 1")
     starts = range(0, len(logs), per_transaction)
@@ -115,7 +115,7 @@ def _canonical_logs(node: DevNode) -> list[JsonObject]:
 
 
 def _canonical_transfers(node: DevNode) -> list[JsonObject]:
-    return [transfer for block in node.chain.canonical_blocks() for transfer in value_transfers_json(block)]
+    return [transfer for block in node.chain.canonical_blocks() for transfer in native_transfers_json(block)]
 
 
 CONTROLS: Mapping[str, Callable[..., Any]] = MappingProxyType(

@@ -42,7 +42,7 @@ def parse_quantity(text: object) -> int:
 
 
 def parse_data(text: object, length: int | None = None) -> bytes:
-    """The bytes of `text`, exactly `length` of them where it is given."""
+    """Return the bytes of `text`. Raises ValueError unless there are `length` of them, if given."""
     if not isinstance(text, str):
         raise ValueError("cannot unmarshal non-string into hex data")
     if not text.startswith("0x"):
@@ -79,7 +79,7 @@ def rlp_encode(item: RlpItem) -> bytes:
 
 
 def rlp_encode_list(encoded: Sequence[bytes]) -> bytes:
-    """The list whose members are encoded already."""
+    """Return the RLP of a list whose members are encoded already."""
     body = b"".join(encoded)
     length = len(body)
     return (_SHORT_LIST[length] if length < SHORT else _long_prefix(LIST, length)) + body
@@ -97,7 +97,7 @@ _Leaf = tuple[bytes, bytes]
 
 
 def ordered_root(values: Sequence[bytes]) -> bytes:
-    """The 32-byte root over `values`, each of them encoded already."""
+    """Return the 32-byte root over `values`, each of them encoded already."""
     if not values:
         return EMPTY_ROOT
     leaves = [(_nibbles(rlp_encode(index)), value) for index, value in enumerate(values)]
@@ -124,7 +124,7 @@ def _branch(leaves: list[_Leaf]) -> bytes:
 
 
 def _reference(node: bytes) -> bytes:
-    """A node under 32 bytes is part of its parent as it is, a longer one as its hash."""
+    """Return a node's reference in its parent: the node itself if under 32 bytes, else its hash."""
     return node if len(node) < 32 else b"\xa0" + keccak(node)
 
 
@@ -141,7 +141,7 @@ def _nibbles(key: bytes) -> bytes:
 
 
 def _compact(nibbles: bytes, *, leaf: bool) -> bytes:
-    """Hex-prefix encoding: two flags (leaf, odd length) in front of the packed nibbles."""
+    """Return the hex-prefix encoding: two flags (leaf, odd length) in front of the packed nibbles."""
     flags = 2 if leaf else 0
     padded = bytes((flags + 1,)) + nibbles if len(nibbles) % 2 else bytes((flags, 0)) + nibbles
     return bytes(high << 4 | low for high, low in zip(padded[::2], padded[1::2], strict=True))

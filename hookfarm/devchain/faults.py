@@ -1,4 +1,4 @@
-"""Faults that a devchain can have, and the ones it has now.
+"""Faults that a devchain can have, and those that are active.
 
 `KINDS` is the whole table: a new fault is a row there and the one place that checks it. Several may be active at
 once, also of one kind (an error for each of two methods). A fault holds for `count` occasions, or until it is
@@ -17,7 +17,10 @@ FaultValue = str | int | None
 
 @dataclass(frozen=True, slots=True)
 class FaultKind:
-    """`parameters` maps each name to its default, which also gives its type (None: a method)."""
+    """A kind of fault: its description and its parameters.
+
+    `parameters` maps each name to its default, which also gives its type (None: a method).
+    """
 
     what: str
     parameters: Mapping[str, FaultValue] = field(default_factory=dict)
@@ -192,21 +195,21 @@ class Faults:
         self._active = [fault for fault in self._active if kind not in (None, fault.kind)]
 
     def active(self, kind: str, method: str = "") -> Fault | None:
-        """The oldest such fault, without using up an occasion."""
+        """Return the oldest active fault of a kind, without using up an occasion."""
         for fault in self._active:
             if fault.kind == kind and fault.matches_method(method):
                 return fault
         return None
 
     def take(self, kind: str, method: str = "") -> Fault | None:
-        """The oldest such fault, with one occasion used up."""
+        """Return the oldest active fault of a kind, and use up one occasion."""
         fault = self.active(kind, method)
         if fault is not None:
             self.use(fault)
         return fault
 
     def use(self, fault: Fault) -> None:
-        """Count one occasion; after its last one the fault is over."""
+        """Use up one occasion of a fault; after its last one the fault is over."""
         if fault.remaining is None:
             return
         fault.remaining -= 1
@@ -214,7 +217,7 @@ class Faults:
             self._active.remove(fault)
 
     def take_one_in(self, kind: str) -> Fault | None:
-        """As `take`, for a fault with a parameter `one_in`: of so many, only the last one concerns it."""
+        """Return a fault as `take` does, but only for the last one of each `one_in` occasions."""
         fault = self.active(kind)
         if fault is None:
             return None

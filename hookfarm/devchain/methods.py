@@ -1,5 +1,4 @@
-"""The `eth_*`, `net_*` and `web3_*` methods: one row each, one function each; and the subscriptions of one
-WebSocket.
+"""The `eth_*`, `net_*` and `web3_*` methods, one row and one function each, and WebSocket subscriptions.
 
 Arguments are checked the way geth checks them: too many and missing ones are refused.
 """
@@ -15,7 +14,7 @@ from hookfarm.devchain.chain import Reorg
 from hookfarm.devchain.encoding import to_quantity
 from hookfarm.devchain.node import DevNode
 from hookfarm.devchain.queries import (
-    CallView,
+    LaggedChain,
     LogFilter,
     any_block,
     get_logs,
@@ -48,7 +47,10 @@ _ids = count(1)
 
 
 class Subscriptions:
-    """Give `announce` to the node as a listener; `send` gets each notification, `show` makes a head of a block."""
+    """The subscriptions of one WebSocket.
+
+    Give `announce` to the node as a listener; `send` gets each notification, `show` makes a head of a block.
+    """
 
     def __init__(
         self, send: Callable[[JsonObject], None], show: Callable[[DevBlock], JsonObject] = header_json
@@ -81,7 +83,7 @@ class Subscriptions:
         return True
 
     def announce(self, heads: Sequence[DevBlock], change: Reorg) -> None:
-        """In geth's order: the removed logs, the added logs, the heads."""
+        """Send notifications in geth's order: the removed logs, the added logs, the heads."""
         for subscription, log_filter in self._logs.items():
             for log in log_filter.select(_changed_logs(change)):
                 self._notify(subscription, log)
@@ -105,7 +107,10 @@ CLIENT_VERSION = "hookfarm-devchain/1"
 
 @dataclass(frozen=True, slots=True)
 class RpcMethod:
-    """The handler gets a CallView where `reads_chain`, else the DevNode, and then the arguments."""
+    """A JSON-RPC method: its handler and the number of its arguments.
+
+    The handler gets a LaggedChain if `reads_chain`, else the DevNode, and then the arguments.
+    """
 
     handler: Callable[..., Any]
     required: int = 0
@@ -121,7 +126,7 @@ def reads_chain(method: object) -> bool:
 def call_method(
     node: DevNode, method: str, params: list[Any], subscriptions: Subscriptions | None, lag: int = 0
 ) -> Any:
-    """The result of one call; `subscriptions` is None where the transport cannot carry them."""
+    """Return the result of one call; `subscriptions` is None if the transport cannot carry them."""
     if method in ("eth_subscribe", "eth_unsubscribe"):
         return _call_subscription(method, params, subscriptions)
     row = METHODS.get(method)
@@ -172,15 +177,15 @@ def _gas_price(_node: DevNode) -> str:
     return to_quantity(BASE_FEE_PER_GAS)
 
 
-def _block_number(view: CallView) -> str:
+def _block_number(view: LaggedChain) -> str:
     return to_quantity(view.head)
 
 
-def _block_by_number(view: CallView, number: Any, full: Any) -> JsonObject | None:
+def _block_by_number(view: LaggedChain, number: Any, full: Any) -> JsonObject | None:
     return _shown_block(view.node, view.by_number(number_argument(view, 0, number)), full)
 
 
-def _block_by_hash(view: CallView, block_hash: Any, full: Any) -> JsonObject | None:
+def _block_by_hash(view: LaggedChain, block_hash: Any, full: Any) -> JsonObject | None:
     return _shown_block(view.node, view.by_hash(hash_argument(0, block_hash)), full)
 
 
@@ -195,21 +200,21 @@ def _shown_block(node: DevNode, block: DevBlock | None, full: Any) -> JsonObject
     return altered_header(node.faults, shown)
 
 
-def _transaction_by_hash(view: CallView, transaction_hash: Any) -> JsonObject | None:
+def _transaction_by_hash(view: LaggedChain, transaction_hash: Any) -> JsonObject | None:
     found = view.node.chain.position(bytes.fromhex(hash_argument(0, transaction_hash)[2:]))
     if found is None or found[0].number > view.head:
         return None
     return transaction_json(*found, view.node.options.chain_id)
 
 
-def _transaction_receipt(view: CallView, transaction_hash: Any) -> JsonObject | None:
+def _transaction_receipt(view: LaggedChain, transaction_hash: Any) -> JsonObject | None:
     found = view.node.chain.position(bytes.fromhex(hash_argument(0, transaction_hash)[2:]))
     if found is None or found[0].number > view.head:
         return None
     return receipt_json(*found)
 
 
-def _block_receipts(view: CallView, block_id: Any) -> list[JsonObject] | None:
+def _block_receipts(view: LaggedChain, block_id: Any) -> list[JsonObject] | None:
     block = any_block(view, 0, block_id)
     if block is None:
         return None

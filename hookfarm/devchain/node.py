@@ -1,4 +1,4 @@
-"""A node of the chain: the chain itself, faults, counters, listeners to its heads, and mining by the clock.
+"""A node of the chain: the chain, its faults and counters, listeners to its heads, and mining by the clock.
 
 Everything here runs on one thread, the one of the server's event loop.
 """
@@ -24,7 +24,7 @@ Watcher = Callable[[Reorg], None]
 
 
 class DevNode:
-    """One node of a devchain, as the control methods and the tests drive it."""
+    """A node of a devchain, as the control methods and the tests drive it."""
 
     def __init__(
         self, options: DevchainOptions, clock: Callable[[], float] = time.time, chain: DevChain | None = None
@@ -45,13 +45,13 @@ class DevNode:
         self._abandoned_head: str | None = None
 
     def mine(self, count: int = 1) -> list[DevBlock]:
-        """`count` blocks of generated transfers, announced one by one."""
+        """Mine `count` blocks of generated transfers, announced one by one."""
         if not 1 <= count <= MAX_BLOCKS_PER_CALL:
             raise InvalidInput("count", f"{count}, allowed is 1 to {MAX_BLOCKS_PER_CALL}")
         return [self._mine(None) for _ in range(count)]
 
     def mine_calls(self, calls: Sequence[Call]) -> DevBlock:
-        """One block with exactly these transactions."""
+        """Mine one block with exactly these transactions."""
         return self._mine(calls)
 
     def reorg(
@@ -62,7 +62,7 @@ class DevNode:
         contents: Sequence[Sequence[Call]] = (),
         same_transactions: bool = False,
     ) -> Reorg:
-        """As `DevChain.reorg`; every added block is announced as a head, as geth does."""
+        """Replace blocks as `DevChain.reorg`; every added block is announced as a head, as geth does."""
         change = self.chain.reorg(
             depth,
             int(self._clock()),
@@ -75,7 +75,7 @@ class DevNode:
         return change
 
     def switch_to(self, block_hash: str) -> Reorg:
-        """As `DevChain.switch_to`, announced as any reorg."""
+        """Return to a replaced block as `DevChain.switch_to`, announced as any reorg."""
         change = self.chain.switch_to(block_hash)
         if change.removed:
             self._abandoned_head = change.removed[-1].hash
@@ -83,7 +83,7 @@ class DevNode:
         return change
 
     def apply_reorg_faults(self, method: str) -> None:
-        """The reorgs that a fault has happen just before a method is answered."""
+        """Make the reorgs that a fault has happen just before a method is answered."""
         fault = self.faults.take("reorg_on_call", method)
         if fault:
             depth = min(fault.number("depth"), self.chain.deepest_reorg())
@@ -92,24 +92,24 @@ class DevNode:
             self.switch_to(self._abandoned_head)
 
     def set_fault(self, kind: str, /, count: int | None = None, **parameters: FaultValue) -> Fault:
-        """As `Faults.set`; a cut also drops the connections that are open."""
+        """Add a fault as `Faults.set`; a cut also drops the connections that are open."""
         fault = self.faults.set(kind, count, **parameters)
         if kind == "cut":
             self.drop_connections()
         return fault
 
     def drop_connections(self) -> int:
-        """Reset every open WebSocket, without a close frame; returns how many."""
+        """Reset every open WebSocket, without a close frame; return how many."""
         open_ones = list(self.connections)
         for drop in open_ones:
             drop()
         return len(open_ones)
 
     def stats(self) -> dict[str, Any]:
-        """`requests` counts HTTP requests and WebSocket messages, `methods` the calls in them.
+        """Return the head, the counters and the faults of the node.
 
-        `transfers_emitted` counts every log mined, `transfers_canonical` without those that a reorg
-        removed.
+        `requests` counts HTTP requests and WebSocket messages, `methods` the calls in them. `transfers_emitted`
+        counts every log mined, `transfers_canonical` without those that a reorg removed.
         """
         head = self.chain.head
         return {
@@ -145,7 +145,7 @@ class DevNode:
             listener(heads, change)
 
     def _in_order(self, heads: list[DevBlock]) -> list[DevBlock]:
-        """The heads to announce now: one held back comes after its successor."""
+        """Return the heads to announce now: one held back comes after its successor."""
         if heads and not self._held_back and self.faults.take("swapped_heads"):
             self._held_back = heads[:1]
             heads = heads[1:]
@@ -161,7 +161,7 @@ class DevNode:
 
 
 async def mine_until(node: DevNode, stop: asyncio.Event) -> None:
-    """A paused node skips its ticks; a `block_time` of 0 has none."""
+    """Mine by the clock until `stop`: a paused node skips its ticks, a `block_time` of 0 has none."""
     interval = node.options.block_time
     if interval == 0:
         await stop.wait()
@@ -176,8 +176,10 @@ async def mine_until(node: DevNode, stop: asyncio.Event) -> None:
 
 
 def tick(node: DevNode, ticks: int) -> None:
-    """Mine a block, or with every `reorg_every`th tick replace some by one more than they were,
-    so that a chain with reorgs grows as fast as one without."""
+    """Mine a block, or replace some at every `reorg_every`th tick.
+
+    A reorg adds one block more than it replaces, so that a chain with reorgs grows as fast as one without.
+    """
     every = node.options.reorg_every
     depth = min(node.options.reorg_depth, node.chain.deepest_reorg())
     if every and ticks % every == 0 and depth:
@@ -187,7 +189,7 @@ def tick(node: DevNode, ticks: int) -> None:
 
 
 def next_due(due: float, interval: float, now: float) -> float:
-    """When the next tick comes: missed ticks are left out, not made up for in a burst."""
+    """Return the time of the next tick: missed ticks are left out, not made up for in a burst."""
     return due + interval if due + interval > now else now + interval
 
 

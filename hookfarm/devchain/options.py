@@ -1,4 +1,4 @@
-"""How a devchain is set up: one value, checked when it is made."""
+"""Options of a devchain, checked when they are made."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ MAX_TRANSFERS_PER_BLOCK = 10_000
 
 @dataclass(frozen=True, slots=True)
 class DevchainOptions:
-    """InvalidInput names the option that is not allowed.
+    """Options of a devchain. Raises InvalidInput with the name of an option that is not allowed.
 
     `port` 0 takes a free one. `block_time` is in seconds of the wall clock, 0 mines on demand only.
     `logs_per_block` ERC-20 transfers, and `transfers_per_block` transactions with a value, some of which fail.

@@ -1,4 +1,4 @@
-"""Read the chain as one call sees it: blocks by tag, number or hash, with lag and pruning; and `eth_getLogs`.
+"""Queries of the chain: blocks by tag, number or hash, with lag and pruning; and `eth_getLogs`.
 
 A log filter is read as geth does. An address or a list of them (empty = any); topics by position: null or an empty
 list = any, one topic, or a list of alternatives. A log with fewer topics than the filter has positions never
@@ -28,21 +28,21 @@ HASH_CHARACTERS = 66
 
 
 @dataclass(frozen=True, slots=True)
-class CallView:
-    """The node as one call sees it: nothing above `head`, which a lag puts below the real one."""
+class LaggedChain:
+    """The chain as one call sees it, up to a head that a lag may put below the real one."""
 
     node: DevNode
     head: int
 
     def by_hash(self, block_hash: str) -> DevBlock | None:
-        """Canonical or orphaned; the hash is lower-case hex."""
+        """Return a canonical or replaced block; the hash is lower-case hex."""
         return self._visible(self.node.chain.block_by_hash(block_hash))
 
     def by_number(self, number: int) -> DevBlock | None:
         return self._visible(self.node.chain.block(number))
 
     def number_of(self, tag_or_number: object) -> int:
-        """`pending` is the latest block; ValueError where it is neither a tag nor a quantity."""
+        """Return the number of a tag or quantity; `pending` is the latest block. Raises ValueError for others."""
         options = self.node.options
         match tag_or_number:
             case "latest" | "pending":
@@ -70,28 +70,28 @@ class CallView:
         return block
 
 
-def view_of(node: DevNode, lag: int) -> CallView:
-    """A call's view, so many blocks behind."""
-    return CallView(node, max(0, node.chain.head.number - lag))
+def view_of(node: DevNode, lag: int) -> LaggedChain:
+    """Return a call's view of the chain, so many blocks behind."""
+    return LaggedChain(node, max(0, node.chain.head.number - lag))
 
 
 def hash_argument(position: int, value: object) -> str:
-    """A 32-byte hash in lower case."""
+    """Return a 32-byte hash in lower case. Raises RpcError if it is invalid."""
     try:
         return to_data(parse_data(value, 32))
     except ValueError as problem:
         raise invalid_argument(position, problem) from problem
 
 
-def number_argument(view: CallView, position: int, value: object) -> int:
+def number_argument(view: LaggedChain, position: int, value: object) -> int:
     try:
         return view.number_of(value)
     except ValueError as problem:
         raise invalid_argument(position, problem) from problem
 
 
-def any_block(view: CallView, position: int, value: Any) -> DevBlock | None:
-    """A tag, a number, a hash, or the object of EIP-1898."""
+def any_block(view: LaggedChain, position: int, value: Any) -> DevBlock | None:
+    """Return the block of a tag, a number, a hash, or the object of EIP-1898."""
     if isinstance(value, dict):
         value = value.get("blockHash", value.get("blockNumber"))
     if isinstance(value, str) and len(value) == HASH_CHARACTERS:
@@ -101,7 +101,7 @@ def any_block(view: CallView, position: int, value: Any) -> DevBlock | None:
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """Lower-case hex; an empty set matches everything."""
+    """Filter of logs by addresses and topics in lower-case hex; an empty set matches everything."""
 
     addresses: frozenset[str]
     topics: tuple[frozenset[str], ...]
@@ -145,8 +145,8 @@ def _alternatives(name: str, value: object, length: int) -> frozenset[str]:
         raise ValueError(f"invalid {name}: {problem}") from problem
 
 
-def get_logs(view: CallView, criteria: object) -> list[JsonObject]:
-    """A block by its hash, even an orphaned one, or a range whose ends default to latest."""
+def get_logs(view: LaggedChain, criteria: object) -> list[JsonObject]:
+    """Return the logs of a block by its hash, even a replaced one, or of a range that defaults to latest."""
     if not isinstance(criteria, dict):
         raise invalid_argument(0, "json: cannot unmarshal non-object into a filter")
     log_filter = log_filter_argument(0, criteria)
@@ -168,7 +168,7 @@ def log_filter_argument(position: int, criteria: dict[str, Any]) -> LogFilter:
         raise invalid_argument(position, problem) from problem
 
 
-def _block_of_hash(view: CallView, criteria: dict[str, Any]) -> DevBlock:
+def _block_of_hash(view: LaggedChain, criteria: dict[str, Any]) -> DevBlock:
     if criteria.get("fromBlock") is not None or criteria.get("toBlock") is not None:
         raise invalid_argument(0, "cannot specify both BlockHash and FromBlock/ToBlock, choose one or the other")
     block = view.by_hash(hash_argument(0, criteria["blockHash"]))
@@ -177,7 +177,7 @@ def _block_of_hash(view: CallView, criteria: dict[str, Any]) -> DevBlock:
     return block
 
 
-def _range(view: CallView, criteria: dict[str, Any]) -> tuple[int, int]:
+def _range(view: LaggedChain, criteria: dict[str, Any]) -> tuple[int, int]:
     first, last = (
         number_argument(view, 0, "latest" if criteria.get(end) is None else criteria[end])
         for end in ("fromBlock", "toBlock")
@@ -189,7 +189,7 @@ def _range(view: CallView, criteria: dict[str, Any]) -> tuple[int, int]:
     return first, last
 
 
-def _logs_of_range(view: CallView, first: int, last: int, log_filter: LogFilter) -> list[JsonObject]:
+def _logs_of_range(view: LaggedChain, first: int, last: int, log_filter: LogFilter) -> list[JsonObject]:
     logs: list[JsonObject] = []
     for number in range(first, last + 1):
         block = view.by_number(number)
@@ -198,8 +198,8 @@ def _logs_of_range(view: CallView, first: int, last: int, log_filter: LogFilter)
     return logs
 
 
-def _within_head(view: CallView, last: int) -> int:
-    """execution-apis: a range beyond the head is refused, never answered in part."""
+def _within_head(view: LaggedChain, last: int) -> int:
+    """Check a range: execution-apis refuse one beyond the head, and never answer it in part."""
     if last <= view.head:
         return last
     if view.node.faults.take("clamped_ranges"):
@@ -207,14 +207,14 @@ def _within_head(view: CallView, last: int) -> int:
     raise invalid_params("block range extends beyond current head block")
 
 
-def _refuse_long(view: CallView, first: int, last: int) -> None:
+def _refuse_long(view: LaggedChain, first: int, last: int) -> None:
     fault = view.node.faults.active("refused_ranges")
     if fault and last - first + 1 > fault.number("blocks"):
         view.node.faults.use(fault)
         raise _refusal(fault, first, last)
 
 
-def _refuse_many(view: CallView, logs: list[JsonObject], first: int, last: int) -> None:
+def _refuse_many(view: LaggedChain, logs: list[JsonObject], first: int, last: int) -> None:
     fault = view.node.faults.active("refused_results")
     if fault and len(logs) > fault.number("logs"):
         view.node.faults.use(fault)
@@ -225,7 +225,7 @@ def _refusal(fault: Fault, first: int, last: int) -> RpcError:
     return range_error(fault.text("provider"), fault.number("code"), fault.text("message"), first, last)
 
 
-def _omit(view: CallView, logs: list[JsonObject]) -> list[JsonObject]:
+def _omit(view: LaggedChain, logs: list[JsonObject]) -> list[JsonObject]:
     fault = view.node.faults.take("omitted_logs") if logs else None
     if fault is None:
         return logs
@@ -234,7 +234,7 @@ def _omit(view: CallView, logs: list[JsonObject]) -> list[JsonObject]:
     return logs[: max(0, len(logs) - fault.number("logs"))]
 
 
-def _cap(view: CallView, logs: list[JsonObject]) -> list[JsonObject]:
+def _cap(view: LaggedChain, logs: list[JsonObject]) -> list[JsonObject]:
     fault = view.node.faults.active("capped_results")
     if fault is None or len(logs) <= fault.number("logs"):
         return logs

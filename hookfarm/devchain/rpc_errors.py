@@ -20,7 +20,7 @@ PRUNED_HISTORY = 4444
 
 
 class RpcError(Exception):
-    """Answered to the client as it is."""
+    """A JSON-RPC error that is sent to the client as it is."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -37,7 +37,7 @@ def invalid_params(message: str) -> RpcError:
 
 
 def invalid_argument(position: int, problem: object) -> RpcError:
-    """As geth reports it; positions count from 0."""
+    """Return the error for an invalid argument as geth reports it; positions count from 0."""
     return RpcError(INVALID_PARAMS, f"invalid argument {position}: {problem}")
 
 
@@ -62,6 +62,6 @@ PROVIDER_ERRORS: Mapping[str, tuple[int, str]] = MappingProxyType(
 
 
 def range_error(provider: str, code: int, message: str, first: int, last: int) -> RpcError:
-    """The error for a range: that of the provider, if known, else this code and message."""
+    """Return the error for a range: that of the provider, if known, else this code and message."""
     code, message = PROVIDER_ERRORS.get(provider, (code, message))
     return RpcError(code, message.format(first=to_quantity(first), last=to_quantity(last)))

@@ -132,15 +132,18 @@ def receipt_json(block: DevBlock, index: int) -> JsonObject:
 
 @lru_cache(maxsize=MAX_CACHED_BLOCKS)
 def logs_json(block: DevBlock) -> list[JsonObject]:
-    """All logs of the block in order, each as `eth_getLogs` answers it."""
+    """Return all logs of the block in order, each as `eth_getLogs` answers it."""
     logs: list[JsonObject] = []
     for index, transaction in enumerate(block.transactions):
         logs.extend(_logs_of(block, index, transaction, len(logs)))
     return logs
 
 
-def value_transfers_json(block: DevBlock) -> list[JsonObject]:
-    """The transactions that moved the chain's own currency; if one created a contract, `to` is its address."""
+def native_transfers_json(block: DevBlock) -> list[JsonObject]:
+    """Return the transactions that moved the chain's own currency.
+
+    If one created a contract, `to` is its address.
+    """
     return [
         {
             "blockHash": block.hash,
@@ -158,7 +161,7 @@ def value_transfers_json(block: DevBlock) -> list[JsonObject]:
 
 
 def removed_logs_json(block: DevBlock) -> list[JsonObject]:
-    """The logs as a subscription announces that a reorg removed them."""
+    """Return the logs as a subscription announces their removal by a reorg."""
     return [log | {"removed": True} for log in logs_json(block)]
 
 
@@ -192,7 +195,7 @@ def announced_header(faults: Faults, block: DevBlock) -> JsonObject:
 
 
 def altered_header(faults: Faults, header: JsonObject) -> JsonObject:
-    """A header or a block, as the faults have it shown."""
+    """Return a header or a block with the faults applied."""
     fault = faults.take("hidden_blooms")
     if fault is None:
         return header
@@ -200,7 +203,7 @@ def altered_header(faults: Faults, header: JsonObject) -> JsonObject:
 
 
 def altered_logs(faults: Faults, logs: list[JsonObject]) -> list[JsonObject]:
-    """Logs in the order of their blocks, as the faults have them shown."""
+    """Return logs, in the order of their blocks, with the faults applied."""
     if not logs:
         return logs
     if faults.take("local_log_indices"):

@@ -38,7 +38,7 @@ async def serve(
 
 @asynccontextmanager
 async def listening(node: DevNode) -> AsyncIterator["DevchainServer"]:
-    """The node on its port; at the end the port and all connections are closed."""
+    """Run the node on its port; at the end the port and all connections are closed."""
     server = DevchainServer(node)
     await server.start()
     try:
@@ -48,7 +48,7 @@ async def listening(node: DevNode) -> AsyncIterator["DevchainServer"]:
 
 
 class DevchainServer:
-    """The HTTP and WebSocket edge of one node; may be closed and started again, on its port."""
+    """HTTP and WebSocket server of one node; may be closed and started again, on its port."""
 
     def __init__(self, node: DevNode) -> None:
         self._node = node
@@ -83,7 +83,7 @@ class DevchainServer:
         return f"ws://{self._authority()}"
 
     async def close(self) -> None:
-        """The port is free and every connection closed when it returns; nothing if it is so."""
+        """Free the port and close every connection, if that is not done already."""
         self._closing.set()
         await asyncio.gather(*(client.close() for client in list(self._clients)))
         if self._runner is not None:
@@ -149,14 +149,14 @@ class DevchainServer:
 
 
 def _cut(request: web.Request) -> web.StreamResponse:
-    """Reset the connection; the response is never sent, but a handler must return one."""
+    """Reset the connection. Return a response that is never sent, as a handler must return one."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=503)
 
 
 async def _broken_off(request: web.Request, body: bytes) -> web.StreamResponse:
-    """Half of what the headers promise, then the end."""
+    """Send half of the body that the headers promise, and close the connection."""
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     response.content_length = len(body)
     await response.prepare(request)
@@ -167,7 +167,7 @@ async def _broken_off(request: web.Request, body: bytes) -> web.StreamResponse:
 
 
 def _too_large(response: Any) -> bool:
-    """Whether a gateway would have refused the whole request."""
+    """Return whether a gateway would have refused the whole request."""
     answers = response if isinstance(response, list) else [response]
     return any(answer.get("error", {}).get("code") == TOO_LARGE for answer in answers)
 

@@ -5,9 +5,10 @@ no keys of the accounts here, so a signature cannot be valid: `r` is the sender'
 which makes the hash commit to the sender. The nonce is the number of transactions before this one
 in the chain, of all senders.
 
-ERC-20 transfers and payments are a function of the seed, the height and the branch: the same seed gives the same
-transfers at the same height of the same branch. Accounts and tokens come from small fixed populations. One payment
-in eight fails, one in sixteen creates a contract with the value.
+Token transfers (ERC-20 logs) and native transfers (of the chain's currency) are a function of the seed, the height
+and the branch: the same seed gives the same transfers at the same height of the same branch. Accounts and tokens
+come from small fixed populations. One native transfer in eight fails, one in sixteen creates a contract with the
+value.
 """
 
 import random
@@ -43,7 +44,7 @@ class Log:
 
     @classmethod
     def parse(cls, address: str, topics: Sequence[str] = (), data: str = "0x") -> "Log":
-        """From the hex forms of JSON; InvalidInput names the part that is wrong."""
+        """Parse the hex forms of JSON. Raises InvalidInput with the invalid part."""
         if len(topics) > MAX_TOPICS:
             raise InvalidInput("topics", f"{len(topics)} topics, at most {MAX_TOPICS} are allowed")
         return cls(
@@ -61,7 +62,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call that emits logs or moves value, before a block gives it its nonce.
+    """An EVM message call that emits logs or moves value, before a block makes it a transaction.
 
     An empty `to` creates a contract. A call that `fails` has no logs, and its `value` (in wei) stays where it was.
     """
@@ -93,7 +94,7 @@ class Transaction:
 
     @property
     def created(self) -> bytes | None:
-        """The address of the contract that it creates, also where that fails (yellow paper, section 7)."""
+        """The address of the contract that it creates, even if that fails (yellow paper, section 7)."""
         if self.call.to:
             return None
         return keccak(rlp_encode([self.call.sender, self.nonce]))[12:]
@@ -123,7 +124,7 @@ def transaction_of(call: Call, nonce: int, chain_id: int) -> Transaction:
 
 
 def call_of_logs(logs: Sequence[Log], sender: bytes) -> Call:
-    """A bare call of the first log's contract, for logs that a test has made up."""
+    """Return a call of the first log's contract that emits these logs."""
     return Call(sender, logs[0].address, b"", tuple(logs))
 
 
@@ -142,8 +143,8 @@ MAX_TOKEN_VALUE = 10**24
 """A million tokens of 18 decimals: above 2^53, so that big numbers are the normal case."""
 
 
-def transfers(seed: int, number: int, branch: int, count: int) -> list[Call]:
-    """`count` calls of `transfer(to, value)`, each of which emits one Transfer."""
+def token_transfers(seed: int, number: int, branch: int, count: int) -> list[Call]:
+    """Return `count` calls of `transfer(to, value)`, each of which emits one Transfer."""
     draw = random.Random(f"{seed}/{number}/{branch}")
     return [_transfer(draw) for _ in range(count)]
 
@@ -164,7 +165,7 @@ def account(index: int) -> bytes:
 
 @lru_cache(maxsize=ACCOUNTS)
 def account_topic(index: int) -> bytes:
-    """The account's address as an indexed argument: left-padded to 32 bytes."""
+    """Return an account's address as an indexed argument: left-padded to 32 bytes."""
     return bytes(12) + account(index)
 
 
@@ -173,7 +174,7 @@ def token_address(index: int) -> bytes:
     return keccak(f"devchain token {index}".encode())[12:]
 
 
-MAX_PAYMENT_VALUE = 10**21
+MAX_NATIVE_VALUE = 10**21
 """A thousand ether: above 2^53, so that big numbers are the normal case."""
 ONE_FAILS_IN = 8
 ONE_CREATES_IN = 16
@@ -181,8 +182,8 @@ CREATION_CODE = bytes.fromhex("00")
 """STOP: a contract without code."""
 
 
-def with_payments(calls: Sequence[Call], seed: int, number: int, branch: int, count: int) -> list[Call]:
-    """The calls with `count` payments among them; the calls as they were, where there are none."""
+def with_native_transfers(calls: Sequence[Call], seed: int, number: int, branch: int, count: int) -> list[Call]:
+    """Return the calls with `count` native transfers among them; unchanged if `count` is 0."""
     if count == 0:
         return list(calls)
     draw = random.Random(f"{seed}/{number}/{branch}/payments")
@@ -191,12 +192,12 @@ def with_payments(calls: Sequence[Call], seed: int, number: int, branch: int, co
     return found
 
 
-def payment(sender: bytes, to: bytes, value: int, *, fails: bool = False) -> Call:
-    """`value` wei, to an account or, where `to` is empty, to a new contract."""
+def native_transfer(sender: bytes, to: bytes, value: int, *, fails: bool = False) -> Call:
+    """Return a call that moves `value` wei to an account or, if `to` is empty, to a new contract."""
     return Call(sender, to, b"" if to else CREATION_CODE, (), value, fails)
 
 
 def _drawn(draw: random.Random) -> Call:
     sender, recipient = account(draw.randrange(ACCOUNTS)), account(draw.randrange(ACCOUNTS))
     fails, creates = draw.randrange(ONE_FAILS_IN) == 0, draw.randrange(ONE_CREATES_IN) == 0
-    return payment(sender, b"" if creates else recipient, draw.randrange(1, MAX_PAYMENT_VALUE), fails=fails)
+    return native_transfer(sender, b"" if creates else recipient, draw.randrange(1, MAX_NATIVE_VALUE), fails=fails)

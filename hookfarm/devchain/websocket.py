@@ -1,4 +1,4 @@
-"""One WebSocket client: its requests answered, its subscriptions fed, its queue bounded.
+"""A client of the WebSocket: its requests answered, its subscriptions fed, its queue bounded.
 
 1. A reader takes messages one by one and puts the answers into the outbox, waiting where it is full.
 2. Notifications go into the outbox at once; a client that lets it overflow is disconnected, as geth
@@ -28,7 +28,7 @@ MAX_MESSAGE_BYTES = 5 * 1024 * 1024
 
 
 class WebSocketClient:
-    """`run` serves one accepted handshake until the client leaves or is dropped."""
+    """A client on one accepted handshake; `run` serves it until it leaves or is dropped."""
 
     def __init__(self, node: DevNode, request: web.Request) -> None:
         self._node = node
@@ -61,8 +61,10 @@ class WebSocketClient:
             self._request.transport.abort()
 
     async def close(self) -> None:
-        """The orderly end, with the code for a server that goes away (RFC 6455, 7.4.1); a client
-        that reads no more is reset."""
+        """Close with the code for a server that goes away (RFC 6455, 7.4.1).
+
+        A client that reads no more is reset.
+        """
         try:
             await asyncio.wait_for(self._socket.close(code=WSCloseCode.GOING_AWAY), 2 * CLOSE_SECONDS)
         except TimeoutError:
@@ -84,7 +86,7 @@ class WebSocketClient:
             self._start(self._answer(parsed))
 
     def _swallowed(self) -> bool:
-        """Whether a fault takes the message away: never answered, or the socket is dropped."""
+        """Return whether a fault takes the message away: never answered, or the socket is dropped."""
         if self._node.faults.take("silence"):
             return True
         if self._node.faults.take("cut"):
@@ -124,7 +126,7 @@ class WebSocketClient:
                 return
 
     def _break_off(self, payload: bytes) -> None:
-        """A frame (RFC 6455, 5.2: text, final, eight bytes of length) that ends in the middle."""
+        """Send a frame (RFC 6455, 5.2: text, final, eight bytes of length) that ends in the middle."""
         if self._request.transport is not None:
             head = b"\x81\x7f" + len(payload).to_bytes(8, "big")
             self._request.transport.write(head + payload[: len(payload) // 2])

@@ -1,4 +1,4 @@
-"""The blocks that the chain calls safe and finalized, published for deliveries that wait for them."""
+"""The publisher of finality heads, for deliveries that wait for safe or finalized blocks."""
 
 import contextlib
 
@@ -6,12 +6,12 @@ from hookfarm.chain.block import parse_header
 from hookfarm.chain.node import Node, result_or_raise
 from hookfarm.chain.rpc import Call
 from hookfarm.errors import ChainUnavailable
-from hookfarm.event_stream import ChainStream, Checkpoint, set_finality_heads
+from hookfarm.event_stream import Checkpoint, RetryingChainStream, set_finality_heads
 from hookfarm.logs import FieldLogger
 
 
-class FinalityHeads:
-    """Publishes certain heads only: not above the checkpoint, and not of another branch than the published one.
+class FinalityHeadsPublisher:
+    """Publishes the safe and finalized blocks up to the checkpoint, of the published branch only.
 
     If a tagged head is above the checkpoint, the checkpoint is published for it, if it is on the chain's branch.
 
@@ -19,7 +19,7 @@ class FinalityHeads:
     confirmations instead.
     """
 
-    def __init__(self, stream: ChainStream, log: FieldLogger) -> None:
+    def __init__(self, stream: RetryingChainStream, log: FieldLogger) -> None:
         self._stream = stream
         self._log = log
         self._warned: set[str] = set()

@@ -12,13 +12,13 @@ from hookfarm.chain.node import Node
 from hookfarm.chain.node_pool import NodeProfile
 from hookfarm.chain.prover import Prover
 from hookfarm.chain.rpc import RateLimited
-from hookfarm.chain.timing import Limits, pause_seconds
+from hookfarm.chain.timing import NodeTimeouts, backoff_seconds
 from hookfarm.config import ChainConfig
 from hookfarm.errors import ChainUnavailable, CouldNotBoot
-from hookfarm.event_ingestor.finality_heads import FinalityHeads
+from hookfarm.event_ingestor.finality_heads import FinalityHeadsPublisher
 from hookfarm.event_ingestor.publisher import Publisher
 from hookfarm.event_ingestor.telemetry import IngestorCounters, Telemetry
-from hookfarm.event_stream import ChainStream, pin_genesis
+from hookfarm.event_stream import RetryingChainStream, pin_genesis
 from hookfarm.farm.child import Child
 from hookfarm.outage import Outage
 from hookfarm.store import clients, keys
@@ -51,7 +51,7 @@ class Ingestor:
     """
 
     def __init__(
-        self, failover: Failover, publisher: Publisher, outage: Outage, finality_heads: FinalityHeads
+        self, failover: Failover, publisher: Publisher, outage: Outage, finality_heads: FinalityHeadsPublisher
     ) -> None:
         self._failover = failover
         self._publisher = publisher
@@ -151,14 +151,14 @@ class Ingestor:
 
 
 def _pause_after(error: ChainUnavailable, failures: int) -> float:
-    pause = pause_seconds(failures - 1, random.random())
+    pause = backoff_seconds(failures - 1, random.random())
     if not isinstance(error, RateLimited):
         return pause
     return max(pause, RATE_LIMIT_SECONDS if error.retry_after_seconds is None else error.retry_after_seconds)
 
 
-class _NodeEvents(FailoverListener):
-    """Counts and logs what happens to a chain's nodes, and marks the chain as down."""
+class _NodeListener(FailoverListener):
+    """Counts and logs events of a chain's nodes, and records outages of the chain."""
 
     def __init__(self, chain_id: int, telemetry: Telemetry) -> None:
         self._chain_id = chain_id
@@ -204,7 +204,7 @@ async def ingest(
     chain: ChainConfig,
     redis_url: str,
     from_block: int | None,
-    limits: Limits,
+    timeouts: NodeTimeouts,
     spans: "Spans | None" = None,
 ) -> None:
     """Build the chain's ingestor and run it until cancelled."""
@@ -216,17 +216,17 @@ async def ingest(
         redis = RetryingClient(
             client, lambda error: outage.fail("redis", f"Redis: {error}"), lambda: outage.recover("redis")
         )
-        stream = ChainStream(redis, chain.chain_id)
-        events = _NodeEvents(chain.chain_id, telemetry)
+        stream = RetryingChainStream(redis, chain.chain_id)
+        listener = _NodeListener(chain.chain_id, telemetry)
         ours = f"{keys.genesis(chain.chain_id)} {keys.checkpoint(chain.chain_id)} {keys.blocks(chain.chain_id)}"
         failover = Failover(
             chain,
-            limits,
+            timeouts,
             lambda genesis: stream.call(pin_genesis, genesis),
-            events,
+            listener,
             f"; to accept it delete the keys {ours}",
         )
         counters.nodes.watch(failover.pool.all)
         publisher = Publisher(stream, Prover(chain.chain_id, chain.verify), telemetry, from_block, spans)
-        heads = FinalityHeads(stream, log)
-        await Ingestor(failover, publisher, outage, heads).run(limits.boot_seconds)
+        heads = FinalityHeadsPublisher(stream, log)
+        await Ingestor(failover, publisher, outage, heads).run(timeouts.boot_seconds)

@@ -55,7 +55,7 @@ NodeState = Literal["active", "standby", "cooldown", "wrong_chain"]
 
 
 class NodeStatus(TypedDict):
-    """One JSON-RPC node of a chain. Counts are since the farm started; `errors` are failed calls by kind."""
+    """JSON of a node in the status of its chain."""
 
     name: Annotated[str, "Scheme, host and port; never the rest of its URL."]
     kind: Literal["ws", "http"]
@@ -70,7 +70,10 @@ class NodeStatus(TypedDict):
 
 @dataclass(frozen=True)
 class NodeRecord:
-    """One node as the slot shows it; `errors` are calls by kind of failure, None if nothing ever happened."""
+    """A node's fields in its ingestor's slot.
+
+    `errors` are failed calls by kind. `failed_at_ms` None = it never failed.
+    """
 
     origin: str
     is_active: bool
@@ -84,16 +87,17 @@ class NodeRecord:
 
     @property
     def kind(self) -> Literal["ws", "http"]:
-        """`ws`: it announces its blocks; `http`: it is polled."""
+        """The kind of the node: `ws`, which announces its blocks, or `http`, which is polled."""
         return "ws" if self.origin.startswith("ws") else "http"
 
 
-def call(node: int, method: str) -> int:
-    """The counter of calls of a method to the node of that place in the configuration."""
+def call_counter(node: int, method: str) -> int:
+    """Return the counter of a node's calls of a method; `node` is its place in the configuration."""
     return CALLS + node * len(METHODS) + METHODS.index(method if method in METHODS else "other")
 
 
-def failed_call(node: int, failure: str) -> int:
+def failed_call_counter(node: int, failure: str) -> int:
+    """Return the counter of a node's failed calls of one of FAILURE_KINDS."""
     return CALLS_FAILED + node * len(FAILURE_KINDS) + FAILURE_KINDS.index(failure)
 
 
@@ -113,8 +117,8 @@ def read(slot: Slot) -> list[NodeRecord]:
             slot.counter(FAILED_AT_MS + place) or None,
             slot.label(MAX_NODES + place),
             slot.counter(REQUESTS + place),
-            sum(slot.counter(call(place, method)) for method in METHODS),
-            {kind: slot.counter(failed_call(place, kind)) for kind in FAILURE_KINDS},
+            sum(slot.counter(call_counter(place, method)) for method in METHODS),
+            {kind: slot.counter(failed_call_counter(place, kind)) for kind in FAILURE_KINDS},
         )
         for place, origin in enumerate(origins(slot))
     ]
@@ -126,7 +130,7 @@ def rows(slot: Slot, now: float) -> list[NodeStatus]:
 
 
 def _row(node: NodeRecord, at_work: bool, now_ms: int) -> NodeStatus:
-    """The JSON of one node; `cooldown_until` is None unless the node is in cooldown."""
+    """Return the JSON of one node."""
     return {
         "name": node.origin,
         "kind": node.kind,
@@ -141,7 +145,7 @@ def _row(node: NodeRecord, at_work: bool, now_ms: int) -> NodeStatus:
 
 
 def _state(node: NodeRecord, at_work: bool, now_ms: int) -> NodeState:
-    """A node is active only while the process that follows it runs."""
+    """Return the state of a node, which is active only while the process that follows it runs."""
     if node.is_active and at_work:
         return "active"
     if node.is_of_wrong_chain:
@@ -150,7 +154,7 @@ def _state(node: NodeRecord, at_work: bool, now_ms: int) -> NodeState:
 
 
 def time_or_none(ms: int | None) -> str | None:
-    """RFC 3339; None if it never happened."""
+    """Return a time in RFC 3339; None for None and 0."""
     return timestamps.format_ms(ms) if ms else None
 
 
@@ -176,23 +180,23 @@ def families(prefix: str, chains: Sequence[tuple[Slot, dict[str, str]]], now: fl
 
 
 def _call_metrics(prefix: str, chains: Sequence[tuple[Slot, dict[str, str]]]) -> Iterable[Family]:
-    """Without methods that a node was never asked for."""
+    """Yield the metrics of calls, without methods that a node was never asked for."""
     yield counter(
         f"{prefix}_rpc_calls",
         "Calls by node (scheme, host and port) and method; each call of a batch is one.",
         *(
-            ({**labels, "node": node, "method": method}, slot.counter(call(place, method)))
+            ({**labels, "node": node, "method": method}, slot.counter(call_counter(place, method)))
             for slot, labels in chains
             for place, node in enumerate(origins(slot))
             for method in METHODS
-            if slot.counter(call(place, method))
+            if slot.counter(call_counter(place, method))
         ),
     )
     yield counter(
         f"{prefix}_rpc_errors",
         "Calls that a node refused, limited, or gave no usable answer to.",
         *(
-            ({**labels, "node": node, "kind": kind}, slot.counter(failed_call(place, kind)))
+            ({**labels, "node": node, "kind": kind}, slot.counter(failed_call_counter(place, kind)))
             for slot, labels in chains
             for place, node in enumerate(origins(slot))
             for kind in FAILURE_KINDS
@@ -201,7 +205,7 @@ def _call_metrics(prefix: str, chains: Sequence[tuple[Slot, dict[str, str]]]) ->
 
 
 class NodeCounters:
-    """Writes what a slot shows of the nodes."""
+    """Writes the counters and labels of nodes into a slot."""
 
     def __init__(self, slot: Slot, clock: Callable[[], float] = time.time) -> None:
         self._slot = slot
@@ -231,14 +235,14 @@ class NodeCounters:
         self._slot.add(REQUESTS + self._place(profile))
 
     def active(self, profile: NodeProfile) -> None:
-        """This one is followed from now on, and no other."""
+        """Record that this node, and no other, is followed from now on."""
         place = self._place(profile)
         self._slot.set_counter(WRONG_CHAIN + place, 0)
         self._slot.set_counter(COOLDOWN_UNTIL_MS + place, 0)
         self._slot.set_counter(ACTIVE, place + 1)
 
     def failed(self, profile: NodeProfile, error: Exception, cooldown_seconds: float) -> None:
-        """It is not asked for so long, because of that."""
+        """Record a node's failure and its cooldown."""
         place, now = self._place(profile), self._clock()
         if self._slot.counter(ACTIVE) == place + 1:
             self._slot.set_counter(ACTIVE, 0)
@@ -251,14 +255,14 @@ class NodeCounters:
         return min(self._profiles.index(profile), MAX_NODES - 1)
 
     def _called(self, node: int, method: str) -> None:
-        self._slot.add(call(node, method))
+        self._slot.add(call_counter(node, method))
 
     def _call_failed(self, node: int, failure: str) -> None:
-        self._slot.add(failed_call(node, failure))
+        self._slot.add(failed_call_counter(node, failure))
 
 
 def _in_short(error: Exception, origin: str) -> str:
-    """Without the origin that it begins with, and without secrets; a letter of it is a byte."""
+    """Return an error without the origin that it begins with, without secrets, and in ASCII."""
     parts = " ".join(redaction.sanitize(str(error)).split()).partition(f"{origin}: ")
     reason = parts[2] if parts[1] else parts[0].partition(f"{origin} ")[2] or parts[0]
     return reason.replace("…", "...").encode("ascii", "replace").decode()

@@ -1,4 +1,4 @@
-"""The process of one chain, seen from the master that forks it.
+"""The process of one chain's ingestor: its preparation before the fork, and its main function.
 
 Imports nothing heavy: the master imports this module, and its children inherit everything in its memory.
 """
@@ -8,9 +8,9 @@ import gc
 import importlib
 from typing import TYPE_CHECKING
 
-from hookfarm.chain.timing import Limits
+from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.config import ChainConfig
-from hookfarm.farm.async_child import cancel_on, heartbeat, stop_event
+from hookfarm.farm.async_child import heartbeat, run_until_stopped, stop_event
 from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import State
 from hookfarm.tracing.setup import TracingSettings, open_spans
@@ -18,7 +18,7 @@ from hookfarm.tracing.setup import TracingSettings, open_spans
 if TYPE_CHECKING:
     from hookfarm.tracing.spans import Spans
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_TIMEOUTS = NodeTimeouts()
 HEARTBEAT_SECONDS = 0.5
 HEARTBEAT_WITHIN_SECONDS = 1.2
 COLLECT_EVERY = 50_000
@@ -46,24 +46,24 @@ def run(
     """
     gc.set_threshold(COLLECT_EVERY)
     with open_spans(tracing, child) as spans:
-        asyncio.run(live(child, chain, redis_url, from_block, spans=spans))
+        asyncio.run(run_ingestor(child, chain, redis_url, from_block, spans=spans))
 
 
-async def live(
+async def run_ingestor(
     child: Child,
     chain: ChainConfig,
     redis_url: str,
     from_block: int | None,
-    limits: Limits = DEFAULT_LIMITS,
+    timeouts: NodeTimeouts = DEFAULT_TIMEOUTS,
     spans: "Spans | None" = None,
 ) -> None:
     """Run the chain's ingestor, with a heartbeat beside it, until the child is asked to stop."""
     # Heavy: it imports web3.
     ingest = importlib.import_module(_INGESTOR).ingest
-    work = asyncio.create_task(ingest(child, chain, redis_url, from_block, limits, spans))
+    work = asyncio.create_task(ingest(child, chain, redis_url, from_block, timeouts, spans))
     with stop_event(child) as stop:
         async with heartbeat(child, HEARTBEAT_SECONDS, HEARTBEAT_WITHIN_SECONDS):
-            await cancel_on(stop, work)
+            await run_until_stopped(stop, work)
     if not work.cancelled():
         work.result()
     child.slot.state = State.QUIET

@@ -1,4 +1,4 @@
-"""Moving the checkpoint: forward to a head, back to a fork point, and to its very first block."""
+"""The publisher of a chain's blocks: moves the checkpoint forward to a head or back to a fork point."""
 
 import asyncio
 import random
@@ -10,15 +10,15 @@ from hookfarm.chain.block import Block, Head, linked
 from hookfarm.chain.block_feed import BlockFeed
 from hookfarm.chain.node import Node
 from hookfarm.chain.prover import Prover
-from hookfarm.chain.timing import pause_seconds
+from hookfarm.chain.timing import backoff_seconds
 from hookfarm.errors import ChainUnavailable
 from hookfarm.event_ingestor.reorg import ForkPoint, find_fork_point, next_rollback_step
 from hookfarm.event_ingestor.telemetry import Telemetry
 from hookfarm.event_stream import (
     KEPT_BLOCKS,
-    ChainStream,
     Checkpoint,
     CheckpointMoved,
+    RetryingChainStream,
     StreamBlock,
     publish,
     read_checkpoint,
@@ -41,18 +41,19 @@ OnProgress = Callable[[Node, Checkpoint], Awaitable[None]]
 
 
 async def noop(_node: Node, _checkpoint: Checkpoint) -> None:
-    """The OnProgress that does nothing."""
+    """Ignore progress; the default OnProgress."""
 
 
 class Publisher:
-    """Publishes a chain's blocks, and knows the checkpoint; None while `from_block` is still to come.
+    """Publishes a chain's blocks and holds the checkpoint.
 
-    Raises ChainUnavailable to be called again, perhaps with another node; everything published before it is kept.
+    The checkpoint is None while `from_block` is still to come. Methods raise ChainUnavailable to be called again,
+    perhaps with another node; everything published before it is kept.
     """
 
     def __init__(
         self,
-        stream: ChainStream,
+        stream: RetryingChainStream,
         prover: Prover,
         telemetry: Telemetry,
         from_block: int | None,
@@ -109,7 +110,7 @@ class Publisher:
         return self.checkpoint
 
     async def _start(self, node: Node, head: Head) -> Checkpoint | None:
-        """The first checkpoint: the block before `from_block`, or the head, whose logs are not emitted.
+        """Store the first checkpoint: the block before `from_block`, or the head, whose logs are not emitted.
 
         The genesis block holds no transactions, so starting behind it misses nothing.
         """
@@ -127,7 +128,7 @@ class Publisher:
         return self.checkpoint
 
     async def _publish_all(self, node: Node, feed: BlockFeed, head: Head, on_progress: OnProgress) -> bool:
-        """False where a block has another parent than the one before it, which then is the checkpoint."""
+        """Publish the blocks of the feed. Return False if one does not continue the checkpoint."""
         self._catch_up.update(self._current.number, head.number)
         while blocks := await feed.batch():
             following = linked(self._current.block_hash, blocks)
@@ -142,11 +143,11 @@ class Publisher:
         return True
 
     async def _publish(self, blocks: Sequence[Block], head: int) -> bool:
-        """Return False if the stored checkpoint was another one, which is taken, or if transfers were missing,
-        which
-        are fetched from now on.
+        """Publish blocks. Return False if none was published and the state was refreshed instead.
 
-        Events so far behind the head that no remembered reorg can reach them are not kept.
+        That is so if the stored checkpoint was another one, which is taken, or if transfers were missing, which
+        are fetched from now on. Events so far behind the head that no remembered reorg can reach them are not
+        kept.
         """
         kept_above = head - KEPT_BLOCKS
         rows = [_stream_block(block, kept=block.header.number > kept_above) for block in blocks]
@@ -167,7 +168,7 @@ class Publisher:
         return True
 
     def _trace(self, spans: "Spans", blocks: Sequence[Block]) -> None:
-        """Nothing ever follows from a block without events, so that has no trace."""
+        """Trace the published blocks that have events."""
         for block in blocks:
             header, events = block.header, len(block.entries)
             if events:
@@ -175,7 +176,7 @@ class Publisher:
         self._seen_ns = time.time_ns()
 
     async def _return_to_fork_point(self, node: Node, head: Head) -> bool:
-        """False where the node's chain still holds the checkpoint, or the head below it."""
+        """Roll back to the fork point. Return False if the node's chain still holds the checkpoint."""
         try:
             fork = await find_fork_point(node, self._stream, self._current, head)
             if fork is not None:
@@ -186,7 +187,7 @@ class Publisher:
         return fork is not None
 
     async def _roll_back(self, fork: ForkPoint) -> None:
-        """CheckpointMoved where it is not ours any more."""
+        """Roll back to the fork point, in steps. Raises CheckpointMoved if another ingestor moved it."""
         depth, removed, forgotten = self._current.number - fork.block.number, 0, 0
         self._counters.reorg(deep=not fork.remembered)
         while self._current.number > fork.block.number:
@@ -200,7 +201,7 @@ class Publisher:
         self._log_reorg(fork, depth, removed, forgotten)
 
     def _log_reorg(self, fork: ForkPoint, depth: int, removed: int, forgotten: int) -> None:
-        """`events_not_announced` were published, but are too far back to be remembered."""
+        """Log and count a reorg; `events_not_announced` were published, but are too old to be remembered."""
         deep: dict[str, object] = {}
         if not fork.remembered:
             deep["beyond_memory"] = f"blocks up to {fork.block.number} stand as they were published"
@@ -210,13 +211,13 @@ class Publisher:
         self._log.warning("reorg", **where, depth=depth, events_removed=removed, **deep)
 
     async def _adopt_stored(self) -> None:
-        """Go on from the stored checkpoint: another ingestor moved it, or an earlier try of this one did.
+        """Continue from the stored checkpoint, which another ingestor or an unseen earlier try has moved.
 
         If there is none any more (a flushed server), the own one is stored again.
         """
         self._conflicts += 1
         if self._conflicts > 1:
-            await asyncio.sleep(pause_seconds(self._conflicts - 2, random.random()))
+            await asyncio.sleep(backoff_seconds(self._conflicts - 2, random.random()))
         self._prover.transfers = await self._stream.call(transfers_wanted)
         stored = await self._stream.call(read_checkpoint)
         if stored is None:
@@ -243,7 +244,7 @@ def _stream_block(block: Block, kept: bool) -> StreamBlock:
 
 
 class CatchUpLog:
-    """Logs and counts a catch-up: both its ends, and a line every LINE_SECONDS."""
+    """Logs and counts a catch-up: its beginning, its end, and a line every LINE_SECONDS."""
 
     def __init__(self, chain_id: int, telemetry: Telemetry, clock: Callable[[], float] = time.monotonic) -> None:
         self._chain_id = chain_id

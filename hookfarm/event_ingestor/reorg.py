@@ -1,8 +1,8 @@
 """A reorg: find the fork point, and roll back to it.
 
-A rollback withdraws the events of every orphaned block, the newest first. It goes in steps, because a script
+A rollback withdraws the events of every replaced block, the newest first. It goes in steps, because a script
 blocks Redis: after each of them the checkpoint is the block below the withdrawn ones. A crash in between leaves a
-checkpoint on the orphaned branch, from where the rest is withdrawn; a chain that returns to that branch meanwhile
+checkpoint on the replaced branch, from where the rest is withdrawn; a chain that returns to that branch meanwhile
 is simply followed from there.
 """
 
@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from hookfarm.chain.block import Head, Header
 from hookfarm.chain.node import Node
 from hookfarm.errors import ChainUnavailable
-from hookfarm.event_stream import ChainStream, Checkpoint, KnownBlock, known_blocks, removal_entries
+from hookfarm.event_stream import (
+    Checkpoint,
+    RememberedBlock,
+    RetryingChainStream,
+    read_remembered,
+    removal_entries,
+)
 
 MAX_HEADERS = 64
 """Headers in one request."""
@@ -32,8 +38,10 @@ class ForkPoint:
     remembered: bool
 
 
-async def find_fork_point(node: Node, stream: ChainStream, checkpoint: Checkpoint, head: Head) -> ForkPoint | None:
-    """Walk back from the checkpoint, or from a head below it. Returns None if there is no fork.
+async def find_fork_point(
+    node: Node, stream: RetryingChainStream, checkpoint: Checkpoint, head: Head
+) -> ForkPoint | None:
+    """Search downwards from the checkpoint, or from a lower head. Returns None if there is no fork.
 
     In steps that double, each of one request. A node whose head is below all remembered blocks proves nothing: it
     is unavailable until it has caught up. Raises CheckpointMoved if another ingestor moved the checkpoint.
@@ -42,22 +50,25 @@ async def find_fork_point(node: Node, stream: ChainStream, checkpoint: Checkpoin
     highest, step, above = start, 1, None
     while highest >= 0:
         numbers = range(highest, max(highest - step, -1), -1)
-        known = await stream.call(known_blocks, numbers, checkpoint)
-        if known[0] is None and highest == start:
+        remembered = await stream.call(read_remembered, numbers, checkpoint)
+        if remembered[0] is None and highest == start:
             behind = f"is at block {head.number}, far behind the checkpoint {checkpoint.number}"
             raise ChainUnavailable(f"{node.origin}: {behind}")
-        fork = _fork_point(above, known, await _headers(node, numbers, head))
+        fork = _fork_point(above, remembered, await _headers(node, numbers, head))
         if fork is not None:
             return None if fork.block.number == start else fork
-        highest, step, above = numbers[-1] - 1, min(2 * step, MAX_HEADERS), known[-1]
+        highest, step, above = numbers[-1] - 1, min(2 * step, MAX_HEADERS), remembered[-1]
     raise ChainUnavailable(f"{node.origin}: shares no block with what was published")
 
 
 def _fork_point(
-    above: KnownBlock | None, known: Sequence[KnownBlock | None], canonical: Sequence[Header]
+    above: RememberedBlock | None, remembered: Sequence[RememberedBlock | None], canonical: Sequence[Header]
 ) -> ForkPoint | None:
-    """The highest of these blocks that both sides have; both are given from the highest down, below `above`."""
-    for published, header in zip(known, canonical, strict=True):
+    """Return the highest of these blocks that both sides have, None if there is none.
+
+    Both are given from the highest down, below `above`.
+    """
+    for published, header in zip(remembered, canonical, strict=True):
         point = Checkpoint(header.number, header.block_hash)
         if published is None:
             return ForkPoint(point, remembered=above is not None and above.parent_hash == point.block_hash)
@@ -68,7 +79,7 @@ def _fork_point(
 
 
 async def _headers(node: Node, numbers: Sequence[int], head: Head) -> list[Header]:
-    """The canonical ones; the head's is not asked for where it came along."""
+    """Return the canonical headers; that of the head is not requested if the node sent it along."""
     if head.header is None or numbers[0] != head.number:
         return await node.headers(numbers)
     return [head.header, *(await node.headers(numbers[1:]) if len(numbers) > 1 else [])]
@@ -76,25 +87,27 @@ async def _headers(node: Node, numbers: Sequence[int], head: Head) -> list[Heade
 
 @dataclass(frozen=True)
 class RollbackStep:
-    """Blocks withdrawn together. `forgotten` counts events that were published but are not remembered."""
+    """Blocks that are withdrawn together. `forgotten` counts published events that are not remembered."""
 
     target: Checkpoint
     withdrawn: list[bytes]
     forgotten: int
 
 
-async def next_rollback_step(stream: ChainStream, checkpoint: Checkpoint, fork: Checkpoint) -> RollbackStep:
+async def next_rollback_step(
+    stream: RetryingChainStream, checkpoint: Checkpoint, fork: Checkpoint
+) -> RollbackStep:
     """Return the next step from the checkpoint down to the fork point. Raises CheckpointMoved."""
     numbers = range(checkpoint.number, max(fork.number, checkpoint.number - STEP_BLOCKS), -1)
-    known = await stream.call(known_blocks, numbers, checkpoint)
+    remembered = await stream.call(read_remembered, numbers, checkpoint)
     entries = await stream.call(removal_entries, numbers, checkpoint)
     taken = _blocks_in_step(entries)
-    forgotten = sum(_forgotten(block, events) for block, events in zip(known[:taken], entries, strict=False))
+    forgotten = sum(_forgotten(block, events) for block, events in zip(remembered[:taken], entries, strict=False))
     withdrawn = [entry for of_block in entries[:taken] for entry in of_block or ()]
     below = checkpoint.number - taken
     if below == fork.number:
         return RollbackStep(fork, withdrawn, forgotten)
-    [target] = await stream.call(known_blocks, [below], checkpoint)
+    [target] = await stream.call(read_remembered, [below], checkpoint)
     return RollbackStep(fork if target is None else target.point, withdrawn, forgotten)
 
 
@@ -108,5 +121,5 @@ def _blocks_in_step(entries: Sequence[list[bytes] | None]) -> int:
     return len(entries)
 
 
-def _forgotten(block: KnownBlock | None, events: list[bytes] | None) -> int:
+def _forgotten(block: RememberedBlock | None, events: list[bytes] | None) -> int:
     return block.event_count if block is not None and events is None else 0

@@ -105,11 +105,11 @@ class IngestorCounters:
         self._slot.set_counter(BLOCKS_REPAIRED, blocks)
 
     def outage(self, sources: Sequence[str]) -> None:
-        """The sources that are down, the first one first."""
+        """Record whether the chain is down; `sources` are those of the outages, the first one first."""
         self._slot.set_counter(CHAIN_DOWN, int(sources[:1] == ("chain",)))
 
     def at_the_tip(self) -> None:
-        """The newest head has been published: what a block costs here counts."""
+        """Record that the newest head is published, so that the requests of the next blocks are counted."""
         samples = self._at_the_tip
         samples.append((self._slot.counter(CHECKPOINT), self._slot.counter(RPC_REQUESTS)))
         (first, before), (last, after) = samples[0], samples[-1]
@@ -131,7 +131,7 @@ class IngestorCounters:
 
 @dataclass(frozen=True)
 class Telemetry:
-    """Where an ingestor reports to: its counters, its outages and its log."""
+    """The outputs of an ingestor: its counters, its outages and its log."""
 
     counters: IngestorCounters
     outage: Outage
@@ -146,7 +146,7 @@ class CatchUp(TypedDict):
 
 
 class ChainReport(TypedDict):
-    """One chain as its ingestor reports it."""
+    """A chain in its ingestor's part of the status."""
 
     chain_id: int
     head: int
@@ -173,7 +173,7 @@ class IngestorReport(TypedDict, total=False):
 
 
 def report(slots: Sequence[Slot], clock: Callable[[], float] = time.time) -> IngestorReport:
-    """Return one entry per chain whose nodes have been reached."""
+    """Return the ingestors' part of the status: an entry per chain whose nodes have been reached."""
     reached = [slot for slot in slots if slot.state != State.EMPTY and slot.counter(CHAIN_ID)]
     return {"chains": [_chain(slot, clock()) for slot in reached]}
 
@@ -201,7 +201,7 @@ def _chain(slot: Slot, now: float) -> ChainReport:
 
 
 def _catch_up(slot: Slot) -> CatchUp | None:
-    """Return None at the head."""
+    """Return the progress of a catch-up; None at the head."""
     if not slot.counter(CATCHING_UP):
         return None
     return {
@@ -211,11 +211,10 @@ def _catch_up(slot: Slot) -> CatchUp | None:
 
 
 class StalledChains:
-    """A keeper duty: record an operational event for each chain that is down, once per outage."""
+    """Keeper duty that records an operational event for each stalled chain, once per outage."""
 
     def __init__(self, ingestors: Sequence[Slot], recorded: Slot, first: int) -> None:
-        """`recorded` is a slot whose counters from `first` on are 1 for each recorded chain; it outlives the
-        keeper."""
+        """Take the counters of `recorded` from `first` on: 1 for each recorded chain. It outlives the keeper."""
         self._ingestors = ingestors
         self._recorded = recorded
         self._first = first
@@ -266,7 +265,7 @@ def families(slots: Sequence[Slot], clock: Callable[[], float] = time.time) -> I
 
 
 def _ages(chains: Sequence[Slot], now: float) -> Iterable[Family]:
-    """Only of chains with a known head and a published block."""
+    """Yield ages of chains with a known head and a published block."""
     yield gauge(
         f"{PREFIX}_lag_seconds",
         "Age of the last block published, by its own timestamp.",
@@ -288,7 +287,7 @@ def _ages(chains: Sequence[Slot], now: float) -> Iterable[Family]:
 
 
 def _catch_up_gauges(chains: Sequence[Slot]) -> Iterable[Family]:
-    """Only of chains that are far behind."""
+    """Yield the progress of chains that are far behind their heads."""
     behind = [slot for slot in chains if slot.counter(CATCHING_UP)]
     yield gauge(
         f"{PREFIX}_catch_up_blocks_per_second",

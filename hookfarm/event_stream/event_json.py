@@ -43,7 +43,7 @@ def encode_events(events: Iterable[ChainEvent]) -> tuple[bytes, ...]:
 
 
 def _pattern(topics: int) -> re.Pattern[str]:
-    """Groups: chain id, address, each topic, data."""
+    """Return the pattern of an event. Groups: chain id, address, each topic, data."""
     listed = ",".join([f'"({_WORD})"'] * topics)
     return re.compile(
         r'{"chain_id":([1-9][0-9]{0,18}+)'
@@ -81,7 +81,7 @@ _PATTERNS = {
 """By the number of `_other_characters` of an event."""
 
 
-def canonical_log(chain_id: int, raw: bytes) -> tuple[str, ...] | None:
+def recognise_log(chain_id: int, raw: bytes) -> tuple[str, ...] | None:
     """Return address and topics if `raw` is a log of this chain, exactly as `encode_events` writes it.
 
     Returns None for all other input, valid or not.

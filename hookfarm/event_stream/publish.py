@@ -20,8 +20,8 @@ _ROLLBACK = Script("rollback")
 _SET_FINALITY_HEADS = Script("set_finality_heads")
 
 
-class ChainStream:
-    """Calls the functions of this package for one chain, each tried again until Redis does it.
+class RetryingChainStream:
+    """Operations on one chain's stream, each retried until Redis has executed it.
 
     Trying again is harmless: if the first try succeeded unseen, the checkpoint shows it.
     """
@@ -36,7 +36,7 @@ class ChainStream:
         *arguments: P.args,
         **options: P.kwargs,
     ) -> T:
-        """Return what `operation(client, chain_id, *arguments, **options)` returns, once it does."""
+        """Return the result of `operation(client, chain_id, *arguments, **options)`, retried until it succeeds."""
         return await self._client.call(operation, self.chain_id, *arguments, **options)
 
 

@@ -24,7 +24,7 @@ _EVENT_FIELD = keys.EVENT_FIELD.encode()
 
 
 class StreamEntry(NamedTuple):
-    """One entry of a stream; `event` is its field as it came (None where the field is missing)."""
+    """An entry of a stream; `event` is the raw value of its field, None if the field is missing."""
 
     chain_id: int
     entry_id: bytes
@@ -47,7 +47,7 @@ class StreamReader:
         self.unreadable: dict[int, str] = {}
 
     def follow(self, chains: Iterable[int]) -> None:
-        """Reads these chains from now on. Makes their groups, from the stream's beginning, where missing."""
+        """Read these chains from now on. Create missing groups at the beginning of their streams."""
         self._chains = tuple(sorted(set(chains)))
         self.unreadable = {}
         missing = [chain for chain in self._chains if not self._has_group(chain)]
@@ -56,16 +56,16 @@ class StreamReader:
 
     @property
     def chains(self) -> tuple[int, ...]:
-        """All that are followed, those that can't be read included."""
+        """All followed chains, those that can't be read included."""
         return self._chains
 
     @property
     def readable(self) -> tuple[int, ...]:
-        """Those that there is anything to `ask` for."""
+        """The followed chains whose streams can be read."""
         return self._readable
 
     def send_read(self) -> None:
-        """Sends the blocking read and, behind it in the same write, the question for the registry's revision.
+        """Send the blocking read and, behind it in the same write, a GET of the registry's revision.
 
         Redis answers the second only after the first has been served, so the revision is at least as new as
         the entries.
@@ -73,16 +73,16 @@ class StreamReader:
         self._connection.prefetch(self._read_and_revision("BLOCK", BLOCK_MILLISECONDS), 2)
 
     def send_read_ahead(self) -> None:
-        """As `ask`, without waiting for entries: Redis reads these while others are handled."""
+        """Send a read that does not wait for entries: Redis executes it while other entries are handled."""
         self._connection.prefetch(self._read_and_revision(), 2)
 
     @property
     def is_read_sent(self) -> bool:
-        """Whether there is an answer to come, to `ask` or to `ask_ahead`."""
+        """Whether replies to `send_read` or `send_read_ahead` are still to be received."""
         return self._connection.has_prefetch
 
     def receive(self) -> tuple[list[StreamEntry], int]:
-        """The entries (none after half a second of silence) and the registry's revision."""
+        """Return the entries (none after half a second of silence) and the registry's revision."""
         found, answered = self._connection.receive_prefetched()
         revision = parse_integer(keys.REGISTRY_REVISION, answered)
         if isinstance(found, ResponseError):
@@ -101,7 +101,7 @@ class StreamReader:
         return _entries(found)
 
     def claim_abandoned(self) -> list[StreamEntry]:
-        """Claims entries that some consumer has left pending; at most one batch per chain and call."""
+        """Claim entries that some consumer has left pending; at most one batch per chain and call."""
         commands = [self._claim(chain) for chain in self._readable]
         found: list[StreamEntry] = []
         errors: list[ResponseError] = []
@@ -116,13 +116,16 @@ class StreamReader:
         return found
 
     def _follow_again(self, error: ResponseError) -> None:
-        """One stream's error is the answer for all of them: finds out whose it is. Any other error is raised."""
+        """Find the streams that can be read, after an error of one of them. Raises any other error.
+
+        Redis replies with one stream's error for all of them.
+        """
         if not str(error).startswith(_OF_ONE_STREAM):
             raise error
         self.follow(self._chains)
 
     def _has_group(self, chain: int) -> bool:
-        """Return False also if the key is no stream, which is recorded in `unreadable`."""
+        """Return whether the stream has the group; a key of another type is recorded in `unreadable`."""
         key = keys.events(chain)
         kind, groups = self._connection.execute(("TYPE", key), ("XINFO", "GROUPS", key))
         if isinstance(groups, ResponseError):

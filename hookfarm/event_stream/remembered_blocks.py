@@ -12,13 +12,13 @@ import orjson
 import redis
 
 from hookfarm.store import keys
-from hookfarm.store.clients import Argument, ForeignValue, Reply
+from hookfarm.store.clients import Argument, Reply, UnexpectedValue
 from hookfarm.store.scripts import Script
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The last block wholly published."""
+    """The last block of a chain that was published whole."""
 
     number: int
     block_hash: str
@@ -28,20 +28,20 @@ class Checkpoint:
 
     @classmethod
     def decode(cls, stored: bytes | str) -> "Checkpoint":
-        """Raises ValueError."""
+        """Parse a stored checkpoint. Raises ValueError."""
         text = stored if isinstance(stored, str) else stored.decode()
         number, _, block_hash = text.partition(":")
         return cls(int(number), block_hash)
 
 
 async def read_checkpoint(client: redis.asyncio.Redis, chain_id: int) -> Checkpoint | None:
-    """Return None if there is none yet. Raises ForeignValue if the key holds something else."""
+    """Return the checkpoint, None if there is none yet. Raises UnexpectedValue if the key holds another value."""
     key = keys.checkpoint(chain_id)
     stored = await client.get(key)
     try:
         return None if stored is None else Checkpoint.decode(stored)
     except ValueError as error:
-        raise ForeignValue(f"{key} does not hold NUMBER:HASH, but {stored!r:.80}") from error
+        raise UnexpectedValue(f"{key} does not hold NUMBER:HASH, but {stored!r:.80}") from error
 
 
 async def pin_genesis(client: redis.asyncio.Redis, chain_id: int, genesis_hash: str) -> str:
@@ -62,8 +62,10 @@ _ADD_TRANSFERS = Script("add_transfers_to_blocks")
 
 @dataclass(frozen=True, slots=True)
 class StreamBlock:
-    """A block on its way into the stream, its `events` as JSON. `kept` = they are remembered, so that they can be
-    withdrawn."""
+    """A block to be published, with its `events` as JSON.
+
+    `kept`: the events are remembered, so that they can be withdrawn.
+    """
 
     number: int
     block_hash: str
@@ -77,8 +79,8 @@ class StreamBlock:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownBlock:
-    """A published block as it is remembered."""
+class RememberedBlock:
+    """A published block that is remembered, without its events."""
 
     number: int
     block_hash: str
@@ -91,18 +93,20 @@ class KnownBlock:
 
 
 class CheckpointMoved(Exception):
-    """Another ingestor of the chain has published or rolled back; the remembered blocks are of its checkpoint."""
+    """Another ingestor of the chain has moved the checkpoint; the remembered blocks are of that one."""
 
 
-async def known_blocks(
+async def read_remembered(
     client: redis.asyncio.Redis, chain_id: int, numbers: Sequence[int], at: Checkpoint | None = None
-) -> list[KnownBlock | None]:
+) -> list[RememberedBlock | None]:
     """Return each of these blocks as it was published; None if it is not remembered.
 
     Raises CheckpointMoved if `at` is given and is not the checkpoint.
     """
     rows = await _remembered(client, chain_id, keys.blocks(chain_id), numbers, at)
-    return [None if row is None else _known(number, row) for number, row in zip(numbers, rows, strict=True)]
+    return [
+        None if row is None else _remembered_block(number, row) for number, row in zip(numbers, rows, strict=True)
+    ]
 
 
 async def removal_entries(
@@ -119,7 +123,10 @@ async def removal_entries(
 async def _remembered(
     client: redis.asyncio.Redis, chain_id: int, table: str, numbers: Sequence[int], at: Checkpoint | None
 ) -> list[Any]:
-    """Read together with the checkpoint, whose ancestors are always the same."""
+    """Return the rows of a table of remembered blocks, read together with the checkpoint. Raises CheckpointMoved.
+
+    The ancestors of a checkpoint are always the same.
+    """
     async with client.pipeline(transaction=True) as pipe:
         pipe.get(keys.checkpoint(chain_id))
         pipe.hmget(table, [str(number) for number in numbers])
@@ -149,8 +156,8 @@ async def extend_remembered_blocks(
 
     Returns False if that was published with another hash.
     """
-    known = blocks[-1]
-    arguments: list[Argument] = [known.number, known.block_hash, KEPT_BLOCKS]
+    lowest = blocks[-1]
+    arguments: list[Argument] = [lowest.number, lowest.block_hash, KEPT_BLOCKS]
     for block in blocks:
         arguments += block_row(block)
     touched = (keys.checkpoint(chain_id), keys.blocks(chain_id), keys.block_events(chain_id))
@@ -159,17 +166,16 @@ async def extend_remembered_blocks(
 
 
 async def add_transfers(client: redis.asyncio.Redis, chain_id: int, blocks: Sequence[StreamBlock]) -> None:
-    """Replace the remembered events of these blocks by ones with transfers; other and forgotten blocks are
-    skipped."""
+    """Replace the events of remembered blocks by events with transfers; other blocks are skipped."""
     arguments = [each for block in blocks for each in block_row(block)]
     touched = (keys.blocks(chain_id), keys.block_events(chain_id))
     await _ADD_TRANSFERS.call_async(client, touched, arguments)
 
 
-def _known(number: int, row: Reply) -> KnownBlock:
+def _remembered_block(number: int, row: Reply) -> RememberedBlock:
     block_hash, _, rest = row.decode().partition(" ")
     parent_hash, _, events = rest.partition(" ")
-    return KnownBlock(number, block_hash, parent_hash, int(events or 0))
+    return RememberedBlock(number, block_hash, parent_hash, int(events or 0))
 
 
 def _removal_entries(blob: Reply) -> list[bytes]:

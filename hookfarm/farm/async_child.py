@@ -1,4 +1,4 @@
-"""A child of the farm that runs an asyncio loop: its stop event, its heartbeat, and ending a task for good."""
+"""A child of the farm that runs an asyncio loop: its stop event, its heartbeat, and the end of a task."""
 
 import asyncio
 import contextlib
@@ -39,8 +39,8 @@ async def _beat(slot: Slot, every_seconds: float, within_seconds: float) -> None
         await asyncio.sleep(every_seconds)
 
 
-async def cancel_on(stop: asyncio.Event, work: "asyncio.Task[Any]") -> None:
-    """Wait until `work` is done. Once `stop` is set, cancel it, and again until it has ended."""
+async def run_until_stopped(stop: asyncio.Event, work: "asyncio.Task[Any]") -> None:
+    """Wait until `work` is done. Once `stop` is set, cancel it, repeatedly until it has ended."""
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([work, stopping], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()

@@ -1,4 +1,4 @@
-"""The child's side of a worker: its slot, its signals, and how long it may take to stop."""
+"""The child's side of a worker: its slot, its signals, and its grace period."""
 
 import os
 import select
@@ -48,7 +48,7 @@ class Child:
 
     @property
     def stop_fd(self) -> int:
-        """Readable once the child is to stop, for a loop that waits on file descriptors."""
+        """File descriptor that is readable once the child is to stop, for loops that wait on descriptors."""
         return self._woken
 
     @property
@@ -62,17 +62,17 @@ class Child:
         return os.getppid() != self._master_pid
 
     def mark_up(self) -> None:
-        """Report that it does its work."""
+        """Report that the worker does its work."""
         self.slot.reason = ""
         self.slot.state = State.UP
 
     def mark_stalled(self, reason: str) -> None:
-        """Report that it is alive but unable to work, and why."""
+        """Report that the worker is alive but unable to work, with the reason."""
         self.slot.reason = reason
         self.slot.state = State.STALLED
 
     def wait(self, seconds: float) -> bool:
-        """Wait at most `seconds`. Returns True once the child is to stop."""
+        """Wait at most `seconds`; return True once the child is to stop."""
         if not self.stopping:
             select.select([self._woken], [], [], seconds)
         return self.stopping
@@ -84,7 +84,7 @@ class Child:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def close(self) -> None:
-        """Close its pipe, if the process outlives the child."""
+        """Close the child's pipe, if the process outlives the child."""
         os.close(self._woken)
         os.close(self._waker)
 

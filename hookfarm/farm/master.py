@@ -23,7 +23,7 @@ from setproctitle import setproctitle
 
 from hookfarm import logs
 from hookfarm.farm import rolling_restart
-from hookfarm.farm.plan import FarmPlan, Stage, Timing, WorkerGroup
+from hookfarm.farm.plan import FarmPlan, MasterTimeouts, Stage, WorkerGroup
 from hookfarm.farm.rolling_restart import LoadPlan, Reconfiguration
 from hookfarm.farm.scoreboard import Scoreboard
 from hookfarm.farm.worker import WorkerProcess
@@ -49,13 +49,13 @@ class Master:
         groups: Sequence[WorkerGroup],
         scoreboard: Scoreboard,
         grace_seconds: float,
-        timing: Timing | None = None,
+        timeouts: MasterTimeouts | None = None,
         load_plan: LoadPlan = lambda: None,
     ) -> None:
         self._scoreboard = scoreboard
-        self._timing = timing or Timing()
-        self._workers = Workers(FarmPlan(groups, grace_seconds), scoreboard, self._timing, self._close_inherited)
-        self._reconfiguration = Reconfiguration(self._workers, load_plan, self._timing)
+        self._timeouts = timeouts or MasterTimeouts()
+        self._workers = Workers(FarmPlan(groups, grace_seconds), scoreboard, self._timeouts, self._close_inherited)
+        self._reconfiguration = Reconfiguration(self._workers, load_plan, self._timeouts)
         self._begun: set[str] = set()
         """Services whose turn has come."""
         self._deadline: float | None = None
@@ -86,15 +86,17 @@ class Master:
         return self._deadline is not None
 
     def _close_inherited(self) -> None:
-        """Called in each child."""
+        """Close the master's descriptors in a child."""
         os.close(self._woken)
         os.close(self._waker)
 
     # Signals
 
     def _handle_signals(self) -> None:
-        """Signal numbers come by the pipe, one for each that the kernel delivers; Python's handlers would see
-        several of a kind as one."""
+        """Install the handlers. Signal numbers arrive by a pipe, one for each that the kernel delivers.
+
+        Python's handlers would see several of a kind as one.
+        """
         signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         handled = (*_STOP_SIGNALS, *rolling_restart.SIGNALS, signal.SIGCHLD)
         for number in handled:
@@ -121,7 +123,7 @@ class Master:
             self._deadline = now + grace_seconds
             self._workers.stopping = True
         else:
-            self._deadline = min(self._deadline, now + self._timing.second_sigterm_seconds)
+            self._deadline = min(self._deadline, now + self._timeouts.second_sigterm_seconds)
             self._stop_repeated = True
 
     # Start
@@ -144,7 +146,7 @@ class Master:
             self._spawn_all(group)
             return
         for worker in self._workers.of(group):
-            worker.slot.heartbeat(self._timing.boot_seconds)
+            worker.slot.heartbeat(self._timeouts.boot_seconds)
             self._workers.close_gate(worker)
 
     def _spawn_all(self, group: WorkerGroup) -> None:
@@ -155,7 +157,7 @@ class Master:
         self._workers.spawn(worker, gated=worker.group.service not in self._begun)
 
     def _await_ready(self, group: WorkerGroup) -> None:
-        deadline = time.monotonic() + self._timing.boot_seconds
+        deadline = time.monotonic() + self._timeouts.boot_seconds
         while not self._stopping and not self._is_ready(group):
             if time.monotonic() > deadline:
                 raise StartFailed(self._why_not_ready(group))
@@ -173,7 +175,7 @@ class Master:
             missing = [f"publishing it: {keeper.describe()}" for keeper in self._workers.in_stage(Stage.KEEPER)]
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         named = ", ".join(missing[:5]) + more
-        return f"{group.service} did not signal readiness within {self._timing.boot_seconds:g}s: {named}"
+        return f"{group.service} did not signal readiness within {self._timeouts.boot_seconds:g}s: {named}"
 
     # One turn
 
@@ -195,19 +197,19 @@ class Master:
     def _stop(self) -> None:
         if self._deadline is None:
             self._deadline = time.monotonic() + min(
-                self._workers.plan.grace_seconds, self._timing.second_sigterm_seconds
+                self._workers.plan.grace_seconds, self._timeouts.second_sigterm_seconds
             )
         self._workers.stopping = True
         keepers, workers, dependencies = (self._workers.in_stage(stage) for stage in Stage)
         self._workers.terminate(keepers)
-        self._wait_until(lambda: all(k.is_quiet for k in keepers), self._timing.keeper_stop_seconds)
+        self._wait_until(lambda: all(k.is_quiet for k in keepers), self._timeouts.keeper_stop_seconds)
         self._terminate_workers(workers)
         self._wait_until(lambda: self._await_exit(workers), None)
         self._kill(workers)
-        self._wait_until(lambda: all_exited(keepers), self._timing.keeper_stop_seconds)
+        self._wait_until(lambda: all_exited(keepers), self._timeouts.keeper_stop_seconds)
         self._kill(keepers)
         self._workers.terminate(dependencies)
-        self._wait_until(lambda: all_exited(dependencies), self._timing.dependency_stop_seconds)
+        self._wait_until(lambda: all_exited(dependencies), self._timeouts.dependency_stop_seconds)
         self._kill(dependencies)
         signal.set_wakeup_fd(-1)
         log.info("stopped")
@@ -225,8 +227,11 @@ class Master:
             self._workers.reap()
 
     def _await_exit(self, workers: Sequence[WorkerProcess]) -> bool:
-        """Whether they have exited. After a second stop signal they get another SIGTERM, not at once: two at the
-        same time would arrive as one, and each interrupts what a worker waits for."""
+        """Return whether processes have exited.
+
+        After a second stop signal they get another SIGTERM, not at once: two at the same time would arrive as
+        one, and each interrupts what a worker waits for.
+        """
         if self._stop_repeated and time.monotonic() - self._last_sigterm_at >= REPEAT_SIGTERM_SECONDS:
             self._terminate_workers(workers)
         return all_exited(workers)
@@ -237,7 +242,7 @@ class Master:
 
     def _kill(self, workers: Sequence[WorkerProcess]) -> None:
         left = self._workers.kill(workers)
-        self._wait_until(lambda: all_exited(left), self._timing.keeper_stop_seconds)
+        self._wait_until(lambda: all_exited(left), self._timeouts.keeper_stop_seconds)
 
 
 def _disable_core_dumps() -> None:
@@ -250,4 +255,4 @@ def _disable_core_dumps() -> None:
 
 
 def _noop_handler(_number: int, _frame: FrameType | None) -> None:
-    """Python writes the number of every signal that has a handler into the wakeup descriptor."""
+    """Ignore a signal: Python writes the number of every handled signal into the wakeup descriptor."""

@@ -1,4 +1,4 @@
-"""What the master runs: groups of worker processes, when each is stopped, and how long it waits for them."""
+"""The plan of a farm: worker groups, the stage in which each is stopped, and the master's time-outs."""
 
 import signal
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from hookfarm.farm.scoreboard import Scoreboard
 
 
 class Stage(IntEnum):
-    """When a group is stopped: every process of a stage has exited before the next stage gets SIGTERM."""
+    """The time at which a group is stopped: all processes of a stage exit before the next stage gets SIGTERM."""
 
     KEEPER = 0
     """Gets SIGTERM first, withdraws the readiness (QUIET) before the workers get theirs, exits after them."""
@@ -47,20 +47,20 @@ class WorkerGroup:
 
 @dataclass(frozen=True)
 class FarmPlan:
-    """What a farm runs. Later plans have the same services in the same order; counts may differ."""
+    """The groups of a farm. Later plans have the same services in the same order; counts may differ."""
 
     groups: Sequence[WorkerGroup]
     grace_seconds: float
 
 
 def scoreboard_for(groups: Sequence[WorkerGroup]) -> Scoreboard:
-    """A scoreboard with room for the highest count of each group."""
+    """Return a scoreboard with room for the highest count of each group."""
     return Scoreboard({g.service: g.count for g in groups}, {g.service: g.max_count for g in groups})
 
 
 @dataclass(frozen=True)
-class Timing:
-    """How long the master waits for what. Raises ValueError if the limits contradict each other."""
+class MasterTimeouts:
+    """Time-outs of the master for start, heartbeat and stop. Raises ValueError if they contradict each other."""
 
     boot_seconds: float = 10.0
     """Time from a group's turn until it must be ready."""

@@ -1,4 +1,4 @@
-"""When an exited worker is forked again: a pure policy.
+"""Policy of respawning: when an exited worker is forked again, and how long it may boot. Pure.
 
 A worker that worked for a while is replaced at once. One that exits quickly, or never came up, is replaced after
 0.1, 0.2, 0.4 … 30 s, jittered so that fifty of them are not forked together.
@@ -22,11 +22,11 @@ SETTLED_SECONDS = 1.0
 
 
 def quick_exits_after(previous: int, came_up: bool, age_seconds: float, killed: bool = False) -> int:
-    """Return the number of quick exits in a row after another exit; `killed`: by SIGKILL from outside."""
+    """Return the number of quick exits in a row after another one; `killed`: by SIGKILL from outside."""
     return 0 if came_up and (killed or age_seconds >= SETTLED_SECONDS) else previous + 1
 
 
-def wait_seconds(quick_exits: int, chance: float, killed: bool = False) -> float:
+def backoff_seconds(quick_exits: int, chance: float, killed: bool = False) -> float:
     """Return the delay before the next fork; `chance` is a random number from 0 to 1."""
     if quick_exits == 0:
         return 0.0

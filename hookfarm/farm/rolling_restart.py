@@ -1,8 +1,8 @@
-"""Changing a running farm: add or remove a process, or replace all workers a few at a time.
+"""Changes of a running farm: a process more or less, or all workers replaced, a few at a time.
 
-    SIGTTIN, SIGTTOU   add and remove a process of the resizable service, from 1 to its capacity SIGHUP
-    load a new plan and restart to it. An invalid plan is logged in one line and changes nothing;
-                       if a new process does not come up, the farm returns to the plan before
+    SIGTTIN, SIGTTOU   add and remove a process of the resizable service, from 1 to its capacity
+    SIGHUP             load a new plan and restart to it. An invalid plan is logged in one line and changes
+                       nothing; if a new process does not become ready, the farm returns to the plan before
 
 The kernel keeps one signal of a kind for a process that is not waiting: two sent within the same fork are one.
 
@@ -23,7 +23,7 @@ from collections.abc import Callable
 
 from hookfarm import logs
 from hookfarm.errors import HookfarmError, OperatorError
-from hookfarm.farm.plan import FarmPlan, Stage, Timing, WorkerGroup
+from hookfarm.farm.plan import FarmPlan, MasterTimeouts, Stage, WorkerGroup
 from hookfarm.farm.worker import WorkerProcess
 from hookfarm.farm.workers import Workers
 
@@ -38,16 +38,16 @@ LoadPlan = Callable[[], FarmPlan | None]
 
 
 class RestartFailed(OperatorError):
-    """A process of the new plan did not come up; str() names it and the reason."""
+    """A process of the new plan did not become ready; str() names it and the reason."""
 
 
 class RollingRestart:
-    """One rolling restart to `workers.plan`; call `step` until it returns True."""
+    """A rolling restart to `workers.plan`; call `step` until it returns True."""
 
-    def __init__(self, workers: Workers, counts: dict[str, int], timing: Timing) -> None:
-        """`counts`: the target count of each service."""
+    def __init__(self, workers: Workers, counts: dict[str, int], timeouts: MasterTimeouts) -> None:
+        """Begin a restart; `counts` are the target counts of the services."""
         self._workers = workers
-        self._timing = timing
+        self._timeouts = timeouts
         self._began = time.monotonic()
         self._left = deque(group for group in workers.plan.groups if group.stage == Stage.WORKERS)
         for group in self._left:
@@ -55,12 +55,11 @@ class RollingRestart:
 
     @property
     def seconds(self) -> float:
-        """How long it has taken so far."""
+        """Duration of the restart so far."""
         return time.monotonic() - self._began
 
     def step(self) -> bool:
-        """Advance as far as possible. Returns True when done; raises RestartFailed if a process did not come
-        up."""
+        """Advance as far as possible; return True when done. Raises RestartFailed if a process fails."""
         while self._left:
             if not self._advance(self._left[0]):
                 return False
@@ -76,10 +75,10 @@ class RollingRestart:
         before = len(self._workers.within_target(group))
         self._workers.resize(group, count)
         for worker in self._workers.within_target(group)[before:]:
-            worker.slot.mark_replacing(self._timing.boot_seconds)
+            worker.slot.mark_replacing(self._timeouts.boot_seconds)
 
     def _advance(self, group: WorkerGroup) -> bool:
-        """Whether the whole group is replaced."""
+        """Advance one group; return whether all of it is replaced."""
         workers = self._workers.within_target(group)
         if any(worker.pid for worker in self._workers.of(group)[len(workers) :]):
             return False
@@ -91,7 +90,7 @@ class RollingRestart:
     def _check_new(self, worker: WorkerProcess) -> None:
         if not worker.is_current:
             return
-        max_seconds = self._timing.restart_boot_seconds
+        max_seconds = self._timeouts.restart_boot_seconds
         if worker.is_up:
             worker.slot.mark_replacing(0)
         elif worker.pid == 0 and not worker.has_come_up and worker.quick_exits >= MAX_CRASHES:
@@ -110,17 +109,17 @@ class RollingRestart:
                 self._workers.retire(worker)
             elif missing < group.max_unavailable:
                 missing += 1
-                worker.slot.mark_replacing(self._workers.plan.grace_seconds + self._timing.boot_seconds)
+                worker.slot.mark_replacing(self._workers.plan.grace_seconds + self._timeouts.boot_seconds)
                 self._workers.retire(worker)
 
 
 class Reconfiguration:
-    """Signals that change a running farm: received at any time, carried out by `step` once the farm is ready."""
+    """Changes requested by signals (TTIN, TTOU, HUP): recorded at any time, made by `step` in a ready farm."""
 
-    def __init__(self, workers: Workers, load_plan: LoadPlan, timing: Timing) -> None:
+    def __init__(self, workers: Workers, load_plan: LoadPlan, timeouts: MasterTimeouts) -> None:
         self._workers = workers
         self._load_plan = load_plan
-        self._timing = timing
+        self._timeouts = timeouts
         self._resize_by = 0
         self._reload_requested = False
         self._restart: RollingRestart | None = None
@@ -128,7 +127,7 @@ class Reconfiguration:
         """The plan and the target counts to return to if the restart fails."""
 
     def receive(self, number: int) -> None:
-        """Record one of SIGNALS."""
+        """Record a signal, one of SIGNALS."""
         if number == signal.SIGHUP:
             self._reload_requested = True
         else:
@@ -139,7 +138,7 @@ class Reconfiguration:
         return self._restart is not None
 
     def step(self) -> bool:
-        """Carry out what was requested and advance the restart. Returns False if the farm should stop instead."""
+        """Make requested changes and advance the restart. Return False if the farm should stop instead."""
         if self._reload_requested:
             self._reload_requested = False
             if not self._reload():
@@ -203,7 +202,7 @@ class Reconfiguration:
 
     def _begin(self, plan: FarmPlan, counts: dict[str, int]) -> None:
         self._workers.use_plan(plan)
-        self._restart = RollingRestart(self._workers, counts, self._timing)
+        self._restart = RollingRestart(self._workers, counts, self._timeouts)
 
     def _advance(self, restart: RollingRestart) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Forking one child, so that it can neither outlive its parent nor lose a signal.
+"""Forking of a child that can neither outlive its parent nor lose a signal.
 
 Signals are blocked from before the fork until the child's own handlers are installed; a SIGTERM sent in between
 stays pending. The kernel signals the child when its parent dies (PR_SET_PDEATHSIG), and the child checks once
@@ -41,7 +41,7 @@ def signals_blocked() -> Iterator[None]:
 
 
 def fork(run: Callable[[], int], death_signal: int = signal.SIGKILL) -> int:
-    """Fork a child that exits with the status that `run` returns. Returns its pid.
+    """Fork a child that exits with the status that `run` returns; return its pid.
 
     `run` starts with signals blocked and default handlers; it calls `unblock_signals` when its own handlers are
     installed. The child never returns from here and runs no exit handlers of the parent.
@@ -64,7 +64,7 @@ def fork(run: Callable[[], int], death_signal: int = signal.SIGKILL) -> int:
 
 
 def _flush_output() -> None:
-    """Avoid writing buffered output twice. A closed reader must not keep a farm from forking."""
+    """Flush output, so that it is not written twice. A closed reader must not keep a farm from forking."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
@@ -85,7 +85,7 @@ def unblock_signals() -> None:
 
 
 def run_child(child: Child, prepare: Callable[[], None] | None, gate: int, main: Callable[[Child], None]) -> int:
-    """Run a child to its end. Returns its exit status; the reason of a failed boot is in its slot.
+    """Run a child to its end; return its exit status. The reason of a failed boot is in its slot.
 
     `gate` is the read end of a pipe, or -1: the child waits there until the write end is closed.
     """
@@ -112,7 +112,7 @@ def run_child(child: Child, prepare: Callable[[], None] | None, gate: int, main:
 
 
 def exit_cause(wait_status: int) -> str:
-    """A wait status as text: `exit 1`, `SIGKILL`."""
+    """Return a wait status as text: `exit 1`, `SIGKILL`."""
     code = os.waitstatus_to_exitcode(wait_status)
     if code >= 0:
         return f"exit {code}"
@@ -121,7 +121,7 @@ def exit_cause(wait_status: int) -> str:
 
 
 class ForkedProcess:
-    """A forked process that is not a worker of a farm, such as a whole farm beside a command that watches it.
+    """A forked process that is not a worker, such as a whole farm beside a command that watches it.
 
     It runs in a session of its own, so that ctrl-C in the terminal reaches the parent alone, and gets SIGTERM when
     the parent dies. `run` starts with default signal handlers.
@@ -138,7 +138,7 @@ class ForkedProcess:
 
     @property
     def has_exited(self) -> bool:
-        """Whether it has exited; reading this reaps it."""
+        """Whether the process has exited; reading this reaps it."""
         if self._status is None:
             pid, status = os.waitpid(self._pid, os.WNOHANG)
             self._status = status if pid else None
@@ -146,7 +146,7 @@ class ForkedProcess:
 
     @property
     def exit_cause(self) -> str:
-        """`exit 1`, `SIGKILL`; empty while it runs."""
+        """The cause of the exit: `exit 1`, `SIGKILL`; empty while the process runs."""
         return "" if self._status is None else exit_cause(self._status)
 
     def terminate(self) -> None:
@@ -154,7 +154,7 @@ class ForkedProcess:
         self._signal(signal.SIGTERM)
 
     def stop(self, seconds: float, hurry: Callable[[], bool]) -> None:
-        """Send SIGTERM and return when it has exited; kill it after `seconds`.
+        """Send SIGTERM and return when the process has exited; kill it after `seconds`.
 
         `hurry` is called while waiting: the first time it returns True, a second SIGTERM is sent.
         """

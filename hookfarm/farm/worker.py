@@ -1,4 +1,4 @@
-"""One slot of a group, and what the master knows of the process in it."""
+"""A slot of a worker group, and the master's knowledge of the process in it."""
 
 import time
 from dataclasses import dataclass
@@ -9,7 +9,10 @@ from hookfarm.farm.scoreboard import Slot, State
 
 @dataclass
 class WorkerProcess:
-    """The process in a group's slot, if any. `pid` 0 = none: not started yet, or due at `fork_at` (monotonic)."""
+    """The process in a group's slot, as the master sees it.
+
+    `pid` 0 = none: not started yet, or due at `fork_at` (monotonic).
+    """
 
     group: WorkerGroup
     """The group in the current plan; the next process is forked from it."""
@@ -39,21 +42,21 @@ class WorkerProcess:
 
     @property
     def is_current(self) -> bool:
-        """Whether its last process was forked from the current plan."""
+        """Whether the last process was forked from the current plan."""
         return self.spawned_from is self.group
 
     @property
     def is_quiet(self) -> bool:
-        """Whether it takes no more work: exited, or QUIET."""
+        """Whether the worker takes no more work: exited, or QUIET."""
         return self.pid == 0 or self.slot.state == State.QUIET
 
     def describe(self) -> str:
-        """Name and reason (or state), for error messages."""
+        """Return name and reason (or state), for error messages."""
         state = self.slot.state.name.lower() if self.pid else "gone"
         return f"{self.name} ({self.slot.reason or state})"
 
     def record_up(self) -> None:
-        """Note that it has come up, for the respawn policy."""
+        """Record that the process has become ready, for the respawn policy."""
         self.has_come_up = self.has_come_up or self.slot.state == State.UP
 
     def age_seconds(self) -> float:

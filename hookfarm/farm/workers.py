@@ -1,4 +1,4 @@
-"""Worker processes of a farm: spawn, reap, kill and replace.
+"""Worker processes of a farm: spawned, reaped, killed and replaced.
 
 Each service has a target count (`resize`); the processes are forked from the current plan (`use_plan`). A
 process that exits unasked is replaced by the respawn policy. One that was retired is replaced at once if its
@@ -17,7 +17,7 @@ from hookfarm import logs
 from hookfarm.errors import OperatorError
 from hookfarm.farm import respawn
 from hookfarm.farm.child import EXIT_COULD_NOT_BOOT, Child
-from hookfarm.farm.plan import FarmPlan, Stage, Timing, WorkerGroup
+from hookfarm.farm.plan import FarmPlan, MasterTimeouts, Stage, WorkerGroup
 from hookfarm.farm.scoreboard import Scoreboard
 from hookfarm.farm.spawn import exit_cause, fork, run_child
 from hookfarm.farm.worker import WorkerProcess
@@ -26,7 +26,7 @@ log = logs.get("master")
 
 
 class StartFailed(OperatorError):
-    """The farm did not get ready; str() names the process and the reason."""
+    """The farm did not become ready; str() names the process and the reason."""
 
 
 class Workers:
@@ -36,13 +36,13 @@ class Workers:
     """
 
     def __init__(
-        self, plan: FarmPlan, scoreboard: Scoreboard, timing: Timing, close_inherited: Callable[[], None]
+        self, plan: FarmPlan, scoreboard: Scoreboard, timeouts: MasterTimeouts, close_inherited: Callable[[], None]
     ) -> None:
         self.plan = plan
         self.starting = True
         self.stopping = False
         self._scoreboard = scoreboard
-        self._timing = timing
+        self._timeouts = timeouts
         self._close_inherited = close_inherited
         self._master_pid = os.getpid()
         self._by_service: dict[str, list[WorkerProcess]] = {group.service: [] for group in plan.groups}
@@ -56,7 +56,7 @@ class Workers:
         return [worker for workers in self._by_service.values() for worker in workers]
 
     def of(self, group: WorkerGroup) -> list[WorkerProcess]:
-        """All workers of its service, including those beyond the target count."""
+        """Return all workers of a service, including those beyond the target count."""
         return self._by_service[group.service]
 
     def within_target(self, group: WorkerGroup) -> list[WorkerProcess]:
@@ -85,7 +85,7 @@ class Workers:
             self._remove(worker)
 
     def capacity(self, group: WorkerGroup) -> int:
-        """The highest possible count of its service."""
+        """Return the highest possible count of a service."""
         return self._scoreboard.slots(group.service).capacity
 
     def replace_now(self, worker: WorkerProcess) -> None:
@@ -153,10 +153,10 @@ class Workers:
         worker.slot.reason = reason or cause
 
     def _schedule_respawn(self, worker: WorkerProcess, killed: bool = False) -> float:
-        """Schedule its next fork. Returns the seconds until then."""
+        """Schedule the next fork into a slot; return the seconds until then."""
         age = worker.age_seconds()
         worker.quick_exits = respawn.quick_exits_after(worker.quick_exits, worker.has_come_up, age, killed)
-        wait = respawn.wait_seconds(worker.quick_exits, random.random(), killed)
+        wait = respawn.backoff_seconds(worker.quick_exits, random.random(), killed)
         self._schedule_fork(worker, wait)
         return wait
 
@@ -173,7 +173,7 @@ class Workers:
         for worker in self._by_pid.values():
             worker.record_up()
             if worker.aborted_at is not None:
-                if now - worker.aborted_at > self._timing.abort_seconds:
+                if now - worker.aborted_at > self._timeouts.abort_seconds:
                     self.signal(worker, signal.SIGKILL)
             elif self._is_hung(worker):
                 log.error("child hangs", child=worker.name, seconds_late=round(worker.slot.seconds_late(), 1))
@@ -185,28 +185,28 @@ class Workers:
                 self.signal(worker, signal.SIGKILL)
 
     def _is_hung(self, worker: WorkerProcess) -> bool:
-        """A child that waits at its gate has no heartbeat yet."""
-        return worker.gate < 0 and worker.slot.seconds_late() > self._timing.hang_seconds
+        """Return whether a worker's heartbeat is late; a child that waits at its gate has none yet."""
+        return worker.gate < 0 and worker.slot.seconds_late() > self._timeouts.hang_seconds
 
     # Fork
 
     def due(self) -> list[WorkerProcess]:
-        """Workers that are to be forked now."""
+        """Return the workers that are to be forked now."""
         now = time.monotonic()
         return [worker for worker in self.all if worker.fork_at is not None and worker.fork_at <= now]
 
     def next_due_in(self) -> float:
-        """Seconds until the next fork: negative if it is overdue, infinite if none is scheduled."""
+        """Return the seconds until the next fork: negative if overdue, infinite if none is scheduled."""
         dates = [worker.fork_at for worker in self.all if worker.fork_at is not None]
         return min(dates, default=float("inf")) - time.monotonic()
 
     def spawn(self, worker: WorkerProcess, *, gated: bool = False) -> None:
-        """Fork into its slot; a gated child waits at its gate before it works."""
+        """Fork into a worker's slot; a gated child waits at its gate before it works."""
         worker.fork_at = None
         worker.has_come_up = False
         worker.spawned_at = time.monotonic()
         worker.spawned_from = worker.group
-        worker.slot.on_fork(respawn.boot_seconds(self._timing.boot_seconds, worker.quick_exits))
+        worker.slot.on_fork(respawn.boot_seconds(self._timeouts.boot_seconds, worker.quick_exits))
         try:
             self._fork(worker, gated)
         except OSError as error:
@@ -225,7 +225,10 @@ class Workers:
         self._by_pid[worker.pid] = worker
 
     def _on_fork_failed(self, worker: WorkerProcess, error: OSError) -> None:
-        """The machine is out of processes, memory or files, perhaps only for now; the other workers go on."""
+        """Schedule another fork after a failed one; the other workers go on.
+
+        The machine is out of processes, memory or files, perhaps only for now.
+        """
         self.close_gate(worker)
         worker.slot.on_exit()
         worker.slot.reason = f"cannot fork: {error.strerror}"
@@ -235,7 +238,7 @@ class Workers:
         log.error("cannot fork", child=worker.name, error=error.strerror, retry_in_s=round(wait, 2))
 
     def _child_main(self, worker: WorkerProcess, gate: int) -> int:
-        """The child's side of the fork: close the master's descriptors, then run the group's `main`."""
+        """Run the child's side of the fork: close the master's descriptors, then run the group's `main`."""
         self._close_inherited()
         for other in self.all:
             self.close_gate(other)
@@ -256,7 +259,7 @@ class Workers:
     # Signals
 
     def retire(self, worker: WorkerProcess) -> None:
-        """Send SIGTERM to one worker while the farm goes on. Does nothing if it is retired already."""
+        """Send SIGTERM to one worker while the farm goes on, unless it is retired already."""
         if worker.retired_at is None:
             worker.retired_at = time.monotonic()
             self.terminate([worker])
@@ -269,7 +272,7 @@ class Workers:
             self.close_gate(worker)  # Only now: it must know that it is to stop when its gate opens.
 
     def kill(self, workers: Iterable[WorkerProcess]) -> list[WorkerProcess]:
-        """Send SIGKILL to those that have not exited. Returns them."""
+        """Send SIGKILL to the workers that have not exited; return them."""
         left = [worker for worker in workers if worker.pid]
         for worker in left:
             log.warning("killed", child=worker.name, reason="did not stop in time")

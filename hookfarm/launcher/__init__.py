@@ -1,1 +1,1 @@
-"""A farm's composition: which services start in which order, and the duties of the keeper."""
+"""A farm's composition: its services, the order in which they start, and the keeper's duties."""

@@ -1,4 +1,4 @@
-"""The keeper's configuration: its duties, how it wakes blocked workers, how it detects a hung Redis."""
+"""The keeper's configuration: its duties, the wake-up of blocked workers, the detection of a hung Redis."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -31,8 +31,7 @@ METRICS_SECONDS = 0.1
 def keeper_config(
     config: Config, url: str, services: Sequence[WatchedService], scoreboard: Scoreboard, run: str
 ) -> KeeperConfig:
-    """Return the keeper's configuration. Duties of the delivery queue are only for a farm with delivery
-    processes."""
+    """Return the keeper's configuration. Duties of the queue are only for a farm with delivery processes."""
     wake, on_redis_result = partial(_wake, scoreboard=scoreboard), _hang_detector(scoreboard)
     metrics = Duty("metrics", METRICS_SECONDS, _metrics_responder(services, scoreboard).perform)
     always = (metrics, *_stalls(scoreboard))
@@ -69,7 +68,10 @@ def _count_orphan(scoreboard: Scoreboard, became: OrphanState) -> None:
 
 
 def _hang_detector(scoreboard: Scoreboard) -> Callable[[redis.RedisError | None], None] | None:
-    """Detect a hung embedded server, if there is one; its overdue heartbeat makes the master replace it."""
+    """Return the detector of a hung embedded server, if there is one.
+
+    The overdue heartbeat makes the master replace the server.
+    """
     if embedded_server.SERVICE not in scoreboard.services:
         return None
     [slot] = scoreboard.slots(embedded_server.SERVICE)

@@ -1,4 +1,4 @@
-"""A farm's composition: which groups of workers, in which order, each with what it needs."""
+"""A farm's composition: its worker groups in their order, each with its dependencies."""
 
 import gc
 import secrets
@@ -45,7 +45,7 @@ _FOREVER_SECONDS = 100 * 365 * 24 * 3600.0
 
 
 def run_farm(config: Config, services: Sequence[str], read: Callable[[], Config]) -> None:
-    """Run the services until a stop signal. Raises StartFailed (exit 1) if one does not get ready.
+    """Run the services until a stop signal. Raises StartFailed (exit 1) if one does not become ready.
 
     `read` is called for new settings at SIGHUP.
     """
@@ -173,7 +173,7 @@ def _delivery(config: Config, url: str, run: str, traces: TracingSettings | None
 
 
 def max_unavailable(workers: int) -> int:
-    """How many delivery processes a rolling restart may replace at once: a tenth, at most 5."""
+    """Return how many delivery processes a rolling restart may replace at once: a tenth, at most 5."""
     return max(1, min(MAX_UNAVAILABLE, workers // 10))
 
 
@@ -210,7 +210,7 @@ def _print_ready(config: Config, url: str, groups: Sequence[WorkerGroup], scoreb
 
 
 def _dashboard(config: Config, port: int) -> str:
-    """Return its URL, with the token if hookfarm made it; a token from the settings stays out of logs."""
+    """Return the dashboard's URL, with the token if hookfarm made it; one from the settings stays out of logs."""
     address = f"http://{replace(config.api, port=port)}/"
     token = None if config.api_token else process.read(config)
     return f"{address}#token={token}" if token else address

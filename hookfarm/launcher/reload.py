@@ -21,7 +21,7 @@ _STANDARD_FILES = (0, 1, 2)
 
 
 class Reload:
-    """Makes the new plan at SIGHUP. Raises InvalidInput or CouldNotBoot if the settings are not valid."""
+    """Callable that makes the farm's new plan at SIGHUP. Raises InvalidInput or CouldNotBoot if it can't."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Reload:
         read: Callable[[], Config],
         plan: Callable[[Config], FarmPlan],
     ) -> None:
-        """`config`: the current settings; `read` returns the new ones; `plan` makes a plan of them."""
+        """Take the current settings `config`; `read` returns the new ones, `plan` makes a plan of them."""
         self._config = config
         self._services = services
         self._read = read
@@ -68,7 +68,7 @@ def check_change(before: Config, after: Config) -> None:
 
 
 def keep_slots(before: Sequence[ChainConfig], after: Sequence[ChainConfig]) -> tuple[ChainConfig, ...]:
-    """Return `after` in an order in which each chain that stays keeps its index, and with it its worker's slot.
+    """Return `after` in an order in which each remaining chain keeps its index, and so its worker's slot.
 
     If there are fewer chains than before, the last ones move into the gaps; their old processes have exited before
     the gaps are filled.
@@ -81,5 +81,5 @@ def keep_slots(before: Sequence[ChainConfig], after: Sequence[ChainConfig]) -> t
 
 
 def _has_terminal() -> bool:
-    """Whether a standard file is a terminal; False once its window has been closed."""
+    """Return whether a standard file is a terminal; False once its window has been closed."""
     return any(map(os.isatty, _STANDARD_FILES))

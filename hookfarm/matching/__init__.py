@@ -1,1 +1,1 @@
-"""From a stream entry to the webhooks that it causes: subscriptions matched, logs decoded, bodies written."""
+"""Matching of stream entries with subscriptions, and the webhooks that result: logs decoded, bodies written."""

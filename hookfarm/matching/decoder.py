@@ -35,7 +35,7 @@ ReadWord = Callable[[str], Any]
 
 
 def word_reader(kind: AbiType) -> ReadWord | None:
-    """Return None if a value of the type is not exactly one word."""
+    """Return the function that reads a value of the type; None if such a value is not exactly one word."""
     if kind.sizes or kind.base in (TUPLE, "string", "bytes"):
         return None
     if kind.base == "bool":
@@ -115,7 +115,7 @@ class DecodedLogs:
         self._decoded: dict[EventSignature, DecodedLog | None] = {}
 
     def decode(self, signature: EventSignature) -> DecodedLog | None:
-        """Return None if the log does not fit the signature."""
+        """Return the decoded log; None if the log does not fit the signature."""
         if signature not in self._decoded:
             values = decode_values(signature, self._event["topics"], self._event["data"])
             self._decoded[signature] = None if values is None else DecodedLog(signature, values)
@@ -174,7 +174,7 @@ class _Layout:
         self._words = None if None in readers else [read for read in readers if read]
 
     def values(self, topics: Sequence[str], data: str) -> list[Any]:
-        """Raises DecodingError or OverflowError if the log does not fit the signature."""
+        """Return the decoded values. Raises DecodingError or OverflowError if the log does not fit."""
         found: list[Any] = [None] * self._count
         for position, topic, read in self._indexed:
             found[position] = topics[topic] if read is None else read(topics[topic][2:])

@@ -4,20 +4,20 @@ import orjson
 
 from hookfarm.errors import InvalidInput
 from hookfarm.event_stream import StreamEntry
-from hookfarm.event_stream.event_json import MAX_EVENT_BYTES, canonical_log
+from hookfarm.event_stream.event_json import MAX_EVENT_BYTES, recognise_log
 from hookfarm.matching.payload import MAX_TIMESTAMP
 from hookfarm.records import ChainEvent, Event, parse_chain_event
 
 
 def read_event(entry: StreamEntry) -> ChainEvent:
-    """Return an entry's event. Raises InvalidInput with the reason, one line."""
-    if entry.event is not None and canonical_log(entry.chain_id, entry.event) is not None:
-        return load_canonical(entry.event)
+    """Return an entry's event. Raises InvalidInput with the reason in one line."""
+    if entry.event is not None and recognise_log(entry.chain_id, entry.event) is not None:
+        return load_recognised_log(entry.event)
     return parse_entry(entry)
 
 
-def load_canonical(raw: bytes) -> Event:
-    """Parse what `canonical_log` has recognised; nothing is left to check."""
+def load_recognised_log(raw: bytes) -> Event:
+    """Parse a log that `recognise_log` has recognised, without further checks."""
     event: Event = orjson.loads(raw)
     return event
 

@@ -93,7 +93,7 @@ class Filter:
         return product(*self.keyed)
 
     def matches(self, log: Log, decoded_logs: DecodedLogs) -> bool:
-        """Whether a log that was found by key and look-up meets everything else."""
+        """Return whether a log that was found by key and look-up meets the rest of the filter."""
         if self.unkeyed and not all(log[dimension] in values for dimension, values in self.unkeyed):
             return False
         if not self.must_decode or self.signature is None:
@@ -103,7 +103,7 @@ class Filter:
 
 
 def dimensions(event: Event) -> Log:
-    """Address and topics."""
+    """Return the dimensions of a log: its address and topics."""
     return (event["address"], *event["topics"])
 
 
@@ -160,7 +160,7 @@ def split_condition(where: str | None, signature: EventSignature | None) -> Spli
 def _allowed(
     subscription: Subscription, signature: EventSignature | None, condition: SplitCondition
 ) -> dict[int, tuple[str, ...]]:
-    """The values of each restricted dimension; none = any."""
+    """Return the values of each restricted dimension; none = any."""
     allowed = {0: subscription.addresses}
     if signature is not None and signature.topic0 is not None:
         allowed[1] = (signature.topic0,)
@@ -178,7 +178,7 @@ def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _keyed(allowed: Mapping[int, tuple[str, ...]]) -> tuple[int, ...]:
-    """The dimensions that make the key: as many as keep the number of keys in proportion."""
+    """Choose the dimensions of the key: as many as keep the number of keys in proportion."""
     max_keys = MAX_KEYS_PER_VALUE * sum(map(len, allowed.values()))
     keyed: list[int] = []
     count = 1

@@ -21,7 +21,7 @@ DEFAULT_NOTIFY = EMITTED + REMOVED
 
 
 class NotifiedEndpoint(NamedTuple):
-    """An endpoint, its subscription, and the letters of its notifications."""
+    """An endpoint, its subscription, and the one-character codes of its notifications."""
 
     endpoint: str
     subscription: str
@@ -34,7 +34,7 @@ class NotifiedEndpoint(NamedTuple):
 
 
 def encode_notify(notify: Sequence[str]) -> str:
-    """Return a subscription's `notify` as the letters that are stored with its endpoint."""
+    """Return a subscription's `notify` as the codes that are stored with its endpoint."""
     return "".join(word[0] for word in notify)
 
 
@@ -70,9 +70,9 @@ class History:
 
 @dataclass(frozen=True)
 class Transition:
-    """Changes by an entry or by finality: the history to store (None = unchanged) and the endpoints to notify.
+    """The effect of an entry or of finality on a log: its new history and the endpoints to notify.
 
-    `generation` is that of the log that is emitted, removed or final.
+    `after` None = unchanged. `generation` is that of the log that is emitted, removed or final.
     """
 
     after: History | None
@@ -83,7 +83,7 @@ class Transition:
 
 
 def on_emitted(entry: str, before: History | None, wanted: Iterable[NotifiedEndpoint]) -> Transition:
-    """The log is on the chain. An endpoint that was notified already is not notified again."""
+    """Return the transition of a log that is on the chain: notifies endpoints that were not notified yet."""
     receivers = tuple(wanted)
     if before is None or not before.is_on_chain:
         if before is not None and before.is_newer_than(entry):
@@ -99,9 +99,9 @@ def on_emitted(entry: str, before: History | None, wanted: Iterable[NotifiedEndp
 
 
 def on_removed(entry: str, before: History | None) -> Transition:
-    """The log was removed: notify every endpoint that was notified of it; none that it is final.
+    """Return the transition of a removed log: notifies every endpoint that was notified of it.
 
-    Notifies no endpoint if the removal is handled after the log's return.
+    It notifies none of finality, and no endpoint at all if the removal is handled after the log's return.
     """
     if before is None:
         return Transition(History(entry, False, 0, ()), 0)
@@ -114,7 +114,7 @@ def on_removed(entry: str, before: History | None) -> Transition:
 
 
 def on_finalized(before: History) -> Transition:
-    """The log is final: notify every endpoint that asked for it, once."""
+    """Return the transition of a final log: notifies every endpoint that asked for it, once."""
     due = _asking_for(FINALIZED, before.receivers)
     sent = tuple(r._replace(notify=r.notify.replace(FINALIZED, FINALIZED_SENT)) for r in before.receivers)
     return Transition(replace(before, receivers=sent), before.generation, finalize=due)

@@ -23,7 +23,7 @@ from hookfarm.records import ChainEvent, Endpoint, Subscription
 
 @dataclass(frozen=True)
 class Match:
-    """One endpoint that wants the event, by the first of its subscriptions that matches."""
+    """An endpoint that wants the event, by the first of its subscriptions that matches."""
 
     endpoint: str
     subscription: str
@@ -117,6 +117,6 @@ class Index:
 
 
 def _compile(endpoint: str, position: int, subscription: Subscription) -> Filter:
-    """Raises InvalidInput if the subscription is wrong."""
+    """Compile a subscription. Raises InvalidInput if it is wrong."""
     compiled = compile_transfer if subscription.kind == "transfer" else compile_filter
     return compiled(endpoint, position, subscription)

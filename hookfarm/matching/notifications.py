@@ -1,4 +1,4 @@
-"""Event -> notifications: what becomes of a stream entry, and of a log whose block is final.
+"""Event -> notifications: the effects of a stream entry, and of a log whose block is final.
 
 An event becomes one job for each endpoint that wants it. The removal of a log becomes one job for each endpoint
 that was notified of it. A log that an endpoint wants a `finalized` notification for is stored until its block is
@@ -26,10 +26,10 @@ from hookfarm.delivery_queue import (
 from hookfarm.delivery_queue.job import Job
 from hookfarm.errors import InvalidInput
 from hookfarm.event_stream import StreamEntry
-from hookfarm.event_stream.event_json import canonical_log
+from hookfarm.event_stream.event_json import recognise_log
 from hookfarm.matching import history, payload
 from hookfarm.matching.decoder import DecodedLogs, WebhookEventField
-from hookfarm.matching.entry import load_canonical, parse_entry
+from hookfarm.matching.entry import load_recognised_log, parse_entry
 from hookfarm.matching.history import History, NotifiedEndpoint, Transition
 from hookfarm.matching.index import Index, Match
 from hookfarm.matching.transfers import decoded_logs_of
@@ -59,12 +59,12 @@ def process_entry(index: Index, entry: StreamEntry, stored_history: str = "") ->
     `stored_history`: the log's history as the queue stores it; empty = none, as far as the caller knows.
     """
     raw = entry.event
-    log = None if raw is None else canonical_log(entry.chain_id, raw)
+    log = None if raw is None else recognise_log(entry.chain_id, raw)
     event: ChainEvent
     if raw is not None and log is not None:
         if not stored_history and not index.may_match(entry.chain_id, log):
             return None
-        event = load_canonical(raw)
+        event = load_recognised_log(raw)
     else:
         try:
             event = parse_entry(entry)
@@ -173,8 +173,7 @@ def _awaits_finality(event: ChainEvent, before: History | None, transition: Tran
 
 
 def enqueue_finalized(connection: PipelinedConnection, index: Index, blocks: Iterable[str]) -> Iterator[int]:
-    """Enqueue the notifications of these final blocks' logs, a batch at a time; yields each batch's number of
-    jobs.
+    """Enqueue the notifications of these final blocks' logs in batches; yield the number of jobs of each.
 
     A caller that stops early leaves the remaining logs as they were.
     """
@@ -186,7 +185,7 @@ def enqueue_finalized(connection: PipelinedConnection, index: Index, blocks: Ite
 
 
 def finality_update(index: Index, block: str, log: StoredLog) -> FinalityUpdate:
-    """Return what finality changes for a stored log; nothing if it cannot be read, which is logged."""
+    """Return the effect of finality on a stored log; none if the log cannot be read, which is logged."""
     before = History.decode(log.history)
     try:
         event = inflate(log.event, block.partition(":")[2])

@@ -1,4 +1,4 @@
-"""The webhook's body and its id (design: "Records")."""
+"""The webhook's body and its id."""
 
 import hashlib
 from typing import Any
@@ -29,10 +29,10 @@ def log_position(event: ChainEvent) -> int | str:
 
 
 def webhook_id(event: ChainEvent, endpoint_id: str, log_type: str, generation: int = 0) -> str:
-    """Return `msg_` and 160 bits of a hash, the same for one log (or transfer), endpoint and type on every
-    reading.
+    """Return the webhook-id, the same on every reading for one log (or transfer), endpoint and type.
 
-    `generation`: how often the log was removed before; a log that returns has another id.
+    It is `msg_` and 160 bits of a hash. `generation`: how often the log was removed before; a log that returns has
+    another id.
     """
     parts = [event["chain_id"], event["block_hash"], log_position(event), endpoint_id, event_type(event, log_type)]
     if generation:
@@ -44,7 +44,7 @@ def webhook_id(event: ChainEvent, endpoint_id: str, log_type: str, generation: i
 def emitted_body(
     event: ChainEvent, decoded: WebhookEventField | None, subscription_id: str, confirmations: int | str = 0
 ) -> bytes:
-    """The body for a log or a transfer that `subscription_id` matched."""
+    """Return the body for a log or a transfer that `subscription_id` matched."""
     data = _data(event, decoded, subscription_id, confirmations)
     timestamp = format_whole_seconds(event["block_timestamp"])
     return orjson.dumps({"type": event_type(event, LOG_EMITTED), "timestamp": timestamp, "data": data})
@@ -53,7 +53,7 @@ def emitted_body(
 def removed_body(
     event: ChainEvent, decoded: WebhookEventField | None, subscription_id: str, original: str
 ) -> bytes:
-    """The body that withdraws the delivery `original`: its log or transfer is no longer on the chain."""
+    """Return the body that withdraws the delivery `original`: its log or transfer is no longer on the chain."""
     data = {**_data(event, decoded, subscription_id, 0), "original": original}
     timestamp = format_whole_seconds(event["block_timestamp"])
     kind = event_type(event, LOG_REMOVED)
@@ -63,8 +63,10 @@ def removed_body(
 def finalized_body(
     event: ChainEvent, decoded: WebhookEventField | None, subscription_id: str, original: str | None
 ) -> bytes:
-    """The body for a log or a transfer that is final; `original` is the delivery that emitted it, None if none
-    did."""
+    """Return the body for a log or a transfer that is final.
+
+    `original` is the delivery that emitted it, None if none did.
+    """
     data = {**_data(event, decoded, subscription_id, "finalized"), "original": original}
     timestamp = format_whole_seconds(event["block_timestamp"])
     kind = event_type(event, LOG_FINALIZED)
@@ -74,7 +76,7 @@ def finalized_body(
 def _data(
     event: ChainEvent, decoded: WebhookEventField | None, subscription_id: str, confirmations: int | str
 ) -> dict[str, Any]:
-    """The event's fields in the order of the stream (see event_stream.event_json), and what matching adds."""
+    """Return the event's fields in the order of the stream (`event_stream.event_json`), then those of matching."""
     fields: dict[str, Any] = {
         name: json_integer(value) if type(value) is int else value for name, value in event.items()
     }

@@ -57,7 +57,7 @@ class FilterTable:
                 del self._by_argument[key]
 
     def __contains__(self, key: Key) -> bool:
-        """Whether any filter has the key."""
+        """Return whether any filter has the key."""
         return key in self._plain or key in self._by_argument
 
     def candidates(self, key: Key, decoded_logs: DecodedLogs) -> Iterator[Filter]:
@@ -132,8 +132,10 @@ class _BoundFilters:
 
 
 def _add(filters: dict[Any, Sequence[Filter]], key: Key | Value, alone: tuple[Filter]) -> None:
-    """A filter that is alone under its keys is stored in one tuple for all of them: 100,000 addresses, one
-    tuple."""
+    """Add a filter to the filters of its key.
+
+    A filter that is alone under its keys is stored in one tuple for all of them: 100,000 addresses, one tuple.
+    """
     stored = filters.get(key)
     if stored is None:
         filters[key] = alone

@@ -1,4 +1,4 @@
-"""Split a condition into what the index can look up and what must be tested log by log.
+"""Split a condition into a part that the index looks up and a part that is tested log by log.
 
 A hundred thousand subscriptions to one event that differ in `to == 0x…` must not cost a hundred thousand
 comparisons a log. Of the parts that must all hold,
@@ -45,7 +45,7 @@ class Argument:
         object.__setattr__(self, "_read", make_reader(self.operand))
 
     def read(self, decoded_logs: DecodedLogs) -> Any:
-        """Return the log's value; a value that equals no other if it does not decode or has no such member."""
+        """Return the log's value; one that equals no other if it does not decode or has no such member."""
         decoded = decoded_logs.decode(self.signature)
         return None if decoded is None else self._read(decoded.values)
 
@@ -94,7 +94,7 @@ def split(where: str, signature: EventSignature) -> SplitCondition:
 
 
 def _choose_lookup(parts: Sequence[Condition]) -> Among | Bounded | None:
-    """The part that leaves the fewest logs, judged by its form."""
+    """Choose the part that leaves the fewest logs, judged by its form."""
     equalities = (part for part in parts if isinstance(part, Among) and part.wanted)
     bounds = (part for part in parts if isinstance(part, Bounded))
     return next(equalities, None) or next(bounds, None)
@@ -140,7 +140,7 @@ def _topic(part: Condition, signature: EventSignature) -> int | None:
 
 
 def _word(value: Value) -> str:
-    """The one topic that a log has where an indexed argument is `value` (Solidity ABI, "Events")."""
+    """Return the one topic of a log whose indexed argument is `value` (Solidity ABI, "Events")."""
     if isinstance(value, str):
         return value
     if isinstance(value, bytes):

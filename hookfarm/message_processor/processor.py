@@ -276,7 +276,10 @@ class Processor:
                 self._outage.recover(source)
 
     def _on_redis_error(self, error: RedisError) -> float:
-        """Entries that were read stay pending. Returns the seconds to wait before connecting again."""
+        """Handle an outage; return the seconds to wait before connecting again.
+
+        Entries that were read stay pending.
+        """
         self._child.slot.heartbeat(MAX_CONNECT_SECONDS)
         self._is_up = False
         self._connection.close()

@@ -1,4 +1,4 @@
-"""The counters in a processor's slot, and what the farm reports of them: service status and metrics."""
+"""The counters in a processor's slot, and from these the service status and the metrics."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypedDict, cast
@@ -87,7 +87,7 @@ def report(slots: Sequence[Slot]) -> ProcessorReport:
 
 
 def families(slots: Sequence[Slot]) -> Iterable[Family]:
-    """Metrics: counters summed over all processes that ever used these slots, gauges of the live ones."""
+    """Yield the metrics: counters summed over all processes that ever used the slots, gauges of live ones."""
     for name, (index, text) in _COUNTER_METRICS.items():
         yield counter(f"{_PREFIX}_{name}", text, ({}, sum(slot.counter(index) for slot in slots)))
     live = [slot for slot in slots if slot.pid]

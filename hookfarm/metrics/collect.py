@@ -1,4 +1,4 @@
-"""Collects metrics from all farms on this Redis by publish and subscribe, when the API is scraped.
+"""Collection of metrics from all farms on this Redis, by publish and subscribe, at each scrape.
 
 So nothing is computed between scrapes, nothing is stored, it works with a full server, and the number of
 subscribers is the number of responses to wait for. Channels are shared by all databases, so their names contain
@@ -36,14 +36,14 @@ class FarmMetrics:
 
 @dataclass(frozen=True)
 class CollectedMetrics:
-    """The metrics of all farms that responded in time; `missing`: how many did not."""
+    """The metrics of all farms that responded in time, and the number of farms that did not."""
 
     farms: tuple[FarmMetrics, ...]
     missing: int
 
 
 class MetricsResponder:
-    """A farm's side: a duty of its keeper, which never waits in it."""
+    """Keeper duty that sends the farm's metrics on request, without waiting."""
 
     def __init__(self, collect: Callable[[], Iterable[Family]]) -> None:
         self._collect = collect
@@ -95,7 +95,7 @@ async def collect(client: redis.asyncio.Redis, within_seconds: float = RESPONSE_
 
 
 def _decode(raw: bytes) -> FarmMetrics | None:
-    """None if a farm of another version sent it in another format."""
+    """Return a farm's metrics; None if a farm of another version sent them in another format."""
     try:
         response = orjson.loads(raw)
         return FarmMetrics(

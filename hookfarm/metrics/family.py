@@ -15,7 +15,7 @@ Number = int | float
 
 @dataclass(frozen=True)
 class Distribution:
-    """How many observations were at most each limit (ascending), how many there were, and their sum."""
+    """Numbers of observations up to each limit (ascending), their total number, and their sum."""
 
     limits: tuple[float, ...]
     at_most: tuple[int, ...]
@@ -25,13 +25,15 @@ class Distribution:
 
 @dataclass(frozen=True)
 class Sample:
+    """A value with its labels."""
+
     labels: Labels
     value: Number | Distribution
 
 
 @dataclass(frozen=True)
 class Family:
-    """`kind` is COUNTER, GAUGE or HISTOGRAM; the samples of a histogram are distributions."""
+    """A metric with its samples; `kind` is COUNTER, GAUGE or HISTOGRAM (samples are distributions)."""
 
     name: str
     kind: str
@@ -40,7 +42,7 @@ class Family:
 
 
 def counter(name: str, text: str, *samples: tuple[Labels, Number]) -> Family:
-    """A value that only grows while its farm runs."""
+    """Return a family of values that only grow while their farm runs."""
     return Family(name, COUNTER, text, _summed(samples))
 
 

@@ -30,8 +30,10 @@ BACKLOG = 2048
 
 
 def run(child: Child, address: Address, secrets: Sequence[str], report_pipe: Path) -> None:
-    """Run the receiver in a child. `report_pipe` is a named pipe with a reader: it gets a `WebhookReport` a line
-    for each verified webhook. Raises CouldNotBoot if it cannot listen on the address."""
+    """Run the receiver in a child. Raises CouldNotBoot if it cannot listen on the address.
+
+    `report_pipe` is a named pipe with a reader: it gets a `WebhookReport` a line for each verified webhook.
+    """
     asyncio.run(_run(child, address, Verifier(secrets), report_pipe))
 
 

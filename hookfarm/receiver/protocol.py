@@ -1,4 +1,4 @@
-"""HTTP/1.1 for a receiver: one keep-alive connection of a sender.
+"""HTTP/1.1 for a receiver: one keep-alive connection from a sender.
 
 Some 60 µs of CPU a webhook, so one process takes what fifty workers send. Invalid HTTP, too many headers and too
 large bodies are answered with an error, and the connection is closed. Methods other than POST get 405.
@@ -20,14 +20,14 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class WebhookRequest:
-    """A POST: its webhook headers, names in lower case, and its body."""
+    """A POST request: its webhook headers, names in lower case, and its body."""
 
     headers: dict[bytes, bytes]
     body: bytes
 
 
 def response(status: int) -> bytes:
-    """Return an answer without a body."""
+    """Return the bytes of a response without a body."""
     try:
         phrase = HTTPStatus(status).phrase
     except ValueError:
@@ -38,11 +38,11 @@ def response(status: int) -> bytes:
 
 
 class _Refused(Exception):
-    """The connection must be closed; `args[0]` is the status of the answer."""
+    """The request is refused and the connection must be closed; `args[0]` is the response's status."""
 
 
 class ReceiverProtocol(asyncio.Protocol):
-    """Calls `answer` with each request and sends the status it returns. It is in `connections` while connected."""
+    """Calls `answer` with each request and sends its status; in `connections` while connected."""
 
     def __init__(self, answer: Callable[[WebhookRequest], int], connections: "set[ReceiverProtocol]") -> None:
         self._answer = answer

@@ -1,4 +1,4 @@
-"""A received webhook: what is counted, printed, and reported to another process.
+"""Reports of received webhooks: counted, printed, and sent to another process.
 
 Text from a sender never reaches the terminal as it is: control characters are replaced, long values cut.
 """
@@ -25,7 +25,7 @@ _TRANSFER_FIELDS = ("from", "to", "value")
 
 @dataclass(frozen=True, slots=True)
 class ReceivedWebhook:
-    """`at` is Unix time; header values are as received, empty if missing."""
+    """A received webhook. `at` is Unix time; header values are as received, empty if missing."""
 
     at: float
     webhook_id: str
@@ -71,12 +71,12 @@ class WebhookReport:
 
     @classmethod
     def of(cls, webhook: ReceivedWebhook, *, with_text: bool) -> "WebhookReport":
-        """`with_text` costs as much as all the rest of receiving it."""
+        """Return the report of a webhook; `with_text` costs as much as all the rest of receiving it."""
         return cls(_log_id(webhook.body), webhook.webhook_id, short_text(webhook) if with_text else "")
 
     @classmethod
     def parse(cls, line: str) -> "WebhookReport":
-        """Parse a line of `line`, without its line feed."""
+        """Parse a `line` without its line feed."""
         log, webhook_id, text = line.split(" ", 2)
         return cls(log, webhook_id, text)
 
@@ -94,7 +94,7 @@ def _log_id(body: bytes) -> str:
 
 
 def as_json(webhook: ReceivedWebhook) -> dict[str, Any]:
-    """The record that `listen --json` prints; `verified` is null without a secret to verify with."""
+    """Return the record that `listen --json` prints; `verified` is null without a secret."""
     verified = {"verified": True, "NOT verified": False}.get(webhook.verification.status.value)
     return {
         "time": _iso(webhook.at),
@@ -107,7 +107,7 @@ def as_json(webhook: ReceivedWebhook) -> dict[str, Any]:
 
 
 def text_parts(webhook: ReceivedWebhook) -> tuple[str, str, str]:
-    """The line that `listen` prints, in three parts: time, verification, and all the rest."""
+    """Return the line that `listen` prints in three parts: time, verification, and the rest."""
     status, reason = webhook.verification.status.value, webhook.verification.reason
     rest = [
         _short(webhook.webhook_id) or "no webhook-id",
@@ -118,7 +118,7 @@ def text_parts(webhook: ReceivedWebhook) -> tuple[str, str, str]:
 
 
 def short_text(webhook: ReceivedWebhook) -> str:
-    """Time and content, the shortest form."""
+    """Return time and content, the shortest form."""
     return "  ".join([_clock(webhook.at), *_content(webhook)[1:]])
 
 
@@ -127,7 +127,7 @@ def _clock(at: float) -> str:
 
 
 def _attempt(text: str) -> int | None:
-    """A number; None if it is not one or has more digits than any attempt."""
+    """Return the number of an attempt; None if it is invalid or too long."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_ATTEMPT_DIGITS else None
 
 
@@ -143,7 +143,7 @@ def _body(webhook: ReceivedWebhook) -> Any:
 
 
 def _content(webhook: ReceivedWebhook) -> list[str]:
-    """Type, event name and arguments, or the fields of a transfer, as far as the body has them."""
+    """Return type, event name and arguments, or the fields of a transfer, if the body has them."""
     body = _body(webhook)
     if not isinstance(body, dict):
         return [f"not a JSON object, {len(webhook.body)} bytes"]
@@ -177,7 +177,7 @@ def _cut(text: str, length: int) -> str:
 
 
 def _plain(value: object) -> str:
-    """A value as short text; hexadecimal is shortened in its middle."""
+    """Return a value as short text; hexadecimal is shortened in its middle."""
     text = value if isinstance(value, str) else orjson.dumps(value).decode()
     text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: 2 * MAX_VALUE_LENGTH])
     if text.startswith("0x") and len(text) > 14:

@@ -22,7 +22,7 @@ _MAX_TIMESTAMP_DIGITS = 24
 
 
 class VerificationStatus(Enum):
-    """Whether a webhook comes from a sender that has the secret."""
+    """Result of a verification: whether a webhook comes from a sender that has the secret."""
 
     VERIFIED = "verified"
     NOT_VERIFIED = "NOT verified"
@@ -46,13 +46,13 @@ class Verifier:
     """Verifies webhooks with the current secrets; without any, everything is UNVERIFIED."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        """Raises InvalidInput, which does not contain the secret, if one is not `whsec_` and base64."""
+        """Take the secrets. Raises InvalidInput, without the secret, if one is not `whsec_` and base64."""
         self._keys = tuple(_key(secret) for secret in secrets)
 
     def verify(
         self, webhook_id: bytes, timestamp: bytes, signatures: bytes, body: bytes, now: float
     ) -> Verification:
-        """`signatures` is the header's value; a missing header is empty. `now` is Unix time."""
+        """Verify a webhook; `signatures` is the header's value, empty if missing. `now` is Unix time."""
         if not self._keys:
             return UNVERIFIED
         wrong = _missing(webhook_id, timestamp, signatures) or _wrong_time(timestamp, now)

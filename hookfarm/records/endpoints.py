@@ -33,7 +33,7 @@ _ENDPOINT_FIELDS = {
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A customer's URL, what it subscribes to, and how it is signed and sent to.
+    """An endpoint: its URL, its subscriptions, and the rules by which it is signed and sent to.
 
     `max_in_flight`: attempts at once at most, None = as many as there are workers. `rate_limit_per_second`:
     attempts, over any ten seconds. `ordered`: one at a time in the order of events, retries included.

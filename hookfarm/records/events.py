@@ -1,4 +1,4 @@
-"""Records that the ingestor publishes for the processor: an Event (one log of a chain) or a Transfer."""
+"""Records that the ingestor publishes for the processor: Event (a log of a chain) or Transfer."""
 
 from typing import NotRequired, TypedDict, final
 
@@ -13,7 +13,7 @@ KINDS = ("log", "transfer")
 
 @final
 class Event(TypedDict):
-    """One log of a chain. Identity: chain_id, block_hash, log_index."""
+    """A log of a chain. Identity: chain_id, block_hash, log_index."""
 
     chain_id: int
     block_number: int

@@ -1,4 +1,4 @@
-"""Checks of single fields: each returns the checked value, or raises InvalidInput with the field. New ids."""
+"""Checks of single fields, which return the checked value or raise InvalidInput; and new ids."""
 
 import re
 import secrets

@@ -24,7 +24,7 @@ def is_operational(record: Mapping[str, Any]) -> bool:
 
 
 def parse(record: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-    """Return id (new if missing) and events. Null fields count as missing."""
+    """Return the checked id (new if missing) and events. Null fields count as missing."""
     refuse_unknown({n: value for n, value in record.items() if value is not None}, {"id", "kind", "events"})
     events = record.get("events")
     if not isinstance(events, list) or not events:

@@ -37,7 +37,7 @@ TopicFilter = tuple[str, ...] | None
 
 @dataclass(frozen=True)
 class Subscription:
-    """The events that an endpoint wants.
+    """A subscription: the logs or transfers that an endpoint wants.
 
     `kind`: `log`, or `transfer` for transactions that move the chain's own currency. Transfers are selected by
     `senders` and `recipients` (`from` and `to` in JSON; empty = any, both given = both must hold), logs by
@@ -67,7 +67,7 @@ class Subscription:
 
 
 def subscription_json(subscription: Subscription) -> dict[str, Any]:
-    """Return the JSON of a subscription; one of a chain has the fields of both kinds."""
+    """Return the JSON of a subscription; a subscription to a chain has the fields of both kinds."""
     if subscription.is_operational:
         return operational.as_json(subscription.id, subscription.events)
     topics = subscription.topics

@@ -1,4 +1,4 @@
-"""The Transfer: the chain's own currency, moved by one transaction."""
+"""Transfers: movements of the chain's own currency, each by one transaction."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _Sender = TypedDict("_Sender", {"from": str})
 
 
 class Transfer(_Sender):
-    """A transaction that succeeded and moved value. Identity: chain_id, block_hash, transaction_index.
+    """A successful transaction that moved value. Identity: chain_id, block_hash, transaction_index.
 
     `value`: in the smallest unit (wei), as decimal digits. `to`: of a contract creation, the contract. Internal
     transfers, made by contract calls, are not detected.

@@ -68,8 +68,8 @@ def _endpoints(file: Path, found: Any) -> list[Any]:
     return found["endpoints"]
 
 
-def write(endpoints: Sequence[Endpoint], kind: str) -> str:
-    """Return the content of a file for `read`, without default values."""
+def render(endpoints: Sequence[Endpoint], kind: str) -> str:
+    """Return the text of a registry file, without default values."""
     content = {"endpoints": [_endpoint_record(endpoint) for endpoint in endpoints]}
     if kind == "json":
         return orjson.dumps(content, option=orjson.OPT_INDENT_2).decode() + "\n"
@@ -88,7 +88,7 @@ def _endpoint_record(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _subscription_record(subscription: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out null, which TOML lacks. A topic of any value is an empty list."""
+    """Return a subscription without nulls, which TOML lacks. A topic of any value is an empty list."""
     shown = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in subscription.items()

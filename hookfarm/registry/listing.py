@@ -38,7 +38,7 @@ class ListedEndpoint:
 
 @dataclass(frozen=True)
 class ListingFilter:
-    """Endpoints with a text in URL, description or id, in any case; enabled or not; with an open circuit or not.
+    """A filter of endpoints: a text in URL, description or id; enabled or not; circuit open or not.
 
     A circuit that is half open counts as open.
     """
@@ -62,7 +62,7 @@ class ListingFilter:
 def page(
     client: redis.Redis, where: ListingFilter, before: int | None, limit: int
 ) -> tuple[list[ListedEndpoint], int | None]:
-    """Return at most `limit` endpoints created before `before` (µs), and where the next page begins, or None.
+    """Return at most `limit` endpoints created before `before` (µs), and the next page's `before`, or None.
 
     A page may hold fewer, and none, although there are more. Invalid endpoints are left out.
     """

@@ -52,7 +52,7 @@ class RegistryChanges:
 
 
 def new_secret() -> str:
-    """A signing secret, `whsec_` and base64 of 32 random bytes (Standard Webhooks 1.0)."""
+    """Return a signing secret, `whsec_` and base64 of 32 random bytes (Standard Webhooks 1.0)."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 

@@ -1,4 +1,4 @@
-"""Redaction of secrets in everything that is shown.
+"""Redaction of secrets in everything that is shown or logged.
 
 User information, query strings and the paths of RPC URLs (nodes put API keys there) never reach a log line, an
 error, a metric or a process title.
@@ -38,7 +38,7 @@ _known: tuple[str, ...] = ()
 
 
 def register_secrets(secrets: Iterable[str]) -> None:
-    """Make `sanitize` replace these from now on, also in processes that are forked later."""
+    """Make `sanitize` replace these secrets from now on, also in processes that are forked later."""
     global _known
     _known = _longest_first({*_known, *secrets})
 
@@ -72,7 +72,10 @@ def sanitize(message: str, also: Collection[str] = ()) -> str:
 
 
 def redact(message: str, secrets: Collection[str]) -> str:
-    """Return `message` without these secrets and others by their form; URLs stay. 1 ns a character and secret."""
+    """Return `message` with these secrets and strings that look like keys replaced.
+
+    Unlike `sanitize` it keeps URLs whole. It takes 1 ns a character and secret.
+    """
     if len(message) < _MIN_SECRET_LENGTH:
         return message
     for secret in secrets:
@@ -115,7 +118,7 @@ def secrets_of_headers(headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 
 def looks_like_a_key(text: str) -> bool:
-    """Whether a string looks like a key rather than a name such as `mainnet` or `v3`."""
+    """Return whether a string looks like a key rather than a name such as `mainnet` or `v3`."""
     return len(text) >= _KEY_LENGTH or (
         len(text) >= _MIN_SECRET_LENGTH and any(letter.isdigit() for letter in text)
     )

@@ -69,16 +69,16 @@ _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\U0010ffff\\]")
 
 
 class AddressRefused(HookfarmError):
-    """A name resolves to a forbidden address; the endpoint's owner must act."""
+    """The URL's name resolves to a forbidden address; the endpoint's owner must act."""
 
 
 class NameNotResolved(HookfarmError):
-    """The name has no address now."""
+    """The URL's name has no address now."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A URL taken apart; `host` is a lower-case name or an address, `path` includes the query."""
+    """The parts of a URL; `host` is a lower-case name or an address, `path` includes the query."""
 
     scheme: str
     host: str
@@ -96,7 +96,7 @@ class Target:
 
     @property
     def authority(self) -> str:
-        """The Host header: a default port is left out (RFC 9110 section 7.2)."""
+        """The value of the Host header: a default port is left out (RFC 9110 section 7.2)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         default = 443 if self.tls else 80
         return host if self.port == default else f"{host}:{self.port}"
@@ -155,7 +155,7 @@ def _check_host(target: Target, allowed: Sequence[IPNetwork]) -> None:
 
 
 def refusal(address: IPAddress, port: int, allowed: Sequence[IPNetwork]) -> str | None:
-    """Return why `address` is forbidden; None if it is allowed."""
+    """Return the reason why `address` is forbidden; None if it is allowed."""
     if any(address in network for network in allowed):
         return None
     kind = _special(address)

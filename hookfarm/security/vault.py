@@ -1,4 +1,4 @@
-"""Signing secrets at rest: sealed under the operator's master key, where there is one.
+"""Encryption of signing secrets at rest, under the operator's master key, if there is one.
 
 AES-256-GCM (NIST SP 800-38D) with a random nonce of 96 bits. The endpoint's id is authenticated along, so what was
 sealed for one endpoint opens for no other. Stored as `sealed:<key id>:<base64 of nonce, tag and ciphertext>`.
@@ -21,7 +21,7 @@ _NONCE_BYTES, _TAG_BYTES = 12, 16
 
 @dataclass(frozen=True)
 class MasterKey:
-    """32 bytes, and the id that sealed secrets name."""
+    """A master key of 32 bytes, and the id by which sealed secrets name it."""
 
     id: str
     key: bytes = field(repr=False)
@@ -69,7 +69,7 @@ class Vault:
             raise InvalidInput("master_key", f"{found[1]!r} does not open the secret of {endpoint_id}") from error
 
     def is_current(self, stored: str) -> bool:
-        """Whether it is sealed with the newest key, or plain if there is none."""
+        """Return whether a secret is sealed with the newest key, or plain if there is none."""
         found = SEALED.fullmatch(stored)
         return (found[1] if found else None) == (self.keys[0].id if self.keys else None)
 

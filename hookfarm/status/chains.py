@@ -11,7 +11,7 @@ from hookfarm.store.clients import AnyPipeline
 
 
 class ChainStatus(TypedDict):
-    """One chain. Counts are since the farm started; null = unknown, as no ingestor has reached the chain."""
+    """A chain in the snapshot. Counts are since the farm started; null = unknown, as no ingestor reached it."""
 
     chain_id: int
     head: int | None
@@ -59,7 +59,7 @@ def chain_status(
 
 
 def with_configured(chains: Iterable[ChainStatus], configured: Iterable[int]) -> list[ChainStatus]:
-    """Return the chains by id, and one that is not ready for each configured chain without a report."""
+    """Return the chains by id, with one that is not ready for each configured chain without a report."""
     found = {chain["chain_id"]: chain for chain in chains}
     for chain_id in configured:
         found.setdefault(chain_id, _unreached(chain_id))

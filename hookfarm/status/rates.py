@@ -14,7 +14,7 @@ MIN_SECOND = 0.95
 
 
 class Rates:
-    """One per viewer. Counts by the clock of the farm, so the times of the calls do not matter."""
+    """Rates of deliveries for one viewer, by the clock of the farm: the times of the calls do not matter."""
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float, int]] = deque(maxlen=MAX_SAMPLES)
@@ -35,7 +35,7 @@ class Rates:
 
     @property
     def per_second(self) -> float | None:
-        """The mean of the last MEAN_SECONDS; None before the second sample."""
+        """The mean rate of the last MEAN_SECONDS; None before the second sample."""
         if len(self._samples) < 2:
             return None
         now, total = self._samples[-1]
@@ -45,7 +45,7 @@ class Rates:
 
     @property
     def each_second(self) -> tuple[float, ...]:
-        """One rate per second or so, the latest last, however often the farm writes its status."""
+        """About one rate per second, the latest last, however often the farm writes its status."""
         rates: list[float] = []
         began, before = self._samples[0] if self._samples else (0.0, 0)
         for now, total in self._samples:

@@ -30,7 +30,7 @@ _REPLIES = 3
 
 
 class WorkerBackoff(TypedDict):
-    """A worker in crash back-off."""
+    """A worker in crash back-off, in the status of its service."""
 
     process: str
     reason: str
@@ -56,15 +56,15 @@ class ServiceStatus(TypedDict):
 
 
 class IngestorStatus(ServiceStatus, IngestorReport):
-    pass
+    """Status of the service event_ingestor: the common fields and the ingestors' report."""
 
 
 class ProcessorStatus(ServiceStatus, ProcessorReport):
-    pass
+    """Status of the service message_processor: the common fields and the processors' report."""
 
 
 class DeliveryStatus(ServiceStatus, DeliveryReport):
-    pass
+    """Status of the service webhook_delivery: the common fields and the delivery processes' report."""
 
 
 class Services(TypedDict):
@@ -84,7 +84,7 @@ def publish(client: Client, service: str, status: Mapping[str, Any]) -> None:
 
 
 def withdraw(client: Client, service: str, status: Mapping[str, Any]) -> None:
-    """Delete the ready key, and write the status with its reason."""
+    """Delete the ready key and write the status with its reason."""
     with client.pipeline(transaction=True) as pipe:
         pipe.delete(keys.ready(service))
         pipe.set(keys.status(service), _encode(status, ready=False), ex=TTL_SECONDS)
@@ -120,7 +120,7 @@ def is_ready(client: Client, service: str) -> bool:
 
 
 def read_status(client: Client, service: str) -> dict[str, Any] | None:
-    """Return the status as its keeper wrote it. Returns None if there is none."""
+    """Return the status as its keeper wrote it; None if there is none."""
     return _decode(cast(bytes | None, client.get(keys.status(service))))
 
 

@@ -25,7 +25,7 @@ STREAM_REPLIES = 2
 
 
 class StreamDepths(TypedDict):
-    """Depths of a chain's stream; null where its key holds another type."""
+    """Depths of a chain's stream in the snapshot; null if its key holds another type."""
 
     chain_id: int
     length: Annotated[int | None, "`pending` and `lag` together."]
@@ -34,7 +34,7 @@ class StreamDepths(TypedDict):
 
 
 class QueueDepths(TypedDict):
-    """Undelivered jobs by state."""
+    """JSON of the queue's Depths in the snapshot."""
 
     queued: Annotated[int, "In the list."]
     open: Annotated[int, "In the list or in a worker."]
@@ -46,7 +46,7 @@ class QueueDepths(TypedDict):
 
 
 class Latencies(TypedDict):
-    """Since the farm started."""
+    """Quantiles of latencies since the farm started."""
 
     post_ms: LatencyQuantiles
     queued_to_delivered_ms: LatencyQuantiles
@@ -66,6 +66,8 @@ class DeliveryStats(TypedDict):
 
 
 class EndpointTotals(TypedDict):
+    """Number of endpoints, of enabled ones, and of those with an open circuit."""
+
     total: int
     enabled: int
     circuit_open: int
@@ -86,7 +88,7 @@ class Snapshot(TypedDict):
 
 
 def take_snapshot(client: Client) -> Snapshot:
-    """Return the state of the farm. Raises RedisError."""
+    """Return the state of the farm, read over a blocking client. Raises RedisError."""
     with client.pipeline(transaction=False) as pipe:
         _request_services(pipe)
         first = _FirstReplies(pipe.execute())
@@ -96,7 +98,7 @@ def take_snapshot(client: Client) -> Snapshot:
 
 
 async def take_snapshot_async(client: AsyncClient) -> Snapshot:
-    """Return the state of the farm. Raises RedisError."""
+    """Return the state of the farm, read over an asynchronous client. Raises RedisError."""
     async with client.pipeline(transaction=False) as pipe:
         _request_services(pipe)
         first = _FirstReplies(await pipe.execute())
@@ -124,7 +126,7 @@ def parse_stream(chain_id: int, replies: Sequence[Any]) -> StreamDepths:
 
 
 class _FirstReplies:
-    """Result of the first round trip; `chain_ids` have an ingestor or are read by a processor."""
+    """Result of the first round trip; `chain_ids` are the chains with an ingestor or read by a processor."""
 
     def __init__(self, replies: Sequence[Any]) -> None:
         self.services = readiness.parse_services(replies)

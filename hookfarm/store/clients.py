@@ -1,4 +1,4 @@
-"""The one place that opens connections to Redis.
+"""Connections to Redis: the only module that opens them.
 
 Two kinds, because redis-py's defaults are wrong for a blocking pop: with its 5 s socket time-out and
 10 retries a `BRPOP` of 6 s is sent 11 times, and each of them may have popped an element that is never read.
@@ -52,18 +52,18 @@ AsyncClient = redis.asyncio.Redis
 AnyPipeline = redis.client.Pipeline | redis.asyncio.client.Pipeline
 
 
-class ForeignValue(ResponseError):
-    """A key holds a value that hookfarm never writes; str() names the key and what must be in it."""
+class UnexpectedValue(ResponseError):
+    """A key holds a value that hookfarm never writes; str() names the key and the expected content."""
 
 
 def parse_integer(key: str, reply: Reply) -> int:
-    """Return the number in the reply to a GET of `key`, 0 if there is none. Raises ForeignValue."""
+    """Return the number in the reply to a GET of `key`, 0 if there is none. Raises UnexpectedValue."""
     if isinstance(reply, ResponseError):
         raise reply
     try:
         return int(reply or 0)
     except ValueError as error:
-        raise ForeignValue(f"{key} holds {reply[:40]!r}; it must be a whole number") from error
+        raise UnexpectedValue(f"{key} holds {reply[:40]!r}; it must be a whole number") from error
 
 
 def pack(command: Sequence[Argument]) -> bytes:
@@ -86,7 +86,7 @@ def command_client(url: str, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -
 
 
 def async_client(url: str, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> AsyncClient:
-    """As `command_client`, for asyncio."""
+    """Return a client for asyncio, else like `command_client`."""
     return redis.asyncio.Redis.from_url(
         url,
         protocol=2,
@@ -98,7 +98,7 @@ def async_client(url: str, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> 
 
 
 class PipelinedConnection:
-    """One connection, several commands a write, replies in order, no retries.
+    """One connection to Redis with several commands a write, replies in order, and no retries.
 
     Call `send`, then `receive` once per command; or `prefetch`, and `receive_prefetched` later: other commands
     may be sent and received in between. After any exception the connection is closed; the commands sent may or may
@@ -134,7 +134,7 @@ class PipelinedConnection:
 
     @property
     def connected(self) -> bool:
-        """False before the first send, and after an error."""
+        """Whether the connection is open: False before the first send, and after an error."""
         return self._socket is not None
 
     def send(self, packed: bytes) -> None:
@@ -158,7 +158,7 @@ class PipelinedConnection:
         return reply
 
     def prefetch(self, packed: bytes, replies: int) -> None:
-        """As `send`, for commands whose replies are read later, by `receive_prefetched`."""
+        """Send as `send`, commands whose replies are read later by `receive_prefetched`."""
         self.send(packed)
         self._unread = replies
 
@@ -219,7 +219,7 @@ class PipelinedConnection:
 
 
 def unblock(client: Client, client_ids: Iterable[int]) -> None:
-    """End the blocking commands of these connections, as if they had timed out."""
+    """End the blocking commands of these connections as if they had timed out."""
     with client.pipeline(transaction=False) as pipe:
         for client_id in client_ids:
             pipe.client_unblock(client_id)

@@ -1,4 +1,4 @@
-"""hookfarm's own Redis: a Valkey server in the state directory, for farms that were given no Redis URL.
+"""The embedded Redis: a Valkey server in the state directory, for farms that were given no Redis URL.
 
 The farm's master holds `lock` (one farm a directory); the server itself holds `redis/lock` for as long as it
 lives, so that a server that is still writing its last bytes after a kill and its successor never share the
@@ -29,7 +29,7 @@ with an error, and one that writes to a slow disk pauses for 2 s at a time."""
 
 
 class StateDirectory:
-    """A farm's own files. Created on first use, readable by its owner only."""
+    """A farm's own files, in a directory that is created on first use and readable by its owner only."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -156,7 +156,7 @@ def status(service: str) -> str:
 
 
 def reported(run: str) -> str:
-    """STRING: how many delivery processes of this run have entered BRPOP."""
+    """STRING: number of delivery processes of this run that have entered BRPOP."""
     return f"{WEBHOOK_DELIVERY}:reported:{run}"
 
 
@@ -171,12 +171,12 @@ def transfers(chain_id: int) -> str:
 
 
 def checkpoint(chain_id: int) -> str:
-    """STRING `<number>:<hash>`: the last block wholly published."""
+    """STRING `<number>:<hash>`: the last block that was published whole."""
     return f"hookfarm:chain:{chain_id}:checkpoint"
 
 
 def blocks(chain_id: int) -> str:
-    """HASH number -> `hash parent events` of the last published blocks, to find a fork point."""
+    """HASH number -> `hash parent events` of the remembered blocks, to find a fork point."""
     return f"hookfarm:chain:{chain_id}:blocks"
 
 
@@ -186,7 +186,7 @@ def genesis(chain_id: int) -> str:
 
 
 def block_events(chain_id: int) -> str:
-    """HASH number -> the events of that published block, deflated: what a reorg has to take back."""
+    """HASH number -> the deflated events of that remembered block, to withdraw them after a reorg."""
     return f"hookfarm:chain:{chain_id}:block_events"
 
 
@@ -200,12 +200,12 @@ def heads(chain_id: int) -> str:
 
 
 def head_marks(chain_id: int) -> str:
-    """LIST of `<stream entry> <blocks> <safe> <finalized>`: how far the chain was when that entry was the last."""
+    """LIST of `<stream entry> <blocks> <safe> <finalized>`: the chain's heads when that entry was the last."""
     return f"hookfarm:chain:{chain_id}:head_marks"
 
 
 def confirmed_heads(chain_id: int) -> str:
-    """HASH blocks, safe, finalized -> the block that a job waiting for confirmations may count on."""
+    """HASH blocks, safe, finalized -> the head that jobs waiting for confirmations may count on."""
     return f"hookfarm:chain:{chain_id}:confirmed_heads"
 
 

@@ -1,4 +1,4 @@
-"""Redis operations, tried again until Redis does them."""
+"""Operations on Redis, retried until Redis has executed them."""
 
 import asyncio
 import random
@@ -39,7 +39,7 @@ class RetryingClient:
         *arguments: P.args,
         **options: P.kwargs,
     ) -> T:
-        """Return what `operation(client, *arguments, **options)` returns, once it does."""
+        """Return the result of `operation(client, *arguments, **options)`, retried until it succeeds."""
         failures = 0
         while True:
             try:

@@ -1,4 +1,4 @@
-"""Lua scripts: every move of a job or an event is one of them, atomic, called by its hash.
+"""Loader and caller of Lua scripts: every move of a job or an event is one of them, atomic.
 
 A script (`lua/NAME.lua`) declares at its top what it uses from elsewhere:
 
@@ -51,7 +51,7 @@ _CONSTANTS = re.compile(r"^-- constants: (.*)\n", re.MULTILINE)
 
 
 class Script:
-    """One script; its `KEYS`, `ARGV` and result are documented at the top of its file."""
+    """A Lua script; its `KEYS`, `ARGV` and result are documented at the top of its file."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -59,7 +59,7 @@ class Script:
         self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest().encode()
 
     def call(self, client: Client, keys: Sequence[str] = (), arguments: Sequence[Argument] = ()) -> Any:
-        """Run it once and return its reply. redis-py's errors pass through."""
+        """Run the script and return its reply. redis-py's errors pass through."""
         try:
             return client.evalsha(self.sha.decode(), len(keys), *keys, *arguments)
         except redis.exceptions.NoScriptError:
@@ -68,7 +68,7 @@ class Script:
     async def call_async(
         self, client: AsyncClient, keys: Sequence[str] = (), arguments: Sequence[Argument] = ()
     ) -> Any:
-        """As `call`, for asyncio."""
+        """Run the script as `call`, for asyncio."""
         try:
             return await client.evalsha(self.sha.decode(), len(keys), *keys, *arguments)
         except redis.exceptions.NoScriptError:
@@ -77,7 +77,7 @@ class Script:
     def call_raw(
         self, connection: PipelinedConnection, keys: Sequence[str] = (), arguments: Sequence[Argument] = ()
     ) -> Reply:
-        """As `call`, over a PipelinedConnection; an error reply is raised."""
+        """Run the script over a PipelinedConnection; an error reply is raised."""
         connection.send(self.encode(keys, arguments))
         reply = connection.receive()
         if is_noscript(reply):
@@ -98,7 +98,7 @@ class Script:
 
 
 def is_noscript(reply: Reply) -> bool:
-    """Whether the server did not know the script and so did nothing."""
+    """Return whether the server did not know the script and so did nothing."""
     return isinstance(reply, redis.exceptions.NoScriptError)
 
 

@@ -1,4 +1,4 @@
-"""Checks that a Redis server keeps its data and runs the scripts; once, when a farm starts."""
+"""Checks that a Redis server keeps its data and can run the scripts; once, when a farm starts."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ _HIDDEN = "the server does not show its settings (CONFIG GET); see to it that ti
 
 
 def await_server(client: Client, url: str, seconds: float, pause: Callable[[float], bool]) -> None:
-    """Wait until the server answers and has loaded its data. Raises CouldNotBoot with the address and the error.
+    """Wait until the server answers and has loaded its data. Raises CouldNotBoot with address and error.
 
     `pause` waits that long and returns True to give up early.
     """
@@ -57,7 +57,7 @@ def _refuse(info: Mapping[str, Any]) -> None:
 
 
 def _settings_from_info(info: Mapping[str, Any]) -> dict[str, str]:
-    """The settings that INFO contains, for a server that hides CONFIG GET, as managed ones do."""
+    """Return the settings that INFO contains, for a server that hides CONFIG GET, as managed ones do."""
     found = {"maxmemory": info.get("maxmemory"), "maxmemory-policy": info.get("maxmemory_policy")}
     if "aof_enabled" in info:
         found["appendonly"] = "yes" if str(info["aof_enabled"]) == "1" else "no"

@@ -23,14 +23,14 @@ _PATH = "/v1/traces"
 
 @dataclass(frozen=True)
 class TracingSettings:
-    """Settings: the whole URL of the collector (OTLP over HTTP), and the ratio of blocks that are traced."""
+    """Settings of tracing: the URL of the collector (OTLP over HTTP), and the ratio of traced blocks."""
 
     url: str
     sample_ratio: float
 
 
 def tracing_settings(config: Config) -> TracingSettings | None:
-    """The settings, None if tracing is disabled. Raises InvalidInput if the extra is not installed."""
+    """Return the settings, None if tracing is disabled. Raises InvalidInput if the extra is missing."""
     if config.otel_endpoint is None:
         return None
     try:
@@ -45,7 +45,7 @@ def tracing_settings(config: Config) -> TracingSettings | None:
 
 @contextlib.contextmanager
 def open_spans(tracing: TracingSettings | None, child: Child) -> Iterator["Spans | None"]:
-    """The spans of a child, after its fork. At the end the last ones are sent, if that is quick."""
+    """Yield the spans of a child after its fork. At the end the last ones are sent, if that is quick."""
     if tracing is None:
         yield None
         return

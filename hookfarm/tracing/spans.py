@@ -1,4 +1,4 @@
-"""The spans of one process. Imported only if tracing is enabled; one of an attempt costs its worker 30 us.
+"""The spans of one process. Imported only if tracing is enabled; a span costs its worker 30 us.
 
 A span is put into a bounded queue when it ends, and a thread sends the queue every few seconds; if it is full, the
 oldest spans are dropped. So no process waits for the collector, except one that exits, for up to FLUSH_SECONDS.
@@ -58,26 +58,26 @@ class SpanId(NamedTuple):
 
 
 def block_span(block: str) -> SpanId:
-    """`block` is `<chain>:<block hash>`."""
+    """Return the span of a block; `block` is `<chain>:<block hash>`."""
     digest = hashlib.sha256(block.encode()).digest()
     return SpanId(int.from_bytes(digest[:16]), int.from_bytes(digest[16:24]))
 
 
 def match_span(block: str, position: int | str, is_removal: bool) -> SpanId:
-    """`position`: a log's index in its block, or `t` and the index of a transfer's transaction."""
+    """Return the span of a match; `position`: a log's index, or `t` and the index of a transaction."""
     kind = "removed" if is_removal else "emitted"
     digest = hashlib.sha256(f"{block}\n{position}\n{kind}".encode()).digest()
     return SpanId(block_span(block).trace, int.from_bytes(digest[:8]))
 
 
 def parent_of_attempt(body: bytes) -> SpanId | None:
-    """The span of the match that caused a webhook. Returns None unless its body is about a log or a transfer."""
+    """Return the span of the match that caused a webhook; None unless it is about a log or a transfer."""
     origin = parse_body_origin(body)
     return None if origin is None else match_span(origin.block, origin.position, origin.is_removal)
 
 
-def foreign_trace(webhook_id: str) -> int:
-    """The trace of a delivery that comes from no block: all its attempts are in it."""
+def trace_without_block(webhook_id: str) -> int:
+    """Return the trace of a delivery that comes from no block: all its attempts are in it."""
     return int.from_bytes(hashlib.sha256(webhook_id.encode()).digest()[:16])
 
 
@@ -90,14 +90,17 @@ Attributes = dict[str, AttributeValue]
 
 @functools.cache
 def load() -> Resource:
-    """Attributes of all processes; made once, before the forks. OTEL_RESOURCE_ATTRIBUTES adds to them."""
+    """Return the attributes of all processes; made once, before the forks.
+
+    OTEL_RESOURCE_ATTRIBUTES adds to them.
+    """
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # Our exporter logs outages, once.
     about = {"service.namespace": "hookfarm", "service.version": hookfarm.__version__}
     return Resource.create({**about, "host.name": socket.gethostname()})
 
 
 class Spans:
-    """Makes spans; one thread of the process uses it. Make it after the fork: it starts the thread that sends."""
+    """Makes the spans of one process, in one thread. Make it after the fork: it starts the sending thread."""
 
     def __init__(self, url: str, sample_ratio: float, service: str) -> None:
         self._exporter = EdgeLoggingExporter(url, service)
@@ -113,7 +116,7 @@ class Spans:
         self._tracer = self._provider.get_tracer("hookfarm", hookfarm.__version__)
 
     def block(self, chain_id: int, number: int, block_hash: str, events: int, seen_ns: int) -> None:
-        """A block whose events have just been published; `seen_ns` is Unix time."""
+        """Record the span of a block whose events have been published; `seen_ns` is Unix time."""
         attributes: Attributes = {
             "hookfarm.chain_id": chain_id,
             "hookfarm.block_number": number,
@@ -124,7 +127,7 @@ class Spans:
         self._start("block", own, None, SpanKind.PRODUCER, attributes, seen_ns).end()
 
     def match(self, block: str, position: int | str, is_removal: bool, endpoints: int, read_ns: int) -> None:
-        """An event that has just been enqueued; `block` and `position` as in `identity`."""
+        """Record the span of an event whose jobs have been enqueued."""
         attributes: Attributes = {
             "hookfarm.position": str(position),
             "hookfarm.removed": is_removal,
@@ -134,7 +137,7 @@ class Spans:
         self._start("match", own, parent, SpanKind.CONSUMER, attributes, read_ns).end()
 
     def matches(self, results: Iterable[EntryResult], skipped: Container[bytes], read_ns: int) -> None:
-        """One span for each event that an endpoint wants; none for the ids in `skipped`, not enqueued yet."""
+        """Record a span for each event that an endpoint wants, except the ids in `skipped`."""
         for result in results:
             endpoints = _notified_endpoints(result)
             if result.history is not None and endpoints and result.entry.entry_id not in skipped:
@@ -142,7 +145,7 @@ class Spans:
                 self.match(result.history.block, result.history.position, is_removal, endpoints, read_ns)
 
     def attempt(self, job: ClaimedJob, host: str, port: int) -> "AttemptSpan":
-        """A POST that begins now. Of the URL the span has the host and port only."""
+        """Return the span of a POST that begins now. It contains the host and port of the URL only."""
         attributes: Attributes = {
             "hookfarm.delivery": job.id,
             "hookfarm.endpoint": job.endpoint,
@@ -152,7 +155,7 @@ class Spans:
             "server.port": port,
         }
         parent = parent_of_attempt(job.body)
-        trace = foreign_trace(job.id) if parent is None else parent.trace
+        trace = trace_without_block(job.id) if parent is None else parent.trace
         own = SpanId(trace, self._ids.random_span())
         above = None if parent is None else parent.span
         return AttemptSpan(self._start("attempt", own, above, SpanKind.CLIENT, attributes, time.time_ns()))
@@ -197,20 +200,20 @@ class Spans:
 
 @dataclass(frozen=True)
 class AttemptSpan:
-    """One POST under way."""
+    """The span of one POST that is under way."""
 
     span: Span
 
     @property
     def header(self) -> bytes:
-        """The header line that lets the receiver go on with the trace (W3C Trace Context, `traceparent`)."""
+        """The header line that continues the trace at the receiver (W3C Trace Context, `traceparent`)."""
         context = self.span.get_span_context()
         if not context.is_valid:
             return b""
         return b"traceparent: 00-%032x-%016x-%02x\r\n" % (context.trace_id, context.span_id, context.trace_flags)
 
     def end(self, status: int | None, error: str | None) -> None:
-        """`status` is that of a response; `error` the kind of a failure."""
+        """End the span; `status` is that of a response, `error` the kind of a failure."""
         if status is not None:
             self.span.set_attribute("http.response.status_code", status)
         if error is not None:
@@ -220,7 +223,7 @@ class AttemptSpan:
 
 
 class EdgeLoggingExporter(SpanExporter):
-    """An OTLP exporter that logs an outage of the collector once, and its recovery once.
+    """An OTLP exporter that logs an outage of the collector and its recovery, each once.
 
     Further settings (headers with a token, certificates, time-outs) come from the variables
     OTEL_EXPORTER_OTLP_…, which OpenTelemetry reads itself.
@@ -252,13 +255,13 @@ class EdgeLoggingExporter(SpanExporter):
 
 
 def _notified_endpoints(result: EntryResult) -> int:
-    """How many endpoints get a notification; 1 for a log that is stored only for its finality."""
+    """Return how many endpoints get a notification; 1 for a log that is stored only for its finality."""
     notified = len(result.jobs) + len(result.unconfirmed) + len(result.retractions)
     return notified or int(result.awaits_finality is not None and bool(result.awaits_finality.stored))
 
 
 class _Ids(IdGenerator):
-    """Gives the span that starts next the ids that were derived for it."""
+    """Id generator that returns the ids that were derived for the next span."""
 
     def __init__(self) -> None:
         self.next = SpanId(0, 0)

@@ -5,7 +5,7 @@ from typing import cast
 
 import redis
 
-from hookfarm.devchain.library import RunningDevchain
+from hookfarm.devchain.embedded import RunningDevchain
 from hookfarm.matching.payload import LOG_EMITTED, webhook_id
 from hookfarm.records import Endpoint, Event, Subscription, new_endpoint_id, new_subscription_id
 from hookfarm.registry.store import Registry

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.devchain.transaction import ACCOUNTS, account, token_address
 from hookfarm.store import keys
 from tests.chaos.abort import Aborted, AbortSignal

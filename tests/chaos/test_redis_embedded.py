@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.store import keys
 from tests.chaos.assertions import evaluate
 from tests.chaos.cluster import LOOPBACK, Cluster

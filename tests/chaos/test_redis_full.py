@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hookfarm.devchain.library import running_devchain
+from hookfarm.devchain.embedded import running_devchain
 from hookfarm.store import keys
 from tests.chaos.assertions import evaluate
 from tests.chaos.cluster import Cluster

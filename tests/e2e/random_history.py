@@ -3,7 +3,7 @@
 import random
 import signal
 
-from hookfarm.devchain.library import RunningDevchain
+from hookfarm.devchain.embedded import RunningDevchain
 from hookfarm.store import keys
 from tests.support.farm_processes import FarmProcess
 

@@ -4,7 +4,7 @@ import random
 import time
 from typing import Any
 
-from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.event_stream import Checkpoint
 from hookfarm.store import keys
 from hookfarm.store.clients import command_client

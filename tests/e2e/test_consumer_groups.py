@@ -4,7 +4,7 @@ import signal
 
 import orjson
 
-from hookfarm.devchain.library import running_devchain
+from hookfarm.devchain.embedded import running_devchain
 from hookfarm.store import keys
 from hookfarm.store.clients import command_client
 from tests.support.pipeline import Pipeline

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from tests.support.browser import NARROW, WIDE, faint_texts, open_page, running_chromium
 from tests.support.farm_processes import FarmProcess, started_farms
 from tests.support.pipeline import LOOPBACK, TRANSFER, Pipeline, chain_option

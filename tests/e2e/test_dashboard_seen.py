@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.event_stream import Checkpoint
 from hookfarm.store import keys
 from hookfarm.store.clients import command_client

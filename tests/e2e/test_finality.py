@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.store import keys
 from hookfarm.store.clients import command_client
 from tests.support.pipeline import (

@@ -5,7 +5,7 @@ import random
 
 import psutil
 
-from hookfarm.devchain.library import running_devchain
+from hookfarm.devchain.embedded import running_devchain
 from hookfarm.store import keys
 from hookfarm.store.clients import command_client
 from tests.support.ledger import assert_ledger_invariant

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hookfarm.devchain.library import running_devchain
+from hookfarm.devchain.embedded import running_devchain
 from tests.support.farm_processes import FarmProcess
 from tests.support.pipeline import Pipeline
 from tests.support.waiting import eventually

@@ -13,7 +13,7 @@ import psutil
 import pytest
 import yaml
 
-from hookfarm.devchain.library import running_devchain
+from hookfarm.devchain.embedded import running_devchain
 from hookfarm.store import keys
 from tests.support.farm_processes import CHECKOUT, FarmProcess, hookfarm
 from tests.support.pipeline import LOOPBACK, TRANSFER, Pipeline

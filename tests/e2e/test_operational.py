@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from hookfarm.devchain.library import running_devchain
+from hookfarm.devchain.embedded import running_devchain
 from hookfarm.records import parse_subscription
 from hookfarm.records.operational import EVENTS
 from hookfarm.registry.store import Registry

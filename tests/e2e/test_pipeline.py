@@ -1,6 +1,6 @@
 """From a log on a chain to a verified webhook, with everything real in between."""
 
-from hookfarm.devchain.library import running_devchain
+from hookfarm.devchain.embedded import running_devchain
 from tests.support.anvil import deploy_emitter, emit_transfer, running_anvil
 from tests.support.pipeline import Pipeline, assert_drained, body, chain_option
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import redis
 
-from hookfarm.devchain.library import running_devchain
+from hookfarm.devchain.embedded import running_devchain
 from hookfarm.status import readiness
 from hookfarm.store import keys
 from tests.support.farm_processes import FarmProcess

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from hookfarm.devchain.library import running_devchain
+from hookfarm.devchain.embedded import running_devchain
 from tests.e2e.random_history import live_through
 from tests.support.pipeline import (
     Pipeline,

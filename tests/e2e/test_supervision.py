@@ -21,7 +21,7 @@ import pytest
 import redis
 
 from hookfarm.delivery_queue.job import Job
-from hookfarm.devchain.library import running_devchain
+from hookfarm.devchain.embedded import running_devchain
 from hookfarm.records import Endpoint
 from hookfarm.registry.store import Registry
 from hookfarm.status import readiness

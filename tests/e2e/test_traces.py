@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hookfarm.devchain.library import running_devchain
+from hookfarm.devchain.embedded import running_devchain
 from tests.support.collector import Collector, running_collector
 from tests.support.farm_processes import FarmProcess, hookfarm
 from tests.support.pipeline import LOOPBACK, Pipeline

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from hookfarm.devchain.library import RunningDevchain, running_devchain
-from hookfarm.devchain.transaction import account, payment
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
+from hookfarm.devchain.transaction import account, native_transfer
 from tests.e2e.random_history import live_through
 from tests.support.pipeline import (
     TRANSFER_KIND,
@@ -89,7 +89,7 @@ def test_filters_and_conditions_choose_among_them(pipeline: Pipeline) -> None:
             1351, *TRANSFER_KIND, "--from", alice, "--to", bob, "--where", "value >= 10", event=None
         )
         ways = [(1, 2, 9), (1, 2, 10), (2, 1, 10), (1, 3, 10), (3, 2, 10), (1, 2, 10**20)]
-        chain.mine_calls([payment(account(sender), account(to), value) for sender, to, value in ways])
+        chain.mine_calls([native_transfer(account(sender), account(to), value) for sender, to, value in ways])
         received = pipeline.receiver.wait_for(2, within=20)
         assert_drained(pipeline.redis_url, 1351)
         assert {body(message)["data"]["value"] for message in received} == {"10", str(10**20)}

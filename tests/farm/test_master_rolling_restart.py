@@ -10,7 +10,7 @@ import pytest
 
 from hookfarm.errors import CouldNotBoot, InvalidInput
 from hookfarm.farm.child import Child
-from hookfarm.farm.plan import FarmPlan, Stage, Timing, WorkerGroup
+from hookfarm.farm.plan import FarmPlan, MasterTimeouts, Stage, WorkerGroup
 from hookfarm.farm.rolling_restart import LoadPlan
 from hookfarm.farm.scoreboard import State
 from tests.farm.toys import QUICK, StartToys, ToyFarm, await_order, idle, work
@@ -237,8 +237,10 @@ def test_a_new_child_that_does_not_come_up_brings_the_plan_before_it_back(
         WorkerGroup("service", 4, version(1), max_unavailable=2),
     ]
     new = [WorkerGroup("first", 3, version(2)), WorkerGroup("service", 4, version(2, broken), max_unavailable=2)]
-    timing = Timing(restart_boot_seconds=1.0, hang_seconds=QUICK.hang_seconds, abort_seconds=QUICK.abort_seconds)
-    farm = start_toys(*old, load_plan=planned(new), timing=timing)
+    timeouts = MasterTimeouts(
+        restart_boot_seconds=1.0, hang_seconds=QUICK.hang_seconds, abort_seconds=QUICK.abort_seconds
+    )
+    farm = start_toys(*old, load_plan=planned(new), timeouts=timeouts)
     farm.wait_ready()
     farm.signal(signal.SIGHUP)
     farm.wait_logged("reload failed")

@@ -9,7 +9,7 @@ import pytest
 
 from hookfarm.errors import CouldNotBoot
 from hookfarm.farm.child import Child
-from hookfarm.farm.plan import Stage, Timing, WorkerGroup
+from hookfarm.farm.plan import MasterTimeouts, Stage, WorkerGroup
 from hookfarm.farm.scoreboard import State
 from tests.farm.toys import LIVES, QUICK, StartToys, await_order, idle, work
 from tests.support.waiting import eventually
@@ -109,7 +109,7 @@ def test_a_group_that_is_not_ready_in_time_ends_the_start_and_names_who_is_missi
     def main(child: Child) -> None:
         (stall if child.index == 1 else work)(child)
 
-    farm = start_toys(WorkerGroup("service", 3, main), timing=Timing(boot_seconds=0.5))
+    farm = start_toys(WorkerGroup("service", 3, main), timeouts=MasterTimeouts(boot_seconds=0.5))
     assert farm.wait() == 1
     expected = "service did not signal readiness within 0.5s: service 1 (the node does not answer)"
     assert farm.failure == expected
@@ -117,7 +117,7 @@ def test_a_group_that_is_not_ready_in_time_ends_the_start_and_names_who_is_missi
 
 
 def test_of_many_missing_children_five_are_named_and_the_others_counted(start_toys: StartToys) -> None:
-    farm = start_toys(WorkerGroup("service", 7, idle), timing=Timing(boot_seconds=0.5))
+    farm = start_toys(WorkerGroup("service", 7, idle), timeouts=MasterTimeouts(boot_seconds=0.5))
     assert farm.wait() == 1
     named = ", ".join(f"service {index} (booting)" for index in range(5))
     assert farm.failure == f"service did not signal readiness within 0.5s: {named} and 2 more"
@@ -133,7 +133,7 @@ def test_when_all_are_up_and_the_readiness_is_not_published_the_keepers_are_name
         WorkerGroup("keeper", 1, mute, stage=Stage.KEEPER),
         WorkerGroup("service", 1, work, ready_when_announced=True),
     )
-    farm = start_toys(*groups, timing=Timing(boot_seconds=0.5))
+    farm = start_toys(*groups, timeouts=MasterTimeouts(boot_seconds=0.5))
     assert farm.wait() == 1
     assert farm.failure.endswith("publishing it: keeper 0 (Redis does not answer)")
 
@@ -176,4 +176,4 @@ def test_the_master_handles_signals_that_its_parent_had_blocked(start_toys: Star
 
 def test_timing_refuses_budgets_that_contradict_each_other() -> None:
     with pytest.raises(ValueError, match="shorter than hang_seconds"):
-        Timing(hang_seconds=QUICK.abort_seconds)
+        MasterTimeouts(hang_seconds=QUICK.abort_seconds)

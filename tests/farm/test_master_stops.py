@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from hookfarm.farm.child import Child
-from hookfarm.farm.plan import Stage, Timing, WorkerGroup
+from hookfarm.farm.plan import MasterTimeouts, Stage, WorkerGroup
 from hookfarm.farm.scoreboard import State
 from tests.farm.toys import LIVES, StartToys, idle, work
 from tests.support.waiting import eventually
@@ -93,11 +93,11 @@ def test_no_worker_gets_sigterm_before_the_keepers_are_quiet(start_toys: StartTo
         journal.note("keeper quiet")
         child.slot.state = State.QUIET
 
-    timing = Timing(hang_seconds=0.3, abort_seconds=0.2, keeper_stop_seconds=PATIENT)
+    timeouts = MasterTimeouts(hang_seconds=0.3, abort_seconds=0.2, keeper_stop_seconds=PATIENT)
     farm = start_toys(
         WorkerGroup("keeper", 1, keeper, stage=Stage.KEEPER),
         WorkerGroup("worker", 1, noting(journal)),
-        timing=timing,
+        timeouts=timeouts,
     )
     farm.wait_ready()
     farm.signal(signal.SIGTERM)
@@ -110,8 +110,8 @@ def test_no_worker_gets_sigterm_before_the_keepers_are_quiet(start_toys: StartTo
 
 def test_a_keeper_that_hangs_does_not_keep_the_workers(start_toys: StartToys, journal: Journal) -> None:
     groups = WorkerGroup("keeper", 1, deaf, stage=Stage.KEEPER), WorkerGroup("worker", 1, noting(journal))
-    timing = Timing(hang_seconds=0.3, abort_seconds=0.2, keeper_stop_seconds=0.1)
-    farm = start_toys(*groups, timing=timing)
+    timeouts = MasterTimeouts(hang_seconds=0.3, abort_seconds=0.2, keeper_stop_seconds=0.1)
+    farm = start_toys(*groups, timeouts=timeouts)
     farm.wait_ready()
     assert farm.stop() == 0
     assert journal.lines == ["worker 0 stopping", "worker 0 goes"]
@@ -136,7 +136,7 @@ def test_a_stopped_worker_cannot_keep_the_farm(start_toys: StartToys) -> None:
 
 def test_a_second_term_ends_the_patience_of_master_and_workers(start_toys: StartToys) -> None:
     groups = (WorkerGroup("stubborn", 1, stubborn), WorkerGroup("deaf", 1, deaf))
-    farm = start_toys(*groups, grace_seconds=PATIENT, timing=Timing(second_sigterm_seconds=3.0))
+    farm = start_toys(*groups, grace_seconds=PATIENT, timeouts=MasterTimeouts(second_sigterm_seconds=3.0))
     farm.wait_ready()
     farm.signal(signal.SIGTERM)
     eventually(lambda: "stopping" in farm.output, what="the stop")
@@ -214,7 +214,7 @@ def test_the_death_of_the_master_takes_everybody_along(start_toys: StartToys) ->
         WorkerGroup("deaf", 3, deaf),
         WorkerGroup("pending", 1, idle),
         WorkerGroup("gated", 2, work, prepare=lambda: None),
-        timing=Timing(boot_seconds=PATIENT),
+        timeouts=MasterTimeouts(boot_seconds=PATIENT),
     )
     farm.wait_up("deaf", 2)
     eventually(lambda: farm.slot("pending").pid, what="the last fork")
@@ -239,9 +239,9 @@ def test_a_failed_start_uses_the_short_grace(start_toys: StartToys) -> None:
     def never(child: Child) -> None:
         idle(child)
 
-    timing = Timing(boot_seconds=0.2, second_sigterm_seconds=0.2)
+    timeouts = MasterTimeouts(boot_seconds=0.2, second_sigterm_seconds=0.2)
     farm = start_toys(
-        WorkerGroup("deaf", 1, deaf), WorkerGroup("never", 1, never), grace_seconds=PATIENT, timing=timing
+        WorkerGroup("deaf", 1, deaf), WorkerGroup("never", 1, never), grace_seconds=PATIENT, timeouts=timeouts
     )
     assert farm.wait(within=PATIENT / 3) == 1
     assert not farm.survivors()

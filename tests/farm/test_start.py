@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hookfarm.devchain.library import running_devchain
+from hookfarm.devchain.embedded import running_devchain
 from hookfarm.store import keys
 from tests.support.farm_processes import FarmProcess, StartFarm, hookfarm, title
 from tests.support.waiting import eventually

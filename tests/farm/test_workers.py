@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hookfarm.farm.plan import FarmPlan, Timing, WorkerGroup, scoreboard_for
+from hookfarm.farm.plan import FarmPlan, MasterTimeouts, WorkerGroup, scoreboard_for
 from hookfarm.farm.scoreboard import State
 from hookfarm.farm.worker import WorkerProcess
 from hookfarm.farm.workers import Workers
@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 @pytest.fixture
 def workers() -> Iterator[Workers]:
     groups = [WorkerGroup("service", 2, work)]
-    made = Workers(FarmPlan(groups, 5.0), scoreboard_for(groups), Timing(), lambda: None)
+    made = Workers(FarmPlan(groups, 5.0), scoreboard_for(groups), MasterTimeouts(), lambda: None)
     made.starting = False
     yield made
     made.stopping = True

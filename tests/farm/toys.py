@@ -18,13 +18,13 @@ from hookfarm import logs
 from hookfarm.errors import HookfarmError
 from hookfarm.farm.child import Child
 from hookfarm.farm.master import Master
-from hookfarm.farm.plan import Timing, WorkerGroup, scoreboard_for
+from hookfarm.farm.plan import MasterTimeouts, WorkerGroup, scoreboard_for
 from hookfarm.farm.rolling_restart import LoadPlan
 from hookfarm.farm.scoreboard import Slot, State
 from tests.support.farm_processes import kill_session, processes_of_session
 from tests.support.waiting import eventually
 
-QUICK = Timing(boot_seconds=5.0, hang_seconds=0.3, abort_seconds=0.2, second_sigterm_seconds=0.5)
+QUICK = MasterTimeouts(boot_seconds=5.0, hang_seconds=0.3, abort_seconds=0.2, second_sigterm_seconds=0.5)
 
 HEARTBEAT_WITHIN_SECONDS = 0.5
 SETTLED_TURNS = 25
@@ -75,14 +75,14 @@ class ToyFarm:
         groups: Sequence[WorkerGroup],
         directory: Path,
         grace_seconds: float,
-        timing: Timing,
+        timeouts: MasterTimeouts,
         before: Callable[[], None],
         load_plan: LoadPlan,
     ) -> None:
         self.scoreboard = scoreboard_for(groups)
         self._groups = groups
         self._grace_seconds = grace_seconds
-        self._timing = timing
+        self._timeouts = timeouts
         self._before = before
         self._load_plan = load_plan
         self._log = directory / "farm.log"
@@ -116,7 +116,7 @@ class ToyFarm:
         logs.configure("info")
 
     def _run(self) -> int:
-        master = Master(self._groups, self.scoreboard, self._grace_seconds, self._timing, self._load_plan)
+        master = Master(self._groups, self.scoreboard, self._grace_seconds, self._timeouts, self._load_plan)
         try:
             master.run(on_ready=lambda: logs.get("farm").info("ready"))
         except HookfarmError as error:
@@ -222,13 +222,13 @@ def started_toys(directory: Path) -> Iterator[StartToys]:
     def start(
         *groups: WorkerGroup,
         grace_seconds: float = 5.0,
-        timing: Timing = QUICK,
+        timeouts: MasterTimeouts = QUICK,
         before: Callable[[], None] = lambda: None,
         load_plan: LoadPlan = lambda: None,
     ) -> ToyFarm:
         place = directory / f"toys-{len(farms)}"
         place.mkdir()
-        farm = ToyFarm(groups, place, grace_seconds, timing, before, load_plan)
+        farm = ToyFarm(groups, place, grace_seconds, timeouts, before, load_plan)
         farms.append(farm)
         farm.start()
         return farm

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from hookfarm.devchain.library import running_devchain
+from hookfarm.devchain.embedded import running_devchain
 from tests.support.browser import open_page, running_chromium
 from tests.support.farm_processes import CHECKOUT, hookfarm, started_farms
 from tests.support.receivers import Reply, running_receiver

@@ -6,9 +6,9 @@ from hookfarm.cli.endpoint_options import new_record, parse_record
 from hookfarm.config import Config, load
 from hookfarm.http_client.connections import tls_context
 from hookfarm.records import Endpoint
+from hookfarm.sample_webhooks import webhooks
+from hookfarm.sample_webhooks.webhooks import SampleSender
 from hookfarm.security.vault import Vault
-from hookfarm.test_events import webhooks
-from hookfarm.test_events.webhooks import SampleSender
 
 TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
 TOKEN = "0x" + "A0" * 20
@@ -25,6 +25,6 @@ def created_with(options: dict[str, Any]) -> Endpoint:
 
 
 def sent(endpoint: Endpoint, config: Config) -> list[dict[str, Any]]:
-    """The replies to its made-up test webhooks."""
+    """The replies to its sample webhooks."""
     sender = SampleSender(tls_context(None), config.allow_private, Vault(()))
-    return sender.send(endpoint, webhooks.made_up(endpoint.subscriptions), within_seconds=60.0)
+    return sender.send(endpoint, webhooks.of_subscriptions(endpoint.subscriptions), within_seconds=60.0)

@@ -8,10 +8,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hookfarm.chain.timing import Limits
+from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.config import ChainConfig
-from hookfarm.devchain.library import RunningDevchain
-from hookfarm.event_ingestor.process import live
+from hookfarm.devchain.embedded import RunningDevchain
+from hookfarm.event_ingestor.process import run_ingestor
 from hookfarm.event_stream import Checkpoint
 from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Scoreboard, Slot, State
@@ -25,7 +25,7 @@ EVENTS = 3
 """Per block, of the devchains here."""
 TRANSPORTS = ["ws", "http"]
 
-QUICK = Limits(
+QUICK = NodeTimeouts(
     silence_seconds=1.0,
     probe_seconds=0.5,
     connect_seconds=0.5,
@@ -33,7 +33,7 @@ QUICK = Limits(
     return_seconds=0.5,
     tags_seconds=0.0,
 )
-"""The proportions of the real limits, in the time a test has."""
+"""The proportions of the real timeouts, in the time a test has."""
 
 
 class StoppableChild(Child):
@@ -44,10 +44,10 @@ class StoppableChild(Child):
 
 
 class RunningIngestor:
-    def __init__(self, chain: ChainConfig, redis_url: str, from_block: int | None, limits: Limits) -> None:
+    def __init__(self, chain: ChainConfig, redis_url: str, from_block: int | None, timeouts: NodeTimeouts) -> None:
         self._child = StoppableChild(EVENT_INGESTOR, 0, Scoreboard({EVENT_INGESTOR: 1}))
         self._child.slot.state = State.BOOTING
-        self._life = (self._child, chain, redis_url, from_block, limits)
+        self._life = (self._child, chain, redis_url, from_block, timeouts)
         self._thread = threading.Thread(target=self._run, name=EVENT_INGESTOR)
         self.error: Exception | None = None
 
@@ -82,7 +82,7 @@ class RunningIngestor:
 
     def _run(self) -> None:
         try:
-            asyncio.run(live(*self._life))
+            asyncio.run(run_ingestor(*self._life))
         except Exception as error:
             self.error = error
 
@@ -94,7 +94,7 @@ def running_ingestor(
     redis_url: str,
     *,
     from_block: int | None = None,
-    limits: Limits = QUICK,
+    timeouts: NodeTimeouts = QUICK,
     wait: bool = True,
     **settings: Any,
 ) -> Iterator[RunningIngestor]:
@@ -103,7 +103,7 @@ def running_ingestor(
     `settings` are those of a chain, beside its URLs.
     """
     places = [urls] if isinstance(urls, str) else urls
-    ingestor = RunningIngestor(ChainConfig(chain_id, tuple(places), **settings), redis_url, from_block, limits)
+    ingestor = RunningIngestor(ChainConfig(chain_id, tuple(places), **settings), redis_url, from_block, timeouts)
     ingestor.start()
     try:
         if wait:

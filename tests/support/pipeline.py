@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from hookfarm.devchain.library import RunningDevchain
+from hookfarm.devchain.embedded import RunningDevchain
 from hookfarm.store import keys
 from hookfarm.store.clients import command_client
 from tests.support.farm_processes import FarmProcess, StartFarm, hookfarm

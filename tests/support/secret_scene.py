@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from tests.support.canaries import Haul, basic, canary, canary_key
 from tests.support.collector import Collector, running_collector
 from tests.support.farm_processes import CHECKOUT, FarmProcess, StartFarm, hookfarm

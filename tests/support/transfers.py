@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hookfarm.devchain.library import RunningDevchain
+from hookfarm.devchain.embedded import RunningDevchain
 from hookfarm.records import Transfer
 
 TRANSFER: Transfer = {

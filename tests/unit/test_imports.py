@@ -23,7 +23,7 @@ LAYERS = (
     ("http_client",),
     ("tracing",),
     ("event_ingestor", "message_processor", "webhook_delivery", "backfill", "receiver"),
-    ("status", "test_events"),
+    ("status", "sample_webhooks"),
     ("api", "keeper"),
     ("launcher",),
     ("cli",),

@@ -1,4 +1,4 @@
-"""The demo's farm and its workspace: a forked master that runs a devchain, a receiver and the services of `start`.
+"""The demo's farm and its workspace: a forked master that runs devchain, receiver and services.
 
 The farm's output goes to a file in the workspace, so that it does not disturb the view.
 """
@@ -49,7 +49,7 @@ _MAX_PARENT_LENGTH = MAX_SOCKET_PATH_BYTES - len(f"/{_PREFIX}12345678/redis.sock
 
 
 class Workspace:
-    """Temporary directory, named pipe and two ports; made before the farm is forked."""
+    """Temporary directory, named pipe and two ports of a demo; made before the farm is forked."""
 
     def __init__(self) -> None:
         self.path = _make_directory()
@@ -95,7 +95,7 @@ class DemoFarm:
     def __init__(
         self, workers: int, devchain: DevchainOptions, secret: str, close_inherited: Callable[[], None]
     ) -> None:
-        """`close_inherited` is called in the child, to close files of the caller."""
+        """Fork the farm. `close_inherited` is called in the child, to close files of the caller."""
         self._workspace = Workspace()
         try:
             self._groups = _groups(self._workspace, workers, devchain, secret)
@@ -129,7 +129,7 @@ class DemoFarm:
 
     @property
     def not_verified(self) -> int:
-        """Webhooks that the receiver refused because of their signature."""
+        """Number of webhooks that the receiver refused because of their signature."""
         return self._slot(receiver_process.SERVICE).counter(receiver_process.NOT_VERIFIED)
 
     @property
@@ -154,13 +154,13 @@ class DemoFarm:
             return []
 
     def failure(self) -> OperatorError:
-        """Return why the master exited: its error message, else the end of its log."""
+        """Return the reason why the master exited: its error message, else the end of its log."""
         if self._scoreboard.failure:
             return OperatorError(self._scoreboard.failure)
         return OperatorError("\n  ".join([f"the farm ended ({self._process.exit_cause})", *self.last_lines()]))
 
     def end(self, hurry: Callable[[], bool]) -> None:
-        """Stop everything and remove the workspace; quicker once `hurry` returns true."""
+        """Stop all processes and remove the workspace; quicker once `hurry` returns true."""
         self._process.stop(STOP_SECONDS, hurry)
         self._workspace.remove()
 
@@ -241,8 +241,11 @@ def _make_directory() -> Path:
 
 
 def _reserve_port() -> socket.socket:
-    """Return a socket that reserves a free port. It is bound and does not listen: the kernel gives the port to no
-    other process, and a child's socket with SO_REUSEADDR may listen on it, also after a restart (socket(7))."""
+    """Return a socket that reserves a free port.
+
+    It is bound and does not listen: the kernel gives the port to no other process, and a child's socket with
+    SO_REUSEADDR may listen on it, also after a restart (socket(7)).
+    """
     held = socket.socket()
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     held.bind((HOST, 0))

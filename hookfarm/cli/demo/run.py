@@ -10,10 +10,10 @@ import click
 import redis
 
 from hookfarm import status
+from hookfarm.cli.demo.audit import DeliveryAudit, DemoChain, problem, summary
 from hookfarm.cli.demo.farm import DemoFarm
-from hookfarm.cli.demo.reconciliation import DemoChain, Reconciliation, problem, summary
 from hookfarm.cli.live.display import Display, Interrupts, LineDisplay, display
-from hookfarm.cli.live.view_model import Proof, ViewModel, ViewModelBuilder
+from hookfarm.cli.live.view_model import AuditCounts, ViewModel, ViewModelBuilder
 from hookfarm.cli.options import seconds_option, whole_option
 from hookfarm.config import MAX_WORKERS
 from hookfarm.devchain.options import MAX_LOGS_PER_BLOCK, DevchainOptions
@@ -54,7 +54,7 @@ def demo(**given: Any) -> None:
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """`seconds` None = until interrupted."""
+    """Options of a demo; `seconds` None = until interrupted."""
 
     seconds: float | None
     block_time: float
@@ -63,7 +63,7 @@ class DemoOptions:
 
 
 def run_demo(options: DemoOptions) -> int:
-    """Return the exit code: 0 if something was emitted, and all of it was delivered and verified."""
+    """Run a demo. Return the exit code: 0 if logs were emitted, and all of them delivered and verified."""
     with Interrupts() as interrupts:
         devchain = DevchainOptions(
             chain_id=CHAIN_ID, block_time=options.block_time, logs_per_block=options.logs_per_block
@@ -81,7 +81,7 @@ def run_demo(options: DemoOptions) -> int:
 
 
 class Demo:
-    """Runs one demo. It reads the farm from Redis and the chain by JSON-RPC, as any client could."""
+    """Runs one demo. It reads the farm from Redis and the chain by JSON-RPC, like any client."""
 
     def __init__(self, farm: DemoFarm, secret: str, options: DemoOptions, interrupts: Interrupts) -> None:
         self._farm = farm
@@ -90,7 +90,7 @@ class Demo:
         self._interrupts = interrupts
         self._client = command_client(farm.redis_url)
         self._chain = DemoChain(farm.devchain.host, farm.devchain.port)
-        self._logs = Reconciliation()
+        self._logs = DeliveryAudit()
         self._builder = ViewModelBuilder()
         self._blocks = 0
         self._began = time.monotonic()
@@ -119,7 +119,7 @@ class Demo:
         self._chain.close()
 
     def conclude(self) -> int:
-        """Print the summary; return the exit code."""
+        """Print the summary and return the exit code."""
         if self._last is None:
             click.echo("stopped before it was ready: nothing was emitted")
             return 1
@@ -182,12 +182,12 @@ class Demo:
         if self._farm.ended:
             raise self._farm.failure()
         self._count()
-        proof = Proof(self._logs.emitted, self._logs.verified, tuple(self._latest))
+        audit = AuditCounts(self._logs.emitted, self._logs.verified, tuple(self._latest))
         self._last = self._builder.build(
             status.take_snapshot(self._client),
             time.monotonic() - self._began,
             {CHAIN_ID: self._blocks},
-            proof,
+            audit,
             draining=draining,
         )
         screen.show(self._last)

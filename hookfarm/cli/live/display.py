@@ -1,4 +1,4 @@
-"""How a live view is shown (redrawn in a terminal, lines in a pipe), and how it is interrupted."""
+"""Display of a live view (redrawn in a terminal, lines in a pipe), and its interruption."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ _LINE_QUEUE = ("queued", "parked", "retry", "dead")
 
 
 class Display(Protocol):
-    """Shows view models; `step_seconds` is the time between two."""
+    """Interface of a display of view models; `step_seconds` is the time between two."""
 
     step_seconds: float
 
@@ -41,7 +41,7 @@ class LineDisplay:
         self._begun = False
 
     def show(self, model: ViewModel) -> None:
-        first = not self._begun and model.proof is not None and model.proof.verified > 0
+        first = not self._begun and model.audit is not None and model.audit.verified > 0
         if first or model.seconds >= self._due:
             self._begun = self._begun or first
             self._due = model.seconds - model.seconds % self._every + self._every
@@ -77,7 +77,7 @@ def terminal() -> Console | None:
 
 
 class ScreenDisplay:
-    """Redraws the view in a terminal."""
+    """Display that redraws the view in a terminal."""
 
     def __init__(self, live: Live, title: str, step_seconds: float) -> None:
         self.step_seconds = step_seconds
@@ -109,14 +109,14 @@ def line(model: ViewModel) -> str:
     """Return a view model in one line."""
     parts = [f"{model.seconds:6.1f} s"]
     parts += [f"block {count(chain.head)}" for chain in model.chains]
-    if model.proof is not None:
-        parts += [f"emitted {count(model.proof.emitted)}", f"verified {count(model.proof.verified)}"]
+    if model.audit is not None:
+        parts += [f"emitted {count(model.audit.emitted)}", f"verified {count(model.audit.verified)}"]
     else:
         parts.append(f"delivered {count(model.delivered)}")
     parts.append(f"{rate(model.per_second)}/s")
     parts.append(f"POST p50 {duration(model.post.p50)} p99 {duration(model.post.p99)}")
     if model.queue is not None:
-        shown = _LINE_QUEUE[:1] if model.proof else _LINE_QUEUE
+        shown = _LINE_QUEUE[:1] if model.audit else _LINE_QUEUE
         parts += [f"{name} {count(model.queue.get(name))}" for name in shown]
     if model.lost:
         parts.append(model.lost)

@@ -9,7 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from hookfarm.cli.live.view_model import ChainLine, NodeSummary, Proof, Quantiles, ServiceLine, ViewModel
+from hookfarm.cli.live.view_model import AuditCounts, ChainLine, NodeSummary, Quantiles, ServiceLine, ViewModel
 from hookfarm.cli.output import UNKNOWN, count, duration, elapsed, rate, sparkline
 from hookfarm.store import keys
 
@@ -34,7 +34,7 @@ _Row = tuple[str, RenderableType, str]
 
 
 class FarmView:
-    """Renderable view model, in the glyphs that the terminal has."""
+    """Renderable of a view model, in the glyphs that the terminal has."""
 
     def __init__(self, model: ViewModel, title: str) -> None:
         self._model = model
@@ -52,7 +52,7 @@ def render(model: ViewModel, title: str, *, ascii_only: bool = False) -> Rendera
     body.add_column(ratio=1)
     body.add_column(width=RIGHT_WIDTH)
     body.add_row(left, right)
-    latest = [_latest(model.proof.latest)] if model.proof else []
+    latest = [_latest(model.audit.latest)] if model.audit else []
     lost = [Text(f" {model.lost}", style="red", no_wrap=True, overflow="ellipsis")] if model.lost else []
     more = [*_under_way(model), *_nodes(model.chains)]
     return Group(_headline(model, title), body, *latest, *lost, *_problems(model.services), *more)
@@ -79,16 +79,16 @@ def _state(model: ViewModel) -> Text:
 
 
 def _flow(model: ViewModel, ascii_only: bool) -> RenderableType:
-    proof = model.proof
-    rows = [row for chain in model.chains for row in _chain(chain, of_demo=proof is not None)] or [
+    audit = model.audit
+    rows = [row for chain in model.chains for row in _chain(chain, of_demo=audit is not None)] or [
         ("chain", count(None), "")
     ]
-    if proof is not None:
-        rows.insert(1, ("emitted", count(proof.emitted), "logs on the chain"))
+    if audit is not None:
+        rows.insert(1, ("emitted", count(audit.emitted), "logs on the chain"))
     failures = f"{count(model.failed_attempts)} failed, {count(model.dead)} dead"
     rows.append(("delivered", count(model.delivered), failures))
-    if proof is not None:
-        rows.append(("verified", _verified(proof), "by the receiver"))
+    if audit is not None:
+        rows.append(("verified", _verified(audit), "by the receiver"))
     rows.append(("per second", rate(model.per_second), ""))
     bars = Text(sparkline(model.recent[-SPARKLINE_SECONDS:], ascii_only=ascii_only), style="cyan")
     return _panel("chain to webhook", _rows(rows), Text(), bars)
@@ -116,8 +116,8 @@ def _behind(chain: ChainLine) -> str:
     return f"{count(chain.lag_blocks)} behind{late}"
 
 
-def _verified(proof: Proof) -> Text:
-    return Text(count(proof.verified), style="green" if proof.verified == proof.emitted else "yellow")
+def _verified(audit: AuditCounts) -> Text:
+    return Text(count(audit.verified), style="green" if audit.verified == audit.emitted else "yellow")
 
 
 def _latencies(model: ViewModel) -> RenderableType:

@@ -12,7 +12,7 @@ from hookfarm.store import keys
 
 @dataclass(frozen=True)
 class ServiceLine:
-    """One service. `reason`: why it is not ready. `silent`: age of its status in seconds, if that is too old."""
+    """A service in the view: `reason` why it is not ready; `silent`: age of its status, if too old."""
 
     name: str
     ready: bool
@@ -28,7 +28,10 @@ class ServiceLine:
 
 @dataclass(frozen=True)
 class NodeSummary:
-    """The nodes of a chain. `usable`: how many could be asked now; `problems`: a line for each of the others."""
+    """The nodes of a chain in the view.
+
+    `usable`: how many could be asked now; `problems`: a line for each of the others.
+    """
 
     usable: int
     all: int
@@ -39,7 +42,10 @@ class NodeSummary:
 
 @dataclass(frozen=True)
 class ChainLine:
-    """One chain as its ingestor reports it. `waiting`: events in its stream; `catch_up`: progress in words."""
+    """A chain in the view, as its ingestor reports it.
+
+    `waiting`: events in its stream; `catch_up`: progress in words.
+    """
 
     chain_id: int
     head: int
@@ -57,7 +63,7 @@ class ChainLine:
 
 @dataclass(frozen=True)
 class Quantiles:
-    """Seconds; None if nothing was measured."""
+    """Quantiles in seconds; None if nothing was measured."""
 
     p50: float | None = None
     p99: float | None = None
@@ -65,7 +71,7 @@ class Quantiles:
 
 @dataclass(frozen=True)
 class EndpointsLine:
-    """Number of endpoints; `circuit_open`: those that get probes only."""
+    """Numbers of endpoints in the view; those with `circuit_open` get probes only."""
 
     total: int
     enabled: int
@@ -73,8 +79,8 @@ class EndpointsLine:
 
 
 @dataclass(frozen=True)
-class Proof:
-    """The demo's view of both ends: logs emitted, logs whose webhook arrived, and the `latest` in words."""
+class AuditCounts:
+    """The demo's counts of both ends: logs emitted, logs whose webhook was verified, and the `latest` in words."""
 
     emitted: int
     verified: int
@@ -104,7 +110,7 @@ class ViewModel:
     queue: Mapping[str, int] | None = None
     endpoints: EndpointsLine | None = None
     backfills: tuple[str, ...] = ()
-    proof: Proof | None = None
+    audit: AuditCounts | None = None
     draining: bool = False
     lost: str = ""
 
@@ -120,7 +126,7 @@ class ViewModelBuilder:
         snapshot: Mapping[str, Any],
         seconds: float,
         heads: Mapping[int, int] | None = None,
-        proof: Proof | None = None,
+        audit: AuditCounts | None = None,
         *,
         draining: bool = False,
     ) -> ViewModel:
@@ -143,7 +149,7 @@ class ViewModelBuilder:
             queue=snapshot.get("queue"),
             endpoints=_endpoints(snapshot),
             backfills=_backfills(snapshot),
-            proof=proof,
+            audit=audit,
             draining=draining,
         )
 

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from hookfarm.config import ChainConfig
-from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from tests.support.api_process import Api, refused, running_api
 from tests.support.delivery import CHAIN_ID
 from tests.support.receivers import Receiver

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hookfarm.backfill.state import Progress
-from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.errors import ChainUnavailable, Conflict, WrongChain
 from hookfarm.store import keys
 from tests.support.backfill import deliver_everything, jobs_of, live_jobs, process_stream, run_backfill, subscribed

@@ -15,7 +15,7 @@ from hookfarm.backfill.selection import Selection
 from hookfarm.chain.block import Block, Header
 from hookfarm.delivery_queue import HealthSignal
 from hookfarm.delivery_queue.job import ClaimedJob
-from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.event_stream.event_json import encode_events
 from hookfarm.matching.history import History, NotifiedEndpoint
 from hookfarm.matching.index import Index

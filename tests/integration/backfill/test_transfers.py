@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.records import Endpoint, parse_subscription
 from hookfarm.store import keys
 from tests.support.backfill import (

@@ -10,13 +10,13 @@ from hookfarm.chain.block import Head
 from hookfarm.chain.node import Node, connect
 from hookfarm.chain.node_pool import NodePool
 from hookfarm.chain.prover import Prover
-from hookfarm.chain.timing import Limits
-from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.chain.timing import NodeTimeouts
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.devchain.transaction import Log
 from hookfarm.errors import ChainUnavailable
 from tests.support.waiting import eventually
 
-LIMITS = Limits(request_seconds=5, connect_seconds=1, silence_seconds=0.2, probe_seconds=0.2)
+TIMEOUTS = NodeTimeouts(request_seconds=5, connect_seconds=1, silence_seconds=0.2, probe_seconds=0.2)
 TRANSPORTS = ["ws", "http"]
 
 
@@ -30,12 +30,12 @@ def url_of(devchain: RunningDevchain, transport: str) -> str:
     return devchain.ws_url if transport == "ws" else devchain.http_url
 
 
-def on_node(url: str, scenario: Callable[[Node], Awaitable[None]], limits: Limits = LIMITS) -> None:
+def on_node(url: str, scenario: Callable[[Node], Awaitable[None]], timeouts: NodeTimeouts = TIMEOUTS) -> None:
     """Runs the scenario with an open node, which is closed afterwards."""
 
     async def run() -> None:
         [profile] = NodePool([url]).all
-        node = await connect(profile, limits, lambda _: None, lambda: None)
+        node = await connect(profile, timeouts, lambda _: None, lambda: None)
         try:
             await scenario(node)
         finally:
@@ -143,7 +143,7 @@ def test_a_failed_poll_closes_an_http_node(devchain: RunningDevchain) -> None:
             await node.next_head()
         assert node.closed
 
-    on_node(devchain.http_url, scenario, Limits())
+    on_node(devchain.http_url, scenario, NodeTimeouts())
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

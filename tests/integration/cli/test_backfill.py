@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hookfarm.backfill import state
-from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.event_stream import Checkpoint
 from hookfarm.records import Endpoint
 from hookfarm.registry.store import Registry

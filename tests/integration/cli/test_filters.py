@@ -12,7 +12,7 @@ import pytest
 
 from hookfarm import delivery_queue
 from hookfarm.deliveries import log
-from hookfarm.devchain.library import running_devchain
+from hookfarm.devchain.embedded import running_devchain
 from hookfarm.records import Endpoint
 from hookfarm.registry.store import Registry
 from hookfarm.status import readiness

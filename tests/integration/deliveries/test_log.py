@@ -9,7 +9,7 @@ import pytest
 
 from hookfarm import delivery_queue
 from hookfarm.deliveries import dead_letters, log, redelivery, trimming
-from hookfarm.deliveries.attempts import of_endpoints, position
+from hookfarm.deliveries.attempts import of_endpoints, sort_key
 from hookfarm.deliveries.filters import DeadLetterFilter
 from hookfarm.deliveries.log import DeliveryState
 from hookfarm.deliveries.trimming import LogTrimmer
@@ -403,7 +403,7 @@ def test_the_logs_of_several_endpoints_are_read_as_one_and_each_attempt_once(cli
         if not some:
             break
         read += [(a.endpoint, a.cursor) for a in some]
-        before = position(some[-1])
+        before = sort_key(some[-1])
     assert read == [
         ("ep_b", "3000-0"), ("ep_a", "3000-0"), ("ep_b", "2000-0"), ("ep_d", "1000-2"), ("ep_a", "1000-1"),
         ("ep_d", "1000-0"), ("ep_b", "1000-0"), ("ep_a", "1000-0"), ("ep_d", "999-5"),

@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.server import serve
 from hookfarm.errors import CouldNotBoot

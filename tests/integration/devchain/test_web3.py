@@ -9,7 +9,7 @@ import pytest
 from web3 import AsyncHTTPProvider, AsyncWeb3, WebSocketProvider
 from web3.exceptions import BlockNotFound, TransactionNotFound, Web3RPCError
 
-from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 
 WITHIN_SECONDS = 10.0
 

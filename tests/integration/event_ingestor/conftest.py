@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from tests.support.ingestor import CHAIN, EVENTS, Published
 from tests.support.redis_server import RedisServer
 

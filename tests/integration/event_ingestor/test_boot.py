@@ -1,7 +1,7 @@
 """How long the ingestor tries to start, and what it says when it cannot."""
 
-from hookfarm.chain.timing import Limits
-from hookfarm.devchain.library import RunningDevchain
+from hookfarm.chain.timing import NodeTimeouts
+from hookfarm.devchain.embedded import RunningDevchain
 from hookfarm.errors import CouldNotBoot
 from tests.support.ingestor import CHAIN, Published, running_ingestor
 
@@ -11,7 +11,9 @@ def test_a_node_that_does_not_answer_within_the_boot_is_named_by_its_origin(
 ) -> None:
     devchain.go_down()
     address = f"{devchain.ws_url}/v3/canary?key=canary"
-    with running_ingestor(CHAIN, address, redis_url, limits=Limits(boot_seconds=0.3), wait=False) as ingestor:
+    with running_ingestor(
+        CHAIN, address, redis_url, timeouts=NodeTimeouts(boot_seconds=0.3), wait=False
+    ) as ingestor:
         ingestor.join()
     assert isinstance(ingestor.error, CouldNotBoot)
     assert str(ingestor.error).startswith(f"chain {CHAIN}: {devchain.ws_url}: ")
@@ -23,8 +25,8 @@ def test_a_silent_node_does_not_hold_the_boot_longer_than_it_may_take(
     devchain: RunningDevchain, redis_url: str
 ) -> None:
     devchain.set_fault("silence")
-    limits = Limits(boot_seconds=0.3, connect_seconds=0.1, request_seconds=60)
-    with running_ingestor(CHAIN, devchain.http_url, redis_url, limits=limits, wait=False) as ingestor:
+    timeouts = NodeTimeouts(boot_seconds=0.3, connect_seconds=0.1, request_seconds=60)
+    with running_ingestor(CHAIN, devchain.http_url, redis_url, timeouts=timeouts, wait=False) as ingestor:
         ingestor.join()
     assert isinstance(ingestor.error, CouldNotBoot)
     assert f"chain {CHAIN}" in str(ingestor.error)
@@ -36,7 +38,7 @@ def test_a_node_that_comes_up_during_the_boot_is_used(
 ) -> None:
     devchain.go_down()
     with running_ingestor(
-        CHAIN, devchain.ws_url, redis_url, limits=Limits(boot_seconds=10), wait=False
+        CHAIN, devchain.ws_url, redis_url, timeouts=NodeTimeouts(boot_seconds=10), wait=False
     ) as ingestor:
         devchain.come_up()
         ingestor.wait_until_up()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.devchain.rpc_errors import PROVIDER_ERRORS
 from hookfarm.event_ingestor import telemetry
 from tests.support.ingestor import (

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from hookfarm import event_stream, logs
 from hookfarm.chain.node import connect
 from hookfarm.chain.node_pool import NodePool
-from hookfarm.chain.timing import Limits
-from hookfarm.devchain.library import RunningDevchain, running_devchain
-from hookfarm.event_ingestor.finality_heads import FinalityHeads
-from hookfarm.event_stream import ChainStream, StreamBlock
+from hookfarm.chain.timing import NodeTimeouts
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
+from hookfarm.event_ingestor.finality_heads import FinalityHeadsPublisher
+from hookfarm.event_stream import RetryingChainStream, StreamBlock
 from hookfarm.store.clients import async_client
 from hookfarm.store.keys import EVENT_INGESTOR
 from hookfarm.store.retrying import RetryingClient
@@ -37,13 +37,13 @@ def publish_heads(
 
     async def run() -> None:
         [profile] = NodePool([devchain.ws_url]).all
-        node = await connect(profile, Limits(tags_seconds=0.0), lambda _: None, lambda: None)
+        node = await connect(profile, NodeTimeouts(tags_seconds=0.0), lambda _: None, lambda: None)
         try:
             node.tags.record(await node.request_all(node.tags.due()))
             meanwhile()
             async with async_client(redis_url) as client:
-                stream = ChainStream(RetryingClient(client, lambda _error: None), CHAIN)
-                await FinalityHeads(stream, logs.get(EVENT_INGESTOR)).publish(node, BLOCKS)
+                stream = RetryingChainStream(RetryingClient(client, lambda _error: None), CHAIN)
+                await FinalityHeadsPublisher(stream, logs.get(EVENT_INGESTOR)).publish(node, BLOCKS)
         finally:
             await node.close()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.devchain.transaction import Log
 from hookfarm.event_ingestor import telemetry
 from hookfarm.event_ingestor.telemetry import report

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from hookfarm import timestamps
-from hookfarm.chain.timing import Limits
-from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.chain.timing import NodeTimeouts
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.errors import WrongChain
 from hookfarm.event_ingestor import telemetry
 from hookfarm.event_ingestor.node_telemetry import NodeStatus
@@ -232,8 +232,8 @@ def test_a_dead_preferred_node_does_not_keep_it_from_booting(
 
 
 def test_another_chain_id_is_refused_at_once_and_named(devchain: RunningDevchain, redis_url: str) -> None:
-    patient = Limits(boot_seconds=600)
-    with running_ingestor(1, f"{devchain.ws_url}/v3/canary", redis_url, limits=patient, wait=False) as ingestor:
+    patient = NodeTimeouts(boot_seconds=600)
+    with running_ingestor(1, f"{devchain.ws_url}/v3/canary", redis_url, timeouts=patient, wait=False) as ingestor:
         ingestor.join()
     assert isinstance(ingestor.error, WrongChain)
     assert str(ingestor.error) == f"chain 1: {devchain.ws_url} serves chain {CHAIN}"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hookfarm.devchain.library import RunningDevchain
+from hookfarm.devchain.embedded import RunningDevchain
 from hookfarm.errors import InvalidInput
 from tests.support.ingestor import CHAIN, TRANSPORTS, Published, canonical, running_ingestor, url_of
 

@@ -1,6 +1,6 @@
 """The ingestor and a Redis that is away, full, flushed, rolled back, or shared."""
 
-from hookfarm.devchain.library import RunningDevchain
+from hookfarm.devchain.embedded import RunningDevchain
 from hookfarm.store import keys
 from tests.support.ingestor import CHAIN, Published, canonical, running_ingestor
 from tests.support.redis_server import RedisServer

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from hookfarm import event_stream
-from hookfarm.devchain.library import RunningDevchain, running_devchain
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.devchain.transaction import Log
 from hookfarm.event_ingestor import telemetry
 from hookfarm.store.clients import async_client
@@ -109,7 +109,7 @@ def test_a_withdrawal_cut_short_by_a_crash_is_finished_by_the_next_life(
     async def one_step() -> None:
         async with async_client(redis_url) as client:
             [entries] = await event_stream.removal_entries(client, CHAIN, [20])
-            newest, below = await event_stream.known_blocks(client, CHAIN, [20, 19])
+            newest, below = await event_stream.read_remembered(client, CHAIN, [20, 19])
             assert newest
             assert below
             assert await event_stream.rollback(client, CHAIN, newest.point, below.point, entries or [])

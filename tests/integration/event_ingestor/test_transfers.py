@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from hookfarm.devchain.library import RunningDevchain, running_devchain
-from hookfarm.devchain.transaction import account, payment
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
+from hookfarm.devchain.transaction import account, native_transfer
 from hookfarm.event_ingestor import telemetry
 from hookfarm.records import parse_chain_event, parse_endpoint
 from hookfarm.registry.store import Registry
@@ -75,8 +75,8 @@ def test_failures_and_creations_are_told_apart(
 ) -> None:
     subscribe(registry)
     with running_ingestor(CHAIN, devchain.ws_url, redis_server.url):
-        calls = [payment(account(1), account(2), 5, fails=True), payment(account(1), b"", 2**255)]
-        devchain.mine_calls([*calls, payment(account(1), account(2), 0)])
+        calls = [native_transfer(account(1), account(2), 5, fails=True), native_transfer(account(1), b"", 2**255)]
+        devchain.mine_calls([*calls, native_transfer(account(1), account(2), 0)])
         published.wait_for(devchain)
     [created] = published.entries()
     [truth] = devchain.canonical_transfers()

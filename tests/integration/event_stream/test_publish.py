@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from hookfarm import event_stream
-from hookfarm.event_stream import KEPT_BLOCKS, Checkpoint, CheckpointMoved, KnownBlock, StreamBlock
+from hookfarm.event_stream import KEPT_BLOCKS, Checkpoint, CheckpointMoved, RememberedBlock, StreamBlock
 from hookfarm.event_stream.event_json import encode_events
 from hookfarm.records import Event
 from hookfarm.store import keys
@@ -67,16 +67,16 @@ def test_a_published_block_is_remembered_with_its_parent_and_the_number_of_its_e
     run: Callable[..., Any],
 ) -> None:
     run(event_stream.publish, None, [block(5, events=2), block(6)])
-    assert run(event_stream.known_blocks, [6, 5, 4]) == [
-        KnownBlock(6, hash_of(6), hash_of(5), 0),
-        KnownBlock(5, hash_of(5), hash_of(4), 2),
+    assert run(event_stream.read_remembered, [6, 5, 4]) == [
+        RememberedBlock(6, hash_of(6), hash_of(5), 0),
+        RememberedBlock(5, hash_of(5), hash_of(4), 2),
         None,
     ]
 
 
 def test_a_row_of_an_older_version_is_understood(client: Any, run: Callable[..., Any]) -> None:
     client.hset(keys.blocks(CHAIN), "5", hash_of(5))
-    assert run(event_stream.known_blocks, [5]) == [KnownBlock(5, hash_of(5), "", 0)]
+    assert run(event_stream.read_remembered, [5]) == [RememberedBlock(5, hash_of(5), "", 0)]
 
 
 @pytest.mark.parametrize("expected", [None, at(4), at(5, "b"), at(6)])
@@ -86,7 +86,7 @@ def test_who_expects_another_checkpoint_publishes_nothing(
     run(event_stream.publish, None, [block(5, events=1)])
     assert not run(event_stream.publish, expected, [block(6, events=1)]).published
     assert (entries(client), run(event_stream.read_checkpoint)) == ([(5, 0, False)], at(5))
-    assert run(event_stream.known_blocks, [6]) == [None]
+    assert run(event_stream.read_remembered, [6]) == [None]
 
 
 def test_who_expects_another_checkpoint_takes_nothing_back(client: Any, run: Callable[..., Any]) -> None:
@@ -114,7 +114,7 @@ def test_withdrawals_are_the_events_with_removed_the_last_one_first(run: Callabl
     ]
 
 
-@pytest.mark.parametrize("remembered", [event_stream.known_blocks, event_stream.removal_entries])
+@pytest.mark.parametrize("remembered", [event_stream.read_remembered, event_stream.removal_entries])
 def test_what_is_remembered_of_another_checkpoint_is_not_answered(
     client: Any, run: Callable[..., Any], remembered: Callable[..., Any]
 ) -> None:
@@ -132,7 +132,7 @@ def test_what_is_remembered_of_another_checkpoint_is_not_answered(
 def test_events_that_are_not_kept_cannot_be_taken_back(run: Callable[..., Any]) -> None:
     run(event_stream.publish, None, [block(5, events=2, kept=False)])
     assert run(event_stream.removal_entries, [5]) == [None]
-    assert run(event_stream.known_blocks, [5])[0].event_count == 2
+    assert run(event_stream.read_remembered, [5])[0].event_count == 2
 
 
 def test_a_rewind_adds_what_is_withdrawn_and_forgets_what_was_above(client: Any, run: Callable[..., Any]) -> None:
@@ -141,7 +141,7 @@ def test_a_rewind_adds_what_is_withdrawn_and_forgets_what_was_above(client: Any,
     assert run(event_stream.rollback, at(9), at(6), withdrawn)
     assert run(event_stream.read_checkpoint) == at(6)
     assert entries(client)[9:] == [(9, 0, True), (8, 0, True), (7, 0, True)]
-    assert [known is not None for known in run(event_stream.known_blocks, [5, 6, 7, 9])] == [
+    assert [known is not None for known in run(event_stream.read_remembered, [5, 6, 7, 9])] == [
         True,
         True,
         False,
@@ -150,7 +150,7 @@ def test_a_rewind_adds_what_is_withdrawn_and_forgets_what_was_above(client: Any,
     assert run(event_stream.removal_entries, [9, 7]) == [None, None]
     assert run(event_stream.removal_entries, [6])[0] is not None, "the target may be orphaned later"
     assert run(event_stream.publish, at(6), [block(7, "b", events=1)]).published
-    assert run(event_stream.known_blocks, [7])[0].block_hash == hash_of(7, "b")
+    assert run(event_stream.read_remembered, [7])[0].block_hash == hash_of(7, "b")
 
 
 def test_a_block_without_events_leaves_none_of_its_predecessor(run: Callable[..., Any]) -> None:

@@ -2,27 +2,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookfarm.chain.timing import Limits, Pace, pause_seconds, poll_seconds
+from hookfarm.chain.timing import NodeTimeouts, Pace, backoff_seconds, poll_seconds
 
 
 def test_pauses_double_from_a_tenth_of_a_second_to_ten_seconds() -> None:
-    pauses = [pause_seconds(failures, chance=0.5) for failures in range(9)]
+    pauses = [backoff_seconds(failures, chance=0.5) for failures in range(9)]
     assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10]
 
 
 def test_a_pause_is_jittered_by_a_fifth() -> None:
-    assert pause_seconds(3, chance=0) == pytest.approx(0.64)
-    assert pause_seconds(3, chance=1) == pytest.approx(0.96)
+    assert backoff_seconds(3, chance=0) == pytest.approx(0.64)
+    assert backoff_seconds(3, chance=1) == pytest.approx(0.96)
 
 
 @given(st.integers(0, 10**9), st.floats(0, 1))
 def test_no_pause_is_longer_than_ten_jittered_seconds_or_gone(failures: int, chance: float) -> None:
-    assert 0.079 < pause_seconds(failures, chance) < 12.01
+    assert 0.079 < backoff_seconds(failures, chance) < 12.01
 
 
 def test_silence_is_suspicious_after_three_block_times_within_bounds() -> None:
-    limits = Limits()
-    silences = [limits.max_silence(block_seconds) for block_seconds in (None, 0.25, 12, 600)]
+    timeouts = NodeTimeouts()
+    silences = [timeouts.max_silence(block_seconds) for block_seconds in (None, 0.25, 12, 600)]
     assert silences == [15, 15, 36, 60]
 
 
@@ -42,8 +42,8 @@ def test_at_most_two_polls_a_block_find_it_where_blocks_are_regular(block_second
 
 
 def test_limits_leave_a_boot_time_for_a_second_url() -> None:
-    limits = Limits()
-    assert 2 * limits.connect_seconds < limits.boot_seconds < 10
+    timeouts = NodeTimeouts()
+    assert 2 * timeouts.connect_seconds < timeouts.boot_seconds < 10
 
 
 def test_pace_is_unknown_until_two_heads_were_seen() -> None:

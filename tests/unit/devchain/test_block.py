@@ -19,7 +19,7 @@ ANVIL = json.loads((Path(__file__).parent / "anvil_block.json").read_text())
 CHAIN_ID = 4711
 
 
-def sealed(logs_per_block: int = 5) -> DevBlock:
+def made_block(logs_per_block: int = 5) -> DevBlock:
     options = DevchainOptions(chain_id=CHAIN_ID, logs_per_block=logs_per_block)
     return DevChain(options).mine(timestamp=1_800_000_000)
 
@@ -46,7 +46,7 @@ def test_reference_recomputes_a_real_block() -> None:
 
 
 def test_hash_can_be_recomputed_from_the_json_fields() -> None:
-    block = sealed()
+    block = made_block()
     assert reference.header_hash(as_json(block)) == block.hash
 
 
@@ -57,7 +57,7 @@ def test_genesis_hash_can_be_recomputed_from_the_json_fields() -> None:
 
 @pytest.mark.parametrize("logs_per_block", [0, 1, 40])
 def test_roots_and_bloom_commit_to_the_json_bodies(logs_per_block: int) -> None:
-    block = sealed(logs_per_block)
+    block = made_block(logs_per_block)
     shown, receipts = as_json(block), receipts_json(block)
     transactions = [reference.encoded_transaction(each) for each in shown["transactions"]]
     assert ordered_root(transactions) == reference.data(shown["transactionsRoot"])
@@ -67,18 +67,18 @@ def test_roots_and_bloom_commit_to_the_json_bodies(logs_per_block: int) -> None:
 
 
 def test_transaction_hash_is_that_of_its_json_fields() -> None:
-    for transaction in as_json(sealed())["transactions"]:
+    for transaction in as_json(made_block())["transactions"]:
         encoded = reference.encoded_transaction(transaction)
         assert "0x" + keccak(encoded).hex() == transaction["hash"]
 
 
 def test_each_receipt_has_the_bloom_of_its_own_logs() -> None:
-    for receipt in receipts_json(sealed()):
+    for receipt in receipts_json(made_block()):
         assert reference.bloom(receipt["logs"]) == receipt["logsBloom"]
 
 
 def test_gas_adds_up_over_the_receipts_to_that_of_the_block() -> None:
-    block = sealed()
+    block = made_block()
     used = 0
     for receipt in receipts_json(block):
         used += int(receipt["gasUsed"], 16)
@@ -97,7 +97,7 @@ def test_log_indices_are_contiguous_over_transactions_with_several_logs() -> Non
 
 
 def test_generated_logs_are_erc20_transfers_that_match_their_transaction() -> None:
-    for transaction, log in zip(as_json(sealed())["transactions"], logs_json(sealed()), strict=True):
+    for transaction, log in zip(as_json(made_block())["transactions"], logs_json(made_block()), strict=True):
         assert log["topics"][0] == "0x" + TRANSFER_TOPIC.hex()
         assert log["topics"][1][-40:] == transaction["from"][2:]
         assert log["address"] == transaction["to"]
@@ -119,13 +119,13 @@ def shapes(record: dict[str, Any], *unlike: str) -> dict[str, str]:
 
 def test_block_has_the_fields_and_forms_of_anvil() -> None:
     theirs = shapes(ANVIL["block"], "totalDifficulty")
-    assert shapes(as_json(sealed())) == theirs
+    assert shapes(as_json(made_block())) == theirs
 
 
 def test_transaction_has_the_fields_and_forms_of_anvil() -> None:
     """`r` and `s` are quantities, so their length says nothing."""
     theirs = shapes(ANVIL["block"]["transactions"][0], "r", "s", "input")
-    ours = as_json(sealed())["transactions"][0]
+    ours = as_json(made_block())["transactions"][0]
     assert {"r", "s", "input"} < ours.keys()
     assert shapes(ours, "r", "s", "input") == theirs
 
@@ -133,8 +133,8 @@ def test_transaction_has_the_fields_and_forms_of_anvil() -> None:
 def test_receipt_has_the_fields_and_forms_of_anvil() -> None:
     """Without two that anvil adds and geth doesn't have."""
     theirs = shapes(ANVIL["receipts"][0], "blobGasPrice", "blockTimestamp")
-    assert shapes(receipts_json(sealed())[0]) == theirs
+    assert shapes(receipts_json(made_block())[0]) == theirs
 
 
 def test_log_has_the_fields_and_forms_of_anvil() -> None:
-    assert shapes(logs_json(sealed())[0]) == shapes(ANVIL["logs"][0])
+    assert shapes(logs_json(made_block())[0]) == shapes(ANVIL["logs"][0])

@@ -101,13 +101,13 @@ def test_reorg_may_grow_the_chain() -> None:
     assert_consistent(chain)
 
 
-def test_orphaned_block_stays_readable_by_hash_but_not_by_number() -> None:
+def test_replaced_block_stays_readable_by_hash_but_not_by_number() -> None:
     chain = chain_of(3)
-    [orphan] = chain.reorg(1, NOW).removed
-    assert chain.block_by_hash(orphan.hash) is orphan
-    assert not chain.is_canonical(orphan.hash)
-    assert chain.block(3) is not orphan
-    assert chain.position(orphan.transactions[0].hash) is None
+    [replaced] = chain.reorg(1, NOW).removed
+    assert chain.block_by_hash(replaced.hash) is replaced
+    assert not chain.is_canonical(replaced.hash)
+    assert chain.block(3) is not replaced
+    assert chain.position(replaced.transactions[0].hash) is None
 
 
 def test_reorg_with_the_same_transactions_moves_them_to_new_blocks() -> None:
@@ -135,7 +135,7 @@ def test_impossible_reorg_is_refused_and_changes_nothing(depth: int, length: int
     assert hashes(chain) == before
 
 
-def test_an_orphaned_branch_can_become_canonical_again_and_the_other_one_too() -> None:
+def test_a_replaced_branch_can_become_canonical_again_and_the_other_one_too() -> None:
     chain = chain_of(6)
     first = hashes(chain)
     chain.reorg(3, 0, length=5)
@@ -150,9 +150,9 @@ def test_an_orphaned_branch_can_become_canonical_again_and_the_other_one_too() -
 
 
 @pytest.mark.parametrize("block", ["0x" + "11" * 32, "head"])
-def test_only_an_orphan_can_be_switched_to(block: str) -> None:
+def test_only_a_replaced_block_can_be_switched_to(block: str) -> None:
     chain = chain_of(3)
-    with pytest.raises(InvalidInput, match="no orphan"):
+    with pytest.raises(InvalidInput, match="no replaced block"):
         chain.switch_to(chain.head.hash if block == "head" else block)
 
 

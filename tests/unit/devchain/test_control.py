@@ -63,7 +63,7 @@ def test_faults_are_set_listed_and_cleared() -> None:
     assert call(node, "devchain_clearFaults")["result"] == []
 
 
-def test_stats_count_blocks_and_transfers_with_and_without_orphans() -> None:
+def test_stats_count_blocks_and_transfers_with_and_without_replaced() -> None:
     node = node_of(3)
     node.reorg(1)
     stats = call(node, "devchain_stats")["result"]

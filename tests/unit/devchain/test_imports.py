@@ -32,7 +32,7 @@ def test_devchain_imports_nothing_of_hookfarm_but_errors_and_the_bloom() -> None
 
 def test_importing_the_devchain_does_not_import_web3() -> None:
     program = (
-        "import sys, hookfarm.devchain.library; "
+        "import sys, hookfarm.devchain.embedded; "
         "print(sorted({'web3', 'rlp', 'eth_utils', 'pydantic', 'redis'} & sys.modules.keys()))"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from hookfarm.farm import async_child
-from hookfarm.farm.async_child import cancel_on, heartbeat, stop_event
+from hookfarm.farm.async_child import heartbeat, run_until_stopped, stop_event
 from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Scoreboard
 
@@ -53,7 +53,7 @@ def test_the_heartbeat_is_renewed_until_the_end(child: Child) -> None:
 def test_a_task_that_ends_by_itself_is_not_cancelled() -> None:
     async def run() -> None:
         work = asyncio.create_task(asyncio.sleep(0, "done"))
-        await cancel_on(asyncio.Event(), work)
+        await run_until_stopped(asyncio.Event(), work)
         assert work.result() == "done"
 
     asyncio.run(run())
@@ -77,7 +77,7 @@ def test_a_task_whose_cancellation_gets_lost_is_cancelled_again(monkeypatch: pyt
         work = asyncio.create_task(stubborn())
         await asyncio.sleep(0)
         stop.set()
-        await cancel_on(stop, work)
+        await run_until_stopped(stop, work)
         assert (lost, work.cancelled()) == (3, True)
 
     asyncio.run(run())

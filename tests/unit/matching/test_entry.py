@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hookfarm.chain.block import Header, parse_logs
 from hookfarm.errors import InvalidInput
 from hookfarm.event_stream import StreamEntry
-from hookfarm.event_stream.event_json import MAX_EVENT_BYTES, canonical_log
+from hookfarm.event_stream.event_json import MAX_EVENT_BYTES, recognise_log
 from hookfarm.matching.entry import read_event
 from hookfarm.matching.filters import dimensions
 from hookfarm.records import ChainEvent, Event
@@ -56,7 +56,7 @@ def edited(raw: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
 def taken_apart(raw: bytes) -> ChainEvent | None:
     """The event of the same JSON in words that are not the ingestor's; None where it is rejected."""
     other = entry(b" " + raw)
-    assert canonical_log(1, b" " + raw) is None
+    assert recognise_log(1, b" " + raw) is None
     return event_of(other)
 
 
@@ -74,7 +74,7 @@ def test_what_is_recognised_by_its_text_is_what_it_is_taken_apart(
     raw = edited(orjson.dumps(event), edits)
     apart = taken_apart(raw)
     assert event_of(entry(raw)) == apart
-    log = canonical_log(1, raw)
+    log = recognise_log(1, raw)
     if log is not None:
         assert orjson.loads(raw) == apart
         assert log == dimensions(cast("Event", apart))
@@ -84,7 +84,7 @@ def test_what_is_recognised_by_its_text_is_what_it_is_taken_apart(
 @pytest.mark.parametrize("data", ["0x", "0x00", f"0x{'ab' * 1000}"])
 def test_what_the_ingestor_writes_is_recognised(topics: int, data: str) -> None:
     event: Event = {**EVENT, "topics": [f"0x{n:064x}" for n in range(topics)], "data": data}
-    assert canonical_log(1, orjson.dumps(event)) == dimensions(event)
+    assert recognise_log(1, orjson.dumps(event)) == dimensions(event)
 
 
 def test_what_the_ingestor_makes_of_a_log_is_recognised() -> None:
@@ -99,7 +99,7 @@ def test_what_the_ingestor_makes_of_a_log_is_recognised() -> None:
         "logIndex": "0x7",
     }
     [event] = parse_logs(1, header, [log])
-    assert canonical_log(1, orjson.dumps(event)) == dimensions(EVENT)
+    assert recognise_log(1, orjson.dumps(event)) == dimensions(EVENT)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_what_the_ingestor_makes_of_a_log_is_recognised() -> None:
     ],
 )
 def test_what_the_ingestor_does_not_write_so_is_taken_apart(raw: bytes) -> None:
-    assert canonical_log(1, raw) is None
+    assert recognise_log(1, raw) is None
     assert read_event(entry(raw))["block_hash"] == EVENT["block_hash"]
 
 
@@ -130,5 +130,5 @@ def test_what_the_ingestor_does_not_write_so_is_taken_apart(raw: bytes) -> None:
     ],
 )
 def test_no_text_of_what_is_no_event_is_recognised(raw: bytes) -> None:
-    assert canonical_log(1, raw) is None
+    assert recognise_log(1, raw) is None
     assert event_of(entry(raw)) is None

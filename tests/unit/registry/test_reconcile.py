@@ -177,7 +177,7 @@ ENDPOINTS = st.fixed_dictionaries(
 def test_what_was_exported_is_what_there_is(records: list[Any], kind: str, tmp_path: Path) -> None:
     existing = [parse_endpoint(record, str) for record in records]
     file = tmp_path / f"endpoints.{kind}"
-    file.write_text(registry_file.write(existing, kind), encoding="utf-8", newline="")
+    file.write_text(registry_file.render(existing, kind), encoding="utf-8", newline="")
     found = plan(registry_file.read(file), *existing)
     assert (found.changes, found.unchanged) == ((), len(existing))
 
@@ -195,7 +195,7 @@ def test_a_plan_that_was_carried_out_leaves_nothing_to_do(wanted: list[Any], bef
 
 def test_defaults_are_left_out_of_an_export() -> None:
     plain = Endpoint("ep_a", URL, subscriptions=(Subscription("sub_a", 1),))
-    assert registry_file.write([plain], "toml") == (
+    assert registry_file.render([plain], "toml") == (
         f'[[endpoints]]\nid = "ep_a"\nurl = "{URL}"\nsubscriptions = [\n    {{ id = "sub_a", chain_id = 1 }},\n]\n'
     )
 

@@ -7,7 +7,7 @@ import pytest
 
 from hookfarm.matching import payload
 from hookfarm.records import ChainEvent
-from hookfarm.tracing.spans import block_span, foreign_trace, match_span, parent_of_attempt
+from hookfarm.tracing.spans import block_span, match_span, parent_of_attempt, trace_without_block
 from tests.support.events import EVENT
 from tests.support.transfers import TRANSFER
 
@@ -56,5 +56,5 @@ def test_a_body_that_tells_of_no_log_and_no_transfer_has_no_parent(body: bytes) 
 
 
 def test_a_delivery_of_no_block_has_a_trace_of_its_own() -> None:
-    assert foreign_trace("msg_1") == foreign_trace("msg_1") != foreign_trace("msg_2")
-    assert 0 < foreign_trace("msg_1") < 2**128
+    assert trace_without_block("msg_1") == trace_without_block("msg_1") != trace_without_block("msg_2")
+    assert 0 < trace_without_block("msg_1") < 2**128

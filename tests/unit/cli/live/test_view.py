@@ -8,10 +8,10 @@ from rich.console import Console
 
 from hookfarm.cli.live.view import FarmView
 from hookfarm.cli.live.view_model import (
+    AuditCounts,
     ChainLine,
     EndpointsLine,
     NodeSummary,
-    Proof,
     Quantiles,
     ServiceLine,
     ViewModel,
@@ -37,7 +37,7 @@ FULL = ViewModel(
     queued_to_delivered=Quantiles(0.0031, 0.042),
     queue={"queued": 7, "open": 12, "parked": 5, "retry": 3, "dead": 1, "unconfirmed": 4},
     endpoints=EndpointsLine(12, 9, 2),
-    proof=Proof(61700, 61512, ("12:00:00.000  Transfer  value=1",)),
+    audit=AuditCounts(61700, 61512, ("12:00:00.000  Transfer  value=1",)),
 )
 
 
@@ -96,7 +96,7 @@ def test_no_line_is_longer_than_the_terminal(width: int) -> None:
 
 
 def test_it_keeps_its_height_while_the_numbers_grow() -> None:
-    first = ViewModel(0, READY, FULL.chains, "b" * 50, proof=Proof(0, 0, ("",)))
+    first = ViewModel(0, READY, FULL.chains, "b" * 50, audit=AuditCounts(0, 0, ("",)))
     assert len(shown(first).splitlines()) == len(shown(FULL).splitlines())
 
 
@@ -125,7 +125,7 @@ def test_a_service_with_an_old_status_is_shown_with_its_age() -> None:
 def test_of_several_nodes_it_says_which_is_used_and_which_are_left_alone_and_why() -> None:
     problem = "chain 31337: wss://one.example cooldown, retry in 12 s: HTTP 429"
     several = replace(FULL.chains[0], nodes=NodeSummary(2, 3, "https://two.example:8545", 2.0, (problem,)))
-    text = shown(replace(FULL, chains=(several,), proof=None))
+    text = shown(replace(FULL, chains=(several,), audit=None))
     assert "nodes           2 of 3  2.0 req/block" in text
     assert "chain 31337: https://two.example:8545 is active" in text
     assert problem in text

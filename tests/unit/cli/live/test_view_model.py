@@ -3,10 +3,10 @@ from typing import Any
 import pytest
 
 from hookfarm.cli.live.view_model import (
+    AuditCounts,
     ChainLine,
     EndpointsLine,
     NodeSummary,
-    Proof,
     Quantiles,
     ServiceLine,
     ViewModelBuilder,
@@ -33,7 +33,7 @@ def test_a_whole_snapshot_becomes_a_view_model() -> None:
     found["chains"] = [{"chain_id": 7, "head": 3, "checkpoint": 2, "events_published": 9, "lag_ms": 1500}]
     found["streams"] = [{"chain_id": 7, "length": 4, "pending": 1, "lag": 3}]
     found["endpoints"] = {"total": 3, "enabled": 2, "circuit_open": 1}
-    model = ViewModelBuilder().build(found, 4.0, {7: 5}, Proof(10, 9), draining=True)
+    model = ViewModelBuilder().build(found, 4.0, {7: 5}, AuditCounts(10, 9), draining=True)
     assert model.services[1] == ServiceLine("webhook_delivery", True, 49, 50, "x", 9.5)
     assert model.chains == (ChainLine(7, 5, 2, 9, 4, 1.5),)
     assert model.chains[0].lag_blocks == 3
@@ -42,7 +42,7 @@ def test_a_whole_snapshot_becomes_a_view_model() -> None:
     assert (model.post, model.queued_to_delivered) == (Quantiles(0.1, 0.2), Quantiles())
     assert model.post_since_start == Quantiles(0.3, 0.4)
     assert model.endpoints == EndpointsLine(3, 2, 1)
-    assert (model.queue, model.proof, model.draining) == ({"queued": 1}, Proof(10, 9), True)
+    assert (model.queue, model.audit, model.draining) == ({"queued": 1}, AuditCounts(10, 9), True)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Test webhooks of an endpoint: made-up or from the logs of a transaction, and how they are sent."""
+"""Sample webhooks of an endpoint: their choice, and how they are sent."""
 
 import asyncio
 import secrets
@@ -26,14 +26,14 @@ MARK = ("webhook-test", "1")
 
 @dataclass(frozen=True)
 class SampleWebhook:
-    """One body, and the id of its subscription."""
+    """A body to send, and the id of the subscription that it is for."""
 
     subscription: str | None
     body: bytes
 
 
 def select(endpoint: Endpoint, subscription_id: str | None, field: str) -> tuple[Subscription, ...]:
-    """Return all subscriptions, or the one of this id. Raises InvalidInput, naming `field`, for an unknown id."""
+    """Return all subscriptions, or the one of this id. Raises InvalidInput, naming `field`, if it is unknown."""
     if subscription_id is None:
         return endpoint.subscriptions
     chosen = tuple(s for s in endpoint.subscriptions if s.id == subscription_id)
@@ -42,9 +42,9 @@ def select(endpoint: Endpoint, subscription_id: str | None, field: str) -> tuple
     return chosen
 
 
-def made_up(subscriptions: Sequence[Subscription]) -> list[SampleWebhook]:
-    """Return one for each subscription; one of no particular event if there are none."""
-    from hookfarm.test_events import events  # eth_abi takes 0.2 s to import, and few send test webhooks.
+def of_subscriptions(subscriptions: Sequence[Subscription]) -> list[SampleWebhook]:
+    """Return a sample for each subscription; one of no particular event if there are none."""
+    from hookfarm.sample_webhooks import events  # eth_abi takes 0.2 s to import, and few send test webhooks.
 
     return [SampleWebhook(s.id if s else None, events.body(s)) for s in subscriptions or (None,)]
 
@@ -58,11 +58,11 @@ def chains_of(subscriptions: Sequence[Subscription], chains: Sequence[ChainConfi
 async def of_transaction(
     endpoint: Endpoint, subscriptions: tuple[Subscription, ...], transaction: str, chains: Sequence[ChainConfig]
 ) -> list[SampleWebhook]:
-    """Return one for each log of the transaction and subscription that match.
+    """Return a sample for each match of a log of the transaction with a subscription.
 
     Raises NotFound if no block of these chains has the transaction, Conflict if none of its logs matches.
     """
-    from hookfarm.test_events import transactions  # web3 is 60 MB, and few ever ask for this.
+    from hookfarm.sample_webhooks import transactions  # web3 is 60 MB, and few ever ask for this.
 
     found = await asyncio.gather(*(transactions.events(chain, transaction) for chain in chains))
     if all(logs is None for logs in found):
@@ -77,7 +77,7 @@ async def of_transaction(
 
 @dataclass(frozen=True)
 class SampleSender:
-    """Sends test webhooks. It stops waiting for a reply when `give_up` returns True."""
+    """Sends sample webhooks. It stops waiting for a reply when `give_up` returns True."""
 
     tls: ssl.SSLContext
     allowed: Sequence[IPNetwork]
@@ -125,7 +125,10 @@ class SampleSender:
 
 
 def _headers(transport: Transport, secrets_sent: Collection[str]) -> dict[str, str]:
-    """Return headers, those of one name joined (RFC 9110 section 5.3), without the secrets that were sent."""
+    """Return the headers of a reply without the secrets that were sent.
+
+    Those of one name are joined (RFC 9110 section 5.3).
+    """
     found: dict[str, str] = {}
     for name, value in transport.last_headers:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")

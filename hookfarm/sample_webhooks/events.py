@@ -1,4 +1,4 @@
-"""Made-up events of valid form with plausible arguments. They need not match the subscription's condition."""
+"""Sample events of valid form with plausible arguments. They need not match the subscription's condition."""
 
 import math
 import secrets
@@ -20,7 +20,7 @@ _WORD_BYTES = 32
 
 
 def body(subscription: Subscription | None) -> bytes:
-    """Return the body of a made-up webhook; None = a log of no particular event."""
+    """Return the body of a sample webhook; None = a log of no particular event."""
     if subscription is not None and subscription.is_operational:
         return operational.example_body(subscription)
     if subscription is not None and subscription.kind == "transfer":

@@ -1,4 +1,4 @@
-"""The logs of a transaction, as events, from a node of its chain."""
+"""Sample webhooks of the logs of a transaction, which a node of its chain returns."""
 
 import asyncio
 from typing import Any
@@ -7,16 +7,16 @@ from hookfarm.abi.abi_types import EventSignature
 from hookfarm.chain.block import parse_header, parse_logs
 from hookfarm.chain.node import Node, connect
 from hookfarm.chain.node_pool import NodePool, NodeProfile
-from hookfarm.chain.timing import Limits
+from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.config import ChainConfig
 from hookfarm.errors import ChainUnavailable
 from hookfarm.matching import payload
 from hookfarm.matching.decoder import DecodedLogs
 from hookfarm.matching.index import Index
 from hookfarm.records import Endpoint, Event, Subscription
-from hookfarm.test_events.webhooks import SampleWebhook
+from hookfarm.sample_webhooks.webhooks import SampleWebhook
 
-_LIMITS = Limits(request_seconds=5.0)
+_TIMEOUTS = NodeTimeouts(request_seconds=5.0)
 
 
 async def events(chain: ChainConfig, transaction_hash: str) -> list[Event] | None:
@@ -34,7 +34,7 @@ async def events(chain: ChainConfig, transaction_hash: str) -> list[Event] | Non
 
 
 async def _from_node(chain_id: int, profile: NodeProfile, transaction_hash: str) -> list[Event] | None:
-    node = await connect(profile, _LIMITS, on_head=lambda _: None, on_request=lambda: None)
+    node = await connect(profile, _TIMEOUTS, on_head=lambda _: None, on_request=lambda: None)
     try:
         receipt: Any = await _ask(node, "eth_getTransactionReceipt", transaction_hash)
         if receipt is None:
@@ -51,7 +51,7 @@ async def _from_node(chain_id: int, profile: NodeProfile, transaction_hash: str)
 
 async def _ask(node: Node, method: str, *parameters: object) -> Any:
     try:
-        async with asyncio.timeout(_LIMITS.request_seconds):
+        async with asyncio.timeout(_TIMEOUTS.request_seconds):
             return await node.request(method, *parameters)
     except TimeoutError as error:
         raise ChainUnavailable(f"{node.origin}: does not answer") from error

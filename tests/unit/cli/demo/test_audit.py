@@ -1,17 +1,17 @@
-"""The demo's proof: logs of the chain against verified webhooks."""
+"""The demo's audit: logs of the chain against verified webhooks."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookfarm.cli.demo import reconciliation
-from hookfarm.cli.demo.reconciliation import MAX_BLOCKS, DemoChain, Reconciliation
-from hookfarm.devchain.library import running_devchain
+from hookfarm.cli.demo import audit
+from hookfarm.cli.demo.audit import MAX_BLOCKS, DeliveryAudit, DemoChain
+from hookfarm.devchain.embedded import running_devchain
 from hookfarm.errors import ChainUnavailable
 
 
 def test_a_log_counts_as_verified_once_its_webhook_has_arrived() -> None:
-    logs = Reconciliation()
+    logs = DeliveryAudit()
     logs.add_logs(["a:0", "a:1"])
     logs.add_webhook("a:1", "msg_1")
     assert (logs.emitted, logs.verified, logs.missing, logs.is_complete) == (2, 1, ["a:0"], False)
@@ -20,7 +20,7 @@ def test_a_log_counts_as_verified_once_its_webhook_has_arrived() -> None:
 
 
 def test_a_webhook_may_be_heard_of_before_its_block() -> None:
-    logs = Reconciliation()
+    logs = DeliveryAudit()
     logs.add_webhook("a:0", "msg_0")
     assert (logs.verified, logs.unknown) == (0, 1)
     logs.add_logs(["a:0"])
@@ -28,7 +28,7 @@ def test_a_webhook_may_be_heard_of_before_its_block() -> None:
 
 
 def test_a_webhook_that_comes_again_with_its_id_is_repeated_and_counts_once() -> None:
-    logs = Reconciliation()
+    logs = DeliveryAudit()
     logs.add_logs(["a:0"])
     for _ in range(3):
         logs.add_webhook("a:0", "msg_0")
@@ -36,7 +36,7 @@ def test_a_webhook_that_comes_again_with_its_id_is_repeated_and_counts_once() ->
 
 
 def test_a_webhook_of_no_log_is_unknown() -> None:
-    logs = Reconciliation()
+    logs = DeliveryAudit()
     logs.add_logs(["a:0"])
     logs.add_webhook("a:0", "msg_0")
     logs.add_webhook("b:0", "msg_1")
@@ -44,7 +44,7 @@ def test_a_webhook_of_no_log_is_unknown() -> None:
 
 
 def test_a_second_id_for_one_log_is_unknown() -> None:
-    logs = Reconciliation()
+    logs = DeliveryAudit()
     logs.add_logs(["a:0"])
     logs.add_webhook("a:0", "msg_0")
     logs.add_webhook("a:0", "msg_1")
@@ -53,7 +53,7 @@ def test_a_second_id_for_one_log_is_unknown() -> None:
 
 @given(st.permutations([*(("emit", n) for n in range(6)), *(("arrive", n) for n in range(6))]))
 def test_the_order_of_hearing_does_not_matter(order: list[tuple[str, int]]) -> None:
-    logs = Reconciliation()
+    logs = DeliveryAudit()
     for what, number in order:
         if what == "emit":
             logs.add_logs([f"a:{number}"])
@@ -63,8 +63,8 @@ def test_the_order_of_hearing_does_not_matter(order: list[tuple[str, int]]) -> N
 
 
 def test_memory_does_not_grow_with_what_was_delivered() -> None:
-    logs = Reconciliation()
-    for number in range(reconciliation.MAX_SETTLED + 10):
+    logs = DeliveryAudit()
+    for number in range(audit.MAX_SETTLED + 10):
         logs.add_logs([f"a:{number}"])
         logs.add_webhook(f"a:{number}", "msg")
     logs.add_webhook("a:9", "msg")

@@ -1,4 +1,4 @@
-"""The demo's proof: every log of the chain against every webhook that arrived with a valid signature."""
+"""The demo's audit: compares the logs of the chain with the webhooks that were verified."""
 
 import http.client
 import itertools
@@ -19,8 +19,8 @@ MAX_SETTLED = 100_000
 """Verified webhooks that are remembered, to recognise repeated ones."""
 
 
-class Reconciliation:
-    """Counts a log as verified once both it and its webhook are known, in either order.
+class DeliveryAudit:
+    """Counts emitted logs and verified webhooks: a log counts as verified once both are known, in either order.
 
     A webhook that arrives again with its id is `repeated`, as at-least-once allows. Anything else, a webhook of
     no log or a second id for one log, is `unknown`, and an error.
@@ -123,7 +123,7 @@ class DemoChain:
         return answer["result"]
 
 
-def summary(logs: Reconciliation, last: ViewModel, blocks: int) -> str:
+def summary(logs: DeliveryAudit, last: ViewModel, blocks: int) -> str:
     """Return the final numbers, emitted and delivered one below the other."""
     rows = [
         ("emitted on chain", count(logs.emitted), _blocks(blocks, last.seconds)),
@@ -146,7 +146,7 @@ def _blocks(blocks: int, seconds: float) -> str:
     return f"{number} in {elapsed(seconds) if seconds >= 60 else f'{seconds:.1f} s'}"
 
 
-def problem(logs: Reconciliation, not_verified: int) -> str:
+def problem(logs: DeliveryAudit, not_verified: int) -> str:
     """Return the difference in one line; empty if everything emitted was delivered and verified."""
     if not logs.emitted:
         return "hookfarm: nothing was emitted"

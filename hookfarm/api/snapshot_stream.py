@@ -1,4 +1,4 @@
-"""Live snapshots for all clients of `/v1/stats/stream`: one read a second, shared; none without a client.
+"""The stream of snapshots for clients of `/v1/stats/stream`: one read a second, shared by all.
 
 Seconds are counted by the loop's clock. The first client in a second reads the snapshot; the others get the same
 bytes. Without Redis the stream goes on, with `unavailable` events.
@@ -26,7 +26,10 @@ log = logs.get("api")
 
 
 class SnapshotBroadcast:
-    """One per API process. `read` returns a snapshot; `is_stopping` ends all streams."""
+    """Reads a snapshot a second while there are clients, for all clients of an API process.
+
+    `read` returns a snapshot; `is_stopping` ends all streams.
+    """
 
     def __init__(self, read: Callable[[], Awaitable[Snapshot]], is_stopping: Callable[[], bool]) -> None:
         self._read = read

@@ -1,4 +1,4 @@
-"""Test webhooks: made-up events of an endpoint's subscriptions, or the logs of a transaction.
+"""Sample webhooks for `endpoints test`: of sample events, or of the logs of a transaction.
 
 They are sent like real ones (SSRF guard, transport, signature, body) and leave no trace in queue and log. The
 header `webhook-test: 1` marks them.

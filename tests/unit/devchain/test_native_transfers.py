@@ -9,8 +9,8 @@ from hookfarm.devchain.block import DevBlock
 from hookfarm.devchain.chain import DevChain
 from hookfarm.devchain.encoding import ordered_root, rlp_encode
 from hookfarm.devchain.options import DevchainOptions
-from hookfarm.devchain.serializers import block_json, logs_json, receipt_json, value_transfers_json
-from hookfarm.devchain.transaction import account, payment
+from hookfarm.devchain.serializers import block_json, logs_json, native_transfers_json, receipt_json
+from hookfarm.devchain.transaction import account, native_transfer
 from tests.support import evm_reference as reference
 
 NOW = 1_800_000_000
@@ -58,43 +58,43 @@ def test_some_of_them_fail_and_some_create_a_contract() -> None:
 
 
 def test_a_created_contract_has_the_address_that_its_creator_and_nonce_give() -> None:
-    block = chain().mine(NOW, [payment(account(1), account(2), 5), payment(account(3), b"", 7)])
+    block = chain().mine(NOW, [native_transfer(account(1), account(2), 5), native_transfer(account(3), b"", 7)])
     address = "0x" + keccak(rlp_encode([account(3), 1]))[12:].hex()
     assert transactions(block)[1]["to"] is None
     assert (receipts(block)[1]["to"], receipts(block)[1]["contractAddress"]) == (None, address)
-    assert [(each["to"], each["value"]) for each in value_transfers_json(block)] == [
+    assert [(each["to"], each["value"]) for each in native_transfers_json(block)] == [
         ("0x" + account(2).hex(), "0x5"),
         (address, "0x7"),
     ]
 
 
 def test_what_failed_or_was_worth_nothing_has_moved_nothing() -> None:
-    calls = [payment(account(1), account(2), 5, fails=True), payment(account(1), account(2), 0)]
+    calls = [native_transfer(account(1), account(2), 5, fails=True), native_transfer(account(1), account(2), 0)]
     block = chain().mine(NOW, calls)
-    assert value_transfers_json(block) == []
+    assert native_transfers_json(block) == []
     assert [each["status"] for each in receipts(block)] == ["0x0", "0x1"]
 
 
-def test_without_payments_the_blocks_are_what_they_were() -> None:
+def test_without_native_transfers_the_blocks_are_what_they_were() -> None:
     assert (
         chain(0, 5).mine(NOW).hash == DevChain(DevchainOptions(chain_id=CHAIN_ID, logs_per_block=5)).mine(NOW).hash
     )
 
 
-def test_payments_leave_the_logs_of_a_block_as_many_as_they_were() -> None:
+def test_native_transfers_leave_the_logs_of_a_block_as_many_as_they_were() -> None:
     amounts = [sorted(log["data"] for log in logs_json(generated(count, 5))) for count in (0, 7)]
     assert amounts[0] == amounts[1]
 
 
-def test_the_same_seed_gives_the_same_payments_and_a_reorg_others() -> None:
+def test_the_same_seed_gives_the_same_native_transfers_and_a_reorg_others() -> None:
     first, second = chain(3), chain(3)
     assert first.mine(NOW).hash == second.mine(NOW).hash
     [replaced] = first.reorg(1, NOW).added
-    assert value_transfers_json(replaced) != value_transfers_json(second.head)
+    assert native_transfers_json(replaced) != native_transfers_json(second.head)
 
 
 @pytest.mark.parametrize("history", [10, 25])
-def test_payments_count_for_what_is_pruned(history: int) -> None:
+def test_native_transfers_count_for_what_is_pruned(history: int) -> None:
     grown = chain(5, history_logs=history)
     for _ in range(10):
         grown.mine(NOW)

@@ -1,4 +1,4 @@
-"""A devchain inside a test: the real server on its own thread, steered by plain method calls."""
+"""A devchain inside a test: the real server on its own thread, steered by method calls."""
 
 import asyncio
 import socket
@@ -15,7 +15,7 @@ from hookfarm.devchain.control import calls_of
 from hookfarm.devchain.faults import FaultValue
 from hookfarm.devchain.node import DevNode, Watcher, mine_until
 from hookfarm.devchain.options import DevchainOptions
-from hookfarm.devchain.serializers import JsonObject, logs_json, value_transfers_json
+from hookfarm.devchain.serializers import JsonObject, logs_json, native_transfers_json
 from hookfarm.devchain.server import DevchainServer, listening
 from hookfarm.devchain.transaction import Call, Log
 
@@ -26,7 +26,7 @@ CALL_SECONDS = 30.0
 
 
 class RunningDevchain:
-    """All methods may be called from any thread; each has happened when it returns."""
+    """Handle of a running devchain. Its methods may be called from any thread and return when done."""
 
     def __init__(self, node: DevNode, server: DevchainServer, loop: asyncio.AbstractEventLoop) -> None:
         self._node = node
@@ -39,16 +39,16 @@ class RunningDevchain:
         self._reservation: socket.socket | None = None
 
     def mine(self, n: int = 1) -> list[DevBlock]:
-        """`n` blocks of `logs_per_block` transfers each."""
+        """Mine `n` blocks of `logs_per_block` transfers each."""
         return self._call(lambda: self._node.mine(n))
 
     def mine_logs(self, logs: Sequence[Log], per_transaction: int = 1) -> DevBlock:
-        """One block with exactly these logs, so many in each of its transactions."""
+        """Mine one block with exactly these logs, so many in each of its transactions."""
         calls = calls_of(logs, per_transaction)
         return self._call(lambda: self._node.mine_calls(calls))
 
     def mine_calls(self, calls: Sequence[Call]) -> DevBlock:
-        """One block with exactly these transactions."""
+        """Mine one block with exactly these transactions."""
         return self._call(lambda: self._node.mine_calls(calls))
 
     def reorg(
@@ -59,58 +59,60 @@ class RunningDevchain:
         logs: Sequence[Sequence[Log]] = (),
         same_transactions: bool = False,
     ) -> Reorg:
-        """Replace the last `depth` blocks by `length` others (as many, unless given); the first
-        of them hold `logs`, or with `same_transactions` what the old ones held."""
+        """Replace the last `depth` blocks by `length` others (as many, unless given).
+
+        The first of them hold `logs`, or with `same_transactions` the contents of the old ones.
+        """
         contents = [calls_of(each) for each in logs]
         return self._call(
             lambda: self._node.reorg(depth, length=length, contents=contents, same_transactions=same_transactions)
         )
 
     def switch_to(self, block_hash: str) -> Reorg:
-        """Make an orphaned block the head again, with its branch."""
+        """Make a replaced block the head again, with its branch."""
         return self._call(lambda: self._node.switch_to(block_hash))
 
     def head(self) -> DevBlock:
         return self._call(lambda: self._node.chain.head)
 
     def block(self, number: int) -> DevBlock | None:
-        """The canonical one."""
+        """Return the canonical block of a number."""
         return self._call(lambda: self._node.chain.block(number))
 
     def canonical_logs(self) -> list[JsonObject]:
-        """The logs of the whole chain without faults and without pruned blocks."""
+        """Return the logs of the whole chain, without faults and without pruned blocks."""
         blocks = self._call(lambda: list(self._node.chain.canonical_blocks()))
         return [log for block in blocks for log in logs_json(block)]
 
     def canonical_transfers(self) -> list[JsonObject]:
-        """The transactions of the whole chain that moved its currency, pruned blocks left out."""
+        """Return the transactions of the whole chain that moved its currency, without pruned blocks."""
         blocks = self._call(lambda: list(self._node.chain.canonical_blocks()))
-        return [transfer for block in blocks for transfer in value_transfers_json(block)]
+        return [transfer for block in blocks for transfer in native_transfers_json(block)]
 
     def watch(self, watcher: Watcher) -> None:
-        """From now on it is called with every change of the chain, on the devchain's thread."""
+        """Call `watcher` with every change of the chain from now on, on the devchain's thread."""
         self._call(lambda: self._node.watchers.append(watcher))
 
     def pause(self) -> None:
-        """No blocks by the clock until `resume`; `mine` still works."""
+        """Stop mining by the clock until `resume`; `mine` still works."""
         self._call(lambda: setattr(self._node, "paused", True))
 
     def resume(self) -> None:
         self._call(lambda: setattr(self._node, "paused", False))
 
     def set_fault(self, kind: str, /, count: int | None = None, **parameters: FaultValue) -> None:
-        """See `fault_kinds.KINDS`; `count` occasions, or until cleared."""
+        """Add a fault of `faults.KINDS` for `count` occasions, or until cleared."""
         self._call(lambda: self._node.set_fault(kind, count, **parameters))
 
     def clear_faults(self, kind: str | None = None) -> None:
         self._call(lambda: self._node.faults.clear(kind))
 
     def drop_connections(self) -> int:
-        """Reset every open WebSocket once; returns how many."""
+        """Reset every open WebSocket once; return how many."""
         return self._call(self._node.drop_connections)
 
     def stats(self) -> dict[str, Any]:
-        """See `DevNode.stats`."""
+        """Return the counters of the node; see `DevNode.stats`."""
         return self._call(self._node.stats)
 
     def go_down(self) -> None:
@@ -135,7 +137,7 @@ class RunningDevchain:
 
     @contextmanager
     def peer(self) -> Iterator["RunningDevchain"]:
-        """Another node of the same chain, with a port, faults and counters of its own; only this one mines."""
+        """Yield another node of the same chain, with its own port, faults and counters; only this one mines."""
         node = DevNode(replace(self._node.options, port=0), chain=self._node.chain)
         server = DevchainServer(node)
         self._await(server.start())
@@ -172,7 +174,7 @@ def running_devchain(
     logs_per_block: int = 10,
     **others: Any,
 ) -> Iterator[RunningDevchain]:
-    """A devchain on a free port of 127.0.0.1, by default one that mines on demand only.
+    """Run a devchain on a free port of 127.0.0.1, by default one that mines on demand only.
 
     `others` are the other fields of DevchainOptions. At the end the thread, the port and all
     connections are gone.
@@ -198,7 +200,7 @@ def running_devchain(
 
 
 def _run(options: DevchainOptions, started: "Future[_Started]") -> None:
-    """The thread: settles `started` once, with the running one or with what kept it from that."""
+    """Run the server in the thread; settle `started` once, with the handle or with an exception."""
     try:
         asyncio.run(_serve(options, started))
     except Exception as problem:
@@ -216,7 +218,7 @@ async def _serve(options: DevchainOptions, started: "Future[_Started]") -> None:
 
 
 def _reserve_port(host: str, port: int) -> socket.socket | None:
-    """Return a socket bound to the port, None if another process took it just after it was free."""
+    """Return a socket bound to the port; None if another process took it just after it was free."""
     reservation = socket.socket()
     reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
