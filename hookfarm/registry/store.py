@@ -12,16 +12,17 @@ reported as unreadable, by its id, and the others are read all the same.
 import base64
 import secrets
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import orjson
 import redis
 
-from hookfarm.errors import InvalidInput, NotFound
+from hookfarm.errors import NotFound
 from hookfarm.records import Endpoint
+from hookfarm.registry.stored_endpoint import EndpointBatch, decode_all
 from hookfarm.registry.stored_endpoint import decode as decode
-from hookfarm.registry.stored_endpoint import decode_all as decode_all
 from hookfarm.security.vault import NO_KEYS, Vault
 from hookfarm.store import keys
 from hookfarm.store.clients import parse_integer
@@ -29,22 +30,25 @@ from hookfarm.store.scripts import Script
 
 ROTATION_SECONDS = 24 * 3600.0
 """How long the old secret goes on signing beside the new one."""
+BATCH_ENDPOINTS = 500
+"""Endpoints that are read at once: a few milliseconds for Redis, which serves no other client meanwhile."""
 _SECRET_BYTES = 32
 _CHANGE_ENDPOINT = Script("change_endpoint")
 
 
 @dataclass(frozen=True)
 class RegistryChanges:
-    """Changes of the registry up to `revision`.
+    """Changes of the registry up to `revision`, of about `count` endpoints.
 
-    `endpoints`: each changed one; None = it was removed or is `unreadable`. `complete`: these are all there are,
-    so that the reader drops every other one; also set when the server lost writes and the revision went back.
+    The batches are read from Redis as they are iterated. An endpoint that is changed meanwhile is in them as it
+    was before or after that, and again in the next changes. `complete`: these are all there are, so the reader
+    drops every other one first; also set when the server lost writes and the revision went back.
     """
 
     revision: int
-    endpoints: dict[str, Endpoint | None]
     complete: bool
-    unreadable: dict[str, InvalidInput] = field(default_factory=dict)
+    count: int
+    batches: Iterator[EndpointBatch]
 
 
 def new_secret() -> str:
@@ -96,8 +100,8 @@ class Registry:
 
     def all(self) -> list[Endpoint]:
         """Return all readable endpoints, sorted by id."""
-        endpoints, _ = decode_all(self._client.hgetall(keys.ENDPOINTS).items())
-        return sorted(filter(None, endpoints.values()), key=lambda endpoint: endpoint.id)
+        found = {name: each for batch in self._all() for name, each in batch.endpoints.items() if each is not None}
+        return [found[name] for name in sorted(found)]
 
     def remove(self, endpoint_id: str, check: Callable[[Endpoint], object] | None = None) -> None:
         """Remove an endpoint. Raises NotFound. `check` may raise to keep it."""
@@ -145,16 +149,29 @@ class Registry:
         """Return the changes after `revision`; after 0, all endpoints."""
         with self._client.pipeline(transaction=True) as pipe:
             pipe.get(keys.REGISTRY_REVISION)
-            pipe.zrangebyscore(keys.REGISTRY_CHANGES, f"({revision}", "+inf")
+            # After 0, all are read anyway: none of the ids is needed.
+            pipe.zrangebyscore(keys.REGISTRY_CHANGES, f"({revision or '+inf'}", "+inf")
             pipe.zcount(keys.REGISTRY_CHANGES, "-inf", revision)
-            found, changed, older = pipe.execute()
+            pipe.hlen(keys.ENDPOINTS)
+            found, changed, older, total = pipe.execute()
         now = parse_integer(keys.REGISTRY_REVISION, found)
-        if now < revision or (revision and not older):
-            endpoints, unreadable = decode_all(self._client.hgetall(keys.ENDPOINTS).items())
-            return RegistryChanges(now, endpoints, complete=True, unreadable=unreadable)
-        stored = self._client.hmget(keys.ENDPOINTS, changed) if changed else []
-        endpoints, unreadable = decode_all(zip(changed, stored, strict=True))
-        return RegistryChanges(now, endpoints, complete=revision == 0, unreadable=unreadable)
+        if now < revision or not (revision and older):
+            return RegistryChanges(now, True, total, self._all())
+        return RegistryChanges(now, False, len(changed), self._batches(changed))
+
+    def _all(self) -> Iterator[EndpointBatch]:
+        """Read all endpoints. One that is there all the time is in at least one of the batches."""
+        cursor, is_done = 0, False
+        while not is_done:
+            reply: Any = self._client.hscan(keys.ENDPOINTS, cursor, count=BATCH_ENDPOINTS)
+            cursor, found = reply
+            is_done = cursor == 0
+            yield decode_all(found.items())
+
+    def _batches(self, ids: Sequence[bytes]) -> Iterator[EndpointBatch]:
+        for start in range(0, len(ids), BATCH_ENDPOINTS):
+            part = ids[start : start + BATCH_ENDPOINTS]
+            yield decode_all(zip(part, self._client.hmget(keys.ENDPOINTS, part), strict=True))
 
     def _stored(self, endpoint_id: str) -> bytes:
         stored = self._client.hget(keys.ENDPOINTS, endpoint_id)

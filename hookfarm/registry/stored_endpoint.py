@@ -8,7 +8,7 @@ is checked here. Whatever is not plainly valid goes through `records` alone, whi
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
@@ -53,8 +53,15 @@ def decode(stored: bytes | str, subscriptions: bool = True) -> Endpoint:
         raise InvalidInput("endpoint", f"cannot be read ({type(error).__name__}: {error})") from error
 
 
-def decode_all(stored: Iterable[tuple[Any, Any]]) -> tuple[dict[str, Endpoint | None], dict[str, InvalidInput]]:
-    """Decode fields of the registry's hash: return endpoints by id, and the errors of those that are None."""
+class EndpointBatch(NamedTuple):
+    """Endpoints by id; None = it was removed, or is `unreadable`."""
+
+    endpoints: dict[str, Endpoint | None]
+    unreadable: dict[str, InvalidInput]
+
+
+def decode_all(stored: Iterable[tuple[Any, Any]]) -> EndpointBatch:
+    """Decode fields of the registry's hash: names and contents."""
     endpoints: dict[str, Endpoint | None] = {}
     unreadable: dict[str, InvalidInput] = {}
     for name, value in stored:
@@ -67,7 +74,7 @@ def decode_all(stored: Iterable[tuple[Any, Any]]) -> tuple[dict[str, Endpoint | 
             endpoints[endpoint_id] = endpoint
         except InvalidInput as error:
             unreadable[endpoint_id] = error
-    return endpoints, unreadable
+    return EndpointBatch(endpoints, unreadable)
 
 
 # Any content
