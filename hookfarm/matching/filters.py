@@ -20,10 +20,11 @@ from operator import itemgetter
 from hookfarm.abi.abi_types import EventSignature
 from hookfarm.abi.signature import parse
 from hookfarm.conditions.condition import Parameters, Test
+from hookfarm.conditions.grammar import MAX_FORMS
 from hookfarm.errors import InvalidInput
 from hookfarm.matching.decoder import DecodedLogs
 from hookfarm.matching.history import encode_notify
-from hookfarm.matching.where_index import MAX_FORMS, NO_CONDITION, Lookup, SplitCondition, split
+from hookfarm.matching.where_index import NO_CONDITION, Lookup, SplitCondition, split
 from hookfarm.records import Event, Subscription
 from hookfarm.records.events import MAX_TOPICS
 
@@ -140,13 +141,9 @@ def dimensions(event: Event) -> Log:
     return (event["address"], *event["topics"])
 
 
-_parse = lru_cache(MAX_FORMS)(parse)
-"""Quicker than `parse` where there are many."""
-
-
 def compile_filter(endpoint: str, position: int, subscription: Subscription) -> Filter:
     """Compile a subscription to logs. Raises InvalidInput if its event signature or its condition is wrong."""
-    signature = None if subscription.event is None else _parse(subscription.event)
+    signature = None if subscription.event is None else parse(subscription.event)
     condition = split_condition(subscription.where, signature)
     allowed = _allowed(subscription, signature, condition)
     bounds = _topic_bounds(subscription, signature)

@@ -35,11 +35,9 @@ from hookfarm.conditions.condition import (
     parameters_of,
     without_values,
 )
+from hookfarm.conditions.grammar import MAX_FORMS
 from hookfarm.errors import InvalidInput
 from hookfarm.matching.decoder import DecodedLogs
-
-MAX_FORMS = 4096
-"""Forms of conditions that are remembered."""
 
 
 @dataclass(frozen=True)

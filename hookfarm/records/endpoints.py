@@ -97,9 +97,9 @@ def parse_endpoint(raw: object, check_url: Callable[[str], str], base: Endpoint 
     record = mapping(raw, "endpoint")
     refuse_unknown(record, _ENDPOINT_FIELDS)
     endpoint = base or Endpoint(id=new_endpoint_id(), url="")
-    if base is None or "url" in record:
-        endpoint = replace(endpoint, url=check_url(text(record, "url", MAX_URL_LENGTH)))
     changes: dict[str, Any] = {}
+    if base is None or "url" in record:
+        changes["url"] = check_url(text(record, "url", MAX_URL_LENGTH))
     if "description" in record:
         changes["description"] = text(record, "description", MAX_DESCRIPTION_LENGTH)
     if "subscriptions" in record:

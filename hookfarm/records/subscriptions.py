@@ -201,7 +201,7 @@ def _event_and_where(record: Mapping[str, Any], kind: str) -> tuple[str | None, 
     if where is not None:
         if declared is None:
             raise InvalidInput("where", "needs event: without a signature nothing is decoded")
-        grammar.parse(where, declared)
+        grammar.check(where, declared)
     return event, where
 
 

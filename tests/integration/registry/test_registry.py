@@ -35,6 +35,19 @@ def test_an_added_endpoint_has_a_secret_and_is_found_again(registry: Registry) -
     assert registry.all() == [added]
 
 
+def test_endpoints_added_in_one_go_are_stored_as_one_by_one(client: Any, registry: Registry) -> None:
+    client.script_flush()
+    before = registry.changes_since(0).revision
+    wanted = [replace(endpoint(name), max_in_flight=2, subscriptions=following(1).subscriptions) for name in "abc"]
+    added = registry.add_all(wanted)
+    assert added == [replace(each, secrets=stored.secrets) for each, stored in zip(wanted, added, strict=True)]
+    assert registry.all() == added
+    assert len({each.secrets for each in added}) == 3
+    assert sorted(endpoints_of(registry.changes_since(before))) == ["ep_a", "ep_b", "ep_c"]
+    assert client.hget(keys.ENDPOINT_LIMITS, "ep_b") == b"0 2 0 0"
+    assert registry.add_all([]) == []
+
+
 def following(*chains: int) -> Endpoint:
     wanted = tuple(Subscription(f"sub_{n}", chain) for n, chain in enumerate(chains))
     return replace(endpoint(), subscriptions=wanted)
