@@ -31,6 +31,8 @@ MOST_MS = 50.0
 
 FIGURES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
 
+QUICK = {"endpoints": 500, "deliveries": 2000, "rounds": 10}
+
 
 def main() -> int:
     options = _options()
@@ -46,11 +48,11 @@ def main() -> int:
             figures = _measure(_port(said), api.pid, busy, options.rounds)
     rows = [(path, *(f"{value:.1f}" for value in numbers.values())) for path, numbers in figures.items()]
     report.print_table("milliseconds", ("route", *FIGURES, "CPU p50"), rows)
-    report.write_json(options.json, {**result, "milliseconds": figures})
+    program.finish(options, {**result, "milliseconds": figures})
     slow = [path for path, numbers in figures.items() if numbers["p99"] > MOST_MS]
     if slow:
         print(f"over {MOST_MS:g} ms: {', '.join(slow)}", file=sys.stderr)
-    return 1 if slow else 0
+    return program.status(options, not slow)
 
 
 def _environment() -> list[str]:
@@ -62,7 +64,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--endpoints", type=int, default=100_000)
     parser.add_argument("--deliveries", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=200)
-    return parser.parse_args()
+    return program.parse(parser, QUICK)
 
 
 def _port(said: Path) -> int:

@@ -32,7 +32,7 @@ import psutil
 from support import program, report
 from support.dashboard_client import Api, running_api, watching
 from support.environment import Environment, running_environment
-from support.farm import Farm
+from support.farm import Farm, FarmSettings
 from support.limits import Figures
 from support.processes import Groups, Sample, cpu_time, sample
 from support.waiting import until
@@ -53,6 +53,8 @@ ERROR_OF_QUARTILES = 0.93
 MOST_SHARE = 0.02
 """Of the throughput, that the idle API may cost."""
 
+QUICK = {"workers": 8, "jobs": 1500, "rounds": 2, "idle_seconds": 1.0}
+
 
 def main() -> int:
     options = _options()
@@ -62,7 +64,7 @@ def main() -> int:
     result = program.begin("api_cost", options, knobs, nginx)
     with (
         running_environment(nginx) as environment,
-        environment.delivery_farm(options.workers) as farm,
+        environment.delivery_farm(FarmSettings(options.workers)) as farm,
         environment.enqueuer() as enqueuer,
     ):
         rounds = _rounds(Pipeline(environment, farm, enqueuer), environment, options.jobs, options.rounds)
@@ -70,9 +72,9 @@ def main() -> int:
     compared = {name: _compared(rounds, name) for name in VARIANTS}
     _print(len(rounds), compared)
     report.print_numbers("the API alone, nobody looks, nothing to deliver", alone)
-    report.write_json(options.json, {**result, "compared": compared, "alone": alone, "rounds": rounds})
+    program.finish(options, {**result, "compared": compared, "alone": alone, "rounds": rounds})
     idle = compared["idle"]["deliveries_per_second"]
-    return 0 if 1 - idle["of_none"] - idle["give_or_take"] < MOST_SHARE else 1
+    return program.status(options, 1 - idle["of_none"] - idle["give_or_take"] < MOST_SHARE)
 
 
 def _options() -> argparse.Namespace:
@@ -82,7 +84,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=16)
     parser.add_argument("--idle-seconds", type=float, default=15, help="for which the API alone is looked at")
     program.add_receiver(parser)
-    options = parser.parse_args()
+    options = program.parse(parser, QUICK)
     if options.rounds < 2:
         parser.error("--rounds: quartiles take at least 2")
     return options

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 from support import program, report
 from support.environment import directory
-from support.farm import delivery_farm
+from support.farm import FarmSettings, delivery_farm
 from support.limits import Figures
 from support.receivers import Recorder, running_recorder
 from support.redis_server import RedisServer, running_redis
@@ -56,6 +56,9 @@ class BackfillEnvironment:
     past: Endpoint
 
 
+QUICK = {"workers": 8, "live": 5, "rate": 50.0, "seconds": 1.0, "past": 1000}
+
+
 def main() -> int:
     options = _options()
     result = program.begin("backfill", options, program.knobs(options))
@@ -64,7 +67,7 @@ def main() -> int:
         phases.append({"phase": name, **_phase(name, options)})
         report.print_numbers(name, phases[-1])
     _print_table(phases)
-    report.write_json(options.json, {**result, "phases": phases})
+    program.finish(options, {**result, "phases": phases})
     return 0
 
 
@@ -76,7 +79,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=5.0, help="that count, of each phase")
     parser.add_argument("--past", type=int, default=60_000, help="jobs of the backfill")
     parser.add_argument("--answer", type=float, default=0.02, help="seconds after which its receiver answers")
-    return parser.parse_args()
+    return program.parse(parser, QUICK)
 
 
 def _phase(name: str, options: argparse.Namespace) -> Figures:
@@ -91,7 +94,7 @@ def _phase(name: str, options: argparse.Namespace) -> Figures:
         live = Enqueuer(environment.server.url, *environment.live)
         paced = live.prepare(int(options.rate * (WARM_UP_SECONDS + options.seconds)) if name != IDLE else 0)
         until(environment.server.settled, "the append-only file being rewritten", within_seconds=60)
-        with delivery_farm(place, environment.server, options.workers):
+        with delivery_farm(place, environment.server, FarmSettings(options.workers)):
             time.sleep(WARM_UP_SECONDS)
             figures = _measured(environment, live, paced, options)
         live.close()

@@ -31,13 +31,15 @@ from hookfarm.store import keys
 
 Run = dict[str, Any]
 
+QUICK = {"blocks": 15, "warm_up": 3, "logs": 40, "workers": 5}
+
 
 def main() -> int:
     options = _options()
     result = program.begin("block_to_webhook", options, program.knobs(options))
     took = _measure(options)
     report.print_numbers("announcement to arrival", took)
-    report.write_json(options.json, {**result, **took})
+    program.finish(options, {**result, **took})
     return 0
 
 
@@ -49,7 +51,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--wanted-tokens", type=int, default=10, help="of 200, each with as many transfers")
     parser.add_argument("--seconds", type=float, default=0.2, help="between two blocks")
     parser.add_argument("--workers", type=int, default=50)
-    return parser.parse_args()
+    return program.parse(parser, QUICK)
 
 
 def _measure(options: argparse.Namespace) -> Run:

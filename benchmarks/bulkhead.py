@@ -36,7 +36,7 @@ from pathlib import Path
 import psutil
 from support import conditions, limits, program, report
 from support.environment import directory
-from support.farm import Farm, delivery_farm, starting_delivery_farm
+from support.farm import Farm, FarmSettings, delivery_farm, starting_delivery_farm
 from support.limits import Figures, Limit, Verdict
 from support.noisy_neighbour import Badness, NoisyNeighbour, running_noisy_neighbour
 from support.processes import cpu_time
@@ -134,11 +134,13 @@ def _phase(name: str, options: argparse.Namespace, nginx: Path | None, rate: flo
             with environment.enqueuer(environment.bad) as enqueuer:
                 environment.fill(enqueuer, options.bad_jobs)
         if name in SOAKED:
-            with delivery_farm(environment.place, environment.server, options.workers):
+            with delivery_farm(environment.place, environment.server, FarmSettings(options.workers)):
                 time.sleep(options.soak)
         with environment.enqueuer(*environment.healthy) as enqueuer:
             environment.fill(enqueuer, options.jobs)
-            with starting_delivery_farm(environment.place, environment.server, options.workers) as farm:
+            with starting_delivery_farm(
+                environment.place, environment.server, FarmSettings(options.workers)
+            ) as farm:
                 figures = _throughput(environment, farm, options)
                 rate = rate or PACED_SHARE * figures["deliveries_per_second"]
                 figures |= _latency(environment, enqueuer, rate, options, all_came=figures["came"] >= options.jobs)
@@ -234,7 +236,7 @@ def _single(workers: int, seconds: float) -> Figures:
         enqueuer.enqueue(enqueuer.prepare(int(at_most * (SINGLE_WARM_UP_SECONDS + seconds))))
         enqueuer.close()
         until(server.settled, "the append-only file being rewritten", within_seconds=60)
-        with delivery_farm(place, server, workers):
+        with delivery_farm(place, server, FarmSettings(workers)):
             time.sleep(SINGLE_WARM_UP_SECONDS)
             began, before = time.monotonic(), recorder.load()
             time.sleep(seconds)

@@ -87,6 +87,16 @@ CLICKS = (
     OVERVIEW,
 )
 
+QUICK = {
+    "endpoints": 500,
+    "deliveries": 2000,
+    "rate": 50.0,
+    "workers": 5,
+    "seconds": 0.5,
+    "rounds": 1,
+    "minutes": 0.05,
+}
+
 
 def main() -> int:
     options = _options()
@@ -102,7 +112,7 @@ def main() -> int:
     _print_watched(title, loaded["watched"])
     _print_clicks(empty["clicks"], loaded["clicks"])
     report.print_numbers("the page's memory", loaded["memory"])
-    report.write_json(options.json, {**result, "empty": empty, "loaded": loaded})
+    program.finish(options, {**result, "empty": empty, "loaded": loaded})
     return 0
 
 
@@ -115,7 +125,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=8, help="for which each view is watched")
     parser.add_argument("--rounds", type=int, default=5, help="of clicks")
     parser.add_argument("--minutes", type=float, default=1.5, help="between the two looks at the memory")
-    return parser.parse_args()
+    return program.parse(parser, QUICK)
 
 
 def _empty(chromium: Path, options: argparse.Namespace) -> Figures:

@@ -1,14 +1,15 @@
 """How many webhooks a second the farm delivers, what each costs, and how long each takes.
 
-    python benchmarks/delivery_throughput.py [--workers 50] [--jobs 60000] [--receiver nginx|own] [--repeat 3]
-        [--no-latency] [--insist] [--json FILE|-]
+    python benchmarks/delivery_throughput.py [--workers 50] [--concurrency N] [--jobs 60000] [--receiver nginx|own]
+        [--repeat 3] [--no-latency] [--base PATH] [--quick] [--insist] [--json FILE|-] [--save]
 
 Two phases, each with servers and a farm of its own:
 
 1. Throughput: all jobs are queued before the farm starts, so it is never short of work. Capacity is taken
    between the samples when 10 % and 90 % of them are settled. Of several runs the one of highest capacity counts.
-2. Latency: jobs arrive at a tenth and at half of that capacity, in batches of 2 ms; from the moment before a batch
-   is handed off to the arrival of each of its webhooks at a receiver that verifies the signature and notes when.
+   With `--base` that checkout of hookfarm runs in turns with this one, and ratios are between the runs of a round.
+2. Latency: jobs arrive at 50 a second (idle), at a tenth and at half of that capacity, in batches of 2 ms; from
+   the time before a batch is handed off to the arrival of its webhooks at a receiver that verifies signatures.
 
 Every run ends with an empty ledger, or the benchmark fails.
 """
@@ -16,15 +17,17 @@ Every run ends with an empty ledger, or the benchmark fails.
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-from support import program, report, speed
+from support import backlog, plot, program, report, speed, versions
 from support.environment import Environment, running_environment
-from support.farm import Farm
+from support.farm import Farm, FarmSettings
 from support.limits import Figures
 from support.processes import Groups, Sample, sample
-from support.redis_server import RedisServer
+from support.redis_server import AofBytes, RedisServer
+from support.versions import Version
 from support.waiting import until
 from support.webhooks import pace
 
@@ -34,82 +37,109 @@ from hookfarm.store import keys
 
 SAMPLE_SECONDS = 0.02
 FROM_SHARE, TO_SHARE = 0.1, 0.9
+IDLE_PER_SECOND = 50.0
 PACED_SHARES = (0.1, 0.5)
 PACED_SECONDS = 10.0
 PACED_WARM_UP_SECONDS = 2.0
 SETTLE_SECONDS = 1.0
-FILL_JOBS = 5000
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
+
+
+QUICK = {"workers": 8, "jobs": 1500, "repeat": 1, "paced_seconds": 1.0}
+COMPARED: dict[str, Callable[[Figures], float]] = {
+    "deliveries_per_second": lambda run: run["deliveries_per_second"],
+    "worker CPU": lambda run: run["worker_cpu_us_per_delivery"]["total"],
+    "Redis CPU": lambda run: run["redis_cpu_us_per_delivery"]["total"],
+    "append-only bytes": lambda run: run["aof_bytes_per_delivery"],
+}
 
 
 def main() -> int:
     options = _options()
     nginx = program.nginx_wanted(options)
-    knobs = {"workers": options.workers, "jobs": options.jobs, "receiver": "nginx" if nginx else "own"}
     warm_up = f"first {FROM_SHARE:.0%} of the jobs, {PACED_WARM_UP_SECONDS:g} s of the latency phase"
-    knobs |= {"repeat": options.repeat, "warm_up": warm_up}
+    knobs = program.knobs(options) | {"receiver": "nginx" if nginx else "own", "warm_up": warm_up}
     result: Figures = program.begin("delivery_throughput", options, knobs, nginx)
-    runs = [_throughput(options.workers, options.jobs, nginx) for _ in range(options.repeat)]
-    for number, run in enumerate(runs, 1):
-        report.print_numbers(f"throughput, run {number} of {len(runs)}", run)
+    runs, base_runs = _rounds(options, nginx)
     best = max(runs, key=lambda run: float(run["deliveries_per_second"]))
     result |= {"best": best, "runs": runs}
+    if base_runs:
+        result |= {"base_runs": base_runs, "of_base": _of_base(runs, base_runs)}
     if not options.no_latency:
-        result["latency"] = {}
-        for share in PACED_SHARES:
-            figures = _latency(options.workers, share * float(best["deliveries_per_second"]))
-            result["latency"][f"at_{share:.0%}_of_capacity"] = figures
-            report.print_numbers(f"latency at {share:.0%} of capacity", figures)
-    report.write_json(options.json, result)
+        result["latency"] = _latencies(options, float(best["deliveries_per_second"]))
+    cpu = {f"run {number}": run["cpu_us_per_delivery"] for number, run in enumerate(runs, 1)}
+    program.finish(options, result, plot.bars("CPU, microseconds for each delivery", cpu))
     return 0
 
 
 def _options() -> argparse.Namespace:
     parser = program.parser(__doc__, repeat=3)
-    parser.add_argument("--workers", type=int, default=50)
+    program.add_farm(parser)
     parser.add_argument("--jobs", type=int, default=60_000)
     program.add_receiver(parser)
+    program.add_base(parser)
     parser.add_argument("--no-latency", action="store_true", help="only the first phase")
-    return parser.parse_args()
+    parser.add_argument("--paced-seconds", type=float, default=PACED_SECONDS, help="that count, of each latency")
+    return program.parse(parser, QUICK)
 
 
 # Throughput
 
 
-def _throughput(workers: int, jobs: int, nginx: Path | None) -> Figures:
+def _rounds(options: argparse.Namespace, nginx: Path | None) -> tuple[list[Figures], list[Figures]]:
+    """Runs of this checkout, and those of the base after each."""
+    runs, base_runs = [], []
+    for number in range(1, options.repeat + 1):
+        runs.append(_throughput(program.farm_settings(options), options.jobs, nginx))
+        report.print_numbers(f"throughput, run {number} of {options.repeat}", runs[-1])
+        if options.base:
+            base_runs.append(_base(options))
+            report.print_numbers(f"base, run {number} of {options.repeat}", base_runs[-1])
+    return runs, base_runs
+
+
+def _base(options: argparse.Namespace) -> Figures:
+    """One run of the other checkout, by its own form of this benchmark."""
+    given = ["--workers", str(options.workers), "--jobs", str(options.jobs), "--repeat", "1", "--no-latency"]
+    given += ["--receiver", options.receiver] if options.receiver else []
+    ran: Figures = Version(options.base).run("delivery_throughput.py", *given, "--json", "-")
+    return dict(ran["best"])
+
+
+def _of_base(runs: list[Figures], base_runs: list[Figures]) -> Figures:
+    """Of each figure the ratio to the base, over the rounds."""
+    found = {
+        name: versions.ratios([figure(run) for run in runs], [figure(run) for run in base_runs])
+        for name, figure in COMPARED.items()
+    }
+    rows = [(name, versions.shown(ratio)) for name, ratio in found.items()]
+    report.print_table("ratio to the base: median, least and greatest of the rounds", ("", "ratio"), rows)
+    return found
+
+
+def _throughput(settings: FarmSettings, jobs: int, nginx: Path | None) -> Figures:
     with running_environment(nginx) as environment:
-        body_bytes = _fill(environment, jobs)
+        with environment.enqueuer() as enqueuer:
+            body_bytes = backlog.fill(environment.server, enqueuer, jobs)
+        time.sleep(SETTLE_SECONDS)
         now = speed.measure()
-        began = time.monotonic()
-        with environment.delivery_farm(workers) as farm:
-            samples = _watch(environment, farm, jobs)
+        began, written = time.monotonic(), AofBytes(environment.server)
+        with environment.delivery_farm(settings) as farm:
+            samples = _watch(environment, farm, jobs, written)
             status = _final_status(environment.server, jobs)
     figures = _figures(samples, jobs, began, status)
-    return {**figures, "body_bytes": body_bytes, "speed_before": now}
+    aof = {"aof_bytes_per_delivery": round(written.counted / jobs, 1)}
+    return {**figures, **aof, "body_bytes": body_bytes, "speed_before": now}
 
 
-def _fill(environment: Environment, jobs: int) -> int:
-    """Queues the jobs and waits for the server to be done with it; the mean size of a body."""
-    total = 0
-    with environment.enqueuer() as enqueuer:
-        for start in range(0, jobs, FILL_JOBS):
-            prepared = enqueuer.prepare(min(FILL_JOBS, jobs - start))
-            enqueuer.enqueue(prepared)
-            total += sum(len(job.body) for _, job in prepared)
-    waiting = read_depths(environment.server.client)
-    assert waiting.queued + waiting.parked == jobs, waiting
-    until(environment.server.settled, "the append-only file being rewritten", within_seconds=60)
-    time.sleep(SETTLE_SECONDS)
-    return round(total / jobs)
-
-
-def _watch(environment: Environment, farm: Farm, jobs: int) -> list[Sample]:
+def _watch(environment: Environment, farm: Farm, jobs: int, written: AofBytes) -> list[Sample]:
     """The first sample after readiness, 10 %, 90 % and the last delivery."""
     groups = _groups(environment, farm)
     wanted = [0, int(FROM_SHARE * jobs), int(TO_SHARE * jobs), jobs]
     samples: list[Sample] = []
     while len(samples) < len(wanted):
         _check(environment.server, farm)
+        written.look()
         settled, at = jobs - int(environment.server.client.hlen(keys.JOBS)), time.monotonic()
         while len(samples) < len(wanted) and settled >= wanted[len(samples)]:
             samples.append(sample(groups, settled, at))
@@ -183,13 +213,23 @@ def _figures(samples: list[Sample], jobs: int, began: float, status: Figures) ->
 # Latency
 
 
-def _latency(workers: int, rate: float) -> Figures:
+def _latencies(options: argparse.Namespace, capacity: float) -> Figures:
+    rates = {"idle": IDLE_PER_SECOND}
+    rates |= {f"at_{share:.0%}_of_capacity": share * capacity for share in PACED_SHARES}
+    found = {}
+    for name, rate in rates.items():
+        found[name] = _latency(program.farm_settings(options), rate, options.paced_seconds)
+        report.print_numbers(f"latency, {name.replace('_', ' ')}", found[name])
+    return found
+
+
+def _latency(settings: FarmSettings, rate: float, seconds: float) -> Figures:
     with (
         running_environment() as environment,
-        environment.delivery_farm(workers) as farm,
+        environment.delivery_farm(settings) as farm,
         environment.enqueuer() as enqueuer,
     ):
-        paced = enqueuer.prepare(int(rate * (PACED_WARM_UP_SECONDS + PACED_SECONDS)))
+        paced = enqueuer.prepare(int(rate * (PACED_WARM_UP_SECONDS + seconds)))
         groups = _groups(environment, farm)
         began = sample(groups, 0)
         handed = pace(enqueuer, paced, rate)

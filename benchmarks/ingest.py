@@ -64,6 +64,9 @@ class IngestEnvironment:
     publisher: Publisher
 
 
+QUICK = {"blocks": 30, "logs": 100, "subscriptions": 100, "repeat": 1}
+
+
 def main() -> int:
     options = _options()
     logs.configure(level="error")
@@ -79,7 +82,7 @@ def main() -> int:
             result[f"ingestor_{name}"] = _best(f"ingestor alone, {name.replace('_', ' ')}", runs)
         result["tip"] = asyncio.run(_tip(node))
         report.print_numbers("tip, every check, block by block", result["tip"])
-    report.write_json(options.json, result)
+    program.finish(options, result)
     return 0
 
 
@@ -88,7 +91,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--blocks", type=int, default=500)
     parser.add_argument("--logs", type=int, default=200, help="per block, on average")
     parser.add_argument("--subscriptions", type=int, default=1000, help="of which two want something")
-    return parser.parse_args()
+    return program.parse(parser, QUICK)
 
 
 def _best(title: str, runs: list[Run]) -> Run:

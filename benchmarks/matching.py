@@ -57,6 +57,9 @@ class Scenario:
     event: Callable[[int | None], Event]
 
 
+QUICK = {"subscriptions": "10,200", "rounds": 1}
+
+
 def main() -> int:
     options = _options()
     counts = [int(count) for count in options.subscriptions.split(",")]
@@ -69,7 +72,7 @@ def main() -> int:
         result["shapes"][shape] = _shape(shape, counts, options.rounds)
     result[LIST_NAME] = _apart(LIST_NAME, 1, options.rounds)
     report.print_numbers(LIST_NAME.replace("_", " "), result[LIST_NAME])
-    report.write_json(options.json, result)
+    program.finish(options, result)
     return 0
 
 
@@ -77,7 +80,7 @@ def _options() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--subscriptions", default="10,1000,100000", help="comma separated")
     parser.add_argument("--rounds", type=int, default=7)
-    return parser.parse_args()
+    return program.parse(parser, QUICK)
 
 
 def _shape(shape: str, counts: Sequence[int], rounds: int) -> Run:

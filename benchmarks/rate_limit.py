@@ -18,7 +18,7 @@ from dataclasses import replace
 
 from support import program, report
 from support.environment import directory
-from support.farm import delivery_farm
+from support.farm import FarmSettings, delivery_farm
 from support.limits import Figures
 from support.receivers import Recorder, running_recorder
 from support.redis_server import running_redis
@@ -33,6 +33,8 @@ TOLERANCE = 0.1
 SPARE = 1.5
 """Jobs queued, as a multiple of what is due in the time measured: the backlog never runs out."""
 
+QUICK = {"seconds": 11.0, "workers": 4}
+
 
 def main() -> int:
     options = _options()
@@ -40,11 +42,11 @@ def main() -> int:
     rates = {f"{rate}_per_second": figures for rate, figures in _measure(options).items()}
     for name, figures in rates.items():
         report.print_numbers(f"shares of the rate over any {WINDOW_SECONDS:g} s, {name}", figures)
-    report.write_json(options.json, {**result, "rates": rates})
+    program.finish(options, {**result, "rates": rates})
     is_exact = all(
         figures["fewest"] >= 1 - TOLERANCE and figures["most"] <= 1 + TOLERANCE for figures in rates.values()
     )
-    return 0 if is_exact else 1
+    return program.status(options, is_exact)
 
 
 def _options() -> argparse.Namespace:
@@ -52,7 +54,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rates", type=_numbers, default=[20, 200], help="per second, separated by commas")
     parser.add_argument("--seconds", type=float, default=17, help="from the first arrival to the last")
     parser.add_argument("--workers", type=int, default=10)
-    options = parser.parse_args()
+    options = program.parse(parser, QUICK)
     if options.seconds <= WINDOW_SECONDS:
         parser.error(f"--seconds: {options.seconds:g} is too short; more than {WINDOW_SECONDS:g}")
     return options
@@ -74,7 +76,7 @@ def _measure(options: argparse.Namespace) -> dict[int, Figures]:
             limited = replace(endpoint, rate_limit_per_second=rate)
             Registry(server.client).update(limited)
             _fill(server.url, limited, int(SPARE * rate * options.seconds))
-        farm = stack.enter_context(delivery_farm(place, server, options.workers))
+        farm = stack.enter_context(delivery_farm(place, server, FarmSettings(options.workers)))
 
         def is_over() -> bool:
             farm.check_alive()

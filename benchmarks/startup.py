@@ -29,7 +29,7 @@ import redis
 from redis.client import PubSub
 from support import program, report, webhooks
 from support.environment import directory, running_environment
-from support.farm import Farm, running_farm
+from support.farm import Farm, FarmSettings, running_farm
 from support.receivers import find_nginx, running_recorder
 from support.redis_server import RedisServer, running_redis
 from support.waiting import until
@@ -45,6 +45,8 @@ DELIVERIES_EACH = 100
 READY_WITHIN_SECONDS = 60.0
 
 Run = dict[str, Any]
+
+QUICK = {"workers": "4", "repeat": 1}
 
 
 def main() -> int:
@@ -62,14 +64,14 @@ def main() -> int:
         ("full_pipeline", _full_pipeline, "command_to_verified_webhook_seconds"),
     ):
         result[name] = _best(name.replace("_", " "), [once() for _ in range(options.repeat)], figure)
-    report.write_json(options.json, result)
+    program.finish(options, result)
     return 0
 
 
 def _options() -> argparse.Namespace:
     parser = program.parser(__doc__, repeat=5)
     parser.add_argument("--workers", default="50,500", help="comma separated")
-    return parser.parse_args()
+    return program.parse(parser, QUICK)
 
 
 def _best(title: str, runs: Sequence[Run], figure: str) -> Run:
@@ -134,7 +136,7 @@ def _created(process: psutil.Process) -> float:
 def _memory(workers: int) -> Run:
     with (
         running_environment() as environment,
-        environment.delivery_farm(workers) as farm,
+        environment.delivery_farm(FarmSettings(workers)) as farm,
         environment.enqueuer() as enqueuer,
     ):
         ready = _weigh(farm)

@@ -54,7 +54,7 @@ def observe(nginx: Path | None) -> Conditions:
     busy, busiest = look_around()
     return Conditions(
         date=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        commit=_commit(),
+        commit=commit(CHECKOUT),
         cpu=_cpu_model(),
         cores=CORES,
         memory_gb=round(psutil.virtual_memory().total / 2**30, 1),
@@ -111,10 +111,10 @@ def _cpu_model() -> str:
     return platform.processor() or "unknown"
 
 
-def _commit() -> str:
+def commit(checkout: Path) -> str:
     """The checkout's commit, with a mark where files differ from it."""
-    head = _first_line("git", "-C", str(CHECKOUT), "rev-parse", "--short=12", "HEAD")
-    changed = _first_line("git", "-C", str(CHECKOUT), "status", "--porcelain")
+    head = _first_line("git", "-C", str(checkout), "rev-parse", "--short=12", "HEAD")
+    changed = _first_line("git", "-C", str(checkout), "status", "--porcelain")
     return head + (" and uncommitted changes" if changed else "")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hookfarm.records import Endpoint
 from hookfarm.registry.store import new_secret
-from support.farm import Farm, delivery_farm
+from support.farm import Farm, FarmSettings, delivery_farm
 from support.receivers import Receiver, Recorder, running_nginx, running_recorder
 from support.redis_server import RedisServer, running_redis
 from support.webhooks import Enqueuer, add_endpoint
@@ -30,9 +30,9 @@ class Environment:
         assert isinstance(self.receiver, Recorder)
         return self.receiver
 
-    def delivery_farm(self, workers: int) -> contextlib.AbstractContextManager[Farm]:
+    def delivery_farm(self, settings: FarmSettings) -> contextlib.AbstractContextManager[Farm]:
         """`hookfarm start webhook_delivery`, ready."""
-        return delivery_farm(self.place, self.server, workers)
+        return delivery_farm(self.place, self.server, settings)
 
     @contextlib.contextmanager
     def enqueuer(self) -> Iterator[Enqueuer]:

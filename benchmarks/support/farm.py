@@ -1,10 +1,12 @@
 """The farm under test, started as a user starts it."""
 
 import contextlib
+import functools
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -17,6 +19,32 @@ from support.redis_server import RedisServer
 from support.waiting import until
 
 TITLE = "hookfarm: "
+_RUN = (sys.executable, "-P", "-m", "hookfarm", "start")
+"""-P: hookfarm as it is installed or on PYTHONPATH, whatever the current directory is."""
+
+
+@dataclass(frozen=True)
+class FarmSettings:
+    """How `hookfarm start webhook_delivery` is run. `prefix`: a command that runs it; `name`: of its directory."""
+
+    workers: int = 50
+    concurrency: int | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    prefix: tuple[str, ...] = ()
+    name: str = "farm"
+
+    def options(self) -> tuple[str, ...]:
+        """`--concurrency` is left out if this version of the farm has no such option."""
+        wanted = self.concurrency is not None and has_option("--concurrency")
+        in_flight = ("--concurrency", str(self.concurrency)) if wanted else ()
+        return ("--workers", str(self.workers), *in_flight)
+
+
+@functools.cache
+def has_option(name: str) -> bool:
+    """Does `hookfarm start` have this option?"""
+    shown = subprocess.run((*_RUN, "--help"), capture_output=True, text=True, check=True)
+    return name in shown.stdout
 
 
 class Farm:
@@ -31,7 +59,7 @@ class Farm:
         return self._process.pid
 
     def until_ready(self, client: "redis.Redis", service: str, every_seconds: float = 0.02) -> None:
-        """Waits for the ready key; RuntimeError with what the farm said where it ends before."""
+        """Waits for the ready key; RuntimeError with the last log lines if the farm ends before."""
         until(lambda: self._is_ready(client, service), f"{service}:ready", every_seconds=every_seconds)
 
     def check_alive(self) -> None:
@@ -39,7 +67,7 @@ class Farm:
             raise RuntimeError(f"hookfarm ended:\n{self.last_words()}")
 
     def last_words(self) -> str:
-        """The last lines of what it wrote."""
+        """The last lines of its output."""
         return "\n".join(self._output.read_text(errors="replace").splitlines()[-10:])
 
     def processes(self) -> list[psutil.Process]:
@@ -58,31 +86,44 @@ class Farm:
 
 
 def title(process: psutil.Process) -> str:
-    return " ".join(process.cmdline())
+    with contextlib.suppress(psutil.Error):
+        return " ".join(process.cmdline())
+    return ""
 
 
 @contextlib.contextmanager
-def running_farm(place: Path, *options: str, services: Sequence[str] = ()) -> Iterator[Farm]:
+def running_farm(
+    place: Path,
+    *options: str,
+    services: Sequence[str] = (),
+    variables: Mapping[str, str] | None = None,
+    prefix: Sequence[str] = (),
+) -> Iterator[Farm]:
     """`hookfarm start` in a process of its own; stopped at the end. Loopback endpoints are allowed."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HOOKFARM_")}
-    environment = {**clean, "HOOKFARM_ALLOW_PRIVATE": "127.0.0.0/8", "HOOKFARM_STATE_DIR": str(place)}
-    command = [sys.executable, "-m", "hookfarm", "start", *services, *options]
+    own = {"HOOKFARM_ALLOW_PRIVATE": "127.0.0.0/8", "HOOKFARM_STATE_DIR": str(place)}
     output = place.with_suffix(".out")
-    with running(command, output, environment) as process:
+    command = [*prefix, *_RUN, *services, *options]
+    with running(command, output, {**clean, **own, **(variables or {})}) as process:
         yield Farm(process, output)
 
 
 def starting_delivery_farm(
-    place: Path, server: RedisServer, workers: int
+    place: Path, server: RedisServer, settings: FarmSettings
 ) -> contextlib.AbstractContextManager[Farm]:
     """`hookfarm start webhook_delivery`, just executed."""
-    options = ("--redis-url", server.url, "--workers", str(workers))
-    return running_farm(place / "farm", *options, services=(keys.WEBHOOK_DELIVERY,))
+    return running_farm(
+        place / settings.name,
+        *("--redis-url", server.url, *settings.options()),
+        services=(keys.WEBHOOK_DELIVERY,),
+        variables=settings.variables,
+        prefix=settings.prefix,
+    )
 
 
 @contextlib.contextmanager
-def delivery_farm(place: Path, server: RedisServer, workers: int) -> Iterator[Farm]:
+def delivery_farm(place: Path, server: RedisServer, settings: FarmSettings) -> Iterator[Farm]:
     """`hookfarm start webhook_delivery`, ready."""
-    with starting_delivery_farm(place, server, workers) as farm:
+    with starting_delivery_farm(place, server, settings) as farm:
         farm.until_ready(server.client, keys.WEBHOOK_DELIVERY)
         yield farm

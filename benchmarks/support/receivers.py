@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 import psutil
 
+from support.certificates import Certificate
 from support.processes import family, running
 from support.waiting import until
 
@@ -33,7 +34,7 @@ http {{
     client_body_temp_path {place}/body; proxy_temp_path {place}/proxy; fastcgi_temp_path {place}/fastcgi;
     uwsgi_temp_path {place}/uwsgi; scgi_temp_path {place}/scgi;
     server {{
-        listen 127.0.0.1:{port} backlog=4096;
+        listen 127.0.0.1:{port}{tls};
         location / {{ return 204; }}
         location = /load {{ stub_status; }}
     }}
@@ -62,11 +63,11 @@ class Load:
 class Receiver(ABC):
     """A running receiver of any kind."""
 
-    def __init__(self, kind: str, pid: int, port: int) -> None:
+    def __init__(self, kind: str, pid: int, port: int, certificate: Certificate | None = None) -> None:
         self.kind = kind
-        self.url = f"http://127.0.0.1:{port}/hook"
+        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{port}/hook"
         self.processes: list[psutil.Process] = family(pid)
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        self._connection = _connection(port, certificate)
 
     @abstractmethod
     def requests(self) -> int:
@@ -80,8 +81,8 @@ class Receiver(ABC):
 class Nginx(Receiver):
     """nginx, which says little and costs next to nothing."""
 
-    def __init__(self, pid: int, port: int) -> None:
-        super().__init__("nginx", pid, port)
+    def __init__(self, pid: int, port: int, certificate: Certificate | None = None) -> None:
+        super().__init__("nginx", pid, port, certificate)
         self._questions = 0
 
     def requests(self) -> int:
@@ -94,11 +95,12 @@ class Nginx(Receiver):
 class Recorder(Receiver):
     """A receiver that verifies each signature and notes each arrival."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", port: int, notes: Path, output: Path) -> None:
-        super().__init__("own", process.pid, port)
+    def __init__(
+        self, process: "subprocess.Popen[bytes]", port: int, place: Path, certificate: Certificate | None = None
+    ) -> None:
+        super().__init__("own", process.pid, port, certificate)
         self._process = process
-        self._notes = notes
-        self._output = output
+        self._notes, self._output = _files(place)
 
     def requests(self) -> int:
         return self.load().requests
@@ -128,30 +130,49 @@ class Recorder(Receiver):
 
 
 @contextlib.contextmanager
-def running_nginx(binary: Path, place: Path) -> Iterator[Receiver]:
+def running_nginx(binary: Path, place: Path, certificate: Certificate | None = None) -> Iterator[Receiver]:
     """One worker, connections kept alive, 204 to everything, nothing logged."""
     place.mkdir(parents=True)
     port = _free_port()
     configuration = place / "nginx.conf"
     user = "user root;\n" if os.geteuid() == 0 else ""
-    configuration.write_text(_NGINX.format(place=place, port=port, user=user))
+    pem = certificate and f"; ssl_certificate {certificate.certificate}; ssl_certificate_key {certificate.key}"
+    tls = f" ssl backlog=4096{pem}" if pem else " backlog=4096"
+    configuration.write_text(_NGINX.format(place=place, port=port, user=user, tls=tls))
     with running([binary, "-p", place, "-c", configuration], place / "nginx.out") as process:
         until(lambda: _listens(port) and len(family(process.pid)) > 1, "nginx listening")
-        yield Nginx(process.pid, port)
+        yield Nginx(process.pid, port, certificate)
 
 
 @contextlib.contextmanager
 def running_recorder(
-    secret: str, place: Path, status: int = 204, after_seconds: float = 0.0
+    secret: str,
+    place: Path,
+    status: int = 204,
+    after_seconds: float = 0.0,
+    drip: bool = False,
+    certificate: Certificate | None = None,
 ) -> Iterator[Recorder]:
-    """A recorder that checks signatures against `secret`; with status 0 it never answers."""
+    """A recorder that checks signatures against `secret`; see recorder.py."""
     place.mkdir(parents=True)
-    notes, output = place / "arrivals", place / "recorder.out"
+    notes, output = _files(place)
     command = [sys.executable, str(_RECORDER), secret, str(notes)]
-    command += ["--status", str(status), "--after", str(after_seconds)]
+    command += ["--status", str(status), "--after", str(after_seconds), *(["--drip"] if drip else [])]
+    command += ["--tls", str(certificate.certificate), str(certificate.key)] if certificate else []
     with running(command, output) as process:
         port = until(lambda: int(output.read_text() or 0), "the recorder listening")
-        yield Recorder(process, port, notes, output)
+        yield Recorder(process, port, place, certificate)
+
+
+def _files(place: Path) -> tuple[Path, Path]:
+    """Where a recorder writes its arrivals, and its output."""
+    return place / "arrivals", place / "recorder.out"
+
+
+def _connection(port: int, certificate: Certificate | None) -> http.client.HTTPConnection:
+    if certificate is None:
+        return http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    return http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=certificate.client_context())
 
 
 def _free_port() -> int:

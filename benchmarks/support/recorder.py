@@ -1,10 +1,11 @@
 """A receiver that verifies each signature on its own, notes when each webhook came, and answers as it is told.
 
-    recorder.py SECRET FILE [--status N] [--after SECONDS]
+    recorder.py SECRET FILE [--status N] [--after SECONDS] [--drip] [--tls CERTIFICATE KEY]
 
 Prints its port, and `came` at the first webhook whose signature is right. Answers 204 at once, or N, or after so
-many seconds; status 0 never answers. GET /load tells how many webhooks it has and had in hand, as JSON. On SIGTERM
-it writes `<webhook-id> <Unix ns> <1 = verified>` lines to FILE.
+many seconds; status 0 never answers; with --drip the answer comes a byte a second, without end. GET /load returns
+the number of webhooks that came and that are unanswered, as JSON. On SIGTERM it writes
+`<webhook-id> <Unix ns> <1 = verified>` lines to FILE.
 
 Only the standard library, and none of hookfarm's code: what it accepts, another receiver would.
 """
@@ -16,20 +17,23 @@ import hashlib
 import hmac
 import json
 import signal
+import ssl
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 Arrival = tuple[bytes, int, bool]
+DRIPPED = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n"
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How each webhook is answered; `status` 0 = never."""
+    """How each webhook is answered; `status` 0 = never, `drip` = a byte a second."""
 
     key: bytes
     status: int
     after_seconds: float
+    drip: bool
 
     @property
     def answer(self) -> bytes:
@@ -105,7 +109,9 @@ class Recording(asyncio.Protocol):
     def _take(self, head: bytes, fields: dict[bytes, bytes], body: bytes, now: int) -> None:
         self._waiting += 1
         self._load.change(1)
-        if self._behaviour.status and not self._behaviour.after_seconds:
+        if self._behaviour.drip:
+            self._drip(0)
+        elif self._behaviour.status and not self._behaviour.after_seconds:
             self._answer()
         elif self._behaviour.status:
             asyncio.get_running_loop().call_later(self._behaviour.after_seconds, self._answer)
@@ -116,6 +122,11 @@ class Recording(asyncio.Protocol):
             print("came", flush=True)
         self._arrivals.append((webhook_id, now, verified))
 
+    def _drip(self, at: int) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(DRIPPED[at : at + 1] or b"x")
+            asyncio.get_running_loop().call_later(1.0, self._drip, at + 1)
+
     def _answer(self) -> None:
         if self._waiting:
             self._transport.write(self._answer_bytes)
@@ -123,13 +134,15 @@ class Recording(asyncio.Protocol):
             self._load.change(-1)
 
 
-async def record(behaviour: Behaviour, notes: Path) -> None:
+async def record(behaviour: Behaviour, notes: Path, tls: ssl.SSLContext | None) -> None:
     """Listens on a free port of 127.0.0.1 until SIGTERM."""
     stopped, load = asyncio.Event(), Load()
     arrivals: list[Arrival] = []
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
-    server = await loop.create_server(lambda: Recording(behaviour, arrivals, load), "127.0.0.1", 0, backlog=4096)
+    server = await loop.create_server(
+        lambda: Recording(behaviour, arrivals, load), "127.0.0.1", 0, backlog=4096, ssl=tls
+    )
     print(server.sockets[0].getsockname()[1], flush=True)
     await stopped.wait()
     server.close()
@@ -142,9 +155,18 @@ def main() -> None:
     parser.add_argument("notes", type=Path)
     parser.add_argument("--status", type=int, default=204)
     parser.add_argument("--after", type=float, default=0.0)
+    parser.add_argument("--drip", action="store_true")
+    parser.add_argument("--tls", nargs=2, metavar=("CERTIFICATE", "KEY"))
     given = parser.parse_args()
     key = base64.b64decode(given.secret.removeprefix("whsec_"))
-    asyncio.run(record(Behaviour(key, given.status, given.after), given.notes))
+    behaviour = Behaviour(key, given.status, given.after, given.drip)
+    asyncio.run(record(behaviour, given.notes, _server_context(*given.tls) if given.tls else None))
+
+
+def _server_context(certificate: str, key: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
 
 
 if __name__ == "__main__":

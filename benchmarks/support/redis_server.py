@@ -26,6 +26,23 @@ class RedisServer:
         return not (info["aof_rewrite_in_progress"] or info["aof_rewrite_scheduled"])
 
 
+class AofBytes:
+    """Bytes appended to the append-only file. `look` often: a rewrite begins another count."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self._client = server.client
+        self._size = self._current()
+        self.counted = 0
+
+    def look(self) -> None:
+        size = self._current()
+        self.counted += max(0, size - self._size)
+        self._size = size
+
+    def _current(self) -> int:
+        return int(self._client.info("persistence")["aof_current_size"])
+
+
 @contextlib.contextmanager
 def running_redis(place: Path) -> Iterator[RedisServer]:
     """A fresh server in the directory `place`: append-only file, unix socket."""

@@ -31,10 +31,15 @@ Prepared = tuple[Event, Job]
 
 def add_endpoint(client: "redis.Redis", url: str, secret: str) -> Endpoint:
     """An endpoint with that secret, known to its receiver already, that wants every transfer of the chain."""
-    subscription = Subscription(new_subscription_id(), CHAIN_ID, event=TRANSFER)
-    endpoint = Endpoint(new_endpoint_id(), url, subscriptions=(subscription,), secrets=((secret, None),))
+    endpoint = make_endpoint(url, secret)
     Registry(client).update(endpoint)
     return endpoint
+
+
+def make_endpoint(url: str, secret: str) -> Endpoint:
+    """As `add_endpoint`, but not in any registry."""
+    subscription = Subscription(new_subscription_id(), CHAIN_ID, event=TRANSFER)
+    return Endpoint(new_endpoint_id(), url, subscriptions=(subscription,), secrets=((secret, None),))
 
 
 def transfer(number: int) -> tuple[Event, WebhookEventField]:
@@ -99,11 +104,15 @@ class Enqueuer:
         assert enqueued == len(batch), f"{enqueued} of {len(batch)} enqueued"
 
     def _match(self, number: int) -> Prepared:
-        event, decoded = transfer(number)
-        endpoint = self._endpoints[number % len(self._endpoints)]
-        webhook_id = payload.webhook_id(event, endpoint.id, payload.LOG_EMITTED)
-        body = payload.emitted_body(event, decoded, endpoint.subscriptions[0].id)
-        return event, Job(webhook_id, endpoint.id, body)
+        return match(number, self._endpoints[number % len(self._endpoints)])
+
+
+def match(number: int, endpoint: Endpoint) -> Prepared:
+    """The transfer with this number, made into a job for the endpoint."""
+    event, decoded = transfer(number)
+    webhook_id = payload.webhook_id(event, endpoint.id, payload.LOG_EMITTED)
+    body = payload.emitted_body(event, decoded, endpoint.subscriptions[0].id)
+    return event, Job(webhook_id, endpoint.id, body)
 
 
 def pace(enqueuer: Enqueuer, prepared: Sequence[Prepared], rate: float) -> dict[str, int]:

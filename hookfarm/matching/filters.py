@@ -13,17 +13,17 @@ others any, and wants a number of topics within bounds:
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 from operator import itemgetter
 
 from hookfarm.abi.abi_types import EventSignature
 from hookfarm.abi.signature import parse
-from hookfarm.conditions.condition import Test
+from hookfarm.conditions.condition import Parameters, Test
 from hookfarm.errors import InvalidInput
 from hookfarm.matching.decoder import DecodedLogs
 from hookfarm.matching.history import encode_notify
-from hookfarm.matching.where_index import Lookup, SplitCondition, split
+from hookfarm.matching.where_index import MAX_FORMS, NO_CONDITION, Lookup, SplitCondition, split
 from hookfarm.records import Event, Subscription
 from hookfarm.records.events import MAX_TOPICS
 
@@ -63,30 +63,62 @@ _shape = cache(Shape)
 """There are a few hundred; each filter has one."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Filter:
-    """One compiled subscription. `position`: its index in its endpoint's list.
+@dataclass(frozen=True, slots=True)
+class FilterForm:
+    """What filters have in common that differ only in values: one object for all of them.
 
+    `must_decode`: the log must fit the signature. `residual`: the part of the condition that is tested.
+    `confirmations`: what to wait for. `notify`: the codes of its notifications (see `history`).
+    """
+
+    chain_id: int
+    kind: str
+    signature: EventSignature | None
+    shape: Shape
+    must_decode: bool
+    residual: Test | None
+    confirmations: int | str
+    notify: str
+
+
+@lru_cache(MAX_FORMS)
+def _filter_form(
+    chain_id: int,
+    kind: str,
+    signature: EventSignature | None,
+    dimensions: tuple[int, ...],
+    topic_bounds: tuple[int, int],
+    has_condition: bool,
+    residual: Test | None,
+    confirmations: int | str,
+    notify: tuple[str, ...],
+) -> FilterForm:
+    # Only its number of topics distinguishes an anonymous event from others, so its data must fit, too.
+    must_decode = signature is not None and (signature.anonymous or has_condition)
+    shape = _shape(dimensions, *topic_bounds)
+    return FilterForm(
+        chain_id, kind, signature, shape, must_decode, residual, confirmations, encode_notify(notify)
+    )
+
+
+@dataclass(eq=False, slots=True)
+class Filter:
+    """One compiled subscription; never changed, but a frozen one takes four times as long to make.
+
+    `position`: its index in its endpoint's list.
     `keyed`: the values allowed in each dimension of the shape. `unkeyed`: those of the other restricted
-    dimensions, compared after the look-up. `must_decode`: the log must fit the signature. `lookup`: the part of
-    the condition that the table looks up. `residual`: the part that is tested. `confirmations`: what to wait for.
-    `notify`: the codes of its notifications (see `history`).
+    dimensions, compared after the look-up. `lookup`: the part of the condition that the table looks up.
+    `parameters`: those of the residual test.
     """
 
     endpoint: str
     position: int
-    chain_id: int
-    kind: str
     subscription: str
-    signature: EventSignature | None
-    shape: Shape
+    form: FilterForm
     keyed: tuple[tuple[str, ...], ...]
     unkeyed: tuple[tuple[int, frozenset[str]], ...]
-    must_decode: bool
     lookup: Lookup | None
-    residual: Test | None
-    confirmations: int | str
-    notify: str
+    parameters: Parameters
 
     def table_keys(self) -> Iterator[Key]:
         """Return every key of the filter in the index, each once."""
@@ -96,10 +128,11 @@ class Filter:
         """Return whether a log that was found by key and look-up meets the rest of the filter."""
         if self.unkeyed and not all(log[dimension] in values for dimension, values in self.unkeyed):
             return False
-        if not self.must_decode or self.signature is None:
+        form = self.form
+        if not form.must_decode or form.signature is None:
             return True
-        decoded = decoded_logs.decode(self.signature)
-        return decoded is not None and (self.residual is None or self.residual(decoded.values))
+        decoded = decoded_logs.decode(form.signature)
+        return decoded is not None and (form.residual is None or form.residual(decoded.values, self.parameters))
 
 
 def dimensions(event: Event) -> Log:
@@ -107,9 +140,13 @@ def dimensions(event: Event) -> Log:
     return (event["address"], *event["topics"])
 
 
+_parse = lru_cache(MAX_FORMS)(parse)
+"""Quicker than `parse` where there are many."""
+
+
 def compile_filter(endpoint: str, position: int, subscription: Subscription) -> Filter:
     """Compile a subscription to logs. Raises InvalidInput if its event signature or its condition is wrong."""
-    signature = None if subscription.event is None else parse(subscription.event)
+    signature = None if subscription.event is None else _parse(subscription.event)
     condition = split_condition(subscription.where, signature)
     allowed = _allowed(subscription, signature, condition)
     bounds = _topic_bounds(subscription, signature)
@@ -129,29 +166,35 @@ def build_filter(
     """Build a filter from the values allowed in each restricted dimension; those of `extra` must match, too."""
     distinct = {dimension: _distinct(values) for dimension, values in allowed.items() if values}
     keyed = _keyed(distinct)
-    unkeyed = [(d, frozenset(values)) for d, values in distinct.items() if d not in keyed]
+    unkeyed = extra
+    if len(keyed) < len(distinct):
+        unkeyed = (*((d, frozenset(values)) for d, values in distinct.items() if d not in keyed), *extra)
+    form = _filter_form(
+        subscription.chain_id,
+        subscription.kind,
+        signature,
+        keyed,
+        topic_bounds,
+        subscription.where is not None,
+        condition.residual,
+        subscription.confirmations,
+        subscription.notify,
+    )
     return Filter(
         endpoint,
         position,
-        subscription.chain_id,
-        subscription.kind,
         subscription.id,
-        signature,
-        _shape(keyed, *topic_bounds),
-        keyed=tuple(distinct[dimension] for dimension in keyed),
-        unkeyed=(*unkeyed, *extra),
-        # Only its number of topics distinguishes an anonymous event from others, so its data must fit, too.
-        must_decode=signature is not None and (signature.anonymous or subscription.where is not None),
-        lookup=condition.lookup,
-        residual=condition.residual,
-        confirmations=subscription.confirmations,
-        notify=encode_notify(subscription.notify),
+        form,
+        tuple([distinct[dimension] for dimension in keyed]),
+        tuple(unkeyed),
+        condition.lookup,
+        condition.parameters,
     )
 
 
 def split_condition(where: str | None, signature: EventSignature | None) -> SplitCondition:
     if where is None:
-        return SplitCondition({}, lookup=None, residual=None)
+        return NO_CONDITION
     if signature is None:
         raise InvalidInput("where", "needs event")
     return split(where, signature)
@@ -173,12 +216,16 @@ def _allowed(
 
 def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     """Return the very same tuple if it has no duplicates: of 100,000 addresses, one copy is enough."""
+    if len(values) == 1:
+        return values
     each = dict.fromkeys(values)
     return values if len(each) == len(values) else tuple(each)
 
 
 def _keyed(allowed: Mapping[int, tuple[str, ...]]) -> tuple[int, ...]:
     """Choose the dimensions of the key: as many as keep the number of keys in proportion."""
+    if all(len(values) == 1 for values in allowed.values()):
+        return tuple([dimension for dimension in _BY_SELECTIVITY if dimension in allowed])
     max_keys = MAX_KEYS_PER_VALUE * sum(map(len, allowed.values()))
     keyed: list[int] = []
     count = 1

@@ -10,19 +10,19 @@ reported as unreadable, by its id, and the others are read all the same.
 """
 
 import base64
-import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import orjson
 import redis
 
 from hookfarm.errors import InvalidInput, NotFound
-from hookfarm.records import Endpoint, endpoint_from_stored, parse_endpoint
-from hookfarm.security.vault import NO_KEYS, SEALED, Vault
+from hookfarm.records import Endpoint
+from hookfarm.registry.stored_endpoint import decode as decode
+from hookfarm.registry.stored_endpoint import decode_all as decode_all
+from hookfarm.security.vault import NO_KEYS, Vault
 from hookfarm.store import keys
 from hookfarm.store.clients import parse_integer
 from hookfarm.store.scripts import Script
@@ -30,10 +30,6 @@ from hookfarm.store.scripts import Script
 ROTATION_SECONDS = 24 * 3600.0
 """How long the old secret goes on signing beside the new one."""
 _SECRET_BYTES = 32
-_SECRET = re.compile(r"whsec_(?:[0-9A-Za-z+/]{4})*(?:[0-9A-Za-z+/]{2}==|[0-9A-Za-z+/]{3}=)?")
-_READ_ONLY = {"id", "disabled_reason"}
-"""Read-only fields of the API."""
-_MAX_ID_LENGTH = 100
 _CHANGE_ENDPOINT = Script("change_endpoint")
 
 
@@ -54,61 +50,6 @@ class RegistryChanges:
 def new_secret() -> str:
     """Return a signing secret, `whsec_` and base64 of 32 random bytes (Standard Webhooks 1.0)."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
-
-
-def decode(stored: bytes | str, subscriptions: bool = True) -> Endpoint:
-    """Return a stored endpoint. Raises InvalidInput unless this module could have stored it.
-
-    Callers that do not need subscriptions skip their check with `subscriptions`: their grammar is 4 MB of code.
-    """
-    try:
-        raw = orjson.loads(stored)
-        endpoint = endpoint_from_stored(raw)
-        _check(endpoint, raw if subscriptions else {**raw, "subscriptions": []})
-    except InvalidInput:
-        raise
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise InvalidInput("endpoint", f"cannot be read ({type(error).__name__}: {error})") from error
-    return endpoint
-
-
-def _check(endpoint: Endpoint, raw: Mapping[str, Any]) -> None:
-    """Check all fields as on creation, but not the URL, which is checked before each attempt."""
-    given = endpoint.public().keys() - _READ_ONLY
-    shapes = {name: value for name, value in raw.items() if name in given}
-    shapes["subscriptions"] = [_without_grammar(subscription) for subscription in raw["subscriptions"]]
-    parse_endpoint(shapes, lambda url: url, endpoint)
-    if not isinstance(endpoint.id, str) or not isinstance(endpoint.disabled_reason, str | None):
-        raise InvalidInput("endpoint", "id and disabled_reason must be strings")
-    for secret, expires in endpoint.secrets:
-        known = _SECRET.fullmatch(secret) or SEALED.fullmatch(secret)
-        if not known or type(expires) not in (int, float, type(None)):
-            raise InvalidInput("secrets", "must be pairs of whsec_… or sealed:… and the time it expires, or null")
-
-
-def _without_grammar(subscription: Any) -> Any:
-    """Return the subscription without event and condition: if they are invalid, it is not matched."""
-    for field_ in ("event", "where"):
-        if not isinstance(subscription.get(field_), str | None):
-            raise InvalidInput(field_, "must be a string")
-    return {**subscription, "event": None, "where": None}
-
-
-def decode_all(stored: Iterable[tuple[Any, Any]]) -> tuple[dict[str, Endpoint | None], dict[str, InvalidInput]]:
-    """Decode fields of the registry's hash: return endpoints by id, and the errors of those that are None."""
-    endpoints: dict[str, Endpoint | None] = {}
-    unreadable: dict[str, InvalidInput] = {}
-    for name, value in stored:
-        endpoint_id = name.decode("utf-8", "backslashreplace")[:_MAX_ID_LENGTH]
-        endpoints[endpoint_id] = None
-        try:
-            endpoint = None if value is None else decode(value)
-            if endpoint is not None and endpoint.id != endpoint_id:
-                raise InvalidInput("id", "is not the one that it is stored under")
-            endpoints[endpoint_id] = endpoint
-        except InvalidInput as error:
-            unreadable[endpoint_id] = error
-    return endpoints, unreadable
 
 
 class Registry:

@@ -1,0 +1,154 @@
+"""hookfarm beside other Python task queues: the same webhooks, the same Redis, the same receiver.
+
+    python benchmarks/peers.py [--only hookfarm,floor,huey,…] [--workers 50] [--concurrency N] [--jobs 60000]
+        [--seconds 4] [--rounds 3] [--receiver nginx|own] [--base PATH] [--cache DIR]
+        [--quick] [--insist] [--json FILE|-] [--save]
+
+Each contestant takes jobs from a backlog in Redis and POSTs a JSON body of about 950 bytes, signed as Standard
+Webhooks demand. `floor` is a bare loop of BRPOP, POST and ZREM in 50 processes. Each peer has its own virtual
+environment with the versions of benchmarks/peers/requirements; it is made once, in `--cache`.
+
+1. Check: a few webhooks of each contestant arrive at a receiver that verifies their signatures.
+2. Trial: each peer runs at all its settings (support/peers.py); the best is used from here on.
+3. Rounds: each contestant in turn, on a fresh server. Deliveries a second are counted at the receiver, after a
+   warm-up of a second. A ratio is between two contestants of the same round.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from support import contest, plot, program, report, versions
+from support.contest import Contestant, Course, Hookfarm
+from support.limits import Figures
+from support.peers import CACHE, PEERS, InstalledPeer, install
+from support.trial import TriedPeer, best_setting, sized
+from support.versions import Version
+
+HOOKFARM, BASE = "hookfarm", "base"
+NAMES = (HOOKFARM, *PEERS)
+QUICK = {"only": [HOOKFARM, "floor", "huey"], "workers": 8, "jobs": 1500, "seconds": 1.0, "rounds": 1}
+
+Runs = dict[str, Callable[[], Figures]]
+
+
+def main() -> int:
+    options = _options()
+    nginx = program.nginx_wanted(options)
+    shown = {"receiver": "nginx" if nginx else "own", "only": "+".join(options.only)}
+    shown["warm_up"] = f"{contest.WARM_UP_SECONDS:g} s"
+    result = program.begin("peers", options, program.knobs(options) | shown, nginx)
+    course = _course(options, nginx)
+    installed, skipped = _install(options)
+    chosen = {name: _choose(peer, course, options.quick) for name, peer in installed.items()}
+    runs = _runs(options, course, chosen)
+    rounds = [_round(number, runs) for number in range(1, options.rounds + 1)]
+    compared = _compared(rounds)
+    _print(compared, chosen)
+    settings = {name: str(contestant.setting) for name, contestant in chosen.items()}
+    packages = {name: peer.versions() for name, peer in installed.items()}
+    result |= {"packages": packages, "skipped": skipped, "settings": settings}
+    chart = plot.bars("deliveries a second", {name: {"": row["median"]} for name, row in compared.items()})
+    program.finish(options, {**result, "compared": compared, "rounds": rounds}, chart)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = program.parser(__doc__)
+    parser.add_argument("--only", type=program.names(*NAMES), default=list(NAMES), help="contestants")
+    program.add_farm(parser)
+    parser.add_argument("--jobs", type=int, default=60_000, help="queued, at most")
+    parser.add_argument("--seconds", type=float, default=4.0, help="that count, of each run")
+    parser.add_argument("--rounds", type=int, default=3)
+    program.add_receiver(parser)
+    program.add_base(parser)
+    parser.add_argument(
+        "--cache", type=Path, default=CACHE, help=f"of the virtual environments [default: {CACHE}]"
+    )
+    return program.parse(parser, QUICK)
+
+
+def _course(options: argparse.Namespace, nginx: Path | None) -> Course:
+    return Course(
+        options.jobs,
+        options.seconds,
+        nginx=str(nginx) if nginx else None,
+        workers=options.workers,
+        concurrency=options.concurrency,
+    )
+
+
+def _install(options: argparse.Namespace) -> tuple[dict[str, InstalledPeer], dict[str, str]]:
+    """The peers, and why others are left out."""
+    installed, skipped = {}, {}
+    for name in options.only:
+        if name in PEERS:
+            try:
+                installed[name] = install(PEERS[name], options.cache)
+            except subprocess.CalledProcessError as error:
+                skipped[name] = error.stderr.decode()[-300:].strip()
+                report.print_numbers(f"{name} is left out", {"reason": skipped[name]})
+    return installed, skipped
+
+
+def _choose(peer: InstalledPeer, course: Course, quick: bool) -> TriedPeer:
+    settings = peer.peer.settings[:1] if quick else peer.peer.settings
+    contest.check(TriedPeer(peer, settings[0]), replace(course, jobs=contest.CHECKED_JOBS))
+    return best_setting(peer, settings, course)
+
+
+def _runs(options: argparse.Namespace, course: Course, chosen: Mapping[str, TriedPeer]) -> Runs:
+    runs: Runs = {}
+    if HOOKFARM in options.only:
+        contest.check(Hookfarm(), replace(course, jobs=contest.CHECKED_JOBS))
+        runs[HOOKFARM] = lambda: contest.run(Hookfarm(), course)
+    if options.base:
+        runs[BASE] = lambda: Version(options.base).contest(course)
+    return runs | {name: _run_of(contestant, sized(contestant, course)) for name, contestant in chosen.items()}
+
+
+def _run_of(contestant: Contestant, course: Course) -> Callable[[], Figures]:
+    return lambda: contest.run(contestant, course)
+
+
+def _round(number: int, runs: Runs) -> dict[str, Figures]:
+    """All contestants in turn."""
+    figures = {name: run() for name, run in runs.items()}
+    rates = {name: each["deliveries_per_second"] for name, each in figures.items()}
+    report.print_numbers(f"round {number}: deliveries a second", rates)
+    return figures
+
+
+def _compared(rounds: Sequence[Mapping[str, Figures]]) -> dict[str, Figures]:
+    """Of each contestant: medians over the rounds, and how many times as much hookfarm delivers."""
+    compared = {}
+    for name in rounds[0]:
+        rates = [each[name]["deliveries_per_second"] for each in rounds]
+        ours = [each[HOOKFARM]["deliveries_per_second"] for each in rounds if HOOKFARM in each] or rates
+        cpu = {
+            group: statistics.median(each[name]["cpu_us_per_delivery"][group] for each in rounds)
+            for group in rounds[0][name]["cpu_us_per_delivery"]
+        }
+        ratio = versions.ratios(ours, rates)
+        compared[name] = {"median": statistics.median(rates), "hookfarm_ratio": ratio, "cpu_us_per_delivery": cpu}
+    return compared
+
+
+def _print(compared: Mapping[str, Figures], chosen: Mapping[str, TriedPeer]) -> None:
+    header = ("", "processes x tasks", "deliveries/s", "hookfarm is", "CPU µs: workers", "Redis")
+    rows = []
+    for name, row in compared.items():
+        cpu, setting = row["cpu_us_per_delivery"], str(chosen[name].setting) if name in chosen else ""
+        times = versions.shown(row["hookfarm_ratio"])
+        rows.append(
+            (name, setting, f"{row['median']:,.0f}", times, f"{cpu['workers']:.0f}", f"{cpu['redis']:.0f}")
+        )
+    report.print_table("median of the rounds; ratios with least and greatest", header, rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

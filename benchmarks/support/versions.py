@@ -1,0 +1,58 @@
+"""Another checkout of hookfarm, measured by its own benchmarks: they know its inner interfaces."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from support import contest
+from support.contest import Course
+from support.limits import Figures
+from support.report import quantile
+
+
+@dataclass(frozen=True)
+class Version:
+    """A checkout; it runs in its own `.venv`, or without one in the environment of this process."""
+
+    checkout: Path
+
+    def run(self, *arguments: str) -> Any:
+        """What a program of its benchmarks prints as JSON. RuntimeError with its last lines if it fails."""
+        folder = self.checkout.resolve() / "benchmarks"
+        done = subprocess.run(
+            [str(self._python()), *arguments], cwd=folder, env=self._environment(), capture_output=True, text=True
+        )
+        if done.returncode:
+            raise RuntimeError(f"{self.checkout}: {' '.join(arguments)}\n{done.stderr[-2000:]}")
+        return json.loads(done.stdout)
+
+    def contest(self, course: Course) -> Figures:
+        figures: Figures = self.run("-m", "support.contest", contest.as_argument(course))
+        return figures
+
+    def _python(self) -> Path:
+        own = self.checkout.resolve() / ".venv/bin/python"
+        return own if own.exists() else Path(sys.executable)
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(self.checkout.resolve())}
+
+
+def ratios(values: Sequence[float], of: Sequence[float]) -> dict[str, float]:
+    """Ratio of each value to its pair: median, least and greatest; 0 in a pair counts as nothing measured."""
+    found = [value / other for value, other in zip(values, of, strict=True) if other]
+    if not found:
+        return {}
+    shown = {"median": statistics.median(found), "min": quantile(found, 0.0), "max": quantile(found, 1.0)}
+    return {name: round(value, 3) for name, value in shown.items()}
+
+
+def shown(ratio: dict[str, float]) -> str:
+    """`1.23 (1.10-1.40)`."""
+    return f"{ratio['median']:.2f} ({ratio['min']:.2f}-{ratio['max']:.2f})" if ratio else "-"
