@@ -3,8 +3,8 @@
 Signal handlers only wake its loop; everything is done in the loop. It opens no connection and waits for nothing
 but its children and its clock, so it goes on reaping while everything else hangs.
 
-    start   group by group in the given order, each once the one before is ready; a group that is not ready in
-            time, or a child that could not boot, ends the start with its reason
+    start   group by group in the given order, each once the one before is ready; a group that is not ready after
+            `boot_seconds` without progress, or a child that could not boot, ends the start with its reason
     turn    wait for a signal or the next fork -> reap -> kill overdue workers -> respawn -> resize or reload
     stop    the keeper, then the workers, then the dependencies; one deadline for all of it; a second SIGTERM
             shortens it
