@@ -23,7 +23,7 @@ Test = Callable[[Values, Parameters], bool]
 
 _MISSING = object()
 """Read if an array has no such member."""
-_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
 
@@ -164,9 +164,9 @@ def _compile(condition: Condition, positions: Iterator[int]) -> Test:
         case Among():
             return _among(condition, next(positions))
         case Bounded(operand, sign, _):
-            return _bounded(make_reader(operand), _OPERATORS[sign], next(positions))
+            return _bounded(make_reader(operand), OPERATORS[sign], next(positions))
         case Compared(left, sign, right):
-            return _compared(make_reader(left), _OPERATORS[sign], make_reader(right))
+            return _compared(make_reader(left), OPERATORS[sign], make_reader(right))
 
 
 def make_reader(operand: Operand) -> Callable[[Values], Any]:

@@ -11,7 +11,7 @@ others any, and wants a number of topics within bounds:
 - a condition wants a log that decodes; its equalities on indexed arguments restrict their topics.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from itertools import product
@@ -107,7 +107,7 @@ class Filter:
     """One compiled subscription; never changed, but a frozen one takes four times as long to make.
 
     `position`: its index in its endpoint's list.
-    `keyed`: the values allowed in each dimension of the shape. `unkeyed`: those of the other restricted
+    `keys`: under which the index finds it, each once. `unkeyed`: the values allowed in the other restricted
     dimensions, compared after the look-up. `lookup`: the part of the condition that the table looks up.
     `parameters`: those of the residual test.
     """
@@ -116,14 +116,10 @@ class Filter:
     position: int
     subscription: str
     form: FilterForm
-    keyed: tuple[tuple[str, ...], ...]
+    keys: Iterable[Key]
     unkeyed: tuple[tuple[int, frozenset[str]], ...]
     lookup: Lookup | None
     parameters: Parameters
-
-    def table_keys(self) -> Iterator[Key]:
-        """Return every key of the filter in the index, each once."""
-        return product(*self.keyed)
 
     def matches(self, log: Log, decoded_logs: DecodedLogs) -> bool:
         """Return whether a log that was found by key and look-up meets the rest of the filter."""
@@ -161,11 +157,7 @@ def build_filter(
     extra: Sequence[tuple[int, frozenset[str]]] = (),
 ) -> Filter:
     """Build a filter from the values allowed in each restricted dimension; those of `extra` must match, too."""
-    distinct = {dimension: _distinct(values) for dimension, values in allowed.items() if values}
-    keyed = _keyed(distinct)
-    unkeyed = extra
-    if len(keyed) < len(distinct):
-        unkeyed = (*((d, frozenset(values)) for d, values in distinct.items() if d not in keyed), *extra)
+    keyed, keys, unkeyed = _split_dimensions(allowed)
     form = _filter_form(
         subscription.chain_id,
         subscription.kind,
@@ -182,8 +174,8 @@ def build_filter(
         position,
         subscription.id,
         form,
-        tuple([distinct[dimension] for dimension in keyed]),
-        tuple(unkeyed),
+        keys,
+        (*unkeyed, *extra),
         condition.lookup,
         condition.parameters,
     )
@@ -211,24 +203,48 @@ def _allowed(
     return allowed
 
 
+_Unkeyed = tuple[tuple[int, frozenset[str]], ...]
+
+
+def _split_dimensions(
+    allowed: Mapping[int, tuple[str, ...]],
+) -> tuple[tuple[int, ...], Iterable[Key], _Unkeyed]:
+    """Return the dimensions of the key, the keys, and the values allowed in the other restricted dimensions."""
+    restricted = [d for d in _BY_SELECTIVITY if allowed.get(d)]
+    if all([len(allowed[d]) == 1 for d in restricted]):  # noqa: C419  # The usual case, for each of 100,000.
+        return tuple(restricted), (tuple([allowed[d][0] for d in restricted]),), ()
+    distinct = {d: _distinct(allowed[d]) for d in restricted}
+    keyed = _keyed(distinct)
+    unkeyed = tuple((d, frozenset(values)) for d, values in distinct.items() if d not in keyed)
+    return keyed, _Product(*(distinct[d] for d in keyed)), unkeyed
+
+
+class _Product:
+    """The keys of all combinations of values: of 100,000 addresses, no 100,000 keys are kept."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, *values: tuple[str, ...]) -> None:
+        self._values = values
+
+    def __iter__(self) -> Iterator[Key]:
+        return product(*self._values)
+
+
 def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     """Return the very same tuple if it has no duplicates: of 100,000 addresses, one copy is enough."""
-    if len(values) == 1:
-        return values
     each = dict.fromkeys(values)
     return values if len(each) == len(values) else tuple(each)
 
 
 def _keyed(allowed: Mapping[int, tuple[str, ...]]) -> tuple[int, ...]:
     """Choose the dimensions of the key: as many as keep the number of keys in proportion."""
-    if all(len(values) == 1 for values in allowed.values()):
-        return tuple([dimension for dimension in _BY_SELECTIVITY if dimension in allowed])
     max_keys = MAX_KEYS_PER_VALUE * sum(map(len, allowed.values()))
     keyed: list[int] = []
     count = 1
-    for dimension in _BY_SELECTIVITY:
-        if dimension in allowed and count * len(allowed[dimension]) <= max_keys:
-            count *= len(allowed[dimension])
+    for dimension, values in allowed.items():
+        if count * len(values) <= max_keys:
+            count *= len(values)
             keyed.append(dimension)
     return tuple(keyed)
 

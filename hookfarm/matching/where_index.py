@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 from hookfarm.abi.abi_types import EventSignature
 from hookfarm.conditions import grammar, literals
 from hookfarm.conditions.condition import (
+    OPERATORS,
     AllOf,
     Among,
     AnyOf,
@@ -63,6 +64,12 @@ class Lookup(NamedTuple):
     argument: Argument
     operator: str
     values: tuple[Any, ...]
+
+    def matches(self, value: Any) -> bool:
+        """Return whether a value passes, the result of `argument.read`."""
+        if self.operator == "==":
+            return value in self.values
+        return isinstance(value, int) and bool(OPERATORS[self.operator](value, self.values[0]))
 
 
 class SplitCondition(NamedTuple):
