@@ -1,4 +1,9 @@
-"""The index, kept up to date with the registry."""
+"""The index, kept up to date with the registry.
+
+Each processor builds an index of its own. One that was built before the fork would be shared only at first: every
+match changes reference counts, so that after 5,000 events for 5,000 of 100,000 endpoints 47 of its 69 MB were copied
+(Linux 6, Python 3.11). The master would hold the 69 MB as well, depend on Redis, and answer no signal while it reads.
+"""
 
 import gc
 from collections.abc import Callable
