@@ -3,7 +3,7 @@
     python benchmarks/outage.py [--faults silent,refusing,failing,slow,dripping,dead-names] [--failing 1,40,1000]
         [--healthy 20] [--healthy-ms 0,20] [--workers 50] [--concurrency N] [--jobs 30000] [--failing-jobs 20000]
         [--seconds 5] [--soak 65] [--patience 30] [--receiver nginx|own]
-        [--quick] [--insist] [--json FILE|-] [--save]
+        [--quick] [--insist] [--json FILE|-] [--save [DIR]]
 
 One row for each fault and number of failing endpoints, which
 
@@ -81,7 +81,7 @@ def main() -> int:
     rows = [row for healthy_ms in options.healthy_ms for row in _compared(_measured(options, nginx, healthy_ms))]
     _print(rows)
     kept = all(row["throughput_kept"] and row["p99_kept"] for row in rows)
-    program.finish(options, {**result, "skipped": skipped, "rows": rows}, _chart(rows))
+    program.finish(options, {**result, "skipped": skipped, "rows": rows}, *_charts(rows))
     return program.status(options, kept)
 
 
@@ -235,9 +235,17 @@ def _print(rows: Sequence[Figures]) -> None:
     report.print_table("healthy endpoints beside failing ones", header, table)
 
 
-def _chart(rows: Sequence[Figures]) -> plot.Chart:
-    groups = {f"{row['phase']}, {row['healthy_ms']} ms": {"": row["throughput_ratio"]} for row in rows}
-    return plot.bars("throughput of healthy endpoints beside failing ones, 1 = alone", groups)
+def _charts(rows: Sequence[Figures]) -> list[plot.Chart]:
+    labels = [f"{row['phase']}, {row['healthy_ms']} ms" for row in rows]
+    rates = {label: {"": row["throughput_ratio"]} for label, row in zip(labels, rows, strict=True)}
+    delays = {
+        label: {"alone": row["alone"]["p99_ms"], "beside": row["p99_ms"]}
+        for label, row in zip(labels, rows, strict=True)
+    }
+    return [
+        plot.bars("throughput of healthy endpoints beside failing ones, 1 = alone", rates),
+        plot.bars("p99 of healthy endpoints, ms (logarithmic)", delays, log=True),
+    ]
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
     python benchmarks/scale.py [--only endpoints,queued,workers,farms] [--endpoints 1,100,10000]
         [--queued 0,1000000] [--counts 10,50,500] [--farms 1,2,4] [--workers 50] [--concurrency N] [--jobs 60000]
-        [--seconds 4] [--receiver nginx|own] [--quick] [--insist] [--json FILE|-] [--save]
+        [--seconds 4] [--fill-seconds 10] [--receiver nginx|own]
+        [--quick] [--insist] [--json FILE|-] [--save [DIR]]
 
 endpoints   deliveries a second and CPU time for each, with the jobs spread over so many endpoints
 queued      the same over 100 endpoints, with so many further jobs in the queue behind those measured
@@ -30,16 +31,15 @@ from support.receivers import Recorder
 
 ENDPOINTS, QUEUED, WORKERS, FARMS = "endpoints", "queued", "workers", "farms"
 SPREAD_ENDPOINTS = 100
-SLOW_SECONDS = 5.0
-IN_FLIGHT_SECONDS = 4.0
-"""After which a worker is weighed: every place is taken, and no answer has come."""
+SLOW_SECONDS = 2.0
+"""After which receivers answer while workers with POSTs in flight are weighed."""
 FARM_START_SECONDS = 1.0
 """The first farm delivers while the others start: so much later for each of them is the window opened."""
-IN_FLIGHT_JOBS = 64
+IN_FLIGHT_JOBS = 200
 """For each worker."""
 QUICK = {
     "endpoints": [1, 20], "queued": [0, 2000], "counts": [4], "farms": [1, 2], "workers": 4, "jobs": 1000,
-    "seconds": 0.5,
+    "seconds": 0.5, "fill_seconds": 1.0,
 }  # fmt: skip
 
 
@@ -65,6 +65,7 @@ def _options() -> argparse.Namespace:
     program.add_farm(parser)
     parser.add_argument("--jobs", type=int, default=60_000, help="queued for what is measured")
     parser.add_argument("--seconds", type=float, default=4.0, help="that count, of each row")
+    parser.add_argument("--fill-seconds", type=float, default=10.0, help="until workers are weighed under load")
     program.add_receiver(parser)
     return program.parse(parser, QUICK)
 
@@ -131,7 +132,8 @@ def _by_workers(options: argparse.Namespace, _: Path | None) -> list[Figures]:
     rows = []
     for workers in options.counts:
         settings = FarmSettings(workers, options.concurrency)
-        rows.append({WORKERS: workers, **fork_to_ready(settings), **_memory(settings)})
+        memory = _memory(settings, options.fill_seconds)
+        rows.append({WORKERS: workers, **fork_to_ready(settings), **memory})
     header = ("workers", "first fork to ready s", "command to ready s", "USS MB: ready", "in flight", "POSTs")
     table = [
         (
@@ -148,8 +150,8 @@ def _by_workers(options: argparse.Namespace, _: Path | None) -> list[Figures]:
     return rows
 
 
-def _memory(settings: FarmSettings) -> Figures:
-    """Ready, and while every place in flight is taken by an endpoint that answers late."""
+def _memory(settings: FarmSettings, fill_seconds: float) -> Figures:
+    """Ready, and `fill_seconds` after many jobs have come for endpoints that answer late."""
     jobs = IN_FLIGHT_JOBS * settings.workers
     course = Course(jobs, 0.0, endpoints=SPREAD_ENDPOINTS, delay_seconds=SLOW_SECONDS)
     with contest.running_field(course) as field:
@@ -157,7 +159,7 @@ def _memory(settings: FarmSettings) -> Figures:
         with delivery_farm(field.place, field.server, settings) as farm:
             ready = weigh(farm)
             Hookfarm().fill(field)
-            time.sleep(IN_FLIGHT_SECONDS)
+            time.sleep(fill_seconds)
             posts = field.receiver.load().in_flight
             return {"ready": ready, "in_flight": weigh(farm), "posts_in_flight": posts}
 

@@ -3,7 +3,7 @@
     python benchmarks/slow_receivers.py [--delays 0,10,50,200,1000] [--endpoints 1,100,10000]
         [--schemes http,https] [--only hookfarm,arq,saq,taskiq] [--workers 50] [--concurrency N] [--jobs 60000]
         [--seconds 4] [--rounds 1] [--receiver nginx|own] [--base PATH] [--cache DIR]
-        [--quick] [--insist] [--json FILE|-] [--save]
+        [--quick] [--insist] [--json FILE|-] [--save [DIR]]
 
 All endpoints are paths of one receiver: nginx where it answers at once, otherwise one in Python that verifies each
 signature. For each delay the asyncio peers run at all their settings; the best one is measured in every row beside
