@@ -11,6 +11,7 @@ struct is `address`, `uint8` or a tuple in its ABI. Positions in errors count ch
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from weakref import WeakValueDictionary
 
 from hookfarm.abi.abi_types import TUPLE, AbiType, EventSignature, Parameter
@@ -31,9 +32,12 @@ _ALIASES = {"uint": "uint256", "int": "int256"}
 _RESERVED = {"indexed", "anonymous", "event", "tuple", "memory", "calldata", "storage", "payable"}
 
 
+MAX_REMEMBERED = 4096
+"""Signatures that are kept for the next of the same text."""
 _in_use: "WeakValueDictionary[str, EventSignature]" = WeakValueDictionary()
 
 
+@lru_cache(MAX_REMEMBERED)
 def parse(text: str) -> EventSignature:
     """Return the event that `text` declares. Raises InvalidInput with the problem and its position.
 

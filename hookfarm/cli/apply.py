@@ -10,7 +10,7 @@ import click
 import orjson
 
 from hookfarm.cli.options import connected, json_option, redis_options, settings, yes_option
-from hookfarm.cli.output import confirm, plain, pluralize, print_json, progress_bar, track
+from hookfarm.cli.output import confirm, plain, pluralize, print_json, progress_bar, track, track_batches
 from hookfarm.errors import NotFound
 from hookfarm.registry import file as registry_file
 from hookfarm.registry import reconcile
@@ -89,12 +89,13 @@ def export(kind: str, config_file: Path | None, **options: Any) -> None:
 def _perform(registry: Registry, plan: RegistryDiff) -> dict[str, str]:
     """Return the secrets of new endpoints, by id. Raises NotFound if one to be changed was removed meanwhile."""
     secrets: dict[str, str] = {}
-    for change in track(plan.changes, "applying"):
+    added = [change.after for change in plan.changes if change.before is None and change.after is not None]
+    for batch in track_batches(added, "adding"):
+        secrets |= {endpoint.id: endpoint.secrets[0][0] for endpoint in registry.add_all(batch)}
+    for change in track([change for change in plan.changes if change.before is not None], "changing"):
         if change.after is None:
             with contextlib.suppress(NotFound):  # Removed meanwhile.
                 registry.remove(change.id)
-        elif change.before is None:
-            secrets[change.id] = registry.add(change.after).secrets[0][0]
         else:
             after = change.after
             registry.edit(change.id, lambda now, after=after: replace(after, secrets=now.secrets))  # type: ignore[misc]

@@ -4,11 +4,11 @@ Arguments and members are named as in a webhook (`abi_types.names`): by the sign
 member of a tuple goes by its name or its position, one of an array by its position.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hookfarm.abi.abi_types import TUPLE, AbiType, EventSignature, Parameter, names
-from hookfarm.conditions.condition import Among, Bounded, Compared, Condition, Operand
+from hookfarm.conditions.condition import Among, Bounded, Compared, Condition, Operand, Placeholder, Value
 from hookfarm.conditions.literals import (
     NUMBER,
     Literal,
@@ -16,7 +16,6 @@ from hookfarm.conditions.literals import (
     is_comparable,
     is_integer,
     unexpected_token,
-    value_beside,
 )
 from hookfarm.errors import InvalidInput
 
@@ -27,6 +26,10 @@ MAX_POSITION_DIGITS = 9
 _SHOWN_CHARACTERS = 160
 _LENGTH = AbiType("uint256")
 _HASH_ONLY = "only the hash of this indexed argument is in the log, so that all it can be asked is"
+
+
+ValueOf = Callable[[Operand, Literal], Value | Placeholder]
+"""The value of a literal compared with an operand; raises InvalidInput if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +90,15 @@ def describe_type(kind: AbiType) -> str:
     return f"{'an' if name.startswith(('a', 'i')) else 'a'} {name}"
 
 
-def compare(left: Side, operator: Token, right: Side) -> Condition:
+def compare(left: Side, operator: Token, right: Side, value_of: ValueOf) -> Condition:
     """Return the comparison. Raises InvalidInput if the sides can't be compared with this operator."""
     if isinstance(left.value, Operand) and isinstance(right.value, Operand):
         _check_pair(left, left.value, operator, right, right.value)
         return Compared(left.value, operator.text, right.value)
     if isinstance(left.value, Operand) and isinstance(right.value, Literal):
-        return _with_literal(left.value, left.start, operator, operator.text, right.value)
+        return _with_literal(left.value, left.start, operator, operator.text, right.value, value_of)
     if isinstance(right.value, Operand) and isinstance(left.value, Literal):
-        return _with_literal(right.value, right.start, operator, OPERATORS[operator.text], left.value)
+        return _with_literal(right.value, right.start, operator, OPERATORS[operator.text], left.value, value_of)
     raise unexpected_token(left.start, "expected an argument on one side of the comparison")
 
 
@@ -127,13 +130,15 @@ def _position(token: Token, size: int | None) -> int:
     return position
 
 
-def _with_literal(operand: Operand, start: Token, sign: Token, operator: str, literal: Literal) -> Condition:
+def _with_literal(
+    operand: Operand, start: Token, sign: Token, operator: str, literal: Literal, value_of: ValueOf
+) -> Condition:
     check_comparable(operand, start)
     if operator in _EQUALITY:
-        return Among(operand, frozenset((value_beside(operand, literal),)), wanted=operator == "==")
+        return Among(operand, frozenset((value_of(operand, literal),)), wanted=operator == "==")
     _check_order(operand, sign)
-    bound = value_beside(operand, literal)
-    assert isinstance(bound, int)
+    bound = value_of(operand, literal)
+    assert isinstance(bound, int | Placeholder)
     return Bounded(operand, operator, bound)
 
 

@@ -2,12 +2,14 @@
 
 Values are those of a decoded log before it becomes JSON (`decoder.values`): integers and addresses `int`,
 booleans `bool`, strings and bytes `bytes`, arrays and tuples sequences, hashes in topics `0x…`. The test is built
-of closures once, when the subscription is compiled; for a log it only compares.
+of closures; for a log it only compares. What it compares with are parameters, so that conditions which differ in
+nothing but values have one test.
 """
 
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 from hookfarm.abi.abi_types import AbiType
@@ -15,11 +17,13 @@ from hookfarm.abi.abi_types import AbiType
 Value = int | bool | bytes | str
 Values = Sequence[Any]
 """By position of the parameter."""
-Test = Callable[[Values], bool]
+Parameters = Sequence[Any]
+"""What a test compares with: the values or the bound of each of its leaves, in order."""
+Test = Callable[[Values, Parameters], bool]
 
 _MISSING = object()
 """Read if an array has no such member."""
-_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
 
@@ -38,11 +42,20 @@ class Operand:
 
 
 @dataclass(frozen=True, slots=True)
+class Placeholder:
+    """Stands for the value of a text's `number`-th number, which is compared with `operand`."""
+
+    number: int
+    operand: Operand
+    is_negative: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Among:
     """Comparison with literals: the value is one of `values` (`in`), or exists and is none of them."""
 
     operand: Operand
-    values: frozenset[Value]
+    values: frozenset[Value | Placeholder]
     wanted: bool
 
 
@@ -52,7 +65,7 @@ class Bounded:
 
     operand: Operand
     operator: str
-    bound: int
+    bound: int | Placeholder
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,24 +110,63 @@ def conjuncts(condition: Condition) -> Iterator[Condition]:
         yield condition
 
 
-def compile_test(condition: Condition) -> Test:
-    """Return the test of a condition. It never raises for values of the signature's types."""
+def leaves(condition: Condition) -> Iterator[Among | Bounded]:
+    """Yield the comparisons with literals, in the order of the test's parameters."""
+    match condition:
+        case AllOf(parts) | AnyOf(parts):
+            for part in parts:
+                yield from leaves(part)
+        case Not(inner):
+            yield from leaves(inner)
+        case Among() | Bounded():
+            yield condition
+
+
+def parameters_of(condition: Condition) -> tuple[Any, ...]:
+    """Return what its test compares with; a condition with placeholders has some in place of values."""
+    return tuple(each.values if isinstance(each, Among) else each.bound for each in leaves(condition))
+
+
+def without_values(condition: Condition) -> Condition:
+    """Return what conditions have in common that differ only in their values: equal ones have one test."""
     match condition:
         case AllOf(parts):
-            tests = [compile_test(part) for part in parts]
-            return lambda values: all(test(values) for test in tests)
+            return AllOf(tuple(map(without_values, parts)))
         case AnyOf(parts):
-            tests = [compile_test(part) for part in parts]
-            return lambda values: any(test(values) for test in tests)
+            return AnyOf(tuple(map(without_values, parts)))
         case Not(inner):
-            refused = compile_test(inner)
-            return lambda values: not refused(values)
+            return Not(without_values(inner))
         case Among():
-            return _among(condition)
-        case Bounded(operand, sign, bound):
-            return _bounded(make_reader(operand), _OPERATORS[sign], bound)
+            return replace(condition, values=frozenset())
+        case Bounded():
+            return replace(condition, bound=0)
+        case Compared():
+            return condition
+
+
+def compile_test(condition: Condition) -> Test:
+    """Return the test of a condition, without its values. It never raises for values of the signature's types."""
+    return _compile(condition, count())
+
+
+def _compile(condition: Condition, positions: Iterator[int]) -> Test:
+    """`positions`: those of the parameters."""
+    match condition:
+        case AllOf(parts):
+            tests = [_compile(part, positions) for part in parts]
+            return lambda values, parameters: all(test(values, parameters) for test in tests)
+        case AnyOf(parts):
+            tests = [_compile(part, positions) for part in parts]
+            return lambda values, parameters: any(test(values, parameters) for test in tests)
+        case Not(inner):
+            refused = _compile(inner, positions)
+            return lambda values, parameters: not refused(values, parameters)
+        case Among():
+            return _among(condition, next(positions))
+        case Bounded(operand, sign, _):
+            return _bounded(make_reader(operand), OPERATORS[sign], next(positions))
         case Compared(left, sign, right):
-            return _compared(make_reader(left), _OPERATORS[sign], make_reader(right))
+            return _compared(make_reader(left), OPERATORS[sign], make_reader(right))
 
 
 def make_reader(operand: Operand) -> Callable[[Values], Any]:
@@ -134,21 +186,23 @@ def make_reader(operand: Operand) -> Callable[[Values], Any]:
     return read
 
 
-def _among(condition: Among) -> Test:
-    read, choices = make_reader(condition.operand), condition.values
+def _among(condition: Among, position: int) -> Test:
+    read = make_reader(condition.operand)
     if condition.wanted:
-        return lambda values: read(values) in choices
-    return lambda values: (found := read(values)) not in choices and found is not _MISSING
+        return lambda values, parameters: read(values) in parameters[position]
+    return lambda values, parameters: (found := read(values)) not in parameters[position] and found is not _MISSING
 
 
-def _bounded(read: Callable[[Values], Any], compare: Callable[[Any, Any], bool], bound: int) -> Test:
-    return lambda values: (found := read(values)) is not _MISSING and compare(found, bound)
+def _bounded(read: Callable[[Values], Any], compare: Callable[[Any, Any], bool], position: int) -> Test:
+    return lambda values, parameters: (
+        (found := read(values)) is not _MISSING and compare(found, parameters[position])
+    )
 
 
 def _compared(
     left: Callable[[Values], Any], compare: Callable[[Any, Any], bool], right: Callable[[Values], Any]
 ) -> Test:
-    def test(values: Values) -> bool:
+    def test(values: Values, _parameters: Parameters) -> bool:
         first, second = left(values), right(values)
         return first is not _MISSING and second is not _MISSING and compare(first, second)
 

@@ -1,11 +1,13 @@
 """Parser of conditions by recursive descent; types are checked on the way."""
 
+import contextlib
 from collections.abc import Callable
+from functools import lru_cache
 
 from hookfarm.abi.abi_types import AbiType, EventSignature
 from hookfarm.conditions import comparisons
-from hookfarm.conditions.comparisons import OPERATORS, Side, check_comparable, compare
-from hookfarm.conditions.condition import AllOf, Among, AnyOf, Condition, Not, Operand
+from hookfarm.conditions.comparisons import OPERATORS, Side, ValueOf, check_comparable, compare
+from hookfarm.conditions.condition import AllOf, Among, AnyOf, Condition, Not, Operand, Placeholder, Value
 from hookfarm.conditions.literals import (
     BOOLEANS,
     END,
@@ -15,13 +17,18 @@ from hookfarm.conditions.literals import (
     Literal,
     Token,
     check_form,
+    cut_numbers,
+    number_reader,
     tokenize,
     unexpected_token,
     value_beside,
 )
+from hookfarm.errors import InvalidInput
 
 MAX_DEPTH = 32
 """Of nested parentheses."""
+MAX_FORMS = 4096
+"""Conditions without their numbers that are remembered."""
 MAX_COMPARISONS = 256
 """In one condition; the cost of a log is proportional. A list counts as one, however long."""
 _KEYWORDS = {"and", "or", "not", "in"}
@@ -29,18 +36,51 @@ _BOOLEAN = AbiType("bool")
 _CLOSING = {"(": ")", "[": "]"}
 
 
-def parse(text: str, signature: EventSignature) -> Condition:
+def parse(text: str, signature: EventSignature, value_of: ValueOf = value_beside) -> Condition:
     """Return the condition in `text` on the arguments of `signature`.
 
     Raises InvalidInput with the problem, its column, and what is allowed there.
     """
-    return _ConditionParser(tokenize(text), signature).whole()
+    return _ConditionParser(tokenize(text), signature, value_of).whole()
+
+
+def check(text: str, signature: EventSignature) -> None:
+    """Raise InvalidInput as `parse` does; quicker if another condition differed only in its numbers."""
+    with contextlib.suppress(InvalidInput):
+        cut = cut_numbers(text)
+        form = cut and parse_form(cut[0], signature)
+        if cut and form:
+            for place, number in zip(form[1], cut[1], strict=True):
+                number_reader(place.operand, place.is_negative)(number)
+            return
+    parse(text, signature)
+
+
+@lru_cache(MAX_FORMS)
+def parse_form(text: str, signature: EventSignature) -> tuple[Condition, list[Placeholder]] | None:
+    """Return the condition with a placeholder in place of each number, and these in the order of the text.
+
+    None if a number is more than a value to compare with, such as the position of a member. Raises InvalidInput.
+    """
+    numbers = [token.column for token in tokenize(text) if token.kind == NUMBER]
+    found: dict[int, Placeholder] = {}
+
+    def value_of(operand: Operand, literal: Literal) -> Value | Placeholder:
+        if literal.token.kind != NUMBER:
+            return value_beside(operand, literal)
+        number = numbers.index(literal.token.column)
+        found[number] = Placeholder(number, operand, literal.minus is not None)
+        return found[number]
+
+    condition = parse(text, signature, value_of)
+    return (condition, [found[n] for n in range(len(numbers))]) if len(found) == len(numbers) else None
 
 
 class _ConditionParser:
     """Parser of one condition; its methods are the rules of the grammar (see the package)."""
 
-    def __init__(self, tokens: list[Token], signature: EventSignature) -> None:
+    def __init__(self, tokens: list[Token], signature: EventSignature, value_of: ValueOf) -> None:
+        self._value_of = value_of
         self._tokens = tokens
         self._next = 0
         self._signature = signature
@@ -90,7 +130,7 @@ class _ConditionParser:
             raise unexpected_token(self._peek, allowed)
         left = self._side()
         if self._peek.text in OPERATORS:
-            return compare(left, self._take(), self._side())
+            return compare(left, self._take(), self._side(), self._value_of)
         if self._at("in") or (self._at("not") and self._after.text == "in"):
             wanted = not self._skip("not")
             self._take()
@@ -106,9 +146,9 @@ class _ConditionParser:
         opening = self._take()
         if opening.text not in _CLOSING:
             raise unexpected_token(opening, "expected a list, ( or [, after in")
-        values = {value_beside(left.value, self._literal("expected a literal"))}
+        values = {self._value_of(left.value, self._literal("expected a literal"))}
         while self._skip(","):
-            values.add(value_beside(left.value, self._literal("expected a literal")))
+            values.add(self._value_of(left.value, self._literal("expected a literal")))
         closing = _CLOSING[opening.text]
         self._expect(closing, f"expected , or {closing}")
         return Among(left.value, frozenset(values), wanted)

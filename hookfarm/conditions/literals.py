@@ -4,6 +4,7 @@ Columns count characters from 1.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from eth_hash.auto import keccak
@@ -28,6 +29,7 @@ _TOKEN = re.compile(
     )""",
     re.DOTALL | re.VERBOSE,
 )
+_NUMBER = re.compile(r"(?<![A-Za-z0-9_$])([0-9][A-Za-z0-9_$]*)")
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _ADVICE = {
     "=": "write == for equality",
@@ -79,9 +81,20 @@ def tokenize(text: str) -> list[Token]:
     return found
 
 
+def cut_numbers(text: str) -> tuple[str, list[str]] | None:
+    """Return `text` with 0 in place of each number token, and the numbers. None if that takes more than a look:
+    texts in quotes may contain digits."""
+    if '"' in text or "'" in text or len(text) > MAX_CHARACTERS:
+        return None
+    parts = _NUMBER.split(text)
+    return "0".join(parts[::2]), parts[1::2]
+
+
 BOOLEANS = {"true": True, "false": False}
 _DECIMAL = re.compile(r"0|[1-9][0-9]*(?:_[0-9]+)*")
 _HEX = re.compile(r"0[xX]([0-9a-fA-F]*)")
+_ADDRESS = re.compile(r"0[xX][0-9a-fA-F]{40}")
+_DIGITS = re.compile(r"0|[1-9][0-9]{0,76}")
 _MAX_DIGITS = 78
 """Of 2^256 in decimal."""
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
@@ -138,6 +151,28 @@ def value_beside(operand: Operand, literal: Literal) -> Value:
     if value is None:
         raise unexpected_token(token, f"expected {_expected(kind)}")
     return "0x" + keccak(value).hex() if operand.is_hash and isinstance(value, bytes) else value
+
+
+def number_reader(operand: Operand, is_negative: bool) -> Callable[[str], Value]:
+    """Return a function from a number token's text to its value when compared with `operand`.
+
+    It raises InvalidInput, with no useful column, if there is no such value.
+    """
+    lowest, highest = integer_range(operand.type) if is_integer(operand.type) else (1, 0)
+    sign = -1 if is_negative else 1
+    is_address = operand.type.base == "address" and not (operand.type.sizes or is_negative)
+
+    def read(text: str) -> Value:
+        if is_address and _ADDRESS.fullmatch(text):
+            return int(text, 16)
+        if _DIGITS.fullmatch(text) and lowest <= (value := sign * int(text)) <= highest:
+            return value
+        token = Token(NUMBER, text, 1)
+        literal = Literal(token, token if is_negative else None)
+        check_form(literal)
+        return value_beside(operand, literal)
+
+    return read
 
 
 def _integer(kind: AbiType, literal: Literal) -> int:

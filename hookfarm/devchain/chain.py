@@ -24,7 +24,7 @@ MAX_BLOCKS_PER_CALL = 10_000
 class Reorg:
     """A change of the canonical chain: `removed` and `added` blocks, ascending, from the same number on.
 
-    `removed` is empty if the chain returns to a longer branch.
+    `removed` is empty for a mined block, and for a return to a branch that continues the head.
     """
 
     removed: tuple[DevBlock, ...]

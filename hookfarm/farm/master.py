@@ -3,8 +3,8 @@
 Signal handlers only wake its loop; everything is done in the loop. It opens no connection and waits for nothing
 but its children and its clock, so it goes on reaping while everything else hangs.
 
-    start   group by group in the given order, each once the one before is ready; a group that is not ready in
-            time, or a child that could not boot, ends the start with its reason
+    start   group by group in the given order, each once the one before is ready; a group that is not ready after
+            `boot_seconds` without progress, or a child that could not boot, ends the start with its reason
     turn    wait for a signal or the next fork -> reap -> kill overdue workers -> respawn -> resize or reload
     stop    the keeper, then the workers, then the dependencies; one deadline for all of it; a second SIGTERM
             shortens it
@@ -35,6 +35,8 @@ STARTING_TURN_SECONDS = 0.005
 RESTARTING_TURN_SECONDS = 0.02
 TURN_SECONDS = 0.1
 REPEAT_SIGTERM_SECONDS = 0.4
+PROGRESS_REPORT_SECONDS = 2.0
+"""Interval of logging how far a group is that takes long to get ready."""
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
@@ -157,11 +159,22 @@ class Master:
         self._workers.spawn(worker, gated=worker.group.service not in self._begun)
 
     def _await_ready(self, group: WorkerGroup) -> None:
-        deadline = time.monotonic() + self._timeouts.boot_seconds
+        """Raises StartFailed after `boot_seconds` without progress."""
+        furthest, since = 0, time.monotonic()
+        next_report = since + PROGRESS_REPORT_SECONDS
         while not self._stopping and not self._is_ready(group):
-            if time.monotonic() > deadline:
+            progress, now = self._progress(group), time.monotonic()
+            if progress > furthest:
+                furthest, since = progress, now
+            elif now > since + self._timeouts.boot_seconds:
                 raise StartFailed(self._why_not_ready(group))
+            if furthest and now > next_report:
+                next_report = now + PROGRESS_REPORT_SECONDS
+                log.info("starting", service=group.service, waiting_for=self._missing(group))
             self._turn(STARTING_TURN_SECONDS)
+
+    def _progress(self, group: WorkerGroup) -> int:
+        return sum(group.progress(worker.slot) for worker in self._workers.of(group))
 
     def _is_ready(self, group: WorkerGroup) -> bool:
         if group.ready_when_announced and group.count:
@@ -169,13 +182,17 @@ class Master:
         return all(worker.is_up for worker in self._workers.of(group))
 
     def _why_not_ready(self, group: WorkerGroup) -> str:
+        within = f"within {self._timeouts.boot_seconds:g}s"
+        return f"{group.service} did not signal readiness {within}: {self._missing(group)}"
+
+    def _missing(self, group: WorkerGroup) -> str:
+        """Name the workers that are not up, at most five."""
         missing = [worker.describe() for worker in self._workers.of(group) if not worker.is_up]
         if not missing:
             # All are up, so it is the keeper that could not publish the readiness.
             missing = [f"publishing it: {keeper.describe()}" for keeper in self._workers.in_stage(Stage.KEEPER)]
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        named = ", ".join(missing[:5]) + more
-        return f"{group.service} did not signal readiness within {self._timeouts.boot_seconds:g}s: {named}"
+        return ", ".join(missing[:5]) + more
 
     # One turn
 

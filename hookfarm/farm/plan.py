@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from hookfarm.farm.child import Child
-from hookfarm.farm.scoreboard import Scoreboard
+from hookfarm.farm.scoreboard import Scoreboard, Slot
 
 
 class Stage(IntEnum):
@@ -43,6 +43,8 @@ class WorkerGroup:
     """SIGTTIN and SIGTTOU add and remove a process."""
     max_unavailable: int = 1
     """How many processes may be missing at once during a rolling restart."""
+    progress: Callable[[Slot], int] = lambda slot: 0
+    """How far a process is that takes long to get ready. While this grows, the start goes on waiting for it."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class MasterTimeouts:
     """Time-outs of the master for start, heartbeat and stop. Raises ValueError if they contradict each other."""
 
     boot_seconds: float = 10.0
-    """Time from a group's turn until it must be ready."""
+    """Time from a group's turn, or from its latest progress, until it must be ready."""
     restart_boot_seconds: float = 30.0
     """Time a new process gets in a rolling restart; more than `boot_seconds`, because the machine is busy."""
     hang_seconds: float = 4.0

@@ -143,6 +143,7 @@ def _processors(config: Config, url: str, traces: TracingSettings | None) -> Wor
         prepare=processor_process.prepare,
         ready_when_announced=True,
         max_count=MAX_PROCESSORS,
+        progress=processor_telemetry.loaded,
     )
 
 

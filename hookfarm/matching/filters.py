@@ -11,19 +11,20 @@ others any, and wants a number of topics within bounds:
 - a condition wants a log that decodes; its equalities on indexed arguments restrict their topics.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 from operator import itemgetter
 
 from hookfarm.abi.abi_types import EventSignature
 from hookfarm.abi.signature import parse
-from hookfarm.conditions.condition import Test
+from hookfarm.conditions.condition import Parameters, Test
+from hookfarm.conditions.grammar import MAX_FORMS
 from hookfarm.errors import InvalidInput
 from hookfarm.matching.decoder import DecodedLogs
 from hookfarm.matching.history import encode_notify
-from hookfarm.matching.where_index import Lookup, SplitCondition, split
+from hookfarm.matching.where_index import NO_CONDITION, Lookup, SplitCondition, split
 from hookfarm.records import Event, Subscription
 from hookfarm.records.events import MAX_TOPICS
 
@@ -63,43 +64,72 @@ _shape = cache(Shape)
 """There are a few hundred; each filter has one."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Filter:
-    """One compiled subscription. `position`: its index in its endpoint's list.
+@dataclass(frozen=True, slots=True)
+class FilterForm:
+    """What filters have in common that differ only in values: one object for all of them.
 
-    `keyed`: the values allowed in each dimension of the shape. `unkeyed`: those of the other restricted
-    dimensions, compared after the look-up. `must_decode`: the log must fit the signature. `lookup`: the part of
-    the condition that the table looks up. `residual`: the part that is tested. `confirmations`: what to wait for.
-    `notify`: the codes of its notifications (see `history`).
+    `must_decode`: the log must fit the signature. `residual`: the part of the condition that is tested.
+    `confirmations`: what to wait for. `notify`: the codes of its notifications (see `history`).
     """
 
-    endpoint: str
-    position: int
     chain_id: int
     kind: str
-    subscription: str
     signature: EventSignature | None
     shape: Shape
-    keyed: tuple[tuple[str, ...], ...]
-    unkeyed: tuple[tuple[int, frozenset[str]], ...]
     must_decode: bool
-    lookup: Lookup | None
     residual: Test | None
     confirmations: int | str
     notify: str
 
-    def table_keys(self) -> Iterator[Key]:
-        """Return every key of the filter in the index, each once."""
-        return product(*self.keyed)
+
+@lru_cache(MAX_FORMS)
+def _filter_form(
+    chain_id: int,
+    kind: str,
+    signature: EventSignature | None,
+    dimensions: tuple[int, ...],
+    topic_bounds: tuple[int, int],
+    has_condition: bool,
+    residual: Test | None,
+    confirmations: int | str,
+    notify: tuple[str, ...],
+) -> FilterForm:
+    # Only its number of topics distinguishes an anonymous event from others, so its data must fit, too.
+    must_decode = signature is not None and (signature.anonymous or has_condition)
+    shape = _shape(dimensions, *topic_bounds)
+    return FilterForm(
+        chain_id, kind, signature, shape, must_decode, residual, confirmations, encode_notify(notify)
+    )
+
+
+@dataclass(eq=False, slots=True)
+class Filter:
+    """One compiled subscription; never changed, but a frozen one takes four times as long to make.
+
+    `position`: its index in its endpoint's list.
+    `keys`: under which the index finds it, each once. `unkeyed`: the values allowed in the other restricted
+    dimensions, compared after the look-up. `lookup`: the part of the condition that the table looks up.
+    `parameters`: those of the residual test.
+    """
+
+    endpoint: str
+    position: int
+    subscription: str
+    form: FilterForm
+    keys: Iterable[Key]
+    unkeyed: tuple[tuple[int, frozenset[str]], ...]
+    lookup: Lookup | None
+    parameters: Parameters
 
     def matches(self, log: Log, decoded_logs: DecodedLogs) -> bool:
         """Return whether a log that was found by key and look-up meets the rest of the filter."""
         if self.unkeyed and not all(log[dimension] in values for dimension, values in self.unkeyed):
             return False
-        if not self.must_decode or self.signature is None:
+        form = self.form
+        if not form.must_decode or form.signature is None:
             return True
-        decoded = decoded_logs.decode(self.signature)
-        return decoded is not None and (self.residual is None or self.residual(decoded.values))
+        decoded = decoded_logs.decode(form.signature)
+        return decoded is not None and (form.residual is None or form.residual(decoded.values, self.parameters))
 
 
 def dimensions(event: Event) -> Log:
@@ -127,31 +157,33 @@ def build_filter(
     extra: Sequence[tuple[int, frozenset[str]]] = (),
 ) -> Filter:
     """Build a filter from the values allowed in each restricted dimension; those of `extra` must match, too."""
-    distinct = {dimension: _distinct(values) for dimension, values in allowed.items() if values}
-    keyed = _keyed(distinct)
-    unkeyed = [(d, frozenset(values)) for d, values in distinct.items() if d not in keyed]
+    keyed, keys, unkeyed = _split_dimensions(allowed)
+    form = _filter_form(
+        subscription.chain_id,
+        subscription.kind,
+        signature,
+        keyed,
+        topic_bounds,
+        subscription.where is not None,
+        condition.residual,
+        subscription.confirmations,
+        subscription.notify,
+    )
     return Filter(
         endpoint,
         position,
-        subscription.chain_id,
-        subscription.kind,
         subscription.id,
-        signature,
-        _shape(keyed, *topic_bounds),
-        keyed=tuple(distinct[dimension] for dimension in keyed),
-        unkeyed=(*unkeyed, *extra),
-        # Only its number of topics distinguishes an anonymous event from others, so its data must fit, too.
-        must_decode=signature is not None and (signature.anonymous or subscription.where is not None),
-        lookup=condition.lookup,
-        residual=condition.residual,
-        confirmations=subscription.confirmations,
-        notify=encode_notify(subscription.notify),
+        form,
+        keys,
+        (*unkeyed, *extra),
+        condition.lookup,
+        condition.parameters,
     )
 
 
 def split_condition(where: str | None, signature: EventSignature | None) -> SplitCondition:
     if where is None:
-        return SplitCondition({}, lookup=None, residual=None)
+        return NO_CONDITION
     if signature is None:
         raise InvalidInput("where", "needs event")
     return split(where, signature)
@@ -171,6 +203,34 @@ def _allowed(
     return allowed
 
 
+_Unkeyed = tuple[tuple[int, frozenset[str]], ...]
+
+
+def _split_dimensions(
+    allowed: Mapping[int, tuple[str, ...]],
+) -> tuple[tuple[int, ...], Iterable[Key], _Unkeyed]:
+    """Return the dimensions of the key, the keys, and the values allowed in the other restricted dimensions."""
+    restricted = [d for d in _BY_SELECTIVITY if allowed.get(d)]
+    if all([len(allowed[d]) == 1 for d in restricted]):  # noqa: C419  # The usual case, for each of 100,000.
+        return tuple(restricted), (tuple([allowed[d][0] for d in restricted]),), ()
+    distinct = {d: _distinct(allowed[d]) for d in restricted}
+    keyed = _keyed(distinct)
+    unkeyed = tuple((d, frozenset(values)) for d, values in distinct.items() if d not in keyed)
+    return keyed, _Product(*(distinct[d] for d in keyed)), unkeyed
+
+
+class _Product:
+    """The keys of all combinations of values: of 100,000 addresses, no 100,000 keys are kept."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, *values: tuple[str, ...]) -> None:
+        self._values = values
+
+    def __iter__(self) -> Iterator[Key]:
+        return product(*self._values)
+
+
 def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     """Return the very same tuple if it has no duplicates: of 100,000 addresses, one copy is enough."""
     each = dict.fromkeys(values)
@@ -182,9 +242,9 @@ def _keyed(allowed: Mapping[int, tuple[str, ...]]) -> tuple[int, ...]:
     max_keys = MAX_KEYS_PER_VALUE * sum(map(len, allowed.values()))
     keyed: list[int] = []
     count = 1
-    for dimension in _BY_SELECTIVITY:
-        if dimension in allowed and count * len(allowed[dimension]) <= max_keys:
-            count *= len(allowed[dimension])
+    for dimension, values in allowed.items():
+        if count * len(values) <= max_keys:
+            count *= len(values)
             keyed.append(dimension)
     return tuple(keyed)
 

@@ -96,24 +96,34 @@ class Index:
                     earlier = first.get(found.endpoint)
                     if (earlier is None or found.position < earlier.position) and found.matches(log, decoded_logs):
                         first[found.endpoint] = found
-        return [Match(f.endpoint, f.subscription, f.signature, f.confirmations, f.notify) for f in first.values()]
+        return list(map(_match, first.values()))
 
     def signature_of(self, endpoint_id: str, subscription: str) -> EventSignature | None:
         """Return the event signature of an endpoint's subscription; None if it has none or was removed."""
-        found = (f.signature for f in self._filters.get(endpoint_id, ()) if f.subscription == subscription)
+        found = (f.form.signature for f in self._filters.get(endpoint_id, ()) if f.subscription == subscription)
         return next(found, None)
 
     def _add(self, compiled: Filter) -> None:
-        tables = self._chains.setdefault((compiled.chain_id, compiled.kind), {})
-        tables.setdefault(compiled.shape, FilterTable()).add(compiled)
+        form = compiled.form
+        tables = self._chains.setdefault((form.chain_id, form.kind), {})
+        table = tables.get(form.shape)
+        if table is None:
+            table = tables[form.shape] = FilterTable()
+        table.add(compiled)
 
     def _discard(self, compiled: Filter) -> None:
-        tables = self._chains[compiled.chain_id, compiled.kind]
-        tables[compiled.shape].discard(compiled)
-        if tables[compiled.shape].is_empty:
-            del tables[compiled.shape]
+        form = compiled.form
+        tables = self._chains[form.chain_id, form.kind]
+        tables[form.shape].discard(compiled)
+        if tables[form.shape].is_empty:
+            del tables[form.shape]
         if not tables:
-            del self._chains[compiled.chain_id, compiled.kind]
+            del self._chains[form.chain_id, form.kind]
+
+
+def _match(found: Filter) -> Match:
+    form = found.form
+    return Match(found.endpoint, found.subscription, form.signature, form.confirmations, form.notify)
 
 
 def _compile(endpoint: str, position: int, subscription: Subscription) -> Filter:

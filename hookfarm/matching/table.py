@@ -1,7 +1,7 @@
 """The filters of one shape, found by the key of a log.
 
 Each key maps to unconditional filters, to filters indexed by the value of an argument, and to filters sorted by a
-bound on an argument. So a log meets only filters whose look-up it passes.
+bound on an argument. So a log meets only filters whose look-up it passes, and a few others where a key has no more.
 """
 
 from bisect import bisect_left, bisect_right
@@ -13,6 +13,8 @@ from hookfarm.matching.decoder import DecodedLogs
 from hookfarm.matching.filters import Filter, Key
 from hookfarm.matching.where_index import Argument, Lookup
 
+MAX_TRIED = 4
+"""Filters of one key with a look-up that are tried one by one."""
 _CUTS: dict[str, Callable[[Sequence[int], int], slice]] = {
     ">": lambda bounds, value: slice(bisect_left(bounds, value)),
     ">=": lambda bounds, value: slice(bisect_right(bounds, value)),
@@ -27,43 +29,88 @@ class FilterTable:
 
     def __init__(self) -> None:
         self._plain: dict[Key, Sequence[Filter]] = {}
-        self._by_argument: dict[Key, dict[Argument, _ArgumentFilters]] = {}
+        self._looked_up: dict[Key, Sequence[Filter] | _FiltersByArgument] = {}
 
     @property
     def is_empty(self) -> bool:
-        return not (self._plain or self._by_argument)
+        return not (self._plain or self._looked_up)
 
     def add(self, compiled: Filter) -> None:
-        lookup, alone = compiled.lookup, (compiled,)
-        for key in compiled.table_keys():
-            if lookup is None:
+        alone = (compiled,)
+        for key in compiled.keys:
+            if compiled.lookup is None:
                 _add(self._plain, key, alone)
             else:
-                arguments = self._by_argument.setdefault(key, {})
-                arguments.setdefault(lookup.argument, _ArgumentFilters()).add(lookup, alone)
+                self._add_looked_up(key, alone)
+
+    def _add_looked_up(self, key: Key, alone: tuple[Filter]) -> None:
+        """A few filters of one key are tried one by one: most keys have one, which needs no tables of its own."""
+        stored = self._looked_up.get(key, ())
+        if isinstance(stored, _FiltersByArgument):
+            stored.add(alone)
+        elif len(stored) < MAX_TRIED:
+            self._looked_up[key] = (*stored, *alone) if stored else alone
+        else:
+            self._looked_up[key] = by_argument = _FiltersByArgument()
+            for each in (*stored, *alone):
+                by_argument.add((each,))
 
     def discard(self, compiled: Filter) -> None:
         """Remove a filter that was added."""
-        lookup = compiled.lookup
-        for key in compiled.table_keys():
-            if lookup is None:
+        for key in compiled.keys:
+            if compiled.lookup is None:
                 _discard(self._plain, key, compiled)
-                continue
-            arguments = self._by_argument[key]
-            arguments[lookup.argument].discard(lookup, compiled)
-            if arguments[lookup.argument].is_empty:
-                del arguments[lookup.argument]
-            if not arguments:
-                del self._by_argument[key]
+            else:
+                self._discard_looked_up(key, compiled)
+
+    def _discard_looked_up(self, key: Key, compiled: Filter) -> None:
+        stored = self._looked_up[key]
+        if isinstance(stored, _FiltersByArgument):
+            stored.discard(compiled)
+        else:
+            stored = self._looked_up[key] = tuple(each for each in stored if each is not compiled)
+        if not stored:
+            del self._looked_up[key]
 
     def __contains__(self, key: Key) -> bool:
         """Return whether any filter has the key."""
-        return key in self._plain or key in self._by_argument
+        return key in self._plain or key in self._looked_up
 
     def candidates(self, key: Key, decoded_logs: DecodedLogs) -> Iterator[Filter]:
         """Yield the filters that may match a log of this key."""
         yield from self._plain.get(key, ())
-        for argument, by_value in self._by_argument.get(key, {}).items():
+        looked_up = self._looked_up.get(key, ())
+        if isinstance(looked_up, _FiltersByArgument):
+            yield from looked_up.matching(decoded_logs)
+            return
+        for each in looked_up:
+            if each.lookup is None or each.lookup.matches(each.lookup.argument.read(decoded_logs)):
+                yield each
+
+
+class _FiltersByArgument:
+    """The filters of one key that look up an argument."""
+
+    def __init__(self) -> None:
+        self._arguments: dict[Argument, _ArgumentFilters] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._arguments)
+
+    def add(self, alone: tuple[Filter]) -> None:
+        lookup = alone[0].lookup
+        assert lookup is not None
+        self._arguments.setdefault(lookup.argument, _ArgumentFilters()).add(lookup, alone)
+
+    def discard(self, compiled: Filter) -> None:
+        lookup = compiled.lookup
+        assert lookup is not None
+        self._arguments[lookup.argument].discard(lookup, compiled)
+        if self._arguments[lookup.argument].is_empty:
+            del self._arguments[lookup.argument]
+
+    def matching(self, decoded_logs: DecodedLogs) -> Iterator[Filter]:
+        for argument, by_value in self._arguments.items():
             yield from by_value.matching(argument.read(decoded_logs))
 
 

@@ -11,25 +11,33 @@ comparisons a log. Of the parts that must all hold,
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from hookfarm.abi.abi_types import EventSignature
+from hookfarm.conditions import grammar, literals
 from hookfarm.conditions.condition import (
+    OPERATORS,
     AllOf,
     Among,
     AnyOf,
     Bounded,
     Condition,
     Operand,
+    Parameters,
+    Placeholder,
     Test,
     Value,
     compile_test,
     conjuncts,
     make_reader,
+    parameters_of,
+    without_values,
 )
-from hookfarm.conditions.grammar import parse
+from hookfarm.conditions.grammar import MAX_FORMS
+from hookfarm.errors import InvalidInput
 from hookfarm.matching.decoder import DecodedLogs
 
 
@@ -50,47 +58,127 @@ class Argument:
         return None if decoded is None else self._read(decoded.values)
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(NamedTuple):
     """A look-up by an argument: `==` any of `values`, or a bound that it must be on the right side of."""
 
     argument: Argument
     operator: str
     values: tuple[Any, ...]
 
+    def matches(self, value: Any) -> bool:
+        """Return whether a value passes, the result of `argument.read`."""
+        if self.operator == "==":
+            return value in self.values
+        return isinstance(value, int) and bool(OPERATORS[self.operator](value, self.values[0]))
 
-@dataclass(frozen=True, slots=True)
-class SplitCondition:
+
+class SplitCondition(NamedTuple):
     """A condition in three parts: it holds if the log decodes and each part holds.
 
-    `topics`: by position in the log, the words of which one must be there. `residual`: the test that is left;
-    None = none.
+    `topics`: by position in the log, the words of which one must be there. `residual`: the test that is left,
+    with its `parameters`; None = none.
     """
 
     topics: dict[int, tuple[str, ...]]
     lookup: Lookup | None
     residual: Test | None
+    parameters: Parameters = ()
+
+
+NO_CONDITION = SplitCondition({}, lookup=None, residual=None)
+
+
+_Values = tuple[Value | Placeholder, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What conditions have in common that differ only in their numbers. Values may be placeholders.
+
+    `numbers`: how to read each number.
+    """
+
+    numbers: tuple[Callable[[str], Value], ...]
+    topics: tuple[tuple[int, _Values], ...]
+    lookup: tuple[Argument, str, _Values] | None
+    residual: Test | None
+    parameters: tuple[frozenset[Value | Placeholder] | int | Placeholder, ...]
+
+    def fill(self, numbers: Sequence[str]) -> SplitCondition:
+        """Return the condition with these numbers. Raises InvalidInput, with no useful column."""
+        known = [read(number) for read, number in zip(self.numbers, numbers, strict=True)]
+        topics = {position: _words(_fill(values, known)) for position, values in self.topics}
+        lookup = None
+        if self.lookup is not None:
+            argument, operator, values = self.lookup
+            lookup = Lookup(argument, operator, _fill(values, known))
+        parameters = tuple([_parameter(p, known) for p in self.parameters]) if self.parameters else ()
+        return SplitCondition(topics, lookup, self.residual, parameters)
+
+
+def _fill(values: _Values, known: Sequence[Value]) -> tuple[Value, ...]:
+    """Return the values, each once."""
+    if len(values) == 1:
+        value = values[0]
+        return (known[value.number] if type(value) is Placeholder else value,)  # type: ignore[return-value]
+    filled = [known[value.number] if isinstance(value, Placeholder) else value for value in values]
+    return tuple(dict.fromkeys(filled))
+
+
+def _parameter(parameter: Any, known: Sequence[Value]) -> Any:
+    if isinstance(parameter, frozenset):
+        return frozenset(_fill(tuple(parameter), known))
+    return known[parameter.number] if isinstance(parameter, Placeholder) else parameter
 
 
 _arguments: WeakValueDictionary[tuple[EventSignature, Operand], Argument] = WeakValueDictionary()
 _tests: WeakValueDictionary[Condition, Test] = WeakValueDictionary()
-"""The ones in use, shared: subscriptions mostly differ in a value or two and have the same residual test."""
+"""The ones in use, shared: subscriptions mostly differ in a value or two."""
 
 
 def split(where: str, signature: EventSignature) -> SplitCondition:
-    """Split a condition. Raises InvalidInput if it is wrong for this signature."""
-    topics: dict[int, tuple[str, ...]] = {}
+    """Split a condition. Raises InvalidInput if it is wrong for this signature.
+
+    Of conditions that differ only in their numbers, one is parsed: customers differ in an address or an amount.
+    """
+    try:
+        return _split_form(where, signature) or _form_of(where, signature).fill(())
+    except InvalidInput:
+        return _form_of(where, signature).fill(())  # Raises it again, with its column in `where`.
+
+
+def _split_form(where: str, signature: EventSignature) -> SplitCondition | None:
+    cut = literals.cut_numbers(where)
+    form = cut and _form_of_numbers(cut[0], signature)
+    return form.fill(cut[1]) if cut and form else None
+
+
+@lru_cache(MAX_FORMS)
+def _form_of_numbers(text: str, signature: EventSignature) -> _Form | None:
+    found = grammar.parse_form(text, signature)
+    return None if found is None else _form(*found, signature)
+
+
+@lru_cache(MAX_FORMS)
+def _form_of(where: str, signature: EventSignature) -> _Form:
+    return _form(grammar.parse(where, signature), (), signature)
+
+
+def _form(condition: Condition, placeholders: Sequence[Placeholder], signature: EventSignature) -> _Form:
+    topics: dict[int, _Values] = {}
     left: list[Condition] = []
-    for part in map(_merge_or, conjuncts(parse(where, signature))):
+    for part in map(_merge_or, conjuncts(condition)):
         position = _topic(part, signature)
         if isinstance(part, Among) and position is not None and position not in topics:
-            topics[position] = tuple(sorted(_word(value) for value in part.values))
+            topics[position] = tuple(part.values)
         else:
             left.append(part)
     looked_up = _choose_lookup(left)
     residual = tuple(part for part in left if part is not looked_up)
     lookup = None if looked_up is None else _lookup(looked_up, signature)
-    return SplitCondition(topics, lookup, _test(residual))
+    parameters = tuple(chain.from_iterable(map(parameters_of, residual)))
+    numbers = tuple(literals.number_reader(place.operand, place.is_negative) for place in placeholders)
+    return _Form(numbers, tuple(topics.items()), lookup, _test(residual), parameters)
 
 
 def _choose_lookup(parts: Sequence[Condition]) -> Among | Bounded | None:
@@ -100,20 +188,20 @@ def _choose_lookup(parts: Sequence[Condition]) -> Among | Bounded | None:
     return next(equalities, None) or next(bounds, None)
 
 
-def _lookup(part: Among | Bounded, signature: EventSignature) -> Lookup:
+def _lookup(part: Among | Bounded, signature: EventSignature) -> tuple[Argument, str, _Values]:
     key = (signature, part.operand)
     argument = _arguments.get(key)
     if argument is None:
         argument = _arguments[key] = Argument(*key)
     if isinstance(part, Among):
-        return Lookup(argument, "==", tuple(part.values))
-    return Lookup(argument, part.operator, (part.bound,))
+        return argument, "==", tuple(part.values)
+    return argument, part.operator, (part.bound,)
 
 
 def _test(parts: tuple[Condition, ...]) -> Test | None:
     if not parts:
         return None
-    condition = parts[0] if len(parts) == 1 else AllOf(parts)
+    condition = without_values(parts[0] if len(parts) == 1 else AllOf(parts))
     test = _tests.get(condition)
     if test is None:
         test = _tests[condition] = compile_test(condition)
@@ -137,6 +225,10 @@ def _topic(part: Condition, signature: EventSignature) -> int | None:
     if not isinstance(part, Among) or not part.wanted or not signature.indexed[part.operand.steps[0]]:
         return None
     return sum(signature.indexed[: part.operand.steps[0]]) + (not signature.anonymous)
+
+
+def _words(values: Sequence[Value]) -> tuple[str, ...]:
+    return (_word(values[0]),) if len(values) == 1 else tuple(sorted(map(_word, values)))
 
 
 def _word(value: Value) -> str:

@@ -1,4 +1,12 @@
-"""The index, kept up to date with the registry."""
+"""The index, kept up to date with the registry.
+
+Each processor builds an index of its own. One that was built before the fork would be shared only at first: every
+match changes reference counts, so that after 5,000 events for 5,000 of 100,000 endpoints 47 of its 69 MB were copied
+(Linux 6, Python 3.11). The master would hold the 69 MB as well, depend on Redis, and answer no signal while it reads.
+"""
+
+import gc
+from collections.abc import Callable
 
 import redis
 
@@ -7,17 +15,29 @@ from hookfarm.logs import FieldLogger
 from hookfarm.matching.index import Index
 from hookfarm.records import Endpoint
 from hookfarm.registry.store import Registry
+from hookfarm.registry.stored_endpoint import EndpointBatch
 
 MAX_NAMED_UNREADABLE = 20
 """Unreadable endpoints beyond these are counted in the log, not named."""
 
 
-class LiveIndex:
-    """An Index and the registry revision that it was built from; 0 = nothing read yet."""
+OnBatch = Callable[[int, int], None]
+"""Called before and after each batch of endpoints: how many are in the index, of how many."""
 
-    def __init__(self, client: redis.Redis, log: FieldLogger) -> None:
+
+class LiveIndex:
+    """An Index and the registry revision that it was built from; 0 = nothing read yet.
+
+    After an error of Redis the index may lack endpoints, but its revision is older than they are: `follow` again
+    before the next match.
+    """
+
+    def __init__(
+        self, client: redis.Redis, log: FieldLogger, on_batch: OnBatch = lambda done, total: None
+    ) -> None:
         self._registry = Registry(client)
         self._log = log
+        self._on_batch = on_batch
         self._unreadable: dict[str, str] = {}
         self._clear()
 
@@ -48,15 +68,25 @@ class LiveIndex:
     def _apply_changes(self) -> None:
         changes = self._registry.changes_since(self.revision)
         if changes.complete:
-            self.index = Index()
-        for endpoint_id, endpoint in changes.endpoints.items():
+            self._clear()
+        done = 0
+        self._on_batch(done, changes.count)
+        for batch in changes.batches:
+            self._apply(batch)
+            if changes.complete:
+                gc.freeze()  # The index is no garbage: a collection must not go through all of it.
+            done += len(batch.endpoints)
+            self._on_batch(done, max(done, changes.count))
+        self.revision = changes.revision
+
+    def _apply(self, batch: EndpointBatch) -> None:
+        for endpoint_id, endpoint in batch.endpoints.items():
             if endpoint is None:
                 self.index.remove(endpoint_id)
             else:
                 self._unreadable.pop(endpoint_id, None)
                 self._put(endpoint)
-        self.revision = changes.revision
-        self._log_unreadable(changes.unreadable)
+        self._log_unreadable(batch.unreadable)
 
     def _log_unreadable(self, problems: dict[str, InvalidInput]) -> None:
         """Log each endpoint's problem once, however often it is read again."""

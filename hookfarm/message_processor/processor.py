@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 MAX_PASS_SECONDS = 1.25
 """Heartbeat of a pass: half a second in XREADGROUP and the work on one entry."""
 MAX_CONNECT_SECONDS = 10.0
-MAX_LOAD_SECONDS = 60.0
-"""Heartbeat of reading the whole registry: 100,000 endpoints take seconds."""
+MAX_BATCH_SECONDS = 30.0
+"""Heartbeat of reading a batch of endpoints: usually some milliseconds, but each may list 100,000 addresses."""
 IDLE_SECONDS = 0.25
 """Interval of looking at the registry while there is no chain to read."""
 CLAIM_INTERVAL_SECONDS = 1.0
@@ -69,7 +69,7 @@ class Processor:
         self._connection = clients.PipelinedConnection(redis_url, block_seconds)
         self._client = clients.command_client(redis_url, COMMAND_TIMEOUT_SECONDS)
         self._reader = StreamReader(self._connection, consumer)
-        self._live = LiveIndex(self._client, _log)
+        self._live = LiveIndex(self._client, _log, self._on_batch)
         self._outage = Outage(child, _log)
         self._server_run: object = None
         self._client_id = 0
@@ -94,7 +94,6 @@ class Processor:
         server_run = self._client.info("server").get("run_id")
         [self._client_id] = self._connection.execute(("CLIENT", "ID"))
         self._child.slot.set_counter(telemetry.CLIENT_ID, self._client_id)
-        self._child.slot.heartbeat(MAX_LOAD_SECONDS)
         if server_run != self._server_run:
             self._live.reload()
             self._server_run = server_run
@@ -154,8 +153,15 @@ class Processor:
 
     def _refresh(self, revision: int) -> None:
         if revision != self._live.revision:
-            self._child.slot.heartbeat(MAX_LOAD_SECONDS)
             self._live.follow(revision)
+
+    def _on_batch(self, done: int, total: int) -> None:
+        """Report how far reading the registry is, while nothing can be matched."""
+        slot = self._child.slot
+        slot.heartbeat(MAX_BATCH_SECONDS)
+        if not self._is_up:
+            slot.set_counter(telemetry.LOADED, done)
+            slot.reason = f"loading endpoints {done:,} of {total:,}" if done < total else ""
 
     def _confirm_if_due(self) -> None:
         """Enqueue the jobs that have their confirmations, and the notifications of final logs."""

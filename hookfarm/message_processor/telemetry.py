@@ -27,6 +27,8 @@ CHAINS = 8
 """The number of chains that are read; their ids follow."""
 MAX_CHAINS = 128
 """More chains are read, but not reported."""
+LOADED = CHAINS + MAX_CHAINS + 1
+"""The number of endpoints that the latest reading of the registry has put into the index; not a count."""
 
 _PREFIX = "message_processor"
 _TOTALS = {
@@ -73,6 +75,11 @@ def _chains(slot: Slot) -> Iterator[int]:
     if slot.pid:  # A slot without a process keeps the chains of its last one.
         first = CHAINS + 1
         yield from map(slot.counter, range(first, first + slot.counter(CHAINS)))
+
+
+def loaded(slot: Slot) -> int:
+    """Return how far a processor is that reads the registry; it grows until the next reading begins."""
+    return slot.counter(LOADED)
 
 
 def blocking_clients(slots: Sequence[Slot]) -> list[int]:

@@ -14,6 +14,8 @@ from hookfarm.records.subscriptions import (
     subscription_json,
 )
 
+MAX_URL_LENGTH = 2048
+MAX_DESCRIPTION_LENGTH = 500
 MAX_TIMEOUT_SECONDS = 60.0
 DEFAULT_TIMEOUT_SECONDS = 15.0
 MAX_IN_FLIGHT = 10_000
@@ -95,11 +97,11 @@ def parse_endpoint(raw: object, check_url: Callable[[str], str], base: Endpoint 
     record = mapping(raw, "endpoint")
     refuse_unknown(record, _ENDPOINT_FIELDS)
     endpoint = base or Endpoint(id=new_endpoint_id(), url="")
-    if base is None or "url" in record:
-        endpoint = replace(endpoint, url=check_url(text(record, "url", 2048)))
     changes: dict[str, Any] = {}
+    if base is None or "url" in record:
+        changes["url"] = check_url(text(record, "url", MAX_URL_LENGTH))
     if "description" in record:
-        changes["description"] = text(record, "description", 500)
+        changes["description"] = text(record, "description", MAX_DESCRIPTION_LENGTH)
     if "subscriptions" in record:
         changes["subscriptions"] = parse_subscriptions(record["subscriptions"])
     if "headers" in record:

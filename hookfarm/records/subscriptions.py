@@ -20,6 +20,7 @@ from hookfarm.records.fields import (
     text,
 )
 
+SUBSCRIPTION_ID = re.compile(r"sub_[0-9A-Za-z_-]{1,60}")
 MAX_SUBSCRIPTIONS = 100
 MAX_CONFIRMATIONS = 10_000
 CONFIRMATION_TAGS = ("safe", "finalized")
@@ -118,7 +119,7 @@ def parse_subscription(raw: object) -> Subscription:
     if event is not None and topics is not None:
         raise InvalidInput("topics", "give either event or topics, not both")
     identity = new_subscription_id() if record.get("id") is None else text(record, "id", 64)
-    if not re.fullmatch(r"sub_[0-9A-Za-z_-]{1,60}", identity):
+    if not SUBSCRIPTION_ID.fullmatch(identity):
         raise InvalidInput("id", f"{shorten(identity)} is not a subscription id; write sub_… or leave it out")
     chain_id = count(record, "chain_id", low=1)
     return Subscription(
@@ -200,7 +201,7 @@ def _event_and_where(record: Mapping[str, Any], kind: str) -> tuple[str | None, 
     if where is not None:
         if declared is None:
             raise InvalidInput("where", "needs event: without a signature nothing is decoded")
-        grammar.parse(where, declared)
+        grammar.check(where, declared)
     return event, where
 
 

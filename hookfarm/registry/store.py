@@ -10,105 +10,50 @@ reported as unreadable, by its id, and the others are read all the same.
 """
 
 import base64
-import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 import redis
 
-from hookfarm.errors import InvalidInput, NotFound
-from hookfarm.records import Endpoint, endpoint_from_stored, parse_endpoint
-from hookfarm.security.vault import NO_KEYS, SEALED, Vault
+from hookfarm.errors import NotFound
+from hookfarm.records import Endpoint
+from hookfarm.registry.stored_endpoint import EndpointBatch, decode_all
+from hookfarm.registry.stored_endpoint import decode as decode
+from hookfarm.security.vault import NO_KEYS, Vault
 from hookfarm.store import keys
 from hookfarm.store.clients import parse_integer
 from hookfarm.store.scripts import Script
 
 ROTATION_SECONDS = 24 * 3600.0
 """How long the old secret goes on signing beside the new one."""
+BATCH_ENDPOINTS = 500
+"""Endpoints that are read at once: a few milliseconds for Redis, which serves no other client meanwhile."""
 _SECRET_BYTES = 32
-_SECRET = re.compile(r"whsec_(?:[0-9A-Za-z+/]{4})*(?:[0-9A-Za-z+/]{2}==|[0-9A-Za-z+/]{3}=)?")
-_READ_ONLY = {"id", "disabled_reason"}
-"""Read-only fields of the API."""
-_MAX_ID_LENGTH = 100
 _CHANGE_ENDPOINT = Script("change_endpoint")
 
 
 @dataclass(frozen=True)
 class RegistryChanges:
-    """Changes of the registry up to `revision`.
+    """Changes of the registry up to `revision`, of about `count` endpoints.
 
-    `endpoints`: each changed one; None = it was removed or is `unreadable`. `complete`: these are all there are,
-    so that the reader drops every other one; also set when the server lost writes and the revision went back.
+    The batches are read from Redis as they are iterated. An endpoint that is changed meanwhile is in them as it
+    was before or after that, and again in the next changes. `complete`: these are all there are, so the reader
+    drops every other one first; also set when the server lost writes and the revision went back.
     """
 
     revision: int
-    endpoints: dict[str, Endpoint | None]
     complete: bool
-    unreadable: dict[str, InvalidInput] = field(default_factory=dict)
+    count: int
+    batches: Iterator[EndpointBatch]
 
 
 def new_secret() -> str:
     """Return a signing secret, `whsec_` and base64 of 32 random bytes (Standard Webhooks 1.0)."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
-
-
-def decode(stored: bytes | str, subscriptions: bool = True) -> Endpoint:
-    """Return a stored endpoint. Raises InvalidInput unless this module could have stored it.
-
-    Callers that do not need subscriptions skip their check with `subscriptions`: their grammar is 4 MB of code.
-    """
-    try:
-        raw = orjson.loads(stored)
-        endpoint = endpoint_from_stored(raw)
-        _check(endpoint, raw if subscriptions else {**raw, "subscriptions": []})
-    except InvalidInput:
-        raise
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise InvalidInput("endpoint", f"cannot be read ({type(error).__name__}: {error})") from error
-    return endpoint
-
-
-def _check(endpoint: Endpoint, raw: Mapping[str, Any]) -> None:
-    """Check all fields as on creation, but not the URL, which is checked before each attempt."""
-    given = endpoint.public().keys() - _READ_ONLY
-    shapes = {name: value for name, value in raw.items() if name in given}
-    shapes["subscriptions"] = [_without_grammar(subscription) for subscription in raw["subscriptions"]]
-    parse_endpoint(shapes, lambda url: url, endpoint)
-    if not isinstance(endpoint.id, str) or not isinstance(endpoint.disabled_reason, str | None):
-        raise InvalidInput("endpoint", "id and disabled_reason must be strings")
-    for secret, expires in endpoint.secrets:
-        known = _SECRET.fullmatch(secret) or SEALED.fullmatch(secret)
-        if not known or type(expires) not in (int, float, type(None)):
-            raise InvalidInput("secrets", "must be pairs of whsec_… or sealed:… and the time it expires, or null")
-
-
-def _without_grammar(subscription: Any) -> Any:
-    """Return the subscription without event and condition: if they are invalid, it is not matched."""
-    for field_ in ("event", "where"):
-        if not isinstance(subscription.get(field_), str | None):
-            raise InvalidInput(field_, "must be a string")
-    return {**subscription, "event": None, "where": None}
-
-
-def decode_all(stored: Iterable[tuple[Any, Any]]) -> tuple[dict[str, Endpoint | None], dict[str, InvalidInput]]:
-    """Decode fields of the registry's hash: return endpoints by id, and the errors of those that are None."""
-    endpoints: dict[str, Endpoint | None] = {}
-    unreadable: dict[str, InvalidInput] = {}
-    for name, value in stored:
-        endpoint_id = name.decode("utf-8", "backslashreplace")[:_MAX_ID_LENGTH]
-        endpoints[endpoint_id] = None
-        try:
-            endpoint = None if value is None else decode(value)
-            if endpoint is not None and endpoint.id != endpoint_id:
-                raise InvalidInput("id", "is not the one that it is stored under")
-            endpoints[endpoint_id] = endpoint
-        except InvalidInput as error:
-            unreadable[endpoint_id] = error
-    return endpoints, unreadable
 
 
 class Registry:
@@ -131,6 +76,18 @@ class Registry:
         secret = new_secret()
         stored = self.update(replace(endpoint, secrets=((self._vault.seal(secret, endpoint.id), None),)))
         return replace(stored, secrets=((secret, None),))
+
+    def add_all(self, endpoints: Sequence[Endpoint]) -> list[Endpoint]:
+        """Store new endpoints as `add` does, in one round trip."""
+        added = [replace(each, secrets=((new_secret(), None),)) for each in endpoints]
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.script_load(_CHANGE_ENDPOINT.source.decode())
+            for each in added:
+                sealed = self._vault.seal(each.secrets[0][0], each.id)
+                touched, arguments = _change_call(each.id, replace(each, secrets=((sealed, None),)))
+                pipe.evalsha(_CHANGE_ENDPOINT.sha.decode(), len(touched), *touched, *arguments)
+            pipe.execute()
+        return added
 
     def update(self, endpoint: Endpoint) -> Endpoint:
         """Store an endpoint, replacing that of the same id."""
@@ -155,8 +112,8 @@ class Registry:
 
     def all(self) -> list[Endpoint]:
         """Return all readable endpoints, sorted by id."""
-        endpoints, _ = decode_all(self._client.hgetall(keys.ENDPOINTS).items())
-        return sorted(filter(None, endpoints.values()), key=lambda endpoint: endpoint.id)
+        found = {name: each for batch in self._all() for name, each in batch.endpoints.items() if each is not None}
+        return [found[name] for name in sorted(found)]
 
     def remove(self, endpoint_id: str, check: Callable[[Endpoint], object] | None = None) -> None:
         """Remove an endpoint. Raises NotFound. `check` may raise to keep it."""
@@ -204,16 +161,29 @@ class Registry:
         """Return the changes after `revision`; after 0, all endpoints."""
         with self._client.pipeline(transaction=True) as pipe:
             pipe.get(keys.REGISTRY_REVISION)
-            pipe.zrangebyscore(keys.REGISTRY_CHANGES, f"({revision}", "+inf")
+            # After 0, all are read anyway: none of the ids is needed.
+            pipe.zrangebyscore(keys.REGISTRY_CHANGES, f"({revision or '+inf'}", "+inf")
             pipe.zcount(keys.REGISTRY_CHANGES, "-inf", revision)
-            found, changed, older = pipe.execute()
+            pipe.hlen(keys.ENDPOINTS)
+            found, changed, older, total = pipe.execute()
         now = parse_integer(keys.REGISTRY_REVISION, found)
-        if now < revision or (revision and not older):
-            endpoints, unreadable = decode_all(self._client.hgetall(keys.ENDPOINTS).items())
-            return RegistryChanges(now, endpoints, complete=True, unreadable=unreadable)
-        stored = self._client.hmget(keys.ENDPOINTS, changed) if changed else []
-        endpoints, unreadable = decode_all(zip(changed, stored, strict=True))
-        return RegistryChanges(now, endpoints, complete=revision == 0, unreadable=unreadable)
+        if now < revision or not (revision and older):
+            return RegistryChanges(now, True, total, self._all())
+        return RegistryChanges(now, False, len(changed), self._batches(changed))
+
+    def _all(self) -> Iterator[EndpointBatch]:
+        """Read all endpoints. One that is there all the time is in at least one of the batches."""
+        cursor, is_done = 0, False
+        while not is_done:
+            reply: Any = self._client.hscan(keys.ENDPOINTS, cursor, count=BATCH_ENDPOINTS)
+            cursor, found = reply
+            is_done = cursor == 0
+            yield decode_all(found.items())
+
+    def _batches(self, ids: Sequence[bytes]) -> Iterator[EndpointBatch]:
+        for start in range(0, len(ids), BATCH_ENDPOINTS):
+            part = ids[start : start + BATCH_ENDPOINTS]
+            yield decode_all(zip(part, self._client.hmget(keys.ENDPOINTS, part), strict=True))
 
     def _stored(self, endpoint_id: str) -> bytes:
         stored = self._client.hget(keys.ENDPOINTS, endpoint_id)
@@ -225,19 +195,29 @@ class Registry:
         self, endpoint_id: str, changed: Endpoint | None, *expected: bytes
     ) -> dict[int, int | None] | None:
         """Return the block of each chain from which the change is in effect; None if `expected` is not stored."""
-        watching = (
-            [s for s in changed.subscriptions if not s.is_operational] if changed and changed.enabled else []
-        )
-        chains = sorted({s.chain_id for s in watching})
-        touched = (keys.ENDPOINTS, keys.REGISTRY_REVISION, keys.REGISTRY_CHANGES, *map(keys.checkpoint, chains))
-        stored, limits = (orjson.dumps(changed.stored()), _limits(changed)) if changed else (b"", "")
-        arguments: list[str | bytes] = [endpoint_id, stored, limits, _transfer_chains(changed), *expected]
-        result, *checkpoints = _CHANGE_ENDPOINT.call(self._client, touched, arguments)
+        touched, arguments = _change_call(endpoint_id, changed)
+        result, *checkpoints = _CHANGE_ENDPOINT.call(self._client, touched, [*arguments, *expected])
         if result == b"conflict":
             return None
         return {
-            chain: int(number) + 1 if number else None for chain, number in zip(chains, checkpoints, strict=True)
+            chain: int(number) + 1 if number else None
+            for chain, number in zip(_chains(changed), checkpoints, strict=True)
         }
+
+
+def _change_call(endpoint_id: str, changed: Endpoint | None) -> tuple[list[str], list[str | bytes]]:
+    """Return the keys and the arguments of the script."""
+    checkpoints = map(keys.checkpoint, _chains(changed))
+    touched = [keys.ENDPOINTS, keys.REGISTRY_REVISION, keys.REGISTRY_CHANGES, *checkpoints]
+    stored, limits = (orjson.dumps(changed.stored()), _limits(changed)) if changed else (b"", "")
+    return touched, [endpoint_id, stored, limits, _transfer_chains(changed)]
+
+
+def _chains(endpoint: Endpoint | None) -> list[int]:
+    """Return the chains on which it is to be in effect."""
+    if endpoint is None or not endpoint.enabled:
+        return []
+    return sorted({each.chain_id for each in endpoint.subscriptions if not each.is_operational})
 
 
 def _transfer_chains(endpoint: Endpoint | None) -> str:

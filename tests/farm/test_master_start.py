@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -10,8 +11,8 @@ import pytest
 from hookfarm.errors import CouldNotBoot
 from hookfarm.farm.child import Child
 from hookfarm.farm.plan import MasterTimeouts, Stage, WorkerGroup
-from hookfarm.farm.scoreboard import State
-from tests.farm.toys import LIVES, QUICK, StartToys, await_order, idle, work
+from hookfarm.farm.scoreboard import Slot, State
+from tests.farm.toys import HEARTBEAT_WITHIN_SECONDS, LIVES, QUICK, StartToys, await_order, idle, work
 from tests.support.waiting import eventually
 
 
@@ -114,6 +115,50 @@ def test_a_group_that_is_not_ready_in_time_ends_the_start_and_names_who_is_missi
     expected = "service did not signal readiness within 0.5s: service 1 (the node does not answer)"
     assert farm.failure == expected
     assert not farm.survivors()
+
+
+PROGRESS = 3
+"""Counter: how far a child is that takes long to come up."""
+PATIENT = MasterTimeouts(boot_seconds=1.0)
+
+
+def progress_of(slot: Slot) -> int:
+    return slot.counter(PROGRESS)
+
+
+def test_a_start_goes_on_beyond_its_time_while_the_group_makes_progress(start_toys: StartToys) -> None:
+    def load(child: Child) -> None:
+        began = time.monotonic()
+        while time.monotonic() < began + 2.5 * PATIENT.boot_seconds and not child.wait(0.01):
+            child.slot.heartbeat(HEARTBEAT_WITHIN_SECONDS)
+            child.slot.add(PROGRESS)
+            child.slot.reason = f"loading {child.slot.counter(PROGRESS)} of many"
+        work(child)
+
+    farm = start_toys(WorkerGroup("service", 1, load, progress=progress_of), timeouts=PATIENT)
+    farm.wait_ready()
+    farm.wait_logged('starting service=service waiting_for="service 0 (loading ')
+
+
+def test_a_start_without_further_progress_fails_and_names_how_far_it_came(start_toys: StartToys) -> None:
+    def load(child: Child) -> None:
+        child.slot.set_counter(PROGRESS, 4)
+        child.slot.reason = "loading 4 of 9"
+        idle(child)
+
+    farm = start_toys(WorkerGroup("service", 1, load, progress=progress_of), timeouts=PATIENT)
+    assert farm.wait() == 1
+    assert farm.failure == "service did not signal readiness within 1s: service 0 (loading 4 of 9)"
+
+
+def test_progress_that_begins_anew_is_none(start_toys: StartToys) -> None:
+    def load_again_and_again(child: Child) -> None:
+        while not child.wait(0.01):
+            child.slot.heartbeat(HEARTBEAT_WITHIN_SECONDS)
+            child.slot.set_counter(PROGRESS, child.slot.counter(PROGRESS) % 5 + 1)
+
+    group = WorkerGroup("service", 1, load_again_and_again, progress=progress_of)
+    assert start_toys(group, timeouts=PATIENT).wait() == 1
 
 
 def test_of_many_missing_children_five_are_named_and_the_others_counted(start_toys: StartToys) -> None:

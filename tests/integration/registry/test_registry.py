@@ -9,13 +9,17 @@ import pytest
 
 from hookfarm.errors import NotFound
 from hookfarm.records import Endpoint, Subscription, parse_endpoint
-from hookfarm.registry.store import ROTATION_SECONDS, Registry
+from hookfarm.registry.store import ROTATION_SECONDS, Registry, RegistryChanges
 from hookfarm.store import keys
 from tests.support.redis_server import RedisServer
 
 
 def endpoint(name: str = "a") -> Endpoint:
     return Endpoint(f"ep_{name}", "https://example.com/")
+
+
+def endpoints_of(changes: RegistryChanges) -> dict[str, Endpoint | None]:
+    return {name: each for batch in changes.batches for name, each in batch.endpoints.items()}
 
 
 def revision(client: Any) -> int:
@@ -29,6 +33,19 @@ def test_an_added_endpoint_has_a_secret_and_is_found_again(registry: Registry) -
     assert expires is None
     assert registry.get("ep_a") == added
     assert registry.all() == [added]
+
+
+def test_endpoints_added_in_one_go_are_stored_as_one_by_one(client: Any, registry: Registry) -> None:
+    client.script_flush()
+    before = registry.changes_since(0).revision
+    wanted = [replace(endpoint(name), max_in_flight=2, subscriptions=following(1).subscriptions) for name in "abc"]
+    added = registry.add_all(wanted)
+    assert added == [replace(each, secrets=stored.secrets) for each, stored in zip(wanted, added, strict=True)]
+    assert registry.all() == added
+    assert len({each.secrets for each in added}) == 3
+    assert sorted(endpoints_of(registry.changes_since(before))) == ["ep_a", "ep_b", "ep_c"]
+    assert client.hget(keys.ENDPOINT_LIMITS, "ep_b") == b"0 2 0 0"
+    assert registry.add_all([]) == []
 
 
 def following(*chains: int) -> Endpoint:
@@ -85,7 +102,7 @@ def test_what_is_not_there_is_said_not_to_be(registry: Registry) -> None:
     for move in moves:
         with pytest.raises(NotFound, match="no endpoint 'ep_missing'"):
             move("ep_missing")
-    assert registry.changes_since(0).endpoints == {}
+    assert endpoints_of(registry.changes_since(0)) == {}
 
 
 def test_a_rotated_secret_stays_beside_the_new_one_for_a_day(registry: Registry) -> None:
@@ -122,16 +139,16 @@ def test_a_reader_gets_only_changes(client: Any, registry: Registry) -> None:
         registry.add(endpoint(name))
     first = registry.changes_since(0)
     assert first.complete
-    assert sorted(first.endpoints) == ["ep_a", "ep_b", "ep_c"]
+    assert sorted(endpoints_of(first)) == ["ep_a", "ep_b", "ep_c"]
     assert first.revision == revision(client)
     nothing = registry.changes_since(first.revision)
-    assert (nothing.revision, nothing.endpoints, nothing.complete) == (first.revision, {}, False)
+    assert (nothing.revision, endpoints_of(nothing), nothing.complete) == (first.revision, {}, False)
     registry.disable("ep_b", "x")
     registry.remove("ep_c")
     second = registry.changes_since(first.revision)
     assert not second.complete
-    assert second.endpoints == {"ep_b": registry.get("ep_b"), "ep_c": None}
-    assert registry.changes_since(second.revision).endpoints == {}
+    assert endpoints_of(second) == {"ep_b": registry.get("ep_b"), "ep_c": None}
+    assert endpoints_of(registry.changes_since(second.revision)) == {}
 
 
 def test_an_endpoint_that_was_changed_twice_is_returned_once(registry: Registry) -> None:
@@ -139,13 +156,13 @@ def test_an_endpoint_that_was_changed_twice_is_returned_once(registry: Registry)
     known = registry.changes_since(0).revision
     registry.disable("ep_a", "x")
     registry.edit("ep_a", lambda e: replace(e, description="new"))
-    [(name, changed)] = registry.changes_since(known).endpoints.items()
+    [(name, changed)] = endpoints_of(registry.changes_since(known)).items()
     assert changed == registry.get(name)
 
 
 def test_an_empty_registry_has_no_changes(registry: Registry) -> None:
     changes = registry.changes_since(0)
-    assert (changes.revision, changes.endpoints, changes.complete) == (0, {}, True)
+    assert (changes.revision, endpoints_of(changes), changes.complete) == (0, {}, True)
 
 
 @pytest.mark.parametrize("refilled", [False, True])
@@ -158,7 +175,7 @@ def test_after_a_flush_a_reader_gets_everything(client: Any, registry: Registry,
         registry.add(endpoint("b"))
     changes = registry.changes_since(known)
     assert changes.complete
-    assert sorted(changes.endpoints) == (["ep_b"] if refilled else [])
+    assert sorted(endpoints_of(changes)) == (["ep_b"] if refilled else [])
     assert changes.revision == revision(client)
 
 
@@ -172,7 +189,7 @@ def test_when_a_server_lost_its_newest_writes_a_reader_gets_everything(client: A
     client.set(keys.REGISTRY_REVISION, before[2])
     changes = registry.changes_since(known)
     assert changes.complete
-    assert sorted(changes.endpoints) == ["ep_a"]
+    assert sorted(endpoints_of(changes)) == ["ep_a"]
 
 
 def test_a_change_made_meanwhile_is_not_undone(registry: Registry) -> None:
@@ -223,10 +240,10 @@ def test_concurrent_changes_are_all_kept_and_all_returned(redis_server: RedisSer
         thread.start()
     while any(thread.is_alive() for thread in threads):
         changes = registry.changes_since(known)
-        returned |= set(changes.endpoints)
+        returned |= set(endpoints_of(changes))
         assert changes.revision >= known
         known = changes.revision
-    returned |= set(registry.changes_since(known).endpoints)
+    returned |= set(endpoints_of(registry.changes_since(known)))
     assert sum(len(found.description) for found in registry.all()) == 100
     assert returned == {"ep_a", "ep_b", "ep_c", "ep_d"}
     assert client.zscore(keys.REGISTRY_CHANGES, client.zrange(keys.REGISTRY_CHANGES, -1, -1)[0]) == revision(

@@ -6,7 +6,7 @@ import pytest
 from eth_hash.auto import keccak
 
 from hookfarm.abi.signature import parse as parse_signature
-from hookfarm.conditions.condition import compile_test
+from hookfarm.conditions.condition import compile_test, parameters_of
 from hookfarm.conditions.grammar import parse
 
 SIGNATURE = parse_signature(
@@ -30,7 +30,8 @@ VALUES: dict[str, Any] = {
 
 
 def holds(text: str, **changes: Any) -> bool:
-    return compile_test(parse(text, SIGNATURE))(list({**VALUES, **changes}.values()))
+    condition = parse(text, SIGNATURE)
+    return compile_test(condition)(list({**VALUES, **changes}.values()), parameters_of(condition))
 
 
 TRUE = [

@@ -1,5 +1,6 @@
 """Subscriptions with a condition: which logs they match, and what of it is looked up instead of tested."""
 
+import re
 from typing import Any
 
 import pytest
@@ -117,8 +118,35 @@ def test_what_can_be_looked_up_is_not_tested(
     where: str, dimensions: tuple[int, ...], is_looked_up: bool, is_tested: bool
 ) -> None:
     compiled = compile_filter("ep", 0, Subscription("sub_1", 1, event=ERC20, where=where))
-    assert compiled.shape.dimensions == dimensions
-    assert (compiled.lookup is not None, compiled.residual is not None) == (is_looked_up, is_tested)
+    assert compiled.form.shape.dimensions == dimensions
+    assert (compiled.lookup is not None, compiled.form.residual is not None) == (is_looked_up, is_tested)
+
+
+def test_conditions_of_one_form_share_their_test_and_differ_in_its_parameters() -> None:
+    first, second = (
+        compile_filter("ep", 0, Subscription("sub_1", 1, event=ERC20, where=f"value != {n} and not (to == {to})"))
+        for n, to in ((5, ALICE), (-0, BOB))
+    )
+    assert first.form is second.form
+    assert first.parameters == (frozenset({5}), frozenset({int(ALICE, 16)}))
+    assert second.parameters == (frozenset({0}), frozenset({int(BOB, 16)}))
+
+
+@pytest.mark.parametrize(
+    ("where", "problem"),
+    [
+        ("value == 5 and to == 0x12", r"'0x12' at column 22: expected an address"),
+        (f"value == {2**256} and to == {ALICE}", r"at column 10: expected an integer from 0 to 2\^256 - 1"),
+        (f"value == 007 and to == {ALICE}", r"'007' at column 10: numbers are whole"),
+        (f"value == -1 and to == {ALICE}", r"'-1' at column 10: expected an integer"),
+        (f"value == 5 and to == {ALICE}x", r"column 22: numbers are whole"),
+    ],
+)
+def test_a_wrong_number_in_a_form_that_is_known_is_reported_where_it_stands(where: str, problem: str) -> None:
+    index = subscribers({"right": f"value == 5 and to == {ALICE}", "minus": f"value == -0 and to == {ALICE}"})
+    [found] = index.put(endpoint("wrong", Subscription("sub_1", 1, event=ERC20, where=where)))
+    assert re.search(problem, str(found)), str(found)
+    assert endpoints(index, transfer(BOB, ALICE, 5)) == ["right"]
 
 
 class CountedMeanings(DecodedLogs):

@@ -12,7 +12,8 @@ from standardwebhooks.webhooks import Webhook
 from hookfarm.errors import InvalidInput
 from hookfarm.http_client.signature import signing_key
 from hookfarm.records import Endpoint, Subscription
-from hookfarm.registry.store import decode, decode_all, new_secret
+from hookfarm.registry.store import decode, new_secret
+from hookfarm.registry.stored_endpoint import decode_all
 
 
 def test_a_secret_is_32_random_bytes_in_the_form_of_standard_webhooks() -> None:
