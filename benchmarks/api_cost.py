@@ -53,7 +53,7 @@ ERROR_OF_QUARTILES = 0.93
 MOST_SHARE = 0.02
 """Of the throughput, that the idle API may cost."""
 
-QUICK = {"workers": 8, "jobs": 1500, "rounds": 2, "idle_seconds": 1.0}
+QUICK = {"workers": 8, "jobs": 500, "rounds": 2, "idle_seconds": 0.5}
 
 
 def main() -> int:

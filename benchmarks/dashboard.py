@@ -89,7 +89,7 @@ CLICKS = (
 
 QUICK = {
     "endpoints": 500,
-    "deliveries": 2000,
+    "deliveries": 20_000,
     "rate": 50.0,
     "workers": 5,
     "seconds": 0.5,

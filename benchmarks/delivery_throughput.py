@@ -1,7 +1,7 @@
 """How many webhooks a second the farm delivers, what each costs, and how long each takes.
 
     python benchmarks/delivery_throughput.py [--workers 50] [--concurrency N] [--jobs 60000] [--receiver nginx|own]
-        [--repeat 3] [--no-latency] [--base PATH] [--quick] [--insist] [--json FILE|-] [--save]
+        [--repeat 3] [--no-latency] [--base PATH] [--quick] [--insist] [--json FILE|-] [--save [DIR]]
 
 Two phases, each with servers and a farm of its own:
 

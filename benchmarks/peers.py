@@ -2,7 +2,7 @@
 
     python benchmarks/peers.py [--only hookfarm,floor,huey,…] [--workers 50] [--concurrency N] [--jobs 60000]
         [--seconds 4] [--rounds 3] [--receiver nginx|own] [--base PATH] [--cache DIR]
-        [--quick] [--insist] [--json FILE|-] [--save]
+        [--quick] [--insist] [--json FILE|-] [--save [DIR]]
 
 Each contestant takes jobs from a backlog in Redis and POSTs a JSON body of about 950 bytes, signed as Standard
 Webhooks demand. `floor` is a bare loop of BRPOP, POST and ZREM in 50 processes. Each peer has its own virtual

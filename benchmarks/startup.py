@@ -15,7 +15,6 @@ Of several runs the quickest counts; all of them are in the JSON.
 
 import argparse
 import contextlib
-import os
 import statistics
 import sys
 import time
@@ -24,14 +23,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil
 import redis
-from redis.client import PubSub
 from support import program, report, webhooks
 from support.environment import directory, running_environment
 from support.farm import Farm, FarmSettings, running_farm
+from support.readying import fork_to_ready, weigh
 from support.receivers import find_nginx, running_recorder
-from support.redis_server import RedisServer, running_redis
 from support.waiting import until
 
 from hookfarm.devchain.embedded import RunningDevchain, running_devchain
@@ -42,7 +39,6 @@ from hookfarm.store.embedded_server import StateDirectory
 
 LOOK_SECONDS = 0.002
 DELIVERIES_EACH = 100
-READY_WITHIN_SECONDS = 60.0
 
 Run = dict[str, Any]
 
@@ -55,7 +51,7 @@ def main() -> int:
     knobs = {"workers": options.workers, "repeat": options.repeat, "warm_up": "none; files in the page cache"}
     result: Run = {**program.begin("startup", options, knobs, find_nginx()), "fork_to_ready": {}}
     for count in counts:
-        runs = [_fork_to_ready(count) for _ in range(options.repeat)]
+        runs = [fork_to_ready(FarmSettings(count)) for _ in range(options.repeat)]
         result["fork_to_ready"][str(count)] = _best(f"{count} workers", runs, "first_fork_to_ready_seconds")
     result["memory"] = _memory(counts[0])
     report.print_numbers(f"memory of each of {counts[0]} delivery processes", result["memory"])
@@ -82,54 +78,6 @@ def _best(title: str, runs: Sequence[Run], figure: str) -> Run:
     return {"best": best, "median": statistics.median(spread), "runs": list(runs)}
 
 
-# Fork to ready
-
-
-def _fork_to_ready(workers: int) -> Run:
-    with directory() as place, running_redis(place / "redis") as server, _announcements(server) as announced:
-        began = _now()
-        options = ("--redis-url", server.url, "--workers", str(workers))
-        with running_farm(place / "farm", *options, services=(keys.WEBHOOK_DELIVERY,)) as farm:
-            ready = announced(farm)
-            first = min(_created(process) for process in farm.workers())
-            assert len(farm.workers()) == workers
-        return {
-            "first_fork_to_ready_seconds": round(ready - first, 3),
-            "command_to_ready_seconds": round(ready - began, 3),
-        }
-
-
-@contextlib.contextmanager
-def _announcements(server: RedisServer) -> Iterator[Callable[[Farm], float]]:
-    """A call that waits until the server announces the ready key, and returns when that was."""
-    server.client.config_set("notify-keyspace-events", "K$")
-    channel: PubSub = server.client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
-    with channel:
-        channel.subscribe(f"__keyspace@0__:{keys.ready(keys.WEBHOOK_DELIVERY)}")
-        channel.get_message(timeout=1.0)
-
-        def wait(farm: Farm) -> float:
-            deadline = time.monotonic() + READY_WITHIN_SECONDS
-            while time.monotonic() < deadline:
-                if channel.get_message(timeout=1.0) is not None:
-                    return _now()
-                farm.check_alive()
-            raise TimeoutError("webhook_delivery is not ready")
-
-        yield wait
-
-
-def _now() -> float:
-    """Seconds since boot, the clock of `_created`."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-def _created(process: psutil.Process) -> float:
-    """When the kernel made the process, in seconds since boot, rounded down to a tick (10 ms)."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
-
-
 # Memory
 
 
@@ -139,20 +87,10 @@ def _memory(workers: int) -> Run:
         environment.delivery_farm(FarmSettings(workers)) as farm,
         environment.enqueuer() as enqueuer,
     ):
-        ready = _weigh(farm)
+        ready = weigh(farm)
         enqueuer.enqueue(enqueuer.prepare(DELIVERIES_EACH * workers))
         until(lambda: environment.server.client.hlen(keys.JOBS) == 0, "everything delivered", within_seconds=60)
-        return {"ready": ready, f"after_{DELIVERIES_EACH}_deliveries_each": _weigh(farm)}
-
-
-def _weigh(farm: Farm) -> dict[str, float]:
-    """Megabytes (10^6 bytes) of the delivery processes, and of the whole farm."""
-    each = [worker.memory_full_info() for worker in farm.workers()]
-    uss, pss = [[float(getattr(info, kind)) / 1e6 for info in each] for kind in ("uss", "pss")]
-    whole = sum(float(process.memory_full_info().pss) for process in farm.processes()) / 1e6
-    figures = {"uss_median_mb": statistics.median(uss), "uss_max_mb": max(uss)}
-    figures |= {"pss_median_mb": statistics.median(pss), "pss_max_mb": max(pss), "farm_pss_mb": whole}
-    return {name: round(value, 2) for name, value in figures.items()}
+        return {"ready": ready, f"after_{DELIVERIES_EACH}_deliveries_each": weigh(farm)}
 
 
 # Cold start, full pipeline

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import os
+import resource
 import time
 
 REDIS_URL = os.environ["REDIS_URL"]
@@ -12,6 +13,8 @@ CONCURRENCY = int(os.environ.get("CONCURRENCY", "1"))
 TIMEOUT_SECONDS = 15.0
 """The time-out of a hookfarm endpoint."""
 _KEY = base64.b64decode(os.environ["WEBHOOK_SECRET"].removeprefix("whsec_"))
+_, _most = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (_most, _most))
 
 Task = tuple[str, str, str]
 """URL, webhook-id, body."""

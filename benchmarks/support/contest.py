@@ -30,8 +30,8 @@ from support.waiting import until
 from support.webhooks import Enqueuer, add_endpoint
 
 WARM_UP_SECONDS = 1.0
-WARM_UP_DELAYS = 2
-"""A slow receiver's first answers are awaited twice before anything is counted."""
+WARM_UP_DELAYS = 5
+"""The farm opens an endpoint's window with its answers."""
 MAX_WARM_UP_SHARE, MAX_SHARE = 0.5, 0.95
 """Of the jobs: the window opens and closes there at the latest, so that the queue is never short."""
 START_SECONDS = 120.0
@@ -43,7 +43,10 @@ Processes = Callable[[], list[psutil.Process]]
 
 @dataclass(frozen=True)
 class Course:
-    """Jobs for so many endpoints on one receiver, which is nginx if its path is given and there is no delay."""
+    """Jobs for so many endpoints on one receiver, which is nginx if its path is given and there is no delay.
+
+    `start_seconds` is added to the warm-up.
+    """
 
     jobs: int
     seconds: float
@@ -53,6 +56,7 @@ class Course:
     nginx: str | None = None
     workers: int = 50
     concurrency: int | None = None
+    start_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -83,10 +87,12 @@ class Contestant(Protocol):
         """Started; yields its processes."""
 
 
+@dataclass(frozen=True)
 class Hookfarm:
-    """This checkout's farm."""
+    """This checkout's farm, or several on one Redis."""
 
-    name = "hookfarm"
+    farms: int = 1
+    name: str = "hookfarm"
 
     def fill(self, field: Field) -> None:
         endpoints = [add_endpoint(field.server.client, url, field.secret) for url in field.urls()]
@@ -97,9 +103,13 @@ class Hookfarm:
     @contextlib.contextmanager
     def running(self, field: Field) -> Iterator[Processes]:
         variables = {"HOOKFARM_CA_FILE": str(field.certificate.certificate)} if field.certificate else {}
-        settings = FarmSettings(field.course.workers, field.course.concurrency, variables)
-        with delivery_farm(field.place, field.server, settings) as farm:
-            yield farm.processes
+        with contextlib.ExitStack() as stack:
+            started = []
+            for number in range(self.farms):
+                course, name = field.course, f"farm-{number}"
+                settings = FarmSettings(course.workers, course.concurrency, variables, name=name)
+                started.append(stack.enter_context(delivery_farm(field.place, field.server, settings)))
+            yield lambda: [process for farm in started for process in farm.processes()]
 
 
 def run(contestant: Contestant, course: Course) -> Figures:
@@ -151,7 +161,7 @@ def running_field(course: Course, recorder: bool = False) -> Iterator[Field]:
 
 
 def warm_up_seconds(course: Course) -> float:
-    return max(WARM_UP_SECONDS, WARM_UP_DELAYS * course.delay_seconds)
+    return course.start_seconds + max(WARM_UP_SECONDS, WARM_UP_DELAYS * course.delay_seconds)
 
 
 def _window(field: Field, processes: Processes) -> tuple[Sample, Sample]:

@@ -83,7 +83,13 @@ PEERS = {
             "huey_consumer huey_peer.huey --workers {concurrency} --worker-type process --no-periodic --quiet",
             _settings((1, 8), (1, 20), (1, 50)),
         ),
-        Peer("arq", "arq arq_peer.WorkerSettings", _ASYNC, _ASYNC_SLOW, copies=True),
+        Peer(
+            "arq",
+            "arq arq_peer.WorkerSettings --custom-log-dict arq_peer.NO_LOG",
+            _ASYNC,
+            _ASYNC_SLOW,
+            copies=True,
+        ),
         Peer("saq", "saq saq_peer.settings --workers {processes} --quiet", _ASYNC, _ASYNC_SLOW),
         Peer(
             "taskiq",

@@ -55,7 +55,7 @@ def bars(title: str, groups: Groups, log: bool = False) -> Chart:
 def lines(title: str, unit: str, series: Mapping[str, Line]) -> Chart:
     """Values over x, from 0 upwards."""
     points = [point for line in series.values() for point in line]
-    right, high = max((x for x, _ in points), default=1.0) or 1.0, max((y for _, y in points), default=1.0) or 1.0
+    right, high = (_round_up(max((point[axis] for point in points), default=1.0)) for axis in (0, 1))
     top = TITLE + LEGEND
     body = [_title(title), _legend(list(series)), _axes(top, right, high, unit)]
     for number, line in enumerate(series.values()):
@@ -63,6 +63,12 @@ def lines(title: str, unit: str, series: Mapping[str, Line]) -> Chart:
         colour = COLOURS[number % len(COLOURS)]
         body.append(f"<polyline points='{path}' fill='none' stroke='{colour}' stroke-width='1.5'/>")
     return Chart(top + CHART_HEIGHT + 3 * GAP, "".join(body))
+
+
+def _round_up(value: float) -> float:
+    """To a number whose quarters are short to write."""
+    power = 10.0 ** math.floor(math.log10(value)) if value > 0 else 0.25
+    return next(step * power for step in (1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8, 10) if step * power >= value)
 
 
 def _names(groups: Iterable[Mapping[str, float]]) -> list[str]:

@@ -24,7 +24,14 @@ def parser(words: str | None, repeat: int | None = None) -> argparse.ArgumentPar
     made.add_argument("--quick", action="store_true", help="a short form: shows that it works, measures little")
     made.add_argument("--insist", action="store_true", help="refuse to run on a busy machine (exit 1)")
     made.add_argument("--json", metavar="FILE", help="write the result there, - for stdout")
-    made.add_argument("--save", action="store_true", help="write result and plot to benchmarks/results")
+    made.add_argument(
+        "--save",
+        nargs="?",
+        type=Path,
+        const=RESULTS,
+        metavar="DIR",
+        help="write the result and its plot there [default: benchmarks/results]",
+    )
     if repeat is not None:
         made.add_argument("--repeat", type=int, default=repeat, help="how many runs")
     return made
@@ -113,6 +120,6 @@ def finish(options: argparse.Namespace, result: Result, *charts: Chart) -> None:
     report.write_json(options.json, result)
     if options.save:
         name = f"{result['conditions']['date'][:10]}-{result['benchmark']}"
-        report.write_json(str(RESULTS / f"{name}.json"), result)
+        report.write_json(str(options.save / f"{name}.json"), result)
         if charts:
-            (RESULTS / f"{name}.svg").write_text(document(*charts), encoding="utf-8")
+            (options.save / f"{name}.svg").write_text(document(*charts), encoding="utf-8")

@@ -26,7 +26,8 @@ daemon off;
 {user}worker_processes 1;
 pid {place}/nginx.pid;
 error_log {place}/nginx.log;
-events {{ worker_connections 4096; }}
+worker_rlimit_nofile 20000;
+events {{ worker_connections 16000; }}
 http {{
     access_log off;
     keepalive_requests 1000000000;

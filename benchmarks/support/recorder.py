@@ -16,6 +16,7 @@ import base64
 import hashlib
 import hmac
 import json
+import resource
 import signal
 import ssl
 import time
@@ -158,6 +159,8 @@ def main() -> None:
     parser.add_argument("--drip", action="store_true")
     parser.add_argument("--tls", nargs=2, metavar=("CERTIFICATE", "KEY"))
     given = parser.parse_args()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     key = base64.b64decode(given.secret.removeprefix("whsec_"))
     behaviour = Behaviour(key, given.status, given.after, given.drip)
     asyncio.run(record(behaviour, given.notes, _server_context(*given.tls) if given.tls else None))

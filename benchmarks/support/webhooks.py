@@ -67,15 +67,16 @@ def transfer(number: int) -> tuple[Event, WebhookEventField]:
 class Enqueuer:
     """Hands transfers off to the queue as a message processor does: stream, group, one script a batch.
 
-    Each transfer is a job for one endpoint, the next one in turn.
+    Each transfer is a job for one endpoint, the next one in turn. `first`: the number of the first transfer; a
+    transfer whose job is still queued can't be queued again.
     """
 
-    def __init__(self, url: str, *endpoints: Endpoint) -> None:
+    def __init__(self, url: str, *endpoints: Endpoint, first: int = 0) -> None:
         self._connection = PipelinedConnection(url, block_seconds=5)
         self._reader = StreamReader(self._connection, "benchmark")
         self._reader.follow([CHAIN_ID])
         self._endpoints = endpoints
-        self._made = 0
+        self._made = first
 
     def prepare(self, count: int) -> list[Prepared]:
         """The next `count` transfers, matched and made into jobs."""
