@@ -210,10 +210,17 @@ def _split_dimensions(
     allowed: Mapping[int, tuple[str, ...]],
 ) -> tuple[tuple[int, ...], Iterable[Key], _Unkeyed]:
     """Return the dimensions of the key, the keys, and the values allowed in the other restricted dimensions."""
-    restricted = [d for d in _BY_SELECTIVITY if allowed.get(d)]
-    if all([len(allowed[d]) == 1 for d in restricted]):  # noqa: C419  # The usual case, for each of 100,000.
-        return tuple(restricted), (tuple([allowed[d][0] for d in restricted]),), ()
-    distinct = {d: _distinct(allowed[d]) for d in restricted}
+    restricted: list[int] = []
+    key: list[str] = []
+    for dimension in _BY_SELECTIVITY:
+        if values := allowed.get(dimension):
+            restricted.append(dimension)
+            key.append(values[0])
+            if len(values) > 1:
+                break
+    else:
+        return tuple(restricted), (tuple(key),), ()
+    distinct = {d: _distinct(allowed[d]) for d in _BY_SELECTIVITY if allowed.get(d)}
     keyed = _keyed(distinct)
     unkeyed = tuple((d, frozenset(values)) for d, values in distinct.items() if d not in keyed)
     return keyed, _Product(*(distinct[d] for d in keyed)), unkeyed

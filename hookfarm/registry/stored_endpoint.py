@@ -188,6 +188,8 @@ def _subscription(raw: dict[str, Any]) -> Subscription:
 
 def _all_fit(values: list[str], pattern: re.Pattern[str]) -> tuple[str, ...]:
     """Raises unless it is a list whose members fit the pattern."""
+    if values == []:
+        return ()
     if type(values) is not list or len(values) > MAX_ADDRESSES or not all(map(pattern.fullmatch, values)):
         raise ValueError
     return tuple(values)
