@@ -70,33 +70,23 @@ def _options() -> argparse.Namespace:
     return program.parse(parser, QUICK)
 
 
-def _course(options: argparse.Namespace, nginx: Path | None) -> Course:
-    return Course(
-        options.jobs,
-        options.seconds,
-        nginx=str(nginx) if nginx else None,
-        workers=options.workers,
-        concurrency=options.concurrency,
-    )
-
-
 # Cost of a delivery
 
 
 def _by_endpoints(options: argparse.Namespace, nginx: Path | None) -> list[Figures]:
-    course = _course(options, nginx)
+    course = contest.course(options, nginx)
     courses = {count: replace(course, endpoints=count) for count in options.endpoints}
     return _costs(ENDPOINTS, {count: (Hookfarm(), one) for count, one in courses.items()})
 
 
 def _by_queue(options: argparse.Namespace, nginx: Path | None) -> list[Figures]:
-    course = replace(_course(options, nginx), endpoints=SPREAD_ENDPOINTS)
+    course = replace(contest.course(options, nginx), endpoints=SPREAD_ENDPOINTS)
     courses = {queued: replace(course, jobs=options.jobs + queued) for queued in options.queued}
     return _costs(QUEUED, {queued: (Hookfarm(), one) for queued, one in courses.items()})
 
 
 def _by_farms(options: argparse.Namespace, nginx: Path | None) -> list[Figures]:
-    course = replace(_course(options, nginx), endpoints=SPREAD_ENDPOINTS, jobs=2 * options.jobs)
+    course = replace(contest.course(options, nginx), endpoints=SPREAD_ENDPOINTS, jobs=2 * options.jobs)
     starting = {farms: replace(course, start_seconds=FARM_START_SECONDS * (farms - 1)) for farms in options.farms}
     return _costs(FARMS, {farms: (Hookfarm(farms), one) for farms, one in starting.items()})
 

@@ -5,6 +5,7 @@
 runs it for this checkout's hookfarm and prints the figures: so one version can measure another (versions.py).
 """
 
+import argparse
 import contextlib
 import json
 import sys
@@ -57,6 +58,17 @@ class Course:
     workers: int = 50
     concurrency: int | None = None
     start_seconds: float = 0.0
+
+
+def course(options: argparse.Namespace, nginx: Path | None) -> Course:
+    """By the options that the programs have in common: --jobs, --seconds, --workers, --concurrency."""
+    return Course(
+        options.jobs,
+        options.seconds,
+        nginx=str(nginx) if nginx else None,
+        workers=options.workers,
+        concurrency=options.concurrency,
+    )
 
 
 @dataclass(frozen=True)
