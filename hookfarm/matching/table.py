@@ -1,7 +1,7 @@
 """The filters of one shape, found by the key of a log.
 
-Each key maps to unconditional filters, to filters indexed by the value of an argument, and to filters sorted by a
-bound on an argument. So a log meets only filters whose look-up it passes, and a few others where a key has no more.
+Each key maps to unconditional filters, to filters indexed by the value of an argument, and to filters sorted by
+a bound on an argument. So a log meets only filters whose look-up it passes; a few of one key are tried in turn.
 """
 
 from bisect import bisect_left, bisect_right

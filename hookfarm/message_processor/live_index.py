@@ -1,8 +1,8 @@
 """The index, kept up to date with the registry.
 
-Each processor builds an index of its own. One that was built before the fork would be shared only at first: every
-match changes reference counts, so that after 5,000 events for 5,000 of 100,000 endpoints 47 of its 69 MB were copied
-(Linux 6, Python 3.11). The master would hold the 69 MB as well, depend on Redis, and answer no signal while it reads.
+Each processor builds an index of its own. One that was built before the fork would be shared only at first: each
+match changes reference counts, so that after 5,000 events for 5,000 of 100,000 endpoints 47 of its 69 MB had been
+copied (Linux 6, Python 3.11). And the master, which holds it all the while, would have to wait for Redis.
 """
 
 import gc
