@@ -15,7 +15,6 @@ environment with the versions of benchmarks/peers/requirements; it is made once,
 """
 
 import argparse
-import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -51,7 +50,9 @@ def main() -> int:
     settings = {name: str(contestant.setting) for name, contestant in chosen.items()}
     packages = {peer.peer.name: peer.versions() for peer in installed}
     result |= {"packages": packages, "skipped": skipped, "settings": settings}
-    chart = plot.bars("deliveries a second", {name: {"": row["median"]} for name, row in compared.items()})
+    chart = plot.bars(
+        "deliveries a second", {name: {"": row["deliveries_per_second"]} for name, row in compared.items()}
+    )
     program.finish(options, {**result, "compared": compared, "rounds": rounds}, chart)
     return 0
 
@@ -103,14 +104,10 @@ def _compared(rounds: Sequence[Mapping[str, Figures]]) -> dict[str, Figures]:
     """Of each contestant: medians over the rounds, and how many times as much hookfarm delivers."""
     compared = {}
     for name in rounds[0]:
-        rates = [each[name]["deliveries_per_second"] for each in rounds]
-        ours = [each[HOOKFARM]["deliveries_per_second"] for each in rounds if HOOKFARM in each] or rates
-        cpu = {
-            group: statistics.median(each[name]["cpu_us_per_delivery"][group] for each in rounds)
-            for group in rounds[0][name]["cpu_us_per_delivery"]
-        }
-        ratio = versions.ratios(ours, rates)
-        compared[name] = {"median": statistics.median(rates), "hookfarm_ratio": ratio, "cpu_us_per_delivery": cpu}
+        runs = [each[name] for each in rounds]
+        ours = [each.get(HOOKFARM, each[name])["deliveries_per_second"] for each in rounds]
+        ratio = versions.ratios(ours, [run["deliveries_per_second"] for run in runs])
+        compared[name] = {**contest.medians(runs), "hookfarm_ratio": ratio}
     return compared
 
 
@@ -121,7 +118,14 @@ def _print(compared: Mapping[str, Figures], chosen: Mapping[str, TriedPeer]) -> 
         cpu, setting = row["cpu_us_per_delivery"], str(chosen[name].setting) if name in chosen else ""
         times = versions.shown(row["hookfarm_ratio"])
         rows.append(
-            (name, setting, f"{row['median']:,.0f}", times, f"{cpu['workers']:.0f}", f"{cpu['redis']:.0f}")
+            (
+                name,
+                setting,
+                f"{row['deliveries_per_second']:,.0f}",
+                times,
+                f"{cpu['workers']:.0f}",
+                f"{cpu['redis']:.0f}",
+            )
         )
     report.print_table("median of the rounds; ratios with least and greatest", header, rows)
 
