@@ -1,7 +1,7 @@
 """What many endpoints cost: until a farm is ready, until a change takes effect, and in memory.
 
     python benchmarks/endpoints.py [--endpoints 1000,30000,100000] [--processors 1] [--applied 10000]
-                                   [--repeat 3] [--json FILE|-] [--insist]
+                                   [--repeat 3] [--quick] [--insist] [--json FILE|-] [--save [DIR]]
 
 Each endpoint has one subscription to transfers: a third by an address, a third by a recipient in a condition, a
 third by an address and an amount in a condition.
@@ -56,6 +56,7 @@ LOOK_SECONDS = 0.001
 KINDS = ("address", "recipient", "address_and_amount")
 
 Run = dict[str, Any]
+QUICK = {"endpoints": "100", "processors": 1, "applied": 100, "repeat": 1}
 
 
 def main() -> int:
@@ -75,7 +76,7 @@ def main() -> int:
         result["farm"][str(count)] = {"best": best, "runs": runs}
     result["apply"] = _apply(options.applied)
     report.print_numbers(f"apply of {options.applied:,} endpoints", result["apply"])
-    report.write_json(options.json, result)
+    program.finish(options, result)
     return 0
 
 
@@ -84,7 +85,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--endpoints", default="1000,30000,100000", help="comma separated")
     parser.add_argument("--processors", type=int, default=1)
     parser.add_argument("--applied", type=int, default=10_000)
-    return parser.parse_args()
+    return program.parse(parser, QUICK)
 
 
 # Endpoints

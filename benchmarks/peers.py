@@ -15,8 +15,6 @@ environment with the versions of benchmarks/peers/requirements; it is made once,
 """
 
 import argparse
-import statistics
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +23,7 @@ from pathlib import Path
 from support import contest, plot, program, report, versions
 from support.contest import Contestant, Course, Hookfarm
 from support.limits import Figures
-from support.peers import CACHE, PEERS, InstalledPeer, install
+from support.peers import CACHE, PEERS, InstalledPeer, install_all
 from support.trial import TriedPeer, best_setting, sized
 from support.versions import Version
 
@@ -42,17 +40,19 @@ def main() -> int:
     shown = {"receiver": "nginx" if nginx else "own", "only": "+".join(options.only)}
     shown["warm_up"] = f"{contest.WARM_UP_SECONDS:g} s"
     result = program.begin("peers", options, program.knobs(options) | shown, nginx)
-    course = _course(options, nginx)
-    installed, skipped = _install(options)
-    chosen = {name: _choose(peer, course, options.quick) for name, peer in installed.items()}
+    course = contest.course(options, nginx)
+    installed, skipped = install_all([name for name in options.only if name in PEERS], options.cache)
+    chosen = {peer.peer.name: _choose(peer, course, options.quick) for peer in installed}
     runs = _runs(options, course, chosen)
     rounds = [_round(number, runs) for number in range(1, options.rounds + 1)]
     compared = _compared(rounds)
     _print(compared, chosen)
     settings = {name: str(contestant.setting) for name, contestant in chosen.items()}
-    packages = {name: peer.versions() for name, peer in installed.items()}
+    packages = {peer.peer.name: peer.versions() for peer in installed}
     result |= {"packages": packages, "skipped": skipped, "settings": settings}
-    chart = plot.bars("deliveries a second", {name: {"": row["median"]} for name, row in compared.items()})
+    chart = plot.bars(
+        "deliveries a second", {name: {"": row["deliveries_per_second"]} for name, row in compared.items()}
+    )
     program.finish(options, {**result, "compared": compared, "rounds": rounds}, chart)
     return 0
 
@@ -70,29 +70,6 @@ def _options() -> argparse.Namespace:
         "--cache", type=Path, default=CACHE, help=f"of the virtual environments [default: {CACHE}]"
     )
     return program.parse(parser, QUICK)
-
-
-def _course(options: argparse.Namespace, nginx: Path | None) -> Course:
-    return Course(
-        options.jobs,
-        options.seconds,
-        nginx=str(nginx) if nginx else None,
-        workers=options.workers,
-        concurrency=options.concurrency,
-    )
-
-
-def _install(options: argparse.Namespace) -> tuple[dict[str, InstalledPeer], dict[str, str]]:
-    """The peers, and why others are left out."""
-    installed, skipped = {}, {}
-    for name in options.only:
-        if name in PEERS:
-            try:
-                installed[name] = install(PEERS[name], options.cache)
-            except subprocess.CalledProcessError as error:
-                skipped[name] = error.stderr.decode()[-300:].strip()
-                report.print_numbers(f"{name} is left out", {"reason": skipped[name]})
-    return installed, skipped
 
 
 def _choose(peer: InstalledPeer, course: Course, quick: bool) -> TriedPeer:
@@ -127,14 +104,10 @@ def _compared(rounds: Sequence[Mapping[str, Figures]]) -> dict[str, Figures]:
     """Of each contestant: medians over the rounds, and how many times as much hookfarm delivers."""
     compared = {}
     for name in rounds[0]:
-        rates = [each[name]["deliveries_per_second"] for each in rounds]
-        ours = [each[HOOKFARM]["deliveries_per_second"] for each in rounds if HOOKFARM in each] or rates
-        cpu = {
-            group: statistics.median(each[name]["cpu_us_per_delivery"][group] for each in rounds)
-            for group in rounds[0][name]["cpu_us_per_delivery"]
-        }
-        ratio = versions.ratios(ours, rates)
-        compared[name] = {"median": statistics.median(rates), "hookfarm_ratio": ratio, "cpu_us_per_delivery": cpu}
+        runs = [each[name] for each in rounds]
+        ours = [each.get(HOOKFARM, each[name])["deliveries_per_second"] for each in rounds]
+        ratio = versions.ratios(ours, [run["deliveries_per_second"] for run in runs])
+        compared[name] = {**contest.medians(runs), "hookfarm_ratio": ratio}
     return compared
 
 
@@ -145,7 +118,14 @@ def _print(compared: Mapping[str, Figures], chosen: Mapping[str, TriedPeer]) -> 
         cpu, setting = row["cpu_us_per_delivery"], str(chosen[name].setting) if name in chosen else ""
         times = versions.shown(row["hookfarm_ratio"])
         rows.append(
-            (name, setting, f"{row['median']:,.0f}", times, f"{cpu['workers']:.0f}", f"{cpu['redis']:.0f}")
+            (
+                name,
+                setting,
+                f"{row['deliveries_per_second']:,.0f}",
+                times,
+                f"{cpu['workers']:.0f}",
+                f"{cpu['redis']:.0f}",
+            )
         )
     report.print_table("median of the rounds; ratios with least and greatest", header, rows)
 

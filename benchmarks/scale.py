@@ -2,7 +2,7 @@
 
     python benchmarks/scale.py [--only endpoints,queued,workers,farms] [--endpoints 1,100,10000]
         [--queued 0,1000000] [--counts 10,50,500] [--farms 1,2,4] [--workers 50] [--concurrency N] [--jobs 60000]
-        [--seconds 4] [--fill-seconds 10] [--receiver nginx|own]
+        [--seconds 4] [--rounds 2] [--fill-seconds 10] [--receiver nginx|own]
         [--quick] [--insist] [--json FILE|-] [--save [DIR]]
 
 endpoints   deliveries a second and CPU time for each, with the jobs spread over so many endpoints
@@ -12,20 +12,21 @@ workers     time until so many workers are ready, and memory of a worker (USS): 
 farms       deliveries a second of so many farms of `--workers` each on one Redis
 
 Each row has servers of its own. `cost` is the CPU time of farm and Redis for a delivery, `grows` its ratio to the
-first row of the part.
+first row of the same round.
 """
 
 import argparse
+import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from support import contest, plot, program, report
+from support import contest, plot, program, report, versions
 from support.contest import Course, Hookfarm
 from support.farm import FarmSettings, delivery_farm
-from support.limits import Figures, ratio
+from support.limits import Figures
 from support.readying import fork_to_ready, weigh
 from support.receivers import Recorder
 
@@ -39,7 +40,7 @@ IN_FLIGHT_JOBS = 200
 """For each worker."""
 QUICK = {
     "endpoints": [1, 20], "queued": [0, 2000], "counts": [4], "farms": [1, 2], "workers": 4, "jobs": 1000,
-    "seconds": 0.5, "fill_seconds": 1.0,
+    "seconds": 0.5, "fill_seconds": 1.0, "rounds": 1,
 }  # fmt: skip
 
 
@@ -65,53 +66,57 @@ def _options() -> argparse.Namespace:
     program.add_farm(parser)
     parser.add_argument("--jobs", type=int, default=60_000, help="queued for what is measured")
     parser.add_argument("--seconds", type=float, default=4.0, help="that count, of each row")
+    parser.add_argument("--rounds", type=int, default=2, help="of all rows but those of `workers`")
     parser.add_argument("--fill-seconds", type=float, default=10.0, help="until workers are weighed under load")
     program.add_receiver(parser)
     return program.parse(parser, QUICK)
-
-
-def _course(options: argparse.Namespace, nginx: Path | None) -> Course:
-    return Course(
-        options.jobs,
-        options.seconds,
-        nginx=str(nginx) if nginx else None,
-        workers=options.workers,
-        concurrency=options.concurrency,
-    )
 
 
 # Cost of a delivery
 
 
 def _by_endpoints(options: argparse.Namespace, nginx: Path | None) -> list[Figures]:
-    course = _course(options, nginx)
+    course = contest.course(options, nginx)
     courses = {count: replace(course, endpoints=count) for count in options.endpoints}
-    return _costs(ENDPOINTS, {count: (Hookfarm(), one) for count, one in courses.items()})
+    return _costs(ENDPOINTS, {count: (Hookfarm(), one) for count, one in courses.items()}, options.rounds)
 
 
 def _by_queue(options: argparse.Namespace, nginx: Path | None) -> list[Figures]:
-    course = replace(_course(options, nginx), endpoints=SPREAD_ENDPOINTS)
+    course = replace(contest.course(options, nginx), endpoints=SPREAD_ENDPOINTS)
     courses = {queued: replace(course, jobs=options.jobs + queued) for queued in options.queued}
-    return _costs(QUEUED, {queued: (Hookfarm(), one) for queued, one in courses.items()})
+    return _costs(QUEUED, {queued: (Hookfarm(), one) for queued, one in courses.items()}, options.rounds)
 
 
 def _by_farms(options: argparse.Namespace, nginx: Path | None) -> list[Figures]:
-    course = replace(_course(options, nginx), endpoints=SPREAD_ENDPOINTS, jobs=2 * options.jobs)
+    course = replace(contest.course(options, nginx), endpoints=SPREAD_ENDPOINTS, jobs=2 * options.jobs)
     starting = {farms: replace(course, start_seconds=FARM_START_SECONDS * (farms - 1)) for farms in options.farms}
-    return _costs(FARMS, {farms: (Hookfarm(farms), one) for farms, one in starting.items()})
+    return _costs(FARMS, {farms: (Hookfarm(farms), one) for farms, one in starting.items()}, options.rounds)
 
 
-def _costs(part: str, cases: dict[int, tuple[Hookfarm, Course]]) -> list[Figures]:
-    rows: list[Figures] = []
-    for count, (contestant, course) in cases.items():
-        figures = contest.run(contestant, course)
-        cost = figures["cpu_us_per_delivery"]["workers"] + figures["cpu_us_per_delivery"]["redis"]
-        first = rows[0] if rows else {"cost_us": cost, **figures}
-        grows = {"grows": round(ratio(cost, first["cost_us"]), 3)}
-        faster = {"rate_ratio": round(ratio(figures["deliveries_per_second"], first["deliveries_per_second"]), 3)}
-        rows.append({part: count, **figures, "cost_us": round(cost, 2), **grows, **faster})
+def _costs(part: str, cases: dict[int, tuple[Hookfarm, Course]], rounds: int) -> list[Figures]:
+    """All cases in turns; ratios to the first case of the same round."""
+    measured = [{count: contest.run(*case) for count, case in cases.items()} for _ in range(rounds)]
+    first = [next(iter(each.values())) for each in measured]
+    rows = [_row(part, count, [each[count] for each in measured], first) for count in cases]
     _print_costs(part, rows)
     return rows
+
+
+def _row(part: str, count: int, runs: Sequence[Figures], first: Sequence[Figures]) -> Figures:
+    rates, first_rates = ([run["deliveries_per_second"] for run in some] for some in (runs, first))
+    costs, first_costs = ([_cost_us(run) for run in some] for some in (runs, first))
+    ratios = {"rate_ratio": versions.ratios(rates, first_rates), "grows": versions.ratios(costs, first_costs)}
+    return {
+        part: count,
+        **contest.medians(runs),
+        "cost_us": statistics.median(costs),
+        **ratios,
+        "runs": list(runs),
+    }
+
+
+def _cost_us(run: Figures) -> float:
+    return float(run["cpu_us_per_delivery"]["workers"] + run["cpu_us_per_delivery"]["redis"])
 
 
 def _print_costs(part: str, rows: Sequence[Figures]) -> None:
@@ -119,10 +124,10 @@ def _print_costs(part: str, rows: Sequence[Figures]) -> None:
     table = []
     for row in rows:
         cpu = row["cpu_us_per_delivery"]
-        rate = (f"{row['deliveries_per_second']:,.0f}", f"{row['rate_ratio']:.2f}")
-        costs = (f"{cpu['workers']:.0f}", f"{cpu['redis']:.0f}", f"{row['cost_us']:.0f}", f"{row['grows']:.2f}")
-        table.append((f"{row[part]:,}", *rate, *costs))
-    report.print_table(f"by {part}", header, table)
+        rate = (f"{row['deliveries_per_second']:,.0f}", versions.shown(row["rate_ratio"]))
+        costs = (f"{cpu['workers']:.0f}", f"{cpu['redis']:.0f}", f"{row['cost_us']:.0f}")
+        table.append((f"{row[part]:,}", *rate, *costs, versions.shown(row["grows"])))
+    report.print_table(f"by {part}, medians of {len(rows[0]['runs'])} rounds", header, table)
 
 
 # Workers

@@ -13,7 +13,6 @@ of a farm with one POST in flight per process: workers ÷ delay.
 
 import argparse
 import statistics
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -22,7 +21,7 @@ from pathlib import Path
 from support import contest, plot, program, report, versions
 from support.contest import Course, Hookfarm
 from support.limits import Figures
-from support.peers import ASYNCIO_PEERS, CACHE, PEERS, InstalledPeer, install
+from support.peers import ASYNCIO_PEERS, CACHE, PEERS, InstalledPeer, install_all
 from support.trial import TriedPeer, best_setting, sized
 from support.versions import Version
 
@@ -40,11 +39,12 @@ def main() -> int:
     warm_up = f"{contest.WARM_UP_SECONDS:g} s, at least {contest.WARM_UP_DELAYS} delays"
     knobs = program.knobs(options) | {"receiver": "nginx" if nginx else "own", "warm_up": warm_up}
     result = program.begin("slow_receivers", options, knobs, nginx)
-    peers = _install([name for name in options.only if name in PEERS], options.cache)
+    peers, skipped = install_all([name for name in options.only if name in PEERS], options.cache)
     rows = list(_rows(options, nginx, peers))
     _print(rows)
     packages = {peer.peer.name: peer.versions() for peer in peers}
-    program.finish(options, {**result, "packages": packages, "rows": rows}, *_charts(rows, options.schemes))
+    result |= {"packages": packages, "skipped": skipped}
+    program.finish(options, {**result, "rows": rows}, *_charts(rows, options.schemes))
     return 0
 
 
@@ -67,20 +67,10 @@ def _options() -> argparse.Namespace:
     return program.parse(parser, QUICK)
 
 
-def _install(names: Sequence[str], cache: Path) -> list[InstalledPeer]:
-    installed = []
-    for name in names:
-        try:
-            installed.append(install(PEERS[name], cache))
-        except subprocess.CalledProcessError as error:
-            report.print_numbers(f"{name} is left out", {"reason": error.stderr.decode()[-300:].strip()})
-    return installed
-
-
 def _rows(options: argparse.Namespace, nginx: Path | None, peers: Sequence[InstalledPeer]) -> Iterator[Figures]:
     """One for each delay, scheme and number of endpoints."""
     for delay in options.delays:
-        course = _course(options, nginx, delay)
+        course = replace(contest.course(options, nginx), delay_seconds=delay / 1000)
         best = _best_peer(peers, course)
         for scheme in options.schemes:
             for endpoints in options.endpoints:
@@ -91,17 +81,6 @@ def _rows(options: argparse.Namespace, nginx: Path | None, peers: Sequence[Insta
                 row |= {"peer": f"{best.name}, {best.setting}" if best else None, **_compared(rounds)}
                 report.print_numbers(_label(row), row["deliveries_per_second"])
                 yield row
-
-
-def _course(options: argparse.Namespace, nginx: Path | None, delay: int) -> Course:
-    return Course(
-        options.jobs,
-        options.seconds,
-        delay_seconds=delay / 1000,
-        nginx=str(nginx) if nginx else None,
-        workers=options.workers,
-        concurrency=options.concurrency,
-    )
 
 
 def _best_peer(peers: Sequence[InstalledPeer], course: Course) -> TriedPeer | None:

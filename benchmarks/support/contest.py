@@ -5,11 +5,13 @@
 runs it for this checkout's hookfarm and prints the figures: so one version can measure another (versions.py).
 """
 
+import argparse
 import contextlib
 import json
+import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,6 +59,17 @@ class Course:
     workers: int = 50
     concurrency: int | None = None
     start_seconds: float = 0.0
+
+
+def course(options: argparse.Namespace, nginx: Path | None) -> Course:
+    """By the options that the programs have in common: --jobs, --seconds, --workers, --concurrency."""
+    return Course(
+        options.jobs,
+        options.seconds,
+        nginx=str(nginx) if nginx else None,
+        workers=options.workers,
+        concurrency=options.concurrency,
+    )
 
 
 @dataclass(frozen=True)
@@ -127,6 +140,14 @@ def run(contestant: Contestant, course: Course) -> Figures:
         "counted": counted,
         "seconds": round(elapsed, 2),
     }
+
+
+def medians(runs: Sequence[Figures]) -> Figures:
+    """Of several runs of one contestant."""
+    groups = runs[0]["cpu_us_per_delivery"]
+    cpu = {name: statistics.median(run["cpu_us_per_delivery"][name] for run in runs) for name in groups}
+    rate = statistics.median(run["deliveries_per_second"] for run in runs)
+    return {"deliveries_per_second": rate, "cpu_us_per_delivery": cpu}
 
 
 def check(contestant: Contestant, course: Course) -> None:

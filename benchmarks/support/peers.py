@@ -6,12 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from support import report
 from support.contest import Field, Processes
 from support.processes import family, running
 from support.webhooks import make_endpoint, match
@@ -117,7 +118,7 @@ class InstalledPeer:
         return ", ".join(line.replace("==", " ") for line in frozen.stdout.split() if "==" in line)
 
 
-def install(peer: Peer, cache: Path = CACHE) -> InstalledPeer:
+def install(peer: Peer, cache: Path) -> InstalledPeer:
     """Make its environment unless one with the same requirements exists. CalledProcessError if that fails."""
     if not peer.own_environment:
         return InstalledPeer(peer, Path(sys.executable).parent)
@@ -130,6 +131,18 @@ def install(peer: Peer, cache: Path = CACHE) -> InstalledPeer:
         subprocess.run(pip, check=True, capture_output=True)
         stamp.write_text(wanted)
     return InstalledPeer(peer, place / "bin")
+
+
+def install_all(names: Sequence[str], cache: Path) -> tuple[list[InstalledPeer], dict[str, str]]:
+    """The peers of these names, and why some are left out."""
+    installed, skipped = [], {}
+    for name in names:
+        try:
+            installed.append(install(PEERS[name], cache))
+        except subprocess.CalledProcessError as error:
+            skipped[name] = error.stderr.decode()[-300:].strip()
+            report.print_numbers(f"{name} is left out", {"reason": skipped[name]})
+    return installed, skipped
 
 
 @dataclass(frozen=True)
