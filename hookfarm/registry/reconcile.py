@@ -116,7 +116,7 @@ def merge(before: Endpoint, entry: FileEntry) -> Endpoint:
 
 def is_same(one: Endpoint, other: Endpoint) -> bool:
     """Compare endpoints, ignoring the order of headers and subscriptions."""
-    return _unordered(one) == _unordered(other)
+    return one == other or _unordered(one) == _unordered(other)
 
 
 class _Unclaimed:
@@ -154,7 +154,8 @@ class _Unclaimed:
 def _content(endpoint: Endpoint) -> int:
     """Return a hash that ignores ids, secrets, reasons and order."""
     subscriptions = Counter(replace(subscription, id="") for subscription in endpoint.subscriptions)
-    rest = replace(_unordered(endpoint), id="", secrets=(), disabled_reason=None, subscriptions=())
+    headers = tuple(sorted(endpoint.headers))
+    rest = replace(endpoint, id="", secrets=(), disabled_reason=None, subscriptions=(), headers=headers)
     return hash((rest, frozenset(subscriptions.items())))
 
 
