@@ -32,7 +32,7 @@ _ALIASES = {"uint": "uint256", "int": "int256"}
 _RESERVED = {"indexed", "anonymous", "event", "tuple", "memory", "calldata", "storage", "payable"}
 
 
-MAX_REMEMBERED = 4096
+MAX_REMEMBERED = 1024
 """Signatures that are kept for the next of the same text."""
 _in_use: "WeakValueDictionary[str, EventSignature]" = WeakValueDictionary()
 

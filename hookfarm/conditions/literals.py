@@ -16,6 +16,9 @@ from hookfarm.errors import InvalidInput
 MAX_CHARACTERS = 65_536
 """Room for a list of 1,400 addresses; more of them belong into `addresses` or `topics`."""
 
+MAX_CUT_CHARACTERS, MAX_CUT_NUMBERS = 1024, 32
+"""Conditions within these are remembered by their form; lists may be long, and each length is another form."""
+
 NAME, NUMBER, TEXT, MARK, END, OTHER = "name", "number", "text", "mark", "end", "other"
 _KINDS = (NAME, NUMBER, TEXT, MARK, END, OTHER)
 _TOKEN = re.compile(
@@ -82,12 +85,16 @@ def tokenize(text: str) -> list[Token]:
 
 
 def cut_numbers(text: str) -> tuple[str, list[str]] | None:
-    """Return `text` with 0 in place of each number token, and the numbers. None if that takes more than a look:
-    texts in quotes may contain digits."""
-    if '"' in text or "'" in text or len(text) > MAX_CHARACTERS:
+    """Return `text` with 0 in place of each number token, and the numbers.
+
+    None if there are many, as in a long list, or if finding them takes more than a look: texts in quotes may
+    contain digits.
+    """
+    if '"' in text or "'" in text or len(text) > MAX_CUT_CHARACTERS:
         return None
     parts = _NUMBER.split(text)
-    return "0".join(parts[::2]), parts[1::2]
+    numbers = parts[1::2]
+    return ("0".join(parts[::2]), numbers) if len(numbers) <= MAX_CUT_NUMBERS else None
 
 
 BOOLEANS = {"true": True, "false": False}

@@ -9,6 +9,7 @@ comparisons a log. Of the parts that must all hold,
 - else one bound on an argument is a cut through the bounds in order.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -39,6 +40,9 @@ from hookfarm.conditions.condition import (
 from hookfarm.conditions.grammar import MAX_FORMS
 from hookfarm.errors import InvalidInput
 from hookfarm.matching.decoder import DecodedLogs
+
+MAX_WHOLE_FORMS = 256
+"""Conditions that are remembered with their numbers: those with texts in quotes, or positions of members."""
 
 
 @dataclass(frozen=True)
@@ -141,10 +145,12 @@ def split(where: str, signature: EventSignature) -> SplitCondition:
 
     Of conditions that differ only in their numbers, one is parsed: customers differ in an address or an amount.
     """
-    try:
-        return _split_form(where, signature) or _form_of(where, signature).fill(())
-    except InvalidInput:
-        return _form_of(where, signature).fill(())  # Raises it again, with its column in `where`.
+    with contextlib.suppress(InvalidInput):  # Raised again below, with its column in `where`.
+        if found := _split_form(where, signature):
+            return found
+    if len(where) > literals.MAX_CUT_CHARACTERS:
+        return _form(grammar.parse(where, signature), (), signature).fill(())
+    return _form_of(where, signature).fill(())
 
 
 def _split_form(where: str, signature: EventSignature) -> SplitCondition | None:
@@ -159,7 +165,7 @@ def _form_of_numbers(text: str, signature: EventSignature) -> _Form | None:
     return None if found is None else _form(*found, signature)
 
 
-@lru_cache(MAX_FORMS)
+@lru_cache(MAX_WHOLE_FORMS)
 def _form_of(where: str, signature: EventSignature) -> _Form:
     return _form(grammar.parse(where, signature), (), signature)
 

@@ -149,6 +149,16 @@ def test_a_wrong_number_in_a_form_that_is_known_is_reported_where_it_stands(wher
     assert endpoints(index, transfer(BOB, ALICE, 5)) == ["right"]
 
 
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 400, 4000])
+def test_a_list_of_any_length_is_matched_by_each_of_its_values(count: int) -> None:
+    where = f"value in ({', '.join(map(str, range(count)))})"
+    index = subscribers({"first": where, "second": where.replace("(0", "(7000")})
+    assert endpoints(index, transfer(ALICE, BOB, count - 1)) == (["first", "second"] if count > 1 else ["first"])
+    assert endpoints(index, transfer(ALICE, BOB, 0)) == ["first"]
+    assert endpoints(index, transfer(ALICE, BOB, 7000)) == ["second"]
+    assert endpoints(index, transfer(ALICE, BOB, count)) == []
+
+
 class CountedMeanings(DecodedLogs):
     asked = 0
 
