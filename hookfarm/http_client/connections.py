@@ -1,137 +1,148 @@
-"""Connections to endpoints: urllib3's (sockets, TLS, certificates), kept alive and bounded in number."""
+"""Connections to endpoints: sockets and TLS on an event loop, kept alive and bounded in number and age."""
 
-import contextlib
-import errno
-import os
-import select
-import socket
 import ssl
-import time
 from collections import OrderedDict
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable
+from socket import socket
 
-from urllib3.connection import HTTPConnection
-from urllib3.util.ssl_ import create_urllib3_context
+from hookfarm.event_loop import READABLE, EventLoop
+from hookfarm.http_client.tls import TlsSocket
+from hookfarm.security.ssrf import Target
 
-from hookfarm.http_client.deadline import SLICE_SECONDS, Deadline
-from hookfarm.security.ssrf import IPAddress, IPNetwork, Lookup, Target, lookup, resolve
-from hookfarm.socket_timeouts import is_quiet, set_timeout
-
-MAX_IDLE = 8
-"""Connections a worker keeps open: 50 workers hold 400 at most."""
 MAX_IDLE_SECONDS = 30.0
+MAX_SESSIONS = 128
+"""TLS sessions that are remembered for resumption (RFC 8446 section 2.2), of as many origins."""
 
-Key = tuple[str, str, int]
+Origin = tuple[str, str, int]
 
 
-def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
-    """TLS 1.2 or newer, certificates and host names verified against the system's authorities and `ca_file`.
+class Connection:
+    """A connected socket on the loop. `on_ready` is called when there is something to read, or room to write."""
 
-    Made before the fork and inherited: it holds no socket and no connection's secrets.
-    """
-    context = create_urllib3_context(ssl_minimum_version=ssl.TLSVersion.TLSv1_2, cert_reqs=ssl.CERT_REQUIRED)
-    context.check_hostname = True
-    context.load_default_certs()
-    if ca_file is not None:
-        context.load_verify_locations(cafile=str(ca_file))
-    return context
+    __slots__ = ("_events", "_fd", "_loop", "idle_since", "on_ready", "origin", "sock")
+
+    def __init__(self, loop: EventLoop, origin: Origin, sock: socket, on_ready: Callable[[], None]) -> None:
+        self._loop = loop
+        self._fd = sock.fileno()
+        self._events = 0
+        self.origin = origin
+        self.sock: socket | TlsSocket = sock
+        self.on_ready = on_ready
+        self.idle_since = 0.0
+
+    def wait_for(self, events: int) -> None:
+        """Watch for READABLE, WRITABLE or both from now on."""
+        if events != self._events:
+            self._loop.watch(self._fd, events, self._ready)
+            self._events = events
+
+    def send(self, data: bytes | memoryview) -> int:
+        """Send what there is room for; return how many bytes that were, 0 if none. Raises OSError."""
+        try:
+            return self.sock.send(data)
+        except BlockingIOError:
+            return 0
+
+    def receive(self, max_bytes: int) -> bytes | None:
+        """Return what has arrived, b"" if the peer has closed, None if nothing has. Raises OSError."""
+        try:
+            return self.sock.recv(max_bytes)
+        except BlockingIOError:
+            return None
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether something has been received that no event will announce."""
+        return isinstance(self.sock, TlsSocket) and self.sock.has_pending
+
+    def close(self) -> None:
+        self.on_ready = _ignore
+        self._loop.unwatch(self._fd)
+        self.sock.close()
+
+    def _ready(self, _events: int) -> None:
+        self.on_ready()
+
+
+def _ignore() -> None:
+    """Stands for the callback of a closed connection, and lets its owner be freed."""
 
 
 class ConnectionPool:
-    """One worker's connections. `get` one, and then either `keep` it or `close` it."""
+    """The idle connections of one process, by origin, and the TLS sessions of earlier ones."""
 
-    def __init__(self, tls: ssl.SSLContext, allowed: Sequence[IPNetwork], resolver: Lookup = lookup) -> None:
-        self._tls = tls
-        self._allowed = allowed
-        self._lookup = resolver
-        self._idle: OrderedDict[Key, tuple[float, HTTPConnection]] = OrderedDict()
+    def __init__(self, loop: EventLoop, tls: ssl.SSLContext, max_idle: int) -> None:
+        self.loop = loop
+        self.tls = tls
+        self._max_idle = max_idle
+        self._idle: dict[Origin, dict[Connection, None]] = {}
+        """In the order in which they became idle, as `_oldest` has them of all origins."""
+        self._oldest: OrderedDict[Connection, None] = OrderedDict()
+        self._sessions: OrderedDict[Origin, ssl.SSLSession] = OrderedDict()
 
-    def get_idle(self, target: Target) -> HTTPConnection | None:
-        """A connection kept from an earlier job, if the endpoint has not closed it meanwhile."""
-        since, connection = self._idle.pop(_key(target), (0.0, None))
-        if connection is None:
+    def take(self, target: Target) -> Connection | None:
+        """Return the connection of the target's origin that was used last, if there is an idle one."""
+        idle = self._idle.get(origin_of(target))
+        if idle is None:
             return None
-        idle = time.monotonic() - since
-        if idle > MAX_IDLE_SECONDS or not is_quiet(connection.sock):
+        connection, _ = idle.popitem()
+        self._removed(connection)
+        if self.loop.time() - connection.idle_since > MAX_IDLE_SECONDS:
             connection.close()
             return None
         return connection
 
-    def open(self, target: Target, deadline: Deadline) -> HTTPConnection:
-        """A new connection to an address that was just resolved and checked, and to no other."""
-        addresses = resolve(target, self._allowed, self._lookup)
-        connection = HTTPConnection(target.host, target.port)
-        connection.sock = _connect_first(addresses, target.port, deadline)
-        try:
-            if target.tls:
-                connection.sock = _start_tls(connection.sock, self._tls, target.host, deadline)
-            set_timeout(connection.sock, SLICE_SECONDS)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+    def keep(self, connection: Connection) -> None:
+        """Keep it for the next request; the one that was idle for longest goes if there are too many.
 
-    def keep(self, target: Target, connection: HTTPConnection) -> None:
-        """Keeps it for the next job; the one that was idle for longest goes if there are too many."""
-        self._idle[_key(target)] = (time.monotonic(), connection)
-        if len(self._idle) > MAX_IDLE:
-            _, (_, oldest) = self._idle.popitem(last=False)
-            oldest.close()
+        A connection on which the peer closes, or sends something unasked, is dropped.
+        """
+        connection.idle_since = self.loop.time()
+        connection.wait_for(READABLE)
+        connection.on_ready = lambda: self._drop(connection)
+        self._idle.setdefault(connection.origin, {})[connection] = None
+        self._oldest[connection] = None
+        if len(self._oldest) > self._max_idle:
+            self._drop(next(iter(self._oldest)))
+
+    def expire(self) -> None:
+        """Close the connections that were idle for too long."""
+        too_old = self.loop.time() - MAX_IDLE_SECONDS
+        while self._oldest and next(iter(self._oldest)).idle_since < too_old:
+            self._drop(next(iter(self._oldest)))
+
+    def session(self, origin: Origin) -> ssl.SSLSession | None:
+        """Return the TLS session to resume."""
+        return self._sessions.get(origin)
+
+    def remember_session(self, connection: Connection) -> None:
+        """To be called after the first response: TLS 1.3 delivers a session with it, not with the handshake."""
+        session = connection.sock.session if isinstance(connection.sock, TlsSocket) else None
+        if session is not None:
+            self._sessions[connection.origin] = session
+            self._sessions.move_to_end(connection.origin)
+            if len(self._sessions) > MAX_SESSIONS:
+                self._sessions.popitem(last=False)
+
+    def forget_session(self, origin: Origin) -> None:
+        """After a failure: the session may be its cause."""
+        self._sessions.pop(origin, None)
 
     def close(self) -> None:
-        while self._idle:
-            self._idle.popitem()[1][1].close()
+        while self._oldest:
+            self._drop(next(iter(self._oldest)))
+
+    def _drop(self, connection: Connection) -> None:
+        del self._idle[connection.origin][connection]
+        self._removed(connection)
+        connection.close()
+
+    def _removed(self, connection: Connection) -> None:
+        del self._oldest[connection]
+        if not self._idle[connection.origin]:
+            del self._idle[connection.origin]
 
 
-def _connect_first(addresses: Sequence[IPAddress], port: int, deadline: Deadline) -> socket.socket:
-    """A TCP connection to the first of the addresses that takes it; each has its share of the time left."""
-    failure: OSError = OSError("no address")
-    for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
-        sock = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6)
-        try:
-            _connect(sock, (str(address), port), deadline, deadline.remaining() / left)
-        except OSError as error:
-            sock.close()
-            failure = error
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            return sock
-    raise failure
-
-
-def _connect(sock: socket.socket, address: tuple[str, int], deadline: Deadline, seconds: float) -> None:
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setblocking(False)
-    started = sock.connect_ex(address)
-    if started not in (0, errno.EINPROGRESS):
-        raise OSError(started, os.strerror(started))
-    ends = time.monotonic() + seconds
-    poll = select.poll()
-    poll.register(sock, select.POLLOUT)
-    while not poll.poll(deadline.slice() * 1000):
-        if time.monotonic() > ends:
-            raise TimeoutError
-    failed = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if failed:
-        raise OSError(failed, os.strerror(failed))
-
-
-def _start_tls(sock: socket.socket, tls: ssl.SSLContext, host: str, deadline: Deadline) -> ssl.SSLSocket:
-    """TLS over `sock`, which belongs to the result from here on, with the certificate checked against `host`."""
-    secured = tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
-    try:
-        while True:
-            secured.settimeout(deadline.slice())
-            with contextlib.suppress(TimeoutError):
-                secured.do_handshake()
-                return secured
-    except BaseException:
-        secured.close()
-        raise
-
-
-def _key(target: Target) -> Key:
+def origin_of(target: Target) -> Origin:
+    """Return scheme, host and port (RFC 6454)."""
     return (target.scheme, target.host, target.port)

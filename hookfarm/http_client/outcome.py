@@ -53,6 +53,11 @@ class Response(NamedTuple):
         status_class = f"{self.status // 100}xx"
         return status_class if status_class in METRIC_LABELS else "other_status"
 
+    @property
+    def may_echo(self) -> bool:
+        """Whether the excerpt is long enough to hold a secret."""
+        return len(self.excerpt) >= redaction.MIN_SECRET_LENGTH
+
     def redacted(self, secrets: Collection[str]) -> "Response":
         """The same response without these secrets in its excerpt: many receivers echo the request.
 
@@ -80,6 +85,7 @@ class TransportError:
     retry_after: ClassVar[None] = None
     is_success: ClassVar[bool] = False
     health_signal: ClassVar[HealthSignal] = HealthSignal.UNHEALTHY
+    may_echo: ClassVar[bool] = True
 
     @property
     def status_or_error(self) -> int | str:

@@ -1,5 +1,6 @@
 """The signed HTTP request of an attempt, compiled once for each version of an endpoint."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,8 +26,12 @@ class CompiledEndpoint:
     target: Target
     head: bytes
     keys: tuple[tuple[SigningKey, float | None], ...]
-    secrets: tuple[str, ...]
-    """Parts of the request that are redacted from an echo of it."""
+
+    @functools.cached_property
+    def secrets(self) -> tuple[str, ...]:
+        """Parts of the request that are redacted from an echo of it, found once a response may be one."""
+        endpoint = self.endpoint
+        return (*redaction.secrets_of_headers(endpoint.headers), *redaction.secrets_of_url(endpoint.url))
 
     def request(self, job: ClaimedJob, now: float, extra_headers: bytes = b"") -> bytes:
         """The whole signed HTTP request of one attempt at `now` (Unix time), with `extra_headers`, whole lines."""
@@ -58,5 +63,4 @@ def compile_endpoint(endpoint: Endpoint, allowed: Sequence[IPNetwork], vault: Va
         *(f"{name}: {value}" for name, value in endpoint.headers),
     ]
     keys_ = tuple((signing_key(vault.open(secret, endpoint.id)), until) for secret, until in endpoint.secrets)
-    secrets = (*redaction.secrets_of_headers(endpoint.headers), *redaction.secrets_of_url(endpoint.url))
-    return CompiledEndpoint(endpoint, target, "\r\n".join([*lines, ""]).encode(), keys_, secrets)
+    return CompiledEndpoint(endpoint, target, "\r\n".join([*lines, ""]).encode(), keys_)

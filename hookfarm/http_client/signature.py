@@ -1,4 +1,4 @@
-"""Signing, as Standard Webhooks 1.0 has it.
+"""Signatures of webhooks by Standard Webhooks 1.0.
 
 The signed text is `id.timestamp.body`, the key is the base64-decoded part of `whsec_…` behind the prefix, and a
 header carries one `v1,<base64 of HMAC-SHA256>` per secret in force, separated by spaces.

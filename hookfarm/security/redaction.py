@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 BLANK = "[redacted]"
-_MIN_SECRET_LENGTH = 8
+MIN_SECRET_LENGTH = 8
 """Shorter secrets are not searched for: they may be part of any text by chance."""
 _KEY_LENGTH = 20
 """From this length on, a string without a digit is taken for a key."""
@@ -76,7 +76,7 @@ def redact(message: str, secrets: Collection[str]) -> str:
 
     Unlike `sanitize` it keeps URLs whole. It takes 1 ns a character and secret.
     """
-    if len(message) < _MIN_SECRET_LENGTH:
+    if len(message) < MIN_SECRET_LENGTH:
         return message
     for secret in secrets:
         if secret in message:
@@ -100,7 +100,7 @@ def secrets_of_url(url: str, with_path: bool = True) -> tuple[str, ...]:
     login = parts.netloc.rpartition("@")[0]
     passwords = (parts.password or "", unquote(parts.password or ""))
     found = {each for each in (*candidates, *map(unquote, candidates)) if looks_like_a_key(each)}
-    found |= {password for password in passwords if len(password) >= _MIN_SECRET_LENGTH}
+    found |= {password for password in passwords if len(password) >= MIN_SECRET_LENGTH}
     if login:
         found.add(base64.b64encode(unquote(login).encode()).decode())
     return _longest_first(found)
@@ -112,7 +112,7 @@ def secrets_of_headers(headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
         each
         for name, value in headers
         for each in (value, *value.split())
-        if looks_like_a_key(each) or (_names_a_secret(name) and len(each) >= _MIN_SECRET_LENGTH)
+        if looks_like_a_key(each) or (_names_a_secret(name) and len(each) >= MIN_SECRET_LENGTH)
     }
     return _longest_first(found)
 
@@ -120,7 +120,7 @@ def secrets_of_headers(headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 def looks_like_a_key(text: str) -> bool:
     """Return whether a string looks like a key rather than a name such as `mainnet` or `v3`."""
     return len(text) >= _KEY_LENGTH or (
-        len(text) >= _MIN_SECRET_LENGTH and any(letter.isdigit() for letter in text)
+        len(text) >= MIN_SECRET_LENGTH and any(letter.isdigit() for letter in text)
     )
 
 
@@ -144,4 +144,4 @@ def _names_a_secret(header: str) -> bool:
 
 
 def _longest_first(secrets: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted((s for s in secrets if len(s) >= _MIN_SECRET_LENGTH), key=lambda s: (-len(s), s)))
+    return tuple(sorted((s for s in secrets if len(s) >= MIN_SECRET_LENGTH), key=lambda s: (-len(s), s)))

@@ -8,7 +8,7 @@ that resolves differently at creation and at send gains nothing.
 
 import re
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
@@ -92,7 +92,7 @@ class Target:
     @property
     def literal(self) -> IPAddress | None:
         """The address, if the host is one."""
-        return _literal(self.host)
+        return literal_address(self.host)
 
     @property
     def authority(self) -> str:
@@ -183,7 +183,10 @@ def _how_to_open() -> str:
 
 
 def lookup(target: Target) -> list[IPAddress]:
-    """Resolve the target's name with the system's resolver; preferred addresses first. Raises NameNotResolved."""
+    """Resolve the target's name with the system's resolver; preferred addresses first.
+
+    Blocks, for as long as the name servers take. Raises NameNotResolved.
+    """
     try:
         found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     except OSError as error:
@@ -195,17 +198,26 @@ Lookup = Callable[[Target], list[IPAddress]]
 
 
 def resolve(target: Target, allowed: Sequence[IPNetwork], ask: Lookup = lookup) -> list[IPAddress]:
-    """Return the addresses to connect to, in order. Raises AddressRefused unless all are allowed."""
+    """Look the target's name up and check it; return the addresses to connect to, in order.
+
+    Blocks. Raises NameNotResolved, and AddressRefused unless all addresses are allowed.
+    """
     literal = target.literal
     addresses = [literal] if literal is not None else ask(target)
+    check(target, addresses, allowed)
+    return addresses
+
+
+def check(target: Target, addresses: Iterable[IPAddress], allowed: Sequence[IPNetwork]) -> None:
+    """Raise AddressRefused unless every address that the target's name resolves to is allowed."""
     for address in addresses:
         problem = refusal(address, target.port, allowed)
         if problem:
             raise AddressRefused(f"{target.host}: {problem}")
-    return addresses
 
 
-def _literal(host: str) -> IPAddress | None:
+def literal_address(host: str) -> IPAddress | None:
+    """Return the address that `host` is; None if it is a name."""
     try:
         return ip_address(host)
     except ValueError:

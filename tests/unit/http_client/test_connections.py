@@ -1,20 +1,32 @@
 """Which connections are opened, kept, replaced and closed, over real sockets."""
 
+import os
+import resource
 import socket
 import threading
 import time
-from ipaddress import ip_address
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from ipaddress import ip_network
 
 import pytest
 
-from hookfarm.http_client.connections import MAX_IDLE, ConnectionPool
 from hookfarm.http_client.outcome import Response, TransportError
 from hookfarm.http_client.transport import Transport
-from hookfarm.security.ssrf import IPAddress, Target
+from hookfarm.security.ssrf import Target
 from tests.support.delivery import LOOPBACK
-from tests.support.receivers import Peer, Reply, peer, read_request, require_ipv6, running_receiver, wait_for_close
+from tests.support.receivers import Reply, peer, read_request, require_ipv6, running_receiver, wait_for_close
 from tests.support.waiting import eventually
-from tests.unit.http_client.posting import GENEROUS, OK, SHORT, TLS, answering, post
+from tests.unit.http_client.posting import (
+    GENEROUS,
+    MAX_IDLE,
+    OK,
+    SHORT,
+    FixedResolver,
+    answering,
+    post,
+    transporting,
+)
 
 
 def test_a_connection_that_the_endpoint_closed_is_replaced(transport: Transport) -> None:
@@ -53,6 +65,19 @@ def test_once_a_reply_has_begun_nothing_is_sent_again(transport: Transport) -> N
         result = post(transport, dying.url)
         assert isinstance(result, TransportError)
         assert result.kind == "bad_response"
+        assert dying.connections == 1
+
+
+def test_garbage_on_a_kept_connection_is_an_answer_and_nothing_is_sent_again(transport: Transport) -> None:
+    def script(connection: socket.socket, _: int) -> None:
+        read_request(connection)
+        connection.sendall(OK)
+        read_request(connection)
+        connection.sendall(b"garbage")
+
+    with peer(script) as dying:
+        assert post(transport, dying.url) == Response(200, None, b"ok")
+        assert post(transport, dying.url) == TransportError("bad_response", "not HTTP")
         assert dying.connections == 1
 
 
@@ -101,24 +126,21 @@ def test_a_connection_that_cannot_be_used_again_is_closed(transport: Transport, 
         assert server.connections == 2
 
 
-def test_idle_connections_are_bounded_and_the_longest_idle_goes_first(transport: Transport) -> None:
+def test_idle_connections_are_bounded_and_the_longest_idle_goes_first() -> None:
     def keep(connection: socket.socket, _: int) -> None:
         while True:
             read_request(connection)
             connection.sendall(OK)
 
-    peers = [Peer(keep) for _ in range(MAX_IDLE + 2)]
-    try:
+    with ExitStack() as stack:
+        peers = [stack.enter_context(peer(keep)) for _ in range(MAX_IDLE + 2)]
+        transport = stack.enter_context(transporting())
         for each in peers:
             post(transport, each.url)
         eventually(lambda: [p.live_connections for p in peers] == [0, 0] + [1] * MAX_IDLE, what="two being closed")
         for each in reversed(peers):
             post(transport, each.url)
         assert [p.connections for p in peers] == [2, 2] + [1] * MAX_IDLE
-    finally:
-        transport.close()
-        for each in peers:
-            each.close()
 
 
 def test_one_connection_is_shared_by_the_urls_of_a_host_and_by_no_other_port(transport: Transport) -> None:
@@ -130,37 +152,32 @@ def test_one_connection_is_shared_by_the_urls_of_a_host_and_by_no_other_port(tra
         assert [r.path for r in one.received] == ["/hook", "/hook/elsewhere?x=1"]
 
 
-def test_closing_closes_the_idle_connections(transport: Transport) -> None:
+def test_closing_closes_the_idle_connections() -> None:
     with running_receiver() as receiver:
-        post(transport, receiver.url)
-        transport.close()
+        with transporting() as transport:
+            post(transport, receiver.url)
+            assert receiver.live_connections == 1
         eventually(lambda: receiver.live_connections == 0, what="the connection being closed")
 
 
 @pytest.mark.parametrize("host", ["10.255.255.1", "169.254.169.254", "::ffff:127.0.0.1"])
 def test_an_address_that_is_not_allowed_is_not_connected_to(transport: Transport, host: str) -> None:
-    result = transport.post(Target("http", host, 80, "/"), b"", GENEROUS)
+    result, _ = transport.post(Target("http", host, 80, "/"), b"", GENEROUS, lambda: False)
     assert isinstance(result, TransportError)
     assert result.kind == "address_refused"
 
 
-def resolving(*addresses: str) -> Transport:
-    found: list[IPAddress] = [ip_address(a) for a in addresses]
-    return Transport(ConnectionPool(TLS, LOOPBACK, lambda _: found), is_cancelled=lambda: False)
-
-
 def test_the_connection_goes_to_the_address_that_was_checked() -> None:
-    with running_receiver() as receiver:
-        transport = resolving("127.0.0.1")
+    with running_receiver() as receiver, transporting(FixedResolver("127.0.0.1")) as transport:
         url = f"http://receiver.test:{receiver.port}/hook"
         assert isinstance(post(transport, url), Response)
         assert receiver.received[0].header("host") == f"receiver.test:{receiver.port}"
-        transport.close()
 
 
 def test_a_name_that_also_leads_inside_is_not_connected_to_at_all() -> None:
-    with running_receiver() as receiver:
-        result = post(resolving("127.0.0.1", "10.0.0.1"), f"http://receiver.test:{receiver.port}/")
+    resolver = FixedResolver("127.0.0.1", "10.0.0.1")
+    with running_receiver() as receiver, transporting(resolver) as transport:
+        result = post(transport, f"http://receiver.test:{receiver.port}/")
         assert isinstance(result, TransportError)
         assert result.kind == "address_refused"
         assert "10.0.0.1" in result.detail
@@ -168,10 +185,48 @@ def test_a_name_that_also_leads_inside_is_not_connected_to_at_all() -> None:
 
 
 def test_the_next_address_is_tried_where_one_does_not_answer() -> None:
-    with running_receiver() as receiver:
-        transport = resolving("::1", "127.0.0.2", "127.0.0.1")
+    resolver = FixedResolver("::1", "127.0.0.2", "127.0.0.1")
+    with running_receiver() as receiver, transporting(resolver) as transport:
         assert isinstance(post(transport, f"http://receiver.test:{receiver.port}/"), Response)
-        transport.close()
+
+
+def test_an_address_that_no_socket_can_be_made_for_does_not_end_the_attempt() -> None:
+    """As IPv6 on a system without it; here an address of an interface that does not exist."""
+    resolver = FixedResolver("fe80::1%nowhere", "127.0.0.1")
+    allowed = (*LOOPBACK, ip_network("fe80::/10"))
+    with running_receiver() as receiver, transporting(resolver, allowed=allowed) as transport:
+        assert isinstance(post(transport, f"http://receiver.test:{receiver.port}/"), Response)
+
+
+def test_thousands_of_addresses_that_fail_at_once_are_a_connection_error() -> None:
+    broadcast = "127.255.255.255"
+    with transporting(FixedResolver(*[broadcast] * 3000)) as transport:
+        result = post(transport, "http://receiver.test:8080/")
+        assert isinstance(result, TransportError)
+        assert result.kind == "connection"
+
+
+@contextmanager
+def no_descriptors_left() -> Iterator[None]:
+    """The next descriptor is beyond the limit of this process."""
+    next_one = os.dup(0)
+    os.close(next_one)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_one, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_process_without_descriptors_reports_a_connection_error_and_goes_on_later() -> None:
+    with running_receiver() as receiver, transporting(FixedResolver("127.0.0.1", "127.0.0.1")) as transport:
+        url = f"http://receiver.test:{receiver.port}/"
+        with no_descriptors_left():
+            result = post(transport, url)
+        assert isinstance(result, TransportError)
+        assert (result.kind, "open files" in result.detail) == ("connection", True)
+        assert isinstance(post(transport, url), Response)
 
 
 def test_a_name_that_cannot_be_resolved_is_an_error_of_its_own(transport: Transport) -> None:

@@ -1,5 +1,8 @@
 """Reading replies: what is accepted, what is refused, and where reading ends."""
 
+import gc
+from weakref import ref
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -248,3 +251,16 @@ def test_any_bytes_are_read_or_refused(data: bytes, as_headers: bool) -> None:
     except BadResponse:
         return
     assert 200 <= reader.response().status <= 999
+
+
+def test_a_closed_reader_is_freed_without_garbage_collection() -> None:
+    gc.disable()
+    try:
+        reader = read(OK)
+        reader.close()
+        assert reader.response() == Response(200, None, b"ok")
+        freed = ref(reader)
+        del reader
+        assert freed() is None
+    finally:
+        gc.enable()

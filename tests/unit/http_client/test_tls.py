@@ -1,20 +1,19 @@
 """TLS, with a certificate authority of the tests' own."""
 
+import select
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
-from hookfarm.http_client.connections import ConnectionPool, tls_context
-from hookfarm.http_client.deadline import Interrupted
 from hookfarm.http_client.outcome import Response, Result, TransportError
-from hookfarm.http_client.transport import Transport
+from hookfarm.http_client.tls import TlsSocket, tls_context
+from hookfarm.http_client.transport import Interrupted
 from hookfarm.security.ssrf import parse
 from tests.support.delivery import LOOPBACK
 from tests.support.receivers import (
@@ -26,6 +25,7 @@ from tests.support.receivers import (
     running_receiver,
     wait_for_close,
 )
+from tests.unit.http_client.posting import OK, FixedResolver, request_to, transporting
 
 CERTIFICATES = Path(__file__).parent / "certificates"
 """An authority and what it signed: valid for receiver.test, 127.0.0.1 and ::1; for other.test; expired in 2021."""
@@ -45,18 +45,13 @@ def posting(
     ca_file: Path | None = AUTHORITY, is_cancelled: Callable[[], bool] = lambda: False
 ) -> Iterator[Callable[..., Result]]:
     """`post(port, host="receiver.test", timeout=5.0, body=b"{}")`, every name being on loopback."""
-    loopback = [ip_address("127.0.0.1")]
-    transport = Transport(ConnectionPool(tls_context(ca_file), LOOPBACK, lambda _: loopback), is_cancelled)
+    with transporting(FixedResolver("127.0.0.1"), ca_file) as transport:
 
-    def post(port: int, host: str = "receiver.test", timeout: float = 5.0, body: bytes = b"{}") -> Result:
-        target = parse(f"https://{host}:{port}/hook", LOOPBACK)
-        head = f"POST /hook HTTP/1.1\r\nhost: {target.authority}\r\ncontent-length: {len(body)}\r\n\r\n"
-        return transport.post(target, head.encode() + body, timeout)
+        def post(port: int, host: str = "receiver.test", timeout: float = 5.0, body: bytes = b"{}") -> Result:
+            target = parse(f"https://{host}:{port}/hook", LOOPBACK)
+            return transport.post(target, request_to(target, body), timeout, is_cancelled)[0]
 
-    try:
         yield post
-    finally:
-        transport.close()
 
 
 def assert_refused(result: Result, *words: str) -> None:
@@ -228,3 +223,195 @@ def test_a_connection_cut_inside_tls_is_an_error() -> None:
         result = post(hostile.port)
         assert isinstance(result, TransportError)
         assert result.kind in ("tls", "bad_response")
+
+
+CLOSING = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
+
+
+def limited_to(version: ssl.TLSVersion) -> ssl.SSLContext:
+    context = serving("good")
+    context.minimum_version = context.maximum_version = version
+    return context
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_next_connection_resumes_the_session_of_the_last(version: ssl.TLSVersion) -> None:
+    resumed: list[bool] = []
+
+    def script(connection: socket.socket, _: int) -> None:
+        assert isinstance(connection, ssl.SSLSocket)
+        read_request(connection)
+        resumed.append(bool(connection.session_reused))
+        connection.sendall(CLOSING)
+
+    with peer(script, limited_to(version)) as server, posting() as post:
+        for _ in range(3):
+            assert post(server.port) == Response(200)
+        assert resumed == [False, True, True]
+
+
+def test_a_session_is_resumed_with_its_own_host_only() -> None:
+    resumed: list[bool] = []
+
+    def script(connection: socket.socket, _: int) -> None:
+        assert isinstance(connection, ssl.SSLSocket)
+        read_request(connection)
+        resumed.append(bool(connection.session_reused))
+        connection.sendall(CLOSING)
+
+    with peer(script, serving("good")) as server, posting() as post:
+        assert post(server.port, "receiver.test") == Response(200)
+        assert post(server.port, "127.0.0.1") == Response(200)
+        assert_refused(post(server.port, "other.test"), "Hostname mismatch", "hostname mismatch")
+        assert resumed == [False, False]
+
+
+def test_after_a_failure_no_session_is_resumed() -> None:
+    """It may be the cause: servers exist that fail to resume."""
+    resumed: list[bool] = []
+
+    def script(connection: socket.socket, number: int) -> None:
+        assert isinstance(connection, ssl.SSLSocket)
+        read_request(connection)
+        resumed.append(bool(connection.session_reused))
+        if number != 2:
+            connection.sendall(CLOSING)
+
+    with peer(script, serving("good")) as server, posting() as post:
+        assert [post(server.port).status for _ in range(3)] == [200, None, 200]
+        assert resumed == [False, True, False]
+
+
+class SecretWriter:
+    """The server's side of TLS, with nothing sent but what `take` returns."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+
+    def handshake(self, connection: socket.socket) -> None:
+        """Read until it is complete; the last messages stay to be taken."""
+        while True:
+            try:
+                return self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                connection.sendall(self.take())
+                received = connection.recv(65536)
+                if not received:
+                    raise ConnectionError("the client closed") from None
+                self._incoming.write(received)
+
+    def write(self, data: bytes) -> None:
+        self._tls.write(data)
+
+    def take(self) -> bytes:
+        return self._outgoing.read()
+
+
+def test_a_response_that_arrives_with_the_end_of_the_handshake_is_read() -> None:
+    def hasty(connection: socket.socket, _: int) -> None:
+        writer = SecretWriter(limited_to(ssl.TLSVersion.TLSv1_2))
+        writer.handshake(connection)
+        writer.write(OK)
+        connection.sendall(writer.take())
+        wait_for_close(connection)
+
+    with peer(hasty) as server, posting() as post:
+        assert post(server.port, timeout=30) == Response(200, None, b"ok")
+
+
+def test_a_response_in_several_records_that_arrive_at_once_is_read() -> None:
+    def script(connection: socket.socket, _: int) -> None:
+        writer = SecretWriter(serving("good"))
+        writer.handshake(connection)
+        for byte in OK:
+            writer.write(bytes([byte]))
+        connection.sendall(writer.take())
+        wait_for_close(connection)
+
+    with peer(script) as server, posting() as post:
+        assert post(server.port, timeout=30) == Response(200, None, b"ok")
+
+
+def test_a_response_whose_record_arrives_in_pieces_is_read() -> None:
+    def script(connection: socket.socket, _: int) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        writer = SecretWriter(serving("good"))
+        writer.handshake(connection)
+        writer.write(OK)
+        for byte in writer.take():
+            connection.sendall(bytes([byte]))
+        wait_for_close(connection)
+
+    with peer(script) as server, posting() as post:
+        assert post(server.port, timeout=30) == Response(200, None, b"ok")
+
+
+def test_a_connection_with_more_records_than_the_response_is_not_kept() -> None:
+    def script(connection: socket.socket, _: int) -> None:
+        writer = SecretWriter(serving("good"))
+        writer.handshake(connection)
+        writer.write(OK)
+        writer.write(b"HTTP/1.1 500 Unasked\r\ncontent-length: 0\r\n\r\n")
+        connection.sendall(writer.take())
+        wait_for_close(connection)
+
+    with peer(script) as server, posting() as post:
+        for _ in range(2):
+            assert post(server.port, timeout=30) == Response(200, None, b"ok")
+        assert server.connections == 2
+
+
+def test_a_large_request_arrives_whole(receiver: Receiver) -> None:
+    body = bytes(range(256)) * 20_000
+    with posting() as post:
+        for _ in range(2):
+            assert post(receiver.port, timeout=30, body=body) == Response(200, None, b"ok")
+    assert [request.body == body for request in receiver.received] == [True, True]
+    assert receiver.connections == 1
+
+
+def test_a_response_to_a_request_that_was_not_read_whole_counts_inside_tls() -> None:
+    def refuse(connection: socket.socket, _: int) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # The reset drops what waits to be sent.
+        connection.recv(1)
+        connection.sendall(b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n")
+
+    with peer(refuse, serving("good")) as server, posting() as post:
+        for _ in range(5):
+            assert post(server.port, timeout=30, body=b"x" * 8_000_000) == Response(413)
+
+
+def with_tickets(count: int) -> ssl.SSLContext:
+    context = limited_to(ssl.TLSVersion.TLSv1_3)
+    context.num_tickets = count
+    return context
+
+
+def test_tickets_without_end_are_an_error() -> None:
+    def script(connection: socket.socket, _: int) -> None:
+        read_request(connection)
+        connection.sendall(OK)
+
+    with peer(script, with_tickets(5_000)) as hostile, posting() as post:
+        assert_refused(post(hostile.port, timeout=30), "bytes without data")
+
+
+def test_a_step_ends_though_more_tickets_have_arrived() -> None:
+    """One endpoint must not hold the loop for as long as it sends."""
+    near, far = socket.socketpair()
+    with near, far:
+        near.setblocking(False)
+        tls = TlsSocket(near, tls_context(AUTHORITY), "receiver.test", None)
+        writer = SecretWriter(with_tickets(300))
+        server = threading.Thread(target=writer.handshake, args=(far,))
+        server.start()
+        while not tls.handshake():
+            select.select([near], [], [])
+        tls.send(b"x")
+        server.join()
+        far.sendall(writer.take())
+        with pytest.raises(BlockingIOError):
+            tls.recv(1)
+        assert select.select([near], [], [], 0)[0] == [near]

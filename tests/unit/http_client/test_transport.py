@@ -11,14 +11,11 @@ from collections.abc import Callable
 
 import pytest
 
-from hookfarm.http_client.connections import ConnectionPool
-from hookfarm.http_client.deadline import Interrupted
 from hookfarm.http_client.outcome import Response, TransportError
-from hookfarm.http_client.transport import Transport
-from tests.support.delivery import LOOPBACK
+from hookfarm.http_client.transport import Interrupted, Transport
 from tests.support.receivers import Peer, Reply, peer, read_request, running_receiver, wait_for_close
 from tests.support.waiting import eventually
-from tests.unit.http_client.posting import GENEROUS, OK, SHORT, TLS, answering, post
+from tests.unit.http_client.posting import GENEROUS, OK, SHORT, answering, full_listener, post
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -182,22 +179,11 @@ def test_a_refused_connection_is_a_connection_error(transport: Transport) -> Non
 
 
 def test_a_connection_that_is_not_accepted_times_out(transport: Transport) -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        place = listener.getsockname()
-        fillers = [socket.socket() for _ in range(4)]
-        try:
-            for filler in fillers:
-                filler.setblocking(False)
-                filler.connect_ex(place)
-            began = time.monotonic()
-            result = post(transport, f"http://127.0.0.1:{place[1]}/", SHORT)
-            assert result == TransportError("timeout", "no reply before the deadline")
-            assert time.monotonic() - began < SHORT + GENEROUS
-        finally:
-            for filler in fillers:
-                filler.close()
+    with full_listener() as port:
+        began = time.monotonic()
+        result = post(transport, f"http://127.0.0.1:{port}/", SHORT)
+        assert result == TransportError("timeout", "no reply before the deadline")
+        assert time.monotonic() - began < SHORT + GENEROUS
 
 
 def test_what_comes_before_the_body_is_sent_counts_only_if_it_is_whole(transport: Transport) -> None:
@@ -213,14 +199,15 @@ def test_what_comes_before_the_body_is_sent_counts_only_if_it_is_whole(transport
 
 
 @pytest.mark.parametrize("script", [silent, for_ever(b"HTTP/1.1 200 OK\r\n\r\n", b"x", pause=0.05)])
-def test_a_worker_that_is_told_to_give_up_does(script: Callable[[socket.socket, int], None]) -> None:
+def test_a_caller_that_gives_up_is_not_kept_waiting(
+    transport: Transport, script: Callable[[socket.socket, int], None]
+) -> None:
     stopped = threading.Event()
-    transport = Transport(ConnectionPool(TLS, LOOPBACK), is_cancelled=stopped.is_set)
     with peer(script) as hostile:
         timer = threading.Timer(0.1, stopped.set)
         timer.start()
         with pytest.raises(Interrupted):
-            post(transport, hostile.url, 30)
+            post(transport, hostile.url, 30, is_cancelled=stopped.is_set)
         timer.join()
         wait_until_closed(hostile)
 

@@ -14,6 +14,7 @@ from hookfarm.security.ssrf import (
     Lookup,
     NameNotResolved,
     Target,
+    check,
     parse,
     refusal,
     resolve,
@@ -315,6 +316,14 @@ def test_a_name_may_lead_into_an_opened_range() -> None:
     assert resolve(target, LOOPBACK, lambda _: names("127.0.0.1", "::1")) == names("127.0.0.1", "::1")
     with pytest.raises(AddressRefused):
         resolve(target, LOOPBACK, lambda _: names("127.0.0.1", "10.0.0.1"))
+
+
+def test_addresses_are_checked_without_a_lookup() -> None:
+    target = parse("https://nothing.invalid/")
+    check(target, names("93.184.216.34", "2606:4700::1"), ())
+    check(target, names("93.184.216.34", "127.0.0.1"), LOOPBACK)
+    with pytest.raises(AddressRefused, match=r"nothing\.invalid: 127\.0\.0\.1 is a loopback address"):
+        check(target, names("93.184.216.34", "127.0.0.1"), ())
 
 
 def test_a_name_that_changes_its_mind_is_refused_when_it_is_used() -> None:
