@@ -40,7 +40,8 @@ BLOCK_SLACK_SECONDS = 2.0
 READ_BUFFER_BYTES = 16 * 1024
 """Per connection; redis-py's 64 kB would be a hundredth of a delivery process."""
 
-_INCOMPLETE = object()
+INCOMPLETE = object()
+"""What a reply_reader returns until the next reply has arrived as a whole."""
 
 Reply = Any
 """bytes, int, None, list of these, or a ResponseError as a value."""
@@ -70,6 +71,32 @@ def pack(command: Sequence[Argument]) -> bytes:
     """Encode a command for Redis."""
     packed: bytes = hiredis.pack_command(tuple(command))  # type: ignore[arg-type]  # its stub has a 1-tuple
     return packed
+
+
+def raw_connection(url: str, timeout_seconds: float, connect_seconds: float) -> AbstractConnection:
+    """Return a connection of redis-py that is not connected yet; `connect()` also greets and logs in."""
+    arguments: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
+    kind: type[AbstractConnection] = arguments.pop("connection_class", Connection)
+    if kind is SSLConnection:
+        arguments.setdefault("ssl_cert_reqs", "required")
+    return kind(
+        **{
+            **arguments,
+            "protocol": 2,
+            "socket_timeout": timeout_seconds,
+            "socket_connect_timeout": connect_seconds,
+            "retry": Retry(NoBackoff(), 0),
+            "socket_read_size": READ_BUFFER_BYTES,
+            "driver_info": None,
+        }
+    )
+
+
+def reply_reader() -> hiredis.Reader:
+    """Return a parser of replies; an error reply is a value, and INCOMPLETE means that more must be read."""
+    return hiredis.Reader(
+        protocolError=redis.InvalidResponse, replyError=DefaultParser.parse_error, notEnoughData=INCOMPLETE
+    )
 
 
 def command_client(url: str, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> Client:
@@ -111,21 +138,7 @@ class PipelinedConnection:
 
     def __init__(self, url: str, block_seconds: float) -> None:
         self._timeout_seconds = block_seconds + BLOCK_SLACK_SECONDS
-        arguments: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
-        kind: type[AbstractConnection] = arguments.pop("connection_class", Connection)
-        if kind is SSLConnection:
-            arguments.setdefault("ssl_cert_reqs", "required")
-        self._connection = kind(
-            **{
-                **arguments,
-                "protocol": 2,
-                "socket_timeout": self._timeout_seconds,
-                "socket_connect_timeout": COMMAND_TIMEOUT_SECONDS,
-                "retry": Retry(NoBackoff(), 0),
-                "socket_read_size": READ_BUFFER_BYTES,
-                "driver_info": None,
-            }
-        )
+        self._connection = raw_connection(url, self._timeout_seconds, COMMAND_TIMEOUT_SECONDS)
         self._socket: socket.socket | None = None
         self._reader = hiredis.Reader()
         self._buffer = bytearray(READ_BUFFER_BYTES)
@@ -149,7 +162,7 @@ class PipelinedConnection:
     def receive(self) -> Reply:
         """Return the next reply. A RedisError (connection, time-out) closes the connection."""
         reply = self._reader.gets()
-        while reply is _INCOMPLETE:
+        while reply is INCOMPLETE:
             self._read_more()
             reply = self._reader.gets()
         if isinstance(reply, redis.ConnectionError):
@@ -194,9 +207,7 @@ class PipelinedConnection:
         if connected is None:
             raise redis.ConnectionError("not connected")
         set_timeout(connected, self._timeout_seconds)
-        self._reader = hiredis.Reader(
-            protocolError=redis.InvalidResponse, replyError=DefaultParser.parse_error, notEnoughData=_INCOMPLETE
-        )
+        self._reader = reply_reader()
         return connected
 
     def _read_more(self) -> None:
@@ -234,7 +245,7 @@ def explain(error: RedisError, connection: PipelinedConnection) -> str:
 
     Reads the types over a fresh connection; `connection` is closed then, and else left as it was.
     """
-    if not str(error).startswith(WRONG_TYPE):
+    if WRONG_TYPE not in str(error):
         return str(error)
     connection.close()
     try:
