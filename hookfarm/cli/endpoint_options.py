@@ -96,7 +96,11 @@ def endpoint_options(command: Any) -> Any:
             metavar="SECONDS",
             help="Time-out per attempt. [default: 15]",
         ),
-        click.option("--max-in-flight", metavar="N|none", help="Maximum of attempts at once. [default: none]"),
+        click.option(
+            "--max-in-flight",
+            metavar="N|none",
+            help="Maximum of attempts in flight; none: the setting max_in_flight. [default: none]",
+        ),
         click.option(
             "--rate-limit",
             "rate_limit_per_second",

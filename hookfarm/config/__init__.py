@@ -8,6 +8,7 @@ from hookfarm.config.chains import ChainConfig, chains
 from hookfarm.config.loading import load, secrets
 from hookfarm.config.settings import (
     DEFAULT_RETRY_SCHEDULE,
+    MAX_CONCURRENCY,
     MAX_PROCESSORS,
     MAX_WORKERS,
     SETTINGS,
@@ -18,6 +19,7 @@ from hookfarm.config.values import Address, Network, api_token, networks
 
 __all__ = [
     "DEFAULT_RETRY_SCHEDULE",
+    "MAX_CONCURRENCY",
     "MAX_PROCESSORS",
     "MAX_WORKERS",
     "SETTINGS",

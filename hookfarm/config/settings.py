@@ -27,6 +27,7 @@ from hookfarm.timestamps import parse_duration
 
 DEFAULT_RETRY_SCHEDULE = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 18000.0, 36000.0)
 MAX_WORKERS = 2000
+MAX_CONCURRENCY = 256
 MAX_PROCESSORS = 64
 
 
@@ -60,9 +61,12 @@ class Config:
     allow_private: tuple[Network, ...]
     ca_file: Path | None
     master_key: tuple[MasterKey, ...]
+    concurrency: int
+    max_in_flight: int
     retry_schedule: tuple[float, ...]
     disable_after: float
     delivery_log_attempts: int
+    delivery_log_bytes: int
     delivery_log_age: float
     grace_seconds: float
     log_level: str
@@ -94,6 +98,8 @@ def default_state_dir() -> Path:
 SETTINGS: tuple[Setting, ...] = (
     Setting("redis_url", redis_url, None, "Redis to use; without it hookfarm runs its own server"),
     Setting("workers", integer(1, MAX_WORKERS), 50, "delivery processes"),
+    Setting("concurrency", integer(1, MAX_CONCURRENCY), 16, "POSTs in flight per delivery process"),
+    Setting("max_in_flight", integer(1, 10**6), 1000, "POSTs in flight for one endpoint, unless it has its own"),
     Setting("processors", integer(1, MAX_PROCESSORS), 1, "message processors"),
     Setting("chains", chains, (), "chains to watch, ID=URL[,URL…][;verify=…][;requests_per_second=…]"),
     Setting("from_block", integer(0, 2**53), None, "first block of a chain never watched before"),
@@ -112,6 +118,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("retry_schedule", durations, DEFAULT_RETRY_SCHEDULE, "waits between attempts"),
     Setting("disable_after", parse_duration, 5 * 86400.0, "an endpoint that only failed for so long is disabled"),
     Setting("delivery_log_attempts", integer(0, 10**7), 100_000, "attempts kept in the log of an endpoint"),
+    Setting(
+        "delivery_log_bytes", integer(10**6, 10**13), 10**9, "bytes of the delivery log, all endpoints together"
+    ),
     Setting("delivery_log_age", parse_duration, 7 * 86400.0, "how long the delivery log keeps them"),
     Setting("grace_seconds", parse_duration, 20.0, "how long a stop waits for what is in flight"),
     Setting("log_level", one_of("debug", "info", "warning", "error"), "info", "least log level"),

@@ -1,8 +1,8 @@
-"""The delivery log: records of delivered jobs and of every attempt; undelivered jobs are in the ledger.
+"""The delivery log: every attempt, and how each delivered job was delivered.
 
-The scripts that settle write the log, at no round trip of its own. It is bounded in attempts per endpoint and in
-age. A delivered job is kept whole, with its payload, so that it can be redelivered. A full server refuses the log
-before it refuses anything else.
+The script that settles writes the log, at no round trip of its own. It is bounded in attempts per endpoint and in
+age. A delivered job stays in the ledger, with its payload, until the log is trimmed: it can be redelivered. A full
+server refuses the log before it refuses anything else.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 import redis
 
-from hookfarm.delivery_queue.job import ClaimedJob, attempt_json, decode_stored
+from hookfarm.delivery_queue.job import ClaimedJob, attempt_json, decode_job
 from hookfarm.errors import InvalidInput, NotFound
 from hookfarm.store import keys
 from hookfarm.timestamps import format_ms
@@ -119,11 +119,13 @@ def find_all(client: redis.Redis, ids: Sequence[str]) -> list[Delivery | None]:
         jobs, done, *scores = pipe.execute()
     found: list[Delivery | None] = []
     for delivery_id, job, record, retry, dead, open_ in zip(ids, jobs, done, *scores, strict=True):
-        if job is not None:
+        if job is None:
+            found.append(None)
+        elif record is not None:
+            found.append(_delivered(job, record))
+        else:
             state, at_ms = _state(retry, dead, open_)
             found.append(_from_job(delivery_id, job, state, at_ms))
-        else:
-            found.append(None if record is None else _from_log(record))
     return found
 
 
@@ -136,11 +138,11 @@ def states(client: redis.Redis, ids: Sequence[str]) -> list[DeliveryState | None
         for key in (keys.JOBS, keys.DELIVERED):
             for delivery_id in ids:
                 pipe.hexists(key, delivery_id)
-        retry, dead, open_, *exists = pipe.execute()
-    owed, done = exists[: len(ids)], exists[len(ids) :]
+        retry, dead, open_, *found = pipe.execute()
+    existing, done = found[: len(ids)], found[len(ids) :]
     return [
-        _state(*scores)[0] if is_owed else DeliveryState.DELIVERED if is_done else None
-        for is_owed, is_done, *scores in zip(owed, done, retry, dead, open_, strict=True)
+        DeliveryState.DELIVERED if is_done else _state(*scores)[0] if exists else None
+        for exists, is_done, *scores in zip(existing, done, retry, dead, open_, strict=True)
     ]
 
 
@@ -205,7 +207,7 @@ def _state(retry: float | None, dead: float | None, open_: float | None) -> tupl
 
 
 def _from_job(delivery_id: str, job: bytes, state: DeliveryState, at_ms: int | None) -> Delivery:
-    claimed = decode_stored(job)
+    claimed = decode_job(job)
     if not isinstance(claimed, ClaimedJob):
         header = orjson.loads(job)
         raw, reason, source = orjson.dumps(header.get("raw")), header["reason"], header.get("source")
@@ -215,10 +217,10 @@ def _from_job(delivery_id: str, job: bytes, state: DeliveryState, at_ms: int | N
     return Delivery(claimed.id, claimed.endpoint, state, outcomes, claimed.body, reason, at_ms, stored=job)
 
 
-def _from_log(stored: bytes) -> Delivery:
-    claimed = decode_stored(stored)
+def _delivered(stored: bytes, record: bytes) -> Delivery:
+    claimed = decode_job(stored)
     assert isinstance(claimed, ClaimedJob)
-    outcome = claimed.header["outcome"]
+    outcome = orjson.loads(record)["outcome"]
     outcomes = (*claimed.header.get("outcomes", ()), outcome)
     at_ms = int(outcome["at"] * 1000)
     state = DeliveryState.DELIVERED

@@ -7,7 +7,7 @@ import redis
 from hookfarm.deliveries import attempts, log
 from hookfarm.deliveries.filters import DELIVERED, AttemptFilter
 from hookfarm.deliveries.log import Delivery, DeliveryState
-from hookfarm.delivery_queue.job import MAX_OUTCOMES, ClaimedJob, decode_stored, encode
+from hookfarm.delivery_queue.job import MAX_OUTCOMES, ClaimedJob, decode_job, encode
 from hookfarm.errors import Conflict
 from hookfarm.store.scripts import Script
 
@@ -72,9 +72,9 @@ def _changed(delivery: Delivery, result: bytes) -> Conflict | None:
 
 def _new_job(delivery: Delivery) -> bytes:
     """Return the job of a delivery that is sent again; its attempts are counted on."""
-    claimed = decode_stored(delivery.stored)
+    claimed = decode_job(delivery.stored)
     assert isinstance(claimed, ClaimedJob)
-    made = claimed.header.get("done") or claimed.attempt - (delivery.state is DeliveryState.RETRY)
-    header = {k: v for k, v in claimed.header.items() if k not in ("done", "outcome", "reason", "orphaned")}
+    made = claimed.attempt - (delivery.state is DeliveryState.RETRY)
+    header = {k: v for k, v in claimed.header.items() if k not in ("reason", "orphaned")}
     kept = {**header, "attempt": made + 1, "base": made, "outcomes": list(delivery.attempts[-MAX_OUTCOMES:])}
     return encode(kept, claimed.body)

@@ -1,4 +1,4 @@
-"""Trimming of the delivery log, a periodic duty: by age, by length, by half if the server is nearly full."""
+"""Trimming of the delivery log, a periodic duty: by age, length and size, by half if the server is nearly full."""
 
 import time
 from typing import Any
@@ -11,6 +11,9 @@ from hookfarm.store.scripts import Script
 INTERVAL_SECONDS = 10.0
 MAX_ATTEMPTS_OF_ALL = 1_000_000
 """Attempts in the log of all endpoints, some 90 MB."""
+DEFAULT_MAX_BYTES = 10**9
+MARGIN = 0.05
+"""Share of a log that is too large by which it is trimmed below its limit."""
 FULL = 0.9
 """Share of the server's memory above which half of each endpoint's log is removed."""
 _ENTRIES_BATCH_SIZE = 1000
@@ -22,18 +25,28 @@ _TRIM = Script("trim_log")
 class LogTrimmer:
     """Keeper duty that removes old attempts, of some endpoints at a time."""
 
-    def __init__(self, kept_attempts: int, age_seconds: float) -> None:
+    def __init__(self, kept_attempts: int, age_seconds: float, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+        """`kept_attempts` of each endpoint; `max_bytes` of all endpoints together, some per cent more or less."""
         self._kept = kept_attempts
         self._age_seconds = age_seconds
+        self._max_bytes = max_bytes
         self._cursor = 0
 
     def perform(self, client: redis.Redis) -> None:
-        """Trim the log of all endpoints and the next batch of the endpoints' own logs."""
+        """Trim the log of all endpoints, and a batch of their own logs, or all of them if they are too large."""
         oldest_ms = max(0, int((time.time() - self._age_seconds) * 1000))
+        excess = 1 - self._max_bytes / max(size_in_bytes(client), 1)
+        if excess > 0:
+            oldest_ms = max(oldest_ms, _oldest_kept_ms(client, excess))
+        self._trim(client, oldest_ms, exactly=excess > 0)
+        while excess > 0 and self._cursor:
+            self._trim(client, oldest_ms, exactly=True)
+
+    def _trim(self, client: redis.Redis, oldest_ms: int, exactly: bool) -> None:
         share = 0.5 if is_nearly_full(client) else 1.0
         length = min(MAX_ATTEMPTS_OF_ALL, int(client.xlen(keys.ATTEMPTS_ALL) * share))
         client.xtrim(keys.ATTEMPTS_ALL, maxlen=length, approximate=True)
-        client.xtrim(keys.ATTEMPTS_ALL, minid=str(oldest_ms), approximate=True)
+        client.xtrim(keys.ATTEMPTS_ALL, minid=str(oldest_ms), approximate=not exactly)
         page: Any = client.sscan(keys.LOGGED_ENDPOINTS, self._cursor, count=_ENDPOINTS_BATCH_SIZE)
         self._cursor, endpoints = page
         for name in endpoints:
@@ -41,6 +54,28 @@ class LogTrimmer:
             arguments = (name, oldest_ms, kept, _ENTRIES_BATCH_SIZE)
             while _TRIM.call(client, (), arguments) == _ENTRIES_BATCH_SIZE:
                 pass
+
+
+def size_in_bytes(client: redis.Redis) -> int:
+    """Return about how much memory the log takes: delivered jobs, their last attempts, the lists of attempts."""
+    with client.pipeline(transaction=False) as pipe:
+        pipe.hlen(keys.JOBS)
+        pipe.hlen(keys.DELIVERED)
+        for key in (keys.JOBS, keys.DELIVERED, keys.ATTEMPTS_ALL):
+            pipe.memory_usage(key)
+        jobs, delivered, *sizes = pipe.execute()
+    of_jobs, of_delivered, of_attempts = (int(size or 0) for size in sizes)
+    return of_jobs * int(delivered) // max(int(jobs), 1) + of_delivered + 2 * of_attempts
+
+
+def _oldest_kept_ms(client: redis.Redis, excess: float) -> int:
+    """Return the time before which the share `excess` of the attempts was made, if they came at an even rate."""
+    first: Any = client.xrange(keys.ATTEMPTS_ALL, count=1)
+    last: Any = client.xrevrange(keys.ATTEMPTS_ALL, count=1)
+    if not first:
+        return 0
+    begin, end = (int(entry[0][0].partition(b"-")[0]) for entry in (first, last))
+    return begin + int((end - begin) * min(1.0, excess + MARGIN)) + 1
 
 
 def is_nearly_full(client: redis.Redis) -> bool:

@@ -10,11 +10,12 @@ watermark and held by no worker, which is how it is found again.
     {delivery_queue}:parked:<ep>    id -> position        over its endpoint's window, or the endpoint is disabled
     {delivery_queue}:dead           id -> ms of death     a dead letter, with its reason in the job
 
-Invariant: the ids of `jobs` are the disjoint union of `open`, `retry`, every `parked` and `dead`. Every move
-between them is one script. Only scripts assign sequences, and our own jobs are only ever LPUSHed, so the order of
-the list is the order of sequences. Windows are explained in docs/decisions/0002-windows.md.
+Invariant: the ids of `jobs` are the disjoint union of `open`, `retry`, every `parked`, `dead` and `delivered`.
+Every move between them is one script. Only scripts assign sequences, and our own jobs are only ever LPUSHed, so
+the order of the list is the order of sequences. Windows are explained in docs/decisions/0002-windows.md.
 
-A delivered job moves from the ledger to the delivery log (deliveries/log.py), in the same script.
+A delivered job stays in `jobs`, with its last attempt in `{delivery_queue}:delivered`, until the delivery log
+(deliveries/log.py) is trimmed.
 """
 
 from hookfarm.delivery_queue.depths import DEPTH_REPLIES, Depths, parse_depths, read_depths, request_depths
@@ -34,42 +35,30 @@ from hookfarm.delivery_queue.finalize import FinalityUpdate, FollowUp, StoredLog
 from hookfarm.delivery_queue.recover import (
     FARM_TIMEOUT_MS,
     MAX_ORPHANED,
+    FarmLimits,
     OrphanState,
     clear_held,
     farms,
-    publish_held,
-    read_watermark,
+    repair_pool,
     requeue_crashed,
     requeue_orphan,
+    sweep,
     tick,
 )
 from hookfarm.delivery_queue.settle import (
-    DISABLE_ENDPOINT,
     Attempt,
     HealthSignal,
     Settlement,
     delivered,
     failed,
     parked,
-    read_settlement,
     returned,
-    settle_sync,
 )
-from hookfarm.delivery_queue.take import (
-    BLOCK_SECONDS,
-    FENCE_SECONDS,
-    JobSource,
-    SourceEvents,
-    adopt,
-    load_scripts,
-    read_job,
-    send_pop,
-)
+from hookfarm.delivery_queue.take import BLOCK_SECONDS, FENCE_SECONDS, JobSource, SourceEvents
 
 __all__ = [
     "BLOCK_SECONDS",
     "DEPTH_REPLIES",
-    "DISABLE_ENDPOINT",
     "FARM_TIMEOUT_MS",
     "FENCE_SECONDS",
     "MAX_ORPHANED",
@@ -78,6 +67,7 @@ __all__ = [
     "Depths",
     "EnqueueResult",
     "EntryResult",
+    "FarmLimits",
     "FinalityUpdate",
     "FollowUp",
     "HealthSignal",
@@ -91,7 +81,6 @@ __all__ = [
     "StoredLog",
     "StoredUntilFinal",
     "UnconfirmedJob",
-    "adopt",
     "clear_held",
     "delivered",
     "enqueue_confirmed",
@@ -99,20 +88,15 @@ __all__ = [
     "failed",
     "farms",
     "finalize",
-    "load_scripts",
     "parked",
     "parse_depths",
-    "publish_held",
     "read_depths",
-    "read_job",
-    "read_settlement",
     "read_stored_logs",
-    "read_watermark",
+    "repair_pool",
     "request_depths",
     "requeue_crashed",
     "requeue_orphan",
     "returned",
-    "send_pop",
-    "settle_sync",
+    "sweep",
     "tick",
 ]

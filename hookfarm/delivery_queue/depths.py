@@ -1,4 +1,4 @@
-"""How many jobs have which state."""
+"""Numbers of jobs by state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from hookfarm.store import keys
 from hookfarm.store.clients import AnyPipeline, Client
 
-DEPTH_REPLIES = 5
+DEPTH_REPLIES = 6
 """How many replies `request_depths` brings."""
 
 
@@ -21,6 +21,11 @@ class Depths:
     retry: int
     dead: int
 
+    @property
+    def undelivered(self) -> int:
+        """How many deliveries are owed; dead letters are not."""
+        return self.open + self.parked + self.retry
+
 
 def read_depths(client: Client) -> Depths:
     """Return the depths. Raises RedisError."""
@@ -33,11 +38,12 @@ def request_depths(pipe: AnyPipeline) -> None:
     """Add the reads of the depths to a transaction; DEPTH_REPLIES replies, for `parse_depths`."""
     pipe.llen(keys.DELIVERY_QUEUE)
     pipe.hlen(keys.JOBS)
+    pipe.hlen(keys.DELIVERED)
     for key in (keys.OPEN, keys.RETRY, keys.DEAD):
         pipe.zcard(key)
 
 
 def parse_depths(replies: Sequence[Any]) -> Depths:
     """Return the depths out of the first DEPTH_REPLIES replies."""
-    queued, jobs, open_, retry, dead = replies[:DEPTH_REPLIES]
-    return Depths(queued, open_, jobs - open_ - retry - dead, retry, dead)
+    queued, jobs, delivered, open_, retry, dead = replies[:DEPTH_REPLIES]
+    return Depths(queued, open_, jobs - delivered - open_ - retry - dead, retry, dead)

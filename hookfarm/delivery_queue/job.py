@@ -15,9 +15,10 @@ All before `payload` is the header. Optional fields may follow `attempt`, in any
 
 `attempt` is the number of the next attempt, from 1. `payload` is never parsed here: the body of every attempt is
 byte for byte what the processor wrote. Before its first attempt a job has no optional field.
-An element of the list is the same object with `"seq":N,` in front; N is the sequence, given out by scripts only.
-
 Scripts read the same format by position; store/lua/shared/job.lua is the twin of this module.
+
+An element of the list is only an entry of an index, `{"seq":N,"id":"…"}`; N is the sequence, given out by scripts
+only (store/lua/shared/sequence.lua). What it stands for is in the ledger.
 """
 
 import hashlib
@@ -41,7 +42,7 @@ MAX_OUTCOMES = 100
 MAX_NESTING = 512
 """Half of what the standard library's decoder follows before it raises RecursionError."""
 _PAYLOAD = b',"payload":'
-_SEQUENCE = b'{"seq":'
+_ELEMENT = re.compile(rb'\{"seq":([0-9]{1,16}),"id":"([0-9A-Za-z_.:-]{1,128})"\}')
 _SEQUENCE_LIMIT = 2**53
 """What the score of a ZSET holds exactly; reached in the year 2255."""
 _NO_OUTCOMES: list[object] = []
@@ -91,6 +92,13 @@ class ClaimedJob(NamedTuple):
         return encode({**self.header, **changes}, self.body)
 
 
+class ListElement(NamedTuple):
+    """An element of the list that stands for a job of the ledger."""
+
+    sequence: int
+    id: str
+
+
 @dataclass(frozen=True)
 class ForeignElement:
     """An element of the list that no script of ours wrote: not a job until it is adopted."""
@@ -113,40 +121,34 @@ def encode(header: dict[str, Any], body: bytes) -> bytes:
     return orjson.dumps(header)[:-1] + _PAYLOAD + body + b"}"
 
 
-def as_list_element(sequence: int, job: bytes) -> bytes:
-    """Write a job of the ledger as the element of the list that it is under `sequence`."""
-    return _SEQUENCE + b"%d," % sequence + job[1:]
-
-
-def decode(element: bytes) -> ClaimedJob | ForeignElement:
+def decode_element(element: bytes) -> ListElement | ForeignElement:
     """Read an element of the list. Returns a ForeignElement unless it is exactly what the scripts write."""
-    if not element.startswith(_SEQUENCE):
+    found = _ELEMENT.fullmatch(element)
+    if not found or int(found[1]) >= _SEQUENCE_LIMIT:
         return ForeignElement(element)
+    return ListElement(int(found[1]), found[2].decode())
+
+
+def decode_job(stored: object, sequence: int = 0) -> ClaimedJob | None:
+    """Read a job of the ledger, claimed under `sequence`. Returns None if it is missing or not one of ours."""
+    if not isinstance(stored, bytes):
+        return None
     # A string's quotes are escaped, so the first match is the field and nothing inside a value.
-    head, _, rest = element.partition(_PAYLOAD)
+    head, _, rest = stored.partition(_PAYLOAD)
     try:
         header = orjson.loads(head + b"}")
-        sequence = header.pop("seq")
         job = ClaimedJob(sequence, header["id"], header["endpoint"], header["attempt"], header, rest[:-1])
-    except (orjson.JSONDecodeError, KeyError):
-        return ForeignElement(element)
-    return job if _is_sound(job) and rest.startswith(b"{") and rest.endswith(b"}}") else ForeignElement(element)
-
-
-def decode_stored(stored: object) -> ClaimedJob | None:
-    """Read a job of the ledger; its sequence is 0. Returns None if it is missing or not one of ours."""
-    job = decode(as_list_element(0, stored)) if isinstance(stored, bytes) else None
-    return job if isinstance(job, ClaimedJob) else None
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    return job if _is_sound(job) and rest.startswith(b"{") and rest.endswith(b"}}") else None
 
 
 def _is_sound(job: ClaimedJob) -> bool:
     """Whether the fields are such as the scripts write; all later steps rely on that."""
     return (
-        type(job.sequence) is int
-        and type(job.attempt) is int
+        type(job.attempt) is int
         and type(job.id) is str
         and type(job.endpoint) is str
-        and 0 <= job.sequence < _SEQUENCE_LIMIT
         and job.attempt > 0
         and _ID.fullmatch(job.id) is not None
         and isinstance(job.header.get("outcomes", _NO_OUTCOMES), list)

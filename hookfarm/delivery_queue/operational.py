@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from hookfarm.delivery_queue.job import Job, attempt_json, decode_stored
+from hookfarm.delivery_queue.job import Job, attempt_json, decode_job
 from hookfarm.records import Subscription
 from hookfarm.records.operational import CHAIN_STALLED, DELIVERY_DEAD
 from hookfarm.store import keys
@@ -88,7 +88,7 @@ def _details(client: Client, event: Mapping[str, Any]) -> dict[str, Any]:
     """More about a dead delivery, unless it was redelivered or purged in the meantime."""
     if event["type"] != DELIVERY_DEAD:
         return {}
-    job = decode_stored(client.hget(keys.JOBS, event["delivery"]))
+    job = decode_job(client.hget(keys.JOBS, event["delivery"]))
     if job is None:
         return {"reason": None, "attempts": None}
     outcomes = job.header.get("outcomes")

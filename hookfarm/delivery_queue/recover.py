@@ -1,11 +1,13 @@
 """Recovery of jobs: requeue orphans, and open jobs whose retry is due."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
-from hookfarm.delivery_queue.job import ClaimedJob, decode, decode_stored
+from hookfarm.delivery_queue.job import decode_job
 from hookfarm.store import keys
-from hookfarm.store.clients import Argument, Client, PipelinedConnection, ResponseError, parse_integer
+from hookfarm.store.clients import Argument, Client, PipelinedConnection, ResponseError
 from hookfarm.store.scripts import Script
 
 MAX_ORPHANED = 5
@@ -13,26 +15,49 @@ MAX_ORPHANED = 5
 FARM_TIMEOUT_MS = 45_000
 """A farm that has published nothing for this long is taken for dead."""
 
-_PUBLISH_HELD = Script("publish_held")
+_SWEEP = Script("sweep")
 _REQUEUE = Script("requeue")
 _TICK = Script("tick")
+_REPAIR_POOL = Script("repair_pool")
 _STALE = b"stale"
 
 
-def publish_held(
-    client: Client, farm: str, watermark: int, held: Sequence[int], workers: int
-) -> list[tuple[str, int]]:
-    """Publish the sequences of the jobs that the farm's `workers` hold; return a batch of orphans, (id, sequence).
+@dataclass(frozen=True)
+class FarmLimits:
+    """How many jobs may be in flight."""
+
+    capacity: int
+    """In all workers of a farm."""
+    max_in_flight: int
+    """Of an endpoint without a max_in_flight of its own."""
+
+
+class Sweeping(NamedTuple):
+    """Result of `sweep`."""
+
+    watermark: int | None
+    """The sequence of the next element to be popped; None if that is foreign."""
+    orphans: list[tuple[str, int]]
+    """A batch of jobs, (id, sequence), below the smallest watermark of all farms and held by none."""
+    suspects: frozenset[int]
+    """Sequences of jobs that have been popped and that no farm shows as held."""
+
+
+def sweep(client: Client, farm: str, watermark: int, held: Sequence[int], limits: FarmLimits) -> Sweeping:
+    """Publish the sequences of the jobs that the farm's workers hold, and look for orphans.
 
     `watermark`: every open job with a smaller sequence has been popped, and those popped by this farm's workers
-    are in `held`. A job below the smallest watermark of all farms and held by none is an orphan.
+    are in `held`.
     """
-    arguments: list[Argument] = [farm, watermark, workers, FARM_TIMEOUT_MS, *held]
-    found = _PUBLISH_HELD.call(client, (), arguments)
-    return [
-        (job_id.decode("utf-8", "backslashreplace"), int(float(score)))
-        for job_id, score in zip(found[::2], found[1::2], strict=True)
-    ]
+    sequences = " ".join(map(str, held))
+    limited = (limits.capacity, limits.max_in_flight, FARM_TIMEOUT_MS)
+    now, orphans, suspects = _SWEEP.call(client, (), (farm, watermark, *limited, sequences))
+    pairs = zip(orphans[::2], orphans[1::2], strict=True)
+    return Sweeping(
+        int(now) if now else None,
+        [(_decode_id(job_id), int(float(score))) for job_id, score in pairs],
+        frozenset(int(float(score)) for score in suspects),
+    )
 
 
 def farms(client: Client) -> list[str]:
@@ -66,24 +91,30 @@ def requeue_orphan(client: Client, job_id: str, sequence: int) -> OrphanState | 
     return None if result == _STALE else OrphanState(result.decode())
 
 
-def requeue_crashed(connection: PipelinedConnection, sequence: int) -> list[str]:
-    """As `requeue_orphan`, for the job that a crashed worker held under `sequence`; return the ids of it."""
-    [found] = connection.execute(("ZRANGEBYSCORE", keys.OPEN, sequence, sequence))
-    if isinstance(found, ResponseError):
-        raise found
+def requeue_crashed(connection: PipelinedConnection, sequences: Sequence[int]) -> list[str]:
+    """As `requeue_orphan`, for the jobs that a crashed worker held under `sequences`; return their ids."""
     requeued: list[str] = []
-    for name in found:
-        job_id = name.decode("utf-8", "backslashreplace")
-        [job] = connection.execute(("HGET", keys.JOBS, job_id))
-        arguments = _requeue_arguments(job, job_id, sequence)
-        if arguments and _REQUEUE.call_raw(connection, (), arguments) != _STALE:
-            requeued.append(job_id)
+    for sequence in sequences:
+        [found] = connection.execute(("ZRANGEBYSCORE", keys.OPEN, sequence, sequence))
+        if isinstance(found, ResponseError):
+            raise found
+        requeued += [job_id for job_id in map(_decode_id, found) if _requeue_held(connection, job_id, sequence)]
     return requeued
+
+
+def _requeue_held(connection: PipelinedConnection, job_id: str, sequence: int) -> bool:
+    [job] = connection.execute(("HGET", keys.JOBS, job_id))
+    arguments = _requeue_arguments(job, job_id, sequence)
+    return arguments is not None and _REQUEUE.call_raw(connection, (), arguments) != _STALE
+
+
+def _decode_id(name: bytes) -> str:
+    return name.decode("utf-8", "backslashreplace")
 
 
 def _requeue_arguments(stored: object, job_id: str, sequence: int) -> tuple[Argument, ...] | None:
     """The arguments of requeue.lua, with one more lost worker in the job. Returns None if there is no such job."""
-    job = decode_stored(stored)
+    job = decode_job(stored)
     if job is None:
         return None
     counted = job.header.get("orphaned", 0)
@@ -99,21 +130,9 @@ def _requeue_arguments(stored: object, job_id: str, sequence: int) -> tuple[Argu
     return job_id, sequence, job.with_fields(orphaned=orphaned), OrphanState.QUEUED, job.endpoint
 
 
-def read_watermark(client: Client) -> int | None:
-    """Return the sequence of the next job to be popped; None if the next element is foreign.
-
-    An element with a sequence that was never assigned is foreign, too, even if it looks like a job: otherwise all
-    jobs in the list would be taken for popped.
-    """
-    with client.pipeline(transaction=True) as pipe:
-        pipe.lindex(keys.DELIVERY_QUEUE, -1)
-        pipe.get(keys.SEQUENCE)
-        tail, last = pipe.execute()
-    newest = parse_integer(keys.SEQUENCE, last)
-    if tail is None:
-        return newest + 1
-    job = decode(tail)
-    return job.sequence if isinstance(job, ClaimedJob) and job.sequence <= newest else None
+def repair_pool(client: Client) -> int:
+    """Count the open jobs of unproven endpoints anew; return how many counts were wrong."""
+    return int(_REPAIR_POOL.call(client))
 
 
 def tick(client: Client, max_jobs: int = 1000) -> int:

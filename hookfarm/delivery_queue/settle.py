@@ -1,6 +1,7 @@
-"""Settlements: a worker's record of an attempt's outcome, sent to the ledger."""
+"""Settlements: the results of claimed jobs, sent to the ledger in batches."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -8,20 +9,18 @@ from typing import Any, NamedTuple
 import orjson
 
 from hookfarm.delivery_queue.job import ClaimedJob
-from hookfarm.store.clients import PipelinedConnection, ResponseError
+from hookfarm.store.clients import Argument
 from hookfarm.store.scripts import Script
 
 DISABLE_ENDPOINT = "disable_endpoint"
-"""The reply to a settlement whose endpoint has only failed for too long."""
+"""The result of a settlement whose endpoint has only failed for too long."""
 STALE = "stale"
-"""The reply to a settlement that did nothing: the job was requeued in the meantime."""
+"""The result of a settlement that did nothing: the job was requeued in the meantime."""
+ERROR = "error "
+"""The beginning of the result of a settlement that could not be done; the error follows."""
 _FOREVER_SECONDS = 100 * 365 * 86_400.0
 
-_SETTLE_DELIVERED = Script("settle_delivered")
-_SETTLE_FAILED = Script("settle_failed")
-_RETURN_JOB = Script("return_job")
-_PARK = Script("park")
-SCRIPTS = (_SETTLE_DELIVERED, _SETTLE_FAILED, _RETURN_JOB, _PARK)
+SETTLE = Script("settle")
 
 
 class Attempt(NamedTuple):
@@ -49,34 +48,30 @@ class HealthSignal(StrEnum):
 
 @dataclass(slots=True)
 class Settlement:
-    """The packed command that settles one job; kept until Redis has confirmed it."""
+    """The settlement of one job; kept until Redis has confirmed it."""
 
-    script: Script
-    packed: bytes = field(repr=False)
-    endpoint: str = ""
-
-
-def read_settlement(connection: PipelinedConnection) -> str | None:
-    """Read the reply to a settlement. Returns None if it was not done and must be sent again."""
-    reply = connection.receive()
-    return None if isinstance(reply, ResponseError) else str(reply, "ascii")
+    sequence: int
+    endpoint: str
+    arguments: tuple[Argument, ...] = field(repr=False)
 
 
-def settle_sync(connection: PipelinedConnection, settlement: Settlement) -> str:
-    """Settle in a round trip of its own, which also loads the script; return the reply."""
-    connection.send(settlement.script.encode_load() + settlement.packed)
-    connection.receive()
-    reply = connection.receive()
-    if isinstance(reply, ResponseError):
-        raise reply
-    return str(reply, "ascii")
+def settle_arguments(
+    settlements: Sequence[Settlement], logged_attempts: int, disable_after_seconds: float = math.inf
+) -> list[Argument]:
+    """Return the arguments of SETTLE, which returns a result for each settlement.
+
+    `logged_attempts`: how many attempts the delivery log keeps for one endpoint. An endpoint that has only failed
+    for `disable_after_seconds` has the result DISABLE_ENDPOINT.
+    """
+    arguments: list[Argument] = [logged_attempts, int(min(disable_after_seconds, _FOREVER_SECONDS) * 1000)]
+    for settlement in settlements:
+        arguments += settlement.arguments
+    return arguments
 
 
-def delivered(job: ClaimedJob, attempt: Attempt, keep: int) -> Settlement:
-    """Move the job from the ledger to the delivery log, which keeps `keep` attempts an endpoint. Idempotent."""
-    outcome = orjson.dumps(attempt.outcome)
-    arguments = (job.id, job.endpoint, keep, outcome, attempt.number, attempt.status, attempt.duration_ms)
-    return Settlement(_SETTLE_DELIVERED, _SETTLE_DELIVERED.encode((), arguments), job.endpoint)
+def delivered(job: ClaimedJob, attempt: Attempt) -> Settlement:
+    """Record the delivery: the job stays in the ledger until the delivery log is trimmed. Idempotent."""
+    return _settlement("delivered", job, orjson.dumps(attempt.outcome), attempt)
 
 
 def failed(
@@ -85,19 +80,13 @@ def failed(
     retry_in_seconds: float | None,
     signal: HealthSignal = HealthSignal.UNHEALTHY,
     attempt: Attempt | None = None,
-    keep: int = 0,
-    disable_after_seconds: float = math.inf,
 ) -> Settlement:
     """Store the job as `stored` for another attempt, or as a dead letter if `retry_in_seconds` is None.
 
-    Does nothing if the job was requeued in the meantime. The reply is DISABLE_ENDPOINT if the endpoint has only
-    failed for `disable_after_seconds`.
+    Does nothing if the job was requeued in the meantime.
     """
     wait = "" if retry_in_seconds is None else int(retry_in_seconds * 1000)
-    disable_after_ms = int(min(disable_after_seconds, _FOREVER_SECONDS) * 1000)
-    logged = (keep, attempt.number, attempt.status, attempt.duration_ms) if attempt else (0, 0, "", 0)
-    arguments = (job.id, job.sequence, job.endpoint, stored, wait, signal.value, disable_after_ms, *logged)
-    return Settlement(_SETTLE_FAILED, _SETTLE_FAILED.encode((), arguments), job.endpoint)
+    return _settlement(signal.value, job, stored, attempt, wait)
 
 
 def returned(job: ClaimedJob, interrupted: bool = False) -> Settlement:
@@ -105,8 +94,7 @@ def returned(job: ClaimedJob, interrupted: bool = False) -> Settlement:
 
     Does nothing if the job was requeued in the meantime.
     """
-    changed = (job.with_fields(interrupted=True),) if interrupted else ()
-    return Settlement(_RETURN_JOB, _RETURN_JOB.encode((), (job.id, job.sequence, *changed)), job.endpoint)
+    return _settlement("returned", job, job.with_fields(interrupted=True) if interrupted else b"")
 
 
 def parked(job: ClaimedJob) -> Settlement:
@@ -114,4 +102,12 @@ def parked(job: ClaimedJob) -> Settlement:
 
     Does nothing if the job was requeued in the meantime.
     """
-    return Settlement(_PARK, _PARK.encode((), (job.id, job.sequence, job.endpoint)), job.endpoint)
+    return _settlement("parked", job, b"")
+
+
+def _settlement(
+    kind: str, job: ClaimedJob, stored: bytes, attempt: Attempt | None = None, wait: str | int = ""
+) -> Settlement:
+    number, status, duration_ms, _ = attempt or (0, "", 0, None)
+    arguments = (kind, job.id, job.sequence, job.endpoint, stored, number, status, duration_ms, wait)
+    return Settlement(job.sequence, job.endpoint, arguments)

@@ -1,229 +1,335 @@
-"""How a worker gets a job: BRPOP in the write of its last settlement, and adoption of foreign elements."""
+"""A worker's exchange with the queue: pops, claims and settlements on two connections to Redis.
 
-from collections.abc import Callable
+1. The pop connection blocks in BRPOP while the worker has room; in the same write an RPOP takes more, as many as
+   are this worker's share of the list.
+2. The worker shows each popped element to the sweep at once. Then the other connection claims the job: the ledger
+   decides what the element stands for.
+3. Settlements are collected while those before are under way, and go out as one call: a batch of one when the
+   worker is idle, of many under load.
+
+After an error both connections are closed. On the next ones settlements go first, then claims, then pops.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hookfarm.delivery_queue import settle
 from hookfarm.delivery_queue.job import (
     ClaimedJob,
     ForeignElement,
     Job,
-    as_list_element,
-    decode,
+    ListElement,
+    decode_element,
+    decode_job,
     invalid_job,
     parse_foreign,
 )
-from hookfarm.delivery_queue.settle import DISABLE_ENDPOINT, Settlement, read_settlement, returned, settle_sync
+from hookfarm.delivery_queue.settle import DISABLE_ENDPOINT, ERROR, SETTLE, Settlement, settle_arguments
 from hookfarm.errors import InvalidInput
+from hookfarm.event_loop import EventLoop
 from hookfarm.store import keys
-from hookfarm.store.clients import OutOfMemoryError, PipelinedConnection, Reply, ResponseError, pack, parse_integer
+from hookfarm.store.clients import OutOfMemoryError, RedisError, Reply, ResponseError, pack
+from hookfarm.store.loop_connection import LoopConnection
 from hookfarm.store.scripts import Script
 
-BLOCK_SECONDS = 1
-"""How long one BRPOP waits; the interval of an idle worker's heartbeat."""
+BLOCK_SECONDS = 20
+"""How long one BRPOP waits."""
 FENCE_SECONDS = BLOCK_SECONDS + 2.0
-"""A job that reaches its worker later than this after the BRPOP was sent may already be requeued."""
+"""A job that is claimed later than this after its BRPOP was sent may already be requeued."""
+RETRY_SECONDS = 1.0
+"""When a settlement that could not be done is tried again."""
+MAX_BATCH = 256
+"""Settlements in one call: a script that runs for long holds up all others."""
 
+_CLAIM = Script("claim")
 _ADOPT = Script("adopt")
 _DEAD_LETTER = Script("dead_letter")
-_CLAIMED, _PARKED, _DUPLICATE = b"claimed", b"parked", b"duplicate"
+_SCRIPTS = (SETTLE, _CLAIM, _ADOPT, _DEAD_LETTER)
+_CLAIMED, _DUPLICATE = b"claimed", b"duplicate"
 """Results of adopt.lua; a sequence follows the first."""
-_POP = pack(("BRPOP", keys.DELIVERY_QUEUE, BLOCK_SECONDS)) + pack(("GET", keys.REGISTRY_REVISION))
-
-
-def _ignore(*_: object) -> None:
-    """No-op callback."""
+_BRPOP = pack(("BRPOP", keys.DELIVERY_QUEUE, BLOCK_SECONDS))
+_TRIAL = pack(("BRPOP", keys.DELIVERY_QUEUE, 0.01))
 
 
 @dataclass(frozen=True)
 class SourceEvents:
-    """Callbacks of a JobSource. Each is called as soon as Redis has confirmed the step."""
+    """Callbacks of a JobSource."""
 
-    on_polling: Callable[[], None] = _ignore
+    on_connected: Callable[[int], None]
+    """With the id of the pop connection."""
+    on_polling: Callable[[], None]
+    """A pop is about to be sent."""
+    on_counted: Callable[[], None]
     """The worker is counted as blocked in BRPOP, or Redis is too full to count it."""
-    on_settled: Callable[[], None] = _ignore
-    """The ledger has the last settlement: the worker holds no job any more."""
-    on_adopted: Callable[[], None] = _ignore
+    on_popped: Callable[[int], None]
+    """A job was popped, with its sequence."""
+    on_pop_done: Callable[[], None]
+    """All jobs of the last pop were passed to `on_popped`, or there were none."""
+    on_claimed: Callable[[ClaimedJob, bool], None]
+    """A popped job is the worker's, to be settled; True = too late to be attempted."""
+    on_gone: Callable[[int], None]
+    """The popped job of this sequence is not open any more: it was settled, cancelled or requeued."""
+    on_settled: Callable[[Settlement], None]
+    """The ledger has the settlement: the job is the worker's no longer."""
+    on_disable: Callable[[str], None]
+    """An endpoint has only failed for too long."""
+    on_adopted: Callable[[], None]
     """A foreign element has become a job."""
-    on_rejected: Callable[[], None] = _ignore
+    on_rejected: Callable[[], None]
     """A foreign element has become a dead letter."""
+    on_unsettled: Callable[[Settlement, str], None]
+    """A settlement could not be done, for this reason; it is tried again."""
+    on_lost: Callable[[RedisError], None]
+    """Both connections are closed."""
 
 
 class JobSource:
-    """One worker's connection with the queue: one job at a time, settled in the same write as the next pop.
-
-    Keeps a settlement and a popped foreign element across lost connections, until Redis has confirmed them. After
-    a RedisError the connection is closed; `connect` before the next `take`.
-    """
+    """One worker's exchange with the queue. Keeps what is not confirmed across lost connections."""
 
     def __init__(
         self,
-        connection: PipelinedConnection,
-        polling_counter: str | None = None,
-        events: SourceEvents | None = None,
+        loop: EventLoop,
+        url: str,
+        events: SourceEvents,
+        polling_counter: str,
+        logged_attempts: int,
+        disable_after_seconds: float,
+        workers: int = 1,
     ) -> None:
-        """The first pop of a worker increments `polling_counter` in the same write."""
-        self._connection = connection
-        self._uncounted = polling_counter
-        self._events = events or SourceEvents()
-        self._settlement: Settlement | None = None
-        self._foreign: ForeignElement | None = None
-        """Popped, and perhaps not in the ledger yet: there is no other copy of it."""
-        self.endpoint_to_disable: str | None = None
-        """Set by a settlement whose endpoint has only failed for too long."""
+        """The first pop increments `polling_counter`. A worker's share of the list is one of `workers`."""
+        self._loop = loop
+        self._events = events
+        self._uncounted: str | None = polling_counter
+        self._logged_attempts = logged_attempts
+        self._disable_after_seconds = disable_after_seconds
+        self._workers = workers
+        self._pop = LoopConnection(url, loop, self._on_lost)
+        self._ledger = LoopConnection(url, loop, self._on_lost)
+        self._is_recovering = False
+        """Settlements of an earlier connection have to be confirmed before the next pop."""
+        self._pop_sent = 0.0
+        self._list_length = 0
+        self._popped: dict[ListElement, float] = {}
+        """Not claimed yet, and when their pop was sent."""
+        self._foreign: list[ForeignElement] = []
+        """Popped, and perhaps not in the ledger yet: there is no other copy of them."""
+        self._settlements: list[Settlement] = []
+        self._settling: list[Settlement] = []
+        """Sent, not confirmed."""
         self.registry_revision = 0
-        """At least as new as the last job."""
+        """At least as new as the last claimed job."""
 
     @property
     def is_connected(self) -> bool:
-        return self._connection.connected
+        return self._pop.is_connected and self._ledger.is_connected
 
     @property
-    def has_unsettled_job(self) -> bool:
-        return self._settlement is not None
+    def is_popping(self) -> bool:
+        """Whether a job may be on its way here."""
+        return self._pop.is_waiting
 
-    def connect(self) -> int:
-        """Connect and load the scripts; return the id of the connection."""
-        return load_scripts(self._connection)
+    @property
+    def has_foreign(self) -> bool:
+        """Whether foreign elements are popped and not in the ledger yet."""
+        return bool(self._foreign)
 
-    def take(self) -> ClaimedJob | None:
-        """Settle the last job and pop the next one. Returns None if there is none within BLOCK_SECONDS."""
-        settlement, counter = self._settlement, self._uncounted
-        send_pop(self._connection, settlement, counter)
-        if settlement is not None:
-            self._confirm(settlement, read_settlement(self._connection))
-        if counter:
-            self._read_count()
-        element, self.registry_revision = read_job(self._connection)
-        if self._settlement is not None:
-            self._settle_sync(self._settlement)
-        return self._adopt(element) if isinstance(element, ForeignElement) else element
+    def connect(self) -> None:
+        """Connect and send what an earlier connection left undone; blocks for the connect. Raises RedisError."""
+        self._ledger.connect()
+        try:
+            self._pop.connect()
+        except RedisError:
+            self._ledger.close()
+            raise
+        loads = b"".join(script.encode_load() for script in _SCRIPTS)
+        self._ledger.request(loads, self._on_loaded, len(_SCRIPTS))
+        self._settlements, self._settling = self._settling + self._settlements, []
+        self._is_recovering = bool(self._settlements)
+        if self._settlements:
+            self._send_settlements()
+        self._claim(list(self._popped))
+        for element in self._foreign:
+            self._adopt(element, again=True)
+        self._pop.request(pack(("CLIENT", "ID")), lambda replies: self._on_client_id(replies[0]))
+
+    def pop(self, room: int, is_trial: bool = False) -> None:
+        """Pop at most `room` jobs, unless a pop is under way, or earlier settlements have to go first.
+
+        A trial does not wait for a job: it shows that the server takes a BRPOP.
+        """
+        if room < 1 or not self.is_connected or self._pop.is_waiting or self._is_recovering:
+            return
+        share = -(-self._list_length // self._workers)
+        more = min(room, share) - 1
+        self._list_length = 0
+        packed, replies = (_TRIAL if is_trial else _BRPOP), 1
+        if more > 0:
+            packed, replies = packed + pack(("RPOP", keys.DELIVERY_QUEUE, more)), replies + 1
+        self._events.on_polling()
+        self._pop_sent = self._loop.time()
+        if self._uncounted:
+            # Sent in the write of the BRPOP: Redis runs both before it serves another client, so a counter of 50
+            # means 50 blocked clients.
+            self._pop.request(pack(("INCR", self._uncounted)), lambda found: self._on_counted(found[0]))
+        self._pop.request(packed, self._on_popped, replies, BLOCK_SECONDS + 2.0)
 
     def settle(self, settlement: Settlement) -> None:
-        """Settle the last job, with the next `take` or `settle_pending`."""
-        self._settlement = settlement
+        """Settle a job, with the next `flush`."""
+        self._settlements.append(settlement)
 
-    def settle_pending(self) -> None:
-        """Finish what an earlier connection left undone, each in a round trip of its own."""
-        if self._settlement is not None:
-            self._settle_sync(self._settlement)
-        if self._foreign is not None:
-            job = self._adopt(self._foreign, again=True)
-            if job is not None:
-                settle_sync(self._connection, returned(job))
+    def read_endpoint(self, endpoint_id: str, on_read: Callable[[bytes | None], None]) -> None:
+        """Read an endpoint of the registry. Forgotten if the connection is lost."""
+        packed = pack(("HGET", keys.ENDPOINTS, endpoint_id))
+        self._ledger.request(packed, lambda replies: self._on_endpoint(replies[0], on_read))
+
+    def flush(self) -> None:
+        """Send all that is to be sent; settlements only when those before are confirmed."""
+        if self._settlements and not self._settling and self._ledger.is_connected:
+            self._send_settlements()
+        self._ledger.flush()
+        self._pop.flush()
+
+    def _send_settlements(self) -> None:
+        batch, self._settlements = self._settlements[:MAX_BATCH], self._settlements[MAX_BATCH:]
+        self._settling = batch
+        arguments = settle_arguments(batch, self._logged_attempts, self._disable_after_seconds)
+        self._ledger.request(SETTLE.encode((), arguments), self._on_settled)
 
     def close(self) -> None:
-        self._connection.close()
+        self._pop.close()
+        self._ledger.close()
 
-    def _settle_sync(self, settlement: Settlement) -> None:
-        self._confirm(settlement, settle_sync(self._connection, settlement))
+    def _on_lost(self, error: RedisError) -> None:
+        self.close()
+        self._events.on_lost(error)
 
-    def _confirm(self, settlement: Settlement, reply: str | None) -> None:
-        if reply is None:
-            return
-        if reply == DISABLE_ENDPOINT:
-            self.endpoint_to_disable = settlement.endpoint
-        self._settlement = None
-        self._events.on_settled()
+    def _on_loaded(self, replies: Sequence[Reply]) -> None:
+        for reply in replies:
+            if isinstance(reply, ResponseError):
+                self._on_lost(reply)
+                return
 
-    def _read_count(self) -> None:
+    def _on_client_id(self, reply: Reply) -> None:
+        if isinstance(reply, ResponseError):
+            self._on_lost(reply)
+        else:
+            self._events.on_connected(reply)
+
+    def _on_popped(self, replies: list[Reply]) -> None:
+        for reply in replies:
+            if isinstance(reply, ResponseError):
+                self._on_lost(reply)
+                return
+        first, *more = replies
+        raw = [first[1]] if first is not None else []
+        raw += more[0] or () if more else ()
+        elements = [decode_element(each) for each in raw]
+        jobs = [element for element in elements if isinstance(element, ListElement)]
+        for element in jobs:
+            self._popped[element] = self._pop_sent
+            self._events.on_popped(element.sequence)
+        self._events.on_pop_done()
+        self._claim(jobs)
+        for foreign in elements:
+            if isinstance(foreign, ForeignElement):
+                self._foreign.append(foreign)
+                self._adopt(foreign)
+
+    def _on_counted(self, reply: Reply) -> None:
         """A full Redis refuses the INCR and yet pops jobs, each of which makes room."""
-        reply = self._connection.receive()
+        if isinstance(reply, ResponseError) and not isinstance(reply, OutOfMemoryError):
+            self._on_lost(reply)
+            return
         if not isinstance(reply, ResponseError):
             self._uncounted = None
-        elif not isinstance(reply, OutOfMemoryError):
-            raise reply
-        self._events.on_polling()
+        self._events.on_counted()
 
-    def _adopt(self, element: ForeignElement, again: bool = False) -> ClaimedJob | None:
-        self._foreign = element
-        job = adopt(self._connection, element, again, self._events.on_rejected)
-        self._foreign = None
-        if job is not None:
-            self._events.on_adopted()
-        return job
+    def _claim(self, elements: Sequence[ListElement]) -> None:
+        if elements:
+            arguments = [part for element in elements for part in (element.id, element.sequence)]
+            packed = _CLAIM.encode((), arguments)
+            self._ledger.request(packed, lambda replies: self._on_claimed(elements, replies[0]))
 
-
-def send_pop(
-    connection: PipelinedConnection, settlement: Settlement | None, polling_counter: str | None = None
-) -> None:
-    """Send in one write: the last job's settlement, INCR of `polling_counter`, BRPOP, GET of the revision.
-
-    Redis runs the INCR and the BRPOP before it serves another client, so a counter of 50 means 50 blocked clients.
-    It reads the registry's revision after the pop, so the revision is at least as new as the job.
-    """
-    parts = [settlement.packed] if settlement else []
-    if polling_counter:
-        parts.append(pack(("INCR", polling_counter)))
-    connection.send(b"".join((*parts, _POP)))
-
-
-def read_job(connection: PipelinedConnection) -> tuple[ClaimedJob | ForeignElement | None, int]:
-    """Read the popped element, None after BLOCK_SECONDS without one, and the registry's revision."""
-    popped, revision = connection.receive(), connection.receive()
-    if isinstance(popped, ResponseError):
-        raise popped
-    return (None if popped is None else decode(popped[1])), _known_revision(revision)
-
-
-def _known_revision(reply: Reply) -> int:
-    """0 if the key holds a foreign value. Processors report that; here the job is already popped."""
-    try:
-        return parse_integer(keys.REGISTRY_REVISION, reply)
-    except ResponseError:
-        return 0
-
-
-def load_scripts(connection: PipelinedConnection) -> int:
-    """Load a worker's scripts, so that no settlement has to wait for that; return the connection's id."""
-    connection.send(pack(("CLIENT", "ID")) + b"".join(script.encode_load() for script in settle.SCRIPTS))
-    client_id, *loaded = [connection.receive() for _ in range(1 + len(settle.SCRIPTS))]
-    for reply in (client_id, *loaded):
+    def _on_claimed(self, elements: Sequence[ListElement], reply: Reply) -> None:
         if isinstance(reply, ResponseError):
-            raise reply
-    return int(client_id)
+            self._on_lost(reply)
+            return
+        revision, self._list_length, *jobs = reply
+        self.registry_revision = int(revision)
+        now = self._loop.time()
+        for element, stored in zip(elements, jobs, strict=True):
+            is_late = now - self._popped.pop(element) > FENCE_SECONDS
+            if not stored:
+                self._events.on_gone(element.sequence)
+                continue
+            job = decode_job(stored, element.sequence) or _damaged(element)
+            self._events.on_claimed(job, is_late)
+
+    def _on_endpoint(self, reply: Reply, on_read: Callable[[bytes | None], None]) -> None:
+        if isinstance(reply, ResponseError):
+            self._on_lost(reply)
+        else:
+            on_read(reply)
+
+    def _on_settled(self, replies: list[Reply]) -> None:
+        [results] = replies
+        if isinstance(results, ResponseError):
+            self._on_lost(results)
+            return
+        batch, self._settling = self._settling, []
+        self._is_recovering = False
+        for settlement, result in zip(batch, results, strict=True):
+            self._confirm(settlement, str(result, "utf-8", "replace"))
+
+    def _confirm(self, settlement: Settlement, result: str) -> None:
+        if result.startswith(ERROR):
+            self._events.on_unsettled(settlement, result.removeprefix(ERROR))
+            self._loop.call_later(RETRY_SECONDS, lambda: self.settle(settlement))
+            return
+        if result == DISABLE_ENDPOINT:
+            self._events.on_disable(settlement.endpoint)
+        self._events.on_settled(settlement)
+
+    def _adopt(self, element: ForeignElement, again: bool = False) -> None:
+        """Enter a foreign element into the ledger. `again`: an earlier call got no reply and may have done it."""
+        try:
+            job_id, endpoint, body = parse_foreign(element.raw)
+        except InvalidInput as error:
+            self._reject(element, str(error))
+            return
+        job = Job(job_id, endpoint, body).encoded()
+        packed = _ADOPT.encode((), (job_id, job, endpoint, int(again)))
+        self._ledger.request(packed, lambda replies: self._on_adopted(element, job_id, replies[0]))
+
+    def _on_adopted(self, element: ForeignElement, job_id: str, reply: Reply) -> None:
+        if isinstance(reply, ResponseError):
+            self._on_lost(reply)
+            return
+        result, *sequence = reply
+        if result == _DUPLICATE:
+            self._reject(element, f"id: {job_id!r} is already in the queue")
+            return
+        self._foreign.remove(element)
+        if result == _CLAIMED:
+            adopted = ListElement(int(float(sequence[0])), job_id)
+            self._popped[adopted] = self._loop.time()
+            self._events.on_popped(adopted.sequence)
+            self._events.on_adopted()
+            self._claim([adopted])
+
+    def _reject(self, element: ForeignElement, reason: str) -> None:
+        packed = _DEAD_LETTER.encode((), invalid_job(element.raw, reason, keys.DELIVERY_QUEUE))
+        self._ledger.request(packed, lambda replies: self._on_rejected(element, replies[0]))
+
+    def _on_rejected(self, element: ForeignElement, reply: Reply) -> None:
+        if isinstance(reply, ResponseError):
+            self._on_lost(reply)
+            return
+        self._foreign.remove(element)
+        self._events.on_rejected()
 
 
-def adopt(
-    connection: PipelinedConnection,
-    element: ForeignElement,
-    again: bool = False,
-    on_rejected: Callable[[], None] = _ignore,
-) -> ClaimedJob | None:
-    """Enter a foreign element into the ledger.
-
-    Returns None if it is parked because its endpoint's window is full, or if it is not a job; then it becomes a
-    dead letter and `on_rejected` is called. `again`: an earlier call got no reply and may have entered the job.
-    """
-    try:
-        job_id, endpoint, body = parse_foreign(element.raw)
-    except InvalidInput as error:
-        _reject(connection, element, str(error))
-        on_rejected()
-        return None
-    job = Job(job_id, endpoint, body).encoded()
-    result, *sequence = _ADOPT.call_raw(connection, (), (job_id, job, endpoint))
-    if result == _DUPLICATE and again:
-        result, *sequence = _adopted_before(connection, job_id, endpoint, job)
-    if result == _DUPLICATE:
-        _reject(connection, element, f"id: {job_id!r} is already in the queue")
-        on_rejected()
-    if result != _CLAIMED:
-        return None
-    claimed = decode(as_list_element(int(float(sequence[0])), job))
-    assert isinstance(claimed, ClaimedJob)
-    return claimed
-
-
-def _adopted_before(connection: PipelinedConnection, job_id: str, endpoint: str, job: bytes) -> tuple[bytes, ...]:
-    """The result of an earlier adoption of the same job, whose reply was lost."""
-    stored, sequence, parked = connection.execute(
-        ("HGET", keys.JOBS, job_id), ("ZSCORE", keys.OPEN, job_id), ("ZSCORE", keys.PARKED + endpoint, job_id)
+def _damaged(element: ListElement) -> ClaimedJob:
+    """A job that is open and yet not what hookfarm writes; it has no endpoint."""
+    return ClaimedJob(
+        element.sequence, element.id, "", 1, {"id": element.id, "endpoint": "", "attempt": 1}, b"null"
     )
-    if stored != job:
-        return (_DUPLICATE,)
-    return (_CLAIMED, sequence) if sequence else (_PARKED,) if parked else (_DUPLICATE,)
-
-
-def _reject(connection: PipelinedConnection, element: ForeignElement, reason: str) -> None:
-    _DEAD_LETTER.call_raw(connection, (), invalid_job(element.raw, reason, keys.DELIVERY_QUEUE))

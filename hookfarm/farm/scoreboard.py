@@ -18,7 +18,7 @@ from typing import overload
 
 from hookfarm.security import redaction
 
-NUMBERS_PER_SLOT = 256
+NUMBERS_PER_SLOT = 768
 REASON_BYTES = 256
 LABELS = 16
 LABEL_BYTES = 192
@@ -96,6 +96,10 @@ class Slot:
 
     def counter(self, index: int) -> int:
         return self._numbers[COUNTERS_FROM + index]
+
+    def counters(self, start: int, count: int) -> list[int]:
+        """Return `count` counters from `start` on."""
+        return self._numbers[COUNTERS_FROM + start : COUNTERS_FROM + start + count].tolist()
 
     def set_counter(self, index: int, value: int) -> None:
         self._numbers[COUNTERS_FROM + index] = value

@@ -10,7 +10,7 @@ from hookfarm import delivery_queue
 from hookfarm.config import Config
 from hookfarm.deliveries import trimming
 from hookfarm.deliveries.trimming import LogTrimmer
-from hookfarm.delivery_queue import OrphanState, operational
+from hookfarm.delivery_queue import FarmLimits, OrphanState, operational
 from hookfarm.event_ingestor.telemetry import STALLED_CHECK_SECONDS, StalledChains
 from hookfarm.farm.scoreboard import Scoreboard
 from hookfarm.keeper import process as keeper_process
@@ -24,6 +24,7 @@ from hookfarm.webhook_delivery import telemetry as delivery_telemetry
 from hookfarm.webhook_delivery.sweep import SWEEP_SECONDS, Sweep
 
 TICK_SECONDS = 0.25
+REPAIR_SECONDS = 10.0
 METRICS_SECONDS = 0.1
 """How soon a request for metrics is answered."""
 
@@ -37,16 +38,28 @@ def keeper_config(
     always = (metrics, *_stalls(scoreboard))
     if keys.WEBHOOK_DELIVERY not in scoreboard.services:
         return KeeperConfig(url, tuple(services), always, wake, on_redis_result=on_redis_result)
-    trimmer = LogTrimmer(config.delivery_log_attempts, config.delivery_log_age)
-    sweep = Sweep(scoreboard.slots(keys.WEBHOOK_DELIVERY), run, partial(_count_orphan, scoreboard))
+    trimmer = LogTrimmer(config.delivery_log_attempts, config.delivery_log_age, config.delivery_log_bytes)
+    sweep = Sweep(
+        scoreboard.slots(keys.WEBHOOK_DELIVERY),
+        run,
+        partial(_limits, config, scoreboard),
+        partial(_count_orphan, scoreboard),
+    )
     duties = (
         Duty("tick", TICK_SECONDS, delivery_queue.tick),
+        Duty("repair pool", REPAIR_SECONDS, delivery_queue.repair_pool),
         Duty("sweep", SWEEP_SECONDS, sweep.perform),
         Duty("trim log", trimming.INTERVAL_SECONDS, trimmer.perform),
         Duty("deliver events", operational.INTERVAL_SECONDS, operational.deliver_events),
         *always,
     )
     return KeeperConfig(url, tuple(services), duties, wake, sweep.register, sweep.leave, on_redis_result)
+
+
+def _limits(config: Config, scoreboard: Scoreboard) -> FarmLimits:
+    """Return what the farm may have in flight; SIGTTIN and SIGTTOU change the number of its workers."""
+    workers = scoreboard.target(keys.WEBHOOK_DELIVERY)
+    return FarmLimits(workers * config.concurrency, config.max_in_flight)
 
 
 def _metrics_responder(services: Sequence[WatchedService], scoreboard: Scoreboard) -> MetricsResponder:

@@ -34,6 +34,7 @@ from hookfarm.store.embedded_server import StateDirectory
 from hookfarm.tracing.setup import TracingSettings, tracing_settings
 from hookfarm.webhook_delivery import process as delivery_process
 from hookfarm.webhook_delivery import telemetry as delivery_telemetry
+from hookfarm.webhook_delivery.attempts import AttemptPolicy
 from hookfarm.webhook_delivery.worker import Policy
 
 log = logs.get("master")
@@ -149,11 +150,12 @@ def _processors(config: Config, url: str, traces: TracingSettings | None) -> Wor
 
 def _delivery(config: Config, url: str, run: str, traces: TracingSettings | None) -> WorkerGroup:
     policy = Policy(
-        config.retry_schedule,
         keys.reported(run),
+        AttemptPolicy(config.retry_schedule, log_delivered=config.log_attempts == "all"),
         config.delivery_log_attempts,
         config.disable_after,
-        log_delivered=config.log_attempts == "all",
+        config.concurrency,
+        config.workers,
     )
     try:
         context = delivery_process.worker_context(

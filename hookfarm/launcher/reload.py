@@ -16,7 +16,15 @@ from hookfarm.farm.plan import FarmPlan
 
 log = logs.get("master")
 
-FIXED = ("redis_url", "state_dir", "delivery_log_attempts", "delivery_log_age")
+FIXED = (
+    "redis_url",
+    "state_dir",
+    "concurrency",
+    "max_in_flight",
+    "delivery_log_attempts",
+    "delivery_log_bytes",
+    "delivery_log_age",
+)
 _STANDARD_FILES = (0, 1, 2)
 
 

@@ -37,7 +37,7 @@ _ENDPOINT_FIELDS = {
 class Endpoint:
     """An endpoint: its URL, its subscriptions, and the rules by which it is signed and sent to.
 
-    `max_in_flight`: attempts at once at most, None = as many as there are workers. `rate_limit_per_second`:
+    `max_in_flight`: max attempts in flight, None = the setting of that name. `rate_limit_per_second`:
     attempts, over any ten seconds. `ordered`: one at a time in the order of events, retries included.
     `secrets` are the signing secrets in force, the newest first: two while one is being rotated out, the
     older with the time (Unix seconds) until which it still signs.

@@ -11,11 +11,12 @@ from typing import Any
 from hookfarm.config import ChainConfig
 from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.errors import Conflict, InvalidInput, NotFound
-from hookfarm.http_client.connections import ConnectionPool
-from hookfarm.http_client.deadline import Interrupted
+from hookfarm.event_loop import EventLoop
+from hookfarm.http_client.exchange import Headers
 from hookfarm.http_client.outcome import Result, TransportError
 from hookfarm.http_client.request import CompiledEndpoint, compile_endpoint
-from hookfarm.http_client.transport import Transport
+from hookfarm.http_client.resolver import Resolver
+from hookfarm.http_client.transport import Interrupted, Transport
 from hookfarm.records import Endpoint, Subscription
 from hookfarm.security import redaction
 from hookfarm.security.ssrf import IPNetwork
@@ -95,12 +96,14 @@ class SampleSender:
         """
         marked = replace(endpoint, headers=(*endpoint.headers, MARK))
         compiled = compile_endpoint(marked, self.allowed, self.vault)
-        transport = Transport(ConnectionPool(self.tls, self.allowed), self.give_up)
+        loop = EventLoop()
+        transport = Transport(loop, self.tls, self.allowed, Resolver(loop), max_idle=1)
         ends = time.monotonic() + within_seconds
         try:
             return [self._post(transport, compiled, sample, ends) for sample in samples]
         finally:
             transport.close()
+            loop.close()
 
     def _post(
         self, transport: Transport, compiled: CompiledEndpoint, sample: SampleWebhook, ends: float
@@ -109,9 +112,12 @@ class SampleSender:
         began = time.monotonic()
         seconds = min(compiled.endpoint.timeout_seconds, ends - began)
         try:
-            result: Result = transport.post(compiled.target, compiled.request(job, time.time()), seconds)
+            request = compiled.request(job, time.time())
+            result: Result
+            headers: Headers
+            result, headers = transport.post(compiled.target, request, seconds, self.give_up)
         except Interrupted:
-            result = TransportError("interrupted", "hookfarm is stopping")
+            result, headers = TransportError("interrupted", "hookfarm is stopping"), ()
         return {
             "subscription": sample.subscription,
             "id": job.id,
@@ -119,18 +125,18 @@ class SampleSender:
             "status": None,
             "error": None,
             **result.redacted(compiled.secrets).to_record(),
-            **({"headers": _headers(transport, compiled.secrets)} if result.status is not None else {}),
+            **({"headers": _headers(headers, compiled.secrets)} if result.status is not None else {}),
             "duration_ms": int((time.monotonic() - began) * 1000),
         }
 
 
-def _headers(transport: Transport, secrets_sent: Collection[str]) -> dict[str, str]:
+def _headers(headers: Headers, secrets_sent: Collection[str]) -> dict[str, str]:
     """Return the headers of a reply without the secrets that were sent.
 
     Those of one name are joined (RFC 9110 section 5.3).
     """
     found: dict[str, str] = {}
-    for name, value in transport.last_headers:
+    for name, value in headers:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         text = redaction.redact(text, secrets_sent)
         found[key] = f"{found[key]}, {text}" if key in found else text

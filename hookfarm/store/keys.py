@@ -19,7 +19,7 @@ EVENT_FIELD = "event"
 
 DELIVERY_QUEUE = "delivery_queue"
 JOBS = "{delivery_queue}:jobs"
-"""HASH id -> job: the ledger, the truth about undelivered jobs."""
+"""HASH id -> job: the ledger. A delivered job stays until the delivery log is trimmed."""
 OPEN = "{delivery_queue}:open"
 """ZSET id -> sequence: in the list, or in a worker."""
 SEQUENCE = "{delivery_queue}:seq"
@@ -33,13 +33,22 @@ RETRY_INDEX = "{delivery_queue}:retry_index"
 DEAD_INDEX = "{delivery_queue}:dead_index"
 """ZSET: the members of DEAD by endpoint, by reason, and by both."""
 HELD_BY_FARM = "{delivery_queue}:held_by_farm"
-"""HASH farm -> the jobs that its workers hold: `ms watermark workers sequence sequence …`."""
+"""HASH farm -> the jobs that its workers hold: `ms watermark capacity sequence sequence …`."""
 WINDOW = "{delivery_queue}:window:"
 """Prefix of an endpoint: HASH, how many of its jobs are open and may be; see store/lua/shared/window.lua."""
+PROVEN = "{delivery_queue}:proven"
+"""SET of the endpoints whose last attempt, refusals aside, succeeded in less than SLOW_MS."""
+POOL_WAITING = "{delivery_queue}:pool_waiting"
+"""ZSET unproven endpoint with parked jobs, for which the pool has no room -> the sequence since when it waits."""
+UNPROVEN = "{delivery_queue}:unproven"
+"""HASH endpoint that is not proven -> its open jobs; `*` -> their sum."""
 PARKED = "{delivery_queue}:parked:"
 """Prefix of an endpoint: ZSET id -> position of its jobs that are over its window, or while it is disabled."""
 ENDPOINT_LIMITS = "{delivery_queue}:endpoint_limits"
-"""HASH endpoint -> limits of its window in the registry, `disabled max_in_flight rate ordered`; `*` -> workers."""
+"""HASH endpoint -> limits of its window in the registry, `disabled max_in_flight rate ordered`.
+
+`*` -> what holds for all: `capacity max_in_flight`.
+"""
 DISABLED_ENDPOINTS = "{delivery_queue}:disabled_endpoints"
 """SET of endpoints."""
 OPEN_CIRCUITS = "{delivery_queue}:open_circuits"
@@ -80,7 +89,7 @@ BACKFILLS = "{delivery_queue}:backfills"
 BACKFILL_LOCK = "{delivery_queue}:backfill_lock:"
 """Prefix of an ordered endpoint: STRING, the backfill that has locked it, with a TTL."""
 DELIVERED = "{delivery_queue}:delivered"
-"""HASH id -> the delivered job with its attempts: the delivery log."""
+"""HASH id -> the attempt that delivered it, as JSON `{"done":number,"outcome":{…}}`; the job is in JOBS."""
 ATTEMPTS = "{delivery_queue}:attempts:"
 """Prefix of an endpoint: STREAM, one entry for each attempt in the log."""
 ENDPOINT_STATS = "{delivery_queue}:endpoint_stats:"
@@ -120,6 +129,9 @@ TYPES = {
     OPERATIONAL_SUBSCRIPTIONS: "hash",
     OPERATIONAL_EVENTS: "list",
     WINDOW_TIMERS: "zset",
+    PROVEN: "set",
+    UNPROVEN: "hash",
+    POOL_WAITING: "zset",
     FOLLOW_UPS: "hash",
     UNCONFIRMED: "hash",
     BACKFILL_JOBS: "hash",

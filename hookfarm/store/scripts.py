@@ -36,7 +36,7 @@ from hookfarm.store.clients import (
 CIRCUIT_FAILURES = 5
 """Failures in a row that open an endpoint's circuit."""
 SLOW_MS = 5000
-"""An endpoint is slow while its last attempt took this long; it gets half of the workers at most."""
+"""An endpoint is slow while its last success took this long; it is unproven (store/lua/shared/pool.lua)."""
 
 SCRIPT_CONSTANTS: dict[str, str | int] = {
     **{name: value for name, value in vars(keys).items() if name.isupper() and isinstance(value, str)},
@@ -109,7 +109,8 @@ def assemble(name: str) -> str:
     later = [part for part in in_order(names_in(_REQUIRES_FROM_HERE, own)) if part not in first]
     texts = [*map(read_part, (*first, *later)), own]
     constants = sorted({constant for text in texts for constant in names_in(_CONSTANTS, text)})
-    body = _REQUIRES_FROM_HERE.sub(lambda _: "".join(map(read_part, later)), own)
+    body = _REQUIRES_FROM_HERE.sub(lambda _: "".join(map(read_part, later)), own, count=1)
+    body = _REQUIRES_FROM_HERE.sub("", body)  # Further lines of the same list.
     return "".join((*map(_declaration, constants), *map(read_part, first), body))
 
 

@@ -43,10 +43,6 @@ from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.event_stream.event_json import parse_body_origin
 from hookfarm.farm.child import Child
 from hookfarm.farm.spawn import signals_blocked
-from hookfarm.http_client.deadline import Interrupted
-from hookfarm.http_client.outcome import Result
-from hookfarm.http_client.request import CompiledEndpoint
-from hookfarm.http_client.transport import Transport
 from hookfarm.security.redaction import origin
 
 
@@ -159,19 +155,6 @@ class Spans:
         own = SpanId(trace, self._ids.random_span())
         above = None if parent is None else parent.span
         return AttemptSpan(self._start("attempt", own, above, SpanKind.CLIENT, attributes, time.time_ns()))
-
-    def post(self, transport: Transport, job: ClaimedJob, compiled: CompiledEndpoint) -> Result:
-        """Post like `transport.post`, inside a span; the request contains the span's id."""
-        target = compiled.target
-        span = self.attempt(job, target.host, target.port)
-        request = compiled.request(job, time.time(), span.header)
-        try:
-            result = transport.post(target, request, compiled.endpoint.timeout_seconds)
-        except Interrupted:
-            span.end(None, "interrupted")
-            raise
-        span.end(result.status, None if result.is_success else str(result.status_or_error))
-        return result
 
     def close(self, child: Child) -> None:
         """Send the last spans, unless the collector is down; not beyond the child's grace."""

@@ -1,1 +1,1 @@
-"""delivery_queue -> endpoint: processes that each pop a job, post it and settle it, one at a time."""
+"""Delivery processes: delivery_queue -> endpoint, many POSTs in flight in each of them."""

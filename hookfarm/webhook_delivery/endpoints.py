@@ -1,4 +1,4 @@
-"""A worker's compiled endpoints: each is compiled once, and again after the registry has changed."""
+"""A worker's compiled endpoints: each is compiled once, and again after it has changed."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -8,39 +8,43 @@ from hookfarm.http_client.request import CompiledEndpoint, compile_endpoint
 from hookfarm.registry import store as registry_store
 from hookfarm.security.ssrf import IPNetwork
 from hookfarm.security.vault import NO_KEYS, Vault
-from hookfarm.store import keys
-from hookfarm.store.clients import PipelinedConnection, ResponseError
 
 MAX_CACHED_ENDPOINTS = 1000
 
+Compiled = CompiledEndpoint | InvalidInput | None
+"""InvalidInput = it can't be sent to, None = it was removed."""
+
 
 class EndpointCache:
-    """Endpoints by id. With a new revision of the registry, each endpoint is read again when it is needed."""
+    """Endpoints by id. With a new revision of the registry, each is to be read again when it is needed."""
 
-    def __init__(
-        self, connection: PipelinedConnection, allowed: Sequence[IPNetwork], vault: Vault = NO_KEYS
-    ) -> None:
-        self._connection = connection
+    def __init__(self, allowed: Sequence[IPNetwork], vault: Vault = NO_KEYS) -> None:
         self._allowed = allowed
         self._vault = vault
-        self._cached: OrderedDict[str, tuple[int, CompiledEndpoint | InvalidInput | None]] = OrderedDict()
+        self._cached: OrderedDict[str, tuple[int, bytes | None, Compiled]] = OrderedDict()
 
-    def get(self, endpoint_id: str, revision: int) -> CompiledEndpoint | InvalidInput | None:
-        """The endpoint as of `revision`; None if it was removed, InvalidInput if it can't be sent to."""
-        cached_revision, cached = self._cached.get(endpoint_id, (-1, None))
-        if cached_revision == revision:
-            return cached
-        compiled = self._fetch(endpoint_id)
-        self._cached[endpoint_id] = (revision, compiled)
+    def is_current(self, endpoint_id: str, revision: int) -> bool:
+        """Whether the endpoint is known as of `revision`."""
+        cached = self._cached.get(endpoint_id)
+        return cached is not None and cached[0] == revision
+
+    def get(self, endpoint_id: str) -> Compiled:
+        """Return the endpoint as it was last stored. Raises KeyError if it never was, or not of late."""
+        self._cached.move_to_end(endpoint_id)
+        return self._cached[endpoint_id][2]
+
+    def store(self, endpoint_id: str, revision: int, stored: bytes | None) -> Compiled:
+        """Remember and return the endpoint that the registry has as `stored`, read after `revision`."""
+        _, before, compiled = self._cached.get(endpoint_id, (0, None, None))
+        if stored != before:
+            compiled = self._compile(stored)
+        self._cached[endpoint_id] = (revision, stored, compiled)
         self._cached.move_to_end(endpoint_id)
         if len(self._cached) > MAX_CACHED_ENDPOINTS:
             self._cached.popitem(last=False)
         return compiled
 
-    def _fetch(self, endpoint_id: str) -> CompiledEndpoint | InvalidInput | None:
-        [stored] = self._connection.execute(("HGET", keys.ENDPOINTS, endpoint_id))
-        if isinstance(stored, ResponseError):
-            raise stored
+    def _compile(self, stored: bytes | None) -> Compiled:
         if stored is None:
             return None
         try:

@@ -7,17 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hookfarm.delivery_queue import BLOCK_SECONDS
+from hookfarm.event_loop import EventLoop
 from hookfarm.farm.child import Child
-from hookfarm.http_client.connections import ConnectionPool, tls_context
+from hookfarm.http_client.resolver import Resolver
+from hookfarm.http_client.tls import tls_context
 from hookfarm.http_client.transport import Transport
 from hookfarm.registry.store import Registry
 from hookfarm.security.ssrf import IPNetwork
 from hookfarm.security.vault import MasterKey, Vault
-from hookfarm.store.clients import PipelinedConnection, command_client
+from hookfarm.store.clients import command_client
 from hookfarm.tracing.setup import TracingSettings, open_spans
 from hookfarm.webhook_delivery.endpoints import EndpointCache
 from hookfarm.webhook_delivery.worker import Policy, Worker, WorkerResources
+
+REGISTRY_TIMEOUT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -52,15 +55,16 @@ def run(child: Child, context: WorkerContext) -> None:
     """
     with contextlib.suppress(OSError):  # A container may forbid it.
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    connection = PipelinedConnection(context.redis_url, BLOCK_SECONDS)
-    endpoints = EndpointCache(connection, context.allowed, context.vault)
-    transport = Transport(ConnectionPool(context.tls, context.allowed), is_cancelled=lambda: child.grace_expired)
+    loop = EventLoop()
+    endpoints = EndpointCache(context.allowed, context.vault)
+    max_idle = 2 * context.policy.concurrency
+    transport = Transport(loop, context.tls, context.allowed, Resolver(loop), max_idle)
     registry = _registry(context.redis_url)
     with open_spans(context.tracing, child) as spans:
-        resources = WorkerResources(connection, endpoints, transport, registry, spans)
+        resources = WorkerResources(context.redis_url, endpoints, transport, registry, spans)
         Worker(child, resources, context.policy).run()
 
 
 def _registry(redis_url: str) -> Callable[[], Registry]:
     """Connect on demand: redis-py's client is 0.4 MB of each process and 0.6 ms of its start."""
-    return lambda: Registry(command_client(redis_url))
+    return lambda: Registry(command_client(redis_url, REGISTRY_TIMEOUT_SECONDS))

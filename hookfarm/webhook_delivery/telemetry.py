@@ -4,22 +4,24 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
+from operator import add
 from typing import TypedDict
 
 import redis
 
+from hookfarm.config import MAX_CONCURRENCY
 from hookfarm.farm.scoreboard import COUNTERS, Slot, State
 from hookfarm.http_client.outcome import METRIC_LABELS
 from hookfarm.metrics import Distribution, Family, counter, gauge, histogram
 from hookfarm.store import keys
 
-AWAY, POLLING, POSTING = 0, 1, 2
-"""Activities: without a connection that polls; blocked in BRPOP; busy with a job."""
+AWAY, POLLING, BUSY = 0, 1, 2
+"""Activities: without a connection that polls; a BRPOP is under way; none is, for want of room."""
 
 CLIENT_ID = 0
 """The id of its connection to Redis, for CLIENT UNBLOCK."""
-HELD_SEQUENCE = 1
-"""The sequence of its job, until Redis has confirmed the settlement; 0 = none."""
+IN_FLIGHT = 1
+"""POSTs whose results are not known yet."""
 DELIVERED = 2
 FAILED = 3
 """Attempts that failed."""
@@ -48,7 +50,10 @@ BUCKETS = 84
 POST_TIMES = 40
 assert DEATHS + len(DEATH_REASONS) <= POST_TIMES
 QUEUE_TIMES = POST_TIMES + BUCKETS
-assert QUEUE_TIMES + BUCKETS <= COUNTERS
+HELD = QUEUE_TIMES + BUCKETS
+"""The sequences of its jobs, each until Redis has confirmed its settlement; 0 = a free place."""
+MAX_HELD = 2 * MAX_CONCURRENCY
+assert HELD + MAX_HELD <= COUNTERS
 
 
 ROLLING_SECONDS = 10.0
@@ -88,8 +93,7 @@ def totals_of(slots: Iterable[Slot], start: int) -> list[int]:
     """The buckets from counter `start` on, summed over workers."""
     totals = [0] * BUCKETS
     for slot in slots:
-        for index in range(BUCKETS):
-            totals[index] += slot.counter(start + index)
+        totals = list(map(add, totals, slot.counters(start, BUCKETS)))
     return totals
 
 
@@ -112,11 +116,14 @@ def families(slots: Sequence[Slot]) -> Iterable[Family]:
     yield gauge(
         f"{METRIC_PREFIX}_processes",
         "Delivery processes by what they do: blocked in BRPOP, posting, or away from Redis.",
-        *(({"activity": name}, _doing(slots, activity)) for name, activity in _ACTIVITIES.items()),
+        *(({"activity": name}, _doing(slots, letter)) for name, letter in _ACTIVITIES.items()),
+    )
+    yield gauge(
+        f"{METRIC_PREFIX}_posts_in_flight", "POSTs that wait for their response.", ({}, _total(slots, IN_FLIGHT))
     )
 
 
-_ACTIVITIES = {"polling": POLLING, "posting": POSTING, "away": AWAY}
+_ACTIVITIES = {"polling": "b", "posting": "p", "away": "a"}
 
 
 def _attempts(slots: Sequence[Slot]) -> Iterable[Family]:
@@ -167,8 +174,15 @@ def _times(slots: Sequence[Slot]) -> Iterable[Family]:
     )
 
 
-def _doing(slots: Sequence[Slot], activity: int) -> int:
-    return sum(slot.pid != 0 and slot.activity == activity for slot in slots)
+def _doing(slots: Sequence[Slot], letter: str) -> int:
+    return sum(slot.pid != 0 and _doing_letter(slot) == letter for slot in slots)
+
+
+def _doing_letter(slot: Slot) -> str:
+    """p = POSTs in flight, b = blocked in BRPOP and nothing else, a = neither."""
+    if slot.counter(IN_FLIGHT):
+        return "p"
+    return "a" if slot.activity == AWAY else "b"
 
 
 def _distribution(slots: Sequence[Slot], start: int, sum_at: int) -> Distribution:
@@ -204,6 +218,7 @@ class DeliveryReport(TypedDict, total=False):
     dead: int
     returned: int
     adopted: int
+    in_flight: int
     activity: str
     post_ms: LatencyQuantiles
     queued_to_delivered_ms: LatencyQuantiles
@@ -226,6 +241,7 @@ class DeliveryReporter:
             "dead": _total(slots, DEAD),
             "returned": _total(slots, RETURNED),
             "adopted": _total(slots, ADOPTED),
+            "in_flight": _total(slots, IN_FLIGHT),
             "activity": "".join(_activity_letter(slot) for slot in slots if slot.state != State.EMPTY),
             "post_ms": _quantiles(posts),
             "queued_to_delivered_ms": _quantiles(waits),
@@ -253,7 +269,7 @@ def _activity_letter(slot: Slot) -> str:
         return "r"
     if slot.state != State.UP:
         return "s"
-    return "p" if slot.activity == POSTING else "b"
+    return "p" if slot.counter(IN_FLIGHT) else "b"
 
 
 class RollingQuantiles:

@@ -13,7 +13,7 @@ from hookfarm.backfill.run import MAX_QUEUED, BackfillRun
 from hookfarm.backfill.state import Progress
 from hookfarm.config import ChainConfig
 from hookfarm.delivery_queue import StoredLog
-from hookfarm.delivery_queue.job import ClaimedJob, Job, decode_stored
+from hookfarm.delivery_queue.job import ClaimedJob, Job, decode_job
 from hookfarm.event_stream import StreamEntry, StreamReader
 from hookfarm.matching import notifications
 from hookfarm.matching.index import Index
@@ -24,6 +24,7 @@ from tests.support.delivery import add_endpoint
 from tests.support.delivery import delivered as settlement
 from tests.support.ingestor import CHAIN, QUICK
 from tests.support.matching import process
+from tests.support.queue import settle, take
 
 TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
 
@@ -78,10 +79,12 @@ def run_backfill(
 def jobs_of(client: Any) -> dict[str, bytes]:
     """What the queue and the backfill queues hold, and what follows that, each job once: id -> body."""
     owed, queued = client.hgetall(keys.JOBS), client.hgetall(keys.BACKFILL_JOBS)
+    for delivered in client.hkeys(keys.DELIVERED):
+        del owed[delivered]
     assert not set(owed) & set(queued), "in a backfill queue and in the ledger"
     found = {}
     for stored in (*owed.values(), *queued.values(), *client.hvals(keys.FOLLOW_UPS)):
-        claimed = decode_stored(stored)
+        claimed = decode_job(stored)
         assert isinstance(claimed, ClaimedJob)
         assert claimed.id not in found, "follows another one, and is there already"
         found[claimed.id] = claimed.body
@@ -116,11 +119,10 @@ def deliver_everything(client: Any, redis_url: str) -> list[str]:
     connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
     order = []
     while client.llen(keys.DELIVERY_QUEUE):
-        delivery_queue.send_pop(connection, None)
-        claimed, _ = delivery_queue.read_job(connection)
+        claimed = take(connection)
         assert isinstance(claimed, ClaimedJob)
         order.append(claimed.id)
-        delivery_queue.settle_sync(connection, settlement(claimed))
+        settle(connection, settlement(claimed))
     connection.close()
     return order
 

@@ -18,17 +18,20 @@ import redis
 from hookfarm import delivery_queue
 from hookfarm.delivery_queue import BLOCK_SECONDS, Attempt, EntryResult, Settlement
 from hookfarm.delivery_queue.job import ClaimedJob, Job
+from hookfarm.event_loop import EventLoop
 from hookfarm.event_stream import StreamReader
 from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Scoreboard, Slot, State
-from hookfarm.http_client.connections import ConnectionPool, tls_context
+from hookfarm.http_client.resolver import Resolver
+from hookfarm.http_client.tls import tls_context
 from hookfarm.http_client.transport import Transport
 from hookfarm.records import Endpoint, new_endpoint_id
 from hookfarm.registry.store import Registry
 from hookfarm.security.ssrf import IPNetwork
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection, command_client
-from hookfarm.webhook_delivery import telemetry
+from hookfarm.webhook_delivery import held_jobs, telemetry
+from hookfarm.webhook_delivery.attempts import AttemptPolicy
 from hookfarm.webhook_delivery.endpoints import EndpointCache
 from hookfarm.webhook_delivery.worker import Policy, Worker, WorkerResources
 from tests.support.waiting import PATIENCE_SECONDS, eventually
@@ -40,6 +43,8 @@ LOOPBACK: tuple[IPNetwork, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/12
 CHAIN_ID = 31337
 DONE = Attempt(1, 200, 5, {"at": 1.0, "duration_ms": 5, "status": 200, "detail": "ok"})
 """An attempt that delivered."""
+PLACES = held_jobs.places(16)
+"""Jobs that a delivery process holds at most, with the default concurrency."""
 POLLING_COUNTER = keys.reported("test")
 
 
@@ -50,24 +55,22 @@ class StoppableChild(Child):
         self._stop(signal.SIGTERM, None)
 
 
-class WatchedConnection(PipelinedConnection):
-    """An PipelinedConnection that keeps what it wrote, one item a write, and lets a test act around a write."""
+class CountingWorker(Worker):
+    """A worker that counts the jobs and foreign elements it is done with."""
 
-    def __init__(self, url: str, block_seconds: float) -> None:
-        super().__init__(url, block_seconds)
-        self.writes: list[bytes] = []
-        self.before_write: Callable[[bytes], None] = _nothing
-        self.after_write: Callable[[bytes], None] = _nothing
+    finished = 0
 
-    def send(self, packed: bytes) -> None:
-        self.writes.append(packed)
-        self.before_write(packed)
-        super().send(packed)
-        self.after_write(packed)
+    def _on_gone(self, sequence: int) -> None:
+        super()._on_gone(sequence)
+        self.finished += 1
 
+    def _on_settled(self, settlement: Settlement) -> None:
+        super()._on_settled(settlement)
+        self.finished += 1
 
-def _nothing(_: bytes) -> None:
-    """No-op callback."""
+    def _on_rejected(self) -> None:
+        super()._on_rejected()
+        self.finished += 1
 
 
 class OneWorker:
@@ -80,7 +83,6 @@ class OneWorker:
         allowed: Sequence[IPNetwork],
         ca_file: Path | None,
         grace_seconds: float,
-        block_seconds: float,
         spans: "Spans | None",
     ) -> None:
         self.child = StoppableChild(
@@ -88,18 +90,15 @@ class OneWorker:
         )
         self.child.slot.on_fork(boot_seconds=10)
         self.child.slot.on_forked(os.getpid())
-        self.connection = WatchedConnection(redis_url, block_seconds)
         self.client = command_client(redis_url)
         self._registry_client = command_client(redis_url)
-        pool = ConnectionPool(tls_context(ca_file), allowed)
+        loop = EventLoop()
+        transport = Transport(loop, tls_context(ca_file), allowed, Resolver(loop), max_idle=2 * policy.concurrency)
         resources = WorkerResources(
-            self.connection,
-            EndpointCache(self.connection, allowed),
-            Transport(pool, is_cancelled=lambda: self.child.grace_expired),
-            lambda: Registry(self._registry_client),
-            spans,
+            redis_url, EndpointCache(allowed), transport, lambda: Registry(self._registry_client), spans
         )
-        self.worker = Worker(self.child, resources, policy)
+        self.worker = CountingWorker(self.child, resources, policy)
+        self._loop = loop
         self._thread: threading.Thread | None = None
         self.error: BaseException | None = None
 
@@ -112,15 +111,28 @@ class OneWorker:
         return self.slot.state == State.UP
 
     def step(self, times: int = 1) -> None:
-        """So many jobs; one that finds none waits a second for it."""
-        for _ in range(times):
-            self.worker.iterate()
+        """Run it until so many more jobs are settled or made dead letters."""
+        wanted = self.worker.finished + times
+        self._iterate_until(lambda: self.worker.finished >= wanted, f"{times} finished jobs")
 
     def settle(self) -> None:
-        """Settle the last job, as a stopping worker does, and go on."""
+        """Stop it with everything settled, and keep its connections."""
         self.child.stopping = True
-        self.worker.run()
+        self._iterate_until(lambda: self.worker.is_done, "everything settled")
         self.child.stopping = False
+
+    def _iterate_until(self, condition: Callable[[], bool], what: str) -> None:
+        """The keeper of a farm wakes a worker that stops while it blocks in BRPOP; here that is a timer."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, f"{what} did not happen"
+            self._loop.call_later(0.05, self._wake_stopping)
+            self.worker.iterate()
+
+    def _wake_stopping(self) -> None:
+        if self.child.stopping:
+            for client_id in telemetry.polling_clients([self.slot]):
+                self.client.client_unblock(client_id)
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="worker")
@@ -145,7 +157,9 @@ class OneWorker:
             self.child.stop()
             self.child.stop()
             self.join()
-        self.connection.close()
+        if self._thread is None:
+            self.worker.close()
+        self._loop.close()
         self.client.close()
         self._registry_client.close()
         self.child.close()
@@ -171,14 +185,16 @@ def one_worker(
     allowed: Sequence[IPNetwork] = LOOPBACK,
     ca_file: Path | None = None,
     grace_seconds: float = 20.0,
-    block_seconds: float = BLOCK_SECONDS,
+    concurrency: int = 1,
+    workers: int = 1,
     logged_attempts: int = 1000,
     disable_after_seconds: float = 86_400.0,
     spans: "Spans | None" = None,
 ) -> Iterator[OneWorker]:
     """A worker that may post to loopback; gone at the end."""
-    policy = Policy(tuple(schedule), POLLING_COUNTER, logged_attempts, disable_after_seconds)
-    worker = OneWorker(redis_url, policy, allowed, ca_file, grace_seconds, block_seconds, spans)
+    attempts = AttemptPolicy(tuple(schedule))
+    policy = Policy(POLLING_COUNTER, attempts, logged_attempts, disable_after_seconds, concurrency, workers)
+    worker = OneWorker(redis_url, policy, allowed, ca_file, grace_seconds, spans)
     try:
         yield worker
     finally:
@@ -202,7 +218,7 @@ def job(endpoint: Endpoint | str, job_id: str | None = None, body: bytes = b'{"t
 def delivered(job: ClaimedJob | str, endpoint: str = "ep_1") -> Settlement:
     """The settlement of a job that was delivered, by the job or its id."""
     claimed = job if isinstance(job, ClaimedJob) else ClaimedJob(0, job, endpoint, 1, {}, b"{}")
-    return delivery_queue.delivered(claimed, DONE, keep=1000)
+    return delivery_queue.delivered(claimed, DONE)
 
 
 def enqueue(redis_url: str, *jobs: Job, chain_id: int = CHAIN_ID) -> int:
@@ -226,6 +242,21 @@ def kept(client: redis.Redis, job_id: str) -> dict[str, Any]:
     assert stored is not None, f"no {job_id} in the ledger"
     found: dict[str, Any] = orjson.loads(stored)
     return found
+
+
+def set_capacity(client: Any, count: int) -> None:
+    """As if the workers of all farms could have so many jobs in flight."""
+    client.hset(keys.ENDPOINT_LIMITS, "*", f"{count} 1000")
+
+
+def prove(client: Any, *endpoints: str) -> None:
+    """Endpoints whose last attempt succeeded: they share no pool with failing ones."""
+    client.sadd(keys.PROVEN, *endpoints)
+
+
+def undelivered(client: Any) -> int:
+    """How many deliveries are owed; dead letters are not."""
+    return delivery_queue.read_depths(client).undelivered
 
 
 def parked(client: Any, endpoint: Endpoint | str) -> list[str]:

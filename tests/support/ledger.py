@@ -8,19 +8,20 @@ import redis
 
 from hookfarm.deliveries import state_index
 from hookfarm.deliveries.filters import DeadLetterFilter
-from hookfarm.delivery_queue.job import ClaimedJob, decode
+from hookfarm.delivery_queue.job import ListElement, decode_element
 from hookfarm.store import keys
 from hookfarm.store.scripts import CIRCUIT_FAILURES
 
 
 def assert_ledger_invariant(client: redis.Redis) -> None:
-    """The ids of `jobs` are the disjoint union of `open`, `retry`, every `parked` and `dead`, and the list agrees.
+    """The ids of `jobs` are the disjoint union of `open`, `retry`, every `parked`, `dead` and `delivered`.
 
-    Our own elements of the list are in the order of their sequences. One whose job was settled or requeued
-    meanwhile is left behind; none is newer than its job, and no sequence beyond the last one given out. Elements
-    of others are not looked at. Each window counts its endpoint's open jobs, and what is parked has something to
-    wait for. The open circuits are those of the windows, the paused endpoints those of the limits. Jobs in
-    backfill queues are outside of the ledger: each is in one queue, and that queue is known.
+    The list agrees: our own elements of it are in the order of their sequences. One whose job was settled or
+    requeued meanwhile is left behind; none is newer than its job, and no sequence beyond the last one given out.
+    Elements of others are not looked at. Each window counts its endpoint's open jobs, and what is parked has
+    something to wait for. The pool of unproven endpoints counts their open jobs. The open circuits are those of
+    the windows, the paused endpoints those of the limits. Jobs in backfill queues are outside of the ledger: each
+    is in one queue, and that queue is known.
     """
     _assert_the_backfill_queues_agree(client)
     parked_keys = sorted(client.scan_iter(match=f"{keys.PARKED}*"))
@@ -32,18 +33,21 @@ def assert_ledger_invariant(client: redis.Redis) -> None:
         pipe.lrange(keys.DELIVERY_QUEUE, 0, -1)
         pipe.get(keys.SEQUENCE)
         pipe.hgetall(keys.ENDPOINT_LIMITS)
-        pipe.zrange(keys.WINDOW_TIMERS, 0, -1)
+        pipe.zunion([keys.WINDOW_TIMERS, keys.POOL_WAITING])
         pipe.zrange(keys.RETRY_INDEX, 0, -1)
         pipe.zrange(keys.DEAD_INDEX, 0, -1)
         pipe.zrange(keys.OPEN_CIRCUITS, 0, -1)
         pipe.smembers(keys.DISABLED_ENDPOINTS)
         pipe.hkeys(keys.ENDPOINTS)
+        pipe.hkeys(keys.DELIVERED)
+        pipe.hgetall(keys.UNPROVEN)
         for key in window_keys:
-            pipe.hmget(key, "open", "failures")
+            pipe.hmget(key, "open", "failures", "proven")
         jobs, open_, retry, dead, *rest = pipe.execute()
     parked, rest = rest[: len(parked_keys)], rest[len(parked_keys) :]
-    elements, last, limits, wake, retry_index, dead_index, circuits, paused_set, registered, *states = rest
-    placed = [job_id for place in (open_, retry, dead, *parked) for job_id, _ in place]
+    elements, last, limits, wake, retry_index, dead_index, circuits, paused_set, registered, *rest = rest
+    delivered, unproven, *states = rest
+    placed = [job_id for place in (open_, retry, dead, *parked) for job_id, _ in place] + delivered
     assert len(placed) == len(set(placed)), f"in two places at once: {sorted(placed)}"
     assert set(placed) == set(jobs), (
         f"places {set(placed) - set(jobs)} without a job, jobs {set(jobs) - set(placed)} in no place"
@@ -52,17 +56,27 @@ def assert_ledger_invariant(client: redis.Redis) -> None:
     assert _ids(dead_index) == Counter(3 * [job_id for job_id, _ in dead]), "the index of dead is not that of it"
     _assert_the_list_agrees(open_, elements, int(last or 0))
     opened = {_behind(key, keys.WINDOW): state for key, state in zip(window_keys, states, strict=True)}
-    counted = {endpoint: int(count or 0) for endpoint, (count, _) in opened.items()}
+    counted = {endpoint: int(count or 0) for endpoint, (count, *_) in opened.items()}
     found = Counter(orjson.loads(jobs[job_id])["endpoint"] for job_id, _ in open_)
     assert {e: n for e, n in counted.items() if n} == dict(found), "a window does not count its open jobs"
     waiting = {_behind(key, keys.PARKED) for key in parked_keys}
     paused = {name.decode() for name, limit in limits.items() if limit.startswith(b"1 ")}
     stuck = waiting - set(found) - paused - {name.decode() for name in wake}
     assert not stuck, f"parked, and nothing to wait for: {stuck}"
-    failing = {e for e, (_, failures) in opened.items() if int(failures or 0) >= CIRCUIT_FAILURES}
+    failing = {e for e, (_, failures, _) in opened.items() if int(failures or 0) >= CIRCUIT_FAILURES}
     known = {name.decode() for name in registered}
+    _assert_the_pool_agrees(unproven, {e: int(n or 0) for e, (n, _, proven) in opened.items() if proven != b"1"})
     assert {name.decode() for name in circuits} == failing & known, "not the circuits that are open"
     assert {name.decode() for name in paused_set} == paused & known, "not the endpoints that are paused"
+
+
+def _assert_the_pool_agrees(stored: dict[bytes, bytes], open_: dict[str, int]) -> None:
+    pool = {name.decode(): int(count) for name, count in stored.items()}
+    total = pool.pop("*", 0)
+    assert pool == {endpoint: count for endpoint, count in open_.items() if count}, (
+        "the pool of unproven endpoints"
+    )
+    assert total == sum(pool.values()), "the pool's sum"
 
 
 def _ids(index: list[bytes]) -> Counter[bytes]:
@@ -90,7 +104,7 @@ def _behind(key: bytes, prefix: str) -> str:
 
 def _assert_the_list_agrees(open_: list[tuple[bytes, float]], elements: list[bytes], last: int) -> None:
     sequences = {job_id.decode(): int(score) for job_id, score in open_}
-    own = [claimed for claimed in map(decode, elements) if isinstance(claimed, ClaimedJob)]
+    own = [element for element in map(decode_element, elements) if isinstance(element, ListElement)]
     for claimed in own:
         found = sequences.get(claimed.id, claimed.sequence)
         assert claimed.sequence <= found, f"{claimed.id} is queued under {claimed.sequence} and open under {found}"

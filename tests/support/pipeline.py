@@ -8,6 +8,7 @@ from typing import Any
 from hookfarm.devchain.embedded import RunningDevchain
 from hookfarm.store import keys
 from hookfarm.store.clients import command_client
+from tests.support.delivery import undelivered
 from tests.support.farm_processes import FarmProcess, StartFarm, hookfarm
 from tests.support.ledger import assert_ledger_invariant
 from tests.support.receivers import Received, Receiver
@@ -63,7 +64,7 @@ def chain_option(chain_id: int, url: str) -> tuple[str, str]:
 def assert_drained(redis_url: str, chain_id: int) -> None:
     """Nothing waits in either hop, and the ledger is in order."""
     with command_client(redis_url) as client:
-        eventually(lambda: client.hlen(keys.JOBS) == 0, what="the ledger drained")
+        eventually(lambda: not undelivered(client), what="the ledger drained")
         assert client.llen(keys.DELIVERY_QUEUE) == 0
         assert client.xlen(keys.events(chain_id)) == 0
         assert client.xpending(keys.events(chain_id), keys.PROCESSOR_GROUP)["pending"] == 0

@@ -14,8 +14,9 @@ from hookfarm.matching.index import Index
 from hookfarm.records import Endpoint, Event, Subscription
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
-from tests.support.delivery import delivered
+from tests.support.delivery import delivered, undelivered
 from tests.support.matching import process
+from tests.support.queue import settle, take
 
 CHAIN = 7
 ENDPOINT = Endpoint("ep_1", "http://127.0.0.1:9/", subscriptions=(Subscription("sub_1", CHAIN),))
@@ -80,13 +81,12 @@ class Chain:
         return delivery_queue.enqueue_confirmed(self.connection, CHAIN).enqueued
 
     def pop(self) -> ClaimedJob:
-        delivery_queue.send_pop(self.connection, None)
-        claimed, _ = delivery_queue.read_job(self.connection)
+        claimed = take(self.connection)
         assert isinstance(claimed, ClaimedJob)
         return claimed
 
     def settle(self, settlement: delivery_queue.Settlement) -> None:
-        delivery_queue.settle_sync(self.connection, settlement)
+        settle(self.connection, settlement)
 
     def deliver(self) -> dict[str, Any]:
         claimed = self.pop()
@@ -96,7 +96,7 @@ class Chain:
 
     @property
     def owed(self) -> int:
-        return int(self.client.hlen(keys.JOBS))
+        return undelivered(self.client)
 
     def waiting(self) -> int:
         return int(self.client.hlen(keys.UNCONFIRMED))

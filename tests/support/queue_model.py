@@ -15,6 +15,7 @@ from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from tests.support.delivery import CHAIN_ID
 from tests.support.ledger import assert_ledger_invariant
+from tests.support.queue import settle
 
 EXAMPLES, STEPS = 60, 40
 
@@ -44,7 +45,7 @@ class QueueModel(RuleBasedStateMachine):
         return claimed
 
     def settle(self, settlement: Settlement) -> None:
-        delivery_queue.settle_sync(self.connection, settlement)
+        settle(self.connection, settlement)
 
     @invariant()
     def ledger_holds(self) -> None:

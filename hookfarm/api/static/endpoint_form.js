@@ -99,7 +99,7 @@ function makeFields(chains) {
     }),
     most: new Field("max_in_flight", "At most at once", {
       inputMode: "numeric",
-      hint: "Empty: as many as the endpoint can take.",
+      hint: "Empty: the setting max_in_flight.",
     }),
     rate: new Field("rate_limit_per_second", "At most a second", {
       inputMode: "decimal",

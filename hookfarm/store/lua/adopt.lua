@@ -1,17 +1,26 @@
 -- requires: sequence, window, free_window, admission, flush
--- constants: JOBS, OPEN
+-- constants: DELIVERED, JOBS, OPEN, PARKED
 -- A popped element that hookfarm did not push -> ledger, claimed by the worker that popped it, or parked if its
 -- endpoint's window is full. Removes first (nothing, as the id is new), so it also runs when Redis is full: the pop has
 -- made room.
 --
--- ARGV 1 id   2 job   3 endpoint
+-- ARGV 1 id   2 job   3 endpoint   4 '1' = an earlier call got no reply and may have entered the job
 -- Returns {'claimed', its sequence as a string (it exceeds what some clients read as an integer)}, {'parked'}, or
 -- {'duplicate'} if the id is taken.
 local id, endpoint = ARGV[1], ARGV[3]
-if redis.call('HEXISTS', JOBS, id) == 1 then
-  return {'duplicate'}
+local stored = redis.call('HGET', JOBS, id)
+if stored and redis.call('HEXISTS', DELIVERED, id) == 0 then
+  local sequence = redis.call('ZSCORE', OPEN, id)
+  if ARGV[4] ~= '1' or stored ~= ARGV[2] then
+    return {'duplicate'}
+  end
+  if sequence then
+    return {'claimed', sequence}
+  end
+  return {redis.call('ZSCORE', PARKED .. endpoint, id) and 'parked' or 'duplicate'}
 end
 redis.call('ZREM', OPEN, id)
+redis.call('HDEL', DELIVERED, id)
 redis.call('HSET', JOBS, id, ARGV[2])
 local window = window_of(endpoint)
 if window.parked > 0 or room(endpoint, window) < 1 then

@@ -1,6 +1,6 @@
 -- requires: clock, operational_events
 -- constants: BACKFILLS, BACKFILL_JOBS, BACKFILL_LOCK, BACKFILL_QUEUE, BACKFILL_STATE, DISABLED_ENDPOINTS
--- constants: ENDPOINT_LIMITS, FOLLOW_UPS, OPEN_CIRCUITS, OPERATIONAL_SUBSCRIPTIONS, PARKED, REGISTRY_CREATED
+-- constants: ENDPOINT_LIMITS, FOLLOW_UPS, OPEN_CIRCUITS, OPERATIONAL_SUBSCRIPTIONS, PARKED, PROVEN, REGISTRY_CREATED
 -- constants: TRANSFERS, TRANSFER_CHAINS, WINDOW, WINDOW_TIMERS
 -- The registry's only write: stores or removes one endpoint, with the new revision and the limits of its window.
 -- A change is a fresh start for the window: a repaired URL is tried at once, and its parked jobs are looked at again.
@@ -48,6 +48,7 @@ if ARGV[2] == '' then
   redis.call('HDEL', KEYS[1], ARGV[1])
   remove_backfills(ARGV[1])
   redis.call('ZREM', REGISTRY_CREATED, ARGV[1])
+  redis.call('SREM', PROVEN, ARGV[1])
 else
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
   redis.call('ZADD', REGISTRY_CREATED, 'NX', revision, ARGV[1])

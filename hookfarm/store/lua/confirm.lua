@@ -1,5 +1,5 @@
 -- requires: job, admission, flush
--- constants: JOBS, UNCONFIRMED, UNCONFIRMED_BY_BLOCK, UNFINALIZED_BLOCKS
+-- constants: UNCONFIRMED, UNCONFIRMED_BY_BLOCK, UNFINALIZED_BLOCKS
 -- Unconfirmed -> open or parked: the jobs whose blocks have been reached.
 --
 -- A block counts as reached once everything that was in the stream when it was the chain's head has been processed:
@@ -70,8 +70,8 @@ for _, kind in ipairs({'blocks', 'safe', 'finalized'}) do
     local job = redis.call('HGET', UNCONFIRMED, id)
     if job then
       redis.call('HDEL', UNCONFIRMED, id)
-      if redis.call('HSETNX', JOBS, id, job) == 1 then
-        enqueue_or_park(endpoint_of(job), id, job, false)
+      if enter_ledger(id, job) then
+        enqueue_or_park(endpoint_of(job), id, false)
         enqueued = enqueued + 1
       end
     end

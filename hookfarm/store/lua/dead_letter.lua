@@ -1,6 +1,6 @@
 -- requires: clock, state_index
 -- constants: JOBS
--- Something that is no job -> dead letters. The same input twice is one dead letter.
+-- An element that is no job -> dead letters. The same element twice is one dead letter.
 -- Removes first, so it also runs when Redis is full: the pop has made room.
 --
 -- ARGV 1 id   2 job

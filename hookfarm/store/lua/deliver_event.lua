@@ -1,5 +1,5 @@
 -- requires: admission, flush
--- constants: JOBS, OPERATIONAL_EVENTS
+-- constants: OPERATIONAL_EVENTS
 -- The oldest operational event -> a job for each endpoint that subscribes to it.
 -- Removes first, so it also runs when Redis is full.
 --
@@ -10,8 +10,8 @@ if redis.call('LINDEX', OPERATIONAL_EVENTS, 0) ~= ARGV[1] then
 end
 redis.call('LPOP', OPERATIONAL_EVENTS)
 for i = 2, #ARGV, 3 do
-  if redis.call('HSETNX', JOBS, ARGV[i + 1], ARGV[i + 2]) == 1 then
-    enqueue_or_park(ARGV[i], ARGV[i + 1], ARGV[i + 2], false)
+  if enter_ledger(ARGV[i + 1], ARGV[i + 2]) then
+    enqueue_or_park(ARGV[i], ARGV[i + 1], false)
   end
 end
 return flush('enqueued')

@@ -1,4 +1,4 @@
--- requires: clock, job, window, admission, state_index, history, wrong_type, flush
+-- requires: clock, job, sequence, window, admission, state_index, history, wrong_type, flush
 -- constants: BACKFILL_JOBS, BACKFILL_QUEUE, BACKFILL_QUEUES, DEAD, DELIVERY_QUEUE, ENDPOINT_LIMITS, FOLLOW_UPS
 -- constants: HISTORY, JOBS, LIVE_ACTIVITY, OPEN, PARKED, SEQUENCE, UNCONFIRMED, WINDOW_TIMERS
 -- Stream -> queue: acknowledges entries and enqueues their jobs, all or nothing.
@@ -40,11 +40,12 @@ local function remove_unattempted(id, endpoint, job)
     window.parked = redis.call('ZCARD', PARKED .. endpoint)
     return true
   end
+  write_pushed()
   local sequence = redis.call('ZSCORE', OPEN, id)
-  local element = sequence and list_element(job, digits(tonumber(sequence)))
+  local element = sequence and list_element(id, digits(tonumber(sequence)))
   if element and redis.call('LREM', DELIVERY_QUEUE, -1, element) == 1 then
     redis.call('ZREM', OPEN, id)
-    uncount_open(window_of(endpoint))
+    uncount_open(window_of(endpoint), 1)
     return true
   end
   return false
@@ -83,8 +84,8 @@ local function retract(endpoint, id, job, originals)
       return 1
     end
   end
-  if redis.call('HSETNX', JOBS, id, job) == 1 then
-    enqueue_or_park(endpoint, id, job, false)
+  if enter_ledger(id, job) then
+    enqueue_or_park(endpoint, id, false)
     return 1
   end
   return 0
@@ -104,14 +105,14 @@ local function add(block, log, kind, endpoint, id, job, extra)
     add_unconfirmed(block, head, reached, id, job)
     return 0
   end
-  if redis.call('HSETNX', JOBS, id, job) == 0 then
+  if not enter_ledger(id, job) then
     return 0
   end
   if kind == 'dead' then
     add_dead(id, now_ms, job)
     return 0
   end
-  enqueue_or_park(endpoint, id, job, false)
+  enqueue_or_park(endpoint, id, false)
   return 1
 end
 

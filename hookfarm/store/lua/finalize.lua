@@ -1,5 +1,5 @@
 -- requires: admission, history, flush
--- constants: FOLLOW_UPS, HISTORY, JOBS, UNFINALIZED_BLOCKS, UNFINALIZED_LOGS
+-- constants: FOLLOW_UPS, HISTORY, UNFINALIZED_BLOCKS, UNFINALIZED_LOGS
 -- Final logs of one block -> open, parked, or behind the delivery that they follow.
 -- Removes first, so it also runs when Redis is full.
 --
@@ -16,10 +16,10 @@ local function enqueue_after(endpoint, id, job, original)
   if original ~= '' and is_to_come(original) then
     return redis.call('HSETNX', FOLLOW_UPS, original, job)
   end
-  if redis.call('HSETNX', JOBS, id, job) == 0 then
+  if not enter_ledger(id, job) then
     return 0
   end
-  enqueue_or_park(endpoint, id, job, false)
+  enqueue_or_park(endpoint, id, false)
   return 1
 end
 

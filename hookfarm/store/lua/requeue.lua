@@ -13,9 +13,9 @@ redis.call('HSET', JOBS, ARGV[1], ARGV[3])
 if ARGV[4] == 'dead' then
   add_dead(ARGV[1], now_ms, ARGV[3])
   record_event('hookfarm.delivery.dead', now_us, ARGV[5], {delivery = ARGV[1]})
-  uncount_open(window_of(ARGV[5]))
+  uncount_open(window_of(ARGV[5]), 1)
   on_terminal(ARGV[1])
 else
-  push({ARGV[1]}, {ARGV[3]})
+  push(ARGV[1])
 end
 return flush(ARGV[4])

@@ -74,7 +74,7 @@ if ARGV[11] ~= '0' and not lock_endpoint(endpoint, ARGV[1], ARGV[11]) then
 end
 
 local function is_known(id)
-  return redis.call('HEXISTS', JOBS, id) + redis.call('HEXISTS', DELIVERED, id)
+  return redis.call('HEXISTS', JOBS, id)
          + redis.call('HEXISTS', BACKFILL_JOBS, id) + redis.call('HEXISTS', UNCONFIRMED, id) > 0
 end
 

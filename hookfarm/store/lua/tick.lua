@@ -1,4 +1,4 @@
--- requires: clock, job, window, admission, state_index, flush
+-- requires: clock, job, pool, window, admission, state_index, flush
 -- constants: BACKFILL_QUEUES, JOBS, RETRY, WINDOW_TIMERS
 -- Time passes: jobs whose retry is due -> open or parked; windows whose timer is due, and all backfill queues, are
 -- looked at again.
@@ -12,7 +12,7 @@ for _, id in ipairs(due) do
   local endpoint = job and endpoint_of(job) or ''
   remove_retry(id, endpoint)
   if job then
-    enqueue_or_park(endpoint, id, job, true)
+    enqueue_or_park(endpoint, id, true)
   end
 end
 local timers = redis.call('ZRANGEBYSCORE', WINDOW_TIMERS, '-inf', now, 'LIMIT', 0, ARGV[1])
@@ -28,4 +28,5 @@ for _, endpoint in ipairs(all_backfill_queues()) do
     redis.call('SREM', BACKFILL_QUEUES, endpoint)
   end
 end
+open_of_unproven()  -- Read, so that flush wakes the endpoints that wait for the pool.
 return flush(#due)

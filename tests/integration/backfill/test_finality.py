@@ -32,7 +32,9 @@ from tests.support.backfill import (
     subscribed,
 )
 from tests.support.backfill_queue import queued_ids
+from tests.support.delivery import set_capacity, undelivered
 from tests.support.ingestor import CHAIN, Published, canonical, running_ingestor
+from tests.support.queue import settle, take
 from tests.support.redis_server import RedisServer
 from tests.support.transfers import canonical_transfers
 
@@ -109,7 +111,7 @@ def test_an_endpoint_that_asks_for_finality_alone_has_not_been_told_before(
     told = jobs_of(client)
     assert told == final_jobs(endpoint, up_to(events, FINAL))
     assert all(orjson.loads(body)["original"] is None for body in told.values())
-    assert len(queued_ids(client, endpoint.id)) + client.hlen(keys.JOBS) == len(told)
+    assert len(queued_ids(client, endpoint.id)) + undelivered(client) == len(told)
     deliver_everything(client, redis_url)
     progress = run_backfill(client, redis_url, endpoint, (devchain.http_url,), BLOCKS, from_block=2)
     assert (progress.delivered_new, progress.already_delivered) == (0, len(events) - 2)
@@ -141,6 +143,7 @@ def test_what_is_taken_back_before_it_is_final_never_is(
 def test_finality_that_comes_while_the_original_is_in_a_queue_is_told_after_it(
     client: Any, redis_url: str, devchain: RunningDevchain, published: Published
 ) -> None:
+    set_capacity(client, 50)
     endpoint = subscribed(client, notify=ALL)
     events = canonical(devchain)
     backfill(client, redis_url, endpoint, devchain)
@@ -162,11 +165,10 @@ def test_an_original_that_is_tried_again_is_not_overtaken(
     endpoint = subscribed(client, notify=ALL)
     run_backfill(client, redis_url, endpoint, (devchain.http_url,), 1)
     connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
-    delivery_queue.send_pop(connection, None)
-    first, _ = delivery_queue.read_job(connection)
+    first = take(connection)
     assert isinstance(first, ClaimedJob)
     failed = delivery_queue.failed(first, first.with_outcome({}, attempt=2), 0.0, HealthSignal.UNHEALTHY)
-    delivery_queue.settle_sync(connection, failed)
+    settle(connection, failed)
     connection.close()
     following = {
         job

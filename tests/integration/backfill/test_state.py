@@ -19,7 +19,7 @@ from hookfarm.store import keys
 from hookfarm.store.clients import async_client
 from tests.support.api_process import Api, pages, refused, running_api
 from tests.support.backfill_queue import BLOCK, fill, lock, name, start, submit
-from tests.support.delivery import CHAIN_ID, job
+from tests.support.delivery import CHAIN_ID, job, set_capacity
 
 ONE, TWO, THREE = "ep_one", "ep_two", "ep_three"
 LAST = Checkpoint(9, "0xb9")
@@ -27,7 +27,7 @@ LAST = Checkpoint(9, "0xb9")
 
 @pytest.fixture(autouse=True)
 def registry(client: Any) -> Registry:
-    client.hset(keys.ENDPOINT_LIMITS, "*", 1)
+    set_capacity(client, 1)
     made = Registry(client)
     for each in (ONE, TWO, THREE):
         made.add(Endpoint(each, "http://127.0.0.1:9/"))

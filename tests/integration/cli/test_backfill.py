@@ -17,6 +17,7 @@ from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from tests.support.backfill import jobs_of, live_jobs, subscribed
 from tests.support.commands import RunningCommand, running_command
+from tests.support.delivery import undelivered
 from tests.support.finished_command import Finished, done, refused, run
 from tests.support.ingestor import CHAIN, Published, canonical, running_ingestor
 from tests.support.redis_server import RedisServer
@@ -116,7 +117,7 @@ def test_it_asks_first_and_is_done_once(
     chains = {"HOOKFARM_CHAINS": f"{CHAIN}={watched.http_url}"}
     no = backfill(redis_url, endpoint.id, "--chain", str(CHAIN), *options, answer="n\n", **chains)
     assert no.returncode == 1
-    assert client.hlen(keys.JOBS) == 0
+    assert not undelivered(client)
     yes = backfill(redis_url, endpoint.id, "--chain", str(CHAIN), *options, answer="y\n", **chains)
     assert yes.returncode == 0, yes.stderr
     assert "100 blocks of chain" in yes.stderr

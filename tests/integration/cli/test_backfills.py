@@ -10,7 +10,7 @@ from hookfarm.registry.store import Registry
 from hookfarm.status import readiness
 from hookfarm.store import keys
 from tests.support.backfill_queue import fill, name, start
-from tests.support.delivery import CHAIN_ID, job
+from tests.support.delivery import CHAIN_ID, job, set_capacity
 from tests.support.finished_command import done, refused, run
 
 ONE, TWO = "ep_one", "ep_two"
@@ -49,7 +49,7 @@ CHAIN = {
 @pytest.fixture
 def begun(client: Any, redis_url: str) -> None:
     """A backfill whose signs of life last for ten minutes, and one that was killed ten minutes ago."""
-    client.hset(keys.ENDPOINT_LIMITS, "*", 1)
+    set_capacity(client, 1)
     for each in (ONE, TWO):
         Registry(client).add(Endpoint(each, "http://127.0.0.1:9/"))
     fill(redis_url, ONE, [job(ONE, f"past-{number}") for number in range(40)])

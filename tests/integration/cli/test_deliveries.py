@@ -311,7 +311,8 @@ def bury_everything_owed(client: Any) -> None:
         stored = client.hget(keys.JOBS, job_id)
         client.hset(keys.JOBS, job_id, stored.replace(b'"attempt":1', b'"attempt":1,"reason":"test"'))
         place(client, keys.DEAD, {job_id: died_ms})
-    for pattern in (keys.OPEN, keys.DELIVERY_QUEUE, f"{keys.PARKED}*", f"{keys.WINDOW}*"):
+    pool = (keys.UNPROVEN, keys.POOL_WAITING)
+    for pattern in (keys.OPEN, keys.DELIVERY_QUEUE, f"{keys.PARKED}*", f"{keys.WINDOW}*", *pool):
         for key in client.scan_iter(match=pattern):
             client.delete(key)
 

@@ -16,7 +16,7 @@ from hookfarm.errors import InvalidInput
 from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.scripts import CIRCUIT_FAILURES
-from tests.support.delivery import add_endpoint, enqueue, job, one_worker
+from tests.support.delivery import add_endpoint, enqueue, job, one_worker, set_capacity
 from tests.support.endpoint_options import NOTHING, TOKEN, TRANSFER, created_with, sent
 from tests.support.receivers import Reply, running_receiver
 
@@ -182,7 +182,7 @@ def test_limits_are_set_shown_and_taken_back(client: Any, hookfarm: Command) -> 
 def test_an_endpoint_in_trouble_is_shown_as_such(client: Any, redis_url: str, hookfarm: Command) -> None:
     with running_receiver() as receiver, one_worker(redis_url) as worker:
         receiver.default = Reply(500)
-        client.hset(keys.ENDPOINT_LIMITS, "*", 8)
+        set_capacity(client, 8)
         failing = add_endpoint(client, receiver.url)
         paused = add_endpoint(client, receiver.url, enabled=False)
         enqueue(redis_url, *(job(failing) for _ in range(8)), job(paused))

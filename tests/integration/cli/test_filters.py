@@ -19,7 +19,7 @@ from hookfarm.status import readiness
 from hookfarm.store import keys
 from hookfarm.store.scripts import CIRCUIT_FAILURES
 from tests.support.commands import running_command
-from tests.support.delivery import CHAIN_ID, OneWorker, add_endpoint, enqueue, job
+from tests.support.delivery import CHAIN_ID, OneWorker, add_endpoint, enqueue, job, set_capacity
 from tests.support.farm_processes import COMMAND, environment
 from tests.support.finished_command import Command, done, refused, run
 from tests.support.receivers import Receiver, Reply
@@ -48,7 +48,7 @@ def test_endpoints_are_found_by_text_state_and_circuit(
     receiver.default = Reply(500)
     off = add_endpoint(client, "https://example.com/Off", enabled=False)
     enqueue(redis_url, *(job(endpoint) for _ in range(CIRCUIT_FAILURES)))
-    client.hset(keys.ENDPOINT_LIMITS, "*", 8)
+    set_capacity(client, 8)
     worker.step(CIRCUIT_FAILURES)
     worker.settle()
 

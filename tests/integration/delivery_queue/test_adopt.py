@@ -9,21 +9,20 @@ from hookfarm.delivery_queue.job import MAX_RAW_BYTES, ForeignElement
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from tests.support.delivery import dead_letters, delivered, enqueue, job, kept
-from tests.support.queue import pop
+from tests.support.queue import adopt, pop, settle, take
 
 HUGE = 2**256 - 1
 
 
 def test_a_foreign_element_becomes_a_job(client: Any, connection: PipelinedConnection) -> None:
     client.lpush(keys.DELIVERY_QUEUE, '{"endpoint":"ep_1","payload":{"n":1},"id":"order-66"}')
-    delivery_queue.send_pop(connection, None)
-    foreign, _ = delivery_queue.read_job(connection)
+    foreign = take(connection)
     assert isinstance(foreign, ForeignElement)
-    claimed = delivery_queue.adopt(connection, foreign)
+    claimed = adopt(connection, foreign)
     assert claimed is not None
     assert (claimed.id, claimed.endpoint, claimed.attempt, claimed.body) == ("order-66", "ep_1", 1, b'{"n":1}')
     assert client.zscore(keys.OPEN, "order-66") == claimed.sequence
-    delivery_queue.settle_sync(connection, delivery_queue.returned(claimed))
+    settle(connection, delivery_queue.returned(claimed))
     assert pop(connection).id == "order-66"
 
 
@@ -45,7 +44,7 @@ def test_a_foreign_element_becomes_a_job(client: Any, connection: PipelinedConne
 def test_the_payload_of_a_foreign_element_is_sent_as_it_was_written(
     connection: PipelinedConnection, element: bytes, payload: bytes
 ) -> None:
-    claimed = delivery_queue.adopt(connection, ForeignElement(element % payload))
+    claimed = adopt(connection, ForeignElement(element % payload))
     assert claimed is not None
     assert claimed.body == payload
 
@@ -54,10 +53,10 @@ def test_an_element_without_an_id_has_the_same_one_every_time(
     client: Any, connection: PipelinedConnection
 ) -> None:
     raw = b'{"endpoint":"ep_1","payload":{}}'
-    first = delivery_queue.adopt(connection, ForeignElement(raw))
+    first = adopt(connection, ForeignElement(raw))
     assert first is not None
-    delivery_queue.settle_sync(connection, delivered(first))
-    second = delivery_queue.adopt(connection, ForeignElement(raw))
+    settle(connection, delivered(first))
+    second = adopt(connection, ForeignElement(raw))
     assert second is not None
     assert first.id == second.id
     assert first.id.startswith("msg_")
@@ -69,7 +68,7 @@ def test_an_id_that_is_owed_already_is_a_dead_letter(
     enqueue(redis_url, job("ep_1", "a", b'{"ours":1}'))
     raw = b'{"endpoint":"ep_1","payload":{},"id":"a"}'
     for _ in range(2):
-        assert delivery_queue.adopt(connection, ForeignElement(raw)) is None
+        assert adopt(connection, ForeignElement(raw)) is None
     [letter] = dead_letters(client).values()
     assert letter["reason"] == "id: 'a' is already in the queue"
     assert letter["raw"] == raw.decode()
@@ -80,8 +79,8 @@ def test_an_element_taken_up_again_after_a_lost_reply_is_no_duplicate(
     client: Any, connection: PipelinedConnection
 ) -> None:
     foreign = ForeignElement(b'{"endpoint":"ep_1","payload":{}}')
-    first = delivery_queue.adopt(connection, foreign)
-    again = delivery_queue.adopt(connection, foreign, again=True)
+    first = adopt(connection, foreign)
+    again = adopt(connection, foreign, again=True)
     assert first is not None
     assert again == first
     assert dead_letters(client) == {}
@@ -92,7 +91,7 @@ def test_taken_up_again_it_may_still_be_a_duplicate(
 ) -> None:
     enqueue(redis_url, job("ep_1", "a"))
     foreign = ForeignElement(b'{"endpoint":"ep_1","payload":{"other":1},"id":"a"}')
-    assert delivery_queue.adopt(connection, foreign, again=True) is None
+    assert adopt(connection, foreign, again=True) is None
     assert len(dead_letters(client)) == 1
 
 
@@ -143,10 +142,9 @@ def test_what_is_no_job_is_a_dead_letter_with_its_reason(
     client: Any, connection: PipelinedConnection, raw: bytes
 ) -> None:
     client.lpush(keys.DELIVERY_QUEUE, raw)
-    delivery_queue.send_pop(connection, None)
-    foreign, _ = delivery_queue.read_job(connection)
+    foreign = take(connection)
     assert foreign == ForeignElement(raw)
-    assert delivery_queue.adopt(connection, foreign) is None
+    assert adopt(connection, foreign) is None
     [(identity, letter)] = dead_letters(client).items()
     assert identity.startswith("garbage_")
     assert letter["reason"]

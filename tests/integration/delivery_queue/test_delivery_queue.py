@@ -14,9 +14,18 @@ from hookfarm.delivery_queue.job import ClaimedJob, ForeignElement, Job
 from hookfarm.event_stream import StreamEntry, StreamReader
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection, pack
-from tests.support.delivery import CHAIN_ID, dead_letters, delivered, due_in_seconds, enqueue, job, kept
+from tests.support.delivery import (
+    CHAIN_ID,
+    dead_letters,
+    delivered,
+    due_in_seconds,
+    enqueue,
+    job,
+    kept,
+    undelivered,
+)
 from tests.support.ledger import assert_ledger_invariant, place
-from tests.support.queue import pop
+from tests.support.queue import adopt, pop, settle, settle_all, take
 from tests.support.redis_server import running_redis
 
 HUGE = 2**256 - 1
@@ -73,12 +82,12 @@ def test_sequences_go_on_when_the_clock_goes_back(
     enqueue(redis_url, job("ep_1", "a"), job("ep_1", "b"))
     assert [element["seq"] for element in queued(client)] == [last + 1, last + 2]
     claimed = pop(connection)
-    delivery_queue.settle_sync(connection, delivery_queue.returned(claimed))
+    settle(connection, delivery_queue.returned(claimed))
     assert [(e["id"], e["seq"]) for e in queued(client)] == [("b", last + 2), ("a", last + 3)]
     claimed = pop(connection)
-    delivery_queue.settle_sync(connection, failed(claimed, claimed.with_outcome({}, attempt=2), 0.0))
+    settle(connection, failed(claimed, claimed.with_outcome({}, attempt=2), 0.0))
     assert delivery_queue.tick(client) == 1
-    adopted = delivery_queue.adopt(connection, ForeignElement(b'{"endpoint":"ep_1","payload":{}}'))
+    adopted = adopt(connection, ForeignElement(b'{"endpoint":"ep_1","payload":{}}'))
     assert adopted is not None
     assert [(e["id"], e["seq"]) for e in queued(client)] == [("a", last + 3), ("b", last + 4)]
     assert adopted.sequence == last + 5
@@ -91,10 +100,10 @@ def test_numbers_are_never_written_in_exponential_form(
     push_back_the_clock(client)
     enqueue(redis_url, *(job("ep_1") for _ in range(4)))
     for move in (delivery_queue.returned, lambda t: failed(t, t.with_outcome({}), 0.0)):
-        delivery_queue.settle_sync(connection, move(pop(connection)))
+        settle(connection, move(pop(connection)))
     delivery_queue.tick(client)
     claimed = pop(connection)
-    delivery_queue.settle_sync(connection, failed(claimed, claimed.with_outcome({}), 86_400.0))
+    settle(connection, failed(claimed, claimed.with_outcome({}), 86_400.0))
     stored = [*client.lrange(keys.DELIVERY_QUEUE, 0, -1), client.get(keys.SEQUENCE), *client.hvals(keys.JOBS)]
     assert stored
     assert not [raw for raw in stored if b"e+" in raw]
@@ -163,7 +172,7 @@ def test_an_event_for_many_endpoints_is_one_move(client: Any, connection: Pipeli
         ).enqueued
         == 10_000
     )
-    assert delivery_queue.read_depths(client) == delivery_queue.Depths(25, 25, 9_975, 0, 0)
+    assert delivery_queue.read_depths(client) == delivery_queue.Depths(100, 100, 9_900, 0, 0)
 
 
 def test_a_rejected_entry_is_a_dead_letter_with_its_reason(client: Any, connection: PipelinedConnection) -> None:
@@ -186,14 +195,15 @@ def test_handing_off_nothing_is_nothing(connection: PipelinedConnection) -> None
     assert delivery_queue.enqueue_results(connection, []).enqueued == 0
 
 
-def test_a_delivered_job_is_forgotten_and_may_be_settled_twice(
+def test_a_delivered_job_is_owed_no_longer_and_may_be_settled_twice(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     enqueue(redis_url, job("ep_1", "a"), job("ep_1", "b"))
     claimed = pop(connection)
     for _ in range(2):
-        delivery_queue.settle_sync(connection, delivered(claimed))
-    assert client.hkeys(keys.JOBS) == [b"b"]
+        settle(connection, delivered(claimed))
+    assert client.hkeys(keys.DELIVERED) == [b"a"]
+    assert undelivered(client) == 1
 
 
 def test_a_job_delivered_after_all_does_not_wait_for_its_retry(
@@ -201,8 +211,8 @@ def test_a_job_delivered_after_all_does_not_wait_for_its_retry(
 ) -> None:
     enqueue(redis_url, job("ep_1", "a"))
     claimed = pop(connection)
-    delivery_queue.settle_sync(connection, failed(claimed, claimed.with_outcome({}, attempt=2), 60.0))
-    delivery_queue.settle_sync(connection, delivered("a"))
+    settle(connection, failed(claimed, claimed.with_outcome({}, attempt=2), 60.0))
+    settle(connection, delivered("a"))
     assert delivery_queue.read_depths(client) == delivery_queue.Depths(0, 0, 0, 0, 0)
 
 
@@ -211,7 +221,7 @@ def test_a_failed_job_waits_for_its_time_with_what_happened(
 ) -> None:
     enqueue(redis_url, job("ep_1", "a", b'{"n":%d}' % HUGE))
     claimed = pop(connection)
-    delivery_queue.settle_sync(connection, failed(claimed, claimed.with_outcome({"status": 500}, attempt=2), 30.0))
+    settle(connection, failed(claimed, claimed.with_outcome({"status": 500}, attempt=2), 30.0))
     assert kept(client, "a")["attempt"] == 2
     assert kept(client, "a")["outcomes"] == [{"status": 500}]
     assert due_in_seconds(client, "a") == pytest.approx(30, abs=5)
@@ -229,7 +239,7 @@ def test_a_job_that_failed_for_good_is_dead_with_its_reason(
     enqueue(redis_url, job("ep_1", "a"))
     claimed = pop(connection)
     dead = failed(claimed, claimed.with_outcome({"status": 500}, reason="exhausted"), None)
-    delivery_queue.settle_sync(connection, dead)
+    settle(connection, dead)
     assert dead_letters(client)["a"]["reason"] == "exhausted"
     assert client.zscore(keys.DEAD, "a") / 1000 == pytest.approx(time.time(), abs=5)
 
@@ -239,7 +249,7 @@ def test_a_job_given_back_is_queued_behind_the_others_unattempted(
 ) -> None:
     enqueue(redis_url, job("ep_1", "a", b'{"n":%d}' % HUGE), job("ep_1", "b"))
     claimed = pop(connection)
-    delivery_queue.settle_sync(connection, delivery_queue.returned(claimed))
+    settle(connection, delivery_queue.returned(claimed))
     assert [e["id"] for e in queued(client)] == ["b", "a"]
     assert pop(connection).id == "b"
     again = pop(connection)
@@ -259,18 +269,18 @@ def test_who_holds_a_job_under_an_old_sequence_changes_nothing(
 ) -> None:  # fmt: skip
     enqueue(redis_url, job("ep_1", "a"))
     claimed = pop(connection)
-    delivery_queue.settle_sync(connection, delivery_queue.returned(claimed))
+    settle(connection, delivery_queue.returned(claimed))
     before = (client.lrange(keys.DELIVERY_QUEUE, 0, -1), client.hgetall(keys.JOBS), client.get(keys.SEQUENCE))
-    delivery_queue.settle_sync(connection, stale(claimed))
+    settle(connection, stale(claimed))
     assert (
         client.lrange(keys.DELIVERY_QUEUE, 0, -1),
         client.hgetall(keys.JOBS),
         client.get(keys.SEQUENCE),
     ) == before
-    delivery_queue.settle_sync(connection, delivered("a"))
+    settle(connection, delivered("a"))
     for _ in range(2):
-        delivery_queue.settle_sync(connection, stale(claimed))
-    assert client.hlen(keys.JOBS) == 0
+        settle(connection, stale(claimed))
+    assert not undelivered(client)
 
 
 def test_due_retries_are_promoted_in_the_order_of_their_times(
@@ -279,27 +289,13 @@ def test_due_retries_are_promoted_in_the_order_of_their_times(
     enqueue(redis_url, *(job("ep_1", name) for name in "abcd"))
     for _ in range(4):
         claimed = pop(connection)
-        delivery_queue.settle_sync(connection, failed(claimed, claimed.with_outcome({}, attempt=2), 3600.0))
+        settle(connection, failed(claimed, claimed.with_outcome({}, attempt=2), 3600.0))
     place(client, keys.RETRY, {"c": 10, "a": 20, "b": 30})
     assert delivery_queue.tick(client, max_jobs=2) == 2
     assert delivery_queue.tick(client) == 1
     assert delivery_queue.tick(client) == 0
     assert [e["id"] for e in queued(client)] == ["c", "a", "b"]
     assert client.zrange(keys.RETRY, 0, -1) == [b"d"]
-
-
-def test_a_settlement_the_server_has_forgotten_is_settled_in_a_second_step(
-    client: Any, redis_url: str, connection: PipelinedConnection
-) -> None:
-    enqueue(redis_url, job("ep_1", "a"), job("ep_1", "b"))
-    claimed = pop(connection)
-    client.script_flush()
-    settlement = delivered(claimed)
-    delivery_queue.send_pop(connection, settlement)
-    assert not delivery_queue.read_settlement(connection)
-    assert delivery_queue.read_job(connection)[0] is not None
-    delivery_queue.settle_sync(connection, settlement)
-    assert client.hkeys(keys.JOBS) == [b"b"]
 
 
 def test_every_script_is_taught_again_after_a_flush(
@@ -310,39 +306,59 @@ def test_every_script_is_taught_again_after_a_flush(
         enqueue(redis_url, job("ep_1"))
         claimed = pop(connection)
         client.script_flush()
-        delivery_queue.settle_sync(connection, move(claimed))
+        settle(connection, move(claimed))
     client.script_flush()
     assert delivery_queue.tick(client) == 1
     client.script_flush()
-    assert delivery_queue.adopt(connection, ForeignElement(b'{"endpoint":"ep_1","payload":{}}'))
+    assert adopt(connection, ForeignElement(b'{"endpoint":"ep_1","payload":{}}'))
     client.script_flush()
-    assert delivery_queue.adopt(connection, ForeignElement(b"garbage")) is None
+    assert adopt(connection, ForeignElement(b"garbage")) is None
     assert delivery_queue.read_depths(client) == delivery_queue.Depths(2, 3, 0, 0, 1)
 
 
-def test_one_write_settles_reports_pops_and_asks_for_the_revision(
+def test_a_batch_is_settled_in_one_call_and_each_job_has_its_own_result(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
-    enqueue(redis_url, job("ep_1", "a"), job("ep_1", "b"))
-    claimed = pop(connection)
-    client.set(keys.REGISTRY_REVISION, 7)
-    delivery_queue.settle_sync(connection, delivered("unknown"))
-    with client.monitor() as monitor:
-        delivery_queue.send_pop(connection, delivered(claimed), "webhook_delivery:reported:x")
-        seen = [monitor.next_command()]
-        while not seen[-1]["command"].startswith(f"GET {keys.REGISTRY_REVISION}"):
-            seen.append(monitor.next_command())
-    assert [c["command"].split()[0] for c in seen if c["client_type"] != "lua"] == [
-        "EVALSHA",
-        "INCR",
-        "BRPOP",
-        "GET",
+    enqueue(redis_url, *(job(f"ep_{n % 2}", f"m{n}") for n in range(6)))
+    held = [pop(connection) for _ in range(6)]
+    settle(connection, delivery_queue.returned(held[4]))
+    settlements = [
+        delivered(held[0]),
+        failed(held[1], held[1].with_outcome({}, attempt=2), 60.0),
+        failed(held[2], held[2].with_outcome({}, reason="x"), None),
+        delivered(held[3]),
+        delivery_queue.returned(held[4]),
+        delivery_queue.parked(held[5]),
     ]
-    assert delivery_queue.read_settlement(connection) == "settled"
-    assert connection.receive() == 1
-    popped, revision = delivery_queue.read_job(connection)
-    assert isinstance(popped, ClaimedJob)
-    assert (popped.id, revision) == ("b", 7)
+    assert settle_all(connection, *settlements) == ["settled"] * 4 + ["stale", "settled"]
+    assert delivery_queue.read_depths(client) == delivery_queue.Depths(queued=2, open=2, parked=0, retry=1, dead=1)
+    assert sorted(client.hkeys(keys.DELIVERED)) == [b"m0", b"m3"]
+
+
+@pytest.mark.parametrize("key", [keys.WINDOW, keys.PARKED])
+@pytest.mark.parametrize("damage", ["type", "garbage"])
+def test_a_damaged_key_of_one_endpoint_fails_no_job_of_another(
+    client: Any, redis_url: str, connection: PipelinedConnection, key: str, damage: str
+) -> None:
+    enqueue(redis_url, *(job(name, name + str(n)) for name in ("ep_bad", "ep_good") for n in range(2)))
+    held = [pop(connection) for _ in range(4)]
+    before = client.hgetall(keys.WINDOW + "ep_bad")
+    client.delete(key + "ep_bad")
+    if damage == "type":
+        client.set(key + "ep_bad", "x")
+    else:
+        client.hset(keys.WINDOW + "ep_bad", mapping={"open": "many", "limit": "\xff", "latency_ms": "-"})
+    results = settle_all(connection, *map(delivered, held))
+    assert results[2:] == ["settled", "settled"]
+    if damage == "type":
+        assert all(result.startswith("error ") and "WRONGTYPE" in result for result in results[:2])
+        assert client.zcard(keys.OPEN) == 2, "they are as they were"
+        client.delete(key + "ep_bad")
+        client.hset(keys.WINDOW + "ep_bad", mapping=before)
+        assert settle_all(connection, *map(delivered, held)) == ["settled"] * 4
+    delivery_queue.repair_pool(client)
+    assert delivery_queue.repair_pool(client) == 0
+    assert delivery_queue.read_depths(client).undelivered == 0
 
 
 def test_draining_works_on_a_full_server() -> None:
@@ -355,20 +371,19 @@ def test_draining_works_on_a_full_server() -> None:
         claimed = [pop(connection) for _ in range(5)]
         foreign = []
         for _ in range(2):
-            delivery_queue.send_pop(connection, None)
-            element, _ = delivery_queue.read_job(connection)
+            element = take(connection)
             assert isinstance(element, ForeignElement)
             foreign.append(element)
         client.config_set("maxmemory", 1)
         with pytest.raises(redis.exceptions.OutOfMemoryError):
             client.set("anything", 1)
-        delivery_queue.settle_sync(connection, delivered(claimed[0]))
-        delivery_queue.settle_sync(connection, delivery_queue.returned(claimed[1]))
-        delivery_queue.settle_sync(connection, failed(claimed[2], claimed[2].with_outcome({}, attempt=2), 0.0))
-        delivery_queue.settle_sync(connection, failed(claimed[3], claimed[3].with_outcome({}, reason="x"), None))
+        settle(connection, delivered(claimed[0]))
+        settle(connection, delivery_queue.returned(claimed[1]))
+        settle(connection, failed(claimed[2], claimed[2].with_outcome({}, attempt=2), 0.0))
+        settle(connection, failed(claimed[3], claimed[3].with_outcome({}, reason="x"), None))
         assert delivery_queue.tick(client) == 1
         assert delivery_queue.requeue_orphan(client, claimed[4].id, claimed[4].sequence)
-        assert [delivery_queue.adopt(connection, f) is not None for f in foreign] == [True, False]
+        assert [adopt(connection, f) is not None for f in foreign] == [True, False]
         assert (
             delivery_queue.enqueue_results(
                 connection, [EntryResult(e, (job("ep_1", "f"),)) for e in entries]
@@ -382,9 +397,8 @@ def test_draining_works_on_a_full_server() -> None:
 
 def test_a_wrongly_typed_list_is_an_error_that_says_so(client: Any, connection: PipelinedConnection) -> None:
     client.set(keys.DELIVERY_QUEUE, "x")
-    delivery_queue.send_pop(connection, None)
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
-        delivery_queue.read_job(connection)
+        take(connection)
     client.delete(keys.DELIVERY_QUEUE)
     assert connection.execute(("PING",)) == [b"PONG"]
 
@@ -400,8 +414,8 @@ def test_depths_count_every_place(client: Any, redis_url: str, connection: Pipel
     enqueue(redis_url, *(job(f"ep_{i}") for i in range(5)))
     pop(connection)
     retried, dead = pop(connection), pop(connection)
-    delivery_queue.settle_sync(connection, failed(retried, retried.with_outcome({}), 60.0))
-    delivery_queue.settle_sync(connection, failed(dead, dead.with_outcome({}), None))
+    settle(connection, failed(retried, retried.with_outcome({}), 60.0))
+    settle(connection, failed(dead, dead.with_outcome({}), None))
     assert delivery_queue.read_depths(client) == delivery_queue.Depths(queued=2, open=3, parked=0, retry=1, dead=1)
 
 

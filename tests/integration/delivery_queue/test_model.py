@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
 from hookfarm import delivery_queue
-from hookfarm.delivery_queue import EntryResult, HealthSignal, InvalidEntry, job
-from hookfarm.delivery_queue.job import ClaimedJob, ForeignElement, Job
+from hookfarm.delivery_queue import EntryResult, HealthSignal, InvalidEntry
+from hookfarm.delivery_queue.job import ClaimedJob, ForeignElement, Job, ListElement, decode_element
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from tests.support.delivery import delivered
 from tests.support.ledger import place
-from tests.support.queue import pop
+from tests.support.queue import adopt, claim, pop_element
 from tests.support.queue_model import QueueModel, run_model
 
 IDS = st.sampled_from([f"msg_{n}" for n in range(6)])
@@ -60,13 +60,16 @@ class Queue(QueueModel):
     @precondition(lambda self: self.queue)
     @rule()
     def pop(self) -> None:
-        claimed = pop(self.connection)
-        assert claimed.id == self.queue.pop(0)
-        current = claimed.id in self.open and self.client.zscore(keys.OPEN, claimed.id) == claimed.sequence
-        if current:
+        element = pop_element(self.connection)
+        assert isinstance(element, ListElement)
+        assert element.id == self.queue.pop(0)
+        is_current = element.id in self.open and self.client.zscore(keys.OPEN, element.id) == element.sequence
+        claimed = claim(self.connection, element)
+        assert (claimed is not None) == is_current
+        if claimed is not None:
             assert claimed.attempt == self.attempts[claimed.id]
             assert claimed.body == b'{"id":"%b"}' % claimed.id.encode()
-        (self.hands if current else self.stale).append(claimed)
+            self.hands.append(claimed)
 
     @precondition(lambda self: self.hands)
     @rule(data=st.data())
@@ -153,7 +156,7 @@ class Queue(QueueModel):
     def adopt(self, job_id: str) -> None:
         name = job_id.encode()
         raw = b'{"endpoint":"ep_%b","payload":{"id":"%b"},"id":"%b"}' % (name, name, name)
-        claimed = delivery_queue.adopt(self.connection, ForeignElement(raw))
+        claimed = adopt(self.connection, ForeignElement(raw))
         if job_id in self.known:
             assert claimed is None
             self.dead |= {i.decode() for i in self.client.zrange(keys.DEAD, 0, -1)}
@@ -180,8 +183,8 @@ class Queue(QueueModel):
             {i.decode() for i in self.client.zrange(key, 0, -1)} for key in (keys.OPEN, keys.RETRY, keys.DEAD)
         ]
         assert places == [self.open, set(self.retry), self.dead]
-        elements = [job.decode(raw) for raw in reversed(self.client.lrange(keys.DELIVERY_QUEUE, 0, -1))]
-        assert [claimed.id for claimed in elements if isinstance(claimed, ClaimedJob)] == self.queue
+        elements = [decode_element(raw) for raw in reversed(self.client.lrange(keys.DELIVERY_QUEUE, 0, -1))]
+        assert [claimed.id for claimed in elements if isinstance(claimed, ListElement)] == self.queue
 
     @invariant()
     def sequences_only_grow(self) -> None:
@@ -191,8 +194,8 @@ class Queue(QueueModel):
 
     @invariant()
     def every_open_job_is_queued_or_in_a_hand_under_its_sequence(self) -> None:
-        elements = [job.decode(raw) for raw in self.client.lrange(keys.DELIVERY_QUEUE, 0, -1)]
-        held = [(t.id, t.sequence) for t in (*elements, *self.hands) if isinstance(t, ClaimedJob)]
+        elements = [decode_element(raw) for raw in self.client.lrange(keys.DELIVERY_QUEUE, 0, -1)]
+        held = [(t.id, t.sequence) for t in (*elements, *self.hands) if isinstance(t, ListElement | ClaimedJob)]
         owed = {(i.decode(), int(score)) for i, score in self.client.zrange(keys.OPEN, 0, -1, withscores=True)}
         assert owed <= set(held)
 

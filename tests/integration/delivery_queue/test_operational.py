@@ -16,7 +16,7 @@ from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from tests.support.delivery import OneWorker, add_endpoint, delivered, enqueue, job
 from tests.support.ledger import place
-from tests.support.queue import pop
+from tests.support.queue import pop, settle
 from tests.support.receivers import Receiver
 
 URL = "http://127.0.0.1:9/"
@@ -27,19 +27,19 @@ def subscriber(client: Any, *events: str, url: str = URL) -> Endpoint:
     return add_endpoint(client, url, subscriptions=(parse_subscription(wanted),))
 
 
-def settle(
+def fail(
     connection: PipelinedConnection, claimed: ClaimedJob, retry: float | None, reason: str = "exhausted"
 ) -> None:
     job_ = claimed.with_outcome(
         {"at": 1_800_000_000.5, "duration_ms": 7, "status": 500}, **({} if retry else {"reason": reason})
     )
-    delivery_queue.settle_sync(connection, delivery_queue.failed(claimed, job_, retry, HealthSignal.UNHEALTHY))
+    settle(connection, delivery_queue.failed(claimed, job_, retry, HealthSignal.UNHEALTHY))
 
 
 def open_the_circuit(redis_url: str, connection: PipelinedConnection, endpoint: Endpoint) -> None:
     for _ in range(5):
         enqueue(redis_url, job(endpoint))
-        settle(connection, pop(connection), retry=60.0)
+        fail(connection, pop(connection), retry=60.0)
 
 
 def bodies_for(client: Any, endpoint: Endpoint) -> list[dict[str, Any]]:
@@ -55,7 +55,7 @@ def test_a_dead_delivery_is_an_event_with_its_reason(
 ) -> None:
     operator, failing = subscriber(client), add_endpoint(client, URL)
     enqueue(redis_url, job(failing, "msg_a"))
-    settle(connection, pop(connection), retry=None)
+    fail(connection, pop(connection), retry=None)
     [body] = bodies_for(client, operator)
     assert body["type"] == "hookfarm.delivery.dead"
     assert body["timestamp"].endswith("Z")
@@ -101,12 +101,12 @@ def test_a_circuit_is_an_event_when_it_opens_and_when_it_closes(
     delivery_queue.tick(client)
     probe = pop(connection)
     assert probe.endpoint == failing.id
-    settle(connection, probe, retry=60.0)
+    fail(connection, probe, retry=60.0)
     assert len(bodies_for(client, operator)) == 1, "still open: no other occurrence"
     client.hset(keys.WINDOW + failing.id, mapping={"blocked_until_ms": 0})
     client.zadd(keys.WINDOW_TIMERS, {failing.id: 1})
     delivery_queue.tick(client)
-    delivery_queue.settle_sync(connection, delivered(pop(connection)))
+    settle(connection, delivered(pop(connection)))
     kinds = sorted(body["type"] for body in bodies_for(client, operator))
     assert kinds == ["hookfarm.endpoint.circuit_closed", "hookfarm.endpoint.circuit_opened"]
 
@@ -188,7 +188,7 @@ def test_nothing_is_recorded_without_a_subscription(
     Registry(client).disable(operator.id, "by hand")
     assert client.exists(keys.OPERATIONAL_SUBSCRIPTIONS, keys.OPERATIONAL_EVENTS) == 0
     enqueue(redis_url, job(failing, "msg_a"))
-    settle(connection, pop(connection), retry=None)
+    fail(connection, pop(connection), retry=None)
     operational.record_stalled_chain(client, 1, "chain 1: gone")
     assert client.exists(keys.OPERATIONAL_EVENTS) == 0
 
@@ -199,7 +199,7 @@ def test_a_subscriber_causes_no_events_so_that_two_that_fail_do_not_loop(
     first, second = subscriber(client), subscriber(client)
     open_the_circuit(redis_url, connection, first)
     enqueue(redis_url, job(second, "msg_a"))
-    settle(connection, pop(connection), retry=None)
+    fail(connection, pop(connection), retry=None)
     Registry(client).disable(first.id, "by hand")
     assert client.exists(keys.OPERATIONAL_EVENTS) == 0
 
@@ -231,7 +231,7 @@ def test_events_are_recorded_and_delivered_while_redis_is_full(
     enqueue(redis_url, job(failing, "msg_a"))
     claimed = pop(connection)
     client.config_set("maxmemory", 1)
-    settle(connection, claimed, retry=None)
+    fail(connection, claimed, retry=None)
     bodies = bodies_for(client, operator)
     client.config_set("maxmemory", 0)
     assert [body["type"] for body in bodies] == ["hookfarm.delivery.dead"]

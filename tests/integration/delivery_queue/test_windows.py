@@ -11,21 +11,22 @@ from hookfarm import delivery_queue
 from hookfarm.deliveries import endpoint_stats, log, redelivery
 from hookfarm.delivery_queue import HealthSignal
 from hookfarm.delivery_queue.job import ClaimedJob, ForeignElement
+from hookfarm.delivery_queue.settle import DISABLE_ENDPOINT
 from hookfarm.records import Endpoint
 from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
-from tests.support.delivery import DONE, add_endpoint, enqueue, job, parked
+from tests.support.delivery import DONE, add_endpoint, enqueue, job, parked, set_capacity
 from tests.support.ledger import assert_drained, assert_ledger_invariant
-from tests.support.queue import deliver, pop
+from tests.support.queue import adopt, deliver, pop, settle
 
 URL = "http://127.0.0.1:9/"
 
 
 @pytest.fixture(autouse=True)
 def whole_ledger(client: Any) -> Iterator[None]:
-    """Farms of eight workers unless the test changes that, so that every window begins at 4."""
-    workers(client, 8)
+    """Farms with a capacity of 16 unless the test changes that, so that every window begins at 4."""
+    set_capacity(client, 16)
     yield
     assert_ledger_invariant(client)
 
@@ -37,7 +38,7 @@ def fail(
     retry: float | None = 60.0,
 ) -> str:
     failed = delivery_queue.failed(claimed, claimed.with_outcome({}, attempt=claimed.attempt + 1), retry, signal)
-    return delivery_queue.settle_sync(connection, failed)
+    return settle(connection, failed)
 
 
 def queued(client: Any) -> int:
@@ -47,11 +48,6 @@ def queued(client: Any) -> int:
 def window(client: Any, endpoint: str = "ep_1") -> endpoint_stats.Window:
     [found] = endpoint_stats.read_windows(client, [endpoint])
     return found
-
-
-def workers(client: Any, count: int) -> None:
-    """As if the farms had so many workers."""
-    client.hset(keys.ENDPOINT_LIMITS, "*", count)
 
 
 def time_has_come(client: Any, endpoint: str = "ep_1") -> None:
@@ -76,10 +72,10 @@ def test_a_window_begins_small_and_what_is_over_it_is_parked_in_order(client: An
     assert queued(client) == 7
 
 
-def test_an_endpoint_alone_begins_with_half_of_the_workers_and_one_beside_others_small(
+def test_an_endpoint_alone_begins_with_an_eighth_of_the_capacity_and_one_beside_others_small(
     client: Any, redis_url: str
 ) -> None:
-    workers(client, 50)
+    set_capacity(client, 200)
     enqueue(redis_url, *(job("ep_1") for _ in range(40)))
     enqueue(redis_url, *(job("ep_2") for _ in range(40)))
     assert (window(client).open, window(client, "ep_2").open) == (25, 4)
@@ -101,10 +97,10 @@ def test_each_success_promotes_the_next_parked_and_widens_the_window_by_one(
     assert_drained(client)
 
 
-def test_an_endpoint_alone_may_use_all_workers_and_beside_others_half_of_them(
+def test_an_endpoint_alone_may_use_all_of_the_capacity_and_beside_others_half_of_it(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
-    workers(client, 30)
+    set_capacity(client, 30)
     enqueue(redis_url, *(job("ep_1") for _ in range(200)))
     for _ in range(60):
         deliver(connection, pop(connection))
@@ -117,14 +113,14 @@ def test_an_endpoint_alone_may_use_all_workers_and_beside_others_half_of_them(
     assert window(client).open <= 15
 
 
-def test_a_slow_endpoint_has_half_of_the_workers_even_alone(
+def test_a_slow_endpoint_has_half_of_the_capacity_even_alone(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
-    workers(client, 30)
+    set_capacity(client, 30)
     enqueue(redis_url, *(job("ep_1") for _ in range(100)))
     slow = DONE._replace(duration_ms=5000)
     for _ in range(60):
-        delivery_queue.settle_sync(connection, delivery_queue.delivered(pop(connection), slow, keep=1000))
+        settle(connection, delivery_queue.delivered(pop(connection), slow))
     assert window(client).open == 15
     for _ in range(8):
         deliver(connection, pop(connection))
@@ -188,7 +184,7 @@ def test_the_pause_between_probes_grows_to_a_minute(
 def test_what_was_open_when_the_circuit_opened_does_not_lengthen_the_pause(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
-    workers(client, 20)
+    set_capacity(client, 20)
     enqueue(redis_url, *(job("ep_1") for _ in range(60)))
     for _ in range(16):
         deliver(connection, pop(connection))
@@ -328,7 +324,7 @@ def test_a_paused_endpoint_keeps_its_jobs_and_gets_them_when_it_is_enabled(
     enqueue(redis_url, job(endpoint, "a"), job(endpoint, "b"))
     held = pop(connection)
     Registry(client).disable(endpoint.id, "by hand")
-    delivery_queue.settle_sync(connection, delivery_queue.parked(held))
+    settle(connection, delivery_queue.parked(held))
     enqueue(redis_url, job(endpoint, "c"))
     delivery_queue.tick(client)
     assert parked(client, endpoint) == ["a", "c"]
@@ -385,7 +381,7 @@ def test_a_removed_endpoints_last_failures_are_no_circuit(
     client: Any, redis_url: str, connection: PipelinedConnection
 ) -> None:
     endpoint = add_endpoint(client, URL)
-    workers(client, 20)
+    set_capacity(client, 40)
     enqueue(redis_url, *(job(endpoint) for _ in range(10)))
     held = [pop(connection) for _ in range(queued(client))]
     assert len(held) >= 5
@@ -400,8 +396,8 @@ def test_a_foreign_element_is_parked_where_the_window_is_full(
 ) -> None:
     enqueue(redis_url, *(job("ep_1", f"m{n}") for n in range(4)))
     foreign = ForeignElement(b'{"endpoint":"ep_1","payload":{},"id":"foreign"}')
-    assert delivery_queue.adopt(connection, foreign) is None
-    assert delivery_queue.adopt(connection, foreign, again=True) is None
+    assert adopt(connection, foreign) is None
+    assert adopt(connection, foreign, again=True) is None
     assert parked(client, "ep_1") == ["foreign"]
     assert delivery_queue.read_depths(client).dead == 0
     for _ in range(4):
@@ -422,13 +418,13 @@ def test_an_endpoint_that_has_only_failed_for_too_long_is_given_up(
             claimed.with_outcome({}),
             60.0,
             HealthSignal.HEALTHY,
-            disable_after_seconds=disable_after_seconds,
+            DONE,
         )
-        return delivery_queue.settle_sync(connection, settlement)
+        return settle(connection, settlement, disable_after_seconds=disable_after_seconds)
 
     assert failed_again(claimed, 3600.0) == "settled"
     client.hset(keys.WINDOW + "ep_1", "failing_since_ms", long_ago)
     assert failed_again(pop(connection), 8000.0) == "settled"
-    assert failed_again(pop(connection), 3600.0) == delivery_queue.DISABLE_ENDPOINT
+    assert failed_again(pop(connection), 3600.0) == DISABLE_ENDPOINT
     deliver(connection, pop(connection))
     assert window(client).failing_since_ms is None

@@ -14,9 +14,10 @@ from hookfarm.delivery_queue.job import ClaimedJob, Job
 from hookfarm.records import Endpoint
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
-from tests.support.delivery import add_endpoint, delivered, enqueue, job
+from tests.support.delivery import add_endpoint, delivered, enqueue, job, undelivered
 from tests.support.farm_processes import FarmProcess, started_farms
 from tests.support.ledger import assert_drained
+from tests.support.queue import settle, take
 from tests.support.receivers import peer, read_request, running_receiver
 from tests.support.waiting import eventually
 
@@ -34,7 +35,7 @@ def start_delivery(redis_url: str) -> Iterator[StartDelivery]:
     allowed = {"HOOKFARM_ALLOW_PRIVATE": "127.0.0.0/8", "HOOKFARM_RETRY_SCHEDULE": ",".join(["100ms"] * 20)}
     with started_farms() as start:
         yield lambda workers: start(
-            "webhook_delivery", "--workers", str(workers), redis_url=redis_url, **allowed
+            "webhook_delivery", "--workers", str(workers), "--concurrency", "1", redis_url=redis_url, **allowed
         ).wait_ready()
 
 
@@ -100,7 +101,7 @@ def test_an_endpoint_never_has_more_than_max_in_flight_at_once_and_gets_as_many(
         enqueue(redis_url, *_jobs(endpoint, 100))
         eventually(lambda: len(judge.delivered) >= 200, 20, "all deliveries")
         assert judge.most_at_once == most
-        eventually(lambda: client.hlen(keys.JOBS) == 0, what="the ledger drained")
+        eventually(lambda: not undelivered(client), what="the ledger drained")
         assert_drained(client)
 
 
@@ -151,11 +152,10 @@ def test_an_endpoint_is_given_its_rate_and_no_more_than_half_a_second_of_latenes
         ticked = now
         delivery_queue.tick(client)
         while client.llen(keys.DELIVERY_QUEUE):
-            delivery_queue.send_pop(connection, None)
-            claimed, _ = delivery_queue.read_job(connection)
+            claimed = take(connection)
             assert isinstance(claimed, ClaimedJob)
             opened_us.append(claimed.sequence)
-            delivery_queue.settle_sync(connection, delivered(claimed))
+            settle(connection, delivered(claimed))
     connection.close()
     per_us = rate / 1e6
     for first, start in enumerate(opened_us):
@@ -208,7 +208,7 @@ def test_an_ordered_endpoint_gets_its_deliveries_in_order_though_attempts_fail(
         assert judge.delivered == [each.id for each in jobs]
         assert any(each.status == 500 for each in judge.answered)
         assert judge.most_at_once == 1
-        eventually(lambda: client.hlen(keys.JOBS) == 0, what="the ledger drained")
+        eventually(lambda: not undelivered(client), what="the ledger drained")
         assert_drained(client)
 
 

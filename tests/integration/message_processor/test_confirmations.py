@@ -9,14 +9,14 @@ import pytest
 from hookfarm import delivery_queue
 from hookfarm.matching.payload import webhook_id
 from hookfarm.store import keys
-from tests.support.delivery import delivered, parked
+from tests.support.delivery import delivered, parked, set_capacity
 from tests.support.ledger import assert_ledger_invariant
 from tests.support.processed_chain import CHAIN, ENDPOINT, Chain, log
 
 
 @pytest.fixture
 def chain(client: Any, redis_url: str) -> Iterator[Chain]:
-    client.hset(keys.ENDPOINT_LIMITS, "*", 8)
+    set_capacity(client, 8)
     made = Chain(client, redis_url)
     yield made
     made.connection.close()

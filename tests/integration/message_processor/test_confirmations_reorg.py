@@ -9,7 +9,8 @@ import pytest
 from hookfarm import event_stream
 from hookfarm.event_stream import Checkpoint, StreamBlock
 from hookfarm.event_stream.event_json import encode_events
-from hookfarm.store import clients, keys
+from hookfarm.store import clients
+from tests.support.delivery import set_capacity
 from tests.support.ledger import assert_ledger_invariant
 from tests.support.processed_chain import CHAIN, Chain, log
 
@@ -49,7 +50,7 @@ class Reorganised(Chain):
 
 @pytest.fixture
 def chain(client: Any, redis_url: str) -> Iterator[Reorganised]:
-    client.hset(keys.ENDPOINT_LIMITS, "*", 8)
+    set_capacity(client, 8)
     made = Reorganised(client, redis_url)
     made.subscribe(confirmations=3)
     yield made

@@ -13,14 +13,14 @@ from hookfarm.matching import notifications
 from hookfarm.matching.payload import webhook_id
 from hookfarm.records import Subscription
 from hookfarm.store import keys
-from tests.support.delivery import delivered
+from tests.support.delivery import delivered, set_capacity
 from tests.support.ledger import assert_ledger_invariant
 from tests.support.processed_chain import ALL, CHAIN, ENDPOINT, FinalChain, log
 
 
 @pytest.fixture
 def chain(client: Any, redis_url: str) -> Iterator[FinalChain]:
-    client.hset(keys.ENDPOINT_LIMITS, "*", 8)
+    set_capacity(client, 8)
     made = FinalChain(client, redis_url)
     made.notify(*ALL)
     yield made

@@ -18,7 +18,7 @@ from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.matching import notifications
 from hookfarm.records import Event
 from hookfarm.store import keys
-from tests.support.delivery import delivered
+from tests.support.delivery import delivered, set_capacity
 from tests.support.ledger import assert_ledger_invariant
 from tests.support.matching import process
 from tests.support.processed_chain import CHAIN, FinalChain, log
@@ -162,7 +162,7 @@ class World:
 
 @pytest.fixture
 def chain(client: Any, redis_url: str) -> Iterator[FinalChain]:
-    client.hset(keys.ENDPOINT_LIMITS, "*", 8)
+    set_capacity(client, 8)
     made = FinalChain(client, redis_url)
     made.index.remove("ep_1")
     yield made

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_network
@@ -17,7 +17,6 @@ from hookfarm.records import Endpoint
 from hookfarm.registry.store import Registry
 from hookfarm.security.vault import MasterKey, Vault
 from hookfarm.store import keys
-from hookfarm.store.clients import PipelinedConnection
 from hookfarm.webhook_delivery.endpoints import EndpointCache
 from tests.support.farm_processes import hookfarm
 
@@ -26,18 +25,16 @@ LOOPBACK = (ip_network("127.0.0.0/8"),)
 
 
 @pytest.fixture
-def send(redis_url: str) -> Iterator[Callable[[Vault], Any]]:
+def send(client: Any) -> Callable[[Vault], Any]:
     """What a worker with that vault would send to ep_a."""
-    connection = PipelinedConnection(redis_url, 1.0)
 
     def request(vault: Vault) -> Any:
-        prepared = EndpointCache(connection, LOOPBACK, vault).get("ep_a", 1)
+        prepared = EndpointCache(LOOPBACK, vault).store("ep_a", 1, client.hget(keys.ENDPOINTS, "ep_a"))
         if not prepared or isinstance(prepared, InvalidInput):
             return prepared
         return prepared.request(ClaimedJob(0, "msg_1", "ep_a", 1, {}, b'{"a":1}'), 1_795_000_000)
 
-    yield request
-    connection.close()
+    return request
 
 
 def endpoint() -> Endpoint:

@@ -7,23 +7,25 @@ import pytest
 import redis
 
 from hookfarm import delivery_queue
+from hookfarm.delivery_queue import FarmLimits
 from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.store.clients import PipelinedConnection
 from tests.support import backfill_queue
 from tests.support.delivery import add_endpoint, enqueue, job
+from tests.support.queue import pop
 
 
 def test_orphans_are_found_and_queued_again_while_redis_is_full(client: Any, redis_url: str) -> None:
     enqueue(redis_url, job(add_endpoint(client, "http://127.0.0.1:9/"), "a"))
     connection = PipelinedConnection(redis_url, 1)
-    delivery_queue.send_pop(connection, None)
-    assert delivery_queue.read_job(connection)[0] is not None
+    pop(connection)
     connection.close()
     client.config_set("maxmemory", 1)
-    watermark = delivery_queue.read_watermark(client)
+    limits = FarmLimits(16, 1000)
+    watermark = delivery_queue.sweep(client, "farm", 0, (), limits).watermark
     assert watermark is not None
-    [(orphan, sequence)] = delivery_queue.publish_held(client, "farm", watermark, (), 1)
+    [(orphan, sequence)] = delivery_queue.sweep(client, "farm", watermark, (), limits).orphans
     assert delivery_queue.requeue_orphan(client, orphan, sequence)
     assert client.llen(keys.DELIVERY_QUEUE) == 1
     client.config_set("maxmemory", 0)

@@ -1,8 +1,9 @@
-"""A delivery process and its connection to Redis: what it writes, what it survives."""
+"""A delivery process and its connections to Redis: what it writes, what it survives."""
 
 import os
 import signal
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -10,10 +11,12 @@ import pytest
 import redis
 
 from hookfarm import delivery_queue
-from hookfarm.delivery_queue import Depths, settle, take
+from hookfarm.delivery_queue import Depths, take
+from hookfarm.delivery_queue.settle import SETTLE
 from hookfarm.farm.scoreboard import State
 from hookfarm.store import keys
-from hookfarm.webhook_delivery import telemetry
+from hookfarm.store.loop_connection import LoopConnection
+from hookfarm.webhook_delivery import held_jobs, telemetry
 from tests.support.delivery import (
     POLLING_COUNTER,
     OneWorker,
@@ -22,6 +25,7 @@ from tests.support.delivery import (
     enqueue,
     job,
     one_worker,
+    undelivered,
 )
 from tests.support.ledger import assert_drained
 from tests.support.queue import enqueue_held_post
@@ -31,59 +35,98 @@ from tests.support.waiting import eventually
 
 INCR = b"$4\r\nINCR\r\n"
 """The command, and no script that has the word in it."""
+HGET = b"$4\r\nHGET\r\n"
+
+
+class Writes(list[bytes]):
+    """What all connections wrote, one item a write. A test may act around a write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: Callable[[LoopConnection, bytes], None] = _nothing
+        self.after: Callable[[LoopConnection, bytes], None] = _nothing
+
+    def having(self, part: bytes) -> list[bytes]:
+        return [write for write in self if part in write]
+
+
+def _nothing(*_: object) -> None:
+    """No-op callback."""
+
+
+@pytest.fixture
+def writes(monkeypatch: pytest.MonkeyPatch) -> Writes:
+    """Of workers made after this."""
+    seen = Writes()
+
+    class WatchedConnection(LoopConnection):
+        def _send(self, data: bytes) -> None:
+            seen.append(data)
+            seen.before(self, data)
+            super()._send(data)
+            seen.after(self, data)
+
+    monkeypatch.setattr(take, "LoopConnection", WatchedConnection)
+    return seen
+
+
+@pytest.fixture
+def worker(writes: Writes, redis_url: str) -> Any:
+    with one_worker(redis_url) as made:
+        yield made
 
 
 def cut(worker: OneWorker) -> None:
-    """Closes the worker's connection from the server's side."""
+    """Close the worker's pop connection from the server's side."""
     worker.client.client_kill_filter(_id=str(worker.slot.counter(telemetry.CLIENT_ID)))
 
 
-def test_a_job_costs_one_write(client: Any, redis_url: str, receiver: Receiver, worker: OneWorker) -> None:
-    endpoint = add_endpoint(client, receiver.url)
-    enqueue(redis_url, *(job(endpoint) for _ in range(6)))
-    worker.step()
-    before = len(worker.connection.writes)
-    worker.step(5)
-    writes = worker.connection.writes[before:]
-    assert len(writes) == 5
-    for write in writes:
-        commands = [part for part in (b"EVALSHA", INCR, b"BRPOP", b"GET") if part in write]
-        assert commands == [b"EVALSHA", b"BRPOP", b"GET"]
-        assert write.index(b"EVALSHA") < write.index(b"BRPOP") < write.index(b"GET")
+def is_popping(worker: OneWorker) -> bool:
+    return worker.slot.activity == telemetry.POLLING
 
 
 def test_the_first_pop_reports_in_the_same_write_and_no_later_one_does(
-    client: Any, redis_url: str, receiver: Receiver, worker: OneWorker
+    client: Any, redis_url: str, receiver: Receiver, worker: OneWorker, writes: Writes
 ) -> None:
     endpoint = add_endpoint(client, receiver.url)
     enqueue(redis_url, job(endpoint), job(endpoint))
     assert not worker.up
     worker.step()
-    [reporting] = [write for write in worker.connection.writes if INCR in write]
+    [reporting] = writes.having(INCR)
     assert reporting.index(INCR) < reporting.index(b"BRPOP")
     assert POLLING_COUNTER.encode() in reporting
     assert worker.up
     worker.step()
-    cut(worker)
-    with pytest.raises(redis.RedisError):
-        worker.step()
     worker.start()
+    cut(worker)
     enqueue(redis_url, job(endpoint))
     receiver.wait_for(3)
     worker.stop()
     assert client.get(POLLING_COUNTER) == b"1"
 
 
-def test_the_outcome_goes_out_with_the_next_pop(
-    client: Any, redis_url: str, receiver: Receiver, worker: OneWorker
+def test_a_worker_with_room_takes_its_share_of_a_long_list_in_one_write(
+    client: Any, redis_url: str, receiver: Receiver, writes: Writes
 ) -> None:
     endpoint = add_endpoint(client, receiver.url)
-    enqueue(redis_url, job(endpoint, "a"), job(endpoint, "b"))
-    worker.step()
-    assert client.hexists(keys.JOBS, "a")
-    worker.step()
-    assert not client.hexists(keys.JOBS, "a")
-    assert client.hexists(keys.JOBS, "b")
+    enqueue(redis_url, *(job(endpoint) for _ in range(60)))
+    with one_worker(redis_url, concurrency=20) as worker:
+        worker.step(60)
+        worker.settle()
+    assert len(receiver.received) == 60
+    assert any(b"RPOP\r\n$14\r\ndelivery_queue\r\n$2" in write for write in writes), "ten and more"
+    assert len(writes.having(SETTLE.sha)) < 60, "settlements go out together"
+    assert_drained(client)
+
+
+def test_a_short_list_is_left_to_the_other_workers(
+    client: Any, redis_url: str, receiver: Receiver, writes: Writes
+) -> None:
+    with one_worker(redis_url, concurrency=20, workers=10) as worker:
+        endpoint = add_endpoint(client, receiver.url)
+        enqueue(redis_url, *(job(endpoint) for _ in range(10)))
+        worker.step(10)
+    assert not writes.having(b"$4\r\nRPOP\r\n")
 
 
 def test_a_worker_shows_what_it_holds_until_it_is_settled(
@@ -94,38 +137,46 @@ def test_a_worker_shows_what_it_holds_until_it_is_settled(
     sequence = int(client.zscore(keys.OPEN, "a"))
     worker.start()
     receiver.wait_for(1)
-    assert worker.slot.activity == telemetry.POSTING
-    assert worker.slot.counter(telemetry.HELD_SEQUENCE) == sequence
+    assert worker.slot.activity == telemetry.BUSY
+    assert held_jobs.sequences(worker.slot) == [sequence]
+    assert worker.slot.counter(telemetry.IN_FLIGHT) == 1
     gate.set()
-    eventually(lambda: worker.slot.activity == telemetry.POLLING, what="the next pop")
-    eventually(lambda: not worker.slot.counter(telemetry.HELD_SEQUENCE), what="the settlement")
-    assert not client.exists(keys.JOBS)
+    eventually(lambda: is_popping(worker), what="the next pop")
+    eventually(lambda: not held_jobs.sequences(worker.slot), what="the settlement")
+    assert not undelivered(client)
     clients = {c["id"]: c for c in client.client_list()}
     assert clients[str(worker.slot.counter(telemetry.CLIENT_ID))]["cmd"] == "brpop"
 
 
-def test_after_a_cut_connection_the_outcome_is_settled_first_and_nothing_sent_twice(
-    client: Any, redis_url: str, receiver: Receiver, worker: OneWorker
+def test_after_a_cut_connection_settlements_go_first_and_nothing_is_sent_twice(
+    client: Any, redis_url: str, receiver: Receiver, worker: OneWorker, writes: Writes
 ) -> None:
     endpoint = add_endpoint(client, receiver.url)
     gate = enqueue_held_post(redis_url, receiver, endpoint, "a")
+    cutting = threading.Event()
+
+    def cut_before_settling(connection: LoopConnection, data: bytes) -> None:
+        if SETTLE.sha in data and b"LOAD" not in data and not cutting.is_set():
+            cutting.set()
+            writes.clear()
+            client.client_kill_filter(_type="normal", skipme=True)
+
+    writes.before = cut_before_settling
     worker.start()
     receiver.wait_for(1)
-    before = len(worker.connection.writes)
-    cut(worker)
     enqueue(redis_url, job(endpoint, "b"))
     gate.set()
     receiver.wait_for(2)
     worker.stop()
+    assert cutting.is_set()
     assert [r.id for r in receiver.received] == ["a", "b"]
     assert_drained(client)
-    settles = [settle._SETTLE_DELIVERED.sha in write for write in worker.connection.writes[before:]]
-    pops = [b"BRPOP" in write for write in worker.connection.writes[before:]]
-    assert settles[0], "the outcome goes with the write that finds the connection cut"
-    assert settles.index(True, 1) < pops.index(True, 1), "and first of all on the next connection"
+    settles = [(SETTLE.sha in write and b"settled" not in write) or b"EVALSHA" in write for write in writes]
+    pops = [b"BRPOP" in write for write in writes]
+    assert settles.index(True) < pops.index(True), "first of all on the next connection"
 
 
-def test_a_forgotten_script_costs_a_second_step_and_no_job(
+def test_forgotten_scripts_cost_a_reconnect_and_no_job(
     client: Any, redis_url: str, receiver: Receiver, worker: OneWorker
 ) -> None:
     endpoint = add_endpoint(client, receiver.url)
@@ -139,16 +190,19 @@ def test_a_forgotten_script_costs_a_second_step_and_no_job(
 
 
 def test_a_job_that_arrives_too_late_is_given_back_instead_of_posted(
-    client: Any, redis_server: RedisServer, redis_url: str, receiver: Receiver
+    client: Any, redis_server: RedisServer, redis_url: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server stands still for longer than the fence; the job it answers with may be another's by then."""
+    monkeypatch.setattr(take, "FENCE_SECONDS", 0.5)
     endpoint = add_endpoint(client, receiver.url)
     assert redis_server.process is not None
-    with one_worker(redis_url, block_seconds=5) as worker:
-        enqueue(redis_url, job(endpoint, "first"), job(endpoint, "late"))
+    with one_worker(redis_url) as worker:
+        enqueue(redis_url, job(endpoint, "first"))
         worker.step()
+        worker.settle()
+        enqueue(redis_url, job(endpoint, "late"))
         pid = redis_server.process.pid
-        asleep = threading.Timer(delivery_queue.FENCE_SECONDS + 0.2, os.kill, (pid, signal.SIGCONT))
+        asleep = threading.Timer(0.7, os.kill, (pid, signal.SIGCONT))
         os.kill(pid, signal.SIGSTOP)
         asleep.start()
         worker.step()
@@ -161,54 +215,54 @@ def test_a_job_that_arrives_too_late_is_given_back_instead_of_posted(
     assert_drained(client)
 
 
-def test_an_endpoint_is_looked_up_again_only_after_a_change(
-    client: Any, redis_url: str, receiver: Receiver, worker: OneWorker
+def test_an_endpoint_is_read_again_only_after_a_change(
+    client: Any, redis_url: str, receiver: Receiver, worker: OneWorker, writes: Writes
 ) -> None:
     endpoint = add_endpoint(client, receiver.url)
-    enqueue(redis_url, *(job(endpoint) for _ in range(6)))
+    enqueue(redis_url, *(job(endpoint) for _ in range(3)))
     worker.step(3)
-    assert sum(b"$4\r\nHGET\r\n" in write for write in worker.connection.writes) == 1
+    assert len(writes.having(HGET)) == 1
+    worker.settle()
     add_endpoint(client, receiver.url)
+    enqueue(redis_url, *(job(endpoint) for _ in range(3)))
     worker.step(3)
-    assert sum(b"$4\r\nHGET\r\n" in write for write in worker.connection.writes) == 2
+    assert len(writes.having(HGET)) == 2
 
 
 class CutWhileAdopting:
-    """Cuts the connection, once, around the write that adopts a foreign element."""
+    """Cuts the connections, once, around the write that adopts a foreign element."""
 
-    def __init__(self, worker: OneWorker) -> None:
-        self._worker = worker
+    def __init__(self, client: Any) -> None:
+        self._client = client
         self.happened = False
-        worker.client.script_load(take._ADOPT.source)
 
-    def _now(self, packed: bytes) -> bool:
-        first = take._ADOPT.sha in packed and not self.happened
+    def _now(self, data: bytes) -> bool:
+        first = take._ADOPT.sha in data and b"LOAD" not in data and not self.happened
         self.happened = self.happened or first
         return first
 
-    def before_write(self, packed: bytes) -> None:
+    def before_write(self, connection: LoopConnection, data: bytes) -> None:
         """Before the server has read it."""
-        if self._now(packed):
-            cut(self._worker)
+        if self._now(data):
+            self._client.client_kill_filter(_type="normal", skipme=True)
 
-    def before_reply(self, packed: bytes) -> None:
+    def before_reply(self, connection: LoopConnection, data: bytes) -> None:
         """After the server has done it, its reply lost."""
-        if self._now(packed):
-            eventually(lambda: self._worker.client.exists(keys.JOBS), what="the script having run")
-            self._worker.connection.close()
-            raise redis.ConnectionError("the reply is lost")
+        if self._now(data):
+            eventually(lambda: self._client.exists(keys.JOBS), what="the script having run")
+            connection._lose(redis.ConnectionError("the reply is lost"))
 
 
 @pytest.mark.parametrize("cut_at", ["before the write", "before the reply"])
-def test_what_anyone_pushed_survives_a_connection_cut_while_it_is_taken_up(
-    client: Any, receiver: Receiver, worker: OneWorker, cut_at: str
+def test_what_anyone_pushed_survives_a_connection_cut_while_it_is_adopted(
+    client: Any, receiver: Receiver, worker: OneWorker, writes: Writes, cut_at: str
 ) -> None:
     endpoint = add_endpoint(client, receiver.url)
-    cutting = CutWhileAdopting(worker)
+    cutting = CutWhileAdopting(client)
     if cut_at == "before the write":
-        worker.connection.before_write = cutting.before_write
+        writes.before = cutting.before_write
     else:
-        worker.connection.after_write = cutting.before_reply
+        writes.after = cutting.before_reply
     client.lpush(keys.DELIVERY_QUEUE, orjson.dumps({"endpoint": endpoint.id, "payload": {"n": 1}}))
     worker.start()
     receiver.wait_for(1)
@@ -220,13 +274,14 @@ def test_what_anyone_pushed_survives_a_connection_cut_while_it_is_taken_up(
 
 
 def test_what_anyone_pushed_is_not_lost_by_a_worker_that_stops_just_then(
-    client: Any, receiver: Receiver, worker: OneWorker
+    client: Any, receiver: Receiver, worker: OneWorker, writes: Writes
 ) -> None:
     endpoint = add_endpoint(client, receiver.url)
+    cutting = CutWhileAdopting(client)
+    writes.before = cutting.before_write
     client.lpush(keys.DELIVERY_QUEUE, orjson.dumps({"endpoint": endpoint.id, "payload": {}, "id": "a"}))
-    worker.connection.before_write = CutWhileAdopting(worker).before_write
-    with pytest.raises(redis.RedisError):
-        worker.step()
+    while not cutting.happened:
+        worker.worker.iterate()
     worker.settle()
     assert delivery_queue.read_depths(client) == Depths(queued=1, open=1, parked=0, retry=0, dead=0)
 

@@ -31,10 +31,11 @@ def test_what_is_popped_after_the_word_to_stop_is_given_back(
     client: Any, redis_url: str, receiver: Receiver, worker: OneWorker
 ) -> None:
     endpoint = add_endpoint(client, receiver.url)
-    enqueue(redis_url, job(endpoint, "a"), job(endpoint, "b"))
+    worker.start()
+    eventually(lambda: worker.slot.state == State.UP, what="the worker polling")
     worker.child.stop()
-    worker.step()
-    worker.settle()
+    enqueue(redis_url, job(endpoint, "a"), job(endpoint, "b"))
+    worker.join()
     assert receiver.received == []
     assert delivery_queue.read_depths(client) == Depths(queued=2, open=2, parked=0, retry=0, dead=0)
     assert kept(client, "a")["attempt"] == 1
@@ -62,7 +63,8 @@ def test_a_post_in_flight_is_finished_and_settled_before_the_worker_goes(
     gate.set()
     worker.join()
     assert [r.id for r in receiver.received] == ["a"]
-    assert client.hkeys(keys.JOBS) == [b"b"]
+    assert client.hkeys(keys.DELIVERED) == [b"a"]
+    assert delivery_queue.read_depths(client).undelivered == 1
     assert in_hand(client) == 0
 
 
@@ -83,3 +85,43 @@ def test_a_post_that_outlasts_the_patience_is_given_back(
         assert worker.slot.counter(telemetry.RETURNED) == 1
     assert delivery_queue.read_depths(client) == Depths(queued=1, open=1, parked=0, retry=0, dead=0)
     assert kept(client, "a")["attempt"] == 1
+
+
+def test_a_job_that_cannot_be_settled_does_not_hold_up_the_stop_beyond_the_grace(
+    client: Any, redis_url: str, receiver: Receiver
+) -> None:
+    endpoint = add_endpoint(client, receiver.url)
+    with one_worker(redis_url, grace_seconds=2.0) as worker:
+        gate = enqueue_held_post(redis_url, receiver, endpoint, "a")
+        worker.start()
+        receiver.wait_for(1)
+        window = client.hgetall(keys.WINDOW + endpoint.id)
+        client.set(keys.WINDOW + endpoint.id, "damaged")
+        gate.set()
+        worker.child.stop()
+        worker.join()
+    client.delete(keys.WINDOW + endpoint.id)
+    client.hset(keys.WINDOW + endpoint.id, mapping=window)
+    assert delivery_queue.read_depths(client) == Depths(queued=0, open=1, parked=0, retry=0, dead=0)
+
+
+def test_a_job_whose_endpoint_is_damaged_is_settled_once_that_is_repaired(
+    client: Any, redis_url: str, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    endpoint, other = add_endpoint(client, receiver.url), add_endpoint(client, receiver.url)
+    with one_worker(redis_url, concurrency=4) as worker:
+        gate = enqueue_held_post(redis_url, receiver, endpoint, "a")
+        worker.start()
+        receiver.wait_for(1)
+        window = client.hgetall(keys.WINDOW + endpoint.id)
+        client.set(keys.WINDOW + endpoint.id, "damaged")
+        gate.set()
+        enqueue(redis_url, job(other, "b"))
+        eventually(lambda: client.hkeys(keys.DELIVERED) == [b"b"], what="the other endpoint's settlement")
+        eventually(lambda: "not settled" in caplog.text, what="the log line")
+        client.delete(keys.WINDOW + endpoint.id)
+        client.hset(keys.WINDOW + endpoint.id, mapping=window)
+        eventually(lambda: len(client.hkeys(keys.DELIVERED)) == 2, what="the settlement")
+        worker.stop()
+    assert caplog.text.count("not settled") == 1
+    assert len(receiver.received) == 2

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import hookfarm
 from hookfarm import delivery_queue
 from hookfarm.farm.scoreboard import State
+from hookfarm.records import Endpoint
 from hookfarm.registry.store import Registry
 from hookfarm.store import keys
 from hookfarm.webhook_delivery import telemetry
@@ -29,6 +31,7 @@ from tests.support.ledger import assert_drained, place
 from tests.support.receivers import Receiver, Reply, running_receiver, verified
 from tests.support.waiting import eventually
 
+NEW = (("X-New", "1"),)
 HUGE = b'{"value":"x","n":115792089237316195423570985008687907853269984665640564039457584007913129639935}'
 
 
@@ -213,21 +216,26 @@ def test_a_change_of_the_endpoint_holds_for_jobs_already_queued(
 ) -> None:
     registry = Registry(client)
     endpoint = add_endpoint(client, receiver.url)
-    enqueue(redis_url, *(job(endpoint, name) for name in "abcd"))
-    worker.step()
-    with running_receiver() as other:
-        registry.edit(endpoint.id, lambda e: replace(e, url=other.url, headers=(("X-New", "1"),)))
+
+    def deliver_next(name: str, change: Callable[[], object]) -> None:
+        """Change the endpoint between the enqueue and the pop."""
+        worker.settle()
+        enqueue(redis_url, job(endpoint, name))
+        change()
         worker.step()
+
+    deliver_next("a", lambda: None)
+    with running_receiver() as other:
+        deliver_next("b", lambda: registry.edit(endpoint.id, lambda e: replace(e, url=other.url, headers=NEW)))
         assert (len(receiver.received), len(other.received)) == (1, 1)
         assert other.received[0].header("X-New") == "1"
-        rotated = registry.rotate_secret(endpoint.id)
-        worker.step()
+        rotated: list[Endpoint] = []
+        deliver_next("c", lambda: rotated.append(registry.rotate_secret(endpoint.id)))
         received = other.received[1]
         assert len(received.header("webhook-signature").split(" ")) == 2
-        for secret in (rotated.secrets[0][0], endpoint.secrets[0][0]):
+        for secret in (rotated[0].secrets[0][0], endpoint.secrets[0][0]):
             assert verified(secret, received.body, dict(received.headers))
-        registry.edit(endpoint.id, lambda e: replace(e, enabled=False))
-        worker.step()
+        deliver_next("d", lambda: registry.edit(endpoint.id, lambda e: replace(e, enabled=False)))
         worker.settle()
         assert parked(client, endpoint) == ["d"]
 

@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pycares
+
 STUCK, SPINNING, CRASHING = "stuck.example", "spinning.example", "crashing.example"
 NAMES = (STUCK, SPINNING, CRASHING)
 
@@ -35,16 +37,30 @@ def _first(name: str) -> bool:
     return True
 
 
+def _go_wrong(host: str) -> None:
+    """What happens to the first that resolves one of NAMES."""
+    while host == SPINNING:
+        pass
+    if host == CRASHING:
+        raise RuntimeError(os.environ["ODD_WORLD_LAST_WORDS"])
+    os.read(os.pipe()[0], 1)
+
+
 def _getaddrinfo(host: Any, *arguments: Any, **named: Any) -> Any:
     if host not in NAMES:
         return _real_getaddrinfo(host, *arguments, **named)
     if _first(host):
-        while host == SPINNING:
-            pass
-        if host == CRASHING:
-            raise RuntimeError(os.environ["ODD_WORLD_LAST_WORDS"])
-        os.read(os.pipe()[0], 1)
+        _go_wrong(host)
     return _real_getaddrinfo("127.0.0.1", *arguments, **named)
+
+
+class _Channel(pycares.Channel):
+    """The resolver of delivery processes."""
+
+    def getaddrinfo(self, host: Any, *arguments: Any, **named: Any) -> Any:
+        if host in NAMES and _first(host):
+            _go_wrong(host)
+        return super().getaddrinfo("localhost" if host in NAMES else host, *arguments, **named)
 
 
 if "ODD_WORLD_CLOCK" in os.environ:
@@ -53,3 +69,4 @@ if "ODD_WORLD_CLOCK" in os.environ:
     time.time_ns = lambda: _real_time_ns() + int(offset() * 1e9)
 if "ODD_WORLD_ONCE" in os.environ:
     socket.getaddrinfo = _getaddrinfo
+    pycares.Channel = _Channel  # type: ignore[misc]  # for all that import it later

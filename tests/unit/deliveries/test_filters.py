@@ -8,7 +8,7 @@ import pytest
 from hookfarm import api
 from hookfarm.deliveries.filters import TRANSPORT_ERRORS, AttemptFilter
 from hookfarm.deliveries.log import LoggedAttempt
-from hookfarm.http_client import transport
+from hookfarm.http_client import exchange
 
 CELLS = Path(api.__file__).parent / "static" / "table_cells.js"
 
@@ -27,7 +27,7 @@ def test_a_filter_matches_attempts_by_status(status: str | None, result: str, ma
 
 
 def test_attempts_can_be_filtered_by_every_error_of_the_transport() -> None:
-    source = Path(transport.__file__).read_text()
+    source = Path(exchange.__file__).read_text()
     assert set(re.findall(r'TransportError\("(\w+)"', source)) == set(TRANSPORT_ERRORS)
 
 

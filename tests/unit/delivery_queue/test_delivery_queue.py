@@ -1,4 +1,4 @@
-"""Elements of the list and what they become, without a server."""
+"""Elements of the list and jobs of the ledger, without a server."""
 
 import json
 
@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookfarm.delivery_queue import delivered, failed, returned
-from hookfarm.delivery_queue.job import ClaimedJob, ForeignElement, attempt_json, decode
+from hookfarm.delivery_queue.job import (
+    ClaimedJob,
+    ForeignElement,
+    ListElement,
+    attempt_json,
+    decode_element,
+    decode_job,
+)
 from tests.support.delivery import DONE
 
 BODIES = st.one_of(
@@ -19,14 +26,14 @@ BODIES = st.one_of(
 )
 
 
-def element(sequence: int = 1_795_456_800_000_000, body: bytes = b"{}", **header: object) -> bytes:
-    fields = {"seq": sequence, "id": "msg_1", "endpoint": "ep_1", "attempt": 1, **header}
+def stored(body: bytes = b"{}", **header: object) -> bytes:
+    fields = {"id": "msg_1", "endpoint": "ep_1", "attempt": 1, **header}
     return json.dumps(fields, separators=(",", ":")).encode()[:-1] + b',"payload":' + body + b"}"
 
 
 @given(BODIES, st.text(max_size=30))
 def test_the_body_is_what_was_enqueued_byte_for_byte(body: bytes, detail: str) -> None:
-    claimed = decode(element(body=body, outcomes=[{"detail": detail}]))
+    claimed = decode_job(stored(body=body, outcomes=[{"detail": detail}]), 7)
     assert isinstance(claimed, ClaimedJob)
     assert claimed.body == body
     assert claimed.header == {"id": "msg_1", "endpoint": "ep_1", "attempt": 1, "outcomes": [{"detail": detail}]}
@@ -34,47 +41,66 @@ def test_the_body_is_what_was_enqueued_byte_for_byte(body: bytes, detail: str) -
 
 @given(BODIES, st.lists(st.text(max_size=20), min_size=1, max_size=8))
 def test_a_job_keeps_its_body_and_its_last_outcomes_over_its_attempts(body: bytes, details: list[str]) -> None:
-    claimed = decode(element(body=body))
+    claimed = decode_job(stored(body=body), 7)
     for number, detail in enumerate(details, start=2):
         assert isinstance(claimed, ClaimedJob)
         job = claimed.with_outcome({"detail": detail + ',"payload":'}, attempt=number)
         assert orjson.loads(job)["attempt"] == number
-        claimed = decode(b'{"seq":7,' + job[1:])
+        claimed = decode_job(job, 7)
     assert isinstance(claimed, ClaimedJob)
     assert (claimed.sequence, claimed.attempt, claimed.body) == (7, len(details) + 1, body)
     assert [o["detail"] for o in claimed.header["outcomes"]] == [d + ',"payload":' for d in details]
+
+
+def test_an_element_is_what_the_scripts_write() -> None:
+    assert decode_element(b'{"seq":1795456800000000,"id":"msg_1"}') == ListElement(1_795_456_800_000_000, "msg_1")
 
 
 @pytest.mark.parametrize(
     "raw",
     [
         b"", b"{}", b"garbage", b"\xff\xfe", b'{"seq":', b'{"seq":1}', b'{"seq":1,"payload":{}}',
-        b'{"seq":x,"payload":{}}',
-        element(sequence=-1), element(sequence=2**63), element(sequence=2**53),
-        element(sequence=10**30), element(id=1), element(id=None), element(id=""), element(id="a\r\nx: y"),
-        element(id="a b"), element(id="ü"), element(id="a" * 129),
-        element(endpoint=1), element(endpoint=None), element(attempt="1"), element(attempt=None),
-        element(attempt=0),
-        element(attempt=-3), element(attempt=True), element(attempt=1.5), element(outcomes=5),
-        element(outcomes="x"),
-        element().replace(b'"seq":1', b'"seq":1.5', 1), element().replace(b"seq", b"Seq", 1),
-        element()[:-1], element()[:-2], element(body=b"1"), element(body=b""), b'{"seq":1' * 5000,
+        b'{"seq":x,"id":"a"}', b'{"seq":-1,"id":"a"}', b'{"seq":1.5,"id":"a"}', b'{"seq":%d,"id":"a"}' % 2**53,
+        b'{"seq":%d,"id":"a"}' % 10**30, b'{"seq":1,"id":1}', b'{"seq":1,"id":null}', b'{"seq":1,"id":""}',
+        b'{"seq":1,"id":"a b"}', b'{"seq":1,"id":"a\\r\\nx: y"}', '{"seq":1,"id":"ü"}'.encode(),
+        b'{"seq":1,"id":"%b"}' % (b"a" * 129), b'{"Seq":1,"id":"a"}', b'{"seq":1,"id":"a"', b' {"seq":1,"id":"a"}',
+        b'{"seq":1,"id":"a"}\n', b'{"seq":1,"id":"a","endpoint":"ep_1","payload":{}}', b'{"seq":1' * 5000,
     ],
 )  # fmt: skip
 def test_what_no_script_of_ours_wrote_is_foreign(raw: bytes) -> None:
-    assert decode(raw) == ForeignElement(raw)
+    assert decode_element(raw) == ForeignElement(raw)
 
 
 @given(st.binary(max_size=100), st.booleans())
-def test_any_element_is_a_job_or_foreign(raw: bytes, looks_like_ours: bool) -> None:
-    decode(b'{"seq":' + raw if looks_like_ours else raw)
+def test_any_element_is_ours_or_foreign(raw: bytes, looks_like_ours: bool) -> None:
+    decode_element(b'{"seq":' + raw if looks_like_ours else raw)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        None, b"", b"{}", b"[]", b"1", b"garbage", b"\xff\xfe", b'{"payload":{}}',
+        stored(id=1), stored(id=None), stored(id=""), stored(id="a\r\nx: y"),
+        stored(id="a b"), stored(id="ü"), stored(id="a" * 129),
+        stored(endpoint=1), stored(endpoint=None), stored(attempt="1"), stored(attempt=None), stored(attempt=0),
+        stored(attempt=-3), stored(attempt=True), stored(attempt=1.5), stored(outcomes=5), stored(outcomes="x"),
+        stored()[:-1], stored()[:-2], stored(body=b"1"), stored(body=b""),
+    ],
+)  # fmt: skip
+def test_what_is_not_a_job_of_ours_is_no_job(raw: bytes | None) -> None:
+    assert decode_job(raw) is None
+
+
+@given(st.binary(max_size=100))
+def test_anything_in_the_ledger_is_a_job_or_none(raw: bytes) -> None:
+    decode_job(b'{"id":' + raw + b',"payload":' + raw)
 
 
 def test_a_settlement_does_not_show_its_payload() -> None:
-    claimed = decode(element(body=b'{"secret":"whsec_x"}'))
+    claimed = decode_job(stored(body=b'{"secret":"whsec_x"}'))
     assert isinstance(claimed, ClaimedJob)
     for settlement in (
-        delivered(claimed, DONE, 10),
+        delivered(claimed, DONE),
         failed(claimed, claimed.with_outcome({}), 5.0),
         returned(claimed),
     ):

@@ -9,7 +9,7 @@ import hookfarm
 
 PACKAGE = Path(hookfarm.__file__).parent
 WALL_CLOCKS = {"time", "time_ns", "now", "utcnow", "today", "localtime", "gmtime", "ctime"}
-MODULES = [*PACKAGE.glob("farm/*.py"), *PACKAGE.glob("keeper/*.py"), PACKAGE / "http_client" / "deadline.py"]
+MODULES = [*PACKAGE.glob("farm/*.py"), *PACKAGE.glob("keeper/*.py"), PACKAGE / "event_loop.py"]
 
 
 def wall_clock_calls(source: str) -> list[str]:

@@ -14,7 +14,7 @@ from hookfarm.keeper.readiness_check import (
     backoffs,
     check,
 )
-from hookfarm.webhook_delivery.worker import POLL_HEARTBEAT_SECONDS
+from hookfarm.webhook_delivery.worker import HEARTBEAT_SECONDS
 
 HEARTBEAT_WITHIN_SECONDS = 1.0
 
@@ -93,7 +93,7 @@ def test_a_service_without_children_is_not_ready() -> None:
 
 
 def test_an_idle_worker_that_hangs_shows_within_two_seconds() -> None:
-    assert POLL_HEARTBEAT_SECONDS + LATE_TOLERANCE_SECONDS + UNREADY_GRACE_SECONDS + TICK_SECONDS < 2.0
+    assert HEARTBEAT_SECONDS + LATE_TOLERANCE_SECONDS + UNREADY_GRACE_SECONDS + TICK_SECONDS < 2.0
 
 
 def test_a_child_that_is_missing_as_planned_is_excused() -> None:

@@ -136,9 +136,10 @@ def test_the_histogram_counts_every_attempt_once_and_under_its_limits(slots: Seq
 
 def test_processes_are_counted_by_activity(slots: Sequence[Slot]) -> None:
     slots[0].on_forked(1)
-    slots[0].activity = telemetry.POSTING
+    slots[0].set_counter(telemetry.IN_FLIGHT, 3)
     slots[1].activity = telemetry.POLLING  # Of a process that is gone.
     assert metrics_of(slots)["webhook_delivery_processes"] == {"polling": 0, "posting": 1, "away": 0}
+    assert metrics_of(slots)["webhook_delivery_posts_in_flight"] == 3
 
 
 FAST, SLOW = telemetry.bucket(1_000), telemetry.bucket(1_000_000)

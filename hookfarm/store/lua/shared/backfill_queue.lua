@@ -1,11 +1,11 @@
 -- requires: sequence, window, free_window, admission
--- constants: BACKFILL_JOBS, BACKFILL_QUEUE, DEAD, DELIVERED, JOBS, LIVE_ACTIVITY, OPEN
+-- constants: BACKFILL_JOBS, BACKFILL_QUEUE, DEAD, DELIVERED, JOBS, LIVE_ACTIVITY
 -- The backfill queue of an endpoint: the jobs of a backfill, drained beside the live ones.
 --
 -- It is outside of the ledger. Its jobs enter that, in order, when the endpoint's window has room and nothing of it is
 -- parked, so every live job goes first. While jobs of endpoints without a backfill queue are open, or were within
--- LIVE_ACTIVITY_MS, all backfill queues together have BACKFILL_SHARE of the workers at most; else all workers, and a
--- batch. `tick` looks at all of them four times a second, beside every settlement.
+-- LIVE_ACTIVITY_MS, all backfill queues together have BACKFILL_SHARE of the capacity at most; else all of it, and
+-- a batch. `tick` looks at all of them four times a second, beside every settlement.
 --
 --   BACKFILL_QUEUE<endpoint> ZSET   id -> position, in the order of the chain
 --   BACKFILL_JOBS HASH              id -> job
@@ -17,13 +17,13 @@ local LIVE_ACTIVITY_MS = 1000
 -- How many more jobs of backfills may open; each queue has its part of what they have together.
 local function backfill_room(endpoint, window)
   local open = open_beside_live(endpoint, window)
-  if redis.call('ZCARD', OPEN) > open then
+  if count_all_open() > open then
     redis.call('DEL', LIVE_ACTIVITY)  -- A removal goes before what a full server would refuse.
     redis.call('SET', LIVE_ACTIVITY, 1, 'PX', LIVE_ACTIVITY_MS)
   elseif redis.call('EXISTS', LIVE_ACTIVITY) == 0 then
-    return window.workers + MAX_BATCH - open
+    return window.capacity + batch_size(window.capacity) - open
   end
-  local share = math.ceil(window.workers * BACKFILL_SHARE)
+  local share = math.ceil(window.capacity * BACKFILL_SHARE)
   return math.min(share - open, math.max(math.floor(share / #all_backfill_queues()), 1) - window.open)
 end
 
@@ -37,23 +37,20 @@ local function fill_from_backfill(endpoint, window)
     if free < 1 then
       return
     end
-    local ids, jobs, done = {}, {}, {}
+    local done = {}
     for i, id in ipairs(redis.call('ZPOPMIN', BACKFILL_QUEUE .. endpoint, math.min(free, BATCH_SIZE))) do
       if i % 2 == 1 then
         local job = redis.call('HGET', BACKFILL_JOBS, id)
         redis.call('HDEL', BACKFILL_JOBS, id)
-        if job and redis.call('HEXISTS', DELIVERED, id) == 0 and redis.call('HSETNX', JOBS, id, job) == 1 then
-          ids[#ids + 1], jobs[#jobs + 1] = id, job
+        if job and redis.call('HSETNX', JOBS, id, job) == 1 then
           count_open(window)
-        elseif redis.call('HEXISTS', JOBS, id) == 0 or redis.call('ZSCORE', DEAD, id) then
+          push(id)
+        elseif redis.call('HEXISTS', DELIVERED, id) == 1 or redis.call('ZSCORE', DEAD, id) then
           done[#done + 1] = id
         end
       end
     end
     window.queued_backfill = redis.call('ZCARD', BACKFILL_QUEUE .. endpoint)
-    if #ids > 0 then
-      push(ids, jobs)
-    end
     for _, id in ipairs(done) do
       on_terminal(id)
     end

@@ -1,10 +1,11 @@
--- requires: clock, window, free_window, operational_events
+-- requires: clock, pool, window, free_window, operational_events
 -- constants: CIRCUIT_FAILURES, ENDPOINTS, OPEN_CIRCUITS, SLOW_MS
 -- What an attempt's result does to the window, and the circuit breaker: closed = healthy; open = after CIRCUIT_FAILURES
 -- failures in a row only probes are sent, one at a time with a pause between two; half open = a probe is under way.
 --
 --   OPEN_CIRCUITS ZSET   endpoint of the registry -> ms since when its circuit has been open
 local MIN_PROBE_PAUSE_MS, MAX_PROBE_PAUSE_MS = 1000, 60000
+local MIN_CONGESTED_MS = 100
 
 local function record_failure(endpoint, window)
   if not window.limits_loaded then
@@ -30,26 +31,44 @@ local function close_circuit(endpoint, window)
   window.failures, window.probe_pause_ms, window.blocked_until_ms = 0, 0, 0
 end
 
-local function grow(endpoint, window)
+-- Smoothed as TCP smooths its round trips (RFC 6298). The floor rises slowly, so that it follows a receiver that has
+-- become slower for good.
+local function record_latency(window, duration_ms)
+  local smoothed = window.latency_ms or duration_ms
+  window.latency_ms = smoothed + (duration_ms - smoothed) / 8
+  local floor = window.latency_floor_ms or duration_ms
+  window.latency_floor_ms = math.min(duration_ms, floor + math.max(floor, 1) / 256)
+  window.changed = true
+end
+
+-- More jobs at once are only of use while the endpoint answers as quickly as it can.
+local function is_congested(window)
+  return window.latency_ms > math.max(2 * window.latency_floor_ms, MIN_CONGESTED_MS)
+end
+
+local function grow(endpoint, window, duration_ms, successes)
+  record_latency(window, duration_ms)
   if not window.limits_loaded then
     load_limits(endpoint, window)
   end
-  window.limit = math.min(window.limit + batch_size(window.limit), math.max(window.max_open, INITIAL_LIMIT))
+  if not is_congested(window) then
+    local added = math.max(batch_size(window.limit), successes)
+    window.limit = math.min(window.limit + added, math.max(window.max_open, INITIAL_LIMIT))
+  end
 end
 
 -- `result` is 'delivered', 'healthy' (refused, but by a server that works), 'unhealthy', or 'unknown' if nothing was
--- attempted; `duration_ms` is how long the attempt took.
-local function record_result(endpoint, window, result, duration_ms)
-  if result ~= 'unknown' and window.slow ~= (duration_ms >= SLOW_MS) then
-    window.slow = not window.slow
-    window.changed = true
+-- attempted. `count`: how many attempts had this result; `duration_ms`: how long the longest of them took.
+local function record_result(endpoint, window, result, duration_ms, count)
+  if result == 'delivered' or result == 'unhealthy' then
+    mark_proven(endpoint, window, result == 'delivered' and duration_ms < SLOW_MS)
   end
   if result == 'delivered' then
     window.changed = window.changed or window.failing_since_ms > 0 or window.blocked_until_ms > 0
     close_circuit(endpoint, window)
     window.failing_since_ms = 0
     if window.parked > 0 or window.queued_backfill > 0 then
-      grow(endpoint, window)
+      grow(endpoint, window, duration_ms, count)
     end
   elseif result ~= 'unknown' then
     window.changed = true

@@ -8,23 +8,31 @@
 --   ENDPOINT_STATS<endpoint> STRING   results of the last attempts, so that statistics take one short read: four bytes
 --                               an attempt, the latest last: twice its duration in ms, plus one if it was delivered.
 --                               The last STATS_ATTEMPTS at least, or all in the log.
---   DELIVERED HASH              delivery -> its job (job.lua) with the attempt that succeeded and its outcome in front:
---                               DONE .. number .. ',"outcome":' .. outcome .. ',' .. job without its first brace
+--   DELIVERED HASH              delivery -> the attempt that succeeded: {"done":<number>,"outcome":{…}}. Its job stays
+--                               in JOBS until both are trimmed.
 --   LOGGED_ENDPOINTS SET        the endpoints that have a log
 --
--- settle_delivered loads this part for every delivery: a second function here would cost as much as one command.
+-- settle.lua loads this part for every batch, before its fast path.
 local STATS_ATTEMPTS = 100
 local DONE = '{"done":'
 
--- `delivered` is 1 or 0. Returns how many attempts the endpoint's log has now.
-local function log_attempt(endpoint, id, number, status, duration_ms, delivered)
-  local log, stats = ATTEMPTS .. endpoint, ENDPOINT_STATS .. endpoint
-  local attempt = id .. ' ' .. number .. ' ' .. status .. ' ' .. duration_ms
-  redis.call('XADD', log, '*', 'a', attempt)
-  redis.pcall('XADD', ATTEMPTS_ALL, '*', 'a', endpoint .. ' ' .. attempt)
-  local bytes = redis.call('APPEND', stats, struct.pack('>I4', 2 * duration_ms + delivered))
-  if bytes >= 8 * STATS_ATTEMPTS then
+-- `attempts` are {id, number, status, ms} each; `delivered` is 1 or 0. Returns how many attempts the endpoint's log had
+-- `before` and has `now`. An endpoint's log that can't be written holds up no delivery.
+local function log_attempts(endpoint, attempts, delivered)
+  local log, stats, results = ATTEMPTS .. endpoint, ENDPOINT_STATS .. endpoint, {}
+  for i, attempt in ipairs(attempts) do
+    local line = table.concat(attempt, ' ')
+    redis.pcall('XADD', log, '*', 'a', line)
+    redis.pcall('XADD', ATTEMPTS_ALL, '*', 'a', endpoint .. ' ' .. line)
+    results[i] = struct.pack('>I4', 2 * attempt[4] + delivered)
+  end
+  local bytes = redis.pcall('APPEND', stats, table.concat(results))
+  if type(bytes) == 'number' and bytes >= 8 * STATS_ATTEMPTS then
     redis.call('SET', stats, redis.call('GETRANGE', stats, -4 * STATS_ATTEMPTS, -1))
   end
-  return redis.call('XLEN', log)
+  local length = redis.pcall('XLEN', log)
+  if type(length) ~= 'number' then
+    return {before = 1, now = 1}
+  end
+  return {before = length - #attempts, now = length}
 end

@@ -1,27 +1,37 @@
 -- requires: delivery_log
--- constants: ATTEMPTS, DELIVERED, LOGGED_ENDPOINTS
+-- constants: ATTEMPTS, DELIVERED, JOBS, LOGGED_ENDPOINTS
 -- The delivery log is bounded: it is trimmed as it grows.
 local TRIM_BATCH = 64
 
 -- The oldest entries go, and with each the delivery that it completed, unless that was delivered again since.
 local function remove_entries(endpoint, entries)
-  for _, entry in ipairs(entries) do
-    local id, number = string.match(entry[2][2], '^(%S+) (%S+)')
-    local prefix = DONE .. number .. ','
-    local record = redis.call('HGET', DELIVERED, id)
+  if #entries == 0 then
+    return
+  end
+  local positions, ids, numbers, completed = {}, {}, {}, {}
+  for i, entry in ipairs(entries) do
+    positions[i] = entry[1]
+    ids[i], numbers[i] = string.match(entry[2][2], '^(%S+) (%S+)')
+  end
+  for i, record in ipairs(redis.call('HMGET', DELIVERED, unpack(ids))) do
+    local prefix = DONE .. numbers[i] .. ','
     if record and string.sub(record, 1, #prefix) == prefix then
-      redis.call('HDEL', DELIVERED, id)
+      completed[#completed + 1] = ids[i]
     end
-    redis.call('XDEL', ATTEMPTS .. endpoint, entry[1])
+  end
+  redis.call('XDEL', ATTEMPTS .. endpoint, unpack(positions))
+  if #completed > 0 then
+    redis.call('HDEL', DELIVERED, unpack(completed))
+    redis.call('HDEL', JOBS, unpack(completed))
   end
 end
 
--- After an attempt was logged; `length` is what log_attempt returned, `keep` how many attempts the log keeps.
+-- After attempts were logged; `length` is what log_attempts returned, `keep` how many attempts the log keeps.
 local function bound_log(endpoint, length, keep)
-  if length == 1 then
+  if length.before <= 0 then
     redis.call('SADD', LOGGED_ENDPOINTS, endpoint)
-  elseif length > keep then
-    local count = math.min(length - keep - 1 + TRIM_BATCH, length - 1)
+  elseif length.now > keep then
+    local count = math.min(length.now - keep - 1 + TRIM_BATCH, length.now - 1)
     remove_entries(endpoint, redis.call('XRANGE', ATTEMPTS .. endpoint, '-', '+', 'COUNT', count))
   end
 end

@@ -1,10 +1,27 @@
--- requires: clock, window
--- constants: CIRCUIT_FAILURES, ENDPOINT_LIMITS, OPEN, WINDOW
--- How many more jobs of an endpoint may open now: its window, what the registry allows, and its share of the workers.
+-- requires: clock, pool, sequence, window
+-- constants: CIRCUIT_FAILURES, ENDPOINT_LIMITS, WINDOW
+-- How many more jobs of an endpoint may open now: its window, what the registry allows, its share of capacity.
 --
---   ENDPOINT_LIMITS HASH   endpoint -> 'disabled max_in_flight rate ordered', 0 = none; '*' -> workers of all farms
+--   ENDPOINT_LIMITS HASH   endpoint -> 'disabled max_in_flight rate ordered', 0 = none
+--                          '*' -> 'capacity max_in_flight': how many jobs the workers of all farms may have in flight,
+--                          and how many an endpoint that has no max_in_flight of its own
 local INITIAL_LIMIT = 4
-local DEFAULT_WORKERS = 50
+local DEFAULT_CAPACITY, DEFAULT_MAX_IN_FLIGHT = 800, 1000
+
+local farm_capacity, farm_max_in_flight
+local function read_farm_limits()
+  if not farm_capacity then
+    local capacity, max = string.match(redis.call('HGET', ENDPOINT_LIMITS, '*') or '', '^(%d+) (%d+)$')
+    farm_capacity = tonumber(capacity or DEFAULT_CAPACITY)
+    farm_max_in_flight = tonumber(max or DEFAULT_MAX_IN_FLIGHT)
+  end
+end
+
+-- How many more jobs of endpoints that are not proven may open.
+local function pool_room()
+  read_farm_limits()
+  return math.ceil(farm_capacity / 2) - open_of_unproven()
+end
 
 -- How many jobs are open of the endpoints with a backfill queue, and of `endpoint` if it has none.
 local function open_beside_live(endpoint, window)
@@ -17,27 +34,28 @@ local function open_beside_live(endpoint, window)
   return counted and open or open + window.open
 end
 
--- An endpoint beside others, or a slow one, never has more than half of the workers: all would be held until its first
--- answer, or its first time-out, when it stops answering or others come. One that is alone may have all of them and a
--- batch more, so that no worker waits for the next batch. Jobs of backfills do not count as others.
+-- An endpoint beside others never has more than half of the capacity: all of it would be held until the first answer,
+-- or the first time-out, when it stops answering or others come. One that is alone may have all of it and a batch more,
+-- so that no worker waits for the next batch. Jobs of backfills do not count as others.
 local function load_limits(endpoint, window)
-  local limits, workers = unpack(redis.call('HMGET', ENDPOINT_LIMITS, endpoint, '*'))
+  read_farm_limits()
+  local limits = redis.call('HGET', ENDPOINT_LIMITS, endpoint)
   local disabled, max_in_flight, rate, ordered = string.match(limits or '', '^(%S+) (%S+) (%S+) (%S+)$')
-  workers = tonumber(workers or DEFAULT_WORKERS)
-  window.workers = workers
-  local alone = redis.call('ZCARD', OPEN) <= open_beside_live(endpoint, window)
-  window.max_open = alone and not window.slow and workers + MAX_BATCH or math.ceil(workers / 2)
+  window.capacity = farm_capacity
+  local alone = count_all_open() <= open_beside_live(endpoint, window)
+  window.max_open = alone and window.capacity + batch_size(window.capacity) or math.ceil(window.capacity / 2)
   if window.limit == 0 then
-    window.limit = alone and math.ceil(workers / 2) or INITIAL_LIMIT
+    window.limit = alone and math.max(math.floor(window.capacity / 8), INITIAL_LIMIT) or INITIAL_LIMIT
   end
+  if tonumber(max_in_flight or 0) == 0 then
+    max_in_flight = farm_max_in_flight
+  end
+  window.max_open = math.min(window.max_open, tonumber(max_in_flight))
   window.has_limits = limits
   if limits then
     window.disabled = disabled == '1'
     window.ordered = ordered == '1'
     window.interval_us = tonumber(rate) > 0 and 1000000 / tonumber(rate)
-    if tonumber(max_in_flight) > 0 then
-      window.max_open = math.min(window.max_open, tonumber(max_in_flight))
-    end
     if window.ordered then
       window.max_open = 1
     end
@@ -45,7 +63,8 @@ local function load_limits(endpoint, window)
   window.limits_loaded = true
 end
 
--- How many more jobs may open now; if only time is in the way, also the ms at which to look again.
+-- How many more jobs may open now. If only time is in the way, also the ms at which to look again; if it is the jobs of
+-- other endpoints, also 'pool'.
 local function room(endpoint, window)
   if not window.limits_loaded then
     load_limits(endpoint, window)
@@ -58,6 +77,12 @@ local function room(endpoint, window)
   end
   local limit = window.failures >= CIRCUIT_FAILURES and 1 or math.min(window.limit, window.max_open)
   local free = limit - window.open
+  if free > 0 and not window.is_proven then
+    free = math.min(free, pool_room())
+    if free < 1 then
+      return 0, 'pool'
+    end
+  end
   if free > 0 and window.interval_us then
     local due_us = next_due_us(window)
     if due_us > now_us then

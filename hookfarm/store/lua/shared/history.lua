@@ -1,4 +1,4 @@
--- constants: BACKFILL_JOBS, DEAD, HISTORY, JOBS, UNCONFIRMED, UNCONFIRMED_BY_BLOCK, UNFINALIZED_BLOCKS
+-- constants: BACKFILL_JOBS, DEAD, DELIVERED, HISTORY, JOBS, UNCONFIRMED, UNCONFIRMED_BY_BLOCK, UNFINALIZED_BLOCKS
 -- constants: UNFINALIZED_LOGS
 -- Histories of logs (what was sent to which endpoint), and what waits for a log's block to be confirmed or final.
 -- `block` is `<chain>:<hash>` here, `log` a log index, `t<index>` for a transfer.
@@ -13,7 +13,8 @@ local HISTORY_SECONDS = 86400
 
 -- Whether the delivery is in the ledger and not dead: its follow-up has to wait.
 local function is_owed(id)
-  return redis.call('HEXISTS', JOBS, id) == 1 and not redis.call('ZSCORE', DEAD, id)
+  return redis.call('HEXISTS', JOBS, id) == 1 and redis.call('HEXISTS', DELIVERED, id) == 0
+         and not redis.call('ZSCORE', DEAD, id)
 end
 
 -- Whether the delivery is still to come, so that its follow-up is sent after it.
@@ -59,7 +60,8 @@ end
 
 -- The job waits until `head` has reached block `number`. `block` '' = its log has no history.
 local function add_unconfirmed(block, head, number, id, job)
-  if redis.call('HEXISTS', JOBS, id) == 0 and redis.call('HSETNX', UNCONFIRMED, id, job) == 1 then
+  local is_known = redis.call('HEXISTS', JOBS, id) == 1 and redis.call('HEXISTS', DELIVERED, id) == 0
+  if not is_known and redis.call('HSETNX', UNCONFIRMED, id, job) == 1 then
     redis.call('ZADD', UNCONFIRMED_BY_BLOCK .. head, number, id)
     if block ~= '' and not is_unfinalized(block) then
       await_finality(block, number)

@@ -1,20 +1,13 @@
--- The wire format of a job: the only place where scripts write or read its JSON by position.
+-- The wire format of a job: the only place where scripts read its JSON by position.
 --
 -- hookfarm/delivery_queue/job.py encodes a job, with its fields in this order and no spaces:
 --
 --   {"id":"…","endpoint":"…","attempt":N,…,"payload":{…}}
 --
 -- Between "attempt" and "payload" come fields that some jobs have, in any order; job.py lists them. Everything before
--- "payload" is the header. Scripts put fields in front and change nothing:
---
---   in the list         {"seq":N,"id":…                          list_element
---   in the delivery log {"done":N,"outcome":{…},"id":…           delivery_log.lua
+-- "payload" is the header.
 --
 -- Quotes inside of JSON strings are escaped, so a pattern with unescaped quotes matches a field and no value.
-
-local function list_element(job, sequence)
-  return '{"seq":' .. sequence .. ',' .. string.sub(job, 2)
-end
 
 -- Returns nothing if the job does not begin as above.
 local function id_and_endpoint_of(job)

@@ -1,7 +1,11 @@
--- requires: clock, job
+-- requires: clock
 -- constants: DELIVERY_QUEUE, OPEN, SEQUENCE
 -- Sequences and the list. Only scripts assign sequences, so the order of the list is the order of sequences.
+--
+-- An element of the list is an entry of an index: {"seq":N,"id":"…"}. The job itself is in the ledger.
+local MAX_ARGUMENTS = 1000  -- `unpack` has a limit, and Lua's stack, too.
 local last_sequence
+local scores, elements = {}, {}
 
 local function next_sequence()
   local last = last_sequence or tonumber(redis.call('GET', SEQUENCE) or '0') or 0
@@ -9,16 +13,32 @@ local function next_sequence()
   return digits(last_sequence)
 end
 
--- Jobs -> the list, in this order. The caller counts them in their endpoint's window.
-local function push(ids, jobs)
-  local scores, elements = {}, {}
-  for i, id in ipairs(ids) do
-    local sequence = next_sequence()
-    scores[2 * i - 1], scores[2 * i] = sequence, id
-    elements[i] = list_element(jobs[i], sequence)
+local function list_element(id, sequence)
+  return '{"seq":' .. sequence .. ',"id":"' .. id .. '"}'
+end
+
+-- Writes what was pushed. To be called before a script looks for an element of its own, and at its end.
+local function write_pushed()
+  if #elements > 0 then
+    redis.call('ZADD', OPEN, unpack(scores))
+    redis.call('LPUSH', DELIVERY_QUEUE, unpack(elements))
+    scores, elements = {}, {}
   end
-  redis.call('ZADD', OPEN, unpack(scores))
-  redis.call('LPUSH', DELIVERY_QUEUE, unpack(elements))
+end
+
+-- A job -> the list, behind all the others. The caller counts it in its endpoint's window.
+local function push(id)
+  local sequence = next_sequence()
+  scores[#scores + 1], scores[#scores + 2] = sequence, id
+  elements[#elements + 1] = list_element(id, sequence)
+  if #elements >= MAX_ARGUMENTS then
+    write_pushed()
+  end
+end
+
+-- How many jobs of all endpoints are open.
+local function count_all_open()
+  return redis.call('ZCARD', OPEN) + #elements
 end
 
 -- Whether the job is open with this sequence: not settled, and not requeued under another one.
@@ -28,6 +48,7 @@ local function is_open_as(id, sequence)
 end
 
 local function save_sequence()
+  write_pushed()
   if last_sequence then
     redis.call('SET', SEQUENCE, digits(last_sequence))
   end

@@ -1,5 +1,5 @@
--- requires: clock
--- constants: BACKFILL_QUEUE, BACKFILL_QUEUES, PARKED, WINDOW
+-- requires: clock, pool
+-- constants: BACKFILL_QUEUE, BACKFILL_QUEUES, PARKED, PROVEN, WINDOW
 -- The window of an endpoint: how many of its jobs may be open at once. Jobs over it are parked, in order.
 -- How it grows and shrinks: docs/decisions/0002-windows.md.
 --
@@ -10,14 +10,16 @@
 --                           probe_pause_ms    between the last two probes
 --                           blocked_until_ms  nothing opens before: the probe's pause, or an ordered endpoint's retry
 --                           next_allowed_us   when a rate limited endpoint may open its next job
---                           slow              1 = its last attempt took SLOW_MS or longer
+--                           latency_ms        of its last successes, smoothed
+--                           latency_floor_ms  the lowest of late
+--                           proven            1 = its last attempt succeeded in less than SLOW_MS
 --                           fast_path_floor   while more jobs than this are open, a success only decrements `open`
 --   PARKED<endpoint> ZSET   id -> position. Of a job that was never attempted its sequence (us), of one that was the
 --                           time of its return in ms, a thousandth of that: so it is ahead of all the others.
 --
 -- An endpoint with nothing open and nothing wrong has no window; the next job begins a new one.
 local LATE_US = 500000
-local MAX_BATCH = 8
+local MAX_BATCH = 32
 
 local backfill_queues
 local function all_backfill_queues()
@@ -25,27 +27,36 @@ local function all_backfill_queues()
   return backfill_queues
 end
 
--- The windows this script has read; save_windows writes them back.
-local windows = {}
+-- The windows that this script has read, and the endpoints in the order of that; `flush` writes them back.
+local windows, read_in_order = {}, {}
 local function window_of(endpoint)
   local window = windows[endpoint]
   if not window then
     local stored = redis.call('HMGET', WINDOW .. endpoint, 'open', 'limit', 'failures', 'failing_since_ms',
-                              'probe_pause_ms', 'blocked_until_ms', 'next_allowed_us', 'slow')
+                              'probe_pause_ms', 'blocked_until_ms', 'next_allowed_us', 'latency_ms',
+                              'latency_floor_ms', 'proven')
     window = {
-      open = math.max(tonumber(stored[1] or 0), 0),
-      limit = tonumber(stored[2] or '0'),
-      failures = tonumber(stored[3] or 0),
-      failing_since_ms = tonumber(stored[4] or 0),
-      probe_pause_ms = tonumber(stored[5] or 0),
-      blocked_until_ms = tonumber(stored[6] or 0),
-      next_allowed_us = tonumber(stored[7] or 0),
-      slow = stored[8] == '1',
+      open = math.max(to_number(stored[1]), 0),
+      limit = to_number(stored[2]),
+      failures = to_number(stored[3]),
+      failing_since_ms = to_number(stored[4]),
+      probe_pause_ms = to_number(stored[5]),
+      blocked_until_ms = to_number(stored[6]),
+      next_allowed_us = to_number(stored[7]),
+      latency_ms = tonumber(stored[8] or ''),
+      latency_floor_ms = tonumber(stored[9] or ''),
       parked = redis.call('ZCARD', PARKED .. endpoint),
       queued_backfill = #all_backfill_queues() > 0 and redis.call('ZCARD', BACKFILL_QUEUE .. endpoint) or 0,
       is_stored = stored[1],
     }
+    if stored[10] then
+      window.is_proven = stored[10] == '1'
+    else
+      window.is_proven = redis.call('SISMEMBER', PROVEN, endpoint) == 1
+    end
+    window.unproven_stored = window.is_stored and not window.is_proven and window.open or 0
     windows[endpoint] = window
+    read_in_order[#read_in_order + 1] = endpoint
   end
   return window
 end
@@ -60,21 +71,28 @@ local function next_due_us(window)
   return math.max(window.next_allowed_us, now_us - LATE_US)
 end
 
+local function add_open(window, count)
+  window.open = math.max(window.open + count, 0)
+  if not window.is_proven then
+    count_unproven(count)
+  end
+end
+
 local function count_open(window)
-  window.open = window.open + 1
+  add_open(window, 1)
   if window.interval_us then
     window.next_allowed_us = next_due_us(window) + window.interval_us
     window.changed = true
   end
 end
 
-local function uncount_open(window)
-  window.open = math.max(window.open - 1, 0)
+local function uncount_open(window, count)
+  add_open(window, -math.min(count, window.open))
 end
 
 -- Down to how many open jobs a success may leave the window alone; '' = it may never.
 local function fast_path_floor(window)
-  if window.failing_since_ms > 0 or window.blocked_until_ms > 0 or window.slow or window.next_allowed_us > 0
+  if window.failing_since_ms > 0 or window.blocked_until_ms > 0 or not window.is_proven or window.next_allowed_us > 0
      or window.has_limits then
     return ''
   end
@@ -87,6 +105,7 @@ end
 
 local function save_window(endpoint, window)
   local key = WINDOW .. endpoint
+  save_unproven(endpoint, window)
   if window.open == 0 and window.failing_since_ms == 0 and window.blocked_until_ms <= now_ms
      and window.next_allowed_us <= now_us then
     if window.is_stored then
@@ -96,8 +115,10 @@ local function save_window(endpoint, window)
     redis.call('HSET', key, 'open', window.open, 'limit', window.limit, 'failures', window.failures,
                'failing_since_ms', digits(window.failing_since_ms), 'probe_pause_ms', window.probe_pause_ms,
                'blocked_until_ms', digits(window.blocked_until_ms), 'next_allowed_us', digits(window.next_allowed_us),
-               'slow', window.slow and 1 or 0, 'fast_path_floor', fast_path_floor(window))
+               'latency_ms', window.latency_ms or '', 'latency_floor_ms', window.latency_floor_ms or '',
+               'proven', window.is_proven and 1 or 0, 'fast_path_floor', fast_path_floor(window))
   else
-    redis.call('HSET', key, 'open', window.open, 'limit', window.limit, 'fast_path_floor', fast_path_floor(window))
+    redis.call('HSET', key, 'open', window.open, 'limit', window.limit, 'proven', window.is_proven and 1 or 0,
+               'fast_path_floor', fast_path_floor(window))
   end
 end
