@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import psutil
 
+from hookfarm.http_client.connections import MAX_IDLE_SECONDS
 from hookfarm.store import keys
 from tests.chaos.abort import AbortSignal
 from tests.chaos.assertions import StormResult, await_drained, evaluate
@@ -115,7 +116,8 @@ def assert_recovered(farm: FarmProcess, before: OpenFiles, workers: int) -> None
     eventually(lambda: not farm.zombies(), ZOMBIE_SECONDS, "the end of all zombies")
     eventually(lambda: farm.is_ready(keys.WEBHOOK_DELIVERY), READY_SECONDS, "readiness")
     eventually(lambda: len(farm.workers()) == workers, READY_SECONDS, "full strength")
-    eventually(lambda: open_files(farm).within(before), READY_SECONDS, f"no more open files than {before}")
+    idle_seconds = MAX_IDLE_SECONDS + READY_SECONDS
+    eventually(lambda: open_files(farm).within(before), idle_seconds, f"no more open files than {before}")
 
 
 def _files(process: psutil.Process) -> int:

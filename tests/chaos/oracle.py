@@ -244,11 +244,11 @@ def start_trial_farm(
 
 
 def possible_duplicates(farm: FarmProcess) -> int:
-    """How many deliveries the farm may have made twice: one for each worker that died, and for each answer that it
-    did not get. A 503 is none of them: the message recorder has not believed it."""
+    """How many deliveries the farm may have made twice: one for each job that a worker held when it died, and for
+    each answer that it did not get. A 503 is none of them: the message recorder has not believed it."""
     lines = farm.stderr.splitlines()
-    deaths = sum(f'child died child="{keys.WEBHOOK_DELIVERY}' in line for line in lines)
-    return deaths + sum("attempt failed" in line and "result=503" not in line for line in lines)
+    orphans = sum("orphan requeued" in line for line in lines)
+    return orphans + sum("attempt failed" in line and "result=503" not in line for line in lines)
 
 
 def expected_logs(subscribed: SubscribedEndpoint, logs: Sequence[JsonLog], head: int) -> Iterator[Log]:

@@ -11,6 +11,7 @@ from tests.chaos.load import add_endpoints as add_endpoints_to_load
 from tests.chaos.pipeline import add_endpoints, owed_ids, whole_farm
 from tests.chaos.sizes import sizes
 from tests.chaos.table import Row
+from tests.support.delivery import undelivered
 from tests.support.farm_processes import FarmProcess
 from tests.support.ledger import assert_drained
 from tests.support.waiting import eventually
@@ -41,17 +42,17 @@ def test_a_full_redis_refuses_the_ingest_and_still_takes_what_is_settled(cluster
             for _ in range(size.times):
                 chain.mine(size.blocks)
                 queued = size.logs_per_block
-                eventually(lambda: client.hlen(keys.JOBS) > queued, within=60, what="a queue")  # noqa: B023
+                eventually(lambda: undelivered(client) > queued, within=60, what="a queue")  # noqa: B023
                 client.config_set("maxmemory", 1)
                 chain.mine(size.blocks)
                 settled = "what was queued being delivered and settled while Redis is full"
-                eventually(lambda: not client.hlen(keys.JOBS), within=30, what=settled)
+                eventually(lambda: not undelivered(client), within=30, what=settled)
                 eventually(lambda: not farm.is_ready(keys.EVENT_INGESTOR), what="the ingestor saying so")
                 assert len(cluster.recording.ids()) < len(owed_ids(chain, endpoints))
                 client.config_set("maxmemory", 0)
                 cluster.recording.wait_for_ids(owed_ids(chain, endpoints), within=30)
                 eventually(lambda: farm.is_ready(keys.EVENT_INGESTOR), within=15, what="the ingestor being ready")
-            eventually(lambda: not client.exists(keys.JOBS), within=60, what="the ledger drained")
+            eventually(lambda: not undelivered(client), within=60, what="the ledger drained")
             assert_drained(client)
         found = evaluate(dict.fromkeys(owed_ids(chain, endpoints), 0.0), cluster.recording.arrivals)
         conditions = f"{WORKERS} workers, seed {cluster.seed}"
@@ -94,7 +95,7 @@ def test_a_worker_that_is_replaced_while_redis_is_full_delivers_what_is_queued(c
         lines = len(farm.stderr.splitlines())
         farm.children()["message_processor 0"].resume()
         cluster.recording.wait_for_ids(set(load.owed()), within=15)
-        eventually(lambda: not client.exists(keys.JOBS), what="the ledger drained")
+        eventually(lambda: not undelivered(client), what="the ledger drained")
         said = farm.stderr.splitlines()[lines:]
         assert not [line for line in said if " webhook_delivery " in line], said
         assert_drained(client)

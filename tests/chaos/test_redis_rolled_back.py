@@ -16,6 +16,7 @@ from tests.chaos.load import CHAIN_ID
 from tests.chaos.pipeline import add_endpoints, owed_ids, whole_farm
 from tests.chaos.sizes import sizes
 from tests.chaos.table import Row
+from tests.support.delivery import undelivered
 from tests.support.ledger import assert_drained
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
@@ -61,7 +62,7 @@ def test_writes_cut_off_at_a_restart_are_derived_again_from_the_chain(cluster: C
         wanted = owed_ids(chain, endpoints)
         cluster.recording.wait_for_ids(wanted, AGAIN_SECONDS)
         with cluster.server.client() as client:
-            eventually(lambda: not client.exists(keys.JOBS), AGAIN_SECONDS, "the ledger drained")
+            eventually(lambda: not undelivered(client), AGAIN_SECONDS, "the ledger drained")
             assert_drained(client)
             assert client.xlen(keys.events(CHAIN_ID)) == 0
         found = evaluate(dict.fromkeys(wanted, 0.0), cluster.recording.arrivals)

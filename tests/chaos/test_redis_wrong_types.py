@@ -11,6 +11,7 @@ from hookfarm.store import keys
 from tests.chaos.assertions import evaluate
 from tests.chaos.cluster import Cluster
 from tests.chaos.load import CHAIN_ID, Load
+from tests.support.delivery import undelivered
 from tests.support.farm_processes import FarmProcess
 from tests.support.ledger import assert_drained
 from tests.support.waiting import eventually
@@ -45,7 +46,7 @@ def await_ready(farm: FarmProcess, service: str, ready: bool) -> None:
 
 def await_settled(client: "redis.Redis") -> None:
     """Nothing is owed any more. Other streams than the load's own may be anything."""
-    eventually(lambda: not client.exists(keys.JOBS, keys.DELIVERY_QUEUE), within=15, what="the ledger drained")
+    eventually(lambda: not undelivered(client) + client.exists(keys.DELIVERY_QUEUE), 15, "the ledger drained")
     assert client.xlen(keys.events(CHAIN_ID)) == 0
     assert_drained(client)
 

@@ -7,6 +7,7 @@ import orjson
 from hookfarm.devchain.embedded import running_devchain
 from hookfarm.store import keys
 from hookfarm.store.clients import command_client
+from tests.support.delivery import undelivered
 from tests.support.pipeline import Pipeline
 from tests.support.waiting import eventually
 
@@ -97,7 +98,7 @@ def test_a_killed_processor_is_replaced_and_nothing_is_lost_or_doubled(pipeline:
                 eventually(lambda: farm.children().get(name), what="a processor to kill").kill()
         pipeline.receiver.wait_for(300, within=30)
         with command_client(pipeline.redis_url) as client:
-            eventually(lambda: client.hlen(keys.JOBS) == 0, what="the ledger drained")
+            eventually(lambda: not undelivered(client), what="the ledger drained")
         assert len({r.id for r in pipeline.receiver.received}) == len(pipeline.receiver.received) == 300
 
 

@@ -162,7 +162,7 @@ def delivered(shown: Shown, count: int) -> set[str]:
     """The ids of jobs that are settled, once they are `count`."""
     with shown.farm.client() as client:
         done = {name.decode() for name in client.hkeys("{delivery_queue}:delivered")}
-        return done if len(done) >= count and not client.hlen("{delivery_queue}:jobs") else set()
+        return done if len(done) >= count and client.hlen("{delivery_queue}:jobs") == len(done) else set()
 
 
 def test_a_delivery_can_be_sent_again_from_its_detail(browser: Any, shared_farm: Shown) -> None:

@@ -10,6 +10,7 @@ import redis
 from hookfarm.devchain.embedded import running_devchain
 from hookfarm.status import readiness
 from hookfarm.store import keys
+from tests.support.delivery import undelivered
 from tests.support.farm_processes import FarmProcess
 from tests.support.ledger import assert_drained
 from tests.support.pipeline import LOOPBACK, Pipeline
@@ -77,7 +78,7 @@ def test_a_reload_under_load_loses_nothing_doubles_nothing_and_stays_ready(
             wanted = len(chain.canonical_logs())
             pipeline.receiver.wait_for(wanted, within=30)
             assert ready_keys_lost(listener) == []
-        eventually(lambda: client.hlen(keys.JOBS) == 0, what="the ledger drained")
+        eventually(lambda: not undelivered(client), what="the ledger drained")
         assert_drained(client)
         ids = [received.id for received in pipeline.receiver.received]
         assert len(ids) == len(set(ids)) == wanted
