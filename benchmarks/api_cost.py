@@ -40,7 +40,6 @@ from support.webhooks import Enqueuer
 
 from hookfarm.delivery_queue import read_depths
 from hookfarm.registry.store import Registry
-from hookfarm.store import keys
 
 VARIANTS = ("none", "idle", "watched")
 COMPARED = ("deliveries_per_second", "cpu_us_per_delivery")
@@ -136,7 +135,7 @@ class Pipeline:
         left = read_depths(self._client)
         if left.retry or left.dead:
             raise RuntimeError(f"attempts fail ({left}):\n{self._farm.last_words()}")
-        settled = jobs - int(self._client.hlen(keys.JOBS))
+        settled = jobs - read_depths(self._client).undelivered
         return settled if settled >= least else 0
 
 

@@ -140,7 +140,7 @@ def _watch(environment: Environment, farm: Farm, jobs: int, written: AofBytes) -
     while len(samples) < len(wanted):
         _check(environment.server, farm)
         written.look()
-        settled, at = jobs - int(environment.server.client.hlen(keys.JOBS)), time.monotonic()
+        settled, at = jobs - read_depths(environment.server.client).undelivered, time.monotonic()
         while len(samples) < len(wanted) and settled >= wanted[len(samples)]:
             samples.append(sample(groups, settled, at))
         time.sleep(SAMPLE_SECONDS)
@@ -181,7 +181,6 @@ def _final_status(server: RedisServer, jobs: int) -> Figures:
     """What the farm says of itself once it has noticed that all is done; the ledger must be empty."""
     left = read_depths(server.client)
     assert (left.queued, left.open, left.parked, left.retry, left.dead) == (0, 0, 0, 0, 0), left
-    assert server.client.hlen(keys.JOBS) == 0
 
     def status() -> Figures:
         said = readiness.read_status(server.client, keys.WEBHOOK_DELIVERY) or {}
@@ -234,7 +233,7 @@ def _latency(settings: FarmSettings, rate: float, seconds: float) -> Figures:
         began = sample(groups, 0)
         handed = pace(enqueuer, paced, rate)
         ended = sample(groups, len(handed))
-        until(lambda: environment.server.client.hlen(keys.JOBS) == 0, "all of it delivered")
+        until(lambda: not read_depths(environment.server.client).undelivered, "all of it delivered")
         status = _final_status(environment.server, len(handed))
         came = environment.recorder.arrivals()
     assert came.keys() == handed.keys(), f"{len(handed)} handed off, {len(came)} arrived"

@@ -31,6 +31,7 @@ from support.readying import fork_to_ready, weigh
 from support.receivers import find_nginx, running_recorder
 from support.waiting import until
 
+from hookfarm.delivery_queue import read_depths
 from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.registry.store import new_secret
 from hookfarm.store import keys
@@ -89,7 +90,11 @@ def _memory(workers: int) -> Run:
     ):
         ready = weigh(farm)
         enqueuer.enqueue(enqueuer.prepare(DELIVERIES_EACH * workers))
-        until(lambda: environment.server.client.hlen(keys.JOBS) == 0, "everything delivered", within_seconds=60)
+        until(
+            lambda: not read_depths(environment.server.client).undelivered,
+            "everything delivered",
+            within_seconds=60,
+        )
         return {"ready": ready, f"after_{DELIVERIES_EACH}_deliveries_each": weigh(farm)}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 
+from hookfarm.delivery_queue import read_depths
 from hookfarm.records import Endpoint, Subscription, new_endpoint_id, new_subscription_id
 from hookfarm.registry.store import Registry
 from hookfarm.store import keys
@@ -110,7 +111,7 @@ class _Watch:
         return time.perf_counter()
 
     def _jobs(self) -> int:
-        return int(self._client.hlen(keys.JOBS))
+        return read_depths(self._client).undelivered
 
     def _is_done(self) -> bool:
         """All published, and all that was published handed off."""

@@ -58,17 +58,19 @@ def _batches(count: int) -> Iterator[range]:
 
 
 def _deliver(client: "redis.Redis", numbers: range, endpoints: Sequence[str]) -> None:
+    jobs: dict[Any, Any] = {}
     records: dict[Any, Any] = {}
     with client.pipeline(transaction=False) as pipe:
         for number in numbers:
             name, endpoint = f"msg_{number:040x}", endpoints[number % len(endpoints)]
             status = "503" if number % 100 == 0 else "200"
             outcome = {"at": 1.0, "duration_ms": DURATION_MS, "status": int(status), "detail": "ok"}
-            header = {"done": 1, "outcome": outcome, "id": name, "endpoint": endpoint, "attempt": 1}
-            records[name] = encode(header, BODY)
+            jobs[name] = Job(name, endpoint, BODY).encoded()
+            records[name] = orjson.dumps({"done": 1, "outcome": outcome})
             attempt = f"{name} 1 {status} {DURATION_MS}"
             pipe.xadd(keys.ATTEMPTS + endpoint, {"a": attempt})
             pipe.xadd(keys.ATTEMPTS_ALL, {"a": f"{endpoint} {attempt}"})
+        pipe.hset(keys.JOBS, mapping=jobs)
         pipe.hset(keys.DELIVERED, mapping=records)
         pipe.execute()
 
