@@ -128,9 +128,9 @@ class JobSource:
         return self._pop.is_waiting
 
     @property
-    def has_foreign(self) -> bool:
-        """Whether foreign elements are popped and not in the ledger yet."""
-        return bool(self._foreign)
+    def foreign(self) -> int:
+        """How many foreign elements are popped and not in the ledger yet."""
+        return len(self._foreign)
 
     def connect(self) -> None:
         """Connect and send what an earlier connection left undone; blocks for the connect. Raises RedisError."""

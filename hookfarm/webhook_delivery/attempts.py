@@ -66,6 +66,7 @@ class Attempts:
         self._disable = disable
         self._spans = spans
         self._under_way: dict[int, AttemptUnderWay] = {}
+        self._slot.set_counter(telemetry.IN_FLIGHT, 0)
 
     def __len__(self) -> int:
         return len(self._under_way)

@@ -131,7 +131,8 @@ class Worker:
         if not self._source.is_connected:
             self._connect()
         if not self._child.stopping:
-            room = min(self._policy.concurrency - self._unfinished, self._held.room)
+            taken = self._unfinished + self._source.foreign
+            room = min(self._policy.concurrency - taken, self._held.room)
             self._source.pop(room, is_trial=self._outage.is_ongoing)
         elif self._child.grace_expired:
             self._attempts.interrupt()
@@ -156,7 +157,7 @@ class Worker:
 
     @property
     def _holds_jobs(self) -> bool:
-        return bool(self._held) or self._source.has_foreign
+        return bool(self._held) or self._source.foreign > 0
 
     def close(self) -> None:
         """Close all connections."""
