@@ -201,19 +201,19 @@ def test_strangers_that_the_master_inherits_are_reaped(start_toys: StartToys, tm
     def main(child: Child) -> None:
         middle = os.fork()
         if not middle:
-            stranger = os.fork()
-            if not stranger:
+            if not os.fork():
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                strangers.write_text(str(os.getpid()))
                 while True:
                     signal.pause()
-            strangers.write_text(str(stranger))
             os._exit(0)
         os.waitpid(middle, 0)
         work(child)
 
     farm = start_toys(WorkerGroup("service", 1, main), before=adopt_orphans)
     farm.wait_ready()
-    stranger = psutil.Process(int(strangers.read_text()))
+    pid = eventually(lambda: strangers.exists() and strangers.read_text(), what="the stranger, deaf no longer")
+    stranger = psutil.Process(int(pid))
     assert stranger.ppid() == farm.pid
     stranger.terminate()
     eventually(lambda: not stranger.is_running(), what="the stranger being reaped")
