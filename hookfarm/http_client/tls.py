@@ -9,6 +9,8 @@ import ssl
 from pathlib import Path
 from socket import socket
 
+from urllib3.util.ssl_ import create_urllib3_context
+
 RECEIVE_BYTES = 16 * 1024
 SEND_BYTES = 64 * 1024
 """Encrypted in one step."""
@@ -16,14 +18,19 @@ MAX_SILENT_BYTES = 256 * 1024
 """Received without any data of the response in it: handshake, session tickets, key updates."""
 
 
+OPTIONS = ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+"""In place of urllib3's own, which forbid the tickets that TLS 1.2 resumes sessions with."""
+
+
 def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
     """TLS 1.2 or newer, certificates and host names verified against the system's authorities and `ca_file`.
 
     Made before the fork and inherited: it holds no socket and no connection's secrets.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_RENEGOTIATION
+    context = create_urllib3_context(
+        ssl_minimum_version=ssl.TLSVersion.TLSv1_2, cert_reqs=ssl.CERT_REQUIRED, options=OPTIONS
+    )
+    context.check_hostname = True
     context.load_default_certs()
     if ca_file is not None:
         context.load_verify_locations(cafile=str(ca_file))
