@@ -180,11 +180,11 @@ def test_forgotten_scripts_cost_a_reconnect_and_no_job(
     client: Any, redis_url: str, receiver: Receiver, worker: OneWorker
 ) -> None:
     endpoint = add_endpoint(client, receiver.url)
-    enqueue(redis_url, *(job(endpoint) for _ in range(3)))
     for _ in range(3):
-        worker.step()
+        enqueue(redis_url, job(endpoint))
         client.script_flush()
-    worker.settle()
+        worker.step()
+        worker.settle()
     assert len(receiver.received) == 3
     assert_drained(client)
 
