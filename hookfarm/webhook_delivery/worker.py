@@ -244,7 +244,7 @@ class Worker:
         if is_late or self._child.stopping:
             self._attempts.give_back(job)
         elif not job.endpoint:
-            self._attempts.dead_letter(job, "damaged: the ledger has no job under this id")
+            self._attempts.dead_letter(job, "damaged: the entry of the ledger is not a job")
         elif self._resources.endpoints.is_current(job.endpoint, self._source.registry_revision):
             self._attempts.begin(job, self._resources.endpoints.get(job.endpoint))
         elif job.endpoint in self._waiting:
