@@ -5,7 +5,6 @@ tenth of what a delivery costs. With SO_RCVTIMEO and SO_SNDTIMEO (socket(7)) the
 itself. TLS needs Python's own time-outs, because one read of it may be several of the socket.
 """
 
-import select
 import socket
 import ssl
 import struct
@@ -24,15 +23,3 @@ def set_timeout(sock: socket.socket, seconds: float) -> None:
     sock.settimeout(None)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
-
-
-def is_quiet(sock: socket.socket) -> bool:
-    """Return whether the peer has neither closed nor sent anything, without taking data or waiting.
-
-    Asks poll(2): a peek answers "nothing" with an exception, which costs a process with cold caches 20 µs more.
-    """
-    if isinstance(sock, ssl.SSLSocket) and sock.pending():
-        return False
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return not poll.poll(0)

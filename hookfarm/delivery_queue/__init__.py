@@ -54,13 +54,12 @@ from hookfarm.delivery_queue.settle import (
     parked,
     returned,
 )
-from hookfarm.delivery_queue.take import BLOCK_SECONDS, FENCE_SECONDS, JobSource, SourceEvents
+from hookfarm.delivery_queue.take import BLOCK_SECONDS, JobSource, SourceEvents
 
 __all__ = [
     "BLOCK_SECONDS",
     "DEPTH_REPLIES",
     "FARM_TIMEOUT_MS",
-    "FENCE_SECONDS",
     "MAX_ORPHANED",
     "Attempt",
     "ConfirmResult",

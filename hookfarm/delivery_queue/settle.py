@@ -14,8 +14,6 @@ from hookfarm.store.scripts import Script
 
 DISABLE_ENDPOINT = "disable_endpoint"
 """The result of a settlement whose endpoint has only failed for too long."""
-STALE = "stale"
-"""The result of a settlement that did nothing: the job was requeued in the meantime."""
 ERROR = "error "
 """The beginning of the result of a settlement that could not be done; the error follows."""
 _FOREVER_SECONDS = 100 * 365 * 86_400.0

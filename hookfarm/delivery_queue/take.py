@@ -27,8 +27,15 @@ from hookfarm.delivery_queue.settle import DISABLE_ENDPOINT, ERROR, SETTLE, Sett
 from hookfarm.errors import InvalidInput
 from hookfarm.event_loop import EventLoop
 from hookfarm.store import keys
-from hookfarm.store.clients import OutOfMemoryError, RedisError, Reply, ResponseError, pack
-from hookfarm.store.loop_connection import LoopConnection
+from hookfarm.store.clients import (
+    COMMAND_TIMEOUT_SECONDS,
+    OutOfMemoryError,
+    RedisError,
+    Reply,
+    ResponseError,
+    pack,
+)
+from hookfarm.store.loop_connection import LoopConnection, OnReplies
 from hookfarm.store.scripts import Script
 
 BLOCK_SECONDS = 20
@@ -141,7 +148,7 @@ class JobSource:
             self._ledger.close()
             raise
         loads = b"".join(script.encode_load() for script in _SCRIPTS)
-        self._ledger.request(loads, self._on_loaded, len(_SCRIPTS))
+        self._request(self._ledger, loads, _ignore, len(_SCRIPTS))
         self._settlements, self._settling = self._settling + self._settlements, []
         self._is_recovering = bool(self._settlements)
         if self._settlements:
@@ -149,7 +156,7 @@ class JobSource:
         self._claim(list(self._popped))
         for element in self._foreign:
             self._adopt(element, again=True)
-        self._pop.request(pack(("CLIENT", "ID")), lambda replies: self._on_client_id(replies[0]))
+        self._request(self._pop, pack(("CLIENT", "ID")), lambda replies: self._events.on_connected(replies[0]))
 
     def pop(self, room: int, is_trial: bool = False) -> None:
         """Pop at most `room` jobs, unless a pop is under way, or earlier settlements have to go first.
@@ -170,7 +177,7 @@ class JobSource:
             # Sent in the write of the BRPOP: Redis runs both before it serves another client, so a counter of 50
             # means 50 blocked clients.
             self._pop.request(pack(("INCR", self._uncounted)), lambda found: self._on_counted(found[0]))
-        self._pop.request(packed, self._on_popped, replies, BLOCK_SECONDS + 2.0)
+        self._request(self._pop, packed, self._on_popped, replies, BLOCK_SECONDS + 2.0)
 
     def settle(self, settlement: Settlement) -> None:
         """Settle a job, with the next `flush`."""
@@ -179,7 +186,7 @@ class JobSource:
     def read_endpoint(self, endpoint_id: str, on_read: Callable[[bytes | None], None]) -> None:
         """Read an endpoint of the registry. Forgotten if the connection is lost."""
         packed = pack(("HGET", keys.ENDPOINTS, endpoint_id))
-        self._ledger.request(packed, lambda replies: self._on_endpoint(replies[0], on_read))
+        self._request(self._ledger, packed, lambda replies: on_read(replies[0]))
 
     def flush(self) -> None:
         """Send all that is to be sent; settlements only when those before are confirmed."""
@@ -192,7 +199,7 @@ class JobSource:
         batch, self._settlements = self._settlements[:MAX_BATCH], self._settlements[MAX_BATCH:]
         self._settling = batch
         arguments = settle_arguments(batch, self._logged_attempts, self._disable_after_seconds)
-        self._ledger.request(SETTLE.encode((), arguments), self._on_settled)
+        self._request(self._ledger, SETTLE.encode((), arguments), self._on_settled)
 
     def close(self) -> None:
         self._pop.close()
@@ -202,23 +209,26 @@ class JobSource:
         self.close()
         self._events.on_lost(error)
 
-    def _on_loaded(self, replies: Sequence[Reply]) -> None:
-        for reply in replies:
-            if isinstance(reply, ResponseError):
-                self._on_lost(reply)
-                return
+    def _request(
+        self,
+        connection: LoopConnection,
+        packed: bytes,
+        on_replies: OnReplies,
+        replies: int = 1,
+        within_seconds: float = COMMAND_TIMEOUT_SECONDS,
+    ) -> None:
+        """Request as the connection does; an error reply closes both connections, as a lost one does."""
 
-    def _on_client_id(self, reply: Reply) -> None:
-        if isinstance(reply, ResponseError):
-            self._on_lost(reply)
-        else:
-            self._events.on_connected(reply)
+        def check(found: list[Reply]) -> None:
+            error = next((reply for reply in found if isinstance(reply, ResponseError)), None)
+            if error is None:
+                on_replies(found)
+            else:
+                self._on_lost(error)
+
+        connection.request(packed, check, replies, within_seconds)
 
     def _on_popped(self, replies: list[Reply]) -> None:
-        for reply in replies:
-            if isinstance(reply, ResponseError):
-                self._on_lost(reply)
-                return
         first, *more = replies
         raw = [first[1]] if first is not None else []
         raw += more[0] or () if more else ()
@@ -247,12 +257,9 @@ class JobSource:
         if elements:
             arguments = [part for element in elements for part in (element.id, element.sequence)]
             packed = _CLAIM.encode((), arguments)
-            self._ledger.request(packed, lambda replies: self._on_claimed(elements, replies[0]))
+            self._request(self._ledger, packed, lambda replies: self._on_claimed(elements, replies[0]))
 
     def _on_claimed(self, elements: Sequence[ListElement], reply: Reply) -> None:
-        if isinstance(reply, ResponseError):
-            self._on_lost(reply)
-            return
         revision, self._list_length, *jobs = reply
         self.registry_revision = int(revision)
         now = self._loop.time()
@@ -264,17 +271,8 @@ class JobSource:
             job = decode_job(stored, element.sequence) or _damaged(element)
             self._events.on_claimed(job, is_late)
 
-    def _on_endpoint(self, reply: Reply, on_read: Callable[[bytes | None], None]) -> None:
-        if isinstance(reply, ResponseError):
-            self._on_lost(reply)
-        else:
-            on_read(reply)
-
     def _on_settled(self, replies: list[Reply]) -> None:
         [results] = replies
-        if isinstance(results, ResponseError):
-            self._on_lost(results)
-            return
         batch, self._settling = self._settling, []
         self._is_recovering = False
         for settlement, result in zip(batch, results, strict=True):
@@ -298,12 +296,9 @@ class JobSource:
             return
         job = Job(job_id, endpoint, body).encoded()
         packed = _ADOPT.encode((), (job_id, job, endpoint, int(again)))
-        self._ledger.request(packed, lambda replies: self._on_adopted(element, job_id, replies[0]))
+        self._request(self._ledger, packed, lambda replies: self._on_adopted(element, job_id, replies[0]))
 
     def _on_adopted(self, element: ForeignElement, job_id: str, reply: Reply) -> None:
-        if isinstance(reply, ResponseError):
-            self._on_lost(reply)
-            return
         result, *sequence = reply
         if result == _DUPLICATE:
             self._reject(element, f"id: {job_id!r} is already in the queue")
@@ -318,14 +313,15 @@ class JobSource:
 
     def _reject(self, element: ForeignElement, reason: str) -> None:
         packed = _DEAD_LETTER.encode((), invalid_job(element.raw, reason, keys.DELIVERY_QUEUE))
-        self._ledger.request(packed, lambda replies: self._on_rejected(element, replies[0]))
+        self._request(self._ledger, packed, lambda _: self._on_rejected(element))
 
-    def _on_rejected(self, element: ForeignElement, reply: Reply) -> None:
-        if isinstance(reply, ResponseError):
-            self._on_lost(reply)
-            return
+    def _on_rejected(self, element: ForeignElement) -> None:
         self._foreign.remove(element)
         self._events.on_rejected()
+
+
+def _ignore(_: list[Reply]) -> None:
+    """Stands for the callback of commands whose replies say nothing but that they are done."""
 
 
 def _damaged(element: ListElement) -> ClaimedJob:
