@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import redis
 
-from hookfarm.store import keys
+from hookfarm.delivery_queue import DEPTH_REPLIES, parse_depths, request_depths
 from tests.chaos.recording import Arrival
 from tests.support.delivery import PLACES
 from tests.support.ledger import assert_drained
@@ -76,10 +76,8 @@ def undelivered(client: "redis.Redis") -> int:
     """How many events and deliveries are still anywhere."""
     streams = list(client.scan_iter("events:*"))
     with client.pipeline(transaction=True) as pipe:
-        pipe.hlen(keys.JOBS)
-        pipe.hlen(keys.DELIVERED)
-        pipe.zcard(keys.DEAD)
+        request_depths(pipe)
         for stream in streams:
             pipe.xlen(stream)
-        jobs, delivered, dead, *entries = pipe.execute()
-    return int(jobs) - int(delivered) - int(dead) + sum(map(int, entries))
+        replies = pipe.execute()
+    return parse_depths(replies).undelivered + sum(map(int, replies[DEPTH_REPLIES:]))

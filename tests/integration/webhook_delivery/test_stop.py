@@ -1,5 +1,6 @@
 """Stop of a delivery process."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from hookfarm import delivery_queue
 from hookfarm.delivery_queue import Depths
 from hookfarm.farm.scoreboard import State
+from hookfarm.records import Endpoint
 from hookfarm.store import keys
 from hookfarm.webhook_delivery import telemetry
 from tests.support.delivery import (
@@ -87,6 +89,19 @@ def test_a_post_that_outlasts_the_patience_is_given_back(
     assert kept(client, "a")["attempt"] == 1
 
 
+def damage_window(client: Any, endpoint: Endpoint) -> Callable[[], None]:
+    """Give the key of the endpoint's window another type; return what gives it back."""
+    key = keys.WINDOW + endpoint.id
+    window = client.hgetall(key)
+    client.set(key, "damaged")
+
+    def repair() -> None:
+        client.delete(key)
+        client.hset(key, mapping=window)
+
+    return repair
+
+
 def test_a_job_that_cannot_be_settled_does_not_hold_up_the_stop_beyond_the_grace(
     client: Any, redis_url: str, receiver: Receiver
 ) -> None:
@@ -95,13 +110,11 @@ def test_a_job_that_cannot_be_settled_does_not_hold_up_the_stop_beyond_the_grace
         gate = enqueue_held_post(redis_url, receiver, endpoint, "a")
         worker.start()
         receiver.wait_for(1)
-        window = client.hgetall(keys.WINDOW + endpoint.id)
-        client.set(keys.WINDOW + endpoint.id, "damaged")
+        repair = damage_window(client, endpoint)
         gate.set()
         worker.child.stop()
         worker.join()
-    client.delete(keys.WINDOW + endpoint.id)
-    client.hset(keys.WINDOW + endpoint.id, mapping=window)
+    repair()
     assert delivery_queue.read_depths(client) == Depths(queued=0, open=1, parked=0, retry=0, dead=0)
 
 
@@ -113,14 +126,12 @@ def test_a_job_whose_endpoint_is_damaged_is_settled_once_that_is_repaired(
         gate = enqueue_held_post(redis_url, receiver, endpoint, "a")
         worker.start()
         receiver.wait_for(1)
-        window = client.hgetall(keys.WINDOW + endpoint.id)
-        client.set(keys.WINDOW + endpoint.id, "damaged")
+        repair = damage_window(client, endpoint)
         gate.set()
         enqueue(redis_url, job(other, "b"))
         eventually(lambda: client.hkeys(keys.DELIVERED) == [b"b"], what="the other endpoint's settlement")
         eventually(lambda: "not settled" in caplog.text, what="the log line")
-        client.delete(keys.WINDOW + endpoint.id)
-        client.hset(keys.WINDOW + endpoint.id, mapping=window)
+        repair()
         eventually(lambda: len(client.hkeys(keys.DELIVERED)) == 2, what="the settlement")
         worker.stop()
     assert caplog.text.count("not settled") == 1
