@@ -22,7 +22,7 @@ from hookfarm.farm.plan import MasterTimeouts, WorkerGroup, scoreboard_for
 from hookfarm.farm.rolling_restart import LoadPlan
 from hookfarm.farm.scoreboard import Slot, State
 from tests.support.farm_processes import kill_session, processes_of_session
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 
 QUICK = MasterTimeouts(boot_seconds=5.0, hang_seconds=0.3, abort_seconds=0.2, second_sigterm_seconds=0.5)
 
@@ -154,7 +154,7 @@ class ToyFarm:
         return [slot.pid for slot in self.scoreboard.slots(service)]
 
     def wait_logged(self, words: str, times: int = 1) -> None:
-        eventually(lambda: self.output.count(words) >= times, within=20, what=f"{words!r} in the farm's log")
+        eventually(lambda: self.output.count(words) >= times, what=f"{words!r} in the farm's log")
 
     def order(self, service: str, index: int = 0, what: int = 1) -> None:
         self.slot(service, index).set_counter(ORDER, what)
@@ -162,7 +162,7 @@ class ToyFarm:
     def lives(self, service: str, index: int = 0) -> int:
         return self.slot(service, index).counter(LIVES)
 
-    def wait_up(self, service: str, index: int = 0, lives: int = 1, within: float = 15.0) -> int:
+    def wait_up(self, service: str, index: int = 0, lives: int = 1, within: float = PATIENCE_SECONDS) -> int:
         """Until the `lives`-th process of the slot is up; its pid."""
         slot = self.slot(service, index)
         eventually(

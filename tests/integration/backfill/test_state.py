@@ -1,6 +1,7 @@
 """Backfills as those see them who look: the list, its filters and pages, and what a picture has of them."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -179,10 +180,11 @@ def test_a_picture_has_those_that_are_not_done_and_what_waits_in_queues(client: 
 
 
 def test_a_picture_looks_at_the_ten_last_to_move_however_many_there_are(client: Any, redis_url: str) -> None:
+    began_ms = int(time.time() * 1000)
     for number in range(30):
         facts: dict[str, str | int] = {"endpoint": ONE, "chain_id": 7, "subscription": ""}
         state.start(client, f"{ONE}:7:{number}::", {**facts, "from_block": number, "to_block": 99})
-        client.zincrby(keys.BACKFILLS, -100 * number, f"{ONE}:7:{number}::")
+        client.zadd(keys.BACKFILLS, {f"{ONE}:7:{number}::": began_ms - number})
     assert [row["from_block"] for row in status.take_snapshot(client)["backfills"]] == list(range(10))
 
 
