@@ -1,22 +1,35 @@
 """`/v1/stats`, `/v1/chains` and `/v1/backfills`: the state of the whole farm, of each chain, of each backfill."""
 
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
+import orjson
+import redis
 from fastapi import APIRouter, Query
 from fastapi.responses import Response, StreamingResponse
 
-from hookfarm import status
+from hookfarm import logs, status
 from hookfarm.api import examples
 from hookfarm.api.context import Context
 from hookfarm.api.openapi import described
 from hookfarm.api.requests import ChainId, Cursor, EndpointFilter, Limit
 from hookfarm.api.responses import Problem, cursor_parts, json_response, page_response
-from hookfarm.api.snapshot_stream import MAX_CLIENTS, SnapshotBroadcast
 from hookfarm.backfill import state as backfills
 from hookfarm.backfill.state import STATES, BackfillCursor, BackfillFilter
 from hookfarm.errors import NotFound
-from hookfarm.status import ChainStatus
+from hookfarm.status import ChainStatus, Rates, Snapshot
+from hookfarm.store import keys
+
+INTERVAL_SECONDS = 1.0
+MAX_CLIENTS = 100
+HELLO = b": hookfarm stats\nretry: 2000\n\n"
+"""Sent at once, so that a client knows that it is connected."""
+HEARTBEAT = b": waiting for Redis\n\n"
+
+log = logs.get("api")
 
 _SUMMARY = """The status of every service, the depths of every hop, and rates.
 
@@ -103,3 +116,84 @@ def backfills_router(context: Context) -> APIRouter:
 def _position(text: str | None) -> BackfillCursor | None:
     parts = cursor_parts(text, int, str)
     return None if parts is None else (parts[0], parts[1])
+
+
+class SnapshotBroadcast:
+    """Reads a snapshot a second while there are clients, for all clients of an API process.
+
+    Seconds are counted by the loop's clock. The first client in a second reads the snapshot; the others get the
+    same bytes. While Redis fails, the stream continues with `unavailable` events.
+
+    `read` returns a snapshot; `is_stopping` ends all streams.
+    """
+
+    def __init__(self, read: Callable[[], Awaitable[Snapshot]], is_stopping: Callable[[], bool]) -> None:
+        self._read = read
+        self._is_stopping = is_stopping
+        self._rates = Rates()
+        self._lock = asyncio.Lock()
+        self._second = -1
+        self._snapshot: Snapshot | None = None
+        self._frame = b""
+        self._is_failing = False
+        self.clients = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self.clients >= MAX_CLIENTS
+
+    async def latest(self) -> Snapshot:
+        """Return the snapshot of this second. Raises RedisError."""
+        async with self._lock:
+            second = self._now()
+            if second != self._second or self._snapshot is None:
+                snapshot = await self._read()
+                self._rates.observe(snapshot["services"][keys.WEBHOOK_DELIVERY])
+                snapshot["delivery"]["per_second"] = self._rates.per_second
+                self._snapshot, self._frame, self._second = snapshot, _event("stats", snapshot), second
+            return self._snapshot
+
+    async def frames(self) -> AsyncGenerator[bytes, None]:
+        """Yield server-sent events until the process stops: `stats` each second, `unavailable` if Redis fails."""
+        self.clients += 1
+        try:
+            yield HELLO
+            while not self._is_stopping():
+                async for frame in self._next():
+                    yield frame
+                await asyncio.sleep(self._until_next_second())
+        finally:
+            self.clients -= 1
+
+    async def _next(self) -> AsyncGenerator[bytes, None]:
+        """Yield this second's frame, and before it a heartbeat for each second that it takes."""
+        reading = asyncio.create_task(self._latest_frame())
+        try:
+            while not reading.done():
+                await asyncio.wait({reading}, timeout=INTERVAL_SECONDS)
+                yield reading.result() if reading.done() else HEARTBEAT
+        finally:
+            reading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await reading
+
+    async def _latest_frame(self) -> bytes:
+        try:
+            await self.latest()
+        except redis.RedisError as error:
+            if not self._is_failing:
+                log.warning("stats unavailable", error=str(error))
+            self._is_failing = True
+            return _event("unavailable", {"reason": "Redis does not answer, or not as it should."})
+        self._is_failing = False
+        return self._frame
+
+    def _now(self) -> int:
+        return int(asyncio.get_running_loop().time() / INTERVAL_SECONDS)
+
+    def _until_next_second(self) -> float:
+        return (self._now() + 1) * INTERVAL_SECONDS - asyncio.get_running_loop().time()
+
+
+def _event(name: str, data: Any) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(data))

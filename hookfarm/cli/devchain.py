@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hookfarm.cli.options import seconds_option, whole_option
-from hookfarm.devchain.options import MAX_LOGS_PER_BLOCK, MAX_TRANSFERS_PER_BLOCK, DevchainOptions
+from hookfarm.devchain.chain import MAX_LOGS_PER_BLOCK, MAX_TRANSFERS_PER_BLOCK, DevchainOptions
 from hookfarm.farm.async_child import heartbeat, stop_event
 from hookfarm.farm.child import Child
 

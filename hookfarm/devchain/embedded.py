@@ -10,11 +10,10 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from hookfarm.devchain.block import DevBlock
-from hookfarm.devchain.chain import Reorg
+from hookfarm.devchain.chain import DevchainOptions, Reorg
 from hookfarm.devchain.control import calls_of
 from hookfarm.devchain.faults import FaultValue
 from hookfarm.devchain.node import DevNode, Watcher, mine_until
-from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.serializers import JsonObject, logs_json, native_transfers_json
 from hookfarm.devchain.server import DevchainServer, listening
 from hookfarm.devchain.transaction import Call, Log

@@ -10,9 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hookfarm.devchain.block import DevBlock
-from hookfarm.devchain.chain import MAX_BLOCKS_PER_CALL, DevChain, Reorg
+from hookfarm.devchain.chain import MAX_BLOCKS_PER_CALL, DevChain, DevchainOptions, Reorg
 from hookfarm.devchain.faults import Fault, Faults, FaultValue
-from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.transaction import Call
 from hookfarm.errors import InvalidInput
 

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from hookfarm.devchain.chain import DevchainOptions
 from hookfarm.devchain.node import DevNode, mine_until
-from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.rpc import answer, parse_message
 from hookfarm.devchain.rpc_errors import TOO_LARGE, RpcError
 from hookfarm.devchain.websocket import MAX_MESSAGE_BYTES, WebSocketClient

@@ -13,7 +13,7 @@ from hookfarm.config import ChainConfig
 from hookfarm.farm.async_child import heartbeat, run_until_stopped, stop_event
 from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import State
-from hookfarm.tracing.setup import TracingSettings, open_spans
+from hookfarm.tracing import TracingSettings, open_spans
 
 if TYPE_CHECKING:
     from hookfarm.tracing.spans import Spans

@@ -1,16 +1,28 @@
-"""The signed HTTP request of an attempt, compiled once for each version of an endpoint."""
+"""The signed HTTP request of an attempt, compiled once for each version of an endpoint.
 
+Signatures follow Standard Webhooks 1.0: the signed text is `id.timestamp.body`, the key is the base64-decoded part
+of `whsec_…` behind the prefix, and the header carries one `v1,<base64 of HMAC-SHA256>` per secret in force,
+separated by spaces.
+"""
+
+import base64
+import binascii
 import functools
-from collections.abc import Sequence
+import hmac
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import hookfarm
 from hookfarm.delivery_queue.job import ClaimedJob
-from hookfarm.http_client.signature import SigningKey, signature_header, signing_key
 from hookfarm.records import Endpoint
 from hookfarm.security import redaction
 from hookfarm.security.ssrf import IPNetwork, Target, parse
 from hookfarm.security.vault import NO_KEYS, Vault
+
+SECRET_PREFIX = "whsec_"
+
+SigningKey = hmac.HMAC
+"""A secret, hashed once: signing copies this state, which costs a third of starting from the secret."""
 
 _REQUEST = (
     b"%b%bcontent-length: %d\r\nwebhook-id: %b\r\nwebhook-timestamp: %b\r\n"
@@ -64,3 +76,22 @@ def compile_endpoint(endpoint: Endpoint, allowed: Sequence[IPNetwork], vault: Va
     ]
     keys_ = tuple((signing_key(vault.open(secret, endpoint.id)), until) for secret, until in endpoint.secrets)
     return CompiledEndpoint(endpoint, target, "\r\n".join([*lines, ""]).encode(), keys_)
+
+
+def signing_key(secret: str) -> SigningKey:
+    """The key of a secret. Raises ValueError unless it is a `whsec_…`."""
+    if not secret.startswith(SECRET_PREFIX):
+        raise ValueError(f"a signing secret begins with {SECRET_PREFIX}")
+    return hmac.new(base64.b64decode(secret[len(SECRET_PREFIX) :], validate=True), digestmod="sha256")
+
+
+def signature_header(keys: Iterable[SigningKey], webhook_id: bytes, timestamp: bytes, body: bytes) -> bytes:
+    """The value of `webhook-signature`, the newest secret's signature first."""
+    signed = b"%b.%b.%b" % (webhook_id, timestamp, body)
+    return b" ".join([_signature(key, signed) for key in keys])
+
+
+def _signature(key: SigningKey, signed: bytes) -> bytes:
+    state = key.copy()
+    state.update(signed)
+    return b"v1," + binascii.b2a_base64(state.digest(), newline=False)

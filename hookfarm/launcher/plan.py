@@ -31,7 +31,7 @@ from hookfarm.message_processor import telemetry as processor_telemetry
 from hookfarm.security.redaction import redis_address
 from hookfarm.store import embedded_server, keys
 from hookfarm.store.embedded_server import StateDirectory
-from hookfarm.tracing.setup import TracingSettings, tracing_settings
+from hookfarm.tracing import TracingSettings, tracing_settings
 from hookfarm.webhook_delivery import process as delivery_process
 from hookfarm.webhook_delivery import telemetry as delivery_telemetry
 from hookfarm.webhook_delivery.attempts import AttemptPolicy

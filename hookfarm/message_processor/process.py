@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from hookfarm.farm.child import Child
-from hookfarm.tracing.setup import TracingSettings, open_spans
+from hookfarm.tracing import TracingSettings, open_spans
 
 GC_THRESHOLD = 50_000
 """New containers before a collection. A batch makes some thousand of them, none in a cycle; at

@@ -11,6 +11,8 @@ Nothing connects before it is first used, so that either may be built before a f
 """
 
 import socket
+import ssl
+import struct
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -31,7 +33,6 @@ from redis.exceptions import RedisError as RedisError
 from redis.exceptions import ResponseError as ResponseError
 from redis.retry import Retry
 
-from hookfarm.socket_timeouts import TIMED_OUT, set_timeout
 from hookfarm.store import keys
 
 COMMAND_TIMEOUT_SECONDS = 5.0
@@ -39,6 +40,9 @@ BLOCK_SLACK_SECONDS = 2.0
 """How much longer than the blocking time a reader waits for the reply."""
 READ_BUFFER_BYTES = 16 * 1024
 """Per connection; redis-py's 64 kB would be a hundredth of a delivery process."""
+
+TIMED_OUT = (TimeoutError, BlockingIOError)
+"""What a wait raises when its time is up: Python's time-out, or the kernel's."""
 
 INCOMPLETE = object()
 """What a reply_reader returns until the next reply has arrived as a whole."""
@@ -262,3 +266,20 @@ def _describe(key: str, kind: object, must: str) -> str:
     if not isinstance(kind, bytes) or kind in (b"none", must.encode()):
         return ""
     return f"{key} is a {kind.decode()}; it must be a {must}"
+
+
+def set_timeout(sock: socket.socket, seconds: float) -> None:
+    """Limit each wait on `sock` to `seconds`; a longer one raises one of TIMED_OUT.
+
+    A Python socket with a time-out calls poll() before every recv() and send(). SO_RCVTIMEO and SO_SNDTIMEO
+    (socket(7)) need one system call. TLS keeps Python's time-outs, because one read of it may be several of the
+    socket.
+    """
+    if isinstance(sock, ssl.SSLSocket):
+        sock.settimeout(seconds)
+        return
+    whole, part = divmod(int(seconds * 1e6), 1_000_000)
+    timeval = struct.pack("@ll", whole, part)
+    sock.settimeout(None)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)

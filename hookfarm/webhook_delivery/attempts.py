@@ -1,4 +1,23 @@
-"""The attempts of a delivery process: a claimed job becomes a POST, and its result a settlement."""
+"""The attempts of a delivery process: a claimed job becomes a POST, and its result a settlement.
+
+One wide log line for each attempt, action `attempt`, always with the same fields:
+
+    outcome      delivered; retry = failed, to be tried again; dead = failed, now a dead letter
+    delivery     the webhook-id
+    endpoint     the endpoint's id
+    attempt      the number of the attempt, as in webhook-attempt
+    status       the HTTP status; null if the endpoint did not respond
+    error        why it did not, one of TRANSPORT_ERRORS; null if it did
+    duration_ms  how long the POST took, from the name's resolution to the end of the reply
+    queued_ms    how long the job was in the queue before, since it was last put there
+    bytes_sent   the length of the body
+    retry_in_s   seconds until the next attempt; null if there is none
+    detail       the beginning of the response, or the error in words; null if it was delivered
+    worker       which delivery process it was
+
+A failed attempt is a warning and always written. One that succeeded is info, and written only where the setting
+`log_attempts` is `all`: a line costs 25 us, which at 5,000 attempts a second is an eighth of a core.
+"""
 
 import random
 import time
@@ -16,11 +35,14 @@ from hookfarm.http_client.exchange import Exchange
 from hookfarm.http_client.outcome import Decision, Result
 from hookfarm.http_client.request import CompiledEndpoint
 from hookfarm.http_client.transport import Transport
-from hookfarm.webhook_delivery import attempt_log, telemetry
+from hookfarm.webhook_delivery import telemetry
 from hookfarm.webhook_delivery.endpoints import Compiled
 
 if TYPE_CHECKING:
     from hookfarm.tracing.spans import AttemptSpan, Spans
+
+MAX_DETAIL_CHARACTERS = 200
+"""Of a response or an error in the log line of an attempt."""
 
 log = logs.get("webhook_delivery")
 
@@ -134,7 +156,7 @@ class Attempts:
             {"at": round(now, 3), "duration_ms": duration_us // 1000, **result.to_record()},
         )
         if self._policy.log_delivered or not decision.delivered:
-            attempt_log.write(log, self._child.index, job, attempt, duration_us, now, decision)
+            log_attempt(self._child.index, job, attempt, duration_us, now, decision)
         if decision.delivered:
             self._settle(delivery_queue.delivered(job, attempt))
             self._count_delivered(job, now)
@@ -168,3 +190,33 @@ class Attempts:
         self._slot.add(telemetry.DEAD)
         self._slot.add(telemetry.death(reason))
         log.error("dead letter", delivery=job.id, endpoint=job.endpoint, reason=reason)
+
+
+def log_attempt(
+    worker: int,
+    job: ClaimedJob,
+    attempt: Attempt,
+    duration_us: int,
+    ended: float,
+    decision: Decision,
+) -> None:
+    """`ended` is Unix time."""
+    retry_in = decision.retry_in_seconds
+    queued_us = max(0, int(ended * 1e6) - duration_us - job.sequence)
+    failed = "dead" if retry_in is None else "retry"
+    write_line = log.info if decision.delivered else log.warning
+    write_line(
+        "attempt",
+        outcome="delivered" if decision.delivered else failed,
+        delivery=job.id,
+        endpoint=job.endpoint,
+        attempt=attempt.number,
+        status=attempt.outcome.get("status"),
+        error=attempt.outcome.get("error"),
+        duration_ms=round(duration_us / 1000, 1),
+        queued_ms=round(queued_us / 1000, 1),
+        bytes_sent=len(job.body),
+        retry_in_s=None if retry_in is None else round(retry_in, 1),
+        detail=None if decision.delivered else str(attempt.outcome["detail"])[:MAX_DETAIL_CHARACTERS],
+        worker=worker,
+    )

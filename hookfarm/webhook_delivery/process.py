@@ -16,7 +16,7 @@ from hookfarm.registry.store import Registry
 from hookfarm.security.ssrf import IPNetwork
 from hookfarm.security.vault import MasterKey, Vault
 from hookfarm.store.clients import command_client
-from hookfarm.tracing.setup import TracingSettings, open_spans
+from hookfarm.tracing import TracingSettings, open_spans
 from hookfarm.webhook_delivery.endpoints import EndpointCache
 from hookfarm.webhook_delivery.worker import Policy, Worker, WorkerResources
 

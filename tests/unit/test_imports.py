@@ -13,7 +13,7 @@ PACKAGE = Path(hookfarm.__file__).parent
 PARTS = tuple(sorted(p.stem for p in PACKAGE.iterdir() if (p / "__init__.py").exists() or p.suffix == ".py"))
 
 LAYERS = (
-    ("errors", "backoff", "event_loop", "rates", "socket_timeouts", "timestamps"),
+    ("errors", "backoff", "event_loop", "rates", "timestamps"),
     ("security", "abi"),
     ("logs", "conditions", "config"),
     ("records", "store"),

@@ -43,7 +43,7 @@ REPLACED = {
 """Word -> what the glossary has for it."""
 
 MAX_ROOT_MODULES = 10
-MAX_MODULES = 245
+MAX_MODULES = 235
 
 
 def words_of(text: str) -> Iterator[str]:

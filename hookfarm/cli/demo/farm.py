@@ -23,7 +23,7 @@ from hookfarm.api import process as api_process
 from hookfarm.cli import devchain as devchain_command
 from hookfarm.cli.start import STARTABLE
 from hookfarm.config import Address
-from hookfarm.devchain.options import DevchainOptions
+from hookfarm.devchain.chain import DevchainOptions
 from hookfarm.errors import HookfarmError, OperatorError
 from hookfarm.farm.master import Master
 from hookfarm.farm.plan import Stage, WorkerGroup

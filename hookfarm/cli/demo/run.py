@@ -16,7 +16,7 @@ from hookfarm.cli.live.display import Display, Interrupts, LineDisplay, display
 from hookfarm.cli.live.view_model import AuditCounts, ViewModel, ViewModelBuilder
 from hookfarm.cli.options import seconds_option, whole_option
 from hookfarm.config import MAX_WORKERS
-from hookfarm.devchain.options import MAX_LOGS_PER_BLOCK, DevchainOptions
+from hookfarm.devchain.chain import MAX_LOGS_PER_BLOCK, DevchainOptions
 from hookfarm.errors import HookfarmError, OperatorError
 from hookfarm.records import parse_endpoint
 from hookfarm.registry import store as registry_store

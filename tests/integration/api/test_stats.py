@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hookfarm.api.snapshot_stream import MAX_CLIENTS
+from hookfarm.api.stats import MAX_CLIENTS
 from hookfarm.status import readiness
 from hookfarm.store import keys
 from tests.support.api_process import Api

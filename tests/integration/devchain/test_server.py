@@ -12,8 +12,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from hookfarm.devchain.chain import DevchainOptions
 from hookfarm.devchain.embedded import RunningDevchain, running_devchain
-from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.server import serve
 from hookfarm.errors import CouldNotBoot
 from tests.support.waiting import eventually

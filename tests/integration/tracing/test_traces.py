@@ -14,7 +14,7 @@ from hookfarm.event_stream import StreamEntry
 from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Scoreboard
 from hookfarm.store import keys
-from hookfarm.tracing.setup import TracingSettings, open_spans
+from hookfarm.tracing import TracingSettings, open_spans
 from hookfarm.tracing.spans import Spans, block_span
 from tests.support.collector import Arrived, Collector, running_collector
 from tests.support.delivery import add_endpoint, enqueue, job, one_worker

@@ -4,8 +4,8 @@ import asyncio
 import json
 from typing import Any
 
+from hookfarm.devchain.chain import DevchainOptions
 from hookfarm.devchain.node import DevNode
-from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.rpc import answer, parse_message
 from hookfarm.devchain.serializers import logs_json
 

@@ -6,9 +6,8 @@ import pytest
 from eth_hash.auto import keccak
 
 from hookfarm.devchain.block import DevBlock
-from hookfarm.devchain.chain import DevChain
+from hookfarm.devchain.chain import DevChain, DevchainOptions
 from hookfarm.devchain.encoding import ordered_root
-from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.serializers import block_json, logs_json, receipt_json
 from hookfarm.devchain.transaction import TRANSFER_TOPIC, Log, account, call_of_logs
 from tests.support import evm_reference as reference

@@ -5,8 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookfarm.devchain.block import DevBlock
-from hookfarm.devchain.chain import DevChain
-from hookfarm.devchain.options import DevchainOptions
+from hookfarm.devchain.chain import DevChain, DevchainOptions
 from hookfarm.devchain.serializers import logs_json
 from hookfarm.devchain.transaction import Log, account, call_of_logs
 from hookfarm.errors import InvalidInput

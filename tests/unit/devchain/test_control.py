@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from hookfarm.devchain.chain import DevchainOptions
 from hookfarm.devchain.node import DevNode
-from hookfarm.devchain.options import DevchainOptions
 from hookfarm.devchain.rpc import answer, parse_message
 
 TOKEN = "0x" + "aa" * 20

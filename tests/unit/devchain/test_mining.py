@@ -1,5 +1,5 @@
+from hookfarm.devchain.chain import DevchainOptions
 from hookfarm.devchain.node import DevNode, next_due, tick
-from hookfarm.devchain.options import DevchainOptions
 
 
 def test_next_tick_keeps_the_rhythm() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 
-from hookfarm.http_client.signature import signature_header, signing_key
+from hookfarm.http_client.request import signature_header, signing_key
 from hookfarm.registry.store import new_secret
 from tests.support.receivers import verified
 

@@ -10,7 +10,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from hookfarm.errors import InvalidInput
-from hookfarm.http_client.signature import signing_key
+from hookfarm.http_client.request import signing_key
 from hookfarm.records import Endpoint, Subscription
 from hookfarm.registry.store import decode, new_secret
 from hookfarm.registry.stored_endpoint import decode_all

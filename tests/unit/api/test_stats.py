@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import redis
 
-from hookfarm.api.snapshot_stream import HEARTBEAT, HELLO, SnapshotBroadcast
+from hookfarm.api.stats import HEARTBEAT, HELLO, SnapshotBroadcast
 from hookfarm.store import keys
 
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from hookfarm.config import load
-from hookfarm.tracing.setup import TracingSettings, tracing_settings
+from hookfarm.tracing import TracingSettings, tracing_settings
 
 BLOCKED = "import sys\nfor name in {names!r}: sys.modules[name] = None\n"
 START = "from hookfarm.cli.main import main\nsys.argv = ['hookfarm', 'start', 'webhook_delivery']\nmain()"
@@ -31,7 +31,7 @@ def test_a_farm_without_traces_loads_nothing_that_makes_them() -> None:
     code = (
         "import hookfarm.webhook_delivery.process, hookfarm.launcher.plan\n"
         "from hookfarm.config import load\n"
-        "from hookfarm.tracing.setup import open_spans, tracing_settings\n"
+        "from hookfarm.tracing import open_spans, tracing_settings\n"
         "with open_spans(tracing_settings(load({}, {})), None) as spans: print(spans)\n"
         "print(*sys.modules)"
     )

@@ -9,7 +9,7 @@ from hookfarm import logs
 from hookfarm.delivery_queue import Attempt
 from hookfarm.delivery_queue.job import ClaimedJob
 from hookfarm.http_client.outcome import DELIVERED, Decision, Response, Result, TransportError
-from hookfarm.webhook_delivery import attempt_log
+from hookfarm.webhook_delivery import attempts
 from tests.support.root_logger import root_as_it_was as root_as_it_was
 
 QUEUED_US = 1_700_000_000_000_000
@@ -25,7 +25,7 @@ def line(form: str, result: Result, decision: Decision) -> str:
     stream = io.StringIO()
     logs.configure("info", form, stream)
     attempt = Attempt(CLAIMED.attempt, result.status_or_error, 12, {"duration_ms": 12, **result.to_record()})
-    attempt_log.write(logs.get("webhook_delivery"), 7, CLAIMED, attempt, 12_345, ENDED, decision)
+    attempts.log_attempt(7, CLAIMED, attempt, 12_345, ENDED, decision)
     written = stream.getvalue()
     assert written.count("\n") == 1
     return written.strip()
@@ -117,7 +117,7 @@ def test_what_an_endpoint_says_brings_no_secret_into_the_log(form: str, secret: 
 
 def test_a_long_reply_does_not_make_a_long_line() -> None:
     found = json.loads(line("json", Response(500, None, b"x" * 1000), RETRY))
-    assert found["detail"] == "x" * attempt_log.MAX_DETAIL_CHARACTERS
+    assert found["detail"] == "x" * attempts.MAX_DETAIL_CHARACTERS
 
 
 def test_a_clock_that_was_set_back_makes_no_negative_time() -> None:
@@ -125,5 +125,5 @@ def test_a_clock_that_was_set_back_makes_no_negative_time() -> None:
     stream = io.StringIO()
     logs.configure("info", "json", stream)
     attempt = Attempt(1, 200, 1, {"status": 200, "detail": ""})
-    attempt_log.write(logs.get("webhook_delivery"), 0, claimed, attempt, 1, ENDED, DELIVERED)
+    attempts.log_attempt(0, claimed, attempt, 1, ENDED, DELIVERED)
     assert json.loads(stream.getvalue())["queued_ms"] == 0.0

@@ -1,6 +1,6 @@
 import pytest
 
-from hookfarm.devchain.options import DevchainOptions
+from hookfarm.devchain.chain import DevchainOptions
 from hookfarm.errors import InvalidInput
 
 
