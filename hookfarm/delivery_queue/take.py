@@ -188,6 +188,10 @@ class JobSource:
         packed = pack(("HGET", keys.ENDPOINTS, endpoint_id))
         self._request(self._ledger, packed, lambda replies: on_read(replies[0]))
 
+    def receive(self) -> None:
+        """Take in the confirmations that have arrived."""
+        self._ledger.receive()
+
     def flush(self) -> None:
         """Send all that is to be sent; settlements only when those before are confirmed."""
         if self._settlements and not self._settling and self._ledger.is_connected:
@@ -199,7 +203,9 @@ class JobSource:
         batch, self._settlements = self._settlements[:MAX_BATCH], self._settlements[MAX_BATCH:]
         self._settling = batch
         arguments = settle_arguments(batch, self._logged_attempts, self._disable_after_seconds)
-        self._request(self._ledger, SETTLE.encode((), arguments), self._on_settled)
+        # While a pop is under way, there is room: the next turn is soon enough for the confirmation.
+        is_urgent = not self._pop.is_waiting
+        self._request(self._ledger, SETTLE.encode((), arguments), self._on_settled, is_urgent=is_urgent)
 
     def close(self) -> None:
         self._pop.close()
@@ -216,6 +222,7 @@ class JobSource:
         on_replies: OnReplies,
         replies: int = 1,
         within_seconds: float = COMMAND_TIMEOUT_SECONDS,
+        is_urgent: bool = True,
     ) -> None:
         """Request as the connection does; an error reply closes both connections, as a lost one does."""
 
@@ -226,7 +233,7 @@ class JobSource:
             else:
                 self._on_lost(error)
 
-        connection.request(packed, check, replies, within_seconds)
+        connection.request(packed, check, replies, within_seconds, is_urgent)
 
     def _on_popped(self, replies: list[Reply]) -> None:
         first, *more = replies

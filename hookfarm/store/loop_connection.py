@@ -31,6 +31,7 @@ class _Request(NamedTuple):
     replies: int
     on_replies: OnReplies
     timer: Timer
+    is_urgent: bool
 
 
 class LoopConnection:
@@ -47,7 +48,10 @@ class LoopConnection:
         self._reader = reply_reader()
         self._buffer = bytearray(READ_BUFFER_BYTES)
         self._fd = -1
+        self._events: int | None = None
         self._requests: deque[_Request] = deque()
+        self._urgent = 0
+        """How many of the requests are urgent."""
         self._replies: list[Reply] = []
         self._queued: list[bytes] = []
         self._unsent = b""
@@ -71,7 +75,7 @@ class LoopConnection:
         self._socket.setblocking(False)
         self._reader = reply_reader()
         self._fd = self._socket.fileno()
-        self._loop.watch(self._fd, READABLE, self._on_ready)
+        self._watch()
 
     def request(
         self,
@@ -79,14 +83,22 @@ class LoopConnection:
         on_replies: OnReplies,
         replies: int = 1,
         within_seconds: float = COMMAND_TIMEOUT_SECONDS,
+        is_urgent: bool = True,
     ) -> None:
         """Send commands with the next `flush`. Their replies are passed on together.
 
-        If they are not there in time, the connection is lost.
+        If they are not there in time, the connection is lost. While no urgent request is under way, replies do not
+        wake the loop; `receive` passes them on.
         """
         timer = self._loop.call_later(within_seconds, self._on_time_out)
-        self._requests.append(_Request(replies, on_replies, timer))
+        self._requests.append(_Request(replies, on_replies, timer, is_urgent))
+        self._urgent += is_urgent
         self._queued.append(packed)
+
+    def receive(self) -> None:
+        """Pass on the replies that have arrived without waking the loop."""
+        if self._requests and not self._urgent and self.is_connected:
+            self._read()
 
     def flush(self) -> None:
         """Send what was requested since the last flush, in one write."""
@@ -96,17 +108,20 @@ class LoopConnection:
                 self._unsent += data
             else:
                 self._send(data)
+        if self.is_connected:
+            self._watch()
 
     def close(self) -> None:
         """Forget all requests. Does nothing if it is not connected."""
         if self._fd < 0:
             return
         self._loop.unwatch(self._fd)
-        self._fd = -1
+        self._fd, self._events = -1, None
         self._raw.disconnect()  # type: ignore[no-untyped-call]
         for request in self._requests:
             request.timer.cancel()
         self._requests.clear()
+        self._urgent = 0
         self._replies, self._queued, self._unsent = [], [], b""
 
     def _send(self, data: bytes) -> None:
@@ -117,20 +132,24 @@ class LoopConnection:
         except OSError as error:
             self._lose(_lost(error))
             return
-        if sent < len(data):
-            self._unsent = data[sent:]
-            self._loop.watch(self._fd, READABLE | WRITABLE, self._on_ready)
+        self._unsent = data[sent:]
+
+    def _watch(self) -> None:
+        """Wait for room to send, and for replies that are urgent; without a request, for the server's close."""
+        events = READABLE if self._urgent or not self._requests else 0
+        if self._unsent:
+            events |= WRITABLE
+        if events != self._events:
+            self._loop.watch(self._fd, events, self._on_ready)
+            self._events = events
 
     def _on_ready(self, events: int) -> None:
         if events & WRITABLE and self._unsent:
-            self._send_more()
+            self._send(self._unsent)
+            if self.is_connected:
+                self._watch()
         if self.is_connected:
             self._read()
-
-    def _send_more(self) -> None:
-        data, self._unsent = self._unsent, b""
-        self._loop.watch(self._fd, READABLE, self._on_ready)
-        self._send(data)
 
     def _read(self) -> None:
         """Read what there is. TLS may hold back data that the descriptor does not show: read until it has none."""
@@ -166,6 +185,7 @@ class LoopConnection:
             if len(self._replies) == self._requests[0].replies:
                 request, replies = self._requests.popleft(), self._replies
                 self._replies = []
+                self._urgent -= request.is_urgent
                 request.timer.cancel()
                 request.on_replies(replies)
 

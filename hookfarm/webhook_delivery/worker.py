@@ -128,6 +128,7 @@ class Worker:
     def iterate(self) -> None:
         """Send what is to be sent, wait for the next events, and handle them."""
         self._slot.heartbeat(HEARTBEAT_SECONDS)
+        self._source.receive()
         if not self._source.is_connected:
             self._connect()
         if not self._child.stopping:
