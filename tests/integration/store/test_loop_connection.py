@@ -122,6 +122,44 @@ def test_a_reply_that_does_not_come_in_time_is_a_loss(redis_server: RedisServer,
     assert [type(each) for each in talking.losses] == [redis.TimeoutError]
 
 
+def test_a_reply_that_is_not_urgent_waits_for_receive(talking: Client, client: Any) -> None:
+    talking.connection.request(pack(("INCR", "counted")), talking.replies.append, is_urgent=False)
+    talking.connection.flush()
+    eventually(lambda: client.get("counted") == b"1", what="the command done")
+    talking.loop.run_once(0.05)
+    assert not talking.replies
+
+    def received() -> bool:
+        talking.connection.receive()
+        return bool(talking.replies)
+
+    eventually(received, what="the reply")
+    assert talking.replies == [[1]]
+
+
+def test_an_urgent_request_brings_the_replies_before_it(talking: Client) -> None:
+    talking.connection.request(pack(("ECHO", "late")), talking.replies.append, is_urgent=False)
+    talking.connection.flush()
+    talking.request(("ECHO", "soon"))
+    while len(talking.replies) < 2:
+        talking.wait()
+    assert talking.replies == [[b"late"], [b"soon"]]
+
+
+def test_a_connection_that_is_lost_while_nothing_is_urgent_is_reported(talking: Client, client: Any) -> None:
+    talking.connection.request(pack(("BRPOP", "nothing", 0)), talking.replies.append, is_urgent=False)
+    talking.connection.flush()
+    eventually(lambda: client.info("clients")["blocked_clients"] == 1, what="the connection blocked")
+    client.client_kill_filter(_type="normal", skipme=True)
+
+    def lost() -> bool:
+        talking.connection.receive()
+        return bool(talking.losses)
+
+    eventually(lost, what="the loss")
+    assert not talking.connection.is_connected
+
+
 def test_a_callback_may_close_the_connection(talking: Client) -> None:
     seen: list[Any] = []
 
