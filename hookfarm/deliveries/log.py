@@ -104,7 +104,7 @@ def find(client: redis.Redis, delivery_id: str) -> Delivery:
     """Return a delivery. Raises NotFound if neither the ledger nor the log has it."""
     [found] = find_all(client, [delivery_id])
     if found is None:
-        raise NotFound(f"no delivery {delivery_id!r}, or not any more")
+        raise NotFound(f"delivery {delivery_id!r} not found; it may have been trimmed")
     return found
 
 

@@ -60,14 +60,14 @@ def _in_states(client: redis.Redis, ids: Sequence[str], states: frozenset[Delive
 
 def _refusal(delivery: Delivery) -> Conflict | None:
     if delivery.is_invalid_job:
-        return Conflict(f"{delivery.id} is no delivery: {delivery.reason}")
+        return Conflict(f"{delivery.id} is not a delivery: {delivery.reason}")
     if delivery.state in (DeliveryState.OPEN, DeliveryState.PARKED):
-        return Conflict(f"{delivery.id} is on its way already")
+        return Conflict(f"{delivery.id} is queued already")
     return None
 
 
 def _changed(delivery: Delivery, result: bytes) -> Conflict | None:
-    return None if result == b"redelivered" else Conflict(f"{delivery.id} was changed meanwhile; look again")
+    return None if result == b"redelivered" else Conflict(f"{delivery.id} has changed; read it again")
 
 
 def _new_job(delivery: Delivery) -> bytes:

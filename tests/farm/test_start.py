@@ -126,7 +126,7 @@ def test_an_api_that_finds_its_port_taken_ends_the_start(start_farm: StartFarm) 
         place = f"127.0.0.1:{taken.getsockname()[1]}"
         farm = start_farm("--workers", "3", "--api", place)
         assert farm.wait() == 1
-    problem = f"api: cannot listen on {place} (Address already in use); choose another --api"
+    problem = f"api: cannot listen on {place} (Address already in use); give another --api"
     assert farm.stderr.endswith(f"hookfarm: api 0 could not start: {problem}\n")
     assert farm.stdout == ""
     assert "Traceback" not in farm.stderr
