@@ -80,7 +80,7 @@ def test_a_worker_that_cannot_boot_backs_off_in_sight_and_comes_back_when_the_ca
         return [shown for shown in status(client).get("backoff", ()) if shown["tries"] >= 3]
 
     [shown] = eventually(tried_thrice, within=30, what="three tries")
-    assert (shown["process"], shown["reason"]) == (f"{SERVICE} 1", "cannot begin: Too many open files")
+    assert (shown["process"], shown["reason"]) == (f"{SERVICE} 1", "cannot start: Too many open files")
     assert shown["retry_in_ms"] > 0
 
     def health_says_so() -> bool:
