@@ -88,7 +88,7 @@ class _Server(uvicorn.Server):
 
 
 async def serve(child: Child, listener: socket.socket, settings: Settings) -> None:
-    """Serve until the child is asked to stop."""
+    """Serve until the child is to stop."""
     client = command_client(settings.redis_url, REDIS_TIMEOUT_SECONDS)
     context = Context(settings, client, async_client(settings.redis_url, REDIS_TIMEOUT_SECONDS))
     configured = uvicorn.Config(

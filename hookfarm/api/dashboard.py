@@ -1,7 +1,7 @@
 """`/`: the dashboard. One page and its modules from `static/`; nothing is loaded from another origin.
 
 The page contains no data: it requests the API under /v1 with the user's token. The policy below limits loads and
-requests to this origin, so that text from an endpoint's owner cannot send data elsewhere.
+requests to this origin: injected text cannot send data elsewhere.
 """
 
 import hashlib

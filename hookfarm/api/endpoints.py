@@ -210,8 +210,8 @@ def _etag(endpoint: Endpoint) -> str:
 def _effective_from(endpoint: Endpoint, watched: set[int]) -> dict[str, Any]:
     """Return a stored endpoint's subscriptions with `effective_from_block`, and warnings of unwatched chains.
 
-    `Registry` documents the promise of that block. null = the chain's first block is not published yet, or the
-    endpoint is disabled.
+    `Registry` documents this block. null = the chain's first block is not published yet, or the endpoint is
+    disabled.
     """
     from_block = endpoint.effective_from or {}
     unknown = {chain for chain, block in from_block.items() if block is None} - watched

@@ -1,8 +1,8 @@
 """Liveness, readiness and health.
 
-`/livez` returns 200 while this process answers. `/readyz` returns whether all started services are ready, and
-`/health` the status of each; both return 503 if one is not ready. They read the services' keys in Redis, so all
-hosts on the Redis return the same.
+`/livez` returns 200 while this process answers. `/readyz` returns whether all started services are ready,
+`/health` the status of each. Both return 503 if a service is not ready. They read the services' keys in Redis, so
+all hosts on the Redis return the same.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,8 @@
 """Idempotent creation of an endpoint, for clients that repeat a request without a response.
 
-The `Idempotency-Key` of a request (draft-ietf-httpapi-idempotency-key-header) is kept for a day, with a digest of
-the body and the id of the new endpoint. It is written before the endpoint, so that one of two concurrent requests
-comes first. It is written after the body's validation, so that a corrected form can reuse its key.
+The `Idempotency-Key` of a request (draft-ietf-httpapi-idempotency-key-header) is kept for a day. Its value has a
+digest of the body and the id of the new endpoint. It is written before the endpoint, so that one of two concurrent
+requests comes first. It is written after the body's validation, so that a corrected form can reuse its key.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ def create(
 ) -> Endpoint:
     """Return the endpoint with its secret: a new one, or the one created under this key before.
 
-    Raises a Problem: 422 if the key was used with another body, 409 while its first request is running or if its
+    Raises a Problem: 422 if the key was used with another body; 409 while its first request is running, or if the
     endpoint has been removed.
     """
     if key is None:

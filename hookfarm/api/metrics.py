@@ -1,8 +1,8 @@
 """`/metrics` for Prometheus: the counters of every farm on this Redis, and the depths of both hops.
 
-Each response covers the whole deployment, so Prometheus scrapes one API. The label `host` identifies a farm; for
-several farms on one host it is `host/pid` of their masters, because the sum of their counters would fall at a
-restart. If Redis or a farm does not respond in time, the other metrics are returned.
+Each response covers the whole deployment, so Prometheus scrapes one API. The label `host` identifies a farm. For
+several farms on one host it is `host/pid` of their masters: the sum of their counters would fall at a restart. If
+Redis or a farm does not respond in time, the other metrics are returned.
 """
 
 import platform

@@ -68,8 +68,8 @@ def backfill(
     """Deliver past blocks to one endpoint.
 
     Its jobs wait in a separate backfill queue; live events are delivered first. Logs that are queued or in the
-    delivery log are skipped. Webhook-ids equal those of live delivery. After a stop or a kill, the same command
-    continues the backfill.
+    delivery log are skipped. Webhook-ids are the same as in live delivery. After a stop or a kill, the same
+    command continues the backfill.
 
     \b
     Example: hookfarm backfill ep_… --chain 1 --from-block 19000000

@@ -134,8 +134,8 @@ def redeliver(
 ) -> None:  # fmt: skip
     """Redeliver deliveries, with the same ids and a new retry schedule.
 
-    Select deliveries by id, or by --endpoint from the delivery log. --status failed selects deliveries that have
-    a failed attempt and are still undelivered.
+    Select deliveries by id, or by --endpoint from the delivery log. --status failed selects undelivered
+    ones with a failed attempt.
 
     \b
     Example: hookfarm deliveries redeliver --endpoint ep_… --status failed --since 1d

@@ -1,7 +1,7 @@
 """State of endpoints: their windows with the circuit breaker, and statistics of their last attempts.
 
-Both need one short read per endpoint. docs/decisions/0002-windows.md explains windows;
-store/lua/shared/delivery_log.lua explains the statistics, which always agree with the endpoint's log.
+Both need one short read per endpoint. docs/decisions/0002-windows.md explains windows. The
+statistics always agree with the endpoint's log; see store/lua/shared/delivery_log.lua.
 """
 
 import struct

@@ -1,7 +1,7 @@
 """The delivery log: every attempt, and the successful attempt of each delivered job.
 
 The settle script writes the log without a further round trip. Attempts are limited per endpoint and by age. A
-delivered job stays in the ledger with its payload until the log is trimmed, so that it can be redelivered. A full
+delivered job stays in the ledger with its payload, for redelivery, until the log is trimmed. A full
 server refuses the log first.
 """
 

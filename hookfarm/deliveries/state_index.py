@@ -30,7 +30,7 @@ _INDEX = Script("rebuild_state_index")
 
 
 class Position(NamedTuple):
-    """Position of a job in the list of one state: its time in ms (its rank if parked), and its id."""
+    """Position of a job in the list of one state: time in ms (rank if parked) and id."""
 
     at: float
     id: str

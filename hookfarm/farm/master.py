@@ -1,7 +1,7 @@
 """The master: starts the farm's processes, keeps them running, and stops them.
 
 Signal handlers only wake the loop, which does all the work. The master opens no connections and waits only for
-signals and its clock, so it keeps reaping while everything else hangs.
+signals and timers. It keeps reaping while everything else hangs.
 
     start   group by group in the given order, each once the previous one is ready. A group that is not ready after
             `boot_seconds` without progress, or a child that could not boot, ends the start with its reason

@@ -24,8 +24,8 @@ class WorkerGroup:
     """Worker processes of one service: `count` processes that run `main(child)`.
 
     `main` returns to exit with 0, and raises CouldNotBoot (any HookfarmError) if an immediate retry would fail
-    again. With `prepare`, the process is forked early and calls it before the group's turn, so that slow imports
-    overlap with the start of earlier groups. `main` still runs only at the group's turn.
+    again. A process with `prepare` is forked early and calls it before the group's turn. So slow imports overlap
+    with the start of earlier groups; `main` still runs only at the group's turn.
     """
 
     service: str

@@ -4,10 +4,10 @@ A worker that was up for SETTLED_SECONDS is replaced at once. A worker that exit
 0.1, 0.2, 0.4 … 30 s, with jitter, so that fifty workers are not forked together.
 
 SIGKILL comes from outside: an operator, or the kernel short of memory. A killed worker that had come up is
-replaced at once, any other within a second. So a farm recovers quickly from a storm of kills, but does not fork
-without pause while memory is too low to boot.
+replaced at once, any other within a second. So a farm recovers quickly from
+a storm of kills, but does not fork without pause while memory is low.
 
-Each replacement after a quick exit gets more time to boot, up to eight times as much: on a busy machine, killing
+Each replacement after a quick exit gets more time to boot, up to eight times as much. On a busy machine, killing
 slow boots would only add load.
 """
 

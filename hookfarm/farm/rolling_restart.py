@@ -1,7 +1,7 @@
 """Changes of a running farm: one process more or less, or a rolling restart of all workers.
 
     SIGTTIN, SIGTTOU   add and remove a process of the resizable service, from 1 to its capacity
-    SIGHUP             load a new plan and restart to it. An invalid plan is logged and ignored; if a new process
+    SIGHUP             load a new plan and restart to it. An invalid plan is logged and ignored. If a new process
                        does not become ready, the farm returns to the previous plan
 
 The kernel merges pending signals of one kind: two signals sent during a fork count as one.
@@ -31,7 +31,7 @@ log = logs.get("master")
 
 SIGNALS = (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU)
 MAX_CRASHES = 3
-"""Failed boots of a new process that fail the restart; a single one may be an accident, such as an OOM kill."""
+"""Failed boots of one process that fail the restart; a single one may be an accident (an OOM kill)."""
 
 LoadPlan = Callable[[], FarmPlan | None]
 """Function that loads a new plan. Raises HookfarmError if invalid; returns None to stop the farm."""

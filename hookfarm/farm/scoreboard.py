@@ -1,7 +1,7 @@
 """The farm's state in shared memory: one slot per worker, one writer per field.
 
-A scoreboard is made before the forks and inherited. Writing a number is one aligned 8-byte store (50 ns), so
-children can update it on their hot path, and readers never wait. Each number is read atomically; two numbers may
+A scoreboard is made before the forks and inherited. A write is one aligned 8-byte store (50 ns): children
+can write on their hot path, and readers never wait. Each number is read atomically; two numbers may
 be of different times.
 
 A running farm may grow, but memory shared by a fork cannot. So each service has as many slots as its capacity.

@@ -1,7 +1,7 @@
 """Fork of a child that cannot outlive its parent or lose a signal.
 
 Signals are blocked from before the fork until the child's handlers are installed, so that a SIGTERM in between
-stays pending. The kernel signals the child when its parent dies (PR_SET_PDEATHSIG); the child checks once that the
+stays pending. The kernel signals the child when its parent dies (PR_SET_PDEATHSIG). The child checks once that the
 parent was still alive when it set this.
 """
 

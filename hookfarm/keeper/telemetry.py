@@ -81,7 +81,7 @@ def _pids(scoreboard: Scoreboard) -> dict[str, list[int]]:
 
 
 def _resources(pids: Mapping[str, Sequence[int]]) -> Iterable[Family]:
-    """Yield memory and descriptors by service; nothing without /proc (Linux only)."""
+    """Yield memory and descriptors by service; empty without /proc (Linux only)."""
     measured = {service: [found for pid in of if (found := _resources_of(pid))] for service, of in pids.items()}
     measured = {service: of for service, of in measured.items() if of}
     if not measured:

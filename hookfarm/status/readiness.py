@@ -1,7 +1,7 @@
 """Readiness and status of the services in Redis: the keys `<service>:ready` and `<service>:status`.
 
-The ready key is exactly `true`, with a TTL of a minute. It is refreshed at a third of the TTL while the service is
-ready, and deleted when the service is not ready or begins to stop. The keys of a dead farm expire.
+The ready key is exactly `true`, with a TTL of a minute. While the service is ready, it is refreshed at a
+third of the TTL. It is deleted when the service is not ready or begins to stop. The keys of a dead farm expire.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Connections to Redis: the only module that opens them.
 
 There are two kinds, because redis-py's defaults are wrong for a blocking pop. With its 5 s socket time-out and
-10 retries, a `BRPOP` of 6 s is sent 11 times, and each may pop an element that is never read.
+10 retries, a `BRPOP` of 6 s is sent 11 times. Each may pop an element that is never read.
 
 - `command_client`: ordinary commands. Short socket time-out, no silent retries.
 - `PipelinedConnection`: one connection for one loop that blocks in Redis. Several commands are sent in one write,
@@ -132,12 +132,12 @@ class PipelinedConnection:
     """One connection to Redis with several commands per write, replies in order, and no retries.
 
     Call `send`, then `receive` once per command. Or call `prefetch`, and later `receive_prefetched`: other
-    commands may be sent and received in between. Any exception closes the connection, and the next `send` opens a
-    new one; the commands may or may not have been executed. An error *reply* is returned as a value, because later
+    commands may be sent and received in between. Any exception closes the connection; the next `send` opens a new
+    one. The commands may or may not have been executed. An error *reply* is returned as a value, because later
     replies remain to be read.
 
-    redis-py connects and logs in; after that this class reads the socket. redis-py's reading would cost a third of
-    a delivery process's time per job.
+    redis-py connects and logs in; after that this class reads the socket. Reading by redis-py would cost a third
+    of a delivery process's time per job.
     """
 
     def __init__(self, url: str, block_seconds: float) -> None:

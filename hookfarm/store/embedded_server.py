@@ -1,6 +1,6 @@
 """The embedded Redis: a Valkey server in the state directory, for farms without a Redis URL.
 
-The master holds `lock`: one farm per directory. The server holds `redis/lock` until it exits, so that a killed
+The master holds `lock`: one farm per directory. The server holds `redis/lock` until it exits. So a killed
 server that is still writing and its successor never share the append-only file. The server listens only on a
 socket in the state directory, and stops with the farm.
 """
@@ -25,7 +25,7 @@ LOCK_TIMEOUT_SECONDS = 7.0
 """Time for a previous server to finish writing; shorter than the keeper's wait, so that this error is shown."""
 HANG_SECONDS = 5.0
 """Time without an answer after which the server counts as hung. A server that loads data or runs a script answers
-with an error; a slow disk pauses it for 2 s at a time."""
+with an error. A slow disk pauses it for 2 s at a time."""
 
 
 class StateDirectory:

@@ -2,7 +2,8 @@
 
 Public, part of the contract: `<service>:ready`, `<service>:status`, `webhook_delivery:reported:<run>`,
 `events:<chain_id>` with its group, `delivery_queue`. All others are private. They have the prefix `hookfarm:` or
-the hash tag `{delivery_queue}`: the list's cluster slot, so that one script can change them together.
+the hash tag `{delivery_queue}`. The tag puts them into the list's cluster slot, so that one script can change
+them.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""Checks at the start of a farm that a Redis server keeps its data and can run the scripts."""
+"""Start-up checks: whether a Redis server keeps its data and can run the scripts."""
 
 import time
 from collections.abc import Callable, Mapping

@@ -27,7 +27,7 @@ class Question:
 
 
 Behaviour = Callable[[Question], bytes | None]
-"""Returns the response to a question, or None to stay silent."""
+"""Function that returns the response to a question, or None to stay silent."""
 
 
 def response(question: Question, code: int = NO_ERROR, records: tuple[bytes, ...] = (), flags: int = 0) -> bytes:

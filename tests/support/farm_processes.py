@@ -110,7 +110,7 @@ class RunningProcess:
 
 
 class FarmProcess(RunningProcess):
-    """A running farm. All its processes stay in its session, so none is missed."""
+    """A running farm. Its session contains all its processes."""
 
     def __init__(self, arguments: tuple[str, ...], redis_url: str, output: Path, **variables: str) -> None:
         super().__init__(("start", *arguments), output, **variables)

@@ -30,8 +30,7 @@ class Pipeline:
     def start(self, *arguments: str) -> FarmProcess:
         """Start a farm on this Redis and wait until it is ready.
 
-        A service on a slow machine may not be ready within 10 s, which other tests cover; then the farm is
-        restarted.
+        If a service is not ready within 10 s, which other tests cover, the farm is started again.
         """
         for _ in range(MAX_STARTS):
             farm = self.start_farm(

@@ -28,7 +28,7 @@ _CLAIM, _ADOPT, _DEAD_LETTER = Script("claim"), Script("adopt"), Script("dead_le
 
 
 def pop_element(connection: PipelinedConnection) -> ListElement | ForeignElement | None:
-    """Pop the next element of the list; None if there is none within a second."""
+    """Pop the next element of the list; None if the list is empty for a second."""
     [popped] = connection.execute(("BRPOP", keys.DELIVERY_QUEUE, 1))
     if isinstance(popped, ResponseError):
         raise popped

@@ -111,7 +111,7 @@ def require_ipv6() -> None:
 
 
 def read_request(connection: socket.socket) -> tuple[bytes, bytes]:
-    """Return head and body of the next request. Raises ConnectionError if there is none."""
+    """Return head and body of the next request. Raises ConnectionError if the client has closed."""
     data = b""
     while b"\r\n\r\n" not in data:
         data += _more(connection)

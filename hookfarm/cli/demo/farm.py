@@ -243,7 +243,7 @@ def _make_directory() -> Path:
 def _reserve_port() -> socket.socket:
     """Return a socket that reserves a free port.
 
-    It is bound and does not listen: the kernel gives the port to no other process, and a child's socket with
+    It is bound but does not listen, so the kernel gives the port to no other process. A child's socket with
     SO_REUSEADDR may listen on it, also after a restart (socket(7)).
     """
     held = socket.socket()

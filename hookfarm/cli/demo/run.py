@@ -43,8 +43,8 @@ MAX_LATEST = 4
 def demo(**given: Any) -> None:
     """Run a chain, Redis, the farm and a verifying receiver, and watch them until ctrl-C.
 
-    Everything is local and temporary. At the end, the chain's logs are compared with the received webhooks: exit 0
-    if every log was delivered and verified, else 1. A second ctrl-C skips the comparison.
+    Everything is local and temporary. At the end, the chain's logs are compared with the received webhooks. Exit
+    code: 0 if every log was delivered and verified, else 1. A second ctrl-C skips the comparison.
 
     \b
     Example: hookfarm demo --seconds 20

@@ -1,9 +1,9 @@
 """Faults of the machine for whole farms under test: clock steps and hanging name resolution.
 
 Python imports this module at its start if the folder is on PYTHONPATH. `time.time` is shifted by the number in the
-file ODD_WORLD_CLOCK, for all processes at once; monotonic clocks are unchanged, as in a real clock step. The first
+file ODD_WORLD_CLOCK, for all processes at once. Monotonic clocks are unchanged, as in a real clock step. The first
 process that resolves one of NAMES hangs (in C, without handling signals, or in Python), or dies with an unexpected
-error whose text is ODD_WORLD_LAST_WORDS. Later processes resolve the name to loopback.
+error. The error's text is ODD_WORLD_LAST_WORDS. Later processes resolve the name to loopback.
 """
 
 import mmap
