@@ -53,7 +53,7 @@ Show = Callable[[Progress], None]
 
 @click.command()
 @click.argument("endpoint_id", metavar="ENDPOINT", callback=utf8, shell_complete=endpoint_ids)
-@click.option("--chain", metavar="ID[=URL,…]", help="Chain id, with node URLs unless configured.")
+@click.option("--chain", metavar="ID[=URL,…]", help="Chain id; add node URLs if none are configured.")
 @whole_option("--from-block", 0, _MAX_BLOCK, "First block")
 @whole_option("--to-block", 0, _MAX_BLOCK, "Last block. [default: the last published block]")
 @text_option("--subscription", "Only this subscription of the endpoint. [default: all]", "SUB")

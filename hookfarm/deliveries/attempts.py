@@ -128,7 +128,7 @@ def _iter_pages(
 
 
 def _ends_for(before: str, endpoints: Sequence[str]) -> dict[str, str]:
-    """Return the range end in each endpoint's stream for the position `before` of the merged list."""
+    """Return for each endpoint the end of its stream range at the position `before` of the merged list."""
     own_cursor, _, beside = before.partition("/")
     end = log.before_cursor(own_cursor)
     return {endpoint: end.removeprefix("(") if endpoint < beside else end for endpoint in endpoints}

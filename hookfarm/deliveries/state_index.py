@@ -54,7 +54,7 @@ class Position(NamedTuple):
 def dead(
     client: redis.Redis, where: DeadLetterFilter, after: Position | None, count: int, oldest_first: bool = False
 ) -> list[Position]:
-    """Return positions of dead letters; reasons with the same prefix may be included."""
+    """Return positions of dead letters. The reason filters by prefix only."""
     prefix = _prefix(where)
     if prefix is None:
         bounds = (where.since_ms, where.until_ms)

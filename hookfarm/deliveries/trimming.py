@@ -13,7 +13,7 @@ MAX_ATTEMPTS_OF_ALL = 1_000_000
 """Maximum attempts in the log of all endpoints, about 90 MB."""
 DEFAULT_MAX_BYTES = 10**9
 MARGIN = 0.05
-"""Share of the limit by which an oversized log is trimmed below it."""
+"""An oversized log is trimmed to this share below its limit."""
 FULL = 0.9
 """Used share of the server's memory above which half of each endpoint's log is removed."""
 _ENTRIES_BATCH_SIZE = 1000

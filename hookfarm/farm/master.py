@@ -190,7 +190,7 @@ class Master:
         missing = [worker.describe() for worker in self._workers.of(group) if not worker.is_up]
         if not missing:
             # All workers are up, so the keeper could not publish the readiness.
-            missing = [f"publishing it: {keeper.describe()}" for keeper in self._workers.in_stage(Stage.KEEPER)]
+            missing = [f"not published by {keeper.describe()}" for keeper in self._workers.in_stage(Stage.KEEPER)]
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         return ", ".join(missing[:5]) + more
 

@@ -19,7 +19,8 @@ An idle worker's heartbeat is due within 1.25 s. With both constants and a tick,
 class ServiceReadiness:
     """Readiness of a service; `reason` names the missing workers.
 
-    `replacing`: some workers are missing as planned. Then a ready service stays ready, an unready one unready.
+    `replacing`: some workers are missing as planned. Then a ready service stays ready, and an unready one
+    stays unready.
     """
 
     ready: bool

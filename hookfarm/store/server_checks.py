@@ -18,7 +18,7 @@ _HIDDEN = "the server hides its settings (CONFIG GET); make sure that timeout is
 def await_server(client: Client, url: str, seconds: float, pause: Callable[[float], bool]) -> None:
     """Wait until the server answers and has loaded its data. Raises CouldNotBoot with address and error.
 
-    `pause` waits for its argument in seconds, and returns True to give up.
+    `pause(seconds)` waits, and returns True to give up.
     """
     deadline = time.monotonic() + seconds
     while True:

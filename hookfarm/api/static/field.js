@@ -3,7 +3,7 @@
 import { h, text, uniqueId } from "/static/dom.js";
 
 export class Field {
-  /** `name`: as in problem documents. Options: `hint`, `rows`, `choices`; the others are attributes of the input. */
+  /** `name`: as in problem documents. `hint`, `rows`, `choices`: see below; others: attributes of the input. */
   constructor(name, label, { hint = "", rows = 0, choices = null, ...attributes } = {}) {
     this.name = name;
     const id = uniqueId("field");

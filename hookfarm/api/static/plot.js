@@ -8,7 +8,7 @@ const LEFT = 54;
 const BOTTOM = 18;
 const TOP = 6;
 
-/** `series`: list of `{name, label, colour, fill}`, where `colour` is a CSS variable; `format` returns a value as text. */
+/** `series`: list of `{name, label, colour, fill}`, `colour` a CSS variable; `format` returns a value as text. */
 export class Plot {
   constructor(title, series, format, minTop) {
     this.series = series;
