@@ -10,7 +10,7 @@ SHELLS = ("bash", "zsh", "fish")
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print the completion script of `hookfarm` for SHELL: bash, zsh or fish.
+    """Print the completion script of `hookfarm` for a shell.
 
     `hookfarm` must be on the PATH.
 

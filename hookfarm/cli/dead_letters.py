@@ -89,7 +89,9 @@ def redrive(
     ids: tuple[str, ...], everything: bool, as_json: bool, config_file: Path | None,
     endpoint: str | None, reason: str | None, since_ms: int | None, until_ms: int | None, **options: Any,
 ) -> None:  # fmt: skip
-    """Redrive dead letters, oldest first, with the same ids and a new retry schedule.
+    """Redrive dead letters, oldest first.
+
+    They keep their ids and get a new retry schedule.
 
     \b
     Example: hookfarm dead-letters redrive --all --endpoint ep_… --reason exhausted
@@ -113,7 +115,9 @@ def purge(
     ids: tuple[str, ...], everything: bool, yes: bool, as_json: bool, config_file: Path | None,
     endpoint: str | None, reason: str | None, since_ms: int | None, until_ms: int | None, **options: Any,
 ) -> None:  # fmt: skip
-    """Delete dead letters permanently; their webhooks are lost.
+    """Delete dead letters permanently.
+
+    Their webhooks are lost.
 
     \b
     Example: hookfarm dead-letters purge --all --reason endpoint_removed --until 30d

@@ -71,10 +71,10 @@ def list_(
     endpoints: tuple[str, ...], status: str | None, state: str | None, since_ms: int | None, until_ms: int | None,
     limit: int, before: str | None, as_json: bool, config_file: Path | None, **options: Any,
 ) -> None:  # fmt: skip
-    """List attempts, newest first, each with the current state of its delivery.
+    """List attempts, newest first.
 
-    --state lists the deliveries in that state, each with its last attempt. `parked` requires one --endpoint.
-    `retry` is sorted by due time.
+    Each has the current state of its delivery. --state lists the deliveries in that state, each with its last
+    attempt. `parked` requires one --endpoint. `retry` is sorted by due time.
 
     \b
     Examples:
@@ -105,7 +105,9 @@ def list_(
 @json_option
 @redis_options
 def show(delivery_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Show one delivery: its state, every attempt with the endpoint's reply, and the payload.
+    """Show one delivery.
+
+    It shows the state, every attempt with the endpoint's reply, and the payload.
 
     \b
     Example: hookfarm deliveries show msg_…
@@ -132,10 +134,10 @@ def redeliver(
     ids: tuple[str, ...], endpoints: tuple[str, ...], status: str | None, since_ms: int | None,
     until_ms: int | None, yes: bool, as_json: bool, config_file: Path | None, **options: Any,
 ) -> None:  # fmt: skip
-    """Redeliver deliveries, with the same ids and a new retry schedule.
+    """Redeliver deliveries.
 
-    Select deliveries by id, or by --endpoint from the delivery log. --status failed selects undelivered
-    ones with a failed attempt.
+    They keep their ids and get a new retry schedule. Select deliveries by id, or by --endpoint from the delivery
+    log. --status failed selects undelivered ones with a failed attempt.
 
     \b
     Example: hookfarm deliveries redeliver --endpoint ep_… --status failed --since 1d

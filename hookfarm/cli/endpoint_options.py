@@ -35,7 +35,9 @@ def endpoint_id_argument(command: F) -> F:
 def subscription_options(command: Any) -> Any:
     options = [
         click.option("--chain", "chains", type=int, multiple=True, metavar="ID", help="Chain id. Repeatable."),
-        click.option("--kind", metavar="KIND", help="log, or transfer of the native currency. [default: log]"),
+        click.option(
+            "--kind", metavar="KIND", help="Event kind: log, or transfer of native currency. [default: log]"
+        ),
         click.option(
             "--from", "senders", multiple=True, metavar="0x…", help="Transfer sender. Repeatable. [default: any]"
         ),

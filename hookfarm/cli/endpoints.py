@@ -59,7 +59,9 @@ def endpoints() -> None:
 @json_option
 @redis_options
 def add(url: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Add an endpoint for URL and print its secret, which is not shown again.
+    """Add an endpoint and print its secret.
+
+    The secret is not shown again.
 
     \b
     Examples:
@@ -92,7 +94,7 @@ def add(url: str, as_json: bool, config_file: Path | None, **options: Any) -> No
 @click.option(
     "--circuit", type=click.Choice(["closed", "open"]), help="Filter by circuit breaker; open includes half_open."
 )
-@whole_option("--limit", 1, 10**9, "Maximum number of endpoints")
+@whole_option("--limit", 1, 10**9, "Maximum number of endpoints. [default: all]")
 @json_option
 @redis_options
 def list_(
@@ -125,7 +127,9 @@ def list_(
 @json_option
 @redis_options
 def show(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Show one endpoint without its secret: settings, queued deliveries, last attempts.
+    """Show one endpoint.
+
+    It shows settings, queued deliveries and last attempts, but not the secret.
 
     \b
     Example: hookfarm endpoints show ep_…
@@ -177,7 +181,9 @@ def update(endpoint_id: str, as_json: bool, config_file: Path | None, **options:
 @endpoint_id_argument
 @redis_options
 def remove(endpoint_id: str, config_file: Path | None, **options: Any) -> None:
-    """Remove an endpoint; its queued deliveries become dead letters.
+    """Remove an endpoint.
+
+    Its queued deliveries become dead letters.
 
     \b
     Example: hookfarm endpoints remove ep_…
@@ -192,7 +198,9 @@ def remove(endpoint_id: str, config_file: Path | None, **options: Any) -> None:
 @json_option
 @redis_options
 def enable(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Enable an endpoint: send its parked deliveries and close its circuit breaker.
+    """Enable an endpoint.
+
+    Its parked deliveries are sent, and its circuit breaker is closed.
 
     \b
     Example: hookfarm endpoints enable ep_…
@@ -205,7 +213,9 @@ def enable(endpoint_id: str, as_json: bool, config_file: Path | None, **options:
 @json_option
 @redis_options
 def disable(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Disable an endpoint: stop matching new events for it, and park its queued deliveries.
+    """Disable an endpoint.
+
+    New events are not matched for it, and its queued deliveries are parked.
 
     \b
     Example: hookfarm endpoints disable ep_…
@@ -230,7 +240,9 @@ def test(
     endpoint_id: str, subscription: str | None, transaction: str | None, as_json: bool, config_file: Path | None,
     **options: Any,
 ) -> None:  # fmt: skip
-    """Send a signed test webhook for each subscription now and print the replies.
+    """Send test webhooks and print the replies.
+
+    It sends one signed webhook per subscription.
 
     \b
     Examples:
@@ -281,9 +293,10 @@ def rotate_secret(endpoint_id: str, as_json: bool, config_file: Path | None, **o
 @json_option
 @redis_options
 def seal(as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Encrypt all stored secrets with the newest master key (HOOKFARM_MASTER_KEY).
+    """Encrypt all stored secrets.
 
-    Run it after setting the first master key, and after adding a new key in front. Older keys can then be removed.
+    It uses the newest master key (HOOKFARM_MASTER_KEY). Run it after setting the first master key, and after
+    adding a new key in front. Older keys can then be removed.
 
     \b
     Example: HOOKFARM_MASTER_KEY="2027:$(cat new.key),2026:$(cat old.key)" hookfarm endpoints seal

@@ -29,7 +29,9 @@ MAX_OFFERED = 100
 """Maximum endpoint ids that shell completion offers."""
 
 _CONFIG = click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file of settings.")
-_REDIS_URL = click.option("--redis-url", metavar="URL", help="Redis to use: redis://, rediss:// or unix://.")
+_REDIS_URL = click.option(
+    "--redis-url", metavar="URL", help="Redis (redis://, rediss://, unix://). [default: embedded]"
+)
 _STATE_DIR = click.option("--state-dir", metavar="DIR", help="State directory of hookfarm's own Redis server.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 _YES = click.option("--yes", is_flag=True, help="Skip the confirmation prompt.")
