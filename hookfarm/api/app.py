@@ -31,7 +31,7 @@ from hookfarm.store.clients import async_client, command_client
 BuildRouter = Callable[[Context], APIRouter]
 
 OPEN: tuple[BuildRouter, ...] = (health.build_router, metrics.build_router, dashboard.build_router)
-"""Routers without a token."""
+"""Routers that need no token."""
 WITH_TOKEN: tuple[BuildRouter, ...] = (
     endpoints.build_router,
     endpoint_test.build_router,
@@ -41,7 +41,7 @@ WITH_TOKEN: tuple[BuildRouter, ...] = (
     stats.backfills_router,
     stats.stats_router,
 )
-"""Routers under /v1."""
+"""Routers under /v1, which need the token."""
 
 
 def build(context: Context) -> FastAPI:
@@ -71,7 +71,7 @@ HEARTBEAT_WITHIN_SECONDS = 5.0
 
 
 class _Server(uvicorn.Server):
-    """uvicorn in a child: without signal handlers; the child is up when the server listens."""
+    """uvicorn server in a child: without signal handlers; the child is up once the server listens."""
 
     def __init__(self, config: uvicorn.Config, child: Child) -> None:
         super().__init__(config)
@@ -88,7 +88,7 @@ class _Server(uvicorn.Server):
 
 
 async def serve(child: Child, listener: socket.socket, settings: Settings) -> None:
-    """Serve until the child is asked to stop."""
+    """Serve until the child is to stop."""
     client = command_client(settings.redis_url, REDIS_TIMEOUT_SECONDS)
     context = Context(settings, client, async_client(settings.redis_url, REDIS_TIMEOUT_SECONDS))
     configured = uvicorn.Config(

@@ -1,7 +1,7 @@
 """Authorization: the token under /v1, and the allowed Host headers.
 
-A page in a browser can have its own name resolve to 127.0.0.1 and then talk to the servers that listen there (DNS
-rebinding); it cannot choose the Host header. So a request with another Host than the API's own names is refused.
+By DNS rebinding, a web page can resolve its own name to 127.0.0.1 and reach local servers. It cannot choose the
+Host header, so requests with any Host other than the API's names are refused.
 """
 
 import hmac
@@ -21,12 +21,12 @@ _ANYWHERE = frozenset({"0.0.0.0", "::"})
 _bearer = HTTPBearer(
     auto_error=False,
     scheme_name="token",
-    description="HOOKFARM_API_TOKEN, or the content of the file api-token in the state directory.",
+    description="HOOKFARM_API_TOKEN, or the content of `api-token` in the state directory.",
 )
 
 
 def token_check(token: str) -> Callable[..., None]:
-    """Return a dependency that requires the token, and refuses with 401 without details."""
+    """Return a dependency that requires the token; other requests get 401 without details."""
     expected = token.encode()
 
     def require_token(
@@ -42,7 +42,7 @@ def token_check(token: str) -> Callable[..., None]:
 class HostCheck:
     """Middleware that refuses with 421 unless the Host header is one of the API's names.
 
-    If it listens on every address, any address is allowed: an address cannot be made to resolve elsewhere.
+    If the API listens on every address, any address is allowed as Host: addresses cannot be rebound.
     """
 
     def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
@@ -62,7 +62,7 @@ class HostCheck:
 
 
 def _host(scope: Scope) -> str:
-    """Return the name or address in the Host header; empty unless there is exactly one."""
+    """Return the name or address in the Host header; "" unless there is exactly one header."""
     given = [value for name, value in scope["headers"] if name == b"host"]
     if len(given) != 1:
         return ""

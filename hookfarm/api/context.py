@@ -1,4 +1,4 @@
-"""Settings of the API, made before its process is forked, and the context that its routes share."""
+"""Settings of the API, made before its fork, and the context shared by its routes."""
 
 import threading
 from dataclasses import dataclass, field
@@ -14,8 +14,7 @@ from hookfarm.store.clients import AsyncClient, Client
 class Settings:
     """Settings of the API.
 
-    `services` and `chains` are those of this farm; `hosts` the names by which the API may be called, beside those
-    of the loopback interface.
+    `services` and `chains`: of this farm; `hosts`: allowed Host names besides those of the loopback interface.
     """
 
     redis_url: str = field(repr=False)
@@ -29,7 +28,7 @@ class Settings:
 
 
 def settings(config: Config, redis_url: str, token: str, services: tuple[str, ...]) -> Settings:
-    """Return the settings of the API: a part of the farm's."""
+    """Return the API's part of the farm's settings."""
     hosts = (config.api.host, *config.api_hosts)
     return Settings(
         redis_url,
@@ -50,8 +49,8 @@ REDIS_TIMEOUT_SECONDS = 2.0
 class Context:
     """Settings, clients and stop event that the routes of the API share.
 
-    `client` is for routes that are plain functions, which run in threads; `async_client` for coroutines.
-    `stopping` is set when the process is asked to stop.
+    `client` is for plain functions, which run in threads; `async_client` is for coroutines. `stopping` is set when
+    the process is to stop.
     """
 
     settings: Settings

@@ -1,7 +1,7 @@
 """`/`: the dashboard. One page and its modules from `static/`; nothing is loaded from another origin.
 
-The page holds no data: it asks the API under /v1 with the token that its user gives it. The policy below lets it
-load and call nothing but this origin, so a text that an endpoint's owner wrote can't send anything elsewhere.
+The page contains no data: it requests the API under /v1 with the user's token. The policy below limits loads and
+requests to this origin: injected text cannot send data elsewhere.
 """
 
 import hashlib
@@ -69,7 +69,7 @@ def build_router(_context: Context) -> APIRouter:
 
 
 def _load() -> dict[str, _File]:
-    """Return all files by name; together they are some hundred kB."""
+    """Return all files by name; a few hundred kB in total."""
     found = {}
     for file in (resources.files("hookfarm.api") / "static").iterdir():
         media_type = _TYPES.get(file.name.rpartition(".")[2])

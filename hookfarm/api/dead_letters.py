@@ -21,10 +21,10 @@ from hookfarm.store.clients import Client
 
 _BATCH_SIZE = 100
 _MAX_SECONDS = 1.0
-"""A bulk request that takes longer returns its progress and a cursor to continue."""
+"""A longer bulk request returns its progress and a cursor to continue."""
 _Reason = Annotated[
     str | None,
-    Query(min_length=1, max_length=500, description="The whole reason, or the part before its colon."),
+    Query(min_length=1, max_length=500, description="Filter by reason, or by the part before its colon."),
 ]
 
 
@@ -36,7 +36,7 @@ def build_router(context: Context) -> APIRouter:
 
 
 def _add_collection(router: APIRouter, client: Client) -> None:
-    @router.get("", **described("Dead letters, the newest first.", examples.DEAD_LETTERS, "DeliveryPage"))
+    @router.get("", **described("List dead letters, newest first.", examples.DEAD_LETTERS, "DeliveryPage"))
     def list_dead_letters(
         limit: Limit = 50,
         cursor: Cursor = None,
@@ -52,7 +52,7 @@ def _add_collection(router: APIRouter, client: Client) -> None:
     @router.post(
         "/redrive",
         **described(
-            "Redrive all that match.",
+            "Redrive matching dead letters.",
             examples.REDRIVEN,
             "Redriven",
             body="DeadLetterFilter",
@@ -60,8 +60,8 @@ def _add_collection(router: APIRouter, client: Client) -> None:
         ),
     )
     def redrive_all(body: OptionalJsonObject) -> Response:
-        """The oldest first, under the same ids, with a new retry schedule. Without a filter, all of them. A
-        `next_cursor` in the response means that there are more: repeat the request with it as `cursor`."""
+        """Redrive the oldest first, with the same ids and a new retry schedule. An empty filter matches all. If
+        the response has a `next_cursor`, repeat the request with it as `cursor`."""
         redriven = 0
         refused: dict[str, str] = {}
         batches = Batches(client, body)
@@ -74,11 +74,11 @@ def _add_collection(router: APIRouter, client: Client) -> None:
     @router.post(
         "/purge",
         **described(
-            "Delete all that match.", examples.PURGED, "Purged", body="DeadLetterFilter", body_required=False
+            "Purge matching dead letters.", examples.PURGED, "Purged", body="DeadLetterFilter", body_required=False
         ),
     )
     def purge_all(body: OptionalJsonObject) -> Response:
-        """They are never delivered. Filter and cursor as in `redrive`."""
+        """Delete them permanently. Filter and cursor are as in `redrive`."""
         batches = Batches(client, body)
         purged = sum(dead_letters.purge(client, [letter.id for letter in letters]) for letters in batches)
         return json_response({"purged": purged, "next_cursor": batches.next_cursor})
@@ -87,23 +87,23 @@ def _add_collection(router: APIRouter, client: Client) -> None:
 def _add_resource(router: APIRouter, client: Client) -> None:
     @router.post(
         "/{delivery_id}/redrive",
-        **described("Redrive one.", examples.AGAIN, "Delivery", errors=(404, 409)),
+        **described("Redrive a dead letter.", examples.AGAIN, "Delivery", errors=(404, 409)),
     )
     def redrive_dead_letter(delivery_id: DeliveryId) -> Response:
-        """Under the same id, with a new retry schedule."""
+        """Queue it again with the same id and a new retry schedule."""
         redelivery.redeliver(client, _letter(client, delivery_id))
         return json_response(log.find(client, delivery_id).as_json())
 
-    @router.delete("/{delivery_id}", **described("Delete one.", None, None, status=204, errors=(404,)))
+    @router.delete("/{delivery_id}", **described("Purge a dead letter.", None, None, status=204, errors=(404,)))
     def purge_dead_letter(delivery_id: DeliveryId) -> Response:
-        """It is never delivered."""
+        """Delete it permanently."""
         if not dead_letters.purge(client, [delivery_id]):
-            raise NotFound(f"no dead letter {delivery_id!r}")
+            raise NotFound(f"dead letter {delivery_id!r} not found")
         return no_content()
 
 
 class Batches:
-    """Iterates over batches of matching dead letters, oldest first, for _MAX_SECONDS; keeps the cursor."""
+    """Iterator over batches of matching dead letters, oldest first, for _MAX_SECONDS; keeps the cursor."""
 
     def __init__(self, client: Client, body: dict[str, Any]) -> None:
         self._client = client
@@ -112,7 +112,7 @@ class Batches:
 
     @property
     def next_cursor(self) -> str | None:
-        """The cursor to continue with; None after the last dead letter."""
+        """Cursor to continue with; None after the last dead letter."""
         return None if self._after is None else cursor(self._after)
 
     def __iter__(self) -> Iterator[list[Delivery]]:
@@ -138,7 +138,7 @@ def _checked(body: dict[str, Any]) -> DeadLetterFilter:
     known = ("endpoint", "reason", "since", "until", "cursor")
     for name, value in body.items():
         if name not in known:
-            raise Problem(422, f"Unknown field; known: {', '.join(known)}.", name[:80])
+            raise Problem(422, f"Unknown field; allowed are {', '.join(known)}.", name[:80])
         if not isinstance(value, str):
             raise Problem(422, "Must be a string.", name)
     for name in ("since", "until"):

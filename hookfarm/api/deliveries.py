@@ -18,14 +18,14 @@ from hookfarm.deliveries.state_index import Position
 from hookfarm.errors import InvalidInput
 
 MAX_SCANNED = 2000
-"""Attempts that are read for one page."""
+"""Attempts read for one page."""
 
 _Status = Annotated[
     str | None,
     Query(
         pattern=rf"^(delivered|failed|[1-5][0-9][0-9]|{'|'.join((*TRANSPORT_ERRORS, *LISTED_STATES))})$",
-        description="Attempts that were `delivered` or `failed`, with an HTTP status or an error; or "
-        "deliveries that are `open`, `parked` (needs `endpoint`), `retry` or `dead`, each with its last attempt.",
+        description="Attempts: `delivered`, `failed`, an HTTP status or an error. Deliveries with their last "
+        "attempt: `open`, `parked` (requires `endpoint`), `retry` or `dead`.",
     ),
 ]
 
@@ -34,7 +34,7 @@ def build_router(context: Context) -> APIRouter:
     router = APIRouter(prefix="/deliveries", tags=["deliveries"])
     client = context.client
 
-    @router.get("", **described("Attempts, the newest first.", examples.ATTEMPTS, "AttemptPage"))
+    @router.get("", **described("List attempts, newest first.", examples.ATTEMPTS, "AttemptPage"))
     def list_deliveries(
         limit: Limit = 50,
         cursor: Cursor = None,
@@ -44,13 +44,15 @@ def build_router(context: Context) -> APIRouter:
         until: Until = None,
     ) -> Response:
         """`state` is the current state of the attempt's delivery. A page may contain fewer than `limit` attempts
-        and still have a `next_cursor`: a filter reads 2,000 attempts at a time. Deliveries in `retry` come in the
-        order in which they are due."""
+        and still have a `next_cursor`: a filter reads 2,000 attempts at a time. Deliveries in `retry` are sorted
+        by due time."""
         if status in LISTED_STATES:
             if since is not None or until is not None:
-                raise Problem(422, f"Not allowed with status={status}.", "since" if since is not None else "until")
+                raise Problem(
+                    422, f"Cannot be combined with status={status}.", "since" if since is not None else "until"
+                )
             if status == "parked" and endpoint is None:
-                raise Problem(422, "status=parked needs the endpoint.", "endpoint")
+                raise Problem(422, "Missing; status=parked requires an endpoint.", "endpoint")
             parts = cursor_parts(cursor, float, str)
             page = _in_state(client, status, endpoint, Position(*parts) if parts else None, limit)
             return page_response(*page)
@@ -62,18 +64,18 @@ def build_router(context: Context) -> APIRouter:
 
     @router.get(
         "/{delivery_id}",
-        **described("One delivery with all its attempts.", examples.DELIVERY, "Delivery", errors=(404,)),
+        **described("Get a delivery.", examples.DELIVERY, "Delivery", errors=(404,)),
     )
     def get_delivery(delivery_id: DeliveryId) -> Response:
-        """Its state, each attempt with the endpoint's response, and the payload."""
+        """Return its state, each attempt with the endpoint's reply, and the payload."""
         return json_response(log.find(client, delivery_id).as_json())
 
     @router.post(
         "/{delivery_id}/redeliver",
-        **described("Redeliver.", examples.AGAIN, "Delivery", errors=(404, 409)),
+        **described("Redeliver a delivery.", examples.AGAIN, "Delivery", errors=(404, 409)),
     )
     def redeliver(delivery_id: DeliveryId) -> Response:
-        """Send it again under the same id, with a new retry schedule; 409 if it is open."""
+        """Queue it again with the same id and a new retry schedule. 409 if it is queued already."""
         redelivery.redeliver(client, log.find(client, delivery_id))
         return json_response(log.find(client, delivery_id).as_json())
 
@@ -81,7 +83,7 @@ def build_router(context: Context) -> APIRouter:
 
 
 Page = tuple[list[dict[str, Any]], Sequence[Any] | None]
-"""Rows, and the content of the next page's cursor."""
+"""Rows, and the parts of the next page's cursor."""
 
 
 def _attempts(client: redis.Redis, attempt_filter: AttemptFilter, before: str | None, limit: int) -> Page:

@@ -21,10 +21,10 @@ from hookfarm.sample_webhooks.webhooks import SampleSender, SampleWebhook
 from hookfarm.security.vault import Vault
 
 MAX_CONCURRENT_TESTS = 8
-"""Further requests are refused."""
+"""Further requests get 503."""
 MAX_WEBHOOKS = 20
 MAX_SECONDS = 60.0
-"""For all test webhooks of one request."""
+"""Time for all test webhooks of one request."""
 
 
 def build_router(context: Context) -> APIRouter:
@@ -43,16 +43,16 @@ def build_router(context: Context) -> APIRouter:
         ),
     )
     async def test_endpoint(endpoint_id: EndpointId, body: OptionalJsonObject) -> Response:
-        """Send a signed webhook per subscription, with sample arguments or of the logs of a transaction, with the
-        header `webhook-test: 1`. The response contains the receiver's responses, their bodies up to 1 kB. A
-        disabled endpoint can be tested, too."""
+        """Send a signed webhook per subscription: of a sample event, or of a transaction's logs. Each has the
+        header `webhook-test: 1`. The response contains the receiver's replies, their bodies up to 1 kB. Disabled
+        endpoints can be tested, too."""
         return await tester.test(endpoint_id, body)
 
     return router
 
 
 class EndpointTester:
-    """Chooses sample webhooks, sends them, and returns the replies."""
+    """Sender of sample webhooks: chooses them, sends them, and returns the replies."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -80,20 +80,20 @@ class EndpointTester:
         try:
             return self._context.registry().get(endpoint_id)
         except InvalidInput as error:
-            raise Problem(409, f"The value stored under this id is not an endpoint: {error}") from error
+            raise Problem(409, f"The stored endpoint is invalid: {error}") from error
 
     def _send(self, endpoint: Endpoint, samples: list[SampleWebhook]) -> list[dict[str, Any]]:
         try:
             return self._sender.send(endpoint, samples[:MAX_WEBHOOKS], MAX_SECONDS)
         except InvalidInput as error:
-            raise Problem(409, f"The endpoint cannot be sent to: {error}") from error
+            raise Problem(409, f"The endpoint does not accept webhooks: {error}") from error
 
     async def _of_transaction(
         self, endpoint: Endpoint, subscriptions: tuple[Subscription, ...], transaction: str
     ) -> list[SampleWebhook]:
         chains = webhooks.chains_of(subscriptions, self._context.settings.chains)
         if not chains:
-            raise Problem(409, "This farm follows none of the chains of the subscriptions.", "transaction_hash")
+            raise Problem(409, "No node is configured for a subscribed chain.", "transaction_hash")
         try:
             return await webhooks.of_transaction(endpoint, subscriptions, transaction, chains)
         except Conflict as error:

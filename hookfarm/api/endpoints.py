@@ -25,13 +25,13 @@ _Key = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
-        description="Repeated with the same body within a day, it returns the endpoint that was created first.",
+        description="A repeated request with the same key and body returns the same endpoint, for a day.",
         pattern=r"^[\x21-\x7e]{1,255}$",
     ),
 ]
 _Text = Annotated[
     str | None,
-    Query(min_length=1, max_length=200, description="Search URL, description and id, case-insensitively."),
+    Query(min_length=1, max_length=200, description="Search URL, description and id, ignoring case."),
 ]
 
 
@@ -45,7 +45,7 @@ def build_router(context: Context) -> APIRouter:
 
 
 def _add_collection(router: APIRouter, context: Context, endpoints: "EndpointOperations") -> None:
-    @router.get("", **described("Endpoints, the newest first.", examples.ENDPOINTS, "EndpointPage"))
+    @router.get("", **described("List endpoints, newest first.", examples.ENDPOINTS, "EndpointPage"))
     def list_endpoints(
         limit: Limit = 50,
         cursor: Cursor = None,
@@ -72,13 +72,15 @@ def _add_collection(router: APIRouter, context: Context, endpoints: "EndpointOpe
         ),
     )
     def create_endpoint(body: JsonObject, key: _Key = None) -> Response:
-        """The response contains the signing secret, which is never returned again, and for each subscription the
-        first block whose logs are matched. Warnings name chains that no ingestor has followed so far."""
+        """The response contains the signing secret, which is not returned again. It also contains the first block
+        matched for each subscription. Warnings name chains that are not watched yet."""
         return endpoints.create(body, key)
 
 
 def _add_resource(router: APIRouter, endpoints: "EndpointOperations") -> None:
-    @router.get("/{endpoint_id}", **described("One endpoint.", examples.ENDPOINT, "Endpoint", errors=(404, 409)))
+    @router.get(
+        "/{endpoint_id}", **described("Get an endpoint.", examples.ENDPOINT, "Endpoint", errors=(404, 409))
+    )
     def get_endpoint(endpoint_id: EndpointId) -> Response:
         return endpoints.show(endpoints.find(endpoint_id))
 
@@ -93,7 +95,7 @@ def _add_resource(router: APIRouter, endpoints: "EndpointOperations") -> None:
         ),
     )
     def change_endpoint(endpoint_id: EndpointId, body: JsonObject, if_match: IfMatch = None) -> Response:
-        """Missing fields stay as they are; `subscriptions` are replaced as a whole."""
+        """Missing fields stay unchanged; `subscriptions` replaces all subscriptions."""
         return endpoints.change(endpoint_id, body, if_match, with_blocks="subscriptions" in body)
 
     @router.delete(
@@ -110,7 +112,7 @@ def _add_actions(router: APIRouter, endpoints: "EndpointOperations") -> None:
         **described("Rotate the secret.", examples.ROTATED, "RotatedEndpoint", errors=(404, 409)),
     )
     def rotate_secret(endpoint_id: EndpointId) -> Response:
-        """The old secret signs beside the new one for a day."""
+        """For a day, webhooks are signed with both secrets."""
         return endpoints.rotate_secret(endpoint_id)
 
     @router.post(
@@ -118,7 +120,7 @@ def _add_actions(router: APIRouter, endpoints: "EndpointOperations") -> None:
         **described("Enable an endpoint.", examples.ENDPOINT, "Endpoint", errors=(404, 409)),
     )
     def enable_endpoint(endpoint_id: EndpointId) -> Response:
-        """Its parked deliveries are sent, and its circuit breaker is closed."""
+        """Send its parked deliveries and close its circuit breaker."""
         return endpoints.change(endpoint_id, {"enabled": True})
 
     @router.post(
@@ -126,7 +128,7 @@ def _add_actions(router: APIRouter, endpoints: "EndpointOperations") -> None:
         **described("Disable an endpoint.", examples.DISABLED, "Endpoint", errors=(404, 409)),
     )
     def disable_endpoint(endpoint_id: EndpointId) -> Response:
-        """Nothing new is matched for it; its open deliveries are parked until it is enabled."""
+        """Stop matching new events for it, and park its open deliveries until it is enabled."""
         return endpoints.change(endpoint_id, {"enabled": False})
 
 
@@ -139,11 +141,11 @@ class EndpointOperations:
         self._watched = {chain.chain_id for chain in context.settings.chains}
 
     def find(self, endpoint_id: str) -> ListedEndpoint:
-        """Return an endpoint. Raises NotFound, or a Problem if the stored value is not an endpoint."""
+        """Return an endpoint. Raises NotFound, or a Problem if the stored value is invalid."""
         try:
             return listing.get(self._client, endpoint_id)
         except InvalidInput as error:
-            raise Problem(409, f"The value stored under this id is not an endpoint: {error}") from error
+            raise Problem(409, f"The stored endpoint is invalid: {error}") from error
 
     def show(self, found: ListedEndpoint, status: int = 200, **more: Any) -> Response:
         [view] = endpoint_views(self._client, [found])
@@ -162,7 +164,7 @@ class EndpointOperations:
         self.find(endpoint_id)
 
         def changed(base: Endpoint) -> Endpoint:
-            parsed = self._parse(body, base)  # First: RFC 9110, section 13.2.1.
+            parsed = self._parse(body, base)  # Before the precondition: RFC 9110, section 13.2.1.
             _check(if_match, base)
             return parsed
 
@@ -192,29 +194,29 @@ class EndpointOperations:
 
 
 def _check(if_match: str | None, endpoint: Endpoint) -> None:
-    """RFC 9110, section 13.1.1; the comparison is the strong one."""
+    """Raise a Problem unless If-Match has the ETag (RFC 9110, section 13.1.1, strong comparison)."""
     if if_match is None or if_match.strip() == "*":
         return
     if _etag(endpoint) not in [tag.strip() for tag in if_match.split(",")]:
-        raise Problem(412, "Changed since it was read; read it again.", "If-Match")
+        raise Problem(412, "The endpoint has changed; read it again.", "If-Match")
 
 
 def _etag(endpoint: Endpoint) -> str:
-    """Return the ETag, which differs after every change, a rotated secret included."""
+    """Return the ETag, which every change replaces, including a secret rotation."""
     seen = {**endpoint.public(), "secrets_until": [until for _, until in endpoint.secrets]}
     return f'"{hashlib.sha256(orjson.dumps(seen)).hexdigest()[:32]}"'
 
 
 def _effective_from(endpoint: Endpoint, watched: set[int]) -> dict[str, Any]:
-    """Return a stored endpoint's subscriptions with `effective_from_block`, and warnings of unfollowed chains.
+    """Return a stored endpoint's subscriptions with `effective_from_block`, and warnings of unwatched chains.
 
-    `Registry` documents the promise of that block. null = nothing of that chain has been published yet, so that
-    all that ever will be is matched; or the endpoint is disabled.
+    `Registry` documents this block. null = the chain's first block is not published yet, or the endpoint is
+    disabled.
     """
     from_block = endpoint.effective_from or {}
     unknown = {chain for chain, block in from_block.items() if block is None} - watched
     warnings = [
-        f"subscriptions[{i}].chain_id: no ingestor has followed chain {s.chain_id} so far"
+        f"subscriptions[{i}].chain_id: chain {s.chain_id} is not watched yet; start a farm with --chain"
         for i, s in enumerate(endpoint.subscriptions)
         if s.chain_id in unknown
     ]

@@ -1,8 +1,8 @@
 """Liveness, readiness and health.
 
-`/livez` returns 200 as long as this process answers. `/readyz` returns whether all started services are ready,
-`/health` the status of each; both return 503 if one is not ready. They read the services' keys in Redis, so
-every host that shares the Redis returns the same.
+`/livez` returns 200 while this process answers. `/readyz` returns whether all started services are ready,
+`/health` the status of each. Both return 503 if a service is not ready. They read the services' keys in Redis, so
+all hosts on the Redis return the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,7 +54,7 @@ def _status_code(found: Mapping[str, Any]) -> int:
 async def read_health(client: AsyncClient, started: Sequence[str]) -> dict[str, Any]:
     """Return `{"status": "ready"|"not ready", "redis": …, "services": {…}}`, even if Redis does not answer.
 
-    A service counts if this farm started it, or if any farm has written its status in the last minute.
+    A service is included if this farm started it, or if any farm wrote its status in the last minute.
     """
     try:
         async with client.pipeline(transaction=False) as pipe:

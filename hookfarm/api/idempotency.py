@@ -1,8 +1,8 @@
 """Idempotent creation of an endpoint, for clients that repeat a request without a response.
 
-The `Idempotency-Key` of a request (draft-ietf-httpapi-idempotency-key-header) is kept for a day with a digest of
-the body and the id that the endpoint is to have. It is written before the endpoint, so that of two requests one
-comes first, and only once the body has been found right: a form that is corrected may be sent again under its key.
+The `Idempotency-Key` of a request (draft-ietf-httpapi-idempotency-key-header) is kept for a day. Its value has a
+digest of the body and the id of the new endpoint. It is written before the endpoint, so that one of two concurrent
+requests comes first. It is written after the body's validation, so that a corrected form can reuse its key.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from hookfarm.store.clients import Client
 
 TTL_SECONDS = 24 * 3600
 _MAX_REQUEST_SECONDS = 10.0
-"""A first request that has not written its endpoint by then never will."""
+"""After this time the first request has written its endpoint or failed."""
 
 
 def create(
@@ -35,8 +35,8 @@ def create(
 ) -> Endpoint:
     """Return the endpoint with its secret: a new one, or the one created under this key before.
 
-    Raises a Problem: 422 if the key was used for another request, 409 while its first request is under way or if
-    its endpoint has been removed.
+    Raises a Problem: 422 if the key was used with another body; 409 while its first request is running, or if the
+    endpoint has been removed.
     """
     if key is None:
         return registry.add(endpoint)
@@ -48,7 +48,7 @@ def create(
     stored: Any = client.get(name)
     first, endpoint_id, at = (stored or mine.encode()).decode().split(" ")
     if first != digest:
-        raise Problem(422, "Idempotency-Key was used for another request in the last 24 hours.", "Idempotency-Key")
+        raise Problem(422, "The key was used with another body in the last 24 hours.", "Idempotency-Key")
     return _created_before(client, registry, vault, replace(endpoint, id=endpoint_id), float(at))
 
 
@@ -63,6 +63,8 @@ def _created_before(
                 409, f"The endpoint {endpoint.id} created with this key has been removed.", "Idempotency-Key"
             ) from None
         if time.time() - created_at < _MAX_REQUEST_SECONDS:
-            raise Problem(409, "The first request with this key is under way.", "Idempotency-Key") from None
+            raise Problem(
+                409, "The first request with this key is still running; try again.", "Idempotency-Key"
+            ) from None
         return registry.add(endpoint)
     return replace(found, secrets=tuple((vault.open(s, found.id), until) for s, until in found.secrets))

@@ -1,8 +1,8 @@
 """`/metrics` for Prometheus: the counters of every farm on this Redis, and the depths of both hops.
 
-Each response covers the whole deployment, so one API of it is scraped. The label `host` identifies a farm; if
-several farms of one host respond, it is `host/pid` of their masters, since the sum of their counters would fall
-when one of them is started again. Without Redis, or if a farm does not respond in time, the rest is returned.
+Each response covers the whole deployment, so Prometheus scrapes one API. The label `host` identifies a farm. For
+several farms on one host it is `host/pid` of their masters: the sum of their counters would fall at a restart. If
+Redis or a farm does not respond in time, the other metrics are returned.
 """
 
 import platform
@@ -28,7 +28,7 @@ from hookfarm.store.clients import AsyncClient
 
 _CONTENT: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The metrics, as text or as OpenMetrics.",
+        "description": "Metrics as text or as OpenMetrics.",
         "content": {
             kind: {"schema": {"type": "string"}, "example": "webhook_delivery_retries_total 0.0\n"}
             for kind in ("text/plain", "application/openmetrics-text")
@@ -40,7 +40,7 @@ _CONTENT: dict[int | str, dict[str, Any]] = {
 def build_router(context: Context) -> APIRouter:
     router = APIRouter(tags=["health"])
 
-    @router.get("/metrics", summary="Metrics for Prometheus.", response_class=Response, responses=_CONTENT)
+    @router.get("/metrics", summary="Return metrics for Prometheus.", response_class=Response, responses=_CONTENT)
     async def metrics_(request: Request) -> Response:
         families = await scrape(context)
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
@@ -50,7 +50,7 @@ def build_router(context: Context) -> APIRouter:
 
 
 async def scrape(context: Context) -> list[Family]:
-    """Return all metrics: those of every farm, and those read from Redis."""
+    """Return the metrics of all farms, and those read from Redis."""
     found = [_build_info()]
     try:
         called = await metrics.collect(context.async_client)
@@ -83,7 +83,9 @@ def _farms(called: CollectedMetrics) -> Iterable[Family]:
 
 def _build_info() -> Family:
     labels = {"version": hookfarm.__version__, "python": platform.python_version()}
-    return gauge("hookfarm_build_info", "1; version and python are labels.", (labels, 1))
+    return gauge(
+        "hookfarm_build_info", "Always 1; the labels name the versions of hookfarm and Python.", (labels, 1)
+    )
 
 
 def _redis_up(up: int) -> Family:
@@ -91,7 +93,7 @@ def _redis_up(up: int) -> Family:
 
 
 def _chains(families: Iterable[Family]) -> list[int]:
-    """Return the ids of the chains whose stream is written or read."""
+    """Return the ids of all chains that the metrics name."""
     families = list(families)
     named = {
         *_labels(families, "message_processor_chain_followed", "chain_id"),
@@ -105,7 +107,7 @@ def _labels(families: Iterable[Family], name: str, label: str) -> set[str]:
 
 
 class _Collected:
-    """Collector that hands given families to the encoders of prometheus-client."""
+    """Collector that passes families to the encoders of prometheus-client."""
 
     def __init__(self, families: Iterable[Family]) -> None:
         self._families = families
@@ -137,7 +139,7 @@ def _add_distribution(metric: Metric, labels: dict[str, str], value: Distributio
 
 @dataclass(frozen=True)
 class RedisNumbers:
-    """Numbers that are read from Redis for one scrape."""
+    """Numbers read from Redis for one scrape."""
 
     depths: Depths
     unconfirmed: int
@@ -151,7 +153,7 @@ class RedisNumbers:
 
 
 async def read_redis(client: AsyncClient, chains: Sequence[int]) -> RedisNumbers:
-    """Read all numbers in two round trips, however many jobs and endpoints there are. Raises RedisError."""
+    """Read all numbers in two round trips; the cost is independent of jobs and endpoints. Raises RedisError."""
     async with client.pipeline(transaction=True) as pipe:
         delivery_queue.request_depths(pipe)
         pipe.hlen(keys.UNCONFIRMED)
@@ -191,7 +193,7 @@ async def _read_streams(client: AsyncClient, chains: Sequence[int]) -> list[Stre
 
 
 def redis_families(numbers: RedisNumbers, services: Collection[str]) -> Iterable[Family]:
-    """Yield the metrics of both hops, and the readiness of `services`, which some farm runs."""
+    """Yield the metrics of both hops, and the readiness of `services`."""
     yield from _queue(numbers)
     yield from _streams(numbers.streams)
     yield gauge(
@@ -201,12 +203,16 @@ def redis_families(numbers: RedisNumbers, services: Collection[str]) -> Iterable
     )
     yield gauge(
         "hookfarm_endpoints",
-        "Endpoints of the registry.",
+        "Endpoints in the registry.",
         *(({"state": state}, count) for state, count in numbers.endpoints.items()),
     )
-    yield gauge("hookfarm_redis_memory_used_bytes", "used_memory of Redis.", ({}, numbers.memory["used"]))
     yield gauge(
-        "hookfarm_redis_memory_max_bytes", "maxmemory of Redis; 0 = no limit.", ({}, numbers.memory["max"])
+        "hookfarm_redis_memory_used_bytes", "Memory that Redis uses (used_memory).", ({}, numbers.memory["used"])
+    )
+    yield gauge(
+        "hookfarm_redis_memory_max_bytes",
+        "Memory limit of Redis (maxmemory); 0 = no limit.",
+        ({}, numbers.memory["max"]),
     )
 
 
@@ -215,20 +221,20 @@ def _queue(numbers: RedisNumbers) -> Iterable[Family]:
     jobs = {"open": depths.open, "parked": max(0, depths.parked), "retry": depths.retry, "dead": depths.dead}
     yield gauge(
         "delivery_queue_jobs",
-        "Jobs of the ledger by state; open = in the list or in a worker.",
+        "Jobs in the ledger by state; open = in the list or in a worker.",
         *(({"state": state}, count) for state, count in jobs.items()),
     )
-    yield gauge("delivery_queue_length", "Elements of the list delivery_queue.", ({}, depths.queued))
+    yield gauge("delivery_queue_length", "Elements in the list delivery_queue.", ({}, depths.queued))
     yield gauge("delivery_queue_unconfirmed", "Jobs that wait for confirmations.", ({}, numbers.unconfirmed))
     yield gauge("delivery_queue_backfill_jobs", "Jobs in backfill queues.", ({}, numbers.in_backfills))
     yield gauge(
         "delivery_queue_oldest_open_seconds",
-        "Age of the oldest open job; 0 = none is open.",
+        "Age of the oldest open job; 0 without open jobs.",
         ({}, round(numbers.oldest_seconds, 3)),
     )
     yield gauge(
         "webhook_delivery_circuits_open",
-        "Endpoints whose circuit breaker is open: they get probes only, their jobs are parked.",
+        "Endpoints with an open circuit breaker: they get probes only, their other jobs are parked.",
         ({}, numbers.open_circuits),
     )
 
@@ -237,11 +243,11 @@ def _streams(streams: Iterable[StreamDepths]) -> Iterable[Family]:
     known = [stream for stream in streams if stream["length"] is not None]
     yield gauge(
         "event_stream_length",
-        "Entries of the chain's stream.",
+        "Entries in the chain's stream.",
         *(({"chain_id": str(stream["chain_id"])}, stream["length"] or 0) for stream in known),
     )
     yield gauge(
         "event_stream_pending",
-        "Entries of the chain's stream that a processor has read and not acked.",
+        "Entries in the chain's stream that are read but not acked.",
         *(({"chain_id": str(stream["chain_id"])}, stream["pending"] or 0) for stream in known),
     )

@@ -1,4 +1,4 @@
-"""/openapi.json: the routes as FastAPI knows them, with schemas, examples and error responses."""
+"""/openapi.json: FastAPI's description of the routes, with schemas, examples and error responses."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -24,9 +24,9 @@ from hookfarm.status import Snapshot
 
 DESCRIPTION = """EVM event logs as signed webhooks.
 
-Lists are `{"data": […], "next_cursor": …}`. An invalid request is answered with a problem document (RFC 9457)
-whose `field` names the invalid field. The token goes into `Authorization: Bearer …`. Times are RFC 3339 in UTC;
-durations are integers in milliseconds, named `…_ms`."""
+Lists are `{"data": […], "next_cursor": …}`. Errors are problem documents (RFC 9457); `field` names the invalid
+field. Send the token as `Authorization: Bearer …`. Times are RFC 3339 in UTC; durations are integers in
+milliseconds, named `…_ms`."""
 _EVERYWHERE = (400, 401, 421, 422, 503)
 _WITH_BODY = (413, 415)
 _DESCRIPTIONS = {
@@ -34,18 +34,18 @@ _DESCRIPTIONS = {
     401: "Missing or wrong token.",
     404: "Not found.",
     409: "Conflicts with the resource's current state.",
-    412: "Changed since it was read.",
+    412: "Changed since it was read; the ETag differs.",
     413: "Body larger than 256 kB.",
-    415: "Body not JSON.",
+    415: "Body is not JSON.",
     421: "Host header not allowed.",
     422: "Invalid `field`.",
     502: "The chain's nodes do not answer.",
-    503: "Redis does not answer or is full, or too many requests.",
+    503: "Redis is unavailable or full, or too many requests.",
 }
 
 
 def refusals(statuses: Sequence[int] = ()) -> dict[int | str, dict[str, Any]]:
-    """Return the error responses of a route under /v1: the common ones and `statuses`."""
+    """Return the error responses of a route under /v1: the common statuses and `statuses`."""
     return {status: _refusal(status) for status in sorted({*_EVERYWHERE, *statuses})}
 
 
@@ -58,7 +58,7 @@ def described(
     errors: Sequence[int] = (),
     body_required: bool = True,
 ) -> dict[str, Any]:
-    """Return the arguments of a route: schema and example of its response, its body, its error responses."""
+    """Return FastAPI's arguments for a route: schema and example of the response, body, error responses."""
     good: dict[str, Any] = {"description": summary}
     if schema is not None:
         good["content"] = {"application/json": {"schema": _reference(schema), "example": example}}
@@ -76,7 +76,7 @@ def described(
 
 def install(app: FastAPI) -> None:
     """Add the schemas to /openapi.json."""
-    app.openapi = partial(_complete, app, app.openapi)  # type: ignore[method-assign]  # FastAPI's documented way
+    app.openapi = partial(_complete, app, app.openapi)  # type: ignore[method-assign]  # documented by FastAPI
 
 
 def _complete(app: FastAPI, made: Any) -> dict[str, Any]:
@@ -91,7 +91,7 @@ _JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
 def _from_types(*kinds: type) -> dict[str, Any]:
-    """Return the schema of each TypedDict and of those in it, by class name."""
+    """Return the schema of each TypedDict, and of the nested ones, by class name."""
     found: dict[str, Any] = {}
     for kind in kinds:
         _from_type(kind, found)
@@ -99,13 +99,13 @@ def _from_types(*kinds: type) -> dict[str, Any]:
 
 
 def _from_type(hint: Any, found: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a type hint; schemas of TypedDicts go to `found`. Annotated holds the description."""
+    """Return the schema of a type hint and add TypedDicts to `found`. The description is taken from Annotated."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return {**_from_type(arguments[0], found), "description": arguments[1]}
     if is_typeddict(hint):
         if hint.__name__ not in found:
-            found[hint.__name__] = {}  # The name is taken while its fields are visited.
+            found[hint.__name__] = {}  # Reserve the name: the type may contain itself.
             found[hint.__name__] = _from_typed_dict(hint, found)
         return {"$ref": f"#/components/schemas/{hint.__name__}"}
     if origin in (Union, UnionType):

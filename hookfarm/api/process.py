@@ -1,6 +1,6 @@
-"""The API's process, forked by the master, and its token. Heavy imports come with `prepare`.
+"""The API's process, forked by the master, and its token. `prepare` does the heavy imports.
 
-The token is that of the settings, else one that is generated at the first start and stored with mode 600.
+The token comes from the settings; else the first start generates one and stores it with mode 600.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from hookfarm.farm.child import Child
 
 SERVICE = "api"
 PORT = 0
-"""Counter of the slot: the port it listens on."""
+"""Counter of the slot: the port that the API listens on."""
 _SERVER = "hookfarm.api.app"
 
 
@@ -27,7 +27,7 @@ def prepare() -> None:
 
 
 def run(child: Child, address: Address, settings: Settings) -> None:
-    """Serve until the child is asked to stop. Raises CouldNotBoot if it cannot listen on the address."""
+    """Serve until the child is to stop. Raises CouldNotBoot if it cannot listen on the address."""
     with listening(address) as listener:
         child.slot.set_counter(PORT, listener.getsockname()[1])
         server = importlib.import_module(_SERVER)
@@ -40,7 +40,7 @@ def listening(address: Address) -> socket.socket:
         family, kind, protocol, _, bound = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        # asyncio switches Nagle's algorithm off only where the protocol is named; with it each answer takes 40 ms.
+        # asyncio disables Nagle's algorithm only for a named protocol; with Nagle each response takes 40 ms.
         listener = socket.socket(family, kind, protocol)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -51,7 +51,7 @@ def listening(address: Address) -> socket.socket:
             raise
     except (OSError, UnicodeError) as error:
         problem = getattr(error, "strerror", None) or "not a host name"
-        raise CouldNotBoot(f"api: cannot listen on {address} ({problem}); choose another --api") from error
+        raise CouldNotBoot(f"api: cannot listen on {address} ({problem}); give another --api") from error
     return listener
 
 
@@ -60,12 +60,12 @@ _BYTES = 24
 
 
 def read(config: Config) -> str | None:
-    """Return the token of a farm with these settings; None if none has been created yet."""
+    """Return the token of a farm with these settings; None if it has not been created yet."""
     return config.api_token or load(config.state_dir)
 
 
 def load(state_dir: Path) -> str | None:
-    """Return the token stored in a state directory; None if there is none."""
+    """Return the token stored in a state directory; None if missing."""
     file = state_dir / _FILE
     try:
         return api_token(file.read_text("ascii").strip())
@@ -74,18 +74,18 @@ def load(state_dir: Path) -> str | None:
     except OSError as error:
         raise OperatorError(f"cannot read {file}: {error.strerror}") from error
     except ValueError as error:
-        raise OperatorError(f"{file} holds no token; remove it, and start makes another") from error
+        raise OperatorError(f"{file} is empty; remove it, and `hookfarm start` creates a new token") from error
 
 
 def load_or_create(config: Config) -> str:
-    """Return the token; create one if there is none. Two farms that create one at once use the first."""
+    """Return the token, creating it if missing. Two farms that create it at once use the first one."""
     while (token := read(config)) is None:
         _create(config.state_dir / _FILE)
     return token
 
 
 def _create(file: Path) -> None:
-    """Write the file in one step, so that readers find all of it, or nothing."""
+    """Write the file atomically: readers find the whole token or no file."""
     draft = file.with_name(f"{_FILE}.{os.getpid()}")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -95,9 +95,9 @@ def _create(file: Path) -> None:
         try:
             os.link(draft, file)
         except FileExistsError:
-            return  # Another farm was quicker.
+            return  # Another farm has created it.
         finally:
             draft.unlink()
     except OSError as error:
-        advice = "set HOOKFARM_API_TOKEN, or choose another --state-dir"
-        raise OperatorError(f"cannot keep the API's token in {file}: {error.strerror}; {advice}") from error
+        advice = "set HOOKFARM_API_TOKEN, or give another --state-dir"
+        raise OperatorError(f"cannot store the API token in {file}: {error.strerror}; {advice}") from error

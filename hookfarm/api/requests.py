@@ -1,4 +1,4 @@
-"""Parameters, headers and JSON bodies of requests; an unknown or invalid one is refused by name."""
+"""Parameters, headers and JSON bodies of requests; unknown and invalid ones are refused by name."""
 
 import re
 import time
@@ -16,7 +16,7 @@ MAX_PAGE_SIZE = 200
 _ID = r"^[0-9A-Za-z_.:-]{1,128}$"
 _ISO_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?"
 _TIME = rf"^([0-9]{{1,9}}(\.[0-9]{{1,6}})?(ms|s|m|h|d)|{_ISO_TIME})$"
-_TIME_SUMMARY = "a duration before now (`90s`, `2h`, `7d`), or an ISO 8601 time (UTC without an offset)."
+_TIME_SUMMARY = "an age (`90s`, `2h`, `7d`) or an ISO 8601 time (UTC by default)."
 
 
 def refuse_unknown(request: Request) -> None:
@@ -28,27 +28,27 @@ def refuse_unknown(request: Request) -> None:
     names = [name for name, _ in given]
     for name in names:
         if name not in known:
-            allowed = f"known: {', '.join(sorted(known))}" if known else "this route takes none"
+            allowed = f"allowed are {', '.join(sorted(known))}" if known else "this route takes none"
             raise Problem(422, f"Unknown query parameter; {allowed}.", name[:80])
         if names.count(name) > 1:
-            raise Problem(422, "Query parameter given more than once.", name)
+            raise Problem(422, "Query parameter given more than once; give it once.", name)
 
 
 def _integer(value: Any) -> Any:
     if isinstance(value, str) and not re.fullmatch("[0-9]{1,6}", value):
-        raise ValueError("not a whole number")
+        raise ValueError("Must be a whole number.")
     return value
 
 
 def _chain_id(value: Any) -> Any:
     if isinstance(value, str) and not re.fullmatch("[1-9][0-9]{0,19}", value):
-        raise ValueError("not a chain id")
+        raise ValueError("Must be a chain id, a whole number from 1.")
     return value
 
 
 def _boolean(value: Any) -> Any:
     if isinstance(value, str) and value not in ("true", "false"):
-        raise ValueError("not true or false")
+        raise ValueError("Must be true or false.")
     return value
 
 
@@ -66,23 +66,23 @@ def _checked_time(value: str) -> str:
 
 
 def check_time(value: str | None, field: str) -> None:
-    """Raise a Problem unless it is a time."""
+    """Raise a Problem unless `value` is a time or None."""
     try:
         if value is not None and not re.fullmatch(_TIME, value):
-            raise ValueError("neither a duration nor an ISO 8601 time; write 90s, 2h, 7d or 2026-01-31T12:00Z")
+            raise ValueError("Must be an age or an ISO 8601 time, such as 90s, 2h, 7d or 2026-01-31T12:00Z.")
         time_ms(value, 0)
     except ValueError as error:
         raise Problem(422, str(error), field) from error
 
 
 def check_id(value: str | None, field: str) -> None:
-    """Raise a Problem unless it is an id or empty."""
+    """Raise a Problem unless `value` is an id, empty or None."""
     if value and not re.fullmatch(_ID, value):
         raise Problem(422, "Invalid id.", field)
 
 
 def time_ms(value: str | None, otherwise: int) -> int:
-    """Return a time parameter as ms since the epoch."""
+    """Return a time parameter as ms since the epoch; `otherwise` if missing."""
     return otherwise if value is None else parse_since(value, time.time())
 
 
@@ -93,29 +93,31 @@ def _text(summary: str, pattern: str = _ID) -> Any:
 Limit = Annotated[int, BeforeValidator(_integer), Query(ge=1, le=MAX_PAGE_SIZE, description="Page size.")]
 Cursor = Annotated[
     str | None,
-    Query(description="`next_cursor` of the page before.", pattern=r"^[0-9A-Za-z_-]{1,1024}$"),
+    Query(description="`next_cursor` of the previous page.", pattern=r"^[0-9A-Za-z_-]{1,1024}$"),
 ]
 Boolean = Annotated[bool | None, BeforeValidator(_boolean)]
 EndpointFilter = Annotated[str | None, _text("Filter by endpoint.")]
 OwnerFilter = Annotated[
-    str | None, _text("Filter by endpoint; empty: elements that were no job.", r"^[0-9A-Za-z_.:-]{0,128}$")
+    str | None, _text("Filter by endpoint; empty = invalid jobs.", r"^[0-9A-Za-z_.:-]{0,128}$")
 ]
 Since = Annotated[
     str | None,
     AfterValidator(lambda v: v if v is None else _checked_time(v)),
-    _text(f"Not before this time: {_TIME_SUMMARY}", _TIME),
+    _text(f"Start of the time span: {_TIME_SUMMARY}", _TIME),
 ]
 Until = Annotated[
     str | None,
     AfterValidator(lambda v: v if v is None else _checked_time(v)),
-    _text(f"Not after this time: {_TIME_SUMMARY}", _TIME),
+    _text(f"End of the time span: {_TIME_SUMMARY}", _TIME),
 ]
-ChainId = Annotated[int, BeforeValidator(_chain_id), Path(description="As in EIP-155.", ge=1, le=2**64 - 1)]
-EndpointId = Annotated[str, Path(description="`ep_…`", pattern=_ID)]
-DeliveryId = Annotated[str, Path(description="`msg_…`, the `webhook-id`.", pattern=_ID)]
+ChainId = Annotated[
+    int, BeforeValidator(_chain_id), Path(description="Chain id as in EIP-155.", ge=1, le=2**64 - 1)
+]
+EndpointId = Annotated[str, Path(description="Endpoint id `ep_…`.", pattern=_ID)]
+DeliveryId = Annotated[str, Path(description="Delivery id `msg_…`, the `webhook-id`.", pattern=_ID)]
 IfMatch = Annotated[
     str | None,
-    Header(description="412 unless this is the endpoint's current ETag."),
+    Header(description="ETag of the endpoint; 412 if the endpoint has another one."),
 ]
 
 
@@ -125,7 +127,7 @@ _TOO_LARGE = f"The body is larger than {MAX_BODY_BYTES} bytes."
 
 
 class BodyLimit:
-    """Middleware that refuses too large bodies with 413, by content-length or counted while read."""
+    """Middleware that refuses too large bodies with 413, by content-length or by the bytes read."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -152,12 +154,12 @@ async def _read(request: Request) -> bytes:
 
 
 async def json_object(request: Request) -> dict[str, Any]:
-    """Return the body as an object. Raises a Problem if it is something else."""
+    """Return the body as an object. Raises a Problem if it is not one."""
     return _parsed(request, await _read(request))
 
 
 async def optional_json_object(request: Request) -> dict[str, Any]:
-    """Return the body as an object, {} if it is empty. Raises a Problem if it is something else."""
+    """Return the body as an object, {} if empty. Raises a Problem if it is not one."""
     body = await _read(request)
     return _parsed(request, body) if body else {}
 
@@ -173,12 +175,12 @@ def _parsed(request: Request, body: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Problem(422, "The body must be a JSON object.", "body")
     if _depth(found) > MAX_NESTING:
-        raise Problem(422, f"The body is nested more than {MAX_NESTING} deep.", "body")
+        raise Problem(422, f"The body is nested too deeply; allowed are {MAX_NESTING} levels.", "body")
     return found
 
 
 def _depth(value: object) -> int:
-    """Return the depth of a value, without recursion, for which it may be nested too deep."""
+    """Return the depth of a value, without recursion: deep nesting would overflow the stack."""
     depth, level = 0, [value]
     while level:
         level = [inner for outer in level for inner in _members(outer)]

@@ -1,4 +1,4 @@
-"""JSON responses, pages of lists with their cursors, and problem documents (RFC 9457) for every refusal."""
+"""JSON responses, pages of lists with their cursors, and problem documents (RFC 9457) for errors."""
 
 import base64
 import binascii
@@ -32,7 +32,7 @@ RETRY_SECONDS = 2
 """Retry-After while Redis does not answer."""
 
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
-"""As RFC 9110 has them; Python before 3.13 does not."""
+"""Titles of RFC 9110 that Python before 3.13 lacks."""
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -64,7 +64,7 @@ def problem(
 
 
 def install(app: FastAPI) -> None:
-    """Make the application return problem documents for all exceptions of routes."""
+    """Return problem documents for all exceptions of the application's routes."""
     app.add_exception_handler(Problem, _answer)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -88,10 +88,10 @@ def _http(request: Request, error: Any) -> Response:
 
 
 def _allowed(request: Request) -> list[str]:
-    """Return the methods of all routes of this path; each route knows its own only."""
+    """Return the methods of all routes of this path."""
     paths = request.app.openapi()["paths"]
     here = [path for path in paths if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), request.url.path)]
-    # A path that is written out comes before one with a parameter.
+    # A literal path takes precedence over one with a parameter.
     found = paths[min(here, key=lambda path: path.count("{"))] if here else {}
     return sorted(method.upper() for method in found if method in _METHODS)
 
@@ -126,18 +126,18 @@ def _expected(request: Request, error: Any) -> Response:
 
 def _no_redis(request: Request, error: Any) -> Response:
     full = isinstance(error, OutOfMemoryError)
-    log.warning("request failed without redis", path=request.url.path, error=str(error))
-    detail = "Redis is full." if full else "Redis does not answer, or not as it should."
+    log.warning("request failed, redis down", path=request.url.path, error=str(error))
+    detail = "Redis is out of memory." if full else "Redis is unavailable."
     return problem(503, detail, headers={"Retry-After": str(RETRY_SECONDS)})
 
 
 def _bug(_request: Request, _error: Exception) -> Response:
-    """Handle an unexpected exception: log its traceback, which the caller does not get."""
+    """Return 500 for an unexpected exception, and log its traceback."""
     return problem(500)
 
 
 def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a JSON response that must not be cached."""
+    """Return a JSON response with `Cache-Control: no-store`."""
     held_back = {"Cache-Control": "no-store", **(headers or {})}
     return Response(orjson.dumps(content), status, held_back, media_type="application/json")
 
@@ -148,17 +148,17 @@ def no_content() -> Response:
 
 
 def page_response(rows: Sequence[Any], following: Sequence[Any] | None) -> Response:
-    """Return a page of a list. `following`: content of the next page's cursor, None on the last page."""
+    """Return a page of a list. `following`: parts of the next page's cursor, None on the last page."""
     return json_response({"data": rows, "next_cursor": None if following is None else cursor(following)})
 
 
 def cursor(parts: Sequence[Any]) -> str:
-    """Return an opaque cursor with this content."""
+    """Return an opaque cursor made of these parts."""
     return base64.urlsafe_b64encode(orjson.dumps(list(parts))).decode().rstrip("=")
 
 
 def cursor_parts(text: str | None, *types: type) -> list[Any] | None:
-    """Return the content of a cursor, None without one. Raises a Problem for a cursor of another list."""
+    """Return the parts of a cursor, None without one. Raises a Problem for a cursor of another list."""
     if text is None:
         return None
     try:
@@ -168,5 +168,5 @@ def cursor_parts(text: str | None, *types: type) -> list[Any] | None:
     except (ValueError, binascii.Error):
         parts = None
     if not isinstance(parts, list) or list(map(type, parts)) != list(types):
-        raise Problem(422, "Not a cursor of this list; use next_cursor.", "cursor")
+        raise Problem(422, "Must be a `next_cursor` of this list.", "cursor")
     return parts

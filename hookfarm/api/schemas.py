@@ -53,7 +53,7 @@ _ADDRESSES = _nullable(
 _OF_A_CHAIN: dict[str, Any] = {
     "id": _nullable("string", pattern=r"^sub_[0-9A-Za-z_-]{1,60}$"),
     "chain_id": {"type": "integer", "minimum": 1, "maximum": 2**64 - 1},
-    "where": _nullable("string", maxLength=4096, description="A condition on the decoded event."),
+    "where": _nullable("string", maxLength=4096, description="Condition on the decoded event."),
     "confirmations": {
         "anyOf": [
             {"type": "integer", "minimum": 0, "maximum": MAX_CONFIRMATIONS},
@@ -64,7 +64,7 @@ _OF_A_CHAIN: dict[str, Any] = {
         "array",
         items={"enum": list(NOTIFICATIONS)},
         minItems=1,
-        description="Types of webhooks to send. Default: emitted, removed.",
+        description="Webhooks to send. Default: emitted, removed.",
     ),
 }
 _LOGS_IN = object_schema(
@@ -75,13 +75,13 @@ _LOGS_IN = object_schema(
         "event": _nullable(
             "string",
             maxLength=4096,
-            description="`Transfer(address indexed from, …)`; without it and `topics`, any log.",
+            description="Signature such as `Transfer(address indexed from, …)`; without `topics` too: any log.",
         ),
         "topics": _nullable(
             "array",
             maxItems=4,
             items={"anyOf": [{"type": "null"}, _WORDS, {"type": "array", "items": _WORDS}]},
-            description="As in eth_getLogs; instead of `event`.",
+            description="Positional topics as in eth_getLogs, instead of `event`.",
         ),
     },
     ("chain_id",),
@@ -113,7 +113,7 @@ _GIVEN = {
         "type": "string",
         "maxLength": 2048,
         "pattern": r"^[hH][tT][tT][pP][sS]?://[!-~]+$",
-        "description": "To a public address; http or https.",
+        "description": "http or https URL of a public address.",
     },
     "description": {"type": "string", "maxLength": 500},
     "subscriptions": {
@@ -164,11 +164,13 @@ _ENDPOINT = object_schema(
         "recent": {"$ref": "#/components/schemas/Recent"},
     }
 )
-_SECRET = {"secret": {"type": "string", "pattern": "^whsec_", "description": "Shown this once."}}
+_SECRET = {
+    "secret": {"type": "string", "pattern": "^whsec_", "description": "Signing secret; not returned again."}
+}
 _WARNINGS = {"warnings": {"type": "array", "items": {"type": "string"}}}
 _RESULT = {
-    "status": _nullable("integer", description="HTTP status; null if there was no HTTP reply."),
-    "error": _nullable("string", description="Kind of the error; null if there was an HTTP reply."),
+    "status": _nullable("integer", description="HTTP status; null without an HTTP reply."),
+    "error": _nullable("string", description="Kind of the error; null with an HTTP reply."),
 }
 _ATTEMPT = object_schema(
     {
@@ -180,20 +182,20 @@ _ATTEMPT = object_schema(
 )
 _FILTER = object_schema(
     {
-        "endpoint": {"type": "string", "pattern": _ID, "description": "Empty: elements that were no job."},
+        "endpoint": {"type": "string", "pattern": _ID, "description": "Endpoint id; empty = invalid jobs."},
         "reason": {"type": "string", "minLength": 1, "maxLength": 500},
-        "since": {"type": "string", "description": "`1h`, or an ISO 8601 time."},
+        "since": {"type": "string", "description": "Age such as `1h`, or ISO 8601 time."},
         "until": {"type": "string"},
         "cursor": {
             "type": "string",
             "pattern": "^[0-9A-Za-z_-]{1,1024}$",
-            "description": "`next_cursor` of the answer before.",
+            "description": "`next_cursor` of the previous response.",
         },
     },
     (),
     additionalProperties=False,
 )
-_REFUSED = {"type": "object", "additionalProperties": {"type": "string"}, "description": "Why, by id."}
+_REFUSED = {"type": "object", "additionalProperties": {"type": "string"}, "description": "Reason by delivery id."}
 
 SCHEMAS: dict[str, Any] = {
     "Problem": object_schema(
@@ -202,7 +204,10 @@ SCHEMAS: dict[str, Any] = {
             "title": {"type": "string"},
             "status": {"type": "integer"},
             "detail": {"type": "string"},
-            "field": {"type": "string", "description": "`subscriptions[0].event`"},
+            "field": {
+                "type": "string",
+                "description": "Path of the invalid field, such as `subscriptions[0].event`.",
+            },
         },
         ("type", "title", "status"),
     ),
@@ -213,11 +218,11 @@ SCHEMAS: dict[str, Any] = {
     "Window": object_schema(
         {
             "open": {"type": "integer"},
-            "limit": _nullable("integer", description="null = not needed so far."),
+            "limit": _nullable("integer", description="null = not limited yet."),
             "parked": {"type": "integer"},
             "retry": {"type": "integer"},
             "circuit": {"enum": ["closed", "open", "half_open"]},
-            "failures": {"type": "integer", "description": "In a row."},
+            "failures": {"type": "integer", "description": "Failures in a row."},
             "paused_reason": _nullable("string"),
         }
     ),
@@ -228,7 +233,7 @@ SCHEMAS: dict[str, Any] = {
             "p50_ms": _nullable("integer"),
             "p99_ms": _nullable("integer"),
         },
-        description="Of the last 100 attempts.",
+        description="Statistics of the last 100 attempts.",
     ),
     "Endpoint": _ENDPOINT,
     "EndpointPage": _page("Endpoint"),
@@ -240,12 +245,12 @@ SCHEMAS: dict[str, Any] = {
             "subscription": {
                 "type": "string",
                 "pattern": r"^[0-9A-Za-z_-]{1,64}$",
-                "description": "Only this one.",
+                "description": "Only this subscription.",
             },
             "transaction_hash": {
                 "type": "string",
                 "pattern": _WORD,
-                "description": "Its logs that match, instead of sample events.",
+                "description": "Send this transaction's matching logs instead of sample events.",
             },
         },
         (),
@@ -276,7 +281,7 @@ SCHEMAS: dict[str, Any] = {
             "duration_ms": _nullable("integer"),
             "state": {
                 "enum": ["open", "parked", "retry", "delivered", "dead", None],
-                "description": "null = forgotten.",
+                "description": "Current state of the delivery; null = trimmed.",
             },
         }
     ),
@@ -290,7 +295,9 @@ SCHEMAS: dict[str, Any] = {
             "attempts": {"type": "array", "items": {"$ref": "#/components/schemas/Attempt"}},
             "reason": _nullable("string"),
             "at": _nullable(
-                "string", format="date-time", description="When it is due again, died or was delivered."
+                "string",
+                format="date-time",
+                description="Time of the next attempt (retry), of death or of delivery.",
             ),
             "source": _nullable("string"),
             "payload": {},

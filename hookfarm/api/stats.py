@@ -1,4 +1,4 @@
-"""`/v1/stats`, `/v1/chains` and `/v1/backfills`: the state of the whole farm, of each chain, of each backfill."""
+"""`/v1/stats`, `/v1/chains` and `/v1/backfills`: the state of the farm, its chains and its backfills."""
 
 import asyncio
 import contextlib
@@ -26,18 +26,18 @@ from hookfarm.store import keys
 INTERVAL_SECONDS = 1.0
 MAX_CLIENTS = 100
 HELLO = b": hookfarm stats\nretry: 2000\n\n"
-"""Sent at once, so that a client knows that it is connected."""
+"""First bytes of a stream, sent at once to confirm the connection."""
 HEARTBEAT = b": waiting for Redis\n\n"
 
 log = logs.get("api")
 
-_SUMMARY = """The status of every service, the depths of every hop, and rates.
+_SUMMARY = """Status of every service, depths of every hop, and rates.
 
-Unknown numbers are null. Latencies are those of the last ten seconds; `per_second` is the mean of the last five.
-/v1/backfills has all backfills."""
+Unknown numbers are null. Latencies cover the last ten seconds; `per_second` is the mean of the last five.
+/v1/backfills lists all backfills."""
 _STREAM_SUMMARY = f"""Server-sent events: `stats` each second, `unavailable` with a `reason` while Redis fails.
 
-One read of Redis a second serves all clients; at most {MAX_CLIENTS} may be connected."""
+One read of Redis per second serves all clients, at most {MAX_CLIENTS}."""
 
 
 def stats_router(context: Context) -> APIRouter:
@@ -46,13 +46,13 @@ def stats_router(context: Context) -> APIRouter:
         partial(status.take_snapshot_async, context.async_client), context.stopping.is_set
     )
 
-    @router.get("", **described("The state of the farm.", examples.SNAPSHOT, "Snapshot"), description=_SUMMARY)
+    @router.get("", **described("Get the state of the farm.", examples.SNAPSHOT, "Snapshot"), description=_SUMMARY)
     async def stats() -> Response:
         return json_response(await broadcast.latest())
 
     @router.get(
         "/stream",
-        summary="The state of the farm, live.",
+        summary="Stream the state of the farm.",
         description=_STREAM_SUMMARY,
         response_class=StreamingResponse,
         responses={
@@ -62,7 +62,7 @@ def stats_router(context: Context) -> APIRouter:
     )
     async def stream() -> Response:
         if broadcast.is_full:
-            raise Problem(503, f"{MAX_CLIENTS} clients are connected already.")
+            raise Problem(503, f"{MAX_CLIENTS} clients are connected, the maximum; try again later.")
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(broadcast.frames(), media_type="text/event-stream", headers=headers)
 
@@ -76,24 +76,23 @@ def chains_router(context: Context) -> APIRouter:
         reached = (await status.take_snapshot_async(context.async_client))["chains"]
         return status.with_configured(reached, (chain.chain_id for chain in context.settings.chains))
 
-    @router.get("", **described("Chains, by id.", examples.CHAINS, "ChainPage"))
+    @router.get("", **described("List chains by id.", examples.CHAINS, "ChainPage"))
     async def list_chains() -> Response:
-        """Head, checkpoint, lag and nodes of each chain. A chain that this farm is configured to follow and that
-        no ingestor has reached is not ready."""
+        """Return head, checkpoint, lag and nodes of each chain. Configured chains without a report are unready."""
         return page_response(await rows(), None)
 
-    @router.get("/{chain_id}", **described("One chain.", examples.CHAIN, "ChainStatus", errors=(404,)))
+    @router.get("/{chain_id}", **described("Get a chain.", examples.CHAIN, "ChainStatus", errors=(404,)))
     async def show_chain(chain_id: ChainId) -> Response:
         for row in await rows():
             if row["chain_id"] == chain_id:
                 return json_response(row)
-        raise NotFound(f"no chain {chain_id}")
+        raise NotFound(f"chain {chain_id} not found")
 
     return router
 
 
 _State = Annotated[
-    str | None, Query(description=f"Only those that are {', '.join(STATES)}.", pattern=f"^({'|'.join(STATES)})$")
+    str | None, Query(description=f"Filter by state: {', '.join(STATES)}.", pattern=f"^({'|'.join(STATES)})$")
 ]
 
 
@@ -101,12 +100,12 @@ def backfills_router(context: Context) -> APIRouter:
     router = APIRouter(prefix="/backfills", tags=["backfills"])
     client = context.client
 
-    @router.get("", **described("Backfills, the newest heartbeat first.", examples.BACKFILLS, "BackfillPage"))
+    @router.get("", **described("List backfills, newest heartbeat first.", examples.BACKFILLS, "BackfillPage"))
     def list_backfills(
         limit: Limit = 50, cursor: Cursor = None, endpoint: EndpointFilter = None, state: _State = None
     ) -> Response:
-        """Progress of each backfill, for 30 days. A backfill without a heartbeat for 10 s is stopped; the command
-        that started it continues it."""
+        """Return the progress of each backfill, for 30 days. A backfill without a heartbeat for 10 s is stopped;
+        the same command continues it."""
         found, following = backfills.page(client, BackfillFilter(endpoint, state), _position(cursor), limit)
         return page_response([each.public() for each in found], following)
 
@@ -119,10 +118,10 @@ def _position(text: str | None) -> BackfillCursor | None:
 
 
 class SnapshotBroadcast:
-    """Reads a snapshot a second while there are clients, for all clients of an API process.
+    """Broadcast of one snapshot per second to all clients of an API process.
 
-    Seconds are counted by the loop's clock. The first client in a second reads the snapshot; the others get the
-    same bytes. While Redis fails, the stream continues with `unavailable` events.
+    The loop's clock counts the seconds. The first client in a second reads the snapshot; the others get the same
+    bytes. While Redis fails, the stream continues with `unavailable` events.
 
     `read` returns a snapshot; `is_stopping` ends all streams.
     """
@@ -166,7 +165,7 @@ class SnapshotBroadcast:
             self.clients -= 1
 
     async def _next(self) -> AsyncGenerator[bytes, None]:
-        """Yield this second's frame, and before it a heartbeat for each second that it takes."""
+        """Yield this second's frame, preceded by a heartbeat for each second of waiting."""
         reading = asyncio.create_task(self._latest_frame())
         try:
             while not reading.done():
@@ -184,7 +183,7 @@ class SnapshotBroadcast:
             if not self._is_failing:
                 log.warning("stats unavailable", error=str(error))
             self._is_failing = True
-            return _event("unavailable", {"reason": "Redis does not answer, or not as it should."})
+            return _event("unavailable", {"reason": "Redis is unavailable."})
         self._is_failing = False
         return self._frame
 

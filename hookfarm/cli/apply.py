@@ -25,15 +25,15 @@ _MAX_SHOWN = 60
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Print the difference, change nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the difference; change nothing.")
 @yes_option
 @json_option
 @redis_options
 def apply(file: Path, dry_run: bool, yes: bool, as_json: bool, config_file: Path | None, **options: Any) -> None:
     """Make the registry equal to FILE (.toml, .yaml or .json) and print the difference.
 
-    Endpoints that are not in FILE are removed. Entries are matched with endpoints by id, else by url. Secrets of
-    new endpoints are printed once. `export` writes such a file.
+    Endpoints missing from FILE are removed. Entries match endpoints by id, else by url. Secrets of new endpoints
+    are printed once. `export` writes such a file.
 
     \b
     Example: hookfarm apply endpoints.toml --dry-run
@@ -59,7 +59,7 @@ def apply(file: Path, dry_run: bool, yes: bool, as_json: bool, config_file: Path
                 click.echo(line)
         if not dry_run:
             removed = f"{pluralize(plan.removed, 'endpoint')} will be removed"
-            confirm(f"{removed}; undelivered webhooks become dead letters. Go on?", yes or not plan.removed)
+            confirm(f"{removed}; undelivered webhooks become dead letters. Continue?", yes or not plan.removed)
         secrets = {} if dry_run else _perform(registry, plan)
     if as_json:
         print_json(_report(plan, secrets, dry_run))
@@ -67,16 +67,16 @@ def apply(file: Path, dry_run: bool, yes: bool, as_json: bool, config_file: Path
     for endpoint_id, secret in secrets.items():
         click.echo(f"secret of {endpoint_id}  {secret}")
     if secrets:
-        click.echo("Keep the secrets: they are shown only now.")
+        click.echo("Store the secrets: they are not shown again.")
     if dry_run and plan.changes:
-        click.echo("Nothing was changed (--dry-run).")
+        click.echo("Dry run: the registry is unchanged.")
 
 
 @click.command()
 @click.option("--format", "kind", type=FORMATS, default="toml", show_default=True, help="File format.")
 @redis_options
 def export(kind: str, config_file: Path | None, **options: Any) -> None:
-    """Print the registry as a file that `apply` understands. Secrets are not in it.
+    """Print the registry as a file for `apply`, without secrets.
 
     \b
     Example: hookfarm export > endpoints.toml
@@ -87,14 +87,14 @@ def export(kind: str, config_file: Path | None, **options: Any) -> None:
 
 
 def _perform(registry: Registry, plan: RegistryDiff) -> dict[str, str]:
-    """Return the secrets of new endpoints, by id. Raises NotFound if one to be changed was removed meanwhile."""
+    """Apply the changes; return new endpoints' secrets by id. Raises NotFound if a changed endpoint is gone."""
     secrets: dict[str, str] = {}
     added = [change.after for change in plan.changes if change.before is None and change.after is not None]
     for batch in track_batches(added, "adding"):
         secrets |= {endpoint.id: endpoint.secrets[0][0] for endpoint in registry.add_all(batch)}
     for change in track([change for change in plan.changes if change.before is not None], "changing"):
         if change.after is None:
-            with contextlib.suppress(NotFound):  # Removed meanwhile.
+            with contextlib.suppress(NotFound):  # Already removed.
                 registry.remove(change.id)
         else:
             after = change.after

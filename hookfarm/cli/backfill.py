@@ -53,11 +53,11 @@ Show = Callable[[Progress], None]
 
 @click.command()
 @click.argument("endpoint_id", metavar="ENDPOINT", callback=utf8, shell_complete=endpoint_ids)
-@click.option("--chain", metavar="ID[=URL,…]", help="Chain id; with its nodes if no setting names them.")
+@click.option("--chain", metavar="ID[=URL,…]", help="Chain id; add node URLs if none are configured.")
 @whole_option("--from-block", 0, _MAX_BLOCK, "First block")
-@whole_option("--to-block", 0, _MAX_BLOCK, "Last block; by default the last published one")
-@text_option("--subscription", "Only logs of this subscription of the endpoint.", "SUB")
-@click.option("--restart", is_flag=True, help="Start at the first block, instead of where an earlier run stopped.")
+@whole_option("--to-block", 0, _MAX_BLOCK, "Last block. [default: the last published block]")
+@text_option("--subscription", "Only this subscription of the endpoint. [default: all]", "SUB")
+@click.option("--restart", is_flag=True, help="Start at the first block again instead of continuing.")
 @yes_option
 @json_option
 @redis_options
@@ -67,9 +67,9 @@ def backfill(
 ) -> None:  # fmt: skip
     """Deliver past blocks to one endpoint.
 
-    Its jobs wait in a backfill queue of their own: live events go first. Logs that are delivered or on their way
-    already are not sent again, as far as the delivery log goes back; webhook-ids are those of live delivery. After
-    a stop or a kill, the same command continues from there.
+    Its jobs wait in a separate backfill queue; live events are delivered first. Logs that are queued or in the
+    delivery log are skipped. Webhook-ids are the same as in live delivery. After a stop or a kill, the same
+    command continues the backfill.
 
     \b
     Example: hookfarm backfill ep_… --chain 1 --from-block 19000000
@@ -82,7 +82,7 @@ def backfill(
     plan, position, genesis = _prepare(given, request, nodes, restart)
     if position is None:
         question = (
-            f"{plan.blocks:,} blocks of chain {nodes.chain_id} for {endpoint_id} ({plan.endpoint.url}). Go on?"
+            f"{plan.blocks:,} blocks of chain {nodes.chain_id} for {endpoint_id} ({plan.endpoint.url}). Continue?"
         )
         confirm(question, yes)
         position = _start(given, plan)
@@ -106,16 +106,16 @@ def _chain(text: str | None, given: Config) -> ChainConfig:
         return chain
     known = {str(chain.chain_id): chain for chain in given.chains}
     if not text.isdecimal() or int(text) == 0:
-        raise InvalidInput("--chain", f"{text!r} is not the id of a chain, for example 1")
+        raise InvalidInput("--chain", f"{text!r} is not a chain id; give a number such as 1")
     if text not in known:
-        raise InvalidInput("--chain", f"no setting names a node of chain {text}; give --chain {text}=URL")
+        raise InvalidInput("--chain", f"chain {text} has no configured node; give --chain {text}=URL")
     return known[text]
 
 
 def _prepare(
     given: Config, request: BackfillRequest, nodes: ChainConfig, restart: bool
 ) -> tuple[BackfillPlan, Backfill | None, str | None]:
-    """Return the plan, the position of an earlier run, if any, and the genesis hash that the chain must have."""
+    """Return the plan, the state of an earlier run, if any, and the expected genesis hash, if known."""
     with connected(given) as client:
         endpoint = narrowed(Registry(client).get(request.endpoint), request)
         if endpoint.ordered:
@@ -136,7 +136,7 @@ def _prepare(
 
 
 def _start(given: Config, plan: BackfillPlan) -> Backfill:
-    """Store a new backfill, before its first block."""
+    """Store the state of a new backfill, before its first block."""
     request = plan.request
     facts: dict[str, str | int] = {
         "endpoint": request.endpoint,
@@ -150,25 +150,25 @@ def _start(given: Config, plan: BackfillPlan) -> Backfill:
 
 
 def _perform(given: Config, plan: BackfillPlan, position: Backfill, genesis: str | None, as_json: bool) -> int:
-    """Run the backfill. Return the exit code: 0 if all of it was queued."""
+    """Run the backfill. Return the exit code: 0 if all its jobs were queued."""
     with progress_display(as_json) as show:
         done, last = asyncio.run(_run(given, plan, position, genesis, show))
     if as_json:
         print_progress("done" if done else "stopped", last)
     elif done:
-        waits = f"; {last.queued:,} wait in its backfill queue" if last.queued else ""
-        known = f", {last.already_delivered:,} were known" if last.already_delivered else ""
+        waits = f"; {last.queued:,} waiting in the backfill queue" if last.queued else ""
+        known = f", {last.already_delivered:,} skipped" if last.already_delivered else ""
         span = f"blocks {plan.request.from_block:,} to {plan.to_block:,}"
-        click.echo(f"{span}: {last.delivered_new:,} matches handed over{known}{waits}")
+        click.echo(f"{span}: {last.delivered_new:,} matches queued{known}{waits}")
     else:
-        click.echo("stopped; the same command continues from there", err=True)
+        click.echo("stopped; run the same command to continue", err=True)
     return 0 if done else 1
 
 
 async def _run(
     given: Config, plan: BackfillPlan, position: Backfill, genesis: str | None, show: Show
 ) -> tuple[bool, Progress]:
-    """Run until done or until a signal; return whether it is done, and its progress."""
+    """Run until done or until a signal; return whether it is done, and the last progress."""
     # web3 takes a second to import; `backfills` and shell completion don't need it.
     from hookfarm.backfill.run import BackfillRun
 
@@ -191,14 +191,14 @@ def _print_done_before(position: Backfill, as_json: bool) -> None:
         )
         print_progress("done", was)
     else:
-        click.echo(f"done before, up to block {position.to_block:,}; --restart reads it once more")
+        click.echo(f"already done up to block {position.to_block:,}; --restart reads the blocks again")
 
 
 @contextlib.contextmanager
 def progress_display(
     as_json: bool, console: Console | None = None, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Show]:
-    """Yield a function that takes each new progress: a bar or lines on stderr, or JSON."""
+    """Yield a function that shows each new progress: a bar or lines on stderr, or JSON on stdout."""
     console = console or Console(stderr=True)
     if as_json:
         yield _throttled(lambda progress: print_progress("running", progress), JSON_SECONDS, clock)
@@ -214,7 +214,7 @@ def progress_display(
 
 
 def progress_line(progress: Progress) -> str:
-    """Return one line for people; a note instead of the speed if it makes no progress."""
+    """Return the progress as one line of text, with the reason instead of the speed if it is stuck."""
     left = UNKNOWN if progress.seconds_left is None else elapsed(progress.seconds_left)
     speed = progress.reason or f"{rate(progress.blocks_per_second)} blocks/s  {left} left"
     done = f"{count(progress.blocks)} of {count(progress.total)} blocks"
@@ -239,7 +239,7 @@ def print_progress(state: str, progress: Progress) -> None:
 
 
 def _throttled(show: Show, interval_seconds: float, clock: Callable[[], float]) -> Show:
-    """Return a function that shows progress at intervals, and at once if it gets stuck or goes on."""
+    """Return a function that shows progress at intervals, and at once when it stalls or resumes."""
     shown_at, was_stuck = float("-inf"), False
 
     def show_if_due(progress: Progress) -> None:
@@ -256,7 +256,7 @@ def _throttled(show: Show, interval_seconds: float, clock: Callable[[], float]) 
 @click.command()
 @text_option("--endpoint", "Only backfills of this endpoint.", "EP", endpoint_ids)
 @choice_option("--state", "Only backfills in this state", "STATE", *_STATES)
-@whole_option("--limit", 1, MAX_LISTED, "Maximum number", 50)
+@whole_option("--limit", 1, MAX_LISTED, "Maximum number of backfills", 50)
 @json_option
 @redis_options
 def backfills(
@@ -264,8 +264,8 @@ def backfills(
 ) -> None:
     """List backfills: progress, speed, and the jobs in their endpoint's backfill queue.
 
-    The most recently active come first; they are listed for 30 days. One without a heartbeat for 10 s is
-    stopped: `hookfarm backfill` with the same options continues it.
+    The most recently active backfill comes first; each is listed for 30 days. A backfill without a heartbeat for
+    10 s is stopped: `hookfarm backfill` with the same options continues it.
 
     \b
     Example: hookfarm backfills --state running
@@ -279,4 +279,4 @@ def backfills(
     for line in columns([BACKFILL_HEADINGS, *map(backfill_row, rows)]):
         click.echo(line)
     if following is not None:
-        click.echo(f"there are more than {limit}; give --limit", err=True)
+        click.echo(f"more than {limit} backfills; raise --limit", err=True)

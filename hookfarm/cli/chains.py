@@ -25,7 +25,7 @@ _HEADINGS = (
 def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
     """Show each chain: head, checkpoint, lag, finality, and its nodes with their state.
 
-    Configured chains (HOOKFARM_CHAINS, --config) are listed even before an ingestor has reported on them.
+    Configured chains (HOOKFARM_CHAINS, --config) are listed even before their ingestor reports.
 
     \b
     Example: hookfarm chains

@@ -10,12 +10,12 @@ SHELLS = ("bash", "zsh", "fish")
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print a script with which SHELL (bash, zsh or fish) completes what is typed after `hookfarm`.
+    """Print the completion script of `hookfarm` for a shell.
 
     `hookfarm` must be on the PATH.
 
     \b
-    Examples, each for good from the next shell on:
+    Examples, effective in new shells:
       hookfarm completion bash > ~/.local/share/bash-completion/completions/hookfarm
       hookfarm completion zsh > ~/.zfunc/_hookfarm     # with fpath+=~/.zfunc before compinit in ~/.zshrc
       hookfarm completion fish > ~/.config/fish/completions/hookfarm.fish
@@ -23,6 +23,6 @@ def completion(context: click.Context, shell: str) -> None:
     known = get_completion_class(shell)
     if known is None:
         raise click.UsageError(f"unknown shell {shell}")
-    # Not source(): that runs a bash to ask for its version.
+    # Not source(): it runs bash to check its version.
     script = known(context.find_root().command, {}, "hookfarm", "_HOOKFARM_COMPLETE")
     click.echo(script.source_template % script.source_vars(), nl=False)

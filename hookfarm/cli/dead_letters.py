@@ -1,4 +1,4 @@
-"""`hookfarm dead-letters`: list, redrive and purge what could not be delivered."""
+"""`hookfarm dead-letters`: list, redrive and purge dead letters."""
 
 import sys
 from pathlib import Path
@@ -36,15 +36,15 @@ from hookfarm.errors import InvalidInput
 def dead_letters() -> None:
     """List, redrive or purge dead letters: deliveries that are not tried again.
 
-    Reasons: exhausted (the whole schedule failed), endpoint_gone (it answered 410), endpoint_removed,
-    endpoint_invalid, worker_lost (too many workers died of it). Garbage, which is not a valid job, has no
-    endpoint; it can be shown (deliveries show ID) and purged, not sent again.
+    Reasons: exhausted (all retries failed), endpoint_gone (HTTP 410), endpoint_removed, endpoint_invalid,
+    worker_lost (too many workers died with it). Invalid jobs have no endpoint: inspect them with
+    `deliveries show ID`, or purge them.
     """
 
 
 def _choice(command: F) -> F:
-    endpoint = text_option("--endpoint", 'Only of this endpoint; "" is garbage.', "EP", endpoint_ids)
-    reason = text_option("--reason", "Only for this reason, or its first word.", "REASON")
+    endpoint = text_option("--endpoint", 'Only this endpoint; "" = invalid jobs.', "EP", endpoint_ids)
+    reason = text_option("--reason", "Only this reason; its first word is enough.", "REASON")
     return endpoint(reason(since_option(until_option(command))))
 
 
@@ -53,7 +53,7 @@ _all_option = click.option("--all", "everything", is_flag=True, help="Apply to a
 
 @dead_letters.command(name="list")
 @_choice
-@whole_option("--limit", 1, MAX_LISTED, "Maximum number", 50)
+@whole_option("--limit", 1, MAX_LISTED, "Maximum number of dead letters", 50)
 @text_option("--before", "Continue after this cursor of an earlier list.", "CURSOR")
 @json_option
 @redis_options
@@ -61,7 +61,7 @@ def list_(
     limit: int, before: str | None, as_json: bool, config_file: Path | None,
     endpoint: str | None, reason: str | None, since_ms: int | None, until_ms: int | None, **options: Any,
 ) -> None:  # fmt: skip
-    """List dead letters, the newest first.
+    """List dead letters, newest first.
 
     \b
     Example: hookfarm dead-letters list --reason exhausted --since 1d
@@ -76,7 +76,7 @@ def list_(
     for line in delivery_output.dead_letter_lines(letters):
         click.echo(line)
     if following is not None:
-        click.echo(f"There are more: --before {following.as_cursor()}", err=True)
+        click.echo(f"More results: --before {following.as_cursor()}", err=True)
 
 
 @dead_letters.command()
@@ -89,7 +89,9 @@ def redrive(
     ids: tuple[str, ...], everything: bool, as_json: bool, config_file: Path | None,
     endpoint: str | None, reason: str | None, since_ms: int | None, until_ms: int | None, **options: Any,
 ) -> None:  # fmt: skip
-    """Send dead letters again, the oldest first, with the same ids and a new retry schedule.
+    """Redrive dead letters, oldest first.
+
+    They keep their ids and get a new retry schedule.
 
     \b
     Example: hookfarm dead-letters redrive --all --endpoint ep_… --reason exhausted
@@ -113,7 +115,9 @@ def purge(
     ids: tuple[str, ...], everything: bool, yes: bool, as_json: bool, config_file: Path | None,
     endpoint: str | None, reason: str | None, since_ms: int | None, until_ms: int | None, **options: Any,
 ) -> None:  # fmt: skip
-    """Delete dead letters for good. Webhooks that were never delivered are then lost.
+    """Delete dead letters permanently.
+
+    Their webhooks are lost.
 
     \b
     Example: hookfarm dead-letters purge --all --reason endpoint_removed --until 30d
@@ -121,7 +125,7 @@ def purge(
     _check_choice(ids, everything, (endpoint, reason, since_ms, until_ms))
     with connected(settings(config_file, **options)) as client:
         chosen = ids or _ids(client, _filter(endpoint, reason, since_ms, until_ms))
-        confirm(f"{len(chosen):,} dead letters will be lost for good. Go on?", yes or not chosen)
+        confirm(f"{len(chosen):,} dead letters will be deleted permanently. Continue?", yes or not chosen)
         if ids:
             missing = [letter for letter in ids if not letters_store.purge(client, [letter])]
             purged = len(ids) - len(missing)
@@ -138,7 +142,7 @@ def _report_purged(purged: int, missing: list[str], as_json: bool) -> None:
         return
     click.echo(f"purged {purged:,}")
     for letter in missing:
-        click.echo(f"hookfarm: no dead letter {letter!r}", err=True)
+        click.echo(f"hookfarm: dead letter {letter!r} not found", err=True)
 
 
 def _check_choice(ids: tuple[str, ...], everything: bool, choice: tuple[object, ...]) -> None:
@@ -153,7 +157,7 @@ def _filter(
 
 
 def _ids(client: redis.Redis, where: DeadLetterFilter) -> list[str]:
-    with progress_bar("looking"):
+    with progress_bar("searching"):
         return letters_store.ids(client, where)
 
 

@@ -1,4 +1,4 @@
-"""`hookfarm deliveries`: inspect deliveries and send them again."""
+"""`hookfarm deliveries`: inspect and redeliver deliveries."""
 
 import sys
 from collections.abc import Collection, Iterator, Sequence
@@ -35,11 +35,11 @@ from hookfarm.deliveries.state_index import Position
 from hookfarm.errors import InvalidInput
 
 MAX_SCANNED = 50_000
-"""Attempts that are read for one list."""
+"""Attempts read for one list."""
 MAX_PROBLEMS = 20
 _REFUSALS = {
-    DeliveryState.OPEN: "on its way already",
-    DeliveryState.PARKED: "on its way already",
+    DeliveryState.OPEN: "queued already",
+    DeliveryState.PARKED: "queued already",
     DeliveryState.RETRY: "waiting for its next attempt",
     DeliveryState.DELIVERED: "delivered",
     DeliveryState.DEAD: "a dead letter",
@@ -50,20 +50,20 @@ _Page = tuple[list[dict[str, Any]], Iterator[str], str | None]
 
 @click.group()
 def deliveries() -> None:
-    """Inspect deliveries, and send them again.
+    """Inspect and redeliver deliveries.
 
-    The data comes from the delivery log, which keeps the attempts of a week, 100,000 per endpoint, unless
-    set otherwise (delivery_log_age, delivery_log_attempts).
+    The delivery log keeps attempts for a week, at most 100,000 per endpoint. Settings: delivery_log_age,
+    delivery_log_attempts.
     """
 
 
 @deliveries.command(name="list")
 @endpoints_option
 @status_option
-@choice_option("--state", "Only deliveries in this state now", "STATE", *LISTED_STATES)
+@choice_option("--state", "Only deliveries in this state", "STATE", *LISTED_STATES)
 @since_option
 @until_option
-@whole_option("--limit", 1, MAX_LISTED, "Maximum number", 50)
+@whole_option("--limit", 1, MAX_LISTED, "Maximum number of attempts", 50)
 @text_option("--before", "Continue after this cursor of an earlier list.", "CURSOR")
 @json_option
 @redis_options
@@ -71,10 +71,10 @@ def list_(
     endpoints: tuple[str, ...], status: str | None, state: str | None, since_ms: int | None, until_ms: int | None,
     limit: int, before: str | None, as_json: bool, config_file: Path | None, **options: Any,
 ) -> None:  # fmt: skip
-    """List attempts, the newest first, each with the present state of its delivery.
+    """List attempts, newest first.
 
-    With --state open, parked (of one --endpoint), retry or dead: the deliveries in that state, each with its
-    last attempt; those in retry in the order in which they are due.
+    Each has the current state of its delivery. --state lists the deliveries in that state, each with its last
+    attempt. `parked` requires one --endpoint. `retry` is sorted by due time.
 
     \b
     Examples:
@@ -97,7 +97,7 @@ def list_(
     if not rows:
         click.echo("No attempts match. See `hookfarm status` for queued deliveries and dead letters.", err=True)
     if following is not None:
-        click.echo(f"There may be more: --before {following}", err=True)
+        click.echo(f"There may be more results: --before {following}", err=True)
 
 
 @deliveries.command()
@@ -105,7 +105,9 @@ def list_(
 @json_option
 @redis_options
 def show(delivery_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Show one delivery: its state, every attempt with the endpoint's reply, and the payload.
+    """Show one delivery.
+
+    It shows the state, every attempt with the endpoint's reply, and the payload.
 
     \b
     Example: hookfarm deliveries show msg_…
@@ -132,10 +134,10 @@ def redeliver(
     ids: tuple[str, ...], endpoints: tuple[str, ...], status: str | None, since_ms: int | None,
     until_ms: int | None, yes: bool, as_json: bool, config_file: Path | None, **options: Any,
 ) -> None:  # fmt: skip
-    """Send deliveries again, with the same ids and a new retry schedule.
+    """Redeliver deliveries.
 
-    Either those with these ids, or all of an --endpoint that the log has: --status failed selects those with a
-    failed attempt that have not been delivered since.
+    They keep their ids and get a new retry schedule. Select deliveries by id, or by --endpoint from the delivery
+    log. --status failed selects undelivered ones with a failed attempt.
 
     \b
     Example: hookfarm deliveries redeliver --endpoint ep_… --status failed --since 1d
@@ -147,11 +149,11 @@ def redeliver(
             result = redeliver_all(client, ids)
         else:
             states = redelivery.states_to_redeliver(status)
-            with progress_bar("looking"):
+            with progress_bar("searching"):
                 attempt_filter = AttemptFilter(endpoints, status, since_ms or 0, until_ms)
                 chosen = redelivery.find_ids(client, attempt_filter, states)
             count = "1 delivery" if len(chosen) == 1 else f"{len(chosen):,} deliveries"
-            confirm(f"{count} will be sent again. Go on?", yes or not chosen)
+            confirm(f"{count} will be redelivered. Continue?", yes or not chosen)
             result = redeliver_all(client, chosen, states)
     report_redelivered(result, as_json)
     sys.exit(1 if ids and result.refused else 0)
@@ -161,7 +163,7 @@ def redeliver(
 
 
 def _attempts(client: redis.Redis, attempt_filter: AttemptFilter, before: str | None, limit: int) -> _Page:
-    with progress_bar("looking"):
+    with progress_bar("searching"):
         found, following = attempts.find(client, attempt_filter, before, limit, MAX_SCANNED)
     states = log.states(client, [attempt.delivery for attempt in found])
     rows = [
@@ -185,19 +187,19 @@ def _check_options_with_state(
     flag, given = "--endpoint", f"--state {state}"
     for other, value in (("--status", status), ("--since", since_ms), ("--until", until_ms)):
         if value is not None:
-            raise InvalidInput(other, f"does not go with {given}; give one of them")
+            raise InvalidInput(other, f"cannot be combined with {given}; give one of them")
     if len(endpoints) > 1:
-        raise InvalidInput(flag, f"given more than once; give one with {given}")
+        raise InvalidInput(flag, f"is given more than once; {given} takes one")
     if state == DeliveryState.PARKED and not endpoints:
-        raise InvalidInput(flag, f"is missing; {given} needs one")
+        raise InvalidInput(flag, f"is missing; {given} requires one")
 
 
-# Sending again
+# Redelivery
 
 
 @dataclass
 class RedeliveryResult:
-    """Number of redelivered deliveries, and the reasons why others were not, by id."""
+    """Number of redelivered deliveries, and by id the reasons for the refused ones."""
 
     sent: int = 0
     refused: dict[str, str] = field(default_factory=dict)
@@ -208,11 +210,11 @@ def redeliver_all(
 ) -> RedeliveryResult:
     """Redeliver these deliveries, in order, if they are in one of `states`."""
     result = RedeliveryResult()
-    for batch in track_batches(ids, "sending"):
+    for batch in track_batches(ids, "queueing"):
         found = []
         for delivery_id, delivery in zip(batch, log.find_all(client, batch), strict=True):
             if delivery is None:
-                result.refused[delivery_id] = f"no delivery {delivery_id!r}, or not any more"
+                result.refused[delivery_id] = f"delivery {delivery_id!r} not found; it may have been trimmed"
             elif delivery.state not in states:
                 result.refused[delivery_id] = f"{delivery_id} is {_REFUSALS[delivery.state]}"
             else:
@@ -226,11 +228,11 @@ def redeliver_all(
 
 
 def report_redelivered(result: RedeliveryResult, as_json: bool) -> None:
-    """Print how many were redelivered on stdout, and the reasons why others were not on stderr."""
+    """Print the number of redelivered deliveries on stdout, and the refusals on stderr."""
     if as_json:
         print_json({"sent": result.sent, "refused": result.refused})
         return
-    click.echo(f"sent again {result.sent:,}")
+    click.echo(f"redelivered {result.sent:,}")
     problems = list(result.refused.values())
     for problem in problems[:MAX_PROBLEMS]:
         click.echo(f"hookfarm: {plain(problem)}", err=True)

@@ -8,13 +8,13 @@ import click
 from hookfarm.cli.output import UNKNOWN, columns, duration_of_attempt, indented, plain, time_of
 from hookfarm.deliveries.log import Delivery, DeliveryState, LoggedAttempt
 
-_TRIMMED = "forgotten"
-_GARBAGE = "(garbage)"
+_TRIMMED = "trimmed"
+_GARBAGE = "(invalid)"
 _TIME_LABELS = {DeliveryState.RETRY: "next", DeliveryState.DEAD: "died", DeliveryState.DELIVERED: "delivered"}
 
 
 def attempt_lines(attempts: Sequence[LoggedAttempt], states: Sequence[DeliveryState | None]) -> Iterator[str]:
-    """Yield a table of attempts, each with the present state of its delivery."""
+    """Yield a table of attempts, each with the current state of its delivery."""
     rows = [("at", "delivery", "endpoint", "attempt", "result", "duration", "state")]
     for attempt, state in zip(attempts, states, strict=True):
         took = duration_of_attempt(attempt.duration_ms)
@@ -40,7 +40,7 @@ def deliveries_by_state_lines(deliveries: Sequence[Delivery]) -> Iterator[str]:
 
 
 def dead_letter_lines(letters: Sequence[Delivery]) -> Iterator[str]:
-    """Yield a table of dead letters; `last` is a dash if nothing was sent or the reason is the same."""
+    """Yield a table of dead letters; `last` is a dash without an attempt, or if it equals the reason."""
     rows = [("died", "id", "endpoint", "attempts", "last", "reason")]
     for letter in letters:
         reason = plain(letter.reason or "")
@@ -52,9 +52,9 @@ def dead_letter_lines(letters: Sequence[Delivery]) -> Iterator[str]:
 
 
 def delivery_lines(delivery: Delivery) -> Iterator[str]:
-    """Yield all of a delivery: state, attempts with their replies, payload."""
+    """Yield the lines of one delivery: state, attempts with their replies, payload."""
     yield f"{'id':10} {delivery.id}"
-    yield f"{'endpoint':10} {delivery.endpoint or '(none: not a valid job)'}"
+    yield f"{'endpoint':10} {delivery.endpoint or '(invalid job)'}"
     yield f"{'state':10} {_coloured(delivery.state)}"
     if delivery.at_ms is not None and delivery.state in _TIME_LABELS:
         yield f"{_TIME_LABELS[delivery.state]:10} {time_of(delivery.at_ms)}"

@@ -14,11 +14,11 @@ from hookfarm.farm.child import Child
 
 HEARTBEAT_SECONDS = 0.5
 HEARTBEAT_WITHIN_SECONDS = 5.0
-"""Blocks of 10,000 logs take a second or two to make."""
+"""A block of 10,000 logs takes up to two seconds to make."""
 
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(DevchainOptions)}
 
-_TRANSFERS = "Transactions with a value in each block, some of which fail"
+_TRANSFERS = "Native transfers per block, some of which fail"
 
 
 @click.command()
@@ -31,18 +31,16 @@ _TRANSFERS = "Transactions with a value in each block, some of which fail"
 )
 @whole_option("--chain-id", 1, 2**53 - 1, "Chain id", _DEFAULTS["chain_id"])
 @seconds_option("--block-time", 0, 3600, "Time between blocks; 0 = only on devchain_mine", _DEFAULTS["block_time"])
-@whole_option(
-    "--logs-per-block", 0, MAX_LOGS_PER_BLOCK, "Token transfers in each block", _DEFAULTS["logs_per_block"]
-)
+@whole_option("--logs-per-block", 0, MAX_LOGS_PER_BLOCK, "Token transfers per block", _DEFAULTS["logs_per_block"])
 @whole_option("--transfers-per-block", 0, MAX_TRANSFERS_PER_BLOCK, _TRANSFERS, _DEFAULTS["transfers_per_block"])
 @whole_option("--reorg-every", 0, 1_000_000, "Blocks between reorgs; 0 = no reorgs", _DEFAULTS["reorg_every"])
 @whole_option("--reorg-depth", 1, 1_000, "Blocks that a reorg replaces", _DEFAULTS["reorg_depth"])
 @whole_option("--seed", 0, 2**63, "Seed of the genesis hash and all transfers", _DEFAULTS["seed"])
 def devchain(**given: Any) -> None:
-    """Run a local chain that makes ERC-20 and native transfers, and reorgs and faults on demand, until ctrl-C.
+    """Run a local chain with ERC-20 and native transfers, and reorgs and faults on demand, until ctrl-C.
 
     It serves JSON-RPC over HTTP and WebSocket on one port. Methods such as devchain_mine, devchain_reorg and
-    devchain_setFault order blocks, reorgs and faults.
+    devchain_setFault trigger blocks, reorgs and faults.
 
     \b
     Example: hookfarm devchain --block-time 2 --reorg-every 20 --reorg-depth 3
@@ -51,7 +49,7 @@ def devchain(**given: Any) -> None:
 
 
 async def _run(options: DevchainOptions) -> None:
-    from hookfarm.devchain.server import serve  # aiohttp: see run_child.
+    from hookfarm.devchain.server import serve  # Imported late: see run_child.
 
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -64,9 +62,9 @@ def _introduction(options: DevchainOptions, http_url: str) -> str:
     if options.block_time:
         pace = f"a block every {options.block_time:g} s with {options.logs_per_block:,} transfers"
     else:
-        pace = f"blocks of {options.logs_per_block:,} transfers by devchain_mine alone"
+        pace = f"blocks of {options.logs_per_block:,} transfers on devchain_mine only"
     if options.transfers_per_block:
-        pace += f" and {options.transfers_per_block:,} transactions with a value"
+        pace += f" and {options.transfers_per_block:,} native transfers"
     if options.reorg_every:
         pace += f", a reorg of {options.reorg_depth} blocks every {options.reorg_every} blocks"
     return (
@@ -79,12 +77,12 @@ def _introduction(options: DevchainOptions, http_url: str) -> str:
 
 
 def run_child(child: Child, options: DevchainOptions) -> None:
-    """Run a devchain as a child of a farm. It starts paused, so that the parent can count all logs."""
+    """Run a devchain as a child of a farm. It starts paused, so that the parent can count every log."""
     asyncio.run(_run_child(child, options))
 
 
 async def _run_child(child: Child, options: DevchainOptions) -> None:
-    # aiohttp and the devchain: the demo imports this module, and forks processes that must not carry them.
+    # Imported late: the demo's forked processes must not carry aiohttp and the devchain.
     from hookfarm.devchain.node import DevNode, mine_until
     from hookfarm.devchain.server import listening
 

@@ -1,4 +1,4 @@
-"""Options of an endpoint and its subscriptions, and the checked endpoint that they describe."""
+"""Options of an endpoint and its subscriptions, parsed into a checked endpoint."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ def subscription_options(command: Any) -> Any:
     options = [
         click.option("--chain", "chains", type=int, multiple=True, metavar="ID", help="Chain id. Repeatable."),
         click.option(
-            "--kind", metavar="KIND", help="Kind: log, or transfer (of the chain's currency). [default: log]"
+            "--kind", metavar="KIND", help="Event kind: log, or transfer of native currency. [default: log]"
         ),
         click.option(
             "--from", "senders", multiple=True, metavar="0x…", help="Transfer sender. Repeatable. [default: any]"
@@ -49,7 +49,11 @@ def subscription_options(command: Any) -> Any:
             help="Transfer recipient. Repeatable. [default: any]",
         ),
         click.option(
-            "--address", "addresses", multiple=True, metavar="0x…", help="Contract. Repeatable. [default: any]"
+            "--address",
+            "addresses",
+            multiple=True,
+            metavar="0x…",
+            help="Contract address. Repeatable. [default: any]",
         ),
         click.option(
             "--event",
@@ -67,7 +71,7 @@ def subscription_options(command: Any) -> Any:
             *("--notify", "notify"),
             multiple=True,
             metavar="WORD",
-            help="Webhooks to send: emitted, removed, finalized. Repeatable, or separated by commas. "
+            help="Webhooks to send: emitted, removed, finalized. Repeatable, or comma-separated. "
             "[default: emitted,removed]",
         ),
         click.option(
@@ -75,7 +79,7 @@ def subscription_options(command: Any) -> Any:
             multiple=True,
             metavar="EVENT",
             shell_complete=among(*operational.EVENTS),
-            help=f"Event of hookfarm itself: {', '.join(operational.EVENTS)}. Repeatable.",
+            help=f"Operational event: {', '.join(operational.EVENTS)}. Repeatable.",
         ),
     ]
     for option in reversed(options):
@@ -99,13 +103,13 @@ def endpoint_options(command: Any) -> Any:
         click.option(
             "--max-in-flight",
             metavar="N|none",
-            help="Maximum of attempts in flight; none: the setting max_in_flight. [default: none]",
+            help="Maximum attempts in flight; none = the setting max_in_flight. [default: none]",
         ),
         click.option(
             "--rate-limit",
             "rate_limit_per_second",
             metavar="R|none",
-            help="Maximum of attempts per second. [default: none]",
+            help="Maximum attempts per second. [default: none]",
         ),
         click.option(
             "--ordered/--no-ordered",
@@ -119,12 +123,12 @@ def endpoint_options(command: Any) -> Any:
 
 
 def new_record(url: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the record that the options of `add` describe, unchecked."""
+    """Return the unchecked record from the options of `add`."""
     return {**changed_fields(options), "url": url}
 
 
 def changed_fields(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that the options give, unchecked."""
+    """Return the unchecked fields from the given options."""
     record: dict[str, Any] = {}
     for field in ("url", "description", "timeout_seconds", "enabled", "ordered"):
         if options.get(field) is not None:
@@ -141,7 +145,7 @@ def changed_fields(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _limit(text: str, kind: type[int] | type[float]) -> int | float | str | None:
-    """Return a limit as records have it: None for `none`. The record's check refuses invalid text."""
+    """Return a limit as stored in records, None for `none`. Invalid text is refused by the record's check."""
     try:
         return None if text == "none" else kind(text)
     except ValueError:
@@ -151,7 +155,7 @@ def _limit(text: str, kind: type[int] | type[float]) -> int | float | str | None
 def _header(line: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
     if not colon:
-        raise InvalidInput("--header", "one of them is not NAME:VALUE")  # Not quoted: it may be a secret value.
+        raise InvalidInput("--header", "a header is not NAME:VALUE")  # Not quoted: it may be secret.
     return name.strip(), value.strip()
 
 
@@ -178,7 +182,7 @@ def _subscriptions(options: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _operational(options: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return one subscription to the operational events."""
+    """Return a list with the subscription to operational events, or an empty one."""
     events = _split_commas(options["operational"])
     return [{"kind": operational.KIND, "events": events}] if events else []
 
@@ -188,7 +192,7 @@ def _split_commas(given: Sequence[str]) -> list[str]:
 
 
 def parse_record(record: Mapping[str, Any], config: Config, base: Endpoint | None = None) -> Endpoint:
-    """Return a checked endpoint. Raises InvalidInput with the wrong option."""
+    """Return a checked endpoint. Raises InvalidInput that names the option."""
 
     def check_url(url: str) -> str:
         ssrf.parse(url, config.allow_private)
@@ -201,7 +205,7 @@ def parse_record(record: Mapping[str, Any], config: Config, base: Endpoint | Non
 
 
 def _option(field: str) -> str:
-    """Return `--event` for `subscriptions[0].event`; a field without option keeps its name."""
+    """Return `--event` for `subscriptions[0].event`; a field without an option keeps its name."""
     found = _FIELD.fullmatch(field)
     if found is None or found[1] not in _OPTION_OF_FIELD:
         return field

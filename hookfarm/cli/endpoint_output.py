@@ -9,7 +9,7 @@ from hookfarm.records import DEFAULT_NOTIFY, Endpoint
 
 
 def effect_lines(endpoint: Endpoint) -> Iterator[str]:
-    """Yield the first block of each chain to which a change applies, and the reasons why none is sent yet."""
+    """Yield the first block of each chain to which a change applies, and the next step if none is watched."""
     for chain_id, block in (endpoint.effective_from or {}).items():
         if block is None:
             hint = f"not watched yet; start a farm with --chain {chain_id}=URL"
@@ -17,12 +17,12 @@ def effect_lines(endpoint: Endpoint) -> Iterator[str]:
         else:
             yield f"from    block {block} of chain {chain_id}"
     if endpoint.enabled and not endpoint.subscriptions:
-        yield f"It has no subscriptions yet: add some with hookfarm endpoints update {endpoint.id} --chain ID …"
+        yield f"The endpoint has no subscriptions; add one: hookfarm endpoints update {endpoint.id} --chain ID …"
 
 
 def subscription_line(subscription: dict[str, Any]) -> str:
     if "events" in subscription:
-        return f"of hookfarm itself: {', '.join(subscription['events'])}"
+        return f"operational: {', '.join(subscription['events'])}"
     if subscription["kind"] == "transfer":
         what, named = "transfers", {"from": subscription["from"], "to": subscription["to"]}
     else:
@@ -81,7 +81,7 @@ def with_state(endpoint: Mapping[str, Any], window: Window) -> dict[str, Any]:
 
 
 def attempt_statistics(view: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield labels and values of the retries and the last attempts of an endpoint as the API returns it."""
+    """Yield labels and values of an endpoint's retries and last attempts; `view` is the API's JSON."""
     yield "waiting for a retry", f"{view['window']['retry']:,}"
     recent = view["recent"]
     if recent["attempts"]:

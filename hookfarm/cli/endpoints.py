@@ -59,7 +59,9 @@ def endpoints() -> None:
 @json_option
 @redis_options
 def add(url: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Add an endpoint for URL and print its secret: the only time it is shown.
+    """Add an endpoint and print its secret.
+
+    The secret is not shown again.
 
     \b
     Examples:
@@ -83,23 +85,23 @@ def add(url: str, as_json: bool, config_file: Path | None, **options: Any) -> No
     click.echo(f"secret  {shown['secret']}")
     for line in effect_lines(created):
         click.echo(line)
-    click.echo("Keep the secret: it is shown only now. With it the receiver verifies what arrives.")
+    click.echo("Store the secret: it is not shown again. The receiver verifies webhooks with it.")
 
 
 @endpoints.command(name="list")
-@text_option("--search", "Only with this text in URL, description or id, ignoring case.", "TEXT")
-@click.option("--enabled/--disabled", default=None, help="Only enabled, or disabled endpoints.")
+@text_option("--search", "Search URL, description and id, ignoring case.", "TEXT")
+@click.option("--enabled/--disabled", default=None, help="Only enabled or disabled endpoints.")
 @click.option(
-    "--circuit", type=click.Choice(["closed", "open"]), help="Filter by circuit breaker; open includes half open."
+    "--circuit", type=click.Choice(["closed", "open"]), help="Filter by circuit breaker; open includes half_open."
 )
-@whole_option("--limit", 1, 10**9, "Maximum number")
+@whole_option("--limit", 1, 10**9, "Maximum number of endpoints. [default: all]")
 @json_option
 @redis_options
 def list_(
     search: str | None, enabled: bool | None, circuit: str | None, limit: int | None, as_json: bool,
     config_file: Path | None, **options: Any,
 ) -> None:  # fmt: skip
-    """List endpoints, the newest first, and which of them are failing.
+    """List endpoints, newest first, with their state.
 
     \b
     Example: hookfarm endpoints list --search example.com --circuit open
@@ -125,7 +127,9 @@ def list_(
 @json_option
 @redis_options
 def show(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Show one endpoint without its secret: settings, queued deliveries, last attempts.
+    """Show one endpoint.
+
+    It shows settings, queued deliveries and last attempts, but not the secret.
 
     \b
     Example: hookfarm endpoints show ep_…
@@ -155,7 +159,7 @@ def show(endpoint_id: str, as_json: bool, config_file: Path | None, **options: A
 @json_option
 @redis_options
 def update(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Change an endpoint; options of subscriptions (--chain, --operational, …) replace all of them.
+    """Change an endpoint. Subscription options (--chain, --operational, …) replace all subscriptions.
 
     \b
     Example: hookfarm endpoints update ep_… --timeout 5 --rate-limit 100
@@ -177,7 +181,9 @@ def update(endpoint_id: str, as_json: bool, config_file: Path | None, **options:
 @endpoint_id_argument
 @redis_options
 def remove(endpoint_id: str, config_file: Path | None, **options: Any) -> None:
-    """Remove an endpoint; its queued deliveries become dead letters.
+    """Remove an endpoint.
+
+    Its queued deliveries become dead letters.
 
     \b
     Example: hookfarm endpoints remove ep_…
@@ -192,7 +198,9 @@ def remove(endpoint_id: str, config_file: Path | None, **options: Any) -> None:
 @json_option
 @redis_options
 def enable(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Enable an endpoint: its parked deliveries are sent, and its circuit breaker is closed.
+    """Enable an endpoint.
+
+    Its parked deliveries are sent, and its circuit breaker is closed.
 
     \b
     Example: hookfarm endpoints enable ep_…
@@ -205,7 +213,9 @@ def enable(endpoint_id: str, as_json: bool, config_file: Path | None, **options:
 @json_option
 @redis_options
 def disable(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Disable an endpoint: new events are not matched for it, queued deliveries wait until it is enabled.
+    """Disable an endpoint.
+
+    New events are not matched for it, and its queued deliveries are parked.
 
     \b
     Example: hookfarm endpoints disable ep_…
@@ -217,14 +227,22 @@ def disable(endpoint_id: str, as_json: bool, config_file: Path | None, **options
 @endpoint_id_argument
 @text_option("--subscription", "Only for this subscription.", "SUB")
 @text_option("--transaction", "Send the matching logs of this transaction instead of sample events.", "HASH")
-@click.option("--chain", "chains", multiple=True, metavar="ID=URL[,URL…]", help="Nodes of its chain. Repeatable.")
+@click.option(
+    "--chain",
+    "chains",
+    multiple=True,
+    metavar="ID=URL[,URL…]",
+    help="Nodes of the transaction's chain. Repeatable.",
+)
 @json_option
 @redis_options
 def test(
     endpoint_id: str, subscription: str | None, transaction: str | None, as_json: bool, config_file: Path | None,
     **options: Any,
 ) -> None:  # fmt: skip
-    """Send a signed test webhook of each subscription now and print the replies.
+    """Send test webhooks and print the replies.
+
+    It sends one signed webhook per subscription.
 
     \b
     Examples:
@@ -256,7 +274,7 @@ def test(
 @json_option
 @redis_options
 def rotate_secret(endpoint_id: str, as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Give an endpoint a new secret; the old one also signs for a day.
+    """Give an endpoint a new secret. The old secret also signs for a day.
 
     \b
     Example: hookfarm endpoints rotate-secret ep_…
@@ -268,17 +286,17 @@ def rotate_secret(endpoint_id: str, as_json: bool, config_file: Path | None, **o
         print_json({**rotated.public(), "secret": rotated.secrets[0][0]})
     else:
         click.echo(f"secret  {rotated.secrets[0][0]}")
-        click.echo("Keep it: it is shown only now. The old one also signs for a day.")
+        click.echo("Store it: it is not shown again. The old secret also signs for a day.")
 
 
 @endpoints.command()
 @json_option
 @redis_options
 def seal(as_json: bool, config_file: Path | None, **options: Any) -> None:
-    """Encrypt all stored secrets with the newest master key (HOOKFARM_MASTER_KEY).
+    """Encrypt all stored secrets.
 
-    Run it after setting a master key for the first time, and after putting a new one in front; then older keys
-    are no longer needed.
+    It uses the newest master key (HOOKFARM_MASTER_KEY). Run it after setting the first master key, and after
+    adding a new key in front. Older keys can then be removed.
 
     \b
     Example: HOOKFARM_MASTER_KEY="2027:$(cat new.key),2026:$(cat old.key)" hookfarm endpoints seal
@@ -311,7 +329,7 @@ def _switch(
 
 
 def _list(client: redis.Redis, where: ListingFilter, limit: int | None) -> list[ListedEndpoint]:
-    """Return all matching endpoints, or the first `limit` of them, the newest first."""
+    """Return matching endpoints, newest first, at most `limit`."""
     with progress_bar("reading"):
         return list(islice(_all_pages(client, where), limit))
 
@@ -332,10 +350,10 @@ def _public(listed: ListedEndpoint) -> dict[str, Any]:
 def _of_transaction(
     endpoint: Endpoint, subscriptions: tuple[Subscription, ...], transaction: str, given: Config
 ) -> list[SampleWebhook]:
-    """Return the test webhooks of a transaction's logs, from configured nodes."""
+    """Return the test webhooks of a transaction's logs, read from the configured nodes."""
     transaction_hash = hex_value(transaction, "--transaction", BYTES32, "32 bytes")
     chains = webhooks.chains_of(subscriptions, given.chains)
     if not chains:
-        raise InvalidInput("--chain", "no setting names a node of a subscribed chain; give --chain ID=URL")
-    with progress_bar("asking the chain"):
+        raise InvalidInput("--chain", "no node is configured for a subscribed chain; give --chain ID=URL")
+    with progress_bar("reading the chain"):
         return asyncio.run(webhooks.of_transaction(endpoint, subscriptions, transaction_hash, chains))

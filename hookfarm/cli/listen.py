@@ -26,7 +26,7 @@ _WIDTH = max(map(len, _COLOURS))
 def listen(port: int, host: str, secrets: tuple[str, ...], status: int, as_json: bool) -> None:
     """Receive webhooks, verify their signatures and print one line for each, until ctrl-C.
 
-    Webhooks that no --secret verifies are answered 401. Without --secret they are shown unverified.
+    Webhooks with an invalid signature are answered with 401. Without --secret, signatures are not verified.
 
     \b
     Example: hookfarm listen --port 9000 --secret whsec_…
@@ -70,9 +70,9 @@ def _introduction(bound: Address, can_verify: bool) -> str:
     lines = [f"listening on {url}"]
     if not can_verify:  # With a secret, the endpoint exists already.
         lines += [
-            "To have webhooks sent here (the farm needs the same HOOKFARM_ALLOW_PRIVATE):",
+            "To receive webhooks here (the farm needs the same HOOKFARM_ALLOW_PRIVATE):",
             f"  HOOKFARM_ALLOW_PRIVATE=127.0.0.0/8 hookfarm endpoints add {url} --chain ID",
-            "It prints a secret; give it here as --secret whsec_… to have signatures verified.",
+            "It prints a secret. Pass it here as --secret whsec_… to verify signatures.",
         ]
     return "\n".join([*lines, "Ctrl-C ends it."])
 

@@ -20,13 +20,13 @@ COMMANDS = {
     "chains": ("chains", "Show each chain: head, checkpoint, lag, finality, nodes."),
     "completion": ("completion", "Print a script for shell completion."),
     "dead-letters": ("dead_letters", "List, redrive or purge dead letters."),
-    "deliveries": ("deliveries", "Inspect deliveries, and send them again."),
+    "deliveries": ("deliveries", "Inspect and redeliver deliveries."),
     "demo": ("demo.run", "Run chain, Redis, farm and receiver on this machine."),
     "devchain": ("devchain", "Run a local chain with transfers, reorgs and faults."),
     "endpoints": ("endpoints", "Manage endpoints and their subscriptions."),
     "export": ("apply", "Print the registry as a file for `apply`."),
     "listen": ("listen", "Receive webhooks, verify and print them."),
-    "start": ("start", "Run the farm: all services, or those named."),
+    "start": ("start", "Run the farm: all services, or the named ones."),
     "status": ("status", "Show services, readiness, workers, queue depths, chains."),
     "top": ("top", "Watch the farm live."),
     "wait": ("wait", "Wait until each SERVICE signals readiness."),
@@ -60,13 +60,13 @@ class LazyGroup(click.Group):
 def cli() -> None:
     """EVM event logs as signed webhooks, from a farm of forked processes fed by Redis.
 
-    `hookfarm COMMAND --help` has an example of each.
-    Every setting can also be given as a variable HOOKFARM_<NAME> or in a TOML file (--config).
+    `hookfarm COMMAND --help` shows an example.
+    Every setting is also a variable HOOKFARM_<NAME> and a key of the TOML file (--config).
     """
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 failed, 2 usage. Users see no traceback except for bugs."""
+    """Run the command line and exit: 0 done, 1 failed, 2 usage. Only bugs print a traceback."""
     try:
         # None = colours on a terminal only.
         cli.main(prog_name="hookfarm", standalone_mode=False, color=False if config.wants_no_colours() else None)
@@ -83,14 +83,14 @@ def main() -> None:
     except HookfarmError as error:
         _fail(str(error), error.exit_code)
     except BrokenPipeError:
-        # The reader (head, less) has closed the pipe; Python must not complain about it while exiting.
+        # The reader (head, less) has closed the pipe; Python must not report that at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except Exception:  # Unforeseen: a traceback, without secrets.
+    except Exception:  # A bug: print a redacted traceback.
         _fail(f"this is a bug\n{traceback.format_exc()}", 1)
 
 
 def _fail(message: str, code: int) -> None:
-    """Print the message without secrets, which it may quote, and exit."""
+    """Print the redacted message and exit."""
     click.echo(f"hookfarm: {redaction.sanitize(message)}", err=True)
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""Options that several commands share, their checks, and the way from them to settings and a Redis client."""
+"""Options shared by several commands, their checks, and the settings and Redis client made from them."""
 
 import contextlib
 import math
@@ -26,10 +26,12 @@ Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 MAX_LISTED = 1000
 MAX_OFFERED = 100
-"""Endpoint ids that shell completion offers."""
+"""Maximum endpoint ids that shell completion offers."""
 
 _CONFIG = click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file of settings.")
-_REDIS_URL = click.option("--redis-url", metavar="URL", help="Redis to use: redis://, rediss:// or unix://.")
+_REDIS_URL = click.option(
+    "--redis-url", metavar="URL", help="Redis (redis://, rediss://, unix://). [default: embedded]"
+)
 _STATE_DIR = click.option("--state-dir", metavar="DIR", help="State directory of hookfarm's own Redis server.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 _YES = click.option("--yes", is_flag=True, help="Skip the confirmation prompt.")
@@ -38,12 +40,12 @@ _YES = click.option("--yes", is_flag=True, help="Skip the confirmation prompt.")
 
 
 def redis_options(command: F) -> F:
-    """Add --config, --redis-url and --state-dir, which lead to the farm's Redis."""
+    """Add --config, --redis-url and --state-dir, which select the farm's Redis."""
     return _CONFIG(_REDIS_URL(_STATE_DIR(command)))
 
 
 def settings(config_file: Path | None, **options: Any) -> config.Config:
-    """Return the settings in force and keep their secrets out of logs. Raises InvalidInput for a wrong one."""
+    """Return the settings in force and register their secrets for redaction. Raises InvalidInput."""
     given = config.load(options, file=config_file)
     redaction.register_secrets(config.secrets(given))
     return given
@@ -56,7 +58,7 @@ def redis_url(settings_in_force: config.Config) -> str:
 
 @contextlib.contextmanager
 def connected(settings_in_force: config.Config) -> Iterator[redis.Redis]:
-    """Yield a client. Raises OperatorError with the address of the Redis if a command fails."""
+    """Yield a client. Raises OperatorError with Redis's address if a command fails."""
     url = redis_url(settings_in_force)
     client = command_client(url)
     try:
@@ -105,7 +107,7 @@ def seconds_option(
 
 
 def utf8(_context: click.Context, parameter: click.Parameter, value: str) -> str:
-    """Check that a text can be sent to Redis."""
+    """Return a text that is valid UTF-8. Raises InvalidInput if it is not."""
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -115,7 +117,9 @@ def utf8(_context: click.Context, parameter: click.Parameter, value: str) -> str
 
 
 def _number_option(flag: str, callback: Callback, summary: str, default: Any, metavar: str) -> Callable[[F], F]:
-    shown = f"{summary}." if default is None else f"{summary}. [default: {default:g}]"
+    shown = summary if summary.endswith("]") else f"{summary}."
+    if default is not None:
+        shown += f" [default: {default:g}]"
     return click.option(
         flag, type=click.UNPROCESSED, callback=callback, default=default, metavar=metavar, help=shown
     )
@@ -148,7 +152,7 @@ def among(*words: str) -> Complete:
 
 
 def endpoint_ids(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete endpoint ids, newest first, with their URLs; none if Redis does not answer."""
+    """Complete endpoint ids, newest first, with their URLs. Returns [] if Redis does not answer."""
     given = {name: context.params.get(name) for name in ("redis_url", "state_dir")}
     where = listing.ListingFilter(incomplete or None)
     try:
@@ -178,20 +182,20 @@ def endpoints_option(command: F) -> F:
         multiple=True,
         metavar="EP",
         callback=_unique_texts,
-        help="Only of this endpoint. Repeatable.",
+        help="Only this endpoint. Repeatable.",
         shell_complete=endpoint_ids,
     )
     return option(command)
 
 
 def status_option(command: F) -> F:
-    """Add --status, the status of attempts: delivered, failed, an HTTP status or the kind of an error."""
+    """Add --status: delivered, failed, an HTTP status or the kind of an error."""
     errors = ", ".join(TRANSPORT_ERRORS)
     return click.option(
         *("--status", "status"),
         metavar="STATUS",
         callback=_check_status,
-        help=f"Only attempts that were {DELIVERED}, {FAILED}, of an HTTP status, or one of {errors}.",
+        help=f"Only attempts with this status: {DELIVERED}, {FAILED}, an HTTP status, or one of {errors}.",
         shell_complete=among(DELIVERED, FAILED, *TRANSPORT_ERRORS),
     )(command)
 
@@ -210,12 +214,12 @@ def choice_option(flag: str, summary: str, metavar: str, *words: str) -> Callabl
 
 
 def since_option(command: F) -> F:
-    summary = "Only since this time: an age (90s, 2h, 7d) or ISO 8601 (UTC by default)."
+    summary = "Start of the time span: an age (90s, 2h, 7d) or ISO 8601 (UTC by default)."
     return click.option("--since", "since_ms", metavar="WHEN", callback=_parse_time, help=summary)(command)
 
 
 def until_option(command: F) -> F:
-    summary = "Only up to this time, in the same forms."
+    summary = "End of the time span, in the same forms. [default: now]"
     return click.option("--until", "until_ms", metavar="WHEN", callback=_parse_time, help=summary)(command)
 
 
@@ -234,9 +238,9 @@ def _check_status(_context: click.Context, parameter: click.Parameter, value: st
     if value is None or is_status(value):
         return value
     allowed = ", ".join((DELIVERED, FAILED, "100 to 599", *TRANSPORT_ERRORS))
-    raise InvalidInput(parameter.opts[0], f"{value!r} is no status; allowed are {allowed}")
+    raise InvalidInput(parameter.opts[0], f"{value!r} is not a status; allowed are {allowed}")
 
 
 def _unique_texts(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    """Check the texts; each once, in the order given."""
+    """Return the checked texts in order, without duplicates."""
     return tuple(dict.fromkeys(utf8(context, parameter, value) for value in values))

@@ -19,14 +19,14 @@ T = TypeVar("T")
 
 UNKNOWN = "-"
 BAR_AFTER_SECONDS = 1.0
-"""A progress bar appears only for work that takes longer."""
+"""A progress bar appears only after this time."""
 BATCH_SIZE = 100
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+')
 _INDENT = "  "
 _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.-=+*%#"
 
-# Programs and questions
+# JSON and questions
 
 
 def print_json(value: object) -> None:
@@ -34,11 +34,11 @@ def print_json(value: object) -> None:
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask a question, unless `yes`. Raises OperatorError without a terminal, Abort for any answer but yes."""
+    """Ask a question, unless `yes`. Raises OperatorError without a terminal, Abort if the answer is not yes."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise OperatorError(f"{question} There is no terminal to ask on; give --yes")
+        raise OperatorError(f"{question} Without a terminal, give --yes")
     click.confirm(question, abort=True, err=True)
 
 
@@ -46,7 +46,7 @@ def confirm(question: str, yes: bool) -> None:
 
 
 def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield a line for each row. Cells are never cut: ids and URLs are there to be copied."""
+    """Yield a line for each row. Cells are never cut, so that ids and URLs can be copied."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(map(str.ljust, row, widths)).rstrip()
@@ -63,7 +63,7 @@ def plain(text: str) -> str:
 
 
 def indented(json_text: str) -> Iterator[str]:
-    """Yield JSON with one member per line; numbers and strings are copied, as decoding would change them."""
+    """Yield JSON with one member per line. Numbers and strings are copied: decoding could change them."""
     tokens = _TOKEN.findall(json_text)
     depth, line = 0, ""
     for token, following in zip(tokens, [*tokens[1:], ""], strict=True):
@@ -140,9 +140,9 @@ def sparkline(values: Sequence[float], *, ascii_only: bool = False) -> str:
 def progress_bar(
     label: str, total: int | None = None, console: Console | None = None, after_seconds: float = BAR_AFTER_SECONDS
 ) -> Iterator[Callable[[int], None]]:
-    """Yield a function that takes how many are done. None as `total` = unknown: the bar only moves.
+    """Yield a function that takes the number of finished items. `total` None = unknown: the bar only moves.
 
-    A timer draws the bar, so that it also appears if the first step takes long. It is removed at the end.
+    A timer draws the bar, so that it appears even during a long first step. The bar is removed at the end.
     """
     console = console or Console(stderr=True)
     if not console.is_terminal:

@@ -23,15 +23,15 @@ STARTABLE = (*keys.SERVICES, API)
 @click.option("--concurrency", metavar="N", help="POSTs in flight per delivery process. [default: 16]")
 @click.option("--processors", metavar="N", help="Message processors. [default: 1]")
 @click.option("--chain", "chains", multiple=True, metavar="ID=URL[,URL…]", help="Chain to watch. Repeatable.")
-@click.option("--from-block", metavar="N", help="First block of a chain never watched before. [default: its head]")
+@click.option("--from-block", metavar="N", help="First block of a new chain. [default: its head]")
 @click.option("--api", metavar="HOST:PORT", help="Address of the HTTP API. [default: 127.0.0.1:8400]")
 @click.option("--log-level", metavar="LEVEL", help="Log level: debug, info, warning or error. [default: info]")
 @click.option("--log-format", metavar="FORMAT", help="Log format: text or json. [default: text]")
-@click.option("--log-attempts", metavar="WHICH", help="Attempts that are logged: failed or all. [default: failed]")
+@click.option("--log-attempts", metavar="WHICH", help="Attempts to log: failed or all. [default: failed]")
 @click.option("--otel-endpoint", metavar="URL", help="OpenTelemetry collector for traces. [default: none]")
 @redis_options
 def start(services: tuple[str, ...], config_file: Path | None, **options: Any) -> None:
-    """Run the farm: all services, or those named (message_processor, webhook_delivery, event_ingestor, api).
+    """Run the farm: all services, or the named ones (message_processor, webhook_delivery, event_ingestor, api).
 
     \b
     Example: hookfarm start --chain 1=wss://node.example/key
@@ -48,6 +48,6 @@ def start(services: tuple[str, ...], config_file: Path | None, **options: Any) -
 
 
 def check_services(given: Config, named: Sequence[str]) -> None:
-    """Raise InvalidInput for a service that was named and has nothing to do."""
+    """Raise InvalidInput if event_ingestor is named but no chain is configured."""
     if keys.EVENT_INGESTOR in named and not given.chains:
         raise InvalidInput("chain", "event_ingestor has no chain to watch; give --chain ID=URL")

@@ -44,7 +44,7 @@ def _print(found: dict[str, Any]) -> None:
     console.print(_services(found["services"]))
     for service in found["services"].values():
         for worker in service.get("backoff", ()):
-            retry = f"tried again in {worker['retry_in_ms'] / 1000:.1f} s ({worker['tries']} tries)"
+            retry = f"forked again in {worker['retry_in_ms'] / 1000:.1f} s ({worker['tries']} tries)"
             console.print(f"{worker['process']} is {retry}: {worker['reason']}")
     in_queue = {state: number for state, number in found["queue"].items() if state != "backfill"}
     console.print("\ndelivery_queue  " + _counts(in_queue))

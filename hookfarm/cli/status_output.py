@@ -8,7 +8,7 @@ from hookfarm.cli.output import UNKNOWN, count, elapsed, plain, rate
 
 NODE_HEADINGS = ("chain", "node", "state", "retry in", "requests", "errors", "last error")
 BACKFILL_HEADINGS = (
-    *("endpoint", "chain", "blocks", "state", "read", "done", "blocks/s", "left", "new", "known", "queued"),
+    *("endpoint", "chain", "blocks", "state", "read", "done", "blocks/s", "left", "new", "skipped", "queued"),
     "reason",
 )
 _UNUSABLE = ("cooldown", "wrong_chain")
@@ -17,7 +17,7 @@ _UNUSABLE = ("cooldown", "wrong_chain")
 
 
 def catch_up(chain: Mapping[str, Any]) -> str:
-    """Return speed and time left of a chain that catches up; empty at the head."""
+    """Return speed and time left of a chain that is catching up; empty at the head."""
     found = chain.get("catch_up")
     if not found:
         return ""
@@ -34,18 +34,18 @@ def node_row(chain_id: int, node: Mapping[str, Any], now_ms: int) -> tuple[str, 
 
 
 def active_node(chain: Mapping[str, Any]) -> str:
-    """Return the origin of the active node; a dash if there is none."""
+    """Return the origin of the active node; a dash if no node is active."""
     return next((str(node["name"]) for node in _nodes(chain) if node["state"] == "active"), UNKNOWN)
 
 
 def usable_nodes(chain: Mapping[str, Any]) -> tuple[int, int]:
-    """Return how many nodes could be asked now, and how many there are."""
+    """Return the number of usable nodes, and of all nodes."""
     nodes = _nodes(chain)
     return sum(node["state"] not in _UNUSABLE for node in nodes), len(nodes)
 
 
 def node_problems(chain: Mapping[str, Any], now_ms: int) -> Iterator[str]:
-    """Yield a line for each node that is not asked now: until when, and why."""
+    """Yield a line for each unusable node: state, time until the next try, last error."""
     for node in _nodes(chain):
         if node["state"] in _UNUSABLE:
             again = "" if node["cooldown_until"] is None else f", retry in {_cooldown(node, now_ms)}"
@@ -106,7 +106,7 @@ def backfill_summary(backfill: Mapping[str, Any]) -> str:
 
 
 def backfill_problem(backfill: Mapping[str, Any]) -> str:
-    """Return the reason why a backfill does not progress; empty if it does, or is done."""
+    """Return the reason why a backfill makes no progress; empty while it progresses and when it is done."""
     if backfill["state"] != "stopped":
         return plain(backfill["reason"])
     silent = f"no heartbeat for {elapsed(backfill['since_heartbeat_ms'] / 1000)}"

@@ -1,4 +1,4 @@
-"""`hookfarm top`: the farm live in the terminal, until q, ctrl-C, or the end of the terminal."""
+"""`hookfarm top`: the farm live in the terminal, until q, ctrl-C or hang-up."""
 
 import os
 import sys
@@ -23,7 +23,7 @@ from hookfarm.store import keys
 
 TITLE = "hookfarm top"
 ONCE_SECONDS = 1.0
-"""Between the two readings that a rate takes."""
+"""Time between the two snapshots that a rate needs."""
 _QUIT = b"qQ\x03\x04"
 
 
@@ -35,8 +35,8 @@ _QUIT = b"qQ\x03\x04"
 def top(once: bool, interval: float, as_json: bool, config_file: Path | None, **options: Any) -> None:
     """Watch the farm: throughput from chain to webhook, the workers, the queue.
 
-    Reads Redis, like `status`, so it works on any host and over ssh. q or ctrl-C ends it. In a pipe it prints a
-    line per update; with --json an object per line, as `/v1/stats` of the API returns it.
+    It reads only Redis, so it works on any host. q or ctrl-C ends it. In a pipe it prints one line per update;
+    with --json, one object per line in the format of `/v1/stats`.
 
     \b
     Examples:
@@ -63,7 +63,7 @@ def run_top(client: redis.Redis, interval_seconds: float, *, once: bool) -> None
 
 
 def run_json(client: redis.Redis, interval_seconds: float, *, once: bool) -> None:
-    """Print a snapshot per line, with its rate. Raises RedisError if Redis fails: a program must know."""
+    """Print a snapshot with its rate per line. Raises RedisError if Redis fails."""
     rates = Rates()
     if once:
         _snapshot(client, rates)
@@ -84,7 +84,7 @@ def _snapshot(client: redis.Redis, rates: Rates) -> Snapshot:
 
 
 class TopSource:
-    """Reads the farm. If Redis fails after the first read, it returns the last data, marked as old."""
+    """Source of view models. If Redis fails after the first read, it returns the last one, marked as old."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
@@ -101,7 +101,7 @@ class TopSource:
             if self._last is None:
                 raise
             self._lost_at = self._lost_at or time.strftime("%H:%M:%S")
-            lost = plain(f"Redis does not answer since {self._lost_at}: {error}")
+            lost = plain(f"no answer from Redis since {self._lost_at}: {error}")
             return replace(self._last, seconds=seconds, lost=lost)
         self._lost_at = None
         return self._last
@@ -118,5 +118,5 @@ def _watch(source: TopSource, screen: Display, step_seconds: float, interrupts: 
 
 
 def _quits(typed: bytes) -> bool:
-    """Return whether a quit key was typed, or the terminal has ended."""
+    """Return whether a quit key was typed, or stdin has ended."""
     return not typed or any(key in _QUIT for key in typed)

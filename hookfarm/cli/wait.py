@@ -1,4 +1,4 @@
-"""`hookfarm wait`: for scripts and orchestrators, instead of sleeping."""
+"""`hookfarm wait`: wait for readiness in scripts and orchestrators."""
 
 import sys
 import time
@@ -15,7 +15,7 @@ from hookfarm.store.clients import command_client
 
 @click.command()
 @click.argument("services", nargs=-1, required=True, type=click.Choice(keys.SERVICES), metavar="SERVICE…")
-@seconds_option("--timeout", 0, 86400, "Time to wait for each", default=10.0)
+@seconds_option("--timeout", 0, 86400, "Time-out for each service", default=10.0)
 @redis_options
 def wait(services: tuple[str, ...], timeout: float, config_file: Path | None, **options: Any) -> None:
     """Wait until each SERVICE signals readiness; exit 1 if one does not.

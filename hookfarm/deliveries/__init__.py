@@ -1,1 +1,1 @@
-"""Deliveries as operators query them: log, attempts, dead letters, redelivery, statistics by endpoint."""
+"""Operators' queries of deliveries: log, attempts, dead letters, redelivery, statistics by endpoint."""

@@ -1,4 +1,4 @@
-"""Attempts of some or all endpoints as one list, newest first, read page by page while it is consumed."""
+"""Attempts of some or all endpoints as one list, newest first, read lazily page by page."""
 
 import heapq
 from collections.abc import Iterator, Sequence
@@ -13,16 +13,16 @@ from hookfarm.timestamps import format_ms
 
 PAGE_SIZE = 1000
 _MAX_FIRST_READ = 5000
-"""Attempts of the first pages of all endpoints together; each endpoint's next page is read when it is needed."""
+"""Maximum attempts in the first pages of all endpoints together; later pages are read on demand."""
 
 
 def find(
     client: redis.Redis, attempt_filter: AttemptFilter, before: str | None, limit: int, max_scanned: int
 ) -> tuple[list[LoggedAttempt], str | None]:
-    """Return the first `limit` matching attempts, and the cursor of the next page; None = there are no more.
+    """Return the first `limit` matching attempts, and the cursor of the next page; None after the last one.
 
-    A page may hold fewer than `limit` although there are more: at most `max_scanned` attempts are read for it.
-    Raises InvalidInput if `before` is no cursor.
+    At most `max_scanned` attempts are read, so a page before the last may have fewer than `limit`. Raises
+    InvalidInput if `before` is not a cursor.
     """
     page_size = min(limit + 1, PAGE_SIZE) if attempt_filter.status is None else PAGE_SIZE
     found: list[LoggedAttempt] = []
@@ -41,7 +41,7 @@ def find(
 def read(
     client: redis.Redis, attempt_filter: AttemptFilter, before: str | None = None, page_size: int = PAGE_SIZE
 ) -> Iterator[LoggedAttempt]:
-    """Return attempts of the filter's endpoints and time, of any status. Raises InvalidInput at once."""
+    """Return attempts of the filter's endpoints and time span, of any status. Raises InvalidInput at once."""
     start = _newest(before, attempt_filter.until_ms)
     if attempt_filter.endpoints:
         return of_endpoints(client, attempt_filter.endpoints, start, attempt_filter.since_ms, page_size)
@@ -56,9 +56,9 @@ def of_endpoints(
     since_ms: int = 0,
     page_size: int = PAGE_SIZE,
 ) -> Iterator[LoggedAttempt]:
-    """Return the attempts of these endpoints older than `before`, none before `since_ms`.
+    """Return the attempts of these endpoints from `since_ms` up to, without, `before`.
 
-    `before` is a `sort_key`, or an endpoint's own cursor. Raises InvalidInput at once if it is neither.
+    `before` is a `sort_key` or an endpoint's cursor. Raises InvalidInput at once if it is neither.
     """
     ends = dict.fromkeys(endpoints, "+") if before is None else _ends_for(before, endpoints)
     count = max(1, min(page_size, _MAX_FIRST_READ // max(1, len(ends))))
@@ -68,17 +68,17 @@ def of_endpoints(
 
 
 def sort_key(attempt: LoggedAttempt) -> str:
-    """Return an attempt's place in the merged list of several endpoints, whose own cursors may be equal."""
+    """Return an attempt's position in the merged list of several endpoints, whose cursors may be equal."""
     return f"{attempt.cursor}/{attempt.endpoint}"
 
 
 def cursor(attempt_filter: AttemptFilter, attempt: LoggedAttempt) -> str:
-    """Return the cursor behind an attempt, for a list with the same filter."""
+    """Return the cursor after an attempt, for a list with the same filter."""
     return sort_key(attempt) if attempt_filter.endpoints else attempt.cursor
 
 
 def as_json(attempt: LoggedAttempt, state: DeliveryState | None, cursor: str) -> dict[str, Any]:
-    """Return a row of the API. `state` is the present one of the delivery; None = forgotten."""
+    """Return a row of the API. `state` is the delivery's current state; None = trimmed."""
     return {
         "cursor": cursor,
         "at": format_ms(attempt.at_ms),
@@ -94,7 +94,7 @@ def as_json(attempt: LoggedAttempt, state: DeliveryState | None, cursor: str) ->
 
 
 def _newest(before: str | None, until_ms: int | None) -> str | None:
-    """Return the earlier one of a cursor and a time, as a cursor."""
+    """Return the earlier of a cursor and a time, as a cursor."""
     if until_ms is None:
         return before
     at = "" if before is None else before.partition("-")[0]
@@ -118,7 +118,7 @@ def _order(attempt: LoggedAttempt) -> tuple[int, int, str]:
 def _iter_pages(
     client: redis.Redis, page: list[LoggedAttempt], count: int, since_ms: int
 ) -> Iterator[LoggedAttempt]:
-    """Yield an endpoint's page, and all that follow it."""
+    """Yield an endpoint's page and all later ones."""
     while True:
         yield from page
         if len(page) < count:
@@ -128,7 +128,7 @@ def _iter_pages(
 
 
 def _ends_for(before: str, endpoints: Sequence[str]) -> dict[str, str]:
-    """Return the end of each endpoint's stream that is behind the place `before` in the merged list."""
+    """Return for each endpoint the end of its stream range at the position `before` of the merged list."""
     own_cursor, _, beside = before.partition("/")
     end = log.before_cursor(own_cursor)
     return {endpoint: end.removeprefix("(") if endpoint < beside else end for endpoint in endpoints}

@@ -16,7 +16,7 @@ _PURGE = Script("purge")
 
 
 def iterate(client: redis.Redis, where: DeadLetterFilter) -> Iterator[Delivery]:
-    """Yield matching dead letters, newest first. They may be redriven or purged meanwhile."""
+    """Yield matching dead letters, newest first. The caller may redrive or purge them while iterating."""
     after: Position | None = None
     while True:
         letters, after = page(client, where, after, _BATCH_SIZE)
@@ -28,7 +28,7 @@ def iterate(client: redis.Redis, where: DeadLetterFilter) -> Iterator[Delivery]:
 def find(
     client: redis.Redis, where: DeadLetterFilter, after: Position | None, limit: int
 ) -> tuple[list[Delivery], Position | None]:
-    """Read pages until `limit` dead letters match; return them, and the position of the next page."""
+    """Read pages until `limit` dead letters match; return them, and the next page's position."""
     found: list[Delivery] = []
     while len(found) < limit:
         letters, after = page(client, where, after, limit - len(found))
@@ -45,9 +45,9 @@ def page(
     limit: int,
     oldest_first: bool = False,
 ) -> tuple[list[Delivery], Position | None]:
-    """Read one page of at most `limit` dead letters; return those that match, and the next page's position.
+    """Read one page of at most `limit` dead letters; return the matches, and the next page's position.
 
-    A page may hold fewer, and none, although there are more. Position None = there are no more.
+    A page may have fewer matches than `limit`, or 0. The position is None after the last page.
     """
     positions = state_index.dead(client, where, after, limit + 1, oldest_first)
     here, more = positions[:limit], len(positions) > limit
@@ -63,7 +63,7 @@ def page(
 
 
 def ids(client: redis.Redis, where: DeadLetterFilter) -> list[str]:
-    """Return the ids of all matching dead letters, oldest first: the order in which they are redriven."""
+    """Return the ids of all matching dead letters, oldest first, as they are redriven."""
     if where.reason is not None:
         return [letter.id for letter in iterate(client, where)][::-1]
     found: list[str] = []
@@ -75,5 +75,5 @@ def ids(client: redis.Redis, where: DeadLetterFilter) -> list[str]:
 
 
 def purge(client: redis.Redis, ids: Sequence[str]) -> int:
-    """Delete dead letters for good; return how many of `ids` there were."""
+    """Delete dead letters permanently; return how many of `ids` existed."""
     return int(_PURGE.call(client, (), ids)) if ids else 0

@@ -1,7 +1,7 @@
 """State of endpoints: their windows with the circuit breaker, and statistics of their last attempts.
 
-Each is one short read per endpoint. docs/decisions/0002-windows.md explains windows,
-store/lua/shared/delivery_log.lua the statistics, which always agree with the endpoint's log.
+Both need one short read per endpoint. docs/decisions/0002-windows.md explains windows. The
+statistics always agree with the endpoint's log; see store/lua/shared/delivery_log.lua.
 """
 
 import struct
@@ -19,7 +19,7 @@ from hookfarm.store.scripts import CIRCUIT_FAILURES, Script
 from hookfarm.timestamps import format_ms
 
 MAX_ATTEMPTS = 100
-"""Attempts that the statistics are of."""
+"""Maximum attempts in the statistics."""
 _ATTEMPT_BYTES = 4
 _BATCH_SIZE = 200
 
@@ -31,19 +31,19 @@ class Circuit(StrEnum):
     """State of an endpoint's circuit breaker."""
 
     CLOSED = "closed"
-    """Healthy."""
+    """Healthy: jobs are sent."""
     OPEN = "open"
     """Failing: the next probe is sent at the window's `probe_at_ms`."""
     HALF_OPEN = "half_open"
-    """Failing, and a probe is under way."""
+    """Failing, with a probe in flight."""
 
 
 @dataclass(frozen=True)
 class Window:
     """An endpoint's window and the state of its circuit breaker.
 
-    `limit`: how many jobs may be open now; None = it has not been needed. `failures`: in a row.
-    `failing_since_ms`: no success since then. `probe_at_ms`: no probe before then.
+    `limit`: maximum open jobs now; None = not limited yet. `failures`: failures in a row. `failing_since_ms`: time
+    of the first of them. `probe_at_ms`: earliest time of the next probe.
     """
 
     open: int = 0
@@ -78,7 +78,7 @@ class Window:
 
 @dataclass(frozen=True)
 class AttemptStats:
-    """Statistics of the last MAX_ATTEMPTS attempts, or of as many as there are; None if there are none."""
+    """Statistics of the last attempts, at most MAX_ATTEMPTS; quantiles are None without any."""
 
     attempts: int
     succeeded: int
@@ -90,7 +90,7 @@ class AttemptStats:
 
 
 def endpoint_views(client: redis.Redis, found: Sequence[ListedEndpoint]) -> list[dict[str, Any]]:
-    """Return endpoints as the API and `endpoints show` do, each with its window and attempt statistics."""
+    """Return endpoints in the form of the API, each with its window and attempt statistics."""
     ids = [listed.endpoint.id for listed in found]
     if not ids:
         return []
@@ -147,7 +147,7 @@ def _time(at_ms: int | None) -> str | None:
 def _stats(stored: bytes, logged: int) -> AttemptStats:
     """Return the statistics of an endpoint's attempts.
 
-    `logged`: how many attempts the endpoint's log has; older ones have been trimmed and count no more.
+    `logged`: number of attempts in the endpoint's log; trimmed ones do not count.
     """
     count = min(logged, MAX_ATTEMPTS, len(stored) // _ATTEMPT_BYTES)
     marks = struct.unpack(f">{count}I", stored[len(stored) - count * _ATTEMPT_BYTES :])

@@ -1,4 +1,4 @@
-"""Filters of attempts and dead letters, as the command line and the API apply them."""
+"""Filters of attempts and dead letters, for the command line and the API."""
 
 import re
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 DELIVERED, FAILED = "delivered", "failed"
 TRANSPORT_ERRORS = ("timeout", "connection", "tls", "name_not_resolved", "address_refused", "bad_response")
-"""Errors of an attempt that got no HTTP status."""
+"""Errors of an attempt without an HTTP status."""
 LISTED_STATES = ("open", "parked", "retry", "dead")
 """States of undelivered deliveries that can be listed."""
 LAST_MS = 10**15 - 1
-"""The year 33658."""
+"""Latest time in filters: the year 33658."""
 _STATUS = re.compile(r"[1-5][0-9][0-9]")
 
 
@@ -24,7 +24,7 @@ def is_status(text: str) -> bool:
 
 @dataclass(frozen=True)
 class AttemptFilter:
-    """A filter of attempts: endpoints (none = all), status, and a span of time in ms.
+    """A filter of attempts: endpoints (empty = all), status, and a time span in ms.
 
     `status`: `delivered`, `failed`, an HTTP status or one of TRANSPORT_ERRORS.
     """
@@ -35,7 +35,7 @@ class AttemptFilter:
     until_ms: int | None = None
 
     def matches(self, attempt: "LoggedAttempt") -> bool:
-        """Return whether the status matches. Endpoints and times limit which attempts are read."""
+        """Return whether the status matches. Reading already applies endpoints and times."""
         if self.status in (DELIVERED, FAILED):
             return attempt.delivered == (self.status == DELIVERED)
         return self.status in (None, attempt.result)
@@ -43,9 +43,9 @@ class AttemptFilter:
 
 @dataclass(frozen=True)
 class DeadLetterFilter:
-    """A filter of dead letters: endpoint ("" = invalid jobs), reason, and a span of time in ms.
+    """A filter of dead letters: endpoint ("" = invalid jobs), reason, and a time span in ms.
 
-    `reason`: the whole of it, or the part before its colon.
+    `reason`: the whole text, or the part before its colon.
     """
 
     endpoint: str | None = None

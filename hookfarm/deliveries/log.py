@@ -1,8 +1,8 @@
-"""The delivery log: every attempt, and how each delivered job was delivered.
+"""The delivery log: every attempt, and the successful attempt of each delivered job.
 
-The script that settles writes the log, at no round trip of its own. It is bounded in attempts per endpoint and in
-age. A delivered job stays in the ledger, with its payload, until the log is trimmed: it can be redelivered. A full
-server refuses the log before it refuses anything else.
+The settle script writes the log without a further round trip. Attempts are limited per endpoint and by age. A
+delivered job stays in the ledger with its payload, for redelivery, until the log is trimmed. A full
+server refuses the log first.
 """
 
 import re
@@ -23,12 +23,12 @@ _CURSOR = re.compile(r"([0-9]{1,16})-([0-9]{1,16})")
 
 
 class DeliveryState(StrEnum):
-    """State of a delivery after its confirmations; before, it is `unconfirmed` and not listed."""
+    """State of a confirmed delivery. Unconfirmed deliveries are not listed."""
 
     OPEN = "open"
     """In the list, or in a worker."""
     PARKED = "parked"
-    """Over its endpoint's window, or the endpoint is disabled."""
+    """Over the endpoint's window, or the endpoint is disabled."""
     RETRY = "retry"
     DELIVERED = "delivered"
     DEAD = "dead"
@@ -40,8 +40,8 @@ class Delivery:
 
     `attempts`: each `{"at": Unix seconds, "duration_ms": …, "status": … | "error": …, "detail": …}`; `detail` is
     the first kB of the reply, or a description of the error.
-    `at_ms`: when its next attempt is due (retry), or when it died or was delivered. `reason`: why it is dead.
-    `payload`: the body of every attempt. An invalid job has endpoint "", its text as `payload`, and a `source`.
+    `at_ms`: time of the next attempt (retry), of death or of delivery. `reason`: of a dead letter. `payload`: the
+    body of every attempt. An invalid job has endpoint "", its text as `payload`, and a `source`.
     """
 
     id: str
@@ -74,7 +74,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class LoggedAttempt:
-    """An attempt in an endpoint's delivery log. Reading continues at `cursor`, towards the past."""
+    """An attempt in an endpoint's delivery log. `cursor` continues with older attempts."""
 
     cursor: str
     at_ms: int
@@ -82,17 +82,17 @@ class LoggedAttempt:
     endpoint: str
     number: int
     result: str
-    """An HTTP status, or the kind of an error."""
+    """HTTP status, or kind of the error."""
     duration_ms: int
 
     @property
     def status(self) -> int | None:
-        """The HTTP status; None if the endpoint did not answer."""
+        """HTTP status; None without an answer."""
         return int(self.result) if self.result.isdigit() else None
 
     @property
     def error(self) -> str | None:
-        """The kind of the error; None if the endpoint answered."""
+        """Kind of the error; None with an answer."""
         return None if self.result.isdigit() else self.result
 
     @property
@@ -101,15 +101,15 @@ class LoggedAttempt:
 
 
 def find(client: redis.Redis, delivery_id: str) -> Delivery:
-    """Return a delivery. Raises NotFound if neither the ledger nor the log has it."""
+    """Return a delivery. Raises NotFound if it is in neither the ledger nor the log."""
     [found] = find_all(client, [delivery_id])
     if found is None:
-        raise NotFound(f"no delivery {delivery_id!r}, or not any more")
+        raise NotFound(f"delivery {delivery_id!r} not found; it may have been trimmed")
     return found
 
 
 def find_all(client: redis.Redis, ids: Sequence[str]) -> list[Delivery | None]:
-    """Return deliveries, all read in one transaction; None for each that neither the ledger nor the log has."""
+    """Return deliveries, read in one transaction; None for ids in neither the ledger nor the log."""
     if not ids:
         return []
     with client.pipeline(transaction=True) as pipe:
@@ -130,7 +130,7 @@ def find_all(client: redis.Redis, ids: Sequence[str]) -> list[Delivery | None]:
 
 
 def states(client: redis.Redis, ids: Sequence[str]) -> list[DeliveryState | None]:
-    """Return the states of deliveries without reading payloads; None = in neither the ledger nor the log."""
+    """Return the states of deliveries without reading payloads; None for ids in neither ledger nor log."""
     if not ids:
         return []
     with client.pipeline(transaction=True) as pipe:
@@ -149,16 +149,16 @@ def states(client: redis.Redis, ids: Sequence[str]) -> list[DeliveryState | None
 def attempts(
     client: redis.Redis, endpoint: str, before: str | None = None, since_ms: int = 0, limit: int = 50
 ) -> list[LoggedAttempt]:
-    """Return an endpoint's attempts, newest first, older than `before`, none before `since_ms`.
+    """Return an endpoint's attempts older than `before`, newest first, down to `since_ms`.
 
-    Raises InvalidInput if `before` is no cursor.
+    Raises InvalidInput if `before` is not a cursor.
     """
     newest = "+" if before is None else before_cursor(before)
     return attempts_by_endpoint(client, {endpoint: newest}, since_ms, limit)[0]
 
 
 def before_cursor(cursor: str) -> str:
-    """Return the end of a stream range that excludes `cursor`. Raises InvalidInput if it is no cursor."""
+    """Return the end of a stream range that excludes `cursor`. Raises InvalidInput if it is not a cursor."""
     found = _CURSOR.fullmatch(cursor)
     if not found:
         raise InvalidInput("before", f"{cursor!r} is not a cursor; take one from an earlier list")
@@ -169,7 +169,7 @@ def before_cursor(cursor: str) -> str:
 def attempts_by_endpoint(
     client: redis.Redis, newest: dict[str, str], since_ms: int, count: int
 ) -> list[list[LoggedAttempt]]:
-    """Return the first `count` attempts of each endpoint, from the given end of its log towards the past."""
+    """Return the newest `count` attempts of each endpoint before the given end of its log."""
     with client.pipeline(transaction=False) as pipe:
         for endpoint, end in newest.items():
             pipe.xrevrange(keys.ATTEMPTS + endpoint, end, since_ms or "-", count=count)
@@ -181,13 +181,13 @@ def attempts_by_endpoint(
 
 
 def all_attempts(client: redis.Redis, end: str, since_ms: int, count: int) -> list[LoggedAttempt]:
-    """Return the first `count` attempts of all endpoints, from `end` towards the past."""
+    """Return the newest `count` attempts of all endpoints before `end`."""
     found: Any = client.xrevrange(keys.ATTEMPTS_ALL, end, since_ms or "-", count=count)
     return [_attempt_of_any(cursor.decode(), fields) for cursor, fields in found]
 
 
 def logged_endpoints(client: redis.Redis) -> set[str]:
-    """Return the endpoints that have attempts in the delivery log."""
+    """Return the endpoints with attempts in the delivery log."""
     found: Any = client.smembers(keys.LOGGED_ENDPOINTS)
     return {name.decode() for name in found}
 
@@ -198,7 +198,7 @@ def _request_scores(pipe: Any, ids: Sequence[str]) -> None:
 
 
 def _state(retry: float | None, dead: float | None, open_: float | None) -> tuple[DeliveryState, int | None]:
-    """Return the state of a job of the ledger, and its `at_ms`."""
+    """Return the state of a job in the ledger, and its `at_ms`."""
     if retry is not None:
         return DeliveryState.RETRY, int(retry)
     if dead is not None:
@@ -233,7 +233,7 @@ def _attempt_of_any(cursor: str, fields: dict[bytes, bytes]) -> LoggedAttempt:
 
 
 def _attempt(endpoint: str, cursor: str, attempt: str) -> LoggedAttempt:
-    """Parse the field that store/lua/shared/delivery_log.lua describes."""
+    """Parse the field documented in store/lua/shared/delivery_log.lua."""
     delivery, number, result, duration_ms = attempt.split(" ")
     at_ms = int(cursor.partition("-")[0])
     return LoggedAttempt(cursor, at_ms, delivery, endpoint, int(number), result, int(duration_ms))

@@ -1,4 +1,4 @@
-"""Redelivery: deliveries are sent again under their ids, on a retry schedule that starts over."""
+"""Redelivery: deliveries are sent again with the same ids and a new retry schedule."""
 
 from collections.abc import Iterable, Sequence
 
@@ -16,14 +16,14 @@ _REDELIVER = Script("redeliver")
 
 
 def redeliver(client: redis.Redis, delivery: Delivery) -> None:
-    """Queue a delivery once more. Raises Conflict if it is queued, was changed meanwhile, or is no job."""
+    """Queue a delivery again. Raises Conflict if it is queued, has changed since its read, or is invalid."""
     [conflict] = redeliver_all(client, [delivery])
     if conflict is not None:
         raise conflict
 
 
 def redeliver_all(client: redis.Redis, deliveries: Sequence[Delivery]) -> list[Conflict | None]:
-    """Queue deliveries as `redeliver`, in order, in one round trip; return the conflict of each, or None."""
+    """Queue deliveries again, in order, in one round trip; return for each its conflict or None."""
     conflicts = [_refusal(delivery) for delivery in deliveries]
     accepted = [d for d, conflict in zip(deliveries, conflicts, strict=True) if conflict is None]
     if not accepted:
@@ -38,7 +38,7 @@ def redeliver_all(client: redis.Redis, deliveries: Sequence[Delivery]) -> list[C
 
 
 def states_to_redeliver(status: str | None) -> frozenset[DeliveryState]:
-    """Return the states of deliveries that are redelivered for a filter's status; never queued ones."""
+    """Return the states to redeliver for a filter's status; queued states are excluded."""
     if status is None:
         return frozenset((DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.RETRY))
     if status == DELIVERED or status.startswith("2"):
@@ -47,7 +47,7 @@ def states_to_redeliver(status: str | None) -> frozenset[DeliveryState]:
 
 
 def find_ids(client: redis.Redis, attempt_filter: AttemptFilter, states: frozenset[DeliveryState]) -> list[str]:
-    """Return deliveries that have a matching attempt and are in one of `states`, oldest attempt first."""
+    """Return deliveries with a matching attempt that are in one of `states`, oldest attempt first."""
     matching = [a.delivery for a in attempts.read(client, attempt_filter) if attempt_filter.matches(a)]
     ids = list(dict.fromkeys(reversed(matching)))
     batches = (ids[start : start + _BATCH_SIZE] for start in range(0, len(ids), _BATCH_SIZE))
@@ -60,18 +60,18 @@ def _in_states(client: redis.Redis, ids: Sequence[str], states: frozenset[Delive
 
 def _refusal(delivery: Delivery) -> Conflict | None:
     if delivery.is_invalid_job:
-        return Conflict(f"{delivery.id} is no delivery: {delivery.reason}")
+        return Conflict(f"{delivery.id} is not a delivery: {delivery.reason}")
     if delivery.state in (DeliveryState.OPEN, DeliveryState.PARKED):
-        return Conflict(f"{delivery.id} is on its way already")
+        return Conflict(f"{delivery.id} is queued already")
     return None
 
 
 def _changed(delivery: Delivery, result: bytes) -> Conflict | None:
-    return None if result == b"redelivered" else Conflict(f"{delivery.id} was changed meanwhile; look again")
+    return None if result == b"redelivered" else Conflict(f"{delivery.id} has changed; read it again")
 
 
 def _new_job(delivery: Delivery) -> bytes:
-    """Return the job of a delivery that is sent again; its attempts are counted on."""
+    """Return the job of a redelivery; its count of attempts continues."""
     claimed = decode_job(delivery.stored)
     assert isinstance(claimed, ClaimedJob)
     made = claimed.attempt - (delivery.state is DeliveryState.RETRY)

@@ -1,9 +1,9 @@
 """Deliveries by state, a page at a time, and the index of dead letters and retries.
 
-The index is by endpoint and by reason, in order of time; a page costs what it returns.
+The index orders deliveries by time, for each endpoint and reason; the cost of a page is its size.
 
-The scripts keep the index beside both sorted sets (store/lua/shared/state_index.lua). An index that lacks
-members, or has too many, is rebuilt before it is read.
+The scripts maintain the index beside both sorted sets (store/lua/shared/state_index.lua). An index with missing or
+extra members is rebuilt before it is read.
 """
 
 import math
@@ -30,7 +30,7 @@ _INDEX = Script("rebuild_state_index")
 
 
 class Position(NamedTuple):
-    """Position of a job in a list of one state: a time in ms (of a parked job its rank), and its id."""
+    """Position of a job in the list of one state: time in ms (rank if parked) and id."""
 
     at: float
     id: str
@@ -54,7 +54,7 @@ class Position(NamedTuple):
 def dead(
     client: redis.Redis, where: DeadLetterFilter, after: Position | None, count: int, oldest_first: bool = False
 ) -> list[Position]:
-    """Return positions of dead letters. Reasons that only begin alike may be among them."""
+    """Return positions of dead letters. The reason filters by prefix only."""
     prefix = _prefix(where)
     if prefix is None:
         bounds = (where.since_ms, where.until_ms)
@@ -64,7 +64,7 @@ def dead(
 
 
 def retry(client: redis.Redis, endpoint: str | None, after: Position | None, count: int) -> list[Position]:
-    """Return positions of jobs in retry, of one endpoint or all, the next one to be due first."""
+    """Return positions of jobs in retry, of one endpoint or all, by due time."""
     if endpoint is None:
         return by_score(client, keys.RETRY, after, count, (0, LAST_MS), newest_first=False)
     _rebuild_if_stale(client, keys.RETRY, keys.RETRY_INDEX, 1)
@@ -89,7 +89,7 @@ def by_score(
     bounds: tuple[float, float],
     newest_first: bool,
 ) -> list[Position]:
-    """Return members of a sorted set with scores within the bounds, behind the position `after`."""
+    """Return members of a sorted set with scores within the bounds, after the position `after`."""
     low, high = bounds
     if after is not None:
         low, high = (low, min(high, after.at)) if newest_first else (max(low, after.at), high)
@@ -140,13 +140,13 @@ def _prefix(where: DeadLetterFilter) -> str | None:
 
 
 def _reason_prefix(reason: str) -> str:
-    """Return the part of a reason that the scripts put into the index."""
+    """Return the part of a reason that is in the index."""
     found = _REASON_PREFIX.match(reason)
     return found[0] if found else ""
 
 
 def _rebuild_if_stale(client: redis.Redis, key: str, index: str, members: int) -> None:
-    """Rebuild the index from the jobs unless it has the right number of members."""
+    """Rebuild the index from the jobs if its number of members is wrong."""
     with client.pipeline(transaction=True) as pipe:
         pipe.zcard(key)
         pipe.zcard(index)
@@ -172,7 +172,7 @@ Rows = list[tuple[Position, Delivery]]
 def find(
     client: redis.Redis, state: str, endpoint: str | None, after: Position | None, limit: int
 ) -> tuple[Rows, Position | None]:
-    """Read pages until `limit` deliveries match; return them, and the position of the next page."""
+    """Read pages until `limit` deliveries match; return them, and the next page's position."""
     found: Rows = []
     while len(found) < limit:
         rows, after = page(client, state, endpoint, after, limit - len(found))
@@ -185,11 +185,10 @@ def find(
 def page(
     client: redis.Redis, state: str, endpoint: str | None, after: Position | None, limit: int
 ) -> tuple[Rows, Position | None]:
-    """Read one page of at most `limit` deliveries in a state; return those that match, and the next position.
+    """Read one page of at most `limit` deliveries in a state; return the matches, and the next position.
 
-    A page may hold fewer, and none, although there are more. Position None = there are no more. Deliveries in
-    retry come in the order in which they are due, parked ones (of one endpoint only) in the order in which they
-    are released, others newest first.
+    A page may have fewer matches than `limit`, or 0. The position is None after the last page. Deliveries in retry
+    are sorted by due time, parked ones (of one endpoint) in order of release, others newest first.
     """
     positions = _positions(client, state, endpoint, after, limit + 1)
     here = positions[:limit]
@@ -215,7 +214,7 @@ def _positions(
 
 
 def as_json(delivery: Delivery, cursor: str) -> dict[str, Any]:
-    """Return a row of the API like that of an attempt, with the last attempt's status if there was one."""
+    """Return a row of the API, like an attempt's, with the status of the last attempt, if any."""
     last = attempt_json(delivery.attempts[-1]) if delivery.attempts else {}
     return {
         "cursor": cursor,

@@ -1,4 +1,4 @@
-"""Trimming of the delivery log, a periodic duty: by age, length and size, by half if the server is nearly full."""
+"""Trimming of the delivery log, a duty: by age, length and size, and by half on a nearly full server."""
 
 import time
 from typing import Any
@@ -10,12 +10,12 @@ from hookfarm.store.scripts import Script
 
 INTERVAL_SECONDS = 10.0
 MAX_ATTEMPTS_OF_ALL = 1_000_000
-"""Attempts in the log of all endpoints, some 90 MB."""
+"""Maximum attempts in the log of all endpoints, about 90 MB."""
 DEFAULT_MAX_BYTES = 10**9
 MARGIN = 0.05
-"""Share of a log that is too large by which it is trimmed below its limit."""
+"""An oversized log is trimmed to this share below its limit."""
 FULL = 0.9
-"""Share of the server's memory above which half of each endpoint's log is removed."""
+"""Used share of the server's memory above which half of each endpoint's log is removed."""
 _ENTRIES_BATCH_SIZE = 1000
 _ENDPOINTS_BATCH_SIZE = 200
 
@@ -23,17 +23,17 @@ _TRIM = Script("trim_log")
 
 
 class LogTrimmer:
-    """Keeper duty that removes old attempts, of some endpoints at a time."""
+    """Keeper duty that removes old attempts, a batch of endpoints at a time."""
 
     def __init__(self, kept_attempts: int, age_seconds: float, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
-        """`kept_attempts` of each endpoint; `max_bytes` of all endpoints together, some per cent more or less."""
+        """Set the limits: `kept_attempts` per endpoint; `max_bytes` of all endpoints, within a few per cent."""
         self._kept = kept_attempts
         self._age_seconds = age_seconds
         self._max_bytes = max_bytes
         self._cursor = 0
 
     def perform(self, client: redis.Redis) -> None:
-        """Trim the log of all endpoints, and a batch of their own logs, or all of them if they are too large."""
+        """Trim the common log and a batch of the endpoints' logs, or all of them if they are too large."""
         oldest_ms = max(0, int((time.time() - self._age_seconds) * 1000))
         excess = 1 - self._max_bytes / max(size_in_bytes(client), 1)
         if excess > 0:
@@ -57,7 +57,7 @@ class LogTrimmer:
 
 
 def size_in_bytes(client: redis.Redis) -> int:
-    """Return about how much memory the log takes: delivered jobs, their last attempts, the lists of attempts."""
+    """Return the approximate memory of the log: delivered jobs, their last attempts, the lists of attempts."""
     with client.pipeline(transaction=False) as pipe:
         pipe.hlen(keys.JOBS)
         pipe.hlen(keys.DELIVERED)
@@ -69,7 +69,7 @@ def size_in_bytes(client: redis.Redis) -> int:
 
 
 def _oldest_kept_ms(client: redis.Redis, excess: float) -> int:
-    """Return the time before which the share `excess` of the attempts was made, if they came at an even rate."""
+    """Return the time before which the share `excess` of the attempts was made, assuming an even rate."""
     first: Any = client.xrange(keys.ATTEMPTS_ALL, count=1)
     last: Any = client.xrevrange(keys.ATTEMPTS_ALL, count=1)
     if not first:

@@ -1,1 +1,1 @@
-"""The prefork master: it forks, watches, replaces and stops processes, and knows nothing of their work."""
+"""The prefork master: forks, watches, replaces and stops processes, independent of their work."""

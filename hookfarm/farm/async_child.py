@@ -1,4 +1,4 @@
-"""A child of the farm that runs an asyncio loop: its stop event, its heartbeat, and the end of a task."""
+"""Helpers for a child that runs an asyncio loop: stop event, heartbeat, cancellation of a task."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from hookfarm.farm.child import Child
 from hookfarm.farm.scoreboard import Slot
 
 CANCEL_AGAIN_SECONDS = 0.8
-"""A cancellation can get lost: before Python 3.12 `asyncio.wait_for`, which redis-py uses, may swallow it."""
+"""Before Python 3.12, `asyncio.wait_for` in redis-py may swallow a cancellation."""
 
 
 @contextlib.contextmanager
@@ -25,7 +25,7 @@ def stop_event(child: Child) -> Iterator[asyncio.Event]:
 
 @contextlib.asynccontextmanager
 async def heartbeat(child: Child, every_seconds: float, within_seconds: float) -> AsyncIterator[None]:
-    """Renew the child's heartbeat inside; it is late if the loop is blocked for `within_seconds`."""
+    """Renew the child's heartbeat inside the context; it is late if the loop blocks for `within_seconds`."""
     task = asyncio.create_task(_beat(child.slot, every_seconds, within_seconds))
     try:
         yield
@@ -40,7 +40,7 @@ async def _beat(slot: Slot, every_seconds: float, within_seconds: float) -> None
 
 
 async def run_until_stopped(stop: asyncio.Event, work: "asyncio.Task[Any]") -> None:
-    """Wait until `work` is done. Once `stop` is set, cancel it, repeatedly until it has ended."""
+    """Wait until `work` is done. Once `stop` is set, cancel it repeatedly until it has ended."""
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([work, stopping], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()

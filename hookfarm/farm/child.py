@@ -9,18 +9,18 @@ from types import FrameType
 from hookfarm.farm.scoreboard import Scoreboard, Slot, State
 
 GRACE_RESERVE_SECONDS = 1.0
-"""What a child reserves of the farm's grace period to return unfinished work."""
+"""Part of the farm's grace period reserved for returning unfinished work."""
 
 EXIT_DONE = 0
 EXIT_CRASHED = 1
 EXIT_COULD_NOT_BOOT = 3
-"""Exit status: could not boot, an immediate retry would fail again. The reason is in the slot."""
+"""Exit status: could not boot, and an immediate retry would fail again. The reason is in the slot."""
 
 
 class Child:
-    """A worker as seen by its own process: its service and index, its slot, and whether it is to stop.
+    """A worker as seen by its own process: service, index, slot, and whether it is to stop.
 
-    SIGTERM sets `stopping` and wakes `wait`; the work under way is not interrupted. A second one ends the grace
+    SIGTERM sets `stopping` and wakes `wait`, without interrupting current work. A second SIGTERM ends the grace
     period.
     """
 
@@ -48,12 +48,12 @@ class Child:
 
     @property
     def stop_fd(self) -> int:
-        """File descriptor that is readable once the child is to stop, for loops that wait on descriptors."""
+        """File descriptor that becomes readable once the child is to stop, for event loops."""
         return self._woken
 
     @property
     def grace_expired(self) -> bool:
-        """Whether work in flight must be abandoned, because the master is about to kill."""
+        """Whether work in flight must be abandoned, because the master is about to send SIGKILL."""
         return time.monotonic() > self._grace_ends_at
 
     @property
@@ -78,13 +78,13 @@ class Child:
         return self.stopping
 
     def handle_signals(self) -> None:
-        """Install the child's handlers. SIGINT and SIGHUP are left to the master."""
+        """Install the child's handlers. It ignores SIGINT and SIGHUP, which the master handles."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def close(self) -> None:
-        """Close the child's pipe, if the process outlives the child."""
+        """Close the child's pipe, for a process that outlives the child."""
         os.close(self._woken)
         os.close(self._waker)
 

@@ -1,13 +1,13 @@
 """The master: starts the farm's processes, keeps them running, and stops them.
 
-Signal handlers only wake its loop; everything is done in the loop. It opens no connection and waits for nothing
-but its children and its clock, so it goes on reaping while everything else hangs.
+Signal handlers only wake the loop, which does all the work. The master opens no connections and waits only for
+signals and timers. It keeps reaping while everything else hangs.
 
-    start   group by group in the given order, each once the one before is ready; a group that is not ready after
+    start   group by group in the given order, each once the previous one is ready. A group that is not ready after
             `boot_seconds` without progress, or a child that could not boot, ends the start with its reason
     turn    wait for a signal or the next fork -> reap -> kill overdue workers -> respawn -> resize or reload
-    stop    the keeper, then the workers, then the dependencies; one deadline for all of it; a second SIGTERM
-            shortens it
+    stop    the keeper, then the workers, then the dependencies; one deadline for all, which a second SIGTERM
+            shortens
 """
 
 import contextlib
@@ -36,14 +36,14 @@ RESTARTING_TURN_SECONDS = 0.02
 TURN_SECONDS = 0.1
 REPEAT_SIGTERM_SECONDS = 0.4
 PROGRESS_REPORT_SECONDS = 2.0
-"""Interval of logging how far a group is that takes long to get ready."""
+"""Interval of log lines about a group that is not ready yet."""
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 class Master:
-    """Runs `groups` until a stop signal. One per process; call `run` in the main thread.
+    """Master of `groups`, which run until a stop signal. One per process; call `run` in the main thread.
 
-    SIGHUP calls `load_plan` for the plan to run from now on; without one it stops the farm.
+    SIGHUP calls `load_plan` for a new plan; without `load_plan` it stops the farm.
     """
 
     def __init__(
@@ -59,16 +59,16 @@ class Master:
         self._workers = Workers(FarmPlan(groups, grace_seconds), scoreboard, self._timeouts, self._close_inherited)
         self._reconfiguration = Reconfiguration(self._workers, load_plan, self._timeouts)
         self._begun: set[str] = set()
-        """Services whose turn has come."""
+        """Services whose start has begun."""
         self._deadline: float | None = None
         self._stop_repeated = False
         """Whether a second stop signal has arrived."""
         self._last_sigterm_at = 0.0
-        """When the workers last got SIGTERM."""
+        """Time of the last SIGTERM to the workers (monotonic)."""
         self._woken, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def run(self, on_ready: Callable[[], None] | None = None) -> None:
-        """Run until stopped. Raises StartFailed, with everything stopped, if the start failed."""
+        """Run until stopped. Raises StartFailed, after stopping everything, if the start failed."""
         setproctitle("hookfarm: master")
         self._handle_signals()
         _disable_core_dumps()
@@ -95,15 +95,15 @@ class Master:
     # Signals
 
     def _handle_signals(self) -> None:
-        """Install the handlers. Signal numbers arrive by a pipe, one for each that the kernel delivers.
+        """Install the handlers. Each delivered signal's number arrives by a pipe.
 
-        Python's handlers would see several of a kind as one.
+        Python's handlers would merge several signals of one kind.
         """
         signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         handled = (*_STOP_SIGNALS, *rolling_restart.SIGNALS, signal.SIGCHLD)
         for number in handled:
             signal.signal(number, _noop_handler)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, handled)  # The parent may have had them blocked.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, handled)  # The parent may have blocked them.
 
     def _read_signals(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -159,7 +159,7 @@ class Master:
         self._workers.spawn(worker, gated=worker.group.service not in self._begun)
 
     def _await_ready(self, group: WorkerGroup) -> None:
-        """Raises StartFailed after `boot_seconds` without progress."""
+        """Wait until the group is ready. Raises StartFailed after `boot_seconds` without progress."""
         furthest, since = 0, time.monotonic()
         next_report = since + PROGRESS_REPORT_SECONDS
         while not self._stopping and not self._is_ready(group):
@@ -186,11 +186,11 @@ class Master:
         return f"{group.service} did not signal readiness {within}: {self._missing(group)}"
 
     def _missing(self, group: WorkerGroup) -> str:
-        """Name the workers that are not up, at most five."""
+        """Return the names of workers that are not up, at most five."""
         missing = [worker.describe() for worker in self._workers.of(group) if not worker.is_up]
         if not missing:
-            # All are up, so it is the keeper that could not publish the readiness.
-            missing = [f"publishing it: {keeper.describe()}" for keeper in self._workers.in_stage(Stage.KEEPER)]
+            # All workers are up, so the keeper could not publish the readiness.
+            missing = [f"not published by {keeper.describe()}" for keeper in self._workers.in_stage(Stage.KEEPER)]
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         return ", ".join(missing[:5]) + more
 
@@ -232,7 +232,7 @@ class Master:
         log.info("stopped")
 
     def _wait_until(self, done: Callable[[], bool], seconds: float | None) -> None:
-        """Wait for `done`, at most `seconds` (None: until the farm's deadline, which a signal may move)."""
+        """Wait for `done`, at most `seconds`; None = until the farm's deadline, which a signal may shorten."""
         began = time.monotonic()
         while not done():
             now = time.monotonic()
@@ -244,10 +244,9 @@ class Master:
             self._workers.reap()
 
     def _await_exit(self, workers: Sequence[WorkerProcess]) -> bool:
-        """Return whether processes have exited.
+        """Return whether the processes have exited.
 
-        After a second stop signal they get another SIGTERM, not at once: two at the same time would arrive as
-        one, and each interrupts what a worker waits for.
+        After a second stop signal they get another SIGTERM with a delay: two at once would arrive as one.
         """
         if self._stop_repeated and time.monotonic() - self._last_sigterm_at >= REPEAT_SIGTERM_SECONDS:
             self._terminate_workers(workers)
@@ -263,13 +262,13 @@ class Master:
 
 
 def _disable_core_dumps() -> None:
-    """Disable core dumps: they would contain all secrets, and a hung child gets SIGABRT.
+    """Disable core dumps, which would contain all secrets: hung children get SIGABRT.
 
-    The hard limit stays, so that an operator can allow them to a process (prlimit).
+    The hard limit stays, so that an operator can enable them for a process (prlimit).
     """
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def _noop_handler(_number: int, _frame: FrameType | None) -> None:
-    """Ignore a signal: Python writes the number of every handled signal into the wakeup descriptor."""
+    """Do nothing: Python writes each handled signal's number to the wakeup descriptor."""

@@ -1,4 +1,4 @@
-"""The plan of a farm: worker groups, the stage in which each is stopped, and the master's time-outs."""
+"""Plan of a farm: worker groups, their stop stages, and the master's time-outs."""
 
 import signal
 from collections.abc import Callable, Sequence
@@ -10,13 +10,13 @@ from hookfarm.farm.scoreboard import Scoreboard, Slot
 
 
 class Stage(IntEnum):
-    """The time at which a group is stopped: all processes of a stage exit before the next stage gets SIGTERM."""
+    """Stop stage of a group: all processes of a stage exit before the next stage gets SIGTERM."""
 
     KEEPER = 0
-    """Gets SIGTERM first, withdraws the readiness (QUIET) before the workers get theirs, exits after them."""
+    """Gets SIGTERM first, withdraws the readiness (QUIET) before the workers get SIGTERM, exits after them."""
     WORKERS = 1
     DEPENDENCIES = 2
-    """What the others need, such as an embedded Redis."""
+    """Processes that the workers need, such as an embedded Redis."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class WorkerGroup:
     """Worker processes of one service: `count` processes that run `main(child)`.
 
     `main` returns to exit with 0, and raises CouldNotBoot (any HookfarmError) if an immediate retry would fail
-    again. `prepare` is optional: the process is forked and calls it before the group's turn, so that slow imports
-    overlap with the start of the groups before it; its work still begins only at its turn.
+    again. A process with `prepare` is forked early and calls it before the group's turn. So slow imports overlap
+    with the start of earlier groups; `main` still runs only at the group's turn.
     """
 
     service: str
@@ -33,30 +33,30 @@ class WorkerGroup:
     main: Callable[[Child], None]
     prepare: Callable[[], None] | None = None
     ready_when_announced: bool = False
-    """The group is ready when the keeper has marked the service ready, not as soon as all its processes are up."""
+    """Whether the group is ready when the keeper marks the service ready, not when its processes are up."""
     stage: Stage = Stage.WORKERS
     death_signal: int = signal.SIGKILL
-    """The signal that the kernel sends to the process when the master dies (PR_SET_PDEATHSIG, prctl(2))."""
+    """Signal from the kernel when the master dies (PR_SET_PDEATHSIG, prctl(2))."""
     max_count: int = 0
-    """The highest count that later plans and resizing may ask for, if that is more than `count`."""
+    """Maximum count of later plans and resizing, if more than `count`."""
     resizable: bool = False
-    """SIGTTIN and SIGTTOU add and remove a process."""
+    """Whether SIGTTIN and SIGTTOU add and remove a process."""
     max_unavailable: int = 1
-    """How many processes may be missing at once during a rolling restart."""
+    """Maximum processes missing at once during a rolling restart."""
     progress: Callable[[Slot], int] = lambda slot: 0
-    """How far a process is that takes long to get ready. While this grows, the start goes on waiting for it."""
+    """Progress of a process that boots slowly; while it grows, the start waits."""
 
 
 @dataclass(frozen=True)
 class FarmPlan:
-    """The groups of a farm. Later plans have the same services in the same order; counts may differ."""
+    """Groups of a farm. Later plans have the same services in the same order; counts may differ."""
 
     groups: Sequence[WorkerGroup]
     grace_seconds: float
 
 
 def scoreboard_for(groups: Sequence[WorkerGroup]) -> Scoreboard:
-    """Return a scoreboard with room for the highest count of each group."""
+    """Return a scoreboard with slots for the maximum count of each group."""
     return Scoreboard({g.service: g.count for g in groups}, {g.service: g.max_count for g in groups})
 
 
@@ -67,17 +67,17 @@ class MasterTimeouts:
     boot_seconds: float = 10.0
     """Time from a group's turn, or from its latest progress, until it must be ready."""
     restart_boot_seconds: float = 30.0
-    """Time a new process gets in a rolling restart; more than `boot_seconds`, because the machine is busy."""
+    """Boot time during a rolling restart; longer than `boot_seconds`, because the machine is busy."""
     hang_seconds: float = 4.0
-    """How late a heartbeat may be before the process gets SIGABRT, which prints where it hangs."""
+    """Maximum delay of a heartbeat before the process gets SIGABRT, which prints its stack."""
     abort_seconds: float = 1.0
-    """Time from SIGABRT to SIGKILL: a hung process has exited 5 s after its heartbeat was due."""
+    """Time from SIGABRT to SIGKILL; a hung process is gone 5 s after its heartbeat was due."""
     keeper_stop_seconds: float = 1.0
-    """Time the keeper gets to withdraw the readiness, and again to exit."""
+    """Time for the keeper to withdraw the readiness, and again to exit."""
     dependency_stop_seconds: float = 5.0
-    """Time the dependencies get to exit, after all others have."""
+    """Time for the dependencies to exit, after all other processes."""
     second_sigterm_seconds: float = 2.0
-    """What a second SIGTERM, or a failed start, leaves of the grace period."""
+    """Rest of the grace period after a second SIGTERM or a failed start."""
 
     def __post_init__(self) -> None:
         if self.abort_seconds >= self.hang_seconds:

@@ -1,19 +1,19 @@
-"""Changes of a running farm: a process more or less, or all workers replaced, a few at a time.
+"""Changes of a running farm: one process more or less, or a rolling restart of all workers.
 
     SIGTTIN, SIGTTOU   add and remove a process of the resizable service, from 1 to its capacity
-    SIGHUP             load a new plan and restart to it. An invalid plan is logged in one line and changes
-                       nothing; if a new process does not become ready, the farm returns to the plan before
+    SIGHUP             load a new plan and restart to it. An invalid plan is logged and ignored. If a new process
+                       does not become ready, the farm returns to the previous plan
 
-The kernel keeps one signal of a kind for a process that is not waiting: two sent within the same fork are one.
+The kernel merges pending signals of one kind: two signals sent during a fork count as one.
 
-A rolling restart goes group by group in the order of the plan, so that each consumer is new before its producer:
+A rolling restart goes group by group in plan order, so that each consumer is new before its producer:
 
-    shrink   wait until the slots beyond the target count are empty, before others take over their work
-    replace  while fewer than `max_unavailable` are missing, retire one more old process. Processes that are not up
-             are retired, or forked anew, at once: the new plan may fix them
+    shrink   wait until the slots beyond the target count are empty, before other workers take over their work
+    replace  while fewer than `max_unavailable` workers are missing, retire one more old process. A process that
+             is not up is retired, or forked again, at once: the new plan may fix it
     done     each slot within the target count has a new process that is up
 
-A process that is missing only because of the restart is marked as being replaced, so that the service stays ready.
+Processes missing because of the restart are marked as being replaced, so that the service stays ready.
 """
 
 import signal
@@ -31,10 +31,10 @@ log = logs.get("master")
 
 SIGNALS = (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU)
 MAX_CRASHES = 3
-"""How often a new process may exit before it has come up; one exit may be an accident, such as an OOM kill."""
+"""Failed boots of one process that fail the restart; a single one may be an accident (an OOM kill)."""
 
 LoadPlan = Callable[[], FarmPlan | None]
-"""Loads a new plan. Raises HookfarmError if it is invalid; returns None if the farm should stop instead."""
+"""Function that loads a new plan. Raises HookfarmError if invalid; returns None to stop the farm."""
 
 
 class RestartFailed(OperatorError):
@@ -59,7 +59,7 @@ class RollingRestart:
         return time.monotonic() - self._began
 
     def step(self) -> bool:
-        """Advance as far as possible; return True when done. Raises RestartFailed if a process fails."""
+        """Advance as far as possible; return whether done. Raises RestartFailed if a process fails."""
         while self._left:
             if not self._advance(self._left[0]):
                 return False
@@ -67,7 +67,7 @@ class RollingRestart:
         return True
 
     def abandon(self) -> None:
-        """Mark no process as being replaced any more."""
+        """Clear the replacing marks of all processes."""
         for worker in self._workers.all:
             worker.slot.mark_replacing(0)
 
@@ -78,7 +78,7 @@ class RollingRestart:
             worker.slot.mark_replacing(self._timeouts.boot_seconds)
 
     def _advance(self, group: WorkerGroup) -> bool:
-        """Advance one group; return whether all of it is replaced."""
+        """Advance one group; return whether all its workers are replaced."""
         workers = self._workers.within_target(group)
         if any(worker.pid for worker in self._workers.of(group)[len(workers) :]):
             return False
@@ -114,7 +114,7 @@ class RollingRestart:
 
 
 class Reconfiguration:
-    """Changes requested by signals (TTIN, TTOU, HUP): recorded at any time, made by `step` in a ready farm."""
+    """Changes requested by signals (TTIN, TTOU, HUP), recorded at once and made by `step` in a ready farm."""
 
     def __init__(self, workers: Workers, load_plan: LoadPlan, timeouts: MasterTimeouts) -> None:
         self._workers = workers
@@ -124,7 +124,7 @@ class Reconfiguration:
         self._reload_requested = False
         self._restart: RollingRestart | None = None
         self._previous: tuple[FarmPlan, dict[str, int]] | None = None
-        """The plan and the target counts to return to if the restart fails."""
+        """Plan and target counts to return to if the restart fails."""
 
     def receive(self, number: int) -> None:
         """Record a signal, one of SIGNALS."""
@@ -138,7 +138,7 @@ class Reconfiguration:
         return self._restart is not None
 
     def step(self) -> bool:
-        """Make requested changes and advance the restart. Return False if the farm should stop instead."""
+        """Make requested changes and advance the restart. Return False if the farm is to stop."""
         if self._reload_requested:
             self._reload_requested = False
             if not self._reload():
@@ -177,9 +177,9 @@ class Reconfiguration:
             counts = {group.service: group.count for group in plan.groups}
             self._check_capacity(plan)
         except HookfarmError as error:
-            log.error("reload refused", reason=str(error), consequence="the farm goes on as it is")
+            log.error("reload refused", reason=str(error), consequence="the current configuration stays")
             return True
-        except Exception as error:  # However wrong the new plan is, the farm goes on with the old one.
+        except Exception as error:  # Whatever fails in loading a plan, the farm keeps the old one.
             log.exception("reload refused", reason=f"{type(error).__name__}: {error}")
             return True
         if self._restart is None:
@@ -194,7 +194,7 @@ class Reconfiguration:
             capacity = self._workers.capacity(group)
             if group.count > capacity:
                 raise RestartFailed(
-                    f"{group.service}: {group.count} processes, without a restart at most {capacity}"
+                    f"{group.service}: {group.count} processes; without a restart at most {capacity}"
                 )
 
     def _counts(self) -> dict[str, int]:
@@ -212,7 +212,7 @@ class Reconfiguration:
         except RestartFailed as error:
             restart.abandon()
             if self._previous is not None:
-                log.error("reload failed", reason=str(error), consequence="back to the configuration before")
+                log.error("reload failed", reason=str(error), consequence="the previous configuration is restored")
                 (plan, counts), self._previous = self._previous, None
                 self._begin(plan, counts)
                 return

@@ -1,11 +1,11 @@
 """The farm's state in shared memory: one slot per worker, one writer per field.
 
-A scoreboard is made before the forks and inherited. Writing a number is one aligned 8-byte store (50 ns), so a
-child can update it at every step of its hot path, and readers in other processes never wait for it. A number is
-always whole; two numbers read one after the other may be of different times.
+A scoreboard is made before the forks and inherited. A write is one aligned 8-byte store (50 ns): children
+can write on their hot path, and readers never wait. Each number is read atomically; two numbers may
+be of different times.
 
-A farm may grow while it runs, and memory shared by a fork cannot: each service has as many slots as its capacity,
-of which readers see only those that have ever been within its target count. The others cost address space alone.
+A running farm may grow, but memory shared by a fork cannot. So each service has as many slots as its capacity.
+Readers see only slots that were once within the target count; the others cost only address space.
 
 Times are CLOCK_MONOTONIC nanoseconds, which all processes of a machine share.
 """
@@ -27,26 +27,26 @@ COUNTERS = NUMBERS_PER_SLOT - COUNTERS_FROM
 
 
 class State(IntEnum):
-    """The state of a worker, written by its process; only the master writes EMPTY and BACKOFF."""
+    """State of a worker, written by its process; the master writes EMPTY and BACKOFF."""
 
     EMPTY = 0
-    """No process, and none is scheduled."""
+    """Without a process, and without a scheduled fork."""
     BOOTING = 1
-    """Forked, not yet doing its work. -> UP, or exit."""
+    """Forked, not ready for work yet. -> UP, or exit."""
     UP = 2
-    """Doing its work. <-> STALLED"""
+    """Working. <-> STALLED"""
     STALLED = 3
-    """Alive, but unable to work: a dependency (a node, a server) is down."""
+    """Alive, but unable to work: a dependency (a node, Redis) is down."""
     QUIET = 4
-    """Stopping: takes no more work. -> exit."""
+    """Stopping: accepts no new work. -> exit."""
     BACKOFF = 5
-    """Exited, and to be forked again after a delay. -> BOOTING"""
+    """Exited; the next fork is scheduled. -> BOOTING"""
 
 
 class Slot:
-    """One worker's part of the scoreboard: ten numbers, the service's own counters, a reason and labels."""
+    """One worker's part of the scoreboard: ten numbers, the service's counters, a reason and labels."""
 
-    # Plain numbers, not an IntEnum: reading a member of an enum takes longer than the store itself.
+    # Plain numbers, because reading an IntEnum member takes longer than the store itself.
     _PID = 0
     _STATE = 1
     _HEARTBEAT_DUE_NS = 2
@@ -78,7 +78,7 @@ class Slot:
 
     @property
     def activity(self) -> int:
-        """What the worker is doing now, as a number of its service."""
+        """Current activity of the worker, a number defined by its service."""
         return self._numbers[self._ACTIVITY]
 
     @activity.setter
@@ -86,11 +86,11 @@ class Slot:
         self._numbers[self._ACTIVITY] = activity
 
     def heartbeat(self, within_seconds: float) -> None:
-        """Promise the next heartbeat within so many seconds; a later one counts as hung."""
+        """Set the heartbeat; the next one is due within `within_seconds`, else the worker counts as hung."""
         self._numbers[self._HEARTBEAT_DUE_NS] = time.monotonic_ns() + int(within_seconds * 1e9)
 
     def seconds_late(self, now_ns: int | None = None) -> float:
-        """How long the heartbeat is overdue; negative while it is not."""
+        """Return the seconds since the heartbeat was due; negative until then."""
         now_ns = time.monotonic_ns() if now_ns is None else now_ns
         return (now_ns - self._numbers[self._HEARTBEAT_DUE_NS]) / 1e9
 
@@ -108,7 +108,7 @@ class Slot:
         self._numbers[COUNTERS_FROM + index] += amount
 
     def clear_counters(self) -> None:
-        """Reset counters and labels, for a slot that is reused for something else."""
+        """Reset counters and labels, for a slot that is reused."""
         for index in range(LABELS):
             self.set_label(index, "")
         for index in range(COUNTERS):
@@ -116,7 +116,7 @@ class Slot:
 
     @property
     def reason(self) -> str:
-        """Why the worker is not UP, in one line without secrets; may be empty."""
+        """Reason why the worker is not UP, in one line without secrets; may be empty."""
         return _read(self._reason)
 
     @reason.setter
@@ -124,7 +124,7 @@ class Slot:
         _write(self._reason, " ".join(redaction.sanitize(reason).split()))
 
     def label(self, index: int) -> str:
-        """What a counter counts; like the counters it outlives the process."""
+        """Return a label of the counters; like the counters, it outlives the process."""
         return _read(self._label(index))
 
     def set_label(self, index: int, label: str) -> None:
@@ -132,7 +132,7 @@ class Slot:
 
     @property
     def text(self) -> str:
-        """One long text in place of the labels."""
+        """One long text, stored in place of the labels."""
         return _read(self._labels)
 
     @text.setter
@@ -154,11 +154,11 @@ class Slot:
         self._numbers[self._FORKS] += 1
 
     def on_forked(self, pid: int) -> None:
-        """Record the pid, after the fork; the child is already writing the rest of the slot."""
+        """Record the pid, after the fork. The child may already be writing the rest of the slot."""
         self._numbers[self._PID] = pid
 
     def on_exit(self) -> None:
-        """Record that the process has exited. Its reason stays."""
+        """Record that the process has exited, and keep its reason."""
         self._numbers[self._PID] = 0
         self._numbers[self._STATE] = State.EMPTY
 
@@ -168,32 +168,32 @@ class Slot:
 
     @property
     def forks(self) -> int:
-        """How many processes were forked for this slot, failed forks included."""
+        """Number of processes forked for this slot, failed forks included."""
         return self._numbers[self._FORKS]
 
     @property
     def crashes(self) -> int:
-        """How many of them exited unasked."""
+        """Number of unplanned exits."""
         return self._numbers[self._CRASHES]
 
     def schedule_fork(self, seconds: float, tries: int) -> None:
-        """Record when an empty slot gets its next process, and how many before it exited quickly."""
+        """Record the time of an empty slot's next fork, and the quick exits in a row before it."""
         self._numbers[self._NEXT_FORK_NS] = time.monotonic_ns() + int(seconds * 1e9)
         self._numbers[self._TRIES] = tries
         self._numbers[self._STATE] = State.BACKOFF
 
     def next_fork_seconds(self) -> float:
-        """Seconds until the next fork; 0 if none is scheduled."""
+        """Return the seconds until the next fork; 0 without a scheduled fork."""
         is_scheduled = self.pid == 0 and self.state == State.BACKOFF
         return max(0.0, (self._numbers[self._NEXT_FORK_NS] - time.monotonic_ns()) / 1e9) if is_scheduled else 0.0
 
     @property
     def tries(self) -> int:
-        """How many processes in a row exited quickly; 0 unless a fork is scheduled."""
+        """Number of quick exits in a row; 0 without a scheduled fork."""
         return self._numbers[self._TRIES] if self.state == State.BACKOFF else 0
 
     def mark_replacing(self, seconds: float) -> None:
-        """Allow the process to be missing for so long, because it is being replaced; 0 = no longer."""
+        """Allow the process to be missing for `seconds`, while it is replaced; 0 ends this."""
         self._numbers[self._REPLACING_UNTIL_NS] = time.monotonic_ns() + int(seconds * 1e9) if seconds else 0
 
     def is_replacing(self, now_ns: int) -> bool:
@@ -201,7 +201,7 @@ class Slot:
 
     @property
     def stop_requested(self) -> bool:
-        """Whether the process has got SIGTERM."""
+        """Whether the process was sent SIGTERM."""
         return bool(self._numbers[self._STOP_REQUESTED])
 
     def request_stop(self) -> None:
@@ -209,7 +209,7 @@ class Slot:
 
 
 class Slots(Sequence[Slot]):
-    """The slots of a service that have ever been within its target count: grows with the farm, never shrinks."""
+    """Slots of a service that were once within its target count; grows with the farm, never shrinks."""
 
     def __init__(self, memory: "memoryview[int]", service: Slot) -> None:
         self._memory = memory
@@ -241,10 +241,10 @@ class Slots(Sequence[Slot]):
 
 
 class Scoreboard:
-    """All slots of a farm by service and index, one more for each service as a whole, and one for the farm."""
+    """All slots of a farm: one per worker, one per service, and one for the farm."""
 
     def __init__(self, counts: Mapping[str, int], max_counts: Mapping[str, int] | None = None) -> None:
-        """`counts`: the target count of each service; `max_counts`: its capacity, if that is higher."""
+        """Create shared memory. `counts`: target count of each service; `max_counts`: capacity, if higher."""
         capacities = {name: max(count, (max_counts or {}).get(name, 0)) for name, count in counts.items()}
         self._memory = mmap.mmap(-1, (1 + sum(capacities.values()) + len(capacities)) * _SLOT_BYTES)
         view = memoryview(self._memory)
@@ -264,7 +264,7 @@ class Scoreboard:
 
     @property
     def failure(self) -> str:
-        """Why the master failed, if the process that runs it has recorded that."""
+        """Reason why the master failed; empty unless its process recorded one."""
         return self._farm.text
 
     @failure.setter
@@ -272,11 +272,11 @@ class Scoreboard:
         self._farm.text = failure
 
     def slots(self, service: str) -> Slots:
-        """All its slots up to now; those beyond the target count may still have a process that is stopping."""
+        """Return a service's slots; slots beyond the target count may have stopping processes."""
         return self._slots[service]
 
     def target(self, service: str) -> int:
-        """How many processes the service is to have: those of its first slots."""
+        """Return the target count of a service; its processes use the first slots."""
         return self._services[service].counter(_TARGET)
 
     def set_target(self, service: str, count: int) -> None:
@@ -286,11 +286,11 @@ class Scoreboard:
         whole.set_counter(_TARGET, count)
 
     def is_ready(self, service: str) -> bool:
-        """Whether the keeper has found the service ready."""
+        """Return whether the keeper has marked the service ready."""
         return self._services[service].state == State.UP
 
     def has_been_ready(self, service: str) -> bool:
-        """Whether the service has been ready since the farm started."""
+        """Return whether the service was ready at any time since the farm started."""
         return self._services[service].counter(_TIMES_READY) > 0
 
     def set_ready(self, service: str, ready: bool) -> None:
@@ -318,6 +318,6 @@ def _read(field: "memoryview[int]") -> str:
 
 
 def _write(field: "memoryview[int]", text: str) -> None:
-    """As much of it as there is room for, without half a character at the end."""
+    """Write a text, cut at the last whole character that fits."""
     cut = text.encode("utf-8", "backslashreplace")[: len(field)]
     field[:] = cut.decode("utf-8", "ignore").encode().ljust(len(field), b"\0")

@@ -1,8 +1,8 @@
-"""Forking of a child that can neither outlive its parent nor lose a signal.
+"""Fork of a child that cannot outlive its parent or lose a signal.
 
-Signals are blocked from before the fork until the child's own handlers are installed; a SIGTERM sent in between
-stays pending. The kernel signals the child when its parent dies (PR_SET_PDEATHSIG), and the child checks once
-whether that happened before it had asked for it.
+Signals are blocked from before the fork until the child's handlers are installed, so that a SIGTERM in between
+stays pending. The kernel signals the child when its parent dies (PR_SET_PDEATHSIG). The child checks once that the
+parent was still alive when it set this.
 """
 
 import contextlib
@@ -25,14 +25,14 @@ log = logs.get("master")
 
 WAIT_STEP_SECONDS = 0.02
 REAP_SECONDS = 5.0
-"""Time that SIGKILL gets to take effect."""
+"""Time for SIGKILL to take effect."""
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 @contextlib.contextmanager
 def signals_blocked() -> Iterator[None]:
-    """Block all signals of this thread; those that arrive are delivered at the end."""
+    """Block all signals of this thread; pending ones are delivered at the end."""
     previous = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         yield
@@ -43,8 +43,8 @@ def signals_blocked() -> Iterator[None]:
 def fork(run: Callable[[], int], death_signal: int = signal.SIGKILL) -> int:
     """Fork a child that exits with the status that `run` returns; return its pid.
 
-    `run` starts with signals blocked and default handlers; it calls `unblock_signals` when its own handlers are
-    installed. The child never returns from here and runs no exit handlers of the parent.
+    `run` starts with signals blocked and default handlers, and calls `unblock_signals` after installing its own
+    handlers. The child exits here, without the parent's exit handlers.
     """
     parent = os.getpid()
     _flush_output()
@@ -64,7 +64,7 @@ def fork(run: Callable[[], int], death_signal: int = signal.SIGKILL) -> int:
 
 
 def _flush_output() -> None:
-    """Flush output, so that it is not written twice. A closed reader must not keep a farm from forking."""
+    """Flush output before a fork, so that it is not written twice. Errors of a closed pipe are ignored."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
@@ -85,12 +85,12 @@ def unblock_signals() -> None:
 
 
 def run_child(child: Child, prepare: Callable[[], None] | None, gate: int, main: Callable[[Child], None]) -> int:
-    """Run a child to its end; return its exit status. The reason of a failed boot is in its slot.
+    """Run a child to its end; return its exit status. The slot has the reason of a failed boot.
 
-    `gate` is the read end of a pipe, or -1: the child waits there until the write end is closed.
+    `gate` is the read end of a pipe, or -1: the child waits until the write end is closed.
     """
     setproctitle(f"hookfarm: {child.name}")
-    faulthandler.enable()  # SIGABRT, which the master sends to a hung child, prints where it hangs.
+    faulthandler.enable()  # The master sends SIGABRT to a hung child, which prints its stack.
     child.handle_signals()
     unblock_signals()
     try:
@@ -116,15 +116,15 @@ def exit_cause(wait_status: int) -> str:
     code = os.waitstatus_to_exitcode(wait_status)
     if code >= 0:
         return f"exit {code}"
-    # Most real-time signals have no name.
+    # Most real-time signals are unnamed.
     return signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
 
 
 class ForkedProcess:
-    """A forked process that is not a worker, such as a whole farm beside a command that watches it.
+    """A forked process that is not a worker, such as a farm beside the command that watches it.
 
-    It runs in a session of its own, so that ctrl-C in the terminal reaches the parent alone, and gets SIGTERM when
-    the parent dies. `run` starts with default signal handlers.
+    It runs in its own session, so that ctrl-C reaches only the parent, and gets SIGTERM when the parent dies.
+    `run` starts with default signal handlers.
     """
 
     def __init__(self, run: Callable[[], int]) -> None:
@@ -146,7 +146,7 @@ class ForkedProcess:
 
     @property
     def exit_cause(self) -> str:
-        """The cause of the exit: `exit 1`, `SIGKILL`; empty while the process runs."""
+        """Cause of the exit: `exit 1`, `SIGKILL`; empty while the process runs."""
         return "" if self._status is None else exit_cause(self._status)
 
     def terminate(self) -> None:
@@ -154,9 +154,9 @@ class ForkedProcess:
         self._signal(signal.SIGTERM)
 
     def stop(self, seconds: float, hurry: Callable[[], bool]) -> None:
-        """Send SIGTERM and return when the process has exited; kill it after `seconds`.
+        """Send SIGTERM and wait for the exit; kill the process after `seconds`.
 
-        `hurry` is called while waiting: the first time it returns True, a second SIGTERM is sent.
+        When `hurry`, called while waiting, first returns True, a second SIGTERM is sent.
         """
         self.terminate()
         deadline, hurried = time.monotonic() + seconds, False
@@ -171,6 +171,6 @@ class ForkedProcess:
             time.sleep(WAIT_STEP_SECONDS)
 
     def _signal(self, number: int) -> None:
-        if not self.has_exited:  # So its pid is still its own.
+        if not self.has_exited:  # The pid is not reused before it is reaped.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, number)

@@ -1,4 +1,4 @@
-"""A slot of a worker group, and the master's knowledge of the process in it."""
+"""The process in a slot of a worker group, as the master sees it."""
 
 import time
 from dataclasses import dataclass
@@ -11,26 +11,26 @@ from hookfarm.farm.scoreboard import Slot, State
 class WorkerProcess:
     """The process in a group's slot, as the master sees it.
 
-    `pid` 0 = none: not started yet, or due at `fork_at` (monotonic).
+    `pid` 0 = no process: not started yet, or due at `fork_at` (monotonic).
     """
 
     group: WorkerGroup
-    """The group in the current plan; the next process is forked from it."""
+    """Group in the current plan, from which the next process is forked."""
     index: int
     slot: Slot
     pid: int = 0
     gate: int = -1
-    """Write end of the pipe that the child waits at; -1 = its work has begun."""
+    """Write end of the pipe at which the child waits; -1 = its work has begun."""
     spawned_at: float = 0.0
     has_come_up: bool = False
     quick_exits: int = 0
     fork_at: float | None = None
     aborted_at: float | None = None
-    """When it got SIGABRT, because it hangs, or SIGKILL, because its grace period is over."""
+    """Time of SIGABRT (it hangs) or of SIGKILL (its grace period is over)."""
     retired_at: float | None = None
-    """When it got SIGTERM while the farm goes on."""
+    """Time of SIGTERM to this worker alone."""
     spawned_from: WorkerGroup | None = None
-    """The group that its last process was forked from."""
+    """Group from which the last process was forked."""
 
     @property
     def name(self) -> str:
@@ -47,7 +47,7 @@ class WorkerProcess:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether the worker takes no more work: exited, or QUIET."""
+        """Whether the worker accepts no new work: exited, or QUIET."""
         return self.pid == 0 or self.slot.state == State.QUIET
 
     def describe(self) -> str:

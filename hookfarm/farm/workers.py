@@ -1,9 +1,9 @@
 """Worker processes of a farm: spawned, reaped, killed and replaced.
 
-Each service has a target count (`resize`); the processes are forked from the current plan (`use_plan`). A
-process that exits unasked is replaced by the respawn policy. One that was retired is replaced at once if its
-slot is within the target count, else not at all. A process is killed for two reasons: its heartbeat is late, or
-it got SIGTERM, alone or with the whole farm, and its grace period is over.
+Each service has a target count (`resize`); processes are forked from the current plan (`use_plan`). After an
+unplanned exit, the respawn policy replaces the process. A retired process is replaced at once if its slot is
+within the target count, else not. A process is killed if its heartbeat is late, or if its grace period after
+SIGTERM is over.
 """
 
 import contextlib
@@ -56,7 +56,7 @@ class Workers:
         return [worker for workers in self._by_service.values() for worker in workers]
 
     def of(self, group: WorkerGroup) -> list[WorkerProcess]:
-        """Return all workers of a service, including those beyond the target count."""
+        """Return all workers of a service, including workers beyond the target count."""
         return self._by_service[group.service]
 
     def within_target(self, group: WorkerGroup) -> list[WorkerProcess]:
@@ -75,7 +75,7 @@ class Workers:
                 worker.group = group
 
     def resize(self, group: WorkerGroup, count: int) -> None:
-        """Set the target count: retire the workers beyond it; new ones are forked in the next turn."""
+        """Set the target count and retire workers beyond it; new ones are forked in the next turn."""
         self._scoreboard.set_target(group.service, count)
         self._add_slots(group, count)
         for worker in self.of(group)[:count]:
@@ -89,7 +89,7 @@ class Workers:
         return self._scoreboard.slots(group.service).capacity
 
     def replace_now(self, worker: WorkerProcess) -> None:
-        """Fork into an empty slot in this turn, however its last processes ended."""
+        """Fork into an empty slot in this turn, without back-off."""
         worker.quick_exits = 0
         self._schedule_fork(worker, 0.0)
 
@@ -107,7 +107,7 @@ class Workers:
     # Reap
 
     def reap(self) -> None:
-        """Reap all exited children, also unknown ones: as PID 1 of a container the master inherits them."""
+        """Reap all exited children, including orphans that the master inherits as PID 1 of a container."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -185,23 +185,23 @@ class Workers:
                 self.signal(worker, signal.SIGKILL)
 
     def _is_hung(self, worker: WorkerProcess) -> bool:
-        """Return whether a worker's heartbeat is late; a child that waits at its gate has none yet."""
+        """Return whether a worker's heartbeat is late; False for a child that waits at its gate."""
         return worker.gate < 0 and worker.slot.seconds_late() > self._timeouts.hang_seconds
 
     # Fork
 
     def due(self) -> list[WorkerProcess]:
-        """Return the workers that are to be forked now."""
+        """Return the workers whose fork is due."""
         now = time.monotonic()
         return [worker for worker in self.all if worker.fork_at is not None and worker.fork_at <= now]
 
     def next_due_in(self) -> float:
-        """Return the seconds until the next fork: negative if overdue, infinite if none is scheduled."""
+        """Return the seconds until the next fork: negative if overdue, infinite without a scheduled fork."""
         dates = [worker.fork_at for worker in self.all if worker.fork_at is not None]
         return min(dates, default=float("inf")) - time.monotonic()
 
     def spawn(self, worker: WorkerProcess, *, gated: bool = False) -> None:
-        """Fork into a worker's slot; a gated child waits at its gate before it works."""
+        """Fork into a worker's slot; a gated child waits at its gate before it starts its work."""
         worker.fork_at = None
         worker.has_come_up = False
         worker.spawned_at = time.monotonic()
@@ -225,10 +225,7 @@ class Workers:
         self._by_pid[worker.pid] = worker
 
     def _on_fork_failed(self, worker: WorkerProcess, error: OSError) -> None:
-        """Schedule another fork after a failed one; the other workers go on.
-
-        The machine is out of processes, memory or files, perhaps only for now.
-        """
+        """Schedule another fork after a failed one: the machine may be short of processes, memory or files."""
         self.close_gate(worker)
         worker.slot.on_exit()
         worker.slot.reason = f"cannot fork: {error.strerror}"
@@ -246,7 +243,7 @@ class Workers:
         try:
             child = Child(group.service, worker.index, self._scoreboard, self.plan.grace_seconds, self._master_pid)
         except OSError as error:
-            worker.slot.reason = f"cannot begin: {error.strerror}"
+            worker.slot.reason = f"cannot start: {error.strerror}"
             return EXIT_COULD_NOT_BOOT
         return run_child(child, group.prepare, gate, group.main)
 
@@ -259,7 +256,7 @@ class Workers:
     # Signals
 
     def retire(self, worker: WorkerProcess) -> None:
-        """Send SIGTERM to one worker while the farm goes on, unless it is retired already."""
+        """Send SIGTERM to one worker of the running farm, unless it is retired already."""
         if worker.retired_at is None:
             worker.retired_at = time.monotonic()
             self.terminate([worker])
@@ -269,7 +266,7 @@ class Workers:
         for worker in workers:
             worker.slot.request_stop()
             self.signal(worker, signal.SIGTERM)
-            self.close_gate(worker)  # Only now: it must know that it is to stop when its gate opens.
+            self.close_gate(worker)  # After SIGTERM, so that the child is to stop when its gate opens.
 
     def kill(self, workers: Iterable[WorkerProcess]) -> list[WorkerProcess]:
         """Send SIGKILL to the workers that have not exited; return them."""
@@ -281,7 +278,7 @@ class Workers:
 
     @staticmethod
     def signal(worker: WorkerProcess, number: int) -> None:
-        """Send a signal to a process that is not reaped yet; the pid of a reaped one may be in use again."""
+        """Send a signal to a process that is not reaped yet; the pid of a reaped one may be reused."""
         if worker.pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(worker.pid, number)

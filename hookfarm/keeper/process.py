@@ -1,15 +1,13 @@
 """The keeper: one process per farm, between the scoreboard and Redis.
 
-1. It waits for Redis, checks the server's settings, and deletes the readiness of an earlier farm on this host that
-   was killed before it could do so itself.
+1. It waits for Redis, checks the server's settings, and deletes readiness that a killed farm on this host left.
 2. Ten times a second it checks each service by its slots, and publishes or withdraws its readiness.
-3. It runs the periodic duties, each at its own interval, and wakes workers that are to stop while they block in
-   Redis.
-4. On SIGTERM it withdraws all readiness first, becomes QUIET, wakes the workers when the master stops them, and
+3. It runs the periodic duties, each at its own interval, and wakes stopping workers that block in Redis.
+4. On SIGTERM it withdraws all readiness and becomes QUIET. It wakes the workers when the master stops them, and
    exits after them.
 
-Only the keeper waits for Redis on the farm's behalf; the master goes on reaping and killing meanwhile. A SIGKILL
-loses nothing: the keys expire unless its successor refreshes them.
+The keeper does the farm's waiting for Redis, so that the master keeps reaping and killing. A SIGKILL loses
+nothing: the keys expire unless the next keeper refreshes them.
 """
 
 import time
@@ -43,8 +41,11 @@ HEARTBEAT_WITHIN_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class WatchedService:
-    """A service of this farm. `report` adds to its status; `confirm` must return True before it is first ready;
-    `measure` returns its metrics."""
+    """A service of this farm.
+
+    `report` returns its part of the status, `measure` its metrics. `confirm` must return True before the service
+    is first ready.
+    """
 
     service: str
     report: Callable[[Sequence[Slot]], Mapping[str, Any]]
@@ -66,8 +67,8 @@ class KeeperConfig:
     """Services and duties of a keeper.
 
     `on_start` is called before the first service starts, `on_stop` after the last worker has exited. `wake`
-    unblocks the workers that are to stop while they block in Redis; `on_redis_result` is called after each tick
-    with its error or None.
+    unblocks stopping workers that block in Redis. `on_redis_result` is called after each tick with its error, or
+    None.
     """
 
     redis_url: str
@@ -81,18 +82,18 @@ class KeeperConfig:
 
 @dataclass
 class _Published:
-    """State of a service as the keeper last published it."""
+    """State of a service as last published by the keeper."""
 
     ready: bool
     refreshed_at: float = 0.0
     status_written_at: float = 0.0
     unready_since: float | None = None
-    """Since when a ready service has looked unready."""
+    """Time since which a ready service looks unready."""
     reason: str = "starting"
 
 
 class Keeper:
-    """One keeper; `tick` checks everything once."""
+    """The keeper; `tick` checks everything once."""
 
     def __init__(self, child: Child, config: KeeperConfig, refresh_seconds: float) -> None:
         self._child = child
@@ -100,7 +101,7 @@ class Keeper:
         self._config = config
         self._client = command_client(config.redis_url, REDIS_TIMEOUT_SECONDS)
         self._refresh_seconds = refresh_seconds
-        # The readiness that a predecessor has published is still in Redis, to be refreshed or withdrawn.
+        # Readiness published by a previous keeper is still in Redis, to be refreshed or withdrawn.
         self._published = {w.service: _Published(self._scoreboard.is_ready(w.service)) for w in config.services}
         self._taken_over = False
         self._due = {duty.name: 0.0 for duty in config.duties}
@@ -122,10 +123,10 @@ class Keeper:
         self.close()
 
     def tick(self, now: float) -> None:
-        """Run the duties that are due and check every service. Raises RedisError if Redis fails."""
+        """Run the due duties and check every service. Raises RedisError if Redis fails."""
         if not self._taken_over:
             self._take_over()
-        # Duties first: a full Redis refuses to store readiness, and some duties make room.
+        # Duties first: a full Redis refuses to store readiness, and some duties free memory.
         for duty in self._config.duties:
             if now >= self._due[duty.name]:
                 self._due[duty.name] = now + duty.every_seconds
@@ -138,7 +139,7 @@ class Keeper:
         self._wake()
 
     def _perform(self, duty: Duty) -> None:
-        """An error reply of Redis (out of memory, a key of the wrong type) fails only this duty; it is no
+        """Run one duty. An error reply (out of memory, WRONGTYPE) fails only this duty and is not an
         outage."""
         try:
             duty.perform(self._client)
@@ -148,7 +149,7 @@ class Keeper:
                 log.error("duty fails", duty=duty.name, error=str(error))
         else:
             if self._failed_duties.pop(duty.name, None) is not None:
-                log.info("duty works again", duty=duty.name)
+                log.info("duty recovered", duty=duty.name)
 
     def close(self) -> None:
         self._client.close()
@@ -167,7 +168,7 @@ class Keeper:
         self._child.mark_up()
 
     def _take_over(self) -> None:
-        """Delete readiness of this farm, or of an earlier one on this host, that no check has confirmed."""
+        """Delete readiness on this host that no check has confirmed: of this farm or an earlier one."""
         for service, published in self._published.items():
             if not published.ready:
                 readiness.delete_own(self._client, service)
@@ -193,7 +194,7 @@ class Keeper:
         self._keep_fresh(watched, published, now)
 
     def _skip_service(self, watched: WatchedService) -> None:
-        """Delete the readiness and the status of a service that has no processes and is to have none."""
+        """Delete readiness and status of a service whose target count is 0, once its processes have exited."""
         if self._published[watched.service].status_written_at:
             self._published[watched.service] = _Published(ready=False)
             self._scoreboard.set_ready(watched.service, False)
@@ -203,7 +204,8 @@ class Keeper:
         return self._scoreboard.slots(watched.service)[: self._scoreboard.target(watched.service)]
 
     def _confirmed(self, watched: WatchedService) -> bool:
-        """A service that has been ready is not confirmed again: Redis may have lost the proof."""
+        """Return whether a service may become ready. A service that was ready before is not confirmed again: Redis
+        may have lost the counter."""
         first = not self._scoreboard.has_been_ready(watched.service)
         return not first or watched.confirm is None or watched.confirm(self._client)
 
@@ -259,7 +261,7 @@ class Keeper:
         self._child.slot.state = State.QUIET
         try:
             self._await_workers_exit()
-        except redis.RedisError as error:  # No worker blocks in a server that is down.
+        except redis.RedisError as error:  # Redis is down, so no worker blocks in it.
             log.warning("workers not woken", error=str(error))
 
     def _await_workers_exit(self) -> None:
@@ -280,7 +282,7 @@ class Keeper:
         return (slot for watched in self._config.services for slot in self._scoreboard.slots(watched.service))
 
     def _workers_alive(self) -> bool:
-        """False once the master is dead: the kernel has killed the workers, and their slots stay as they were."""
+        """Return whether workers are alive. False once the master is dead: then the kernel has killed them."""
         return not self._child.is_orphaned and any(slot.pid for slot in self._worker_slots())
 
 

@@ -1,4 +1,4 @@
-"""Checks from its slots whether a service is ready. Pure: the time is an argument."""
+"""Readiness of a service, computed from its slots. Pure: the time is an argument."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,19 +7,20 @@ from hookfarm.farm.scoreboard import Slot, State
 from hookfarm.status.readiness import WorkerBackoff
 
 LATE_TOLERANCE_SECONDS = 0.1
-"""How late a heartbeat may be before the worker counts as hung."""
+"""Maximum delay of a heartbeat; a later worker counts as hung."""
 UNREADY_GRACE_SECONDS = 0.4
-"""How long a ready service may look unready before its key is deleted: replacing a worker takes less.
+"""Time that a ready service may look unready before its key is deleted; replacing a worker takes less.
 
-An idle worker's heartbeat is due within 1.25 s: with both of these and a tick, a hung one shows within 2 s.
+An idle worker's heartbeat is due within 1.25 s. With both constants and a tick, a hung worker shows within 2 s.
 """
 
 
 @dataclass(frozen=True)
 class ServiceReadiness:
-    """`reason` names the workers that are missing.
+    """Readiness of a service; `reason` names the missing workers.
 
-    `replacing`: some are missing as planned. A ready service stays ready then; another does not become ready.
+    `replacing`: some workers are missing as planned. Then a ready service stays ready, and an unready one
+    stays unready.
     """
 
     ready: bool
@@ -28,9 +29,9 @@ class ServiceReadiness:
 
 
 def check(service: str, slots: Sequence[Slot], now_ns: int) -> ServiceReadiness:
-    """Ready = each worker is up with its heartbeat in time, or is being replaced as planned."""
+    """Return the readiness. Ready = each worker is up with a timely heartbeat, or is being replaced as planned."""
     if not slots:
-        return ServiceReadiness(False, "no process")
+        return ServiceReadiness(False, "no processes")
     problems = [(index, slot, _problem(slot, now_ns)) for index, slot in enumerate(slots)]
     missing = [
         f"{service} {index} ({problem})"
@@ -43,7 +44,7 @@ def check(service: str, slots: Sequence[Slot], now_ns: int) -> ServiceReadiness:
 
 
 def backoffs(service: str, slots: Sequence[Slot]) -> list[WorkerBackoff]:
-    """Return the workers in crash back-off: reason, number of tries, and time until the next."""
+    """Return the workers in crash back-off, with reason, number of tries and time until the next."""
     return [
         {
             "process": f"{service} {index}",
@@ -58,9 +59,9 @@ def backoffs(service: str, slots: Sequence[Slot]) -> list[WorkerBackoff]:
 
 def _problem(slot: Slot, now_ns: int) -> str:
     if slot.pid == 0:
-        again = f", tried again in {slot.next_fork_seconds():.1f} s" if slot.tries else ""
+        again = f", forked again in {slot.next_fork_seconds():.1f} s" if slot.tries else ""
         return (slot.reason or "gone") + again
     if slot.state != State.UP:
         return slot.reason or slot.state.name.lower()
     late = slot.seconds_late(now_ns)
-    return f"silent for {late:.1f} s" if late > LATE_TOLERANCE_SECONDS else ""
+    return f"heartbeat late by {late:.1f} s" if late > LATE_TOLERANCE_SECONDS else ""

@@ -1,4 +1,4 @@
-"""The keeper's own counters, and the metrics of a whole farm: its services' own, and those of its processes."""
+"""The keeper's counters, and the metrics of a whole farm: of its services and of its processes."""
 
 import contextlib
 import os
@@ -10,19 +10,19 @@ from hookfarm.metrics import Family, counter, gauge
 from hookfarm.store import keys
 
 ORPHANS = 0
-"""Counter of the keeper's slot: jobs without a worker that the sweep put back into the queue."""
+"""Counter of the keeper's slot: orphans that the sweep requeued."""
 WORKERS_LOST = 1
-"""Counter of the keeper's slot: jobs given up because they had killed too many workers."""
+"""Counter of the keeper's slot: jobs that became dead letters because too many workers died with them."""
 STALLS = 2
-"""Counters of the keeper's slot from here on: 1 for each chain whose stall has been reported."""
+"""First of the counters of the keeper's slot with one per chain: 1 = its stall has been reported."""
 MASTER = "master"
 PREFIX = "hookfarm_processes"
 Measure = Callable[[Sequence[Slot]], Iterable[Family]]
 
 
 def families(scoreboard: Scoreboard, measures: Mapping[str, Measure], keeper: str) -> Iterable[Family]:
-    """Return all metrics; `measures`: the services' own, by name; `keeper`: the service with the counters
-    above."""
+    """Return all metrics. `measures`: functions for the services' metrics, by name; `keeper`: service with the
+    counters above."""
     for service, measure in measures.items():
         if scoreboard.target(service):
             yield from measure(scoreboard.slots(service))
@@ -35,12 +35,12 @@ def families(scoreboard: Scoreboard, measures: Mapping[str, Measure], keeper: st
 def _sweep(slot: Slot) -> Iterable[Family]:
     yield counter(
         f"{keys.WEBHOOK_DELIVERY}_orphans_recovered",
-        "Jobs without a worker that the sweep found and queued again.",
+        "Jobs without a worker that the sweep requeued.",
         ({}, slot.counter(ORPHANS)),
     )
     yield counter(
         f"{keys.WEBHOOK_DELIVERY}_dead_letters",
-        "Jobs given up, by reason.",
+        "Jobs that became dead letters, by reason.",
         ({"reason": "worker_lost"}, slot.counter(WORKERS_LOST)),
     )
 
@@ -62,18 +62,18 @@ def _processes(scoreboard: Scoreboard) -> Iterable[Family]:
     )
     yield counter(
         f"{PREFIX}_started",
-        "Processes forked, redirectoryments included.",
+        "Processes forked, replacements included.",
         *(({"service": service}, sum(slot.forks for slot in of)) for service, of in slots.items()),
     )
     yield counter(
         f"{PREFIX}_died",
-        "Processes that exited unasked; each is redirectoryd.",
+        "Processes that exited unplanned; each is replaced.",
         *(({"service": service}, sum(slot.crashes for slot in of)) for service, of in slots.items()),
     )
 
 
 def _pids(scoreboard: Scoreboard) -> dict[str, list[int]]:
-    """By service. The keeper's parent is the master."""
+    """Return pids by service, including the master, which is the keeper's parent."""
     found = {
         service: [slot.pid for slot in scoreboard.slots(service) if slot.pid] for service in scoreboard.services
     }
@@ -81,14 +81,14 @@ def _pids(scoreboard: Scoreboard) -> dict[str, list[int]]:
 
 
 def _resources(pids: Mapping[str, Sequence[int]]) -> Iterable[Family]:
-    """Empty without /proc (Linux only); processes that have exited are left out."""
+    """Yield memory and descriptors by service; empty without /proc (Linux only)."""
     measured = {service: [found for pid in of if (found := _resources_of(pid))] for service, of in pids.items()}
     measured = {service: of for service, of in measured.items() if of}
     if not measured:
         return
     yield gauge(
         f"{PREFIX}_resident_memory_bytes",
-        "Resident memory summed over processes; what they share is counted in each.",
+        "Resident memory summed over processes; shared memory counts in each.",
         *(({"service": service}, sum(memory for memory, _ in of)) for service, of in measured.items()),
     )
     yield gauge(
@@ -99,7 +99,7 @@ def _resources(pids: Mapping[str, Sequence[int]]) -> Iterable[Family]:
 
 
 def _resources_of(pid: int) -> tuple[int, int] | None:
-    """Resident bytes and open files."""
+    """Return resident bytes and open files; None if the process has exited."""
     directory = Path("/proc") / str(pid)
     with contextlib.suppress(OSError, ValueError, IndexError):
         resident = int((directory / "statm").read_text().split()[1])

@@ -1,1 +1,1 @@
-"""A farm's composition: its services, the order in which they start, and the keeper's duties."""
+"""A farm's composition: services, start order, and the keeper's duties."""

@@ -1,4 +1,4 @@
-"""The keeper's configuration: its duties, the wake-up of blocked workers, the detection of a hung Redis."""
+"""The keeper's configuration: duties, wake-up of blocked workers, detection of a hung Redis."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -26,13 +26,13 @@ from hookfarm.webhook_delivery.sweep import SWEEP_SECONDS, Sweep
 TICK_SECONDS = 0.25
 REPAIR_SECONDS = 10.0
 METRICS_SECONDS = 0.1
-"""How soon a request for metrics is answered."""
+"""Maximum delay of a response to a request for metrics."""
 
 
 def keeper_config(
     config: Config, url: str, services: Sequence[WatchedService], scoreboard: Scoreboard, run: str
 ) -> KeeperConfig:
-    """Return the keeper's configuration. Duties of the queue are only for a farm with delivery processes."""
+    """Return the keeper's configuration. Only farms with delivery processes have the queue's duties."""
     wake, on_redis_result = partial(_wake, scoreboard=scoreboard), _hang_detector(scoreboard)
     metrics = Duty("metrics", METRICS_SECONDS, _metrics_responder(services, scoreboard).perform)
     always = (metrics, *_stalls(scoreboard))
@@ -57,7 +57,7 @@ def keeper_config(
 
 
 def _limits(config: Config, scoreboard: Scoreboard) -> FarmLimits:
-    """Return what the farm may have in flight; SIGTTIN and SIGTTOU change the number of its workers."""
+    """Return the farm's limits in flight, by its current number of workers."""
     workers = scoreboard.target(keys.WEBHOOK_DELIVERY)
     return FarmLimits(workers * config.concurrency, config.max_in_flight)
 
@@ -81,9 +81,9 @@ def _count_orphan(scoreboard: Scoreboard, became: OrphanState) -> None:
 
 
 def _hang_detector(scoreboard: Scoreboard) -> Callable[[redis.RedisError | None], None] | None:
-    """Return the detector of a hung embedded server, if there is one.
+    """Return the detector of a hung embedded server; None without an embedded server.
 
-    The overdue heartbeat makes the master replace the server.
+    It makes the server's heartbeat late, so that the master replaces the server.
     """
     if embedded_server.SERVICE not in scoreboard.services:
         return None
@@ -92,7 +92,7 @@ def _hang_detector(scoreboard: Scoreboard) -> Callable[[redis.RedisError | None]
 
 
 def _wake(client: redis.Redis, scoreboard: Scoreboard) -> None:
-    """Unblock workers that are to stop while they block in Redis."""
+    """Unblock stopping workers that block in Redis."""
     blocking = {
         keys.MESSAGE_PROCESSOR: processor_telemetry.blocking_clients,
         keys.WEBHOOK_DELIVERY: delivery_telemetry.polling_clients,

@@ -1,4 +1,4 @@
-"""A farm's composition: its worker groups in their order, each with its dependencies."""
+"""A farm's composition: its worker groups in start order, with their dependencies."""
 
 import gc
 import secrets
@@ -41,14 +41,14 @@ log = logs.get("master")
 
 MAX_UNAVAILABLE = 5
 MAX_CHAINS = 256
-"""How many chains a farm can be reloaded to without a restart."""
+"""Maximum chains after a reload without a restart."""
 _FOREVER_SECONDS = 100 * 365 * 24 * 3600.0
 
 
 def run_farm(config: Config, services: Sequence[str], read: Callable[[], Config]) -> None:
     """Run the services until a stop signal. Raises StartFailed (exit 1) if one does not become ready.
 
-    `read` is called for new settings at SIGHUP.
+    `read` returns new settings at SIGHUP.
     """
     embedded = None if config.redis_url else StateDirectory(config.state_dir)
     release = embedded.lock() if embedded else lambda: None
@@ -75,10 +75,10 @@ def run_farm(config: Config, services: Sequence[str], read: Callable[[], Config]
 def plan(
     config: Config, services: Sequence[str], url: str, embedded: StateDirectory | None, run: str = ""
 ) -> list[WorkerGroup]:
-    """Return the groups in the order in which they start: each consumer before its producer.
+    """Return the groups in start order: each consumer before its producer.
 
-    `run` identifies the farm in Redis. Every later plan of a farm has the same groups, some perhaps empty;
-    keeper and server outlive all plans, so their groups depend on no setting that may change.
+    `run` identifies the farm in Redis. Every later plan of a farm has the same groups; a group may be empty.
+    Keeper and server outlive all plans, so their groups use only settings that cannot change.
     """
     run = run or secrets.token_hex(6)
     traces = tracing_settings(config)
@@ -116,7 +116,7 @@ def plan(
 def _embedded(directory: StateDirectory) -> WorkerGroup:
     def main(child: Child) -> None:
         child.mark_up()
-        child.slot.reason = f"its log is {directory.data / 'server.log'}"
+        child.slot.reason = f"see its log {directory.data / 'server.log'}"
         child.slot.heartbeat(_FOREVER_SECONDS)
         embedded_server.exec_server(directory)
 
@@ -184,7 +184,7 @@ def _ingestors(config: Config, url: str, traces: TracingSettings | None) -> Work
     def main(child: Child) -> None:
         watched = config.chains[child.index]
         if child.slot.counter(ingestor_telemetry.CHAIN_ID) != watched.chain_id:
-            child.slot.clear_counters()  # Another chain's, which had this slot before.
+            child.slot.clear_counters()  # The slot may have labels of another chain.
         ingestor_process.run(child, watched, url, config.from_block, traces)
 
     return WorkerGroup(
@@ -213,7 +213,7 @@ def _print_ready(config: Config, url: str, groups: Sequence[WorkerGroup], scoreb
 
 
 def _dashboard(config: Config, port: int) -> str:
-    """Return the dashboard's URL, with the token if hookfarm made it; one from the settings stays out of logs."""
+    """Return the dashboard's URL, with the token if it was generated; a configured token stays out of logs."""
     address = f"http://{replace(config.api, port=port)}/"
     token = None if config.api_token else process.read(config)
     return f"{address}#token={token}" if token else address

@@ -1,7 +1,7 @@
 """SIGHUP: read the settings again, as `hookfarm start` does, and make a new plan for the farm.
 
-A setting that cannot change while the farm runs (such as the address of its Redis) is refused by name, like any
-that would be refused at start. If the farm's terminal has been closed, the farm stops instead.
+Invalid settings are refused by name, and so are changes of fixed ones, such as the address of Redis. If the farm's
+terminal has been closed, the farm stops instead.
 """
 
 import os
@@ -29,7 +29,7 @@ _STANDARD_FILES = (0, 1, 2)
 
 
 class Reload:
-    """Callable that makes the farm's new plan at SIGHUP. Raises InvalidInput or CouldNotBoot if it can't."""
+    """Callable that makes the farm's new plan at SIGHUP. Raises InvalidInput or CouldNotBoot."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Reload:
         read: Callable[[], Config],
         plan: Callable[[Config], FarmPlan],
     ) -> None:
-        """Take the current settings `config`; `read` returns the new ones, `plan` makes a plan of them."""
+        """Take the current settings. `read` returns the new ones; `plan` makes a plan of settings."""
         self._config = config
         self._services = services
         self._read = read
@@ -69,17 +69,16 @@ def changed(before: Config, after: Config) -> list[str]:
 
 
 def check_change(before: Config, after: Config) -> None:
-    """Raise InvalidInput if a setting differs that cannot change while the farm runs."""
+    """Raise InvalidInput if a fixed setting differs."""
     for name in changed(before, after):
         if name in FIXED:
-            raise InvalidInput(name.replace("_", "-"), "cannot change while the farm runs; stop it and start it")
+            raise InvalidInput(name.replace("_", "-"), "cannot change while the farm runs; restart the farm")
 
 
 def keep_slots(before: Sequence[ChainConfig], after: Sequence[ChainConfig]) -> tuple[ChainConfig, ...]:
-    """Return `after` in an order in which each remaining chain keeps its index, and so its worker's slot.
+    """Return `after` ordered so that each remaining chain keeps its index, and thus its worker's slot.
 
-    If there are fewer chains than before, the last ones move into the gaps; their old processes have exited before
-    the gaps are filled.
+    If there are fewer chains than before, the last ones fill the gaps; their old processes exit first.
     """
     remaining = {chain.chain_id: chain for chain in after}
     slots = [remaining.pop(chain.chain_id, None) for chain in before[: len(after)]]
@@ -89,5 +88,5 @@ def keep_slots(before: Sequence[ChainConfig], after: Sequence[ChainConfig]) -> t
 
 
 def _has_terminal() -> bool:
-    """Return whether a standard file is a terminal; False once its window has been closed."""
+    """Return whether a standard file is a terminal; False after the terminal has closed."""
     return any(map(os.isatty, _STANDARD_FILES))

@@ -1,4 +1,4 @@
-"""Metrics as plain values, without a Prometheus client, on their way from the farms to a scrape."""
+"""Metrics as plain values, sent from the farms to the scraped API, without a Prometheus client."""
 
 from hookfarm.metrics.collect import CollectedMetrics, FarmMetrics, MetricsResponder, collect
 from hookfarm.metrics.family import Distribution, Family, Sample, counter, gauge, histogram

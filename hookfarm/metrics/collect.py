@@ -1,8 +1,8 @@
 """Collection of metrics from all farms on this Redis, by publish and subscribe, at each scrape.
 
-So nothing is computed between scrapes, nothing is stored, it works with a full server, and the number of
-subscribers is the number of responses to wait for. Channels are shared by all databases, so their names contain
-the database.
+Metrics are computed only at a scrape and never stored, so that a full server does not matter. The number of
+subscribers is the number of expected responses. All databases share the channels, so their names contain the
+database.
 """
 
 import os
@@ -21,13 +21,13 @@ from hookfarm.metrics.family import Family
 from hookfarm.store import keys
 
 RESPONSE_SECONDS = 1.5
-"""A keeper responds within 0.1 s; one that restarts misses a request."""
+"""A keeper responds within 0.1 s; a restarting keeper misses the request."""
 _HOST = socket.gethostname()
 
 
 @dataclass(frozen=True)
 class FarmMetrics:
-    """The metrics of one farm; `host` and `pid` are its master's."""
+    """Metrics of one farm; `host` and `pid` are its master's."""
 
     host: str
     pid: int
@@ -36,7 +36,7 @@ class FarmMetrics:
 
 @dataclass(frozen=True)
 class CollectedMetrics:
-    """The metrics of all farms that responded in time, and the number of farms that did not."""
+    """Metrics of all farms that responded in time, and the number of missing farms."""
 
     farms: tuple[FarmMetrics, ...]
     missing: int
@@ -58,7 +58,7 @@ class MetricsResponder:
             for channel in self._requests():
                 client.publish(channel, self._response())
         except (redis.ConnectionError, redis.TimeoutError):
-            # Only this connection is lost; it subscribes again next time. The keeper detects an outage by its own.
+            # Subscribe again next time. The keeper detects an outage by its own connection.
             self._listener.close()
             self._listener = None
 
@@ -84,7 +84,7 @@ async def collect(client: redis.asyncio.Redis, within_seconds: float = RESPONSE_
         await listener.subscribe(channel)
         await listener.get_message(
             timeout=within_seconds
-        )  # Confirms the subscription, before any response can come.
+        )  # The confirmation of the subscription precedes all responses.
         expected = await client.publish(keys.metrics_request(_database(client)), channel)
         while len(responses) < expected and (left := deadline - time.monotonic()) > 0:
             message = await listener.get_message(timeout=left)
@@ -95,7 +95,7 @@ async def collect(client: redis.asyncio.Redis, within_seconds: float = RESPONSE_
 
 
 def _decode(raw: bytes) -> FarmMetrics | None:
-    """Return a farm's metrics; None if a farm of another version sent them in another format."""
+    """Return a farm's metrics; None if another version sent another format."""
     try:
         response = orjson.loads(raw)
         return FarmMetrics(

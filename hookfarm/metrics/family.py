@@ -1,7 +1,7 @@
 """A family of metrics as plain values: name, help text, and a sample for each set of labels.
 
-Names are those of Prometheus without `_total`; base units. Labels come from small closed sets, the chains and
-nodes that are configured and the hosts: never an endpoint, a delivery or a URL's path.
+Names follow Prometheus, without `_total`, in base units. Label values come from small sets: configured chains and
+nodes, and hosts; never endpoints, deliveries or URL paths.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ Number = int | float
 
 @dataclass(frozen=True)
 class Distribution:
-    """Numbers of observations up to each limit (ascending), their total number, and their sum."""
+    """Cumulative numbers of observations up to each limit (ascending), their total, and their sum."""
 
     limits: tuple[float, ...]
     at_most: tuple[int, ...]
@@ -42,7 +42,7 @@ class Family:
 
 
 def counter(name: str, text: str, *samples: tuple[Labels, Number]) -> Family:
-    """Return a family of values that only grow while their farm runs."""
+    """Return a family of counters, which only grow while the farm runs."""
     return Family(name, COUNTER, text, _summed(samples))
 
 
@@ -61,7 +61,7 @@ def decode(raw: Any) -> Family:
 
 
 def _summed(samples: Iterable[tuple[Labels, Number]]) -> tuple[Sample, ...]:
-    """Sum up to one sample for each set of labels, in the order of their first appearance."""
+    """Return one summed sample per set of labels, in order of first appearance."""
     found: dict[tuple[tuple[str, str], ...], Number] = {}
     for labels, value in samples:
         key = tuple(labels.items())

@@ -1,7 +1,7 @@
-"""State of the whole farm, read from Redis: for `status`, `top`, `demo` and the API.
+"""State of the whole farm, read from Redis for `status`, `top`, `demo` and the API.
 
 A snapshot is JSON: the status of each service, the depths of each hop, and rates. It costs two round trips and
-some forty commands of constant time.
+about forty commands of constant time.
 """
 
 from hookfarm.status.chains import ChainStatus, with_configured

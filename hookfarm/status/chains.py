@@ -11,7 +11,7 @@ from hookfarm.store.clients import AnyPipeline
 
 
 class ChainStatus(TypedDict):
-    """A chain in the snapshot. Counts are since the farm started; null = unknown, as no ingestor reached it."""
+    """A chain in the snapshot. Counts start with the farm; null = no ingestor has reported yet."""
 
     chain_id: int
     head: int | None
@@ -24,8 +24,8 @@ class ChainStatus(TypedDict):
     reason: Annotated[str, "Empty while the chain is ready."]
     rpc_requests_per_block: float | None
     events_published: int | None
-    nodes: Annotated[list[NodeStatus], "The preferred one comes first."]
-    catch_up: Annotated[CatchUp | None, "null unless the chain is far behind its head."]
+    nodes: Annotated[list[NodeStatus], "Nodes in order of preference."]
+    catch_up: Annotated[CatchUp | None, "Progress of a catch-up; null near the head."]
     events_removed: NotRequired[int]
     reorgs: NotRequired[int]
     reorgs_beyond_memory: NotRequired[int]
@@ -35,14 +35,14 @@ class ChainStatus(TypedDict):
 
 
 def request_heads(pipe: AnyPipeline, chain_id: int) -> None:
-    """Add the read of the finality heads to a pipeline; it has one reply, for `chain_status`."""
+    """Add the read of the finality heads to a pipeline; its one reply is for `chain_status`."""
     pipe.hmget(keys.heads(chain_id), ["safe", "finalized"])
 
 
 def chain_status(
     report: ChainReport, heads: Sequence[bytes | None], service_reason: str, now: float
 ) -> ChainStatus:
-    """Return the state of one chain. `service_reason` is why its ingestor as a whole is not ready."""
+    """Return the state of one chain. `service_reason`: why the whole event_ingestor is not ready."""
     safe, finalized = (None if number is None else int(number) for number in heads)
     reason = report.get("reason") or service_reason
     found = {
@@ -84,7 +84,7 @@ def _unreached(chain_id: int) -> ChainStatus:
         "safe": None,
         "finalized": None,
         "ready": False,
-        "reason": "no ingestor has reached it",
+        "reason": "not reached by an ingestor yet",
         "rpc_requests_per_block": None,
         "events_published": 0,
         "nodes": [],

@@ -1,4 +1,4 @@
-"""Deliveries per second, from the totals in successive statuses."""
+"""Deliveries per second, computed from the totals in successive statuses."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -7,14 +7,14 @@ from typing import Any
 from hookfarm import timestamps
 
 MEAN_SECONDS = 5.0
-"""Longer than the time between two blocks, so that a burst per block shows as its mean."""
+"""Longer than most block times, so that one burst per block is smoothed."""
 MAX_SAMPLES = 100
 MIN_SECOND = 0.95
-"""A status that is written a little early still completes its second."""
+"""Slightly less than a second, so that a status written early completes its second."""
 
 
 class Rates:
-    """Rates of deliveries for one viewer, by the clock of the farm: the times of the calls do not matter."""
+    """Rates of deliveries for one viewer, by the statuses' timestamps, independent of the times of calls."""
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float, int]] = deque(maxlen=MAX_SAMPLES)
@@ -22,7 +22,7 @@ class Rates:
     def observe(self, status: Mapping[str, Any]) -> None:
         """Add the status of the delivery processes, if it is newer than the last one.
 
-        A total that fell belongs to a farm that was started again.
+        A falling total means a restarted farm.
         """
         delivered, timestamp = status.get("delivered"), status.get("timestamp")
         if delivered is None or timestamp is None:
@@ -35,7 +35,7 @@ class Rates:
 
     @property
     def per_second(self) -> float | None:
-        """The mean rate of the last MEAN_SECONDS; None before the second sample."""
+        """Mean rate of the last MEAN_SECONDS; None before the second sample."""
         if len(self._samples) < 2:
             return None
         now, total = self._samples[-1]
@@ -45,7 +45,7 @@ class Rates:
 
     @property
     def each_second(self) -> tuple[float, ...]:
-        """About one rate per second, the latest last, however often the farm writes its status."""
+        """About one rate per second, the latest last, independent of how often the status is written."""
         rates: list[float] = []
         began, before = self._samples[0] if self._samples else (0.0, 0)
         for now, total in self._samples:

@@ -1,7 +1,7 @@
 """Readiness and status of the services in Redis: the keys `<service>:ready` and `<service>:status`.
 
-The ready key is exactly `true` and lives for a minute; it is refreshed at a third of that while the service
-is ready, and deleted when it is not or is about to stop. The keys of a farm that dies expire within that minute.
+The ready key is exactly `true`, with a TTL of a minute. While the service is ready, it is refreshed at a
+third of the TTL. It is deleted when the service is not ready or begins to stop. The keys of a dead farm expire.
 """
 
 import os
@@ -41,7 +41,7 @@ class WorkerBackoff(TypedDict):
 class ServiceStatus(TypedDict):
     """State of one service: its ready key, the status that its keeper wrote, and the age of that status.
 
-    Without a status only the first three fields are known; `status_age_ms` is then None.
+    Without a status, only the first three fields are present and `status_age_ms` is None.
     """
 
     ready: bool
@@ -68,7 +68,7 @@ class DeliveryStatus(ServiceStatus, DeliveryReport):
 
 
 class Services(TypedDict):
-    """The status of each service, in the order in which they start."""
+    """The status of each service, in start order."""
 
     message_processor: ProcessorStatus
     webhook_delivery: DeliveryStatus
@@ -76,7 +76,7 @@ class Services(TypedDict):
 
 
 def publish(client: Client, service: str, status: Mapping[str, Any]) -> None:
-    """Set the ready key for the next minute, and write the status."""
+    """Set the ready key for a minute, and write the status."""
     with client.pipeline(transaction=True) as pipe:
         pipe.set(keys.ready(service), "true", ex=TTL_SECONDS)
         pipe.set(keys.status(service), _encode(status, ready=True), ex=TTL_SECONDS)
@@ -92,17 +92,17 @@ def withdraw(client: Client, service: str, status: Mapping[str, Any]) -> None:
 
 
 def write_status(client: Client, service: str, status: Mapping[str, Any], ready: bool) -> None:
-    """Write the status alone."""
+    """Write the status, without the ready key."""
     client.set(keys.status(service), _encode(status, ready), ex=TTL_SECONDS)
 
 
 def reassert(client: Client, service: str) -> None:
-    """Set the ready key again if Redis has lost it, or another farm that stops has deleted it."""
+    """Set the ready key again if Redis lost it or another farm deleted it while stopping."""
     client.set(keys.ready(service), "true", ex=TTL_SECONDS, nx=True)
 
 
 def clear(client: Client, services: Sequence[str]) -> None:
-    """Delete both keys of each service: the farm is stopping."""
+    """Delete both keys of each service."""
     names = [key(service) for service in services for key in (keys.ready, keys.status)]
     if names:
         client.delete(*names)
@@ -120,7 +120,7 @@ def is_ready(client: Client, service: str) -> bool:
 
 
 def read_status(client: Client, service: str) -> dict[str, Any] | None:
-    """Return the status as its keeper wrote it; None if there is none."""
+    """Return the status written by the keeper; None if missing."""
     return _decode(cast(bytes | None, client.get(keys.status(service))))
 
 
@@ -135,7 +135,7 @@ def request_services(pipe: AnyPipeline) -> None:
 def parse_services(replies: Sequence[Any]) -> Services:
     """Return the status of each service.
 
-    A status that has not been written for a while stays until its key expires; `status_age_ms` shows its age.
+    An old status stays until its key expires; `status_age_ms` is its age.
     """
     parts = (replies[start : start + _REPLIES] for start in range(0, _REPLIES * len(keys.SERVICES), _REPLIES))
     found = {service: _service(*part) for service, part in zip(keys.SERVICES, parts, strict=True)}
@@ -150,7 +150,7 @@ def is_stale(service: ServiceStatus) -> bool:
 def wait(client: Client, service: str, timeout_seconds: float, pause: Callable[[float], None]) -> bool:
     """Poll until the service is ready; return False after `timeout_seconds`. `pause` sleeps between polls.
 
-    A Redis that does not answer counts as not ready: it may be starting, too.
+    An unreachable Redis counts as not ready, because it may be starting.
     """
     deadline = time.monotonic() + timeout_seconds
     while not _is_seen_ready(client, service):

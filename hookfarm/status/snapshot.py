@@ -1,6 +1,6 @@
-"""The snapshot of a farm, in two round trips: first services and newest backfills, then the depths of both hops.
+"""Snapshot of a farm, in two round trips: first services and newest backfills, then the depths of both hops.
 
-The same commands go over a blocking client (the command line) and an asynchronous one (the API).
+The command line sends the commands over a blocking client, the API over an asynchronous one.
 """
 
 import time
@@ -20,29 +20,29 @@ from hookfarm.store.clients import AnyPipeline, AsyncClient, Client, ResponseErr
 from hookfarm.webhook_delivery.telemetry import LatencyQuantiles
 
 MAX_BACKFILLS = 10
-"""Those with the newest heartbeat; the cost of a snapshot must not grow with the number of backfills."""
+"""Backfills with the newest heartbeats; bounds the cost of a snapshot."""
 STREAM_REPLIES = 2
 
 
 class StreamDepths(TypedDict):
-    """Depths of a chain's stream in the snapshot; null if its key holds another type."""
+    """Depths of a chain's stream in the snapshot; null if the key has another type."""
 
     chain_id: int
     length: Annotated[int | None, "`pending` and `lag` together."]
-    pending: Annotated[int | None, "Entries that a processor has read and not acked."]
-    lag: Annotated[int | None, "Entries that no processor has read."]
+    pending: Annotated[int | None, "Entries read but not acked."]
+    lag: Annotated[int | None, "Entries not read yet."]
 
 
 class QueueDepths(TypedDict):
-    """JSON of the queue's Depths in the snapshot."""
+    """Depths of the queue in the snapshot."""
 
-    queued: Annotated[int, "In the list."]
-    open: Annotated[int, "In the list or in a worker."]
+    queued: Annotated[int, "Jobs in the list."]
+    open: Annotated[int, "Jobs in the list or in a worker."]
     parked: int
     retry: int
     dead: int
     unconfirmed: int
-    backfill: Annotated[int, "In backfill queues."]
+    backfill: Annotated[int, "Jobs in backfill queues."]
 
 
 class Latencies(TypedDict):
@@ -55,18 +55,20 @@ class Latencies(TypedDict):
 class DeliveryStats(TypedDict):
     """Totals since the farm started, and latencies of the last seconds; null = unknown."""
 
-    activity: Annotated[str, "A letter for each worker: b blocked in BRPOP, p posting, r restarting, s stalled."]
+    activity: Annotated[str, "One letter per worker: b blocked in BRPOP, p posting, r restarting, s stalled."]
     delivered: int | None
     failed_attempts: int | None
     dead: int | None
-    per_second: Annotated[float | None, "Mean of the last five seconds; null in the first snapshot."]
+    per_second: Annotated[
+        float | None, "Deliveries per second, mean of the last five seconds; null in the first snapshot."
+    ]
     post_ms: LatencyQuantiles
     queued_to_delivered_ms: LatencyQuantiles
     since_start: Latencies
 
 
 class EndpointTotals(TypedDict):
-    """Number of endpoints, of enabled ones, and of those with an open circuit."""
+    """Numbers of all endpoints, of enabled ones, and of open circuits."""
 
     total: int
     enabled: int
@@ -82,7 +84,7 @@ class Snapshot(TypedDict):
     chains: list[ChainStatus]
     streams: list[StreamDepths]
     queue: QueueDepths
-    backfills: Annotated[list[BackfillStatus], "Unfinished ones among the ten with the newest heartbeat."]
+    backfills: Annotated[list[BackfillStatus], "Unfinished backfills among the ten with the newest heartbeats."]
     delivery: DeliveryStats
     endpoints: EndpointTotals
 
@@ -108,9 +110,9 @@ async def take_snapshot_async(client: AsyncClient) -> Snapshot:
 
 
 def request_stream(pipe: AnyPipeline, chain_id: int) -> None:
-    """Add the reads of a chain's stream to a pipeline; STREAM_REPLIES replies, for `parse_stream`.
+    """Add the reads of a chain's stream to a pipeline; `parse_stream` takes the STREAM_REPLIES replies.
 
-    The second is an error if there is no such stream.
+    The second reply is an error if the stream does not exist.
     """
     pipe.xlen(keys.events(chain_id))
     pipe.xinfo_groups(keys.events(chain_id))
@@ -126,7 +128,7 @@ def parse_stream(chain_id: int, replies: Sequence[Any]) -> StreamDepths:
 
 
 class _FirstReplies:
-    """Result of the first round trip; `chain_ids` are the chains with an ingestor or read by a processor."""
+    """Result of the first round trip; `chain_ids`: chains reported by an ingestor or a processor."""
 
     def __init__(self, replies: Sequence[Any]) -> None:
         self.services = readiness.parse_services(replies)
@@ -199,7 +201,7 @@ def _unfinished(newest: Sequence[Backfill | None]) -> list[BackfillStatus]:
 
 def _chains(services: Services, heads: dict[int, Any], now: float) -> list[ChainStatus]:
     ingestor = services["event_ingestor"]
-    reason = "its ingestor has stopped reporting" if readiness.is_stale(ingestor) else ""
+    reason = "the ingestor has stopped reporting" if readiness.is_stale(ingestor) else ""
     reports = ingestor.get("chains", [])
     return [chains.chain_status(report, heads[report["chain_id"]], reason, now) for report in reports]
 

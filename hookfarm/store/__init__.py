@@ -1,1 +1,1 @@
-"""Access to Redis: keys, connections, Lua scripts, the embedded server. Nothing else connects to Redis."""
+"""Access to Redis: keys, connections, Lua scripts, the embedded server. No other package connects to Redis."""

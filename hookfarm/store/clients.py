@@ -1,13 +1,13 @@
 """Connections to Redis: the only module that opens them.
 
-Two kinds, because redis-py's defaults are wrong for a blocking pop: with its 5 s socket time-out and
-10 retries a `BRPOP` of 6 s is sent 11 times, and each of them may have popped an element that is never read.
+There are two kinds, because redis-py's defaults are wrong for a blocking pop. With its 5 s socket time-out and
+10 retries, a `BRPOP` of 6 s is sent 11 times. Each may pop an element that is never read.
 
 - `command_client`: ordinary commands. Short socket time-out, no silent retries.
-- `PipelinedConnection`: one connection for one loop that blocks in Redis. Several commands go out in one write and
-  their replies are read in order. It never retries: an error closes it, and its owner decides.
+- `PipelinedConnection`: one connection for one loop that blocks in Redis. Several commands are sent in one write,
+  and their replies are read in order. It never retries: an error closes it, and its owner decides.
 
-Nothing connects before it is first used, so that either may be built before a fork and used after it.
+Both connect on first use, so that they can be built before a fork and used after it.
 """
 
 import socket
@@ -37,18 +37,18 @@ from hookfarm.store import keys
 
 COMMAND_TIMEOUT_SECONDS = 5.0
 BLOCK_SLACK_SECONDS = 2.0
-"""How much longer than the blocking time a reader waits for the reply."""
+"""Time that a reader waits for the reply beyond the blocking time."""
 READ_BUFFER_BYTES = 16 * 1024
-"""Per connection; redis-py's 64 kB would be a hundredth of a delivery process."""
+"""Read buffer of a connection; redis-py's 64 kB would be 1 % of a delivery process."""
 
 TIMED_OUT = (TimeoutError, BlockingIOError)
-"""What a wait raises when its time is up: Python's time-out, or the kernel's."""
+"""Exceptions of a timed-out wait: Python's, and the kernel's."""
 
 INCOMPLETE = object()
-"""What a reply_reader returns until the next reply has arrived as a whole."""
+"""Result of a reply_reader until the next reply is complete."""
 
 Reply = Any
-"""bytes, int, None, list of these, or a ResponseError as a value."""
+"""A reply: bytes, int, None, a list of these, or a ResponseError as a value."""
 
 Argument = str | bytes | int | float
 
@@ -58,27 +58,27 @@ AnyPipeline = redis.client.Pipeline | redis.asyncio.client.Pipeline
 
 
 class UnexpectedValue(ResponseError):
-    """A key holds a value that hookfarm never writes; str() names the key and the expected content."""
+    """A key has a value that hookfarm never writes; str() names the key and the expected content."""
 
 
 def parse_integer(key: str, reply: Reply) -> int:
-    """Return the number in the reply to a GET of `key`, 0 if there is none. Raises UnexpectedValue."""
+    """Return the number in the reply to a GET of `key`, 0 for a missing key. Raises UnexpectedValue."""
     if isinstance(reply, ResponseError):
         raise reply
     try:
         return int(reply or 0)
     except ValueError as error:
-        raise UnexpectedValue(f"{key} holds {reply[:40]!r}; it must be a whole number") from error
+        raise UnexpectedValue(f"{key}: invalid value {reply[:40]!r}; it must be a whole number") from error
 
 
 def pack(command: Sequence[Argument]) -> bytes:
     """Encode a command for Redis."""
-    packed: bytes = hiredis.pack_command(tuple(command))  # type: ignore[arg-type]  # its stub has a 1-tuple
+    packed: bytes = hiredis.pack_command(tuple(command))  # type: ignore[arg-type]  # the stub declares a 1-tuple
     return packed
 
 
 def raw_connection(url: str, timeout_seconds: float, connect_seconds: float) -> AbstractConnection:
-    """Return a connection of redis-py that is not connected yet; `connect()` also greets and logs in."""
+    """Return a redis-py connection that is not connected yet; `connect()` also sends HELLO and AUTH."""
     arguments: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
     kind: type[AbstractConnection] = arguments.pop("connection_class", Connection)
     if kind is SSLConnection:
@@ -97,14 +97,14 @@ def raw_connection(url: str, timeout_seconds: float, connect_seconds: float) -> 
 
 
 def reply_reader() -> hiredis.Reader:
-    """Return a parser of replies; an error reply is a value, and INCOMPLETE means that more must be read."""
+    """Return a parser of replies. An error reply is a value; INCOMPLETE means that more bytes are needed."""
     return hiredis.Reader(
         protocolError=redis.InvalidResponse, replyError=DefaultParser.parse_error, notEnoughData=INCOMPLETE
     )
 
 
 def command_client(url: str, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> Client:
-    """Return a client for ordinary commands; replies are bytes, errors are raised at once."""
+    """Return a client for ordinary commands: replies are bytes, and errors are raised without retries."""
     return redis.Redis.from_url(
         url,
         protocol=2,
@@ -117,7 +117,7 @@ def command_client(url: str, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -
 
 
 def async_client(url: str, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> AsyncClient:
-    """Return a client for asyncio, else like `command_client`."""
+    """Return a `command_client` for asyncio."""
     return redis.asyncio.Redis.from_url(
         url,
         protocol=2,
@@ -129,15 +129,15 @@ def async_client(url: str, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> 
 
 
 class PipelinedConnection:
-    """One connection to Redis with several commands a write, replies in order, and no retries.
+    """One connection to Redis with several commands per write, replies in order, and no retries.
 
-    Call `send`, then `receive` once per command; or `prefetch`, and `receive_prefetched` later: other commands
-    may be sent and received in between. After any exception the connection is closed; the commands sent may or may
-    not have been executed, and the next `send` opens a new one. An error *reply* to a command is returned as a
-    value: the replies behind it are still there to be read.
+    Call `send`, then `receive` once per command. Or call `prefetch`, and later `receive_prefetched`: other
+    commands may be sent and received in between. Any exception closes the connection; the next `send` opens a new
+    one. The commands may or may not have been executed. An error *reply* is returned as a value, because later
+    replies remain to be read.
 
-    redis-py connects, greets and logs in; from then on the socket is read here. Its own reading costs
-    a third of what a delivery process does for a job.
+    redis-py connects and logs in; after that this class reads the socket. Reading by redis-py would cost a third
+    of a delivery process's time per job.
     """
 
     def __init__(self, url: str, block_seconds: float) -> None:
@@ -151,11 +151,11 @@ class PipelinedConnection:
 
     @property
     def connected(self) -> bool:
-        """Whether the connection is open: False before the first send, and after an error."""
+        """Whether the connection is open; False before the first send and after an error."""
         return self._socket is not None
 
     def send(self, packed: bytes) -> None:
-        """Send everything in one write; connect first if there is no connection."""
+        """Send everything in one write; connect first if necessary."""
         self._read_prefetched()
         sock = self._socket or self._connect()
         try:
@@ -164,7 +164,7 @@ class PipelinedConnection:
             raise self._broken(error) from error
 
     def receive(self) -> Reply:
-        """Return the next reply. A RedisError (connection, time-out) closes the connection."""
+        """Return the next reply. Raises RedisError (connection, time-out) and then closes the connection."""
         reply = self._reader.gets()
         while reply is INCOMPLETE:
             self._read_more()
@@ -175,13 +175,13 @@ class PipelinedConnection:
         return reply
 
     def prefetch(self, packed: bytes, replies: int) -> None:
-        """Send as `send`, commands whose replies are read later by `receive_prefetched`."""
+        """Send commands whose replies `receive_prefetched` reads later."""
         self.send(packed)
         self._unread = replies
 
     @property
     def has_prefetch(self) -> bool:
-        """Whether there are prefetched replies that were not received; False after an error."""
+        """Whether prefetched replies have not been received yet; False after an error."""
         return bool(self._unread or self._prefetched)
 
     def receive_prefetched(self) -> list[Reply]:
@@ -245,9 +245,9 @@ WRONG_TYPE = "WRONGTYPE"
 
 
 def explain(error: RedisError, connection: PipelinedConnection) -> str:
-    """Return the error in one line; for a WRONGTYPE error, the keys with a foreign type and what it must be.
+    """Return the error in one line; for a WRONGTYPE error, the keys with a wrong type and their expected type.
 
-    Reads the types over a fresh connection; `connection` is closed then, and else left as it was.
+    For a WRONGTYPE error, closes `connection` and reads the types over a new one.
     """
     if WRONG_TYPE not in str(error):
         return str(error)
@@ -271,9 +271,8 @@ def _describe(key: str, kind: object, must: str) -> str:
 def set_timeout(sock: socket.socket, seconds: float) -> None:
     """Limit each wait on `sock` to `seconds`; a longer one raises one of TIMED_OUT.
 
-    A Python socket with a time-out calls poll() before every recv() and send(). SO_RCVTIMEO and SO_SNDTIMEO
-    (socket(7)) need one system call. TLS keeps Python's time-outs, because one read of it may be several of the
-    socket.
+    With a Python time-out, every recv() and send() calls poll() first; SO_RCVTIMEO and SO_SNDTIMEO (socket(7))
+    need one system call. TLS keeps Python's time-outs, because one TLS read may need several reads of the socket.
     """
     if isinstance(sock, ssl.SSLSocket):
         sock.settimeout(seconds)

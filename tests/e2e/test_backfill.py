@@ -52,7 +52,7 @@ def test_an_endpoint_gets_what_happened_before_it_came_and_nothing_twice(pipelin
         pipeline.receiver.wait_for(60, within=60)
         wait_for_checkpoint(pipeline.redis_url, chain)
         said = backfill(pipeline, endpoint, chain, "--from-block", "1")
-        assert said.startswith("blocks 1 to 320: 900 matches handed over, 60 were known")
+        assert said.startswith("blocks 1 to 320: 900 matches queued, 60 skipped")
         received = pipeline.receiver.wait_for(960, within=60)
         assert_drained(pipeline.redis_url, 1350)
         assert all(message.signature_valid for message in received)
@@ -108,7 +108,7 @@ def test_transfers_of_the_past_are_told_and_that_they_are_final_once_they_are(pi
         endpoint = pipeline.add_endpoint(1353, *TRANSFER_KIND, *NOTIFY_ALL, event=None)
         past = canonical_transfers(chain)
         said = backfill(pipeline, endpoint, chain, "--from-block", "1")
-        assert said.startswith(f"blocks 1 to 60: {len(past)} matches handed over")
+        assert said.startswith(f"blocks 1 to 60: {len(past)} matches queued")
         orphans = {transfer_id(each) for each in past if each["block_number"] > 55}
         eventually(lambda: told(pipeline, "emitted") == set(map(transfer_id, past)), 60, "the past being told")
         chain.reorg(5)

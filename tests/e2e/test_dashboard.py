@@ -98,7 +98,7 @@ def add_endpoint(page: Any, url: str) -> str:
     page.get_by_label("URL", exact=True).fill(url)
     page.get_by_label("Event", exact=True).fill(TRANSFER)
     page.get_by_role("dialog").get_by_role("button", name="Add endpoint").click()
-    page.get_by_text("The signing secret").wait_for()
+    page.get_by_text("Signing secret").wait_for()
     return str(page.locator(".secret code").inner_text())
 
 
@@ -114,7 +114,7 @@ def test_from_the_first_endpoint_over_a_broken_receiver_to_the_last_redrive(brow
         page.get_by_role("button", name="Done").click()
 
         go(page, "Deliveries")
-        page.get_by_text("Nothing has been attempted yet.").wait_for()
+        page.get_by_text("No attempts yet.").wait_for()
         chain.mine(2)
         wait_for(page, "td .pill.good:text-is('HTTP 200')", 2 * LOGS)
 
@@ -151,7 +151,7 @@ def redrive_everything(page: Any) -> None:
             return True
         page.get_by_role("button", name="Redrive all").click()
         page.get_by_role("dialog").get_by_role("button", name="Redrive").click()
-        page.locator(".toast", has_text="sent again").last.wait_for()
+        page.locator(".toast", has_text="redriven").last.wait_for()
         page.wait_for_timeout(500)
         return False
 
@@ -173,7 +173,7 @@ def test_a_delivery_can_be_sent_again_from_its_detail(browser: Any, shared_farm:
         go(page, "Deliveries")
         page.get_by_role("button", name=first.id).click()
         page.get_by_role("button", name="Redeliver").click()
-        page.get_by_text("It is sent again, under the same id.").wait_for()
+        page.get_by_text("Queued again under the same id.").wait_for()
         again = receiver.wait_for(before + 1, PATIENCE_SECONDS)[-1]
         assert (again.id, again.attempt, again.signature_valid) == (first.id, 2, True)
         page.locator(".attempts li").first.wait_for()
@@ -190,7 +190,7 @@ def test_an_error_is_shown_at_its_field(browser: Any, shared_farm: Shown) -> Non
             ("Where", "value > many", "column 9"),
             ("Contracts", "0x12", "[0]: "),
             ("Confirmations", "-1", "whole number"),
-            ("At most at once", "0", "whole number"),
+            ("Max in flight", "0", "whole number"),
         ):
             field = form.get_by_label(label, exact=True)
             form.get_by_label("URL", exact=True).fill(shared_farm.pipeline.receiver.url)
@@ -219,7 +219,7 @@ def test_without_redis_it_says_so_and_is_live_again_when_that_is_back(
     with open_page(browser, shown.address) as page:
         page.locator(".link-state.live").wait_for()
         redis_server.kill()
-        page.get_by_text(re.compile("No data since .* Redis does not answer")).wait_for()
+        page.get_by_text(re.compile("No data since .* Redis is unavailable")).wait_for()
         redis_server.start()
         page.locator(".link-state.live").wait_for(timeout=1000 * PATIENCE_SECONDS)
         eventually(
@@ -259,10 +259,10 @@ def test_a_list_that_is_looked_through_further_shows_it(browser: Any, shared_far
         page.route("**/v1/endpoints?*cursor=further*", lambda route: held.append(route))
         go(page, "Endpoints")
         page.get_by_label("Search endpoints").fill("rare")
-        page.get_by_text("Looking further").wait_for()
+        page.get_by_text("Searching …").wait_for()
         held[0].fulfill(json={"data": [], "next_cursor": None})
-        page.get_by_text("No endpoint is like that.").wait_for()
-        page.get_by_text("Looking further").wait_for(state="detached")
+        page.get_by_text("No endpoints match.").wait_for()
+        page.get_by_text("Searching …").wait_for(state="detached")
 
 
 def test_keys_alone_are_enough(browser: Any, shared_farm: Shown) -> None:

@@ -133,7 +133,7 @@ def test_interrupted_during_its_start_it_leaves_nothing() -> None:
         master = demo.master()
         demo.command.interrupt()
         assert demo.command.wait() == 1
-        assert "nothing was emitted" in demo.command.stdout
+        assert "no logs were emitted" in demo.command.stdout
         assert demo.command.stderr == ""
         demo.assert_nothing_left(master)
 
@@ -154,7 +154,7 @@ def test_a_farm_that_dies_ends_it_with_the_reason() -> None:
         master = demo.master()
         os.kill(master, signal.SIGKILL)
         assert demo.command.wait() == 1
-        assert "the farm ended (SIGKILL)" in demo.command.stderr
+        assert "the farm exited (SIGKILL)" in demo.command.stderr
         assert "Traceback" not in demo.command.stderr
         demo.assert_nothing_left(master)
 

@@ -130,7 +130,9 @@ def test_the_key_goes_within_two_seconds_of_a_worker_that_hangs_and_comes_back_w
     worker = farm.workers()[f"{SERVICE} 1"]
     worker.suspend()
     eventually(lambda: client.get(KEY) is None, within=2.0, what="the withdrawal")
-    assert str((readiness.read_status(client, SERVICE) or {})["reason"]).startswith(f"{SERVICE} 1 (silent for ")
+    assert str((readiness.read_status(client, SERVICE) or {})["reason"]).startswith(
+        f"{SERVICE} 1 (heartbeat late by "
+    )
     worker.resume()
     eventually(lambda: client.get(KEY) == b"true", what="the key's return")
     assert farm.workers()[f"{SERVICE} 1"] == worker, "it came back by itself"

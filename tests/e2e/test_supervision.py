@@ -80,18 +80,18 @@ def test_a_worker_that_cannot_boot_backs_off_in_sight_and_comes_back_when_the_ca
         return [shown for shown in status(client).get("backoff", ()) if shown["tries"] >= 3]
 
     [shown] = eventually(tried_thrice, within=30, what="three tries")
-    assert (shown["process"], shown["reason"]) == (f"{SERVICE} 1", "cannot begin: Too many open files")
+    assert (shown["process"], shown["reason"]) == (f"{SERVICE} 1", "cannot start: Too many open files")
     assert shown["retry_in_ms"] > 0
 
     def health_says_so() -> bool:
         code, told = health(farm)
         service = told["services"].get(SERVICE, {})
         tries = [entry["process"] for entry in service.get("backoff", ())]
-        return code == 503 and tries == [f"{SERVICE} 1"] and "tried again in" in str(service.get("reason"))
+        return code == 503 and tries == [f"{SERVICE} 1"] and "forked again in" in str(service.get("reason"))
 
     def status_says_so() -> bool:
         said = hookfarm("status", "--redis-url", farm.redis_url).stdout
-        return bool(re.search(rf"{SERVICE} 1 is tried again in [0-9.]+ s \([0-9]+ tries\): \S", said))
+        return bool(re.search(rf"{SERVICE} 1 is forked again in [0-9.]+ s \([0-9]+ tries\): \S", said))
 
     eventually(health_says_so, within=30, what="/health naming it between two tries")
     eventually(status_says_so, within=30, what="status naming it between two tries")

@@ -185,7 +185,7 @@ def test_more_than_there_is_room_for_is_refused(start_toys: StartToys) -> None:
     farm.wait_ready()
     before = farm.pids("service")
     farm.signal(signal.SIGHUP)
-    farm.wait_logged('reload refused reason="service: 4 processes, without a restart at most 3"')
+    farm.wait_logged('reload refused reason="service: 4 processes; without a restart at most 3"')
     assert farm.pids("service") == before
 
 
@@ -199,7 +199,7 @@ def test_a_refused_plan_changes_nothing_and_is_said_in_one_line(start_toys: Star
     [line] = [line for line in farm.output.splitlines() if "reload" in line]
     assert line.endswith(
         "error master reload refused reason=\"workers: '0' is out of range; allowed are 1 to 2000\""
-        ' consequence="the farm goes on as it is"'
+        ' consequence="the current configuration stays"'
     )
     assert farm.pids("service") == before
     assert farm.stop() == 0

@@ -180,7 +180,7 @@ def test_when_all_are_up_and_the_readiness_is_not_published_the_keepers_are_name
     )
     farm = start_toys(*groups, timeouts=MasterTimeouts(boot_seconds=0.5))
     assert farm.wait() == 1
-    assert farm.failure.endswith("publishing it: keeper 0 (Redis does not answer)")
+    assert farm.failure.endswith("not published by keeper 0 (Redis does not answer)")
 
 
 def test_a_child_that_crashes_while_starting_gets_another_chance(start_toys: StartToys) -> None:

@@ -126,7 +126,7 @@ def test_an_api_that_finds_its_port_taken_ends_the_start(start_farm: StartFarm) 
         place = f"127.0.0.1:{taken.getsockname()[1]}"
         farm = start_farm("--workers", "3", "--api", place)
         assert farm.wait() == 1
-    problem = f"api: cannot listen on {place} (Address already in use); choose another --api"
+    problem = f"api: cannot listen on {place} (Address already in use); give another --api"
     assert farm.stderr.endswith(f"hookfarm: api 0 could not start: {problem}\n")
     assert farm.stdout == ""
     assert "Traceback" not in farm.stderr
@@ -139,7 +139,7 @@ def test_an_api_that_finds_its_port_taken_ends_the_start(start_farm: StartFarm) 
         (("--workers", "0"), "workers: '0' is out of range; allowed are 1 to 2000"),
         (
             ("--state-dir", TOO_LONG),
-            f"state-dir: {TOO_LONG} cannot hold a socket; its path must be under 89 bytes",
+            f"state-dir: {TOO_LONG} cannot hold a socket; the path must be shorter than 89 bytes",
         ),
         (("--state-dir", "/proc/none"), "state-dir: cannot use /proc/none: "),
         (("--config", "/proc/none"), "config: cannot read /proc/none: No such file or directory"),

@@ -1,4 +1,4 @@
-"""A real node for tests, anvil, and a contract on it that emits ERC-20 Transfers."""
+"""A real node for tests, anvil, and a contract that emits ERC-20 Transfers."""
 
 import contextlib
 import os
@@ -44,12 +44,12 @@ EMITTER = bytes.fromhex(
     "6000"  # PUSH1 0
     "f3"  # RETURN
 )
-"""Whatever is called on it is taken for `transfer(to, value)`: emits Transfer(caller, to, value), returns true."""
+"""Runtime code that treats any call as `transfer(to, value)`: emits Transfer(caller, to, value), returns true."""
 
 _LOADER = bytes.fromhex(
     f"60{len(EMITTER):02x}"  # PUSH1 length
     "80"  # DUP1
-    "600b"  # PUSH1 11        where the code below begins: behind these 11 bytes
+    "600b"  # PUSH1 11        offset of the code, after these 11 bytes
     "6000"  # PUSH1 0
     "39"  # CODECOPY          code -> memory
     "6000"  # PUSH1 0
@@ -58,7 +58,7 @@ _LOADER = bytes.fromhex(
 
 
 def anvil_binary() -> Path | None:
-    """Where anvil is: the variable HOOKFARM_ANVIL, else what npm installed into the checkout."""
+    """Return the path of anvil: from HOOKFARM_ANVIL, else the npm package in the checkout. None if missing."""
     if named := os.environ.get(VARIABLE):
         return Path(named)
     found = sorted(CHECKOUT.glob("tests/node_modules/@foundry-rs/anvil-*/bin/anvil"))
@@ -66,18 +66,18 @@ def anvil_binary() -> Path | None:
 
 
 def require_anvil() -> Path:
-    """The binary; where there is none the test is skipped, and fails where CI promises that there is one."""
+    """Return the binary; if missing, skip the test, or fail it where CI promises one."""
     binary = anvil_binary()
     if binary is not None and binary.is_file():
         return binary
-    reason = f"no anvil: run bin/test where npm is, or set {VARIABLE}"
+    reason = f"anvil not found: install npm and run bin/test, or set {VARIABLE}"
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
 
 
 class Anvil:
-    """A node on its own port, which it keeps over `kill` and `start`."""
+    """A node on its own port, which it keeps across `kill` and `start`."""
 
     def __init__(self, binary: Path, options: Sequence[str], port: int, output: IO[bytes]) -> None:
         self._binary = binary
@@ -97,7 +97,7 @@ class Anvil:
         return f"ws://127.0.0.1:{self.port}"
 
     def call(self, method: str, *parameters: object) -> Any:
-        """One JSON-RPC request; the result, or AssertionError with the node's error."""
+        """Send a JSON-RPC request; return the result. Raises AssertionError with the node's error."""
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(parameters)}
         answer = self._http.request("POST", self.http_url, json=body, timeout=10.0).json()
         assert "error" not in answer, f"{method}: {answer['error']}"
@@ -114,15 +114,15 @@ class Anvil:
         self._give_up_place()
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Send SIGKILL."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """SIGTERM, on which it writes its `--state`."""
+        """Send SIGTERM, after which anvil writes its `--state`."""
         self._end(signal.SIGTERM)
 
     def freeze(self) -> None:
-        """SIGSTOP: its sockets stay open and silent."""
+        """Send SIGSTOP: its sockets stay open and silent."""
         self._send(signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -145,7 +145,7 @@ class Anvil:
             self._keep_place()
 
     def _keep_place(self) -> None:
-        """So that nobody else is given the port before it starts again."""
+        """Reserve the port until the next start."""
         self._place = socket.socket()
         self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._place.bind(("127.0.0.1", self.port))
@@ -171,9 +171,9 @@ def running_anvil(
     block_time: float | None = None,
     extra: Sequence[str] = (),
 ) -> Iterator[Anvil]:
-    """A fresh node, gone at the end. Without `block_time` it makes a block per transaction.
+    """Run a new node during the context. Without `block_time` it makes a block per transaction.
 
-    `extra` are further command line options. Calls `require_anvil`.
+    `extra`: further command line options. Calls `require_anvil`.
     """
     options = ["--chain-id", str(chain_id)]
     if block_time is not None:
@@ -188,7 +188,7 @@ def running_anvil(
 
 
 def deploy_emitter(node: Anvil) -> str:
-    """Puts EMITTER on the chain; its address in lower case, once it is mined."""
+    """Deploy EMITTER and wait until it is mined; return its address in lower case."""
     sender = node.call("eth_accounts")[0]
     creation = {"from": sender, "data": "0x" + (_LOADER + EMITTER).hex(), "gas": hex(500_000)}
     receipt = _wait_until_mined(node, node.call("eth_sendTransaction", creation))
@@ -197,14 +197,14 @@ def deploy_emitter(node: Anvil) -> str:
 
 
 def emit_transfer(node: Anvil, contract: str, to: str, value: int, *, sender: int = 0) -> str:
-    """As `send_transfer`, once it is mined."""
+    """Call `send_transfer` and wait until the transaction is mined."""
     transaction = send_transfer(node, contract, to, value, sender=sender)
     _wait_until_mined(node, transaction)
     return transaction
 
 
 def send_transfer(node: Anvil, contract: str, to: str, value: int, *, sender: int = 0) -> str:
-    """`transfer(to, value)` from one of the node's ten unlocked accounts; the transaction's hash."""
+    """Send `transfer(to, value)` from one of the node's ten unlocked accounts; return the transaction's hash."""
     account = node.call("eth_accounts")[sender]
     data = f"0x{TRANSFER_SELECTOR}{to.removeprefix('0x').lower():0>64}{value:064x}"
     call = {"from": account, "to": contract, "data": data, "gas": hex(100_000)}
@@ -213,7 +213,7 @@ def send_transfer(node: Anvil, contract: str, to: str, value: int, *, sender: in
 
 
 def _wait_until_mined(node: Anvil, transaction: str) -> Any:
-    """The receipt. The node answers a transaction before it has made the block."""
+    """Return the receipt. The node answers before it has made the block."""
     receipt = eventually(
         lambda: node.call("eth_getTransactionReceipt", transaction), what="the transaction being mined"
     )

@@ -1,4 +1,4 @@
-"""The API in a process of its own, forked as the master forks it, and questions to it."""
+"""The API in its own process, forked as in a farm, and requests to it."""
 
 import contextlib
 import http.client
@@ -27,7 +27,7 @@ STARTED = (keys.MESSAGE_PROCESSOR, keys.WEBHOOK_DELIVERY)
 
 @dataclass(frozen=True)
 class ApiReply:
-    """An answer. `json` is its body, None where it is empty."""
+    """A response. `json` is its body; None if empty."""
 
     status: int
     headers: Mapping[str, str]
@@ -39,7 +39,7 @@ class ApiReply:
 
 
 class Api:
-    """A running API; it answers once it is `up`."""
+    """A running API; it responds once `up` returns."""
 
     def __init__(self, settings: Settings, address: Address) -> None:
         self._scoreboard = Scoreboard({api.SERVICE: 1})
@@ -67,7 +67,7 @@ class Api:
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None,
         token: str | None = TOKEN,
     ) -> ApiReply:  # fmt: skip
-        """One request with the token, on a connection of its own. A body that is no bytes goes as JSON."""
+        """Send a request with the token on a new connection. A body other than bytes is sent as JSON."""
         sent = {"Authorization": f"Bearer {token}"} if token else {}
         if body is not None and not isinstance(body, bytes):
             body = orjson.dumps(body)
@@ -84,7 +84,7 @@ class Api:
         return reply.status, reply.json
 
     def wait(self) -> int:
-        """Until it has ended; its exit code."""
+        """Wait for the exit; return the exit code."""
         status = eventually(self._reaped, what="the API's end")
         self._pid = 0
         return os.waitstatus_to_exitcode(status[0])
@@ -104,7 +104,7 @@ class Api:
 
 @contextlib.contextmanager
 def running_api(redis_url: str, **settings: Any) -> Iterator[Api]:
-    """An API over that Redis, whose endpoints may be on loopback; gone at the end."""
+    """Run an API on that Redis during the context; endpoints may be on loopback."""
     given = {"services": STARTED, "allow_private": LOOPBACK, **settings}
     one = Api(Settings(redis_url, TOKEN, **given), Address("127.0.0.1", 0))
     try:
@@ -115,14 +115,14 @@ def running_api(redis_url: str, **settings: Any) -> Iterator[Api]:
 
 
 def refused(reply: ApiReply, status: int, field: str | None = None) -> str:
-    """Its detail, once it is a problem document of this status that names this field."""
+    """Check that the reply is a problem document with this status and field; return its detail."""
     assert (reply.status, reply.headers["content-type"]) == (status, "application/problem+json"), reply.body
     assert (reply.json["status"], reply.json.get("field")) == (status, field)
     return str(reply.json.get("detail"))
 
 
 def pages(api: Api, path: str, cursor: str | None = None) -> list[list[dict[str, Any]]]:
-    """The pages of a list, which has a query, by their cursors."""
+    """Return all pages of a list, following the cursors. `path` must have a query."""
     found: list[list[dict[str, Any]]] = []
     while not found or cursor is not None:
         reply = api.ask("GET", path if cursor is None else f"{path}&cursor={cursor}")

@@ -1,4 +1,4 @@
-"""A backfill inside a test: its loop without its command, and what it must come to."""
+"""A backfill inside a test: its loop without the command, and its expected result."""
 
 import asyncio
 from collections.abc import Callable
@@ -29,11 +29,11 @@ from tests.support.queue import settle, take
 TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
 
 Watch = Callable[["asyncio.Task[None]", Progress], None]
-"""History of each progress; it may cancel the backfill."""
+"""Function called with each progress; it may cancel the backfill."""
 
 
 def subscribed(client: Any, event: str | None = TRANSFER, **fields: Any) -> Endpoint:
-    """An endpoint that nobody listens at, with a subscription of the tests' chain."""
+    """Add an endpoint without a receiver, with a subscription to the tests' chain."""
     subscription = parse_subscription({"chain_id": CHAIN, "event": event, **fields})
     return add_endpoint(client, "http://127.0.0.1:9/", subscriptions=(subscription,))
 
@@ -49,7 +49,7 @@ def run_backfill(
     max_queued: int = MAX_QUEUED,
     **settings: Any,
 ) -> Progress:
-    """Runs or resumes it until it ends, or `watch` cancels it; where it stands then."""
+    """Run or resume the backfill until it ends or `watch` cancels it; return its progress."""
     request = BackfillRequest(endpoint.id, CHAIN, from_block, to_block, None)
     plan = BackfillPlan(request, narrowed(endpoint, request), ChainConfig(CHAIN, urls, **settings), to_block)
     facts: dict[str, str | int] = {"endpoint": endpoint.id, "chain_id": CHAIN, "subscription": ""}
@@ -77,22 +77,22 @@ def run_backfill(
 
 
 def jobs_of(client: Any) -> dict[str, bytes]:
-    """What the queue and the backfill queues hold, and what follows that, each job once: id -> body."""
+    """Return the jobs of the queue and the backfill queues, and their follow-ups, each once: id -> body."""
     owed, queued = client.hgetall(keys.JOBS), client.hgetall(keys.BACKFILL_JOBS)
     for delivered in client.hkeys(keys.DELIVERED):
         del owed[delivered]
-    assert not set(owed) & set(queued), "in a backfill queue and in the ledger"
+    assert not set(owed) & set(queued), "both in a backfill queue and in the ledger"
     found = {}
     for stored in (*owed.values(), *queued.values(), *client.hvals(keys.FOLLOW_UPS)):
         claimed = decode_job(stored)
         assert isinstance(claimed, ClaimedJob)
-        assert claimed.id not in found, "follows another one, and is there already"
+        assert claimed.id not in found, "both a follow-up and a queued job"
         found[claimed.id] = claimed.body
     return found
 
 
 def live_jobs(endpoint: Endpoint, events: list[dict[str, Any]]) -> dict[str, bytes]:
-    """What live delivery makes of these events: id -> body."""
+    """Return the jobs that live delivery makes of these events: id -> body."""
     index = Index()
     index.put(endpoint)
     made: list[Job] = []
@@ -102,7 +102,7 @@ def live_jobs(endpoint: Endpoint, events: list[dict[str, Any]]) -> dict[str, byt
 
 
 def final_jobs(endpoint: Endpoint, events: list[dict[str, Any]]) -> dict[str, bytes]:
-    """What live delivery makes of these events once their blocks are final: id -> body."""
+    """Return the jobs that live delivery makes of these events once their blocks are final: id -> body."""
     index = Index()
     index.put(endpoint)
     made: list[Job] = []
@@ -115,7 +115,7 @@ def final_jobs(endpoint: Endpoint, events: list[dict[str, Any]]) -> dict[str, by
 
 
 def deliver_everything(client: Any, redis_url: str) -> list[str]:
-    """The ids of what is owed and in backfill queues, in the order in which it was delivered."""
+    """Deliver all jobs of the queue and the backfill queues; return their ids in order of delivery."""
     connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
     order = []
     while client.llen(keys.DELIVERY_QUEUE):
@@ -128,8 +128,7 @@ def deliver_everything(client: Any, redis_url: str) -> list[str]:
 
 
 def process_stream(client: Any, redis_url: str, endpoint: Endpoint) -> int:
-    """What a processor does with all that is in the stream, and with what has become final since; how many jobs it
-    enqueues."""
+    """Process the stream's entries and newly final blocks like a processor; return the number of enqueued jobs."""
     connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
     reader, index, enqueued = StreamReader(connection, "test"), Index(), 0
     reader.follow([CHAIN])

@@ -1,4 +1,4 @@
-"""Jobs in a backfill queue, put there as a backfill does."""
+"""Jobs in a backfill queue, submitted as in a backfill."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def name(endpoint: str) -> str:
 
 
 def start(client: Any, endpoint: str) -> None:
-    """A backfill of the endpoint that stands before its first block."""
+    """Store a backfill of the endpoint that is before its first block."""
     facts: dict[str, str | int] = {"endpoint": endpoint, "chain_id": CHAIN_ID, "subscription": ""}
     state.start(client, name(endpoint), {**facts, "from_block": 1, "to_block": 9})
 
@@ -34,7 +34,7 @@ def submit(redis_url: str, endpoint: str, batch: Batch, *, lock: bool = False) -
 
 
 def lock(redis_url: str, endpoint: str) -> None:
-    """What the endpoint's backfill does while it runs."""
+    """Lock the endpoint, like its running backfill."""
 
     async def run() -> None:
         async with async_client(redis_url) as client:
@@ -44,7 +44,7 @@ def lock(redis_url: str, endpoint: str) -> None:
 
 
 def fill(redis_url: str, endpoint: str, jobs: Sequence[Job]) -> int:
-    """Into the endpoint's backfill queue, as what one block of a backfill became; how many were not known."""
+    """Submit the jobs as one block of the endpoint's backfill; return the number of new ones."""
     with command_client(redis_url) as client:
         start(client, endpoint)
     wanted = [MatchedLog((BackfillJob(job),)) for job in jobs]
@@ -54,7 +54,7 @@ def fill(redis_url: str, endpoint: str, jobs: Sequence[Job]) -> int:
 
 
 def next_batch(jobs: Sequence[Job]) -> Batch:
-    """What the block behind that of `fill` became."""
+    """Return the batch of the block after that of `fill`."""
     return Batch(
         BLOCK,
         Checkpoint(BLOCK.number + 1, "0xb2"),
@@ -65,5 +65,5 @@ def next_batch(jobs: Sequence[Job]) -> Batch:
 
 
 def queued_ids(client: Any, endpoint: str) -> list[str]:
-    """The ids of the jobs in the backfill queue, the next to leave it first."""
+    """Return the ids of the jobs in the backfill queue, the next one first."""
     return [job_id.decode() for job_id in client.zrange(keys.BACKFILL_QUEUE + endpoint, 0, -1)]

@@ -13,7 +13,7 @@ import pytest
 VARIABLE = "HOOKFARM_CHROMIUM"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE_SECONDS = 20.0
-"""Two slow cores, a farm, and a browser between them."""
+"""Deadline for a farm and a browser on two slow cores."""
 OPTIONS = (
     "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -23,7 +23,7 @@ NARROW = {"width": 400, "height": 860}
 
 
 def chromium_binary() -> Path | None:
-    """Where it is: the variable HOOKFARM_CHROMIUM, else what is on PATH."""
+    """Return the path of Chromium: from HOOKFARM_CHROMIUM, else from PATH. None if missing."""
     if named := os.environ.get(VARIABLE):
         return Path(named)
     found = next(filter(None, map(shutil.which, NAMES)), None)
@@ -31,11 +31,11 @@ def chromium_binary() -> Path | None:
 
 
 def require_chromium() -> Path:
-    """The binary; where there is none the test is skipped, and fails where CI promises that there is one."""
+    """Return the binary; if missing, skip the test, or fail it where CI promises one."""
     binary = chromium_binary()
     if binary is not None and binary.is_file():
         return binary
-    reason = f"no Chromium: run bin/test as root on Debian, install it, or set {VARIABLE}"
+    reason = f"Chromium not found: run bin/test as root on Debian, install it, or set {VARIABLE}"
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
@@ -43,7 +43,7 @@ def require_chromium() -> Path:
 
 @contextlib.contextmanager
 def running_chromium() -> Iterator[Any]:
-    """A browser with a profile of its own, gone at the end. Calls `require_chromium`."""
+    """Run a browser with a new profile during the context. Calls `require_chromium`."""
     binary = require_chromium()
     driving = importlib.import_module("playwright.sync_api")
     with driving.sync_playwright() as driver:
@@ -56,7 +56,7 @@ def running_chromium() -> Iterator[Any]:
 
 @contextlib.contextmanager
 def open_page(browser: Any, url: str, **options: Any) -> Iterator[Any]:
-    """A page in a tab of its own. What it throws, logs as an error, or asks of another origin fails the test."""
+    """Open a page in a new tab. Its exceptions, error logs and requests to other origins fail the test."""
     context = browser.new_context(**{"viewport": WIDE, **options})
     context.set_default_timeout(PATIENCE_SECONDS * 1000)
     page = context.new_page()
@@ -74,17 +74,17 @@ def open_page(browser: Any, url: str, **options: Any) -> Iterator[Any]:
 
 
 def _said(message: Any) -> str:
-    """Chromium itself logs every refusal and every lost connection; these are the page's to show."""
+    """Return the text of an error log; empty for failed requests, which Chromium logs itself."""
     if message.type != "error" or "Failed to load resource" in message.text or "net::ERR" in message.text:
         return ""
     return f"logged: {message.text}"
 
 
 def _foreign(url: str, origin: str) -> str:
-    return "" if url.startswith((f"{origin}/", "data:", "blob:")) else f"asked elsewhere: {url}"
+    return "" if url.startswith((f"{origin}/", "data:", "blob:")) else f"request to another origin: {url}"
 
 
 def faint_texts(page: Any) -> list[str]:
-    """The texts that are hard to read, each with its contrast."""
+    """Return texts with a low contrast, each with its contrast."""
     found: list[str] = page.evaluate(Path(__file__).with_name("faint_texts.js").read_text())
     return found

@@ -1,6 +1,6 @@
-"""Secrets that are found again wherever they turn up, and a haul of all that a farm says, to look for them in.
+"""Canary secrets, and a collection of a farm's outputs to search for them.
 
-A canary is what no program would say by itself, one for each place in which hookfarm is given a secret.
+A canary is a unique text, one for each place of a secret in hookfarm's input.
 """
 
 import base64
@@ -11,7 +11,7 @@ from typing import Any
 import redis
 
 SIGN = "canary7"
-"""In every canary, so that one that is cut short is found too."""
+"""Part of every canary, so that truncated ones are found, too."""
 _AROUND = 120
 
 
@@ -20,28 +20,28 @@ def canary(place: str) -> str:
 
 
 def canary_key(place: str) -> str:
-    """Base64 of 32 bytes, as a master key is; the bytes are a canary, too."""
+    """Return a master key: base64 of 32 bytes. The bytes are a canary, too."""
     return base64.b64encode(canary(place).ljust(32, "-").encode()).decode()
 
 
 def basic(user: str, password: str) -> str:
-    """As HTTP sends them."""
+    """Return the credentials as in the header Authorization: Basic."""
     return base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 class Haul:
-    """What was said, and by whom."""
+    """Collected outputs by source."""
 
     def __init__(self) -> None:
         self._said: list[tuple[str, str]] = []
         self._unlike: set[str] = set()
 
     def know(self, *secrets: str) -> None:
-        """Further secrets, which don't look like canaries."""
+        """Add secrets that are not canaries."""
         self._unlike.update(secrets)
 
     def add(self, source: str, text: str, may_show: Iterable[str] = ()) -> None:
-        """`may_show`: canaries that this source is there to show."""
+        """Add an output. `may_show`: canaries that this source is expected to show."""
         for shown in may_show:
             text = text.replace(shown, "")
         self._said.append((source, text))
@@ -51,7 +51,7 @@ class Haul:
         return {source for source, text in self._said if text}
 
     def leaks(self) -> list[str]:
-        """Each source that let a secret out, with what stands around it."""
+        """Return each source with a leaked secret, and the text around it."""
         return [
             f"{source}: …{text[max(0, at - _AROUND) : at + _AROUND]}…"
             for source, text in self._said
@@ -61,7 +61,7 @@ class Haul:
 
 
 def everything_in(client: "redis.Redis") -> dict[str, str]:
-    """What each key holds, as text."""
+    """Return the content of each key as text."""
     found = {}
     for key in sorted(client.scan_iter(count=1000)):
         found[key.decode()] = _text(_content(client, key))
@@ -88,6 +88,6 @@ def _text(content: Any) -> str:
 
 
 def everything_under(place: Path) -> dict[str, str]:
-    """What each file holds, as text."""
+    """Return the content of each file as text."""
     files = (file for file in place.rglob("*") if file.is_file())
     return {str(file.relative_to(place)): file.read_bytes().decode("utf-8", "replace") for file in files}

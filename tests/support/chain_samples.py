@@ -18,7 +18,7 @@ def word(number: int) -> str:
 
 
 def header(number: int = 5, *, fork: int = 0, bloom: str | None = SOME_BLOOM, parent_fork: int = 0) -> Header:
-    """Block `number` of branch `fork`, on its parent of branch `parent_fork`."""
+    """Return the header of block `number` on branch `fork`; its parent is on branch `parent_fork`."""
     return Header(
         number=number,
         block_hash=word(1_000_000 * fork + number),
@@ -35,7 +35,7 @@ def block(number: int, *, fork: int = 0, parent_fork: int = 0, logs: int = 0) ->
 
 
 def log(of: Header, index: int = 0, *, transaction: int = 2, topic: int = 1) -> dict[str, Any]:
-    """One log of the block, in the mixed case that some nodes send."""
+    """Return a log of the block, in mixed case, as some nodes send it."""
     return {
         "address": ADDRESS,
         "topics": [word(topic), "0x" + "CD" * 32],
@@ -55,7 +55,7 @@ def bloom_of(logs: Sequence[dict[str, Any]]) -> str:
 
 
 def full_block(number: int, logs: int) -> tuple[Header, list[dict[str, Any]]]:
-    """A header and its logs, each with a topic of its own, and a bloom that is true."""
+    """Return a header with the correct bloom, and its logs, each with its own topic."""
     of = header(number)
     raw = [log(of, index, transaction=index // 2, topic=100 * number + index) for index in range(logs)]
     return replace(of, logs_bloom=bloom_of(raw)), raw
@@ -72,7 +72,7 @@ def raw_header(of: Header) -> dict[str, Any]:
 
 
 def receipts(logs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The block's receipts, one for each transaction up to the last that has logs."""
+    """Return the block's receipts, one per transaction up to the last one with logs."""
     last = max((int(each["transactionIndex"], 16) for each in logs), default=-1)
     return [
         {"transactionIndex": hex(i), "logs": [each for each in logs if each["transactionIndex"] == hex(i)]}

@@ -1,4 +1,4 @@
-"""An OpenTelemetry collector for tests: takes spans over OTLP/HTTP on loopback and keeps them."""
+"""An OpenTelemetry collector for tests: receives spans over OTLP/HTTP on loopback and stores them."""
 
 import contextlib
 import gzip
@@ -16,7 +16,7 @@ from tests.support.waiting import PATIENCE_SECONDS, eventually
 
 @dataclass(frozen=True)
 class Arrived:
-    """A span as it came; ids in hexadecimal, `parent` empty for a root."""
+    """A received span; ids in hexadecimal, `parent` empty for a root."""
 
     name: str
     service: str
@@ -30,14 +30,14 @@ class Arrived:
 
 
 class Collector:
-    """Keeps what comes to /v1/traces. With `status` it answers that instead, and keeps nothing."""
+    """A collector that stores spans from /v1/traces. With `status` it answers that status and stores nothing."""
 
     def __init__(self) -> None:
         self.spans: list[Arrived] = []
         self.requests = 0
         self.status = 200
         self.answering = threading.Event()
-        """Cleared, it takes requests and does not answer."""
+        """If cleared, requests are accepted but not answered."""
         self.answering.set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="collector")
@@ -51,7 +51,7 @@ class Collector:
         return [span for span in list(self.spans) if span.name == name]
 
     def wait_for(self, within: float = PATIENCE_SECONDS, **counts: int) -> None:
-        """Until so many spans of these names are there: `wait_for(block=1, attempt=2)`."""
+        """Wait for at least this many spans by name: `wait_for(block=1, attempt=2)`."""
         for name, count in counts.items():
             eventually(partial(self._has, name, count), within, f"{count} spans {name}")
 
@@ -83,13 +83,13 @@ class Collector:
                 self._answer(collector.status)
 
             def _answer(self, status: int) -> None:
-                with contextlib.suppress(OSError):  # Whoever asked may have gone.
+                with contextlib.suppress(OSError):  # The client may have disconnected.
                     self.send_response(status)
                     self.send_header("content-length", "0")
                     self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Says nothing."""
+                """Log nothing."""
 
         return Handler
 
@@ -121,7 +121,7 @@ def _arrived(span: Span, service: str) -> Arrived:
 
 @contextlib.contextmanager
 def running_collector() -> Iterator[Collector]:
-    """A collector, gone at the end."""
+    """Run a collector during the context."""
     collector = Collector()
     try:
         yield collector

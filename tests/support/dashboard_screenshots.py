@@ -1,7 +1,6 @@
 """Make the screenshots of the dashboard in README.md: python -m tests.support.dashboard_screenshots
 
-A farm of 50 workers that has run for some minutes beside a receiver that works, one that is slow, and one that is
-out of order.
+They show a farm of 50 workers after some minutes, with two working receivers and one that fails.
 """
 
 import argparse
@@ -27,7 +26,7 @@ CONDITIONS = ((), ("--confirmations", "2"), ("--where", "value > 0"))
 
 @contextlib.contextmanager
 def running_farm() -> Iterator[str]:
-    """The address of its dashboard."""
+    """Run the farm during the context; yield the dashboard's address."""
     with (
         running_redis() as server,
         started_farms() as start,
@@ -47,12 +46,14 @@ def running_farm() -> Iterator[str]:
             wanted = ("--chain", str(CHAIN_ID), "--event", TRANSFER, *conditions)
             options = ("endpoints", "add", receiver.url, "--redis-url", server.url, *wanted)
             hookfarm(*options, HOOKFARM_ALLOW_PRIVATE=LOOPBACK)
-        yield eventually(lambda: re.findall(r"http://\S+/#token=\S+(?=\n)", farm.stdout), 60, "its address")[0]
+        yield eventually(
+            lambda: re.findall(r"http://\S+/#token=\S+(?=\n)", farm.stdout), 60, "the dashboard's address"
+        )[0]
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--seconds", type=float, default=300, help="how long the page is looked at before")
+    arguments.add_argument("--seconds", type=float, default=300, help="time before the screenshots")
     seconds = arguments.parse_args().seconds
     with (
         running_farm() as address,
@@ -63,7 +64,7 @@ def main() -> None:
         for scheme in ("light", "dark"):
             page.locator("#theme").select_option(scheme)
             page.locator(".link-state.live").wait_for()
-            page.wait_for_timeout(1000)  # Colours change smoothly.
+            page.wait_for_timeout(1000)  # The colours have a transition.
             page.screenshot(path=Path(PLACE, f"dashboard-{scheme}.png"))
 
 

@@ -1,4 +1,4 @@
-"""One delivery process inside a test: its parts, a slot of its own, and jobs to give it."""
+"""One delivery process inside a test: its parts, its slot, and its jobs."""
 
 import contextlib
 import itertools
@@ -42,21 +42,21 @@ if TYPE_CHECKING:
 LOOPBACK: tuple[IPNetwork, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 CHAIN_ID = 31337
 DONE = Attempt(1, 200, 5, {"at": 1.0, "duration_ms": 5, "status": 200, "detail": "ok"})
-"""An attempt that delivered."""
+"""A successful attempt."""
 PLACES = held_jobs.places(16)
-"""Jobs that a delivery process holds at most, with the default concurrency."""
+"""Places of a delivery process with the default concurrency."""
 POLLING_COUNTER = keys.reported("test")
 
 
 class StoppableChild(Child):
-    """A child that a call stops, without a process to signal."""
+    """A child that is stopped by a call instead of a signal."""
 
     def stop(self) -> None:
         self._stop(signal.SIGTERM, None)
 
 
 class CountingWorker(Worker):
-    """A worker that counts the jobs and foreign elements it is done with."""
+    """A worker that counts its finished jobs and foreign elements."""
 
     finished = 0
 
@@ -74,7 +74,7 @@ class CountingWorker(Worker):
 
 
 class OneWorker:
-    """A Worker with everything it needs. Step through it in the test's own thread, or `start` it on another."""
+    """A Worker with its dependencies. Step it in the test's thread, or `start` it on another."""
 
     def __init__(
         self,
@@ -111,18 +111,18 @@ class OneWorker:
         return self.slot.state == State.UP
 
     def step(self, times: int = 1) -> None:
-        """Run it until so many more jobs are settled or made dead letters."""
+        """Run until `times` more jobs are settled or dead letters."""
         wanted = self.worker.finished + times
         self._iterate_until(lambda: self.worker.finished >= wanted, f"{times} finished jobs")
 
     def settle(self) -> None:
-        """Stop it with everything settled, and keep its connections."""
+        """Stop the worker with everything settled, and keep its connections."""
         self.child.stopping = True
         self._iterate_until(lambda: self.worker.is_done, "everything settled")
         self.child.stopping = False
 
     def _iterate_until(self, condition: Callable[[], bool], what: str) -> None:
-        """The keeper of a farm wakes a worker that stops while it blocks in BRPOP; here that is a timer."""
+        """Iterate until the condition holds. A timer stands in for the keeper, which unblocks stopping workers."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not condition():
             assert time.monotonic() < deadline, f"{what} did not happen"
@@ -143,7 +143,7 @@ class OneWorker:
         return self._thread is not None and self._thread.is_alive()
 
     def stop(self) -> None:
-        """Stop it, wake it as a farm would, and wait for its end."""
+        """Stop the worker, unblock it like a farm, and wait for its end."""
         self.child.stop()
         self.join()
 
@@ -191,7 +191,7 @@ def one_worker(
     disable_after_seconds: float = 86_400.0,
     spans: "Spans | None" = None,
 ) -> Iterator[OneWorker]:
-    """A worker that may post to loopback; gone at the end."""
+    """Run a worker that may post to loopback during the context."""
     attempts = AttemptPolicy(tuple(schedule))
     policy = Policy(POLLING_COUNTER, attempts, logged_attempts, disable_after_seconds, concurrency, workers)
     worker = OneWorker(redis_url, policy, allowed, ca_file, grace_seconds, spans)
@@ -202,7 +202,7 @@ def one_worker(
 
 
 def add_endpoint(client: redis.Redis, url: str, **fields: Any) -> Endpoint:
-    """An endpoint in the registry, with its secret."""
+    """Add an endpoint to the registry; return it with its secret."""
     return Registry(client).add(replace(Endpoint(new_endpoint_id(), url), **fields))
 
 
@@ -210,19 +210,19 @@ _numbers = itertools.count(1)
 
 
 def job(endpoint: Endpoint | str, job_id: str | None = None, body: bytes = b'{"type":"test"}') -> Job:
-    """A job, under an id of its own unless one is given."""
+    """Return a job, with a new id unless one is given."""
     name = endpoint if isinstance(endpoint, str) else endpoint.id
     return Job(job_id or f"msg_{next(_numbers)}", name, body)
 
 
 def delivered(job: ClaimedJob | str, endpoint: str = "ep_1") -> Settlement:
-    """The settlement of a job that was delivered, by the job or its id."""
+    """Return the settlement of a delivered job, given the job or its id."""
     claimed = job if isinstance(job, ClaimedJob) else ClaimedJob(0, job, endpoint, 1, {}, b"{}")
     return delivery_queue.delivered(claimed, DONE)
 
 
 def enqueue(redis_url: str, *jobs: Job, chain_id: int = CHAIN_ID) -> int:
-    """Puts the jobs into the queue the way a processor does: one entry, read by the group and handed off."""
+    """Enqueue the jobs like a processor: by one entry, read by the group; return how many were enqueued."""
     connection = PipelinedConnection(redis_url, BLOCK_SECONDS)
     try:
         reader = StreamReader(connection, "test")
@@ -237,41 +237,41 @@ def enqueue(redis_url: str, *jobs: Job, chain_id: int = CHAIN_ID) -> int:
 
 
 def kept(client: redis.Redis, job_id: str) -> dict[str, Any]:
-    """The job as the ledger has it."""
+    """Return the job from the ledger."""
     stored = client.hget(keys.JOBS, job_id)
-    assert stored is not None, f"no {job_id} in the ledger"
+    assert stored is not None, f"{job_id} is missing from the ledger"
     found: dict[str, Any] = orjson.loads(stored)
     return found
 
 
 def set_capacity(client: Any, count: int) -> None:
-    """As if the workers of all farms could have so many jobs in flight."""
+    """Set the capacity of all farms to `count`."""
     client.hset(keys.ENDPOINT_LIMITS, "*", f"{count} 1000")
 
 
 def prove(client: Any, *endpoints: str) -> None:
-    """Endpoints whose last attempt succeeded: they share no pool with failing ones."""
+    """Make endpoints proven, so that they are outside the pool."""
     client.sadd(keys.PROVEN, *endpoints)
 
 
 def undelivered(client: Any) -> int:
-    """How many deliveries are owed; dead letters are not."""
+    """Return the number of undelivered jobs, without dead letters."""
     return delivery_queue.read_depths(client).undelivered
 
 
 def parked(client: Any, endpoint: Endpoint | str) -> list[str]:
-    """The ids of the endpoint's parked jobs, the next to be opened first."""
+    """Return the ids of the endpoint's parked jobs, the next one first."""
     name = endpoint if isinstance(endpoint, str) else endpoint.id
     return [job_id.decode() for job_id in client.zrange(keys.PARKED + name, 0, -1)]
 
 
 def due_in_seconds(client: redis.Redis, job_id: str) -> float:
-    """How long until the job's next attempt."""
+    """Return the seconds until the job's next attempt."""
     due = client.zscore(keys.RETRY, job_id)
-    assert due is not None, f"{job_id} waits for no attempt"
+    assert due is not None, f"{job_id} has no scheduled attempt"
     return float(due) / 1000 - time.time()
 
 
 def dead_letters(client: Any) -> dict[str, dict[str, Any]]:
-    """Every dead letter by its id, the first to die first."""
+    """Return all dead letters by id, in order of death."""
     return {job_id.decode(): kept(client, job_id.decode()) for job_id in client.zrange(keys.DEAD, 0, -1)}

@@ -1,4 +1,4 @@
-"""A DNS server on loopback, over UDP and TCP of one free port, served by the event loop of the test itself."""
+"""A DNS server on loopback, over UDP and TCP of one free port, served by the test's event loop."""
 
 import contextlib
 import socket
@@ -22,12 +22,12 @@ class Question:
     name: str
     type: int
     section: bytes
-    """The question as it was sent, which each response repeats."""
+    """The question in wire format, which each response repeats."""
     over_tcp: bool
 
 
 Behaviour = Callable[[Question], bytes | None]
-"""Returns the response to a question, or None to stay silent."""
+"""Function that returns the response to a question, or None to stay silent."""
 
 
 def response(question: Question, code: int = NO_ERROR, records: tuple[bytes, ...] = (), flags: int = 0) -> bytes:
@@ -36,7 +36,7 @@ def response(question: Question, code: int = NO_ERROR, records: tuple[bytes, ...
 
 
 def addresses(*texts: str, ttl: int = 60) -> Behaviour:
-    """Answer with the addresses of the family that is asked for."""
+    """Answer with the addresses of the requested family."""
 
     def answer(question: Question) -> bytes:
         found = [ip_address(text) for text in texts]
@@ -47,7 +47,7 @@ def addresses(*texts: str, ttl: int = 60) -> Behaviour:
 
 
 def alias(of: str, ttl: int, address: str, address_ttl: int) -> Behaviour:
-    """Answer with a CNAME to `of`, and the address of that."""
+    """Answer with a CNAME to `of`, and its address."""
 
     def answer(question: Question) -> bytes:
         records = [_record(CNAME, _encoded(of), ttl)]
@@ -67,12 +67,12 @@ def silent(_: Question) -> None:
 
 
 def garbage(question: Question) -> bytes:
-    """Answer with bytes that are no DNS message, but for the id."""
+    """Answer with an id followed by bytes that are not a DNS message."""
     return struct.pack(">H", question.id) + b"\xff" * 40
 
 
 def foreign(*texts: str) -> Behaviour:
-    """Answer another question than the one that was asked, under the same id."""
+    """Answer a different question with the same id."""
     answer = addresses(*texts)
 
     def respond(question: Question) -> bytes | None:
@@ -83,13 +83,13 @@ def foreign(*texts: str) -> Behaviour:
 
 
 def truncated(*texts: str) -> Behaviour:
-    """Answer completely over TCP only."""
+    """Answer completely only over TCP."""
     complete = addresses(*texts)
     return lambda question: complete(question) if question.over_tcp else response(question, flags=_TRUNCATED)
 
 
 class DnsServer:
-    """Answers each name by its entry in `behaviours`; names without one do not exist."""
+    """Server that answers each name by its entry in `behaviours`; other names do not exist."""
 
     def __init__(self, loop: EventLoop) -> None:
         self.behaviours: dict[str, Behaviour] = {}
@@ -111,14 +111,14 @@ class DnsServer:
 
     @property
     def resolv_conf(self) -> str:
-        """The lines for this server in a resolv.conf."""
+        """Lines for this server in a resolv.conf."""
         return f"nameserver 127.0.0.1:{self.port}\n"
 
     def times_asked(self, name: str, record_type: int = A) -> int:
         return self.asked.count((name, record_type))
 
     def answer_late(self, count: int) -> None:
-        """Send the first `count` responses that wait; few enough for the buffer of a socket."""
+        """Send the first `count` waiting responses, which must fit into a socket's buffer."""
         for send in self._waiting[:count]:
             send()
         del self._waiting[:count]
@@ -140,7 +140,7 @@ class DnsServer:
         self._loop.watch(connection.fileno(), READABLE, partial(self._read_connection, connection))
 
     def _read_connection(self, connection: socket.socket, _: int) -> None:
-        """Answer the questions that came; they are small and few enough to come whole."""
+        """Answer the received questions, which are small and few enough to arrive complete."""
         received = connection.recv(4096)
         if not received:
             self._loop.unwatch(connection.fileno())
@@ -171,7 +171,7 @@ def running_dns_server(loop: EventLoop) -> Iterator[DnsServer]:
 
 
 def _sockets() -> tuple[socket.socket, socket.socket]:
-    """UDP and TCP sockets of one port that is free for both."""
+    """Return UDP and TCP sockets of one port that is free for both."""
     while True:
         tcp = socket.create_server(("127.0.0.1", 0))
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
@@ -204,7 +204,7 @@ def _question(message: bytes, over_tcp: bool) -> Question:
 
 
 def _record(record_type: int, data: bytes, ttl: int, name: bytes = b"\xc0\x0c") -> bytes:
-    """A record of class IN; the name points to the question's unless it is given."""
+    """Return a record of class IN; the default name is a pointer to the question's."""
     return name + struct.pack(">HHIH", record_type, 1, ttl, len(data)) + data
 
 

@@ -1,4 +1,4 @@
-"""Options of `hookfarm endpoints`, and the endpoints that come of them."""
+"""Options of `hookfarm endpoints`, and the resulting endpoints."""
 
 from typing import Any
 
@@ -25,6 +25,6 @@ def created_with(options: dict[str, Any]) -> Endpoint:
 
 
 def sent(endpoint: Endpoint, config: Config) -> list[dict[str, Any]]:
-    """The replies to its sample webhooks."""
+    """Send the endpoint's sample webhooks; return the replies."""
     sender = SampleSender(tls_context(None), config.allow_private, Vault(()))
     return sender.send(endpoint, webhooks.of_subscriptions(endpoint.subscriptions), within_seconds=60.0)

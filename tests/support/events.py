@@ -1,4 +1,4 @@
-"""An event of a log, for tests that need any one."""
+"""A sample event of a log."""
 
 from hookfarm.records import Event
 

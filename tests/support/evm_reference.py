@@ -1,4 +1,4 @@
-"""Blocks checked from their JSON alone, with the `rlp` package, the way a client would."""
+"""Reference checks of blocks from their JSON, with the `rlp` package, like a client's."""
 
 from typing import Any
 
@@ -57,7 +57,7 @@ def header_hash(header: Json) -> str:
 
 
 def encoded_transaction(transaction: Json) -> bytes:
-    """EIP-1559, without an access list."""
+    """Return an EIP-1559 transaction without an access list, encoded."""
     names = ("chainId", "nonce", "maxPriorityFeePerGas", "maxFeePerGas", "gas")
     fields: list[Any] = [number(transaction[name]) for name in names]
     fields += [data(transaction["to"] or "0x"), number(transaction["value"]), data(transaction["input"])]
@@ -76,7 +76,7 @@ def encoded_receipt(receipt: Json) -> bytes:
 
 
 def bloom(logs: list[Json]) -> str:
-    """Bit by bit, as the yellow paper words it: bit 0 is the last one of the 2048."""
+    """Return the bloom, bit by bit as in the yellow paper: bit 0 is the last of 2048."""
     bits = bytearray(256)
     for log in logs:
         for text in (log["address"], *log["topics"]):

@@ -1,4 +1,4 @@
-"""A node without a network: answers calls from a made-up chain, with whatever is wrong with them."""
+"""A node without a network: answers calls from a made-up chain, with scripted faults."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from tests.support.chain_samples import full_block, raw_header, receipts
 
 
 class FakeNode(Node):
-    """Blocks 1 to `head` with `logs` logs each; `logs_of` changes what is answered for a block."""
+    """A node with blocks 1 to `head` of `logs` logs each; `logs_of` overrides the logs of a block."""
 
     def __init__(self, head: int = 100, logs: int = 2) -> None:
         self.profile = NodeProfile("http://fake", TokenBucket(None))
@@ -68,7 +68,7 @@ class FakeNode(Node):
             self.in_flight -= 1
         for number in numbers:
             if number in self.failing:
-                raise ChainUnavailable(f"no block {number}")
+                raise ChainUnavailable(f"block {number} not found")
         return [self.header_of(number) for number in numbers]
 
     async def whole_blocks(self, numbers: Sequence[int]) -> list[tuple[Header, Any]]:

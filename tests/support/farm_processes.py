@@ -1,4 +1,4 @@
-"""`hookfarm start …` as a user runs it, watched from outside: processes, keys, what it prints and leaves."""
+"""`hookfarm start …` like a user's, observed from outside: processes, keys, output and leftovers."""
 
 import contextlib
 import os
@@ -21,12 +21,12 @@ from tests.support.waiting import PATIENCE_SECONDS, eventually
 CHECKOUT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "hookfarm")
 READY_SECONDS = 60.0
-"""A busy machine takes its time to start a farm; a test of that time passes its own."""
+"""Deadline for a farm's start on a busy machine; tests of the start time pass their own."""
 TITLE = "hookfarm: "
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """The variables of a command, without the settings of the developer's shell."""
+    """Return a command's environment, without settings from the developer's shell."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HOOKFARM_")}
     return {**kept, **variables}
 
@@ -34,7 +34,7 @@ def environment(**variables: str) -> dict[str, str]:
 def hookfarm(
     *arguments: str, within: float = READY_SECONDS, **variables: str
 ) -> "subprocess.CompletedProcess[str]":
-    """Runs a command to its end."""
+    """Run a command to its end."""
     return subprocess.run(
         [*COMMAND, *arguments],
         cwd=CHECKOUT,
@@ -47,12 +47,12 @@ def hookfarm(
 
 
 def title(process: psutil.Process) -> str:
-    """What ps shows of it; empty for a zombie."""
+    """Return the process title as in ps; empty for a zombie."""
     return " ".join(process.cmdline()).strip()
 
 
 def processes_of_session(session: int) -> list[psutil.Process]:
-    """All live processes of the session, whatever their parent; a zombie is dead."""
+    """Return all live processes of the session, with any parent, without zombies."""
     found = []
     for pid in psutil.pids():
         with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
@@ -62,7 +62,7 @@ def processes_of_session(session: int) -> list[psutil.Process]:
 
 
 def kill_session(session: int) -> None:
-    """SIGKILL for all of it, and waits until they are gone."""
+    """Send SIGKILL to the session's processes and wait for their exit."""
 
     def killed() -> bool:
         left = processes_of_session(session)
@@ -75,7 +75,7 @@ def kill_session(session: int) -> None:
 
 
 class RunningProcess:
-    """A command of hookfarm in a session of its own; its output is readable while it runs."""
+    """A command of hookfarm in its own session; its output is readable while it runs."""
 
     def __init__(self, arguments: tuple[str, ...], output: Path, **variables: str) -> None:
         self._stdout, self._stderr = output / "stdout", output / "stderr"
@@ -104,13 +104,13 @@ class RunningProcess:
         return self.process.poll() is not None
 
     def close(self) -> None:
-        """Kill its session."""
+        """Kill the session."""
         kill_session(self.pid)
         self.process.wait()
 
 
 class FarmProcess(RunningProcess):
-    """A running farm. All its processes stay in its session, so none can hide."""
+    """A running farm. Its session contains all its processes."""
 
     def __init__(self, arguments: tuple[str, ...], redis_url: str, output: Path, **variables: str) -> None:
         super().__init__(("start", *arguments), output, **variables)
@@ -120,12 +120,12 @@ class FarmProcess(RunningProcess):
         return command_client(self.redis_url)
 
     def wait_ready(self, within: float = READY_SECONDS) -> "FarmProcess":
-        """Until it says that it is."""
+        """Wait until the farm reports that it is ready."""
         eventually(self._says_ready, within=within, what="the farm being ready")
         return self
 
     def missed_readiness(self) -> bool:
-        """Wait until it is ready or has ended; True if it ended because a service did not get ready in 10 s."""
+        """Wait until the farm is ready or has exited; return True if a service was not ready within 10 s."""
         eventually(lambda: self.ended or self._has_said_ready(), READY_SECONDS, "the farm being ready or its end")
         return self.ended and "did not signal readiness within" in self.stderr
 
@@ -138,13 +138,13 @@ class FarmProcess(RunningProcess):
         return "hookfarm is ready" in said and said.endswith("\n")
 
     def is_ready(self, service: str) -> bool:
-        """What its key says; False also where Redis does not answer."""
+        """Return whether the ready key is set; False if Redis does not answer."""
         with contextlib.suppress(redis.RedisError), self.client() as client:
             return is_ready(client, service)
         return False
 
     def children(self) -> dict[str, psutil.Process]:
-        """By title, `webhook_delivery 3`; the embedded server as `redis`."""
+        """Return children by title, such as `webhook_delivery 3`; the embedded server is `redis`."""
         found = {}
         for child in psutil.Process(self.pid).children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -163,11 +163,11 @@ class FarmProcess(RunningProcess):
         self.process.send_signal(number)
 
     def wait(self, within: float = PATIENCE_SECONDS) -> int:
-        """Its exit code."""
+        """Wait for the exit; return the exit code."""
         return self.process.wait(within)
 
     def stop(self) -> int:
-        """SIGTERM; its exit code."""
+        """Send SIGTERM; return the exit code."""
         self.signal(signal.SIGTERM)
         return self.wait()
 
@@ -180,9 +180,9 @@ StartFarm = Callable[..., FarmProcess]
 
 @contextlib.contextmanager
 def started_farms() -> Iterator[StartFarm]:
-    """A function that starts farms: `start("webhook_delivery", redis_url=…)`, `start(state_dir=…)`.
+    """Yield a function that starts farms: `start("webhook_delivery", redis_url=…)`, `start(state_dir=…)`.
 
-    At the end all of them are gone, killed where the test has not stopped them.
+    At the end, farms that still run are killed.
     """
     place = Path(tempfile.mkdtemp(prefix="hf-farm-"))
     farms: list[FarmProcess] = []

@@ -1,4 +1,4 @@
-"""A command of hookfarm that ends by itself, as a user runs it: with a terminal to answer on, or without."""
+"""A command of hookfarm that runs to its end, like a user's, with or without a terminal."""
 
 import os
 import pty
@@ -11,7 +11,7 @@ Command = Callable[..., Finished]
 
 
 def run(redis_url: str, *arguments: str, answer: str | None = None, **variables: str) -> Finished:
-    """Runs it to its end. With an `answer`, stdin is a terminal on which somebody types that."""
+    """Run the command to its end. With an `answer`, stdin is a terminal on which it is typed."""
     command = [sys.executable, "-m", "hookfarm", *arguments]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HOOKFARM_")}
     environment |= {"HOOKFARM_REDIS_URL": redis_url, "HOOKFARM_ALLOW_PRIVATE": "127.0.0.0/8", **variables}
@@ -33,13 +33,13 @@ def _run(command: list[str], environment: Mapping[str, str], stdin: int) -> Fini
 
 
 def done(finished: Finished) -> str:
-    """What it printed; it must have had nothing to complain about."""
+    """Return stdout of a successful command with empty stderr."""
     assert (finished.returncode, finished.stderr) == (0, "")
     return finished.stdout
 
 
 def refused(finished: Finished, code: int) -> str:
-    """The one line it says instead of doing anything."""
+    """Return the one line on stderr of a command that failed with this exit code."""
     assert (finished.returncode, finished.stdout) == (code, "")
     [line] = finished.stderr.splitlines()
     return line

@@ -1,4 +1,4 @@
-"""A proxy before Redis that holds the first worker that reports to be in BRPOP; all others pass."""
+"""A proxy before Redis that holds the first worker that reports its BRPOP; all others pass."""
 
 import contextlib
 import re
@@ -22,7 +22,7 @@ _CREDENTIALS = struct.Struct("3i")
 
 @dataclass
 class Held:
-    """Who was held, and what it wanted to send, as one write."""
+    """The held worker, and its unsent write."""
 
     pid: int
     sent: bytes
@@ -30,12 +30,12 @@ class Held:
 
     @property
     def name(self) -> str:
-        """`webhook_delivery 7`."""
+        """Name of the worker, such as `webhook_delivery 7`."""
         return title(psutil.Process(self.pid)).removeprefix(TITLE)
 
 
 class HoldingProxy:
-    """Forwards every connection to its own one at the server."""
+    """Proxy with one connection to the server per client connection."""
 
     def __init__(self, path: Path, server: Path) -> None:
         self.url = f"unix://{path}"
@@ -87,7 +87,7 @@ class HoldingProxy:
 
     def _forward(self, source: socket.socket) -> None:
         if source not in self._peers:
-            return  # Its other side has just gone.
+            return  # The other side has just disconnected.
         peer = self._peers[source]
         try:
             data = source.recv(65536)
@@ -100,7 +100,7 @@ class HoldingProxy:
             self._drop(source, peer)
 
     def _holds(self, source: socket.socket, data: bytes, peer: socket.socket) -> bool:
-        """Also when it gives up on its first connection and tries again on another."""
+        """Return whether to hold the data. A held worker that reconnects is held again."""
         if not REPORT.search(data) or self._opened:
             return False
         pid = _peer_pid(source)
@@ -123,7 +123,7 @@ def _peer_pid(connection: socket.socket) -> int:
 
 @contextlib.contextmanager
 def holding_proxy(server: Path) -> Iterator[HoldingProxy]:
-    """A proxy to the server's socket, beside it."""
+    """Run a proxy beside the server's socket during the context."""
     proxy = HoldingProxy(server.parent / "door.sock", server)
     try:
         yield proxy

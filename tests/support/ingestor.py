@@ -1,4 +1,4 @@
-"""The ingestor's whole life inside a test, on its own thread and event loop, with a scoreboard of its own."""
+"""An ingestor inside a test, on its own thread, event loop and scoreboard."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ from tests.support.waiting import PATIENCE_SECONDS, eventually
 
 CHAIN = 31337
 EVENTS = 3
-"""Per block, of the devchains here."""
+"""Events per block of the tests' devchains."""
 TRANSPORTS = ["ws", "http"]
 
 QUICK = NodeTimeouts(
@@ -33,11 +33,11 @@ QUICK = NodeTimeouts(
     return_seconds=0.5,
     tags_seconds=0.0,
 )
-"""The proportions of the real timeouts, in the time a test has."""
+"""Time-outs in the real proportions, shortened for tests."""
 
 
 class StoppableChild(Child):
-    """A child that is told to stop by a call, where there is no process to signal."""
+    """A child that is stopped by a call instead of a signal."""
 
     def stop(self) -> None:
         self._stop(signal.SIGTERM, None)
@@ -71,12 +71,12 @@ class RunningIngestor:
         assert self.up, f"the ingestor ended: {self.error!r}"
 
     def join(self) -> None:
-        """Waits until it has ended by itself."""
+        """Wait until the ingestor has ended."""
         self._thread.join(PATIENCE_SECONDS)
         assert not self._thread.is_alive(), "the ingestor did not end"
 
     def stop(self) -> None:
-        """Tells it to stop and waits; `error` then is what it ended with."""
+        """Stop the ingestor and wait for its end; `error` is then its exception, if any."""
         self._child.stop()
         self.join()
 
@@ -98,9 +98,9 @@ def running_ingestor(
     wait: bool = True,
     **settings: Any,
 ) -> Iterator[RunningIngestor]:
-    """An ingestor that is up, unless `wait` is False; stopped at the end, and its errors are the test's.
+    """Run an ingestor during the context, and wait until it is up if `wait`. Its errors fail the test.
 
-    `settings` are those of a chain, beside its URLs.
+    `settings`: further settings of the chain.
     """
     places = [urls] if isinstance(urls, str) else urls
     ingestor = RunningIngestor(ChainConfig(chain_id, tuple(places), **settings), redis_url, from_block, timeouts)
@@ -116,22 +116,21 @@ def running_ingestor(
 
 
 class Published:
-    """What stands in a chain's stream and its checkpoint."""
+    """Content of a chain's stream and its checkpoint."""
 
     def __init__(self, server: RedisServer, chain_id: int = CHAIN) -> None:
         self.client = server.client()
         self._chain_id = chain_id
 
     def entries(self) -> list[dict[str, Any]]:
-        """Everything, what was taken back and what took it back included."""
+        """Return all entries, including removed ones and removals."""
         found: Any = self.client.xrange(keys.events(self._chain_id))
         return [json.loads(fields[keys.EVENT_FIELD.encode()]) for _, fields in found]
 
     def events(self) -> list[dict[str, Any]]:
-        """What was emitted and not taken back.
+        """Return the events that were emitted and not removed.
 
-        AssertionError where the stream takes back what it has not emitted, or not the last event first, or emits
-        twice what still stands.
+        Raises AssertionError for a removal without its event or out of order, and for an event emitted twice.
         """
         standing: dict[tuple[str, int | str], dict[str, Any]] = {}
         for entry in self.entries():
@@ -140,9 +139,9 @@ class Published:
                 assert identity not in standing, f"emitted twice: {entry}"
                 standing[identity] = entry
                 continue
-            assert standing, f"taken back but never emitted: {entry}"
+            assert standing, f"removed but never emitted: {entry}"
             last, original = standing.popitem()
-            assert last == identity, f"taken back out of order: {entry}, the last event is {original}"
+            assert last == identity, f"removed out of order: {entry}, the last event is {original}"
             assert entry == {**original, "removed": True}
         return list(standing.values())
 
@@ -154,12 +153,12 @@ class Published:
         return Checkpoint.decode(stored) if stored else None
 
     def heads(self) -> dict[str, int]:
-        """What others are told of the chain's heads."""
+        """Return the published finality heads."""
         found: Any = self.client.hgetall(keys.heads(self._chain_id))
         return {tag.decode(): int(number) for tag, number in found.items()}
 
     def wait_for(self, devchain: RunningDevchain, within: float = PATIENCE_SECONDS) -> None:
-        """Until the checkpoint is the devchain's head."""
+        """Wait until the checkpoint is the devchain's head."""
         head = devchain.head()
         eventually(
             lambda: self.checkpoint() == Checkpoint(head.number, head.hash),
@@ -173,7 +172,7 @@ def url_of(devchain: RunningDevchain, transport: str) -> str:
 
 
 def as_events(logs: list[Any], chain_id: int = CHAIN) -> list[dict[str, Any]]:
-    """Logs in the form of JSON-RPC -> what ought to be in the stream."""
+    """Return the expected stream events of logs in JSON-RPC form."""
     return [
         {
             "chain_id": chain_id,
@@ -193,5 +192,5 @@ def as_events(logs: list[Any], chain_id: int = CHAIN) -> list[dict[str, Any]]:
 
 
 def canonical(devchain: RunningDevchain, above: int = 0) -> list[dict[str, Any]]:
-    """The events of all canonical blocks with a number above `above`."""
+    """Return the events of all canonical blocks above number `above`."""
     return [event for event in as_events(devchain.canonical_logs()) if event["block_number"] > above]

@@ -1,4 +1,4 @@
-"""The keeper as a process of its own, over a scoreboard on which the test plays the workers."""
+"""The keeper in its own process, with a scoreboard on which the test plays the workers."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ LONG = 3600.0
 
 
 class KeptFarm:
-    """A scoreboard with workers as the test wants them, and a keeper that watches them."""
+    """A scoreboard with scripted workers, and a keeper that watches them."""
 
     def __init__(self, url: str, log: Path) -> None:
         self.scoreboard = Scoreboard({keeper.SERVICE: 1, SERVICE: WORKERS})
@@ -58,7 +58,7 @@ class KeptFarm:
             slot.state = State.UP
 
     def request_stop(self, *slots: Slot) -> None:
-        """Do what the master does when it stops workers."""
+        """Mark workers as stopping, like the master."""
         for slot in slots or self.workers:
             slot.request_stop()
 
@@ -81,7 +81,7 @@ class KeptFarm:
         os.kill(self._pid, number)
 
     def wait(self) -> int:
-        """The keeper's exit code, negative for a signal."""
+        """Wait for the keeper's exit; return its exit code, negative for a signal."""
         ended = eventually(self._reaped, what="the keeper's end")
         self._pid = 0
         return os.waitstatus_to_exitcode(ended[0])
@@ -114,7 +114,7 @@ def wait_withdrawn(client: redis.Redis, farm: KeptFarm) -> None:
 
 
 def events_of_the_key(client: redis.Redis) -> "redis.client.PubSub":
-    """What happens to the ready key from now on."""
+    """Subscribe to the events of the ready key."""
     client.config_set("notify-keyspace-events", "KA")
     listener: redis.client.PubSub = client.pubsub(ignore_subscribe_messages=True)
     listener.subscribe(f"__keyspace@0__:{keys.ready(SERVICE)}")

@@ -1,4 +1,4 @@
-"""The invariant of hop 2, to be asserted after every test that moved a job."""
+"""The invariant of hop 2, asserted after every test that moves jobs."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -14,14 +14,16 @@ from hookfarm.store.scripts import CIRCUIT_FAILURES
 
 
 def assert_ledger_invariant(client: redis.Redis) -> None:
-    """The ids of `jobs` are the disjoint union of `open`, `retry`, every `parked`, `dead` and `delivered`.
+    """Assert the invariant of the ledger.
 
-    The list agrees: our own elements of it are in the order of their sequences. One whose job was settled or
-    requeued meanwhile is left behind; none is newer than its job, and no sequence beyond the last one given out.
-    Elements of others are not looked at. Each window counts its endpoint's open jobs, and what is parked has
-    something to wait for. The pool of unproven endpoints counts their open jobs. The open circuits are those of
-    the windows, the paused endpoints those of the limits. Jobs in backfill queues are outside of the ledger: each
-    is in one queue, and that queue is known.
+    - The ids of `jobs` are the disjoint union of `open`, `retry`, every `parked`, `dead` and `delivered`.
+    - hookfarm's elements in the list are in sequence order. An element may be older than its job (requeued),
+      or its job is settled. It is never newer than its job, nor beyond the last sequence. Foreign elements are
+      ignored.
+    - Each window counts its endpoint's open jobs; parked jobs have a reason to wait.
+    - The pool counts the open jobs of unproven endpoints.
+    - Open circuits agree with the windows, disabled endpoints with the limits.
+    - Each job in a backfill queue is in exactly one registered queue, outside the ledger.
     """
     _assert_the_backfill_queues_agree(client)
     parked_keys = sorted(client.scan_iter(match=f"{keys.PARKED}*"))
@@ -48,39 +50,39 @@ def assert_ledger_invariant(client: redis.Redis) -> None:
     elements, last, limits, wake, retry_index, dead_index, circuits, paused_set, registered, *rest = rest
     delivered, unproven, *states = rest
     placed = [job_id for place in (open_, retry, dead, *parked) for job_id, _ in place] + delivered
-    assert len(placed) == len(set(placed)), f"in two places at once: {sorted(placed)}"
+    assert len(placed) == len(set(placed)), f"in two states at once: {sorted(placed)}"
     assert set(placed) == set(jobs), (
-        f"places {set(placed) - set(jobs)} without a job, jobs {set(jobs) - set(placed)} in no place"
+        f"ids {set(placed) - set(jobs)} without a job, jobs {set(jobs) - set(placed)} without a state"
     )
-    assert _ids(retry_index) == Counter(job_id for job_id, _ in retry), "the index of retry is not that of it"
-    assert _ids(dead_index) == Counter(3 * [job_id for job_id, _ in dead]), "the index of dead is not that of it"
+    assert _ids(retry_index) == Counter(job_id for job_id, _ in retry), "the index of retry differs from retry"
+    assert _ids(dead_index) == Counter(3 * [job_id for job_id, _ in dead]), "the index of dead differs from dead"
     _assert_the_list_agrees(open_, elements, int(last or 0))
     opened = {_behind(key, keys.WINDOW): state for key, state in zip(window_keys, states, strict=True)}
     counted = {endpoint: int(count or 0) for endpoint, (count, *_) in opened.items()}
     found = Counter(orjson.loads(jobs[job_id])["endpoint"] for job_id, _ in open_)
-    assert {e: n for e, n in counted.items() if n} == dict(found), "a window does not count its open jobs"
+    assert {e: n for e, n in counted.items() if n} == dict(found), "a window miscounts its open jobs"
     waiting = {_behind(key, keys.PARKED) for key in parked_keys}
     paused = {name.decode() for name, limit in limits.items() if limit.startswith(b"1 ")}
     stuck = waiting - set(found) - paused - {name.decode() for name in wake}
-    assert not stuck, f"parked, and nothing to wait for: {stuck}"
+    assert not stuck, f"parked without a reason to wait: {stuck}"
     failing = {e for e, (_, failures, _) in opened.items() if int(failures or 0) >= CIRCUIT_FAILURES}
     known = {name.decode() for name in registered}
     _assert_the_pool_agrees(unproven, {e: int(n or 0) for e, (n, _, proven) in opened.items() if proven != b"1"})
-    assert {name.decode() for name in circuits} == failing & known, "not the circuits that are open"
-    assert {name.decode() for name in paused_set} == paused & known, "not the endpoints that are paused"
+    assert {name.decode() for name in circuits} == failing & known, "the open circuits differ from the windows"
+    assert {name.decode() for name in paused_set} == paused & known, (
+        "the disabled endpoints differ from the limits"
+    )
 
 
 def _assert_the_pool_agrees(stored: dict[bytes, bytes], open_: dict[str, int]) -> None:
     pool = {name.decode(): int(count) for name, count in stored.items()}
     total = pool.pop("*", 0)
-    assert pool == {endpoint: count for endpoint, count in open_.items() if count}, (
-        "the pool of unproven endpoints"
-    )
-    assert total == sum(pool.values()), "the pool's sum"
+    assert pool == {endpoint: count for endpoint, count in open_.items() if count}, "the pool miscounts open jobs"
+    assert total == sum(pool.values()), "the pool's sum is wrong"
 
 
 def _ids(index: list[bytes]) -> Counter[bytes]:
-    """How often each job stands in an index."""
+    """Return how often each job is in an index."""
     return Counter(member.rpartition(b"|")[2] for member in index)
 
 
@@ -93,9 +95,9 @@ def _assert_the_backfill_queues_agree(client: redis.Redis) -> None:
             pipe.zrange(key, 0, -1)
         jobs, known, *queues = pipe.execute()
     placed = [job_id for queue in queues for job_id in queue]
-    assert sorted(placed) == sorted(jobs), f"backfill queues hold {placed}, and there are jobs for {jobs}"
+    assert sorted(placed) == sorted(jobs), f"backfill queues contain {placed}, but there are jobs for {jobs}"
     unknown = {_behind(key, keys.BACKFILL_QUEUE) for key in queue_keys} - {name.decode() for name in known}
-    assert not unknown, f"backfill queues that no script looks at: {unknown}"
+    assert not unknown, f"unregistered backfill queues: {unknown}"
 
 
 def _behind(key: bytes, prefix: str) -> str:
@@ -107,14 +109,16 @@ def _assert_the_list_agrees(open_: list[tuple[bytes, float]], elements: list[byt
     own = [element for element in map(decode_element, elements) if isinstance(element, ListElement)]
     for claimed in own:
         found = sequences.get(claimed.id, claimed.sequence)
-        assert claimed.sequence <= found, f"{claimed.id} is queued under {claimed.sequence} and open under {found}"
+        assert claimed.sequence <= found, (
+            f"{claimed.id} is queued with sequence {claimed.sequence} and open with {found}"
+        )
     order = [claimed.sequence for claimed in own]
-    assert order == sorted(order, reverse=True), f"the list is not in the order of sequences: {order}"
-    assert max(sequences.values(), default=0) <= last, "a sequence beyond the last one given out"
+    assert order == sorted(order, reverse=True), f"the list is not in sequence order: {order}"
+    assert max(sequences.values(), default=0) <= last, "a sequence beyond the last one assigned"
 
 
 def assert_drained(client: redis.Redis) -> None:
-    """Nothing is owed any more; dead letters may be left."""
+    """Assert that everything is delivered; dead letters may remain."""
     assert_ledger_invariant(client)
     for key in (keys.OPEN, keys.RETRY, *client.scan_iter(match=f"{keys.PARKED}*")):
         left = client.zrange(key, 0, -1)
@@ -124,7 +128,7 @@ def assert_drained(client: redis.Redis) -> None:
 
 
 def place(client: redis.Redis, where: str, times: Mapping[str, int]) -> None:
-    """Puts jobs that are in the ledger into retry or dead, or changes their times there, index and all."""
+    """Move jobs of the ledger into retry or dead, or change their times there, including the index."""
     client.zadd(where, dict(times))
     client.delete(keys.RETRY_INDEX if where == keys.RETRY else keys.DEAD_INDEX)
     state_index.retry(client, "", None, 1)

@@ -1,4 +1,4 @@
-"""A look behind each test for the processes and files that it left."""
+"""A check after each test for leftover processes and files."""
 
 import contextlib
 import os
@@ -25,8 +25,8 @@ def _open_files() -> set[str]:
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
-    """No process and no file descriptor of ours outlives a test."""
+    """Assert that no process or file descriptor outlives the test."""
     processes, files = _descendants(), len(_open_files())
     yield
     eventually(lambda: not _descendants() - processes, what="the end of the processes a test started")
-    assert len(_open_files()) <= files, "a test has left files open"
+    assert len(_open_files()) <= files, "the test has left files open"

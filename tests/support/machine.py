@@ -1,4 +1,4 @@
-"""The machine, which several processes share when they run the tests: all at once, or one alone."""
+"""Locks for several test processes on one machine: shared, or exclusive."""
 
 import contextlib
 import fcntl
@@ -8,10 +8,10 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def use_of_the_machine(place: Path, alone: bool) -> Iterator[None]:
-    """Beside others, or `alone`: then nobody else uses it meanwhile. `place` is the same for all of them.
+    """Hold the machine's lock: shared, or exclusive if `alone`. All processes use the same `place`.
 
-    Who wants it alone keeps the turn while it waits, so that no newcomer slips past it. A process that dies gives
-    back what it held.
+    A process that waits for exclusive use holds the turn, so that newcomers wait behind it. A process that dies
+    releases its locks.
     """
     with locked(place / "turn", fcntl.LOCK_EX):
         held = contextlib.ExitStack()
@@ -22,7 +22,7 @@ def use_of_the_machine(place: Path, alone: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked(path: Path, how: int) -> Iterator[None]:
-    """Given back in so many words: closing is not enough while a forked child has the file open too."""
+    """Hold a lock, and unlock explicitly: closing is not enough while a forked child has the file open."""
     with path.open("w") as file:
         fcntl.flock(file, how)
         try:

@@ -1,4 +1,4 @@
-"""Logs, endpoints, and an index that they are matched against."""
+"""Logs, endpoints, and an index that matches them."""
 
 from hookfarm.abi.signature import parse
 from hookfarm.delivery_queue import EntryResult

@@ -1,4 +1,4 @@
-"""A whole farm as a user runs it, with a receiver, and what they come to."""
+"""A whole farm like a user's, with a receiver and checks of the result."""
 
 import json
 from collections import Counter
@@ -21,16 +21,16 @@ TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
 
 @dataclass
 class Pipeline:
-    """Farms on one Redis and a receiver that an endpoint of theirs leads to."""
+    """Farms on one Redis, and the receiver of their endpoint."""
 
     start_farm: StartFarm
     redis_url: str
     receiver: Receiver
 
     def start(self, *arguments: str) -> FarmProcess:
-        """A farm on this Redis, once all that it was asked to run is ready.
+        """Start a farm on this Redis and wait until it is ready.
 
-        On a slow machine a service may miss the 10 s of a start, which other tests are about: it is started again.
+        If a service is not ready within 10 s, which other tests cover, the farm is started again.
         """
         for _ in range(MAX_STARTS):
             farm = self.start_farm(
@@ -41,7 +41,7 @@ class Pipeline:
         return farm.wait_ready()
 
     def add_endpoint(self, chain_id: int, *options: str, event: str | None = TRANSFER) -> dict[str, Any]:
-        """Adds it as a user would; the receiver trusts its secret from now on."""
+        """Add an endpoint by command; the receiver then trusts its secret."""
         said = hookfarm(
             *("endpoints", "add", self.receiver.url, "--json", "--redis-url", self.redis_url),
             *("--chain", str(chain_id), *(("--event", event) if event else ()), *options),
@@ -62,7 +62,7 @@ def chain_option(chain_id: int, url: str) -> tuple[str, str]:
 
 
 def assert_drained(redis_url: str, chain_id: int) -> None:
-    """Nothing waits in either hop, and the ledger is in order."""
+    """Assert that both hops are empty and the ledger is valid."""
     with command_client(redis_url) as client:
         eventually(lambda: not undelivered(client), what="the ledger drained")
         assert client.llen(keys.DELIVERY_QUEUE) == 0
@@ -76,8 +76,8 @@ Log = tuple[str, int]
 
 
 def current_logs(received: list[Received]) -> Counter[Log]:
-    """The logs that were emitted and not removed, and how often: a log that comes back may be emitted again before
-    its first emission is removed. Each removal names a message that was sent before it."""
+    """Return the emitted logs that were not removed, with counts: a restored log may be emitted again before its
+    removal. Asserts that each removal follows its original."""
     sent: dict[str, Log] = {}
     removed: set[str] = set()
     for message in received:
@@ -87,7 +87,7 @@ def current_logs(received: list[Received]) -> Counter[Log]:
             sent[message.id] = log
         else:
             assert content["type"] == "log.removed"
-            assert sent[content["original"]] == log, "a removal of something else, or before its original"
+            assert sent[content["original"]] == log, "a removal without a preceding original"
             removed.add(content["original"])
     return Counter(log for webhook_id, log in sent.items() if webhook_id not in removed)
 
@@ -100,13 +100,13 @@ def await_agreement(pipeline: Pipeline, chain: RunningDevchain, within: float = 
     def agrees() -> bool:
         return current_logs(pipeline.receiver.received) == canonical_logs(chain)
 
-    eventually(agrees, within, "the receiver knowing exactly the canonical chain")
+    eventually(agrees, within, "the receiver having exactly the canonical logs")
 
 
 NOTIFY_ALL = ("--notify", "emitted,removed,finalized")
 TRANSFER_KIND = ("--kind", "transfer")
 TransferId = tuple[str, str]
-"""Block hash, and where in the block."""
+"""Block hash, and index in the block."""
 
 
 def transfer_id(data: dict[str, Any]) -> TransferId:

@@ -1,4 +1,4 @@
-"""A chain whose entries the test itself processes, as a processor does, on a real server."""
+"""A chain whose entries the test processes like a processor, on a real server."""
 
 from dataclasses import replace
 from typing import Any
@@ -39,7 +39,7 @@ def log(number: int, branch: str = "a", removed: bool = False, index: int = 0) -
 
 
 class Chain:
-    """The stream, a processor's hands, and a worker's."""
+    """A stream, with the operations of a processor and of a delivery process."""
 
     def __init__(self, client: Any, redis_url: str) -> None:
         self.client = client
@@ -58,7 +58,7 @@ class Chain:
             self.client.xadd(keys.events(CHAIN), {keys.EVENT_FIELD: orjson.dumps(event)})
 
     def head(self, latest: int, **tags: int) -> None:
-        """As an ingestor does with each block."""
+        """Publish the heads, like an ingestor with each block."""
         self.client.hset(keys.heads(CHAIN), mapping={"latest": latest, **tags})
 
     def read(self) -> list[Any]:
@@ -67,7 +67,7 @@ class Chain:
         return entries
 
     def process(self, entries: list[Any] | None = None) -> None:
-        """Hands off what is new, and what waits."""
+        """Enqueue the results of new entries and of waiting jobs."""
         handled = [process(self.index, entry) for entry in (self.read() if entries is None else entries)]
         done = delivery_queue.enqueue_results(self.connection, handled)
         while done.conflicts:
@@ -106,14 +106,14 @@ ALL = ("emitted", "removed", "finalized")
 
 
 class FinalChain(Chain):
-    """A chain that becomes final, and endpoints that want to know."""
+    """A chain with finality, and endpoints subscribed to `finalized`."""
 
     def notify(self, *words: str, endpoint: str = "ep_1", confirmations: int | str = 0) -> None:
         wanted = replace(ENDPOINT.subscriptions[0], confirmations=confirmations, notify=words)
         self.index.put(replace(ENDPOINT, id=endpoint, subscriptions=(wanted,)))
 
     def final(self, number: int) -> None:
-        """Every block up to this one is, and its notifications are enqueued."""
+        """Finalize all blocks up to `number` and enqueue their notifications."""
         self.head(number + 10, safe=number, finalized=number)
         self.confirm()
 
@@ -128,12 +128,12 @@ class FinalChain(Chain):
         self.process()
 
     def read_final(self, block: str) -> list[FinalityUpdate]:
-        """What a processor holds that has read a final block and done nothing about it yet."""
+        """Return the updates of a final block, read but not applied."""
         [logs] = delivery_queue.read_stored_logs(self.connection, block)
         return [notifications.finality_update(self.index, block, each) for each in logs]
 
     def left(self) -> list[bytes]:
-        """The keys of what waits to be final."""
+        """Return the keys with data that waits for finality."""
         return [
             key
             for kind in (keys.UNFINALIZED_LOGS, keys.UNFINALIZED_BLOCKS)

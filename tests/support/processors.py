@@ -1,4 +1,4 @@
-"""Forked processors, and the entries that a test gives them."""
+"""Forked processors, and entries for them."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ TOKEN = "0x" + "a0" * 20
 
 
 class Processors:
-    """Forked processors and the scoreboard they report to; all gone when the test is over."""
+    """Forked processors and their scoreboard; killed at the end of the test."""
 
     def __init__(self, url: str, size: int = 4) -> None:
         self.scoreboard = Scoreboard({keys.MESSAGE_PROCESSOR: size})
@@ -65,14 +65,14 @@ class Processors:
         return sum(slot.counter(gauge) for slot in self.scoreboard.slots(keys.MESSAGE_PROCESSOR))
 
     def expect(self, gauge: int, total: int) -> None:
-        """The number is written just after Redis has answered."""
+        """Wait for a counter's total: it is written just after Redis has answered."""
         eventually(lambda: self.counter(gauge) == total, what=f"gauge {gauge} being {total}")
 
     def signal(self, index: int, number: int) -> None:
         os.kill(self._pids[index], number)
 
     def end(self, index: int, number: int) -> int:
-        """Sends the signal and returns the exit status, negative for a death by signal."""
+        """Send the signal; return the exit status, negative for a signal."""
         pid = self._pids[index]
         os.kill(pid, number)
         [status] = eventually(lambda: _reaped(pid), what="the processor's end")
@@ -85,7 +85,7 @@ class Processors:
 
 
 def _reaped(pid: int) -> list[int]:
-    """The exit status of a child that has ended, in a list; empty while it lives."""
+    """Return a list with the exit status of an exited child; empty while it lives."""
     found, status = os.waitpid(pid, os.WNOHANG)
     return [status] if found else []
 
@@ -117,14 +117,14 @@ def publish(client: redis.Redis, *numbers: int, chain_id: int = 1) -> None:
 
 
 def queued(client: redis.Redis) -> list[dict[str, Any]]:
-    """The jobs in the list or parked behind it, the first enqueued first."""
+    """Return the jobs in the list or parked, in order of enqueueing."""
     places = [keys.OPEN, *client.scan_iter(match=f"{keys.PARKED}*")]
     with client.pipeline(transaction=True) as pipe:
         for place in places:
             pipe.zrange(place, 0, -1, withscores=True)
         pipe.llen(keys.DELIVERY_QUEUE)
         open_, *parked, listed = pipe.execute()
-    assert listed == len(open_), "an element of the list that is no open job, or the other way round"
+    assert listed == len(open_), "the list differs from the open jobs"
     waiting = sorted((score, job_id) for place in (open_, *parked) for job_id, score in place)
     jobs: Any = client.hmget(keys.JOBS, [job_id for _, job_id in waiting]) if waiting else []
     return [orjson.loads(job) for job in jobs]

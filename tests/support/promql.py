@@ -1,4 +1,4 @@
-"""Which metrics and labels an expression of PromQL speaks of: enough of its grammar for our own expressions."""
+"""Metrics and labels used in PromQL: enough grammar for this repository's expressions."""
 
 import re
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Selector:
 
 
 def grouped_by(expression: str) -> set[str]:
-    """The labels of all `by (…)`."""
+    """Return the labels of all `by (…)`."""
     return {label.strip() for found in _GROUPING.findall(expression) for label in found.split(",")}
 
 

@@ -1,4 +1,4 @@
-"""Pops, claims and settles jobs as a delivery process does, without one and one at a time."""
+"""Pop, claim and settle of single jobs, without a delivery process."""
 
 import math
 import threading
@@ -28,7 +28,7 @@ _CLAIM, _ADOPT, _DEAD_LETTER = Script("claim"), Script("adopt"), Script("dead_le
 
 
 def pop_element(connection: PipelinedConnection) -> ListElement | ForeignElement | None:
-    """Pop the next element of the list; None if there is none within a second."""
+    """Pop the next element of the list; None if the list is empty for a second."""
     [popped] = connection.execute(("BRPOP", keys.DELIVERY_QUEUE, 1))
     if isinstance(popped, ResponseError):
         raise popped
@@ -36,7 +36,7 @@ def pop_element(connection: PipelinedConnection) -> ListElement | ForeignElement
 
 
 def claim(connection: PipelinedConnection, element: ListElement) -> ClaimedJob | None:
-    """The job that the element stands for; None if it is open no longer."""
+    """Return the job of the element; None if it is not open."""
     _, _, stored = _CLAIM.call_raw(connection, (), (element.id, element.sequence))
     return decode_job(stored, element.sequence)
 
@@ -60,7 +60,7 @@ def settle(
     logged_attempts: int = LOGGED_ATTEMPTS,
     disable_after_seconds: float = math.inf,
 ) -> str:
-    """Settle jobs in one call; return the result of the last one. An error of any is raised."""
+    """Settle jobs in one call; return the result of the last one. Raises the error of any."""
     results = settle_all(connection, *settlements, logged=logged_attempts, disable_after=disable_after_seconds)
     for result in results:
         if result.startswith(ERROR):
@@ -105,7 +105,7 @@ def deliver(connection: PipelinedConnection, claimed: ClaimedJob) -> None:
 
 
 def enqueue_held_post(redis_url: str, receiver: Receiver, endpoint: Endpoint, *job_ids: str) -> threading.Event:
-    """Enqueue jobs of the endpoint; the receiver answers the first POST once the returned event is set."""
+    """Enqueue jobs of the endpoint; the receiver answers the first POST after the returned event is set."""
     gate = threading.Event()
     receiver.reply_with(Reply(after=gate))
     enqueue(redis_url, *(job(endpoint, job_id) for job_id in job_ids))

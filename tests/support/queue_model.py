@@ -1,4 +1,4 @@
-"""What the random models of the queue share: jobs in hand, and the run."""
+"""Shared parts of the random models of the queue: claimed jobs, and the run."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ EXAMPLES, STEPS = 60, 40
 
 
 class QueueModel(RuleBasedStateMachine):
-    """An emptied server, its queue, and the jobs that workers have in hand."""
+    """An emptied server, its queue, and the jobs claimed by workers."""
 
     def __init__(self, client: Any, connection: PipelinedConnection) -> None:
         super().__init__()
@@ -32,14 +32,14 @@ class QueueModel(RuleBasedStateMachine):
         self.hands: list[ClaimedJob] = []
 
     def read_entry(self) -> StreamEntry:
-        """A new entry, pending."""
+        """Add an entry and read it, so that it is pending."""
         self.client.xadd(keys.events(CHAIN_ID), {"event": b"{}"})
         self.reader.send_read()
         [entry], _ = self.reader.receive()
         return entry
 
     def take(self, data: Any, hands: list[ClaimedJob]) -> ClaimedJob:
-        """Draw one of the jobs in hand and remove it from there."""
+        """Draw and remove one of the claimed jobs."""
         claimed: ClaimedJob = data.draw(st.sampled_from(hands))
         hands.remove(claimed)
         return claimed
@@ -57,7 +57,7 @@ def run_model(redis_url: str, model: Callable[[PipelinedConnection], QueueModel]
     connection = PipelinedConnection(redis_url, delivery_queue.BLOCK_SECONDS)
     try:
         run_state_machine_as_test(
-            lambda: model(connection),  # type: ignore[arg-type]  # anything that makes one will do
+            lambda: model(connection),  # type: ignore[arg-type]  # any callable will do
             settings=settings(
                 max_examples=EXAMPLES,
                 stateful_step_count=STEPS,

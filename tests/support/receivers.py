@@ -1,6 +1,6 @@
-"""What webhooks are sent to in tests: a receiver that notes everything before it answers, and hostile ones.
+"""Receivers of webhooks in tests: one that records each request before its reply, and hostile ones.
 
-Both are real servers on loopback, on a free port, with a thread per connection; all of it is gone at the end.
+Both are real servers on loopback, on a free port, with a thread per connection.
 """
 
 import contextlib
@@ -18,14 +18,14 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from tests.support.waiting import PATIENCE_SECONDS, eventually
 
-"""After this a scripted wait gives up, so that a failing test ends."""
+"""Deadline of scripted waits, so that a failing test ends."""
 
 Script = Callable[[socket.socket, int], None]
-"""What a peer does with one connection, the how manieth (from 1); the connection is closed when it returns."""
+"""Function that serves a peer's nth connection (from 1), which is closed when it returns."""
 
 
 class Peer:
-    """A server on a raw socket that does to each connection what its script says."""
+    """A server on a raw socket that runs its script for each connection."""
 
     def __init__(self, script: Script, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self._script = script
@@ -37,7 +37,7 @@ class Peer:
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self.connections = 0
-        """How many were accepted."""
+        """Number of accepted connections."""
         self.port: int = self._listener.getsockname()[1]
         self._acceptor = threading.Thread(target=self._accept, name="peer")
         self._acceptor.start()
@@ -49,7 +49,7 @@ class Peer:
 
     @property
     def live_connections(self) -> int:
-        """How many are open, as far as this side knows."""
+        """Number of open connections, as seen by the server."""
         with self._lock:
             return len(self._open)
 
@@ -85,7 +85,7 @@ class Peer:
                 used = self._tls.wrap_socket(connection, server_side=True)
             self._script(used, number)
         except OSError:
-            pass  # The client went away, which is its right.
+            pass  # The client may disconnect.
         finally:
             with self._lock:
                 self._open.discard(connection)
@@ -103,15 +103,15 @@ def peer(script: Script, tls: ssl.SSLContext | None = None, host: str = "127.0.0
 
 
 def require_ipv6() -> None:
-    """Skips the test on a machine whose loopback has no IPv6 address."""
+    """Skip the test on a machine without IPv6 on loopback."""
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError as error:
-        pytest.skip(f"no IPv6 on loopback: {error}")
+        pytest.skip(f"IPv6 on loopback is unavailable: {error}")
 
 
 def read_request(connection: socket.socket) -> tuple[bytes, bytes]:
-    """Head and body of the next request; ConnectionError where there is none."""
+    """Return head and body of the next request. Raises ConnectionError if the client has closed."""
     data = b""
     while b"\r\n\r\n" not in data:
         data += _more(connection)
@@ -131,14 +131,14 @@ def _more(connection: socket.socket) -> bytes:
 
 
 def wait_for_close(connection: socket.socket) -> None:
-    """Returns when the client has closed its side."""
+    """Wait until the client has closed its side."""
     while connection.recv(65536):
         pass
 
 
 @dataclass(frozen=True)
 class Reply:
-    """One scripted answer; `after` must be set before it is sent, `close` ends the connection behind it."""
+    """A scripted reply. It is sent after `after` is set; `close` then closes the connection."""
 
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
@@ -149,7 +149,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Received:
-    """One POST, noted before it was answered."""
+    """A POST, recorded before its reply."""
 
     id: str
     attempt: int
@@ -161,13 +161,13 @@ class Received:
     connection: int
 
     def header(self, name: str) -> str:
-        """The header's value; it must be there exactly once."""
+        """Return the header's value, which must occur exactly once."""
         [value] = [v for n, v in self.headers if n == name]
         return value
 
 
 class Receiver:
-    """A receiver that verifies, notes, and answers as told: the next of `reply_with`, else `default`."""
+    """A receiver that verifies, records and replies: with the next of `reply_with`, else `default`."""
 
     def __init__(self, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self.received: list[Received] = []
@@ -187,7 +187,7 @@ class Receiver:
 
     @property
     def connections(self) -> int:
-        """How many have been accepted so far."""
+        """Number of connections accepted so far."""
         return self._peer.connections
 
     @property
@@ -195,11 +195,11 @@ class Receiver:
         return self._peer.live_connections
 
     def trust(self, *secrets: str) -> None:
-        """A signature by any of these is valid."""
+        """Accept signatures by any of these secrets."""
         self._secrets.extend(secrets)
 
     def reply_with(self, *replies: Reply | int) -> None:
-        """What to answer next, in this order."""
+        """Set the next replies, in order."""
         self._replies.extend(Reply(r) if isinstance(r, int) else r for r in replies)
 
     def wait_for(self, count: int, within: float = PATIENCE_SECONDS) -> list[Received]:
@@ -238,7 +238,7 @@ class Receiver:
 
 
 def verified(secret: str, body: bytes, headers: dict[str, str]) -> bool:
-    """The judgement of the reference library of Standard Webhooks."""
+    """Return whether the reference library of Standard Webhooks accepts the signature."""
     try:
         verdict: Any = Webhook(secret).verify(body, headers)
     except WebhookVerificationError:
@@ -255,7 +255,7 @@ def _encode(reply: Reply) -> bytes:
 
 @contextlib.contextmanager
 def running_receiver(tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[Receiver]:
-    """A receiver, gone at the end."""
+    """Run a receiver during the context."""
     receiver = Receiver(tls, host)
     try:
         yield receiver

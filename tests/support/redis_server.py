@@ -1,4 +1,4 @@
-"""A real server for one test: its own directory, its own socket, gone with the test."""
+"""A real Redis server for one test, with its own directory and socket."""
 
 import contextlib
 import shutil
@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 
 @dataclass
 class RedisServer:
-    """A running server; `kill` and `start` again to see how others take it."""
+    """A running server, which a test may `kill` and `start` again."""
 
     directory: StateDirectory
     extra: tuple[str, ...]
@@ -36,9 +36,9 @@ class RedisServer:
         eventually(self._answers, what="the Redis server answering")
 
     def kill(self, synced: bool = False) -> None:
-        """SIGKILL; what had not reached the append-only file yet is gone, unless it is to be `synced` first.
+        """Send SIGKILL; writes not yet in the append-only file are lost, unless `synced` first.
 
-        A server whose fsync is slow holds back what it has answered for, for up to two seconds.
+        With a slow fsync, acknowledged writes reach the file up to two seconds late.
         """
         if synced:
             self._sync()
@@ -48,7 +48,7 @@ class RedisServer:
             self.process = None
 
     def _sync(self) -> None:
-        """WAITAOF waits for the writes before the last one of its own connection, so there has to be one."""
+        """Sync the append-only file. WAITAOF covers writes up to its connection's last one, so it writes first."""
         with self.client() as client:
             client.set("synced", 1)
             client.delete("synced")
@@ -62,7 +62,7 @@ class RedisServer:
 
 @contextlib.contextmanager
 def running_redis(*extra: str) -> Iterator[RedisServer]:
-    """A fresh server with further command line settings."""
+    """Run a new server during the context, with further command line settings."""
     place = Path(tempfile.mkdtemp(prefix="hf-redis-"))
     server = RedisServer(StateDirectory(place), extra)
     server.directory.make()

@@ -1,4 +1,4 @@
-"""For tests that configure logging: import the fixture into their module."""
+"""Fixture for tests that configure logging; import it into their module."""
 
 import logging
 import threading

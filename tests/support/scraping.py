@@ -1,4 +1,4 @@
-"""What Prometheus would see of a running farm."""
+"""Scrapes of a running farm, like Prometheus."""
 
 import urllib.request
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 @dataclass(frozen=True)
 class Scrape:
-    """All samples of one answer, by name as it stands in an expression."""
+    """All samples of one response, by metric name."""
 
     text: str
     samples: Mapping[str, tuple[tuple[Mapping[str, str], float], ...]]
 
     def total(self, name: str, **labels: str) -> float:
-        """The sum of the samples that have these labels; the metric must be there."""
+        """Return the sum of the samples with these labels; the metric must exist."""
         return sum(value for found, value in self.samples[name] if labels.items() <= found.items())
 
     def values_of(self, name: str, label: str) -> set[str]:
@@ -32,14 +32,14 @@ class Scrape:
 
 
 def api_address(farm: FarmProcess) -> str:
-    """Where its API listens now; started anew on no port in particular, it takes another one."""
+    """Return the API's current address; it changes when the API restarts on port 0."""
     connections = farm.children()["api 0"].net_connections(kind="tcp")
     [port] = {connection.laddr.port for connection in connections if connection.status == psutil.CONN_LISTEN}
     return f"http://127.0.0.1:{port}"
 
 
 def scrape(farm: FarmProcess) -> Scrape:
-    """One scrape as text; another one, as OpenMetrics, must be well-formed too."""
+    """Return a scrape as text; check that a scrape as OpenMetrics is well-formed, too."""
     text = _get(farm, "text/plain")
     named: dict[str, list[tuple[Mapping[str, str], float]]] = {}
     for family in text_string_to_metric_families(text):

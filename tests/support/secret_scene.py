@@ -1,4 +1,4 @@
-"""A farm, and everything around it, with a canary in every place where it is given a secret."""
+"""A farm and its surroundings, with a canary in place of every secret."""
 
 import json
 import os
@@ -35,9 +35,9 @@ COLLECTOR_HEADER = canary("collector-header")
 QUERY, BEARER, HEADER = canary("hook-query"), canary("bearer"), canary("header")
 IDEMPOTENCY_KEY = canary("idempotency-key")
 REGISTERED = (QUERY, BEARER, HEADER)
-"""What endpoints are made of: shown to whoever may read the registry."""
+"""Canaries in endpoints: visible to readers of the registry."""
 NODE_WAYS = ("401", "429", "500", "302", "error", "garbage")
-"""How nodes refuse."""
+"""Ways in which nodes refuse."""
 
 
 def closed_port() -> int:
@@ -53,13 +53,13 @@ def untrusted() -> ssl.SSLContext:
 
 
 def rpc_url(url: str, path: str = "v3") -> str:
-    """As somebody has it who pays for the node."""
+    """Return the URL of a paid node, with its key."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{RPC_USER}:{RPC_PASSWORD}@{parts.netloc}/{path}/{RPC_PATH}?apikey={RPC_QUERY}"
 
 
 def echo(connection: socket.socket, _: int) -> None:
-    """An endpoint that answers with the status in the request's path, and with all that it was sent."""
+    """Reply with the status from the request's path, and with the whole request."""
     while True:
         head, body = read_request(connection)
         status = head.split(b"/")[1].decode()
@@ -74,7 +74,7 @@ def echo(connection: socket.socket, _: int) -> None:
 
 
 def refuse_as_a_node(connection: socket.socket, _: int) -> None:
-    """A node that refuses in the way that its path names, and repeats the URL and what else it was sent."""
+    """Refuse as named by the path, and repeat the URL and the request."""
     while True:
         head, _body = read_request(connection)
         way = head.split(b"/")[1].decode()
@@ -90,7 +90,7 @@ def refuse_as_a_node(connection: socket.socket, _: int) -> None:
 
 @dataclass
 class Scene:
-    """Everything around the farm, the farm, and the haul of what it says."""
+    """The farm, its surroundings, and its collected outputs."""
 
     server: RedisServer
     chain: RunningDevchain
@@ -98,7 +98,7 @@ class Scene:
     receiver: Receiver
     echo: Peer
     untrusted: Peer
-    """As `echo`, with a certificate that nobody trusts."""
+    """Like `echo`, with an untrusted certificate."""
     collector: Collector
     place: Path
     haul: Haul = field(default_factory=Haul)
@@ -122,7 +122,7 @@ class Scene:
         }
 
     def configure(self, **others: Any) -> Path:
-        """Writes the file of settings, of which many have a secret in them."""
+        """Write the file of settings, many of which contain secrets."""
         refusing = [rpc_url(f"http://127.0.0.1:{self.nodes.port}", way) for way in NODE_WAYS]
         refusing += [rpc_url(f"ws://127.0.0.1:{port}", "401") for port in (closed_port(), self.nodes.port)]
         settings = {
@@ -140,7 +140,7 @@ class Scene:
         return file
 
     def start(self, start_farm: StartFarm) -> None:
-        """In a world in which a worker dies with all of these secrets on its lips."""
+        """Start the farm with a fault that makes a worker die with all secrets in its error."""
         words = [
             self.redis_url,
             TOKEN,
@@ -165,7 +165,7 @@ class Scene:
         farm.wait_ready()
 
     def command(self, *arguments: str, may_show: Sequence[str] = (), code: int | None = 0) -> str:
-        """Runs it, keeps what it says, and returns its stdout."""
+        """Run a command, collect its output, and return its stdout."""
         said = hookfarm(*arguments, within=60, **self.environment)
         assert code is None or said.returncode == code, said.stderr
         name = f"hookfarm {' '.join(word for word in arguments[:2] if not word.startswith('-'))}"
@@ -174,7 +174,7 @@ class Scene:
         return said.stdout
 
     def add_endpoint(self, url: str, **others: Any) -> str:
-        """Adds one whose secret is looked for from now on; its id."""
+        """Add an endpoint, search for its secret from now on, and return its id."""
         made = {
             "url": f"{url}?token={QUERY}",
             "headers": {"Authorization": f"Bearer {BEARER}", "x-api-key": HEADER},
@@ -186,14 +186,14 @@ class Scene:
         return identity
 
     def add_and_rotate_from_the_shell(self) -> str:
-        """As `add_endpoint`, one that delivers, with two secrets."""
+        """Add a working endpoint by command, rotate its secret, and return its id."""
         headers = ("--header", f"Authorization: Bearer {BEARER}", "--header", f"x-api-key: {HEADER}")
         wanted = ("--chain", str(CHAIN), "--event", TRANSFER)
         made = self._told("add", f"{self.receiver.url}?token={QUERY}", *wanted, *headers)
         return self._told("rotate-secret", made)
 
     def _told(self, *arguments: str) -> str:
-        """A command that shows a secret; the endpoint's id."""
+        """Run a command that shows a secret; return the endpoint's id."""
         said = hookfarm("endpoints", *arguments, "--json", within=60, **self.environment)
         assert said.returncode == 0, said.stderr
         shown = json.loads(said.stdout)
@@ -206,13 +206,13 @@ class Scene:
         self.haul.know(secret.removeprefix("whsec_"))
 
     def ask(self, method: str, path: str, body: Any = None, may_show: Sequence[str] = (), **headers: str) -> str:
-        """One request to the API with the token, its answer kept."""
+        """Send a request with the token to the API, and collect the response."""
         head, said = self.fetch(method, path, body, **headers)
         self.haul.add(f"{method} {path}", f"{head}\n{said}", may_show)
         return said
 
     def fetch(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[str, str]:
-        """Head and body of an answer that is not kept; of a stream, its first event."""
+        """Return head and body of a response without collecting it; of a stream, its first event."""
         request = urllib.request.Request(
             api_address(self.farm) + path,
             body.encode() if isinstance(body, str) else None if body is None else json.dumps(body).encode(),
@@ -237,7 +237,7 @@ def _first_event(stream: Any) -> bytes:
 
 @contextmanager
 def running_scene(place: Path) -> Iterator[Scene]:
-    """All of it but the farm, gone at the end."""
+    """Run the surroundings of the farm during the context."""
     rights = ("on", f">{REDIS_PASSWORD}", "~*", "&*", "+@all")
     with ExitStack() as stack:
         yield Scene(

@@ -1,4 +1,4 @@
-"""Transfers as they ought to be in the stream."""
+"""Expected transfers in the stream."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def transfer(**changes: Any) -> Transfer:
 
 
 def as_transfers(raw: list[Any], chain_id: int) -> list[dict[str, Any]]:
-    """Transactions in the form of JSON-RPC, those that moved value -> what ought to be in the stream."""
+    """Return the expected stream entries of value-moving transactions in JSON-RPC form."""
     return [
         {
             "kind": "transfer",
@@ -47,6 +47,6 @@ def as_transfers(raw: list[Any], chain_id: int) -> list[dict[str, Any]]:
 
 
 def canonical_transfers(devchain: RunningDevchain, above: int = 0) -> list[dict[str, Any]]:
-    """The transfers of all canonical blocks with a number above `above`."""
+    """Return the transfers of all canonical blocks above number `above`."""
     found = as_transfers(devchain.canonical_transfers(), devchain.chain_id)
     return [each for each in found if each["block_number"] > above]

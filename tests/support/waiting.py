@@ -1,4 +1,4 @@
-"""Waiting for an event with a deadline, so that no test ever sleeps for luck."""
+"""Waiting for an event with a deadline, instead of sleeping."""
 
 import time
 from collections.abc import Callable
@@ -8,11 +8,11 @@ T = TypeVar("T")
 
 POLL_SECONDS = 0.01
 PATIENCE_SECONDS = 40.0
-"""For two slow cores that others use too, and shorter than a ready key lives. A test of a promise has its own."""
+"""Default deadline, for two busy cores; shorter than a ready key's TTL. Tests of a promised time pass theirs."""
 
 
 def eventually(condition: Callable[[], T], within: float = PATIENCE_SECONDS, what: str = "the condition") -> T:
-    """The first truthy result of `condition`; AssertionError with `what` after `within` seconds."""
+    """Return the first truthy result of `condition`. Raises AssertionError with `what` after `within` seconds."""
     deadline = time.monotonic() + within
     while True:
         result = condition()

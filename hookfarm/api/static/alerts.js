@@ -1,4 +1,4 @@
-// Problems of the farm, a line each, above every view.
+// Problems of the farm, one line each, above every view.
 
 import { h, keep, text } from "/static/dom.js";
 import { duration } from "/static/format.js";
@@ -18,7 +18,7 @@ export class Alerts {
     this.draw();
   }
 
-  /** Shows that the snapshot is old; "" = it is not. */
+  /** Shows why the snapshot is old; "" = it is current. */
   lost(message) {
     this.connection = message;
     this.draw();
@@ -55,7 +55,7 @@ function chains(snapshot) {
 
 export const isStale = (service) => service.status_age_ms !== null && service.status_age_ms > STALE_MS;
 
-/** A farm without a chain needs no ingestor. */
+/** Whether a service is missing as planned: a farm without a chain has no ingestor. */
 export const isAbsent = (name, snapshot) =>
   name === "event_ingestor" && snapshot.services[name].status_age_ms === null && !snapshot.chains.length;
 

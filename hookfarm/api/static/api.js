@@ -1,14 +1,14 @@
-// The API as the page calls it: a token, problem documents, nothing else.
+// Calls of the API, with the token; failures are problem documents.
 
 const KEY = "hookfarm-token";
 const ADDRESS = /^#token=([^&]+)$/;
 
-/** The token is kept for this tab alone; closing the tab signs out. */
+/** The token, stored for this tab only; closing the tab signs out. */
 export const token = {
   get: () => sessionStorage.getItem(KEY),
   set: (value) => sessionStorage.setItem(KEY, value),
   forget: () => sessionStorage.removeItem(KEY),
-  /** Takes it from the address that `hookfarm start` printed, and out of the address bar at once; true if there. */
+  /** Moves the token from the page's URL to this tab's storage; returns whether the URL has one. */
   takeFromAddress() {
     const found = ADDRESS.exec(location.hash);
     if (!found) return false;
@@ -18,7 +18,7 @@ export const token = {
   },
 };
 
-/** Why a request failed. `field` is the invalid field, as in the problem document. */
+/** A failed request; `field` is the invalid field of the problem document. */
 export class Problem extends Error {
   constructor(status, title, detail, field) {
     super(detail || title);
@@ -40,7 +40,7 @@ export async function call(method, path, body = undefined, headers = {}) {
   return answer;
 }
 
-/** The response itself, for a body that is read as it comes. */
+/** Returns the response itself, for a streamed body. */
 export async function open(method, path, body = undefined, headers = {}, signal = undefined) {
   const sent = { Authorization: `Bearer ${token.get() || ""}`, ...headers };
   if (body !== undefined) sent["Content-Type"] = "application/json";
@@ -55,13 +55,13 @@ export async function open(method, path, body = undefined, headers = {}, signal 
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem(0, "No connection", "hookfarm does not answer");
+    throw new Problem(0, "No connection", "hookfarm is unreachable");
   }
   if (response.status === 401) events.dispatchEvent(new Event("unauthorized"));
   return response;
 }
 
-/** `path?name=value…` with the values that are there. */
+/** Returns `path?name=value…` without empty values. */
 export function query(path, values) {
   const given = Object.entries(values).filter(
     ([, value]) => value !== null && value !== undefined && value !== "",
@@ -69,7 +69,7 @@ export function query(path, values) {
   return given.length ? `${path}?${new URLSearchParams(given)}` : path;
 }
 
-/** A key under which the same creation, sent twice, is done once. */
+/** Returns a new Idempotency-Key. */
 export function idempotencyKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))]
     .map((byte) => byte.toString(16).padStart(2, "0"))

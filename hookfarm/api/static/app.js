@@ -1,4 +1,4 @@
-// The page: routes between views, signs in and out, and shows how fresh the data is.
+// The page: routes, sign-in and sign-out, and the age of the data.
 
 import { events, token } from "/static/api.js";
 import { Alerts } from "/static/alerts.js";
@@ -17,7 +17,7 @@ const VIEWS = { "": overview, endpoints, deliveries, "dead-letters": deadLetters
 const LABELS = {
   connecting: "connecting",
   live: "live",
-  unavailable: "no Redis",
+  unavailable: "Redis unavailable",
   lost: "no connection",
   paused: "paused",
 };
@@ -61,7 +61,7 @@ function signOut(reason) {
   show(login(reason, signIn));
 }
 
-/** `#/endpoints?circuit=open` -> the view `endpoints` with the parameters behind the question mark. */
+/** Shows the view of the URL: `#/endpoints?circuit=open` is the view `endpoints` with its parameters. */
 function route() {
   if (!token.get()) return;
   const [name, given] = location.hash.replace(/^#\/?/, "").split("?");
@@ -90,7 +90,7 @@ function take(snapshot) {
   view?.update?.(snapshot);
 }
 
-/** Shows since when the data is old, unless it is live. */
+/** Shows since when the data is old; nothing while it is live. */
 function showState() {
   const { kind, reason, receivedAt } = shared.live;
   const fresh = kind === "live";
@@ -103,10 +103,10 @@ function showState() {
 
 function describeLoss(kind, reason, receivedAt) {
   const since = receivedAt ? ` since ${clockTime(receivedAt)}` : "";
-  const old = receivedAt ? " The data shown is from then." : "";
+  const old = receivedAt ? " This page shows the data of that time." : "";
   if (kind === "unavailable") return `No data${since}: ${reason}${old}`;
   if (kind === "paused") return `Paused${since}: ${reason}.${old}`;
-  return `No connection${since}: ${reason}. Trying again.${old}`;
+  return `No connection${since}: ${reason}. Reconnecting.${old}`;
 }
 
 start();

@@ -1,4 +1,4 @@
-// Backfills with their progress, and why one does not advance.
+// Backfills: progress, or the reason for no progress.
 
 import { call, query } from "/static/api.js";
 import { attribute, h, keep, text } from "/static/dom.js";
@@ -7,7 +7,7 @@ import { count, duration, percent, rate } from "/static/format.js";
 const REFRESH_MS = 2000;
 const LOOKS = { running: "pill good", stopped: "pill warn", done: "pill" };
 
-/** Those of all endpoints that are not done; nothing where there is none. */
+/** Panel of all unfinished backfills; hidden without any. */
 export class Backfills {
   constructor() {
     this.list = h("ul", { class: "backfills" });
@@ -25,7 +25,7 @@ export class Backfills {
   }
 }
 
-/** Those of one endpoint, fetched again while the dialog is open; done ones too. */
+/** Backfills of one endpoint, also finished ones; refreshed while the dialog is open. */
 export function backfillsOf(endpoint, dialog) {
   const list = h("ul", { class: "backfills" });
   const element = h("section", { hidden: true, "aria-label": "Backfills" }, h("h3", {}, "Backfills"), list);
@@ -36,7 +36,7 @@ export function backfillsOf(endpoint, dialog) {
       element.hidden = !data.length;
       keep(list, data, () => line(false), showLine);
     } catch {
-      // The list stays as it is; the alerts show that the API does not answer.
+      // Keep the list; the alerts show that the API is unreachable.
     }
   };
   const timer = setInterval(load, REFRESH_MS);
@@ -64,7 +64,7 @@ function showLine(element, backfill) {
   }
   text(span, `chain ${backfill.chain_id}, blocks ${count(backfill.from_block)} to ${count(backfill.to_block)}`);
   bar.value = share;
-  attribute(bar, "aria-label", `${percent(share)} of its blocks`);
+  attribute(bar, "aria-label", `${percent(share)} of the blocks`);
   text(below, describe(backfill, share));
 }
 

@@ -1,4 +1,4 @@
-// Chains with their lag and their nodes.
+// Chains with their lag and nodes.
 
 import { attribute, h, keep, text } from "/static/dom.js";
 import { clockTime, count, duration, plural, rate } from "/static/format.js";
@@ -10,7 +10,7 @@ const HEADS = [
   ["Behind", "number"],
   ["Finalized", "number"],
   ["Events", "number"],
-  ["Requests a block", "number"],
+  ["Requests per block", "number"],
   ["Nodes", "number"],
 ];
 const STATES = {
@@ -20,7 +20,7 @@ const STATES = {
   wrong_chain: ["wrong chain", "pill bad"],
 };
 
-/** A table with a row for each chain, under which its nodes come when their number is pressed. */
+/** Table with a row per chain; its button shows the chain's nodes. */
 export class Chains {
   constructor() {
     this.rows = new Map();
@@ -33,7 +33,7 @@ export class Chains {
     this.empty = h(
       "p",
       { class: "empty", hidden: true },
-      "No chain is watched. Start the farm with ",
+      "No chain is watched yet. Start the farm with ",
       h("code", {}, "hookfarm start --chain 1=wss://node.example"),
       ".",
     );
@@ -105,9 +105,9 @@ function stateOf(chain) {
 
 const isUnusable = (node) => node.state === "cooldown" || node.state === "wrong_chain";
 
-/** How long a node is not asked, and its last error. */
+/** Returns the rest of a node's cooldown, and its last error. */
 function reasonFor(node) {
-  const cooldown = node.cooldown_until === null ? "" : `asked again in ${duration(cooldownMs(node))}`;
+  const cooldown = node.cooldown_until === null ? "" : `retry in ${duration(cooldownMs(node))}`;
   const error = node.last_error ? `${node.last_error}, ${clockTime(node.last_error_at)}` : "";
   return [cooldown, error].filter(Boolean).join(" · ");
 }

@@ -1,4 +1,4 @@
-// What was given up, and why: sent again, or forgotten.
+// Dead letters with their reasons, to redrive or purge.
 
 import { call } from "/static/api.js";
 import { busy, confirm, toast } from "/static/dialog.js";
@@ -20,7 +20,7 @@ const HEADS = [
 ];
 const REASONS = [
   ["", "All reasons"],
-  ["exhausted", "Schedule exhausted"],
+  ["exhausted", "Retries exhausted"],
   ["endpoint_gone", "Endpoint gone (410)"],
   ["endpoint_removed", "Endpoint removed"],
   ["endpoint_invalid", "Endpoint invalid"],
@@ -61,24 +61,24 @@ export function deadLetters(shared, given) {
 
 const REDRIVE = {
   path: "redrive",
-  question: "Send all of them again?",
-  detail: "Under the same ids, on a schedule that begins anew.",
+  question: "Redrive these dead letters?",
+  detail: "They keep their ids and get a new retry schedule.",
   action: "Redrive",
   counted: "redriven",
-  done: "sent again",
+  done: "redriven",
 };
 const PURGE = {
   path: "purge",
-  question: "Forget all of them?",
-  detail: "What was never delivered is then lost for good.",
+  question: "Purge these dead letters?",
+  detail: "They are deleted permanently.",
   action: "Purge",
   counted: "purged",
-  done: "forgotten",
+  done: "purged",
 };
 
 async function all({ snapshot }, list, filter, what) {
   const narrowed = Object.keys(filter).length > 0;
-  const number = narrowed ? "Those that the filters leave" : `${count(snapshot?.queue.dead)} dead letters`;
+  const number = narrowed ? "All that match the filters" : `${count(snapshot?.queue.dead)} dead letters`;
   if (!(await confirm(what.question, `${number}. ${what.detail}`, what.action))) return;
   let done = 0;
   let cursor;
@@ -92,13 +92,13 @@ async function all({ snapshot }, list, filter, what) {
 }
 
 function nothing(filters) {
-  if (filters.endpoint || filters.reason) return h("p", {}, "No dead letter is like that.");
+  if (filters.endpoint || filters.reason) return h("p", {}, "No dead letters match.");
   return [
     h("p", {}, h("b", {}, "No dead letters.")),
     h(
       "p",
       {},
-      "What is still not delivered after the last retry comes here with its reason, and can be sent again.",
+      "Deliveries that fail their last retry appear here with the reason. You can redrive them.",
     ),
   ];
 }
@@ -111,17 +111,17 @@ function row(first, changed) {
   const [endpoint, number, last, reason] = [cell("mono"), cell("number"), cell(""), cell("")];
   const redrive = busy(h("button", { class: "plain small", type: "button" }, "Redrive"), async () => {
     await call("POST", `${path()}/redrive`);
-    toast("It is sent again, under the same id.");
+    toast("Queued again under the same id.");
     changed();
   });
   const remove = busy(
     h(
       "button",
-      { class: "quiet small", type: "button", "aria-label": "Forget this dead letter", title: "Forget it" },
+      { class: "quiet small", type: "button", "aria-label": "Purge this dead letter", title: "Purge" },
       "✕",
     ),
     async () => {
-      if (!(await confirm("Forget it?", "It was never delivered, and is then lost for good.", "Forget"))) return;
+      if (!(await confirm("Purge this dead letter?", "It is deleted permanently.", "Purge"))) return;
       await call("DELETE", path());
       changed();
     },
@@ -143,7 +143,7 @@ function row(first, changed) {
       const latest = one.attempts?.at(-1);
       time.set(one.at);
       text(id.button, one.id);
-      endpoint.set(one.endpoint || "(no job)");
+      endpoint.set(one.endpoint || "(invalid job)");
       number.set(count(one.attempts?.length));
       last.set(latest ? resultLabel(latest) : "–");
       reason.set(one.reason ?? "–");

@@ -1,4 +1,4 @@
-// The attempts of the delivery log, the newest first, and where their deliveries are now.
+// Attempts of the delivery log, newest first, with the current state of their deliveries.
 
 import { attribute, h, text } from "/static/dom.js";
 import { latency } from "/static/format.js";
@@ -46,7 +46,7 @@ export function deliveries(_shared, given) {
   const status = choice("Result", STATUSES, given.status);
   const span = choice("Time", SPANS, "");
   const filter = () => {
-    span.disabled = NOW.includes(status.value); // What stands somewhere now is asked for without a time.
+    span.disabled = NOW.includes(status.value); // States are current: no time filter.
     list.filter({
       endpoint: endpoint.value.trim(),
       status: status.value,
@@ -65,15 +65,15 @@ export function deliveries(_shared, given) {
 const since = (minutes) => (minutes ? new Date(Date.now() - minutes * 60000).toISOString() : "");
 
 function nothing(filters) {
-  if (filters.endpoint || filters.status || filters.since) return h("p", {}, "No attempt is like that.");
+  if (filters.endpoint || filters.status || filters.since) return h("p", {}, "No attempts match.");
   return [
-    h("p", {}, h("b", {}, "Nothing has been attempted yet.")),
+    h("p", {}, h("b", {}, "No attempts yet.")),
     h(
       "p",
       {},
-      "An attempt appears here as soon as an event matches a subscription. ",
+      "Attempts appear here once an event matches a subscription. ",
       h("a", { href: "#/endpoints" }, "Add an endpoint"),
-      ", or send one a test.",
+      ", or test one.",
     ),
   ];
 }

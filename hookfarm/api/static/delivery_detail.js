@@ -1,4 +1,4 @@
-// One delivery: its state, attempts and payload, and its redelivery.
+// One delivery: state, attempts and payload; redelivery.
 
 import { call } from "/static/api.js";
 import { busy, drawer, toast } from "/static/dialog.js";
@@ -6,7 +6,7 @@ import { h } from "/static/dom.js";
 import { iso, clockTime, latency } from "/static/format.js";
 import { statePill, resultLabel } from "/static/table_cells.js";
 
-/** Opens it; `changed` is called when it has been sent again. */
+/** Opens the delivery; calls `changed` after a redelivery. */
 export async function showDelivery(id, changed) {
   const { body } = drawer(id);
   const path = `/v1/deliveries/${encodeURIComponent(id)}`;
@@ -20,7 +20,7 @@ export async function showDelivery(id, changed) {
   };
   const again = async () => {
     await call("POST", `${path}/redeliver`);
-    toast("It is sent again, under the same id.");
+    toast("Queued again under the same id.");
     changed();
     await load();
   };
@@ -42,7 +42,7 @@ function content(delivery, again) {
             { class: "mono", href: `#/deliveries?endpoint=${encodeURIComponent(delivery.endpoint)}` },
             delivery.endpoint,
           )
-        : "It was no job, and has no endpoint.",
+        : "An invalid job, without an endpoint.",
     ),
     sendable
       ? h("div", { class: "actions" }, busy(h("button", { class: "primary", type: "button" }, "Redeliver"), again))
@@ -50,7 +50,7 @@ function content(delivery, again) {
     h("h3", {}, "Attempts"),
     delivery.attempts.length
       ? h("ol", { class: "attempts" }, ...delivery.attempts.map(attempt))
-      : h("p", { class: "muted" }, "None yet."),
+      : h("p", { class: "muted" }, "No attempts yet."),
     h("h3", {}, "Payload"),
     h("pre", { class: "payload", tabindex: "0" }, shown(delivery.payload)),
   ].filter(Boolean);

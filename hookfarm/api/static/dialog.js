@@ -17,7 +17,7 @@ export function drawer(title, className = "drawer") {
   return { body, dialog, title: (words) => text(heading, words), close: () => dialog.close() };
 }
 
-/** Asks; true where the answer is `action`. */
+/** Asks for confirmation; returns whether `action` was chosen. */
 export function confirm(question, detail, action) {
   return new Promise((resolve) => {
     const id = uniqueId("question");
@@ -43,7 +43,7 @@ export function confirm(question, detail, action) {
   });
 }
 
-/** Shows a message for some seconds. */
+/** Shows a message for a few seconds. */
 export function toast(words, failed = false) {
   const place = document.getElementById("toasts");
   const line = h("p", { class: failed ? "toast failed" : "toast" }, words);
@@ -66,7 +66,7 @@ export function busy(button, work) {
   return button;
 }
 
-/** A button that copies, and confirms it. */
+/** Returns a button that copies `value`. */
 export function copyButton(value) {
   const button = h("button", { class: "plain", type: "button" }, "Copy");
   button.addEventListener("click", async () => {
@@ -76,7 +76,7 @@ export function copyButton(value) {
   return button;
 }
 
-/** Away from localhost a page without TLS has no clipboard but the old one. */
+/** Without TLS, pages away from localhost have only the old clipboard API. */
 async function copied(value, beside) {
   try {
     await navigator.clipboard.writeText(value);

@@ -1,4 +1,4 @@
-// Elements from values. Text is always set as text, never as HTML.
+// Elements from values. Text is set as text, never as HTML.
 
 /** An element: `h("a", {href: "…", onclick: f, class: "x"}, "text", element, null)`. */
 export function h(tag, properties = {}, ...children) {
@@ -13,19 +13,19 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Sets a text where it is another one, so that a live page touches only what has changed. */
+/** Sets a text if it differs, so that live updates touch only changed elements. */
 export function text(element, value) {
   const shown = String(value);
   if (element.textContent !== shown) element.textContent = shown;
 }
 
-/** Sets an attribute where it is another one; null removes it. */
+/** Sets an attribute if it differs; null removes it. */
 export function attribute(element, name, value) {
   if (value === null) element.removeAttribute(name);
   else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
 }
 
-/** As many children as there are values: made by `make` where missing, then given to `update` with their value. */
+/** Keeps one child per value: `make` creates missing ones, `update` sets each to its value. */
 export function keep(parent, values, make, update) {
   while (parent.children.length > values.length) parent.lastElementChild.remove();
   values.forEach((value, index) => {
@@ -36,7 +36,7 @@ export function keep(parent, values, make, update) {
 
 let names = 0;
 
-/** An id that nothing else on the page has. */
+/** Returns an id that is unique on the page. */
 export function uniqueId(prefix) {
   names += 1;
   return `${prefix}-${names}`;

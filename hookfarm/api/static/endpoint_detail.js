@@ -1,4 +1,4 @@
-// One endpoint: its settings, statistics and actions.
+// One endpoint: settings, statistics and actions.
 
 import { call } from "/static/api.js";
 import { backfillsOf } from "/static/backfills.js";
@@ -8,7 +8,7 @@ import { count, plural, latency } from "/static/format.js";
 import { resultLabel } from "/static/table_cells.js";
 import { stateOf, subscriptionsLabel } from "/static/endpoint_labels.js";
 
-/** Opens it; `changed` is called when something about it has been changed. */
+/** Opens the endpoint; calls `changed` after each change. */
 export function showEndpoint(endpoint, changed) {
   const { body, dialog, close } = drawer(endpoint.url);
   const path = `/v1/endpoints/${encodeURIComponent(endpoint.id)}`;
@@ -33,19 +33,19 @@ export function showEndpoint(endpoint, changed) {
           href: `#/deliveries?endpoint=${encodeURIComponent(endpoint.id)}`,
           onclick: close,
         },
-        "Its deliveries",
+        "Deliveries",
       ),
       endpoint.enabled
         ? does("Disable", "plain", async () => {
             await call("POST", `${path}/disable`);
-            done("Disabled. Nothing new is matched for it; what is on its way waits.");
+            done("Disabled. New events are not matched; queued deliveries wait.");
           })
         : does("Enable", "plain", async () => {
             await call("POST", `${path}/enable`);
             done("Enabled.");
           }),
       does("Rotate secret", "plain", async () => {
-        if (!(await confirm("Make a new secret?", "The old one signs beside it for another day.", "Make it")))
+        if (!(await confirm("Rotate the secret?", "For a day, webhooks are signed with both secrets.", "Rotate")))
           return;
         const rotated = await call("POST", `${path}/rotate-secret`);
         body.prepend(secretBox(rotated.secret));
@@ -55,7 +55,7 @@ export function showEndpoint(endpoint, changed) {
         if (
           !(await confirm(
             "Remove this endpoint?",
-            "Nothing more is matched for it, what is still queued becomes dead letters, and its secret is forgotten.",
+            "Its queued deliveries become dead letters, and its secret is deleted.",
             "Remove",
           ))
         )
@@ -91,8 +91,8 @@ function facts({ description, window, recent, created_at: created, disabled_reas
       recent.attempts ? `${count(recent.succeeded)} of ${count(recent.attempts)} delivered` : "none",
     ],
     ["Time-out", `${endpoint.timeout_seconds} s`],
-    ["At once", endpoint.max_in_flight === null ? "" : `at most ${count(endpoint.max_in_flight)}`],
-    ["Rate", endpoint.rate_limit_per_second === null ? "" : `at most ${endpoint.rate_limit_per_second} a second`],
+    ["In flight", endpoint.max_in_flight === null ? "" : `at most ${count(endpoint.max_in_flight)}`],
+    ["Rate", endpoint.rate_limit_per_second === null ? "" : `at most ${endpoint.rate_limit_per_second} per second`],
     ["Order", endpoint.ordered ? "one at a time, in order" : ""],
     [
       "Headers",
@@ -111,18 +111,18 @@ function facts({ description, window, recent, created_at: created, disabled_reas
   );
 }
 
-/** The secret, which is shown once. */
+/** Returns the secret, which is shown once. */
 export function secretBox(secret) {
   return h(
     "section",
     { class: "secret", role: "status" },
-    h("h3", {}, "The signing secret"),
-    h("p", {}, "It is shown this once. The receiver verifies each webhook with it (Standard Webhooks)."),
+    h("h3", {}, "Signing secret"),
+    h("p", {}, "Store it: it is not shown again. The receiver verifies webhooks with it (Standard Webhooks)."),
     h("div", { class: "copy" }, h("code", {}, secret), copyButton(secret)),
   );
 }
 
-/** Sends a test webhook per subscription and shows the responses. */
+/** Sends a test webhook per subscription and shows the replies. */
 export async function sendTest(id, place) {
   place.replaceChildren(h("p", { class: "muted" }, "Sending…"));
   try {

@@ -1,4 +1,4 @@
-// The form that adds an endpoint. Errors are shown at their field, the secret is shown once.
+// Form that adds an endpoint. Errors appear at their field; the secret is shown once.
 
 import { call, idempotencyKey } from "/static/api.js";
 import { busy, drawer } from "/static/dialog.js";
@@ -10,7 +10,7 @@ import { blame, Field } from "/static/field.js";
 const TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)";
 const IN_SUBSCRIPTION = "subscriptions[0]";
 
-/** Opens the form; `added` is called with the new endpoint. */
+/** Opens the form; calls `added` with the new endpoint. */
 export function addEndpoint({ snapshot }, added) {
   const { body, title, close } = drawer("Add endpoint");
   const fields = makeFields(snapshot?.chains ?? []);
@@ -26,7 +26,7 @@ export function addEndpoint({ snapshot }, added) {
     h(
       "fieldset",
       {},
-      h("legend", {}, "What it wants"),
+      h("legend", {}, "Subscription"),
       fields.chain.element,
       fields.event.element,
       fields.addresses.element,
@@ -75,33 +75,33 @@ function makeFields(chains) {
   const within = (name) => `${IN_SUBSCRIPTION}.${name}`;
   const fields = {
     url: new Field("url", "URL", { type: "url", placeholder: "https://hooks.example/transfers", required: true }),
-    description: new Field("description", "Description", { hint: "For you; it is not sent." }),
+    description: new Field("description", "Description", { hint: "Not sent to the endpoint." }),
     chain: new Field(within("chain_id"), "Chain", {
       inputMode: "numeric",
-      hint: known.length ? `Watched now: ${known.join(", ")}` : "Its id: 1 is Ethereum.",
+      hint: known.length ? `Watched now: ${known.join(", ")}` : "Chain id, such as 1 for Ethereum.",
     }),
     event: new Field(within("event"), "Event", {
       placeholder: TRANSFER,
-      hint: "The signature as the contract declares it, with indexed. Empty: any log.",
+      hint: "Signature as declared in the contract, with indexed. Empty: any log.",
     }),
     addresses: new Field(within("addresses"), "Contracts", {
       rows: 2,
       placeholder: "0x…",
-      hint: "One address a line. Empty: any.",
+      hint: "One address per line. Empty: any.",
     }),
     where: new Field(within("where"), "Where", {
       placeholder: "value >= 1000000 and to == 0x…",
-      hint: "A condition on the event's arguments. Empty: always.",
+      hint: "Condition on the event's arguments. Empty: none.",
     }),
     confirmations: new Field(within("confirmations"), "Confirmations", {
       placeholder: "0",
-      hint: "Blocks to wait for, or safe, or finalized. 0: at once, and log.removed if a reorg takes it back.",
+      hint: "Blocks to wait, or safe, or finalized. 0: sent at once, and log.removed after a reorg.",
     }),
-    most: new Field("max_in_flight", "At most at once", {
+    most: new Field("max_in_flight", "Max in flight", {
       inputMode: "numeric",
       hint: "Empty: the setting max_in_flight.",
     }),
-    rate: new Field("rate_limit_per_second", "At most a second", {
+    rate: new Field("rate_limit_per_second", "Max per second", {
       inputMode: "decimal",
       hint: "Empty: no limit.",
     }),
@@ -112,7 +112,7 @@ function makeFields(chains) {
   return fields;
 }
 
-/** The record to send. An invalid number is sent as it was typed: the API rejects it. */
+/** Returns the record to send. An invalid number is sent as typed: the API rejects it. */
 function record(fields) {
   const subscription = {
     chain_id: number(fields.chain.value),
@@ -153,7 +153,7 @@ function showAdded(body, endpoint, close) {
           href: `#/deliveries?endpoint=${encodeURIComponent(endpoint.id)}`,
           onclick: close,
         },
-        "Its deliveries",
+        "Deliveries",
       ),
       h("button", { class: "plain", type: "button", onclick: close }, "Done"),
     ),
@@ -162,7 +162,7 @@ function showAdded(body, endpoint, close) {
   test.focus();
 }
 
-/** From which block on it takes effect, and what the API warns of. */
+/** Returns the first matched block, and the API's warnings. */
 function effective(endpoint) {
   const blocks = endpoint.subscriptions.map((one) => one.effective_from_block).filter((block) => block != null);
   const from = blocks.length ? [h("p", { class: "muted" }, `Matched from block ${count(blocks[0])} on.`)] : [];

@@ -1,15 +1,15 @@
 // Labels of endpoints: state and subscriptions.
 
-/** The state with its CSS class. */
+/** Returns the state with its CSS class. */
 export function stateOf(endpoint) {
   if (!endpoint.enabled) return ["disabled", "pill"];
   if (endpoint.window.circuit !== "closed") return [`circuit ${endpoint.window.circuit.replace("_", " ")}`, "pill bad"];
   return endpoint.window.failures ? ["failing", "pill warn"] : ["enabled", "pill good"];
 }
 
-/** Subscriptions in a line. */
+/** Returns subscriptions as one line. */
 export function subscriptionsLabel(subscriptions) {
-  if (!subscriptions.length) return "nothing yet";
+  if (!subscriptions.length) return "no subscriptions";
   const [first] = subscriptions;
   const name = first.events
     ? first.events.map((event) => event.replace("hookfarm.", "")).join(", ")

@@ -1,4 +1,4 @@
-// The endpoints: a list to search, and the way to a new one.
+// The endpoints: a searchable list, and the form for a new one.
 
 import { attribute, h, text } from "/static/dom.js";
 import { count, latency, percent } from "/static/format.js";
@@ -11,7 +11,7 @@ import { debounced, filterBar } from "/static/filters.js";
 
 const HEADS = [
   ["Endpoint", "wide"],
-  ["Wants", "wants"],
+  ["Subscriptions", "wants"],
   ["State", ""],
   ["Open / window", "number"],
   ["Parked", "number"],
@@ -66,9 +66,9 @@ export function endpoints(shared, given) {
 }
 
 function nothing(filters, shared, list) {
-  if (filters.q || filters.enabled || filters.circuit) return h("p", {}, "No endpoint is like that.");
+  if (filters.q || filters.enabled || filters.circuit) return h("p", {}, "No endpoints match.");
   return [
-    h("p", {}, h("b", {}, "No endpoint yet.")),
+    h("p", {}, h("b", {}, "No endpoints yet.")),
     h("p", {}, "An endpoint is a URL with subscriptions. Add one, and send it a signed test."),
     h(
       "button",

@@ -1,9 +1,9 @@
-// A field of a form: its label, a hint, and what is wrong with it.
+// A field of a form: label, hint and error.
 
 import { h, text, uniqueId } from "/static/dom.js";
 
 export class Field {
-  /** `name` as problem documents call it; beside `hint`, `rows`, `choices`, attributes of the input. */
+  /** `name`: as in problem documents. `hint`, `rows`, `choices`: see below; others: attributes of the input. */
   constructor(name, label, { hint = "", rows = 0, choices = null, ...attributes } = {}) {
     this.name = name;
     const id = uniqueId("field");
@@ -40,7 +40,7 @@ export class Field {
   }
 }
 
-/** Puts a refusal at the field that it names, and looks there; false where none of these is meant. */
+/** Shows a problem at its field and focuses it; returns false if no field matches. */
 export function blame(fields, problem) {
   const named = problem.field || "";
   const meant = fields

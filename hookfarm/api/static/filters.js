@@ -1,4 +1,4 @@
-// The line above a list: its name, what narrows it, what can be done.
+// The line above a list: title, filters and actions.
 
 import { h } from "/static/dom.js";
 
@@ -12,7 +12,7 @@ export function filterBar(title, filters, actions) {
   );
 }
 
-/** A select of `[value, words]`; a value that it does not have is the first one. */
+/** Returns a select of `[value, label]`; an unknown value selects the first one. */
 export function choice(label, choices, chosen = "") {
   const select = h(
     "select",
@@ -23,7 +23,7 @@ export function choice(label, choices, chosen = "") {
   return select;
 }
 
-/** Where the id of an endpoint is typed. */
+/** Returns an input for an endpoint id. */
 export function endpointInput(value) {
   return h("input", {
     type: "search",

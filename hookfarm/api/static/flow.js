@@ -1,14 +1,14 @@
-// From chain to webhook as a diagram: the depth of each hop, and the rates between them.
+// Diagram from chain to webhook: the depth of each hop, and the rates between them.
 
 import { attribute, h, keep, text } from "/static/dom.js";
 import { count, duration, latency, plural, rate } from "/static/format.js";
 
-/** States in which jobs wait, why, and the link to them. */
+/** States of waiting jobs: name, label, reason, link. */
 const HELD = [
   ["unconfirmed", "Unconfirmed", "waits for confirmations", null],
-  ["parked", "Parked", "over its endpoint's window, or that is paused", "#/endpoints"],
+  ["parked", "Parked", "over the endpoint's window, or the endpoint is paused", "#/endpoints"],
   ["retry", "Retry", "waits for its next attempt", "#/deliveries?status=retry"],
-  ["dead", "Dead", "given up, kept with its reason", "#/dead-letters"],
+  ["dead", "Dead", "given up; kept with the reason", "#/dead-letters"],
   ["backfill", "Backfill", "past events, behind live ones", null],
 ];
 

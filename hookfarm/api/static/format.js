@@ -1,4 +1,4 @@
-// Numbers, durations and times as text; unknown ones are a dash.
+// Numbers, durations and times as text; unknown values are a dash.
 
 export const UNKNOWN = "–";
 const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
@@ -11,7 +11,7 @@ export function count(value) {
   return Math.abs(value) < 1e9 ? whole.format(value) : compact.format(value);
 }
 
-/** Per second: two digits while they matter. */
+/** A rate per second, with two digits if small. */
 export function rate(value) {
   if (unknown(value)) return UNKNOWN;
   return value < 100 ? tenths.format(value) : whole.format(value);
@@ -27,7 +27,7 @@ export function duration(ms) {
   return value < 10 ? `${tenths.format(value)} s` : `${whole.format(value)} s`;
 }
 
-/** A measured duration, which is rounded to whole ms. */
+/** A measured duration in whole ms. */
 export const latency = (ms) => (ms === 0 ? "<1 ms" : duration(ms));
 
 /** Time of day, with the date unless it is today. `value` is an RFC 3339 text or ms. */
@@ -39,7 +39,7 @@ export function clockTime(value) {
   return `${at.toLocaleDateString("en-CA")} ${time}`;
 }
 
-/** For `title` and `datetime`. */
+/** RFC 3339 text for `title` and `datetime`. */
 export const iso = (value) => (unknown(value) ? "" : new Date(value).toISOString());
 
 export const percent = (share) => (unknown(share) ? UNKNOWN : `${tenths.format(100 * share)} %`);

@@ -1,16 +1,16 @@
-// Data of the plots: a sample per snapshot for the last minutes, and rates of growing totals.
+// Data of the plots: one sample per snapshot of the last minutes, and rates of growing totals.
 
 export const KEPT_MS = 5 * 60 * 1000;
 const MEAN_MS = 5000;
-const MIN_MS = 2000; // Over less than that, one burst would look like a rate.
+const MIN_MS = 2000; // Shorter: one burst would look like a rate.
 
-/** Rate of one total, by the clock of the service that counts it. */
+/** Rate of one total, by the clock of its service. */
 class Counter {
   constructor() {
     this.samples = [];
   }
 
-  /** Adds the total at `at` (ms), unless it has it. A total that fell is of a restarted farm; null = unknown. */
+  /** Adds the total at `at` (ms) once. A falling total means a restarted farm; null = unknown. */
   take(at, total) {
     if (total === null || total === undefined || Number.isNaN(at)) {
       this.samples = [];
@@ -23,7 +23,7 @@ class Counter {
     this.samples = this.samples.filter((sample) => sample.at >= at - MEAN_MS);
   }
 
-  /** Over the last seconds, so that a burst a block shows as its mean. */
+  /** The mean of the last seconds, so that one burst per block is smoothed. */
   get mean() {
     const first = this.samples[0];
     const last = this.samples.at(-1);
@@ -37,7 +37,7 @@ export class History {
     this.counters = {};
   }
 
-  /** Adds a snapshot, and drops samples that are too old. */
+  /** Adds a snapshot and drops old samples. */
   add(snapshot) {
     const {
       message_processor: processor,
@@ -64,7 +64,7 @@ export class History {
     if (last && last.delivered !== undefined) this.samples.push({ at: last.at + 1 });
   }
 
-  /** The rate per second over the last seconds; null = unknown. */
+  /** Returns the rate per second over the last seconds; null = unknown. */
   mean(name) {
     return this.counters[name]?.mean ?? null;
   }

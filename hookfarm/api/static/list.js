@@ -1,4 +1,4 @@
-// A page of a list: fetched, shown as a table, kept fresh while its first page is looked at.
+// A page of a list as a table; the first page is refreshed while it is visible.
 
 import { call, query } from "/static/api.js";
 import { busy } from "/static/dialog.js";
@@ -10,8 +10,8 @@ const MAX_EMPTY_PAGES = 100;
 
 export class List {
   /**
-   * `path` of the list, `heads` of `[words, class]`, `key` of a row, `row` makes `{element, update(row)}`, `empty`
-   * makes the text of an empty list, given the filters.
+   * `path` of the list, `heads` of `[label, class]`, `key` of a row. `row` returns `{element, update(row)}`; `empty`
+   * returns the text of an empty list for the filters.
    */
   constructor({ title, path, heads, key, row, empty, filters = {} }) {
     Object.assign(this, { path, key, row, empty, filters });
@@ -55,7 +55,7 @@ export class List {
     this.closed = true;
   }
 
-  /** From the first page on, with other filters. */
+  /** Shows the first page with other filters. */
   filter(filters) {
     this.filters = filters;
     return this.go([]);
@@ -66,7 +66,7 @@ export class List {
     return this.load();
   }
 
-  /** What was asked last is what is shown, whichever answer comes last. */
+  /** Shows the response to the last request, also if an earlier one arrives later. */
   async load() {
     const asked = (this.asked = Symbol("asked"));
     this.loading = true;
@@ -82,18 +82,18 @@ export class List {
     }
   }
 
-  /** The page behind `cursor`. One that was looked through in vain is no end: the next may have something. A list
-   * in which that takes long is looked through when it is asked for, not every other second. */
+  /** Returns the page after `cursor`, skipping empty ones: later pages may match the filters. A list with skipped
+   * pages is not refreshed automatically. */
   async page(cursor) {
     for (this.looked = 1; ; this.looked += 1) {
       const page = await call("GET", query(this.path, { ...this.filters, limit: PAGE, cursor }));
       if (page.data.length || !page.next_cursor || this.looked === MAX_EMPTY_PAGES) return page;
       cursor = page.next_cursor;
-      text(this.place, "Looking further …");
+      text(this.place, "Searching …");
     }
   }
 
-  /** Its cells know the head of their column, which a narrow screen shows beside them. */
+  /** Labels the cells with their column, which narrow screens show beside them. */
   labelled(row) {
     [...row.element.children].forEach((cell, index) => cell.setAttribute("data-label", this.labels[index]));
     return row;
@@ -126,7 +126,7 @@ export class List {
   }
 }
 
-/** Moves only what has to move: an element that stays keeps its focus. */
+/** Moves only misplaced elements, because moved ones lose the focus. */
 function place(parent, elements) {
   const wanted = new Set(elements);
   for (const child of [...parent.children]) if (!wanted.has(child)) child.remove();

@@ -1,4 +1,4 @@
-// The stream of stats: read, connected again after a failure, with a state that shows whether it is live.
+// The stream of stats: read, reconnected after a failure, with its state.
 
 import { open, Problem } from "/static/api.js";
 
@@ -40,7 +40,7 @@ export class Live extends EventTarget {
     if (document.hidden && this.running) {
       this.timers.hidden = setTimeout(() => {
         this.stop();
-        this.turn("paused", "this page was not in sight");
+        this.turn("paused", "this page was hidden");
       }, HIDDEN_MS);
     } else if (!document.hidden && this.kind === "paused") this.start();
   }
@@ -54,7 +54,7 @@ export class Live extends EventTarget {
     } catch (error) {
       if (!this.running) return;
       if (error instanceof Problem && error.status === 401) return this.stop();
-      this.lost(error.name === "AbortError" ? "nothing came for 5 s" : error.message);
+      this.lost(error.name === "AbortError" ? "no data for 5 s" : error.message);
     }
     return this.again();
   }
@@ -82,7 +82,7 @@ export class Live extends EventTarget {
     }
   }
 
-  /** Gives the connection up unless something, if only a heartbeat, comes in time. */
+  /** Aborts the connection unless data or a heartbeat arrives in time. */
   awaitSign(abort) {
     clearTimeout(this.timers.silence);
     this.timers.silence = setTimeout(() => abort.abort(), SILENT_MS);

@@ -4,7 +4,7 @@ import { call, token } from "/static/api.js";
 import { Field } from "/static/field.js";
 import { h } from "/static/dom.js";
 
-/** Returns the view; calls `enter` once the API has accepted the token. */
+/** Returns the form; calls `enter` once the API accepts the token. */
 export function login(reason, enter) {
   const field = new Field("token", "API token", {
     type: "password",
@@ -36,14 +36,14 @@ export function login(reason, enter) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const given = field.value.trim();
-    if (!given) return field.error("Give the token.");
+    if (!given) return field.error("Enter the token.");
     button.disabled = true;
     token.set(given);
     try {
       await call("GET", "/v1/stats");
       enter();
     } catch (problem) {
-      // After a wrong token this form is shown again, with its reason.
+      // A wrong token shows this form again, with the reason.
       if (problem.status === 503) enter();
       else if (problem.status !== 401) field.error(problem.message);
     } finally {

@@ -1,4 +1,4 @@
-// The overview: the flow, the workers, the plots, services and chains.
+// The overview: flow, workers, plots, services and chains.
 
 import { h } from "/static/dom.js";
 import { duration, rate } from "/static/format.js";
@@ -26,7 +26,7 @@ export function overview({ history, snapshot }) {
     1,
   );
   const latency = new Plot(
-    "Latency of a POST",
+    "POST latency",
     [
       { name: "p99", label: "p99", colour: "warn" },
       { name: "p50", label: "p50", colour: "accent" },

@@ -1,4 +1,4 @@
-// A plot over the last minutes on a canvas, in the colours of the page.
+// A plot of the last minutes on a canvas, in the page's colours.
 
 import { h, text } from "/static/dom.js";
 import { clockTime } from "/static/format.js";
@@ -8,7 +8,7 @@ const LEFT = 54;
 const BOTTOM = 18;
 const TOP = 6;
 
-/** `series`: `{name, label, colour, fill}` each, colours as names of CSS variables; `format` writes a value. */
+/** `series`: list of `{name, label, colour, fill}`, `colour` a CSS variable; `format` returns a value as text. */
 export class Plot {
   constructor(title, series, format, minTop) {
     this.series = series;
@@ -142,7 +142,7 @@ export class Plot {
   }
 }
 
-/** The next of 1, 2, 5 times a power of ten. */
+/** Returns the next of 1, 2 and 5 times a power of ten. */
 function niceTop(value) {
   const power = 10 ** Math.floor(Math.log10(value));
   return [1, 2, 5, 10].map((step) => step * power).find((top) => top >= value * 0.999);

@@ -4,7 +4,7 @@ import { attribute, h, keep, text } from "/static/dom.js";
 import { count } from "/static/format.js";
 import { isAbsent, isStale, statusAge } from "/static/alerts.js";
 
-/** A table whose rows are written again each second, cell by cell. */
+/** Table that is updated each second, cell by cell. */
 class Board {
   constructor(title, heads, empty) {
     this.body = h("tbody", {});
@@ -25,7 +25,7 @@ class Board {
     );
   }
 
-  /** A row is a list of texts, or of `[text, class]` for a pill. */
+  /** Shows rows: each a list of texts, or of `[text, class]` for a pill. */
   write(rows) {
     this.empty.hidden = rows.length > 0;
     this.table.hidden = !rows.length;
@@ -72,7 +72,7 @@ function stateOf(name, service, snapshot) {
   return [service.status_age_ms === null ? "not running" : "not ready", "pill bad"];
 }
 
-/** How many endpoints there are, each number the way to them. */
+/** Numbers of endpoints, linked to the lists. */
 export class Census {
   constructor() {
     const link = (words, filter, name) => {

@@ -1,9 +1,9 @@
-// Cells that several lists have.
+// Table cells shared by several lists.
 
 import { attribute, h, text } from "/static/dom.js";
 import { iso, clockTime } from "/static/format.js";
 
-/** A cell whose content is set by `set(text, class)`. */
+/** Returns a cell with `set(text, class)`. */
 export function cell(kind, ...content) {
   const inner = h("span", {}, ...content);
   return {
@@ -27,7 +27,7 @@ export function timeCell() {
   };
 }
 
-/** A cell that is a button: the way into a row for the keyboard too. */
+/** Returns a cell with a button that opens the row, also by keyboard. */
 export function buttonCell(kind, press) {
   const button = h("button", { class: "row-link", type: "button", onclick: press });
   return { element: h("td", { class: kind }, button), button };
@@ -35,8 +35,8 @@ export function buttonCell(kind, press) {
 
 const LOOKS = { delivered: "good", open: "accent", parked: "warn", retry: "warn", dead: "bad" };
 
-/** The state of a delivery as a pill; null = forgotten by queue and log. */
-export const statePill = (state) => (state ? [state, `pill ${LOOKS[state] ?? ""}`] : ["forgotten", "pill"]);
+/** Returns the state of a delivery as a pill; null = trimmed. */
+export const statePill = (state) => (state ? [state, `pill ${LOOKS[state] ?? ""}`] : ["trimmed", "pill"]);
 
 const TRANSPORT_ERRORS = {
   timeout: "time-out",
@@ -47,6 +47,6 @@ const TRANSPORT_ERRORS = {
   bad_response: "bad response",
 };
 
-/** The HTTP status or the error of an attempt. */
+/** Returns the HTTP status or the error of an attempt. */
 export const resultLabel = ({ status, error }) =>
   status ? `HTTP ${status}` : error ? (TRANSPORT_ERRORS[error] ?? error) : "–";

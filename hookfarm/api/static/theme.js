@@ -1,8 +1,8 @@
-// Light, dark, or as the system is.
+// Theme: light, dark, or the system's.
 
 const KEY = "hookfarm-theme";
 
-/** Makes the switch work, and keeps what was chosen. */
+/** Connects the switch, and stores the choice. */
 export function install(select) {
   select.value = localStorage.getItem(KEY) || "auto";
   apply(select.value);
@@ -19,7 +19,7 @@ function apply(choice) {
   changed();
 }
 
-/** What is drawn with colours rather than styled has to be drawn again. */
+/** Redraws canvases, which CSS does not restyle. */
 function changed() {
   dispatchEvent(new Event("themechange"));
 }

@@ -1,4 +1,4 @@
-// Every delivery process as a cell, in the order of slots.
+// Delivery processes as cells, in the order of slots.
 
 import { attribute, h, keep, text } from "/static/dom.js";
 import { count } from "/static/format.js";
@@ -9,7 +9,7 @@ const STATES = {
   r: ["restarting", "restarting"],
   s: ["stalled", "stalled"],
 };
-const UNKNOWN = ["unknown", "unknown to this version"];
+const UNKNOWN = ["unknown", "unknown state"];
 const DENSE = 200;
 
 export class Workers {
@@ -49,6 +49,6 @@ export class Workers {
       text(this.counts[letter], count(number));
       return `${number} ${words}`;
     });
-    attribute(this.grid, "aria-label", letters.length ? labels.join(", ") : "No delivery process is known.");
+    attribute(this.grid, "aria-label", letters.length ? labels.join(", ") : "No delivery processes.");
   }
 }

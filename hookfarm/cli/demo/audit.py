@@ -1,4 +1,4 @@
-"""The demo's audit: compares the logs of the chain with the webhooks that were verified."""
+"""The demo's audit: a comparison of the chain's logs with the verified webhooks."""
 
 import http.client
 import itertools
@@ -16,14 +16,14 @@ TIMEOUT_SECONDS = 10.0
 MAX_BLOCKS = 50
 """Blocks per request for logs."""
 MAX_SETTLED = 100_000
-"""Verified webhooks that are remembered, to recognise repeated ones."""
+"""Verified webhooks kept to detect repeated ones."""
 
 
 class DeliveryAudit:
-    """Counts emitted logs and verified webhooks: a log counts as verified once both are known, in either order.
+    """Counter of emitted logs and verified webhooks; a log is verified once both have arrived, in either order.
 
-    A webhook that arrives again with its id is `repeated`, as at-least-once allows. Anything else, a webhook of
-    no log or a second id for one log, is `unknown`, and an error.
+    A webhook with a known id counts as `repeated`: delivery is at least once. A webhook without a log, or a second
+    id for one log, counts as `unknown`: an error.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class DeliveryAudit:
 
     @property
     def missing(self) -> list[str]:
-        """Logs whose webhook has not arrived, the oldest first."""
+        """Logs without a verified webhook, oldest first."""
         return list(self._owed)
 
     @property
@@ -46,7 +46,7 @@ class DeliveryAudit:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every log has its webhook, and every webhook its log."""
+        """Whether every log has a webhook, and every webhook a log."""
         return self.verified == self.emitted and not self.unknown
 
     def add_logs(self, logs: Iterable[str]) -> None:
@@ -91,7 +91,7 @@ class DemoChain:
         self._call("devchain_pause")
 
     def begin(self) -> None:
-        """Make a first block now, and then one per block time."""
+        """Make the first block now, and then one per block time."""
         self._call("devchain_mine")
         self._call("devchain_resume")
 
@@ -124,7 +124,7 @@ class DemoChain:
 
 
 def summary(logs: DeliveryAudit, last: ViewModel, blocks: int) -> str:
-    """Return the final numbers, emitted and delivered one below the other."""
+    """Return the final numbers as lines of text."""
     rows = [
         ("emitted on chain", count(logs.emitted), _blocks(blocks, last.seconds)),
         ("delivered and verified", count(logs.verified), "each log by a webhook with a valid signature"),
@@ -147,9 +147,9 @@ def _blocks(blocks: int, seconds: float) -> str:
 
 
 def problem(logs: DeliveryAudit, not_verified: int) -> str:
-    """Return the difference in one line; empty if everything emitted was delivered and verified."""
+    """Return the difference in one line; empty if every log was delivered and verified."""
     if not logs.emitted:
-        return "hookfarm: nothing was emitted"
+        return "hookfarm: no logs were emitted"
     problems = []
     owed = logs.missing
     if owed:
@@ -157,7 +157,7 @@ def problem(logs: DeliveryAudit, not_verified: int) -> str:
         first = f"the first is log {index} of block {block_hash}"
         problems.append(f"{count(len(owed))} of {count(logs.emitted)} webhooks did not arrive, {first}")
     if logs.unknown:
-        problems.append(f"{count(logs.unknown)} webhooks carried no log of the chain, or one a second time")
+        problems.append(f"{count(logs.unknown)} webhooks match no log, or repeat one under another id")
     if not_verified:
-        problems.append(f"{count(not_verified)} had no valid signature")
+        problems.append(f"{count(not_verified)} had an invalid signature")
     return f"hookfarm: {'; '.join(problems)}" if problems else ""

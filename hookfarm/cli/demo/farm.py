@@ -1,6 +1,6 @@
 """The demo's farm and its workspace: a forked master that runs devchain, receiver and services.
 
-The farm's output goes to a file in the workspace, so that it does not disturb the view.
+The farm's output goes to a file in the workspace, not over the view.
 """
 
 import base64
@@ -42,7 +42,7 @@ STOP_SECONDS = 15.0
 MAX_LAST_LINES = 12
 HOST = "127.0.0.1"
 PIPE_BYTES = 1024 * 1024
-"""Room for some 5,000 webhooks between two reads; more of them wait in the receiver."""
+"""Room for about 5,000 webhooks between two reads; further ones wait in the receiver."""
 READ_BYTES = 256 * 1024
 _PREFIX = "hookfarm-demo-"
 _MAX_PARENT_LENGTH = MAX_SOCKET_PATH_BYTES - len(f"/{_PREFIX}12345678/redis.sock")
@@ -59,14 +59,14 @@ class Workspace:
         self.pipe = self.path / "verified"
         os.mkfifo(self.pipe, 0o600)
         self._read_fd = os.open(self.pipe, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with contextlib.suppress(OSError):  # Only less room where the user's share of pipes is used up.
+        with contextlib.suppress(OSError):  # The kernel refuses if the user's pipe quota is used up.
             fcntl.fcntl(self._read_fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._unread = b""
         self._reservations = [_reserve_port() for _ in range(2)]
         self.devchain, self.receiver = (Address(*held.getsockname()) for held in self._reservations)
 
     def lines(self) -> list[str]:
-        """Return the whole lines that came through the pipe since the last call."""
+        """Return the complete lines read from the pipe since the last call."""
         while True:
             try:
                 read = os.read(self._read_fd, READ_BYTES)
@@ -79,7 +79,7 @@ class Workspace:
         return [line.decode() for line in whole]
 
     def close(self) -> None:
-        """Close the pipe and the ports; a forked child calls this, too."""
+        """Close the pipe and the ports; forked children call it, too."""
         os.close(self._read_fd)
         for held in self._reservations:
             held.close()
@@ -90,12 +90,12 @@ class Workspace:
 
 
 class DemoFarm:
-    """A farm in a session of its own, forked on creation. `end` leaves no process, file or port behind."""
+    """A farm in its own session, forked on creation. `end` removes its processes, files and ports."""
 
     def __init__(
         self, workers: int, devchain: DevchainOptions, secret: str, close_inherited: Callable[[], None]
     ) -> None:
-        """Fork the farm. `close_inherited` is called in the child, to close files of the caller."""
+        """Fork the farm. The child calls `close_inherited` to close the caller's files."""
         self._workspace = Workspace()
         try:
             self._groups = _groups(self._workspace, workers, devchain, secret)
@@ -129,12 +129,12 @@ class DemoFarm:
 
     @property
     def not_verified(self) -> int:
-        """Number of webhooks that the receiver refused because of their signature."""
+        """Number of webhooks refused for an invalid signature."""
         return self._slot(receiver_process.SERVICE).counter(receiver_process.NOT_VERIFIED)
 
     @property
     def ended(self) -> bool:
-        """Whether the master has exited; before `end`, that is a failure."""
+        """Whether the master has exited; a failure before `end`."""
         return self._process.has_exited
 
     @property
@@ -143,7 +143,7 @@ class DemoFarm:
         return all(map(self._is_ready, self._groups))
 
     def arrivals(self) -> list[WebhookReport]:
-        """Return the verified webhooks since the last call."""
+        """Return the webhooks verified since the last call."""
         return [WebhookReport.parse(line) for line in self._workspace.lines()]
 
     def last_lines(self) -> list[str]:
@@ -157,10 +157,10 @@ class DemoFarm:
         """Return the reason why the master exited: its error message, else the end of its log."""
         if self._scoreboard.failure:
             return OperatorError(self._scoreboard.failure)
-        return OperatorError("\n  ".join([f"the farm ended ({self._process.exit_cause})", *self.last_lines()]))
+        return OperatorError("\n  ".join([f"the farm exited ({self._process.exit_cause})", *self.last_lines()]))
 
     def end(self, hurry: Callable[[], bool]) -> None:
-        """Stop all processes and remove the workspace; quicker once `hurry` returns true."""
+        """Stop all processes and remove the workspace; sooner once `hurry` returns True."""
         self._process.stop(STOP_SECONDS, hurry)
         self._workspace.remove()
 
@@ -243,7 +243,7 @@ def _make_directory() -> Path:
 def _reserve_port() -> socket.socket:
     """Return a socket that reserves a free port.
 
-    It is bound and does not listen: the kernel gives the port to no other process, and a child's socket with
+    It is bound but does not listen, so the kernel gives the port to no other process. A child's socket with
     SO_REUSEADDR may listen on it, also after a restart (socket(7)).
     """
     held = socket.socket()

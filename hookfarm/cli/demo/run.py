@@ -1,4 +1,4 @@
-"""`hookfarm demo`: start, watch, drain, stop, sum up. Ctrl-C ends each of these steps cleanly."""
+"""`hookfarm demo`: start, watch, drain, stop, sum up. Ctrl-C ends each step cleanly."""
 
 import sys
 import time
@@ -30,21 +30,21 @@ VIEW_STEP_SECONDS = 0.25
 START_STEP_SECONDS = 0.02
 DRAIN_STEP_SECONDS = 0.1
 DRAIN_SECONDS = 10.0
-"""After this long without a new webhook, missing ones count as missing."""
+"""Time without a new webhook after which the missing webhooks count as lost."""
 MAX_LATEST = 4
-"""Latest webhooks that are shown."""
+"""Number of latest webhooks shown."""
 
 
 @click.command()
-@seconds_option("--seconds", 0.1, 10**9, "Time after which it ends by itself")
+@seconds_option("--seconds", 0.1, 10**9, "Time after which the demo ends")
 @seconds_option("--block-time", 0.05, 3600, "Time between blocks", 1)
-@whole_option("--logs-per-block", 1, MAX_LOGS_PER_BLOCK, "Transfers in each block", 50)
+@whole_option("--logs-per-block", 1, MAX_LOGS_PER_BLOCK, "Transfers per block", 50)
 @whole_option("--workers", 1, MAX_WORKERS, "Delivery processes", 50)
 def demo(**given: Any) -> None:
-    """Run a chain, a Redis, the farm and a receiver that verifies, and watch them, until ctrl-C.
+    """Run a chain, Redis, the farm and a verifying receiver, and watch them until ctrl-C.
 
-    All of it is local and temporary. At the end, every log of the chain is compared with every webhook that
-    arrived: exit 0 if each was delivered and verified, exit 1 if not. A second ctrl-C skips the comparison.
+    Everything is local and temporary. At the end, the chain's logs are compared with the received webhooks. Exit
+    code: 0 if every log was delivered and verified, else 1. A second ctrl-C skips the comparison.
 
     \b
     Example: hookfarm demo --seconds 20
@@ -54,7 +54,7 @@ def demo(**given: Any) -> None:
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """Options of a demo; `seconds` None = until interrupted."""
+    """Options of a demo; without `seconds` it runs until interrupted."""
 
     seconds: float | None
     block_time: float
@@ -63,7 +63,7 @@ class DemoOptions:
 
 
 def run_demo(options: DemoOptions) -> int:
-    """Run a demo. Return the exit code: 0 if logs were emitted, and all of them delivered and verified."""
+    """Run a demo. Return the exit code: 0 if logs were emitted and all were delivered and verified."""
     with Interrupts() as interrupts:
         devchain = DevchainOptions(
             chain_id=CHAIN_ID, block_time=options.block_time, logs_per_block=options.logs_per_block
@@ -81,7 +81,7 @@ def run_demo(options: DemoOptions) -> int:
 
 
 class Demo:
-    """Runs one demo. It reads the farm from Redis and the chain by JSON-RPC, like any client."""
+    """One run of the demo. It reads the farm from Redis and the chain by JSON-RPC, like any client."""
 
     def __init__(self, farm: DemoFarm, secret: str, options: DemoOptions, interrupts: Interrupts) -> None:
         self._farm = farm
@@ -99,7 +99,7 @@ class Demo:
         self._last_lines: list[str] = []
 
     def run(self) -> None:
-        """Run until the time is over or ctrl-C. Raises an error with the reason if the farm fails."""
+        """Run until the time is over or ctrl-C. Raises HookfarmError with the reason if the farm fails."""
         try:
             self._await_ready()
             if self._interrupts.count:
@@ -121,7 +121,7 @@ class Demo:
     def conclude(self) -> int:
         """Print the summary and return the exit code."""
         if self._last is None:
-            click.echo("stopped before it was ready: nothing was emitted")
+            click.echo("stopped before the farm was ready: no logs were emitted")
             return 1
         click.echo(summary(self._logs, self._last, self._blocks))
         difference = problem(self._logs, self._farm.not_verified)
@@ -138,11 +138,11 @@ class Demo:
             self._interrupts.wait(START_STEP_SECONDS)
 
     def _subscribe(self) -> None:
-        """Add the endpoint before the first block, so that every log of the chain is sent to it."""
+        """Add the endpoint before the first block, so that it receives every log of the chain."""
         subscription = {"chain_id": CHAIN_ID, "event": TRANSFER}
         record = {"url": f"http://{self._farm.receiver}/", "subscriptions": [subscription]}
         endpoint = parse_endpoint(record, check_url=str)
-        # The receiver has the secret already, so it is not generated.
+        # The receiver was started with this secret.
         registry_store.Registry(self._client).update(replace(endpoint, secrets=((self._secret, None),)))
 
     def _introduce(self) -> None:
@@ -164,7 +164,7 @@ class Demo:
             self._interrupts.wait(min(screen.step_seconds, ends - time.monotonic()))
 
     def _drain(self, screen: Display) -> None:
-        """Wait until every log has its webhook, no more arrive, or ctrl-C."""
+        """Wait until every log has a webhook, no more webhooks arrive, or ctrl-C."""
         self._chain.pause()
         interrupts, verified, since = self._interrupts.count, -1, time.monotonic()
         self._update(screen, draining=True)

@@ -23,7 +23,7 @@ _LINE_QUEUE = ("queued", "parked", "retry", "dead")
 
 
 class Display(Protocol):
-    """Interface of a display of view models; `step_seconds` is the time between two."""
+    """Interface of a display of view models; `step_seconds` is the time between two updates."""
 
     step_seconds: float
 
@@ -31,7 +31,7 @@ class Display(Protocol):
 
 
 class LineDisplay:
-    """Prints a line at the first verified webhook, and every `every_seconds`, from 0 on if `at_once`."""
+    """Display that prints a line at the first verified webhook and every `every_seconds`, from 0 if `at_once`."""
 
     step_seconds = 0.1
 
@@ -52,9 +52,9 @@ class LineDisplay:
 def display(
     title: str, lines: LineDisplay, step_seconds: float, *, full_screen: bool = False
 ) -> Iterator[Display]:
-    """Yield `lines` in a pipe; in a terminal a view that is redrawn, and removed at the end.
+    """Yield `lines` in a pipe; in a terminal, a view that is redrawn, and removed at the end.
 
-    A full-screen view lets single keys through to stdin.
+    A full-screen view passes single keys to stdin.
     """
     console = terminal()
     if console is None:
@@ -90,7 +90,7 @@ class ScreenDisplay:
 
 @contextlib.contextmanager
 def _quiet(*, single_keys: bool) -> Iterator[None]:
-    """Turn off the echo of typed keys, ctrl-C above all, which would move the view."""
+    """Turn off the echo of typed keys, which would move the view."""
     if not sys.stdin.isatty():
         yield
         return
@@ -124,7 +124,7 @@ def line(model: ViewModel) -> str:
 
 
 class Interrupts:
-    """Counts ctrl-C, SIGTERM and a closed terminal in `count` instead of raising; each ends a `wait`."""
+    """Counter of ctrl-C, SIGTERM and SIGHUP, which no longer raise; each of them ends a `wait`."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -142,7 +142,7 @@ class Interrupts:
         self.close()
 
     def close(self) -> None:
-        """Close the pipe; a forked child calls this, too."""
+        """Close the pipe; forked children call it, too."""
         os.close(self._woken)
         os.close(self._waker)
 

@@ -27,14 +27,14 @@ ACTIVITIES = {
     "r": ("restarting", "○", "r", "yellow"),
     "s": ("stalled", "✗", "s", "bold red"),
 }  # fmt: skip
-"""Letter of the status field `activity` -> words, glyph, its ASCII form, colour."""
+"""Letter of the status field `activity` -> label, glyph, ASCII glyph, colour."""
 _UNKNOWN_ACTIVITY = ("unknown", "?", "?", "dim")
 _Row = tuple[str, RenderableType, str]
 """Label, number, remark."""
 
 
 class FarmView:
-    """Renderable of a view model, in the glyphs that the terminal has."""
+    """Renderable of a view model, in ASCII if the terminal lacks the glyphs."""
 
     def __init__(self, model: ViewModel, title: str) -> None:
         self._model = model
@@ -95,7 +95,7 @@ def _flow(model: ViewModel, ascii_only: bool) -> RenderableType:
 
 
 def _chain(chain: ChainLine, *, of_demo: bool) -> list[_Row]:
-    """Return the rows of a chain; a demo, with its single node, has no row to spare."""
+    """Return the rows of a chain; the demo omits its single node."""
     nodes = None if of_demo else chain.nodes
     return [
         (f"chain {chain.chain_id}", count(chain.head), _behind(chain)),
@@ -136,7 +136,7 @@ def _pair(quantiles: Quantiles) -> tuple[str, str]:
 
 
 def _workers(activity: str, *, ascii_only: bool = False) -> RenderableType:
-    """Return the delivery processes as a grid; `activity` is a letter for each, unknown ones are shown as `?`."""
+    """Return the delivery processes as a grid; `activity` has a letter for each; unknown letters become `?`."""
     title = f"{len(activity)} workers" if activity else "workers"
     content = Group(*_worker_grid(activity, ascii_only), Text(), _worker_legend(activity, ascii_only))
     return _panel(title, content)
@@ -200,7 +200,7 @@ def _latest(latest: Iterable[str]) -> RenderableType:
 
 
 def _problems(services: Iterable[ServiceLine]) -> list[Text]:
-    """Return a line for each service that is not ready, or whose status is old."""
+    """Return a line for each service that is not ready or has a stale status."""
     lines = []
     for service in services:
         if not service.is_well:
@@ -209,14 +209,14 @@ def _problems(services: Iterable[ServiceLine]) -> list[Text]:
 
 
 def _under_way(model: ViewModel) -> list[Text]:
-    """Return a line for each chain that catches up, and for each backfill."""
+    """Return a line for each chain that is catching up, and for each backfill."""
     chains = [f"chain {chain.chain_id}: {chain.catch_up}" for chain in model.chains if chain.catch_up]
     backfills = [f"backfill {line}" for line in model.backfills]
     return [Text(f" {line}", no_wrap=True, overflow="ellipsis") for line in (*chains, *backfills)]
 
 
 def _nodes(chains: Iterable[ChainLine]) -> list[Text]:
-    """Return the active node, if there are several, and a line for each that is not asked now."""
+    """Return a line for the active node, if there are several, and one for each unusable node."""
     lines = []
     for chain in chains:
         if chain.nodes is not None and chain.nodes.all > 1:

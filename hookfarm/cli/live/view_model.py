@@ -1,4 +1,4 @@
-"""The data of the live view, made from a status snapshot; any part of it may be missing."""
+"""Data of the live view, made from a snapshot; any part of it may be missing."""
 
 import time
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from hookfarm.store import keys
 
 @dataclass(frozen=True)
 class ServiceLine:
-    """A service in the view: `reason` why it is not ready; `silent`: age of its status, if too old."""
+    """A service in the view. `reason`: why it is not ready; `silent`: age in seconds of a stale status."""
 
     name: str
     ready: bool
@@ -30,7 +30,7 @@ class ServiceLine:
 class NodeSummary:
     """The nodes of a chain in the view.
 
-    `usable`: how many could be asked now; `problems`: a line for each of the others.
+    `usable`: number of usable nodes; `problems`: a line for each other node.
     """
 
     usable: int
@@ -44,7 +44,7 @@ class NodeSummary:
 class ChainLine:
     """A chain in the view, as its ingestor reports it.
 
-    `waiting`: events in its stream; `catch_up`: progress in words.
+    `waiting`: events in its stream; `catch_up`: progress as text.
     """
 
     chain_id: int
@@ -71,7 +71,7 @@ class Quantiles:
 
 @dataclass(frozen=True)
 class EndpointsLine:
-    """Numbers of endpoints in the view; those with `circuit_open` get probes only."""
+    """Numbers of endpoints in the view; `circuit_open` includes half_open."""
 
     total: int
     enabled: int
@@ -80,7 +80,7 @@ class EndpointsLine:
 
 @dataclass(frozen=True)
 class AuditCounts:
-    """The demo's counts of both ends: logs emitted, logs whose webhook was verified, and the `latest` in words."""
+    """The demo's counts: logs emitted and verified, and the `latest` webhooks as text."""
 
     emitted: int
     verified: int
@@ -93,7 +93,8 @@ class ViewModel:
 
     `activity`: a letter per delivery process; `recent`: deliveries per second, the latest last; `per_second`:
     their average; `post`, `queued_to_delivered`: quantiles of the last seconds; `backfills`: a line for each
-    unfinished one; `lost`: since when and why all of this is old."""
+    unfinished one; `lost`: time and reason if Redis does not answer.
+    """
 
     seconds: float
     services: tuple[ServiceLine, ...] = ()
@@ -116,7 +117,7 @@ class ViewModel:
 
 
 class ViewModelBuilder:
-    """Makes view models from successive snapshots; keeps the counts that rates need."""
+    """Builder of view models from successive snapshots; keeps the counts for rates."""
 
     def __init__(self) -> None:
         self._rates = Rates()
@@ -130,7 +131,7 @@ class ViewModelBuilder:
         *,
         draining: bool = False,
     ) -> ViewModel:
-        """Return the view model of a snapshot; `seconds`: how long the viewer has watched."""
+        """Return the view model of a snapshot; `seconds`: time since the view started."""
         self._rates.observe(snapshot.get("services", {}).get(keys.WEBHOOK_DELIVERY, {}))
         delivery = snapshot.get("delivery", {})
         return ViewModel(
@@ -161,7 +162,7 @@ def _services(snapshot: Mapping[str, Any]) -> tuple[ServiceLine, ...]:
 
 
 def _chains(snapshot: Mapping[str, Any], heads: Mapping[int, int]) -> tuple[ChainLine, ...]:
-    """Return the chains; `heads`: newer heads, asked from the chains themselves."""
+    """Return the chains; `heads`: newer heads, read from the nodes."""
     waiting = {stream["chain_id"]: stream["length"] for stream in snapshot.get("streams", [])}
     return tuple(_chain(chain, heads, waiting) for chain in snapshot.get("chains", []))
 

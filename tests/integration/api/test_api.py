@@ -102,13 +102,13 @@ def test_a_port_in_use_is_named(redis_url: str) -> None:
         address = Address("127.0.0.1", taken.getsockname()[1])
         one = Api(Settings(redis_url, TOKEN, STARTED), address)
         assert one.wait() == EXIT_COULD_NOT_BOOT
-        expected = f"api: cannot listen on {address} (Address already in use); choose another --api"
+        expected = f"api: cannot listen on {address} (Address already in use); give another --api"
         assert one.slot.reason == expected
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1", "x" * 64 + ".example", "ä" * 70])
 def test_a_host_that_is_not_ours_is_refused_in_one_line(host: str) -> None:
-    with pytest.raises(CouldNotBoot, match=f"^api: cannot listen on {host}:8400 \\(.+\\); choose another --api$"):
+    with pytest.raises(CouldNotBoot, match=f"^api: cannot listen on {host}:8400 \\(.+\\); give another --api$"):
         process.listening(Address(host, 8400))
 
 

@@ -130,7 +130,7 @@ def test_a_creation_says_from_which_block_it_matches_and_which_chain_nobody_foll
         wanted = [{"chain_id": 5}, {"chain_id": 6}, {"chain_id": 7}]
         made = create(api, subscriptions=wanted).json
     assert [one["effective_from_block"] for one in made["subscriptions"]] == [42, None, None]
-    assert made["warnings"] == ["subscriptions[1].chain_id: no ingestor has followed chain 6 so far"]
+    assert made["warnings"] == ["subscriptions[1].chain_id: chain 6 is not watched yet; start a farm with --chain"]
 
 
 def test_lists_go_by_cursor_newest_first_while_endpoints_come_and_go(api: Api, redis_server: RedisServer) -> None:

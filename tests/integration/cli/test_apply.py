@@ -72,7 +72,7 @@ def test_a_dry_run_prints_the_difference_and_changes_nothing(registry: Registry,
     assert f"~ {before[0].id}\n" in said
     assert '    description: "payments" -> "refunds"\n' in said
     assert "0 added, 1 changed, 0 removed, 0 unchanged\n" in said
-    assert said.endswith("Nothing was changed (--dry-run).\n")
+    assert said.endswith("Dry run: the registry is unchanged.\n")
     assert registry.all() == before
 
 

@@ -61,8 +61,8 @@ def backfill(redis_url: str, endpoint: str, *options: str, **how: str) -> Finish
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (("--chain", "5", "--from-block", "1"), "--chain: no setting names a node of chain 5; give --chain 5=URL"),
-        (("--chain", "x", "--from-block", "1"), "--chain: 'x' is not the id of a chain, for example 1"),
+        (("--chain", "5", "--from-block", "1"), "--chain: chain 5 has no configured node; give --chain 5=URL"),
+        (("--chain", "x", "--from-block", "1"), "--chain: 'x' is not a chain id; give a number such as 1"),
         (("--from-block", "1"), "--chain: is missing; give the id of the chain"),
         (("--chain", "5=http://127.0.0.1:9"), "--from-block: is missing; give the first block"),
         (
@@ -121,11 +121,11 @@ def test_it_asks_first_and_is_done_once(
     yes = backfill(redis_url, endpoint.id, "--chain", str(CHAIN), *options, answer="y\n", **chains)
     assert yes.returncode == 0, yes.stderr
     assert "100 blocks of chain" in yes.stderr
-    assert yes.stdout.startswith("blocks 101 to 200: 300 matches handed over; ")
+    assert yes.stdout.startswith("blocks 101 to 200: 300 matches queued; ")
     again = done(backfill(redis_url, endpoint.id, *nodes(watched), *options))
-    assert again == "done before, up to block 200; --restart reads it once more\n"
+    assert again == "already done up to block 200; --restart reads the blocks again\n"
     anew = backfill(redis_url, endpoint.id, *nodes(watched), *options, "--restart", "--yes")
-    assert "0 matches handed over, 300 were known" in anew.stdout
+    assert "0 matches queued, 300 skipped" in anew.stdout
     assert len(jobs_of(client)) == 300
 
 
@@ -184,7 +184,7 @@ def test_interrupted_it_prints_how_to_continue(
         )
         running.interrupt()
         assert running.wait() == 1
-        assert "stopped; the same command continues from there" in running.stderr
+        assert "stopped; run the same command to continue" in running.stderr
         assert "matches" in running.stderr
     stopped_at = at(client)
     watched.clear_faults()
@@ -215,7 +215,7 @@ def test_killed_at_random_blocks_it_goes_on_and_makes_each_job_once(
     watched.clear_faults()
     finished = backfill(redis_url, endpoint.id, *nodes(watched), "--from-block", "1")
     assert finished.returncode == 0, finished.stderr
-    assert "900 matches handed over" in finished.stdout
+    assert "900 matches queued" in finished.stdout
     assert jobs_of(client) == live_jobs(endpoint, canonical(watched))
 
 

@@ -77,7 +77,7 @@ def test_backfills_are_listed_with_how_far_they_are(begun: None, redis_url: str)
 def test_more_backfills_than_asked_for_are_announced(begun: None, redis_url: str) -> None:
     said = run(redis_url, "backfills", "--limit", "1")
     assert said.stdout.count("\n") == 2
-    assert "more than 1; give --limit" in said.stderr
+    assert "more than 1 backfills; raise --limit" in said.stderr
 
 
 def test_a_state_that_is_none_is_refused(redis_url: str) -> None:

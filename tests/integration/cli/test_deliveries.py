@@ -113,7 +113,7 @@ def test_a_list_goes_on_behind_its_cursor(
     beside = json.loads(done(hookfarm("deliveries", "list", "--before", first["attempts"][0]["cursor"], "--json")))
     assert [a["id"] for a in beside["attempts"]] == ["msg_b", "msg_a"]
     people = hookfarm("deliveries", "list", "--limit", "2")
-    assert people.stderr == f"There may be more: --before {first['next_cursor']}\n"
+    assert people.stderr == f"There may be more results: --before {first['next_cursor']}\n"
     assert "msg_a" not in people.stdout
 
 
@@ -150,7 +150,7 @@ def test_a_delivery_is_sent_again_and_arrives_again_under_its_id(
 ) -> None:
     receiver.reply_with(200, 503)
     deliver(worker, redis_url, endpoint, "msg_a", "msg_b")
-    assert done(hookfarm("deliveries", "redeliver", "msg_a", "msg_b", "msg_a")) == "sent again 2\n"
+    assert done(hookfarm("deliveries", "redeliver", "msg_a", "msg_b", "msg_a")) == "redelivered 2\n"
     attempt(worker, 2)
     assert [(r.id, r.attempt, r.signature_valid) for r in receiver.received[2:]] == [
         ("msg_a", 2, True), ("msg_b", 2, True),
@@ -165,11 +165,11 @@ def test_what_cannot_be_sent_again_is_named_and_the_rest_is_sent(
     deliver(worker, redis_url, endpoint, "msg_a")
     enqueue(redis_url, job(endpoint, "msg_open"))
     finished = hookfarm("deliveries", "redeliver", UNKNOWN_ID, letter, "msg_open", "msg_a")
-    assert (finished.returncode, finished.stdout) == (1, "sent again 1\n")
+    assert (finished.returncode, finished.stdout) == (1, "redelivered 1\n")
     assert finished.stderr.splitlines() == [
-        f"hookfarm: no delivery {UNKNOWN_ID!r}, or not any more",
-        f"hookfarm: {letter} is no delivery: delivery_queue: not JSON",
-        "hookfarm: msg_open is on its way already",
+        f"hookfarm: delivery {UNKNOWN_ID!r} not found; it may have been trimmed",
+        f"hookfarm: {letter} is not a delivery: delivery_queue: not JSON",
+        "hookfarm: msg_open is queued already",
     ]
     attempt(worker, 2)
     assert [r.id for r in receiver.received] == ["msg_a", "msg_open", "msg_a"]
@@ -177,7 +177,7 @@ def test_what_cannot_be_sent_again_is_named_and_the_rest_is_sent(
     assert shown.returncode == 1
     assert json.loads(shown.stdout) == {
         "sent": 0,
-        "refused": {UNKNOWN_ID: f"no delivery {UNKNOWN_ID!r}, or not any more"},
+        "refused": {UNKNOWN_ID: f"delivery {UNKNOWN_ID!r} not found; it may have been trimmed"},
     }
 
 
@@ -200,7 +200,7 @@ def test_many_are_sent_again_the_oldest_first_without_what_was_delivered_since(
     attempt(worker)
     sent = len(receiver.received)
     finished = hookfarm("deliveries", "redeliver", "--endpoint", endpoint.id, *choice, "--yes")
-    assert done(finished) == f"sent again {len(ids)}\n"
+    assert done(finished) == f"redelivered {len(ids)}\n"
     attempt(worker, len(ids))
     assert [r.id for r in receiver.received[sent:]] == ids
 
@@ -217,7 +217,7 @@ def test_many_are_sent_only_after_a_yes(
     assert (no.returncode, no.stdout) == (1, "")
     assert "1 delivery will be sent again" in no.stderr
     yes = hookfarm(*all_of_it, answer="y\n")
-    assert (yes.returncode, yes.stdout) == (0, "sent again 1\n")
+    assert (yes.returncode, yes.stdout) == (0, "redelivered 1\n")
     attempt(worker)
     assert [r.attempt for r in receiver.received] == [1, 2]
 
@@ -236,7 +236,7 @@ def test_dead_letters_are_listed_and_chosen_and_garbage_too(
     assert [line.split()[1:] for line in lines] == [
         ["id", "endpoint", "attempts", "last", "reason"],
         ["msg_a", endpoint.id, "1", "HTTP", "410", "endpoint_gone"],
-        [letter, "(garbage)", "0", "-", "delivery_queue:", "not", "JSON"],
+        [letter, "(invalid)", "0", "-", "delivery_queue:", "not", "JSON"],
     ]
     for choice, wanted in (
         (("--endpoint", ""), letter), (("--reason", "delivery_queue"), letter),
@@ -247,7 +247,7 @@ def test_dead_letters_are_listed_and_chosen_and_garbage_too(
     limited = hookfarm("dead-letters", "list", "--limit", "1")
     assert (len(limited.stdout.splitlines()), limited.stderr) == (
         2,
-        f"There are more: --before {listed[0]['cursor']}\n",
+        f"More results: --before {listed[0]['cursor']}\n",
     )
     shown = done(hookfarm("deliveries", "show", letter))
     assert "\x1b" not in shown
@@ -264,7 +264,7 @@ def test_a_redriven_dead_letter_arrives_again_on_a_fresh_schedule(
         promote_now(client, "msg_a")
         attempt(worker)
     assert log.find(client, "msg_a").reason == "exhausted"
-    assert done(hookfarm("dead-letters", "redrive", "msg_a")) == "sent again 1\n"
+    assert done(hookfarm("dead-letters", "redrive", "msg_a")) == "redelivered 1\n"
     attempt(worker)
     assert [(r.id, r.attempt, r.signature_valid) for r in receiver.received] == [
         ("msg_a", n, True) for n in (1, 2, 3, 4)
@@ -291,12 +291,12 @@ def test_all_dead_letters_are_redriven_the_oldest_first_but_garbage(
     bury_everything_owed(client)
     [letter] = dead_letter(client, b"nonsense")
     chosen = done(hookfarm("dead-letters", "redrive", "--all", "--endpoint", endpoint.id, "--reason", "test"))
-    assert chosen == "sent again 250\n"
+    assert chosen == "redelivered 250\n"
     attempt(worker, 250)
     assert [r.id for r in receiver.received] == ids
     rest = hookfarm("dead-letters", "redrive", "--all")
-    assert (rest.returncode, rest.stdout) == (0, "sent again 1\n")
-    assert rest.stderr == f"hookfarm: {letter} is no delivery: delivery_queue: not JSON\n"
+    assert (rest.returncode, rest.stdout) == (0, "redelivered 1\n")
+    assert rest.stderr == f"hookfarm: {letter} is not a delivery: delivery_queue: not JSON\n"
 
 
 def bury_everything_owed(client: Any) -> None:
@@ -323,25 +323,23 @@ def test_what_is_no_dead_letter_is_neither_redriven_nor_purged(
     deliver(worker, redis_url, endpoint, "msg_a")
     [letter] = dead_letter(client, b"nonsense")
     redriven = hookfarm("dead-letters", "redrive", "msg_a", letter, UNKNOWN_ID)
-    assert (redriven.returncode, redriven.stdout) == (1, "sent again 0\n")
+    assert (redriven.returncode, redriven.stdout) == (1, "redelivered 0\n")
     assert redriven.stderr.splitlines() == [
         "hookfarm: msg_a is delivered",
-        f"hookfarm: no delivery {UNKNOWN_ID!r}, or not any more",
-        f"hookfarm: {letter} is no delivery: delivery_queue: not JSON",
+        f"hookfarm: delivery {UNKNOWN_ID!r} not found; it may have been trimmed",
+        f"hookfarm: {letter} is not a delivery: delivery_queue: not JSON",
     ]
     purged = hookfarm("dead-letters", "purge", "msg_a", letter, "--yes")
     assert (purged.returncode, purged.stdout) == (1, "purged 1\n")
-    assert purged.stderr == "hookfarm: no dead letter 'msg_a'\n"
+    assert purged.stderr == "hookfarm: dead letter 'msg_a' not found\n"
     assert log.states(client, ["msg_a", letter]) == [DeliveryState.DELIVERED, None]
 
 
 def test_dead_letters_are_purged_only_after_a_yes(client: Any, hookfarm: Command) -> None:
     letters = dead_letter(client, b"a", b"b", b"c")
     some = refused(hookfarm("dead-letters", "purge", *letters[:2]), 1)
-    assert (
-        some == "hookfarm: 2 dead letters will be lost for good. Go on? There is no terminal to ask on; give --yes"
-    )
-    assert "3 dead letters will be lost" in refused(hookfarm("dead-letters", "purge", "--all"), 1)
+    assert some == "hookfarm: 2 dead letters will be deleted permanently. Continue? Without a terminal, give --yes"
+    assert "3 dead letters will be deleted" in refused(hookfarm("dead-letters", "purge", "--all"), 1)
     no = hookfarm("dead-letters", "purge", "--all", answer="n\n")
     assert (no.returncode, no.stdout, client.zcard(keys.DEAD)) == (1, "", 3)
     assert done(hookfarm("dead-letters", "purge", letters[0], "--yes")) == "purged 1\n"
@@ -375,7 +373,7 @@ def test_bad_input_is_usage_and_names_its_field(hookfarm: Command, arguments: tu
 
 def test_a_delivery_that_is_not_there_is_named(hookfarm: Command) -> None:
     line = refused(hookfarm("deliveries", "show", UNKNOWN_ID), 1)
-    assert line == f"hookfarm: no delivery {UNKNOWN_ID!r}, or not any more"
+    assert line == f"hookfarm: delivery {UNKNOWN_ID!r} not found; it may have been trimmed"
 
 
 def test_a_redis_that_is_not_there_is_named(hookfarm: Command) -> None:

@@ -62,7 +62,7 @@ def test_it_makes_native_transfers_where_it_is_told_to() -> None:
     options = ("--port", "0", "--block-time", "0", "--transfers-per-block", "20", "--logs-per-block", "1")
     with running_command("devchain", *options) as devchain:
         url = http_url(devchain)
-        assert "blocks of 1 transfers by devchain_mine alone and 20 transactions with a value" in devchain.stdout
+        assert "blocks of 1 transfers on devchain_mine only and 20 native transfers" in devchain.stdout
         call(url, "devchain_mine", 2)
         shown = call(url, "eth_getBlockByNumber", "0x2", True)["transactions"]
         assert sum(transaction["value"] != "0x0" for transaction in shown) == 20

@@ -153,7 +153,7 @@ def test_a_change_says_from_which_block_it_is_in_effect(client: Any, hookfarm: C
 def test_an_endpoint_that_subscribes_to_nothing_is_told_to(client: Any, hookfarm: Command) -> None:
     said = done(hookfarm("add", "https://x.example/"))
     endpoint = said.split()[1]
-    hint = f"It has no subscriptions yet: add some with hookfarm endpoints update {endpoint} --chain ID …"
+    hint = f"The endpoint has no subscriptions; add one: hookfarm endpoints update {endpoint} --chain ID …"
     assert hint in said.splitlines()
     assert "no subscriptions" not in done(hookfarm("update", endpoint, "--chain", "1", "--address", TOKEN))
     assert "chain 1: any log of 1 address\n" in done(hookfarm("list"))
@@ -226,7 +226,7 @@ def test_a_secret_is_shown_once_and_again_only_when_it_is_rotated(client: Any, h
     assert len({added["secret"], rotated["secret"], again.split()[1]}) == 3
     [(newest, _), (previous, _)] = Registry(client).get(added["id"]).secrets
     assert (newest, previous) == (again.split()[1], rotated["secret"])
-    assert again.splitlines()[1] == "Keep it: it is shown only now. The old one also signs for a day."
+    assert again.splitlines()[1] == "Store it: it is not shown again. The old secret also signs for a day."
     for command in ("show", "update"):
         assert "whsec_" not in done(hookfarm(command, added["id"], "--json"))
 

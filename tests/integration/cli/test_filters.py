@@ -167,7 +167,7 @@ def test_attempts_are_listed_up_to_a_time(
         assert behind == [older]
         assert parsed(choice("--until", "1h", "--before", newest["cursor"]))["attempts"] == []
     none = hookfarm("deliveries", "redeliver", "--endpoint", endpoint.id, "--until", "1h", "--yes")
-    assert done(none) == "sent again 0\n"
+    assert done(none) == "redelivered 0\n"
 
 
 def test_dead_letters_are_chosen_by_time_and_listed_a_page_at_a_time(
@@ -187,7 +187,7 @@ def test_dead_letters_are_chosen_by_time_and_listed_a_page_at_a_time(
     assert [letter["id"] for letter in rest] == [letters[2]["id"]]
     nothing = ("dead-letters", "purge", "--all", "--until", "1h", "--yes", "--json")
     assert parsed(hookfarm(*nothing)) == {"purged": 0, "missing": []}
-    assert done(hookfarm("dead-letters", "redrive", "--all", "--until", "1h")) == "sent again 0\n"
+    assert done(hookfarm("dead-letters", "redrive", "--all", "--until", "1h")) == "redelivered 0\n"
     assert parsed(hookfarm("dead-letters", "purge", "--all", "--since", "1h", "--yes", "--json"))["purged"] == 3
     assert log.find_all(client, ["msg_0", "msg_1", "msg_2"]) == [None] * 3
 
@@ -236,7 +236,7 @@ def test_chains_are_shown_with_those_that_are_only_configured(client: Any, hookf
     named = {"HOOKFARM_CHAINS": "8=http://127.0.0.1:1"}
     first, second = parsed(hookfarm("chains", "--json", **named))
     assert (first["chain_id"], first["head"], first["lag_blocks"], first["ready"]) == (7, 1100, 100, True)
-    assert (second["chain_id"], second["ready"], second["reason"]) == (8, False, "no ingestor has reached it")
+    assert (second["chain_id"], second["ready"], second["reason"]) == (8, False, "not reached by an ingestor yet")
     heading, seven, eight = done(hookfarm("chains", **named)).splitlines()
     assert heading.split()[:5] == ["chain", "ready", "head", "checkpoint", "lag"]
     assert seven.split()[:5] == ["7", "yes", "1,100", "1,000", "100"]

@@ -26,7 +26,7 @@ def test_what_is_applied_is_shown_and_exported_as_it_was(redis_url: str, tmp_pat
     given, exported = tmp_path / "given.toml", tmp_path / "exported.toml"
     given.write_text(FILE)
     assert "1 added" in said(redis_url, "apply", str(given))
-    line = "of hookfarm itself: hookfarm.delivery.dead, hookfarm.chain.stalled"
+    line = "operational: hookfarm.delivery.dead, hookfarm.chain.stalled"
     assert line in said(redis_url, "endpoints", "show", "ep_ops")
     assert "hookfarm.delivery.dead" in said(redis_url, "endpoints", "list", "--json")
     exported.write_text(said(redis_url, "export"))

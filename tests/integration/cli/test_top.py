@@ -114,7 +114,7 @@ def test_q_and_ctrl_c_end_it_and_leave_the_terminal_as_it_was(terminal: Terminal
 def test_without_redis_it_shows_since_when_and_goes_on(terminal: Terminal, redis_server: RedisServer) -> None:
     terminal.wait_for("4,711")
     redis_server.kill()
-    terminal.wait_for("Redis does not answer since")
+    terminal.wait_for("no answer from Redis since")
     terminal.wait_for("no connection")
     assert not terminal.ended()
 

@@ -287,7 +287,7 @@ def test_what_is_on_its_way_or_changed_is_not_sent_again(
     deliver(worker, redis_url, endpoint, "msg_a")
     stale = log.find(client, "msg_a")
     redelivery.redeliver(client, stale)
-    with pytest.raises(Conflict, match="changed meanwhile"):
+    with pytest.raises(Conflict, match="has changed"):
         redelivery.redeliver(client, stale)
     with pytest.raises(Conflict, match="on its way"):
         redelivery.redeliver(client, log.find(client, "msg_a"))
@@ -305,7 +305,7 @@ def test_many_are_sent_again_in_one_round_trip_and_each_answered_for(
     redelivery.redeliver(client, found[1])
     client.script_flush()
     refused = redelivery.redeliver_all(client, found)
-    assert [str(r) if r else None for r in refused] == [None, "msg_b was changed meanwhile; look again", None]
+    assert [str(r) if r else None for r in refused] == [None, "msg_b has changed; read it again", None]
     worker.step(3)
     worker.settle()
     assert [r.id for r in receiver.received[3:]] == ["msg_b", "msg_a", "msg_c"]

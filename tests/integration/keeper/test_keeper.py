@@ -131,7 +131,7 @@ def test_a_deleted_key_is_restored_unless_the_service_looks_unready(farm: KeptFa
     ("trouble", "why"),
     [
         (lambda slot: slot.on_exit(), "webhook_delivery 1 (gone)"),
-        (lambda slot: slot.heartbeat(-1.0), "webhook_delivery 1 (silent for "),
+        (lambda slot: slot.heartbeat(-1.0), "webhook_delivery 1 (heartbeat late by "),
         (lambda slot: setattr(slot, "state", State.STALLED), "webhook_delivery 1 (stalled)"),
     ],
     ids=["gone", "late", "stalled"],

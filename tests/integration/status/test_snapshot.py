@@ -97,7 +97,7 @@ def test_a_chain_whose_ingestor_has_gone_silent_is_not_ready(client: Any) -> Non
     readiness.publish(client, keys.EVENT_INGESTOR, INGESTOR)
     client.expire(keys.status(keys.EVENT_INGESTOR), readiness.TTL_SECONDS - 12)
     [chain] = status.take_snapshot(client)["chains"]
-    assert (chain["ready"], chain["reason"]) == (False, "its ingestor has stopped reporting")
+    assert (chain["ready"], chain["reason"]) == (False, "the ingestor has stopped reporting")
 
 
 def test_streams_are_those_of_ingestors_and_processors_with_what_waits_in_them(

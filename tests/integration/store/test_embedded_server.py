@@ -103,7 +103,7 @@ def test_a_path_too_long_for_a_socket_is_refused(place: Path) -> None:
     long = place / ("d" * MAX_SOCKET_PATH_BYTES)
     with pytest.raises(InvalidInput) as caught:
         StateDirectory(long).make()
-    assert str(caught.value) == f"state-dir: {long} cannot hold a socket; its path must be under 89 bytes long"
+    assert str(caught.value) == f"state-dir: {long} cannot hold a socket; the path must be shorter than 89 bytes"
     assert not long.exists()
 
 

@@ -1,10 +1,9 @@
-"""A world in which the wall clock jumps and some names never resolve, for whole farms under test.
+"""Faults of the machine for whole farms under test: clock steps and hanging name resolution.
 
-Python loads this by itself where the folder is on PYTHONPATH, before it runs anything. It stands in for the
-machine, which a test must not change: `time.time` is off by what the file ODD_WORLD_CLOCK says, for all processes
-at once, and the first to resolve one of NAMES gets stuck there (in C, deaf to everything, or in Python, for ever)
-or dies of an error that nobody expects, which says what ODD_WORLD_LAST_WORDS holds. The next one resolves it to
-loopback. Monotonic clocks are as they are, as in a real step of the clock.
+Python imports this module at its start if the folder is on PYTHONPATH. `time.time` is shifted by the number in the
+file ODD_WORLD_CLOCK, for all processes at once. Monotonic clocks are unchanged, as in a real clock step. The first
+process that resolves one of NAMES hangs (in C, without handling signals, or in Python), or dies with an unexpected
+error. The error's text is ODD_WORLD_LAST_WORDS. Later processes resolve the name to loopback.
 """
 
 import mmap
@@ -38,7 +37,7 @@ def _first(name: str) -> bool:
 
 
 def _go_wrong(host: str) -> None:
-    """What happens to the first that resolves one of NAMES."""
+    """Hang or fail in the first process that resolves one of NAMES."""
     while host == SPINNING:
         pass
     if host == CRASHING:
@@ -55,7 +54,7 @@ def _getaddrinfo(host: Any, *arguments: Any, **named: Any) -> Any:
 
 
 class _Channel(pycares.Channel):
-    """The resolver of delivery processes."""
+    """Replacement for the resolver of delivery processes."""
 
     def getaddrinfo(self, host: Any, *arguments: Any, **named: Any) -> Any:
         if host in NAMES and _first(host):
@@ -69,4 +68,4 @@ if "ODD_WORLD_CLOCK" in os.environ:
     time.time_ns = lambda: _real_time_ns() + int(offset() * 1e9)
 if "ODD_WORLD_ONCE" in os.environ:
     socket.getaddrinfo = _getaddrinfo
-    pycares.Channel = _Channel  # type: ignore[misc]  # for all that import it later
+    pycares.Channel = _Channel  # type: ignore[misc]  # for later imports

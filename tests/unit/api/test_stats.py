@@ -100,7 +100,7 @@ def test_without_redis_the_stream_says_so_and_goes_on_when_it_is_back() -> None:
         async with aclosing(watch.frames()) as frames:
             await anext(frames)
             name, data = event(await anext(frames))
-            assert (name, data) == ("unavailable", {"reason": "Redis does not answer, or not as it should."})
+            assert (name, data) == ("unavailable", {"reason": "Redis is unavailable."})
             farm.error = None
             assert event(await anext(frames))[0] == "stats"
 

@@ -15,7 +15,7 @@ def test_what_took_less_than_is_kept_is_not_said_to_have_taken_nothing(duration_
     logged = LoggedAttempt("1500-0", 1500, "msg_a", "ep_a", 1, "500", duration_ms)
     [_, line] = delivery_output.attempt_lines([logged], [None])
     assert re.split(r"\s{2,}", line) == [
-        "1970-01-01T00:00:01.500Z", "msg_a", "ep_a", "#1", "500", shown, "forgotten",
+        "1970-01-01T00:00:01.500Z", "msg_a", "ep_a", "#1", "500", shown, "trimmed",
     ]  # fmt: skip
 
 

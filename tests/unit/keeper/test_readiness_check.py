@@ -63,7 +63,7 @@ def test_a_service_is_ready_when_all_its_children_are_up_and_in_time(count: int)
         (Looks(State.STALLED, reason="no node"), "no node"),
         (Looks(State.QUIET), "quiet"),
         (Looks(State.EMPTY), "empty"),
-        (Looks(late=LATE_TOLERANCE_SECONDS + 0.4), f"silent for {LATE_TOLERANCE_SECONDS + 0.4:.1f} s"),
+        (Looks(late=LATE_TOLERANCE_SECONDS + 0.4), f"heartbeat late by {LATE_TOLERANCE_SECONDS + 0.4:.1f} s"),
     ],
 )
 def test_one_child_in_trouble_is_enough_and_is_named(look: Looks, trouble: str) -> None:
@@ -89,7 +89,7 @@ def test_five_are_named_and_the_others_counted() -> None:
 
 
 def test_a_service_without_children_is_not_ready() -> None:
-    assert judged() == ServiceReadiness(False, "no process")
+    assert judged() == ServiceReadiness(False, "no processes")
 
 
 def test_an_idle_worker_that_hangs_shows_within_two_seconds() -> None:
@@ -127,4 +127,4 @@ def test_who_is_tried_again_and_again_is_shown_with_reason_and_date() -> None:
     assert 12_150 <= shown["retry_in_ms"] <= 12_340
     rest = {name: value for name, value in shown.items() if name != "retry_in_ms"}
     assert rest == {"process": "service 1", "reason": "the disk is full", "tries": 7}
-    assert "service 1 (the disk is full, tried again in 12.3 s)" in check("service", slots, now).reason
+    assert "service 1 (the disk is full, forked again in 12.3 s)" in check("service", slots, now).reason

@@ -70,7 +70,7 @@ def test_a_server_that_would_throw_data_away_is_refused(policy: str) -> None:
     ("setting", "value", "warning"),
     [
         ("maxmemory-policy", "allkeys-lru", "maxmemory-policy is allkeys-lru; it should be noeviction"),
-        ("appendonly", "no", "appendonly is off: a restart of Redis loses what it had; it should be yes"),
+        ("appendonly", "no", "appendonly is no: a restart of Redis loses all data; it should be yes"),
         ("timeout", "300", "timeout is 300: Redis closes idle connections; it should be 0"),
         ("maxmemory", "100", None),
     ],

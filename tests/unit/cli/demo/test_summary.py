@@ -40,9 +40,9 @@ def test_other_problems_are_named_too() -> None:
     counted = audited(1, 1)
     counted.add_webhook("0xcd:0", "msg_9")
     text = problem(counted, 4)
-    assert "1 webhooks carried no log of the chain" in text
-    assert "4 had no valid signature" in text
-    assert problem(audited(0, 0), 0) == "hookfarm: nothing was emitted"
+    assert "1 webhooks match no log" in text
+    assert "4 had an invalid signature" in text
+    assert problem(audited(0, 0), 0) == "hookfarm: no logs were emitted"
 
 
 def test_a_line_of_progress_has_chain_counts_rate_and_latency() -> None:

@@ -141,9 +141,9 @@ def test_what_catches_up_is_said_below() -> None:
 
 
 def test_what_is_old_is_said_to_be() -> None:
-    text = shown(replace(FULL, lost="Redis does not answer since 12:00:00: gone"))
+    text = shown(replace(FULL, lost="no answer from Redis since 12:00:00: gone"))
     assert "no connection" in text
-    assert "Redis does not answer since 12:00:00: gone" in text
+    assert "no answer from Redis since 12:00:00: gone" in text
 
 
 def test_draining_is_said() -> None:
