@@ -1,4 +1,4 @@
-"""Transfers: movements of the chain's own currency, each by one transaction."""
+"""Transfers: movements of the chain's own currency, one per transaction."""
 
 import re
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ _Sender = TypedDict("_Sender", {"from": str})
 class Transfer(_Sender):
     """A successful transaction that moved value. Identity: chain_id, block_hash, transaction_index.
 
-    `value`: in the smallest unit (wei), as decimal digits. `to`: of a contract creation, the contract. Internal
-    transfers, made by contract calls, are not detected.
+    `value`: decimal digits in the smallest unit (wei). `to`: for a contract creation, the new contract. Internal
+    transfers (value moved by contract calls) are not detected.
     """
 
     kind: Literal["transfer"]
