@@ -238,7 +238,7 @@ class Node:
             async with asyncio.timeout(self._timeouts.probe_seconds):
                 number = await self.block_number()
         except TimeoutError as error:
-            raise ChainUnavailable(f"{self.origin}: silent, and does not respond") from error
+            raise ChainUnavailable(f"{self.origin}: silent, and does not answer") from error
         newest = self._head_signal.newest
         if newest is None or number > newest.number:
             raise ChainUnavailable(f"{self.origin}: reached block {number} without announcing it")

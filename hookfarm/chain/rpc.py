@@ -107,7 +107,7 @@ def unavailable(url: str, error: BaseException) -> ChainUnavailable:
     if isinstance(error, Web3Exception) and error.__cause__ is not None:
         error = error.__cause__
     timed_out = isinstance(error, TimeoutError)
-    reason = "no response in time" if timed_out else sanitize(str(error), secrets_of_url(url))
+    reason = "no answer in time" if timed_out else sanitize(str(error), secrets_of_url(url))
     return ChainUnavailable(f"{origin(url)}: {reason or type(error).__name__}")
 
 

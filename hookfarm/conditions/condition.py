@@ -1,8 +1,8 @@
 """A checked condition, with positions for names and values for literals; and its test of a log.
 
 Values are those of `matching.decoder.decode_values`: integers and addresses `int`, booleans `bool`, strings and
-bytes `bytes`, arrays and tuples sequences, hashes in topics `0x…`. The test is built of closures that only compare.
-The literals are parameters, so that conditions which differ only in literals share one test.
+bytes `bytes`, arrays and tuples sequences, hashes in topics `0x…`. The test is built of closures that only
+compare. The literals are parameters, so that conditions which differ only in literals share one test.
 """
 
 import operator

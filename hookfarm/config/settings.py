@@ -1,4 +1,4 @@
-"""The settings: their table, the record they make, and the environment, which only this module reads."""
+"""The settings: their table, the record of their values, and the environment, read only by this module."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -91,7 +91,7 @@ def default_state_dir() -> Path:
     base = variables().get("XDG_STATE_HOME") or "~/.local/state"
     try:
         return Path(base).expanduser().absolute() / "hookfarm"
-    except RuntimeError:  # A user without a home, as in some containers.
+    except RuntimeError:  # A user without a home, for example in a container.
         return Path("/var/lib/hookfarm")
 
 

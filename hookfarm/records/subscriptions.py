@@ -42,7 +42,8 @@ class Subscription:
 
     `kind`: `log`, or `transfer` for transactions that move the chain's own currency. Logs are selected by
     `addresses` and either `event` (a human-readable signature) or `topics` (positional, as in `eth_getLogs`).
-    Transfers are selected by `senders` and `recipients` (`from` and `to` in JSON); empty = any, and both must match.
+    Transfers are selected by `senders` and `recipients` (`from` and `to` in JSON); empty = any. If both are given,
+    both must match.
     `where`: a condition on the arguments of `event`, or on a transfer's `from`, `to` and `value` (see
     hookfarm.conditions). `confirmations`: the number of following blocks, or the tag that must reach the block,
     before `emitted` is sent. `notify`: the notifications to send, in the order of NOTIFICATIONS.
