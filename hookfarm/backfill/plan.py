@@ -64,10 +64,8 @@ def narrowed(endpoint: Endpoint, request: BackfillRequest) -> Endpoint:
         return replace(endpoint, subscriptions=on_chain)
     chosen = tuple(s for s in on_chain if s.id == request.subscription)
     if not chosen:
-        known = ", ".join(s.id for s in on_chain)
-        raise InvalidInput(
-            "--subscription", f"{request.subscription!r} is none of chain {request.chain_id}: {known}"
-        )
+        problem = f"{request.subscription!r} is not a subscription to chain {request.chain_id}"
+        raise InvalidInput("--subscription", f"{problem}; allowed are {', '.join(s.id for s in on_chain)}")
     return replace(endpoint, subscriptions=chosen)
 
 

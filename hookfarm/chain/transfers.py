@@ -24,7 +24,7 @@ def transactions_of(header: Header, block: Any) -> list[Any]:
     """Return a block's transactions in order. Raises Incomplete unless they belong to the header's block."""
     try:
         if block["hash"].lower() != header.block_hash:
-            raise Incomplete(f"the node sent another block instead of {header.number}")
+            raise Incomplete(f"the node sent another block than {header.number}")
         found = sorted(block["transactions"], key=_index)
         _check_places(header, found, "transactions")
     except (KeyError, TypeError, AttributeError) as error:

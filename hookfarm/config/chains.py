@@ -76,8 +76,8 @@ def _chain_setting(chain_id: int, text: str) -> tuple[str, Any]:
     name, _, value = text.partition("=")
     if name not in CHAIN_SETTINGS:
         # A URL may contain a semicolon, and secrets after it.
-        shown = repr(name) if re.fullmatch("[a-z_]{1,24}", name) else "the text after a semicolon"
-        raise ValueError(f"chain {chain_id}: unknown setting {shown}; known: {', '.join(CHAIN_SETTINGS)}")
+        shown = f"setting {name!r}" if re.fullmatch("[a-z_]{1,24}", name) else "text after a semicolon"
+        raise ValueError(f"chain {chain_id}: unknown {shown}; known: {', '.join(CHAIN_SETTINGS)}")
     try:
         return name, CHAIN_SETTINGS[name](value)
     except ValueError as error:

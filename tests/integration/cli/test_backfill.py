@@ -90,12 +90,10 @@ def test_what_is_not_published_yet_is_refused(
         return refused(backfill(redis_url, endpoint_id, *nodes(watched), *options), code)
 
     above = said(2, "--from-block", "1", "--to-block", "301")
-    assert (
-        above == "hookfarm: --to-block: 301 is above the checkpoint 300; what comes after that is delivered live"
-    )
+    assert above == "hookfarm: --to-block: 301 is above the checkpoint 300; later blocks are delivered live"
     assert said(2, "--from-block", "9", "--to-block", "8") == "hookfarm: --from-block: 9 is above --to-block 8"
     assert said(2, "--from-block", "301") == "hookfarm: --from-block: 301 is above the checkpoint 300"
-    assert "is none of chain" in said(2, "--from-block", "1", "--subscription", "sub_x")
+    assert "is not a subscription to chain" in said(2, "--from-block", "1", "--subscription", "sub_x")
     assert said(1, "--from-block", "1", endpoint_id="ep_x") == "hookfarm: no endpoint 'ep_x'"
     assert "give --yes" in said(1, "--from-block", "1")
     Registry(client).disable(endpoint.id, "a test")

@@ -41,7 +41,7 @@ def test_the_subscription_and_its_field_are_named() -> None:
         ("valeu > 5", "'valeu' at column 1: Transfer has from, to, value"),
         (
             "value > 5 and from < to",
-            "'<' at column 20: expected ==, !=, in or not in, since an address has no order",
+            "'<' at column 20: expected ==, !=, in or not in, because an address has no order",
         ),
         ("value == -1", "'-1' at column 10: expected an integer from 0 to 2^256 - 1 (uint256)"),
         ("", "the end at column 1: expected an argument or a literal"),

@@ -131,7 +131,7 @@ def test_an_endpoint_that_hookfarm_disabled_keeps_its_reason_while_the_file_says
     [
         (["x"], r"endpoints\[0\]\.endpoint: a text is not a JSON object"),
         ([{}], r"endpoints\[0\]\.url: "),
-        ([{"url": URL}, {"url": URL, "id": "a"}], r"endpoints\[1\]\.id: 'a' is not an endpoint's id"),
+        ([{"url": URL}, {"url": URL, "id": "a"}], r"endpoints\[1\]\.id: 'a' is not an endpoint id"),
         ([{"url": URL, "id": "ep_a"}, {"url": URL, "id": "ep_a"}], r"endpoints\[1\]\.id: 'ep_a' is used twice"),
         ([{"url": URL, "secrets": []}], r"endpoints\[0\]\.secrets: no such field"),
         ([{"url": URL, "subscriptions": [{"chain_id": 0}]}], r"endpoints\[0\]\.subscriptions\[0\]\.chain_id: "),
