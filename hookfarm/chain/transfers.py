@@ -1,8 +1,8 @@
 """The transfers of a block, from its transactions and their receipts.
 
 The header commits to both by roots whose encoding differs between chains, so the two lists prove each other:
-transactions at indices from 0, and receipts with the same hashes, all of the requested block. A transaction
-missing from one list is detected. The last transactions missing from both are not.
+transactions at indices from 0, and receipts with the same hashes, all of the requested block. A node that omits a
+transaction from one list is detected. A node that omits the last ones from both is not.
 
 A transfer is a successful transaction with a value. Failed ones move nothing. Internal transfers (value moved by
 contract calls) are not detected.

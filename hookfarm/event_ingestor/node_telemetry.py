@@ -17,7 +17,7 @@ from hookfarm.metrics import Family, counter, gauge
 from hookfarm.security import redaction
 
 MAX_NODES = 8
-"""Nodes beyond this number are counted with the last of them."""
+"""Max nodes with their own counters; further nodes share those of the last one."""
 METHODS = (
     "eth_getBlockByHash",
     "eth_getBlockByNumber",
@@ -152,7 +152,7 @@ def _state(node: NodeRecord, at_work: bool, now_ms: int) -> NodeState:
 
 
 def time_or_none(ms: int | None) -> str | None:
-    """Return a time in RFC 3339; None for None and 0."""
+    """Format Unix milliseconds as RFC 3339; None for None and 0."""
     return timestamps.format_ms(ms) if ms else None
 
 

@@ -3,8 +3,8 @@
 A hundred thousand subscriptions to one event that differ in `to == 0x…` must not cost a hundred thousand
 comparisons a log. A conjunction is split as follows:
 
-- an equality on an indexed argument becomes a filter on its topic, because a log decodes only if its topics are
-  the canonical words of their values;
+- an equality on an indexed argument becomes a filter on its topic: a log decodes only if its topics are canonical
+  words;
 - one equality on another argument becomes a look-up of the decoded value;
 - without one, a bound on an argument becomes a binary search in the sorted bounds.
 """

@@ -45,7 +45,7 @@ MAX_ENQUEUE_JOBS = 1000
 MAX_ENQUEUE_BYTES = 4 * 1024 * 1024
 """Approximate limit of one enqueue script, which blocks Redis."""
 MAX_HISTORY_TRIES = 10
-"""Tries to enqueue an entry while its log's history changes; then the entry stays pending."""
+"""Max tries to enqueue an entry; a try fails if its log's history has changed. Then the entry stays pending."""
 CONFIRM_INTERVAL_SECONDS = 0.25
 MAX_FINALITY_SECONDS = 0.05
 """Time limit for final logs, possibly of hundreds of blocks, so that new events are not delayed."""

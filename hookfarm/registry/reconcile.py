@@ -2,7 +2,7 @@
 
 An entry of the file matches an endpoint by `id`. Without an `id` it matches by URL: an equal endpoint first, else
 the next one in order. Subscriptions without an id keep the id of an equal one. Thousands of endpoints with one URL
-are common (one per customer of a platform), so equal ones are looked up in a dict.
+are common (one per customer of a platform). So equal ones are looked up in a dict.
 """
 
 import re
