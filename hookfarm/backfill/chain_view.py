@@ -76,7 +76,7 @@ def _tagged(stored: bytes | None, has_none: bytes | None) -> int | None:
 
 
 class RememberedBlocksExtension:
-    """Extends the remembered blocks downwards by blocks from before the ingestor's first one.
+    """Extension of the remembered blocks downwards, by blocks from before the ingestor's first one.
 
     A reorg down to these blocks then finds its fork point, and the rollback withdraws their events. If transfers
     are read, remembered blocks without transfers get them too.

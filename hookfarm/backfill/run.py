@@ -67,7 +67,7 @@ class _NodeErrors(FailoverListener):
 
 
 class BackfillRun:
-    """Reads the blocks of one backfill and submits their jobs.
+    """One run of a backfill: reads its blocks and submits their jobs.
 
     `show` is called with each change of its progress.
     """

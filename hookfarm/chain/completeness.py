@@ -1,4 +1,4 @@
-"""Checks whether a node sent all logs of a block. Pure functions.
+"""Proofs that a node sent all logs of a block. Pure functions.
 
 - Indices: the log indices of a block are contiguous from 0, so a log missing in the middle is detected.
 - Bloom: the header's filter covers all addresses and topics. So a log missing at the end is detected, unless other

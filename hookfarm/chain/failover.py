@@ -23,7 +23,7 @@ PREFERRED_CHECKS = 4
 """Checks of a preferred node per `return_seconds`."""
 
 PinGenesis = Callable[[str], Awaitable[str]]
-"""Takes the hash of a node's genesis block and returns the hash that is pinned for the chain."""
+"""Function from the hash of a node's genesis block to the hash that is pinned for the chain."""
 
 
 class FailoverListener:
@@ -61,7 +61,7 @@ class FailoverListener:
 
 
 class Failover:
-    """Connects to the preferred available node of a chain, and switches to the next one on a failure."""
+    """Connections to a chain's nodes: to the preferred available one, and to the next one after a failure."""
 
     def __init__(
         self,

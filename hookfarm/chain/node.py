@@ -29,7 +29,7 @@ NOT_YET = "not found"
 
 
 class FinalityTags:
-    """Schedules the calls for a node's safe and finalized block, and holds their results.
+    """Schedule of the calls for a node's safe and finalized block, and their results.
 
     `due` returns the calls to make, `record` takes their results, `drain` returns the new heads.
     """
@@ -76,7 +76,7 @@ class FinalityTags:
 
 Connection = WebSocketConnection | HttpConnection
 SecondOpinion = Callable[[], Awaitable[int | None]]
-"""Returns another node's block number; None if no other node responds."""
+"""Function that returns another node's block number; None if no other node answers."""
 
 NORMAL_DISTANCE = 2
 """Normal difference of two nodes, in blocks."""

@@ -203,7 +203,7 @@ def _call_metrics(prefix: str, chains: Sequence[tuple[Slot, dict[str, str]]]) ->
 
 
 class NodeCounters:
-    """Writes the counters and labels of nodes into a slot."""
+    """Writer of the counters and labels of nodes in a slot."""
 
     def __init__(self, slot: Slot, clock: Callable[[], float] = time.time) -> None:
         self._slot = slot

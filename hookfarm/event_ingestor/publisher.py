@@ -45,7 +45,7 @@ async def noop(_node: Node, _checkpoint: Checkpoint) -> None:
 
 
 class Publisher:
-    """Publishes a chain's blocks and holds the checkpoint.
+    """Publisher of a chain's blocks; holds the checkpoint.
 
     The checkpoint is None while the head is below `from_block`. After a ChainUnavailable a method may be called
     again, with any node; the blocks published before it remain.

@@ -1,4 +1,4 @@
-"""Reads a stream as one consumer of the processors' group."""
+"""Read side of the stream: one consumer of the processors' group."""
 
 from collections.abc import Iterable
 from typing import NamedTuple

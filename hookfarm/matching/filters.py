@@ -1,4 +1,4 @@
-"""Compiles a subscription into a filter: the logs it matches, and the keys under which the index finds it.
+"""Compile a subscription into a filter: the logs it matches, and the keys under which the index finds it.
 
 A log has five dimensions: its address and topics 0 to 3. A filter restricts some of them to a few values, and the
 number of topics to a range:

@@ -1,4 +1,4 @@
-"""Finds the endpoints that match an event, at a cost independent of the number of subscriptions.
+"""Find the endpoints that match an event, at a cost independent of the number of subscriptions.
 
 Filters of one shape (the dimensions that they restrict) share a table from key to filters. So an event costs one
 look-up per shape (a few dozen at most) and one step per matching filter. Conditions are looked up too where

@@ -1,4 +1,4 @@
-"""Splits a condition into a part that the index looks up and a part that is tested log by log.
+"""Split a condition into a part that the index looks up and a part that is tested log by log.
 
 A hundred thousand subscriptions to one event that differ in `to == 0x…` must not cost a hundred thousand
 comparisons a log. A conjunction is split as follows:

@@ -8,8 +8,9 @@
 4. Every CONFIRM_INTERVAL_SECONDS, enqueue confirmed jobs and the notifications of final logs. Every
    CLAIM_INTERVAL_SECONDS, claim entries that other consumers left pending.
 
-When asked to stop, the processor enqueues its current batch and returns. After an outage of Redis it restarts at
-1. An unreadable stream is logged, and retried with the claims; the other streams are read meanwhile.
+When asked to stop, the processor enqueues its current batch and returns. After an outage of Redis it begins again
+with the first step. An unreadable stream is logged, and retried with the claims; the other streams are read
+meanwhile.
 """
 
 import time

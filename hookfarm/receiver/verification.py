@@ -43,7 +43,7 @@ UNVERIFIED = Verification(VerificationStatus.UNVERIFIED)
 
 
 class Verifier:
-    """Verifies webhooks with the current secrets; without secrets, every webhook is UNVERIFIED."""
+    """Verifier of webhooks with the current secrets; without secrets, every webhook is UNVERIFIED."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         """Take the secrets. Raises InvalidInput, without the value, for one that is not `whsec_` and base64."""

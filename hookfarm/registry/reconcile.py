@@ -120,7 +120,7 @@ def is_same(one: Endpoint, other: Endpoint) -> bool:
 
 
 class _Unclaimed:
-    """Endpoints without an entry; an entry claims the first one that matches."""
+    """Endpoints that no entry has claimed yet; an entry claims the first one that matches."""
 
     def __init__(self, endpoints: Iterable[Endpoint]) -> None:
         self._claimed: set[str] = set()

@@ -57,7 +57,7 @@ def new_secret() -> str:
 
 
 class Registry:
-    """Reads and writes endpoints. Raises redis-py's errors.
+    """Registry of all endpoints. Methods raise redis-py's errors.
 
     An endpoint just stored has `effective_from`: for each chain of its subscriptions, the block from which the
     stored version is in effect. That version or a newer one matches every event from that block on, on any branch,

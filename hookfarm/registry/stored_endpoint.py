@@ -1,4 +1,4 @@
-"""Decodes and checks stored endpoints, at a tenth of the cost of the checks at creation.
+"""Decode and check stored endpoints, at a tenth of the cost of the checks at creation.
 
 A starting processor reads the whole registry. Most field values are shared by thousands of endpoints and
 subscriptions, so `records` checks each combination once. Only individual fields are checked here. An endpoint that

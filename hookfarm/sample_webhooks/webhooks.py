@@ -78,7 +78,7 @@ async def of_transaction(
 
 @dataclass(frozen=True)
 class SampleSender:
-    """Sends sample webhooks. Stops waiting for a response when `give_up` returns True."""
+    """Sender of sample webhooks. It stops waiting for a response when `give_up` returns True."""
 
     tls: ssl.SSLContext
     allowed: Sequence[IPNetwork]

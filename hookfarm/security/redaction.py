@@ -1,7 +1,7 @@
 """Redaction of secrets in all output.
 
 Log lines, errors, metrics and process titles never contain user information, query strings or paths of RPC URLs.
-Nodes put API keys there.
+Such paths contain API keys.
 
 1. Code that has a URL shows its `origin`.
 2. `sanitize` replaces strings that look like secrets, and cuts every URL in a message to its origin.

@@ -96,7 +96,7 @@ def load() -> Resource:
 
 
 class Spans:
-    """Creates the spans of one process, in one thread. Create it after the fork: it starts the sending thread."""
+    """Spans of one process, for use in one thread. Create it after the fork: it starts the sending thread."""
 
     def __init__(self, url: str, sample_ratio: float, service: str) -> None:
         self._exporter = EdgeLoggingExporter(url, service)
