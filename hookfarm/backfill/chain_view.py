@@ -99,7 +99,7 @@ class RememberedBlocksExtension:
                 return
             blocks = await self._prover.range(node, max(first, lowest - MAX_BLOCKS), lowest)
             if len(linked(blocks[0].header.parent_hash, blocks)) < len(blocks):
-                raise ChainUnavailable(f"{node.origin}: contradicts itself about block {lowest}")
+                raise ChainUnavailable(f"{node.origin}: returns inconsistent blocks up to {lowest}")
             if not await self._stream.call(event_stream.extend_remembered_blocks, _stream_blocks(blocks)):
                 raise ChainUnavailable(f"{node.origin}: its block {lowest} differs from the published one")
             self._complete_from = blocks[0].header.number

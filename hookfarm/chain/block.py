@@ -113,7 +113,7 @@ def receipt_logs(header: Header, raw: Any) -> list[Any]:
     except (KeyError, TypeError) as error:
         raise ChainUnavailable(f"the node sent malformed receipts of block {header.number}") from error
     if indices != list(range(len(indices))):
-        raise ChainUnavailable(f"the node left out receipts of block {header.number}")
+        raise ChainUnavailable(f"the node omitted receipts of block {header.number}")
     return logs
 
 

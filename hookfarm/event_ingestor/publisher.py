@@ -101,7 +101,9 @@ class Publisher:
             async with BlockFeed(node, self._prover, self._current.number + 1, head) as feed:
                 on_one_branch = await self._publish_all(node, feed, head, on_progress)
             if not on_one_branch and not await self._return_to_fork_point(node, head):
-                raise ChainUnavailable(f"{node.origin}: contradicts itself about block {self._current.number + 1}")
+                raise ChainUnavailable(
+                    f"{node.origin}: returns inconsistent blocks from {self._current.number + 1}"
+                )
         self._counters.at_the_tip()
 
     @property

@@ -185,7 +185,7 @@ def split_condition(where: str | None, signature: EventSignature | None) -> Spli
     if where is None:
         return NO_CONDITION
     if signature is None:
-        raise InvalidInput("where", "needs event")
+        raise InvalidInput("where", "requires event")
     return split(where, signature)
 
 

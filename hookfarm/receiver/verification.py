@@ -64,7 +64,9 @@ class Verifier:
             expected = hmac.digest(key, signed, "sha256")
             if any(hmac.compare_digest(expected, digest) for digest in offered):
                 return VERIFIED
-        return Verification(VerificationStatus.NOT_VERIFIED, "no signature fits" if offered else "no v1 signature")
+        return Verification(
+            VerificationStatus.NOT_VERIFIED, "no signature matches" if offered else "no v1 signature"
+        )
 
 
 def _key(secret: str) -> bytes:

@@ -188,7 +188,7 @@ class Registry:
     def _stored(self, endpoint_id: str) -> bytes:
         stored = self._client.hget(keys.ENDPOINTS, endpoint_id)
         if not isinstance(stored, bytes):
-            raise NotFound(f"no endpoint {endpoint_id!r}")
+            raise NotFound(f"endpoint {endpoint_id!r} not found")
         return stored
 
     def _change(
