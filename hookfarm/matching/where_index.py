@@ -42,7 +42,7 @@ from hookfarm.errors import InvalidInput
 from hookfarm.matching.decoder import DecodedLogs
 
 MAX_WHOLE_FORMS = 256
-"""Cached conditions that include their numbers: those with quoted texts or positions of members."""
+"""Max cached conditions with their numbers, because of quoted texts or positions of members."""
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def parent_of_attempt(body: bytes) -> SpanId | None:
 
 
 def trace_without_block(webhook_id: str) -> int:
-    """Return the trace of a delivery without a block, which contains all its attempts."""
+    """Return the trace of a delivery without a block. It contains all attempts."""
     return int.from_bytes(hashlib.sha256(webhook_id.encode()).digest()[:16])
 
 
