@@ -1,4 +1,4 @@
-"""`python -m hookfarm`, the same as the command `hookfarm`."""
+"""`python -m hookfarm`, equivalent to the command `hookfarm`."""
 
 from hookfarm.cli.main import main
 

@@ -8,15 +8,15 @@ _MAX_DOUBLINGS = 30
 
 
 def delay(failures: int, first: float, longest: float, chance: float) -> float:
-    """Return the seconds to wait after `failures` earlier failures in a row (0, 1, …).
+    """Return the seconds to wait after `failures` earlier consecutive failures (0, 1, …).
 
-    `first`, doubled by each failure up to `longest`, and jittered by `chance`.
+    Each failure doubles `first`, up to `longest`; `chance` jitters the result.
     """
     return jittered(min(first * 2.0 ** min(failures, _MAX_DOUBLINGS), longest), chance)
 
 
 def jittered(seconds: float, chance: float) -> float:
-    """Return `seconds` ±20 %, so that processes that failed together do not retry together.
+    """Return `seconds` ±20 %, so that processes which failed together do not retry together.
 
     `chance` is a random number from 0 to 1.
     """
@@ -24,9 +24,9 @@ def jittered(seconds: float, chance: float) -> float:
 
 
 def parse_retry_after(value: str, now: float, maximum: float) -> float | None:
-    """Return the seconds of a Retry-After header, a number or a date (RFC 9110 section 10.2.3), at most `maximum`.
+    """Parse a Retry-After header, a number or a date (RFC 9110 section 10.2.3); return at most `maximum` seconds.
 
-    `now` is Unix time. Returns None if the header is neither.
+    `now` is Unix time. Returns None for any other value.
     """
     text = value.strip()
     if text.isascii() and text.isdigit():

@@ -1,20 +1,20 @@
-"""Errors that hookfarm raises, named after the cause that must be removed.
+"""Errors of hookfarm, by who must act.
 
-`HookfarmError` reaches a user as one line, never as a traceback; the command line exits with its `exit_code`.
-Exceptions of libraries are mapped to one of these where they are caught, with their cause.
+A user sees a `HookfarmError` as one line, never as a traceback; the command line exits with its `exit_code`.
+Exceptions of libraries are converted to these errors where they are caught, with their cause.
 """
 
 
 class HookfarmError(Exception):
-    """Base of all errors; str() is one line that names the problem and what to do."""
+    """Base of all errors; str() is one line with the problem and what to do."""
 
     exit_code = 1
 
 
 class InvalidInput(HookfarmError):
-    """An input is not allowed; the error names its field.
+    """Invalid input, with its field.
 
-    `field` is its path (`subscriptions[0].event`); `problem` is its value and what is allowed.
+    `field` is its path (`subscriptions[0].event`); `problem` contains the value and what is allowed.
     """
 
     exit_code = 2
@@ -25,29 +25,29 @@ class InvalidInput(HookfarmError):
         self.problem = problem
 
     def within(self, prefix: str) -> "InvalidInput":
-        """Return the same problem with the path from the record that contains the field."""
+        """Return the same error with `prefix` before the field's path."""
         joint = "" if self.field.startswith("[") else "."
         return InvalidInput(f"{prefix}{joint}{self.field}", self.problem)
 
 
 class OperatorError(HookfarmError):
-    """The deployment is wrong (server settings, ports, chain URLs), and its operator must act."""
+    """The deployment is wrong (server settings, ports, chain URLs); its operator must act."""
 
 
 class CouldNotBoot(OperatorError):
-    """A process cannot start, and an immediate retry would fail again."""
+    """A process cannot start; an immediate retry would fail again."""
 
 
 class ChainUnavailable(HookfarmError):
-    """A node did not answer, or not as asked; another try may succeed."""
+    """A node failed or sent an invalid response; a retry may succeed."""
 
 
 class WrongChain(OperatorError):
-    """The node behind a URL serves another chain than the one configured."""
+    """A URL's node serves another chain than the configured one."""
 
 
 class Conflict(HookfarmError):
-    """The operation conflicts with the resource's state, which the message names."""
+    """The operation conflicts with the resource's state, which the message contains."""
 
 
 class NotFound(HookfarmError):

@@ -1,6 +1,6 @@
-"""An epoll loop for one process: callbacks for descriptors and for points in time, on one thread.
+"""An epoll loop for one process: callbacks for descriptors and timers, on one thread.
 
-No callback may block: all the others, and the heartbeat of the process, wait for it.
+A callback must not block, because it delays all others and the heartbeat of the process.
 """
 
 import heapq
@@ -11,10 +11,10 @@ from collections.abc import Callable
 READABLE = select.EPOLLIN
 WRITABLE = select.EPOLLOUT
 FAILED = select.EPOLLERR | select.EPOLLHUP
-"""Reported without being asked for."""
+"""Always reported, without registration."""
 
 MIN_SWEEP = 512
-"""Fewer timers than these are not searched for cancelled ones."""
+"""With fewer timers, cancelled ones are not removed."""
 
 Callback = Callable[[int], None]
 """Called with the events of its descriptor, a mask of READABLE, WRITABLE and FAILED."""
@@ -34,14 +34,14 @@ class Timer:
 
 
 class EventLoop:
-    """Waits for descriptors and timers in `run_once`; the owner of the process calls that in a loop."""
+    """Loop over descriptors and timers. The owner of the process calls `run_once` repeatedly."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._epoll = select.epoll()
         self._callbacks: dict[int, Callback] = {}
         self._stale: set[int] = set()
-        """Descriptors watched anew since the events at hand were read: these are of a closed predecessor."""
+        """Descriptors watched since the current events were read; such events belong to a closed predecessor."""
         self._timers: list[tuple[float, int, Timer]] = []
         self._timers_added = 0
         self._sweep_at = MIN_SWEEP
@@ -56,7 +56,7 @@ class EventLoop:
         self._callbacks[fd] = callback
 
     def unwatch(self, fd: int) -> None:
-        """Stop watching; to be called before the descriptor is closed. Unknown descriptors are ignored."""
+        """Stop watching a descriptor; call it before closing. Unknown descriptors are ignored."""
         if self._callbacks.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
@@ -74,11 +74,11 @@ class EventLoop:
         return self.call_at(self._clock() + seconds, callback)
 
     def time(self) -> float:
-        """Seconds on the clock of the timers."""
+        """Return the time of the timers' clock in seconds."""
         return self._clock()
 
     def run_once(self, max_wait_seconds: float) -> None:
-        """Wait until something is due, at most `max_wait_seconds`, and call all that is due."""
+        """Wait at most `max_wait_seconds` for events or timers, and call all due callbacks."""
         ready = self._epoll.poll(self._wait_seconds(max_wait_seconds))
         self._stale.clear()
         for fd, events in ready:
@@ -93,7 +93,7 @@ class EventLoop:
         self._epoll.close()
 
     def _sweep(self) -> None:
-        """Remove the cancelled timers; each would stay for as long as an earlier one waits."""
+        """Remove cancelled timers, which would otherwise stay until the earlier ones are due."""
         self._timers[:] = [entry for entry in self._timers if entry[2].callback is not None]
         heapq.heapify(self._timers)
         self._sweep_at = max(MIN_SWEEP, 2 * len(self._timers))

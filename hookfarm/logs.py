@@ -2,8 +2,8 @@
 
     2026-11-22T18:00:00.123Z info webhook_delivery ready workers=50
 
-`action` is a fixed phrase; values are fields, so that a line can be searched by either. Secrets are redacted in
-every line, also in those of libraries.
+`action` is a fixed phrase; values are fields, so that lines can be searched by either. Secrets are redacted in
+every line, those of libraries included.
 """
 
 import json
@@ -38,7 +38,7 @@ class FieldLogger:
         self._log(logging.ERROR, action, fields)
 
     def exception(self, action: str, **fields: Any) -> None:
-        """Log an error with the traceback of the exception being handled; for the top of a loop only."""
+        """Log an error with the traceback of the current exception; only for the top of a loop."""
         self._logger.error(action, extra={"fields": fields}, exc_info=True)
 
     def _log(self, level: int, action: str, fields: dict[str, Any]) -> None:
@@ -51,7 +51,7 @@ def get(service: str) -> FieldLogger:
 
 
 def configure(level: str = "info", form: str = "text", stream: TextIO | None = None) -> None:
-    """Set up the process's only handler, for crashes of threads too; another call replaces it."""
+    """Set up the process's only handler, also for crashed threads; another call replaces it."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())
     _STDLIB_ROOT.handlers[:] = [handler]
@@ -62,7 +62,7 @@ def configure(level: str = "info", form: str = "text", stream: TextIO | None = N
 
 
 def _thread_crashed(crash: threading.ExceptHookArgs) -> None:
-    """Log the crash of a thread; Python's own hook writes an unredacted traceback to stderr."""
+    """Log the crash of a thread, because Python's own hook writes an unredacted traceback."""
     if crash.exc_value is not None:
         trace = (crash.exc_type, crash.exc_value, crash.exc_traceback)
         _STDLIB_ROOT.error("thread crashed", exc_info=trace)
@@ -85,7 +85,7 @@ class _TextFormatter(logging.Formatter):
 
 
 def _token(value: object) -> str:
-    """Format a value as one token on one line; redacted first, since quoting hides where a URL ends."""
+    """Format a value as one token on one line; redact it first, because quoting hides the end of a URL."""
     text = redaction.sanitize(str(value))
     if text and text.isprintable() and not set(text) & set(' "='):
         return text
@@ -109,7 +109,7 @@ class _JsonFormatter(logging.Formatter):
 
 
 def _redacted(value: object) -> object:
-    """Redact a JSON value, before its encoding, whose escapes would hide where a URL ends."""
+    """Redact a JSON value before encoding, because escapes hide the end of a URL."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Mapping):

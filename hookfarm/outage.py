@@ -25,8 +25,8 @@ class _Outage:
 class Outage:
     """The current outages of one child's dependencies, by source.
 
-    Logs `<source> down` once with its reason and `<source> up` once with `downtime_s`. The child is stalled while
-    a source is down and marked up when the last one recovers; not before `booted` if it was created `booting`.
+    Logs `<source> down` once with its reason, and `<source> up` once with `downtime_s`. The child is stalled while
+    any source is down, and marked up when the last one recovers. If created `booting`, marking starts at `booted`.
     """
 
     def __init__(
@@ -43,14 +43,14 @@ class Outage:
     ) -> None:
         """Add `fields` to each log line; `chance` returns a random number from 0 to 1.
 
-        `on_change` is called with `sources` whenever the child would be marked, and while it boots.
+        `on_change` is called with `sources` after each failure and recovery, also while the child boots.
         """
         self._child = child
         self._log = log
         self._booting = booting
         self._on_change = on_change
         self._clock = clock
-        # Seeded anew, or processes forked from one parent would all retry at the same time.
+        # A new seed: processes forked from one parent would otherwise all retry at the same time.
         self._chance = chance or random.Random().random
         self._fields = fields
         self._down: dict[str, _Outage] = {}
@@ -61,23 +61,23 @@ class Outage:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The sources that are down, the first one first."""
+        """The sources that are down, the first failure first."""
         return tuple(self._down)
 
     @property
     def reason(self) -> str:
-        """The reason of the first source's outage; empty if there is none."""
+        """The reason of the oldest outage; empty without an outage."""
         return next((down.reason for down in self._down.values()), "")
 
     def booted(self) -> None:
-        """Mark the child from now on, and at once."""
+        """End the boot: mark the child now and after each change."""
         self._booting = False
         self._mark()
 
     def fail(self, source: str, reason: str | Callable[[], str]) -> float:
-        """Record a failure. Returns the seconds to wait before the next try.
+        """Record a failure. Return the seconds to wait before the next try.
 
-        A callable `reason` is called for the first failure only; a string replaces the reason before.
+        A callable `reason` is called for the first failure only; a string replaces the earlier reason.
         """
         down = self._down.get(source)
         if down is None:
@@ -91,7 +91,7 @@ class Outage:
         return wait
 
     def recover(self, source: str) -> None:
-        """Record a success; does nothing unless the source is down."""
+        """Record a success; ignored unless the source is down."""
         down = self._down.pop(source, None)
         if down is not None:
             self._log.info(f"{source} up", **self._fields, downtime_s=round(self._clock() - down.since, 1))

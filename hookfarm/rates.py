@@ -11,9 +11,9 @@ class SlidingRate:
         self._samples: deque[tuple[float, int]] = deque()
 
     def add(self, now: float, total: int) -> float | None:
-        """Add a sample and return the rate; None until there is an earlier sample to compare with.
+        """Add a sample and return the rate; None for the first sample.
 
-        A total below the last one starts the window again.
+        A total below the last one restarts the window.
         """
         samples = self._samples
         if samples and samples[-1][1] > total:
@@ -25,5 +25,5 @@ class SlidingRate:
         return (last - first) / (until - since) if until > since else None
 
     def clear(self) -> None:
-        """Start the window again."""
+        """Restart the window."""
         self._samples.clear()

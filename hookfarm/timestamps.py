@@ -26,7 +26,7 @@ def format_whole_seconds(at: int) -> str:
 
 
 def parse(text: str) -> float:
-    """Return the Unix time of an ISO 8601 time; UTC unless it has an offset. Raises ValueError."""
+    """Return the Unix time of an ISO 8601 time; UTC without an offset. Raises ValueError."""
     at = datetime.fromisoformat(text)
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 

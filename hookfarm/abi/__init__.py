@@ -1,1 +1,1 @@
-"""Event signatures as contracts declare them, and the ABI types in them. Pure."""
+"""Event signatures and their ABI types. Pure."""

@@ -1,6 +1,6 @@
 """An event's signature as data: its name, its parameters and their ABI types (Solidity ABI specification).
 
-The elementary types are already in canonical form here (`uint256`, never `uint`).
+Elementary types are canonical (`uint256`, never `uint`).
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,9 @@ _DYNAMIC_BASES = ("bytes", "string")
 
 @dataclass(frozen=True)
 class AbiType:
-    """A type of the Solidity ABI: `base` is an elementary type or `tuple`, which alone has components.
+    """A type of the Solidity ABI: `base` is an elementary type or `tuple`; only a tuple has components.
 
-    `sizes` are those of its array dimensions, the innermost first; None = any length: `uint8[3][]` has
-    (3, None).
+    `sizes` are its array dimensions, the innermost first; None = any length: `uint8[3][]` has (3, None).
     """
 
     base: str
@@ -27,13 +26,13 @@ class AbiType:
 
     @property
     def canonical(self) -> str:
-        """The type's text in the signature whose hash is topic0."""
+        """The type's text in the signature that topic0 is the hash of."""
         base = self.base if self.base != TUPLE else f"({','.join(c.type.canonical for c in self.components)})"
         return base + "".join("[]" if size is None else f"[{size}]" for size in self.sizes)
 
     @property
     def is_hashed_in_topics(self) -> bool:
-        """Whether the topic of an indexed argument holds only its Keccak-256 hash."""
+        """Whether the topic of an indexed argument is its Keccak-256 hash."""
         return bool(self.sizes) or self.base == TUPLE or self.base in _DYNAMIC_BASES
 
     @property
@@ -49,7 +48,7 @@ class AbiType:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of an event or a member of a tuple; an empty name = it has none."""
+    """A parameter of an event or a member of a tuple; an empty name = unnamed."""
 
     name: str
     type: AbiType
@@ -59,8 +58,8 @@ class Parameter:
 def names(parameters: Sequence[Parameter]) -> list[str]:
     """Return a distinct name for each parameter, in order.
 
-    One without a name is called `arg<position>`, from 0. A name that is taken already gets the first free
-    number behind it: `a`, `a0`, `a1` (both as go-ethereum's abigen does).
+    An unnamed parameter is called `arg<position>`, from 0. A duplicate name gets the first free number as suffix:
+    `a`, `a0`, `a1` (both as in go-ethereum's abigen).
     """
     used: dict[str, None] = {}
     for position, parameter in enumerate(parameters):
@@ -76,8 +75,8 @@ def names(parameters: Sequence[Parameter]) -> list[str]:
 class EventSignature:
     """An event as its contract declares it.
 
-    A declaration that marks no parameter `indexed`, such as `Transfer(address,address,uint256)`, is a
-    short form: it names the event, but not the positions of its arguments.
+    A declaration without `indexed`, such as `Transfer(address,address,uint256)`, is a short form: it identifies
+    the event, but not the positions of its arguments.
     """
 
     name: str
@@ -86,7 +85,7 @@ class EventSignature:
 
     @cached_property
     def canonical(self) -> str:
-        """The signature as topic0 hashes it: `Transfer(address,address,uint256)`."""
+        """The input of the topic0 hash: `Transfer(address,address,uint256)`."""
         return f"{self.name}({','.join(p.type.canonical for p in self.parameters)})"
 
     @cached_property
@@ -100,12 +99,12 @@ class EventSignature:
 
     @cached_property
     def topic_count(self) -> int:
-        """Number of topics of a log whose arguments are placed as in this declaration."""
+        """Number of topics of a log that matches this declaration."""
         return sum(self.indexed) + (not self.anonymous)
 
     @cached_property
     def is_short_form(self) -> bool:
-        """Whether topic0 alone decides, because no parameter is marked as indexed."""
+        """Whether only topic0 is compared, because no parameter is indexed."""
         return not self.anonymous and not any(self.indexed)
 
 
@@ -120,4 +119,4 @@ NATIVE_TRANSFER = EventSignature(
     ),
     anonymous=True,
 )
-"""A transfer of the chain's own currency in the form of an event, for conditions on it."""
+"""A transfer of the chain's own currency as an event, for conditions on it."""

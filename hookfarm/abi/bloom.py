@@ -1,7 +1,7 @@
 """The 2048-bit bloom filter of logs in receipts and headers (yellow paper, section 4.3.1, M3:2048).
 
-Each address and each topic sets three bits: the low 11 bits of the first three 16-bit words of its
-keccak. The filter of a block is the union over its logs. Filters are numbers here, the first byte first.
+Each address and each topic sets three bits: the low 11 bits of the first three 16-bit words of its keccak. The
+filter of a block is the union over its logs. Filters are big-endian numbers.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,18 +10,18 @@ from operator import or_
 
 BYTES = 256
 CACHE_SIZE = 32_768
-"""Values whose bits are cached: accounts recur. About 12 MB when full."""
+"""Max cached values; accounts recur. About 12 MB when full."""
 
 _BITS = tuple(1 << bit for bit in range(8 * BYTES))
 
 
 def _fastest_keccak() -> Callable[[bytes], bytes]:
-    """Return a Keccak in C (0.7 µs per new account) if installed, else that of eth-hash (5 µs)."""
+    """Return a Keccak in C (0.7 µs per new account) if installed, else the one of eth-hash (5 µs)."""
     try:
-        # In C, where it is installed.
+        # Optional, in C.
         from sha3 import keccak_256  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError:
-        from eth_hash.auto import keccak  # Slower, but always there: web3 brings it.
+        from eth_hash.auto import keccak  # A dependency of web3, always installed.
 
         return keccak
     return lambda value: keccak_256(value).digest()
@@ -41,7 +41,7 @@ bits_of = lru_cache(maxsize=CACHE_SIZE)(_bits)
 
 @lru_cache(maxsize=CACHE_SIZE)
 def bits_of_hex(value: str) -> int:
-    """Return the three bits of a value `0x…`. Raises ValueError if it is not hexadecimal."""
+    """Return the three bits of a value `0x…`. Raises ValueError for invalid hexadecimal."""
     return _bits(bytes.fromhex(value[2:]))
 
 
@@ -53,7 +53,7 @@ def of_log(address: bytes, topics: Sequence[bytes]) -> int:
 
 
 def of_values(values: Iterable[str]) -> int:
-    """Return the bloom of addresses and topics in hexadecimal; duplicates are not needed."""
+    """Return the bloom of addresses and topics in hexadecimal; duplicates have no effect."""
     return union(map(bits_of_hex, values))
 
 

@@ -5,8 +5,8 @@
     type       = (ELEMENTARY | ["tuple"] "(" member {"," member} ")") {"[" [NUMBER] "]"}
     member     = type [NAME]
 
-The names of the Solidity ABI specification, nothing else: what a contract calls `IERC20`, an enum or a
-struct is `address`, `uint8` or a tuple in its ABI. Positions in errors count characters from 1.
+Only the names of the Solidity ABI specification are valid. A contract's type such as `IERC20`, an enum or a struct
+is `address`, `uint8` or a tuple in the ABI. Positions in errors count characters from 1.
 """
 
 import re
@@ -22,7 +22,7 @@ MAX_TUPLE_DEPTH = 8
 MAX_ARRAY_DIMENSIONS = 8
 MAX_ARRAY_SIZE = 100_000
 MAX_INDEXED = 3
-"""A log has four topics, and topic0 is the event's own unless it is anonymous."""
+"""A log has four topics; topic0 identifies the event unless it is anonymous."""
 
 _TOKEN = re.compile(r"[ \t\r\n]*(?:([A-Za-z_$][A-Za-z0-9_$]*)|([0-9]+)|([()\[\],;])|($)|(.))", re.DOTALL)
 _SIZED = re.compile(r"(uint|int|bytes)([0-9]+)")
@@ -33,16 +33,16 @@ _RESERVED = {"indexed", "anonymous", "event", "tuple", "memory", "calldata", "st
 
 
 MAX_REMEMBERED = 1024
-"""Signatures that are kept for the next of the same text."""
+"""Max cached signatures."""
 _in_use: "WeakValueDictionary[str, EventSignature]" = WeakValueDictionary()
 
 
 @lru_cache(MAX_REMEMBERED)
 def parse(text: str) -> EventSignature:
-    """Return the event that `text` declares. Raises InvalidInput with the problem and its position.
+    """Parse an event signature. Raises InvalidInput with the problem and its position.
 
-    Returns the same object for the same text while it is referenced, so that subscriptions with equal signatures
-    share what is derived from them, such as decoded logs.
+    Returns the same object for the same text while it is referenced. So subscriptions with equal signatures share
+    decoded logs.
     """
     known = _in_use.get(text)
     if known is None:
@@ -202,9 +202,9 @@ def _elementary(token: _SignatureToken) -> str:
 def _check_size(kind: str, digits: str, token: _SignatureToken) -> None:
     size = 0 if digits.startswith("0") or len(digits) > 3 else int(digits)
     if kind == "bytes" and not 1 <= size <= 32:
-        raise _problem(f"no such type {token}", token, "bytes1 to bytes32 are allowed")
+        raise _problem(f"unknown type {token}", token, "bytes1 to bytes32 are allowed")
     if kind != "bytes" and not (8 <= size <= 256 and size % 8 == 0):
-        raise _problem(f"no such type {token}", token, f"{kind}8 to {kind}256 in steps of 8 are allowed")
+        raise _problem(f"unknown type {token}", token, f"{kind}8 to {kind}256 in steps of 8 are allowed")
 
 
 def _array_size(token: _SignatureToken) -> int:

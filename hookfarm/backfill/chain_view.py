@@ -1,4 +1,4 @@
-"""State of a chain as its ingestor published it: the checkpoint, and the blocks that a reorg may still replace."""
+"""State of a chain as published by its ingestor: the checkpoint, and the blocks that a reorg may replace."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from hookfarm.event_stream import KEPT_BLOCKS, RetryingChainStream, StreamBlock
 from hookfarm.store import keys
 
 MAX_BLOCKS = 32
-"""Blocks that RememberedBlocksExtension reads at once."""
+"""Max blocks that RememberedBlocksExtension reads at once."""
 
 
 @dataclass(frozen=True)
 class ChainView:
-    """Published state of one chain: its checkpoint, finality heads, and how far events were handled.
+    """Published state of one chain: its checkpoint, its finality heads, and the progress of live delivery.
 
-    `safe` and `finalized` are None if the chain's nodes know no such block, -1 while unknown. `handled`: every
-    event up to this block has left the stream for the queue; blocks above it may still come.
+    `safe` and `finalized` are None if the nodes do not support the tag, -1 while unknown. All events up to
+    `handled` have left the stream for the queue; events of later blocks may still arrive.
     """
 
     checkpoint: int
@@ -33,19 +33,19 @@ class ChainView:
 
     @property
     def settled(self) -> int:
-        """The last block that no reorg replaces: final, or deeper than the ingestor rolls back."""
+        """The last block that no reorg can replace: final, or deeper than the ingestor rolls back."""
         return max(self._line("finalized"), self.checkpoint - KEPT_BLOCKS)
 
     def is_past(self, number: int) -> bool:
-        """Return whether live delivery is done with a block, so that its logs need no history."""
+        """Return whether live delivery is finished with a block, so that its logs need no history."""
         return number <= min(self.settled, self.handled)
 
     def is_final(self, number: int) -> bool:
-        """Return whether a block is final, and live delivery done with it."""
+        """Return whether a block is final and live delivery is finished with it."""
         return number <= min(self._line("finalized"), self.handled)
 
     def has_reached(self, waiting: UnconfirmedJob) -> bool:
-        """Return whether the chain has reached the block that a job waits for."""
+        """Return whether the chain has reached the block of an unconfirmed job."""
         return self._line(waiting.head) >= waiting.block
 
     def _line(self, line: str) -> int:
@@ -76,11 +76,10 @@ def _tagged(stored: bytes | None, has_none: bytes | None) -> int | None:
 
 
 class RememberedBlocksExtension:
-    """Extends the remembered blocks downwards by blocks that the ingestor never published.
+    """Extension of the remembered blocks downwards, by blocks from before the ingestor's first one.
 
-    The ingestor began to watch the chain later. A reorg that reaches those blocks then finds its fork point
-    there, and withdraws their events from the endpoints that got them. If transfers are read, blocks published
-    before an endpoint wanted those get them too.
+    A reorg down to these blocks then finds its fork point, and the rollback withdraws their events. If transfers
+    are read, remembered blocks without transfers get them too.
     """
 
     def __init__(self, stream: RetryingChainStream, prover: Prover) -> None:
@@ -89,10 +88,10 @@ class RememberedBlocksExtension:
         self._complete_from: int | None = None
 
     async def extend(self, node: Node, first: int) -> None:
-        """Extend the remembered blocks down to block `first`, some at a time, each on the one below it.
+        """Extend the remembered blocks down to block `first`, MAX_BLOCKS at a time.
 
-        The lowest remembered block is read again: the ingestor's first one is stored without its events. Raises
-        ChainUnavailable if the node's chain is not the published one.
+        The lowest remembered block is read again, because the ingestor's first one is stored without its events.
+        Raises ChainUnavailable if the node's chain is not the published one.
         """
         while self._complete_from is None or self._complete_from > first:
             lowest = await self._stream.call(event_stream.lowest_remembered)
@@ -100,13 +99,13 @@ class RememberedBlocksExtension:
                 return
             blocks = await self._prover.range(node, max(first, lowest - MAX_BLOCKS), lowest)
             if len(linked(blocks[0].header.parent_hash, blocks)) < len(blocks):
-                raise ChainUnavailable(f"{node.origin}: contradicts itself about block {lowest}")
+                raise ChainUnavailable(f"{node.origin}: returns inconsistent blocks up to {lowest}")
             if not await self._stream.call(event_stream.extend_remembered_blocks, _stream_blocks(blocks)):
-                raise ChainUnavailable(f"{node.origin}: does not have block {lowest} as it was published")
+                raise ChainUnavailable(f"{node.origin}: its block {lowest} differs from the published one")
             self._complete_from = blocks[0].header.number
 
     async def add_transfers(self, blocks: Sequence[Block]) -> None:
-        """Add the transfers of these blocks to the remembered ones; other and forgotten blocks are skipped."""
+        """Add the transfers of these blocks to the remembered ones; other blocks are skipped."""
         await self._stream.call(event_stream.add_transfers, _stream_blocks(blocks))
 
 

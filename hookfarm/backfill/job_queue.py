@@ -1,8 +1,8 @@
-"""The backfill queue of an endpoint: jobs that enter the ledger only if live ones leave room for them.
+"""The backfill queue of an endpoint: jobs that enter the ledger only while live ones leave room for them.
 
-A backfill has a position, a block. The jobs of its next blocks and its new position are stored by one script, so
-that a SIGKILL loses nothing and repeats nothing: the same command continues from the position.
-store/lua/shared/backfill_queue.lua describes how the queue is emptied.
+A backfill has a position, a block. One script stores the jobs of its next blocks together with its new position,
+so a SIGKILL loses and repeats nothing: the same command continues from the position.
+store/lua/shared/backfill_queue.lua describes how the queue is drained.
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ from hookfarm.store.clients import Argument
 from hookfarm.store.scripts import Script
 
 RETENTION_SECONDS = 30 * 86_400
-"""How long a backfill is remembered after its last heartbeat."""
+"""Time after its last heartbeat until a backfill is deleted."""
 
 LOCK_SECONDS = 10.0
-"""How long an ordered endpoint stays locked after the last heartbeat."""
+"""Time after the last heartbeat until the lock of an ordered endpoint expires."""
 
 MAX_REASON_CHARACTERS = 300
 
@@ -32,9 +32,9 @@ _HEARTBEAT = Script("backfill_heartbeat")
 
 
 class BackfillJob(NamedTuple):
-    """A job to be added to a backfill queue, and what it waits for.
+    """A job for a backfill queue, and its preconditions.
 
-    `unconfirmed`: it waits for a block first. If the delivery `original` is still to come, it is sent after that.
+    `unconfirmed`: it waits for a block first. `original`: if that delivery is pending, the job is sent after it.
     """
 
     job: Job
@@ -43,10 +43,10 @@ class BackfillJob(NamedTuple):
 
 
 class MatchedLog(NamedTuple):
-    """One log that the endpoint subscribes to, and its jobs in their order.
+    """A matching log and its jobs in order.
 
-    `history` is its new history, None = it needs none; `awaits_finality` as in EntryResult. A log
-    without a job has one later.
+    `history` is its new history; None = not needed. `awaits_finality` as in EntryResult. A log without jobs gets
+    its first job later.
     """
 
     jobs: tuple[BackfillJob, ...]
@@ -58,8 +58,8 @@ class MatchedLog(NamedTuple):
 class Batch:
     """Some blocks of a backfill; `position` is the last of them.
 
-    `already_delivered`: so many more of their logs the endpoint was sent before. `checked`: `position` must be a
-    block that the ingestor published.
+    `already_delivered` counts further matching logs that were sent earlier. `checked`: `position` must be a
+    published block.
     """
 
     position_before: Checkpoint | None
@@ -73,7 +73,7 @@ class Batch:
 
 
 class BatchResult(NamedTuple):
-    """The result of submitting a batch: the script's `result`, `done` if all went well, and its number."""
+    """The result of submitting a batch: the script's `result` (`done` on success) and its number."""
 
     result: str
     number: int
@@ -84,7 +84,7 @@ async def submit(
 ) -> BatchResult:
     """Add the jobs of a batch to the queue and move the backfill to its position, or do nothing.
 
-    `lock`: only while the backfill has locked the endpoint, which is ordered.
+    `lock`: the endpoint is ordered, so the backfill must hold its lock.
     """
     arguments: list[Argument] = [
         *(
@@ -104,7 +104,7 @@ async def submit(
 
 
 async def lock_endpoint(client: redis.asyncio.Redis, name: str, endpoint: str) -> str:
-    """Lock the endpoint for this backfill unless another one has; return the name of the holder."""
+    """Lock the endpoint for this backfill unless it is locked; return the name of the lock's owner."""
     owner: bytes = await _LOCK.call_async(client, (), (endpoint, name, _lock_ms()))
     return owner.decode()
 
@@ -125,9 +125,9 @@ def _arguments(chain_id: int, log: MatchedLog) -> list[Argument]:
 async def heartbeat(
     client: redis.asyncio.Redis, name: str, blocks_per_second: float | None = None, reason: str = ""
 ) -> None:
-    """Record that the backfill runs, with its speed, or the reason why it makes no progress.
+    """Record that the backfill runs, with its speed, or the reason for a lack of progress.
 
-    Does nothing for a backfill that is done or removed.
+    Does nothing if the backfill is done or removed.
     """
     speed = "" if blocks_per_second is None else f"{blocks_per_second:.2f}"
     await _HEARTBEAT.call_async(
@@ -136,7 +136,7 @@ async def heartbeat(
 
 
 class BackfillPosition(NamedTuple):
-    """The last block of a backfill, None = before the first, and the numbers of logs submitted and left out."""
+    """The last block of a backfill (None = before the first), and the numbers of submitted and omitted logs."""
 
     checkpoint: Checkpoint | None
     delivered_new: int
@@ -147,7 +147,7 @@ class BackfillPosition(NamedTuple):
 
 
 async def read_position(client: redis.asyncio.Redis, name: str) -> BackfillPosition | None:
-    """Return the position of a backfill; None if there is no such backfill."""
+    """Return the position of a backfill; None if it does not exist."""
     fields = ["from_block", "at", "added", "known"]
     begun, at, added, known = await client.hmget(keys.BACKFILL_STATE + name, fields)
     if begun is None:
@@ -156,5 +156,5 @@ async def read_position(client: redis.asyncio.Redis, name: str) -> BackfillPosit
 
 
 async def queue_length(client: redis.asyncio.Redis, endpoint: str) -> int:
-    """Return how many jobs are in the endpoint's backfill queue."""
+    """Return the number of jobs in the endpoint's backfill queue."""
     return int(await client.zcard(keys.BACKFILL_QUEUE + endpoint))

@@ -2,14 +2,13 @@
 
 1. Connect to a node of the right chain.
 2. Read the next blocks, linked to the backfill's position and proven complete.
-3. While the endpoint's backfill queue is full: wait.
-4. Submit their jobs and the new position: one script. A SIGKILL leaves it done or not done.
-5. When the node fails, continue from there with the next one; when Redis does, try again until it is back.
+3. While the endpoint's backfill queue is full, wait.
+4. Submit the jobs and the new position in one script, which a SIGKILL leaves done or not done.
+5. If the node fails, continue from the position with the next one. If Redis fails, retry until it is up.
 
-Blocks that a reorg may still replace are submitted only as long as they are the ones that the ingestor published,
-and are entered in the history of their logs, so that a rollback reaches the endpoint. If a reorg has replaced the
-block of the position, the backfill continues from the published one of that number: new blocks below it were
-delivered live.
+Blocks that a reorg may replace are submitted only while they are the published ones. Their logs enter the history,
+so that a rollback reaches the endpoint. If a reorg has replaced the position's block, the backfill continues from
+the published block of the same number: live delivery covers the blocks below it.
 """
 
 import asyncio
@@ -39,21 +38,21 @@ from hookfarm.store import keys
 from hookfarm.store.retrying import RetryingClient
 
 MAX_QUEUED = 5_000
-"""Jobs in the endpoint's backfill queue above which no more blocks are read: 5 MB, 10 with follow-ups."""
+"""Jobs in the endpoint's backfill queue at which reading pauses: 5 MB, 10 MB with follow-ups."""
 PAUSE_SECONDS = 0.25
 HEARTBEAT_SECONDS = 2.0
 MAX_SUBMIT_TRIES = 10
-"""How often the history of a log may change while its batch is submitted."""
+"""Max tries to submit a batch; a try fails if the history of one of its logs has changed."""
 RATE_SECONDS = 10.0
 DEFAULT_TIMEOUTS = NodeTimeouts()
 
 
 class _WentBack(Exception):
-    """The stored position is before the own one, because Redis has lost its newest writes."""
+    """The stored position is before the current one, because Redis has lost its newest writes."""
 
 
 class _NodeErrors(FailoverListener):
-    """Reports the errors of nodes once the first one is connected."""
+    """Reports the errors of nodes after the first connection."""
 
     def __init__(self, show: Callable[[str], None]) -> None:
         self._show = show
@@ -68,7 +67,7 @@ class _NodeErrors(FailoverListener):
 
 
 class BackfillRun:
-    """Reads the blocks of one backfill and submits their jobs.
+    """One run of a backfill: reads its blocks and submits their jobs.
 
     `show` is called with each change of its progress.
     """
@@ -82,7 +81,7 @@ class BackfillRun:
         timeouts: NodeTimeouts = DEFAULT_TIMEOUTS,
         max_queued: int = MAX_QUEUED,
     ) -> None:
-        """Compile the plan's subscriptions. Raises InvalidInput for one that can't be matched."""
+        """Compile the plan's subscriptions. Raises InvalidInput for an invalid one."""
         self._client = client
         self._redis = RetryingClient(client, lambda error: self._report(f"Redis: {error}"))
         self._stream = RetryingChainStream(self._redis, plan.chain.chain_id)
@@ -117,10 +116,10 @@ class BackfillRun:
         return self._plan.request.from_block if self._position is None else self._position.number + 1
 
     async def run(self) -> None:
-        """Run until all is submitted.
+        """Run until all blocks are submitted.
 
-        Raises ChainUnavailable if no node can be reached at first, NotFound if the endpoint is removed, and
-        Conflict if another process continues this backfill, or runs another one of an ordered endpoint.
+        Raises ChainUnavailable if no node answers at the start, and NotFound if the endpoint is removed. Raises
+        Conflict if another process runs this backfill, or another one of the same ordered endpoint.
         """
         if self._plan.endpoint.ordered:
             await self._lock_endpoint()
@@ -164,7 +163,7 @@ class BackfillRun:
                 await self._read_on(node)
 
     async def _read_on(self, node: Node) -> None:
-        """Read blocks until the end of the plan or of the branch."""
+        """Read blocks until the end of the plan or until a reorg."""
         async with BlockFeed(node, self._prover, self._next, Head(self._plan.to_block)) as feed:
             while blocks := await feed.batch():
                 parent = blocks[0].header.parent_hash
@@ -177,7 +176,7 @@ class BackfillRun:
                     return
 
     async def _submit(self, node: Node, blocks: Sequence[Block]) -> None:
-        """Submit the jobs of blocks. Raises ChainUnavailable if the blocks are not those that were published."""
+        """Submit the jobs of blocks. Raises ChainUnavailable if the blocks differ from the published ones."""
         for _ in range(MAX_SUBMIT_TRIES):
             await self._await_room()
             batch = await self._batch(node, blocks)
@@ -185,7 +184,7 @@ class BackfillRun:
                 self._nodes.succeeded(node)
                 return
         number = blocks[-1].header.number
-        raise ChainUnavailable(f"the history of block {number} or one before it changes all the time")
+        raise ChainUnavailable(f"the history of block {number} or an earlier one keeps changing")
 
     async def _batch(self, node: Node, blocks: Sequence[Block]) -> Batch:
         view, last = await self._view(), blocks[-1].header
@@ -207,16 +206,17 @@ class BackfillRun:
         )
 
     async def _change_branch(self, node: Node, parent: str) -> None:
-        """Continue from the block published in place of the own position, which a reorg has replaced."""
+        """Continue from the published block that replaced the position's block in a reorg."""
         assert self._position is not None
         number = self._position.number
         [known] = await self._stream.call(read_remembered, [number])
         if known is None or known.block_hash != parent:
-            raise ChainUnavailable(f"{node.origin}: block {number} is not the one that was read, nor as published")
+            problem = f"block {number} is neither the one read before nor the published one"
+            raise ChainUnavailable(f"{node.origin}: {problem}")
         await self._move(node, Batch(self._position, known.point, 0, 0, checked=True))
 
     async def _move(self, node: Node, batch: Batch) -> bool:
-        """Submit a batch. Returns False if the history of one of its logs changed meanwhile."""
+        """Submit a batch. Return False if the history of one of its logs has changed meanwhile."""
         name, endpoint = self._plan.request.name, self._plan.endpoint
         result, number = await self._redis.call(
             job_queue.submit, name, endpoint.id, self._chain_id, batch, lock=endpoint.ordered
@@ -229,9 +229,7 @@ class BackfillRun:
             await self._lock_endpoint()
             return False
         if result == "unlinked":
-            raise ChainUnavailable(
-                f"{node.origin}: block {batch.position.number} is not the one that was published"
-            )
+            raise ChainUnavailable(f"{node.origin}: block {batch.position.number} differs from the published one")
         if result == "moved":
             number = await self._submitted_before(batch)
         self._position = batch.position
@@ -241,23 +239,23 @@ class BackfillRun:
         return True
 
     async def _submitted_before(self, batch: Batch) -> int:
-        """Handle a stored position that is not the own one.
+        """Handle a stored position that differs from the current one; return the number of submitted logs.
 
-        An answer was lost and the script ran again, Redis lost its newest writes, or another process runs this
-        backfill.
+        Causes: the script ran twice because a reply was lost; Redis lost its newest writes; another process runs
+        this backfill. Raises _WentBack or Conflict.
         """
         stored = await self._redis.call(job_queue.read_position, self._plan.request.name)
         if stored is not None and stored.is_before(self._position):
             self._position, self._delivered_new, self._already_delivered = stored
             raise _WentBack
         if stored is None or stored.checkpoint != batch.position:
-            raise Conflict("another process continues this backfill, or it was forgotten; this one stops")
+            raise Conflict("another process continues this backfill, or it was deleted; this one stops")
         return len(batch.logs)
 
     async def _view(self) -> ChainView:
         view = await self._redis.call(read_chain_view, self._chain_id)
         if view is None:
-            raise ChainUnavailable(f"chain {self._chain_id} has no checkpoint any more")
+            raise ChainUnavailable(f"chain {self._chain_id} has lost its checkpoint")
         return view
 
     async def _await_room(self) -> None:
@@ -271,7 +269,7 @@ class BackfillRun:
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _connect(self) -> Node:
-        """Return the first node. Raises ChainUnavailable if none answers in time, and WrongChain."""
+        """Return the first node. Raises ChainUnavailable if none answers in time, or WrongChain."""
         try:
             async with asyncio.timeout(self._timeouts.boot_seconds):
                 return await self._nodes.connect()

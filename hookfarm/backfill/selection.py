@@ -1,8 +1,8 @@
-"""Selection of the jobs that blocks become for one endpoint, with the ids and bodies of live delivery.
+"""Selection of one endpoint's jobs from blocks, with the ids and bodies of live delivery.
 
-The history of a log is looked up first: nothing is sent twice, and a log that was removed and came again has
-another id. A log that a reorg may still remove is entered in the history; one that is not final yet is kept until
-it is, if the endpoint wants a notification then. Transfers are treated as logs.
+The history of each log is read first: nothing is sent twice, and a log that was removed and returned has a new id.
+A log that a reorg may still remove enters the history. A log that awaits finality is stored until then, if the
+endpoint wants a `finalized` notification. Transfers are treated like logs.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,11 +23,11 @@ from hookfarm.matching.index import Index
 from hookfarm.store import keys
 
 _OLDER_THAN_ANY_ENTRY = b"0-0"
-"""Live entries take precedence over those of a backfill."""
+"""Gives live entries precedence over those of a backfill."""
 
 
 class Selection(NamedTuple):
-    """Logs to deliver, in the order of the chain, and the number of matching logs delivered before."""
+    """Logs to deliver, in chain order, and the number of matching logs already delivered."""
 
     logs: list[MatchedLog]
     already_delivered: int
@@ -36,7 +36,7 @@ class Selection(NamedTuple):
 async def select(
     client: redis.asyncio.Redis, chain_id: int, index: Index, blocks: Sequence[Block], view: ChainView
 ) -> Selection:
-    """Return the matching logs of these blocks that the endpoint was not sent yet."""
+    """Return the matching logs of these blocks that were not sent to the endpoint yet."""
     entries = [(block.header.number, entry) for block in blocks for entry in _entries(chain_id, block)]
     results = [(number, notifications.process_entry(index, entry)) for number, entry in entries]
     matched = [(number, each) for number, each in results if each is not None and each.history is not None]
@@ -44,7 +44,7 @@ async def select(
     found: list[MatchedLog] = []
     for (number, each), before in zip(matched, histories, strict=True):
         result = notifications.process_entry(index, each.entry, before) if before else each
-        assert result is not None  # Its log has a history.
+        assert result is not None  # A log with a history has a result.
         log = _matched_log(index, result, number, view)
         found += [log] if log else []
     return Selection(found, len(matched) - len(found))
@@ -63,7 +63,7 @@ async def _histories(client: redis.asyncio.Redis, matched: Iterable[EntryResult]
 
 
 def _matched_log(index: Index, result: EntryResult, number: int, view: ChainView) -> MatchedLog | None:
-    """Return the log and its jobs; None if there is nothing new to deliver, now or later."""
+    """Return the log and its jobs; None if there is nothing to deliver, now or later."""
     log, awaits_finality = result.history, result.awaits_finality
     assert log is not None
     jobs = [BackfillJob(job) for job in result.jobs]
@@ -79,13 +79,13 @@ def _matched_log(index: Index, result: EntryResult, number: int, view: ChainView
 
 
 def _awaits_finality(log: HistoryUpdate, number: int, view: ChainView) -> bool:
-    """Return whether a log is not final yet: a block may be too deep for a reorg long before that."""
+    """Return whether a log awaits finality, possibly long after its block is too deep for a reorg."""
     after = None if view.is_final(number) else History.decode(log.after)
     return after is not None and after.awaits_finality
 
 
 def _final(index: Index, result: EntryResult) -> tuple[FollowUp, ...]:
-    """Return the notifications of finality for endpoints that are sent the log only now."""
+    """Return the `finalized` notifications for endpoints without an earlier notification of the log."""
     assert result.history is not None
     before, after = History.decode(result.history.before), History.decode(result.history.after)
     if after is None or not after.awaits_finality:

@@ -1,4 +1,4 @@
-"""The stored state of backfills: started, continued, done; and the progress of a running one."""
+"""The stored state of backfills: running, stopped, done; and the progress of a running one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from hookfarm.event_stream import Checkpoint
 from hookfarm.store import keys
 
 HEARTBEAT_TIMEOUT_SECONDS = 10.0
-"""A backfill without a heartbeat for so long is not running."""
+"""A backfill without a heartbeat for this long is not running."""
 RUNNING: Final = "running"
 STOPPED: Final = "stopped"
 DONE: Final = "done"
 STATES = (RUNNING, STOPPED, DONE)
-"""Stopped by a signal, or killed; the same command continues it."""
+"""`stopped`: by a signal, or killed; the same command continues it."""
 
 _REPLIES = 5
 _BATCH_SIZE = 100
@@ -30,10 +30,10 @@ class BackfillStatus(TypedDict):
     id: str
     endpoint: str
     chain_id: int
-    subscription: Annotated[str | None, "null = all subscriptions of the endpoint to the chain."]
+    subscription: Annotated[str | None, "null = all of the endpoint's subscriptions to the chain."]
     from_block: int
     to_block: int
-    at_block: Annotated[int | None, "The last block whose matches are queued; null = none yet."]
+    at_block: Annotated[int | None, "The last block with queued matches; null = none yet."]
     state: Literal["running", "stopped", "done"]
     running: bool
     done: bool
@@ -41,12 +41,12 @@ class BackfillStatus(TypedDict):
     total: int
     blocks_per_second: float | None
     remaining_ms: Annotated[int | None, "null = unknown."]
-    reason: Annotated[str, "Why it does not advance; empty if it does."]
+    reason: Annotated[str, "Reason for a lack of progress; empty if it progresses."]
     events: int
     delivered_new: Annotated[int, "Matches queued by it."]
-    already_delivered: Annotated[int, "Matches delivered or queued before."]
+    already_delivered: Annotated[int, "Matches delivered or queued earlier."]
     queued: Annotated[int, "Jobs in its endpoint's backfill queue."]
-    lock_ms: Annotated[int | None, "How long it keeps its ordered endpoint locked without another heartbeat."]
+    lock_ms: Annotated[int | None, "Time left of its lock on an ordered endpoint; heartbeats extend it."]
     since_heartbeat_ms: int
     started_at: str
     done_at: str | None
@@ -56,9 +56,9 @@ class BackfillStatus(TypedDict):
 class Backfill:
     """The stored state of a backfill.
 
-    `to_block` is its last block, whether it was given or not. `per_second` blocks were read at the last heartbeat,
-    or `reason` is why it makes no progress. `queued` jobs are in its endpoint's backfill queue. `lock_ms`: how
-    long it keeps its ordered endpoint locked, None = it has no lock.
+    `to_block` is its last block, given or not. `per_second` is the speed in blocks at the last heartbeat, `reason`
+    the reason for a lack of progress. `queued` counts the jobs in its endpoint's backfill queue. `lock_ms` is the
+    time left of its lock on an ordered endpoint; None = no lock.
     """
 
     name: str
@@ -86,19 +86,19 @@ class Backfill:
 
     @property
     def state(self) -> Literal["running", "stopped", "done"]:
-        """The state of the backfill, one of STATES."""
+        """One of STATES."""
         if self.done_ms is not None:
             return DONE
         return RUNNING if self.since_heartbeat_ms < HEARTBEAT_TIMEOUT_SECONDS * 1000 else STOPPED
 
     @property
     def total(self) -> int:
-        """The number of blocks that the backfill reads."""
+        """The number of blocks to read."""
         return self.to_block - self.from_block + 1
 
     @property
     def remaining_ms(self) -> int | None:
-        """The time left at the present speed; None if it is unknown."""
+        """The time left at the current speed; None if unknown."""
         if not self.running or self.reason or not self.per_second:
             return None
         return round(1000 * (self.total - self.blocks) / self.per_second)
@@ -136,8 +136,8 @@ class Backfill:
 class Progress:
     """The progress of a running backfill: `blocks` of `total` are read.
 
-    `delivered_new` of their logs were queued by it, `already_delivered` ones were sent or queued before. `queued`
-    jobs are in the endpoint's backfill queue. `reason` is why it makes no progress, empty if it does.
+    `delivered_new` matching logs were queued by it, `already_delivered` ones sent or queued earlier. `queued`
+    counts the jobs in the endpoint's backfill queue. `reason` is the reason for a lack of progress, or empty.
     """
 
     at_block: int | None
@@ -151,7 +151,7 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """The time left at the present speed; None if it is unknown."""
+        """The time left at the current speed; None if unknown."""
         if not self.blocks_per_second or self.reason:
             return None
         return (self.total - self.blocks) / self.blocks_per_second
@@ -169,11 +169,11 @@ class BackfillFilter:
 
 
 BackfillCursor = tuple[int, str]
-"""The last backfill of a page: its last heartbeat (ms) and name."""
+"""Last backfill of a page: its last heartbeat (ms) and name."""
 
 
 def start(client: redis.Redis, name: str, facts: Mapping[str, str | int]) -> Backfill:
-    """Store a backfill that is before its first block. Jobs queued by an earlier one of this name stay queued."""
+    """Store a backfill before its first block. Jobs queued by an earlier one of this name stay queued."""
     seconds, _ = _time(client)
     key = keys.BACKFILL_STATE + name
     with client.pipeline(transaction=True) as pipe:
@@ -192,13 +192,13 @@ def start(client: redis.Redis, name: str, facts: Mapping[str, str | int]) -> Bac
 
 
 def read(client: redis.Redis, name: str) -> Backfill | None:
-    """Return the stored backfill; None if there is no such one."""
+    """Return the stored backfill; None if it does not exist."""
     [found] = _read(client, [name])
     return found
 
 
 def check_unlocked(client: redis.Redis, endpoint: str, name: str) -> None:
-    """Raise Conflict if the endpoint is ordered and another backfill has locked it."""
+    """Raise Conflict if the endpoint is ordered and locked by another backfill."""
     owner = client.get(keys.BACKFILL_LOCK + endpoint)
     if isinstance(owner, bytes) and owner.decode() != name:
         raise locked_by(owner.decode())
@@ -209,7 +209,7 @@ def locked_by(owner: str) -> Conflict:
 
 
 def unfinished(client: redis.Redis) -> list[Backfill]:
-    """Return the backfills that are not done, in order of their heartbeats, the newest last."""
+    """Return the backfills that are not done, by heartbeat, the newest last."""
     names: Any = client.zrange(keys.BACKFILLS, 0, -1)
     found = _read(client, [name.decode() for name in names])
     return [each for each in found if each is not None and each.done_ms is None]
@@ -218,7 +218,7 @@ def unfinished(client: redis.Redis) -> list[Backfill]:
 def page(
     client: redis.Redis, filters: BackfillFilter, after: BackfillCursor | None, limit: int
 ) -> tuple[list[Backfill], BackfillCursor | None]:
-    """Return a page of backfills, the newest heartbeat first, and the cursor of the next page, if any."""
+    """Return a page of backfills, the newest heartbeat first, and the cursor of the next page or None."""
     places: Any = client.zrange(keys.BACKFILLS, 0, -1, desc=True, withscores=True)
     behind = [(int(score), name.decode()) for name, score in places]
     behind = [place for place in behind if after is None or place < after]
@@ -233,12 +233,12 @@ def page(
 
 
 def request_newest(pipe: redis.client.Pipeline | redis.asyncio.client.Pipeline, count: int) -> None:
-    """Add a command with one reply: the names with the newest heartbeats, for `request`."""
+    """Add a command that reads the names with the newest heartbeats. It has one reply."""
     pipe.zrevrangebyscore(keys.BACKFILLS, "+inf", "-inf", start=0, num=count)
 
 
 def request(pipe: redis.client.Pipeline | redis.asyncio.client.Pipeline, names: Sequence[str]) -> None:
-    """Add the reads of backfills to a transaction; `parse` reads the replies."""
+    """Add the reads of backfills to a transaction; `parse` decodes the replies."""
     pipe.time()
     for name in names:
         endpoint = name.rsplit(":", 4)[0]
@@ -255,7 +255,7 @@ def reply_count(names: Sequence[str]) -> int:
 
 
 def parse(names: Sequence[str], replies: Sequence[Any]) -> list[Backfill | None]:
-    """Return the backfills in the replies; None for each that does not exist."""
+    """Return the backfills in the replies; None for a missing one."""
     seconds, micros = replies[0]
     now_ms = int(seconds) * 1000 + int(micros) // 1000
     parts = [replies[1 + _REPLIES * place : 1 + _REPLIES * (place + 1)] for place in range(len(names))]
@@ -269,7 +269,7 @@ def _read(client: redis.Redis, names: Sequence[str]) -> list[Backfill | None]:
 
 
 def total_queued(client: redis.Redis) -> int:
-    """Return how many jobs are in all backfill queues."""
+    """Return the number of jobs in all backfill queues."""
     return client.hlen(keys.BACKFILL_JOBS)
 
 

@@ -1,5 +1,5 @@
-"""The edge to the chains: JSON-RPC nodes, their heads, blocks and logs. Without Redis.
+"""JSON-RPC nodes of the chains: heads, blocks and logs. Independent of Redis.
 
-`failover` chooses among a chain's nodes, `node.connect` opens one, `prover` reads whole blocks from it. Every
-failure behind them is a ChainUnavailable.
+`failover` selects one of a chain's nodes, `node.connect` opens it, `prover` reads whole blocks from it. Every
+failure is raised as ChainUnavailable.
 """

@@ -1,7 +1,7 @@
 """Parsers of blocks and logs as nodes send them. Raises ChainUnavailable for anything malformed.
 
-An event is a dict only until it is proven; a proven block has its events as the JSON that is published. That takes
-a tenth of the memory, and the publisher has nothing left to do with each event.
+An event is a dict until it is proven. A proven block holds its events as the JSON that is published, which takes a
+tenth of the memory.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from hookfarm.records import Event
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The fields of a block's header that hookfarm needs. `logs_bloom` is None on chains without blooms."""
+    """Fields of a block header. `logs_bloom` is None on chains without blooms."""
 
     number: int
     block_hash: str
@@ -32,7 +32,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The newest block of a node: its number, and its header where the node sent it along."""
+    """The newest block of a node: its number, and its header if the announcement contained one."""
 
     number: int
     header: Header | None = None
@@ -40,9 +40,9 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block's header and its events by log index, each as JSON (see `event_stream.event_json`).
+    """A header with the block's events by log index, each as JSON (see `event_stream.event_json`).
 
-    `transfers` are by transaction; None = not looked for.
+    `transfers` are ordered by transaction; None = not fetched.
     """
 
     header: Header
@@ -51,26 +51,25 @@ class Block:
 
     @property
     def entries(self) -> tuple[bytes, ...]:
-        """The events of the block in the order in which they are published, transfers first.
+        """Return the entries in publishing order: transfers, then logs.
 
-        So the logs are in the order that they have without transfers, however the chain counts them, and a payment
-        comes before the logs that it led to.
+        Transfers first keeps the order of the logs the same with and without transfers.
         """
         return (*self.transfers, *self.events) if self.transfers else self.events
 
 
 def quantity(raw: object) -> int:
-    """Return a number that JSON-RPC writes as `0x1b4`."""
+    """Parse a JSON-RPC quantity such as `0x1b4`. Raises ChainUnavailable."""
     if not isinstance(raw, str) or not raw.startswith("0x"):
-        raise ChainUnavailable(f"the node sent {raw!r:.80} where a hexadecimal number belongs")
+        raise ChainUnavailable(f"the node sent {raw!r:.80} instead of a hexadecimal quantity")
     try:
         return int(raw, 16)
     except ValueError as error:
-        raise ChainUnavailable(f"the node sent {raw!r:.80} where a hexadecimal number belongs") from error
+        raise ChainUnavailable(f"the node sent {raw!r:.80} instead of a hexadecimal quantity") from error
 
 
 def parse_header(raw: Any) -> Header:
-    """Return the header in an answer of `eth_getBlockBy…` or in the payload of `newHeads`."""
+    """Parse the result of `eth_getBlockBy…` or the payload of `newHeads`. Raises ChainUnavailable."""
     try:
         bloom = raw.get("logsBloom")
         return Header(
@@ -81,11 +80,11 @@ def parse_header(raw: Any) -> Header:
             logs_bloom=bloom.lower() if bloom else None,
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise ChainUnavailable("the node sent a block header without what belongs there") from error
+        raise ChainUnavailable("the node sent a malformed block header") from error
 
 
 def parse_logs(chain_id: int, header: Header, raw: Any) -> list[Event]:
-    """Return the events of one block's logs, in the order in which the node sent them."""
+    """Return the events of one block's logs, in the order of `raw`. Raises ChainUnavailable."""
     try:
         return [_event(chain_id, header, log) for log in raw]
     except (KeyError, TypeError, AttributeError) as error:
@@ -93,7 +92,7 @@ def parse_logs(chain_id: int, header: Header, raw: Any) -> list[Event]:
 
 
 def logs_by_block(raw: Any) -> dict[int, list[Any]]:
-    """Group the logs of a range by block; blocks without logs are missing."""
+    """Group the logs of a range by block number; the result omits blocks without logs."""
     try:
         runs = [
             (quantity(number), list(logs)) for number, logs in groupby(raw, key=lambda log: log["blockNumber"])
@@ -107,20 +106,20 @@ def logs_by_block(raw: Any) -> dict[int, list[Any]]:
 
 
 def receipt_logs(header: Header, raw: Any) -> list[Any]:
-    """Return the logs in all receipts of a block. Raises ChainUnavailable if one is malformed or missing."""
+    """Return the logs of all receipts of a block. Raises ChainUnavailable for a malformed or missing receipt."""
     try:
         indices = sorted(quantity(receipt["transactionIndex"]) for receipt in raw)
         logs = [log for receipt in raw for log in receipt["logs"]]
     except (KeyError, TypeError) as error:
         raise ChainUnavailable(f"the node sent malformed receipts of block {header.number}") from error
     if indices != list(range(len(indices))):
-        raise ChainUnavailable(f"the node left out receipts of block {header.number}")
+        raise ChainUnavailable(f"the node omitted receipts of block {header.number}")
     return logs
 
 
 _parts_of = itemgetter("blockHash", "transactionHash", "transactionIndex", "logIndex", "address", "topics", "data")
 _index = lru_cache(maxsize=4096)(quantity)
-"""The same few numbers in every block."""
+"""Cached: most blocks contain the same few numbers."""
 
 
 def _event(chain_id: int, header: Header, log: Any) -> Event:
@@ -143,7 +142,7 @@ def _event(chain_id: int, header: Header, log: Any) -> Event:
 
 
 def linked(parent_hash: str, blocks: Sequence[Block]) -> Sequence[Block]:
-    """Return the longest prefix of `blocks` that is a chain on top of `parent_hash`."""
+    """Return the longest prefix of `blocks` whose parent hashes link it to `parent_hash`."""
     for i, block in enumerate(blocks):
         if block.header.parent_hash != parent_hash:
             return blocks[:i]

@@ -1,4 +1,4 @@
-"""Blocks in order, fetched ahead and side by side: in ranges far behind the head, by hash near it."""
+"""Blocks in order, fetched ahead concurrently: in ranges far behind the head, by hash near it."""
 
 import asyncio
 from collections import deque
@@ -9,19 +9,19 @@ from hookfarm.chain.node import Node
 from hookfarm.chain.prover import Prover
 
 IN_FLIGHT = 4
-"""Pieces being fetched at once."""
+"""Pieces fetched at once."""
 NEAR_BLOCKS = 32
-"""Behind the head: asked for by hash, for ranges may change while they are answered."""
+"""Blocks this close to the head are fetched by hash: a reorg may change a range during the request."""
 NEAR_PIECE = 8
 BATCH_BLOCKS = 256
 BATCH_EVENTS = 2_000
-"""A batch is published by one script, in which Redis does nothing else (2,000 events: about 5 ms)."""
+"""Limit of one publishing script, which blocks Redis (2,000 events: about 5 ms)."""
 
 
 class BlockFeed:
-    """Fetches the blocks from `first` to `head` ahead. Leaving its context cancels what is still in flight.
+    """Feed of the blocks from `first` to `head`, fetched ahead. Leaving its context cancels pending requests.
 
-    They are asked for by number, so they are canonical one by one, and whether they link is the caller's to check.
+    Blocks are fetched by number, so each one is canonical by itself. The caller checks their parent hashes.
     """
 
     def __init__(self, node: Node, prover: Prover, first: int, head: Head) -> None:
@@ -33,9 +33,9 @@ class BlockFeed:
         self._ready: deque[Block] = deque()
 
     async def batch(self) -> list[Block]:
-        """Return the next blocks: all that are there, at least one; none after the head.
+        """Return the fetched blocks, waiting for at least one; an empty list after the head.
 
-        Raises ChainUnavailable if the very next block failed; earlier ones have been returned.
+        Raises ChainUnavailable if the next block failed; earlier calls have returned all blocks before it.
         """
         self._fetch_ahead()
         if not self._ready and self._fetching:
@@ -80,7 +80,7 @@ class BlockFeed:
             self._next = last + 1
 
     def _piece_end(self) -> int:
-        """Return the last block of the next piece, which lies wholly near the head or wholly far behind it."""
+        """Return the last block of the next piece, which is wholly near the head or wholly far behind it."""
         far_end = self._head.number - NEAR_BLOCKS
         if self._next <= far_end:
             return min(self._next + self._prover.max_blocks(self._node) - 1, far_end)

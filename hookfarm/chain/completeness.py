@@ -1,8 +1,10 @@
-"""Checks whether a node sent all logs of a block. Pure functions.
+"""Proofs that a node sent all logs of a block. Pure functions.
 
-Two proofs. Indices: a block's logs are counted from 0 without a gap, so one left out of the middle shows. Bloom:
-the header commits to a filter of all addresses and topics, so one left out at the end shows too, unless others
-set the same bits. Both together leave only a log at the end that is like another one of the block.
+- Indices: the log indices of a block are contiguous from 0, so a log missing in the middle is detected.
+- Bloom: the header's filter covers all addresses and topics. So a log missing at the end is detected, unless other
+  logs set the same bits.
+
+Together they miss only a final log whose address and topics occur elsewhere in the block.
 """
 
 from collections.abc import Sequence
@@ -23,8 +25,8 @@ _transaction = itemgetter("transaction_index")
 def in_order(events: Sequence[Event]) -> list[Event]:
     """Return the events of one block in the order of the block.
 
-    Some chains count logs per transaction. An index that comes twice would make one event of two, so there
-    `log_index` becomes the place in the block.
+    Some chains count logs per transaction. Duplicate indices would give two events one identity, so `log_index`
+    becomes the position in the block.
     """
     ordered = sorted(events, key=_place)
     if not _contiguous(ordered) and _contiguous_per_transaction(ordered):
@@ -36,21 +38,21 @@ def in_order(events: Sequence[Event]) -> list[Event]:
 def incompleteness_reason(
     header: Header, events: Sequence[Event], *, use_bloom: bool, may_be_capped: bool = True
 ) -> str:
-    """Return the reason why the block's events may be incomplete; empty if they are complete.
+    """Return why the block's events may be incomplete; empty if they are complete.
 
-    `may_be_capped` is False for logs from receipts, which are not cut off at a round number.
+    `may_be_capped` is False for logs from receipts, which nodes do not truncate.
     """
     if not _contiguous(events):
         return f"log indices are not 0 to {len(events) - 1}"
     if use_bloom and header.logs_bloom is not None:
         return _bloom_mismatch(int(header.logs_bloom, 16), events)
     if may_be_capped and looks_capped(len(events)):
-        return f"exactly {len(events)} logs, which looks cut off"
+        return f"exactly {len(events)} logs, probably truncated"
     return ""
 
 
 def looks_capped(logs: int) -> bool:
-    """Return whether nodes silently cut answers off at this count: 1,000, 2,000, 5,000, 10,000 …"""
+    """Return whether nodes silently truncate results at this count: 1,000, 2,000, 5,000, 10,000 …"""
     return logs >= _MIN_CAP and logs % _ROUND == 0
 
 
@@ -68,7 +70,7 @@ def _bloom_mismatch(expected: int, events: Sequence[Event]) -> str:
         return ""
     if expected & ~found:
         return f"{len(events)} logs do not make the header's bloom: some are missing"
-    return f"{len(events)} logs make more than the header's bloom"
+    return f"{len(events)} logs set bits that the header's bloom lacks"
 
 
 def _contiguous(events: Sequence[Event]) -> bool:

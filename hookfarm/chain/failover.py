@@ -1,4 +1,4 @@
-"""Fail-over between a chain's nodes: connect to the preferred available one, and to the next when it fails."""
+"""Fail-over between a chain's nodes: connect to the preferred available node, on a failure to the next one."""
 
 import asyncio
 import random
@@ -14,16 +14,16 @@ from hookfarm.config import ChainConfig
 from hookfarm.errors import ChainUnavailable, WrongChain
 
 STEADY_SECONDS = 10.0
-"""A connection that lasted this long was a good one: the next failure is the first one in a row."""
+"""A connection that lasted this long resets the node's count of consecutive failures."""
 
 GAP_SECONDS = 1.0
-"""How long a connection may be missing before the chain is; one attempt may take longer than that."""
+"""How long the chain may be without a connection before an outage begins; one connect may take longer."""
 
 PREFERRED_CHECKS = 4
-"""How often a preferred node is looked at within the time after which it may be asked again."""
+"""Checks of a preferred node per `return_seconds`."""
 
 PinGenesis = Callable[[str], Awaitable[str]]
-"""Takes the hash of a node's genesis block and returns the one that the chain must have."""
+"""Function from the hash of a node's genesis block to the hash that is pinned for the chain."""
 
 
 class FailoverListener:
@@ -36,32 +36,32 @@ class FailoverListener:
         """A request is about to be sent."""
 
     def on_connected(self, node: Node) -> None:
-        """A connection is open, and its chain the right one."""
+        """A connection to a node of the right chain is open."""
 
     def on_active(self, node: Node) -> None:
-        """The node is used from now on, and no other."""
+        """The node is the active one from now on."""
 
     def on_switched(self, node: Node) -> None:
         """A preferred node took over."""
 
     def on_failed(self, profile: NodeProfile, error: Exception, cooldown_seconds: float) -> None:
-        """The node is in cooldown because of the error."""
+        """The node failed and is in cooldown."""
 
     def on_unreachable(self, profile: NodeProfile, error: Exception) -> None:
-        """The node could not be connected to, for the first time in a row."""
+        """A connect to the node failed, for the first time in a row."""
 
     def on_disconnected(self, node: Node, error: ChainUnavailable) -> None:
         """The active node failed."""
 
     def on_gap(self) -> None:
-        """No node has been connected for GAP_SECONDS."""
+        """The chain has been without a connection for GAP_SECONDS."""
 
     def on_unavailable(self, error: Exception) -> None:
-        """No node can be asked now."""
+        """All nodes are in cooldown."""
 
 
 class Failover:
-    """Connects to the preferred node of a chain that is available, and switches to the next one on a failure."""
+    """Connections to a chain's nodes: to the preferred available one, and to the next one after a failure."""
 
     def __init__(
         self,
@@ -71,11 +71,11 @@ class Failover:
         listener: FailoverListener,
         wrong_genesis_hint: str = "",
     ) -> None:
-        """Take the nodes of `chain`; `wrong_genesis_hint` ends the message about another genesis block."""
+        """Take the nodes of `chain`; `wrong_genesis_hint` is appended to the error for a wrong genesis block."""
         self.name = f"chain {chain.chain_id}"
         self.pool = NodePool(chain.urls, chain.requests_per_second)
         self.last_error: ChainUnavailable | None = None
-        """The newest error of `connect`."""
+        """The last error of `connect`."""
         self._chain = chain
         self._timeouts = timeouts
         self._pin_genesis = pin_genesis
@@ -84,7 +84,7 @@ class Failover:
         self._connected_at = 0.0
 
     async def connect(self) -> Node:
-        """Return the first node that works, connected. Raises WrongChain if a node serves another chain."""
+        """Return the first node that can be connected to. Raises WrongChain if a node serves another chain."""
         while True:
             profile = await self._next_profile()
             try:
@@ -97,9 +97,9 @@ class Failover:
                 raise
 
     async def reconnect(self) -> Node:
-        """Return the next node that works, after `lost`. A node of another chain is passed over.
+        """Return the next node that can be connected to, after `lost`; skip nodes of another chain.
 
-        A node that is back within GAP_SECONDS was never missing.
+        Gaps shorter than GAP_SECONDS are not reported.
         """
         gap = asyncio.get_running_loop().call_later(GAP_SECONDS, self._listener.on_gap)
         try:
@@ -113,9 +113,9 @@ class Failover:
             gap.cancel()
 
     async def await_preferred(self, node: Node, checkpoint: Callable[[], int]) -> Node:
-        """Wait until a node preferred to this one has recovered, and return it connected.
+        """Wait until a preferred node has recovered, and return it connected.
 
-        Its head must be at least the checkpoint.
+        Its head is at least the checkpoint.
         """
         while True:
             await asyncio.sleep(self._timeouts.return_seconds / PREFERRED_CHECKS)
@@ -128,7 +128,7 @@ class Failover:
                 self._listener.on_failed(profile, error, self.pool.failed(profile, random.random()))
 
     async def second_opinion(self, node: Node) -> int | None:
-        """Return the block number of another node; None if none answers in time."""
+        """Return the block number of another node; None if none responds within `probe_seconds`."""
         for profile in self.pool.others(node.profile):
             try:
                 async with asyncio.timeout(self._timeouts.probe_seconds):
@@ -138,11 +138,11 @@ class Failover:
         return None
 
     def has_others(self, node: Node) -> bool:
-        """Return whether another node could be asked at once."""
+        """Return whether another node is available now."""
         return bool(self.pool.others(node.profile))
 
     def lost(self, node: Node, error: ChainUnavailable) -> None:
-        """Put the failed node into cooldown. If its socket is still open, the chain counts as lost."""
+        """Put the failed node into cooldown. If its socket is open and no other node is available, report that."""
         self._listener.on_disconnected(node, error)
         if time.monotonic() - self._connected_at > STEADY_SECONDS:
             self.pool.succeeded(node.profile)
@@ -152,7 +152,7 @@ class Failover:
             self._listener.on_unavailable(error)
 
     def succeeded(self, node: Node) -> None:
-        """Record that the node has been useful, so that its next failure is the first one in a row."""
+        """Reset the node's count of consecutive failures."""
         self.pool.succeeded(node.profile)
 
     def switched(self, node: Node) -> None:
@@ -162,7 +162,7 @@ class Failover:
         self._listener.on_switched(node)
 
     async def _next_profile(self) -> NodeProfile:
-        """Return the node to use next, after its cooldown."""
+        """Wait until a node is out of cooldown, and return it."""
         profile, seconds = self.pool.next()
         if seconds:
             await asyncio.sleep(seconds)
@@ -195,7 +195,7 @@ class Failover:
         node = await self._open(profile)
         if node.newest_head is None or node.newest_head.number < number:
             await node.close()
-            raise ChainUnavailable(f"{node.origin}: not as far as block {number}")
+            raise ChainUnavailable(f"{node.origin}: head is below block {number}")
         return node
 
     async def _open(self, profile: NodeProfile) -> Node:
@@ -219,5 +219,5 @@ class Failover:
         genesis = (await node.header(0)).block_hash
         pinned = await self._pin_genesis(genesis)
         if pinned != genesis:
-            problem = f"has genesis {genesis[:10]}…, not {pinned[:10]}… as before"
+            problem = f"has genesis {genesis[:10]}…, expected {pinned[:10]}…"
             raise WrongChain(f"{self.name}: {node.origin} {problem}{self._wrong_genesis_hint}")

@@ -1,4 +1,4 @@
-"""The signal that a node has a newer head. Only the newest head is kept; requests fetch the rest."""
+"""Signal of a new head. Only the newest head is kept; requests fetch the blocks between."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +11,7 @@ OnHead = Callable[[Head], None]
 
 
 class HeadSignal:
-    """Carries the newest head from a connection, which sets it, to one ingestor, which awaits it."""
+    """Signal from a connection to one ingestor, with the newest head."""
 
     def __init__(self, on_head: OnHead) -> None:
         self.pace = Pace()
@@ -28,7 +28,7 @@ class HeadSignal:
         self._on_head(head)
 
     def fail(self, error: ChainUnavailable) -> None:
-        """Make `wait` raise `error` from now on: the connection is gone. The first error counts."""
+        """Make `wait` raise `error` from now on, because the connection is closed. The first error is kept."""
         self._failure = self._failure or error
         self._woken.set()
 
@@ -37,7 +37,7 @@ class HeadSignal:
         return self._failure is not None
 
     async def wait(self, seconds: float) -> Head | None:
-        """Return the newest head since the last call; None after `seconds` of silence."""
+        """Return the newest head since the last call; None after `seconds` without one."""
         try:
             async with asyncio.timeout(seconds):
                 await self._woken.wait()

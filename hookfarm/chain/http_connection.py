@@ -1,7 +1,7 @@
-"""HTTP connection to a node: web3's provider over sockets that stay open, and a poll for the head.
+"""HTTP connection to a node: web3's provider over persistent sockets, and a poll for the head.
 
-web3's own session opens a connection per request and takes a lock in another thread for each, which a
-cancelled request may leave locked; hence `make_request` has a session of its own.
+web3's own session opens a connection per request and takes a lock in another thread for each. A cancelled request
+may leave that lock held, so `make_request` uses its own session.
 """
 
 import asyncio
@@ -26,9 +26,9 @@ _FOREIGN = (OSError, TimeoutError, aiohttp.ClientError, Web3Exception, ValueErro
 
 
 class HttpConnection(AsyncHTTPProvider):
-    """Connection like a WebSocketConnection, to a node that never announces heads: it polls for them.
+    """Connection to a node that does not announce heads; interface of WebSocketConnection.
 
-    `on_poll` is called before each poll, `on_failed_poll` with the failure that ends the polling.
+    `on_poll` is called before each poll, `on_failed_poll` with the error that ends the polling.
     """
 
     def __init__(
@@ -59,12 +59,12 @@ class HttpConnection(AsyncHTTPProvider):
         self._polling = asyncio.create_task(self._poll())
 
     async def request(self, method: str, parameters: list[Any]) -> Any:
-        """Return the result of one call as JSON has it."""
+        """Return the result of one call, as decoded JSON."""
         answer = await self._exchange(self.form_request(RPCEndpoint(method), parameters))
         return result_of(self._url, method, answer)
 
     async def request_batch(self, calls: Sequence[Call]) -> list[Any]:
-        """Make all calls in one request; return each result, or a ChainUnavailable as a value, in their order."""
+        """Send all calls in one request; return their results in order, a ChainUnavailable as a value."""
         requests = [self.form_request(RPCEndpoint(method), parameters) for method, parameters in calls]
         return results_of(self._url, requests, await self._exchange(requests))
 
@@ -90,7 +90,7 @@ class HttpConnection(AsyncHTTPProvider):
         return http_answer(self._url, answer.status, answer.headers.get("Retry-After"), found)
 
     async def _poll(self) -> None:
-        """Set the signal each time that the node's newest block is another one, of any height."""
+        """Set the signal whenever the node's newest block has another hash."""
         last, polls = "", 0
         seen, clock = Pace(), asyncio.get_running_loop().time
         try:

@@ -1,6 +1,6 @@
-"""A connection to one node, and the calls that an ingestor makes through it.
+"""A connection to one node, and the calls that an ingestor makes.
 
-The blocks that the chain calls safe and finalized are asked for along with other calls, and not too often.
+Calls for the safe and finalized block share batches with other calls, at most once per `tags_seconds`.
 """
 
 import asyncio
@@ -22,16 +22,16 @@ from hookfarm.errors import ChainUnavailable
 
 TAGS = ("safe", "finalized")
 REFUSALS_BELIEVED = 3
-"""In a row, until a node is taken not to know a tag: any error may be a passing one, and no number of blocks may
-stand for finality on a chain that has it."""
+"""Consecutive errors until a tag counts as unsupported. One error may be temporary, and a fixed number of
+confirmations must not replace finality on a chain that has it."""
 NOT_YET = "not found"
-"""In geth's error for a known tag that no block has yet (-39001)."""
+"""In geth's error for a supported tag without a block yet (-39001)."""
 
 
 class FinalityTags:
-    """Schedules the calls for a node's safe and finalized block, and holds their answers.
+    """Schedule of the calls for a node's safe and finalized block, and their results.
 
-    `due` returns the calls to make, `record` takes their answers, `drain` returns the news.
+    `due` returns the calls to make, `record` takes their results, `drain` returns the new heads.
     """
 
     def __init__(self, every_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -43,7 +43,7 @@ class FinalityTags:
         self._news: dict[str, Header | None] = {}
 
     def due(self) -> list[Call]:
-        """Return the calls to make; none until it is time again. Unknown tags are not asked for."""
+        """Return the calls to make; an empty list until they are due. Skips unsupported tags."""
         now = self._clock()
         if now < self._next_at:
             return []
@@ -52,7 +52,7 @@ class FinalityTags:
         return [("eth_getBlockByNumber", [tag, False]) for tag in self._asked]
 
     def record(self, answers: Sequence[Any]) -> None:
-        """Record the answers to the calls that were due, a Refused as a value."""
+        """Record the results of the calls that `due` returned; errors are Refused values."""
         for tag, answer in zip(self._asked, answers, strict=False):
             if isinstance(answer, Refused) and NOT_YET not in str(answer):
                 self._refused(tag)
@@ -69,23 +69,23 @@ class FinalityTags:
             self._news[tag] = None
 
     def drain(self) -> dict[str, Header | None]:
-        """Return the blocks recorded since the last call; None = the node knows no such block."""
+        """Return the heads recorded since the last call by tag; None = the tag is unsupported."""
         news, self._news = self._news, {}
         return news
 
 
 Connection = WebSocketConnection | HttpConnection
 SecondOpinion = Callable[[], Awaitable[int | None]]
-"""Another node's block number; None where there is none that answers."""
+"""Function that returns another node's block number; None if no other node answers."""
 
 NORMAL_DISTANCE = 2
-"""Blocks by which two nodes may differ at any time."""
+"""Normal difference of two nodes, in blocks."""
 
 
 class Node:
     """A connected node. Every method but `close` raises ChainUnavailable.
 
-    Retrying is in vain if the node is then `closed`. `on_request` is called once for each request, of any size.
+    A retry is useless once the node is `closed`. `on_request` is called before each request; a batch is one.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Node:
         return quantity(await self.request("eth_blockNumber"))
 
     async def head(self) -> Head:
-        """Return the newest block now, and signal it unless a newer one has been announced meanwhile."""
+        """Fetch the newest block, and signal it unless a newer head has been announced."""
         header = parse_header(await self.request("eth_getBlockByNumber", "latest", False))
         head, newest = Head(header.number, header), self._head_signal.newest
         if newest is None or newest.number <= head.number:
@@ -127,23 +127,23 @@ class Node:
         return head
 
     async def header(self, number: int) -> Header:
-        """Return the header of the canonical block. Raises ChainUnavailable if the node does not have it (yet)."""
+        """Return the header of a canonical block. Raises ChainUnavailable if the node lacks the block."""
         [header] = await self.headers([number])
         return header
 
     async def headers(self, numbers: Sequence[int]) -> list[Header]:
-        """Return the headers of several canonical blocks, as `header` does."""
+        """Return the headers of several canonical blocks; like `header`."""
         return [header for header, _ in await self._blocks(numbers, whole=False)]
 
     async def whole_blocks(self, numbers: Sequence[int]) -> list[tuple[Header, Any]]:
-        """Return several headers, each with its block as the node sent it, with its transactions."""
+        """Return the headers of canonical blocks, each with its raw block including transactions."""
         return await self._blocks(numbers, whole=True)
 
     async def logs_between(self, first: int, last: int) -> list[Any]:
-        """Return the logs of the canonical blocks in a range, from a node that has all of these blocks.
+        """Return the logs of the canonical blocks in a range, all of which the node has.
 
-        A node that lags behind answers a range beyond its head with less; so its head is asked for in the same
-        batch, which goes to the same node, and must not lie inside the range.
+        A lagging node silently omits logs beyond its head. So the same batch reads its head, which must not be
+        inside the range.
         """
         criteria = {"fromBlock": hex(first), "toBlock": hex(last)}
         logs, head = await self.request_all([("eth_getLogs", [criteria]), ("eth_blockNumber", [])])
@@ -152,7 +152,7 @@ class Node:
         return require_list(result_or_raise(logs), f"{self.origin}: eth_getLogs")
 
     async def next_head(self, second_opinion: SecondOpinion | None = None) -> Head:
-        """Wait for the next announced head, and check a node that announces none."""
+        """Wait for the next announced head; check the node when none comes in time."""
         while True:
             head = await self._head_signal.wait(self._timeouts.max_silence(self._head_signal.pace.block_seconds))
             if head is not None:
@@ -163,13 +163,13 @@ class Node:
         await self._connection.close()
 
     async def request(self, method: str, *parameters: object) -> Any:
-        """Make one call; return its result as JSON has it."""
+        """Send one call; return its result as decoded JSON."""
         await self._take_turn([method])
         with self._counting_failures():
             return await self._connection.request(method, list(parameters))
 
     async def request_all(self, calls: Sequence[Call]) -> list[Any]:
-        """Make several calls in as few requests as the node takes; return results, or Refused as a value."""
+        """Send calls in as few batches as the node accepts; return results, Refused as a value."""
         answers: list[Any] = []
         while len(answers) < len(calls):
             rest = calls[len(answers) :][: self.profile.batch_calls]
@@ -227,7 +227,7 @@ class Node:
             raise ChainUnavailable(f"{self.origin}: does not have block {number}")
         header = parse_header(raw)
         if header.number != number:
-            raise ChainUnavailable(f"{self.origin}: sent block {header.number} for {number}")
+            raise ChainUnavailable(f"{self.origin}: sent block {header.number} instead of {number}")
         newest = self._head_signal.newest
         if newest is not None and newest.number == number:
             self._head_signal.pace.observe(number, header.timestamp)
@@ -241,7 +241,7 @@ class Node:
             raise ChainUnavailable(f"{self.origin}: silent, and does not answer") from error
         newest = self._head_signal.newest
         if newest is None or number > newest.number:
-            raise ChainUnavailable(f"{self.origin}: went on to block {number} without announcing it")
+            raise ChainUnavailable(f"{self.origin}: reached block {number} without announcing it")
         elsewhere = None if second_opinion is None else await second_opinion()
         if elsewhere is not None and elsewhere > number + NORMAL_DISTANCE:
             raise ChainUnavailable(f"{self.origin}: is at block {number}, another node at {elsewhere}")
@@ -255,7 +255,7 @@ def result_or_raise(answer: Any) -> Any:
 
 
 def require_list(answer: Any, where: str) -> list[Any]:
-    """Return the list. Raises ChainUnavailable for any other value; null is not an empty list."""
+    """Return the list. Raises ChainUnavailable for any other value, null included."""
     if not isinstance(answer, list):
         raise ChainUnavailable(f"{where}: {answer!r:.40} instead of a list")
     return answer
@@ -264,9 +264,9 @@ def require_list(answer: Any, where: str) -> list[Any]:
 async def connect(
     profile: NodeProfile, timeouts: NodeTimeouts, on_head: OnHead, on_request: Callable[[], None]
 ) -> Node:
-    """Connect to a node; ws and wss announce their heads, http and https are polled.
+    """Connect to a node; ws and wss nodes announce heads, http and https nodes are polled.
 
-    `on_head` is called with each head as soon as it is known, `on_request` before each request.
+    `on_head` is called with each new head, `on_request` before each request.
     """
 
     def on_poll() -> None:

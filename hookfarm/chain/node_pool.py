@@ -1,4 +1,4 @@
-"""A chain's nodes: their order and cooldown, and what has been learned about each of them."""
+"""A chain's nodes: their order, cooldowns, and limits learned from their responses."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -7,20 +7,20 @@ from hookfarm.chain.timing import backoff_seconds
 from hookfarm.security.redaction import origin
 
 MAX_BATCH_CALLS = 100
-"""Calls in one batch. Nodes allow from 3 to 1,000, and few document it."""
+"""Calls in one batch. Nodes allow from 3 to 1,000; few document their limit."""
 
 FAILURE_KINDS = ("refused", "rate_limited", "unavailable")
 
 FIRST_RANGE_BLOCKS = 64
 MAX_RANGE_BLOCKS = 10_000
 TARGET_LOGS = 4_000
-"""Logs per answer: about 2 MB; a larger one keeps the tip waiting longer than it saves."""
+"""Logs per response, about 2 MB; a larger one would delay the newest blocks."""
 
 
 class TokenBucket:
-    """The rate limit of one node: `per_second` requests on average, bursts of one second's worth.
+    """Rate limit of one node: `per_second` requests on average, bursts of one second's worth.
 
-    None = no limit. A batch is taken whole, into debt if necessary: the requests after it wait the longer.
+    None = no limit. A batch takes all its tokens at once, into debt if necessary; later requests wait longer.
     """
 
     def __init__(self, per_second: float | None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -31,7 +31,7 @@ class TokenBucket:
         self._filled_at = clock()
 
     def reserve(self, requests: int) -> float:
-        """Take the tokens and return the seconds to wait before they may be used."""
+        """Take the tokens and return the seconds to wait before sending."""
         if self._per_second is None:
             return 0.0
         now = self._clock()
@@ -42,10 +42,10 @@ class TokenBucket:
 
 
 class RangeSize:
-    """Number of blocks to ask `eth_getLogs` for at once, learned from a node's answers.
+    """Number of blocks per `eth_getLogs`, learned from a node's responses.
 
-    Halved by every refusal, doubled by every success until the first refusal and then raised by an eighth; never
-    more blocks than probably hold TARGET_LOGS.
+    A refusal halves it. A success doubles it until the first refusal, and adds an eighth afterwards. The range is
+    expected to hold at most TARGET_LOGS.
     """
 
     def __init__(self, first: int = FIRST_RANGE_BLOCKS, maximum: int = MAX_RANGE_BLOCKS) -> None:
@@ -54,7 +54,7 @@ class RangeSize:
         self._refused = False
 
     def accepted(self, blocks: int, logs: int) -> None:
-        """Record that a range of so many blocks was answered with so many logs."""
+        """Record that a range of `blocks` was served with `logs` logs."""
         if blocks < self.blocks:
             grown = self.blocks
         elif self._refused:
@@ -65,16 +65,16 @@ class RangeSize:
         self.blocks = max(1, min(grown, fitting, self._maximum))
 
     def refused(self, blocks: int) -> None:
-        """Record that a range of so many blocks was refused.
+        """Record that a range of `blocks` was refused.
 
-        The sizes suggested in errors are ignored: they may be the requested one.
+        Sizes suggested in errors are ignored: they may equal the requested one.
         """
         self._refused = True
         self.blocks = max(1, min(self.blocks, blocks // 2))
 
 
 class NodeProfile:
-    """A node's URL and what has been learned about it; outlives every connection to it."""
+    """A node's URL and the limits learned about it; survives its connections."""
 
     def __init__(self, url: str, bucket: TokenBucket) -> None:
         self.url = url
@@ -82,21 +82,21 @@ class NodeProfile:
         self.bucket = bucket
         self.ranges = RangeSize()
         self.batch_calls = MAX_BATCH_CALLS
-        """How many calls a batch may hold; 1 = batches are refused."""
+        """Max calls per batch; 1 = the node refuses batches."""
         self.failures = 0
-        """In a row."""
+        """Consecutive failures."""
         self.cooldown_until = 0.0
         self.failed_at = float("-inf")
         self.on_call: Callable[[str], None] = lambda _method: None
-        """Called with the method of each call, each one of a batch too."""
+        """Called with the method of each call, also for each call of a batch."""
         self.on_failure: Callable[[str], None] = lambda _kind: None
-        """Called with one of FAILURE_KINDS for each call that failed."""
+        """Called with one of FAILURE_KINDS for each failed call."""
 
 
 class NodePool:
-    """A chain's nodes in the order of preference.
+    """A chain's nodes by preference.
 
-    A failure puts a node into cooldown: 0.1 s, 0.2 s … 10 s, or as long as the node asked for.
+    A failure puts a node into cooldown: 0.1 s, 0.2 s … 10 s, or longer if the node requests it.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class NodePool:
         self.all = tuple(NodeProfile(url, TokenBucket(requests_per_second, clock)) for url in urls)
 
     def next(self) -> tuple[NodeProfile, float]:
-        """Return the next node and the seconds until then: the first that is not in cooldown, else the soonest."""
+        """Return the first node out of cooldown, else the next one to be, and the seconds until then."""
         now = self._clock()
         for profile in self.all:
             if profile.cooldown_until <= now:
@@ -118,14 +118,14 @@ class NodePool:
         return soonest, soonest.cooldown_until - now
 
     def others(self, profile: NodeProfile) -> list[NodeProfile]:
-        """Return the other nodes that are not in cooldown, by preference."""
+        """Return the other nodes out of cooldown, by preference."""
         now = self._clock()
         return [other for other in self.all if other is not profile and other.cooldown_until <= now]
 
     def preferred_to(self, profile: NodeProfile, after_seconds: float) -> NodeProfile | None:
-        """Return the best node before this one that has not failed for so long.
+        """Return the first node preferred to this one whose last failure is older than `after_seconds`.
 
-        Each failure in a row doubles the time.
+        Each consecutive failure doubles that time. None if there is no such node.
         """
         now = self._clock()
         for other in self.all:
@@ -137,9 +137,9 @@ class NodePool:
         return None
 
     def failed(self, profile: NodeProfile, chance: float, cooldown_seconds: float | None = None) -> float:
-        """Record a failure and return the seconds of its cooldown.
+        """Record a failure and return the node's cooldown in seconds.
 
-        `chance` as for `backoff_seconds`; `cooldown_seconds` is what the node asked for, if it did.
+        `chance` as for `backoff_seconds`; `cooldown_seconds` is the pause that the node requested.
         """
         now = self._clock()
         pause = backoff_seconds(profile.failures, chance)
@@ -150,5 +150,5 @@ class NodePool:
         return cooldown
 
     def succeeded(self, profile: NodeProfile) -> None:
-        """Record that a node has been useful, so that its next failure is the first one in a row."""
+        """Reset the node's count of consecutive failures."""
         profile.failures = 0

@@ -1,11 +1,11 @@
-"""Blocks with all their events, proven to be all of them.
+"""Blocks with all their events, proven complete.
 
-1. The logs of a block, by its hash (at the tip) or as part of a range (far behind it).
-2. Contiguous indices, and the header's bloom where the chain has one that counts.
-3. Where they leave a doubt: the logs in the block's receipts, under the same proofs.
-4. Where these leave one too: Incomplete. The caller pauses, asks another node, and never goes on without.
+1. Fetch a block's logs: by its hash near the head, in a range far behind it.
+2. Check contiguous indices, and the header's bloom if the chain has blooms.
+3. On a mismatch, take the logs from the block's receipts and check them the same way.
+4. On a second mismatch, raise Incomplete: the caller pauses or switches nodes, and never skips the block.
 
-Where transfers are wanted, whole blocks and receipts come in place of headers and logs, under the same proofs.
+With transfers, whole blocks and receipts replace headers and logs.
 """
 
 import asyncio
@@ -29,38 +29,38 @@ from hookfarm.event_stream.event_json import encode_events
 from hookfarm.records import Event
 
 VERIFY_BY_CHAIN = {137: "contiguous", 80002: "contiguous"}
-"""Polygon and its test network: `eth_getLogs` has logs of state syncs, which the header's bloom leaves out."""
+"""Polygon and its testnet: `eth_getLogs` returns logs of state syncs, which the header's bloom omits."""
 MAX_WHOLE_BLOCKS = 8
-"""At once. With its receipts, a full block of Ethereum takes about 1 MB."""
+"""Per request. A full block of Ethereum takes about 1 MB with its receipts."""
 
 
 class Prover:
-    """Fetches blocks of one chain and checks that their logs are complete; `verify` as in ChainConfig."""
+    """Source of one chain's blocks with proven logs; `verify` as in ChainConfig."""
 
     def __init__(self, chain_id: int, verify: str | None = None) -> None:
         self.repaired = 0
-        """Blocks whose logs were incomplete, and whose receipts were not."""
+        """Blocks with incomplete logs but complete receipts."""
         self.transfers = False
-        """Whether blocks are to hold their transfers too."""
+        """Whether blocks include their transfers."""
         self._chain_id = chain_id
         self._verify = verify or VERIFY_BY_CHAIN.get(chain_id, "bloom")
         self._has_blooms = False
-        """True once a header of the chain had a bloom other than zeros."""
+        """True after the first header with a nonzero bloom."""
 
     def max_blocks(self, node: Node) -> int:
-        """Return the number of blocks to ask for at once, far behind the head."""
+        """Return the number of blocks per request, far behind the head."""
         most = node.profile.ranges.blocks
         return min(most, MAX_WHOLE_BLOCKS) if self.transfers else most
 
     async def canonical(self, node: Node, numbers: Sequence[int], known: Header | None = None) -> list[Block]:
-        """Return the canonical blocks of these numbers, and last the block of the header `known`."""
+        """Return the canonical blocks of these numbers, followed by the block of the header `known`."""
         if self.transfers:
             return await self._whole(node, numbers, known)
         headers = await node.headers(numbers) if numbers else []
         return await self.blocks(node, [*headers, known] if known else headers)
 
     async def blocks(self, node: Node, headers: Sequence[Header]) -> list[Block]:
-        """Return the blocks of these headers, requested by hash; in one request unless a proof fails."""
+        """Return the blocks of these headers, fetched by hash; one request unless a check fails."""
         self._learn(headers)
         if self._verify == "receipts":
             return await self._blocks_by_receipts(node, headers)
@@ -68,7 +68,7 @@ class Prover:
         return [await self._proven(node, *pair) for pair in zip(headers, answers, strict=True)]
 
     async def range(self, node: Node, first: int, last: int) -> list[Block]:
-        """Return the canonical blocks of a range, in parts that are halved until the node takes them."""
+        """Return the canonical blocks of a range, halved until the node accepts each part."""
         if self.transfers or self._verify == "receipts" or first == last:
             return await self.canonical(node, range(first, last + 1))
         try:
@@ -85,7 +85,7 @@ class Prover:
     async def _range(self, node: Node, first: int, last: int) -> list[Block]:
         logs, headers = await asyncio.gather(node.logs_between(first, last), node.headers(range(first, last + 1)))
         if looks_capped(len(logs)):
-            raise Refused(f"{node.origin}: exactly {len(logs)} logs, which looks cut off")
+            raise Refused(f"{node.origin}: exactly {len(logs)} logs, probably truncated")
         self._learn(headers)
         found = logs_by_block(logs)
         if not found.keys() <= {header.number for header in headers}:
@@ -95,9 +95,9 @@ class Prover:
         return blocks
 
     async def _proven_in_range(self, node: Node, header: Header, logs: list[Any]) -> Block:
-        """Return a proven block of a range; other tasks run before each block.
+        """Return a proven block of a range; yield to other tasks before each block.
 
-        A range may hold thousands of logs; so what is proven already gets published meanwhile.
+        A range may hold thousands of logs; proven blocks are published meanwhile.
         """
         await asyncio.sleep(0)
         events, reason = self._judge(header, logs)
@@ -122,7 +122,7 @@ class Prover:
         return events, incompleteness_reason(header, events, use_bloom=self._uses_bloom(header))
 
     async def _events_of_receipts(self, node: Node, header: Header, reason: str) -> list[Event]:
-        """Return the events in a block's receipts, which decide if its logs are in doubt."""
+        """Return the events of a block's receipts, which replace its doubtful logs. Raises Incomplete."""
         problem = f"{node.origin}: block {header.number}: {reason}"
         try:
             receipts = await node.request("eth_getBlockReceipts", header.block_hash)
@@ -152,7 +152,7 @@ class Prover:
         return encode_events(events)
 
     async def _whole(self, node: Node, numbers: Sequence[int], known: Header | None) -> list[Block]:
-        """Return canonical blocks with transfers; in halves if they are many or the node refuses them."""
+        """Return canonical blocks with transfers; halve `numbers` if too many or refused."""
         if len(numbers) <= MAX_WHOLE_BLOCKS:
             try:
                 return await self._whole_at_once(node, numbers, known)
@@ -163,7 +163,7 @@ class Prover:
         return await self._whole(node, numbers[:middle], None) + await self._whole(node, numbers[middle:], known)
 
     async def _whole_at_once(self, node: Node, numbers: Sequence[int], known: Header | None) -> list[Block]:
-        """Return blocks with transfers in two requests, or in one for a single known header."""
+        """Return blocks with transfers, in two requests; one for a single known header."""
         found = await node.whole_blocks(numbers) if numbers else []
         headers = [header for header, _ in found] + ([known] if known else [])
         self._learn(headers)
@@ -179,7 +179,7 @@ class Prover:
             raise ChainUnavailable(f"{node.origin}: does not have block {header.number}")
         try:
             transactions = transactions_of(header, block)
-            # Its own header, for in an announced one the bloom may be zeros.
+            # The header of an announced head may hold a zero bloom; the block's own header does not.
             header = parse_header(block)
             if isinstance(receipts, Refused):
                 receipts = await receipts_one_by_one(node, header, transactions)
@@ -192,8 +192,8 @@ class Prover:
     async def _logs_by_hash(self, node: Node, headers: Sequence[Header]) -> list[list[Any]]:
         """Return the logs of each block.
 
-        Without a bloom, a node that does not know the block could answer that it has no logs; so it must return
-        the block in the same batch.
+        For an unknown block a node may return an empty list. Without a bloom that is undetectable, so the same
+        batch requests the block.
         """
         calls: list[Call] = [("eth_getLogs", [{"blockHash": header.block_hash}]) for header in headers]
         silent = [header for header in headers if self._verify != "none" and not self._uses_bloom(header)]
@@ -204,15 +204,15 @@ class Prover:
         return [require_list(answer, f"{node.origin}: eth_getLogs") for answer in answers[: len(calls)]]
 
     def _uses_bloom(self, header: Header) -> bool:
-        """Return whether a header's bloom counts as a proof; a bloom of zeros does not.
+        """Return whether a header's bloom is a proof; a zero bloom is not.
 
-        Some chains write zeros into every header, and some nodes into announcements. Where such a bloom is true,
-        the block has no logs, and there is nothing to prove.
+        Some chains write zero blooms into every header, and some nodes into announcements. If a zero bloom is
+        correct, the block has no logs to prove.
         """
         return self._verify in ("bloom", "receipts") and bloom_has_logs(header)
 
     def _bloom_is_missing(self, header: Header) -> bool:
-        """Return whether a header lacks its bloom on a chain that has them, so that other proofs are needed."""
+        """Return whether a header lacks its bloom on a chain with blooms."""
         return self._has_blooms and not bloom_has_logs(header)
 
     def _learn(self, headers: Sequence[Header]) -> None:
@@ -220,7 +220,7 @@ class Prover:
 
 
 async def _ask(node: Node, calls: Sequence[Call]) -> list[Any]:
-    """Return the answers to calls; the call for the tagged heads goes along in the batch if it is due."""
+    """Return the results of calls; the batch includes the calls for tagged heads if they are due."""
     tags = node.tags.due()
     answers = await node.request_all([*calls, *tags])
     node.tags.record(answers[len(calls) :])
@@ -228,6 +228,6 @@ async def _ask(node: Node, calls: Sequence[Call]) -> list[Any]:
 
 
 def halves(first: int, last: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return both halves of a range of at least two blocks."""
+    """Split a range of at least two blocks in the middle."""
     middle = (first + last) // 2
     return (first, middle), (middle + 1, last)

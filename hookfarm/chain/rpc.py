@@ -1,4 +1,4 @@
-"""Conversion of JSON-RPC answers and exceptions of libraries to results and ChainUnavailable."""
+"""Conversion of JSON-RPC responses and library exceptions to results and ChainUnavailable."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -24,16 +24,16 @@ _RATE_WORDS = re.compile(
     r"|/second|capacity (exceeded|limit)|daily request count",
     re.IGNORECASE,
 )
-"""How nodes word it: Infura, Alchemy, QuickNode, Ankr and others agree on no code, and -32005 is also what
-some of them answer for a range that is too long."""
+"""Rate-limit messages of Infura, Alchemy, QuickNode, Ankr and others. Their codes differ, and some use -32005 also
+for a range that is too long."""
 
 
 class Refused(ChainUnavailable):
-    """The node answered with an error; a different or smaller request may succeed."""
+    """The node returned an error; a different or smaller request may succeed."""
 
 
 class RateLimited(ChainUnavailable):
-    """The node is over its rate limit for so many seconds (None = unknown)."""
+    """The node is over its rate limit, for `retry_after_seconds` (None = unknown)."""
 
     def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
@@ -52,26 +52,26 @@ def failure_kind(error: ChainUnavailable) -> str:
 
 
 def result_of(url: str, method: str, answer: Any) -> Any:
-    """Return the result in an answer. Raises Refused or RateLimited with an error's code and message."""
+    """Return the result in a response. Raises Refused or RateLimited with the error's code and message."""
     where = f"{origin(url)}: {method}"
     if not isinstance(answer, dict):
-        raise ChainUnavailable(f"{where}: no JSON-RPC answer")
+        raise ChainUnavailable(f"{where}: not a JSON-RPC response")
     error = answer.get("error")
     if isinstance(error, dict):
         raise _refusal(url, where, error)
     if error is not None or "result" not in answer:
-        raise ChainUnavailable(f"{where}: no JSON-RPC answer")
+        raise ChainUnavailable(f"{where}: not a JSON-RPC response")
     return answer["result"]
 
 
 def results_of(url: str, requests: Sequence[Mapping[str, Any]], answers: Any) -> list[Any]:
-    """Return the result of each request of a batch in their order, or its ChainUnavailable as a value.
+    """Return the result of each request of a batch in order, a ChainUnavailable as a value.
 
-    A batch that was refused as a whole is Refused.
+    Raises Refused if the node refused the whole batch.
     """
     if not isinstance(answers, list):
         result_of(url, "batch", answers)
-        raise Refused(f"{origin(url)}: batch: no list of answers")
+        raise Refused(f"{origin(url)}: batch: the response is not a list")
     by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, dict)}
     if None in by_id and len(answers) == 1:
         result_of(url, "batch", answers[0])
@@ -79,7 +79,7 @@ def results_of(url: str, requests: Sequence[Mapping[str, Any]], answers: Any) ->
 
 
 def http_answer(url: str, status: int, retry_after: str | None, body: bytes) -> Any:
-    """Return the JSON-RPC message in an HTTP response; nodes send errors under any status."""
+    """Return the JSON-RPC message in an HTTP response, whatever its status. Raises ChainUnavailable."""
     if status == TOO_MANY_REQUESTS:
         raise RateLimited(f"{origin(url)}: HTTP 429", retry_after_seconds(retry_after))
     try:
@@ -87,7 +87,7 @@ def http_answer(url: str, status: int, retry_after: str | None, body: bytes) -> 
     except orjson.JSONDecodeError as error:
         content = None
         if status < 400:
-            raise ChainUnavailable(f"{origin(url)}: the answer is not JSON") from error
+            raise ChainUnavailable(f"{origin(url)}: the response is not JSON") from error
     if status >= 400 and not (isinstance(content, dict) and isinstance(content.get("error"), dict)):
         kind = Refused if status < 500 else ChainUnavailable
         raise kind(f"{origin(url)}: HTTP {status}")
@@ -95,7 +95,7 @@ def http_answer(url: str, status: int, retry_after: str | None, body: bytes) -> 
 
 
 def retry_after_seconds(header: str | None, now: datetime | None = None) -> float | None:
-    """Return the seconds of a Retry-After header, None if it is missing or invalid."""
+    """Parse a Retry-After header to seconds; None if it is missing or invalid."""
     at = (now or datetime.now(UTC)).timestamp()
     return None if header is None else parse_retry_after(header, at, MAX_RETRY_AFTER_SECONDS)
 
@@ -106,7 +106,8 @@ def unavailable(url: str, error: BaseException) -> ChainUnavailable:
         return error
     if isinstance(error, Web3Exception) and error.__cause__ is not None:
         error = error.__cause__
-    reason = "no answer in time" if isinstance(error, TimeoutError) else sanitize(str(error), secrets_of_url(url))
+    timed_out = isinstance(error, TimeoutError)
+    reason = "no answer in time" if timed_out else sanitize(str(error), secrets_of_url(url))
     return ChainUnavailable(f"{origin(url)}: {reason or type(error).__name__}")
 
 
@@ -119,7 +120,7 @@ def _value(url: str, method: str, answer: Any) -> Any:
 
 def _refusal(url: str, where: str, error: Mapping[str, Any]) -> ChainUnavailable:
     code, detail = sanitize(str(error.get("code")))[:40], " ".join(str(error.get("message")).split())
-    # Blanked before it is cut, which would leave the beginning of a secret.
+    # Sanitized before it is cut: a cut secret would no longer be recognised.
     message = f"{where}: {code} {sanitize(detail, secrets_of_url(url))[:200]}"
     if error.get("code") in _RATE_CODES or _RATE_WORDS.search(detail):
         return RateLimited(message, _backoff(error.get("data")))
@@ -127,7 +128,7 @@ def _refusal(url: str, where: str, error: Mapping[str, Any]) -> ChainUnavailable
 
 
 def _backoff(data: Any) -> float | None:
-    """Return the seconds in Infura's `{"rate": {"backoff_seconds": 30}}`."""
+    """Return the seconds in Infura's `{"rate": {"backoff_seconds": 30}}`; None if they are missing."""
     rate = data.get("rate") if isinstance(data, dict) else None
     seconds = rate.get("backoff_seconds") if isinstance(rate, dict) else None
     return min(float(seconds), MAX_RETRY_AFTER_SECONDS) if isinstance(seconds, int | float) else None

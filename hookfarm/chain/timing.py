@@ -1,4 +1,4 @@
-"""Timing of an ingestor: time-outs of a node, back-off, poll intervals, the time between blocks. Pure."""
+"""Timing of an ingestor: time-outs, back-off, poll intervals, block times. Pure functions."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -10,61 +10,61 @@ from hookfarm import backoff
 FIRST_PAUSE_SECONDS = 0.1
 MAX_PAUSE_SECONDS = 10.0
 MAX_SILENCE_SECONDS = 60.0
-"""Asking costs one request, so even a chain with rare blocks is asked once a minute."""
+"""A probe costs one request, so even a chain with rare blocks is probed once a minute."""
 MIN_POLL_SECONDS = 0.25
 MAX_POLL_SECONDS = 12.0
 EXPECTED_AFTER = 0.9
-"""Of the time between blocks: a node that announces nothing is asked a little before the next one is due."""
+"""Fraction of the block time until a node without announcements is polled."""
 OVERDUE_STEP = 0.2
-"""And then again after so much of it: about two questions a block, and a head is at most this much late."""
+"""Fraction of the block time until the next poll: about two polls a block, and heads at most this late."""
 
 _HEADS_REMEMBERED = 16
 
 
 @dataclass(frozen=True)
 class NodeTimeouts:
-    """Time-outs of calls to a node. connect < boot, so that a boot has time for a second URL."""
+    """Time-outs of calls to a node. connect < boot, so that a boot has time to try a second URL."""
 
     request_seconds: float = 10.0
-    """One request, all in all."""
+    """One request in total."""
     connect_seconds: float = 3.0
-    """One attempt to connect, handshake included."""
+    """One connect, handshake included."""
     silence_seconds: float = 15.0
-    """Without a head, where blocks come faster than every 5 s; else three times the time between blocks."""
+    """Silence of a node before it is probed, for blocks faster than every 5 s; else three block times."""
     probe_seconds: float = 5.0
-    """For a silent node to prove that it is there."""
+    """Time for a silent node to respond."""
     return_seconds: float = 30.0
-    """After which a preferred node that failed may be asked again while another one serves."""
+    """Time until a failed preferred node is tried again while another one serves."""
     tags_seconds: float = 4.0
-    """At least between two questions for the safe and the finalized block."""
+    """Min time between two calls for the safe and finalized block."""
     boot_seconds: float = 8.0
-    """From the start to a known head; less than the 10 s of the master, so that the reason is reported."""
+    """From the start to a known head; less than the master's 10 s, so that the reason is reported."""
 
     def max_silence(self, block_seconds: float | None) -> float:
-        """Return how long no head is normal, from the time between blocks (None = not known yet)."""
+        """Return the longest normal time without a head; `block_seconds` None = not known yet."""
         expected = min(3 * (block_seconds or 0), MAX_SILENCE_SECONDS)
         return max(expected, self.silence_seconds)
 
 
 def backoff_seconds(failures: int, chance: float) -> float:
-    """Return the delay after so many earlier failures in a row (0, 1, …): 0.1, 0.2, 0.4 … 10 s, ±20 %.
+    """Return the delay after so many earlier consecutive failures (0, 1, …): 0.1, 0.2, 0.4 … 10 s, ±20 %.
 
-    `chance` is a random number from 0 to 1, so that the ingestors of a farm do not come back all at once.
+    `chance` is a random number from 0 to 1; it spreads the retries of a farm's ingestors.
     """
     return backoff.delay(failures, FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, chance)
 
 
 def poll_seconds(block_seconds: float | None, polls: int) -> float:
-    """Return the time until the next poll, after `polls` (1, 2, …) for a head that is newer than the last one."""
+    """Return the time until the next poll, after `polls` (1, 2, …) polls since the last new head."""
     expected = block_seconds or 0.0
     wait = expected * (EXPECTED_AFTER if polls == 1 else OVERDUE_STEP * 1.5 ** min(polls - 2, 20))
     return min(max(wait, MIN_POLL_SECONDS), MAX_POLL_SECONDS)
 
 
 class Pace:
-    """The time between blocks, from the times of the last heads: their timestamps, or when they were seen.
+    """Block time, from the timestamps of the last heads or the times at which they were seen.
 
-    The median, so that a single jump (a genesis from years ago, a chain that stalled) does not count.
+    The median ignores a single jump, such as an old genesis or a stalled chain.
     """
 
     def __init__(self) -> None:

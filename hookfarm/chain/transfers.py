@@ -1,12 +1,11 @@
 """The transfers of a block, from its transactions and their receipts.
 
-The header commits to both, but by roots over their encodings, of which each chain has kinds of its own. So they
-prove each other: transactions at the indices from 0 on, as many receipts of the same hashes, all of the block that
-was asked for. A node that leaves one out of either list is found out; one that leaves the last transactions out of
-both is not.
+The header commits to both by roots whose encoding differs between chains, so the two lists prove each other:
+transactions at indices from 0, and receipts with the same hashes, all of the requested block. A node that omits a
+transaction from one list is detected. A node that omits the last ones from both is not.
 
-A transfer is a transaction with a value that succeeded. What failed moved nothing; what contracts pay each other
-while they run is no transaction.
+A transfer is a successful transaction with a value. Failed ones move nothing. Internal transfers (value moved by
+contract calls) are not detected.
 """
 
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ SUCCESS, FAILURE = 1, 0
 
 
 def transactions_of(header: Header, block: Any) -> list[Any]:
-    """Return a block's transactions in order. Raises Incomplete unless they are those of the header."""
+    """Return a block's transactions in order. Raises Incomplete unless they belong to the header's block."""
     try:
         if block["hash"].lower() != header.block_hash:
             raise Incomplete(f"the node sent another block than {header.number}")
@@ -36,7 +35,7 @@ def transactions_of(header: Header, block: Any) -> list[Any]:
 def transfers_of(
     chain_id: int, header: Header, transactions: Sequence[Any], receipts: Sequence[Any]
 ) -> tuple[Transfer, ...]:
-    """Return the transfers of a block by transaction. Raises Incomplete unless the receipts fit the transactions.
+    """Return the transfers of a block, by transaction. Raises Incomplete unless receipts match transactions.
 
     `transactions` are in order.
     """
@@ -55,7 +54,7 @@ def transfers_of(
 
 
 async def receipts_one_by_one(node: Node, header: Header, transactions: Sequence[Any]) -> list[Any]:
-    """Return the receipts of a block from a node that does not answer all of them at once."""
+    """Return the receipts of a block, for a node without `eth_getBlockReceipts`."""
     calls: list[Call] = [("eth_getTransactionReceipt", [each["hash"]]) for each in transactions]
     receipts = [result_or_raise(answer) for answer in await node.request_all(calls)]
     if None in receipts:
@@ -84,10 +83,10 @@ def _succeeded(receipt: Any) -> bool:
     Receipts have a status since EIP-658.
     """
     if receipt.get("status") is None:
-        raise Incomplete("receipts without a status do not say whether a transfer succeeded")
+        raise Incomplete("a receipt has no status; transfers need receipts since EIP-658")
     status = quantity(receipt["status"])
     if status not in (SUCCESS, FAILURE):
-        raise Incomplete(f"a receipt has the status {status}")
+        raise Incomplete(f"a receipt has the unknown status {status}")
     return status == SUCCESS
 
 

@@ -1,9 +1,9 @@
-"""WebSocket connection to a node: web3's provider, with every answer passed to the call that waits for it.
+"""WebSocket connection to a node: web3's provider, with every response passed to the call that waits for it.
 
-web3's own bookkeeping is made for its formatted requests: a raw request spins the event loop until its answer
-is there (a whole CPU while anything is in flight), and an error answer to one ends the listener for all. Both
-hang on methods that are made to be overridden: `make_request`, and `socket_recv`, which web3's listener task
-runs. Here the latter never returns a message; it deals out all of them until the socket is gone.
+web3 makes two assumptions that raw requests break. While one waits for its response, web3 spins the event loop
+(100 % of a CPU). An error response ends the listener for all requests. So this class overrides `make_request` and
+`socket_recv`, which web3's listener task runs. `socket_recv` dispatches all messages and returns only when the
+socket is closed.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.errors import ChainUnavailable
 
 MAX_MESSAGE_BYTES = 256 * 2**20
-"""All logs of a block come in one message; websockets' own limit is 1 MiB."""
+"""One message may hold all logs of a block; websockets' default limit is 1 MiB."""
 CLOSE_SECONDS = 0.5
 
 _FOREIGN = (OSError, TimeoutError, WebSocketException, Web3Exception, ValueError)
@@ -31,7 +31,7 @@ _ENDS_THE_SOCKET = (*_FOREIGN, ChainUnavailable, asyncio.CancelledError)
 
 
 class WebSocketConnection(WebSocketProvider):
-    """A socket to a node: requests and their answers, and a signal for the heads that it announces."""
+    """A socket to a node: requests with their responses, and a signal for announced heads."""
 
     def __init__(self, url: str, head_signal: HeadSignal, timeouts: NodeTimeouts) -> None:
         options = {
@@ -60,12 +60,12 @@ class WebSocketConnection(WebSocketProvider):
         await self.request("eth_subscribe", ["newHeads"])
 
     async def request(self, method: str, parameters: list[Any]) -> Any:
-        """Return the result of one call as JSON has it."""
+        """Return the result of one call, as decoded JSON."""
         request = self.form_request(RPCEndpoint(method), parameters)
         return result_of(self._url, method, await self._exchange(request, [request["id"]]))
 
     async def request_batch(self, calls: Sequence[Call]) -> list[Any]:
-        """Make all calls in one message; return each result, or a ChainUnavailable as a value, in their order."""
+        """Send all calls in one message; return their results in order, a ChainUnavailable as a value."""
         requests = [self.form_request(RPCEndpoint(method), parameters) for method, parameters in calls]
         answers = await self._exchange(requests, [request["id"] for request in requests])
         return results_of(self._url, requests, answers)
@@ -73,7 +73,7 @@ class WebSocketConnection(WebSocketProvider):
     async def close(self) -> None:
         """Close the connection. Never raises; errors of the closing socket are ignored.
 
-        Not web3's `disconnect`, which swallows a cancellation that comes meanwhile.
+        web3's `disconnect` would swallow a cancellation during the close.
         """
         if self._message_listener_task is not None:
             self._message_listener_task.cancel()
@@ -87,7 +87,7 @@ class WebSocketConnection(WebSocketProvider):
         return answer
 
     async def _exchange(self, content: Any, ids: Sequence[object]) -> Any:
-        """Send a message and return the answer that comes back under any of the ids."""
+        """Send a message and return the response with any of the ids."""
         if self._head_signal.failed:
             raise unavailable(self._url, ConnectionResetError("the connection is closed"))
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -103,7 +103,7 @@ class WebSocketConnection(WebSocketProvider):
                 del self._waiting[waiting]
 
     async def socket_send(self, request_data: bytes) -> None:
-        """Send a message without web3's `wait_for`, which before Python 3.12 may swallow a cancellation."""
+        """Send a message without web3's `wait_for`, which may swallow a cancellation before Python 3.12."""
         assert self._ws is not None
         await self._ws.send(request_data, text=True)
 
@@ -139,13 +139,13 @@ class WebSocketConnection(WebSocketProvider):
             waiting.set_result(message)
 
     def _refuse_batches(self, message: Any) -> None:
-        """Refuse all pending batches, to be asked again: a batch that is refused as a whole has no id."""
+        """Pass the error, which has no id, to all pending batches; their callers retry smaller ones."""
         waiting = list(self._waiting.values())
         for answer in {each for each in waiting if waiting.count(each) > 1} or set(waiting[:1]):
             self._answer(answer, message)
 
     def _fail(self, error: BaseException) -> None:
-        """Fail all pending requests: the socket is gone."""
+        """Fail all pending requests because the socket is closed."""
         self._head_signal.fail(unavailable(self._url, error))
         for answer in set(self._waiting.values()):
             if not answer.done():

@@ -10,12 +10,12 @@
     literal    = ["-"] NUMBER | 0xHEX | "text" | 'text' | "true" | "false"
 
 From text to test: `literals` (tokens and their values), `grammar` (the rules above), `comparisons` (arguments, and
-what may be compared), `condition` (the checked condition and its test).
+comparable types), `condition` (the checked condition and its test).
 
-Errors are found when the condition is created, not when logs come: an unknown argument, an address compared with
-`<`, a number that the argument's type cannot hold. Only the number of members of an array is known from the log
-alone: a comparison with a missing member is false, whatever its operator.
+Errors are raised when the condition is created, not when logs arrive: an unknown argument, an address compared
+with `<`, a number outside the argument's type. Only the length of an array depends on the log: every comparison
+with a missing member is false.
 
-An indexed string, bytes, array or tuple leaves only its hash in the log. `name == "Alice"` compares the hashes;
-nothing else can be asked of it.
+For an indexed string, bytes, array or tuple a log contains only the hash. `name == "Alice"` compares the hashes;
+no other comparison is possible.
 """

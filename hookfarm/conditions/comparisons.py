@@ -1,7 +1,7 @@
-"""Arguments of an event as a condition names them, and the rules for which values may be compared.
+"""Arguments of an event as conditions name them, and the rules for comparable values.
 
-Arguments and members are named as in a webhook (`abi_types.names`): by the signature, or else `arg<position>`. A
-member of a tuple goes by its name or its position, one of an array by its position.
+Arguments and members have the names of the webhook (`abi_types.names`): the signature's, else `arg<position>`. A
+member of a tuple is selected by name or position, a member of an array by position.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,16 +20,16 @@ from hookfarm.conditions.literals import (
 from hookfarm.errors import InvalidInput
 
 OPERATORS = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
-"""Each with its equivalent for exchanged sides."""
+"""Each operator with its equivalent for exchanged sides."""
 _EQUALITY = ("==", "!=")
 MAX_POSITION_DIGITS = 9
 _SHOWN_CHARACTERS = 160
 _LENGTH = AbiType("uint256")
-_HASH_ONLY = "only the hash of this indexed argument is in the log, so that all it can be asked is"
+_HASH_ONLY = "a log contains only the hash of this indexed argument; allowed is"
 
 
 ValueOf = Callable[[Operand, Literal], Value | Placeholder]
-"""The value of a literal compared with an operand; raises InvalidInput if there is none."""
+"""Function that returns the value of a literal for an operand. Raises InvalidInput if the type does not fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +41,14 @@ class Side:
 
 
 def argument(signature: EventSignature, name: Token) -> Operand:
-    """Return the argument of a name. Raises InvalidInput if there is none."""
+    """Return the argument with this name. Raises InvalidInput for an unknown name."""
     found = _named(signature.parameters, name, signature.name[:40])
     parameter = signature.parameters[found]
     return Operand((found,), parameter.type, is_hash=parameter.indexed and parameter.type.is_hashed_in_topics)
 
 
 def member(operand: Operand, step: Token) -> Operand:
-    """Return a member of an array or a tuple. Raises InvalidInput if it can't have it."""
+    """Return a member of an array or a tuple. Raises InvalidInput for any other type or an unknown member."""
     if operand.is_hash:
         raise hash_only_error(operand, step)
     kind = operand.type
@@ -64,7 +64,7 @@ def member(operand: Operand, step: Token) -> Operand:
 
 
 def length(operand: Operand, token: Token) -> Operand:
-    """Return the number of members or bytes. Raises InvalidInput, at `token`, if there are none."""
+    """Return the number of members or bytes. Raises InvalidInput at `token` for a type without a length."""
     if operand.is_hash:
         raise hash_only_error(operand, token)
     if not operand.type.sizes and operand.type.base not in ("bytes", "string"):
@@ -75,15 +75,16 @@ def length(operand: Operand, token: Token) -> Operand:
 
 
 def hash_only_error(operand: Operand, token: Token) -> InvalidInput:
-    """Return the error for a value that is only a hash in the log, compared with anything but a literal."""
+    """Return the error for a hashed argument that is compared with anything but a literal."""
     if is_comparable(operand.type):
         example = '"text"' if operand.type.base == "string" else "0x…"
         return unexpected_token(token, f"{_HASH_ONLY} ==, != or in with {example}")
-    return unexpected_token(token, f"{_HASH_ONLY} nothing, since no literal is {describe_type(operand.type)}")
+    what = describe_type(operand.type)
+    return unexpected_token(token, f"{_HASH_ONLY} no comparison, because {what} has no literal")
 
 
 def describe_type(kind: AbiType) -> str:
-    """Return the name of a type with its article, for an error."""
+    """Return the name of a type with its article, for an error message."""
     name = "array" if kind.sizes else kind.base
     if name == "bytes":
         return name
@@ -91,7 +92,7 @@ def describe_type(kind: AbiType) -> str:
 
 
 def compare(left: Side, operator: Token, right: Side, value_of: ValueOf) -> Condition:
-    """Return the comparison. Raises InvalidInput if the sides can't be compared with this operator."""
+    """Return the comparison. Raises InvalidInput if the operator does not apply to these sides."""
     if isinstance(left.value, Operand) and isinstance(right.value, Operand):
         _check_pair(left, left.value, operator, right, right.value)
         return Compared(left.value, operator.text, right.value)
@@ -103,7 +104,7 @@ def compare(left: Side, operator: Token, right: Side, value_of: ValueOf) -> Cond
 
 
 def check_comparable(operand: Operand, start: Token) -> None:
-    """Raise InvalidInput if no value can equal the operand."""
+    """Raise InvalidInput for an operand that no value can equal."""
     if is_comparable(operand.type):
         return
     if operand.is_hash:
@@ -147,7 +148,7 @@ def _check_order(operand: Operand, operator: Token) -> None:
         raise hash_only_error(operand, operator)
     if not is_integer(operand.type):
         what = describe_type(operand.type)
-        raise unexpected_token(operator, f"expected ==, !=, in or not in, since {what} has no order")
+        raise unexpected_token(operator, f"expected ==, !=, in or not in, because {what} has no order")
 
 
 def _check_pair(left: Side, first: Operand, operator: Token, right: Side, second: Operand) -> None:

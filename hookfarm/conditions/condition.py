@@ -1,9 +1,8 @@
-"""A checked condition, whose names are positions and whose literals are values; and its test of a log.
+"""A checked condition, with positions for names and values for literals; and its test of a log.
 
-Values are those of a decoded log before it becomes JSON (`decoder.values`): integers and addresses `int`,
-booleans `bool`, strings and bytes `bytes`, arrays and tuples sequences, hashes in topics `0x…`. The test is built
-of closures; for a log it only compares. What it compares with are parameters, so that conditions which differ in
-nothing but values have one test.
+Values are those of `matching.decoder.decode_values`: integers and addresses `int`, booleans `bool`, strings and
+bytes `bytes`, arrays and tuples sequences, hashes in topics `0x…`. The test is built of closures that only
+compare. The literals are parameters, so that conditions which differ only in literals share one test.
 """
 
 import operator
@@ -16,13 +15,13 @@ from hookfarm.abi.abi_types import AbiType
 
 Value = int | bool | bytes | str
 Values = Sequence[Any]
-"""By position of the parameter."""
+"""Values by position of the parameter."""
 Parameters = Sequence[Any]
-"""What a test compares with: the values or the bound of each of its leaves, in order."""
+"""Literals of a test: the values or the bound of each of its leaves, in order."""
 Test = Callable[[Values, Parameters], bool]
 
 _MISSING = object()
-"""Read if an array has no such member."""
+"""Result of reading a missing member of an array."""
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
@@ -32,7 +31,7 @@ OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 class Operand:
     """Path to a value: the position of the parameter, then of the member, and so on.
 
-    `is_length`: not the value itself but its number of members or bytes. `is_hash`: only its hash is in the log.
+    `is_length`: its number of members or bytes is compared. `is_hash`: the log contains only its hash.
     """
 
     steps: tuple[int, ...]
@@ -43,7 +42,7 @@ class Operand:
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """Stands for the value of a text's `number`-th number, which is compared with `operand`."""
+    """Placeholder for the `number`-th number of a text, which is compared with `operand`."""
 
     number: int
     operand: Operand
@@ -52,7 +51,7 @@ class Placeholder:
 
 @dataclass(frozen=True, slots=True)
 class Among:
-    """Comparison with literals: the value is one of `values` (`in`), or exists and is none of them."""
+    """Comparison with literals: the value is one of `values` (`in`), or exists and is not one of them."""
 
     operand: Operand
     values: frozenset[Value | Placeholder]
@@ -123,12 +122,12 @@ def leaves(condition: Condition) -> Iterator[Among | Bounded]:
 
 
 def parameters_of(condition: Condition) -> tuple[Any, ...]:
-    """Return what its test compares with; a condition with placeholders has some in place of values."""
+    """Return the literals of its test; placeholders stay placeholders."""
     return tuple(each.values if isinstance(each, Among) else each.bound for each in leaves(condition))
 
 
 def without_values(condition: Condition) -> Condition:
-    """Return what conditions have in common that differ only in their values: equal ones have one test."""
+    """Return the condition without its literals; equal results share one test."""
     match condition:
         case AllOf(parts):
             return AllOf(tuple(map(without_values, parts)))
@@ -145,12 +144,12 @@ def without_values(condition: Condition) -> Condition:
 
 
 def compile_test(condition: Condition) -> Test:
-    """Return the test of a condition, without its values. It never raises for values of the signature's types."""
+    """Return the test of a condition without its literals. It never raises for the signature's types."""
     return _compile(condition, count())
 
 
 def _compile(condition: Condition, positions: Iterator[int]) -> Test:
-    """`positions`: those of the parameters."""
+    """Compile with `positions` as the positions of its parameters."""
     match condition:
         case AllOf(parts):
             tests = [_compile(part, positions) for part in parts]
@@ -170,7 +169,7 @@ def _compile(condition: Condition, positions: Iterator[int]) -> Test:
 
 
 def make_reader(operand: Operand) -> Callable[[Values], Any]:
-    """Return a function that reads the operand from a log's values; _MISSING equals nothing."""
+    """Return a function that reads the operand from a log's values; _MISSING equals no value."""
     first, *rest = operand.steps
     if not rest and not operand.is_length:
         return operator.itemgetter(first)

@@ -1,4 +1,4 @@
-"""Parser of conditions by recursive descent; types are checked on the way."""
+"""Recursive-descent parser of conditions; it checks types while parsing."""
 
 import contextlib
 from collections.abc import Callable
@@ -26,26 +26,26 @@ from hookfarm.conditions.literals import (
 from hookfarm.errors import InvalidInput
 
 MAX_DEPTH = 32
-"""Of nested parentheses."""
+"""Max nesting of parentheses."""
 MAX_FORMS = 4096
-"""Conditions without their numbers that are remembered."""
+"""Max cached conditions without their numbers."""
 MAX_COMPARISONS = 256
-"""In one condition; the cost of a log is proportional. A list counts as one, however long."""
+"""Max comparisons in one condition; each costs time per log. A list of any length counts as one."""
 _KEYWORDS = {"and", "or", "not", "in"}
 _BOOLEAN = AbiType("bool")
 _CLOSING = {"(": ")", "[": "]"}
 
 
 def parse(text: str, signature: EventSignature, value_of: ValueOf = value_beside) -> Condition:
-    """Return the condition in `text` on the arguments of `signature`.
+    """Parse a condition on the arguments of `signature`.
 
-    Raises InvalidInput with the problem, its column, and what is allowed there.
+    Raises InvalidInput with the problem, its column, and the allowed input.
     """
     return _ConditionParser(tokenize(text), signature, value_of).whole()
 
 
 def check(text: str, signature: EventSignature) -> None:
-    """Raise InvalidInput as `parse` does; quicker if another condition differed only in its numbers."""
+    """Raise InvalidInput as `parse` does; faster if a cached condition differs only in its numbers."""
     with contextlib.suppress(InvalidInput):
         cut = cut_numbers(text)
         form = cut and parse_form(cut[0], signature)
@@ -58,9 +58,9 @@ def check(text: str, signature: EventSignature) -> None:
 
 @lru_cache(MAX_FORMS)
 def parse_form(text: str, signature: EventSignature) -> tuple[Condition, list[Placeholder]] | None:
-    """Return the condition with a placeholder in place of each number, and these in the order of the text.
+    """Return the condition with a placeholder for each number, and the placeholders in order.
 
-    None if a number is more than a value to compare with, such as the position of a member. Raises InvalidInput.
+    None if a number is not a compared value, such as the position of a member. Raises InvalidInput.
     """
     numbers = [token.column for token in tokenize(text) if token.kind == NUMBER]
     found: dict[int, Placeholder] = {}
@@ -77,7 +77,7 @@ def parse_form(text: str, signature: EventSignature) -> tuple[Condition, list[Pl
 
 
 class _ConditionParser:
-    """Parser of one condition; its methods are the rules of the grammar (see the package)."""
+    """Parser of one condition; its methods are the rules of the grammar (see `hookfarm.conditions`)."""
 
     def __init__(self, tokens: list[Token], signature: EventSignature, value_of: ValueOf) -> None:
         self._value_of = value_of

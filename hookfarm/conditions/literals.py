@@ -1,4 +1,4 @@
-"""Tokens of a condition, errors that point at them, and the values of literals beside an ABI type.
+"""Tokens of a condition, errors with their columns, and the values of literals for an ABI type.
 
 Columns count characters from 1.
 """
@@ -14,10 +14,10 @@ from hookfarm.conditions.condition import Operand, Value
 from hookfarm.errors import InvalidInput
 
 MAX_CHARACTERS = 65_536
-"""Room for a list of 1,400 addresses; more of them belong into `addresses` or `topics`."""
+"""Enough for a list of 1,400 addresses; longer lists belong into `addresses` or `topics`."""
 
 MAX_CUT_CHARACTERS, MAX_CUT_NUMBERS = 1024, 32
-"""Conditions within these are remembered by their form; lists may be long, and each length is another form."""
+"""Limits of conditions that are cached by form: long lists would each be a different form."""
 
 NAME, NUMBER, TEXT, MARK, END, OTHER = "name", "number", "text", "mark", "end", "other"
 _KINDS = (NAME, NUMBER, TEXT, MARK, END, OTHER)
@@ -46,7 +46,7 @@ _ADVICE = {
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token: its `kind` (a constant of this module), its text as it was written, and its column."""
+    """A token: its `kind` (a constant of this module), its source text, and its column."""
 
     kind: str
     text: str
@@ -57,12 +57,12 @@ class Token:
 
 
 def error_at(found: object, column: int, allowed: str) -> InvalidInput:
-    """Return the error of `found` at `column`, where only `allowed` is valid."""
+    """Return the error for `found` at `column`, with the allowed input."""
     return InvalidInput("where", f"{found} at column {column}: {allowed}")
 
 
 def unexpected_token(token: Token, allowed: str) -> InvalidInput:
-    """Return the error of a token where only `allowed` is valid."""
+    """Return the error for a token, with the allowed input."""
     return error_at(token, token.column, allowed)
 
 
@@ -77,7 +77,7 @@ def tokenize(text: str) -> list[Token]:
         group = match.lastindex or 0
         token = Token(_KINDS[group - 1], match[group], match.start(group) + 1)
         if token.kind == OTHER:
-            raise unexpected_token(token, _ADVICE.get(token.text, "no condition contains this character"))
+            raise unexpected_token(token, _ADVICE.get(token.text, "this character is not allowed in a condition"))
         found.append(token)
         if token.kind == END:
             break
@@ -85,10 +85,9 @@ def tokenize(text: str) -> list[Token]:
 
 
 def cut_numbers(text: str) -> tuple[str, list[str]] | None:
-    """Return `text` with 0 in place of each number token, and the numbers.
+    """Return `text` with each number replaced by 0, and the numbers.
 
-    None if there are many, as in a long list, or if finding them takes more than a look: texts in quotes may
-    contain digits.
+    None for more than MAX_CUT_NUMBERS numbers, and for quoted texts, which may contain digits.
     """
     if '"' in text or "'" in text or len(text) > MAX_CUT_CHARACTERS:
         return None
@@ -103,14 +102,14 @@ _HEX = re.compile(r"0[xX]([0-9a-fA-F]*)")
 _ADDRESS = re.compile(r"0[xX][0-9a-fA-F]{40}")
 _DIGITS = re.compile(r"0|[1-9][0-9]{0,76}")
 _MAX_DIGITS = 78
-"""Of 2^256 in decimal."""
+"""Decimal digits of 2^256."""
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPED = {"\\": "\\", '"': '"', "'": "'", "n": "\n", "r": "\r", "t": "\t"}
 
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A number, 0x…, text or boolean, as written; `minus` is the sign before a number."""
+    """A number, 0x…, text or boolean, as in the source; `minus` is the sign before a number."""
 
     token: Token
     minus: Token | None = None
@@ -124,7 +123,7 @@ class Literal:
 
 
 def check_form(literal: Literal) -> None:
-    """Raise InvalidInput for a literal that is invalid for any type."""
+    """Raise InvalidInput for a literal that no type accepts."""
     token = literal.token
     if token.kind == NUMBER and not (_DECIMAL.fullmatch(token.text) or _HEX.fullmatch(token.text)):
         advice = "numbers are whole: 1000000, 1_000_000 or 0xf4240, without leading zeros"
@@ -142,7 +141,7 @@ def is_comparable(kind: AbiType) -> bool:
 
 
 def value_beside(operand: Operand, literal: Literal) -> Value:
-    """Return the value of a literal compared with `operand`. Raises InvalidInput if its type has none."""
+    """Return the value of a literal compared with `operand`. Raises InvalidInput if the type does not fit."""
     kind = operand.type
     if is_integer(kind):
         return _integer(kind, literal)
@@ -161,9 +160,9 @@ def value_beside(operand: Operand, literal: Literal) -> Value:
 
 
 def number_reader(operand: Operand, is_negative: bool) -> Callable[[str], Value]:
-    """Return a function from a number token's text to its value when compared with `operand`.
+    """Return a function from a number's text to its value when compared with `operand`.
 
-    It raises InvalidInput, with no useful column, if there is no such value.
+    It raises InvalidInput without a meaningful column if the type does not fit.
     """
     lowest, highest = integer_range(operand.type) if is_integer(operand.type) else (1, 0)
     sign = -1 if is_negative else 1
@@ -193,7 +192,7 @@ def _integer(kind: AbiType, literal: Literal) -> int:
 
 
 def _magnitude(token: Token) -> int | None:
-    """Return the number of a token; None if it is no number or beyond 256 bits."""
+    """Return the number of a token; None if it is not a number or exceeds 256 bits."""
     if token.kind != NUMBER:
         return None
     if found := _HEX.fullmatch(token.text):

@@ -1,7 +1,8 @@
 """Settings: one table, four sources, one frozen record.
 
-Later over earlier: defaults, the TOML file (`--config`), variables (`HOOKFARM_<NAME>`), options. A wrong setting
-raises InvalidInput with its name, its value and what is allowed. Nothing else reads the environment.
+Later sources override earlier ones: defaults, the TOML file (`--config`), variables (`HOOKFARM_<NAME>`), options.
+An invalid setting raises InvalidInput with its name, its value and the allowed values. Only this package reads the
+environment.
 """
 
 from hookfarm.config.chains import ChainConfig, chains

@@ -1,6 +1,6 @@
-"""Chains and their nodes as `ID=URL[,URL…][;SETTING=VALUE…]`, and the URLs of services that hookfarm calls.
+"""Chains and their nodes as `ID=URL[,URL…][;SETTING=VALUE…]`, and URLs of services that hookfarm calls.
 
-An error shows no more of a URL than its origin: the rest may be a key.
+Errors contain only the origin of a URL, because the rest may contain a key.
 """
 
 import re
@@ -15,11 +15,15 @@ from hookfarm.security.redaction import origin, redis_address, sanitize
 
 @dataclass(frozen=True)
 class ChainConfig:
-    """One chain and the URLs of the nodes that serve it, the preferred one first.
+    """One chain and the URLs of its nodes, the preferred one first.
 
-    `verify`: how blocks are proven complete: by the header's `bloom`; by `contiguous` log indices alone, for
-    headers without a usable bloom (zkSync) or logs that it leaves out (Polygon); by `receipts`, a longer response;
-    or `none`. None = the default of the chain. `requests_per_second`: limit for each node.
+    `verify` is the proof that blocks are complete; None = the chain's default:
+    - `bloom`: the header's bloom;
+    - `contiguous`: only log indices, for headers without a usable bloom (zkSync) or with logs outside it
+      (Polygon);
+    - `receipts`: all receipts, a longer response;
+    - `none`.
+    `requests_per_second`: limit per node.
     """
 
     chain_id: int
@@ -37,7 +41,7 @@ CHAIN_SETTINGS: Mapping[str, Callable[[Any], Any]] = {
 def chains(raw: Any) -> tuple[ChainConfig, ...]:
     """Parse `ID=URL[,URL…][;SETTING=VALUE…]`, several as a list or separated by spaces, or a TOML table.
 
-    Its values are a URL, a list of them, or a table with `urls` and the chain's settings.
+    The values of a table are a URL, a list of URLs, or a table with `urls` and the chain's settings.
     """
     if isinstance(raw, Mapping):
         raw = [f"{chain_id}={_chain_line(value)}" for chain_id, value in raw.items()]
@@ -51,7 +55,7 @@ def chains(raw: Any) -> tuple[ChainConfig, ...]:
 
 
 def _chain_line(value: Any) -> str:
-    """Return the text after `ID=` of a value of a TOML table."""
+    """Return the text after `ID=` for a value of a TOML table."""
     if not isinstance(value, Mapping):
         return ",".join(map(str, parts(value, ",")))
     settings = [f";{name}={setting}" for name, setting in value.items() if name != "urls"]
@@ -62,7 +66,7 @@ def _chain(text: str) -> ChainConfig:
     line, *settings = text.strip().split(";")
     number, equals, urls = line.partition("=")
     if not equals or not re.fullmatch(r"[1-9][0-9]{0,15}", number.strip()):
-        shown = sanitize(text) if "://" in text else re.split("[/?#@]", text)[0]  # Without a scheme it is no URL.
+        shown = sanitize(text) if "://" in text else re.split("[/?#@]", text)[0]  # Not a URL without a scheme.
         raise ValueError(f"{shown!r} is not ID=URL[,URL…], for example 1=wss://node.example")
     known = dict(_chain_setting(int(number), setting) for setting in settings)
     return ChainConfig(int(number), tuple(node_url(url.strip()) for url in urls.split(",")), **known)
@@ -71,9 +75,9 @@ def _chain(text: str) -> ChainConfig:
 def _chain_setting(chain_id: int, text: str) -> tuple[str, Any]:
     name, _, value = text.partition("=")
     if name not in CHAIN_SETTINGS:
-        # A URL may have a semicolon in it, with anything behind.
-        shown = repr(name) if re.fullmatch("[a-z_]{1,24}", name) else "the text after a semicolon"
-        raise ValueError(f"chain {chain_id}: {shown} is no setting of it; known: {', '.join(CHAIN_SETTINGS)}")
+        # A URL may contain a semicolon, and secrets after it.
+        shown = f"setting {name!r}" if re.fullmatch("[a-z_]{1,24}", name) else "text after a semicolon"
+        raise ValueError(f"chain {chain_id}: unknown {shown}; known: {', '.join(CHAIN_SETTINGS)}")
     try:
         return name, CHAIN_SETTINGS[name](value)
     except ValueError as error:
@@ -81,7 +85,7 @@ def _chain_setting(chain_id: int, text: str) -> tuple[str, Any]:
 
 
 def node_url(url: str) -> str:
-    """Check the URL of a node."""
+    """Check the URL of a node. Raises ValueError."""
     parts = _split(url)
     if parts is None or parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
         raise ValueError(
@@ -91,7 +95,7 @@ def node_url(url: str) -> str:
 
 
 def collector_url(raw: Any) -> str:
-    """Check the URL of an OpenTelemetry collector."""
+    """Check the URL of an OpenTelemetry collector. Raises ValueError."""
     url = str(raw)
     parts = _split(url)
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
@@ -100,7 +104,7 @@ def collector_url(raw: Any) -> str:
 
 
 def redis_url(raw: Any) -> str:
-    """Check the URL of a Redis server, over TCP, TLS or a unix socket."""
+    """Check the URL of a Redis server, over TCP, TLS or a unix socket. Raises ValueError."""
     url = str(raw)
     parts = _split(url)
     if parts is None or not _is_redis_url(parts):
@@ -124,14 +128,14 @@ def _is_redis_url(parts: SplitResult) -> bool:
 
 
 def _query_allowed(parts: SplitResult) -> bool:
-    """Return whether redis-py knows all options in the query, and none changes how connections are used."""
+    """Return whether the query holds only options of redis-py that do not change the use of connections."""
     given = parts.query.split("&") if parts.query else []
     tls = parts.scheme == "rediss"
     return all(_REDIS_QUERY.fullmatch(one) or (tls and _TLS_QUERY.fullmatch(one)) for one in given)
 
 
 def _split(url: str) -> SplitResult | None:
-    """Return the parts of a URL; None if the URL or its port is invalid."""
+    """Split a URL; None if the URL or its port is invalid."""
     try:
         parts = urlsplit(url)
         _ = parts.port

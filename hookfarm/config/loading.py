@@ -1,4 +1,4 @@
-"""Loading of settings from four sources, later over earlier, and the secrets among them."""
+"""Loading of settings from four sources, and the secrets among them."""
 
 import base64
 import tomllib
@@ -19,7 +19,7 @@ def load(
     environment: Mapping[str, str] | None = None,
     file: Path | None = None,
 ) -> Config:
-    """Return the settings in force. None, an empty tuple (options) and an empty variable count as missing."""
+    """Return the effective settings. None, an empty tuple (options) and an empty variable count as missing."""
     environment = variables() if environment is None else environment
     given: dict[str, tuple[str, Any]] = {}
     for name, value in _read_file(file).items():
@@ -56,12 +56,12 @@ def _read_file(file: Path | None) -> dict[str, Any]:
     known = {setting.name for setting in SETTINGS}
     for name in values:
         if name not in known:
-            raise InvalidInput(name, f"no such setting in {file}; known: {', '.join(sorted(known))}")
+            raise InvalidInput(name, f"unknown setting in {file}; known: {', '.join(sorted(known))}")
     return values
 
 
 def secrets(config: Config, environment: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Yield the secrets in the settings, and in the variables that OpenTelemetry reads itself."""
+    """Yield the secrets in the settings, and in the variables that OpenTelemetry reads."""
     if config.api_token:
         yield config.api_token
     yield from (base64.b64encode(known.key).decode() for known in config.master_key)

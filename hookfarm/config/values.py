@@ -1,7 +1,7 @@
 """Parsers of the values of settings.
 
 A parser takes a string (variable, option) or a TOML value. It raises ValueError with the problem, the value unless
-it is a secret, and what is allowed; the caller adds the name of the setting.
+it is a secret, and the allowed values; the caller adds the name of the setting.
 """
 
 import base64
@@ -57,19 +57,19 @@ def one_of(*words: str) -> Callable[[Any], str]:
 
 
 def durations(raw: Any) -> tuple[float, ...]:
-    """Parse `5s,30s,2m` or a TOML list of durations; an empty one means no retries."""
+    """Parse `5s,30s,2m` or a TOML list of durations; an empty value means no retries."""
     return tuple(parse_duration(part) for part in parts(raw, ","))
 
 
 def parts(raw: Any, separators: str) -> list[Any]:
-    """Split a text, dropping empty parts; a list stays as it is."""
+    """Split a text, dropping empty parts; return a list unchanged."""
     if isinstance(raw, list | tuple):
         return list(raw)
     return [part for part in re.split(f"[{separators}]", str(raw)) if part.strip()]
 
 
 def networks(raw: Any) -> tuple[Network, ...]:
-    """Parse CIDR ranges, comma separated."""
+    """Parse comma-separated CIDR ranges."""
     found: list[Network] = []
     for part in parts(raw, ","):
         try:
@@ -80,7 +80,7 @@ def networks(raw: Any) -> tuple[Network, ...]:
 
 
 def address(raw: Any) -> Address:
-    """Parse HOST:PORT, IPv6 hosts in brackets; port 0 takes a free one."""
+    """Parse HOST:PORT, IPv6 hosts in brackets; port 0 = a free port."""
     host, colon, port = str(raw).strip().rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
@@ -89,14 +89,14 @@ def address(raw: Any) -> Address:
 
 
 def api_token(raw: Any) -> str:
-    """Check a bearer token (RFC 6750), long enough not to be guessed."""
+    """Check a bearer token (RFC 6750) of at least 16 characters."""
     if not isinstance(raw, str) or not re.fullmatch(r"[0-9A-Za-z._~+/-]{16,256}=*", raw):
-        raise ValueError("is not 16 to 256 of the characters 0-9 A-Z a-z . _ ~ + / -")
+        raise ValueError("must be 16 to 256 of the characters 0-9 A-Z a-z . _ ~ + / -")
     return raw
 
 
 def hosts(raw: Any) -> tuple[str, ...]:
-    """Parse host names or addresses without ports, comma separated."""
+    """Parse comma-separated host names or addresses without ports."""
     found = tuple(str(part).strip().lower().strip("[]") for part in parts(raw, ","))
     for host in found:
         if not re.fullmatch(r"[0-9a-z._:-]{1,253}", host):
@@ -105,7 +105,7 @@ def hosts(raw: Any) -> tuple[str, ...]:
 
 
 def rate(raw: Any) -> float:
-    """Parse a number per second above 0."""
+    """Parse a rate per second above 0."""
     if not re.fullmatch(r"[0-9]{1,6}(?:\.[0-9]{1,3})?", str(raw)) or float(raw) <= 0:
         raise ValueError(f"{raw!r} is not a rate; write 25 or 0.5")
     return float(raw)
@@ -114,18 +114,18 @@ def rate(raw: Any) -> float:
 def ratio(raw: Any) -> float:
     """Parse a number from 0 to 1."""
     if isinstance(raw, bool) or not re.fullmatch(r"[0-9]{1,3}(?:\.[0-9]{1,9})?", str(raw)) or float(raw) > 1:
-        raise ValueError(f"{raw!r} is not a part; write a number from 0 to 1, such as 0.05")
+        raise ValueError(f"{raw!r} is not a ratio; write a number from 0 to 1, such as 0.05")
     return float(raw)
 
 
 def path(raw: Any) -> Path:
-    """Return an absolute path with `~` expanded; it need not exist."""
+    """Return an absolute path with `~` expanded; it may not exist."""
     if not isinstance(raw, str | Path) or not str(raw).strip() or "\0" in str(raw):
         raise ValueError(f"{raw!r} is not a path")
     try:
         return Path(raw).expanduser().absolute()
     except RuntimeError as error:
-        raise ValueError(f"{str(raw)!r} names a home directory that does not exist") from error
+        raise ValueError(f"{str(raw)!r} is in the home directory of an unknown user") from error
 
 
 def existing_file(raw: Any) -> Path:
@@ -137,21 +137,21 @@ def existing_file(raw: Any) -> Path:
 
 
 def master_keys(raw: Any) -> tuple[MasterKey, ...]:
-    """Parse `ID:BASE64[,ID:BASE64…]`, the newest first. Errors do not show the key."""
+    """Parse `ID:BASE64[,ID:BASE64…]`, the newest first. Errors omit the key."""
     found: dict[str, MasterKey] = {}
     for part in parts(raw, ","):
         name, _, encoded = str(part).strip().partition(":")
         if not re.fullmatch(r"[0-9A-Za-z_.-]{1,32}", name) or not encoded:
-            raise ValueError("is not ID:BASE64, several with commas; the id has letters, digits, '_', '-' and '.'")
+            raise ValueError("must be ID:BASE64, comma separated; an id has letters, digits, '_', '-' and '.'")
         try:
             key = base64.b64decode(encoded, validate=True)
         except binascii.Error:
             key = b""
         if len(key) != KEY_BYTES:
             raise ValueError(
-                f"the key {name!r} is not base64 of {KEY_BYTES} bytes, as `openssl rand -base64 32` prints"
+                f"the key {name!r} is not base64 of {KEY_BYTES} bytes; `openssl rand -base64 32` prints one"
             )
         if name in found:
-            raise ValueError(f"{name!r} is there twice")
+            raise ValueError(f"{name!r} is given twice")
         found[name] = MasterKey(name, key)
     return tuple(found.values())

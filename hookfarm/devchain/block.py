@@ -1,11 +1,11 @@
 """A block of the devchain: header, hash, transactions, receipts, and the position of each log.
 
-The header is that of Prague: post-merge constants (EIP-3675: no uncles, difficulty and nonce zero), EIP-1559 base
-fee, EIP-4895 withdrawals (always none), EIP-4844 blob gas (always none), EIP-4788 beacon root (zero) and EIP-7685
-requests (always none). A client that encodes the JSON fields again gets the same hash.
+The header is Prague's: post-merge constants (EIP-3675: no uncles, difficulty and nonce zero), EIP-1559 base fee,
+EIP-4895 withdrawals (always none), EIP-4844 blob gas (always none), EIP-4788 beacon root (zero) and EIP-7685
+requests (always none). Encoding the JSON fields again gives the same hash.
 
-`make_block` is a pure function of its arguments. State is not kept, so `state_root` is no trie root but
-keccak(parent's state root, transactions root), and the parent's own if nothing happened.
+`make_block` is a pure function. State is not kept, so `state_root` is not a trie root. It is keccak(parent's state
+root, transactions root), or the parent's for an empty block.
 """
 
 import hashlib
@@ -25,12 +25,12 @@ NONCE = bytes(8)
 MINER = bytes(20)
 
 GAS_LIMIT = 1_000_000_000
-"""Room for 10,000 transfers in a block."""
+"""Enough for 10,000 transfers in a block."""
 
 
 @dataclass(frozen=True, slots=True)
 class DevHeader:
-    """Header of a block: the fields that differ from block to block.
+    """Header of a block: the fields that differ between blocks.
 
     Hashes and roots are 32 bytes, `logs_bloom` is 256."""
 
@@ -79,7 +79,7 @@ SUCCESS, FAILURE = 1, 0
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Receipt of a transaction; `first_log_index` is the position in the block of its first log."""
+    """Receipt of a transaction; `first_log_index` is the block-wide index of its first log."""
 
     cumulative_gas_used: int
     logs_bloom: int
@@ -90,7 +90,7 @@ class Receipt:
 class DevBlock:
     """A block with its transactions and receipts.
 
-    `hash` is 0x-hex; `transaction_count` counts the chain's transactions up to this block.
+    `hash` is 0x-hex; `transaction_count` counts the chain's transactions up to and including this block.
     """
 
     header: DevHeader
@@ -114,7 +114,7 @@ class DevBlock:
 
     @property
     def entry_count(self) -> int:
-        """Number of logs, and of transactions without any: a measure of the memory that the body takes."""
+        """Number of logs plus transactions without logs, a measure of the body's memory."""
         return sum(len(transaction.call.logs) or 1 for transaction in self.transactions)
 
 
@@ -135,7 +135,7 @@ def genesis(timestamp: int, extra_data: bytes, mix_hash: bytes) -> DevBlock:
 
 
 def make_block(parent: DevBlock, transactions: Sequence[Transaction], timestamp: int, mix_hash: bytes) -> DevBlock:
-    """Return the child of `parent` with these transactions, in this order."""
+    """Return the child of `parent` with these transactions, in order."""
     receipts = _receipts(transactions)
     transactions_root = ordered_root([transaction.encoded for transaction in transactions])
     header = DevHeader(
@@ -155,12 +155,12 @@ def make_block(parent: DevBlock, transactions: Sequence[Transaction], timestamp:
 
 
 def pruned(block: DevBlock) -> DevBlock:
-    """Return the block without its body, as a node keeps it once its history has expired."""
+    """Return the block without its body, like a node with expired history."""
     return replace(block, transactions=(), receipts=())
 
 
 def transactions_after(parent: DevBlock, calls: Sequence[Call], chain_id: int) -> list[Transaction]:
-    """Return the calls as transactions with the nonces that come next after `parent`."""
+    """Return the calls as transactions with the next nonces after `parent`."""
     first = parent.transaction_count
     return [transaction_of(call, first + i, chain_id) for i, call in enumerate(calls)]
 
@@ -181,7 +181,7 @@ def _receipts(transactions: Sequence[Transaction]) -> list[Receipt]:
 
 
 def _encoded_receipt(transaction: Transaction, receipt: Receipt) -> bytes:
-    """Return a receipt by EIP-2718: the type byte, then the RLP of status, gas so far, bloom and logs."""
+    """Return a receipt by EIP-2718: the type byte, then the RLP of status, cumulative gas, bloom and logs."""
     return TYPE + rlp_encode_list(
         [
             rlp_encode(status_of(transaction)),
@@ -216,6 +216,6 @@ def _block(
 
 
 def _size(encoded_header: bytes, transactions: Sequence[Transaction]) -> int:
-    """Return the bytes of the block's RLP: header, transactions (each as one string), uncles, withdrawals."""
+    """Return the size of the block's RLP: header, transactions (each as one string), uncles, withdrawals."""
     body = rlp_encode_list([rlp_encode(transaction.encoded) for transaction in transactions])
     return len(rlp_encode_list([encoded_header, body, rlp_encode([]), rlp_encode([])]))

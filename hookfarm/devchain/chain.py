@@ -1,6 +1,6 @@
 """The chain: canonical blocks, the blocks that reorgs replaced, and the position of each transaction.
 
-Pure and single-threaded: the clock is an argument, and the same calls give the same hashes.
+Pure and single-threaded: the clock is an argument, and equal calls produce equal hashes.
 """
 
 from collections import OrderedDict
@@ -23,15 +23,15 @@ MAX_TRANSFERS_PER_BLOCK = 10_000
 
 @dataclass(frozen=True, slots=True)
 class DevchainOptions:
-    """Options of a devchain. Raises InvalidInput with the name of an option that is not allowed.
+    """Options of a devchain. Raises InvalidInput with the name of an invalid option.
 
-    `port` 0 takes a free one. `block_time` is in seconds of the wall clock, 0 mines on demand only.
-    `logs_per_block` ERC-20 transfers, and `transfers_per_block` transactions with a value, some of which fail.
-    Every `reorg_every` blocks (0 = never) the last `reorg_depth` ones are replaced. `chain_id` and
-    `seed` decide the genesis hash and all transfers. `safe_distance` and `finalized_distance` are
-    blocks behind the head. Beyond `history_logs` logs and transfers the oldest blocks are pruned to their
-    headers, which bounds the memory (about 1.3 kB per log). A WebSocket client for which more than
-    `outbox_messages` wait is dropped, as geth does with 20,000.
+    `port` 0 = a free port. `block_time` is in seconds of wall-clock time; 0 = mine on demand only.
+    `logs_per_block` counts ERC-20 transfers, `transfers_per_block` transactions with a value, of which some fail.
+    Every `reorg_every` blocks (0 = never) the last `reorg_depth` ones are replaced. `chain_id` and `seed`
+    determine the genesis hash and all transfers. `safe_distance` and `finalized_distance` are blocks behind the
+    head. Beyond `history_logs` logs and transfers the oldest blocks are pruned to their headers (1.3 kB of memory
+    per log). A WebSocket client with more than `outbox_messages` pending messages is disconnected, as by geth at
+    20,000.
     """
 
     host: str = "127.0.0.1"
@@ -66,7 +66,7 @@ class DevchainOptions:
 class Reorg:
     """A change of the canonical chain: `removed` and `added` blocks, ascending, from the same number on.
 
-    `removed` is empty for a mined block, and for a return to a branch that continues the head.
+    `removed` is empty for a mined block, and for a switch to a branch that continues the head.
     """
 
     removed: tuple[DevBlock, ...]
@@ -74,9 +74,9 @@ class Reorg:
 
 
 class DevChain:
-    """A chain as `options` (chain_id, seed, contents of blocks, history_logs) describe it.
+    """A chain with the given options (chain_id, seed, contents of blocks, history_logs).
 
-    `logs_mined` counts every log there ever was, `canonical_log_count` without those of replaced blocks.
+    `logs_mined` counts all logs, `canonical_log_count` excludes those of replaced blocks.
     """
 
     def __init__(self, options: DevchainOptions) -> None:
@@ -98,14 +98,14 @@ class DevChain:
 
     @property
     def first_with_body(self) -> int:
-        """The lowest number whose logs and transactions have not been pruned."""
+        """The lowest block number whose body is not pruned."""
         return self._first_with_body
 
     def block(self, number: int) -> DevBlock | None:
         return self._blocks[number] if 0 <= number < len(self._blocks) else None
 
     def block_by_hash(self, block_hash: str) -> DevBlock | None:
-        """Return a canonical block, or one of the last MAX_REPLACED_BLOCKS replaced ones."""
+        """Return a canonical block, or one of the last MAX_REPLACED_BLOCKS replaced ones; None if unknown."""
         number = self._canonical_hashes.get(block_hash)
         return self._replaced.get(block_hash) if number is None else self._blocks[number]
 
@@ -116,16 +116,16 @@ class DevChain:
         return iter(self._blocks)
 
     def position(self, transaction_hash: bytes) -> tuple[DevBlock, int] | None:
-        """Return the canonical block that holds the transaction, and the transaction's index in it."""
+        """Return the canonical block with the transaction, and the transaction's index; None if unknown."""
         found = self._positions.get(transaction_hash)
         return (self._blocks[found[0]], found[1]) if found else None
 
     def deepest_reorg(self) -> int:
-        """Return how many blocks a reorg may replace: not genesis, and nothing pruned."""
+        """Return the number of blocks that a reorg may replace: all but genesis and pruned blocks."""
         return min(self.head.number, self.head.number - self._first_with_body + 1)
 
     def mine(self, timestamp: int, calls: Sequence[Call] | None = None) -> DevBlock:
-        """Add the next block, with generated transfers if `calls` is None."""
+        """Add the next block; `calls` None = generated transfers."""
         if calls is None:
             calls = self._generated()
         transactions = transactions_after(self.head, calls, self.options.chain_id)
@@ -140,10 +140,10 @@ class DevChain:
         contents: Sequence[Sequence[Call]] = (),
         same_transactions: bool = False,
     ) -> Reorg:
-        """Replace the last `depth` blocks by `length` others (as many, unless given).
+        """Replace the last `depth` blocks by `length` new ones (default: `depth`).
 
-        The first new blocks hold `contents` where it is given, or with `same_transactions` those
-        of the blocks that they replace; the others hold new transfers.
+        The first new blocks get `contents`, or with `same_transactions` the contents of the replaced blocks.
+        Further blocks get generated transfers.
         """
         length = depth if length is None else length
         self._check_reorg(depth, length, contents)
@@ -158,7 +158,7 @@ class DevChain:
         return Reorg(tuple(removed), tuple(added))
 
     def switch_to(self, block_hash: str) -> Reorg:
-        """Make a replaced block the head again, with the branch that leads to it."""
+        """Make a replaced block the head again, with its branch. Raises InvalidInput for any other block."""
         branch: list[DevBlock] = []
         block = self._replaced.get(block_hash)
         while block is not None:
@@ -166,7 +166,7 @@ class DevChain:
             block = self._replaced.get(block.parent_hash)
         fork = self._canonical_hashes.get(branch[-1].parent_hash) if branch else None
         if fork is None:
-            raise InvalidInput("block", f"{block_hash} is no replaced block whose branch is remembered")
+            raise InvalidInput("block", f"{block_hash} is not a remembered replaced block")
         removed = self._remove(self.head.number - fork) if self.head.number > fork else []
         branch.reverse()
         for block in branch:
@@ -177,11 +177,11 @@ class DevChain:
     def _check_reorg(self, depth: int, length: int, contents: Sequence[object]) -> None:
         deepest = self.deepest_reorg()
         if not 1 <= depth <= deepest:
-            raise InvalidInput("depth", f"{depth}, allowed is 1 to {deepest} at this height")
+            raise InvalidInput("depth", f"{depth}; allowed is 1 to {deepest} at this height")
         if not depth <= length <= MAX_BLOCKS_PER_CALL:
-            raise InvalidInput("length", f"{length}, allowed is {depth} to {MAX_BLOCKS_PER_CALL}")
+            raise InvalidInput("length", f"{length}; allowed is {depth} to {MAX_BLOCKS_PER_CALL}")
         if len(contents) > length:
-            raise InvalidInput("contents", f"for {len(contents)} blocks, but only {length} come")
+            raise InvalidInput("contents", f"{len(contents)} blocks; at most length = {length} are allowed")
 
     def _generated(self) -> list[Call]:
         number = self.head.number + 1
@@ -190,7 +190,7 @@ class DevChain:
         return with_native_transfers(calls, options.seed, number, self._branch, options.transfers_per_block)
 
     def _append(self, transactions: Sequence[Transaction], timestamp: int) -> DevBlock:
-        """Add a block. Time never runs backwards, but several blocks may share a second, as on rollups."""
+        """Add a block. Timestamps never decrease, but several blocks may share a second, as on rollups."""
         timestamp = max(timestamp, self.head.header.timestamp)
         randomness = self._randomness(self.head.number + 1)
         block = make_block(self.head, transactions, timestamp, randomness)
@@ -220,7 +220,7 @@ class DevChain:
         return removed
 
     def _prune(self) -> None:
-        """Drop the oldest bodies, never the head's."""
+        """Prune the oldest bodies, never the head's."""
         while self._kept_entries > self.options.history_logs and self._first_with_body < self.head.number:
             block = self._blocks[self._first_with_body]
             self._forget_transactions(block)
@@ -233,11 +233,11 @@ class DevChain:
         self._kept_entries -= block.entry_count
 
     def _randomness(self, number: int) -> bytes:
-        """Return the header's mixHash, which differs by branch, so that empty blocks differ, too."""
+        """Return the header's mixHash; it differs by branch, so that empty blocks differ too."""
         options = self.options
         return keccak(f"{options.chain_id}/{options.seed}/{number}/{self._branch}".encode())
 
 
 def _within(field: str, value: float, lowest: float, highest: float) -> None:
     if not lowest <= value <= highest:
-        raise InvalidInput(field, f"{value}, allowed is {lowest} to {highest}")
+        raise InvalidInput(field, f"{value}; allowed is {lowest} to {highest}")

@@ -1,7 +1,7 @@
-"""The `devchain_*` methods, with which another process steers the chain.
+"""The `devchain_*` methods, by which another process controls the chain.
 
-They are exempt from all faults, so that a silent or failing node can still be repaired. Logs
-are objects with `address`, `topics` and `data` in hex. Numbers are JSON numbers, not quantities.
+They are exempt from all faults, so that a silent or failing node can be repaired. Logs are objects with `address`,
+`topics` and `data` in hex. Numbers are JSON numbers, not quantities.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ REORG_OPTIONS = frozenset({"length", "logs", "same_transactions"})
 
 
 def call_control(node: DevNode, method: str, params: list[Any]) -> Any:
-    """Return the result of one control method. Raises RpcError if the method or its parameters are wrong."""
+    """Return the result of one control method. Raises RpcError for an invalid method or parameters."""
     handler = CONTROLS.get(method)
     if handler is None:
         raise RpcError(METHOD_NOT_FOUND, f"the method {method} does not exist/is not available")
@@ -38,9 +38,9 @@ def call_control(node: DevNode, method: str, params: list[Any]) -> Any:
 
 
 def calls_of(logs: Sequence[Log], per_transaction: int = 1) -> list[Call]:
-    """Return calls that emit the logs in order, so many in each (the last one may hold fewer)."""
+    """Return calls that emit the logs in order, `per_transaction` in each (the last one may have fewer)."""
     if per_transaction < 1:
-        raise InvalidInput("per_transaction", f"{per_transaction}, allowed is a number from 1")
+        raise InvalidInput("per_transaction", f"{per_transaction}; allowed is a number from 1")
     starts = range(0, len(logs), per_transaction)
     return [call_of_logs(logs[i : i + per_transaction], account(0)) for i in starts]
 
@@ -154,20 +154,20 @@ def _log(entry: Any) -> Log:
     entry = _object("log", entry)
     unknown = entry.keys() - LOG_FIELDS
     if unknown or "address" not in entry:
-        raise InvalidInput("log", f"has {sorted(entry)}, allowed are address, topics and data")
+        raise InvalidInput("log", f"has {sorted(entry)}; allowed are address, topics and data")
     topics = _list("topics", entry.get("topics", []))
     return Log.parse(entry["address"], topics, entry.get("data", "0x"))
 
 
 def _number(field: str, value: Any) -> int:
     if type(value) is not int:
-        raise InvalidInput(field, f"{value!r}, allowed is a number")
+        raise InvalidInput(field, f"{value!r}; allowed is a number")
     return value
 
 
 def _list(field: str, value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise InvalidInput(field, f"{value!r}, allowed is a list")
+        raise InvalidInput(field, f"{value!r}; allowed is a list")
     return value
 
 
@@ -175,5 +175,5 @@ def _object(field: str, value: Any) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise InvalidInput(field, f"{value!r}, allowed is an object")
+        raise InvalidInput(field, f"{value!r}; allowed is an object")
     return value

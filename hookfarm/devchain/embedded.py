@@ -1,4 +1,4 @@
-"""A devchain inside a test: the real server on its own thread, steered by method calls."""
+"""A devchain inside a test: the real server on its own thread, controlled by method calls."""
 
 import asyncio
 import socket
@@ -21,11 +21,11 @@ from hookfarm.devchain.transaction import Call, Log
 T = TypeVar("T")
 
 CALL_SECONDS = 30.0
-"""More than any operation takes; a test that hangs longer fails with its traceback."""
+"""Longer than any operation; a test that hangs fails with its traceback."""
 
 
 class RunningDevchain:
-    """Handle of a running devchain. Its methods may be called from any thread and return when done."""
+    """Handle of a running devchain. Methods may be called from any thread; they block until done."""
 
     def __init__(self, node: DevNode, server: DevchainServer, loop: asyncio.AbstractEventLoop) -> None:
         self._node = node
@@ -42,7 +42,7 @@ class RunningDevchain:
         return self._call(lambda: self._node.mine(n))
 
     def mine_logs(self, logs: Sequence[Log], per_transaction: int = 1) -> DevBlock:
-        """Mine one block with exactly these logs, so many in each of its transactions."""
+        """Mine one block with exactly these logs, `per_transaction` per transaction."""
         calls = calls_of(logs, per_transaction)
         return self._call(lambda: self._node.mine_calls(calls))
 
@@ -58,9 +58,9 @@ class RunningDevchain:
         logs: Sequence[Sequence[Log]] = (),
         same_transactions: bool = False,
     ) -> Reorg:
-        """Replace the last `depth` blocks by `length` others (as many, unless given).
+        """Replace the last `depth` blocks by `length` new ones (default: `depth`).
 
-        The first of them hold `logs`, or with `same_transactions` the contents of the old ones.
+        The first new blocks get `logs`, or with `same_transactions` the contents of the replaced blocks.
         """
         contents = [calls_of(each) for each in logs]
         return self._call(
@@ -75,39 +75,39 @@ class RunningDevchain:
         return self._call(lambda: self._node.chain.head)
 
     def block(self, number: int) -> DevBlock | None:
-        """Return the canonical block of a number."""
+        """Return the canonical block with this number; None if there is none."""
         return self._call(lambda: self._node.chain.block(number))
 
     def canonical_logs(self) -> list[JsonObject]:
-        """Return the logs of the whole chain, without faults and without pruned blocks."""
+        """Return all canonical logs, without faults and pruned blocks."""
         blocks = self._call(lambda: list(self._node.chain.canonical_blocks()))
         return [log for block in blocks for log in logs_json(block)]
 
     def canonical_transfers(self) -> list[JsonObject]:
-        """Return the transactions of the whole chain that moved its currency, without pruned blocks."""
+        """Return all canonical transactions that moved the chain's currency, without pruned blocks."""
         blocks = self._call(lambda: list(self._node.chain.canonical_blocks()))
         return [transfer for block in blocks for transfer in native_transfers_json(block)]
 
     def watch(self, watcher: Watcher) -> None:
-        """Call `watcher` with every change of the chain from now on, on the devchain's thread."""
+        """Call `watcher` with every later change of the chain, on the devchain's thread."""
         self._call(lambda: self._node.watchers.append(watcher))
 
     def pause(self) -> None:
-        """Stop mining by the clock until `resume`; `mine` still works."""
+        """Pause mining by the clock until `resume`; `mine` still works."""
         self._call(lambda: setattr(self._node, "paused", True))
 
     def resume(self) -> None:
         self._call(lambda: setattr(self._node, "paused", False))
 
     def set_fault(self, kind: str, /, count: int | None = None, **parameters: FaultValue) -> None:
-        """Add a fault of `faults.KINDS` for `count` occasions, or until cleared."""
+        """Add a fault of `faults.KINDS` for `count` occasions; None = until cleared."""
         self._call(lambda: self._node.set_fault(kind, count, **parameters))
 
     def clear_faults(self, kind: str | None = None) -> None:
         self._call(lambda: self._node.faults.clear(kind))
 
     def drop_connections(self) -> int:
-        """Reset every open WebSocket once; return how many."""
+        """Reset every open WebSocket once; return their number."""
         return self._call(self._node.drop_connections)
 
     def stats(self) -> dict[str, Any]:
@@ -115,9 +115,9 @@ class RunningDevchain:
         return self._call(self._node.stats)
 
     def go_down(self) -> None:
-        """Close the port and all connections; the chain stays and may be mined on.
+        """Close the port and all connections. The chain is kept, and mining still works.
 
-        Meanwhile the port is reserved: the kernel does not assign it to sockets that bind to port 0.
+        The port stays reserved, so that the kernel does not assign it to sockets that bind to port 0.
         """
         self._await(self._server.close())
         if self._reservation is None:
@@ -129,14 +129,14 @@ class RunningDevchain:
         self.release_port()
 
     def release_port(self) -> None:
-        """Stop reserving the port, if it is reserved."""
+        """Release the port's reservation, if any."""
         if self._reservation is not None:
             self._reservation.close()
             self._reservation = None
 
     @contextmanager
     def peer(self) -> Iterator["RunningDevchain"]:
-        """Yield another node of the same chain, with its own port, faults and counters; only this one mines."""
+        """Yield another node of the same chain, with its own port, faults and counters. It does not mine."""
         node = DevNode(replace(self._node.options, port=0), chain=self._node.chain)
         server = DevchainServer(node)
         self._await(server.start())
@@ -160,7 +160,7 @@ class RunningDevchain:
 
 
 _Started = tuple[RunningDevchain, Callable[[], object]]
-"""The running devchain, and what ends it."""
+"""The running devchain, and the function that stops it."""
 
 
 @contextmanager
@@ -173,10 +173,10 @@ def running_devchain(
     logs_per_block: int = 10,
     **others: Any,
 ) -> Iterator[RunningDevchain]:
-    """Run a devchain on a free port of 127.0.0.1, by default one that mines on demand only.
+    """Run a devchain on a free port of 127.0.0.1; by default it mines on demand only.
 
-    `others` are the other fields of DevchainOptions. At the end the thread, the port and all
-    connections are gone.
+    `others` are further fields of DevchainOptions. The end of the context stops the thread and closes the port and
+    all connections.
     """
     options = DevchainOptions(
         port=port,
@@ -199,7 +199,7 @@ def running_devchain(
 
 
 def _run(options: DevchainOptions, started: "Future[_Started]") -> None:
-    """Run the server in the thread; settle `started` once, with the handle or with an exception."""
+    """Run the server in the thread; resolve `started` once, with the handle or an exception."""
     try:
         asyncio.run(_serve(options, started))
     except Exception as problem:
@@ -217,7 +217,7 @@ async def _serve(options: DevchainOptions, started: "Future[_Started]") -> None:
 
 
 def _reserve_port(host: str, port: int) -> socket.socket | None:
-    """Return a socket bound to the port; None if another process took it just after it was free."""
+    """Return a socket bound to the port; None if another process has taken it."""
     reservation = socket.socket()
     reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

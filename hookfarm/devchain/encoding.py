@@ -1,14 +1,14 @@
 """Encodings of Ethereum: JSON-RPC's hexadecimal values, RLP, and the root of a trie.
 
 Hexadecimal (execution-apis, "Hex value encoding"): a quantity is a number without leading zeros (`0x0`, `0x41`);
-data is bytes, two digits each (`0x`, `0x0041`). Parsing raises ValueError with geth's messages, so that a client
-sees what it would see in production.
+data is bytes of two digits each (`0x`, `0x0041`). Parsing raises ValueError with geth's messages, so that clients
+get the same errors as in production.
 
-RLP (yellow paper, appendix B), the encoding half only: a block of 500 logs needs 20,000 encodings; the package
-`rlp` takes 25 µs for one log, and 0.3 s to import.
+RLP (yellow paper, appendix B) is only encoded. A block of 500 logs needs 20,000 encodings. The package `rlp` takes
+25 µs for one log, and 0.3 s to import.
 
-The trie (appendix D) is ordered: transactionsRoot, receiptsRoot, withdrawalsRoot. Its value at position i has the
-key rlp(i). No such key is the beginning of another one, so a branch never carries a value.
+The trie (appendix D) is ordered: transactionsRoot, receiptsRoot, withdrawalsRoot. The value at position i has the
+key rlp(i). No such key is a prefix of another one, so a branch never has a value.
 """
 
 import re
@@ -42,7 +42,7 @@ def parse_quantity(text: object) -> int:
 
 
 def parse_data(text: object, length: int | None = None) -> bytes:
-    """Return the bytes of `text`. Raises ValueError unless there are `length` of them, if given."""
+    """Parse hexadecimal data. Raises ValueError for invalid data, or a number of bytes other than `length`."""
     if not isinstance(text, str):
         raise ValueError("cannot unmarshal non-string into hex data")
     if not text.startswith("0x"):
@@ -61,7 +61,7 @@ RlpItem: TypeAlias = "bytes | int | Sequence[RlpItem]"
 STRING = 0x80
 LIST = 0xC0
 SHORT = 56
-"""Lengths below it fit into the prefix byte."""
+"""Shorter lengths fit into the prefix byte."""
 
 _SHORT_STRING = [bytes((STRING + length,)) for length in range(SHORT)]
 _SHORT_LIST = [bytes((LIST + length,)) for length in range(SHORT)]
@@ -79,7 +79,7 @@ def rlp_encode(item: RlpItem) -> bytes:
 
 
 def rlp_encode_list(encoded: Sequence[bytes]) -> bytes:
-    """Return the RLP of a list whose members are encoded already."""
+    """Return the RLP of a list of encoded members."""
     body = b"".join(encoded)
     length = len(body)
     return (_SHORT_LIST[length] if length < SHORT else _long_prefix(LIST, length)) + body
@@ -93,11 +93,11 @@ def _long_prefix(offset: int, length: int) -> bytes:
 EMPTY_ROOT = keccak(rlp_encode(b""))
 
 _Leaf = tuple[bytes, bytes]
-"""The key's remaining nibbles, one per byte, and the value."""
+"""Remaining nibbles of the key, one per byte, and the value."""
 
 
 def ordered_root(values: Sequence[bytes]) -> bytes:
-    """Return the 32-byte root over `values`, each of them encoded already."""
+    """Return the 32-byte root over encoded `values`."""
     if not values:
         return EMPTY_ROOT
     leaves = [(_nibbles(rlp_encode(index)), value) for index, value in enumerate(values)]
@@ -124,7 +124,7 @@ def _branch(leaves: list[_Leaf]) -> bytes:
 
 
 def _reference(node: bytes) -> bytes:
-    """Return a node's reference in its parent: the node itself if under 32 bytes, else its hash."""
+    """Return a node's reference in its parent: the node itself below 32 bytes, else its hash."""
     return node if len(node) < 32 else b"\xa0" + keccak(node)
 
 
@@ -141,7 +141,7 @@ def _nibbles(key: bytes) -> bytes:
 
 
 def _compact(nibbles: bytes, *, leaf: bool) -> bytes:
-    """Return the hex-prefix encoding: two flags (leaf, odd length) in front of the packed nibbles."""
+    """Return the hex-prefix encoding: two flags (leaf, odd length) before the packed nibbles."""
     flags = 2 if leaf else 0
     padded = bytes((flags + 1,)) + nibbles if len(nibbles) % 2 else bytes((flags, 0)) + nibbles
     return bytes(high << 4 | low for high, low in zip(padded[::2], padded[1::2], strict=True))

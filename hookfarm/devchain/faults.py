@@ -1,8 +1,8 @@
-"""Faults that a devchain can have, and those that are active.
+"""The kinds of faults of a devchain, and the active ones.
 
-`KINDS` is the whole table: a new fault is a row there and the one place that checks it. Several may be active at
-once, also of one kind (an error for each of two methods). A fault holds for `count` occasions, or until it is
-cleared if that is None; its row defines an occasion.
+`KINDS` is the complete table: a new fault needs a row there and one place that checks it. Several faults may be
+active at once, also of one kind (an error for each of two methods). A fault lasts for `count` occasions; None =
+until it is cleared. Its row defines an occasion.
 """
 
 from collections.abc import Mapping
@@ -19,26 +19,26 @@ FaultValue = str | int | None
 class FaultKind:
     """A kind of fault: its description and its parameters.
 
-    `parameters` maps each name to its default, which also gives its type (None: a method).
+    `parameters` maps each name to its default, which also determines the type (None: a method).
     """
 
     what: str
     parameters: Mapping[str, FaultValue] = field(default_factory=dict)
     allowed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The texts that a parameter may be, if restricted."""
+    """Allowed texts of a parameter, if restricted."""
 
 
 KINDS: Mapping[str, FaultKind] = MappingProxyType(
     {
         "silence": FaultKind(
-            "Sockets stay open but nothing is answered and no head announced. Occasion: a request"
+            "Sockets stay open, but no request is answered and no head announced. Occasion: a request"
         ),
         "cut": FaultKind(
-            "Open WebSockets are dropped at once; while it holds, requests and handshakes end "
+            "Open WebSockets are dropped at once; until cleared, requests and handshakes end "
             "with a closed connection. Occasion: a request or handshake"
         ),
         "half_frame": FaultKind(
-            "An answer breaks off in the middle and the connection with it. Occasion: an answer"
+            "A response breaks off in the middle and the connection closes. Occasion: a response"
         ),
         "http_status": FaultKind(
             "HTTP requests and handshakes are refused with a status and `Retry-After` seconds "
@@ -46,56 +46,55 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
             {"status": 429, "retry_after": 1},
         ),
         "error": FaultKind(
-            "A method (all, without one) answers an error. Occasion: a call",
+            "A method (default: all) returns an error. Occasion: a call",
             {"method": None, "code": -32000, "message": "devchain fault"},
         ),
         "latency": FaultKind(
-            "A method (all, without one) answers late. Occasion: a call",
+            "A method (default: all) responds late. Occasion: a call",
             {"method": None, "milliseconds": 1000},
         ),
         "nulls": FaultKind(
-            "A method (without one: those that answer blocks and receipts) answers null. Occasion: a call",
+            "A method (default: those that return blocks and receipts) returns null. Occasion: a call",
             {"method": None},
         ),
         "omitted_logs": FaultKind(
-            "eth_getLogs leaves out its last logs, or its first ones. Occasion: an answer that had logs",
+            "eth_getLogs omits its last logs, or its first ones. Occasion: a result with logs",
             {"logs": 1, "where": "last"},
             {"where": ("last", "first")},
         ),
         "omitted_receipt_logs": FaultKind(
-            "eth_getBlockReceipts leaves out the last logs of the block. Occasion: an answer that had logs",
+            "eth_getBlockReceipts omits the last logs of the block. Occasion: a result with logs",
             {"logs": 1},
         ),
         "omitted_transactions": FaultKind(
-            "Blocks with full transactions leave out their last ones. Occasion: an answer that had some",
+            "Blocks with full transactions omit their last ones. Occasion: a result with transactions",
             {"transactions": 1},
         ),
         "omitted_receipts": FaultKind(
-            "eth_getBlockReceipts leaves out the last ones. Occasion: an answer that had some", {"receipts": 1}
+            "eth_getBlockReceipts omits the last receipts. Occasion: a result with receipts", {"receipts": 1}
         ),
         "capped_results": FaultKind(
-            "eth_getLogs answers the first so many logs as if they were all. Occasion: an answer cut off",
+            "eth_getLogs silently truncates its result to this many logs. Occasion: a truncated result",
             {"logs": 1000},
         ),
         "lag": FaultKind(
-            "Requests are answered as if the head were so many blocks back, by a balancer one in so many of "
-            "them; newHeads goes on. Occasion: a request that reads the chain",
+            "Requests see a head `blocks` lower, as behind a load balancer one in `one_in` of them; "
+            "newHeads is unaffected. Occasion: a request that reads the chain",
             {"blocks": 1, "one_in": 1},
         ),
         "refused_ranges": FaultKind(
-            "eth_getLogs refuses ranges of more blocks than this, with the error of `provider`, if given "
+            "eth_getLogs refuses ranges of more blocks than this, optionally with the error of `provider` "
             "(see rpc_errors.PROVIDER_ERRORS). Occasion: a refusal",
             {"blocks": 10, "code": -32602, "message": "query exceeds max block range", "provider": ""},
             {"provider": ("", *PROVIDER_ERRORS)},
         ),
         "refused_results": FaultKind(
-            "eth_getLogs refuses answers of more logs than this; `provider` as above. Occasion: a refusal",
+            "eth_getLogs refuses results of more logs than this; `provider` as above. Occasion: a refusal",
             {"logs": 100, "code": -32005, "message": "query returned more than 100 results", "provider": ""},
             {"provider": ("", *PROVIDER_ERRORS)},
         ),
         "clamped_ranges": FaultKind(
-            "eth_getLogs answers a range beyond the head as far as it gets instead of refusing it. "
-            "Occasion: such an answer"
+            "eth_getLogs clamps a range beyond the head instead of refusing it. Occasion: a clamped range"
         ),
         "unsupported_tags": FaultKind(
             "The tags safe and finalized are refused. Occasion: a refusal",
@@ -106,27 +105,27 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
             {"calls": 1, "code": -32600, "message": "batch too large"},
         ),
         "hidden_blooms": FaultKind(
-            "Headers are shown with a bloom of zeros, or with null. Occasion: a header",
+            "Headers have a bloom of zeros, or null. Occasion: a header",
             {"shown": "zeros"},
             {"shown": ("zeros", "null")},
         ),
-        "local_log_indices": FaultKind("Logs are counted in each transaction anew. Occasion: an answer with logs"),
+        "local_log_indices": FaultKind("Logs are counted per transaction. Occasion: a result with logs"),
         "bare_logs": FaultKind(
-            "Logs have no blockTimestamp, or one of zero. Occasion: an answer with logs",
+            "Logs lack their blockTimestamp, or it is zero. Occasion: a result with logs",
             {"shown": "none"},
             {"shown": ("none", "zero")},
         ),
         "reorg_on_call": FaultKind(
-            "The last blocks are replaced by as many others (and `more`) just before a method is answered. "
-            "Occasion: such a call",
+            "The last `depth` blocks are replaced by `depth` + `more` others just before a method responds. "
+            "Occasion: a call of the method",
             {"method": "eth_getLogs", "depth": 1, "more": 0},
         ),
         "return_on_call": FaultKind(
-            "The chain goes back to the branch that the last reorg left, just before a method is answered. "
-            "Occasion: such a call",
+            "The chain returns to the branch that the last reorg replaced, just before a method responds. "
+            "Occasion: a call of the method",
             {"method": "eth_getLogs"},
         ),
-        "swapped_heads": FaultKind("A head is announced after its successor. Occasion: a head held back"),
+        "swapped_heads": FaultKind("A head is announced after its successor. Occasion: a delayed head"),
         "dropped_heads": FaultKind("A head is not announced. Occasion: a new head"),
         "duplicated_heads": FaultKind("A head is announced twice. Occasion: a new head"),
     }
@@ -144,13 +143,13 @@ NULLED = frozenset(
 
 @dataclass(slots=True)
 class Fault:
-    """One active fault; `remaining` occasions are left, None = until cleared."""
+    """One active fault with `remaining` occasions; None = until cleared."""
 
     kind: str
     parameters: dict[str, FaultValue]
     remaining: int | None
     passed: int = 0
-    """How often it let something pass that it might have concerned."""
+    """Matching occasions that were let pass."""
 
     def matches_method(self, method: str) -> bool:
         wanted = self.parameters.get("method")
@@ -176,10 +175,10 @@ class Faults:
         self._active: list[Fault] = []
 
     def set(self, kind: str, /, count: int | None = None, **parameters: FaultValue) -> Fault:
-        """Add a fault. Raises InvalidInput if a name is unknown or a value of the wrong type."""
+        """Add a fault. Raises InvalidInput for an unknown name or an invalid value."""
         _check_kind(kind)
         if count is not None and (type(count) is not int or count < 1):
-            raise InvalidInput("count", f"{count!r}, allowed is a number from 1 or null")
+            raise InvalidInput("count", f"{count!r}; allowed is a number from 1 or null")
         defaults = KINDS[kind].parameters
         for name, value in parameters.items():
             _check_parameter(kind, defaults, name, value)
@@ -195,21 +194,21 @@ class Faults:
         self._active = [fault for fault in self._active if kind not in (None, fault.kind)]
 
     def active(self, kind: str, method: str = "") -> Fault | None:
-        """Return the oldest active fault of a kind, without using up an occasion."""
+        """Return the oldest active fault of a kind without using an occasion; None if there is none."""
         for fault in self._active:
             if fault.kind == kind and fault.matches_method(method):
                 return fault
         return None
 
     def take(self, kind: str, method: str = "") -> Fault | None:
-        """Return the oldest active fault of a kind, and use up one occasion."""
+        """Return the oldest active fault of a kind and use one occasion; None if there is none."""
         fault = self.active(kind, method)
         if fault is not None:
             self.use(fault)
         return fault
 
     def use(self, fault: Fault) -> None:
-        """Use up one occasion of a fault; after its last one the fault is over."""
+        """Use one occasion of a fault; the last one ends it."""
         if fault.remaining is None:
             return
         fault.remaining -= 1
@@ -217,7 +216,7 @@ class Faults:
             self._active.remove(fault)
 
     def take_one_in(self, kind: str) -> Fault | None:
-        """Return a fault as `take` does, but only for the last one of each `one_in` occasions."""
+        """Like `take`, but return the fault only for every `one_in`th occasion."""
         fault = self.active(kind)
         if fault is None:
             return None
@@ -233,24 +232,24 @@ class Faults:
 
 def _check_kind(kind: object) -> None:
     if not isinstance(kind, str) or kind not in KINDS:
-        raise InvalidInput("fault", f"{kind!r} is unknown, allowed are {', '.join(KINDS)}")
+        raise InvalidInput("fault", f"{kind!r} is unknown; allowed are {', '.join(KINDS)}")
 
 
 def _check_parameter(kind: str, defaults: Mapping[str, FaultValue], name: str, value: FaultValue) -> None:
     if name not in defaults:
         allowed = ", ".join(["count", *defaults])
-        raise InvalidInput(name, f"no parameter of {kind}, allowed are {allowed}")
+        raise InvalidInput(name, f"no parameter of {kind}; allowed are {allowed}")
     default = defaults[name]
     if default is None:
         if value is not None and not isinstance(value, str):
-            raise InvalidInput(name, f"{value!r}, allowed is the name of a method or null")
+            raise InvalidInput(name, f"{value!r}; allowed is the name of a method or null")
     elif type(value) is not type(default):
         wanted = "a number" if isinstance(default, int) else "a text"
-        raise InvalidInput(name, f"{value!r}, allowed is {wanted}")
+        raise InvalidInput(name, f"{value!r}; allowed is {wanted}")
     elif isinstance(value, int) and value < 0 <= int(default):
-        raise InvalidInput(name, f"{value}, allowed is a number from 0")
+        raise InvalidInput(name, f"{value}; allowed is a number from 0")
 
 
 def _check_text(allowed: tuple[str, ...] | None, name: str, value: FaultValue) -> None:
     if allowed is not None and value not in allowed:
-        raise InvalidInput(name, f"{value!r}, allowed are {', '.join(map(repr, allowed))}")
+        raise InvalidInput(name, f"{value!r}; allowed are {', '.join(map(repr, allowed))}")

@@ -1,6 +1,6 @@
 """The `eth_*`, `net_*` and `web3_*` methods, one row and one function each, and WebSocket subscriptions.
 
-Arguments are checked the way geth checks them: too many and missing ones are refused.
+Arguments are checked as in geth: missing and extra ones are refused.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +49,8 @@ _ids = count(1)
 class Subscriptions:
     """The subscriptions of one WebSocket.
 
-    Give `announce` to the node as a listener; `send` gets each notification, `show` makes a head of a block.
+    Register `announce` as a listener of the node. `send` gets each notification; `show` converts a block to a
+    head.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Subscriptions:
         return True
 
     def announce(self, heads: Sequence[DevBlock], change: Reorg) -> None:
-        """Send notifications in geth's order: the removed logs, the added logs, the heads."""
+        """Send notifications in geth's order: removed logs, added logs, heads."""
         for subscription, log_filter in self._logs.items():
             for log in log_filter.select(_changed_logs(change)):
                 self._notify(subscription, log)
@@ -109,7 +110,7 @@ CLIENT_VERSION = "hookfarm-devchain/1"
 class RpcMethod:
     """A JSON-RPC method: its handler and the number of its arguments.
 
-    The handler gets a LaggedChain if `reads_chain`, else the DevNode, and then the arguments.
+    The handler takes a LaggedChain if `reads_chain`, else the DevNode, and then the arguments.
     """
 
     handler: Callable[..., Any]
@@ -126,7 +127,7 @@ def reads_chain(method: object) -> bool:
 def call_method(
     node: DevNode, method: str, params: list[Any], subscriptions: Subscriptions | None, lag: int = 0
 ) -> Any:
-    """Return the result of one call; `subscriptions` is None if the transport cannot carry them."""
+    """Return the result of one call; `subscriptions` is None for a transport without notifications."""
     if method in ("eth_subscribe", "eth_unsubscribe"):
         return _call_subscription(method, params, subscriptions)
     row = METHODS.get(method)

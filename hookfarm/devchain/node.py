@@ -1,6 +1,6 @@
 """A node of the chain: the chain, its faults and counters, listeners to its heads, and mining by the clock.
 
-Everything here runs on one thread, the one of the server's event loop.
+Everything runs on one thread, the server's event loop.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from hookfarm.devchain.transaction import Call
 from hookfarm.errors import InvalidInput
 
 Listener = Callable[[Sequence[DevBlock], Reorg], None]
-"""Called with the heads to announce, and with what changed (`removed` is empty for a block)."""
+"""Called with the heads to announce, and the change (`removed` is empty for a mined block)."""
 
 Watcher = Callable[[Reorg], None]
-"""Called with what changed, whatever the node announces of it."""
+"""Called with each change, even if a fault suppresses its announcement."""
 
 
 class DevNode:
-    """A node of a devchain, as the control methods and the tests drive it."""
+    """A node of a devchain, controlled by the control methods and by tests."""
 
     def __init__(
         self, options: DevchainOptions, clock: Callable[[], float] = time.time, chain: DevChain | None = None
@@ -31,7 +31,7 @@ class DevNode:
         self.options = options
         self.chain = chain or DevChain(options)
         self.peers: list[DevNode] = []
-        """Other nodes of the same chain, which announce what this one does to it."""
+        """Other nodes of the same chain, which announce this node's changes."""
         self.faults = Faults()
         self.paused = False
         self.requests_by_method: Counter[str] = Counter()
@@ -46,7 +46,7 @@ class DevNode:
     def mine(self, count: int = 1) -> list[DevBlock]:
         """Mine `count` blocks of generated transfers, announced one by one."""
         if not 1 <= count <= MAX_BLOCKS_PER_CALL:
-            raise InvalidInput("count", f"{count}, allowed is 1 to {MAX_BLOCKS_PER_CALL}")
+            raise InvalidInput("count", f"{count}; allowed is 1 to {MAX_BLOCKS_PER_CALL}")
         return [self._mine(None) for _ in range(count)]
 
     def mine_calls(self, calls: Sequence[Call]) -> DevBlock:
@@ -61,7 +61,7 @@ class DevNode:
         contents: Sequence[Sequence[Call]] = (),
         same_transactions: bool = False,
     ) -> Reorg:
-        """Replace blocks as `DevChain.reorg`; every added block is announced as a head, as geth does."""
+        """Replace blocks as in `DevChain.reorg`; every added block is announced as a head, as by geth."""
         change = self.chain.reorg(
             depth,
             int(self._clock()),
@@ -74,7 +74,7 @@ class DevNode:
         return change
 
     def switch_to(self, block_hash: str) -> Reorg:
-        """Return to a replaced block as `DevChain.switch_to`, announced as any reorg."""
+        """Return to a replaced block as in `DevChain.switch_to`, announced like any reorg."""
         change = self.chain.switch_to(block_hash)
         if change.removed:
             self._abandoned_head = change.removed[-1].hash
@@ -82,7 +82,7 @@ class DevNode:
         return change
 
     def apply_reorg_faults(self, method: str) -> None:
-        """Make the reorgs that a fault has happen just before a method is answered."""
+        """Perform the reorgs of active faults; called just before a method responds."""
         fault = self.faults.take("reorg_on_call", method)
         if fault:
             depth = min(fault.number("depth"), self.chain.deepest_reorg())
@@ -91,14 +91,14 @@ class DevNode:
             self.switch_to(self._abandoned_head)
 
     def set_fault(self, kind: str, /, count: int | None = None, **parameters: FaultValue) -> Fault:
-        """Add a fault as `Faults.set`; a cut also drops the connections that are open."""
+        """Add a fault as in `Faults.set`; a cut also drops the open connections."""
         fault = self.faults.set(kind, count, **parameters)
         if kind == "cut":
             self.drop_connections()
         return fault
 
     def drop_connections(self) -> int:
-        """Reset every open WebSocket, without a close frame; return how many."""
+        """Reset every open WebSocket without a close frame; return their number."""
         open_ones = list(self.connections)
         for drop in open_ones:
             drop()
@@ -108,7 +108,7 @@ class DevNode:
         """Return the head, the counters and the faults of the node.
 
         `requests` counts HTTP requests and WebSocket messages, `methods` the calls in them. `transfers_emitted`
-        counts every log mined, `transfers_canonical` without those that a reorg removed.
+        counts all mined logs, `transfers_canonical` excludes removed ones.
         """
         head = self.chain.head
         return {
@@ -144,7 +144,7 @@ class DevNode:
             listener(heads, change)
 
     def _in_order(self, heads: list[DevBlock]) -> list[DevBlock]:
-        """Return the heads to announce now: one held back comes after its successor."""
+        """Return the heads to announce now; a delayed one comes after its successor."""
         if heads and not self._held_back and self.faults.take("swapped_heads"):
             self._held_back = heads[:1]
             heads = heads[1:]
@@ -160,7 +160,7 @@ class DevNode:
 
 
 async def mine_until(node: DevNode, stop: asyncio.Event) -> None:
-    """Mine by the clock until `stop`: a paused node skips its ticks, a `block_time` of 0 has none."""
+    """Mine by the clock until `stop`. A paused node skips ticks; a `block_time` of 0 has no ticks."""
     interval = node.options.block_time
     if interval == 0:
         await stop.wait()
@@ -175,9 +175,9 @@ async def mine_until(node: DevNode, stop: asyncio.Event) -> None:
 
 
 def tick(node: DevNode, ticks: int) -> None:
-    """Mine a block, or replace some at every `reorg_every`th tick.
+    """Mine a block, or perform a reorg at every `reorg_every`th tick.
 
-    A reorg adds one block more than it replaces, so that a chain with reorgs grows as fast as one without.
+    A reorg adds one block more than it replaces, so that reorgs do not slow the chain's growth.
     """
     every = node.options.reorg_every
     depth = min(node.options.reorg_depth, node.chain.deepest_reorg())
@@ -188,7 +188,7 @@ def tick(node: DevNode, ticks: int) -> None:
 
 
 def next_due(due: float, interval: float, now: float) -> float:
-    """Return the time of the next tick: missed ticks are left out, not made up for in a burst."""
+    """Return the time of the next tick; missed ticks are skipped."""
     return due + interval if due + interval > now else now + interval
 
 

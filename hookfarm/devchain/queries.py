@@ -1,8 +1,8 @@
 """Queries of the chain: blocks by tag, number or hash, with lag and pruning; and `eth_getLogs`.
 
-A log filter is read as geth does. An address or a list of them (empty = any); topics by position: null or an empty
-list = any, one topic, or a list of alternatives. A log with fewer topics than the filter has positions never
-matches, not even positions that are null. Faults refuse or omit logs.
+Log filters have geth's semantics. `address`: one address or a list (empty = any). `topics` by position: null or an
+empty list = any, one topic, or a list of alternatives. A log with fewer topics than positions never matches, even
+if the extra positions are null. Faults refuse or omit logs.
 """
 
 from collections.abc import Iterable
@@ -29,20 +29,20 @@ HASH_CHARACTERS = 66
 
 @dataclass(frozen=True, slots=True)
 class LaggedChain:
-    """The chain as one call sees it, up to a head that a lag may put below the real one."""
+    """The chain for one call, up to a head that a lag may put below the real one."""
 
     node: DevNode
     head: int
 
     def by_hash(self, block_hash: str) -> DevBlock | None:
-        """Return a canonical or replaced block; the hash is lower-case hex."""
+        """Return a canonical or replaced block; the hash is lower-case hex. None if unknown."""
         return self._visible(self.node.chain.block_by_hash(block_hash))
 
     def by_number(self, number: int) -> DevBlock | None:
         return self._visible(self.node.chain.block(number))
 
     def number_of(self, tag_or_number: object) -> int:
-        """Return the number of a tag or quantity; `pending` is the latest block. Raises ValueError for others."""
+        """Return the number of a tag or quantity; `pending` = `latest`. Raises ValueError for other input."""
         options = self.node.options
         match tag_or_number:
             case "latest" | "pending":
@@ -71,12 +71,12 @@ class LaggedChain:
 
 
 def view_of(node: DevNode, lag: int) -> LaggedChain:
-    """Return a call's view of the chain, so many blocks behind."""
+    """Return the chain for a call, `lag` blocks behind."""
     return LaggedChain(node, max(0, node.chain.head.number - lag))
 
 
 def hash_argument(position: int, value: object) -> str:
-    """Return a 32-byte hash in lower case. Raises RpcError if it is invalid."""
+    """Return a 32-byte hash in lower case. Raises RpcError for an invalid one."""
     try:
         return to_data(parse_data(value, 32))
     except ValueError as problem:
@@ -91,7 +91,7 @@ def number_argument(view: LaggedChain, position: int, value: object) -> int:
 
 
 def any_block(view: LaggedChain, position: int, value: Any) -> DevBlock | None:
-    """Return the block of a tag, a number, a hash, or the object of EIP-1898."""
+    """Return the block of a tag, a number, a hash, or an EIP-1898 object; None if unknown."""
     if isinstance(value, dict):
         value = value.get("blockHash", value.get("blockNumber"))
     if isinstance(value, str) and len(value) == HASH_CHARACTERS:
@@ -120,7 +120,7 @@ class LogFilter:
 
 
 def parse_log_filter(criteria: dict[str, Any]) -> LogFilter:
-    """Parse the request's object. Raises ValueError with the reason."""
+    """Parse the filter object of a request. Raises ValueError with the reason."""
     addresses = criteria.get("address")
     topics = criteria.get("topics") or []
     if not isinstance(topics, list):
@@ -146,7 +146,7 @@ def _alternatives(name: str, value: object, length: int) -> frozenset[str]:
 
 
 def get_logs(view: LaggedChain, criteria: object) -> list[JsonObject]:
-    """Return the logs of a block by its hash, even a replaced one, or of a range that defaults to latest."""
+    """Return the logs of a block by hash, even a replaced one, or of a range (default: the latest block)."""
     if not isinstance(criteria, dict):
         raise invalid_argument(0, "json: cannot unmarshal non-object into a filter")
     log_filter = log_filter_argument(0, criteria)
@@ -199,7 +199,7 @@ def _logs_of_range(view: LaggedChain, first: int, last: int, log_filter: LogFilt
 
 
 def _within_head(view: LaggedChain, last: int) -> int:
-    """Check a range: execution-apis refuse one beyond the head, and never answer it in part."""
+    """Return the range's last block. Raises RpcError beyond the head (execution-apis), unless a fault clamps."""
     if last <= view.head:
         return last
     if view.node.faults.take("clamped_ranges"):

@@ -25,18 +25,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RpcMessage:
-    """The calls in one HTTP body or WebSocket message, not checked yet."""
+    """The unchecked calls of one HTTP body or WebSocket message."""
 
     calls: list[Any]
     is_batch: bool
 
     def is_control(self) -> bool:
-        """Return whether every call steers the devchain: such a message is exempt from faults."""
+        """Return whether all calls are control methods, which are exempt from faults."""
         return all(_is_control(call) for call in self.calls)
 
 
 def parse_message(raw: bytes | str) -> RpcMessage:
-    """Parse a message. Raises RpcError if the message as a whole cannot be answered."""
+    """Parse a message. Raises RpcError for an invalid message."""
     try:
         content = orjson.loads(raw)
     except orjson.JSONDecodeError as problem:
@@ -51,7 +51,7 @@ def parse_message(raw: bytes | str) -> RpcMessage:
 
 
 async def answer(node: DevNode, message: RpcMessage, subscriptions: Subscriptions | None) -> Any:
-    """Return the JSON to send back; None if the message asked for no answer."""
+    """Return the JSON of the response; None if all calls are notifications."""
     refused = _refused_batch(node, message)
     if refused is not None:
         return refused
@@ -77,7 +77,7 @@ def _refused_batch(node: DevNode, message: RpcMessage) -> dict[str, Any] | None:
 
 
 def _lag(node: DevNode, message: RpcMessage) -> int:
-    """Return how far behind the answering node is: a balancer gives a whole batch to one node."""
+    """Return the lag of the answering node in blocks; a load balancer sends a batch to one node."""
     if not any(isinstance(call, dict) and reads_chain(call.get("method")) for call in message.calls):
         return 0
     fault = node.faults.take_one_in("lag")
@@ -136,7 +136,7 @@ def _is_control(call: Any) -> bool:
 
 
 def _is_notification(call: Any) -> bool:
-    """Return whether a call gets no answer: it is valid and has no id. An invalid one gets an error."""
+    """Return whether a call gets no response: it is valid and has no id. An invalid call gets an error."""
     if not isinstance(call, dict) or "id" in call:
         return False
     return call.get("jsonrpc") == "2.0" and isinstance(call.get("method"), str)

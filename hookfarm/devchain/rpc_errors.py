@@ -1,7 +1,7 @@
-"""Errors of JSON-RPC 2.0 (section 5.1), those that geth adds, and how providers refuse `eth_getLogs`.
+"""Errors of JSON-RPC 2.0 (section 5.1), geth's additions, and refusals of `eth_getLogs` by providers.
 
-Each provider has its own message and code. `{first}` and `{last}` are the requested range: some suggest exactly
-that one. 413 is the answer of a gateway, which over HTTP is a status and no JSON.
+Each provider has its own message and code. `{first}` and `{last}` are the requested range; some providers suggest
+exactly that range. 413 comes from a gateway: over HTTP it is a status without JSON.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ PRUNED_HISTORY = 4444
 
 
 class RpcError(Exception):
-    """A JSON-RPC error that is sent to the client as it is."""
+    """A JSON-RPC error for the client."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -37,7 +37,7 @@ def invalid_params(message: str) -> RpcError:
 
 
 def invalid_argument(position: int, problem: object) -> RpcError:
-    """Return the error for an invalid argument as geth reports it; positions count from 0."""
+    """Return geth's error for an invalid argument; positions count from 0."""
     return RpcError(INVALID_PARAMS, f"invalid argument {position}: {problem}")
 
 
@@ -62,6 +62,6 @@ PROVIDER_ERRORS: Mapping[str, tuple[int, str]] = MappingProxyType(
 
 
 def range_error(provider: str, code: int, message: str, first: int, last: int) -> RpcError:
-    """Return the error for a range: that of the provider, if known, else this code and message."""
+    """Return the error for a range: the provider's if known, else this code and message."""
     code, message = PROVIDER_ERRORS.get(provider, (code, message))
     return RpcError(code, message.format(first=to_quantity(first), last=to_quantity(last)))

@@ -1,7 +1,7 @@
-"""Blocks, transactions, receipts and logs as JSON-RPC objects (execution-apis, eth schemas), faults applied.
+"""Blocks, transactions, receipts and logs as JSON-RPC objects (execution-apis, eth schemas), with faults applied.
 
-The objects of a block are built once and shared by all answers: never change them. The faults imitate nodes of
-other kinds: headers without a bloom, logs counted or stamped in other ways.
+The objects of a block are built once and shared by all responses: never change them. The faults imitate other
+kinds of nodes: headers without a bloom, logs with other indices or timestamps.
 """
 
 from collections import Counter
@@ -32,14 +32,14 @@ from hookfarm.devchain.transaction import (
 JsonObject = dict[str, Any]
 
 MAX_CACHED_BLOCKS = 32
-"""Blocks whose logs are kept ready, for clients that follow the tip; 1.5 kB per log."""
+"""Blocks with cached logs, for clients that follow the head; 1.5 kB per log."""
 
 _text = lru_cache(maxsize=4096)(to_data)
-"""The hex form of addresses and topics, which come again and again."""
+"""Cached hex form of addresses and topics, which recur."""
 
 
 def header_json(block: DevBlock) -> JsonObject:
-    """Return a header with its hash as JSON."""
+    """Return a header as JSON, with its hash."""
     header = block.header
     return {
         "hash": block.hash,
@@ -132,7 +132,7 @@ def receipt_json(block: DevBlock, index: int) -> JsonObject:
 
 @lru_cache(maxsize=MAX_CACHED_BLOCKS)
 def logs_json(block: DevBlock) -> list[JsonObject]:
-    """Return all logs of the block in order, each as `eth_getLogs` answers it."""
+    """Return all logs of the block in order, as in a result of `eth_getLogs`."""
     logs: list[JsonObject] = []
     for index, transaction in enumerate(block.transactions):
         logs.extend(_logs_of(block, index, transaction, len(logs)))
@@ -142,7 +142,7 @@ def logs_json(block: DevBlock) -> list[JsonObject]:
 def native_transfers_json(block: DevBlock) -> list[JsonObject]:
     """Return the transactions that moved the chain's own currency.
 
-    If one created a contract, `to` is its address.
+    For a contract creation, `to` is the new contract.
     """
     return [
         {
@@ -161,7 +161,7 @@ def native_transfers_json(block: DevBlock) -> list[JsonObject]:
 
 
 def removed_logs_json(block: DevBlock) -> list[JsonObject]:
-    """Return the logs as a subscription announces their removal by a reorg."""
+    """Return the block's logs as a subscription announces their removal by a reorg."""
     return [log | {"removed": True} for log in logs_json(block)]
 
 
@@ -190,12 +190,12 @@ ZERO_BLOOM = "0x" + "00" * 256
 
 
 def announced_header(faults: Faults, block: DevBlock) -> JsonObject:
-    """Return the header that newHeads announces, with the faults applied."""
+    """Return the header for newHeads, with faults applied."""
     return altered_header(faults, header_json(block))
 
 
 def altered_header(faults: Faults, header: JsonObject) -> JsonObject:
-    """Return a header or a block with the faults applied."""
+    """Return a header or block with faults applied."""
     fault = faults.take("hidden_blooms")
     if fault is None:
         return header
@@ -203,7 +203,7 @@ def altered_header(faults: Faults, header: JsonObject) -> JsonObject:
 
 
 def altered_logs(faults: Faults, logs: list[JsonObject]) -> list[JsonObject]:
-    """Return logs, in the order of their blocks, with the faults applied."""
+    """Return logs, in the order of their blocks, with faults applied."""
     if not logs:
         return logs
     if faults.take("local_log_indices"):

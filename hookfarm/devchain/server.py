@@ -1,4 +1,4 @@
-"""One port that speaks JSON-RPC over HTTP POST and over WebSocket, on any path."""
+"""One port for JSON-RPC over HTTP POST and over WebSocket, on any path."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -16,7 +16,7 @@ from hookfarm.devchain.websocket import MAX_MESSAGE_BYTES, WebSocketClient
 from hookfarm.errors import CouldNotBoot
 
 SHUTDOWN_SECONDS = 1.0
-"""What open requests get before they are cancelled."""
+"""Time for open requests until they are cancelled."""
 
 
 async def serve(
@@ -25,7 +25,7 @@ async def serve(
     on_ready: Callable[[str], None] | None = None,
     stop: asyncio.Event,
 ) -> None:
-    """Run a devchain until `stop`: listen, call `on_ready` with its http URL, mine on time.
+    """Run a devchain until `stop`: listen, call `on_ready` with its http URL, mine by the clock.
 
     Raises CouldNotBoot if the address cannot be bound.
     """
@@ -38,7 +38,7 @@ async def serve(
 
 @asynccontextmanager
 async def listening(node: DevNode) -> AsyncIterator["DevchainServer"]:
-    """Run the node on its port; at the end the port and all connections are closed."""
+    """Run the node on its port; the end of the context closes the port and all connections."""
     server = DevchainServer(node)
     await server.start()
     try:
@@ -48,7 +48,7 @@ async def listening(node: DevNode) -> AsyncIterator["DevchainServer"]:
 
 
 class DevchainServer:
-    """HTTP and WebSocket server of one node; may be closed and started again, on its port."""
+    """HTTP and WebSocket server of one node; may be closed and restarted on the same port."""
 
     def __init__(self, node: DevNode) -> None:
         self._node = node
@@ -83,7 +83,7 @@ class DevchainServer:
         return f"ws://{self._authority()}"
 
     async def close(self) -> None:
-        """Free the port and close every connection, if that is not done already."""
+        """Close the port and every connection. Idempotent."""
         self._closing.set()
         await asyncio.gather(*(client.close() for client in list(self._clients)))
         if self._runner is not None:
@@ -133,7 +133,7 @@ class DevchainServer:
             self._clients.discard(client)
 
     async def _refusal(self, request: web.Request, *, silence: bool = True) -> web.StreamResponse | None:
-        """Return the response that a fault of the transport causes; None without such a fault."""
+        """Return the response of an active transport fault; None without one."""
         faults = self._node.faults
         if silence and faults.take("silence"):
             await self._closing.wait()
@@ -149,14 +149,14 @@ class DevchainServer:
 
 
 def _cut(request: web.Request) -> web.StreamResponse:
-    """Reset the connection. Return a response that is never sent, as a handler must return one."""
+    """Reset the connection. Return a response that is never sent, because a handler must return one."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=503)
 
 
 async def _broken_off(request: web.Request, body: bytes) -> web.StreamResponse:
-    """Send half of the body that the headers promise, and close the connection."""
+    """Send half of the announced body and close the connection."""
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     response.content_length = len(body)
     await response.prepare(request)
@@ -167,7 +167,7 @@ async def _broken_off(request: web.Request, body: bytes) -> web.StreamResponse:
 
 
 def _too_large(response: Any) -> bool:
-    """Return whether a gateway would have refused the whole request."""
+    """Return whether a gateway would refuse the whole request."""
     answers = response if isinstance(response, list) else [response]
     return any(answer.get("error", {}).get("code") == TOO_LARGE for answer in answers)
 

@@ -1,14 +1,12 @@
-"""Logs, the transactions that emit them, both as bytes, and the generated contents of blocks.
+"""Logs, transactions that emit them, their encodings, and the generated contents of blocks.
 
-Transactions are of type 2 (EIP-1559) and their hash is the keccak of their RLP. There are
-no keys of the accounts here, so a signature cannot be valid: `r` is the sender's address and `s` is 1,
-which makes the hash commit to the sender. The nonce is the number of transactions before this one
-in the chain, of all senders.
+Transactions are of type 2 (EIP-1559); their hash is the keccak of their RLP. Accounts have no keys, so signatures
+are not valid: `r` is the sender's address and `s` is 1, which makes the hash commit to the sender. The nonce is
+the number of earlier transactions of all senders in the chain.
 
-Token transfers (ERC-20 logs) and native transfers (of the chain's currency) are a function of the seed, the height
-and the branch: the same seed gives the same transfers at the same height of the same branch. Accounts and tokens
-come from small fixed populations. One native transfer in eight fails, one in sixteen creates a contract with the
-value.
+Token transfers (ERC-20 logs) and native transfers (of the chain's currency) are a function of seed, height and
+branch. Accounts and tokens come from small fixed populations. One native transfer in eight fails, and one in
+sixteen creates a contract with the value.
 """
 
 import random
@@ -24,7 +22,7 @@ from hookfarm.errors import InvalidInput
 
 TYPE = b"\x02"
 BASE_FEE_PER_GAS = 1_000_000_000
-"""Constant, as on several rollups: EIP-1559 would raise it without end under full blocks."""
+"""Constant, as on several rollups; under EIP-1559 full blocks would raise it without limit."""
 PRIORITY_FEE_PER_GAS = 0
 MAX_FEE_PER_GAS = 2 * BASE_FEE_PER_GAS
 GAS_BASE = 21_000
@@ -36,7 +34,7 @@ MAX_TOPICS = 4
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """A log as a contract emits it: 20 bytes of address, up to four topics of 32 bytes, any data."""
+    """A log of a contract: 20 bytes of address, up to four topics of 32 bytes, any data."""
 
     address: bytes
     topics: tuple[bytes, ...]
@@ -44,7 +42,7 @@ class Log:
 
     @classmethod
     def parse(cls, address: str, topics: Sequence[str] = (), data: str = "0x") -> "Log":
-        """Parse the hex forms of JSON. Raises InvalidInput with the invalid part."""
+        """Parse the hex values of JSON. Raises InvalidInput with the invalid field."""
         if len(topics) > MAX_TOPICS:
             raise InvalidInput("topics", f"{len(topics)} topics, at most {MAX_TOPICS} are allowed")
         return cls(
@@ -62,9 +60,9 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An EVM message call that emits logs or moves value, before a block makes it a transaction.
+    """An EVM message call that emits logs or moves value, before it becomes a transaction.
 
-    An empty `to` creates a contract. A call that `fails` has no logs, and its `value` (in wei) stays where it was.
+    An empty `to` creates a contract. A call that `fails` emits no logs and moves no `value` (in wei).
     """
 
     sender: bytes
@@ -94,7 +92,7 @@ class Transaction:
 
     @property
     def created(self) -> bytes | None:
-        """The address of the contract that it creates, even if that fails (yellow paper, section 7)."""
+        """The address of the contract that it creates, even if it fails; else None (yellow paper, section 7)."""
         if self.call.to:
             return None
         return keccak(rlp_encode([self.call.sender, self.nonce]))[12:]
@@ -140,11 +138,11 @@ TRANSFER_SELECTOR = keccak(b"transfer(address,uint256)")[:4]
 ACCOUNTS = 256
 TOKENS = 4
 MAX_TOKEN_VALUE = 10**24
-"""A million tokens of 18 decimals: above 2^53, so that big numbers are the normal case."""
+"""A million tokens of 18 decimals: mostly above 2^53, so that tests cover big numbers."""
 
 
 def token_transfers(seed: int, number: int, branch: int, count: int) -> list[Call]:
-    """Return `count` calls of `transfer(to, value)`, each of which emits one Transfer."""
+    """Return `count` calls of `transfer(to, value)`, each emitting one Transfer."""
     draw = random.Random(f"{seed}/{number}/{branch}")
     return [_transfer(draw) for _ in range(count)]
 
@@ -175,15 +173,15 @@ def token_address(index: int) -> bytes:
 
 
 MAX_NATIVE_VALUE = 10**21
-"""A thousand ether: above 2^53, so that big numbers are the normal case."""
+"""A thousand ether: mostly above 2^53, so that tests cover big numbers."""
 ONE_FAILS_IN = 8
 ONE_CREATES_IN = 16
 CREATION_CODE = bytes.fromhex("00")
-"""STOP: a contract without code."""
+"""STOP: creates a contract without code."""
 
 
 def with_native_transfers(calls: Sequence[Call], seed: int, number: int, branch: int, count: int) -> list[Call]:
-    """Return the calls with `count` native transfers among them; unchanged if `count` is 0."""
+    """Return the calls mixed with `count` native transfers; unchanged if `count` is 0."""
     if count == 0:
         return list(calls)
     draw = random.Random(f"{seed}/{number}/{branch}/payments")
@@ -193,7 +191,7 @@ def with_native_transfers(calls: Sequence[Call], seed: int, number: int, branch:
 
 
 def native_transfer(sender: bytes, to: bytes, value: int, *, fails: bool = False) -> Call:
-    """Return a call that moves `value` wei to an account or, if `to` is empty, to a new contract."""
+    """Return a call that moves `value` wei to an account, or to a new contract if `to` is empty."""
     return Call(sender, to, b"" if to else CREATION_CODE, (), value, fails)
 
 

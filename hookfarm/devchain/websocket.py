@@ -1,8 +1,8 @@
-"""A client of the WebSocket: its requests answered, its subscriptions fed, its queue bounded.
+"""A client of the WebSocket: its requests, its subscriptions, its bounded queue.
 
-1. A reader takes messages one by one and puts the answers into the outbox, waiting where it is full.
-2. Notifications go into the outbox at once; a client that lets it overflow is disconnected, as geth
-   does, so that nothing waits for it.
+1. A reader takes messages one by one and puts the responses into the outbox; it waits while the outbox is full.
+2. Notifications enter the outbox at once. A client whose outbox overflows is disconnected, as by geth, so that no
+   other task waits for it.
 3. A writer sends the outbox in order.
 """
 
@@ -22,13 +22,13 @@ from hookfarm.devchain.serializers import announced_header
 
 MAX_CONCURRENT_CALLS = 64
 CLOSE_SECONDS = 0.5
-"""What a client gets to answer a close frame."""
+"""Time for a client to answer a close frame."""
 
 MAX_MESSAGE_BYTES = 5 * 1024 * 1024
 
 
 class WebSocketClient:
-    """A client on one accepted handshake; `run` serves it until it leaves or is dropped."""
+    """A client on one accepted handshake; `run` serves it until it disconnects or is dropped."""
 
     def __init__(self, node: DevNode, request: web.Request) -> None:
         self._node = node
@@ -56,14 +56,14 @@ class WebSocketClient:
         return self._socket
 
     def drop(self) -> None:
-        """Reset the connection: no close frame, as when a balancer goes away."""
+        """Reset the connection without a close frame, like a failing load balancer."""
         if self._request.transport is not None:
             self._request.transport.abort()
 
     async def close(self) -> None:
-        """Close with the code for a server that goes away (RFC 6455, 7.4.1).
+        """Close with the code of a server that shuts down (RFC 6455, 7.4.1).
 
-        A client that reads no more is reset.
+        A client that does not answer is reset.
         """
         try:
             await asyncio.wait_for(self._socket.close(code=WSCloseCode.GOING_AWAY), 2 * CLOSE_SECONDS)
@@ -86,7 +86,7 @@ class WebSocketClient:
             self._start(self._answer(parsed))
 
     def _swallowed(self) -> bool:
-        """Return whether a fault takes the message away: never answered, or the socket is dropped."""
+        """Return whether a fault swallows the message: it is never answered, or the socket is dropped."""
         if self._node.faults.take("silence"):
             return True
         if self._node.faults.take("cut"):
@@ -126,7 +126,7 @@ class WebSocketClient:
                 return
 
     def _break_off(self, payload: bytes) -> None:
-        """Send a frame (RFC 6455, 5.2: text, final, eight bytes of length) that ends in the middle."""
+        """Send half of a frame (RFC 6455, 5.2: text, final, eight bytes of length), then close the connection."""
         if self._request.transport is not None:
             head = b"\x81\x7f" + len(payload).to_bytes(8, "big")
             self._request.transport.write(head + payload[: len(payload) // 2])

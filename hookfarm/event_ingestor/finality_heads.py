@@ -1,4 +1,4 @@
-"""The publisher of finality heads, for deliveries that wait for safe or finalized blocks."""
+"""Publisher of the finality heads, for deliveries that wait for safe or finalized blocks."""
 
 import contextlib
 
@@ -11,12 +11,11 @@ from hookfarm.logs import FieldLogger
 
 
 class FinalityHeadsPublisher:
-    """Publishes the safe and finalized blocks up to the checkpoint, of the published branch only.
+    """Publisher of the safe and finalized blocks on the published branch.
 
-    If a tagged head is above the checkpoint, the checkpoint is published for it, if it is on the chain's branch.
+    A tagged head above the checkpoint is published as the checkpoint, if that is canonical.
 
-    For a chain whose nodes know no such tag nothing is published, with one warning; deliveries then count
-    confirmations instead.
+    If the nodes do not support a tag, a single warning is logged, and deliveries count confirmations instead.
     """
 
     def __init__(self, stream: RetryingChainStream, log: FieldLogger) -> None:
@@ -25,7 +24,7 @@ class FinalityHeadsPublisher:
         self._warned: set[str] = set()
 
     async def publish(self, node: Node, checkpoint: int) -> None:
-        """Publish the tagged heads that the node reported since the last call, up to the checkpoint."""
+        """Publish the tagged heads reported since the last call, up to the checkpoint."""
         news: dict[str, Checkpoint | None] = {}
         for tag, header in node.tags.drain().items():
             if header is None:
@@ -40,10 +39,10 @@ class FinalityHeadsPublisher:
             await self._stream.call(set_finality_heads, news)
 
     async def publish_during_catch_up(self, node: Node, checkpoint: Checkpoint) -> None:
-        """Ask for the tagged heads if it is time, and publish them.
+        """Fetch the tagged heads if they are due, and publish them.
 
-        Requests for ranges do not carry the tags with them. They count only if the node still calls the checkpoint
-        canonical; a node that fails is asked later.
+        Range requests do not include the tags. The heads are used only if the checkpoint is canonical on the
+        node; a failing node is tried again later.
         """
         tags = node.tags.due()
         if not tags:

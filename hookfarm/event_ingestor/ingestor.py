@@ -1,4 +1,4 @@
-"""The loop of one chain: wait for a head, publish up to it; when the node fails, find another one."""
+"""The loop of one chain: wait for a head, publish up to it, and fail over when the node fails."""
 
 import asyncio
 import contextlib
@@ -28,26 +28,27 @@ if TYPE_CHECKING:
     from hookfarm.tracing.spans import Spans
 
 MAX_FAILURES = 6
-"""How often in a row a node may fail to return a block (5 to 8 s) before it is left."""
+"""Consecutive failures to return a block (5 to 8 s) until the next node is tried."""
 MAX_FAILURES_WITH_OTHERS = 2
-"""And how often (0.3 s) if another node could be asked instead."""
+"""The same (0.3 s) if another node is available."""
 MAX_FAILURES_UNMARKED = 3
-"""Failures of any node since the checkpoint last moved (0.6 to 0.9 s); after one more the chain counts as down."""
+"""Failures of all nodes since the checkpoint moved (0.6 to 0.9 s), beyond which an outage begins."""
 RATE_LIMIT_SECONDS = 1.0
-"""The cooldown of a node over its rate limit that named none."""
+"""Cooldown of a rate-limited node that requested none."""
 TAGS_SECONDS = 1.0
-"""How long a boot waits for the safe and the finalized block; it goes on without them."""
+"""Max wait of a boot for the safe and finalized block; it continues without them."""
 MAX_WAIT_SECONDS = 5.0
-"""A node that asks for a longer pause than this is left: another one may recover before it."""
+"""Max pause that a node may request; for a longer one the next node is tried."""
 
 
 class Ingestor:
-    """Follows one chain until cancelled.
+    """Ingestor of one chain; runs until cancelled.
 
-    1. Boot: a node of the right chain, its head, the checkpoint; else CouldNotBoot or WrongChain, with the reason.
-    2. Follow: with each head, publish up to it.
-    3. When the node fails: connect to the next one, and follow from the checkpoint.
-    4. When a preferred node has recovered: go on with that one.
+    1. Boot: connect to a node of the right chain, read its head and the checkpoint; or raise CouldNotBoot or
+       WrongChain with the reason.
+    2. Follow: publish up to each head.
+    3. If the node fails, connect to the next one and follow from the checkpoint.
+    4. If a preferred node has recovered, switch to it.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Ingestor:
         self._finality_heads = finality_heads
         self._node: Node | None = None
         self._failures = 0
-        """Failures since the checkpoint last moved, of any node."""
+        """Failures of all nodes since the checkpoint last moved."""
 
     async def run(self, boot_seconds: float) -> None:
         try:
@@ -83,16 +84,16 @@ class Ingestor:
         return node
 
     async def _ask_for_tags(self, node: Node) -> None:
-        """Publish the tagged heads: later they come with blocks only, which a stalled chain does not have."""
+        """Publish the tagged heads: later calls come only with blocks, and a stalled chain has no new ones."""
         if self._publisher.checkpoint is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TAGS_SECONDS):
                     await self._finality_heads.publish_during_catch_up(node, self._publisher.checkpoint)
 
     async def _serve(self, node: Node) -> Node:
-        """Follow the chain on this node until it fails or a preferred one is back.
+        """Follow the chain on this node until it fails or a preferred one has recovered.
 
-        Returns the node to go on with.
+        Return the node to use next.
         """
         better = asyncio.create_task(self._failover.await_preferred(node, self._checkpoint_number))
         try:
@@ -111,7 +112,7 @@ class Ingestor:
         return better.result()
 
     async def _follow(self, node: Node, better: "asyncio.Task[Node]") -> None:
-        """Return once a preferred node is connected."""
+        """Publish up to each new head; return when a preferred node is connected."""
         while not better.done():
             head = await node.next_head(lambda: self._failover.second_opinion(node))
             await self._advance(node, head)
@@ -122,7 +123,7 @@ class Ingestor:
         return 0 if self._publisher.checkpoint is None else self._publisher.checkpoint.number
 
     async def _advance(self, node: Node, head: Head) -> None:
-        """Publish up to `head` or a newer one, with pauses while the node fails."""
+        """Publish up to `head` or a newer one, with a pause after each failure. Raises ChainUnavailable."""
         failures, reached = 0, self._publisher.checkpoint
         while True:
             try:
@@ -143,7 +144,7 @@ class Ingestor:
             head = node.newest_head or head
 
     def _should_leave(self, node: Node, error: ChainUnavailable, failures: int, pause: float) -> bool:
-        """Return whether to try the next node. One over its rate limit is left at once if there is another one."""
+        """Return whether to try the next node; a rate-limited node is left as soon as another is available."""
         others = self._failover.has_others(node)
         if isinstance(error, RateLimited):
             return others or pause > MAX_WAIT_SECONDS
@@ -158,7 +159,7 @@ def _pause_after(error: ChainUnavailable, failures: int) -> float:
 
 
 class _NodeListener(FailoverListener):
-    """Counts and logs events of a chain's nodes, and records outages of the chain."""
+    """Listener that counts and logs events of a chain's nodes, and records outages of the chain."""
 
     def __init__(self, chain_id: int, telemetry: Telemetry) -> None:
         self._chain_id = chain_id

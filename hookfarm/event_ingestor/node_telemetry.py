@@ -1,8 +1,6 @@
-"""Telemetry of a chain's nodes in its ingestor's slot.
+"""Telemetry of a chain's nodes in its ingestor's slot: the active node, cooldowns with reasons, requests.
 
-Which node is active, which are in cooldown and why, and how many requests each one got.
-
-Numbers are counters of the slot; a label each holds a node's origin and its last error.
+Numbers are counters of the slot; one label holds a node's origin, another its last error.
 """
 
 import time
@@ -19,7 +17,7 @@ from hookfarm.metrics import Family, counter, gauge
 from hookfarm.security import redaction
 
 MAX_NODES = 8
-"""More nodes than these of one chain count together with the last of them."""
+"""Max nodes with their own counters; further nodes share those of the last one."""
 METHODS = (
     "eth_getBlockByHash",
     "eth_getBlockByNumber",
@@ -36,17 +34,17 @@ METHODS = (
 CALLS = 16
 """Calls by node and method; each call of a batch is one."""
 CALLS_FAILED = CALLS + MAX_NODES * len(METHODS)
-"""By node and kind of failure."""
+"""Failed calls by node and kind."""
 REQUESTS = CALLS_FAILED + MAX_NODES * len(FAILURE_KINDS)
-"""By node, as all that follow; a batch is one."""
+"""Requests by node (also the index of all counters below); a batch is one."""
 FAILED_AT_MS = REQUESTS + MAX_NODES
-"""When it was last left for an error, Unix milliseconds; 0 = never."""
+"""Time of the last failure, Unix milliseconds; 0 = never."""
 WRONG_CHAIN = FAILED_AT_MS + MAX_NODES
-"""1 where that was because it serves another chain."""
+"""1 if the last failure was a wrong chain."""
 COOLDOWN_UNTIL_MS = WRONG_CHAIN + MAX_NODES
-"""Until when it is not asked, Unix milliseconds."""
+"""End of the cooldown, Unix milliseconds."""
 ACTIVE = COOLDOWN_UNTIL_MS + MAX_NODES
-"""The place of the node that is followed, from 1; 0 = none is."""
+"""Place of the active node, from 1; 0 = no active node."""
 assert ACTIVE < COUNTERS
 
 assert 2 * MAX_NODES <= LABELS
@@ -57,7 +55,7 @@ NodeState = Literal["active", "standby", "cooldown", "wrong_chain"]
 class NodeStatus(TypedDict):
     """JSON of a node in the status of its chain."""
 
-    name: Annotated[str, "Scheme, host and port; never the rest of its URL."]
+    name: Annotated[str, "Scheme, host and port of its URL."]
     kind: Literal["ws", "http"]
     state: NodeState
     cooldown_until: Annotated[str | None, "null unless the node is in cooldown."]
@@ -72,7 +70,7 @@ class NodeStatus(TypedDict):
 class NodeRecord:
     """A node's fields in its ingestor's slot.
 
-    `errors` are failed calls by kind. `failed_at_ms` None = it never failed.
+    `errors` are failed calls by kind. `failed_at_ms` is None if the node never failed.
     """
 
     origin: str
@@ -87,7 +85,7 @@ class NodeRecord:
 
     @property
     def kind(self) -> Literal["ws", "http"]:
-        """The kind of the node: `ws`, which announces its blocks, or `http`, which is polled."""
+        """Return `ws` for a node that announces its blocks, `http` for a node that is polled."""
         return "ws" if self.origin.startswith("ws") else "http"
 
 
@@ -125,7 +123,7 @@ def read(slot: Slot) -> list[NodeRecord]:
 
 
 def rows(slot: Slot, now: float) -> list[NodeStatus]:
-    """Return the JSON of each of a chain's nodes, the preferred one first."""
+    """Return the JSON of a chain's nodes, the preferred one first."""
     return [_row(node, slot.state in _AT_WORK, int(now * 1000)) for node in read(slot)]
 
 
@@ -145,7 +143,7 @@ def _row(node: NodeRecord, at_work: bool, now_ms: int) -> NodeStatus:
 
 
 def _state(node: NodeRecord, at_work: bool, now_ms: int) -> NodeState:
-    """Return the state of a node, which is active only while the process that follows it runs."""
+    """Return the state of a node; `active` only while its ingestor runs."""
     if node.is_active and at_work:
         return "active"
     if node.is_of_wrong_chain:
@@ -154,21 +152,21 @@ def _state(node: NodeRecord, at_work: bool, now_ms: int) -> NodeState:
 
 
 def time_or_none(ms: int | None) -> str | None:
-    """Return a time in RFC 3339; None for None and 0."""
+    """Format Unix milliseconds as RFC 3339; None for None and 0."""
     return timestamps.format_ms(ms) if ms else None
 
 
 def families(prefix: str, chains: Sequence[tuple[Slot, dict[str, str]]], now: float) -> Iterable[Family]:
-    """Yield the metrics of the nodes of chains, each given by its slot and labels."""
+    """Yield the metrics of nodes; `chains` are slots with their labels."""
     nodes = [({**labels, "node": one["name"]}, one) for slot, labels in chains for one in rows(slot, now)]
     yield gauge(
         f"{prefix}_node_active",
-        "1 for the node (scheme, host and port) that is followed.",
+        "1 for the active node (scheme, host and port).",
         *((labels, int(one["state"] == "active")) for labels, one in nodes),
     )
     yield gauge(
         f"{prefix}_node_cooldown",
-        "1 while the node is not asked after a failure, or because it serves another chain.",
+        "1 while the node is in cooldown after a failure, or because it serves another chain.",
         *((labels, int(one["state"] in ("cooldown", "wrong_chain"))) for labels, one in nodes),
     )
     yield counter(
@@ -180,7 +178,7 @@ def families(prefix: str, chains: Sequence[tuple[Slot, dict[str, str]]], now: fl
 
 
 def _call_metrics(prefix: str, chains: Sequence[tuple[Slot, dict[str, str]]]) -> Iterable[Family]:
-    """Yield the metrics of calls, without methods that a node was never asked for."""
+    """Yield the metrics of calls; methods without a call have no sample."""
     yield counter(
         f"{prefix}_rpc_calls",
         "Calls by node (scheme, host and port) and method; each call of a batch is one.",
@@ -194,7 +192,7 @@ def _call_metrics(prefix: str, chains: Sequence[tuple[Slot, dict[str, str]]]) ->
     )
     yield counter(
         f"{prefix}_rpc_errors",
-        "Calls that a node refused, limited, or gave no usable answer to.",
+        "Calls that failed: refused, rate-limited, or without a usable response.",
         *(
             ({**labels, "node": node, "kind": kind}, slot.counter(failed_call_counter(place, kind)))
             for slot, labels in chains
@@ -205,7 +203,7 @@ def _call_metrics(prefix: str, chains: Sequence[tuple[Slot, dict[str, str]]]) ->
 
 
 class NodeCounters:
-    """Writes the counters and labels of nodes into a slot."""
+    """Writer of the counters and labels of nodes in a slot."""
 
     def __init__(self, slot: Slot, clock: Callable[[], float] = time.time) -> None:
         self._slot = slot
@@ -213,9 +211,9 @@ class NodeCounters:
         self._profiles: tuple[NodeProfile, ...] = ()
 
     def watch(self, profiles: Sequence[NodeProfile]) -> None:
-        """Count the calls of these nodes, from zero unless they are those of the predecessor.
+        """Count the calls of these nodes, from zero unless the predecessor had the same nodes.
 
-        Which node the predecessor used, and which were in cooldown, ended with it.
+        The active node and the cooldowns of the predecessor are reset.
         """
         self._profiles = tuple(profiles)
         shown = [profile.origin for profile in profiles[:MAX_NODES]]
@@ -235,7 +233,7 @@ class NodeCounters:
         self._slot.add(REQUESTS + self._place(profile))
 
     def active(self, profile: NodeProfile) -> None:
-        """Record that this node, and no other, is followed from now on."""
+        """Record that this node is the only active one."""
         place = self._place(profile)
         self._slot.set_counter(WRONG_CHAIN + place, 0)
         self._slot.set_counter(COOLDOWN_UNTIL_MS + place, 0)
@@ -262,7 +260,7 @@ class NodeCounters:
 
 
 def _in_short(error: Exception, origin: str) -> str:
-    """Return an error without the origin that it begins with, without secrets, and in ASCII."""
+    """Return an error in ASCII, without secrets and without its leading origin."""
     parts = " ".join(redaction.sanitize(str(error)).split()).partition(f"{origin}: ")
     reason = parts[2] if parts[1] else parts[0].partition(f"{origin} ")[2] or parts[0]
     return reason.replace("…", "...").encode("ascii", "replace").decode()

@@ -1,6 +1,6 @@
-"""The process of one chain's ingestor: its preparation before the fork, and its main function.
+"""The process of one chain's ingestor: imports before the fork, and the main function.
 
-Imports nothing heavy: the master imports this module, and its children inherit everything in its memory.
+The module itself imports nothing heavy, because the master imports it and every child inherits that memory.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ DEFAULT_TIMEOUTS = NodeTimeouts()
 HEARTBEAT_SECONDS = 0.5
 HEARTBEAT_WITHIN_SECONDS = 1.2
 COLLECT_EVERY = 50_000
-"""New containers between garbage collections. One answer of a node makes 10,000 of them, none in a cycle: with
-Python's 700 a third of the time goes into looking for cycles."""
+"""Container allocations between garbage collections. One response of a node allocates 10,000 containers, none in a
+cycle. At Python's default of 700, a third of the time is spent in collections."""
 
 _INGESTOR = "hookfarm.event_ingestor.ingestor"
 
 
 def prepare() -> None:
-    """Import everything heavy: web3 takes more than a second."""
+    """Import the heavy modules; web3 takes more than a second."""
     importlib.import_module(_INGESTOR)
 
 
@@ -40,9 +40,9 @@ def run(
     from_block: int | None,
     tracing: TracingSettings | None = None,
 ) -> None:
-    """Run the child until it is asked to stop, at any point without losing anything.
+    """Run the child until it is asked to stop; a stop at any time loses nothing.
 
-    Raises CouldNotBoot or WrongChain, with the reason in one line, if it cannot start.
+    Raises CouldNotBoot or WrongChain with a one-line reason if it cannot start.
     """
     gc.set_threshold(COLLECT_EVERY)
     with open_spans(tracing, child) as spans:
@@ -57,7 +57,7 @@ async def run_ingestor(
     timeouts: NodeTimeouts = DEFAULT_TIMEOUTS,
     spans: "Spans | None" = None,
 ) -> None:
-    """Run the chain's ingestor, with a heartbeat beside it, until the child is asked to stop."""
+    """Run the chain's ingestor and its heartbeat until the child is asked to stop."""
     # Heavy: it imports web3.
     ingest = importlib.import_module(_INGESTOR).ingest
     work = asyncio.create_task(ingest(child, chain, redis_url, from_block, timeouts, spans))

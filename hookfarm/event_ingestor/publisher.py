@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from hookfarm.tracing.spans import Spans
 
 FAR_BLOCKS = 32
-"""A checkpoint more blocks than this behind the head is worth a log line."""
+"""A checkpoint more than this behind the head is logged as a catch-up."""
 LINE_SECONDS = 10.0
 RATE_SECONDS = 10.0
-"""The window of the speed, so that it follows what nodes allow."""
+"""Window of the measured speed; short, because the limits of nodes change."""
 
 OnProgress = Callable[[Node, Checkpoint], Awaitable[None]]
-"""Called while a catch-up is under way, each time that blocks up to a checkpoint have been published."""
+"""Called during a catch-up after each published batch, with the new checkpoint."""
 
 
 async def noop(_node: Node, _checkpoint: Checkpoint) -> None:
@@ -45,10 +45,10 @@ async def noop(_node: Node, _checkpoint: Checkpoint) -> None:
 
 
 class Publisher:
-    """Publishes a chain's blocks and holds the checkpoint.
+    """Publisher of a chain's blocks; holds the checkpoint.
 
-    The checkpoint is None while `from_block` is still to come. Methods raise ChainUnavailable to be called again,
-    perhaps with another node; everything published before it is kept.
+    The checkpoint is None while the head is below `from_block`. After a ChainUnavailable a method may be called
+    again, with any node; the blocks published before it remain.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class Publisher:
         self._catch_up = CatchUpLog(stream.chain_id, telemetry)
         self._spans = spans
         self._seen_ns = 0
-        """When the blocks published next came to be known: with the head, or far behind it with their batch."""
+        """When the next blocks became known: with the head, or during a catch-up with their batch."""
         self._conflicts = 0
 
     async def boot(self, node: Node, head: Head) -> None:
-        """Take the stored checkpoint, or store the first one."""
+        """Read the stored checkpoint, or store the first one."""
         self._prover.transfers = await self._stream.call(transfers_wanted)
         stored = await self._stream.call(read_checkpoint)
         if stored is None:
@@ -85,7 +85,7 @@ class Publisher:
             self._log.info("from_block ignored", chain=self._chain_id, checkpoint=stored.number)
 
     async def advance(self, node: Node, head: Head, on_progress: OnProgress = noop) -> None:
-        """Publish every block up to `head`, on the branch that the node calls canonical."""
+        """Publish the node's canonical blocks up to `head`. Raises ChainUnavailable."""
         self._seen_ns = time.time_ns()
         at = self.checkpoint or await self._start(node, head)
         if at is not None:
@@ -96,12 +96,14 @@ class Publisher:
         if head.header is not None and head.header.block_hash == self._current.block_hash:
             return
         while head.number <= self._current.number and await self._return_to_fork_point(node, head):
-            pass  # Again, if another ingestor had moved the checkpoint.
+            pass  # Repeated if another ingestor moved the checkpoint.
         while self._current.number < head.number:
             async with BlockFeed(node, self._prover, self._current.number + 1, head) as feed:
                 on_one_branch = await self._publish_all(node, feed, head, on_progress)
             if not on_one_branch and not await self._return_to_fork_point(node, head):
-                raise ChainUnavailable(f"{node.origin}: contradicts itself about block {self._current.number + 1}")
+                raise ChainUnavailable(
+                    f"{node.origin}: returns inconsistent blocks from {self._current.number + 1}"
+                )
         self._counters.at_the_tip()
 
     @property
@@ -110,9 +112,9 @@ class Publisher:
         return self.checkpoint
 
     async def _start(self, node: Node, head: Head) -> Checkpoint | None:
-        """Store the first checkpoint: the block before `from_block`, or the head, whose logs are not emitted.
+        """Store the first checkpoint: the block before `from_block`, or the head, whose logs are not published.
 
-        The genesis block holds no transactions, so starting behind it misses nothing.
+        Starting after the genesis block misses nothing: it contains no transactions.
         """
         number = head.number if self._from_block is None else max(self._from_block - 1, 0)
         if number > head.number:
@@ -128,7 +130,7 @@ class Publisher:
         return self.checkpoint
 
     async def _publish_all(self, node: Node, feed: BlockFeed, head: Head, on_progress: OnProgress) -> bool:
-        """Publish the blocks of the feed. Return False if one does not continue the checkpoint."""
+        """Publish the blocks of the feed. Return False if a block does not link to the checkpoint."""
         self._catch_up.update(self._current.number, head.number)
         while blocks := await feed.batch():
             following = linked(self._current.block_hash, blocks)
@@ -143,11 +145,10 @@ class Publisher:
         return True
 
     async def _publish(self, blocks: Sequence[Block], head: int) -> bool:
-        """Publish blocks. Return False if none was published and the state was refreshed instead.
+        """Publish blocks. Return False if nothing was published and the state was refreshed instead.
 
-        That is so if the stored checkpoint was another one, which is taken, or if transfers were missing, which
-        are fetched from now on. Events so far behind the head that no remembered reorg can reach them are not
-        kept.
+        Reasons: the stored checkpoint differs (it is adopted), or transfers were missing (they are fetched from
+        now on). Events too far behind the head for a remembered reorg are not kept.
         """
         kept_above = head - KEPT_BLOCKS
         rows = [_stream_block(block, kept=block.header.number > kept_above) for block in blocks]
@@ -176,7 +177,7 @@ class Publisher:
         self._seen_ns = time.time_ns()
 
     async def _return_to_fork_point(self, node: Node, head: Head) -> bool:
-        """Roll back to the fork point. Return False if the node's chain still holds the checkpoint."""
+        """Roll back to the fork point. Return False if the checkpoint is canonical."""
         try:
             fork = await find_fork_point(node, self._stream, self._current, head)
             if fork is not None:
@@ -187,7 +188,7 @@ class Publisher:
         return fork is not None
 
     async def _roll_back(self, fork: ForkPoint) -> None:
-        """Roll back to the fork point, in steps. Raises CheckpointMoved if another ingestor moved it."""
+        """Roll back to the fork point, in steps. Raises CheckpointMoved."""
         depth, removed, forgotten = self._current.number - fork.block.number, 0, 0
         self._counters.reorg(deep=not fork.remembered)
         while self._current.number > fork.block.number:
@@ -201,19 +202,19 @@ class Publisher:
         self._log_reorg(fork, depth, removed, forgotten)
 
     def _log_reorg(self, fork: ForkPoint, depth: int, removed: int, forgotten: int) -> None:
-        """Log and count a reorg; `events_not_announced` were published, but are too old to be remembered."""
+        """Log and count a reorg; `events_not_announced` counts published events that are no longer remembered."""
         deep: dict[str, object] = {}
         if not fork.remembered:
-            deep["beyond_memory"] = f"blocks up to {fork.block.number} stand as they were published"
+            deep["beyond_memory"] = f"blocks up to {fork.block.number} remain as published"
         if forgotten:
             deep["events_not_announced"] = forgotten
         where = {"chain": self._chain_id, "fork_point": fork.block.number}
         self._log.warning("reorg", **where, depth=depth, events_removed=removed, **deep)
 
     async def _adopt_stored(self) -> None:
-        """Continue from the stored checkpoint, which another ingestor or an unseen earlier try has moved.
+        """Continue from the stored checkpoint, which another ingestor or an earlier, unconfirmed try has moved.
 
-        If there is none any more (a flushed server), the own one is stored again.
+        A missing checkpoint (flushed server) is stored again.
         """
         self._conflicts += 1
         if self._conflicts > 1:
@@ -233,7 +234,7 @@ class Publisher:
         self._counters.checkpoint(checkpoint.number)
 
     async def _store_first(self, checkpoint: Checkpoint, parent_hash: str = "") -> bool:
-        """Return False if there is a checkpoint already."""
+        """Store the first checkpoint. Return False if one exists already."""
         first = StreamBlock(checkpoint.number, checkpoint.block_hash, parent_hash)
         return (await self._stream.call(publish, None, [first])).published
 
@@ -244,7 +245,7 @@ def _stream_block(block: Block, kept: bool) -> StreamBlock:
 
 
 class CatchUpLog:
-    """Logs and counts a catch-up: its beginning, its end, and a line every LINE_SECONDS."""
+    """Logs and counts a catch-up: its start, its end, and progress every LINE_SECONDS."""
 
     def __init__(self, chain_id: int, telemetry: Telemetry, clock: Callable[[], float] = time.monotonic) -> None:
         self._chain_id = chain_id

@@ -1,9 +1,9 @@
-"""A reorg: find the fork point, and roll back to it.
+"""Search for the fork point of a reorg, and the steps of the rollback to it.
 
-A rollback withdraws the events of every replaced block, the newest first. It goes in steps, because a script
-blocks Redis: after each of them the checkpoint is the block below the withdrawn ones. A crash in between leaves a
-checkpoint on the replaced branch, from where the rest is withdrawn; a chain that returns to that branch meanwhile
-is simply followed from there.
+A rollback withdraws the events of every replaced block, the newest first. It runs in steps, because scripts block
+Redis. Each step leaves the checkpoint at the block below the withdrawn ones. After a crash between two steps the
+checkpoint is on the replaced branch, and the next ingestor withdraws the rest. If the chain has returned to that
+branch meanwhile, the next ingestor follows it.
 """
 
 from collections.abc import Sequence
@@ -21,17 +21,17 @@ from hookfarm.event_stream import (
 )
 
 MAX_HEADERS = 64
-"""Headers in one request."""
+"""Headers per request."""
 STEP_BLOCKS = 64
 STEP_EVENTS = 2_000
 
 
 @dataclass(frozen=True)
 class ForkPoint:
-    """The last block that is both canonical and published.
+    """The highest block that is both canonical and published.
 
-    `remembered` is False where the reorg is deeper than the remembered blocks: then it is the canonical block
-    below the deepest remembered one, which had another parent, and everything published below it is kept.
+    `remembered` is False if the reorg is deeper than the remembered blocks. The block is then the canonical one
+    below the deepest remembered block, and lower published blocks are kept.
     """
 
     block: Checkpoint
@@ -41,10 +41,10 @@ class ForkPoint:
 async def find_fork_point(
     node: Node, stream: RetryingChainStream, checkpoint: Checkpoint, head: Head
 ) -> ForkPoint | None:
-    """Search downwards from the checkpoint, or from a lower head. Returns None if there is no fork.
+    """Search downwards from the checkpoint, or from a lower head. Return None if there is no fork.
 
-    In steps that double, each of one request. A node whose head is below all remembered blocks proves nothing: it
-    is unavailable until it has caught up. Raises CheckpointMoved if another ingestor moved the checkpoint.
+    Each step is one request and doubles the number of blocks. Raises ChainUnavailable for a head below all
+    remembered blocks, because it proves nothing. Raises CheckpointMoved if another ingestor moved the checkpoint.
     """
     start = min(checkpoint.number, head.number)
     highest, step, above = start, 1, None
@@ -58,15 +58,15 @@ async def find_fork_point(
         if fork is not None:
             return None if fork.block.number == start else fork
         highest, step, above = numbers[-1] - 1, min(2 * step, MAX_HEADERS), remembered[-1]
-    raise ChainUnavailable(f"{node.origin}: shares no block with what was published")
+    raise ChainUnavailable(f"{node.origin}: shares no block with the published ones")
 
 
 def _fork_point(
     above: RememberedBlock | None, remembered: Sequence[RememberedBlock | None], canonical: Sequence[Header]
 ) -> ForkPoint | None:
-    """Return the highest of these blocks that both sides have, None if there is none.
+    """Return the highest block in both lists; None if they share none.
 
-    Both are given from the highest down, below `above`.
+    Both lists descend from the block below `above`.
     """
     for published, header in zip(remembered, canonical, strict=True):
         point = Checkpoint(header.number, header.block_hash)
@@ -79,7 +79,7 @@ def _fork_point(
 
 
 async def _headers(node: Node, numbers: Sequence[int], head: Head) -> list[Header]:
-    """Return the canonical headers; that of the head is not requested if the node sent it along."""
+    """Return the canonical headers; the head's is not requested if the announcement contained it."""
     if head.header is None or numbers[0] != head.number:
         return await node.headers(numbers)
     return [head.header, *(await node.headers(numbers[1:]) if len(numbers) > 1 else [])]
@@ -87,7 +87,7 @@ async def _headers(node: Node, numbers: Sequence[int], head: Head) -> list[Heade
 
 @dataclass(frozen=True)
 class RollbackStep:
-    """Blocks that are withdrawn together. `forgotten` counts published events that are not remembered."""
+    """Blocks withdrawn together. `forgotten` counts published events that are no longer remembered."""
 
     target: Checkpoint
     withdrawn: list[bytes]
@@ -97,7 +97,7 @@ class RollbackStep:
 async def next_rollback_step(
     stream: RetryingChainStream, checkpoint: Checkpoint, fork: Checkpoint
 ) -> RollbackStep:
-    """Return the next step from the checkpoint down to the fork point. Raises CheckpointMoved."""
+    """Return the next step from the checkpoint towards the fork point. Raises CheckpointMoved."""
     numbers = range(checkpoint.number, max(fork.number, checkpoint.number - STEP_BLOCKS), -1)
     remembered = await stream.call(read_remembered, numbers, checkpoint)
     entries = await stream.call(removal_entries, numbers, checkpoint)
@@ -112,7 +112,7 @@ async def next_rollback_step(
 
 
 def _blocks_in_step(entries: Sequence[list[bytes] | None]) -> int:
-    """Return how many blocks one step takes, at least one."""
+    """Return the number of blocks in one step, at least one."""
     events = 0
     for taken, of_block in enumerate(entries):
         events += len(of_block or ())

@@ -1,4 +1,4 @@
-"""Telemetry of the ingestors: counters, status, metrics, and the operational event of a chain that is down."""
+"""Telemetry of the ingestors: counters, report, metrics, and the operational event of a stalled chain."""
 
 import time
 from collections import deque
@@ -20,7 +20,7 @@ from hookfarm.outage import Outage
 HEAD = 0
 """Number of the newest known block."""
 CHECKPOINT = 1
-"""Number of the last block wholly published."""
+"""Number of the last block published whole."""
 EVENTS_PUBLISHED = 2
 """Events added to the stream since the farm started."""
 HEAD_SEEN_AT_MS = 3
@@ -31,7 +31,7 @@ RPC_REQUESTS = 5
 """Requests to nodes since the farm started; a batch is one."""
 CHAIN_ID = 6
 REQUESTS_PER_BLOCK = 7
-"""At the tip, over the last blocks, in hundredths; 0 = not known yet."""
+"""Near the head, over the last blocks, in hundredths; 0 = not known yet."""
 CATCHING_UP = 8
 """1 while far behind the head."""
 BLOCKS_PER_SECOND = 9
@@ -44,7 +44,7 @@ REORGS = 12
 DEEP_REORGS = 13
 """Reorgs deeper than the remembered blocks."""
 BLOCKS_REPAIRED = 14
-"""Blocks whose logs a node left out and whose receipts it had."""
+"""Blocks with incomplete logs but complete receipts."""
 CHAIN_DOWN = 15
 """1 while the chain is down and was the first dependency to fail."""
 
@@ -56,19 +56,19 @@ _COUNTER_METRICS = {
     "events_published": (EVENTS_PUBLISHED, "Events added to the chain's stream."),
     "events_removed": (EVENTS_REMOVED, "Events withdrawn by reorgs."),
     "reorgs": (REORGS, "Reorgs followed."),
-    "reorgs_beyond_memory": (DEEP_REORGS, "Reorgs that went below what was remembered."),
-    "blocks_repaired": (BLOCKS_REPAIRED, "Blocks whose logs a node left out and whose receipts it had."),
+    "reorgs_beyond_memory": (DEEP_REORGS, "Reorgs deeper than the remembered blocks."),
+    "blocks_repaired": (BLOCKS_REPAIRED, "Blocks with incomplete logs but complete receipts."),
     "rpc_requests": (RPC_REQUESTS, "Requests sent to nodes; a batch is one."),
 }
 _GAUGE_METRICS = {
     "head_block": (HEAD, "Number of the newest block known."),
-    "checkpoint_block": (CHECKPOINT, "Number of the last block wholly published."),
+    "checkpoint_block": (CHECKPOINT, "Number of the last block published whole."),
     "catching_up": (CATCHING_UP, "1 while far behind the head."),
 }
 
 
 class IngestorCounters:
-    """Writes an ingestor's counters into its slot."""
+    """Writer of an ingestor's counters in its slot."""
 
     def __init__(self, slot: Slot, chain_id: int, clock: Callable[[], float] = time.time) -> None:
         self._slot = slot
@@ -105,11 +105,11 @@ class IngestorCounters:
         self._slot.set_counter(BLOCKS_REPAIRED, blocks)
 
     def outage(self, sources: Sequence[str]) -> None:
-        """Record whether the chain is down; `sources` are those of the outages, the first one first."""
+        """Record whether the chain is down; `sources` are the failed dependencies, the first failure first."""
         self._slot.set_counter(CHAIN_DOWN, int(sources[:1] == ("chain",)))
 
     def at_the_tip(self) -> None:
-        """Record that the newest head is published, so that the requests of the next blocks are counted."""
+        """Record that the newest head is published; the requests for the next blocks are counted from here."""
         samples = self._at_the_tip
         samples.append((self._slot.counter(CHECKPOINT), self._slot.counter(RPC_REQUESTS)))
         (first, before), (last, after) = samples[0], samples[-1]
@@ -146,7 +146,7 @@ class CatchUp(TypedDict):
 
 
 class ChainReport(TypedDict):
-    """A chain in its ingestor's part of the status."""
+    """A chain in the report of its ingestor."""
 
     chain_id: int
     head: int
@@ -167,13 +167,13 @@ class ChainReport(TypedDict):
 
 
 class IngestorReport(TypedDict, total=False):
-    """The ingestors' part of the status."""
+    """The ingestors' report."""
 
     chains: list[ChainReport]
 
 
 def report(slots: Sequence[Slot], clock: Callable[[], float] = time.time) -> IngestorReport:
-    """Return the ingestors' part of the status: an entry per chain whose nodes have been reached."""
+    """Return the ingestors' report: one entry per chain whose nodes have been reached."""
     reached = [slot for slot in slots if slot.state != State.EMPTY and slot.counter(CHAIN_ID)]
     return {"chains": [_chain(slot, clock()) for slot in reached]}
 
@@ -214,7 +214,7 @@ class StalledChains:
     """Keeper duty that records an operational event for each stalled chain, once per outage."""
 
     def __init__(self, ingestors: Sequence[Slot], recorded: Slot, first: int) -> None:
-        """Take the counters of `recorded` from `first` on: 1 for each recorded chain. It outlives the keeper."""
+        """`recorded` keeps one counter per ingestor from `first` on, 1 = recorded; it survives the keeper."""
         self._ingestors = ingestors
         self._recorded = recorded
         self._first = first
@@ -234,7 +234,7 @@ def _is_chain_down(slot: Slot) -> bool:
 
 
 def families(slots: Sequence[Slot], clock: Callable[[], float] = time.time) -> Iterable[Family]:
-    """Yield metrics with a sample for each chain that has been reached."""
+    """Yield the metrics, with a sample per chain whose nodes have been reached."""
     chains = [slot for slot in slots if slot.state != State.EMPTY and slot.counter(CHAIN_ID)]
     for name, (index, text) in _COUNTER_METRICS.items():
         yield counter(f"{PREFIX}_{name}", text, *((_labels(slot), slot.counter(index)) for slot in chains))
@@ -242,17 +242,17 @@ def families(slots: Sequence[Slot], clock: Callable[[], float] = time.time) -> I
         yield gauge(f"{PREFIX}_{name}", text, *((_labels(slot), slot.counter(index)) for slot in chains))
     yield gauge(
         f"{PREFIX}_up",
-        "1 while the chain is followed, 0 while it or Redis is missing.",
+        "1 while the chain is followed, 0 while the chain or Redis is down.",
         *((_labels(slot), int(slot.pid != 0 and slot.state == State.UP)) for slot in chains),
     )
     yield gauge(
         f"{PREFIX}_lag_blocks",
-        "Blocks between the newest one known and the last one published.",
+        "Blocks between the newest known and the last published one.",
         *((_labels(slot), _lag_blocks(slot)) for slot in chains),
     )
     yield gauge(
         f"{PREFIX}_rpc_requests_per_block",
-        "Requests that a block takes at the tip, over the last 64 blocks.",
+        "Requests per block near the head, over the last 64 blocks.",
         *(
             (_labels(slot), slot.counter(REQUESTS_PER_BLOCK) / 100)
             for slot in chains
@@ -265,10 +265,10 @@ def families(slots: Sequence[Slot], clock: Callable[[], float] = time.time) -> I
 
 
 def _ages(chains: Sequence[Slot], now: float) -> Iterable[Family]:
-    """Yield ages of chains with a known head and a published block."""
+    """Yield the ages of heads and checkpoints."""
     yield gauge(
         f"{PREFIX}_lag_seconds",
-        "Age of the last block published, by its own timestamp.",
+        "Age of the last published block, by its timestamp.",
         *(
             (_labels(slot), max(0.0, round(now - slot.counter(BLOCK_TIMESTAMP), 3)))
             for slot in chains
@@ -291,12 +291,12 @@ def _catch_up_gauges(chains: Sequence[Slot]) -> Iterable[Family]:
     behind = [slot for slot in chains if slot.counter(CATCHING_UP)]
     yield gauge(
         f"{PREFIX}_catch_up_blocks_per_second",
-        "How fast a chain that is far behind its head is read.",
+        "Speed of the catch-up of a chain far behind its head.",
         *((_labels(slot), slot.counter(BLOCKS_PER_SECOND) / 100) for slot in behind),
     )
     yield gauge(
         f"{PREFIX}_catch_up_seconds_left",
-        "How long that still takes at this speed.",
+        "Time left of the catch-up at the current speed.",
         *((_labels(slot), slot.counter(SECONDS_LEFT)) for slot in behind),
     )
 

@@ -1,9 +1,8 @@
 """Hop 1: the stream `events:<chain_id>`, from the ingestor to the processors.
 
-A SIGKILL on either side loses nothing: publishing is one script (checkpoint compared, events added, checkpoint
-set), so is a rollback, and an entry stays in the group's pending list until the script
-of hop 2 acknowledges it together with the jobs it became. A process that dies in between leaves entries that
-another consumer claims.
+A SIGKILL on either side loses nothing. Publishing is one script: it compares the checkpoint, adds the events and
+sets the checkpoint. A rollback is one script too. An entry stays in the group's pending list until the script of
+hop 2 acknowledges it and enqueues its jobs. Pending entries of a dead process are claimed by another consumer.
 """
 
 from hookfarm.event_stream.publish import (

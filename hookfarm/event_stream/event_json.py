@@ -1,22 +1,22 @@
-"""The JSON of an event in the stream: the one place that knows its order of fields. Writer and recogniser.
+"""JSON of an event in the stream, with writer and recogniser. Defines the order of the fields.
 
     {"chain_id":1,"block_number":…,"block_hash":"0x…","block_timestamp":…,"transaction_hash":"0x…",
      "transaction_index":…,"log_index":…,"address":"0x…","topics":["0x…"],"data":"0x…","removed":false}
 
-That is the order of `records.Event` (of `records.Transfer` for a transfer), without spaces, in lower-case
-hexadecimal. Records are made in this order by `chain.block` and by `records.parse_chain_event`, so encoding one
-keeps it. A webhook's `data` begins with the same fields in the same order; `matching.payload` writes them behind
+This is the order of `records.Event` (of `records.Transfer` for a transfer), without spaces, in lower-case
+hexadecimal. `chain.block` and `records.parse_chain_event` build records in this order, so encoding keeps it. A
+webhook's `data` begins with the same fields in the same order. `matching.payload` writes them after
 
     {"type":"log.emitted","timestamp":"…",["original":"…",]"data":
 
 and `parse_body_origin` recognises them there.
 
-The recogniser accepts exactly what the writer makes of a log. A match proves all that `parse_event` would check
-and leaves nothing to normalise, in a quarter of its time.
+The recogniser accepts exactly the writer's output for a log. A match proves all checks of `parse_event` in a
+quarter of the time, and the values need no normalisation.
 
-A pattern knows where each value begins and ends, but a class of characters costs it 4 ns a character, some 400 of
-which are hexadecimal. So it takes any characters there, and the text without its hexadecimal digits must be no
-longer than what the pattern itself spells out.
+Matching a character class takes 4 ns a character, and an event has some 400 hexadecimal ones. So the pattern
+accepts any characters in these positions. A second check counts the characters that are not hexadecimal digits:
+the text must have exactly as many as the pattern's literals.
 """
 
 import re
@@ -32,18 +32,18 @@ MAX_EVENT_BYTES = 1024 * 1024
 
 _HEXADECIMAL = b"0123456789abcdef"
 _COUNT = "(?:0|[1-9][0-9]{0,18}+)"
-"""Up to 10^19, within 64 bits; the few numbers above are parsed the slow way."""
+"""Up to 10^19, within 64 bits; the few larger numbers use the slow parser."""
 _SECONDS = "(?:0|[1-9][0-9]{0,10}+)"
 _WORD = "0x.{64}"
 
 
 def encode_events(events: Iterable[ChainEvent]) -> tuple[bytes, ...]:
-    """Return events or transfers as they are published."""
+    """Encode events or transfers as they are published."""
     return tuple(map(orjson.dumps, events))
 
 
 def _pattern(topics: int) -> re.Pattern[str]:
-    """Return the pattern of an event. Groups: chain id, address, each topic, data."""
+    """Return the pattern of an event with this number of topics. Groups: chain id, address, topics, data."""
     listed = ",".join([f'"({_WORD})"'] * topics)
     return re.compile(
         r'{"chain_id":([1-9][0-9]{0,18}+)'
@@ -55,7 +55,7 @@ def _pattern(topics: int) -> re.Pattern[str]:
 
 
 def _other_characters(text: bytes) -> int:
-    """Return how many characters are not hexadecimal digits."""
+    """Return the number of characters that are not hexadecimal digits."""
     return len(text.translate(None, _HEXADECIMAL))
 
 
@@ -78,7 +78,7 @@ def _sample(topics: int) -> Event:
 _PATTERNS = {
     _other_characters(orjson.dumps(_sample(topics))): _pattern(topics) for topics in range(MAX_TOPICS + 1)
 }
-"""By the number of `_other_characters` of an event."""
+"""Patterns by the number of `_other_characters` of an event."""
 
 
 def recognise_log(chain_id: int, raw: bytes) -> tuple[str, ...] | None:
@@ -105,14 +105,14 @@ _BODY = re.compile(
     rb'"block_timestamp":"?[0-9]{1,20}"?,"transaction_hash":"0x[0-9a-f]{64}","transaction_index":"?([0-9]{1,20})"?'
     rb'(?:,"log_index":"?([0-9]{1,20})"?)?'
 )
-"""The beginning of each webhook body about a log or a transfer."""
+"""Prefix of a webhook body about a log or a transfer."""
 
 
 class BodyOrigin(NamedTuple):
-    """The event that a webhook is about.
+    """The event of a webhook.
 
-    `block` is `<chain>:<block hash>`; `position` a log's index in it, or `t` and the index of a transfer's
-    transaction.
+    `block` is `<chain>:<block hash>`. `position` is a log's index in it, or `t` and a transaction's index for a
+    transfer.
     """
 
     block: str
@@ -121,7 +121,7 @@ class BodyOrigin(NamedTuple):
 
 
 def parse_body_origin(body: bytes) -> BodyOrigin | None:
-    """Read the origin of a webhook. Returns None unless its body is about a log or a transfer."""
+    """Parse the origin of a webhook. Returns None for a body about anything but a log or a transfer."""
     found = _BODY.match(body)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""Writing to the stream: events and the checkpoint behind them, and the rollback of a reorg."""
+"""Write side of the stream: events with their checkpoint, and the rollback of a reorg."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
@@ -23,7 +23,7 @@ _SET_FINALITY_HEADS = Script("set_finality_heads")
 class RetryingChainStream:
     """Operations on one chain's stream, each retried until Redis has executed it.
 
-    Trying again is harmless: if the first try succeeded unseen, the checkpoint shows it.
+    A retry is safe: if an unconfirmed try succeeded, the checkpoint shows it.
     """
 
     def __init__(self, client: RetryingClient, chain_id: int) -> None:
@@ -64,10 +64,11 @@ async def publish(
     *,
     with_transfers: bool = True,
 ) -> Publication:
-    """Add the events of `blocks` (ascending) and move the checkpoint to the last of them, or do nothing.
+    """Add the events of `blocks` (ascending) and move the checkpoint to the last block, or do nothing.
 
-    REFUSED = the checkpoint is not `expected` (None = none yet): another ingestor published; read it again. Or the
-    blocks are not `with_transfers`, and those are wanted: so a subscription to them holds from the next block on.
+    REFUSED has two causes: the checkpoint is not `expected` (None = none yet), because another ingestor has
+    published; or the blocks lack transfers that a subscription wants. So a subscription to transfers is effective
+    from the next block.
     """
     table: list[Argument] = []
     added: list[bytes] = []
@@ -107,9 +108,9 @@ async def rollback(
 async def set_finality_heads(
     client: redis.asyncio.Redis, chain_id: int, heads: Mapping[str, Checkpoint | None]
 ) -> None:
-    """Store the `safe` and `finalized` block; None = the chain knows no such block.
+    """Store the `safe` and `finalized` block; None = the chain does not support the tag.
 
-    A block above the checkpoint, or of another branch than the published one, is ignored.
+    A block above the checkpoint, or outside the published branch, is ignored.
     """
     arguments: list[Argument] = []
     for tag, block in heads.items():

@@ -1,4 +1,4 @@
-"""Reading a stream as one consumer of the processors' group."""
+"""Read side of the stream: one consumer of the processors' group."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -17,9 +17,9 @@ from hookfarm.store.clients import (
 BLOCK_MILLISECONDS = 500
 BATCH_ENTRIES = 500
 ABANDONED_MILLISECONDS = 2000
-"""An entry pending this long may be claimed. From a live consumer too: acknowledging decides."""
+"""Pending time after which an entry may be claimed, even from a live consumer: acknowledging decides."""
 _OF_ONE_STREAM = ("NOGROUP", "WRONGTYPE", "UNBLOCKED")
-"""Errors if one of the streams is missing, has lost its group, or is another type of key."""
+"""Errors for a stream that is missing, has lost its group, or is another type of key."""
 _EVENT_FIELD = keys.EVENT_FIELD.encode()
 
 
@@ -32,10 +32,10 @@ class StreamEntry(NamedTuple):
 
 
 class StreamReader:
-    """One consumer of the group, over one connection, for the streams of a changing set of chains.
+    """One consumer of the group, on one connection, for the streams of a changing set of chains.
 
-    A stream that can't be read, because its key is something else or its group can't be made, is set aside with
-    the reason (`unreadable`) until `follow` finds it mended; the others are read meanwhile.
+    A stream becomes `unreadable`, with the reason, if its key has a wrong type or its group cannot be created.
+    `follow` includes it again once it is repaired. Reads of the other streams continue.
     """
 
     def __init__(self, connection: PipelinedConnection, consumer: str) -> None:
@@ -56,7 +56,7 @@ class StreamReader:
 
     @property
     def chains(self) -> tuple[int, ...]:
-        """All followed chains, those that can't be read included."""
+        """All followed chains, including unreadable ones."""
         return self._chains
 
     @property
@@ -65,24 +65,23 @@ class StreamReader:
         return self._readable
 
     def send_read(self) -> None:
-        """Send the blocking read and, behind it in the same write, a GET of the registry's revision.
+        """Send the blocking read and, in the same write, a GET of the registry's revision.
 
-        Redis answers the second only after the first has been served, so the revision is at least as new as
-        the entries.
+        Redis runs the GET after the read, so the revision is at least as new as the entries.
         """
         self._connection.prefetch(self._read_and_revision("BLOCK", BLOCK_MILLISECONDS), 2)
 
     def send_read_ahead(self) -> None:
-        """Send a read that does not wait for entries: Redis executes it while other entries are handled."""
+        """Send a read that does not block; Redis executes it while the current entries are processed."""
         self._connection.prefetch(self._read_and_revision(), 2)
 
     @property
     def is_read_sent(self) -> bool:
-        """Whether replies to `send_read` or `send_read_ahead` are still to be received."""
+        """Whether replies to `send_read` or `send_read_ahead` are pending."""
         return self._connection.has_prefetch
 
     def receive(self) -> tuple[list[StreamEntry], int]:
-        """Return the entries (none after half a second of silence) and the registry's revision."""
+        """Return the entries (an empty list after BLOCK_MILLISECONDS) and the registry's revision."""
         found, answered = self._connection.receive_prefetched()
         revision = parse_integer(keys.REGISTRY_REVISION, answered)
         if isinstance(found, ResponseError):
@@ -91,7 +90,7 @@ class StreamReader:
         return _entries(found), revision
 
     def read_own_pending(self) -> list[StreamEntry]:
-        """Return the entries that a dead predecessor of this consumer's name read and never acknowledged."""
+        """Return the entries that a dead predecessor with this consumer name left pending."""
         if not self._readable:
             return []
         [found] = self._connection.execute(self._read("0"))
@@ -101,7 +100,7 @@ class StreamReader:
         return _entries(found)
 
     def claim_abandoned(self) -> list[StreamEntry]:
-        """Claim entries that some consumer has left pending; at most one batch per chain and call."""
+        """Claim abandoned entries of other consumers; at most one batch per chain and call."""
         commands = [self._claim(chain) for chain in self._readable]
         found: list[StreamEntry] = []
         errors: list[ResponseError] = []
@@ -116,9 +115,9 @@ class StreamReader:
         return found
 
     def _follow_again(self, error: ResponseError) -> None:
-        """Find the streams that can be read, after an error of one of them. Raises any other error.
+        """Find the readable streams after an error of one of them. Raises any other error.
 
-        Redis replies with one stream's error for all of them.
+        Redis returns one stream's error for all streams of the command.
         """
         if not str(error).startswith(_OF_ONE_STREAM):
             raise error

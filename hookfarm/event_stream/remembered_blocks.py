@@ -1,6 +1,6 @@
-"""The last published blocks with their events, to find a fork point and to withdraw events after a reorg.
+"""The last published blocks with their events, used to find a fork point and to withdraw events after a reorg.
 
-The newest of them is the checkpoint: how far a chain has been published.
+The newest remembered block is the checkpoint.
 """
 
 import zlib
@@ -45,7 +45,7 @@ async def read_checkpoint(client: redis.asyncio.Redis, chain_id: int) -> Checkpo
 
 
 async def pin_genesis(client: redis.asyncio.Redis, chain_id: int, genesis_hash: str) -> str:
-    """Return the genesis of this chain id: the one stored at first contact, else store this one."""
+    """Return the pinned genesis hash of this chain id; the first call pins `genesis_hash`."""
     key = keys.genesis(chain_id)
     await client.set(key, genesis_hash, nx=True)
     pinned = await client.get(key)
@@ -62,9 +62,9 @@ _ADD_TRANSFERS = Script("add_transfers_to_blocks")
 
 @dataclass(frozen=True, slots=True)
 class StreamBlock:
-    """A block to be published, with its `events` as JSON.
+    """A block to publish, with its `events` as JSON.
 
-    `kept`: the events are remembered, so that they can be withdrawn.
+    `kept`: the events are remembered for a later withdrawal.
     """
 
     number: int
@@ -80,7 +80,7 @@ class StreamBlock:
 
 @dataclass(frozen=True, slots=True)
 class RememberedBlock:
-    """A published block that is remembered, without its events."""
+    """A remembered block, without its events."""
 
     number: int
     block_hash: str
@@ -93,13 +93,13 @@ class RememberedBlock:
 
 
 class CheckpointMoved(Exception):
-    """Another ingestor of the chain has moved the checkpoint; the remembered blocks are of that one."""
+    """Another ingestor of the chain has moved the checkpoint; the remembered blocks belong to its branch."""
 
 
 async def read_remembered(
     client: redis.asyncio.Redis, chain_id: int, numbers: Sequence[int], at: Checkpoint | None = None
 ) -> list[RememberedBlock | None]:
-    """Return each of these blocks as it was published; None if it is not remembered.
+    """Return each of these blocks as it was published; None for a block that is not remembered.
 
     Raises CheckpointMoved if `at` is given and is not the checkpoint.
     """
@@ -114,7 +114,7 @@ async def removal_entries(
 ) -> list[list[bytes] | None]:
     """Return for each of these blocks the entries that withdraw its events, the last event first.
 
-    None if its events are not remembered, which is also so for a block that had none. `at` as above.
+    None for a block without remembered events. `at` as in `read_remembered`.
     """
     stored = await _remembered(client, chain_id, keys.block_events(chain_id), numbers, at)
     return [None if blob is None else _removal_entries(blob) for blob in stored]
@@ -123,9 +123,9 @@ async def removal_entries(
 async def _remembered(
     client: redis.asyncio.Redis, chain_id: int, table: str, numbers: Sequence[int], at: Checkpoint | None
 ) -> list[Any]:
-    """Return the rows of a table of remembered blocks, read together with the checkpoint. Raises CheckpointMoved.
+    """Return rows of a table of remembered blocks, read in one transaction with the checkpoint.
 
-    The ancestors of a checkpoint are always the same.
+    The checkpoint determines its ancestors. Raises CheckpointMoved if it is not `at`.
     """
     async with client.pipeline(transaction=True) as pipe:
         pipe.get(keys.checkpoint(chain_id))
@@ -138,13 +138,13 @@ async def _remembered(
 
 
 def block_row(block: StreamBlock) -> tuple[int, str, bytes]:
-    """Return a block as it is remembered: its number, its row in the table, and its events, deflated."""
+    """Return a block as it is stored: its number, its row of the table, and its events, deflated."""
     kept = zlib.compress(b"\n".join(block.events), _DEFLATE_LEVEL) if block.events and block.kept else b""
     return block.number, f"{block.block_hash} {block.parent_hash} {len(block.events)}", kept
 
 
 async def lowest_remembered(client: redis.asyncio.Redis, chain_id: int) -> int | None:
-    """Return the number of the lowest remembered block; None if there is none."""
+    """Return the number of the lowest remembered block; None if no block is remembered."""
     numbers = await client.hkeys(keys.blocks(chain_id))
     return min(map(int, numbers), default=None)
 
@@ -154,7 +154,7 @@ async def extend_remembered_blocks(
 ) -> bool:
     """Remember blocks below the lowest remembered one, which is the last of `blocks`.
 
-    Returns False if that was published with another hash.
+    Returns False if that block was published with another hash.
     """
     lowest = blocks[-1]
     arguments: list[Argument] = [lowest.number, lowest.block_hash, KEPT_BLOCKS]
@@ -166,7 +166,7 @@ async def extend_remembered_blocks(
 
 
 async def add_transfers(client: redis.asyncio.Redis, chain_id: int, blocks: Sequence[StreamBlock]) -> None:
-    """Replace the events of remembered blocks by events with transfers; other blocks are skipped."""
+    """Replace the events of remembered blocks by events with transfers; skip other blocks."""
     arguments = [each for block in blocks for each in block_row(block)]
     touched = (keys.blocks(chain_id), keys.block_events(chain_id))
     await _ADD_TRANSFERS.call_async(client, touched, arguments)

@@ -2,19 +2,17 @@
 
     address              lower-case hexadecimal          bytes, bytesN, function   hexadecimal
     uintN, intN          a number; beyond ±2^53 a decimal string
-    string               text; where it is not UTF-8, its bytes in hexadecimal
+    string               text; hexadecimal if it is not UTF-8
     T[], T[N]            a list                       tuple   an object if all members are named, else a list
-    indexed string, bytes, array, tuple                  the Keccak-256 hash that the topic holds
+    indexed string, bytes, array, tuple                  the Keccak-256 hash in the topic
 
-Parameters without a name, or with one that is taken, get the names of `abi_types.names`.
+Parameters without a name or with a duplicate name get the names of `abi_types.names`.
 
-Any contract may write the data, and nothing makes it match what its topic0 promises.
-Decoding is strict, and bounded by the size of the data: offsets that point at the same place over and over
-can make a kilobyte expand to gigabytes.
+Any contract may write any data under any topic0. So decoding is strict, and bounded by the size of the data:
+repeated offsets can expand a kilobyte to gigabytes.
 
-Values of one word (every elementary type but `string` and `bytes`, in a topic or in the data) are read here, as
-strictly as eth_abi reads them and in a tenth of its time: most events have no others. Words come as 64 hexadecimal
-digits.
+Values of one word (all elementary types but `string` and `bytes`, in topics or data) are read here. That is as
+strict as eth_abi in a tenth of its time, and most events have no other values. Words are 64 hexadecimal digits.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,11 +29,11 @@ from hookfarm.records import Event
 
 WORD_DIGITS = 64
 ReadWord = Callable[[str], Any]
-"""Raises eth_abi's NonEmptyPaddingBytes if the word is not the canonical encoding of a value of the type."""
+"""Reader of one word. Raises eth_abi's NonEmptyPaddingBytes unless it is the canonical encoding of a value."""
 
 
 def word_reader(kind: AbiType) -> ReadWord | None:
-    """Return the function that reads a value of the type; None if such a value is not exactly one word."""
+    """Return the reader of a type's values; None unless each value is exactly one word."""
     if kind.sizes or kind.base in (TUPLE, "string", "bytes"):
         return None
     if kind.base == "bool":
@@ -76,15 +74,15 @@ def _left_aligned(digits: int, padding: str, word: str) -> bytes:
 
 
 MAX_EXACT_INTEGER = 2**53
-"""Integers beyond ± this are strings in JSON: many readers parse numbers as doubles."""
+"""Integers beyond ± this are strings in JSON, because many parsers read numbers as doubles."""
 MAX_BYTES_READ = 8 * 1024 * 1024
-"""At most this much is read in one decoding, which then takes about a second."""
+"""Max bytes read in one decoding; takes about a second."""
 _WIRE_BASES = {"address": "uint160", "string": "bytes", "function": "bytes24"}
-"""Read as something simpler: eth_abi would raise at text that is not UTF-8, and is slow with addresses."""
+"""Read as simpler types: eth_abi raises an error for text that is not UTF-8, and is slow with addresses."""
 
 
 def json_integer(value: int) -> int | str:
-    """Return the number itself up to ±2^53, beyond that its decimal digits."""
+    """Return the number up to ±2^53, beyond that its decimal digits."""
     return value if -MAX_EXACT_INTEGER <= value <= MAX_EXACT_INTEGER else str(value)
 
 
@@ -108,27 +106,27 @@ class DecodedLog:
 
 
 class DecodedLogs:
-    """One event decoded by each signature that asks for it, at most once per signature object."""
+    """One event decoded by several signatures, at most once per signature object."""
 
     def __init__(self, event: Event) -> None:
         self._event = event
         self._decoded: dict[EventSignature, DecodedLog | None] = {}
 
     def decode(self, signature: EventSignature) -> DecodedLog | None:
-        """Return the decoded log; None if the log does not fit the signature."""
+        """Return the decoded log; None if it does not fit the signature."""
         if signature not in self._decoded:
             values = decode_values(signature, self._event["topics"], self._event["data"])
             self._decoded[signature] = None if values is None else DecodedLog(signature, values)
         return self._decoded[signature]
 
     def as_json(self, signature: EventSignature) -> WebhookEventField | None:
-        """Return the JSON for a webhook, None if the log does not fit the signature."""
+        """Return the JSON for a webhook; None if the log does not fit the signature."""
         decoded = self.decode(signature)
         return None if decoded is None else decoded.json
 
 
 def decode(signature: EventSignature, topics: Sequence[str], data: str) -> WebhookEventField | None:
-    """Return the event of a log with these topics and data, None if they do not fit the signature."""
+    """Return the event of a log with these topics and data; None if they do not fit the signature."""
     values = decode_values(signature, topics, data)
     return None if values is None else to_json(signature, values)
 
@@ -136,8 +134,8 @@ def decode(signature: EventSignature, topics: Sequence[str], data: str) -> Webho
 def decode_values(signature: EventSignature, topics: Sequence[str], data: str) -> list[Any] | None:
     """Return the values of the parameters, in order; None if the log does not fit the signature.
 
-    Integers and addresses are `int`, booleans `bool`, everything of bytes (strings too) `bytes`, arrays and tuples
-    sequences; where only a hash is in the topic, the value is the topic.
+    Integers and addresses are `int`, booleans `bool`, byte types and strings `bytes`, arrays and tuples sequences.
+    An indexed argument that is hashed is its topic.
     """
     if len(topics) != signature.topic_count:
         return None
@@ -148,7 +146,7 @@ def decode_values(signature: EventSignature, topics: Sequence[str], data: str) -
 
 
 def to_json(signature: EventSignature, values: Sequence[Any]) -> WebhookEventField:
-    """Return decoded values as a webhook contains them."""
+    """Return decoded values as the `event` field of a webhook."""
     arguments = [
         value if p.indexed and p.type.is_hashed_in_topics else _json(p.type, value)
         for p, value in zip(signature.parameters, values, strict=True)
@@ -204,7 +202,7 @@ def _read_words(readers: Sequence[ReadWord], data: str) -> list[Any]:
 def _read(types: Sequence[AbiType], text: str) -> Sequence[Any]:
     """Return the values of `types` in the data. Raises DecodingError or OverflowError if it does not fit."""
     data = bytes.fromhex(text[2:])
-    # eth_abi checks a tuple's offsets by reading its fixed part once more, at every level.
+    # eth_abi checks a tuple's offsets by reading its fixed part twice, at every level.
     doublings = 1 + max(kind.tuple_depth for kind in types)
     stream = _BoundedStream(data, min((len(data) + 32) << doublings, MAX_BYTES_READ))
     found: Sequence[Any] = registry.get_tuple_decoder(*map(_wire_type, types))(stream)
@@ -212,7 +210,7 @@ def _read(types: Sequence[AbiType], text: str) -> Sequence[Any]:
 
 
 class _BoundedStream(ContextFramesBytesIO):
-    """A stream that stops the decoding after more reads than an honest encoding of this length needs."""
+    """A stream that aborts decoding after more reads than a valid encoding of this length needs."""
 
     def __init__(self, data: bytes, max_bytes: int) -> None:
         super().__init__(data)  # type: ignore[no-untyped-call]  # eth_abi leaves it untyped
@@ -222,7 +220,7 @@ class _BoundedStream(ContextFramesBytesIO):
         found = super().read(size)
         self._left -= len(found)
         if self._left < 0:
-            raise DecodingError("offsets make the data larger than it is")
+            raise DecodingError("offsets expand the data beyond its size")
         return found
 
 

@@ -1,14 +1,14 @@
-"""Compile a subscription into a filter: which logs it matches, and under which keys the index finds it.
+"""Compile a subscription into a filter: the logs it matches, and the keys under which the index finds it.
 
-A log has five dimensions: its address and topics 0 to 3. A filter allows some of them a few values, all
-others any, and wants a number of topics within bounds:
+A log has five dimensions: its address and topics 0 to 3. A filter restricts some of them to a few values, and the
+number of topics to a range:
 
-- `topics` of n positions want at least n topics, as in `eth_getLogs`, null positions included (go-ethereum,
+- `topics` of n positions require at least n topics, as in `eth_getLogs`, null positions included (go-ethereum,
   eth/filters, filterLogs);
-- an event with `indexed` parameters wants exactly as many topics as it declares, so that an ERC-721 Transfer
-  is not taken for the ERC-20 one of the same topic0;
-- an event's short form wants topic0 alone; an anonymous event has no topic0 and only its number of topics;
-- a condition wants a log that decodes; its equalities on indexed arguments restrict their topics.
+- an event with `indexed` parameters requires exactly as many topics as it declares. So an ERC-721 Transfer is not
+  taken for the ERC-20 Transfer, which has the same topic0;
+- an event's short form requires topic0 only. An anonymous event has no topic0, only its number of topics;
+- a condition requires a log that decodes. Its equalities on indexed arguments restrict their topics.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,20 +29,20 @@ from hookfarm.records import Event, Subscription
 from hookfarm.records.events import MAX_TOPICS
 
 MAX_KEYS_PER_VALUE = 16
-"""Most keys of a filter for each value it lists: lists multiplied by lists must not turn a small subscription
-into a large index."""
+"""Max keys of a filter per listed value: the product of several lists must not turn a small subscription into a
+large index."""
 _BY_SELECTIVITY = (0, 2, 3, 4, 1)
-"""Dimensions in the order in which they become part of the key: topic0 last, which many logs share."""
+"""Dimensions in the order in which they join the key: topic0 last, because many logs share it."""
 
 Log = tuple[str, ...]
 """The address and the topics of a log."""
 Key = tuple[str, ...]
-"""The same, in the dimensions of one shape."""
+"""Address and topics of a log in the dimensions of one shape."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The common form of one table's filters: the dimensions of their key, the bounds of the topic count."""
+    """The common form of one table's filters: the dimensions of their key, the range of the topic count."""
 
     dimensions: tuple[int, ...]
     min_topics: int
@@ -54,22 +54,22 @@ class Shape:
 
 
 def _key_of(dimensions: tuple[int, ...]) -> Callable[[Log], Key]:
-    """Return a getter of a log's key: called for every shape of every log."""
+    """Return a fast getter of a log's key; it runs for every shape of every log."""
     if len(dimensions) > 1:
         return itemgetter(*dimensions)
     return itemgetter(slice(dimensions[0], dimensions[0] + 1) if dimensions else slice(0))
 
 
 _shape = cache(Shape)
-"""There are a few hundred; each filter has one."""
+"""A few hundred exist; filters share them."""
 
 
 @dataclass(frozen=True, slots=True)
 class FilterForm:
-    """What filters have in common that differ only in values: one object for all of them.
+    """Properties shared by all filters that differ only in values.
 
     `must_decode`: the log must fit the signature. `residual`: the part of the condition that is tested.
-    `confirmations`: what to wait for. `notify`: the codes of its notifications (see `history`).
+    `confirmations`: as in the subscription. `notify`: the codes of its notifications (see `history`).
     """
 
     chain_id: int
@@ -94,7 +94,7 @@ def _filter_form(
     confirmations: int | str,
     notify: tuple[str, ...],
 ) -> FilterForm:
-    # Only its number of topics distinguishes an anonymous event from others, so its data must fit, too.
+    # An anonymous event is distinguished by its topic count only, so its data must fit too.
     must_decode = signature is not None and (signature.anonymous or has_condition)
     shape = _shape(dimensions, *topic_bounds)
     return FilterForm(
@@ -104,12 +104,12 @@ def _filter_form(
 
 @dataclass(eq=False, slots=True)
 class Filter:
-    """One compiled subscription; never changed, but a frozen one takes four times as long to make.
+    """One compiled subscription. Never changed; not frozen, because frozen dataclasses take four times as long.
 
     `position`: its index in its endpoint's list.
-    `keys`: under which the index finds it, each once. `unkeyed`: the values allowed in the other restricted
+    `keys`: its keys in the index, without duplicates. `unkeyed`: allowed values of the other restricted
     dimensions, compared after the look-up. `lookup`: the part of the condition that the table looks up.
-    `parameters`: those of the residual test.
+    `parameters`: the parameters of the residual test.
     """
 
     endpoint: str
@@ -122,7 +122,7 @@ class Filter:
     parameters: Parameters
 
     def matches(self, log: Log, decoded_logs: DecodedLogs) -> bool:
-        """Return whether a log that was found by key and look-up meets the rest of the filter."""
+        """Return whether a log found by key and look-up fulfils the rest of the filter."""
         if self.unkeyed and not all(log[dimension] in values for dimension, values in self.unkeyed):
             return False
         form = self.form
@@ -138,7 +138,7 @@ def dimensions(event: Event) -> Log:
 
 
 def compile_filter(endpoint: str, position: int, subscription: Subscription) -> Filter:
-    """Compile a subscription to logs. Raises InvalidInput if its event signature or its condition is wrong."""
+    """Compile a subscription to logs. Raises InvalidInput for an invalid event signature or condition."""
     signature = None if subscription.event is None else parse(subscription.event)
     condition = split_condition(subscription.where, signature)
     allowed = _allowed(subscription, signature, condition)
@@ -156,7 +156,7 @@ def build_filter(
     topic_bounds: tuple[int, int],
     extra: Sequence[tuple[int, frozenset[str]]] = (),
 ) -> Filter:
-    """Build a filter from the values allowed in each restricted dimension; those of `extra` must match, too."""
+    """Build a filter from the allowed values of each restricted dimension; `extra` restricts it further."""
     keyed, keys, unkeyed = _split_dimensions(allowed)
     form = _filter_form(
         subscription.chain_id,
@@ -185,14 +185,14 @@ def split_condition(where: str | None, signature: EventSignature | None) -> Spli
     if where is None:
         return NO_CONDITION
     if signature is None:
-        raise InvalidInput("where", "needs event")
+        raise InvalidInput("where", "requires event")
     return split(where, signature)
 
 
 def _allowed(
     subscription: Subscription, signature: EventSignature | None, condition: SplitCondition
 ) -> dict[int, tuple[str, ...]]:
-    """Return the values of each restricted dimension; none = any."""
+    """Return the allowed values of each restricted dimension; an empty tuple = any."""
     allowed = {0: subscription.addresses}
     if signature is not None and signature.topic0 is not None:
         allowed[1] = (signature.topic0,)
@@ -209,7 +209,7 @@ _Unkeyed = tuple[tuple[int, frozenset[str]], ...]
 def _split_dimensions(
     allowed: Mapping[int, tuple[str, ...]],
 ) -> tuple[tuple[int, ...], Iterable[Key], _Unkeyed]:
-    """Return the dimensions of the key, the keys, and the values allowed in the other restricted dimensions."""
+    """Return the dimensions of the key, the keys, and the allowed values of the other restricted dimensions."""
     restricted: list[int] = []
     key: list[str] = []
     for dimension in _BY_SELECTIVITY:
@@ -227,7 +227,7 @@ def _split_dimensions(
 
 
 class _Product:
-    """The keys of all combinations of values: of 100,000 addresses, no 100,000 keys are kept."""
+    """The keys of all combinations of values, computed on demand to save memory."""
 
     __slots__ = ("_values",)
 
@@ -239,13 +239,13 @@ class _Product:
 
 
 def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the very same tuple if it has no duplicates: of 100,000 addresses, one copy is enough."""
+    """Return the values without duplicates; the same tuple if there are none, to avoid a copy."""
     each = dict.fromkeys(values)
     return values if len(each) == len(values) else tuple(each)
 
 
 def _keyed(allowed: Mapping[int, tuple[str, ...]]) -> tuple[int, ...]:
-    """Choose the dimensions of the key: as many as keep the number of keys in proportion."""
+    """Return the dimensions of the key: as many as keep the number of keys within MAX_KEYS_PER_VALUE."""
     max_keys = MAX_KEYS_PER_VALUE * sum(map(len, allowed.values()))
     keyed: list[int] = []
     count = 1

@@ -1,10 +1,10 @@
-"""The history of a log: which endpoints were notified of it, and who is notified next.
+"""The history of a log: the endpoints that were notified of it, and the endpoints to notify next.
 
-A log that a reorg removes may return. Entries may be handled out of order, by several processors or after a crash,
-so a history carries the id of its newest entry, and an older entry changes nothing. Each return of a log is a new
-generation with webhook ids of its own; otherwise a receiver would drop it as a repetition.
+A removed log may return. Several processors, or a processor after a crash, may handle entries out of order. So a
+history contains the id of its newest entry, and older entries change nothing. Each return of a log is a new
+generation with new webhook ids; a receiver would drop the old ids as duplicates.
 
-Each endpoint is stored with the notifications that its subscription asked for when it was first notified; later
+Each endpoint is stored with the notifications that its subscription requested at the first notification. Later
 changes of the subscription do not apply.
 """
 
@@ -13,15 +13,15 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 EMITTED, REMOVED, FINALIZED = "e", "r", "f"
-"""The notifications that an endpoint asked for, one letter each."""
+"""Codes of the notifications that an endpoint requested."""
 FINALIZED_SENT = "F"
-"""Replaces FINALIZED once that notification is sent."""
+"""Replaces FINALIZED after that notification."""
 DEFAULT_NOTIFY = EMITTED + REMOVED
-"""Stored as an absent field."""
+"""The default; not stored."""
 
 
 class NotifiedEndpoint(NamedTuple):
-    """An endpoint, its subscription, and the one-character codes of its notifications."""
+    """An endpoint with its subscription and the codes of its notifications."""
 
     endpoint: str
     subscription: str
@@ -29,18 +29,18 @@ class NotifiedEndpoint(NamedTuple):
 
     @property
     def was_notified(self) -> bool:
-        """Whether a notification of the log was sent, so that its removal must be sent, too."""
+        """Whether a notification of the log was sent, so that its removal must be sent too."""
         return EMITTED in self.notify or FINALIZED_SENT in self.notify
 
 
 def encode_notify(notify: Sequence[str]) -> str:
-    """Return a subscription's `notify` as the codes that are stored with its endpoint."""
+    """Return a subscription's `notify` as codes."""
     return "".join(word[0] for word in notify)
 
 
 @dataclass(frozen=True)
 class History:
-    """One log's history as it is stored. `entry` is the newest entry that was applied to it."""
+    """One log's history as it is stored. `entry` is the newest entry applied to it."""
 
     entry: str
     is_on_chain: bool
@@ -53,7 +53,7 @@ class History:
 
     @classmethod
     def decode(cls, stored: str) -> "History | None":
-        """Return None for the empty string: no history yet."""
+        """Parse a stored history. Returns None for an empty string: no history yet."""
         if not stored:
             return None
         entry, sign, generation, *receivers = stored.split(" ")
@@ -61,7 +61,7 @@ class History:
 
     @property
     def awaits_finality(self) -> bool:
-        """Whether a `finalized` notification is still to be sent."""
+        """Whether a `finalized` notification is pending."""
         return FINALIZED in "".join([receiver.notify for receiver in self.receivers])
 
     def is_newer_than(self, entry: str) -> bool:
@@ -70,9 +70,9 @@ class History:
 
 @dataclass(frozen=True)
 class Transition:
-    """The effect of an entry or of finality on a log: its new history and the endpoints to notify.
+    """The effect of an entry, or of finality, on a log: its new history and the endpoints to notify.
 
-    `after` None = unchanged. `generation` is that of the log that is emitted, removed or final.
+    `after` None = unchanged. `generation` is that of the emitted, removed or final log.
     """
 
     after: History | None
@@ -83,7 +83,7 @@ class Transition:
 
 
 def on_emitted(entry: str, before: History | None, wanted: Iterable[NotifiedEndpoint]) -> Transition:
-    """Return the transition of a log that is on the chain: notifies endpoints that were not notified yet."""
+    """Return the transition of an emitted log: emit to matching endpoints without a notification yet."""
     receivers = tuple(wanted)
     if before is None or not before.is_on_chain:
         if before is not None and before.is_newer_than(entry):
@@ -99,9 +99,9 @@ def on_emitted(entry: str, before: History | None, wanted: Iterable[NotifiedEndp
 
 
 def on_removed(entry: str, before: History | None) -> Transition:
-    """Return the transition of a removed log: notifies every endpoint that was notified of it.
+    """Return the transition of a removed log: retract from every endpoint that was notified of it.
 
-    It notifies none of finality, and no endpoint at all if the removal is handled after the log's return.
+    Pending `finalized` notifications are dropped. A removal older than the log's return has no effect.
     """
     if before is None:
         return Transition(History(entry, False, 0, ()), 0)
@@ -114,7 +114,7 @@ def on_removed(entry: str, before: History | None) -> Transition:
 
 
 def on_finalized(before: History) -> Transition:
-    """Return the transition of a final log: notifies every endpoint that asked for it, once."""
+    """Return the transition of a final log: one notification to every endpoint that requested it."""
     due = _asking_for(FINALIZED, before.receivers)
     sent = tuple(r._replace(notify=r.notify.replace(FINALIZED, FINALIZED_SENT)) for r in before.receivers)
     return Transition(replace(before, receivers=sent), before.generation, finalize=due)
@@ -130,7 +130,7 @@ def _encode_receiver(receiver: NotifiedEndpoint) -> str:
 
 
 def _decode_receiver(stored: str) -> NotifiedEndpoint:
-    """Parse from the right: the id of an endpoint that was stored by other software may contain a colon."""
+    """Parse from the right, because ids of endpoints stored by other software may contain a colon."""
     head, _, last = stored.rpartition(":")
     if last.startswith("sub_"):
         return NotifiedEndpoint(head, last)

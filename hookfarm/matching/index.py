@@ -1,11 +1,10 @@
-"""Find the endpoints that want an event, at a cost that does not grow with the number of subscriptions.
+"""Find the endpoints that match an event, at a cost independent of the number of subscriptions.
 
-Filters of one shape (which dimensions they restrict) share a table from key to filters, so that an event
-costs one look-up per shape, of which there are a few dozen at most, and one step per filter that matches it.
-A table exists only while filters of its shape do. Of a condition, as much as can be is looked up as well
-(see `where_index`); the rest, such as `!=` or `or`, costs a test for each filter of the key.
+Filters of one shape (the dimensions that they restrict) share a table from key to filters. So an event costs one
+look-up per shape (a few dozen at most) and one step per matching filter. Conditions are looked up too where
+possible (see `where_index`). The rest, such as `!=` or `or`, costs one test per filter of the key.
 
-Pure: no input or output; the only state is what `put` and `remove` change.
+Pure: no I/O; only `put` and `remove` change state.
 """
 
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from hookfarm.records import ChainEvent, Endpoint, Subscription
 
 @dataclass(frozen=True)
 class Match:
-    """An endpoint that wants the event, by the first of its subscriptions that matches."""
+    """An endpoint that matches an event, with the first of its subscriptions that matches."""
 
     endpoint: str
     subscription: str
@@ -41,18 +40,18 @@ class Index:
 
     @property
     def chains(self) -> frozenset[int]:
-        """The chains of all enabled endpoints' subscriptions."""
+        """Chains with a subscription of an enabled endpoint."""
         return frozenset(chain_id for chain_id, _ in self._chains)
 
     @property
     def endpoints(self) -> int:
-        """The number of endpoints with any filter."""
+        """The number of endpoints with at least one filter."""
         return len(self._filters)
 
     def put(self, endpoint: Endpoint) -> list[InvalidInput]:
         """Add or replace an endpoint.
 
-        Returns the problems of its invalid subscriptions; the valid ones are matched.
+        Returns the problems of its invalid subscriptions; the valid ones are added.
         """
         self.remove(endpoint.id)
         if not endpoint.enabled:
@@ -61,7 +60,7 @@ class Index:
         problems: list[InvalidInput] = []
         for position, subscription in enumerate(endpoint.subscriptions):
             if subscription.is_operational:
-                continue  # It concerns no chain.
+                continue  # Operational events have no chain.
             try:
                 filters.append(_compile(endpoint.id, position, subscription))
             except InvalidInput as error:
@@ -78,7 +77,7 @@ class Index:
             self._discard(compiled)
 
     def may_match(self, chain_id: int, log: Log) -> bool:
-        """Return False if no endpoint wants a log of this address and these topics, whatever its data."""
+        """Return False if no endpoint matches a log with this address and these topics, for any data."""
         count = len(log) - 1
         for shape, table in self._chains.get((chain_id, "log"), {}).items():
             if shape.min_topics <= count <= shape.max_topics and shape.key(log) in table:
@@ -86,7 +85,7 @@ class Index:
         return False
 
     def match(self, event: ChainEvent, decoded_logs: DecodedLogs) -> list[Match]:
-        """Return one match for each endpoint that wants the event."""
+        """Return one match per endpoint that matches the event."""
         kind, log = ("transfer", dimensions_of_transfer(event)) if "kind" in event else ("log", dimensions(event))
         count = len(log) - 1
         first: dict[str, Filter] = {}
@@ -127,6 +126,6 @@ def _match(found: Filter) -> Match:
 
 
 def _compile(endpoint: str, position: int, subscription: Subscription) -> Filter:
-    """Compile a subscription. Raises InvalidInput if it is wrong."""
+    """Compile a subscription. Raises InvalidInput if it is invalid."""
     compiled = compile_transfer if subscription.kind == "transfer" else compile_filter
     return compiled(endpoint, position, subscription)

@@ -1,9 +1,8 @@
 """Event -> notifications: the effects of a stream entry, and of a log whose block is final.
 
-An event becomes one job for each endpoint that wants it. The removal of a log becomes one job for each endpoint
-that was notified of it. A log that an endpoint wants a `finalized` notification for is stored until its block is
-final, once for all endpoints; its notifications follow their subscriptions as they are then. A transfer is handled
-as a log.
+An event becomes one job per matching endpoint. A removed log becomes one job per endpoint that was notified of it.
+A log with `finalized` notifications is stored once until its block is final; the notifications then use their
+subscriptions' current settings. A transfer is handled like a log.
 """
 
 import zlib
@@ -43,7 +42,7 @@ _DEFLATE_DICTIONARY = (
     b'ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef","0x000000000000000000000000","0x'
     b'000000000000000000000000","0x"],"data":"0x{"chain_id":1,"block_number":1,"block_hash":"0x'
 )
-"""Text of nearly every event. A change makes stored logs unreadable and so needs another key."""
+"""Text of nearly every event. Changing it makes stored logs unreadable, so a change needs a new key."""
 _RAW_DEFLATE = -15
 
 _log = logs.get(keys.MESSAGE_PROCESSOR)
@@ -53,10 +52,10 @@ _log = logs.get(keys.MESSAGE_PROCESSOR)
 
 
 def process_entry(index: Index, entry: StreamEntry, stored_history: str = "") -> EntryResult | None:
-    """Return what to enqueue for an entry; None if no endpoint wants its event, now or before.
+    """Return the jobs and updates of an entry; None if no endpoint matches or was notified.
 
-    Never raises for the entry's content: an invalid one becomes a dead letter with its reason.
-    `stored_history`: the log's history as the queue stores it; empty = none, as far as the caller knows.
+    Never raises for the entry's content: an invalid entry becomes a dead letter with its reason.
+    `stored_history`: the log's history as the queue stores it; empty = none known to the caller.
     """
     raw = entry.event
     log = None if raw is None else recognise_log(entry.chain_id, raw)
@@ -147,7 +146,7 @@ def _retraction(
 
 
 def _decode_for(index: Index, receiver: NotifiedEndpoint, decoded_logs: DecodedLogs) -> WebhookEventField | None:
-    """Decode by the receiver's subscription as it is now; None if it does not fit or the subscription is gone."""
+    """Decode by the receiver's current subscription; None if it is deleted or does not fit."""
     signature = index.signature_of(receiver.endpoint, receiver.subscription)
     return None if signature is None else decoded_logs.as_json(signature)
 
@@ -162,7 +161,7 @@ def _encode_after(transition: Transition) -> str:
 
 
 def _awaits_finality(event: ChainEvent, before: History | None, transition: Transition) -> StoredUntilFinal | None:
-    """Return the change in whether the log is stored until it is final; None = no change."""
+    """Return the change of the log's storage until finality; None = unchanged."""
     awaited = before is not None and before.awaits_finality
     if transition.after is None or transition.after.awaits_finality == awaited:
         return None
@@ -175,7 +174,7 @@ def _awaits_finality(event: ChainEvent, before: History | None, transition: Tran
 def enqueue_finalized(connection: PipelinedConnection, index: Index, blocks: Iterable[str]) -> Iterator[int]:
     """Enqueue the notifications of these final blocks' logs in batches; yield the number of jobs of each.
 
-    A caller that stops early leaves the remaining logs as they were.
+    If the caller stops early, the remaining logs stay stored.
     """
     for block in blocks:
         for stored in delivery_queue.read_stored_logs(connection, block):
@@ -185,7 +184,7 @@ def enqueue_finalized(connection: PipelinedConnection, index: Index, blocks: Ite
 
 
 def finality_update(index: Index, block: str, log: StoredLog) -> FinalityUpdate:
-    """Return the effect of finality on a stored log; none if the log cannot be read, which is logged."""
+    """Return the effect of finality on a stored log. An unreadable log is logged and has no effect."""
     before = History.decode(log.history)
     try:
         event = inflate(log.event, block.partition(":")[2])
@@ -221,7 +220,7 @@ def _follow_up(
     return FollowUp(Job(identity, endpoint, body), original or "")
 
 
-# Stored logs: deflated with a dictionary, a transfer takes about 200 bytes, against 1,100 of a job per endpoint
+# Stored logs: deflated with a dictionary, a transfer takes about 200 bytes; a job per endpoint would take 1,100
 
 
 def deflate(event: ChainEvent) -> bytes:
@@ -230,7 +229,7 @@ def deflate(event: ChainEvent) -> bytes:
 
 
 def inflate(stored: bytes, block_hash: str) -> ChainEvent:
-    """Undo `deflate`; `block_hash` as the event has it. Raises zlib.error or ValueError if that is impossible."""
+    """Undo `deflate`; `block_hash` is the event's. Raises zlib.error or ValueError for damaged data."""
     unpacker = zlib.decompressobj(wbits=_RAW_DEFLATE, zdict=_DEFLATE_DICTIONARY + block_hash.encode())
     event: ChainEvent = orjson.loads(unpacker.decompress(stored))
     return event

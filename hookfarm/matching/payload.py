@@ -1,4 +1,4 @@
-"""The webhook's body and its id."""
+"""Webhook bodies and ids."""
 
 import hashlib
 from typing import Any
@@ -15,7 +15,7 @@ LOG_FINALIZED = "log.finalized"
 TRANSFER = "transfer"
 """Replaces `log` in the event type of a transfer."""
 MAX_TIMESTAMP = 253_402_300_799
-"""9999-12-31T23:59:59Z, the last second that ISO 8601 writes with four digits of year."""
+"""9999-12-31T23:59:59Z, the last second that ISO 8601 writes with a four-digit year."""
 
 
 def event_type(event: ChainEvent, log_type: str) -> str:
@@ -29,10 +29,10 @@ def log_position(event: ChainEvent) -> int | str:
 
 
 def webhook_id(event: ChainEvent, endpoint_id: str, log_type: str, generation: int = 0) -> str:
-    """Return the webhook-id, the same on every reading for one log (or transfer), endpoint and type.
+    """Return the webhook-id of a log or transfer for one endpoint and type; the same on every reading.
 
-    It is `msg_` and 160 bits of a hash. `generation`: how often the log was removed before; a log that returns has
-    another id.
+    `msg_` and 160 bits of SHA-256. `generation` counts earlier removals of the log, so that a log that returns has
+    a new id.
     """
     parts = [event["chain_id"], event["block_hash"], log_position(event), endpoint_id, event_type(event, log_type)]
     if generation:
@@ -44,7 +44,7 @@ def webhook_id(event: ChainEvent, endpoint_id: str, log_type: str, generation: i
 def emitted_body(
     event: ChainEvent, decoded: WebhookEventField | None, subscription_id: str, confirmations: int | str = 0
 ) -> bytes:
-    """Return the body for a log or a transfer that `subscription_id` matched."""
+    """Return the body for a log or transfer that `subscription_id` matched."""
     data = _data(event, decoded, subscription_id, confirmations)
     timestamp = format_whole_seconds(event["block_timestamp"])
     return orjson.dumps({"type": event_type(event, LOG_EMITTED), "timestamp": timestamp, "data": data})
@@ -53,7 +53,7 @@ def emitted_body(
 def removed_body(
     event: ChainEvent, decoded: WebhookEventField | None, subscription_id: str, original: str
 ) -> bytes:
-    """Return the body that withdraws the delivery `original`: its log or transfer is no longer on the chain."""
+    """Return the body that withdraws the delivery `original`, whose log or transfer was removed."""
     data = {**_data(event, decoded, subscription_id, 0), "original": original}
     timestamp = format_whole_seconds(event["block_timestamp"])
     kind = event_type(event, LOG_REMOVED)
@@ -63,9 +63,9 @@ def removed_body(
 def finalized_body(
     event: ChainEvent, decoded: WebhookEventField | None, subscription_id: str, original: str | None
 ) -> bytes:
-    """Return the body for a log or a transfer that is final.
+    """Return the body for a final log or transfer.
 
-    `original` is the delivery that emitted it, None if none did.
+    `original` is the delivery that emitted it; None if there was none.
     """
     data = {**_data(event, decoded, subscription_id, "finalized"), "original": original}
     timestamp = format_whole_seconds(event["block_timestamp"])

@@ -1,7 +1,7 @@
 """The filters of one shape, found by the key of a log.
 
-Each key maps to unconditional filters, to filters indexed by the value of an argument, and to filters sorted by
-a bound on an argument. So a log meets only filters whose look-up it passes; a few of one key are tried in turn.
+Each key maps to unconditional filters, filters indexed by an argument's value, and filters sorted by a bound. So a
+log meets only filters whose look-up it passes. Up to MAX_TRIED filters of a key are tried in turn instead.
 """
 
 from bisect import bisect_left, bisect_right
@@ -14,14 +14,14 @@ from hookfarm.matching.filters import Filter, Key
 from hookfarm.matching.where_index import Argument, Lookup
 
 MAX_TRIED = 4
-"""Filters of one key with a look-up that are tried one by one."""
+"""Max filters with a look-up per key that are tried one by one."""
 _CUTS: dict[str, Callable[[Sequence[int], int], slice]] = {
     ">": lambda bounds, value: slice(bisect_left(bounds, value)),
     ">=": lambda bounds, value: slice(bisect_right(bounds, value)),
     "<": lambda bounds, value: slice(bisect_right(bounds, value), None),
     "<=": lambda bounds, value: slice(bisect_left(bounds, value), None),
 }
-"""The slice of the sorted bounds that a value is on the right side of."""
+"""Slice of the sorted bounds that a value satisfies."""
 
 
 class FilterTable:
@@ -44,7 +44,7 @@ class FilterTable:
                 self._add_looked_up(key, alone)
 
     def _add_looked_up(self, key: Key, alone: tuple[Filter]) -> None:
-        """A few filters of one key are tried one by one: most keys have one, which needs no tables of its own."""
+        """Add a filter with a look-up; up to MAX_TRIED per key, the common case, need no tables of their own."""
         stored = self._looked_up.get(key, ())
         if isinstance(stored, _FiltersByArgument):
             stored.add(alone)
@@ -143,7 +143,7 @@ class _ArgumentFilters:
                 del self._bounded[lookup.operator]
 
     def matching(self, value: Any) -> Iterator[Filter]:
-        """Yield the filters whose look-up matches `value`, the result of `Argument.read`."""
+        """Yield the filters whose look-up `value`, a result of `Argument.read`, passes."""
         yield from self._equal.get(value, ())
         if isinstance(value, int):
             for bounds in self._bounded.values():
@@ -151,7 +151,7 @@ class _ArgumentFilters:
 
 
 class _BoundFilters:
-    """Filters with bounds of one operator, sorted at the next look-up."""
+    """Filters with bounds of one operator, sorted on the next look-up."""
 
     def __init__(self, operator: str) -> None:
         self._cut = _CUTS[operator]
@@ -181,7 +181,7 @@ class _BoundFilters:
 def _add(filters: dict[Any, Sequence[Filter]], key: Key | Value, alone: tuple[Filter]) -> None:
     """Add a filter to the filters of its key.
 
-    A filter that is alone under its keys is stored in one tuple for all of them: 100,000 addresses, one tuple.
+    The tuple `alone` is shared by all keys under which the filter is the only one; this saves memory.
     """
     stored = filters.get(key)
     if stored is None:

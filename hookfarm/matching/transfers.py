@@ -1,7 +1,7 @@
-"""Transfers in the index: as logs whose topics are `from` and `to`, in tables of their own.
+"""Transfers in the index: like logs with `from` and `to` as topics, in separate tables.
 
-A subscription's `from` and `to`, in its lists or its condition, become part of the key; a bound on `value` is
-looked up as a bound on an event's argument is. So a transfer costs a look-up for each of a few shapes.
+A subscription's `from` and `to`, from its lists or its condition, join the key. A bound on `value` is looked up
+like a bound on an event's argument. So a transfer costs one look-up per shape, of which there are few.
 """
 
 from hookfarm.abi.abi_types import NATIVE_TRANSFER, EventSignature
@@ -10,13 +10,13 @@ from hookfarm.matching.filters import Filter, Log, build_filter, split_condition
 from hookfarm.records import ChainEvent, Subscription, Transfer
 
 FROM, TO = 1, 2
-"""The dimensions; 0 is a log's address, and a transfer has none."""
+"""Dimensions of a transfer. Dimension 0, the address of a log, is empty."""
 TOPICS = 2
 ADDRESS_DIGITS = 40
 
 
 class DecodedTransfer(DecodedLogs):
-    """A transfer's values, for conditions. A webhook contains the transfer itself, and no `event`."""
+    """A transfer's values, for conditions. Its webhook has no `event`, only the transfer's fields."""
 
     def __init__(self, transfer: Transfer) -> None:
         values = [int(transfer["from"], 16), int(transfer["to"], 16), int(transfer["value"])]
@@ -38,9 +38,9 @@ def dimensions(transfer: Transfer) -> Log:
 
 
 def compile_transfer(endpoint: str, position: int, subscription: Subscription) -> Filter:
-    """Compile a subscription to transfers. Raises InvalidInput if its condition is wrong.
+    """Compile a subscription to transfers. Raises InvalidInput for an invalid condition.
 
-    Where both a list and the condition restrict an address, the shorter of them becomes part of the key.
+    If a list and the condition restrict the same address, the shorter one joins the key.
     """
     condition = split_condition(subscription.where, NATIVE_TRANSFER)
     lists = {FROM: subscription.senders, TO: subscription.recipients}

@@ -1,12 +1,12 @@
 """Split a condition into a part that the index looks up and a part that is tested log by log.
 
 A hundred thousand subscriptions to one event that differ in `to == 0x…` must not cost a hundred thousand
-comparisons a log. Of the parts that must all hold,
+comparisons a log. A conjunction is split as follows:
 
-- an equality on an indexed argument is a filter on its topic, since a log decodes only where its topics are
-  the canonical words of their values;
-- one equality on another argument is a look-up of its value, once the log is decoded;
-- else one bound on an argument is a cut through the bounds in order.
+- an equality on an indexed argument becomes a filter on its topic: a log decodes only if its topics are canonical
+  words;
+- one equality on another argument becomes a look-up of the decoded value;
+- without one, a bound on an argument becomes a binary search in the sorted bounds.
 """
 
 import contextlib
@@ -42,12 +42,12 @@ from hookfarm.errors import InvalidInput
 from hookfarm.matching.decoder import DecodedLogs
 
 MAX_WHOLE_FORMS = 256
-"""Conditions that are remembered with their numbers: those with texts in quotes, or positions of members."""
+"""Max cached conditions with their numbers, because of quoted texts or positions of members."""
 
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of an event, or a member of one: the value that a condition compares."""
+    """One argument of an event, or a member of one: the operand of a comparison."""
 
     signature: EventSignature
     operand: Operand
@@ -57,30 +57,30 @@ class Argument:
         object.__setattr__(self, "_read", make_reader(self.operand))
 
     def read(self, decoded_logs: DecodedLogs) -> Any:
-        """Return the log's value; one that equals no other if it does not decode or has no such member."""
+        """Return the log's value; None, which equals no value, if it does not decode or lacks the member."""
         decoded = decoded_logs.decode(self.signature)
         return None if decoded is None else self._read(decoded.values)
 
 
 class Lookup(NamedTuple):
-    """A look-up by an argument: `==` any of `values`, or a bound that it must be on the right side of."""
+    """A look-up by an argument: `==` any of `values`, or a comparison with one bound."""
 
     argument: Argument
     operator: str
     values: tuple[Any, ...]
 
     def matches(self, value: Any) -> bool:
-        """Return whether a value passes, the result of `argument.read`."""
+        """Return whether `value`, a result of `argument.read`, passes."""
         if self.operator == "==":
             return value in self.values
         return isinstance(value, int) and bool(OPERATORS[self.operator](value, self.values[0]))
 
 
 class SplitCondition(NamedTuple):
-    """A condition in three parts: it holds if the log decodes and each part holds.
+    """A condition in three parts. It holds if the log decodes and each part holds.
 
-    `topics`: by position in the log, the words of which one must be there. `residual`: the test that is left,
-    with its `parameters`; None = none.
+    `topics`: by position in the log, the allowed words. `residual`: the remaining test with its `parameters`;
+    None = no test.
     """
 
     topics: dict[int, tuple[str, ...]]
@@ -97,9 +97,9 @@ _Values = tuple[Value | Placeholder, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """What conditions have in common that differ only in their numbers. Values may be placeholders.
+    """The common part of conditions that differ only in their numbers. Values may be placeholders.
 
-    `numbers`: how to read each number.
+    `numbers`: one reader per number.
     """
 
     numbers: tuple[Callable[[str], Value], ...]
@@ -109,7 +109,7 @@ class _Form:
     parameters: tuple[frozenset[Value | Placeholder] | int | Placeholder, ...]
 
     def fill(self, numbers: Sequence[str]) -> SplitCondition:
-        """Return the condition with these numbers. Raises InvalidInput, with no useful column."""
+        """Return the condition with these numbers. Raises InvalidInput without a meaningful column."""
         known = [read(number) for read, number in zip(self.numbers, numbers, strict=True)]
         topics = {position: _words(_fill(values, known)) for position, values in self.topics}
         lookup = None
@@ -121,7 +121,7 @@ class _Form:
 
 
 def _fill(values: _Values, known: Sequence[Value]) -> tuple[Value, ...]:
-    """Return the values, each once."""
+    """Return the values without duplicates."""
     if len(values) == 1:
         value = values[0]
         return (known[value.number] if type(value) is Placeholder else value,)  # type: ignore[return-value]
@@ -137,13 +137,13 @@ def _parameter(parameter: Any, known: Sequence[Value]) -> Any:
 
 _arguments: WeakValueDictionary[tuple[EventSignature, Operand], Argument] = WeakValueDictionary()
 _tests: WeakValueDictionary[Condition, Test] = WeakValueDictionary()
-"""The ones in use, shared: subscriptions mostly differ in a value or two."""
+"""Shared by all conditions in use, which mostly differ in a value or two."""
 
 
 def split(where: str, signature: EventSignature) -> SplitCondition:
-    """Split a condition. Raises InvalidInput if it is wrong for this signature.
+    """Split a condition. Raises InvalidInput if it is invalid for this signature.
 
-    Of conditions that differ only in their numbers, one is parsed: customers differ in an address or an amount.
+    Conditions that differ only in their numbers share one parse.
     """
     with contextlib.suppress(InvalidInput):  # Raised again below, with its column in `where`.
         if found := _split_form(where, signature):
@@ -188,7 +188,7 @@ def _form(condition: Condition, placeholders: Sequence[Placeholder], signature: 
 
 
 def _choose_lookup(parts: Sequence[Condition]) -> Among | Bounded | None:
-    """Choose the part that leaves the fewest logs, judged by its form."""
+    """Return the most selective part, judged by its form."""
     equalities = (part for part in parts if isinstance(part, Among) and part.wanted)
     bounds = (part for part in parts if isinstance(part, Bounded))
     return next(equalities, None) or next(bounds, None)
@@ -227,7 +227,7 @@ def _merge_or(part: Condition) -> Condition:
 
 
 def _topic(part: Condition, signature: EventSignature) -> int | None:
-    """Return the position in the log's topics of an equality's argument, None if it is not indexed."""
+    """Return the position in the log's topics of an equality's argument; None if it is not indexed."""
     if not isinstance(part, Among) or not part.wanted or not signature.indexed[part.operand.steps[0]]:
         return None
     return sum(signature.indexed[: part.operand.steps[0]]) + (not signature.anonymous)
@@ -238,7 +238,7 @@ def _words(values: Sequence[Value]) -> tuple[str, ...]:
 
 
 def _word(value: Value) -> str:
-    """Return the one topic of a log whose indexed argument is `value` (Solidity ABI, "Events")."""
+    """Return the topic of an indexed argument with this value (Solidity ABI, "Events")."""
     if isinstance(value, str):
         return value
     if isinstance(value, bytes):

@@ -1,8 +1,8 @@
 """The index, kept up to date with the registry.
 
-Each processor builds an index of its own. One that was built before the fork would be shared only at first: each
-match changes reference counts, so that after 5,000 events for 5,000 of 100,000 endpoints 47 of its 69 MB had been
-copied (Linux 6, Python 3.11). And the master, which holds it all the while, would have to wait for Redis.
+Each processor builds its own index. Building it before the fork saves little memory, because each match changes
+reference counts. After 5,000 events for 5,000 of 100,000 endpoints, 47 of the 69 MB were copied (Linux 6, Python
+3.11). It would also make the master depend on Redis.
 """
 
 import gc
@@ -18,18 +18,18 @@ from hookfarm.registry.store import Registry
 from hookfarm.registry.stored_endpoint import EndpointBatch
 
 MAX_NAMED_UNREADABLE = 20
-"""Unreadable endpoints beyond these are counted in the log, not named."""
+"""Further unreadable endpoints are only counted in the log."""
 
 
 OnBatch = Callable[[int, int], None]
-"""Called before and after each batch of endpoints: how many are in the index, of how many."""
+"""Called before and after each batch of endpoints with the number in the index and the total."""
 
 
 class LiveIndex:
     """An Index and the registry revision that it was built from; 0 = nothing read yet.
 
-    After an error of Redis the index may lack endpoints, but its revision is older than they are: `follow` again
-    before the next match.
+    After an error of Redis the index may lack endpoints, but its revision is then older than these endpoints.
+    Call `follow` again before the next match.
     """
 
     def __init__(
@@ -46,19 +46,21 @@ class LiveIndex:
         self.revision = 0
 
     def reload(self) -> None:
-        """Read all endpoints again: after a restart of Redis, its revisions may repeat."""
+        """Read all endpoints again, because revisions may repeat after a restart of Redis."""
         before = self.index.endpoints
         self._clear()
         self._apply_changes()
         if before and not self.index.endpoints:
             self._log.error(
-                "all endpoints are gone", before=before, likely="Redis was flushed, or lost its data at a restart"
+                "all endpoints are missing",
+                before=before,
+                likely="Redis was flushed, or lost its data at a restart",
             )
 
     def follow(self, revision: int) -> None:
-        """Update the index to the registry's `revision`, or a newer one.
+        """Update the index to the registry's `revision` or a newer one.
 
-        A revision lower than the index's means that Redis has lost writes.
+        A revision below the index's means that Redis has lost writes.
         """
         if revision < self.revision:
             self.reload()
@@ -74,7 +76,7 @@ class LiveIndex:
         for batch in changes.batches:
             self._apply(batch)
             if changes.complete:
-                gc.freeze()  # The index is no garbage: a collection must not go through all of it.
+                gc.freeze()  # Exempts the index from collections, which would walk all of it.
             done += len(batch.endpoints)
             self._on_batch(done, max(done, changes.count))
         self.revision = changes.revision
@@ -89,7 +91,7 @@ class LiveIndex:
         self._log_unreadable(batch.unreadable)
 
     def _log_unreadable(self, problems: dict[str, InvalidInput]) -> None:
-        """Log each endpoint's problem once, however often it is read again."""
+        """Log each endpoint's problem once, also if it is read several times."""
         new = {name: str(e) for name, e in problems.items() if self._unreadable.get(name) != str(e)}
         for name in list(new)[:MAX_NAMED_UNREADABLE]:
             self._log.error("endpoint cannot be read", endpoint=name, reason=new[name])

@@ -1,7 +1,7 @@
-"""Entry point of a message processor: what the farm calls in the child.
+"""Entry point of a message processor, called by the farm in the child.
 
-It imports nothing heavy at the top, so that a process that does not run this service stays small: decoding needs
-eth_abi, 15 MB and a third of a second.
+The module itself imports nothing heavy, so that processes of other services stay small: eth_abi takes 15 MB and a
+third of a second.
 """
 
 import gc
@@ -12,12 +12,12 @@ from hookfarm.farm.child import Child
 from hookfarm.tracing import TracingSettings, open_spans
 
 GC_THRESHOLD = 50_000
-"""New containers before a collection. A batch makes some thousand of them, none in a cycle; at
-Python's 700 each batch would wait for several collections, now and then for one of the whole index."""
+"""Container allocations between garbage collections. A batch allocates some thousand, none in a cycle. At Python's
+default of 700, each batch would run several collections, sometimes of the whole index."""
 
 
 def prepare() -> None:
-    """Import everything a processor needs, before the fork, and let Keccak choose its implementation."""
+    """Import the heavy modules before the fork, and make Keccak select its implementation."""
     from eth_hash.auto import keccak  # Heavy, see above.
 
     import_module("hookfarm.message_processor.processor")
@@ -27,9 +27,9 @@ def prepare() -> None:
 def run(
     child: Child, redis_url: str, chain_ids: Sequence[int], consumer: str, tracing: TracingSettings | None = None
 ) -> None:
-    """Run one processor until it is asked to stop. It reads `chain_ids` and every chain that a subscription names.
+    """Run one processor until it is asked to stop, on `chain_ids` and the chains of all subscriptions.
 
-    `consumer` is its name in the group; a successor of the same name takes over its pending entries.
+    `consumer` is its name in the group; a successor with the same name takes over its pending entries.
     """
     from hookfarm.message_processor.processor import Processor  # Heavy, see above.
 

@@ -1,15 +1,16 @@
 """The processor's loop: read a batch, update the index, match, enqueue.
 
-1. Take over what a predecessor of the same name read and never acknowledged.
-2. Read new entries and, with them, the registry's revision. If it has changed, apply the changes first, so that an
-   endpoint made before an event was published gets it. After a full batch, Redis reads the next one meanwhile.
-3. Enqueue: one script acknowledges the entries and enqueues their jobs. A crash anywhere before it leaves the
-   entries pending, for the successor or another consumer; after it, nothing is left to do.
-4. Four times a second enqueue jobs that have their confirmations and the notifications of final logs; once a
-   second claim what other consumers have left pending.
+1. Process the entries that a predecessor of the same name left pending.
+2. Read new entries together with the registry's revision. Apply newer changes of the registry first, so that an
+   endpoint created before an event was published receives it. After a full batch, Redis reads the next one ahead.
+3. Enqueue: one script acknowledges the entries and enqueues their jobs. After a crash before the script, the
+   entries stay pending for the successor or another consumer.
+4. Every CONFIRM_INTERVAL_SECONDS, enqueue confirmed jobs and the notifications of final logs. Every
+   CLAIM_INTERVAL_SECONDS, claim entries that other consumers left pending.
 
-Asked to stop, it enqueues the batch it holds and returns. During an outage of Redis it waits and begins at 1
-again. A stream that cannot be read does not stop the others: it is logged, and tried again with the claims.
+When asked to stop, the processor enqueues its current batch and returns. After an outage of Redis it begins again
+with the first step. An unreadable stream is logged, and retried with the claims; the other streams are read
+meanwhile.
 """
 
 import time
@@ -33,22 +34,22 @@ if TYPE_CHECKING:
     from hookfarm.tracing.spans import Spans
 
 MAX_PASS_SECONDS = 1.25
-"""Heartbeat of a pass: half a second in XREADGROUP and the work on one entry."""
+"""Heartbeat of a pass: half a second in XREADGROUP, and the work on one entry."""
 MAX_CONNECT_SECONDS = 10.0
 MAX_BATCH_SECONDS = 30.0
-"""Heartbeat of reading a batch of endpoints: usually some milliseconds, but each may list 100,000 addresses."""
+"""Heartbeat while reading a batch of endpoints: usually milliseconds, but each may list 100,000 addresses."""
 IDLE_SECONDS = 0.25
-"""Interval of looking at the registry while there is no chain to read."""
+"""Interval of reading the registry while there is no chain to read."""
 CLAIM_INTERVAL_SECONDS = 1.0
 COMMAND_TIMEOUT_SECONDS = 2.0
 MAX_ENQUEUE_JOBS = 1000
 MAX_ENQUEUE_BYTES = 4 * 1024 * 1024
-"""About the most that one script enqueues: Redis serves no other client meanwhile."""
+"""Approximate limit of one enqueue script, which blocks Redis."""
 MAX_HISTORY_TRIES = 10
-"""How often a log's history may change while its entry is enqueued; then the entry stays pending, for later."""
+"""Max tries to enqueue an entry; a try fails if its log's history has changed. Then the entry stays pending."""
 CONFIRM_INTERVAL_SECONDS = 0.25
 MAX_FINALITY_SECONDS = 0.05
-"""Time at once for final logs, of hundreds of blocks perhaps: new events must not wait for them."""
+"""Time limit for final logs, possibly of hundreds of blocks, so that new events are not delayed."""
 MAX_BLOCKED_PROBES = 5
 _REDIS = "redis"
 
@@ -56,7 +57,7 @@ _log = logs.get(keys.MESSAGE_PROCESSOR)
 
 
 class Processor:
-    """One consumer of the group; each method is one step of the loop that `run` turns."""
+    """One consumer of the group; each method is one step of the loop in `run`."""
 
     def __init__(
         self, child: Child, redis_url: str, chain_ids: Iterable[int], consumer: str, spans: "Spans | None" = None
@@ -78,7 +79,7 @@ class Processor:
         self._confirm_at = 0.0
 
     def run(self) -> None:
-        """Run until the child is asked to stop; outages of Redis are waited out."""
+        """Run until the child is asked to stop; wait out outages of Redis."""
         while not self._child.stopping:
             try:
                 self.connect()
@@ -89,7 +90,7 @@ class Processor:
         self.close()
 
     def connect(self) -> None:
-        """Create the groups, read the registry, process a predecessor's entries. Raises RedisError."""
+        """Create the groups, read the registry, process the predecessor's entries. Raises RedisError."""
         self._child.slot.heartbeat(MAX_CONNECT_SECONDS)
         server_run = self._client.info("server").get("run_id")
         [self._client_id] = self._connection.execute(("CLIENT", "ID"))
@@ -104,7 +105,7 @@ class Processor:
             self._child.slot.add(telemetry.RECLAIMED, len(left))
 
     def iterate(self) -> None:
-        """Run one pass: wait at most half a second, then process the whole batch."""
+        """Run one pass: wait at most half a second for entries, then process the whole batch."""
         self._child.slot.heartbeat(MAX_PASS_SECONDS)
         self._follow_chains()
         if not (self._reader.readable or self._reader.is_read_sent):
@@ -116,7 +117,7 @@ class Processor:
         self._mark_up()
 
     def _read(self) -> list[StreamEntry]:
-        """Return the next entries, with an index that is at least as new as they are."""
+        """Return the next entries, after updating the index to at least their revision."""
         if not self._reader.is_read_sent:
             self._reader.send_read()
             self._mark_up_once_blocked()
@@ -133,7 +134,7 @@ class Processor:
         self._client.close()
 
     def _idle(self) -> None:
-        """Wait for a chain to read: none is configured or named by a subscription, or none can be read."""
+        """Wait for a readable chain: none is configured or subscribed to, or all streams are unreadable."""
         self._mark_up()
         self._child.wait(IDLE_SECONDS)
         self._refresh(self._registry_revision())
@@ -156,7 +157,7 @@ class Processor:
             self._live.follow(revision)
 
     def _on_batch(self, done: int, total: int) -> None:
-        """Report how far reading the registry is, while nothing can be matched."""
+        """Report the progress of loading the registry; matching starts after it."""
         slot = self._child.slot
         slot.heartbeat(MAX_BATCH_SECONDS)
         if not self._is_up:
@@ -164,7 +165,7 @@ class Processor:
             slot.reason = f"loading endpoints {done:,} of {total:,}" if done < total else ""
 
     def _confirm_if_due(self) -> None:
-        """Enqueue the jobs that have their confirmations, and the notifications of final logs."""
+        """Enqueue the confirmed jobs and the notifications of final logs."""
         if time.monotonic() < self._confirm_at:
             return
         self._confirm_at = time.monotonic() + CONFIRM_INTERVAL_SECONDS
@@ -174,7 +175,7 @@ class Processor:
             self._enqueue_finalized(confirmed.final_blocks)
 
     def _enqueue_finalized(self, blocks: Sequence[str]) -> None:
-        """Enqueue as much as there is time for; the rest is found again."""
+        """Enqueue notifications for at most MAX_FINALITY_SECONDS; the next call continues."""
         until = time.monotonic() + MAX_FINALITY_SECONDS
         for enqueued in enqueue_finalized(self._connection, self._live.index, blocks):
             self._child.slot.add(telemetry.JOBS_ENQUEUED, enqueued)
@@ -192,7 +193,7 @@ class Processor:
     def _claim(self) -> None:
         claimed = self._reader.claim_abandoned()
         if claimed:
-            # They may be younger than the registry revision that this pass began with.
+            # Claimed entries may be newer than the registry revision of this pass.
             self._refresh(self._registry_revision())
         self._process(claimed)
         self._child.slot.add(telemetry.RECLAIMED, len(claimed))
@@ -219,7 +220,7 @@ class Processor:
         self._enqueue(results, unwanted)
 
     def _enqueue(self, results: list[EntryResult], unwanted: Sequence[StreamEntry] = ()) -> None:
-        """Enqueue, then process again with their histories the entries whose logs turned out to have one."""
+        """Enqueue; then process entries again whose logs have a history, now with that history."""
         enqueued, conflicts = self._enqueue_once(results, unwanted)
         for _ in range(MAX_HISTORY_TRIES):
             conflicting = [r.entry for r in results if r.entry.entry_id in conflicts]
@@ -251,9 +252,9 @@ class Processor:
     def _mark_up_once_blocked(self) -> None:
         """Mark the child up as soon as Redis lists this connection as blocked in XREADGROUP.
 
-        It never blocks while entries are waiting; then the reply is the proof.
+        While entries are waiting XREADGROUP does not block; then its reply marks the child up.
         """
-        # After an outage only a whole pass is proof; with a stream that cannot be read it is not up anyway.
+        # After an outage only a complete pass marks it up; with an unreadable stream it stays stalled.
         is_known = self._is_up or self._is_redis_down or self._reader.unreadable
         for _ in range(0 if is_known else MAX_BLOCKED_PROBES):
             [seen] = self._client.client_list(client_id=[self._client_id]) or [{}]
@@ -262,7 +263,7 @@ class Processor:
                 return
 
     def _mark_up(self) -> None:
-        """Mark the child up, or stalled while a stream cannot be read. Call it only when Redis works."""
+        """Mark the child up, or stalled while a stream is unreadable. Call it only while Redis works."""
         self._report_streams()
         self._outage.recover(_REDIS)
         if self._outage.is_ongoing:
@@ -282,9 +283,9 @@ class Processor:
                 self._outage.recover(source)
 
     def _on_redis_error(self, error: RedisError) -> float:
-        """Handle an outage; return the seconds to wait before connecting again.
+        """Start or continue an outage; return the seconds to wait before connecting again.
 
-        Entries that were read stay pending.
+        Entries already read stay pending.
         """
         self._child.slot.heartbeat(MAX_CONNECT_SECONDS)
         self._is_up = False

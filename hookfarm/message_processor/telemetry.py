@@ -1,4 +1,4 @@
-"""The counters in a processor's slot, and from these the service status and the metrics."""
+"""Counters in a processor's slot, and the report and metrics made of them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypedDict, cast
@@ -9,26 +9,26 @@ from hookfarm.metrics import Family, counter, gauge
 # Counters of a slot, by index.
 
 EVENTS_READ = 0
-"""Stream entries processed, valid or not."""
+"""Processed stream entries, valid or not."""
 EVENTS_MATCHED = 1
-"""Events that at least one endpoint wanted."""
+"""Events that matched at least one endpoint."""
 JOBS_ENQUEUED = 2
 REJECTED = 3
-"""Entries that were no events and became dead letters."""
+"""Invalid entries, now dead letters."""
 RECLAIMED = 4
-"""Entries claimed from a consumer that left them pending, a predecessor of the same name included."""
+"""Pending entries claimed from other consumers, predecessors of the same name included."""
 REGISTRY_REVISION = 5
 """The registry revision of the index; not a count."""
 CLIENT_ID = 6
-"""The id of its Redis connection, for CLIENT UNBLOCK."""
+"""Client id of its Redis connection, for CLIENT UNBLOCK."""
 ENDPOINTS = 7
 """The number of endpoints in the index; not a count."""
 CHAINS = 8
-"""The number of chains that are read; their ids follow."""
+"""Number of chains that are read; the next counters are their ids."""
 MAX_CHAINS = 128
-"""More chains are read, but not reported."""
+"""Further chains are read, but not reported."""
 LOADED = CHAINS + MAX_CHAINS + 1
-"""The number of endpoints that the latest reading of the registry has put into the index; not a count."""
+"""Number of endpoints loaded by the latest read of the registry; not a count."""
 
 _PREFIX = "message_processor"
 _TOTALS = {
@@ -39,16 +39,16 @@ _TOTALS = {
     "reclaimed": RECLAIMED,
 }
 _COUNTER_METRICS = {
-    "events_read": (EVENTS_READ, "Stream entries handled, good or bad."),
-    "events_matched": (EVENTS_MATCHED, "Events that at least one endpoint wanted."),
-    "jobs_enqueued": (JOBS_ENQUEUED, "Deliveries put into the queue."),
-    "entries_rejected": (REJECTED, "Entries that were no events and are dead letters now."),
-    "entries_reclaimed": (RECLAIMED, "Entries taken over from a consumer that had left them pending."),
+    "events_read": (EVENTS_READ, "Stream entries processed, valid or not."),
+    "events_matched": (EVENTS_MATCHED, "Events that matched at least one endpoint."),
+    "jobs_enqueued": (JOBS_ENQUEUED, "Jobs put into the queue."),
+    "entries_rejected": (REJECTED, "Invalid entries, now dead letters."),
+    "entries_reclaimed": (RECLAIMED, "Pending entries claimed from other consumers."),
 }
 
 
 class ProcessorReport(TypedDict, total=False):
-    """The processors' part of the status: totals since the farm started, and the chains that they read."""
+    """The processors' report: totals since the farm started, and the chains that they read."""
 
     events_read: int
     events_matched: int
@@ -67,7 +67,7 @@ def set_chains(slot: Slot, chain_ids: Sequence[int]) -> None:
 
 
 def read_chains(slots: Sequence[Slot]) -> list[int]:
-    """Return the chains whose streams any live processor reads."""
+    """Return the chains that any live processor reads."""
     return sorted({chain for slot in slots for chain in _chains(slot)})
 
 
@@ -78,7 +78,7 @@ def _chains(slot: Slot) -> Iterator[int]:
 
 
 def loaded(slot: Slot) -> int:
-    """Return how far a processor is that reads the registry; it grows until the next reading begins."""
+    """Return the progress of loading the registry: endpoints so far."""
     return slot.counter(LOADED)
 
 
@@ -88,19 +88,19 @@ def blocking_clients(slots: Sequence[Slot]) -> list[int]:
 
 
 def report(slots: Sequence[Slot]) -> ProcessorReport:
-    """Return the processors' part of the status."""
+    """Return the processors' report."""
     totals = {name: sum(slot.counter(index) for slot in slots) for name, index in _TOTALS.items()}
     return cast(ProcessorReport, {**totals, "chains": read_chains(slots)})
 
 
 def families(slots: Sequence[Slot]) -> Iterable[Family]:
-    """Yield the metrics: counters summed over all processes that ever used the slots, gauges of live ones."""
+    """Yield the metrics: counters summed over all processes since the farm's start, gauges of live ones."""
     for name, (index, text) in _COUNTER_METRICS.items():
         yield counter(f"{_PREFIX}_{name}", text, ({}, sum(slot.counter(index) for slot in slots)))
     live = [slot for slot in slots if slot.pid]
     yield gauge(
         f"{_PREFIX}_endpoints",
-        "Endpoints that are matched against.",
+        "Endpoints in the index.",
         ({}, max((slot.counter(ENDPOINTS) for slot in live), default=0)),
     )
     yield gauge(

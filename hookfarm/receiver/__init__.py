@@ -1,4 +1,4 @@
-"""A sample receiver of webhooks: verifies signatures by the specification alone, and answers fast.
+"""A sample receiver of webhooks, which verifies signatures by the specification and responds quickly.
 
-It shares no code with the sender, so that it verifies what any receiver would.
+It shares no code with the sender, so that its verification is independent.
 """

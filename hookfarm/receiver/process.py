@@ -1,4 +1,4 @@
-"""The receiver: an HTTP server for webhooks, alone or as a child of a farm."""
+"""The receiver: an HTTP server for webhooks, standalone or as a child of a farm."""
 
 import asyncio
 import os
@@ -20,26 +20,26 @@ SERVICE = "receiver"
 RECEIVED = 0
 """Counter of the slot: all webhooks."""
 NOT_VERIFIED = 1
-"""Counter of the slot: webhooks with a wrong signature."""
+"""Counter of the slot: webhooks with an invalid signature."""
 HEARTBEAT_SECONDS = 0.5
 HEARTBEAT_WITHIN_SECONDS = 2.0
 TEXT_SECONDS = 0.02
-"""How often a report has a text for people."""
+"""Min time between two reports with a text."""
 BACKLOG = 2048
-"""Connections that may wait to be accepted: all workers connect at once when the first block comes."""
+"""Connections waiting to be accepted: all workers connect at once for the first block."""
 
 
 def run(child: Child, address: Address, secrets: Sequence[str], report_pipe: Path) -> None:
     """Run the receiver in a child. Raises CouldNotBoot if it cannot listen on the address.
 
-    `report_pipe` is a named pipe with a reader: it gets a `WebhookReport` a line for each verified webhook.
+    `report_pipe` is a named pipe with a reader; each verified webhook writes a `WebhookReport` line to it.
     """
     asyncio.run(_run(child, address, Verifier(secrets), report_pipe))
 
 
 async def _run(child: Child, address: Address, verifier: Verifier, report_pipe: Path) -> None:
     pipe = os.open(report_pipe, os.O_WRONLY | os.O_NONBLOCK)
-    # A transport, because a slow reader must not block the answers.
+    # A transport, because a slow reader must not delay the responses.
     transport, _ = await asyncio.get_running_loop().connect_write_pipe(
         asyncio.BaseProtocol, os.fdopen(pipe, "wb", buffering=0)
     )
@@ -72,10 +72,10 @@ async def webhook_server(
     handle: Callable[[ReceivedWebhook], object],
     status: int = HTTPStatus.NO_CONTENT,
 ) -> AsyncIterator[Address]:
-    """Listen, and call `handle` with each webhook before it is answered. Yields the actual address.
+    """Listen, and call `handle` with each webhook before the response. Yields the actual address.
 
-    The answer is `status`, but 401 if there are secrets and none verifies the webhook, and 500 if `handle` raises.
-    Raises CouldNotBoot if it cannot listen on the address. The port and all connections are closed at the end.
+    The response is `status`; 401 for an invalid signature, 500 if `handle` raises. Raises CouldNotBoot if it
+    cannot listen on the address. The end of the context closes the port and all connections.
     """
 
     def answer(request: WebhookRequest) -> int:

@@ -1,7 +1,7 @@
 """HTTP/1.1 for a receiver: one keep-alive connection from a sender.
 
-Some 60 µs of CPU a webhook, so one process takes what fifty workers send. Invalid HTTP, too many headers and too
-large bodies are answered with an error, and the connection is closed. Methods other than POST get 405.
+A webhook costs some 60 µs of CPU, so one process keeps up with fifty workers. Invalid HTTP, too many headers and
+too large bodies get an error response, and the connection is closed. Methods other than POST get 405.
 """
 
 import asyncio
@@ -42,7 +42,10 @@ class _Refused(Exception):
 
 
 class ReceiverProtocol(asyncio.Protocol):
-    """Calls `answer` with each request and sends its status; in `connections` while connected."""
+    """One connection: calls `answer` with each request and responds with its status.
+
+    `connections` contains it while it is open.
+    """
 
     def __init__(self, answer: Callable[[WebhookRequest], int], connections: "set[ReceiverProtocol]") -> None:
         self._answer = answer
@@ -52,7 +55,7 @@ class ReceiverProtocol(asyncio.Protocol):
         self._begin()
 
     def close(self) -> None:
-        """Close the connection at once; earlier answers have been sent."""
+        """Close the connection at once, after the earlier responses."""
         if self._transport is not None:
             self._transport.abort()
 

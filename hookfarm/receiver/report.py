@@ -1,6 +1,6 @@
 """Reports of received webhooks: counted, printed, and sent to another process.
 
-Text from a sender never reaches the terminal as it is: control characters are replaced, long values cut.
+Text from a sender is made safe for the terminal: control characters are replaced, long values cut.
 """
 
 import time
@@ -13,9 +13,9 @@ import orjson
 from hookfarm.receiver.verification import Verification, VerificationStatus
 
 REMEMBERED_IDS = 100_000
-"""How many of the latest webhook-ids are kept to detect repetitions: 15 MB, an hour at 30 a second."""
+"""Max webhook-ids kept to detect repetitions: 15 MB, one hour at 30 webhooks a second."""
 UNREADABLE = "unreadable"
-"""The `log` of a report whose webhook's body names none."""
+"""The `log` of a report for a body without a log or transfer."""
 MAX_VALUE_LENGTH = 100
 MAX_ARGUMENTS_LENGTH = 400
 _MAX_ATTEMPT_DIGITS = 9
@@ -36,7 +36,7 @@ class ReceivedWebhook:
 
 @dataclass
 class ReceiverCounts:
-    """Counts received webhooks. `repeated`: their id was among the last REMEMBERED_IDS."""
+    """Counters of received webhooks. `repeated`: their id is among the last REMEMBERED_IDS."""
 
     received: int = 0
     repeated: int = 0
@@ -47,7 +47,7 @@ class ReceiverCounts:
         self.received += 1
         self.by_status[webhook.verification.status] += 1
         if webhook.verification.status is VerificationStatus.NOT_VERIFIED:
-            return  # Its id proves nothing.
+            return  # Its id is untrusted.
         if webhook.webhook_id in self._seen:
             self.repeated += 1
             self._seen.move_to_end(webhook.webhook_id)
@@ -61,8 +61,8 @@ class ReceiverCounts:
 class WebhookReport:
     """A verified webhook as one line, for another process.
 
-    `log` is `<block hash>:<log index>` (a transfer's: `:t<index>`), from the webhook's body; `text` is for people,
-    or empty.
+    `log` is `<block hash>:<log index>`, `<block hash>:t<index>` for a transfer, from the webhook's body. `text` is
+    for people, or empty.
     """
 
     log: str
@@ -71,12 +71,12 @@ class WebhookReport:
 
     @classmethod
     def of(cls, webhook: ReceivedWebhook, *, with_text: bool) -> "WebhookReport":
-        """Return the report of a webhook; `with_text` costs as much as all the rest of receiving it."""
+        """Return the report of a webhook; `with_text` doubles the cost of receiving it."""
         return cls(_log_id(webhook.body), webhook.webhook_id, short_text(webhook) if with_text else "")
 
     @classmethod
     def parse(cls, line: str) -> "WebhookReport":
-        """Parse a `line` without its line feed."""
+        """Parse the result of `line` without its line feed."""
         log, webhook_id, text = line.split(" ", 2)
         return cls(log, webhook_id, text)
 
@@ -143,7 +143,7 @@ def _body(webhook: ReceivedWebhook) -> Any:
 
 
 def _content(webhook: ReceivedWebhook) -> list[str]:
-    """Return type, event name and arguments, or the fields of a transfer, if the body has them."""
+    """Return type, event name and arguments, or a transfer's fields, as far as the body has them."""
     body = _body(webhook)
     if not isinstance(body, dict):
         return [f"not a JSON object, {len(webhook.body)} bytes"]
@@ -177,7 +177,7 @@ def _cut(text: str, length: int) -> str:
 
 
 def _plain(value: object) -> str:
-    """Return a value as short text; hexadecimal is shortened in its middle."""
+    """Return a value as short text; hexadecimal is shortened in the middle."""
     text = value if isinstance(value, str) else orjson.dumps(value).decode()
     text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: 2 * MAX_VALUE_LENGTH])
     if text.startswith("0x") and len(text) > 14:

@@ -1,9 +1,9 @@
 """Verification of webhooks by Standard Webhooks 1.0.
 
-The signed text is `id.timestamp.body` with the header values as they came; the key is the base64-decoded part of
-`whsec_…` behind the prefix. `webhook-signature` holds one or more `v1,<base64 of HMAC-SHA256>`, separated by
-spaces: one match is enough, versions other than v1 are ignored. A timestamp further than five minutes
-from now is refused, so that a recorded webhook can't be replayed.
+The signed text is `id.timestamp.body` with the header values as received. The key is the base64-decoded part of
+`whsec_…` after the prefix. `webhook-signature` contains one or more `v1,<base64 of HMAC-SHA256>`, separated by
+spaces. One match is enough; versions other than v1 are ignored. Timestamps more than TOLERANCE_SECONDS from now
+are refused, which prevents replays.
 """
 
 import base64
@@ -18,16 +18,16 @@ from hookfarm.errors import InvalidInput
 TOLERANCE_SECONDS = 300
 SECRET_PREFIX = "whsec_"
 _MAX_TIMESTAMP_DIGITS = 24
-"""Longer timestamps are refused unparsed."""
+"""Longer timestamps are refused without parsing."""
 
 
 class VerificationStatus(Enum):
-    """Result of a verification: whether a webhook comes from a sender that has the secret."""
+    """Result of a verification: whether the sender has the secret."""
 
     VERIFIED = "verified"
     NOT_VERIFIED = "NOT verified"
     UNVERIFIED = "unverified"
-    """No secret to verify with."""
+    """No secret is configured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,10 @@ UNVERIFIED = Verification(VerificationStatus.UNVERIFIED)
 
 
 class Verifier:
-    """Verifies webhooks with the current secrets; without any, everything is UNVERIFIED."""
+    """Verifier of webhooks with the current secrets; without secrets, every webhook is UNVERIFIED."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        """Take the secrets. Raises InvalidInput, without the secret, if one is not `whsec_` and base64."""
+        """Take the secrets. Raises InvalidInput, without the value, for one that is not `whsec_` and base64."""
         self._keys = tuple(_key(secret) for secret in secrets)
 
     def verify(
@@ -64,7 +64,9 @@ class Verifier:
             expected = hmac.digest(key, signed, "sha256")
             if any(hmac.compare_digest(expected, digest) for digest in offered):
                 return VERIFIED
-        return Verification(VerificationStatus.NOT_VERIFIED, "no signature fits" if offered else "no v1 signature")
+        return Verification(
+            VerificationStatus.NOT_VERIFIED, "no signature matches" if offered else "no v1 signature"
+        )
 
 
 def _key(secret: str) -> bytes:

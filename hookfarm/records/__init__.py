@@ -1,7 +1,7 @@
 """Records that cross process borders, checked at the border.
 
-`parse_*` take decoded JSON from outside and return a checked record, or raise InvalidInput with the field.
-Hexadecimal is lower case inside hookfarm.
+`parse_*` return a checked record from decoded JSON, or raise InvalidInput with the field. Hexadecimal is lower
+case inside hookfarm.
 """
 
 from hookfarm.records.endpoints import (

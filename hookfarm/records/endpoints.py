@@ -35,13 +35,13 @@ _ENDPOINT_FIELDS = {
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint: its URL, its subscriptions, and the rules by which it is signed and sent to.
+    """An endpoint: its URL, its subscriptions, and the settings of its requests.
 
-    `max_in_flight`: max attempts in flight, None = the setting of that name. `rate_limit_per_second`:
-    attempts, over any ten seconds. `ordered`: one at a time in the order of events, retries included.
-    `secrets` are the signing secrets in force, the newest first: two while one is being rotated out, the
-    older with the time (Unix seconds) until which it still signs.
-    `effective_from`: chain -> block, of an endpoint that was just stored; see `Registry`. It is not kept.
+    `max_in_flight`: max attempts in flight; None = the setting of that name. `rate_limit_per_second`: max
+    attempts a second, over any ten seconds. `ordered`: one delivery at a time in event order, retries included.
+    `secrets`: valid signing secrets, the newest first. During a rotation there are two; the older one has its
+    expiry (Unix seconds).
+    `effective_from`: chain -> block, set on an endpoint just stored; see `Registry`. It is not stored.
     """
 
     id: str
@@ -59,9 +59,9 @@ class Endpoint:
     effective_from: Mapping[int, int | None] | None = field(default=None, compare=False)
 
     def public(self) -> dict[str, Any]:
-        """Return the form of the API: everything but the secrets.
+        """Return the JSON of the API, without secrets.
 
-        The subscriptions of an endpoint that was just stored have `effective_from_block`.
+        Subscriptions of an endpoint just stored have `effective_from_block`.
         """
         shown = self._form()
         if self.effective_from is not None:
@@ -70,7 +70,7 @@ class Endpoint:
         return shown
 
     def stored(self) -> dict[str, Any]:
-        """Return the form that the registry stores, secrets included."""
+        """Return the JSON of the registry, secrets included."""
         return {**self._form(), "secrets": [list(pair) for pair in self.secrets]}
 
     def _form(self) -> dict[str, Any]:
@@ -90,9 +90,9 @@ class Endpoint:
 
 
 def parse_endpoint(raw: object, check_url: Callable[[str], str], base: Endpoint | None = None) -> Endpoint:
-    """Return a checked endpoint: `raw` over `base` (an update) or over the defaults (a creation, `url` required).
+    """Return a checked endpoint: `raw` applied to `base` (update) or to the defaults (creation, `url` required).
 
-    `check_url` returns the URL or raises InvalidInput. Ids and secrets are not taken from `raw`.
+    `check_url` returns the URL or raises InvalidInput. Ids and secrets in `raw` are rejected.
     """
     record = mapping(raw, "endpoint")
     refuse_unknown(record, _ENDPOINT_FIELDS)
@@ -121,7 +121,7 @@ def parse_endpoint(raw: object, check_url: Callable[[str], str], base: Endpoint 
 
 
 def endpoint_from_stored(raw: Mapping[str, Any]) -> Endpoint:
-    """Return the endpoint that `Endpoint.stored` wrote, unchecked."""
+    """Return the endpoint written by `Endpoint.stored`, unchecked."""
     return Endpoint(
         id=raw["id"],
         url=raw["url"],
@@ -154,7 +154,7 @@ def _headers(raw: object) -> tuple[tuple[str, str], ...]:
 
 
 def _name_prefix(name: object) -> str:
-    """Return the valid beginning of a header's name; the rest may be a secret value."""
+    """Return the valid prefix of a header's name; the rest may be a secret value."""
     found = _HEADER_NAME.match(name) if isinstance(name, str) else None
     return shorten(found[0] if found else "")
 

@@ -1,4 +1,4 @@
-"""Records that the ingestor publishes for the processor: Event (a log of a chain) or Transfer."""
+"""Records from the ingestor to the processor: Event (a log of a chain) or Transfer."""
 
 from typing import NotRequired, TypedDict, final
 
@@ -8,7 +8,7 @@ from hookfarm.records.transfers import Transfer, parse_transfer
 
 MAX_TOPICS = 4
 KINDS = ("log", "transfer")
-"""Kinds of subscriptions. A Transfer has the field `kind`, an Event has not."""
+"""Kinds of subscriptions. A Transfer has the field `kind`, an Event does not."""
 
 
 @final
@@ -29,11 +29,11 @@ class Event(TypedDict):
 
 
 ChainEvent = Event | Transfer
-"""A Transfer has the key `kind`."""
+"""Distinguished by the key `kind`, which only a Transfer has."""
 
 
 def parse_chain_event(raw: object) -> ChainEvent:
-    """Return a checked Transfer or Event, by `kind`. Raises InvalidInput with the wrong field."""
+    """Return a checked Transfer or Event, by `kind`. Raises InvalidInput with the field."""
     kind = raw.get("kind", "log") if isinstance(raw, dict) else "log"
     if kind not in KINDS:
         raise InvalidInput("kind", f"{shorten(kind)} is not {' or '.join(KINDS)}")

@@ -1,4 +1,4 @@
-"""Checks of single fields, which return the checked value or raise InvalidInput; and new ids."""
+"""Checks of single fields, which return the checked value or raise InvalidInput; and random ids."""
 
 import re
 import secrets
@@ -14,16 +14,16 @@ ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 BYTES32 = re.compile(r"0x[0-9a-f]{64}")
 DATA = re.compile(r"0x(?:[0-9a-f]{2})*")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-"""Bytes of the command line that are not UTF-8, as Python decodes them; no record can hold them."""
+"""Python's replacement for command-line bytes that are not UTF-8; not valid in records."""
 
 
-_KINDS = {str: "a text", list: "a list", tuple: "a list", bool: "a truth value", type(None): "null"}
+_KINDS = {str: "a string", list: "a list", tuple: "a list", bool: "a boolean", type(None): "null"}
 _KINDS |= {int: "a number", float: "a number"}
 
 
 def mapping(raw: object, what: str) -> Mapping[str, Any]:
     if not isinstance(raw, Mapping):
-        # The value itself is not shown: it may be a line of headers.
+        # Without the value, which may be a line of headers.
         raise InvalidInput(what, f"{_KINDS.get(type(raw), 'this')} is not a JSON object")
     return raw
 
@@ -31,13 +31,13 @@ def mapping(raw: object, what: str) -> Mapping[str, Any]:
 def refuse_unknown(record: Mapping[str, Any], known: set[str]) -> None:
     for name in record:
         if name not in known:
-            raise InvalidInput(shorten(name).strip("'\""), f"no such field; known: {', '.join(sorted(known))}")
+            raise InvalidInput(shorten(name).strip("'\""), f"unknown field; known: {', '.join(sorted(known))}")
 
 
 def text(record: Mapping[str, Any], field: str, max_length: int) -> str:
     value = record.get(field)
     if not isinstance(value, str) or len(value) > max_length:
-        raise InvalidInput(field, f"{shorten(value)} is not a text of at most {max_length} characters")
+        raise InvalidInput(field, f"{shorten(value)} is not a string of at most {max_length} characters")
     if _SURROGATE.search(value):
         raise InvalidInput(field, f"{shorten(value)} is not UTF-8")
     return value
@@ -69,7 +69,7 @@ def hex_value(value: object, field: str, pattern: re.Pattern[str], what: str) ->
 
 
 def shorten(value: object) -> str:
-    """Return a value as an error shows it: recognisable, at most 80 characters, without secrets."""
+    """Return a value for an error message: at most 80 characters, without secrets."""
     try:
         shown = repr(value)
     except RecursionError:
@@ -79,10 +79,10 @@ def shorten(value: object) -> str:
 
 
 def new_endpoint_id() -> str:
-    """Return a random id."""
+    """Return a random id: `ep_` and 24 hexadecimal digits."""
     return f"ep_{secrets.token_hex(12)}"
 
 
 def new_subscription_id() -> str:
-    """Return a random id."""
+    """Return a random id: `sub_` and 24 hexadecimal digits."""
     return f"sub_{secrets.token_hex(12)}"

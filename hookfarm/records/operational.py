@@ -1,6 +1,6 @@
 """Operational subscriptions: `{"kind":"operational","events":["hookfarm.delivery.dead",…]}`.
 
-They are about hookfarm itself, not about a chain, so they have no other field.
+They concern hookfarm itself and no chain, so they have no other field.
 """
 
 import re
@@ -24,14 +24,14 @@ def is_operational(record: Mapping[str, Any]) -> bool:
 
 
 def parse(record: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-    """Return the checked id (new if missing) and events. Null fields count as missing."""
+    """Return the checked id (random if missing) and events. Null fields count as missing."""
     refuse_unknown({n: value for n, value in record.items() if value is not None}, {"id", "kind", "events"})
     events = record.get("events")
     if not isinstance(events, list) or not events:
-        raise InvalidInput("events", f"{shorten(events)} is not a list of some of {', '.join(EVENTS)}")
+        raise InvalidInput("events", f"{shorten(events)} is not a list of one or more of {', '.join(EVENTS)}")
     for i, event in enumerate(events):
         if event not in EVENTS:
-            raise InvalidInput(f"events[{i}]", f"{shorten(event)} is none of {', '.join(EVENTS)}")
+            raise InvalidInput(f"events[{i}]", f"{shorten(event)} is not one of {', '.join(EVENTS)}")
     identity = new_subscription_id() if record.get("id") is None else text(record, "id", 64)
     if not re.fullmatch(r"sub_[0-9A-Za-z_-]{1,60}", identity):
         raise InvalidInput("id", f"{shorten(identity)} is not a subscription id; write sub_… or leave it out")
@@ -39,5 +39,5 @@ def parse(record: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
 
 
 def as_json(identity: str, events: tuple[str, ...]) -> dict[str, Any]:
-    """Return the form of the API."""
+    """Return the JSON of the API."""
     return {"id": identity, "kind": KIND, "events": list(events)}

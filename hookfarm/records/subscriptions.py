@@ -1,4 +1,4 @@
-"""Subscriptions: which events an endpoint wants."""
+"""Subscriptions: filters of an endpoint's events."""
 
 import re
 from collections.abc import Mapping
@@ -30,22 +30,23 @@ MAX_ADDRESSES = 100_000
 
 _OF_LOGS = ("addresses", "event", "topics")
 _OF_TRANSFERS = ("from", "to")
-"""Fields of one kind of subscription alone."""
+"""Fields of only one kind of subscription."""
 
 TopicFilter = tuple[str, ...] | None
-"""One position of a topics filter: None = any, else one of these."""
+"""One position of a topics filter: None = any, else one of these values."""
 
 
 @dataclass(frozen=True)
 class Subscription:
-    """A subscription: the logs or transfers that an endpoint wants.
+    """A subscription: selects logs or transfers for an endpoint.
 
-    `kind`: `log`, or `transfer` for transactions that move the chain's own currency. Transfers are selected by
-    `senders` and `recipients` (`from` and `to` in JSON; empty = any, both given = both must hold), logs by
-    `addresses` and either `event` (a human signature) or `topics` (positional, as in `eth_getLogs`).
-    `where`: a condition on the arguments of `event`, or on a transfer's `from`, `to` and `value` (its language:
-    hookfarm.conditions). `confirmations`: how many blocks must follow its block, or the tag that must have
-    reached it, before `emitted` is sent. `notify`: which of NOTIFICATIONS are sent, in their order.
+    `kind`: `log`, or `transfer` for transactions that move the chain's own currency. Logs are selected by
+    `addresses` and either `event` (a human-readable signature) or `topics` (positional, as in `eth_getLogs`).
+    Transfers are selected by `senders` and `recipients` (`from` and `to` in JSON); empty = any. If both are given,
+    both must match.
+    `where`: a condition on the arguments of `event`, or on a transfer's `from`, `to` and `value` (see
+    hookfarm.conditions). `confirmations`: the number of following blocks, or the tag that must reach the block,
+    before `emitted` is sent. `notify`: the notifications to send, in the order of NOTIFICATIONS.
     """
 
     id: str
@@ -68,11 +69,11 @@ class Subscription:
 
 
 def subscription_json(subscription: Subscription) -> dict[str, Any]:
-    """Return the JSON of a subscription; a subscription to a chain has the fields of both kinds."""
+    """Return the JSON of a subscription; logs and transfers have the fields of both kinds."""
     if subscription.is_operational:
         return operational.as_json(subscription.id, subscription.events)
     topics = subscription.topics
-    # asdict copies each address, of which there may be 100,000.
+    # asdict would copy each address; there may be 100,000.
     shown = {**vars(subscription), "notify": list(subscription.notify)}
     shown["topics"] = None if topics is None else [None if t is None else list(t) for t in topics]
     shown["from"], shown["to"] = shown.pop("senders"), shown.pop("recipients")
@@ -103,9 +104,9 @@ def stored_subscription(raw: Mapping[str, Any]) -> Subscription:
 
 
 def parse_subscription(raw: object) -> Subscription:
-    """Return a checked subscription, with a new id if it has none. Raises InvalidInput.
+    """Return a checked subscription; a missing id becomes a random one. Raises InvalidInput.
 
-    `effective_from_block` is ignored, so that a response of the API can be sent back unchanged.
+    `effective_from_block` is ignored, so that clients may send a response of the API back unchanged.
     """
     record = mapping(raw, "subscription")
     if operational.is_operational(record):
@@ -188,7 +189,7 @@ def _notify(record: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _event_and_where(record: Mapping[str, Any], kind: str) -> tuple[str | None, str | None]:
-    # Hashing signatures takes 4 MB, and delivery processes only read records.
+    # Imported here: hashing signatures takes 4 MB, and delivery processes only read records.
     from hookfarm.abi import signature
     from hookfarm.abi.abi_types import NATIVE_TRANSFER
     from hookfarm.conditions import grammar, literals
@@ -200,7 +201,7 @@ def _event_and_where(record: Mapping[str, Any], kind: str) -> tuple[str | None, 
         declared = NATIVE_TRANSFER
     if where is not None:
         if declared is None:
-            raise InvalidInput("where", "needs event: without a signature nothing is decoded")
+            raise InvalidInput("where", "requires event, whose signature decodes the arguments")
         grammar.check(where, declared)
     return event, where
 

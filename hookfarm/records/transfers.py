@@ -1,4 +1,4 @@
-"""Transfers: movements of the chain's own currency, each by one transaction."""
+"""Transfers: movements of the chain's own currency, one per transaction."""
 
 import re
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ _Sender = TypedDict("_Sender", {"from": str})
 class Transfer(_Sender):
     """A successful transaction that moved value. Identity: chain_id, block_hash, transaction_index.
 
-    `value`: in the smallest unit (wei), as decimal digits. `to`: of a contract creation, the contract. Internal
-    transfers, made by contract calls, are not detected.
+    `value`: decimal digits in the smallest unit (wei). `to`: for a contract creation, the new contract. Internal
+    transfers (value moved by contract calls) are not detected.
     """
 
     kind: Literal["transfer"]
@@ -52,5 +52,5 @@ def parse_transfer(record: Mapping[str, Any]) -> Transfer:
 
 def _value(raw: object) -> str:
     if not isinstance(raw, str) or not _VALUE.fullmatch(raw) or int(raw) > _MAX_VALUE:
-        raise InvalidInput("value", f"{shorten(raw)} is not a text of decimal digits from 1 to 2^256 - 1")
+        raise InvalidInput("value", f"{shorten(raw)} is not a string of decimal digits from 1 to 2^256 - 1")
     return raw

@@ -1,6 +1,6 @@
-"""The registry as a file: TOML, YAML or JSON with one list, `endpoints`, of endpoints in the form of the API.
+"""The registry as a file: TOML, YAML or JSON with one list, `endpoints`, of endpoints as in the API.
 
-Missing fields have their defaults. A file has no secrets.
+Missing fields have their defaults. The file contains no secrets.
 """
 
 import tomllib
@@ -23,10 +23,10 @@ _SUBSCRIPTION_DEFAULTS = subscription_json(Subscription(id="", chain_id=0))
 
 
 def read(file: Path) -> list[Any]:
-    """Return the endpoints of a file, unchecked. Raises InvalidInput if the file itself is invalid."""
+    """Return the unchecked endpoints of a file. Raises InvalidInput for an unreadable or malformed file."""
     kind = _BY_SUFFIX.get(file.suffix.lower())
     if kind is None:
-        raise InvalidInput("file", f"{file.name!r} does not end in {', '.join(_BY_SUFFIX)}")
+        raise InvalidInput("file", f"{file.name!r} has an unknown suffix; allowed are {', '.join(_BY_SUFFIX)}")
     try:
         if file.stat().st_size > _MAX_BYTES:
             raise InvalidInput("file", f"{file} is larger than {_MAX_BYTES >> 20} MB")
@@ -49,7 +49,7 @@ def _parse(file: Path, kind: str, text: str) -> Any:
 
 
 def _problem(error: Exception) -> str:
-    """Return the problem and its position, without the lines that YAML quotes: they may hold secrets."""
+    """Return the problem and its position, without the quoted lines of YAML, which may contain secrets."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
         problem = "unknown tag" if isinstance(error, yaml.constructor.ConstructorError) else error.problem
@@ -58,18 +58,18 @@ def _problem(error: Exception) -> str:
 
 
 def _yaml_loader() -> Any:
-    """Return the safe loader, in C if installed."""
+    """Return the safe loader, in C if available."""
     return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _endpoints(file: Path, found: Any) -> list[Any]:
     if not isinstance(found, Mapping) or set(found) != {"endpoints"} or not isinstance(found["endpoints"], list):
-        raise InvalidInput("file", f"{file} must hold one list named endpoints and nothing else")
+        raise InvalidInput("file", f"{file} must contain one list named endpoints, and no other key")
     return found["endpoints"]
 
 
 def render(endpoints: Sequence[Endpoint], kind: str) -> str:
-    """Return the text of a registry file, without default values."""
+    """Return the text of a registry file; default values are omitted."""
     content = {"endpoints": [_endpoint_record(endpoint) for endpoint in endpoints]}
     if kind == "json":
         return orjson.dumps(content, option=orjson.OPT_INDENT_2).decode() + "\n"
@@ -88,7 +88,7 @@ def _endpoint_record(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _subscription_record(subscription: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a subscription without nulls, which TOML lacks. A topic of any value is an empty list."""
+    """Return a subscription without nulls, which TOML lacks; a null topic becomes an empty list."""
     shown = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in subscription.items()

@@ -15,18 +15,18 @@ from hookfarm.registry import store as registry_store
 from hookfarm.store import keys
 
 MAX_SCANNED = 2000
-"""Endpoints that are read for one page."""
+"""Max endpoints read for one page."""
 _BATCH_SIZE = 500
 _CACHE_SIZE = 1000
 _MAX_CACHED_BYTES = 4096
 
 _Rank = tuple[str, int]
-"""An endpoint's id, and the microsecond in which it was created, by which the list is ordered."""
+"""An endpoint's id and its creation time in microseconds, by which the list is ordered."""
 
 
 @dataclass(frozen=True)
 class ListedEndpoint:
-    """An endpoint, and the microsecond in which it was created."""
+    """An endpoint and its creation time in microseconds."""
 
     endpoint: Endpoint
     created_us: int
@@ -38,9 +38,9 @@ class ListedEndpoint:
 
 @dataclass(frozen=True)
 class ListingFilter:
-    """A filter of endpoints: a text in URL, description or id; enabled or not; circuit open or not.
+    """A filter of endpoints: a text in URL, description or id; enabled; circuit open.
 
-    A circuit that is half open counts as open.
+    A half-open circuit counts as open.
     """
 
     text: str | None = None
@@ -52,7 +52,7 @@ class ListingFilter:
         return (self.text, self.enabled, self.circuit_open) == (None, None, None)
 
     def matches(self, raw: Mapping[str, Any]) -> bool:
-        """Compare all but the circuit, which is not stored with the endpoint."""
+        """Compare everything but the circuit, which is not stored with the endpoint."""
         if self.enabled is not None and raw["enabled"] is not self.enabled:
             return False
         words = self.text
@@ -62,9 +62,9 @@ class ListingFilter:
 def page(
     client: redis.Redis, where: ListingFilter, before: int | None, limit: int
 ) -> tuple[list[ListedEndpoint], int | None]:
-    """Return at most `limit` endpoints created before `before` (µs), and the next page's `before`, or None.
+    """Return at most `limit` endpoints created before `before` (µs), and the next page's `before` or None.
 
-    A page may hold fewer, and none, although there are more. Invalid endpoints are left out.
+    A page may hold fewer endpoints than `limit` although more exist. Invalid endpoints are omitted.
     """
     if where.circuit_open:
         circuit_open = _with_open_circuit(client)
@@ -87,7 +87,7 @@ def page(
 def _page_of(
     client: redis.Redis, where: ListingFilter, ranks: Sequence[_Rank], before: int | None, limit: int
 ) -> tuple[list[ListedEndpoint], int | None]:
-    """Return a page of these endpoints."""
+    """Return a page of the ranked endpoints."""
     behind = [(name, created_us) for name, created_us in ranks if before is None or created_us < before]
     parts = (behind[start : start + _BATCH_SIZE] for start in range(0, len(behind), _BATCH_SIZE))
     matching = itertools.chain.from_iterable(_filter(client, where, part) for part in parts)
@@ -111,7 +111,7 @@ def _ranks(client: redis.Redis, before: int | None, count: int) -> list[_Rank]:
 
 
 def _with_open_circuit(client: redis.Redis) -> list[_Rank] | None:
-    """Return the endpoints whose circuit is open, in the order of the list; None if there are too many to read."""
+    """Return the endpoints with an open circuit, in list order; None for more than MAX_SCANNED."""
     if client.zcard(keys.OPEN_CIRCUITS) > MAX_SCANNED:
         return None
     names: Any = client.zrange(keys.OPEN_CIRCUITS, 0, -1)
@@ -144,16 +144,16 @@ def _filter(client: redis.Redis, where: ListingFilter, ranks: Sequence[_Rank]) -
 
 
 def _readable(where: ListingFilter, stored: str | bytes) -> Endpoint | None:
-    """Return the endpoint if it matches; None also if it is invalid, which the processors report."""
+    """Return the endpoint if it matches; None also for an invalid one, which the processors report."""
     try:
-        # The whole check costs ten times as much as a look.
+        # The filter first: the complete check costs ten times as much.
         return _checked(stored) if where.is_empty or where.matches(orjson.loads(stored)) else None
     except (InvalidInput, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
 def _checked(stored: str | bytes) -> Endpoint:
-    """Decode with a cache: the dashboard reads the same page every other second."""
+    """Decode with a cache, because the dashboard reads the same page every two seconds."""
     return _decode_cached(stored) if len(stored) <= _MAX_CACHED_BYTES else registry_store.decode(stored)
 
 

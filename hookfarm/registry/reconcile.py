@@ -1,8 +1,8 @@
-"""Reconciling the registry with a file: which endpoints are added, changed and removed.
+"""Reconciliation of the registry with a file: the endpoints to add, change and remove.
 
-An entry of the file matches an endpoint by `id`; without one, by URL: among several of the same URL the one that
-is equal already, else in order. Subscriptions without an id keep that of an equal one. Thousands of endpoints with
-one URL are common (one for each customer of a platform), so equal ones are looked up in a dict.
+An entry of the file matches an endpoint by `id`. Without an `id` it matches by URL: an equal endpoint first, else
+the next one in order. Subscriptions without an id keep the id of an equal one. Thousands of endpoints with one URL
+are common (one per customer of a platform). So equal ones are looked up in a dict.
 """
 
 import re
@@ -19,7 +19,7 @@ _ID = re.compile(r"ep_[0-9A-Za-z_-]{1,60}")
 
 @dataclass(frozen=True)
 class FileEntry:
-    """An entry of the file, and the endpoint it describes, with a new id if the entry has none."""
+    """An entry of the file and its endpoint, with a random id if the entry has none."""
 
     raw: Mapping[str, Any]
     endpoint: Endpoint
@@ -31,7 +31,7 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class EndpointChange:
-    """An endpoint before and after; `before` None = it is added, `after` None = it is removed."""
+    """An endpoint before and after; `before` None = added, `after` None = removed."""
 
     before: Endpoint | None
     after: Endpoint | None
@@ -42,7 +42,7 @@ class EndpointChange:
         return first.id
 
     def fields(self) -> dict[str, tuple[Any, Any]]:
-        """Return the fields that differ: name -> values before and after. Empty if added or removed."""
+        """Return the changed fields: name -> values before and after. Empty if added or removed."""
         if self.before is None or self.after is None:
             return {}
         old, new = self.before.public(), self.after.public()
@@ -80,7 +80,7 @@ def _entry(record: Any, index: int, check_url: Callable[[str], str]) -> FileEntr
         given = dict(record) if isinstance(record, Mapping) else record
         identity = given.pop("id", None) if isinstance(given, dict) else None
         if identity is not None and not (isinstance(identity, str) and _ID.fullmatch(identity)):
-            raise InvalidInput("id", f"{str(identity)[:80]!r} is not an endpoint's id; write ep_… or leave it out")
+            raise InvalidInput("id", f"{str(identity)[:80]!r} is not an endpoint id; write ep_… or leave it out")
         endpoint = parse_endpoint(given, check_url)
     except InvalidInput as error:
         raise error.within(f"endpoints[{index}]") from error
@@ -88,7 +88,7 @@ def _entry(record: Any, index: int, check_url: Callable[[str], str]) -> FileEntr
 
 
 def match(entries: Sequence[FileEntry], existing: Sequence[Endpoint]) -> list[Endpoint | None]:
-    """Return the endpoint of each entry; None = it is new. Raises InvalidInput if two entries have the same id."""
+    """Return the endpoint of each entry; None = a new one. Raises InvalidInput for a duplicate id."""
     named = _named(entries)
     by_id = {endpoint.id: endpoint for endpoint in existing}
     pairs = [by_id.get(entry.endpoint.id) if entry.is_named else None for entry in entries]
@@ -102,7 +102,7 @@ def match(entries: Sequence[FileEntry], existing: Sequence[Endpoint]) -> list[En
 
 
 def merge(before: Endpoint, entry: FileEntry) -> Endpoint:
-    """Return the endpoint with the fields of the entry. Id and secrets stay."""
+    """Return the endpoint with the fields of the entry; id and secrets are kept."""
     wanted = entry.endpoint
     both_disabled = not wanted.enabled and not before.enabled
     return replace(
@@ -133,7 +133,7 @@ class _Unclaimed:
                 self._by_content[content, subscription_id].append(endpoint)
 
     def claim_equal(self, entry: FileEntry) -> Endpoint | None:
-        """Claim an equal endpoint. A subscription's id distinguishes endpoints of equal content."""
+        """Claim an equal endpoint. The id of a subscription distinguishes endpoints with equal content."""
         ids = (record.get("id") for record in entry.raw.get("subscriptions", ()))
         key = _content(entry.endpoint), next(filter(None, ids), None)
         return self._claim(self._by_content[key], lambda known: is_same(known, merge(known, entry)))
@@ -160,7 +160,7 @@ def _content(endpoint: Endpoint) -> int:
 
 
 def _named(entries: Sequence[FileEntry]) -> set[str]:
-    """Return the ids of entries that have one."""
+    """Return the ids given in the file. Raises InvalidInput for a duplicate."""
     named: set[str] = set()
     for index, entry in enumerate(entries):
         if entry.is_named:

@@ -1,12 +1,12 @@
 """Registry of endpoints in Redis.
 
-Each change is one transaction: the endpoint, the revision that grows with it, the note of which endpoint that
-revision touched, what the queue must know of it (paused, how many at once, how fast, in order), and the chains
-whose transfers it wants; only those are fetched. A reader that knows revision N reads only the changes since, so
-that a change costs the same however many endpoints there are.
+One transaction per change writes the endpoint, its limits for the queue, and the registry's new revision with the
+endpoint's id. It also writes the endpoint's chains with transfers, because transfers are fetched only for
+subscribers. A reader at revision N reads only later changes, so the cost of a change is independent of the number
+of endpoints.
 
-Other clients of Redis can write the hash, so each endpoint is checked again when it is read: an invalid one is
-reported as unreadable, by its id, and the others are read all the same.
+Other clients of Redis can write the hash, so each endpoint is checked when it is read. An invalid endpoint is
+reported as unreadable by its id; the others are read.
 """
 
 import base64
@@ -29,9 +29,9 @@ from hookfarm.store.clients import parse_integer
 from hookfarm.store.scripts import Script
 
 ROTATION_SECONDS = 24 * 3600.0
-"""How long the old secret goes on signing beside the new one."""
+"""Time during which the old secret signs beside the new one."""
 BATCH_ENDPOINTS = 500
-"""Endpoints that are read at once: a few milliseconds for Redis, which serves no other client meanwhile."""
+"""Endpoints per read; blocks Redis for a few milliseconds."""
 _SECRET_BYTES = 32
 _CHANGE_ENDPOINT = Script("change_endpoint")
 
@@ -40,9 +40,9 @@ _CHANGE_ENDPOINT = Script("change_endpoint")
 class RegistryChanges:
     """Changes of the registry up to `revision`, of about `count` endpoints.
 
-    The batches are read from Redis as they are iterated. An endpoint that is changed meanwhile is in them as it
-    was before or after that, and again in the next changes. `complete`: these are all there are, so the reader
-    drops every other one first; also set when the server lost writes and the revision went back.
+    Iterating reads the batches from Redis. An endpoint that changes meanwhile appears in its old or new version,
+    and again in the next changes. `complete`: the batches contain all endpoints, so the reader drops the others
+    first; also set if the server lost writes and the revision decreased.
     """
 
     revision: int
@@ -57,12 +57,12 @@ def new_secret() -> str:
 
 
 class Registry:
-    """Reads and writes endpoints. Raises redis-py's errors.
+    """Registry of all endpoints. Methods raise redis-py's errors.
 
-    `effective_from` of an endpoint that was just stored has, for each chain of its subscriptions, the block from
-    which it is in effect: every event of that block or a later one is matched by the stored version (or a newer
-    one), on any branch, also if processors lag or die. Events of earlier blocks that no processor has read yet may
-    be matched by either version. None = nothing is known of the chain yet, or the endpoint is disabled.
+    An endpoint just stored has `effective_from`: for each chain of its subscriptions, the block from which the
+    stored version is in effect. That version or a newer one matches every event from that block on, on any branch,
+    even if processors lag or die. For earlier blocks that are still unread either version may match. None =
+    nothing is known of the chain yet, or the endpoint is disabled.
 
     `vault` seals new secrets. Secrets that are read stay sealed.
     """
@@ -72,7 +72,7 @@ class Registry:
         self._vault = vault
 
     def add(self, endpoint: Endpoint) -> Endpoint:
-        """Store an endpoint with a new secret, which only the returned one shows."""
+        """Store an endpoint with a new secret, which only the returned endpoint contains in clear."""
         secret = new_secret()
         stored = self.update(replace(endpoint, secrets=((self._vault.seal(secret, endpoint.id), None),)))
         return replace(stored, secrets=((secret, None),))
@@ -90,12 +90,12 @@ class Registry:
         return added
 
     def update(self, endpoint: Endpoint) -> Endpoint:
-        """Store an endpoint, replacing that of the same id."""
+        """Store an endpoint, replacing the one with the same id."""
         effective_from = self._change(endpoint.id, endpoint)
         return replace(endpoint, effective_from=effective_from)
 
     def edit(self, endpoint_id: str, change: Callable[[Endpoint], Endpoint]) -> Endpoint:
-        """Store the result of `change`, which is called again if the endpoint was changed meanwhile.
+        """Store the result of `change`, which is called again after a concurrent change.
 
         Raises NotFound.
         """
@@ -116,16 +116,16 @@ class Registry:
         return [found[name] for name in sorted(found)]
 
     def remove(self, endpoint_id: str, check: Callable[[Endpoint], object] | None = None) -> None:
-        """Remove an endpoint. Raises NotFound. `check` may raise to keep it."""
+        """Remove an endpoint. Raises NotFound. `check` may raise an error to keep it."""
         while True:
             stored = self._stored(endpoint_id)
             if check is not None:
                 check(decode(stored))
             if self._change(endpoint_id, None, stored) is not None:
-                return  # Otherwise it was changed or removed meanwhile.
+                return  # Otherwise a concurrent change is read first.
 
     def rotate_secret(self, endpoint_id: str, now: float | None = None) -> Endpoint:
-        """Give an endpoint a new secret; the previous one also signs for another day."""
+        """Give an endpoint a new secret; the previous one also signs for ROTATION_SECONDS."""
         until = (time.time() if now is None else now) + ROTATION_SECONDS
         secret = new_secret()
 
@@ -137,9 +137,9 @@ class Registry:
         return replace(rotated, secrets=((secret, None), *rotated.secrets[1:]))
 
     def seal(self, endpoint_id: str) -> bool:
-        """Seal an endpoint's secrets with the newest master key. Return False if they are already.
+        """Seal an endpoint's secrets with the newest master key. Return False if they already are.
 
-        Raises InvalidInput if one of them can't be opened.
+        Raises InvalidInput if a secret cannot be opened.
         """
         if all(self._vault.is_current(secret) for secret, _ in self.get(endpoint_id).secrets):
             return False
@@ -154,14 +154,14 @@ class Registry:
         return True
 
     def disable(self, endpoint_id: str, reason: str) -> None:
-        """Stop matching for it and sending to it."""
+        """Stop matching events and sending deliveries for an endpoint. Raises NotFound."""
         self.edit(endpoint_id, lambda endpoint: replace(endpoint, enabled=False, disabled_reason=reason))
 
     def changes_since(self, revision: int) -> RegistryChanges:
         """Return the changes after `revision`; after 0, all endpoints."""
         with self._client.pipeline(transaction=True) as pipe:
             pipe.get(keys.REGISTRY_REVISION)
-            # After 0, all are read anyway: none of the ids is needed.
+            # After 0, all endpoints are read without the ids.
             pipe.zrangebyscore(keys.REGISTRY_CHANGES, f"({revision or '+inf'}", "+inf")
             pipe.zcount(keys.REGISTRY_CHANGES, "-inf", revision)
             pipe.hlen(keys.ENDPOINTS)
@@ -172,7 +172,7 @@ class Registry:
         return RegistryChanges(now, False, len(changed), self._batches(changed))
 
     def _all(self) -> Iterator[EndpointBatch]:
-        """Read all endpoints. One that is there all the time is in at least one of the batches."""
+        """Read all endpoints. An endpoint that exists throughout is in at least one batch."""
         cursor, is_done = 0, False
         while not is_done:
             reply: Any = self._client.hscan(keys.ENDPOINTS, cursor, count=BATCH_ENDPOINTS)
@@ -188,13 +188,16 @@ class Registry:
     def _stored(self, endpoint_id: str) -> bytes:
         stored = self._client.hget(keys.ENDPOINTS, endpoint_id)
         if not isinstance(stored, bytes):
-            raise NotFound(f"no endpoint {endpoint_id!r}")
+            raise NotFound(f"endpoint {endpoint_id!r} not found")
         return stored
 
     def _change(
         self, endpoint_id: str, changed: Endpoint | None, *expected: bytes
     ) -> dict[int, int | None] | None:
-        """Return the block of each chain from which the change is in effect; None if `expected` is not stored."""
+        """Return per chain the block from which the change is in effect; None after a concurrent change.
+
+        `expected` is the stored version to replace.
+        """
         touched, arguments = _change_call(endpoint_id, changed)
         result, *checkpoints = _CHANGE_ENDPOINT.call(self._client, touched, [*arguments, *expected])
         if result == b"conflict":
@@ -206,7 +209,7 @@ class Registry:
 
 
 def _change_call(endpoint_id: str, changed: Endpoint | None) -> tuple[list[str], list[str | bytes]]:
-    """Return the keys and the arguments of the script."""
+    """Return keys and arguments of the script."""
     checkpoints = map(keys.checkpoint, _chains(changed))
     touched = [keys.ENDPOINTS, keys.REGISTRY_REVISION, keys.REGISTRY_CHANGES, *checkpoints]
     stored, limits = (orjson.dumps(changed.stored()), _limits(changed)) if changed else (b"", "")
@@ -214,7 +217,7 @@ def _change_call(endpoint_id: str, changed: Endpoint | None) -> tuple[list[str],
 
 
 def _chains(endpoint: Endpoint | None) -> list[int]:
-    """Return the chains on which it is to be in effect."""
+    """Return the chains on which the endpoint is in effect."""
     if endpoint is None or not endpoint.enabled:
         return []
     return sorted({each.chain_id for each in endpoint.subscriptions if not each.is_operational})
@@ -228,7 +231,7 @@ def _transfer_chains(endpoint: Endpoint | None) -> str:
 
 
 def _limits(endpoint: Endpoint) -> str:
-    """Return the limits as the scripts of the queue read them; see store/lua/shared/window.lua."""
+    """Return the limits in the format of the queue's scripts; see store/lua/shared/window.lua."""
     max_in_flight, rate = endpoint.max_in_flight or 0, endpoint.rate_limit_per_second or 0
     limits = f"{int(not endpoint.enabled)} {max_in_flight} {rate:.6g} {int(endpoint.ordered)}"
     return "" if limits == "0 0 0 0" else limits

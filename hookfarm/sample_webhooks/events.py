@@ -1,4 +1,4 @@
-"""Sample events of valid form with plausible arguments. They need not match the subscription's condition."""
+"""Valid sample events with plausible arguments, which may contradict the subscription's condition."""
 
 import math
 import secrets
@@ -20,7 +20,7 @@ _WORD_BYTES = 32
 
 
 def body(subscription: Subscription | None) -> bytes:
-    """Return the body of a sample webhook; None = a log of no particular event."""
+    """Return the body of a sample webhook; `subscription` None = a log without a decoded event."""
     if subscription is not None and subscription.is_operational:
         return operational.example_body(subscription)
     if subscription is not None and subscription.kind == "transfer":
@@ -78,7 +78,7 @@ def _topic(parameter: Parameter) -> str:
 
 
 def _data(types: Sequence[AbiType]) -> str:
-    """Return the encoded arguments; empty if there are too many."""
+    """Return the encoded arguments; empty for more than _MAX_VALUES values."""
     if sum(map(_count, types)) > _MAX_VALUES:
         return "0x"
     return "0x" + encode([t.canonical for t in types], [_value(t) for t in types]).hex()
@@ -90,7 +90,7 @@ def _count(kind: AbiType) -> int:
 
 
 def _value(kind: AbiType) -> Any:
-    """Return a plausible value. Arrays of any length have one member."""
+    """Return a plausible value. Arrays of variable length have one member."""
     if kind.sizes:
         return [_value(kind.element)] * (kind.sizes[-1] or 1)
     if kind.base == TUPLE:

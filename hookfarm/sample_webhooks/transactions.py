@@ -1,4 +1,4 @@
-"""Sample webhooks of the logs of a transaction, which a node of its chain returns."""
+"""Sample webhooks of the logs of a transaction, fetched from a node of its chain."""
 
 import asyncio
 from typing import Any
@@ -20,7 +20,7 @@ _TIMEOUTS = NodeTimeouts(request_seconds=5.0)
 
 
 async def events(chain: ChainConfig, transaction_hash: str) -> list[Event] | None:
-    """Return the logs of a transaction; None if no node of the chain has it in a block.
+    """Return the logs of a transaction; None if the chain has no block with it.
 
     Raises ChainUnavailable if no node answers.
     """
@@ -60,7 +60,7 @@ async def _ask(node: Node, method: str, *parameters: object) -> Any:
 def matching(
     endpoint: Endpoint, subscriptions: tuple[Subscription, ...], logs: list[Event]
 ) -> list[SampleWebhook]:
-    """Return the webhooks that each of the subscriptions would get for these logs."""
+    """Return the webhooks that these logs cause, for each of the subscriptions."""
     samples = []
     for subscription in subscriptions:
         index = Index()

@@ -1,4 +1,4 @@
-"""Sample webhooks of an endpoint: their choice, and how they are sent."""
+"""Sample webhooks of an endpoint: selection and sending."""
 
 import asyncio
 import secrets
@@ -27,31 +27,31 @@ MARK = ("webhook-test", "1")
 
 @dataclass(frozen=True)
 class SampleWebhook:
-    """A body to send, and the id of the subscription that it is for."""
+    """A body to send, and the id of its subscription."""
 
     subscription: str | None
     body: bytes
 
 
 def select(endpoint: Endpoint, subscription_id: str | None, field: str) -> tuple[Subscription, ...]:
-    """Return all subscriptions, or the one of this id. Raises InvalidInput, naming `field`, if it is unknown."""
+    """Return all subscriptions, or the one with this id. Raises InvalidInput for `field` if it is unknown."""
     if subscription_id is None:
         return endpoint.subscriptions
     chosen = tuple(s for s in endpoint.subscriptions if s.id == subscription_id)
     if not chosen:
-        raise InvalidInput(field, f"{endpoint.id} has no subscription {subscription_id!r}")
+        raise InvalidInput(field, f"{subscription_id!r} is not a subscription of {endpoint.id}")
     return chosen
 
 
 def of_subscriptions(subscriptions: Sequence[Subscription]) -> list[SampleWebhook]:
-    """Return a sample for each subscription; one of no particular event if there are none."""
-    from hookfarm.sample_webhooks import events  # eth_abi takes 0.2 s to import, and few send test webhooks.
+    """Return one sample per subscription; a single one without an event if there are no subscriptions."""
+    from hookfarm.sample_webhooks import events  # Imported here: eth_abi takes 0.2 s, and test webhooks are rare.
 
     return [SampleWebhook(s.id if s else None, events.body(s)) for s in subscriptions or (None,)]
 
 
 def chains_of(subscriptions: Sequence[Subscription], chains: Sequence[ChainConfig]) -> list[ChainConfig]:
-    """Return the configured chains that these subscriptions name."""
+    """Return the configured chains of these subscriptions."""
     wanted = {subscription.chain_id for subscription in subscriptions}
     return [chain for chain in chains if chain.chain_id in wanted]
 
@@ -61,24 +61,24 @@ async def of_transaction(
 ) -> list[SampleWebhook]:
     """Return a sample for each match of a log of the transaction with a subscription.
 
-    Raises NotFound if no block of these chains has the transaction, Conflict if none of its logs matches.
+    Raises NotFound if these chains do not contain the transaction, Conflict if none of its logs matches.
     """
-    from hookfarm.sample_webhooks import transactions  # web3 is 60 MB, and few ever ask for this.
+    from hookfarm.sample_webhooks import transactions  # Imported here: web3 takes 60 MB, and this is rare.
 
     found = await asyncio.gather(*(transactions.events(chain, transaction) for chain in chains))
     if all(logs is None for logs in found):
         where = ", ".join(str(chain.chain_id) for chain in chains)
-        raise NotFound(f"no transaction {transaction} in a block of chain {where}")
+        raise NotFound(f"transaction {transaction} not found on chain {where}")
     logs = [event for of_chain in found if of_chain for event in of_chain]
     samples = await asyncio.to_thread(transactions.matching, endpoint, subscriptions, logs)
     if not samples:
-        raise Conflict(f"none of the {len(logs):,} logs of {transaction} is one that {endpoint.id} subscribes to")
+        raise Conflict(f"{transaction}: none of its {len(logs):,} logs matches a subscription of {endpoint.id}")
     return samples
 
 
 @dataclass(frozen=True)
 class SampleSender:
-    """Sends sample webhooks. It stops waiting for a reply when `give_up` returns True."""
+    """Sender of sample webhooks. It stops waiting for a response when `give_up` returns True."""
 
     tls: ssl.SSLContext
     allowed: Sequence[IPNetwork]
@@ -88,11 +88,11 @@ class SampleSender:
     def send(
         self, endpoint: Endpoint, samples: Sequence[SampleWebhook], within_seconds: float
     ) -> list[dict[str, Any]]:
-        """Post the webhooks one after the other and return the replies, in order.
+        """Post the webhooks one by one and return the results, in order.
 
-        Each `{"subscription","id","delivered","status","error","headers","detail","duration_ms"}`; `detail` is
-        the first kB of the body. A webhook for which the time was too short has an error, too. Raises InvalidInput
-        if the endpoint can't be sent to at all.
+        Each is `{"subscription","id","delivered","status","error","headers","detail","duration_ms"}`; `detail` is
+        the first kB of the body. A webhook beyond `within_seconds` has an error too. Raises InvalidInput for an
+        endpoint that cannot be compiled.
         """
         marked = replace(endpoint, headers=(*endpoint.headers, MARK))
         compiled = compile_endpoint(marked, self.allowed, self.vault)
@@ -131,9 +131,9 @@ class SampleSender:
 
 
 def _headers(headers: Headers, secrets_sent: Collection[str]) -> dict[str, str]:
-    """Return the headers of a reply without the secrets that were sent.
+    """Return the headers of a response, without the secrets of the request.
 
-    Those of one name are joined (RFC 9110 section 5.3).
+    Values of headers with the same name are joined (RFC 9110 section 5.3).
     """
     found: dict[str, str] = {}
     for name, value in headers:

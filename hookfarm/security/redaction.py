@@ -1,12 +1,12 @@
-"""Redaction of secrets in everything that is shown or logged.
+"""Redaction of secrets in all output.
 
-User information, query strings and the paths of RPC URLs (nodes put API keys there) never reach a log line, an
-error, a metric or a process title.
+Log lines, errors, metrics and process titles never contain user information, query strings or paths of RPC URLs.
+Such paths contain API keys.
 
-Three layers: code that has a URL shows its `origin`. `sanitize` replaces everything that looks like a secret, and
-cuts every URL in a message to its origin. And since servers quote secrets in forms of their own (`no project
-3f0c…`), it replaces the very secrets in use: those of this process (`register_secrets`) and those of the request
-at hand (`also`).
+1. Code that has a URL shows its `origin`.
+2. `sanitize` replaces strings that look like secrets, and cuts every URL in a message to its origin.
+3. Servers quote secrets in their own formats (`no project 3f0c…`). So `sanitize` also replaces the actual secrets:
+   those of this process (`register_secrets`) and those of the current request (`also`).
 """
 
 import base64
@@ -16,15 +16,15 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 BLANK = "[redacted]"
 MIN_SECRET_LENGTH = 8
-"""Shorter secrets are not searched for: they may be part of any text by chance."""
+"""Shorter secrets are not replaced: they may occur in any text by chance."""
 _KEY_LENGTH = 20
-"""From this length on, a string without a digit is taken for a key."""
+"""From this length on, a string without a digit counts as a key."""
 
 _SECRETS = re.compile(
     r"whsec_[A-Za-z0-9+/=_-]+|(?i:\bbearer )[^\s\"']+|(?i:\bauthorization[\"']?[:=]\s*[\"']?\w+ )[^\s\"']+"
 )
 _SIGNS = ("whsec_", "bearer ", "authorization")
-"""A text without any of them, ignoring case, has none of these secrets."""
+"""A text without these words, ignoring case, does not match _SECRETS."""
 _URLS = re.compile(
     r"\b((?:https?|wss?|rediss?|ftp)://)"
     r"(?:[^\s/?#\"'\\]*@)?"  # user information, up to the last @
@@ -34,17 +34,17 @@ _URLS = re.compile(
     re.IGNORECASE,
 )
 _known: tuple[str, ...] = ()
-"""Longest first, since one may be a part of another."""
+"""Longest first, because one secret may be part of another."""
 
 
 def register_secrets(secrets: Iterable[str]) -> None:
-    """Make `sanitize` replace these secrets from now on, also in processes that are forked later."""
+    """Make `sanitize` replace these secrets from now on, also in processes forked later."""
     global _known
     _known = _longest_first({*_known, *secrets})
 
 
 def origin(url: str) -> str:
-    """Return scheme, host and port of a URL, enough to recognise a node or an endpoint."""
+    """Return scheme, host and port of a URL, enough to identify a node or an endpoint."""
     try:
         parts = urlsplit(url)
         return f"{parts.scheme}://{_host_and_port(parts)}"
@@ -53,28 +53,28 @@ def origin(url: str) -> str:
 
 
 def redis_address(url: str) -> str:
-    """Return a Redis URL without user information and query; a socket's path is no secret."""
+    """Return a Redis URL without user information and query; the path of a socket is not secret."""
     try:
         parts = urlsplit(url)
     except ValueError:
         return "(unreadable URL)"
-    # Without a scheme the user information lands in the path.
+    # Without a scheme the user information is parsed as path.
     path = parts.path if parts.netloc or parts.scheme == "unix" else parts.path.rpartition("@")[2]
     return f"{parts.scheme}://{_host_and_port(parts)}{path}"
 
 
 def sanitize(message: str, also: Collection[str] = ()) -> str:
     """Return `message` with secrets replaced and URLs cut to their origin."""
-    # Most fields of most lines have neither, and the patterns would be a third of what a failed attempt costs.
+    # Most fields have no URL, and the patterns would be a third of the cost of a failed attempt.
     if "://" in message:
         message = _URLS.sub(r"\1\2", message)
     return redact(message, (*_known, *also))
 
 
 def redact(message: str, secrets: Collection[str]) -> str:
-    """Return `message` with these secrets and strings that look like keys replaced.
+    """Return `message` with these secrets, and strings that look like keys, replaced.
 
-    Unlike `sanitize` it keeps URLs whole. It takes 1 ns a character and secret.
+    Unlike `sanitize` it keeps URLs. It takes 1 ns per character and secret.
     """
     if len(message) < MIN_SECRET_LENGTH:
         return message
@@ -90,7 +90,7 @@ def redact(message: str, secrets: Collection[str]) -> str:
 def secrets_of_url(url: str, with_path: bool = True) -> tuple[str, ...]:
     """Return the secrets in a URL, plain and encoded, longest first.
 
-    These are the password, and those of user, path segments and query values that look like keys.
+    These are the password, and user, path segments and query values that look like keys.
     """
     try:
         parts = urlsplit(url)
@@ -107,7 +107,7 @@ def secrets_of_url(url: str, with_path: bool = True) -> tuple[str, ...]:
 
 
 def secrets_of_headers(headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """Return the secrets in headers' values: by the header's name, or by their form."""
+    """Return the secrets in values of headers, by the header's name or by the value's form."""
     found = {
         each
         for name, value in headers
@@ -125,14 +125,14 @@ def looks_like_a_key(text: str) -> bool:
 
 
 def _host_and_port(parts: SplitResult) -> str:
-    """Return host and port; an invalid port is left out, since it may be a password."""
+    """Return host and port; omit an invalid port, which may be a password."""
     place = parts.netloc.rpartition("@")[2]
     host, colon, port = place.rpartition(":")
     return f"{host}:…" if colon and not re.fullmatch(r"[0-9]*|.*\]", port) else place
 
 
 def _candidates(parts: SplitResult, with_path: bool) -> list[str]:
-    # Text after a semicolon, or after `=` in a path, is a value, too.
+    # Text after a semicolon, or after `=` in a path, is also a value.
     path = re.split(r"[/;=,]", parts.path) if with_path else []
     values = [value for _, value in parse_qsl(parts.query, keep_blank_values=True)]
     return [*path, *values, *re.split("[&=]", parts.query), parts.fragment, parts.username or ""]

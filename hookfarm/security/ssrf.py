@@ -1,9 +1,9 @@
-"""SSRF guard: webhooks go to public addresses and to private ranges that the operator allowed.
+"""SSRF guard: webhooks go only to public addresses and to private ranges that the operator allowed.
 
-A webhook sender is inside the operator's network and posts to URLs of strangers. So a URL is parsed strictly and
-once, its name is resolved once, every address is checked, and the connection goes to a checked address; a name
-that resolves differently at creation and at send gains nothing.
-`ipaddress.is_global` is no substitute: it lets through forms that carry an IPv4 address and special ranges.
+A webhook sender is inside the operator's network and posts to URLs of customers. So a URL is parsed strictly, its
+name is resolved, every address is checked, and the connection uses a checked address. A name that resolves
+differently later (DNS rebinding) is checked again at each resolution.
+`ipaddress.is_global` is not sufficient: it accepts special ranges and IPv6 forms that contain an IPv4 address.
 """
 
 import re
@@ -23,7 +23,7 @@ _PUBLIC_PORTS = (80, 443)
 _FIRST_FREE_PORT = 1024
 _LOCAL_SUFFIXES = (".localhost", ".local", ".internal")
 
-# IANA's special-purpose registries (RFC 6890 and its updates); for IPv6 only 2000::/3 is unicast at all.
+# IANA's special-purpose registries (RFC 6890 and its updates). For IPv6, only 2000::/3 is global unicast.
 _REFUSED: tuple[tuple[str, str], ...] = (
     ("0.0.0.0/8", "unspecified"),
     ("10.0.0.0/8", "private"),
@@ -59,12 +59,12 @@ _REFUSED: tuple[tuple[str, str], ...] = (
 _REFUSED_NETWORKS = tuple((ip_network(network), kind) for network, kind in _REFUSED)
 _UNICAST_V6 = ip_network("2000::/3")
 _ISATAP = 0x5EFE
-"""The middle of an ISATAP interface identifier, with an IPv4 address behind it (RFC 5214)."""
+"""The middle of an ISATAP interface identifier, followed by an IPv4 address (RFC 5214)."""
 
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _NETLOC = re.compile(r"(?:[^\[\]@:%]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
-"""A name, or an IPv6 address in brackets with nothing before, behind or inside (no zone); perhaps a port."""
+"""A name, or an IPv6 address in brackets without a zone; optionally a port."""
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\U0010ffff\\]")
 
 
@@ -73,7 +73,7 @@ class AddressRefused(HookfarmError):
 
 
 class NameNotResolved(HookfarmError):
-    """The URL's name has no address now."""
+    """The URL's name has no address at present."""
 
 
 @dataclass(frozen=True)
@@ -91,19 +91,19 @@ class Target:
 
     @property
     def literal(self) -> IPAddress | None:
-        """The address, if the host is one."""
+        """The address, if the host is one; else None."""
         return literal_address(self.host)
 
     @property
     def authority(self) -> str:
-        """The value of the Host header: a default port is left out (RFC 9110 section 7.2)."""
+        """The value of the Host header, without a default port (RFC 9110 section 7.2)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         default = 443 if self.tls else 80
         return host if self.port == default else f"{host}:{self.port}"
 
 
 def parse(url: str, allowed: Sequence[IPNetwork] = (), field: str = "url") -> Target:
-    """Return the parts of a URL, unresolved. Raises InvalidInput."""
+    """Parse and check a URL without resolving its name. Raises InvalidInput."""
     try:
         target = _parse(url)
         _check_host(target, allowed)
@@ -119,16 +119,16 @@ def _parse(url: str) -> Target:
         raise ValueError("control characters, spaces, backslashes and non-ASCII characters are not allowed")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https"):
-        # Without a scheme, the part before a colon may be a user.
+        # Without a scheme, the part before a colon may be a user name.
         shown = f"{parts.scheme}://" if "://" in url else "a URL without a scheme"
         raise ValueError(f"{shown} is not allowed; allowed are http:// and https://")
     if "@" in parts.netloc:
         raise ValueError("user information is not allowed")
     if not _NETLOC.fullmatch(parts.netloc):
-        raise ValueError("the part between // and the next / is not HOST or HOST:PORT")
+        raise ValueError("the part between // and the next / must be HOST or HOST:PORT")
     if parts.fragment:
         raise ValueError("a fragment is not allowed")
-    port = parts.port  # ValueError where it is no port
+    port = parts.port  # Raises ValueError for an invalid port.
     if port is None:
         port = 443 if parts.scheme == "https" else 80
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -155,7 +155,7 @@ def _check_host(target: Target, allowed: Sequence[IPNetwork]) -> None:
 
 
 def refusal(address: IPAddress, port: int, allowed: Sequence[IPNetwork]) -> str | None:
-    """Return the reason why `address` is forbidden; None if it is allowed."""
+    """Return the reason why an address and port are forbidden; None if they are allowed."""
     if any(address in network for network in allowed):
         return None
     kind = _special(address)
@@ -185,7 +185,7 @@ def _how_to_open() -> str:
 def lookup(target: Target) -> list[IPAddress]:
     """Resolve the target's name with the system's resolver; preferred addresses first.
 
-    Blocks, for as long as the name servers take. Raises NameNotResolved.
+    Blocks until the name servers reply. Raises NameNotResolved.
     """
     try:
         found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
@@ -198,7 +198,7 @@ Lookup = Callable[[Target], list[IPAddress]]
 
 
 def resolve(target: Target, allowed: Sequence[IPNetwork], ask: Lookup = lookup) -> list[IPAddress]:
-    """Look the target's name up and check it; return the addresses to connect to, in order.
+    """Resolve and check the target's name; return the addresses to connect to, in order.
 
     Blocks. Raises NameNotResolved, and AddressRefused unless all addresses are allowed.
     """
@@ -217,7 +217,7 @@ def check(target: Target, addresses: Iterable[IPAddress], allowed: Sequence[IPNe
 
 
 def literal_address(host: str) -> IPAddress | None:
-    """Return the address that `host` is; None if it is a name."""
+    """Parse `host` as an address; None if it is a name."""
     try:
         return ip_address(host)
     except ValueError:

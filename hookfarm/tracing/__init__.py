@@ -1,19 +1,19 @@
 """Traces for OpenTelemetry: a block's way from the node to the endpoints.
 
-    block      event_ingestor      the block's head was seen -> its events stand in the stream
-    └ match    message_processor   an event was read -> its jobs are handed off
+    block      event_ingestor      the block's head was seen -> its events are in the stream
+    └ match    message_processor   an event was read -> its jobs are enqueued
       └ attempt  webhook_delivery  one POST and its result
 
-Nothing of this travels with events and jobs, whose form is a contract. A trace's id is a hash of the chain's id
-and the block's, and that of each span with children a hash of what it is about; so every process knows them from
-the records it has anyway, all decide alike which blocks are sampled, and a retry a day later joins its trace.
+Events and jobs carry no trace fields, because their format is a contract. A trace's id is a hash of the chain's id
+and the block's hash; the id of a span with children is a hash of its subject. So every process derives the ids
+from its records. All processes sample the same blocks, and a retry a day later joins its trace.
 
-The price: a span that happens twice (a block that comes back after a reorg, entries handed off again because Redis
-died while replying) has the same id both times, and what a backfill sends has a parent that may never have been
-traced. A foreign element of the queue belongs to no block: its attempts are a trace of their own.
+Consequences: a repeated span has the same id (a block that returns after a reorg, entries enqueued again because
+Redis died before its reply). The parent of a backfill's attempt may never have been traced. Attempts of a foreign
+element form a trace without a block.
 
-OpenTelemetry is imported only if tracing is enabled: in the master, before the forks, so that all processes share
-its 15 MB. (redis-py imports its metrics wherever it finds them installed; hookfarm does not use them.)
+OpenTelemetry is imported only if tracing is enabled. The master imports it before the forks, so that all processes
+share its 15 MB. (redis-py imports its metrics if they are installed; hookfarm does not use them.)
 """
 
 import contextlib
@@ -42,14 +42,14 @@ class TracingSettings:
 
 
 def tracing_settings(config: Config) -> TracingSettings | None:
-    """Return the settings, None if tracing is disabled. Raises InvalidInput if the extra is missing."""
+    """Return the settings; None if tracing is disabled. Raises InvalidInput if the extra is not installed."""
     if config.otel_endpoint is None:
         return None
     try:
         import_module(_SPANS).load()
     except ImportError as error:
         raise InvalidInput(
-            "otel-endpoint", f"traces need what is not installed ({error.name}): pip install 'hookfarm[otel]'"
+            "otel-endpoint", f"traces need a missing package ({error.name}): pip install 'hookfarm[otel]'"
         ) from error
     base = config.otel_endpoint.removesuffix("/").removesuffix(_PATH)
     return TracingSettings(base + _PATH, config.otel_sample_ratio)
@@ -57,7 +57,8 @@ def tracing_settings(config: Config) -> TracingSettings | None:
 
 @contextlib.contextmanager
 def open_spans(tracing: TracingSettings | None, child: Child) -> Iterator["Spans | None"]:
-    """Yield the spans of a child after its fork. At the end the last ones are sent, if that is quick."""
+    """Yield the spans of a child after its fork. Leaving the context sends the last spans, within
+    FLUSH_SECONDS."""
     if tracing is None:
         yield None
         return

@@ -1,9 +1,9 @@
 """The spans of one process. Imported only if tracing is enabled; a span costs its worker 30 us.
 
-A span is put into a bounded queue when it ends, and a thread sends the queue every few seconds; if it is full, the
-oldest spans are dropped. So no process waits for the collector, except one that exits, for up to FLUSH_SECONDS.
+A finished span enters a bounded queue, which a thread sends every few seconds; a full queue drops its oldest
+spans. So no process waits for the collector, except an exiting one for up to FLUSH_SECONDS.
 
-Ids of traces and spans are derived from records that each process has anyway.
+Ids of traces and spans are derived from the records that each process has.
 """
 
 import functools
@@ -60,25 +60,25 @@ def block_span(block: str) -> SpanId:
 
 
 def match_span(block: str, position: int | str, is_removal: bool) -> SpanId:
-    """Return the span of a match; `position`: a log's index, or `t` and the index of a transaction."""
+    """Return the span of a match; `position` is a log's index, or `t` and a transaction's index."""
     kind = "removed" if is_removal else "emitted"
     digest = hashlib.sha256(f"{block}\n{position}\n{kind}".encode()).digest()
     return SpanId(block_span(block).trace, int.from_bytes(digest[:8]))
 
 
 def parent_of_attempt(body: bytes) -> SpanId | None:
-    """Return the span of the match that caused a webhook; None unless it is about a log or a transfer."""
+    """Return the span of the match that caused a webhook; None for a body about anything but a log or transfer."""
     origin = parse_body_origin(body)
     return None if origin is None else match_span(origin.block, origin.position, origin.is_removal)
 
 
 def trace_without_block(webhook_id: str) -> int:
-    """Return the trace of a delivery that comes from no block: all its attempts are in it."""
+    """Return the trace of a delivery without a block. It contains all attempts."""
     return int.from_bytes(hashlib.sha256(webhook_id.encode()).digest()[:16])
 
 
 FLUSH_SECONDS = 2.0
-"""How long the end of a process may wait for its last spans to be sent."""
+"""Max time at the end of a process for sending its last spans."""
 _JOIN_SECONDS = 0.02
 
 Attributes = dict[str, AttributeValue]
@@ -86,17 +86,17 @@ Attributes = dict[str, AttributeValue]
 
 @functools.cache
 def load() -> Resource:
-    """Return the attributes of all processes; made once, before the forks.
+    """Return the attributes of all processes; created once, before the forks.
 
     OTEL_RESOURCE_ATTRIBUTES adds to them.
     """
-    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # Our exporter logs outages, once.
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # EdgeLoggingExporter logs outages instead.
     about = {"service.namespace": "hookfarm", "service.version": hookfarm.__version__}
     return Resource.create({**about, "host.name": socket.gethostname()})
 
 
 class Spans:
-    """Makes the spans of one process, in one thread. Make it after the fork: it starts the sending thread."""
+    """Spans of one process, for use in one thread. Create it after the fork: it starts the sending thread."""
 
     def __init__(self, url: str, sample_ratio: float, service: str) -> None:
         self._exporter = EdgeLoggingExporter(url, service)
@@ -107,12 +107,12 @@ class Spans:
             id_generator=self._ids,
             shutdown_on_exit=False,
         )
-        with signals_blocked():  # They must wake the worker's thread, not this one.
+        with signals_blocked():  # Signals must wake the worker's thread, not this one.
             self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("hookfarm", hookfarm.__version__)
 
     def block(self, chain_id: int, number: int, block_hash: str, events: int, seen_ns: int) -> None:
-        """Record the span of a block whose events have been published; `seen_ns` is Unix time."""
+        """Record the span of a block with published events; `seen_ns` is Unix time."""
         attributes: Attributes = {
             "hookfarm.chain_id": chain_id,
             "hookfarm.block_number": number,
@@ -123,7 +123,7 @@ class Spans:
         self._start("block", own, None, SpanKind.PRODUCER, attributes, seen_ns).end()
 
     def match(self, block: str, position: int | str, is_removal: bool, endpoints: int, read_ns: int) -> None:
-        """Record the span of an event whose jobs have been enqueued."""
+        """Record the span of an event with enqueued jobs."""
         attributes: Attributes = {
             "hookfarm.position": str(position),
             "hookfarm.removed": is_removal,
@@ -133,7 +133,7 @@ class Spans:
         self._start("match", own, parent, SpanKind.CONSUMER, attributes, read_ns).end()
 
     def matches(self, results: Iterable[EntryResult], skipped: Container[bytes], read_ns: int) -> None:
-        """Record a span for each event that an endpoint wants, except the ids in `skipped`."""
+        """Record a span for each event with notifications, except the ids in `skipped`."""
         for result in results:
             endpoints = _notified_endpoints(result)
             if result.history is not None and endpoints and result.entry.entry_id not in skipped:
@@ -141,7 +141,7 @@ class Spans:
                 self.match(result.history.block, result.history.position, is_removal, endpoints, read_ns)
 
     def attempt(self, job: ClaimedJob, host: str, port: int) -> "AttemptSpan":
-        """Return the span of a POST that begins now. It contains the host and port of the URL only."""
+        """Return the span of a POST that begins now. It contains only host and port of the URL."""
         attributes: Attributes = {
             "hookfarm.delivery": job.id,
             "hookfarm.endpoint": job.endpoint,
@@ -157,7 +157,7 @@ class Spans:
         return AttemptSpan(self._start("attempt", own, above, SpanKind.CLIENT, attributes, time.time_ns()))
 
     def close(self, child: Child) -> None:
-        """Send the last spans, unless the collector is down; not beyond the child's grace."""
+        """Send the last spans unless the collector is down, within FLUSH_SECONDS and the child's grace."""
         if self._exporter.is_failing:
             return
         child.slot.heartbeat(FLUSH_SECONDS + 0.5)
@@ -168,7 +168,7 @@ class Spans:
         while sending.is_alive() and time.monotonic() < until and not child.grace_expired:
             sending.join(_JOIN_SECONDS)
         if sending.is_alive():
-            self._exporter.shutdown()  # It does not try again.
+            self._exporter.shutdown()  # Stops its retries.
 
     def _start(
         self, name: str, own: SpanId, parent: int | None, kind: SpanKind, attributes: Attributes, began_ns: int
@@ -183,7 +183,7 @@ class Spans:
 
 @dataclass(frozen=True)
 class AttemptSpan:
-    """The span of one POST that is under way."""
+    """The span of one POST in flight."""
 
     span: Span
 
@@ -196,7 +196,7 @@ class AttemptSpan:
         return b"traceparent: 00-%032x-%016x-%02x\r\n" % (context.trace_id, context.span_id, context.trace_flags)
 
     def end(self, status: int | None, error: str | None) -> None:
-        """End the span; `status` is that of a response, `error` the kind of a failure."""
+        """End the span; `status` is the response's, `error` the kind of a failure."""
         if status is not None:
             self.span.set_attribute("http.response.status_code", status)
         if error is not None:
@@ -206,10 +206,10 @@ class AttemptSpan:
 
 
 class EdgeLoggingExporter(SpanExporter):
-    """An OTLP exporter that logs an outage of the collector and its recovery, each once.
+    """An OTLP exporter that logs an outage of the collector and its recovery, once each.
 
-    Further settings (headers with a token, certificates, time-outs) come from the variables
-    OTEL_EXPORTER_OTLP_…, which OpenTelemetry reads itself.
+    Further settings (headers with a token, certificates, time-outs) come from the variables OTEL_EXPORTER_OTLP_…,
+    which OpenTelemetry reads.
     """
 
     def __init__(self, url: str, service: str) -> None:
@@ -238,13 +238,13 @@ class EdgeLoggingExporter(SpanExporter):
 
 
 def _notified_endpoints(result: EntryResult) -> int:
-    """Return how many endpoints get a notification; 1 for a log that is stored only for its finality."""
+    """Return the number of notified endpoints; 1 for a log that is only stored until finality."""
     notified = len(result.jobs) + len(result.unconfirmed) + len(result.retractions)
     return notified or int(result.awaits_finality is not None and bool(result.awaits_finality.stored))
 
 
 class _Ids(IdGenerator):
-    """Id generator that returns the ids that were derived for the next span."""
+    """Id generator that returns the derived ids of the next span."""
 
     def __init__(self) -> None:
         self.next = SpanId(0, 0)

@@ -139,7 +139,9 @@ def test_a_flushed_redis_is_gone_on_with_and_the_loss_of_the_endpoints_is_said(c
             load.send(0, 20)
             await_delivered(cluster, load)
         client.flushall()
-        eventually(lambda: said_of(farm, keys.MESSAGE_PROCESSOR, "all endpoints are gone"), what="the word of it")
+        eventually(
+            lambda: said_of(farm, keys.MESSAGE_PROCESSOR, "all endpoints are missing"), what="the word of it"
+        )
         before = set(load.owed())
         with cluster.load() as again:
             eventually(lambda: client.exists(keys.events(CHAIN_ID)), what="the stream and its group being made")
@@ -149,6 +151,6 @@ def test_a_flushed_redis_is_gone_on_with_and_the_loss_of_the_endpoints_is_said(c
             await_settled(client)
         for service in (keys.MESSAGE_PROCESSOR, keys.WEBHOOK_DELIVERY):
             await_ready(farm, service, True)
-        assert len(said_of(farm, keys.MESSAGE_PROCESSOR, "all endpoints are gone")) == 1
+        assert len(said_of(farm, keys.MESSAGE_PROCESSOR, "all endpoints are missing")) == 1
         assert farm.children() == children, "a process has died of it"
     assert farm.stop() == 0

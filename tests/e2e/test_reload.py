@@ -167,7 +167,7 @@ def test_a_chain_in_the_place_of_another_begins_its_own_account(
     [
         ("workers = 0", "workers: 0 is out of range; allowed are 1 to 2000"),
         ("workers = [", "is not TOML"),
-        ("wokers = 3", "wokers: no such setting in"),
+        ("wokers = 3", "wokers: unknown setting in"),
         ('redis_url = "redis://localhost:1"', "redis-url: cannot change while the farm runs"),
         ('ca_file = "/proc/version"', "ca-file: /proc/version cannot be used"),
     ],

@@ -190,7 +190,7 @@ def test_a_node_that_forgot_the_subscription_is_noticed(devchain: RunningDevchai
         await node.next_head()
         devchain.set_fault("dropped_heads")
         devchain.mine(2)
-        with pytest.raises(ChainUnavailable, match="went on to block 2 without announcing it"):
+        with pytest.raises(ChainUnavailable, match="reached block 2 without announcing it"):
             await node.next_head()
 
     on_node(devchain.ws_url, scenario)

@@ -74,7 +74,7 @@ def test_without_its_master_key_nothing_is_sent_and_the_reason_names_it(
     Registry(client, Vault((NEW,))).add(endpoint())
     refusal = send(Vault())
     assert isinstance(refusal, InvalidInput)
-    assert str(refusal).startswith("master_key: 'new' is not among them")
+    assert str(refusal).startswith("master_key: 'new' is missing")
 
 
 def test_the_command_seals_what_was_plain_and_what_an_older_key_sealed(
@@ -96,4 +96,4 @@ def test_the_command_seals_what_was_plain_and_what_an_older_key_sealed(
     assert json.loads(said.stdout) == {"endpoints": 2, "changed": 0}
     said = hookfarm(*arguments, HOOKFARM_MASTER_KEY=master_key(OLD))
     assert said.returncode == 2
-    assert "'new' is not among them" in said.stderr
+    assert "'new' is missing" in said.stderr

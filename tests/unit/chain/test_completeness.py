@@ -41,7 +41,7 @@ def test_a_log_twice_shows() -> None:
 def test_a_log_too_many_shows() -> None:
     of, logs = full_block(7, 3)
     more = log(of, 3, transaction=9, topic=99)
-    assert "more than the header's bloom" in doubt_about(of, [*logs, more])
+    assert "set bits that the header's bloom lacks" in doubt_about(of, [*logs, more])
 
 
 def test_without_a_bloom_that_counts_contiguous_indices_are_enough() -> None:

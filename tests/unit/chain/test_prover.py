@@ -68,7 +68,7 @@ def test_receipts_of_which_one_is_missing_prove_nothing() -> None:
     node = FakeNode(logs=6)
     node.answered[5] = node.chain[5][1][:2]
     node.receipts[5] = receipts(node.chain[5][1])[1:]
-    with pytest.raises(ChainUnavailable, match="left out receipts of block 5"):
+    with pytest.raises(ChainUnavailable, match="omitted receipts of block 5"):
         by_hash(node, 5)
 
 
@@ -120,7 +120,7 @@ def test_contiguous_does_not_look_at_blooms() -> None:
     node.answered[5] = [*node.chain[5][1], more]
     assert logs_in(by_hash(node, 5, verify="contiguous")) == [4]
     node.receipts_supported = False
-    with pytest.raises(Incomplete, match="more than the header's bloom"):
+    with pytest.raises(Incomplete, match="set bits that the header's bloom lacks"):
         by_hash(node, 5)
 
 

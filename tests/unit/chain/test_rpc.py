@@ -32,7 +32,7 @@ def test_an_error_is_unavailable_with_node_method_code_and_message() -> None:
 
 @pytest.mark.parametrize("answer", [None, [], "ok", {}, {"error": "broken"}, {"jsonrpc": "2.0", "id": 1}])
 def test_what_is_no_answer_is_unavailable(answer: Any) -> None:
-    with pytest.raises(ChainUnavailable, match="eth_getLogs: no JSON-RPC answer"):
+    with pytest.raises(ChainUnavailable, match="eth_getLogs: not a JSON-RPC response"):
         result_of(URL, "eth_getLogs", answer)
 
 

@@ -35,7 +35,7 @@ def test_in_a_file_a_chain_may_be_a_table(tmp_path: Path) -> None:
         ("verify=maybe", "chain 1: verify: 'maybe' is not allowed; allowed are bloom, contiguous, receipts, none"),
         ("requests_per_second=0", "chain 1: requests_per_second: '0' is not a rate"),
         ("requests_per_second=fast", "chain 1: requests_per_second: 'fast' is not a rate"),
-        ("colour=red", "chain 1: 'colour' is no setting of it; known: verify, requests_per_second"),
+        ("colour=red", "chain 1: unknown setting 'colour'; known: verify, requests_per_second"),
     ],
 )
 def test_a_wrong_setting_is_refused_and_named(setting: str, problem: str) -> None:

@@ -87,7 +87,7 @@ def test_a_setting_that_does_not_exist_is_refused_with_those_that_do(toml: Write
     file = toml("worker = 3")
     with pytest.raises(InvalidInput) as caught:
         load({}, {}, file)
-    assert str(caught.value).startswith(f"worker: no such setting in {file}; known: allow_private, api, ")
+    assert str(caught.value).startswith(f"worker: unknown setting in {file}; known: allow_private, api, ")
     assert caught.value.exit_code == 2
 
 
@@ -283,7 +283,7 @@ def test_chains_as_a_toml_table(toml: Write) -> None:
         ("0x1=ws://n", "'0x1=ws://n' is not ID=URL[,URL…]"),
         ("one=ws://n/canary", "'one=ws://n' is not ID=URL[,URL…]"),
         ("n.example/canary", "'n.example' is not ID=URL[,URL…]"),
-        ("1=ws://n/a;Canary7=canary/b;c", "chain 1: the text after a semicolon is no setting of it"),
+        ("1=ws://n/a;Canary7=canary/b;c", "chain 1: unknown text after a semicolon"),
         ("1=ws://h:canary/", "'ws://h:…' is not a node's URL"),
         ("1=", "'://' is not a node's URL; it must begin with ws://, wss://, http:// or https://"),
         ("1=ftp://u:canary@n/canary", "'ftp://n' is not a node's URL"),
@@ -313,7 +313,7 @@ def test_what_is_no_path_is_refused(given: Any) -> None:
 
 
 def test_the_home_of_an_unknown_user_is_refused() -> None:
-    expected = "state-dir: '~no-such-user/x' names a home directory that does not exist"
+    expected = "state-dir: '~no-such-user/x' is in the home directory of an unknown user"
     assert str(refusal("state_dir", "~no-such-user/x")) == expected
 
 

@@ -151,7 +151,7 @@ def test_a_replaced_branch_can_become_canonical_again_and_the_other_one_too() ->
 @pytest.mark.parametrize("block", ["0x" + "11" * 32, "head"])
 def test_only_a_replaced_block_can_be_switched_to(block: str) -> None:
     chain = chain_of(3)
-    with pytest.raises(InvalidInput, match="no replaced block"):
+    with pytest.raises(InvalidInput, match="not a remembered replaced block"):
         chain.switch_to(chain.head.hash if block == "head" else block)
 
 

@@ -130,7 +130,7 @@ def test_as_many_accounts_as_addresses_are_taken() -> None:
     ("where", "said"),
     [
         ("amount > 5", "'amount' at column 1: transfer has from, to, value"),
-        ("from < to", "since an address has no order"),
+        ("from < to", "because an address has no order"),
         ("value == -1", "from 0 to 2^256 - 1"),
     ],
 )

@@ -80,5 +80,5 @@ def test_unreadable_endpoints_are_reported_by_id_beside_the_others() -> None:
     )
     assert {name for name, endpoint in endpoints.items() if endpoint} == {"ep_1"}
     assert set(unreadable) == {"ep_2", "\\xff", "e" * 100}
-    assert str(unreadable["ep_2"]) == "id: is not the one that it is stored under"
+    assert str(unreadable["ep_2"]) == "id: differs from the key that it is stored under"
     assert endpoints["ep_gone"] is None

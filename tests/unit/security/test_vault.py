@@ -54,7 +54,7 @@ def test_it_opens_neither_for_another_endpoint_nor_with_another_key_nor_when_cha
     ):
         with pytest.raises(InvalidInput, match="master_key: '2027' does not open the secret"):
             opened_by.open(stored, endpoint)
-    with pytest.raises(InvalidInput, match="master_key: '2027' is not among them"):
+    with pytest.raises(InvalidInput, match="master_key: '2027' is missing"):
         Vault((OLD,)).open(sealed, "ep_a")
 
 
@@ -67,12 +67,12 @@ def test_the_setting_names_keys_the_newest_first() -> None:
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        (key(b"n"), "is not ID:BASE64"),
-        ("a:", "is not ID:BASE64"),
-        (f"a b:{key(b'n')}", "is not ID:BASE64"),
+        (key(b"n"), "must be ID:BASE64"),
+        ("a:", "must be ID:BASE64"),
+        (f"a b:{key(b'n')}", "must be ID:BASE64"),
         (f"a:{key(b'n', 31)}", "the key 'a' is not base64 of 32 bytes"),
         (f"a:{key(b'n')[:-3]}!", "the key 'a' is not base64 of 32 bytes"),
-        (f"a:{key(b'n')},a:{key(b'o')}", "'a' is there twice"),
+        (f"a:{key(b'n')},a:{key(b'o')}", "'a' is given twice"),
     ],
 )
 def test_a_wrong_master_key_is_refused_without_being_shown(given: str, why: str) -> None:

@@ -55,5 +55,5 @@ def test_traces_are_refused_in_one_line_where_the_extra_is_not_installed() -> No
     )
     assert said.returncode == 2
     [line] = [line for line in said.stderr.splitlines() if "warning" not in line]
-    assert line.startswith("hookfarm: otel-endpoint: traces need what is not installed (opentelemetry.exporter")
+    assert line.startswith("hookfarm: otel-endpoint: traces need a missing package (opentelemetry.exporter")
     assert line.endswith("): pip install 'hookfarm[otel]'")
