@@ -4,6 +4,17 @@
 Exceptions of libraries are mapped to one of these where they are caught, with their cause.
 """
 
+__all__ = [
+    "ChainUnavailable",
+    "Conflict",
+    "CouldNotBoot",
+    "HookfarmError",
+    "InvalidInput",
+    "NotFound",
+    "OperatorError",
+    "WrongChain",
+]
+
 
 class HookfarmError(Exception):
     """Base of all errors; str() is one line that names the problem and what to do."""
