@@ -4,6 +4,17 @@ A user sees a `HookfarmError` as one line, never as a traceback; the command lin
 Exceptions of libraries are converted to these errors where they are caught, with their cause.
 """
 
+__all__ = [
+    "ChainUnavailable",
+    "Conflict",
+    "CouldNotBoot",
+    "HookfarmError",
+    "InvalidInput",
+    "NotFound",
+    "OperatorError",
+    "WrongChain",
+]
+
 
 class HookfarmError(Exception):
     """Base of all errors; str() is one line with the problem and what to do."""

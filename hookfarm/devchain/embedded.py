@@ -18,6 +18,8 @@ from hookfarm.devchain.serializers import JsonObject, logs_json, native_transfer
 from hookfarm.devchain.server import DevchainServer, listening
 from hookfarm.devchain.transaction import Call, Log
 
+__all__ = ["DevBlock", "Log", "Reorg", "RunningDevchain", "running_devchain"]
+
 T = TypeVar("T")
 
 CALL_SECONDS = 30.0

@@ -15,6 +15,8 @@ from enum import Enum
 
 from hookfarm.errors import InvalidInput
 
+__all__ = ["Verification", "VerificationStatus", "Verifier"]
+
 TOLERANCE_SECONDS = 300
 SECRET_PREFIX = "whsec_"
 _MAX_TIMESTAMP_DIGITS = 24
