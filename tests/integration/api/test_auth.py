@@ -140,5 +140,5 @@ def test_a_token_that_cannot_be_kept_or_read_is_said_in_one_line(tmp_path: Path)
     with pytest.raises(OperatorError, match=r"cannot (keep|read) .*api-token"):
         process.load_or_create(settings(tmp_path / "file"))
     (tmp_path / "api-token").write_text("short")
-    with pytest.raises(OperatorError, match="holds no token"):
+    with pytest.raises(OperatorError, match="is empty"):
         process.load_or_create(settings(tmp_path))
