@@ -74,7 +74,7 @@ def load(state_dir: Path) -> str | None:
     except OSError as error:
         raise OperatorError(f"cannot read {file}: {error.strerror}") from error
     except ValueError as error:
-        raise OperatorError(f"{file} is empty; remove it, and `hookfarm start` creates a new token") from error
+        raise OperatorError(f"{file} is not a valid token; remove it, and `hookfarm start` creates one") from error
 
 
 def load_or_create(config: Config) -> str:

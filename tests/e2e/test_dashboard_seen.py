@@ -69,7 +69,7 @@ def test_a_node_that_is_left_alone_says_why_under_its_chain(
             button.click()
             until(page, ".nodes li", f"cooldown{limited.http_url}")
             until(page, ".nodes small", "HTTP 429")
-            until(page, ".nodes small", "asked again in")
+            until(page, ".nodes small", "retry in")
             until(page, ".nodes li", f"active{chain.ws_url}")
             assert button.get_attribute("aria-expanded") == "true"
             assert faint_texts(page) == []

@@ -127,7 +127,7 @@ def test_there_is_room_for_so_many_watchers_and_again_when_one_has_gone(api: Api
             stream.next()
         status, headers, body = get(api, "/v1/stats/stream", **TOKEN)
         assert (status, headers["content-type"]) == (503, "application/problem+json")
-        assert "are connected already" in json.loads(body)["detail"]
+        assert "are connected, the maximum" in json.loads(body)["detail"]
         streams[0].close()
         eventually(lambda: admitted(api), what="room for another")
 

@@ -211,11 +211,11 @@ def test_many_are_sent_only_after_a_yes(
     deliver(worker, redis_url, endpoint, "msg_a")
     all_of_it = ("deliveries", "redeliver", "--endpoint", endpoint.id)
     unasked = refused(hookfarm(*all_of_it), 1)
-    assert "1 delivery will be sent again" in unasked
+    assert "1 delivery will be redelivered" in unasked
     assert "give --yes" in unasked
     no = hookfarm(*all_of_it, answer="n\n")
     assert (no.returncode, no.stdout) == (1, "")
-    assert "1 delivery will be sent again" in no.stderr
+    assert "1 delivery will be redelivered" in no.stderr
     yes = hookfarm(*all_of_it, answer="y\n")
     assert (yes.returncode, yes.stdout) == (0, "redelivered 1\n")
     attempt(worker)

@@ -289,7 +289,7 @@ def test_what_is_on_its_way_or_changed_is_not_sent_again(
     redelivery.redeliver(client, stale)
     with pytest.raises(Conflict, match="has changed"):
         redelivery.redeliver(client, stale)
-    with pytest.raises(Conflict, match="on its way"):
+    with pytest.raises(Conflict, match="queued already"):
         redelivery.redeliver(client, log.find(client, "msg_a"))
     assert client.llen(keys.DELIVERY_QUEUE) == 1
 

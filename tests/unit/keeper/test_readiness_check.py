@@ -105,7 +105,7 @@ def test_a_child_that_is_missing_as_planned_is_excused() -> None:
     assert check("service", slots, now) == ServiceReadiness(True), "it is not missing"
     slots[0].on_exit()
     assert check("service", slots, now) == ServiceReadiness(True, replacing=True)
-    assert check("service", slots, now + 11 * 10**9).reason.startswith("service 0 (gone), service 1 (silent")
+    assert check("service", slots, now + 11 * 10**9).reason.startswith("service 0 (gone), service 1 (heart")
 
 
 def test_an_excuse_holds_for_its_own_child_alone() -> None:
