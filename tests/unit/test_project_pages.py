@@ -214,7 +214,7 @@ def test_the_shortest_token_is_as_long_as_the_threat_model_has_it() -> None:
     assert found
     shortest = "a" * int(found[1])
     assert config.api_token(shortest) == shortest
-    with pytest.raises(ValueError, match="is not 16 to 256"):
+    with pytest.raises(ValueError, match="must be 16 to 256"):
         config.api_token(shortest[1:])
 
 
