@@ -1,6 +1,6 @@
-"""An epoll loop for one process: callbacks for descriptors and for points in time, on one thread.
+"""Epoll loop of one process: callbacks for descriptors and timers, on one thread.
 
-No callback may block: all the others, and the heartbeat of the process, wait for it.
+Callbacks must not block: a blocked callback delays all others and the heartbeat of the process.
 """
 
 import heapq
@@ -11,17 +11,17 @@ from collections.abc import Callable
 READABLE = select.EPOLLIN
 WRITABLE = select.EPOLLOUT
 FAILED = select.EPOLLERR | select.EPOLLHUP
-"""Reported without being asked for."""
+"""Always reported, even if not requested."""
 
 MIN_SWEEP = 512
-"""Fewer timers than these are not searched for cancelled ones."""
+"""Minimum number of timers before cancelled ones are removed."""
 
 Callback = Callable[[int], None]
-"""Called with the events of its descriptor, a mask of READABLE, WRITABLE and FAILED."""
+"""Called with the events of a descriptor, a mask of READABLE, WRITABLE and FAILED."""
 
 
 class Timer:
-    """One call at a point in time, until it is cancelled."""
+    """One scheduled call, which can be cancelled."""
 
     __slots__ = ("callback",)
 
@@ -29,25 +29,28 @@ class Timer:
         self.callback: Callable[[], None] | None = callback
 
     def cancel(self) -> None:
-        """Drop the call. A second cancel, or one after the call, does nothing."""
+        """Drop the call. Does nothing after the call or a first cancel."""
         self.callback = None
 
 
 class EventLoop:
-    """Waits for descriptors and timers in `run_once`; the owner of the process calls that in a loop."""
+    """Event loop; the process calls `run_once` again and again."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._epoll = select.epoll()
         self._callbacks: dict[int, Callback] = {}
         self._stale: set[int] = set()
-        """Descriptors watched anew since the events at hand were read: these are of a closed predecessor."""
+        """Descriptors registered since the current events were read.
+
+        Current events of such a descriptor belong to a closed one with the same number and are ignored.
+        """
         self._timers: list[tuple[float, int, Timer]] = []
         self._timers_added = 0
         self._sweep_at = MIN_SWEEP
 
     def watch(self, fd: int, events: int, callback: Callback) -> None:
-        """Call `callback` whenever `fd` is ready for one of `events`, until `unwatch`. Level-triggered."""
+        """Call `callback` while `fd` is ready for one of `events` (level-triggered), until `unwatch`."""
         if fd in self._callbacks:
             self._epoll.modify(fd, events)
         else:
@@ -56,7 +59,7 @@ class EventLoop:
         self._callbacks[fd] = callback
 
     def unwatch(self, fd: int) -> None:
-        """Stop watching; to be called before the descriptor is closed. Unknown descriptors are ignored."""
+        """Stop watching a descriptor. Call it before the descriptor is closed. Ignores unknown descriptors."""
         if self._callbacks.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
@@ -74,11 +77,11 @@ class EventLoop:
         return self.call_at(self._clock() + seconds, callback)
 
     def time(self) -> float:
-        """Seconds on the clock of the timers."""
+        """Return the time of the loop's clock in seconds."""
         return self._clock()
 
     def run_once(self, max_wait_seconds: float) -> None:
-        """Wait until something is due, at most `max_wait_seconds`, and call all that is due."""
+        """Wait for events and timers, at most `max_wait_seconds`, and call their callbacks."""
         ready = self._epoll.poll(self._wait_seconds(max_wait_seconds))
         self._stale.clear()
         for fd, events in ready:
@@ -93,7 +96,7 @@ class EventLoop:
         self._epoll.close()
 
     def _sweep(self) -> None:
-        """Remove the cancelled timers; each would stay for as long as an earlier one waits."""
+        """Remove cancelled timers, which otherwise stay in the heap until they are due."""
         self._timers[:] = [entry for entry in self._timers if entry[2].callback is not None]
         heapq.heapify(self._timers)
         self._sweep_at = max(MIN_SWEEP, 2 * len(self._timers))

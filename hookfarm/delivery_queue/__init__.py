@@ -1,18 +1,18 @@
-"""Hop 2: the list `delivery_queue` and the ledger behind it, from the processors to the delivery processes.
+"""Hop 2: the list `delivery_queue` and its ledger, from the processors to the delivery processes.
 
-BRPOP removes an element before the worker has it, so the list holds only an index entry: the job itself stays
-in the ledger until it is settled. A SIGKILL between pop and settle leaves a job that is open, below the
-watermark and held by no worker, which is how it is found again.
+BRPOP removes an element before the worker has it, so an element is only an index entry. The job itself stays in
+the ledger until it is settled. After a SIGKILL between pop and settlement, the job is open, below the watermark
+and held by no worker; the sweep finds it.
 
-    {delivery_queue}:jobs           id -> job (JSON)      the ledger: the truth
+    {delivery_queue}:jobs           id -> job (JSON)      the ledger
     {delivery_queue}:open           id -> sequence        in the list, or in a worker
     {delivery_queue}:retry          id -> due ms          waiting for its next attempt
     {delivery_queue}:parked:<ep>    id -> position        over its endpoint's window, or the endpoint is disabled
-    {delivery_queue}:dead           id -> ms of death     a dead letter, with its reason in the job
+    {delivery_queue}:dead           id -> ms of death     a dead letter; the job contains the reason
 
 Invariant: the ids of `jobs` are the disjoint union of `open`, `retry`, every `parked`, `dead` and `delivered`.
-Every move between them is one script. Only scripts assign sequences, and our own jobs are only ever LPUSHed, so
-the order of the list is the order of sequences. Windows are explained in docs/decisions/0002-windows.md.
+Every move between them is one script. Scripts assign the sequences and LPUSH each job, so the list is ordered by
+sequence. docs/decisions/0002-windows.md explains windows.
 
 A delivered job stays in `jobs`, with its last attempt in `{delivery_queue}:delivered`, until the delivery log
 (deliveries/log.py) is trimmed.

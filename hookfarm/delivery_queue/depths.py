@@ -8,12 +8,15 @@ from hookfarm.store import keys
 from hookfarm.store.clients import AnyPipeline, Client
 
 DEPTH_REPLIES = 6
-"""How many replies `request_depths` brings."""
+"""Number of replies to `request_depths`."""
 
 
 @dataclass(frozen=True)
 class Depths:
-    """Undelivered jobs by state; `queued` counts the list alone, `open` the list and the workers."""
+    """Numbers of undelivered jobs by state.
+
+    `queued` counts the list; `open` counts the list and the workers.
+    """
 
     queued: int
     open: int
@@ -23,7 +26,7 @@ class Depths:
 
     @property
     def undelivered(self) -> int:
-        """How many deliveries are owed; dead letters are not."""
+        """Number of undelivered jobs without dead letters."""
         return self.open + self.parked + self.retry
 
 
@@ -35,7 +38,7 @@ def read_depths(client: Client) -> Depths:
 
 
 def request_depths(pipe: AnyPipeline) -> None:
-    """Add the reads of the depths to a transaction; DEPTH_REPLIES replies, for `parse_depths`."""
+    """Add the commands that read the depths to a transaction; `parse_depths` reads the DEPTH_REPLIES replies."""
     pipe.llen(keys.DELIVERY_QUEUE)
     pipe.hlen(keys.JOBS)
     pipe.hlen(keys.DELIVERED)
@@ -44,6 +47,6 @@ def request_depths(pipe: AnyPipeline) -> None:
 
 
 def parse_depths(replies: Sequence[Any]) -> Depths:
-    """Return the depths out of the first DEPTH_REPLIES replies."""
+    """Return the depths from the first DEPTH_REPLIES replies."""
     queued, jobs, delivered, open_, retry, dead = replies[:DEPTH_REPLIES]
     return Depths(queued, open_, jobs - delivered - open_ - retry - dead, retry, dead)

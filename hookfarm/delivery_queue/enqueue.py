@@ -1,4 +1,4 @@
-"""Enqueue the results of stream entries, and jobs whose confirmations have come."""
+"""Enqueue the results of stream entries, and jobs that have their confirmations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,10 @@ from hookfarm.store.clients import Argument, PipelinedConnection
 from hookfarm.store.scripts import Script
 
 SAFE_CONFIRMATIONS, FINALIZED_CONFIRMATIONS = 32, 64
-"""Replace `safe` and `finalized` on a chain whose nodes do not report them: one and two epochs of Ethereum."""
+"""Confirmations that replace `safe` and `finalized` on a chain whose nodes do not support these tags.
+
+They are one and two epochs of Ethereum.
+"""
 
 _ENQUEUE = Script("enqueue")
 _CONFIRM = Script("confirm")
@@ -19,7 +22,7 @@ _CONFIRM = Script("confirm")
 
 @dataclass(frozen=True)
 class InvalidEntry:
-    """An entry that can never become jobs; it becomes a dead letter with the reason."""
+    """A malformed entry; it becomes a dead letter with the reason."""
 
     raw: bytes
     reason: str
@@ -34,9 +37,9 @@ class UnconfirmedJob(NamedTuple):
 
 
 class Retraction(NamedTuple):
-    """Withdraws these deliveries to an endpoint, in the order of their sending: the unsent ones are never sent.
+    """Deliveries of a removed log to one endpoint, in the order of their sending; unsent ones are dropped.
 
-    `job` follows them if the first was sent; None = the endpoint does not want that notification.
+    If the first one was sent, `job` (the `removed` notification) follows. None = the endpoint does not want it.
     """
 
     endpoint: str
@@ -45,16 +48,17 @@ class Retraction(NamedTuple):
 
 
 class StoredUntilFinal(NamedTuple):
-    """Store the entry's log until block `block_number` is final; empty `stored` = delete it."""
+    """A log to store until block `block_number` is final; empty `stored` = delete it."""
 
     block_number: int
     stored: bytes
 
 
 class HistoryUpdate(NamedTuple):
-    """A log's history: `before` is compared with the stored one, `after` replaces it ('' = no change).
+    """Compare-and-set of a log's history: if the stored one is `before`, `after` replaces it ('' = no change).
 
-    `block` is `<chain>:<block hash>`. `position`: a log's index; for a transfer, a text that no log has.
+    `block` is `<chain>:<block hash>`. `position` is the log index; for a transfer, it is a string that cannot be
+    a log index.
     """
 
     block: str
@@ -82,16 +86,21 @@ class EntryResult:
 
 @dataclass(frozen=True)
 class EnqueueResult:
-    """`enqueued`: the number of jobs. `conflicts`: entry id -> the stored history of its log, where that is not
-    the caller's `before`; such an entry is not acknowledged and must be processed again with it."""
+    """`enqueued` is the number of jobs. `conflicts` maps entry ids to stored histories.
+
+    An entry has a conflict if the stored history of its log differs from the caller's `before`. The entry is not
+    acknowledged; process it again with the stored history.
+    """
 
     enqueued: int
     conflicts: dict[bytes, str]
 
 
 class ConfirmResult(NamedTuple):
-    """`enqueued`: the number of jobs. `final_blocks`: `<chain>:<block hash>` of blocks that have become final and
-    have stored logs (see `finalize`)."""
+    """`enqueued` is the number of jobs.
+
+    `final_blocks` contains `<chain>:<block hash>` of final blocks with stored logs (see `finalize`).
+    """
 
     enqueued: int
     final_blocks: tuple[str, ...]
@@ -100,9 +109,10 @@ class ConfirmResult(NamedTuple):
 def enqueue_results(
     connection: PipelinedConnection, results: Sequence[EntryResult], unwanted: Sequence[StreamEntry] = ()
 ) -> EnqueueResult:
-    """Acknowledge the entries and enqueue their results, one script a chain.
+    """Acknowledge entries and enqueue their results, with one script call per chain.
 
-    An entry that another consumer acknowledged first adds nothing. `unwanted`: entries without a result.
+    Results of an entry that another consumer has acknowledged are dropped. `unwanted` are entries without a
+    result.
     """
     by_chain: dict[int, tuple[list[EntryResult], list[bytes]]] = {}
     for result in results:
@@ -130,7 +140,7 @@ def _arguments(results: Sequence[EntryResult], unwanted: Sequence[bytes]) -> lis
 
 
 def _parts(result: EntryResult) -> list[Argument]:
-    """Five fields for each part of a result: kind, endpoint, id, job, and one that depends on the kind."""
+    """Return five fields for each part of a result: kind, endpoint, id, job, and a field of the kind."""
     parts: list[Argument] = []
     for job in result.jobs:
         parts += ["job", job.endpoint, job.id, job.encoded(), ""]
@@ -151,7 +161,7 @@ def _parts(result: EntryResult) -> list[Argument]:
 def enqueue_confirmed(
     connection: PipelinedConnection, chain_id: int, max_jobs: int = 1000, max_blocks: int = 100
 ) -> ConfirmResult:
-    """Enqueue the jobs of a chain that have their confirmations."""
+    """Enqueue jobs of a chain that have their confirmations, at most `max_jobs` for each head."""
     chain = (
         keys.events(chain_id),
         keys.heads(chain_id),

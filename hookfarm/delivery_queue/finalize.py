@@ -1,8 +1,8 @@
-"""Logs stored until their block is final, and the jobs that follow then.
+"""Logs stored until their block is final, and their `finalized` jobs.
 
-A log that is awaited is stored once, beside its history; only a processor can make its jobs. So it is read here,
-made into jobs, and enqueued in one script, which does nothing for a log that was removed or handled by another
-processor meanwhile. After a crash in between the next look finds it again.
+A log that awaits finality is stored once, beside its history. A processor reads it from here and makes its jobs.
+One script then enqueues the jobs, unless the log was removed or another processor has handled it meanwhile.
+If the processor crashes in between, the log is still stored and is read again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,8 +19,10 @@ _FINALIZE = Script("finalize")
 
 
 class StoredLog(NamedTuple):
-    """A log (or transfer) of a block; `position` and `history` as in HistoryUpdate, `event` as in
-    StoredUntilFinal."""
+    """A stored log or transfer.
+
+    `position` and `history` are those of HistoryUpdate; `event` is `stored` of StoredUntilFinal.
+    """
 
     position: str
     history: str
@@ -28,7 +30,7 @@ class StoredLog(NamedTuple):
 
 
 class FollowUp(NamedTuple):
-    """A job that is sent after the delivery `original` has ended; at once if there is none ('')."""
+    """A job that is sent after the delivery `original` has ended; at once if `original` is ''."""
 
     job: Job
     original: str
@@ -44,9 +46,10 @@ class FinalityUpdate(NamedTuple):
 
 
 def read_stored_logs(connection: PipelinedConnection, block: str) -> Iterator[list[StoredLog]]:
-    """Yield the stored logs of a block in batches that fit one script; one empty list if there are none.
+    """Yield the stored logs of a block in batches, each for one call of `finalize`.
 
-    `block` is `<chain>:<block hash>`. A log may be gone by the time its batch is read.
+    Yields one empty batch if the block has no stored logs. `block` is `<chain>:<block hash>`. A log that is
+    deleted meanwhile is left out.
     """
     awaiting, histories = keys.UNFINALIZED_LOGS + block, keys.HISTORY + block
     [logs] = _execute(connection, ("HKEYS", awaiting))
@@ -64,7 +67,10 @@ def read_stored_logs(connection: PipelinedConnection, block: str) -> Iterator[li
 
 
 def finalize(connection: PipelinedConnection, block: str, updates: Sequence[FinalityUpdate]) -> int:
-    """Enqueue the jobs of these logs; returns how many. The block is done when no stored log is left."""
+    """Enqueue the jobs of final logs; return their number.
+
+    The call that handles the last stored log of a block removes the block from those that await finality.
+    """
     chain_id, _, block_hash = block.partition(":")
     arguments: list[Argument] = [chain_id, block_hash]
     for update in updates:

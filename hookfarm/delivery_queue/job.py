@@ -1,24 +1,24 @@
-"""A job and its wire format: writer and recogniser side by side.
+"""Wire format of a job: writer and recogniser side by side.
 
-In the ledger a job is one JSON object without spaces. The order of these fields is part of the format:
+In the ledger, a job is one JSON object without spaces. The order of these fields is part of the format:
 
     {"id":"…","endpoint":"…","attempt":N,…,"payload":{…}}
 
-All before `payload` is the header. Optional fields may follow `attempt`, in any order:
+The fields before `payload` are the header. Optional fields may follow `attempt`, in any order:
 
-    base         attempts before the last redelivery; the retry schedule begins anew behind them
-    orphaned     how many workers died while they held the job
-    interrupted  true if a stop interrupted its last attempt
-    outcomes     results of its attempts, oldest first, at most MAX_OUTCOMES
-    reason       why it is a dead letter
-    source, raw  of an invalid job: where it came from, and its beginning
+    base         number of attempts before the last redelivery, which restarts the retry schedule
+    orphaned     number of workers that died while they held the job
+    interrupted  true if a stop interrupted the last attempt
+    outcomes     results of the attempts, oldest first, at most MAX_OUTCOMES
+    reason       reason of a dead letter
+    source, raw  origin and first bytes of an invalid job
 
-`attempt` is the number of the next attempt, from 1. `payload` is never parsed here: the body of every attempt is
-byte for byte what the processor wrote. Before its first attempt a job has no optional field.
-Scripts read the same format by position; store/lua/shared/job.lua is the twin of this module.
+`attempt` is the number of the next attempt, from 1. A job has no optional fields before its first attempt.
+`payload` is never parsed: the body of each attempt consists of the bytes that the processor wrote.
+Scripts read the same format by position; store/lua/shared/job.lua is the counterpart of this module.
 
-An element of the list is only an entry of an index, `{"seq":N,"id":"…"}`; N is the sequence, given out by scripts
-only (store/lua/shared/sequence.lua). What it stands for is in the ledger.
+A list element is an index entry, `{"seq":N,"id":"…"}`. N is the sequence; only scripts assign it
+(store/lua/shared/sequence.lua). The job itself is in the ledger.
 """
 
 import hashlib
@@ -36,18 +36,18 @@ from hookfarm.timestamps import format_seconds
 
 MAX_JOB_BYTES = 1024 * 1024
 MAX_RAW_BYTES = 4096
-"""Of an invalid job, kept in its dead letter."""
+"""Maximum bytes of an invalid job that its dead letter contains."""
 MAX_OUTCOMES = 100
-"""Attempts that a job remembers: all of them, on any sensible schedule."""
+"""Maximum number of outcomes in a job; a usual schedule has fewer attempts."""
 MAX_NESTING = 512
-"""Half of what the standard library's decoder follows before it raises RecursionError."""
+"""Maximum nesting of a payload: half of the depth at which `json` raises RecursionError."""
 _PAYLOAD = b',"payload":'
 _ELEMENT = re.compile(rb'\{"seq":([0-9]{1,16}),"id":"([0-9A-Za-z_.:-]{1,128})"\}')
 _SEQUENCE_LIMIT = 2**53
-"""What the score of a ZSET holds exactly; reached in the year 2255."""
+"""Integers below this are exact as scores of a ZSET. Sequences (µs) reach it in the year 2255."""
 _NO_OUTCOMES: list[object] = []
 _POSITIONS = json.JSONDecoder(parse_int=lambda _: 0, parse_float=lambda _: 0.0)
-"""Finds the end of a value; its numbers may be of any size."""
+"""Decoder that finds the end of a value; accepts numbers of any size."""
 _BRACKET_OR_STRING = re.compile(r'[\[\]{}]|"(?:[^"\\]|\\.)*"')
 _ID = re.compile(r"[0-9A-Za-z_.:-]{1,128}")
 _MAX_TIME = 253_402_300_800
@@ -56,19 +56,19 @@ _MAX_TIME = 253_402_300_800
 
 @dataclass(frozen=True)
 class Job:
-    """One delivery as it is enqueued; `body` is the JSON that will be sent."""
+    """A job before it is enqueued; `body` is the JSON body of the webhook."""
 
     id: str
     endpoint: str
     body: bytes
 
     def encoded(self) -> bytes:
-        """Its form in the ledger before its first attempt."""
+        """Return the ledger entry before the first attempt."""
         return encode({"id": self.id, "endpoint": self.endpoint, "attempt": 1}, self.body)
 
 
 class ClaimedJob(NamedTuple):
-    """One job in the hands of a worker: `header` is all of it but the payload."""
+    """A job that a worker has claimed; `header` contains all fields but the payload."""
 
     sequence: int
     id: str
@@ -79,21 +79,21 @@ class ClaimedJob(NamedTuple):
 
     @property
     def attempt_since_redrive(self) -> int:
-        """The number of this attempt on the retry schedule, which begins anew when the job is redelivered."""
+        """Number of this attempt on the retry schedule, which a redelivery restarts."""
         return self.attempt - int(self.header.get("base", 0))
 
     def with_outcome(self, outcome: dict[str, Any], **changes: Any) -> bytes:
-        """The job for the ledger after this attempt has failed with `outcome`."""
+        """Return the ledger entry after an attempt with `outcome`, with `changes` to the header."""
         outcomes = [*self.header.get("outcomes", []), outcome][-MAX_OUTCOMES:]
         return self.with_fields(outcomes=outcomes, **changes)
 
     def with_fields(self, **changes: Any) -> bytes:
-        """The job for the ledger with these fields of its header changed."""
+        """Return the ledger entry with `changes` to the header."""
         return encode({**self.header, **changes}, self.body)
 
 
 class ListElement(NamedTuple):
-    """An element of the list that stands for a job of the ledger."""
+    """An element of the list: the index entry of a job in the ledger."""
 
     sequence: int
     id: str
@@ -101,13 +101,13 @@ class ListElement(NamedTuple):
 
 @dataclass(frozen=True)
 class ForeignElement:
-    """An element of the list that no script of ours wrote: not a job until it is adopted."""
+    """A list element that hookfarm's scripts did not write. It becomes a job by adoption."""
 
     raw: bytes
 
 
 def attempt_json(outcome: object) -> dict[str, Any]:
-    """Return an attempt that a job remembers in the form of the API. Missing or invalid fields are null."""
+    """Return an outcome of a job as the API's attempt. Missing or invalid fields are null."""
     fields: Mapping[str, Any] = outcome if isinstance(outcome, Mapping) else {}
     at = fields.get("at")
     return {
@@ -117,12 +117,12 @@ def attempt_json(outcome: object) -> dict[str, Any]:
 
 
 def encode(header: dict[str, Any], body: bytes) -> bytes:
-    """Write a job of the ledger."""
+    """Return the ledger entry of a job."""
     return orjson.dumps(header)[:-1] + _PAYLOAD + body + b"}"
 
 
 def decode_element(element: bytes) -> ListElement | ForeignElement:
-    """Read an element of the list. Returns a ForeignElement unless it is exactly what the scripts write."""
+    """Decode a list element. Returns a ForeignElement unless it is exactly in the scripts' format."""
     found = _ELEMENT.fullmatch(element)
     if not found or int(found[1]) >= _SEQUENCE_LIMIT:
         return ForeignElement(element)
@@ -130,10 +130,10 @@ def decode_element(element: bytes) -> ListElement | ForeignElement:
 
 
 def decode_job(stored: object, sequence: int = 0) -> ClaimedJob | None:
-    """Read a job of the ledger, claimed under `sequence`. Returns None if it is missing or not one of ours."""
+    """Decode a ledger entry, claimed under `sequence`. Returns None if it is missing or damaged."""
     if not isinstance(stored, bytes):
         return None
-    # A string's quotes are escaped, so the first match is the field and nothing inside a value.
+    # Quotes inside strings are escaped, so the first match is the field itself.
     head, _, rest = stored.partition(_PAYLOAD)
     try:
         header = orjson.loads(head + b"}")
@@ -144,7 +144,7 @@ def decode_job(stored: object, sequence: int = 0) -> ClaimedJob | None:
 
 
 def _is_sound(job: ClaimedJob) -> bool:
-    """Whether the fields are such as the scripts write; all later steps rely on that."""
+    """Return whether the fields have the types and values that later steps rely on."""
     return (
         type(job.attempt) is int
         and type(job.id) is str
@@ -156,9 +156,9 @@ def _is_sound(job: ClaimedJob) -> bool:
 
 
 def parse_foreign(raw: bytes) -> tuple[str, str, bytes]:
-    """Id, endpoint and body of an element `{"endpoint":…,"payload":{…}}` with an optional id.
+    """Return id, endpoint and body of a foreign element `{"endpoint":…,"payload":{…}}` with an optional id.
 
-    Raises InvalidInput if it is anything else.
+    Raises InvalidInput if it has another form.
     """
     if len(raw) > MAX_JOB_BYTES:
         raise InvalidInput(keys.DELIVERY_QUEUE, f"{len(raw)} bytes; at most {MAX_JOB_BYTES} are allowed")
@@ -191,9 +191,9 @@ def _nesting(text: str) -> int:
 
 
 def _as_written(text: str, field: str) -> str:
-    """The text of a field's value in `text`, which is a JSON object and has the field; the last one counts.
+    """Return the source text of a field's value in a JSON object; the last field of that name counts.
 
-    A value that is decoded and encoded again comes out different: integers, decimals, spaces, escapes.
+    Decoding and encoding the value would change integers, decimals, spaces and escapes. Requires the field.
     """
     found = ""
     at = _after_space(text, _after_space(text, 0) + 1)
@@ -216,7 +216,7 @@ def _after_space(text: str, at: int) -> int:
 
 
 def invalid_job(raw: bytes, reason: str, source: str) -> tuple[str, bytes]:
-    """Id and job under which an element that is not a job becomes a dead letter."""
+    """Return id and ledger entry of the dead letter of an invalid element."""
     identity = f"garbage_{hashlib.sha256(source.encode() + raw).hexdigest()[:32]}"
     shown = raw[:MAX_RAW_BYTES].decode("utf-8", "backslashreplace")
     header = {"id": identity, "endpoint": "", "attempt": 0, "reason": reason, "source": source, "raw": shown}

@@ -1,11 +1,11 @@
 """Operational webhooks: events about hookfarm itself, delivered to the endpoints that subscribe to them.
 
-An operational event is recorded by the very script that causes it, and only while an endpoint subscribes to such
-events (store/lua/shared/operational_events.lua). The keeper turns the oldest event into a delivery for each of
-those endpoints, in one script that removes the event; after a crash the next keeper does it. From there on they
-are deliveries like all others: signed, retried, in the log.
+The script that causes an operational event also records it, but only while an endpoint subscribes to operational
+events (store/lua/shared/operational_events.lua). For the oldest event, the keeper calls one script that removes
+the event and enqueues a delivery for each subscribed endpoint. If the keeper crashes before the call, its
+successor makes it. The deliveries are signed, retried and logged like all others.
 
-An endpoint with operational subscriptions never causes operational events.
+Endpoints with operational subscriptions never cause operational events; otherwise two failing ones would loop.
 """
 
 import hashlib
@@ -30,17 +30,17 @@ _RECORD_EVENT = Script("record_event")
 _DELIVER_EVENT = Script("deliver_event")
 
 _Subscribers = Mapping[str, list[tuple[str, str]]]
-"""Type of an event -> endpoint and subscription of those that want it, each endpoint once."""
+"""Event type -> (endpoint, subscription) pairs, each endpoint once."""
 
 
 def record_stalled_chain(client: Client, chain_id: int, reason: str) -> None:
-    """Record that a chain has stalled; call it once for each time that it does."""
+    """Record that a chain has stalled. Call it once per stall."""
     event = {"type": CHAIN_STALLED, "at": f"{time.time() * 1e6:.0f}", "chain_id": chain_id, "reason": reason}
     _RECORD_EVENT.call(client, (), (orjson.dumps(event),))
 
 
 def deliver_events(client: Client) -> int:
-    """Enqueue the deliveries of the oldest events; return how many events that were."""
+    """Enqueue the deliveries of the oldest events; return the number of events."""
     events: Any = client.lrange(keys.OPERATIONAL_EVENTS, 0, BATCH_SIZE - 1)
     if not events:
         return 0
@@ -58,7 +58,7 @@ def _parse_subscribers(stored: Mapping[Any, Any]) -> _Subscribers:
 
 
 def _deliver(client: Client, raw: bytes, subscribers: _Subscribers) -> bool:
-    """Returns False if another farm has delivered the event in the meantime."""
+    """Enqueue the deliveries of an event. Returns False if another farm has done so in the meantime."""
     event = orjson.loads(raw)
     data = {**_details(client, event), **{name: event[name] for name in event.keys() - {"type", "at"}}}
     jobs: list[str | bytes] = []
@@ -69,7 +69,7 @@ def _deliver(client: Client, raw: bytes, subscribers: _Subscribers) -> bool:
 
 
 def webhook_id(event: bytes, endpoint: str) -> str:
-    """Return the id of the event's delivery to an endpoint, the same in each farm and at each try."""
+    """Return the id of the event's delivery to an endpoint, a hash of both."""
     return f"msg_{hashlib.sha256(event + endpoint.encode()).hexdigest()[:40]}"
 
 
@@ -85,7 +85,7 @@ def example_body(subscription: Subscription) -> bytes:
 
 
 def _details(client: Client, event: Mapping[str, Any]) -> dict[str, Any]:
-    """More about a dead delivery, unless it was redelivered or purged in the meantime."""
+    """Return details of a dead delivery; its reason is null if it was redelivered or purged in the meantime."""
     if event["type"] != DELIVERY_DEAD:
         return {}
     job = decode_job(client.hget(keys.JOBS, event["delivery"]))

@@ -11,9 +11,9 @@ from hookfarm.store.clients import Argument, Client, PipelinedConnection, Respon
 from hookfarm.store.scripts import Script
 
 MAX_ORPHANED = 5
-"""Workers that a job may cost before it is taken for the cause."""
+"""Maximum number of workers that die with a job before the job becomes a dead letter."""
 FARM_TIMEOUT_MS = 45_000
-"""A farm that has published nothing for this long is taken for dead."""
+"""A farm without a sweep for this time is considered dead."""
 
 _SWEEP = Script("sweep")
 _REQUEUE = Script("requeue")
@@ -24,30 +24,30 @@ _STALE = b"stale"
 
 @dataclass(frozen=True)
 class FarmLimits:
-    """How many jobs may be in flight."""
+    """Maximum numbers of jobs in flight."""
 
     capacity: int
-    """In all workers of a farm."""
+    """Maximum of all workers of a farm together."""
     max_in_flight: int
-    """Of an endpoint without a max_in_flight of its own."""
+    """Maximum of an endpoint whose `max_in_flight` is null."""
 
 
 class Sweeping(NamedTuple):
     """Result of `sweep`."""
 
     watermark: int | None
-    """The sequence of the next element to be popped; None if that is foreign."""
+    """Sequence of the next element to be popped; None if the element is foreign."""
     orphans: list[tuple[str, int]]
-    """A batch of jobs, (id, sequence), below the smallest watermark of all farms and held by none."""
+    """A batch of orphans, as (id, sequence)."""
     suspects: frozenset[int]
-    """Sequences of jobs that have been popped and that no farm shows as held."""
+    """Sequences of popped jobs that no farm holds."""
 
 
 def sweep(client: Client, farm: str, watermark: int, held: Sequence[int], limits: FarmLimits) -> Sweeping:
-    """Publish the sequences of the jobs that the farm's workers hold, and look for orphans.
+    """Publish the sequences of the jobs that the farm's workers hold, and search for orphans.
 
-    `watermark`: every open job with a smaller sequence has been popped, and those popped by this farm's workers
-    are in `held`.
+    `watermark` is that of the farm's last finished round: every open job below it has been popped. `held` must
+    contain each of these jobs that a worker of this farm popped and has not settled.
     """
     sequences = " ".join(map(str, held))
     limited = (limits.capacity, limits.max_in_flight, FARM_TIMEOUT_MS)
@@ -61,12 +61,12 @@ def sweep(client: Client, farm: str, watermark: int, held: Sequence[int], limits
 
 
 def farms(client: Client) -> list[str]:
-    """Return the farms that have published what they hold, and not cleared it."""
+    """Return the names of farms with published held jobs."""
     return [name.decode() if isinstance(name, bytes) else name for name in client.hkeys(keys.HELD_BY_FARM)]
 
 
 def clear_held(client: Client, farm: str) -> None:
-    """Publish that the farm holds no job any more."""
+    """Remove a farm's published held jobs."""
     client.hdel(keys.HELD_BY_FARM, farm)
 
 
@@ -74,13 +74,13 @@ class OrphanState(StrEnum):
     """State into which an orphan was moved."""
 
     QUEUED = "open"
-    """It is in the list again."""
+    """Requeued."""
     DEAD = "dead"
-    """It has cost too many workers."""
+    """A dead letter after more than MAX_ORPHANED lost workers."""
 
 
 def requeue_orphan(client: Client, job_id: str, sequence: int) -> OrphanState | None:
-    """Put an orphan back into the list; if it has cost too many workers, make it a dead letter.
+    """Requeue an orphan; after more than MAX_ORPHANED lost workers, make it a dead letter.
 
     Returns None if it was settled or requeued in the meantime.
     """
@@ -92,7 +92,7 @@ def requeue_orphan(client: Client, job_id: str, sequence: int) -> OrphanState | 
 
 
 def requeue_crashed(connection: PipelinedConnection, sequences: Sequence[int]) -> list[str]:
-    """As `requeue_orphan`, for the jobs that a crashed worker held under `sequences`; return their ids."""
+    """Requeue the jobs that a crashed worker held, given their sequences; return the ids of requeued jobs."""
     requeued: list[str] = []
     for sequence in sequences:
         [found] = connection.execute(("ZRANGEBYSCORE", keys.OPEN, sequence, sequence))
@@ -113,7 +113,10 @@ def _decode_id(name: bytes) -> str:
 
 
 def _requeue_arguments(stored: object, job_id: str, sequence: int) -> tuple[Argument, ...] | None:
-    """The arguments of requeue.lua, with one more lost worker in the job. Returns None if there is no such job."""
+    """Return the arguments of requeue.lua, with one more lost worker in the job.
+
+    Returns None if the job is missing or damaged.
+    """
     job = decode_job(stored)
     if job is None:
         return None
@@ -131,13 +134,13 @@ def _requeue_arguments(stored: object, job_id: str, sequence: int) -> tuple[Argu
 
 
 def repair_pool(client: Client) -> int:
-    """Count the open jobs of unproven endpoints anew; return how many counts were wrong."""
+    """Recount the open jobs of unproven endpoints; return the number of corrected counts."""
     return int(_REPAIR_POOL.call(client))
 
 
 def tick(client: Client, max_jobs: int = 1000) -> int:
-    """Put the jobs whose retry is due back into the list, or park them if the window is full; return how many.
+    """Open jobs whose retry is due, or park them if their endpoint's window is full; return their number.
 
-    Windows whose timer is due (a circuit's next probe, a rate) and all backfill queues are looked at, too.
+    Also fill windows whose timer is due (next probe of an open circuit, rate limit), and drain backfill queues.
     """
     return int(_TICK.call(client, (), (max_jobs,)))

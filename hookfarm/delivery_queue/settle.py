@@ -1,4 +1,4 @@
-"""Settlements: the results of claimed jobs, sent to the ledger in batches."""
+"""Settlements: results of claimed jobs, written to the ledger in batches."""
 
 import math
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ from hookfarm.store.clients import Argument
 from hookfarm.store.scripts import Script
 
 DISABLE_ENDPOINT = "disable_endpoint"
-"""The result of a settlement whose endpoint has only failed for too long."""
+"""Result of a settlement whose endpoint must be disabled."""
 ERROR = "error "
-"""The beginning of the result of a settlement that could not be done; the error follows."""
+"""Prefix of the result of a failed settlement; the error message follows."""
 _FOREVER_SECONDS = 100 * 365 * 86_400.0
 
 SETTLE = Script("settle")
 
 
 class Attempt(NamedTuple):
-    """One POST as the log keeps it: its number, an HTTP status or the kind of its error, and its duration.
+    """An attempt for the delivery log: number, HTTP status or kind of the transport error, duration.
 
-    `outcome` is the same with all details.
+    `outcome` contains all details.
     """
 
     number: int
@@ -34,19 +34,19 @@ class Attempt(NamedTuple):
 
 
 class HealthSignal(StrEnum):
-    """Evidence of a failed attempt about its endpoint, for the circuit breaker."""
+    """Effect of a failed attempt on its endpoint's circuit breaker."""
 
     UNHEALTHY = "unhealthy"
-    """No response, a 5xx or a 429."""
+    """A transport error, a 5xx or a 429: counts as a failure of the endpoint."""
     HEALTHY = "healthy"
-    """A response of a server that works, such as a 404."""
+    """Any other status, such as 404: the endpoint works."""
     UNKNOWN = "unknown"
-    """Nothing was sent."""
+    """The job was not posted."""
 
 
 @dataclass(slots=True)
 class Settlement:
-    """The settlement of one job; kept until Redis has confirmed it."""
+    """Settlement of one job; kept until Redis has confirmed it."""
 
     sequence: int
     endpoint: str
@@ -56,10 +56,10 @@ class Settlement:
 def settle_arguments(
     settlements: Sequence[Settlement], logged_attempts: int, disable_after_seconds: float = math.inf
 ) -> list[Argument]:
-    """Return the arguments of SETTLE, which returns a result for each settlement.
+    """Return the arguments of SETTLE, which returns one result per settlement.
 
-    `logged_attempts`: how many attempts the delivery log keeps for one endpoint. An endpoint that has only failed
-    for `disable_after_seconds` has the result DISABLE_ENDPOINT.
+    `logged_attempts` is the maximum number of attempts in the delivery log per endpoint. The result is
+    DISABLE_ENDPOINT after `disable_after_seconds` of failures without a success.
     """
     arguments: list[Argument] = [logged_attempts, int(min(disable_after_seconds, _FOREVER_SECONDS) * 1000)]
     for settlement in settlements:
@@ -68,7 +68,7 @@ def settle_arguments(
 
 
 def delivered(job: ClaimedJob, attempt: Attempt) -> Settlement:
-    """Record the delivery: the job stays in the ledger until the delivery log is trimmed. Idempotent."""
+    """Record a delivery; the job stays in the ledger until the delivery log is trimmed. Idempotent."""
     return _settlement("delivered", job, orjson.dumps(attempt.outcome), attempt)
 
 

@@ -1,13 +1,13 @@
-"""A worker's exchange with the queue: pops, claims and settlements on two connections to Redis.
+"""Pops, claims and settlements of a worker on two connections to Redis.
 
-1. The pop connection blocks in BRPOP while the worker has room; in the same write an RPOP takes more, as many as
-   are this worker's share of the list.
-2. The worker shows each popped element to the sweep at once. Then the other connection claims the job: the ledger
-   decides what the element stands for.
-3. Settlements are collected while those before are under way, and go out as one call: a batch of one when the
-   worker is idle, of many under load.
+1. The pop connection blocks in BRPOP while the worker has room. An RPOP in the same write takes the rest of the
+   worker's share of the list.
+2. The worker puts the sequence of each popped element into its slot at once, for the sweep. Then the ledger
+   connection claims the jobs.
+3. New settlements are collected while earlier ones are under way, and are sent as one call. A batch has one
+   settlement if the worker is idle, many under load.
 
-After an error both connections are closed. On the next ones settlements go first, then claims, then pops.
+An error closes both connections. On new connections, settlements are sent first, then claims, then pops.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,20 +39,20 @@ from hookfarm.store.loop_connection import LoopConnection, OnReplies
 from hookfarm.store.scripts import Script
 
 BLOCK_SECONDS = 20
-"""How long one BRPOP waits."""
+"""Time-out of one BRPOP."""
 FENCE_SECONDS = BLOCK_SECONDS + 2.0
-"""A job that is claimed later than this after its BRPOP was sent may already be requeued."""
+"""A job claimed later than this after its BRPOP was sent may already be requeued."""
 RETRY_SECONDS = 1.0
-"""When a settlement that could not be done is tried again."""
+"""Delay before a failed settlement is retried."""
 MAX_BATCH = 256
-"""Settlements in one call: a script that runs for long holds up all others."""
+"""Maximum number of settlements in one call, because a long script delays all other clients."""
 
 _CLAIM = Script("claim")
 _ADOPT = Script("adopt")
 _DEAD_LETTER = Script("dead_letter")
 _SCRIPTS = (SETTLE, _CLAIM, _ADOPT, _DEAD_LETTER)
 _CLAIMED, _DUPLICATE = b"claimed", b"duplicate"
-"""Results of adopt.lua; a sequence follows the first."""
+"""Results of adopt.lua; the sequence follows `claimed`."""
 _BRPOP = pack(("BRPOP", keys.DELIVERY_QUEUE, BLOCK_SECONDS))
 _TRIAL = pack(("BRPOP", keys.DELIVERY_QUEUE, 0.01))
 
@@ -62,35 +62,38 @@ class SourceEvents:
     """Callbacks of a JobSource."""
 
     on_connected: Callable[[int], None]
-    """With the id of the pop connection."""
+    """Connected; the argument is the Redis id of the pop connection."""
     on_polling: Callable[[], None]
     """A pop is about to be sent."""
     on_counted: Callable[[], None]
-    """The worker is counted as blocked in BRPOP, or Redis is too full to count it."""
+    """The polling counter was incremented, or Redis is out of memory and refused the increment."""
     on_popped: Callable[[int], None]
-    """A job was popped, with its sequence."""
+    """A job was popped; the argument is its sequence."""
     on_pop_done: Callable[[], None]
-    """All jobs of the last pop were passed to `on_popped`, or there were none."""
+    """A pop has ended; each of its jobs was passed to `on_popped`."""
     on_claimed: Callable[[ClaimedJob, bool], None]
-    """A popped job is the worker's, to be settled; True = too late to be attempted."""
+    """A job was claimed and must be settled; True = too late to be attempted (the fence)."""
     on_gone: Callable[[int], None]
-    """The popped job of this sequence is not open any more: it was settled, cancelled or requeued."""
+    """The popped job with this sequence was settled, cancelled or requeued before the claim."""
     on_settled: Callable[[Settlement], None]
-    """The ledger has the settlement: the job is the worker's no longer."""
+    """Redis has confirmed a settlement."""
     on_disable: Callable[[str], None]
-    """An endpoint has only failed for too long."""
+    """An endpoint must be disabled: it has failed for too long without a success."""
     on_adopted: Callable[[], None]
     """A foreign element has become a job."""
     on_rejected: Callable[[], None]
     """A foreign element has become a dead letter."""
     on_unsettled: Callable[[Settlement, str], None]
-    """A settlement could not be done, for this reason; it is tried again."""
+    """A settlement failed with this error; it is retried."""
     on_lost: Callable[[RedisError], None]
-    """Both connections are closed."""
+    """Both connections were closed after an error."""
 
 
 class JobSource:
-    """One worker's exchange with the queue. Keeps what is not confirmed across lost connections."""
+    """Pops, claims and settlements of one worker.
+
+    Unconfirmed claims and settlements survive a lost connection and are sent again on the next one.
+    """
 
     def __init__(
         self,
@@ -102,7 +105,7 @@ class JobSource:
         disable_after_seconds: float,
         workers: int = 1,
     ) -> None:
-        """The first pop increments `polling_counter`. A worker's share of the list is one of `workers`."""
+        """The first pop increments `polling_counter`. A pop takes at most 1/`workers` of the list."""
         self._loop = loop
         self._events = events
         self._uncounted: str | None = polling_counter
@@ -112,18 +115,19 @@ class JobSource:
         self._pop = LoopConnection(url, loop, self._on_lost)
         self._ledger = LoopConnection(url, loop, self._on_lost)
         self._is_recovering = False
-        """Settlements of an earlier connection have to be confirmed before the next pop."""
+        """Settlements of an earlier connection must be confirmed before the next pop."""
         self._pop_sent = 0.0
         self._list_length = 0
         self._popped: dict[ListElement, float] = {}
-        """Not claimed yet, and when their pop was sent."""
+        """Popped elements that are not claimed yet -> time at which their pop was sent."""
         self._foreign: list[ForeignElement] = []
-        """Popped, and perhaps not in the ledger yet: there is no other copy of them."""
+        """Popped foreign elements without a confirmed ledger entry; no other copy of them exists."""
         self._settlements: list[Settlement] = []
+        """Settlements to be sent."""
         self._settling: list[Settlement] = []
-        """Sent, not confirmed."""
+        """Settlements that were sent and are not confirmed yet."""
         self.registry_revision = 0
-        """At least as new as the last claimed job."""
+        """Revision of the registry at the last claim."""
 
     @property
     def is_connected(self) -> bool:
@@ -131,16 +135,16 @@ class JobSource:
 
     @property
     def is_popping(self) -> bool:
-        """Whether a job may be on its way here."""
+        """Whether a pop is under way."""
         return self._pop.is_waiting
 
     @property
     def foreign(self) -> int:
-        """How many foreign elements are popped and not in the ledger yet."""
+        """Number of popped foreign elements without a confirmed ledger entry."""
         return len(self._foreign)
 
     def connect(self) -> None:
-        """Connect and send what an earlier connection left undone; blocks for the connect. Raises RedisError."""
+        """Connect and repeat unconfirmed settlements, claims and adoptions. Blocks. Raises RedisError."""
         self._ledger.connect()
         try:
             self._pop.connect()
@@ -159,9 +163,10 @@ class JobSource:
         self._request(self._pop, pack(("CLIENT", "ID")), lambda replies: self._events.on_connected(replies[0]))
 
     def pop(self, room: int, is_trial: bool = False) -> None:
-        """Pop at most `room` jobs, unless a pop is under way, or earlier settlements have to go first.
+        """Pop at most `room` jobs.
 
-        A trial does not wait for a job: it shows that the server takes a BRPOP.
+        Does nothing while a pop is under way or settlements of an earlier connection are unconfirmed. A trial
+        waits 0.01 s instead of BLOCK_SECONDS; it tests whether the server accepts a BRPOP.
         """
         if room < 1 or not self.is_connected or self._pop.is_waiting or self._is_recovering:
             return
@@ -174,26 +179,26 @@ class JobSource:
         self._events.on_polling()
         self._pop_sent = self._loop.time()
         if self._uncounted:
-            # Sent in the write of the BRPOP: Redis runs both before it serves another client, so a counter of 50
-            # means 50 blocked clients.
+            # INCR and BRPOP are sent in one write. Redis runs both before it serves another client, so a counter
+            # of 50 means 50 blocked clients.
             self._pop.request(pack(("INCR", self._uncounted)), lambda found: self._on_counted(found[0]))
         self._request(self._pop, packed, self._on_popped, replies, BLOCK_SECONDS + 2.0)
 
     def settle(self, settlement: Settlement) -> None:
-        """Settle a job, with the next `flush`."""
+        """Add a settlement, to be sent by a `flush`."""
         self._settlements.append(settlement)
 
     def read_endpoint(self, endpoint_id: str, on_read: Callable[[bytes | None], None]) -> None:
-        """Read an endpoint of the registry. Forgotten if the connection is lost."""
+        """Read an endpoint of the registry. `on_read` is never called if the connection is lost."""
         packed = pack(("HGET", keys.ENDPOINTS, endpoint_id))
         self._request(self._ledger, packed, lambda replies: on_read(replies[0]))
 
     def receive(self) -> None:
-        """Take in the confirmations that have arrived."""
+        """Handle confirmations that arrived without waking the loop."""
         self._ledger.receive()
 
     def flush(self) -> None:
-        """Send all that is to be sent; settlements only when those before are confirmed."""
+        """Send all requests. Settlements wait until the earlier batch is confirmed."""
         if self._settlements and not self._settling and self._ledger.is_connected:
             self._send_settlements()
         self._ledger.flush()
@@ -203,7 +208,7 @@ class JobSource:
         batch, self._settlements = self._settlements[:MAX_BATCH], self._settlements[MAX_BATCH:]
         self._settling = batch
         arguments = settle_arguments(batch, self._logged_attempts, self._disable_after_seconds)
-        # While a pop is under way, there is room: the next turn is soon enough for the confirmation.
+        # A pop under way means that the worker has room: the confirmation can wait for the loop's next turn.
         is_urgent = not self._pop.is_waiting
         self._request(self._ledger, SETTLE.encode((), arguments), self._on_settled, is_urgent=is_urgent)
 
@@ -224,7 +229,7 @@ class JobSource:
         within_seconds: float = COMMAND_TIMEOUT_SECONDS,
         is_urgent: bool = True,
     ) -> None:
-        """Request as the connection does; an error reply closes both connections, as a lost one does."""
+        """Send a request; an error reply closes both connections."""
 
         def check(found: list[Reply]) -> None:
             error = next((reply for reply in found if isinstance(reply, ResponseError)), None)
@@ -252,7 +257,7 @@ class JobSource:
                 self._adopt(foreign)
 
     def _on_counted(self, reply: Reply) -> None:
-        """A full Redis refuses the INCR and yet pops jobs, each of which makes room."""
+        """Handle the reply to INCR. A Redis that is out of memory refuses it but still pops jobs."""
         if isinstance(reply, ResponseError) and not isinstance(reply, OutOfMemoryError):
             self._on_lost(reply)
             return
@@ -295,7 +300,7 @@ class JobSource:
         self._events.on_settled(settlement)
 
     def _adopt(self, element: ForeignElement, again: bool = False) -> None:
-        """Enter a foreign element into the ledger. `again`: an earlier call got no reply and may have done it."""
+        """Adopt a foreign element as a job. `again` = an earlier call without a reply may have adopted it."""
         try:
             job_id, endpoint, body = parse_foreign(element.raw)
         except InvalidInput as error:
@@ -328,11 +333,11 @@ class JobSource:
 
 
 def _ignore(_: list[Reply]) -> None:
-    """Stands for the callback of commands whose replies say nothing but that they are done."""
+    """Ignore the replies."""
 
 
 def _damaged(element: ListElement) -> ClaimedJob:
-    """A job that is open and yet not what hookfarm writes; it has no endpoint."""
+    """Return a job without an endpoint, for a damaged ledger entry."""
     return ClaimedJob(
         element.sequence, element.id, "", 1, {"id": element.id, "endpoint": "", "attempt": 1}, b"null"
     )

@@ -1,1 +1,1 @@
-"""The signed HTTP client: one request per attempt, within one deadline, to a checked address."""
+"""Signed HTTP client: one request per attempt, within one deadline, to a checked address."""

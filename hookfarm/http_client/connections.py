@@ -11,13 +11,13 @@ from hookfarm.security.ssrf import Target
 
 MAX_IDLE_SECONDS = 30.0
 MAX_SESSIONS = 128
-"""TLS sessions that are remembered for resumption (RFC 8446 section 2.2), of as many origins."""
+"""Maximum number of TLS sessions kept for resumption (RFC 8446 section 2.2), one per origin."""
 
 Origin = tuple[str, str, int]
 
 
 class Connection:
-    """A connected socket on the loop. `on_ready` is called when there is something to read, or room to write."""
+    """A socket on the loop. `on_ready` is called when one of the awaited events occurs."""
 
     __slots__ = ("_events", "_fd", "_loop", "idle_since", "on_ready", "origin", "sock")
 
@@ -31,20 +31,20 @@ class Connection:
         self.idle_since = 0.0
 
     def wait_for(self, events: int) -> None:
-        """Watch for READABLE, WRITABLE or both from now on."""
+        """Watch for `events` from now on: READABLE, WRITABLE or both."""
         if events != self._events:
             self._loop.watch(self._fd, events, self._ready)
             self._events = events
 
     def send(self, data: bytes | memoryview) -> int:
-        """Send what there is room for; return how many bytes that were, 0 if none. Raises OSError."""
+        """Send as much as the socket accepts; return the number of bytes. Raises OSError."""
         try:
             return self.sock.send(data)
         except BlockingIOError:
             return 0
 
     def receive(self, max_bytes: int) -> bytes | None:
-        """Return what has arrived, b"" if the peer has closed, None if nothing has. Raises OSError."""
+        """Return received data, b"" if the peer has closed, or None if no data has arrived. Raises OSError."""
         try:
             return self.sock.recv(max_bytes)
         except BlockingIOError:
@@ -52,7 +52,7 @@ class Connection:
 
     @property
     def has_pending(self) -> bool:
-        """Whether something has been received that no event will announce."""
+        """Whether received data is buffered in TLS; the loop reports no event for it."""
         return isinstance(self.sock, TlsSocket) and self.sock.has_pending
 
     def close(self) -> None:
@@ -65,23 +65,27 @@ class Connection:
 
 
 def _ignore() -> None:
-    """Stands for the callback of a closed connection, and lets its owner be freed."""
+    """Replace the callback of a closed connection, so that the callback's owner can be freed."""
 
 
 class ConnectionPool:
-    """The idle connections of one process, by origin, and the TLS sessions of earlier ones."""
+    """Idle connections and TLS sessions of one process, by origin."""
 
     def __init__(self, loop: EventLoop, tls: ssl.SSLContext, max_idle: int) -> None:
         self.loop = loop
         self.tls = tls
         self._max_idle = max_idle
         self._idle: dict[Origin, dict[Connection, None]] = {}
-        """In the order in which they became idle, as `_oldest` has them of all origins."""
+        """Idle connections by origin, oldest first."""
         self._oldest: OrderedDict[Connection, None] = OrderedDict()
+        """Idle connections of all origins, oldest first."""
         self._sessions: OrderedDict[Origin, ssl.SSLSession] = OrderedDict()
 
     def take(self, target: Target) -> Connection | None:
-        """Return the connection of the target's origin that was used last, if there is an idle one."""
+        """Remove and return the most recently used idle connection to the target's origin.
+
+        Returns None if there is none or it has expired.
+        """
         idle = self._idle.get(origin_of(target))
         if idle is None:
             return None
@@ -93,9 +97,9 @@ class ConnectionPool:
         return connection
 
     def keep(self, connection: Connection) -> None:
-        """Keep it for the next request; the one that was idle for longest goes if there are too many.
+        """Keep an idle connection for the next request; above the limit, drop the oldest.
 
-        A connection on which the peer closes, or sends something unasked, is dropped.
+        The connection is also dropped if the peer closes it or sends unrequested data.
         """
         connection.idle_since = self.loop.time()
         connection.wait_for(READABLE)
@@ -106,17 +110,20 @@ class ConnectionPool:
             self._drop(next(iter(self._oldest)))
 
     def expire(self) -> None:
-        """Close the connections that were idle for too long."""
+        """Close connections that have been idle for more than MAX_IDLE_SECONDS."""
         too_old = self.loop.time() - MAX_IDLE_SECONDS
         while self._oldest and next(iter(self._oldest)).idle_since < too_old:
             self._drop(next(iter(self._oldest)))
 
     def session(self, origin: Origin) -> ssl.SSLSession | None:
-        """Return the TLS session to resume."""
+        """Return the TLS session to resume, or None."""
         return self._sessions.get(origin)
 
     def remember_session(self, connection: Connection) -> None:
-        """To be called after the first response: TLS 1.3 delivers a session with it, not with the handshake."""
+        """Store the TLS session for resumption.
+
+        Call it after the first response: TLS 1.3 sends session tickets after the handshake.
+        """
         session = connection.sock.session if isinstance(connection.sock, TlsSocket) else None
         if session is not None:
             self._sessions[connection.origin] = session
@@ -125,7 +132,7 @@ class ConnectionPool:
                 self._sessions.popitem(last=False)
 
     def forget_session(self, origin: Origin) -> None:
-        """After a failure: the session may be its cause."""
+        """Forget the session after a failure, which the session may have caused."""
         self._sessions.pop(origin, None)
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """One request and its response under one absolute deadline: resolve, connect, TLS, send, receive.
 
-A state machine on the event loop; no step of it blocks. No redirects, no cookies, no proxy variables, nothing
-decoded.
+An exchange is a state machine on the event loop; its steps never block. Redirects, cookies, proxy variables and
+content encodings are not supported.
 """
 
 import contextlib
@@ -21,15 +21,16 @@ from hookfarm.http_client.tls import RECEIVE_BYTES, TlsSocket
 from hookfarm.security.ssrf import AddressRefused, IPAddress, IPNetwork, NameNotResolved, Target, check
 
 MAX_ADDRESSES = 16
-"""Of one name; all are checked, so many are tried."""
+"""Maximum number of addresses of a name that are tried. All addresses are checked."""
 
 Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Exchange:
-    """One request. `on_result` is called once with the result, whatever the endpoint does; not after `cancel`.
+    """One request and its response.
 
-    A kept connection that the endpoint had closed is replaced once, within the same deadline.
+    `on_result` is called exactly once with the result, or never after `cancel`. If the endpoint has closed a kept
+    connection, one new connection replaces it within the same deadline.
     """
 
     def __init__(
@@ -60,11 +61,11 @@ class Exchange:
 
     @property
     def headers(self) -> Headers:
-        """Of the response."""
+        """Headers of the response."""
         return self._reader.headers
 
     def start(self, timeout_seconds: float) -> None:
-        """Begin. The result may come before this returns."""
+        """Begin the exchange. `on_result` may be called before `start` returns."""
         if timeout_seconds <= 0:
             self._end(_as_transport_error(TimeoutError()))
             return
@@ -78,11 +79,11 @@ class Exchange:
             self._attempt(self._send)
 
     def cancel(self) -> None:
-        """End it without a result."""
+        """End the exchange without a result."""
         self._on_result = None
         self._release()
 
-    # Each step goes as far as it can, and returns the response if that is complete; otherwise the loop goes on.
+    # A step that returns None waits for an event of the loop. The last step returns the complete response.
 
     def _resolve(self) -> None:
         literal = self._target.literal
@@ -103,7 +104,10 @@ class Exchange:
         self._connect_next(OSError("no address"))
 
     def _connect_next(self, failure: OSError) -> None:
-        """Connect to the first address that does not fail at once; each has its share of the time left."""
+        """Connect to the next address; skip addresses that fail at once.
+
+        Each address has an equal share of the time left. Raises the last failure after the last address.
+        """
         while self._addresses:
             share = (self._ends - self._loop.time()) / len(self._addresses)
             try:
@@ -187,12 +191,15 @@ class Exchange:
         self._attempt(self._send_or_receive)
 
     def _send_or_receive(self) -> Response | None:
-        """An endpoint may answer before it has read the whole request."""
+        """Receive first: an endpoint may respond before it has read the whole request."""
         response = self._receive()
         return self._send() if response is None else response
 
     def _receive_early(self, failure: OSError) -> Response | None:
-        """The endpoint closed before it had read the whole request; it may have answered before that."""
+        """Receive a response that the endpoint sent before it stopped reading the request.
+
+        Raises `failure`, the error of the send, if no response has arrived.
+        """
         connection = self._connected()
         connection.on_ready = self._on_readable
         connection.wait_for(READABLE)
@@ -226,7 +233,10 @@ class Exchange:
         return reader.response()
 
     def _attempt(self, step: Callable[[], Response | None]) -> None:
-        """Take a step; its error is the result, unless a kept connection failed that had answered nothing."""
+        """Run a step and end the exchange with its response or error.
+
+        If a kept connection fails before its first byte of response, replace the connection instead.
+        """
         try:
             response = step()
         except (AddressRefused, BadResponse, OSError) as error:
@@ -239,7 +249,7 @@ class Exchange:
             self._end(response)
 
     def _replace_kept(self) -> None:
-        """Most likely the endpoint had closed it; a new one follows."""
+        """Restart on a new connection; most likely the endpoint had closed the kept one."""
         self._close()
         self._is_kept = False
         self._unsent = self._request
@@ -249,7 +259,7 @@ class Exchange:
     def _on_deadline(self) -> None:
         if self._connection is None:
             host = self._target.host
-            self._fail(NameNotResolved(f"{host} cannot be resolved: no answer before the deadline"))
+            self._fail(NameNotResolved(f"{host} cannot be resolved: no response before the deadline"))
         else:
             self._fail(TimeoutError())
 
@@ -288,7 +298,7 @@ class Exchange:
 
 
 def _raise_unless_connected(error: int) -> None:
-    """Raise the OSError of `error`, unless the connection is there or under way."""
+    """Raise the OSError of an errno, unless the connection is established or under way."""
     if error not in (0, errno.EINPROGRESS):
         raise OSError(error, os.strerror(error))
 
@@ -303,7 +313,7 @@ def _as_transport_error(error: Exception) -> TransportError:
     if isinstance(error, BadResponse):
         return TransportError("bad_response", detail)
     if isinstance(error, TimeoutError):
-        return TransportError("timeout", "no reply before the deadline")
+        return TransportError("timeout", "no response before the deadline")
     if isinstance(error, SSLError):
         return TransportError("tls", detail)
     return TransportError("connection", detail)

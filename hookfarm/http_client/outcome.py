@@ -1,11 +1,12 @@
-"""The result of an attempt (a Response or a TransportError), and the outcome that follows from it. Pure.
+"""Result of an attempt (Response or TransportError) and the outcome that follows from it; without I/O.
 
-2xx is delivered. 410 means the endpoint is gone: it is disabled and the job is dead. Every other status
-(redirects are not followed, so 3xx too) and every transport error is tried again on the schedule, because
-receivers deploy bugs: a 404 at noon is a 200 at one.
+- 2xx: delivered.
+- 410: the endpoint is gone. It is disabled, and the job becomes a dead letter.
+- Every other status and every transport error: retried on the schedule. Redirects (3xx) are not followed.
+  A 404 is retried because it may be a bug in the receiver's current release.
 
-The default schedule is 5 s, 30 s, 2 m, 10 m, 30 m, 2 h, 5 h, 10 h, each ±20 %: nine attempts over about eighteen
-hours, then the job is dead. A Retry-After of the endpoint can make a delay longer, up to a day.
+The default schedule is 5 s, 30 s, 2 m, 10 m, 30 m, 2 h, 5 h, 10 h, each ±20 %: nine attempts in about 18 hours.
+Then the job becomes a dead letter. Retry-After can lengthen a delay, up to MAX_RETRY_AFTER_SECONDS.
 """
 
 from collections.abc import Collection, Sequence
@@ -19,14 +20,14 @@ from hookfarm.security import redaction
 
 MAX_EXCERPT_BYTES = 1024
 _MAX_SCANNED_BYTES = MAX_EXCERPT_BYTES + 2048
-"""A secret that begins in the excerpt may end behind it; no header's value is longer than that."""
+"""A secret may begin in the excerpt and end up to 2,048 bytes behind it, the longest value of a header."""
 MAX_RETRY_AFTER_SECONDS = 24 * 3600.0
 METRIC_LABELS = ("3xx", "4xx", "5xx", "other_status", *TRANSPORT_ERRORS)
-"""The kinds of failed attempts that metrics count."""
+"""Labels of failed attempts in metrics."""
 
 
 class Response(NamedTuple):
-    """The endpoint responded. `excerpt` is the beginning of the body."""
+    """An HTTP response. `excerpt` is the beginning of the body."""
 
     status: int
     retry_after: str | None = None
@@ -42,41 +43,41 @@ class Response(NamedTuple):
 
     @property
     def health_signal(self) -> HealthSignal:
-        """Of a failed attempt. A 4xx other than 429 is the response of a server that works."""
+        """Signal of a failed attempt: a 4xx other than 429 is HEALTHY, everything else UNHEALTHY."""
         if self.status == 429 or self.status >= 500:
             return HealthSignal.UNHEALTHY
         return HealthSignal.HEALTHY
 
     @property
     def metric_label(self) -> str:
-        """One of METRIC_LABELS; of a failed attempt."""
+        """Label of a failed attempt, one of METRIC_LABELS."""
         status_class = f"{self.status // 100}xx"
         return status_class if status_class in METRIC_LABELS else "other_status"
 
     @property
     def may_echo(self) -> bool:
-        """Whether the excerpt is long enough to hold a secret."""
+        """Whether the excerpt is long enough to contain a secret."""
         return len(self.excerpt) >= redaction.MIN_SECRET_LENGTH
 
     def redacted(self, secrets: Collection[str]) -> "Response":
-        """The same response without these secrets in its excerpt: many receivers echo the request.
+        """Return the response with these secrets redacted from the excerpt.
 
-        The excerpt is read by more people than may know the headers of the request.
+        Many receivers echo the request. Readers of the excerpt may not be entitled to see the request's headers.
         """
         text = self.excerpt[:_MAX_SCANNED_BYTES].decode("utf-8", "surrogateescape")
         redacted = redaction.redact(text, secrets)
         if redacted == text:
-            return self  # As nearly always.
+            return self  # The usual case.
         return self._replace(excerpt=redacted.encode("utf-8", "surrogateescape"))
 
     def to_record(self) -> dict[str, str | int]:
-        """The fields `status` and `detail` of the attempt in the job and in the delivery log."""
+        """Return the fields `status` and `detail` of the attempt, for the job and the delivery log."""
         return {"status": self.status, "detail": self.excerpt[:MAX_EXCERPT_BYTES].decode("utf-8", "replace")}
 
 
 @dataclass(frozen=True)
 class TransportError:
-    """The endpoint did not respond in HTTP. `kind` is one of TRANSPORT_ERRORS, `detail` is for people."""
+    """An attempt without an HTTP response. `kind` is one of TRANSPORT_ERRORS, `detail` the error message."""
 
     kind: str
     detail: str
@@ -93,15 +94,15 @@ class TransportError:
 
     @property
     def metric_label(self) -> str:
-        """One of METRIC_LABELS."""
+        """Label of the error, one of METRIC_LABELS."""
         return self.kind
 
     def redacted(self, secrets: Collection[str]) -> "TransportError":
-        """The same error without these secrets in its detail."""
+        """Return the error with these secrets redacted from its detail."""
         return replace(self, detail=redaction.redact(self.detail, secrets))
 
     def to_record(self) -> dict[str, str | int]:
-        """The fields `error` and `detail` of the attempt in the job and in the delivery log."""
+        """Return the fields `error` and `detail` of the attempt, for the job and the delivery log."""
         return {"error": self.kind, "detail": self.detail[:MAX_EXCERPT_BYTES]}
 
 
@@ -110,7 +111,7 @@ Result = Response | TransportError
 
 @dataclass(frozen=True)
 class Decision:
-    """The outcome of an attempt. Not delivered and no `retry_in_seconds`: the job is dead, for `reason`."""
+    """Outcome of an attempt: delivered, retried in `retry_in_seconds`, or a dead letter with `reason`."""
 
     delivered: bool
     retry_in_seconds: float | None = None
@@ -122,9 +123,9 @@ DELIVERED = Decision(delivered=True)
 
 
 def decide(result: Result, attempt: int, schedule: Sequence[float], chance: float, now: float) -> Decision:
-    """Return what to do with the job after this result.
+    """Return the outcome of an attempt.
 
-    `attempt` counts from 1; `chance` is a random number from 0 to 1; `now` is Unix time.
+    `attempt` counts from 1 since the last redelivery; `chance` is a random number from 0 to 1; `now` is Unix time.
     """
     if result.is_success:
         return DELIVERED
@@ -138,7 +139,7 @@ def decide(result: Result, attempt: int, schedule: Sequence[float], chance: floa
 def retry_delay(
     schedule: Sequence[float], attempt: int, chance: float, retry_after_seconds: float = 0.0
 ) -> float | None:
-    """Seconds until the attempt that follows attempt number `attempt` (from 1). Returns None after the last one.
+    """Return the delay in seconds after attempt number `attempt` (from 1). Returns None after the last attempt.
 
     `chance` is a random number from 0 to 1. The delay is at least `retry_after_seconds`.
     """

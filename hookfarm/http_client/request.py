@@ -1,7 +1,7 @@
-"""The signed HTTP request of an attempt, compiled once for each version of an endpoint.
+"""Signed HTTP request of an attempt; its shared parts are compiled once per version of an endpoint.
 
-Signatures follow Standard Webhooks 1.0: the signed text is `id.timestamp.body`, the key is the base64-decoded part
-of `whsec_…` behind the prefix, and the header carries one `v1,<base64 of HMAC-SHA256>` per secret in force,
+Signatures follow Standard Webhooks 1.0. The signed content is `id.timestamp.body`. The key is the base64-decoded
+part of the secret after `whsec_`. The header contains one `v1,<base64 of HMAC-SHA256>` per secret in force,
 separated by spaces.
 """
 
@@ -22,7 +22,7 @@ from hookfarm.security.vault import NO_KEYS, Vault
 SECRET_PREFIX = "whsec_"
 
 SigningKey = hmac.HMAC
-"""A secret, hashed once: signing copies this state, which costs a third of starting from the secret."""
+"""HMAC state of a secret. A copy costs a third of a new state."""
 
 _REQUEST = (
     b"%b%bcontent-length: %d\r\nwebhook-id: %b\r\nwebhook-timestamp: %b\r\n"
@@ -41,12 +41,15 @@ class CompiledEndpoint:
 
     @functools.cached_property
     def secrets(self) -> tuple[str, ...]:
-        """Parts of the request that are redacted from an echo of it, found once a response may be one."""
+        """Secrets in URL and headers, to be redacted from responses that echo the request."""
         endpoint = self.endpoint
         return (*redaction.secrets_of_headers(endpoint.headers), *redaction.secrets_of_url(endpoint.url))
 
     def request(self, job: ClaimedJob, now: float, extra_headers: bytes = b"") -> bytes:
-        """The whole signed HTTP request of one attempt at `now` (Unix time), with `extra_headers`, whole lines."""
+        """Return the signed HTTP request of an attempt at `now` (Unix time).
+
+        `extra_headers` consists of complete lines, each with its CRLF.
+        """
         timestamp = b"%d" % now
         webhook_id = job.id.encode()
         keys_in_force = [key for key, expires in self.keys if expires is None or expires > now]
@@ -63,7 +66,7 @@ class CompiledEndpoint:
 
 
 def compile_endpoint(endpoint: Endpoint, allowed: Sequence[IPNetwork], vault: Vault = NO_KEYS) -> CompiledEndpoint:
-    """Raises InvalidInput if the URL is not allowed (any more), or if `vault` can't open the secrets."""
+    """Compile an endpoint. Raises InvalidInput if its URL is not allowed or `vault` can't decrypt its secrets."""
     target = parse(endpoint.url, allowed)
     lines = [
         f"POST {target.path} HTTP/1.1",
@@ -79,14 +82,14 @@ def compile_endpoint(endpoint: Endpoint, allowed: Sequence[IPNetwork], vault: Va
 
 
 def signing_key(secret: str) -> SigningKey:
-    """The key of a secret. Raises ValueError unless it is a `whsec_…`."""
+    """Return the key of a secret. Raises ValueError unless it is `whsec_` followed by base64."""
     if not secret.startswith(SECRET_PREFIX):
-        raise ValueError(f"a signing secret begins with {SECRET_PREFIX}")
+        raise ValueError(f"a signing secret must begin with {SECRET_PREFIX}")
     return hmac.new(base64.b64decode(secret[len(SECRET_PREFIX) :], validate=True), digestmod="sha256")
 
 
 def signature_header(keys: Iterable[SigningKey], webhook_id: bytes, timestamp: bytes, body: bytes) -> bytes:
-    """The value of `webhook-signature`, the newest secret's signature first."""
+    """Return the value of `webhook-signature`; the signatures are in the order of `keys`."""
     signed = b"%b.%b.%b" % (webhook_id, timestamp, body)
     return b" ".join([_signature(key, signed) for key in keys])
 

@@ -1,4 +1,4 @@
-"""Asynchronous name resolution: c-ares asks the name servers, a cache remembers the answers."""
+"""Asynchronous name resolution with c-ares, and a cache of the answers."""
 
 import time
 from collections import OrderedDict, deque
@@ -13,33 +13,36 @@ from hookfarm.event_loop import FAILED, READABLE, WRITABLE, EventLoop, Timer
 from hookfarm.security.ssrf import IPAddress, NameNotResolved, literal_address
 
 MAX_NAMES = 2_000
-"""Names in the cache; the name that was not asked for longest goes first."""
+"""Maximum number of cached names; the least recently used one is dropped first."""
 MIN_TTL_SECONDS = 1.0
 MAX_TTL_SECONDS = 300.0
 FAILURE_SECONDS = 5.0
-"""How long a failure is remembered."""
+"""Time for which a failure is cached."""
 CHANNEL_SECONDS = 5.0
 MAX_NAMES_PER_CHANNEL = 200
-"""A channel is replaced after so long or so many names.
+"""A c-ares channel is replaced after CHANNEL_SECONDS or MAX_NAMES_PER_CHANNEL names.
 
-Each reads resolv.conf anew and begins with an empty cache. c-ares bounds its cache neither in number, at 2 kB a
-name, nor well in time: it keeps the answer that a name has no addresses for an hour.
+A new channel reads resolv.conf again and has an empty cache. The cache of c-ares has no maximum size and needs
+2 kB a name. It keeps the answer "no addresses" for an hour.
 """
 
 _FIRST_TRY_SECONDS = 1.0
-"""Until c-ares has measured the server; then five times its latency, at least 0.25 s. It doubles with each try."""
+"""Time-out of a first query. c-ares later uses five times the server's latency, at least 0.25 s.
+
+The time-out doubles with each try.
+"""
 _TRIES = 6
-"""Enough for c-ares not to give up before the time-out: 8 s at least."""
+"""The tries take at least 8 s, longer than the resolver's time-out."""
 _TICK_SECONDS = 0.1
-"""How often c-ares looks for questions to repeat while any is open."""
+"""Interval at which c-ares checks open queries for time-outs."""
 _NO_SOCKET = pycares.ARES_SOCKET_BAD
 
 Answer = tuple[IPAddress, ...] | NameNotResolved
-"""Addresses, preferred first and never none; a failure is handed over, not raised."""
+"""One or more addresses, preferred first, or the failure, which is returned and not raised."""
 
 
 class Waiter:
-    """One caller's claim to an answer, until it is cancelled."""
+    """Handle with which a caller can cancel its lookup."""
 
     __slots__ = ("callback",)
 
@@ -47,7 +50,7 @@ class Waiter:
         self.callback = callback
 
     def cancel(self) -> None:
-        """Drop the call. A second cancel, or one after the call, does nothing."""
+        """Drop the callback. Does nothing after the call or a first cancel."""
         self.callback = None
 
 
@@ -55,7 +58,7 @@ _ANSWERED = Waiter(None)
 
 
 class _Lookup:
-    """A name under way, with the callers that wait for it."""
+    """Lookup of one name, with the callers that wait for it."""
 
     __slots__ = ("deadline", "host", "waiters")
 
@@ -66,11 +69,11 @@ class _Lookup:
 
 
 class Resolver:
-    """Resolves names as getaddrinfo does (hosts file, search domains, IPv4 and IPv6), and never blocks.
+    """Resolves names as getaddrinfo does (hosts file, search domains, IPv4 and IPv6), without blocking.
 
-    To be made after the fork: pycares starts a thread, which does nothing but free closed channels.
-    c-ares opens a socket when it asks and closes it after the last answer.
-    `clock` is the loop's. `servers`, as ADDRESS:PORT, replace the name servers of resolv.conf.
+    Make it after the fork: pycares starts a thread, which only frees closed channels.
+    c-ares opens a socket for a query and closes it after the last answer.
+    `clock` must be the loop's clock. `servers` (ADDRESS:PORT) replace the name servers of resolv.conf.
     """
 
     def __init__(
@@ -84,16 +87,16 @@ class Resolver:
         self._clock = clock
         self._timeout_seconds = timeout_seconds
         self._cache: OrderedDict[str, tuple[float, Answer]] = OrderedDict()
-        """Host -> until when, and the answer."""
+        """Host -> expiry, answer."""
         self._under_way: dict[str, _Lookup] = {}
-        """In the order of their deadlines."""
+        """Lookups in the order of their deadlines."""
         self._deadline_timer: Timer | None = None
         self._channels = _Channels(lambda: _Channel(loop, clock, servers), clock, timeout_seconds)
 
     def resolve(self, host: str, callback: Callable[[Answer], None]) -> Waiter:
-        """Call `callback` once with the addresses of `host` or the failure, at the latest after `timeout_seconds`.
+        """Call `callback` once with the addresses of `host` or the failure, within `timeout_seconds`.
 
-        Addresses and names that need no server are answered before `resolve` returns.
+        Names that need no query (cached, literal address, hosts file) are answered before `resolve` returns.
         """
         found = self._cache.get(host)
         if found is not None and self._clock() < found[0]:
@@ -112,7 +115,7 @@ class Resolver:
         return waiter
 
     def close(self) -> None:
-        """Drop all lookups under way, uncalled, with their descriptors. Not to be called from a callback."""
+        """Drop all lookups without a callback and close their sockets. Do not call it from a callback."""
         if self._deadline_timer is not None:
             self._deadline_timer.cancel()
         self._under_way.clear()
@@ -125,7 +128,7 @@ class Resolver:
         self._channels.ask(host, partial(self._answered, lookup))
 
     def _answered(self, lookup: _Lookup, answer: Answer, ttl: float) -> None:
-        """Take an answer; addresses that come after the time-out are remembered for the next caller."""
+        """Finish a lookup; cache addresses that arrive after its time-out for the next caller."""
         if self._under_way.get(lookup.host) is lookup:
             self._finish(lookup, answer, ttl)
         elif not isinstance(answer, NameNotResolved):
@@ -156,11 +159,11 @@ class Resolver:
 
 
 Receive = Callable[[Answer, float], None]
-"""Called with an answer and the seconds for which it may be remembered."""
+"""Called with an answer and the seconds for which it may be cached."""
 
 
 class _Channels:
-    """The channel that is asked, and its predecessors while callers wait for them."""
+    """The current channel, and earlier channels whose callers still wait."""
 
     def __init__(self, new: Callable[[], "_Channel"], clock: Callable[[], float], timeout_seconds: float) -> None:
         self._new = new
@@ -182,32 +185,35 @@ class _Channels:
             channel.close()
 
     def _close_predecessors(self, timed_out: float) -> None:
-        """Close the channels without callers; those who asked until `timed_out` have gone."""
+        """Close earlier channels whose last query was sent at `timed_out` or before."""
         for channel in [each for each in self._predecessors if not each.is_needed(timed_out)]:
             self._predecessors.remove(channel)
             channel.close()
 
 
 class _Channel:
-    """One c-ares channel: its configuration, its sockets on the loop, its questions."""
+    """One c-ares channel: configuration, sockets on the loop, and queries."""
 
     def __init__(self, loop: EventLoop, clock: Callable[[], float], servers: Sequence[str]) -> None:
         self.made_at = self._asked_at = clock()
         self.asked = 0
-        """How many names."""
+        """Number of names."""
         self._open = 0
-        """Names that c-ares has not answered."""
+        """Number of queries without an answer."""
         self._loop = loop
         self._clock = clock
         self._tick_timer: Timer | None = None
         self._answers: deque[tuple[Receive, Answer, float]] = deque()
-        """Answers of the call into c-ares that is running: it must not be entered again by their receivers."""
+        """Answers that c-ares has passed to callbacks.
+
+        They are handed over after c-ares has returned, because receivers may call c-ares again.
+        """
         self._channel = pycares.Channel(
             timeout=_FIRST_TRY_SECONDS, tries=_TRIES, servers=servers, sock_state_cb=self._watch
         )
 
     def is_needed(self, timed_out: float) -> bool:
-        """Return whether callers wait for it; those who asked until `timed_out` do not."""
+        """Return whether callers wait for the channel; queries sent at `timed_out` or before have timed out."""
         return bool(self._answers or (self._open and self._asked_at > timed_out))
 
     def ask(self, host: str, receive: Receive) -> None:
@@ -220,16 +226,16 @@ class _Channel:
         self._hand_over()
 
     def close(self) -> None:
-        """End all questions, unanswered, and close their sockets."""
+        """Cancel all queries and close their sockets."""
         if self._tick_timer is not None:
             self._tick_timer.cancel()
         self._channel.cancel()
         self._answers.clear()
         self._channel.close()
-        del self._channel  # it refers back by its callback
+        del self._channel  # Its callback refers back to this object.
 
     def _watch(self, fd: int, readable: bool, writable: bool) -> None:
-        """Follow c-ares, which calls this for a new socket and for one that it is about to close."""
+        """Watch or unwatch a socket; c-ares calls this after it opens one and before it closes one."""
         events = (READABLE if readable else 0) | (WRITABLE if writable else 0)
         if events:
             self._loop.watch(fd, events, partial(self._process, fd))
@@ -264,7 +270,7 @@ class _Channel:
 
 
 def _read_answer(host: str, result: pycares.AddrInfoResult | None, error: int | None) -> tuple[Answer, float]:
-    """Return what c-ares found, and for how many seconds it holds."""
+    """Return the answer of c-ares and the seconds for which it may be cached."""
     if result is None or not result.nodes:
         reason = str(pycares.errno.strerror(error or pycares.errno.ARES_ENODATA))
         return NameNotResolved(f"{host} cannot be resolved: {reason}"), FAILURE_SECONDS

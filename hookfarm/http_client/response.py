@@ -1,4 +1,4 @@
-"""Parser of one HTTP response, strict, with limits on all that an endpoint could make endless."""
+"""Strict parser of one HTTP response, with limits on headers, interim responses and bytes."""
 
 import httptools
 
@@ -9,7 +9,7 @@ MAX_HEADERS = 100
 MAX_HEADER_BYTES = 16 * 1024
 MAX_INTERIM = 5
 MAX_REPLY_BYTES = 96 * 1024
-"""All that is read of one reply: headers, and a body in the smallest of chunks."""
+"""Maximum bytes read of a response: headers, and a body in chunks of one byte."""
 
 _CLOSED = httptools.HttpResponseParser(None)
 
@@ -19,9 +19,10 @@ class BadResponse(Exception):
 
 
 class ResponseReader:
-    """One reply, fed as it arrives. `complete` is set as soon as all that is needed has arrived.
+    """Reader of one response, fed with data as it arrives.
 
-    A body is read up to 8 kB; the rest is left unread and the connection is of no further use.
+    `complete` is set at the end of the response or after MAX_BODY_BYTES of the body. `reusable` is set if the
+    connection can be kept; a connection with an unread rest of a body can't.
     """
 
     def __init__(self) -> None:
@@ -30,7 +31,7 @@ class ResponseReader:
         self._headers: list[tuple[bytes, bytes]] = []
         self._interim = 0
         self._past_headers = 0
-        """How many of the headers belong to interim replies."""
+        """Number of headers that belong to interim responses."""
         self._retry_after: str | None = None
         self._body = b""
         self._status = 0
@@ -39,7 +40,7 @@ class ResponseReader:
         self.reusable = False
 
     def feed(self, data: bytes) -> None:
-        """Raises BadResponse if the data is not HTTP or exceeds a limit."""
+        """Parse data. Raises BadResponse if it is not HTTP or exceeds a limit."""
         is_first = not self._received
         self._received += len(data)
         if is_first and not data.startswith(b"HTTP/"[: len(data)]):
@@ -52,7 +53,7 @@ class ResponseReader:
             if not self.complete:
                 cause = error.__context__
                 raise BadResponse(str(cause if isinstance(cause, BadResponse) else error)) from error
-            self.reusable = False  # Something behind the reply that is not HTTP: the reply stands.
+            self.reusable = False  # The response is complete and valid, the data after it is not HTTP.
         self._check_size()
 
     def _check_size(self) -> None:
@@ -63,37 +64,40 @@ class ResponseReader:
             raise BadResponse(f"exceeds {MAX_REPLY_BYTES} bytes")
 
     def end(self) -> None:
-        """The endpoint closed the connection. Raises BadResponse if the reply is not complete."""
+        """End the response after the endpoint has closed. Raises BadResponse if it is not complete."""
         if not self._status:
-            raise BadResponse("closed without a reply" if not self._received else "cut off in its headers")
+            raise BadResponse("closed without a response" if not self._received else "cut off in the headers")
         if not self.complete and self._framed:
-            raise BadResponse("cut off in its body")
+            raise BadResponse("cut off in the body")
         self.complete = True
 
     def close(self) -> None:
-        """Drop the parser, which refers back to the reader: garbage collection is a tenth of a request."""
+        """Drop the parser to break its reference cycle with the reader.
+
+        Otherwise garbage collection takes a tenth of the time of a request.
+        """
         self._parser = _CLOSED
 
     @property
     def started(self) -> bool:
-        """True once the first byte of the reply has arrived."""
+        """Whether the first byte of the response has arrived."""
         return self._received > 0
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """Of the final reply."""
+        """Headers of the final response."""
         return self._headers[self._past_headers :]
 
     def response(self) -> Response:
         return Response(self._status, self._retry_after, self._body)
 
-    # httptools calls these.
+    # Callbacks of httptools
 
     def on_message_begin(self) -> None:
-        """A second final reply does not invalidate the first."""
+        """Refuse a second final response; the first one remains valid."""
         if self.complete:
             self.reusable = False
-            raise BadResponse("more than one reply")
+            raise BadResponse("more than one response")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers.append((name, value))
@@ -108,10 +112,10 @@ class ResponseReader:
         self._interim += 1
         self._past_headers = len(self._headers)
         if self._interim > MAX_INTERIM or status == 101:
-            raise BadResponse("too many interim replies" if status != 101 else "switched protocols")
+            raise BadResponse("too many interim responses" if status != 101 else "switched protocols")
 
     def _check_headers(self) -> None:
-        """Headers of interim replies count, too."""
+        """Check number and size of all headers, those of interim responses included."""
         if len(self._headers) > MAX_HEADERS:
             raise BadResponse(f"more than {MAX_HEADERS} headers")
         if self._received > MAX_HEADER_BYTES:
@@ -134,6 +138,6 @@ class ResponseReader:
 
     def on_message_complete(self) -> None:
         if self._status:
-            # A body cut at the limit is complete for us while the rest of it is still on its way.
+            # `complete` is already set if the body was cut at MAX_BODY_BYTES: the connection can't be kept.
             self.reusable = not self.complete and self._parser.should_keep_alive()
             self.complete = True

@@ -1,7 +1,7 @@
 """TLS over a non-blocking socket, in steps of bounded length.
 
-`ssl.SSLSocket.recv` goes on as long as the peer sends records without data, session tickets for example, so that
-one endpoint could block all others. Here a step decrypts what a single `recv` of the socket has returned.
+`ssl.SSLSocket.recv` loops while the peer sends records without data, such as session tickets. One endpoint could
+block all others that way. Here, a step decrypts the bytes of a single `recv` of the socket.
 """
 
 import contextlib
@@ -13,19 +13,20 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 RECEIVE_BYTES = 16 * 1024
 SEND_BYTES = 64 * 1024
-"""Encrypted in one step."""
+"""Maximum bytes encrypted in one step."""
 MAX_SILENT_BYTES = 256 * 1024
-"""Received without any data of the response in it: handshake, session tickets, key updates."""
+"""Maximum bytes received without application data: handshake, session tickets, key updates."""
 
 
 OPTIONS = ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-"""In place of urllib3's own, which forbid the tickets that TLS 1.2 resumes sessions with."""
+"""Replace urllib3's options, which disable session tickets and so the resumption of TLS 1.2 sessions."""
 
 
 def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
-    """TLS 1.2 or newer, certificates and host names verified against the system's authorities and `ca_file`.
+    """Return a context for TLS 1.2 or newer that verifies certificates and host names.
 
-    Made before the fork and inherited: it holds no socket and no connection's secrets.
+    Trusted authorities are those of the system and of `ca_file`. The context is made before the fork: it contains
+    no sockets and no secrets of connections.
     """
     context = create_urllib3_context(
         ssl_minimum_version=ssl.TLSVersion.TLSv1_2, cert_reqs=ssl.CERT_REQUIRED, options=OPTIONS
@@ -38,22 +39,22 @@ def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
 
 
 class TlsSocket:
-    """A connected non-blocking socket inside TLS; `send`, `recv` and `close` are those of a socket."""
+    """TLS on a connected non-blocking socket; `send`, `recv` and `close` work as those of a socket."""
 
     def __init__(self, sock: socket, context: ssl.SSLContext, host: str, session: ssl.SSLSession | None) -> None:
-        """`host` is what the certificate must be valid for; `session` is an earlier one, to be resumed."""
+        """The certificate must be valid for `host`; `session` is resumed if the peer accepts it."""
         self._sock = sock
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host, session=session)
         self._encrypted = memoryview(b"")
         self._encrypted_from = 0
-        """How many bytes of the caller's data `_encrypted` is the rest of."""
+        """Number of the caller's bytes that were encrypted in this step; `_encrypted` is the unsent rest."""
         self._silent_bytes = 0
 
     @property
     def session(self) -> ssl.SSLSession | None:
-        """The session to resume. A copy, which takes as long as several requests."""
+        """A copy of the session, for resumption. The copy takes as long as several requests."""
         return self._tls.session
 
     @property
@@ -62,13 +63,13 @@ class TlsSocket:
 
     @property
     def has_pending(self) -> bool:
-        """Whether something has been received that is not decrypted yet: no event will announce it."""
+        """Whether received data waits to be decrypted; the loop reports no event for it."""
         return self._incoming.pending > 0
 
     def handshake(self) -> bool:
-        """Go on as far as the peer's messages allow; return True when it is complete. Raises OSError.
+        """Continue the handshake; return whether it is complete. Raises OSError.
 
-        The last message to the peer is sent with the first data.
+        The last handshake message is sent together with the first data.
         """
         with contextlib.suppress(BlockingIOError):
             self._fill()
@@ -79,12 +80,12 @@ class TlsSocket:
             return False
         except ssl.SSLError:
             with contextlib.suppress(OSError):
-                self._sock.sendall(self._outgoing.read())  # The alert.
+                self._sock.sendall(self._outgoing.read())  # The TLS alert.
             raise
         return True
 
     def send(self, data: bytes | memoryview) -> int:
-        """Return how many bytes have been sent. Raises BlockingIOError; then call it again with the same data."""
+        """Send data; return the number of bytes. After BlockingIOError, call it again with the same data."""
         if not self._encrypted:
             self._encrypted_from = self._tls.write(data[:SEND_BYTES])
             self._encrypted = memoryview(self._outgoing.read())
@@ -93,7 +94,7 @@ class TlsSocket:
         return self._encrypted_from
 
     def recv(self, max_bytes: int) -> bytes:
-        """Return data, b"" if the peer has closed. Raises BlockingIOError if no data has arrived."""
+        """Return received data, b"" if the peer has closed. Raises BlockingIOError if no data has arrived."""
         data = self._decrypt(max_bytes) if self.has_pending else None
         if data is None:
             self._fill()
@@ -106,7 +107,7 @@ class TlsSocket:
         self._sock.close()
 
     def _fill(self) -> None:
-        """Raises BlockingIOError if nothing has arrived."""
+        """Receive records. Raises BlockingIOError if none have arrived."""
         records = self._sock.recv(RECEIVE_BYTES)
         if not records:
             self._incoming.write_eof()

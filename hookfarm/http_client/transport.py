@@ -1,4 +1,4 @@
-"""HTTP requests to endpoints on one event loop, many at a time; httptools parses the responses."""
+"""HTTP requests to endpoints, many at a time on one event loop."""
 
 import ssl
 from collections.abc import Callable, Sequence
@@ -18,12 +18,12 @@ class Interrupted(Exception):
 
 
 class Transport:
-    """Sends requests on one event loop, many at a time."""
+    """HTTP client of one process: event loop, resolver and connection pool."""
 
     def __init__(
         self, loop: EventLoop, tls: ssl.SSLContext, allowed: Sequence[IPNetwork], resolver: Resolver, max_idle: int
     ) -> None:
-        """`max_idle`: how many connections are kept for later requests."""
+        """`max_idle` is the maximum number of idle connections kept for later requests."""
         self.loop = loop
         self._pool = ConnectionPool(loop, tls, max_idle)
         self._allowed = allowed
@@ -36,7 +36,7 @@ class Transport:
         timeout_seconds: float,
         on_result: Callable[[Exchange, Result], None],
     ) -> Exchange:
-        """Begin an exchange. Its result may come before this returns."""
+        """Begin an exchange. `on_result` may be called before `send` returns."""
         exchange = Exchange(self._pool, self._resolver, self._allowed, target, request, on_result)
         exchange.start(timeout_seconds)
         return exchange
@@ -44,13 +44,12 @@ class Transport:
     def post(
         self, target: Target, request: bytes, timeout_seconds: float, is_cancelled: Callable[[], bool]
     ) -> tuple[Result, Headers]:
-        """Send one request and wait for its result, which comes with the headers of the response.
+        """Send one request, wait, and return its result with the headers of the response.
 
-        Raises nothing but Interrupted, whatever the endpoint does.
-
-        `is_cancelled` is called while waiting.
+        `is_cancelled` is called every CANCEL_CHECK_SECONDS; raises Interrupted if it returns True. Failures of
+        the endpoint are results, not exceptions.
         """
-        self.loop.run_once(0)  # Drops idle connections that the endpoint has closed or sent something on.
+        self.loop.run_once(0)  # Drops idle connections that have been closed or have received unrequested data.
         results: list[Result] = []
         exchange = self.send(target, request, timeout_seconds, lambda _, result: results.append(result))
         try:
@@ -63,7 +62,7 @@ class Transport:
         return results[0], exchange.headers
 
     def expire_idle(self) -> None:
-        """Close the connections that were idle for too long; to be called every few seconds."""
+        """Close connections that have been idle for too long. Call it every few seconds."""
         self._pool.expire()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A connection to Redis on an EventLoop: requests go out together, replies are passed to callbacks in order."""
+"""A connection to Redis on an EventLoop: requests are sent in one write, replies go to callbacks in order."""
 
 import ssl
 from collections import deque
@@ -19,14 +19,14 @@ from hookfarm.store.clients import (
 )
 
 CONNECT_SECONDS = 1.0
-"""How long `connect` may hold up the loop, name resolution apart."""
+"""Maximum time for which `connect` blocks the loop, excluding name resolution."""
 
 OnReplies = Callable[[list[Reply]], None]
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class _Request(NamedTuple):
-    """Commands whose replies have not arrived."""
+    """Commands that wait for their replies."""
 
     replies: int
     on_replies: OnReplies
@@ -35,10 +35,10 @@ class _Request(NamedTuple):
 
 
 class LoopConnection:
-    """One connection. An error closes it: all requests under way are forgotten, and `on_lost` is called once.
+    """One connection to Redis.
 
-    An error reply to a command is no such error; it is passed on as a value. The commands of a forgotten request
-    may have been executed.
+    An error of the connection closes it, drops all requests under way, and calls `on_lost` once. Redis may have
+    executed dropped requests. An error reply to a command is passed to its callback as a value.
     """
 
     def __init__(self, url: str, loop: EventLoop, on_lost: Callable[[RedisError], None]) -> None:
@@ -51,7 +51,7 @@ class LoopConnection:
         self._events: int | None = None
         self._requests: deque[_Request] = deque()
         self._urgent = 0
-        """How many of the requests are urgent."""
+        """Number of urgent requests."""
         self._replies: list[Reply] = []
         self._queued: list[bytes] = []
         self._unsent = b""
@@ -62,11 +62,11 @@ class LoopConnection:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the replies to a request are outstanding."""
+        """Whether a request waits for replies."""
         return bool(self._requests)
 
     def connect(self) -> None:
-        """Connect, greet and log in; blocks. Raises RedisError."""
+        """Connect and authenticate; blocks. Raises RedisError."""
         self._raw.connect()  # type: ignore[no-untyped-call]
         connected = self._raw._get_socket()
         if connected is None:
@@ -85,10 +85,10 @@ class LoopConnection:
         within_seconds: float = COMMAND_TIMEOUT_SECONDS,
         is_urgent: bool = True,
     ) -> None:
-        """Send commands with the next `flush`. Their replies are passed on together.
+        """Send commands with the next `flush`; call `on_replies` once with all their replies.
 
-        If they are not there in time, the connection is lost. While no urgent request is under way, replies do not
-        wake the loop; `receive` passes them on.
+        If they don't arrive within `within_seconds`, the connection is closed. Replies wake the loop only while an
+        urgent request is under way; otherwise `receive` passes them on.
         """
         timer = self._loop.call_later(within_seconds, self._on_time_out)
         self._requests.append(_Request(replies, on_replies, timer, is_urgent))
@@ -96,12 +96,12 @@ class LoopConnection:
         self._queued.append(packed)
 
     def receive(self) -> None:
-        """Pass on the replies that have arrived without waking the loop."""
+        """Pass on replies that arrived without waking the loop."""
         if self._requests and not self._urgent and self.is_connected:
             self._read()
 
     def flush(self) -> None:
-        """Send what was requested since the last flush, in one write."""
+        """Send all requests since the last flush in one write."""
         if self._queued and self.is_connected:
             data, self._queued = b"".join(self._queued), []
             if self._unsent:
@@ -112,7 +112,7 @@ class LoopConnection:
             self._watch()
 
     def close(self) -> None:
-        """Forget all requests. Does nothing if it is not connected."""
+        """Close the connection and drop all requests. Does nothing if it is not connected."""
         if self._fd < 0:
             return
         self._loop.unwatch(self._fd)
@@ -135,7 +135,7 @@ class LoopConnection:
         self._unsent = data[sent:]
 
     def _watch(self) -> None:
-        """Wait for room to send, and for replies that are urgent; without a request, for the server's close."""
+        """Watch for room to send and for urgent replies; without a request, for a close by the server."""
         events = READABLE if self._urgent or not self._requests else 0
         if self._unsent:
             events |= WRITABLE
@@ -152,7 +152,7 @@ class LoopConnection:
             self._read()
 
     def _read(self) -> None:
-        """Read what there is. TLS may hold back data that the descriptor does not show: read until it has none."""
+        """Read all data that has arrived. TLS may buffer data without an event, so read until it is empty."""
         more = True
         while more and self.is_connected:
             try:
@@ -165,7 +165,7 @@ class LoopConnection:
             if count == 0:
                 self._lose(redis.ConnectionError("the server closed the connection"))
                 return
-            self._reader.feed(self._buffer, 0, count)  # type: ignore[arg-type]  # any buffer will do
+            self._reader.feed(self._buffer, 0, count)  # type: ignore[arg-type]  # Accepts any buffer.
             more = isinstance(self._socket, ssl.SSLSocket) or count == len(self._buffer)
             self._pass_on()
 

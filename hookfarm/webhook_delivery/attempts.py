@@ -1,22 +1,22 @@
-"""The attempts of a delivery process: a claimed job becomes a POST, and its result a settlement.
+"""Attempts of a delivery process: each claimed job becomes a POST, each result a settlement.
 
-One wide log line for each attempt, action `attempt`, always with the same fields:
+Each attempt has one log line, action `attempt`, always with these fields:
 
-    outcome      delivered; retry = failed, to be tried again; dead = failed, now a dead letter
+    outcome      delivered, retry (failed, to be retried) or dead (failed, now a dead letter)
     delivery     the webhook-id
     endpoint     the endpoint's id
     attempt      the number of the attempt, as in webhook-attempt
-    status       the HTTP status; null if the endpoint did not respond
-    error        why it did not, one of TRANSPORT_ERRORS; null if it did
-    duration_ms  how long the POST took, from the name's resolution to the end of the reply
-    queued_ms    how long the job was in the queue before, since it was last put there
-    bytes_sent   the length of the body
-    retry_in_s   seconds until the next attempt; null if there is none
-    detail       the beginning of the response, or the error in words; null if it was delivered
-    worker       which delivery process it was
+    status       the HTTP status; null after a transport error
+    error        the transport error, one of TRANSPORT_ERRORS; null after a response
+    duration_ms  duration of the POST, from name resolution to the end of the response
+    queued_ms    time from the job's last entry into the queue to the POST
+    bytes_sent   length of the body
+    retry_in_s   seconds until the next attempt; null after the last one
+    detail       the beginning of the response, or the error message; null if delivered
+    worker       index of the delivery process
 
-A failed attempt is a warning and always written. One that succeeded is info, and written only where the setting
-`log_attempts` is `all`: a line costs 25 us, which at 5,000 attempts a second is an eighth of a core.
+A failed attempt is a warning and is always logged. A successful one is info, logged only if the setting
+`log_attempts` is `all`. A line costs 25 us: at 5,000 attempts a second, an eighth of a core.
 """
 
 import random
@@ -42,23 +42,23 @@ if TYPE_CHECKING:
     from hookfarm.tracing.spans import AttemptSpan, Spans
 
 MAX_DETAIL_CHARACTERS = 200
-"""Of a response or an error in the log line of an attempt."""
+"""Maximum length of `detail` in a log line."""
 
 log = logs.get("webhook_delivery")
 
 
 @dataclass(frozen=True)
 class AttemptPolicy:
-    """The settings that attempts are decided by."""
+    """Settings of attempts."""
 
     retry_schedule: Sequence[float]
     log_delivered: bool = False
-    """Whether successful attempts are logged, too; failed ones always are."""
+    """Log successful attempts, too; failed ones are always logged."""
 
 
 @dataclass(slots=True)
 class AttemptUnderWay:
-    """One POST whose result is not known yet."""
+    """One POST in flight."""
 
     job: ClaimedJob
     endpoint: CompiledEndpoint
@@ -68,7 +68,7 @@ class AttemptUnderWay:
 
 
 class Attempts:
-    """All POSTs in flight of one process. `settle` gets the settlement of each job that was passed to `begin`."""
+    """All POSTs in flight of one process."""
 
     def __init__(
         self,
@@ -79,7 +79,10 @@ class Attempts:
         disable: Callable[[str, str], None],
         spans: "Spans | None" = None,
     ) -> None:
-        """`disable` is called with an endpoint and the reason why it is to be disabled."""
+        """`settle` is called once for each job passed to `begin`.
+
+        `disable` is called with the id of an endpoint to disable and the reason.
+        """
         self._child = child
         self._slot = child.slot
         self._transport = transport
@@ -94,7 +97,7 @@ class Attempts:
         return len(self._under_way)
 
     def begin(self, job: ClaimedJob, compiled: Compiled) -> None:
-        """Post the job, or settle it at once if that is impossible."""
+        """Post the job. If that is impossible, settle it at once."""
         if not isinstance(compiled, CompiledEndpoint):
             self.dead_letter(job, "endpoint_removed" if compiled is None else f"endpoint_invalid: {compiled}")
         elif not compiled.endpoint.enabled:
@@ -103,12 +106,12 @@ class Attempts:
             self._post(job, compiled)
 
     def give_back(self, job: ClaimedJob, interrupted: bool = False) -> None:
-        """Return a job, unattempted or `interrupted` in its attempt."""
+        """Return a job to the queue, unattempted or with an `interrupted` attempt."""
         self._settle(delivery_queue.returned(job, interrupted))
         self._slot.add(telemetry.RETURNED)
 
     def interrupt(self) -> None:
-        """End all attempts without their results and return their jobs."""
+        """Cancel all attempts and return their jobs to the queue."""
         for attempt in list(self._under_way.values()):
             assert attempt.exchange is not None
             attempt.exchange.cancel()
@@ -116,7 +119,7 @@ class Attempts:
             self.give_back(attempt.job, interrupted=True)
 
     def dead_letter(self, job: ClaimedJob, reason: str) -> None:
-        """Settle the job as dead without an attempt, because none is possible."""
+        """Settle the job as a dead letter without an attempt."""
         self._count_death(job, reason)
         stored = job.with_outcome({"at": round(time.time(), 3), "error": reason}, reason=reason)
         self._settle(delivery_queue.failed(job, stored, None, HealthSignal.UNKNOWN))
@@ -200,7 +203,7 @@ def log_attempt(
     ended: float,
     decision: Decision,
 ) -> None:
-    """`ended` is Unix time."""
+    """Write the log line of an attempt that ended at `ended` (Unix time)."""
     retry_in = decision.retry_in_seconds
     queued_us = max(0, int(ended * 1e6) - duration_us - job.sequence)
     failed = "dead" if retry_in is None else "retry"

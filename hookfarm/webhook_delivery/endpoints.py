@@ -1,4 +1,4 @@
-"""A worker's compiled endpoints: each is compiled once, and again after it has changed."""
+"""A worker's cache of compiled endpoints; an endpoint is recompiled after it has changed."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from hookfarm.security.vault import NO_KEYS, Vault
 MAX_CACHED_ENDPOINTS = 1000
 
 Compiled = CompiledEndpoint | InvalidInput | None
-"""InvalidInput = it can't be sent to, None = it was removed."""
+"""InvalidInput = the endpoint is invalid, None = it was removed."""
 
 
 class EndpointCache:
-    """Endpoints by id. With a new revision of the registry, each is to be read again when it is needed."""
+    """Compiled endpoints by id, each as of a revision of the registry."""
 
     def __init__(self, allowed: Sequence[IPNetwork], vault: Vault = NO_KEYS) -> None:
         self._allowed = allowed
@@ -24,17 +24,17 @@ class EndpointCache:
         self._cached: OrderedDict[str, tuple[int, bytes | None, Compiled]] = OrderedDict()
 
     def is_current(self, endpoint_id: str, revision: int) -> bool:
-        """Whether the endpoint is known as of `revision`."""
+        """Return whether the endpoint is cached as of `revision`; otherwise it must be read again."""
         cached = self._cached.get(endpoint_id)
         return cached is not None and cached[0] == revision
 
     def get(self, endpoint_id: str) -> Compiled:
-        """Return the endpoint as it was last stored. Raises KeyError if it never was, or not of late."""
+        """Return the cached endpoint. Raises KeyError if it is not cached."""
         self._cached.move_to_end(endpoint_id)
         return self._cached[endpoint_id][2]
 
     def store(self, endpoint_id: str, revision: int, stored: bytes | None) -> Compiled:
-        """Remember and return the endpoint that the registry has as `stored`, read after `revision`."""
+        """Cache and return an endpoint; `stored` is its entry in the registry, read at `revision` or later."""
         _, before, compiled = self._cached.get(endpoint_id, (0, None, None))
         if stored != before:
             compiled = self._compile(stored)

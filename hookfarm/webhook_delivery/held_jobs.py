@@ -1,11 +1,11 @@
-"""The jobs that a delivery process holds, shown in its slot: the sweep requeues none that is shown."""
+"""Jobs that a delivery process holds, published in its slot; the sweep does not requeue them."""
 
 from hookfarm.farm.scoreboard import Slot
 from hookfarm.webhook_delivery import telemetry
 
 
 class HeldJobs:
-    """The places of one process, a sequence in each; a job has one from the pop to the settlement. 0 = free."""
+    """Places of one process: one sequence each, from the pop to the confirmed settlement; 0 = free."""
 
     def __init__(self, slot: Slot, concurrency: int) -> None:
         self._slot = slot
@@ -14,11 +14,11 @@ class HeldJobs:
 
     @property
     def room(self) -> int:
-        """How many more jobs there is a place for."""
+        """Number of free places."""
         return len(self._free)
 
     def inherited(self) -> list[int]:
-        """Return what an earlier process in this slot held when it died; to be called before the first `add`."""
+        """Return the sequences that a crashed predecessor left in this slot. Call it before the first `add`."""
         return sequences(self._slot)
 
     def clear(self) -> None:
@@ -27,13 +27,16 @@ class HeldJobs:
             self._slot.set_counter(index, 0)
 
     def add(self, sequence: int) -> None:
-        """Show a job that was just popped."""
+        """Put the sequence of a popped job into a free place."""
         place = self._free.pop()
         self._places[sequence] = place
         self._slot.set_counter(place, sequence)
 
     def remove(self, sequence: int) -> None:
-        """Free its place, once Redis has confirmed the settlement. Until then it must not look like an orphan."""
+        """Free the place of a job. Call it only after Redis has confirmed the job's settlement.
+
+        A job that is freed earlier looks like an orphan to the sweep.
+        """
         place = self._places.pop(sequence)
         self._slot.set_counter(place, 0)
         self._free.append(place)
@@ -43,10 +46,10 @@ class HeldJobs:
 
 
 def places(concurrency: int) -> int:
-    """Return how many places a process needs: as many jobs as are in flight may wait for their settlement."""
+    """Return the number of places of a process: half for jobs in flight, half for jobs being settled."""
     return 2 * concurrency
 
 
 def sequences(slot: Slot) -> list[int]:
-    """Return the sequences of the jobs that the process in `slot` holds, or its predecessor held."""
+    """Return the sequences in a slot: jobs of its process, or of its crashed predecessor."""
     return [sequence for sequence in slot.counters(telemetry.HELD, telemetry.MAX_HELD) if sequence]

@@ -1,4 +1,4 @@
-"""Construction of a delivery process, before and after its fork."""
+"""Construction of a delivery process before and after its fork."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ REGISTRY_TIMEOUT_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """Shared by all delivery processes of a farm: made before the forks, without sockets."""
+    """Objects that all delivery processes of a farm share: made before the forks, without sockets."""
 
     redis_url: str
     policy: Policy
@@ -43,17 +43,17 @@ def worker_context(
     master_keys: tuple[MasterKey, ...] = (),
     tracing: TracingSettings | None = None,
 ) -> WorkerContext:
-    """Load certificates and code once, in the master, for all its children."""
+    """Load certificates and code once, in the master, for all children."""
     return WorkerContext(redis_url, policy, tls_context(ca_file), allowed, Vault(master_keys), tracing)
 
 
 def run(child: Child, context: WorkerContext) -> None:
     """Run a delivery process until the child is stopped and has settled its last job.
 
-    It runs as SCHED_BATCH (sched(7)): woken by a reply, it waits its turn instead of pushing aside a worker in
-    the middle of a job, which would then find its caches cold.
+    The process runs as SCHED_BATCH (sched(7)): a reply that wakes it does not preempt another worker.
+    Preemption in the middle of a job would leave that worker with cold CPU caches.
     """
-    with contextlib.suppress(OSError):  # A container may forbid it.
+    with contextlib.suppress(OSError):  # A container may forbid SCHED_BATCH.
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     loop = EventLoop()
     endpoints = EndpointCache(context.allowed, context.vault)
@@ -66,5 +66,5 @@ def run(child: Child, context: WorkerContext) -> None:
 
 
 def _registry(redis_url: str) -> Callable[[], Registry]:
-    """Connect on demand: redis-py's client is 0.4 MB of each process and 0.6 ms of its start."""
+    """Connect on demand: redis-py's client costs each process 0.4 MB and 0.6 ms of its start."""
     return lambda: Registry(command_client(redis_url, REGISTRY_TIMEOUT_SECONDS))

@@ -1,20 +1,20 @@
-"""The sweep: finds and requeues orphans, jobs that were popped and that no worker holds.
+"""Sweep: find and requeue orphans, jobs that were popped and that no worker holds.
 
-BRPOP takes an element away before its worker has it, so a worker killed right then, or a reply lost on the
-wire, leaves a job that is open in the ledger, gone from the list, and held by none. Recording the job after the
-pop would not close that gap. Instead:
+BRPOP removes an element before its worker has it. If the worker is killed at that moment, or the reply is lost,
+the job is open in the ledger, missing from the list, and held by no worker. Recording the job after the pop
+would not close that gap. The sweep works in three steps:
 
-1. Look at the watermark W, the sequence of the element that is next to be popped. The list is in the order of
-   sequences, so every open job below W has been popped. One that no farm shows as held is a suspect: most likely
-   it is on its way to its worker.
-2. If a suspect of the look before is still there, begin a round: note W, and wait until each worker has sent
-   another BRPOP since then, or has none under way, or is gone. One that is blocked in an earlier BRPOP is woken.
-   From then on each job popped below W is held visibly, or by no worker.
-3. Publish W and the held sequences beside those of the other farms on this Redis. A job that is open below the
-   smallest W and held by no farm is an orphan: requeue it; after five times it is dead, `worker_lost`.
+1. Read the watermark W, the sequence of the element that is popped next. The list is ordered by sequence, so
+   every open job below W has been popped. A job below W that no farm holds is a suspect. Most suspects are on
+   their way to a worker.
+2. If a suspect is seen twice, begin a round: note W, and wait for each worker. A worker is accounted for once it
+   has sent another BRPOP, has no BRPOP under way, or is gone. A worker blocked in an earlier BRPOP is unblocked.
+   After the round, each worker's slot contains all jobs below W that the worker has.
+3. Publish W and the held sequences, as every farm on this Redis does. An orphan is an open job below the
+   smallest W that no farm holds. Requeue it; after MAX_ORPHANED times it becomes a dead letter, `worker_lost`.
 
-Both errors of this bookkeeping are on the safe side: a worker shows a job until Redis has answered its
-settlement, and a farm that is silent keeps all the jobs it held, for 45 s.
+Late updates are safe. A worker holds a job until Redis has confirmed its settlement. A silent farm keeps its
+held jobs for FARM_TIMEOUT_MS.
 """
 
 import os
@@ -38,7 +38,7 @@ log = logs.get("webhook_delivery")
 
 
 class Sweep:
-    """One farm's sweep, in a child of its master; `perform` is one step of it and never waits for a worker."""
+    """Sweep of one farm, run in a child of its master. `perform` is one step and never waits for a worker."""
 
     def __init__(
         self,
@@ -47,23 +47,23 @@ class Sweep:
         limits: Callable[[], FarmLimits],
         on_orphan: Callable[[OrphanState], None] = lambda _became: None,
     ) -> None:
-        """`limits` returns what the farm may have in flight now."""
+        """`limits` returns the farm's current limits."""
         self._slots = slots
         self._run = run
         self._limits = limits
         self._on_orphan = on_orphan
         self._holder = f"{_HOST}/{os.getppid()}/{run}"
         self._watermark = 0
-        """Of the last round that was finished."""
+        """Watermark of the last finished round."""
         self._noted: int | None = None
-        """The watermark of the round under way, if there is one."""
+        """Watermark of the round under way; None between rounds."""
         self._noted_ns = 0
         self._suspects: frozenset[int] = frozenset()
 
     def register(self, client: redis.Redis) -> None:
-        """Call before any worker starts: protects the jobs of this farm from the sweeps of others.
+        """Register the farm, so that sweeps of other farms spare its jobs. Call it before any worker starts.
 
-        Removes farms of this host whose processes are gone at once, instead of after 45 s.
+        Remove dead farms of this host at once, instead of after FARM_TIMEOUT_MS.
         """
         for holder in delivery_queue.farms(client):
             if _is_gone(holder):
@@ -71,7 +71,7 @@ class Sweep:
         delivery_queue.sweep(client, self._holder, 0, (), self._limits())
 
     def perform(self, client: redis.Redis) -> None:
-        """Publish what is held, requeue orphans; begin a round if there are suspects, or finish it."""
+        """Publish the held sequences, requeue orphans, and begin or finish a round."""
         if self._noted is not None and self._all_accounted_for():
             self._watermark, self._noted = self._noted, None
         held = [sequence for slot in self._slots if slot.pid for sequence in held_jobs.sequences(slot)]
@@ -84,7 +84,7 @@ class Sweep:
         self._suspects = found.suspects
 
     def leave(self, client: redis.Redis) -> None:
-        """Call after the last worker is gone: removes the keys of this run. Its last jobs become orphans."""
+        """Remove the keys of this run. Call it after the last worker is gone. Jobs still held become orphans."""
         delivery_queue.clear_held(client, self._holder)
         client.delete(keys.reported(self._run))
 
@@ -92,7 +92,7 @@ class Sweep:
         return next(self._unaccounted_for(), None) is None
 
     def _unaccounted_for(self) -> Iterator[Slot]:
-        """The slots of workers that may still get a job by a BRPOP sent before the round began."""
+        """Yield the slots of workers whose BRPOP was sent before the round began."""
         for slot in self._slots:
             is_popping = slot.pid != 0 and slot.activity == telemetry.POLLING
             if is_popping and slot.counter(telemetry.POLLED_NS) <= self._noted_ns:
@@ -107,7 +107,7 @@ class Sweep:
 
 
 def _is_gone(holder: str) -> bool:
-    """Whether its master was a process of this host and has ended. Other farms expire by their silence."""
+    """Return whether the farm's master ran on this host and has ended. Farms of other hosts time out."""
     host, _, rest = holder.partition("/")
     pid = rest.partition("/")[0]
     if host != _HOST or not pid.isdigit():

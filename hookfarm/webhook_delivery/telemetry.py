@@ -1,4 +1,4 @@
-"""Telemetry of delivery processes: counters in their slots, and from these the metrics and the status."""
+"""Telemetry of delivery processes: counters in slots, metrics and status computed from them."""
 
 import time
 from collections import deque
@@ -16,67 +16,70 @@ from hookfarm.metrics import Distribution, Family, counter, gauge, histogram
 from hookfarm.store import keys
 
 AWAY, POLLING, BUSY = 0, 1, 2
-"""Activities: without a connection that polls; a BRPOP is under way; none is, for want of room."""
+"""Activities: disconnected from Redis; BRPOP under way; connected without a BRPOP."""
 
 CLIENT_ID = 0
-"""The id of its connection to Redis, for CLIENT UNBLOCK."""
+"""Redis id of the pop connection, for CLIENT UNBLOCK."""
 IN_FLIGHT = 1
-"""POSTs whose results are not known yet."""
+"""POSTs in flight."""
 DELIVERED = 2
 FAILED = 3
-"""Attempts that failed."""
+"""Failed attempts."""
 DEAD = 4
-"""Jobs that it made dead letters."""
+"""Dead letters."""
 RETURNED = 5
 ADOPTED = 6
 POLLED_NS = 7
-"""When it last sent a BRPOP, CLOCK_MONOTONIC nanoseconds; written before the send."""
+"""Time of the last BRPOP in CLOCK_MONOTONIC nanoseconds; written before the send."""
 RETRIES = 8
-"""Attempts that failed and are followed by another."""
+"""Failed attempts whose job is retried."""
 ORPHANS = 9
-"""Jobs of a predecessor in its slot that it has queued again."""
+"""Requeued jobs of a crashed predecessor in the slot."""
 POST_MICROSECONDS = 10
-"""The sum of all values in the histogram POST_TIMES."""
+"""Sum of all values in the histogram POST_TIMES."""
 QUEUE_MICROSECONDS = 11
 
 FAILURES = 12
 """Failed attempts by metric label."""
 DEATHS = FAILURES + len(METRIC_LABELS)
-"""Jobs that it made dead letters, by reason."""
+"""Dead letters by reason."""
 DEATH_REASONS = ("exhausted", "endpoint_gone", "endpoint_removed", "endpoint_invalid", "garbage", "other")
 
 BUCKETS = 84
-"""From 16 µs to 67 s, which is more than an attempt may take."""
+"""Buckets of a histogram, from 16 µs to 67 s; an attempt takes less."""
 POST_TIMES = 40
 assert DEATHS + len(DEATH_REASONS) <= POST_TIMES
 QUEUE_TIMES = POST_TIMES + BUCKETS
 HELD = QUEUE_TIMES + BUCKETS
-"""The sequences of its jobs, each until Redis has confirmed its settlement; 0 = a free place."""
+"""First place of a held job: its sequence, 0 = free (see held_jobs.py)."""
 MAX_HELD = 2 * MAX_CONCURRENCY
 assert HELD + MAX_HELD <= COUNTERS
 
 
 ROLLING_SECONDS = 10.0
 SAMPLE_SECONDS = 1.0
-"""How often the totals are remembered; the window is ROLLING_SECONDS to ROLLING_SECONDS + SAMPLE_SECONDS long."""
+"""Interval of samples. Quantiles cover ROLLING_SECONDS to ROLLING_SECONDS + SAMPLE_SECONDS."""
 METRIC_PREFIX = "webhook_delivery"
 _METRIC_BUCKETS = range(15, BUCKETS - 1, 4)
 """Every fourth bucket ends at a power of two: from 0.5 ms to 34 s."""
 
 
 def failure(label: str) -> int:
-    """The counter of failed attempts of one of METRIC_LABELS."""
+    """Return the index of the counter of failed attempts with a label, one of METRIC_LABELS."""
     return FAILURES + METRIC_LABELS.index(label)
 
 
 def death(reason: str) -> int:
-    """The counter of dead letters with a reason; the part before its colon counts."""
+    """Return the index of the counter of dead letters with a reason; text after a colon is ignored."""
     word = reason.partition(":")[0]
     return DEATHS + DEATH_REASONS.index(word if word in DEATH_REASONS else "other")
 
 
 def bucket(microseconds: int) -> int:
-    """The histogram bucket of a duration: four to each doubling, so its upper end is at most a quarter more."""
+    """Return the histogram bucket of a duration.
+
+    Each doubling has four buckets, so a bucket's upper end is at most 25 % above the duration.
+    """
     if microseconds < 64:
         return max(0, microseconds >> 4)
     bits = microseconds.bit_length()
@@ -84,13 +87,13 @@ def bucket(microseconds: int) -> int:
 
 
 def bucket_limit(index: int) -> float:
-    """The upper end of a bucket in microseconds."""
+    """Return the upper end of a bucket in microseconds."""
     bits, quarter = divmod(index, 4)
     return float((5 + quarter) << (bits + 3)) if bits else 16.0 * (index + 1)
 
 
 def totals_of(slots: Iterable[Slot], start: int) -> list[int]:
-    """The buckets from counter `start` on, summed over workers."""
+    """Return the sums over all workers of the BUCKETS counters that begin at `start`."""
     totals = [0] * BUCKETS
     for slot in slots:
         totals = list(map(add, totals, slot.counters(start, BUCKETS)))
@@ -98,7 +101,7 @@ def totals_of(slots: Iterable[Slot], start: int) -> list[int]:
 
 
 def quantile_seconds(totals: Sequence[int], share: float) -> float | None:
-    """The quantile `share` of the observations; None if there are none."""
+    """Return the quantile `share` of a histogram. Returns None if the histogram is empty."""
     target = share * sum(totals)
     seen = 0
     for index, count in enumerate(totals):
@@ -109,18 +112,16 @@ def quantile_seconds(totals: Sequence[int], share: float) -> float | None:
 
 
 def families(slots: Sequence[Slot]) -> Iterable[Family]:
-    """The metrics of all processes that ever were in these slots."""
+    """Yield the metrics of delivery processes. Counters include all earlier processes of the slots."""
     yield from _attempts(slots)
     yield from _jobs(slots)
     yield from _times(slots)
     yield gauge(
         f"{METRIC_PREFIX}_processes",
-        "Delivery processes by what they do: blocked in BRPOP, posting, or away from Redis.",
+        "Delivery processes by activity: polling (blocked in BRPOP), posting, or away (disconnected from Redis).",
         *(({"activity": name}, _doing(slots, letter)) for name, letter in _ACTIVITIES.items()),
     )
-    yield gauge(
-        f"{METRIC_PREFIX}_posts_in_flight", "POSTs that wait for their response.", ({}, _total(slots, IN_FLIGHT))
-    )
+    yield gauge(f"{METRIC_PREFIX}_posts_in_flight", "POSTs in flight.", ({}, _total(slots, IN_FLIGHT)))
 
 
 _ACTIVITIES = {"polling": "b", "posting": "p", "away": "a"}
@@ -129,13 +130,13 @@ _ACTIVITIES = {"polling": "b", "posting": "p", "away": "a"}
 def _attempts(slots: Sequence[Slot]) -> Iterable[Family]:
     yield counter(
         f"{METRIC_PREFIX}_attempts",
-        "POSTs by outcome: the class of the status, or the kind of the error.",
+        "POSTs by outcome: class of the HTTP status, or kind of the transport error.",
         ({"outcome": "2xx"}, _total(slots, DELIVERED)),
         *(({"outcome": label}, _total(slots, failure(label))) for label in METRIC_LABELS),
     )
     yield counter(
         f"{METRIC_PREFIX}_retries",
-        "Failed attempts that are followed by another.",
+        "Failed attempts whose job is retried.",
         ({}, _total(slots, RETRIES)),
     )
 
@@ -148,15 +149,13 @@ def _jobs(slots: Sequence[Slot]) -> Iterable[Family]:
     )
     yield counter(
         f"{METRIC_PREFIX}_returned",
-        "Jobs returned to the queue unattempted, or interrupted by a stop.",
+        "Jobs returned to the queue, unattempted or with an attempt that a stop interrupted.",
         ({}, _total(slots, RETURNED)),
     )
-    yield counter(
-        f"{METRIC_PREFIX}_adopted", "Foreign elements of the queue that became jobs.", ({}, _total(slots, ADOPTED))
-    )
+    yield counter(f"{METRIC_PREFIX}_adopted", "Foreign elements adopted as jobs.", ({}, _total(slots, ADOPTED)))
     yield counter(
         f"{METRIC_PREFIX}_orphans_inherited",
-        "Jobs that a killed process held and its successor has queued again.",
+        "Jobs of a crashed process that its successor in the slot requeued.",
         ({}, _total(slots, ORPHANS)),
     )
 
@@ -169,7 +168,7 @@ def _times(slots: Sequence[Slot]) -> Iterable[Family]:
     )
     yield histogram(
         f"{METRIC_PREFIX}_queue_to_delivered_seconds",
-        "From the queue to the 2xx, of jobs delivered at the first attempt.",
+        "Time from the queue to the 2xx response, of jobs delivered at the first attempt.",
         _distribution(slots, QUEUE_TIMES, QUEUE_MICROSECONDS),
     )
 
@@ -179,7 +178,7 @@ def _doing(slots: Sequence[Slot], letter: str) -> int:
 
 
 def _doing_letter(slot: Slot) -> str:
-    """p = POSTs in flight, b = blocked in BRPOP and nothing else, a = neither."""
+    """Return p = POSTs in flight, a = disconnected from Redis, b = otherwise."""
     if slot.counter(IN_FLIGHT):
         return "p"
     return "a" if slot.activity == AWAY else "b"
@@ -192,26 +191,29 @@ def _distribution(slots: Sequence[Slot], start: int, sum_at: int) -> Distributio
 
 
 def all_polling(run: str, workers: int) -> Callable[[redis.Redis], bool]:
-    """The readiness check: whether every worker of the farm's run has entered BRPOP."""
+    """Return the readiness check: whether every worker of the run has entered BRPOP."""
     return lambda client: int(client.get(keys.reported(run)) or 0) >= workers
 
 
 def polling_clients(slots: Sequence[Slot]) -> list[int]:
-    """The ids of connections that may be blocked in BRPOP; a job that one has already popped still reaches it."""
+    """Return the Redis ids of connections in BRPOP, for CLIENT UNBLOCK, which loses no popped job."""
     polling = (s for s in slots if s.pid and s.activity == POLLING and s.state == State.UP)
     return [slot.counter(CLIENT_ID) for slot in polling]
 
 
 class LatencyQuantiles(TypedDict):
-    """In ms; None = nothing was measured."""
+    """Latencies in ms; None = no observations."""
 
     p50: int | None
     p99: int | None
 
 
 class DeliveryReport(TypedDict, total=False):
-    """The delivery processes' part of the status. `recent_…` are of the last seconds, the others since the farm
-    started. `activity` has a letter for each worker."""
+    """Report of the delivery processes in the service's status.
+
+    `recent_…` cover the last ROLLING_SECONDS, all others the time since the farm started. `activity` has a letter
+    for each worker (see `_activity_letter`).
+    """
 
     delivered: int
     failed_attempts: int
@@ -227,7 +229,7 @@ class DeliveryReport(TypedDict, total=False):
 
 
 class DeliveryReporter:
-    """The delivery part of the status: totals, each worker's activity, latencies of the run and recent ones."""
+    """Builds the report from the slots."""
 
     def __init__(self) -> None:
         self._posts, self._waits = RollingQuantiles(), RollingQuantiles()
@@ -264,7 +266,7 @@ def _quantile_ms(totals: Sequence[int], share: float) -> int | None:
 
 
 def _activity_letter(slot: Slot) -> str:
-    """b = blocked in BRPOP, p = posting, r = restarting, s = stalled."""
+    """Return b = blocked in BRPOP, p = posting, r = restarting, s = stalled."""
     if slot.pid == 0 or slot.state == State.BOOTING:
         return "r"
     if slot.state != State.UP:
@@ -273,14 +275,14 @@ def _activity_letter(slot: Slot) -> str:
 
 
 class RollingQuantiles:
-    """Latencies of the last seconds, from a histogram that counts since the farm started."""
+    """Quantiles of the last ROLLING_SECONDS, from a histogram that counts since the farm started."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._kept: deque[tuple[float, Sequence[int]]] = deque()
 
     def quantiles(self, totals: Sequence[int]) -> LatencyQuantiles:
-        """Return the quantiles of the observations of the last ROLLING_SECONDS; None if there are none."""
+        """Add a sample, the histogram's current totals, and return the recent quantiles."""
         now = self._clock()
         while len(self._kept) > 1 and self._kept[1][0] <= now - ROLLING_SECONDS:
             self._kept.popleft()

@@ -1,13 +1,13 @@
 """A delivery process: one event loop, many POSTs in flight.
 
-1. It enters BRPOP and, in the same write, is counted as polling. While it has room, it is always blocked there.
-2. It claims what it has popped, posts each job under one deadline, and settles the results in batches.
-3. On a stop it pops nothing more, returns what was popped meanwhile, finishes its POSTs, settles, and exits.
+1. Enter BRPOP and, in the same write, increment the counter of polling workers. Stay in BRPOP while there is room.
+2. Claim popped jobs, post each under one deadline, and settle the results in batches.
+3. On a stop, send no more pops and return jobs popped meanwhile. Finish the POSTs, settle, and exit.
 
-Its loop turns at least once a second whatever the endpoints do, and each turn is a heartbeat. A SIGKILL between
-pop and settle leaves jobs open in the ledger, where the sweep finds them; a POST that was answered just before is
-then made again with the same webhook-id. A job that arrives too late to be certainly ours (the fence) is returned
-instead of posted.
+The loop turns at least once a second, however slow the endpoints are; each turn is a heartbeat.
+After a SIGKILL between pop and settlement, the sweep finds the open jobs in the ledger. A job whose POST had
+already succeeded is then posted again with the same webhook-id.
+A job that is claimed too long after its BRPOP (the fence) may be requeued already; it is returned, not posted.
 """
 
 import math
@@ -43,40 +43,40 @@ TURN_SECONDS = 1.0
 """The longest turn of the loop."""
 HEARTBEAT_SECONDS = TURN_SECONDS + 0.25
 GIVE_UP_SECONDS = 0.5
-"""How long settlements may take once the grace period is over; less than GRACE_RESERVE_SECONDS."""
+"""Time for settlements after the grace period; less than GRACE_RESERVE_SECONDS."""
 EXPIRE_SECONDS = 5.0
-"""How often idle connections are looked at."""
+"""Interval of the search for expired idle connections."""
 RETRY_SECONDS = 1.0
-"""When an endpoint that could not be disabled is disabled again."""
+"""Delay before a failed attempt to disable an endpoint is retried."""
 _REDIS = "redis"
 
 
 @dataclass(frozen=True)
 class Policy:
-    """The settings of a worker."""
+    """Settings of a worker."""
 
     polling_counter: str
-    """The key that counts the workers of this run that have entered BRPOP."""
+    """Key of the counter that each worker of this run increments when it enters BRPOP."""
     attempts: AttemptPolicy
     logged_attempts: int
-    """How many attempts the delivery log keeps for one endpoint; 0 = none."""
+    """Maximum number of attempts in the delivery log per endpoint; 0 = none."""
     disable_after_seconds: float
-    """An endpoint that has only failed for so long is disabled."""
+    """Disable an endpoint after this time of failures without a success."""
     concurrency: int
-    """How many POSTs it has in flight at most."""
+    """Maximum number of POSTs in flight."""
     workers: int
-    """How many workers share the list."""
+    """Number of workers that share the list."""
 
 
 @dataclass(frozen=True)
 class WorkerResources:
-    """What one worker works with, made after its fork."""
+    """Objects of one worker, made after its fork."""
 
     redis_url: str
     endpoints: EndpointCache
     transport: Transport
     connect_registry: Callable[[], Registry]
-    """Called only to disable an endpoint."""
+    """Connects to the registry; called only to disable an endpoint."""
     spans: "Spans | None" = None
 
 
@@ -103,20 +103,20 @@ class Worker:
             child, resources.transport, policy.attempts, self._settle, self._disable, resources.spans
         )
         self._waiting: dict[str, list[ClaimedJob]] = {}
-        """Claimed jobs whose endpoint is being read."""
+        """Claimed jobs, by endpoint, that wait for the read of that endpoint."""
         self._unsettled: set[str] = set()
-        """Endpoints whose jobs can't be settled."""
+        """Endpoints whose last settlement failed."""
         self._unfinished = 0
-        """Jobs between the pop and the settlement's begin."""
+        """Popped jobs without a settlement."""
         self._inherits = True
-        """A predecessor in this slot may have died with jobs."""
+        """The slot may contain jobs of a crashed predecessor."""
         self._outage = Outage(child, log, child=child.name)
         self._connect_at = 0.0
         self._expire_at = 0.0
         self._give_up_at = math.inf
 
     def run(self) -> None:
-        """Deliver until the child is stopped and has settled its last job; survives outages of Redis."""
+        """Deliver until the child is stopped and has settled its last job. Outages of Redis are survived."""
         self._loop.watch(self._child.stop_fd, READABLE, self._on_stop)
         while not self.is_done:
             self.iterate()
@@ -126,7 +126,7 @@ class Worker:
         self.close()
 
     def iterate(self) -> None:
-        """Send what is to be sent, wait for the next events, and handle them."""
+        """Send requests, wait for events, and handle them."""
         self._slot.heartbeat(HEARTBEAT_SECONDS)
         self._source.receive()
         if not self._source.is_connected:
@@ -149,7 +149,7 @@ class Worker:
 
     @property
     def is_done(self) -> bool:
-        """Whether it is to stop and has settled everything, or has no time left for that."""
+        """Whether the child is stopping and has settled all jobs, or its time for that is over."""
         if not self._child.stopping or self._attempts:
             return False
         if self._child.grace_expired and (not self._source.is_connected or self._loop.time() > self._give_up_at):
@@ -202,7 +202,7 @@ class Worker:
             self._read_endpoint(endpoint_id)
 
     def _requeue_inherited(self) -> None:
-        """Requeue at once what the predecessor in this slot held when it died, without waiting for the sweep."""
+        """Requeue the jobs of a crashed predecessor in this slot at once, without waiting for the sweep."""
         sequences = self._held.inherited()
         if sequences:
             connection = PipelinedConnection(self._resources.redis_url, 0)
@@ -222,7 +222,10 @@ class Worker:
         self._connect_at = self._loop.time() + wait
 
     def _mark_polling(self) -> None:
-        """For the sweep, before the BRPOP is sent: a job popped by an earlier one is held visibly, or lost."""
+        """Store the time of the next BRPOP for the sweep, before it is sent.
+
+        The slot contains all jobs of earlier BRPOPs by now; any other job of theirs is lost.
+        """
         self._slot.set_counter(telemetry.POLLED_NS, time.monotonic_ns())
         self._slot.activity = telemetry.POLLING
 
@@ -232,7 +235,7 @@ class Worker:
 
     def _on_pop_done(self) -> None:
         self._slot.activity = telemetry.BUSY
-        # A connection proves nothing: a server that refuses BRPOP (wrong type, replica) accepts it.
+        # Only a successful BRPOP ends an outage: a replica, for example, accepts connections but no BRPOP.
         self._outage.recover(_REDIS)
 
     # Jobs
@@ -281,7 +284,7 @@ class Worker:
     def _on_unsettled(self, settlement: Settlement, reason: str) -> None:
         if settlement.endpoint not in self._unsettled:
             self._unsettled.add(settlement.endpoint)
-            log.error("not settled", endpoint=settlement.endpoint, error=reason, consequence="it is tried again")
+            log.error("not settled", endpoint=settlement.endpoint, error=reason, consequence="retried")
 
     def _on_settled(self, settlement: Settlement) -> None:
         if self._unsettled and settlement.endpoint in self._unsettled:
@@ -291,13 +294,13 @@ class Worker:
 
     def _disable_failing(self, endpoint_id: str) -> None:
         days = self._policy.disable_after_seconds / 86400
-        self._disable(endpoint_id, f"nothing but failures for {days:g} days")
+        self._disable(endpoint_id, f"only failures for {days:g} days")
 
     def _disable(self, endpoint_id: str, reason: str) -> None:
         try:
             self._resources.connect_registry().disable(endpoint_id, reason)
         except NotFound:
-            return  # Removed in the meantime.
+            return  # The endpoint was removed in the meantime.
         except RedisError:
             self._loop.call_later(RETRY_SECONDS, lambda: self._disable(endpoint_id, reason))
             return

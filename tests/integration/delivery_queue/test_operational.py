@@ -125,10 +125,10 @@ def test_a_change_of_an_endpoint_closes_its_circuit_with_an_event(
 def test_an_endpoint_that_is_disabled_is_one_event_with_the_reason(client: Any) -> None:
     operator, failing = subscriber(client), add_endpoint(client, URL)
     for _ in range(2):
-        Registry(client).disable(failing.id, "nothing but failures for 5 days")
+        Registry(client).disable(failing.id, "only failures for 5 days")
     [body] = bodies_for(client, operator)
     assert body["type"] == "hookfarm.endpoint.disabled"
-    assert body["data"]["reason"] == "nothing but failures for 5 days"
+    assert body["data"]["reason"] == "only failures for 5 days"
 
 
 def test_an_endpoint_that_is_removed_is_no_news(

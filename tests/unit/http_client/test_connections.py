@@ -93,7 +93,7 @@ def test_a_second_attempt_on_a_new_connection_has_no_more_time_than_the_first(tr
     with peer(script) as hostile:
         post(transport, hostile.url)
         began = time.monotonic()
-        assert post(transport, hostile.url, SHORT) == TransportError("timeout", "no reply before the deadline")
+        assert post(transport, hostile.url, SHORT) == TransportError("timeout", "no response before the deadline")
         assert time.monotonic() - began < SHORT + GENEROUS
         assert hostile.connections == 2
 

@@ -35,7 +35,7 @@ from tests.unit.http_client.posting import (
 HUGE = b"x" * 8_000_000
 """More than two systems hold for a connection."""
 TIMEOUT = 10.0
-TIMED_OUT = TransportError("timeout", "no reply before the deadline")
+TIMED_OUT = TransportError("timeout", "no response before the deadline")
 
 Script = Callable[[socket.socket, threading.Event], None]
 """What a peer does with its connection; it sets the event when the exchange has reached its state."""
@@ -214,7 +214,7 @@ def test_an_endpoint_that_ends_its_side_without_an_answer_ends_the_exchange(body
 
     with peer(half_closes) as server, staged() as scene:
         scene.send(server.url, body)
-        assert scene.exchanges.wait_for(1) == [TransportError("bad_response", "closed without a reply")]
+        assert scene.exchanges.wait_for(1) == [TransportError("bad_response", "closed without a response")]
         scene.assert_nothing_is_left()
         ended.set()
 

@@ -219,13 +219,13 @@ def test_bad_chunk_sizes_are_refused(chunk: bytes) -> None:
 @pytest.mark.parametrize(
     ("cut", "word"),
     [
-        (b"", "closed without a reply"),
-        (b"HTT", "cut off in its headers"),
-        (b"HTTP/1.1 200 OK\r\ncontent-le", "cut off in its headers"),
-        (b"HTTP/1.1 100 Continue\r\n\r\n", "cut off in its headers"),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc", "cut off in its body"),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab", "cut off in its body"),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n", "cut off in its body"),
+        (b"", "closed without a response"),
+        (b"HTT", "cut off in the headers"),
+        (b"HTTP/1.1 200 OK\r\ncontent-le", "cut off in the headers"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", "cut off in the headers"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc", "cut off in the body"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab", "cut off in the body"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n", "cut off in the body"),
     ],
 )
 def test_a_reply_that_is_cut_off_is_refused(cut: bytes, word: str) -> None:

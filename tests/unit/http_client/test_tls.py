@@ -179,7 +179,7 @@ def test_a_receiver_that_never_answers_inside_tls_is_left_at_the_deadline(receiv
     receiver.reply_with(Reply(after=gate))
     with posting() as post:
         began = time.monotonic()
-        assert post(receiver.port, timeout=1.5) == TransportError("timeout", "no reply before the deadline")
+        assert post(receiver.port, timeout=1.5) == TransportError("timeout", "no response before the deadline")
         assert time.monotonic() - began < SOON_SECONDS
     gate.set()
 
@@ -196,7 +196,7 @@ def test_a_request_that_nobody_reads_inside_tls_is_left_at_the_deadline() -> Non
         began = time.monotonic()
         result = post(hostile.port, timeout=1.5, body=b"x" * 8_000_000)
         never.set()
-        assert result == TransportError("timeout", "no reply before the deadline")
+        assert result == TransportError("timeout", "no response before the deadline")
         assert time.monotonic() - began < SOON_SECONDS
 
 

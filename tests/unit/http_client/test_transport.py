@@ -101,7 +101,7 @@ def test_an_attempt_to_send_what_nobody_reads_ends_by_its_deadline(transport: Tr
     with peer(reads_nothing) as hostile:
         began = time.monotonic()
         assert post(transport, hostile.url, SHORT, body=b"x" * 8_000_000) == TransportError(
-            "timeout", "no reply before the deadline"
+            "timeout", "no response before the deadline"
         )
         assert time.monotonic() - began < SHORT + GENEROUS
         never.set()
@@ -182,7 +182,7 @@ def test_a_connection_that_is_not_accepted_times_out(transport: Transport) -> No
     with full_listener() as port:
         began = time.monotonic()
         result = post(transport, f"http://127.0.0.1:{port}/", SHORT)
-        assert result == TransportError("timeout", "no reply before the deadline")
+        assert result == TransportError("timeout", "no response before the deadline")
         assert time.monotonic() - began < SHORT + GENEROUS
 
 

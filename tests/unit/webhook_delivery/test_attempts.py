@@ -40,11 +40,11 @@ def test_a_delivered_attempt_in_text() -> None:
 
 
 def test_an_attempt_without_an_answer_in_text() -> None:
-    _, _, rest = line("text", TransportError("timeout", "no reply before the deadline"), RETRY).partition(" ")
+    _, _, rest = line("text", TransportError("timeout", "no response before the deadline"), RETRY).partition(" ")
     assert rest == (
         "warning webhook_delivery attempt outcome=retry delivery=msg_5b1f endpoint=ep_3f0c attempt=2 status=None "
         "error=timeout duration_ms=12.3 queued_ms=487.7 bytes_sent=22 retry_in_s=30.0 "
-        'detail="no reply before the deadline" worker=7'
+        'detail="no response before the deadline" worker=7'
     )
 
 
