@@ -1,11 +1,12 @@
 -- requires: wrong_type
--- Adds to remembered blocks the transfers that were not published: no endpoint wanted them then. A reorg rolls those
--- back, too.
+-- Adds unpublished transfers to remembered blocks, so that a reorg rolls them back, too. When these blocks were
+-- published, no endpoint wanted transfers.
 --
 -- KEYS 1 blocks HASH number -> 'hash parent events'   2 block events HASH number -> events, deflated
--- ARGV number, row, events ('' = none) for each, then the next
--- Returns how many were changed. One that is not remembered, has another hash or as many events is left as it is.
--- A key of another type is an error before anything is done.
+-- ARGV number, row, events ('' = none) for each block
+-- Returns the number of changed blocks. A block stays unchanged if it is not remembered, has another hash, or has at
+-- least as many events.
+-- Returns an error, before any write, if a key has the wrong type.
 local wrong = wrong_type({KEYS[1], 'hash', KEYS[2], 'hash'})
 if wrong then
   return wrong

@@ -1,12 +1,11 @@
 -- requires: sequence, window, free_window, admission, flush
 -- constants: DELIVERED, JOBS, OPEN, PARKED
--- A popped element that hookfarm did not push -> ledger, claimed by the worker that popped it, or parked if its
--- endpoint's window is full. Removes first (nothing, as the id is new), so it also runs when Redis is full: the pop has
--- made room.
+-- Adopts a popped foreign element as a job, claimed by its worker, or parked if its endpoint's window is full.
+-- The first write removes (nothing, since the id is new), so the script also runs when Redis is full.
 --
--- ARGV 1 id   2 job   3 endpoint   4 '1' = an earlier call got no reply and may have entered the job
--- Returns {'claimed', its sequence as a string (it exceeds what some clients read as an integer)}, {'parked'}, or
--- {'duplicate'} if the id is taken.
+-- ARGV 1 id   2 job   3 endpoint   4 '1' = an earlier call without a reply may have adopted the job
+-- Returns {'claimed', sequence}, {'parked'}, or {'duplicate'} if the id is taken. The sequence is a string: it exceeds
+-- the integers of some clients.
 local id, endpoint = ARGV[1], ARGV[3]
 local stored = redis.call('HGET', JOBS, id)
 if stored and redis.call('HEXISTS', DELIVERED, id) == 0 then

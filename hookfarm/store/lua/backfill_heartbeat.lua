@@ -1,10 +1,10 @@
 -- requires: clock
 -- constants: BACKFILLS
--- A running backfill's heartbeat, with its speed, or the reason why it makes no progress.
+-- Records the heartbeat of a running backfill, with its speed or the reason why it waits.
 --
 -- KEYS 1 state of the backfill HASH
--- ARGV 1 name of the backfill   2 blocks per second, '' = not known yet   3 reason, '' = it makes progress
--- Returns 'recorded', or 'ended' if it is done or removed: its last heartbeat may come after its end.
+-- ARGV 1 name of the backfill   2 blocks per second, '' = unknown   3 reason of its wait, '' = it makes progress
+-- Returns 'recorded', or 'ended' if the backfill is done or removed. The last heartbeat may arrive after the end.
 if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('HEXISTS', KEYS[1], 'done_ms') == 1 then
   return 'ended'
 end

@@ -2,21 +2,22 @@
 -- constants: BACKFILLS, BACKFILL_JOBS, BACKFILL_LOCK, BACKFILL_QUEUE, BACKFILL_STATE, DISABLED_ENDPOINTS
 -- constants: ENDPOINT_LIMITS, FOLLOW_UPS, OPEN_CIRCUITS, OPERATIONAL_SUBSCRIPTIONS, PARKED, PROVEN, REGISTRY_CREATED
 -- constants: TRANSFERS, TRANSFER_CHAINS, WINDOW, WINDOW_TIMERS
--- The registry's only write: stores or removes one endpoint, with the new revision and the limits of its window.
--- A change is a fresh start for the window: a repaired URL is tried at once, and its parked jobs are looked at again.
--- With a removed endpoint go its backfill queue and the states of its backfills.
+-- Stores or removes an endpoint, with the new revision of the registry and the limits of its window. All writes to the
+-- registry use this script.
+-- A change resets the failures of the window and fills it: a repaired URL is tried at once.
+-- The removal of an endpoint also removes its backfill queue and the states of its backfills.
 --
 -- KEYS 1 endpoints HASH   2 revision STRING   3 changes ZSET   then the checkpoint of each chain it subscribes to
--- ARGV 1 endpoint id      2 the endpoint as JSON, or '' to remove it
---      3 its limits, 'disabled max_in_flight rate ordered', or '' = none
---      4 the chains whose transfers it wants, separated by spaces
---      5 the endpoint as it must be now; without it, any
--- Returns {'conflict'} if it was another one and nothing was done; else 'changed' and for each checkpoint its block,
--- '' = none that can be read. Events of later blocks enter their stream after this.
+-- ARGV 1 endpoint id      2 endpoint as JSON, or '' to remove it
+--      3 limits, 'disabled max_in_flight rate ordered', or '' = none
+--      4 chains whose transfers it wants, separated by spaces
+--      5 expected current endpoint; optional
+-- Returns {'conflict'}, without any write, if the current endpoint is not the expected one. Otherwise returns 'changed'
+-- and the block of each checkpoint, '' = unreadable. Events of later blocks enter their stream after the change.
 if ARGV[5] and redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[5] then
   return {'conflict'}
 end
--- `publish` checks this set: from now on no block is published without the chain's transfers.
+-- publish.lua checks this set: from now on, blocks are published with the chain's transfers.
 for chain in string.gmatch(redis.call('HGET', TRANSFER_CHAINS, ARGV[1]) or '', '%d+') do
   redis.call('SREM', TRANSFERS .. chain, ARGV[1])
 end
@@ -41,7 +42,7 @@ local function remove_backfills(endpoint)
 end
 
 local existed = redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1
--- A revision is a time in microseconds, so that a server that was flushed or lost writes does not give one out twice.
+-- A revision is a time in microseconds: it stays unique if the server was flushed or has lost writes.
 local revision = digits(math.max(tonumber(redis.call('GET', KEYS[2]) or '0') + 1, now_us))
 redis.call('SET', KEYS[2], revision)
 if ARGV[2] == '' then

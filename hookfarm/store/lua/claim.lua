@@ -1,10 +1,9 @@
 -- constants: DELIVERY_QUEUE, JOBS, OPEN, REGISTRY_REVISION
--- Popped elements -> worker: returns their jobs. An element stands for a job only if the ledger has that job open under
--- the element's sequence.
+-- Claims the jobs of popped elements. An element is valid only if its job is open with the element's sequence.
 --
 -- ARGV id, sequence for each element
--- Returns the registry's revision ('0' if it is no number), the length of the list, and for each element its job; '' if
--- it is not open under that sequence: it was settled, cancelled or requeued meanwhile, or is not one of ours.
+-- Returns the registry's revision ('0' if it is invalid), the length of the list, and the job of each element. The job
+-- is '' if the element is invalid: the job was settled, cancelled or requeued, or never existed.
 local ids = {}
 for i = 1, #ARGV, 2 do
   ids[#ids + 1] = ARGV[i]

@@ -1,17 +1,17 @@
 -- requires: job, admission, flush
 -- constants: UNCONFIRMED, UNCONFIRMED_BY_BLOCK, UNFINALIZED_BLOCKS
--- Unconfirmed -> open or parked: the jobs whose blocks have been reached.
+-- Enqueues or parks unconfirmed jobs whose block a confirmed head has reached.
 --
--- A block counts as reached once everything that was in the stream when it was the chain's head has been processed:
--- until then the rollback of a log that waits may still be in the stream. So each head is stored with the stream's last
--- entry (a mark), and counts when the first entry left is a later one.
+-- A head confirms jobs only after all earlier stream entries are processed: one of them may withdraw the event of a
+-- waiting job. So each head is stored with the stream's last entry (a mark). The head is confirmed when the first entry
+-- of the stream is later than its mark.
 --
 -- KEYS 1 stream   2 heads HASH latest, safe, finalized, no_safe, no_finalized   3 head marks LIST
 --      4 confirmed heads HASH
--- ARGV 1 chain   2 how many jobs at most of each head
---      3 and 4 confirmations used for 'safe' and 'finalized' if the chain's nodes do not support them
---      5 how many final blocks at most
--- Returns how many jobs were enqueued, and then the hash of each final block that something waits for.
+-- ARGV 1 chain   2 maximum number of jobs per head
+--      3 and 4 confirmations that replace 'safe' and 'finalized' if the chain's nodes do not support them
+--      5 maximum number of final blocks
+-- Returns the number of enqueued jobs, then the hash of each final block in UNFINALIZED_BLOCKS.
 local MAX_MARKS = 1000
 
 local function parts_of(entry_id)
@@ -35,7 +35,7 @@ local function last_entry()
   return '0-0'
 end
 
--- A tag without a block yet has reached nothing; a number of blocks replaces it once the chain is known to have none.
+-- Returns the block of a tag; `latest - confirmations` if the chain does not support the tag; -1 if it is unknown yet.
 local function tagged(latest, block, has_none, confirmations)
   return block or (has_none and latest - confirmations) or -1
 end

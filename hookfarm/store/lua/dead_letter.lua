@@ -1,7 +1,7 @@
 -- requires: clock, state_index
 -- constants: JOBS
--- An element that is no job -> dead letters. The same element twice is one dead letter.
--- Removes first, so it also runs when Redis is full: the pop has made room.
+-- Stores an invalid element as a dead letter. The same element twice is one dead letter.
+-- The first write removes, so the script also runs when Redis is full: the pop has made room.
 --
 -- ARGV 1 id   2 job
 -- Returns 'dead'.

@@ -1,10 +1,10 @@
 -- requires: admission, flush
 -- constants: OPERATIONAL_EVENTS
--- The oldest operational event -> a job for each endpoint that subscribes to it.
--- Removes first, so it also runs when Redis is full.
+-- Replaces the oldest operational event by a job for each endpoint that subscribes to it.
+-- The first write removes, so the script also runs when Redis is full.
 --
--- ARGV 1 the event as the caller has read it   then endpoint, id and job for each
--- Returns 'enqueued', or 'stale' if another farm has delivered it meanwhile and nothing was done.
+-- ARGV 1 the event as the caller has read it   then endpoint, id and job for each delivery
+-- Returns 'enqueued', or 'stale', without any write, if another farm has delivered the event meanwhile.
 if redis.call('LINDEX', OPERATIONAL_EVENTS, 0) ~= ARGV[1] then
   return 'stale'
 end

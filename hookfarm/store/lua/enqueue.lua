@@ -1,27 +1,28 @@
 -- requires: clock, job, sequence, window, admission, state_index, history, wrong_type, flush
 -- constants: BACKFILL_JOBS, BACKFILL_QUEUE, BACKFILL_QUEUES, DEAD, DELIVERY_QUEUE, ENDPOINT_LIMITS, FOLLOW_UPS
 -- constants: HISTORY, JOBS, LIVE_ACTIVITY, OPEN, PARKED, SEQUENCE, UNCONFIRMED, WINDOW_TIMERS
--- Stream -> queue: acknowledges entries and enqueues their jobs, all or nothing.
--- Acknowledges first (0 = another processor did it: that entry adds nothing), so it also runs when Redis is full.
+-- Acknowledges stream entries and enqueues their jobs (stream -> queue), all or nothing.
+-- The first write is XACK, so the script also runs when Redis is full. XACK returns 0 if another processor has
+-- acknowledged the entry; its items are then dropped.
 --
--- An entry of a log is compared with the log's history: consumers may be overtaken by others, and a block may go and
--- come back. If the history is not what the caller expects, the entry is left alone and returned with the history.
+-- Each entry with a log has an expected history. Other consumers may be faster, and a reorg may remove and restore a
+-- block. If the stored history differs, the entry is not acknowledged; its id and stored history are returned.
 --
 -- KEYS 1 stream
--- ARGV 1 group    2 number of entries without any item, then their ids
---      then for each other entry: its id, its log's block ('<chain>:<hash>', '' = no log) and index (a transfer's:
---      t<index>), the log's history as the caller has it ('' = none) and as it is from now on, how many items, and for
---      each item its kind, endpoint, id, job and
---        job             nothing
---        unconfirmed     '<chain>:<blocks|safe|finalized>' and the block that has to be reached, separated by a space
---        retraction      the ids of the deliveries that it retracts, in the order in which they are sent, separated by
---                        spaces; without a job the endpoint is sent nothing
---        dead            nothing: a dead letter
---        await_finality  the number of the log's block; the job is the log as it is kept until that is final, '' = no
---                        longer
--- Returns how many jobs were enqueued, and then id and history for each entry that was left alone.
--- A job that is in the ledger already is not enqueued again.
--- A key of another type is an error before anything is done.
+-- ARGV 1 group    2 number of entries without items, then their ids
+--      then for each other entry: its id; the block of its log ('<chain>:<hash>', '' = no log); the log's index
+--      (t<index> for a transfer); the log's expected history ('' = none); its new history ('' = unchanged); the number
+--      of items; for each item its kind, endpoint, id, job, and a field that depends on the kind:
+--        job             ''
+--        unconfirmed     '<chain>:<blocks|safe|finalized>' and the block to be reached, separated by a space
+--        retraction      ids of the retracted deliveries in sending order, separated by spaces; the job is the removed
+--                        notification, '' = none
+--        dead            '': the job is a dead letter
+--        await_finality  the number of the log's block; the job is the log to store until the block is final,
+--                        '' = delete the stored log
+-- Returns the number of enqueued jobs, then id and stored history of each entry that was not acknowledged.
+-- A job that is already in the ledger is not enqueued again.
+-- Returns an error, before any write, if a key has the wrong type.
 local wrong = wrong_type({KEYS[1], 'stream', JOBS, 'hash', OPEN, 'zset', SEQUENCE, 'string', DELIVERY_QUEUE, 'list',
                           DEAD, 'zset', ENDPOINT_LIMITS, 'hash', WINDOW_TIMERS, 'zset', FOLLOW_UPS, 'hash',
                           UNCONFIRMED, 'hash', BACKFILL_QUEUES, 'set', BACKFILL_JOBS, 'hash', LIVE_ACTIVITY, 'string'})
@@ -30,7 +31,7 @@ if wrong then
 end
 local group = ARGV[1]
 
--- Returns whether the job was removed from its state; not if a worker may have attempted it.
+-- Removes a job from its state unless a worker may have attempted it. Returns whether it was removed.
 local function remove_unattempted(id, endpoint, job)
   if not is_unattempted(job) then
     return false
@@ -51,7 +52,7 @@ local function remove_unattempted(id, endpoint, job)
   return false
 end
 
--- Returns whether the delivery had not been sent and never will be; its follow-up is gone with it.
+-- Removes an unsent delivery with its follow-up. Returns false if the delivery was or may have been sent.
 local function cancel(endpoint, id)
   if redis.call('HDEL', BACKFILL_JOBS, id) == 1 then
     redis.call('ZREM', BACKFILL_QUEUE .. endpoint, id)
@@ -91,7 +92,7 @@ local function retract(endpoint, id, job, originals)
   return 0
 end
 
--- Returns how many jobs were enqueued.
+-- Processes one item; returns the number of enqueued jobs.
 local function add(block, log, kind, endpoint, id, job, extra)
   if kind == 'retraction' then
     return retract(endpoint, id, job, extra)

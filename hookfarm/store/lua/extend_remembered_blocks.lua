@@ -1,13 +1,14 @@
 -- requires: clock, wrong_type
--- Adds blocks below all remembered ones of a chain, with their events, so that a reorg that reaches them finds its fork
--- point and rolls them back. And the events of the lowest one: the ingestor began there, and stored it without them.
+-- Adds blocks below the lowest remembered block of a chain, with their events. A reorg that reaches them then finds its
+-- fork point and rolls them back. Adds the events of the lowest block, too: the ingestor stored its first block without
+-- events.
 --
 -- KEYS 1 checkpoint STRING   2 blocks HASH number -> 'hash parent events'
 --      3 block events HASH number -> events, deflated
--- ARGV 1 number and 2 hash of the lowest block that is remembered   3 how many blocks are
---      then number, row, events ('' = none) for each, ascending, the last of them that block
--- Returns 'extended', or 'moved' if that is not the lowest block any more and nothing was done.
--- A key of another type is an error before anything is done.
+-- ARGV 1 number and 2 hash of the lowest remembered block   3 maximum number of remembered blocks
+--      then number, row, events ('' = none) for each block, ascending; the last one is the lowest remembered block
+-- Returns 'extended', or 'moved', without any write, if the lowest remembered block has changed.
+-- Returns an error, before any write, if a key has the wrong type.
 local wrong = wrong_type({KEYS[1], 'string', KEYS[2], 'hash', KEYS[3], 'hash'})
 if wrong then
   return wrong

@@ -1,17 +1,17 @@
 -- requires: admission, history, flush
 -- constants: FOLLOW_UPS, HISTORY, UNFINALIZED_BLOCKS, UNFINALIZED_LOGS
--- Final logs of one block -> open, parked, or behind the delivery that they follow.
--- Removes first, so it also runs when Redis is full.
+-- Enqueues the jobs of final logs of one block: open, parked, or as follow-ups of other deliveries.
+-- The first write removes, so the script also runs when Redis is full.
 --
--- ARGV 1 chain   2 the block's hash
---      then for each log: its index, its history as the caller has it and as it is from now on ('' = none), how many
---      jobs, and for each its endpoint, id, job and the id of the delivery that it must follow, '' = none
--- Returns how many jobs were enqueued.
--- A log that is not kept any longer, or whose history has changed meanwhile, is left alone.
--- When no log of the block is kept any longer, nothing waits for the block: it is final.
+-- ARGV 1 chain   2 hash of the block
+--      then for each log: its index; its expected history; its new history ('' = unchanged); the number of jobs; for
+--      each job its endpoint, id, job, and the id of the delivery that it follows, '' = none
+-- Returns the number of enqueued jobs.
+-- A log is skipped if its stored event is gone or its history is not the expected one.
+-- After its last stored log, the block is removed from the blocks that await finality.
 local block = ARGV[1] .. ':' .. ARGV[2]
 
--- Returns how many jobs were enqueued.
+-- Returns 1 if the job is new, else 0.
 local function enqueue_after(endpoint, id, job, original)
   if original ~= '' and is_to_come(original) then
     return redis.call('HSETNX', FOLLOW_UPS, original, job)

@@ -1,17 +1,17 @@
 -- requires: clock, wrong_type
--- Chain -> stream: the events of some blocks and the checkpoint behind them, all or nothing.
--- Adds first, so a full server refuses the whole of it and the chain waits (back-pressure).
+-- Publishes the events of blocks and sets the checkpoint (chain -> stream), all or nothing.
+-- The first write adds, so a full Redis refuses the whole script, and the ingestor waits (back-pressure).
 --
 -- KEYS 1 checkpoint STRING   2 stream   3 blocks HASH number -> 'hash parent events'
---      4 block events HASH number -> their events, deflated   5 heads HASH
+--      4 block events HASH number -> events, deflated   5 heads HASH
 --      6 SET of the endpoints that want transfers
--- ARGV 1 the checkpoint the caller expects, '' = none   2 the new checkpoint   3 how many blocks to remember
---      4 '1' = the transfers of the blocks are among their events
---      5 the events as JSON, one a line: as arguments of their own they would cost either side half as much again
---      then number, row, events ('' = not to be remembered) for each block, ascending
--- Returns 'published', or 'published_transfers_wanted' if an endpoint wants transfers. 'refused': the checkpoint was
--- another one, or transfers are wanted that are not given, and nothing was done.
--- A key of another type is an error before anything is done.
+-- ARGV 1 expected checkpoint, '' = none   2 new checkpoint   3 number of blocks to remember
+--      4 '1' = the events include the blocks' transfers
+--      5 events as JSON, one per line; separate arguments would cost both sides half as much again
+--      then number, row, events ('' = do not store them) for each block, ascending
+-- Returns 'published', or 'published_transfers_wanted' if an endpoint wants transfers. Returns 'refused', without any
+-- write, if the checkpoint is not the expected one, or if transfers are wanted and not included.
+-- Returns an error, before any write, if a key has the wrong type.
 local wrong = wrong_type({KEYS[1], 'string', KEYS[2], 'stream', KEYS[3], 'hash', KEYS[4], 'hash', KEYS[5], 'hash',
                           KEYS[6], 'set'})
 if wrong then

@@ -1,9 +1,9 @@
 -- requires: state_index
 -- constants: JOBS
--- Removes dead letters for good.
+-- Deletes dead letters.
 --
 -- ARGV ids
--- Returns how many there were.
+-- Returns the number of deleted dead letters.
 local purged = 0
 for _, id in ipairs(ARGV) do
   if remove_dead(id, redis.call('HGET', JOBS, id)) == 1 then

@@ -1,9 +1,9 @@
 -- requires: job, state_index
 -- constants: DEAD, JOBS, RETRY
--- Adds jobs to the index of retry and dead, which was damaged. What is in it already stays.
+-- Adds jobs to the indexes of retry and dead after damage. Existing members stay.
 --
 -- ARGV ids
--- Returns how many of them are in retry or dead.
+-- Returns the number of these jobs that are in retry or dead.
 local found = 0
 for _, id in ipairs(ARGV) do
   local job = redis.call('HGET', JOBS, id)

@@ -1,8 +1,8 @@
 -- constants: OPERATIONAL_EVENTS, OPERATIONAL_SUBSCRIPTIONS
--- Records an operational event that no script causes, if an endpoint subscribes to operational events.
+-- Records an operational event that a process causes, if an endpoint subscribes to operational events.
 --
 -- ARGV 1 the event as JSON
--- Returns 'recorded', or 'unwanted' without such a subscription.
+-- Returns 'recorded', or 'unwanted' without an operational subscription.
 if redis.call('EXISTS', OPERATIONAL_SUBSCRIPTIONS) == 0 then
   return 'unwanted'
 end

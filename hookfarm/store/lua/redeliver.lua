@@ -1,10 +1,9 @@
 -- requires: admission, state_index, flush
 -- constants: DELIVERED, JOBS
--- Delivered, dead or retry -> open or parked: a delivery is sent once more.
+-- Redelivers a delivery: opens or parks a delivered, dead or retry job.
 --
--- ARGV 1 id   2 endpoint   3 the job as it is to be sent   4 its state: 'delivered', 'dead' or 'retry'
---      5 the job as it must be now
--- Returns 'redelivered', or 'changed' if it has another state, or is another one, and nothing was done.
+-- ARGV 1 id   2 endpoint   3 the new job   4 expected state: 'delivered', 'dead' or 'retry'   5 the expected job
+-- Returns 'redelivered', or 'changed', without any effect, if the state or the job is not the expected one.
 local id, endpoint, job, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 if redis.call('HGET', JOBS, id) ~= ARGV[5] then
   return 'changed'

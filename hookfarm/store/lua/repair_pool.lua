@@ -1,9 +1,9 @@
 -- requires: clock
 -- constants: UNPROVEN, WINDOW
--- Counts the pool of unproven endpoints anew from their windows. Every script that opens or settles jobs keeps the
--- counts; they are wrong only if a key was damaged or removed by hand.
+-- Recounts the pool of unproven endpoints from their windows. Scripts that open or settle jobs maintain the counts;
+-- only manual changes of keys make them wrong.
 --
--- Returns how many counts were wrong.
+-- Returns the number of corrected counts.
 local sum, wrong = 0, 0
 
 local function correct(field, count)

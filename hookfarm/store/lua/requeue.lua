@@ -1,10 +1,9 @@
 -- requires: clock, sequence, window, admission, state_index, operational_events, flush
 -- constants: JOBS, OPEN
--- An orphan -> list under a new sequence, or -> dead if it has cost too many workers.
+-- Requeues an orphan with a new sequence, or makes it a dead letter.
 --
--- ARGV 1 id   2 the sequence under which it was found   3 the job with its count in it   4 'open' or 'dead'
---      5 endpoint
--- Returns 'open' or 'dead', or 'stale' if it was settled or requeued meanwhile and nothing was done.
+-- ARGV 1 id   2 its sequence   3 the job with the new count of lost workers   4 'open' or 'dead'   5 endpoint
+-- Returns 'open' or 'dead', or 'stale', without any write, if the job was settled or requeued meanwhile.
 if not is_open_as(ARGV[1], ARGV[2]) then
   return 'stale'
 end

@@ -1,13 +1,13 @@
 -- requires: clock, wrong_type
--- A reorg, or a step of one: withdraws the events of orphaned blocks and moves the checkpoint back to an ancestor, all
--- or nothing. Adds first, as publish does.
+-- Performs a rollback or one step of it, all or nothing: withdraws the events of replaced blocks and moves the
+-- checkpoint back to an ancestor. The first write adds, as in publish.lua.
 --
 -- KEYS 1 checkpoint STRING   2 stream   3 blocks HASH number -> 'hash parent events'
---      4 block events HASH number -> their events, deflated   5 heads HASH   6 head marks LIST
+--      4 block events HASH number -> events, deflated   5 heads HASH   6 head marks LIST
 --      7 confirmed heads HASH
--- ARGV 1 the checkpoint the caller expects   2 the new one   then each withdrawn event as JSON, the newest first
--- Returns 'rolled_back', or 'refused' if the checkpoint was another one and nothing was done.
--- A key of another type is an error before anything is done.
+-- ARGV 1 expected checkpoint   2 new checkpoint   then each withdrawn event as JSON, newest first
+-- Returns 'rolled_back', or 'refused', without any write, if the checkpoint is not the expected one.
+-- Returns an error, before any write, if a key has the wrong type.
 local wrong = wrong_type({KEYS[1], 'string', KEYS[2], 'stream', KEYS[3], 'hash', KEYS[4], 'hash', KEYS[5], 'hash',
                           KEYS[6], 'list', KEYS[7], 'hash'})
 if wrong then
@@ -34,7 +34,7 @@ for _, tag in ipairs({'safe', 'finalized'}) do
 end
 redis.call('HSET', KEYS[5], 'latest', target)
 
--- Heads of the branch that is left confirm nothing on the next one, be they marks or confirmed already.
+-- Marks and confirmed heads of the old branch must not confirm jobs of the new branch: lower them to the ancestor.
 local function lowered(number)
   return digits(math.min(tonumber(number) or -1, tonumber(target)))
 end

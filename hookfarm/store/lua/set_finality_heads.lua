@@ -1,11 +1,11 @@
 -- requires: wrong_type
--- Chain -> jobs that wait for it: the block that it calls safe, or finalized. Only published blocks count: not above
--- the checkpoint, and not of another branch, wherever the checkpoint has moved since the chain was asked.
+-- Sets the safe and finalized heads of a chain. A block above the checkpoint or of another branch is ignored; the
+-- checkpoint may have moved since the node returned the block.
 --
 -- KEYS 1 checkpoint STRING   2 blocks HASH number -> 'hash parent events'   3 heads HASH
--- ARGV tag, number, hash for each; number '' = the chain has no such tag
+-- ARGV tag, number, hash for each tag; number '' = the chain does not support the tag
 -- Returns 'set'.
--- A key of another type is an error before anything is done.
+-- Returns an error, before any write, if a key has the wrong type.
 local wrong = wrong_type({KEYS[1], 'string', KEYS[2], 'hash', KEYS[3], 'hash'})
 if wrong then
   return wrong

@@ -1,25 +1,29 @@
 -- requires: delivery_log
 -- constants: DELIVERED, FOLLOW_UPS, JOBS, OPEN, PARKED, SLOW_MS, WINDOW
--- Worker -> delivery log, retry, parked, list or dead: the results of some jobs, settled in one call.
+-- Settles a batch of jobs: moves each to the delivery log, retry, parked, the list or dead.
 --
--- The jobs of one endpoint are settled together, under a pcall of their own: a damaged key of one endpoint stops no
--- other. The keys of an endpoint are read before the first write, so that an error leaves its jobs as they were.
--- What a full server refuses, the delivery log, is written first, and the rest is done without it.
+-- The jobs of one endpoint are settled together, under a pcall: a damaged key affects only its endpoint. The keys of an
+-- endpoint are read before the first write, so that an error leaves its jobs unchanged.
+-- A full Redis refuses the delivery log. It is written first; if it is refused, jobs are settled without it.
 --
--- ARGV 1 attempts the log keeps for one endpoint, 0 = no log
---      2 ms of nothing but failures after which an endpoint is to be disabled
---      then for each job: kind, id, the sequence under which it was popped, endpoint, job, number of the attempt,
---      status, ms it took, ms until the next attempt; the kind is
---        delivered   right even if the job was requeued, failed or died meanwhile; job is the outcome as JSON
---        unhealthy, healthy, unknown   the attempt failed, by the health of the endpoint after it, or could not even be
---                    made (unknown); job is the job with this attempt in it; without a next attempt it is dead
---        returned    not attempted, or not to the end: back into the list; job '' = as it was
---        parked      not attempted: its endpoint is disabled
--- Returns for each job 'settled'; 'disable_endpoint' if besides its endpoint is to be disabled; 'stale' if it was
--- requeued under another sequence meanwhile and nothing was done; or 'error ' and the error, and nothing was done.
+-- ARGV 1 maximum number of attempts in an endpoint's log, 0 = no log
+--      2 ms of failures without a success after which an endpoint must be disabled
+--      then for each job: kind, id, sequence at the pop, endpoint, job, number of the attempt, status, duration in ms,
+--      ms until the next attempt ('' = none); the kind is
+--        delivered   valid even if the job was requeued, failed or died meanwhile; job is the outcome as JSON
+--        unhealthy, healthy   the attempt failed, with this effect on the endpoint's circuit breaker
+--        unknown     an attempt was impossible
+--                    For these three, job is the job with this outcome; without a next attempt it becomes dead.
+--        returned    unattempted or interrupted: back to the list; job '' = unchanged
+--        parked      unattempted: the endpoint is disabled
+-- Returns for each job one of
+--      settled            done
+--      disable_endpoint   done; the endpoint must be disabled
+--      stale              not done: the job was requeued with another sequence
+--      error <message>    not done
 --
--- Most jobs are delivered to healthy endpoints with jobs left to open. Those take a fast path, and only what is not
--- settled by it loads the parts that the rest requires.
+-- A delivery to a healthy endpoint whose next jobs need not be opened yet takes a fast path. The other settlements load
+-- further parts.
 local FIRST, FIELDS = 3, 9
 local KIND, ID, POPPED_AS, ENDPOINT, JOB, NUMBER, STATUS, DURATION, RETRY_IN = 0, 1, 2, 3, 4, 5, 6, 7, 8
 local keep = tonumber(ARGV[1])
@@ -45,7 +49,7 @@ local function log_results(endpoint, attempts, delivered)
   log_lengths[endpoint] = {before = earlier and earlier.before or length.before, now = length.now}
 end
 
--- Ledger -> delivery log: delivered jobs stay where they are, with their outcomes beside them.
+-- Records delivered jobs in the delivery log. The jobs stay in the ledger.
 local function finish(endpoint, group)
   local ids, outcomes, attempts = {}, {}, {}
   for n, i in ipairs(group) do
@@ -71,7 +75,7 @@ end
 
 local has_follow_ups = redis.call('EXISTS', FOLLOW_UPS) == 1
 
--- Whether nothing but the count of open jobs changes in the endpoint's window.
+-- Returns whether only the number of open jobs changes in the endpoint's window (the fast path).
 local function is_plain(endpoint, group)
   local ids = {}
   for n, i in ipairs(group) do
@@ -115,7 +119,7 @@ end
 -- requires from here: delivery_log_trim, flush
 local disable_after_ms = tonumber(ARGV[2])
 
--- Retry, parked or dead -> nowhere: the job was requeued and failed while its first worker still had it.
+-- Removes a job from retry, dead or parked: it was requeued and failed while its first worker still delivered it.
 local function remove_owed(endpoint, window, id)
   if remove_retry(id, endpoint) + remove_dead(id, redis.call('HGET', JOBS, id)) > 0 then
     return true

@@ -2,31 +2,30 @@
 -- constants: BACKFILLS, BACKFILL_JOBS, BACKFILL_LOCK, BACKFILL_QUEUE, BACKFILL_QUEUES, DELIVERED, DELIVERY_QUEUE
 -- constants: ENDPOINTS, ENDPOINT_LIMITS, FOLLOW_UPS, HISTORY, JOBS, LIVE_ACTIVITY, OPEN, SEQUENCE, UNCONFIRMED
 -- constants: WINDOW_TIMERS
--- A backfill -> its endpoint's backfill queue: the jobs of some blocks, and the position behind them, all or nothing.
--- Adds first, so a full server refuses the whole of it and the backfill waits (back-pressure).
+-- Adds the jobs of a batch of blocks to an endpoint's backfill queue and sets the backfill's position, all or nothing.
+-- The first write adds, so a full Redis refuses the whole script, and the backfill waits (back-pressure).
 --
--- Deliveries that were delivered or are owed already are left out. A block that a reorg may still replace must be one
--- that the ingestor has published, and is entered in the histories of its logs, so that its rollback reaches the
--- endpoint.
+-- Deliveries that are delivered or owed already are skipped. If a reorg may still replace a block, the ingestor must
+-- have published it. Its logs get histories, so that a rollback reaches the endpoint.
 --
--- An ordered endpoint has one backfill at a time: while another one has locked it, nothing is submitted.
+-- An ordered endpoint has one backfill at a time: only the backfill with its lock submits jobs.
 --
 -- KEYS 1 state of the backfill HASH   2 the chain's blocks HASH number -> 'hash parent events'
--- ARGV 1 name of the backfill   2 endpoint   3 the block it is at, as the caller has it, '' = before the first
---      4 the last of these blocks, '<number>:<hash>'   5 1 = that must be a published one   6 1 = all is read
---      7 blocks   8 events   9 events that the endpoint was sent before
---      10 seconds after which an abandoned backfill is forgotten
---      11 ms for which the endpoint is locked, 0 = it is not ordered
---      then for each log that matches: its block ('<chain>:<hash>', '' = it has no history) and index (a transfer's:
---      t<index>), its history as the caller has it and as it is from now on, the number of its block and the log as it
---      is kept until that is final ('' = it is not), how many jobs, and for each job where it goes ('queue', or
---      '<chain>:<blocks|safe|finalized> <block that has to be reached>'), id, job and the id of the delivery that it
---      must follow, '' = none
+-- ARGV 1 name of the backfill   2 endpoint   3 expected position of the backfill, '' = before the first block
+--      4 last block of the batch, '<number>:<hash>'   5 '1' = that block must be published   6 '1' = last batch
+--      7 number of blocks   8 number of events   9 number of events that the endpoint was sent before
+--      10 seconds until the state of an abandoned backfill expires
+--      11 ms until the endpoint's lock expires, 0 = the endpoint is not ordered
+--      then for each matching log: its block ('<chain>:<hash>', '' = the log has no history); its index (t<index> for a
+--      transfer); its expected history; its new history ('' = unchanged); the number of its block; the log to store
+--      until the block is final ('' = none); the number of jobs; for each job its destination ('queue', or
+--      '<chain>:<blocks|safe|finalized> <block to be reached>'), id, job, and the id of the delivery that it follows,
+--      '' = none
 -- Returns the result and a number:
---      done, of how many logs it had not been sent anything      moved, 0: the backfill is at another block
---      gone, 0: there is no such endpoint      unlinked, 0: another block is published with that number, or none
---      history_changed, which of the logs (from 1)      locked, 0: by another backfill
--- A key of another type is an error before anything is done.
+--      done, number of logs new to the endpoint     moved, 0: the position is not the expected one
+--      gone, 0: the endpoint does not exist         unlinked, 0: the last block is not published, or another one is
+--      history_changed, index of the log from 1     locked, 0: another backfill has the lock
+-- Returns an error, before any write, if a key has the wrong type.
 local endpoint, expected_position, position = ARGV[2], ARGV[3], ARGV[4]
 local FIRST, PARTS, JOB_PARTS = 12, 7, 4
 local wrong = wrong_type({KEYS[1], 'hash', KEYS[2], 'hash', BACKFILL_QUEUE .. endpoint, 'zset', BACKFILL_JOBS, 'hash',
@@ -49,8 +48,8 @@ if published and string.match(published, '^%S+') ~= hash or not published and AR
   return {'unlinked', 0}
 end
 
--- Calls `visit` with each log's parts, its index among them (from 1) and that of its first job in ARGV, until it
--- returns something.
+-- Calls `visit` for each log with the log's fields, its index (from 1), and the position of its first job in ARGV.
+-- Stops at the first true result and returns it.
 local function each_log(visit)
   local i, index = FIRST, 1
   while i <= #ARGV do
@@ -81,7 +80,8 @@ end
 redis.call('HSET', KEYS[1], 'at', position)
 local last = tonumber(redis.call('ZRANGE', BACKFILL_QUEUE .. endpoint, -1, -1, 'WITHSCORES')[2] or 0)
 
--- Returns whether the job is new. One that follows a delivery that is still to come waits for that one alone.
+-- Adds a job to its destination; returns whether it is new. If the delivery that it follows will still be sent, the job
+-- becomes its follow-up instead.
 local function submit(block, destination, id, job, original)
   if is_known(id) then
     return false

@@ -1,17 +1,17 @@
 -- requires: clock
 -- constants: DELIVERY_QUEUE, ENDPOINT_LIMITS, HELD_BY_FARM, OPEN, SEQUENCE
--- Publishes the jobs that one farm's workers hold, and the capacity of all farms; returns orphans and suspects.
--- Removes first, so it also runs when Redis is full: an orphan that is requeued makes room.
+-- Publishes the held jobs of one farm and the capacity of all farms; returns orphans and suspects.
+-- The first write removes, so the script also runs when Redis is full: requeued orphans make room.
 --
--- ARGV 1 farm   2 its watermark   3 its capacity: how many jobs its workers may have in flight
---      4 the default max_in_flight of an endpoint   5 ms of silence after which a farm is dead
---      6 the sequences it holds, separated by spaces
+-- ARGV 1 farm   2 its watermark   3 its capacity: the maximum number of jobs in flight
+--      4 the default max_in_flight of an endpoint   5 ms without a sweep after which a farm is considered dead
+--      6 the held sequences, separated by spaces
 -- Returns three values:
---      the watermark now, '' if the next element to be popped is foreign: one with a sequence that was never assigned
---        is foreign, too, even if it looks like one of ours
---      orphans, MAX_FOUND at most: id and sequence of each job that is open below the smallest watermark of all farms
---        and held by none
---      suspects, MAX_FOUND at most: sequences of jobs that have been popped and that no farm shows yet
+--      the current watermark, '' if the next element to be popped is foreign; an element with a sequence that was never
+--        assigned is foreign, too
+--      orphans, at most MAX_FOUND: id and sequence of open jobs below the smallest watermark of all farms that no farm
+--        holds
+--      suspects, at most MAX_FOUND: sequences of popped jobs that no farm holds
 local MAX_FOUND = 500
 redis.call('HDEL', HELD_BY_FARM, ARGV[1])
 redis.call('HSET', HELD_BY_FARM, ARGV[1], table.concat({digits(now_ms), ARGV[2], ARGV[3], ARGV[6]}, ' '))

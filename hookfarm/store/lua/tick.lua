@@ -1,10 +1,9 @@
 -- requires: clock, job, pool, window, admission, state_index, flush
 -- constants: BACKFILL_QUEUES, JOBS, RETRY, WINDOW_TIMERS
--- Time passes: jobs whose retry is due -> open or parked; windows whose timer is due, and all backfill queues, are
--- looked at again.
+-- Opens or parks jobs whose retry is due, fills windows whose timer is due, and drains backfill queues.
 --
--- ARGV 1 how many of each at most
--- Returns how many jobs left retry.
+-- ARGV 1 maximum number of jobs, and of windows
+-- Returns the number of jobs that left retry.
 local now = digits(now_ms)
 local due = redis.call('ZRANGEBYSCORE', RETRY, '-inf', now, 'LIMIT', 0, ARGV[1])
 for _, id in ipairs(due) do
@@ -28,5 +27,5 @@ for _, endpoint in ipairs(all_backfill_queues()) do
     redis.call('SREM', BACKFILL_QUEUES, endpoint)
   end
 end
-open_of_unproven()  -- Read, so that flush wakes the endpoints that wait for the pool.
+open_of_unproven()  -- Reads the pool, so that flush fills windows that wait for it.
 return flush(#due)

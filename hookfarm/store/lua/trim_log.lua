@@ -1,9 +1,9 @@
 -- requires: delivery_log_trim
 -- constants: ATTEMPTS, ENDPOINT_STATS, LOGGED_ENDPOINTS
--- Removes from the log of one endpoint the attempts that are too old, or too many.
+-- Removes excess and too old attempts from the log of one endpoint.
 --
--- ARGV 1 endpoint   2 ms before which an attempt is too old   3 how many attempts may stay   4 how many to look at
--- Returns how many attempts were removed; as many as were looked at = there may be more.
+-- ARGV 1 endpoint   2 ms before which an attempt is too old   3 maximum number of attempts in the log   4 batch size
+-- Returns the number of removed attempts; if it is the batch size, there may be more to remove.
 local endpoint = ARGV[1]
 local key = ATTEMPTS .. endpoint
 local excess = math.max(redis.call('XLEN', key) - tonumber(ARGV[3]), 0)
@@ -12,7 +12,7 @@ local function is_too_old(entry)
   return tonumber(string.match(entry[1], '^%d+')) < tonumber(ARGV[2])
 end
 
--- Nearly always there is nothing to remove, which the oldest entry shows.
+-- Usually the oldest entry stays, and with it all others.
 local oldest = redis.call('XRANGE', key, '-', '+', 'COUNT', 1)[1]
 if oldest and excess == 0 and not is_too_old(oldest) then
   return 0

@@ -1,14 +1,16 @@
 -- requires: clock, job, sequence, window, free_window
 -- constants: DELIVERED, FOLLOW_UPS, JOBS, PARKED, POOL_WAITING, WINDOW_TIMERS
--- Jobs into an endpoint's window, or parked while it is full.
+-- Admission of jobs to their endpoint's window; jobs over a full window are parked.
 --
---   WINDOW_TIMERS ZSET   endpoint -> ms at which its window is to be looked at again
+--   WINDOW_TIMERS ZSET   endpoint -> ms at which tick.lua fills its window
 --
--- Where a job is parked, then another one of its endpoint is open, whose settlement looks again; or WINDOW_TIMERS or
--- POOL_WAITING has the endpoint; or the endpoint is disabled.
+-- For each endpoint with parked jobs, one of these holds:
+--   - another of its jobs is open, and the settlement of that job fills the window
+--   - the endpoint is in WINDOW_TIMERS or POOL_WAITING
+--   - the endpoint is disabled
 local BATCH_SIZE = 500
 
--- A new job -> ledger. Returns false if it is there and not delivered yet; a delivered one begins anew.
+-- Adds a job to the ledger; replaces a delivered one. Returns false if the ledger has the job undelivered.
 local function enter_ledger(id, job)
   if redis.call('HSETNX', JOBS, id, job) == 1 then
     return true
@@ -25,8 +27,8 @@ local function park(endpoint, window, id, position)
   window.parked = window.parked + 1
 end
 
--- A job of the ledger that has no state yet -> open, or parked if its window is full. One that was attempted before is
--- parked ahead of those that never were.
+-- Opens a job of the ledger that has no state yet; parks it if the window is full. A job that was attempted before is
+-- parked ahead of unattempted ones.
 local function enqueue_or_park(endpoint, id, was_attempted)
   local window = window_of(endpoint)
   if window.parked == 0 and room(endpoint, window) > 0 then
@@ -37,7 +39,7 @@ local function enqueue_or_park(endpoint, id, was_attempted)
   end
 end
 
--- Parked -> list, as many as there is room for.
+-- Moves parked jobs to the list while the window has room.
 local function unpark(endpoint, window)
   while window.parked > 0 do
     local free, again = room(endpoint, window)
@@ -59,7 +61,7 @@ local function unpark(endpoint, window)
   end
 end
 
--- A job has left the ledger for good, or is dead: the job that follows it is enqueued.
+-- Enqueues the follow-up of a delivery that has ended: delivered, dead or removed.
 local function on_terminal(id)
   local follow_up = redis.call('HGET', FOLLOW_UPS, id)
   if follow_up then

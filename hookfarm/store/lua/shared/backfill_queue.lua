@@ -1,24 +1,25 @@
 -- requires: sequence, window, free_window, admission
 -- constants: BACKFILL_JOBS, BACKFILL_QUEUE, DEAD, DELIVERED, JOBS, LIVE_ACTIVITY
--- The backfill queue of an endpoint: the jobs of a backfill, drained beside the live ones.
+-- Backfill queue of an endpoint: jobs of backfills, drained beside the live jobs.
 --
--- It is outside of the ledger. Its jobs enter that, in order, when the endpoint's window has room and nothing of it is
--- parked, so every live job goes first. While jobs of endpoints without a backfill queue are open, or were within
--- LIVE_ACTIVITY_MS, all backfill queues together have BACKFILL_SHARE of the capacity at most; else all of it, and
--- a batch. `tick` looks at all of them four times a second, beside every settlement.
+-- The jobs are outside of the ledger. They enter it in order while the endpoint's window has room and the endpoint has
+-- no parked jobs, so live jobs go first.
+-- Live activity: jobs of endpoints without a backfill queue are open, or were open within LIVE_ACTIVITY_MS.
+-- All backfill queues together get BACKFILL_SHARE of the capacity during live activity, else the whole capacity and a
+-- batch. Settlements drain the queue of their endpoint; tick.lua drains all queues.
 --
---   BACKFILL_QUEUE<endpoint> ZSET   id -> position, in the order of the chain
+--   BACKFILL_QUEUE<endpoint> ZSET   id -> position, in chain order
 --   BACKFILL_JOBS HASH              id -> job
---   BACKFILL_QUEUES SET             the endpoints that have one, until the last job out of it is no longer open
---   LIVE_ACTIVITY STRING            exists while jobs of other endpoints are open, and LIVE_ACTIVITY_MS longer
+--   BACKFILL_QUEUES SET             endpoints with a backfill queue, or with open jobs after the queue is empty
+--   LIVE_ACTIVITY STRING            exists during live activity
 local BACKFILL_SHARE = 0.25
 local LIVE_ACTIVITY_MS = 1000
 
--- How many more jobs of backfills may open; each queue has its part of what they have together.
+-- Returns how many more jobs of the endpoint's backfill queue may open. All queues have equal parts of their share.
 local function backfill_room(endpoint, window)
   local open = open_beside_live(endpoint, window)
   if count_all_open() > open then
-    redis.call('DEL', LIVE_ACTIVITY)  -- A removal goes before what a full server would refuse.
+    redis.call('DEL', LIVE_ACTIVITY)  -- The first write removes, so that a full server does not refuse the script.
     redis.call('SET', LIVE_ACTIVITY, 1, 'PX', LIVE_ACTIVITY_MS)
   elseif redis.call('EXISTS', LIVE_ACTIVITY) == 0 then
     return window.capacity + batch_size(window.capacity) - open
@@ -27,7 +28,7 @@ local function backfill_room(endpoint, window)
   return math.min(share - open, math.max(math.floor(share / #all_backfill_queues()), 1) - window.open)
 end
 
--- Backfill queue -> list, as many as there is room for, without those that were delivered or enqueued meanwhile.
+-- Moves jobs from the backfill queue to the list while there is room. Drops jobs delivered or enqueued meanwhile.
 local function fill_from_backfill(endpoint, window)
   while window.queued_backfill > 0 and window.parked == 0 do
     local free = room(endpoint, window)

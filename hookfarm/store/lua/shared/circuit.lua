@@ -1,9 +1,11 @@
 -- requires: clock, pool, window, free_window, operational_events
 -- constants: CIRCUIT_FAILURES, ENDPOINTS, OPEN_CIRCUITS, SLOW_MS
--- What an attempt's result does to the window, and the circuit breaker: closed = healthy; open = after CIRCUIT_FAILURES
--- failures in a row only probes are sent, one at a time with a pause between two; half open = a probe is under way.
+-- Effect of an attempt's result on its endpoint's window and circuit breaker. States of the circuit breaker:
+--   closed      jobs are sent
+--   open        after CIRCUIT_FAILURES failures in a row: only probes are sent, one at a time, with pauses
+--   half open   a probe is under way
 --
---   OPEN_CIRCUITS ZSET   endpoint of the registry -> ms since when its circuit has been open
+--   OPEN_CIRCUITS ZSET   endpoint -> ms at which its circuit opened
 local MIN_PROBE_PAUSE_MS, MAX_PROBE_PAUSE_MS = 1000, 60000
 local MIN_CONGESTED_MS = 100
 
@@ -31,8 +33,8 @@ local function close_circuit(endpoint, window)
   window.failures, window.probe_pause_ms, window.blocked_until_ms = 0, 0, 0
 end
 
--- Smoothed as TCP smooths its round trips (RFC 6298). The floor rises slowly, so that it follows a receiver that has
--- become slower for good.
+-- Smooths the latency like a TCP round-trip time (RFC 6298). The floor rises slowly, to follow a receiver that has
+-- become permanently slower.
 local function record_latency(window, duration_ms)
   local smoothed = window.latency_ms or duration_ms
   window.latency_ms = smoothed + (duration_ms - smoothed) / 8
@@ -41,7 +43,7 @@ local function record_latency(window, duration_ms)
   window.changed = true
 end
 
--- More jobs at once are only of use while the endpoint answers as quickly as it can.
+-- Returns whether latency is far above its floor; more jobs at once would then only add latency.
 local function is_congested(window)
   return window.latency_ms > math.max(2 * window.latency_floor_ms, MIN_CONGESTED_MS)
 end
@@ -57,8 +59,8 @@ local function grow(endpoint, window, duration_ms, successes)
   end
 end
 
--- `result` is 'delivered', 'healthy' (refused, but by a server that works), 'unhealthy', or 'unknown' if nothing was
--- attempted. `count`: how many attempts had this result; `duration_ms`: how long the longest of them took.
+-- Updates the window after `count` attempts with one result. `result` is 'delivered', 'healthy' (refused by a working
+-- server), 'unhealthy', or 'unknown' (not attempted). `duration_ms` is the longest duration.
 local function record_result(endpoint, window, result, duration_ms, count)
   if result == 'delivered' or result == 'unhealthy' then
     mark_proven(endpoint, window, result == 'delivered' and duration_ms < SLOW_MS)

@@ -1,23 +1,23 @@
 -- constants: ATTEMPTS, ATTEMPTS_ALL, ENDPOINT_STATS
--- The delivery log: every attempt, and every delivered job.
+-- Delivery log: all attempts and delivered jobs.
 --
---   ATTEMPTS<endpoint> STREAM   one entry an attempt: a = 'delivery number status ms'; the status is that of HTTP or an
---                               error's name. One field, because four would cost each delivery 3 us more.
---   ATTEMPTS_ALL STREAM         a = 'endpoint delivery number status ms', of all endpoints. It is trimmed as a whole;
---                               if it can't be written, no delivery waits for that.
---   ENDPOINT_STATS<endpoint> STRING   results of the last attempts, so that statistics take one short read: four bytes
---                               an attempt, the latest last: twice its duration in ms, plus one if it was delivered.
---                               The last STATS_ATTEMPTS at least, or all in the log.
---   DELIVERED HASH              delivery -> the attempt that succeeded: {"done":<number>,"outcome":{…}}. Its job stays
---                               in JOBS until both are trimmed.
---   LOGGED_ENDPOINTS SET        the endpoints that have a log
+--   ATTEMPTS<endpoint> STREAM   one entry per attempt: a = 'delivery number status ms'. The status is the HTTP status
+--                               or the kind of the transport error. Four fields would cost each delivery 3 us more.
+--   ATTEMPTS_ALL STREAM         entries of all endpoints: a = 'endpoint delivery number status ms'. Trimmed as a whole.
+--   ENDPOINT_STATS<endpoint> STRING   results of the last attempts, for statistics with one short read. Four bytes per
+--                               attempt, the latest last: twice the duration in ms, plus one if it was delivered.
+--                               It has at least the last STATS_ATTEMPTS attempts, or all in the log.
+--   DELIVERED HASH              delivery -> its successful attempt, {"done":<number>,"outcome":{…}}. The job stays in
+--                               JOBS until both are trimmed.
+--   LOGGED_ENDPOINTS SET        endpoints with a log
 --
+-- Deliveries continue if a key of the log can't be written.
 -- settle.lua loads this part for every batch, before its fast path.
 local STATS_ATTEMPTS = 100
 local DONE = '{"done":'
 
--- `attempts` are {id, number, status, ms} each; `delivered` is 1 or 0. Returns how many attempts the endpoint's log had
--- `before` and has `now`. An endpoint's log that can't be written holds up no delivery.
+-- Logs attempts, each {id, number, status, ms}; `delivered` is 1 or 0. Returns the length of the endpoint's log as
+-- {before, now}.
 local function log_attempts(endpoint, attempts, delivered)
   local log, stats, results = ATTEMPTS .. endpoint, ENDPOINT_STATS .. endpoint, {}
   for i, attempt in ipairs(attempts) do

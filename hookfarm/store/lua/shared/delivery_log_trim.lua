@@ -1,9 +1,9 @@
 -- requires: delivery_log
 -- constants: ATTEMPTS, DELIVERED, JOBS, LOGGED_ENDPOINTS
--- The delivery log is bounded: it is trimmed as it grows.
+-- Trimming of the delivery log.
 local TRIM_BATCH = 64
 
--- The oldest entries go, and with each the delivery that it completed, unless that was delivered again since.
+-- Removes entries, and each delivery whose last successful attempt is among them.
 local function remove_entries(endpoint, entries)
   if #entries == 0 then
     return
@@ -26,7 +26,8 @@ local function remove_entries(endpoint, entries)
   end
 end
 
--- After attempts were logged; `length` is what log_attempts returned, `keep` how many attempts the log keeps.
+-- Trims an endpoint's log after attempts were added. `length` is the result of log_attempts, `keep` the maximum number
+-- of attempts.
 local function bound_log(endpoint, length, keep)
   if length.before <= 0 then
     redis.call('SADD', LOGGED_ENDPOINTS, endpoint)

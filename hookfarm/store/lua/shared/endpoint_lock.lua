@@ -1,7 +1,7 @@
 -- constants: BACKFILL_LOCK
--- An ordered endpoint has one backfill at a time: the one that has locked it.
+-- Lock of an ordered endpoint: only one backfill at a time may submit jobs.
 
--- Returns whether this backfill has the lock, for so many ms from now on; false while another one has it.
+-- Takes or renews the lock for `ms`. Returns false if another backfill has it.
 local function lock_endpoint(endpoint, name, ms)
   local holder = redis.call('GET', BACKFILL_LOCK .. endpoint)
   if holder and holder ~= name then

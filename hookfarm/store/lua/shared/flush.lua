@@ -1,6 +1,6 @@
 -- requires: sequence, pool, window, free_window, admission, backfill_queue
 -- constants: POOL_WAITING
--- The end of every script that used a window or a sequence.
+-- Last step of every script that uses windows or sequences.
 local MAX_WOKEN = 50
 
 -- Fills a window and saves it.
@@ -11,7 +11,7 @@ local function finish_window(endpoint, window)
   windows[endpoint] = nil
 end
 
--- In the order in which they were read; more may come meanwhile.
+-- Finishes all windows in the order in which they were read, including those that are read meanwhile.
 local function finish_windows()
   local i = 1
   while read_in_order[i] do
@@ -24,7 +24,7 @@ local function finish_windows()
   read_in_order = {}
 end
 
--- Looks at the windows of endpoints that wait for the pool, if this script has read it and it has room.
+-- Fills the windows of endpoints that wait for the pool while the pool has room; only if the script has read the pool.
 local function wake_waiting()
   for _ = 1, unproven_open and MAX_WOKEN or 0 do
     local waiting = pool_room() > 0 and redis.call('ZPOPMIN', POOL_WAITING)[1]
@@ -36,7 +36,7 @@ local function wake_waiting()
   end
 end
 
--- Fills and saves all windows, saves the sequence, returns `result`.
+-- Fills and saves all windows and saves the sequence; returns `result`.
 local function flush(result)
   finish_windows()
   wake_waiting()

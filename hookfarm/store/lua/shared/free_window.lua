@@ -1,10 +1,11 @@
 -- requires: clock, pool, sequence, window
 -- constants: CIRCUIT_FAILURES, ENDPOINT_LIMITS, WINDOW
--- How many more jobs of an endpoint may open now: its window, what the registry allows, its share of capacity.
+-- Room in an endpoint's window: how many more jobs may open now. It depends on the window, on the endpoint's limits in
+-- the registry, and on its share of the capacity.
 --
 --   ENDPOINT_LIMITS HASH   endpoint -> 'disabled max_in_flight rate ordered', 0 = none
---                          '*' -> 'capacity max_in_flight': how many jobs the workers of all farms may have in flight,
---                          and how many an endpoint that has no max_in_flight of its own
+--                          '*' -> 'capacity max_in_flight': maximum of jobs in flight in all farms, and default maximum
+--                          of an endpoint
 local INITIAL_LIMIT = 4
 local DEFAULT_CAPACITY, DEFAULT_MAX_IN_FLIGHT = 800, 1000
 
@@ -17,13 +18,13 @@ local function read_farm_limits()
   end
 end
 
--- How many more jobs of endpoints that are not proven may open.
+-- Returns how many more jobs of unproven endpoints may open.
 local function pool_room()
   read_farm_limits()
   return math.ceil(farm_capacity / 2) - open_of_unproven()
 end
 
--- How many jobs are open of the endpoints with a backfill queue, and of `endpoint` if it has none.
+-- Returns the number of open jobs of endpoints with a backfill queue, plus those of `endpoint`.
 local function open_beside_live(endpoint, window)
   local open, counted = 0, false
   for _, other in ipairs(all_backfill_queues()) do
@@ -34,9 +35,10 @@ local function open_beside_live(endpoint, window)
   return counted and open or open + window.open
 end
 
--- An endpoint beside others never has more than half of the capacity: all of it would be held until the first answer,
--- or the first time-out, when it stops answering or others come. One that is alone may have all of it and a batch more,
--- so that no worker waits for the next batch. Jobs of backfills do not count as others.
+-- Loads the endpoint's limits into its window. The maximum of open jobs is
+--   - half of the capacity beside other endpoints: if the endpoint stops responding, the rest is left to the others
+--   - the capacity and a batch for an endpoint that is alone, so that workers do not wait for the next batch
+-- Endpoints with a backfill queue do not count as others.
 local function load_limits(endpoint, window)
   read_farm_limits()
   local limits = redis.call('HGET', ENDPOINT_LIMITS, endpoint)
@@ -63,8 +65,8 @@ local function load_limits(endpoint, window)
   window.limits_loaded = true
 end
 
--- How many more jobs may open now. If only time is in the way, also the ms at which to look again; if it is the jobs of
--- other endpoints, also 'pool'.
+-- Returns how many more jobs may open now. If it is 0, a second value may follow: the ms at which there may be room
+-- again, or 'pool' if the pool is full.
 local function room(endpoint, window)
   if not window.limits_loaded then
     load_limits(endpoint, window)

@@ -1,28 +1,28 @@
 -- constants: BACKFILL_JOBS, DEAD, DELIVERED, HISTORY, JOBS, UNCONFIRMED, UNCONFIRMED_BY_BLOCK, UNFINALIZED_BLOCKS
 -- constants: UNFINALIZED_LOGS
--- Histories of logs (what was sent to which endpoint), and what waits for a log's block to be confirmed or final.
--- `block` is `<chain>:<hash>` here, `log` a log index, `t<index>` for a transfer.
+-- Histories of logs (which endpoint was sent which notification). Jobs and logs that await confirmations or finality.
+-- `block` is `<chain>:<hash>`; `log` is a log index, or `t<index>` for a transfer.
 --
---   HISTORY<block> HASH                  log -> its history, for HISTORY_SECONDS, or until the block is final
---   UNFINALIZED_LOGS<block> HASH         log -> the event, deflated, of which more is sent once its block is final
---   UNFINALIZED_BLOCKS<chain> ZSET       block hash -> number, of the blocks of those
+--   HISTORY<block> HASH                  log -> its history; kept for HISTORY_SECONDS, or until the block is final
+--   UNFINALIZED_LOGS<block> HASH         log -> its event, deflated; the block is not final yet
+--   UNFINALIZED_BLOCKS<chain> ZSET       block hash -> number, of blocks with logs or jobs that await finality
 --   UNCONFIRMED HASH                     id -> job that waits for confirmations
---   UNCONFIRMED_BY_BLOCK<head> ZSET      id -> the block that the head must reach; a head is
+--   UNCONFIRMED_BY_BLOCK<head> ZSET      id -> block number that the head must reach; a head is
 --                                        `<chain>:<blocks|safe|finalized>`
 local HISTORY_SECONDS = 86400
 
--- Whether the delivery is in the ledger and not dead: its follow-up has to wait.
+-- Returns whether the ledger has the delivery, undelivered and not dead. Its follow-up must wait.
 local function is_owed(id)
   return redis.call('HEXISTS', JOBS, id) == 1 and redis.call('HEXISTS', DELIVERED, id) == 0
          and not redis.call('ZSCORE', DEAD, id)
 end
 
--- Whether the delivery is still to come, so that its follow-up is sent after it.
+-- Returns whether the delivery will still be sent; its follow-up must wait. Includes unconfirmed and backfill jobs.
 local function is_to_come(id)
   return is_owed(id) or redis.call('HEXISTS', UNCONFIRMED, id) + redis.call('HEXISTS', BACKFILL_JOBS, id) > 0
 end
 
--- Whether something waits for the block to be final; its histories are kept as long as that.
+-- Returns whether the block is among those that are not final; their histories do not expire.
 local unfinalized = {}
 local function is_unfinalized(block)
   if unfinalized[block] == nil then
@@ -38,7 +38,7 @@ local function await_finality(block, number)
   unfinalized[block] = true
 end
 
--- To be called after keep_until_final and add_unconfirmed, which decide how long it is kept.
+-- Saves a log's history. Call it after keep_until_final and add_unconfirmed, which determine its expiry.
 local function save_history(block, log, history)
   redis.call('HSET', HISTORY .. block, log, history)
   if is_unfinalized(block) then
@@ -48,7 +48,7 @@ local function save_history(block, log, history)
   end
 end
 
--- `event` '' = it is not kept any longer; `number` is that of the block.
+-- Stores the event of a log until its block, `number`, is final; '' deletes the stored event.
 local function keep_until_final(block, log, event, number)
   if event == '' then
     redis.call('HDEL', UNFINALIZED_LOGS .. block, log)
@@ -58,7 +58,7 @@ local function keep_until_final(block, log, event, number)
   end
 end
 
--- The job waits until `head` has reached block `number`. `block` '' = its log has no history.
+-- Adds a job that waits until `head` reaches block `number`. `block` '' = the log has no history.
 local function add_unconfirmed(block, head, number, id, job)
   local is_known = redis.call('HEXISTS', JOBS, id) == 1 and redis.call('HEXISTS', DELIVERED, id) == 0
   if not is_known and redis.call('HSETNX', UNCONFIRMED, id, job) == 1 then

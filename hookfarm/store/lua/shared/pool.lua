@@ -1,14 +1,14 @@
 -- requires: clock
 -- constants: PROVEN, UNPROVEN
--- The pool: the open jobs of unproven endpoints, which are new, failing or slow. While they are half of the capacity or
--- more, no other job of such an endpoint opens; so the other half is left to the proven ones.
+-- Pool: the open jobs of unproven endpoints (new, failing or slow). Its maximum is half of the capacity; the other half
+-- is left to proven endpoints.
 --
 --   PROVEN SET          endpoints whose last attempt, refusals aside, succeeded in less than SLOW_MS
---   UNPROVEN HASH       endpoint that is not proven -> its open jobs; '*' -> their sum
---   POOL_WAITING ZSET   endpoint with parked jobs, for which there was no room -> the sequence since when it waits
+--   UNPROVEN HASH       unproven endpoint -> number of its open jobs; '*' -> sum of all
+--   POOL_WAITING ZSET   endpoint whose parked jobs wait for room in the pool -> sequence at which its wait began
 local unproven_open, unproven_added = nil, 0
 
--- The number of open jobs of unproven endpoints.
+-- Returns the number of open jobs of unproven endpoints.
 local function open_of_unproven()
   unproven_open = unproven_open or to_number(redis.call('HGET', UNPROVEN, '*'))
   return unproven_open + unproven_added
@@ -32,7 +32,7 @@ local function save_unproven(endpoint, window)
   if added == 0 then
     return
   end
-  open_of_unproven()  -- Its stored part is read before this script changes it.
+  open_of_unproven()  -- Read the stored sum before this script changes it.
   if open > 0 then
     redis.call('HSET', UNPROVEN, endpoint, open)
   else

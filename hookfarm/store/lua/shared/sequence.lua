@@ -1,9 +1,9 @@
 -- requires: clock
 -- constants: DELIVERY_QUEUE, OPEN, SEQUENCE
--- Sequences and the list. Only scripts assign sequences, so the order of the list is the order of sequences.
+-- Sequences and the list. Only scripts assign sequences, so the list is ordered by sequence.
 --
--- An element of the list is an entry of an index: {"seq":N,"id":"…"}. The job itself is in the ledger.
-local MAX_ARGUMENTS = 1000  -- `unpack` has a limit, and Lua's stack, too.
+-- A list element is an index entry, {"seq":N,"id":"…"}. The job itself is in the ledger.
+local MAX_ARGUMENTS = 1000  -- Lua's stack limits the results of `unpack`.
 local last_sequence
 local scores, elements = {}, {}
 
@@ -17,7 +17,7 @@ local function list_element(id, sequence)
   return '{"seq":' .. sequence .. ',"id":"' .. id .. '"}'
 end
 
--- Writes what was pushed. To be called before a script looks for an element of its own, and at its end.
+-- Writes the pushed elements. Call it before a search for an element that the script may have pushed, and at the end.
 local function write_pushed()
   if #elements > 0 then
     redis.call('ZADD', OPEN, unpack(scores))
@@ -26,7 +26,7 @@ local function write_pushed()
   end
 end
 
--- A job -> the list, behind all the others. The caller counts it in its endpoint's window.
+-- Pushes a job to the list, behind all others. The caller counts the job in its endpoint's window.
 local function push(id)
   local sequence = next_sequence()
   scores[#scores + 1], scores[#scores + 2] = sequence, id
@@ -36,12 +36,12 @@ local function push(id)
   end
 end
 
--- How many jobs of all endpoints are open.
+-- Returns the number of open jobs of all endpoints.
 local function count_all_open()
   return redis.call('ZCARD', OPEN) + #elements
 end
 
--- Whether the job is open with this sequence: not settled, and not requeued under another one.
+-- Returns whether the job is open with this sequence; false if it was settled or requeued.
 local function is_open_as(id, sequence)
   local score = redis.call('ZSCORE', OPEN, id)
   return score and tonumber(score) == tonumber(sequence)

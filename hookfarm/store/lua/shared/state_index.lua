@@ -1,14 +1,13 @@
 -- requires: clock, job
 -- constants: DEAD, DEAD_INDEX, RETRY, RETRY_INDEX
--- The states retry and dead with an index beside each, so that the jobs of one endpoint, or with one reason, are found
--- without reading all the others.
+-- States retry and dead, each with an index by endpoint and, for dead, by reason.
 --
---   RETRY_INDEX ZSET   '<endpoint>|<due ms>|<id>', all of score 0
+--   RETRY_INDEX ZSET   '<endpoint>|<due ms>|<id>', all with score 0
 --   DEAD_INDEX ZSET    'e|<endpoint>|<ms of death>|<id>', 'r|<reason>|<ms>|<id>' and 'b|<endpoint>|<reason>|<ms>|<id>',
---                      all of score 0. The reason is its first words, up to a colon.
+--                      all with score 0. The reason is cut at its first colon.
 --
--- Times have 15 digits, so that their order is that of their texts. An index that can't be written (its key has another
--- type) stops no delivery: readers see that it is incomplete and rebuild it.
+-- Times have 15 digits, so that members sort by time. Deliveries continue if an index can't be written, for example
+-- because its key has another type: readers detect an incomplete index and rebuild it.
 
 local function dead_members(id, at_ms, job)
   local endpoint, reason = endpoint_of(job), reason_of(job)
@@ -22,8 +21,8 @@ local function add_dead(id, at_ms, job)
   redis.pcall('ZADD', DEAD_INDEX, 0, by_endpoint, 0, by_reason, 0, by_both)
 end
 
--- Returns 1, or 0 if it was not dead. `job` is as the ledger has it. The removal comes first even if there is nothing
--- to remove: with a removal a script has begun, and goes on to its end on a full server too.
+-- Returns 1, or 0 if the job was not dead. `job` is the entry of the ledger. ZREM is called even if there is nothing to
+-- remove: a script whose first write removes also runs when Redis is full.
 local function remove_dead(id, job)
   local at_ms = redis.call('ZSCORE', DEAD, id)
   local removed = redis.call('ZREM', DEAD, id)
@@ -42,7 +41,7 @@ local function add_retry(id, due_ms, endpoint)
   redis.pcall('ZADD', RETRY_INDEX, 0, retry_member(id, due_ms, endpoint))
 end
 
--- Returns 1, or 0 if it did not wait for a retry.
+-- Returns 1, or 0 if the job was not in retry.
 local function remove_retry(id, endpoint)
   local due_ms = redis.call('ZSCORE', RETRY, id)
   local removed = redis.call('ZREM', RETRY, id)

@@ -1,23 +1,23 @@
 -- requires: clock, pool
 -- constants: BACKFILL_QUEUE, BACKFILL_QUEUES, PARKED, PROVEN, WINDOW
--- The window of an endpoint: how many of its jobs may be open at once. Jobs over it are parked, in order.
--- How it grows and shrinks: docs/decisions/0002-windows.md.
+-- Window of an endpoint: the maximum number of its open jobs. Jobs over it are parked, in order.
+-- docs/decisions/0002-windows.md explains growth and shrinking.
 --
---   WINDOW<endpoint> HASH   open              how many of its jobs are open
+--   WINDOW<endpoint> HASH   open              number of open jobs
 --                           limit             the window
---                           failures          in a row; CIRCUIT_FAILURES or more = the circuit is open
---                           failing_since_ms  the first failure after the last success
---                           probe_pause_ms    between the last two probes
---                           blocked_until_ms  nothing opens before: the probe's pause, or an ordered endpoint's retry
---                           next_allowed_us   when a rate limited endpoint may open its next job
---                           latency_ms        of its last successes, smoothed
---                           latency_floor_ms  the lowest of late
---                           proven            1 = its last attempt succeeded in less than SLOW_MS
+--                           failures          failures in a row; CIRCUIT_FAILURES or more = the circuit is open
+--                           failing_since_ms  time of the first failure after the last success
+--                           probe_pause_ms    pause between the last two probes
+--                           blocked_until_ms  end of the pause before the next probe, or before an ordered retry
+--                           next_allowed_us   time at which a rate limited endpoint may open its next job
+--                           latency_ms        latency of successes, smoothed
+--                           latency_floor_ms  lowest recent latency
+--                           proven            1 = the last attempt succeeded in less than SLOW_MS
 --                           fast_path_floor   while more jobs than this are open, a success only decrements `open`
---   PARKED<endpoint> ZSET   id -> position. Of a job that was never attempted its sequence (us), of one that was the
---                           time of its return in ms, a thousandth of that: so it is ahead of all the others.
+--   PARKED<endpoint> ZSET   id -> position: the sequence (us) of an unattempted job, the time of its return in ms of an
+--                           attempted one. Milliseconds are smaller, so attempted jobs are first.
 --
--- An endpoint with nothing open and nothing wrong has no window; the next job begins a new one.
+-- A window without open jobs, failures and pauses is deleted. The next job creates it again.
 local LATE_US = 500000
 local MAX_BATCH = 32
 
@@ -27,7 +27,7 @@ local function all_backfill_queues()
   return backfill_queues
 end
 
--- The windows that this script has read, and the endpoints in the order of that; `flush` writes them back.
+-- Windows that this script has read, and their endpoints in that order; `flush` saves them.
 local windows, read_in_order = {}, {}
 local function window_of(endpoint)
   local window = windows[endpoint]
@@ -61,12 +61,12 @@ local function window_of(endpoint)
   return window
 end
 
--- A large window is filled in batches: one look at it for several jobs.
+-- Returns how many jobs are opened at once: a large window is filled in batches.
 local function batch_size(limit)
   return math.max(1, math.min(math.floor(limit / 4), MAX_BATCH))
 end
 
--- When a rate limited endpoint's next job is due. Up to LATE_US of lateness are made good, no more.
+-- Returns when the next job of a rate limited endpoint is due. At most LATE_US of delay are made up for.
 local function next_due_us(window)
   return math.max(window.next_allowed_us, now_us - LATE_US)
 end
@@ -90,7 +90,7 @@ local function uncount_open(window, count)
   add_open(window, -math.min(count, window.open))
 end
 
--- Down to how many open jobs a success may leave the window alone; '' = it may never.
+-- Returns down to how many open jobs a success only decrements `open` (settle.lua's fast path); '' = never.
 local function fast_path_floor(window)
   if window.failing_since_ms > 0 or window.blocked_until_ms > 0 or not window.is_proven or window.next_allowed_us > 0
      or window.has_limits then

@@ -1,7 +1,7 @@
--- For scripts that must not fail half-way: what a script did before it fails stays done.
+-- Type check of keys, for scripts that must not fail half-way: Redis does not undo the writes of a failed script.
 
--- Returns the error that names the first key of another type than it must have; nothing if all are right or missing.
--- `expected` is key, type, key, type and so on.
+-- Returns an error that names the first key of the wrong type; nil if each key is missing or has its type.
+-- `expected` is a list of key, type, key, type, ….
 local function wrong_type(expected)
   for i = 1, #expected, 2 do
     local key, kind = expected[i], expected[i + 1]
