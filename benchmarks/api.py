@@ -4,7 +4,7 @@
 
 The record (support/record.py) is written directly to Redis. Then each route is requested `--rounds` times in turn
 over one connection, after five rounds of warm-up. Figures are milliseconds from the request to the last byte of
-the response, and the API's CPU time, which other load of the machine disturbs less.
+the response, and the API's CPU time. Other load of the machine disturbs CPU time less.
 
 Exit code 1 if the p99 of a list is over 50 ms.
 """
@@ -44,7 +44,7 @@ def main() -> int:
         command += ["--redis-url", server.url, "--state-dir", str(place / "state")]
         said = place / "api.out"
         with running([*_environment(), *command], said) as master:
-            until(lambda: _port(said) > 0, "the API being up")
+            until(lambda: _port(said) > 0, "the start of the API")
             [api] = [one for one in family(master.pid) if title(one).startswith(f"{TITLE}api ")]
             figures = _measure(_port(said), api.pid, busy, options.rounds)
     rows = [(path, *(f"{value:.1f}" for value in numbers.values())) for path, numbers in figures.items()]

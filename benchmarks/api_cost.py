@@ -102,12 +102,12 @@ class Pipeline:
         """Deliver `jobs` jobs that were queued while their endpoint was disabled; return the figures."""
         self._registry.update(replace(self._environment.endpoint, enabled=False))
         self._enqueuer.enqueue(self._enqueuer.prepare(jobs))
-        until(self._environment.server.settled, "the append-only file being rewritten", within_seconds=60)
+        until(self._environment.server.settled, "the rewrite of the append-only file", within_seconds=60)
         time.sleep(SETTLE_SECONDS)
         groups = self._groups(api)
         self._registry.update(self._environment.endpoint)
         low, high = (self._sample_at(groups, jobs, share) for share in (FROM_SHARE, TO_SHARE))
-        until(lambda: self._settled(jobs) == jobs, "all of it delivered", PATIENCE_SECONDS)
+        until(lambda: self._settled(jobs) == jobs, "the delivery of all jobs", PATIENCE_SECONDS)
         counted, elapsed = high.settled - low.settled, high.at - low.at
         used = {name: (high.cpu[name] - low.cpu[name]).total for name in groups}
         return {
@@ -124,7 +124,10 @@ class Pipeline:
     def _sample_at(self, groups: Groups, jobs: int, share: float) -> Sample:
         """Take a sample when this share of the jobs is settled."""
         settled = until(
-            lambda: self._settled(jobs, share * jobs), f"{share:.0%} of it", PATIENCE_SECONDS, SAMPLE_SECONDS
+            lambda: self._settled(jobs, share * jobs),
+            f"{share:.0%} of the deliveries",
+            PATIENCE_SECONDS,
+            SAMPLE_SECONDS,
         )
         return sample(groups, settled)
 

@@ -93,7 +93,7 @@ def _phase(name: str, options: argparse.Namespace) -> Figures:
         past.close()
         live = Enqueuer(environment.server.url, *environment.live)
         paced = live.prepare(int(options.rate * (WARM_UP_SECONDS + options.seconds)) if name != IDLE else 0)
-        until(environment.server.settled, "the append-only file being rewritten", within_seconds=60)
+        until(environment.server.settled, "the rewrite of the append-only file", within_seconds=60)
         with delivery_farm(place, environment.server, FarmSettings(options.workers)):
             time.sleep(WARM_UP_SECONDS)
             figures = _measured(environment, live, paced, options)

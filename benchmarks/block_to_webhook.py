@@ -4,8 +4,8 @@
                                           [--workers 50] [--json FILE|-] [--insist]
 
 The whole farm, as `hookfarm start` runs it, follows a chain whose node announces a block every `--seconds`. The
-time of each webhook is measured from just before the node sends the announcement (`newHeads`) to its arrival at
-a receiver that verifies its signature. It includes the request for the block's logs, all checks of completeness,
+time of a webhook begins just before the node sends the announcement (`newHeads`). It ends with the arrival at a
+receiver that verifies signatures. It includes the request for the block's logs, all checks of completeness,
 stream, matching, queue and POST.
 
 The node is a process with prepared answers; a real node adds its own time.
@@ -98,7 +98,7 @@ def _announced(node: PreparedNode, blocks: int) -> list[int]:
 
 
 def _arrivals(farm: Farm, recorder: Recorder, count: int) -> dict[str, int]:
-    until(lambda: recorder.requests() >= count, f"{count} webhooks")
+    until(lambda: recorder.requests() >= count, f"the arrival of {count} webhooks")
     farm.check_alive()
     return recorder.arrivals()
 

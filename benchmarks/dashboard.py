@@ -3,11 +3,11 @@
     python benchmarks/dashboard.py [--endpoints 100000] [--deliveries 1000000] [--rate 300] [--workers 50]
         [--seconds 8] [--rounds 5] [--minutes 1.5] [--json FILE|-] [--insist]
 
-Headless Chromium on the same machine is a load itself. So the page is first measured on an empty, idle farm, and
-then on a farm with the record of support/record.py that delivers `--rate` webhooks a second to 20 endpoints:
+Headless Chromium on the same machine is a load itself. So the page is first measured on an empty, idle farm. Then
+it is measured on a farm with the delivery log of support/record.py and `--rate` webhooks a second to 20 endpoints:
 
-1. Each view is watched for `--seconds`: number of frames, frames over 50 ms, the longest frame, tasks over 50 ms,
-   and the page thread's share of a core.
+1. Each view is watched for `--seconds`: frames, frames over 50 ms, the longest frame, tasks over 50 ms, and the
+   page thread's share of a core.
 2. Each click is made `--rounds` times: ms until the frame that shows its result.
 3. All views are visited in turn for `--minutes`: the page's memory before and after.
 """
@@ -141,7 +141,7 @@ def _empty(chromium: Path, options: argparse.Namespace) -> Figures:
 def _loaded(chromium: Path, nginx: Path | None, options: argparse.Namespace) -> Figures:
     with running_environment(nginx) as environment:
         record.fill(environment.server.client, options.endpoints, options.deliveries)
-        until(environment.server.settled, "the append-only file being rewritten", within_seconds=300)
+        until(environment.server.settled, "the rewrite of the append-only file", within_seconds=300)
         with (
             _dashboard(environment.place, environment.server.url, options.workers) as address,
             _load(environment, options.rate) as load,
@@ -213,7 +213,7 @@ def _load(environment: Environment, rate: float) -> Iterator[Load]:
         enqueuer.close()
     if failed:
         raise RuntimeError("the load stopped") from failed[0]
-    until(lambda: read_depths(environment.server.client).open == 0, "all of it being delivered")
+    until(lambda: read_depths(environment.server.client).open == 0, "the delivery of all jobs")
 
 
 def _watched(page: Page, tab: Click, seconds: float) -> dict[str, float]:

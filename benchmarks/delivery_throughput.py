@@ -9,8 +9,8 @@ Two phases, each with its own servers and farm:
    between the samples at which 10 % and 90 % of the jobs are settled. The run with the highest capacity counts.
    With `--base`, that checkout of hookfarm runs in turns with this one; ratios compare the runs of a round.
 2. Latency: jobs are enqueued in batches of 2 ms, at 50 a second (idle), at a tenth and at half of that capacity.
-   Latency is measured from just before a batch is enqueued to the arrival of its webhooks at a receiver that
-   verifies signatures.
+   Latency is measured from just before a batch is enqueued to the arrival of its webhooks. The receiver verifies
+   signatures.
 
 The benchmark fails if a run ends with jobs in the ledger.
 """
@@ -187,7 +187,7 @@ def _final_status(server: RedisServer, jobs: int) -> Figures:
         said = readiness.read_status(server.client, keys.WEBHOOK_DELIVERY) or {}
         return said if said.get("delivered", 0) >= jobs else {}
 
-    said = until(status, "the farm having counted every delivery")
+    said = until(status, "the count of all deliveries in the status")
     assert said["delivered"] == jobs, f"{said['delivered']} deliveries of {jobs} jobs"
     assert said["failed_attempts"] == 0, f"{said['failed_attempts']} attempts failed"
     return said
@@ -234,7 +234,7 @@ def _latency(settings: FarmSettings, rate: float, seconds: float) -> Figures:
         began = sample(groups, 0)
         handed = pace(enqueuer, paced, rate)
         ended = sample(groups, len(handed))
-        until(lambda: not read_depths(environment.server.client).undelivered, "all of it delivered")
+        until(lambda: not read_depths(environment.server.client).undelivered, "the delivery of all jobs")
         status = _final_status(environment.server, len(handed))
         came = environment.recorder.arrivals()
     assert came.keys() == handed.keys(), f"{len(handed)} handed off, {len(came)} arrived"

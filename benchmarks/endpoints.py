@@ -6,13 +6,13 @@
 Each endpoint has one subscription to transfers: a third by address, a third by a recipient in a condition, a third
 by address and an amount in a condition.
 
-1. Build: microseconds of CPU time from the JSON of a stored endpoint to its place in the index, by kind, each in
-   its own process.
+1. Build: microseconds of CPU time from the JSON of a stored endpoint to its place in the index. Each kind is
+   measured in its own process.
 2. By number of endpoints, in a farm of all services with `--processors` processors and a running Redis:
    - time from the command `hookfarm start` to each ready key
    - CPU time of each processor until then, which a busy machine disturbs less
    - USS of each processor
-   - time from a change of an endpoint to its first job, of an event that is published right after the change
+   - time from a change of an endpoint to the job of an event that is published right after the change
    - time from the SIGKILL of all processors to the next job
 3. Apply: `hookfarm apply` of a file of `--applied` new endpoints, and of the same file again.
 

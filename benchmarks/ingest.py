@@ -4,8 +4,8 @@
                                 [--json FILE|-] [--insist]
 
 1. The whole: `hookfarm start` with ingestor and processor catches up from the first block; 1 of 100 events is
-   wanted. Figures are events per second from the node's answer to the delivery queue, between 10 % and 90 % of the
-   jobs, and CPU time per event of each process.
+   wanted. Figures are events per second from the node's answer to the delivery queue (between 10 % and 90 % of the
+   jobs), and each process's CPU time per event.
 2. The ingestor alone: from the first block to the head in ranges, from the node's answer to the entry in Redis.
 3. The ingestor at the tip: block by block, each requested by its hash and published before the next. Figures are
    seconds from the head to the checkpoint, the remembered blocks' memory in Redis, and the duration of their

@@ -4,9 +4,9 @@
         [--seconds 4] [--rounds 3] [--receiver nginx|own] [--base PATH] [--cache DIR]
         [--quick] [--insist] [--json FILE|-] [--save [DIR]]
 
-Each contestant takes jobs from a backlog in Redis and POSTs a JSON body of about 950 bytes, signed by Standard
-Webhooks. `floor` is a bare loop of BRPOP, POST and ZREM in 50 processes. Each peer has its own virtual environment
-with the versions of benchmarks/peers/requirements; it is made once, in `--cache`.
+Each contestant takes jobs from a backlog in Redis and POSTs a JSON body of about 950 bytes, with the headers of
+Standard Webhooks. `floor` is a bare loop of BRPOP, POST and ZREM in 50 processes. Each peer has its own virtual
+environment with the versions of benchmarks/peers/requirements; it is made once, in `--cache`.
 
 1. Check: a few webhooks of each contestant arrive at a receiver that verifies their signatures.
 2. Trial: each peer runs at all its settings (support/peers.py); the best setting is used for the rounds.

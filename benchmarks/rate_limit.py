@@ -56,7 +56,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=10)
     options = program.parse(parser, QUICK)
     if options.seconds <= WINDOW_SECONDS:
-        parser.error(f"--seconds: {options.seconds:g} is too short; more than {WINDOW_SECONDS:g}")
+        parser.error(f"--seconds: must be more than {WINDOW_SECONDS:g}, not {options.seconds:g}")
     return options
 
 

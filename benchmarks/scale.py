@@ -37,7 +37,7 @@ SLOW_SECONDS = 2.0
 FARM_START_SECONDS = 1.0
 """Delay of the measurement per additional farm: the first farm delivers while the others start."""
 IN_FLIGHT_JOBS = 200
-"""Jobs per worker for that measurement."""
+"""Jobs per worker while memory under load is measured."""
 QUICK = {
     "endpoints": [1, 20], "queued": [0, 2000], "counts": [4], "farms": [1, 2], "workers": 4, "jobs": 1000,
     "seconds": 0.5, "fill_seconds": 1.0, "rounds": 1,

@@ -4,7 +4,7 @@
 
 1. Fork to ready: from the kernel's time of creation of the first delivery process to the keyspace notification of
    `webhook_delivery:ready`. The kernel rounds the time of creation down to 10 ms, so the result is up to 10 ms too
-   high and never too low.
+   high.
 2. Memory of each delivery process (USS, PSS): when the farm is ready, and after 100 deliveries each.
 3. Cold start: from the command `hookfarm start` (without a server, with an empty state directory, files in the
    page cache) to all three ready keys, polled every 2 ms. Uses the embedded server and a devchain.
@@ -92,7 +92,7 @@ def _memory(workers: int) -> Run:
         enqueuer.enqueue(enqueuer.prepare(DELIVERIES_EACH * workers))
         until(
             lambda: not read_depths(environment.server.client).undelivered,
-            "everything delivered",
+            "the delivery of all jobs",
             within_seconds=60,
         )
         return {"ready": ready, f"after_{DELIVERIES_EACH}_deliveries_each": weigh(farm)}
@@ -133,7 +133,7 @@ def _everything(
         running_farm(place / "farm", "--chain", chains, "--api", "127.0.0.1:0") as farm,
         command_client(StateDirectory(place / "farm").redis_url) as client,
     ):
-        until(lambda: _answers(client, farm), "the embedded server answering", every_seconds=LOOK_SECONDS)
+        until(lambda: _answers(client, farm), "the start of the embedded server", every_seconds=LOOK_SECONDS)
         took: Run = {"command_to_redis_seconds": _seconds_since(began_ns)}
         once_redis_answers(client)
         for service in keys.SERVICES:

@@ -20,4 +20,4 @@ def fill(server: RedisServer, enqueuer: Enqueuer, jobs: int) -> int:
 
 def settle(server: RedisServer) -> None:
     """Wait until no rewrite of the append-only file is under way."""
-    until(server.settled, "the append-only file being rewritten", within_seconds=300)
+    until(server.settled, "the rewrite of the append-only file", within_seconds=300)

@@ -36,7 +36,7 @@ WARM_UP_SECONDS = 1.0
 WARM_UP_DELAYS = 5
 """Minimum warm-up as a multiple of the receiver's delay, because responses open an endpoint's window."""
 MAX_WARM_UP_SHARE, MAX_SHARE = 0.5, 0.95
-"""Shares of arrived jobs at which the window opens and closes at the latest, so that the queue is never empty."""
+"""Latest shares of arrived jobs at which the window opens and closes, so that the queue is never empty."""
 START_SECONDS = 120.0
 LOOK_SECONDS = 0.02
 CHECKED_JOBS = 20
@@ -46,7 +46,7 @@ Processes = Callable[[], list[psutil.Process]]
 
 @dataclass(frozen=True)
 class Course:
-    """Jobs for so many endpoints on one receiver, which is nginx if its path is given and there is no delay.
+    """Jobs for `endpoints` endpoints on one receiver: nginx if its path is given and the delay is 0.
 
     `start_seconds` is added to the warm-up.
     """
@@ -208,7 +208,7 @@ def _await(receiver: Receiver, count: int, processes: Processes) -> None:
             raise RuntimeError("the contestant ended before its webhooks arrived")
         return receiver.requests() >= count
 
-    until(has_come, f"{count} webhooks", START_SECONDS, LOOK_SECONDS)
+    until(has_come, f"the arrival of {count} webhooks", START_SECONDS, LOOK_SECONDS)
 
 
 def _wait(field: Field, seconds: float, share: float) -> None:

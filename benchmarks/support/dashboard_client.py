@@ -47,7 +47,7 @@ def running_api(place: Path, server: RedisServer) -> Iterator[Api]:
             farm.check_alive()
             return _ADDRESS.search(place.with_suffix(".out").read_text())
 
-        said = until(found, "the API being up", within_seconds=60)
+        said = until(found, "the start of the API", within_seconds=60)
         assert said is not None
         [process] = [one for one in farm.processes() if title(one).startswith("hookfarm: api")]
         yield Api(farm, int(said[1]), said[2], process)

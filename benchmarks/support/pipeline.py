@@ -91,7 +91,7 @@ class _Watch:
         before = self._cpu_seconds(farm)
         began = self._time_of(RAMP)
         ended = self._time_of(1 - RAMP)
-        until(self._is_done, "all of it in the queue", PATIENCE_SECONDS, LOOK_SECONDS)
+        until(self._is_done, "the arrival of all jobs in the queue", PATIENCE_SECONDS, LOOK_SECONDS)
         events = self._node.events
         after = self._cpu_seconds(farm)
         cpu = {name: round(1e6 * (after[name] - before[name]) / events, 2) for name in after}

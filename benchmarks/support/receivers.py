@@ -148,7 +148,7 @@ def running_nginx(binary: Path, place: Path, certificate: Certificate | None = N
     tls = f" ssl backlog=4096{pem}" if pem else " backlog=4096"
     configuration.write_text(_NGINX.format(place=place, port=port, user=user, tls=tls))
     with running([binary, "-p", place, "-c", configuration], place / "nginx.out") as process:
-        until(lambda: _listens(port) and len(family(process.pid)) > 1, "nginx listening")
+        until(lambda: _listens(port) and len(family(process.pid)) > 1, "the start of nginx")
         yield Nginx(process.pid, port, certificate)
 
 
@@ -168,7 +168,7 @@ def running_recorder(
     command += ["--status", str(status), "--after", str(after_seconds), *(["--drip"] if drip else [])]
     command += ["--tls", str(certificate.certificate), str(certificate.key)] if certificate else []
     with running(command, output) as process:
-        port = until(lambda: int(output.read_text() or 0), "the recorder listening")
+        port = until(lambda: int(output.read_text() or 0), "the start of the recorder")
         yield Recorder(process, port, place, certificate)
 
 

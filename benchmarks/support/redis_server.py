@@ -50,7 +50,7 @@ def running_redis(place: Path) -> Iterator[RedisServer]:
     directory.make()
     with running(command(find_binary(), directory), place / "redis.out") as process:
         server = RedisServer(directory.redis_url, process.pid)
-        until(lambda: _answers(server.client), "the Redis server answering", every_seconds=0.005)
+        until(lambda: _answers(server.client), "the start of the Redis server", every_seconds=0.005)
         try:
             yield server
         finally:

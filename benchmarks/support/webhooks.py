@@ -30,7 +30,7 @@ Prepared = tuple[Event, Job]
 
 
 def add_endpoint(client: "redis.Redis", url: str, secret: str) -> Endpoint:
-    """Store an endpoint that subscribes to all transfers of the chain; its receiver knows the secret."""
+    """Store an endpoint that subscribes to all transfers of the chain; its receiver has the secret."""
     endpoint = make_endpoint(url, secret)
     Registry(client).update(endpoint)
     return endpoint
