@@ -1,11 +1,12 @@
-"""How long the API takes to answer its lists when there is much on record.
+"""Response times of the API's lists with a large delivery log.
 
     python benchmarks/api.py [--endpoints 100000] [--deliveries 1000000] [--rounds 200] [--json FILE|-] [--insist]
 
-The record (support/record.py) is written straight into Redis. Then each route is asked `--rounds` times in turn
-over one connection, after five rounds of warm-up: milliseconds from the request to the last byte of the answer,
-and the CPU time that the API used for it, which the machine's other load disturbs less.
-Exit code 1 where the p99 of a list is over 50 ms.
+The record (support/record.py) is written directly to Redis. Then each route is requested `--rounds` times in turn
+over one connection, after five rounds of warm-up. Figures are milliseconds from the request to the last byte of
+the response, and the API's CPU time. Other load of the machine disturbs CPU time less.
+
+Exit code 1 if the p99 of a list is over 50 ms.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from support.waiting import until
 TOKEN = "benchmark-benchmark"
 WARM_UP = 5
 MOST_MS = 50.0
-"""For the p99 of each list."""
+"""Limit of the p99 of each list."""
 
 FIGURES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
 
@@ -43,7 +44,7 @@ def main() -> int:
         command += ["--redis-url", server.url, "--state-dir", str(place / "state")]
         said = place / "api.out"
         with running([*_environment(), *command], said) as master:
-            until(lambda: _port(said) > 0, "the API being up")
+            until(lambda: _port(said) > 0, "the start of the API")
             [api] = [one for one in family(master.pid) if title(one).startswith(f"{TITLE}api ")]
             figures = _measure(_port(said), api.pid, busy, options.rounds)
     rows = [(path, *(f"{value:.1f}" for value in numbers.values())) for path, numbers in figures.items()]
@@ -68,13 +69,13 @@ def _options() -> argparse.Namespace:
 
 
 def _port(said: Path) -> int:
-    """0 = it has not said so far."""
+    """Return the port that the API has logged; 0 = none yet."""
     found = re.search(r"api    http://127\.0\.0\.1:(\d+)", said.read_text() if said.exists() else "")
     return int(found[1]) if found else 0
 
 
 def _cpu_ms(pid: int) -> float:
-    """CPU time of all its threads."""
+    """Return the CPU time of a process."""
     threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
     return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e6
 

@@ -1,22 +1,21 @@
-"""What the API costs the pipeline: nothing watched, and with a dashboard open.
+"""Cost of the API to the pipeline: idle, and with an open dashboard.
 
     python benchmarks/api_cost.py [--workers 50] [--jobs 8000] [--rounds 16] [--idle-seconds 15]
         [--receiver nginx|own] [--json FILE|-] [--insist]
 
-One farm delivers all the time. In each round it delivers `--jobs` webhooks, queued beforehand, as fast as it can:
+In each round, one farm delivers `--jobs` queued webhooks per variant, as fast as it can:
 
-    none      there is no API
-    idle      there is one, and nobody looks
-    watched   somebody has a dashboard open: the live stream, and the list of deliveries every two seconds. The
-              browser itself is not part of it.
+    none      without an API
+    idle      with an API without requests
+    watched   with the requests of an open dashboard: the live stream, and the list of deliveries every two
+              seconds; without the browser
 
-Then back in the opposite order, and so on. A machine's speed drifts by more than what is measured here, so each
-figure is compared with that of `none` in the same round, and the median of these ratios counts, with its
-quartiles: of deliveries/s, and of the CPU time of all that works for a delivery, the API included, which drifts
-less.
+The next round runs in the opposite order, and so on. The machine's speed drifts by more than the measured
+effect. So each figure is compared with that of `none` in the same round. The result is the median of these
+ratios with its quartiles and its standard error: of deliveries/s, and of the CPU time per delivery, API
+included, which drifts less.
 
-The medians are given with their standard error. Exit code 1 where the idle API costs 2 % of the throughput or
-more, and by more than that error.
+Exit code 1 if the idle API costs 2 % of the throughput or more, and more than the standard error.
 """
 
 import argparse
@@ -48,9 +47,9 @@ SAMPLE_SECONDS = 0.005
 SETTLE_SECONDS = 0.5
 PATIENCE_SECONDS = 120.0
 ERROR_OF_QUARTILES = 0.93
-"""The standard error of a median of n values of normal scatter is this times their interquartile range by √n."""
+"""Standard error of the median of n normally distributed values = this x interquartile range ÷ √n."""
 MOST_SHARE = 0.02
-"""Of the throughput, that the idle API may cost."""
+"""Share of the throughput that the idle API may cost."""
 
 QUICK = {"workers": 8, "jobs": 500, "rounds": 2, "idle_seconds": 0.5}
 
@@ -70,7 +69,7 @@ def main() -> int:
         alone = _alone(environment, options.idle_seconds)
     compared = {name: _compared(rounds, name) for name in VARIANTS}
     _print(len(rounds), compared)
-    report.print_numbers("the API alone, nobody looks, nothing to deliver", alone)
+    report.print_numbers("the API alone, without requests or deliveries", alone)
     program.finish(options, {**result, "compared": compared, "alone": alone, "rounds": rounds})
     idle = compared["idle"]["deliveries_per_second"]
     return program.status(options, 1 - idle["of_none"] - idle["give_or_take"] < MOST_SHARE)
@@ -81,7 +80,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=50)
     parser.add_argument("--jobs", type=int, default=8000, help="delivered at a time")
     parser.add_argument("--rounds", type=int, default=16)
-    parser.add_argument("--idle-seconds", type=float, default=15, help="for which the API alone is looked at")
+    parser.add_argument("--idle-seconds", type=float, default=15, help="duration of the API alone")
     program.add_receiver(parser)
     options = program.parse(parser, QUICK)
     if options.rounds < 2:
@@ -90,7 +89,7 @@ def _options() -> argparse.Namespace:
 
 
 class Pipeline:
-    """A farm that delivers what it is given, as fast as it can."""
+    """A farm that delivers batches of jobs as fast as it can."""
 
     def __init__(self, environment: Environment, farm: Farm, enqueuer: Enqueuer) -> None:
         self._environment = environment
@@ -100,15 +99,15 @@ class Pipeline:
         self._registry = Registry(self._client)
 
     def deliver(self, jobs: int, api: psutil.Process | None) -> Figures:
-        """So many, queued while their endpoint was disabled."""
+        """Deliver `jobs` jobs that were queued while their endpoint was disabled; return the figures."""
         self._registry.update(replace(self._environment.endpoint, enabled=False))
         self._enqueuer.enqueue(self._enqueuer.prepare(jobs))
-        until(self._environment.server.settled, "the append-only file being rewritten", within_seconds=60)
+        until(self._environment.server.settled, "the rewrite of the append-only file", within_seconds=60)
         time.sleep(SETTLE_SECONDS)
         groups = self._groups(api)
         self._registry.update(self._environment.endpoint)
         low, high = (self._sample_at(groups, jobs, share) for share in (FROM_SHARE, TO_SHARE))
-        until(lambda: self._settled(jobs) == jobs, "all of it delivered", PATIENCE_SECONDS)
+        until(lambda: self._settled(jobs) == jobs, "the delivery of all jobs", PATIENCE_SECONDS)
         counted, elapsed = high.settled - low.settled, high.at - low.at
         used = {name: (high.cpu[name] - low.cpu[name]).total for name in groups}
         return {
@@ -118,19 +117,22 @@ class Pipeline:
         }
 
     def _groups(self, api: psutil.Process | None) -> Groups:
-        """All that works for a delivery; not the benchmark itself."""
+        """Return all processes that work for a delivery, without the benchmark."""
         others = [psutil.Process(self._environment.server.pid), *self._environment.receiver.processes]
         return {"pipeline": [*self._farm.processes(), *others], "api": [api] if api else []}
 
     def _sample_at(self, groups: Groups, jobs: int, share: float) -> Sample:
-        """When that share of the jobs was settled."""
+        """Take a sample when this share of the jobs is settled."""
         settled = until(
-            lambda: self._settled(jobs, share * jobs), f"{share:.0%} of it", PATIENCE_SECONDS, SAMPLE_SECONDS
+            lambda: self._settled(jobs, share * jobs),
+            f"{share:.0%} of the deliveries",
+            PATIENCE_SECONDS,
+            SAMPLE_SECONDS,
         )
         return sample(groups, settled)
 
     def _settled(self, jobs: int, least: float = 1) -> int:
-        """How many have been delivered; 0 before it is so many."""
+        """Return the number of delivered jobs; 0 if it is below `least`."""
         self._farm.check_alive()
         left = read_depths(self._client)
         if left.retry or left.dead:
@@ -140,7 +142,7 @@ class Pipeline:
 
 
 def _rounds(pipeline: Pipeline, environment: Environment, jobs: int, count: int) -> list[dict[str, Figures]]:
-    """Figures by variant; the first round is the warm-up and left out."""
+    """Return the figures of each round by variant, without the first round, the warm-up."""
     rounds: list[dict[str, Figures]] = []
     with contextlib.ExitStack() as stack:
         api: Api | None = None
@@ -159,7 +161,7 @@ def _rounds(pipeline: Pipeline, environment: Environment, jobs: int, count: int)
 
 
 def _alone(environment: Environment, seconds: float) -> Figures:
-    """The CPU time of an API that nobody asks anything."""
+    """Return the CPU time of an API without requests, and its memory."""
     with running_api(environment.place / "api", environment.server) as api:
         time.sleep(SETTLE_SECONDS)
         before, began = cpu_time([api.process]).total, time.monotonic()
@@ -173,7 +175,7 @@ def _alone(environment: Environment, seconds: float) -> Figures:
 
 
 def _compared(rounds: Sequence[dict[str, Figures]], variant: str) -> Figures:
-    """Medians, and those of the ratios to `none` of the same round; cores of the API are a mean."""
+    """Return medians of the figures and of their ratios to `none`; `api_cores` is a mean."""
     found: Figures = {"api_cores": round(statistics.mean(each[variant]["api_cores"] for each in rounds), 4)}
     for figure in COMPARED:
         ratios = [each[variant][figure] / each["none"][figure] for each in rounds]

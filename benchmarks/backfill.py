@@ -1,16 +1,16 @@
-"""What a backfill does to the live webhooks of others, and how fast it goes where there are none.
+"""Effect of a backfill on live webhooks of other endpoints, and its speed without live webhooks.
 
     python benchmarks/backfill.py [--workers 50] [--live 20] [--rate 200] [--seconds 5] [--past 60000]
         [--answer 0.02] [--insist] [--json FILE|-]
 
-Phases, each with servers and a farm of its own:
+Phases, each with its own servers and farm:
 
-    alone     live webhooks for `--live` endpoints, `--rate` a second, and nothing else: the baseline
-    lane      beside `--past` jobs in the lane of one more endpoint, which answers after `--answer` seconds
-    queue     beside as many jobs of that endpoint in the queue: what history would do without a lane
-    idle      the jobs in the lane and nothing live: what an idle farm gives to a backfill
+    alone     only live webhooks, `--rate` a second, for `--live` endpoints: the baseline
+    lane      beside `--past` jobs in the backfill queue of one more endpoint; it responds after `--answer` seconds
+    queue     beside as many jobs of that endpoint in the delivery queue: the effect without a backfill queue
+    idle      only the jobs in the backfill queue: the speed of a backfill in an idle farm
 
-Latency is from the moment before a live job is handed off to the arrival of its webhook. The first two seconds of
+Latency is measured from just before a live job is enqueued to the arrival of its webhook. The first two seconds of
 a phase are not counted.
 """
 
@@ -47,7 +47,7 @@ LATE_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class BackfillEnvironment:
-    """Live endpoints and the one with a past, each kind with a recorder."""
+    """Live endpoints and the endpoint with the backfill, each kind with a recorder."""
 
     server: RedisServer
     live_receiver: Recorder
@@ -74,11 +74,11 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--workers", type=int, default=50)
-    parser.add_argument("--live", type=int, default=20, help="how many live endpoints")
+    parser.add_argument("--live", type=int, default=20, help="number of live endpoints")
     parser.add_argument("--rate", type=float, default=200.0, help="live webhooks a second")
-    parser.add_argument("--seconds", type=float, default=5.0, help="that count, of each phase")
+    parser.add_argument("--seconds", type=float, default=5.0, help="measured, per phase")
     parser.add_argument("--past", type=int, default=60_000, help="jobs of the backfill")
-    parser.add_argument("--answer", type=float, default=0.02, help="seconds after which its receiver answers")
+    parser.add_argument("--answer", type=float, default=0.02, help="response time of its receiver in seconds")
     return program.parse(parser, QUICK)
 
 
@@ -93,7 +93,7 @@ def _phase(name: str, options: argparse.Namespace) -> Figures:
         past.close()
         live = Enqueuer(environment.server.url, *environment.live)
         paced = live.prepare(int(options.rate * (WARM_UP_SECONDS + options.seconds)) if name != IDLE else 0)
-        until(environment.server.settled, "the append-only file being rewritten", within_seconds=60)
+        until(environment.server.settled, "the rewrite of the append-only file", within_seconds=60)
         with delivery_farm(place, environment.server, FarmSettings(options.workers)):
             time.sleep(WARM_UP_SECONDS)
             figures = _measured(environment, live, paced, options)
@@ -144,7 +144,7 @@ def _environment(options: argparse.Namespace) -> Iterator[BackfillEnvironment]:
 
 
 async def _fill_backfill_queue(environment: BackfillEnvironment, prepared: Sequence[Prepared]) -> None:
-    """As a backfill does, a piece after the other."""
+    """Submit jobs to the backfill queue in batches, like a backfill."""
     endpoint = environment.past.id
     name = f"{endpoint}:{CHAIN_ID}:1::"
     facts: dict[str, str | int] = {"endpoint": endpoint, "chain_id": CHAIN_ID, "subscription": ""}

@@ -1,14 +1,14 @@
-"""How long it takes from a block's announcement to the arrival of its webhooks.
+"""Time from a block's announcement to the arrival of its webhooks.
 
     python benchmarks/block_to_webhook.py [--blocks 150] [--logs 100] [--wanted-tokens 10] [--seconds 0.2]
                                           [--workers 50] [--json FILE|-] [--insist]
 
-The whole farm, as `hookfarm start` runs it, follows a chain whose node announces a block every so many seconds. Of
-each webhook: from just before the node sends the announcement (`newHeads`) to its arrival at a receiver that
-verifies its signature. In between lie the request for the block's logs, every check of completeness, stream,
-match, queue and POST.
+The whole farm, as `hookfarm start` runs it, follows a chain whose node announces a block every `--seconds`. The
+time of a webhook begins just before the node sends the announcement (`newHeads`). It ends with the arrival at a
+receiver that verifies signatures. It includes the request for the block's logs, all checks of completeness,
+stream, matching, queue and POST.
 
-The node is a process with answers made beforehand: what a real one takes to answer comes on top.
+The node is a process with prepared answers; a real node adds its own time.
 """
 
 import argparse
@@ -89,7 +89,7 @@ def _subscribe(server: RedisServer, recorder: Recorder, secret: str, tokens: int
 
 
 def _announced(node: PreparedNode, blocks: int) -> list[int]:
-    """Lets the chain run; when each block was announced (Unix ns)."""
+    """Run the chain; return the time of each block's announcement (Unix ns)."""
     assert node.process.stdin is not None
     assert node.process.stdout is not None
     node.process.stdin.write("\n")
@@ -98,7 +98,7 @@ def _announced(node: PreparedNode, blocks: int) -> list[int]:
 
 
 def _arrivals(farm: Farm, recorder: Recorder, count: int) -> dict[str, int]:
-    until(lambda: recorder.requests() >= count, f"{count} webhooks")
+    until(lambda: recorder.requests() >= count, f"the arrival of {count} webhooks")
     farm.check_alive()
     return recorder.arrivals()
 

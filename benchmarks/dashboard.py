@@ -1,16 +1,15 @@
-"""Whether the dashboard stays fluid when there is much on record and the farm is at work.
+"""Fluidity of the dashboard with a large delivery log and a busy farm.
 
     python benchmarks/dashboard.py [--endpoints 100000] [--deliveries 1000000] [--rate 300] [--workers 50]
         [--seconds 8] [--rounds 5] [--minutes 1.5] [--json FILE|-] [--insist]
 
-Real headless Chromium on the same machine, which is a load of its own: so the same page is first looked at on a
-farm that has nothing on record and nothing to do. Then on one with the record of support/record.py, which is
-delivering `--rate` webhooks a second to 20 endpoints:
+Headless Chromium on the same machine is a load itself. So the page is first measured on an empty, idle farm. Then
+it is measured on a farm with the delivery log of support/record.py and `--rate` webhooks a second to 20 endpoints:
 
-1. Each view is watched for `--seconds`: frames, those over 50 ms, the longest, tasks over 50 ms, and the share of
-   a core that the page's thread uses.
-2. Each click `--rounds` times: ms until the frame after the rows that it leads to.
-3. All views in turn for `--minutes`: what the page holds in memory, before and after.
+1. Each view is watched for `--seconds`: frames, frames over 50 ms, the longest frame, tasks over 50 ms, and the
+   page thread's share of a core.
+2. Each click is made `--rounds` times: ms until the frame that shows its result.
+3. All views are visited in turn for `--minutes`: the page's memory before and after.
 """
 
 import argparse
@@ -42,7 +41,7 @@ PREPARED_SECONDS = 1.0
 
 
 class Click(NamedTuple):
-    """What is clicked or entered, and what tells that its consequence is there."""
+    """A click or an input, and the request or element that marks its result."""
 
     name: str
     selector: str
@@ -122,9 +121,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--deliveries", type=int, default=1_000_000)
     parser.add_argument("--rate", type=float, default=300, help="webhooks a second meanwhile")
     parser.add_argument("--workers", type=int, default=50)
-    parser.add_argument("--seconds", type=float, default=8, help="for which each view is watched")
-    parser.add_argument("--rounds", type=int, default=5, help="of clicks")
-    parser.add_argument("--minutes", type=float, default=1.5, help="between the two looks at the memory")
+    parser.add_argument("--seconds", type=float, default=8, help="duration per view")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of clicks")
+    parser.add_argument("--minutes", type=float, default=1.5, help="between the two measurements of memory")
     return program.parse(parser, QUICK)
 
 
@@ -142,7 +141,7 @@ def _empty(chromium: Path, options: argparse.Namespace) -> Figures:
 def _loaded(chromium: Path, nginx: Path | None, options: argparse.Namespace) -> Figures:
     with running_environment(nginx) as environment:
         record.fill(environment.server.client, options.endpoints, options.deliveries)
-        until(environment.server.settled, "the append-only file being rewritten", within_seconds=300)
+        until(environment.server.settled, "the rewrite of the append-only file", within_seconds=300)
         with (
             _dashboard(environment.place, environment.server.url, options.workers) as address,
             _load(environment, options.rate) as load,
@@ -158,7 +157,7 @@ def _loaded(chromium: Path, nginx: Path | None, options: argparse.Namespace) -> 
 
 @contextlib.contextmanager
 def _dashboard(place: Path, redis_url: str, workers: int) -> Iterator[str]:
-    """A farm that delivers and has a dashboard; its address."""
+    """Run a farm with a dashboard; yield the dashboard's address."""
     options = ("--redis-url", redis_url, "--workers", str(workers), "--api", "127.0.0.1:0")
     said = (place / "farm").with_suffix(".out")
     with running_farm(place / "farm", *options, services=(keys.WEBHOOK_DELIVERY, "api")) as farm:
@@ -177,7 +176,7 @@ def _page(chromium: Path, address: str) -> contextlib.AbstractContextManager[Pag
 
 @dataclass
 class Load:
-    """Webhooks that are handed off meanwhile."""
+    """Webhooks that are enqueued during the measurement."""
 
     began: float
     handed_off: int = 0
@@ -188,7 +187,7 @@ class Load:
 
 @contextlib.contextmanager
 def _load(environment: Environment, rate: float) -> Iterator[Load]:
-    """RuntimeError at the end where it did not go on, or where its webhooks did not arrive."""
+    """Enqueue webhooks at a rate. Raises RuntimeError at the end if enqueueing failed or webhooks are missing."""
     secret = environment.endpoint.secrets[0][0]
     endpoints = [
         add_endpoint(environment.server.client, f"{environment.receiver.url}/{n}", secret)
@@ -214,7 +213,7 @@ def _load(environment: Environment, rate: float) -> Iterator[Load]:
         enqueuer.close()
     if failed:
         raise RuntimeError("the load stopped") from failed[0]
-    until(lambda: read_depths(environment.server.client).open == 0, "all of it being delivered")
+    until(lambda: read_depths(environment.server.client).open == 0, "the delivery of all jobs")
 
 
 def _watched(page: Page, tab: Click, seconds: float) -> dict[str, float]:
@@ -233,7 +232,7 @@ def _clicked(page: Page, clicks: Sequence[Click], rounds: int) -> dict[str, dict
 
 
 def _do(page: Page, click: Click) -> float:
-    """ms. RuntimeError where it leads to an alert."""
+    """Make a click; return the ms until its result. Raises RuntimeError if the page shows an alert."""
     took = page.act(click.selector, click.value, click.asked, click.shown)
     if page.count(".list > .alert:not([hidden])"):
         raise RuntimeError(f"{click.name}: the page shows a problem")
@@ -241,7 +240,7 @@ def _do(page: Page, click: Click) -> float:
 
 
 def _memory(page: Page, seconds: float) -> Figures:
-    """Before and after so long of all views in turn."""
+    """Return the page's memory before and after visiting all views in turn for `seconds`."""
     ends = time.monotonic() + seconds
     before, turns = page.memory(), 0
     while time.monotonic() < ends:

@@ -1,17 +1,18 @@
-"""How many webhooks a second the farm delivers, what each costs, and how long each takes.
+"""Throughput, cost and latency of deliveries.
 
     python benchmarks/delivery_throughput.py [--workers 50] [--concurrency N] [--jobs 60000] [--receiver nginx|own]
         [--repeat 3] [--no-latency] [--base PATH] [--quick] [--insist] [--json FILE|-] [--save [DIR]]
 
-Two phases, each with servers and a farm of its own:
+Two phases, each with its own servers and farm:
 
-1. Throughput: all jobs are queued before the farm starts, so it is never short of work. Capacity is taken
-   between the samples when 10 % and 90 % of them are settled. Of several runs the one of highest capacity counts.
-   With `--base` that checkout of hookfarm runs in turns with this one, and ratios are between the runs of a round.
-2. Latency: jobs arrive at 50 a second (idle), at a tenth and at half of that capacity, in batches of 2 ms; from
-   the time before a batch is handed off to the arrival of its webhooks at a receiver that verifies signatures.
+1. Throughput: all jobs are queued before the farm starts, so it is never short of work. Capacity is measured
+   between the samples at which 10 % and 90 % of the jobs are settled. The run with the highest capacity counts.
+   With `--base`, that checkout of hookfarm runs in turns with this one; ratios compare the runs of a round.
+2. Latency: jobs are enqueued in batches of 2 ms, at 50 a second (idle), at a tenth and at half of that capacity.
+   Latency is measured from just before a batch is enqueued to the arrival of its webhooks. The receiver verifies
+   signatures.
 
-Every run ends with an empty ledger, or the benchmark fails.
+The benchmark fails if a run ends with jobs in the ledger.
 """
 
 import argparse
@@ -79,7 +80,7 @@ def _options() -> argparse.Namespace:
     program.add_receiver(parser)
     program.add_base(parser)
     parser.add_argument("--no-latency", action="store_true", help="only the first phase")
-    parser.add_argument("--paced-seconds", type=float, default=PACED_SECONDS, help="that count, of each latency")
+    parser.add_argument("--paced-seconds", type=float, default=PACED_SECONDS, help="measured, per rate")
     return program.parse(parser, QUICK)
 
 
@@ -87,7 +88,7 @@ def _options() -> argparse.Namespace:
 
 
 def _rounds(options: argparse.Namespace, nginx: Path | None) -> tuple[list[Figures], list[Figures]]:
-    """Runs of this checkout, and those of the base after each."""
+    """Run this checkout and the base in turns; return the figures of both."""
     runs, base_runs = [], []
     for number in range(1, options.repeat + 1):
         runs.append(_throughput(program.farm_settings(options), options.jobs, nginx))
@@ -99,7 +100,7 @@ def _rounds(options: argparse.Namespace, nginx: Path | None) -> tuple[list[Figur
 
 
 def _base(options: argparse.Namespace) -> Figures:
-    """One run of the other checkout, by its own form of this benchmark."""
+    """Run the other checkout with its own version of this benchmark."""
     given = ["--workers", str(options.workers), "--jobs", str(options.jobs), "--repeat", "1", "--no-latency"]
     given += ["--receiver", options.receiver] if options.receiver else []
     ran: Figures = Version(options.base).run("delivery_throughput.py", *given, "--json", "-")
@@ -107,7 +108,7 @@ def _base(options: argparse.Namespace) -> Figures:
 
 
 def _of_base(runs: list[Figures], base_runs: list[Figures]) -> Figures:
-    """Of each figure the ratio to the base, over the rounds."""
+    """Return the ratios of each figure to the base over the rounds, and print them."""
     found = {
         name: versions.ratios([figure(run) for run in runs], [figure(run) for run in base_runs])
         for name, figure in COMPARED.items()
@@ -133,7 +134,7 @@ def _throughput(settings: FarmSettings, jobs: int, nginx: Path | None) -> Figure
 
 
 def _watch(environment: Environment, farm: Farm, jobs: int, written: AofBytes) -> list[Sample]:
-    """The first sample after readiness, 10 %, 90 % and the last delivery."""
+    """Return samples at readiness, at 10 % and 90 % of the deliveries, and at the last delivery."""
     groups = _groups(environment, farm)
     wanted = [0, int(FROM_SHARE * jobs), int(TO_SHARE * jobs), jobs]
     samples: list[Sample] = []
@@ -148,7 +149,7 @@ def _watch(environment: Environment, farm: Farm, jobs: int, written: AofBytes) -
 
 
 def _groups(environment: Environment, farm: Farm) -> Groups:
-    """Everything that works for a run."""
+    """Return all processes of a run."""
     workers = farm.workers()
     return {
         "workers": workers,
@@ -160,7 +161,7 @@ def _groups(environment: Environment, farm: Farm) -> Groups:
 
 
 def _cores(before: Sample, after: Sample) -> Figures:
-    """How many cores each group used between the two, and how many all the rest of the machine."""
+    """Return the cores that each group, and all other processes, used between two samples."""
     elapsed = after.at - before.at
     used = {name: (after.cpu[name] - before.cpu[name]).total for name in before.cpu}
     others = after.busy - before.busy - sum(used.values())
@@ -178,7 +179,7 @@ def _check(server: RedisServer, farm: Farm) -> None:
 
 
 def _final_status(server: RedisServer, jobs: int) -> Figures:
-    """What the farm says of itself once it has noticed that all is done; the ledger must be empty."""
+    """Return the service's status after it has counted all deliveries. The ledger must be empty."""
     left = read_depths(server.client)
     assert (left.queued, left.open, left.parked, left.retry, left.dead) == (0, 0, 0, 0, 0), left
 
@@ -186,7 +187,7 @@ def _final_status(server: RedisServer, jobs: int) -> Figures:
         said = readiness.read_status(server.client, keys.WEBHOOK_DELIVERY) or {}
         return said if said.get("delivered", 0) >= jobs else {}
 
-    said = until(status, "the farm having counted every delivery")
+    said = until(status, "the count of all deliveries in the status")
     assert said["delivered"] == jobs, f"{said['delivered']} deliveries of {jobs} jobs"
     assert said["failed_attempts"] == 0, f"{said['failed_attempts']} attempts failed"
     return said
@@ -233,7 +234,7 @@ def _latency(settings: FarmSettings, rate: float, seconds: float) -> Figures:
         began = sample(groups, 0)
         handed = pace(enqueuer, paced, rate)
         ended = sample(groups, len(handed))
-        until(lambda: not read_depths(environment.server.client).undelivered, "all of it delivered")
+        until(lambda: not read_depths(environment.server.client).undelivered, "the delivery of all jobs")
         status = _final_status(environment.server, len(handed))
         came = environment.recorder.arrivals()
     assert came.keys() == handed.keys(), f"{len(handed)} handed off, {len(came)} arrived"

@@ -1,21 +1,22 @@
-"""What many endpoints cost: until a farm is ready, until a change takes effect, and in memory.
+"""Cost of many endpoints: time to readiness, time until a change takes effect, and memory.
 
     python benchmarks/endpoints.py [--endpoints 1000,30000,100000] [--processors 1] [--applied 10000]
                                    [--repeat 3] [--quick] [--insist] [--json FILE|-] [--save [DIR]]
 
-Each endpoint has one subscription to transfers: a third by an address, a third by a recipient in a condition, a
-third by an address and an amount in a condition.
+Each endpoint has one subscription to transfers: a third by address, a third by a recipient in a condition, a third
+by address and an amount in a condition.
 
-1. Build: microseconds of CPU time from the JSON of a stored endpoint to its place in the index, by kind, in a
-   process of its own.
-2. By number of endpoints, in a farm of all services with so many processors, Redis running before:
-   from the command `hookfarm start` to each ready key; CPU time of each processor until then, which a busy machine
-   lengthens less; USS of each processor; from a change of an endpoint to the
-   first job by it, of an event that is published right after the change; from the SIGKILL of all processors to
-   the next job.
-3. Apply: `hookfarm apply` of a file of so many new endpoints, and of the same file again.
+1. Build: microseconds of CPU time from the JSON of a stored endpoint to its place in the index. Each kind is
+   measured in its own process.
+2. By number of endpoints, in a farm of all services with `--processors` processors and a running Redis:
+   - time from the command `hookfarm start` to each ready key
+   - CPU time of each processor until then, which a busy machine disturbs less
+   - USS of each processor
+   - time from a change of an endpoint to the job of an event that is published right after the change
+   - time from the SIGKILL of all processors to the next job
+3. Apply: `hookfarm apply` of a file of `--applied` new endpoints, and of the same file again.
 
-Of several runs the quickest counts; all of them are in the JSON. A change and a kill are measured in each run.
+The quickest of several runs counts; the JSON contains all runs. A change and a kill are measured in each run.
 """
 
 import argparse
@@ -47,7 +48,7 @@ from hookfarm.registry.store import Registry, decode, new_secret
 from hookfarm.store import keys
 
 CHAIN_ID = 77
-"""Of the subscriptions; the devchain has another."""
+"""Chain of the subscriptions; the devchain has another id."""
 TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
 TOPIC0 = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 BUILT = 20_000
@@ -112,7 +113,7 @@ def _endpoint(number: int, kind: str = "") -> Endpoint:
 
 
 def _store(client: "redis.Redis", count: int) -> None:
-    """As the registry stores them, in batches."""
+    """Store endpoints like the registry, in batches."""
     now_us = int(time.time() * 1_000_000) - count
     for start in range(0, count, BATCH):
         batch = [_endpoint(number) for number in range(start, min(start + BATCH, count))]
@@ -178,7 +179,7 @@ def _farm(count: int, processors: int) -> Run:
 
 
 def _cpu_seconds(farm: Farm) -> float:
-    """The most that a processor has used, imports included."""
+    """Return the highest CPU time of a processor, imports included."""
     times = [process.cpu_times() for process in farm.workers(keys.MESSAGE_PROCESSOR)]
     return round(max(each.user + each.system for each in times), 2)
 
@@ -189,7 +190,7 @@ def _uss(farm: Farm) -> Run:
 
 
 def _change_to_job(server: RedisServer, count: int) -> float:
-    """An endpoint in the middle gets another address, and a log of that address is published."""
+    """Change the address of an endpoint in the middle and publish a log of that address; return the time."""
     number = count // 2
     changed = _endpoint(number)
     wanted = Subscription("sub_changed", CHAIN_ID, (_address(count + 1),), TRANSFER)
@@ -218,7 +219,7 @@ def _publish_and_wait(server: RedisServer, address: str, endpoint: str, began: f
 
 
 def _is_enqueued(client: "redis.Redis", endpoint: str) -> bool:
-    """Its receiver does not exist, so that the job is retried."""
+    """Return whether the endpoint has a job, in any state: its receiver does not exist, so the job is retried."""
     return any(endpoint.encode() in job for job in client.hvals(keys.JOBS))
 
 

@@ -1,18 +1,19 @@
-"""How fast a chain's answers become jobs in the delivery queue, with every proof of completeness and without.
+"""Speed from a node's answers to jobs in the delivery queue, with and without proofs of completeness.
 
     python benchmarks/ingest.py [--blocks 500] [--logs 200] [--subscriptions 1000] [--repeat 3]
                                 [--json FILE|-] [--insist]
 
-1. The whole: `hookfarm start` with ingestor and processor catches up from the first block; of 100 events 1 is
-   wanted. Events per second from the node's answer to the delivery queue, between a tenth and nine tenths of the
-   jobs, and the CPU time that each process takes per event.
+1. The whole: `hookfarm start` with ingestor and processor catches up from the first block; 1 of 100 events is
+   wanted. Figures are events per second from the node's answer to the delivery queue (between 10 % and 90 % of the
+   jobs), and each process's CPU time per event.
 2. The ingestor alone: from the first block to the head in ranges, from the node's answer to the entry in Redis.
-3. The ingestor at the tip: block by block, each asked for by its hash and published before the next; seconds from
-   the head to the checkpoint, with the events kept for a reorg; what the kept blocks take in Redis, and the time
-   until all of them are taken back.
+3. The ingestor at the tip: block by block, each requested by its hash and published before the next. Figures are
+   seconds from the head to the checkpoint, the remembered blocks' memory in Redis, and the duration of their
+   rollback.
 
-The node is a process with answers made beforehand, over a WebSocket; Redis is as hookfarm embeds it, append-only
-file on. Both share the cores with what is measured. Of several runs the quickest counts; all are in the JSON.
+The node is a process with prepared answers over a WebSocket. Redis has the settings of the embedded server,
+append-only file included. Both share the cores with ingestor and processor. The quickest of several runs counts;
+the JSON contains all runs.
 """
 
 import argparse
@@ -56,7 +57,7 @@ Run = dict[str, Any]
 
 @dataclass(frozen=True)
 class IngestEnvironment:
-    """A publisher at block 0 of an empty Redis, and the node it publishes from."""
+    """A publisher at block 0 with an empty Redis, and its node."""
 
     server: RedisServer
     node: Node
@@ -90,7 +91,7 @@ def _options() -> argparse.Namespace:
     parser = program.parser(__doc__, repeat=3)
     parser.add_argument("--blocks", type=int, default=500)
     parser.add_argument("--logs", type=int, default=200, help="per block, on average")
-    parser.add_argument("--subscriptions", type=int, default=1000, help="of which two want something")
+    parser.add_argument("--subscriptions", type=int, default=1000, help="two of them match events")
     return program.parse(parser, QUICK)
 
 
@@ -157,7 +158,7 @@ async def _tip(node: PreparedNode) -> Run:
 
 
 async def _roll_back(environment: IngestEnvironment) -> Run:
-    """A reorg as deep as what is remembered."""
+    """Roll back all remembered blocks; return the figures."""
     at = await environment.stream.call(event_stream.read_checkpoint)
     assert at is not None
     lowest = max(0, at.number - event_stream.KEPT_BLOCKS + 1)

@@ -1,17 +1,17 @@
-"""What it costs to find the subscriptions that want an event, and whether that grows with their number.
+"""Cost of finding the subscriptions that match an event, by number of subscriptions.
 
     python benchmarks/matching.py [--subscriptions 10,1000,100000] [--rounds 7] [--json FILE|-] [--insist]
 
-Each subscription has an endpoint of its own, and one event in a hundred is wanted by exactly one of them. No
-Redis: an entry goes in as the stream has it, jobs come out as the queue gets them.
+Each subscription has its own endpoint, and one event in a hundred matches exactly one of them. Redis is not used:
+input are stream entries, output are jobs.
 
-1. By shape and number of subscriptions, each in a process of its own: microseconds an event for matching alone
-   (decoding included, where a condition needs it), and for all of entry to jobs; the time to build the index
-   from checked records, and its memory.
+1. By shape and number of subscriptions, each in its own process: microseconds per event for matching alone
+   (decoding included, if a condition needs it) and from entry to jobs; the time to build the index from checked
+   records, and its memory.
 2. One subscription with 100,000 addresses: the same.
 
-Of several rounds over the same events the quickest counts. Times are CPU time, since nothing here waits; a busy
-machine makes them longer all the same, for the caches are shared.
+The quickest of several rounds over the same events counts. Times are CPU time. A busy machine makes them longer,
+because processes share its caches.
 """
 
 import argparse
@@ -51,7 +51,7 @@ Run = dict[str, Any]
 
 @dataclass(frozen=True)
 class Scenario:
-    """`subscription` n of so many, and an `event` that exactly it wants, or None = none does."""
+    """`subscription(n)` makes subscription n; `event(n)` makes an event that matches only it, None = no match."""
 
     subscription: Callable[[int], Subscription]
     event: Callable[[int | None], Event]
@@ -93,7 +93,7 @@ def _shape(shape: str, counts: Sequence[int], rounds: int) -> Run:
 
 
 def _apart(shape: str, count: int, rounds: int) -> Run:
-    """In a new process, so that its memory is that of this index alone."""
+    """Measure in a new process, so that its memory contains only this index."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(_measure, shape, count, rounds).result()
 
@@ -132,7 +132,7 @@ def _resident_mb() -> float:
 
 
 def _best_us(once: Callable[[], None], rounds: int) -> float:
-    """Microseconds of CPU time an event, of the quickest of several rounds."""
+    """Return microseconds of CPU time per event, of the quickest round."""
     once()
     took = []
     for _ in range(rounds):
@@ -148,7 +148,7 @@ def _match(index: Index, events: Sequence[Event]) -> None:
 
 
 def _process(index: Index, entries: Sequence[StreamEntry]) -> None:
-    """As the processor does."""
+    """Process entries like the message processor."""
     for entry in entries:
         process_entry(index, entry)
 
@@ -183,7 +183,7 @@ _ANY = random.Random(0)
 
 
 def _address(subscriber: int | None) -> str:
-    """The address that a subscription asks for, or one that none does."""
+    """Return the address of a subscriber; None = an address that no subscription has."""
     own = _ANY.getrandbits(80) if subscriber is None else subscriber
     return f"0x{'ab' if subscriber is None else 'cd'}{own * 0x9E3779B97F4A7C15 % 2**152:038x}"
 
@@ -250,7 +250,7 @@ SCENARIOS = {
         lambda n: _subscription(where=f"to == {_address(n)} and not (from == to or value > {n + 2})"), _to
     ),
 }
-"""By name, in the order in which they are measured."""
+"""Scenarios by name, in the order of measurement."""
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,30 +1,30 @@
-"""Whether healthy endpoints notice that others are down.
+"""Effect of failing endpoints on the throughput and latency of healthy ones.
 
     python benchmarks/outage.py [--faults silent,refusing,failing,slow,dripping,dead-names] [--failing 1,40,1000]
         [--healthy 20] [--healthy-ms 0,20] [--workers 50] [--concurrency N] [--jobs 30000] [--failing-jobs 20000]
         [--seconds 5] [--soak 65] [--patience 30] [--receiver nginx|own]
         [--quick] [--insist] [--json FILE|-] [--save [DIR]]
 
-One row for each fault and number of failing endpoints, which
+One row per fault and number of failing endpoints. The failing endpoints
 
-    silent      read the webhook and never answer
+    silent      read the webhook and never respond
     refusing    refuse the connection
-    failing     answer 500 at once
-    slow        answer 200 after 10 s
-    dripping    send their answer a byte a second, without end
-    dead-names  have names whose name server does not answer (needs root: its own mount namespace)
+    failing     respond 500 at once
+    slow        respond 200 after 10 s
+    dripping    send their response a byte a second, without end
+    dead-names  have names whose name server does not respond (needs root: its own mount namespace)
 
-Before and after each row runs a phase with the healthy endpoints alone; the row is compared with the mean of both.
-Each phase has servers and a farm of its own. Jobs of the failing endpoints are queued first. Slow endpoints
-succeed, and a farm may trust them ever more; so they have the farm for `--soak` seconds before the healthy ones.
+Before and after each row, a phase measures the healthy endpoints alone; the row is compared with the mean of both.
+Each phase has its own servers and farm. Jobs of the failing endpoints are queued first. Slow endpoints succeed, so
+their windows may grow; they have the farm for `--soak` seconds before the healthy ones are added.
 
-1. Throughput: all jobs are queued before the farm starts; deliveries a second from the first attempt of any kind
-   until 90 % of the healthy ones have come, or `--patience` has ended, counted at the receiver.
-2. Latency: jobs at 20 % of the throughput alone, from the time before a batch is handed off to the arrival of each
-   webhook; one that never arrives has waited until the end.
+1. Throughput: all jobs are queued before the farm starts. Deliveries a second are counted at the receiver, from
+   the first attempt of any kind until 90 % of the healthy webhooks have arrived, or `--patience` is over.
+2. Latency: jobs are enqueued at 20 % of the throughput alone. Latency is measured from just before a batch is
+   enqueued to the arrival of each webhook; a webhook that never arrives counts until the end.
 
-Exit code 1 if healthy endpoints have less than 90 % of their throughput, or a p99 over twice that of alone and
-over 10 ms.
+Exit code 1 if healthy endpoints have less than 90 % of their throughput alone. Exit code 1 also if their p99 is
+over 10 ms and over twice that of alone.
 """
 
 import argparse
@@ -58,7 +58,7 @@ QUICK = {
 
 @dataclass(frozen=True)
 class Phase:
-    """Healthy endpoints beside so many failing ones."""
+    """Healthy endpoints beside `failing` failing ones."""
 
     fault: str
     failing: int
@@ -77,7 +77,7 @@ def main() -> int:
     knobs = program.knobs(options) | {"receiver": "nginx" if nginx else "own", "warm_up": warm_up}
     result = program.begin("outage", options, knobs, nginx)
     for fault, reason in skipped.items():
-        report.print_numbers(f"{fault} is left out", {"reason": reason})
+        report.print_numbers(f"{fault} is skipped", {"reason": reason})
     rows = [row for healthy_ms in options.healthy_ms for row in _compared(_measured(options, nginx, healthy_ms))]
     _print(rows)
     kept = all(row["throughput_kept"] and row["p99_kept"] for row in rows)
@@ -90,19 +90,19 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--faults", type=program.names(*FAULTS), default=list(FAULTS))
     parser.add_argument("--failing", type=program.numbers, default=[1, 40, 1000], help="failing endpoints")
     parser.add_argument("--healthy", type=int, default=20, help="healthy endpoints")
-    parser.add_argument("--healthy-ms", type=program.numbers, default=[0, 20], help="after which they answer")
+    parser.add_argument("--healthy-ms", type=program.numbers, default=[0, 20], help="their response times in ms")
     program.add_farm(parser)
     parser.add_argument("--jobs", type=int, default=30_000, help="queued for the healthy ones")
     parser.add_argument("--failing-jobs", type=int, default=20_000, help="queued for the failing ones together")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of latency that count")
-    parser.add_argument("--soak", type=float, default=65.0, help="seconds that slow ones have the farm first")
+    parser.add_argument("--seconds", type=float, default=5.0, help="measured, of the latency phase")
+    parser.add_argument("--soak", type=float, default=65.0, help="seconds before healthy endpoints join slow ones")
     parser.add_argument("--patience", type=float, default=30.0, help="seconds to wait for healthy webhooks")
     program.add_receiver(parser)
     return program.parse(parser, QUICK)
 
 
 def _skipped(options: argparse.Namespace) -> dict[str, str]:
-    """Faults that can't be had here, with the reason; they are taken from the options."""
+    """Remove faults that this machine does not support from the options; return them with the reason."""
     reason = dead_dns.missing()
     names = [name for name in options.faults if FAULTS[name].dead_name and reason]
     options.faults = [name for name in options.faults if name not in names]
@@ -113,7 +113,7 @@ def _skipped(options: argparse.Namespace) -> dict[str, str]:
 
 
 def _measured(options: argparse.Namespace, nginx: Path | None, healthy_ms: int) -> Iterator[Figures]:
-    """Alone, a row, alone, a row … alone."""
+    """Yield the figures of each phase, in the order alone, row, alone, row, …, alone."""
     alone = Phase("failing", 0, healthy_ms)
     rows = [Phase(fault, failing, healthy_ms) for fault in options.faults for failing in options.failing]
     rate = 0.0
@@ -125,7 +125,7 @@ def _measured(options: argparse.Namespace, nginx: Path | None, healthy_ms: int) 
 
 
 def _phase(phase: Phase, options: argparse.Namespace, nginx: Path | None, rate: float) -> Figures:
-    """`rate`: of the latency part; 0 = by this phase's own throughput."""
+    """Run a phase. `rate` is that of the latency part; 0 = derived from the throughput of this phase."""
     fault, seconds = FAULTS[phase.fault], phase.healthy_ms / 1000
     with running_neighbours(nginx, options.healthy, seconds, fault, phase.failing) as neighbours:
         settings = FarmSettings(options.workers, options.concurrency, prefix=neighbours.prefix)
@@ -144,7 +144,7 @@ def _phase(phase: Phase, options: argparse.Namespace, nginx: Path | None, rate: 
 
 
 def _throughput(neighbours: Neighbours, farm: Farm, options: argparse.Namespace) -> Figures:
-    """From the first attempt of any kind: a hole at the start counts."""
+    """Measure from the first attempt of any kind, so that a gap at the start counts."""
     until(lambda: neighbours.counting.requests() or neighbours.failing_requests(), "the first attempt")
     began, failing_before = time.monotonic(), neighbours.failing_requests()
     came_before = neighbours.counting.requests()
@@ -192,7 +192,7 @@ def _release(neighbours: Neighbours, fault: Fault) -> None:
 
 
 def _compared(phases: Iterator[Figures]) -> list[Figures]:
-    """The rows with their ratios to alone; `noise`: the ratio between the two baselines of a row."""
+    """Return the rows with their ratios to alone, and `noise`, the ratio between a row's two baselines."""
     measured = list(phases)
     rows = []
     for before, row, after in zip(measured[0::2], measured[1::2], measured[2::2], strict=False):

@@ -1,17 +1,17 @@
-"""hookfarm beside other Python task queues: the same webhooks, the same Redis, the same receiver.
+"""hookfarm beside other Python task queues, with the same webhooks, Redis and receiver.
 
     python benchmarks/peers.py [--only hookfarm,floor,huey,…] [--workers 50] [--concurrency N] [--jobs 60000]
         [--seconds 4] [--rounds 3] [--receiver nginx|own] [--base PATH] [--cache DIR]
         [--quick] [--insist] [--json FILE|-] [--save [DIR]]
 
-Each contestant takes jobs from a backlog in Redis and POSTs a JSON body of about 950 bytes, signed as Standard
-Webhooks demand. `floor` is a bare loop of BRPOP, POST and ZREM in 50 processes. Each peer has its own virtual
+Each contestant takes jobs from a backlog in Redis and POSTs a JSON body of about 950 bytes, with the headers of
+Standard Webhooks. `floor` is a bare loop of BRPOP, POST and ZREM in 50 processes. Each peer has its own virtual
 environment with the versions of benchmarks/peers/requirements; it is made once, in `--cache`.
 
 1. Check: a few webhooks of each contestant arrive at a receiver that verifies their signatures.
-2. Trial: each peer runs at all its settings (support/peers.py); the best is used from here on.
-3. Rounds: each contestant in turn, on a fresh server. Deliveries a second are counted at the receiver, after a
-   warm-up of a second. A ratio is between two contestants of the same round.
+2. Trial: each peer runs at all its settings (support/peers.py); the best setting is used for the rounds.
+3. Rounds: each contestant runs in turn, on a fresh server. Deliveries a second are counted at the receiver,
+   after a warm-up of a second. A ratio compares two contestants of the same round.
 """
 
 import argparse
@@ -62,12 +62,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", type=program.names(*NAMES), default=list(NAMES), help="contestants")
     program.add_farm(parser)
     parser.add_argument("--jobs", type=int, default=60_000, help="queued, at most")
-    parser.add_argument("--seconds", type=float, default=4.0, help="that count, of each run")
+    parser.add_argument("--seconds", type=float, default=4.0, help="measured, per run")
     parser.add_argument("--rounds", type=int, default=3)
     program.add_receiver(parser)
     program.add_base(parser)
     parser.add_argument(
-        "--cache", type=Path, default=CACHE, help=f"of the virtual environments [default: {CACHE}]"
+        "--cache", type=Path, default=CACHE, help=f"directory of the virtual environments [default: {CACHE}]"
     )
     return program.parse(parser, QUICK)
 
@@ -93,7 +93,7 @@ def _run_of(contestant: Contestant, course: Course) -> Callable[[], Figures]:
 
 
 def _round(number: int, runs: Runs) -> dict[str, Figures]:
-    """All contestants in turn."""
+    """Run all contestants in turn; return their figures."""
     figures = {name: run() for name, run in runs.items()}
     rates = {name: each["deliveries_per_second"] for name, each in figures.items()}
     report.print_numbers(f"round {number}: deliveries a second", rates)
@@ -101,7 +101,7 @@ def _round(number: int, runs: Runs) -> dict[str, Figures]:
 
 
 def _compared(rounds: Sequence[Mapping[str, Figures]]) -> dict[str, Figures]:
-    """Of each contestant: medians over the rounds, and how many times as much hookfarm delivers."""
+    """Return each contestant's medians over the rounds, and the ratios of hookfarm's rate to its rate."""
     compared = {}
     for name in rounds[0]:
         runs = [each[name] for each in rounds]

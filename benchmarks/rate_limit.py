@@ -1,12 +1,12 @@
-"""How exactly an endpoint gets its `rate_limit_per_second`.
+"""Exactness of `rate_limit_per_second`.
 
     python benchmarks/rate_limit.py [--rates 20,200] [--seconds 17] [--workers 10] [--json FILE|-] [--insist]
 
-Each endpoint has a backlog and a receiver that notes arrivals. The webhooks of every 10 s between the first and
-the last arrival are counted; the fewest and the most are given as shares of what the rate allows in 10 s. All
-rates run at once.
+Each endpoint has a backlog and a receiver that records arrivals. Webhooks are counted in each window of 10 s
+between the first and the last arrival. `fewest` and `most` are shares of the number that the rate allows in 10
+s. All rates run at the same time.
 
-Exit code 1 if one is off by more than 10 %: on a machine that is too slow or too busy it will be.
+Exit code 1 if one differs by more than 10 %, which also happens on a slow or busy machine.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from hookfarm.registry.store import Registry, new_secret
 WINDOW_SECONDS = 10.0
 TOLERANCE = 0.1
 SPARE = 1.5
-"""Jobs queued, as a multiple of what is due in the time measured: the backlog never runs out."""
+"""Queued jobs as a multiple of the jobs due in the measured time, so that the backlog never runs out."""
 
 QUICK = {"seconds": 11.0, "workers": 4}
 
@@ -56,7 +56,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=10)
     options = program.parse(parser, QUICK)
     if options.seconds <= WINDOW_SECONDS:
-        parser.error(f"--seconds: {options.seconds:g} is too short; more than {WINDOW_SECONDS:g}")
+        parser.error(f"--seconds: must be more than {WINDOW_SECONDS:g}, not {options.seconds:g}")
     return options
 
 
@@ -100,7 +100,7 @@ def _shares(rate: int, arrivals: dict[str, int]) -> Figures:
 
 
 def _fewest_and_most(came: Sequence[float]) -> tuple[int, int]:
-    """In any WINDOW_SECONDS between the first and the last arrival; `came` ascends."""
+    """Return the fewest and most arrivals in any WINDOW_SECONDS; `came` contains ascending times."""
     starts = [at for at in came if at + WINDOW_SECONDS <= came[-1]]
     most = max(bisect_right(came, at + WINDOW_SECONDS) - bisect_left(came, at) for at in starts)
     fewest = min(bisect_left(came, at + WINDOW_SECONDS) - bisect_right(came, at) for at in starts)

@@ -1,17 +1,17 @@
-"""How cost grows: with endpoints, with the queue, with workers, and with farms on one Redis.
+"""Growth of cost with endpoints, queue length, workers, and farms on one Redis.
 
     python benchmarks/scale.py [--only endpoints,queued,workers,farms] [--endpoints 1,100,10000]
         [--queued 0,1000000] [--counts 10,50,500] [--farms 1,2,4] [--workers 50] [--concurrency N] [--jobs 60000]
         [--seconds 4] [--rounds 2] [--fill-seconds 10] [--receiver nginx|own]
         [--quick] [--insist] [--json FILE|-] [--save [DIR]]
 
-endpoints   deliveries a second and CPU time for each, with the jobs spread over so many endpoints
-queued      the same over 100 endpoints, with so many further jobs in the queue behind those measured
-workers     time until so many workers are ready, and memory of a worker (USS): ready, and with POSTs in flight to
-            receivers that take their time
-farms       deliveries a second of so many farms of `--workers` each on one Redis
+endpoints   deliveries a second and CPU time per delivery, with the jobs spread over this number of endpoints
+queued      the same over 100 endpoints, with this number of further jobs in the queue behind the measured ones
+workers     time until this number of workers is ready, and memory of a worker (USS): ready, and with POSTs in
+            flight to slow receivers
+farms       deliveries a second of this number of farms, each with `--workers`, on one Redis
 
-Each row has servers of its own. `cost` is the CPU time of farm and Redis for a delivery, `grows` its ratio to the
+Each row has its own servers. `cost` is the CPU time of farm and Redis per delivery; `grows` is its ratio to the
 first row of the same round.
 """
 
@@ -33,11 +33,11 @@ from support.receivers import Recorder
 ENDPOINTS, QUEUED, WORKERS, FARMS = "endpoints", "queued", "workers", "farms"
 SPREAD_ENDPOINTS = 100
 SLOW_SECONDS = 2.0
-"""After which receivers answer while workers with POSTs in flight are weighed."""
+"""Response time of the receivers while the memory of workers with POSTs in flight is measured."""
 FARM_START_SECONDS = 1.0
-"""The first farm delivers while the others start: so much later for each of them is the window opened."""
+"""Delay of the measurement per additional farm: the first farm delivers while the others start."""
 IN_FLIGHT_JOBS = 200
-"""For each worker."""
+"""Jobs per worker while memory under load is measured."""
 QUICK = {
     "endpoints": [1, 20], "queued": [0, 2000], "counts": [4], "farms": [1, 2], "workers": 4, "jobs": 1000,
     "seconds": 0.5, "fill_seconds": 1.0, "rounds": 1,
@@ -61,13 +61,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", type=program.names(*PARTS), default=list(PARTS), help="parts")
     parser.add_argument("--endpoints", type=program.numbers, default=[1, 100, 10_000])
     parser.add_argument("--queued", type=program.numbers, default=[0, 1_000_000])
-    parser.add_argument("--counts", type=program.numbers, default=[10, 50, 500], help="of workers")
+    parser.add_argument("--counts", type=program.numbers, default=[10, 50, 500], help="numbers of workers")
     parser.add_argument("--farms", type=program.numbers, default=[1, 2, 4])
     program.add_farm(parser)
-    parser.add_argument("--jobs", type=int, default=60_000, help="queued for what is measured")
-    parser.add_argument("--seconds", type=float, default=4.0, help="that count, of each row")
-    parser.add_argument("--rounds", type=int, default=2, help="of all rows but those of `workers`")
-    parser.add_argument("--fill-seconds", type=float, default=10.0, help="until workers are weighed under load")
+    parser.add_argument("--jobs", type=int, default=60_000, help="measured jobs")
+    parser.add_argument("--seconds", type=float, default=4.0, help="measured, per row")
+    parser.add_argument("--rounds", type=int, default=2, help="of all rows except `workers`")
+    parser.add_argument("--fill-seconds", type=float, default=10.0, help="until memory under load is measured")
     program.add_receiver(parser)
     return program.parse(parser, QUICK)
 
@@ -94,7 +94,7 @@ def _by_farms(options: argparse.Namespace, nginx: Path | None) -> list[Figures]:
 
 
 def _costs(part: str, cases: dict[int, tuple[Hookfarm, Course]], rounds: int) -> list[Figures]:
-    """All cases in turns; ratios to the first case of the same round."""
+    """Run all cases in turns; return the rows with their ratios to the first case of the same round."""
     measured = [{count: contest.run(*case) for count, case in cases.items()} for _ in range(rounds)]
     first = [next(iter(each.values())) for each in measured]
     rows = [_row(part, count, [each[count] for each in measured], first) for count in cases]
@@ -156,7 +156,7 @@ def _by_workers(options: argparse.Namespace, _: Path | None) -> list[Figures]:
 
 
 def _memory(settings: FarmSettings, fill_seconds: float) -> Figures:
-    """Ready, and `fill_seconds` after many jobs have come for endpoints that answer late."""
+    """Return the memory when ready, and `fill_seconds` after many jobs for slow endpoints were enqueued."""
     jobs = IN_FLIGHT_JOBS * settings.workers
     course = Course(jobs, 0.0, endpoints=SPREAD_ENDPOINTS, delay_seconds=SLOW_SECONDS)
     with contest.running_field(course) as field:

@@ -1,14 +1,14 @@
-"""Deliveries a second to receivers that take their time, beside the best asyncio task queue.
+"""Deliveries a second to slow receivers, beside the best asyncio task queue.
 
     python benchmarks/slow_receivers.py [--delays 0,10,50,200,1000] [--endpoints 1,100,10000]
         [--schemes http,https] [--only hookfarm,arq,saq,taskiq] [--workers 50] [--concurrency N] [--jobs 60000]
         [--seconds 4] [--rounds 1] [--receiver nginx|own] [--base PATH] [--cache DIR]
         [--quick] [--insist] [--json FILE|-] [--save [DIR]]
 
-All endpoints are paths of one receiver: nginx where it answers at once, otherwise one in Python that verifies each
-signature. For each delay the asyncio peers run at all their settings; the best one is measured in every row beside
-the farm. Arrivals are counted after a warm-up of a second, or of five delays if that is more. `slots` is the limit
-of a farm with one POST in flight per process: workers ÷ delay.
+All endpoints are paths of one receiver: nginx without a delay, otherwise one in Python that verifies each
+signature. For each delay, the asyncio peers run at all their settings; every row measures the best of them
+beside the farm. Arrivals are counted after a warm-up of a second, or of five delays if that is longer. `slots`
+is the limit of a farm with one POST in flight per process: workers ÷ delay.
 """
 
 import argparse
@@ -57,18 +57,18 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", type=program.names(*contestants), default=list(contestants), help="contestants")
     program.add_farm(parser)
     parser.add_argument("--jobs", type=int, default=60_000, help="queued, at most")
-    parser.add_argument("--seconds", type=float, default=4.0, help="that count, of each run")
+    parser.add_argument("--seconds", type=float, default=4.0, help="measured, per run")
     parser.add_argument("--rounds", type=int, default=1)
     program.add_receiver(parser)
     program.add_base(parser)
     parser.add_argument(
-        "--cache", type=Path, default=CACHE, help=f"of the virtual environments [default: {CACHE}]"
+        "--cache", type=Path, default=CACHE, help=f"directory of the virtual environments [default: {CACHE}]"
     )
     return program.parse(parser, QUICK)
 
 
 def _rows(options: argparse.Namespace, nginx: Path | None, peers: Sequence[InstalledPeer]) -> Iterator[Figures]:
-    """One for each delay, scheme and number of endpoints."""
+    """Yield one row per delay, scheme and number of endpoints."""
     for delay in options.delays:
         course = replace(contest.course(options, nginx), delay_seconds=delay / 1000)
         best = _best_peer(peers, course)
@@ -84,13 +84,13 @@ def _rows(options: argparse.Namespace, nginx: Path | None, peers: Sequence[Insta
 
 
 def _best_peer(peers: Sequence[InstalledPeer], course: Course) -> TriedPeer | None:
-    """At one endpoint without TLS: both are the same to a peer's queue."""
+    """Return the best peer at one endpoint without TLS; a peer's queue does not depend on either."""
     tried = [best_setting(peer, peer.peer.slow_settings, course) for peer in peers]
     return max(tried, key=lambda peer: peer.rate, default=None)
 
 
 def _round(options: argparse.Namespace, course: Course, peer: TriedPeer | None) -> dict[str, Figures]:
-    """Every contestant once."""
+    """Run each contestant once; return their figures."""
     figures = {}
     if HOOKFARM in options.only:
         figures[HOOKFARM] = contest.run(Hookfarm(), course)
@@ -102,7 +102,7 @@ def _round(options: argparse.Namespace, course: Course, peer: TriedPeer | None) 
 
 
 def _compared(rounds: Sequence[Mapping[str, Figures]]) -> Figures:
-    """Medians over the rounds, and how many times as much hookfarm delivers."""
+    """Return medians over the rounds, and the ratios of hookfarm's rate to the others."""
     rates = {name: [each[name]["deliveries_per_second"] for each in rounds] for name in rounds[0]}
     ours = rates.get(HOOKFARM, [])
     others = {name: values for name, values in rates.items() if ours and name != HOOKFARM}
@@ -129,7 +129,7 @@ def _print(rows: Sequence[Figures]) -> None:
 
 
 def _charts(rows: Sequence[Figures], schemes: Sequence[str]) -> list[plot.Chart]:
-    """One for each scheme; lengths by the logarithm, as the rates span three powers of ten."""
+    """Return one chart per scheme, logarithmic, because the rates span three powers of ten."""
     return [
         plot.bars(
             f"deliveries a second, {scheme} (logarithmic)",

@@ -1,15 +1,16 @@
-"""Whether memory, descriptors or latency of a farm grow with time.
+"""Growth of a farm's memory, descriptors and latency over time.
 
     python benchmarks/soak.py [--short] [--minutes 60] [--every 10] [--rate 200] [--healthy 20] [--failing 3]
         [--workers 50] [--concurrency N] [--quick] [--insist] [--json FILE|-] [--save [DIR]]
 
-Webhooks for the healthy endpoints at `--rate` a second, all the time; the failing endpoints (they answer 500) get
-one each in every interval. At the end of each interval of `--every` seconds the farm is weighed. Latency is from
-the time before a batch is handed off to its arrival at a receiver that verifies each signature.
+Healthy endpoints get `--rate` webhooks a second; failing endpoints, which respond 500, get one each per interval.
+A sample of the farm is taken at the end of each interval of `--every` seconds. Latency is measured from just
+before a batch is enqueued to its arrival at a receiver that verifies each signature.
 
-Slopes are least squares over all intervals but the first tenth, per hour, and as a share of the mean. The delivery
-log in Redis grows until its limits; the slopes that should be nought are those of the processes and of latency.
-`--short` is three minutes.
+Slopes are least squares over all intervals except the first tenth, per hour and as a share of the mean. The
+delivery log in Redis grows until its limits; the slopes of the processes and of latency should be zero.
+
+`--short` runs for three minutes.
 """
 
 import argparse
@@ -47,7 +48,7 @@ FIGURES = {
 QUICK = {"minutes": 0.1, "every": 1.0, "rate": 50.0, "healthy": 3, "failing": 1, "workers": 4}
 
 Handed = list[dict[str, int]]
-"""Of each interval: webhook-id -> time before it was handed off (Unix time in ns)."""
+"""Per interval: webhook-id -> time just before it was enqueued (Unix time in ns)."""
 
 
 def main() -> int:
@@ -66,7 +67,7 @@ def _options() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--short", action="store_true", help=f"{SHORT_MINUTES:g} minutes")
     parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--every", type=float, default=10.0, help="seconds of an interval")
+    parser.add_argument("--every", type=float, default=10.0, help="seconds per interval")
     parser.add_argument("--rate", type=float, default=200.0, help="healthy webhooks a second")
     parser.add_argument("--healthy", type=int, default=20, help="healthy endpoints")
     parser.add_argument("--failing", type=int, default=3, help="failing endpoints")
@@ -78,7 +79,7 @@ def _options() -> argparse.Namespace:
 
 
 def _soak(options: argparse.Namespace) -> list[Figures]:
-    """One sample for each interval."""
+    """Return one sample per interval."""
     with (
         running_environment() as environment,
         _failing_enqueuer(environment, options.failing) as failing,
@@ -96,7 +97,7 @@ def _soak(options: argparse.Namespace) -> list[Figures]:
 
 @contextlib.contextmanager
 def _failing_enqueuer(environment: Environment, count: int) -> Iterator[Enqueuer]:
-    """Hands off to endpoints that answer 500."""
+    """Yield an enqueuer for endpoints that respond 500."""
     secret = new_secret()
     with running_recorder(secret, environment.place / "failing", status=500) as receiver:
         urls = [f"{receiver.url}/{number}" for number in range(max(1, count))]

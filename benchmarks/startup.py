@@ -1,16 +1,16 @@
-"""How long the farm takes to be ready, and how much memory its delivery processes take.
+"""Time to readiness of a farm, and memory of its delivery processes.
 
     python benchmarks/startup.py [--workers 50,500] [--repeat 5] [--json FILE|-] [--insist]
 
-1. Fork to ready: from the creation of the first delivery process, as the kernel has it, to the moment when
-   `webhook_delivery:ready` is set, which Redis announces (a keyspace notification). The kernel's time of
-   creation is rounded down to 10 ms, so this is up to 10 ms too much, never too little.
+1. Fork to ready: from the kernel's time of creation of the first delivery process to the keyspace notification of
+   `webhook_delivery:ready`. The kernel rounds the time of creation down to 10 ms, so the result is up to 10 ms too
+   high.
 2. Memory of each delivery process (USS, PSS): when the farm is ready, and after 100 deliveries each.
-3. Cold start: from the command `hookfarm start` with nothing there (no server, an empty state directory; files
-   in the page cache) to all three ready keys, looked for every 2 ms. Embedded server, devchain.
-4. Full pipeline: as 3, and on until a webhook of a log emitted once all was ready has come and been verified.
+3. Cold start: from the command `hookfarm start` (without a server, with an empty state directory, files in the
+   page cache) to all three ready keys, polled every 2 ms. Uses the embedded server and a devchain.
+4. Full pipeline: as 3, until the arrival of a verified webhook of a log that was emitted after readiness.
 
-Of several runs the quickest counts; all of them are in the JSON.
+The quickest of several runs counts; the JSON contains all runs.
 """
 
 import argparse
@@ -92,7 +92,7 @@ def _memory(workers: int) -> Run:
         enqueuer.enqueue(enqueuer.prepare(DELIVERIES_EACH * workers))
         until(
             lambda: not read_depths(environment.server.client).undelivered,
-            "everything delivered",
+            "the delivery of all jobs",
             within_seconds=60,
         )
         return {"ready": ready, f"after_{DELIVERIES_EACH}_deliveries_each": weigh(farm)}
@@ -107,7 +107,7 @@ def _cold_start() -> Run:
 
 
 def _full_pipeline() -> Run:
-    """The endpoint is registered as soon as the server answers, while the services still start."""
+    """Measure a full pipeline. The endpoint is registered as soon as the server responds, while services start."""
     secret = new_secret()
     with directory() as place, running_devchain(logs_per_block=1) as chain:
         with running_recorder(secret, place / "recorder") as recorder:
@@ -126,14 +126,14 @@ def _full_pipeline() -> Run:
 def _everything(
     place: Path, chain: RunningDevchain, once_redis_answers: Callable[["redis.Redis"], object] = lambda _: None
 ) -> Iterator[tuple[int, Run]]:
-    """A farm of all services that has become ready: when it was started (Unix ns), and what took how long."""
+    """Run a farm of all services; yield its start (Unix ns) and the durations to each ready key."""
     chains = f"{chain.chain_id}={chain.ws_url}"
     began_ns = time.time_ns()
     with (
         running_farm(place / "farm", "--chain", chains, "--api", "127.0.0.1:0") as farm,
         command_client(StateDirectory(place / "farm").redis_url) as client,
     ):
-        until(lambda: _answers(client, farm), "the embedded server answering", every_seconds=LOOK_SECONDS)
+        until(lambda: _answers(client, farm), "the start of the embedded server", every_seconds=LOOK_SECONDS)
         took: Run = {"command_to_redis_seconds": _seconds_since(began_ns)}
         once_redis_answers(client)
         for service in keys.SERVICES:

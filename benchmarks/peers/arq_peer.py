@@ -1,4 +1,4 @@
-"""arq: many jobs at once in each process, a short poll delay, no results, no line logged for each job."""
+"""arq: many concurrent jobs per process, a short poll delay, without results and without a log line per job."""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ async def deliver(_: Any, url: str, webhook_id: str, body: str) -> None:
 
 
 class WorkerSettings:
-    """Read by the command `arq`."""
+    """Settings for the command `arq`."""
 
     functions = (func(deliver, name="deliver", keep_result=0),)
     redis_settings = SETTINGS

@@ -11,7 +11,7 @@ uvloop.install()
 
 
 async def post(url: str, webhook_id: str, body: str) -> None:
-    """Raises RuntimeError unless the answer is a 2xx."""
+    """Post a webhook. Raises RuntimeError unless the response is a 2xx."""
     content = body.encode()
     async with _session().post(url, data=content, headers=headers(webhook_id, content)) as answer:
         if answer.status // 100 != 2:
@@ -20,6 +20,6 @@ async def post(url: str, webhook_id: str, body: str) -> None:
 
 @functools.cache
 def _session() -> aiohttp.ClientSession:
-    """One a process, made in its event loop."""
+    """Return the session of the process, made in its event loop."""
     connector = aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context())
     return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))

@@ -1,4 +1,4 @@
-"""Celery: prefork pool, prefetching, no results, no gossip."""
+"""Celery: prefork pool and prefetching, without results and gossip."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Dramatiq: processes of threads."""
+"""Dramatiq: processes with threads."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Queues tasks through a peer's own interface: enqueue.py MODULE FILE, with one JSON array of a task a line."""
+"""Enqueue tasks through a peer's interface: enqueue.py MODULE FILE, with one task per line as a JSON array."""
 
 import importlib
 import json

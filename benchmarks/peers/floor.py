@@ -1,4 +1,4 @@
-"""The floor: BRPOP, POST and ZREM in a bare loop, in many processes. No retries, no bookkeeping."""
+"""Floor: BRPOP, POST and ZREM in a bare loop in many processes, without retries or bookkeeping."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Huey: a consumer with worker processes, blocking pops, no results."""
+"""Huey: a consumer with worker processes and blocking pops, without results."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""RQ: a worker pool of SimpleWorkers, which don't fork for each job; no results."""
+"""RQ: a worker pool of SimpleWorkers, which don't fork for each job, without results."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""SAQ: many jobs at once in each process, no results."""
+"""SAQ: many concurrent jobs per process, without results."""
 
 import asyncio
 from collections.abc import Sequence

@@ -11,7 +11,7 @@ _pool = urllib3.PoolManager(
 
 
 def post(url: str, webhook_id: str, body: str) -> None:
-    """Raises RuntimeError unless the answer is a 2xx."""
+    """Post a webhook. Raises RuntimeError unless the response is a 2xx."""
     content = body.encode()
     answer = _pool.request("POST", url, body=content, headers=headers(webhook_id, content))
     if answer.status // 100 != 2:

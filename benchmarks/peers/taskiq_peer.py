@@ -1,4 +1,4 @@
-"""taskiq: the list broker, many tasks at once in each process, no results."""
+"""taskiq: list broker, many concurrent tasks per process, without results."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What the tasks of all peers have in common: settings, and the headers of Standard Webhooks."""
+"""Shared parts of all peers' tasks: settings, and the headers of Standard Webhooks."""
 
 import base64
 import hashlib
@@ -11,7 +11,7 @@ REDIS_URL = os.environ["REDIS_URL"]
 PROCESSES = int(os.environ.get("PROCESSES", "1"))
 CONCURRENCY = int(os.environ.get("CONCURRENCY", "1"))
 TIMEOUT_SECONDS = 15.0
-"""The time-out of a hookfarm endpoint."""
+"""Default time-out of a hookfarm endpoint."""
 _KEY = base64.b64decode(os.environ["WEBHOOK_SECRET"].removeprefix("whsec_"))
 _, _most = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (_most, _most))

@@ -1,1 +1,1 @@
-"""What the benchmarks share: servers, a farm to measure, webhooks to feed it, and the conditions of a run."""
+"""Shared parts of the benchmarks: servers, the measured farm, webhooks, and the conditions of a run."""

@@ -1,4 +1,4 @@
-"""A backlog: jobs that wait in the queue before the farm starts."""
+"""Backlog: jobs that are queued before the farm starts."""
 
 from support.redis_server import RedisServer
 from support.waiting import until
@@ -8,7 +8,7 @@ BATCH_JOBS = 5000
 
 
 def fill(server: RedisServer, enqueuer: Enqueuer, jobs: int) -> int:
-    """Queue the jobs and wait until the server has settled; the mean size of a body in bytes."""
+    """Enqueue jobs and wait until the server has settled; return the mean size of a body in bytes."""
     total = 0
     for start in range(0, jobs, BATCH_JOBS):
         prepared = enqueuer.prepare(min(BATCH_JOBS, jobs - start))
@@ -20,4 +20,4 @@ def fill(server: RedisServer, enqueuer: Enqueuer, jobs: int) -> int:
 
 def settle(server: RedisServer) -> None:
     """Wait until no rewrite of the append-only file is under way."""
-    until(server.settled, "the append-only file being rewritten", within_seconds=300)
+    until(server.settled, "the rewrite of the append-only file", within_seconds=300)

@@ -1,4 +1,4 @@
-"""A page in real headless Chromium, and what it costs; needs playwright, as the tests do."""
+"""A page in headless Chromium, and its cost; needs playwright."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ _SCRIPT = Path(__file__).with_name("fluidity.js")
 
 
 class Page:
-    """A page that is measured from within (fluidity.js) and by the browser."""
+    """A page, measured from within (fluidity.js) and by the browser."""
 
     def __init__(self, page: Any, session: Any) -> None:
         self._page = page
@@ -26,7 +26,7 @@ class Page:
         page.evaluate(_SCRIPT.read_text())
 
     def watch(self, seconds: float) -> dict[str, float]:
-        """How it runs for so long while nobody touches it, and the share of a core that its thread uses."""
+        """Return frames and tasks of the page during `seconds` without input, and its thread's share of a core."""
         self._page.evaluate("fluidity.begin()")
         before = self.metrics()
         self._page.wait_for_timeout(seconds * 1000)
@@ -35,7 +35,7 @@ class Page:
         return {name: round(value, 3) for name, value in found.items()}
 
     def act(self, selector: str, value: str | None = None, asked: str = "", shown: str = "") -> float:
-        """Clicks, or enters the value; ms until what that leads to is painted."""
+        """Click, or enter a value; return the ms until the result is painted."""
         took: float = self._page.evaluate("given => fluidity.act(...given)", [selector, value, asked, shown])
         return took
 
@@ -46,7 +46,7 @@ class Page:
         self._page.keyboard.press(key)
 
     def memory(self) -> dict[str, float]:
-        """After a collection of garbage: MB of the script's heap, and how many nodes and listeners live."""
+        """Collect garbage; return MB of the script's heap and the numbers of nodes and listeners."""
         self._session.send("HeapProfiler.collectGarbage")
         found = self.metrics()
         return {
@@ -61,14 +61,14 @@ class Page:
 
 
 def find_chromium() -> Path | None:
-    """The variable HOOKFARM_CHROMIUM, else what is on PATH."""
+    """Return the path in HOOKFARM_CHROMIUM, else that of Chromium on PATH, else None."""
     found = os.environ.get("HOOKFARM_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     return Path(found) if found else None
 
 
 @contextlib.contextmanager
 def open_page(chromium: Path, url: str, ready: str) -> Iterator[Page]:
-    """In a browser of its own, once there is what `ready` selects; RuntimeError where it threw something."""
+    """Open a page in a new browser and wait for the selector `ready`. Raises RuntimeError if the page threw."""
     from playwright.sync_api import sync_playwright
 
     thrown: list[str] = []

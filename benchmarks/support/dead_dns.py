@@ -1,4 +1,4 @@
-"""A name server that never answers, and a command that runs a program with it as its only one."""
+"""A name server that never responds, and a command that runs a program with it as the only name server."""
 
 import contextlib
 import os
@@ -13,7 +13,10 @@ _MOUNT = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
 
 
 class DeadNameServer:
-    """`prefix`: the first words of a command, for a mount namespace whose /etc/resolv.conf names this server."""
+    """A name server that never responds.
+
+    `prefix` begins a command that runs in a mount namespace whose /etc/resolv.conf names this server.
+    """
 
     def __init__(self, bound: socket.socket, configuration: Path) -> None:
         self.prefix = ("unshare", "--mount", "sh", "-c", _MOUNT, str(configuration))
@@ -21,7 +24,7 @@ class DeadNameServer:
         self._queries = 0
 
     def queries(self) -> int:
-        """How many have come."""
+        """Return the number of received queries."""
         with contextlib.suppress(BlockingIOError):
             while self._socket.recv(512):
                 self._queries += 1
@@ -39,7 +42,7 @@ def dead_name_server(place: Path) -> Iterator[DeadNameServer]:
 
 
 def missing() -> str | None:
-    """The reason why there can be none here."""
+    """Return why this machine does not support the name server; None if it does."""
     if os.geteuid() != 0:
         return "needs root: a mount namespace, and port 53"
     done = subprocess.run(["unshare", "--mount", "true"], capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""What the farm is put on: a directory, a Redis server, a receiver, and an endpoint that leads there."""
+"""Environment of a farm: a directory, a Redis server, a receiver, and an endpoint with the receiver's URL."""
 
 import contextlib
 import signal
@@ -18,7 +18,7 @@ from support.webhooks import Enqueuer, add_endpoint
 
 @dataclass(frozen=True)
 class Environment:
-    """`receiver` is a Recorder unless nginx was asked for."""
+    """Environment of a farm; `receiver` is nginx if requested, else a Recorder."""
 
     place: Path
     server: RedisServer
@@ -31,7 +31,7 @@ class Environment:
         return self.receiver
 
     def delivery_farm(self, settings: FarmSettings) -> contextlib.AbstractContextManager[Farm]:
-        """`hookfarm start webhook_delivery`, ready."""
+        """Run `hookfarm start webhook_delivery`; yields the farm when it is ready."""
         return delivery_farm(self.place, self.server, settings)
 
     @contextlib.contextmanager
@@ -45,7 +45,7 @@ class Environment:
 
 @contextlib.contextmanager
 def running_environment(nginx: Path | None = None) -> Iterator[Environment]:
-    """A fresh environment, with that nginx or else a recorder as its receiver; all of it is gone at the end."""
+    """Run an environment with nginx, if its path is given, or a recorder; remove everything at the end."""
     secret = new_secret()
     with directory() as place, running_redis(place / "redis") as server:
         receiving = (
@@ -57,11 +57,11 @@ def running_environment(nginx: Path | None = None) -> Iterator[Environment]:
 
 @contextlib.contextmanager
 def directory() -> Iterator[Path]:
-    """A directory that is gone at the end."""
+    """Make a temporary directory."""
     with tempfile.TemporaryDirectory(prefix="hf-bench-") as place:
         yield Path(place)
 
 
 def end_on_sigterm() -> None:
-    """SIGTERM ends the benchmark as ctrl-C does: with everything that it started."""
+    """Make SIGTERM end the benchmark like ctrl-C, with all processes that it started."""
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))

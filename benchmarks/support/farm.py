@@ -1,4 +1,4 @@
-"""The farm under test, started as a user starts it."""
+"""The measured farm, started as a user starts it."""
 
 import contextlib
 import functools
@@ -20,12 +20,15 @@ from support.waiting import until
 
 TITLE = "hookfarm: "
 _RUN = (sys.executable, "-P", "-m", "hookfarm", "start")
-"""-P: hookfarm as it is installed or on PYTHONPATH, whatever the current directory is."""
+"""-P keeps the current directory out of the module path: hookfarm is the installed one, or that on PYTHONPATH."""
 
 
 @dataclass(frozen=True)
 class FarmSettings:
-    """How `hookfarm start webhook_delivery` is run. `prefix`: a command that runs it; `name`: of its directory."""
+    """Settings of `hookfarm start webhook_delivery`.
+
+    `prefix` is a command that runs it; `name` is the name of its directory.
+    """
 
     workers: int = 50
     concurrency: int | None = None
@@ -34,7 +37,7 @@ class FarmSettings:
     name: str = "farm"
 
     def options(self) -> tuple[str, ...]:
-        """`--concurrency` is left out if this version of the farm has no such option."""
+        """Return the options; without `--concurrency` if this version of the farm does not have it."""
         wanted = self.concurrency is not None and has_option("--concurrency")
         in_flight = ("--concurrency", str(self.concurrency)) if wanted else ()
         return ("--workers", str(self.workers), *in_flight)
@@ -42,7 +45,7 @@ class FarmSettings:
 
 @functools.cache
 def has_option(name: str) -> bool:
-    """Does `hookfarm start` have this option?"""
+    """Return whether `hookfarm start` has this option."""
     shown = subprocess.run((*_RUN, "--help"), capture_output=True, text=True, check=True)
     return name in shown.stdout
 
@@ -59,7 +62,7 @@ class Farm:
         return self._process.pid
 
     def until_ready(self, client: "redis.Redis", service: str, every_seconds: float = 0.02) -> None:
-        """Waits for the ready key; RuntimeError with the last log lines if the farm ends before."""
+        """Wait for the ready key. Raises RuntimeError with the last log lines if the farm ends before."""
         until(lambda: self._is_ready(client, service), f"{service}:ready", every_seconds=every_seconds)
 
     def check_alive(self) -> None:
@@ -67,15 +70,15 @@ class Farm:
             raise RuntimeError(f"hookfarm ended:\n{self.last_words()}")
 
     def last_words(self) -> str:
-        """The last lines of its output."""
+        """Return the last lines of the output."""
         return "\n".join(self._output.read_text(errors="replace").splitlines()[-10:])
 
     def processes(self) -> list[psutil.Process]:
-        """All of it: master, keeper, workers."""
+        """Return all processes: master, keeper, workers."""
         return family(self.pid)
 
     def workers(self, service: str = keys.WEBHOOK_DELIVERY) -> list[psutil.Process]:
-        """The processes of one service, by their titles."""
+        """Return the processes of one service, found by their titles."""
         return [p for p in self.processes() if title(p).startswith(f"{TITLE}{service} ")]
 
     def _is_ready(self, client: "redis.Redis", service: str) -> bool:
@@ -99,7 +102,7 @@ def running_farm(
     variables: Mapping[str, str] | None = None,
     prefix: Sequence[str] = (),
 ) -> Iterator[Farm]:
-    """`hookfarm start` in a process of its own; stopped at the end. Loopback endpoints are allowed."""
+    """Run `hookfarm start`, with loopback endpoints allowed; stop it at the end."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HOOKFARM_")}
     own = {"HOOKFARM_ALLOW_PRIVATE": "127.0.0.0/8", "HOOKFARM_STATE_DIR": str(place)}
     output = place.with_suffix(".out")
@@ -111,7 +114,7 @@ def running_farm(
 def starting_delivery_farm(
     place: Path, server: RedisServer, settings: FarmSettings
 ) -> contextlib.AbstractContextManager[Farm]:
-    """`hookfarm start webhook_delivery`, just executed."""
+    """Run `hookfarm start webhook_delivery`; yields the farm at once, before it is ready."""
     return running_farm(
         place / settings.name,
         *("--redis-url", server.url, *settings.options()),
@@ -123,7 +126,7 @@ def starting_delivery_farm(
 
 @contextlib.contextmanager
 def delivery_farm(place: Path, server: RedisServer, settings: FarmSettings) -> Iterator[Farm]:
-    """`hookfarm start webhook_delivery`, ready."""
+    """Run `hookfarm start webhook_delivery`; yields the farm when it is ready."""
     with starting_delivery_farm(place, server, settings) as farm:
         farm.until_ready(server.client, keys.WEBHOOK_DELIVERY)
         yield farm

@@ -1,5 +1,5 @@
-// Put into a page: what its user feels of it, measured from within. Frames come 60 times a second where nothing is
-// in their way; a task of over 50 ms is one that a click has to wait for.
+// Fluidity of a page, measured by a script inside it. Without load, a page has 60 frames a second. A click waits for
+// the end of a running task, which is noticeable from 50 ms.
 (() => {
   const FREEZE_MS = 50;
   let gaps = [];
@@ -28,7 +28,7 @@
       [gaps, tasks, began] = [[], [], performance.now()];
     },
 
-    /** Of the time since `begin`. */
+    /** Return the figures since `begin`. */
     end() {
       return {
         seconds: (performance.now() - began) / 1000,
@@ -40,7 +40,7 @@
       };
     },
 
-    /** ms until the frame after what it leads to: an answer to a request like `asked`, or what `shown` selects. */
+    /** Click or enter a value; return the ms until two frames after a response to `asked`, or an element `shown`. */
     async act(selector, value, asked, shown) {
       performance.clearResourceTimings();
       const since = performance.now();

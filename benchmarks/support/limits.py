@@ -1,15 +1,15 @@
-"""Limits that a benchmark checks, each on a figure compared with the same one measured alone."""
+"""Limits of figures, relative to the same figure measured alone."""
 
 from dataclasses import dataclass
 from typing import Any
 
 Figures = dict[str, Any]
-"""What one phase has measured; `phase` is its name."""
+"""Figures of one phase; `phase` is its name."""
 
 
 @dataclass(frozen=True)
 class Limit:
-    """On the ratio of a figure to the same one alone. Below `enough` the figure itself is always within it."""
+    """Limit of the ratio of a figure to the same one alone. A figure up to `enough` is always within it."""
 
     least: float = 0.0
     most: float = float("inf")
@@ -20,5 +20,5 @@ class Limit:
 
 
 def ratio(measured: float, alone: float) -> float:
-    """0 if there is nothing to compare with."""
+    """Return the ratio; 0 if `alone` is 0."""
     return measured / alone if alone else 0.0

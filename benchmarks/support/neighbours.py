@@ -1,4 +1,4 @@
-"""Healthy endpoints beside failing ones, with servers of their own."""
+"""Healthy endpoints beside failing ones, with their own servers."""
 
 import contextlib
 import socket
@@ -18,7 +18,7 @@ from support.webhooks import Enqueuer, add_endpoint
 
 @dataclass(frozen=True)
 class Fault:
-    """How an endpoint fails. `status` 0 = it never answers; `recorder`: there is a receiver at all."""
+    """Fault of an endpoint. `status` 0 = it never responds; `recorder` = it has a receiver."""
 
     status: int = 0
     after_seconds: float = 0.0
@@ -39,7 +39,7 @@ FAULTS = {
 
 @dataclass(frozen=True)
 class Neighbours:
-    """`counting` receives what measures throughput, `noting` what measures latency; both only healthy webhooks."""
+    """Receivers of healthy webhooks: `counting` measures throughput, `noting` measures latency."""
 
     place: Path
     server: RedisServer
@@ -52,11 +52,11 @@ class Neighbours:
 
     @property
     def prefix(self) -> tuple[str, ...]:
-        """For the command that runs the farm."""
+        """Return the prefix of the command that runs the farm."""
         return self.name_server.prefix if self.name_server else ()
 
     def failing_requests(self) -> int:
-        """Attempts that reached the failing endpoints, or their name server."""
+        """Return the number of attempts that reached the failing endpoints or their name server."""
         if self.name_server:
             return self.name_server.queries()
         return self.failing_receiver.requests() if self.failing_receiver else 0
@@ -68,7 +68,7 @@ class Neighbours:
             registry.update(replace(endpoint, url=f"{receiver.url}/{number}"))
 
     def fill(self, endpoints: tuple[Endpoint, ...], jobs: int) -> None:
-        """Queue jobs for these endpoints in turn."""
+        """Enqueue jobs for these endpoints in turn."""
         enqueuer = Enqueuer(self.server.url, *endpoints)
         backlog.fill(self.server, enqueuer, jobs)
         enqueuer.close()
@@ -78,7 +78,7 @@ class Neighbours:
 def running_neighbours(
     nginx: Path | None, healthy: int, healthy_seconds: float, fault: Fault, failing: int
 ) -> Iterator[Neighbours]:
-    """Fresh servers; nginx counts if it is given and the healthy endpoints answer at once."""
+    """Run the servers; nginx is `counting` if it is given and the healthy endpoints have no delay."""
     secret = new_secret()
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(directory())
@@ -113,7 +113,7 @@ def _urls(fault: Fault, receiver_url: str, count: int) -> list[str]:
 
 
 def _refusing_url(stack: contextlib.ExitStack) -> str:
-    """A port that is bound and does not listen."""
+    """Return a URL with a port that is bound but does not listen."""
     bound = stack.enter_context(socket.socket())
     bound.bind(("127.0.0.1", 0))
     return f"http://127.0.0.1:{bound.getsockname()[1]}/hook"

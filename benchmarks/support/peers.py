@@ -1,4 +1,4 @@
-"""Other task queues as contestants, each in a virtual environment of its own (benchmarks/peers)."""
+"""Other task queues as contestants, each in its own virtual environment (benchmarks/peers)."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ ENQUEUE_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Setting:
-    """How many processes, and how many tasks at once in each."""
+    """Number of processes, and of concurrent tasks in each."""
 
     processes: int
     concurrency: int
@@ -35,7 +35,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Peer:
-    """`command` runs in the peer's environment, `copies`: once for each process. Of `settings` the best counts."""
+    """A task queue. `command` runs in its environment, once per process if `copies`. The best setting counts."""
 
     name: str
     command: str
@@ -107,19 +107,19 @@ ASYNCIO_PEERS = tuple(name for name, peer in PEERS.items() if peer.slow_settings
 
 @dataclass(frozen=True)
 class InstalledPeer:
-    """A peer with the directory of its commands."""
+    """A peer and the directory of its commands."""
 
     peer: Peer
     commands: Path
 
     def versions(self) -> str:
-        """All packages of its environment."""
+        """Return all packages of the environment with their versions."""
         frozen = subprocess.run([self.commands / "python", "-m", "pip", "freeze"], capture_output=True, text=True)
         return ", ".join(line.replace("==", " ") for line in frozen.stdout.split() if "==" in line)
 
 
 def install(peer: Peer, cache: Path) -> InstalledPeer:
-    """Make its environment unless one with the same requirements exists. CalledProcessError if that fails."""
+    """Make the peer's environment unless one with the same requirements exists. Raises CalledProcessError."""
     if not peer.own_environment:
         return InstalledPeer(peer, Path(sys.executable).parent)
     place, wanted = cache / peer.name, peer.requirements.read_text()
@@ -134,20 +134,20 @@ def install(peer: Peer, cache: Path) -> InstalledPeer:
 
 
 def install_all(names: Sequence[str], cache: Path) -> tuple[list[InstalledPeer], dict[str, str]]:
-    """The peers of these names, and why some are left out."""
+    """Install peers; return them, and the reason of each skipped one by name."""
     installed, skipped = [], {}
     for name in names:
         try:
             installed.append(install(PEERS[name], cache))
         except subprocess.CalledProcessError as error:
             skipped[name] = error.stderr.decode()[-300:].strip()
-            report.print_numbers(f"{name} is left out", {"reason": skipped[name]})
+            report.print_numbers(f"{name} is skipped", {"reason": skipped[name]})
     return installed, skipped
 
 
 @dataclass(frozen=True)
 class PeerContestant:
-    """A peer at one of its settings."""
+    """A peer with one of its settings."""
 
     installed: InstalledPeer
     setting: Setting
@@ -176,7 +176,7 @@ class PeerContestant:
 
     @contextlib.contextmanager
     def _started(self, field: Field, number: int) -> Iterator[int]:
-        """Killed at the end with all its children: there is nothing to drain."""
+        """Start a process; kill it at the end with all its children, without draining."""
         command, *arguments = self.installed.peer.command.format(
             processes=self.setting.processes,
             concurrency=self.setting.concurrency,
@@ -205,7 +205,7 @@ class PeerContestant:
 
 
 def _tasks(field: Field) -> Iterator[tuple[str, str, str]]:
-    """The bodies that hookfarm's endpoints would get."""
+    """Yield tasks with the bodies that hookfarm's endpoints get."""
     urls, endpoint = field.urls(), make_endpoint(field.receiver.url, field.secret)
     for number in range(field.course.jobs):
         _, job = match(number, endpoint)

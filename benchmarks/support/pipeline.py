@@ -1,4 +1,4 @@
-"""From a chain's answers to the delivery queue: ingestor and processor as `hookfarm start` runs them."""
+"""Ingestor and processor as `hookfarm start` runs them, from a node's answers to the delivery queue."""
 
 import contextlib
 import subprocess
@@ -24,18 +24,18 @@ from support.waiting import until
 
 EVENT = "Transfer(address indexed from, address indexed to, uint256 value)"
 WANTED_TOKENS = TOKENS // 100
-"""Of all transfers, 1 % are of these."""
+"""Tokens of 1 % of all transfers."""
 PATIENCE_SECONDS = 300.0
 LOOK_SECONDS = 0.005
 RAMP = 0.1
-"""Of all jobs: so many at the beginning and at the end are not measured."""
+"""Share of the jobs at the beginning, and at the end, that is not measured."""
 
 Run = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class PreparedNode:
-    """A running prepared chain, and its like in here."""
+    """A running prepared chain, and the same chain in this process."""
 
     url: str
     chain: PreparedChain
@@ -52,7 +52,7 @@ class PreparedNode:
 
 @contextlib.contextmanager
 def prepared_node(blocks: int, logs_per_block: int, every_seconds: float | None = None) -> Iterator[PreparedNode]:
-    """See prepared_chain."""
+    """Run a prepared chain; see prepared_chain.py."""
     chain = PreparedChain(blocks, logs_per_block)
     command = [sys.executable, "-m", "support.prepared_chain", str(blocks), str(logs_per_block)]
     command += [] if every_seconds is None else [str(every_seconds)]
@@ -67,7 +67,7 @@ def prepared_node(blocks: int, logs_per_block: int, every_seconds: float | None 
 
 
 def run(node: PreparedNode, verify: str, subscriptions: int) -> Run:
-    """One pass over the whole chain, on a fresh Redis."""
+    """Process the whole chain once, on a fresh Redis; return the figures."""
     with directory() as place, running_redis(place / "redis") as server:
         _subscribe(server, subscriptions)
         watch = _Watch(server, node)
@@ -78,7 +78,7 @@ def run(node: PreparedNode, verify: str, subscriptions: int) -> Run:
 
 
 class _Watch:
-    """What has come out so far, and what it cost whom."""
+    """Watches the jobs of a run and the CPU time of each process."""
 
     def __init__(self, server: RedisServer, node: PreparedNode) -> None:
         self._client = server.client
@@ -91,7 +91,7 @@ class _Watch:
         before = self._cpu_seconds(farm)
         began = self._time_of(RAMP)
         ended = self._time_of(1 - RAMP)
-        until(self._is_done, "all of it in the queue", PATIENCE_SECONDS, LOOK_SECONDS)
+        until(self._is_done, "the arrival of all jobs in the queue", PATIENCE_SECONDS, LOOK_SECONDS)
         events = self._node.events
         after = self._cpu_seconds(farm)
         cpu = {name: round(1e6 * (after[name] - before[name]) / events, 2) for name in after}
@@ -105,7 +105,7 @@ class _Watch:
         }
 
     def _time_of(self, share: float) -> float:
-        """When that share of the jobs is there."""
+        """Return the time at which this share of the jobs is in the ledger."""
         jobs = share * self._wanted
         until(lambda: self._jobs() >= jobs, f"{jobs:.0f} jobs", PATIENCE_SECONDS, LOOK_SECONDS)
         return time.perf_counter()
@@ -114,7 +114,7 @@ class _Watch:
         return read_depths(self._client).undelivered
 
     def _is_done(self) -> bool:
-        """All published, and all that was published handed off."""
+        """Return whether all events are published and all entries are acknowledged."""
         published = self._checkpoint().startswith(b"%d:" % self._node.blocks)
         return published and self._client.xlen(keys.events(CHAIN_ID)) == 0
 
@@ -132,7 +132,7 @@ class _Watch:
 
 
 def _subscribe(server: RedisServer, count: int) -> None:
-    """So many endpoints of one subscription each, of which WANTED_TOKENS ask for a token of the chain."""
+    """Add `count` endpoints with one subscription each; WANTED_TOKENS of them match a token of the chain."""
     registry = Registry(server.client)
     for number in range(count):
         address = token(number if number < WANTED_TOKENS else TOKENS + number)

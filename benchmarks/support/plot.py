@@ -26,7 +26,7 @@ class Chart:
 
 
 def document(*charts: Chart) -> str:
-    """The charts below each other, as the text of an SVG file."""
+    """Return the text of an SVG file with the charts below each other."""
     parts, top = [], 0.0
     for chart in charts:
         parts.append(f"<g transform='translate(0,{top:g})'>{chart.body}</g>")
@@ -37,7 +37,7 @@ def document(*charts: Chart) -> str:
 
 
 def bars(title: str, groups: Groups, log: bool = False) -> Chart:
-    """One bar for each value. `log`: lengths by the logarithm, from 1."""
+    """Return a chart with one bar per value. `log` = logarithmic lengths, from 1."""
     series = _names(groups.values())
     longest = max((value for group in groups.values() for value in group.values()), default=1.0)
     body, top = [_title(title), _legend(series) if len(series) > 1 else ""], float(TITLE)
@@ -53,7 +53,7 @@ def bars(title: str, groups: Groups, log: bool = False) -> Chart:
 
 
 def lines(title: str, unit: str, series: Mapping[str, Line]) -> Chart:
-    """Values over x, from 0 upwards."""
+    """Return a chart of lines over x; the y-axis begins at 0."""
     points = [point for line in series.values() for point in line]
     right, high = (_round_up(max((point[axis] for point in points), default=1.0)) for axis in (0, 1))
     top = TITLE + LEGEND
@@ -66,7 +66,7 @@ def lines(title: str, unit: str, series: Mapping[str, Line]) -> Chart:
 
 
 def _round_up(value: float) -> float:
-    """To a number whose quarters are short to write."""
+    """Round up to a number whose quarters have few digits."""
     power = 10.0 ** math.floor(math.log10(value)) if value > 0 else 0.25
     return next(step * power for step in (1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8, 10) if step * power >= value)
 
@@ -124,5 +124,5 @@ def _text(x: float, y: float, text: str, anchor: str = "start") -> str:
 
 
 def number(value: float) -> str:
-    """Three digits, or all before the point."""
+    """Format a number with three digits, or with all digits before the point."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,12 +1,12 @@
-"""A node whose answers were made beforehand, as a process of its own: what is measured is who asks it.
+"""A node with prepared answers in its own process, so that its own work is not measured.
 
     python -m support.prepared_chain BLOCKS LOGS_PER_BLOCK [SECONDS]
 
-Prints its WebSocket URL once it listens. With SECONDS its head is block 0 until it is sent a line; then it
-announces a block every so many seconds, and prints the moment of each (Unix ns). Without, its head is the last
-block. The blocks are ERC-20 transfers of few tokens among many accounts, with true blooms; hashes are made up.
-A block has LOGS_PER_BLOCK on average, from half of it to half more: answers of a round number of logs are what
-nodes that cut off give.
+The node prints its WebSocket URL when it listens. Without SECONDS, its head is the last block. With SECONDS, its
+head is block 0 until it reads a line from stdin. Then it announces a block every SECONDS and prints the time of
+each announcement (Unix ns).
+Blocks contain ERC-20 transfers of few tokens among many accounts, with correct blooms and invented hashes. A block
+has LOGS_PER_BLOCK logs on average, 50 % more or less: a constant round number would look like a truncated answer.
 """
 
 import asyncio
@@ -32,12 +32,12 @@ def hash_of(number: int) -> str:
 
 
 def token(number: int) -> str:
-    """The address of one of the TOKENS."""
+    """Return the address of a token, by its number below TOKENS."""
     return f"0x{number + (7 << 150):040x}"
 
 
 class PreparedChain:
-    """Blocks 0 to `blocks`; every answer is bytes already, and only its id is put in. The same each time."""
+    """Blocks 0 to `blocks`, the same in each run. Answers are prepared bytes; only the request's id is added."""
 
     def __init__(self, blocks: int, logs_per_block: int) -> None:
         self._draw = random.Random(1)
@@ -62,17 +62,17 @@ class PreparedChain:
         }
 
     def logs_of(self, first_tokens: int) -> list[tuple[int, int]]:
-        """Block and index of the logs of the tokens below that number."""
+        """Return (block, index) of the logs of the first tokens."""
         return sorted(log for logs in self._of_token[:first_tokens] for log in logs)
 
     def announcement(self) -> str:
-        """Of the head, to whoever subscribed."""
+        """Return the `newHeads` notification of the head."""
         head = self._headers[self.head].decode()
         params = f'{{"subscription":"0x1","result":{head}}}'
         return f'{{"jsonrpc":"2.0","method":"eth_subscription","params":{params}}}'
 
     def answer(self, request: Any) -> bytes:
-        """To one message; a batch is answered as one."""
+        """Return the answer to one message; a batch has one answer."""
         if isinstance(request, list):
             return b"[" + b",".join(map(self.answer, request)) + b"]"
         result = self._answers[request["method"]](request["params"])

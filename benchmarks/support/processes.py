@@ -1,4 +1,4 @@
-"""Processes that a benchmark starts, and what they cost."""
+"""Processes that a benchmark starts, and their CPU time."""
 
 import contextlib
 import subprocess
@@ -16,7 +16,7 @@ STOP_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class CpuTime:
-    """Seconds of CPU, as the kernel accounts them (per process to 10 ms)."""
+    """CPU seconds as counted by the kernel, in steps of 10 ms per process."""
 
     user: float = 0.0
     system: float = 0.0
@@ -32,18 +32,18 @@ class CpuTime:
         return self.user + self.system
 
     def per(self, count: float) -> dict[str, float]:
-        """Microseconds for each of `count`."""
+        """Return microseconds per unit of `count`."""
         parts = {"user": self.user, "system": self.system, "total": self.total}
         return {name: round(1e6 * seconds / count, 2) for name, seconds in parts.items()}
 
 
 Groups = dict[str, list[psutil.Process]]
-"""Processes by what they do in a run."""
+"""Processes by their role in a run."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """How far a run was (`at`: monotonic), and the CPU time used until then; `busy` is the whole machine's."""
+    """Progress and CPU time of a run at a time (`at`, monotonic); `busy` is the CPU time of the whole machine."""
 
     at: float
     settled: int
@@ -52,13 +52,13 @@ class Sample:
 
 
 def sample(groups: Groups, settled: int, at: float | None = None) -> Sample:
-    """A sample taken now; `at` where the time was read before."""
+    """Take a sample now; `at` is the time if it was read before."""
     used = {name: cpu_time(processes) for name, processes in groups.items()}
     return Sample(time.monotonic() if at is None else at, settled, used, busy_seconds())
 
 
 def cpu_time(processes: Sequence[psutil.Process]) -> CpuTime:
-    """What these have used since they began."""
+    """Return the CPU time of processes since their start."""
     total = CpuTime()
     for process in processes:
         times = process.cpu_times()
@@ -67,7 +67,7 @@ def cpu_time(processes: Sequence[psutil.Process]) -> CpuTime:
 
 
 def family(pid: int) -> list[psutil.Process]:
-    """A process and all its descendants."""
+    """Return a process and all its descendants."""
     head = psutil.Process(pid)
     return [head, *head.children(recursive=True)]
 
@@ -76,7 +76,7 @@ def family(pid: int) -> list[psutil.Process]:
 def running(
     command: Sequence[str | Path], output: Path, environment: dict[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process with its output in a file; told to stop at the end, and killed where it does not."""
+    """Run a process with its output in a file; stop it at the end."""
     with output.open("wb") as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
     try:
@@ -86,7 +86,7 @@ def running(
 
 
 def stop(process: "subprocess.Popen[bytes]") -> int:
-    """SIGTERM, and SIGKILL where that does not help; the exit status."""
+    """Stop a process by SIGTERM, or by SIGKILL if it does not end; return the exit status."""
     process.terminate()
     try:
         return process.wait(STOP_SECONDS)

@@ -1,4 +1,4 @@
-"""A benchmark as a program: its common options, the conditions before the first number, and its result files."""
+"""Common parts of all benchmark programs: options, conditions, result files and exit status."""
 
 import argparse
 import sys
@@ -19,37 +19,37 @@ _OF_THE_RUN = ("json", "save", "insist", "quick", "cache")
 
 
 def parser(words: str | None, repeat: int | None = None) -> argparse.ArgumentParser:
-    """With the options of every benchmark, and --repeat if it has a default; `words` are its docstring."""
+    """Return a parser with the common options, and --repeat if `repeat` is given. `words` is the description."""
     made = argparse.ArgumentParser(description=(words or "").partition("\n")[0])
-    made.add_argument("--quick", action="store_true", help="a short form: shows that it works, measures little")
+    made.add_argument("--quick", action="store_true", help="short run, as a test of the program; checks no limit")
     made.add_argument("--insist", action="store_true", help="refuse to run on a busy machine (exit 1)")
-    made.add_argument("--json", metavar="FILE", help="write the result there, - for stdout")
+    made.add_argument("--json", metavar="FILE", help="write the result to FILE, - for stdout")
     made.add_argument(
         "--save",
         nargs="?",
         type=Path,
         const=RESULTS,
         metavar="DIR",
-        help="write the result and its plot there [default: benchmarks/results]",
+        help="write the result and its plot to DIR [default: benchmarks/results]",
     )
     if repeat is not None:
-        made.add_argument("--repeat", type=int, default=repeat, help="how many runs")
+        made.add_argument("--repeat", type=int, default=repeat, help="number of runs")
     return made
 
 
 def parse(made: argparse.ArgumentParser, quick: Mapping[str, Any]) -> argparse.Namespace:
-    """The options; `quick` holds the defaults of the short form."""
+    """Parse the options; `quick` contains the defaults with --quick."""
     if made.parse_known_args()[0].quick:
         made.set_defaults(**quick)
     return made.parse_args()
 
 
 def add_receiver(to: argparse.ArgumentParser) -> None:
-    to.add_argument("--receiver", choices=("nginx", "own"), help="default: nginx where it is installed")
+    to.add_argument("--receiver", choices=("nginx", "own"), help="[default: nginx if it is installed]")
 
 
 def add_farm(to: argparse.ArgumentParser) -> None:
-    """The options that `farm_settings` reads."""
+    """Add the options that `farm_settings` reads."""
     to.add_argument("--workers", type=int, default=50, help="delivery processes")
     to.add_argument("--concurrency", type=int, help="POSTs in flight per process [default: the farm's own]")
 
@@ -65,42 +65,42 @@ def add_base(to: argparse.ArgumentParser) -> None:
 
 
 def numbers(text: str) -> list[int]:
-    """Integers separated by commas."""
+    """Parse integers separated by commas."""
     return [int(part) for part in text.split(",")]
 
 
 def names(*allowed: str) -> Any:
-    """A parser of allowed names separated by commas."""
+    """Return a parser of allowed names separated by commas."""
 
     def parsed(text: str) -> list[str]:
         given = text.split(",")
         if unknown := set(given) - set(allowed):
             wrong = ", ".join(sorted(unknown))
-            raise argparse.ArgumentTypeError(f"{wrong}: must be of {', '.join(allowed)}")
+            raise argparse.ArgumentTypeError(f"{wrong}: must be among {', '.join(allowed)}")
         return given
 
     return parsed
 
 
 def nginx_wanted(options: argparse.Namespace) -> Path | None:
-    """Path of nginx, None for a receiver of our own. Exit 2 if it was asked for and is not installed."""
+    """Return the path of nginx, None = use the recorder. Exit 2 if nginx was requested and is not installed."""
     nginx = find_nginx() if options.receiver in (None, "nginx") else None
     if options.receiver == "nginx" and nginx is None:
-        print("receiver: nginx is not installed; give --receiver own", file=sys.stderr)
+        print("receiver: nginx is not installed; use --receiver own", file=sys.stderr)
         raise SystemExit(2)
     return nginx
 
 
 def knobs(options: argparse.Namespace) -> dict[str, Any]:
-    """The options that numbers depend on; a checkout is shown by its commit."""
+    """Return the options that figures depend on; a checkout is replaced by its commit."""
     shown = {name: value for name, value in vars(options).items() if name not in _OF_THE_RUN}
     return {name: conditions.commit(value) if isinstance(value, Path) else value for name, value in shown.items()}
 
 
 def begin(name: str, options: argparse.Namespace, turned: Mapping[str, Any], nginx: Path | None = None) -> Result:
-    """Print the conditions and begin the result with them. Exit 1 if they must be quiet and are not.
+    """Print the conditions and return a result with them. Exit 1 on a busy machine with --insist.
 
-    `turned`: the knobs as they are. From here on SIGTERM ends the benchmark with all that it started.
+    `turned` are the knobs. From now on, SIGTERM ends the benchmark with all processes that it started.
     """
     end_on_sigterm()
     found = conditions.observe(nginx)
@@ -111,12 +111,12 @@ def begin(name: str, options: argparse.Namespace, turned: Mapping[str, Any], ngi
 
 
 def status(options: argparse.Namespace, kept: bool) -> int:
-    """The exit status: 1 if a limit was not kept; the short form checks none."""
+    """Return the exit status: 1 if a limit was exceeded, unless --quick is given."""
     return 0 if kept or options.quick else 1
 
 
 def finish(options: argparse.Namespace, result: Result, *charts: Chart) -> None:
-    """Write the result, and the plot, where the options ask for them."""
+    """Write the result and the plot as requested by the options."""
     report.write_json(options.json, result)
     if options.save:
         name = f"{result['conditions']['date'][:10]}-{result['benchmark']}"

@@ -1,4 +1,4 @@
-"""The time in which a farm becomes ready, and the memory of its processes."""
+"""Time to readiness of a farm, and memory of its processes."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ READY_WITHIN_SECONDS = 120.0
 
 
 def fork_to_ready(settings: FarmSettings) -> dict[str, Any]:
-    """From the first delivery process, and from the command, to the announcement of the ready key."""
+    """Measure from the first delivery process, and from the command, to the notification of the ready key."""
     with directory() as place, running_redis(place / "redis") as server, _announcements(server) as announced:
         began = _now()
         with starting_delivery_farm(place, server, settings) as farm:
@@ -34,7 +34,7 @@ def fork_to_ready(settings: FarmSettings) -> dict[str, Any]:
 
 
 def weigh(farm: Farm) -> dict[str, float]:
-    """Megabytes (10^6 bytes) of the delivery processes, and of the whole farm."""
+    """Return the memory of the delivery processes, and of the whole farm, in megabytes (10^6 bytes)."""
     each = [worker.memory_full_info() for worker in farm.workers()]
     uss, pss = [[float(getattr(info, kind)) / 1e6 for info in each] for kind in ("uss", "pss")]
     whole = sum(float(process.memory_full_info().pss) for process in farm.processes()) / 1e6
@@ -45,7 +45,7 @@ def weigh(farm: Farm) -> dict[str, float]:
 
 @contextlib.contextmanager
 def _announcements(server: RedisServer) -> Iterator[Callable[[Farm], float]]:
-    """A call that waits until the server announces the ready key, and returns the time."""
+    """Yield a function that waits for the notification of the ready key and returns its time."""
     server.client.config_set("notify-keyspace-events", "K$")
     channel: PubSub = server.client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
     with channel:
@@ -64,11 +64,11 @@ def _announcements(server: RedisServer) -> Iterator[Callable[[Farm], float]]:
 
 
 def _now() -> float:
-    """Seconds since boot, the clock of `_created`."""
+    """Return seconds since boot, the clock of `_created`."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _created(process: psutil.Process) -> float:
-    """When the kernel made the process, in seconds since boot, rounded down to a tick (10 ms)."""
+    """Return the process's time of creation in seconds since boot, rounded down to a tick (10 ms)."""
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[19]) / os.sysconf("SC_CLK_TCK")

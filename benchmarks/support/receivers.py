@@ -1,4 +1,4 @@
-"""Where the webhooks go: nginx, which costs least, or a recorder, which says when each one came."""
+"""Receivers of webhooks: nginx, which costs least, or a recorder, which records each arrival."""
 
 import contextlib
 import http.client
@@ -45,15 +45,19 @@ _RECORDER = Path(__file__).with_name("recorder.py")
 
 
 def find_nginx() -> Path | None:
-    """nginx, where it is installed."""
+    """Return the path of nginx, or None."""
     found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     return Path(found) if found else None
 
 
 @dataclass(frozen=True)
 class Load:
-    """Webhooks of a recorder: `requests` came; `in_flight` are unanswered now, `peak_in_flight` were at most, and
-    `in_flight_seconds` is their sum over time, so that its growth by seconds passed is the mean concurrency."""
+    """Webhooks of a recorder.
+
+    `requests` = arrived; `in_flight` = unanswered now; `peak_in_flight` = the maximum of that.
+    `in_flight_seconds` is the integral of `in_flight` over time: its growth divided by the elapsed seconds is the
+    mean concurrency.
+    """
 
     requests: int
     in_flight: int
@@ -62,7 +66,7 @@ class Load:
 
 
 class Receiver(ABC):
-    """A running receiver of any kind."""
+    """A running receiver."""
 
     def __init__(self, kind: str, pid: int, port: int, certificate: Certificate | None = None) -> None:
         self.kind = kind
@@ -72,7 +76,7 @@ class Receiver(ABC):
 
     @abstractmethod
     def requests(self) -> int:
-        """How many webhooks have come."""
+        """Return the number of webhooks that have arrived."""
 
     def _ask(self) -> bytes:
         self._connection.request("GET", "/load")
@@ -80,7 +84,7 @@ class Receiver(ABC):
 
 
 class Nginx(Receiver):
-    """nginx, which says little and costs next to nothing."""
+    """nginx: only counts requests, at little cost."""
 
     def __init__(self, pid: int, port: int, certificate: Certificate | None = None) -> None:
         super().__init__("nginx", pid, port, certificate)
@@ -88,13 +92,13 @@ class Nginx(Receiver):
 
     def requests(self) -> int:
         self._questions += 1
-        # accepts, handled, requests: the only line of three numbers, this question among the last.
+        # accepts, handled, requests: the only line with three numbers. `requests` includes this request.
         counted = [line.split() for line in self._ask().splitlines() if line[:2].strip().isdigit()]
         return int(counted[0][2]) - self._questions
 
 
 class Recorder(Receiver):
-    """A receiver that verifies each signature and notes each arrival."""
+    """A receiver that verifies each signature and records each arrival."""
 
     def __init__(
         self, process: "subprocess.Popen[bytes]", port: int, place: Path, certificate: Certificate | None = None
@@ -111,28 +115,31 @@ class Recorder(Receiver):
         return Load(**told)
 
     def anything_came(self) -> bool:
-        """True once a webhook with a right signature has come."""
+        """Return whether a webhook with a valid signature has arrived."""
         return "came" in self._output.read_text()
 
     def end(self) -> None:
-        """Its connections end with it."""
+        """End the recorder and its connections."""
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(10)
 
     def arrivals(self) -> dict[str, int]:
-        """Ends it. webhook-id -> first arrival (Unix time in ns); AssertionError where a signature was wrong."""
+        """End the recorder; return webhook-id -> first arrival (Unix time in ns).
+
+        Raises AssertionError if a signature was invalid.
+        """
         self.end()
         came: dict[str, int] = {}
         for line in self._notes.read_text().splitlines():
             webhook_id, at, verified = line.split()
-            assert verified == "1", f"{webhook_id}: wrong signature"
+            assert verified == "1", f"{webhook_id}: invalid signature"
             came.setdefault(webhook_id, int(at))
         return came
 
 
 @contextlib.contextmanager
 def running_nginx(binary: Path, place: Path, certificate: Certificate | None = None) -> Iterator[Receiver]:
-    """One worker, connections kept alive, 204 to everything, nothing logged."""
+    """Run nginx with one worker and kept connections; it responds 204 to each request and logs nothing."""
     place.mkdir(parents=True)
     port = _free_port()
     configuration = place / "nginx.conf"
@@ -141,7 +148,7 @@ def running_nginx(binary: Path, place: Path, certificate: Certificate | None = N
     tls = f" ssl backlog=4096{pem}" if pem else " backlog=4096"
     configuration.write_text(_NGINX.format(place=place, port=port, user=user, tls=tls))
     with running([binary, "-p", place, "-c", configuration], place / "nginx.out") as process:
-        until(lambda: _listens(port) and len(family(process.pid)) > 1, "nginx listening")
+        until(lambda: _listens(port) and len(family(process.pid)) > 1, "the start of nginx")
         yield Nginx(process.pid, port, certificate)
 
 
@@ -154,19 +161,19 @@ def running_recorder(
     drip: bool = False,
     certificate: Certificate | None = None,
 ) -> Iterator[Recorder]:
-    """A recorder that checks signatures against `secret`; see recorder.py."""
+    """Run a recorder that verifies signatures with `secret`; see recorder.py."""
     place.mkdir(parents=True)
     notes, output = _files(place)
     command = [sys.executable, str(_RECORDER), secret, str(notes)]
     command += ["--status", str(status), "--after", str(after_seconds), *(["--drip"] if drip else [])]
     command += ["--tls", str(certificate.certificate), str(certificate.key)] if certificate else []
     with running(command, output) as process:
-        port = until(lambda: int(output.read_text() or 0), "the recorder listening")
+        port = until(lambda: int(output.read_text() or 0), "the start of the recorder")
         yield Recorder(process, port, place, certificate)
 
 
 def _files(place: Path) -> tuple[Path, Path]:
-    """Where a recorder writes its arrivals, and its output."""
+    """Return the paths of a recorder's arrivals and of its output."""
     return place / "arrivals", place / "recorder.out"
 
 

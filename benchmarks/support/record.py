@@ -1,8 +1,8 @@
-"""Much on record: endpoints and what came of their deliveries, written straight into Redis as the scripts keep it.
+"""A large delivery log, written directly to Redis in the format of the scripts.
 
-Each endpoint has a subscription with an address, an event and a condition. Of the newest tenth, which every list
-shows first, each has had its share of the deliveries; one attempt in a hundred came to a 503. A fiftieth of their
-number more are dead letters, and as many wait for a retry.
+Each endpoint has a subscription with an address, an event and a condition. The deliveries are those of the newest
+tenth of the endpoints, which every list shows first; one attempt in a hundred got a 503. Dead letters, and jobs in
+retry, are a fiftieth of the deliveries each.
 """
 
 import struct
@@ -28,7 +28,7 @@ BODY = b'{"type":"log.emitted","data":{}}'
 
 
 def fill(client: "redis.Redis", endpoints: int, deliveries: int) -> Sequence[str]:
-    """The ids of the endpoints that were sent to, the newest first."""
+    """Write the log; return the ids of the endpoints with deliveries, newest first."""
     now_us = int(time.time() * 1_000_000)
     names = [f"ep_{number:024x}" for number in range(endpoints)]
     for batch in _batches(endpoints):

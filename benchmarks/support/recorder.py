@@ -1,13 +1,13 @@
-"""A receiver that verifies each signature on its own, notes when each webhook came, and answers as it is told.
+"""A receiver that verifies each signature, records each arrival, and responds as configured.
 
     recorder.py SECRET FILE [--status N] [--after SECONDS] [--drip] [--tls CERTIFICATE KEY]
 
-Prints its port, and `came` at the first webhook whose signature is right. Answers 204 at once, or N, or after so
-many seconds; status 0 never answers; with --drip the answer comes a byte a second, without end. GET /load returns
-the number of webhooks that came and that are unanswered, as JSON. On SIGTERM it writes
-`<webhook-id> <Unix ns> <1 = verified>` lines to FILE.
+It prints its port, and `came` at the first webhook with a valid signature. It responds 204 at once, or with status
+N or after SECONDS. With status 0 it never responds; with --drip it sends a byte a second, without end. GET /load
+returns the numbers of arrived and unanswered webhooks as JSON. On SIGTERM it writes a line
+`<webhook-id> <Unix ns> <1 = verified>` per webhook to FILE.
 
-Only the standard library, and none of hookfarm's code: what it accepts, another receiver would.
+It uses the standard library only and shares no code with hookfarm, so its verification is independent.
 """
 
 import argparse
@@ -29,7 +29,7 @@ DRIPPED = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n"
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How each webhook is answered; `status` 0 = never, `drip` = a byte a second."""
+    """Response to each webhook; `status` 0 = never, `drip` = a byte a second."""
 
     key: bytes
     status: int
@@ -43,7 +43,7 @@ class Behaviour:
 
 
 class Load:
-    """Webhooks that have come and not been answered yet: how many now, at most, and summed over time."""
+    """Unanswered webhooks: their number, its maximum, and its integral over time."""
 
     def __init__(self) -> None:
         self._in_flight = 0
@@ -68,7 +68,7 @@ class Load:
 
 
 class Recording(asyncio.Protocol):
-    """One connection. Requests come one after the other, each webhook with a content-length."""
+    """One connection. Requests arrive one after the other; each webhook has a content-length."""
 
     def __init__(self, behaviour: Behaviour, arrivals: list[Arrival], load: Load) -> None:
         self._behaviour = behaviour
@@ -136,7 +136,7 @@ class Recording(asyncio.Protocol):
 
 
 async def record(behaviour: Behaviour, notes: Path, tls: ssl.SSLContext | None) -> None:
-    """Listens on a free port of 127.0.0.1 until SIGTERM."""
+    """Listen on a free port of 127.0.0.1 until SIGTERM."""
     stopped, load = asyncio.Event(), Load()
     arrivals: list[Arrival] = []
     loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""A server like the one that hookfarm embeds, with the same settings, under the benchmark's own hand."""
+"""A Redis server with the settings of hookfarm's embedded server, started by the benchmark."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from support.waiting import until
 
 
 class RedisServer:
-    """A running server. `client` is the benchmark's own connection to it."""
+    """A running server. `client` is the benchmark's connection to it."""
 
     def __init__(self, url: str, pid: int) -> None:
         self.url = url
@@ -21,13 +21,13 @@ class RedisServer:
         self.client = command_client(url)
 
     def settled(self) -> bool:
-        """True when it does nothing in the background."""
+        """Return whether no rewrite of the append-only file is under way or scheduled."""
         info = self.client.info("persistence")
         return not (info["aof_rewrite_in_progress"] or info["aof_rewrite_scheduled"])
 
 
 class AofBytes:
-    """Bytes appended to the append-only file. `look` often: a rewrite begins another count."""
+    """Bytes appended to the append-only file. Call `look` often, because a rewrite resets the file's size."""
 
     def __init__(self, server: RedisServer) -> None:
         self._client = server.client
@@ -45,12 +45,12 @@ class AofBytes:
 
 @contextlib.contextmanager
 def running_redis(place: Path) -> Iterator[RedisServer]:
-    """A fresh server in the directory `place`: append-only file, unix socket."""
+    """Run a server in the directory `place`, with an append-only file and a unix socket."""
     directory = StateDirectory(place)
     directory.make()
     with running(command(find_binary(), directory), place / "redis.out") as process:
         server = RedisServer(directory.redis_url, process.pid)
-        until(lambda: _answers(server.client), "the Redis server answering", every_seconds=0.005)
+        until(lambda: _answers(server.client), "the start of the Redis server", every_seconds=0.005)
         try:
             yield server
         finally:

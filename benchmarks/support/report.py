@@ -1,4 +1,4 @@
-"""What a benchmark prints and writes: conditions first, then numbers."""
+"""Output of a benchmark: conditions, then figures."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ from support.conditions import BUSY_SHARE, Conditions
 
 
 def print_conditions(conditions: Conditions, knobs: Mapping[str, Any]) -> None:
-    """Everything a reader needs to judge the numbers that follow, on stderr."""
+    """Print machine, software, knobs and load to stderr."""
     load = ", ".join(f"{value:.2f}" for value in conditions.load_average)
     packages = ", ".join(f"{name} {version}" for name, version in conditions.packages.items())
     _say(f"conditions  {conditions.date}, commit {conditions.commit}")
@@ -24,11 +24,11 @@ def print_conditions(conditions: Conditions, knobs: Mapping[str, Any]) -> None:
     _say(f"  speed     {speed} (support/speed.py)")
     if not conditions.quiet:
         _say(f"  WARNING   over {BUSY_SHARE:.0%} in use by others: {', '.join(conditions.busiest)}.")
-        _say("            The numbers below are too low; run again at a quiet moment.")
+        _say("            The figures below are too low; run again on a quiet machine.")
 
 
 def print_numbers(title: str, numbers: Mapping[str, Any]) -> None:
-    """One figure a line; its unit is in its name."""
+    """Print one figure per line; the name contains the unit."""
     _say(title)
     for name, value in numbers.items():
         if isinstance(value, Mapping):
@@ -39,7 +39,7 @@ def print_numbers(title: str, numbers: Mapping[str, Any]) -> None:
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as what stands in them, the first one to the left."""
+    """Print a table; the first column is aligned left, the others right."""
     _say(title)
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     for row in (header, *rows):
@@ -51,7 +51,7 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
 
 
 def write_json(place: str | None, result: Mapping[str, Any]) -> None:
-    """To a file, or to stdout for `-`."""
+    """Write the result to a file, or to stdout for `-`."""
     if place is None:
         return
     text = json.dumps(result, indent=2) + "\n"
@@ -62,13 +62,13 @@ def write_json(place: str | None, result: Mapping[str, Any]) -> None:
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The value that `share` of `values` do not exceed."""
+    """Return the value that `share` of `values` do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 def quantiles(values: Sequence[float], shares: Mapping[str, float], digits: int = 3) -> dict[str, float]:
-    """By the name of each share, rounded."""
+    """Return the rounded quantiles of `values` by the name of each share."""
     return {name: round(quantile(values, share), digits) for name, share in shares.items()}
 
 

@@ -1,7 +1,7 @@
-"""How fast the machine is at this moment: a virtual one shares cores and caches with neighbours it can't see.
+"""Current speed of the machine. A virtual machine shares cores and caches with invisible neighbours.
 
-The same farm has been measured at 6,700 and at 14,500 deliveries a second within ten minutes, with nothing else
-running in the guest. A run's numbers are comparable with those of a run whose speed was the same.
+The same farm was measured at 6,700 and at 14,500 deliveries a second within ten minutes, on an otherwise idle
+virtual machine. Compare figures only with those of runs at the same speed.
 """
 
 import time
@@ -13,9 +13,9 @@ _SLOTS = 1 << 21
 
 
 def measure() -> dict[str, float]:
-    """Nanoseconds of one turn of an empty Python loop, and of one dependent read at random out of 16 MB.
+    """Return nanoseconds of one turn of an empty Python loop, and of one dependent random read from 16 MB.
 
-    `loop_cpu_ns`: of CPU time, which leaves out the waiting for a core: CPU times are comparable by this one.
+    `loop_cpu_ns` is CPU time, without waits for a core; compare CPU times of runs by it.
     """
     loop_ns, loop_cpu_ns = _loop_ns()
     found = {"loop_ns": loop_ns, "loop_cpu_ns": loop_cpu_ns, "random_read_ns": _random_read_ns()}
@@ -30,7 +30,7 @@ def _loop_ns() -> tuple[float, float]:
 
 
 def _random_read_ns() -> float:
-    # A full-period linear congruential generator (Hull and Dobell, 1962): each slot holds the next one to read.
+    # A full-period linear congruential generator (Hull and Dobell, 1962): each slot contains the next one to read.
     slots = array("Q", ((slot * 1664525 + 1013904223) & (_SLOTS - 1) for slot in range(_SLOTS)))
     slot = 0
     began = time.perf_counter_ns()

@@ -1,4 +1,4 @@
-"""The best of a peer's settings on a course."""
+"""Search for the best of a peer's settings on a course."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,18 +10,18 @@ from support.peers import InstalledPeer, PeerContestant, Setting
 TRIAL_JOBS = 10_000
 TRIAL_SECONDS = 2.0
 SPARE = 2.0
-"""A backlog holds as many times what is delivered meanwhile."""
+"""Jobs of a backlog as a multiple of the expected deliveries."""
 
 
 @dataclass(frozen=True)
 class TriedPeer(PeerContestant):
-    """A peer at its best setting, and its deliveries a second in the trial (0 = there was none)."""
+    """A peer with its best setting, and its deliveries a second in the trial; 0 = no trial."""
 
     rate: float = 0.0
 
 
 def best_setting(peer: InstalledPeer, settings: Sequence[Setting], course: Course) -> TriedPeer:
-    """There is no trial if there is only one."""
+    """Return the peer with its best setting; without a trial if there is only one."""
     if len(settings) == 1:
         return TriedPeer(peer, settings[0])
     tried = [_try(peer, setting, course) for setting in settings]
@@ -31,7 +31,7 @@ def best_setting(peer: InstalledPeer, settings: Sequence[Setting], course: Cours
 
 
 def sized(contestant: TriedPeer, course: Course) -> Course:
-    """The course with a backlog that suits the contestant: some peers take far longer to queue than to deliver."""
+    """Return the course with a backlog for this contestant: some peers enqueue much slower than they deliver."""
     if not contestant.rate:
         return course
     seconds = contest.warm_up_seconds(course) + course.seconds

@@ -1,4 +1,4 @@
-"""Another checkout of hookfarm, measured by its own benchmarks: they know its inner interfaces."""
+"""Another checkout of hookfarm, measured by its own benchmarks, which fit its internal interfaces."""
 
 import json
 import os
@@ -18,12 +18,12 @@ from support.report import quantile
 
 @dataclass(frozen=True)
 class Version:
-    """A checkout; it runs in its own `.venv`, or without one in the environment of this process."""
+    """A checkout; it runs in its own `.venv`, else in the environment of this process."""
 
     checkout: Path
 
     def run(self, *arguments: str) -> Any:
-        """What a program of its benchmarks prints as JSON. RuntimeError with its last lines if it fails."""
+        """Run a program of its benchmarks; return its JSON. Raises RuntimeError with its last lines of output."""
         folder = self.checkout.resolve() / "benchmarks"
         done = subprocess.run(
             [str(self._python()), *arguments], cwd=folder, env=self._environment(), capture_output=True, text=True
@@ -45,7 +45,7 @@ class Version:
 
 
 def ratios(values: Sequence[float], of: Sequence[float]) -> dict[str, float]:
-    """Ratio of each value to its pair: median, least and greatest; 0 in a pair counts as nothing measured."""
+    """Return median, least and greatest ratio of the pairs; pairs with 0 are left out as unmeasured."""
     found = [value / other for value, other in zip(values, of, strict=True) if other]
     if not found:
         return {}
@@ -54,5 +54,5 @@ def ratios(values: Sequence[float], of: Sequence[float]) -> dict[str, float]:
 
 
 def shown(ratio: dict[str, float]) -> str:
-    """`1.23 (1.10-1.40)`."""
+    """Format a ratio like `1.23 (1.10-1.40)`."""
     return f"{ratio['median']:.2f} ({ratio['min']:.2f}-{ratio['max']:.2f})" if ratio else "-"

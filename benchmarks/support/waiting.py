@@ -1,4 +1,4 @@
-"""Waiting for something that a benchmark cannot be told of."""
+"""Polling of conditions."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def until(condition: Callable[[], T], what: str, within_seconds: float = 30.0, every_seconds: float = 0.02) -> T:
-    """The first truthy result of `condition`; TimeoutError names `what` otherwise."""
+    """Return the first truthy result of `condition`. Raises TimeoutError that names `what`."""
     deadline = time.monotonic() + within_seconds
     while True:
         result = condition()

@@ -1,4 +1,4 @@
-"""Webhooks like those of real ERC-20 transfers, and the way they take into the delivery queue."""
+"""Webhooks like those of real ERC-20 transfers, and their enqueueing."""
 
 import hashlib
 import random
@@ -26,24 +26,24 @@ LOGS_PER_BLOCK = 200
 PACE_SECONDS = 0.002
 
 Prepared = tuple[Event, Job]
-"""A transfer and what it became for the endpoint."""
+"""A transfer and its job for the endpoint."""
 
 
 def add_endpoint(client: "redis.Redis", url: str, secret: str) -> Endpoint:
-    """An endpoint with that secret, known to its receiver already, that wants every transfer of the chain."""
+    """Store an endpoint that subscribes to all transfers of the chain; its receiver has the secret."""
     endpoint = make_endpoint(url, secret)
     Registry(client).update(endpoint)
     return endpoint
 
 
 def make_endpoint(url: str, secret: str) -> Endpoint:
-    """As `add_endpoint`, but not in any registry."""
+    """Return an endpoint as `add_endpoint` does, without storing it."""
     subscription = Subscription(new_subscription_id(), CHAIN_ID, event=TRANSFER)
     return Endpoint(new_endpoint_id(), url, subscriptions=(subscription,), secrets=((secret, None),))
 
 
 def transfer(number: int) -> tuple[Event, WebhookEventField]:
-    """The transfer with this number; the same each time, and unlike any other."""
+    """Return the transfer with this number, the same in each call."""
     draw = random.Random(number)
     block, index = divmod(number, LOGS_PER_BLOCK)
     sender, recipient = (f"0x{draw.getrandbits(160):040x}" for _ in range(2))
@@ -65,10 +65,10 @@ def transfer(number: int) -> tuple[Event, WebhookEventField]:
 
 
 class Enqueuer:
-    """Hands transfers off to the queue as a message processor does: stream, group, one script a batch.
+    """Enqueues transfers like a message processor: stream, group, one script per batch.
 
-    Each transfer is a job for one endpoint, the next one in turn. `first`: the number of the first transfer; a
-    transfer whose job is still queued can't be queued again.
+    Each transfer is a job for one endpoint, in turn. `first` is the number of the first transfer. A transfer whose
+    job is still queued can't be queued again.
     """
 
     def __init__(self, url: str, *endpoints: Endpoint, first: int = 0) -> None:
@@ -79,13 +79,13 @@ class Enqueuer:
         self._made = first
 
     def prepare(self, count: int) -> list[Prepared]:
-        """The next `count` transfers, matched and made into jobs."""
+        """Return the next `count` transfers with their jobs."""
         first = self._made
         self._made += count
         return [self._match(number) for number in range(first, first + count)]
 
     def enqueue(self, prepared: Sequence[Prepared]) -> None:
-        """Publishes the events and hands the jobs off, BATCH_ENTRIES at a time."""
+        """Publish the events and enqueue their jobs, BATCH_ENTRIES at a time."""
         for start in range(0, len(prepared), BATCH_ENTRIES):
             self._publish_and_hand_off(prepared[start : start + BATCH_ENTRIES])
 
@@ -109,7 +109,7 @@ class Enqueuer:
 
 
 def match(number: int, endpoint: Endpoint) -> Prepared:
-    """The transfer with this number, made into a job for the endpoint."""
+    """Return the transfer with this number and its job for the endpoint."""
     event, decoded = transfer(number)
     webhook_id = payload.webhook_id(event, endpoint.id, payload.LOG_EMITTED)
     body = payload.emitted_body(event, decoded, endpoint.subscriptions[0].id)
@@ -117,7 +117,7 @@ def match(number: int, endpoint: Endpoint) -> Prepared:
 
 
 def pace(enqueuer: Enqueuer, prepared: Sequence[Prepared], rate: float) -> dict[str, int]:
-    """Enqueues them, `rate` a second; webhook-id -> the moment before it was handed off (Unix time in ns)."""
+    """Enqueue jobs, `rate` a second; return webhook-id -> time just before it was enqueued (Unix time in ns)."""
     handed: dict[str, int] = {}
     began = time.monotonic()
     while len(handed) < len(prepared):

@@ -69,7 +69,7 @@ def read_stored_logs(connection: PipelinedConnection, block: str) -> Iterator[li
 def finalize(connection: PipelinedConnection, block: str, updates: Sequence[FinalityUpdate]) -> int:
     """Enqueue the jobs of final logs; return their number.
 
-    The call that handles the last stored log of a block removes the block from those that await finality.
+    After the last stored log of a block, remove the block from the blocks that await finality.
     """
     chain_id, _, block_hash = block.partition(":")
     arguments: list[Argument] = [chain_id, block_hash]

@@ -1,9 +1,9 @@
 """Operational webhooks: events about hookfarm itself, delivered to the endpoints that subscribe to them.
 
 The script that causes an operational event also records it, but only while an endpoint subscribes to operational
-events (store/lua/shared/operational_events.lua). For the oldest event, the keeper calls one script that removes
-the event and enqueues a delivery for each subscribed endpoint. If the keeper crashes before the call, its
-successor makes it. The deliveries are signed, retried and logged like all others.
+events (store/lua/shared/operational_events.lua). The keeper calls one script for the oldest event. It removes the
+event and enqueues a delivery for each subscribed endpoint. If the keeper crashes before the call, its successor
+makes it. The deliveries are signed, retried and logged like all others.
 
 Endpoints with operational subscriptions never cause operational events; otherwise two failing ones would loop.
 """
@@ -79,7 +79,7 @@ def _body(event: Mapping[str, Any], data: Mapping[str, Any]) -> bytes:
 
 
 def example_body(subscription: Subscription) -> bytes:
-    """Return the body of a test webhook for an operational subscription."""
+    """Return the body of a sample webhook for an operational subscription."""
     event = {"type": subscription.events[0], "at": f"{time.time() * 1e6:.0f}"}
     return _body(event, {"test": True, "subscription": subscription.id})
 

@@ -139,7 +139,7 @@ def repair_pool(client: Client) -> int:
 
 
 def tick(client: Client, max_jobs: int = 1000) -> int:
-    """Open jobs whose retry is due, or park them if their endpoint's window is full; return their number.
+    """Open or park jobs whose retry is due; return the number of these jobs.
 
     Also fill windows whose timer is due (next probe of an open circuit, rate limit), and drain backfill queues.
     """

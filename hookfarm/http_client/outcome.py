@@ -20,7 +20,7 @@ from hookfarm.security import redaction
 
 MAX_EXCERPT_BYTES = 1024
 _MAX_SCANNED_BYTES = MAX_EXCERPT_BYTES + 2048
-"""A secret may begin in the excerpt and end up to 2,048 bytes behind it, the longest value of a header."""
+"""A secret may begin in the excerpt and end behind it; no header value is longer than 2,048 bytes."""
 MAX_RETRY_AFTER_SECONDS = 24 * 3600.0
 METRIC_LABELS = ("3xx", "4xx", "5xx", "other_status", *TRANSPORT_ERRORS)
 """Labels of failed attempts in metrics."""

@@ -19,7 +19,7 @@ MAX_SILENT_BYTES = 256 * 1024
 
 
 OPTIONS = ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-"""Replace urllib3's options, which disable session tickets and so the resumption of TLS 1.2 sessions."""
+"""Used instead of urllib3's options, which disable the session tickets of TLS 1.2."""
 
 
 def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:

@@ -1,1 +1,1 @@
-"""Delivery processes: delivery_queue -> endpoint, many POSTs in flight in each of them."""
+"""Delivery processes: delivery_queue -> endpoint, each with many POSTs in flight."""

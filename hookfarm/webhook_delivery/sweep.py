@@ -1,7 +1,7 @@
 """Sweep: find and requeue orphans, jobs that were popped and that no worker holds.
 
-BRPOP removes an element before its worker has it. If the worker is killed at that time, or the reply is lost,
-the job is open in the ledger, missing from the list, and held by no worker. Recording the job after the pop
+BRPOP removes an element before its worker has it. The worker may be killed at that time, or the reply be lost.
+Then the job is open in the ledger, missing from the list, and held by no worker. Recording the job after the pop
 would not close that gap. The sweep works in three steps:
 
 1. Read the watermark W, the sequence of the element that is popped next. The list is ordered by sequence, so

@@ -10,7 +10,7 @@
 --      5 events as JSON, one per line; separate arguments would cost both sides half as much again
 --      then number, row, events ('' = do not store them) for each block, ascending
 -- Returns 'published', or 'published_transfers_wanted' if an endpoint wants transfers. Returns 'refused', without any
--- write, if the checkpoint is not the expected one, or if transfers are wanted and not included.
+-- write, if the checkpoint is not the expected one, or if wanted transfers are missing.
 -- Returns an error, before any write, if a key has the wrong type.
 local wrong = wrong_type({KEYS[1], 'string', KEYS[2], 'stream', KEYS[3], 'hash', KEYS[4], 'hash', KEYS[5], 'hash',
                           KEYS[6], 'set'})

@@ -48,7 +48,7 @@ if published and string.match(published, '^%S+') ~= hash or not published and AR
   return {'unlinked', 0}
 end
 
--- Calls `visit` for each log with the log's fields, its index (from 1), and the position of its first job in ARGV.
+-- Calls `visit` for each log with its fields, its index (from 1), and the position of its first job in ARGV.
 -- Stops at the first true result and returns it.
 local function each_log(visit)
   local i, index = FIRST, 1
