@@ -1,0 +1,123 @@
+"""The site's navigation, made from the folders of docs/: a new page needs no entry anywhere.
+
+A part lists its known pages in the order in which they are read; other pages of its folder follow by name.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
+
+HOME = "index.md"
+_LIST = re.compile(r"<!-- pages: (\S+) -->")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the navigation: its title, its folder, and the names of the first pages."""
+
+    title: str
+    folder: str
+    first: tuple[str, ...] = ()
+    single_pages: tuple[str, ...] = ()
+    """Paths outside the folder, listed before its pages."""
+    sections: tuple["Section", ...] = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """A group of pages within a part: those of its own folder, or those whose names begin with `prefix`."""
+
+    title: str
+    folder: str
+    prefix: str = ""
+
+
+PARTS = (
+    Part("Tutorials", "tutorials", ("first-webhook", "your-own-chain", "your-own-contract")),
+    Part(
+        "How-to guides",
+        "how-to",
+        (
+            *("filter", "backfill", "finality-for-money", "ordered-processing", "rotate-secrets"),
+            *("config-as-code", "run-in-production", "troubleshooting"),
+        ),
+        sections=(
+            Section("Receive webhooks", "how-to", "receive-"),
+            Section("Come from another product", "how-to", "come-from-"),
+        ),
+    ),
+    Part(
+        "Reference",
+        "reference",
+        (
+            *("settings", "cli", "http-api", "payloads", "where", "chains", "metrics", "log-lines"),
+            *("exit-codes", "redis-keys"),
+        ),
+    ),
+    Part(
+        "Explanation",
+        "explanation",
+        ("delivery-semantics", "reorgs-and-confirmations", "reliability", "performance"),
+        single_pages=("architecture.md",),
+        sections=(Section("Decisions", "decisions"),),
+    ),
+)
+
+
+def on_config(config: "MkDocsConfig") -> None:
+    """Set the navigation (an event of mkdocs)."""
+    config.nav = navigation(Path(config.docs_dir))
+
+
+def on_page_markdown(markdown: str, page: "Page", config: "MkDocsConfig", files: "Files") -> str:
+    """Replace `<!-- pages: FOLDER -->` on the home page by links to the pages of that part (an event of mkdocs)."""
+    if page.file.src_uri != HOME:
+        return markdown
+    docs = Path(config.docs_dir)
+    by_folder = {part.folder: part for part in PARTS}
+    return _LIST.sub(lambda found: _links(docs, by_folder[found[1]]), markdown)
+
+
+def navigation(docs: Path) -> list[Any]:
+    """Return the navigation as mkdocs takes it; parts without a page are left out."""
+    parts: list[Any] = [{"Home": HOME}]
+    for part in PARTS:
+        entries: list[Any] = list(pages(docs, part))
+        for section in part.sections:
+            found = _section_pages(docs, section)
+            entries += [{section.title: found}] if found else []
+        parts += [{part.title: entries}] if entries else []
+    return parts
+
+
+def pages(docs: Path, part: Part) -> list[str]:
+    """Return the pages of a part that belong to none of its sections, in their order."""
+    in_sections = {page for section in part.sections for page in _section_pages(docs, section)}
+    found = sorted(path.stem for path in (docs / part.folder).glob("*.md"))
+    order = [*(name for name in part.first if name in found), *(name for name in found if name not in part.first)]
+    paths = [f"{part.folder}/{name}.md" for name in order]
+    singles = [path for path in part.single_pages if (docs / path).is_file()]
+    return [*singles, *(path for path in paths if path not in in_sections)]
+
+
+def _section_pages(docs: Path, section: Section) -> list[str]:
+    return [
+        f"{section.folder}/{path.name}" for path in sorted((docs / section.folder).glob(f"{section.prefix}*.md"))
+    ]
+
+
+def _links(docs: Path, part: Part) -> str:
+    sections = [page for section in part.sections for page in _section_pages(docs, section)]
+    return "\n".join(f"- [{_title(docs / page)}]({page})" for page in [*pages(docs, part), *sections])
+
+
+def _title(page: Path) -> str:
+    """Return the first heading of a page."""
+    found = re.search(r"^# (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return found[1].strip() if found else page.stem
