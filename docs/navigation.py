@@ -76,7 +76,7 @@ def on_config(config: "MkDocsConfig") -> None:
 
 
 def on_page_markdown(markdown: str, page: "Page", config: "MkDocsConfig", files: "Files") -> str:
-    """Replace `<!-- pages: FOLDER -->` on the home page by links to the pages of that part (an event of mkdocs)."""
+    """Replace `<!-- pages: FOLDER -->` on the home page by links to that part (an event of mkdocs)."""
     if page.file.src_uri != HOME:
         return markdown
     docs = Path(config.docs_dir)

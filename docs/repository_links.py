@@ -1,6 +1,6 @@
 """Links from the documentation to files of the repository outside docs/, such as README.md or deploy/alerts.yml.
 
-The site gets a copy of each file that is linked, below `repository/`: Markdown as a page, everything else as it is.
+The site gets a copy of each file that is linked, below `repository/`: Markdown as a page, other files unchanged.
 So these links work in the site too, and mkdocs checks them and their anchors as strictly as all others.
 """
 
