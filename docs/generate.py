@@ -9,7 +9,7 @@ same code makes the same pages on every machine.
 
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from generators import chains, cli, exit_codes, http_api, log_lines, metrics, payloads, redis_keys, settings, where
@@ -31,10 +31,10 @@ PAGES: Mapping[str, Callable[[], Mapping[str, str]]] = {
 }
 
 
-def files() -> dict[Path, str]:
-    """Return the content of every file of docs/reference/."""
-    pages = {REFERENCE / f"{name}.md": _page(name, parts()) for name, parts in PAGES.items()}
-    return {**pages, **{REFERENCE / "schemas" / name: text for name, text in payloads.schema_files().items()}}
+def files() -> dict[str, str]:
+    """Return the content of every file of docs/reference/ by name."""
+    pages = {f"{name}.md": _page(name, parts()) for name, parts in PAGES.items()}
+    return {**pages, **{f"schemas/{name}": text for name, text in payloads.schema_files().items()}}
 
 
 def _page(name: str, parts: Mapping[str, str]) -> str:
@@ -46,23 +46,36 @@ def _page(name: str, parts: Mapping[str, str]) -> str:
     return f"{NOTE.format(name)}\n\n{filled.strip()}\n"
 
 
-def main() -> None:
+def differences(folder: Path, wanted: Mapping[str, str]) -> list[str]:
+    """Return the names of the files of the folder that are missing, different or superfluous."""
+    present = {
+        str(path.relative_to(folder)): path.read_text("utf-8") for path in folder.rglob("*") if path.is_file()
+    }
+    return sorted(name for name in {*present, *wanted} if present.get(name) != wanted.get(name))
+
+
+def write(folder: Path, wanted: Mapping[str, str]) -> None:
+    """Make the folder contain these files and no others."""
+    for name in differences(folder, wanted):
+        path = folder / name
+        if name in wanted:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(wanted[name], encoding="utf-8")
+        else:
+            path.unlink()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Return the exit code."""
     wanted = files()
-    present = {path for path in REFERENCE.rglob("*") if path.is_file()}
-    stale = [p for p, text in wanted.items() if p not in present or p.read_text(encoding="utf-8") != text]
-    superfluous = sorted(present - set(wanted))
-    if "--check" in sys.argv[1:]:
-        for path in [*stale, *superfluous]:
-            print(
-                f"{path.relative_to(REFERENCE.parent.parent)} differs from the code; run: python docs/generate.py"
-            )
-        sys.exit(1 if stale or superfluous else 0)
-    for path in stale:
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(wanted[path], encoding="utf-8")
-    for path in superfluous:
-        path.unlink()
+    if "--check" not in arguments:
+        write(REFERENCE, wanted)
+        return 0
+    stale = differences(REFERENCE, wanted)
+    for name in stale:
+        print(f"docs/reference/{name} differs from the code; run: python docs/generate.py")
+    return 1 if stale else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

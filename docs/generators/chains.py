@@ -64,7 +64,7 @@ def parts() -> dict[str, str]:
 
 
 def _methods() -> Iterator[str]:
-    """Yield the JSON-RPC methods that the code calls; the list of methods that metrics count is none of the calls."""
+    """Yield the JSON-RPC methods that the code calls, not those that metrics merely count."""
     root = Path(str(hookfarm.__file__)).parent
     for package in _PACKAGES:
         for path in sorted((root / package).glob("*.py")):
