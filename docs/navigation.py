@@ -88,12 +88,17 @@ def navigation(docs: Path) -> list[Any]:
     """Return the navigation as mkdocs takes it; parts without a page are left out."""
     parts: list[Any] = [{"Home": HOME}]
     for part in PARTS:
-        entries: list[Any] = list(pages(docs, part))
+        entries = _entries(docs, pages(docs, part))
         for section in part.sections:
             found = _section_pages(docs, section)
-            entries += [{section.title: found}] if found else []
+            entries += [{section.title: _entries(docs, found)}] if found else []
         parts += [{part.title: entries}] if entries else []
     return parts
+
+
+def _entries(docs: Path, paths: list[str]) -> list[Any]:
+    """Return the entries of pages, with their titles: mkdocs finds no title behind a comment."""
+    return [{_title(docs / path): path} for path in paths]
 
 
 def pages(docs: Path, part: Part) -> list[str]:

@@ -165,25 +165,31 @@ def _example(responses: Mapping[str, Any]) -> str:
 
 
 def _is_ours(schema: Mapping[str, Any]) -> bool:
-    """Return whether a schema has its own section; FastAPI adds some for errors that hookfarm never sends."""
-    return "properties" in schema and schema.get("title") not in ("HTTPValidationError", "ValidationError")
+    """Return whether a schema is one of hookfarm; FastAPI adds some for errors that hookfarm never sends."""
+    return schema.get("title") not in ("HTTPValidationError", "ValidationError")
 
 
 def _schema(name: str, schema: Mapping[str, Any]) -> str:
+    choices = schema.get("anyOf", [schema])
+    tables = map(_fields, choices)
+    note = f"One of these {len(choices)} forms:" if len(choices) > 1 else ""
+    return paragraphs(f"### {name}", plain(schema.get("description", "")), note, *tables)
+
+
+def _fields(schema: Mapping[str, Any]) -> str:
     required = schema.get("required", ())
     rows = [
         (code(field), _type(value), "yes" if field in required else "", plain(value.get("description", "")))
         for field, value in schema["properties"].items()
     ]
-    head = ("Field", "Value", "Always there", "Meaning")
-    return paragraphs(f"### {name}", plain(schema.get("description", "")), table(head, rows))
+    return table(("Field", "Value", "Required", "Meaning"), rows)
 
 
 def _type(schema: Mapping[str, Any]) -> str:
     """Return what a schema allows, in a few words."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return "subscription" if name in _CHOICES else f"[{name}](#{name.lower()})"
+        return f"[{name}](#{name.lower()})"
     if "enum" in schema:
         return codes(json.dumps(value) if not isinstance(value, str) else value for value in schema["enum"])
     if "anyOf" in schema:
@@ -196,7 +202,6 @@ def _type(schema: Mapping[str, Any]) -> str:
     return _bounded(kind, schema)
 
 
-_CHOICES = ("NewSubscription", "Subscription")
 _BOUNDS = {"minimum": "≥", "maximum": "≤", "ge": "≥", "le": "≤"}
 
 

@@ -184,15 +184,15 @@ def _section(kind: str) -> str:
         _MEANINGS[kind],
         json_fence(example(kind)),
         "Fields of `data`:",
-        table(("Field", "Value", "Always there", "Meaning"), rows),
+        table(("Field", "Value", "Required", "Meaning"), rows),
     )
 
 
 def _value(field: Mapping[str, Any]) -> str:
     if field.get("pattern") == _WORD["pattern"]:
-        return "`0x` and 64 digits"
+        return "`0x` and 64 hexadecimal digits"
     if field.get("pattern") == _ADDRESS["pattern"]:
-        return "`0x` and 40 digits"
+        return "`0x` and 40 hexadecimal digits"
     if "$ref" in field:
         return "number or decimal string"
     if "const" in field:
