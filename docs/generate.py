@@ -16,23 +16,24 @@ from generators import chains, cli, exit_codes, http_api, log_lines, metrics, pa
 
 REFERENCE = Path(__file__).parent / "reference"
 TEMPLATES = Path(__file__).parent / "generators" / "templates"
-NOTE = "<!-- Made by docs/generate.py from the code and docs/generators/templates/{}.md: edit these. -->"
+_MARK = "<!-- Made by docs/generate.py"
+NOTE = f"{_MARK} from the code and docs/generators/templates/{{}}.md: edit these. -->"
 PAGES: Mapping[str, Callable[[], Mapping[str, str]]] = {
     "settings": settings.parts,
     "cli": cli.parts,
-    "http-api": http_api.parts,
+    "api": http_api.parts,
     "payloads": payloads.parts,
     "where": where.parts,
     "chains": chains.parts,
     "metrics": metrics.parts,
-    "log-lines": log_lines.parts,
+    "logs": log_lines.parts,
     "exit-codes": exit_codes.parts,
     "redis-keys": redis_keys.parts,
 }
 
 
 def files() -> dict[str, str]:
-    """Return the content of every file of docs/reference/ by name."""
+    """Return the content of every generated file of docs/reference/ by name."""
     pages = {f"{name}.md": _page(name, parts()) for name, parts in PAGES.items()}
     return {**pages, **{f"schemas/{name}": text for name, text in payloads.schema_files().items()}}
 
@@ -55,7 +56,7 @@ def differences(folder: Path, wanted: Mapping[str, str]) -> list[str]:
 
 
 def write(folder: Path, wanted: Mapping[str, str]) -> None:
-    """Make the folder contain these files and no others."""
+    """Write these files into the folder, and remove generated ones that are none of them."""
     for name in differences(folder, wanted):
         path = folder / name
         if name in wanted:

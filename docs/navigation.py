@@ -24,8 +24,8 @@ class Part:
     title: str
     folder: str
     first: tuple[str, ...] = ()
-    single_pages: tuple[str, ...] = ()
-    """Paths outside the folder, listed before its pages."""
+    single_pages: tuple[tuple[str, str], ...] = ()
+    """Titles and paths of pages outside the folder, listed behind its own."""
     sections: tuple["Section", ...] = ()
 
 
@@ -56,15 +56,15 @@ PARTS = (
         "Reference",
         "reference",
         (
-            *("settings", "cli", "http-api", "payloads", "where", "chains", "metrics", "log-lines"),
+            *("settings", "cli", "api", "payloads", "where", "chains", "metrics", "logs"),
             *("exit-codes", "redis-keys"),
         ),
     ),
     Part(
         "Explanation",
         "explanation",
-        ("delivery-semantics", "reorgs-and-confirmations", "reliability", "performance"),
-        single_pages=("architecture.md",),
+        ("architecture", "delivery-semantics", "reorgs-and-confirmations", "reliability", "performance"),
+        single_pages=(("Folders and glossary", "architecture.md"),),
         sections=(Section("Decisions", "decisions"),),
     ),
 )
@@ -85,44 +85,39 @@ def on_page_markdown(markdown: str, page: "Page", config: "MkDocsConfig", files:
 
 
 def navigation(docs: Path) -> list[Any]:
-    """Return the navigation as mkdocs takes it; parts without a page are left out."""
+    """Return the navigation as mkdocs takes it, with titles; parts without a page are left out."""
     parts: list[Any] = [{"Home": HOME}]
     for part in PARTS:
-        entries = _entries(docs, pages(docs, part))
+        entries: list[Any] = [{title: path} for title, path in pages(docs, part)]
         for section in part.sections:
-            found = _section_pages(docs, section)
-            entries += [{section.title: _entries(docs, found)}] if found else []
+            found = [{title: path} for title, path in section_pages(docs, section)]
+            entries += [{section.title: found}] if found else []
         parts += [{part.title: entries}] if entries else []
     return parts
 
 
-def _entries(docs: Path, paths: list[str]) -> list[Any]:
-    """Return the entries of pages, with their titles: mkdocs finds no title behind a comment."""
-    return [{_title(docs / path): path} for path in paths]
-
-
-def pages(docs: Path, part: Part) -> list[str]:
-    """Return the pages of a part that belong to none of its sections, in their order."""
-    in_sections = {page for section in part.sections for page in _section_pages(docs, section)}
+def pages(docs: Path, part: Part) -> list[tuple[str, str]]:
+    """Return title and path of the pages of a part that belong to none of its sections, in their order."""
+    in_sections = {path for section in part.sections for _, path in section_pages(docs, section)}
     found = sorted(path.stem for path in (docs / part.folder).glob("*.md"))
     order = [*(name for name in part.first if name in found), *(name for name in found if name not in part.first)]
     paths = [f"{part.folder}/{name}.md" for name in order]
-    singles = [path for path in part.single_pages if (docs / path).is_file()]
-    return [*singles, *(path for path in paths if path not in in_sections)]
+    single = [(title, path) for title, path in part.single_pages if (docs / path).is_file()]
+    return [*((_title(docs / path), path) for path in paths if path not in in_sections), *single]
 
 
-def _section_pages(docs: Path, section: Section) -> list[str]:
-    return [
-        f"{section.folder}/{path.name}" for path in sorted((docs / section.folder).glob(f"{section.prefix}*.md"))
-    ]
+def section_pages(docs: Path, section: Section) -> list[tuple[str, str]]:
+    """Return title and path of the pages of a section, by path."""
+    found = sorted((docs / section.folder).glob(f"{section.prefix}*.md"))
+    return [(_title(path), f"{section.folder}/{path.name}") for path in found]
 
 
 def _links(docs: Path, part: Part) -> str:
-    sections = [page for section in part.sections for page in _section_pages(docs, section)]
-    return "\n".join(f"- [{_title(docs / page)}]({page})" for page in [*pages(docs, part), *sections])
+    in_sections = [page for section in part.sections for page in section_pages(docs, section)]
+    return "\n".join(f"- [{title}]({path})" for title, path in [*pages(docs, part), *in_sections])
 
 
 def _title(page: Path) -> str:
-    """Return the first heading of a page."""
+    """Return the first heading of a page, which mkdocs would not find behind a comment."""
     found = re.search(r"^# (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return found[1].strip() if found else page.stem

@@ -36,12 +36,19 @@ def test_the_committed_pages_are_those_that_the_code_makes(capsys: pytest.Captur
 
 def test_files_that_differ_are_found_and_written_again(tmp_path: Path) -> None:
     wanted = {"new.md": "new", "changed.md": "now", "same.md": "as ever", "schemas/new.json": "{}"}
-    for name, text in {"changed.md": "before", "same.md": "as ever", "old.md": ""}.items():
+    mark = generate.NOTE.format("old")
+    for name, text in {
+        "changed.md": "before",
+        "same.md": "as ever",
+        "old.md": mark,
+        "by-hand.md": "# By hand",
+    }.items():
         (tmp_path / name).write_text(text)
     assert generate.differences(tmp_path, wanted) == ["changed.md", "new.md", "old.md", "schemas/new.json"]
     generate.write(tmp_path, wanted)
     assert generate.differences(tmp_path, wanted) == []
     assert (tmp_path / "schemas" / "new.json").read_text() == "{}"
+    assert (tmp_path / "by-hand.md").exists()
 
 
 def test_each_setting_is_accepted_as_its_example_in_toml(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""docs/reference/log-lines.md: the attempt line and the outage lines are those that the code writes."""
+"""docs/reference/logs.md: the attempt line and the outage lines are those that the code writes."""
 
 import io
 import json
@@ -19,7 +19,7 @@ from tests.support.receivers import Receiver, running_receiver
 from tests.support.root_logger import root_as_it_was
 
 __all__ = ["root_as_it_was"]
-PAGE = (CHECKOUT / "docs" / "reference" / "log-lines.md").read_text()
+PAGE = (CHECKOUT / "docs" / "reference" / "logs.md").read_text()
 LINE = re.compile(
     r"(?P<time>\S+) (?P<level>[a-z]+) (?P<logger>\w+) (?P<action>[a-z]+(?: [a-z]+)*) (?P<fields>\w+=.*)"
 )
