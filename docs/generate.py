@@ -48,11 +48,19 @@ def _page(name: str, parts: Mapping[str, str]) -> str:
 
 
 def differences(folder: Path, wanted: Mapping[str, str]) -> list[str]:
-    """Return the names of the files of the folder that are missing, different or superfluous."""
-    present = {
+    """Return the names of the files of the folder that are missing, different or superfluous.
+
+    Pages that were written by hand are not compared.
+    """
+    found = {
         str(path.relative_to(folder)): path.read_text("utf-8") for path in folder.rglob("*") if path.is_file()
     }
+    present = {name: text for name, text in found.items() if name in wanted or _is_generated(name, text)}
     return sorted(name for name in {*present, *wanted} if present.get(name) != wanted.get(name))
+
+
+def _is_generated(name: str, text: str) -> bool:
+    return name.startswith("schemas/") or text.startswith(_MARK)
 
 
 def write(folder: Path, wanted: Mapping[str, str]) -> None:
