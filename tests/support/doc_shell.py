@@ -1,12 +1,13 @@
 """Runs the shell blocks of a page as a reader would: in order, in one folder, with a home of its own."""
 
+import contextlib
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -66,6 +67,8 @@ class DocShell:
         self._ports = free_ports(len(_PORTS))
         self._ids: dict[str, str] = {}
         self._background: dict[str, _Background] = {}
+        self._last_started: _Background | None = None
+        """Of the last block, if it went on in the background."""
         self._exports = self.folder / ".exports"
         programs = self.folder / "bin"
         programs.mkdir()
@@ -98,6 +101,7 @@ class DocShell:
         if (stopped := block.argument("ctrl-C")) is not None:
             self.stop(stopped)
         commands = self._replace(block.text)
+        self._last_started = None
         kind = next((k for k in READY if _runs(k, block.text)), None)
         if kind is not None:
             self._start(kind, commands, block)
@@ -110,11 +114,12 @@ class DocShell:
 
     def _complete(self, commands: str) -> "subprocess.CompletedProcess[str]":
         for _ in range(MAX_STARTS):
-            done = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", f"{commands}\nenv -0 > {self._exports}"],
-                cwd=self.folder, env=self._environment, input="y\ny\n", capture_output=True, text=True,
-                timeout=COMMAND_SECONDS, check=False,
-            )  # fmt: skip
+            with _terminal_that_answers("y\ny\n") as terminal:
+                done = subprocess.run(
+                    ["bash", "-euo", "pipefail", "-c", f"{commands}\nenv -0 > {self._exports}"],
+                    cwd=self.folder, env=self._environment, stdin=terminal, capture_output=True, text=True,
+                    timeout=COMMAND_SECONDS, check=False,
+                )  # fmt: skip
             if MISSED not in f"{done.stdout}{done.stderr}":
                 break
         return done
@@ -122,11 +127,15 @@ class DocShell:
     def expect(self, block: Block) -> None:
         """Compare a block of output with what was printed: digits and `…` stand for others."""
         expected = self._named(block.text)
-        if (command := block.argument("output of")) is not None:
-            background = self._background[command]
-            eventually(lambda: _contains(background.text(), expected), what=f"{block} in the output of {command}")
+        command = block.argument("output of")
+        background = self._background[command] if command else self._last_started
+        if background is None:
+            assert _contains(self.last_output, expected), f"{block} is not what was printed: {self.last_output}"
             return
-        assert _contains(self.last_output, expected), f"{block} is not what was printed: {self.last_output}"
+        with contextlib.suppress(AssertionError):
+            eventually(lambda: _contains(background.text(), expected), what="the output")
+            return
+        raise AssertionError(f"{block} is not what was printed: {background.text()}")
 
     def stop(self, command: str) -> None:
         """Press ctrl-C."""
@@ -150,6 +159,7 @@ class DocShell:
                 break
         assert background.process.poll() is None, f"{block}: {background.text()}"
         self._read_exports()
+        self._last_started = background
         self.last_output = background.text()
         self.learn(self.last_output)
 
@@ -186,6 +196,18 @@ class DocShell:
     def _id(self, placeholder: re.Match[str]) -> str:
         assert placeholder[1] in self._ids, f"nothing has printed a {placeholder[0]}"
         return self._ids[placeholder[1]]
+
+
+@contextlib.contextmanager
+def _terminal_that_answers(typed: str) -> Iterator[int]:
+    """Standard input of a command that asks before it acts."""
+    ours, theirs = os.openpty()
+    try:
+        os.write(ours, typed.encode())
+        yield theirs
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
 
 def free_ports(count: int) -> list[int]:
