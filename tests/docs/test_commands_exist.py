@@ -8,7 +8,7 @@ import click
 import pytest
 
 from hookfarm.cli.main import COMMANDS, load
-from tests.support.doc_pages import CHECKOUT, Block, all_blocks, pages, text_of
+from tests.support.doc_pages import CHECKOUT, Block, all_blocks, pages, prose_of, text_of
 
 _INLINE = re.compile(r"`((?:bin/)?hookfarm [a-z][^`]*)`")
 _OPTION = re.compile(r"`(--[a-z][a-z-]*)[^`]*`")
@@ -103,3 +103,10 @@ def test_lines_are_at_most_100_columns_wide() -> None:
         if len(line) > 100 and not line.startswith(("|", "<!--"))
     ]
     assert not wide
+
+
+def test_pages_do_not_let_data_speak_and_name_who_acts() -> None:
+    words = {"told", "tell", "tells", "telling", "whoever", "somebody", "nobody", "anybody"}
+    assert not [
+        (page, word) for page in pages() for word in re.findall(r"\w+", prose_of(page).lower()) if word in words
+    ]
