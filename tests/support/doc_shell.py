@@ -21,10 +21,10 @@ READY = {
     "hookfarm start": "hookfarm is ready",
     "hookfarm devchain": "is ready",
     "hookfarm listen": "listening on",
-    "hookfarm demo": "ctrl-C ends it",
+    "hookfarm demo": r"verified [1-9]",
     "npx --yes @foundry-rs/anvil": "Listening on",
 }
-"""Commands that run until ctrl-C, and what each prints once it is up."""
+"""Commands that run until ctrl-C, and a pattern of the line that each prints once it is up."""
 COMMAND_SECONDS = 120.0
 MISSED = "did not signal readiness within"
 MAX_STARTS = 6
@@ -189,6 +189,7 @@ class DocShell:
         for port, ours in zip(_PORTS, self._ports, strict=True):
             text = re.sub(rf"(?<!\d){port}(?!\d)", str(ours), text)
         text = re.sub(r"\bhookfarm devchain\b(?!.*--port)", f"hookfarm devchain --port {self._ports[1]}", text)
+        text = re.sub(r"\bhookfarm demo\b", f"hookfarm demo --workers {WORKERS}", text)
         if "npx --yes @foundry-rs/anvil" in text:
             text = text.replace("npx --yes @foundry-rs/anvil", f"{require_anvil()} --port {self._ports[1]}")
         return _PLACEHOLDER.sub(self._id, text)
@@ -227,7 +228,7 @@ def _runs(kind: str, text: str) -> bool:
 
 def _is_up(background: _Background, kind: str) -> str:
     """`up`, `ended`, or empty while neither is the case."""
-    if READY[kind] in background.text():
+    if re.search(READY[kind], background.text()):
         return "up"
     return "ended" if background.process.poll() is not None else ""
 
