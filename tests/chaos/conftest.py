@@ -21,7 +21,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """In markdown, so that it can be put into README.md as it is."""
+    """In markdown, so that it can be put into docs/explanation/reliability.md as it is."""
     table = config.stash[_TABLE]
     if config.getoption("--chaos") and table.rows:
         terminalreporter.section("chaos")

@@ -1,108 +1,81 @@
-"""README.md is correct: its examples are extracted and used."""
+"""README.md: short, and right in its links, names and figures. tests/docs/ runs its commands."""
 
-import http.client
-import json
 import re
-import shlex
-import subprocess
-import sys
-import time
-import tomllib
-from datetime import UTC, datetime
+import struct
 from pathlib import Path
 
-import click
 import pytest
-from standardwebhooks import Webhook
 
-from hookfarm import config
-from hookfarm.cli.main import load
-from hookfarm.registry.reconcile import diff
+from hookfarm.store import keys
+from tests.support.doc_pages import pages, text_of
 from tests.support.farm_processes import CHECKOUT
 
 README = (CHECKOUT / "README.md").read_text()
-BLOCKS = re.findall(r"^```([a-z]*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_LANGUAGES = ("python", "node", "go", "java", "rust", "php", "ruby")
+_REFERENCE = (
+    *("settings", "cli", "api", "payloads", "where", "metrics", "logs"),
+    *("exit-codes", "redis-keys", "chains"),
+)
+WRITTEN_ELSEWHERE = {
+    "CONTRIBUTING.md",
+    *(f"docs/how-to/receive-{language}.md" for language in _LANGUAGES),
+    *(f"docs/reference/{name}.md" for name in _REFERENCE),
+}
+"""Pages that may not be there yet; a misspelt link is none of them."""
 
 
-def blocks(language: str) -> list[str]:
-    return [text for kind, text in BLOCKS if kind == language]
+def test_it_has_at_most_200_lines() -> None:
+    assert len(README.splitlines()) <= 200
 
 
-def typed() -> list[str]:
-    """Each call of bin/hookfarm, without what stands behind it for people."""
-    lines = "\n".join(blocks("")).replace("\\\n", " ").splitlines()
-    return [line.removeprefix("$ ").partition(" #")[0] for line in lines if "bin/hookfarm" in line]
+def links() -> list[tuple[str, str]]:
+    return [(page, link) for page in pages() for link in _LINK.findall(text_of(page)) if "://" not in link]
 
 
-@pytest.mark.parametrize("line", typed())
-def test_what_is_typed_is_a_command_with_such_options(line: str) -> None:
-    words = shlex.split(line.replace("…", ""))
-    words = words[words.index("bin/hookfarm") + 1 :]
-    command = load(words.pop(0))
-    while isinstance(command, click.Group):
-        command = command.commands[words.pop(0)]
-    known = {name for parameter in command.params for name in parameter.opts}
-    assert {word for word in words if word.startswith("--")} <= known
+@pytest.mark.parametrize(("page", "link"), links())
+def test_a_link_leads_to_a_page_and_a_heading(page: str, link: str) -> None:
+    path, _, anchor = link.partition("#")
+    target = (CHECKOUT / page).parent / path if path else CHECKOUT / page
+    relative = str(Path(target).resolve().relative_to(CHECKOUT.resolve()))
+    if not target.exists():
+        assert relative in WRITTEN_ELSEWHERE
+        return
+    if anchor:
+        assert anchor in anchors(target.read_text())
 
 
-def test_the_table_of_settings_has_every_setting() -> None:
-    table = README.partition("| setting | option |")[2].partition("\n\n")[0]
-    first_cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
-    assert re.findall(r"`(\w+)`", " ".join(first_cells)) == [setting.name for setting in config.SETTINGS]
+def anchors(text: str) -> set[str]:
+    """The ids of a page's headings, as GitHub and MkDocs make them."""
+    without_blocks = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", without_blocks, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
-def test_the_table_of_settings_names_the_options_of_start() -> None:
-    start = {name for parameter in load("start").params for name in parameter.opts}
-    table = README.partition("| setting | option |")[2].partition("\n\n")[0]
-    options = re.findall(r"`(--[a-z-]+)`", " ".join(line.split("|")[2] for line in table.splitlines()[2:]))
-    assert options
-    assert set(options) <= start
+def test_every_page_of_the_documentation_is_linked() -> None:
+    linked = set(_LINK.findall(README))
+    written = {page for page in pages() if page.startswith(("docs/tutorials/", "docs/how-to/"))}
+    assert written <= linked
+    assert {f"docs/reference/{name}.md" for name in _REFERENCE} <= linked
 
 
-def test_the_files_of_settings_and_endpoints_are_accepted(tmp_path: Path) -> None:
-    endpoints, settings = blocks("toml")
-    plan = diff(tomllib.loads(endpoints)["endpoints"], [], lambda url: url)
-    assert [change.before for change in plan.changes] == [None]
-    (tmp_path / "hookfarm.toml").write_text(settings)
-    loaded = config.load({}, file=tmp_path / "hookfarm.toml", environment={})
-    assert [chain.chain_id for chain in loaded.chains] == [1, 8453]
+def test_its_picture_names_the_services_in_the_order_of_the_data() -> None:
+    picture = README.partition("```text\n")[2].partition("```")[0]
+    places = [picture.index(name) for name in ("event_ingestor", *keys.SERVICES[:2])]
+    assert places == sorted(places)
 
 
-def test_the_receiver_tells_good_signatures_from_bad_ones(tmp_path: Path) -> None:
-    [receiver] = blocks("python")
-    body = json.dumps({"type": "log.emitted", "data": {"block_number": 7}})
-    now = datetime.fromtimestamp(int(time.time()), UTC)
-    headers = {
-        "webhook-id": "msg_1",
-        "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": Webhook(SECRET).sign("msg_1", now, body),
-    }
-    listening = receiver.replace('("127.0.0.1", 9000), Hooks).serve_forever()', '("127.0.0.1", 0), Hooks)')
-    program = tmp_path / "receiver.py"
-    program.write_text(
-        f"{listening.rstrip().replace('ThreadingHTTPServer((', 'server = ThreadingHTTPServer((')}\n"
-        "print(server.server_port, flush=True)\nserver.serve_forever()\n"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-u", program, SECRET], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            port = int(process.stdout.readline())
-            assert [posted(port, body, {**headers, **more}) for more in ({}, {"webhook-id": "msg_2"})] == [
-                204,
-                401,
-            ]
-            assert process.stdout.readline() == "{'block_number': 7}\n"
-        finally:
-            process.kill()
+def test_each_figure_names_the_program_that_measures_it() -> None:
+    table = README.partition("| figure | measured | program |")[2].partition("\n\n")[0]
+    programs = re.findall(r"\| `([\w.]+)` \|$", table, re.MULTILINE)
+    assert len(programs) == len(table.strip().splitlines()) - 1 == 12
+    assert all((CHECKOUT / "benchmarks" / program).is_file() for program in programs)
 
 
-def posted(port: int, body: str, headers: dict[str, str]) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request("POST", "/", body, headers)
-        return connection.getresponse().status
-    finally:
-        connection.close()
+def test_its_screenshots_are_pictures() -> None:
+    pictures = re.findall(r'(?:src|srcset)="([^"]+)"', README)
+    assert pictures
+    for picture in pictures:
+        header = (CHECKOUT / picture).read_bytes()[:24]
+        assert header.startswith(b"\x89PNG")
+        assert min(struct.unpack(">II", header[16:24])) > 500

@@ -1,4 +1,4 @@
-"""The order of imports: down only, never sideways or up (the layers of the README's "How it is built")."""
+"""The order of imports: down only, never sideways or up (the layers of docs/architecture.md)."""
 
 import ast
 import subprocess
