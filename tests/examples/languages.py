@@ -191,5 +191,3 @@ def signed(secret: str, webhook_id: str, body: bytes, age: float = 0) -> dict[st
         "webhook-timestamp": str(int(at.timestamp())),
         "webhook-signature": Webhook(secret).sign(webhook_id, at, body.decode()),
     }
-
-

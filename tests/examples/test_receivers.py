@@ -82,8 +82,15 @@ def test_forgeries_are_refused_and_have_no_effect(receiver: Program) -> None:
         signed(SECRET, "msg_1", LOG, age=TOO_OLD),
         signed(SECRET, "msg_1", LOG, age=TOO_NEW),
         {**good, "webhook-timestamp": "now"},
-        *({**good, "webhook-signature": text} for text in ("", "v1", "v1,", "v1,!!", f"v2,{digest}", digest, "v1,aGk=")),
-        *({name: value for name, value in good.items() if name != missing} for missing in good if "webhook" in missing),
+        *(
+            {**good, "webhook-signature": text}
+            for text in ("", "v1", "v1,", "v1,!!", f"v2,{digest}", digest, "v1,aGk=")
+        ),
+        *(
+            {name: value for name, value in good.items() if name != missing}
+            for missing in good
+            if "webhook" in missing
+        ),
     ]
     assert [receiver.post(LOG, headers) for headers in forged] == [401] * len(forged)
     assert receiver.lines == []
