@@ -1,25 +1,17 @@
-"""The examples that are commands and files: a registry file, a backfill, anvil, and the receivers' README."""
+"""The examples that are commands and files, and the commands of all READMEs."""
 
-import json
 import shlex
 from pathlib import Path
 
 import pytest
 
-from hookfarm.devchain.embedded import running_devchain
 from hookfarm.registry import file as registry_file
-from tests.examples.abi import log
 from tests.examples.command_line import parse
 from tests.examples.walk import EXAMPLES, commands, walk
 from tests.support.anvil import require_anvil
 from tests.support.redis_server import running_redis
-from tests.support.waiting import eventually
 
-NODE = "wss://node.example/your-key"
-USDC = "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48"
-WALLET, STRANGER = "0x" + "11" * 20, "0x" + "aa" * 20
-TRANSFER = "Transfer(address,address,uint256)"
-PAST, FIRST_BLOCK = 5, "24000000"
+CONTRACT = "0x" + "11" * 20
 
 
 def test_the_file_of_endpoints_is_applied_and_exported(tmp_path: Path) -> None:
@@ -31,24 +23,6 @@ def test_the_file_of_endpoints_is_applied_and_exported(tmp_path: Path) -> None:
         exported.write_text(example.run("export"))
         written = registry_file.read(EXAMPLES / "endpoints-toml/endpoints.toml")
         assert {endpoint["url"] for endpoint in registry_file.read(exported)} == {each["url"] for each in written}
-
-
-def test_a_backfill_delivers_the_past_of_a_contract() -> None:
-    with running_devchain(chain_id=1, logs_per_block=0) as chain, walk("backfill-a-contract") as example:
-        for value in range(PAST):
-            chain.mine_logs([log(USDC, TRANSFER, [STRANGER, WALLET], [value])])
-        example.replaced |= {NODE: chain.ws_url, FIRST_BLOCK: "1"}
-        example.start_farm()
-        example.run("endpoints add")
-        listener = example.start("hookfarm listen")
-        chain.mine_logs([log(USDC, TRANSFER, [STRANGER, WALLET], [PAST])])
-        example.run("hookfarm backfill ep_")
-        example.run("hookfarm backfills")
-        eventually(lambda: len(listener.lines) > PAST, what="past and live webhooks")
-        received = [json.loads(line) for line in listener.lines]
-        assert all(webhook["verified"] for webhook in received)
-        values = sorted(webhook["body"]["data"]["event"]["args"]["value"] for webhook in received)
-        assert values == list(range(PAST + 1))
 
 
 def test_a_contract_on_anvil_is_watched_through_a_reorg() -> None:
@@ -72,7 +46,7 @@ def test_a_contract_on_anvil_is_watched_through_a_reorg() -> None:
 @pytest.mark.parametrize("readme", sorted(EXAMPLES.glob("*/README.md")), ids=lambda path: path.parent.name)
 def test_the_commands_of_a_readme_are_commands_with_such_options(readme: Path) -> None:
     for command in commands(readme.read_text()):
-        words = shlex.split(command.replace("ep_…", "ep_" + "0" * 24).replace("0x…", WALLET))
+        words = shlex.split(command.replace("ep_…", "ep_" + "0" * 24).replace("0x…", CONTRACT))
         if words[0] == "bin/hookfarm":
             parse(words[1:])
 

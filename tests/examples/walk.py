@@ -134,6 +134,11 @@ class Walk:
                 return
         raise AssertionError(farm.stderr)
 
+    def use_farm(self, start: str, state_dir: str) -> None:
+        """Use a farm that the command `start`, which this README must contain too, has started before."""
+        self._left.remove(start)
+        self.variables["HOOKFARM_STATE_DIR"] = state_dir
+
     def _started(self, command: str) -> Background:
         folder = self.folder / str(len(self._running))
         folder.mkdir()
@@ -158,10 +163,18 @@ class Walk:
         assert found, f"no command with {words!r} is left"
         self._left.remove(found[0])
         command = found[0]
-        for written, actual in self.replaced.items():
-            command = command.replace(written, actual)
+        for file in re.findall(r"\bexamples/\S+\.toml\b", command):
+            copy = self.folder / Path(file).name
+            copy.write_text(self._replaced((CHECKOUT / file).read_text()))
+            command = command.replace(file, str(copy))
+        command = self._replaced(command)
         assert "…" not in command, command
         return re.sub(r"(^|[ =])python ", rf"\g<1>{shlex.quote(sys.executable)} ", command)
+
+    def _replaced(self, text: str) -> str:
+        for written, actual in self.replaced.items():
+            text = text.replace(written, actual)
+        return text
 
     def _take_setting(self, command: str) -> None:
         """Take over `export NAME=VALUE`; check that a package to install is there."""
