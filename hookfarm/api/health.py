@@ -24,13 +24,18 @@ def build_router(context: Context) -> APIRouter:
     client = context.async_client
     services = tuple(service for service in keys.SERVICES if service in set(context.settings.services))
 
-    @router.get("/livez", summary="Return 200 if this process answers.")
+    @router.get(
+        "/livez",
+        summary="Return 200 if this process answers.",
+        response_description="The process answers.",
+    )
     async def livez() -> dict[str, str]:
         return {"status": "alive"}
 
     @router.get(
         "/readyz",
         summary="Return whether all started services are ready.",
+        response_description="All are ready.",
         responses={503: {"description": "Not ready."}},
     )
     async def readyz() -> JSONResponse:
@@ -38,7 +43,10 @@ def build_router(context: Context) -> APIRouter:
         return JSONResponse({"status": found["status"]}, _status_code(found))
 
     @router.get(
-        "/health", summary="Return the status of each service.", responses={503: {"description": "Not ready."}}
+        "/health",
+        summary="Return the status of each service.",
+        response_description="All are ready.",
+        responses={503: {"description": "Not ready."}},
     )
     async def health() -> JSONResponse:
         found = await read_health(client, services)

@@ -90,7 +90,7 @@ def _text(summary: str, pattern: str = _ID) -> Any:
     return Query(description=summary, pattern=pattern)
 
 
-Limit = Annotated[int, BeforeValidator(_integer), Query(ge=1, le=MAX_PAGE_SIZE, description="Page size.")]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE, description="Page size."), BeforeValidator(_integer)]
 Cursor = Annotated[
     str | None,
     Query(description="`next_cursor` of the previous page.", pattern=r"^[0-9A-Za-z_-]{1,1024}$"),
@@ -111,7 +111,7 @@ Until = Annotated[
     _text(f"End of the time span: {_TIME_SUMMARY}", _TIME),
 ]
 ChainId = Annotated[
-    int, BeforeValidator(_chain_id), Path(description="Chain id as in EIP-155.", ge=1, le=2**64 - 1)
+    int, Path(description="Chain id as in EIP-155.", ge=1, le=2**64 - 1), BeforeValidator(_chain_id)
 ]
 EndpointId = Annotated[str, Path(description="Endpoint id `ep_…`.", pattern=_ID)]
 DeliveryId = Annotated[str, Path(description="Delivery id `msg_…`, the `webhook-id`.", pattern=_ID)]

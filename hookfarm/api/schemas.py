@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from hookfarm.abi import signature
+from hookfarm.conditions import literals
 from hookfarm.records import (
     CONFIRMATION_TAGS,
     KINDS,
@@ -53,7 +55,7 @@ _ADDRESSES = _nullable(
 _OF_A_CHAIN: dict[str, Any] = {
     "id": _nullable("string", pattern=r"^sub_[0-9A-Za-z_-]{1,60}$"),
     "chain_id": {"type": "integer", "minimum": 1, "maximum": 2**64 - 1},
-    "where": _nullable("string", maxLength=4096, description="Condition on the decoded event."),
+    "where": _nullable("string", maxLength=literals.MAX_CHARACTERS, description="Condition on the decoded event."),
     "confirmations": {
         "anyOf": [
             {"type": "integer", "minimum": 0, "maximum": MAX_CONFIRMATIONS},
@@ -74,7 +76,7 @@ _LOGS_IN = object_schema(
         "addresses": _ADDRESSES,
         "event": _nullable(
             "string",
-            maxLength=4096,
+            maxLength=signature.MAX_CHARACTERS,
             description="Signature such as `Transfer(address indexed from, …)`; without `topics` too: any log.",
         ),
         "topics": _nullable(

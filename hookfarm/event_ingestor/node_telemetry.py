@@ -26,9 +26,6 @@ METHODS = (
     "eth_blockNumber",
     "eth_chainId",
     "eth_subscribe",
-    "debug_traceBlockByHash",
-    "debug_traceBlockByNumber",
-    "trace_block",
     "other",
 )
 CALLS = 16
