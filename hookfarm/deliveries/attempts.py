@@ -56,7 +56,7 @@ def of_endpoints(
     since_ms: int = 0,
     page_size: int = PAGE_SIZE,
 ) -> Iterator[LoggedAttempt]:
-    """Return the attempts of these endpoints from `since_ms` up to, without, `before`.
+    """Return the attempts of these endpoints at or after `since_ms` and before `before`, the newest first.
 
     `before` is a `sort_key` or an endpoint's cursor. Raises InvalidInput at once if it is neither.
     """

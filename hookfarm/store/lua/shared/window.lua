@@ -90,7 +90,8 @@ local function uncount_open(window, count)
   add_open(window, -math.min(count, window.open))
 end
 
--- Returns down to how many open jobs a success only decrements `open` (settle.lua's fast path); '' = never.
+-- Returns the floor of settle.lua's fast path: a success that leaves more open jobs than this only decrements `open`.
+-- '' = no fast path.
 local function fast_path_floor(window)
   if window.failing_since_ms > 0 or window.blocked_until_ms > 0 or not window.is_proven or window.next_allowed_us > 0
      or window.has_limits then
