@@ -6,7 +6,7 @@ import { count, duration, latency, plural, rate } from "/static/format.js";
 /** States of waiting jobs: name, label, reason, link. */
 const HELD = [
   ["unconfirmed", "Unconfirmed", "waits for confirmations", null],
-  ["parked", "Parked", "over the endpoint's window, or the endpoint is paused", "#/endpoints"],
+  ["parked", "Parked", "over the endpoint's window, or paused", "#/endpoints"],
   ["retry", "Retry", "waits for its next attempt", "#/deliveries?status=retry"],
   ["dead", "Dead", "given up; kept with the reason", "#/dead-letters"],
   ["backfill", "Backfill", "past events, behind live ones", null],
