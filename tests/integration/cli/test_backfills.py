@@ -7,10 +7,10 @@ import pytest
 
 from hookfarm.records import Endpoint
 from hookfarm.registry.store import Registry
-from hookfarm.status import readiness
 from hookfarm.store import keys
 from tests.support.backfill_queue import fill, name, start
 from tests.support.delivery import CHAIN_ID, job, set_capacity
+from tests.support.farm_status import publish_lasting
 from tests.support.finished_command import done, refused, run
 
 ONE, TWO = "ep_one", "ep_two"
@@ -60,7 +60,7 @@ def begun(client: Any, redis_url: str) -> None:
 
 @pytest.fixture
 def chain(client: Any) -> None:
-    readiness.publish(client, keys.EVENT_INGESTOR, {"workers": 1, "workers_up": 1, "chains": [CHAIN]})
+    publish_lasting(client, keys.EVENT_INGESTOR, {"workers": 1, "workers_up": 1, "chains": [CHAIN]})
 
 
 def test_backfills_are_listed_with_how_far_they_are(begun: None, redis_url: str) -> None:

@@ -15,12 +15,12 @@ from hookfarm.deliveries import log
 from hookfarm.devchain.embedded import running_devchain
 from hookfarm.records import Endpoint
 from hookfarm.registry.store import Registry
-from hookfarm.status import readiness
 from hookfarm.store import keys
 from hookfarm.store.scripts import CIRCUIT_FAILURES
 from tests.support.commands import running_command
 from tests.support.delivery import CHAIN_ID, OneWorker, add_endpoint, enqueue, job, set_capacity
 from tests.support.farm_processes import COMMAND, environment
+from tests.support.farm_status import publish_lasting
 from tests.support.finished_command import Command, done, refused, run
 from tests.support.receivers import Receiver, Reply
 from tests.support.waiting import eventually
@@ -227,8 +227,8 @@ def say(client: Any) -> None:
         "catch_up": {"blocks_per_second": 12.0, "remaining_ms": 65_000},
         "reason": "",
     }
-    readiness.publish(client, keys.EVENT_INGESTOR, {"workers": 1, "workers_up": 1, "chains": [chain]})
-    readiness.publish(client, keys.WEBHOOK_DELIVERY, {"workers": 3, "activity": "bbp", "delivered": 4711})
+    publish_lasting(client, keys.EVENT_INGESTOR, {"workers": 1, "workers_up": 1, "chains": [chain]})
+    publish_lasting(client, keys.WEBHOOK_DELIVERY, {"workers": 3, "activity": "bbp", "delivered": 4711})
 
 
 def test_chains_are_shown_with_those_that_are_only_configured(client: Any, hookfarm: Command) -> None:
