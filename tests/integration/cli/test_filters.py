@@ -117,7 +117,7 @@ def test_samples_are_of_one_subscription_or_of_a_transaction(hookfarm: Command, 
         assert all(re.fullmatch(rf"{first}  HTTP 200  .+", line) for line in said.splitlines())
         data = [json.loads(received.body)["data"] for received in receiver.received[1:]]
         assert {body["transaction_hash"] for body in data} == {log["transactionHash"]}
-        assert "no transaction" in refused(test(*unknown, *node), 1)
+        assert "not found on chain" in refused(test(*unknown, *node), 1)
         other = (
             "--transaction",
             log["transactionHash"],
