@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 MEANINGS: Mapping[tuple[str, str], str] = {
     ("request failed", ""): "A request to the API failed; it was answered with 500.",
-    ("request failed without redis", ""): "A request to the API failed because Redis does not answer.",
+    ("request failed, redis down", ""): "A request to the API failed because Redis does not answer.",
     ("stats unavailable", ""): "The snapshot for the live statistics cannot be read.",
     ("catching up", ""): "The ingestor is far behind the head. Repeated with the speed until it is not.",
     ("caught up", ""): "The ingestor has reached the head.",
@@ -20,7 +20,7 @@ MEANINGS: Mapping[tuple[str, str], str] = {
         "",
     ): "The node does not support `safe` or `finalized`; a number of blocks counts instead.",
     ("duty fails", ""): "Redis answers a periodic duty of the keeper with an error.",
-    ("duty works again", ""): "The duty succeeds again.",
+    ("duty recovered", ""): "The duty succeeds again.",
     ("not ready", ""): "The service has lost its readiness; its ready key is deleted.",
     ("readiness not withdrawn", ""): "A ready key could not be deleted at a stop; it expires.",
     ("ready", ""): "The service is ready; its ready key is set.",
@@ -47,7 +47,7 @@ MEANINGS: Mapping[tuple[str, str], str] = {
     ("starting", ""): "The master still waits for processes of the service.",
     ("stopped", ""): "All processes have exited.",
     ("stopping", ""): "The farm stops; POSTs in flight have the grace period.",
-    ("all endpoints are gone", ""): "The registry has become empty while the farm runs.",
+    ("all endpoints are missing", ""): "The registry has become empty while the farm runs.",
     ("endpoint cannot be read", ""): "The stored endpoint is damaged; nothing is matched for it.",
     ("more endpoints cannot be read", ""): "Further damaged endpoints, of which only the number is logged.",
     ("reading", ""): "The processor reads the streams of these chains.",

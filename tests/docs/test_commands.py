@@ -1,6 +1,7 @@
 """Every page is followed: its shell blocks are run in order, against a chain, a farm and a receiver."""
 
 import json
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -67,9 +68,11 @@ def _block(text: str) -> Block:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world() -> Iterator[World]:
+    """Its folder has a short path, because the path of a unix socket is at most 107 bytes long."""
     with ExitStack() as stack:
-        yield World(tmp_path, stack)
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="hf-page-"))
+        yield World(Path(folder), stack)
 
 
 @pytest.mark.parametrize("page", runnable_pages())

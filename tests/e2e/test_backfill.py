@@ -60,7 +60,7 @@ def test_an_endpoint_gets_what_happened_before_it_came_and_nothing_twice(pipelin
         told = [(body(message)["data"]["block_hash"], body(message)["data"]["log_index"]) for message in received]
         logs = {(log["blockHash"], int(log["logIndex"], 16)) for log in chain.canonical_logs()}
         assert set(told) == logs
-        assert "done before" in backfill(pipeline, endpoint, chain, "--from-block", "1")
+        assert "already done" in backfill(pipeline, endpoint, chain, "--from-block", "1")
 
 
 def test_a_reorg_takes_back_what_a_backfill_delivered(pipeline: Pipeline) -> None:

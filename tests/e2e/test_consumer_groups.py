@@ -43,7 +43,7 @@ def test_consumer_group_acknowledgment(pipeline: Pipeline) -> None:
     with command_client(pipeline.redis_url) as client:
         for index in range(100):
             client.xadd(keys.events(CHAIN_ID), {keys.EVENT_FIELD: event(index)})
-        pipeline.receiver.wait_for(100, within=30)
+        pipeline.receiver.wait_for(100)
         [group] = client.xinfo_groups(keys.events(CHAIN_ID))
         assert group["name"] == keys.PROCESSOR_GROUP.encode()
         eventually(
@@ -79,7 +79,7 @@ def test_service_recovery_with_consumer_groups(pipeline: Pipeline) -> None:
         assert 40 < pending <= 60
 
         pipeline.start("message_processor", "webhook_delivery")
-        pipeline.receiver.wait_for(60, within=30)
+        pipeline.receiver.wait_for(60)
         eventually(
             lambda: client.xpending(stream, keys.PROCESSOR_GROUP)["pending"] == 0,
             what="every entry acknowledged",
@@ -96,7 +96,7 @@ def test_a_killed_processor_is_replaced_and_nothing_is_lost_or_doubled(pipeline:
             chain.mine(1)
             if block % 10 == 5:
                 eventually(lambda: farm.children().get(name), what="a processor to kill").kill()
-        pipeline.receiver.wait_for(300, within=30)
+        pipeline.receiver.wait_for(300)
         with command_client(pipeline.redis_url) as client:
             eventually(lambda: not undelivered(client), what="the ledger drained")
         assert len({r.id for r in pipeline.receiver.received}) == len(pipeline.receiver.received) == 300

@@ -71,7 +71,7 @@ def test_every_hop_is_counted_and_no_endpoint_is_named(pipeline: Pipeline, chain
         enqueued = found.total("message_processor_jobs_enqueued_total")
         return found if failed and enqueued == 28 + 7 and drained(found) and at_rest(found) else None
 
-    seen = eventually(all_told, within=30, what="all attempts in one scrape, and none under way")
+    seen = eventually(all_told, what="all attempts in one scrape, and none under way")
     assert seen.total("event_ingestor_events_published_total", chain_id=str(CHAIN)) == 28
     assert seen.total("event_ingestor_lag_blocks") == 0
     assert seen.total("message_processor_events_matched_total") == 28
@@ -96,10 +96,10 @@ def test_the_counters_survive_the_api_and_begin_anew_with_the_farm(pipeline: Pip
     pipeline.add_endpoint(CHAIN)
     chain.mine(2)
     pipeline.receiver.wait_for(14)
-    eventually(lambda: delivered(farm) == 14, within=20, what="14 deliveries counted")
+    eventually(lambda: delivered(farm) == 14, what="14 deliveries counted")
     api = farm.children()["api 0"]
     os.kill(api.pid, signal.SIGKILL)
-    eventually(lambda: _answers_anew(farm, api.pid), within=20, what="another API process")
+    eventually(lambda: _answers_anew(farm, api.pid), what="another API process")
     assert delivered(farm) == 14
     died = scrape(farm)
     assert died.total("hookfarm_processes_died_total", service="api") == 1
@@ -151,12 +151,12 @@ def test_without_redis_a_scrape_still_answers_and_says_so(
         found = scrape(farm)
         return found.total("hookfarm_redis_up") == 1 and found.total("hookfarm_farms") == 1
 
-    eventually(back, within=20, what="the farm's numbers being back")
+    eventually(back, what="the farm's numbers being back")
 
 
 def test_what_is_deployed_speaks_of_metrics_and_labels_that_exist(pipeline: Pipeline, chain: Any) -> None:
     farm = start(pipeline, chain)
-    seen = eventually(lambda: with_one_more_block(farm, chain), within=20, what="all that is told of a chain")
+    seen = eventually(lambda: with_one_more_block(farm, chain), what="all that is told of a chain")
     for where, expression, mentioned in [*alerts(), *panels()]:
         found = selectors(expression)
         assert found, f"{where}: {expression} speaks of nothing"
@@ -187,7 +187,7 @@ def alerts() -> Iterator[tuple[str, str, set[str]]]:
         for rule in group["rules"]:
             words = " ".join(rule["annotations"].values())
             assert rule["labels"]["severity"] in ("page", "ticket")
-            assert {"summary", "description"} == set(rule["annotations"])
+            assert {"summary", "description", "runbook_url"} == set(rule["annotations"])
             yield rule["alert"], rule["expr"], set(re.findall(r"\$labels\.(\w+)", words))
 
 

@@ -31,8 +31,6 @@ def test_a_disabled_endpoint_and_a_chain_without_nodes_are_told(pipeline: Pipeli
             other = add_endpoint(client, "http://127.0.0.1:9/")
             Registry(client).disable(other.id, "by hand")
             disabled = ("hookfarm.endpoint.disabled", True)
-            eventually(
-                lambda: list(kinds(pipeline)) == [disabled], within=30, what="the disabled endpoint being told"
-            )
+            eventually(lambda: list(kinds(pipeline)) == [disabled], what="the disabled endpoint being told")
         stalled = ("hookfarm.chain.stalled", True)
         eventually(lambda: list(kinds(pipeline)) == [disabled, stalled], within=60, what="the chain being told of")

@@ -41,7 +41,7 @@ def test_full_pipeline_over_plain_http(pipeline: Pipeline) -> None:
         pipeline.start(*chain_option(1338, chain.http_url))
         pipeline.add_endpoint(1338)
         chain.mine(2)
-        assert all(r.signature_valid for r in pipeline.receiver.wait_for(6, within=30))
+        assert all(r.signature_valid for r in pipeline.receiver.wait_for(6))
 
 
 def test_full_pipeline_with_anvil(pipeline: Pipeline) -> None:
@@ -50,7 +50,7 @@ def test_full_pipeline_with_anvil(pipeline: Pipeline) -> None:
         pipeline.start(*chain_option(31337, node.ws_url))
         pipeline.add_endpoint(31337, "--address", token)
         transactions = [emit_transfer(node, token, BOB, value) for value in (1, 2**53, 10**24)]
-        received = pipeline.receiver.wait_for(3, within=30)
+        received = pipeline.receiver.wait_for(3)
 
         assert all(r.signature_valid for r in received)
         by_transaction = {message["data"]["transaction_hash"]: message["data"] for message in map(body, received)}
@@ -67,7 +67,7 @@ def test_an_endpoint_hears_only_of_what_it_subscribed_to(pipeline: Pipeline) -> 
         pipeline.add_endpoint(31337, "--address", wanted)
         emit_transfer(node, other, BOB, 1)
         emit_transfer(node, wanted, BOB, 2)
-        [received] = pipeline.receiver.wait_for(1, within=30)
+        [received] = pipeline.receiver.wait_for(1)
         assert body(received)["data"]["address"] == wanted
         assert_drained(pipeline.redis_url, 31337)
         assert len(pipeline.receiver.received) == 1
@@ -82,7 +82,7 @@ def test_what_happened_while_the_farm_was_down_is_delivered_after(pipeline: Pipe
         assert farm.stop() == 0
         chain.mine(25)
         pipeline.start(*chain_option(1339, chain.ws_url))
-        pipeline.receiver.wait_for(104, within=30)
+        pipeline.receiver.wait_for(104)
         assert_drained(pipeline.redis_url, 1339)
         assert len({r.id for r in pipeline.receiver.received}) == len(pipeline.receiver.received) == 104
 

@@ -73,10 +73,10 @@ def test_a_reload_under_load_loses_nothing_doubles_nothing_and_stays_ready(
             while "master reloaded" not in farm.stderr:
                 chain.mine(1)
                 # Some is in flight whenever anybody leaves, and who is new gets its share of the machine.
-                pipeline.receiver.wait_for(len(chain.canonical_logs()) - LOGS // 2, within=30)
+                pipeline.receiver.wait_for(len(chain.canonical_logs()) - LOGS // 2)
             chain.mine(1)
             wanted = len(chain.canonical_logs())
-            pipeline.receiver.wait_for(wanted, within=30)
+            pipeline.receiver.wait_for(wanted)
             assert ready_keys_lost(listener) == []
         eventually(lambda: not undelivered(client), what="the ledger drained")
         assert_drained(client)

@@ -79,7 +79,7 @@ def test_a_worker_that_cannot_boot_backs_off_in_sight_and_comes_back_when_the_ca
     def tried_thrice() -> list[dict[str, Any]]:
         return [shown for shown in status(client).get("backoff", ()) if shown["tries"] >= 3]
 
-    [shown] = eventually(tried_thrice, within=30, what="three tries")
+    [shown] = eventually(tried_thrice, what="three tries")
     assert (shown["process"], shown["reason"]) == (f"{SERVICE} 1", "cannot start: Too many open files")
     assert shown["retry_in_ms"] > 0
 
@@ -93,10 +93,10 @@ def test_a_worker_that_cannot_boot_backs_off_in_sight_and_comes_back_when_the_ca
         said = hookfarm("status", "--redis-url", farm.redis_url).stdout
         return bool(re.search(rf"{SERVICE} 1 is forked again in [0-9.]+ s \([0-9]+ tries\): \S", said))
 
-    eventually(health_says_so, within=30, what="/health naming it between two tries")
-    eventually(status_says_so, within=30, what="status naming it between two tries")
+    eventually(health_says_so, what="/health naming it between two tries")
+    eventually(status_says_so, what="status naming it between two tries")
     resource.prlimit(farm.pid, resource.RLIMIT_NOFILE, before)
-    eventually(lambda: farm.is_ready(SERVICE), within=30, what="its coming back by itself")
+    eventually(lambda: farm.is_ready(SERVICE), what="its coming back by itself")
     eventually(lambda: status(client)["backoff"] == [], what="the status forgetting it")
     assert health(farm)[0] == 200
     assert farm.stop() == 0
@@ -118,7 +118,7 @@ def test_a_worker_that_cannot_boot_makes_its_service_ready_at_no_moment_of_its_t
         said = drained(listener)
         assert said[said.index(b"del") :] == [b"del"], "it went once, and was not set again"
         resource.prlimit(farm.pid, resource.RLIMIT_NOFILE, before)
-        eventually(lambda: farm.is_ready(SERVICE), within=20, what="its coming back by itself")
+        eventually(lambda: farm.is_ready(SERVICE), what="its coming back by itself")
 
 
 def _tries_of_one(client: "redis.Redis") -> int:
@@ -162,7 +162,7 @@ def posting(
     endpoints = [add_endpoint(client, pipeline.receiver.url) for _ in range(ENDPOINTS)]
     farm = pipeline.start(SERVICE, "--workers", str(workers))
     enqueue(pipeline.redis_url, *jobs_for(endpoints, jobs))
-    pipeline.receiver.wait_for(min(jobs, workers), within=30)
+    pipeline.receiver.wait_for(min(jobs, workers))
     return farm, answer
 
 
@@ -239,7 +239,7 @@ def test_two_masters_on_one_queue_lose_nothing_whatever_happens_to_them(
         kills = 0
         for block in range(blocks):
             chain.mine(1)
-            pipeline.receiver.wait_for(block * logs + 1, within=30)
+            pipeline.receiver.wait_for(block * logs + 1)
             for farm in (first, second):
                 if not farm.ended:
                     next(iter(farm.workers().values())).kill()
@@ -248,14 +248,12 @@ def test_two_masters_on_one_queue_lose_nothing_whatever_happens_to_them(
                 second.signal(signal.SIGKILL)
                 kills += 5
         chain.mine(1)
-        pipeline.receiver.wait_for(blocks * logs + 1, within=30)
+        pipeline.receiver.wait_for(blocks * logs + 1)
         third.signal(signal.SIGTERM)
         wanted = (blocks + 1) * logs
-        eventually(
-            lambda: len({r.id for r in pipeline.receiver.received}) == wanted, within=30, what="every delivery"
-        )
+        eventually(lambda: len({r.id for r in pipeline.receiver.received}) == wanted, what="every delivery")
         assert third.wait() == 0
-        eventually(lambda: not undelivered(client), within=30, what="the ledger drained")
+        eventually(lambda: not undelivered(client), what="the ledger drained")
         assert_drained(client)
         assert len(pipeline.receiver.received) - wanted <= kills * PLACES, (
             "more sent twice than dying workers held"
@@ -281,8 +279,8 @@ def test_files_threads_and_memory_stay_flat(
         killed = farm.workers()
         for worker in killed.values():
             worker.kill()
-        eventually(lambda: not set(killed.values()) & set(farm.workers().values()), within=30, what="their end")
-        eventually(lambda: in_brpop(client) == workers, within=30, what="all of them in BRPOP")
+        eventually(lambda: not set(killed.values()) & set(farm.workers().values()), what="their end")
+        eventually(lambda: in_brpop(client) == workers, what="all of them in BRPOP")
 
     deliver(100)
     replace_all()
@@ -325,7 +323,7 @@ def test_as_the_first_process_of_a_container_it_reaps_strangers_and_stops_cleanl
             start_new_session=True,
         )
     try:
-        eventually(lambda: readiness.is_ready(client, SERVICE), within=20, what="readiness")
+        eventually(lambda: readiness.is_ready(client, SERVICE), what="readiness")
         [master] = psutil.Process(container.pid).children()
         [stranger] = [child for child in master.children() if child.name() == "sleep"]
         workers = [child for child in master.children() if title(child).startswith(f"{TITLE}{SERVICE} ")]

@@ -39,7 +39,7 @@ def test_a_block_is_one_trace_from_the_ingestor_to_each_attempt(pipeline: Pipeli
         start(pipeline, collector.url, "--chain", f"1360={chain.ws_url}")
         endpoint = pipeline.add_endpoint(1360)
         chain.mine(1)
-        received = pipeline.receiver.wait_for(3, within=20)
+        received = pipeline.receiver.wait_for(3)
         collector.wait_for(block=1, match=2, attempt=3)
         block_hash = chain.canonical_logs()[0]["blockHash"]
 
@@ -70,10 +70,10 @@ def test_a_collector_that_hangs_holds_nothing_up(pipeline: Pipeline, collector: 
         farm = start(pipeline, collector.url, "--chain", f"1361={chain.ws_url}")
         pipeline.add_endpoint(1361)
         chain.mine(2)
-        pipeline.receiver.wait_for(10, within=20)
-        eventually(lambda: collector.requests > 0, within=20, what="spans being sent, which then hang")
+        pipeline.receiver.wait_for(10)
+        eventually(lambda: collector.requests > 0, what="spans being sent, which then hang")
         chain.mine(2)
-        pipeline.receiver.wait_for(20, within=20)
+        pipeline.receiver.wait_for(20)
         farm.signal(signal.SIGTERM)
         assert farm.wait(within=30) == 0
     assert all(r.signature_valid for r in pipeline.receiver.received)

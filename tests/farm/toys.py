@@ -139,7 +139,7 @@ class ToyFarm:
         return said.partition("\n")[0]
 
     def wait_ready(self) -> None:
-        eventually(lambda: self.ready or self.ended, within=20, what="the farm being ready")
+        eventually(lambda: self.ready or self.ended, what="the farm being ready")
         assert self.ready, self.output
 
     def slot(self, service: str, index: int = 0) -> Slot:

@@ -96,7 +96,7 @@ def test_nothing_is_missed_or_doubled_far_behind_the_tip_of_a_node_with(
     devchain.mine(300)
     FAR_BEHIND[name](devchain)
     with running_ingestor(CHAIN, url, redis_url, wait=False) as ingestor:
-        published.wait_for(devchain, within=30)
+        published.wait_for(devchain)
         eventually(lambda: ingestor.up, what="the ingestor being up")
     assert ingestor.error is None
     assert published.entries() == canonical(devchain)
@@ -199,7 +199,7 @@ def test_a_silent_node_stalls_it_until_it_answers(
         eventually(lambda: ingestor.stalled, what="the silence being noticed")
         assert "silent" in ingestor.slot.reason
         devchain.clear_faults()
-        eventually(lambda: ingestor.up, within=20, what="the ingestor being up again")
+        eventually(lambda: ingestor.up, what="the ingestor being up again")
         published.wait_for(devchain)
     assert published.entries() == canonical(devchain)
 

@@ -139,7 +139,7 @@ def test_safe_and_finalized_blocks_move_while_the_chain_is_caught_up_with(
         return {"safe", "finalized"} <= heads.keys()
 
     with running_ingestor(CHAIN, devchain.http_url, redis_url, from_block=1):
-        eventually(told_on_the_way, within=30, what="the tagged heads being told")
+        eventually(told_on_the_way, what="the tagged heads being told")
         heads = published.heads()
         assert heads["finalized"] <= heads["safe"] <= heads["latest"]
         devchain.clear_faults()

@@ -104,7 +104,7 @@ def test_a_node_that_is_gone_over_to_and_back_is_in_use_meanwhile(
         eventually(lambda: told(ingestor)[1]["state"] == "active", what="the second node active")
         assert told(ingestor)[0]["last_error"]
         preferred.come_up()
-        eventually(lambda: used_again(devchain, ingestor), within=20, what="the preferred node in use again")
+        eventually(lambda: used_again(devchain, ingestor), what="the preferred node in use again")
         assert told(ingestor)[1]["state"] == "standby"
 
 

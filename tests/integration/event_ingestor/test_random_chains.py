@@ -69,7 +69,7 @@ def test_what_stands_is_the_canonical_chain(
             if life == LIVES - 1:
                 devchain.clear_faults()
                 devchain.mine(1)
-                published.wait_for(devchain, within=30)
+                published.wait_for(devchain)
         assert ingestor.error is None
         devchain.clear_faults()
     assert published.events() == canonical(devchain)

@@ -223,5 +223,7 @@ def test_a_full_server_is_read_from_all_the_same(client: Any, redis_url: str) ->
 def test_a_revision_that_is_no_number_is_named(client: Any, one: StreamReader, foreign: bytes) -> None:
     client.set(keys.REGISTRY_REVISION, foreign)
     one.send_read()
-    with pytest.raises(redis.ResponseError, match=r"^hookfarm:registry:revision holds .* be a whole number$"):
+    with pytest.raises(
+        redis.ResponseError, match=r"^hookfarm:registry:revision: invalid value .* must be a whole number$"
+    ):
         one.receive()

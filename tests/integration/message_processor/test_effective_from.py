@@ -56,7 +56,7 @@ class Publisher:
         return self._at.number if self._at else 0
 
     def wait_for(self, number: int) -> None:
-        eventually(lambda: self.number >= number, within=20, what=f"block {number} being published")
+        eventually(lambda: self.number >= number, what=f"block {number} being published")
 
     async def _publish(self, count: int | None = None) -> None:
         client = redis.asyncio.Redis.from_url(self._url)
@@ -106,7 +106,7 @@ def test_a_processor_that_lags_matches_the_later_blocks_by_the_new_form(
     registry.update(form(0))
     processors.start_and_wait(chains=(CHAIN,))
     publisher.publish(5)
-    eventually(lambda: drained(client), within=20, what="the first blocks being enqueued")
+    eventually(lambda: drained(client), what="the first blocks being enqueued")
     processors.signal(0, signal.SIGSTOP)
     promised = {}
     for number in (1, 2):
@@ -115,7 +115,7 @@ def test_a_processor_that_lags_matches_the_later_blocks_by_the_new_form(
     publisher.publish(20)
     assert promised == {1: 26, 2: 46}
     processors.signal(0, signal.SIGCONT)
-    eventually(lambda: drained(client), within=20, what="all blocks being enqueued")
+    eventually(lambda: drained(client), what="all blocks being enqueued")
     assert_kept(client, promised, last=65)
     assert {form for (block, _), form in matched(client).items() if block <= 5} == {0}
 
@@ -142,7 +142,7 @@ def test_every_change_under_load_keeps_its_word_while_processors_stop_and_die(
                 processors.end(1, signal.SIGKILL)
                 processors.start_and_wait(1, (CHAIN,), consumer="another")
     processors.end(0, signal.SIGKILL)
-    eventually(lambda: drained(client), within=30, what="all blocks being enqueued")
+    eventually(lambda: drained(client), what="all blocks being enqueued")
     assert_kept(client, promised, last=publisher.number)
 
 

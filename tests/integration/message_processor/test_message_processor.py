@@ -207,7 +207,7 @@ def test_processors_killed_again_and_again_enqueue_every_job_exactly_once(
         processors.end(round_number % 2, signal.SIGKILL)
         processors.end((round_number + 1) % 2, signal.SIGKILL)
         processors.start(0, chains=(1,))
-    eventually(lambda: len(queued(client)) >= 4800, within=20, what="all jobs")
+    eventually(lambda: len(queued(client)) >= 4800, what="all jobs")
     eventually(lambda: pending(client) == 0, what="nothing pending")
     assert owed(client) == every(range(2400), "a", "b")
 
