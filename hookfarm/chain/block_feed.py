@@ -87,6 +87,5 @@ class BlockFeed:
         return min(self._next + NEAR_PIECE - 1, self._head.number)
 
     async def _near(self, first: int, last: int) -> list[Block]:
-        known = self._head.header if last == self._head.number else None
-        numbers = range(first, last if known else last + 1)
-        return await self._prover.canonical(self._node, numbers, known)
+        hint = self._head.block_hash if last == self._head.number else ""
+        return await self._prover.canonical(self._node, range(first, last + 1), hint)

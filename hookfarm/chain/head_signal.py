@@ -21,8 +21,8 @@ class HeadSignal:
         self._failure: ChainUnavailable | None = None
 
     def set(self, head: Head) -> None:
-        if head.header is not None:
-            self.pace.observe(head.number, head.header.timestamp)
+        if head.timestamp is not None:
+            self.pace.observe(head.number, head.timestamp)
         self.newest = head
         self._woken.set()
         self._on_head(head)

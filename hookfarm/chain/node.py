@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from hookfarm.chain.block import Head, Header, parse_header, quantity
+from hookfarm.chain.block import Head, Header, parse_head, parse_header, quantity
 from hookfarm.chain.head_signal import HeadSignal, OnHead
 from hookfarm.chain.http_connection import HttpConnection
 from hookfarm.chain.node_pool import NodeProfile
@@ -120,8 +120,8 @@ class Node:
 
     async def head(self) -> Head:
         """Fetch the newest block, and signal it unless a newer head has been announced."""
-        header = parse_header(await self.request("eth_getBlockByNumber", "latest", False))
-        head, newest = Head(header.number, header), self._head_signal.newest
+        head = parse_head(await self.request("eth_getBlockByNumber", "latest", False))
+        newest = self._head_signal.newest
         if newest is None or newest.number <= head.number:
             self._head_signal.set(head)
         return head
@@ -190,7 +190,7 @@ class Node:
     async def _blocks(self, numbers: Sequence[int], whole: bool) -> list[tuple[Header, Any]]:
         calls: list[Call] = [("eth_getBlockByNumber", [hex(number), whole]) for number in numbers]
         found = [result_or_raise(answer) for answer in await self.request_all(calls)]
-        return [(self._read_header(number, raw), raw) for number, raw in zip(numbers, found, strict=True)]
+        return [(self.read_header(number, raw), raw) for number, raw in zip(numbers, found, strict=True)]
 
     async def _request_batch(self, calls: Sequence[Call]) -> list[Any]:
         await self._take_turn([method for method, _ in calls])
@@ -222,7 +222,8 @@ class Node:
         if seconds:
             await asyncio.sleep(seconds)
 
-    def _read_header(self, number: int, raw: Any) -> Header:
+    def read_header(self, number: int, raw: Any) -> Header:
+        """Parse the result of `eth_getBlockByNumber` for this number. Raises ChainUnavailable."""
         if raw is None:
             raise ChainUnavailable(f"{self.origin}: does not have block {number}")
         header = parse_header(raw)

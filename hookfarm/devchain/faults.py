@@ -109,6 +109,27 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
             {"shown": "zeros"},
             {"shown": ("zeros", "null")},
         ),
+        "announced_heads": FaultKind(
+            "newHeads announces heads with a bloom of zeros (Sei, Cosmos), another hash (ZetaChain) or a parent "
+            "of zeros (Sei Giga); the blocks themselves are right. Occasion: an announced head",
+            {"shown": "zero_bloom"},
+            {"shown": ("zero_bloom", "other_hash", "zero_parent")},
+        ),
+        "constant_blooms": FaultKind(
+            "Headers have the same bloom whatever their logs: all ones (Filecoin), or some. Occasion: a header",
+            {"shown": "ones"},
+            {"shown": ("ones", "some")},
+        ),
+        "blooms_without_system_logs": FaultKind(
+            "The bloom omits the logs of the block's last transaction, as of the system's (HyperEVM, Shibarium). "
+            "Occasion: a header of a block with transactions"
+        ),
+        "system_transactions": FaultKind(
+            "The last transaction of a block has no receipt. If it is not listed either, its logs have a "
+            "transaction hash of zeros (zkSync). Lasts until cleared",
+            {"shown": "unlisted"},
+            {"shown": ("unlisted", "listed")},
+        ),
         "local_log_indices": FaultKind("Logs are counted per transaction. Occasion: a result with logs"),
         "bare_logs": FaultKind(
             "Logs lack their blockTimestamp, or it is zero. Occasion: a result with logs",

@@ -35,6 +35,7 @@ from hookfarm.devchain.serializers import (
     altered_header,
     altered_logs,
     block_json,
+    has_system_transaction,
     header_json,
     logs_json,
     receipt_json,
@@ -198,7 +199,9 @@ def _shown_block(node: DevNode, block: DevBlock | None, full: Any) -> JsonObject
     fault = node.faults.take("omitted_transactions") if full_transactions and block.transactions else None
     if fault:
         shown |= {"transactions": shown["transactions"][: -fault.number("transactions")]}
-    return altered_header(node.faults, shown)
+    if has_system_transaction(node.faults, block, "unlisted"):
+        shown |= {"transactions": shown["transactions"][:-1]}
+    return altered_header(node.faults, shown, block)
 
 
 def _transaction_by_hash(view: LaggedChain, transaction_hash: Any) -> JsonObject | None:
@@ -212,7 +215,10 @@ def _transaction_receipt(view: LaggedChain, transaction_hash: Any) -> JsonObject
     found = view.node.chain.position(bytes.fromhex(hash_argument(0, transaction_hash)[2:]))
     if found is None or found[0].number > view.head:
         return None
-    return receipt_json(*found)
+    block, index = found
+    if index == len(block.transactions) - 1 and has_system_transaction(view.node.faults, block):
+        return None
+    return receipt_json(block, index)
 
 
 def _block_receipts(view: LaggedChain, block_id: Any) -> list[JsonObject] | None:
@@ -224,6 +230,8 @@ def _block_receipts(view: LaggedChain, block_id: Any) -> list[JsonObject] | None
 
 def _receipts(node: DevNode, block: DevBlock) -> list[JsonObject]:
     receipts = [receipt_json(block, index) for index in range(len(block.transactions))]
+    if has_system_transaction(node.faults, block):
+        receipts.pop()
     omitted = node.faults.take("omitted_receipts") if receipts else None
     if omitted:
         del receipts[-omitted.number("receipts") :]

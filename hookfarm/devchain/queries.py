@@ -21,7 +21,7 @@ from hookfarm.devchain.rpc_errors import (
     invalid_params,
     range_error,
 )
-from hookfarm.devchain.serializers import JsonObject, altered_logs, logs_json
+from hookfarm.devchain.serializers import JsonObject, altered_logs, logs_of_block
 from hookfarm.devchain.transaction import MAX_TOPICS
 
 HASH_CHARACTERS = 66
@@ -153,7 +153,7 @@ def get_logs(view: LaggedChain, criteria: object) -> list[JsonObject]:
     if criteria.get("blockHash") is not None:
         block = _block_of_hash(view, criteria)
         first = last = block.number
-        logs = log_filter.select(logs_json(block))
+        logs = log_filter.select(logs_of_block(view.node.faults, block))
     else:
         first, last = _range(view, criteria)
         logs = _logs_of_range(view, first, last, log_filter)
@@ -194,7 +194,7 @@ def _logs_of_range(view: LaggedChain, first: int, last: int, log_filter: LogFilt
     for number in range(first, last + 1):
         block = view.by_number(number)
         if block is not None:
-            logs += log_filter.select(logs_json(block))
+            logs += log_filter.select(logs_of_block(view.node.faults, block))
     return logs
 
 

@@ -31,7 +31,7 @@ METHODS = (
     "trace_block",
     "other",
 )
-CALLS = 16
+CALLS = 24
 """Calls by node and method; each call of a batch is one."""
 CALLS_FAILED = CALLS + MAX_NODES * len(METHODS)
 """Failed calls by node and kind."""

@@ -93,7 +93,7 @@ class Publisher:
         self._outage.recover("chain")
 
     async def _advance(self, node: Node, head: Head, on_progress: OnProgress) -> None:
-        if head.header is not None and head.header.block_hash == self._current.block_hash:
+        if head.block_hash == self._current.block_hash:
             return
         while head.number <= self._current.number and await self._return_to_fork_point(node, head):
             pass  # Repeated if another ingestor moved the checkpoint.
@@ -117,8 +117,7 @@ class Publisher:
         number = head.number if self._from_block is None else max(self._from_block - 1, 0)
         if number > head.number:
             return None
-        known = head.header if number == head.number else None
-        header = known or await node.header(number)
+        header = await node.header(number)
         first = Checkpoint(number, header.block_hash)
         if await self._store_first(first, header.parent_hash):
             self._set_checkpoint(first)
@@ -161,10 +160,17 @@ class Publisher:
         last = blocks[-1].header
         self._set_checkpoint(Checkpoint(last.number, last.block_hash))
         self._counters.published(last, sum(len(block.entries) for block in blocks))
-        self._counters.repaired(self._prover.repaired)
+        self._counters.proofs(self._prover.repaired, self._prover.beyond_bloom)
+        self._log_notices()
         self._outage.recover("chain")
         self._conflicts = 0
         return True
+
+    def _log_notices(self) -> None:
+        """Log what the prover learned about the chain."""
+        for text, number in self._prover.notices:
+            self._log.warning(text, chain=self._chain_id, block=number)
+        self._prover.notices.clear()
 
     def _trace(self, spans: "Spans", blocks: Sequence[Block]) -> None:
         """Trace the published blocks that have events."""

@@ -54,7 +54,7 @@ async def find_fork_point(
         if remembered[0] is None and highest == start:
             behind = f"is at block {head.number}, far behind the checkpoint {checkpoint.number}"
             raise ChainUnavailable(f"{node.origin}: {behind}")
-        fork = _fork_point(above, remembered, await _headers(node, numbers, head))
+        fork = _fork_point(above, remembered, await node.headers(numbers))
         if fork is not None:
             return None if fork.block.number == start else fork
         highest, step, above = numbers[-1] - 1, min(2 * step, MAX_HEADERS), remembered[-1]
@@ -76,13 +76,6 @@ def _fork_point(
             return ForkPoint(point, remembered=True)
         above = published
     return None
-
-
-async def _headers(node: Node, numbers: Sequence[int], head: Head) -> list[Header]:
-    """Return the canonical headers; the head's is not requested if the announcement contained it."""
-    if head.header is None or numbers[0] != head.number:
-        return await node.headers(numbers)
-    return [head.header, *(await node.headers(numbers[1:]) if len(numbers) > 1 else [])]
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ BLOCKS_REPAIRED = 14
 """Blocks with incomplete logs but complete receipts."""
 CHAIN_DOWN = 15
 """1 while the chain is down and was the first dependency to fail."""
+BLOCKS_BEYOND_BLOOM = 16
+"""Blocks with logs beyond the header's bloom, on which logs and receipts agree."""
 
 _TIP_BLOCKS = 64
 STALLED_CHECK_SECONDS = 1.0
@@ -58,6 +60,10 @@ _COUNTER_METRICS = {
     "reorgs": (REORGS, "Reorgs followed."),
     "reorgs_beyond_memory": (DEEP_REORGS, "Reorgs deeper than the remembered blocks."),
     "blocks_repaired": (BLOCKS_REPAIRED, "Blocks with incomplete logs but complete receipts."),
+    "blocks_beyond_bloom": (
+        BLOCKS_BEYOND_BLOOM,
+        "Blocks with logs beyond the header's bloom, on which logs and receipts agree.",
+    ),
     "rpc_requests": (RPC_REQUESTS, "Requests sent to nodes; a batch is one."),
 }
 _GAUGE_METRICS = {
@@ -101,8 +107,10 @@ class IngestorCounters:
         self._slot.add(DEEP_REORGS, int(deep))
         self._at_the_tip.clear()
 
-    def repaired(self, blocks: int) -> None:
-        self._slot.set_counter(BLOCKS_REPAIRED, blocks)
+    def proofs(self, repaired: int, beyond_bloom: int) -> None:
+        """Record the numbers of blocks that were not proven by logs and bloom alone."""
+        self._slot.set_counter(BLOCKS_REPAIRED, repaired)
+        self._slot.set_counter(BLOCKS_BEYOND_BLOOM, beyond_bloom)
 
     def outage(self, sources: Sequence[str]) -> None:
         """Record whether the chain is down; `sources` are the failed dependencies, the first failure first."""
@@ -156,7 +164,8 @@ class ChainReport(TypedDict):
     events_removed: int
     reorgs: int
     reorgs_beyond_memory: int
-    blocks_repaired: int
+    blocks_repaired: Annotated[int, "Blocks with incomplete logs but complete receipts."]
+    blocks_beyond_bloom: Annotated[int, "Blocks with logs beyond the bloom, on which logs and receipts agree."]
     head_seen_at: str | None
     checkpoint_at: Annotated[str | None, "Time of the checkpoint's block."]
     rpc_requests: int
@@ -190,6 +199,7 @@ def _chain(slot: Slot, now: float) -> ChainReport:
         "reorgs": slot.counter(REORGS),
         "reorgs_beyond_memory": slot.counter(DEEP_REORGS),
         "blocks_repaired": slot.counter(BLOCKS_REPAIRED),
+        "blocks_beyond_bloom": slot.counter(BLOCKS_BEYOND_BLOOM),
         "head_seen_at": time_or_none(slot.counter(HEAD_SEEN_AT_MS)),
         "checkpoint_at": time_or_none(slot.counter(BLOCK_TIMESTAMP) * 1000),
         "rpc_requests": slot.counter(RPC_REQUESTS),

@@ -30,6 +30,7 @@ class ChainStatus(TypedDict):
     reorgs: NotRequired[int]
     reorgs_beyond_memory: NotRequired[int]
     blocks_repaired: NotRequired[int]
+    blocks_beyond_bloom: NotRequired[Annotated[int, "Logs and receipts agree on logs that the bloom omits."]]
     head_seen_at: NotRequired[str | None]
     rpc_requests: NotRequired[int]
 

@@ -23,7 +23,7 @@ def test_a_log_becomes_the_event_of_the_contract() -> None:
         "block_number": 5,
         "block_hash": word(5),
         "block_timestamp": 1_700_000_005,
-        "transaction_hash": "0x" + "ef" * 32,
+        "transaction_hash": word(5002),
         "transaction_index": 2,
         "log_index": 3,
         "address": "0x" + "ab" * 20,
