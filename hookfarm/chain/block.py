@@ -11,7 +11,6 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from hookfarm.chain.rpc import Incomplete
 from hookfarm.errors import ChainUnavailable
 from hookfarm.records import Event
 
@@ -121,21 +120,6 @@ def logs_by_block(raw: Any) -> dict[int, list[Any]]:
     for number, logs in runs:
         found.setdefault(number, []).extend(logs)
     return found
-
-
-def receipt_logs(header: Header, raw: Any) -> list[Any]:
-    """Return the logs of all receipts of a block.
-
-    Raises Incomplete for a missing receipt, ChainUnavailable for a malformed one.
-    """
-    try:
-        indices = sorted(quantity(receipt["transactionIndex"]) for receipt in raw)
-        logs = [log for receipt in raw for log in receipt["logs"]]
-    except (KeyError, TypeError) as error:
-        raise ChainUnavailable(f"the node sent malformed receipts of block {header.number}") from error
-    if indices != list(range(len(indices))):
-        raise Incomplete(f"the node left out receipts of block {header.number}")
-    return logs
 
 
 _parts_of = itemgetter("blockHash", "transactionHash", "transactionIndex", "logIndex", "address", "topics", "data")

@@ -25,19 +25,32 @@ REFUSALS_BELIEVED = 3
 """Consecutive errors until a tag counts as unsupported. One error may be temporary, and a fixed number of
 confirmations must not replace finality on a chain that has it."""
 NOT_YET = "not found"
-"""In geth's error for a supported tag without a block yet (-39001)."""
+"""In geth's error for a tag without a block yet (-39001), and for a tag that the chain will never have."""
+NOT_YET_BLOCKS = 256
+"""Blocks by which the head advances without an answer until a tag counts as unsupported. The first finalized block
+of Ethereum comes after 96."""
+UNANSWERED_SECONDS = 60.0
+"""Time until such a tag is requested again."""
 
 
 class FinalityTags:
     """Schedules the calls for a node's safe and finalized block, and holds their results.
 
-    `due` returns the calls to make, `record` takes their results, `drain` returns the new heads.
+    `due` returns the calls to make, `record` takes their results, `drain` returns the new heads. `unanswered`
+    holds the head at the first call of each tag without a block; it survives the node's connections.
     """
 
-    def __init__(self, every_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        every_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        unanswered: dict[str, int] | None = None,
+    ) -> None:
         self._every_seconds = every_seconds
         self._clock = clock
+        self._unanswered = {} if unanswered is None else unanswered
         self._next_at = float("-inf")
+        self._paused_until = dict.fromkeys(TAGS, float("-inf"))
         self._asked: list[str] = []
         self._refusals: Counter[str] = Counter()
         self._news: dict[str, Header | None] = {}
@@ -48,18 +61,28 @@ class FinalityTags:
         if now < self._next_at:
             return []
         self._next_at = now + self._every_seconds
-        self._asked = [tag for tag in TAGS if self._refusals[tag] < REFUSALS_BELIEVED]
+        self._asked = [
+            tag for tag in TAGS if self._refusals[tag] < REFUSALS_BELIEVED and self._paused_until[tag] <= now
+        ]
         return [("eth_getBlockByNumber", [tag, False]) for tag in self._asked]
 
-    def record(self, answers: Sequence[Any]) -> None:
-        """Record the results of the calls that `due` returned; errors are Refused values."""
+    def record(self, answers: Sequence[Any], head: int) -> None:
+        """Record the results of the calls that `due` returned; errors are Refused values. `head` is the node's."""
         for tag, answer in zip(self._asked, answers, strict=False):
             if isinstance(answer, Refused) and NOT_YET not in str(answer):
                 self._refused(tag)
                 continue
             self._refusals[tag] = 0
-            if answer is not None and not isinstance(answer, Refused):
+            if answer is None or isinstance(answer, Refused):
+                self._not_yet(tag, head)
+            else:
+                self._unanswered.pop(tag, None)
                 self._news[tag] = parse_header(answer)
+
+    def _not_yet(self, tag: str, head: int) -> None:
+        if head >= self._unanswered.setdefault(tag, head) + NOT_YET_BLOCKS:
+            self._news[tag] = None
+            self._paused_until[tag] = self._clock() + UNANSWERED_SECONDS
 
     def _refused(self, tag: str) -> None:
         self._refusals[tag] += 1
@@ -98,7 +121,7 @@ class Node:
     ) -> None:
         self.profile = profile
         self.origin = profile.origin
-        self.tags = FinalityTags(timeouts.tags_seconds)
+        self.tags = FinalityTags(timeouts.tags_seconds, unanswered=profile.unanswered_tags)
         self._connection = connection
         self._head_signal = head_signal
         self._timeouts = timeouts
@@ -111,6 +134,12 @@ class Node:
     @property
     def newest_head(self) -> Head | None:
         return self._head_signal.newest
+
+    @property
+    def head_number(self) -> int:
+        """Number of the newest known head, 0 before the first."""
+        newest = self.newest_head
+        return 0 if newest is None else newest.number
 
     async def chain_id(self) -> int:
         return quantity(await self.request("eth_chainId"))

@@ -83,6 +83,8 @@ class NodeProfile:
         self.ranges = RangeSize()
         self.batch_calls = MAX_BATCH_CALLS
         """Max calls per batch; 1 = the node refuses batches."""
+        self.unanswered_tags: dict[str, int] = {}
+        """Tags without a block so far, with the head at the first call."""
         self.failures = 0
         """Consecutive failures."""
         self.cooldown_until = 0.0

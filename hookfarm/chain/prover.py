@@ -15,11 +15,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
-from hookfarm.chain.block import Block, Head, Header, logs_by_block, parse_logs, receipt_logs
+from hookfarm.chain.block import Block, Head, Header, logs_by_block, parse_logs
 from hookfarm.chain.completeness import Completeness, in_order, is_constant_bloom, looks_capped
 from hookfarm.chain.node import Node, require_list, result_or_raise
 from hookfarm.chain.rpc import Call, Incomplete, RateLimited, Refused
-from hookfarm.chain.transfers import Receipts, complete_receipts, hashes_of, transactions_of, transfers_of
+from hookfarm.chain.transfers import (
+    Receipts,
+    complete_receipts,
+    hashes_of,
+    receipt_logs,
+    transactions_of,
+    transfers_of,
+)
 from hookfarm.errors import ChainUnavailable
 from hookfarm.event_stream.event_json import encode_events
 from hookfarm.records import Event
@@ -286,7 +293,7 @@ async def _ask(node: Node, calls: Sequence[Call]) -> list[Any]:
     """Return the results of calls; the batch includes the calls for tagged heads if they are due."""
     tags = node.tags.due()
     answers = await node.request_all([*calls, *tags])
-    node.tags.record(answers[len(calls) :])
+    node.tags.record(answers[len(calls) :], node.head_number)
     return answers[: len(calls)]
 
 

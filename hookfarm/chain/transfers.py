@@ -85,6 +85,21 @@ async def complete_receipts(node: Node, header: Header, hashes: Sequence[str], a
     return Receipts(of_transactions, others, [each for each in hashes if each not in known])
 
 
+def receipt_logs(header: Header, raw: Any) -> list[Any]:
+    """Return the logs of all receipts of a block.
+
+    Raises Incomplete for a missing receipt, ChainUnavailable for a malformed one.
+    """
+    try:
+        indices = sorted(quantity(receipt["transactionIndex"]) for receipt in raw)
+        logs = [log for receipt in raw for log in receipt["logs"]]
+    except (KeyError, TypeError) as error:
+        raise ChainUnavailable(f"the node sent malformed receipts of block {header.number}") from error
+    if indices != list(range(len(indices))):
+        raise Incomplete(f"the node left out receipts of block {header.number}")
+    return logs
+
+
 def _by_hash(header: Header, receipts: Sequence[Any]) -> dict[str, Any]:
     """Return receipts by transaction hash, the first of duplicates. Raises Incomplete for another block's."""
     found: dict[str, Any] = {}

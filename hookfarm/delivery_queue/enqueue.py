@@ -11,6 +11,7 @@ from hookfarm.store.clients import Argument, PipelinedConnection
 from hookfarm.store.scripts import Script
 
 SAFE_CONFIRMATIONS, FINALIZED_CONFIRMATIONS = 32, 64
+TAG_CONFIRMATIONS = {"safe": SAFE_CONFIRMATIONS, "finalized": FINALIZED_CONFIRMATIONS}
 """Replace `safe` and `finalized` on a chain whose nodes do not report them: one and two epochs of Ethereum."""
 
 _ENQUEUE = Script("enqueue")

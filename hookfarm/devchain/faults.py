@@ -97,8 +97,10 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
             "eth_getLogs clamps a range beyond the head instead of refusing it. Occasion: a clamped range"
         ),
         "unsupported_tags": FaultKind(
-            "The tags safe and finalized are refused. Occasion: a refusal",
-            {"code": -32602, "message": "safe and finalized block are not supported"},
+            "The tags safe and finalized are refused, or answered with null (Scroll). Polygon refuses with code "
+            "-39001 and message `safe block not found`. Occasion: a refusal",
+            {"code": -32602, "message": "safe and finalized block are not supported", "shown": "error"},
+            {"shown": ("error", "null")},
         ),
         "refused_batches": FaultKind(
             "Batches of more calls than this are refused as a whole. Occasion: a refusal",

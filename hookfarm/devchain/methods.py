@@ -184,6 +184,10 @@ def _block_number(view: LaggedChain) -> str:
 
 
 def _block_by_number(view: LaggedChain, number: Any, full: Any) -> JsonObject | None:
+    fault = view.node.faults.active("unsupported_tags") if number in ("safe", "finalized") else None
+    if fault and fault.text("shown") == "null":
+        view.node.faults.use(fault)
+        return None
     return _shown_block(view.node, view.by_number(number_argument(view, 0, number)), full)
 
 

@@ -10,6 +10,9 @@ from hookfarm.store import keys
 from hookfarm.store.clients import AnyPipeline
 
 
+_TAGS = ("safe", "finalized")
+
+
 class ChainStatus(TypedDict):
     """A chain in the snapshot. Counts are since the farm started; null = unknown, as no ingestor reached it."""
 
@@ -20,6 +23,10 @@ class ChainStatus(TypedDict):
     lag_ms: Annotated[int | None, "Age of the checkpoint's block; 0 at the head."]
     safe: int | None
     finalized: int | None
+    unsupported_tags: Annotated[
+        list[str],
+        "Of `safe` and `finalized`: without a block on this chain. Deliveries wait for confirmations instead.",
+    ]
     ready: bool
     reason: Annotated[str, "Empty while the chain is ready."]
     rpc_requests_per_block: float | None
@@ -37,20 +44,21 @@ class ChainStatus(TypedDict):
 
 def request_heads(pipe: AnyPipeline, chain_id: int) -> None:
     """Add the read of the finality heads to a pipeline; it has one reply, for `chain_status`."""
-    pipe.hmget(keys.heads(chain_id), ["safe", "finalized"])
+    pipe.hmget(keys.heads(chain_id), [*_TAGS, *(f"no_{tag}" for tag in _TAGS)])
 
 
 def chain_status(
     report: ChainReport, heads: Sequence[bytes | None], service_reason: str, now: float
 ) -> ChainStatus:
     """Return the state of one chain. `service_reason` is why its ingestor as a whole is not ready."""
-    safe, finalized = (None if number is None else int(number) for number in heads)
+    safe, finalized = (None if number is None else int(number) for number in heads[: len(_TAGS)])
     reason = report.get("reason") or service_reason
     found = {
         **{name: value for name, value in report.items() if name != "checkpoint_at"},
         "lag_ms": _lag_ms(report, now),
         "safe": safe,
         "finalized": finalized,
+        "unsupported_tags": [tag for tag, none in zip(_TAGS, heads[len(_TAGS) :], strict=True) if none],
         "ready": not reason,
         "reason": reason,
         "nodes": report.get("nodes", []),
@@ -84,6 +92,7 @@ def _unreached(chain_id: int) -> ChainStatus:
         "lag_ms": None,
         "safe": None,
         "finalized": None,
+        "unsupported_tags": [],
         "ready": False,
         "reason": "no ingestor has reached it",
         "rpc_requests_per_block": None,

@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from hookfarm.chain.block import linked, logs_by_block, parse_header, parse_logs, quantity, receipt_logs
+from hookfarm.chain.block import linked, logs_by_block, parse_header, parse_logs, quantity
+from hookfarm.chain.transfers import receipt_logs
 from hookfarm.errors import ChainUnavailable
 from hookfarm.records import parse_event
 from tests.support.chain_samples import SOME_BLOOM, ZERO_BLOOM, block, header, log, word
