@@ -5,97 +5,19 @@ Calls for the safe and finalized block share batches with other calls, at most o
 
 import asyncio
 import contextlib
-import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from hookfarm.chain.block import Head, Header, parse_head, parse_header, quantity
-from hookfarm.chain.head_signal import HeadSignal, OnHead
+from hookfarm.chain.head_signal import FinalityTags, HeadSignal, OnHead
 from hookfarm.chain.http_connection import HttpConnection
 from hookfarm.chain.node_pool import NodeProfile
 from hookfarm.chain.rpc import Call, RateLimited, Refused, failure_kind
 from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.chain.websocket_connection import WebSocketConnection
 from hookfarm.errors import ChainUnavailable
-
-TAGS = ("safe", "finalized")
-REFUSALS_BELIEVED = 3
-"""Consecutive errors until a tag counts as unsupported. One error may be temporary, and a fixed number of
-confirmations must not replace finality on a chain that has it."""
-NOT_YET = "not found"
-"""In geth's error for a tag without a block yet (-39001), and for a tag that the chain will never have."""
-NOT_YET_BLOCKS = 256
-"""Blocks by which the head advances without an answer until a tag counts as unsupported. The first finalized block
-of Ethereum comes after 96."""
-UNANSWERED_SECONDS = 60.0
-"""Time until such a tag is requested again."""
-
-
-class FinalityTags:
-    """Schedules the calls for a node's safe and finalized block, and holds their results.
-
-    `due` returns the calls to make, `record` takes their results, `drain` returns the new heads. `unanswered`
-    holds the head at the first call of each tag without a block; it survives the node's connections.
-    """
-
-    def __init__(
-        self,
-        every_seconds: float,
-        clock: Callable[[], float] = time.monotonic,
-        unanswered: dict[str, int] | None = None,
-    ) -> None:
-        self._every_seconds = every_seconds
-        self._clock = clock
-        self._unanswered = {} if unanswered is None else unanswered
-        self._next_at = float("-inf")
-        self._paused_until = dict.fromkeys(TAGS, float("-inf"))
-        self._asked: list[str] = []
-        self._refusals: Counter[str] = Counter()
-        self._news: dict[str, Header | None] = {}
-
-    def due(self) -> list[Call]:
-        """Return the calls to make; an empty list until they are due. Skips unsupported tags."""
-        now = self._clock()
-        if now < self._next_at:
-            return []
-        self._next_at = now + self._every_seconds
-        self._asked = [
-            tag for tag in TAGS if self._refusals[tag] < REFUSALS_BELIEVED and self._paused_until[tag] <= now
-        ]
-        return [("eth_getBlockByNumber", [tag, False]) for tag in self._asked]
-
-    def record(self, answers: Sequence[Any], head: int) -> None:
-        """Record the results of the calls that `due` returned; errors are Refused values. `head` is the node's."""
-        for tag, answer in zip(self._asked, answers, strict=False):
-            if isinstance(answer, Refused) and NOT_YET not in str(answer):
-                self._refused(tag)
-                continue
-            self._refusals[tag] = 0
-            if answer is None or isinstance(answer, Refused):
-                self._not_yet(tag, head)
-            else:
-                self._unanswered.pop(tag, None)
-                self._news[tag] = parse_header(answer)
-
-    def _not_yet(self, tag: str, head: int) -> None:
-        if head >= self._unanswered.setdefault(tag, head) + NOT_YET_BLOCKS:
-            self._news[tag] = None
-            self._paused_until[tag] = self._clock() + UNANSWERED_SECONDS
-
-    def _refused(self, tag: str) -> None:
-        self._refusals[tag] += 1
-        if self._refusals[tag] < REFUSALS_BELIEVED:
-            self._next_at = float("-inf")
-        else:
-            self._news[tag] = None
-
-    def drain(self) -> dict[str, Header | None]:
-        """Return the heads recorded since the last call by tag; None = the tag is unsupported."""
-        news, self._news = self._news, {}
-        return news
-
+from hookfarm.event_stream import Checkpoint
 
 Connection = WebSocketConnection | HttpConnection
 SecondOpinion = Callable[[], Awaitable[int | None]]
@@ -122,6 +44,8 @@ class Node:
         self.profile = profile
         self.origin = profile.origin
         self.tags = FinalityTags(timeouts.tags_seconds, unanswered=profile.unanswered_tags)
+        self.check_identity: Callable[[], Awaitable[bool]] = _no_identity
+        """Raises WrongChain if the node serves another chain; False = the node lacks the block to compare."""
         self._connection = connection
         self._head_signal = head_signal
         self._timeouts = timeouts
@@ -141,8 +65,16 @@ class Node:
         newest = self.newest_head
         return 0 if newest is None else newest.number
 
-    async def chain_id(self) -> int:
-        return quantity(await self.request("eth_chainId"))
+    async def identity(self, number: int) -> tuple[int, Checkpoint | None]:
+        """Return the chain id, and number and hash of a block, in one request; None if the block is missing."""
+        calls: list[Call] = [("eth_chainId", []), _block_call(number)]
+        chain_id, block = await self.request_all(calls)
+        return quantity(result_or_raise(chain_id)), _point(number, block)
+
+    async def points(self, blocks: Sequence[int | str]) -> list[Checkpoint | None]:
+        """Return number and hash of several blocks, each by its number or tag; None for a missing one."""
+        answers = await self.request_all([_block_call(block) for block in blocks])
+        return [_point(block, answer) for block, answer in zip(blocks, answers, strict=True)]
 
     async def block_number(self) -> int:
         return quantity(await self.request("eth_blockNumber"))
@@ -275,6 +207,23 @@ class Node:
         elsewhere = None if second_opinion is None else await second_opinion()
         if elsewhere is not None and elsewhere > number + NORMAL_DISTANCE:
             raise ChainUnavailable(f"{self.origin}: is at block {number}, another node at {elsewhere}")
+
+
+async def _no_identity() -> bool:
+    return False
+
+
+def _block_call(block: int | str) -> Call:
+    return "eth_getBlockByNumber", [hex(block) if isinstance(block, int) else block, False]
+
+
+def _point(block: int | str, answer: Any) -> Checkpoint | None:
+    """Return a block's number and hash; None for an error, null, or another number than the requested one."""
+    if answer is None or isinstance(answer, Refused):
+        return None
+    header = parse_header(result_or_raise(answer))
+    wanted = isinstance(block, str) or header.number == block
+    return Checkpoint(header.number, header.block_hash) if wanted else None
 
 
 def result_or_raise(answer: Any) -> Any:

@@ -106,6 +106,12 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
             "Batches of more calls than this are refused as a whole. Occasion: a refusal",
             {"calls": 1, "code": -32600, "message": "batch too large"},
         ),
+        "no_block_0": FaultKind(
+            "Instead of block 0 comes block 1 (Ethermint), the latest (OKTC), or an error for pruned history "
+            "(op-reth). Occasion: a call of eth_getBlockByNumber",
+            {"shown": "block_1"},
+            {"shown": ("block_1", "latest", "pruned")},
+        ),
         "hidden_blooms": FaultKind(
             "Headers have a bloom of zeros, or null. Occasion: a header",
             {"shown": "zeros"},

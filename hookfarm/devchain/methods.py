@@ -25,6 +25,7 @@ from hookfarm.devchain.queries import (
 )
 from hookfarm.devchain.rpc_errors import (
     METHOD_NOT_FOUND,
+    PRUNED_HISTORY,
     SERVER_ERROR,
     RpcError,
     invalid_argument,
@@ -188,7 +189,19 @@ def _block_by_number(view: LaggedChain, number: Any, full: Any) -> JsonObject | 
     if fault and fault.text("shown") == "null":
         view.node.faults.use(fault)
         return None
-    return _shown_block(view.node, view.by_number(number_argument(view, 0, number)), full)
+    wanted = number_argument(view, 0, number)
+    if number in ("0x0", "earliest"):
+        wanted = _block_instead_of_0(view)
+    return _shown_block(view.node, view.by_number(wanted), full)
+
+
+def _block_instead_of_0(view: LaggedChain) -> int:
+    fault = view.node.faults.take("no_block_0")
+    if fault is None:
+        return 0
+    if fault.text("shown") == "pruned":
+        raise RpcError(PRUNED_HISTORY, "pruned history unavailable")
+    return 1 if fault.text("shown") == "block_1" else view.head
 
 
 def _block_by_hash(view: LaggedChain, block_hash: Any, full: Any) -> JsonObject | None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import cycle
 from typing import Any
 
 import orjson
@@ -52,6 +53,7 @@ class DevchainServer:
 
     def __init__(self, node: DevNode) -> None:
         self._node = node
+        self._behind_url = cycle([node])
         self._clients: set[WebSocketClient] = set()
         self._closing = asyncio.Event()
         self._runner: web.AppRunner | None = None
@@ -73,6 +75,10 @@ class DevchainServer:
             raise CouldNotBoot(f"devchain: cannot listen on {self._authority()}: {problem}") from problem
         self._runner = runner
         self.port = runner.addresses[0][1]
+
+    def serve(self, *nodes: DevNode) -> None:
+        """Let these nodes answer HTTP requests in turn, also on open connections, as behind a load balancer."""
+        self._behind_url = cycle(nodes)
 
     @property
     def http_url(self) -> str:
@@ -101,7 +107,8 @@ class DevchainServer:
         return application
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
-        self._node.transport_requests["http"] += 1
+        node = next(self._behind_url)
+        node.transport_requests["http"] += 1
         try:
             message = parse_message(await request.read())
         except RpcError as problem:
@@ -110,7 +117,7 @@ class DevchainServer:
             refusal = await self._refusal(request)
             if refusal is not None:
                 return refusal
-        response = await answer(self._node, message, None)
+        response = await answer(node, message, None)
         if response is None:
             return web.Response(status=204)
         if _too_large(response):

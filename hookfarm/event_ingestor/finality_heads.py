@@ -52,8 +52,8 @@ class FinalityHeadsPublisher:
         canonical: Call = ("eth_getBlockByNumber", [hex(checkpoint.number), False])
         with contextlib.suppress(ChainUnavailable):
             answer, *tagged = await node.request_all([canonical, *tags])
-            node.tags.record(tagged, node.head_number)
             if parse_header(result_or_raise(answer)).block_hash == checkpoint.block_hash:
+                node.tags.record(tagged, node.head_number)
                 await self.publish(node, checkpoint.number)
 
     def _warn_once(self, tag: str, node: Node) -> None:

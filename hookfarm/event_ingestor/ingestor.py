@@ -14,11 +14,11 @@ from hookfarm.chain.prover import Prover
 from hookfarm.chain.rpc import RateLimited
 from hookfarm.chain.timing import NodeTimeouts, backoff_seconds
 from hookfarm.config import ChainConfig
-from hookfarm.errors import ChainUnavailable, CouldNotBoot
+from hookfarm.errors import ChainUnavailable, CouldNotBoot, WrongChain
 from hookfarm.event_ingestor.finality_heads import FinalityHeadsPublisher
 from hookfarm.event_ingestor.publisher import Publisher
 from hookfarm.event_ingestor.telemetry import IngestorCounters, Telemetry
-from hookfarm.event_stream import RetryingChainStream, pin_genesis
+from hookfarm.event_stream import RetryingChainStream, pin_block
 from hookfarm.farm.child import Child
 from hookfarm.outage import Outage
 from hookfarm.store import clients, keys
@@ -47,7 +47,7 @@ class Ingestor:
     1. Boot: connect to a node of the right chain, read its head and the checkpoint; or raise CouldNotBoot or
        WrongChain with the reason.
     2. Follow: publish up to each head.
-    3. If the node fails, connect to the next one and follow from the checkpoint.
+    3. If the node fails or serves another chain, connect to the next one and follow from the checkpoint.
     4. If a preferred node has recovered, switch to it.
     """
 
@@ -98,7 +98,7 @@ class Ingestor:
         better = asyncio.create_task(self._failover.await_preferred(node, self._checkpoint_number))
         try:
             await self._follow(node, better)
-        except ChainUnavailable as error:
+        except (ChainUnavailable, WrongChain) as error:
             self._failover.lost(node, error)
         finally:
             await node.close()
@@ -131,6 +131,7 @@ class Ingestor:
                 self._failures = 0
                 return
             except ChainUnavailable as error:
+                node.tags.drain()  # Perhaps of another chain.
                 if self._publisher.checkpoint != reached:
                     failures, reached, self._failures = 0, self._publisher.checkpoint, 0
                 failures, self._failures = failures + 1, self._failures + 1
@@ -189,7 +190,7 @@ class _NodeListener(FailoverListener):
     def on_unreachable(self, profile: NodeProfile, error: Exception) -> None:
         self._log.warning("node unavailable", chain=self._chain_id, reason=error)
 
-    def on_disconnected(self, node: Node, error: ChainUnavailable) -> None:
+    def on_disconnected(self, node: Node, error: ChainUnavailable | WrongChain) -> None:
         self._log.warning("disconnected", chain=self._chain_id, reason=error)
 
     def on_gap(self) -> None:
@@ -223,7 +224,7 @@ async def ingest(
         failover = Failover(
             chain,
             timeouts,
-            lambda genesis: stream.call(pin_genesis, genesis),
+            lambda block: stream.call(pin_block, block),
             listener,
             f"; to accept it delete the keys {ours}",
         )

@@ -11,17 +11,20 @@ from dataclasses import dataclass
 
 from hookfarm.chain.block import Head, Header
 from hookfarm.chain.node import Node
-from hookfarm.errors import ChainUnavailable
+from hookfarm.errors import ChainUnavailable, WrongChain
 from hookfarm.event_stream import (
     Checkpoint,
     RememberedBlock,
     RetryingChainStream,
+    finalized_number,
     read_remembered,
     removal_entries,
 )
 
 MAX_HEADERS = 64
 """Headers per request."""
+FIRST_BLOCK = 1
+"""Number of the first block of chains without block 0."""
 STEP_BLOCKS = 64
 STEP_EVENTS = 2_000
 
@@ -48,17 +51,49 @@ async def find_fork_point(
     """
     start = min(checkpoint.number, head.number)
     highest, step, above = start, 1, None
+    child: Header | None = None
     while highest >= 0:
         numbers = range(highest, max(highest - step, -1), -1)
         remembered = await stream.call(read_remembered, numbers, checkpoint)
         if remembered[0] is None and highest == start:
             behind = f"is at block {head.number}, far behind the checkpoint {checkpoint.number}"
             raise ChainUnavailable(f"{node.origin}: {behind}")
-        fork = _fork_point(above, remembered, await node.headers(numbers))
+        headers = await node.headers(numbers)
+        child = _check_links(node, child, headers)
+        fork = _fork_point(above, remembered, headers)
         if fork is not None:
             return None if fork.block.number == start else fork
         highest, step, above = numbers[-1] - 1, min(2 * step, MAX_HEADERS), remembered[-1]
     raise ChainUnavailable(f"{node.origin}: shares no block with the published ones")
+
+
+def _check_links(node: Node, child: Header | None, headers: Sequence[Header]) -> Header | None:
+    """Return the last of descending headers, each of which is the parent of the one before.
+
+    So a fork point is an ancestor of the node's head, even if several nodes of different chains answer behind one
+    URL. Raises ChainUnavailable.
+    """
+    for header in headers:
+        if child is not None and child.parent_hash != header.block_hash:
+            raise ChainUnavailable(f"{node.origin}: contradicts itself about block {header.number}")
+        child = header
+    return child
+
+
+async def check_fork_point(node: Node, stream: RetryingChainStream, fork: ForkPoint) -> None:
+    """Raise WrongChain if the branch above a fork point is another chain.
+
+    A branch that shares a remembered block is a reorg, unless it shares only the first block and replaces
+    finalized ones: then a test chain was started anew. Without a shared block the node must have the pinned one.
+    """
+    if not fork.remembered:
+        if not await node.check_identity():
+            raise ChainUnavailable(f"{node.origin}: shares no block with the published ones")
+    elif fork.block.number <= FIRST_BLOCK:
+        finalized = await stream.call(finalized_number)
+        if finalized > fork.block.number:
+            problem = f"replaces all blocks above {fork.block.number}, of which {finalized} is finalized"
+            raise WrongChain(f"chain {stream.chain_id}: {node.origin} {problem}")
 
 
 def _fork_point(

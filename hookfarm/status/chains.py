@@ -9,7 +9,6 @@ from hookfarm.event_ingestor.telemetry import CatchUp, ChainReport
 from hookfarm.store import keys
 from hookfarm.store.clients import AnyPipeline
 
-
 _TAGS = ("safe", "finalized")
 
 

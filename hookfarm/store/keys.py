@@ -193,7 +193,7 @@ def blocks(chain_id: int) -> str:
 
 
 def genesis(chain_id: int) -> str:
-    """STRING: genesis hash, pinned at first contact."""
+    """STRING: the first block as NUMBER:HASH, pinned at first contact. Block 0 where there is one."""
     return f"hookfarm:chain:{chain_id}:genesis"
 
 

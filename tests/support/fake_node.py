@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from hookfarm.chain.block import Header, parse_header
-from hookfarm.chain.head_signal import HeadSignal
-from hookfarm.chain.node import FinalityTags, Node
+from hookfarm.chain.head_signal import FinalityTags, HeadSignal
+from hookfarm.chain.node import Node
 from hookfarm.chain.node_pool import NodeProfile, TokenBucket
 from hookfarm.chain.rpc import Call, Refused
 from hookfarm.errors import ChainUnavailable

@@ -57,7 +57,7 @@ async def wait_for_calls(devchain: RunningDevchain, method: str, count: int) -> 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_node_gives_its_chain_id_head_headers_and_blocks(devchain: RunningDevchain, transport: str) -> None:
     async def scenario(node: Node) -> None:
-        assert await node.chain_id() == devchain.chain_id
+        assert int(await node.request("eth_chainId"), 16) == devchain.chain_id
         head = await node.head()
         header = await node.header(2)
         assert head == Head(2, header.block_hash, header.timestamp)
@@ -107,8 +107,8 @@ def test_an_error_answer_leaves_the_connection_usable(devchain: RunningDevchain,
     async def scenario(node: Node) -> None:
         devchain.set_fault("error", count=1, method="eth_chainId", code=-32005, message="too much")
         with pytest.raises(ChainUnavailable, match="eth_chainId: -32005 too much"):
-            await node.chain_id()
-        assert await node.chain_id() == devchain.chain_id
+            await node.request("eth_chainId")
+        assert int(await node.request("eth_chainId"), 16) == devchain.chain_id
         assert not node.closed
 
     on_node(url_of(devchain, transport), scenario)
@@ -118,7 +118,7 @@ def test_a_cut_websocket_fails_all_who_wait_at_once(devchain: RunningDevchain) -
     async def scenario(node: Node) -> None:
         devchain.set_fault("latency", method="eth_chainId", milliseconds=60_000)
         asked = calls(devchain, "eth_chainId")
-        requests = [asyncio.create_task(node.chain_id()) for _ in range(3)]
+        requests = [asyncio.create_task(node.request("eth_chainId")) for _ in range(3)]
         await wait_for_calls(devchain, "eth_chainId", asked + 3)
         devchain.drop_connections()
         for answer in await asyncio.gather(*requests, return_exceptions=True):
@@ -128,7 +128,7 @@ def test_a_cut_websocket_fails_all_who_wait_at_once(devchain: RunningDevchain) -
         with pytest.raises(ChainUnavailable):
             await node.next_head()
         with pytest.raises(ChainUnavailable):
-            await node.chain_id()
+            await node.request("eth_chainId")
 
     on_node(devchain.ws_url, scenario)
 
@@ -147,7 +147,7 @@ def test_a_failed_poll_closes_an_http_node(devchain: RunningDevchain) -> None:
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_node_that_is_not_there_is_unavailable_by_its_origin(devchain: RunningDevchain, transport: str) -> None:
     async def scenario(node: Node) -> None:
-        await node.chain_id()
+        await node.request("eth_chainId")
 
     address = url_of(devchain, transport)
     devchain.go_down()

@@ -1,4 +1,4 @@
-from hookfarm.chain.node import NOT_YET_BLOCKS, REFUSALS_BELIEVED, UNANSWERED_SECONDS, FinalityTags
+from hookfarm.chain.head_signal import NOT_YET_BLOCKS, REFUSALS_BELIEVED, UNANSWERED_SECONDS, FinalityTags
 from hookfarm.chain.rpc import Refused
 from tests.support.chain_samples import header, raw_header
 
