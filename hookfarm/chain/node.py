@@ -23,6 +23,8 @@ Connection = WebSocketConnection | HttpConnection
 SecondOpinion = Callable[[], Awaitable[int | None]]
 """Returns another node's block number; None if no other node responds."""
 
+NULL_ROUND = "null round"
+"""In Filecoin's error for a number without a block. The parent hash of the next block proves it."""
 NORMAL_DISTANCE = 2
 """Normal difference of two nodes, in blocks."""
 
@@ -89,15 +91,20 @@ class Node:
 
     async def header(self, number: int) -> Header:
         """Return the header of a canonical block. Raises ChainUnavailable if the node lacks the block."""
-        [header] = await self.headers([number])
-        return header
+        headers = await self.headers([number])
+        if not headers:
+            raise ChainUnavailable(f"{self.origin}: block {number} is a null round")
+        return headers[0]
 
     async def headers(self, numbers: Sequence[int]) -> list[Header]:
-        """Return the headers of several canonical blocks; like `header`."""
+        """Return the headers of several canonical blocks, like `header`; without null rounds."""
         return [header for header, _ in await self._blocks(numbers, whole=False)]
 
     async def whole_blocks(self, numbers: Sequence[int]) -> list[tuple[Header, Any]]:
-        """Return the headers of canonical blocks, each with its raw block including transactions."""
+        """Return the headers of canonical blocks, each with its raw block including transactions.
+
+        The result omits null rounds.
+        """
         return await self._blocks(numbers, whole=True)
 
     async def logs_between(self, first: int, last: int) -> list[Any]:
@@ -150,8 +157,9 @@ class Node:
 
     async def _blocks(self, numbers: Sequence[int], whole: bool) -> list[tuple[Header, Any]]:
         calls: list[Call] = [("eth_getBlockByNumber", [hex(number), whole]) for number in numbers]
-        found = [result_or_raise(answer) for answer in await self.request_all(calls)]
-        return [(self.read_header(number, raw), raw) for number, raw in zip(numbers, found, strict=True)]
+        pairs = zip(numbers, await self.request_all(calls), strict=True)
+        found = [(number, result_or_raise(answer)) for number, answer in pairs if not _is_null_round(answer)]
+        return [(self.read_header(number, raw), raw) for number, raw in found]
 
     async def _request_batch(self, calls: Sequence[Call]) -> list[Any]:
         await self._take_turn([method for method, _ in calls])
@@ -207,6 +215,10 @@ class Node:
         elsewhere = None if second_opinion is None else await second_opinion()
         if elsewhere is not None and elsewhere > number + NORMAL_DISTANCE:
             raise ChainUnavailable(f"{self.origin}: is at block {number}, another node at {elsewhere}")
+
+
+def _is_null_round(answer: Any) -> bool:
+    return isinstance(answer, Refused) and NULL_ROUND in str(answer)
 
 
 async def _no_identity() -> bool:

@@ -127,7 +127,7 @@ class Prover:
         if not found.keys() <= {header.number for header in headers}:
             raise ChainUnavailable(f"{node.origin}: sent logs from outside the range")
         blocks = [await self._proven_in_range(node, header, found.get(header.number, [])) for header in headers]
-        node.profile.ranges.accepted(len(headers), len(logs))
+        node.profile.ranges.accepted(last - first + 1, len(logs))
         return blocks
 
     async def _proven_in_range(self, node: Node, header: Header, logs: list[Any]) -> Block:

@@ -25,6 +25,7 @@ from hookfarm.devchain.queries import (
 )
 from hookfarm.devchain.rpc_errors import (
     METHOD_NOT_FOUND,
+    NULL_ROUND,
     PRUNED_HISTORY,
     SERVER_ERROR,
     RpcError,
@@ -192,6 +193,8 @@ def _block_by_number(view: LaggedChain, number: Any, full: Any) -> JsonObject | 
     wanted = number_argument(view, 0, number)
     if number in ("0x0", "earliest"):
         wanted = _block_instead_of_0(view)
+    if view.is_null_round(wanted):
+        raise RpcError(NULL_ROUND, f"requested epoch was a null round ({wanted})")
     return _shown_block(view.node, view.by_number(wanted), full)
 
 

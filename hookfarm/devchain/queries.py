@@ -59,7 +59,10 @@ class LaggedChain:
         fault = self.node.faults.take("unsupported_tags")
         if fault:
             raise RpcError(fault.number("code"), fault.text("message"))
-        return max(0, self.head - distance)
+        return self.node.chain.at_or_below(max(0, self.head - distance)).number
+
+    def is_null_round(self, number: int) -> bool:
+        return 0 <= number <= self.head and self.node.chain.block(number) is None
 
     def _visible(self, block: DevBlock | None) -> DevBlock | None:
         if block is None or block.number > self.head:
@@ -72,7 +75,7 @@ class LaggedChain:
 
 def view_of(node: DevNode, lag: int) -> LaggedChain:
     """Return the chain for a call, `lag` blocks behind."""
-    return LaggedChain(node, max(0, node.chain.head.number - lag))
+    return LaggedChain(node, node.chain.at_or_below(max(0, node.chain.head.number - lag)).number)
 
 
 def hash_argument(position: int, value: object) -> str:

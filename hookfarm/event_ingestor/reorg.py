@@ -6,7 +6,7 @@ checkpoint is on the replaced branch, and the next ingestor withdraws the rest. 
 branch meanwhile, the next ingestor follows it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hookfarm.chain.block import Head, Header
@@ -17,6 +17,7 @@ from hookfarm.event_stream import (
     RememberedBlock,
     RetryingChainStream,
     finalized_number,
+    lowest_remembered,
     read_remembered,
     removal_entries,
 )
@@ -49,21 +50,22 @@ async def find_fork_point(
     Each step is one request and doubles the number of blocks. Raises ChainUnavailable for a head below all
     remembered blocks, because it proves nothing. Raises CheckpointMoved if another ingestor moved the checkpoint.
     """
+    lowest = await stream.call(lowest_remembered)
     start = min(checkpoint.number, head.number)
     highest, step, above = start, 1, None
     child: Header | None = None
     while highest >= 0:
         numbers = range(highest, max(highest - step, -1), -1)
         remembered = await stream.call(read_remembered, numbers, checkpoint)
-        if remembered[0] is None and highest == start:
+        if lowest is None or start < lowest:
             behind = f"is at block {head.number}, far behind the checkpoint {checkpoint.number}"
             raise ChainUnavailable(f"{node.origin}: {behind}")
         headers = await node.headers(numbers)
         child = _check_links(node, child, headers)
-        fork = _fork_point(above, remembered, headers)
+        fork, above = _fork_point(above, dict(zip(numbers, remembered, strict=True)), headers, lowest)
         if fork is not None:
             return None if fork.block.number == start else fork
-        highest, step, above = numbers[-1] - 1, min(2 * step, MAX_HEADERS), remembered[-1]
+        highest, step = numbers[-1] - 1, min(2 * step, MAX_HEADERS)
     raise ChainUnavailable(f"{node.origin}: shares no block with the published ones")
 
 
@@ -97,20 +99,28 @@ async def check_fork_point(node: Node, stream: RetryingChainStream, fork: ForkPo
 
 
 def _fork_point(
-    above: RememberedBlock | None, remembered: Sequence[RememberedBlock | None], canonical: Sequence[Header]
-) -> ForkPoint | None:
-    """Return the highest block in both lists; None if they share none.
+    above: RememberedBlock | None,
+    remembered: Mapping[int, RememberedBlock | None],
+    canonical: Sequence[Header],
+    lowest: int,
+) -> tuple[ForkPoint | None, RememberedBlock | None]:
+    """Return the highest block in both lists (None if they share none), and the lowest remembered block above.
 
-    Both lists descend from the block below `above`.
+    Both lists descend from the block below `above`. A number without a block is a null round on that branch.
     """
-    for published, header in zip(remembered, canonical, strict=True):
-        point = Checkpoint(header.number, header.block_hash)
-        if published is None:
-            return ForkPoint(point, remembered=above is not None and above.parent_hash == point.block_hash)
-        if published.block_hash == header.block_hash:
-            return ForkPoint(point, remembered=True)
-        above = published
-    return None
+    headers = {header.number: header for header in canonical}
+    for number, published in remembered.items():
+        if number not in headers:
+            above = published or above
+            continue
+        point = Checkpoint(number, headers[number].block_hash)
+        is_parent = above is not None and above.parent_hash == point.block_hash
+        if is_parent or (published is not None and published.block_hash == point.block_hash):
+            return ForkPoint(point, remembered=True), above
+        if published is None and number < lowest:
+            return ForkPoint(point, remembered=False), above
+        above = published or above
+    return None, above
 
 
 @dataclass(frozen=True)
@@ -132,11 +142,10 @@ async def next_rollback_step(
     taken = _blocks_in_step(entries)
     forgotten = sum(_forgotten(block, events) for block, events in zip(remembered[:taken], entries, strict=False))
     withdrawn = [entry for of_block in entries[:taken] for entry in of_block or ()]
-    below = checkpoint.number - taken
-    if below == fork.number:
-        return RollbackStep(fork, withdrawn, forgotten)
-    [target] = await stream.call(read_remembered, [below], checkpoint)
-    return RollbackStep(fork if target is None else target.point, withdrawn, forgotten)
+    below = range(checkpoint.number - taken, max(fork.number, checkpoint.number - taken - STEP_BLOCKS), -1)
+    left = await stream.call(read_remembered, below, checkpoint) if below else []
+    target = next((block.point for block in left if block is not None), fork)
+    return RollbackStep(target, withdrawn, forgotten)
 
 
 def _blocks_in_step(entries: Sequence[list[bytes] | None]) -> int:

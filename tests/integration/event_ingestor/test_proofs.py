@@ -7,8 +7,10 @@ import pytest
 from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.devchain.transaction import Call, Log, account, call_of_logs, native_transfer
 from hookfarm.event_ingestor.telemetry import report
+from hookfarm.event_stream import KEPT_BLOCKS
 from hookfarm.records import parse_endpoint
 from hookfarm.registry.store import Registry
+from hookfarm.store import keys
 from tests.support.ingestor import CHAIN, EVENTS, TRANSPORTS, Published, canonical, running_ingestor, url_of
 from tests.support.transfers import canonical_transfers
 from tests.support.waiting import eventually
@@ -115,6 +117,11 @@ def test_a_node_that_refuses_all_logs_is_asked_for_receipts(
     assert published.entries() == canonical(devchain)
 
 
+def subscribe_to_transfers(published: Published) -> None:
+    raw = {"url": "https://example.com/", "subscriptions": [{"chain_id": CHAIN, "kind": "transfer"}]}
+    Registry(published.client).add(parse_endpoint(raw, str))
+
+
 def calls(number: int) -> list[Call]:
     """Native transfers, one without a value, and as the last one a transaction of the system with two logs."""
     logs = [Log(number.to_bytes(20, "big"), (), b"1"), Log(number.to_bytes(20, "big"), (), b"2")]
@@ -132,10 +139,7 @@ def test_system_transactions_without_receipts_stall_neither_transfers_nor_logs(
     redis_url: str, published: Published, shown: str, transfers: bool
 ) -> None:
     if transfers:
-        wanted = [{"chain_id": CHAIN, "kind": "transfer"}]
-        Registry(published.client).add(
-            parse_endpoint({"url": "https://example.com/", "subscriptions": wanted}, str)
-        )
+        subscribe_to_transfers(published)
     with running_devchain(chain_id=CHAIN) as devchain:
         devchain.set_fault("system_transactions", shown=shown)
         with running_ingestor(CHAIN, devchain.ws_url, redis_url):
@@ -146,3 +150,55 @@ def test_system_transactions_without_receipts_stall_neither_transfers_nor_logs(
         assert [each for each in events if "kind" in each] == (canonical_transfers(devchain) if transfers else [])
         logs = [each for each in events if "kind" not in each]
         assert without_hashes(logs) == without_hashes(canonical(devchain))
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("transfers", [True, False])
+def test_null_rounds_are_passed_over_in_reorgs_and_catch_ups_too(
+    redis_url: str, published: Published, transport: str, transfers: bool
+) -> None:
+    if transfers:
+        subscribe_to_transfers(published)
+    with running_devchain(
+        chain_id=CHAIN, logs_per_block=EVENTS, null_round_every=3, transfers_per_block=1
+    ) as devchain:
+        devchain.set_fault("constant_blooms")
+        devchain.mine(60)
+        url = url_of(devchain, transport)
+        for from_block in (1, None):
+            with running_ingestor(CHAIN, url, redis_url, from_block=from_block):
+                for depth, more in ((1, 0), (3, 1), (2, 2), (12, 1)):
+                    devchain.mine(2)
+                    published.wait_for(devchain)
+                    devchain.reorg(depth, length=depth + more)
+                    published.wait_for(devchain)
+            devchain.mine(60)
+        with running_ingestor(CHAIN, url, redis_url):
+            published.wait_for(devchain)
+        events = published.events()
+        assert [each for each in events if "kind" not in each] == canonical(devchain)
+        assert [each for each in events if "kind" in each] == (canonical_transfers(devchain) if transfers else [])
+
+
+def test_a_reorg_over_null_rounds_in_several_steps_takes_back_every_event(
+    redis_url: str, published: Published
+) -> None:
+    with running_devchain(chain_id=CHAIN, logs_per_block=1, null_round_every=2) as devchain:
+        devchain.set_fault("constant_blooms")
+        with running_ingestor(CHAIN, devchain.ws_url, redis_url, from_block=1):
+            devchain.mine(110)
+            published.wait_for(devchain)
+            devchain.reorg(90, length=91)
+            published.wait_for(devchain)
+        assert published.events() == canonical(devchain)
+        assert published.removed() == 90
+
+
+def test_rows_of_blocks_before_null_rounds_are_forgotten(redis_url: str, published: Published) -> None:
+    with running_devchain(chain_id=CHAIN, logs_per_block=1, null_round_every=2) as devchain:
+        with running_ingestor(CHAIN, devchain.ws_url, redis_url, from_block=1):
+            for _ in range(4):
+                devchain.mine(50)
+                published.wait_for(devchain)
+        numbers = sorted(map(int, published.client.hkeys(keys.blocks(CHAIN))))
+        assert numbers[0] > devchain.head().number - KEPT_BLOCKS
