@@ -34,7 +34,7 @@ class Timer:
 
 
 class EventLoop:
-    """Waits for descriptors and timers in `run_once`, which the owner of the process calls in a loop."""
+    """Loop over descriptors and timers. The owner of the process calls `run_once` repeatedly."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

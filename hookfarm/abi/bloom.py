@@ -10,7 +10,7 @@ from operator import or_
 
 BYTES = 256
 CACHE_SIZE = 32_768
-"""Cached values, because accounts recur. About 12 MB when full."""
+"""Max cached values; accounts recur. About 12 MB when full."""
 
 _BITS = tuple(1 << bit for bit in range(8 * BYTES))
 

@@ -41,8 +41,8 @@ _in_use: "WeakValueDictionary[str, EventSignature]" = WeakValueDictionary()
 def parse(text: str) -> EventSignature:
     """Parse an event signature. Raises InvalidInput with the problem and its position.
 
-    Returns the same object for the same text while it is referenced, so that subscriptions with equal signatures
-    share derived values such as decoded logs.
+    Returns the same object for the same text while it is referenced. So subscriptions with equal signatures share
+    decoded logs.
     """
     known = _in_use.get(text)
     if known is None:

@@ -76,7 +76,7 @@ def _tagged(stored: bytes | None, has_none: bytes | None) -> int | None:
 
 
 class RememberedBlocksExtension:
-    """Extends the remembered blocks downwards by blocks from before the ingestor's first one.
+    """Extension of the remembered blocks downwards, by blocks from before the ingestor's first one.
 
     A reorg down to these blocks then finds its fork point, and the rollback withdraws their events. If transfers
     are read, remembered blocks without transfers get them too.
@@ -100,7 +100,7 @@ class RememberedBlocksExtension:
             from_block = max(first, lowest - MAX_BLOCKS)
             blocks = await self._prover.range(node, from_block, lowest)
             if len(linked(blocks[0].header.parent_hash, blocks)) < len(blocks):
-                raise ChainUnavailable(f"{node.origin}: contradicts itself about block {lowest}")
+                raise ChainUnavailable(f"{node.origin}: returns inconsistent blocks up to {lowest}")
             if not await self._stream.call(event_stream.extend_remembered_blocks, _stream_blocks(blocks)):
                 raise ChainUnavailable(f"{node.origin}: its block {lowest} differs from the published one")
             self._complete_from = from_block

@@ -60,7 +60,7 @@ def narrowed(endpoint: Endpoint, request: BackfillRequest) -> Endpoint:
         raise InvalidInput("ENDPOINT", f"{endpoint.id} is disabled; enable it first (hookfarm endpoints update)")
     on_chain = tuple(s for s in endpoint.subscriptions if s.chain_id == request.chain_id)
     if not on_chain:
-        raise InvalidInput("--chain", f"{endpoint.id} has no subscription of chain {request.chain_id}")
+        raise InvalidInput("--chain", f"{endpoint.id} has no subscription to chain {request.chain_id}")
     if request.subscription is None:
         return replace(endpoint, subscriptions=on_chain)
     chosen = tuple(s for s in on_chain if s.id == request.subscription)

@@ -42,7 +42,7 @@ MAX_QUEUED = 5_000
 PAUSE_SECONDS = 0.25
 HEARTBEAT_SECONDS = 2.0
 MAX_SUBMIT_TRIES = 10
-"""Tries to submit a batch while the history of one of its logs changes."""
+"""Max tries to submit a batch; a try fails if the history of one of its logs has changed."""
 RATE_SECONDS = 10.0
 DEFAULT_TIMEOUTS = NodeTimeouts()
 
@@ -67,7 +67,7 @@ class _NodeErrors(FailoverListener):
 
 
 class BackfillRun:
-    """Reads the blocks of one backfill and submits their jobs.
+    """One run of a backfill: reads its blocks and submits their jobs.
 
     `show` is called with each change of its progress.
     """
@@ -118,8 +118,8 @@ class BackfillRun:
     async def run(self) -> None:
         """Run until all blocks are submitted.
 
-        Raises ChainUnavailable if no node answers at the start, NotFound if the endpoint is removed, and Conflict
-        if another process continues this backfill or runs another one of the same ordered endpoint.
+        Raises ChainUnavailable if no node answers at the start, and NotFound if the endpoint is removed. Raises
+        Conflict if another process runs this backfill, or another one of the same ordered endpoint.
         """
         if self._plan.endpoint.ordered:
             await self._lock_endpoint()

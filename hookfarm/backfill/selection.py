@@ -44,7 +44,7 @@ async def select(
     found: list[MatchedLog] = []
     for (number, each), before in zip(matched, histories, strict=True):
         result = notifications.process_entry(index, each.entry, before) if before else each
-        assert result is not None  # Because its log has a history.
+        assert result is not None  # A log with a history has a result.
         log = _matched_log(index, result, number, view)
         found += [log] if log else []
     return Selection(found, len(matched) - len(found))

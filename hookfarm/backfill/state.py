@@ -233,7 +233,7 @@ def page(
 
 
 def request_newest(pipe: redis.client.Pipeline | redis.asyncio.client.Pipeline, count: int) -> None:
-    """Add the read of the names with the newest heartbeats, for `request`; one reply."""
+    """Add a command that reads the names with the newest heartbeats. It has one reply."""
     pipe.zrevrangebyscore(keys.BACKFILLS, "+inf", "-inf", start=0, num=count)
 
 

@@ -20,7 +20,7 @@ BATCH_EVENTS = 2_000
 
 
 class BlockFeed:
-    """Fetches the blocks from `first` to `head` ahead. Leaving its context cancels pending requests.
+    """Feed of the blocks from `first` to `head`, fetched ahead. Leaving its context cancels pending requests.
 
     Blocks are fetched by number, so each one is canonical by itself. The caller checks their parent hashes, which
     also prove that null rounds have no block.

@@ -1,8 +1,8 @@
 """Checks whether a node sent all logs of a block.
 
 - Indices: the log indices of a block are contiguous from 0, so a log missing in the middle is detected.
-- Bloom: the header's filter covers all addresses and topics, so a log missing at the end is detected, unless
-  other logs set the same bits.
+- Bloom: the header's filter covers all addresses and topics. So a log missing at the end is detected, unless other
+  logs set the same bits.
 
 Together they miss only a final log whose address and topics occur elsewhere in the block.
 

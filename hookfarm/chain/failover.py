@@ -67,7 +67,7 @@ class FailoverListener:
 
 
 class Failover:
-    """Connects to the preferred available node of a chain, and switches to the next one on a failure."""
+    """Connections to a chain's nodes: to the preferred available one, and to the next one after a failure."""
 
     def __init__(
         self,

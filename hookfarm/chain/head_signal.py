@@ -18,7 +18,7 @@ OnHead = Callable[[Head], None]
 
 
 class HeadSignal:
-    """Passes the newest head from a connection to one ingestor, which waits for it."""
+    """Signal from a connection to one ingestor, with the newest head."""
 
     def __init__(self, on_head: OnHead) -> None:
         self.pace = Pace()

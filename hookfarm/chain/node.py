@@ -21,7 +21,7 @@ from hookfarm.event_stream import Checkpoint
 
 Connection = WebSocketConnection | HttpConnection
 SecondOpinion = Callable[[], Awaitable[int | None]]
-"""Returns another node's block number; None if no other node responds."""
+"""Function that returns another node's block number; None if no other node answers."""
 
 NULL_ROUND = "null round"
 """In Filecoin's error for a number without a block. The parent hash of the next block proves it."""

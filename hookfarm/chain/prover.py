@@ -53,7 +53,7 @@ _RECEIPTS = "in its receipts"
 
 
 class Prover:
-    """Fetches blocks of one chain and checks that their logs are complete; `verify` as in ChainConfig."""
+    """Source of one chain's blocks with proven logs; `verify` as in ChainConfig."""
 
     def __init__(self, chain_id: int, verify: str | None = None) -> None:
         self.repaired = 0

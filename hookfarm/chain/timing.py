@@ -26,7 +26,7 @@ class NodeTimeouts:
     """Time-outs of calls to a node. connect < boot, so that a boot has time to try a second URL."""
 
     request_seconds: float = 10.0
-    """One request, connect included."""
+    """One request in total."""
     connect_seconds: float = 3.0
     """One connect, handshake included."""
     silence_seconds: float = 15.0

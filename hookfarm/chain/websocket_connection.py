@@ -1,8 +1,8 @@
 """WebSocket connection to a node: web3's provider, with every response passed to the call that waits for it.
 
 web3 makes two assumptions that raw requests break. While one waits for its response, web3 spins the event loop
-(100 % of a CPU), and an error response ends the listener for all requests. So this class overrides `make_request`
-and `socket_recv`, which web3's listener task runs. `socket_recv` dispatches all messages and returns only when the
+(100 % of a CPU). An error response ends the listener for all requests. So this class overrides `make_request` and
+`socket_recv`, which web3's listener task runs. `socket_recv` dispatches all messages and returns only when the
 socket is closed.
 """
 
@@ -138,7 +138,7 @@ class WebSocketConnection(WebSocketProvider):
             waiting.set_result(message)
 
     def _refuse_batches(self, message: Any) -> None:
-        """Pass the error to all pending batches, which are sent again: a refused batch has no id."""
+        """Pass the error, which has no id, to all pending batches; their callers retry smaller ones."""
         waiting = list(self._waiting.values())
         for answer in {each for each in waiting if waiting.count(each) > 1} or set(waiting[:1]):
             self._answer(answer, message)

@@ -29,7 +29,7 @@ _HASH_ONLY = "a log contains only the hash of this indexed argument; allowed is"
 
 
 ValueOf = Callable[[Operand, Literal], Value | Placeholder]
-"""Returns the value of a literal compared with an operand. Raises InvalidInput if the type does not fit."""
+"""Function that returns the value of a literal for an operand. Raises InvalidInput if the type does not fit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,36 +96,45 @@ def default_state_dir() -> Path:
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("redis_url", redis_url, None, "Redis to use; without it hookfarm runs its own server"),
-    Setting("workers", integer(1, MAX_WORKERS), 50, "delivery processes"),
-    Setting("concurrency", integer(1, MAX_CONCURRENCY), 16, "POSTs in flight per delivery process"),
-    Setting("max_in_flight", integer(1, 10**6), 1000, "POSTs in flight for one endpoint, unless it has its own"),
-    Setting("processors", integer(1, MAX_PROCESSORS), 1, "message processors"),
-    Setting("chains", chains, (), "chains to watch, ID=URL[,URL…][;verify=…][;requests_per_second=…]"),
-    Setting("from_block", integer(0, 2**53), None, "first block of a chain never watched before"),
-    Setting("api", address, Address("127.0.0.1", 8400), "where the HTTP API listens"),
+    Setting("redis_url", redis_url, None, "Redis server; without it hookfarm runs its own"),
+    Setting("workers", integer(1, MAX_WORKERS), 50, "Delivery processes"),
+    Setting("concurrency", integer(1, MAX_CONCURRENCY), 16, "Max POSTs in flight per delivery process"),
+    Setting(
+        "max_in_flight", integer(1, 10**6), 1000, "Max POSTs in flight per endpoint, unless the endpoint sets it"
+    ),
+    Setting("processors", integer(1, MAX_PROCESSORS), 1, "Message processors"),
+    Setting("chains", chains, (), "Chains to watch, ID=URL[,URL…][;verify=…][;requests_per_second=…]"),
+    Setting("from_block", integer(0, 2**53), None, "First block of a chain without a checkpoint"),
+    Setting("api", address, Address("127.0.0.1", 8400), "Address of the HTTP API"),
     Setting(
         "api_token",
         api_token,
         None,
-        "the API's token; without it one is created and stored in the state directory",
+        "Token of the API; without it one is created and stored in the state directory",
     ),
-    Setting("api_hosts", hosts, (), "further names by which the API may be called"),
-    Setting("state_dir", path, default_state_dir, "where hookfarm keeps its own files"),
-    Setting("allow_private", networks, (), "private address ranges that endpoints may have"),
+    Setting("api_hosts", hosts, (), "Further host names of the API"),
+    Setting("state_dir", path, default_state_dir, "Directory of hookfarm's files"),
+    Setting("allow_private", networks, (), "Private address ranges allowed for endpoints"),
     Setting("ca_file", existing_file, None, "PEM file of further certificate authorities"),
-    Setting("master_key", master_keys, (), "ID:BASE64[,…], newest first: seals the secrets kept in Redis"),
-    Setting("retry_schedule", durations, DEFAULT_RETRY_SCHEDULE, "waits between attempts"),
-    Setting("disable_after", parse_duration, 5 * 86400.0, "an endpoint that only failed for so long is disabled"),
-    Setting("delivery_log_attempts", integer(0, 10**7), 100_000, "attempts kept in the log of an endpoint"),
     Setting(
-        "delivery_log_bytes", integer(10**6, 10**13), 10**9, "bytes of the delivery log, all endpoints together"
+        "master_key", master_keys, (), "Master keys that seal the secrets in Redis, ID:BASE64[,…], newest first"
     ),
-    Setting("delivery_log_age", parse_duration, 7 * 86400.0, "how long the delivery log keeps them"),
-    Setting("grace_seconds", parse_duration, 20.0, "how long a stop waits for what is in flight"),
-    Setting("log_level", one_of("debug", "info", "warning", "error"), "info", "least log level"),
-    Setting("log_format", one_of("text", "json"), "text", "form of the log lines"),
-    Setting("log_attempts", one_of("failed", "all"), "failed", "attempts that get a log line"),
-    Setting("otel_endpoint", collector_url, None, "OpenTelemetry collector (OTLP over HTTP) that gets traces"),
-    Setting("otel_sample_ratio", ratio, 1.0, "which part of all blocks is traced"),
+    Setting("retry_schedule", durations, DEFAULT_RETRY_SCHEDULE, "Delays between attempts"),
+    Setting(
+        "disable_after", parse_duration, 5 * 86400.0, "Time without a success until a failing endpoint is disabled"
+    ),
+    Setting("delivery_log_attempts", integer(0, 10**7), 100_000, "Max attempts in the delivery log per endpoint"),
+    Setting(
+        "delivery_log_bytes",
+        integer(10**6, 10**13),
+        10**9,
+        "Max bytes of the delivery log, all endpoints together",
+    ),
+    Setting("delivery_log_age", parse_duration, 7 * 86400.0, "Max age of attempts in the delivery log"),
+    Setting("grace_seconds", parse_duration, 20.0, "Time that a stop waits for POSTs in flight"),
+    Setting("log_level", one_of("debug", "info", "warning", "error"), "info", "Min log level"),
+    Setting("log_format", one_of("text", "json"), "text", "Format of log lines"),
+    Setting("log_attempts", one_of("failed", "all"), "failed", "Attempts with a log line"),
+    Setting("otel_endpoint", collector_url, None, "OpenTelemetry collector for traces (OTLP over HTTP)"),
+    Setting("otel_sample_ratio", ratio, 1.0, "Ratio of traced blocks"),
 )

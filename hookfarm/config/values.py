@@ -142,14 +142,14 @@ def master_keys(raw: Any) -> tuple[MasterKey, ...]:
     for part in parts(raw, ","):
         name, _, encoded = str(part).strip().partition(":")
         if not re.fullmatch(r"[0-9A-Za-z_.-]{1,32}", name) or not encoded:
-            raise ValueError("is not ID:BASE64, several with commas; the id has letters, digits, '_', '-' and '.'")
+            raise ValueError("must be ID:BASE64, comma separated; an id has letters, digits, '_', '-' and '.'")
         try:
             key = base64.b64decode(encoded, validate=True)
         except binascii.Error:
             key = b""
         if len(key) != KEY_BYTES:
             raise ValueError(
-                f"the key {name!r} is not base64 of {KEY_BYTES} bytes, as `openssl rand -base64 32` prints"
+                f"the key {name!r} is not base64 of {KEY_BYTES} bytes; `openssl rand -base64 32` prints one"
             )
         if name in found:
             raise ValueError(f"{name!r} is given twice")

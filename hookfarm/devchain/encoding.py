@@ -4,8 +4,8 @@ Hexadecimal (execution-apis, "Hex value encoding"): a quantity is a number witho
 data is bytes of two digits each (`0x`, `0x0041`). Parsing raises ValueError with geth's messages, so that clients
 get the same errors as in production.
 
-RLP (yellow paper, appendix B) is only encoded. A block of 500 logs needs 20,000 encodings, and the package `rlp`
-takes 25 µs for one log and 0.3 s to import.
+RLP (yellow paper, appendix B) is only encoded. A block of 500 logs needs 20,000 encodings. The package `rlp` takes
+25 µs for one log, and 0.3 s to import.
 
 The trie (appendix D) is ordered: transactionsRoot, receiptsRoot, withdrawalsRoot. The value at position i has the
 key rlp(i). No such key is a prefix of another one, so a branch never has a value.

@@ -82,7 +82,7 @@ class DevNode:
         return change
 
     def apply_reorg_faults(self, method: str) -> None:
-        """Perform the reorgs of active faults just before a method responds."""
+        """Perform the reorgs of active faults; called just before a method responds."""
         fault = self.faults.take("reorg_on_call", method)
         if fault:
             depth = min(fault.number("depth"), self.chain.deepest_reorg())

@@ -1,4 +1,4 @@
-"""Publishes the finality heads, for deliveries that wait for safe or finalized blocks."""
+"""Publisher of the finality heads, for deliveries that wait for safe or finalized blocks."""
 
 import contextlib
 
@@ -12,7 +12,7 @@ from hookfarm.logs import FieldLogger
 
 
 class FinalityHeadsPublisher:
-    """Publishes the safe and finalized blocks of the published branch.
+    """Publisher of the safe and finalized blocks on the published branch.
 
     A tagged head above the checkpoint is published as the checkpoint, if that is canonical.
 

@@ -42,7 +42,7 @@ MAX_WAIT_SECONDS = 5.0
 
 
 class Ingestor:
-    """Follows one chain until cancelled.
+    """Ingestor of one chain; runs until cancelled.
 
     1. Boot: connect to a node of the right chain, read its head and the checkpoint; or raise CouldNotBoot or
        WrongChain with the reason.
@@ -160,7 +160,7 @@ def _pause_after(error: ChainUnavailable, failures: int) -> float:
 
 
 class _NodeListener(FailoverListener):
-    """Counts and logs events of a chain's nodes, and records outages of the chain."""
+    """Listener that counts and logs events of a chain's nodes, and records outages of the chain."""
 
     def __init__(self, chain_id: int, telemetry: Telemetry) -> None:
         self._chain_id = chain_id

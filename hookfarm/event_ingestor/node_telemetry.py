@@ -17,7 +17,7 @@ from hookfarm.metrics import Family, counter, gauge
 from hookfarm.security import redaction
 
 MAX_NODES = 8
-"""Nodes beyond this number are counted with the last of them."""
+"""Max nodes with their own counters; further nodes share those of the last one."""
 METHODS = (
     "eth_getBlockByHash",
     "eth_getBlockByNumber",
@@ -152,7 +152,7 @@ def _state(node: NodeRecord, at_work: bool, now_ms: int) -> NodeState:
 
 
 def time_or_none(ms: int | None) -> str | None:
-    """Return a time in RFC 3339; None for None and 0."""
+    """Format Unix milliseconds as RFC 3339; None for None and 0."""
     return timestamps.format_ms(ms) if ms else None
 
 
@@ -203,7 +203,7 @@ def _call_metrics(prefix: str, chains: Sequence[tuple[Slot, dict[str, str]]]) ->
 
 
 class NodeCounters:
-    """Writes the counters and labels of nodes into a slot."""
+    """Writer of the counters and labels of nodes in a slot."""
 
     def __init__(self, slot: Slot, clock: Callable[[], float] = time.time) -> None:
         self._slot = slot

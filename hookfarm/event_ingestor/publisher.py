@@ -45,7 +45,7 @@ async def noop(_node: Node, _checkpoint: Checkpoint) -> None:
 
 
 class Publisher:
-    """Publishes a chain's blocks and holds the checkpoint.
+    """Publisher of a chain's blocks; holds the checkpoint.
 
     The checkpoint is None while the head is below `from_block`. After a ChainUnavailable a method may be called
     again, with any node; the blocks published before it remain.
@@ -210,7 +210,7 @@ class Publisher:
         return fork is not None
 
     async def _roll_back(self, fork: ForkPoint) -> None:
-        """Roll back to the fork point, in steps. Raises CheckpointMoved if another ingestor moved it."""
+        """Roll back to the fork point, in steps. Raises CheckpointMoved."""
         depth, removed, forgotten = self._current.number - fork.block.number, 0, 0
         self._counters.reorg(deep=not fork.remembered)
         while self._current.number > fork.block.number:
@@ -227,7 +227,7 @@ class Publisher:
         """Log and count a reorg; `events_not_announced` counts published events that are no longer remembered."""
         deep: dict[str, object] = {}
         if not fork.remembered:
-            deep["beyond_memory"] = f"blocks up to {fork.block.number} stand as they were published"
+            deep["beyond_memory"] = f"blocks up to {fork.block.number} remain as published"
         if forgotten:
             deep["events_not_announced"] = forgotten
         where = {"chain": self._chain_id, "fork_point": fork.block.number}

@@ -74,7 +74,7 @@ _GAUGE_METRICS = {
 
 
 class IngestorCounters:
-    """Writes an ingestor's counters into its slot."""
+    """Writer of an ingestor's counters in its slot."""
 
     def __init__(self, slot: Slot, chain_id: int, clock: Callable[[], float] = time.time) -> None:
         self._slot = slot

@@ -14,7 +14,7 @@ and `parse_body_origin` recognises them there.
 The recogniser accepts exactly the writer's output for a log. A match proves all checks of `parse_event` in a
 quarter of the time, and the values need no normalisation.
 
-A character class costs a pattern 4 ns a character, and an event has some 400 hexadecimal ones. So the pattern
+Matching a character class takes 4 ns a character, and an event has some 400 hexadecimal ones. So the pattern
 accepts any characters in these positions. A second check counts the characters that are not hexadecimal digits:
 the text must have exactly as many as the pattern's literals.
 """

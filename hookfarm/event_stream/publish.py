@@ -1,4 +1,4 @@
-"""Writes to the stream: events with their checkpoint, and the rollback of a reorg."""
+"""Write side of the stream: events with their checkpoint, and the rollback of a reorg."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""Reads a stream as one consumer of the processors' group."""
+"""Read side of the stream: one consumer of the processors' group."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -34,8 +34,8 @@ class StreamEntry(NamedTuple):
 class StreamReader:
     """One consumer of the group, on one connection, for the streams of a changing set of chains.
 
-    A stream with a wrong key type, or whose group cannot be created, becomes `unreadable` with the reason until
-    `follow` finds it repaired. Reads of the other streams continue.
+    A stream becomes `unreadable`, with the reason, if its key has a wrong type or its group cannot be created.
+    `follow` includes it again once it is repaired. Reads of the other streams continue.
     """
 
     def __init__(self, connection: PipelinedConnection, consumer: str) -> None:

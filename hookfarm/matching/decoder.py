@@ -1,4 +1,4 @@
-"""Decodes a log by an event signature: its arguments by name, as JSON.
+"""Decode a log by an event signature: its arguments by name, as JSON.
 
     address              lower-case hexadecimal          bytes, bytesN, function   hexadecimal
     uintN, intN          a number; beyond ±2^53 a decimal string
@@ -29,7 +29,7 @@ from hookfarm.records import Event
 
 WORD_DIGITS = 64
 ReadWord = Callable[[str], Any]
-"""Raises eth_abi's NonEmptyPaddingBytes for a word that is not the canonical encoding of a value."""
+"""Reader of one word. Raises eth_abi's NonEmptyPaddingBytes unless it is the canonical encoding of a value."""
 
 
 def word_reader(kind: AbiType) -> ReadWord | None:

@@ -25,12 +25,12 @@ def load_recognised_log(raw: bytes) -> Event:
 def parse_entry(entry: StreamEntry) -> ChainEvent:
     """Parse and check any entry. Raises InvalidInput with a one-line reason."""
     if entry.event is None:
-        raise InvalidInput("event", "the entry has no such field")
+        raise InvalidInput("event", "missing in the entry; must be an Event as JSON")
     if len(entry.event) > MAX_EVENT_BYTES:
         raise InvalidInput("event", f"{len(entry.event)} bytes; at most {MAX_EVENT_BYTES} are allowed")
     event = _parse(entry.event)
     if event["chain_id"] != entry.chain_id:
-        raise InvalidInput("chain_id", f"{event['chain_id']} in the stream of chain {entry.chain_id}")
+        raise InvalidInput("chain_id", f"{event['chain_id']} is not the stream's chain {entry.chain_id}")
     if event["block_timestamp"] > MAX_TIMESTAMP:
         problem = f"{event['block_timestamp']} is beyond the year 9999; it must be in seconds"
         raise InvalidInput("block_timestamp", problem)

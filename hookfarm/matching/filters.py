@@ -1,4 +1,4 @@
-"""Compiles a subscription into a filter: the logs it matches, and the keys under which the index finds it.
+"""Compile a subscription into a filter: the logs it matches, and the keys under which the index finds it.
 
 A log has five dimensions: its address and topics 0 to 3. A filter restricts some of them to a few values, and the
 number of topics to a range:
@@ -185,7 +185,7 @@ def split_condition(where: str | None, signature: EventSignature | None) -> Spli
     if where is None:
         return NO_CONDITION
     if signature is None:
-        raise InvalidInput("where", "needs event")
+        raise InvalidInput("where", "requires event")
     return split(where, signature)
 
 

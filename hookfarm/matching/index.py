@@ -1,8 +1,8 @@
-"""Finds the endpoints that match an event, at a cost independent of the number of subscriptions.
+"""Find the endpoints that match an event, at a cost independent of the number of subscriptions.
 
 Filters of one shape (the dimensions that they restrict) share a table from key to filters. So an event costs one
-look-up per shape, of which there are a few dozen at most, and one step per matching filter. Conditions are looked
-up too where possible (see `where_index`). The rest, such as `!=` or `or`, costs one test per filter of the key.
+look-up per shape (a few dozen at most) and one step per matching filter. Conditions are looked up too where
+possible (see `where_index`). The rest, such as `!=` or `or`, costs one test per filter of the key.
 
 Pure: no I/O; only `put` and `remove` change state.
 """

@@ -76,7 +76,7 @@ def finalized_body(
 def _data(
     event: ChainEvent, decoded: WebhookEventField | None, subscription_id: str, confirmations: int | str
 ) -> dict[str, Any]:
-    """Return the event's fields in the order of the stream (`event_stream.event_json`), then matching's own."""
+    """Return the event's fields in the order of the stream (`event_stream.event_json`), then those of matching."""
     fields: dict[str, Any] = {
         name: json_integer(value) if type(value) is int else value for name, value in event.items()
     }

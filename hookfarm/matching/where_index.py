@@ -1,10 +1,10 @@
-"""Splits a condition into a part that the index looks up and a part that is tested log by log.
+"""Split a condition into a part that the index looks up and a part that is tested log by log.
 
 A hundred thousand subscriptions to one event that differ in `to == 0x…` must not cost a hundred thousand
 comparisons a log. A conjunction is split as follows:
 
-- an equality on an indexed argument becomes a filter on its topic, because a log decodes only if its topics are
-  the canonical words of their values;
+- an equality on an indexed argument becomes a filter on its topic: a log decodes only if its topics are canonical
+  words;
 - one equality on another argument becomes a look-up of the decoded value;
 - without one, a bound on an argument becomes a binary search in the sorted bounds.
 """
@@ -42,7 +42,7 @@ from hookfarm.errors import InvalidInput
 from hookfarm.matching.decoder import DecodedLogs
 
 MAX_WHOLE_FORMS = 256
-"""Cached conditions that include their numbers: those with quoted texts or positions of members."""
+"""Max cached conditions with their numbers, because of quoted texts or positions of members."""
 
 
 @dataclass(frozen=True)

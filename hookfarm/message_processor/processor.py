@@ -8,8 +8,9 @@
 4. Every CONFIRM_INTERVAL_SECONDS, enqueue confirmed jobs and the notifications of final logs. Every
    CLAIM_INTERVAL_SECONDS, claim entries that other consumers left pending.
 
-When asked to stop, the processor enqueues its current batch and returns. After an outage of Redis it restarts at
-1. An unreadable stream is logged, and retried with the claims; the other streams are read meanwhile.
+When asked to stop, the processor enqueues its current batch and returns. After an outage of Redis it begins again
+with the first step. An unreadable stream is logged, and retried with the claims; the other streams are read
+meanwhile.
 """
 
 import time
@@ -45,7 +46,7 @@ MAX_ENQUEUE_JOBS = 1000
 MAX_ENQUEUE_BYTES = 4 * 1024 * 1024
 """Approximate limit of one enqueue script, which blocks Redis."""
 MAX_HISTORY_TRIES = 10
-"""Tries to enqueue an entry while its log's history changes; then the entry stays pending."""
+"""Max tries to enqueue an entry; a try fails if its log's history has changed. Then the entry stays pending."""
 CONFIRM_INTERVAL_SECONDS = 0.25
 MAX_FINALITY_SECONDS = 0.05
 """Time limit for final logs, possibly of hundreds of blocks, so that new events are not delayed."""

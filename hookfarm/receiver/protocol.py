@@ -42,7 +42,10 @@ class _Refused(Exception):
 
 
 class ReceiverProtocol(asyncio.Protocol):
-    """Calls `answer` with each request and responds with its status; member of `connections` while connected."""
+    """One connection: calls `answer` with each request and responds with its status.
+
+    `connections` contains it while it is open.
+    """
 
     def __init__(self, answer: Callable[[WebhookRequest], int], connections: "set[ReceiverProtocol]") -> None:
         self._answer = answer

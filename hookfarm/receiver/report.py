@@ -13,7 +13,7 @@ import orjson
 from hookfarm.receiver.verification import Verification, VerificationStatus
 
 REMEMBERED_IDS = 100_000
-"""Webhook-ids kept to detect repetitions: 15 MB, an hour at 30 a second."""
+"""Max webhook-ids kept to detect repetitions: 15 MB, one hour at 30 webhooks a second."""
 UNREADABLE = "unreadable"
 """The `log` of a report for a body without a log or transfer."""
 MAX_VALUE_LENGTH = 100

@@ -43,7 +43,7 @@ UNVERIFIED = Verification(VerificationStatus.UNVERIFIED)
 
 
 class Verifier:
-    """Verifies webhooks with the current secrets; without secrets, every webhook is UNVERIFIED."""
+    """Verifier of webhooks with the current secrets; without secrets, every webhook is UNVERIFIED."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         """Take the secrets. Raises InvalidInput, without the value, for one that is not `whsec_` and base64."""
@@ -64,7 +64,9 @@ class Verifier:
             expected = hmac.digest(key, signed, "sha256")
             if any(hmac.compare_digest(expected, digest) for digest in offered):
                 return VERIFIED
-        return Verification(VerificationStatus.NOT_VERIFIED, "no signature fits" if offered else "no v1 signature")
+        return Verification(
+            VerificationStatus.NOT_VERIFIED, "no signature matches" if offered else "no v1 signature"
+        )
 
 
 def _key(secret: str) -> bytes:

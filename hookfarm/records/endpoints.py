@@ -38,7 +38,7 @@ class Endpoint:
     """An endpoint: its URL, its subscriptions, and the settings of its requests.
 
     `max_in_flight`: max attempts in flight; None = the setting of that name. `rate_limit_per_second`: max
-    attempts, averaged over ten seconds. `ordered`: one delivery at a time in event order, retries included.
+    attempts a second, over any ten seconds. `ordered`: one delivery at a time in event order, retries included.
     `secrets`: valid signing secrets, the newest first. During a rotation there are two; the older one has its
     expiry (Unix seconds).
     `effective_from`: chain -> block, set on an endpoint just stored; see `Registry`. It is not stored.

@@ -17,7 +17,7 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 """Python's replacement for command-line bytes that are not UTF-8; not valid in records."""
 
 
-_KINDS = {str: "a text", list: "a list", tuple: "a list", bool: "a truth value", type(None): "null"}
+_KINDS = {str: "a string", list: "a list", tuple: "a list", bool: "a boolean", type(None): "null"}
 _KINDS |= {int: "a number", float: "a number"}
 
 
@@ -31,13 +31,13 @@ def mapping(raw: object, what: str) -> Mapping[str, Any]:
 def refuse_unknown(record: Mapping[str, Any], known: set[str]) -> None:
     for name in record:
         if name not in known:
-            raise InvalidInput(shorten(name).strip("'\""), f"no such field; known: {', '.join(sorted(known))}")
+            raise InvalidInput(shorten(name).strip("'\""), f"unknown field; known: {', '.join(sorted(known))}")
 
 
 def text(record: Mapping[str, Any], field: str, max_length: int) -> str:
     value = record.get(field)
     if not isinstance(value, str) or len(value) > max_length:
-        raise InvalidInput(field, f"{shorten(value)} is not a text of at most {max_length} characters")
+        raise InvalidInput(field, f"{shorten(value)} is not a string of at most {max_length} characters")
     if _SURROGATE.search(value):
         raise InvalidInput(field, f"{shorten(value)} is not UTF-8")
     return value

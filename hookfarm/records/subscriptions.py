@@ -201,7 +201,7 @@ def _event_and_where(record: Mapping[str, Any], kind: str) -> tuple[str | None, 
         declared = NATIVE_TRANSFER
     if where is not None:
         if declared is None:
-            raise InvalidInput("where", "needs event: without a signature nothing is decoded")
+            raise InvalidInput("where", "requires event, whose signature decodes the arguments")
         grammar.check(where, declared)
     return event, where
 

@@ -52,5 +52,5 @@ def parse_transfer(record: Mapping[str, Any]) -> Transfer:
 
 def _value(raw: object) -> str:
     if not isinstance(raw, str) or not _VALUE.fullmatch(raw) or int(raw) > _MAX_VALUE:
-        raise InvalidInput("value", f"{shorten(raw)} is not a text of decimal digits from 1 to 2^256 - 1")
+        raise InvalidInput("value", f"{shorten(raw)} is not a string of decimal digits from 1 to 2^256 - 1")
     return raw

@@ -26,7 +26,7 @@ def read(file: Path) -> list[Any]:
     """Return the unchecked endpoints of a file. Raises InvalidInput for an unreadable or malformed file."""
     kind = _BY_SUFFIX.get(file.suffix.lower())
     if kind is None:
-        raise InvalidInput("file", f"{file.name!r} does not end in {', '.join(_BY_SUFFIX)}")
+        raise InvalidInput("file", f"{file.name!r} has an unknown suffix; allowed are {', '.join(_BY_SUFFIX)}")
     try:
         if file.stat().st_size > _MAX_BYTES:
             raise InvalidInput("file", f"{file} is larger than {_MAX_BYTES >> 20} MB")
@@ -64,7 +64,7 @@ def _yaml_loader() -> Any:
 
 def _endpoints(file: Path, found: Any) -> list[Any]:
     if not isinstance(found, Mapping) or set(found) != {"endpoints"} or not isinstance(found["endpoints"], list):
-        raise InvalidInput("file", f"{file} must hold one list named endpoints and nothing else")
+        raise InvalidInput("file", f"{file} must contain one list named endpoints, and no other key")
     return found["endpoints"]
 
 

@@ -2,7 +2,7 @@
 
 An entry of the file matches an endpoint by `id`. Without an `id` it matches by URL: an equal endpoint first, else
 the next one in order. Subscriptions without an id keep the id of an equal one. Thousands of endpoints with one URL
-are common (one per customer of a platform), so equal ones are looked up in a dict.
+are common (one per customer of a platform). So equal ones are looked up in a dict.
 """
 
 import re
@@ -120,7 +120,7 @@ def is_same(one: Endpoint, other: Endpoint) -> bool:
 
 
 class _Unclaimed:
-    """Endpoints without an entry; an entry claims the first one that matches."""
+    """Endpoints that no entry has claimed yet; an entry claims the first one that matches."""
 
     def __init__(self, endpoints: Iterable[Endpoint]) -> None:
         self._claimed: set[str] = set()

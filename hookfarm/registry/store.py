@@ -1,8 +1,9 @@
 """Registry of endpoints in Redis.
 
-One transaction per change writes the endpoint, the registry's new revision, the endpoint's id under that revision,
-its limits for the queue, and its chains with transfers, which are fetched only if subscribed to. A reader at
-revision N reads only later changes, so the cost of a change is independent of the number of endpoints.
+One transaction per change writes the endpoint, its limits for the queue, and the registry's new revision with the
+endpoint's id. It also writes the endpoint's chains with transfers, because transfers are fetched only for
+subscribers. A reader at revision N reads only later changes, so the cost of a change is independent of the number
+of endpoints.
 
 Other clients of Redis can write the hash, so each endpoint is checked when it is read. An invalid endpoint is
 reported as unreadable by its id; the others are read.
@@ -56,12 +57,12 @@ def new_secret() -> str:
 
 
 class Registry:
-    """Reads and writes endpoints. Raises redis-py's errors.
+    """Registry of all endpoints. Methods raise redis-py's errors.
 
     An endpoint just stored has `effective_from`: for each chain of its subscriptions, the block from which the
-    stored version is in effect. That version or a newer one matches every event of that block and later ones, on
-    any branch, even if processors lag or die. For earlier blocks that are still unread either version may match.
-    None = nothing is known of the chain yet, or the endpoint is disabled.
+    stored version is in effect. That version or a newer one matches every event from that block on, on any branch,
+    even if processors lag or die. For earlier blocks that are still unread either version may match. None =
+    nothing is known of the chain yet, or the endpoint is disabled.
 
     `vault` seals new secrets. Secrets that are read stay sealed.
     """
@@ -187,7 +188,7 @@ class Registry:
     def _stored(self, endpoint_id: str) -> bytes:
         stored = self._client.hget(keys.ENDPOINTS, endpoint_id)
         if not isinstance(stored, bytes):
-            raise NotFound(f"no endpoint {endpoint_id!r}")
+            raise NotFound(f"endpoint {endpoint_id!r} not found")
         return stored
 
     def _change(

@@ -1,4 +1,4 @@
-"""Decodes and checks stored endpoints, at a tenth of the cost of the checks at creation.
+"""Decode and check stored endpoints, at a tenth of the cost of the checks at creation.
 
 A starting processor reads the whole registry. Most field values are shared by thousands of endpoints and
 subscriptions, so `records` checks each combination once. Only individual fields are checked here. An endpoint that
@@ -199,7 +199,7 @@ def _all_fit(values: list[str], pattern: re.Pattern[str]) -> tuple[str, ...]:
 def _subscription_fields(combination: bytes, lists: _Pattern, topics: _Pattern | None) -> Subscription:
     """Return a subscription to logs or transfers with these fields. Raises an error if they are invalid.
 
-    `lists`: whether addresses, from and to have members. `topics`: whether each position has.
+    `lists`: whether addresses, from and to have members. `topics`: whether each position has topics.
     """
     addresses, senders, recipients = (["0x" + "00" * 20] if is_given else [] for is_given in lists)
     choices = None if topics is None else [["0x" + "00" * 32] if is_given else None for is_given in topics]

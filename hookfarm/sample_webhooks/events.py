@@ -20,7 +20,7 @@ _WORD_BYTES = 32
 
 
 def body(subscription: Subscription | None) -> bytes:
-    """Return the body of a sample webhook; without a subscription, of a log without a decoded event."""
+    """Return the body of a sample webhook; `subscription` None = a log without a decoded event."""
     if subscription is not None and subscription.is_operational:
         return operational.example_body(subscription)
     if subscription is not None and subscription.kind == "transfer":

@@ -39,7 +39,7 @@ def select(endpoint: Endpoint, subscription_id: str | None, field: str) -> tuple
         return endpoint.subscriptions
     chosen = tuple(s for s in endpoint.subscriptions if s.id == subscription_id)
     if not chosen:
-        raise InvalidInput(field, f"{endpoint.id} has no subscription {subscription_id!r}")
+        raise InvalidInput(field, f"{subscription_id!r} is not a subscription of {endpoint.id}")
     return chosen
 
 
@@ -68,7 +68,7 @@ async def of_transaction(
     found = await asyncio.gather(*(transactions.events(chain, transaction) for chain in chains))
     if all(logs is None for logs in found):
         where = ", ".join(str(chain.chain_id) for chain in chains)
-        raise NotFound(f"no transaction {transaction} in a block of chain {where}")
+        raise NotFound(f"transaction {transaction} not found on chain {where}")
     logs = [event for of_chain in found if of_chain for event in of_chain]
     samples = await asyncio.to_thread(transactions.matching, endpoint, subscriptions, logs)
     if not samples:
@@ -78,7 +78,7 @@ async def of_transaction(
 
 @dataclass(frozen=True)
 class SampleSender:
-    """Sends sample webhooks. Stops waiting for a response when `give_up` returns True."""
+    """Sender of sample webhooks. It stops waiting for a response when `give_up` returns True."""
 
     tls: ssl.SSLContext
     allowed: Sequence[IPNetwork]

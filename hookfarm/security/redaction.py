@@ -1,7 +1,7 @@
 """Redaction of secrets in all output.
 
-User information, query strings and the paths of RPC URLs (nodes put API keys there) never reach a log line, an
-error, a metric or a process title.
+Log lines, errors, metrics and process titles never contain user information, query strings or paths of RPC URLs.
+Such paths contain API keys.
 
 1. Code that has a URL shows its `origin`.
 2. `sanitize` replaces strings that look like secrets, and cuts every URL in a message to its origin.

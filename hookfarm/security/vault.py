@@ -30,7 +30,7 @@ class MasterKey:
 
 @dataclass(frozen=True)
 class Vault:
-    """Seals and opens the secrets of endpoints."""
+    """Vault that seals and opens the secrets of endpoints."""
 
     keys: Sequence[MasterKey] = ()
 

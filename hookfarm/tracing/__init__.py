@@ -6,14 +6,14 @@
 
 Events and jobs carry no trace fields, because their format is a contract. A trace's id is a hash of the chain's id
 and the block's hash; the id of a span with children is a hash of its subject. So every process derives the ids
-from its records, all processes sample the same blocks, and a retry a day later joins its trace.
+from its records. All processes sample the same blocks, and a retry a day later joins its trace.
 
 Consequences: a repeated span has the same id (a block that returns after a reorg, entries enqueued again because
 Redis died before its reply). The parent of a backfill's attempt may never have been traced. Attempts of a foreign
 element form a trace without a block.
 
-OpenTelemetry is imported only if tracing is enabled, in the master before the forks, so that all processes share
-its 15 MB. (redis-py imports its metrics if they are installed; hookfarm does not use them.)
+OpenTelemetry is imported only if tracing is enabled. The master imports it before the forks, so that all processes
+share its 15 MB. (redis-py imports its metrics if they are installed; hookfarm does not use them.)
 """
 
 import contextlib
@@ -57,7 +57,8 @@ def tracing_settings(config: Config) -> TracingSettings | None:
 
 @contextlib.contextmanager
 def open_spans(tracing: TracingSettings | None, child: Child) -> Iterator["Spans | None"]:
-    """Yield the spans of a child after its fork. The end sends the last ones within FLUSH_SECONDS."""
+    """Yield the spans of a child after its fork. Leaving the context sends the last spans, within
+    FLUSH_SECONDS."""
     if tracing is None:
         yield None
         return

@@ -73,7 +73,7 @@ def parent_of_attempt(body: bytes) -> SpanId | None:
 
 
 def trace_without_block(webhook_id: str) -> int:
-    """Return the trace of a delivery without a block, which contains all its attempts."""
+    """Return the trace of a delivery without a block. It contains all attempts."""
     return int.from_bytes(hashlib.sha256(webhook_id.encode()).digest()[:16])
 
 
@@ -96,7 +96,7 @@ def load() -> Resource:
 
 
 class Spans:
-    """Creates the spans of one process, in one thread. Create it after the fork: it starts the sending thread."""
+    """Spans of one process, for use in one thread. Create it after the fork: it starts the sending thread."""
 
     def __init__(self, url: str, sample_ratio: float, service: str) -> None:
         self._exporter = EdgeLoggingExporter(url, service)

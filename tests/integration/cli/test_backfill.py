@@ -73,7 +73,7 @@ def backfill(redis_url: str, endpoint: str, *options: str, **how: str) -> Finish
             ("--chain", "5=http://127.0.0.1:9", "--from-block", "-1"),
             "--from-block: -1 is out of range; allowed are",
         ),
-        (("--chain", "5=http://127.0.0.1:9", "--from-block", "1"), "--chain: ep_… has no subscription of chain 5"),
+        (("--chain", "5=http://127.0.0.1:9", "--from-block", "1"), "--chain: ep_… has no subscription to chain 5"),
     ],
 )
 def test_a_wrong_option_is_named_in_one_line(
@@ -94,7 +94,7 @@ def test_what_is_not_published_yet_is_refused(
     assert said(2, "--from-block", "9", "--to-block", "8") == "hookfarm: --from-block: 9 is above --to-block 8"
     assert said(2, "--from-block", "301") == "hookfarm: --from-block: 301 is above the checkpoint 300"
     assert "is not a subscription to chain" in said(2, "--from-block", "1", "--subscription", "sub_x")
-    assert said(1, "--from-block", "1", endpoint_id="ep_x") == "hookfarm: no endpoint 'ep_x'"
+    assert said(1, "--from-block", "1", endpoint_id="ep_x") == "hookfarm: endpoint 'ep_x' not found"
     assert "give --yes" in said(1, "--from-block", "1")
     Registry(client).disable(endpoint.id, "a test")
     assert "is disabled" in said(2, "--from-block", "1")

@@ -264,7 +264,7 @@ def test_samples_are_sent_now_and_signed(client: Any, hookfarm: Command) -> None
 
 @pytest.mark.parametrize("command", ["show", "update", "remove", "test", "rotate-secret", "enable", "disable"])
 def test_an_endpoint_that_is_not_there_is_named(hookfarm: Command, command: str) -> None:
-    assert refused(hookfarm(command, UNKNOWN_ID), 1) == f"hookfarm: no endpoint {UNKNOWN_ID!r}"
+    assert refused(hookfarm(command, UNKNOWN_ID), 1) == f"hookfarm: endpoint {UNKNOWN_ID!r} not found"
 
 
 def test_a_redis_that_is_not_there_is_named(hookfarm: Command) -> None:

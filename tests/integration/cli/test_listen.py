@@ -62,7 +62,7 @@ def test_good_bad_and_old_signatures_are_told_apart() -> None:
         arrived = [line.split(maxsplit=1)[1] for line in listener.stdout.splitlines() if "#" in line]
         assert arrived[0] == "verified      msg_good  #3  log.emitted  Transfer  value=5"
         assert arrived[1].startswith("NOT verified  msg_other  #1")
-        assert arrived[1].endswith("(no signature fits)")
+        assert arrived[1].endswith("(no signature matches)")
         assert "(signed 60" in arrived[2]
         assert arrived[3].endswith("(no webhook-id)")
         assert "endpoints add" not in listener.stdout
@@ -90,7 +90,7 @@ def test_json_is_one_object_a_line_and_nothing_else() -> None:
         assert listener.wait() == 0
         first, second = map(json.loads, listener.stdout.splitlines())
         assert (first["verified"], first["attempt"], first["body"]) == (True, 1, json.loads(BODY))
-        assert (second["verified"], second["reason"]) == (False, "no signature fits")
+        assert (second["verified"], second["reason"]) == (False, "no signature matches")
         assert "received 2" in listener.stderr
 
 

@@ -231,8 +231,8 @@ def test_garbage_goes_to_the_dead_letters_with_its_reason_and_the_rest_is_delive
     reasons = sorted(letter["reason"] for letter in dead_letters(client))
     assert len(reasons) == 6
     assert sum("not JSON" in reason for reason in reasons) == 2
-    assert sum("no such field" in reason for reason in reasons) == 1
-    assert sum("stream of chain 1" in reason for reason in reasons) == 1
+    assert sum("missing in the entry" in reason for reason in reasons) == 1
+    assert sum("the stream's chain 1" in reason for reason in reasons) == 1
     assert sum("bytes; at most" in reason for reason in reasons) == 1
     assert (pending(client), client.xlen(stream)) == (0, 0)
     processors.expect(telemetry.REJECTED, 6)

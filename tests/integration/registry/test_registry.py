@@ -100,7 +100,7 @@ def test_what_is_not_there_is_said_not_to_be(registry: Registry) -> None:
     moves = (registry.get, registry.remove, registry.rotate_secret, lambda i: registry.disable(i, ""),
              lambda i: registry.edit(i, lambda e: e))  # fmt: skip
     for move in moves:
-        with pytest.raises(NotFound, match="no endpoint 'ep_missing'"):
+        with pytest.raises(NotFound, match="endpoint 'ep_missing' not found"):
             move("ep_missing")
     assert endpoints_of(registry.changes_since(0)) == {}
 

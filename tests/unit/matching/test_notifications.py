@@ -92,7 +92,7 @@ def test_hexadecimal_in_capitals_is_the_same_event() -> None:
 @pytest.mark.parametrize(
     ("raw", "said"),
     [
-        (None, "event: the entry has no such field"),
+        (None, "event: missing in the entry; must be an Event as JSON"),
         (b"", "event: is not JSON"),
         (b"{", "event: is not JSON"),
         (b"\xff\xfe", "event: is not JSON"),
@@ -104,7 +104,7 @@ def test_hexadecimal_in_capitals_is_the_same_event() -> None:
         (b" " * (MAX_EVENT_BYTES + 1), "1048577 bytes; at most 1048576"),
         (event(chain_id="1"), "chain_id: '1'"),
         (event(chain_id=True), "chain_id: True"),
-        (event(chain_id=2), "chain_id: 2 in the stream of chain 1"),
+        (event(chain_id=2), "chain_id: 2 is not the stream's chain 1"),
         (event(block_number=-1), "block_number: -1"),
         (event(block_number=1.0), "block_number: 1.0"),
         (event(block_number=1e30), "block_number: 1e+30"),

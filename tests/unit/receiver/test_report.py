@@ -31,10 +31,10 @@ def test_a_line_has_verification_id_attempt_type_event_and_arguments() -> None:
 
 def test_a_refused_webhook_has_its_reason() -> None:
     _, judgement, rest = report.text_parts(
-        arrival(verdict=Verification(VerificationStatus.NOT_VERIFIED, "no signature fits"))
+        arrival(verdict=Verification(VerificationStatus.NOT_VERIFIED, "no signature matches"))
     )
     assert judgement == "NOT verified"
-    assert rest.endswith("(no signature fits)")
+    assert rest.endswith("(no signature matches)")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_webhook_of_no_log_is_reported_as_such(body: bytes) -> None:
 
 # Counts
 
-REFUSED = Verification(VerificationStatus.NOT_VERIFIED, "no signature fits")
+REFUSED = Verification(VerificationStatus.NOT_VERIFIED, "no signature matches")
 
 
 def arrived(webhook_id: str, verdict: Verification = VERIFIED) -> ReceivedWebhook:

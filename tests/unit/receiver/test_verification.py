@@ -71,9 +71,12 @@ def test_a_webhook_signed_too_long_ago_or_in_the_future_is_not_verified(late: in
 def test_a_changed_body_id_or_timestamp_is_not_verified() -> None:
     now = time.time()
     signature = signed(SECRET, now)
-    assert judge(signature, now, now, body=BODY + " ") == (VerificationStatus.NOT_VERIFIED, "no signature fits")
-    assert judge(signature, now, now, webhook_id="msg_2") == (VerificationStatus.NOT_VERIFIED, "no signature fits")
-    assert judge(signature, now - 1, now) == (VerificationStatus.NOT_VERIFIED, "no signature fits")
+    assert judge(signature, now, now, body=BODY + " ") == (VerificationStatus.NOT_VERIFIED, "no signature matches")
+    assert judge(signature, now, now, webhook_id="msg_2") == (
+        VerificationStatus.NOT_VERIFIED,
+        "no signature matches",
+    )
+    assert judge(signature, now - 1, now) == (VerificationStatus.NOT_VERIFIED, "no signature matches")
 
 
 def test_one_of_several_signatures_is_enough_as_while_a_secret_is_rotated() -> None:

@@ -45,10 +45,10 @@ def test_the_subscription_and_its_field_are_named() -> None:
         ),
         ("value == -1", "'-1' at column 10: expected an integer from 0 to 2^256 - 1 (uint256)"),
         ("", "the end at column 1: expected an argument or a literal"),
-        (5, "5 is not a text"),
-        (["value > 5"], "is not a text"),
+        (5, "5 is not a string"),
+        (["value > 5"], "is not a string"),
         ("from == '\ud800'", "is not UTF-8"),
-        (" " * 65_537, "is not a text of at most 65536 characters"),
+        (" " * 65_537, "is not a string of at most 65536 characters"),
     ],
 )
 def test_a_condition_is_checked_against_the_event_it_is_about(where: object, said: str) -> None:
@@ -60,7 +60,7 @@ def test_a_condition_is_checked_against_the_event_it_is_about(where: object, sai
 @pytest.mark.parametrize("without", [{}, {"event": None}, {"topics": [None]}])
 def test_a_condition_without_an_event_is_refused(without: dict[str, Any]) -> None:
     problem = refused({**without, "where": "value > 5"})
-    assert (problem.field, problem.problem) == ("where", "needs event: without a signature nothing is decoded")
+    assert (problem.field, problem.problem) == ("where", "requires event, whose signature decodes the arguments")
 
 
 def test_a_wrong_condition_is_named_with_its_subscription() -> None:

@@ -129,11 +129,11 @@ def test_an_endpoint_that_hookfarm_disabled_keeps_its_reason_while_the_file_says
 @pytest.mark.parametrize(
     ("records", "why"),
     [
-        (["x"], r"endpoints\[0\]\.endpoint: a text is not a JSON object"),
+        (["x"], r"endpoints\[0\]\.endpoint: a string is not a JSON object"),
         ([{}], r"endpoints\[0\]\.url: "),
         ([{"url": URL}, {"url": URL, "id": "a"}], r"endpoints\[1\]\.id: 'a' is not an endpoint id"),
         ([{"url": URL, "id": "ep_a"}, {"url": URL, "id": "ep_a"}], r"endpoints\[1\]\.id: 'ep_a' is used twice"),
-        ([{"url": URL, "secrets": []}], r"endpoints\[0\]\.secrets: no such field"),
+        ([{"url": URL, "secrets": []}], r"endpoints\[0\]\.secrets: unknown field"),
         ([{"url": URL, "subscriptions": [{"chain_id": 0}]}], r"endpoints\[0\]\.subscriptions\[0\]\.chain_id: "),
     ],
 )
@@ -203,16 +203,16 @@ def test_defaults_are_left_out_of_an_export() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [
-        ("a.ini", b"", r"'a.ini' does not end in .toml, .yaml, .yml, .json"),
+        ("a.ini", b"", r"'a.ini' has an unknown suffix; allowed are .toml, .yaml, .yml, .json"),
         ("a.toml", b"[", "is not TOML: "),
         ("a.json", b"{", "is not JSON: "),
         ("a.yaml", b"a: [", "is not YAML: "),
         ("b.yaml", b"endpoints: !!python/object/apply:os.getcwd []", "is not YAML: "),
         ("a.json", b"\xff", "is not UTF-8"),
-        ("a.json", b"[]", "must hold one list named endpoints"),
-        ("a.json", b'{"endpoints":{}}', "must hold one list named endpoints"),
-        ("a.json", b'{"endpoints":[],"more":1}', "must hold one list named endpoints"),
-        ("a.yaml", b"", "must hold one list named endpoints"),
+        ("a.json", b"[]", "must contain one list named endpoints"),
+        ("a.json", b'{"endpoints":{}}', "must contain one list named endpoints"),
+        ("a.json", b'{"endpoints":[],"more":1}', "must contain one list named endpoints"),
+        ("a.yaml", b"", "must contain one list named endpoints"),
         ("a.json", b"[" * 100_000, "is not JSON: "),
     ],
 )

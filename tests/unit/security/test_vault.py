@@ -67,9 +67,9 @@ def test_the_setting_names_keys_the_newest_first() -> None:
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        (key(b"n"), "is not ID:BASE64"),
-        ("a:", "is not ID:BASE64"),
-        (f"a b:{key(b'n')}", "is not ID:BASE64"),
+        (key(b"n"), "must be ID:BASE64"),
+        ("a:", "must be ID:BASE64"),
+        (f"a b:{key(b'n')}", "must be ID:BASE64"),
         (f"a:{key(b'n', 31)}", "the key 'a' is not base64 of 32 bytes"),
         (f"a:{key(b'n')[:-3]}!", "the key 'a' is not base64 of 32 bytes"),
         (f"a:{key(b'n')},a:{key(b'o')}", "'a' is given twice"),
