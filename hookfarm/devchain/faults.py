@@ -101,8 +101,13 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
             {"code": -32602, "message": "safe and finalized block are not supported"},
         ),
         "refused_batches": FaultKind(
-            "Batches of more calls than this are refused as a whole. Occasion: a refusal",
-            {"calls": 1, "code": -32600, "message": "batch too large"},
+            "Batches of more calls than this are refused as a whole: with an error, HTTP 500, an empty body, a "
+            "closed connection, or no response. A WebSocket closes for those of HTTP. Occasion: a refusal",
+            {"calls": 1, "code": -32600, "message": "batch too large", "how": "error"},
+            {"how": ("error", "http_500", "empty", "closed", "silence")},
+        ),
+        "shortened_batches": FaultKind(
+            "Only the first `calls` of a batch are answered. Occasion: a shortened response", {"calls": 3}
         ),
         "hidden_blooms": FaultKind(
             "Headers have a bloom of zeros, or null. Occasion: a header",
