@@ -1,9 +1,10 @@
 """Fail-over between a chain's nodes: connect to the preferred available node, on a failure to the next one."""
 
 import asyncio
+import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
 from hookfarm.chain.block import Head
@@ -20,6 +21,8 @@ STEADY_SECONDS = 10.0
 
 GAP_SECONDS = 1.0
 """How long the chain may be without a connection before an outage begins; one connect may take longer."""
+BOOT_GAP_SECONDS = 3.0
+"""The same for the first connection."""
 
 PREFERRED_CHECKS = 4
 """Checks of a preferred node per `return_seconds`."""
@@ -59,8 +62,8 @@ class FailoverListener:
     def on_disconnected(self, node: Node, error: ChainUnavailable | WrongChain) -> None:
         """The active node failed."""
 
-    def on_gap(self) -> None:
-        """The chain has been without a connection for GAP_SECONDS."""
+    def on_gap(self, profile: NodeProfile) -> None:
+        """The chain has been without a connection for GAP_SECONDS; `profile` is the node that is being tried."""
 
     def on_unavailable(self, error: Exception) -> None:
         """All nodes are in cooldown."""
@@ -88,35 +91,37 @@ class Failover:
         self._listener = listener
         self._wrong_block_hint = wrong_block_hint
         self._connected_at = 0.0
+        self._trying = self.pool.all[0]
 
     async def connect(self) -> Node:
-        """Return the first node that can be connected to. Raises WrongChain if a node serves another chain."""
-        while True:
-            profile = await self._next_profile()
-            try:
-                return self._activate(await self._open(profile))
-            except ChainUnavailable as error:
-                self.last_error = error
-                self._unreachable(profile, error)
-            except WrongChain as error:
-                self._listener.on_failed(profile, error, 0.0)
-                raise
+        """Return the first node that can be connected to. Raises WrongChain if a node serves another chain.
+
+        Gaps shorter than BOOT_GAP_SECONDS are not reported.
+        """
+        with self._reporting_gap(BOOT_GAP_SECONDS):
+            while True:
+                profile = await self._next_profile()
+                try:
+                    return self._activate(await self._open(profile))
+                except ChainUnavailable as error:
+                    self.last_error = error
+                    self._unreachable(profile, error)
+                except WrongChain as error:
+                    self._listener.on_failed(profile, error, 0.0)
+                    raise
 
     async def reconnect(self) -> Node:
         """Return the next node that can be connected to, after `lost`; skip nodes of another chain.
 
         Gaps shorter than GAP_SECONDS are not reported.
         """
-        gap = asyncio.get_running_loop().call_later(GAP_SECONDS, self._listener.on_gap)
-        try:
+        with self._reporting_gap(GAP_SECONDS):
             while True:
                 profile = await self._next_profile()
                 try:
                     return self._activate(await self._open(profile))
                 except (ChainUnavailable, WrongChain) as error:
                     self._unreachable(profile, error)
-        finally:
-            gap.cancel()
 
     async def await_preferred(self, node: Node, checkpoint: Callable[[], int]) -> Node:
         """Wait until a preferred node has recovered, and return it connected.
@@ -167,12 +172,21 @@ class Failover:
         self._activate(node)
         self._listener.on_switched(node)
 
+    @contextlib.contextmanager
+    def _reporting_gap(self, seconds: float) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        gap = loop.call_later(seconds, lambda: self._listener.on_gap(self._trying))
+        try:
+            yield
+        finally:
+            gap.cancel()
+
     async def _next_profile(self) -> NodeProfile:
         """Wait until a node is out of cooldown, and return it."""
-        profile, seconds = self.pool.next()
+        self._trying, seconds = self.pool.next()
         if seconds:
             await asyncio.sleep(seconds)
-        return profile
+        return self._trying
 
     def _unreachable(self, profile: NodeProfile, error: Exception) -> None:
         if profile.failures == 0:

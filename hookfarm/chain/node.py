@@ -13,7 +13,7 @@ from hookfarm.chain.block import Head, Header, parse_head, parse_header, quantit
 from hookfarm.chain.head_signal import FinalityTags, HeadSignal, OnHead
 from hookfarm.chain.http_connection import HttpConnection
 from hookfarm.chain.node_pool import NodeProfile
-from hookfarm.chain.rpc import Call, RateLimited, Refused, failure_kind
+from hookfarm.chain.rpc import Call, NoResponse, RateLimited, Refused, Unanswered, failure_kind
 from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.chain.websocket_connection import WebSocketConnection
 from hookfarm.errors import ChainUnavailable
@@ -25,6 +25,9 @@ SecondOpinion = Callable[[], Awaitable[int | None]]
 
 NULL_ROUND = "null round"
 """In Filecoin's error for a number without a block. The parent hash of the next block proves it."""
+BROKEN_BATCH_DIVISOR = 4
+"""Divides a batch that fails without an error of JSON-RPC: three time-outs at most lead to single calls."""
+
 NORMAL_DISTANCE = 2
 """Normal difference of two nodes, in blocks."""
 
@@ -137,16 +140,19 @@ class Node:
             return await self._connection.request(method, list(parameters))
 
     async def request_all(self, calls: Sequence[Call]) -> list[Any]:
-        """Send calls in as few batches as the node accepts; return results, Refused as a value."""
-        answers: list[Any] = []
-        while len(answers) < len(calls):
-            rest = calls[len(answers) :][: self.profile.batch_calls]
-            try:
-                answers += await self._request_batch(rest)
-            except Refused:
-                if len(rest) == 1:
-                    raise
-                self.profile.batch_calls = max(1, len(rest) // 2)
+        """Send calls in as few batches as the node accepts; return results, Refused as a value.
+
+        What a batch leaves unanswered is sent again in smaller batches, down to single calls. Without a response,
+        or with a closed connection, this raises, and the next call sends smaller batches.
+        """
+        answers: list[Any] = [None] * len(calls)
+        left = list(range(len(calls)))
+        while left:
+            sent, left = left[: self.profile.batches.calls], left[self.profile.batches.calls :]
+            results = await self._request_batch([calls[place] for place in sent])
+            for place, answer in zip(sent, results, strict=True):
+                answers[place] = answer
+            left = [place for place in sent if isinstance(answers[place], Unanswered)] + left
         for answer in answers:
             if isinstance(answer, ChainUnavailable):
                 self.profile.on_failure(failure_kind(answer))
@@ -162,18 +168,44 @@ class Node:
         return [(self.read_header(number, raw), raw) for number, raw in found]
 
     async def _request_batch(self, calls: Sequence[Call]) -> list[Any]:
+        """Send calls in one request, and learn from the response how many calls the node accepts."""
         await self._take_turn([method for method, _ in calls])
         if len(calls) > 1:
-            with self._counting_failures():
-                return await self._connection.request_batch(calls)
+            return await self._batch(calls)
         [(method, parameters)] = calls
+        answers: list[Any]
         try:
-            return [await self._connection.request(method, parameters)]
+            answers = [await self._connection.request(method, parameters)]
         except Refused as error:
-            return [error]
+            answers = [error]
         except ChainUnavailable as error:
             self.profile.on_failure(failure_kind(error))
             raise
+        self.profile.batches.accepted(1)
+        return answers
+
+    async def _batch(self, calls: Sequence[Call]) -> list[Any]:
+        """Return the results of a batch; the calls of a refused one are all Unanswered."""
+        batches, sent = self.profile.batches, len(calls)
+        try:
+            with self._counting_failures():
+                answers = await self._connection.request_batch(calls)
+        except RateLimited:
+            raise
+        except Refused as error:
+            batches.reduce(sent // 2)
+            return [Unanswered(str(error))] * sent
+        except ChainUnavailable as error:
+            batches.reduce(sent // BROKEN_BATCH_DIVISOR)
+            if self.closed or isinstance(error, NoResponse):
+                raise
+            return [Unanswered(str(error))] * sent
+        answered = sum(not isinstance(answer, Unanswered) for answer in answers)
+        if answered < sent:
+            batches.reduce(answered or sent // BROKEN_BATCH_DIVISOR)
+        else:
+            batches.accepted(sent)
+        return answers
 
     @contextlib.contextmanager
     def _counting_failures(self) -> Iterator[None]:

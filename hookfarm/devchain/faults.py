@@ -103,8 +103,13 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
             {"shown": ("error", "null")},
         ),
         "refused_batches": FaultKind(
-            "Batches of more calls than this are refused as a whole. Occasion: a refusal",
-            {"calls": 1, "code": -32600, "message": "batch too large"},
+            "Batches of more calls than this are refused as a whole: with an error, HTTP 500, an empty body, a "
+            "closed connection, or no response. A WebSocket closes for those of HTTP. Occasion: a refusal",
+            {"calls": 1, "code": -32600, "message": "batch too large", "how": "error"},
+            {"how": ("error", "http_500", "empty", "closed", "silence")},
+        ),
+        "shortened_batches": FaultKind(
+            "Only the first `calls` of a batch are answered. Occasion: a shortened response", {"calls": 3}
         ),
         "no_block_0": FaultKind(
             "Instead of block 0 comes block 1 (Ethermint), the latest (OKTC), or an error for pruned history "

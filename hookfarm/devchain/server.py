@@ -11,7 +11,7 @@ from aiohttp import web
 
 from hookfarm.devchain.chain import DevchainOptions
 from hookfarm.devchain.node import DevNode, mine_until
-from hookfarm.devchain.rpc import answer, parse_message
+from hookfarm.devchain.rpc import BatchRefusal, answer, batch_refusal, parse_message
 from hookfarm.devchain.rpc_errors import TOO_LARGE, RpcError
 from hookfarm.devchain.websocket import MAX_MESSAGE_BYTES, WebSocketClient
 from hookfarm.errors import CouldNotBoot
@@ -117,6 +117,9 @@ class DevchainServer:
             refusal = await self._refusal(request)
             if refusal is not None:
                 return refusal
+        refused = batch_refusal(node, message)
+        if refused is not None:
+            return await self._refuse_batch(request, refused)
         response = await answer(node, message, None)
         if response is None:
             return web.Response(status=204)
@@ -153,6 +156,19 @@ class DevchainServer:
         seconds = fault.number("retry_after")
         headers = {} if seconds == 0 else {"Retry-After": str(seconds)}
         return web.Response(status=fault.number("status"), headers=headers)
+
+    async def _refuse_batch(self, request: web.Request, refusal: BatchRefusal) -> web.StreamResponse:
+        match refusal.how:
+            case "http_500":
+                return web.Response(status=500, text="<html>500 Internal Server Error</html>\n")
+            case "empty":
+                return web.Response(content_type="application/json")
+            case "closed":
+                return _cut(request)
+            case "silence":
+                await self._closing.wait()
+                return _cut(request)
+        return _json(refusal.response)
 
 
 def _cut(request: web.Request) -> web.StreamResponse:

@@ -16,6 +16,7 @@ from hookfarm.farm.scoreboard import COUNTERS, Slot, State
 from hookfarm.logs import FieldLogger
 from hookfarm.metrics import Family, counter, gauge
 from hookfarm.outage import Outage
+from hookfarm.store import keys
 
 HEAD = 0
 """Number of the newest known block."""
@@ -157,9 +158,9 @@ class ChainReport(TypedDict):
     """A chain in the report of its ingestor."""
 
     chain_id: int
-    head: int
-    checkpoint: int
-    lag_blocks: int
+    head: Annotated[int | None, "null until a node has been reached."]
+    checkpoint: Annotated[int | None, "null until a node has been reached."]
+    lag_blocks: int | None
     events_published: int
     events_removed: int
     reorgs: int
@@ -181,19 +182,27 @@ class IngestorReport(TypedDict, total=False):
     chains: list[ChainReport]
 
 
+def part(slot: Slot) -> str:
+    """Return the name of the chain's ready key; "" before the slot's first ingestor has begun."""
+    chain_id = slot.counter(CHAIN_ID)
+    return keys.ingestor_of(chain_id) if chain_id else ""
+
+
 def report(slots: Sequence[Slot], clock: Callable[[], float] = time.time) -> IngestorReport:
-    """Return the ingestors' report: one entry per chain whose nodes have been reached."""
-    reached = [slot for slot in slots if slot.state != State.EMPTY and slot.counter(CHAIN_ID)]
-    return {"chains": [_chain(slot, clock()) for slot in reached]}
+    """Return the ingestors' report: one entry per chain whose ingestor has begun."""
+    begun = [slot for slot in slots if slot.state != State.EMPTY and slot.counter(CHAIN_ID)]
+    return {"chains": [_chain(slot, clock()) for slot in begun]}
 
 
 def _chain(slot: Slot, now: float) -> ChainReport:
     head, checkpoint = slot.counter(HEAD), slot.counter(CHECKPOINT)
+    is_reached = slot.counter(HEAD_SEEN_AT_MS) > 0
+    is_up = slot.pid != 0 and slot.state == State.UP
     return {
         "chain_id": slot.counter(CHAIN_ID),
-        "head": head,
-        "checkpoint": checkpoint,
-        "lag_blocks": max(0, head - checkpoint),
+        "head": head if is_reached else None,
+        "checkpoint": checkpoint if is_reached else None,
+        "lag_blocks": max(0, head - checkpoint) if is_reached else None,
         "events_published": slot.counter(EVENTS_PUBLISHED),
         "events_removed": slot.counter(EVENTS_REMOVED),
         "reorgs": slot.counter(REORGS),
@@ -206,7 +215,7 @@ def _chain(slot: Slot, now: float) -> ChainReport:
         "rpc_requests_per_block": slot.counter(REQUESTS_PER_BLOCK) / 100 or None,
         "nodes": node_telemetry.rows(slot, now),
         "catch_up": _catch_up(slot),
-        "reason": slot.reason,
+        "reason": "" if is_up else slot.reason or "starting",
     }
 
 

@@ -1,7 +1,7 @@
 """The plan of a farm: worker groups, the stage in which each is stopped, and the master's time-outs."""
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -43,8 +43,19 @@ class WorkerGroup:
     """SIGTTIN and SIGTTOU add and remove a process."""
     max_unavailable: int = 1
     """How many processes may be missing at once during a rolling restart."""
+    required: frozenset[int] | None = None
+    """The processes that must be up before the start goes on, by index; empty = any one of them, None = all.
+
+    The others may be stalled or may have failed to boot: they are tried again while the farm runs.
+    """
     progress: Callable[[Slot], int] = lambda slot: 0
     """How far a process is that takes long to get ready. While this grows, the start goes on waiting for it."""
+
+    def has_required(self, up: Collection[int]) -> bool:
+        """Return whether these processes are enough for the start to go on."""
+        if self.required is None:
+            return len(up) == self.count
+        return self.required <= set(up) if self.required else bool(up) or not self.count
 
 
 @dataclass(frozen=True)

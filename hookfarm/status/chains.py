@@ -77,7 +77,7 @@ def with_configured(chains: Iterable[ChainStatus], configured: Iterable[int]) ->
 def _lag_ms(report: ChainReport, now: float) -> int | None:
     """Return the age of the last published block, 0 at the head, None if its time is unknown."""
     if not report.get("lag_blocks"):
-        return 0
+        return None if report.get("head", 0) is None else 0
     published_at = report.get("checkpoint_at")
     return max(0, round((now - timestamps.parse(published_at)) * 1000)) if published_at else None
 
