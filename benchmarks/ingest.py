@@ -139,7 +139,7 @@ async def _tip(node: PreparedNode) -> Run:
     async with _ready_publisher(node.url, "bloom") as environment:
         took = []
         for number in range(1, node.blocks + 1):
-            head = Head(number, await environment.node.header(number))
+            head = Head(number, (await environment.node.header(number)).block_hash)
             began = time.perf_counter()
             await environment.publisher.advance(environment.node, head)
             took.append(time.perf_counter() - began)

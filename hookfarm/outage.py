@@ -26,7 +26,7 @@ class Outage:
     """The current outages of one child's dependencies, by source.
 
     Logs `<source> down` once with its reason, and `<source> up` once with `downtime_s`. The child is stalled while
-    any source is down, and marked up when the last one recovers. If created `booting`, marking starts at `booted`.
+    any source is down, and marked up when the last one recovers; one created `booting` not before `booted`.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Outage:
         return next((down.reason for down in self._down.values()), "")
 
     def booted(self) -> None:
-        """End the boot: mark the child now and after each change."""
+        """End the boot: the child is up unless a source is down."""
         self._booting = False
         self._mark()
 
@@ -99,9 +99,7 @@ class Outage:
 
     def _mark(self) -> None:
         self._on_change(self.sources)
-        if self._booting:
-            return
         if self._down:
             self._child.mark_stalled(self.reason)
-        else:
+        elif not self._booting:
             self._child.mark_up()

@@ -24,6 +24,7 @@ class Settings:
     allow_private: tuple[Network, ...] = ()
     ca_file: Path | None = None
     chains: tuple[ChainConfig, ...] = field(default=(), repr=False)
+    required_chains: tuple[int, ...] = ()
     master_key: tuple[MasterKey, ...] = field(default=(), repr=False)
 
 
@@ -38,6 +39,7 @@ def settings(config: Config, redis_url: str, token: str, services: tuple[str, ..
         config.allow_private,
         config.ca_file,
         config.chains,
+        config.required_chains,
         tuple(config.master_key),
     )
 

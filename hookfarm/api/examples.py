@@ -113,6 +113,7 @@ CHAIN: dict[str, Any] = {
     "lag_ms": 0,
     "safe": 21499968,
     "finalized": 21499936,
+    "unsupported_tags": [],
     "ready": True,
     "reason": "",
     "rpc_requests_per_block": 2.0,

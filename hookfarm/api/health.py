@@ -1,15 +1,18 @@
 """Liveness, readiness and health.
 
-`/livez` returns 200 while this process answers. `/readyz` returns whether all started services are ready,
-`/health` the status of each. Both return 503 if a service is not ready. They read the services' keys in Redis, so
-all hosts on the Redis return the same.
+`/livez` returns 200 as long as this process answers. `/readyz` returns whether all started services are ready,
+`/health` the status of each; both return 503 if one is not ready. They read the services' keys in Redis, so
+every host that shares the Redis returns the same.
+
+event_ingestor counts as ready when the required chains are, by default all chains of its farm. `/readyz?chain=ID`
+counts this chain alone.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import redis
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
 from hookfarm.api.context import Context
@@ -18,11 +21,14 @@ from hookfarm.status import readiness
 from hookfarm.store import keys
 from hookfarm.store.clients import AsyncClient
 
+OneChain = Annotated[int | None, Query(description="Id of a chain.", ge=1)]
+
 
 def build_router(context: Context) -> APIRouter:
     router = APIRouter(tags=["health"])
     client = context.async_client
     services = tuple(service for service in keys.SERVICES if service in set(context.settings.services))
+    required = context.settings.required_chains
 
     @router.get(
         "/livez",
@@ -38,8 +44,9 @@ def build_router(context: Context) -> APIRouter:
         response_description="All are ready.",
         responses={503: {"description": "Not ready."}},
     )
-    async def readyz() -> JSONResponse:
-        found = await read_health(client, services)
+    async def readyz(chain: OneChain = None) -> JSONResponse:
+        """With `chain`, event_ingestor counts as ready when it follows this chain."""
+        found = await read_health(client, services, required if chain is None else (chain,))
         return JSONResponse({"status": found["status"]}, _status_code(found))
 
     @router.get(
@@ -49,7 +56,7 @@ def build_router(context: Context) -> APIRouter:
         responses={503: {"description": "Not ready."}},
     )
     async def health() -> JSONResponse:
-        found = await read_health(client, services)
+        found = await read_health(client, services, required)
         return JSONResponse(found, _status_code(found))
 
     return router
@@ -59,15 +66,21 @@ def _status_code(found: Mapping[str, Any]) -> int:
     return 200 if found["status"] == "ready" else 503
 
 
-async def read_health(client: AsyncClient, started: Sequence[str]) -> dict[str, Any]:
+async def read_health(client: AsyncClient, started: Sequence[str], chains: Sequence[int] = ()) -> dict[str, Any]:
     """Return `{"status": "ready"|"not ready", "redis": …, "services": {…}}`, even if Redis does not answer.
 
-    A service is included if this farm started it, or if any farm wrote its status in the last minute.
+    A service counts if this farm started it, or if any farm has written its status in the last minute. With
+    `chains`, event_ingestor counts as ready when these chains are.
     """
     try:
         async with client.pipeline(transaction=False) as pipe:
             readiness.request_services(pipe)
-            found: Mapping[str, Any] = readiness.parse_services(await pipe.execute())
+            for chain_id in chains:
+                pipe.get(keys.ready(keys.ingestor_of(chain_id)))
+            replies = await pipe.execute()
+            split = len(replies) - len(chains)
+            found: Mapping[str, Any] = readiness.parse_services(replies[:split])
+            are_chains_ready = all(reply == b"true" for reply in replies[split:])
     except redis.RedisError as error:
         unknown = {"ready": False, "reason": "Redis does not answer"}
         return {
@@ -78,5 +91,10 @@ async def read_health(client: AsyncClient, started: Sequence[str]) -> dict[str, 
     services = {
         name: service for name, service in found.items() if name in started or service["status_age_ms"] is not None
     }
-    ready = all(service["ready"] for service in services.values())
+    ready = all(
+        are_chains_ready if chains and name == keys.EVENT_INGESTOR else service["ready"]
+        for name, service in services.items()
+    )
+    if chains and keys.EVENT_INGESTOR not in services:
+        ready = False
     return {"status": "ready" if ready else "not ready", "redis": "ok", "services": services}

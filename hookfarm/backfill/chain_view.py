@@ -97,12 +97,13 @@ class RememberedBlocksExtension:
             lowest = await self._stream.call(event_stream.lowest_remembered)
             if lowest is None or lowest < first:
                 return
-            blocks = await self._prover.range(node, max(first, lowest - MAX_BLOCKS), lowest)
+            from_block = max(first, lowest - MAX_BLOCKS)
+            blocks = await self._prover.range(node, from_block, lowest)
             if len(linked(blocks[0].header.parent_hash, blocks)) < len(blocks):
                 raise ChainUnavailable(f"{node.origin}: returns inconsistent blocks up to {lowest}")
             if not await self._stream.call(event_stream.extend_remembered_blocks, _stream_blocks(blocks)):
                 raise ChainUnavailable(f"{node.origin}: its block {lowest} differs from the published one")
-            self._complete_from = blocks[0].header.number
+            self._complete_from = from_block
 
     async def add_transfers(self, blocks: Sequence[Block]) -> None:
         """Add the transfers of these blocks to the remembered ones; other blocks are skipped."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from hookfarm.config import ChainConfig
 from hookfarm.errors import InvalidInput, OperatorError
+from hookfarm.event_stream import Checkpoint
 from hookfarm.records import Endpoint
 
 
@@ -31,14 +32,14 @@ class BackfillRequest:
 class BackfillPlan:
     """A checked request for a backfill, with the endpoint, the chain and the last block.
 
-    `endpoint` has only the selected subscriptions; `genesis` is the chain's pinned hash, None = not known.
+    `endpoint` has only the selected subscriptions; `first_block` is the chain's pinned block, None = not known.
     """
 
     request: BackfillRequest
     endpoint: Endpoint
     chain: ChainConfig
     to_block: int
-    genesis: str | None = None
+    first_block: Checkpoint | None = None
 
     @property
     def wants_transfers(self) -> bool:

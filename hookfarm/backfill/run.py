@@ -93,7 +93,7 @@ class BackfillRun:
         self._timeouts = timeouts
         self._max_queued = max_queued
         self._nodes = Failover(
-            plan.chain, timeouts, self._pin_genesis, _NodeErrors(self._report), _genesis_hint(plan)
+            plan.chain, timeouts, self._pin_block, _NodeErrors(self._report), _first_block_hint(plan)
         )
         self._prover = Prover(plan.chain.chain_id, plan.chain.verify)
         self._prover.transfers = plan.wants_transfers
@@ -277,8 +277,8 @@ class BackfillRun:
             reason = self._nodes.last_error or f"no node answers within {self._timeouts.boot_seconds:g} s"
             raise ChainUnavailable(f"{self._nodes.name}: {reason}") from error
 
-    async def _pin_genesis(self, genesis: str) -> str:
-        return self._plan.genesis or genesis
+    async def _pin_block(self, block: Checkpoint | None) -> Checkpoint | None:
+        return self._plan.first_block or block
 
     def _report(self, reason: str) -> None:
         self._reason = reason
@@ -299,5 +299,5 @@ class BackfillRun:
         )
 
 
-def _genesis_hint(plan: BackfillPlan) -> str:
+def _first_block_hint(plan: BackfillPlan) -> str:
     return f" ({keys.genesis(plan.chain.chain_id)})"

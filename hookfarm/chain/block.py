@@ -32,10 +32,15 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The newest block of a node: its number, and its header if the announcement contained one."""
+    """A head as a node announced it. Only the number is trusted.
+
+    Announcements may lack the bloom and the parent, and may have another hash than the block. `block_hash` is a
+    hint: the logs of this hash are requested together with the block of this number. Empty = unknown.
+    """
 
     number: int
-    header: Header | None = None
+    block_hash: str = ""
+    timestamp: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +73,20 @@ def quantity(raw: object) -> int:
         raise ChainUnavailable(f"the node sent {raw!r:.80} instead of a hexadecimal quantity") from error
 
 
+def parse_head(raw: Any) -> Head:
+    """Parse a header or the payload of `newHeads`. Raises ChainUnavailable if it has no number."""
+    if not isinstance(raw, dict):
+        raise ChainUnavailable("the node announced a malformed head")
+    block_hash = raw.get("hash")
+    try:
+        timestamp = quantity(raw.get("timestamp"))
+    except ChainUnavailable:
+        timestamp = None
+    return Head(quantity(raw.get("number")), block_hash.lower() if isinstance(block_hash, str) else "", timestamp)
+
+
 def parse_header(raw: Any) -> Header:
-    """Parse the result of `eth_getBlockBy…` or the payload of `newHeads`. Raises ChainUnavailable."""
+    """Parse the result of `eth_getBlockBy…`. Raises ChainUnavailable."""
     try:
         bloom = raw.get("logsBloom")
         return Header(
@@ -103,18 +120,6 @@ def logs_by_block(raw: Any) -> dict[int, list[Any]]:
     for number, logs in runs:
         found.setdefault(number, []).extend(logs)
     return found
-
-
-def receipt_logs(header: Header, raw: Any) -> list[Any]:
-    """Return the logs of all receipts of a block. Raises ChainUnavailable for a malformed or missing receipt."""
-    try:
-        indices = sorted(quantity(receipt["transactionIndex"]) for receipt in raw)
-        logs = [log for receipt in raw for log in receipt["logs"]]
-    except (KeyError, TypeError) as error:
-        raise ChainUnavailable(f"the node sent malformed receipts of block {header.number}") from error
-    if indices != list(range(len(indices))):
-        raise ChainUnavailable(f"the node omitted receipts of block {header.number}")
-    return logs
 
 
 _parts_of = itemgetter("blockHash", "transactionHash", "transactionIndex", "logIndex", "address", "topics", "data")

@@ -7,6 +7,7 @@ from types import TracebackType
 from hookfarm.chain.block import Block, Head
 from hookfarm.chain.node import Node
 from hookfarm.chain.prover import Prover
+from hookfarm.errors import ChainUnavailable
 
 IN_FLIGHT = 4
 """Pieces fetched at once."""
@@ -21,7 +22,8 @@ BATCH_EVENTS = 2_000
 class BlockFeed:
     """Feed of the blocks from `first` to `head`, fetched ahead. Leaving its context cancels pending requests.
 
-    Blocks are fetched by number, so each one is canonical by itself. The caller checks their parent hashes.
+    Blocks are fetched by number, so each one is canonical by itself. The caller checks their parent hashes, which
+    also prove that null rounds have no block.
     """
 
     def __init__(self, node: Node, prover: Prover, first: int, head: Head) -> None:
@@ -38,9 +40,10 @@ class BlockFeed:
         Raises ChainUnavailable if the next block failed; earlier calls have returned all blocks before it.
         """
         self._fetch_ahead()
-        if not self._ready and self._fetching:
+        while not self._ready and self._fetching:
             self._ready.extend(await self._fetching[0])
             self._fetching.popleft()
+            self._fetch_ahead()
         while len(self._ready) < BATCH_BLOCKS and self._next_is_there():
             self._ready.extend(self._fetching.popleft().result())
         self._fetch_ahead()
@@ -87,6 +90,9 @@ class BlockFeed:
         return min(self._next + NEAR_PIECE - 1, self._head.number)
 
     async def _near(self, first: int, last: int) -> list[Block]:
-        known = self._head.header if last == self._head.number else None
-        numbers = range(first, last if known else last + 1)
-        return await self._prover.canonical(self._node, numbers, known)
+        is_last = last == self._head.number
+        hint = self._head.block_hash if is_last else ""
+        blocks = await self._prover.canonical(self._node, range(first, last + 1), hint)
+        if is_last and (not blocks or blocks[-1].header.number != last):
+            raise ChainUnavailable(f"{self._node.origin}: does not have block {last}")
+        return blocks

@@ -1,9 +1,11 @@
 """Fail-over between a chain's nodes: connect to the preferred available node, on a failure to the next one."""
 
 import asyncio
+import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 
 from hookfarm.chain.block import Head
 from hookfarm.chain.node import Node, connect
@@ -12,18 +14,25 @@ from hookfarm.chain.rpc import RateLimited
 from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.config import ChainConfig
 from hookfarm.errors import ChainUnavailable, WrongChain
+from hookfarm.event_stream import Checkpoint
 
 STEADY_SECONDS = 10.0
 """A connection that lasted this long resets the node's count of consecutive failures."""
 
 GAP_SECONDS = 1.0
 """How long the chain may be without a connection before an outage begins; one connect may take longer."""
+BOOT_GAP_SECONDS = 3.0
+"""The same for the first connection."""
 
 PREFERRED_CHECKS = 4
 """Checks of a preferred node per `return_seconds`."""
 
-PinGenesis = Callable[[str], Awaitable[str]]
-"""Function from the hash of a node's genesis block to the hash that is pinned for the chain."""
+PinBlock = Callable[[Checkpoint | None], Awaitable[Checkpoint | None]]
+"""Takes the first block of a node and returns the one that is pinned for the chain. The first call with a block
+pins it; None = only read."""
+
+SETTLED_BLOCKS = 1_024
+"""Blocks above a block until it is not replaced any more, so that it may be pinned."""
 
 
 class FailoverListener:
@@ -50,11 +59,11 @@ class FailoverListener:
     def on_unreachable(self, profile: NodeProfile, error: Exception) -> None:
         """A connect to the node failed, for the first time in a row."""
 
-    def on_disconnected(self, node: Node, error: ChainUnavailable) -> None:
+    def on_disconnected(self, node: Node, error: ChainUnavailable | WrongChain) -> None:
         """The active node failed."""
 
-    def on_gap(self) -> None:
-        """The chain has been without a connection for GAP_SECONDS."""
+    def on_gap(self, profile: NodeProfile) -> None:
+        """The chain has been without a connection for GAP_SECONDS; `profile` is the node that is being tried."""
 
     def on_unavailable(self, error: Exception) -> None:
         """All nodes are in cooldown."""
@@ -67,50 +76,52 @@ class Failover:
         self,
         chain: ChainConfig,
         timeouts: NodeTimeouts,
-        pin_genesis: PinGenesis,
+        pin_block: PinBlock,
         listener: FailoverListener,
-        wrong_genesis_hint: str = "",
+        wrong_block_hint: str = "",
     ) -> None:
-        """Take the nodes of `chain`; `wrong_genesis_hint` is appended to the error for a wrong genesis block."""
+        """Take the nodes of `chain`; `wrong_block_hint` is appended to the error for a wrong first block."""
         self.name = f"chain {chain.chain_id}"
         self.pool = NodePool(chain.urls, chain.requests_per_second)
         self.last_error: ChainUnavailable | None = None
         """The last error of `connect`."""
         self._chain = chain
         self._timeouts = timeouts
-        self._pin_genesis = pin_genesis
+        self._pin_block = pin_block
         self._listener = listener
-        self._wrong_genesis_hint = wrong_genesis_hint
+        self._wrong_block_hint = wrong_block_hint
         self._connected_at = 0.0
+        self._trying = self.pool.all[0]
 
     async def connect(self) -> Node:
-        """Return the first node that can be connected to. Raises WrongChain if a node serves another chain."""
-        while True:
-            profile = await self._next_profile()
-            try:
-                return self._activate(await self._open(profile))
-            except ChainUnavailable as error:
-                self.last_error = error
-                self._unreachable(profile, error)
-            except WrongChain as error:
-                self._listener.on_failed(profile, error, 0.0)
-                raise
+        """Return the first node that can be connected to. Raises WrongChain if a node serves another chain.
+
+        Gaps shorter than BOOT_GAP_SECONDS are not reported.
+        """
+        with self._reporting_gap(BOOT_GAP_SECONDS):
+            while True:
+                profile = await self._next_profile()
+                try:
+                    return self._activate(await self._open(profile))
+                except ChainUnavailable as error:
+                    self.last_error = error
+                    self._unreachable(profile, error)
+                except WrongChain as error:
+                    self._listener.on_failed(profile, error, 0.0)
+                    raise
 
     async def reconnect(self) -> Node:
         """Return the next node that can be connected to, after `lost`; skip nodes of another chain.
 
         Gaps shorter than GAP_SECONDS are not reported.
         """
-        gap = asyncio.get_running_loop().call_later(GAP_SECONDS, self._listener.on_gap)
-        try:
+        with self._reporting_gap(GAP_SECONDS):
             while True:
                 profile = await self._next_profile()
                 try:
                     return self._activate(await self._open(profile))
                 except (ChainUnavailable, WrongChain) as error:
                     self._unreachable(profile, error)
-        finally:
-            gap.cancel()
 
     async def await_preferred(self, node: Node, checkpoint: Callable[[], int]) -> Node:
         """Wait until a preferred node has recovered, and return it connected.
@@ -141,7 +152,7 @@ class Failover:
         """Return whether another node is available now."""
         return bool(self.pool.others(node.profile))
 
-    def lost(self, node: Node, error: ChainUnavailable) -> None:
+    def lost(self, node: Node, error: ChainUnavailable | WrongChain) -> None:
         """Put the failed node into cooldown. If its socket is open and no other node is available, report that."""
         self._listener.on_disconnected(node, error)
         if time.monotonic() - self._connected_at > STEADY_SECONDS:
@@ -161,12 +172,21 @@ class Failover:
         self._activate(node)
         self._listener.on_switched(node)
 
+    @contextlib.contextmanager
+    def _reporting_gap(self, seconds: float) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        gap = loop.call_later(seconds, lambda: self._listener.on_gap(self._trying))
+        try:
+            yield
+        finally:
+            gap.cancel()
+
     async def _next_profile(self) -> NodeProfile:
         """Wait until a node is out of cooldown, and return it."""
-        profile, seconds = self.pool.next()
+        self._trying, seconds = self.pool.next()
         if seconds:
             await asyncio.sleep(seconds)
-        return profile
+        return self._trying
 
     def _unreachable(self, profile: NodeProfile, error: Exception) -> None:
         if profile.failures == 0:
@@ -201,6 +221,7 @@ class Failover:
     async def _open(self, profile: NodeProfile) -> Node:
         listener = self._listener
         node = await connect(profile, self._timeouts, listener.on_head, lambda: listener.on_request(profile))
+        node.check_identity = partial(self._check_identity, node)
         try:
             await self._check_identity(node)
             await node.head()
@@ -211,13 +232,33 @@ class Failover:
         listener.on_connected(node)
         return node
 
-    async def _check_identity(self, node: Node) -> None:
-        """Check that the node has the configured chain id and the pinned genesis. Raises WrongChain."""
-        served = await node.chain_id()
+    async def _check_identity(self, node: Node) -> bool:
+        """Check that the node has the configured chain id and the pinned block. Raises WrongChain.
+
+        The pinned block is the first one that a node served. It is block 0, unless the chain has none (those of
+        Cosmos begin with block 1) or the node has pruned it. Returns False if the node lacks the pinned block.
+        """
+        served, first = await node.identity(0)
         if served != self._chain.chain_id:
             raise WrongChain(f"{self.name}: {node.origin} serves chain {served}")
-        genesis = (await node.header(0)).block_hash
-        pinned = await self._pin_genesis(genesis)
-        if pinned != genesis:
-            problem = f"has genesis {genesis[:10]}…, expected {pinned[:10]}…"
-            raise WrongChain(f"{self.name}: {node.origin} {problem}{self._wrong_genesis_hint}")
+        pinned = await self._pin_block(first)
+        if pinned is None:
+            first = await self._first_block(node)
+            pinned = await self._pin_block(first)
+        elif first is None or first.number != pinned.number:
+            [first] = await node.points([pinned.number])
+        if first is None or pinned is None:
+            return False
+        if pinned != first:
+            block = "genesis" if pinned.number == 0 else f"block {pinned.number}"
+            problem = f"has {block} {first.block_hash[:10]}…, expected {pinned.block_hash[:10]}…"
+            raise WrongChain(f"{self.name}: {node.origin} {problem}{self._wrong_block_hint}")
+        return True
+
+    async def _first_block(self, node: Node) -> Checkpoint | None:
+        """Return the first block of a node without block 0: block 1, or its earliest one if that is settled."""
+        first, earliest, latest = await node.points([1, "earliest", "latest"])
+        if first is not None and first.number == 1:
+            return first
+        settled = earliest and latest and earliest.number + SETTLED_BLOCKS <= latest.number
+        return earliest if settled else None

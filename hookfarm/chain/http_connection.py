@@ -14,7 +14,7 @@ from web3.exceptions import Web3Exception
 from web3.providers.rpc.async_rpc import AsyncHTTPProvider
 from web3.types import RPCEndpoint, RPCResponse
 
-from hookfarm.chain.block import Head, parse_header
+from hookfarm.chain.block import parse_head
 from hookfarm.chain.head_signal import HeadSignal
 from hookfarm.chain.rpc import Call, http_answer, result_of, results_of, unavailable
 from hookfarm.chain.timing import NodeTimeouts, Pace, poll_seconds
@@ -96,12 +96,12 @@ class HttpConnection(AsyncHTTPProvider):
         try:
             while True:
                 self._on_poll()
-                header = parse_header(await self.request("eth_getBlockByNumber", ["latest", False]))
+                head = parse_head(await self.request("eth_getBlockByNumber", ["latest", False]))
                 polls += 1
-                if header.block_hash != last:
-                    last, polls = header.block_hash, 1
-                    seen.observe(header.number, clock())
-                    self._head_signal.set(Head(header.number, header))
+                if head.block_hash != last:
+                    last, polls = head.block_hash, 1
+                    seen.observe(head.number, clock())
+                    self._head_signal.set(head)
                 await asyncio.sleep(poll_seconds(seen.block_seconds, polls))
         except ChainUnavailable as error:
             self._on_failed_poll(error)

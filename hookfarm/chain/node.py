@@ -5,78 +5,28 @@ Calls for the safe and finalized block share batches with other calls, at most o
 
 import asyncio
 import contextlib
-import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from hookfarm.chain.block import Head, Header, parse_header, quantity
-from hookfarm.chain.head_signal import HeadSignal, OnHead
+from hookfarm.chain.block import Head, Header, parse_head, parse_header, quantity
+from hookfarm.chain.head_signal import FinalityTags, HeadSignal, OnHead
 from hookfarm.chain.http_connection import HttpConnection
 from hookfarm.chain.node_pool import NodeProfile
-from hookfarm.chain.rpc import Call, RateLimited, Refused, failure_kind
+from hookfarm.chain.rpc import Call, NoResponse, RateLimited, Refused, Unanswered, failure_kind
 from hookfarm.chain.timing import NodeTimeouts
 from hookfarm.chain.websocket_connection import WebSocketConnection
 from hookfarm.errors import ChainUnavailable
-
-TAGS = ("safe", "finalized")
-REFUSALS_BELIEVED = 3
-"""Consecutive errors until a tag counts as unsupported. One error may be temporary, and a fixed number of
-confirmations must not replace finality on a chain that has it."""
-NOT_YET = "not found"
-"""In geth's error for a supported tag without a block yet (-39001)."""
-
-
-class FinalityTags:
-    """Schedule of the calls for a node's safe and finalized block, and their results.
-
-    `due` returns the calls to make, `record` takes their results, `drain` returns the new heads.
-    """
-
-    def __init__(self, every_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._every_seconds = every_seconds
-        self._clock = clock
-        self._next_at = float("-inf")
-        self._asked: list[str] = []
-        self._refusals: Counter[str] = Counter()
-        self._news: dict[str, Header | None] = {}
-
-    def due(self) -> list[Call]:
-        """Return the calls to make; an empty list until they are due. Skips unsupported tags."""
-        now = self._clock()
-        if now < self._next_at:
-            return []
-        self._next_at = now + self._every_seconds
-        self._asked = [tag for tag in TAGS if self._refusals[tag] < REFUSALS_BELIEVED]
-        return [("eth_getBlockByNumber", [tag, False]) for tag in self._asked]
-
-    def record(self, answers: Sequence[Any]) -> None:
-        """Record the results of the calls that `due` returned; errors are Refused values."""
-        for tag, answer in zip(self._asked, answers, strict=False):
-            if isinstance(answer, Refused) and NOT_YET not in str(answer):
-                self._refused(tag)
-                continue
-            self._refusals[tag] = 0
-            if answer is not None and not isinstance(answer, Refused):
-                self._news[tag] = parse_header(answer)
-
-    def _refused(self, tag: str) -> None:
-        self._refusals[tag] += 1
-        if self._refusals[tag] < REFUSALS_BELIEVED:
-            self._next_at = float("-inf")
-        else:
-            self._news[tag] = None
-
-    def drain(self) -> dict[str, Header | None]:
-        """Return the heads recorded since the last call by tag; None = the tag is unsupported."""
-        news, self._news = self._news, {}
-        return news
-
+from hookfarm.event_stream import Checkpoint
 
 Connection = WebSocketConnection | HttpConnection
 SecondOpinion = Callable[[], Awaitable[int | None]]
 """Function that returns another node's block number; None if no other node answers."""
+
+NULL_ROUND = "null round"
+"""In Filecoin's error for a number without a block. The parent hash of the next block proves it."""
+BROKEN_BATCH_DIVISOR = 4
+"""Divides a batch that fails without an error of JSON-RPC: three time-outs at most lead to single calls."""
 
 NORMAL_DISTANCE = 2
 """Normal difference of two nodes, in blocks."""
@@ -98,7 +48,9 @@ class Node:
     ) -> None:
         self.profile = profile
         self.origin = profile.origin
-        self.tags = FinalityTags(timeouts.tags_seconds)
+        self.tags = FinalityTags(timeouts.tags_seconds, unanswered=profile.unanswered_tags)
+        self.check_identity: Callable[[], Awaitable[bool]] = _no_identity
+        """Raises WrongChain if the node serves another chain; False = the node lacks the block to compare."""
         self._connection = connection
         self._head_signal = head_signal
         self._timeouts = timeouts
@@ -112,31 +64,50 @@ class Node:
     def newest_head(self) -> Head | None:
         return self._head_signal.newest
 
-    async def chain_id(self) -> int:
-        return quantity(await self.request("eth_chainId"))
+    @property
+    def head_number(self) -> int:
+        """Number of the newest known head, 0 before the first."""
+        newest = self.newest_head
+        return 0 if newest is None else newest.number
+
+    async def identity(self, number: int) -> tuple[int, Checkpoint | None]:
+        """Return the chain id, and number and hash of a block, in one request; None if the block is missing."""
+        calls: list[Call] = [("eth_chainId", []), _block_call(number)]
+        chain_id, block = await self.request_all(calls)
+        return quantity(result_or_raise(chain_id)), _point(number, block)
+
+    async def points(self, blocks: Sequence[int | str]) -> list[Checkpoint | None]:
+        """Return number and hash of several blocks, each by its number or tag; None for a missing one."""
+        answers = await self.request_all([_block_call(block) for block in blocks])
+        return [_point(block, answer) for block, answer in zip(blocks, answers, strict=True)]
 
     async def block_number(self) -> int:
         return quantity(await self.request("eth_blockNumber"))
 
     async def head(self) -> Head:
         """Fetch the newest block, and signal it unless a newer head has been announced."""
-        header = parse_header(await self.request("eth_getBlockByNumber", "latest", False))
-        head, newest = Head(header.number, header), self._head_signal.newest
+        head = parse_head(await self.request("eth_getBlockByNumber", "latest", False))
+        newest = self._head_signal.newest
         if newest is None or newest.number <= head.number:
             self._head_signal.set(head)
         return head
 
     async def header(self, number: int) -> Header:
         """Return the header of a canonical block. Raises ChainUnavailable if the node lacks the block."""
-        [header] = await self.headers([number])
-        return header
+        headers = await self.headers([number])
+        if not headers:
+            raise ChainUnavailable(f"{self.origin}: block {number} is a null round")
+        return headers[0]
 
     async def headers(self, numbers: Sequence[int]) -> list[Header]:
-        """Return the headers of several canonical blocks; like `header`."""
+        """Return the headers of several canonical blocks, like `header`; without null rounds."""
         return [header for header, _ in await self._blocks(numbers, whole=False)]
 
     async def whole_blocks(self, numbers: Sequence[int]) -> list[tuple[Header, Any]]:
-        """Return the headers of canonical blocks, each with its raw block including transactions."""
+        """Return the headers of canonical blocks, each with its raw block including transactions.
+
+        The result omits null rounds.
+        """
         return await self._blocks(numbers, whole=True)
 
     async def logs_between(self, first: int, last: int) -> list[Any]:
@@ -169,16 +140,19 @@ class Node:
             return await self._connection.request(method, list(parameters))
 
     async def request_all(self, calls: Sequence[Call]) -> list[Any]:
-        """Send calls in as few batches as the node accepts; return results, Refused as a value."""
-        answers: list[Any] = []
-        while len(answers) < len(calls):
-            rest = calls[len(answers) :][: self.profile.batch_calls]
-            try:
-                answers += await self._request_batch(rest)
-            except Refused:
-                if len(rest) == 1:
-                    raise
-                self.profile.batch_calls = max(1, len(rest) // 2)
+        """Send calls in as few batches as the node accepts; return results, Refused as a value.
+
+        What a batch leaves unanswered is sent again in smaller batches, down to single calls. Without a response,
+        or with a closed connection, this raises, and the next call sends smaller batches.
+        """
+        answers: list[Any] = [None] * len(calls)
+        left = list(range(len(calls)))
+        while left:
+            sent, left = left[: self.profile.batches.calls], left[self.profile.batches.calls :]
+            results = await self._request_batch([calls[place] for place in sent])
+            for place, answer in zip(sent, results, strict=True):
+                answers[place] = answer
+            left = [place for place in sent if isinstance(answers[place], Unanswered)] + left
         for answer in answers:
             if isinstance(answer, ChainUnavailable):
                 self.profile.on_failure(failure_kind(answer))
@@ -189,22 +163,49 @@ class Node:
 
     async def _blocks(self, numbers: Sequence[int], whole: bool) -> list[tuple[Header, Any]]:
         calls: list[Call] = [("eth_getBlockByNumber", [hex(number), whole]) for number in numbers]
-        found = [result_or_raise(answer) for answer in await self.request_all(calls)]
-        return [(self._read_header(number, raw), raw) for number, raw in zip(numbers, found, strict=True)]
+        pairs = zip(numbers, await self.request_all(calls), strict=True)
+        found = [(number, result_or_raise(answer)) for number, answer in pairs if not _is_null_round(answer)]
+        return [(self.read_header(number, raw), raw) for number, raw in found]
 
     async def _request_batch(self, calls: Sequence[Call]) -> list[Any]:
+        """Send calls in one request, and learn from the response how many calls the node accepts."""
         await self._take_turn([method for method, _ in calls])
         if len(calls) > 1:
-            with self._counting_failures():
-                return await self._connection.request_batch(calls)
+            return await self._batch(calls)
         [(method, parameters)] = calls
+        answers: list[Any]
         try:
-            return [await self._connection.request(method, parameters)]
+            answers = [await self._connection.request(method, parameters)]
         except Refused as error:
-            return [error]
+            answers = [error]
         except ChainUnavailable as error:
             self.profile.on_failure(failure_kind(error))
             raise
+        self.profile.batches.accepted(1)
+        return answers
+
+    async def _batch(self, calls: Sequence[Call]) -> list[Any]:
+        """Return the results of a batch; the calls of a refused one are all Unanswered."""
+        batches, sent = self.profile.batches, len(calls)
+        try:
+            with self._counting_failures():
+                answers = await self._connection.request_batch(calls)
+        except RateLimited:
+            raise
+        except Refused as error:
+            batches.reduce(sent // 2)
+            return [Unanswered(str(error))] * sent
+        except ChainUnavailable as error:
+            batches.reduce(sent // BROKEN_BATCH_DIVISOR)
+            if self.closed or isinstance(error, NoResponse):
+                raise
+            return [Unanswered(str(error))] * sent
+        answered = sum(not isinstance(answer, Unanswered) for answer in answers)
+        if answered < sent:
+            batches.reduce(answered or sent // BROKEN_BATCH_DIVISOR)
+        else:
+            batches.accepted(sent)
+        return answers
 
     @contextlib.contextmanager
     def _counting_failures(self) -> Iterator[None]:
@@ -222,7 +223,8 @@ class Node:
         if seconds:
             await asyncio.sleep(seconds)
 
-    def _read_header(self, number: int, raw: Any) -> Header:
+    def read_header(self, number: int, raw: Any) -> Header:
+        """Parse the result of `eth_getBlockByNumber` for this number. Raises ChainUnavailable."""
         if raw is None:
             raise ChainUnavailable(f"{self.origin}: does not have block {number}")
         header = parse_header(raw)
@@ -245,6 +247,27 @@ class Node:
         elsewhere = None if second_opinion is None else await second_opinion()
         if elsewhere is not None and elsewhere > number + NORMAL_DISTANCE:
             raise ChainUnavailable(f"{self.origin}: is at block {number}, another node at {elsewhere}")
+
+
+def _is_null_round(answer: Any) -> bool:
+    return isinstance(answer, Refused) and NULL_ROUND in str(answer)
+
+
+async def _no_identity() -> bool:
+    return False
+
+
+def _block_call(block: int | str) -> Call:
+    return "eth_getBlockByNumber", [hex(block) if isinstance(block, int) else block, False]
+
+
+def _point(block: int | str, answer: Any) -> Checkpoint | None:
+    """Return a block's number and hash; None for an error, null, or another number than the requested one."""
+    if answer is None or isinstance(answer, Refused):
+        return None
+    header = parse_header(result_or_raise(answer))
+    wanted = isinstance(block, str) or header.number == block
+    return Checkpoint(header.number, header.block_hash) if wanted else None
 
 
 def result_or_raise(answer: Any) -> Any:

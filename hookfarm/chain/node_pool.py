@@ -8,6 +8,10 @@ from hookfarm.security.redaction import origin
 
 MAX_BATCH_CALLS = 100
 """Calls in one batch. Nodes allow from 3 to 1,000; few document their limit."""
+FIRST_REST_SECONDS = 30.0
+MAX_REST_SECONDS = 3600.0
+"""Time until larger batches are tried again. It doubles with each refusal: one that is not answered costs a
+time-out."""
 
 FAILURE_KINDS = ("refused", "rate_limited", "unavailable")
 
@@ -73,6 +77,34 @@ class RangeSize:
         self.blocks = max(1, min(self.blocks, blocks // 2))
 
 
+class BatchSize:
+    """Number of calls per batch, learned from a node's responses; 1 = the node refuses batches.
+
+    A refused batch reduces it. After a rest it doubles with each full batch that is served.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.calls = MAX_BATCH_CALLS
+        self._clock = clock
+        self._rest_seconds = FIRST_REST_SECONDS
+        self._grows_at = float("-inf")
+
+    def accepted(self, calls: int) -> None:
+        """Record that a batch of so many calls was served."""
+        if calls < self.calls or self.calls == MAX_BATCH_CALLS or self._clock() < self._grows_at:
+            return
+        self.calls = min(2 * self.calls, MAX_BATCH_CALLS)
+        if self.calls == MAX_BATCH_CALLS:
+            self._rest_seconds = FIRST_REST_SECONDS
+
+    def reduce(self, calls: int) -> None:
+        """Record that a larger batch was refused; ignored unless it reduces the number."""
+        if calls < self.calls:
+            self.calls = max(1, calls)
+            self._grows_at = self._clock() + self._rest_seconds
+            self._rest_seconds = min(2 * self._rest_seconds, MAX_REST_SECONDS)
+
+
 class NodeProfile:
     """A node's URL and the limits learned about it; survives its connections."""
 
@@ -81,8 +113,9 @@ class NodeProfile:
         self.origin = origin(url)
         self.bucket = bucket
         self.ranges = RangeSize()
-        self.batch_calls = MAX_BATCH_CALLS
-        """Max calls per batch; 1 = the node refuses batches."""
+        self.unanswered_tags: dict[str, int] = {}
+        """Tags without a block so far, with the head at the first call."""
+        self.batches = BatchSize()
         self.failures = 0
         """Consecutive failures."""
         self.cooldown_until = 0.0

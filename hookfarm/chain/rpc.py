@@ -40,6 +40,14 @@ class RateLimited(ChainUnavailable):
         self.retry_after_seconds = retry_after_seconds
 
 
+class NoResponse(ChainUnavailable):
+    """The node did not respond in time; it may be unable to respond to this request."""
+
+
+class Unanswered(ChainUnavailable):
+    """The node's response to a batch lacks this call, or the node refused the batch."""
+
+
 class Incomplete(ChainUnavailable):
     """The logs of a block are not proven to be complete."""
 
@@ -67,7 +75,7 @@ def result_of(url: str, method: str, answer: Any) -> Any:
 def results_of(url: str, requests: Sequence[Mapping[str, Any]], answers: Any) -> list[Any]:
     """Return the result of each request of a batch in order, a ChainUnavailable as a value.
 
-    Raises Refused if the node refused the whole batch.
+    A request without a response is Unanswered. Raises Refused if the node refused the whole batch.
     """
     if not isinstance(answers, list):
         result_of(url, "batch", answers)
@@ -75,7 +83,7 @@ def results_of(url: str, requests: Sequence[Mapping[str, Any]], answers: Any) ->
     by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, dict)}
     if None in by_id and len(answers) == 1:
         result_of(url, "batch", answers[0])
-    return [_value(url, str(request["method"]), by_id.get(request["id"])) for request in requests]
+    return [_value(url, str(request["method"]), by_id.get(request["id"], _MISSING)) for request in requests]
 
 
 def http_answer(url: str, status: int, retry_after: str | None, body: bytes) -> Any:
@@ -106,12 +114,18 @@ def unavailable(url: str, error: BaseException) -> ChainUnavailable:
         return error
     if isinstance(error, Web3Exception) and error.__cause__ is not None:
         error = error.__cause__
-    timed_out = isinstance(error, TimeoutError)
-    reason = "no answer in time" if timed_out else sanitize(str(error), secrets_of_url(url))
+    if isinstance(error, TimeoutError):
+        return NoResponse(f"{origin(url)}: no answer in time")
+    reason = sanitize(str(error), secrets_of_url(url))
     return ChainUnavailable(f"{origin(url)}: {reason or type(error).__name__}")
 
 
+_MISSING = object()
+
+
 def _value(url: str, method: str, answer: Any) -> Any:
+    if answer is _MISSING:
+        return Unanswered(f"{origin(url)}: {method}: no response in the batch")
     try:
         return result_of(url, method, answer)
     except ChainUnavailable as error:

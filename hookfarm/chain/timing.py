@@ -38,7 +38,7 @@ class NodeTimeouts:
     tags_seconds: float = 4.0
     """Min time between two calls for the safe and finalized block."""
     boot_seconds: float = 8.0
-    """From the start to a known head; less than the master's 10 s, so that the reason is reported."""
+    """Time of a backfill to connect to its first node."""
 
     def max_silence(self, block_seconds: float | None) -> float:
         """Return the longest normal time without a head; `block_seconds` None = not known yet."""

@@ -1,23 +1,26 @@
 """The transfers of a block, from its transactions and their receipts.
 
 The header commits to both by roots whose encoding differs between chains, so the two lists prove each other:
-transactions at indices from 0, and receipts with the same hashes, all of the requested block. A node that omits a
-transaction from one list is detected. A node that omits the last ones from both is not.
+transactions at indices from 0, and receipts with the same hashes, all of the requested block. A transaction
+missing from one list is detected. The last transactions missing from both are not. System transactions without a
+value may lack a receipt, and the system may have a receipt without a transaction.
 
 A transfer is a successful transaction with a value. Failed ones move nothing. Internal transfers (value moved by
 contract calls) are not detected.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from hookfarm.chain.block import Header, quantity
-from hookfarm.chain.node import Node, result_or_raise
-from hookfarm.chain.rpc import Call, Incomplete
+from hookfarm.chain.node import Node, require_list, result_or_raise
+from hookfarm.chain.rpc import Call, Incomplete, Refused
 from hookfarm.errors import ChainUnavailable
 from hookfarm.records import Transfer
 
 SUCCESS, FAILURE = 1, 0
+ZERO_HASH = "0x" + "00" * 32
+"""Transaction hash of logs and receipts of the system, on some chains. On others it is the block's hash."""
 
 
 def transactions_of(header: Header, block: Any) -> list[Any]:
@@ -32,34 +35,103 @@ def transactions_of(header: Header, block: Any) -> list[Any]:
     return found
 
 
+def hashes_of(header: Header, block: Any) -> list[str]:
+    """Return the hashes of a block's transactions, whole or not. Raises ChainUnavailable for another block."""
+    if block is None:
+        raise ChainUnavailable(f"does not have block {header.number}")
+    try:
+        if block["hash"].lower() != header.block_hash:
+            raise Incomplete(f"the node sent another block than {header.number}")
+        found = block["transactions"]
+        return [(each if isinstance(each, str) else each["hash"]).lower() for each in found]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ChainUnavailable(f"the node sent malformed transactions of block {header.number}") from error
+
+
+class Receipts(NamedTuple):
+    """The receipts of a block: those of its transactions by hash, and those of the system.
+
+    `absent` are the transactions without a receipt: some chains make none for system transactions.
+    """
+
+    of_transactions: Mapping[str, Any]
+    of_system: Sequence[Any]
+    absent: Sequence[str]
+
+    @property
+    def logs(self) -> list[Any]:
+        return [log for receipt in (*self.of_transactions.values(), *self.of_system) for log in receipt["logs"]]
+
+
+async def complete_receipts(node: Node, header: Header, hashes: Sequence[str], answer: Any) -> Receipts:
+    """Return the receipts of a block, those missing in `answer` requested one by one.
+
+    `answer` is the result of `eth_getBlockReceipts`, Refused as a value: not every node supports it. Raises
+    Incomplete for receipts of unknown transactions, because `hashes` then omits transactions.
+    """
+    found = [] if isinstance(answer, Refused) else result_or_raise(answer)
+    receipts = require_list(found, f"receipts of block {header.number}")
+    known = _by_hash(header, receipts)
+    missing = [each for each in hashes if each not in known]
+    if missing:
+        calls: list[Call] = [("eth_getTransactionReceipt", [each]) for each in missing]
+        singles = [result_or_raise(single) for single in await node.request_all(calls)]
+        known |= _by_hash(header, [single for single in singles if single is not None])
+    others = [receipt for transaction, receipt in known.items() if transaction not in set(hashes)]
+    if not {each["transactionHash"].lower() for each in others} <= {ZERO_HASH, header.block_hash}:
+        counts = f"{len(known)} receipts are not those of its {len(hashes)} transactions"
+        raise Incomplete(f"block {header.number}: {counts}")
+    of_transactions = {each: known[each] for each in hashes if each in known}
+    return Receipts(of_transactions, others, [each for each in hashes if each not in known])
+
+
+def receipt_logs(header: Header, raw: Any) -> list[Any]:
+    """Return the logs of all receipts of a block.
+
+    Raises Incomplete for a missing receipt, ChainUnavailable for a malformed one.
+    """
+    try:
+        indices = sorted(quantity(receipt["transactionIndex"]) for receipt in raw)
+        logs = [log for receipt in raw for log in receipt["logs"]]
+    except (KeyError, TypeError) as error:
+        raise ChainUnavailable(f"the node sent malformed receipts of block {header.number}") from error
+    if indices != list(range(len(indices))):
+        raise Incomplete(f"the node left out receipts of block {header.number}")
+    return logs
+
+
+def _by_hash(header: Header, receipts: Sequence[Any]) -> dict[str, Any]:
+    """Return receipts by transaction hash, the first of duplicates. Raises Incomplete for another block's."""
+    found: dict[str, Any] = {}
+    try:
+        for receipt in receipts:
+            if receipt["blockHash"].lower() != header.block_hash:
+                raise Incomplete(f"block {header.number}: some of its receipts are of another block")
+            quantity(receipt["transactionIndex"])
+            list(receipt["logs"])
+            found.setdefault(receipt["transactionHash"].lower(), receipt)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ChainUnavailable(f"the node sent malformed receipts of block {header.number}") from error
+    return found
+
+
 def transfers_of(
-    chain_id: int, header: Header, transactions: Sequence[Any], receipts: Sequence[Any]
+    chain_id: int, header: Header, transactions: Sequence[Any], receipts: Receipts
 ) -> tuple[Transfer, ...]:
     """Return the transfers of a block, by transaction. Raises Incomplete unless receipts match transactions.
 
-    `transactions` are in order.
+    `transactions` are in order. One without a receipt moves nothing if it has no value.
     """
     try:
-        by_place = sorted(receipts, key=_index)
-        _check_places(header, by_place, "receipts")
-        hashes = [transaction["hash"].lower() for transaction in transactions]
-        if [receipt["transactionHash"].lower() for receipt in by_place] != hashes:
-            raise Incomplete(
-                f"block {header.number}: {len(by_place)} receipts are not those of its {len(hashes)} transactions"
-            )
-        pairs = zip(transactions, by_place, strict=True)
+        pairs = [(each, receipts.of_transactions.get(each["hash"].lower())) for each in transactions]
+        for transaction, receipt in pairs:
+            if receipt is None and quantity(transaction["value"]) > 0:
+                raise Incomplete(f"the node does not have all receipts of block {header.number}")
+            if receipt is not None and _index(receipt) != _index(transaction):
+                raise Incomplete(f"block {header.number}: a receipt and its transaction have different indices")
         return tuple(_transfer(chain_id, header, *pair) for pair in pairs if _moves_value(*pair))
     except (KeyError, TypeError, AttributeError) as error:
         raise ChainUnavailable(f"the node sent malformed receipts of block {header.number}") from error
-
-
-async def receipts_one_by_one(node: Node, header: Header, transactions: Sequence[Any]) -> list[Any]:
-    """Return the receipts of a block, for a node without `eth_getBlockReceipts`."""
-    calls: list[Call] = [("eth_getTransactionReceipt", [each["hash"]]) for each in transactions]
-    receipts = [result_or_raise(answer) for answer in await node.request_all(calls)]
-    if None in receipts:
-        raise ChainUnavailable(f"{node.origin}: does not have all receipts of block {header.number}")
-    return receipts
 
 
 def _index(record: Any) -> int:
@@ -74,7 +146,7 @@ def _check_places(header: Header, records: Sequence[Any], what: str) -> None:
 
 
 def _moves_value(transaction: Any, receipt: Any) -> bool:
-    return quantity(transaction["value"]) > 0 and _succeeded(receipt)
+    return receipt is not None and quantity(transaction["value"]) > 0 and _succeeded(receipt)
 
 
 def _succeeded(receipt: Any) -> bool:

@@ -16,7 +16,7 @@ from web3.providers.persistent.websocket import WebSocketProvider
 from web3.types import RPCEndpoint, RPCResponse
 from websockets.exceptions import WebSocketException
 
-from hookfarm.chain.block import Head, parse_header
+from hookfarm.chain.block import parse_head
 from hookfarm.chain.head_signal import HeadSignal
 from hookfarm.chain.rpc import Call, result_of, results_of, unavailable
 from hookfarm.chain.timing import NodeTimeouts
@@ -124,8 +124,7 @@ class WebSocketConnection(WebSocketProvider):
         elif not isinstance(message, dict):
             return
         elif message.get("method") == "eth_subscription":
-            header = parse_header(message.get("params", {}).get("result"))
-            self._head_signal.set(Head(header.number, header))
+            self._head_signal.set(parse_head(message.get("params", {}).get("result")))
         elif message.get("id") is None and "error" in message:
             self._refuse_batches(message)
         else:

@@ -79,7 +79,7 @@ def backfill(
     if from_block is None:
         raise InvalidInput("--from-block", "is missing; give the first block")
     request = BackfillRequest(endpoint_id, nodes.chain_id, from_block, to_block, subscription)
-    plan, position, genesis = _prepare(given, request, nodes, restart)
+    plan, position = _prepare(given, request, nodes, restart)
     if position is None:
         question = (
             f"{plan.blocks:,} blocks of chain {nodes.chain_id} for {endpoint_id} ({plan.endpoint.url}). Continue?"
@@ -91,7 +91,7 @@ def backfill(
         return
     if position.position is not None:
         click.echo(f"continuing after block {position.position.number:,}", err=True)
-    sys.exit(_perform(given, plan, position, genesis, as_json))
+    sys.exit(_perform(given, plan, position, as_json))
 
 
 def _chain(text: str | None, given: Config) -> ChainConfig:
@@ -114,25 +114,27 @@ def _chain(text: str | None, given: Config) -> ChainConfig:
 
 def _prepare(
     given: Config, request: BackfillRequest, nodes: ChainConfig, restart: bool
-) -> tuple[BackfillPlan, Backfill | None, str | None]:
-    """Return the plan, the state of an earlier run, if any, and the expected genesis hash, if known."""
+) -> tuple[BackfillPlan, Backfill | None]:
+    """Return the plan, and the position of an earlier run, if any."""
     with connected(given) as client:
         endpoint = narrowed(Registry(client).get(request.endpoint), request)
         if endpoint.ordered:
             backfill_state.check_unlocked(client, endpoint.id, request.name)
         position = None if restart else backfill_state.read(client, request.name)
         checkpoint = client.get(keys.checkpoint(request.chain_id))
-        genesis = client.get(keys.genesis(request.chain_id))
+        first = client.get(keys.genesis(request.chain_id))
+    published = _decode(keys.checkpoint(request.chain_id), checkpoint)
+    number = None if published is None else published.number
+    last = last_block(request, number) if position is None else position.to_block
+    first_block = _decode(keys.genesis(request.chain_id), first)
+    return BackfillPlan(request, endpoint, nodes, last, first_block), position
+
+
+def _decode(key: str, stored: Any) -> Checkpoint | None:
     try:
-        published = None if checkpoint is None else Checkpoint.decode(checkpoint).number
+        return None if stored is None else Checkpoint.decode(stored)
     except ValueError as error:
-        raise OperatorError(f"{keys.checkpoint(request.chain_id)} does not hold NUMBER:HASH") from error
-    last = last_block(request, published) if position is None else position.to_block
-    return (
-        BackfillPlan(request, endpoint, nodes, last),
-        position,
-        genesis.decode() if isinstance(genesis, bytes) else None,
-    )
+        raise OperatorError(f"{key} does not hold NUMBER:HASH") from error
 
 
 def _start(given: Config, plan: BackfillPlan) -> Backfill:
@@ -149,10 +151,10 @@ def _start(given: Config, plan: BackfillPlan) -> Backfill:
         return backfill_state.start(client, request.name, facts)
 
 
-def _perform(given: Config, plan: BackfillPlan, position: Backfill, genesis: str | None, as_json: bool) -> int:
-    """Run the backfill. Return the exit code: 0 if all its jobs were queued."""
+def _perform(given: Config, plan: BackfillPlan, position: Backfill, as_json: bool) -> int:
+    """Run the backfill. Return the exit code: 0 if all of it was queued."""
     with progress_display(as_json) as show:
-        done, last = asyncio.run(_run(given, plan, position, genesis, show))
+        done, last = asyncio.run(_run(given, plan, position, show))
     if as_json:
         print_progress("done" if done else "stopped", last)
     elif done:
@@ -165,10 +167,8 @@ def _perform(given: Config, plan: BackfillPlan, position: Backfill, genesis: str
     return 0 if done else 1
 
 
-async def _run(
-    given: Config, plan: BackfillPlan, position: Backfill, genesis: str | None, show: Show
-) -> tuple[bool, Progress]:
-    """Run until done or until a signal; return whether it is done, and the last progress."""
+async def _run(given: Config, plan: BackfillPlan, position: Backfill, show: Show) -> tuple[bool, Progress]:
+    """Run until done or until a signal; return whether it is done, and its progress."""
     # web3 takes a second to import; `backfills` and shell completion don't need it.
     from hookfarm.backfill.run import BackfillRun
 

@@ -25,7 +25,10 @@ _HEADINGS = (
 def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
     """Show each chain: head, checkpoint, lag, finality, and its nodes with their state.
 
-    Configured chains (HOOKFARM_CHAINS, --config) are listed even before their ingestor reports.
+    "no tag": the chain has no such block; deliveries that wait for it count confirmations instead, 32 for safe and
+    64 for finalized.
+
+    Configured chains (HOOKFARM_CHAINS, --config) are listed even before an ingestor has reported on them.
 
     \b
     Example: hookfarm chains
@@ -49,6 +52,7 @@ def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
 
 def _row(chain: Mapping[str, Any]) -> tuple[str, ...]:
     behind = UNKNOWN if chain["lag_ms"] is None else f"{chain['lag_ms'] / 1000:,.1f} s"
-    numbers = (count(chain.get(name)) for name in _NUMBERS)
+    unsupported = chain.get("unsupported_tags", ())
+    numbers = ("no tag" if name in unsupported else count(chain.get(name)) for name in _NUMBERS)
     rest = (behind, rate(chain["rpc_requests_per_block"]), plain(chain["reason"] or catch_up(chain)))
     return (str(chain["chain_id"]), "yes" if chain["ready"] else "no", *numbers, *rest)

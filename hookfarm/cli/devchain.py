@@ -35,6 +35,13 @@ _TRANSFERS = "Native transfers per block, some of which fail"
 @whole_option("--transfers-per-block", 0, MAX_TRANSFERS_PER_BLOCK, _TRANSFERS, _DEFAULTS["transfers_per_block"])
 @whole_option("--reorg-every", 0, 1_000_000, "Blocks between reorgs; 0 = no reorgs", _DEFAULTS["reorg_every"])
 @whole_option("--reorg-depth", 1, 1_000, "Blocks that a reorg replaces", _DEFAULTS["reorg_depth"])
+@whole_option(
+    "--null-round-every",
+    0,
+    1_000_000,
+    "One block number in so many has no block; 0 = none",
+    _DEFAULTS["null_round_every"],
+)
 @whole_option("--seed", 0, 2**63, "Seed of the genesis hash and all transfers", _DEFAULTS["seed"])
 def devchain(**given: Any) -> None:
     """Run a local chain with ERC-20 and native transfers, and reorgs and faults on demand, until ctrl-C.

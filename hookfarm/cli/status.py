@@ -69,6 +69,8 @@ def _print_chain(console: Console, chain: dict[str, Any]) -> None:
     cost = f"requests/block {rate(chain.get('rpc_requests_per_block'))}  node {active_node(chain)}"
     parts = (f"chain {chain['chain_id']}  {progress} blocks", cost, catch_up(chain))
     console.print("  ".join(filter(None, parts)), markup=False, soft_wrap=True)
+    if not chain["ready"]:
+        console.print(f"  not ready: {chain['reason']}", markup=False, soft_wrap=True)
     for problem in node_problems(chain, int(time.time() * 1000)):
         console.print(f"  {problem}", markup=False, soft_wrap=True)
 

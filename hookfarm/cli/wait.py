@@ -1,5 +1,6 @@
 """`hookfarm wait`: wait for readiness in scripts and orchestrators."""
 
+import re
 import sys
 import time
 from pathlib import Path
@@ -13,12 +14,26 @@ from hookfarm.store import keys
 from hookfarm.store.clients import command_client
 
 
+class ServiceName(click.Choice[str]):
+    """The name of a service, or `event_ingestor:ID` for one chain."""
+
+    def __init__(self) -> None:
+        super().__init__(keys.SERVICES)
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if re.fullmatch(rf"{keys.EVENT_INGESTOR}:[1-9][0-9]{{0,15}}", value):
+            return value
+        return super().convert(value, param, ctx)
+
+
 @click.command()
-@click.argument("services", nargs=-1, required=True, type=click.Choice(keys.SERVICES), metavar="SERVICE…")
-@seconds_option("--timeout", 0, 86400, "Time-out for each service", default=10.0)
+@click.argument("services", nargs=-1, required=True, type=ServiceName(), metavar="SERVICE…")
+@seconds_option("--timeout", 0, 86400, "Time to wait for each", default=10.0)
 @redis_options
 def wait(services: tuple[str, ...], timeout: float, config_file: Path | None, **options: Any) -> None:
     """Wait until each SERVICE signals readiness; exit 1 if one does not.
+
+    event_ingestor is ready when all chains are followed, event_ingestor:ID when chain ID is.
 
     \b
     Example: hookfarm wait message_processor webhook_delivery --timeout 10

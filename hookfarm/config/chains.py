@@ -17,11 +17,10 @@ from hookfarm.security.redaction import origin, redis_address, sanitize
 class ChainConfig:
     """One chain and the URLs of its nodes, the preferred one first.
 
-    `verify` is the proof that blocks are complete; None = the chain's default:
-    - `bloom`: the header's bloom;
-    - `contiguous`: only log indices, for headers without a usable bloom (zkSync) or with logs outside it
-      (Polygon);
-    - `receipts`: all receipts, a longer response;
+    `verify` is the proof that blocks are complete; None = `bloom`, adapted to what holds of the chain's blooms:
+    - `bloom`: log indices and the header's bloom, in doubt all receipts;
+    - `contiguous`: only log indices, for blooms that are wrong;
+    - `receipts`: as `bloom`, but receipts are the first source, a longer response;
     - `none`.
     `requests_per_second`: limit per node.
     """

@@ -12,6 +12,7 @@ from hookfarm.config.values import (
     Network,
     address,
     api_token,
+    chain_ids,
     durations,
     existing_file,
     hosts,
@@ -53,6 +54,7 @@ class Config:
     workers: int
     processors: int
     chains: tuple[ChainConfig, ...]
+    required_chains: tuple[int, ...]
     from_block: int | None
     api: Address
     api_token: str | None = field(repr=False)
@@ -104,6 +106,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("processors", integer(1, MAX_PROCESSORS), 1, "Message processors"),
     Setting("chains", chains, (), "Chains to watch, ID=URL[,URL…][;verify=…][;requests_per_second=…]"),
+    Setting(
+        "required_chains",
+        chain_ids,
+        (),
+        "Chains that `start` and `/readyz` wait for; without it `start` waits for any one, `/readyz` for all",
+    ),
     Setting("from_block", integer(0, 2**53), None, "First block of a chain without a checkpoint"),
     Setting("api", address, Address("127.0.0.1", 8400), "Address of the HTTP API"),
     Setting(

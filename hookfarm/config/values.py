@@ -104,6 +104,15 @@ def hosts(raw: Any) -> tuple[str, ...]:
     return found
 
 
+def chain_ids(raw: Any) -> tuple[int, ...]:
+    """Parse comma-separated chain ids."""
+    found = [str(part).strip() for part in parts([raw] if isinstance(raw, int) else raw, ",")]
+    for chain_id in found:
+        if not re.fullmatch(r"[1-9][0-9]{0,15}", chain_id):
+            raise ValueError(f"{chain_id!r} is not a chain id; write 1,8453")
+    return tuple(dict.fromkeys(map(int, found)))
+
+
 def rate(raw: Any) -> float:
     """Parse a rate per second above 0."""
     if not re.fullmatch(r"[0-9]{1,6}(?:\.[0-9]{1,3})?", str(raw)) or float(raw) <= 0:

@@ -11,10 +11,8 @@ from hookfarm.store.clients import Argument, PipelinedConnection
 from hookfarm.store.scripts import Script
 
 SAFE_CONFIRMATIONS, FINALIZED_CONFIRMATIONS = 32, 64
-"""Confirmations that replace `safe` and `finalized` on a chain whose nodes do not support these tags.
-
-They are one and two epochs of Ethereum.
-"""
+TAG_CONFIRMATIONS = {"safe": SAFE_CONFIRMATIONS, "finalized": FINALIZED_CONFIRMATIONS}
+"""Replace `safe` and `finalized` on a chain whose nodes do not report them: one and two epochs of Ethereum."""
 
 _ENQUEUE = Script("enqueue")
 _CONFIRM = Script("confirm")

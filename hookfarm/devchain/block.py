@@ -134,13 +134,19 @@ def genesis(timestamp: int, extra_data: bytes, mix_hash: bytes) -> DevBlock:
     return _block(header, (), (), 0)
 
 
-def make_block(parent: DevBlock, transactions: Sequence[Transaction], timestamp: int, mix_hash: bytes) -> DevBlock:
-    """Return the child of `parent` with these transactions, in order."""
+def make_block(
+    parent: DevBlock,
+    transactions: Sequence[Transaction],
+    timestamp: int,
+    mix_hash: bytes,
+    number: int | None = None,
+) -> DevBlock:
+    """Return the child of `parent` with these transactions, in order. `number` None = the parent's + 1."""
     receipts = _receipts(transactions)
     transactions_root = ordered_root([transaction.encoded for transaction in transactions])
     header = DevHeader(
         parent_hash=bytes.fromhex(parent.hash[2:]),
-        number=parent.number + 1,
+        number=parent.number + 1 if number is None else number,
         timestamp=timestamp,
         state_root=_state_root(parent, transactions, transactions_root),
         transactions_root=transactions_root,

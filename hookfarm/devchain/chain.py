@@ -29,9 +29,9 @@ class DevchainOptions:
     `logs_per_block` counts ERC-20 transfers, `transfers_per_block` transactions with a value, of which some fail.
     Every `reorg_every` blocks (0 = never) the last `reorg_depth` ones are replaced. `chain_id` and `seed`
     determine the genesis hash and all transfers. `safe_distance` and `finalized_distance` are blocks behind the
-    head. Beyond `history_logs` logs and transfers the oldest blocks are pruned to their headers (1.3 kB of memory
-    per log). A WebSocket client with more than `outbox_messages` pending messages is disconnected, as by geth at
-    20,000.
+    head. One number in `null_round_every` (0 = none) has no block, as on Filecoin. Beyond `history_logs` logs and
+    transfers the oldest blocks are pruned to their headers (1.3 kB of memory per log). A WebSocket client with
+    more than `outbox_messages` pending messages is disconnected, as by geth at 20,000.
     """
 
     host: str = "127.0.0.1"
@@ -45,6 +45,7 @@ class DevchainOptions:
     reorg_depth: int = 2
     safe_distance: int = 32
     finalized_distance: int = 64
+    null_round_every: int = 0
     history_logs: int = 500_000
     outbox_messages: int = 20_000
 
@@ -58,6 +59,9 @@ class DevchainOptions:
         _within("reorg_depth", self.reorg_depth, 1, 1_000)
         _within("safe_distance", self.safe_distance, 0, 1_000_000)
         _within("finalized_distance", self.finalized_distance, self.safe_distance, 1_000_000)
+        _within("null_round_every", self.null_round_every, 0, 1_000_000)
+        if self.null_round_every == 1:
+            raise InvalidInput("null_round_every", "1; allowed are 0 and numbers from 2")
         _within("history_logs", self.history_logs, 1, 100_000_000)
         _within("outbox_messages", self.outbox_messages, 1, 10_000_000)
 
@@ -85,7 +89,8 @@ class DevChain:
         self.canonical_log_count = 0
         self._branch = 0
         first = genesis(GENESIS_TIMESTAMP, EXTRA_DATA, self._randomness(0))
-        self._blocks = [first]
+        self._blocks: list[DevBlock | None] = [first]
+        """By number; None = a null round."""
         self._canonical_hashes = {first.hash: 0}
         self._replaced: OrderedDict[str, DevBlock] = OrderedDict()
         self._positions: dict[bytes, tuple[int, int]] = {}
@@ -94,7 +99,9 @@ class DevChain:
 
     @property
     def head(self) -> DevBlock:
-        return self._blocks[-1]
+        head = self._blocks[-1]
+        assert head is not None  # Null rounds are added together with the block above them.
+        return head
 
     @property
     def first_with_body(self) -> int:
@@ -102,7 +109,14 @@ class DevChain:
         return self._first_with_body
 
     def block(self, number: int) -> DevBlock | None:
+        """Return a canonical block; None for a null round or beyond the head."""
         return self._blocks[number] if 0 <= number < len(self._blocks) else None
+
+    def at_or_below(self, number: int) -> DevBlock:
+        """Return the newest block up to this number, which must not be beyond the head."""
+        while (block := self._blocks[number]) is None:
+            number -= 1
+        return block
 
     def block_by_hash(self, block_hash: str) -> DevBlock | None:
         """Return a canonical block, or one of the last MAX_REPLACED_BLOCKS replaced ones; None if unknown."""
@@ -113,16 +127,17 @@ class DevChain:
         return block_hash in self._canonical_hashes
 
     def canonical_blocks(self) -> Iterator[DevBlock]:
-        return iter(self._blocks)
+        return (block for block in self._blocks if block is not None)
 
     def position(self, transaction_hash: bytes) -> tuple[DevBlock, int] | None:
         """Return the canonical block with the transaction, and the transaction's index; None if unknown."""
         found = self._positions.get(transaction_hash)
-        return (self._blocks[found[0]], found[1]) if found else None
+        block = self._blocks[found[0]] if found else None
+        return (block, found[1]) if found and block else None
 
     def deepest_reorg(self) -> int:
         """Return the number of blocks that a reorg may replace: all but genesis and pruned blocks."""
-        return min(self.head.number, self.head.number - self._first_with_body + 1)
+        return self._blocks_from(max(self._first_with_body, 1))
 
     def mine(self, timestamp: int, calls: Sequence[Call] | None = None) -> DevBlock:
         """Add the next block; `calls` None = generated transfers."""
@@ -167,7 +182,7 @@ class DevChain:
         fork = self._canonical_hashes.get(branch[-1].parent_hash) if branch else None
         if fork is None:
             raise InvalidInput("block", f"{block_hash} is not a remembered replaced block")
-        removed = self._remove(self.head.number - fork) if self.head.number > fork else []
+        removed = self._remove(self._blocks_from(fork + 1))
         branch.reverse()
         for block in branch:
             self._replaced.pop(block.hash, None)
@@ -184,21 +199,21 @@ class DevChain:
             raise InvalidInput("contents", f"{len(contents)} blocks; at most length = {length} are allowed")
 
     def _generated(self) -> list[Call]:
-        number = self.head.number + 1
-        options = self.options
+        number, options = self._next_number(), self.options
         calls = token_transfers(options.seed, number, self._branch, options.logs_per_block)
         return with_native_transfers(calls, options.seed, number, self._branch, options.transfers_per_block)
 
     def _append(self, transactions: Sequence[Transaction], timestamp: int) -> DevBlock:
         """Add a block. Timestamps never decrease, but several blocks may share a second, as on rollups."""
         timestamp = max(timestamp, self.head.header.timestamp)
-        randomness = self._randomness(self.head.number + 1)
-        block = make_block(self.head, transactions, timestamp, randomness)
+        number = self._next_number()
+        block = make_block(self.head, transactions, timestamp, self._randomness(number), number)
         self.logs_mined += block.log_count
         self._put(block)
         return block
 
     def _put(self, block: DevBlock) -> None:
+        self._blocks += [None] * (block.number - len(self._blocks))
         self._blocks.append(block)
         self._canonical_hashes[block.hash] = block.number
         for index, transaction in enumerate(block.transactions):
@@ -208,8 +223,12 @@ class DevChain:
         self._prune()
 
     def _remove(self, depth: int) -> list[DevBlock]:
-        removed = self._blocks[-depth:]
-        del self._blocks[-depth:]
+        removed: list[DevBlock] = []
+        while len(removed) < depth:
+            removed.insert(0, self.head)
+            self._blocks.pop()
+            while self._blocks[-1] is None:
+                self._blocks.pop()
         for block in removed:
             del self._canonical_hashes[block.hash]
             self._forget_transactions(block)
@@ -223,14 +242,24 @@ class DevChain:
         """Prune the oldest bodies, never the head's."""
         while self._kept_entries > self.options.history_logs and self._first_with_body < self.head.number:
             block = self._blocks[self._first_with_body]
-            self._forget_transactions(block)
-            self._blocks[self._first_with_body] = pruned(block)
+            if block is not None:
+                self._forget_transactions(block)
+                self._blocks[self._first_with_body] = pruned(block)
             self._first_with_body += 1
 
     def _forget_transactions(self, block: DevBlock) -> None:
         for transaction in block.transactions:
             del self._positions[transaction.hash]
         self._kept_entries -= block.entry_count
+
+    def _next_number(self) -> int:
+        """Return the number of the next block. Null rounds have other numbers on each branch."""
+        number, every = self.head.number + 1, self.options.null_round_every
+        return number + 1 if every and (number + self._branch) % every == 0 else number
+
+    def _blocks_from(self, number: int) -> int:
+        """Return how many blocks there are from this number on."""
+        return sum(block is not None for block in self._blocks[number:])
 
     def _randomness(self, number: int) -> bytes:
         """Return the header's mixHash; it differs by branch, so that empty blocks differ too."""

@@ -151,6 +151,20 @@ class RunningDevchain:
             self._await(server.close())
             running.release_port()
 
+    @contextmanager
+    def replaced(self, *, alternating: bool = False, **options: Any) -> Iterator["RunningDevchain"]:
+        """Answer HTTP requests from another chain with these options, and yield its handle. It does not mine.
+
+        Open connections stay open. `alternating`: every other request is answered from this chain.
+        """
+        node = DevNode(replace(self._node.options, **options))
+        nodes = [node, self._node] if alternating else [node]
+        self._call(lambda: self._server.serve(*nodes))
+        try:
+            yield RunningDevchain(node, self._server, self._loop)
+        finally:
+            self._call(lambda: self._server.serve(self._node))
+
     def _call(self, operation: Callable[[], T]) -> T:
         async def run() -> T:
             return operation()

@@ -97,17 +97,51 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
             "eth_getLogs clamps a range beyond the head instead of refusing it. Occasion: a clamped range"
         ),
         "unsupported_tags": FaultKind(
-            "The tags safe and finalized are refused. Occasion: a refusal",
-            {"code": -32602, "message": "safe and finalized block are not supported"},
+            "The tags safe and finalized are refused, or answered with null (Scroll). Polygon refuses with code "
+            "-39001 and message `safe block not found`. Occasion: a refusal",
+            {"code": -32602, "message": "safe and finalized block are not supported", "shown": "error"},
+            {"shown": ("error", "null")},
         ),
         "refused_batches": FaultKind(
-            "Batches of more calls than this are refused as a whole. Occasion: a refusal",
-            {"calls": 1, "code": -32600, "message": "batch too large"},
+            "Batches of more calls than this are refused as a whole: with an error, HTTP 500, an empty body, a "
+            "closed connection, or no response. A WebSocket closes for those of HTTP. Occasion: a refusal",
+            {"calls": 1, "code": -32600, "message": "batch too large", "how": "error"},
+            {"how": ("error", "http_500", "empty", "closed", "silence")},
+        ),
+        "shortened_batches": FaultKind(
+            "Only the first `calls` of a batch are answered. Occasion: a shortened response", {"calls": 3}
+        ),
+        "no_block_0": FaultKind(
+            "Instead of block 0 comes block 1 (Ethermint), the latest (OKTC), or an error for pruned history "
+            "(op-reth). Occasion: a call of eth_getBlockByNumber",
+            {"shown": "block_1"},
+            {"shown": ("block_1", "latest", "pruned")},
         ),
         "hidden_blooms": FaultKind(
             "Headers have a bloom of zeros, or null. Occasion: a header",
             {"shown": "zeros"},
             {"shown": ("zeros", "null")},
+        ),
+        "announced_heads": FaultKind(
+            "newHeads announces heads with a bloom of zeros (Sei, Cosmos), another hash (ZetaChain) or a parent "
+            "of zeros (Sei Giga); the blocks themselves are right. Occasion: an announced head",
+            {"shown": "zero_bloom"},
+            {"shown": ("zero_bloom", "other_hash", "zero_parent")},
+        ),
+        "constant_blooms": FaultKind(
+            "Headers have the same bloom whatever their logs: all ones (Filecoin), or some. Occasion: a header",
+            {"shown": "ones"},
+            {"shown": ("ones", "some")},
+        ),
+        "blooms_without_system_logs": FaultKind(
+            "The bloom omits the logs of the block's last transaction, as of the system's (HyperEVM, Shibarium). "
+            "Occasion: a header of a block with transactions"
+        ),
+        "system_transactions": FaultKind(
+            "The last transaction of a block has no receipt. If it is not listed either, its logs have a "
+            "transaction hash of zeros (zkSync). Lasts until cleared",
+            {"shown": "unlisted"},
+            {"shown": ("unlisted", "listed")},
         ),
         "local_log_indices": FaultKind("Logs are counted per transaction. Occasion: a result with logs"),
         "bare_logs": FaultKind(

@@ -25,6 +25,8 @@ from hookfarm.devchain.queries import (
 )
 from hookfarm.devchain.rpc_errors import (
     METHOD_NOT_FOUND,
+    NULL_ROUND,
+    PRUNED_HISTORY,
     SERVER_ERROR,
     RpcError,
     invalid_argument,
@@ -35,6 +37,7 @@ from hookfarm.devchain.serializers import (
     altered_header,
     altered_logs,
     block_json,
+    has_system_transaction,
     header_json,
     logs_json,
     receipt_json,
@@ -183,7 +186,25 @@ def _block_number(view: LaggedChain) -> str:
 
 
 def _block_by_number(view: LaggedChain, number: Any, full: Any) -> JsonObject | None:
-    return _shown_block(view.node, view.by_number(number_argument(view, 0, number)), full)
+    fault = view.node.faults.active("unsupported_tags") if number in ("safe", "finalized") else None
+    if fault and fault.text("shown") == "null":
+        view.node.faults.use(fault)
+        return None
+    wanted = number_argument(view, 0, number)
+    if number in ("0x0", "earliest"):
+        wanted = _block_instead_of_0(view)
+    if view.is_null_round(wanted):
+        raise RpcError(NULL_ROUND, f"requested epoch was a null round ({wanted})")
+    return _shown_block(view.node, view.by_number(wanted), full)
+
+
+def _block_instead_of_0(view: LaggedChain) -> int:
+    fault = view.node.faults.take("no_block_0")
+    if fault is None:
+        return 0
+    if fault.text("shown") == "pruned":
+        raise RpcError(PRUNED_HISTORY, "pruned history unavailable")
+    return 1 if fault.text("shown") == "block_1" else view.head
 
 
 def _block_by_hash(view: LaggedChain, block_hash: Any, full: Any) -> JsonObject | None:
@@ -198,7 +219,9 @@ def _shown_block(node: DevNode, block: DevBlock | None, full: Any) -> JsonObject
     fault = node.faults.take("omitted_transactions") if full_transactions and block.transactions else None
     if fault:
         shown |= {"transactions": shown["transactions"][: -fault.number("transactions")]}
-    return altered_header(node.faults, shown)
+    if has_system_transaction(node.faults, block, "unlisted"):
+        shown |= {"transactions": shown["transactions"][:-1]}
+    return altered_header(node.faults, shown, block)
 
 
 def _transaction_by_hash(view: LaggedChain, transaction_hash: Any) -> JsonObject | None:
@@ -212,7 +235,10 @@ def _transaction_receipt(view: LaggedChain, transaction_hash: Any) -> JsonObject
     found = view.node.chain.position(bytes.fromhex(hash_argument(0, transaction_hash)[2:]))
     if found is None or found[0].number > view.head:
         return None
-    return receipt_json(*found)
+    block, index = found
+    if index == len(block.transactions) - 1 and has_system_transaction(view.node.faults, block):
+        return None
+    return receipt_json(block, index)
 
 
 def _block_receipts(view: LaggedChain, block_id: Any) -> list[JsonObject] | None:
@@ -224,6 +250,8 @@ def _block_receipts(view: LaggedChain, block_id: Any) -> list[JsonObject] | None
 
 def _receipts(node: DevNode, block: DevBlock) -> list[JsonObject]:
     receipts = [receipt_json(block, index) for index in range(len(block.transactions))]
+    if has_system_transaction(node.faults, block):
+        receipts.pop()
     omitted = node.faults.take("omitted_receipts") if receipts else None
     if omitted:
         del receipts[-omitted.number("receipts") :]

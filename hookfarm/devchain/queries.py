@@ -21,7 +21,7 @@ from hookfarm.devchain.rpc_errors import (
     invalid_params,
     range_error,
 )
-from hookfarm.devchain.serializers import JsonObject, altered_logs, logs_json
+from hookfarm.devchain.serializers import JsonObject, altered_logs, logs_of_block
 from hookfarm.devchain.transaction import MAX_TOPICS
 
 HASH_CHARACTERS = 66
@@ -59,7 +59,10 @@ class LaggedChain:
         fault = self.node.faults.take("unsupported_tags")
         if fault:
             raise RpcError(fault.number("code"), fault.text("message"))
-        return max(0, self.head - distance)
+        return self.node.chain.at_or_below(max(0, self.head - distance)).number
+
+    def is_null_round(self, number: int) -> bool:
+        return 0 <= number <= self.head and self.node.chain.block(number) is None
 
     def _visible(self, block: DevBlock | None) -> DevBlock | None:
         if block is None or block.number > self.head:
@@ -72,7 +75,7 @@ class LaggedChain:
 
 def view_of(node: DevNode, lag: int) -> LaggedChain:
     """Return the chain for a call, `lag` blocks behind."""
-    return LaggedChain(node, max(0, node.chain.head.number - lag))
+    return LaggedChain(node, node.chain.at_or_below(max(0, node.chain.head.number - lag)).number)
 
 
 def hash_argument(position: int, value: object) -> str:
@@ -153,7 +156,7 @@ def get_logs(view: LaggedChain, criteria: object) -> list[JsonObject]:
     if criteria.get("blockHash") is not None:
         block = _block_of_hash(view, criteria)
         first = last = block.number
-        logs = log_filter.select(logs_json(block))
+        logs = log_filter.select(logs_of_block(view.node.faults, block))
     else:
         first, last = _range(view, criteria)
         logs = _logs_of_range(view, first, last, log_filter)
@@ -194,7 +197,7 @@ def _logs_of_range(view: LaggedChain, first: int, last: int, log_filter: LogFilt
     for number in range(first, last + 1):
         block = view.by_number(number)
         if block is not None:
-            logs += log_filter.select(logs_json(block))
+            logs += log_filter.select(logs_of_block(view.node.faults, block))
     return logs
 
 

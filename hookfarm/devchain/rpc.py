@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from hookfarm.devchain.control import PREFIX, call_control
+from hookfarm.devchain.faults import Fault
 from hookfarm.devchain.methods import Subscriptions, call_method, reads_chain
 from hookfarm.devchain.node import DevNode
 from hookfarm.devchain.rpc_errors import (
@@ -52,28 +53,44 @@ def parse_message(raw: bytes | str) -> RpcMessage:
 
 async def answer(node: DevNode, message: RpcMessage, subscriptions: Subscriptions | None) -> Any:
     """Return the JSON of the response; None if all calls are notifications."""
-    refused = _refused_batch(node, message)
-    if refused is not None:
-        return refused
     lag = _lag(node, message)
-    answers = [await _answer_call(node, call, subscriptions, lag) for call in message.calls]
+    answers = [await _answer_call(node, call, subscriptions, lag) for call in _answered_calls(node, message)]
     wanted = [each for each in answers if each is not None]
     if message.is_batch:
         return wanted or None
     return wanted[0] if wanted else None
 
 
-def _refused_batch(node: DevNode, message: RpcMessage) -> dict[str, Any] | None:
-    fault = node.faults.active("refused_batches")
-    if (
-        fault is None
-        or not message.is_batch
-        or message.is_control()
-        or len(message.calls) <= fault.number("calls")
-    ):
+@dataclass(frozen=True, slots=True)
+class BatchRefusal:
+    """The refusal of a whole batch; `response` is the error that its `how` may call for."""
+
+    how: str
+    response: dict[str, Any]
+
+
+def batch_refusal(node: DevNode, message: RpcMessage) -> BatchRefusal | None:
+    """Return the refusal of the message by an active fault; None without one."""
+    fault = _batch_fault(node, message, "refused_batches")
+    if fault is None:
+        return None
+    return BatchRefusal(fault.text("how"), RpcError(fault.number("code"), fault.text("message")).response(None))
+
+
+def _answered_calls(node: DevNode, message: RpcMessage) -> list[Any]:
+    fault = _batch_fault(node, message, "shortened_batches")
+    return message.calls if fault is None else message.calls[: fault.number("calls")]
+
+
+def _batch_fault(node: DevNode, message: RpcMessage, kind: str) -> Fault | None:
+    """Use an active fault that concerns batches of this size; None without one."""
+    fault = node.faults.active(kind)
+    if fault is None or not message.is_batch or message.is_control():
+        return None
+    if len(message.calls) <= fault.number("calls"):
         return None
     node.faults.use(fault)
-    return RpcError(fault.number("code"), fault.text("message")).response(None)
+    return fault
 
 
 def _lag(node: DevNode, message: RpcMessage) -> int:

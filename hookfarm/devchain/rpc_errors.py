@@ -17,6 +17,8 @@ INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
 SERVER_ERROR = -32000
 PRUNED_HISTORY = 4444
+NULL_ROUND = 12
+"""Filecoin: no block has this number."""
 
 
 class RpcError(Exception):

@@ -8,6 +8,8 @@ from collections import Counter
 from functools import lru_cache
 from typing import Any
 
+from eth_hash.auto import keccak
+
 from hookfarm.abi import bloom
 from hookfarm.devchain.block import (
     EMPTY_REQUESTS_HASH,
@@ -189,17 +191,50 @@ def _logs_of(block: DevBlock, index: int, transaction: Transaction, first_log_in
 ZERO_BLOOM = "0x" + "00" * 256
 
 
+CONSTANT_BLOOMS = {"ones": "0x" + "ff" * 256, "some": "0x" + "00" * 200 + "ff" * 56}
+
+
 def announced_header(faults: Faults, block: DevBlock) -> JsonObject:
     """Return the header for newHeads, with faults applied."""
-    return altered_header(faults, header_json(block))
+    header = altered_header(faults, header_json(block), block)
+    fault = faults.take("announced_heads")
+    if fault is None:
+        return header
+    wrong = {
+        "zero_bloom": {"logsBloom": ZERO_BLOOM},
+        "other_hash": {"hash": to_data(keccak(block.hash.encode()))},
+        "zero_parent": {"parentHash": to_data(ZERO_HASH)},
+    }
+    return header | wrong[fault.text("shown")]
 
 
-def altered_header(faults: Faults, header: JsonObject) -> JsonObject:
+def altered_header(faults: Faults, header: JsonObject, block: DevBlock) -> JsonObject:
     """Return a header or block with faults applied."""
+    if block.transactions and faults.take("blooms_without_system_logs"):
+        others = bloom.union(receipt.logs_bloom for receipt in block.receipts[:-1])
+        header = header | {"logsBloom": to_data(bloom.to_bytes(others))}
+    constant = faults.take("constant_blooms")
+    if constant is not None:
+        header = header | {"logsBloom": CONSTANT_BLOOMS[constant.text("shown")]}
     fault = faults.take("hidden_blooms")
     if fault is None:
         return header
     return header | {"logsBloom": ZERO_BLOOM if fault.text("shown") == "zeros" else None}
+
+
+def has_system_transaction(faults: Faults, block: DevBlock, shown: str = "") -> bool:
+    """Return whether the block's last transaction is shown as one of the system."""
+    fault = faults.active("system_transactions")
+    return bool(fault and block.transactions and shown in ("", fault.text("shown")))
+
+
+def logs_of_block(faults: Faults, block: DevBlock) -> list[JsonObject]:
+    """Return all logs of the block, those of an unlisted transaction without its hash."""
+    logs = logs_json(block)
+    if not has_system_transaction(faults, block, "unlisted"):
+        return logs
+    last, zero = to_quantity(len(block.transactions) - 1), {"transactionHash": to_data(ZERO_HASH)}
+    return [log | zero if log["transactionIndex"] == last else log for log in logs]
 
 
 def altered_logs(faults: Faults, logs: list[JsonObject]) -> list[JsonObject]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import cycle
 from typing import Any
 
 import orjson
@@ -10,7 +11,7 @@ from aiohttp import web
 
 from hookfarm.devchain.chain import DevchainOptions
 from hookfarm.devchain.node import DevNode, mine_until
-from hookfarm.devchain.rpc import answer, parse_message
+from hookfarm.devchain.rpc import BatchRefusal, answer, batch_refusal, parse_message
 from hookfarm.devchain.rpc_errors import TOO_LARGE, RpcError
 from hookfarm.devchain.websocket import MAX_MESSAGE_BYTES, WebSocketClient
 from hookfarm.errors import CouldNotBoot
@@ -52,6 +53,7 @@ class DevchainServer:
 
     def __init__(self, node: DevNode) -> None:
         self._node = node
+        self._behind_url = cycle([node])
         self._clients: set[WebSocketClient] = set()
         self._closing = asyncio.Event()
         self._runner: web.AppRunner | None = None
@@ -73,6 +75,10 @@ class DevchainServer:
             raise CouldNotBoot(f"devchain: cannot listen on {self._authority()}: {problem}") from problem
         self._runner = runner
         self.port = runner.addresses[0][1]
+
+    def serve(self, *nodes: DevNode) -> None:
+        """Let these nodes answer HTTP requests in turn, also on open connections, as behind a load balancer."""
+        self._behind_url = cycle(nodes)
 
     @property
     def http_url(self) -> str:
@@ -101,7 +107,8 @@ class DevchainServer:
         return application
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
-        self._node.transport_requests["http"] += 1
+        node = next(self._behind_url)
+        node.transport_requests["http"] += 1
         try:
             message = parse_message(await request.read())
         except RpcError as problem:
@@ -110,7 +117,10 @@ class DevchainServer:
             refusal = await self._refusal(request)
             if refusal is not None:
                 return refusal
-        response = await answer(self._node, message, None)
+        refused = batch_refusal(node, message)
+        if refused is not None:
+            return await self._refuse_batch(request, refused)
+        response = await answer(node, message, None)
         if response is None:
             return web.Response(status=204)
         if _too_large(response):
@@ -146,6 +156,19 @@ class DevchainServer:
         seconds = fault.number("retry_after")
         headers = {} if seconds == 0 else {"Retry-After": str(seconds)}
         return web.Response(status=fault.number("status"), headers=headers)
+
+    async def _refuse_batch(self, request: web.Request, refusal: BatchRefusal) -> web.StreamResponse:
+        match refusal.how:
+            case "http_500":
+                return web.Response(status=500, text="<html>500 Internal Server Error</html>\n")
+            case "empty":
+                return web.Response(content_type="application/json")
+            case "closed":
+                return _cut(request)
+            case "silence":
+                await self._closing.wait()
+                return _cut(request)
+        return _json(refusal.response)
 
 
 def _cut(request: web.Request) -> web.StreamResponse:

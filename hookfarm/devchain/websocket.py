@@ -16,7 +16,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from hookfarm.devchain.methods import Subscriptions
 from hookfarm.devchain.node import DevNode
-from hookfarm.devchain.rpc import RpcMessage, answer, parse_message
+from hookfarm.devchain.rpc import BatchRefusal, RpcMessage, answer, batch_refusal, parse_message
 from hookfarm.devchain.rpc_errors import RpcError
 from hookfarm.devchain.serializers import announced_header
 
@@ -82,6 +82,10 @@ class WebSocketClient:
                 continue
             if not parsed.is_control() and self._swallowed():
                 continue
+            refused = batch_refusal(self._node, parsed)
+            if refused is not None:
+                await self._refuse_batch(refused)
+                continue
             await self._free_calls.acquire()
             self._start(self._answer(parsed))
 
@@ -93,6 +97,12 @@ class WebSocketClient:
             self.drop()
             return True
         return False
+
+    async def _refuse_batch(self, refusal: BatchRefusal) -> None:
+        if refusal.how == "error":
+            await self._outbox.put(refusal.response)
+        elif refusal.how != "silence":
+            self.drop()
 
     def _start(self, call: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(call)

@@ -5,6 +5,7 @@ import contextlib
 from hookfarm.chain.block import parse_header
 from hookfarm.chain.node import Node, result_or_raise
 from hookfarm.chain.rpc import Call
+from hookfarm.delivery_queue.enqueue import TAG_CONFIRMATIONS
 from hookfarm.errors import ChainUnavailable
 from hookfarm.event_stream import Checkpoint, RetryingChainStream, set_finality_heads
 from hookfarm.logs import FieldLogger
@@ -15,7 +16,8 @@ class FinalityHeadsPublisher:
 
     A tagged head above the checkpoint is published as the checkpoint, if that is canonical.
 
-    If the nodes do not support a tag, a single warning is logged, and deliveries count confirmations instead.
+    If the nodes do not support a tag, or never have a block for it, a single warning is logged, and deliveries
+    count confirmations instead until a node has one.
     """
 
     def __init__(self, stream: RetryingChainStream, log: FieldLogger) -> None:
@@ -50,14 +52,20 @@ class FinalityHeadsPublisher:
         canonical: Call = ("eth_getBlockByNumber", [hex(checkpoint.number), False])
         with contextlib.suppress(ChainUnavailable):
             answer, *tagged = await node.request_all([canonical, *tags])
-            node.tags.record(tagged)
             if parse_header(result_or_raise(answer)).block_hash == checkpoint.block_hash:
+                node.tags.record(tagged, node.head_number)
                 await self.publish(node, checkpoint.number)
 
     def _warn_once(self, tag: str, node: Node) -> None:
         if tag not in self._warned:
             self._warned.add(tag)
-            self._log.warning("tag not supported", chain=self._stream.chain_id, tag=tag, node=node.origin)
+            self._log.warning(
+                "tag not supported",
+                chain=self._stream.chain_id,
+                tag=tag,
+                node=node.origin,
+                confirmations=TAG_CONFIRMATIONS[tag],
+            )
 
 
 async def _up_to(number: int, tag: str, node: Node) -> Checkpoint:

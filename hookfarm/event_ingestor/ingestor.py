@@ -14,11 +14,11 @@ from hookfarm.chain.prover import Prover
 from hookfarm.chain.rpc import RateLimited
 from hookfarm.chain.timing import NodeTimeouts, backoff_seconds
 from hookfarm.config import ChainConfig
-from hookfarm.errors import ChainUnavailable, CouldNotBoot
+from hookfarm.errors import ChainUnavailable, WrongChain
 from hookfarm.event_ingestor.finality_heads import FinalityHeadsPublisher
 from hookfarm.event_ingestor.publisher import Publisher
 from hookfarm.event_ingestor.telemetry import IngestorCounters, Telemetry
-from hookfarm.event_stream import RetryingChainStream, pin_genesis
+from hookfarm.event_stream import RetryingChainStream, pin_block
 from hookfarm.farm.child import Child
 from hookfarm.outage import Outage
 from hookfarm.store import clients, keys
@@ -44,10 +44,10 @@ MAX_WAIT_SECONDS = 5.0
 class Ingestor:
     """Ingestor of one chain; runs until cancelled.
 
-    1. Boot: connect to a node of the right chain, read its head and the checkpoint; or raise CouldNotBoot or
-       WrongChain with the reason.
+    1. Boot: connect to a node of the right chain, however long it takes, and read its head and the checkpoint; or
+       raise WrongChain. While no node can be used, the child is stalled with the reason.
     2. Follow: publish up to each head.
-    3. If the node fails, connect to the next one and follow from the checkpoint.
+    3. If the node fails or serves another chain, connect to the next one and follow from the checkpoint.
     4. If a preferred node has recovered, switch to it.
     """
 
@@ -59,29 +59,25 @@ class Ingestor:
         self._outage = outage
         self._finality_heads = finality_heads
         self._node: Node | None = None
+        self._is_booted = False
         self._failures = 0
         """Failures of all nodes since the checkpoint last moved."""
 
-    async def run(self, boot_seconds: float) -> None:
+    async def run(self) -> None:
         try:
-            node = await self._boot(boot_seconds)
+            node = self._node = await self._failover.connect()
             while True:
                 node = self._node = await self._serve(node)
         finally:
             if self._node is not None:
                 await self._node.close()
 
-    async def _boot(self, seconds: float) -> Node:
-        try:
-            async with asyncio.timeout(seconds):
-                node = self._node = await self._failover.connect()
-                await self._publisher.boot(node, node.newest_head or await node.head())
-                await self._ask_for_tags(node)
-        except TimeoutError as error:
-            reason = self._outage.reason or f"{self._failover.name}: no answer"
-            raise CouldNotBoot(f"{reason} (tried for {seconds:g} s)") from error
+    async def _boot(self, node: Node) -> None:
+        """Read head and checkpoint, and mark the child. Raises ChainUnavailable."""
+        await self._publisher.boot(node, node.newest_head or await node.head())
+        await self._ask_for_tags(node)
+        self._is_booted = True
         self._outage.booted()
-        return node
 
     async def _ask_for_tags(self, node: Node) -> None:
         """Publish the tagged heads: later calls come only with blocks, and a stalled chain has no new ones."""
@@ -97,8 +93,10 @@ class Ingestor:
         """
         better = asyncio.create_task(self._failover.await_preferred(node, self._checkpoint_number))
         try:
+            if not self._is_booted:
+                await self._boot(node)
             await self._follow(node, better)
-        except ChainUnavailable as error:
+        except (ChainUnavailable, WrongChain) as error:
             self._failover.lost(node, error)
         finally:
             await node.close()
@@ -131,6 +129,7 @@ class Ingestor:
                 self._failures = 0
                 return
             except ChainUnavailable as error:
+                node.tags.drain()  # Perhaps of another chain.
                 if self._publisher.checkpoint != reached:
                     failures, reached, self._failures = 0, self._publisher.checkpoint, 0
                 failures, self._failures = failures + 1, self._failures + 1
@@ -189,12 +188,12 @@ class _NodeListener(FailoverListener):
     def on_unreachable(self, profile: NodeProfile, error: Exception) -> None:
         self._log.warning("node unavailable", chain=self._chain_id, reason=error)
 
-    def on_disconnected(self, node: Node, error: ChainUnavailable) -> None:
+    def on_disconnected(self, node: Node, error: ChainUnavailable | WrongChain) -> None:
         self._log.warning("disconnected", chain=self._chain_id, reason=error)
 
-    def on_gap(self) -> None:
+    def on_gap(self, profile: NodeProfile) -> None:
         if not self._outage.is_ongoing:
-            self._outage.fail("chain", f"chain {self._chain_id}: no node answers")
+            self._outage.fail("chain", f"chain {self._chain_id}: {profile.origin}: no answer yet")
 
     def on_unavailable(self, error: Exception) -> None:
         self._outage.fail("chain", f"chain {self._chain_id}: {error}")
@@ -223,11 +222,11 @@ async def ingest(
         failover = Failover(
             chain,
             timeouts,
-            lambda genesis: stream.call(pin_genesis, genesis),
+            lambda block: stream.call(pin_block, block),
             listener,
             f"; to accept it delete the keys {ours}",
         )
         counters.nodes.watch(failover.pool.all)
         publisher = Publisher(stream, Prover(chain.chain_id, chain.verify), telemetry, from_block, spans)
         heads = FinalityHeadsPublisher(stream, log)
-        await Ingestor(failover, publisher, outage, heads).run(timeouts.boot_seconds)
+        await Ingestor(failover, publisher, outage, heads).run()

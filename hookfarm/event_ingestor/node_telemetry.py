@@ -28,7 +28,7 @@ METHODS = (
     "eth_subscribe",
     "other",
 )
-CALLS = 16
+CALLS = 24
 """Calls by node and method; each call of a batch is one."""
 CALLS_FAILED = CALLS + MAX_NODES * len(METHODS)
 """Failed calls by node and kind."""

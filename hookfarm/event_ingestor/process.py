@@ -42,7 +42,7 @@ def run(
 ) -> None:
     """Run the child until it is asked to stop; a stop at any time loses nothing.
 
-    Raises CouldNotBoot or WrongChain with a one-line reason if it cannot start.
+    Raises WrongChain with a one-line reason. While no node answers, the child is stalled.
     """
     gc.set_threshold(COLLECT_EVERY)
     with open_spans(tracing, child) as spans:

@@ -12,7 +12,7 @@ from hookfarm.chain.node import Node
 from hookfarm.chain.prover import Prover
 from hookfarm.chain.timing import backoff_seconds
 from hookfarm.errors import ChainUnavailable
-from hookfarm.event_ingestor.reorg import ForkPoint, find_fork_point, next_rollback_step
+from hookfarm.event_ingestor.reorg import ForkPoint, check_fork_point, find_fork_point, next_rollback_step
 from hookfarm.event_ingestor.telemetry import Telemetry
 from hookfarm.event_stream import (
     KEPT_BLOCKS,
@@ -93,7 +93,7 @@ class Publisher:
         self._outage.recover("chain")
 
     async def _advance(self, node: Node, head: Head, on_progress: OnProgress) -> None:
-        if head.header is not None and head.header.block_hash == self._current.block_hash:
+        if head.block_hash == self._current.block_hash:
             return
         while head.number <= self._current.number and await self._return_to_fork_point(node, head):
             pass  # Repeated if another ingestor moved the checkpoint.
@@ -101,9 +101,8 @@ class Publisher:
             async with BlockFeed(node, self._prover, self._current.number + 1, head) as feed:
                 on_one_branch = await self._publish_all(node, feed, head, on_progress)
             if not on_one_branch and not await self._return_to_fork_point(node, head):
-                raise ChainUnavailable(
-                    f"{node.origin}: returns inconsistent blocks from {self._current.number + 1}"
-                )
+                await node.check_identity()
+                raise ChainUnavailable(f"{node.origin}: contradicts itself about block {self._current.number + 1}")
         self._counters.at_the_tip()
 
     @property
@@ -119,15 +118,24 @@ class Publisher:
         number = head.number if self._from_block is None else max(self._from_block - 1, 0)
         if number > head.number:
             return None
-        known = head.header if number == head.number else None
-        header = known or await node.header(number)
-        first = Checkpoint(number, header.block_hash)
-        if await self._store_first(first, header.parent_hash):
+        first, parent_hash = await self._first_checkpoint(node, number, head)
+        await node.check_identity()
+        if await self._store_first(first, parent_hash):
             self._set_checkpoint(first)
         else:
             stored = await self._stream.call(read_checkpoint)
             self._set_checkpoint(stored or first)
         return self.checkpoint
+
+    async def _first_checkpoint(self, node: Node, number: int, head: Head) -> tuple[Checkpoint, str]:
+        """Return the block and its parent's hash; a block that does not exist is known from the next one."""
+        try:
+            header = await node.header(number)
+        except ChainUnavailable:
+            if number == head.number:
+                raise
+            return Checkpoint(number, (await node.header(number + 1)).parent_hash), ""
+        return Checkpoint(number, header.block_hash), header.parent_hash
 
     async def _publish_all(self, node: Node, feed: BlockFeed, head: Head, on_progress: OnProgress) -> bool:
         """Publish the blocks of the feed. Return False if a block does not link to the checkpoint."""
@@ -163,10 +171,17 @@ class Publisher:
         last = blocks[-1].header
         self._set_checkpoint(Checkpoint(last.number, last.block_hash))
         self._counters.published(last, sum(len(block.entries) for block in blocks))
-        self._counters.repaired(self._prover.repaired)
+        self._counters.proofs(self._prover.repaired, self._prover.beyond_bloom)
+        self._log_notices()
         self._outage.recover("chain")
         self._conflicts = 0
         return True
+
+    def _log_notices(self) -> None:
+        """Log what the prover learned about the chain."""
+        for text, number in self._prover.notices:
+            self._log.warning(text, chain=self._chain_id, block=number)
+        self._prover.notices.clear()
 
     def _trace(self, spans: "Spans", blocks: Sequence[Block]) -> None:
         """Trace the published blocks that have events."""
@@ -177,14 +192,21 @@ class Publisher:
         self._seen_ns = time.time_ns()
 
     async def _return_to_fork_point(self, node: Node, head: Head) -> bool:
-        """Roll back to the fork point. Return False if the checkpoint is canonical."""
+        """Roll back to the fork point. Return False if the checkpoint is canonical.
+
+        Raises WrongChain if the node serves another chain: nothing is withdrawn.
+        """
         try:
             fork = await find_fork_point(node, self._stream, self._current, head)
             if fork is not None:
+                await check_fork_point(node, self._stream, fork)
                 await self._roll_back(fork)
         except CheckpointMoved:
             await self._adopt_stored()
             return True
+        except ChainUnavailable:
+            await node.check_identity()
+            raise
         return fork is not None
 
     async def _roll_back(self, fork: ForkPoint) -> None:

@@ -16,6 +16,7 @@ from hookfarm.farm.scoreboard import COUNTERS, Slot, State
 from hookfarm.logs import FieldLogger
 from hookfarm.metrics import Family, counter, gauge
 from hookfarm.outage import Outage
+from hookfarm.store import keys
 
 HEAD = 0
 """Number of the newest known block."""
@@ -47,6 +48,8 @@ BLOCKS_REPAIRED = 14
 """Blocks with incomplete logs but complete receipts."""
 CHAIN_DOWN = 15
 """1 while the chain is down and was the first dependency to fail."""
+BLOCKS_BEYOND_BLOOM = 16
+"""Blocks with logs beyond the header's bloom, on which logs and receipts agree."""
 
 _TIP_BLOCKS = 64
 STALLED_CHECK_SECONDS = 1.0
@@ -58,6 +61,10 @@ _COUNTER_METRICS = {
     "reorgs": (REORGS, "Reorgs followed."),
     "reorgs_beyond_memory": (DEEP_REORGS, "Reorgs deeper than the remembered blocks."),
     "blocks_repaired": (BLOCKS_REPAIRED, "Blocks with incomplete logs but complete receipts."),
+    "blocks_beyond_bloom": (
+        BLOCKS_BEYOND_BLOOM,
+        "Blocks with logs beyond the header's bloom, on which logs and receipts agree.",
+    ),
     "rpc_requests": (RPC_REQUESTS, "Requests sent to nodes; a batch is one."),
 }
 _GAUGE_METRICS = {
@@ -101,8 +108,10 @@ class IngestorCounters:
         self._slot.add(DEEP_REORGS, int(deep))
         self._at_the_tip.clear()
 
-    def repaired(self, blocks: int) -> None:
-        self._slot.set_counter(BLOCKS_REPAIRED, blocks)
+    def proofs(self, repaired: int, beyond_bloom: int) -> None:
+        """Record the numbers of blocks that were not proven by logs and bloom alone."""
+        self._slot.set_counter(BLOCKS_REPAIRED, repaired)
+        self._slot.set_counter(BLOCKS_BEYOND_BLOOM, beyond_bloom)
 
     def outage(self, sources: Sequence[str]) -> None:
         """Record whether the chain is down; `sources` are the failed dependencies, the first failure first."""
@@ -149,14 +158,15 @@ class ChainReport(TypedDict):
     """A chain in the report of its ingestor."""
 
     chain_id: int
-    head: int
-    checkpoint: int
-    lag_blocks: int
+    head: Annotated[int | None, "null until a node has been reached."]
+    checkpoint: Annotated[int | None, "null until a node has been reached."]
+    lag_blocks: int | None
     events_published: int
     events_removed: int
     reorgs: int
     reorgs_beyond_memory: int
-    blocks_repaired: int
+    blocks_repaired: Annotated[int, "Blocks with incomplete logs but complete receipts."]
+    blocks_beyond_bloom: Annotated[int, "Blocks with logs beyond the bloom, on which logs and receipts agree."]
     head_seen_at: str | None
     checkpoint_at: Annotated[str | None, "Time of the checkpoint's block."]
     rpc_requests: int
@@ -172,31 +182,40 @@ class IngestorReport(TypedDict, total=False):
     chains: list[ChainReport]
 
 
+def part(slot: Slot) -> str:
+    """Return the name of the chain's ready key; "" before the slot's first ingestor has begun."""
+    chain_id = slot.counter(CHAIN_ID)
+    return keys.ingestor_of(chain_id) if chain_id else ""
+
+
 def report(slots: Sequence[Slot], clock: Callable[[], float] = time.time) -> IngestorReport:
-    """Return the ingestors' report: one entry per chain whose nodes have been reached."""
-    reached = [slot for slot in slots if slot.state != State.EMPTY and slot.counter(CHAIN_ID)]
-    return {"chains": [_chain(slot, clock()) for slot in reached]}
+    """Return the ingestors' report: one entry per chain whose ingestor has begun."""
+    begun = [slot for slot in slots if slot.state != State.EMPTY and slot.counter(CHAIN_ID)]
+    return {"chains": [_chain(slot, clock()) for slot in begun]}
 
 
 def _chain(slot: Slot, now: float) -> ChainReport:
     head, checkpoint = slot.counter(HEAD), slot.counter(CHECKPOINT)
+    is_reached = slot.counter(HEAD_SEEN_AT_MS) > 0
+    is_up = slot.pid != 0 and slot.state == State.UP
     return {
         "chain_id": slot.counter(CHAIN_ID),
-        "head": head,
-        "checkpoint": checkpoint,
-        "lag_blocks": max(0, head - checkpoint),
+        "head": head if is_reached else None,
+        "checkpoint": checkpoint if is_reached else None,
+        "lag_blocks": max(0, head - checkpoint) if is_reached else None,
         "events_published": slot.counter(EVENTS_PUBLISHED),
         "events_removed": slot.counter(EVENTS_REMOVED),
         "reorgs": slot.counter(REORGS),
         "reorgs_beyond_memory": slot.counter(DEEP_REORGS),
         "blocks_repaired": slot.counter(BLOCKS_REPAIRED),
+        "blocks_beyond_bloom": slot.counter(BLOCKS_BEYOND_BLOOM),
         "head_seen_at": time_or_none(slot.counter(HEAD_SEEN_AT_MS)),
         "checkpoint_at": time_or_none(slot.counter(BLOCK_TIMESTAMP) * 1000),
         "rpc_requests": slot.counter(RPC_REQUESTS),
         "rpc_requests_per_block": slot.counter(REQUESTS_PER_BLOCK) / 100 or None,
         "nodes": node_telemetry.rows(slot, now),
         "catch_up": _catch_up(slot),
-        "reason": slot.reason,
+        "reason": "" if is_up else slot.reason or "starting",
     }
 
 

@@ -37,19 +37,30 @@ class Checkpoint:
 async def read_checkpoint(client: redis.asyncio.Redis, chain_id: int) -> Checkpoint | None:
     """Return the checkpoint, None if there is none yet. Raises UnexpectedValue if the key holds another value."""
     key = keys.checkpoint(chain_id)
-    stored = await client.get(key)
+    return _decode(key, await client.get(key))
+
+
+def _decode(key: str, stored: bytes | str | None) -> Checkpoint | None:
     try:
         return None if stored is None else Checkpoint.decode(stored)
     except ValueError as error:
         raise UnexpectedValue(f"{key} does not hold NUMBER:HASH, but {stored!r:.80}") from error
 
 
-async def pin_genesis(client: redis.asyncio.Redis, chain_id: int, genesis_hash: str) -> str:
-    """Return the pinned genesis hash of this chain id; the first call pins `genesis_hash`."""
+async def pin_block(client: redis.asyncio.Redis, chain_id: int, block: Checkpoint | None) -> Checkpoint | None:
+    """Return the pinned block of this chain id; the first call with a block pins it.
+
+    Raises UnexpectedValue if the key holds another value.
+    """
     key = keys.genesis(chain_id)
-    await client.set(key, genesis_hash, nx=True)
-    pinned = await client.get(key)
-    return pinned.decode() if isinstance(pinned, bytes) else genesis_hash
+    if block is not None:
+        await client.set(key, block.encode(), nx=True)
+    return _decode(key, await client.get(key)) or block
+
+
+async def finalized_number(client: redis.asyncio.Redis, chain_id: int) -> int:
+    """Return the number of the newest finalized block, -1 if there is none."""
+    return int(await client.hget(keys.heads(chain_id), "finalized") or -1)
 
 
 KEPT_BLOCKS = 256

@@ -3,8 +3,9 @@
 Signal handlers only wake the loop, which does all the work. The master opens no connections and waits only for
 signals and timers. It keeps reaping while everything else hangs.
 
-    start   group by group in the given order, each once the previous one is ready. A group that is not ready after
-            `boot_seconds` without progress, or a child that could not boot, ends the start with its reason
+    start   group by group in the given order, each once the one before is ready; a group that is not ready after
+            `boot_seconds` without progress, or a child that could not boot, ends the start with its reason, unless
+            the group does not require it
     turn    wait for a signal or the next fork -> reap -> kill overdue workers -> respawn -> resize or reload
     stop    the keeper, then the workers, then the dependencies; one deadline for all, which a second SIGTERM
             shortens
@@ -166,6 +167,9 @@ class Master:
             progress, now = self._progress(group), time.monotonic()
             if progress > furthest:
                 furthest, since = progress, now
+            elif self._can_go_on(group, now > since + self._timeouts.boot_seconds):
+                log.warning("started without", service=group.service, missing=self._missing(group))
+                return
             elif now > since + self._timeouts.boot_seconds:
                 raise StartFailed(self._why_not_ready(group))
             if furthest and now > next_report:
@@ -180,6 +184,15 @@ class Master:
         if group.ready_when_announced and group.count:
             return self._scoreboard.is_ready(group.service)
         return all(worker.is_up for worker in self._workers.of(group))
+
+    def _can_go_on(self, group: WorkerGroup, is_overdue: bool) -> bool:
+        """Return whether a group has what it requires, and the others have had their time or are in trouble."""
+        workers = self._workers.of(group)
+        missing = [worker for worker in workers if not worker.is_up]
+        if group.required is None or not missing:
+            return False
+        has_required = group.has_required([worker.index for worker in workers if worker.is_up])
+        return has_required and (is_overdue or all(worker.is_in_trouble for worker in missing))
 
     def _why_not_ready(self, group: WorkerGroup) -> str:
         within = f"within {self._timeouts.boot_seconds:g}s"

@@ -1,7 +1,7 @@
 """Plan of a farm: worker groups, their stop stages, and the master's time-outs."""
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -42,9 +42,20 @@ class WorkerGroup:
     resizable: bool = False
     """Whether SIGTTIN and SIGTTOU add and remove a process."""
     max_unavailable: int = 1
-    """Maximum processes missing at once during a rolling restart."""
+    """How many processes may be missing at once during a rolling restart."""
+    required: frozenset[int] | None = None
+    """The processes that must be up before the start goes on, by index; empty = any one of them, None = all.
+
+    The others may be stalled or may have failed to boot: they are tried again while the farm runs.
+    """
     progress: Callable[[Slot], int] = lambda slot: 0
     """Progress of a process that boots slowly; while it grows, the start waits."""
+
+    def has_required(self, up: Collection[int]) -> bool:
+        """Return whether these processes are enough for the start to go on."""
+        if self.required is None:
+            return len(up) == self.count
+        return self.required <= set(up) if self.required else bool(up) or not self.count
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from hookfarm import logs
 from hookfarm.errors import HookfarmError, OperatorError
 from hookfarm.farm.plan import FarmPlan, MasterTimeouts, Stage, WorkerGroup
+from hookfarm.farm.scoreboard import State
 from hookfarm.farm.worker import WorkerProcess
 from hookfarm.farm.workers import Workers
 
@@ -52,6 +53,14 @@ class RollingRestart:
         self._left = deque(group for group in workers.plan.groups if group.stage == Stage.WORKERS)
         for group in self._left:
             self._resize(group, counts[group.service])
+        self._excused = {
+            worker.name
+            for group in self._left
+            if group.required is not None
+            for worker in workers.within_target(group)
+            if worker.is_in_trouble
+        }
+        """Workers in trouble before the restart, in groups that do not require them all."""
 
     @property
     def seconds(self) -> float:
@@ -85,12 +94,17 @@ class RollingRestart:
         for worker in workers:
             self._check_new(worker)
         self._retire_old(group, workers)
-        return all(worker.is_up and worker.is_current for worker in workers)
+        return all(worker.is_current and (worker.is_up or self._is_excused(worker)) for worker in workers)
+
+    def _is_excused(self, worker: WorkerProcess) -> bool:
+        return worker.name in self._excused and worker.is_in_trouble
 
     def _check_new(self, worker: WorkerProcess) -> None:
-        if not worker.is_current:
+        if not worker.is_current or self._is_excused(worker):
             return
-        max_seconds = self._timeouts.restart_boot_seconds
+        timeouts = self._timeouts
+        is_stalled = worker.slot.state == State.STALLED
+        max_seconds = timeouts.boot_seconds if is_stalled else timeouts.restart_boot_seconds
         if worker.is_up:
             worker.slot.mark_replacing(0)
         elif worker.pid == 0 and not worker.has_come_up and worker.quick_exits >= MAX_CRASHES:

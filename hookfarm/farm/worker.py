@@ -41,6 +41,11 @@ class WorkerProcess:
         return self.pid != 0 and self.slot.state == State.UP
 
     @property
+    def is_in_trouble(self) -> bool:
+        """Whether the process is stalled, or one of its slot has exited unasked, and none is up."""
+        return not self.is_up and (self.slot.state == State.STALLED or self.slot.crashes > 0)
+
+    @property
     def is_current(self) -> bool:
         """Whether the last process was forked from the current plan."""
         return self.spawned_from is self.group

@@ -143,7 +143,7 @@ class Workers:
     def _handle_crash(self, worker: WorkerProcess, status: int, killed: bool) -> None:
         cause, reason = exit_cause(status), worker.slot.reason
         could_not_boot = os.WIFEXITED(status) and os.WEXITSTATUS(status) == EXIT_COULD_NOT_BOOT
-        if self.starting and could_not_boot:
+        if self.starting and could_not_boot and not self._can_do_without(worker):
             raise StartFailed(f"{worker.name} could not start: {reason}")
         if self.starting and worker.group.stage == Stage.DEPENDENCIES:
             raise StartFailed(f"{worker.name} could not start: {cause}; {reason}")
@@ -151,6 +151,13 @@ class Workers:
         wait = self._schedule_respawn(worker, killed)
         log.warning("child died", child=worker.name, cause=cause, reason=reason, retry_in_s=round(wait, 2))
         worker.slot.reason = reason or cause
+
+    def _can_do_without(self, worker: WorkerProcess) -> bool:
+        """Return whether the start may still succeed though this worker could not boot."""
+        if worker.group.required is None:
+            return False
+        others = (other for other in self.of(worker.group) if other is not worker)
+        return worker.group.has_required([other.index for other in others if not other.slot.crashes])
 
     def _schedule_respawn(self, worker: WorkerProcess, killed: bool = False) -> float:
         """Schedule the next fork into a slot; return the seconds until then."""

@@ -43,14 +43,15 @@ HEARTBEAT_WITHIN_SECONDS = 10.0
 class WatchedService:
     """A service of this farm.
 
-    `report` returns its part of the status, `measure` its metrics. `confirm` must return True before the service
-    is first ready.
+    `report` adds to its status; `confirm` must return True before it is first ready; `measure` returns metrics.
+    `part` returns the name of the part that a slot serves, which has a ready key of its own; "" = none.
     """
 
     service: str
     report: Callable[[Sequence[Slot]], Mapping[str, Any]]
     confirm: Callable[[redis.Redis], bool] | None = None
     measure: telemetry.Measure | None = None
+    part: Callable[[Slot], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class KeeperConfig:
 
 @dataclass
 class _Published:
-    """State of a service as last published by the keeper."""
+    """State of a service, or of a part of it, as the keeper last published it."""
 
     ready: bool
     refreshed_at: float = 0.0
@@ -90,6 +91,20 @@ class _Published:
     unready_since: float | None = None
     """Time since which a ready service looks unready."""
     reason: str = "starting"
+
+    def is_news(self, checked: ServiceReadiness, now: float) -> bool:
+        """Record a check. Return whether the readiness has changed: gained, or lost for the grace period."""
+        if checked.ready:
+            self.unready_since = None
+            return not self.ready and not checked.replacing
+        if not self.ready:
+            return False
+        self.unready_since = now if self.unready_since is None else self.unready_since
+        return now - self.unready_since >= UNREADY_GRACE_SECONDS
+
+    @property
+    def is_certain(self) -> bool:
+        return self.ready and self.unready_since is None
 
 
 class Keeper:
@@ -103,6 +118,8 @@ class Keeper:
         self._refresh_seconds = refresh_seconds
         # Readiness published by a previous keeper is still in Redis, to be refreshed or withdrawn.
         self._published = {w.service: _Published(self._scoreboard.is_ready(w.service)) for w in config.services}
+        self._parts_published: dict[str, dict[str, _Published]] = {}
+        """By service and name of the part."""
         self._taken_over = False
         self._due = {duty.name: 0.0 for duty in config.duties}
         self._failed_duties: dict[str, str] = {}
@@ -181,20 +198,41 @@ class Keeper:
 
     def _check_service(self, watched: WatchedService, now: float) -> None:
         published = self._published[watched.service]
+        self._check_parts(watched, now)
         checked = check(watched.service, self._target_slots(watched), time.monotonic_ns())
-        if checked.ready:
-            published.unready_since = None
-            if not published.ready and not checked.replacing and self._confirmed(watched):
-                self._publish(watched, published, now)
-        elif published.ready:
-            published.unready_since = now if published.unready_since is None else published.unready_since
-            if now - published.unready_since >= UNREADY_GRACE_SECONDS:
+        if published.is_news(checked, now):
+            if published.ready:
                 self._withdraw(watched, published, checked)
+            elif self._confirmed(watched):
+                self._publish(watched, published, now)
         published.reason = checked.reason
         self._keep_fresh(watched, published, now)
 
+    def _check_parts(self, watched: WatchedService, now: float) -> None:
+        """Publish and withdraw the ready keys of the service's parts."""
+        slots = self._target_slots(watched) if watched.part else ()
+        by_name = {name: slot for slot in slots if watched.part and (name := watched.part(slot))}
+        parts = self._parts_published.setdefault(watched.service, {})
+        for name in parts.keys() - by_name.keys():
+            readiness.withdraw_part(self._client, name)
+            del parts[name]
+        for name, slot in by_name.items():
+            published = parts.setdefault(name, _Published(ready=False))
+            if published.is_news(check(watched.service, [slot], time.monotonic_ns()), now):
+                self._set_part(name, published, not published.ready, now)
+            elif published.is_certain and now - published.refreshed_at >= self._refresh_seconds:
+                self._set_part(name, published, True, now)
+            elif published.is_certain and now - published.status_written_at >= STATUS_SECONDS:
+                readiness.reassert(self._client, name)
+                published.status_written_at = now
+
+    def _set_part(self, name: str, published: _Published, ready: bool, now: float) -> None:
+        (readiness.publish_part if ready else readiness.withdraw_part)(self._client, name)
+        published.ready, published.refreshed_at, published.unready_since = ready, now, None
+
     def _skip_service(self, watched: WatchedService) -> None:
-        """Delete readiness and status of a service whose target count is 0, once its processes have exited."""
+        """Delete the readiness and the status of a service that has no processes and is to have none."""
+        self._check_parts(watched, 0.0)
         if self._published[watched.service].status_written_at:
             self._published[watched.service] = _Published(ready=False)
             self._scoreboard.set_ready(watched.service, False)
@@ -224,14 +262,13 @@ class Keeper:
 
     def _keep_fresh(self, watched: WatchedService, published: _Published, now: float) -> None:
         service, status = watched.service, None
-        certain = published.ready and published.unready_since is None
         if now - published.status_written_at >= STATUS_SECONDS:
             status = self._status(watched, published)
             readiness.write_status(self._client, service, status, published.ready)
             published.status_written_at = now
-            if certain:
+            if published.is_certain:
                 readiness.reassert(self._client, service)
-        if certain and now - published.refreshed_at >= self._refresh_seconds:
+        if published.is_certain and now - published.refreshed_at >= self._refresh_seconds:
             readiness.publish(self._client, service, status or self._status(watched, published))
             published.refreshed_at = now
 
@@ -246,6 +283,7 @@ class Keeper:
         for watched in self._config.services:
             self._scoreboard.set_ready(watched.service, False)
             self._published[watched.service].ready = False
+        self._parts_published.clear()
         self._taken_over = False
         self._outage.fail("redis", f"Redis: {error}")
 
@@ -255,7 +293,8 @@ class Keeper:
 
     def _leave(self) -> None:
         try:
-            readiness.clear(self._client, [watched.service for watched in self._config.services])
+            parts = [name for of_service in self._parts_published.values() for name in of_service]
+            readiness.clear(self._client, [watched.service for watched in self._config.services], parts)
         except redis.RedisError as error:
             log.warning("readiness not withdrawn", error=str(error), expires_in_s=readiness.TTL_SECONDS)
         self._child.slot.state = State.QUIET

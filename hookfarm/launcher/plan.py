@@ -21,7 +21,7 @@ from hookfarm.event_ingestor import telemetry as ingestor_telemetry
 from hookfarm.farm.child import Child
 from hookfarm.farm.master import Master
 from hookfarm.farm.plan import FarmPlan, Stage, WorkerGroup, scoreboard_for
-from hookfarm.farm.scoreboard import Scoreboard
+from hookfarm.farm.scoreboard import Scoreboard, State
 from hookfarm.keeper import process as keeper_process
 from hookfarm.keeper.process import WatchedService
 from hookfarm.launcher.duties import keeper_config
@@ -102,7 +102,12 @@ def plan(
     if keys.EVENT_INGESTOR in services:
         work.append(_ingestors(config, url, traces))
         watched.append(
-            WatchedService(keys.EVENT_INGESTOR, ingestor_telemetry.report, measure=ingestor_telemetry.families)
+            WatchedService(
+                keys.EVENT_INGESTOR,
+                ingestor_telemetry.report,
+                measure=ingestor_telemetry.families,
+                part=ingestor_telemetry.part,
+            )
         )
     if keys.EVENT_INGESTOR in services and not config.chains:
         log.warning("no chain", consequence="event_ingestor is not started", hint="--chain ID=URL")
@@ -194,7 +199,17 @@ def _ingestors(config: Config, url: str, traces: TracingSettings | None) -> Work
         prepare=ingestor_process.prepare,
         ready_when_announced=True,
         max_count=MAX_CHAINS,
+        required=_required_ingestors(config),
     )
+
+
+def _required_ingestors(config: Config) -> frozenset[int]:
+    """Return the places of the required chains. Raises InvalidInput for one that is not watched."""
+    watched = [chain.chain_id for chain in config.chains]
+    for chain_id in config.required_chains:
+        if chain_id not in watched:
+            raise InvalidInput("required-chains", f"chain {chain_id} is not watched; add --chain {chain_id}=URL")
+    return frozenset(map(watched.index, config.required_chains))
 
 
 def _api(config: Config, url: str, services: Sequence[str]) -> WorkerGroup:
@@ -204,12 +219,19 @@ def _api(config: Config, url: str, services: Sequence[str]) -> WorkerGroup:
 
 
 def _print_ready(config: Config, url: str, groups: Sequence[WorkerGroup], scoreboard: Scoreboard) -> None:
-    click.echo("hookfarm is ready: " + ", ".join(g.service for g in groups if g.ready_when_announced and g.count))
+    announced = [group for group in groups if group.ready_when_announced and group.count]
+    click.echo("hookfarm is ready: " + ", ".join(_ready_name(group, scoreboard) for group in announced))
     click.echo(f"  redis  {redis_address(url)}")
     for group in groups:
         if group.service == api_process.SERVICE:
             port = scoreboard.slots(api_process.SERVICE)[0].counter(api_process.PORT)
             click.echo(f"  api    {_dashboard(config, port)}")
+
+
+def _ready_name(group: WorkerGroup, scoreboard: Scoreboard) -> str:
+    """Return the name of a service, with the number of its processes that are up if some are not."""
+    up = sum(slot.state == State.UP for slot in scoreboard.slots(group.service))
+    return group.service if up == group.count else f"{group.service} ({up} of {group.count} up)"
 
 
 def _dashboard(config: Config, port: int) -> str:

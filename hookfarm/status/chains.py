@@ -9,6 +9,8 @@ from hookfarm.event_ingestor.telemetry import CatchUp, ChainReport
 from hookfarm.store import keys
 from hookfarm.store.clients import AnyPipeline
 
+_TAGS = ("safe", "finalized")
+
 
 class ChainStatus(TypedDict):
     """A chain in the snapshot. Counts start with the farm; null = no ingestor has reported yet."""
@@ -20,6 +22,10 @@ class ChainStatus(TypedDict):
     lag_ms: Annotated[int | None, "Age of the checkpoint's block; 0 at the head."]
     safe: int | None
     finalized: int | None
+    unsupported_tags: Annotated[
+        list[str],
+        "Of `safe` and `finalized`: without a block on this chain. Deliveries wait for confirmations instead.",
+    ]
     ready: bool
     reason: Annotated[str, "Empty while the chain is ready."]
     rpc_requests_per_block: float | None
@@ -30,26 +36,28 @@ class ChainStatus(TypedDict):
     reorgs: NotRequired[int]
     reorgs_beyond_memory: NotRequired[int]
     blocks_repaired: NotRequired[int]
+    blocks_beyond_bloom: NotRequired[Annotated[int, "Logs and receipts agree on logs that the bloom omits."]]
     head_seen_at: NotRequired[str | None]
     rpc_requests: NotRequired[int]
 
 
 def request_heads(pipe: AnyPipeline, chain_id: int) -> None:
-    """Add the read of the finality heads to a pipeline; its one reply is for `chain_status`."""
-    pipe.hmget(keys.heads(chain_id), ["safe", "finalized"])
+    """Add the read of the finality heads to a pipeline; it has one reply, for `chain_status`."""
+    pipe.hmget(keys.heads(chain_id), [*_TAGS, *(f"no_{tag}" for tag in _TAGS)])
 
 
 def chain_status(
     report: ChainReport, heads: Sequence[bytes | None], service_reason: str, now: float
 ) -> ChainStatus:
-    """Return the state of one chain. `service_reason`: why the whole event_ingestor is not ready."""
-    safe, finalized = (None if number is None else int(number) for number in heads)
+    """Return the state of one chain. `service_reason` is why its ingestor as a whole is not ready."""
+    safe, finalized = (None if number is None else int(number) for number in heads[: len(_TAGS)])
     reason = report.get("reason") or service_reason
     found = {
         **{name: value for name, value in report.items() if name != "checkpoint_at"},
         "lag_ms": _lag_ms(report, now),
         "safe": safe,
         "finalized": finalized,
+        "unsupported_tags": [tag for tag, none in zip(_TAGS, heads[len(_TAGS) :], strict=True) if none],
         "ready": not reason,
         "reason": reason,
         "nodes": report.get("nodes", []),
@@ -69,7 +77,7 @@ def with_configured(chains: Iterable[ChainStatus], configured: Iterable[int]) ->
 def _lag_ms(report: ChainReport, now: float) -> int | None:
     """Return the age of the last published block, 0 at the head, None if its time is unknown."""
     if not report.get("lag_blocks"):
-        return 0
+        return None if report.get("head", 0) is None else 0
     published_at = report.get("checkpoint_at")
     return max(0, round((now - timestamps.parse(published_at)) * 1000)) if published_at else None
 
@@ -83,6 +91,7 @@ def _unreached(chain_id: int) -> ChainStatus:
         "lag_ms": None,
         "safe": None,
         "finalized": None,
+        "unsupported_tags": [],
         "ready": False,
         "reason": "not reached by an ingestor yet",
         "rpc_requests_per_block": None,

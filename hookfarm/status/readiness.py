@@ -1,13 +1,14 @@
 """Readiness and status of the services in Redis: the keys `<service>:ready` and `<service>:status`.
 
-The ready key is exactly `true`, with a TTL of a minute. While the service is ready, it is refreshed at a
-third of the TTL. It is deleted when the service is not ready or begins to stop. The keys of a dead farm expire.
+The ready key is exactly `true` and lives for a minute; it is refreshed at a third of that while the service
+is ready, and deleted when it is not or is about to stop. The keys of a farm that dies expire within that minute.
+The same holds for the ready key of a part of a service: `event_ingestor:ready:<chain_id>`.
 """
 
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NotRequired, TypedDict, cast
 
 import orjson
@@ -96,27 +97,39 @@ def write_status(client: Client, service: str, status: Mapping[str, Any], ready:
     client.set(keys.status(service), _encode(status, ready), ex=TTL_SECONDS)
 
 
-def reassert(client: Client, service: str) -> None:
-    """Set the ready key again if Redis lost it or another farm deleted it while stopping."""
-    client.set(keys.ready(service), "true", ex=TTL_SECONDS, nx=True)
+def publish_part(client: Client, name: str) -> None:
+    """Set the ready key of a part of a service for the next minute."""
+    client.set(keys.ready(name), "true", ex=TTL_SECONDS)
 
 
-def clear(client: Client, services: Sequence[str]) -> None:
-    """Delete both keys of each service."""
+def withdraw_part(client: Client, name: str) -> None:
+    """Delete the ready key of a part of a service."""
+    client.delete(keys.ready(name))
+
+
+def reassert(client: Client, name: str) -> None:
+    """Set the ready key again if Redis has lost it, or another farm that stops has deleted it."""
+    client.set(keys.ready(name), "true", ex=TTL_SECONDS, nx=True)
+
+
+def clear(client: Client, services: Sequence[str], parts: Iterable[str] = ()) -> None:
+    """Delete both keys of each service and the ready keys of parts: the farm is stopping."""
     names = [key(service) for service in services for key in (keys.ready, keys.status)]
+    names += [keys.ready(part) for part in parts]
     if names:
         client.delete(*names)
 
 
 def delete_own(client: Client, service: str) -> None:
-    """Delete both keys of the service if a farm of this host wrote them."""
+    """Delete both keys of the service, and those of its parts, if a farm of this host wrote them."""
     found = read_status(client, service)
     if found is not None and found.get("host") == _HOST:
-        clear(client, [service])
+        chains = found.get("chains", []) if service == keys.EVENT_INGESTOR else []
+        clear(client, [service], [keys.ingestor_of(chain["chain_id"]) for chain in chains])
 
 
-def is_ready(client: Client, service: str) -> bool:
-    return client.get(keys.ready(service)) == b"true"
+def is_ready(client: Client, name: str) -> bool:
+    return client.get(keys.ready(name)) == b"true"
 
 
 def read_status(client: Client, service: str) -> dict[str, Any] | None:
@@ -147,22 +160,22 @@ def is_stale(service: ServiceStatus) -> bool:
     return (service["status_age_ms"] or 0) > STALE_MS
 
 
-def wait(client: Client, service: str, timeout_seconds: float, pause: Callable[[float], None]) -> bool:
-    """Poll until the service is ready; return False after `timeout_seconds`. `pause` sleeps between polls.
+def wait(client: Client, name: str, timeout_seconds: float, pause: Callable[[float], None]) -> bool:
+    """Poll until the service or part is ready; return False after `timeout_seconds`. `pause` sleeps between polls.
 
     An unreachable Redis counts as not ready, because it may be starting.
     """
     deadline = time.monotonic() + timeout_seconds
-    while not _is_seen_ready(client, service):
+    while not _is_seen_ready(client, name):
         if time.monotonic() >= deadline:
             return False
         pause(WAIT_POLL_SECONDS)
     return True
 
 
-def _is_seen_ready(client: Client, service: str) -> bool:
+def _is_seen_ready(client: Client, name: str) -> bool:
     try:
-        return is_ready(client, service)
+        return is_ready(client, name)
     except redis.RedisError:
         return False
 

@@ -1,9 +1,9 @@
 """All Redis keys.
 
-Public, part of the contract: `<service>:ready`, `<service>:status`, `webhook_delivery:reported:<run>`,
-`events:<chain_id>` with its group, `delivery_queue`. All others are private. They have the prefix `hookfarm:` or
-the hash tag `{delivery_queue}`. The tag puts them into the list's cluster slot, so that one script can change
-them.
+Public, part of the contract: `<service>:ready`, `event_ingestor:ready:<chain_id>`, `<service>:status`,
+`webhook_delivery:reported:<run>`, `events:<chain_id>` with its group, `delivery_queue`. All others are private and
+carry the hash tag `{delivery_queue}` (one slot with the list, so that one script may touch them together) or
+`hookfarm:`.
 """
 
 from typing import Final
@@ -158,9 +158,15 @@ def idempotency(digest: str) -> str:
     return f"hookfarm:idempotency:{digest}"
 
 
-def ready(service: str) -> str:
-    """STRING, exactly `true`, with a TTL."""
-    return f"{service}:ready"
+def ready(name: str) -> str:
+    """STRING, exactly `true`, with a TTL. `name`: a service, or `event_ingestor:<chain_id>` for one chain."""
+    service, _, part = name.partition(":")
+    return f"{service}:ready:{part}" if part else f"{service}:ready"
+
+
+def ingestor_of(chain_id: int) -> str:
+    """Return the name, for `ready`, of the ingestor of one chain."""
+    return f"{EVENT_INGESTOR}:{chain_id}"
 
 
 def status(service: str) -> str:
@@ -194,7 +200,7 @@ def blocks(chain_id: int) -> str:
 
 
 def genesis(chain_id: int) -> str:
-    """STRING: genesis hash, pinned at the first connection."""
+    """STRING: the first block as NUMBER:HASH, pinned at first contact. Block 0 where there is one."""
     return f"hookfarm:chain:{chain_id}:genesis"
 
 

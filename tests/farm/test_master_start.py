@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -222,3 +223,63 @@ def test_the_master_handles_signals_that_its_parent_had_blocked(start_toys: Star
 def test_timing_refuses_budgets_that_contradict_each_other() -> None:
     with pytest.raises(ValueError, match="shorter than hang_seconds"):
         MasterTimeouts(hang_seconds=QUICK.abort_seconds)
+
+
+def stall(child: Child) -> None:
+    """Has a child that is alive and unable to work."""
+    child.mark_stalled("no node")
+    idle(child)
+
+
+def refuse(_child: Child) -> None:
+    raise CouldNotBoot("another chain")
+
+
+def by_index(*mains: Callable[[Child], None]) -> Callable[[Child], None]:
+    return lambda child: mains[child.index](child)
+
+
+@pytest.mark.parametrize("trouble", [stall, refuse])
+@pytest.mark.parametrize("required", [frozenset(), frozenset({1})])
+def test_a_start_goes_on_without_what_a_group_does_not_require(
+    start_toys: StartToys, trouble: Callable[[Child], None], required: frozenset[int]
+) -> None:
+    first = WorkerGroup("first", 2, by_index(trouble, work), required=required)
+    farm = start_toys(first, WorkerGroup("second", 1, work))
+    farm.wait_ready()
+    assert farm.slot("second").state == State.UP
+
+
+def test_a_start_waits_for_what_is_neither_up_nor_in_trouble(start_toys: StartToys) -> None:
+    first = WorkerGroup("first", 2, by_index(come_up_on_order, work), required=frozenset())
+    farm = start_toys(first, WorkerGroup("second", 1, work))
+    eventually(lambda: farm.lives("first", 1) and farm.slot("first", 1).state == State.UP, what="one being up")
+    assert farm.lives("second") == 0
+    farm.order("first")
+    farm.wait_ready()
+
+
+@pytest.mark.parametrize(
+    ("required", "problem"),
+    [
+        (frozenset({0}), "service did not signal readiness within 1s: service 0 (no node)"),
+        (frozenset({0, 1}), "service did not signal readiness within 1s: service 0 (no node)"),
+    ],
+)
+def test_a_required_process_that_is_stalled_ends_the_start(
+    start_toys: StartToys, required: frozenset[int], problem: str
+) -> None:
+    group = WorkerGroup("service", 2, by_index(stall, work), required=required)
+    farm = start_toys(group, timeouts=PATIENT)
+    assert farm.wait() == 1
+    assert farm.failure == problem
+
+
+@pytest.mark.parametrize(("mains", "index"), [((refuse, work), 0), ((refuse, refuse), 1)])
+def test_a_process_that_could_not_boot_ends_the_start_if_it_is_required_or_the_last(
+    start_toys: StartToys, mains: tuple[Callable[[Child], None], ...], index: int
+) -> None:
+    required = frozenset({0}) if index == 0 else frozenset()
+    farm = start_toys(WorkerGroup("service", 2, by_index(*mains), required=required))
+    assert farm.wait() == 1
+    assert farm.failure.endswith("could not start: another chain")

@@ -42,7 +42,7 @@ def log(of: Header, index: int = 0, *, transaction: int = 2, topic: int = 1) -> 
         "data": "0xBEEF",
         "blockHash": of.block_hash.upper().replace("0X", "0x"),
         "blockNumber": hex(of.number),
-        "transactionHash": "0x" + "EF" * 32,
+        "transactionHash": transaction_hash(of, transaction).upper().replace("0X", "0x"),
         "transactionIndex": hex(transaction),
         "logIndex": hex(index),
         "removed": False,
@@ -61,6 +61,10 @@ def full_block(number: int, logs: int) -> tuple[Header, list[dict[str, Any]]]:
     return replace(of, logs_bloom=bloom_of(raw)), raw
 
 
+def transaction_hash(of: Header, index: int) -> str:
+    return word(1000 * of.number + index)
+
+
 def raw_header(of: Header) -> dict[str, Any]:
     return {
         "number": hex(of.number),
@@ -71,10 +75,15 @@ def raw_header(of: Header) -> dict[str, Any]:
     }
 
 
-def receipts(logs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the block's receipts, one per transaction up to the last one with logs."""
+def receipts(of: Header, logs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The block's receipts, one for each transaction up to the last that has logs."""
     last = max((int(each["transactionIndex"], 16) for each in logs), default=-1)
     return [
-        {"transactionIndex": hex(i), "logs": [each for each in logs if each["transactionIndex"] == hex(i)]}
+        {
+            "transactionHash": transaction_hash(of, i),
+            "blockHash": of.block_hash,
+            "transactionIndex": hex(i),
+            "logs": [each for each in logs if each["transactionIndex"] == hex(i)],
+        }
         for i in range(last + 1)
     ]

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from hookfarm.chain.block import Header
-from hookfarm.chain.node import FinalityTags, Node
+from hookfarm.chain.block import Header, parse_header
+from hookfarm.chain.head_signal import FinalityTags, HeadSignal
+from hookfarm.chain.node import Node
 from hookfarm.chain.node_pool import NodeProfile, TokenBucket
 from hookfarm.chain.rpc import Call, Refused
 from hookfarm.errors import ChainUnavailable
@@ -18,6 +19,7 @@ class FakeNode(Node):
     def __init__(self, head: int = 100, logs: int = 2) -> None:
         self.profile = NodeProfile("http://fake", TokenBucket(None))
         self.origin = "http://fake"
+        self._head_signal = HeadSignal(lambda _: None)
         self.tags = FinalityTags(1e9)
         self.tags.due()
         self.chain = {number: full_block(number, logs) for number in range(1, head + 1)}
@@ -75,7 +77,8 @@ class FakeNode(Node):
         self.requests.append([("eth_getBlockByNumber", [number, True]) for number in numbers])
         if len(numbers) > self.most_whole_blocks:
             raise Refused("-32003 response too large")
-        return [(self.header_of(number), self._whole(number)) for number in numbers]
+        blocks = [self._whole(number) for number in numbers]
+        return [(parse_header(block), block) for block in blocks]
 
     async def request_all(self, calls: Sequence[Call]) -> list[Any]:
         self.requests.append(list(calls))
@@ -88,24 +91,26 @@ class FakeNode(Node):
             return self._logs(int(parameters[0]["blockHash"], 16))
         if method == "eth_getLogs":
             return self._range(int(parameters[0]["fromBlock"], 16), int(parameters[0]["toBlock"], 16))
-        if method == "eth_getBlockByHash" and parameters[1]:
+        if method in ("eth_getBlockByHash", "eth_getBlockByNumber"):
             return self._whole(int(parameters[0], 16))
         if method == "eth_getTransactionReceipt":
-            place = int(parameters[0], 16)
-            return self.receipts[place // 1000][place % 1000]
-        if method == "eth_getBlockByHash":
-            return raw_header(self.header_of(int(parameters[0], 16)))
+            wanted = parameters[0]
+            found = [each for each in self._receipts(int(wanted, 16) // 1000) or () if each is not None]
+            return next((each for each in found if each["transactionHash"] == wanted), None)
         if not self.receipts_supported:
             return Refused("the method eth_getBlockReceipts does not exist")
-        number = int(parameters[0], 16)
-        return self.receipts.get(number, receipts(self.chain[number][1]))
+        return self._receipts(int(parameters[0], 16))
+
+    def _receipts(self, number: int) -> Any:
+        return self.receipts[number] if number in self.receipts else receipts(*self.chain[number])
 
     def _whole(self, number: int) -> Any:
-        return (
-            self.whole[number]
-            if number in self.whole
-            else {**raw_header(self.header_of(number)), "transactions": []}
-        )
+        """The block; the transactions of one that is not made up are the hashes of those with logs."""
+        if number in self.whole:
+            return self.whole[number]
+        of, logs = self.chain[number]
+        hashes = [each["transactionHash"] for each in receipts(of, logs)]
+        return {**raw_header(of), "transactions": hashes}
 
     def _logs(self, number: int) -> Any:
         return self.answered[number] if number in self.answered else self.chain[number][1]

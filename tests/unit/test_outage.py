@@ -146,12 +146,13 @@ def test_the_newest_reason_is_shown(bench: Bench) -> None:
     assert bench.child.slot.reason == "another chain"
 
 
-def test_the_child_is_not_marked_before_the_boot_is_over(bench: Bench) -> None:
+def test_the_child_is_not_up_before_the_boot_is_over(bench: Bench) -> None:
     outage = bench.outage(booting=True)
-    outage.fail("chain", "no node")
-    assert (bench.state, outage.reason) == (BOOTING, "no node")
-    outage.recover("chain")
     assert bench.state == BOOTING
+    outage.fail("chain", "no node")
+    assert (bench.state, outage.reason) == (STALLED, "no node")
+    outage.recover("chain")
+    assert bench.state == STALLED
 
 
 def test_booted_without_a_failure_is_up(bench: Bench) -> None:

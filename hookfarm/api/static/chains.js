@@ -76,7 +76,7 @@ function chainRow(id) {
       stateOf(chain),
       count(chain.head),
       count(chain.lag_blocks),
-      count(chain.finalized),
+      chain.unsupported_tags?.includes("finalized") ? "no tag" : count(chain.finalized),
       count(chain.events_published),
       rate(chain.rpc_requests_per_block),
     ];

@@ -192,8 +192,8 @@ def _chain(chain: Mapping[str, Any], heads: Mapping[int, int], waiting: Mapping[
     chain_id = chain["chain_id"]
     return ChainLine(
         chain_id,
-        heads.get(chain_id, chain.get("head", 0)),
-        chain.get("checkpoint", 0),
+        heads.get(chain_id, chain.get("head") or 0),
+        chain.get("checkpoint") or 0,
         chain.get("events_published", 0),
         waiting.get(chain_id),
         _seconds(chain.get("lag_ms")),

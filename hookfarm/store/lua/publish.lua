@@ -37,9 +37,10 @@ for i = 6, #ARGV, 3 do
     redis.call('HSET', KEYS[4], ARGV[i], ARGV[i + 2])
   end
 end
-local lowest, newest = tonumber(ARGV[6]), tonumber(ARGV[#ARGV - 2])
+-- From the old checkpoint on: numbers without a block (null rounds) have no row of their own.
+local from_number, newest = tonumber(string.match(current, '^%d+') or ARGV[6] - 1) + 1, tonumber(ARGV[#ARGV - 2])
 local keep = tonumber(ARGV[3])
-for number = math.max(lowest - keep, 0), newest - keep do
+for number = math.max(from_number - keep, 0), newest - keep do
   redis.call('HDEL', KEYS[3], digits(number))
   redis.call('HDEL', KEYS[4], digits(number))
 end

@@ -266,3 +266,13 @@ def test_backfills_of_an_ordered_endpoint_go_one_after_the_other(
     queued = [job.decode() for job in client.zrange(keys.BACKFILL_QUEUE + endpoint.id, 0, -1)]
     expected = list(live_jobs(endpoint, canonical(watched)))
     assert queued == [job for job in expected if job in set(queued)]
+
+
+def test_a_node_with_another_genesis_block_than_the_watched_chain_is_refused(
+    watched: RunningDevchain, redis_url: str, endpoint: Endpoint, client: Any
+) -> None:
+    with running_devchain(chain_id=CHAIN, seed=2) as other:
+        other.mine(BLOCKS)
+        found = backfill(redis_url, endpoint.id, *nodes(other), "--from-block", "1", "--yes")
+    assert f"chain {CHAIN}: {other.http_url} has genesis 0x" in refused(found, 1)
+    assert undelivered(client) == 0

@@ -1,6 +1,7 @@
 """Nodes with faults: nothing missed, nothing invented, and the reason said while it lasts."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from hookfarm.event_ingestor import telemetry
 from tests.support.ingestor import (
     CHAIN,
     EVENTS,
+    QUICK,
     TRANSPORTS,
     Published,
     canonical,
@@ -97,6 +99,37 @@ def test_nothing_is_missed_or_doubled_far_behind_the_tip_of_a_node_with(
     FAR_BEHIND[name](devchain)
     with running_ingestor(CHAIN, url, redis_url, wait=False) as ingestor:
         published.wait_for(devchain)
+        eventually(lambda: ingestor.up, what="the ingestor being up")
+    assert ingestor.error is None
+    assert published.entries() == canonical(devchain)
+
+
+BATCHES: dict[str, Fault] = {
+    "an error": fault("refused_batches"),
+    "an error above three calls": fault("refused_batches", calls=3),
+    "HTTP 500": fault("refused_batches", how="http_500"),
+    "an empty body": fault("refused_batches", how="empty"),
+    "a closed connection": fault("refused_batches", how="closed"),
+    "no response": fault("refused_batches", how="silence"),
+    "the first three responses": fault("shortened_batches"),
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_the_only_node_may_answer_batches_with(
+    devchain: RunningDevchain, redis_url: str, published: Published, transport: str, name: str
+) -> None:
+    url, timeouts = url_of(devchain, transport), replace(QUICK, request_seconds=1.0)
+    with running_ingestor(CHAIN, url, redis_url, from_block=1):
+        pass
+    devchain.mine(150)
+    BATCHES[name](devchain)
+    with running_ingestor(CHAIN, url, redis_url, timeouts=timeouts, wait=False) as ingestor:
+        published.wait_for(devchain, within=60)
+        for _ in range(3):
+            devchain.mine(1)
+            published.wait_for(devchain)
         eventually(lambda: ingestor.up, what="the ingestor being up")
     assert ingestor.error is None
     assert published.entries() == canonical(devchain)

@@ -39,7 +39,7 @@ def publish_heads(
         [profile] = NodePool([devchain.ws_url]).all
         node = await connect(profile, NodeTimeouts(tags_seconds=0.0), lambda _: None, lambda: None)
         try:
-            node.tags.record(await node.request_all(node.tags.due()))
+            node.tags.record(await node.request_all(node.tags.due()), node.head_number)
             meanwhile()
             async with async_client(redis_url) as client:
                 stream = RetryingChainStream(RetryingClient(client, lambda _error: None), CHAIN)

@@ -1,5 +1,7 @@
 """The ingestor between a devchain and a real Redis: every log once and in order."""
 
+from typing import Any
+
 import pytest
 
 from hookfarm.devchain.embedded import RunningDevchain, running_devchain
@@ -160,6 +162,34 @@ def test_a_chain_without_safe_and_finalized_blocks_tells_none_and_goes_on(
         eventually(lambda: published.heads() == none, what="it being told that there are none")
     said = [record for record in caplog.records if record.message == "tag not supported"]
     assert len(said) == 2, "once for each tag"
+
+
+NOT_FOUND = {"code": -39001, "message": "finalized block not found"}
+
+
+@pytest.mark.parametrize("answer", [{"shown": "null"}, NOT_FOUND], ids=["null", "not found"])
+def test_tags_that_have_no_block_while_the_head_advances_are_given_up_until_they_have_one(
+    devchain: RunningDevchain,
+    redis_url: str,
+    published: Published,
+    caplog: pytest.LogCaptureFixture,
+    answer: dict[str, Any],
+) -> None:
+    devchain.set_fault("unsupported_tags", **answer)
+    with running_ingestor(CHAIN, devchain.ws_url, redis_url):
+        devchain.mine(200)
+        published.wait_for(devchain)
+        assert published.heads() == {"latest": 200}
+        devchain.mine(57)
+        none = {"latest": 257, "no_safe": 1, "no_finalized": 1}
+        eventually(lambda: published.heads() == none, what="it being told that there are none")
+    said = [record for record in caplog.records if record.message == "tag not supported"]
+    assert len(said) == 2, "once for each tag"
+    devchain.clear_faults()
+    with running_ingestor(CHAIN, devchain.ws_url, redis_url):
+        devchain.mine(1)
+        some = {"latest": 258, "safe": 226, "finalized": 194}
+        eventually(lambda: published.heads() == some, what="the blocks that there are now")
 
 
 def test_catching_up_is_shown_until_it_is_over(

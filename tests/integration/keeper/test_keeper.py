@@ -1,5 +1,6 @@
 """What the keeper publishes while the farm runs, between a scoreboard that the test writes and a real Redis."""
 
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -252,3 +253,34 @@ def test_who_backs_off_is_shown_with_its_reason(farm: KeptFarm, client: redis.Re
     [shown] = eventually(lambda: said(client, "backoff"), what="the back-off in the status")
     assert (shown["process"], shown["reason"], shown["tries"]) == ("webhook_delivery 2", "the disk is full", 5)
     assert 0 < shown["retry_in_ms"] <= 1000 * LONG
+
+
+def test_each_part_of_a_service_has_a_key_of_its_own(farm: KeptFarm, client: redis.Redis) -> None:
+    def name(slot: Slot) -> str:
+        return f"{SERVICE}:{slot.counter(0)}" if slot.counter(0) else ""
+
+    def parts() -> set[bytes | str]:
+        return set(client.keys(f"{keys.ready(SERVICE)}:*"))
+
+    farm.config = KeeperConfig(farm.url, (WatchedService(SERVICE, farm._report, part=name),), ())
+    farm.start_and_wait()
+    one, two, _ = farm.workers
+    one.set_counter(0, 1)
+    farm.come_up(one)
+    key = keys.ready(f"{SERVICE}:1")
+    eventually(lambda: client.get(key) == b"true", what="the key of the first part")
+    assert 0 < client.ttl(key) <= readiness.TTL_SECONDS
+    assert not ready(client)
+    two.set_counter(0, 22)
+    farm.come_up()
+    eventually(lambda: len(parts()) == 2 and ready(client), what="the key of the second part, and of all")
+    client.delete(key)
+    eventually(lambda: client.get(key) == b"true", what="the key's return")
+    one.state = State.STALLED
+    eventually(lambda: parts() == {keys.ready(f"{SERVICE}:22").encode()}, what="the withdrawal of the first part")
+    eventually(lambda: not ready(client), what="the withdrawal of all")
+    one.set_counter(0, 3)
+    one.state = State.UP
+    eventually(lambda: parts() == {keys.ready(f"{SERVICE}:{n}").encode() for n in (3, 22)}, what="another part")
+    farm.signal(signal.SIGTERM)
+    eventually(lambda: not parts(), what="the keys' deletion")

@@ -77,11 +77,11 @@ def test_a_status_that_is_none_is_not_running(client: Any, garbage: bytes) -> No
 
 def test_a_chain_has_its_lag_its_heads_and_what_it_is_doing(client: Any) -> None:
     readiness.publish(client, keys.EVENT_INGESTOR, INGESTOR)
-    client.hset(keys.heads(CHAIN), mapping={"latest": 100, "safe": 90})
+    client.hset(keys.heads(CHAIN), mapping={"latest": 100, "safe": 90, "no_finalized": 1})
     [chain] = status.take_snapshot(client)["chains"]
     assert (chain["chain_id"], chain["head"], chain["checkpoint"], chain["lag_blocks"]) == (CHAIN, 110, 100, 10)
     assert (chain["lag_ms"] or 0) > 500_000_000_000
-    assert (chain["safe"], chain["finalized"]) == (90, None)
+    assert (chain["safe"], chain["finalized"], chain["unsupported_tags"]) == (90, None, ["finalized"])
     assert (chain["ready"], chain["reason"]) == (True, "")
     assert chain["catch_up"] == {"blocks_per_second": 2.0, "remaining_ms": 5000}
     assert "checkpoint_at" not in chain

@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from hookfarm.chain.block import linked, logs_by_block, parse_header, parse_logs, quantity, receipt_logs
+from hookfarm.chain.block import linked, logs_by_block, parse_header, parse_logs, quantity
+from hookfarm.chain.transfers import receipt_logs
 from hookfarm.errors import ChainUnavailable
 from hookfarm.records import parse_event
 from tests.support.chain_samples import SOME_BLOOM, ZERO_BLOOM, block, header, log, word
@@ -23,7 +24,7 @@ def test_a_log_becomes_the_event_of_the_contract() -> None:
         "block_number": 5,
         "block_hash": word(5),
         "block_timestamp": 1_700_000_005,
-        "transaction_hash": "0x" + "ef" * 32,
+        "transaction_hash": word(5002),
         "transaction_index": 2,
         "log_index": 3,
         "address": "0x" + "ab" * 20,

@@ -54,22 +54,22 @@ def test_far_behind_the_head_ranges_are_asked_for_and_near_it_blocks_by_hash() -
     asyncio.run(scenario())
 
 
-def test_the_next_block_is_one_request_where_its_header_came_with_the_head() -> None:
+def test_the_next_block_is_one_request_where_its_hash_came_with_the_head() -> None:
     async def scenario() -> None:
         node = FakeNode(5, 1)
-        async with feed_of(node, 5, Head(5, node.header_of(5))) as feed:
+        async with feed_of(node, 5, Head(5, node.header_of(5).block_hash)) as feed:
             assert await all_batches(feed) == [[5]]
         assert len(node.requests) == 1
 
     asyncio.run(scenario())
 
 
-def test_the_header_that_came_with_the_head_is_not_asked_for() -> None:
+def test_of_several_blocks_all_headers_are_asked_for_in_one_request() -> None:
     async def scenario() -> None:
         node = FakeNode(5, 1)
-        async with feed_of(node, 3, Head(4, node.header_of(4))) as feed:
+        async with feed_of(node, 3, Head(4, node.header_of(4).block_hash)) as feed:
             assert await all_batches(feed) == [[3, 4]]
-        assert node.asked("eth_getBlockByNumber") == 1
+        assert [len(calls) for calls in node.requests] == [2, 2]
 
     asyncio.run(scenario())
 

@@ -63,11 +63,11 @@ def test_a_lost_connection_ends_the_waiting_with_its_first_reason() -> None:
     asyncio.run(scenario())
 
 
-def test_the_pace_is_taken_from_the_headers() -> None:
+def test_the_pace_is_taken_from_the_timestamps() -> None:
     async def scenario() -> float | None:
         head_signal = HeadSignal(lambda _: None)
         for number in (5, 6, 7):
-            head_signal.set(Head(number, header(number)))
+            head_signal.set(Head(number, timestamp=header(number).timestamp))
         return head_signal.pace.block_seconds
 
     assert asyncio.run(scenario()) == 1

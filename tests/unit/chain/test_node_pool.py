@@ -3,8 +3,11 @@ from hypothesis import strategies as st
 
 from hookfarm.chain.node_pool import (
     FIRST_RANGE_BLOCKS,
+    FIRST_REST_SECONDS,
+    MAX_BATCH_CALLS,
     MAX_RANGE_BLOCKS,
     TARGET_LOGS,
+    BatchSize,
     NodePool,
     NodeProfile,
     RangeSize,
@@ -141,6 +144,39 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def test_batches_of_a_refused_size_are_tried_again_after_rests_that_double() -> None:
+    clock = Clock()
+    size = BatchSize(clock)
+    for rest in (FIRST_REST_SECONDS, 2 * FIRST_REST_SECONDS):
+        size.reduce(3)
+        clock.now += rest - 1
+        size.accepted(3)
+        assert size.calls == 3
+        clock.now += 1
+        size.accepted(2)
+        assert size.calls == 3, "it says nothing about larger ones"
+        size.accepted(3)
+        assert size.calls == 6
+
+
+def test_batches_grow_to_the_maximum_and_forget_their_rests() -> None:
+    clock = Clock()
+    size = BatchSize(clock)
+    for _ in range(2):
+        size.reduce(0)
+        assert size.calls == 1
+        clock.now += FIRST_REST_SECONDS
+        while size.calls < MAX_BATCH_CALLS:
+            size.accepted(size.calls)
+
+
+def test_a_refused_batch_that_is_larger_than_the_limit_reduces_nothing() -> None:
+    size = BatchSize()
+    for calls in (10, 25):
+        size.reduce(calls)
+    assert size.calls == 10
 
 
 def test_without_a_rate_nobody_waits() -> None:

@@ -3,16 +3,25 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hookfarm.chain.block import Block
-from hookfarm.chain.prover import Prover, halves
-from hookfarm.chain.rpc import Incomplete
+from hookfarm.chain.completeness import SATURATED_BLOOM, WHOLE_BLOOM_SINCE
+from hookfarm.chain.prover import BEYOND_BLOOM, CONSTANT_BLOOM, Prover, halves
+from hookfarm.chain.rpc import Incomplete, Refused
 from hookfarm.errors import ChainUnavailable
-from tests.support.chain_samples import ZERO_BLOOM, log, receipts
+from tests.support.chain_samples import (
+    ZERO_BLOOM,
+    full_block,
+    log,
+    raw_header,
+    receipts,
+    transaction_hash,
+)
 from tests.support.fake_node import FakeNode
 
 
@@ -51,13 +60,12 @@ def test_a_log_that_was_left_out_comes_from_the_receipts(missing: int) -> None:
     assert node.asked("eth_getBlockReceipts") == 1
 
 
-@pytest.mark.parametrize("wrong", ["incomplete", "none", "null", "not supported"])
+@pytest.mark.parametrize("wrong", ["incomplete", "none", "null"])
 def test_without_receipts_that_prove_it_a_block_is_incomplete(wrong: str) -> None:
     node = FakeNode(logs=3)
     node.answered[5] = node.chain[5][1][:2]
-    node.receipts_supported = wrong != "not supported"
     if wrong == "incomplete":
-        node.receipts[5] = receipts(node.chain[5][1][:2])
+        node.receipts[5] = receipts(node.header_of(5), node.chain[5][1][:2])
     elif wrong in ("none", "null"):
         node.receipts[5] = [] if wrong == "none" else None
     with pytest.raises(Incomplete, match="block 5: 2 logs do not make the header's bloom"):
@@ -67,9 +75,143 @@ def test_without_receipts_that_prove_it_a_block_is_incomplete(wrong: str) -> Non
 def test_receipts_of_which_one_is_missing_prove_nothing() -> None:
     node = FakeNode(logs=6)
     node.answered[5] = node.chain[5][1][:2]
-    node.receipts[5] = receipts(node.chain[5][1])[1:]
-    with pytest.raises(ChainUnavailable, match="omitted receipts of block 5"):
+    node.receipts[5] = receipts(*node.chain[5])[1:]
+    node.whole[5] = {
+        **raw_header(node.header_of(5)),
+        "transactions": [transaction_hash(node.header_of(5), i) for i in range(3)],
+    }
+    with pytest.raises(Incomplete, match=r"block 5: 2 logs do not .* are missing; in its receipts: log indices"):
         by_hash(node, 5)
+
+
+def without_block_receipts(node: FakeNode) -> FakeNode:
+    node.receipts_supported = False
+    return node
+
+
+@pytest.mark.parametrize("verify", ["bloom", "contiguous", "receipts"])
+def test_without_receipts_of_whole_blocks_each_is_asked_for(verify: str) -> None:
+    node = without_block_receipts(FakeNode(logs=6))
+    node.answered[5] = node.chain[5][1][1:]
+    assert logs_in(by_hash(node, 5, verify=verify)) == [6]
+    assert node.asked("eth_getTransactionReceipt") == 3
+
+
+def test_a_round_number_of_logs_without_a_bloom_comes_from_receipts_one_by_one() -> None:
+    node = without_block_receipts(FakeNode(head=5, logs=1000))
+    hide_blooms(node)
+    assert logs_in(by_hash(node, 5)) == [1000]
+    assert node.asked("eth_getTransactionReceipt") == 500
+
+
+@pytest.mark.parametrize("supported", [True, False])
+def test_a_node_that_refuses_logs_is_asked_for_receipts(supported: bool) -> None:
+    node = Refusing(logs=6)
+    node.receipts_supported = supported
+    prover = Prover(1)
+    assert logs_in(run(lambda: prover.blocks(node, [node.header_of(4), node.header_of(5)]))) == [6, 6]
+    assert (prover.repaired, prover.beyond_bloom) == (0, 0)
+    assert logs_in(range_of(node, 4, 9)) == [6] * 6
+
+
+class Refusing(FakeNode):
+    """As BSC's own endpoints, which have no `eth_getLogs`."""
+
+    def _answer(self, method: str, parameters: list[Any]) -> Any:
+        refusal = Refused("eth_getLogs: -32005 limit exceeded")
+        return refusal if method == "eth_getLogs" else super()._answer(method, parameters)
+
+
+def beyond_bloom(node: FakeNode, number: int) -> list[dict[str, Any]]:
+    """Adds a log that the header's bloom leaves out, and returns all of the block."""
+    of, logs = node.chain[number]
+    logs = [*logs, log(of, len(logs), transaction=9, topic=7)]
+    node.chain[number] = (of, logs)
+    return logs
+
+
+def test_logs_beyond_the_bloom_on_which_logs_and_receipts_agree_are_taken_and_said_once() -> None:
+    node, prover = FakeNode(logs=3), Prover(1)
+    for number in (5, 7):
+        beyond_bloom(node, number)
+    headers = [node.header_of(number) for number in (5, 6, 7)]
+    assert logs_in(run(lambda: prover.blocks(node, headers))) == [4, 3, 4]
+    assert (prover.beyond_bloom, prover.repaired) == (2, 0)
+    assert prover.notices == [(BEYOND_BLOOM, 5)]
+
+
+@pytest.mark.parametrize("fewer", ["logs", "receipts"])
+def test_logs_beyond_the_bloom_that_only_one_of_them_has_prove_nothing(fewer: str) -> None:
+    node = FakeNode(logs=3)
+    logs = beyond_bloom(node, 5)
+    other = [*logs, log(node.header_of(5), 4, transaction=9, topic=8)]
+    if fewer == "logs":
+        node.receipts[5] = receipts(node.header_of(5), other)
+        node.whole[5] = {
+            **raw_header(node.header_of(5)),
+            "transactions": [transaction_hash(node.header_of(5), i) for i in range(10)],
+        }
+    else:
+        node.answered[5] = other
+    with pytest.raises(Incomplete, match="set bits that the header's bloom lacks"):
+        by_hash(node, 5)
+
+
+def test_a_missing_log_is_not_made_up_for_by_one_beyond_the_bloom() -> None:
+    node = FakeNode(logs=3)
+    of, logs = node.chain[5]
+    node.chain[5] = (of, [log(of, 0, transaction=0, topic=7), *logs[1:]])
+    with pytest.raises(Incomplete, match="some are missing"):
+        by_hash(node, 5)
+
+
+def test_only_logs_of_the_system_are_taken_under_a_bloom_of_zeros_if_the_receipts_have_them() -> None:
+    node, prover = FakeNode(logs=3), Prover(1)
+    node.chain[5] = (replace(node.header_of(5), logs_bloom=ZERO_BLOOM), node.chain[5][1])
+    assert logs_in(run(lambda: prover.blocks(node, [node.header_of(4), node.header_of(5)]))) == [3, 3]
+    assert prover.notices == [(BEYOND_BLOOM, 5)]
+
+
+OTHER_BLOOM = "0x" + "00" * 200 + "ff" * 56
+
+
+@pytest.mark.parametrize("bloom", [SATURATED_BLOOM, OTHER_BLOOM])
+def test_a_bloom_that_never_changes_is_none(bloom: str) -> None:
+    node, prover = FakeNode(logs=3), Prover(314)
+    node.chain[8] = full_block(8, 0)
+    hide_blooms(node, bloom)
+    assert logs_in(run(lambda: prover.blocks(node, [node.header_of(n) for n in (7, 8, 9)]))) == [3, 0, 3]
+    assert node.asked("eth_getBlockReceipts") == 1
+    assert prover.notices == [(CONSTANT_BLOOM, 7)]
+    assert logs_in(run(lambda: prover.range(node, 20, 60))) == [3] * 41
+    node.answered[30] = node.chain[30][1][1:]
+    assert logs_in(run(lambda: prover.range(node, 20, 60))) == [3] * 41, "indices still count"
+
+
+def test_a_bloom_that_other_blocks_lack_is_a_proof_even_if_logs_and_receipts_agree() -> None:
+    node = FakeNode(logs=3)
+    node.chain[5] = (replace(node.header_of(5), logs_bloom=SATURATED_BLOOM), node.chain[5][1])
+    with pytest.raises(Incomplete, match="some are missing"):
+        by_hash(node, 5)
+
+
+def test_an_announced_block_is_one_request_and_only_its_number_is_trusted() -> None:
+    node = FakeNode(logs=3)
+    assert logs_in(canonical(node, 5, hint=node.header_of(5).block_hash)) == [3]
+    assert [[call[0] for call in calls] for calls in node.requests] == [["eth_getBlockByNumber", "eth_getLogs"]]
+    [block] = canonical(node, 5, hint=node.header_of(6).block_hash)
+    assert (block.header, len(block.events)) == (node.header_of(5), 3)
+
+
+def canonical(node: FakeNode, *numbers: int, hint: str = "") -> list[Block]:
+    return run(lambda: Prover(1).canonical(node, numbers, hint))
+
+
+def test_an_announced_block_that_the_node_does_not_have_is_unavailable() -> None:
+    node = FakeNode(logs=3)
+    node.whole[5] = None
+    with pytest.raises(ChainUnavailable, match="does not have block 5"):
+        canonical(node, 5, hint=node.header_of(5).block_hash)
 
 
 def test_null_is_not_taken_for_no_logs() -> None:
@@ -119,22 +261,33 @@ def test_contiguous_does_not_look_at_blooms() -> None:
     more = log(node.header_of(5), 3, transaction=9, topic=7)
     node.answered[5] = [*node.chain[5][1], more]
     assert logs_in(by_hash(node, 5, verify="contiguous")) == [4]
-    node.receipts_supported = False
-    with pytest.raises(Incomplete, match="set bits that the header's bloom lacks"):
-        by_hash(node, 5)
+    assert logs_in(by_hash(node, 5)) == [3], "the receipts prove the others"
 
 
-def test_polygon_is_known_for_logs_that_its_blooms_leave_out() -> None:
+def test_polygon_is_known_for_logs_that_its_old_blooms_leave_out() -> None:
     node = FakeNode(logs=3)
     node.answered[5] = [*node.chain[5][1], log(node.header_of(5), 3, transaction=9, topic=7)]
     assert logs_in(run(lambda: Prover(137).blocks(node, [node.header_of(5)]))) == [4]
+    assert node.asked("eth_getBlockReceipts") == 0
+    node.answered[5] = []
+    assert logs_in(run(lambda: Prover(137).blocks(node, [node.header_of(5)]))) == [3], "an empty answer is doubted"
+
+
+def test_the_blooms_of_polygon_are_whole_since_they_have_the_logs_of_state_syncs() -> None:
+    node, number = FakeNode(logs=3), WHOLE_BLOOM_SINCE[137]
+    node.chain[number] = full_block(number, 3)
+    of, logs = node.chain[number]
+    node.answered[number] = [*logs, log(of, 3, transaction=9, topic=7)]
+    assert logs_in(run(lambda: Prover(137).blocks(node, [of]))) == [3], "those of the receipts"
 
 
 def test_receipts_are_asked_for_instead_of_logs_where_so_wished() -> None:
     node = FakeNode(logs=3)
     assert logs_in(by_hash(node, 4, 5, verify="receipts")) == [3, 3]
     assert node.asked("eth_getLogs") == 0
-    node.receipts[5] = receipts(node.chain[5][1][:2])
+    node.receipts[5] = receipts(node.header_of(5), node.chain[5][1][:2])
+    assert logs_in(by_hash(node, 5, verify="receipts")) == [3], "eth_getLogs has it"
+    node.answered[5] = node.chain[5][1][:2]
     with pytest.raises(Incomplete):
         by_hash(node, 5, verify="receipts")
 
@@ -180,7 +333,7 @@ def test_in_a_range_each_block_is_proven() -> None:
     node.answered[30] = []
     assert set(logs_in(range_of(node, 10, 40))) == {3}
     assert node.asked("eth_getBlockReceipts") == 2
-    node.receipts[20] = receipts(node.chain[20][1][:2])
+    node.receipts[20] = receipts(node.header_of(20), node.chain[20][1][:2])
     with pytest.raises(Incomplete, match="block 20"):
         range_of(node, 10, 40)
 

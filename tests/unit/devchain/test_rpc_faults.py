@@ -1,8 +1,10 @@
+import json
 from typing import Any
 
 import pytest
 
 from hookfarm.devchain.node import DevNode
+from hookfarm.devchain.rpc import batch_refusal, parse_message
 from hookfarm.devchain.rpc_errors import PROVIDER_ERRORS
 from hookfarm.errors import InvalidInput
 from tests.unit.devchain.rpc_calls import call, hash_of, logs_of, node_of, send
@@ -145,12 +147,23 @@ def test_batches_are_refused_as_a_whole() -> None:
     node = node_of(1)
     node.set_fault("refused_batches", calls=2)
     ask = {"jsonrpc": "2.0", "method": "eth_blockNumber", "id": 1}
-    assert len(send(node, [ask] * 2)) == 2
-    assert send(node, [ask] * 3) == {
+    assert batch_refusal(node, parse_message(json.dumps([ask] * 2))) is None
+    refusal = batch_refusal(node, parse_message(json.dumps([ask] * 3)))
+    assert refusal is not None
+    assert refusal.how == "error"
+    assert refusal.response == {
         "jsonrpc": "2.0",
         "id": None,
         "error": {"code": -32600, "message": "batch too large"},
     }
+
+
+def test_only_the_first_calls_of_a_batch_are_answered() -> None:
+    node = node_of(1)
+    node.set_fault("shortened_batches", 1, calls=3)
+    calls = [{"jsonrpc": "2.0", "method": "eth_blockNumber", "id": number} for number in range(5)]
+    assert [each["id"] for each in send(node, calls)] == [0, 1, 2]
+    assert len(send(node, calls)) == 5
 
 
 @pytest.mark.parametrize(("shown", "bloom"), [("zeros", "0x" + "00" * 256), ("null", None)])
