@@ -6,17 +6,18 @@ from pathlib import Path
 
 import hookfarm
 from generators.markdown import code, duration, table
+from hookfarm.chain.completeness import WHOLE_BLOOM_SINCE
 from hookfarm.chain.failover import GAP_SECONDS
-from hookfarm.chain.node import REFUSALS_BELIEVED
+from hookfarm.chain.head_signal import NOT_YET_BLOCKS, REFUSALS_BELIEVED
 from hookfarm.chain.node_pool import FIRST_RANGE_BLOCKS, MAX_BATCH_CALLS, MAX_RANGE_BLOCKS, TARGET_LOGS
-from hookfarm.chain.prover import MAX_WHOLE_BLOCKS, VERIFY_BY_CHAIN
+from hookfarm.chain.prover import MAX_WHOLE_BLOCKS
 from hookfarm.chain.rpc import MAX_RETRY_AFTER_SECONDS
 from hookfarm.chain.timing import MAX_PAUSE_SECONDS, MAX_POLL_SECONDS, MIN_POLL_SECONDS, NodeTimeouts
 from hookfarm.delivery_queue.enqueue import FINALIZED_CONFIRMATIONS, SAFE_CONFIRMATIONS
 from hookfarm.event_stream.remembered_blocks import KEPT_BLOCKS
 from hookfarm.records import MAX_CONFIRMATIONS
 
-_NAMES = {137: "Polygon PoS", 80002: "Polygon Amoy"}
+POLYGON = 137
 _PURPOSES = {
     "eth_chainId": "the check of the chain id at each connection",
     "eth_getBlockByNumber": "heads, headers, `safe` and `finalized`, the genesis block",
@@ -33,15 +34,13 @@ _PACKAGES = ("chain", "event_ingestor", "sample_webhooks")
 def parts() -> dict[str, str]:
     timeouts = NodeTimeouts()
     return {
-        "verify_by_chain": table(
-            ("Chain", "Id", "Default of `verify`"),
-            ((_NAMES[chain], str(chain), code(verify)) for chain, verify in VERIFY_BY_CHAIN.items()),
-        ),
+        "polygon_since": f"{WHOLE_BLOOM_SINCE[POLYGON]:,}",
         "methods": table(
             ("Method", "Used for"), ((code(name), _PURPOSES[name]) for name in sorted(set(_methods())))
         ),
         "kept_blocks": str(KEPT_BLOCKS),
         "refusals": str(REFUSALS_BELIEVED),
+        "not_yet_blocks": str(NOT_YET_BLOCKS),
         "safe": str(SAFE_CONFIRMATIONS),
         "finalized": str(FINALIZED_CONFIRMATIONS),
         "max_confirmations": f"{MAX_CONFIRMATIONS:,}",

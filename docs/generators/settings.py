@@ -16,6 +16,7 @@ _DURATION = "a duration such as `250ms`, `90s`, `2m`, `5h` or `7d`; a number wit
 _ALLOWED: Mapping[Any, str] = {
     redis_url: "a URL with `redis://`, `rediss://` or `unix://`; see [Redis URLs](#redis-urls)",
     chains: "`ID=URL[,URL…][;SETTING=VALUE…]`; see [Chains and nodes](#chains-and-nodes)",
+    values.chain_ids: "chain ids, separated by commas; each is one of `chains`",
     collector_url: "an `http://` or `https://` URL",
     values.address: "`HOST:PORT`, an IPv6 host in brackets; port 0 takes a free one",
     values.api_token: "16 to 256 of the characters `0-9 A-Z a-z . _ ~ + / -`",
@@ -31,6 +32,7 @@ _ALLOWED: Mapping[Any, str] = {
 _EXAMPLES: Mapping[str, str] = {
     "redis_url": '"redis://10.0.0.5:6379/0"',
     "chains": '["1=wss://node.example/key,https://other.example", "8453=wss://base.example"]',
+    "required_chains": "[1]",
     "from_block": "21000000",
     "api": '"0.0.0.0:8400"',
     "api_token": '"0123456789abcdef0123456789abcdef"',

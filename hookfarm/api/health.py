@@ -1,11 +1,11 @@
 """Liveness, readiness and health.
 
-`/livez` returns 200 as long as this process answers. `/readyz` returns whether all started services are ready,
-`/health` the status of each; both return 503 if one is not ready. They read the services' keys in Redis, so
-every host that shares the Redis returns the same.
+`/livez` returns 200 while this process answers. `/readyz` returns whether all started services are ready,
+`/health` the status of each. Both return 503 if a service is not ready. They read the services' keys in Redis, so
+all hosts on the Redis return the same.
 
-event_ingestor counts as ready when the required chains are, by default all chains of its farm. `/readyz?chain=ID`
-counts this chain alone.
+event_ingestor is ready when the required chains are, by default all chains of the farm. `/readyz?chain=ID`
+requires only that chain.
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,8 +69,8 @@ def _status_code(found: Mapping[str, Any]) -> int:
 async def read_health(client: AsyncClient, started: Sequence[str], chains: Sequence[int] = ()) -> dict[str, Any]:
     """Return `{"status": "ready"|"not ready", "redis": …, "services": {…}}`, even if Redis does not answer.
 
-    A service counts if this farm started it, or if any farm has written its status in the last minute. With
-    `chains`, event_ingestor counts as ready when these chains are.
+    A service is included if this farm started it, or if any farm wrote its status in the last minute. With
+    `chains`, event_ingestor is ready when these chains are.
     """
     try:
         async with client.pipeline(transaction=False) as pipe:

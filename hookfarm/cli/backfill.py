@@ -115,7 +115,7 @@ def _chain(text: str | None, given: Config) -> ChainConfig:
 def _prepare(
     given: Config, request: BackfillRequest, nodes: ChainConfig, restart: bool
 ) -> tuple[BackfillPlan, Backfill | None]:
-    """Return the plan, and the position of an earlier run, if any."""
+    """Return the plan, and the state of an earlier run, if any."""
     with connected(given) as client:
         endpoint = narrowed(Registry(client).get(request.endpoint), request)
         if endpoint.ordered:
@@ -152,7 +152,7 @@ def _start(given: Config, plan: BackfillPlan) -> Backfill:
 
 
 def _perform(given: Config, plan: BackfillPlan, position: Backfill, as_json: bool) -> int:
-    """Run the backfill. Return the exit code: 0 if all of it was queued."""
+    """Run the backfill. Return the exit code: 0 if all its jobs were queued."""
     with progress_display(as_json) as show:
         done, last = asyncio.run(_run(given, plan, position, show))
     if as_json:
@@ -168,7 +168,7 @@ def _perform(given: Config, plan: BackfillPlan, position: Backfill, as_json: boo
 
 
 async def _run(given: Config, plan: BackfillPlan, position: Backfill, show: Show) -> tuple[bool, Progress]:
-    """Run until done or until a signal; return whether it is done, and its progress."""
+    """Run until done or until a signal; return whether it is done, and the last progress."""
     # web3 takes a second to import; `backfills` and shell completion don't need it.
     from hookfarm.backfill.run import BackfillRun
 

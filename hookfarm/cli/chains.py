@@ -25,10 +25,10 @@ _HEADINGS = (
 def chains(as_json: bool, config_file: Path | None, **options: Any) -> None:
     """Show each chain: head, checkpoint, lag, finality, and its nodes with their state.
 
-    "no tag": the chain has no such block; deliveries that wait for it count confirmations instead, 32 for safe and
-    64 for finalized.
+    "no tag": the nodes do not report this block. Deliveries that wait for it count confirmations instead: 32 for
+    safe, 64 for finalized.
 
-    Configured chains (HOOKFARM_CHAINS, --config) are listed even before an ingestor has reported on them.
+    Configured chains (HOOKFARM_CHAINS, --config) are listed even before their ingestor reports.
 
     \b
     Example: hookfarm chains

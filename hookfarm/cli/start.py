@@ -24,9 +24,11 @@ STARTABLE = (*keys.SERVICES, API)
 @click.option("--processors", metavar="N", help="Message processors. [default: 1]")
 @click.option("--chain", "chains", multiple=True, metavar="ID=URL[,URL…]", help="Chain to watch. Repeatable.")
 @click.option(
-    "--required-chains", metavar="ID[,ID…]", help="Chains that start and /readyz wait for. [default: any one; all]"
+    "--required-chains",
+    metavar="ID[,ID…]",
+    help="Chains that must be ready. [default: one for start, all for /readyz]",
 )
-@click.option("--from-block", metavar="N", help="First block of a chain never watched before. [default: its head]")
+@click.option("--from-block", metavar="N", help="First block of a new chain. [default: its head]")
 @click.option("--api", metavar="HOST:PORT", help="Address of the HTTP API. [default: 127.0.0.1:8400]")
 @click.option("--log-level", metavar="LEVEL", help="Log level: debug, info, warning or error. [default: info]")
 @click.option("--log-format", metavar="FORMAT", help="Log format: text or json. [default: text]")

@@ -28,12 +28,12 @@ class ServiceName(click.Choice[str]):
 
 @click.command()
 @click.argument("services", nargs=-1, required=True, type=ServiceName(), metavar="SERVICE…")
-@seconds_option("--timeout", 0, 86400, "Time to wait for each", default=10.0)
+@seconds_option("--timeout", 0, 86400, "Time-out for each service", default=10.0)
 @redis_options
 def wait(services: tuple[str, ...], timeout: float, config_file: Path | None, **options: Any) -> None:
     """Wait until each SERVICE signals readiness; exit 1 if one does not.
 
-    event_ingestor is ready when all chains are followed, event_ingestor:ID when chain ID is.
+    event_ingestor is ready when all its chains are; event_ingestor:ID when chain ID is.
 
     \b
     Example: hookfarm wait message_processor webhook_delivery --timeout 10

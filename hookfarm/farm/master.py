@@ -3,9 +3,9 @@
 Signal handlers only wake the loop, which does all the work. The master opens no connections and waits only for
 signals and timers. It keeps reaping while everything else hangs.
 
-    start   group by group in the given order, each once the one before is ready; a group that is not ready after
-            `boot_seconds` without progress, or a child that could not boot, ends the start with its reason, unless
-            the group does not require it
+    start   group by group in the given order, each once the previous one is ready. A group that is not ready after
+            `boot_seconds` without progress, or a child that could not boot, ends the start with its reason. A
+            child that its group does not require is retried while the farm runs
     turn    wait for a signal or the next fork -> reap -> kill overdue workers -> respawn -> resize or reload
     stop    the keeper, then the workers, then the dependencies; one deadline for all, which a second SIGTERM
             shortens

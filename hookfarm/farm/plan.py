@@ -42,17 +42,17 @@ class WorkerGroup:
     resizable: bool = False
     """Whether SIGTTIN and SIGTTOU add and remove a process."""
     max_unavailable: int = 1
-    """How many processes may be missing at once during a rolling restart."""
+    """Maximum processes missing at once during a rolling restart."""
     required: frozenset[int] | None = None
-    """The processes that must be up before the start goes on, by index; empty = any one of them, None = all.
+    """Indices of the processes that must be up before the start continues; empty = any one, None = all.
 
-    The others may be stalled or may have failed to boot: they are tried again while the farm runs.
+    The other processes may be stalled or may have failed to boot: they are retried while the farm runs.
     """
     progress: Callable[[Slot], int] = lambda slot: 0
     """Progress of a process that boots slowly; while it grows, the start waits."""
 
     def has_required(self, up: Collection[int]) -> bool:
-        """Return whether these processes are enough for the start to go on."""
+        """Return whether the start can continue with these processes."""
         if self.required is None:
             return len(up) == self.count
         return self.required <= set(up) if self.required else bool(up) or not self.count

@@ -43,8 +43,8 @@ HEARTBEAT_WITHIN_SECONDS = 10.0
 class WatchedService:
     """A service of this farm.
 
-    `report` adds to its status; `confirm` must return True before it is first ready; `measure` returns metrics.
-    `part` returns the name of the part that a slot serves, which has a ready key of its own; "" = none.
+    `report` returns its part of the status, `measure` its metrics. `confirm` must return True before the service
+    is first ready. `part` returns the name of the ready key of a slot's part of the service; "" = none.
     """
 
     service: str
@@ -83,7 +83,7 @@ class KeeperConfig:
 
 @dataclass
 class _Published:
-    """State of a service, or of a part of it, as the keeper last published it."""
+    """State of a service or of its part, as last published by the keeper."""
 
     ready: bool
     refreshed_at: float = 0.0
@@ -231,7 +231,7 @@ class Keeper:
         published.ready, published.refreshed_at, published.unready_since = ready, now, None
 
     def _skip_service(self, watched: WatchedService) -> None:
-        """Delete the readiness and the status of a service that has no processes and is to have none."""
+        """Delete readiness and status of a service whose target count is 0, once its processes have exited."""
         self._check_parts(watched, 0.0)
         if self._published[watched.service].status_written_at:
             self._published[watched.service] = _Published(ready=False)

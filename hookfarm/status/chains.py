@@ -42,14 +42,14 @@ class ChainStatus(TypedDict):
 
 
 def request_heads(pipe: AnyPipeline, chain_id: int) -> None:
-    """Add the read of the finality heads to a pipeline; it has one reply, for `chain_status`."""
+    """Add the read of the finality heads to a pipeline; its one reply is for `chain_status`."""
     pipe.hmget(keys.heads(chain_id), [*_TAGS, *(f"no_{tag}" for tag in _TAGS)])
 
 
 def chain_status(
     report: ChainReport, heads: Sequence[bytes | None], service_reason: str, now: float
 ) -> ChainStatus:
-    """Return the state of one chain. `service_reason` is why its ingestor as a whole is not ready."""
+    """Return the state of one chain. `service_reason`: why the whole event_ingestor is not ready."""
     safe, finalized = (None if number is None else int(number) for number in heads[: len(_TAGS)])
     reason = report.get("reason") or service_reason
     found = {

@@ -1,8 +1,8 @@
 """Readiness and status of the services in Redis: the keys `<service>:ready` and `<service>:status`.
 
-The ready key is exactly `true` and lives for a minute; it is refreshed at a third of that while the service
-is ready, and deleted when it is not or is about to stop. The keys of a farm that dies expire within that minute.
-The same holds for the ready key of a part of a service: `event_ingestor:ready:<chain_id>`.
+The ready key is exactly `true`, with a TTL of a minute. While the service is ready, it is refreshed at a
+third of the TTL. It is deleted when the service is not ready or begins to stop. The keys of a dead farm expire.
+A part of a service has a ready key of its own: `event_ingestor:ready:<chain_id>`.
 """
 
 import os
@@ -108,12 +108,12 @@ def withdraw_part(client: Client, name: str) -> None:
 
 
 def reassert(client: Client, name: str) -> None:
-    """Set the ready key again if Redis has lost it, or another farm that stops has deleted it."""
+    """Set the ready key again if Redis lost it or another farm deleted it while stopping."""
     client.set(keys.ready(name), "true", ex=TTL_SECONDS, nx=True)
 
 
 def clear(client: Client, services: Sequence[str], parts: Iterable[str] = ()) -> None:
-    """Delete both keys of each service and the ready keys of parts: the farm is stopping."""
+    """Delete both keys of each service, and the ready keys of `parts`."""
     names = [key(service) for service in services for key in (keys.ready, keys.status)]
     names += [keys.ready(part) for part in parts]
     if names:

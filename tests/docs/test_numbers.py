@@ -7,8 +7,7 @@ import pytest
 from hookfarm.api import idempotency
 from hookfarm.backfill import job_queue
 from hookfarm.backfill.state import HEARTBEAT_TIMEOUT_SECONDS
-from hookfarm.chain import prover
-from hookfarm.chain.node import REFUSALS_BELIEVED
+from hookfarm.chain.head_signal import NOT_YET_BLOCKS, REFUSALS_BELIEVED
 from hookfarm.config import MAX_PROCESSORS, MAX_WORKERS, SETTINGS
 from hookfarm.config.settings import DEFAULT_RETRY_SCHEDULE
 from hookfarm.delivery_queue.enqueue import FINALIZED_CONFIRMATIONS, SAFE_CONFIRMATIONS
@@ -186,6 +185,7 @@ def test_a_number_is_the_constant_of_the_code(page: str, phrase: str) -> None:
 def test_numbers_that_are_written_as_words_hold() -> None:
     assert len(DEFAULT_RETRY_SCHEDULE) + 1 == 9, "nine attempts"
     assert REFUSALS_BELIEVED == 3, "three refusals in a row"
+    assert NOT_YET_BLOCKS == 256, "256 blocks without an answer"
     assert CONFIRM_INTERVAL_SECONDS == 1 / 4, "four times a second"
     assert TICK_SECONDS == 1 / 10, "the keeper looks ten times a second"
     assert SWEEP_SECONDS == 0.5, "every half second"
@@ -199,13 +199,6 @@ def test_numbers_that_are_written_as_words_hold() -> None:
 
 def test_hung_processes_show_within_two_seconds() -> None:
     assert HUNG_SECONDS < 2
-
-
-def test_chains_with_another_proof_are_those_of_the_decision() -> None:
-    text = prose_of(decision("0005-chain-proofs"))
-    assert all(f"({chain_id})" in text for chain_id in prover.VERIFY_BY_CHAIN)
-    assert set(prover.VERIFY_BY_CHAIN.values()) == {"contiguous"}
-    assert len(prover.VERIFY_BY_CHAIN) == 2
 
 
 def test_settings_that_need_a_restart_are_named() -> None:
