@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from hookfarm.devchain.embedded import RunningDevchain
+from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.errors import InvalidInput
-from tests.support.ingestor import CHAIN, TRANSPORTS, Published, canonical, running_ingestor, url_of
+from tests.support.ingestor import CHAIN, EVENTS, TRANSPORTS, Published, canonical, running_ingestor, url_of
 
 SEEDS = range(4)
 LIVES = 4
@@ -41,6 +41,12 @@ STEPS_AND_WEIGHTS: list[tuple[Step, int]] = [
     (fault("omitted_logs"), 1),
     (fault("omitted_logs", where="first"), 1),
     (fault("omitted_receipt_logs"), 1),
+    (fault("omitted_receipts"), 1),
+    (fault("announced_heads"), 1),
+    (fault("announced_heads", shown="other_hash"), 1),
+    (fault("announced_heads", shown="zero_parent"), 1),
+    (fault("blooms_without_system_logs"), 1),
+    (fault("constant_blooms"), 1),
     (fault("nulls"), 1),
     (fault("lag", blocks=3), 1),
     (fault("half_frame"), 1),
@@ -56,9 +62,15 @@ STEPS_AND_WEIGHTS: list[tuple[Step, int]] = [
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_what_stands_is_the_canonical_chain(
-    devchain: RunningDevchain, redis_url: str, published: Published, transport: str, seed: int
+    redis_url: str, published: Published, transport: str, seed: int
 ) -> None:
-    draw = random.Random(seed)
+    with running_devchain(chain_id=CHAIN, logs_per_block=EVENTS, null_round_every=5 * (seed % 2)) as devchain:
+        follow(devchain, redis_url, published, transport, random.Random(seed))
+
+
+def follow(
+    devchain: RunningDevchain, redis_url: str, published: Published, transport: str, draw: random.Random
+) -> None:
     steps, weights = zip(*STEPS_AND_WEIGHTS, strict=True)
     for life in range(LIVES):
         with running_ingestor(CHAIN, url_of(devchain, transport), redis_url, from_block=1) as ingestor:

@@ -157,6 +157,17 @@ def test_logs_beyond_the_bloom_that_only_one_of_them_has_prove_nothing(fewer: st
         by_hash(node, 5)
 
 
+def test_indices_that_do_not_start_at_0_are_taken_if_the_bloom_and_both_sources_agree() -> None:
+    """As of a node that leaves out the logs of the system, but counts them."""
+    node = FakeNode(logs=3)
+    of, logs = node.chain[5]
+    node.chain[5] = (of, [{**each, "logIndex": hex(2 + i)} for i, each in enumerate(logs)])
+    assert logs_in(by_hash(node, 5)) == [3]
+    node.chain[5] = (of, [{**each, "logIndex": "0x2"} for each in logs])
+    with pytest.raises(Incomplete, match="log indices are not 0 to 2"):
+        by_hash(node, 5)
+
+
 def test_a_missing_log_is_not_made_up_for_by_one_beyond_the_bloom() -> None:
     node = FakeNode(logs=3)
     of, logs = node.chain[5]
