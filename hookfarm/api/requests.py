@@ -111,6 +111,9 @@ Until = Annotated[
     _text(f"Not after this time: {_TIME_SUMMARY}", _TIME),
 ]
 ChainId = Annotated[int, BeforeValidator(_chain_id), Path(description="As in EIP-155.", ge=1, le=2**64 - 1)]
+ChainFilter = Annotated[
+    int | None, BeforeValidator(_chain_id), Query(description="As in EIP-155.", ge=1, le=2**64 - 1)
+]
 EndpointId = Annotated[str, Path(description="`ep_…`", pattern=_ID)]
 DeliveryId = Annotated[str, Path(description="`msg_…`, the `webhook-id`.", pattern=_ID)]
 IfMatch = Annotated[
