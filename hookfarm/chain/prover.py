@@ -2,7 +2,8 @@
 
 1. Fetch a block's logs: by its hash near the head, in a range far behind it.
 2. Check contiguous indices, and the header's bloom if the chain has blooms.
-3. On a mismatch, take the logs from the block's receipts and check them the same way.
+3. On a mismatch, or if the node refuses the logs of a single block, take the logs from the block's receipts and check
+   them the same way.
 4. On a second mismatch, raise Incomplete: the caller pauses or switches nodes, and never skips the block.
 
 With transfers, whole blocks and receipts replace headers and logs.
@@ -106,8 +107,9 @@ class Prover:
         [block] = await self.blocks(node, [header])
         return block
 
-    async def _proven(self, node: Node, header: Header, logs: list[Any]) -> Block:
-        events, reason = self._judge(header, logs)
+    async def _proven(self, node: Node, header: Header, logs: list[Any] | Refused) -> Block:
+        """Return a proven block; `logs` may be a refusal, for example of too many logs."""
+        events, reason = ([], str(logs)) if isinstance(logs, Refused) else self._judge(header, logs)
         if reason:
             events = await self._events_of_receipts(node, header, reason)
             self.repaired += 1
@@ -189,8 +191,8 @@ class Prover:
             raise Incomplete(f"{node.origin}: {error}") from error
         return Block(header, self._events_in(node, header, receipts), encode_events(transfers))
 
-    async def _logs_by_hash(self, node: Node, headers: Sequence[Header]) -> list[list[Any]]:
-        """Return the logs of each block.
+    async def _logs_by_hash(self, node: Node, headers: Sequence[Header]) -> list[list[Any] | Refused]:
+        """Return the logs of each block, Refused as a value.
 
         For an unknown block a node may return an empty list. Without a bloom that is undetectable, so the same
         batch requests the block.
@@ -198,10 +200,15 @@ class Prover:
         calls: list[Call] = [("eth_getLogs", [{"blockHash": header.block_hash}]) for header in headers]
         silent = [header for header in headers if self._verify != "none" and not self._uses_bloom(header)]
         shown: list[Call] = [("eth_getBlockByHash", [header.block_hash, False]) for header in silent]
-        answers = [result_or_raise(answer) for answer in await _ask(node, calls + shown)]
-        if None in answers[len(calls) :]:
+        answers = await _ask(node, calls + shown)
+        if None in map(result_or_raise, answers[len(calls) :]):
             raise ChainUnavailable(f"{node.origin}: does not have a block that it announced")
-        return [require_list(answer, f"{node.origin}: eth_getLogs") for answer in answers[: len(calls)]]
+        return [
+            answer
+            if isinstance(answer, Refused)
+            else require_list(result_or_raise(answer), f"{node.origin}: eth_getLogs")
+            for answer in answers[: len(calls)]
+        ]
 
     def _uses_bloom(self, header: Header) -> bool:
         """Return whether a header's bloom is a proof; a zero bloom is not.
