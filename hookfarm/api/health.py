@@ -9,19 +9,20 @@ requires only that chain.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import redis
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from hookfarm.api.context import Context
+from hookfarm.api.openapi import refusals
+from hookfarm.api.requests import ChainFilter
+from hookfarm.errors import NotFound
 from hookfarm.security import redaction
 from hookfarm.status import readiness
 from hookfarm.store import keys
 from hookfarm.store.clients import AsyncClient
-
-OneChain = Annotated[int | None, Query(description="Id of a chain.", ge=1)]
 
 
 def build_router(context: Context) -> APIRouter:
@@ -29,6 +30,7 @@ def build_router(context: Context) -> APIRouter:
     client = context.async_client
     services = tuple(service for service in keys.SERVICES if service in set(context.settings.services))
     required = context.settings.required_chains
+    configured = {chain.chain_id for chain in context.settings.chains}
 
     @router.get(
         "/livez",
@@ -44,9 +46,11 @@ def build_router(context: Context) -> APIRouter:
         response_description="All are ready.",
         responses={503: {"description": "Not ready."}},
     )
-    async def readyz(chain: OneChain = None) -> JSONResponse:
-        """With `chain`, event_ingestor counts as ready when it follows this chain."""
+    async def readyz(chain: ChainFilter = None) -> JSONResponse:
+        """With `chain`, event_ingestor counts as ready when it follows this chain; 404 if no farm watches it."""
         found = await read_health(client, services, required if chain is None else (chain,))
+        if chain is not None and found["redis"] == "ok" and chain not in configured | _reported(found):
+            raise NotFound(f"no chain {chain}")
         return JSONResponse({"status": found["status"]}, _status_code(found))
 
     @router.get(
@@ -60,6 +64,11 @@ def build_router(context: Context) -> APIRouter:
         return JSONResponse(found, _status_code(found))
 
     return router
+
+
+def _reported(health: Mapping[str, Any]) -> set[int]:
+    """Return the chains with an ingestor, of any farm."""
+    return {chain["chain_id"] for chain in health["services"].get(keys.EVENT_INGESTOR, {}).get("chains", ())}
 
 
 def _status_code(found: Mapping[str, Any]) -> int:

@@ -51,6 +51,7 @@ def api(redis_server: RedisServer) -> Any:
         for service in keys.SERVICES:
             readiness.publish(client, service, {})
         readiness.publish(client, keys.EVENT_INGESTOR, {"chains": [chain_report()]})
+        readiness.publish_part(client, keys.ingestor_of(7))
         Registry(client).add(KNOWN)
         start(client, KNOWN.id)
         yield one

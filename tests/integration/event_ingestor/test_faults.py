@@ -7,6 +7,7 @@ import pytest
 
 from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.devchain.rpc_errors import PROVIDER_ERRORS
+from hookfarm.devchain.transaction import Log
 from hookfarm.event_ingestor import telemetry
 from tests.support.ingestor import (
     CHAIN,
@@ -135,6 +136,23 @@ def test_the_only_node_may_answer_batches_with(
     assert published.entries() == canonical(devchain)
 
 
+@pytest.mark.parametrize("verify", ["bloom", "contiguous"])
+@pytest.mark.parametrize("provider", ["infura", "alchemy"])
+def test_logs_of_a_block_beyond_the_cap_of_the_only_node_come_from_its_receipts(
+    devchain: RunningDevchain, redis_url: str, published: Published, provider: str, verify: str
+) -> None:
+    with running_ingestor(CHAIN, devchain.ws_url, redis_url, from_block=1, verify=verify):
+        devchain.set_fault("refused_results", logs=10_000, provider=provider)
+        devchain.mine_logs([Log(b"\x01" * 20, (), b"")] * 10_001)
+        devchain.mine(1)
+        published.wait_for(devchain)
+    devchain.mine_logs([Log(b"\x02" * 20, (), b"")] * 10_001)
+    devchain.mine(60)
+    with running_ingestor(CHAIN, devchain.ws_url, redis_url, verify=verify):
+        published.wait_for(devchain, within=60)
+    assert published.entries() == canonical(devchain)
+
+
 def test_answers_cut_off_at_a_round_number_are_noticed_where_no_bloom_tells(
     redis_url: str, published: Published
 ) -> None:
@@ -241,7 +259,8 @@ def test_a_node_that_never_gives_a_block_stalls_it(
     devchain: RunningDevchain, redis_url: str, published: Published
 ) -> None:
     with running_ingestor(CHAIN, devchain.ws_url, redis_url) as ingestor:
-        devchain.set_fault("error", method="eth_getLogs", message="pruned")
+        for method in ("eth_getLogs", "eth_getBlockReceipts", "eth_getTransactionReceipt"):
+            devchain.set_fault("error", method=method, message="pruned")
         devchain.mine(1)
         eventually(lambda: ingestor.stalled, what="the ingestor saying that it is stalled")
         eventually(lambda: "pruned" in ingestor.slot.reason, what="the reason")
