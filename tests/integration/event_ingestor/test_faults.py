@@ -208,7 +208,8 @@ def test_a_node_that_never_gives_a_block_stalls_it(
     devchain: RunningDevchain, redis_url: str, published: Published
 ) -> None:
     with running_ingestor(CHAIN, devchain.ws_url, redis_url) as ingestor:
-        devchain.set_fault("error", method="eth_getLogs", message="pruned")
+        for method in ("eth_getLogs", "eth_getBlockReceipts", "eth_getTransactionReceipt"):
+            devchain.set_fault("error", method=method, message="pruned")
         devchain.mine(1)
         eventually(lambda: ingestor.stalled, what="the ingestor saying that it is stalled")
         eventually(lambda: "pruned" in ingestor.slot.reason, what="the reason")
