@@ -87,7 +87,7 @@ class Publisher:
     async def advance(self, node: Node, head: Head, on_progress: OnProgress = noop) -> None:
         """Publish the node's canonical blocks up to `head`. Raises ChainUnavailable."""
         self._seen_ns = time.time_ns()
-        at = self.checkpoint or await self._start(node, head)
+        at = self.checkpoint or await self._start(node, head, in_session=True)
         if at is not None:
             await self._advance(node, head, on_progress)
         self._outage.recover("chain")
@@ -110,16 +110,18 @@ class Publisher:
         assert self.checkpoint is not None
         return self.checkpoint
 
-    async def _start(self, node: Node, head: Head) -> Checkpoint | None:
+    async def _start(self, node: Node, head: Head, *, in_session: bool = False) -> Checkpoint | None:
         """Store the first checkpoint: the block before `from_block`, or the head, whose logs are not published.
 
-        Starting after the genesis block misses nothing: it contains no transactions.
+        Starting after the genesis block misses nothing: it contains no transactions. `in_session`: the connect was
+        long ago, so the node's identity is checked again.
         """
         number = head.number if self._from_block is None else max(self._from_block - 1, 0)
         if number > head.number:
             return None
         first, parent_hash = await self._first_checkpoint(node, number, head)
-        await node.check_identity()
+        if in_session:
+            await node.check_identity()
         if await self._store_first(first, parent_hash):
             self._set_checkpoint(first)
         else:
