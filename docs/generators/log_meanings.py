@@ -32,6 +32,7 @@ MEANINGS: Mapping[tuple[str, str], str] = {
     ("child hangs", ""): "The heartbeat of a process is overdue; the master aborts it.",
     ("child left", ""): "A process has exited as planned.",
     ("killed", ""): "A process was killed because it did not end in time.",
+    ("started without", ""): "The start continues without processes that are not required; they are retried.",
     ("no chain", ""): "No chain is configured.",
     ("no master key", ""): "No master key is set, so signing secrets are in Redis in plain text.",
     ("not resized", ""): "SIGTTIN or SIGTTOU has no effect in this farm.",

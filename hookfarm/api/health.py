@@ -16,7 +16,6 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from hookfarm.api.context import Context
-from hookfarm.api.openapi import refusals
 from hookfarm.api.requests import ChainFilter
 from hookfarm.errors import NotFound
 from hookfarm.security import redaction
@@ -44,10 +43,14 @@ def build_router(context: Context) -> APIRouter:
         "/readyz",
         summary="Return whether all started services are ready.",
         response_description="All are ready.",
-        responses={503: {"description": "Not ready."}},
+        responses={
+            404: {"description": "No farm watches the chain."},
+            422: {"description": "Invalid chain id."},
+            503: {"description": "Not ready."},
+        },
     )
     async def readyz(chain: ChainFilter = None) -> JSONResponse:
-        """With `chain`, event_ingestor counts as ready when it follows this chain; 404 if no farm watches it."""
+        """With `chain`, event_ingestor is ready when it follows this chain."""
         found = await read_health(client, services, required if chain is None else (chain,))
         if chain is not None and found["redis"] == "ok" and chain not in configured | _reported(found):
             raise NotFound(f"no chain {chain}")

@@ -113,6 +113,9 @@ Until = Annotated[
 ChainId = Annotated[
     int, Path(description="Chain id as in EIP-155.", ge=1, le=2**64 - 1), BeforeValidator(_chain_id)
 ]
+ChainFilter = Annotated[
+    int | None, Query(description="Chain id as in EIP-155.", ge=1, le=2**64 - 1), BeforeValidator(_chain_id)
+]
 EndpointId = Annotated[str, Path(description="Endpoint id `ep_…`.", pattern=_ID)]
 DeliveryId = Annotated[str, Path(description="Delivery id `msg_…`, the `webhook-id`.", pattern=_ID)]
 IfMatch = Annotated[

@@ -111,6 +111,7 @@ PHRASES: list[tuple[str, str]] = [
     (explanation("reorgs-and-confirmations"), f"up to {MAX_CONFIRMATIONS:,}"),
     (explanation("reorgs-and-confirmations"), f"{SAFE_CONFIRMATIONS} blocks replace `safe`"),
     (explanation("reorgs-and-confirmations"), f"{FINALIZED_CONFIRMATIONS} blocks replace `finalized`"),
+    (explanation("reorgs-and-confirmations"), f"while the head advances by {NOT_YET_BLOCKS} blocks"),
     (explanation("reliability"), f"its keys live {TTL_SECONDS} s"),
     (explanation("reliability"), f"others after {ABANDONED_MILLISECONDS / 1000:g} s"),
     (explanation("reliability"), f"died more than {MAX_ORPHANED} times"),
@@ -128,6 +129,7 @@ PHRASES: list[tuple[str, str]] = [
     (how_to("backfill"), f"without a heartbeat for {HEARTBEAT_TIMEOUT_SECONDS:g} s"),
     (how_to("backfill"), f"listed for {job_queue.RETENTION_SECONDS / DAY:g} days"),
     (how_to("finality-for-money"), f"{FINALIZED_CONFIRMATIONS} and {SAFE_CONFIRMATIONS} blocks"),
+    (how_to("finality-for-money"), f"or after {NOT_YET_BLOCKS} blocks without an answer"),
     (how_to("finality-for-money"), f"The maximum is {MAX_CONFIRMATIONS:,}"),
     (how_to("ordered-processing"), f"about {LAST_RETRY_HOURS} hours later with the default schedule"),
     (how_to("rotate-secrets"), f"For {ROTATION_SECONDS / 3600:g} hours each webhook has two signatures"),
@@ -185,7 +187,6 @@ def test_a_number_is_the_constant_of_the_code(page: str, phrase: str) -> None:
 def test_numbers_that_are_written_as_words_hold() -> None:
     assert len(DEFAULT_RETRY_SCHEDULE) + 1 == 9, "nine attempts"
     assert REFUSALS_BELIEVED == 3, "three refusals in a row"
-    assert NOT_YET_BLOCKS == 256, "256 blocks without an answer"
     assert CONFIRM_INTERVAL_SECONDS == 1 / 4, "four times a second"
     assert TICK_SECONDS == 1 / 10, "the keeper looks ten times a second"
     assert SWEEP_SECONDS == 0.5, "every half second"
