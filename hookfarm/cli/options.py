@@ -66,7 +66,8 @@ def connected(settings_in_force: config.Config) -> Iterator[redis.Redis]:
     except redis.ConnectionError as error:
         if settings_in_force.redis_url is None:
             where = f"no farm is running in {settings_in_force.state_dir}"
-            raise OperatorError(f"{where}; start it (hookfarm start) or give --redis-url") from error
+            allowed = "start it (hookfarm start), or give --state-dir or --redis-url"
+            raise OperatorError(f"{where}; {allowed}") from error
         raise OperatorError(f"Redis at {redis_address(url)} does not answer: {error}") from error
     except redis.RedisError as error:
         raise OperatorError(f"Redis at {redis_address(url)}: {error}") from error
