@@ -2,8 +2,8 @@
 
 1. Fetch a block's logs: by its hash near the head, in a range far behind it.
 2. Check contiguous indices, and the header's bloom if the chain has blooms.
-3. On a mismatch, or if the node refuses the logs of a single block, take the logs from the block's receipts and check
-   them the same way.
+3. On a mismatch, or if the node refuses the logs of a single block, take the logs from the block's receipts and
+   check them the same way.
 4. On a second mismatch, raise Incomplete: the caller pauses or switches nodes, and never skips the block.
 
 With transfers, whole blocks and receipts replace headers and logs.
