@@ -58,6 +58,10 @@ class Completeness:
             and bloom_has_logs(header)
         )
 
+    def needs_block(self, header: Header) -> bool:
+        """Return whether only the block itself shows that the node has it: without a bloom, `[]` does not."""
+        return self._verify != "none" and not self.uses_bloom(header)
+
     def reason(self, header: Header, events: Sequence[Event], *, may_be_capped: bool = True) -> str:
         """Return why the block's events may be incomplete; empty if they are complete.
 

@@ -96,7 +96,7 @@ class Prover:
         batch requests the block.
         """
         calls = [self._call(header.block_hash) for header in headers]
-        unproven = [header for header in headers if not self._checks.uses_bloom(header)]
+        unproven = [header for header in headers if self._checks.needs_block(header)]
         shown: list[Call] = [("eth_getBlockByHash", [header.block_hash, False]) for header in unproven]
         answers = await _ask(node, calls + shown)
         if None in map(result_or_raise, answers[len(calls) :]):

@@ -307,6 +307,7 @@ def test_none_takes_what_comes() -> None:
     node = FakeNode(logs=3)
     node.answered[5] = node.chain[5][1][1:]
     assert logs_in(by_hash(node, 5, verify="none")) == [2]
+    assert node.asked("eth_getBlockByHash") == 0, "nothing is proven, so nothing more is asked for"
 
 
 def range_of(node: FakeNode, first: int, last: int, verify: str = "bloom") -> list[Block]:
