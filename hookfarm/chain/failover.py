@@ -32,7 +32,7 @@ PinBlock = Callable[[Checkpoint | None], Awaitable[Checkpoint | None]]
 pins it; None = only read."""
 
 SETTLED_BLOCKS = 1_024
-"""Blocks above a block until it is not replaced any more, so that it may be pinned."""
+"""Depth at which a block may be pinned: no reorg replaces it any more."""
 
 
 class FailoverListener:

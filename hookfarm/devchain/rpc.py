@@ -63,7 +63,7 @@ async def answer(node: DevNode, message: RpcMessage, subscriptions: Subscription
 
 @dataclass(frozen=True, slots=True)
 class BatchRefusal:
-    """The refusal of a whole batch; `response` is the error that its `how` may call for."""
+    """The refusal of a whole batch; `response` is the JSON-RPC error, for a `how` that sends one."""
 
     how: str
     response: dict[str, Any]

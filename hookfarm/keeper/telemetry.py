@@ -14,7 +14,7 @@ ORPHANS = 0
 WORKERS_LOST = 1
 """Counter of the keeper's slot: jobs that became dead letters because too many workers died with them."""
 STALLS = 2
-"""First of the counters of the keeper's slot with one per chain: 1 = its stall has been reported."""
+"""First of the counters per chain in the keeper's slot: 1 = the chain's stall was reported."""
 MASTER = "master"
 PREFIX = "hookfarm_processes"
 Measure = Callable[[Sequence[Slot]], Iterable[Family]]
