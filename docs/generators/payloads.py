@@ -7,7 +7,7 @@ from typing import Any
 from generators.markdown import code, codes, json_fence, paragraphs, plain, table
 from hookfarm.abi import signature
 from hookfarm.matching import decoder, payload
-from hookfarm.records import Event, Transfer, operational
+from hookfarm.records import CONFIRMATION_TAGS, Event, Transfer, operational
 
 _TRANSFER = "Transfer(address indexed from, address indexed to, uint256 value)"
 _FROM, _TO = "a0" * 20, "b0" * 20
@@ -126,7 +126,7 @@ _EVENT = {
 }
 _CONFIRMATIONS = {
     "description": "The depth for which the webhook has waited.",
-    "anyOf": [{"type": "integer", "minimum": 0}, {"enum": ["safe", "finalized"]}],
+    "anyOf": [{"type": "integer", "minimum": 0}, {"enum": list(CONFIRMATION_TAGS)}],
 }
 _ID = {"type": "string", "pattern": "^msg_[0-9a-f]{40}$"}
 _SUBSCRIPTION_ID = {"type": "string", "description": "The id of the subscription that matched."}

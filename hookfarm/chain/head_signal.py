@@ -13,6 +13,7 @@ from hookfarm.chain.block import Head, Header, parse_header
 from hookfarm.chain.rpc import Call, Refused
 from hookfarm.chain.timing import Pace
 from hookfarm.errors import ChainUnavailable
+from hookfarm.records import CONFIRMATION_TAGS as TAGS
 
 OnHead = Callable[[Head], None]
 
@@ -56,7 +57,6 @@ class HeadSignal:
         return self.newest
 
 
-TAGS = ("safe", "finalized")
 REFUSALS_BELIEVED = 3
 """Consecutive errors until a tag counts as unsupported. One error may be temporary, and a fixed number of
 confirmations must not replace finality on a chain that has it."""

@@ -72,13 +72,13 @@ class Node:
 
     async def identity(self, number: int) -> tuple[int, Checkpoint | None]:
         """Return the chain id, and number and hash of a block, in one request; None if the block is missing."""
-        calls: list[Call] = [("eth_chainId", []), _block_call(number)]
+        calls: list[Call] = [("eth_chainId", []), block_call(number)]
         chain_id, block = await self.request_all(calls)
         return quantity(result_or_raise(chain_id)), _point(number, block)
 
     async def points(self, blocks: Sequence[int | str]) -> list[Checkpoint | None]:
         """Return number and hash of several blocks, each by its number or tag; None for a missing one."""
-        answers = await self.request_all([_block_call(block) for block in blocks])
+        answers = await self.request_all([block_call(block) for block in blocks])
         return [_point(block, answer) for block, answer in zip(blocks, answers, strict=True)]
 
     async def block_number(self) -> int:
@@ -162,7 +162,7 @@ class Node:
         return answers
 
     async def _blocks(self, numbers: Sequence[int], whole: bool) -> list[tuple[Header, Any]]:
-        calls: list[Call] = [("eth_getBlockByNumber", [hex(number), whole]) for number in numbers]
+        calls = [block_call(number, whole=whole) for number in numbers]
         pairs = zip(numbers, await self.request_all(calls), strict=True)
         found = [(number, result_or_raise(answer)) for number, answer in pairs if not _is_null_round(answer)]
         return [(self.read_header(number, raw), raw) for number, raw in found]
@@ -257,8 +257,9 @@ async def _no_identity() -> bool:
     return False
 
 
-def _block_call(block: int | str) -> Call:
-    return "eth_getBlockByNumber", [hex(block) if isinstance(block, int) else block, False]
+def block_call(block: int | str, *, whole: bool = False) -> Call:
+    """Return the call for a canonical block by number or tag; `whole` includes its transactions."""
+    return "eth_getBlockByNumber", [hex(block) if isinstance(block, int) else block, whole]
 
 
 def _point(block: int | str, answer: Any) -> Checkpoint | None:

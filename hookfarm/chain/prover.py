@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from hookfarm.chain.block import Block, Head, Header, logs_by_block, parse_logs
 from hookfarm.chain.completeness import Completeness, in_order, is_constant_bloom, looks_capped
-from hookfarm.chain.node import Node, require_list, result_or_raise
+from hookfarm.chain.node import Node, block_call, require_list, result_or_raise
 from hookfarm.chain.rpc import Call, Incomplete, RateLimited, Refused
 from hookfarm.chain.transfers import (
     Receipts,
@@ -83,7 +83,7 @@ class Prover:
             return await self._whole(node, numbers, hint)
         if not hint or len(numbers) > 1:
             return await self.blocks(node, await node.headers(numbers))
-        raw, answer = await _ask(node, [_block_call(numbers[0], whole=False), self._call(hint)])
+        raw, answer = await _ask(node, [block_call(numbers[0]), self._call(hint)])
         header = node.read_header(numbers[0], result_or_raise(raw))
         if header.block_hash != hint:
             return await self.blocks(node, [header])
@@ -262,7 +262,7 @@ class Prover:
     async def _whole_at_once(self, node: Node, numbers: Sequence[int], hint: str) -> list[Block]:
         """Return blocks with transfers, in two requests; one for a single block with the hash `hint`."""
         if hint and len(numbers) == 1:
-            calls = [_block_call(numbers[0], whole=True), ("eth_getBlockReceipts", [hint])]
+            calls = [block_call(numbers[0], whole=True), ("eth_getBlockReceipts", [hint])]
             raw, receipts = await _ask(node, calls)
             found = [(node.read_header(numbers[0], result_or_raise(raw)), raw)]
             if found[0][0].block_hash == hint:
@@ -295,10 +295,6 @@ async def _ask(node: Node, calls: Sequence[Call]) -> list[Any]:
     answers = await node.request_all([*calls, *tags])
     node.tags.record(answers[len(calls) :], node.head_number)
     return answers[: len(calls)]
-
-
-def _block_call(number: int, *, whole: bool) -> Call:
-    return "eth_getBlockByNumber", [hex(number), whole]
 
 
 def _neighbours(number: int, newest: Head | None) -> list[int]:

@@ -6,10 +6,9 @@ from typing import Annotated, NotRequired, TypedDict, cast
 from hookfarm import timestamps
 from hookfarm.event_ingestor.node_telemetry import NodeStatus
 from hookfarm.event_ingestor.telemetry import CatchUp, ChainReport
+from hookfarm.records import CONFIRMATION_TAGS as TAGS
 from hookfarm.store import keys
 from hookfarm.store.clients import AnyPipeline
-
-_TAGS = ("safe", "finalized")
 
 
 class ChainStatus(TypedDict):
@@ -43,21 +42,21 @@ class ChainStatus(TypedDict):
 
 def request_heads(pipe: AnyPipeline, chain_id: int) -> None:
     """Add the read of the finality heads to a pipeline; its one reply is for `chain_status`."""
-    pipe.hmget(keys.heads(chain_id), [*_TAGS, *(f"no_{tag}" for tag in _TAGS)])
+    pipe.hmget(keys.heads(chain_id), [*TAGS, *(f"no_{tag}" for tag in TAGS)])
 
 
 def chain_status(
     report: ChainReport, heads: Sequence[bytes | None], service_reason: str, now: float
 ) -> ChainStatus:
     """Return the state of one chain. `service_reason`: why the whole event_ingestor is not ready."""
-    safe, finalized = (None if number is None else int(number) for number in heads[: len(_TAGS)])
+    safe, finalized = (None if number is None else int(number) for number in heads[: len(TAGS)])
     reason = report.get("reason") or service_reason
     found = {
         **{name: value for name, value in report.items() if name != "checkpoint_at"},
         "lag_ms": _lag_ms(report, now),
         "safe": safe,
         "finalized": finalized,
-        "unsupported_tags": [tag for tag, none in zip(_TAGS, heads[len(_TAGS) :], strict=True) if none],
+        "unsupported_tags": [tag for tag, none in zip(TAGS, heads[len(TAGS) :], strict=True) if none],
         "ready": not reason,
         "reason": reason,
         "nodes": report.get("nodes", []),
