@@ -15,6 +15,8 @@ from tests.chaos.killer import Killer
 
 WINDOW = 256
 """Blocks that hookfarm remembers: no reorg of the tests is deeper."""
+LASTING_BLOCK = 2
+"""It is never replaced: a node that shares only block 1 and replaces final blocks is another chain."""
 TIPS_KEPT = 8
 PATIENCE_SECONDS = (0.02, 0.1, 0.3, 1.0)
 LOOK_SECONDS = 0.002
@@ -67,7 +69,7 @@ class ChainStorm:
 
     def reorg(self, depth: int, more: int = 0, same: bool = False) -> None:
         head = self.chain.head()
-        depth = min(depth, head.number, WINDOW - (self.highest() - head.number))
+        depth = min(depth, head.number - LASTING_BLOCK, WINDOW - (self.highest() - head.number))
         if depth > 0:
             self._leave(head.hash, head.number - depth)
             self.chain.reorg(depth, length=depth + more, same_transactions=same)

@@ -70,7 +70,7 @@ class AnvilChain:
 
     def reorg(self, depth: int) -> None:
         """`anvil_reorg`: as many other blocks, some of them with Transfers."""
-        depth = min(depth, len(self._blocks) - len(self.tokens))
+        depth = min(depth, len(self._blocks) - 1 - len(self.tokens))
         if depth > 0:
             if self._snapshot is not None and self._snapshot[1] > len(self._blocks) - depth:
                 self._snapshot = None

@@ -18,8 +18,6 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from tests.support.waiting import PATIENCE_SECONDS, eventually
 
-"""Deadline of scripted waits, so that a failing test ends."""
-
 Script = Callable[[socket.socket, int], None]
 """Function that serves a peer's nth connection (from 1), which is closed when it returns."""
 

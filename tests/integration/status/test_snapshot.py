@@ -139,7 +139,7 @@ def test_the_queue_and_the_endpoints_are_counted(
     client: Any, redis_url: str, worker: OneWorker, receiver: Receiver
 ) -> None:
     endpoint, paused = add_endpoint(client, receiver.url), add_endpoint(client, receiver.url, enabled=False)
-    receiver.reply_with(*[500] * 5)
+    receiver.reply_with(*[500] * 8)
     enqueue(redis_url, *(job(endpoint) for _ in range(8)), *(job(paused) for _ in range(3)))
     worker.step(5)
     worker.settle()
@@ -147,8 +147,9 @@ def test_the_queue_and_the_endpoints_are_counted(
     found = status.take_snapshot(client)
     assert found["endpoints"] == {"total": 2, "enabled": 1, "circuit_open": 1}
     queue = found["queue"]
-    assert (queue["retry"], queue["dead"], queue["unconfirmed"]) == (5, 0, 1)
-    assert queue["open"] + queue["parked"] == 6
+    assert (queue["dead"], queue["unconfirmed"]) == (0, 1)
+    assert queue["retry"] >= 5, "probes may have failed since"
+    assert queue["open"] + queue["parked"] == 11 - queue["retry"]
     assert queue["parked"] >= 3
     client.delete(keys.UNCONFIRMED)
     Registry(client).remove(paused.id)
