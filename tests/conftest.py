@@ -38,6 +38,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     marked: dict[bool, list[pytest.Item]] = {True: [], False: []}
     for item in items:
         marked[item.get_closest_marker(CHAOS) is not None].append(item)
+    for storm in marked[True]:
+        storm.add_marker(pytest.mark.timeout(0))
     config.hook.pytest_deselected(items=marked[not wanted])
     items[:] = marked[wanted]
 
