@@ -34,7 +34,7 @@ log = logs.get("master")
 
 STARTING_TURN_SECONDS = 0.005
 RESTARTING_TURN_SECONDS = 0.02
-TURN_SECONDS = 0.1
+TURN_SECONDS = 0.2
 REPEAT_SIGTERM_SECONDS = 0.4
 PROGRESS_REPORT_SECONDS = 2.0
 """Interval of log lines about a group that is not ready yet."""

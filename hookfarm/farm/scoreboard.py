@@ -43,6 +43,9 @@ class State(IntEnum):
     """Exited; the next fork is scheduled. -> BOOTING"""
 
 
+_UP = State.UP.value
+
+
 class Slot:
     """One worker's part of the scoreboard: ten numbers, the service's counters, a reason and labels."""
 
@@ -93,6 +96,11 @@ class Slot:
         """Return the seconds since the heartbeat was due; negative until then."""
         now_ns = time.monotonic_ns() if now_ns is None else now_ns
         return (now_ns - self._numbers[self._HEARTBEAT_DUE_NS]) / 1e9
+
+    def is_on_time(self, now_ns: int, tolerance_ns: int = 0) -> bool:
+        """Return whether the worker is UP and its heartbeat is at most `tolerance_ns` late."""
+        pid, state, due_ns = self._numbers[: self._HEARTBEAT_DUE_NS + 1]
+        return pid != 0 and state == _UP and now_ns - due_ns <= tolerance_ns
 
     def counter(self, index: int) -> int:
         return self._numbers[COUNTERS_FROM + index]

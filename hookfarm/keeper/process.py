@@ -1,7 +1,7 @@
 """The keeper: one process per farm, between the scoreboard and Redis.
 
 1. It waits for Redis, checks the server's settings, and deletes readiness that a killed farm on this host left.
-2. Ten times a second it checks each service by its slots, and publishes or withdraws its readiness.
+2. Five times a second it checks each service by its slots, and publishes or withdraws its readiness.
 3. It runs the periodic duties, each at its own interval, and wakes stopping workers that block in Redis.
 4. On SIGTERM it withdraws all readiness and becomes QUIET. It wakes the workers when the master stops them, and
    exits after them.
@@ -31,7 +31,7 @@ from hookfarm.store.clients import command_client
 log = logs.get("keeper")
 
 SERVICE = "keeper"
-TICK_SECONDS = 0.1
+TICK_SECONDS = 0.2
 STARTING_TICK_SECONDS = 0.005
 STATUS_SECONDS = 1.0
 REDIS_TIMEOUT_SECONDS = 2.0
@@ -223,7 +223,7 @@ class Keeper:
             elif published.is_certain and now - published.refreshed_at >= self._refresh_seconds:
                 self._set_part(name, published, True, now)
             elif published.is_certain and now - published.status_written_at >= STATUS_SECONDS:
-                readiness.reassert(self._client, name)
+                readiness.reassert_part(self._client, name)
                 published.status_written_at = now
 
     def _set_part(self, name: str, published: _Published, ready: bool, now: float) -> None:
@@ -264,10 +264,8 @@ class Keeper:
         service, status = watched.service, None
         if now - published.status_written_at >= STATUS_SECONDS:
             status = self._status(watched, published)
-            readiness.write_status(self._client, service, status, published.ready)
+            readiness.write_status(self._client, service, status, published.ready, published.is_certain)
             published.status_written_at = now
-            if published.is_certain:
-                readiness.reassert(self._client, service)
         if published.is_certain and now - published.refreshed_at >= self._refresh_seconds:
             readiness.publish(self._client, service, status or self._status(watched, published))
             published.refreshed_at = now

@@ -32,13 +32,12 @@ def check(service: str, slots: Sequence[Slot], now_ns: int) -> ServiceReadiness:
     """Return the readiness. Ready = each worker is up with a timely heartbeat, or is being replaced as planned."""
     if not slots:
         return ServiceReadiness(False, "no processes")
-    problems = [(index, slot, _problem(slot, now_ns)) for index, slot in enumerate(slots)]
+    tolerance_ns = int(LATE_TOLERANCE_SECONDS * 1e9)
+    absent = [(index, slot) for index, slot in enumerate(slots) if not slot.is_on_time(now_ns, tolerance_ns)]
     missing = [
-        f"{service} {index} ({problem})"
-        for index, slot, problem in problems
-        if problem and not slot.is_replacing(now_ns)
+        f"{service} {index} ({_problem(slot, now_ns)})" for index, slot in absent if not slot.is_replacing(now_ns)
     ]
-    replacing = any(problem and slot.is_replacing(now_ns) for _, slot, problem in problems)
+    replacing = len(missing) < len(absent)
     more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
     return ServiceReadiness(not missing, ", ".join(missing[:5]) + more, replacing)
 
@@ -58,10 +57,10 @@ def backoffs(service: str, slots: Sequence[Slot]) -> list[WorkerBackoff]:
 
 
 def _problem(slot: Slot, now_ns: int) -> str:
+    """Return why a worker that is not on time counts as missing."""
     if slot.pid == 0:
         again = f", forked again in {slot.next_fork_seconds():.1f} s" if slot.tries else ""
         return (slot.reason or "gone") + again
     if slot.state != State.UP:
         return slot.reason or slot.state.name.lower()
-    late = slot.seconds_late(now_ns)
-    return f"heartbeat late by {late:.1f} s" if late > LATE_TOLERANCE_SECONDS else ""
+    return f"heartbeat late by {slot.seconds_late(now_ns):.1f} s"

@@ -92,9 +92,15 @@ def withdraw(client: Client, service: str, status: Mapping[str, Any]) -> None:
         pipe.execute()
 
 
-def write_status(client: Client, service: str, status: Mapping[str, Any], ready: bool) -> None:
-    """Write the status, without the ready key."""
-    client.set(keys.status(service), _encode(status, ready), ex=TTL_SECONDS)
+def write_status(
+    client: Client, service: str, status: Mapping[str, Any], ready: bool, reassert: bool = False
+) -> None:
+    """Write the status. `reassert` sets the ready key again if Redis lost it or another farm deleted it."""
+    with client.pipeline(transaction=False) as pipe:
+        pipe.set(keys.status(service), _encode(status, ready), ex=TTL_SECONDS)
+        if reassert:
+            pipe.set(keys.ready(service), "true", ex=TTL_SECONDS, nx=True)
+        pipe.execute()
 
 
 def publish_part(client: Client, name: str) -> None:
@@ -107,8 +113,8 @@ def withdraw_part(client: Client, name: str) -> None:
     client.delete(keys.ready(name))
 
 
-def reassert(client: Client, name: str) -> None:
-    """Set the ready key again if Redis lost it or another farm deleted it while stopping."""
+def reassert_part(client: Client, name: str) -> None:
+    """Set the ready key of a part again if Redis lost it or another farm deleted it while stopping."""
     client.set(keys.ready(name), "true", ex=TTL_SECONDS, nx=True)
 
 

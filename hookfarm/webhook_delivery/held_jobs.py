@@ -52,4 +52,4 @@ def places(concurrency: int) -> int:
 
 def sequences(slot: Slot) -> list[int]:
     """Return the sequences in a slot: jobs of its process, or of its crashed predecessor."""
-    return [sequence for sequence in slot.counters(telemetry.HELD, telemetry.MAX_HELD) if sequence]
+    return list(filter(None, slot.counters(telemetry.HELD, telemetry.MAX_HELD)))

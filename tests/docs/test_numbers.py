@@ -188,7 +188,7 @@ def test_numbers_that_are_written_as_words_hold() -> None:
     assert len(DEFAULT_RETRY_SCHEDULE) + 1 == 9, "nine attempts"
     assert REFUSALS_BELIEVED == 3, "three refusals in a row"
     assert CONFIRM_INTERVAL_SECONDS == 1 / 4, "four times a second"
-    assert TICK_SECONDS == 1 / 10, "the keeper looks ten times a second"
+    assert TICK_SECONDS == 1 / 5, "the keeper looks five times a second"
     assert SWEEP_SECONDS == 0.5, "every half second"
     assert REPAIR_SECONDS == 10, "every ten seconds"
     assert MAX_EXCERPT_BYTES == 1024, "the first kB of a reply"

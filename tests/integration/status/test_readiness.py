@@ -54,11 +54,11 @@ def test_describing_leaves_the_ready_key_alone(client: "redis.Redis") -> None:
 
 
 def test_a_lost_key_is_restored_and_one_that_is_there_left_alone(client: "redis.Redis") -> None:
-    readiness.reassert(client, SERVICE)
+    readiness.reassert_part(client, SERVICE)
     assert readiness.is_ready(client, SERVICE)
     assert 50 <= client.ttl(READY) <= 60
     client.expire(READY, 5)
-    readiness.reassert(client, SERVICE)
+    readiness.reassert_part(client, SERVICE)
     assert client.ttl(READY) <= 5
 
 
