@@ -7,13 +7,11 @@ import pytest
 import redis
 from hypothesis import HealthCheck, settings
 
-from tests.support.machine import use_of_the_machine
+from tests.support.machine import SPREAD, use_of_the_machine
 from tests.support.redis_server import RedisServer, running_redis
 
 CHAOS = "chaos"
 ALONE = "alone"
-SPREAD = "PYTEST_XDIST_WORKER"
-"""Set where this process runs the tests beside others."""
 
 # How long an example takes says something of the machine and nothing of the code.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])

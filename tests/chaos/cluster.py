@@ -24,7 +24,7 @@ from tests.support.waiting import eventually
 LOOPBACK = "127.0.0.0/8"
 ENDPOINTS = 20
 ZOMBIE_SECONDS = 1.0
-READY_SECONDS = 20.0
+READY_SECONDS = 40.0
 WORKER_TITLE = f"hookfarm: {keys.WEBHOOK_DELIVERY} "
 PROCESSOR_TITLE = f"hookfarm: {keys.MESSAGE_PROCESSOR} "
 

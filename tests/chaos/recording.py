@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.farm_processes import CHECKOUT, environment
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 
-STOP_SECONDS = 10.0
+STOP_SECONDS = 40.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Recording:
     def ids(self) -> set[str]:
         return {arrival.id for arrival in self.arrivals}
 
-    def wait_for_ids(self, wanted: set[str], within: float) -> None:
+    def wait_for_ids(self, wanted: set[str], within: float = PATIENCE_SECONDS) -> None:
         """Until each of them has arrived at least once."""
         eventually(lambda: len(self.ids() & wanted) == len(wanted), within, f"{len(wanted)} deliveries")
 

@@ -18,6 +18,7 @@ from tests.chaos.pipeline import add_endpoints_at, owed_ids
 from tests.chaos.sizes import sizes
 from tests.chaos.table import Row
 from tests.support.farm_processes import FarmProcess
+from tests.support.machine import promised
 from tests.support.waiting import eventually
 
 WORKERS = 5
@@ -75,7 +76,7 @@ def test_a_kill_of_anything_that_a_farm_runs_is_followed_by_full_service(cluster
                 chain.mine(1)
                 eventually(lambda: not victim.is_running(), what="its end")  # noqa: B023
                 what = f"full service after the death of {kind}"
-                eventually(lambda: in_full_service(farm, names), SERVICE_SECONDS, what)
+                eventually(lambda: in_full_service(farm, names), promised(SERVICE_SECONDS), what)
                 cluster.recording.wait_for_ids(owed_ids(chain, endpoints), within=60)
                 slowest[kind] = max(slowest[kind], time.monotonic() - killed)
         found = evaluate(dict.fromkeys(owed_ids(chain, endpoints), 0.0), cluster.recording.arrivals)
@@ -107,8 +108,10 @@ def test_a_hung_redis_of_a_farms_own_is_replaced_and_nothing_is_lost(cluster: Cl
         stopped.send_signal(signal.SIGSTOP)
         began = time.monotonic()
         chain.mine(5)
-        eventually(lambda: not stopped.is_running(), HUNG_SERVICE_SECONDS, "the hung server being killed")
-        eventually(lambda: in_full_service(farm, names), SERVICE_SECONDS, "full service")
+        eventually(
+            lambda: not stopped.is_running(), promised(HUNG_SERVICE_SECONDS), "the hung server being killed"
+        )
+        eventually(lambda: in_full_service(farm, names), promised(SERVICE_SECONDS), "full service")
         took = time.monotonic() - began
         cluster.recording.wait_for_ids(owed_ids(chain, endpoints), within=60)
         found = evaluate(dict.fromkeys(owed_ids(chain, endpoints), 0.0), cluster.recording.arrivals)

@@ -42,17 +42,17 @@ def test_a_full_redis_refuses_the_ingest_and_still_takes_what_is_settled(cluster
             for _ in range(size.times):
                 chain.mine(size.blocks)
                 queued = size.logs_per_block
-                eventually(lambda: undelivered(client) > queued, within=60, what="a queue")  # noqa: B023
+                eventually(lambda: undelivered(client) > queued, what="a queue")  # noqa: B023
                 client.config_set("maxmemory", 1)
                 chain.mine(size.blocks)
                 settled = "what was queued being delivered and settled while Redis is full"
-                eventually(lambda: not undelivered(client), within=30, what=settled)
+                eventually(lambda: not undelivered(client), what=settled)
                 eventually(lambda: not farm.is_ready(keys.EVENT_INGESTOR), what="the ingestor saying so")
                 assert len(cluster.recording.ids()) < len(owed_ids(chain, endpoints))
                 client.config_set("maxmemory", 0)
-                cluster.recording.wait_for_ids(owed_ids(chain, endpoints), within=30)
-                eventually(lambda: farm.is_ready(keys.EVENT_INGESTOR), within=15, what="the ingestor being ready")
-            eventually(lambda: not undelivered(client), within=60, what="the ledger drained")
+                cluster.recording.wait_for_ids(owed_ids(chain, endpoints))
+                eventually(lambda: farm.is_ready(keys.EVENT_INGESTOR), what="the ingestor being ready")
+            eventually(lambda: not undelivered(client), what="the ledger drained")
             assert_drained(client)
         found = evaluate(dict.fromkeys(owed_ids(chain, endpoints), 0.0), cluster.recording.arrivals)
         conditions = f"{WORKERS} workers, seed {cluster.seed}"
@@ -74,9 +74,7 @@ def test_what_failed_is_tried_again_while_redis_is_full(cluster: Cluster) -> Non
         eventually(lambda: client.zcard(keys.RETRY), what="the first failures")
         client.config_set("maxmemory", 1)
         attempts = len(cluster.recording.arrivals) + 20
-        eventually(
-            lambda: len(cluster.recording.arrivals) >= attempts, within=60, what="attempts while it is full"
-        )
+        eventually(lambda: len(cluster.recording.arrivals) >= attempts, what="attempts while it is full")
         client.config_set("maxmemory", 0)
     assert farm.stop() == 0
 
@@ -85,7 +83,7 @@ def test_a_worker_that_is_replaced_while_redis_is_full_delivers_what_is_queued(c
     farm = cluster.farm(1)
     with cluster.load(endpoints=1, fan_out=1) as load, cluster.server.client() as client:
         load.send(0, 1)
-        cluster.recording.wait_for_ids(set(load.owed()), within=20)
+        cluster.recording.wait_for_ids(set(load.owed()))
         farm.children()["message_processor 0"].suspend()
         load.send(1, 200)
         client.config_set("maxmemory", 1)
@@ -94,7 +92,7 @@ def test_a_worker_that_is_replaced_while_redis_is_full_delivers_what_is_queued(c
         eventually(lambda: farm.children().get("webhook_delivery 0", old) != old, what="its successor")
         lines = len(farm.stderr.splitlines())
         farm.children()["message_processor 0"].resume()
-        cluster.recording.wait_for_ids(set(load.owed()), within=15)
+        cluster.recording.wait_for_ids(set(load.owed()))
         eventually(lambda: not undelivered(client), what="the ledger drained")
         said = farm.stderr.splitlines()[lines:]
         assert not [line for line in said if " webhook_delivery " in line], said

@@ -17,7 +17,7 @@ from tests.chaos.endpoint_secrets import secret_of
 from tests.chaos.load import CHAIN_ID, Load, add_endpoints
 from tests.support.farm_processes import FarmProcess
 from tests.support.ledger import assert_ledger_invariant
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 
 FIFTY_MB = 50 * 1024 * 1024
 WORKERS = 5
@@ -123,7 +123,7 @@ def pids(farm: FarmProcess) -> dict[str, int]:
     return {name: process.pid for name, process in farm.children().items()}
 
 
-def await_delivered(cluster: Cluster, load: Load, within: float = 15.0) -> None:
+def await_delivered(cluster: Cluster, load: Load, within: float = PATIENCE_SECONDS) -> None:
     cluster.recording.wait_for_ids(set(load.owed()), within)
     evaluate(load.owed(), cluster.recording.arrivals).assert_correct(deaths=0)
 
@@ -141,7 +141,7 @@ def test_garbage_in_either_hop_ends_among_the_dead_letters_with_its_reason(clust
         load.send(len(ELEMENTS), GOOD_EVENTS)
         await_delivered(cluster, load)
         wanted = len(ELEMENTS) + len(ENTRIES)
-        eventually(lambda: client.zcard(keys.DEAD) == wanted, within=15, what="every dead letter")
+        eventually(lambda: client.zcard(keys.DEAD) == wanted, what="every dead letter")
         letters = dead_letters(client)
         assert all(letter["reason"] for letter in letters)
         assert all(len(orjson.dumps(letter)) < 20_000 for letter in letters), "garbage is kept in full"

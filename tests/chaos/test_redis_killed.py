@@ -8,6 +8,7 @@ import pytest
 from tests.chaos.cluster import Cluster, assert_recovered, open_files
 from tests.chaos.recording import Recording
 from tests.chaos.sizes import sizes
+from tests.support.machine import promised
 from tests.support.waiting import eventually
 
 DELIVERING_AGAIN_SECONDS = 2.0
@@ -28,7 +29,7 @@ def wait_until_delivering(recording: Recording, workers: int, since: float) -> f
         fresh = [arrival.at for arrival in recording.arrivals if arrival.at > since]
         return fresh[workers:]
 
-    [arrived, *_] = eventually(again, DELIVERING_AGAIN_SECONDS, "deliveries after the server's return")
+    [arrived, *_] = eventually(again, promised(DELIVERING_AGAIN_SECONDS), "deliveries after the server's return")
     return arrived - since
 
 

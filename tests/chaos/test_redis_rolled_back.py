@@ -22,7 +22,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 
 BLOCKS_PER_ROUND = 4
-AGAIN_SECONDS = 20.0
+AGAIN_SECONDS = 60.0
 
 
 @dataclass(frozen=True)

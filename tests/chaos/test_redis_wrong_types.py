@@ -14,7 +14,7 @@ from tests.chaos.load import CHAIN_ID, Load
 from tests.support.delivery import undelivered
 from tests.support.farm_processes import FarmProcess
 from tests.support.ledger import assert_drained
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 
 WORKERS = 5
 OTHER_CHAIN = 9099
@@ -39,9 +39,7 @@ def said_of(farm: FarmProcess, service: str, words: str) -> list[str]:
 
 
 def await_ready(farm: FarmProcess, service: str, ready: bool) -> None:
-    eventually(
-        lambda: farm.is_ready(service) == ready, within=20, what=f"{service} being {'' if ready else 'not '}ready"
-    )
+    eventually(lambda: farm.is_ready(service) == ready, what=f"{service} being {'' if ready else 'not '}ready")
 
 
 def await_settled(client: "redis.Redis") -> None:
@@ -51,7 +49,7 @@ def await_settled(client: "redis.Redis") -> None:
     assert_drained(client)
 
 
-def await_delivered(cluster: Cluster, load: Load, within: float = 15.0) -> None:
+def await_delivered(cluster: Cluster, load: Load, within: float = PATIENCE_SECONDS) -> None:
     cluster.recording.wait_for_ids(set(load.owed()), within)
     with cluster.server.client() as client:
         await_settled(client)

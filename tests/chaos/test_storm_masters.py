@@ -11,6 +11,7 @@ from tests.chaos.control import Control, Pool, storm_over_control
 from tests.chaos.load import Load
 from tests.chaos.sizes import sizes
 from tests.support.farm_processes import FarmProcess
+from tests.support.machine import promised
 from tests.support.waiting import eventually
 
 GONE_SECONDS = 1.0
@@ -79,7 +80,7 @@ def test_a_master_killed_under_load_takes_all_along_and_nothing_is_lost(cluster:
         nonlocal died
         died += len(farm.survivors())
         farm.signal(signal.SIGKILL)
-        eventually(lambda: not farm.survivors(), GONE_SECONDS, "the end of all its processes")
+        eventually(lambda: not farm.survivors(), promised(GONE_SECONDS), "the end of all its processes")
         farm.wait()
 
     with cluster.load(behaviour=f"slow-{size.answer_ms}") as load:
@@ -108,7 +109,7 @@ def test_a_farm_told_to_stop_under_load_loses_and_repeats_nothing(cluster: Clust
 
     def stop(farm: FarmProcess) -> None:
         farm.signal(signal.SIGTERM)
-        assert farm.wait(GRACE_SECONDS) == 0
+        assert farm.wait(promised(GRACE_SECONDS)) == 0
         assert not farm.survivors()
 
     with cluster.load(behaviour=f"slow-{size.answer_ms}") as load:

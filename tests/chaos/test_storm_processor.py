@@ -14,7 +14,7 @@ from tests.chaos.sizes import sizes
 from tests.support.waiting import eventually
 
 FAN_OUT = 50
-PROGRESS_SECONDS = 20.0
+PROGRESS_SECONDS = 60.0
 """In which a processor is reborn and gets on, on a machine with much else to do."""
 AFTER_PROGRESS_SECONDS = 0.02
 CONNECTIONS = 2

@@ -10,6 +10,7 @@ from tests.chaos.cluster import ENDPOINTS, Cluster, assert_recovered, open_files
 from tests.chaos.control import storm_over_control, worker_kills
 from tests.chaos.sizes import sizes
 from tests.support.farm_processes import FarmProcess
+from tests.support.machine import promised
 
 WANTED_PER_SECOND = 2000.0
 SHARE_OF_CAPACITY = 0.8
@@ -67,7 +68,7 @@ def test_random_workers_killed_under_load_lose_nothing(cluster: Cluster, size: S
             "random workers killed under load", load, kills=killer.kills, conditions=conditions, control=control
         )
     found.assert_correct(deaths=killer.kills)
-    assert found.drained_seconds < DRAIN_SECONDS
+    assert found.drained_seconds < promised(DRAIN_SECONDS)
     assert control.lost > 0
     assert_recovered(farm, before, size.workers)
     assert farm.stop() == 0
@@ -105,7 +106,7 @@ def test_an_idle_farm_whose_workers_die_all_the_time_delivers_orphans_within_3_s
         )
         found = cluster.conclude("idle farm, a kill every 10 ms", load, kills=killer.kills, conditions=conditions)
     found.assert_correct(deaths=killer.kills)
-    assert found.slowest_seconds < ORPHAN_SECONDS
+    assert found.slowest_seconds < promised(ORPHAN_SECONDS)
     assert_recovered(farm, before, size.workers)
     assert farm.stop() == 0
     assert not farm.survivors()

@@ -21,7 +21,6 @@ from tests.support.farm_processes import CHECKOUT, COMMAND, environment, process
 from tests.support.waiting import eventually
 
 FEW = ("--workers", "8", "--block-time", "0.25", "--logs-per-block", "20")
-GONE_SECONDS = 15.0
 
 
 @dataclass
@@ -47,7 +46,7 @@ class Demo:
             alive = processes_of_session(self.command.pid) + processes_of_session(master)
             return not alive and not any(self.temporary.iterdir())
 
-        eventually(gone, within=GONE_SECONDS, what="the end of all processes and files")
+        eventually(gone, what="the end of all processes and files")
         assert [process for process in self.processes if lives(process)] == []
         assert not self.ports & listening(self.processes)
 

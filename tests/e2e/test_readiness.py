@@ -13,6 +13,7 @@ from hookfarm.store import keys
 from tests.support.farm_processes import FarmProcess, StartFarm, hookfarm
 from tests.support.holding_proxy import holding_proxy
 from tests.support.kept_farm import drained, events_of_the_key
+from tests.support.machine import promised
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 
@@ -80,7 +81,7 @@ def test_no_key_while_one_worker_has_not_reported_and_the_key_once_it_has(
 def test_readiness_expires_with_a_killed_master(farm: FarmProcess, client: "redis.Redis") -> None:
     assert client.get(KEY) == b"true"
     farm.signal(signal.SIGKILL)
-    eventually(lambda: not farm.survivors(), within=1.0, what="the end of all its processes")
+    eventually(lambda: not farm.survivors(), within=promised(1.0), what="the end of all its processes")
     # The keeper takes it along in its last moment; were it killed too, the TTL would within the minute.
     assert client.get(KEY) is None
     assert client.get(keys.status(SERVICE)) is None
@@ -129,7 +130,7 @@ def test_the_key_goes_within_two_seconds_of_a_worker_that_hangs_and_comes_back_w
 ) -> None:
     worker = farm.workers()[f"{SERVICE} 1"]
     worker.suspend()
-    eventually(lambda: client.get(KEY) is None, within=2.0, what="the withdrawal")
+    eventually(lambda: client.get(KEY) is None, within=promised(2.0), what="the withdrawal")
     assert str((readiness.read_status(client, SERVICE) or {})["reason"]).startswith(
         f"{SERVICE} 1 (heartbeat late by "
     )
@@ -143,7 +144,9 @@ def test_the_key_stays_while_a_killed_worker_is_replaced(farm: FarmProcess, clie
     listener = events_of_the_key(client)
     before = farm.workers()
     before[f"{SERVICE} 0"].kill()
-    eventually(lambda: len(farm.workers()) == 3 and farm.workers() != before, within=1.0, what="the replacement")
+    eventually(
+        lambda: len(farm.workers()) == 3 and farm.workers() != before, within=promised(1.0), what="the replacement"
+    )
     eventually(lambda: blocked_in_brpop(client) == 3, what="the successor in BRPOP")
     for _ in range(2):  # The keeper looks at the scoreboard more than once from one status to the next.
         said = (readiness.read_status(client, SERVICE) or {})["timestamp"]
@@ -162,7 +165,11 @@ def test_all_workers_killed_at_once_are_back_within_five_seconds(farm: FarmProce
     for worker in killed.values():
         worker.kill()
     eventually(lambda: not set(killed.values()) & set(farm.workers().values()), what="the end of the old workers")
-    eventually(lambda: blocked_in_brpop(client) == 3 and client.get(KEY) == b"true", within=5.0, what="readiness")
+    eventually(
+        lambda: blocked_in_brpop(client) == 3 and client.get(KEY) == b"true",
+        within=promised(5.0),
+        what="readiness",
+    )
 
 
 @pytest.mark.alone
@@ -170,7 +177,7 @@ def test_the_key_goes_first_when_the_farm_stops(farm: FarmProcess, client: "redi
     worker = farm.workers()[f"{SERVICE} 2"]
     worker.suspend()  # It cannot go yet.
     farm.signal(signal.SIGTERM)
-    eventually(lambda: client.get(KEY) is None, within=1.5, what="the key's deletion")
+    eventually(lambda: client.get(KEY) is None, within=promised(1.5), what="the key's deletion")
     assert not farm.ended
     worker.resume()
     assert farm.wait() == 0
@@ -181,7 +188,7 @@ def test_the_key_goes_first_when_the_farm_stops(farm: FarmProcess, client: "redi
 @pytest.mark.alone
 def test_an_idle_farm_stops_within_two_seconds(farm: FarmProcess) -> None:
     farm.signal(signal.SIGTERM)
-    assert farm.wait(within=2.0) == 0
+    assert farm.wait(within=promised(2.0)) == 0
 
 
 @pytest.mark.alone
@@ -193,7 +200,7 @@ def test_a_redis_that_dies_ends_readiness_and_its_return_renews_it(
     eventually(lambda: "redis down" in farm.stderr, what="the keeper noticing")
     redis_server.start()
     with redis_server.client() as client:
-        eventually(lambda: client.get(KEY) == b"true", within=3.0, what="readiness")
+        eventually(lambda: client.get(KEY) == b"true", within=promised(3.0), what="readiness")
         eventually(lambda: blocked_in_brpop(client) == 3, what="all workers in BRPOP")
     assert farm.workers() == before, "nobody had to die for it"
 
@@ -201,10 +208,10 @@ def test_a_redis_that_dies_ends_readiness_and_its_return_renews_it(
 @pytest.mark.alone
 def test_a_redis_that_lost_everything_gets_a_ready_farm_again(farm: FarmProcess, client: "redis.Redis") -> None:
     client.flushall()
-    eventually(lambda: farm.is_ready(SERVICE), within=2.0, what="the key being restored")
+    eventually(lambda: farm.is_ready(SERVICE), within=promised(2.0), what="the key being restored")
     worker = farm.workers()[f"{SERVICE} 0"]
     worker.suspend()
-    eventually(lambda: not farm.is_ready(SERVICE), within=2.0, what="the withdrawal")
+    eventually(lambda: not farm.is_ready(SERVICE), within=promised(2.0), what="the withdrawal")
     worker.resume()
     eventually(lambda: farm.is_ready(SERVICE), what="readiness")
 

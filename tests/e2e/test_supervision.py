@@ -39,6 +39,7 @@ from tests.support.farm_processes import (
 )
 from tests.support.kept_farm import drained
 from tests.support.ledger import assert_drained, assert_ledger_invariant
+from tests.support.machine import promised
 from tests.support.pipeline import Pipeline
 from tests.support.receivers import Reply
 from tests.support.waiting import PATIENCE_SECONDS, eventually
@@ -139,7 +140,9 @@ def test_fifty_workers_killed_at_once_are_at_full_strength_within_five_seconds(
         now = farm.workers()
         return len(now) == ALL and not set(now.values()) & set(killed.values())
 
-    eventually(lambda: all_anew() and in_brpop(client) == ALL, within=5.0, what="fifty new ones in BRPOP")
+    eventually(
+        lambda: all_anew() and in_brpop(client) == ALL, within=promised(5.0), what="fifty new ones in BRPOP"
+    )
     eventually(lambda: farm.is_ready(SERVICE), what="readiness")
     assert not farm.zombies()
 
@@ -194,7 +197,7 @@ def test_a_second_term_gives_back_what_is_in_flight_and_is_quick(
         eventually(lambda: "stopping signal=SIGTERM" in farm.stderr, what="the stop")
         eventually(lambda: not client.exists(keys.ready(SERVICE)), what="the key going first")
         farm.signal(signal.SIGTERM)
-        assert farm.wait(within=5.0) == 0
+        assert farm.wait(within=promised(5.0)) == 0
     finally:
         answer.set()
     assert undelivered(client) == ALL

@@ -13,6 +13,7 @@ from hookfarm.farm.child import Child
 from hookfarm.farm.plan import MasterTimeouts, Stage, WorkerGroup
 from hookfarm.farm.scoreboard import State
 from tests.farm.toys import LIVES, StartToys, idle, work
+from tests.support.machine import promised
 from tests.support.waiting import eventually
 
 PATIENT = 30.0
@@ -222,7 +223,7 @@ def test_the_death_of_the_master_takes_everybody_along(start_toys: StartToys) ->
     eventually(lambda: "-c" in base.cmdline(), what="the exec")
     assert len(farm.survivors()) == 8
     farm.signal(signal.SIGKILL)
-    eventually(lambda: not farm.survivors(), within=1.0, what="all having exited")
+    eventually(lambda: not farm.survivors(), within=promised(1.0), what="all having exited")
 
 
 @pytest.mark.alone
@@ -232,7 +233,7 @@ def test_a_child_forked_by_a_master_that_is_already_dead_goes_by_itself(start_to
         farm = start_toys(WorkerGroup("worker", 40, work))
         eventually(lambda f=farm: f.scoreboard.slots("worker")[3].pid, what="the fourth fork")  # type: ignore[misc]
         farm.signal(signal.SIGKILL)
-        eventually(lambda f=farm: not f.survivors(), within=1.0, what="all having exited")  # type: ignore[misc]
+        eventually(lambda f=farm: not f.survivors(), within=promised(1.0), what="all having exited")  # type: ignore[misc]
 
 
 def test_a_failed_start_uses_the_short_grace(start_toys: StartToys) -> None:

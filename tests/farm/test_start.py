@@ -13,6 +13,7 @@ import pytest
 from hookfarm.devchain.embedded import running_devchain
 from hookfarm.store import keys
 from tests.support.farm_processes import FarmProcess, StartFarm, hookfarm, title
+from tests.support.machine import promised
 from tests.support.waiting import eventually
 
 FEW = ("--workers", "3", "--api", "127.0.0.1:0")
@@ -118,7 +119,7 @@ def test_nothing_is_left_of_a_killed_farm_with_its_own_server(start_farm: StartF
     farm = start_farm(*FEW).wait_ready()
     assert len(farm.survivors()) == 8
     farm.signal(signal.SIGKILL)
-    eventually(lambda: not farm.survivors(), within=1.0, what="the end of all its processes")
+    eventually(lambda: not farm.survivors(), within=promised(1.0), what="the end of all its processes")
 
 
 def test_an_api_that_finds_its_port_taken_ends_the_start(start_farm: StartFarm) -> None:

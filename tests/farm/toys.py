@@ -188,7 +188,7 @@ class ToyFarm:
             self._status = status if pid else None
         return self._status is not None
 
-    def wait(self, within: float = 15.0) -> int:
+    def wait(self, within: float = PATIENCE_SECONDS) -> int:
         """Its exit code, negative for a death by signal."""
         eventually(lambda: self.ended, within=within, what="the end of the farm")
         return os.waitstatus_to_exitcode(self._status or 0)
@@ -221,7 +221,7 @@ def started_toys(directory: Path) -> Iterator[StartToys]:
 
     def start(
         *groups: WorkerGroup,
-        grace_seconds: float = 5.0,
+        grace_seconds: float = 60.0,
         timeouts: MasterTimeouts = QUICK,
         before: Callable[[], None] = lambda: None,
         load_plan: LoadPlan = lambda: None,

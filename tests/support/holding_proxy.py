@@ -22,16 +22,12 @@ _CREDENTIALS = struct.Struct("3i")
 
 @dataclass
 class Held:
-    """The held worker, and its unsent write."""
+    """The held worker, such as `webhook_delivery 7`, and its unsent write."""
 
     pid: int
+    name: str
     sent: bytes
     to: socket.socket
-
-    @property
-    def name(self) -> str:
-        """Name of the worker, such as `webhook_delivery 7`."""
-        return title(psutil.Process(self.pid)).removeprefix(TITLE)
 
 
 class HoldingProxy:
@@ -105,7 +101,7 @@ class HoldingProxy:
             return False
         pid = _peer_pid(source)
         if self.held is None or self.held.pid == pid:
-            self.held = Held(pid, data, peer)
+            self.held = Held(pid, title(psutil.Process(pid)).removeprefix(TITLE), data, peer)
         return self.held.pid == pid
 
     def _drop(self, *connections: socket.socket) -> None:

@@ -1,9 +1,23 @@
-"""Locks for several test processes on one machine: shared, or exclusive."""
+"""Several test processes on one machine: its lock, shared or exclusive, and the deadlines of promised times."""
 
 import contextlib
 import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
+
+SPREAD = "PYTEST_XDIST_WORKER"
+"""Set where this process runs the tests beside others."""
+BESIDE_OTHERS = 10
+
+
+def promised(seconds: float) -> float:
+    """Return the deadline of a promised time.
+
+    It is the time itself in a run of one process (`bin/test tests/e2e/test_readiness.py`, `bin/test --chaos`).
+    Beside other tests it is ten times as long, because a verdict must not depend on the speed of the machine.
+    """
+    return seconds * (BESIDE_OTHERS if SPREAD in os.environ else 1)
 
 
 @contextlib.contextmanager

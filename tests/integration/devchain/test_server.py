@@ -18,7 +18,7 @@ from hookfarm.devchain.server import serve
 from hookfarm.errors import CouldNotBoot
 from tests.support.waiting import eventually
 
-WITHIN_SECONDS = 10.0
+WITHIN_SECONDS = 40.0
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from web3.exceptions import BlockNotFound, TransactionNotFound, Web3RPCError
 
 from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 
-WITHIN_SECONDS = 10.0
+WITHIN_SECONDS = 40.0
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def test_a_node_that_refuses_all_logs_is_asked_for_receipts(
     devchain.mine(100)
     with running_ingestor(CHAIN, devchain.ws_url, redis_url, from_block=1):
         devchain.mine(2)
-        published.wait_for(devchain, within=30)
+        published.wait_for(devchain)
     assert published.entries() == canonical(devchain)
 
 

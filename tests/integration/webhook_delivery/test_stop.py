@@ -82,7 +82,7 @@ def test_a_post_that_outlasts_the_patience_is_given_back(
         worker.child.stop()
         if patience == "second word":
             worker.child.stop()
-        worker.join(within=5)
+        worker.join()
         gate.set()
         assert worker.slot.counter(telemetry.RETURNED) == 1
     assert delivery_queue.read_depths(client) == Depths(queued=1, open=1, parked=0, retry=0, dead=0)
