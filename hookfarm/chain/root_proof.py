@@ -13,8 +13,8 @@ link to it.
 
 Some chains make their hash in another way (zkSync, Cosmos chains), or have header fields that are unknown here.
 Until a first hash of the chain has been recomputed, such a header is used as it is, and `OTHER_HASH` is noticed:
-then the receipts match a header that the node may have made up. After that first hash, a header whose fields do not
-make its hash is refused.
+then the receipts match a header that the node may have made up. After that first hash, a header whose fields do
+not make its hash is refused.
 """
 
 from collections.abc import Sequence
@@ -87,7 +87,7 @@ class RootProof:
 
 def has_receipts(raw: Any) -> bool:
     """Return whether the header commits to receipts; False = to none, so they need not be requested."""
-    return raw.get("receiptsRoot") != f"0x{EMPTY_ROOT.hex()}"
+    return bool(raw.get("receiptsRoot") != f"0x{EMPTY_ROOT.hex()}")
 
 
 def _root(raw: Any, name: str) -> bytes:
