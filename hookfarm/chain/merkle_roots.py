@@ -8,8 +8,9 @@
 - A receipt is [status or state root (EIP-658), cumulative gas, bloom, logs], after a type byte if it has a type
   (EIP-2718). It does not contain the hash of its transaction.
 - The types are 0 legacy, 1 (EIP-2930), 2 (EIP-1559), 3 (EIP-4844), 4 (EIP-7702), 0x7e deposits of the OP stack,
-  and 0x64 to 0x6a of Arbitrum, whose transactions are not encoded here, only their receipts. Since the OP fork
-  Canyon, a receipt of a deposit has two more fields, if it has a depositReceiptVersion.
+  and 0x64 to 0x6a of Arbitrum; of the latter, transactions are encoded here only of type 0x6a, which opens each
+  block. Since the OP fork Canyon, the receipt of a deposit has two more fields, if it has a
+  depositReceiptVersion. Without one its depositNonce is not encoded.
 
 RLP is from the package `rlp`. The package `trie` inserts value by value, and encodes all nodes on the path each
 time: 200 µs per receipt. The keys here are 0 to n, so each node is made once, bottom-up.
@@ -31,7 +32,7 @@ Item = Any
 Encoder = Callable[[Any], Item]
 Fields = tuple[tuple[str, Encoder], ...]
 
-LEGACY, DEPOSIT = 0x00, 0x7E
+LEGACY, ARBITRUM_INTERNAL, DEPOSIT = 0x00, 0x6A, 0x7E
 TYPED_RECEIPTS = frozenset({1, 2, 3, 4, DEPOSIT, *range(0x64, 0x6B)} - {0x67})
 """Types whose receipts are encoded alike. Of Arbitrum's, 0x67 is not in use."""
 
@@ -47,8 +48,16 @@ def _number(raw: Any) -> bytes:
 
 
 def _data(raw: Any) -> bytes:
-    """Return hexadecimal data; null is empty, as in the `to` of a contract creation."""
-    return b"" if raw is None else bytes.fromhex(raw[2:])
+    """Return hexadecimal data; null is empty, as in the `to` of a contract creation.
+
+    Raises ValueError also for spaces, which `bytes.fromhex` ignores: the text itself is published.
+    """
+    if raw is None:
+        return b""
+    value = bytes.fromhex(raw[2:])
+    if len(raw) != 2 + 2 * len(value) or raw[:2] != "0x":
+        raise ValueError("not hexadecimal data")
+    return value
 
 
 def _flag(raw: Any) -> bytes:
@@ -98,6 +107,7 @@ _TRANSACTIONS: Mapping[int, Fields] = {
     2: (*_SENDER, *_FEES, *_CALL, *_ACCESS, *_SIGNATURE),
     3: (*_SENDER, *_FEES, *_CALL, *_ACCESS, *_BLOBS, *_SIGNATURE),
     4: (*_SENDER, *_FEES, *_CALL, *_ACCESS, ("authorizationList", _authorizations), *_SIGNATURE),
+    ARBITRUM_INTERNAL: (("chainId", _number), ("input", _data)),
     DEPOSIT: (
         *_fields(_data, "sourceHash", "from", "to"),
         *_fields(_number, "mint", "value", "gas"),
