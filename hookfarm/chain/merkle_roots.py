@@ -95,6 +95,11 @@ _LATER_HEADER: Fields = (
 )
 """Fields of forks. A header has those up to its newest fork; one that is absent before a later one is empty."""
 
+_BESIDE_HEADER = frozenset(
+    {"hash", "size", "totalDifficulty", "transactions", "uncles", "withdrawals", "author", "sealFields"}
+)
+"""Names in a block of JSON-RPC that are not fields of its header."""
+
 _CALL: Fields = (("gas", _number), ("to", _data), ("value", _number), ("input", _data))
 _FEES: Fields = _fields(_number, "maxPriorityFeePerGas", "maxFeePerGas")
 _SIGNATURE: Fields = _fields(_number, "yParity", "r", "s")
@@ -131,6 +136,12 @@ def header_hash(raw: Any) -> str:
     except (TypeError, ValueError) as error:
         raise ChainUnavailable("the node sent a malformed block header") from error
     return "0x" + keccak(encoded).hex()
+
+
+def unknown_fields(raw: Any) -> list[str]:
+    """Return the names in a block that may be header fields of forks that are unknown here."""
+    known = _BESIDE_HEADER.union(name for name, _ in (*_HEADER, *_LATER_HEADER))
+    return sorted(name for name, value in raw.items() if value is not None and name not in known)
 
 
 def encoded_receipt(receipt: Any) -> bytes:

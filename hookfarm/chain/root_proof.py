@@ -11,10 +11,10 @@ log's transaction without transfers, the sender of a transfer (it follows from t
 created contract. A node may make up a whole block with a hash of its own; the block of another node then does not
 link to it.
 
-Some chains make their hash in another way (zkSync, Cosmos chains), or have header fields that are unknown here.
-Until a first hash of the chain has been recomputed, such a header is used as it is, and `OTHER_HASH` is noticed:
-then the receipts match a header that the node may have made up. After that first hash, a header whose fields do
-not make its hash is refused.
+A header may have fields of forks that are unknown here. If so, and no hash of the chain has been recomputed yet,
+it is used as it is, and `OTHER_HASH` is noticed: then the receipts match a header that the node may have made up.
+Any other header whose fields do not make its hash is refused, so chains that hash in another way (zkSync, Cosmos
+chains) need another proof.
 """
 
 from collections.abc import Sequence
@@ -29,6 +29,7 @@ from hookfarm.chain.merkle_roots import (
     encoded_transaction,
     header_hash,
     ordered_root,
+    unknown_fields,
 )
 from hookfarm.chain.rpc import Incomplete
 from hookfarm.chain.transfers import Receipts
@@ -47,10 +48,10 @@ class RootProof:
         """True after the first header whose fields make its hash."""
 
     def check_header(self, header: Header, raw: Any) -> bool:
-        """Return whether the fields of a block make its hash. Raises Incomplete if those of other blocks do."""
+        """Return whether the fields of a block make its hash; False = it has unknown fields."""
         if header_hash(raw) == header.block_hash:
             self._recomputes = True
-        elif self._recomputes:
+        elif self._recomputes or not unknown_fields(raw):
             raise Incomplete(f"block {header.number}: its fields do not make its hash")
         return self._recomputes
 

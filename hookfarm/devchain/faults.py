@@ -150,6 +150,10 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
             {"forgery": "omitted_log", "header": "bloom"},
             {"forgery": tuple(FORGERIES), "header": ("true", "bloom", "roots")},
         ),
+        "unknown_header_field": FaultKind(
+            "Headers have a field of an unknown fork instead of requestsHash, so that the known ones do not make "
+            "the hash (Avalanche). Occasion: a header"
+        ),
         "local_log_indices": FaultKind("Logs are counted per transaction. Occasion: a result with logs"),
         "bare_logs": FaultKind(
             "Logs lack their blockTimestamp, or it is zero. Occasion: a result with logs",

@@ -151,17 +151,31 @@ def test_receipts_are_requested_one_by_one_where_the_node_has_no_others(
     assert published.entries() == canonical(devchain)
 
 
-def test_a_chain_whose_hashes_are_made_in_another_way_is_followed_and_that_is_said_once(
+def test_a_chain_with_an_unknown_header_field_is_followed_and_that_is_said_once(
     devchain: RunningDevchain, redis_url: str, published: Published, caplog: pytest.LogCaptureFixture
 ) -> None:
-    devchain.set_fault("hidden_blooms")
+    devchain.set_fault("unknown_header_field")
     with running_ingestor(CHAIN, devchain.ws_url, redis_url, from_block=1, verify=ROOTS) as ingestor:
         devchain.mine(3)
         published.wait_for(devchain)
-        assert sum(record.message == "block hash not recomputed" for record in caplog.records) == 1
         devchain.set_fault("forged_blocks", forgery="other_data")
         devchain.mine(1)
         eventually(lambda: ingestor.stalled, what="the block being refused")
         devchain.clear_faults("forged_blocks")
+        published.wait_for(devchain)
+    assert published.entries() == canonical(devchain)
+    assert sum(record.message == "block hash not recomputed" for record in caplog.records) == 1
+
+
+@pytest.mark.parametrize("header", ["bloom", "roots"])
+def test_the_first_block_of_a_session_is_not_believed_either(
+    devchain: RunningDevchain, redis_url: str, published: Published, header: str
+) -> None:
+    devchain.set_fault("forged_blocks", forgery="omitted_log", header=header)
+    devchain.mine(2)
+    with running_ingestor(CHAIN, devchain.ws_url, redis_url, from_block=1, verify=ROOTS) as ingestor:
+        eventually(lambda: ingestor.stalled, what="the block being refused")
+        assert published.entries() == []
+        devchain.clear_faults()
         published.wait_for(devchain)
     assert published.entries() == canonical(devchain)

@@ -109,13 +109,19 @@ def test_data_with_a_space_is_malformed_though_its_bytes_are_right() -> None:
         events_of(scene(change))
 
 
-def test_a_header_is_believed_until_a_hash_of_the_chain_has_been_recomputed() -> None:
+def test_a_header_with_an_unknown_field_is_used_until_a_hash_of_the_chain_has_been_recomputed() -> None:
     roots = RootProof(1)
-    true, other = scene(), scene(lambda shown: shown["block"].update(extraData="0xab"))
+    true, other = scene(), scene(lambda shown: shown["block"].update(extraData="0xab", blockGasCost="0x0"))
     assert not roots.check_header(header_of(other), other["block"])
     assert roots.check_header(header_of(true), true["block"])
     with pytest.raises(Incomplete, match="its fields do not make its hash"):
         roots.check_header(header_of(other), other["block"])
+
+
+def test_a_header_of_known_fields_that_do_not_make_its_hash_is_refused_at_once() -> None:
+    other = scene(lambda shown: shown["block"].update(extraData="0xab", blockGasCost=None))
+    with pytest.raises(Incomplete, match="its fields do not make its hash"):
+        RootProof(1).check_header(header_of(other), other["block"])
 
 
 TRANSACTION_CHANGES: dict[str, tuple[Change, str]] = {
