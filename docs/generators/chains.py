@@ -23,7 +23,7 @@ _PURPOSES = {
     "eth_getBlockByNumber": "heads, headers, `safe` and `finalized`, the genesis block",
     "eth_getBlockByHash": "blocks of transfers, and blocks without a usable bloom",
     "eth_getLogs": "logs of a block by its hash, or of a range of blocks",
-    "eth_getBlockReceipts": "logs that are in doubt, `verify=receipts`, transfers",
+    "eth_getBlockReceipts": "logs that are in doubt, `verify=receipts` and `receipts-root`, transfers",
     "eth_getTransactionReceipt": "transfers without `eth_getBlockReceipts`; `endpoints test --transaction`",
     "eth_blockNumber": "the head of a silent node, and the check of a range",
     "eth_subscribe": "`newHeads` over WebSocket",

@@ -27,11 +27,11 @@ def _fastest_keccak() -> Callable[[bytes], bytes]:
     return lambda value: keccak_256(value).digest()
 
 
-_keccak = _fastest_keccak()
+keccak = _fastest_keccak()
 
 
 def _bits(value: bytes) -> int:
-    words = int.from_bytes(_keccak(value)[:6], "big")
+    words = int.from_bytes(keccak(value)[:6], "big")
     return _BITS[words >> 32 & 2047] | _BITS[words >> 16 & 2047] | _BITS[words & 2047]
 
 

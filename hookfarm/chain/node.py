@@ -101,14 +101,17 @@ class Node:
 
     async def headers(self, numbers: Sequence[int]) -> list[Header]:
         """Return the headers of several canonical blocks, like `header`; without null rounds."""
-        return [header for header, _ in await self._blocks(numbers, whole=False)]
+        return [header for header, _ in await self.raw_blocks(numbers, whole=False)]
 
-    async def whole_blocks(self, numbers: Sequence[int]) -> list[tuple[Header, Any]]:
-        """Return the headers of canonical blocks, each with its raw block including transactions.
+    async def raw_blocks(self, numbers: Sequence[int], *, whole: bool) -> list[tuple[Header, Any]]:
+        """Return the headers of canonical blocks, each with its raw block; `whole` includes the transactions.
 
         The result omits null rounds.
         """
-        return await self._blocks(numbers, whole=True)
+        calls = [block_call(number, whole=whole) for number in numbers]
+        pairs = zip(numbers, await self.request_all(calls), strict=True)
+        found = [(number, result_or_raise(answer)) for number, answer in pairs if not _is_null_round(answer)]
+        return [(self.read_header(number, raw), raw) for number, raw in found]
 
     async def logs_between(self, first: int, last: int) -> list[Any]:
         """Return the logs of the canonical blocks in a range, all of which the node has.
@@ -160,12 +163,6 @@ class Node:
             if isinstance(answer, RateLimited):
                 raise answer
         return answers
-
-    async def _blocks(self, numbers: Sequence[int], whole: bool) -> list[tuple[Header, Any]]:
-        calls = [block_call(number, whole=whole) for number in numbers]
-        pairs = zip(numbers, await self.request_all(calls), strict=True)
-        found = [(number, result_or_raise(answer)) for number, answer in pairs if not _is_null_round(answer)]
-        return [(self.read_header(number, raw), raw) for number, raw in found]
 
     async def _request_batch(self, calls: Sequence[Call]) -> list[Any]:
         """Send calls in one request, and learn from the response how many calls the node accepts."""

@@ -8,7 +8,8 @@
    chains omit the logs of system transactions from it. A bloom that is in every header is no bloom.
 5. Otherwise raise Incomplete: the caller pauses or switches nodes, and never skips the block.
 
-With transfers, whole blocks and receipts replace headers and logs.
+With transfers, whole blocks and receipts replace headers and logs. With `verify=receipts-root` receipts are the
+only source, and the roots in the header the only proof (see root_proof.py).
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 from hookfarm.chain.block import Block, Head, Header, logs_by_block, parse_logs
 from hookfarm.chain.completeness import Completeness, in_order, is_constant_bloom, looks_capped
 from hookfarm.chain.node import Node, block_call, require_list, result_or_raise
+from hookfarm.chain.root_proof import OTHER_HASH, RootProof, has_receipts
 from hookfarm.chain.rpc import Call, Incomplete, RateLimited, Refused
 from hookfarm.chain.transfers import (
     Receipts,
@@ -67,19 +69,25 @@ class Prover:
         self._chain_id = chain_id
         self._by_receipts = verify == "receipts"
         self._checks = Completeness(chain_id, verify)
+        self._roots = RootProof(chain_id) if verify == "receipts-root" else None
         self._noticed: set[str] = set()
 
     def max_blocks(self, node: Node) -> int:
         """Return the number of blocks per request, far behind the head."""
         most = node.profile.ranges.blocks
-        return min(most, MAX_WHOLE_BLOCKS) if self.transfers else most
+        return min(most, MAX_WHOLE_BLOCKS) if self._needs_receipts else most
+
+    @property
+    def _needs_receipts(self) -> bool:
+        """Whether each block is fetched with its receipts."""
+        return self.transfers or self._roots is not None
 
     async def canonical(self, node: Node, numbers: Sequence[int], hint: str = "") -> list[Block]:
         """Return the canonical blocks of these numbers.
 
         `hint` is the hash that the last one probably has. It saves a request for a single block.
         """
-        if self.transfers:
+        if self._needs_receipts:
             return await self._whole(node, numbers, hint)
         if not hint or len(numbers) > 1:
             return await self.blocks(node, await node.headers(numbers))
@@ -105,7 +113,7 @@ class Prover:
 
     async def range(self, node: Node, first: int, last: int) -> list[Block]:
         """Return the canonical blocks of a range, halved until the node accepts each part."""
-        if self.transfers or self._by_receipts or first == last:
+        if self._needs_receipts or self._by_receipts or first == last:
             return await self.canonical(node, range(first, last + 1))
         try:
             return await self._range(node, first, last)
@@ -249,44 +257,60 @@ class Prover:
         return found if proven else _Found(_RECEIPTS, None, found.reason or absent)
 
     async def _whole(self, node: Node, numbers: Sequence[int], hint: str = "") -> list[Block]:
-        """Return canonical blocks with transfers; halve `numbers` if too many or refused."""
+        """Return canonical blocks with their receipts; halve `numbers` if too many or refused."""
         if len(numbers) <= MAX_WHOLE_BLOCKS:
             try:
-                return await self._whole_at_once(node, numbers, hint)
+                return await self._whole_at_once(node, numbers, hint, transfers=self.transfers)
             except Refused:
                 if len(numbers) < 2:
                     raise
         middle = len(numbers) // 2
         return await self._whole(node, numbers[:middle]) + await self._whole(node, numbers[middle:])
 
-    async def _whole_at_once(self, node: Node, numbers: Sequence[int], hint: str) -> list[Block]:
-        """Return blocks with transfers, in two requests; one for a single block with the hash `hint`."""
-        if hint and len(numbers) == 1:
-            calls = [block_call(numbers[0], whole=True), ("eth_getBlockReceipts", [hint])]
-            raw, receipts = await _ask(node, calls)
-            found = [(node.read_header(numbers[0], result_or_raise(raw)), raw)]
-            if found[0][0].block_hash == hint:
-                return await self._whole_blocks(node, found, [receipts])
-        else:
-            found = await node.whole_blocks(numbers)
-        answers = await _ask(node, [("eth_getBlockReceipts", [header.block_hash]) for header, _ in found])
-        return await self._whole_blocks(node, found, answers)
-
-    async def _whole_blocks(
-        self, node: Node, found: Sequence[tuple[Header, Any]], receipts: Sequence[Any]
+    async def _whole_at_once(
+        self, node: Node, numbers: Sequence[int], hint: str, *, transfers: bool
     ) -> list[Block]:
+        """Return blocks by their receipts, in two requests; one for a single block with the hash `hint`."""
+        if hint and len(numbers) == 1:
+            calls = [block_call(numbers[0], whole=transfers), ("eth_getBlockReceipts", [hint])]
+            raw, receipts = await _ask(node, calls)
+            header = node.read_header(numbers[0], result_or_raise(raw))
+            if header.block_hash == hint:
+                self._checks.learn([header])
+                return [await self._whole_block(node, header, raw, receipts, transfers=transfers)]
+            found = [(header, raw)]
+        else:
+            found = await node.raw_blocks(numbers, whole=transfers)
         self._checks.learn([header for header, _ in found])
-        return [await self._whole_block(node, *each, answer) for each, answer in zip(found, receipts, strict=True)]
+        wanted = [header.block_hash for header, raw in found if self._roots is None or has_receipts(raw)]
+        answers = await _ask(node, [("eth_getBlockReceipts", [block_hash]) for block_hash in wanted])
+        receipts_of = dict(zip(wanted, answers, strict=True))
+        return [
+            await self._whole_block(node, header, raw, receipts_of.get(header.block_hash, []), transfers=transfers)
+            for header, raw in found
+        ]
 
-    async def _whole_block(self, node: Node, header: Header, raw: Any, answer: Any) -> Block:
+    async def _whole_block(self, node: Node, header: Header, raw: Any, answer: Any, *, transfers: bool) -> Block:
+        """Return a proven block; `answer` is the result of `eth_getBlockReceipts`, an error as a value."""
         try:
-            transactions = transactions_of(header, raw)
+            transactions = transactions_of(header, raw) if transfers else []
             receipts = await complete_receipts(node, header, hashes_of(header, raw), answer)
-            transfers = transfers_of(self._chain_id, header, transactions, receipts)
+            moved = encode_events(transfers_of(self._chain_id, header, transactions, receipts))
+            if self._roots is not None:
+                await asyncio.sleep(0)  # Lets other tasks run: a proof takes milliseconds.
+                events = encode_events(self._by_roots(self._roots, header, raw, receipts))
+                if transfers:
+                    self._roots.check_transactions(header, raw, transactions)
+                return Block(header, events, moved if transfers else None)
         except Incomplete as error:
             raise Incomplete(f"{node.origin}: {error}") from error
         events = await self._settle(node, header, self._judge_receipts(header, receipts), self._ask_logs)
-        return Block(header, events, encode_events(transfers))
+        return Block(header, events, moved)
+
+    def _by_roots(self, roots: RootProof, header: Header, raw: Any, receipts: Receipts) -> list[Event]:
+        if not roots.check_header(header, raw):
+            self._notice(OTHER_HASH, header)
+        return roots.events(header, raw, receipts)
 
 
 async def _ask(node: Node, calls: Sequence[Call]) -> list[Any]:

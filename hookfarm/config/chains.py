@@ -21,6 +21,7 @@ class ChainConfig:
     - `bloom`: log indices and the header's bloom, in doubt all receipts;
     - `contiguous`: only log indices, for blooms that are wrong;
     - `receipts`: as `bloom`, but receipts are the first source, a longer response;
+    - `receipts-root`: the receipts make the root in the header, and the header the block's hash;
     - `none`.
     `requests_per_second`: limit per node.
     """
@@ -32,7 +33,7 @@ class ChainConfig:
 
 
 CHAIN_SETTINGS: Mapping[str, Callable[[Any], Any]] = {
-    "verify": one_of("bloom", "contiguous", "receipts", "none"),
+    "verify": one_of("bloom", "contiguous", "receipts", "receipts-root", "none"),
     "requests_per_second": rate,
 }
 

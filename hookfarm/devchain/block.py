@@ -9,14 +9,16 @@ root, transactions root), or the parent's for an empty block.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from types import MappingProxyType
 
 from eth_hash.auto import keccak
 
 from hookfarm.abi import bloom
 from hookfarm.devchain.encoding import EMPTY_ROOT, ordered_root, rlp_encode, rlp_encode_list, to_data
-from hookfarm.devchain.transaction import BASE_FEE_PER_GAS, TYPE, Call, Transaction, transaction_of
+from hookfarm.devchain.transaction import BASE_FEE_PER_GAS, TYPE, Call, Log, Transaction, transaction_of
 
 EMPTY_UNCLES_HASH = keccak(rlp_encode([]))
 EMPTY_REQUESTS_HASH = hashlib.sha256().digest()
@@ -150,8 +152,8 @@ def make_block(
         timestamp=timestamp,
         state_root=_state_root(parent, transactions, transactions_root),
         transactions_root=transactions_root,
-        receipts_root=ordered_root([_encoded_receipt(*pair) for pair in zip(transactions, receipts, strict=True)]),
-        logs_bloom=bloom.to_bytes(bloom.union(receipt.logs_bloom for receipt in receipts)),
+        receipts_root=_receipts_root(transactions, receipts),
+        logs_bloom=_bloom_of(receipts),
         gas_used=receipts[-1].cumulative_gas_used if receipts else 0,
         extra_data=parent.header.extra_data,
         mix_hash=mix_hash,
@@ -163,6 +165,103 @@ def make_block(
 def pruned(block: DevBlock) -> DevBlock:
     """Return the block without its body, like a node with expired history."""
     return replace(block, transactions=(), receipts=())
+
+
+MAX_FORGED_BLOCKS = 64
+
+
+@lru_cache(maxsize=MAX_FORGED_BLOCKS)
+def forged(block: DevBlock, forgery: str, header: str) -> DevBlock:
+    """Return the block as a lying node shows it: consistent in all answers, under its true hash.
+
+    `header` is `true`, or a field that fits what is shown: `bloom`, or `roots` besides.
+    """
+    shown = FORGERIES[forgery](block.transactions)
+    receipts = tuple(_receipts(shown))
+    fields = block.header
+    if header != "true":
+        fields = replace(fields, logs_bloom=_bloom_of(receipts))
+    if header == "roots":
+        transactions_root = ordered_root([transaction.encoded for transaction in shown])
+        fields = replace(
+            fields, transactions_root=transactions_root, receipts_root=_receipts_root(shown, receipts)
+        )
+    return replace(block, header=fields, transactions=shown, receipts=receipts)
+
+
+_Transactions = tuple[Transaction, ...]
+
+
+def _without_last_log(transactions: _Transactions) -> _Transactions:
+    return _with_last_logs(transactions, lambda logs: logs[:-1])
+
+
+def _with_added_log(transactions: _Transactions) -> _Transactions:
+    return _with_last_logs(transactions, lambda logs: (*logs, logs[-1]))
+
+
+def _with_other_data(transactions: _Transactions) -> _Transactions:
+    return _with_last_logs(transactions, lambda logs: (*logs[:-1], replace(logs[-1], data=logs[-1].data[::-1])))
+
+
+def _with_swapped_data(transactions: _Transactions) -> _Transactions:
+    """Give the last two transactions with logs the data of each other's last log."""
+    places = _with_logs(transactions)[-2:]
+    if len(places) < 2:
+        return transactions
+    data = [transactions[place].call.logs[-1].data for place in reversed(places)]
+    for place, other in zip(places, data, strict=True):
+        logs = transactions[place].call.logs
+        transactions = _with_logs_at(transactions, place, (*logs[:-1], replace(logs[-1], data=other)))
+    return transactions
+
+
+def _without_last_transaction(transactions: _Transactions) -> _Transactions:
+    return transactions[:-1]
+
+
+def _with_other_value(transactions: _Transactions) -> _Transactions:
+    """Double the value of the last transaction that moves one."""
+    place = max((place for place, each in enumerate(transactions) if each.moves_value), default=None)
+    if place is None:
+        return transactions
+    call = transactions[place].call
+    changed = replace(transactions[place], call=replace(call, value=2 * call.value))
+    return (*transactions[:place], changed, *transactions[place + 1 :])
+
+
+FORGERIES: Mapping[str, Callable[[_Transactions], _Transactions]] = MappingProxyType(
+    {
+        "omitted_log": _without_last_log,
+        "added_log": _with_added_log,
+        "other_data": _with_other_data,
+        "swapped_data": _with_swapped_data,
+        "omitted_transaction": _without_last_transaction,
+        "other_value": _with_other_value,
+    }
+)
+
+
+def _with_logs(transactions: _Transactions) -> list[int]:
+    return [place for place, each in enumerate(transactions) if each.call.logs]
+
+
+def _with_last_logs(
+    transactions: _Transactions, change: Callable[[tuple[Log, ...]], tuple[Log, ...]]
+) -> _Transactions:
+    """Change the logs of the last transaction that has some."""
+    places = _with_logs(transactions)
+    return (
+        _with_logs_at(transactions, places[-1], change(transactions[places[-1]].call.logs))
+        if places
+        else transactions
+    )
+
+
+def _with_logs_at(transactions: _Transactions, place: int, logs: tuple[Log, ...]) -> _Transactions:
+    transaction = transactions[place]
+    changed = replace(transaction, call=replace(transaction.call, logs=logs))
+    return (*transactions[:place], changed, *transactions[place + 1 :])
 
 
 def transactions_after(parent: DevBlock, calls: Sequence[Call], chain_id: int) -> list[Transaction]:
@@ -184,6 +283,14 @@ def _receipts(transactions: Sequence[Transaction]) -> list[Receipt]:
         receipts.append(Receipt(gas_used, bloom.union(log.bloom() for log in logs), log_index))
         log_index += len(logs)
     return receipts
+
+
+def _bloom_of(receipts: Sequence[Receipt]) -> bytes:
+    return bloom.to_bytes(bloom.union(receipt.logs_bloom for receipt in receipts))
+
+
+def _receipts_root(transactions: Sequence[Transaction], receipts: Sequence[Receipt]) -> bytes:
+    return ordered_root([_encoded_receipt(*pair) for pair in zip(transactions, receipts, strict=True)])
 
 
 def _encoded_receipt(transaction: Transaction, receipt: Receipt) -> bytes:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from hookfarm.devchain.block import FORGERIES
 from hookfarm.devchain.rpc_errors import PROVIDER_ERRORS
 from hookfarm.errors import InvalidInput
 
@@ -142,6 +143,16 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
             "transaction hash of zeros (zkSync). Lasts until cleared",
             {"shown": "unlisted"},
             {"shown": ("unlisted", "listed")},
+        ),
+        "forged_blocks": FaultKind(
+            "Blocks are shown with a log or transaction left out, added or changed, consistently in all answers. "
+            "The header is true, or its bloom fits, or its bloom and roots. Lasts until cleared",
+            {"forgery": "omitted_log", "header": "bloom"},
+            {"forgery": tuple(FORGERIES), "header": ("true", "bloom", "roots")},
+        ),
+        "unknown_header_field": FaultKind(
+            "Headers have a field of an unknown fork instead of requestsHash, so that the known ones do not make "
+            "the hash (Avalanche). Occasion: a header"
         ),
         "local_log_indices": FaultKind("Logs are counted per transaction. Occasion: a result with logs"),
         "bare_logs": FaultKind(

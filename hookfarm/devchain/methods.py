@@ -225,15 +225,15 @@ def _shown_block(node: DevNode, block: DevBlock | None, full: Any) -> JsonObject
 
 
 def _transaction_by_hash(view: LaggedChain, transaction_hash: Any) -> JsonObject | None:
-    found = view.node.chain.position(bytes.fromhex(hash_argument(0, transaction_hash)[2:]))
-    if found is None or found[0].number > view.head:
+    found = view.position(bytes.fromhex(hash_argument(0, transaction_hash)[2:]))
+    if found is None:
         return None
     return transaction_json(*found, view.node.options.chain_id)
 
 
 def _transaction_receipt(view: LaggedChain, transaction_hash: Any) -> JsonObject | None:
-    found = view.node.chain.position(bytes.fromhex(hash_argument(0, transaction_hash)[2:]))
-    if found is None or found[0].number > view.head:
+    found = view.position(bytes.fromhex(hash_argument(0, transaction_hash)[2:]))
+    if found is None:
         return None
     block, index = found
     if index == len(block.transactions) - 1 and has_system_transaction(view.node.faults, block):

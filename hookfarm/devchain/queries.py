@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from hookfarm.devchain.block import DevBlock
+from hookfarm.devchain.block import DevBlock, forged
 from hookfarm.devchain.encoding import parse_data, parse_quantity, to_data
 from hookfarm.devchain.faults import Fault
 from hookfarm.devchain.node import DevNode
@@ -70,7 +70,21 @@ class LaggedChain:
         chain = self.node.chain
         if 0 < block.number < chain.first_with_body and chain.is_canonical(block.hash):
             raise RpcError(PRUNED_HISTORY, "pruned history unavailable")
-        return block
+        return self._shown(block)
+
+    def _shown(self, block: DevBlock) -> DevBlock:
+        fault = self.node.faults.active("forged_blocks")
+        if fault is None:
+            return block
+        return forged(block, fault.text("forgery"), fault.text("header"))
+
+    def position(self, transaction_hash: bytes) -> tuple[DevBlock, int] | None:
+        """Return the canonical block with the transaction, and the transaction's index; None if unknown."""
+        found = self.node.chain.position(transaction_hash)
+        if found is None or found[0].number > self.head:
+            return None
+        block = self._shown(found[0])
+        return (block, found[1]) if found[1] < len(block.transactions) else None
 
 
 def view_of(node: DevNode, lag: int) -> LaggedChain:

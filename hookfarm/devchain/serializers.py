@@ -210,6 +210,9 @@ def announced_header(faults: Faults, block: DevBlock) -> JsonObject:
 
 def altered_header(faults: Faults, header: JsonObject, block: DevBlock) -> JsonObject:
     """Return a header or block with faults applied."""
+    if faults.take("unknown_header_field"):
+        header = {name: value for name, value in header.items() if name != "requestsHash"}
+        header |= {"blockGasCost": "0x0"}
     if block.transactions and faults.take("blooms_without_system_logs"):
         others = bloom.union(receipt.logs_bloom for receipt in block.receipts[:-1])
         header = header | {"logsBloom": to_data(bloom.to_bytes(others))}

@@ -73,8 +73,8 @@ class FakeNode(Node):
                 raise ChainUnavailable(f"block {number} not found")
         return [self.header_of(number) for number in numbers]
 
-    async def whole_blocks(self, numbers: Sequence[int]) -> list[tuple[Header, Any]]:
-        self.requests.append([("eth_getBlockByNumber", [number, True]) for number in numbers])
+    async def raw_blocks(self, numbers: Sequence[int], *, whole: bool) -> list[tuple[Header, Any]]:
+        self.requests.append([("eth_getBlockByNumber", [number, whole]) for number in numbers])
         if len(numbers) > self.most_whole_blocks:
             raise Refused("-32003 response too large")
         blocks = [self._whole(number) for number in numbers]

@@ -60,6 +60,18 @@ def test_each_transfer_becomes_the_job_that_live_delivery_would_make(
     assert len(canonical_transfers(devchain)) > 2 * BLOCKS
 
 
+@pytest.mark.parametrize("forgery", ["omitted_transaction", "other_value", "other_data"])
+def test_with_receipts_root_nothing_that_a_node_forges_becomes_a_job(
+    client: Any, redis_url: str, devchain: RunningDevchain, forgery: str
+) -> None:
+    endpoint = wants_both(client)
+    with devchain.peer() as liar:
+        liar.set_fault("forged_blocks", forgery=forgery, header="true")
+        urls = (liar.http_url, devchain.http_url)
+        run_backfill(client, redis_url, endpoint, urls, BLOCKS, verify="receipts-root")
+    assert jobs_of(client) == live_jobs(endpoint, canonical_transfers(devchain) + canonical(devchain))
+
+
 def test_only_the_transfers_that_are_wanted(client: Any, redis_url: str, devchain: RunningDevchain) -> None:
     sender = canonical_transfers(devchain, above=20)[0]["from"]
     endpoint = subscribed(client, event=None, kind="transfer", **{"from": [sender]})

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from hookfarm.devchain.block import FORGERIES
 from hookfarm.devchain.embedded import RunningDevchain, running_devchain
 from hookfarm.errors import InvalidInput
 from tests.support.ingestor import CHAIN, EVENTS, TRANSPORTS, Published, canonical, running_ingestor, url_of
@@ -68,12 +69,44 @@ def test_what_stands_is_the_canonical_chain(
         follow(devchain, redis_url, published, transport, random.Random(seed))
 
 
-def follow(
-    devchain: RunningDevchain, redis_url: str, published: Published, transport: str, draw: random.Random
+FORGERIES_AND_WEIGHTS: list[tuple[Step, int]] = [
+    (
+        lambda devchain, draw: devchain.set_fault(
+            "forged_blocks", forgery=draw.choice(list(FORGERIES)), header=draw.choice(["true", "bloom", "roots"])
+        ),
+        2,
+    ),
+    (lambda devchain, _: devchain.clear_faults("forged_blocks"), 3),
+]
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_with_receipts_root_it_is_so_on_a_node_that_forges_blocks_too(
+    redis_url: str, published: Published, transport: str, seed: int
 ) -> None:
-    steps, weights = zip(*STEPS_AND_WEIGHTS, strict=True)
+    with running_devchain(chain_id=CHAIN, logs_per_block=EVENTS, null_round_every=5 * (seed % 2)) as devchain:
+        devchain.mine(1)
+        with running_ingestor(CHAIN, devchain.ws_url, redis_url, from_block=1, verify="receipts-root"):
+            published.wait_for(devchain)
+        steps = STEPS_AND_WEIGHTS + FORGERIES_AND_WEIGHTS
+        follow(devchain, redis_url, published, transport, random.Random(seed), steps, verify="receipts-root")
+
+
+def follow(
+    devchain: RunningDevchain,
+    redis_url: str,
+    published: Published,
+    transport: str,
+    draw: random.Random,
+    steps_and_weights: list[tuple[Step, int]] = STEPS_AND_WEIGHTS,
+    verify: str | None = None,
+) -> None:
+    steps, weights = zip(*steps_and_weights, strict=True)
     for life in range(LIVES):
-        with running_ingestor(CHAIN, url_of(devchain, transport), redis_url, from_block=1) as ingestor:
+        with running_ingestor(
+            CHAIN, url_of(devchain, transport), redis_url, from_block=1, verify=verify
+        ) as ingestor:
             for step in draw.choices(steps, weights, k=STEPS):
                 step(devchain, draw)
                 if draw.random() < 0.3:

@@ -32,7 +32,11 @@ def test_in_a_file_a_chain_may_be_a_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "problem"),
     [
-        ("verify=maybe", "chain 1: verify: 'maybe' is not allowed; allowed are bloom, contiguous, receipts, none"),
+        (
+            "verify=maybe",
+            "chain 1: verify: 'maybe' is not allowed; "
+            "allowed are bloom, contiguous, receipts, receipts-root, none",
+        ),
         ("requests_per_second=0", "chain 1: requests_per_second: '0' is not a rate"),
         ("requests_per_second=fast", "chain 1: requests_per_second: 'fast' is not a rate"),
         ("colour=red", "chain 1: unknown setting 'colour'; known: verify, requests_per_second"),
