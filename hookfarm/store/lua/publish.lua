@@ -41,7 +41,8 @@ end
 local function forget_old(memory, window, newest, finalized, added)
   local min_blocks, max_blocks, seconds, events_seconds, max_bytes =
     string.match(window, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
-  local now, last, left = math.floor(now_ms / 1000), newest - min_blocks, added + MAX_FORGOTTEN
+  local now, last, most = math.floor(now_ms / 1000), newest - min_blocks, added + MAX_FORGOTTEN
+  local left = most
   while memory.lowest_events <= last and left > 0 do
     local number = digits(memory.lowest_events)
     local row = redis.call('HGET', memory.blocks, number)
@@ -52,6 +53,7 @@ local function forget_old(memory, window, newest, finalized, added)
     forget_events(memory, number)
     memory.lowest_events, left = memory.lowest_events + 1, left - 1
   end
+  left = most
   while memory.lowest <= last and left > 0 do
     local number = digits(memory.lowest)
     local row = redis.call('HGET', memory.blocks, number)
